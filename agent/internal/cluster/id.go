@@ -1,0 +1,47 @@
+package cluster
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// NodeID is the small number of a node, "n4"; never reused in a cluster.
+type NodeID uint32
+
+// String returns the form that operators read and type: n4.
+func (id NodeID) String() string { return "n" + strconv.FormatUint(uint64(id), 10) }
+
+// RangeID identifies a range for ever. The meta range is MetaRangeID.
+type RangeID uint64
+
+// MetaRangeID is the id of the meta range, shown as r1.
+const MetaRangeID RangeID = 1
+
+// String returns the form that operators read and type: r27.
+func (id RangeID) String() string { return "r" + strconv.FormatUint(uint64(id), 10) }
+
+// ReplicaID is the raft id of one replica. It is unique within its range for
+// ever, so a node that holds a range again later does so under a new one.
+type ReplicaID uint64
+
+// CollectionID identifies a collection for ever.
+type CollectionID uint64
+
+// ColumnID identifies a column within its collection for ever.
+type ColumnID uint32
+
+// VShard is one of the VShards hash slots.
+type VShard uint16
+
+// VShards is the number of hash slots of the key space.
+const VShards = 1024
+
+// ParseRangeID reads "r27" or "27".
+func ParseRangeID(s string) (RangeID, error) {
+	n, err := strconv.ParseUint(strings.TrimPrefix(s, "r"), 10, 64)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("%q is no range id: write r27 or 27", s)
+	}
+	return RangeID(n), nil
+}

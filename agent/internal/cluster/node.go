@@ -1,0 +1,124 @@
+package cluster
+
+import "time"
+
+// Membership answers: does this node belong to the cluster? The meta range decides.
+type Membership string
+
+// The memberships.
+const (
+	Joining         Membership = "joining"
+	Active          Membership = "active"
+	Decommissioning Membership = "decommissioning"
+	Decommissioned  Membership = "decommissioned"
+)
+
+// Liveness answers: does the node's process answer? Gossip publishes it, as a hint.
+type Liveness string
+
+// The livenesses.
+const (
+	Alive   Liveness = "alive"
+	Suspect Liveness = "suspect"
+	Dead    Liveness = "dead"
+	Left    Liveness = "left"
+)
+
+// Service answers: what does the node do for clients? The node itself says so,
+// for one incarnation.
+type Service string
+
+// The services.
+const (
+	Starting Service = "starting"
+	Ready    Service = "ready"
+	Cordoned Service = "cordoned"
+	Draining Service = "draining"
+	Drained  Service = "drained"
+	Stopping Service = "stopping"
+)
+
+// Addresses are where a node listens, each host:port as other machines reach it.
+type Addresses struct {
+	SQL    string `json:"sql"`
+	RPC    string `json:"rpc"`
+	Gossip string `json:"gossip"`
+	Admin  string `json:"admin"`
+}
+
+// Node is the meta range's record of a node.
+type Node struct {
+	ID         NodeID     `json:"id"`
+	UUID       string     `json:"uuid"` // in the data directory; the identity
+	Name       string     `json:"name"`
+	Addresses  Addresses  `json:"addresses"`
+	Locality   string     `json:"locality,omitempty"` // "region=eu,zone=a"
+	Version    string     `json:"version"`
+	Membership Membership `json:"membership"`
+	Cordon     bool       `json:"cordon,omitempty"`
+	JoinedAt   time.Time  `json:"joinedAt"`
+	// BootNonce names the running incarnation: two processes that claim one
+	// identity have two nonces.
+	BootNonce string     `json:"bootNonce,omitempty"`
+	Tombstone *Tombstone `json:"tombstone,omitempty"`
+}
+
+// Tombstone says for ever that a node was decommissioned.
+type Tombstone struct {
+	At        time.Time `json:"at"`
+	By        string    `json:"by"`
+	Reason    string    `json:"reason,omitempty"`
+	Operation string    `json:"operation"`
+}
+
+// NodeStatus is what a node says of itself when asked. It is never stored.
+type NodeStatus struct {
+	Node      NodeID        `json:"node"`
+	BootNonce string        `json:"bootNonce"`
+	Service   Service       `json:"service"`
+	Version   string        `json:"version"`
+	StartedAt time.Time     `json:"startedAt"`
+	MetaIndex uint64        `json:"metaIndex"` // applied index of the meta range here
+	MetaTerm  uint64        `json:"metaTerm"`
+	Sessions  int           `json:"sessions"`
+	Bytes     uint64        `json:"bytes"` // live bytes of the store on disk
+	DiskUsed  uint64        `json:"diskUsed"`
+	DiskTotal uint64        `json:"diskTotal"`
+	CPU       float64       `json:"cpu"` // share of one machine, 0..1
+	Ranges    []RangeStatus `json:"ranges,omitempty"`
+	// Liveness is this node's view of its peers.
+	Liveness map[NodeID]Liveness `json:"liveness,omitempty"`
+}
+
+// RangeStatus is what one replica knows of its range.
+type RangeStatus struct {
+	Descriptor RangeDescriptor `json:"descriptor"`
+	Replica    ReplicaID       `json:"replica"`
+	Leader     NodeID          `json:"leader"` // 0: unknown
+	Term       uint64          `json:"term"`
+	Commit     uint64          `json:"commit"`
+	Applied    uint64          `json:"applied"`
+	Bytes      uint64          `json:"bytes"`
+	Keys       uint64          `json:"keys"`
+	// Reads and Writes count since the process started.
+	Reads  uint64 `json:"reads"`
+	Writes uint64 `json:"writes"`
+	// Progress is known by the leader only: one row per other replica.
+	Progress []ReplicaProgress `json:"progress,omitempty"`
+	// Failed says why this replica has stopped, if it has.
+	Failed string `json:"failed,omitempty"`
+}
+
+// ReplicaProgress is the leader's view of one follower or learner.
+type ReplicaProgress struct {
+	Node     NodeID `json:"node"`
+	Match    uint64 `json:"match"`
+	Active   bool   `json:"active"`   // answered within an election timeout
+	Snapshot bool   `json:"snapshot"` // waits for a snapshot
+}
+
+// IsLeader reports whether the replica that reported s leads its range.
+func (s *RangeStatus) IsLeader() bool {
+	r, ok := s.Descriptor.ByReplica(s.Replica)
+	return ok && s.Leader == r.Node
+}

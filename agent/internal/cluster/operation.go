@@ -1,0 +1,117 @@
+package cluster
+
+import "time"
+
+// OperationKind is what an operation does.
+type OperationKind string
+
+// The kinds.
+const (
+	OpDrain        OperationKind = "drain"
+	OpDecommission OperationKind = "decommission"
+	OpRepair       OperationKind = "repair"
+)
+
+// OperationState is where an operation stands; operations.md section 4.
+type OperationState string
+
+// The states.
+const (
+	OpQueued     OperationState = "queued"
+	OpRunning    OperationState = "running"
+	OpPaused     OperationState = "paused"
+	OpBlocked    OperationState = "blocked"
+	OpCancelling OperationState = "cancelling"
+	OpCancelled  OperationState = "cancelled"
+	OpSucceeded  OperationState = "succeeded"
+	OpFailed     OperationState = "failed"
+)
+
+// Final reports whether an operation in state s never changes again.
+func (s OperationState) Final() bool {
+	return s == OpCancelled || s == OpSucceeded || s == OpFailed
+}
+
+// OperationSpec is what was asked for. Durations are seconds.
+type OperationSpec struct {
+	Kind       OperationKind `json:"kind"`
+	Nodes      []NodeID      `json:"nodes"` // sorted
+	Shutdown   bool          `json:"shutdown,omitempty"`
+	LBWait     float64       `json:"lbWait,omitempty"`
+	TxnTimeout float64       `json:"txnTimeout,omitempty"`
+	Deadline   float64       `json:"deadline,omitempty"`
+	OnDeadline string        `json:"onDeadline,omitempty"` // stop | force
+	TTL        float64       `json:"ttl,omitempty"`
+	Rate       uint64        `json:"rate,omitempty"`    // snapshot bytes/s per node; 0: the default
+	MaxDisk    float64       `json:"maxDisk,omitempty"` // 0..1; 0: the default 0.8
+	Keep       bool          `json:"keep,omitempty"`    // --keep-running after decommission
+}
+
+// Operation is the durable record of a plan being carried out.
+type Operation struct {
+	ID             string         `json:"id"` // op-7f3a
+	Spec           OperationSpec  `json:"spec"`
+	PlanID         string         `json:"planId,omitempty"`
+	RequestedBy    string         `json:"requestedBy"`
+	Reason         string         `json:"reason,omitempty"`
+	IdempotencyKey string         `json:"idempotencyKey,omitempty"`
+	CreatedAt      time.Time      `json:"createdAt"`
+	StartedAt      time.Time      `json:"startedAt,omitzero"`
+	EndedAt        time.Time      `json:"endedAt,omitzero"`
+	State          OperationState `json:"state"`
+	// Why explains a state that is not final, or the final one.
+	Why string `json:"why,omitempty"`
+	// Phase is the first phase that has not ended.
+	Phase  string  `json:"phase,omitempty"`
+	Phases []Phase `json:"phases,omitempty"`
+	// Totals are fixed when the operation starts; Done counts towards them.
+	Total Progress `json:"total"`
+	Done  Progress `json:"done"`
+	Items []Item   `json:"items,omitempty"`
+	Proof *Proof   `json:"proof,omitempty"`
+	// Incarnations holds the boot nonce of each node when a drain began.
+	Incarnations map[NodeID]string `json:"incarnations,omitempty"`
+	// CoordinatorTerm is the meta term of the leader that last wrote the record:
+	// writes of an older term are refused.
+	CoordinatorTerm uint64  `json:"coordinatorTerm,omitempty"`
+	Planned         float64 `json:"planned,omitempty"` // predicted seconds, p50
+}
+
+// Phase is one step of an operation.
+type Phase struct {
+	Name  string    `json:"name"`
+	State string    `json:"state"` // pending | running | done | skipped
+	Note  string    `json:"note,omitempty"`
+	Began time.Time `json:"began,omitzero"`
+	Ended time.Time `json:"ended,omitzero"`
+}
+
+// Progress counts work.
+type Progress struct {
+	Ranges   int    `json:"ranges"`
+	Replicas int    `json:"replicas"`
+	Leaders  int    `json:"leaders"`
+	Bytes    uint64 `json:"bytes"`
+	Sessions int    `json:"sessions"`
+}
+
+// Item is one range's part of an operation.
+type Item struct {
+	Range    RangeID `json:"range"`
+	From     NodeID  `json:"from"`
+	To       NodeID  `json:"to,omitempty"`
+	Step     string  `json:"step"` // pending | learner | snapshot | catch-up | joint | remove | done | blocked
+	Attempts int     `json:"attempts,omitempty"`
+	Error    string  `json:"error,omitempty"`
+	Why      string  `json:"why,omitempty"`
+	Bytes    uint64  `json:"bytes,omitempty"`
+}
+
+// Proof is what makes an operation done rather than finished.
+type Proof struct {
+	MetaIndex   uint64 `json:"metaIndex"`
+	Descriptors int    `json:"descriptors"` // range descriptors read linearizably
+	References  int    `json:"references"`  // to the nodes that leave; zero
+	Leaders     int    `json:"leaders"`     // range leaders that applied that configuration
+	Tombstone   string `json:"tombstone,omitempty"`
+}

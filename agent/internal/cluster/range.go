@@ -1,0 +1,151 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ReplicaRole is what a replica is in its range's raft configuration.
+type ReplicaRole string
+
+// The roles. Outgoing is a voter of the old half of a joint configuration that
+// becomes a learner when the range leaves it; incoming is its mirror image.
+const (
+	Voter         ReplicaRole = "voter"
+	Learner       ReplicaRole = "learner"
+	VoterIncoming ReplicaRole = "incoming"
+	VoterOutgoing ReplicaRole = "outgoing"
+)
+
+// ReplicaDescriptor says where one replica of a range is.
+type ReplicaDescriptor struct {
+	Node    NodeID      `json:"node"`
+	Replica ReplicaID   `json:"replica"`
+	Role    ReplicaRole `json:"role"`
+}
+
+// RangeDescriptor says what a range owns and where its replicas are. It is
+// replicated state of the range itself; the meta range keeps a copy that
+// follows, ordered by Generation.
+type RangeDescriptor struct {
+	ID RangeID `json:"id"`
+	// Start and End bound the vshards [Start, End) that the range owns; both are
+	// zero for the meta range.
+	Start VShard `json:"start"`
+	End   VShard `json:"end"`
+	// Generation rises by one with every applied change of replicas or span.
+	Generation  uint64              `json:"generation"`
+	NextReplica ReplicaID           `json:"nextReplica"`
+	Replicas    []ReplicaDescriptor `json:"replicas"`
+}
+
+// IsMeta reports whether d describes the meta range.
+func (d *RangeDescriptor) IsMeta() bool { return d.ID == MetaRangeID }
+
+// Contains reports whether the range owns v.
+func (d *RangeDescriptor) Contains(v VShard) bool { return v >= d.Start && v < d.End }
+
+// On returns the replica on node n.
+func (d *RangeDescriptor) On(n NodeID) (ReplicaDescriptor, bool) {
+	for _, r := range d.Replicas {
+		if r.Node == n {
+			return r, true
+		}
+	}
+	return ReplicaDescriptor{}, false
+}
+
+// ByReplica returns the replica with raft id id.
+func (d *RangeDescriptor) ByReplica(id ReplicaID) (ReplicaDescriptor, bool) {
+	for _, r := range d.Replicas {
+		if r.Replica == id {
+			return r, true
+		}
+	}
+	return ReplicaDescriptor{}, false
+}
+
+// Joint reports whether the range is between two configurations.
+func (d *RangeDescriptor) Joint() bool {
+	for _, r := range d.Replicas {
+		if r.Role == VoterIncoming || r.Role == VoterOutgoing {
+			return true
+		}
+	}
+	return false
+}
+
+// Voters returns the nodes that vote, in the order of the descriptor. In a
+// joint configuration these are the voters of both halves.
+func (d *RangeDescriptor) Voters() []NodeID {
+	return d.nodes(func(r ReplicaRole) bool { return r != Learner })
+}
+
+// Learners returns the nodes that hold a learner.
+func (d *RangeDescriptor) Learners() []NodeID {
+	return d.nodes(func(r ReplicaRole) bool { return r == Learner })
+}
+
+func (d *RangeDescriptor) nodes(want func(ReplicaRole) bool) []NodeID {
+	var ns []NodeID
+	for _, r := range d.Replicas {
+		if want(r.Role) {
+			ns = append(ns, r.Node)
+		}
+	}
+	return ns
+}
+
+// Clone returns a deep copy.
+func (d *RangeDescriptor) Clone() *RangeDescriptor {
+	c := *d
+	c.Replicas = append([]ReplicaDescriptor(nil), d.Replicas...)
+	return &c
+}
+
+// Validate reports everything that is wrong with d.
+func (d *RangeDescriptor) Validate() error {
+	var errs []error
+	if d.ID == 0 {
+		errs = append(errs, errors.New("range id is zero"))
+	}
+	if !d.IsMeta() && (d.Start >= d.End || d.End > VShards) {
+		errs = append(errs, fmt.Errorf("vshards [%d,%d) are no span of [0,%d)", d.Start, d.End, VShards))
+	}
+	nodes, ids := map[NodeID]bool{}, map[ReplicaID]bool{}
+	for _, r := range d.Replicas {
+		if r.Node == 0 || r.Replica == 0 || r.Replica >= d.NextReplica {
+			errs = append(errs, fmt.Errorf("replica %d on %s: ids must be set and below the next replica id %d", r.Replica, r.Node, d.NextReplica))
+		}
+		if nodes[r.Node] || ids[r.Replica] {
+			errs = append(errs, fmt.Errorf("replica %d on %s: listed twice", r.Replica, r.Node))
+		}
+		nodes[r.Node], ids[r.Replica] = true, true
+	}
+	return errors.Join(errs...)
+}
+
+// ChangeKind is one step of a change of a range's replicas.
+type ChangeKind string
+
+// The steps. A move of a replica from A to B is AddLearner(B), then (when B has
+// caught up) Swap(add B, remove A), then a transfer if A leads, then
+// LeaveJoint, then RemoveLearner(A). Growing is AddLearner(B), Promote(B);
+// shrinking is Demote(A), RemoveLearner(A).
+const (
+	AddLearner    ChangeKind = "add-learner"
+	Promote       ChangeKind = "promote"     // learner Add becomes a voter
+	Demote        ChangeKind = "demote"      // voter Remove becomes a learner, by joint consensus
+	Swap          ChangeKind = "swap"        // enter joint: Add incoming, Remove outgoing
+	LeaveJoint    ChangeKind = "leave-joint" // finish a swap or demotion
+	RemoveLearner ChangeKind = "remove-learner"
+)
+
+// ReplicaChange asks for one step, on the condition that the range is still at
+// generation Expect.
+type ReplicaChange struct {
+	Kind   ChangeKind `json:"kind"`
+	Add    NodeID     `json:"add,omitempty"`
+	Remove NodeID     `json:"remove,omitempty"`
+	Expect uint64     `json:"expect"`
+}

@@ -1,0 +1,231 @@
+// Package keys encodes every key the node stores.
+//
+// docs/FORMATS.md holds the bytes. Key spaces of the one Pebble:
+//
+//	0x01 store identity, tombstones           (this node only)
+//	0x02 raft: range id, then hard state, log (this replica only)
+//	0x03 range-local replicated state: range id, then descriptor, applied state,
+//	     idempotency records; the meta range's records are here too
+//	0x04 data: vshard, collection, space, encoded primary key, ^timestamp
+//
+// A data range is exactly two spans: its range-local span and the data span of
+// its vshards. The meta range is its range-local span.
+//
+// # Invariants
+//
+//  1. Encodings are order-preserving and prefix-free within a space.
+//  2. Every decoder returns an error for malformed input; none panics (fuzzed).
+package keys
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+)
+
+// The key spaces.
+const (
+	spaceStore byte = 0x01
+	spaceRaft  byte = 0x02
+	spaceRange byte = 0x03
+	spaceData  byte = 0x04
+)
+
+// Suffixes in the raft space, after the range id.
+const (
+	raftHardState byte = 'h'
+	raftTruncated byte = 't'
+	raftLog       byte = 'l'
+	raftReplica   byte = 'i'
+)
+
+// Suffixes in the range space, after the range id.
+const (
+	rangeDescriptor  byte = 'd'
+	rangeApplied     byte = 'a'
+	rangeIdempotency byte = 'i'
+	rangeRecord      byte = 'm'
+)
+
+// primarySpace is the space byte of rows in a data key; indexes get others.
+const primarySpace byte = 0x00
+
+// TimestampLen is the length of the timestamp that ends a row version's key.
+const TimestampLen = 8
+
+// ErrMalformed marks a key that no encoder of this package made.
+var ErrMalformed = errors.New("malformed key")
+
+// Span is the half-open key interval [Start, End).
+type Span struct{ Start, End []byte }
+
+// Contains reports whether key lies in s.
+func (s Span) Contains(key []byte) bool {
+	return string(key) >= string(s.Start) && string(key) < string(s.End)
+}
+
+// StoreIdent is the key of the store's identity record.
+func StoreIdent() []byte { return []byte{spaceStore, 's'} }
+
+// StoreClock is the key of the clock's ceiling.
+func StoreClock() []byte { return []byte{spaceStore, 'c'} }
+
+// ReplicaTombstone is the key of the record that outlives a replica: the next
+// replica id that range id may have here.
+func ReplicaTombstone(id cluster.RangeID) []byte {
+	return binary.BigEndian.AppendUint64([]byte{spaceStore, 't'}, uint64(id))
+}
+
+func raftKey(id cluster.RangeID, suffix byte) []byte {
+	return append(binary.BigEndian.AppendUint64([]byte{spaceRaft}, uint64(id)), suffix)
+}
+
+// RaftHardState is the key of a replica's hard state.
+func RaftHardState(id cluster.RangeID) []byte { return raftKey(id, raftHardState) }
+
+// RaftTruncated is the key of the index and term that a replica's log starts after.
+func RaftTruncated(id cluster.RangeID) []byte { return raftKey(id, raftTruncated) }
+
+// RaftReplica is the key of the replica's own id.
+func RaftReplica(id cluster.RangeID) []byte { return raftKey(id, raftReplica) }
+
+// RaftEntry is the key of one log entry.
+func RaftEntry(id cluster.RangeID, index uint64) []byte {
+	return binary.BigEndian.AppendUint64(raftKey(id, raftLog), index)
+}
+
+// RaftSpan holds everything of a replica's raft space.
+func RaftSpan(id cluster.RangeID) Span { return prefixSpan(raftKey(id, 0)[:9]) }
+
+// RaftAll holds the raft space of every replica.
+func RaftAll() Span { return prefixSpan([]byte{spaceRaft}) }
+
+// DecodeRaftRange returns the range id of a key in the raft space.
+func DecodeRaftRange(key []byte) (cluster.RangeID, error) {
+	if len(key) < 10 || key[0] != spaceRaft {
+		return 0, fmt.Errorf("%w: raft key % x", ErrMalformed, key)
+	}
+	return cluster.RangeID(binary.BigEndian.Uint64(key[1:9])), nil
+}
+
+func rangeKey(id cluster.RangeID, suffix byte) []byte {
+	return append(binary.BigEndian.AppendUint64([]byte{spaceRange}, uint64(id)), suffix)
+}
+
+// RangeDescriptor is the key of the range's replicated descriptor.
+func RangeDescriptor(id cluster.RangeID) []byte { return rangeKey(id, rangeDescriptor) }
+
+// RangeApplied is the key of the applied state, written with every apply.
+func RangeApplied(id cluster.RangeID) []byte { return rangeKey(id, rangeApplied) }
+
+// Idempotency is the key of the result of a command. A command id begins with
+// its gateway's timestamp, so old records are one span.
+func Idempotency(id cluster.RangeID, command [16]byte) []byte {
+	return append(rangeKey(id, rangeIdempotency), command[:]...)
+}
+
+// Record is the key of a record of a range-local state machine (the meta range).
+func Record(id cluster.RangeID, kind string, key []byte) []byte {
+	k := append(rangeKey(id, rangeRecord), kind...)
+	return append(append(k, 0), key...)
+}
+
+// RecordSpan holds all records of the range's state machine.
+func RecordSpan(id cluster.RangeID) Span { return prefixSpan(rangeKey(id, rangeRecord)) }
+
+// DecodeRecord splits a key made by Record.
+func DecodeRecord(key []byte) (kind string, rest []byte, err error) {
+	if len(key) < 11 || key[0] != spaceRange || key[9] != rangeRecord {
+		return "", nil, fmt.Errorf("%w: record key % x", ErrMalformed, key)
+	}
+	for i := 10; i < len(key); i++ {
+		if key[i] == 0 {
+			return string(key[10:i]), key[i+1:], nil
+		}
+	}
+	return "", nil, fmt.Errorf("%w: record key % x has no kind", ErrMalformed, key)
+}
+
+// RangeSpan holds the range-local state of a range.
+func RangeSpan(id cluster.RangeID) Span { return prefixSpan(rangeKey(id, 0)[:9]) }
+
+// DataSpan holds all rows of the vshards [start, end).
+func DataSpan(start, end cluster.VShard) Span {
+	return Span{vshardKey(start), vshardKey(end)}
+}
+
+func vshardKey(v cluster.VShard) []byte {
+	return binary.BigEndian.AppendUint16([]byte{spaceData}, uint16(v))
+}
+
+// CollectionSpan holds all rows of one collection in one vshard.
+func CollectionSpan(v cluster.VShard, c cluster.CollectionID) Span {
+	return prefixSpan(collectionPrefix(v, c))
+}
+
+func collectionPrefix(v cluster.VShard, c cluster.CollectionID) []byte {
+	k := binary.BigEndian.AppendUint64(vshardKey(v), uint64(c))
+	return append(k, primarySpace)
+}
+
+// Row is the key prefix of every version of a row; primary is the encoded
+// primary key.
+func Row(v cluster.VShard, c cluster.CollectionID, primary []byte) []byte {
+	return append(collectionPrefix(v, c), primary...)
+}
+
+// RowLen is the length of a Row key before the primary key.
+const RowLen = 1 + 2 + 8 + 1
+
+// Version is the key of one version of a row: newest first under Row.
+func Version(row []byte, ts hlc.Timestamp) []byte {
+	return binary.BigEndian.AppendUint64(append(make([]byte, 0, len(row)+TimestampLen), row...), ^uint64(ts))
+}
+
+// DecodeVersion splits a key made by Version. row aliases key.
+func DecodeVersion(key []byte) (row []byte, ts hlc.Timestamp, err error) {
+	if len(key) < RowLen+TimestampLen || key[0] != spaceData {
+		return nil, 0, fmt.Errorf("%w: row version % x", ErrMalformed, key)
+	}
+	n := len(key) - TimestampLen
+	return key[:n], hlc.Timestamp(^binary.BigEndian.Uint64(key[n:])), nil
+}
+
+// DecodeRow splits a key made by Row. primary aliases row.
+func DecodeRow(row []byte) (v cluster.VShard, c cluster.CollectionID, primary []byte, err error) {
+	if len(row) < RowLen || row[0] != spaceData {
+		return 0, 0, nil, fmt.Errorf("%w: row % x", ErrMalformed, row)
+	}
+	v = cluster.VShard(binary.BigEndian.Uint16(row[1:3]))
+	return v, cluster.CollectionID(binary.BigEndian.Uint64(row[3:11])), row[RowLen:], nil
+}
+
+// VShardOf returns the vshard of a row: xxhash64(collection, primary key) mod 1024.
+func VShardOf(c cluster.CollectionID, primary []byte) cluster.VShard {
+	var h xxhash.Digest
+	h.Reset()
+	var id [8]byte
+	binary.BigEndian.PutUint64(id[:], uint64(c))
+	_, _ = h.Write(id[:])
+	_, _ = h.Write(primary)
+	return cluster.VShard(h.Sum64() % cluster.VShards)
+}
+
+// PrefixEnd returns the first key after all keys that begin with prefix.
+func PrefixEnd(prefix []byte) []byte {
+	end := append([]byte(nil), prefix...)
+	for i := len(end) - 1; i >= 0; i-- {
+		end[i]++
+		if end[i] != 0 {
+			return end[:i+1]
+		}
+	}
+	return []byte{0xff}
+}
+
+func prefixSpan(prefix []byte) Span { return Span{prefix, PrefixEnd(prefix)} }
