@@ -1,0 +1,66 @@
+# NodeDB. `make` alone prints this help.
+
+SHELL := /bin/bash
+GO ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -X main.version=$(VERSION)
+LINT := $(GO) tool -modfile=.tools/go.mod golangci-lint
+# Cluster tests start real processes: one package at a time.
+CLUSTER_PKGS := ./agent/agenttest/...
+
+.PHONY: help build demo test check bench fmt lint vet generate generate-check unit cluster fuzz test-long clean
+
+help: ## show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build nodedb-agent and nodedbctl into bin/
+	$(GO) build -ldflags '$(LDFLAGS)' -o bin/nodedb-agent ./cmd/nodedb-agent
+	CGO_ENABLED=0 $(GO) build -ldflags '$(LDFLAGS)' -o bin/nodedbctl ./cmd/nodedbctl
+
+demo: build ## a secure throw-away cluster of four nodes with live load
+	bin/nodedbctl demo --nodes 4 --workload
+
+test: check ## everything CI runs: build, vet, lint, unit and cluster tests
+
+check: build fmt-check vet generate-check lint unit cluster ## the same as test
+
+unit: ## unit tests, with invariants on
+	$(GO) test -tags invariants $$($(GO) list ./... | grep -v /agent/agenttest)
+
+cluster: build ## tests on real processes, one at a time
+	$(GO) test -p 1 -count 1 -timeout 25m $(CLUSTER_PKGS)
+
+bench: build ## the figures of docs/BENCHMARKS.md, beside peers that are on PATH
+	$(GO) test -tags bench -count 1 -timeout 60m -v -run 'TestBench' ./agent/agenttest/...
+
+test-long: build ## long simulations, fuzzing and fault suites; for a person
+	$(GO) test -tags 'invariants long' -count 1 -timeout 90m ./agent/internal/sim/...
+	$(MAKE) fuzz FUZZTIME=45s
+
+FUZZTIME ?= 20s
+fuzz: ## run every fuzz target for FUZZTIME
+	@$(GO) list ./... | while read -r p; do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz'); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
+
+fmt: ## format the code
+	gofmt -w agent client cmd tui
+
+.PHONY: fmt-check
+fmt-check:
+	@out=$$(gofmt -l agent client cmd tui); test -z "$$out" || { echo "not formatted (run make fmt):"; echo "$$out"; exit 1; }
+
+vet:
+	$(GO) vet ./...
+
+lint: ## golangci-lint (its first build takes minutes)
+	$(LINT) run ./...
+
+generate: ## regenerate the admin protocol's code
+	$(GO) generate ./...
+
+generate-check: generate
+	@git diff --exit-code --stat -- client || { echo "generated code is stale: run make generate and commit"; exit 1; }
+
+clean: ## remove build output
+	rm -rf bin
