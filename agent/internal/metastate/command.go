@@ -1,0 +1,188 @@
+package metastate
+
+import (
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+)
+
+// Command is one change of the meta range. Exactly one of the pointers (or
+// Batch) is set. It carries no time: the entry's timestamp is the time.
+type Command struct {
+	// By, Via and RequestID say who asked, through what (admin, sql, agent,
+	// operation) and in which request: the entry is the audit record.
+	By        string `json:"by,omitempty"`
+	Via       string `json:"via,omitempty"`
+	RequestID string `json:"requestId,omitempty"`
+
+	InitCluster      *InitCluster      `json:"initCluster,omitempty"`
+	AddNode          *AddNode          `json:"addNode,omitempty"`
+	UpdateNode       *UpdateNode       `json:"updateNode,omitempty"`
+	SetMembership    *SetMembership    `json:"setMembership,omitempty"`
+	SetCordon        *SetCordon        `json:"setCordon,omitempty"`
+	UpdateRanges     *UpdateRanges     `json:"updateRanges,omitempty"`
+	CreateCollection *CreateCollection `json:"createCollection,omitempty"`
+	DropCollection   *DropCollection   `json:"dropCollection,omitempty"`
+	ForgetDropped    *ForgetDropped    `json:"forgetDropped,omitempty"`
+	CreateOperation  *CreateOperation  `json:"createOperation,omitempty"`
+	UpdateOperation  *UpdateOperation  `json:"updateOperation,omitempty"`
+	RequestCancel    *RequestCancel    `json:"requestCancel,omitempty"`
+	CreateToken      *CreateToken      `json:"createToken,omitempty"`
+	RevokeToken      *RevokeToken      `json:"revokeToken,omitempty"`
+	CreateJoinToken  *CreateJoinToken  `json:"createJoinToken,omitempty"`
+	RevokeJoinToken  *RevokeJoinToken  `json:"revokeJoinToken,omitempty"`
+	PutUser          *PutUser          `json:"putUser,omitempty"`
+	DropUser         *DropUser         `json:"dropUser,omitempty"`
+	SetSetting       *SetSetting       `json:"setSetting,omitempty"`
+
+	// Batch is applied all or nothing, in order; it may not hold another batch.
+	// By, Via and RequestID of the outer command hold for all.
+	Batch []Command `json:"batch,omitempty"`
+}
+
+// InitCluster makes the cluster: the first command of its meta range. Repeated
+// with the same ClusterID it changes nothing and is no refusal.
+type InitCluster struct {
+	ClusterID string       `json:"clusterId"`
+	Name      string       `json:"name"`
+	CACert    string       `json:"caCert"` // PEM
+	Settings  Settings     `json:"settings,omitempty"`
+	Node      cluster.Node `json:"node"` // the first node; Membership and JoinedAt are set here
+	// Ranges are all ranges as they were bootstrapped, the meta range included.
+	Ranges []cluster.RangeDescriptor `json:"ranges"`
+	Users  []PutUser                 `json:"users,omitempty"`
+	Tokens []CreateToken             `json:"tokens,omitempty"`
+}
+
+// AddNode gives a joining node its id, consuming one use of a join token. A
+// retry with the same token and key gets the same id.
+type AddNode struct {
+	UUID      string            `json:"uuid"`
+	Name      string            `json:"name,omitempty"` // empty: the id, such as n4
+	Addresses cluster.Addresses `json:"addresses"`
+	Locality  string            `json:"locality,omitempty"`
+	Version   string            `json:"version"`
+	BootNonce string            `json:"bootNonce,omitempty"`
+	TokenID   string            `json:"tokenId"`
+	TokenHash []byte            `json:"tokenHash"` // SHA-256 of the secret that the node showed
+	KeyHash   []byte            `json:"keyHash"`   // SHA-256 of the node's public key
+}
+
+// UpdateNode is what a node says of itself when it starts or changes.
+type UpdateNode struct {
+	Node      cluster.NodeID    `json:"node"`
+	UUID      string            `json:"uuid"` // must be the recorded one
+	Addresses cluster.Addresses `json:"addresses"`
+	Locality  string            `json:"locality,omitempty"`
+	Version   string            `json:"version"`
+	BootNonce string            `json:"bootNonce"`
+}
+
+// SetMembership moves nodes to another membership, all or none. Allowed:
+// joining to active, decommissioning or decommissioned; active to
+// decommissioning and back; decommissioning to decommissioned, if no range
+// descriptor names the node.
+type SetMembership struct {
+	Nodes     []cluster.NodeID   `json:"nodes"`
+	To        cluster.Membership `json:"to"`
+	Operation string             `json:"operation,omitempty"` // on whose behalf
+	Reason    string             `json:"reason,omitempty"`
+}
+
+// SetCordon says whether a node may receive replicas.
+type SetCordon struct {
+	Node   cluster.NodeID `json:"node"`
+	Cordon bool           `json:"cordon"`
+}
+
+// UpdateRanges publishes descriptors of ranges. Those that are not newer than
+// the recorded ones are skipped.
+type UpdateRanges struct {
+	Descriptors []cluster.RangeDescriptor `json:"descriptors"`
+}
+
+// CreateCollection adds a collection; its ID and Version are set here.
+type CreateCollection struct {
+	Collection  cluster.Collection `json:"collection"`
+	IfNotExists bool               `json:"ifNotExists,omitempty"`
+}
+
+// DropCollection removes a collection and remembers that its rows are garbage.
+type DropCollection struct {
+	Name     string `json:"name"`
+	IfExists bool   `json:"ifExists,omitempty"`
+}
+
+// ForgetDropped says that the rows of dropped collections are gone.
+type ForgetDropped struct {
+	Collections []cluster.CollectionID `json:"collections"`
+}
+
+// CreateOperation records an operation. ID (if empty), CreatedAt and
+// CoordinatorTerm are set here. The same request again attaches to the recorded
+// operation (Result.Existed); see operations.md section 4.
+type CreateOperation struct {
+	Operation cluster.Operation `json:"operation"`
+}
+
+// UpdateOperation replaces the progress of an operation. Identity, spec, who
+// and when of the creation stay as recorded. Refused if Term is older than that
+// of the last writer, or the operation has ended. An operation that is being
+// cancelled stays so until it ends.
+type UpdateOperation struct {
+	Operation cluster.Operation `json:"operation"`
+	Term      uint64            `json:"term"` // of the meta leader that coordinates
+}
+
+// RequestCancel asks the coordinator to cancel an operation.
+type RequestCancel struct {
+	ID     string `json:"id"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// CreateToken adds a bearer token.
+type CreateToken struct {
+	ID        string    `json:"id"`
+	Owner     string    `json:"owner"`
+	Role      string    `json:"role"`
+	Hash      []byte    `json:"hash"`
+	ExpiresAt time.Time `json:"expiresAt,omitzero"`
+}
+
+// RevokeToken ends a bearer token.
+type RevokeToken struct {
+	ID string `json:"id"`
+}
+
+// CreateJoinToken adds a join token.
+type CreateJoinToken struct {
+	ID        string    `json:"id"`
+	Hash      []byte    `json:"hash"`
+	Node      string    `json:"node,omitempty"`
+	Uses      int       `json:"uses"`
+	ExpiresAt time.Time `json:"expiresAt"`
+}
+
+// RevokeJoinToken ends a join token.
+type RevokeJoinToken struct {
+	ID string `json:"id"`
+}
+
+// PutUser adds or replaces a user.
+type PutUser struct {
+	Name      string `json:"name"`
+	Verifier  string `json:"verifier,omitempty"`
+	AdminRole string `json:"adminRole,omitempty"`
+}
+
+// DropUser removes a user.
+type DropUser struct {
+	Name     string `json:"name"`
+	IfExists bool   `json:"ifExists,omitempty"`
+}
+
+// SetSetting sets a cluster setting; an empty value resets it to the default.
+type SetSetting struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}

@@ -1,0 +1,71 @@
+package metastate
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// The cluster settings that this version knows.
+const (
+	SettingReplicationFactor = "replication_factor" // replicas wanted of each range, 1 to 7; default 3
+	SettingDeadAfter         = "dead_after"         // how long a node is dead before its replicas are re-created; default 5m
+	SettingGCTTL             = "gc_ttl"             // how long old versions of rows are kept; default 1h
+	SettingSnapshotRate      = "snapshot_rate"      // snapshot bytes per second and node; default 33554432
+)
+
+// Settings are the cluster settings by name, in their text form. Absent: default.
+type Settings map[string]string
+
+// ReplicationFactor is the number of replicas wanted of each range.
+func (s Settings) ReplicationFactor() int {
+	if n, err := strconv.Atoi(s[SettingReplicationFactor]); err == nil {
+		return n
+	}
+	return 3
+}
+
+// DeadAfter is how long a node is dead before its replicas are re-created.
+func (s Settings) DeadAfter() time.Duration { return s.duration(SettingDeadAfter, 5*time.Minute) }
+
+// GCTTL is how long old versions of rows are kept.
+func (s Settings) GCTTL() time.Duration { return s.duration(SettingGCTTL, time.Hour) }
+
+// SnapshotRate is the limit of snapshot bytes per second and node.
+func (s Settings) SnapshotRate() uint64 {
+	if n, err := strconv.ParseUint(s[SettingSnapshotRate], 10, 64); err == nil && n > 0 {
+		return n
+	}
+	return 32 << 20
+}
+
+func (s Settings) duration(name string, fallback time.Duration) time.Duration {
+	if d, err := time.ParseDuration(s[name]); err == nil {
+		return d
+	}
+	return fallback
+}
+
+// ValidateSetting says what is wrong with a setting that an operator asks for.
+// Gateways ask it before they propose. Apply checks the form only: which names
+// and values a version knows must not decide what replicas of different
+// versions store.
+func ValidateSetting(name, value string) error {
+	switch name {
+	case SettingReplicationFactor:
+		if n, err := strconv.Atoi(value); err != nil || n < 1 || n > 7 {
+			return fmt.Errorf("%s must be a number from 1 to 7, not %q", name, value)
+		}
+	case SettingDeadAfter, SettingGCTTL:
+		if d, err := time.ParseDuration(value); err != nil || d < time.Second {
+			return fmt.Errorf("%s must be a duration of at least 1s, such as 5m, not %q", name, value)
+		}
+	case SettingSnapshotRate:
+		if n, err := strconv.ParseUint(value, 10, 64); err != nil || n < 1<<16 {
+			return fmt.Errorf("%s must be at least 65536 bytes per second, not %q", name, value)
+		}
+	default:
+		return fmt.Errorf("unknown setting %q", name)
+	}
+	return nil
+}

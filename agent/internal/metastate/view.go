@@ -1,0 +1,182 @@
+package metastate
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+)
+
+// View is the state of the meta range after the command at Index. It and all
+// that it points to are immutable.
+type View struct {
+	// Index is the raft index of the last command applied, refused ones included.
+	Index uint64
+	// TS is the timestamp of that command.
+	TS hlc.Timestamp
+
+	ClusterID   string // empty: not initialised
+	ClusterName string
+	CreatedAt   time.Time
+	CACert      string // PEM; more than one certificate while the CA is rotated
+	Settings    Settings
+
+	Nodes  map[cluster.NodeID]*cluster.Node
+	Ranges map[cluster.RangeID]*cluster.RangeDescriptor
+
+	// SchemaVersion rises with every change of a collection.
+	SchemaVersion   uint64
+	Collections     map[string]*cluster.Collection // by name
+	CollectionsByID map[cluster.CollectionID]*cluster.Collection
+	// Dropped holds the collections whose rows are still to be collected.
+	Dropped map[cluster.CollectionID]*DroppedCollection
+
+	Operations map[string]*cluster.Operation
+	Tokens     map[string]*Token
+	JoinTokens map[string]*JoinToken
+	Users      map[string]*User
+
+	next  counters
+	spans *spanIndex
+}
+
+// counters are the next ids to give out.
+type counters struct {
+	Node       cluster.NodeID       `json:"node"`
+	Collection cluster.CollectionID `json:"collection"`
+}
+
+// spanIndex maps each vshard to the range that owns it; 0: none.
+type spanIndex [cluster.VShards]cluster.RangeID
+
+// DroppedCollection remembers a collection whose rows are garbage.
+type DroppedCollection struct {
+	Collection cluster.Collection `json:"collection"`
+	DroppedAt  time.Time          `json:"droppedAt"`
+}
+
+// Token is a bearer token of the admin API. The secret itself is never stored.
+type Token struct {
+	ID        string    `json:"id"`
+	Owner     string    `json:"owner"`
+	Role      string    `json:"role"` // viewer | operator | admin
+	Hash      []byte    `json:"hash"` // SHA-256 of the secret
+	CreatedAt time.Time `json:"createdAt"`
+	CreatedBy string    `json:"createdBy,omitempty"`
+	ExpiresAt time.Time `json:"expiresAt,omitzero"` // zero: never
+	RevokedAt time.Time `json:"revokedAt,omitzero"`
+}
+
+// Valid reports whether the token may be used at now.
+func (t *Token) Valid(now time.Time) bool {
+	return t.RevokedAt.IsZero() && (t.ExpiresAt.IsZero() || now.Before(t.ExpiresAt))
+}
+
+// JoinToken lets nodes join. The secret itself is never stored.
+type JoinToken struct {
+	ID        string      `json:"id"`
+	Hash      []byte      `json:"hash"`           // SHA-256 of the secret
+	Node      string      `json:"node,omitempty"` // the only node name that may use it
+	Uses      int         `json:"uses"`           // how many nodes may join with it
+	CreatedAt time.Time   `json:"createdAt"`
+	CreatedBy string      `json:"createdBy,omitempty"`
+	ExpiresAt time.Time   `json:"expiresAt"`
+	RevokedAt time.Time   `json:"revokedAt,omitzero"`
+	Consumed  []JoinedKey `json:"consumed,omitempty"`
+}
+
+// JoinedKey says which node key consumed one use of a join token.
+type JoinedKey struct {
+	KeyHash []byte         `json:"keyHash"` // SHA-256 of the node's public key
+	Node    cluster.NodeID `json:"node"`
+	At      time.Time      `json:"at"`
+}
+
+// User is a SQL role that can log in.
+type User struct {
+	Name      string    `json:"name"`
+	Verifier  string    `json:"verifier,omitempty"`  // SCRAM-SHA-256$..., as PostgreSQL stores it; empty: no password
+	AdminRole string    `json:"adminRole,omitempty"` // viewer | operator | admin; empty: none
+	ChangedAt time.Time `json:"changedAt"`
+}
+
+func emptyView() *View {
+	return &View{
+		Settings:        Settings{},
+		Nodes:           map[cluster.NodeID]*cluster.Node{},
+		Ranges:          map[cluster.RangeID]*cluster.RangeDescriptor{},
+		Collections:     map[string]*cluster.Collection{},
+		CollectionsByID: map[cluster.CollectionID]*cluster.Collection{},
+		Dropped:         map[cluster.CollectionID]*DroppedCollection{},
+		Operations:      map[string]*cluster.Operation{},
+		Tokens:          map[string]*Token{},
+		JoinTokens:      map[string]*JoinToken{},
+		Users:           map[string]*User{},
+		next:            counters{Node: 1, Collection: 1},
+		spans:           &spanIndex{},
+	}
+}
+
+// Initialized reports whether the cluster was initialised.
+func (v *View) Initialized() bool { return v.ClusterID != "" }
+
+// RangeOf returns the range that owns vshard s.
+func (v *View) RangeOf(s cluster.VShard) (*cluster.RangeDescriptor, bool) {
+	if s >= cluster.VShards {
+		return nil, false
+	}
+	d, ok := v.Ranges[v.spans[s]]
+	return d, ok
+}
+
+// MetaRange returns the meta range's descriptor.
+func (v *View) MetaRange() (*cluster.RangeDescriptor, bool) {
+	d, ok := v.Ranges[cluster.MetaRangeID]
+	return d, ok
+}
+
+// NodeIDs returns all node ids, ascending, tombstones included.
+func (v *View) NodeIDs() []cluster.NodeID { return slices.Sorted(maps.Keys(v.Nodes)) }
+
+// RangeIDs returns all range ids, ascending.
+func (v *View) RangeIDs() []cluster.RangeID { return slices.Sorted(maps.Keys(v.Ranges)) }
+
+// NodeByName returns the node called name; ids such as "n4" work too.
+func (v *View) NodeByName(name string) (*cluster.Node, bool) {
+	for _, id := range v.NodeIDs() {
+		if n := v.Nodes[id]; n.Name == name || id.String() == name {
+			return n, true
+		}
+	}
+	return nil, false
+}
+
+// NodeByUUID returns the node with the identity uuid.
+func (v *View) NodeByUUID(uuid string) (*cluster.Node, bool) {
+	for _, id := range v.NodeIDs() {
+		if v.Nodes[id].UUID == uuid {
+			return v.Nodes[id], true
+		}
+	}
+	return nil, false
+}
+
+// OperationIDs returns the ids of all operations, oldest first.
+func (v *View) OperationIDs() []string {
+	ids := slices.Sorted(maps.Keys(v.Operations))
+	slices.SortStableFunc(ids, func(a, b string) int {
+		return v.Operations[a].CreatedAt.Compare(v.Operations[b].CreatedAt)
+	})
+	return ids
+}
+
+// CollectionNames returns the names of all collections, ascending.
+func (v *View) CollectionNames() []string { return slices.Sorted(maps.Keys(v.Collections)) }
+
+// Collection returns the collection called name.
+func (v *View) Collection(name string) (*cluster.Collection, bool) {
+	c, ok := v.Collections[name]
+	return c, ok
+}
