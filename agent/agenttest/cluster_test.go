@@ -1,0 +1,211 @@
+package agenttest
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// psql runs one command with Debian's psql through a node.
+func psql(t *testing.T, n *Node, sql string) string {
+	t.Helper()
+	path, err := exec.LookPath("psql")
+	if err != nil {
+		t.Skip("psql is not installed: apt-get install postgresql-client")
+	}
+	out, err := exec.CommandContext(t.Context(), path, n.URL(), "-X", "-v", "ON_ERROR_STOP=1", "-At", "-c", sql).CombinedOutput()
+	if err != nil {
+		t.Fatalf("psql on %s: %s: %v\n%s", n.Name, sql, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func TestRowsWrittenOnOneNodeAreReadOnAnother(t *testing.T) {
+	c := Start(t, Options{})
+	psql(t, c.Node(1), "CREATE COLLECTION users (id int8 PRIMARY KEY, name text, joined timestamptz)")
+	psql(t, c.Node(1), "INSERT INTO users VALUES (1, 'ada', '2026-11-01 10:00:00+00'), (2, 'linus', NULL), (3, 'grace', NULL)")
+	if got := psql(t, c.Node(2), "SELECT name FROM users WHERE id = 1"); got != "ada" {
+		t.Errorf("by key on n2: got %q, want ada", got)
+	}
+	if got := psql(t, c.Node(3), "SELECT count(*), max(name) FROM users"); got != "3|linus" {
+		t.Errorf("aggregate on n3: got %q, want 3|linus", got)
+	}
+	if got := psql(t, c.Node(3), "UPDATE users SET name = upper(name) WHERE id < 3 RETURNING id"); !strings.Contains(got, "UPDATE 2") {
+		t.Errorf("update on n3: got %q, want UPDATE 2", got)
+	}
+	if got := psql(t, c.Node(2), "SELECT string_agg(name, ',' ORDER BY id) FROM users"); got != "ADA,LINUS,grace" {
+		t.Errorf("after the update on n2: got %q", got)
+	}
+	if got := psql(t, c.Node(2), "DELETE FROM users WHERE id = 2"); got != "DELETE 1" {
+		t.Errorf("delete: got %q, want DELETE 1", got)
+	}
+	route := c.Ctl("routing", "lookup", "users", "1")
+	if !strings.HasPrefix(route, "vshard ") || !strings.Contains(route, "replicas n1 n2 n3") {
+		t.Errorf("routing lookup: got %q", route)
+	}
+	if got := psql(t, c.Node(1), "SHOW NODES"); strings.Count(got, "\n") != 2 {
+		t.Errorf("SHOW NODES: got %q, want three rows", got)
+	}
+	if got := psql(t, c.Node(1), "SHOW RANGES"); strings.Count(got, "\n") != 16 {
+		t.Errorf("SHOW RANGES: got %q, want 17 rows", got)
+	}
+}
+
+func TestKillEachNodeInTurnLosesNothing(t *testing.T) {
+	c := Start(t, Options{})
+	l := c.StartLedger(8)
+	for _, n := range c.Nodes() {
+		l.Advance(50, 30*time.Second)
+		t.Logf("kill -9 %s", n.Name)
+		n.Kill()
+		l.Advance(50, 30*time.Second)
+		n.Start()
+		c.WaitReplicated()
+	}
+	l.Advance(50, 30*time.Second)
+	gap, errs := l.Stop()
+	if len(errs) > 0 {
+		t.Errorf("%d statements failed other than by a lost connection, e.g. %v", len(errs), errs[:min(3, len(errs))])
+	}
+	t.Logf("longest write gap of one client over three kills: %s", gap)
+	for _, n := range c.Nodes() {
+		l.Check(n)
+	}
+}
+
+func TestDrainAndUndrainUnderLoad(t *testing.T) {
+	c := Start(t, Options{})
+	l := c.StartLedger(8)
+	l.Advance(50, 30*time.Second)
+	out := c.Ctl("drain", "n2", "--lb-wait", "0s", "--deadline", "60s")
+	t.Log(out)
+	if code, body, err := c.Node(2).HTTP("/healthz"); err != nil || code != 503 || !strings.Contains(body, "drain") {
+		t.Errorf("healthz of a drained node: %d %s %v, want 503 with the reason", code, body, err)
+	}
+	ranges, err := c.List("ranges")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range ranges {
+		if fmt.Sprint(r["leader"]) == "2" || r["leader"] == "n2" {
+			t.Errorf("range %v is still led by n2", r["id"])
+		}
+	}
+	l.Advance(50, 30*time.Second)
+	c.Ctl("undrain", "n2")
+	c.Node(2).WaitReady()
+	l.Advance(50, 30*time.Second)
+	_, errs := l.Stop()
+	if len(errs) > 0 {
+		t.Errorf("%d statements failed, e.g. %v", len(errs), errs[:min(3, len(errs))])
+	}
+	l.Check(c.Node(1))
+}
+
+func TestSIGTERMDrainsAndStops(t *testing.T) {
+	c := Start(t, Options{})
+	l := c.StartLedger(8)
+	l.Advance(50, 30*time.Second)
+	if code := c.Node(3).Terminate(); code != 0 {
+		t.Errorf("exit code after SIGTERM: got %d, want 0\n%s", code, c.Node(3).LogTail(20))
+	}
+	l.Advance(50, 30*time.Second)
+	gap, errs := l.Stop()
+	if len(errs) > 0 {
+		t.Errorf("%d statements failed, e.g. %v", len(errs), errs[:min(3, len(errs))])
+	}
+	t.Logf("longest write gap of one client: %s", gap)
+	l.Check(c.Node(1))
+}
+
+func TestDecommissionUnderLoad(t *testing.T) {
+	c := Start(t, Options{Nodes: 4})
+	l := c.StartLedger(8)
+	l.Advance(100, 30*time.Second)
+	plan := c.TryCtl("decommission", "n4", "--dry-run")
+	if plan.Code != 0 || !strings.Contains(plan.Stdout, "run it") || !strings.Contains(plan.Stdout, "replicas") {
+		t.Errorf("dry run: exit %d\n%s%s", plan.Code, plan.Stdout, plan.Stderr)
+	}
+	out := c.Ctl("decommission", "n4", "--yes", "--reason", "test")
+	t.Log(out)
+	if !strings.Contains(out, "succeeded") || !strings.Contains(out, "0 references to n4") {
+		t.Errorf("decommission does not tell the proof:\n%s", out)
+	}
+	if code := c.Node(4).WaitExit(30 * time.Second); code != 0 {
+		t.Errorf("the decommissioned node ended with %d, want 0", code)
+	}
+	l.Advance(50, 30*time.Second)
+	_, errs := l.Stop()
+	if len(errs) > 0 {
+		t.Errorf("%d statements failed, e.g. %v", len(errs), errs[:min(3, len(errs))])
+	}
+	l.Check(c.Node(2))
+
+	c.Node(4).StartUnready()
+	if code := c.Node(4).WaitExit(30 * time.Second); code != 78 {
+		t.Errorf("a decommissioned node that starts again: exit %d, want 78\n%s", code, c.Node(4).LogTail(5))
+	}
+	if r := c.TryCtl("decommission", "n4"); r.Code != 0 {
+		t.Errorf("asked again: exit %d, want 0 (nothing to do)\n%s", r.Code, r.Stderr)
+	}
+}
+
+func TestImpossibleDecommissionIsRefusedAtOnce(t *testing.T) {
+	c := Start(t, Options{})
+	r := c.TryCtl("decommission", "n3", "--yes")
+	if r.Code != 5 {
+		t.Errorf("exit %d, want 5 (unsafe)\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
+	text := r.Stdout + r.Stderr
+	for _, want := range []string{"NO_TARGET", "nodedbctl join-token create", "nothing was changed"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the refusal does not say %q:\n%s", want, text)
+		}
+	}
+	nodes, err := c.List("nodes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range nodes {
+		if n["membership"] != "active" {
+			t.Errorf("after the refusal %v is %v", n["name"], n["membership"])
+		}
+	}
+}
+
+func TestDeadNodeIsDecommissioned(t *testing.T) {
+	c := Start(t, Options{Nodes: 4})
+	l := c.StartLedger(4)
+	l.Advance(50, 30*time.Second)
+	c.Node(3).Kill()
+	out := c.Ctl("decommission", "n3", "--yes")
+	if !strings.Contains(out, "succeeded") {
+		t.Errorf("decommission of a dead node:\n%s", out)
+	}
+	l.Advance(50, 30*time.Second)
+	l.Stop()
+	l.Check(c.Node(1))
+}
+
+func TestDemoOnce(t *testing.T) {
+	bin := FindBinaries(t)
+	cmd := exec.CommandContext(t.Context(), bin.Ctl, "demo", "--once", "-o", "json")
+	dir := t.TempDir()
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("demo --once: %v\n%s", err, out)
+	}
+	if !json.Valid(out) {
+		t.Errorf("demo --once -o json printed no JSON: %s", out)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("demo left %v behind (%v)", left, err)
+	}
+}
