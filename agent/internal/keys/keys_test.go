@@ -1,0 +1,112 @@
+package keys
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+)
+
+func TestVersionsOrderNewestFirstWithinARow(t *testing.T) {
+	row := Row(7, 42, []byte("pk"))
+	var ks [][]byte
+	for _, ts := range []hlc.Timestamp{hlc.Max, 1 << 40, 77, 1, 0} {
+		ks = append(ks, Version(row, ts))
+	}
+	if !slices.IsSortedFunc(ks, bytes.Compare) {
+		t.Errorf("versions are not newest first: % x", ks)
+	}
+	got, ts, err := DecodeVersion(ks[2])
+	if err != nil || !bytes.Equal(got, row) || ts != 77 {
+		t.Errorf("decode: got % x %d %v", got, ts, err)
+	}
+	v, c, pk, err := DecodeRow(row)
+	if err != nil || v != 7 || c != 42 || string(pk) != "pk" {
+		t.Errorf("decode row: got %d %d %q %v", v, c, pk, err)
+	}
+}
+
+func TestARangeIsExactlyItsSpans(t *testing.T) {
+	data := DataSpan(16, 32)
+	for v := range cluster.VShard(cluster.VShards) {
+		key := Version(Row(v, 1<<63, []byte{0xff, 0xff}), 5)
+		if got, want := data.Contains(key), v >= 16 && v < 32; got != want {
+			t.Errorf("row of vshard %d in the span of [16,32): got %v", v, got)
+		}
+	}
+	last := DataSpan(1008, cluster.VShards)
+	if !last.Contains(Row(1023, 1<<64-1, []byte{0xff})) {
+		t.Error("the last vshard's rows are outside the last span")
+	}
+	local := RangeSpan(5)
+	for _, k := range [][]byte{RangeDescriptor(5), RangeApplied(5), Idempotency(5, [16]byte{0xff}), Record(5, "node", []byte{1})} {
+		if !local.Contains(k) || RangeSpan(4).Contains(k) || RangeSpan(6).Contains(k) {
+			t.Errorf("range-local key % x is not in the span of its range alone", k)
+		}
+	}
+	raft := RaftSpan(5)
+	for _, k := range [][]byte{RaftHardState(5), RaftTruncated(5), RaftEntry(5, 1<<64-1), RaftReplica(5)} {
+		if !raft.Contains(k) || local.Contains(k) || !RaftAll().Contains(k) {
+			t.Errorf("raft key % x is not in its span alone", k)
+		}
+		if id, err := DecodeRaftRange(k); err != nil || id != 5 {
+			t.Errorf("range of raft key: got %d %v", id, err)
+		}
+	}
+	if raft.Contains(ReplicaTombstone(5)) || local.Contains(ReplicaTombstone(5)) {
+		t.Error("a tombstone must outlive its replica's spans")
+	}
+}
+
+func TestVShardsAreEven(t *testing.T) {
+	const rows = 200_000
+	var count [cluster.VShards]int
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range rows {
+		count[VShardOf(3, []byte{byte(rng.Uint32()), byte(rng.Uint32()), byte(rng.Uint32()), byte(rng.Uint32())})]++
+	}
+	for v, n := range count {
+		if mean := rows / cluster.VShards; n < mean/2 || n > mean*2 {
+			t.Errorf("vshard %d holds %d of %d rows, mean %d", v, n, rows, mean)
+		}
+	}
+}
+
+// The hash is part of the format: a changed value would lose every stored row.
+func TestVShardIsFixedForEver(t *testing.T) {
+	for _, c := range []struct {
+		collection cluster.CollectionID
+		key        string
+		want       cluster.VShard
+	}{{1, "", 986}, {1, "a", 198}, {2, "a", 637}, {1 << 40, "order-4711", 463}} {
+		if got := VShardOf(c.collection, []byte(c.key)); got != c.want {
+			t.Errorf("vshard of (%d, %q): got %d, want %d", c.collection, c.key, got, c.want)
+		}
+	}
+}
+
+func TestRecordKeys(t *testing.T) {
+	kind, rest, err := DecodeRecord(Record(1, "node", []byte{0, 4}))
+	if err != nil || kind != "node" || !bytes.Equal(rest, []byte{0, 4}) {
+		t.Errorf("got %q % x %v", kind, rest, err)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add(Version(Row(1, 2, []byte("k")), 3))
+	f.Add(Record(1, "node", []byte("n1")))
+	f.Add(RaftEntry(9, 10))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if row, ts, err := DecodeVersion(b); err == nil && !bytes.Equal(Version(row, ts), b) {
+			t.Errorf("version % x does not round trip", b)
+		}
+		if v, c, pk, err := DecodeRow(b); err == nil && b[11] == 0 && !bytes.Equal(Row(v, c, pk), b) {
+			t.Errorf("row % x does not round trip", b)
+		}
+		_, _, _ = DecodeRecord(b)
+		_, _ = DecodeRaftRange(b)
+	})
+}
