@@ -1,0 +1,90 @@
+package metastate
+
+import "slices"
+
+// knownRoles are the admin roles, weakest first.
+var knownRoles = []string{"viewer", "operator", "admin"}
+
+func (c *change) createToken(in *CreateToken, by string) Result {
+	if in.ID == "" || len(in.Hash) == 0 || !slices.Contains(knownRoles, in.Role) {
+		return refused(CodeInvalid, "a token needs an id, a hash and one of the roles viewer, operator, admin")
+	}
+	if _, ok := c.view.Tokens[in.ID]; ok {
+		return refused(CodeExists, "token %s already exists", in.ID)
+	}
+	c.putToken(Token{
+		ID: in.ID, Owner: in.Owner, Role: in.Role, Hash: in.Hash,
+		CreatedAt: c.now, CreatedBy: by, ExpiresAt: in.ExpiresAt.UTC(),
+	})
+	return Result{}
+}
+
+func (c *change) revokeToken(in *RevokeToken) Result {
+	t, ok := c.view.Tokens[in.ID]
+	if !ok {
+		return refused(CodeNotFound, "there is no token %s", in.ID)
+	}
+	if !t.RevokedAt.IsZero() {
+		return Result{Existed: true}
+	}
+	revoked := *t
+	revoked.RevokedAt = c.now
+	c.putToken(revoked)
+	return Result{}
+}
+
+func (c *change) createJoinToken(in *CreateJoinToken, by string) Result {
+	switch {
+	case in.ID == "" || len(in.Hash) == 0:
+		return refused(CodeInvalid, "a join token needs an id and a hash")
+	case in.Uses < 1 || in.Uses > 1000:
+		return refused(CodeInvalid, "a join token is good for 1 to 1000 nodes, not %d", in.Uses)
+	case !c.now.Before(in.ExpiresAt):
+		return refused(CodeInvalid, "a join token must expire in the future")
+	}
+	if _, ok := c.view.JoinTokens[in.ID]; ok {
+		return refused(CodeExists, "join token %s already exists", in.ID)
+	}
+	c.putJoinToken(JoinToken{
+		ID: in.ID, Hash: in.Hash, Node: in.Node, Uses: in.Uses,
+		CreatedAt: c.now, CreatedBy: by, ExpiresAt: in.ExpiresAt.UTC(),
+	})
+	return Result{}
+}
+
+func (c *change) revokeJoinToken(in *RevokeJoinToken) Result {
+	t, ok := c.view.JoinTokens[in.ID]
+	if !ok {
+		return refused(CodeNotFound, "there is no join token %s", in.ID)
+	}
+	if !t.RevokedAt.IsZero() {
+		return Result{Existed: true}
+	}
+	revoked := *t
+	revoked.RevokedAt = c.now
+	c.putJoinToken(revoked)
+	return Result{}
+}
+
+func (c *change) replaceUser(in *PutUser) Result {
+	if in.Name == "" || len(in.Name) > 63 {
+		return refused(CodeInvalid, "a user needs a name of 1 to 63 bytes")
+	}
+	if in.AdminRole != "" && !slices.Contains(knownRoles, in.AdminRole) {
+		return refused(CodeInvalid, "the admin role must be viewer, operator or admin, not %q", in.AdminRole)
+	}
+	_, existed := c.view.Users[in.Name]
+	c.putUser(User{Name: in.Name, Verifier: in.Verifier, AdminRole: in.AdminRole, ChangedAt: c.now})
+	return Result{Existed: existed}
+}
+
+func (c *change) removeUser(in *DropUser) Result {
+	if _, ok := c.view.Users[in.Name]; !ok {
+		if in.IfExists {
+			return Result{Existed: true}
+		}
+		return refused(CodeNotFound, "there is no user %q", in.Name)
+	}
+	c.dropUser(in.Name)
+	return Result{}
+}

@@ -1,0 +1,146 @@
+package metastate
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+)
+
+// change stages what one command does: a new view that shares with the old one
+// what it does not touch, and the records to write. A command that is refused
+// half-way leaves nothing, because nothing staged is used then.
+type change struct {
+	now    time.Time
+	view   *View
+	writes []recordWrite
+	// refusal is set by a record that cannot be encoded.
+	refusal *Refusal
+	// heads says that the cluster record changed.
+	heads bool
+	// cloned says which maps of view are already its own.
+	cloned map[any]bool
+}
+
+// recordWrite sets a record, or deletes it if value is nil.
+type recordWrite struct{ key, value []byte }
+
+func (r recordWrite) apply(w Writer) error {
+	if r.value == nil {
+		return w.Delete(r.key)
+	}
+	return w.Set(r.key, r.value)
+}
+
+func newChange(old *View, ts hlc.Timestamp) *change {
+	v := *old
+	return &change{now: ts.Time(), view: &v, cloned: map[any]bool{}}
+}
+
+// own makes *m the change's own copy.
+func own[K comparable, T any](c *change, m *map[K]T) map[K]T {
+	if !c.cloned[m] {
+		*m = maps.Clone(*m)
+		c.cloned[m] = true
+	}
+	return *m
+}
+
+// stage writes value as a record and returns it as a reader of the record will
+// see it.
+func stage[T any](c *change, kind string, key []byte, value *T) *T {
+	b, err := encode(kind, value)
+	if err == nil {
+		stored := new(T)
+		if err = decodeRecord(b, stored); err == nil {
+			c.writes = append(c.writes, recordWrite{keys.Record(cluster.MetaRangeID, kind, key), b})
+			return stored
+		}
+	}
+	c.refusal = refuse(CodeInvalid, "the %s cannot be stored: %v", kind, err)
+	return value
+}
+
+func (c *change) erase(kind string, key []byte) {
+	c.writes = append(c.writes, recordWrite{key: keys.Record(cluster.MetaRangeID, kind, key)})
+}
+
+func (c *change) putNode(n cluster.Node) *cluster.Node {
+	s := stage(c, kindNode, idKey(uint64(n.ID)), &n)
+	own(c, &c.view.Nodes)[n.ID] = s
+	return s
+}
+
+func (c *change) putRange(d cluster.RangeDescriptor) {
+	own(c, &c.view.Ranges)[d.ID] = stage(c, kindRange, idKey(uint64(d.ID)), &d)
+}
+
+func (c *change) putCollection(col cluster.Collection) *cluster.Collection {
+	s := stage(c, kindCollection, idKey(uint64(col.ID)), &col)
+	own(c, &c.view.Collections)[col.Name] = s
+	own(c, &c.view.CollectionsByID)[col.ID] = s
+	return s
+}
+
+func (c *change) dropCollection(col *cluster.Collection) {
+	delete(own(c, &c.view.Collections), col.Name)
+	delete(own(c, &c.view.CollectionsByID), col.ID)
+	c.erase(kindCollection, idKey(uint64(col.ID)))
+	d := DroppedCollection{Collection: *col, DroppedAt: c.now}
+	own(c, &c.view.Dropped)[col.ID] = stage(c, kindDropped, idKey(uint64(col.ID)), &d)
+}
+
+func (c *change) putOperation(o cluster.Operation) *cluster.Operation {
+	s := stage(c, kindOperation, []byte(o.ID), &o)
+	own(c, &c.view.Operations)[o.ID] = s
+	return s
+}
+
+func (c *change) dropOperation(id string) {
+	delete(own(c, &c.view.Operations), id)
+	c.erase(kindOperation, []byte(id))
+}
+
+func (c *change) putToken(t Token) {
+	own(c, &c.view.Tokens)[t.ID] = stage(c, kindToken, []byte(t.ID), &t)
+}
+
+func (c *change) putJoinToken(t JoinToken) {
+	own(c, &c.view.JoinTokens)[t.ID] = stage(c, kindJoinToken, []byte(t.ID), &t)
+}
+
+func (c *change) putUser(u User) {
+	own(c, &c.view.Users)[u.Name] = stage(c, kindUser, []byte(u.Name), &u)
+}
+
+func (c *change) dropUser(name string) {
+	delete(own(c, &c.view.Users), name)
+	c.erase(kindUser, []byte(name))
+}
+
+// stageHeads stages the records that there is one of.
+func (c *change) stageHeads() {
+	v := c.view
+	stage(c, kindApplied, nil, &appliedRecord{Index: v.Index, TS: v.TS})
+	if !c.heads {
+		return
+	}
+	stage(c, kindCluster, nil, &clusterRecord{
+		ID: v.ClusterID, Name: v.ClusterName, CreatedAt: v.CreatedAt, CACert: v.CACert,
+		Settings: v.Settings, SchemaVersion: v.SchemaVersion, Next: v.next,
+	})
+}
+
+func idKey(id uint64) []byte { return binary.BigEndian.AppendUint64(nil, id) }
+
+func refuse(code Code, format string, args ...any) *Refusal {
+	return &Refusal{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+func refused(code Code, format string, args ...any) Result {
+	return Result{Refusal: refuse(code, format, args...)}
+}

@@ -1,0 +1,103 @@
+package metastate
+
+// maxBatch bounds the commands of one batch.
+const maxBatch = 1000
+
+func (c *change) run(command []byte) Result {
+	cmd, err := DecodeCommand(command)
+	if err != nil {
+		// The decoder's own words may differ between Go versions; results may not.
+		return refused(CodeMalformed, "the command is malformed or of a newer version")
+	}
+	if cmd.parts() != 1 {
+		return refused(CodeMalformed, "a command must hold one change, this one holds %d", cmd.parts())
+	}
+	if !c.view.Initialized() && cmd.InitCluster == nil {
+		return refused(CodeUninitialized, "the cluster is not initialised")
+	}
+	if cmd.Batch == nil {
+		return c.dispatch(&cmd, cmd.By)
+	}
+	return c.batch(&cmd)
+}
+
+func (c *change) batch(cmd *Command) Result {
+	if len(cmd.Batch) > maxBatch {
+		return refused(CodeLimit, "a batch holds at most %d commands, not %d", maxBatch, len(cmd.Batch))
+	}
+	res := Result{Batch: make([]Result, 0, len(cmd.Batch))}
+	for i := range cmd.Batch {
+		part := &cmd.Batch[i]
+		if part.parts() != 1 || part.Batch != nil || part.InitCluster != nil {
+			return refused(CodeMalformed, "command %d of the batch is not one plain change", i)
+		}
+		r := c.dispatch(part, cmd.By)
+		if r.Refusal != nil {
+			return r
+		}
+		res.Batch = append(res.Batch, r)
+	}
+	return res
+}
+
+// parts counts the changes that are set.
+func (cmd *Command) parts() int {
+	n := 0
+	for _, set := range []bool{
+		cmd.InitCluster != nil, cmd.AddNode != nil, cmd.UpdateNode != nil,
+		cmd.SetMembership != nil, cmd.SetCordon != nil, cmd.UpdateRanges != nil,
+		cmd.CreateCollection != nil, cmd.DropCollection != nil, cmd.ForgetDropped != nil,
+		cmd.CreateOperation != nil, cmd.UpdateOperation != nil, cmd.RequestCancel != nil,
+		cmd.CreateToken != nil, cmd.RevokeToken != nil,
+		cmd.CreateJoinToken != nil, cmd.RevokeJoinToken != nil,
+		cmd.PutUser != nil, cmd.DropUser != nil, cmd.SetSetting != nil, len(cmd.Batch) > 0,
+	} {
+		if set {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *change) dispatch(cmd *Command, by string) Result {
+	switch {
+	case cmd.InitCluster != nil:
+		return c.initCluster(cmd.InitCluster, by)
+	case cmd.AddNode != nil:
+		return c.addNode(cmd.AddNode)
+	case cmd.UpdateNode != nil:
+		return c.updateNode(cmd.UpdateNode)
+	case cmd.SetMembership != nil:
+		return c.setMembership(cmd.SetMembership, by)
+	case cmd.SetCordon != nil:
+		return c.setCordon(cmd.SetCordon)
+	case cmd.UpdateRanges != nil:
+		return c.updateRanges(cmd.UpdateRanges)
+	case cmd.CreateCollection != nil:
+		return c.createCollection(cmd.CreateCollection)
+	case cmd.DropCollection != nil:
+		return c.removeCollection(cmd.DropCollection)
+	case cmd.ForgetDropped != nil:
+		return c.forgetDropped(cmd.ForgetDropped)
+	case cmd.CreateOperation != nil:
+		return c.createOperation(cmd.CreateOperation, by)
+	case cmd.UpdateOperation != nil:
+		return c.updateOperation(cmd.UpdateOperation)
+	case cmd.RequestCancel != nil:
+		return c.requestCancel(cmd.RequestCancel, by)
+	case cmd.CreateToken != nil:
+		return c.createToken(cmd.CreateToken, by)
+	case cmd.RevokeToken != nil:
+		return c.revokeToken(cmd.RevokeToken)
+	case cmd.CreateJoinToken != nil:
+		return c.createJoinToken(cmd.CreateJoinToken, by)
+	case cmd.RevokeJoinToken != nil:
+		return c.revokeJoinToken(cmd.RevokeJoinToken)
+	case cmd.PutUser != nil:
+		return c.replaceUser(cmd.PutUser)
+	case cmd.DropUser != nil:
+		return c.removeUser(cmd.DropUser)
+	default:
+		return c.setSetting(cmd.SetSetting)
+	}
+}

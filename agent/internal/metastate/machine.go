@@ -1,0 +1,242 @@
+package metastate
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+)
+
+// Machine is the state machine of the meta range.
+type Machine struct {
+	view atomic.Pointer[View]
+
+	mu struct {
+		sync.Mutex
+		next int
+		subs []subscription // in the order they were made
+	}
+}
+
+type subscription struct {
+	id int
+	fn func(*View)
+}
+
+// New returns a machine with an empty view; Reload fills it.
+func New() *Machine {
+	m := &Machine{}
+	m.view.Store(emptyView())
+	return m
+}
+
+// View returns the newest view.
+func (m *Machine) View() *View { return m.view.Load() }
+
+// Subscribe calls fn with the new view after every Apply and Reload, in order,
+// on the goroutine that applies: fn must not block and must not call Subscribe
+// or cancel. A subscriber may see views coalesced, never out of order.
+func (m *Machine) Subscribe(fn func(*View)) (cancel func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	id := m.mu.next
+	m.mu.next++
+	m.mu.subs = append(m.mu.subs, subscription{id, fn})
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.mu.subs = slices.DeleteFunc(m.mu.subs, func(s subscription) bool { return s.id == id })
+	}
+}
+
+// Watch returns a channel that holds a signal whenever the view has changed
+// since the last receive. It is never closed; it falls silent when ctx ends.
+func (m *Machine) Watch(ctx context.Context) <-chan struct{} {
+	ch := make(chan struct{}, 1)
+	cancel := m.Subscribe(func(*View) {
+		select {
+		case ch <- struct{}{}:
+		default:
+		}
+	})
+	context.AfterFunc(ctx, cancel)
+	return ch
+}
+
+func (m *Machine) publish(v *View) {
+	m.view.Store(v)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.mu.subs {
+		s.fn(v)
+	}
+}
+
+// apply runs one command and returns its result. An error means that the
+// engine failed.
+func (m *Machine) apply(w Writer, index uint64, ts hlc.Timestamp, command []byte) ([]byte, error) {
+	old := m.View()
+	c := newChange(old, ts)
+	res := c.run(command)
+	if res.Refusal == nil && c.refusal != nil {
+		res = Result{Refusal: c.refusal}
+	}
+	if res.Refusal != nil {
+		c = newChange(old, ts) // drop what was staged
+	}
+	c.view.Index, c.view.TS = index, ts
+	c.stageHeads()
+	res.stamp(index, ts)
+	out, err := EncodeResult(res)
+	if err != nil {
+		return nil, fmt.Errorf("apply meta command at %d: %w", index, err)
+	}
+	for _, r := range c.writes {
+		if err := r.apply(w); err != nil {
+			return nil, fmt.Errorf("apply meta command at %d: %w", index, err)
+		}
+	}
+	m.publish(c.view)
+	return out, nil
+}
+
+func (r *Result) stamp(index uint64, ts hlc.Timestamp) {
+	r.Index, r.TS = index, ts
+	for i := range r.Batch {
+		r.Batch[i].stamp(index, ts)
+	}
+}
+
+// Writer is the part of a storage batch that Apply uses.
+type Writer interface {
+	Set(key, value []byte) error
+	Delete(key []byte) error
+}
+
+// The kinds of records.
+const (
+	kindApplied    = "applied"
+	kindCluster    = "cluster"
+	kindNode       = "node"
+	kindRange      = "range"
+	kindCollection = "collection"
+	kindDropped    = "dropped"
+	kindOperation  = "operation"
+	kindToken      = "token"
+	kindJoinToken  = "jointoken"
+	kindUser       = "user"
+)
+
+// appliedRecord is rewritten by every command.
+type appliedRecord struct {
+	Index uint64        `json:"index"`
+	TS    hlc.Timestamp `json:"ts"`
+}
+
+// clusterRecord holds what there is one of.
+type clusterRecord struct {
+	ID            string    `json:"id"`
+	Name          string    `json:"name"`
+	CreatedAt     time.Time `json:"createdAt"`
+	CACert        string    `json:"caCert"`
+	Settings      Settings  `json:"settings"`
+	SchemaVersion uint64    `json:"schemaVersion"`
+	Next          counters  `json:"next"`
+}
+
+// load rebuilds the view from the records that next returns until it returns
+// no key.
+func (m *Machine) load(next func() (key, value []byte, err error)) error {
+	v := emptyView()
+	for {
+		key, value, err := next()
+		if err != nil {
+			return fmt.Errorf("read meta records: %w", err)
+		}
+		if key == nil {
+			break
+		}
+		kind, _, err := keys.DecodeRecord(key)
+		if err != nil {
+			return fmt.Errorf("read meta records: %w", err)
+		}
+		if err := v.loadRecord(kind, value); err != nil {
+			return fmt.Errorf("read meta record of kind %q: %w", kind, err)
+		}
+	}
+	spans, err := indexSpans(v.Ranges)
+	if err != nil {
+		return fmt.Errorf("read meta records: %w", err)
+	}
+	v.spans = spans
+	m.publish(v)
+	return nil
+}
+
+func (v *View) loadRecord(kind string, value []byte) error {
+	switch kind {
+	case kindApplied:
+		var a appliedRecord
+		if err := decodeRecord(value, &a); err != nil {
+			return err
+		}
+		v.Index, v.TS = a.Index, a.TS
+		return nil
+	case kindCluster:
+		var c clusterRecord
+		if err := decodeRecord(value, &c); err != nil {
+			return err
+		}
+		v.ClusterID, v.ClusterName, v.CreatedAt, v.CACert = c.ID, c.Name, c.CreatedAt, c.CACert
+		v.SchemaVersion, v.next = c.SchemaVersion, c.Next
+		if c.Settings != nil {
+			v.Settings = c.Settings
+		}
+		return nil
+	case kindNode:
+		return loadInto(value, v.Nodes, func(n *cluster.Node) cluster.NodeID { return n.ID })
+	case kindRange:
+		return loadInto(value, v.Ranges, func(d *cluster.RangeDescriptor) cluster.RangeID { return d.ID })
+	case kindCollection:
+		if err := loadInto(value, v.Collections, func(c *cluster.Collection) string { return c.Name }); err != nil {
+			return err
+		}
+		return loadInto(value, v.CollectionsByID, func(c *cluster.Collection) cluster.CollectionID { return c.ID })
+	case kindDropped:
+		return loadInto(value, v.Dropped, func(d *DroppedCollection) cluster.CollectionID { return d.Collection.ID })
+	case kindOperation:
+		return loadInto(value, v.Operations, func(o *cluster.Operation) string { return o.ID })
+	case kindToken:
+		return loadInto(value, v.Tokens, func(t *Token) string { return t.ID })
+	case kindJoinToken:
+		return loadInto(value, v.JoinTokens, func(t *JoinToken) string { return t.ID })
+	case kindUser:
+		return loadInto(value, v.Users, func(u *User) string { return u.Name })
+	}
+	return fmt.Errorf("written by a newer version: %w", errFormat)
+}
+
+func loadInto[K comparable, T any](value []byte, m map[K]*T, key func(*T) K) error {
+	t := new(T)
+	if err := decodeRecord(value, t); err != nil {
+		return err
+	}
+	m[key(t)] = t
+	return nil
+}
+
+// decodeRecord reads a record. Unlike a command, it may hold fields that a
+// newer version added.
+func decodeRecord(b []byte, into any) error {
+	if len(b) == 0 || b[0] != formatVersion {
+		return errFormat
+	}
+	return json.Unmarshal(b[1:], into)
+}

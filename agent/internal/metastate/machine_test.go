@@ -1,0 +1,331 @@
+package metastate
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+)
+
+// records is an engine in memory.
+type records map[string][]byte
+
+func (r records) Set(key, value []byte) error {
+	r[string(key)] = bytes.Clone(value)
+	return nil
+}
+
+func (r records) Delete(key []byte) error {
+	delete(r, string(key))
+	return nil
+}
+
+func (r records) reload(t testing.TB) *Machine {
+	t.Helper()
+	m := New()
+	sorted := slices.Sorted(maps.Keys(r))
+	err := m.load(func() (key, value []byte, err error) {
+		if len(sorted) == 0 {
+			return nil, nil, nil
+		}
+		k := sorted[0]
+		sorted = sorted[1:]
+		return []byte(k), r[k], nil
+	})
+	if err != nil {
+		t.Fatalf("reload: %v", err)
+	}
+	return m
+}
+
+// tester applies commands one second apart.
+type tester struct {
+	*Machine
+	store records
+	index uint64
+	clock time.Time
+}
+
+func newTester() *tester {
+	return &tester{Machine: New(), store: records{}, index: 10, clock: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+}
+
+func (m *tester) do(t testing.TB, command []byte) Result {
+	t.Helper()
+	m.index++
+	m.clock = m.clock.Add(time.Second)
+	out, err := m.apply(m.store, m.index, hlc.New(m.clock), command)
+	if err != nil {
+		t.Fatalf("apply: %v", err)
+	}
+	res, err := DecodeResult(out)
+	if err != nil {
+		t.Fatalf("decode the result: %v", err)
+	}
+	if got, want := dump(t, m.store.reload(t).View()), dump(t, m.View()); got != want {
+		t.Fatalf("view after reload differs (invariant 3)\n got %s\nwant %s", got, want)
+	}
+	return res
+}
+
+func (m *tester) command(t testing.TB, c Command) Result {
+	t.Helper()
+	b, err := EncodeCommand(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.do(t, b)
+}
+
+// dump shows everything of a view, its unexported parts too.
+func dump(t testing.TB, v *View) string {
+	t.Helper()
+	b, err := json.Marshal(struct {
+		*View
+		Next  counters
+		Spans *spanIndex
+	}{v, v.next, v.spans})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func initCommand() Command {
+	return Command{By: "init", Via: "agent", InitCluster: &InitCluster{
+		ClusterID: "c-1", Name: "test", CACert: "PEM",
+		Node: cluster.Node{ID: 1, UUID: "uuid-1", Version: "v0.1.0"},
+		Ranges: []cluster.RangeDescriptor{
+			{ID: 1, Generation: 1, NextReplica: 2, Replicas: []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}}},
+			{ID: 2, End: 512, Generation: 1, NextReplica: 2, Replicas: []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}}},
+			{ID: 3, Start: 512, End: 1024, Generation: 1, NextReplica: 2, Replicas: []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}}},
+		},
+		Users:  []PutUser{{Name: "root", Verifier: "SCRAM", AdminRole: "admin"}},
+		Tokens: []CreateToken{{ID: "t0", Owner: "root", Role: "admin", Hash: []byte{1}}},
+	}}
+}
+
+// TestCommands runs the stories in testdata. "do" applies the JSON commands of
+// its input, one a line; "sleep d" lets time pass; "show what" prints a part
+// of the view; "init" makes a cluster of one node and "nodes n" gives it more.
+func TestCommands(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		m := newTester()
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			switch d.Cmd {
+			case "init":
+				return outcome(m.command(t, initCommand()))
+			case "do":
+				var out string
+				for line := range bytes.Lines([]byte(d.Input)) {
+					out += outcome(m.do(t, append([]byte{formatVersion}, bytes.TrimSpace(line)...)))
+				}
+				return out
+			case "sleep":
+				dur, err := time.ParseDuration(d.CmdArgs[0].Key)
+				if err != nil {
+					d.Fatalf(t, "%v", err)
+				}
+				m.clock = m.clock.Add(dur)
+				return ""
+			case "show":
+				return show(m.View(), d.CmdArgs[0].Key)
+			}
+			d.Fatalf(t, "unknown directive %s", d.Cmd)
+			return ""
+		})
+	})
+}
+
+func outcome(r Result) string {
+	switch {
+	case r.Refusal != nil:
+		s := fmt.Sprintf("%s: %s", r.Refusal.Code, r.Refusal.Message)
+		if r.Refusal.Operation != "" {
+			s += " [" + r.Refusal.Operation + "]"
+		}
+		return s + "\n"
+	case r.Batch != nil:
+		var s string
+		for _, part := range r.Batch {
+			s += "  " + outcome(part)
+		}
+		return "batch\n" + s
+	}
+	s := "ok"
+	if r.Existed {
+		s = "existed"
+	}
+	if r.Node != 0 {
+		s += " " + r.Node.String()
+	}
+	if r.Collection != nil {
+		s += fmt.Sprintf(" collection %d", r.Collection.ID)
+	}
+	if r.Operation != nil {
+		s += fmt.Sprintf(" %s %s", r.Operation.ID, r.Operation.State)
+	}
+	return s + "\n"
+}
+
+func show(v *View, what string) string {
+	var out string
+	line := func(format string, args ...any) { out += fmt.Sprintf(format+"\n", args...) }
+	switch what {
+	case "cluster":
+		line("%s %q index=%d schema=%d settings=%v", v.ClusterID, v.ClusterName, v.Index, v.SchemaVersion, v.Settings)
+	case "nodes":
+		for _, id := range v.NodeIDs() {
+			n := v.Nodes[id]
+			line("%s %s %s %s cordon=%v joined=%s", n.ID, n.Name, n.UUID, n.Membership, n.Cordon, n.JoinedAt.Format(time.TimeOnly))
+			if n.Tombstone != nil {
+				line("  tombstone by %s for %s: %s", n.Tombstone.By, n.Tombstone.Operation, n.Tombstone.Reason)
+			}
+		}
+	case "ranges":
+		for _, id := range v.RangeIDs() {
+			d := v.Ranges[id]
+			line("%s [%d,%d) generation=%d replicas=%v", d.ID, d.Start, d.End, d.Generation, d.Replicas)
+		}
+	case "operations":
+		for _, id := range v.OperationIDs() {
+			o := v.Operations[id]
+			line("%s %s %v %s by=%s term=%d why=%q", o.ID, o.Spec.Kind, o.Spec.Nodes, o.State, o.RequestedBy, o.CoordinatorTerm, o.Why)
+		}
+	case "collections":
+		for _, name := range v.CollectionNames() {
+			line("%d %s version=%d", v.Collections[name].ID, name, v.Collections[name].Version)
+		}
+		for _, id := range slices.Sorted(maps.Keys(v.Dropped)) {
+			line("dropped %d %s", id, v.Dropped[id].Collection.Name)
+		}
+	case "access":
+		for _, id := range slices.Sorted(maps.Keys(v.Users)) {
+			line("user %s %s", id, v.Users[id].AdminRole)
+		}
+		for _, id := range slices.Sorted(maps.Keys(v.Tokens)) {
+			line("token %s %s of %s by %q revoked=%v", id, v.Tokens[id].Role, v.Tokens[id].Owner, v.Tokens[id].CreatedBy, !v.Tokens[id].RevokedAt.IsZero())
+		}
+		for _, id := range slices.Sorted(maps.Keys(v.JoinTokens)) {
+			line("join token %s uses=%d/%d revoked=%v", id, len(v.JoinTokens[id].Consumed), v.JoinTokens[id].Uses, !v.JoinTokens[id].RevokedAt.IsZero())
+		}
+	}
+	return out
+}
+
+func TestRangeOf(t *testing.T) {
+	m := newTester()
+	m.command(t, initCommand())
+	for vshard, want := range map[cluster.VShard]cluster.RangeID{0: 2, 511: 2, 512: 3, 1023: 3} {
+		if d, ok := m.View().RangeOf(vshard); !ok || d.ID != want {
+			t.Errorf("RangeOf(%d) = %v, want %s", vshard, d, want)
+		}
+	}
+	if d, ok := m.View().RangeOf(cluster.VShards); ok {
+		t.Errorf("RangeOf(%d) = %v, want none", cluster.VShards, d)
+	}
+}
+
+// TestOldViewStays holds a view over later commands: it must not change.
+func TestOldViewStays(t *testing.T) {
+	m := newTester()
+	m.command(t, initCommand())
+	old := m.View()
+	before := dump(t, old)
+	m.command(t, Command{SetCordon: &SetCordon{Node: 1, Cordon: true}})
+	m.command(t, Command{SetSetting: &SetSetting{Name: SettingDeadAfter, Value: "1m"}})
+	m.command(t, Command{PutUser: &PutUser{Name: "u"}})
+	if after := dump(t, old); after != before {
+		t.Errorf("a published view changed\nbefore %s\n after %s", before, after)
+	}
+}
+
+func TestSubscribeAndWatch(t *testing.T) {
+	m := newTester()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	watch := m.Watch(ctx)
+	var seen []uint64
+	cancel := m.Subscribe(func(v *View) { seen = append(seen, v.Index) })
+	m.command(t, initCommand())
+	m.command(t, Command{SetCordon: &SetCordon{Node: 1, Cordon: true}})
+	cancel()
+	m.command(t, Command{SetCordon: &SetCordon{Node: 1}})
+	if want := []uint64{11, 12}; !slices.Equal(seen, want) {
+		t.Errorf("subscriber saw %v, want %v", seen, want)
+	}
+	select {
+	case <-watch:
+	default:
+		t.Error("the watch holds no signal")
+	}
+}
+
+func TestValidateSetting(t *testing.T) {
+	for _, c := range []struct {
+		name, value string
+		ok          bool
+	}{
+		{SettingReplicationFactor, "3", true}, {SettingReplicationFactor, "0", false},
+		{SettingDeadAfter, "30s", true}, {SettingDeadAfter, "soon", false},
+		{SettingSnapshotRate, "33554432", true}, {SettingSnapshotRate, "1", false},
+		{"unheard_of", "1", false},
+	} {
+		if err := ValidateSetting(c.name, c.value); (err == nil) != c.ok {
+			t.Errorf("ValidateSetting(%s, %s) = %v, want ok=%v", c.name, c.value, err, c.ok)
+		}
+	}
+}
+
+// FuzzApply feeds any bytes as a command to two machines: both must give the
+// same bytes, never panic, and a refusal must leave the view as it was.
+func FuzzApply(f *testing.F) {
+	seeds := []Command{
+		initCommand(),
+		{SetMembership: &SetMembership{Nodes: []cluster.NodeID{1}, To: cluster.Decommissioned}},
+		{UpdateRanges: &UpdateRanges{Descriptors: []cluster.RangeDescriptor{{ID: 9, Start: 1, End: 2, Generation: 4}}}},
+		{CreateOperation: &CreateOperation{Operation: cluster.Operation{Spec: cluster.OperationSpec{Kind: cluster.OpDrain, Nodes: []cluster.NodeID{1, 1}}}}},
+		{UpdateOperation: &UpdateOperation{Operation: cluster.Operation{ID: "op-1"}}},
+		{CreateCollection: &CreateCollection{Collection: cluster.Collection{Name: "a"}}},
+		{Batch: []Command{{DropUser: &DropUser{Name: "root"}}, {RevokeToken: &RevokeToken{ID: "t0"}}}},
+		{CreateToken: &CreateToken{ID: "t", Role: "viewer", Hash: []byte{1}, ExpiresAt: time.Date(0, 1, 1, 0, 0, 0, 0, time.FixedZone("", 3600))}},
+	}
+	for _, c := range seeds {
+		b, err := EncodeCommand(c)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Add([]byte(nil))
+	f.Add([]byte{2, '{', '}'})
+	f.Add([]byte("\x01{}{}"))
+	f.Add([]byte("\x01null"))
+	f.Fuzz(func(t *testing.T, command []byte) {
+		a, b := newTester(), newTester()
+		a.command(t, initCommand())
+		b.command(t, initCommand())
+		before := dump(t, a.View())
+		ra, rb := a.do(t, command), b.do(t, command)
+		if !maps.EqualFunc(a.store, b.store, bytes.Equal) || outcome(ra) != outcome(rb) {
+			t.Fatalf("two replicas differ after %q", command)
+		}
+		if ra.Refusal == nil {
+			return
+		}
+		v := *a.View()
+		v.Index, v.TS = 11, hlc.New(a.clock.Add(-time.Second))
+		if after := dump(t, &v); after != before {
+			t.Fatalf("a refused command changed the view\nbefore %s\n after %s", before, after)
+		}
+	})
+}

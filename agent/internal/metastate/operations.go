@@ -1,0 +1,260 @@
+package metastate
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+)
+
+// maxEnded is how many operations that have ended are kept.
+const maxEnded = 256
+
+func (c *change) createOperation(in *CreateOperation, by string) Result {
+	op := in.Operation
+	slices.Sort(op.Spec.Nodes)
+	op.Spec.Nodes = slices.Compact(op.Spec.Nodes)
+	if op.State == "" {
+		op.State = cluster.OpQueued
+	}
+	if op.RequestedBy == "" {
+		op.RequestedBy = by
+	}
+	if op.Spec.Kind == "" || len(op.Spec.Nodes) == 0 || op.State.Final() {
+		return refused(CodeInvalid, "an operation needs a kind, nodes and a state that is not final")
+	}
+	if found, r := c.attach(&op); r != nil {
+		return Result{Refusal: r}
+	} else if found != nil {
+		return Result{Existed: true, Operation: found}
+	}
+	for _, id := range op.Spec.Nodes {
+		if _, r := c.liveNode(id); r != nil {
+			return Result{Refusal: r}
+		}
+	}
+	if op.ID == "" {
+		op.ID = c.newOperationID()
+	} else if _, ok := c.view.Operations[op.ID]; ok {
+		return refused(CodeExists, "operation %s already exists", op.ID)
+	}
+	if r := c.settleConflicts(&op); r != nil {
+		return Result{Refusal: r}
+	}
+	op.CreatedAt, op.CoordinatorTerm = c.now, 0
+	op.StartedAt, op.EndedAt = op.StartedAt.UTC(), op.EndedAt.UTC()
+	stored := c.putOperation(op)
+	c.pruneEnded()
+	return Result{Operation: stored}
+}
+
+// attach finds the operation that the request repeats: by its idempotency key
+// for ever, by kind and nodes while that one runs, and a decommission of nodes
+// that are gone by the operation that removed them.
+func (c *change) attach(op *cluster.Operation) (*cluster.Operation, *Refusal) {
+	for _, id := range c.view.OperationIDs() {
+		old := c.view.Operations[id]
+		byKey := op.IdempotencyKey != "" && old.IdempotencyKey == op.IdempotencyKey
+		sameWork := old.Spec.Kind == op.Spec.Kind && slices.Equal(old.Spec.Nodes, op.Spec.Nodes)
+		if !byKey && (!sameWork || old.State.Final()) {
+			continue
+		}
+		if diff := specDifference(&old.Spec, &op.Spec); diff != "" {
+			r := refuse(CodeConflict, "%s is the same request with different options (%s)", old.ID, diff)
+			r.Operation = old.ID
+			return nil, r
+		}
+		return old, nil
+	}
+	if op.Spec.Kind != cluster.OpDecommission {
+		return nil, nil
+	}
+	for _, id := range slices.Backward(c.view.OperationIDs()) {
+		old := c.view.Operations[id]
+		if old.Spec.Kind == op.Spec.Kind && old.State == cluster.OpSucceeded && slices.Equal(old.Spec.Nodes, op.Spec.Nodes) {
+			return old, c.unlessAllGone(op.Spec.Nodes)
+		}
+	}
+	return nil, nil
+}
+
+// unlessAllGone refuses nothing if every node is decommissioned. A succeeded
+// decommission whose nodes live on cannot be: the two are one command.
+func (c *change) unlessAllGone(nodes []cluster.NodeID) *Refusal {
+	for _, id := range nodes {
+		if n, ok := c.view.Nodes[id]; ok && n.Membership != cluster.Decommissioned {
+			return refuse(CodeConflict, "%s was decommissioned according to its operation, but is %s", id, n.Membership)
+		}
+	}
+	return nil
+}
+
+// specDifference names the options in which two specs differ, sorted.
+func specDifference(a, b *cluster.OperationSpec) string {
+	am, bm := specFields(a), specFields(b)
+	var diff []string
+	for _, name := range slices.Sorted(maps.Keys(am)) {
+		if !bytes.Equal(am[name], bm[name]) {
+			diff = append(diff, fmt.Sprintf("%s: %s, asked %s", name, orUnset(am[name]), orUnset(bm[name])))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(bm)) {
+		if _, ok := am[name]; !ok {
+			diff = append(diff, fmt.Sprintf("%s: unset, asked %s", name, bm[name]))
+		}
+	}
+	return strings.Join(diff, "; ")
+}
+
+func specFields(s *cluster.OperationSpec) map[string]json.RawMessage {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return nil
+	}
+	var m map[string]json.RawMessage
+	if json.Unmarshal(b, &m) != nil {
+		return nil
+	}
+	return m
+}
+
+func orUnset(b json.RawMessage) string {
+	if b == nil {
+		return "unset"
+	}
+	return string(b)
+}
+
+// settleConflicts refuses op if another operation that runs is in the way, and
+// cancels those that it preempts. At most one operation that moves replicas
+// touches a node; a drain and a removal of the same node exclude each other; a
+// decommission preempts a repair, whose work it contains.
+func (c *change) settleConflicts(op *cluster.Operation) *Refusal {
+	for _, id := range c.view.OperationIDs() {
+		old := c.view.Operations[id]
+		shared := sharedNodes(old.Spec.Nodes, op.Spec.Nodes)
+		if old.State.Final() || len(shared) == 0 {
+			continue
+		}
+		a, b := old.Spec.Kind, op.Spec.Kind
+		switch {
+		case a == cluster.OpRepair && b == cluster.OpDecommission:
+			preempted := *old
+			preempted.State = cluster.OpCancelling
+			preempted.Why = fmt.Sprintf("preempted by %s, which removes %s", op.ID, shared[0])
+			c.putOperation(preempted)
+		case a == cluster.OpDrain && b == cluster.OpRepair, a == cluster.OpRepair && b == cluster.OpDrain:
+			// A repair works on a node that is dead; the drain stops by itself.
+		default:
+			r := refuse(CodeConflict, "%s, a %s of %s, is %s", old.ID, a, shared[0], old.State)
+			r.Operation = old.ID
+			return r
+		}
+	}
+	return nil
+}
+
+func sharedNodes(a, b []cluster.NodeID) []cluster.NodeID {
+	var both []cluster.NodeID
+	for _, id := range a {
+		if slices.Contains(b, id) {
+			both = append(both, id)
+		}
+	}
+	return both
+}
+
+// newOperationID derives a short id from the view's index: op-7f3a.
+func (c *change) newOperationID() string {
+	// An odd multiplier permutes the 16-bit numbers, so ids look unlike but
+	// repeat only after 65,536 commands; a number in use is stepped over.
+	for n := c.view.Index + 1; ; n++ {
+		id := fmt.Sprintf("op-%04x", uint16(n*0x9e37+0x79b9))
+		if _, ok := c.view.Operations[id]; !ok {
+			return id
+		}
+	}
+}
+
+func (c *change) pruneEnded() {
+	var ended []string
+	for _, id := range c.view.OperationIDs() {
+		if c.view.Operations[id].State.Final() {
+			ended = append(ended, id)
+		}
+	}
+	for len(ended) > maxEnded {
+		c.dropOperation(ended[0])
+		ended = ended[1:]
+	}
+}
+
+func (c *change) updateOperation(in *UpdateOperation) Result {
+	old, ok := c.view.Operations[in.Operation.ID]
+	switch {
+	case !ok:
+		return refused(CodeNotFound, "there is no operation %s", in.Operation.ID)
+	case old.State.Final():
+		return refused(CodeFinal, "operation %s has ended: %s", old.ID, old.State)
+	case in.Term < old.CoordinatorTerm:
+		return refused(CodeStale, "operation %s is coordinated at term %d, not %d", old.ID, old.CoordinatorTerm, in.Term)
+	case !knownState(in.Operation.State):
+		return refused(CodeInvalid, "an operation cannot be %q", in.Operation.State)
+	}
+	op := in.Operation
+	op.Spec, op.RequestedBy, op.Reason, op.IdempotencyKey = old.Spec, old.RequestedBy, old.Reason, old.IdempotencyKey
+	op.CreatedAt, op.CoordinatorTerm = old.CreatedAt, in.Term
+	if old.State == cluster.OpCancelling && !op.State.Final() {
+		// The coordinator had not seen the request yet.
+		op.State = cluster.OpCancelling
+	}
+	op.StartedAt, op.EndedAt = old.StartedAt, old.EndedAt
+	if op.StartedAt.IsZero() && op.State != cluster.OpQueued {
+		op.StartedAt = c.now
+	}
+	if op.State.Final() {
+		op.EndedAt = c.now
+	}
+	return Result{Operation: c.putOperation(op)}
+}
+
+func knownState(s cluster.OperationState) bool {
+	switch s {
+	case cluster.OpQueued, cluster.OpRunning, cluster.OpPaused, cluster.OpBlocked, cluster.OpCancelling:
+		return true
+	}
+	return s.Final()
+}
+
+func (c *change) requestCancel(in *RequestCancel, by string) Result {
+	old, ok := c.view.Operations[in.ID]
+	switch {
+	case !ok:
+		return refused(CodeNotFound, "there is no operation %s", in.ID)
+	case old.State.Final():
+		return refused(CodeFinal, "operation %s has ended: %s", old.ID, old.State)
+	case old.State == cluster.OpCancelling:
+		return Result{Existed: true, Operation: old}
+	}
+	if old.Spec.Kind == cluster.OpDecommission {
+		for _, id := range old.Spec.Nodes {
+			if n, ok := c.view.Nodes[id]; ok && n.Membership == cluster.Decommissioned {
+				return refused(CodeNoReturn, "operation %s is past the point of no return: %s is decommissioned", old.ID, id)
+			}
+		}
+	}
+	op := *old
+	op.State = cluster.OpCancelling
+	op.Why = "cancelled"
+	if by != "" {
+		op.Why += " by " + by
+	}
+	if in.Reason != "" {
+		op.Why += ": " + in.Reason
+	}
+	return Result{Operation: c.putOperation(op)}
+}

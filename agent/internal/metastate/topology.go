@@ -1,0 +1,282 @@
+package metastate
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+)
+
+func (c *change) initCluster(in *InitCluster, by string) Result {
+	v := c.view
+	if v.ClusterID == in.ClusterID && in.ClusterID != "" {
+		return Result{Existed: true, Node: in.Node.ID}
+	}
+	if v.Initialized() {
+		return refused(CodeExists, "this is already cluster %s (%s)", v.ClusterName, v.ClusterID)
+	}
+	if in.ClusterID == "" || in.Name == "" || in.Node.ID == 0 || in.Node.UUID == "" {
+		return refused(CodeInvalid, "a cluster needs an id, a name and a first node with id and uuid")
+	}
+	v.ClusterID, v.ClusterName, v.CACert, v.CreatedAt = in.ClusterID, in.Name, in.CACert, c.now
+	v.Settings = Settings{}
+	maps.Copy(v.Settings, in.Settings)
+	v.next.Node = in.Node.ID + 1
+	c.heads = true
+
+	node := in.Node
+	node.Membership, node.JoinedAt, node.Tombstone = cluster.Active, c.now, nil
+	if node.Name == "" {
+		node.Name = node.ID.String()
+	}
+	c.putNode(node)
+	if r := c.updateRanges(&UpdateRanges{Descriptors: in.Ranges}); r.Refusal != nil {
+		return r
+	}
+	if r := c.checkCoverage(); r != nil {
+		return Result{Refusal: r}
+	}
+	for i := range in.Users {
+		if r := c.replaceUser(&in.Users[i]); r.Refusal != nil {
+			return r
+		}
+	}
+	for i := range in.Tokens {
+		if r := c.createToken(&in.Tokens[i], by); r.Refusal != nil {
+			return r
+		}
+	}
+	return Result{Node: node.ID}
+}
+
+// checkCoverage refuses a view that lacks the meta range or leaves a vshard
+// without a range.
+func (c *change) checkCoverage() *Refusal {
+	if _, ok := c.view.MetaRange(); !ok {
+		return refuse(CodeInvalid, "the meta range is missing")
+	}
+	for s, id := range c.view.spans {
+		if id == 0 {
+			return refuse(CodeInvalid, "vshard %d belongs to no range", s)
+		}
+	}
+	return nil
+}
+
+func (c *change) addNode(in *AddNode) Result {
+	if in.UUID == "" || len(in.KeyHash) == 0 {
+		return refused(CodeInvalid, "a node needs a uuid and the hash of its public key")
+	}
+	token, ok := c.view.JoinTokens[in.TokenID]
+	if !ok || !bytes.Equal(token.Hash, in.TokenHash) {
+		return refused(CodeDenied, "the join token is not known")
+	}
+	for _, used := range token.Consumed {
+		if !bytes.Equal(used.KeyHash, in.KeyHash) {
+			continue
+		}
+		n, ok := c.view.Nodes[used.Node]
+		if !ok || n.UUID != in.UUID {
+			return refused(CodeConflict, "the key already joined as %s with another uuid", used.Node)
+		}
+		if n.Membership == cluster.Decommissioned {
+			return Result{Refusal: tombstoned(n)}
+		}
+		return Result{Existed: true, Node: n.ID}
+	}
+	if r := c.checkJoinToken(token, in.Name); r != nil {
+		return Result{Refusal: r}
+	}
+	if r := c.checkNewNode(in.UUID, in.Name); r != nil {
+		return Result{Refusal: r}
+	}
+	id := c.view.next.Node
+	c.view.next.Node++
+	c.heads = true
+	name := in.Name
+	if name == "" {
+		name = id.String()
+	}
+	c.putNode(cluster.Node{
+		ID: id, UUID: in.UUID, Name: name, Addresses: in.Addresses, Locality: in.Locality,
+		Version: in.Version, BootNonce: in.BootNonce, Membership: cluster.Joining, JoinedAt: c.now,
+	})
+	t := *token
+	t.Consumed = append(slices.Clone(t.Consumed), JoinedKey{KeyHash: in.KeyHash, Node: id, At: c.now})
+	c.putJoinToken(t)
+	return Result{Node: id}
+}
+
+func (c *change) checkJoinToken(t *JoinToken, name string) *Refusal {
+	switch {
+	case !t.RevokedAt.IsZero():
+		return refuse(CodeDenied, "the join token %s was revoked", t.ID)
+	case !c.now.Before(t.ExpiresAt):
+		return refuse(CodeDenied, "the join token %s expired at %s: make a new one with 'nodedbctl join-token create'", t.ID, t.ExpiresAt.Format("2006-01-02 15:04:05 UTC"))
+	case len(t.Consumed) >= t.Uses:
+		return refuse(CodeDenied, "the join token %s is used up: make a new one with 'nodedbctl join-token create'", t.ID)
+	case t.Node != "" && t.Node != name:
+		return refuse(CodeDenied, "the join token %s is for the node named %q, not %q", t.ID, t.Node, name)
+	}
+	return nil
+}
+
+func (c *change) checkNewNode(uuid, name string) *Refusal {
+	if n, ok := c.view.NodeByUUID(uuid); ok {
+		if n.Membership == cluster.Decommissioned {
+			return tombstoned(n)
+		}
+		return refuse(CodeConflict, "the identity %s already belongs to %s", uuid, n.ID)
+	}
+	next := c.view.next.Node.String()
+	if n, ok := c.view.NodeByName(name); ok && name != "" && n.Membership != cluster.Decommissioned {
+		return refuse(CodeExists, "the node name %q is taken by %s", name, n.ID)
+	}
+	if n, ok := c.view.NodeByName(next); ok && name == "" {
+		return refuse(CodeExists, "the node name %q is taken by %s: give this node a name of its own", next, n.ID)
+	}
+	return nil
+}
+
+func tombstoned(n *cluster.Node) *Refusal {
+	return refuse(CodeTombstoned, "%s (%s) was decommissioned and cannot come back: start it with an empty data directory to join as a new node", n.ID, n.UUID)
+}
+
+// liveNode returns the node unless it is unknown or decommissioned.
+func (c *change) liveNode(id cluster.NodeID) (cluster.Node, *Refusal) {
+	n, ok := c.view.Nodes[id]
+	if !ok {
+		return cluster.Node{}, refuse(CodeNotFound, "there is no node %s", id)
+	}
+	if n.Membership == cluster.Decommissioned {
+		return cluster.Node{}, tombstoned(n)
+	}
+	return *n, nil
+}
+
+func (c *change) updateNode(in *UpdateNode) Result {
+	n, r := c.liveNode(in.Node)
+	if r != nil {
+		return Result{Refusal: r}
+	}
+	if n.UUID != in.UUID {
+		return refused(CodeConflict, "%s has the identity %s, not %s", n.ID, n.UUID, in.UUID)
+	}
+	n.Addresses, n.Locality, n.Version, n.BootNonce = in.Addresses, in.Locality, in.Version, in.BootNonce
+	c.putNode(n)
+	return Result{Node: n.ID}
+}
+
+func (c *change) setCordon(in *SetCordon) Result {
+	n, r := c.liveNode(in.Node)
+	if r != nil {
+		return Result{Refusal: r}
+	}
+	if n.Cordon == in.Cordon {
+		return Result{Node: n.ID, Existed: true}
+	}
+	n.Cordon = in.Cordon
+	c.putNode(n)
+	return Result{Node: n.ID}
+}
+
+func (c *change) setMembership(in *SetMembership, by string) Result {
+	if len(in.Nodes) == 0 {
+		return refused(CodeInvalid, "no node is named")
+	}
+	changed := false
+	for _, id := range in.Nodes {
+		n, ok := c.view.Nodes[id]
+		if !ok {
+			return refused(CodeNotFound, "there is no node %s", id)
+		}
+		if n.Membership == in.To {
+			continue
+		}
+		if r := c.checkTransition(n, in.To); r != nil {
+			return Result{Refusal: r}
+		}
+		m := *n
+		m.Membership = in.To
+		if in.To == cluster.Decommissioned {
+			m.Tombstone = &cluster.Tombstone{At: c.now, By: by, Reason: in.Reason, Operation: in.Operation}
+		}
+		c.putNode(m)
+		changed = true
+	}
+	return Result{Existed: !changed}
+}
+
+func (c *change) checkTransition(n *cluster.Node, to cluster.Membership) *Refusal {
+	if n.Membership == cluster.Decommissioned {
+		return tombstoned(n)
+	}
+	allowed := map[cluster.Membership][]cluster.Membership{
+		cluster.Joining:         {cluster.Active, cluster.Decommissioning, cluster.Decommissioned},
+		cluster.Active:          {cluster.Decommissioning},
+		cluster.Decommissioning: {cluster.Active, cluster.Decommissioned},
+	}
+	if !slices.Contains(allowed[n.Membership], to) {
+		return refuse(CodeInvalid, "%s is %s and cannot become %s", n.ID, n.Membership, to)
+	}
+	if to != cluster.Decommissioned {
+		return nil
+	}
+	for _, id := range c.view.RangeIDs() {
+		if _, ok := c.view.Ranges[id].On(n.ID); ok {
+			return refuse(CodeReferenced, "%s still has a replica of %s", n.ID, id)
+		}
+	}
+	return nil
+}
+
+func (c *change) updateRanges(in *UpdateRanges) Result {
+	changed := false
+	for i := range in.Descriptors {
+		d := &in.Descriptors[i]
+		if err := d.Validate(); err != nil {
+			return refused(CodeInvalid, "the descriptor of %s is wrong: %v", d.ID, err)
+		}
+		if old, ok := c.view.Ranges[d.ID]; ok && old.Generation >= d.Generation {
+			continue
+		}
+		for _, r := range d.Replicas {
+			if n, ok := c.view.Nodes[r.Node]; ok && n.Membership == cluster.Decommissioned {
+				return refused(CodeTombstoned, "%s names %s, which was decommissioned", d.ID, r.Node)
+			}
+		}
+		c.putRange(*d)
+		changed = true
+	}
+	if !changed {
+		return Result{Existed: true}
+	}
+	spans, err := indexSpans(c.view.Ranges)
+	if err != nil {
+		return refused(CodeConflict, "%v", err)
+	}
+	c.view.spans = spans
+	return Result{}
+}
+
+var errOverlap = errors.New("ranges overlap")
+
+func indexSpans(ranges map[cluster.RangeID]*cluster.RangeDescriptor) (*spanIndex, error) {
+	var idx spanIndex
+	for _, id := range slices.Sorted(maps.Keys(ranges)) {
+		d := ranges[id]
+		if d.IsMeta() {
+			continue
+		}
+		for s := d.Start; s < d.End; s++ {
+			if idx[s] != 0 {
+				return nil, fmt.Errorf("%w: %s and %s both own vshard %d", errOverlap, idx[s], id, s)
+			}
+			idx[s] = id
+		}
+	}
+	return &idx, nil
+}
