@@ -1,0 +1,242 @@
+package datastate
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+)
+
+// OpKind is what an Op does to its row.
+type OpKind byte
+
+// The kinds.
+const (
+	Put OpKind = iota + 1
+	Delete
+)
+
+// Condition is what must hold of a row before a batch is applied.
+type Condition byte
+
+// The conditions.
+const (
+	Any          Condition = iota // nothing
+	Absent                        // no row, or a deleted one
+	Present                       // a row
+	VersionIs                     // a row whose newest version is ExpectTS
+	NotNewerThan                  // no version, tombstones included, newer than ExpectTS
+)
+
+// Op writes one row on a condition.
+type Op struct {
+	Row      []byte // keys.Row
+	Kind     OpKind
+	Value    []byte // of a Put
+	Expect   Condition
+	ExpectTS hlc.Timestamp // of VersionIs and NotNewerThan
+}
+
+// Batch is a command: all of its Ops are applied, or none. No row appears twice.
+type Batch struct{ Ops []Op }
+
+// Outcome is what became of a batch.
+type Outcome byte
+
+// The outcomes.
+const (
+	Applied Outcome = iota + 1
+	ConditionFailed
+	WrongRange // a row is not of this range's vshards
+	Malformed  // the command could not be read
+)
+
+// Result is the answer to a batch, equal on every replica.
+type Result struct {
+	Outcome Outcome
+	// FailedOp is the index of the Op whose condition failed or whose row is elsewhere.
+	FailedOp int
+	// Existing is the failing row's value, nil if it has none; ExistingTS is the
+	// timestamp of its newest version, tombstones included, 0 if it has none.
+	Existing   []byte
+	ExistingTS hlc.Timestamp
+}
+
+// ErrMalformed marks bytes that no encoder of this package made.
+var ErrMalformed = errors.New("malformed data command")
+
+const (
+	batchFormat  byte = 1
+	resultFormat byte = 1
+)
+
+// EncodeBatch encodes b.
+func EncodeBatch(b *Batch) []byte {
+	n := 1 + binary.MaxVarintLen64
+	for i := range b.Ops {
+		n += 2 + 2*binary.MaxVarintLen32 + 8 + len(b.Ops[i].Row) + len(b.Ops[i].Value)
+	}
+	out := append(make([]byte, 0, n), batchFormat)
+	out = binary.AppendUvarint(out, uint64(len(b.Ops)))
+	for i := range b.Ops {
+		op := &b.Ops[i]
+		out = append(out, byte(op.Kind), byte(op.Expect))
+		if op.Expect.hasTimestamp() {
+			out = binary.BigEndian.AppendUint64(out, uint64(op.ExpectTS))
+		}
+		out = appendBytes(out, op.Row)
+		if op.Kind == Put {
+			out = appendBytes(out, op.Value)
+		}
+	}
+	return out
+}
+
+func (c Condition) hasTimestamp() bool { return c == VersionIs || c == NotNewerThan }
+
+// minOp is the shortest encoding of an Op; it bounds what a count may claim.
+const minOp = 3
+
+// DecodeBatch decodes what EncodeBatch made. The batch aliases data.
+func DecodeBatch(data []byte) (*Batch, error) {
+	d := decoder{rest: data}
+	if f := d.byte(); d.err == nil && f != batchFormat {
+		return nil, fmt.Errorf("%w: batch format %d", ErrMalformed, f)
+	}
+	n := d.uvarint()
+	if d.err == nil && n > uint64(len(d.rest)/minOp) {
+		return nil, fmt.Errorf("%w: %d ops in %d bytes", ErrMalformed, n, len(d.rest))
+	}
+	if d.err != nil {
+		return nil, d.err
+	}
+	b := &Batch{Ops: make([]Op, n)}
+	for i := range b.Ops {
+		if err := d.op(&b.Ops[i]); err != nil {
+			return nil, fmt.Errorf("op %d: %w", i, err)
+		}
+	}
+	if len(d.rest) > 0 {
+		return nil, fmt.Errorf("%w: %d bytes after the batch", ErrMalformed, len(d.rest))
+	}
+	return b, nil
+}
+
+func (d *decoder) op(op *Op) error {
+	op.Kind, op.Expect = OpKind(d.byte()), Condition(d.byte())
+	if op.Expect.hasTimestamp() {
+		op.ExpectTS = hlc.Timestamp(d.uint64())
+	}
+	op.Row = d.bytes()
+	if op.Kind == Put {
+		op.Value = d.bytes()
+	}
+	switch {
+	case d.err != nil:
+		return d.err
+	case op.Kind != Put && op.Kind != Delete:
+		return fmt.Errorf("%w: kind %d", ErrMalformed, op.Kind)
+	case op.Expect > NotNewerThan:
+		return fmt.Errorf("%w: condition %d", ErrMalformed, op.Expect)
+	}
+	return nil
+}
+
+// EncodeResult encodes r.
+func EncodeResult(r *Result) []byte {
+	out := []byte{resultFormat, byte(r.Outcome)}
+	if r.Outcome == Applied || r.Outcome == Malformed {
+		return out
+	}
+	out = binary.AppendUvarint(out, uint64(r.FailedOp))
+	out = binary.BigEndian.AppendUint64(out, uint64(r.ExistingTS))
+	if r.Existing == nil {
+		return append(out, 0)
+	}
+	return appendBytes(append(out, 1), r.Existing)
+}
+
+// DecodeResult decodes what EncodeResult made. The result aliases data.
+func DecodeResult(data []byte) (*Result, error) {
+	d := decoder{rest: data}
+	if f := d.byte(); d.err == nil && f != resultFormat {
+		return nil, fmt.Errorf("%w: result format %d", ErrMalformed, f)
+	}
+	r := &Result{Outcome: Outcome(d.byte())}
+	if d.err == nil && (r.Outcome < Applied || r.Outcome > Malformed) {
+		return nil, fmt.Errorf("%w: outcome %d", ErrMalformed, r.Outcome)
+	}
+	if r.Outcome == ConditionFailed || r.Outcome == WrongRange {
+		op := d.uvarint()
+		if op > 1<<31 {
+			return nil, fmt.Errorf("%w: op %d failed", ErrMalformed, op)
+		}
+		r.FailedOp, r.ExistingTS = int(op), hlc.Timestamp(d.uint64())
+		if d.byte() == 1 {
+			r.Existing = d.bytes()
+		}
+	}
+	if d.err == nil && len(d.rest) > 0 {
+		return nil, fmt.Errorf("%w: %d bytes after the result", ErrMalformed, len(d.rest))
+	}
+	return r, d.err
+}
+
+func appendBytes(out, b []byte) []byte {
+	return append(binary.AppendUvarint(out, uint64(len(b))), b...)
+}
+
+// decoder reads from rest and remembers the first error.
+type decoder struct {
+	rest []byte
+	err  error
+}
+
+func (d *decoder) short() {
+	if d.err == nil {
+		d.err = fmt.Errorf("%w: it ends early", ErrMalformed)
+	}
+	d.rest = nil
+}
+
+func (d *decoder) byte() byte {
+	if len(d.rest) == 0 {
+		d.short()
+		return 0
+	}
+	b := d.rest[0]
+	d.rest = d.rest[1:]
+	return b
+}
+
+func (d *decoder) uint64() uint64 {
+	if len(d.rest) < 8 {
+		d.short()
+		return 0
+	}
+	v := binary.BigEndian.Uint64(d.rest)
+	d.rest = d.rest[8:]
+	return v
+}
+
+func (d *decoder) uvarint() uint64 {
+	v, n := binary.Uvarint(d.rest)
+	if n <= 0 {
+		d.short()
+		return 0
+	}
+	d.rest = d.rest[n:]
+	return v
+}
+
+func (d *decoder) bytes() []byte {
+	n := d.uvarint()
+	if n > uint64(len(d.rest)) {
+		d.short()
+		return nil
+	}
+	b := d.rest[:n:n]
+	d.rest = d.rest[n:]
+	return b
+}

@@ -1,0 +1,117 @@
+package datastate
+
+import (
+	"fmt"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/storage"
+)
+
+// Machine is the state machine of one data range; it satisfies replica.StateMachine.
+// It counts what the range holds; the replica stores the counts with its applied
+// state and hands them back.
+type Machine struct {
+	keys  int64 // rows that have a value
+	bytes int64 // of all versions, keys included
+}
+
+// New returns the state machine of an empty range.
+func New() *Machine { return &Machine{} }
+
+// Counts returns the rows that have a value, and the bytes of all versions.
+func (m *Machine) Counts() (keys, bytes int64) { return m.keys, m.bytes }
+
+// SetCounts takes back what Counts returned when the state was stored.
+func (m *Machine) SetCounts(keys, bytes int64) { m.keys, m.bytes = keys, bytes }
+
+// Reload has nothing to do: all state is read where it is used.
+func (m *Machine) Reload(storage.Reader) error { return nil }
+
+// Apply evaluates command against the state in rw and, if every condition
+// holds, writes its versions at ts. An error means that the engine failed.
+func (m *Machine) Apply(rw storage.ReadWriter, desc *cluster.RangeDescriptor, _ uint64, ts hlc.Timestamp, command []byte) ([]byte, error) {
+	b, err := DecodeBatch(command)
+	if err != nil || hasDuplicates(b) {
+		return EncodeResult(&Result{Outcome: Malformed}), nil //nolint:nilerr // what cannot be read is refused, on every replica alike
+	}
+	live := make([]bool, len(b.Ops))
+	for i := range b.Ops {
+		refusal, present, err := check(rw, desc, &b.Ops[i])
+		if err != nil {
+			return nil, fmt.Errorf("check op %d: %w", i, err)
+		}
+		if refusal != nil {
+			refusal.FailedOp = i
+			return EncodeResult(refusal), nil
+		}
+		live[i] = present
+	}
+	for i := range b.Ops {
+		if err := m.write(rw, &b.Ops[i], ts, live[i]); err != nil {
+			return nil, fmt.Errorf("write op %d: %w", i, err)
+		}
+	}
+	return EncodeResult(&Result{Outcome: Applied}), nil
+}
+
+// hasDuplicates reports whether two ops name one row: both would write the same
+// version, and the order would decide.
+func hasDuplicates(b *Batch) bool {
+	if len(b.Ops) < 2 {
+		return false
+	}
+	seen := make(map[string]struct{}, len(b.Ops))
+	for i := range b.Ops {
+		seen[string(b.Ops[i].Row)] = struct{}{}
+	}
+	return len(seen) < len(b.Ops)
+}
+
+func (m *Machine) write(w storage.Writer, op *Op, ts hlc.Timestamp, live bool) error {
+	key, value := keys.Version(op.Row, ts), encodeVersion(op)
+	if err := w.Set(key, value); err != nil {
+		return err
+	}
+	m.bytes += int64(len(key) + len(value))
+	switch {
+	case op.Kind == Put && !live:
+		m.keys++
+	case op.Kind == Delete && live:
+		m.keys--
+	}
+	return nil
+}
+
+// check evaluates op's condition. present says whether the row has a value now.
+func check(r storage.Reader, desc *cluster.RangeDescriptor, op *Op) (refusal *Result, present bool, err error) {
+	v, _, _, err := keys.DecodeRow(op.Row)
+	if err != nil || !desc.Contains(v) {
+		return &Result{Outcome: WrongRange}, false, nil //nolint:nilerr // a row of no range is refused, on every replica alike
+	}
+	value, version, present, err := Get(r, op.Row, hlc.Max)
+	if err != nil {
+		return nil, false, err
+	}
+	if op.Expect.holds(op.ExpectTS, version, present) {
+		return nil, present, nil
+	}
+	return &Result{Outcome: ConditionFailed, Existing: value, ExistingTS: version}, present, nil
+}
+
+func (c Condition) holds(want, version hlc.Timestamp, present bool) bool {
+	switch c {
+	case Any:
+		return true
+	case Absent:
+		return !present
+	case Present:
+		return present
+	case VersionIs:
+		return present && version == want
+	case NotNewerThan:
+		return version <= want
+	}
+	return false
+}

@@ -1,0 +1,71 @@
+package datastate
+
+import (
+	"fmt"
+
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/storage"
+)
+
+// A stored version is: format, flags, value.
+const (
+	versionFormat byte = 1
+	flagTombstone byte = 1
+	versionHeader      = 2
+)
+
+func encodeVersion(op *Op) []byte {
+	v := append(make([]byte, 0, versionHeader+len(op.Value)), versionFormat, 0)
+	if op.Kind == Delete {
+		v[1] = flagTombstone
+		return v
+	}
+	return append(v, op.Value...)
+}
+
+// decodeVersion splits a stored version; value aliases v.
+func decodeVersion(v []byte) (value []byte, tombstone bool, err error) {
+	if len(v) < versionHeader || v[0] != versionFormat || v[1] > flagTombstone {
+		return nil, false, fmt.Errorf("%w: stored row version", storage.ErrCorruption)
+	}
+	return v[versionHeader:], v[1] == flagTombstone, nil
+}
+
+// Get returns the newest version of row at or before ts; ok is false if there is
+// none or it is a tombstone. value is a copy.
+func Get(r storage.Reader, row []byte, ts hlc.Timestamp) (value []byte, version hlc.Timestamp, ok bool, err error) {
+	it, err := r.NewIter(keys.Version(row, ts), keys.PrefixEnd(row))
+	if err != nil {
+		return nil, 0, false, fmt.Errorf("read row: %w", err)
+	}
+	defer func() {
+		if e := it.Close(); err == nil {
+			err = e
+		}
+	}()
+	if !it.First() {
+		return nil, 0, false, nil
+	}
+	_, version, err = keys.DecodeVersion(it.Key())
+	if err != nil {
+		return nil, 0, false, err
+	}
+	v, tombstone, err := decodeVersion(it.Value())
+	if err != nil || tombstone {
+		return nil, version, false, err
+	}
+	return append([]byte{}, v...), version, true, nil
+}
+
+// ScanOptions bounds a Scan.
+type ScanOptions struct {
+	// Limit is the most rows to emit; 0 is no limit.
+	Limit int64
+	// MaxBytes ends the scan after about so many bytes of rows and values; 0 is no limit.
+	MaxBytes int64
+	// Reverse scans from the end of the span.
+	Reverse bool
+	// Resume is what an earlier Scan of the same span returned.
+	Resume []byte
+}

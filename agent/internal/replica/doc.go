@@ -1,0 +1,32 @@
+// Package replica runs one copy of one range.
+//
+// A Replica owns a raft.RawNode, its log (package raftlog) and the range's state
+// machine. It is a step function: messages, ticks, proposals and completed
+// appends go in; messages, appends and snapshot requests come out as Effects.
+// Package store runs all replicas of a node.
+//
+// # Concurrency
+//
+// A Replica belongs to the goroutine of the store's core. It starts none,
+// and reads no clock but the one handed in.
+//
+// # Invariants
+//
+//  1. A proposal has exactly one fate: applied, certainly lost, or, only when
+//     this replica cannot learn it, ambiguous.
+//  2. Timestamps of commands rise strictly with the log, and are above the
+//     timestamp of every read that was served before they were proposed.
+//  3. A command id is applied at most once, however often it is retried, while
+//     its record is kept; later it is refused.
+//  4. Descriptor and raft configuration change together, in one apply.
+//  5. A message that raft ties to persistence leaves after the append it depends
+//     on is durable.
+//  6. The log starts after index 10, term 5: an empty log is never mistaken for
+//     a range's log, and a new replica always needs a snapshot.
+//  7. State on disk is the prefix of the log up to the applied index that is
+//     stored in the same batch.
+//
+// # What is not here
+//
+// Which replica should exist where: packages placement and operation.
+package replica

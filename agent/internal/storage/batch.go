@@ -1,0 +1,141 @@
+package storage
+
+import (
+	"errors"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Reader reads ordered bytes.
+type Reader interface {
+	// Get returns a copy of the value of key.
+	Get(key []byte) (value []byte, ok bool, err error)
+	// NewIter iterates over [start, end). The caller closes the iterator.
+	NewIter(start, end []byte) (*Iterator, error)
+}
+
+// Writer takes writes.
+type Writer interface {
+	Set(key, value []byte) error
+	Delete(key []byte) error
+	DeleteRange(start, end []byte) error
+}
+
+// ReadWriter is both.
+type ReadWriter interface {
+	Reader
+	Writer
+}
+
+// Batch is a set of writes that happen together or not at all.
+type Batch struct {
+	b     *pebble.Batch
+	blind bool
+}
+
+// Set writes value at key; both are copied.
+func (b *Batch) Set(key, value []byte) error { return mark(b.b.Set(key, value, nil)) }
+
+// Delete removes key.
+func (b *Batch) Delete(key []byte) error { return mark(b.b.Delete(key, nil)) }
+
+// DeleteRange removes [start, end).
+func (b *Batch) DeleteRange(start, end []byte) error {
+	return mark(b.b.DeleteRange(start, end, nil))
+}
+
+// Get returns a copy of the value of key, with the batch's own writes applied.
+func (b *Batch) Get(key []byte) ([]byte, bool, error) { return get(b.b, key) }
+
+// NewIter iterates over [start, end) with the batch's writes so far applied.
+// Writes made after NewIter are not seen by the iterator.
+func (b *Batch) NewIter(start, end []byte) (*Iterator, error) { return newIter(b.b, start, end) }
+
+// Empty reports whether nothing was written.
+func (b *Batch) Empty() bool { return b.b.Empty() }
+
+// Len returns the size of the batch in bytes.
+func (b *Batch) Len() int { return b.b.Len() }
+
+// Commit makes the batch's writes visible and, with sync, durable. After an
+// error of a synced commit the engine must not be used.
+func (b *Batch) Commit(sync bool) (err error) {
+	defer recoverFatal(&err)
+	if sync {
+		return mark(b.b.Commit(pebble.Sync))
+	}
+	return mark(b.b.Commit(pebble.NoSync))
+}
+
+// Close releases the batch, committed or not.
+func (b *Batch) Close() error { return mark(b.b.Close()) }
+
+// Snapshot is a view of one point in time.
+type Snapshot struct{ s *pebble.Snapshot }
+
+// Get returns a copy of the value of key.
+func (s *Snapshot) Get(key []byte) ([]byte, bool, error) { return get(s.s, key) }
+
+// NewIter iterates over [start, end).
+func (s *Snapshot) NewIter(start, end []byte) (*Iterator, error) { return newIter(s.s, start, end) }
+
+// Close releases the snapshot; every iterator of it must be closed before.
+func (s *Snapshot) Close() error { return mark(s.s.Close()) }
+
+func get(r pebble.Reader, key []byte) ([]byte, bool, error) {
+	v, c, err := r.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, mark(err)
+	}
+	value := append([]byte{}, v...)
+	return value, true, mark(c.Close())
+}
+
+func newIter(r pebble.Reader, start, end []byte) (*Iterator, error) {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: end})
+	if err != nil {
+		return nil, mark(err)
+	}
+	return &Iterator{it}, nil
+}
+
+// Iterator walks over keys in order. Key and Value are valid until the next
+// move. A move that finds nothing leaves the iterator invalid; Err says whether
+// that was the end or a failure.
+type Iterator struct{ it *pebble.Iterator }
+
+// First moves to the first key.
+func (i *Iterator) First() bool { return i.it.First() }
+
+// Last moves to the last key.
+func (i *Iterator) Last() bool { return i.it.Last() }
+
+// Next moves forward.
+func (i *Iterator) Next() bool { return i.it.Next() }
+
+// Prev moves backward.
+func (i *Iterator) Prev() bool { return i.it.Prev() }
+
+// SeekGE moves to the first key at or after key.
+func (i *Iterator) SeekGE(key []byte) bool { return i.it.SeekGE(key) }
+
+// SeekLT moves to the last key before key.
+func (i *Iterator) SeekLT(key []byte) bool { return i.it.SeekLT(key) }
+
+// Valid reports whether the iterator is at a key.
+func (i *Iterator) Valid() bool { return i.it.Valid() }
+
+// Key returns the key under the iterator.
+func (i *Iterator) Key() []byte { return i.it.Key() }
+
+// Value returns the value under the iterator.
+func (i *Iterator) Value() []byte { return i.it.Value() }
+
+// Err returns the error that stopped the iteration, if one did.
+func (i *Iterator) Err() error { return mark(i.it.Error()) }
+
+// Close releases the iterator and returns its error.
+func (i *Iterator) Close() error { return mark(i.it.Close()) }

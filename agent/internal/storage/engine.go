@@ -1,0 +1,228 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Engine is one store on disk.
+type Engine struct {
+	db       *pebble.DB
+	fs       vfs.FS
+	incoming string
+	seq      sequence
+}
+
+var (
+	// ErrCorruption marks data that is not what was written.
+	ErrCorruption = errors.New("stored data is corrupt")
+	// ErrDiskFull marks a write that found no space.
+	ErrDiskFull = errors.New("disk is full")
+	// ErrFatal marks a write whose fate on disk is unknown: the process must stop.
+	ErrFatal = errors.New("storage engine failed")
+)
+
+// Options says how to open an Engine.
+type Options struct {
+	// Dir holds the engine's files.
+	Dir string
+	// FS is where Dir is; nil is the disk.
+	FS FS
+	// CacheBytes is the size of the block cache; 0 is 64 MiB. Too small costs reads.
+	CacheBytes int64
+	// MemTableBytes is the size of one memtable; 0 is 32 MiB. Too small costs compactions.
+	MemTableBytes int
+	// Deterministic turns background compactions off, for simulations.
+	Deterministic bool
+	// OnFatal is called before the engine gives up, from any goroutine; the process
+	// must stop. Nil does nothing but log.
+	OnFatal func(error)
+	// Logger gets the engine's errors; nil discards them.
+	Logger *slog.Logger
+}
+
+func (o *Options) withDefaults() {
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 64 << 20
+	}
+	if o.MemTableBytes == 0 {
+		o.MemTableBytes = 32 << 20
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Open opens the engine in o.Dir and creates it if there is none.
+func Open(o Options) (*Engine, error) {
+	o.withDefaults()
+	log := &engineLog{log: o.Logger, onFatal: o.OnFatal}
+	cache := pebble.NewCache(o.CacheBytes)
+	defer cache.Unref()
+	opts := &pebble.Options{
+		FS:                          o.FS,
+		Cache:                       cache,
+		Logger:                      log,
+		FormatMajorVersion:          pebble.FormatNewest,
+		MemTableSize:                uint64(o.MemTableBytes),
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       2,
+		// The raft log shares this engine: a stop of writes stops every range, so
+		// it is set beyond reach.
+		L0StopWritesThreshold:       1000,
+		LBaseMaxBytes:               64 << 20,
+		BytesPerSync:                512 << 10,
+		DisableAutomaticCompactions: o.Deterministic,
+	}
+	for i := range opts.Levels {
+		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		opts.Levels[i].FilterType = pebble.TableFilter
+	}
+	if o.Deterministic {
+		opts.BytesPerSync, opts.DisableTableStats = 0, true
+	}
+	db, err := openGuarded(o.Dir, opts)
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", o.Dir, mark(err))
+	}
+	e := &Engine{db: db, fs: o.FS, incoming: o.FS.PathJoin(o.Dir, "incoming")}
+	if err := e.clearIncoming(); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return e, nil
+}
+
+func openGuarded(dir string, opts *pebble.Options) (db *pebble.DB, err error) {
+	defer recoverFatal(&err)
+	return pebble.Open(dir, opts)
+}
+
+// Close releases the engine. Snapshots and iterators must be closed before.
+func (e *Engine) Close() (err error) {
+	defer recoverFatal(&err)
+	return mark(e.db.Close())
+}
+
+// Get returns a copy of the value of key.
+func (e *Engine) Get(key []byte) ([]byte, bool, error) { return get(e.db, key) }
+
+// NewIter iterates over [start, end) of the engine as it is now.
+func (e *Engine) NewIter(start, end []byte) (*Iterator, error) { return newIter(e.db, start, end) }
+
+// NewSnapshot returns a view of the engine as it is now.
+func (e *Engine) NewSnapshot() *Snapshot { return &Snapshot{s: e.db.NewSnapshot()} }
+
+// NewBatch returns a batch whose reads see its own writes.
+func (e *Engine) NewBatch() *Batch { return &Batch{b: e.db.NewIndexedBatch()} }
+
+// NewWriteBatch returns a batch that is cheaper but cannot be read.
+func (e *Engine) NewWriteBatch() *Batch { return &Batch{b: e.db.NewBatch(), blind: true} }
+
+// Flush writes memtables to tables.
+func (e *Engine) Flush() error { return mark(e.db.Flush()) }
+
+// SizeOnDisk returns the bytes that the engine's files take.
+func (e *Engine) SizeOnDisk() uint64 { return e.db.Metrics().DiskSpaceUsage() }
+
+// Metrics are figures of the engine for operators.
+type Metrics struct {
+	DiskBytes      uint64
+	L0Sublevels    int
+	CompactionDebt uint64
+	MemTableBytes  uint64
+	CacheHits      int64
+	CacheMisses    int64
+}
+
+// Metrics returns the engine's figures.
+func (e *Engine) Metrics() Metrics {
+	m := e.db.Metrics()
+	return Metrics{
+		DiskBytes:      m.DiskSpaceUsage(),
+		L0Sublevels:    int(m.Levels[0].Sublevels),
+		CompactionDebt: m.Compact.EstimatedDebt,
+		MemTableBytes:  m.MemTable.Size,
+		CacheHits:      m.BlockCache.Hits,
+		CacheMisses:    m.BlockCache.Misses,
+	}
+}
+
+// EstimateBytes returns roughly how many bytes [start, end) takes on disk.
+func (e *Engine) EstimateBytes(start, end []byte) (uint64, error) {
+	n, err := e.db.EstimateDiskUsage(start, end)
+	return n, mark(err)
+}
+
+// Ingest adds tables made by a TableWriter, all at once and durably.
+func (e *Engine) Ingest(paths []string) (err error) {
+	defer recoverFatal(&err)
+	return mark(e.db.Ingest(context.Background(), paths))
+}
+
+// engineLog gives Pebble's messages to slog. Pebble expects Fatalf not to
+// return: it panics, and recoverFatal turns that into ErrFatal where a caller waits.
+type engineLog struct {
+	log     *slog.Logger
+	onFatal func(error)
+}
+
+type fatal struct{ err error }
+
+func (l *engineLog) Infof(string, ...any) {}
+
+func (l *engineLog) Errorf(format string, args ...any) {
+	l.log.Error("storage engine", slog.String("reason", fmt.Sprintf(format, args...)))
+}
+
+func (l *engineLog) Fatalf(format string, args ...any) {
+	err := fmt.Errorf("%w: %s", ErrFatal, fmt.Sprintf(format, args...))
+	l.log.Error("storage engine gives up", slog.Any("err", err))
+	if l.onFatal != nil {
+		l.onFatal(err)
+	}
+	panic(fatal{err})
+}
+
+func recoverFatal(err *error) {
+	switch p := recover().(type) {
+	case nil:
+	case fatal:
+		*err = p.err
+	default:
+		panic(p)
+	}
+}
+
+// mark adds this package's errors to those of Pebble.
+func mark(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case pebble.IsCorruptionError(err):
+		return fmt.Errorf("%w: %w", ErrCorruption, err)
+	case vfs.IsNoSpaceError(err):
+		return fmt.Errorf("%w: %w", ErrDiskFull, err)
+	default:
+		return err
+	}
+}
+
+func (e *Engine) clearIncoming() error {
+	if err := e.fs.RemoveAll(e.incoming); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("clear %s: %w", e.incoming, err)
+	}
+	if err := e.fs.MkdirAll(e.incoming, 0o700); err != nil {
+		return fmt.Errorf("make %s: %w", e.incoming, err)
+	}
+	return nil
+}

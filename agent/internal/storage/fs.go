@@ -1,0 +1,34 @@
+package storage
+
+import (
+	"math/rand/v2"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+)
+
+// FS is the file system that an engine lives on.
+type FS = vfs.FS
+
+// MemFS is a file system in memory that knows which bytes were synced.
+type MemFS = vfs.MemFS
+
+// NewCrashableFS returns an empty MemFS, for tests and simulations.
+func NewCrashableFS() *MemFS { return vfs.NewCrashableMem() }
+
+// CrashClone returns what a power cut now leaves of fs: everything synced, and
+// each unsynced block with the given probability.
+func CrashClone(fs *MemFS, unsyncedPercent int, rng *rand.Rand) *MemFS {
+	return fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: unsyncedPercent, RNG: rng})
+}
+
+// FaultFS calls before ahead of each write operation on fs, which fails with the
+// error that before returns.
+func FaultFS(fs FS, before func() error) FS {
+	return errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
+			return nil
+		}
+		return before()
+	}))
+}

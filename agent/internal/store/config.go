@@ -1,0 +1,101 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/replica"
+	"github.com/nodedb/nodedb/agent/internal/storage"
+)
+
+// Sender carries what the store says to other nodes; transport satisfies it.
+type Sender interface {
+	// SendRaft queues one batch and does not block; false means that it was dropped.
+	SendRaft(to cluster.NodeID, batch []byte) bool
+	// SendSnapshot streams a snapshot and returns the receiver's reply. next
+	// returns io.EOF after the last chunk.
+	SendSnapshot(ctx context.Context, to cluster.NodeID, header []byte, next func() ([]byte, error)) (reply []byte, err error)
+}
+
+// Config says how a store runs.
+type Config struct {
+	// Node is this node.
+	Node cluster.NodeID
+	// Engine holds everything; the store does not close it.
+	Engine *storage.Engine
+	// Clock is the node's hybrid logical clock.
+	Clock *hlc.Clock
+	// Machine makes the state machine of a range.
+	Machine func(cluster.RangeDescriptor) replica.StateMachine
+	// Sender reaches the other nodes. Only the shell uses it.
+	Sender Sender
+	// Logger gets what an operator wants to know; nil discards it.
+	Logger *slog.Logger
+	// OnFatal is called once when the store can do nothing more: the process must stop.
+	OnFatal func(error)
+
+	// Tick is the length of a raft tick; default 100 ms.
+	Tick time.Duration
+	// ElectionTicks is the shortest election timeout in ticks; it is drawn from
+	// [ElectionTicks, 2*ElectionTicks). Default 10. Too short: needless elections.
+	ElectionTicks int
+	// HeartbeatTicks is the ticks between heartbeats; default 1.
+	HeartbeatTicks int
+	// SnapshotRate limits snapshot bytes per second sent by this node; default 32 MiB.
+	SnapshotRate int64
+	// SnapshotSends is how many snapshots are sent at once; default 2.
+	SnapshotSends int
+	// LogBytes and LogEntries are how much applied log a replica keeps; defaults
+	// 8 MiB and 4096. Too little: lagging replicas need snapshots.
+	LogBytes   int64
+	LogEntries uint64
+	// MaxCommandBytes is the largest command; default 4 MiB.
+	MaxCommandBytes int
+	// QueueRequests is how many requests wait for the core at most; default 16384.
+	QueueRequests int
+	// QueueBytes is how many bytes of messages from peers wait at most; default 64 MiB.
+	QueueBytes int
+
+	// Planted holds faults that tests plant; it is empty but with the tag "planted".
+	Planted replica.Planted
+}
+
+// DefaultConfig returns a Config with every default set.
+func DefaultConfig() Config {
+	return Config{
+		Logger:          slog.New(slog.DiscardHandler),
+		Tick:            100 * time.Millisecond,
+		ElectionTicks:   10,
+		HeartbeatTicks:  1,
+		SnapshotRate:    32 << 20,
+		SnapshotSends:   2,
+		LogBytes:        8 << 20,
+		LogEntries:      4096,
+		MaxCommandBytes: 4 << 20,
+		QueueRequests:   16384,
+		QueueBytes:      64 << 20,
+	}
+}
+
+// Validate reports everything that is wrong with c.
+func (c *Config) Validate() error {
+	var errs []error
+	need := func(ok bool, what string) {
+		if !ok {
+			errs = append(errs, errors.New(what))
+		}
+	}
+	need(c.Node != 0, "node id is not set")
+	need(c.Engine != nil && c.Clock != nil && c.Machine != nil, "engine, clock and machine must be set")
+	need(c.Tick > 0, "tick must be positive")
+	need(c.HeartbeatTicks > 0, "heartbeat ticks must be positive")
+	need(c.ElectionTicks > c.HeartbeatTicks, "election ticks must exceed heartbeat ticks")
+	need(c.SnapshotRate > 0 && c.SnapshotSends > 0, "snapshot rate and sends must be positive")
+	need(c.LogBytes > 0 && c.LogEntries > 0, "log limits must be positive")
+	need(c.MaxCommandBytes > 0 && c.QueueRequests > 0 && c.QueueBytes > 0, "queue limits must be positive")
+	return errors.Join(errs...)
+}

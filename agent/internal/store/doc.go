@@ -1,0 +1,32 @@
+// Package store runs every replica on this node.
+//
+// Core is the scheduler: a step function over all replicas. Store is its shell:
+// the goroutines, the queues and the blocking API that package kv and the rest
+// of the node use.
+//
+// # Concurrency
+//
+// A Store may be used by any number of goroutines. It runs: one core loop, which
+// alone touches Core; one log writer, which syncs one batch for all ranges while
+// the core goes on; and one goroutine for each snapshot that is sent. A Core
+// belongs to one goroutine.
+//
+// # Invariants
+//
+//  1. One append batch is in flight at a time; appends of a range become durable
+//     in order.
+//  2. No committed work is dropped: requests wait in bounded queues that refuse
+//     at the door; messages between nodes may be dropped, raft sends them again.
+//  3. A replica comes to be by Bootstrap or PrepareReplica only, never by a
+//     message, and never with an id that was used before: tombstones outlive it.
+//  4. Spans of the replicas of one store never overlap.
+//  5. After an error of a synced write the store reports it and does nothing
+//     more; the process must stop.
+//  6. The clock never restarts below a timestamp it gave: a ceiling is durable
+//     ahead of it.
+//
+// # What is not here
+//
+// Routing, retries: package kv. Decisions about replicas: packages placement and
+// operation.
+package store
