@@ -1,0 +1,179 @@
+package datum
+
+import (
+	"cmp"
+	"math"
+	"strings"
+
+	"github.com/cockroachdb/apd/v3"
+)
+
+// Datum is one value. Which fields hold it depends on Type:
+//
+//	Bool                         I (0, 1)
+//	Int2 Int4 Int8 OID           I
+//	Float4 Float8                F (a float4 is kept exactly)
+//	Numeric                      D (Form, Coeff, Exponent; -Exponent is the display scale)
+//	Text Varchar Name Unknown    S
+//	Bytea                        S (the bytes)
+//	UUID                         S (16 bytes)
+//	JSON JSONB                   S (text; for JSONB in PostgreSQL's output form)
+//	Date                         I (days since 2000-01-01)
+//	Timestamp Timestamptz        I (microseconds since 2000-01-01 00:00, UTC for timestamptz)
+//	Time                         I (microseconds since midnight)
+//	Interval                     Months, Days, I (microseconds)
+//	arrays                       A
+//
+// A null has Null set and its Type, and nothing else.
+type Datum struct {
+	Type   Type
+	Null   bool
+	Months int32
+	Days   int32
+	I      int64
+	F      float64
+	S      string
+	D      *apd.Decimal
+	A      *Elements
+}
+
+// Elements are the values of a one-dimensional array.
+type Elements struct {
+	Values []Datum
+}
+
+// The epoch of Date and Timestamp against Unix's.
+const (
+	EpochDays   = 10957                          // 2000-01-01 in days since 1970-01-01
+	EpochMicros = EpochDays * microsecondsPerDay // the same in microseconds
+)
+
+const microsecondsPerDay = 86_400_000_000
+
+// The dates and timestamps that are no point in time.
+const (
+	DateInfinity          = math.MaxInt32
+	DateMinusInfinity     = math.MinInt32
+	TimestampInfinity     = math.MaxInt64
+	TimestampMinusInfinty = math.MinInt64
+)
+
+// MakeNull returns the null of type t.
+func MakeNull(t Type) Datum { return Datum{Type: t, Null: true} }
+
+// MakeBool returns a bool.
+func MakeBool(b bool) Datum {
+	d := Datum{Type: Bool}
+	if b {
+		d.I = 1
+	}
+	return d
+}
+
+// MakeInt returns an integer, date, timestamp, time or oid of type t.
+func MakeInt(t Type, i int64) Datum { return Datum{Type: t, I: i} }
+
+// MakeFloat returns a float of type t.
+func MakeFloat(t Type, f float64) Datum {
+	if t == Float4 {
+		f = float64(float32(f))
+	}
+	return Datum{Type: t, F: f}
+}
+
+// MakeText returns a text.
+func MakeText(s string) Datum { return Datum{Type: Text, S: s} }
+
+// MakeString returns a value of a type that is kept in S.
+func MakeString(t Type, s string) Datum { return Datum{Type: t, S: s} }
+
+// MakeNumeric returns a numeric; the caller gives d away.
+func MakeNumeric(d *apd.Decimal) Datum { return Datum{Type: Numeric, D: d} }
+
+// MakeInterval returns an interval.
+func MakeInterval(months, days int32, micros int64) Datum {
+	return Datum{Type: Interval, Months: months, Days: days, I: micros}
+}
+
+// MakeArray returns an array of elem values; the caller gives values away.
+func MakeArray(elem Type, values []Datum) Datum {
+	return Datum{Type: elem | Array, A: &Elements{Values: values}}
+}
+
+// Bool reports whether d is true; null is not.
+func (d Datum) Bool() bool { return !d.Null && d.I != 0 }
+
+// Compare orders two values of the same type as PostgreSQL does in ascending
+// order: null last, NaN above every number, strings by bytes.
+func Compare(a, b Datum) int {
+	if a.Null || b.Null {
+		return cmp.Compare(btoi(a.Null), btoi(b.Null))
+	}
+	if a.Type.IsArray() {
+		return compareArrays(a.A, b.A)
+	}
+	switch a.Type {
+	case Float4, Float8:
+		return compareFloats(a.F, b.F)
+	case Numeric:
+		return compareNumerics(a.D, b.D)
+	case Text, Varchar, Name, Unknown, Bytea, UUID, JSON, JSONB:
+		return strings.Compare(a.S, b.S)
+	case Interval:
+		return cmp.Compare(a.intervalMicros(), b.intervalMicros())
+	default:
+		return cmp.Compare(a.I, b.I)
+	}
+}
+
+// intervalMicros is the length that PostgreSQL compares intervals by.
+func (d Datum) intervalMicros() float64 {
+	days := float64(d.Months)*30 + float64(d.Days)
+	return days*microsecondsPerDay + float64(d.I)
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func compareFloats(a, b float64) int {
+	if an, bn := math.IsNaN(a), math.IsNaN(b); an || bn {
+		return btoi(an) - btoi(bn)
+	}
+	return cmp.Compare(a, b)
+}
+
+func compareArrays(a, b *Elements) int {
+	for i := range min(len(a.Values), len(b.Values)) {
+		if c := Compare(a.Values[i], b.Values[i]); c != 0 {
+			return c
+		}
+	}
+	return cmp.Compare(len(a.Values), len(b.Values))
+}
+
+// numericRank orders the forms of a numeric: -Infinity, finite, Infinity, NaN.
+func numericRank(d *apd.Decimal) int {
+	switch d.Form {
+	case apd.Infinite:
+		if d.Negative {
+			return -1
+		}
+		return 1
+	case apd.Finite:
+		return 0
+	default:
+		return 2
+	}
+}
+
+func compareNumerics(a, b *apd.Decimal) int {
+	ra, rb := numericRank(a), numericRank(b)
+	if ra != 0 || rb != 0 {
+		return cmp.Compare(ra, rb)
+	}
+	return a.Cmp(b)
+}

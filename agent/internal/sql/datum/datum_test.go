@@ -1,0 +1,310 @@
+package datum
+
+import (
+	"bytes"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+)
+
+func mustParse(t testing.TB, typ Type, s string) Datum {
+	t.Helper()
+	d, err := ParseText(typ, s, nil)
+	if err != nil {
+		t.Fatalf("ParseText(%s, %q): %v", typ, s, err)
+	}
+	return d
+}
+
+func TestTextForms(t *testing.T) {
+	for _, c := range []struct {
+		typ      Type
+		in, want string
+	}{
+		{Bool, "TRUE", "t"}, {Bool, " off ", "f"}, {Bool, "y", "t"},
+		{Int2, " -7", "-7"}, {Int4, "0x1f", "31"}, {Int8, "-9223372036854775808", "-9223372036854775808"}, {Int4, "007", "7"},
+		{Float8, "1e15", "1e+15"}, {Float8, "123456789012345", "123456789012345"}, {Float8, "0.0001", "0.0001"},
+		{Float8, "0.00001", "1e-05"}, {Float8, "nan", "NaN"}, {Float8, "-inf", "-Infinity"}, {Float4, "1000000", "1e+06"}, {Float4, "1.1", "1.1"},
+		{Float8, "-0", "-0"},
+		{Numeric, "1.50", "1.50"}, {Numeric, "1e3", "1000"}, {Numeric, "-0.00", "0.00"}, {Numeric, "12345678901234567890123456789012345678901234567890.5", "12345678901234567890123456789012345678901234567890.5"},
+		{Numeric, "NaN", "NaN"}, {Numeric, ".5", "0.5"}, {Numeric, "5.", "5"}, {Numeric, "1.5e-3", "0.0015"},
+		{Text, "héllo", "héllo"}, {Varchar, "", ""},
+		{Bytea, `\xDEADbeef`, `\xdeadbeef`}, {Bytea, `a\\b\001`, `\x615c6201`},
+		{UUID, "{A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11}", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"},
+		{UUID, "a0eebc999c0b4ef8bb6d6bb9bd380a11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"},
+		{Date, "2024-02-29", "2024-02-29"}, {Date, "0044-03-15 BC", "0044-03-15 BC"}, {Date, "infinity", "infinity"}, {Date, "20240229", "2024-02-29"}, {Date, "1969-12-31", "1969-12-31"},
+		{Date, "2024-02-29 13:00:00+02", "2024-02-29"}, {Date, "99999-01-01", "99999-01-01"},
+		{Timestamp, "2024-02-29T13:14:15.123456Z", "2024-02-29 13:14:15.123456"}, {Timestamp, "2024-02-29", "2024-02-29 00:00:00"},
+		{Timestamp, "1969-12-31 23:59:59.5", "1969-12-31 23:59:59.5"}, {Timestamp, "2024-01-01 24:00", "2024-01-02 00:00:00"},
+		{Timestamptz, "2024-02-29 13:14:15+02", "2024-02-29 11:14:15+00"}, {Timestamptz, "2024-07-01 12:00 Europe/Berlin", "2024-07-01 10:00:00+00"},
+		{Timestamptz, "2024-07-01 12:00-0530", "2024-07-01 17:30:00+00"}, {Timestamptz, "epoch", "1970-01-01 00:00:00+00"},
+		{JSONB, `{"bb":1,"a":[1.0,1e3,"x\n\u00e9"],"a":{"z":null,"y":true}}`, `{"a": {"y": true, "z": null}, "bb": 1}`},
+		{JSONB, ` [1 , 2.50,"\/"] `, `[1, 2.50, "/"]`},
+		{Time, "13:14", "13:14:00"},
+		{Interval, "1 year 2 mons -3 days 04:05:06.7", "1 year 2 mons -3 days +04:05:06.7"}, {Interval, "90 minutes", "01:30:00"}, {Interval, "1.5 days", "1 day 12:00:00"},
+		{Interval, "2h ago", "-02:00:00"}, {Interval, "0", "00:00:00"},
+		{Int4 | Array, "{1,NULL,3}", "{1,NULL,3}"}, {Text | Array, `{a,"b c","d\"e",""}`, `{a,"b c","d\"e",""}`}, {Int8 | Array, "{}", "{}"},
+	} {
+		d := mustParse(t, c.typ, c.in)
+		got := d.Text()
+		if got != c.want {
+			t.Errorf("%s %q: got %q, want %q", c.typ, c.in, got, c.want)
+		}
+		if again := mustParse(t, c.typ, got); again.Text() != got {
+			t.Errorf("%s %q: text does not round-trip: %q", c.typ, got, again.Text())
+		}
+		b := AppendBinary(nil, d)
+		back, err := ParseBinary(c.typ, b)
+		if err != nil || back.Text() != got {
+			t.Errorf("%s %q: binary % x gives %q, %v", c.typ, got, b, back.Text(), err)
+		}
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for _, c := range []struct {
+		typ      Type
+		in, code string
+	}{
+		{Int4, "abc", "22P02"}, {Int4, "2147483648", "22003"}, {Int2, "99999999999999999999", "22003"}, {Int4, "", "22P02"}, {Int4, "1.5", "22P02"},
+		{Bool, "maybe", "22P02"}, {Float8, "1e999", "22003"}, {Float8, "1e-999", "22003"}, {Float8, "0x10", "22P02"}, {Numeric, "1..2", "22P02"}, {Numeric, "e5", "22P02"},
+		{Bytea, `\xabc`, "22P02"}, {Bytea, `\9`, "22P02"}, {UUID, "a0ee", "22P02"}, {UUID, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11-", "22P02"},
+		{Date, "2023-02-29", "22008"}, {Date, "0000-01-01", "22008"}, {Date, "x", "22007"}, {Timestamp, "2023-01-01 25:00", "22008"}, {Timestamptz, "2023-01-01 00:00 Mars/X", "22007"},
+		{JSONB, `{"a":}`, "22P02"}, {JSONB, `1 2`, "22P02"}, {JSONB, `"\u0000"`, "22P05"}, {Text, "a\x00b", "22021"}, {Text, "\xff", "22021"},
+		{Int4 | Array, "{1,2", "22P02"}, {Int4 | Array, "{1,,2}", "22P02"},
+	} {
+		d, err := ParseText(c.typ, c.in, nil)
+		e, ok := err.(*Error)
+		if !ok || e.Code != c.code {
+			t.Errorf("%s %q: got %v, %v, want code %s", c.typ, c.in, d.Text(), err, c.code)
+		}
+	}
+}
+
+func TestTimeZones(t *testing.T) {
+	berlin, err := LoadZone("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := ParseText(Timestamptz, "2024-07-01 12:00", berlin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(AppendText(nil, d, berlin)); got != "2024-07-01 12:00:00+02" {
+		t.Errorf("got %s", got)
+	}
+	if got := d.Time(); !got.Equal(time.Date(2024, 7, 1, 10, 0, 0, 0, time.UTC)) {
+		t.Errorf("got %s", got)
+	}
+	if back := FromTime(d.Time()); back.I != d.I {
+		t.Errorf("FromTime: got %d, want %d", back.I, d.I)
+	}
+	kathmandu, _ := LoadZone("Asia/Kathmandu")
+	if got := string(AppendText(nil, d, kathmandu)); got != "2024-07-01 15:45:00+05:45" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestModifiers(t *testing.T) {
+	numeric := int32(5<<16|2) + 4
+	for _, c := range []struct {
+		typ      Type
+		modifier int32
+		in, want string
+		explicit bool
+	}{
+		{Numeric, numeric, "1.005", "1.01", false}, {Numeric, numeric, "-1.005", "-1.01", false}, {Numeric, numeric, "7", "7.00", false}, {Numeric, numeric, "999.994", "999.99", false},
+		{Numeric, numeric, "999.995", "22003", false}, {Numeric, numeric, "1000", "22003", false}, {Numeric, numeric, "0", "0.00", false},
+		{Varchar, 7, "abc", "abc", false}, {Varchar, 7, "abcd", "22001", false}, {Varchar, 7, "abc  ", "abc", false}, {Varchar, 7, "äöüß", "äöü", true},
+	} {
+		got := ""
+		if d, err := ApplyModifier(mustParse(t, c.typ, c.in), c.modifier, c.explicit); err != nil {
+			got = err.(*Error).Code
+		} else {
+			got = d.Text()
+		}
+		if got != c.want {
+			t.Errorf("%s(%d) %q: got %q, want %q", c.typ, c.modifier, c.in, got, c.want)
+		}
+	}
+}
+
+// ordered lists values of each type in ascending order.
+func ordered(t testing.TB) map[Type][]Datum {
+	texts := map[Type][]string{
+		Bool: {"f", "t"}, Int8: {"-9223372036854775808", "-1", "0", "1", "255", "256", "9223372036854775807"},
+		Int4: {"-2147483648", "0", "7"}, Float8: {"-Infinity", "-1e300", "-1", "-1e-300", "0", "1e-300", "1", "1.5", "1e300", "Infinity", "NaN"},
+		Float4:  {"-1.5", "0", "3.25"},
+		Numeric: {"-Infinity", "-1000", "-12.5", "-12", "-1.01", "-1", "-0.1", "-0.01", "0", "0.001", "0.0101", "0.1", "1", "1.01", "9", "10", "12", "12.5", "100", "1e100", "Infinity", "NaN"},
+		Text:    {"", "a", "a\x01", "aa", "ab", "b", "ä"}, Date: {"-infinity", "0044-03-15 BC", "1999-12-31", "2000-01-01", "infinity"},
+		UUID:        {"00000000-0000-0000-0000-000000000000", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"},
+		Timestamptz: {"1999-12-31", "2000-01-01", "2024-01-01"}, JSONB: {"1", "2"},
+	}
+	out := map[Type][]Datum{Bytea: {MakeString(Bytea, ""), MakeString(Bytea, "\x00"), MakeString(Bytea, "\x00\x00"), MakeString(Bytea, "\x00\x01"), MakeString(Bytea, "\x01"), MakeString(Bytea, "\xff")}}
+	for typ, ss := range texts {
+		for _, s := range ss {
+			out[typ] = append(out[typ], mustParse(t, typ, s))
+		}
+	}
+	return out
+}
+
+func TestKeyOrder(t *testing.T) {
+	for typ, values := range ordered(t) {
+		values = append(values, MakeNull(typ))
+		var last []byte
+		for i, v := range values {
+			k, err := AppendKey(nil, v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i > 0 && bytes.Compare(last, k) >= 0 {
+				t.Errorf("%s: key of %q is not after that of %q", typ, v.Text(), values[i-1].Text())
+			}
+			if i > 0 && (Compare(values[i-1], v) >= 0 || bytes.HasPrefix(k, last)) {
+				t.Errorf("%s: %q, %q: wrong order or prefix", typ, values[i-1].Text(), v.Text())
+			}
+			d, rest, err := DecodeKey(typ, append(k[:len(k):len(k)], 9))
+			if err != nil || len(rest) != 1 || d.Null != v.Null || d.Text() != v.Text() {
+				t.Errorf("%s %q: decoded %q, rest % x, %v", typ, v.Text(), d.Text(), rest, err)
+			}
+			last = k
+		}
+	}
+}
+
+func TestKeyOfEqualNumerics(t *testing.T) {
+	a, _ := EncodeKey(mustParse(t, Numeric, "1.50"))
+	b, _ := EncodeKey(mustParse(t, Numeric, "1.5"))
+	c, _ := EncodeKey(mustParse(t, Float8, "-0"))
+	d, _ := EncodeKey(mustParse(t, Float8, "0"))
+	if !bytes.Equal(a, b) || !bytes.Equal(c, d) {
+		t.Error("equal values have different keys")
+	}
+}
+
+func TestRow(t *testing.T) {
+	var ids []cluster.ColumnID
+	var values []Datum
+	var want []RowColumn
+	id := cluster.ColumnID(0)
+	for typ := Bool; typ <= JSONB; typ++ {
+		for _, v := range append(ordered(t)[typ], MakeNull(typ)) {
+			id += 3
+			ids, values = append(ids, id), append(values, v)
+			want = append(want, RowColumn{ID: id, Type: typ, Index: len(want)})
+		}
+	}
+	row := AppendRow(nil, ids, values)
+	out := make([]Datum, len(values))
+	if err := DecodeRow(row, want, out); err != nil {
+		t.Fatal(err)
+	}
+	for i := range out {
+		if out[i].Null != values[i].Null || out[i].Type != values[i].Type || out[i].Text() != values[i].Text() {
+			t.Errorf("column %d: got %v, want %v", ids[i], out[i], values[i])
+		}
+	}
+	// Columns that are not there keep what the caller put in.
+	some := []Datum{MakeText("default"), {}}
+	if err := DecodeRow(row, []RowColumn{{ID: 1, Type: Text, Index: 0}, {ID: 6, Type: Bool, Index: 1}}, some); err != nil {
+		t.Fatal(err)
+	}
+	if some[0].S != "default" || !some[1].Bool() {
+		t.Errorf("got %v", some)
+	}
+}
+
+func TestTypeNames(t *testing.T) {
+	for typ := Bool; typ <= lastType; typ++ {
+		for _, x := range []Type{typ, typ | Array} {
+			if got, ok := TypeByName(x.String()); !ok || got != x {
+				t.Errorf("TypeByName(%s) = %s", x, got)
+			}
+			if got, ok := TypeByOID(x.OID()); !ok || got != x {
+				t.Errorf("TypeByOID(%d) = %s, want %s", x.OID(), got, x)
+			}
+		}
+	}
+}
+
+func FuzzDecodeKey(f *testing.F) {
+	for typ, values := range ordered(f) {
+		for _, v := range values {
+			k, _ := AppendKey(nil, v)
+			f.Add(uint8(typ), k)
+		}
+	}
+	f.Fuzz(func(t *testing.T, typ uint8, b []byte) {
+		d, rest, err := DecodeKey(Type(typ), b)
+		if err != nil {
+			return
+		}
+		k, err := AppendKey(nil, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if used := b[:len(b)-len(rest)]; !bytes.Equal(k, used) && !(Type(typ).IsFloat() && math.IsNaN(d.F)) {
+			t.Fatalf("%s: % x decodes to %q, whose key is % x", Type(typ), used, d.Text(), k)
+		}
+	})
+}
+
+func FuzzDecodeRow(f *testing.F) {
+	values := ordered(f)
+	for typ := Bool; typ <= JSONB; typ++ {
+		for _, v := range values[typ] {
+			f.Add(uint8(typ), AppendRow(nil, []cluster.ColumnID{1, 4}, []Datum{v, MakeNull(typ)}))
+		}
+	}
+	f.Fuzz(func(t *testing.T, typ uint8, b []byte) {
+		typ = typ%uint8(JSONB) + 1
+		out := []Datum{MakeNull(Type(typ)), MakeNull(Type(typ))}
+		if err := DecodeRow(b, []RowColumn{{1, Type(typ), 0}, {4, Type(typ), 1}}, out); err != nil {
+			return
+		}
+		again := AppendRow(nil, []cluster.ColumnID{1, 4}, out)
+		back := make([]Datum, 2)
+		if err := DecodeRow(again, []RowColumn{{1, Type(typ), 0}, {4, Type(typ), 1}}, back); err != nil {
+			t.Fatal(err)
+		}
+		if Compare(out[0], back[0]) != 0 || Compare(out[1], back[1]) != 0 {
+			t.Fatalf("got %v, want %v", back, out)
+		}
+	})
+}
+
+func FuzzParse(f *testing.F) {
+	for typ, values := range ordered(f) {
+		for _, v := range values {
+			f.Add(uint8(typ), v.Text(), false)
+			f.Add(uint8(typ), string(AppendBinary(nil, v)), true)
+		}
+	}
+	f.Add(uint8(Int4|Array), "{1,2}", false)
+	f.Add(uint8(Interval), "1 day 02:00", false)
+	f.Fuzz(func(t *testing.T, typ uint8, s string, isBinary bool) {
+		if Type(typ).Elem() > lastType || Type(typ) == Unknown|Array {
+			return
+		}
+		format := FormatText
+		if isBinary {
+			format = FormatBinary
+		}
+		d, err := Decode(Type(typ), []byte(s), format, nil)
+		if err != nil || d.Null {
+			return
+		}
+		text := d.Text()
+		back, err := ParseText(Type(typ), text, nil)
+		if err != nil || back.Text() != text {
+			t.Fatalf("%s %q (%q): text reads back as %q, %v", Type(typ), s, text, back.Text(), err)
+		}
+		b := AppendBinary(nil, d)
+		if back, err = ParseBinary(Type(typ), b); err != nil || back.Text() != text {
+			t.Fatalf("%s %q (%q): binary % x reads back as %q, %v", Type(typ), s, text, b, back.Text(), err)
+		}
+	})
+}

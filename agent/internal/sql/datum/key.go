@@ -1,0 +1,186 @@
+package datum
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math"
+)
+
+// The first byte of each encoded value. Null sorts last, as in an ascending
+// PostgreSQL index; primary keys have none.
+const (
+	keyValue = 0x02
+	keyNull  = 0xfe
+)
+
+// Escapes inside strings: 0x00 is written 0x00 0xff, the end 0x00 0x01.
+const (
+	keyEscaped = 0xff
+	keyEnd     = 0x01
+)
+
+var (
+	errKeyTruncated = errorf(codeCorrupt, "encoded key ends too early")       //nolint:gochecknoglobals // an error value
+	errKeyMalformed = errorf(codeCorrupt, "encoded key holds no known value") //nolint:gochecknoglobals // an error value
+)
+
+// AppendKey appends the order-preserving, prefix-free encoding of d. Integers of
+// all widths, dates and timestamps are encoded alike, so that a column can be
+// widened; so are both floats, and all strings. Types that cannot be stored
+// have no key encoding.
+func AppendKey(dst []byte, d Datum) ([]byte, error) {
+	if d.Null {
+		return append(dst, keyNull), nil
+	}
+	if !d.Type.Storable() {
+		return nil, errorf(codeNotSupported, "type %s cannot be part of a key", d.Type.SQLName())
+	}
+	dst = append(dst, keyValue)
+	switch d.Type {
+	case Bool:
+		return append(dst, byte(d.I)), nil
+	case Float4, Float8:
+		return binary.BigEndian.AppendUint64(dst, orderedFloat(d.F)), nil
+	case Numeric:
+		return appendNumericKey(dst, d.D), nil
+	case UUID:
+		return append(dst, d.S...), nil
+	case Text, Varchar, Bytea, JSONB:
+		return appendKeyString(dst, d.S), nil
+	default:
+		return binary.BigEndian.AppendUint64(dst, uint64(d.I)^(1<<63)), nil
+	}
+}
+
+func appendKeyString(dst []byte, s string) []byte {
+	for i := 0; i < len(s); i++ {
+		dst = append(dst, s[i])
+		if s[i] == 0 {
+			dst = append(dst, keyEscaped)
+		}
+	}
+	return append(dst, 0, keyEnd)
+}
+
+// orderedFloat maps floats to integers of the same order: -0 is 0, NaN last.
+func orderedFloat(f float64) uint64 {
+	if math.IsNaN(f) {
+		return math.MaxUint64
+	}
+	if f == 0 {
+		f = 0
+	}
+	bits := math.Float64bits(f)
+	if bits>>63 != 0 {
+		return ^bits
+	}
+	return bits | 1<<63
+}
+
+func floatFromOrdered(u uint64) float64 {
+	if u == math.MaxUint64 {
+		return math.NaN()
+	}
+	if u>>63 != 0 {
+		return math.Float64frombits(u &^ (1 << 63))
+	}
+	return math.Float64frombits(^u)
+}
+
+// DecodeKey reads one value of type t from the front of b. A numeric comes back
+// with the smallest scale that shows it, a float zero without its sign; all
+// other types come back as they were.
+func DecodeKey(t Type, b []byte) (d Datum, rest []byte, err error) {
+	if len(b) == 0 {
+		return Datum{}, nil, errKeyTruncated
+	}
+	switch {
+	case !t.Storable():
+		return Datum{}, nil, errKeyMalformed
+	case b[0] == keyNull:
+		return MakeNull(t), b[1:], nil
+	case b[0] != keyValue:
+		return Datum{}, nil, errKeyMalformed
+	}
+	b = b[1:]
+	switch t {
+	case Numeric:
+		return decodeNumericKey(b)
+	case Text, Varchar, Bytea, JSONB:
+		s, rest, err := decodeKeyString(b)
+		return MakeString(t, s), rest, err
+	}
+	n := 8
+	switch t {
+	case Bool:
+		n = 1
+	case UUID:
+		n = 16
+	}
+	if len(b) < n {
+		return Datum{}, nil, errKeyTruncated
+	}
+	d, err = decodeFixedKey(t, b[:n])
+	return d, b[n:], err
+}
+
+func decodeFixedKey(t Type, b []byte) (Datum, error) {
+	switch t {
+	case Bool:
+		if b[0] > 1 {
+			return Datum{}, errKeyMalformed
+		}
+		return MakeInt(Bool, int64(b[0])), nil
+	case UUID:
+		return MakeString(UUID, string(b)), nil
+	case Float4, Float8:
+		f := floatFromOrdered(binary.BigEndian.Uint64(b))
+		if d := MakeFloat(t, f); math.IsNaN(f) || d.F == f {
+			return d, nil
+		}
+		return Datum{}, errKeyMalformed
+	default:
+		return MakeInt(t, int64(binary.BigEndian.Uint64(b)^(1<<63))), nil
+	}
+}
+
+func decodeKeyString(b []byte) (string, []byte, error) {
+	var out []byte
+	for {
+		i := bytes.IndexByte(b, 0)
+		if i < 0 || i+1 >= len(b) {
+			return "", nil, errKeyTruncated
+		}
+		switch b[i+1] {
+		case keyEnd:
+			if out == nil {
+				return string(b[:i]), b[i+2:], nil
+			}
+			return string(append(out, b[:i]...)), b[i+2:], nil
+		case keyEscaped:
+			out = append(append(out, b[:i]...), 0)
+			b = b[i+2:]
+		default:
+			return "", nil, errKeyMalformed
+		}
+	}
+}
+
+// KeyExact reports whether DecodeKey gives back every value of type t exactly,
+// so that a row need not hold it again.
+func KeyExact(t Type) bool {
+	return t.Storable() && t != Numeric && !t.IsFloat()
+}
+
+// EncodeKey encodes the values of a key in order.
+func EncodeKey(values ...Datum) ([]byte, error) {
+	dst := make([]byte, 0, 16*len(values))
+	var err error
+	for i, v := range values {
+		if dst, err = AppendKey(dst, v); err != nil {
+			return nil, fmt.Errorf("encode key column %d: %w", i+1, err)
+		}
+	}
+	return dst, nil
+}

@@ -1,0 +1,225 @@
+package datum
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/cockroachdb/apd/v3"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+)
+
+// RowVersion is the first byte of every encoded row.
+const RowVersion = 1
+
+// Tags say how a column's value is kept, so that a reader can skip columns it
+// does not know.
+const (
+	tagNull    = 0
+	tagFalse   = 1
+	tagTrue    = 2
+	tagInt     = 3 // zigzag varint: integers, dates, timestamps
+	tagFloat4  = 4 // 4 bytes, big endian
+	tagFloat8  = 5 // 8 bytes, big endian
+	tagBytes   = 6 // uvarint length, bytes: strings, bytea, jsonb
+	tagUUID    = 7 // 16 bytes
+	tagDecimal = 8 // uvarint length, then form byte, zigzag varint exponent, coefficient
+)
+
+// RowColumn says which column of a row is wanted, as what, and where it goes.
+type RowColumn struct {
+	ID   cluster.ColumnID
+	Type Type
+	// Index is the place in the slice that DecodeRow fills.
+	Index int
+}
+
+// AppendRow appends the encoding of a row. ids ascend and are as many as values.
+// Columns that are part of the key and KeyExact may be left out by the caller.
+//
+// A row is RowVersion, then for each column the difference to the previous
+// column id (uvarint), a tag and the value.
+func AppendRow(dst []byte, ids []cluster.ColumnID, values []Datum) []byte {
+	dst = append(dst, RowVersion)
+	last := cluster.ColumnID(0)
+	for i, id := range ids {
+		dst = binary.AppendUvarint(dst, uint64(id-last))
+		last = id
+		dst = appendValue(dst, values[i])
+	}
+	return dst
+}
+
+func appendValue(dst []byte, d Datum) []byte {
+	if d.Null {
+		return append(dst, tagNull)
+	}
+	switch d.Type {
+	case Bool:
+		return append(dst, tagFalse+byte(d.I))
+	case Float4:
+		return binary.BigEndian.AppendUint32(append(dst, tagFloat4), math.Float32bits(float32(d.F)))
+	case Float8:
+		return binary.BigEndian.AppendUint64(append(dst, tagFloat8), math.Float64bits(d.F))
+	case Numeric:
+		return appendDecimal(append(dst, tagDecimal), d.D)
+	case UUID:
+		return append(append(dst, tagUUID), d.S...)
+	case Text, Varchar, Bytea, JSONB, JSON, Name, Unknown:
+		dst = binary.AppendUvarint(append(dst, tagBytes), uint64(len(d.S)))
+		return append(dst, d.S...)
+	default:
+		return binary.AppendVarint(append(dst, tagInt), d.I)
+	}
+}
+
+// The forms of a stored numeric.
+const (
+	formPositive = 0
+	formNegative = 1
+	formInf      = 2
+	formMinusInf = 3
+	formNaN      = 4
+)
+
+func appendDecimal(dst []byte, d *apd.Decimal) []byte {
+	form := byte(formPositive)
+	switch {
+	case d.Form == apd.Infinite && d.Negative:
+		form = formMinusInf
+	case d.Form == apd.Infinite:
+		form = formInf
+	case d.Form != apd.Finite:
+		form = formNaN
+	case d.Negative:
+		form = formNegative
+	}
+	if form >= formInf {
+		return append(dst, 1, form)
+	}
+	var scratch [binary.MaxVarintLen64]byte
+	exponent := binary.AppendVarint(scratch[:0], int64(d.Exponent))
+	coefficient := d.Coeff.Bytes()
+	dst = binary.AppendUvarint(dst, uint64(1+len(exponent)+len(coefficient)))
+	dst = append(append(dst, form), exponent...)
+	return append(dst, coefficient...)
+}
+
+// DecodeRow reads the wanted columns, ascending by id, from an encoded row and
+// stores them in out. Columns that the row does not hold leave out unchanged,
+// so the caller fills in what an absent column means before.
+func DecodeRow(row []byte, want []RowColumn, out []Datum) error {
+	if len(row) == 0 || row[0] != RowVersion {
+		return errorf(codeCorrupt, "row has an unknown format")
+	}
+	b, id := row[1:], uint64(0)
+	for len(b) > 0 && len(want) > 0 {
+		delta, n := binary.Uvarint(b)
+		if n <= 0 || delta > math.MaxUint32 {
+			return errRow()
+		}
+		id += delta
+		value, rest, err := splitValue(b[n:])
+		if err != nil {
+			return err
+		}
+		for len(want) > 0 && uint64(want[0].ID) < id {
+			want = want[1:]
+		}
+		if len(want) > 0 && uint64(want[0].ID) == id {
+			if out[want[0].Index], err = decodeValue(want[0].Type, value); err != nil {
+				return err
+			}
+			want = want[1:]
+		}
+		b = rest
+	}
+	return nil
+}
+
+func errRow() error { return errorf(codeCorrupt, "row is malformed") }
+
+// splitValue returns the tag and bytes of the first value of b, and the rest.
+func splitValue(b []byte) (value, rest []byte, err error) {
+	if len(b) == 0 {
+		return nil, nil, errRow()
+	}
+	n := 1
+	switch b[0] {
+	case tagNull, tagFalse, tagTrue:
+	case tagInt:
+		_, w := binary.Uvarint(b[1:])
+		if w <= 0 {
+			return nil, nil, errRow()
+		}
+		n += w
+	case tagFloat4:
+		n += 4
+	case tagFloat8:
+		n += 8
+	case tagUUID:
+		n += 16
+	case tagBytes, tagDecimal:
+		size, w := binary.Uvarint(b[1:])
+		if w <= 0 || size > uint64(len(b)) {
+			return nil, nil, errRow()
+		}
+		n += w + int(size)
+	default:
+		return nil, nil, errRow()
+	}
+	if n > len(b) {
+		return nil, nil, errRow()
+	}
+	return b[:n], b[n:], nil
+}
+
+// decodeValue reads a tagged value as a t.
+func decodeValue(t Type, b []byte) (Datum, error) {
+	switch tag := b[0]; {
+	case tag == tagNull:
+		return MakeNull(t), nil
+	case (tag == tagFalse || tag == tagTrue) && t == Bool:
+		return MakeBool(tag == tagTrue), nil
+	case tag == tagInt && (t.IsInt() || t.IsDateTime()):
+		i, _ := binary.Varint(b[1:])
+		return MakeInt(t, i), nil
+	case tag == tagFloat4 && t.IsFloat():
+		return MakeFloat(t, float64(math.Float32frombits(binary.BigEndian.Uint32(b[1:])))), nil
+	case tag == tagFloat8 && t == Float8:
+		return MakeFloat(t, math.Float64frombits(binary.BigEndian.Uint64(b[1:]))), nil
+	case tag == tagUUID && t == UUID:
+		return MakeString(t, string(b[1:])), nil
+	case tag == tagBytes && (t == Text || t == Varchar || t == Bytea || t == JSONB):
+		_, n := binary.Uvarint(b[1:])
+		return MakeString(t, string(b[1+n:])), nil
+	case tag == tagDecimal && t == Numeric:
+		_, n := binary.Uvarint(b[1:])
+		return decodeDecimal(b[1+n:])
+	default:
+		return Datum{}, errorf(codeCorrupt, "row holds a value that is no %s", t)
+	}
+}
+
+func decodeDecimal(b []byte) (Datum, error) {
+	if len(b) == 0 {
+		return Datum{}, errRow()
+	}
+	form, b := b[0], b[1:]
+	switch form {
+	case formInf, formMinusInf:
+		return MakeNumeric(&apd.Decimal{Form: apd.Infinite, Negative: form == formMinusInf}), nil
+	case formNaN:
+		return MakeNumeric(&apd.Decimal{Form: apd.NaN}), nil
+	case formPositive, formNegative:
+	default:
+		return Datum{}, errRow()
+	}
+	exponent, n := binary.Varint(b)
+	if n <= 0 || exponent > 0 || exponent < -maxNumericScale {
+		return Datum{}, errRow()
+	}
+	d := &apd.Decimal{Negative: form == formNegative, Exponent: int32(exponent)}
+	d.Coeff.SetBytes(b[n:])
+	return MakeNumeric(d), nil
+}

@@ -1,0 +1,371 @@
+package datum
+
+import (
+	"encoding/hex"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// AppendText appends PostgreSQL's text form of d, which must not be null.
+// Timestamptz is shown in loc (nil: UTC).
+func AppendText(dst []byte, d Datum, loc *time.Location) []byte {
+	if d.Type.IsArray() {
+		return appendArrayText(dst, d, loc)
+	}
+	switch d.Type {
+	case Bool:
+		if d.I != 0 {
+			return append(dst, 't')
+		}
+		return append(dst, 'f')
+	case Int2, Int4, Int8, OID:
+		return strconv.AppendInt(dst, d.I, 10)
+	case Float4:
+		return appendFloat(dst, d.F, 32)
+	case Float8:
+		return appendFloat(dst, d.F, 64)
+	case Numeric:
+		return appendNumeric(dst, d.D)
+	case Bytea:
+		dst = append(dst, '\\', 'x')
+		return hex.AppendEncode(dst, []byte(d.S))
+	case UUID:
+		return appendUUID(dst, d.S)
+	case Date:
+		return appendDate(dst, d.I)
+	case Timestamp:
+		return appendTimestamp(dst, d.I, nil, false)
+	case Timestamptz:
+		return appendTimestamp(dst, d.I, loc, true)
+	case Time:
+		return appendClock(dst, d.I)
+	case Interval:
+		return appendInterval(dst, d)
+	default:
+		return append(dst, d.S...)
+	}
+}
+
+// Text returns PostgreSQL's text form of d in UTC; "" for null.
+func (d Datum) Text() string {
+	if d.Null {
+		return ""
+	}
+	return string(AppendText(nil, d, nil))
+}
+
+// appendFloat writes the shortest digits that read back as the same value.
+func appendFloat(dst []byte, f float64, bits int) []byte {
+	switch {
+	case math.IsNaN(f):
+		return append(dst, "NaN"...)
+	case math.IsInf(f, 1):
+		return append(dst, "Infinity"...)
+	case math.IsInf(f, -1):
+		return append(dst, "-Infinity"...)
+	case f == 0:
+		return strconv.AppendFloat(dst, f, 'f', -1, bits)
+	}
+	limit := 15
+	if bits == 32 {
+		limit = 6
+	}
+	start := len(dst)
+	dst = strconv.AppendFloat(dst, f, 'e', -1, bits)
+	e, err := strconv.Atoi(string(dst[strings.LastIndexByte(string(dst[start:]), 'e')+start+1:]))
+	if err == nil && e >= -4 && e < limit {
+		dst = strconv.AppendFloat(dst[:start], f, 'f', -1, bits)
+	}
+	return dst
+}
+
+func appendUUID(dst []byte, b string) []byte {
+	if len(b) != 16 {
+		return append(dst, b...)
+	}
+	for i, part := range []string{b[:4], b[4:6], b[6:8], b[8:10], b[10:]} {
+		if i > 0 {
+			dst = append(dst, '-')
+		}
+		dst = hex.AppendEncode(dst, []byte(part))
+	}
+	return dst
+}
+
+// ParseText reads PostgreSQL's text form of a value of type t. Timestamps
+// without a zone are read in loc (nil: UTC) when t is Timestamptz.
+func ParseText(t Type, s string, loc *time.Location) (Datum, error) {
+	if t.IsArray() {
+		return parseArrayText(t, s, loc)
+	}
+	switch t {
+	case Unknown, Text, Varchar, Name:
+		return parseString(t, s)
+	case Bool:
+		return parseBool(s)
+	case Int2, Int4, Int8, OID:
+		return parseInt(t, s)
+	case Float4, Float8:
+		return parseFloat(t, s)
+	case Numeric:
+		return parseNumeric(s)
+	case Bytea:
+		return parseBytea(s)
+	case UUID:
+		return parseUUID(s)
+	case Date:
+		return parseDate(s)
+	case Timestamp, Timestamptz:
+		return parseTimestamp(t, s, loc)
+	case Time:
+		return parseTimeOfDay(s)
+	case Interval:
+		return parseInterval(s)
+	case JSON, JSONB:
+		return parseJSON(t, s)
+	default:
+		return Datum{}, errorf(codeNotSupported, "type %s is not supported", t.SQLName())
+	}
+}
+
+// parseString refuses what PostgreSQL cannot hold in a UTF-8 database.
+func parseString(t Type, s string) (Datum, error) {
+	if i := strings.IndexByte(s, 0); i >= 0 {
+		return Datum{}, errorf(codeBadEncoding, `invalid byte sequence for encoding "UTF8": 0x00`)
+	}
+	if !utf8.ValidString(s) {
+		return Datum{}, badUTF8(s)
+	}
+	return Datum{Type: t, S: s}, nil
+}
+
+func badUTF8(s string) *Error {
+	for i, r := range s {
+		if r == utf8.RuneError {
+			if _, n := utf8.DecodeRuneInString(s[i:]); n == 1 {
+				return errorf(codeBadEncoding, `invalid byte sequence for encoding "UTF8": 0x%02x`, s[i])
+			}
+		}
+	}
+	return errorf(codeBadEncoding, `invalid byte sequence for encoding "UTF8"`)
+}
+
+func parseBool(s string) (Datum, error) {
+	t := strings.ToLower(strings.TrimSpace(s))
+	if t != "" {
+		switch {
+		case strings.HasPrefix("true", t), strings.HasPrefix("yes", t), t == "on", t == "1":
+			return MakeBool(true), nil
+		case strings.HasPrefix("false", t), strings.HasPrefix("no", t), t == "of", t == "off", t == "0":
+			return MakeBool(false), nil
+		}
+	}
+	return Datum{}, invalidText(Bool, s)
+}
+
+// intRange returns the smallest and largest value of an integer type.
+func intRange(t Type) (lo, hi int64) {
+	switch t {
+	case Int2:
+		return math.MinInt16, math.MaxInt16
+	case Int4:
+		return math.MinInt32, math.MaxInt32
+	case OID:
+		return 0, math.MaxUint32
+	default:
+		return math.MinInt64, math.MaxInt64
+	}
+}
+
+func parseInt(t Type, s string) (Datum, error) {
+	digits := strings.TrimSpace(s)
+	i, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil {
+		if errIsRange(err) {
+			return Datum{}, outOfRange(t, s)
+		}
+		if i, err = parsePrefixedInt(digits); err != nil {
+			return Datum{}, invalidText(t, s)
+		}
+	}
+	return CheckInt(t, i, s)
+}
+
+// parsePrefixedInt reads 0x1f, 0o17, 0b1 and digits grouped by underscores.
+func parsePrefixedInt(s string) (int64, error) {
+	unsigned := strings.TrimLeft(s, "+-")
+	if strings.HasPrefix(unsigned, "0") && len(unsigned) > 1 && isDigit(unsigned[1]) {
+		s = s[:len(s)-len(unsigned)] + strings.TrimLeft(strings.ReplaceAll(unsigned, "_", ""), "0")
+	}
+	return strconv.ParseInt(s, 0, 64)
+}
+
+func errIsRange(err error) bool {
+	ne, ok := err.(*strconv.NumError) //nolint:errorlint // strconv returns it unwrapped
+	return ok && ne.Err == strconv.ErrRange
+}
+
+// CheckInt returns i as a t, or 22003 with the text s (may be empty).
+func CheckInt(t Type, i int64, s string) (Datum, error) {
+	if lo, hi := intRange(t); i < lo || i > hi {
+		if s == "" {
+			return Datum{}, errorf(codeOutOfRange, "%s out of range", t.SQLName())
+		}
+		return Datum{}, outOfRange(t, s)
+	}
+	return Datum{Type: t, I: i}, nil
+}
+
+func parseFloat(t Type, s string) (Datum, error) {
+	digits := strings.TrimSpace(s)
+	switch strings.ToLower(digits) {
+	case "nan":
+		return MakeFloat(t, math.NaN()), nil
+	case "infinity", "inf", "+infinity", "+inf":
+		return MakeFloat(t, math.Inf(1)), nil
+	case "-infinity", "-inf":
+		return MakeFloat(t, math.Inf(-1)), nil
+	}
+	if !plainNumber(digits) {
+		return Datum{}, invalidText(t, s)
+	}
+	bits := 64
+	if t == Float4 {
+		bits = 32
+	}
+	f, err := strconv.ParseFloat(digits, bits)
+	if err != nil {
+		if errIsRange(err) {
+			return Datum{}, errorf(codeOutOfRange, "%q is out of range for type %s", clip(s), t.SQLName())
+		}
+		return Datum{}, invalidText(t, s)
+	}
+	if f == 0 && strings.ContainsAny(mantissa(digits), "123456789") {
+		return Datum{}, errorf(codeOutOfRange, "%q is out of range for type %s", clip(s), t.SQLName())
+	}
+	return MakeFloat(t, f), nil
+}
+
+func mantissa(s string) string {
+	m, _, _ := strings.Cut(strings.ToLower(s), "e")
+	return m
+}
+
+func parseBytea(s string) (Datum, error) {
+	if digits, ok := strings.CutPrefix(s, `\x`); ok {
+		b, err := hex.DecodeString(strings.Map(dropSpace, digits))
+		if err != nil {
+			return Datum{}, errorf(codeInvalidText, "invalid hexadecimal data for type bytea")
+		}
+		return MakeString(Bytea, string(b)), nil
+	}
+	if strings.IndexByte(s, '\\') < 0 {
+		return MakeString(Bytea, s), nil
+	}
+	out := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] != '\\':
+			out = append(out, s[i])
+		case i+1 < len(s) && s[i+1] == '\\':
+			out = append(out, '\\')
+			i++
+		case i+3 < len(s) && isOctal(s[i+1:i+4]):
+			out = append(out, (s[i+1]-'0')<<6|(s[i+2]-'0')<<3|(s[i+3]-'0'))
+			i += 3
+		default:
+			return Datum{}, errorf(codeInvalidText, "invalid input syntax for type bytea")
+		}
+	}
+	return MakeString(Bytea, string(out)), nil
+}
+
+func dropSpace(r rune) rune {
+	if r == ' ' || r == '\n' || r == '\t' || r == '\r' {
+		return -1
+	}
+	return r
+}
+
+func isOctal(s string) bool {
+	return s[0] >= '0' && s[0] <= '3' && s[1] >= '0' && s[1] <= '7' && s[2] >= '0' && s[2] <= '7'
+}
+
+// parseUUID reads 32 hexadecimal digits, with hyphens after any group of four
+// and braces around, as PostgreSQL does.
+func parseUUID(s string) (Datum, error) {
+	t := strings.TrimSpace(s)
+	if strings.HasPrefix(t, "{") && strings.HasSuffix(t, "}") && len(t) >= 2 {
+		t = t[1 : len(t)-1]
+	}
+	digits := make([]byte, 0, 32)
+	for i := 0; i < len(t); i++ {
+		if t[i] == '-' {
+			if len(digits) == 0 || len(digits)%4 != 0 || i == len(t)-1 || t[i-1] == '-' {
+				return Datum{}, invalidText(UUID, s)
+			}
+			continue
+		}
+		if len(digits) == 32 {
+			return Datum{}, invalidText(UUID, s)
+		}
+		digits = append(digits, t[i])
+	}
+	var b [16]byte
+	if len(digits) != 32 {
+		return Datum{}, invalidText(UUID, s)
+	}
+	if _, err := hex.Decode(b[:], digits); err != nil {
+		return Datum{}, invalidText(UUID, s)
+	}
+	return MakeString(UUID, string(b[:])), nil
+}
+
+// ApplyModifier makes d fit a column with the typmod: numeric(p,s) rounds,
+// varchar(n) refuses (or, in an explicit cast, cuts) what is too long.
+func ApplyModifier(d Datum, modifier int32, explicit bool) (Datum, error) {
+	if d.Null || modifier < 4 {
+		return d, nil
+	}
+	switch d.Type {
+	case Numeric:
+		return applyNumericModifier(d, modifier)
+	case Varchar:
+		return applyLength(d, int(modifier-4), explicit)
+	default:
+		return d, nil
+	}
+}
+
+func applyLength(d Datum, limit int, explicit bool) (Datum, error) {
+	if len(d.S) <= limit || utf8.RuneCountInString(d.S) <= limit {
+		return d, nil
+	}
+	cut := 0
+	for range limit {
+		_, n := utf8.DecodeRuneInString(d.S[cut:])
+		cut += n
+	}
+	if !explicit && strings.Trim(d.S[cut:], " ") != "" {
+		return Datum{}, errorf(codeTooLong, "value too long for type character varying(%d)", limit)
+	}
+	d.S = d.S[:cut]
+	return d, nil
+}
+
+// TypeString names a type with its modifier as PostgreSQL's format_type does.
+func TypeString(t Type, modifier int32) string {
+	if modifier >= 4 {
+		switch t {
+		case Varchar:
+			return "character varying(" + strconv.Itoa(int(modifier-4)) + ")"
+		case Numeric:
+			m := modifier - 4
+			return "numeric(" + strconv.Itoa(int(m>>16&0xffff)) + "," + strconv.Itoa(int(m&0x7ff)) + ")"
+		}
+	}
+	return t.SQLName()
+}

@@ -1,0 +1,180 @@
+package datum
+
+import "strings"
+
+// Type is the type of a value. Array may be added to the scalar types.
+type Type uint8
+
+// The types. Those after JSONB appear in results and parameters but cannot be
+// stored in a collection.
+const (
+	Unknown Type = iota // a literal or parameter whose type is not decided; S holds its text
+	Bool
+	Int2
+	Int4
+	Int8
+	Float4
+	Float8
+	Numeric
+	Text
+	Varchar
+	Bytea
+	UUID
+	Date
+	Timestamp
+	Timestamptz
+	JSONB
+	JSON
+	Name
+	OID
+	Time
+	Interval
+	lastType = Interval
+
+	// Array marks a one-dimensional array of the type it is added to.
+	Array Type = 0x80
+)
+
+// typeInfo is what PostgreSQL says of a type.
+type typeInfo struct {
+	name     string // pg_type.typname
+	sqlName  string // as format_type says it
+	oid      uint32
+	arrayOID uint32
+	size     int16
+}
+
+var types = [lastType + 1]typeInfo{ //nolint:gochecknoglobals // a constant table
+	Unknown:     {"unknown", "unknown", 705, 0, -2},
+	Bool:        {"bool", "boolean", 16, 1000, 1},
+	Int2:        {"int2", "smallint", 21, 1005, 2},
+	Int4:        {"int4", "integer", 23, 1007, 4},
+	Int8:        {"int8", "bigint", 20, 1016, 8},
+	Float4:      {"float4", "real", 700, 1021, 4},
+	Float8:      {"float8", "double precision", 701, 1022, 8},
+	Numeric:     {"numeric", "numeric", 1700, 1231, -1},
+	Text:        {"text", "text", 25, 1009, -1},
+	Varchar:     {"varchar", "character varying", 1043, 1015, -1},
+	Bytea:       {"bytea", "bytea", 17, 1001, -1},
+	UUID:        {"uuid", "uuid", 2950, 2951, 16},
+	Date:        {"date", "date", 1082, 1182, 4},
+	Timestamp:   {"timestamp", "timestamp without time zone", 1114, 1115, 8},
+	Timestamptz: {"timestamptz", "timestamp with time zone", 1184, 1185, 8},
+	JSONB:       {"jsonb", "jsonb", 3802, 3807, -1},
+	JSON:        {"json", "json", 114, 199, -1},
+	Name:        {"name", "name", 19, 1003, 64},
+	OID:         {"oid", "oid", 26, 1028, 4},
+	Time:        {"time", "time without time zone", 1083, 1183, 8},
+	Interval:    {"interval", "interval", 1186, 1187, 16},
+}
+
+// IsArray reports whether t is an array type.
+func (t Type) IsArray() bool { return t&Array != 0 }
+
+// Elem returns the element type of an array type, or t.
+func (t Type) Elem() Type { return t &^ Array }
+
+func (t Type) info() typeInfo {
+	if e := t.Elem(); e <= lastType {
+		return types[e]
+	}
+	return types[Unknown]
+}
+
+// OID returns PostgreSQL's object id of the type.
+func (t Type) OID() uint32 {
+	if t.IsArray() {
+		return t.info().arrayOID
+	}
+	return t.info().oid
+}
+
+// Size returns pg_type.typlen: bytes, -1 for variable length.
+func (t Type) Size() int16 {
+	if t.IsArray() {
+		return -1
+	}
+	return t.info().size
+}
+
+// String returns PostgreSQL's name of the type: int4, timestamptz, text[].
+func (t Type) String() string {
+	if t.IsArray() {
+		return t.info().name + "[]"
+	}
+	return t.info().name
+}
+
+// SQLName returns the name that PostgreSQL's messages use: integer, timestamp
+// with time zone.
+func (t Type) SQLName() string {
+	if t.IsArray() {
+		return t.info().sqlName + "[]"
+	}
+	return t.info().sqlName
+}
+
+// Storable reports whether a collection's column may have the type.
+func (t Type) Storable() bool { return t >= Bool && t <= JSONB }
+
+// IsNumber reports whether t is an integer, float or numeric type.
+func (t Type) IsNumber() bool { return t >= Int2 && t <= Numeric }
+
+// IsInt reports whether t is int2, int4 or int8.
+func (t Type) IsInt() bool { return t >= Int2 && t <= Int8 }
+
+// IsFloat reports whether t is float4 or float8.
+func (t Type) IsFloat() bool { return t == Float4 || t == Float8 }
+
+// IsString reports whether t holds characters: text, varchar, name.
+func (t Type) IsString() bool { return t == Text || t == Varchar || t == Name }
+
+// IsDateTime reports whether t is date, timestamp or timestamptz.
+func (t Type) IsDateTime() bool { return t == Date || t == Timestamp || t == Timestamptz }
+
+// TypeByOID returns the type with PostgreSQL's object id oid. The fixed-width
+// character types are read as text.
+func TypeByOID(oid uint32) (Type, bool) {
+	switch oid {
+	case 0, 705:
+		return Unknown, true
+	case 18, 1042: // "char", bpchar
+		return Text, true
+	case 1014:
+		return Text | Array, true
+	}
+	for t := Bool; t <= lastType; t++ {
+		if types[t].oid == oid {
+			return t, true
+		}
+		if types[t].arrayOID == oid {
+			return t | Array, true
+		}
+	}
+	return Unknown, false
+}
+
+// TypeByName returns the type with the name, in PostgreSQL's short or SQL form,
+// lower case, with [] for arrays.
+func TypeByName(name string) (Type, bool) {
+	if elem, ok := strings.CutSuffix(name, "[]"); ok {
+		t, ok := TypeByName(elem)
+		return t | Array, ok && !t.IsArray() && t != Unknown
+	}
+	switch name {
+	case "int":
+		return Int4, true
+	case "decimal":
+		return Numeric, true
+	case "float":
+		return Float8, true
+	case "string":
+		return Text, true
+	}
+	for t := Unknown; t <= lastType; t++ {
+		if types[t].name == name || types[t].sqlName == name {
+			return t, true
+		}
+	}
+	return Unknown, false
+}
