@@ -1,0 +1,328 @@
+package duck
+
+import (
+	"fmt"
+	"math"
+	"math/big"
+
+	"github.com/cockroachdb/apd/v3"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck/frame"
+)
+
+// NumericScale is the number of fractional digits that a numeric without a
+// declared scale has in DuckDB, whose decimals have 38 digits and one scale per
+// column. A value with more is refused, never rounded; trailing zeros of such a
+// column are not kept. 9 leaves 29 digits before the point, and lets two such
+// columns be multiplied (scale 18) with 20 digits before it.
+const NumericScale = 9
+
+// frameType is how values of t travel; modifier is PostgreSQL's typmod.
+func frameType(t datum.Type, modifier int32) (frame.Type, bool) {
+	if t.IsArray() {
+		f, ok := frameType(t.Elem(), -1)
+		f.List = true
+		return f, ok
+	}
+	if t == datum.Numeric {
+		return numericType(modifier), true
+	}
+	kinds := [...]frame.Kind{
+		datum.Bool: frame.Bool, datum.Int2: frame.Int16, datum.Int4: frame.Int32, datum.Int8: frame.Int64,
+		datum.Float4: frame.Float32, datum.Float8: frame.Float64, datum.Text: frame.Text, datum.Varchar: frame.Text,
+		datum.Name: frame.Text, datum.Bytea: frame.Bytes, datum.UUID: frame.UUID, datum.Date: frame.Date,
+		datum.Timestamp: frame.Timestamp, datum.Timestamptz: frame.TimestampTZ, datum.JSONB: frame.JSON,
+		datum.JSON: frame.JSON, datum.OID: frame.Int64, datum.Time: frame.Time, datum.Interval: frame.Interval,
+	}
+	if int(t) >= len(kinds) || kinds[t] == frame.Unknown {
+		return frame.Type{}, false
+	}
+	return frame.Type{Kind: kinds[t]}, true
+}
+
+func numericType(modifier int32) frame.Type {
+	free := frame.Type{Kind: frame.Decimal, Width: frame.MaxDecimalWidth, Scale: NumericScale}
+	if modifier < 4 {
+		return free
+	}
+	precision, scale := (modifier-4)>>16&0xffff, (modifier-4)&0x7ff
+	if precision < 1 || precision > frame.MaxDecimalWidth || scale > precision { // also negative scales
+		return free
+	}
+	return frame.Type{Kind: frame.Decimal, Width: uint8(precision), Scale: uint8(scale)}
+}
+
+// datumType is PostgreSQL's type of what travels as f.
+func datumType(f frame.Type) datum.Type {
+	types := [...]datum.Type{
+		frame.Bool: datum.Bool, frame.Int16: datum.Int2, frame.Int32: datum.Int4, frame.Int64: datum.Int8,
+		frame.Float32: datum.Float4, frame.Float64: datum.Float8, frame.Decimal: datum.Numeric, frame.Text: datum.Text,
+		frame.Bytes: datum.Bytea, frame.JSON: datum.JSONB, frame.UUID: datum.UUID, frame.Date: datum.Date,
+		frame.Timestamp: datum.Timestamp, frame.TimestampTZ: datum.Timestamptz, frame.Time: datum.Time, frame.Interval: datum.Interval,
+	}
+	if int(f.Kind) >= len(types) {
+		return datum.Unknown
+	}
+	t := types[f.Kind]
+	if f.List {
+		t |= datum.Array
+	}
+	return t
+}
+
+// appendDatum appends d to column i.
+func appendDatum(b *frame.Batch, i int, d *datum.Datum) error {
+	t := b.Columns[i].Type
+	if d.Null {
+		b.Null(i)
+		return nil
+	}
+	if t.List {
+		return appendList(b, i, d)
+	}
+	switch t.Kind {
+	case frame.Bool:
+		b.Bool(i, d.I != 0)
+	case frame.Int16, frame.Int32, frame.Int64, frame.Time:
+		b.Int(i, d.I)
+	case frame.Float32, frame.Float64:
+		b.Float(i, d.F)
+	case frame.Decimal:
+		return appendNumeric(b, i, d.D)
+	case frame.Text, frame.Bytes, frame.JSON:
+		b.String(i, d.S)
+	case frame.UUID:
+		var u [16]byte
+		copy(u[:], d.S)
+		b.UUID(i, u)
+	case frame.Date:
+		b.Int(i, dateToFrame(d.I))
+	case frame.Timestamp, frame.TimestampTZ:
+		b.Int(i, timestampToFrame(d.I))
+	case frame.Interval:
+		b.Interval(i, d.Months, d.Days, d.I)
+	default:
+		return fmt.Errorf("column %d has no type", i)
+	}
+	return nil
+}
+
+func appendList(b *frame.Batch, i int, d *datum.Datum) error {
+	texts := make([]*string, len(d.A.Values))
+	for k := range texts {
+		if v := d.A.Values[k]; !v.Null {
+			s := v.Text()
+			texts[k] = &s
+		}
+	}
+	b.Bytes(i, frame.EncodeList(nil, texts))
+	return nil
+}
+
+// DuckDB's infinities are symmetric, PostgreSQL's are the ends of the integers.
+
+func dateToFrame(days int64) int64 {
+	switch days {
+	case datum.DateInfinity:
+		return math.MaxInt32
+	case datum.DateMinusInfinity:
+		return -math.MaxInt32
+	}
+	return days + datum.EpochDays
+}
+
+func dateFromFrame(days int64) int64 {
+	switch days {
+	case math.MaxInt32:
+		return datum.DateInfinity
+	case -math.MaxInt32:
+		return datum.DateMinusInfinity
+	}
+	return days - datum.EpochDays
+}
+
+func timestampToFrame(micros int64) int64 {
+	switch micros {
+	case datum.TimestampInfinity:
+		return math.MaxInt64
+	case datum.TimestampMinusInfinty:
+		return -math.MaxInt64
+	}
+	return micros + datum.EpochMicros
+}
+
+func timestampFromFrame(micros int64) int64 {
+	switch micros {
+	case math.MaxInt64:
+		return datum.TimestampInfinity
+	case -math.MaxInt64:
+		return datum.TimestampMinusInfinty
+	}
+	return micros - datum.EpochMicros
+}
+
+func appendNumeric(b *frame.Batch, i int, d *apd.Decimal) error {
+	t := b.Columns[i].Type
+	if d.Form != apd.Finite {
+		return &Error{Code: "0A000", Message: "numeric " + d.String() + " is not supported in this query"}
+	}
+	shift := int(t.Scale) + int(d.Exponent) // digits to append to the coefficient
+	if d.Coeff.IsInt64() && shift >= 0 && shift < len(powers) {
+		v, p := d.Coeff.Int64(), powers[shift]
+		if v <= math.MaxInt64/p && digits(v*p) <= int(t.Width) {
+			if v *= p; d.Negative {
+				v = -v
+			}
+			b.Int(i, v)
+			return nil
+		}
+	}
+	v := new(big.Int).Set(d.Coeff.MathBigInt())
+	if shift >= 0 && shift <= frame.MaxDecimalWidth {
+		v.Mul(v, pow10(shift))
+	} else if shift < 0 {
+		rest := new(big.Int)
+		if v.QuoRem(v, pow10(min(-shift, 20000)), rest); rest.Sign() != 0 {
+			return &Error{Code: "0A000", Message: fmt.Sprintf("numeric value has more than %d fractional digits", t.Scale),
+				Hint: "Declare the column as numeric(precision, scale), with at most 38 digits."}
+		}
+	}
+	if len(v.String()) > int(t.Width) || shift > frame.MaxDecimalWidth && v.Sign() != 0 {
+		return &Error{Code: "22003", Message: fmt.Sprintf("numeric value has more than %d digits before the decimal point", t.Width-t.Scale)}
+	}
+	if d.Negative {
+		v.Neg(v)
+	}
+	appendBig(b, i, v)
+	return nil
+}
+
+func appendBig(b *frame.Batch, i int, v *big.Int) {
+	if b.Columns[i].Type.Size() < 16 {
+		b.Int(i, v.Int64())
+		return
+	}
+	var high, low big.Int
+	low.And(v, mask64) // of the two's complement, as And defines it for negative numbers
+	high.Rsh(v, 64)
+	b.Int128(i, high.Int64(), low.Uint64())
+}
+
+var ( //nolint:gochecknoglobals // constants
+	mask64 = new(big.Int).SetUint64(math.MaxUint64)
+	powers = [...]int64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18}
+)
+
+func digits(v int64) int {
+	for n, p := range powers {
+		if v < p {
+			return n
+		}
+	}
+	return len(powers)
+}
+
+func pow10(n int) *big.Int { return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n)), nil) }
+
+// decoder makes the datums of one result column.
+type decoder struct {
+	typ datum.Type
+	// trim removes trailing zeros of numerics that DuckDB gave more than they had.
+	trim bool
+	// normal says that json text is in PostgreSQL's form already.
+	normal bool
+}
+
+func (d decoder) datum(c *frame.Column, row int) (datum.Datum, error) {
+	if c.IsNull(row) {
+		return datum.MakeNull(d.typ), nil
+	}
+	if c.Type.List {
+		return d.list(c.Bytes(row))
+	}
+	switch c.Type.Kind {
+	case frame.Float32, frame.Float64:
+		return datum.MakeFloat(d.typ, c.Float(row)), nil
+	case frame.Decimal:
+		return d.numeric(c, row), nil
+	case frame.Text, frame.Bytes:
+		return datum.MakeString(d.typ, string(c.Bytes(row))), nil
+	case frame.JSON:
+		if d.normal {
+			return datum.MakeString(d.typ, string(c.Bytes(row))), nil
+		}
+		return datum.ParseText(d.typ, string(c.Bytes(row)), nil)
+	case frame.UUID:
+		u := c.UUID(row)
+		return datum.MakeString(d.typ, string(u[:])), nil
+	case frame.Date:
+		return datum.MakeInt(d.typ, dateFromFrame(c.Int(row))), nil
+	case frame.Timestamp, frame.TimestampTZ:
+		return datum.MakeInt(d.typ, timestampFromFrame(c.Int(row))), nil
+	case frame.Interval:
+		return datum.MakeInterval(c.Interval(row)), nil
+	}
+	return datum.MakeInt(d.typ, c.Int(row)), nil
+}
+
+func (d decoder) list(p []byte) (datum.Datum, error) {
+	texts, err := frame.DecodeList(p)
+	if err != nil {
+		return datum.Datum{}, err
+	}
+	values := make([]datum.Datum, len(texts))
+	for i, t := range texts {
+		if t == nil {
+			values[i] = datum.MakeNull(d.typ.Elem())
+		} else if values[i], err = datum.ParseText(d.typ.Elem(), *t, nil); err != nil {
+			return datum.Datum{}, err
+		}
+	}
+	return datum.MakeArray(d.typ.Elem(), values), nil
+}
+
+func (d decoder) numeric(c *frame.Column, row int) datum.Datum {
+	out := new(apd.Decimal)
+	out.Exponent = -int32(c.Type.Scale)
+	high, low := int64(0), uint64(0)
+	if c.Type.Size() == 16 {
+		high, low = c.Int128(row)
+	} else {
+		v := c.Int(row)
+		high, low = v>>63, uint64(v)
+	}
+	if out.Negative = high < 0; out.Negative {
+		low, high = -low, ^high
+		if low == 0 {
+			high++
+		}
+	}
+	if high == 0 {
+		out.Coeff.SetUint64(low)
+	} else {
+		v := new(big.Int).Lsh(new(big.Int).SetUint64(uint64(high)), 64)
+		out.Coeff.SetMathBigInt(v.Or(v, new(big.Int).SetUint64(low)))
+	}
+	if d.trim {
+		trimZeros(out)
+	}
+	return datum.MakeNumeric(out)
+}
+
+// trimZeros removes trailing zeros after the point.
+func trimZeros(d *apd.Decimal) {
+	if d.IsZero() {
+		d.Exponent = 0
+		return
+	}
+	var q, r, ten apd.BigInt
+	ten.SetInt64(10)
+	for d.Exponent < 0 {
+		if q.QuoRem(&d.Coeff, &ten, &r); r.Sign() != 0 {
+			return
+		}
+		d.Coeff.Set(&q)
+		d.Exponent++
+	}
+}

@@ -1,0 +1,122 @@
+package frame
+
+import "fmt"
+
+// Kind is how values of a column are laid out.
+type Kind uint8
+
+// The kinds. Unknown is a parameter whose type is not known yet.
+const (
+	Unknown Kind = iota
+	Bool
+	Int16
+	Int32
+	Int64
+	Float32
+	Float64
+	Decimal // Width and Scale say more
+	Text
+	Bytes
+	JSON
+	UUID
+	Date        // days since 1970-01-01
+	Timestamp   // microseconds since 1970-01-01
+	TimestampTZ // microseconds since 1970-01-01 UTC
+	Time        // microseconds since midnight
+	Interval    // months and days (4 bytes each), microseconds (8)
+	kinds
+)
+
+// MaxDecimalWidth is the number of digits of the widest Decimal.
+const MaxDecimalWidth = 38
+
+// Type is the type of a column or a parameter.
+type Type struct {
+	Kind         Kind
+	Width, Scale uint8
+	// List makes it a list of Kind, each value encoded by EncodeList.
+	List bool
+}
+
+// Valid says whether the type can be laid out.
+func (t Type) Valid() bool {
+	if t.Kind == Decimal {
+		return t.Width >= 1 && t.Width <= MaxDecimalWidth && t.Scale <= t.Width
+	}
+	return t.Kind < kinds
+}
+
+// Variable says that values have a length of their own.
+func (t Type) Variable() bool {
+	return t.List || t.Kind == Text || t.Kind == Bytes || t.Kind == JSON
+}
+
+// Size is the number of bytes of a value that is not Variable.
+func (t Type) Size() int {
+	switch t.Kind {
+	case Bool:
+		return 1
+	case Int16:
+		return 2
+	case Int32, Float32, Date:
+		return 4
+	case Int64, Float64, Timestamp, TimestampTZ, Time:
+		return 8
+	case UUID, Interval:
+		return 16
+	case Decimal:
+		switch {
+		case t.Width <= 4:
+			return 2
+		case t.Width <= 9:
+			return 4
+		case t.Width <= 18:
+			return 8
+		}
+		return 16
+	}
+	return 0
+}
+
+// SQL is DuckDB's spelling of the type.
+func (t Type) SQL() string {
+	if t.List {
+		t.List = false
+		return t.SQL() + "[]"
+	}
+	switch t.Kind {
+	case Bool:
+		return "BOOLEAN"
+	case Int16:
+		return "SMALLINT"
+	case Int32:
+		return "INTEGER"
+	case Int64:
+		return "BIGINT"
+	case Float32:
+		return "FLOAT"
+	case Float64:
+		return "DOUBLE"
+	case Decimal:
+		return fmt.Sprintf("DECIMAL(%d,%d)", t.Width, t.Scale)
+	case Text:
+		return "VARCHAR"
+	case Bytes:
+		return "BLOB"
+	case JSON:
+		return "JSON"
+	case UUID:
+		return "UUID"
+	case Date:
+		return "DATE"
+	case Timestamp:
+		return "TIMESTAMP"
+	case TimestampTZ:
+		return "TIMESTAMPTZ"
+	case Time:
+		return "TIME"
+	case Interval:
+		return "INTERVAL"
+	}
+	return "UNKNOWN"
+}

@@ -1,0 +1,140 @@
+package duck
+
+import (
+	"context"
+	"time"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// Query is a SELECT to prepare (VALUES and set operations are SELECTs too).
+type Query struct {
+	// Select is PostgreSQL's tree of the statement. It is not changed.
+	Select *pg.SelectStmt
+	// Resolve finds the tables that the statement names. It is called once per
+	// FROM item, so that two uses of one table may be told apart.
+	Resolve Resolver
+	// ParamTypes are the types the client announced; datum.Unknown (or a short
+	// slice) leaves a parameter to inference.
+	ParamTypes []datum.Type
+	Session    Session
+}
+
+// Session is what functions such as current_user answer, fixed at Prepare.
+type Session struct {
+	User       string
+	Database   string
+	SearchPath []string // schemas; empty: public
+	TimeZone   string   // IANA name; empty: UTC
+}
+
+// Resolver finds the table called name; schema is "" if the statement gave none.
+// ok=false gives the client 42P01.
+type Resolver func(schema, name string) (table *Table, ok bool)
+
+// Table is one FROM item's shape: a collection, a system view, or rows made for
+// one statement (RETURNING, excluded).
+type Table struct {
+	Schema  string
+	Name    string
+	Columns []TableColumn
+	// Rows is an estimate for the optimizer, 0 if unknown.
+	Rows int64
+	// Ref is the resolver's own; it comes back in ScanSpec.Table.
+	Ref any
+}
+
+// TableColumn is a column of a Table.
+type TableColumn struct {
+	Name     string
+	Type     datum.Type
+	Modifier int32 // PostgreSQL's typmod, -1: none
+	NotNull  bool
+	// Hidden columns are not part of *, but can be named.
+	Hidden bool
+}
+
+// Column describes a column of the result.
+type Column struct {
+	Name     string
+	Type     datum.Type
+	Modifier int32
+	// Table and TableColumn say where a plain column comes from; nil for expressions.
+	Table       *Table
+	TableColumn int
+}
+
+// Executor prepares statements. *Engine is the one that runs DuckDB.
+type Executor interface {
+	// Prepare checks the statement against its tables and finds the types of its
+	// parameters and columns. Errors are *Error.
+	Prepare(ctx context.Context, q Query) (Prepared, error)
+}
+
+// Prepared is a checked statement. It holds no resources and outlives a restart
+// of the child.
+type Prepared interface {
+	Columns() []Column
+	ParamTypes() []datum.Type
+	// Execute runs the statement and calls emit with each row. The row's slice is
+	// reused after emit returns; its datums may be kept. An error of emit or of the
+	// Source is returned as it is (wrapped); all others are *Error.
+	Execute(ctx context.Context, x Execution, emit func(row []datum.Datum) error) error
+}
+
+// Execution is what one run of a Prepared needs.
+type Execution struct {
+	Args   []datum.Datum
+	Source Source
+	Now    time.Time // what now() answers
+}
+
+// Source supplies the rows of tables.
+type Source interface {
+	Scan(ctx context.Context, spec ScanSpec) (Scan, error)
+}
+
+// Scan is one reading of a table.
+type Scan interface {
+	// Fill appends rows until the batch is full (Batch.Full) or the rows end; done
+	// says that nothing follows. It may return early with fewer rows.
+	Fill(ctx context.Context, batch *Batch) (done bool, err error)
+	Close()
+}
+
+// ScanSpec tells a Source what to read.
+type ScanSpec struct {
+	// Slot numbers the FROM items of the statement.
+	Slot  int
+	Table *Table
+	// Columns are the wanted columns as indexes of Table.Columns, in the order in
+	// which they are appended; empty if only the number of rows matters.
+	Columns []int
+	// Constraints all hold for every row that matters. The Source may use them to
+	// read less and may ignore them: the executor filters again.
+	Constraints []Constraint
+}
+
+// Op compares a column.
+type Op uint8
+
+// The comparisons of a Constraint. BETWEEN arrives as GE and LE.
+const (
+	OpEQ      Op = iota + 1
+	OpLT         // <
+	OpLE         // <=
+	OpGT         // >
+	OpGE         // >=
+	OpIn         // any of Values, which have no order; no Values: no row matters
+	OpNotNull    // no Values
+)
+
+// Constraint is a condition on one column. Values are not null and of the
+// column's type.
+type Constraint struct {
+	Column int // index of Table.Columns
+	Op     Op
+	Values []datum.Datum
+}

@@ -1,0 +1,6 @@
+package worker
+
+// macros are the statements that define what rewritten SQL calls and DuckDB has not.
+func macros() []string {
+	return nil
+}
