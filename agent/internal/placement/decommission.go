@@ -1,0 +1,265 @@
+package placement
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+)
+
+// drain plans the transfers that leave nodes without a leadership, and asks
+// whether they may stop.
+func (p *planner) drain() {
+	p.verdict = SafeToStop(p.s, p.in.Nodes)
+	p.handOver(p.in.Nodes)
+}
+
+// handOver plans a transfer of every leadership away from nodes.
+func (p *planner) handOver(nodes []cluster.NodeID) {
+	for i := range p.s.Ranges {
+		r := &p.s.Ranges[i]
+		if !slices.Contains(nodes, r.Leader) || !p.s.live(r, r.Leader) {
+			continue // an election takes it from a node that is not alive
+		}
+		if to := p.successor(r, nodes); to != 0 {
+			p.transfer(r, to)
+		}
+	}
+}
+
+// decommission plans a move of every replica off nodes.
+func (p *planner) decommission() {
+	leaving := p.leaving()
+	if !p.checkNodes() || !p.checkReports(leaving) {
+		return
+	}
+	var stuck []cluster.RangeID // cannot change at all: no quorum
+	missing := map[Code][]cluster.RangeID{}
+	for i := range p.s.Ranges {
+		r := &p.s.Ranges[i]
+		if !holdsAny(&r.Descriptor, p.in.Nodes) {
+			continue
+		}
+		if !p.s.HasQuorum(r) {
+			stuck = append(stuck, r.Descriptor.ID)
+			continue
+		}
+		if code := p.vacate(r, leaving); code != "" {
+			missing[code] = append(missing[code], r.Descriptor.ID)
+		}
+	}
+	p.handOver(p.in.Nodes)
+	p.refuseStuck(stuck)
+	p.refuseMissing(NoTarget, missing[NoTarget], leaving)
+	p.refuseMissing(Disk, missing[Disk], leaving)
+	p.checkConflicts()
+	p.warnings(leaving)
+}
+
+// leaving returns the nodes that a decommission must not count on: its own and
+// those of others.
+func (p *planner) leaving() []cluster.NodeID {
+	out := slices.Clone(p.in.Nodes)
+	for i := range p.s.Nodes {
+		if p.s.Nodes[i].Leaving() {
+			out = append(out, p.s.Nodes[i].ID)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func holdsAny(d *cluster.RangeDescriptor, nodes []cluster.NodeID) bool {
+	return slices.ContainsFunc(d.Replicas, func(r cluster.ReplicaDescriptor) bool { return slices.Contains(nodes, r.Node) })
+}
+
+// vacate plans the moves that take r off the intent's nodes.
+func (p *planner) vacate(r *Range, leaving []cluster.NodeID) Code {
+	want := p.s.wanted(r)
+	if r.Descriptor.IsMeta() {
+		staying := 0
+		for i := range p.s.Nodes {
+			if n := &p.s.Nodes[i]; n.Membership == cluster.Active && !slices.Contains(leaving, n.ID) {
+				staying++
+			}
+		}
+		want = metaVoters(staying)
+	}
+	_, voters := halves(&r.Descriptor)
+	spare := len(voters) - want
+	for _, rep := range slices.Clone(r.Descriptor.Replicas) {
+		if !slices.Contains(p.in.Nodes, rep.Node) {
+			continue
+		}
+		votes := slices.Contains(voters, rep.Node)
+		if !votes {
+			p.move(r, Move{From: rep.Node, Why: "a learner on a leaving node"})
+			continue
+		}
+		if spare > 0 {
+			spare--
+			p.move(r, Move{From: rep.Node, Demote: r.Descriptor.IsMeta(), Why: "the range has a voter to spare"})
+			continue
+		}
+		to, code := p.target(r, leaving)
+		if to == 0 {
+			return code
+		}
+		p.move(r, Move{From: rep.Node, To: to, Demote: r.Descriptor.IsMeta(), Why: "the node is leaving"})
+	}
+	return ""
+}
+
+func (p *planner) checkNodes() bool {
+	for _, id := range p.in.Nodes {
+		n := p.s.Node(id)
+		switch {
+		case n == nil:
+			p.verdict.refuse("nodes", Refusal{Code: Constraint, Nodes: []cluster.NodeID{id}, Why: fmt.Sprintf("%s is no node of this cluster", id)})
+		case n.Membership == cluster.Decommissioned:
+			p.verdict.refuse("nodes", Refusal{Code: Tombstoned, Nodes: []cluster.NodeID{id}, Why: fmt.Sprintf("%s was decommissioned before", id)})
+		}
+	}
+	if len(p.in.Nodes) == 0 {
+		p.verdict.refuse("nodes", Refusal{Code: Constraint, Why: "no node was named"})
+	}
+	if p.verdict.OK() {
+		p.verdict.pass("nodes", names(p.in.Nodes)+" can leave the membership")
+	}
+	return p.verdict.OK()
+}
+
+// checkReports refuses to plan on hearsay: every node that is alive must have
+// said what it holds.
+func (p *planner) checkReports(leaving []cluster.NodeID) bool {
+	var silent []cluster.NodeID
+	for i := range p.s.Nodes {
+		n := &p.s.Nodes[i]
+		if n.Membership == cluster.Active && n.Liveness == cluster.Alive && !n.Reported && !slices.Contains(leaving, n.ID) {
+			silent = append(silent, n.ID)
+		}
+	}
+	if len(silent) > 0 {
+		p.verdict.refuse("reports", Refusal{
+			Code: Collecting, Nodes: silent, Why: names(silent) + ": alive, but no report has arrived",
+			Fixes: []Fix{{Does: "ask again in a few seconds"}, {Does: "see why it is silent", Command: "nodedbctl members why " + silent[0].String()}},
+		})
+		return false
+	}
+	p.verdict.pass("reports", "every node that is alive has reported")
+	return true
+}
+
+func (p *planner) refuseStuck(stuck []cluster.RangeID) {
+	if len(stuck) == 0 {
+		p.verdict.pass("quorum", "every range concerned has a quorum")
+		return
+	}
+	code := QuorumAtRisk
+	if slices.Contains(stuck, cluster.MetaRangeID) {
+		code = MetaQuorum
+	}
+	r := p.s.Range(stuck[0])
+	p.verdict.refuse("quorum", Refusal{
+		Code: code, Ranges: stuck, Fixes: p.s.stopFixes(p.in.Nodes),
+		Why: fmt.Sprintf("%s cannot change their replicas without a quorum; %s: %s", count(len(stuck), "range"), r.Descriptor.ID, p.s.shortfall(r, nil)),
+	})
+}
+
+// refuseMissing refuses for want of nodes, or of room on them.
+func (p *planner) refuseMissing(code Code, ranges []cluster.RangeID, leaving []cluster.NodeID) {
+	name := map[Code]string{NoTarget: "targets", Disk: "disk"}[code]
+	if len(ranges) == 0 {
+		p.verdict.pass(name, map[Code]string{
+			NoTarget: "every replica has a node to go to",
+			Disk:     fmt.Sprintf("no disk passes %.0f %%", p.s.MaxDisk*100),
+		}[code])
+		return
+	}
+	var remain []cluster.NodeID
+	for i := range p.s.Nodes {
+		if n := &p.s.Nodes[i]; n.refuses() == "" && !slices.Contains(leaving, n.ID) {
+			remain = append(remain, n.ID)
+		}
+	}
+	r := Refusal{Code: code, Ranges: ranges, Nodes: p.in.Nodes}
+	need := 0
+	for _, id := range ranges {
+		need = max(need, len(p.s.Range(id).Descriptor.Voters()))
+	}
+	if code == NoTarget {
+		r.Why = fmt.Sprintf("%d of %s need %s; %s", len(ranges), count(p.dataRanges(), "range"), count(need, "voter"), remaining(remain))
+		r.Fixes = append(r.Fixes, Fix{Does: "add " + count(max(need-len(remain), 1), "node"), Command: "nodedbctl join-token create"})
+	} else {
+		r.Why = fmt.Sprintf("%s have no node whose disk would stay under %.0f %%; %s", count(len(ranges), "range"), p.s.MaxDisk*100, remaining(remain))
+		r.Fixes = append(r.Fixes, Fix{Does: "add 1 node", Command: "nodedbctl join-token create"}, Fix{Does: "allow fuller disks, at your own risk", Command: fmt.Sprintf("nodedbctl decommission %s --max-disk 90%%", args(p.in.Nodes))})
+	}
+	for i := range p.s.Nodes {
+		if n := &p.s.Nodes[i]; n.Cordon && !slices.Contains(leaving, n.ID) {
+			r.Fixes = append(r.Fixes, Fix{Does: "let " + n.ID.String() + " receive replicas", Command: "nodedbctl uncordon " + n.ID.String()})
+		}
+	}
+	if len(p.in.Nodes) == 1 {
+		r.Fixes = append(r.Fixes, Fix{Does: "restart only", Command: "nodedbctl drain " + p.in.Nodes[0].String() + " --shutdown"})
+	}
+	p.verdict.refuse(name, r)
+}
+
+func remaining(nodes []cluster.NodeID) string {
+	if len(nodes) == 0 {
+		return "no other node could take replicas"
+	}
+	return "only " + names(nodes) + " would remain"
+}
+
+func (p *planner) dataRanges() int {
+	n := 0
+	for i := range p.s.Ranges {
+		if !p.s.Ranges[i].Descriptor.IsMeta() {
+			n++
+		}
+	}
+	return n
+}
+
+func (p *planner) checkConflicts() {
+	var both []cluster.NodeID
+	for _, n := range p.in.Nodes {
+		if slices.Contains(p.s.Busy, n) {
+			both = append(both, n)
+		}
+	}
+	if len(both) > 0 {
+		p.verdict.refuse("conflicts", Refusal{
+			Code: Conflict, Nodes: both, Why: "another operation works on " + names(both),
+			Fixes: []Fix{{Does: "see it", Command: "nodedbctl ops ls"}},
+		})
+		return
+	}
+	p.verdict.pass("conflicts", "no other operation works on "+names(p.in.Nodes))
+}
+
+// warnings are what an operator should know and may accept.
+func (p *planner) warnings(leaving []cluster.NodeID) {
+	var suspect []cluster.NodeID
+	versions := map[string]bool{}
+	for i := range p.s.Nodes {
+		n := &p.s.Nodes[i]
+		if n.Membership == cluster.Active && n.Liveness != cluster.Alive && !slices.Contains(leaving, n.ID) {
+			suspect = append(suspect, n.ID)
+		}
+		if n.Version != "" && n.Membership != cluster.Decommissioned {
+			versions[n.Version] = true
+		}
+	}
+	if len(suspect) > 0 {
+		p.verdict.warn("liveness", SuspectNodes, names(suspect)+" not alive: ranges with a voter there wait until it is back or replaced")
+	} else {
+		p.verdict.pass("liveness", "every node that stays is alive")
+	}
+	if len(versions) > 1 {
+		p.verdict.warn("versions", VersionMix, fmt.Sprintf("%d versions run in this cluster", len(versions)))
+	} else {
+		p.verdict.pass("versions", "one version")
+	}
+}

@@ -1,0 +1,29 @@
+// Package placement plans where replicas and leaders should be; the safety kernel; pure.
+//
+// Everything here is a function of a Snapshot: no clock, no network, no
+// randomness, no order of a map. The same Snapshot and Intent give the same
+// Plan, byte for byte, on every node, so what was previewed is what runs.
+//
+// The ways in:
+//
+//   - Safe says whether one change of one range may be made now. It is asked
+//     when a plan is made, when it starts, and before every single change.
+//   - SafeToStop says whether a set of processes may stop.
+//   - Make turns an Intent into a Plan and a Verdict.
+//   - Next says which single step carries a Move on from where its range stands.
+//   - Survive says how many lost nodes every range outlives.
+//
+// # Invariants
+//
+//  1. No change that Safe allows takes a live quorum from a range that had one.
+//     (TestRandomHistories)
+//  2. A Plan never names a target that Safe would refuse in the same Snapshot.
+//  3. The replicas wanted are declared, never derived from how many nodes there
+//     are: a plan makes no range smaller than that.
+//  4. Spread stops: each of its moves brings two counts nearer to each other, so
+//     it cannot undo what it did.
+//
+// # What is not here
+//
+// Carrying out a plan (operation), learning what a Snapshot says (operation).
+package placement

@@ -1,0 +1,347 @@
+package placement_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/placement"
+)
+
+var (
+	seed      = flag.Uint64("placement.seed", 0, "seed of the first random history; 0: from the clock")
+	histories = flag.Int("placement.histories", 2000, "number of random histories")
+)
+
+// TestRandomHistories runs random plans, half carried out and mixed with each
+// other, on random clusters under random failures. No change may take a quorum
+// that the state before had, and once everything is healed the cluster comes to
+// rest with every range whole.
+func TestRandomHistories(t *testing.T) {
+	first := *seed
+	if first == 0 {
+		first = uint64(time.Now().UnixNano())
+	}
+	t.Logf("first seed %d", first)
+	for i := range *histories {
+		h := newHistory(t, first+uint64(i))
+		h.run()
+		if t.Failed() {
+			t.Fatalf("history failed: go test -run TestRandomHistories -placement.seed=%d -placement.histories=1", h.seed)
+		}
+	}
+}
+
+type history struct {
+	t     *testing.T
+	seed  uint64
+	rng   *rand.Rand
+	s     *placement.Snapshot
+	moves []placement.Move
+	log   []string
+}
+
+func newHistory(t *testing.T, seed uint64) *history {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	nodes := 1 + rng.IntN(8)
+	on := 1 + rng.IntN(nodes)
+	rf := []int{1, 3, 3, 3, 5}[rng.IntN(5)]
+	return &history{t: t, seed: seed, rng: rng, s: build(nodes, 1+rng.IntN(6), rf, on, uint64(rng.IntN(500))<<20)}
+}
+
+func (h *history) run() {
+	for range 60 {
+		switch h.rng.IntN(10) {
+		case 0:
+			h.fail()
+		case 1:
+			h.heal()
+		case 2:
+			h.plan()
+		case 3:
+			h.lag()
+		default:
+			h.step()
+		}
+		if h.t.Failed() {
+			h.dump()
+			return
+		}
+	}
+	h.rest()
+}
+
+func (h *history) node() *placement.Node { return &h.s.Nodes[h.rng.IntN(len(h.s.Nodes))] }
+
+func (h *history) fail() {
+	n := h.node()
+	switch h.rng.IntN(4) {
+	case 0:
+		n.Liveness, n.DownFor = cluster.Suspect, 1
+	case 1:
+		n.Liveness, n.DownFor = cluster.Dead, float64(h.rng.IntN(600))
+	case 2:
+		n.Cordon = true
+	case 3:
+		n.Service = cluster.Draining
+	}
+	h.note("%s %s %s cordon %v", n.ID, n.Liveness, n.Service, n.Cordon)
+	h.elect()
+}
+
+func (h *history) heal() {
+	n := h.node()
+	n.Liveness, n.DownFor, n.Service, n.Cordon = cluster.Alive, 0, cluster.Ready, false
+	h.note("%s healed", n.ID)
+	h.elect()
+}
+
+// lag lets a replica fall behind, as far as a commit leaves it possible: the
+// rest of both halves must be a quorum.
+func (h *history) lag() {
+	r := &h.s.Ranges[h.rng.IntN(len(h.s.Ranges))]
+	rep := r.Descriptor.Replicas[h.rng.IntN(len(r.Descriptor.Replicas))]
+	if rep.Node == r.Leader {
+		return
+	}
+	with := slices.Clone(r.Caught)
+	r.Caught = slices.DeleteFunc(r.Caught, func(n cluster.NodeID) bool { return n == rep.Node })
+	if !h.committed(r) {
+		r.Caught = with
+	}
+}
+
+func (h *history) committed(r *placement.Range) bool {
+	c := h.s.Clone()
+	for i := range c.Nodes {
+		c.Nodes[i].Liveness = cluster.Dead
+		if r.CaughtUp(c.Nodes[i].ID) {
+			c.Nodes[i].Liveness = cluster.Alive
+		}
+	}
+	return c.HasQuorum(c.Range(r.Descriptor.ID))
+}
+
+// elect gives every range with a quorum a leader that is alive and holds all.
+func (h *history) elect() {
+	for i := range h.s.Ranges {
+		r := &h.s.Ranges[i]
+		if n := h.s.Node(r.Leader); n != nil && n.Live() && h.s.HasQuorum(r) {
+			continue
+		}
+		r.Leader = 0
+		if !h.s.HasQuorum(r) {
+			continue
+		}
+		for _, rep := range r.Descriptor.Replicas {
+			if rep.Role != cluster.Learner && r.CaughtUp(rep.Node) && h.s.Node(rep.Node).Live() {
+				r.Leader = rep.Node
+			}
+		}
+	}
+}
+
+func (h *history) plan() {
+	in := placement.Intent{Goal: placement.GoalRepair}
+	switch h.rng.IntN(3) {
+	case 0:
+		in.Goal = placement.GoalSpread
+	case 1:
+		in.Goal, in.Nodes = placement.GoalDecommission, []cluster.NodeID{h.node().ID}
+	}
+	p, v := placement.Make(h.s, in)
+	if !v.OK() {
+		h.note("plan %s %v refused: %s", in.Goal, in.Nodes, v.String())
+		return
+	}
+	if in.Goal == placement.GoalDecommission {
+		h.s.Node(in.Nodes[0]).Membership = cluster.Decommissioning
+	}
+	h.note("plan %s %v: %v", in.Goal, in.Nodes, p.Moves)
+	h.moves = append(h.moves, p.Moves...)
+}
+
+// step carries on one move by one step and checks the invariant.
+func (h *history) step() {
+	if len(h.moves) == 0 {
+		h.plan()
+		return
+	}
+	i := h.rng.IntN(len(h.moves))
+	h.carry(i)
+}
+
+func (h *history) carry(i int) {
+	m := h.moves[i]
+	before := h.s.Clone()
+	step := placement.Next(h.s, m)
+	switch step.Kind {
+	case placement.StepDone, placement.StepBlocked:
+		h.moves = slices.Delete(h.moves, i, i+1)
+		return
+	case placement.StepWait:
+		if h.s.Range(m.Range).Leader == 0 {
+			return
+		}
+		if n := h.s.Node(m.To); n == nil || !n.Live() {
+			h.moves = slices.Delete(h.moves, i, i+1) // a dead target never catches up
+			return
+		}
+	}
+	advance(h.s, m.Range, step)
+	h.note("%s: %s", m, describe(step))
+	h.check(before, m.Range)
+}
+
+func (h *history) check(before *placement.Snapshot, id cluster.RangeID) {
+	was, is := before.Range(id), h.s.Range(id)
+	if before.HasQuorum(was) && !h.s.HasQuorum(is) {
+		h.t.Errorf("%s lost its quorum", id)
+	}
+	if h.holdsAll(before, was) && !h.holdsAll(h.s, is) {
+		h.t.Errorf("%s lost its quorum of live, caught-up voters", id)
+	}
+	if err := is.Descriptor.Validate(); err != nil {
+		h.t.Errorf("%s: %v", id, err)
+	}
+	if d := &is.Descriptor; !d.IsMeta() && staying(d) < min(staying(&was.Descriptor), h.s.RF) {
+		h.t.Errorf("%s shrank below what is declared: %v", id, d.Replicas)
+	}
+}
+
+// staying counts the voters that d has once it is out of a joint configuration.
+func staying(d *cluster.RangeDescriptor) int {
+	n := 0
+	for _, r := range d.Replicas {
+		if r.Role == cluster.Voter || r.Role == cluster.VoterIncoming {
+			n++
+		}
+	}
+	return n
+}
+
+// holdsAll reports whether live voters that hold everything are a quorum.
+func (h *history) holdsAll(s *placement.Snapshot, r *placement.Range) bool {
+	c := s.Clone()
+	for i := range c.Nodes {
+		if !r.CaughtUp(c.Nodes[i].ID) {
+			c.Nodes[i].Liveness = cluster.Dead
+		}
+	}
+	return c.HasQuorum(c.Range(r.Descriptor.ID))
+}
+
+// rest heals everything and lets upkeep run until it has nothing to do.
+func (h *history) rest() {
+	h.note("everything is healed")
+	for i := range h.s.Nodes {
+		n := &h.s.Nodes[i]
+		n.Liveness, n.DownFor, n.Service, n.Cordon = cluster.Alive, 0, cluster.Ready, false
+	}
+	h.elect()
+	for i := range h.s.Ranges {
+		r := &h.s.Ranges[i]
+		r.Caught = nil
+		for _, rep := range r.Descriptor.Replicas {
+			r.Caught = append(r.Caught, rep.Node)
+		}
+	}
+	h.elect()
+	for range 40 {
+		h.moves = nil
+		idle := true
+		for _, goal := range []placement.Goal{placement.GoalRepair, placement.GoalSpread} {
+			p, v := placement.Make(h.s, placement.Intent{Goal: goal})
+			if !v.OK() {
+				h.t.Errorf("%s is refused: %v", goal, v.Refusals)
+			}
+			h.moves = append(h.moves, p.Moves...)
+			idle = idle && p.Empty()
+			for _, x := range p.Transfers {
+				h.s.Range(x.Range).Leader = x.To
+			}
+			for n := 0; len(h.moves) > 0 && n < 2000 && !h.t.Failed(); n++ {
+				h.carry(0)
+			}
+		}
+		if h.t.Failed() {
+			break
+		}
+		if idle {
+			h.settled()
+			return
+		}
+	}
+	h.t.Errorf("no rest after 40 rounds")
+	h.dump()
+}
+
+// settled checks what upkeep promises once it has nothing left to do.
+func (h *history) settled() {
+	eligible := 0
+	for i := range h.s.Nodes {
+		if h.s.Nodes[i].Membership == cluster.Active {
+			eligible++
+		}
+	}
+	for i := range h.s.Ranges {
+		d := &h.s.Ranges[i].Descriptor
+		if d.Joint() {
+			h.t.Errorf("%s is left in a joint configuration", d.ID)
+		}
+		if !d.IsMeta() && (len(d.Voters()) < min(h.s.RF, eligible) || len(d.Learners()) > 0) {
+			h.t.Errorf("%s is not whole: %v", d.ID, d.Replicas)
+		}
+	}
+	if h.t.Failed() {
+		h.dump()
+	}
+}
+
+func (h *history) note(format string, args ...any) {
+	h.log = append(h.log, fmt.Sprintf(format, args...))
+}
+
+func (h *history) dump() {
+	h.t.Helper()
+	h.t.Logf("seed %d, rf %d, %d nodes", h.seed, h.s.RF, len(h.s.Nodes))
+	for _, line := range h.log[max(0, len(h.log)-80):] {
+		h.t.Log("  " + line)
+	}
+	h.t.Log("\n" + show(h.s))
+}
+
+// BenchmarkDecommission plans on 1,000 nodes and 100,000 ranges.
+func BenchmarkDecommission(b *testing.B) {
+	s := build(1000, 100_000, 3, 1000, 64<<20)
+	b.ResetTimer()
+	for b.Loop() {
+		if _, v := placement.Make(s, placement.Intent{Goal: placement.GoalDecommission, Nodes: []cluster.NodeID{7}}); !v.OK() {
+			b.Fatal(v.Refusals)
+		}
+	}
+}
+
+// BenchmarkOKToStop asks for one node of 1,000 with 100,000 ranges.
+func BenchmarkOKToStop(b *testing.B) {
+	s := build(1000, 100_000, 3, 1000, 64<<20)
+	b.ResetTimer()
+	for b.Loop() {
+		if v := placement.SafeToStop(s, []cluster.NodeID{7}); !v.OK() {
+			b.Fatal(v.Refusals)
+		}
+	}
+}
+
+// BenchmarkSpread evens out 1,000 nodes after one joined.
+func BenchmarkSpread(b *testing.B) {
+	s := build(1000, 100_000, 3, 999, 64<<20)
+	b.ResetTimer()
+	for b.Loop() {
+		placement.Make(s, placement.Intent{Goal: placement.GoalSpread, MaxMoves: 8, MaxTransfers: 8})
+	}
+}

@@ -1,0 +1,164 @@
+package placement
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+)
+
+// load counts what each node carries while a plan is being made.
+type load struct {
+	nodes map[cluster.NodeID]*carried
+}
+
+// carried is what one node carries. Replicas counts data ranges and voters of
+// the meta range: the meta learner that every node has says nothing of balance.
+type carried struct {
+	replicas, leaders int
+	bytes             uint64
+	in, out           uint64 // to be copied
+	moves             int
+}
+
+func newLoad(s *Snapshot) *load {
+	l := &load{nodes: make(map[cluster.NodeID]*carried, len(s.Nodes))}
+	for i := range s.Nodes {
+		l.nodes[s.Nodes[i].ID] = &carried{}
+	}
+	for i := range s.Ranges {
+		r := &s.Ranges[i]
+		for _, rep := range r.Descriptor.Replicas {
+			if r.Descriptor.IsMeta() && rep.Role == cluster.Learner {
+				continue
+			}
+			c := l.at(rep.Node)
+			c.replicas++
+			c.bytes += r.Bytes
+		}
+		if r.Leader != 0 {
+			l.at(r.Leader).leaders++
+		}
+	}
+	return l
+}
+
+func (l *load) at(n cluster.NodeID) *carried {
+	c := l.nodes[n]
+	if c == nil {
+		c = &carried{}
+		l.nodes[n] = c
+	}
+	return c
+}
+
+func (l *load) move(m Move, size uint64) {
+	meta := m.Range == cluster.MetaRangeID
+	if m.To != 0 && !(meta && m.Learner) {
+		c := l.at(m.To)
+		c.replicas++
+		c.bytes += size
+		c.in += m.Bytes
+		c.moves++
+	}
+	if m.From != 0 && !(meta && m.To == 0 && !m.Demote) {
+		c := l.at(m.From)
+		c.replicas--
+		c.bytes -= min(size, c.bytes)
+	}
+}
+
+func (l *load) lead(from, to cluster.NodeID) {
+	if from != 0 {
+		l.at(from).leaders--
+	}
+	l.at(to).leaders++
+}
+
+// emptiest orders candidates for one more replica: fewest replicas, then the
+// least data (to a coarse measure, so that plans are stable), then the id.
+func (l *load) emptiest(a, b cluster.NodeID) int {
+	x, y := l.at(a), l.at(b)
+	return cmp.Or(
+		cmp.Compare(x.replicas, y.replicas),
+		cmp.Compare(x.bytes/bytesBucket, y.bytes/bytesBucket),
+		cmp.Compare(a, b))
+}
+
+// target returns the best node for one more replica of r, or 0 and the codes
+// that keep the candidates out. Nodes in not are no candidates.
+func (p *planner) target(r *Range, not []cluster.NodeID) (cluster.NodeID, Code) {
+	best, why := cluster.NodeID(0), NoTarget
+	for i := range p.s.Nodes {
+		n := &p.s.Nodes[i]
+		if n.refuses() != "" || slices.Contains(not, n.ID) {
+			continue
+		}
+		rep, there := r.Descriptor.On(n.ID)
+		if there && (rep.Role != cluster.Learner || p.planned(r, n.ID)) || !there && p.planned(r, n.ID) {
+			continue
+		}
+		if !there && p.s.overfull(n, p.load.at(n.ID).in+r.Bytes) {
+			why = Disk
+			continue
+		}
+		if best == 0 || p.prefers(r, n.ID, best) {
+			best = n.ID
+		}
+	}
+	return best, why
+}
+
+// prefers reports whether a is a better target than b: a learner that is there
+// already costs no copy.
+func (p *planner) prefers(r *Range, a, b cluster.NodeID) bool {
+	_, hasA := r.Descriptor.On(a)
+	_, hasB := r.Descriptor.On(b)
+	if hasA != hasB {
+		return hasA
+	}
+	return p.load.emptiest(a, b) < 0
+}
+
+// planned reports whether a move of this plan gives r a replica on n.
+func (p *planner) planned(r *Range, n cluster.NodeID) bool {
+	for i := len(p.plan.Moves) - 1; i >= 0 && p.plan.Moves[i].Range == r.Descriptor.ID; i-- {
+		if p.plan.Moves[i].To == n {
+			return true
+		}
+	}
+	return false
+}
+
+// successor returns the voter of r that should lead instead of its leader: live,
+// caught up, not in not, with the fewest leaderships; 0 if there is none.
+func (p *planner) successor(r *Range, not []cluster.NodeID) cluster.NodeID {
+	best := cluster.NodeID(0)
+	for _, rep := range r.Descriptor.Replicas {
+		if rep.Node == r.Leader || slices.Contains(not, rep.Node) || SafeTransfer(p.s, r, rep.Node) != "" {
+			continue
+		}
+		if best == 0 || cmp.Or(cmp.Compare(p.load.at(rep.Node).leaders, p.load.at(best).leaders), cmp.Compare(rep.Node, best)) < 0 {
+			best = rep.Node
+		}
+	}
+	return best
+}
+
+// SafeTransfer returns why node must not be handed the leadership of r; "" if it
+// may.
+func SafeTransfer(s *Snapshot, r *Range, node cluster.NodeID) string {
+	rep, ok := r.Descriptor.On(node)
+	n := s.Node(node)
+	switch {
+	case !ok || rep.Role == cluster.Learner || rep.Role == cluster.VoterOutgoing:
+		return "holds no voter that stays"
+	case n == nil || !s.live(r, node):
+		return "is not alive"
+	case !n.leads():
+		return "is leaving, cordoned or draining"
+	case !r.CaughtUp(node):
+		return "has not caught up"
+	}
+	return ""
+}

@@ -1,0 +1,216 @@
+package placement
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+)
+
+// Goal is what a plan is to reach.
+type Goal string
+
+// The goals.
+const (
+	GoalDrain        Goal = "drain"        // Nodes lead nothing and may stop
+	GoalDecommission Goal = "decommission" // Nodes hold nothing
+	GoalRepair       Goal = "repair"       // every range has the voters it wants, and nothing else
+	GoalSpread       Goal = "spread"       // replicas and leaders are even
+)
+
+// Intent is what is asked of Make.
+type Intent struct {
+	Goal  Goal             `json:"goal"`
+	Nodes []cluster.NodeID `json:"nodes,omitempty"` // sorted
+	// MaxMoves and MaxTransfers bound Repair and Spread; 0: no bound.
+	MaxMoves     int `json:"maxMoves,omitempty"`
+	MaxTransfers int `json:"maxTransfers,omitempty"`
+	// Skip lists ranges that something else is moving.
+	Skip []cluster.RangeID `json:"-"`
+}
+
+// Move carries one replica of one range from one node to another. Either end
+// may be missing: without From the range grows, without To it shrinks.
+type Move struct {
+	Range cluster.RangeID `json:"range"`
+	From  cluster.NodeID  `json:"from,omitempty"`
+	To    cluster.NodeID  `json:"to,omitempty"`
+	// Demote keeps From as a learner (of the meta range: every node has a copy).
+	Demote bool `json:"demote,omitempty"`
+	// Learner says that To is to be a learner, not a voter.
+	Learner bool   `json:"learner,omitempty"`
+	Bytes   uint64 `json:"bytes,omitempty"` // to copy
+	Why     string `json:"why,omitempty"`
+}
+
+func (m Move) String() string {
+	switch {
+	case m.From == 0 && m.Learner:
+		return fmt.Sprintf("%s +%s (learner)", m.Range, m.To)
+	case m.From == 0 && m.To == 0:
+		return fmt.Sprintf("%s finish", m.Range)
+	case m.From == 0:
+		return fmt.Sprintf("%s +%s", m.Range, m.To)
+	case m.To == 0 && m.Demote:
+		return fmt.Sprintf("%s -%s (keeps a learner)", m.Range, m.From)
+	case m.To == 0:
+		return fmt.Sprintf("%s -%s", m.Range, m.From)
+	}
+	return fmt.Sprintf("%s %s->%s", m.Range, m.From, m.To)
+}
+
+// Transfer hands the leadership of a range over.
+type Transfer struct {
+	Range cluster.RangeID `json:"range"`
+	From  cluster.NodeID  `json:"from"`
+	To    cluster.NodeID  `json:"to"`
+}
+
+func (t Transfer) String() string {
+	return fmt.Sprintf("%s leader %s->%s", t.Range, t.From, t.To)
+}
+
+// Effect is what a plan does to one node.
+type Effect struct {
+	Node           cluster.NodeID `json:"node"`
+	ReplicasBefore int            `json:"replicasBefore"`
+	ReplicasAfter  int            `json:"replicasAfter"`
+	LeadersBefore  int            `json:"leadersBefore"`
+	LeadersAfter   int            `json:"leadersAfter"`
+	BytesBefore    uint64         `json:"bytesBefore"`
+	BytesAfter     uint64         `json:"bytesAfter"`
+	BytesIn        uint64         `json:"bytesIn"`
+	DiskTotal      uint64         `json:"diskTotal"`
+	DiskBefore     float64        `json:"diskBefore"` // share used, 0..1
+	DiskPeak       float64        `json:"diskPeak"`   // at most, while it lasts
+}
+
+// Plan is an ordered list of moves and transfers, not begun.
+type Plan struct {
+	ID         string           `json:"id"`
+	Intent     Intent           `json:"intent"`
+	MetaIndex  uint64           `json:"metaIndex"`
+	Moves      []Move           `json:"moves,omitempty"`
+	Transfers  []Transfer       `json:"transfers,omitempty"`
+	Effects    []Effect         `json:"effects,omitempty"`
+	Total      cluster.Progress `json:"total"`
+	Prediction Prediction       `json:"prediction"`
+}
+
+// Empty reports whether there is nothing to do.
+func (p *Plan) Empty() bool { return len(p.Moves) == 0 && len(p.Transfers) == 0 }
+
+// Make plans how to reach the goal of the intent from the snapshot. A plan whose
+// verdict refuses says how far it got; it must not be carried out.
+func Make(s *Snapshot, in Intent) (Plan, Verdict) {
+	p := planner{s: s, in: in, load: newLoad(s)}
+	p.plan.Intent, p.plan.MetaIndex = in, s.MetaIndex
+	switch in.Goal {
+	case GoalDrain:
+		p.drain()
+	case GoalDecommission:
+		p.decommission()
+	case GoalRepair:
+		p.repair()
+	case GoalSpread:
+		p.spread()
+	default:
+		p.verdict.refuse("goal", Refusal{Code: Constraint, Why: fmt.Sprintf("no such goal: %q", in.Goal)})
+	}
+	p.effects()
+	p.predict()
+	p.plan.ID = p.id()
+	return p.plan, p.verdict
+}
+
+type planner struct {
+	s       *Snapshot
+	in      Intent
+	plan    Plan
+	verdict Verdict
+	load    *load
+	held    map[cluster.NodeID][]*Range // of spread
+}
+
+// id hashes what an operator consents to: the goal and the moves. Leaderships
+// wander and bytes grow without making a plan another one.
+func (p *planner) id() string {
+	type move struct {
+		Range    cluster.RangeID
+		From, To cluster.NodeID
+	}
+	moves := make([]move, len(p.plan.Moves))
+	for i, m := range p.plan.Moves {
+		moves[i] = move{m.Range, m.From, m.To}
+	}
+	text, err := json.Marshal(struct {
+		Goal  Goal
+		Nodes []cluster.NodeID
+		Moves []move
+	}{p.in.Goal, p.in.Nodes, moves})
+	if err != nil { // numbers and strings always marshal
+		return ""
+	}
+	sum := sha256.Sum256(text)
+	return "pl-" + hex.EncodeToString(sum[:3])
+}
+
+func (p *planner) skips(id cluster.RangeID) bool { return slices.Contains(p.in.Skip, id) }
+
+// move records a move and what it does to the load of its nodes.
+func (p *planner) move(r *Range, m Move) {
+	m.Range = r.Descriptor.ID
+	if _, there := r.Descriptor.On(m.To); m.To != 0 && !there {
+		m.Bytes = r.Bytes
+	}
+	p.load.move(m, r.Bytes)
+	p.plan.Moves = append(p.plan.Moves, m)
+	p.plan.Total.Replicas++
+	p.plan.Total.Bytes += m.Bytes
+}
+
+func (p *planner) transfer(r *Range, to cluster.NodeID) {
+	p.plan.Transfers = append(p.plan.Transfers, Transfer{Range: r.Descriptor.ID, From: r.Leader, To: to})
+	p.load.lead(r.Leader, to)
+	p.plan.Total.Leaders++
+}
+
+func (p *planner) moveBound() bool {
+	return p.in.MaxMoves > 0 && len(p.plan.Moves) >= p.in.MaxMoves
+}
+
+func (p *planner) transferBound() bool {
+	return p.in.MaxTransfers > 0 && len(p.plan.Transfers) >= p.in.MaxTransfers
+}
+
+// effects fills in the per-node table and counts the ranges concerned.
+func (p *planner) effects() {
+	before := newLoad(p.s)
+	for i := range p.s.Nodes {
+		n := &p.s.Nodes[i]
+		b, a := before.at(n.ID), p.load.at(n.ID)
+		if *b == *a {
+			continue
+		}
+		e := Effect{
+			Node: n.ID, ReplicasBefore: b.replicas, ReplicasAfter: a.replicas, LeadersBefore: b.leaders, LeadersAfter: a.leaders,
+			BytesBefore: b.bytes, BytesAfter: a.bytes, BytesIn: a.in, DiskTotal: n.DiskTotal,
+		}
+		if n.DiskTotal > 0 {
+			e.DiskBefore = float64(n.DiskUsed) / float64(n.DiskTotal)
+			e.DiskPeak = float64(n.DiskUsed+a.in) / float64(n.DiskTotal)
+		}
+		p.plan.Effects = append(p.plan.Effects, e)
+	}
+	seen := map[cluster.RangeID]bool{}
+	for _, m := range p.plan.Moves {
+		seen[m.Range] = true
+	}
+	for _, t := range p.plan.Transfers {
+		seen[t.Range] = true
+	}
+	p.plan.Total.Ranges = len(seen)
+}

@@ -1,0 +1,161 @@
+package placement
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+)
+
+// repair plans what makes each range whole: it leaves stray joint
+// configurations, adds missing voters, replaces those on nodes that have been
+// dead too long, and removes what is one too many. One move per range at a time,
+// the ranges in most danger first.
+func (p *planner) repair() {
+	type ill struct {
+		r       *Range
+		missing int // voters that do not count
+	}
+	var ills []ill
+	for i := range p.s.Ranges {
+		r := &p.s.Ranges[i]
+		if p.skips(r.Descriptor.ID) || r.Leader == 0 || !p.s.HasQuorum(r) {
+			continue
+		}
+		voters := r.Descriptor.Voters()
+		live := tally(voters, func(n cluster.NodeID) bool { return p.s.live(r, n) })
+		ills = append(ills, ill{r: r, missing: max(p.s.wanted(r), len(voters)) - live})
+	}
+	slices.SortStableFunc(ills, func(a, b ill) int { return cmp.Compare(b.missing, a.missing) })
+	for _, x := range ills {
+		if p.moveBound() {
+			break
+		}
+		if m, ok := p.cure(x.r); ok {
+			p.move(x.r, m)
+		}
+	}
+}
+
+// cure returns the one move that r needs most.
+func (p *planner) cure(r *Range) (Move, bool) {
+	d := &r.Descriptor
+	if d.Joint() {
+		return stray(d), true
+	}
+	voters, want := d.Voters(), p.s.wanted(r)
+	if len(voters) < want {
+		if to, _ := p.target(r, nil); to != 0 {
+			return Move{To: to, Why: "too few voters"}, true
+		}
+	}
+	if gone := p.worstVoter(r); gone != 0 {
+		if len(voters) > want {
+			return Move{From: gone, Demote: d.IsMeta(), Why: "one voter too many"}, true
+		}
+		if why := p.beyond(r, gone); why != "" {
+			if to, _ := p.target(r, nil); to != 0 {
+				return Move{From: gone, To: to, Demote: d.IsMeta(), Why: why}, true
+			}
+		}
+	} else if len(voters) > want {
+		return Move{From: p.spareVoter(r), Demote: d.IsMeta(), Why: "one voter too many"}, true
+	}
+	return p.tidy(r)
+}
+
+// beyond returns why a voter that does not count is not waited for; "" if it is.
+func (p *planner) beyond(r *Range, id cluster.NodeID) string {
+	n := p.s.Node(id)
+	switch {
+	case slices.Contains(r.Failed, id):
+		return "its replica has stopped with an error"
+	case n != nil && n.Down() && n.DownFor >= p.s.DeadAfter:
+		return "its node has been down too long"
+	}
+	return ""
+}
+
+// stray finishes a joint configuration that nobody claims. The outgoing replica
+// is left a learner, which the next round removes if it is not wanted.
+func stray(d *cluster.RangeDescriptor) Move {
+	m := Move{Demote: true, Why: "left in a joint configuration"}
+	for _, rep := range d.Replicas {
+		if rep.Role == cluster.VoterOutgoing {
+			m.From = rep.Node
+		}
+	}
+	return m
+}
+
+// worstVoter returns a voter that does not count towards the quorum: the one
+// that has been down longest; 0 if all are well.
+func (p *planner) worstVoter(r *Range) cluster.NodeID {
+	worst, longest := cluster.NodeID(0), -1.0
+	for _, id := range r.Descriptor.Voters() {
+		n := p.s.Node(id)
+		if p.s.live(r, id) {
+			continue
+		}
+		down := 0.0
+		if n != nil {
+			down = n.DownFor
+		}
+		if down > longest {
+			worst, longest = id, down
+		}
+	}
+	return worst
+}
+
+// spareVoter picks the voter that can best be spared: not the leader, on a node
+// that is leaving, else on the fullest one.
+func (p *planner) spareVoter(r *Range) cluster.NodeID {
+	voters := r.Descriptor.Voters()
+	slices.SortFunc(voters, func(a, b cluster.NodeID) int {
+		return cmp.Or(
+			-compareBool(p.goes(a), p.goes(b)),
+			compareBool(a == r.Leader, b == r.Leader),
+			-p.load.emptiest(a, b))
+	})
+	return voters[0]
+}
+
+func (p *planner) goes(id cluster.NodeID) bool {
+	n := p.s.Node(id)
+	return n == nil || n.Leaving()
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+// tidy adds or removes learners: the meta range has one on every node that does
+// not vote, a data range has none but that of a move, and moves are skipped.
+func (p *planner) tidy(r *Range) (Move, bool) {
+	d := &r.Descriptor
+	if d.IsMeta() {
+		for i := range p.s.Nodes {
+			n := &p.s.Nodes[i]
+			if _, there := d.On(n.ID); !there && !n.Leaving() && n.Liveness == cluster.Alive {
+				return Move{To: n.ID, Learner: true, Why: "every node needs a copy of the meta range"}, true
+			}
+		}
+	}
+	for _, rep := range d.Replicas {
+		if rep.Role != cluster.Learner {
+			continue
+		}
+		n := p.s.Node(rep.Node)
+		if !d.IsMeta() || n == nil || n.Membership == cluster.Decommissioned {
+			return Move{From: rep.Node, Why: "a learner left behind"}, true
+		}
+	}
+	return Move{}, false
+}

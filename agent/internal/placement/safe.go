@@ -1,0 +1,264 @@
+package placement
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+)
+
+// Code names a reason to refuse or to warn. Scripts rely on the spelling.
+type Code string
+
+// The codes.
+const (
+	QuorumAtRisk Code = "QUORUM_AT_RISK"
+	MetaQuorum   Code = "META_QUORUM"
+	NoTarget     Code = "NO_TARGET"
+	Disk         Code = "DISK"
+	Constraint   Code = "CONSTRAINT"
+	Conflict     Code = "CONFLICT"
+	VersionMix   Code = "VERSION"
+	Collecting   Code = "COLLECTING"
+	Tombstoned   Code = "TOMBSTONED"
+
+	SpreadThin   Code = "SPREAD_THIN"
+	SuspectNodes Code = "SUSPECT_NODES"
+	ClockSkew    Code = "CLOCK_SKEW"
+	HighLoad     Code = "HIGH_LOAD"
+	CertExpiry   Code = "CERT_EXPIRY"
+)
+
+// Change is one step on one range.
+type Change struct {
+	Range cluster.RangeID
+	cluster.ReplicaChange
+}
+
+// Violation says which rule of the safety kernel a change breaks.
+type Violation struct {
+	Code  Code
+	Rule  string // a, b, c, d, e of operations.md section 3
+	Range cluster.RangeID
+	Node  cluster.NodeID // 0: no single node is to blame
+	Why   string
+}
+
+func (v Violation) String() string {
+	return fmt.Sprintf("%s %s: %s (rule %s)", v.Code, v.Range, v.Why, v.Rule)
+}
+
+// Safe returns the rules that the change would break; none means that it may be
+// made now:
+//
+//	(a) add before remove: a voter leaves only when a caught-up one takes its
+//	    place in the same joint change, or when the range has one too many;
+//	(b) while a voter is dead, suspect or leaving, only such a voter is removed;
+//	(c) live voters are a quorum after the change, in both halves of a joint one,
+//	    and those of the new half have caught up;
+//	(d) one change at a time, on the generation that was planned for;
+//	(e) nothing is placed on a node that is leaving, cordoned, not alive, or
+//	    whose disk would be too full.
+func Safe(s *Snapshot, c Change) []Violation {
+	r := s.Range(c.Range)
+	if r == nil {
+		return []Violation{{Code: Conflict, Rule: "d", Range: c.Range, Why: "the range does not exist"}}
+	}
+	k := kernel{s: s, r: r, c: c}
+	k.oneAtATime()
+	if len(k.found) > 0 {
+		return k.found // the rest would be judged on the wrong configuration
+	}
+	after := k.after()
+	if len(k.found) > 0 {
+		return k.found
+	}
+	k.addBeforeRemove()
+	k.worstFirst()
+	k.keepsQuorum(after)
+	k.target()
+	return k.found
+}
+
+type kernel struct {
+	s     *Snapshot
+	r     *Range
+	c     Change
+	found []Violation
+}
+
+func (k *kernel) refuse(code Code, rule string, node cluster.NodeID, format string, args ...any) {
+	k.found = append(k.found, Violation{Code: code, Rule: rule, Range: k.c.Range, Node: node, Why: fmt.Sprintf(format, args...)})
+}
+
+// oneAtATime is rule (d).
+func (k *kernel) oneAtATime() {
+	d := &k.r.Descriptor
+	if k.c.Expect != d.Generation {
+		k.refuse(Conflict, "d", 0, "planned for generation %d, the range is at %d", k.c.Expect, d.Generation)
+	}
+	if d.Joint() && k.c.Kind != cluster.LeaveJoint {
+		k.refuse(Conflict, "d", 0, "another change is in flight: the range is in a joint configuration")
+	}
+	if !d.Joint() && k.c.Kind == cluster.LeaveJoint {
+		k.refuse(Conflict, "d", 0, "the range is not in a joint configuration")
+	}
+}
+
+// after returns the descriptor once the change is made, and refuses a change
+// that does not fit the descriptor.
+func (k *kernel) after() *cluster.RangeDescriptor {
+	d, problem := Applied(&k.r.Descriptor, k.c.ReplicaChange)
+	if problem != "" {
+		k.refuse(Conflict, "d", 0, "%s", problem)
+	}
+	return d
+}
+
+// addBeforeRemove is rule (a).
+func (k *kernel) addBeforeRemove() {
+	if k.c.Kind == cluster.Promote || k.c.Kind == cluster.Swap {
+		if !k.r.CaughtUp(k.c.Add) {
+			k.refuse(QuorumAtRisk, "a", k.c.Add, "%s has not caught up", k.c.Add)
+		}
+	}
+	if k.c.Kind == cluster.Demote {
+		voters, want := len(k.r.Descriptor.Voters()), k.s.wanted(k.r)
+		if voters-1 < want {
+			k.refuse(QuorumAtRisk, "a", k.c.Remove, "%d of %d voters would be left, %d are wanted: add one first", voters-1, voters, want)
+		}
+	}
+}
+
+// worstFirst is rule (b).
+func (k *kernel) worstFirst() {
+	if k.c.Kind != cluster.Swap && k.c.Kind != cluster.Demote {
+		return
+	}
+	if k.ailing(k.c.Remove) {
+		return
+	}
+	for _, v := range k.r.Descriptor.Voters() {
+		if k.ailing(v) {
+			k.refuse(QuorumAtRisk, "b", v, "%s would be removed although it is healthy and %s is not", k.c.Remove, v)
+			return
+		}
+	}
+}
+
+func (k *kernel) ailing(id cluster.NodeID) bool {
+	n := k.s.Node(id)
+	return n == nil || n.Leaving() || !k.s.live(k.r, id)
+}
+
+// keepsQuorum is rule (c).
+func (k *kernel) keepsQuorum(after *cluster.RangeDescriptor) {
+	code := QuorumAtRisk
+	if after.IsMeta() {
+		code = MetaQuorum
+	}
+	old, next := halves(after)
+	live := func(n cluster.NodeID) bool { return k.s.live(k.r, n) }
+	for _, half := range [][]cluster.NodeID{old, next} {
+		if !enough(half, live) {
+			k.refuse(code, "c", 0, "%d of %d voters would be live, %d are needed", tally(half, live), len(half), quorum(len(half)))
+			return
+		}
+	}
+	if k.c.Kind != cluster.Swap && k.c.Kind != cluster.Demote && k.c.Kind != cluster.Promote {
+		return
+	}
+	// A live voter that is far behind cannot acknowledge yet: counting on it would
+	// stop the range until it has caught up.
+	ready := func(n cluster.NodeID) bool { return live(n) && k.r.CaughtUp(n) }
+	if !enough(next, ready) {
+		k.refuse(code, "c", 0, "%d of %d voters would be live and caught up, %d are needed", tally(next, ready), len(next), quorum(len(next)))
+	}
+}
+
+// target is rule (e).
+func (k *kernel) target() {
+	if k.c.Add == 0 {
+		return
+	}
+	n := k.s.Node(k.c.Add)
+	if n == nil {
+		k.refuse(NoTarget, "e", k.c.Add, "%s is no node of this cluster", k.c.Add)
+		return
+	}
+	if k.r.Descriptor.IsMeta() && k.c.Kind == cluster.AddLearner {
+		// Every node needs the meta range to know what it is: only one that goes or
+		// cannot be reached is refused a copy.
+		if n.Leaving() || n.Liveness != cluster.Alive {
+			k.refuse(NoTarget, "e", n.ID, "%s is %s and %s", n.ID, n.Membership, n.Liveness)
+		}
+		return
+	}
+	if why := n.refuses(); why != "" {
+		k.refuse(NoTarget, "e", n.ID, "%s %s", n.ID, why)
+	}
+	if k.c.Kind == cluster.AddLearner && k.s.overfull(n, k.r.Bytes) {
+		k.refuse(Disk, "e", n.ID, "the disk of %s would be over %.0f %% full", n.ID, k.s.MaxDisk*100)
+	}
+}
+
+// overfull reports whether n's disk would pass the limit with more bytes on it.
+func (s *Snapshot) overfull(n *Node, more uint64) bool {
+	return n.DiskTotal > 0 && float64(n.DiskUsed+more) > s.MaxDisk*float64(n.DiskTotal)
+}
+
+// Applied returns d after change c, or what does not fit. It is the rule book
+// of the roles; the range itself applies the same.
+func Applied(d *cluster.RangeDescriptor, c cluster.ReplicaChange) (*cluster.RangeDescriptor, string) {
+	next := d.Clone()
+	next.Generation++
+	add, remove := index(next, c.Add), index(next, c.Remove)
+	switch c.Kind {
+	case cluster.AddLearner:
+		if add >= 0 {
+			return nil, fmt.Sprintf("%s holds a replica already", c.Add)
+		}
+		next.Replicas = append(next.Replicas, cluster.ReplicaDescriptor{Node: c.Add, Replica: next.NextReplica, Role: cluster.Learner})
+		next.NextReplica++
+	case cluster.Promote:
+		if !has(next, add, cluster.Learner) {
+			return nil, fmt.Sprintf("%s holds no learner", c.Add)
+		}
+		next.Replicas[add].Role = cluster.Voter
+	case cluster.Demote:
+		if !has(next, remove, cluster.Voter) {
+			return nil, fmt.Sprintf("%s holds no voter", c.Remove)
+		}
+		next.Replicas[remove].Role = cluster.VoterOutgoing
+	case cluster.Swap:
+		if !has(next, add, cluster.Learner) || !has(next, remove, cluster.Voter) {
+			return nil, fmt.Sprintf("%s must hold a learner and %s a voter", c.Add, c.Remove)
+		}
+		next.Replicas[add].Role, next.Replicas[remove].Role = cluster.VoterIncoming, cluster.VoterOutgoing
+	case cluster.LeaveJoint:
+		for i := range next.Replicas {
+			switch next.Replicas[i].Role {
+			case cluster.VoterIncoming:
+				next.Replicas[i].Role = cluster.Voter
+			case cluster.VoterOutgoing:
+				next.Replicas[i].Role = cluster.Learner
+			}
+		}
+	case cluster.RemoveLearner:
+		if !has(next, remove, cluster.Learner) {
+			return nil, fmt.Sprintf("%s holds no learner", c.Remove)
+		}
+		next.Replicas = slices.Delete(next.Replicas, remove, remove+1)
+	default:
+		return nil, fmt.Sprintf("no such change: %q", c.Kind)
+	}
+	return next, ""
+}
+
+func index(d *cluster.RangeDescriptor, n cluster.NodeID) int {
+	return slices.IndexFunc(d.Replicas, func(r cluster.ReplicaDescriptor) bool { return r.Node == n })
+}
+
+func has(d *cluster.RangeDescriptor, i int, role cluster.ReplicaRole) bool {
+	return i >= 0 && d.Replicas[i].Role == role
+}

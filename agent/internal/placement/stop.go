@@ -1,0 +1,172 @@
+package placement
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+)
+
+// SafeToStop says whether the processes of nodes may stop together: every range,
+// the meta range included, must keep a quorum of live, caught-up voters without
+// them, without the nodes of operations in flight, and without those that are
+// down or suspected already.
+func SafeToStop(s *Snapshot, nodes []cluster.NodeID) Verdict {
+	var v Verdict
+	for _, id := range nodes {
+		if s.Node(id) == nil {
+			v.refuse("nodes", Refusal{Code: Constraint, Nodes: []cluster.NodeID{id}, Why: fmt.Sprintf("%s is no node of this cluster", id)})
+		}
+	}
+	if !v.OK() {
+		return v
+	}
+	atRisk, waiting := s.losers(nodes)
+	if len(waiting) > 0 {
+		v.refuse("reports", Refusal{
+			Code: Collecting, Ranges: waiting,
+			Why:   fmt.Sprintf("the leaders of %s have not reported", count(len(waiting), "range")),
+			Fixes: []Fix{{Does: "ask again in a few seconds"}},
+		})
+	}
+	s.refuseStop(&v, nodes, atRisk)
+	if v.OK() {
+		v.pass("quorum", fmt.Sprintf("%s keep a quorum without %s", count(len(s.Ranges), "range"), names(nodes)))
+	}
+	return v
+}
+
+// losers returns the ranges that would lose their quorum if nodes stopped, and
+// those of which it cannot be said because no leader has reported.
+func (s *Snapshot) losers(nodes []cluster.NodeID) (atRisk, waiting []cluster.RangeID) {
+	out := make(map[cluster.NodeID]bool, len(nodes))
+	for _, n := range s.gone(nodes) {
+		out[n] = true
+	}
+	for i := range s.Ranges {
+		r := &s.Ranges[i]
+		stays := func(n cluster.NodeID) bool { return !out[n] && s.live(r, n) }
+		if !s.quorate(r, stays) {
+			atRisk = append(atRisk, r.Descriptor.ID)
+			continue
+		}
+		if r.Leader == 0 || len(r.Caught) == 0 {
+			waiting = append(waiting, r.Descriptor.ID)
+			continue
+		}
+		if !s.quorate(r, func(n cluster.NodeID) bool { return stays(n) && r.CaughtUp(n) }) {
+			atRisk = append(atRisk, r.Descriptor.ID)
+		}
+	}
+	return atRisk, waiting
+}
+
+// gone returns nodes and all others that must not be counted on.
+func (s *Snapshot) gone(nodes []cluster.NodeID) []cluster.NodeID {
+	gone := append(slices.Clone(nodes), s.Busy...)
+	for i := range s.Nodes {
+		if s.Nodes[i].stops() {
+			gone = append(gone, s.Nodes[i].ID)
+		}
+	}
+	slices.Sort(gone)
+	return slices.Compact(gone)
+}
+
+func (s *Snapshot) refuseStop(v *Verdict, nodes []cluster.NodeID, atRisk []cluster.RangeID) {
+	if len(atRisk) == 0 {
+		return
+	}
+	fixes := s.stopFixes(nodes)
+	if atRisk[0] == cluster.MetaRangeID {
+		r := s.Range(cluster.MetaRangeID)
+		v.refuse("meta quorum", Refusal{
+			Code: MetaQuorum, Ranges: atRisk[:1], Nodes: nodes, Fixes: fixes,
+			Why: "the meta range would stop: " + s.shortfall(r, nodes),
+		})
+		atRisk = atRisk[1:]
+	}
+	if len(atRisk) > 0 {
+		r := s.Range(atRisk[0])
+		v.refuse("quorum", Refusal{
+			Code: QuorumAtRisk, Ranges: atRisk, Nodes: nodes, Fixes: fixes,
+			Why: fmt.Sprintf("%d of %s would stop; %s: %s", len(atRisk), count(len(s.Ranges), "range"), r.Descriptor.ID, s.shortfall(r, nodes)),
+		})
+	}
+}
+
+// shortfall is the arithmetic for one range.
+func (s *Snapshot) shortfall(r *Range, nodes []cluster.NodeID) string {
+	gone := s.gone(nodes)
+	voters := r.Descriptor.Voters()
+	var out, down, behind []cluster.NodeID
+	left := 0
+	for _, n := range voters {
+		switch {
+		case !s.live(r, n):
+			down = append(down, n)
+		case slices.Contains(gone, n):
+			out = append(out, n)
+		case !r.CaughtUp(n) && len(r.Caught) > 0:
+			behind = append(behind, n)
+		default:
+			left++
+		}
+	}
+	text := fmt.Sprintf("%d of %s would be left, %d are needed (stopping %s", left, count(len(voters), "voter"), quorum(len(voters)), names(out))
+	if len(down) > 0 {
+		text += "; not alive " + names(down)
+	}
+	if len(behind) > 0 {
+		text += "; behind " + names(behind)
+	}
+	return text + ")"
+}
+
+func (s *Snapshot) stopFixes(nodes []cluster.NodeID) []Fix {
+	var fixes []Fix
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		if !n.Live() && n.Membership != cluster.Decommissioned && !slices.Contains(nodes, n.ID) {
+			fixes = append(fixes, Fix{Does: "start " + n.ID.String() + " again"})
+		}
+	}
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		if n.Live() && (n.stops() || slices.Contains(s.Busy, n.ID)) && !slices.Contains(nodes, n.ID) {
+			fixes = append(fixes, Fix{Does: "wait until " + n.ID.String() + " is back", Command: "nodedbctl wait " + n.ID.String() + " --for ready"})
+		}
+	}
+	if len(nodes) > 1 {
+		if some := LargestSafe(s, nodes); len(some) > 0 {
+			fixes = append(fixes, Fix{Does: "stop fewer at once", Command: "nodedbctl ok-to-stop " + args(some)})
+		}
+	}
+	if s.fewVoters() {
+		fixes = append(fixes, Fix{Does: "add 1 node", Command: "nodedbctl join-token create"})
+	}
+	return fixes
+}
+
+// fewVoters reports whether some range has less voters than declared.
+func (s *Snapshot) fewVoters() bool {
+	for i := range s.Ranges {
+		if r := &s.Ranges[i]; len(r.Descriptor.Voters()) < max(3, s.wanted(r)) {
+			return true
+		}
+	}
+	return false
+}
+
+// LargestSafe returns the longest list it finds, in the order given, of nodes
+// that may stop together.
+func LargestSafe(s *Snapshot, nodes []cluster.NodeID) []cluster.NodeID {
+	var safe []cluster.NodeID
+	for _, n := range nodes {
+		atRisk, waiting := s.losers(append(slices.Clone(safe), n))
+		if len(atRisk) == 0 && len(waiting) == 0 {
+			safe = append(safe, n)
+		}
+	}
+	return safe
+}

@@ -1,0 +1,94 @@
+package placement
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+)
+
+// Fix is a way to clear a refusal: what it does, and the command that does it.
+type Fix struct {
+	Does    string `json:"does"`
+	Command string `json:"command,omitempty"`
+}
+
+// Refusal says why an intent cannot be carried out, with the arithmetic and the
+// smallest changes that clear it.
+type Refusal struct {
+	Code   Code              `json:"code"`
+	Ranges []cluster.RangeID `json:"ranges,omitempty"`
+	Nodes  []cluster.NodeID  `json:"nodes,omitempty"`
+	Why    string            `json:"why"`
+	Fixes  []Fix             `json:"fixes,omitempty"`
+}
+
+// CheckState is the outcome of one check.
+type CheckState string
+
+// The outcomes.
+const (
+	CheckOK      CheckState = "ok"
+	CheckWarn    CheckState = "warn"
+	CheckRefused CheckState = "refused"
+)
+
+// Check is one thing that was looked at.
+type Check struct {
+	Name   string     `json:"name"`
+	State  CheckState `json:"state"`
+	Code   Code       `json:"code,omitempty"`
+	Detail string     `json:"detail,omitempty"`
+}
+
+// Verdict says whether an intent may be carried out.
+type Verdict struct {
+	Refusals []Refusal `json:"refusals,omitempty"`
+	Checks   []Check   `json:"checks,omitempty"`
+}
+
+// OK reports whether nothing refuses.
+func (v *Verdict) OK() bool { return len(v.Refusals) == 0 }
+
+// String is the first refusal, or "ok".
+func (v *Verdict) String() string {
+	if v.OK() {
+		return "ok"
+	}
+	return string(v.Refusals[0].Code) + ": " + v.Refusals[0].Why
+}
+
+func (v *Verdict) pass(name, detail string) {
+	v.Checks = append(v.Checks, Check{Name: name, State: CheckOK, Detail: detail})
+}
+
+func (v *Verdict) warn(name string, code Code, detail string) {
+	v.Checks = append(v.Checks, Check{Name: name, State: CheckWarn, Code: code, Detail: detail})
+}
+
+func (v *Verdict) refuse(name string, r Refusal) {
+	slices.Sort(r.Ranges)
+	r.Ranges = slices.Compact(r.Ranges)
+	v.Refusals = append(v.Refusals, r)
+	v.Checks = append(v.Checks, Check{Name: name, State: CheckRefused, Code: r.Code, Detail: r.Why})
+}
+
+// names writes node ids as people do: "n1, n2".
+func names(ids []cluster.NodeID) string {
+	parts := make([]string, len(ids))
+	for i, id := range ids {
+		parts[i] = id.String()
+	}
+	return strings.Join(parts, ", ")
+}
+
+func args(ids []cluster.NodeID) string { return strings.ReplaceAll(names(ids), ",", "") }
+
+// count writes "1 node", "2 nodes".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
