@@ -300,11 +300,11 @@ func FuzzParse(f *testing.F) {
 		text := d.Text()
 		back, err := ParseText(Type(typ), text, nil)
 		if err != nil || back.Text() != text {
-			t.Fatalf("%s %q (%q): text reads back as %q, %v", Type(typ), s, text, back.Text(), err)
+			t.Fatalf("%s %q (%q): text reads back as %q, %v", Type(typ), clip(s), clip(text), clip(back.Text()), err)
 		}
 		b := AppendBinary(nil, d)
 		if back, err = ParseBinary(Type(typ), b); err != nil || back.Text() != text {
-			t.Fatalf("%s %q (%q): binary % x reads back as %q, %v", Type(typ), s, text, b, back.Text(), err)
+			t.Fatalf("%s %q (%q): binary reads back as %q, %v", Type(typ), clip(s), clip(text), clip(back.Text()), err)
 		}
 	})
 }

@@ -136,6 +136,9 @@ func decodeFixedKey(t Type, b []byte) (Datum, error) {
 		return MakeString(UUID, string(b)), nil
 	case Float4, Float8:
 		f := floatFromOrdered(binary.BigEndian.Uint64(b))
+		if f == 0 && math.Signbit(f) {
+			return Datum{}, errKeyMalformed
+		}
 		if d := MakeFloat(t, f); math.IsNaN(f) || d.F == f {
 			return d, nil
 		}

@@ -32,10 +32,28 @@ func parseNumeric(s string) (Datum, error) {
 	if len(t) > maxNumericDigits+maxNumericScale {
 		return Datum{}, errorf(codeOutOfRange, "value overflows numeric format")
 	}
-	d, _, err := apd.NewFromString(t)
-	if err != nil || d.Form != apd.Finite {
-		return Datum{}, invalidText(Numeric, s)
+	return scanNumeric(t)
+}
+
+// scanNumeric reads what plainNumber accepts. The decimal library has narrower
+// limits than PostgreSQL, so its parser is no use here.
+func scanNumeric(s string) (Datum, error) {
+	overflow := errorf(codeOutOfRange, "value overflows numeric format")
+	exponent := int64(0)
+	if i := strings.IndexAny(s, "eE"); i >= 0 {
+		e, err := strconv.ParseInt(s[i+1:], 10, 32)
+		if err != nil || e > maxNumericDigits || e < -maxNumericDigits {
+			return Datum{}, overflow
+		}
+		s, exponent = s[:i], e
 	}
+	d := &apd.Decimal{Negative: s[0] == '-'}
+	whole, fraction, _ := strings.Cut(strings.TrimLeft(s, "+-"), ".")
+	exponent -= int64(len(fraction))
+	if _, ok := d.Coeff.SetString(whole+fraction, 10); !ok {
+		return Datum{}, overflow
+	}
+	d.Exponent = int32(exponent)
 	return finishNumeric(d)
 }
 
