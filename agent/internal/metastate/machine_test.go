@@ -14,6 +14,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/storage"
 )
 
 // records is an engine in memory.
@@ -328,4 +329,43 @@ func FuzzApply(f *testing.F) {
 			t.Fatalf("a refused command changed the view\nbefore %s\n after %s", before, after)
 		}
 	})
+}
+
+// TestOverEngine applies commands through real batches and reloads from disk.
+func TestOverEngine(t *testing.T) {
+	engine, err := storage.Open(storage.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := engine.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	m := New()
+	for i, c := range []Command{
+		initCommand(),
+		{PutUser: &PutUser{Name: "alice"}},
+		{DropUser: &DropUser{Name: "root"}},
+		{SetSetting: &SetSetting{Name: SettingGCTTL, Value: "2h"}},
+	} {
+		b, err := EncodeCommand(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch := engine.NewBatch()
+		if _, err := m.Apply(batch, nil, uint64(i+1), hlc.Timestamp(i+1), b); err != nil {
+			t.Fatal(err)
+		}
+		if err := batch.Commit(false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := New()
+	if err := again.Reload(engine); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := dump(t, again.View()), dump(t, m.View()); got != want {
+		t.Errorf("after reload\n got %s\nwant %s", got, want)
+	}
 }

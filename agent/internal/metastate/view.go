@@ -131,6 +131,12 @@ func (v *View) RangeOf(s cluster.VShard) (*cluster.RangeDescriptor, bool) {
 	return d, ok
 }
 
+// Range returns the range with the id.
+func (v *View) Range(id cluster.RangeID) (*cluster.RangeDescriptor, bool) {
+	d, ok := v.Ranges[id]
+	return d, ok
+}
+
 // MetaRange returns the meta range's descriptor.
 func (v *View) MetaRange() (*cluster.RangeDescriptor, bool) {
 	d, ok := v.Ranges[cluster.MetaRangeID]

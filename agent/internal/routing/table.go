@@ -1,0 +1,166 @@
+package routing
+
+import (
+	"maps"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+)
+
+// View is what the meta range says of ranges; *metastate.View is one.
+type View interface {
+	// RangeOf returns the range that owns vshard s.
+	RangeOf(s cluster.VShard) (*cluster.RangeDescriptor, bool)
+	// Range returns the range with the id.
+	Range(id cluster.RangeID) (*cluster.RangeDescriptor, bool)
+}
+
+// Route says where a range is. The descriptor is shared: do not change it.
+type Route struct {
+	Descriptor *cluster.RangeDescriptor
+	Leader     cluster.NodeID // 0: not known
+}
+
+// Table answers where ranges are.
+type Table struct {
+	view func() View
+	// learnt is replaced, never changed.
+	learnt atomic.Pointer[knowledge]
+	// mu serialises the writers of learnt.
+	mu sync.Mutex
+}
+
+// knowledge is what nodes said that the meta range's copy may not show yet.
+type knowledge struct {
+	descriptors map[cluster.RangeID]*cluster.RangeDescriptor
+	leaders     map[cluster.RangeID]cluster.NodeID
+	// changed is closed when this knowledge is replaced.
+	changed chan struct{}
+}
+
+// New returns a table over the views that view returns.
+func New(view func() View) *Table {
+	t := &Table{view: view}
+	t.learnt.Store(&knowledge{changed: make(chan struct{})})
+	return t
+}
+
+// Lookup returns the route of the range that owns vshard s.
+func (t *Table) Lookup(s cluster.VShard) (Route, bool) {
+	k := t.learnt.Load()
+	d, ok := t.view().RangeOf(s)
+	if ok {
+		d = k.newest(d)
+	}
+	if !ok || !d.Contains(s) {
+		// The range was split since: its other half is only learnt so far.
+		if d = k.owner(s); d == nil {
+			return Route{}, false
+		}
+	}
+	return Route{Descriptor: d, Leader: k.leaders[d.ID]}, true
+}
+
+// Key returns the route of the range that holds the row with the encoded
+// primary key.
+func (t *Table) Key(c cluster.CollectionID, primary []byte) (Route, bool) {
+	return t.Lookup(keys.VShardOf(c, primary))
+}
+
+// Range returns the route of the range with the id.
+func (t *Table) Range(id cluster.RangeID) (Route, bool) {
+	k := t.learnt.Load()
+	d, ok := t.view().Range(id)
+	if ok {
+		d = k.newest(d)
+	} else if d = k.descriptors[id]; d == nil {
+		return Route{}, false
+	}
+	return Route{Descriptor: d, Leader: k.leaders[id]}, true
+}
+
+// Leader returns the hint for the leader of a range; 0: none.
+func (t *Table) Leader(id cluster.RangeID) cluster.NodeID { return t.learnt.Load().leaders[id] }
+
+// Changed returns a channel that is closed when a hint or descriptor changes.
+func (t *Table) Changed() <-chan struct{} { return t.learnt.Load().changed }
+
+// Learn takes a descriptor that a replica reported, if it is newer than the
+// known one.
+func (t *Table) Learn(d cluster.RangeDescriptor) {
+	if have, ok := t.Range(d.ID); ok && have.Descriptor.Generation >= d.Generation {
+		return
+	}
+	t.update(func(k *knowledge) {
+		for id := range k.descriptors {
+			// What the meta range has caught up with need not be kept.
+			if pub, ok := t.view().Range(id); ok && pub.Generation >= k.descriptors[id].Generation {
+				delete(k.descriptors, id)
+			}
+		}
+		k.descriptors[d.ID] = d.Clone()
+	})
+}
+
+// SetLeader notes that node said, or showed, that it leads the range.
+func (t *Table) SetLeader(id cluster.RangeID, node cluster.NodeID) {
+	if t.Leader(id) != node {
+		t.update(func(k *knowledge) { k.leaders[id] = node })
+	}
+}
+
+// DropLeader drops the hint for a range if it is still node.
+func (t *Table) DropLeader(id cluster.RangeID, node cluster.NodeID) {
+	if t.Leader(id) != node {
+		return
+	}
+	t.update(func(k *knowledge) {
+		if k.leaders[id] == node {
+			delete(k.leaders, id)
+		}
+	})
+}
+
+// Forget drops all leader hints that name node: gossip suspects it.
+func (t *Table) Forget(node cluster.NodeID) {
+	t.update(func(k *knowledge) {
+		maps.DeleteFunc(k.leaders, func(_ cluster.RangeID, n cluster.NodeID) bool { return n == node })
+	})
+}
+
+func (t *Table) update(change func(*knowledge)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old := t.learnt.Load()
+	next := &knowledge{
+		descriptors: make(map[cluster.RangeID]*cluster.RangeDescriptor, len(old.descriptors)+1),
+		leaders:     make(map[cluster.RangeID]cluster.NodeID, len(old.leaders)+1),
+		changed:     make(chan struct{}),
+	}
+	maps.Copy(next.descriptors, old.descriptors)
+	maps.Copy(next.leaders, old.leaders)
+	change(next)
+	t.learnt.Store(next)
+	close(old.changed)
+}
+
+// newest returns the learnt descriptor of d's range if it is newer than d.
+func (k *knowledge) newest(d *cluster.RangeDescriptor) *cluster.RangeDescriptor {
+	if l, ok := k.descriptors[d.ID]; ok && l.Generation > d.Generation {
+		return l
+	}
+	return d
+}
+
+// owner returns the newest learnt descriptor that owns s, or nil.
+func (k *knowledge) owner(s cluster.VShard) *cluster.RangeDescriptor {
+	var best *cluster.RangeDescriptor
+	for _, d := range k.descriptors {
+		if d.Contains(s) && (best == nil || d.Generation > best.Generation) {
+			best = d
+		}
+	}
+	return best
+}
