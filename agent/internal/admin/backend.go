@@ -1,0 +1,121 @@
+package admin
+
+import (
+	"context"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/placement"
+)
+
+// Backend is what the admin API needs of the node that serves it. All methods
+// may be called at once. Their errors are an *Error, a *metastate.Refusal, a
+// context's error, or something unexpected that the caller is not told.
+type Backend interface {
+	Local
+	MetaRange
+	Observer
+	Operator
+}
+
+// Local is the node itself.
+type Local interface {
+	// Self is this node.
+	Self() cluster.NodeID
+	// Version is the version of this binary.
+	Version() string
+	// Service is what this node does for clients now.
+	Service() cluster.Service
+	// DrainSelf starts (or finds) a drain of this node for its local operator or
+	// its service manager. It works without a quorum of the meta range too: then
+	// the returned operation has no id and the drain is this process's own.
+	DrainSelf(ctx context.Context, spec cluster.OperationSpec, by string) (cluster.Operation, error)
+}
+
+// MetaRange is the cluster's memory.
+type MetaRange interface {
+	// View is this node's copy; never nil.
+	View() *metastate.View
+	// Propose carries out cmd at the meta leader, and returns after View shows it.
+	// A refusal is in the result, not an error. No quorum: an error with
+	// KindUnavailable or a context's error.
+	Propose(ctx context.Context, cmd metastate.Command) (metastate.Result, error)
+	// Subscribe calls fn with each new View, from one goroutine; fn must not block.
+	Subscribe(fn func(*metastate.View)) (cancel func())
+	// MetaLeader is the leader of the meta range as far as this node knows (0: not
+	// known) and its term.
+	MetaLeader() (cluster.NodeID, uint64)
+}
+
+// Observer asks all nodes.
+type Observer interface {
+	// Observe asks every node of the cluster for its status at once and waits for
+	// each no longer than perNode (0: 3 s). Nodes that do not answer are missing;
+	// that is no error.
+	Observe(ctx context.Context, perNode time.Duration) (Observation, error)
+	// VShard is where the row of collection with this primary key lives, each
+	// column given as text. KindNotFound: no such collection; KindInvalid: the key
+	// does not fit its columns.
+	VShard(collection string, key []string) (cluster.VShard, error)
+}
+
+// Observation is the cluster as one fan-out found it.
+type Observation struct {
+	At       time.Time
+	View     *metastate.View
+	Statuses map[cluster.NodeID]*cluster.NodeStatus
+	// Missing lists, sorted, the nodes that did not answer in time.
+	Missing []cluster.NodeID
+	// Liveness is this node's view of gossip, itself included.
+	Liveness map[cluster.NodeID]cluster.Liveness
+	// Snapshot is the same as the planner sees it.
+	Snapshot *placement.Snapshot
+}
+
+// Operator starts and ends operations.
+type Operator interface {
+	// Plan is the dry run of Start. A spec that is refused is no error: the
+	// preview's verdict says so.
+	Plan(ctx context.Context, spec cluster.OperationSpec) (Preview, error)
+	// Start checks, records and begins an operation, or attaches to the one that
+	// the same request created before (existed). A refusal is an *Error with
+	// KindUnsafe, KindConflict or KindStalePlan, and has changed nothing. The
+	// operation is in View when Start returns.
+	Start(ctx context.Context, r StartRequest) (op cluster.Operation, existed bool, err error)
+	// Cancel asks a running operation to end. Asked again, it says the same.
+	Cancel(ctx context.Context, r CancelRequest) (cluster.Operation, error)
+	// Undrain ends the drains of nodes and makes them ready again; nodes that are
+	// not drained are left as they are.
+	Undrain(ctx context.Context, r NodesRequest) ([]cluster.Operation, error)
+	// Recommission cancels the decommissions of nodes.
+	Recommission(ctx context.Context, r NodesRequest) ([]cluster.Operation, error)
+}
+
+// Preview is what an operation would do.
+type Preview struct {
+	Plan    placement.Plan
+	Verdict placement.Verdict
+	Took    time.Duration
+}
+
+// StartRequest asks for an operation.
+type StartRequest struct {
+	Spec    cluster.OperationSpec
+	Confirm string // plan id that the caller has seen; empty: not asked for
+	By      string
+	Reason  string
+	Key     string // idempotency key; empty: kind and nodes
+	Queue   bool   // wait for a conflicting operation rather than be refused
+}
+
+// CancelRequest asks to cancel an operation.
+type CancelRequest struct {
+	ID, By, Reason string
+}
+
+// NodesRequest asks for something to be done to nodes.
+type NodesRequest struct {
+	Nodes      []cluster.NodeID
+	By, Reason string
+}

@@ -1,0 +1,139 @@
+package admin
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+
+	"connectrpc.com/connect/v2"
+)
+
+// Bits of the flags byte that begins each frame of a Connect stream.
+const (
+	frameHeader = 5
+	frameEnd    = 1 << 1
+)
+
+var httpStatus = map[connect.Code]int{
+	connect.CodeInvalidArgument:    http.StatusBadRequest,
+	connect.CodeUnauthenticated:    http.StatusUnauthorized,
+	connect.CodePermissionDenied:   http.StatusForbidden,
+	connect.CodeNotFound:           http.StatusNotFound,
+	connect.CodeUnimplemented:      http.StatusNotImplemented,
+	connect.CodeUnavailable:        http.StatusServiceUnavailable,
+	connect.CodeResourceExhausted:  http.StatusTooManyRequests,
+	connect.CodeFailedPrecondition: http.StatusPreconditionFailed,
+	connect.CodeAborted:            http.StatusConflict,
+	connect.CodeInternal:           http.StatusInternalServerError,
+}
+
+// ndjson makes streams curl-able: a plain JSON POST that accepts
+// application/x-ndjson becomes a Connect stream, and its frames become lines. A
+// call that fails before its first message gets a real HTTP status.
+func ndjson(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost || !strings.HasPrefix(r.Header.Get("Accept"), "application/x-ndjson") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, requestMost))
+		if err != nil {
+			http.Error(w, "request too large", http.StatusRequestEntityTooLarge)
+			return
+		}
+		frame := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(body)))
+		inner := r.Clone(r.Context())
+		inner.Header.Set("Content-Type", "application/connect+json")
+		inner.Header.Del("Connect-Accept-Encoding")
+		inner.Header.Del("Accept-Encoding")
+		inner.Body = io.NopCloser(bytes.NewReader(append(frame, body...)))
+		inner.ContentLength = int64(frameHeader + len(body))
+		next.ServeHTTP(&unframer{w: w}, inner)
+	})
+}
+
+// unframer writes the messages of a Connect stream as lines.
+type unframer struct {
+	w       http.ResponseWriter
+	buf     []byte
+	started bool
+	plain   bool // not a stream: passed through
+}
+
+// Header implements http.ResponseWriter.
+func (u *unframer) Header() http.Header { return u.w.Header() }
+
+// Unwrap lets http.ResponseController find the connection.
+func (u *unframer) Unwrap() http.ResponseWriter { return u.w }
+
+// Flush implements http.Flusher.
+func (u *unframer) Flush() {
+	if u.started {
+		_ = http.NewResponseController(u.w).Flush() // HTTP/1.0 cannot: then it waits
+	}
+}
+
+// WriteHeader is held back until the first frame says whether the call failed.
+func (u *unframer) WriteHeader(code int) {
+	if code != http.StatusOK {
+		u.plain, u.started = true, true
+		u.w.WriteHeader(code)
+	}
+}
+
+func (u *unframer) start(code int) {
+	if u.started {
+		return
+	}
+	u.started = true
+	u.w.Header().Set("Content-Type", "application/x-ndjson")
+	u.w.Header().Del("Content-Length")
+	u.w.WriteHeader(code)
+}
+
+func (u *unframer) Write(p []byte) (int, error) {
+	if u.plain {
+		return u.w.Write(p)
+	}
+	u.buf = append(u.buf, p...)
+	for len(u.buf) >= frameHeader {
+		n := int(binary.BigEndian.Uint32(u.buf[1:frameHeader]))
+		if len(u.buf) < frameHeader+n {
+			break
+		}
+		flags, msg := u.buf[0], u.buf[frameHeader:frameHeader+n]
+		if err := u.frame(flags, msg); err != nil {
+			return 0, err
+		}
+		u.buf = u.buf[frameHeader+n:]
+	}
+	return len(p), nil
+}
+
+func (u *unframer) frame(flags byte, msg []byte) error {
+	if flags&frameEnd == 0 {
+		u.start(http.StatusOK)
+		_, err := u.w.Write(append(msg[:len(msg):len(msg)], '\n'))
+		return err
+	}
+	var end struct {
+		Error json.RawMessage `json:"error"`
+	}
+	if json.Unmarshal(msg, &end) != nil || end.Error == nil {
+		u.start(http.StatusOK)
+		return nil
+	}
+	var e struct {
+		Code connect.Code `json:"code"`
+	}
+	code := http.StatusInternalServerError
+	if json.Unmarshal(end.Error, &e) == nil && httpStatus[e.Code] != 0 {
+		code = httpStatus[e.Code]
+	}
+	u.start(code)
+	_, err := u.w.Write([]byte(`{"error":` + string(end.Error) + "}\n"))
+	return err
+}

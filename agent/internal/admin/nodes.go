@@ -1,0 +1,165 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/client/adminpb"
+)
+
+// ListNodes implements adminpb.AdminHandler.
+func (s *service) ListNodes(ctx context.Context, r *adminpb.ListNodesRequest) (*adminpb.ListNodesResponse, error) {
+	look, err := s.look(ctx, r.GetNodeTimeout())
+	if err != nil {
+		return nil, err
+	}
+	out := &adminpb.ListNodesResponse{AsOf: look.asOf()}
+	for _, id := range look.View.NodeIDs() {
+		n := look.View.Nodes[id]
+		if n.Membership != cluster.Decommissioned || r.GetAll() {
+			out.Nodes = append(out.Nodes, look.node(n))
+		}
+	}
+	return out, nil
+}
+
+func (s *sight) node(n *cluster.Node) *adminpb.Node {
+	p := &adminpb.Node{
+		Id: uint32(n.ID), Name: n.Name, Uuid: n.UUID, Membership: string(n.Membership), Cordoned: n.Cordon,
+		Liveness: string(s.liveness(n.ID)), Locality: n.Locality, Version: n.Version, JoinedAt: timestamp(n.JoinedAt),
+		Addresses: &adminpb.Addresses{
+			Sql: n.Addresses.SQL, Rpc: n.Addresses.RPC, Gossip: n.Addresses.Gossip, Admin: n.Addresses.Admin,
+		},
+		OperationId: operationOn(s.View, n.ID), Status: s.status(n),
+	}
+	if st := s.Statuses[n.ID]; st != nil {
+		p.Reported, p.Service, p.Version = true, string(st.Service), st.Version
+		p.Bytes, p.DiskUsed, p.DiskTotal = st.Bytes, st.DiskUsed, st.DiskTotal
+		p.Cpu, p.Sessions, p.MetaIndex, p.StartedAt = st.CPU, uint32(st.Sessions), st.MetaIndex, timestamp(st.StartedAt)
+	}
+	for i := range s.ranges {
+		if _, ok := s.ranges[i].descriptor.On(n.ID); ok {
+			p.Replicas++
+		}
+		if s.ranges[i].leaderNode() == n.ID {
+			p.Leaders++
+		}
+	}
+	if t := n.Tombstone; t != nil {
+		p.Tombstone = &adminpb.Tombstone{At: timestamppb.New(t.At), By: t.By, Reason: t.Reason, OperationId: t.Operation}
+	}
+	return p
+}
+
+// liveness is gossip's word; a decommissioned node that gossip has forgotten has left.
+func (s *sight) liveness(id cluster.NodeID) cluster.Liveness {
+	if l, ok := s.Liveness[id]; ok {
+		return l
+	}
+	if n := s.View.Nodes[id]; n != nil && n.Membership == cluster.Decommissioned {
+		return cluster.Left
+	}
+	if s.Statuses[id] != nil {
+		return cluster.Alive
+	}
+	return cluster.Dead
+}
+
+// status is the STATUS column: the most pressing of the three answers, one word.
+func (s *sight) status(n *cluster.Node) string {
+	live, st := s.liveness(n.ID), s.Statuses[n.ID]
+	switch {
+	case n.Membership == cluster.Decommissioned:
+		return string(cluster.Decommissioned)
+	case live != cluster.Alive:
+		return string(live)
+	case n.Membership != cluster.Active:
+		return string(n.Membership)
+	case st == nil:
+		return "silent" // gossip calls it alive, but it did not answer in time
+	case st.Service == cluster.Ready && n.Cordon:
+		return string(cluster.Cordoned)
+	default:
+		return string(st.Service)
+	}
+}
+
+// operationOn returns the id of the operation that is at work on a node.
+func operationOn(v *metastate.View, id cluster.NodeID) string {
+	for _, op := range v.OperationIDs() {
+		if o := v.Operations[op]; !o.State.Final() && slices.Contains(o.Spec.Nodes, id) {
+			return op
+		}
+	}
+	return ""
+}
+
+// ListMembers implements adminpb.AdminHandler.
+func (s *service) ListMembers(ctx context.Context, r *adminpb.ListMembersRequest) (*adminpb.ListMembersResponse, error) {
+	look, err := s.look(ctx, r.GetNodeTimeout())
+	if err != nil {
+		return nil, err
+	}
+	out := &adminpb.ListMembersResponse{AsOf: look.asOf()}
+	for _, n := range look.members() {
+		m := &adminpb.Member{
+			Node: uint32(n.ID), Name: n.Name, GossipAddress: n.Addresses.Gossip, Liveness: string(look.liveness(n.ID)),
+		}
+		for _, from := range sortedKeys(look.Statuses) {
+			if l, ok := look.Statuses[from].Liveness[n.ID]; ok && from != n.ID {
+				m.SeenBy = append(m.SeenBy, &adminpb.Observation{Node: uint32(from), Liveness: string(l)})
+			}
+		}
+		out.Members = append(out.Members, m)
+	}
+	return out, nil
+}
+
+// SetCordon implements adminpb.AdminHandler.
+func (s *service) SetCordon(ctx context.Context, r *adminpb.SetCordonRequest) (*adminpb.SetCordonResponse, error) {
+	if r.GetTtl() != 0 {
+		return nil, &Error{Kind: KindInvalid, Message: "a cordon with a time limit is not supported yet: leave --ttl out and uncordon by hand"}
+	}
+	nodes, err := s.known(r.GetNodes())
+	if err != nil {
+		return nil, err
+	}
+	out := &adminpb.SetCordonResponse{}
+	batch := metastate.Command{}
+	for _, id := range nodes {
+		if s.backend.View().Nodes[id].Cordon == r.GetCordon() {
+			continue
+		}
+		batch.Batch = append(batch.Batch, metastate.Command{SetCordon: &metastate.SetCordon{Node: id, Cordon: r.GetCordon()}})
+		out.Changed = append(out.Changed, uint32(id))
+	}
+	if len(batch.Batch) == 0 {
+		return out, nil
+	}
+	if _, err := s.propose(ctx, batch); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// known returns the ids, sorted, each once, or says which is no node.
+func (s *service) known(ids []uint32) ([]cluster.NodeID, error) {
+	if len(ids) == 0 {
+		return nil, &Error{Kind: KindInvalid, Message: "no node was named"}
+	}
+	view := s.backend.View()
+	nodes := fromNodeIDs(ids)
+	slices.Sort(nodes)
+	nodes = slices.Compact(nodes)
+	for _, id := range nodes {
+		if view.Nodes[id] == nil {
+			return nil, &Error{Kind: KindNotFound, Message: fmt.Sprintf("there is no node %s", id)}
+		}
+	}
+	return nodes, nil
+}

@@ -1,0 +1,226 @@
+package admin
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/placement"
+	"github.com/nodedb/nodedb/client/adminpb"
+)
+
+// States of a range, as operators read them.
+const (
+	rangeHealthy  = "healthy"
+	rangeUnder    = "under"
+	rangeOver     = "over"
+	rangeNoQuorum = "no-quorum"
+	rangeMoving   = "moving"
+	rangeElecting = "electing"
+	rangeUnknown  = "unknown"
+)
+
+// sight is an Observation with what is derived from it.
+type sight struct {
+	*Observation
+	source cluster.NodeID
+	ranges []rangeSight // by id
+}
+
+// rangeSight is one range as the nodes report it.
+type rangeSight struct {
+	descriptor cluster.RangeDescriptor // the newest that anybody knows
+	leader     *cluster.RangeStatus    // of the replica that leads; nil: none reports to
+	reports    map[cluster.NodeID]*cluster.RangeStatus
+	state      string
+	rate       rate
+}
+
+func newSight(o *Observation, source cluster.NodeID, rates *rateBook) *sight {
+	s := &sight{Observation: o, source: source}
+	found := map[cluster.RangeID]*rangeSight{}
+	for id, d := range o.View.Ranges {
+		found[id] = &rangeSight{descriptor: *d, reports: map[cluster.NodeID]*cluster.RangeStatus{}}
+	}
+	for _, node := range sortedKeys(o.Statuses) {
+		status := o.Statuses[node]
+		for i := range status.Ranges {
+			r := &status.Ranges[i]
+			f := found[r.Descriptor.ID]
+			if f == nil {
+				f = &rangeSight{descriptor: r.Descriptor, reports: map[cluster.NodeID]*cluster.RangeStatus{}}
+				found[r.Descriptor.ID] = f
+			}
+			f.see(node, r)
+		}
+	}
+	for _, id := range sortedKeys(found) {
+		f := found[id]
+		f.state = s.judge(f)
+		f.rate = rates.note(id, f.leader, o.At)
+		s.ranges = append(s.ranges, *f)
+	}
+	return s
+}
+
+func (f *rangeSight) see(node cluster.NodeID, r *cluster.RangeStatus) {
+	f.reports[node] = r
+	if r.Descriptor.Generation > f.descriptor.Generation {
+		f.descriptor = r.Descriptor
+	}
+	// A deposed leader that has not heard of it has a lower term.
+	if r.IsLeader() && (f.leader == nil || r.Term > f.leader.Term) {
+		f.leader = r
+	}
+}
+
+func (f *rangeSight) leaderNode() cluster.NodeID {
+	if f.leader != nil {
+		return f.leader.Leader
+	}
+	return 0
+}
+
+// size is the leader's figure, else the largest that is known.
+func (f *rangeSight) size() (bytes, keys uint64) {
+	if f.leader != nil {
+		return f.leader.Bytes, f.leader.Keys
+	}
+	for _, r := range f.reports {
+		bytes, keys = max(bytes, r.Bytes), max(keys, r.Keys)
+	}
+	return bytes, keys
+}
+
+// judge finds the state of a range; the worst that holds wins.
+func (s *sight) judge(f *rangeSight) string {
+	voters := f.descriptor.Voters()
+	live, silent := 0, 0
+	for _, v := range voters {
+		switch r, reported := f.reports[v]; {
+		case reported && r.Failed == "":
+			live++
+		case !reported && s.Liveness[v] == cluster.Alive:
+			silent++
+		}
+	}
+	switch {
+	case live+silent < len(voters)/2+1:
+		return rangeNoQuorum
+	case f.leader == nil && silent > 0:
+		return rangeUnknown
+	case f.leader == nil:
+		return rangeElecting
+	case f.descriptor.Joint() || (!f.descriptor.IsMeta() && len(f.descriptor.Learners()) > 0):
+		return rangeMoving
+	}
+	want := s.wanted(f)
+	switch {
+	case live+silent < want:
+		return rangeUnder
+	case len(voters) > want:
+		return rangeOver
+	}
+	return rangeHealthy
+}
+
+// wanted is how many voters the range should have.
+func (s *sight) wanted(f *rangeSight) int {
+	if s.Snapshot != nil {
+		if r := s.Snapshot.Range(f.descriptor.ID); r != nil {
+			return s.Snapshot.Wanted(r)
+		}
+	}
+	return s.View.Settings.ReplicationFactor()
+}
+
+func (s *sight) asOf() *adminpb.AsOf {
+	return &adminpb.AsOf{
+		ClusterId: s.View.ClusterID, ClusterName: s.View.ClusterName, MetaIndex: s.View.Index,
+		Time: timestamppb.New(s.At), Complete: len(s.Missing) == 0, Missing: nodeIDs(s.Missing), SourceNode: uint32(s.source),
+	}
+}
+
+// members are the nodes that belong to the cluster, ascending.
+func (s *sight) members() []*cluster.Node {
+	var ns []*cluster.Node
+	for _, id := range s.View.NodeIDs() {
+		if n := s.View.Nodes[id]; n.Membership != cluster.Decommissioned {
+			ns = append(ns, n)
+		}
+	}
+	return ns
+}
+
+func (s *sight) survive() placement.Survival {
+	if s.Snapshot == nil {
+		return placement.Survival{}
+	}
+	return placement.Survive(s.Snapshot)
+}
+
+// rate is the load of a range per second.
+type rate struct{ reads, writes float64 }
+
+// sampleLife is how old a sample may be to make a rate of.
+const (
+	sampleLife = time.Minute
+	sampleGap  = 500 * time.Millisecond
+)
+
+// rateBook makes rates of the counters that leaders report: the difference to
+// the sample before. The first look at a range has none.
+type rateBook struct {
+	mu struct {
+		sync.Mutex
+		samples map[cluster.RangeID]sample
+	}
+}
+
+type sample struct {
+	at            time.Time
+	leader        cluster.NodeID
+	reads, writes uint64
+	last          rate
+}
+
+func newRateBook() *rateBook {
+	b := &rateBook{}
+	b.mu.samples = map[cluster.RangeID]sample{}
+	return b
+}
+
+func (b *rateBook) note(id cluster.RangeID, leader *cluster.RangeStatus, at time.Time) rate {
+	if leader == nil {
+		return rate{}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	before, ok := b.mu.samples[id]
+	now := sample{at: at, leader: leader.Leader, reads: leader.Reads, writes: leader.Writes}
+	gap := at.Sub(before.at)
+	switch {
+	case ok && gap < sampleGap && before.leader == now.leader:
+		return before.last
+	case ok && gap < sampleLife && before.leader == now.leader && now.reads >= before.reads && now.writes >= before.writes:
+		now.last = rate{
+			reads:  float64(now.reads-before.reads) / gap.Seconds(),
+			writes: float64(now.writes-before.writes) / gap.Seconds(),
+		}
+	}
+	b.mu.samples[id] = now
+	return now.last
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
+	ks := make([]K, 0, len(m))
+	for k := range m {
+		ks = append(ks, k)
+	}
+	slices.Sort(ks)
+	return ks
+}

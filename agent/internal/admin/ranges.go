@@ -1,0 +1,134 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/client/adminpb"
+)
+
+// ListRanges implements adminpb.AdminHandler.
+func (s *service) ListRanges(ctx context.Context, r *adminpb.ListRangesRequest) (*adminpb.ListRangesResponse, error) {
+	if name := r.GetCollection(); name != "" {
+		// Rows of every collection are spread over all data ranges by hash.
+		if _, ok := s.backend.View().Collection(name); !ok {
+			return nil, &Error{Kind: KindNotFound, Message: fmt.Sprintf("there is no collection %q", name)}
+		}
+	}
+	if n := cluster.NodeID(r.GetNode()); n != 0 && s.backend.View().Nodes[n] == nil {
+		return nil, &Error{Kind: KindNotFound, Message: fmt.Sprintf("there is no node %s", n)}
+	}
+	look, err := s.look(ctx, r.GetNodeTimeout())
+	if err != nil {
+		return nil, err
+	}
+	out := &adminpb.ListRangesResponse{AsOf: look.asOf()}
+	for i := range look.ranges {
+		if f := &look.ranges[i]; wantsRange(r, f) {
+			out.Ranges = append(out.Ranges, rangeProto(f))
+		}
+	}
+	if len(r.GetIds()) > 0 && len(out.Ranges) == 0 {
+		return nil, &Error{Kind: KindNotFound, Message: fmt.Sprintf("there is no range %s", cluster.RangeID(r.GetIds()[0]))}
+	}
+	return out, nil
+}
+
+func wantsRange(r *adminpb.ListRangesRequest, f *rangeSight) bool {
+	d := &f.descriptor
+	if len(r.GetIds()) > 0 && !slices.Contains(r.GetIds(), uint32(d.ID)) {
+		return false
+	}
+	if len(r.GetStates()) > 0 && !slices.Contains(r.GetStates(), f.state) {
+		return false
+	}
+	if r.GetCollection() != "" && d.IsMeta() {
+		return false
+	}
+	if n := cluster.NodeID(r.GetNode()); n != 0 {
+		_, ok := d.On(n)
+		return ok
+	}
+	return true
+}
+
+func rangeProto(f *rangeSight) *adminpb.Range {
+	d := &f.descriptor
+	p := &adminpb.Range{
+		Id: uint32(d.ID), Meta: d.IsMeta(), Start: uint32(d.Start), End: uint32(d.End), Generation: d.Generation,
+		Leader: uint32(f.leaderNode()), State: f.state, ReadsPerSecond: f.rate.reads, WritesPerSecond: f.rate.writes,
+	}
+	p.Bytes, p.Keys = f.size()
+	progress := map[cluster.NodeID]cluster.ReplicaProgress{}
+	if f.leader != nil {
+		p.Term, p.Commit, p.Applied = f.leader.Term, f.leader.Commit, f.leader.Applied
+		for _, pr := range f.leader.Progress {
+			progress[pr.Node] = pr
+		}
+	}
+	for _, rep := range d.Replicas {
+		pr := progress[rep.Node]
+		out := &adminpb.Replica{
+			Node: uint32(rep.Node), Replica: uint64(rep.Replica), Role: string(rep.Role),
+			Match: pr.Match, Active: pr.Active || rep.Node == f.leaderNode(), Snapshot: pr.Snapshot,
+		}
+		if st := f.reports[rep.Node]; st != nil {
+			out.Applied, out.Failed = st.Applied, st.Failed
+		}
+		p.Replicas = append(p.Replicas, out)
+	}
+	return p
+}
+
+// GetRouting implements adminpb.AdminHandler.
+func (s *service) GetRouting(ctx context.Context, r *adminpb.GetRoutingRequest) (*adminpb.GetRoutingResponse, error) {
+	look, err := s.look(ctx, r.GetNodeTimeout())
+	if err != nil {
+		return nil, err
+	}
+	out := &adminpb.GetRoutingResponse{AsOf: look.asOf()}
+	for i := range look.ranges {
+		if f := &look.ranges[i]; !f.descriptor.IsMeta() {
+			out.Routes = append(out.Routes, look.route(f))
+		}
+	}
+	return out, nil
+}
+
+func (s *sight) route(f *rangeSight) *adminpb.Route {
+	d := &f.descriptor
+	p := &adminpb.Route{
+		Range: uint32(d.ID), Start: uint32(d.Start), End: uint32(d.End), Generation: d.Generation, Leader: uint32(f.leaderNode()),
+	}
+	if n := s.View.Nodes[f.leaderNode()]; n != nil {
+		p.LeaderAddress = n.Addresses.SQL
+	}
+	for _, rep := range d.Replicas {
+		p.Replicas = append(p.Replicas, uint32(rep.Node))
+	}
+	slices.Sort(p.Replicas)
+	return p
+}
+
+// LookupRoute implements adminpb.AdminHandler.
+func (s *service) LookupRoute(ctx context.Context, r *adminpb.LookupRouteRequest) (*adminpb.LookupRouteResponse, error) {
+	if r.GetCollection() == "" || len(r.GetKey()) == 0 {
+		return nil, &Error{Kind: KindInvalid, Message: "a collection and the value of each column of its primary key are needed"}
+	}
+	v, err := s.backend.VShard(r.GetCollection(), r.GetKey())
+	if err != nil {
+		return nil, err
+	}
+	look, err := s.look(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	for i := range look.ranges {
+		if f := &look.ranges[i]; !f.descriptor.IsMeta() && f.descriptor.Contains(v) {
+			return &adminpb.LookupRouteResponse{AsOf: look.asOf(), Vshard: uint32(v), Route: look.route(f)}, nil
+		}
+	}
+	return nil, &Error{Kind: KindUnavailable, Message: fmt.Sprintf("no range owns vshard %d: this node's metadata is incomplete", v)}
+}

@@ -1,0 +1,67 @@
+package admin
+
+import (
+	"context"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/client/adminpb"
+)
+
+// Limits of what a caller may ask for.
+const (
+	nodeTimeoutDefault = 3 * time.Second
+	nodeTimeoutMost    = time.Minute
+)
+
+// service answers the calls of the protocol; each file holds those of one noun.
+type service struct {
+	backend Backend
+	rates   *rateBook
+	watches chan struct{} // one slot per open watch
+}
+
+var _ adminpb.AdminHandler = (*service)(nil)
+
+// look asks every node what it knows.
+func (s *service) look(ctx context.Context, perNode float64) (*sight, error) {
+	wait := nodeTimeoutDefault
+	if perNode > 0 {
+		wait = min(seconds(perNode), nodeTimeoutMost)
+	}
+	o, err := s.backend.Observe(ctx, wait)
+	if err != nil {
+		return nil, err
+	}
+	return newSight(&o, s.backend.Self(), s.rates), nil
+}
+
+// propose carries out a command in the caller's name. A refusal is an error.
+func (s *service) propose(ctx context.Context, cmd metastate.Command) (metastate.Result, error) {
+	cmd.By, cmd.Via = caller(ctx).Name, "admin"
+	r, err := s.backend.Propose(ctx, cmd)
+	if err != nil {
+		return r, err
+	}
+	return r, r.Err()
+}
+
+// asOf is for answers that come from this node's copy of the metadata alone.
+func (s *service) asOf() *adminpb.AsOf {
+	view := s.backend.View()
+	return (&sight{Observation: &Observation{At: time.Now(), View: view}, source: s.backend.Self()}).asOf()
+}
+
+// WhoAmI implements adminpb.AdminHandler.
+func (s *service) WhoAmI(ctx context.Context, _ *adminpb.WhoAmIRequest) (*adminpb.WhoAmIResponse, error) {
+	p, view := caller(ctx), s.backend.View()
+	return &adminpb.WhoAmIResponse{
+		Name: p.Name, Role: roleProto(p.Role), Via: p.Via,
+		ClusterId: view.ClusterID, ClusterName: view.ClusterName, Node: uint32(s.backend.Self()),
+	}, nil
+}
+
+// GetVersion implements adminpb.AdminHandler.
+func (s *service) GetVersion(context.Context, *adminpb.GetVersionRequest) (*adminpb.GetVersionResponse, error) {
+	return &adminpb.GetVersionResponse{Version: s.backend.Version(), Node: uint32(s.backend.Self()), Api: "nodedb.admin/v1"}, nil
+}
