@@ -1,0 +1,115 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+)
+
+// Handler is what a node does with what its peers send. Slices that it gets are
+// its own.
+type Handler interface {
+	// HandleRaft takes a batch of raft messages. It must not block.
+	HandleRaft(from cluster.NodeID, batch []byte)
+	// HandleCall answers a call. ctx ends with the caller's. An error that is, or
+	// wraps, a *CallError reaches the caller as it is; others as CodeInternal.
+	HandleCall(ctx context.Context, from cluster.NodeID, method string, payload []byte) ([]byte, error)
+	// HandleSnapshot receives a snapshot: recv returns io.EOF after the last chunk.
+	HandleSnapshot(ctx context.Context, from cluster.NodeID, header []byte, recv func() ([]byte, error)) ([]byte, error)
+	// HandleScan answers a scan with any number of chunks. send blocks while the
+	// caller is slow.
+	HandleScan(ctx context.Context, from cluster.NodeID, request []byte, send func([]byte) error) error
+}
+
+// TLS is where a transport gets its certificates: *auth.Source.
+type TLS interface {
+	ServerConfig() *tls.Config
+	ClientConfig(expect cluster.NodeID) *tls.Config
+}
+
+// Peer is the other end of a stream, as proven by its certificate and hello.
+type Peer struct {
+	Node   cluster.NodeID
+	Serial string // of its certificate, hexadecimal
+	Nonce  string // of its incarnation
+}
+
+// Fault is what a test does to a link.
+type Fault struct {
+	Cut   bool          // nothing passes, and dialling fails
+	Delay time.Duration // before each batch of frames
+}
+
+// Config is what a transport needs.
+type Config struct {
+	Self      cluster.NodeID
+	ClusterID string
+	Nonce     string // of this incarnation, told to peers
+	TLS       TLS
+	Handler   Handler
+	// Resolve returns the RPC address of a node; !ok: no longer, or not yet, known.
+	Resolve func(cluster.NodeID) (addr string, ok bool)
+	// Admit refuses peers that are no members, with a *RefusedError if the reason
+	// has a code. Both ends of a stream ask it. nil: all are admitted.
+	Admit func(Peer) error
+	// OnRefused is told, outside any lock, when a peer refuses this node: a node
+	// that was decommissioned while it was down learns it here. May be nil.
+	OnRefused func(*RefusedError)
+	// Fault is for tests: what happens to what is sent to a node. May be nil.
+	Fault  func(to cluster.NodeID) Fault
+	Logger *slog.Logger
+
+	HandshakeTimeout time.Duration // dial, TLS and hello together; default 5 s
+	BackoffMin       time.Duration // between attempts to connect; default 50 ms
+	BackoffMax       time.Duration // default 1 s: longer delays failover after a restart
+	RaftQueueBytes   int           // waiting per peer, then dropped; default 16 MiB
+	CallQueueBytes   int           // waiting per peer and direction, then refused; default 64 MiB
+	MaxInboundCalls  int           // running per peer, then refused; default 8192
+}
+
+func (c *Config) setDefaults() {
+	setDefault(&c.HandshakeTimeout, 5*time.Second)
+	setDefault(&c.BackoffMin, 50*time.Millisecond)
+	setDefault(&c.BackoffMax, time.Second)
+	setDefault(&c.RaftQueueBytes, 16<<20)
+	setDefault(&c.CallQueueBytes, 64<<20)
+	setDefault(&c.MaxInboundCalls, 8192)
+	if c.Admit == nil {
+		c.Admit = func(Peer) error { return nil }
+	}
+	if c.OnRefused == nil {
+		c.OnRefused = func(*RefusedError) {}
+	}
+	if c.Fault == nil {
+		c.Fault = func(cluster.NodeID) Fault { return Fault{} }
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+func setDefault[T int | time.Duration](v *T, d T) {
+	if *v == 0 {
+		*v = d
+	}
+}
+
+// Validate reports everything that is missing.
+func (c *Config) Validate() error {
+	var errs []error
+	miss := func(bad bool, what string) {
+		if bad {
+			errs = append(errs, errors.New("transport: "+what+" is not set"))
+		}
+	}
+	miss(c.Self == 0, "node id")
+	miss(c.ClusterID == "", "cluster id")
+	miss(c.TLS == nil, "TLS source")
+	miss(c.Handler == nil, "handler")
+	miss(c.Resolve == nil, "resolver")
+	return errors.Join(errs...)
+}
