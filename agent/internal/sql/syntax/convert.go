@@ -1,0 +1,390 @@
+package syntax
+
+import (
+	"strconv"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+)
+
+// convert turns PostgreSQL's tree into what NodeDB works with. word is what the
+// statement called a table.
+func convert(stmt *pg.Node, text, word string) (Node, *Error) {
+	switch n := stmt.GetNode().(type) {
+	case *pg.Node_SelectStmt:
+		if n.SelectStmt.GetIntoClause() != nil {
+			return nil, Unsupported("SELECT INTO", "Use CREATE TABLE, then INSERT INTO ... SELECT.")
+		}
+		return &Query{Select: n.SelectStmt}, nil
+	case *pg.Node_InsertStmt:
+		return &Query{Insert: n.InsertStmt}, nil
+	case *pg.Node_UpdateStmt:
+		return &Query{Update: n.UpdateStmt}, nil
+	case *pg.Node_DeleteStmt:
+		return &Query{Delete: n.DeleteStmt}, nil
+	case *pg.Node_ExplainStmt:
+		return convertExplain(n.ExplainStmt, text)
+	case *pg.Node_CreateStmt:
+		return convertCreate(n.CreateStmt, text, word)
+	case *pg.Node_DropStmt:
+		return convertDrop(n.DropStmt, word)
+	case *pg.Node_VariableShowStmt:
+		return &ShowSetting{Name: fold(n.VariableShowStmt.GetName())}, nil
+	case *pg.Node_VariableSetStmt:
+		return convertSet(n.VariableSetStmt)
+	case *pg.Node_TransactionStmt:
+		return convertTransaction(n.TransactionStmt)
+	case *pg.Node_DiscardStmt:
+		return convertDiscard(n.DiscardStmt)
+	case *pg.Node_DeallocateStmt:
+		if n.DeallocateStmt.GetIsall() {
+			return &Discard{Tag: "DEALLOCATE ALL"}, nil
+		}
+		return &Discard{Tag: "DEALLOCATE"}, nil
+	default:
+		return nil, unsupportedStatement(stmt)
+	}
+}
+
+func convertExplain(e *pg.ExplainStmt, text string) (Node, *Error) {
+	for _, o := range e.GetOptions() {
+		switch name := o.GetDefElem().GetDefname(); name {
+		case "verbose", "costs", "format":
+		default:
+			return nil, Unsupported("EXPLAIN "+name, "Plain EXPLAIN shows how the statement would be run.")
+		}
+	}
+	node, err := convert(e.GetQuery(), text, "TABLE")
+	if err != nil {
+		return nil, err
+	}
+	q, ok := node.(*Query)
+	if !ok {
+		return nil, Unsupported("EXPLAIN of this statement", "")
+	}
+	q.Explain = true
+	return q, nil
+}
+
+// unsupportedStatement says what to do instead, where there is something.
+func unsupportedStatement(stmt *pg.Node) *Error {
+	switch stmt.GetNode().(type) {
+	case *pg.Node_CopyStmt:
+		return Unsupported("COPY", "Use INSERT with several rows.")
+	case *pg.Node_AlterTableStmt, *pg.Node_RenameStmt:
+		return Unsupported("ALTER TABLE", "Create a new collection and copy the rows with INSERT INTO ... SELECT.")
+	case *pg.Node_TruncateStmt:
+		return Unsupported("TRUNCATE", "Use DELETE FROM, or drop the collection and create it again.")
+	case *pg.Node_IndexStmt:
+		return Unsupported("CREATE INDEX", "The primary key is the only index so far.")
+	case *pg.Node_ViewStmt:
+		return Unsupported("CREATE VIEW", "")
+	case *pg.Node_CreateTableAsStmt:
+		return Unsupported("CREATE TABLE AS", "Use CREATE TABLE, then INSERT INTO ... SELECT.")
+	case *pg.Node_CreateRoleStmt, *pg.Node_AlterRoleStmt, *pg.Node_GrantStmt:
+		return Unsupported("managing roles in SQL", "Use nodedbctl.")
+	case *pg.Node_PrepareStmt, *pg.Node_ExecuteStmt:
+		return Unsupported("PREPARE in SQL", "Use the extended protocol, as drivers do.")
+	case *pg.Node_DeclareCursorStmt, *pg.Node_FetchStmt, *pg.Node_ClosePortalStmt:
+		return Unsupported("a cursor in SQL", "Use the extended protocol with a row limit, as drivers do.")
+	case *pg.Node_ListenStmt, *pg.Node_NotifyStmt, *pg.Node_UnlistenStmt:
+		return Unsupported("LISTEN and NOTIFY", "")
+	case *pg.Node_CreateSchemaStmt:
+		return Unsupported("CREATE SCHEMA", "All collections live in the schema public.")
+	case *pg.Node_CreatedbStmt:
+		return Unsupported("CREATE DATABASE", "A cluster is one database.")
+	default:
+		return Unsupported("this statement", "")
+	}
+}
+
+// unsupportedParts names what of CREATE TABLE is not offered, "" if all is.
+func unsupportedParts(c *pg.CreateStmt) string {
+	switch {
+	case c.GetRelation().GetRelpersistence() == "t":
+		return "CREATE TEMPORARY TABLE"
+	case c.GetRelation().GetCatalogname() != "":
+		return "a database name in front of a table"
+	case len(c.GetInhRelations()) > 0 || c.GetPartbound() != nil:
+		return "table inheritance"
+	case c.GetPartspec() != nil:
+		return "PARTITION BY"
+	case c.GetOfTypename() != nil:
+		return "CREATE TABLE OF"
+	case len(c.GetOptions()) > 0:
+		return "WITH (storage parameters)"
+	case c.GetTablespacename() != "":
+		return "TABLESPACE"
+	case c.GetAccessMethod() != "":
+		return "USING (access method)"
+	default:
+		return ""
+	}
+}
+
+func convertCreate(c *pg.CreateStmt, text, word string) (Node, *Error) {
+	if part := unsupportedParts(c); part != "" {
+		return nil, Unsupported(part, "")
+	}
+	r := c.GetRelation()
+	out := &CreateCollection{Word: word, IfNotExists: c.GetIfNotExists(),
+		Name: Name{Schema: r.GetSchemaname(), Name: r.GetRelname(), Position: Position(text, int(r.GetLocation()))}}
+	for _, e := range c.GetTableElts() {
+		switch n := e.GetNode().(type) {
+		case *pg.Node_ColumnDef:
+			if err := out.addColumn(n.ColumnDef, text); err != nil {
+				return nil, err
+			}
+		case *pg.Node_Constraint:
+			if err := out.addConstraint(n.Constraint, nil, text); err != nil {
+				return nil, err
+			}
+		default:
+			return nil, Unsupported("LIKE in CREATE TABLE", "Write the columns.")
+		}
+	}
+	return out, nil
+}
+
+func (out *CreateCollection) addColumn(c *pg.ColumnDef, text string) *Error {
+	pos := Position(text, int(c.GetLocation()))
+	if c.GetCollClause() != nil {
+		return &Error{Code: codeNotSupported, Message: "COLLATE is not supported", Hint: "Text is ordered by its bytes.", Position: pos}
+	}
+	t, err := convertType(c.GetTypeName(), text)
+	if err != nil {
+		return err
+	}
+	out.Columns = append(out.Columns, ColumnDef{Name: c.GetColname(), Position: pos, Type: t})
+	def := &out.Columns[len(out.Columns)-1]
+	for _, k := range c.GetConstraints() {
+		if err := out.addConstraint(k.GetConstraint(), def, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addConstraint takes over a constraint of a column, or of the table (column nil).
+func (out *CreateCollection) addConstraint(c *pg.Constraint, column *ColumnDef, text string) *Error {
+	pos := Position(text, int(c.GetLocation()))
+	unsupported := func(what, hint string) *Error {
+		return &Error{Code: codeNotSupported, Message: what + " is not supported", Hint: hint, Position: pos}
+	}
+	switch c.GetContype() {
+	case pg.ConstrType_CONSTR_NULL:
+	case pg.ConstrType_CONSTR_NOTNULL:
+		column.NotNull = true
+	case pg.ConstrType_CONSTR_DEFAULT:
+		def, err := deparse(c.GetRawExpr())
+		if err != nil {
+			return err
+		}
+		column.Default = def
+	case pg.ConstrType_CONSTR_PRIMARY:
+		if len(out.PrimaryKey) > 0 {
+			return &Error{Code: "42P16", Message: "multiple primary keys for table " + strconv.Quote(out.Name.Name) + " are not allowed", Position: pos}
+		}
+		if column != nil {
+			out.PrimaryKey = []string{column.Name}
+			return nil
+		}
+		for _, k := range c.GetKeys() {
+			out.PrimaryKey = append(out.PrimaryKey, k.GetString_().GetSval())
+		}
+	case pg.ConstrType_CONSTR_UNIQUE:
+		return unsupported("a UNIQUE constraint", "The primary key is the only unique key so far.")
+	case pg.ConstrType_CONSTR_CHECK:
+		return unsupported("a CHECK constraint", "")
+	case pg.ConstrType_CONSTR_FOREIGN:
+		return unsupported("a FOREIGN KEY constraint", "")
+	case pg.ConstrType_CONSTR_IDENTITY:
+		return unsupported("an identity column", "Use a uuid with DEFAULT gen_random_uuid().")
+	case pg.ConstrType_CONSTR_GENERATED:
+		return unsupported("a generated column", "")
+	default:
+		return unsupported("this constraint", "")
+	}
+	return nil
+}
+
+// convertType reads a type name; serial types are refused with what to use instead.
+func convertType(t *pg.TypeName, text string) (TypeName, *Error) {
+	out := TypeName{Array: len(t.GetArrayBounds()) > 0, Position: Position(text, int(t.GetLocation()))}
+	names := t.GetNames()
+	if len(names) == 0 || t.GetSetof() || t.GetPctType() {
+		return out, &Error{Code: codeSyntax, Message: "this type is not supported", Position: out.Position}
+	}
+	out.Name = names[len(names)-1].GetString_().GetSval()
+	switch out.Name {
+	case "serial", "bigserial", "smallserial", "serial4", "serial8", "serial2":
+		return out, &Error{Code: codeNotSupported, Message: "type " + out.Name + " is not supported",
+			Hint: "Use a uuid with DEFAULT gen_random_uuid().", Position: out.Position}
+	}
+	for _, m := range t.GetTypmods() {
+		c := m.GetAConst()
+		if c == nil || c.GetIval() == nil {
+			return out, &Error{Code: codeSyntax, Message: "type modifiers must be simple constants", Position: out.Position}
+		}
+		out.Modifiers = append(out.Modifiers, c.GetIval().GetIval())
+	}
+	return out, nil
+}
+
+// ConvertType reads PostgreSQL's type name, such as that of a cast.
+func ConvertType(t *pg.TypeName, text string) (TypeName, error) {
+	out, err := convertType(t, text)
+	if err != nil {
+		return out, err
+	}
+	return out, nil
+}
+
+// deparse returns the SQL text of an expression.
+func deparse(e *pg.Node) (string, *Error) {
+	const version = 170007
+	const lead = "SELECT "
+	tree := &pg.ParseResult{Version: version, Stmts: []*pg.RawStmt{{Stmt: &pg.Node{Node: &pg.Node_SelectStmt{
+		SelectStmt: &pg.SelectStmt{TargetList: []*pg.Node{{Node: &pg.Node_ResTarget{ResTarget: &pg.ResTarget{Val: e}}}},
+			LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE}}}}}}
+	if err := checkDepth(tree); err != nil {
+		return "", err
+	}
+	text, err := pg.Deparse(tree)
+	if err != nil || len(text) <= len(lead) {
+		return "", Unsupported("this DEFAULT", "")
+	}
+	return text[len(lead):], nil
+}
+
+func convertDrop(d *pg.DropStmt, word string) (Node, *Error) {
+	if d.GetRemoveType() != pg.ObjectType_OBJECT_TABLE {
+		return nil, Unsupported("DROP of anything but collections", "")
+	}
+	out := &DropCollection{Word: word, IfExists: d.GetMissingOk()}
+	for _, o := range d.GetObjects() {
+		var parts []string
+		for _, p := range o.GetList().GetItems() {
+			parts = append(parts, p.GetString_().GetSval())
+		}
+		switch len(parts) {
+		case 1:
+			out.Names = append(out.Names, Name{Name: parts[0]})
+		case 2:
+			out.Names = append(out.Names, Name{Schema: parts[0], Name: parts[1]})
+		default:
+			return nil, Unsupported("a database name in front of a table", "")
+		}
+	}
+	return out, nil
+}
+
+func convertSet(v *pg.VariableSetStmt) (Node, *Error) {
+	out := &SetSetting{Name: fold(v.GetName()), Local: v.GetIsLocal()}
+	switch v.GetKind() {
+	case pg.VariableSetKind_VAR_SET_VALUE:
+		for _, a := range v.GetArgs() {
+			value, ok := constantText(a)
+			if !ok {
+				return nil, Unsupported("this value of SET", "Write a constant.")
+			}
+			out.Values = append(out.Values, value)
+		}
+	case pg.VariableSetKind_VAR_SET_DEFAULT:
+	case pg.VariableSetKind_VAR_RESET:
+		out.Reset = true
+	case pg.VariableSetKind_VAR_RESET_ALL:
+		out.Name, out.Reset = "", true
+	case pg.VariableSetKind_VAR_SET_MULTI:
+		if v.GetName() != "TRANSACTION" && v.GetName() != "SESSION CHARACTERISTICS" {
+			return nil, Unsupported("SET "+v.GetName(), "")
+		}
+		set := &SetTransaction{Session: v.GetName() != "TRANSACTION"}
+		var err *Error
+		set.Isolation, set.ReadOnly, err = transactionOptions(v.GetArgs())
+		return set, err
+	default:
+		return nil, Unsupported("SET ... FROM CURRENT", "")
+	}
+	return out, nil
+}
+
+// constantText returns the text of a constant or of a cast of one, such as
+// INTERVAL '2' HOUR.
+func constantText(n *pg.Node) (string, bool) {
+	if cast := n.GetTypeCast(); cast != nil {
+		return constantText(cast.GetArg())
+	}
+	c := n.GetAConst()
+	switch {
+	case c == nil:
+		return "", false
+	case c.GetSval() != nil:
+		return c.GetSval().GetSval(), true
+	case c.GetFval() != nil:
+		return c.GetFval().GetFval(), true
+	case c.GetBoolval() != nil:
+		return strconv.FormatBool(c.GetBoolval().GetBoolval()), true
+	case c.GetIval() != nil:
+		return strconv.Itoa(int(c.GetIval().GetIval())), true
+	default:
+		return "", false
+	}
+}
+
+func transactionOptions(options []*pg.Node) (isolation string, readOnly *bool, err *Error) {
+	for _, o := range options {
+		d := o.GetDefElem()
+		value, _ := constantText(d.GetArg())
+		switch d.GetDefname() {
+		case "transaction_isolation":
+			isolation = value
+		case "transaction_read_only":
+			yes := value == "1"
+			readOnly = &yes
+		case "transaction_deferrable":
+		default:
+			return "", nil, Unsupported("transaction option "+d.GetDefname(), "")
+		}
+	}
+	return isolation, readOnly, nil
+}
+
+func convertTransaction(t *pg.TransactionStmt) (Node, *Error) {
+	switch t.GetKind() {
+	case pg.TransactionStmtKind_TRANS_STMT_BEGIN, pg.TransactionStmtKind_TRANS_STMT_START:
+		out := &Begin{Word: "BEGIN"}
+		if t.GetKind() == pg.TransactionStmtKind_TRANS_STMT_START {
+			out.Word = "START TRANSACTION"
+		}
+		isolation, readOnly, err := transactionOptions(t.GetOptions())
+		out.Isolation, out.ReadOnly = isolation, readOnly != nil && *readOnly
+		return out, err
+	case pg.TransactionStmtKind_TRANS_STMT_COMMIT:
+		if t.GetChain() {
+			return nil, Unsupported("COMMIT AND CHAIN", "")
+		}
+		return &Commit{}, nil
+	case pg.TransactionStmtKind_TRANS_STMT_ROLLBACK:
+		if t.GetChain() {
+			return nil, Unsupported("ROLLBACK AND CHAIN", "")
+		}
+		return &Rollback{}, nil
+	case pg.TransactionStmtKind_TRANS_STMT_SAVEPOINT, pg.TransactionStmtKind_TRANS_STMT_RELEASE, pg.TransactionStmtKind_TRANS_STMT_ROLLBACK_TO:
+		return nil, Unsupported("SAVEPOINT", "")
+	default:
+		return nil, Unsupported("two-phase commit in SQL", "")
+	}
+}
+
+func convertDiscard(d *pg.DiscardStmt) (Node, *Error) {
+	switch d.GetTarget() {
+	case pg.DiscardMode_DISCARD_ALL:
+		return &Discard{Tag: "DISCARD ALL", All: true}, nil
+	case pg.DiscardMode_DISCARD_PLANS:
+		return &Discard{Tag: "DISCARD PLANS"}, nil
+	case pg.DiscardMode_DISCARD_SEQUENCES:
+		return &Discard{Tag: "DISCARD SEQUENCES"}, nil
+	default:
+		return &Discard{Tag: "DISCARD TEMP"}, nil
+	}
+}

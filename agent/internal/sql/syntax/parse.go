@@ -1,0 +1,263 @@
+package syntax
+
+import (
+	"errors"
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+	"github.com/pganalyze/pg_query_go/v6/parser"
+)
+
+// Parse reads one statement; a semicolon may end it. Errors are *Error.
+func Parse(text string) (*Statement, error) {
+	deep, err := guard(text)
+	if err != nil {
+		return nil, err
+	}
+	if strings.IndexByte(text, 0) >= 0 {
+		return nil, &Error{Code: "22021", Message: `invalid byte sequence for encoding "UTF8": 0x00`}
+	}
+	node, err := dispatch(text, deep)
+	if err != nil {
+		return nil, err
+	}
+	return &Statement{Text: text, Node: node}, nil
+}
+
+// dispatch chooses the parser by the leading words.
+func dispatch(text string, deep bool) (Node, *Error) {
+	p := &cursor{text: text, lexer: lexer{text: text}}
+	p.advance()
+	if p.token.kind == tokenEnd {
+		return nil, nil
+	}
+	switch first := p.word(); first {
+	case "show":
+		p.advance()
+		if node, err, ok := p.show(); ok {
+			return node, err
+		}
+	case "create", "drop":
+		p.advance()
+		if p.word() == "collection" {
+			return parseCollection(text, p)
+		}
+	}
+	return parsePostgres(text, "TABLE", deep)
+}
+
+// parseCollection reads CREATE or DROP COLLECTION as TABLE: same grammar, and
+// padding keeps every position.
+func parseCollection(text string, p *cursor) (Node, *Error) {
+	t := p.token
+	table := text[:t.start] + "TABLE     " + text[t.end:]
+	if p.lacksColumns() {
+		table = strings.TrimRight(table, "; \t\r\n") + " ()"
+	}
+	return parsePostgres(table, "COLLECTION", false)
+}
+
+// lacksColumns reports whether what follows CREATE COLLECTION is a bare name.
+func (p *cursor) lacksColumns() bool {
+	for _, word := range []string{"if", "not", "exists"} {
+		p.advance()
+		if p.word() != word {
+			break
+		}
+		if word == "exists" {
+			p.advance()
+		}
+	}
+	if p.token.kind != tokenWord && p.token.kind != tokenQuoted {
+		return false
+	}
+	for p.advance(); p.token.kind == tokenOperator || p.token.kind == tokenWord || p.token.kind == tokenQuoted; p.advance() {
+	}
+	return p.token.kind == tokenEnd || p.token.kind == tokenSemicolon
+}
+
+// parsePostgres runs PostgreSQL's parser and takes out the one statement.
+func parsePostgres(text, word string, deep bool) (Node, *Error) {
+	tree, err := pg.Parse(text)
+	if err != nil {
+		return nil, parserError(err)
+	}
+	if deep {
+		if err := checkDepth(tree); err != nil {
+			return nil, err
+		}
+	}
+	switch len(tree.Stmts) {
+	case 0:
+		return nil, nil
+	case 1:
+		return convert(tree.Stmts[0].GetStmt(), text, word)
+	default:
+		return nil, &Error{Code: codeSyntax, Message: "cannot insert multiple commands into a prepared statement"}
+	}
+}
+
+// parserError translates what PostgreSQL's parser, or the decoder of its tree, says.
+func parserError(err error) *Error {
+	var e *parser.Error
+	if !errors.As(err, &e) {
+		return tooComplex() // the decoder's limit of recursion
+	}
+	if strings.Contains(e.Message, "stack depth") {
+		return tooComplex()
+	}
+	code := codeSyntax
+	if strings.Contains(e.Message, "byte sequence") {
+		code = "22021"
+	}
+	return &Error{Code: code, Message: e.Message, Position: max(e.Cursorpos, 0)}
+}
+
+// cursor walks over the tokens of a statement of ours.
+type cursor struct {
+	text  string
+	lexer lexer
+	token token
+}
+
+func (p *cursor) advance() { p.token = p.lexer.next() }
+
+// word returns the current word folded to lower case, "" if it is none.
+func (p *cursor) word() string {
+	if p.token.kind != tokenWord {
+		return ""
+	}
+	return fold(p.text[p.token.start:p.token.end])
+}
+
+// end accepts the end of the statement.
+func (p *cursor) end() *Error {
+	if p.token.kind == tokenSemicolon {
+		p.advance()
+	}
+	if p.token.kind != tokenEnd {
+		return near(p.text, p.token)
+	}
+	return nil
+}
+
+// name reads [schema.]name.
+func (p *cursor) name() (Name, *Error) {
+	n := Name{Position: Position(p.text, p.token.start)}
+	var err *Error
+	if n.Name, err = p.identifier(); err != nil {
+		return n, err
+	}
+	if p.text[p.token.start:p.token.end] == "." {
+		p.advance()
+		n.Schema = n.Name
+		n.Name, err = p.identifier()
+	}
+	return n, err
+}
+
+func (p *cursor) identifier() (string, *Error) {
+	t := p.token
+	raw := p.text[t.start:t.end]
+	switch {
+	case t.kind == tokenWord:
+		p.advance()
+		return fold(raw), nil
+	case t.kind == tokenQuoted && raw[0] == '"' && len(raw) > 2:
+		p.advance()
+		return strings.ReplaceAll(raw[1:len(raw)-1], `""`, `"`), nil
+	default:
+		return "", near(p.text, t)
+	}
+}
+
+// show reads what follows SHOW. ok is false if it is a setting's name.
+func (p *cursor) show() (node Node, err *Error, ok bool) { //nolint:revive // ok tells "not mine" from an error
+	switch kind := ShowKind(p.word()); kind {
+	case ShowNodes, ShowRanges, ShowCollections, ShowOperations:
+		p.advance()
+		return &ShowCluster{Kind: kind}, p.end(), true
+	case "tables":
+		p.advance()
+		return &ShowCluster{Kind: ShowCollections}, p.end(), true
+	case ShowRouting:
+		p.advance()
+		node, err := p.showRouting()
+		return node, err, true
+	case "schema":
+		p.advance()
+		if p.word() != "version" {
+			return nil, near(p.text, p.token), true
+		}
+		p.advance()
+		return &ShowCluster{Kind: ShowSchemaVersion}, p.end(), true
+	default:
+		return nil, nil, false
+	}
+}
+
+// showRouting reads [FOR collection KEY value [, ...]]; parentheses may stand
+// around the values.
+func (p *cursor) showRouting() (Node, *Error) {
+	node := &ShowCluster{Kind: ShowRouting}
+	if p.word() != "for" {
+		return node, p.end()
+	}
+	p.advance()
+	name, err := p.name()
+	if err != nil {
+		return nil, err
+	}
+	node.Collection = &name
+	if p.word() != "key" {
+		return nil, near(p.text, p.token)
+	}
+	p.advance()
+	open := p.token.kind == tokenOpen
+	if open {
+		p.advance()
+	}
+	for {
+		value, err := p.literal()
+		if err != nil {
+			return nil, err
+		}
+		node.Key = append(node.Key, value)
+		if p.token.kind != tokenComma {
+			break
+		}
+		p.advance()
+	}
+	if open {
+		if p.token.kind != tokenClose {
+			return nil, near(p.text, p.token)
+		}
+		p.advance()
+	}
+	return node, p.end()
+}
+
+// literal reads a number, a string or a bare word such as true.
+func (p *cursor) literal() (Literal, *Error) {
+	l := Literal{Position: Position(p.text, p.token.start)}
+	if p.token.kind == tokenOperator {
+		if sign := p.text[p.token.start:p.token.end]; sign == "-" || sign == "+" {
+			l.Text = strings.TrimPrefix(sign, "+")
+			p.advance()
+			if p.token.kind != tokenNumber {
+				return l, near(p.text, p.token)
+			}
+		}
+	}
+	raw := p.text[p.token.start:p.token.end]
+	switch {
+	case p.token.kind == tokenNumber, p.token.kind == tokenWord:
+		l.Text += raw
+	case p.token.kind == tokenString && raw[0] == '\'':
+		l.Text, l.Quoted = strings.ReplaceAll(raw[1:len(raw)-1], "''", "'"), true
+	default:
+		return l, near(p.text, p.token)
+	}
+	p.advance()
+	return l, nil
+}

@@ -1,0 +1,141 @@
+package syntax
+
+import pg "github.com/pganalyze/pg_query_go/v6"
+
+// Statement is one parsed statement. It is immutable.
+type Statement struct {
+	Text string
+	Node Node // nil: the text holds no statement
+}
+
+// Node is what a statement says: one of the types below.
+type Node interface{ node() }
+
+// Query is a statement that is planned: PostgreSQL's tree of it.
+type Query struct {
+	// One of these is set.
+	Select *pg.SelectStmt
+	Insert *pg.InsertStmt
+	Update *pg.UpdateStmt
+	Delete *pg.DeleteStmt
+	// Explain says to show the query plan instead.
+	Explain bool
+}
+
+// Name is a name with the schema in front, if one was given.
+type Name struct {
+	Schema, Name string
+	Position     int // 1-based character; 0: unknown
+}
+
+// CreateCollection is CREATE COLLECTION or TABLE.
+type CreateCollection struct {
+	Word        string // COLLECTION or TABLE, for the command tag
+	Name        Name
+	IfNotExists bool
+	Columns     []ColumnDef
+	PrimaryKey  []string // empty: none was given
+}
+
+// ColumnDef is a column of a CreateCollection.
+type ColumnDef struct {
+	Name     string
+	Position int
+	Type     TypeName
+	NotNull  bool
+	Default  string // SQL text, "" if none
+}
+
+// TypeName is a type as it was written, by PostgreSQL's short name.
+type TypeName struct {
+	Name      string
+	Modifiers []int32
+	Array     bool
+	Position  int
+}
+
+// DropCollection is DROP COLLECTION or TABLE.
+type DropCollection struct {
+	Word     string
+	Names    []Name
+	IfExists bool
+}
+
+// ShowKind is what a ShowCluster shows.
+type ShowKind string
+
+// The things of the cluster that can be shown.
+const (
+	ShowNodes         ShowKind = "nodes"
+	ShowRanges        ShowKind = "ranges"
+	ShowRouting       ShowKind = "routing"
+	ShowSchemaVersion ShowKind = "schema version"
+	ShowCollections   ShowKind = "collections"
+	ShowOperations    ShowKind = "operations"
+)
+
+// ShowCluster is SHOW of something that is no setting.
+type ShowCluster struct {
+	Kind ShowKind
+	// Collection and Key are set for SHOW ROUTING FOR collection KEY value, ...
+	Collection *Name
+	Key        []Literal
+}
+
+// Literal is a value as it was written.
+type Literal struct {
+	Text     string
+	Quoted   bool
+	Position int
+}
+
+// ShowSetting is SHOW of a session setting; Name "all" shows all.
+type ShowSetting struct{ Name string }
+
+// SetSetting is SET or RESET of session settings.
+type SetSetting struct {
+	Name string
+	// Values are empty for SET ... TO DEFAULT and RESET; Name "" resets all.
+	Values []string
+	Local  bool
+	// Reset is true if the statement was RESET.
+	Reset bool
+}
+
+// Begin is BEGIN or START TRANSACTION.
+type Begin struct {
+	Word      string // for the command tag: BEGIN or START TRANSACTION
+	Isolation string // "" if not given
+	ReadOnly  bool
+}
+
+// SetTransaction is SET TRANSACTION, or SET SESSION CHARACTERISTICS if Session.
+type SetTransaction struct {
+	Session   bool
+	Isolation string
+	ReadOnly  *bool
+}
+
+// Commit is COMMIT or END.
+type Commit struct{}
+
+// Rollback is ROLLBACK or ABORT.
+type Rollback struct{}
+
+// Discard is DISCARD or DEALLOCATE; Tag is the command tag.
+type Discard struct {
+	Tag string
+	All bool // settings are reset too
+}
+
+func (*Query) node()            {}
+func (*CreateCollection) node() {}
+func (*DropCollection) node()   {}
+func (*ShowCluster) node()      {}
+func (*ShowSetting) node()      {}
+func (*SetSetting) node()       {}
+func (*Begin) node()            {}
+func (*SetTransaction) node()   {}
+func (*Commit) node()           {}
+func (*Rollback) node()         {}
+func (*Discard) node()          {}
