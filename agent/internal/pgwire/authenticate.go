@@ -1,0 +1,152 @@
+package pgwire
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/xdg-go/scram"
+
+	"github.com/nodedb/nodedb/agent/internal/auth"
+	"github.com/nodedb/nodedb/agent/internal/logattr"
+)
+
+// authenticate finds out whether the client is who it says it is: by its
+// certificate if it showed one, else by its password.
+func (c *conn) authenticate() error {
+	if c.secure != nil && len(c.secure.state.VerifiedChains) > 0 {
+		return c.checkCertificate()
+	}
+	a, wait, ok := c.server.throttle.begin(c.startup.user, addrOf(c.raw.RemoteAddr()))
+	if !ok {
+		c.denied("throttled")
+		return fatal("28000", fmt.Sprintf("too many failed logins from this network; try again in %s", wait.Round(time.Second)))
+	}
+	how := abandoned
+	defer func() { a.done(how) }()
+	if wait > 0 {
+		if err := c.pause(wait); err != nil {
+			return err
+		}
+	}
+	why, err := c.checkPassword()
+	switch {
+	case err != nil:
+		return err
+	case why != "":
+		how = failed
+		c.denied(why)
+		return fatal("28P01", fmt.Sprintf("password authentication failed for user %q", c.startup.user))
+	}
+	how = succeeded
+	return nil
+}
+
+func (c *conn) denied(why string) {
+	c.server.counters.loginFailures.Add(1)
+	c.logDenied(c.startup.user, why)
+}
+
+// pause delays a login; the time does not count against the client.
+func (c *conn) pause(d time.Duration) error {
+	if err := c.raw.SetDeadline(time.Now().Add(d + c.server.cfg.AuthTimeout)); err != nil {
+		return err
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-c.loginCtx.Done():
+		return c.loginCtx.Err()
+	}
+}
+
+// checkCertificate accepts a verified client certificate for its own user only.
+func (c *conn) checkCertificate() error {
+	refused := fatal("28000", fmt.Sprintf("certificate authentication failed for user %q", c.startup.user))
+	id, _, err := auth.PeerUser(&c.secure.state, c.server.cfg.ClusterID)
+	switch {
+	case err != nil:
+		c.denied("certificate: " + err.Error())
+		return refused
+	case id.User == "" || id.User != c.startup.user || id.User != c.secure.state.PeerCertificates[0].Subject.CommonName:
+		c.denied("certificate of " + id.String())
+		return refused
+	}
+	return nil
+}
+
+// checkPassword runs SCRAM. why is empty if the client knows the password; err
+// is set when the exchange could not be brought to an end.
+func (c *conn) checkPassword() (why string, err error) {
+	credentials, known := c.credentials()
+	exchange := newSCRAMExchange(credentials, c.secure)
+	c.out.send(&pgproto3.AuthenticationSASL{AuthMechanisms: exchange.mechanisms()})
+	if err := c.out.flush(); err != nil {
+		return "", err
+	}
+	if err := c.backend.SetAuthType(pgproto3.AuthTypeSASL); err != nil {
+		return "", err
+	}
+	message, err := c.backend.Receive()
+	if err != nil {
+		return "", err
+	}
+	initial, ok := message.(*pgproto3.SASLInitialResponse)
+	if !ok {
+		return "", fatal("08P01", fmt.Sprintf("expected SASL response, got %T", message))
+	}
+	conversation, err := exchange.conversation(initial.AuthMechanism)
+	if err != nil {
+		return "", fatal("08P01", "client selected an invalid SASL authentication mechanism")
+	}
+	challenge, err := conversation.Step(string(initial.Data))
+	if err != nil {
+		return "first message: " + err.Error(), nil
+	}
+	c.out.send(&pgproto3.AuthenticationSASLContinue{Data: []byte(challenge)})
+	if err := c.out.flush(); err != nil {
+		return "", err
+	}
+	return c.finishPassword(conversation, known)
+}
+
+func (c *conn) finishPassword(conversation *scram.ServerConversation, known bool) (why string, err error) {
+	if err := c.backend.SetAuthType(pgproto3.AuthTypeSASLContinue); err != nil {
+		return "", err
+	}
+	message, err := c.backend.Receive()
+	if err != nil {
+		return "", err
+	}
+	final, ok := message.(*pgproto3.SASLResponse)
+	if !ok {
+		return "", fatal("08P01", fmt.Sprintf("expected SASL response, got %T", message))
+	}
+	verdict, err := conversation.Step(string(final.Data))
+	switch {
+	case !known:
+		return "unknown user", nil
+	case err != nil:
+		return "final message: " + err.Error(), nil
+	case !conversation.Valid():
+		return "wrong password", nil
+	}
+	c.out.send(&pgproto3.AuthenticationSASLFinal{Data: []byte(verdict)})
+	return "", nil
+}
+
+// credentials are the user's, or invented ones that look alike.
+func (c *conn) credentials() (_ scram.StoredCredentials, known bool) {
+	verifier, ok := c.server.cfg.Credentials(c.startup.user)
+	if ok {
+		credentials, err := auth.ParseSCRAMVerifier(verifier)
+		if err == nil {
+			return credentials, true
+		}
+		c.server.cfg.Logger.Error("stored credentials of a user are damaged, logins are refused",
+			"user", c.startup.user, logattr.Err(err))
+	}
+	return auth.FakeCredentials(c.server.cfg.SaltSecret, c.startup.user), false
+}

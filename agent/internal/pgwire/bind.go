@@ -1,0 +1,103 @@
+package pgwire
+
+import (
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/nodedb/nodedb/agent/internal/sql"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// bind makes a portal of a statement and its parameters.
+func (c *conn) bind(m *pgproto3.Bind) *sql.Error {
+	s, err := c.statement(m.PreparedStatement)
+	if err != nil {
+		return err
+	}
+	if len(m.Parameters) != len(s.params) {
+		return protocolError("bind message supplies %d parameters, but prepared statement %q requires %d",
+			len(m.Parameters), m.PreparedStatement, len(s.params))
+	}
+	if n := len(m.ParameterFormatCodes); n > 1 && n != len(m.Parameters) {
+		return protocolError("bind message has %d parameter formats but %d parameters", n, len(m.Parameters))
+	}
+	if n := len(m.ResultFormatCodes); n > 1 && n != len(s.prepared.Columns) {
+		return protocolError("bind message has %d result formats but query has %d columns", n, len(s.prepared.Columns))
+	}
+	if err := checkFormats(m.ParameterFormatCodes); err != nil {
+		return err
+	}
+	if err := checkFormats(m.ResultFormatCodes); err != nil {
+		return err
+	}
+	p, err := c.newPortal(m.DestinationPortal)
+	if err != nil {
+		return err
+	}
+	p.statement = s
+	p.formats = m.ResultFormatCodes // Decode makes a new slice for each message
+	for i, value := range m.Parameters {
+		d, err := datum.Decode(s.params[i], value, formatOf(m.ParameterFormatCodes, i), c.zone)
+		if err != nil {
+			e := sql.AsError(err)
+			if e.Detail == "" {
+				e.Detail = fmt.Sprintf("parameter $%d", i+1)
+			}
+			return e
+		}
+		p.args = append(p.args, d)
+	}
+	c.portals[p.name] = p
+	c.out.short(bindComplete)
+	return nil
+}
+
+func checkFormats(codes []int16) *sql.Error {
+	for _, code := range codes {
+		if code != pgproto3.TextFormat && code != pgproto3.BinaryFormat {
+			return &sql.Error{Code: "22023", Message: fmt.Sprintf("unsupported format code: %d", code)}
+		}
+	}
+	return nil
+}
+
+// newPortal takes the name, ending the unnamed portal that had it.
+func (c *conn) newPortal(name string) (*portal, *sql.Error) {
+	if name != "" {
+		if _, ok := c.portals[name]; ok {
+			return nil, &sql.Error{Code: "42P03", Message: fmt.Sprintf("portal %q already exists", name)}
+		}
+		if len(c.portals) >= maxPortals {
+			return nil, &sql.Error{Code: "53400", Message: fmt.Sprintf("more than %d portals in one session", maxPortals)}
+		}
+		return &portal{name: name}, nil
+	}
+	c.dropPortal("")
+	if p := c.spare; p != nil {
+		c.spare = nil
+		return p, nil
+	}
+	return &portal{}, nil
+}
+
+// dropPortal ends a portal and what it still runs.
+func (c *conn) dropPortal(name string) {
+	p, ok := c.portals[name]
+	if !ok {
+		return
+	}
+	delete(c.portals, name)
+	p.close()
+	if name == "" {
+		clear(p.args)
+		*p = portal{args: p.args[:0]}
+		c.spare = p
+	}
+}
+
+func (c *conn) dropPortals() {
+	for name := range c.portals {
+		c.dropPortal(name)
+	}
+}

@@ -1,0 +1,123 @@
+package pgwire
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/sql"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// Session is what a connection needs of a SQL session. A Session is used by one
+// goroutine at a time.
+type Session interface {
+	// Parse splits the text of a simple query into statements.
+	Parse(text string) ([]string, error)
+	// Prepare checks one statement; paramOIDs are the types that the client
+	// announced (0, or a short slice: the server infers them).
+	Prepare(ctx context.Context, text string, paramOIDs []uint32) (*sql.Prepared, error)
+	// Execute runs a statement, gives its rows to sink and returns its tag.
+	Execute(ctx context.Context, p *sql.Prepared, args []datum.Datum, sink sql.RowSink) (tag string, err error)
+	// TxStatus is 'I' outside of a transaction, 'T' in one, 'E' in a failed one.
+	TxStatus() byte
+	// FailTx fails an open transaction because of an error outside of Execute.
+	FailTx()
+	// Setting returns the value that SHOW would; "" for an unknown name.
+	Setting(name string) string
+	Close()
+}
+
+// OpenOn makes a Config.Open of a SQL server.
+func OpenOn(server *sql.Server) func(context.Context, sql.SessionOptions) (Session, error) {
+	return func(ctx context.Context, o sql.SessionOptions) (Session, error) {
+		session, err := server.Open(ctx, o)
+		if err != nil {
+			return nil, err // not a nil *sql.Session in a Session
+		}
+		return session, nil
+	}
+}
+
+// Config is what a Server needs.
+type Config struct {
+	// Listen is host:port; port 0 takes a free one.
+	Listen string
+	// TLS is the server's certificate and the roots of client certificates, live
+	// through GetConfigForClient or GetCertificate. nil: no TLS is offered, and
+	// clients from elsewhere than this machine are refused.
+	TLS *tls.Config
+	// RequireTLS refuses clear text from this machine too. Off loopback it is
+	// always refused.
+	RequireTLS bool
+	// Credentials returns a user's SCRAM verifier in PostgreSQL's format.
+	Credentials func(user string) (verifier string, ok bool)
+	// ClusterID is the cluster whose client certificates let their users in.
+	ClusterID string
+	// SaltSecret makes the salts of users who do not exist. It should be the same
+	// on all nodes and outlive restarts, or an attacker sees the salt change.
+	SaltSecret []byte
+	// Open begins a session of a user who has proven who they are: OpenOn(server).
+	Open func(ctx context.Context, o sql.SessionOptions) (Session, error)
+	// ServerVersion is what clients take for PostgreSQL's version: drivers switch
+	// features by it.
+	ServerVersion string
+	// MaxConnections is how many clients may be logged in. More get 53300.
+	MaxConnections int
+	// MaxLogins is how many clients may be in the middle of logging in.
+	MaxLogins int
+	// AuthTimeout bounds a login, from the TCP connection to the first ready.
+	AuthTimeout time.Duration
+	// MaxMessageBytes bounds a client's message. It is memory that any client
+	// with a login can make the node use, per connection.
+	MaxMessageBytes int
+	// StopTimeout is how long Run waits for running statements when it stops.
+	StopTimeout time.Duration
+	Logger      *slog.Logger
+}
+
+// DefaultConfig returns the limits; the caller sets the rest.
+func DefaultConfig() Config {
+	return Config{
+		Listen:          "127.0.0.1:6432",
+		ServerVersion:   "15.0",
+		MaxConnections:  1000,
+		MaxLogins:       128,
+		AuthTimeout:     10 * time.Second,
+		MaxMessageBytes: 64 << 20,
+		StopTimeout:     5 * time.Second,
+		Logger:          slog.New(slog.DiscardHandler),
+	}
+}
+
+// Validate reports all faults at once.
+func (c *Config) Validate() error {
+	var errs []error
+	require := func(ok bool, what string) {
+		if !ok {
+			errs = append(errs, errors.New(what))
+		}
+	}
+	_, _, err := net.SplitHostPort(c.Listen)
+	require(err == nil, fmt.Sprintf("listen address %q is not host:port", c.Listen))
+	require(!c.RequireTLS || c.TLS != nil, "TLS is required, but there is no certificate")
+	require(c.Credentials != nil, "no credentials source")
+	require(c.ClusterID != "", "no cluster id")
+	require(len(c.SaltSecret) >= 16, "salt secret shorter than 16 bytes")
+	require(c.Open != nil, "no SQL server")
+	require(c.ServerVersion != "", "no server version")
+	require(c.MaxConnections > 0, "max connections must be positive")
+	require(c.MaxLogins > 0, "max logins must be positive")
+	require(c.AuthTimeout > 0, "auth timeout must be positive")
+	require(c.MaxMessageBytes >= maxLoginMessageBytes, "max message bytes too small")
+	require(c.StopTimeout > 0, "stop timeout must be positive")
+	require(c.Logger != nil, "no logger")
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("pgwire config: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,309 @@
+package pgwire
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/nodedb/nodedb/agent/internal/logattr"
+	"github.com/nodedb/nodedb/agent/internal/sql"
+)
+
+// errEnding is what reading returns when the connection has been told to end.
+var errEnding = errors.New("session is ending")
+
+// conn is one client.
+type conn struct {
+	server *Server
+	raw    net.Conn // the TCP connection
+	net    net.Conn // raw, or TLS over it
+	secure *secure  // nil without TLS
+	pid    uint32
+	key    []byte
+
+	backend *pgproto3.Backend
+	out     output
+	startup startup
+	session Session
+
+	statements map[string]*statement
+	portals    map[string]*portal
+	zone       *time.Location // of the session's TimeZone
+	sink       rowSink        // of executeAll, to use again
+	// spare is the unnamed portal to use again: a prepared point statement
+	// should not make garbage.
+	spare *portal
+	// skipping is set by an error in the extended protocol, until the next Sync.
+	skipping bool
+	// idle is true from ReadyForQuery until the next message.
+	idle bool
+	// received counts bytes of the current transport, to find what was sent
+	// behind an SSLRequest.
+	received int
+	readErr  error // of the socket, as opposed to what makes no sense
+
+	ctx       context.Context // of the connection; statements derive theirs
+	loginCtx  context.Context // done when the server stops before the login is through
+	stopLogin context.CancelFunc
+	admitted  bool // counts among the server's sessions
+
+	mu struct {
+		sync.Mutex
+		loggedIn bool
+		// statement is the context of the running or last statement; it is used
+		// again unless it was cancelled.
+		statement   context.Context
+		cancel      context.CancelCauseFunc
+		active      bool
+		activeSince time.Time
+		ending      *sql.Error
+		force       bool
+	}
+}
+
+func newConn(ctx context.Context, s *Server, raw net.Conn) *conn {
+	c := &conn{server: s, raw: raw, net: raw, key: make([]byte, 32)}
+	// The sessions outlive ctx until Server.Run has told each to end.
+	c.ctx = context.WithoutCancel(ctx)
+	c.loginCtx, c.stopLogin = context.WithCancel(c.ctx)
+	rand.Read(c.key) // never fails
+	c.setTransport(raw)
+	return c
+}
+
+// setTransport starts reading from n with nothing left over from before.
+func (c *conn) setTransport(n net.Conn) {
+	c.net = n
+	c.received = 0
+	c.out.w = n
+	c.backend = pgproto3.NewBackend(input{c}, io.Discard)
+	c.backend.SetMaxBodyLen(maxLoginMessageBytes)
+}
+
+// run is the whole life of the connection.
+func (c *conn) run() {
+	defer func() {
+		if p := recover(); p != nil {
+			c.server.counters.panics.Add(1)
+			c.server.cfg.Logger.Error("session panicked, its connection is closed",
+				"panic", p, "stack", string(debug.Stack()))
+			c.fail(fatal("XX000", "internal error: the session has been ended"))
+		}
+		c.close()
+	}()
+	if err := c.loginInTurn(); err != nil {
+		c.fail(err)
+		return
+	}
+	if c.session == nil { // a cancel request
+		return
+	}
+	c.fail(c.serve())
+}
+
+// loginInTurn gives the turn back that Server.serve took.
+func (c *conn) loginInTurn() error {
+	defer func() { <-c.server.logins }()
+	return c.login()
+}
+
+// close gives back all that the connection holds. It must not panic.
+func (c *conn) close() {
+	defer func() {
+		if p := recover(); p != nil {
+			c.server.cfg.Logger.Error("closing a session panicked", "panic", p, "stack", string(debug.Stack()))
+		}
+		c.server.unregister(c)
+		c.server.counters.bytesOut.Add(c.out.written)
+	}()
+	c.stopLogin()
+	c.mu.Lock()
+	if c.mu.cancel != nil {
+		c.mu.cancel(context.Canceled)
+	}
+	c.mu.Unlock()
+	for _, p := range c.portals {
+		p.close()
+	}
+	if c.session != nil {
+		c.session.Close()
+	}
+}
+
+// fail tells the client why the connection ends, if there is somebody to tell.
+func (c *conn) fail(err error) {
+	var e *sql.Error
+	var tooLong *pgproto3.ExceededMaxBodyLenErr
+	switch {
+	case err == nil, c.out.err != nil, errors.Is(err, errEnding) && c.endReason() == nil:
+		return
+	case errors.Is(err, errEnding):
+		e = c.endReason()
+	case errors.As(err, &e):
+	case c.readErr != nil:
+		return // the client left, or took too long
+	case errors.As(err, &tooLong):
+		e = fatal("54000", fmt.Sprintf("message of %d bytes is longer than the limit of %d",
+			tooLong.ActualBodyLen, tooLong.MaxExpectedBodyLen))
+	default:
+		e = fatal("08P01", "invalid message from the client: "+err.Error())
+	}
+	c.raw.SetWriteDeadline(time.Now().Add(time.Second))
+	last := *e
+	last.Severity = severityFatal
+	c.out.send(errorResponse(&last))
+	_ = c.out.flush() // the client may be gone; nobody is left to tell
+}
+
+// input reads for the backend, and writes what is due before it waits: so the
+// answers of statements that arrived together leave together.
+type input struct{ c *conn }
+
+func (in input) Read(p []byte) (int, error) {
+	c := in.c
+	for {
+		if c.out.due {
+			if err := c.out.flush(); err != nil {
+				return 0, err
+			}
+		}
+		if err := c.armRead(); err != nil {
+			return 0, err
+		}
+		n, err := c.net.Read(p)
+		c.received += n
+		if n == 0 && c.session != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+			continue // somebody wants the session to end: armRead knows
+		}
+		c.readErr = err
+		return n, err
+	}
+}
+
+// armRead allows the next read to wait, unless the session is to end now.
+func (c *conn) armRead() error {
+	if c.session == nil {
+		return nil // the login's own deadline holds
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mu.ending == nil {
+		return nil
+	}
+	if c.mu.force || c.idle && c.session.TxStatus() == txIdle {
+		return errEnding
+	}
+	return c.raw.SetReadDeadline(time.Time{})
+}
+
+// end makes the session end with reason: at its next transaction boundary, or
+// forced, as soon as the running statement has noticed.
+func (c *conn) end(reason *sql.Error, force bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.ending = reason
+	past := time.Unix(1, 0)
+	if c.mu.loggedIn {
+		c.raw.SetReadDeadline(past) // wakes a session that waits for its client
+	}
+	if !force {
+		return
+	}
+	if !c.mu.loggedIn {
+		c.raw.SetDeadline(past)
+		c.stopLogin()
+	}
+	c.mu.force = true
+	if c.mu.active {
+		c.mu.cancel(reason)
+	}
+	// A client that does not read can't keep the session.
+	c.raw.SetWriteDeadline(time.Now().Add(time.Second))
+}
+
+func (c *conn) endReason() *sql.Error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mu.ending
+}
+
+// beginStatement returns the context of the statement that starts now.
+func (c *conn) beginStatement() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mu.statement == nil || c.mu.statement.Err() != nil {
+		c.mu.statement, c.mu.cancel = context.WithCancelCause(c.ctx)
+	}
+	if c.mu.force {
+		c.mu.cancel(c.mu.ending)
+	}
+	c.mu.active = true
+	c.mu.activeSince = time.Now()
+	return c.mu.statement
+}
+
+// goOn makes a half-run statement the running one again.
+func (c *conn) goOn() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.active = true
+	c.mu.activeSince = time.Now()
+}
+
+func (c *conn) endStatement() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.active = false
+}
+
+// cancelStatement ends the running statement, if there is one.
+func (c *conn) cancelStatement(cause *sql.Error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mu.active {
+		c.mu.cancel(cause)
+	}
+}
+
+// busyFor reports whether a statement has been running for at least d.
+func (c *conn) busyFor(d time.Duration) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mu.active && time.Since(c.mu.activeSince) >= d
+}
+
+// keyIs compares a cancel request's key in constant time.
+func (c *conn) keyIs(key []byte) bool {
+	return subtle.ConstantTimeCompare(c.cancelKey(), key) == 1
+}
+
+// cancelKey is 4 bytes long in protocol 3.0 and may be longer from 3.2 on.
+func (c *conn) cancelKey() []byte {
+	if c.startup.protocol < pgproto3.ProtocolVersion32 {
+		return c.key[:4]
+	}
+	return c.key
+}
+
+// remote is the client's address, for logs and lists.
+func (c *conn) remote() string { return c.raw.RemoteAddr().String() }
+
+func (c *conn) logDenied(user, why string) {
+	c.server.cfg.Logger.Info("sql login refused", "user", user, logattr.Address(c.remote()), logattr.Reason(why))
+}
+
+func (c *conn) isLoggedIn() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mu.loggedIn
+}

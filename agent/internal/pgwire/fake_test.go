@@ -1,0 +1,209 @@
+package pgwire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nodedb/nodedb/agent/internal/sql"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// fakeSQL makes sessions that understand a few words, to drive the protocol:
+//
+//	rows N          N rows of (int4, text)
+//	echo TYPE,...   its parameters, as one row
+//	echo            its parameters, with the types that the client announced
+//	begin, commit, rollback, insert, fail, sleep, panic, set NAME VALUE
+type fakeSQL struct {
+	draining atomic.Bool
+	tame     bool // nothing that takes long, and no panic
+	rowsSent atomic.Int64
+	sleeping chan struct{} // told when a sleep has begun
+	mu       struct {
+		sync.Mutex
+		opened []sql.SessionOptions
+		closed int
+	}
+}
+
+func newFakeSQL() *fakeSQL { return &fakeSQL{sleeping: make(chan struct{}, 16)} }
+
+func (f *fakeSQL) open(_ context.Context, o sql.SessionOptions) (Session, error) {
+	if f.draining.Load() {
+		return nil, &sql.Error{Code: "57P03", Message: "the node is draining"}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.opened = append(f.mu.opened, o)
+	return &fakeSession{sql: f, tx: 'I', options: o, settings: map[string]string{"application_name": o.ApplicationName}}, nil
+}
+
+func (f *fakeSQL) closed() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mu.closed
+}
+
+type fakeSession struct {
+	sql      *fakeSQL
+	tx       byte
+	busy     bool
+	options  sql.SessionOptions
+	settings map[string]string
+	closed   bool
+	words    map[*sql.Prepared][]string
+}
+
+func (s *fakeSession) Parse(text string) ([]string, error) {
+	var out []string
+	for one := range strings.SplitSeq(text, ";") {
+		if strings.TrimSpace(one) != "" {
+			out = append(out, one)
+		}
+	}
+	return out, nil
+}
+
+func column(name string, t datum.Type) sql.Column {
+	return sql.Column{Name: name, OID: t.OID(), Size: t.Size(), Modifier: -1}
+}
+
+func (s *fakeSession) Prepare(_ context.Context, text string, oids []uint32) (*sql.Prepared, error) {
+	words := strings.Fields(strings.TrimPrefix(text, "-- ping"))
+	p := &sql.Prepared{ParamOIDs: []uint32{}}
+	if s.words == nil {
+		s.words = map[*sql.Prepared][]string{}
+	}
+	s.words[p] = words
+	if len(words) == 0 {
+		p.Empty = true
+		return p, nil
+	}
+	switch words[0] {
+	case "rows":
+		p.Columns = []sql.Column{column("i", datum.Int4), column("s", datum.Text)}
+	case "sleep":
+		p.Columns = []sql.Column{}
+	case "echo":
+		if len(words) > 1 {
+			for name := range strings.SplitSeq(words[1], ",") {
+				t, ok := datum.TypeByName(name)
+				if !ok {
+					return nil, &sql.Error{Code: "42704", Message: "no type " + name, Position: 6}
+				}
+				oids = append(oids, t.OID())
+			}
+		}
+		p.ParamOIDs = slices.Clone(oids)
+		for i, oid := range oids {
+			t, _ := datum.TypeByOID(oid)
+			p.Columns = append(p.Columns, column("c"+strconv.Itoa(i), t))
+		}
+	case "begin", "commit", "rollback", "insert", "fail", "panic", "set", "DEALLOCATE":
+	case "copy":
+		return nil, &sql.Error{Code: "0A000", Message: "COPY is not supported", Hint: "Use INSERT."}
+	default:
+		return nil, &sql.Error{Code: "42601", Message: "syntax error", Position: strings.Index(text, words[0]) + 1}
+	}
+	return p, nil
+}
+
+func (s *fakeSession) Execute(ctx context.Context, p *sql.Prepared, args []datum.Datum, sink sql.RowSink) (tag string, err error) {
+	if s.busy {
+		panic("session is used by two statements at once")
+	}
+	s.busy = true
+	defer func() { s.busy = false }()
+	defer func() {
+		if err != nil && !errors.Is(err, errPortalClosed) {
+			s.FailTx()
+		}
+	}()
+	words := s.words[p]
+	if s.sql.tame && (words[0] == "panic" || words[0] == "sleep") {
+		words = []string{"insert"}
+	}
+	if s.tx == 'E' && words[0] != "rollback" && words[0] != "commit" {
+		return "", &sql.Error{Code: "25P02", Message: "current transaction is aborted"}
+	}
+	switch words[0] {
+	case "begin":
+		s.tx = 'T'
+	case "commit", "rollback":
+		s.tx = 'I'
+	case "insert":
+		return "INSERT 0 1", nil
+	case "set":
+		if len(words) != 3 {
+			return "", &sql.Error{Code: "42601", Message: "set NAME VALUE"}
+		}
+		s.settings[words[1]] = words[2]
+		s.options.OnSettingChange(words[1], words[2])
+		s.options.OnNotice(&sql.Error{Code: "01000", Message: "changed"})
+		return "SET", nil
+	case "DEALLOCATE":
+		return "DEALLOCATE ALL", nil
+	case "fail":
+		return "", &sql.Error{Code: "22012", Message: "division by zero", Detail: "d", Hint: "h", Table: "t", Column: "c", Constraint: "k", Position: 3}
+	case "panic":
+		panic("planted")
+	case "sleep":
+		s.sql.sleeping <- struct{}{}
+		<-ctx.Done()
+		return "", fmt.Errorf("sleep: %w", ctx.Err())
+	case "echo":
+		if err := sink.Describe(p.Columns); err != nil {
+			return "", err
+		}
+		return "SELECT 1", sink.Row(args)
+	case "rows":
+		return s.rows(strings.Join(words[1:], ""), p, sink)
+	}
+	return strings.ToUpper(words[0]), nil
+}
+
+func (s *fakeSession) rows(count string, p *sql.Prepared, sink sql.RowSink) (string, error) {
+	n, err := strconv.Atoi(count)
+	if err != nil || s.sql.tame && n > 1000 {
+		return "", &sql.Error{Code: "22P02", Message: "not a number"}
+	}
+	if err := sink.Describe(p.Columns); err != nil {
+		return "", err
+	}
+	row := make([]datum.Datum, 2)
+	for i := range n {
+		row[0] = datum.MakeInt(datum.Int4, int64(i))
+		row[1] = datum.MakeText("row " + strconv.Itoa(i))
+		if err := sink.Row(row); err != nil {
+			return "", fmt.Errorf("row %d: %w", i, err)
+		}
+		s.sql.rowsSent.Add(1)
+	}
+	return "SELECT " + strconv.Itoa(n), nil
+}
+
+func (s *fakeSession) TxStatus() byte { return s.tx }
+
+func (s *fakeSession) FailTx() {
+	if s.tx == 'T' {
+		s.tx = 'E'
+	}
+}
+
+func (s *fakeSession) Setting(name string) string { return s.settings[name] }
+
+func (s *fakeSession) Close() {
+	s.sql.mu.Lock()
+	defer s.sql.mu.Unlock()
+	if s.closed {
+		panic("session closed twice")
+	}
+	s.closed = true
+	s.sql.mu.closed++
+}

@@ -1,0 +1,288 @@
+package pgwire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/nodedb/nodedb/agent/internal/sql"
+)
+
+// TestLogins goes through the ways into a server, with pgx and, where it is
+// installed, with psql.
+func TestLogins(t *testing.T) {
+	f := start(t, func(c *Config) { c.RequireTLS = true })
+	ca := "sslmode=verify-full sslrootcert=" + f.dir + "/ca.crt"
+	cert := func(name string) string {
+		return fmt.Sprintf(" sslcert=%s/%s.crt sslkey=%s/%s.key", f.dir, name, f.dir, name)
+	}
+	for _, tt := range []struct {
+		name, user, password, extra string
+		want                        string // "" is in, else the SQLSTATE
+	}{
+		{"password", "alice", testPassword, ca, ""},
+		{"binding required", "alice", testPassword, ca + " channel_binding=require", ""},
+		{"binding off", "alice", testPassword, ca + " channel_binding=disable", ""},
+		{"wrong password", "bob", "nope", ca, "28P01"},
+		{"unknown user", "mallory", testPassword, ca, "28P01"},
+		{"clear text", "alice", testPassword, "sslmode=disable", "28000"},
+		{"certificate", "alice", "", ca + cert("alice"), ""},
+		{"certificate of another", "bob", testPassword, ca + cert("alice"), "28000"},
+		{"certificate of a user called like a node", "root", testPassword, ca + cert("node.1"), "28000"},
+	} {
+		dsn := fmt.Sprintf("host=127.0.0.1 port=%d user=%s dbname=db %s", f.port(), tt.user, tt.extra)
+		t.Run("pgx/"+tt.name, func(t *testing.T) {
+			conn, err := pgx.Connect(testContext(t), dsn+" password='"+tt.password+"'")
+			if got := code(err); got != tt.want {
+				t.Fatalf("connect = %v, want code %q", err, tt.want)
+			}
+			if err == nil {
+				conn.Close(context.Background())
+			}
+		})
+		t.Run("psql/"+tt.name, func(t *testing.T) {
+			out, err := psql(t, dsn, tt.password, "rows 1")
+			switch {
+			case tt.want == "" && (err != nil || out != "0|row 0"):
+				t.Fatalf("psql = %q, %v", out, err)
+			case tt.want != "" && err == nil:
+				t.Fatalf("psql was let in: %q", out)
+			case tt.want == "28P01" && !strings.Contains(out, `password authentication failed for user "`+tt.user+`"`):
+				t.Fatalf("psql = %q", out)
+			}
+		})
+	}
+}
+
+// psql runs one statement; the output holds what went wrong.
+func psql(t *testing.T, dsn, password, statement string) (string, error) {
+	t.Helper()
+	path, err := exec.LookPath("psql")
+	if err != nil {
+		t.Skip("psql is not installed")
+	}
+	cmd := exec.CommandContext(testContext(t), path, "-XAtc", statement, dsn)
+	cmd.Env = append(os.Environ(), "PGPASSWORD="+password, "HOME="+t.TempDir())
+	out, err := cmd.CombinedOutput()
+	return strings.TrimSpace(string(out)), err
+}
+
+func code(err error) string {
+	var e *pgconn.PgError
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &e):
+		return e.Code
+	}
+	return err.Error()
+}
+
+// TestUnknownUserLooksAlike compares the messages that a known and an unknown
+// user get for a wrong password.
+func TestUnknownUserLooksAlike(t *testing.T) {
+	f := start(t, nil)
+	say := func(user string) []string {
+		conn, err := net.Dial("tcp", f.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		c := &rawClient{Frontend: pgproto3.NewFrontend(conn, conn), t: t}
+		c.Send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersion30, Parameters: map[string]string{"user": user}})
+		c.Send(&pgproto3.SASLInitialResponse{AuthMechanism: mechanismPlain, Data: []byte("n,,n=,r=abcdefghijklmnop")})
+		if err := c.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for {
+			m, err := c.Receive()
+			if err != nil {
+				return got
+			}
+			switch m := m.(type) {
+			case *pgproto3.AuthenticationSASL:
+				got = append(got, fmt.Sprint(m.AuthMechanisms))
+			case *pgproto3.AuthenticationSASLContinue:
+				got = append(got, fmt.Sprintf("challenge of %d bytes, %s", len(m.Data), string(m.Data)[strings.LastIndex(string(m.Data), ",i="):]))
+				nonce, _, _ := strings.Cut(strings.TrimPrefix(string(m.Data), "r="), ",")
+				c.Send(&pgproto3.SASLResponse{Data: []byte("c=biws,r=" + nonce + ",p=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")})
+				if err := c.Flush(); err != nil {
+					t.Fatal(err)
+				}
+			case *pgproto3.ErrorResponse:
+				got = append(got, m.Severity+m.Code+strings.ReplaceAll(m.Message, user, "USER"))
+			default:
+				got = append(got, word(m))
+			}
+		}
+	}
+	known, unknown := say("alice"), say("mallory")
+	if !slices.Equal(known, unknown) || len(known) != 3 {
+		t.Errorf("the answers tell who exists:\nknown   %q\nunknown %q", known, unknown)
+	}
+}
+
+func TestDirectTLS(t *testing.T) {
+	f := start(t, func(c *Config) { c.RequireTLS = true })
+	conn, err := pgx.Connect(testContext(t), fmt.Sprintf("host=127.0.0.1 port=%d user=alice password=%s database=db sslmode=verify-full sslnegotiation=direct sslrootcert=%s/ca.crt",
+		f.port(), testPassword, f.dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close(context.Background())
+}
+
+// TestInjectedPlaintext sends a statement behind the SSLRequest, as someone in
+// between could: it must not be read after the handshake.
+func TestInjectedPlaintext(t *testing.T) {
+	f := start(t, nil)
+	conn, err := net.Dial("tcp", f.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	buf, _ := (&pgproto3.SSLRequest{}).Encode(nil)
+	buf, _ = (&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersion30, Parameters: map[string]string{"user": "alice"}}).Encode(buf)
+	if _, err := conn.Write(buf); err != nil {
+		t.Fatal(err)
+	}
+	m, err := pgproto3.NewFrontend(conn, conn).Receive()
+	if e, ok := m.(*pgproto3.ErrorResponse); err != nil || !ok || e.Code != "08P01" {
+		t.Fatalf("answer = %#v, %v; want 08P01", m, err)
+	}
+}
+
+func TestStartupParameters(t *testing.T) {
+	f := start(t, nil)
+	conn := f.connect(t, `application_name=app options='-c a.b=c\\ d --search-path=x'`)
+	for name, want := range map[string]string{
+		"server_version": "15.0", "client_encoding": "UTF8", "standard_conforming_strings": "on",
+		"application_name": "app", "integer_datetimes": "on", "TimeZone": "UTC",
+	} {
+		if got := conn.PgConn().ParameterStatus(name); got != want {
+			t.Errorf("%s = %q, want %q", name, got, want)
+		}
+	}
+	f.sql.mu.Lock()
+	defer f.sql.mu.Unlock()
+	o := f.sql.mu.opened[0]
+	if o.User != "alice" || o.Database != "db" || o.Params["a.b"] != "c d" || o.Params["search_path"] != "x" || o.PID == 0 {
+		t.Errorf("session opened with %+v", o)
+	}
+}
+
+func TestDrainingNodeRefuses(t *testing.T) {
+	f := start(t, nil)
+	f.sql.draining.Store(true)
+	if _, err := pgx.Connect(testContext(t), f.dsn("")); code(err) != "57P03" {
+		t.Errorf("connect = %v, want 57P03", err)
+	}
+	eventually(t, "no session left", func() bool { return f.Sessions() == 0 })
+}
+
+func TestTooManyConnections(t *testing.T) {
+	f := start(t, func(c *Config) { c.MaxConnections = 1 })
+	first := f.connect(t, "")
+	if _, err := pgx.Connect(testContext(t), f.dsn("")); code(err) != "53300" {
+		t.Errorf("second connect = %v, want 53300", err)
+	}
+	first.Close(context.Background())
+	eventually(t, "the first session is gone", func() bool { return f.Sessions() == 0 })
+	f.connect(t, "")
+}
+
+// TestSilentStrangers fills the login slots with connections that say nothing.
+func TestSilentStrangers(t *testing.T) {
+	f := start(t, func(c *Config) { c.MaxLogins = 2; c.AuthTimeout = 300 * time.Millisecond })
+	for range 2 {
+		conn, err := net.Dial("tcp", f.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	eventually(t, "the slots are taken", func() bool { return len(f.logins) == 2 })
+	if _, err := pgx.Connect(testContext(t), f.dsn("")); code(err) != "53300" {
+		t.Errorf("connect beside silent strangers = %v, want 53300", err)
+	}
+	eventually(t, "the strangers are thrown out", func() bool { return len(f.logins) == 0 })
+	f.connect(t, "")
+}
+
+// TestHugeLoginMessage must be refused before it is read.
+func TestHugeLoginMessage(t *testing.T) {
+	f := start(t, nil)
+	conn, err := net.Dial("tcp", f.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	buf, _ := (&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersion30, Parameters: map[string]string{"user": "alice"}}).Encode(nil)
+	buf = append(buf, 'p', 0x10, 0, 0, 0)
+	if _, err := conn.Write(buf); err != nil {
+		t.Fatal(err)
+	}
+	c := &rawClient{Frontend: pgproto3.NewFrontend(conn, conn), t: t}
+	if got := c.answer(); !slices.Contains(got, "FATAL 54000") {
+		t.Errorf("answer = %q, want FATAL 54000", got)
+	}
+}
+
+func TestStopEndsLogins(t *testing.T) {
+	f := start(t, nil)
+	conn, err := net.Dial("tcp", f.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	eventually(t, "the login has begun", func() bool { return len(f.logins) == 1 })
+	begin := time.Now()
+	f.stop()
+	if took := time.Since(begin); took > 3*time.Second {
+		t.Errorf("stop took %s: it waited for a silent login", took)
+	}
+}
+
+func TestReadOptions(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		want map[string]string
+		code string
+	}{
+		{"", map[string]string{}, ""},
+		{"-c a=b", map[string]string{"a": "b"}, ""},
+		{"-ca=b --c-d=e=f", map[string]string{"a": "b", "c_d": "e=f"}, ""},
+		{`-c a=x\ y\\z`, map[string]string{"a": `x y\z`}, ""},
+		{"-c a=", map[string]string{"a": ""}, ""},
+		{"-c", nil, "42601"},
+		{"-d 5", nil, "42601"},
+		{"-c =x", nil, "42601"},
+	} {
+		got := map[string]string{}
+		err := readOptions(tt.text, got)
+		if tt.code != "" {
+			if e, ok := err.(*sql.Error); !ok || e.Code != tt.code {
+				t.Errorf("readOptions(%q) = %v, want %s", tt.text, err, tt.code)
+			}
+			continue
+		}
+		if err != nil || fmt.Sprint(got) != fmt.Sprint(tt.want) {
+			t.Errorf("readOptions(%q) = %v, %v; want %v", tt.text, got, err, tt.want)
+		}
+	}
+}

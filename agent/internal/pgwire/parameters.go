@@ -1,0 +1,66 @@
+package pgwire
+
+import (
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// reportedSettings are the settings that PostgreSQL tells its clients without
+// being asked, at the start and after each change.
+var reportedSettings = [...]string{ //nolint:gochecknoglobals // a constant list
+	"application_name", "client_encoding", "DateStyle", "default_transaction_read_only",
+	"in_hot_standby", "integer_datetimes", "IntervalStyle", "is_superuser",
+	"server_encoding", "server_version", "session_authorization",
+	"standard_conforming_strings", "TimeZone",
+}
+
+// defaultSettings answer for settings that the session does not know. Without
+// standard_conforming_strings and client_encoding drivers refuse to work.
+func (c *conn) defaultSetting(name string) string {
+	switch name {
+	case "client_encoding", "server_encoding":
+		return "UTF8"
+	case "DateStyle":
+		return "ISO, MDY"
+	case "IntervalStyle":
+		return "postgres"
+	case "integer_datetimes", "standard_conforming_strings":
+		return "on"
+	case "default_transaction_read_only", "in_hot_standby", "is_superuser":
+		return "off"
+	case "server_version":
+		return c.server.cfg.ServerVersion
+	case "session_authorization":
+		return c.startup.user
+	case "TimeZone":
+		return "UTC"
+	}
+	return ""
+}
+
+// sendParameters tells the settings at the start of a session.
+func (c *conn) sendParameters(session Session) {
+	for _, name := range reportedSettings {
+		value := session.Setting(name)
+		if value == "" {
+			value = c.defaultSetting(name)
+		}
+		c.settingChanged(name, value)
+	}
+}
+
+// settingChanged tells the client of one setting and follows the time zone. The
+// session calls it from inside a statement: the message goes out with its answer.
+func (c *conn) settingChanged(name, value string) {
+	if name == "TimeZone" {
+		zone, err := datum.LoadZone(value)
+		if err != nil {
+			zone = time.UTC // the session refuses zones that don't exist
+		}
+		c.zone = zone
+	}
+	c.out.send(&pgproto3.ParameterStatus{Name: clean(name), Value: clean(value)})
+}

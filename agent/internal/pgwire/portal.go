@@ -1,0 +1,288 @@
+package pgwire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/nodedb/nodedb/agent/internal/sql"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// maxHeldBytes bounds the rows that are kept of a half-read portal when the
+// session goes on with another statement.
+const maxHeldBytes = 64 << 20
+
+// portal is a statement with its parameters, before, while or after it runs.
+type portal struct {
+	name      string
+	statement *statement
+	args      []datum.Datum
+	formats   []int16
+
+	run  *run // nil: not read piece by piece
+	done bool
+}
+
+// run is an execution that stops after some rows and goes on later: a coroutine
+// of the connection's goroutine.
+type run struct {
+	sink rowSink
+	// next lets the execution go on until it stops again; more is false at the end.
+	next func() (_ struct{}, more bool)
+	stop func()
+	tag  string
+	err  error
+	// held are the rows that had to be read ahead, as messages.
+	held   []byte
+	ended  bool
+	ctxErr func(error) *sql.Error
+}
+
+// execute runs a portal, wholly or for some rows.
+func (c *conn) execute(m *pgproto3.Execute) *sql.Error {
+	p, err := c.portal(m.Portal)
+	if err != nil {
+		return err
+	}
+	if p.statement.prepared.Empty {
+		c.out.short(emptyQuery)
+		return nil
+	}
+	if p.done {
+		if p.statement.prepared.Columns == nil {
+			return &sql.Error{Code: "55000", Message: fmt.Sprintf("portal %q cannot be run", p.name)}
+		}
+		c.complete("SELECT 0")
+		return nil
+	}
+	limit := int(min(m.MaxRows, math.MaxInt32))
+	if m.MaxRows > math.MaxInt32 { // negative: no limit
+		limit = 0
+	}
+	if p.run != nil {
+		return c.resume(p, limit)
+	}
+	if limit > 0 && p.statement.prepared.Columns != nil {
+		c.settleOthers(p)
+		c.start(p)
+		return c.resume(p, limit)
+	}
+	return c.executeAll(p)
+}
+
+// executeAll is the way of nearly every statement: no coroutine, no garbage.
+func (c *conn) executeAll(p *portal) *sql.Error {
+	ctx := c.beginStatement()
+	defer c.endStatement()
+	if len(c.portals) > 1 {
+		c.settlePortals(p.statement.text)
+	}
+	c.sink = rowSink{conn: c, out: &c.out, formats: p.formats, columns: len(p.statement.prepared.Columns)}
+	tag, err := c.session.Execute(ctx, p.statement.prepared, p.args, &c.sink)
+	p.done = true
+	if err != nil {
+		return statementError(ctx, err)
+	}
+	c.complete(tag)
+	return nil
+}
+
+// start makes the portal's coroutine, which waits for its first resume.
+func (c *conn) start(p *portal) {
+	r := &run{sink: rowSink{conn: c, out: &c.out, formats: p.formats, columns: len(p.statement.prepared.Columns)}}
+	p.run = r
+	ctx := c.beginStatement()
+	c.endStatement()
+	r.ctxErr = func(err error) *sql.Error { return statementError(ctx, err) }
+	r.next, r.stop = iter.Pull(func(yield func(struct{}) bool) {
+		r.sink.suspend = func() error {
+			if !yield(struct{}{}) {
+				return errPortalClosed
+			}
+			return nil
+		}
+		r.tag, r.err = c.session.Execute(ctx, p.statement.prepared, p.args, &r.sink)
+	})
+}
+
+// errPortalClosed ends the execution of a portal that nobody reads any more.
+var errPortalClosed = errors.New("portal was closed")
+
+// resume sends up to limit more rows; 0 is all.
+func (c *conn) resume(p *portal, limit int) *sql.Error {
+	r := p.run
+	if !r.sendHeld(&c.out, &limit) {
+		c.out.short(portalSuspended)
+		return nil
+	}
+	if !r.ended {
+		c.settleOthers(p)
+		c.goOn()
+		defer c.endStatement()
+		r.sink.out, r.sink.left = &c.out, limit
+		if _, more := r.next(); more {
+			c.out.short(portalSuspended)
+			return nil
+		}
+		r.ended = true
+	}
+	p.done = true
+	p.run = nil
+	if r.err != nil {
+		return r.ctxErr(r.err)
+	}
+	c.complete(r.tag)
+	return nil
+}
+
+// sendHeld sends rows that were read ahead and lowers limit by them. It returns
+// false if limit ended it.
+func (r *run) sendHeld(o *output, limit *int) bool {
+	unlimited := *limit == 0
+	for len(r.held) > 0 {
+		n := 1 + binary.BigEndian.Uint32(r.held[1:])
+		o.buf = append(o.buf, r.held[:n]...)
+		r.held = r.held[n:]
+		if len(o.buf) >= outputLimit {
+			_ = o.flush() // kept in o.err
+		}
+		if *limit--; !unlimited && *limit == 0 {
+			return false
+		}
+	}
+	if unlimited {
+		*limit = 0
+	}
+	return true
+}
+
+// settlePortals prepares half-read portals for another statement of the session,
+// which can do one thing at a time: their rows are read ahead. Before the end of
+// a transaction they are closed, as they would be by it.
+func (c *conn) settlePortals(text string) {
+	closing := endsTransaction(text)
+	for name, p := range c.portals {
+		switch {
+		case p.run == nil || p.run.ended:
+		case closing:
+			c.dropPortal(name)
+		default:
+			p.run.readAhead()
+		}
+	}
+}
+
+func (c *conn) settleOthers(except *portal) {
+	for _, p := range c.portals {
+		if p != except && p.run != nil && !p.run.ended {
+			p.run.readAhead()
+		}
+	}
+}
+
+// readAhead runs the execution to its end and keeps its rows.
+func (r *run) readAhead() {
+	held := output{buf: r.held, hold: true}
+	r.sink.out, r.sink.left = &held, 0
+	r.next()
+	r.ended = true
+	r.held = held.buf
+}
+
+func tooManyHeld() *sql.Error {
+	return &sql.Error{Code: "53200", Message: fmt.Sprintf("more than %d bytes of rows are left in a half-read portal", maxHeldBytes),
+		Hint: "Read the portal to its end, or close it, before the next statement."}
+}
+
+func endsTransaction(text string) bool {
+	word := strings.TrimLeft(text, " \t\r\n")
+	if i := strings.IndexFunc(word, func(r rune) bool { return r < 'A' || r > 'z' }); i >= 0 {
+		word = word[:i]
+	}
+	switch strings.ToUpper(word) {
+	case "COMMIT", "END", "ROLLBACK", "ABORT":
+		return true
+	}
+	return false
+}
+
+// close ends what the portal still runs.
+func (p *portal) close() {
+	if p.run != nil && !p.run.ended {
+		p.run.ended = true
+		p.run.stop()
+	}
+	p.run = nil
+}
+
+// rowSink sends the rows of one execution.
+type rowSink struct {
+	conn      *conn
+	out       *output
+	formats   []int16
+	columns   int  // as described to the client
+	describe  bool // the simple protocol: the rows' description is part of the answer
+	described bool
+
+	// left is how many rows may still go out before suspend is called; 0 is all.
+	left    int
+	suspend func() error
+}
+
+// Describe is called before the first row.
+func (s *rowSink) Describe(columns []sql.Column) error {
+	if !s.describe {
+		if len(columns) != s.columns {
+			return &sql.Error{Code: "0A000", Message: "cached plan must not change result type"}
+		}
+		return nil
+	}
+	if s.described || columns == nil {
+		return nil
+	}
+	s.described = true
+	if err := s.conn.rowDescription(columns, nil); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Row sends one row; it waits while the client does not read.
+func (s *rowSink) Row(row []datum.Datum) error {
+	o := s.out
+	mark := o.beginRow(len(row))
+	for i := range row {
+		d := &row[i]
+		if d.Null {
+			o.buf = append(o.buf, 0xff, 0xff, 0xff, 0xff)
+			continue
+		}
+		at := len(o.buf)
+		o.buf = append(o.buf, 0, 0, 0, 0)
+		o.buf = datum.Append(o.buf, *d, formatOf(s.formats, i), s.conn.zone)
+		binary.BigEndian.PutUint32(o.buf[at:], uint32(len(o.buf)-at-4))
+	}
+	if len(o.buf)-mark > maxRowBytes {
+		o.buf = o.buf[:mark]
+		return &sql.Error{Code: "54000", Message: fmt.Sprintf("row is longer than %d bytes", maxRowBytes)}
+	}
+	if err := o.endRow(mark); err != nil {
+		return err
+	}
+	if s.left == 0 {
+		return nil
+	}
+	if s.left--; s.left > 0 {
+		return nil
+	}
+	return s.suspend()
+}
+
+// maxRowBytes is what clients can take in one message, with room to spare.
+const maxRowBytes = 1 << 30

@@ -1,0 +1,290 @@
+package pgwire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/logattr"
+	"github.com/nodedb/nodedb/agent/internal/sql"
+)
+
+// peerCheckInterval is how often the clients of running statements are looked
+// at: the statement of one that went away is cancelled.
+const peerCheckInterval = time.Second
+
+// Server serves the PostgreSQL protocol on one port.
+type Server struct {
+	cfg      Config
+	listener net.Listener
+	throttle *throttle
+	counters counters
+	logins   chan struct{} // one token per login under way
+	wg       sync.WaitGroup
+
+	mu struct {
+		sync.Mutex
+		conns    map[uint32]*conn // by process id, those that log in too
+		lastPID  uint32
+		loggedIn int
+		closed   bool
+	}
+}
+
+// New takes the port. The server answers only once Run runs.
+func New(cfg Config) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen for SQL on %s: %w", cfg.Listen, err)
+	}
+	s := &Server{cfg: cfg, listener: l, throttle: newThrottle(), logins: make(chan struct{}, cfg.MaxLogins)}
+	s.mu.conns = map[uint32]*conn{}
+	s.mu.lastPID = rand.Uint32N(1 << 30)
+	return s, nil
+}
+
+// Addr is where the server listens.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Close gives the port back if Run never ran.
+func (s *Server) Close() error { return s.listener.Close() }
+
+// Run serves until ctx is done, then ends all sessions: idle ones at once,
+// running statements after Config.StopTimeout at the latest.
+func (s *Server) Run(ctx context.Context, ready func()) error {
+	accepting := make(chan error, 1)
+	s.wg.Go(func() { accepting <- s.accept(ctx) })
+	stopWatch := make(chan struct{})
+	s.wg.Go(func() { s.watchPeers(stopWatch) })
+	ready()
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-accepting:
+	}
+	s.listener.Close()
+	close(stopWatch)
+	s.stopSessions()
+	return err
+}
+
+func (s *Server) accept(ctx context.Context) error {
+	var delay time.Duration
+	for {
+		raw, err := s.listener.Accept()
+		switch {
+		case err == nil:
+			delay = 0
+			s.counters.accepted.Add(1)
+			s.wg.Go(func() { s.serve(ctx, raw) })
+		case ctx.Err() != nil || errors.Is(err, net.ErrClosed):
+			return nil
+		default:
+			// Out of file descriptors, most likely: it heals when clients leave.
+			delay = min(max(2*delay, 5*time.Millisecond), time.Second)
+			s.cfg.Logger.Warn("accept of a SQL client failed, trying again", logattr.Err(err), logattr.Duration(delay))
+			select {
+			case <-time.After(delay):
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}
+}
+
+// serve is the life of one connection.
+func (s *Server) serve(ctx context.Context, raw net.Conn) {
+	defer raw.Close()
+	select {
+	case s.logins <- struct{}{}:
+	default:
+		s.counters.refused.Add(1)
+		refuse(raw, tooManyConnections())
+		return
+	}
+	c := newConn(ctx, s, raw)
+	if !s.register(c) {
+		<-s.logins
+		refuse(raw, stopping())
+		return
+	}
+	c.run()
+}
+
+// register gives the connection its process id, by which it can be cancelled.
+func (s *Server) register(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.closed {
+		return false
+	}
+	for {
+		s.mu.lastPID = s.mu.lastPID%(1<<31-1) + 1
+		if _, taken := s.mu.conns[s.mu.lastPID]; !taken {
+			break
+		}
+	}
+	c.pid = s.mu.lastPID
+	s.mu.conns[c.pid] = c
+	return true
+}
+
+// admit counts a login that succeeded.
+func (s *Server) admit(c *conn) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.loggedIn >= s.cfg.MaxConnections {
+		s.counters.refused.Add(1)
+		return tooManyConnections()
+	}
+	s.mu.loggedIn++
+	c.admitted = true
+	return nil
+}
+
+func (s *Server) unregister(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.mu.conns, c.pid)
+	if c.admitted {
+		s.mu.loggedIn--
+	}
+}
+
+// cancel ends the statement of the session with that process id and key. A wrong
+// key is ignored without a word, as the protocol wants it.
+func (s *Server) cancel(pid uint32, key []byte) {
+	s.mu.Lock()
+	c := s.mu.conns[pid]
+	s.mu.Unlock()
+	if c == nil || !c.keyIs(key) {
+		return
+	}
+	s.counters.cancels.Add(1)
+	c.cancelStatement(canceledByUser())
+}
+
+// EndSessions tells every session to end with reason at its next transaction
+// boundary (idle ones at once) and returns how many are still open.
+func (s *Server) EndSessions(reason *sql.Error) int {
+	for _, c := range s.connections() {
+		c.end(reason, false)
+	}
+	return s.Sessions()
+}
+
+// EndSession ends one session: at its transaction boundary, or at once if forced
+// (its statement is cancelled). It reports whether there is such a session.
+func (s *Server) EndSession(pid uint32, reason *sql.Error, force bool) bool {
+	s.mu.Lock()
+	c := s.mu.conns[pid]
+	s.mu.Unlock()
+	if c == nil {
+		return false
+	}
+	c.end(reason, force)
+	return true
+}
+
+// Sessions is how many clients are logged in.
+func (s *Server) Sessions() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.loggedIn
+}
+
+func (s *Server) connections() []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	conns := make([]*conn, 0, len(s.mu.conns))
+	for _, c := range s.mu.conns {
+		conns = append(conns, c)
+	}
+	return conns
+}
+
+// stopSessions ends all connections and waits for their goroutines.
+func (s *Server) stopSessions() {
+	s.mu.Lock()
+	s.mu.closed = true
+	s.mu.Unlock()
+	reason := stopping()
+	for _, c := range s.connections() {
+		c.end(reason, !c.isLoggedIn())
+	}
+	gone := make(chan struct{})
+	go func() {
+		s.wg.Wait()
+		close(gone)
+	}()
+	timer := time.NewTimer(s.cfg.StopTimeout)
+	defer timer.Stop()
+	select {
+	case <-gone:
+		return
+	case <-timer.C:
+	}
+	for _, c := range s.connections() {
+		c.end(reason, true)
+	}
+	<-gone
+}
+
+// watchPeers cancels statements whose client has gone.
+func (s *Server) watchPeers(stop <-chan struct{}) {
+	ticker := time.NewTicker(peerCheckInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-ticker.C:
+		}
+		for _, c := range s.connections() {
+			if c.busyFor(peerCheckInterval) && peerGone(c.raw) {
+				c.cancelStatement(clientGone())
+			}
+		}
+	}
+}
+
+// counters are what Stats reports.
+type counters struct {
+	accepted, refused, loginFailures, cancels, panics atomic.Uint64
+	messages, statements, bytesOut                    atomic.Uint64
+}
+
+// Stats are running totals since the start, and gauges.
+type Stats struct {
+	Sessions      int    // gauge: clients logged in
+	Accepted      uint64 // TCP connections
+	Refused       uint64 // for too many connections
+	LoginFailures uint64
+	Cancels       uint64 // cancel requests with the right key
+	Panics        uint64 // sessions that ended by a panic
+	Statements    uint64
+	BytesOut      uint64
+}
+
+// Stats returns the current figures.
+func (s *Server) Stats() Stats {
+	return Stats{
+		Sessions:      s.Sessions(),
+		Accepted:      s.counters.accepted.Load(),
+		Refused:       s.counters.refused.Load(),
+		LoginFailures: s.counters.loginFailures.Load(),
+		Cancels:       s.counters.cancels.Load(),
+		Panics:        s.counters.panics.Load(),
+		Statements:    s.counters.statements.Load(),
+		BytesOut:      s.counters.bytesOut.Load(),
+	}
+}

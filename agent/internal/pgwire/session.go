@@ -1,0 +1,208 @@
+package pgwire
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/nodedb/nodedb/agent/internal/logattr"
+	"github.com/nodedb/nodedb/agent/internal/sql"
+)
+
+const (
+	txIdle = 'I'
+	// maxStatements and maxPortals bound what one session can keep.
+	maxStatements = 10_000
+	maxPortals    = 1_000
+)
+
+// serve handles messages until the client leaves (nil) or the connection can't go on.
+func (c *conn) serve() error {
+	for {
+		message, err := c.backend.Receive()
+		if err != nil {
+			return err
+		}
+		c.idle = false
+		if _, ok := message.(*pgproto3.Terminate); ok {
+			return nil
+		}
+		if c.skipping {
+			if _, ok := message.(*pgproto3.Sync); !ok {
+				continue
+			}
+		}
+		if err := c.handle(message); err != nil {
+			return err
+		}
+		if c.out.err != nil {
+			return c.out.err
+		}
+	}
+}
+
+// handle answers one message. Its error ends the connection; a statement's error
+// has been sent by then and is not one.
+func (c *conn) handle(message pgproto3.FrontendMessage) error {
+	switch m := message.(type) {
+	case *pgproto3.Bind:
+		c.extended(c.bind(m))
+	case *pgproto3.Execute:
+		c.extended(c.execute(m))
+	case *pgproto3.Sync:
+		c.sync()
+	case *pgproto3.Parse:
+		c.extended(c.parse(m))
+	case *pgproto3.Describe:
+		c.extended(c.describe(m))
+	case *pgproto3.Close:
+		c.extended(c.closeObject(m))
+	case *pgproto3.Flush:
+		c.out.due = true
+	case *pgproto3.Query:
+		c.simpleQuery(m.String)
+	case *pgproto3.FunctionCall:
+		c.sendError(&sql.Error{Code: "0A000", Message: "function calls of the protocol are not supported",
+			Hint: "Call the function in a SELECT."})
+		c.ready()
+	case *pgproto3.CopyData, *pgproto3.CopyDone, *pgproto3.CopyFail:
+		// A client that was refused its COPY may still be sending data.
+	default:
+		return fatal("08P01", fmt.Sprintf("unexpected message %T", message))
+	}
+	return nil
+}
+
+// ready ends the answer to a simple query or to a Sync.
+func (c *conn) ready() {
+	c.out.readyForQuery(c.session.TxStatus())
+	c.idle = true
+}
+
+// sync ends an error state and, outside of a transaction, all portals.
+func (c *conn) sync() {
+	c.skipping = false
+	if c.session.TxStatus() == txIdle {
+		c.dropPortals()
+	}
+	c.ready()
+}
+
+// extended ends one step of the extended protocol.
+func (c *conn) extended(err *sql.Error) {
+	if err == nil {
+		return
+	}
+	c.session.FailTx()
+	c.sendError(err)
+	c.skipping = true
+}
+
+func (c *conn) sendError(e *sql.Error) {
+	if cause := errors.Unwrap(e); e.Code == "XX000" && cause != nil {
+		c.server.cfg.Logger.Error("statement failed for an internal reason", "pid", c.pid, logattr.Err(cause))
+	}
+	c.out.send(errorResponse(e))
+	c.out.due = true
+}
+
+// simpleQuery runs the statements of text one after the other; the first error
+// ends the rest.
+func (c *conn) simpleQuery(text string) {
+	delete(c.statements, "")
+	c.dropPortal("")
+	if err := c.runScript(text); err != nil {
+		c.session.FailTx()
+		c.sendError(err)
+	}
+	if c.session.TxStatus() == txIdle {
+		c.dropPortals()
+	}
+	c.ready()
+}
+
+func (c *conn) runScript(text string) *sql.Error {
+	if err := checkText(text); err != nil {
+		return err
+	}
+	texts, err := c.session.Parse(text)
+	if err != nil {
+		return sql.AsError(err)
+	}
+	ran := false
+	from := 0
+	for _, one := range texts {
+		at := from
+		if i := strings.Index(text[from:], one); i >= 0 {
+			at, from = from+i, from+i+len(one)
+		}
+		empty, err := c.runOne(one)
+		if err != nil {
+			return shiftPosition(err, text[:at])
+		}
+		ran = ran || !empty
+	}
+	if !ran {
+		c.out.short(emptyQuery)
+	}
+	return nil
+}
+
+// runOne runs one statement of a simple query.
+func (c *conn) runOne(text string) (empty bool, _ *sql.Error) {
+	ctx := c.beginStatement()
+	defer c.endStatement()
+	c.settlePortals(text)
+	p, err := c.session.Prepare(ctx, text, nil)
+	if err != nil {
+		return false, statementError(ctx, err)
+	}
+	if p.Empty {
+		return true, nil
+	}
+	if len(p.ParamOIDs) > 0 {
+		return false, &sql.Error{Code: "42P02", Message: "there is no parameter $1"}
+	}
+	sink := rowSink{conn: c, out: &c.out, describe: true}
+	tag, err := c.session.Execute(ctx, p, nil, &sink)
+	if err != nil {
+		return false, statementError(ctx, err)
+	}
+	if p.Columns != nil && !sink.described {
+		if err := sink.Describe(p.Columns); err != nil {
+			return false, sql.AsError(err)
+		}
+	}
+	c.complete(tag)
+	return false, nil
+}
+
+// complete reports the end of a statement.
+func (c *conn) complete(tag string) {
+	c.server.counters.statements.Add(1)
+	if tag == "DISCARD ALL" || tag == "DEALLOCATE ALL" {
+		clear(c.statements)
+	}
+	c.out.commandComplete(tag)
+}
+
+// shiftPosition makes a position in one statement one in the whole text.
+func shiftPosition(e *sql.Error, before string) *sql.Error {
+	if e.Position <= 0 || before == "" {
+		return e
+	}
+	shifted := *e
+	shifted.Position += utf8.RuneCountInString(before)
+	return &shifted
+}
+
+// checkText refuses text that is not UTF-8, the only encoding there is.
+func checkText(text string) *sql.Error {
+	if utf8.ValidString(text) {
+		return nil
+	}
+	return &sql.Error{Code: "22021", Message: `invalid byte sequence for encoding "UTF8"`}
+}

@@ -1,0 +1,152 @@
+package pgwire
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/nodedb/nodedb/agent/internal/sql"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// statement is a prepared statement of the protocol.
+type statement struct {
+	text     string
+	prepared *sql.Prepared
+	params   []datum.Type
+}
+
+// parse prepares a statement.
+func (c *conn) parse(m *pgproto3.Parse) *sql.Error {
+	if m.Name == "" {
+		delete(c.statements, "")
+	} else if _, ok := c.statements[m.Name]; ok {
+		return &sql.Error{Code: "42P05", Message: fmt.Sprintf("prepared statement %q already exists", m.Name)}
+	}
+	if len(c.statements) >= maxStatements {
+		return &sql.Error{Code: "53400", Message: fmt.Sprintf("more than %d prepared statements in one session", maxStatements),
+			Hint: "Close or DEALLOCATE statements that are not needed any more."}
+	}
+	if err := checkText(m.Query); err != nil {
+		return err
+	}
+	ctx := c.beginStatement()
+	defer c.endStatement()
+	// The message's memory is used again by the next one.
+	p, err := c.session.Prepare(ctx, m.Query, slices.Clone(m.ParameterOIDs))
+	if err != nil {
+		return statementError(ctx, err)
+	}
+	s := &statement{text: m.Query, prepared: p, params: make([]datum.Type, len(p.ParamOIDs))}
+	for i, oid := range p.ParamOIDs {
+		t, ok := datum.TypeByOID(oid)
+		if !ok {
+			return &sql.Error{Code: "42704", Message: fmt.Sprintf("type of parameter $%d with OID %d does not exist", i+1, oid)}
+		}
+		s.params[i] = t
+	}
+	c.statements[m.Name] = s
+	c.out.short(parseComplete)
+	return nil
+}
+
+// describe tells the types of a statement's parameters and columns, or a
+// portal's columns with the formats that Bind chose.
+func (c *conn) describe(m *pgproto3.Describe) *sql.Error {
+	switch m.ObjectType {
+	case 'S':
+		s, err := c.statement(m.Name)
+		if err != nil {
+			return err
+		}
+		c.parameterDescription(s.prepared.ParamOIDs)
+		return c.rowDescription(s.prepared.Columns, nil)
+	case 'P':
+		p, err := c.portal(m.Name)
+		if err != nil {
+			return err
+		}
+		return c.rowDescription(p.statement.prepared.Columns, p.formats)
+	}
+	return protocolError("invalid DESCRIBE message subtype %d", m.ObjectType)
+}
+
+func (c *conn) closeObject(m *pgproto3.Close) *sql.Error {
+	switch m.ObjectType {
+	case 'S':
+		delete(c.statements, m.Name)
+	case 'P':
+		c.dropPortal(m.Name)
+	default:
+		return protocolError("invalid CLOSE message subtype %d", m.ObjectType)
+	}
+	c.out.short(closeComplete)
+	return nil
+}
+
+func (c *conn) statement(name string) (*statement, *sql.Error) {
+	if s, ok := c.statements[name]; ok {
+		return s, nil
+	}
+	if name == "" {
+		return nil, &sql.Error{Code: "26000", Message: "unnamed prepared statement does not exist"}
+	}
+	return nil, &sql.Error{Code: "26000", Message: fmt.Sprintf("prepared statement %q does not exist", name)}
+}
+
+func (c *conn) portal(name string) (*portal, *sql.Error) {
+	if p, ok := c.portals[name]; ok {
+		return p, nil
+	}
+	return nil, &sql.Error{Code: "34000", Message: fmt.Sprintf("portal %q does not exist", name)}
+}
+
+func (c *conn) parameterDescription(oids []uint32) {
+	c.out.buf = append(c.out.buf, 't')
+	c.out.buf = binary.BigEndian.AppendUint32(c.out.buf, uint32(6+4*len(oids)))
+	c.out.buf = binary.BigEndian.AppendUint16(c.out.buf, uint16(len(oids)))
+	for _, oid := range oids {
+		c.out.buf = binary.BigEndian.AppendUint32(c.out.buf, oid)
+	}
+}
+
+// rowDescription describes columns; nil columns are a statement without rows.
+func (c *conn) rowDescription(columns []sql.Column, formats []int16) *sql.Error {
+	if columns == nil {
+		c.out.short(noData)
+		return nil
+	}
+	fields := make([]pgproto3.FieldDescription, len(columns))
+	for i, col := range columns {
+		fields[i] = pgproto3.FieldDescription{
+			Name:                 []byte(clean(col.Name)),
+			TableOID:             col.TableOID,
+			TableAttributeNumber: uint16(col.Attr),
+			DataTypeOID:          col.OID,
+			DataTypeSize:         col.Size,
+			TypeModifier:         col.Modifier,
+			Format:               formatOf(formats, i),
+		}
+	}
+	if len(fields) > maxColumns {
+		return &sql.Error{Code: "54011", Message: fmt.Sprintf("target lists can have at most %d entries", maxColumns)}
+	}
+	c.out.send(&pgproto3.RowDescription{Fields: fields})
+	return nil
+}
+
+// maxColumns is PostgreSQL's limit of a target list.
+const maxColumns = 1664
+
+// formatOf is the format of column or parameter i: none given is text, one is for all.
+func formatOf(formats []int16, i int) int16 {
+	switch len(formats) {
+	case 0:
+		return pgproto3.TextFormat
+	case 1:
+		return formats[0]
+	}
+	return formats[i]
+}
