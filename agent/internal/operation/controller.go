@@ -1,0 +1,222 @@
+package operation
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/placement"
+)
+
+// Controller decides what is done next for every operation and for upkeep. It
+// is a step function: no clock, no goroutine, no I/O.
+type Controller struct {
+	cfg Config
+
+	// Of the term; a new one begins with none of it.
+	term      uint64
+	began     time.Time // when this term began here
+	lastID    uint64
+	inflight  map[uint64]Action
+	moves     map[cluster.RangeID]*moving
+	transfers map[cluster.RangeID]*handing
+	runs      map[string]*run
+	destroyed map[cluster.RangeID]time.Time
+	told      map[cluster.NodeID]time.Time // when a node was last asked to stop or undrain
+	extra     map[cluster.RangeID][]seen
+	newer     map[cluster.RangeID]*cluster.RangeDescriptor
+	sweptAt   time.Time
+	repairAt  time.Time
+
+	// downSince outlives terms: a new leader that watched all along need not wait
+	// for dead_after again.
+	downSince map[cluster.NodeID]time.Time
+
+	// Of the step.
+	in   Input
+	snap *placement.Snapshot
+	out  []Action
+}
+
+// NewController returns a Controller that has seen nothing.
+func NewController(cfg Config) *Controller {
+	c := &Controller{cfg: cfg, downSince: map[cluster.NodeID]time.Time{}}
+	c.reset(0, time.Time{})
+	return c
+}
+
+func (c *Controller) reset(term uint64, now time.Time) {
+	c.term, c.began = term, now
+	c.inflight = map[uint64]Action{}
+	c.moves = map[cluster.RangeID]*moving{}
+	c.transfers = map[cluster.RangeID]*handing{}
+	c.runs = map[string]*run{}
+	c.destroyed = map[cluster.RangeID]time.Time{}
+	c.told = map[cluster.NodeID]time.Time{}
+	c.extra = map[cluster.RangeID][]seen{}
+	c.newer = map[cluster.RangeID]*cluster.RangeDescriptor{}
+	c.sweptAt, c.repairAt = time.Time{}, time.Time{}
+}
+
+// Step takes in what was learnt and returns what to do. A Controller whose node
+// does not lead the meta range does nothing.
+func (c *Controller) Step(in Input) []Action {
+	c.in, c.out = in, nil
+	if in.View == nil {
+		return nil
+	}
+	c.watchLiveness()
+	if in.Term != c.term {
+		c.reset(in.Term, in.Now) // what is in flight belongs to the term before
+		c.in.Done = nil
+	}
+	if in.Term == 0 || !in.View.Initialized() {
+		return nil
+	}
+	c.absorb()
+	c.look()
+	c.stepOperations()
+	c.stepTransfers()
+	c.stepMoves()
+	c.upkeep()
+	c.save()
+	return c.out
+}
+
+// look builds the snapshot of this step.
+func (c *Controller) look() {
+	src := sources{
+		now: c.in.Now, self: c.in.Self, view: c.in.View, reports: c.in.Reports, liveness: c.in.Liveness,
+		fresh: c.cfg.Fresh, extra: c.extra, newer: c.newer, downSince: c.downSince,
+	}
+	c.snap = src.build()
+}
+
+// Snapshot returns what the last step planned on; nil before the first.
+func (c *Controller) Snapshot() *placement.Snapshot { return c.snap }
+
+// watchLiveness keeps since when each node is down.
+func (c *Controller) watchLiveness() {
+	src := sources{now: c.in.Now, self: c.in.Self, reports: c.in.Reports, liveness: c.in.Liveness, fresh: c.cfg.Fresh}
+	for id := range c.in.View.Nodes {
+		if src.alive(id) == cluster.Alive {
+			delete(c.downSince, id)
+		} else if _, ok := c.downSince[id]; !ok {
+			c.downSince[id] = c.in.Now
+		}
+	}
+}
+
+// do sends an action and returns its id.
+func (c *Controller) do(a Action) uint64 {
+	c.lastID++
+	a.ID = c.lastID
+	c.inflight[a.ID] = a
+	c.out = append(c.out, a)
+	return a.ID
+}
+
+// collected reports whether every node that is alive has reported, or has had
+// the time to.
+func (c *Controller) collected() bool {
+	if c.in.Now.Sub(c.began) >= c.cfg.Collect {
+		return true
+	}
+	for i := range c.snap.Nodes {
+		n := &c.snap.Nodes[i]
+		if n.Live() && n.Membership == cluster.Active && !n.Reported {
+			return false
+		}
+	}
+	return true
+}
+
+// absorb takes in the outcomes of actions.
+func (c *Controller) absorb() {
+	for _, done := range c.in.Done {
+		if _, ok := c.inflight[done.Action.ID]; !ok {
+			continue // of another term
+		}
+		delete(c.inflight, done.Action.ID)
+		c.learn(done)
+		switch done.Action.Kind {
+		case ActPrepare, ActChange, ActStatus, ActDestroy:
+			c.moveDone(done)
+		case ActTransfer:
+			c.moveDone(done)
+			c.transferDone(done)
+		case ActCommand:
+			if !c.saved(done) {
+				c.commandDone(done)
+			}
+		case ActProof:
+			c.proofDone(done)
+		case ActDrain, ActUndrain, ActStop:
+			// The node's next report shows what came of it.
+		}
+	}
+	c.forget()
+}
+
+// learn keeps what a completion says of ranges until a report is newer.
+func (c *Controller) learn(done Completion) {
+	if done.Err != nil {
+		return
+	}
+	for i := range done.Statuses {
+		st := &done.Statuses[i]
+		id := st.Descriptor.ID
+		c.extra[id] = newest(c.extra[id], seen{node: done.Action.To, at: done.At, status: st})
+	}
+	for i := range done.Descriptors {
+		d := &done.Descriptors[i]
+		if old := c.newer[d.ID]; old == nil || d.Generation > old.Generation {
+			c.newer[d.ID] = d
+		}
+	}
+}
+
+// forget drops what reports and the view have caught up with.
+func (c *Controller) forget() {
+	for id, list := range c.extra {
+		list = slices.DeleteFunc(list, func(x seen) bool {
+			r, ok := c.in.Reports[x.node]
+			return ok && r.At.After(x.at) || c.in.Now.Sub(x.at) > c.cfg.Fresh
+		})
+		if len(list) == 0 {
+			delete(c.extra, id)
+		} else {
+			c.extra[id] = list
+		}
+	}
+	for id, d := range c.newer {
+		if v := c.in.View.Ranges[id]; v != nil && v.Generation >= d.Generation {
+			delete(c.newer, id)
+		}
+	}
+}
+
+// command proposes to the meta range.
+func (c *Controller) command(op string, cmd metastate.Command) uint64 {
+	cmd.By, cmd.Via = "coordinator", "operation"
+	return c.do(Action{Kind: ActCommand, Operation: op, Command: cmd})
+}
+
+func (c *Controller) commandDone(done Completion) {
+	r := c.runs[done.Action.Operation]
+	if r == nil || r.command != done.Action.ID {
+		return
+	}
+	r.command = 0
+	if err := errors.Join(done.Err, done.Result.Err()); err != nil {
+		r.commandFailed(c.in.Now, err)
+	}
+}
+
+// sorted returns the keys of a map in order: nothing may depend on map order.
+func sorted[K interface{ ~uint64 | ~uint32 | ~string }, V any](m map[K]V) []K {
+	return slices.Sorted(maps.Keys(m))
+}

@@ -1,0 +1,119 @@
+package operation
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/placement"
+)
+
+// silentFor is how long a node may be down in the middle of its drain before
+// the coordinator ends the operation for it.
+const silentFor = 30 * time.Second
+
+// watchDrain admits a drain, one at a time, and ends it for a node that cannot:
+// it was restarted, or is gone. The rest is the Drainer's, on the node itself.
+func (c *Controller) watchDrain(r *run) {
+	if c.in.Now.Before(r.retryAt) || r.saving != 0 || len(r.op.Spec.Nodes) == 0 {
+		return
+	}
+	node := r.op.Spec.Nodes[0]
+	if r.stored.State != cluster.OpQueued {
+		// The Drainer writes this record: go by what it wrote.
+		r.op = *r.stored
+	}
+	switch {
+	case r.op.State == cluster.OpQueued:
+		c.admitDrain(r, node)
+	case c.restarted(r, node):
+		c.closeDrain(r, fmt.Sprintf("%s was restarted", node))
+	case c.goneFor(node) > silentFor:
+		c.closeDrain(r, fmt.Sprintf("%s is not alive", node))
+	}
+}
+
+// admitDrain asks whether the node may stop, the nodes of all other operations
+// being counted as gone. One coordinator asks for one drain after the other, so
+// two that exclude each other are never both admitted.
+func (c *Controller) admitDrain(r *run, node cluster.NodeID) {
+	s := *c.snap
+	s.Busy = c.admitted(r.op.ID)
+	verdict := placement.SafeToStop(&s, r.op.Spec.Nodes)
+	if !verdict.OK() {
+		if verdict.Refusals[0].Code == placement.Collecting && c.in.Now.Sub(c.began) < c.cfg.Collect {
+			return
+		}
+		r.fail(verdict.String())
+		return
+	}
+	if n := c.snap.Node(node); !n.Live() {
+		r.fail(fmt.Sprintf("%s is not alive: there is nothing to drain", node))
+		return
+	}
+	r.op.Phases = drainPhases(r.op.Spec.Shutdown)
+	beginPhase(&r.op, PhaseCheck, c.in.Now)
+	endPhase(&r.op, PhaseCheck, phaseDone, "", c.in.Now)
+	r.op.Incarnations = map[cluster.NodeID]string{node: c.incarnation(node)}
+	for i := range c.snap.Ranges {
+		if c.snap.Ranges[i].Leader == node {
+			r.op.Total.Leaders++
+		}
+	}
+	if st := c.in.Reports[node].Status; st != nil {
+		r.op.Total.Sessions = st.Sessions
+	}
+	r.say(cluster.OpRunning, "")
+}
+
+// admitted lists the nodes of other operations that have been admitted, this
+// step included.
+func (c *Controller) admitted(except string) []cluster.NodeID {
+	var nodes []cluster.NodeID
+	for _, id := range sorted(c.runs) {
+		if r := c.runs[id]; id != except && r.op.State != cluster.OpQueued && !r.op.State.Final() {
+			nodes = append(nodes, r.op.Spec.Nodes...)
+		}
+	}
+	return nodes
+}
+
+// incarnation names the process that runs as the node.
+func (c *Controller) incarnation(id cluster.NodeID) string {
+	if r, ok := c.in.Reports[id]; ok && r.Status != nil && r.Status.BootNonce != "" {
+		return r.Status.BootNonce
+	}
+	if n := c.in.View.Nodes[id]; n != nil {
+		return n.BootNonce
+	}
+	return ""
+}
+
+func (c *Controller) restarted(r *run, node cluster.NodeID) bool {
+	was, is := r.op.Incarnations[node], c.incarnation(node)
+	return was != "" && is != "" && was != is
+}
+
+func (c *Controller) goneFor(node cluster.NodeID) time.Duration {
+	since, ok := c.downSince[node]
+	if !ok {
+		return 0
+	}
+	return c.in.Now.Sub(since)
+}
+
+// closeDrain ends a drain whose process has ended: well if it was to stop and had
+// come so far, else not.
+func (c *Controller) closeDrain(r *run, why string) {
+	r.op.Why = why
+	switch {
+	case r.op.State == cluster.OpCancelling:
+		r.op.State = cluster.OpCancelled
+	case r.op.Phase == PhaseDrained || r.op.Phase == PhaseStop:
+		r.op.State = cluster.OpSucceeded
+	default:
+		r.op.State = cluster.OpFailed
+		r.op.Why = why + " before it was drained"
+	}
+	r.dirty = true
+}

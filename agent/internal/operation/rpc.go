@@ -1,0 +1,199 @@
+package operation
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+)
+
+// The methods that every node serves for the coordinator. Payloads are JSON:
+// they are rare, and readable in a trace.
+const (
+	MethodPrepare  = "replica.prepare"
+	MethodChange   = "replica.change"
+	MethodTransfer = "replica.transfer"
+	MethodDestroy  = "replica.destroy"
+	MethodStatuses = "replica.status"
+	MethodProof    = "replica.proof"
+	MethodStatus   = "node.status"
+	MethodDrain    = "node.drain"
+	MethodUndrain  = "node.undrain"
+	MethodStop     = "node.stop"
+)
+
+// Caller reaches other nodes; transport satisfies it.
+type Caller interface {
+	Call(ctx context.Context, to cluster.NodeID, method string, payload []byte) ([]byte, error)
+}
+
+// Store is what the coordinator's calls need of the node's store.
+type Store interface {
+	PrepareReplica(ctx context.Context, desc cluster.RangeDescriptor, replica cluster.ReplicaID) error
+	ChangeReplicas(ctx context.Context, id cluster.RangeID, change cluster.ReplicaChange) (*cluster.RangeDescriptor, error)
+	Transfer(ctx context.Context, id cluster.RangeID, to cluster.NodeID) error
+	DestroyReplica(ctx context.Context, id cluster.RangeID, minNext cluster.ReplicaID) error
+	RangeStatus(id cluster.RangeID) (cluster.RangeStatus, bool)
+	Status() []cluster.RangeStatus
+}
+
+// request is the payload of every replica.* call; each uses what it needs.
+type request struct {
+	Range      cluster.RangeID          `json:"range,omitempty"`
+	Ranges     []cluster.RangeID        `json:"ranges,omitempty"`
+	Node       cluster.NodeID           `json:"node,omitempty"`
+	Replica    cluster.ReplicaID        `json:"replica,omitempty"`
+	Change     *cluster.ReplicaChange   `json:"change,omitempty"`
+	Descriptor *cluster.RangeDescriptor `json:"descriptor,omitempty"`
+	Spec       *cluster.OperationSpec   `json:"spec,omitempty"`
+	Reason     string                   `json:"reason,omitempty"`
+}
+
+// reply is the answer of every replica.* call.
+type reply struct {
+	Descriptors []cluster.RangeDescriptor `json:"descriptors,omitempty"`
+	Statuses    []cluster.RangeStatus     `json:"statuses,omitempty"`
+}
+
+// Server answers the coordinator's calls on this node.
+type Server struct {
+	// Store runs this node's replicas.
+	Store Store
+	// Descriptor reads a range's descriptor linearizably at its leader, which this
+	// node must be.
+	Descriptor func(ctx context.Context, id cluster.RangeID) (*cluster.RangeDescriptor, error)
+	// Status says what this node is and does.
+	Status func() cluster.NodeStatus
+	// Drainer drains this node.
+	Drainer *Drainer
+	// Stop ends the process, with exit code 0; it does not wait for the end.
+	Stop func(reason string)
+}
+
+// Methods returns the handlers to register with the transport.
+func (s *Server) Methods() map[string]func(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error) {
+	return map[string]func(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error){
+		MethodPrepare:  s.handle(s.prepare),
+		MethodChange:   s.handle(s.change),
+		MethodTransfer: s.handle(s.transfer),
+		MethodDestroy:  s.handle(s.destroy),
+		MethodStatuses: s.handle(s.statuses),
+		MethodProof:    s.handle(s.proof),
+		MethodDrain:    s.handle(s.drain),
+		MethodUndrain:  s.handle(s.undrain),
+		MethodStop:     s.handle(s.stop),
+		MethodStatus: func(context.Context, cluster.NodeID, []byte) ([]byte, error) {
+			return json.Marshal(s.Status())
+		},
+	}
+}
+
+func (s *Server) handle(serve func(context.Context, *request) (*reply, error)) func(context.Context, cluster.NodeID, []byte) ([]byte, error) {
+	return func(ctx context.Context, _ cluster.NodeID, payload []byte) ([]byte, error) {
+		req, err := decodeRequest(payload)
+		if err != nil {
+			return nil, err
+		}
+		rep, err := serve(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(rep)
+	}
+}
+
+func decodeRequest(payload []byte) (*request, error) {
+	req := &request{}
+	if len(payload) == 0 {
+		return req, nil
+	}
+	if err := json.Unmarshal(payload, req); err != nil {
+		return nil, fmt.Errorf("decode the request: %w", err)
+	}
+	return req, nil
+}
+
+func (s *Server) prepare(ctx context.Context, r *request) (*reply, error) {
+	if r.Descriptor == nil {
+		return nil, fmt.Errorf("prepare a replica: no descriptor")
+	}
+	if err := r.Descriptor.Validate(); err != nil {
+		return nil, fmt.Errorf("prepare a replica of %s: %w", r.Descriptor.ID, err)
+	}
+	return &reply{}, s.Store.PrepareReplica(ctx, *r.Descriptor, r.Replica)
+}
+
+func (s *Server) change(ctx context.Context, r *request) (*reply, error) {
+	if r.Change == nil {
+		return nil, fmt.Errorf("change the replicas of %s: no change", r.Range)
+	}
+	d, err := s.Store.ChangeReplicas(ctx, r.Range, *r.Change)
+	if err != nil {
+		return nil, err
+	}
+	rep := s.standing(r.Range)
+	rep.Descriptors = []cluster.RangeDescriptor{*d}
+	return rep, nil
+}
+
+func (s *Server) transfer(ctx context.Context, r *request) (*reply, error) {
+	if err := s.Store.Transfer(ctx, r.Range, r.Node); err != nil {
+		return nil, err
+	}
+	return s.standing(r.Range), nil
+}
+
+func (s *Server) destroy(ctx context.Context, r *request) (*reply, error) {
+	return &reply{}, s.Store.DestroyReplica(ctx, r.Range, r.Replica)
+}
+
+func (s *Server) statuses(_ context.Context, r *request) (*reply, error) {
+	return s.standing(r.Ranges...), nil
+}
+
+// standing returns how the replicas here of the ranges stand.
+func (s *Server) standing(ids ...cluster.RangeID) *reply {
+	rep := &reply{}
+	for _, id := range ids {
+		if st, ok := s.Store.RangeStatus(id); ok {
+			rep.Statuses = append(rep.Statuses, st)
+		}
+	}
+	return rep
+}
+
+func (s *Server) proof(ctx context.Context, r *request) (*reply, error) {
+	rep := &reply{}
+	for _, id := range r.Ranges {
+		d, err := s.Descriptor(ctx, id)
+		if err != nil {
+			return nil, fmt.Errorf("read the descriptor of %s: %w", id, err)
+		}
+		rep.Descriptors = append(rep.Descriptors, *d)
+	}
+	return rep, nil
+}
+
+func (s *Server) drain(_ context.Context, r *request) (*reply, error) {
+	spec := cluster.OperationSpec{Kind: cluster.OpDrain}
+	if r.Spec != nil {
+		spec = *r.Spec
+	}
+	s.Drainer.Begin(spec)
+	return &reply{}, nil
+}
+
+func (s *Server) undrain(context.Context, *request) (*reply, error) {
+	s.Drainer.Undrain()
+	return &reply{}, nil
+}
+
+func (s *Server) stop(_ context.Context, r *request) (*reply, error) {
+	reason := r.Reason
+	if reason == "" {
+		reason = "decommissioned"
+	}
+	s.Stop(reason)
+	return &reply{}, nil
+}

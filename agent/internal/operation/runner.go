@@ -1,0 +1,271 @@
+package operation
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/placement"
+)
+
+// Meta is the meta range as this package needs it; meta.Meta satisfies it.
+type Meta interface {
+	View() *metastate.View
+	Propose(ctx context.Context, cmd metastate.Command) (metastate.Result, error)
+	Subscribe(fn func(*metastate.View)) (cancel func())
+	Leader() (node cluster.NodeID, term uint64, self bool)
+}
+
+// Config of the shell: how often it looks, how long it waits.
+const (
+	tickEvery     = 200 * time.Millisecond
+	pollEvery     = time.Second
+	pollTimeout   = 3 * time.Second
+	actionTimeout = 10 * time.Second
+	// stopPolling is how long after its tombstone a node is still asked.
+	stopPolling = time.Minute
+)
+
+// RunnerConfig is what a Runner needs of the node.
+type RunnerConfig struct {
+	Self     cluster.NodeID
+	Meta     Meta
+	Caller   Caller
+	Server   *Server // answers the calls to this node itself
+	Liveness func() map[cluster.NodeID]cluster.Liveness
+	Logger   *slog.Logger // nil discards
+	Config   Config       // zero: DefaultConfig
+}
+
+// Runner is the shell of a Controller: it asks, waits, calls.
+type Runner struct {
+	cfg    RunnerConfig
+	ctl    *Controller
+	local  map[string]func(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error)
+	wake   chan struct{}
+	wg     sync.WaitGroup
+	logged map[string]cluster.OperationState
+
+	mu struct {
+		sync.Mutex
+		reports  map[cluster.NodeID]Report
+		asking   map[cluster.NodeID]bool
+		done     []Completion
+		snapshot *placement.Snapshot
+	}
+}
+
+// NewRunner returns a Runner that does nothing until Run.
+func NewRunner(cfg RunnerConfig) *Runner {
+	if cfg.Config == (Config{}) {
+		cfg.Config = DefaultConfig()
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	r := &Runner{cfg: cfg, ctl: NewController(cfg.Config), wake: make(chan struct{}, 1), logged: map[string]cluster.OperationState{}}
+	r.local = cfg.Server.Methods()
+	r.mu.reports = map[cluster.NodeID]Report{}
+	r.mu.asking = map[cluster.NodeID]bool{}
+	return r
+}
+
+// Run coordinates whenever this node leads the meta range, until ctx is done and
+// all that it started has returned.
+func (r *Runner) Run(ctx context.Context, ready func()) error {
+	cancel := r.cfg.Meta.Subscribe(func(*metastate.View) { r.poke() })
+	defer cancel()
+	defer r.wg.Wait()
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	var polledAt time.Time
+	if ready != nil {
+		ready()
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		case <-r.wake:
+		}
+		_, term, self := r.cfg.Meta.Leader()
+		if !self {
+			term = 0
+		}
+		now := time.Now().UTC().Round(0)
+		if term != 0 && now.Sub(polledAt) >= pollEvery {
+			polledAt = now
+			r.poll(ctx)
+		}
+		r.step(ctx, now, term)
+	}
+}
+
+func (r *Runner) poke() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (r *Runner) step(ctx context.Context, now time.Time, term uint64) {
+	in := Input{Now: now, Self: r.cfg.Self, Term: term, View: r.cfg.Meta.View(), Liveness: r.cfg.Liveness()}
+	r.mu.Lock()
+	in.Reports = maps.Clone(r.mu.reports)
+	in.Done, r.mu.done = r.mu.done, nil
+	r.mu.Unlock()
+	actions := r.ctl.Step(in)
+	r.mu.Lock()
+	r.mu.snapshot = r.ctl.Snapshot()
+	r.mu.Unlock()
+	if term != 0 {
+		r.logOperations(in.View)
+	}
+	for _, a := range actions {
+		r.wg.Add(1)
+		go func() {
+			defer r.wg.Done()
+			done := r.carryOut(ctx, a)
+			r.mu.Lock()
+			r.mu.done = append(r.mu.done, done)
+			r.mu.Unlock()
+			r.poke()
+		}()
+	}
+}
+
+// logOperations logs each change of an operation's state once.
+func (r *Runner) logOperations(v *metastate.View) {
+	for _, id := range v.OperationIDs() {
+		op := v.Operations[id]
+		if was, ok := r.logged[id]; ok && was != op.State || !ok && !op.State.Final() {
+			r.cfg.Logger.Info("operation", "operation", id, "kind", string(op.Spec.Kind), "from", string(was), "to", string(op.State), "phase", op.Phase, "reason", op.Why)
+		}
+		r.logged[id] = op.State
+	}
+	for id := range r.logged {
+		if v.Operations[id] == nil {
+			delete(r.logged, id)
+		}
+	}
+}
+
+// poll asks every node for its status that is not being asked already.
+func (r *Runner) poll(ctx context.Context) {
+	v := r.cfg.Meta.View()
+	for _, id := range v.NodeIDs() {
+		n := v.Nodes[id]
+		if n.Tombstone != nil && time.Since(n.Tombstone.At) > stopPolling {
+			continue
+		}
+		r.mu.Lock()
+		asking := r.mu.asking[id]
+		r.mu.asking[id] = true
+		r.mu.Unlock()
+		if asking {
+			continue
+		}
+		r.wg.Add(1)
+		go func() {
+			defer r.wg.Done()
+			r.ask(ctx, id)
+		}()
+	}
+}
+
+func (r *Runner) ask(ctx context.Context, id cluster.NodeID) {
+	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
+	defer cancel()
+	st, err := r.status(ctx, id)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.asking[id] = false
+	if err == nil {
+		r.mu.reports[id] = Report{Status: st, At: time.Now().UTC().Round(0)}
+	}
+}
+
+// status asks one node what it is and does.
+func (r *Runner) status(ctx context.Context, id cluster.NodeID) (*cluster.NodeStatus, error) {
+	b, err := r.call(ctx, id, MethodStatus, nil)
+	if err != nil {
+		return nil, err
+	}
+	st := &cluster.NodeStatus{}
+	if err := json.Unmarshal(b, st); err != nil {
+		return nil, fmt.Errorf("decode the status of %s: %w", id, err)
+	}
+	if st.Node != id {
+		return nil, fmt.Errorf("%s answered for %s", st.Node, id)
+	}
+	return st, nil
+}
+
+// call reaches a node, this one without a hop.
+func (r *Runner) call(ctx context.Context, to cluster.NodeID, method string, payload []byte) ([]byte, error) {
+	if to == r.cfg.Self {
+		return r.local[method](ctx, to, payload)
+	}
+	return r.cfg.Caller.Call(ctx, to, method, payload)
+}
+
+// carryOut does one action and waits for its outcome.
+func (r *Runner) carryOut(ctx context.Context, a Action) Completion {
+	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
+	defer cancel()
+	done := Completion{Action: a, At: time.Now().UTC().Round(0)}
+	if a.Kind == ActCommand {
+		done.Result, done.Err = r.cfg.Meta.Propose(ctx, a.Command)
+		return done
+	}
+	method, req := a.call()
+	payload, err := json.Marshal(req)
+	if err != nil {
+		done.Err = fmt.Errorf("encode %s: %w", a.Kind, err)
+		return done
+	}
+	b, err := r.call(ctx, a.To, method, payload)
+	done.At = time.Now().UTC().Round(0)
+	if err != nil {
+		done.Err = err
+		r.cfg.Logger.Debug("action did not succeed", "action", string(a.Kind), "node", a.To.String(), "range", a.Range.String(), "error", err)
+		return done
+	}
+	var rep reply
+	if err := json.Unmarshal(b, &rep); err != nil {
+		done.Err = fmt.Errorf("decode the answer to %s: %w", a.Kind, err)
+		return done
+	}
+	done.Descriptors, done.Statuses = rep.Descriptors, rep.Statuses
+	return done
+}
+
+// call returns the method and the request that an action is.
+func (a *Action) call() (string, *request) {
+	switch a.Kind {
+	case ActPrepare:
+		return MethodPrepare, &request{Range: a.Range, Descriptor: &a.Descriptor, Replica: a.Replica}
+	case ActChange:
+		return MethodChange, &request{Range: a.Range, Change: &a.Change}
+	case ActTransfer:
+		return MethodTransfer, &request{Range: a.Range, Node: a.Node}
+	case ActDestroy:
+		return MethodDestroy, &request{Range: a.Range, Replica: a.Replica}
+	case ActStatus:
+		return MethodStatuses, &request{Ranges: a.Ranges}
+	case ActProof:
+		return MethodProof, &request{Ranges: a.Ranges}
+	case ActDrain:
+		return MethodDrain, &request{Spec: &a.Spec}
+	case ActUndrain:
+		return MethodUndrain, &request{}
+	}
+	return MethodStop, &request{Reason: "decommissioned"}
+}

@@ -1,0 +1,163 @@
+package operation
+
+import (
+	"slices"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/placement"
+)
+
+// The pauses between two sweeps of upkeep: short while there is work.
+const (
+	repairEvery  = 500 * time.Millisecond
+	destroyEvery = 10 * time.Second
+	tellEvery    = 2 * time.Second
+)
+
+// upkeepOperation stands for upkeep where commands name their operation.
+const upkeepOperation = ""
+
+// upkeep makes ranges whole, evens out leaders and replicas, removes replicas
+// that no descriptor names, and welcomes nodes that join. An operation that a
+// person asked for comes first.
+func (c *Controller) upkeep() {
+	c.stopTombstoned()
+	if !c.collected() {
+		return
+	}
+	c.welcome()
+	c.collectReplicas()
+	if c.in.Now.Sub(c.repairAt) >= repairEvery {
+		c.repairAt = c.in.Now
+		c.repair()
+	}
+	if c.in.Now.Sub(c.sweptAt) >= c.cfg.SpreadEvery {
+		c.sweptAt = c.in.Now
+		c.spread()
+	}
+}
+
+// welcome makes a joining node active once it has its copy of the meta range.
+func (c *Controller) welcome() {
+	for _, id := range c.in.View.NodeIDs() {
+		n := c.snap.Node(id)
+		meta := c.snap.Range(cluster.MetaRangeID)
+		if n.Membership != cluster.Joining || !n.Live() || meta == nil || !meta.CaughtUp(id) || c.in.Now.Sub(c.told[id]) < tellEvery {
+			continue
+		}
+		c.told[id] = c.in.Now
+		c.command(upkeepOperation, metastate.Command{SetMembership: &metastate.SetMembership{
+			Nodes: []cluster.NodeID{id}, To: cluster.Active, Reason: "holds the meta range",
+		}})
+	}
+}
+
+// stopTombstoned tells nodes that were decommissioned and still run to stop.
+func (c *Controller) stopTombstoned() {
+	for _, id := range c.in.View.NodeIDs() {
+		n := c.in.View.Nodes[id]
+		r, reports := c.in.Reports[id]
+		if n.Membership != cluster.Decommissioned || !reports || c.in.Now.Sub(r.At) > c.cfg.Fresh || c.in.Now.Sub(c.told[id]) < tellEvery {
+			continue
+		}
+		if n.Tombstone != nil {
+			if op := c.in.View.Operations[n.Tombstone.Operation]; op != nil && op.Spec.Keep {
+				continue
+			}
+		}
+		c.told[id] = c.in.Now
+		c.do(Action{Kind: ActStop, To: id})
+	}
+}
+
+// collectReplicas destroys replicas that their range's descriptor names no more.
+// Replica ids never return, so an id that the descriptor has given out and does
+// not list is gone for good.
+func (c *Controller) collectReplicas() {
+	for _, node := range sorted(c.in.Reports) {
+		n := c.snap.Node(node)
+		if n == nil || !n.Live() || !n.Reported {
+			continue
+		}
+		for i := range c.in.Reports[node].Status.Ranges {
+			st := &c.in.Reports[node].Status.Ranges[i]
+			id := st.Descriptor.ID
+			r := c.snap.Range(id)
+			if r == nil || c.moves[id] != nil || st.Replica >= r.Descriptor.NextReplica || c.in.Now.Sub(c.destroyed[id]) < destroyEvery {
+				continue
+			}
+			if rep, ok := r.Descriptor.On(node); ok && rep.Replica <= st.Replica {
+				continue
+			}
+			if id == cluster.MetaRangeID && n.Leaving() {
+				continue // its last copy of what the cluster knows goes with the process
+			}
+			c.destroyed[id] = c.in.Now
+			c.do(Action{Kind: ActDestroy, To: node, Range: id, Replica: st.Replica + 1})
+		}
+	}
+}
+
+// repair starts what makes ranges whole. Ranges that an operation is about to
+// move are left to it.
+func (c *Controller) repair() {
+	plan, _ := placement.Make(c.snap, placement.Intent{
+		Goal: placement.GoalRepair, MaxMoves: 4 * c.cfg.MovesAtOnce, Skip: c.spokenFor(),
+	})
+	for _, m := range plan.Moves {
+		c.start(upkeepOperation, m)
+	}
+}
+
+// spokenFor lists the ranges in motion and those of operations.
+func (c *Controller) spokenFor() []cluster.RangeID {
+	ids := sorted(c.moves)
+	ids = append(ids, sorted(c.transfers)...)
+	var leaving []cluster.NodeID
+	for _, r := range c.runs {
+		if r.op.Spec.Kind == cluster.OpDecommission && !r.op.State.Final() && r.op.State != cluster.OpQueued {
+			leaving = append(leaving, r.op.Spec.Nodes...)
+		}
+	}
+	for i := range c.snap.Ranges {
+		d := &c.snap.Ranges[i].Descriptor
+		if slices.ContainsFunc(d.Replicas, func(rep cluster.ReplicaDescriptor) bool { return slices.Contains(leaving, rep.Node) }) {
+			ids = append(ids, d.ID)
+		}
+	}
+	return ids
+}
+
+// spread evens out leaders and replicas; while an operation runs only the
+// leaderships that must move do.
+func (c *Controller) spread() {
+	in := placement.Intent{Goal: placement.GoalSpread, MaxMoves: c.cfg.UpkeepMoves, MaxTransfers: c.cfg.SpreadTransfers}
+	in.Skip = append(sorted(c.moves), sorted(c.transfers)...)
+	plan, _ := placement.Make(c.snap, in)
+	running := c.operating()
+	for _, t := range plan.Transfers {
+		from := c.snap.Node(t.From)
+		if running && from.Service == cluster.Ready && !from.Leaving() {
+			continue
+		}
+		c.hand(upkeepOperation, t)
+	}
+	if running {
+		return
+	}
+	for _, m := range plan.Moves {
+		c.start(upkeepOperation, m)
+	}
+}
+
+// operating reports whether an operation is under way.
+func (c *Controller) operating() bool {
+	for _, r := range c.runs {
+		if !r.op.State.Final() {
+			return true
+		}
+	}
+	return false
+}
