@@ -1,0 +1,247 @@
+package kv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/store"
+	"github.com/nodedb/nodedb/agent/internal/transport"
+)
+
+// request is one request's way to the leader of a range.
+type request struct {
+	db     *DB
+	id     cluster.RangeID
+	policy Policy
+	// write says that an attempt without an answer may have had an effect.
+	write bool
+	// unbounded lets an attempt take longer than AttemptTimeout.
+	unbounded bool
+
+	started time.Time
+	rounds  int              // over all candidates, each followed by a pause
+	tried   []cluster.NodeID // in this round
+	hint    cluster.NodeID   // what the last follower said
+	// maybe is set once an attempt may have been applied.
+	maybe bool
+	last  error
+}
+
+func (d *DB) request(id cluster.RangeID, p Policy) *request {
+	return &request{db: d, id: id, policy: p.orDefault(d.cfg.Policy), started: time.Now()}
+}
+
+// verdict is what to do after an attempt that failed.
+type verdict int
+
+const (
+	giveUp  verdict = iota
+	goOn            // with another candidate, or this one after a pause
+	tryHere         // this one again after a pause
+)
+
+// run makes attempts until one succeeds, one fails for good, or the budget ends.
+func (r *request) run(ctx context.Context, attempt func(ctx context.Context, node cluster.NodeID) error) error {
+	for {
+		node := r.candidate()
+		if node == 0 {
+			if err := r.pause(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		err := r.once(ctx, node, attempt)
+		if err == nil {
+			r.db.cfg.Table.SetLeader(r.id, node)
+			return nil
+		}
+		r.last = err
+		if ctx.Err() != nil {
+			r.maybe = r.maybe || r.write && !surelyNothing(err)
+			return r.failure(context.Cause(ctx))
+		}
+		switch r.judge(node, err) {
+		case giveUp:
+			return r.failure(err)
+		case goOn:
+			r.tried = append(r.tried, node)
+		case tryHere:
+			if err := r.pause(ctx); err != nil {
+				return err
+			}
+			r.hint = node
+		}
+	}
+}
+
+// failure wraps err by the fate of the request.
+func (r *request) failure(err error) error {
+	var ambiguous *store.AmbiguousError
+	if r.maybe && !errors.As(err, &ambiguous) {
+		return &store.AmbiguousError{Cause: err}
+	}
+	return err
+}
+
+// once makes one attempt, which ends early when the node is suspected.
+func (r *request) once(ctx context.Context, node cluster.NodeID, attempt func(context.Context, cluster.NodeID) error) error {
+	if !r.unbounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, r.db.cfg.AttemptTimeout, errAttempt)
+		defer cancel()
+	}
+	if node == r.db.cfg.Self {
+		return attempt(ctx, node)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(r.db.epochOf(node), func() { cancel(errSuspected) })
+	defer stop()
+	return attempt(ctx, node)
+}
+
+// candidate returns the node to try next, 0 if all were tried in this round:
+// what a follower said, then the known leader, then the leader that the local
+// replica knows, then the voters; those that gossip suspects come last.
+func (r *request) candidate() cluster.NodeID {
+	if hint := r.hint; hint != 0 {
+		r.hint = 0
+		return hint
+	}
+	route, ok := r.db.cfg.Table.Range(r.id)
+	if !ok {
+		r.last = errNoRoute
+		return 0
+	}
+	order := make([]cluster.NodeID, 0, 8)
+	order = append(order, route.Leader, r.localLeader())
+	for _, rep := range route.Descriptor.Replicas {
+		if rep.Role != cluster.Learner {
+			order = append(order, rep.Node)
+		}
+	}
+	var suspect cluster.NodeID
+	for _, n := range order {
+		switch {
+		case n == 0 || slices.Contains(r.tried, n):
+		case n == r.db.cfg.Self || !r.db.cfg.Suspect(n):
+			return n
+		case suspect == 0:
+			suspect = n
+		}
+	}
+	if suspect == 0 && len(r.tried) == 0 {
+		r.last = errNoReplicas
+	}
+	return suspect
+}
+
+// localLeader returns the leader that this node's replica knows; 0: none.
+func (r *request) localLeader() cluster.NodeID {
+	s, _ := r.db.cfg.Store.RangeStatus(r.id)
+	return s.Leader
+}
+
+// judge learns from a failed attempt and says how to go on.
+func (r *request) judge(node cluster.NodeID, err error) verdict {
+	var (
+		notLeader   *store.NotLeaderError
+		notFound    *store.RangeNotFoundError
+		mismatch    *store.RangeMismatchError
+		ambiguous   *store.AmbiguousError
+		failed      *store.ReplicaFailedError
+		unreachable *transport.UnreachableError
+		call        *transport.CallError
+	)
+	table := r.db.cfg.Table
+	switch {
+	case errors.As(err, &ambiguous):
+		r.maybe = r.write
+		table.DropLeader(r.id, node)
+		return goOn
+	case errors.As(err, &notLeader):
+		table.DropLeader(r.id, node)
+		if l := notLeader.Leader; l != 0 && l != node && !slices.Contains(r.tried, l) {
+			r.hint = l
+		}
+		return goOn
+	case errors.As(err, &mismatch):
+		table.Learn(mismatch.Descriptor)
+		return giveUp // the caller groups its keys anew
+	case errors.As(err, &notFound), errors.As(err, &failed), errors.Is(err, store.ErrStopped):
+		table.DropLeader(r.id, node)
+		return goOn
+	case errors.Is(err, store.ErrProposalLost), errors.Is(err, store.ErrOverloaded),
+		errors.As(err, &call) && call.Code == transport.CodeOverloaded:
+		return tryHere
+	case errors.As(err, &unreachable):
+		r.maybe = r.maybe || r.write && unreachable.Sent
+		table.DropLeader(r.id, node)
+		return goOn
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		r.maybe = r.maybe || r.write
+		table.DropLeader(r.id, node)
+		return goOn
+	}
+	return giveUp
+}
+
+// surelyNothing reports whether err says that the attempt had no effect.
+func surelyNothing(err error) bool {
+	var (
+		notLeader   *store.NotLeaderError
+		notFound    *store.RangeNotFoundError
+		mismatch    *store.RangeMismatchError
+		unreachable *transport.UnreachableError
+	)
+	if errors.As(err, &unreachable) {
+		return !unreachable.Sent
+	}
+	return errors.As(err, &notLeader) || errors.As(err, &notFound) || errors.As(err, &mismatch) ||
+		errors.Is(err, store.ErrProposalLost) || errors.Is(err, store.ErrOverloaded)
+}
+
+// pollLocal is how often a pause looks whether the local replica knows a new leader.
+const pollLocal = 20 * time.Millisecond
+
+// pause waits after a round without success, less if a leader becomes known,
+// and begins a new round. It returns an error if the budget is spent.
+func (r *request) pause(ctx context.Context) error {
+	d, ok := r.policy.pause(r.rounds, time.Since(r.started))
+	if !ok {
+		last := r.last
+		var unavailable *UnavailableError
+		if !errors.As(last, &unavailable) {
+			last = &UnavailableError{Range: r.id, Cause: fmt.Errorf("no leader within %s: %w", time.Since(r.started).Round(time.Millisecond), last)}
+		}
+		return r.failure(last)
+	}
+	r.rounds++
+	r.tried = r.tried[:0]
+	known, local := r.db.cfg.Table.Leader(r.id), r.localLeader()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	poll := time.NewTicker(pollLocal)
+	defer poll.Stop()
+	for {
+		changed := r.db.cfg.Table.Changed()
+		if l := r.db.cfg.Table.Leader(r.id); l != 0 && l != known {
+			return nil // another request found the leader
+		}
+		select {
+		case <-ctx.Done():
+			return r.failure(context.Cause(ctx))
+		case <-timer.C:
+			return nil
+		case <-changed:
+		case <-poll.C:
+			if l := r.localLeader(); l != 0 && l != local {
+				return nil
+			}
+		}
+	}
+}

@@ -1,0 +1,232 @@
+package kv
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/routing"
+	"github.com/nodedb/nodedb/agent/internal/store"
+)
+
+// Store is the part of *store.Store that kv uses.
+type Store interface {
+	Propose(ctx context.Context, id cluster.RangeID, cmd store.Command) ([]byte, hlc.Timestamp, error)
+	Read(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp) (*store.ReadHandle, error)
+	RangeStatus(id cluster.RangeID) (cluster.RangeStatus, bool)
+}
+
+// Caller reaches other nodes; *transport.Transport is one.
+type Caller interface {
+	Call(ctx context.Context, to cluster.NodeID, method string, payload []byte) ([]byte, error)
+	Scan(ctx context.Context, to cluster.NodeID, request []byte, fn func([]byte) error) error
+}
+
+// Config is what a DB needs.
+type Config struct {
+	Self   cluster.NodeID
+	Store  Store
+	Caller Caller
+	Clock  *hlc.Clock
+	Table  *routing.Table
+	// Peers returns the nodes, other than this one, that may lead a range; nil: none.
+	Peers func() []cluster.NodeID
+	// Suspect reports whether gossip does not believe that a node is alive; such
+	// nodes are tried last. nil: none is.
+	Suspect func(cluster.NodeID) bool
+
+	// Policy is the patience of requests that come without their own.
+	Policy Policy
+	// AttemptTimeout ends one attempt at one node that neither answers nor fails;
+	// default 1.5 s. Too short: slow disks cause needless retries. Too long: a
+	// stopped process holds its clients that long.
+	AttemptTimeout time.Duration
+	// FreshTimeout bounds the wait for another node's clock; default 250 ms.
+	FreshTimeout time.Duration
+	// ScanParallel is how many ranges an unordered scan reads at once; default 8.
+	ScanParallel int
+	// ChunkRows and ChunkBytes bound one message of a scan; defaults 2048, 1 MiB.
+	ChunkRows  int
+	ChunkBytes int
+}
+
+// Policy is the patience of a request: Attempts that follow each other within
+// Quick, while leadership moves, then one each 150 ms until Budget ends. An
+// election after a crash takes 1 to 3 seconds, which the default outlasts, so
+// that clients see a delay and no error.
+type Policy struct {
+	Attempts int           // default 5
+	Quick    time.Duration // default 750 ms
+	Budget   time.Duration // over all; default 10 s; negative: only the quick attempts
+}
+
+// DefaultPolicy is 5 attempts over 750 ms and 10 s in all.
+func DefaultPolicy() Policy {
+	return Policy{Attempts: 5, Quick: 750 * time.Millisecond, Budget: 10 * time.Second}
+}
+
+func (p Policy) orDefault(d Policy) Policy {
+	if p.Attempts == 0 {
+		p.Attempts = d.Attempts
+	}
+	if p.Quick == 0 {
+		p.Quick = d.Quick
+	}
+	if p.Budget == 0 {
+		p.Budget = d.Budget
+	}
+	return p
+}
+
+// pause returns how long to wait after the n-th round (from 0) over all
+// candidates; !ok: the budget is spent. The quick pauses grow linearly and sum
+// to Quick.
+func (p Policy) pause(n int, spent time.Duration) (d time.Duration, ok bool) {
+	const steady = 150 * time.Millisecond
+	if n < p.Attempts {
+		return p.Quick * time.Duration(2*n+1) / time.Duration(p.Attempts*p.Attempts), true
+	}
+	return min(steady, p.Budget-spent), p.Budget > spent
+}
+
+// setDefaults fills what is not set.
+func (c *Config) setDefaults() {
+	c.Policy = c.Policy.orDefault(DefaultPolicy())
+	if c.AttemptTimeout == 0 {
+		c.AttemptTimeout = 1500 * time.Millisecond
+	}
+	if c.FreshTimeout == 0 {
+		c.FreshTimeout = 250 * time.Millisecond
+	}
+	if c.ScanParallel == 0 {
+		c.ScanParallel = 8
+	}
+	if c.ChunkRows == 0 {
+		c.ChunkRows = 2048
+	}
+	if c.ChunkBytes == 0 {
+		c.ChunkBytes = 1 << 20
+	}
+	if c.Peers == nil {
+		c.Peers = func() []cluster.NodeID { return nil }
+	}
+	if c.Suspect == nil {
+		c.Suspect = func(cluster.NodeID) bool { return false }
+	}
+}
+
+// Validate reports everything that is missing or wrong.
+func (c *Config) Validate() error {
+	var errs []error
+	need := func(ok bool, what string) {
+		if !ok {
+			errs = append(errs, errors.New("kv: "+what))
+		}
+	}
+	need(c.Self != 0, "node id is not set")
+	need(c.Store != nil && c.Caller != nil && c.Clock != nil && c.Table != nil, "store, caller, clock and table must be set")
+	need(c.AttemptTimeout >= 0 && c.FreshTimeout >= 0, "timeouts must not be negative")
+	need(c.ScanParallel >= 0 && c.ChunkRows >= 0 && c.ChunkBytes >= 0, "scan limits must not be negative")
+	return errors.Join(errs...)
+}
+
+// DB is the gateway to all ranges.
+type DB struct {
+	cfg    Config
+	server *Server
+	fresh  freshness
+
+	// ctx ends at Close.
+	ctx   context.Context //nolint:containedctx // the life of the DB's own goroutines, not of a request
+	close context.CancelFunc
+	wg    sync.WaitGroup
+
+	mu struct {
+		sync.Mutex
+		// epochs end when gossip suspects the node: they cancel what waits for it.
+		epochs map[cluster.NodeID]*epoch
+	}
+}
+
+type epoch struct {
+	ctx context.Context //nolint:containedctx // a lifetime, not of a request
+	end context.CancelFunc
+}
+
+// Row is one row of a collection.
+type Row struct {
+	Key     []byte // encoded primary key
+	Value   []byte // nil: there is no such row
+	Version hlc.Timestamp
+}
+
+// New returns a DB. The caller closes it.
+func New(cfg Config) (*DB, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg.setDefaults()
+	d := &DB{cfg: cfg, server: &Server{cfg: cfg}}
+	d.ctx, d.close = context.WithCancel(context.Background())
+	d.mu.epochs = map[cluster.NodeID]*epoch{}
+	return d, nil
+}
+
+// Close ends what the DB runs by itself. Requests under way end with their own
+// contexts.
+func (d *DB) Close() error {
+	d.close()
+	d.wg.Wait()
+	return nil
+}
+
+// Server returns the leader's side, to be registered with the transport.
+func (d *DB) Server() *Server { return d.server }
+
+// Now returns the local clock's time; see the package's Timestamps.
+func (d *DB) Now() hlc.Timestamp { return d.cfg.Clock.Now() }
+
+// Table returns the routing table that the DB uses.
+func (d *DB) Table() *routing.Table { return d.cfg.Table }
+
+// Suspected drops the hints that name node and cancels what waits for it, so
+// that it is retried elsewhere at once. Gossip's subscriber calls it when a
+// node becomes suspect, dead or left. It does not block.
+func (d *DB) Suspected(node cluster.NodeID) {
+	d.cfg.Table.Forget(node)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e, ok := d.mu.epochs[node]; ok {
+		e.end()
+		delete(d.mu.epochs, node)
+	}
+}
+
+// epochOf returns a context that ends when node is suspected.
+func (d *DB) epochOf(node cluster.NodeID) context.Context {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e, ok := d.mu.epochs[node]
+	if !ok {
+		e = &epoch{}
+		e.ctx, e.end = context.WithCancel(d.ctx)
+		d.mu.epochs[node] = e
+	}
+	return e.ctx
+}
+
+// newCommandID names a command: the gateway's time, then random bytes.
+func (d *DB) newCommandID() (id [16]byte) {
+	binary.BigEndian.PutUint64(id[:8], uint64(d.cfg.Clock.Now()))
+	_, _ = rand.Read(id[8:]) // never fails
+	return id
+}
+
+// heard takes the clock of a node that answered. A clock that is too far off is
+// not taken: that node's own checks make it refuse to serve.
+func (d *DB) heard(clock hlc.Timestamp) { _ = d.cfg.Clock.Update(clock) }

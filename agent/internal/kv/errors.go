@@ -1,0 +1,193 @@
+package kv
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/store"
+)
+
+// ConditionError says that a mutation's condition did not hold. Nothing of its
+// range was written.
+type ConditionError struct {
+	Mutation int // its index in the Write
+	// Existing is the row's value, nil if it has none; ExistingTS its newest version.
+	Existing   []byte
+	ExistingTS hlc.Timestamp
+}
+
+func (e *ConditionError) Error() string {
+	return fmt.Sprintf("the condition of mutation %d does not hold", e.Mutation)
+}
+
+// MultiRangeError refuses a Write that must be atomic but touches more than one
+// range. Nothing was written.
+type MultiRangeError struct{ Ranges int }
+
+func (e *MultiRangeError) Error() string {
+	return fmt.Sprintf("the rows are in %d ranges, and only writes within one are atomic", e.Ranges)
+}
+
+// UnavailableError says that no leader of a range could be reached within the
+// budget. The request surely did nothing.
+type UnavailableError struct {
+	Range cluster.RangeID // 0: no range is known for the key
+	Cause error
+}
+
+func (e *UnavailableError) Error() string {
+	if e.Range == 0 {
+		return fmt.Sprintf("unavailable: %v", e.Cause)
+	}
+	return fmt.Sprintf("%s is unavailable: %v", e.Range, e.Cause)
+}
+
+func (e *UnavailableError) Unwrap() error { return e.Cause }
+
+// Retryable reports whether the request that err answers may succeed if it is
+// made again.
+func Retryable(err error) bool {
+	var unavailable *UnavailableError
+	return errors.As(err, &unavailable) || store.Retryable(err)
+}
+
+// MaybeApplied reports whether the write that err answers may have been applied.
+func MaybeApplied(err error) bool { return store.MaybeApplied(err) }
+
+// RemoteError is an error of another node that has no type of its own here.
+// Nothing was applied.
+type RemoteError struct{ Message string }
+
+func (e *RemoteError) Error() string { return e.Message }
+
+var (
+	errNoRoute    = errors.New("no range is known for the key")
+	errNoReplicas = errors.New("the range has no replicas")
+	errAttempt    = errors.New("no answer in time")
+	errSuspected  = errors.New("the node is suspected to be down")
+	errTooOften   = errors.New("the ranges changed too often")
+)
+
+// The codes of errors in messages.
+const (
+	codeNone byte = iota
+	codeNotLeader
+	codeRangeNotFound
+	codeRangeMismatch
+	codeAmbiguous
+	codeProposalLost
+	codeOverloaded
+	codeStopped
+	codeReplicaFailed
+	codeTooLarge
+	codeCanceled
+	codeOther
+)
+
+// writeError encodes what err means to a gateway.
+func writeError(w *writer, err error) {
+	var (
+		notLeader *store.NotLeaderError
+		notFound  *store.RangeNotFoundError
+		mismatch  *store.RangeMismatchError
+		ambiguous *store.AmbiguousError
+		failed    *store.ReplicaFailedError
+	)
+	switch {
+	case err == nil:
+		w.byte(codeNone)
+	case errors.As(err, &ambiguous): // first: it wraps a cause
+		w.byte(codeAmbiguous)
+		w.text(ambiguous.Cause.Error())
+	case errors.As(err, &notLeader):
+		w.byte(codeNotLeader)
+		w.uvarint(uint64(notLeader.Range))
+		w.uvarint(uint64(notLeader.Leader))
+		w.uvarint(notLeader.Generation)
+	case errors.As(err, &notFound):
+		w.byte(codeRangeNotFound)
+		w.uvarint(uint64(notFound.Range))
+	case errors.As(err, &mismatch):
+		w.byte(codeRangeMismatch)
+		writeDescriptor(w, &mismatch.Descriptor)
+	case errors.Is(err, store.ErrProposalLost):
+		w.byte(codeProposalLost)
+	case errors.Is(err, store.ErrOverloaded):
+		w.byte(codeOverloaded)
+	case errors.Is(err, store.ErrStopped):
+		w.byte(codeStopped)
+	case errors.As(err, &failed):
+		w.byte(codeReplicaFailed)
+		w.uvarint(uint64(failed.Range))
+		w.text(failed.Cause.Error())
+	case errors.Is(err, store.ErrTooLarge):
+		w.byte(codeTooLarge)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		w.byte(codeCanceled)
+	default:
+		w.byte(codeOther)
+		w.text(err.Error())
+	}
+}
+
+// readError is the inverse of writeError. Faults of the message stick to r.
+func readError(r *reader) error {
+	switch r.byte() {
+	case codeNone:
+		return nil
+	case codeNotLeader:
+		return &store.NotLeaderError{Range: cluster.RangeID(r.uvarint()), Leader: r.node(), Generation: r.uvarint()}
+	case codeRangeNotFound:
+		return &store.RangeNotFoundError{Range: cluster.RangeID(r.uvarint())}
+	case codeRangeMismatch:
+		return &store.RangeMismatchError{Descriptor: readDescriptor(r)}
+	case codeAmbiguous:
+		return &store.AmbiguousError{Cause: errors.New(r.text())}
+	case codeProposalLost:
+		return store.ErrProposalLost
+	case codeOverloaded:
+		return store.ErrOverloaded
+	case codeStopped:
+		return store.ErrStopped
+	case codeReplicaFailed:
+		return &store.ReplicaFailedError{Range: cluster.RangeID(r.uvarint()), Cause: errors.New(r.text())}
+	case codeTooLarge:
+		return store.ErrTooLarge
+	case codeCanceled:
+		return context.Canceled
+	case codeOther:
+		return &RemoteError{Message: r.text()}
+	}
+	r.fail("unknown error code")
+	return r.err
+}
+
+func (r *reader) node() cluster.NodeID {
+	v := r.uvarint()
+	if v > 1<<32-1 {
+		r.fail("node id past the end")
+		return 0
+	}
+	return cluster.NodeID(v)
+}
+
+// Descriptors in errors are rare: JSON will do.
+func writeDescriptor(w *writer, d *cluster.RangeDescriptor) {
+	b, err := json.Marshal(d)
+	if err != nil { // it holds numbers and strings only
+		b = []byte("{}")
+	}
+	w.bytes(b)
+}
+
+func readDescriptor(r *reader) cluster.RangeDescriptor {
+	var d cluster.RangeDescriptor
+	if err := json.Unmarshal(r.bytes(), &d); err != nil {
+		r.fail("descriptor")
+	}
+	return d
+}

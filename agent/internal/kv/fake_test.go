@@ -1,0 +1,305 @@
+package kv
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/routing"
+	"github.com/nodedb/nodedb/agent/internal/storage"
+	"github.com/nodedb/nodedb/agent/internal/store"
+	"github.com/nodedb/nodedb/agent/internal/transport"
+)
+
+// fakeCluster is a cluster without consensus: each range is one state machine
+// that all nodes share, and a test says who leads it. What kv sees of leaders,
+// retries and lost answers is as with the real store.
+type fakeCluster struct {
+	t      testing.TB
+	engine *storage.Engine
+	nodes  map[cluster.NodeID]*fakeNode
+
+	mu     sync.Mutex
+	ranges map[cluster.RangeID]*fakeRange
+	// onCall, if set, may fail a call before or after the peer handles it.
+	onCall func(from, to cluster.NodeID, method string) fault
+	calls  map[string]int
+}
+
+// fault is what happens to one call.
+type fault struct {
+	before error // returned without reaching the peer
+	after  error // returned after the peer handled it
+	hang   bool  // waits for the caller's context
+}
+
+type fakeRange struct {
+	desc    cluster.RangeDescriptor
+	machine *datastate.Machine
+	leader  cluster.NodeID
+	index   uint64
+	lastTS  hlc.Timestamp
+	results map[[16]byte]fakeResult
+	applied int
+}
+
+type fakeResult struct {
+	b  []byte
+	ts hlc.Timestamp
+}
+
+// fakeNode is one node: its store, its clock, its gateway, and its way to others.
+type fakeNode struct {
+	c     *fakeCluster
+	id    cluster.NodeID
+	clock *hlc.Clock
+	skew  time.Duration
+	db    *DB
+	// suspects is what its gossip suspects.
+	suspects map[cluster.NodeID]bool
+}
+
+// newFakeCluster makes nodes 1..n and ranges 2.. of equal spans, each with all
+// nodes as voters, led round robin.
+func newFakeCluster(t testing.TB, nodes, ranges int) *fakeCluster {
+	t.Helper()
+	engine, err := storage.Open(storage.Options{Dir: "store", FS: storage.NewCrashableFS()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &fakeCluster{
+		t: t, engine: engine, nodes: map[cluster.NodeID]*fakeNode{},
+		ranges: map[cluster.RangeID]*fakeRange{}, calls: map[string]int{},
+	}
+	for i := range ranges {
+		desc := cluster.RangeDescriptor{
+			ID: cluster.RangeID(i + 2), Generation: 1, NextReplica: cluster.ReplicaID(nodes + 1),
+			Start: cluster.VShard(i * cluster.VShards / ranges), End: cluster.VShard((i + 1) * cluster.VShards / ranges),
+		}
+		for n := 1; n <= nodes; n++ {
+			desc.Replicas = append(desc.Replicas, cluster.ReplicaDescriptor{Node: cluster.NodeID(n), Replica: cluster.ReplicaID(n), Role: cluster.Voter})
+		}
+		c.ranges[desc.ID] = &fakeRange{
+			desc: desc, machine: datastate.New(), leader: cluster.NodeID(i%nodes + 1), results: map[[16]byte]fakeResult{},
+		}
+	}
+	for n := 1; n <= nodes; n++ {
+		c.addNode(cluster.NodeID(n))
+	}
+	t.Cleanup(func() {
+		for _, n := range c.nodes {
+			if err := n.db.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := engine.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func (c *fakeCluster) addNode(id cluster.NodeID) {
+	n := &fakeNode{c: c, id: id, suspects: map[cluster.NodeID]bool{}}
+	n.clock = hlc.NewClock(func() time.Time { return time.Now().Add(n.skew) }, 500*time.Millisecond)
+	view := fakeView{c: c, known: map[cluster.RangeID]*cluster.RangeDescriptor{}}
+	for id, r := range c.ranges {
+		view.known[id] = r.desc.Clone()
+	}
+	db, err := New(Config{
+		Self: id, Store: n, Caller: n, Clock: n.clock,
+		Table: routing.New(func() routing.View { return view }),
+		Peers: func() []cluster.NodeID {
+			return slices.DeleteFunc(slices.Sorted(maps.Keys(c.nodes)), func(o cluster.NodeID) bool { return o == id })
+		},
+		Suspect:        func(o cluster.NodeID) bool { return n.suspects[o] },
+		AttemptTimeout: 100 * time.Millisecond,
+		Policy:         Policy{Quick: 75 * time.Millisecond, Budget: time.Second},
+		ChunkRows:      16,
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	n.db = db
+	c.nodes[id] = n
+}
+
+// fakeView is the meta range's view: what was known when the node was added.
+type fakeView struct {
+	c     *fakeCluster
+	known map[cluster.RangeID]*cluster.RangeDescriptor
+}
+
+func (v fakeView) Range(id cluster.RangeID) (*cluster.RangeDescriptor, bool) {
+	d, ok := v.known[id]
+	return d, ok
+}
+
+func (v fakeView) RangeOf(s cluster.VShard) (*cluster.RangeDescriptor, bool) {
+	for _, d := range v.known {
+		if d.Contains(s) {
+			return d, true
+		}
+	}
+	return nil, false
+}
+
+// lead makes node the leader of a range; 0: none.
+func (c *fakeCluster) lead(id cluster.RangeID, node cluster.NodeID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ranges[id].leader = node
+}
+
+func (c *fakeCluster) leadAll(node cluster.NodeID) {
+	for id := range c.ranges {
+		c.lead(id, node)
+	}
+}
+
+func (c *fakeCluster) failCalls(fn func(from, to cluster.NodeID, method string) fault) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.onCall = fn
+}
+
+func (c *fakeCluster) callCount(method string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.calls[method]
+}
+
+func (c *fakeCluster) applied() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for _, r := range c.ranges {
+		n += r.applied
+	}
+	return n
+}
+
+// leading returns the range if n leads it. c.mu is held.
+func (n *fakeNode) leading(id cluster.RangeID) (*fakeRange, error) {
+	r, ok := n.c.ranges[id]
+	if !ok {
+		return nil, &store.RangeNotFoundError{Range: id}
+	}
+	if r.leader != n.id {
+		return nil, &store.NotLeaderError{Range: id, Leader: r.leader, Generation: r.desc.Generation}
+	}
+	return r, nil
+}
+
+func (n *fakeNode) Propose(_ context.Context, id cluster.RangeID, cmd store.Command) ([]byte, hlc.Timestamp, error) {
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	r, err := n.leading(id)
+	if err != nil {
+		return nil, 0, err
+	}
+	if old, ok := r.results[cmd.ID]; ok && cmd.Retry {
+		return old.b, old.ts, nil
+	}
+	r.index++
+	r.lastTS = max(n.clock.Now(), r.lastTS+1)
+	batch := n.c.engine.NewBatch()
+	defer func() { _ = batch.Close() }()
+	res, err := r.machine.Apply(batch, &r.desc, r.index, r.lastTS, cmd.Payload)
+	if err != nil {
+		return nil, 0, err
+	}
+	r.applied++
+	r.results[cmd.ID] = fakeResult{slices.Clone(res), r.lastTS}
+	return res, r.lastTS, batch.Commit(false)
+}
+
+func (n *fakeNode) Read(_ context.Context, id cluster.RangeID, ts hlc.Timestamp) (*store.ReadHandle, error) {
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	r, err := n.leading(id)
+	if err != nil {
+		return nil, err
+	}
+	r.lastTS = max(r.lastTS, ts)
+	return &store.ReadHandle{Reader: n.c.engine, Descriptor: *r.desc.Clone()}, nil
+}
+
+func (n *fakeNode) RangeStatus(cluster.RangeID) (cluster.RangeStatus, bool) {
+	return cluster.RangeStatus{}, false
+}
+
+func (n *fakeNode) before(to cluster.NodeID, method string) fault {
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	n.c.calls[method]++
+	if n.c.onCall == nil {
+		return fault{}
+	}
+	return n.c.onCall(n.id, to, method)
+}
+
+func (n *fakeNode) Call(ctx context.Context, to cluster.NodeID, method string, payload []byte) ([]byte, error) {
+	f := n.before(to, method)
+	switch {
+	case f.before != nil:
+		return nil, f.before
+	case f.hang:
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	peer, ok := n.c.nodes[to]
+	if !ok {
+		return nil, &transport.UnreachableError{Node: to, Cause: fmt.Errorf("no such node")}
+	}
+	b, err := peer.db.Server().Methods()[method](ctx, n.id, payload)
+	if f.after != nil {
+		return nil, f.after
+	}
+	if err != nil {
+		return nil, &transport.CallError{Code: transport.CodeInternal, Message: err.Error()}
+	}
+	return b, nil
+}
+
+func (n *fakeNode) Scan(ctx context.Context, to cluster.NodeID, request []byte, fn func([]byte) error) error {
+	f := n.before(to, "scan stream")
+	if f.before != nil {
+		return f.before
+	}
+	chunks := 0
+	return n.c.nodes[to].db.Server().HandleScan(ctx, n.id, request, func(b []byte) error {
+		if chunks++; f.after != nil && chunks > 2 {
+			return f.after // the stream breaks after two chunks
+		}
+		return fn(b)
+	})
+}
+
+const testCollection cluster.CollectionID = 9
+
+func key(i int) []byte { return fmt.Appendf(nil, "key-%05d", i) }
+
+func value(i int) []byte { return strconv.AppendInt(nil, int64(i), 10) }
+
+// load writes rows [0, n) through node 1.
+func (c *fakeCluster) load(n int) hlc.Timestamp {
+	c.t.Helper()
+	muts := make([]Mutation, n)
+	for i := range muts {
+		muts[i] = Mutation{Collection: testCollection, Key: key(i), Value: value(i)}
+	}
+	ts, err := c.nodes[1].db.Write(context.Background(), muts, WriteOptions{})
+	if err != nil {
+		c.t.Fatalf("load: %v", err)
+	}
+	return ts
+}

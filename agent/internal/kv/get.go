@@ -1,0 +1,121 @@
+package kv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/store"
+)
+
+// GetRequest asks for rows by key.
+type GetRequest struct {
+	// TS is the time to read at; 0: after everything acknowledged so far.
+	TS         hlc.Timestamp
+	Collection cluster.CollectionID
+	Keys       [][]byte // encoded primary keys
+	Policy     Policy
+}
+
+// Get returns the rows, in the order of the keys; Value is nil where there is none.
+func (d *DB) Get(ctx context.Context, req GetRequest) ([]Row, error) {
+	rows := make([]Row, len(req.Keys))
+	todo := make([]int, len(req.Keys))
+	for i := range todo {
+		rows[i].Key, todo[i] = req.Keys[i], i
+	}
+	started := time.Now()
+	for try := 0; len(todo) > 0; try++ {
+		groups, err := d.group(len(todo), func(i int) (cluster.CollectionID, []byte) {
+			return req.Collection, req.Keys[todo[i]]
+		})
+		if err != nil {
+			return nil, err
+		}
+		if req.TS == 0 && (len(groups) > 1 || try > 0) {
+			if req.TS, err = d.Fresh(ctx); err != nil {
+				return nil, err
+			}
+		}
+		for i := range groups {
+			for j, n := range groups[i].items {
+				groups[i].items[j] = todo[n]
+			}
+		}
+		if todo, err = d.getRound(ctx, &req, groups, rows); err != nil {
+			return nil, err
+		}
+		if len(todo) == 0 {
+			break
+		}
+		if err := d.replanPause(ctx, try, started); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+// getRound reads each group, in parallel, and returns the keys whose range
+// turned out to be another.
+func (d *DB) getRound(ctx context.Context, req *GetRequest, groups []group, rows []Row) (replan []int, err error) {
+	errs := make([]error, len(groups))
+	var wg sync.WaitGroup
+	for i := range groups[1:] {
+		wg.Go(func() { errs[i+1] = d.getRange(ctx, req, &groups[i+1], rows) })
+	}
+	errs[0] = d.getRange(ctx, req, &groups[0], rows)
+	wg.Wait()
+	for i, err := range errs {
+		var mismatch *store.RangeMismatchError
+		if errors.As(err, &mismatch) {
+			replan = append(replan, groups[i].items...)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return replan, nil
+}
+
+// getRange reads one group and fills its rows, which no other group touches.
+func (d *DB) getRange(ctx context.Context, req *GetRequest, g *group, rows []Row) error {
+	m := readRequest{Range: g.id, TS: req.TS, Rows: make([][]byte, len(g.items))}
+	for i, n := range g.items {
+		m.Rows[i] = keys.Row(g.vshards[i], req.Collection, req.Keys[n])
+	}
+	var found []readRow
+	err := d.request(g.id, req.Policy).run(ctx, func(ctx context.Context, node cluster.NodeID) (err error) {
+		found, err = d.readAt(ctx, node, &m)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read from %s: %w", g.id, err)
+	}
+	for i, n := range g.items {
+		rows[n].Value, rows[n].Version = found[i].Value, found[i].Version
+	}
+	return nil
+}
+
+func (d *DB) readAt(ctx context.Context, node cluster.NodeID, m *readRequest) ([]readRow, error) {
+	if node == d.cfg.Self {
+		return d.server.read(ctx, m)
+	}
+	b, err := d.cfg.Caller.Call(ctx, node, MethodRead, m.encode(d.cfg.Clock.Now()))
+	if err != nil {
+		return nil, err
+	}
+	reply, clock, err := decodeReadReply(b)
+	if err != nil {
+		return nil, err
+	}
+	d.heard(clock)
+	if reply.Err == nil && len(reply.Rows) != len(m.Rows) {
+		return nil, fmt.Errorf("%w: %d rows for %d keys", errMalformed, len(reply.Rows), len(m.Rows))
+	}
+	return reply.Rows, reply.Err
+}

@@ -1,0 +1,303 @@
+package kv
+
+import (
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/store"
+)
+
+// messageFormat is the first byte of every message of this package.
+const messageFormat byte = 1
+
+// The methods that other nodes call.
+const (
+	MethodPropose = "kv.propose"
+	MethodRead    = "kv.read"
+	MethodScan    = "kv.scan" // the first chunk of a scan
+	MethodClock   = "kv.clock"
+)
+
+// Every message begins with its format and the sender's clock, so that clocks
+// follow each other wherever nodes talk.
+
+func beginMessage(size int, now hlc.Timestamp) *writer {
+	w := newWriter(size + 9)
+	w.byte(messageFormat)
+	w.ts(now)
+	return w
+}
+
+func openMessage(b []byte) (r *reader, clock hlc.Timestamp) {
+	r = &reader{b: b}
+	if f := r.byte(); r.err == nil && f != messageFormat {
+		r.fail("unknown format")
+	}
+	return r, r.ts()
+}
+
+// proposeRequest asks the leader of a range to apply a command.
+type proposeRequest struct {
+	Range   cluster.RangeID
+	Command store.Command
+}
+
+func (m *proposeRequest) encode(now hlc.Timestamp) []byte {
+	w := beginMessage(32+len(m.Command.Payload), now)
+	w.uvarint(uint64(m.Range))
+	w.raw(m.Command.ID[:])
+	w.bool(m.Command.Retry)
+	w.raw(m.Command.Payload)
+	return w.b
+}
+
+func decodeProposeRequest(b []byte) (m proposeRequest, clock hlc.Timestamp, err error) {
+	r, clock := openMessage(b)
+	m.Range = cluster.RangeID(r.uvarint())
+	copy(m.Command.ID[:], r.raw(16))
+	m.Command.Retry = r.bool()
+	m.Command.Payload = r.raw(uint64(len(r.b)))
+	return m, clock, r.end()
+}
+
+// proposeReply is the answer; Err excludes the rest.
+type proposeReply struct {
+	TS     hlc.Timestamp
+	Result []byte
+	Err    error
+}
+
+func (m *proposeReply) encode(now hlc.Timestamp) []byte {
+	w := beginMessage(16+len(m.Result), now)
+	writeError(w, m.Err)
+	if m.Err == nil {
+		w.ts(m.TS)
+		w.raw(m.Result)
+	}
+	return w.b
+}
+
+func decodeProposeReply(b []byte) (m proposeReply, clock hlc.Timestamp, err error) {
+	r, clock := openMessage(b)
+	if m.Err = readError(r); m.Err == nil {
+		m.TS = r.ts()
+		m.Result = r.raw(uint64(len(r.b)))
+	}
+	return m, clock, r.end()
+}
+
+// readRequest asks the leader of a range for rows.
+type readRequest struct {
+	Range cluster.RangeID
+	TS    hlc.Timestamp // 0: the leader's now
+	Rows  [][]byte      // keys.Row
+}
+
+func (m *readRequest) encode(now hlc.Timestamp) []byte {
+	size := 32
+	for _, row := range m.Rows {
+		size += len(row) + 2
+	}
+	w := beginMessage(size, now)
+	w.uvarint(uint64(m.Range))
+	w.ts(m.TS)
+	w.count(w.reserveCount(), len(m.Rows))
+	for _, row := range m.Rows {
+		w.bytes(row)
+	}
+	return w.b
+}
+
+func decodeReadRequest(b []byte) (m readRequest, clock hlc.Timestamp, err error) {
+	r, clock := openMessage(b)
+	m.Range, m.TS = cluster.RangeID(r.uvarint()), r.ts()
+	m.Rows = make([][]byte, r.count(1))
+	for i := range m.Rows {
+		m.Rows[i] = r.bytes()
+	}
+	return m, clock, r.end()
+}
+
+// readReply is the answer, in the order of the request; Err excludes the rest.
+type readReply struct {
+	Rows []readRow
+	Err  error
+}
+
+// readRow is one row; Value is nil if there is none.
+type readRow struct {
+	Value   []byte
+	Version hlc.Timestamp
+}
+
+func (m *readReply) encode(now hlc.Timestamp) []byte {
+	size := 16
+	for i := range m.Rows {
+		size += len(m.Rows[i].Value) + 12
+	}
+	w := beginMessage(size, now)
+	writeError(w, m.Err)
+	if m.Err != nil {
+		return w.b
+	}
+	w.count(w.reserveCount(), len(m.Rows))
+	for i := range m.Rows {
+		w.ts(m.Rows[i].Version)
+		w.optional(m.Rows[i].Value)
+	}
+	return w.b
+}
+
+func decodeReadReply(b []byte) (m readReply, clock hlc.Timestamp, err error) {
+	r, clock := openMessage(b)
+	if m.Err = readError(r); m.Err == nil {
+		m.Rows = make([]readRow, r.count(9))
+		for i := range m.Rows {
+			m.Rows[i].Version = r.ts()
+			m.Rows[i].Value = r.optional()
+		}
+	}
+	return m, clock, r.end()
+}
+
+// scanRequest asks the leader of a range for the rows of a collection.
+type scanRequest struct {
+	Range      cluster.RangeID
+	TS         hlc.Timestamp
+	Collection cluster.CollectionID
+	// From and To bound the vshards [From, To), which the range must own.
+	From, To cluster.VShard
+	// Start and End bound the encoded primary keys [Start, End); empty: no bound.
+	Start, End []byte
+	Ordered    bool // by primary key over all vshards; else by vshard first
+	Reverse    bool // descending; needs Ordered
+	After      *position
+	MaxRows    uint64 // of one chunk
+	MaxBytes   uint64 // of one chunk, about
+	MaxChunks  uint64 // of a stream
+	Limit      uint64 // of rows in all; 0: none
+}
+
+// position is the last row that a reader got: a scan goes on after it.
+type position struct {
+	VShard cluster.VShard
+	Key    []byte
+}
+
+func (m *scanRequest) encode(now hlc.Timestamp) []byte {
+	w := beginMessage(96+len(m.Start)+len(m.End), now)
+	w.uvarint(uint64(m.Range))
+	w.ts(m.TS)
+	w.uvarint(uint64(m.Collection))
+	w.uvarint(uint64(m.From))
+	w.uvarint(uint64(m.To))
+	w.bytes(m.Start)
+	w.bytes(m.End)
+	w.bool(m.Ordered)
+	w.bool(m.Reverse)
+	w.bool(m.After != nil)
+	if m.After != nil {
+		w.uvarint(uint64(m.After.VShard))
+		w.bytes(m.After.Key)
+	}
+	w.uvarint(m.MaxRows)
+	w.uvarint(m.MaxBytes)
+	w.uvarint(m.MaxChunks)
+	w.uvarint(m.Limit)
+	return w.b
+}
+
+func decodeScanRequest(b []byte) (m scanRequest, clock hlc.Timestamp, err error) {
+	r, clock := openMessage(b)
+	m.Range, m.TS = cluster.RangeID(r.uvarint()), r.ts()
+	m.Collection = cluster.CollectionID(r.uvarint())
+	m.From, m.To = r.vshard(), r.vshard()
+	m.Start, m.End = r.bytes(), r.bytes()
+	m.Ordered, m.Reverse = r.bool(), r.bool()
+	if r.bool() {
+		m.After = &position{VShard: r.vshard()}
+		m.After.Key = r.bytes()
+	}
+	m.MaxRows, m.MaxBytes, m.MaxChunks, m.Limit = r.uvarint(), r.uvarint(), r.uvarint(), r.uvarint()
+	return m, clock, r.end()
+}
+
+func (r *reader) vshard() cluster.VShard {
+	v := r.uvarint()
+	if v > cluster.VShards {
+		r.fail("vshard past the end")
+		return 0
+	}
+	return cluster.VShard(v)
+}
+
+// scanChunk is a part of a scan's answer; Err excludes the rest.
+type scanChunk struct {
+	Rows []Row
+	// Last is the position of the last row, of this or an earlier chunk.
+	Last *position
+	// More says that rows may follow Last.
+	More bool
+	Err  error
+}
+
+// chunkWriter encodes the rows of a chunk as they are found.
+type chunkWriter struct {
+	w     *writer
+	at    int // of the count
+	start int
+	rows  int
+	last  *position
+}
+
+func newChunkWriter(now hlc.Timestamp, size int) *chunkWriter {
+	c := &chunkWriter{w: beginMessage(size, now)}
+	writeError(c.w, nil)
+	c.at = c.w.reserveCount()
+	c.start = len(c.w.b)
+	return c
+}
+
+func (c *chunkWriter) add(key, value []byte, version hlc.Timestamp) {
+	c.w.ts(version)
+	c.w.bytes(key)
+	c.w.bytes(value)
+	c.rows++
+}
+
+func (c *chunkWriter) size() int { return len(c.w.b) - c.start }
+
+// finish returns the encoded chunk.
+func (c *chunkWriter) finish(more bool) []byte {
+	c.w.count(c.at, c.rows)
+	c.w.bool(more)
+	c.w.bool(c.last != nil)
+	if c.last != nil {
+		c.w.uvarint(uint64(c.last.VShard))
+		c.w.bytes(c.last.Key)
+	}
+	return c.w.b
+}
+
+func encodeScanError(now hlc.Timestamp, err error) []byte {
+	w := beginMessage(64, now)
+	writeError(w, err)
+	return w.b
+}
+
+func decodeScanChunk(b []byte) (m scanChunk, clock hlc.Timestamp, err error) {
+	r, clock := openMessage(b)
+	if m.Err = readError(r); m.Err == nil {
+		m.Rows = make([]Row, r.count(10))
+		for i := range m.Rows {
+			m.Rows[i].Version = r.ts()
+			m.Rows[i].Key = r.bytes()
+			m.Rows[i].Value = r.bytes()
+		}
+		m.More = r.bool()
+		if r.bool() {
+			m.Last = &position{VShard: r.vshard()}
+			m.Last.Key = r.bytes()
+		}
+	}
+	return m, clock, r.end()
+}

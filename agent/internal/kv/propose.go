@@ -1,0 +1,273 @@
+package kv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/store"
+)
+
+// Propose applies one command of a range's state machine, exactly once, on
+// whichever node leads. It returns the machine's result and the timestamp of
+// the entry. A zero field of p takes the DB's default.
+func (d *DB) Propose(ctx context.Context, id cluster.RangeID, payload []byte, p Policy) (result []byte, ts hlc.Timestamp, err error) {
+	cmd := store.Command{ID: d.newCommandID(), Payload: payload}
+	r := d.request(id, p)
+	r.write = true
+	attempts := 0
+	err = r.run(ctx, func(ctx context.Context, node cluster.NodeID) error {
+		attempts++
+		// A request to another node may be overtaken by its own retry when the
+		// connection breaks, so it is marked as a retry from the start: the
+		// range then looks its id up whenever it arrives.
+		cmd.Retry = attempts > 1 || node != d.cfg.Self
+		result, ts, err = d.proposeAt(ctx, node, id, cmd)
+		return err
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("propose to %s: %w", id, err)
+	}
+	return result, ts, nil
+}
+
+func (d *DB) proposeAt(ctx context.Context, node cluster.NodeID, id cluster.RangeID, cmd store.Command) ([]byte, hlc.Timestamp, error) {
+	if node == d.cfg.Self {
+		return d.cfg.Store.Propose(ctx, id, cmd)
+	}
+	req := proposeRequest{Range: id, Command: cmd}
+	b, err := d.cfg.Caller.Call(ctx, node, MethodPropose, req.encode(d.cfg.Clock.Now()))
+	if err != nil {
+		return nil, 0, err
+	}
+	reply, clock, err := decodeProposeReply(b)
+	if err != nil {
+		// Whatever the peer did, its answer cannot be read.
+		return nil, 0, &store.AmbiguousError{Cause: err}
+	}
+	d.heard(clock)
+	return reply.Result, reply.TS, reply.Err
+}
+
+// Mutation writes one row.
+type Mutation struct {
+	Collection cluster.CollectionID
+	Key        []byte // encoded primary key
+	Delete     bool
+	Value      []byte
+	Expect     datastate.Condition
+	ExpectTS   hlc.Timestamp
+}
+
+// WriteOptions say how to write.
+type WriteOptions struct {
+	// OneRange refuses mutations of more than one range: the write is atomic.
+	OneRange bool
+	// Policy is the patience; zero fields take the DB's default.
+	Policy Policy
+}
+
+// maxReplans bounds how often a write or read is grouped anew because ranges changed.
+const maxReplans = 8
+
+// Write applies the mutations: those of one range together or not at all, the
+// ranges independently. No row may be named twice. It returns the latest
+// commit timestamp.
+//
+// With several ranges an error says nothing about the others, which may have
+// been written: *store.AmbiguousError comes before *ConditionError before other
+// errors.
+func (d *DB) Write(ctx context.Context, muts []Mutation, o WriteOptions) (hlc.Timestamp, error) {
+	w := &write{db: d, muts: muts, opts: o}
+	todo := make([]int, len(muts))
+	for i := range todo {
+		todo[i] = i
+	}
+	started := time.Now()
+	for try := 0; len(todo) > 0; try++ {
+		groups, err := d.group(len(todo), func(i int) (cluster.CollectionID, []byte) {
+			return muts[todo[i]].Collection, muts[todo[i]].Key
+		})
+		if err != nil {
+			return w.ts, errors.Join(w.err, err)
+		}
+		if o.OneRange && len(groups) > 1 {
+			return 0, &MultiRangeError{Ranges: len(groups)}
+		}
+		for i := range groups {
+			for j, n := range groups[i].items {
+				groups[i].items[j] = todo[n]
+			}
+		}
+		todo = w.round(ctx, groups)
+		if w.err != nil || len(todo) == 0 {
+			break
+		}
+		if err := d.replanPause(ctx, try, started); err != nil {
+			return w.ts, err
+		}
+	}
+	return w.ts, w.err
+}
+
+// replanPause waits for the routing table to learn why a range refused keys.
+func (d *DB) replanPause(ctx context.Context, try int, started time.Time) error {
+	if try >= maxReplans {
+		return &UnavailableError{Cause: errTooOften}
+	}
+	pause, _ := d.cfg.Policy.pause(try, time.Since(started))
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(pause):
+		return nil
+	}
+}
+
+// write is one Write under way.
+type write struct {
+	db   *DB
+	muts []Mutation
+	opts WriteOptions
+
+	mu     sync.Mutex
+	ts     hlc.Timestamp
+	err    error
+	replan []int
+}
+
+// round writes each group in one command, in parallel, and returns the
+// mutations whose range turned out to be another.
+func (w *write) round(ctx context.Context, groups []group) []int {
+	w.replan = nil
+	var wg sync.WaitGroup
+	for i := range groups[1:] {
+		wg.Go(func() { w.writeRange(ctx, &groups[i+1]) })
+	}
+	w.writeRange(ctx, &groups[0])
+	wg.Wait()
+	return w.replan
+}
+
+// writeRange writes one group.
+func (w *write) writeRange(ctx context.Context, g *group) {
+	batch := datastate.Batch{Ops: make([]datastate.Op, len(g.items))}
+	for i, n := range g.items {
+		m := &w.muts[n]
+		op := datastate.Op{
+			Row: keys.Row(g.vshards[i], m.Collection, m.Key), Kind: datastate.Put,
+			Value: m.Value, Expect: m.Expect, ExpectTS: m.ExpectTS,
+		}
+		if m.Delete {
+			op.Kind, op.Value = datastate.Delete, nil
+		}
+		batch.Ops[i] = op
+	}
+	raw, ts, err := w.db.Propose(ctx, g.id, datastate.EncodeBatch(&batch), w.opts.Policy)
+	if err == nil {
+		var res *datastate.Result
+		if res, err = datastate.DecodeResult(raw); err == nil {
+			if res.Outcome == datastate.WrongRange && res.FailedOp < len(batch.Ops) {
+				w.db.learnSpan(ctx, batch.Ops[res.FailedOp].Row, g.id)
+			}
+			err = resultError(res, g)
+		}
+	}
+	var mismatch *store.RangeMismatchError
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case err == nil:
+		w.ts = max(w.ts, ts)
+	case errors.As(err, &mismatch) && !MaybeApplied(err):
+		w.replan = append(w.replan, g.items...)
+	default:
+		w.err = worse(w.err, err)
+	}
+}
+
+// learnSpan lets the routing table learn what a range owns by now: the range
+// refuses to read a row that is not its own, and says what is.
+func (d *DB) learnSpan(ctx context.Context, row []byte, id cluster.RangeID) {
+	m := readRequest{Range: id, Rows: [][]byte{row}}
+	_ = d.request(id, Policy{Budget: -1}).run(ctx, func(ctx context.Context, node cluster.NodeID) error {
+		_, err := d.readAt(ctx, node, &m)
+		return err
+	})
+}
+
+// resultError turns a refusal of the state machine into an error.
+func resultError(res *datastate.Result, g *group) error {
+	switch res.Outcome {
+	case datastate.Applied:
+		return nil
+	case datastate.ConditionFailed:
+		if res.FailedOp >= len(g.items) {
+			return fmt.Errorf("%w: op %d of %d failed", errMalformed, res.FailedOp, len(g.items))
+		}
+		return &ConditionError{Mutation: g.items[res.FailedOp], Existing: res.Existing, ExistingTS: res.ExistingTS}
+	case datastate.WrongRange:
+		return &store.RangeMismatchError{Descriptor: cluster.RangeDescriptor{ID: g.id}}
+	}
+	return errors.New("the range could not read the write: is a row named twice?")
+}
+
+// worse returns the error that says more about the fate of a write.
+func worse(a, b error) error {
+	rank := func(err error) int {
+		var condition *ConditionError
+		switch {
+		case err == nil:
+			return 0
+		case MaybeApplied(err):
+			return 3
+		case errors.As(err, &condition):
+			return 2
+		}
+		return 1
+	}
+	var ca, cb *ConditionError
+	if errors.As(a, &ca) && errors.As(b, &cb) && ca.Mutation < cb.Mutation {
+		return a
+	}
+	if rank(b) >= rank(a) {
+		return b
+	}
+	return a
+}
+
+// group is the part of a request that one range serves.
+type group struct {
+	id      cluster.RangeID
+	items   []int // positions in the request
+	vshards []cluster.VShard
+}
+
+// group sorts n keys by range, in the order of first appearance.
+func (d *DB) group(n int, key func(i int) (cluster.CollectionID, []byte)) ([]group, error) {
+	var groups []group
+	index := map[cluster.RangeID]int{}
+	for i := range n {
+		c, k := key(i)
+		v := keys.VShardOf(c, k)
+		route, ok := d.cfg.Table.Lookup(v)
+		if !ok {
+			return nil, &UnavailableError{Cause: errNoRoute}
+		}
+		at, ok := index[route.Descriptor.ID]
+		if !ok {
+			at = len(groups)
+			index[route.Descriptor.ID] = at
+			groups = append(groups, group{id: route.Descriptor.ID})
+		}
+		g := &groups[at]
+		g.items, g.vshards = append(g.items, i), append(g.vshards, v)
+	}
+	return groups, nil
+}

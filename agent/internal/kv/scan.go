@@ -1,0 +1,412 @@
+package kv
+
+import (
+	"bytes"
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/store"
+)
+
+// ScanRequest asks for the rows of a collection.
+type ScanRequest struct {
+	// TS is the time to read at; 0: after everything acknowledged so far.
+	TS         hlc.Timestamp
+	Collection cluster.CollectionID
+	// Start and End bound the encoded primary keys [Start, End); nil: no bound.
+	Start, End []byte
+	// Ordered gives the rows in the order of their keys; it costs a reader per
+	// range at once. Reverse gives them in descending order and implies Ordered.
+	Ordered, Reverse bool
+	Limit            int64 // 0: none
+	Policy           Policy
+}
+
+const (
+	// firstChunkBytes bounds what comes in one call, among other calls.
+	firstChunkBytes = 256 << 10
+	// orderedChunkBytes bounds what an ordered scan holds of each range.
+	orderedChunkBytes = 128 << 10
+	orderedChunkRows  = 512
+	// maxChunks bounds a stream: then the view of the range is taken anew, so
+	// that a slow reader does not hold old data for ever.
+	maxChunks = 16
+)
+
+// RowIterator gives the rows of a scan. It must be closed.
+type RowIterator struct {
+	db     *DB
+	req    ScanRequest
+	ctx    context.Context //nolint:containedctx // the life of the readers, ended by Close
+	cancel context.CancelCauseFunc
+	wg     sync.WaitGroup
+	left   int64 // negative: no limit
+
+	pieces []piece
+	next   atomic.Int64   // the piece that an unordered reader takes next
+	rows   chan []Row     // of an unordered scan
+	merge  *pieceMerge    // of an ordered scan, once it began
+	inputs []*pieceSource // of an ordered scan
+}
+
+// piece is a run of vshards that one range owned when the scan began.
+type piece struct{ from, to cluster.VShard }
+
+var errClosed = errors.New("the scan was closed")
+
+// Scan begins to read. Ranges are read in parallel, ahead of the caller by a
+// bounded amount.
+func (d *DB) Scan(ctx context.Context, req ScanRequest) (*RowIterator, error) {
+	if req.TS == 0 {
+		ts, err := d.Fresh(ctx)
+		if err != nil {
+			return nil, err
+		}
+		req.TS = ts
+	}
+	pieces, err := d.pieces()
+	if err != nil {
+		return nil, err
+	}
+	req.Ordered = req.Ordered || req.Reverse
+	it := &RowIterator{db: d, req: req, left: -1, pieces: pieces}
+	if req.Limit > 0 {
+		it.left = req.Limit
+	}
+	it.ctx, it.cancel = context.WithCancelCause(ctx)
+	if req.Ordered {
+		it.startOrdered()
+	} else {
+		it.startUnordered()
+	}
+	return it, nil
+}
+
+// pieces cuts the key space by range.
+func (d *DB) pieces() ([]piece, error) {
+	var ps []piece
+	for v := cluster.VShard(0); v < cluster.VShards; {
+		route, ok := d.cfg.Table.Lookup(v)
+		if !ok {
+			return nil, &UnavailableError{Cause: errNoRoute}
+		}
+		ps = append(ps, piece{v, route.Descriptor.End})
+		v = route.Descriptor.End
+	}
+	return ps, nil
+}
+
+// TS returns the time at which the rows are read.
+func (it *RowIterator) TS() hlc.Timestamp { return it.req.TS }
+
+// Next returns the next rows, at least one, or io.EOF. They are valid after the
+// next call too.
+func (it *RowIterator) Next(ctx context.Context) ([]Row, error) {
+	if it.left == 0 {
+		return nil, io.EOF
+	}
+	var rows []Row
+	var err error
+	if it.req.Ordered {
+		rows, err = it.nextMerged(ctx)
+	} else {
+		rows, err = it.receive(ctx, it.rows)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if it.left > 0 {
+		rows = rows[:min(int64(len(rows)), it.left)]
+		it.left -= int64(len(rows))
+	}
+	return rows, nil
+}
+
+// Close ends the readers and waits for them. It may be called more than once.
+func (it *RowIterator) Close() {
+	it.cancel(errClosed)
+	it.wg.Wait()
+}
+
+// receive takes the next batch from a reader, or its end.
+func (it *RowIterator) receive(ctx context.Context, ch <-chan []Row) ([]Row, error) {
+	select {
+	case rows, ok := <-ch:
+		if ok {
+			return rows, nil
+		}
+		// A reader that fails cancels all before it closes its channel.
+		if err := context.Cause(it.ctx); err != nil {
+			return nil, err
+		}
+		return nil, io.EOF
+	case <-it.ctx.Done():
+		return nil, context.Cause(it.ctx)
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+func (it *RowIterator) send(ch chan<- []Row, rows []Row) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	select {
+	case ch <- rows:
+		return nil
+	case <-it.ctx.Done():
+		return context.Cause(it.ctx)
+	}
+}
+
+func (it *RowIterator) startUnordered() {
+	n := min(it.db.cfg.ScanParallel, len(it.pieces))
+	it.rows = make(chan []Row, n)
+	var readers sync.WaitGroup
+	for range n {
+		readers.Add(1)
+		it.wg.Go(func() {
+			defer readers.Done()
+			for {
+				i := it.next.Add(1) - 1
+				if i >= int64(len(it.pieces)) || it.ctx.Err() != nil {
+					return
+				}
+				if err := it.read(it.pieces[i], it.rows); err != nil {
+					it.cancel(err)
+					return
+				}
+			}
+		})
+	}
+	it.wg.Go(func() {
+		readers.Wait()
+		close(it.rows)
+	})
+}
+
+// pieceReader reads one piece; after is where it stands.
+type pieceReader struct {
+	it    *RowIterator
+	piece piece
+	out   chan<- []Row
+	after *position
+	left  int64
+}
+
+// read sends the rows of p to out, retrying and resuming as leaders change.
+func (it *RowIterator) read(p piece, out chan<- []Row) error {
+	r := &pieceReader{it: it, piece: p, out: out, left: it.req.Limit}
+	for replans := 0; ; {
+		more, err := r.pass()
+		var mismatch *store.RangeMismatchError
+		switch {
+		case errors.As(err, &mismatch) && replans < maxReplans:
+			replans++
+			continue
+		case err != nil:
+			return err
+		case !more:
+			return nil
+		}
+	}
+}
+
+// pass reads from one view of the range that owns the next vshard.
+func (r *pieceReader) pass() (more bool, err error) {
+	it := r.it
+	from := r.piece.from
+	if r.after != nil && !it.req.Ordered {
+		from = max(from, r.after.VShard)
+	}
+	route, ok := it.db.cfg.Table.Lookup(from)
+	if !ok {
+		return false, &UnavailableError{Cause: errNoRoute}
+	}
+	to := min(r.piece.to, route.Descriptor.End)
+	if it.req.Ordered && to < r.piece.to {
+		return false, &UnavailableError{Range: route.Descriptor.ID, Cause: errTooOften}
+	}
+	req := scanRequest{
+		Range: route.Descriptor.ID, TS: it.req.TS, Collection: it.req.Collection, From: from, To: to,
+		Start: it.req.Start, End: it.req.End, Ordered: it.req.Ordered, Reverse: it.req.Reverse,
+		MaxRows: uint64(it.db.cfg.ChunkRows), MaxBytes: uint64(it.db.cfg.ChunkBytes),
+	}
+	if it.req.Ordered {
+		req.MaxRows, req.MaxBytes = min(req.MaxRows, orderedChunkRows), min(req.MaxBytes, orderedChunkBytes)
+	}
+	rq := it.db.request(req.Range, it.req.Policy)
+	rq.unbounded = true
+	err = rq.run(it.ctx, func(ctx context.Context, node cluster.NodeID) (err error) {
+		more, err = r.readAt(ctx, node, &req)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("scan %s: %w", req.Range, err)
+	}
+	if !more && to < r.piece.to { // the range was split: go on in its other half
+		r.piece.from, r.after, more = to, nil, true
+	}
+	return more && (it.req.Limit == 0 || r.left > 0), nil
+}
+
+// readAt reads chunks at one node until the pass or the rows end.
+func (r *pieceReader) readAt(ctx context.Context, node cluster.NodeID, req *scanRequest) (more bool, err error) {
+	d := r.it.db
+	more = true
+	deliver := func(b []byte) error {
+		var err error
+		more, err = r.deliver(b)
+		return err
+	}
+	r.prepare(req, maxChunks)
+	if node == d.cfg.Self {
+		err = d.server.scan(ctx, req, deliver)
+		return more, err
+	}
+	first := *req
+	first.MaxBytes = min(req.MaxBytes, firstChunkBytes)
+	if err := r.call(ctx, node, &first, deliver); err != nil || !more {
+		return more, err
+	}
+	r.prepare(req, maxChunks)
+	err = d.cfg.Caller.Scan(ctx, node, req.encode(d.cfg.Clock.Now()), deliver)
+	return more, err
+}
+
+func (r *pieceReader) prepare(req *scanRequest, chunks uint64) {
+	req.After, req.MaxChunks = r.after, chunks
+	if r.it.req.Limit > 0 {
+		req.Limit = uint64(r.left)
+	}
+}
+
+// call gets the first chunk.
+func (r *pieceReader) call(ctx context.Context, node cluster.NodeID, req *scanRequest, deliver func([]byte) error) error {
+	d := r.it.db
+	callCtx, cancel := context.WithTimeoutCause(ctx, d.cfg.AttemptTimeout, errAttempt)
+	defer cancel()
+	b, err := d.cfg.Caller.Call(callCtx, node, MethodScan, req.encode(d.cfg.Clock.Now()))
+	if err != nil {
+		return err
+	}
+	return deliver(b)
+}
+
+// deliver takes one chunk.
+func (r *pieceReader) deliver(b []byte) (more bool, err error) {
+	chunk, clock, err := decodeScanChunk(b)
+	if err != nil {
+		return false, err
+	}
+	r.it.db.heard(clock)
+	if chunk.Err != nil {
+		return false, chunk.Err
+	}
+	if err := r.it.send(r.out, chunk.Rows); err != nil {
+		return false, err
+	}
+	if chunk.Last != nil {
+		r.after = chunk.Last
+	}
+	r.left -= int64(len(chunk.Rows))
+	return chunk.More && (r.it.req.Limit == 0 || r.left > 0), nil
+}
+
+// pieceSource is one range's part of an ordered scan.
+type pieceSource struct {
+	ch   chan []Row
+	rows []Row
+}
+
+func (it *RowIterator) startOrdered() {
+	for _, p := range it.pieces {
+		src := &pieceSource{ch: make(chan []Row, 1)}
+		it.inputs = append(it.inputs, src)
+		it.wg.Go(func() {
+			defer close(src.ch)
+			if err := it.read(p, src.ch); err != nil {
+				it.cancel(err)
+			}
+		})
+	}
+}
+
+// pieceMerge is a heap of sources by their next primary key.
+type pieceMerge struct {
+	sources []*pieceSource
+	reverse bool
+}
+
+func (m *pieceMerge) Len() int { return len(m.sources) }
+func (m *pieceMerge) Less(i, j int) bool {
+	c := bytes.Compare(m.sources[i].rows[0].Key, m.sources[j].rows[0].Key)
+	return c < 0 != m.reverse && c != 0
+}
+func (m *pieceMerge) Swap(i, j int) { m.sources[i], m.sources[j] = m.sources[j], m.sources[i] }
+func (m *pieceMerge) Push(any)      {} // never: sources only leave
+func (m *pieceMerge) Pop() any {
+	n := len(m.sources) - 1
+	src := m.sources[n]
+	m.sources = m.sources[:n]
+	return src
+}
+
+// mergedRows is how many rows an ordered scan returns at once at most.
+const mergedRows = 1024
+
+func (it *RowIterator) nextMerged(ctx context.Context) ([]Row, error) {
+	if it.merge == nil {
+		m := &pieceMerge{reverse: it.req.Reverse}
+		for len(it.inputs) > 0 {
+			src := it.inputs[0]
+			if ok, err := it.advance(ctx, src); err != nil {
+				return nil, err
+			} else if ok {
+				m.sources = append(m.sources, src)
+			}
+			it.inputs = it.inputs[1:]
+		}
+		heap.Init(m)
+		it.merge = m
+	}
+	var out []Row
+	for it.merge.Len() > 0 && len(out) < mergedRows {
+		src := it.merge.sources[0]
+		if len(src.rows) == 1 && len(src.ch) == 0 && len(out) > 0 {
+			break // give what there is rather than wait for the next batch
+		}
+		row := src.rows[0]
+		if src.rows = src.rows[1:]; len(src.rows) > 0 {
+			heap.Fix(it.merge, 0)
+		} else if ok, err := it.advance(ctx, src); err != nil {
+			return nil, err
+		} else if ok {
+			heap.Fix(it.merge, 0)
+		} else {
+			heap.Pop(it.merge)
+		}
+		out = append(out, row)
+	}
+	if len(out) == 0 {
+		return nil, io.EOF
+	}
+	return out, nil
+}
+
+// advance takes the next batch of src; !ok: it has ended.
+func (it *RowIterator) advance(ctx context.Context, src *pieceSource) (ok bool, err error) {
+	rows, err := it.receive(ctx, src.ch)
+	if errors.Is(err, io.EOF) {
+		return false, nil
+	}
+	src.rows = rows
+	return err == nil, err
+}

@@ -1,0 +1,172 @@
+package kv
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/store"
+)
+
+// Server answers requests on the ranges that this node leads.
+type Server struct {
+	cfg Config
+}
+
+// Methods returns the handlers of calls, by method.
+func (s *Server) Methods() map[string]func(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error) {
+	return map[string]func(context.Context, cluster.NodeID, []byte) ([]byte, error){
+		MethodPropose: s.handlePropose,
+		MethodRead:    s.handleRead,
+		MethodScan:    s.handleFirstChunk,
+		MethodClock:   s.handleClock,
+	}
+}
+
+// hear takes a gateway's clock, so that this node's answers are not older than
+// what the gateway has seen. A gateway whose clock is too far ahead is refused.
+func (s *Server) hear(clock hlc.Timestamp) error {
+	if err := s.cfg.Clock.Update(clock); err != nil {
+		return fmt.Errorf("refuse a request of a gateway: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) handlePropose(ctx context.Context, _ cluster.NodeID, payload []byte) ([]byte, error) {
+	req, clock, err := decodeProposeRequest(payload)
+	if err != nil {
+		return nil, err
+	}
+	var reply proposeReply
+	if reply.Err = s.hear(clock); reply.Err == nil {
+		reply.Result, reply.TS, reply.Err = s.cfg.Store.Propose(ctx, req.Range, req.Command)
+	}
+	return reply.encode(s.cfg.Clock.Now()), nil
+}
+
+func (s *Server) handleRead(ctx context.Context, _ cluster.NodeID, payload []byte) ([]byte, error) {
+	req, clock, err := decodeReadRequest(payload)
+	if err != nil {
+		return nil, err
+	}
+	var reply readReply
+	if reply.Err = s.hear(clock); reply.Err == nil {
+		reply.Rows, reply.Err = s.read(ctx, &req)
+	}
+	return reply.encode(s.cfg.Clock.Now()), nil
+}
+
+func (s *Server) handleClock(_ context.Context, _ cluster.NodeID, payload []byte) ([]byte, error) {
+	r, clock := openMessage(payload)
+	if err := r.end(); err != nil {
+		return nil, err
+	}
+	// A gateway too far ahead is no reason not to tell it the time.
+	_ = s.cfg.Clock.Update(clock)
+	return beginMessage(0, s.cfg.Clock.Now()).b, nil
+}
+
+// read returns the rows at the request's time, or at this node's own.
+func (s *Server) read(ctx context.Context, req *readRequest) ([]readRow, error) {
+	ts := req.TS
+	if ts == 0 {
+		ts = s.cfg.Clock.Now()
+	}
+	h, err := s.cfg.Store.Read(ctx, req.Range, ts)
+	if err != nil {
+		return nil, err
+	}
+	defer h.Close()
+	rows := make([]readRow, len(req.Rows))
+	for i, row := range req.Rows {
+		v, _, _, err := keys.DecodeRow(row)
+		if err != nil {
+			return nil, err
+		}
+		if !h.Descriptor.Contains(v) {
+			return nil, &store.RangeMismatchError{Descriptor: h.Descriptor}
+		}
+		value, version, ok, err := datastate.Get(h.Reader, row, ts)
+		if err != nil {
+			return nil, fmt.Errorf("read a row: %w", err)
+		}
+		if rows[i].Version = version; ok {
+			rows[i].Value = value
+		}
+	}
+	return rows, nil
+}
+
+// handleFirstChunk answers a whole small scan, or the beginning of a large one,
+// in one call.
+func (s *Server) handleFirstChunk(ctx context.Context, _ cluster.NodeID, payload []byte) ([]byte, error) {
+	req, clock, err := decodeScanRequest(payload)
+	if err != nil {
+		return nil, err
+	}
+	req.MaxChunks = 1
+	var out []byte
+	if err = s.hear(clock); err == nil {
+		err = s.scan(ctx, &req, func(chunk []byte) error {
+			out = chunk
+			return nil
+		})
+	}
+	if err != nil {
+		out = encodeScanError(s.cfg.Clock.Now(), err)
+	}
+	return out, nil
+}
+
+// HandleScan answers a scan with a stream of chunks.
+func (s *Server) HandleScan(ctx context.Context, _ cluster.NodeID, request []byte, send func([]byte) error) error {
+	req, clock, err := decodeScanRequest(request)
+	if err != nil {
+		return err
+	}
+	if err = s.hear(clock); err == nil {
+		err = s.scan(ctx, &req, send)
+	}
+	if err != nil && ctx.Err() == nil {
+		return send(encodeScanError(s.cfg.Clock.Now(), err))
+	}
+	return err
+}
+
+// What one chunk may hold, whatever a request says.
+const (
+	maxChunkRows  = 1 << 16
+	maxChunkBytes = 2 << 20
+)
+
+// scan sends the chunks of a scan, at most MaxChunks; the last one says whether
+// rows may follow.
+func (s *Server) scan(ctx context.Context, req *scanRequest, send func(chunk []byte) error) error {
+	h, err := s.cfg.Store.Read(ctx, req.Range, req.TS)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	if h.Descriptor.Start > req.From || h.Descriptor.End < req.To || req.From >= req.To {
+		return &store.RangeMismatchError{Descriptor: h.Descriptor}
+	}
+	req.MaxRows, req.MaxBytes = min(max(req.MaxRows, 1), maxChunkRows), min(max(req.MaxBytes, 1), maxChunkBytes)
+	rs := newRangeScan(h.Reader, req)
+	for n := uint64(1); ; n++ {
+		chunk := newChunkWriter(s.cfg.Clock.Now(), 256)
+		more, err := rs.fill(chunk)
+		if err != nil {
+			return fmt.Errorf("scan %s: %w", req.Range, err)
+		}
+		chunk.last = rs.last
+		if err := send(chunk.finish(more)); err != nil || !more || n >= req.MaxChunks {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
