@@ -1,0 +1,134 @@
+package agent
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+)
+
+// Config says how a node runs. It comes from D/node.yaml, then flags.
+type Config struct {
+	// DataDir holds everything of the node; see docs/FORMATS.md.
+	DataDir string `yaml:"-"`
+	// Listen addresses, host:port each.
+	ListenSQL    string `yaml:"listenSql"`
+	ListenRPC    string `yaml:"listenRpc"`
+	ListenGossip string `yaml:"listenGossip"`
+	ListenAdmin  string `yaml:"listenAdmin"`
+	// AdvertiseHost is how other machines reach this one; empty: the listen hosts.
+	AdvertiseHost string `yaml:"advertiseHost,omitempty"`
+	// Locality is shown to operators, "region=eu,zone=a".
+	Locality string `yaml:"locality,omitempty"`
+	// ElectionTimeout is the shortest time without a leader's word before a
+	// follower campaigns, drawn from [t, 2t); default 1s. Too short: needless
+	// elections under load. Too long: writes wait that long after a crash.
+	ElectionTimeout time.Duration `yaml:"electionTimeout,omitempty"`
+	// MaxClockOffset is how far ahead a peer's clock may be; default 500ms. Beyond
+	// it its messages are refused.
+	MaxClockOffset time.Duration `yaml:"maxClockOffset,omitempty"`
+	// CacheBytes is Pebble's block cache; default 64 MiB.
+	CacheBytes int64 `yaml:"cacheBytes,omitempty"`
+	// SQLMemory bounds the memory of the SQL worker process, in bytes; default
+	// 1 GiB. Queries that need more spill to disk, or fail with 53200.
+	SQLMemory int64 `yaml:"sqlMemory,omitempty"`
+	// MaxConnections bounds SQL sessions; default 1000.
+	MaxConnections int `yaml:"maxConnections,omitempty"`
+	// DrainDeadline bounds the drain on SIGTERM; default 30s.
+	DrainDeadline time.Duration `yaml:"drainDeadline,omitempty"`
+	// LogLevel is debug, info, warn or error; LogFormat text or json.
+	LogLevel  string `yaml:"logLevel,omitempty"`
+	LogFormat string `yaml:"logFormat,omitempty"`
+	// Version is the version of the binary.
+	Version string `yaml:"-"`
+}
+
+// Environment that tests and developers use: addresses of the default ports.
+const (
+	defaultSQL    = "127.0.0.1:6432"
+	defaultRPC    = "127.0.0.1:6433"
+	defaultGossip = "127.0.0.1:6434"
+	defaultAdmin  = "127.0.0.1:6480"
+)
+
+// DefaultConfig returns the configuration of a node in dataDir with every
+// default set.
+func DefaultConfig(dataDir string) Config {
+	return Config{
+		DataDir:   dataDir,
+		ListenSQL: defaultSQL, ListenRPC: defaultRPC, ListenGossip: defaultGossip, ListenAdmin: defaultAdmin,
+		ElectionTimeout: time.Second, MaxClockOffset: 500 * time.Millisecond,
+		CacheBytes: 64 << 20, SQLMemory: 1 << 30, MaxConnections: 1000,
+		DrainDeadline: 30 * time.Second, LogLevel: "info", LogFormat: "text", Version: "unknown",
+	}
+}
+
+// ConfigPath is where a data directory's configuration is.
+func ConfigPath(dataDir string) string { return filepath.Join(dataDir, "node.yaml") }
+
+// LoadConfig reads path over the defaults. A key that is not known is an error.
+func LoadConfig(dataDir, path string) (Config, error) {
+	c := DefaultConfig(dataDir)
+	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return c, fmt.Errorf("read the configuration: %w", err)
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(text))
+	dec.KnownFields(true)
+	if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return c, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// Encode returns c as node.yaml holds it.
+func (c *Config) Encode() ([]byte, error) { return yaml.Marshal(c) }
+
+// Validate reports everything that is wrong with c.
+func (c *Config) Validate() error {
+	var errs []error
+	need := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	need(c.DataDir != "", "no data directory: give --data-dir")
+	for _, l := range []struct{ flag, addr string }{
+		{"--listen-sql", c.ListenSQL}, {"--listen-rpc", c.ListenRPC}, {"--listen-gossip", c.ListenGossip}, {"--listen-admin", c.ListenAdmin},
+	} {
+		_, _, err := net.SplitHostPort(l.addr)
+		need(err == nil, "%s %q is not host:port", l.flag, l.addr)
+	}
+	need(c.ElectionTimeout >= 200*time.Millisecond && c.ElectionTimeout <= 10*time.Second, "electionTimeout %s is not between 200ms and 10s", c.ElectionTimeout)
+	need(c.MaxClockOffset > 0, "maxClockOffset must be positive")
+	need(c.CacheBytes >= 1<<20, "cacheBytes must be at least 1 MiB")
+	need(c.SQLMemory >= 64<<20, "sqlMemory must be at least 64 MiB")
+	need(c.MaxConnections > 0, "maxConnections must be positive")
+	need(c.DrainDeadline > 0, "drainDeadline must be positive")
+	need(c.LogLevel == "debug" || c.LogLevel == "info" || c.LogLevel == "warn" || c.LogLevel == "error", "logLevel %q is not debug, info, warn or error", c.LogLevel)
+	need(c.LogFormat == "text" || c.LogFormat == "json", "logFormat %q is not text or json", c.LogFormat)
+	return errors.Join(errs...)
+}
+
+// Advertised returns the addresses that others reach this node at.
+func (c *Config) Advertised() cluster.Addresses {
+	at := func(addr string) string {
+		host, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			return addr
+		}
+		if c.AdvertiseHost != "" {
+			host = c.AdvertiseHost
+		}
+		return net.JoinHostPort(host, port)
+	}
+	return cluster.Addresses{SQL: at(c.ListenSQL), RPC: at(c.ListenRPC), Gossip: at(c.ListenGossip), Admin: at(c.ListenAdmin)}
+}

@@ -1,0 +1,87 @@
+package agent
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/logattr"
+	"github.com/nodedb/nodedb/agent/internal/store"
+	"github.com/nodedb/nodedb/agent/internal/transport"
+)
+
+// method answers one kind of call of a peer.
+type method = func(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error)
+
+// handler gives what peers send to the parts that it is for. The transport is
+// made before them, so they are filled in while the node starts; until then
+// calls are answered with "overloaded": surely not begun, so a retry is safe.
+type handler struct {
+	logger  *slog.Logger
+	started chan struct{} // closed when the fields below are set
+	store   *store.Store
+	scan    func(ctx context.Context, from cluster.NodeID, request []byte, send func([]byte) error) error
+	methods map[string]method
+}
+
+func newHandler(logger *slog.Logger) *handler {
+	return &handler{logger: logger, started: make(chan struct{}), methods: map[string]method{}}
+}
+
+// register adds the methods of one package. A name that is there already is a
+// programmer's error.
+func (h *handler) register(ms map[string]method) {
+	for name, m := range ms {
+		if _, ok := h.methods[name]; ok {
+			panic("method registered twice: " + name) //nolint:forbidigo // found by the first start of any test
+		}
+		h.methods[name] = m
+	}
+}
+
+// HandleRaft implements transport.Handler.
+func (h *handler) HandleRaft(from cluster.NodeID, batch []byte) {
+	if !h.ready() {
+		return
+	}
+	if err := h.store.HandleRaft(from, batch); err != nil {
+		h.logger.Debug("raft batch refused", logattr.Peer(from), logattr.Err(err))
+	}
+}
+
+// HandleCall implements transport.Handler.
+func (h *handler) HandleCall(ctx context.Context, from cluster.NodeID, name string, payload []byte) ([]byte, error) {
+	if !h.ready() {
+		return nil, &transport.CallError{Code: transport.CodeOverloaded, Message: "node is starting"}
+	}
+	m, ok := h.methods[name]
+	if !ok {
+		return nil, &transport.CallError{Code: "unknown-method", Message: "this node does not know the call " + name}
+	}
+	return m(ctx, from, payload)
+}
+
+// HandleSnapshot implements transport.Handler.
+func (h *handler) HandleSnapshot(ctx context.Context, from cluster.NodeID, header []byte, recv func() ([]byte, error)) ([]byte, error) {
+	if !h.ready() {
+		return nil, &transport.CallError{Code: transport.CodeOverloaded, Message: "node is starting"}
+	}
+	return h.store.HandleSnapshot(ctx, from, header, recv)
+}
+
+// HandleScan implements transport.Handler.
+func (h *handler) HandleScan(ctx context.Context, from cluster.NodeID, request []byte, send func([]byte) error) error {
+	if !h.ready() {
+		return &transport.CallError{Code: transport.CodeOverloaded, Message: "node is starting"}
+	}
+	return h.scan(ctx, from, request, send)
+}
+
+func (h *handler) ready() bool {
+	select {
+	case <-h.started:
+		return true
+	default:
+		return false
+	}
+}

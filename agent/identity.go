@@ -1,0 +1,112 @@
+package agent
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+)
+
+// Exit codes of nodedb-agent.
+const (
+	ExitUsage       = 2
+	ExitUnreachable = 69 // cannot reach the cluster (join)
+	ExitDataDir     = 73 // data directory unusable
+	ExitIdentity    = 78 // decommissioned or wrong identity
+)
+
+// ExitError is an error with the code that the process ends with.
+type ExitError struct {
+	Code    int
+	Message string
+	Err     error // may be nil
+}
+
+func (e *ExitError) Error() string {
+	if e.Err != nil {
+		return e.Message + ": " + e.Err.Error()
+	}
+	return e.Message
+}
+
+func (e *ExitError) Unwrap() error { return e.Err }
+
+// identityFormat is the version of identity.json and of the data directory.
+const identityFormat = 1
+
+// Identity is who the node is: D/identity.json, written once by init or join.
+type Identity struct {
+	Format      int            `json:"format"`
+	ClusterID   string         `json:"clusterId"`
+	ClusterName string         `json:"clusterName"`
+	Node        cluster.NodeID `json:"node"`
+	Name        string         `json:"name"`
+	UUID        string         `json:"uuid"`
+	// Peers are members at the time of joining: whom to talk to until the meta
+	// range has arrived.
+	Peers []PeerAddress `json:"peers,omitempty"`
+}
+
+// PeerAddress is where a member can be reached.
+type PeerAddress struct {
+	Node   cluster.NodeID `json:"node"`
+	UUID   string         `json:"uuid"`
+	RPC    string         `json:"rpc"`
+	Gossip string         `json:"gossip"`
+	Admin  string         `json:"admin"`
+}
+
+// paths of a data directory.
+func identityPath(dir string) string  { return filepath.Join(dir, "identity.json") }
+func certsPath(dir string) string     { return filepath.Join(dir, "certs") }
+func gossipKeyPath(dir string) string { return filepath.Join(dir, "gossip.key") }
+func storePath(dir string) string     { return filepath.Join(dir, "store") }
+func lockPath(dir string) string      { return filepath.Join(dir, "LOCK") }
+
+// SocketPath is the unix socket of the node that runs in dir.
+func SocketPath(dir string) string { return filepath.Join(dir, "agent.sock") }
+
+// LoadIdentity reads who the node in dir is.
+func LoadIdentity(dir string) (Identity, error) {
+	var id Identity
+	b, err := os.ReadFile(identityPath(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return id, &ExitError{Code: ExitDataDir, Message: fmt.Sprintf("%s holds no node: run nodedb-agent init or join first", dir)}
+	}
+	if err != nil {
+		return id, &ExitError{Code: ExitDataDir, Message: "read the node's identity", Err: err}
+	}
+	if err := json.Unmarshal(b, &id); err != nil {
+		return id, &ExitError{Code: ExitDataDir, Message: identityPath(dir) + " is damaged", Err: err}
+	}
+	if id.Format > identityFormat {
+		return id, &ExitError{Code: ExitDataDir, Message: fmt.Sprintf("%s has format %d, this binary knows %d at most: start it with the newer nodedb-agent", dir, id.Format, identityFormat)}
+	}
+	if id.Format < 1 || id.Node == 0 || id.UUID == "" || id.ClusterID == "" {
+		return id, &ExitError{Code: ExitDataDir, Message: identityPath(dir) + " is incomplete: restore it, or wipe the directory and join as a new node"}
+	}
+	return id, nil
+}
+
+// dirLock keeps a second process out of a data directory.
+type dirLock struct{ f *os.File }
+
+// lockDir takes the lock, which the kernel releases when the process ends.
+func lockDir(dir string) (*dirLock, error) {
+	f, err := os.OpenFile(lockPath(dir), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, &ExitError{Code: ExitDataDir, Message: "lock the data directory", Err: err}
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = f.Close()
+		return nil, &ExitError{Code: ExitDataDir, Message: fmt.Sprintf("%s is in use by another process", dir)}
+	}
+	return &dirLock{f: f}, nil
+}
+
+func (l *dirLock) release() { _ = l.f.Close() }
