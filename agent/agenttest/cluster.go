@@ -38,10 +38,20 @@ type Binaries struct{ Agent, Ctl string }
 // FindBinaries returns the binaries that `make build` put into bin/.
 func FindBinaries(t testing.TB) Binaries {
 	t.Helper()
-	dir, err := filepath.Abs("../../bin")
+	dir, err := filepath.Abs(".")
 	if err != nil {
 		t.Fatal(err)
 	}
+	for { // up to the repository's root
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
+		}
+		if filepath.Dir(dir) == dir {
+			t.Fatal("not inside the repository")
+		}
+		dir = filepath.Dir(dir)
+	}
+	dir = filepath.Join(dir, "bin")
 	b := Binaries{Agent: filepath.Join(dir, "nodedb-agent"), Ctl: filepath.Join(dir, "nodedbctl")}
 	for _, p := range []string{b.Agent, b.Ctl} {
 		if _, err := os.Stat(p); err != nil {

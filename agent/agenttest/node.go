@@ -145,6 +145,10 @@ func (n *Node) end(sig syscall.Signal) int {
 	return n.code
 }
 
+// PID is the id of the process, and of its process group. The node must have
+// been started.
+func (n *Node) PID() int { return n.cmd.Process.Pid }
+
 // Running reports whether the process lives.
 func (n *Node) Running() bool {
 	if n.cmd == nil {
