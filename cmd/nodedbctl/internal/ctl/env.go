@@ -1,0 +1,253 @@
+// Package ctl is what every verb of the command shares: its environment, the
+// global flags, exit codes, and how arguments name nodes, ranges and operations.
+package ctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/nodedb/nodedb/client"
+	"github.com/nodedb/nodedb/client/adminpb"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/term"
+)
+
+// callTimeout bounds a single call when --timeout does not.
+const callTimeout = 30 * time.Second
+
+// Global are the flags that every verb takes.
+type Global struct {
+	Context     string
+	ContextFile string
+	Addr        []string
+	TokenFile   string
+	Cert        string
+	Key         string
+	CA          string
+	Output      render.Options
+	Watch       time.Duration
+	Timeout     time.Duration
+	NodeTimeout time.Duration
+	Quiet       bool
+	Verbose     bool
+	NoColor     bool
+	ReadOnly    bool
+}
+
+// Bind adds the flags.
+func (g *Global) Bind(f *pflag.FlagSet) {
+	f.StringVar(&g.Context, "context", "", "context to use instead of the current one")
+	f.StringVar(&g.ContextFile, "context-file", "", "context file (default $NODEDBCTL_CONFIG, else the user's configuration directory)")
+	f.StringSliceVar(&g.Addr, "addr", nil, "admin addresses host:port[,host:port], instead of the context's")
+	f.StringVar(&g.TokenFile, "token-file", "", "file that holds a bearer token (mode 0600)")
+	f.StringVar(&g.Cert, "cert", "", "client certificate file")
+	f.StringVar(&g.Key, "key", "", "key file of --cert")
+	f.StringVar(&g.CA, "ca", "", "file of the cluster's CA certificate")
+	f.StringVarP(&g.Output.Format, "output", "o", "table", render.Formats)
+	f.StringSliceVar(&g.Output.Columns, "columns", nil, "columns to show, in this order")
+	f.StringVar(&g.Output.Sort, "sort", "", "[-]column to sort by")
+	f.StringVar(&g.Output.Filter, "filter", "", "FIELD=VALUE[,...] to show; also != ~ !~ > >= < <=")
+	f.BoolVar(&g.Output.NoHeaders, "no-headers", false, "no line of column heads")
+	f.DurationVar(&g.Watch, "watch", 0, "show again each interval until Ctrl-C")
+	f.Lookup("watch").NoOptDefVal = "2s"
+	f.DurationVar(&g.Timeout, "timeout", 0, "give up after this time; an operation continues (default 30s for a single call, none for a wait)")
+	f.DurationVar(&g.NodeTimeout, "node-timeout", 3*time.Second, "how long to wait for each node's own figures")
+	f.BoolVar(&g.Quiet, "quiet", false, "no progress, no hints: data and errors only")
+	f.BoolVarP(&g.Verbose, "verbose", "v", false, "say what is being done")
+	f.BoolVar(&g.NoColor, "no-color", false, "no colour (also NO_COLOR, TERM=dumb)")
+	f.BoolVar(&g.ReadOnly, "read-only", false, "refuse everything that changes something")
+}
+
+// Env is what a verb runs in. Dialling happens on first use, so that --help and
+// mistakes in flags need no cluster.
+type Env struct {
+	Term    *term.Streams
+	Flags   Global
+	Version string
+	Now     func() time.Time
+	Getenv  func(string) string
+
+	client *client.Client
+}
+
+// Prepare checks the global flags and makes them hold.
+func (e *Env) Prepare() error {
+	if err := e.Flags.Output.Check(); err != nil {
+		return Usagef("%v", err)
+	}
+	if e.Flags.Watch < 0 || e.Flags.Timeout < 0 || e.Flags.NodeTimeout <= 0 {
+		return Usagef("--watch, --timeout and --node-timeout must be positive")
+	}
+	e.Term.Quiet = e.Flags.Quiet
+	if e.Flags.NoColor {
+		e.Term.Color = false
+	}
+	return nil
+}
+
+// Close drops the client's connections.
+func (e *Env) Close() {
+	if e.client != nil {
+		e.client.Close()
+	}
+}
+
+// File reads the context file.
+func (e *Env) File() (*client.File, error) {
+	path := e.Flags.ContextFile
+	if path == "" {
+		path = e.Getenv("NODEDBCTL_CONFIG")
+	}
+	if path == "" {
+		var err error
+		if path, err = client.DefaultPath(); err != nil {
+			return nil, err
+		}
+	} else if _, err := os.Stat(path); err != nil && e.Flags.ContextFile != "" {
+		return nil, Usagef("context file: %v", err)
+	}
+	f, err := client.ReadFile(path)
+	if err != nil {
+		return nil, &Error{Code: Usage, Message: err.Error(), Err: err}
+	}
+	return f, nil
+}
+
+// Context is the chosen context with the flags over it. With --addr, no context
+// file is needed.
+func (e *Env) Context() (client.Context, error) {
+	f, err := e.File()
+	if err != nil {
+		return client.Context{}, err
+	}
+	g := &e.Flags
+	name := g.Context
+	if name == "" {
+		name = e.Getenv("NODEDBCTL_CONTEXT")
+	}
+	c, err := f.Select(name)
+	if err != nil && (len(g.Addr) == 0 || name != "" || !errors.Is(err, client.ErrNoContext)) {
+		return c, &Error{Code: Usage, Message: fmt.Sprintf("%v in %s", err, f.Path()), Err: err, Next: []string{
+			"nodedbctl --context-file FILE ... (nodedb-agent init writes one: DATADIR/creds/context.yaml)",
+			"nodedbctl context add NAME --addr HOST:PORT --ca FILE --cert FILE --key FILE",
+		}}
+	}
+	if len(g.Addr) > 0 {
+		c.Addrs = g.Addr
+	}
+	for _, o := range []struct {
+		flag string
+		to   *string
+	}{{g.CA, &c.CA}, {g.Cert, &c.Cert}, {g.Key, &c.Key}, {g.TokenFile, &c.TokenFile}} {
+		if o.flag != "" {
+			*o.to = o.flag
+		}
+	}
+	if g.TokenFile != "" && g.Cert == "" {
+		c.Cert, c.Key = "", "" // who asks for a token means only the token
+	}
+	return c, nil
+}
+
+// Client is the cluster's client.
+func (e *Env) Client() (*client.Client, error) {
+	if e.client != nil {
+		return e.client, nil
+	}
+	c, err := e.Context()
+	if err != nil {
+		return nil, err
+	}
+	cl, err := client.Dial(c)
+	if err != nil {
+		return nil, &Error{Code: Usage, Message: err.Error(), Err: err}
+	}
+	e.client = cl
+	if e.Flags.Verbose {
+		e.Term.Say("context %q, addresses %s", c.Name, strings.Join(c.Addrs, ", "))
+	}
+	return cl, nil
+}
+
+// Call bounds the time of single calls.
+func (e *Env) Call(ctx context.Context) (context.Context, context.CancelFunc) {
+	if e.Flags.Timeout > 0 {
+		return context.WithTimeout(ctx, e.Flags.Timeout)
+	}
+	return context.WithTimeout(ctx, callTimeout)
+}
+
+// Wait bounds the time of a wait: without --timeout, not at all.
+func (e *Env) Wait(ctx context.Context) (context.Context, context.CancelFunc) {
+	if e.Flags.Timeout > 0 {
+		return context.WithTimeout(ctx, e.Flags.Timeout)
+	}
+	return context.WithCancel(ctx)
+}
+
+// NodeTimeout is --node-timeout in seconds.
+func (e *Env) NodeTimeout() float64 { return e.Flags.NodeTimeout.Seconds() }
+
+// Repeat runs show once, or with --watch again and again until ctx is done.
+func (e *Env) Repeat(ctx context.Context, show func(context.Context) error) error {
+	once := func() error {
+		call, cancel := e.Call(ctx)
+		defer cancel()
+		return show(call)
+	}
+	if e.Flags.Watch == 0 {
+		return once()
+	}
+	tick := time.NewTicker(e.Flags.Watch)
+	defer tick.Stop()
+	for {
+		if e.Term.OutTTY && e.Flags.Output.Text() {
+			fmt.Fprint(e.Term.Out, "\x1b[H\x1b[2J")
+		}
+		if err := once(); err != nil {
+			// A cluster that is away for a moment comes back.
+			if k := client.AsError(err).Kind; ctx.Err() != nil || (k != client.Unavailable && k != client.Timeout) {
+				return err
+			}
+			e.Term.Say("%s", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// Changing refuses a verb that changes something under --read-only.
+func (e *Env) Changing() error {
+	if e.Flags.ReadOnly {
+		return &Error{Code: Denied, Message: "refused: --read-only is set"}
+	}
+	return nil
+}
+
+// Meta makes the head of an answer, and says on stderr when it is not whole.
+func (e *Env) Meta(a *adminpb.AsOf) render.Meta {
+	name := a.GetClusterName()
+	if name == "" {
+		name = a.GetClusterId()
+	}
+	m := render.Meta{
+		Cluster: name, AsOf: render.AsOf{MetaIndex: a.GetMetaIndex(), Time: a.GetTime().AsTime().UTC()},
+		Complete: a.GetComplete(), Missing: a.GetMissing(),
+	}
+	if m.Missing == nil {
+		m.Missing = []uint32{}
+	}
+	if !m.Complete && e.Flags.Output.Text() {
+		e.Term.Say("incomplete: no answer from %s", render.Nodes(m.Missing, ", "))
+	}
+	return m
+}

@@ -1,0 +1,225 @@
+package ctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nodedb/nodedb/client"
+	"github.com/nodedb/nodedb/client/adminpb"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/term"
+)
+
+// Exit is an exit code. The numbers are a contract with scripts.
+type Exit int
+
+// The exit codes.
+const (
+	OK          Exit = 0
+	Internal    Exit = 1
+	Usage       Exit = 2
+	NotFound    Exit = 3
+	Denied      Exit = 4
+	Unsafe      Exit = 5
+	Timeout     Exit = 6
+	Aborted     Exit = 7
+	Conflict    Exit = 8
+	Unavailable Exit = 9
+	Changes     Exit = 10
+	Failed      Exit = 11
+	Partial     Exit = 12
+	Interrupted Exit = 130
+)
+
+// ExitHelp is the table that every --help ends with.
+const ExitHelp = `Exit codes:
+    0 ok           done, condition true, or nothing to do
+    1 internal     unexpected error
+    2 usage        bad flags, ambiguous name
+    3 not-found    node, range, operation or plan unknown
+    4 denied       not authenticated, or the role does not allow it
+    5 unsafe       a safety check refuses; nothing was changed
+    6 timeout      --timeout ended; the operation continues
+    7 aborted      the operation ended cancelled
+    8 conflict     another operation holds the nodes or ranges, or the plan is stale
+    9 unavailable  no quorum of the meta range, or no node reachable
+   10 changes      the plan is not empty, or check found problems
+   11 failed       the operation ended failed
+   12 partial      --strict and some nodes did not answer
+  130 interrupted  detached by Ctrl-C; the operation continues
+`
+
+// Error is an error with its exit code and what to do next.
+type Error struct {
+	Code    Exit
+	Message string // one sentence; empty: all was said already
+	Next    []string
+	Err     error
+}
+
+func (e *Error) Error() string {
+	if e.Message == "" && e.Err != nil {
+		return e.Err.Error()
+	}
+	return e.Message
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Usagef is a mistake in the command line.
+func Usagef(format string, args ...any) *Error {
+	return &Error{Code: Usage, Message: fmt.Sprintf(format, args...)}
+}
+
+// Silent ends the command with a code; everything was said.
+func Silent(code Exit) *Error { return &Error{Code: code} }
+
+var exits = map[client.Kind]Exit{
+	client.Internal: Internal, client.Invalid: Usage, client.NotFound: NotFound, client.Denied: Denied, client.Unsafe: Unsafe,
+	client.Conflict: Conflict, client.StalePlan: Conflict, client.Unavailable: Unavailable, client.Timeout: Timeout, client.Cancelled: Interrupted,
+}
+
+// CodeOf is the exit code of what a verb returned.
+func CodeOf(err error) Exit {
+	if err == nil {
+		return OK
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	var c *client.Error
+	switch {
+	case errors.As(err, &c):
+		return exits[c.Kind]
+	case errors.Is(err, context.Canceled):
+		return Interrupted
+	case errors.Is(err, context.DeadlineExceeded):
+		return Timeout
+	case errors.Is(err, client.ErrNoContext):
+		return Usage
+	case isUsage(err):
+		return Usage
+	}
+	return Internal
+}
+
+// isUsage recognises the errors of cobra's own, which have no type.
+func isUsage(err error) bool {
+	for _, p := range []string{"unknown flag", "unknown shorthand", "unknown command", "accepts ", "requires at least", "invalid argument", "required flag", "flag needs an argument", "if any flags in the group", "bad flag syntax", "no such flag"} {
+		if strings.HasPrefix(err.Error(), p) {
+			return true
+		}
+	}
+	return false
+}
+
+// Report says on stderr what went wrong, why, and what to do next.
+func Report(s *term.Streams, err error) {
+	if err == nil {
+		return
+	}
+	var c *client.Error
+	if errors.As(err, &c) {
+		reportCall(s, c)
+		return
+	}
+	var e *Error
+	if errors.As(err, &e) && e.Message == "" && e.Err == nil {
+		return
+	}
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	fmt.Fprintf(s.Err, "nodedbctl: %v\n", err)
+	if e != nil {
+		for _, n := range e.Next {
+			fmt.Fprintf(s.Err, "  try: %s\n", n)
+		}
+	}
+	if errors.Is(err, client.ErrNoContext) && e == nil {
+		fmt.Fprintf(s.Err, "  try: nodedbctl --context-file FILE, or nodedbctl context add NAME --addr HOST:PORT --ca FILE\n")
+	}
+}
+
+// reportCall says why the cluster did not do it. Quiet or not, errors are said.
+func reportCall(s *term.Streams, c *client.Error) {
+	switch {
+	case c.Kind == client.Cancelled:
+		return
+	case len(c.Findings) > 0:
+		Refusal(s, exits[c.Kind], c.Message, c.Findings, c.Fixes)
+		return
+	}
+	fmt.Fprintf(s.Err, "nodedbctl: %s\n", c.Message)
+	if c.Operation != "" {
+		fmt.Fprintf(s.Err, "  see: nodedbctl ops show %s\n", c.Operation)
+	}
+	for _, f := range c.Fixes {
+		fmt.Fprintf(s.Err, "  try: %s\n", fixText(f))
+	}
+	switch c.Kind {
+	case client.Unavailable:
+		fmt.Fprintln(s.Err, "  try: nodedbctl context show, or another node with --addr HOST:PORT")
+	case client.Timeout:
+		if c.MaybeApplied() {
+			fmt.Fprintln(s.Err, "  it may have been done all the same: see nodedbctl ops ls --all")
+		}
+	}
+}
+
+// Refusal shows findings that refuse and the ways out.
+func Refusal(s *term.Streams, code Exit, message string, findings []*adminpb.Finding, fixes []*adminpb.Fix) {
+	fmt.Fprintf(s.Err, "refused (exit %d): %s\n", code, message)
+	width := len("fix")
+	for _, f := range findings {
+		width = max(width, len(f.GetCode()))
+	}
+	for _, f := range findings {
+		fmt.Fprintf(s.Err, "  %-*s  %s%s\n", width, f.GetCode(), f.GetText(), someRanges(f))
+	}
+	WriteFixes(s, width, fixes)
+	fmt.Fprintln(s.Err, "nothing was changed")
+}
+
+// WriteFixes lists ways out, what each does beside its command.
+func WriteFixes(s *term.Streams, width int, fixes []*adminpb.Fix) {
+	text := 0
+	for _, f := range fixes {
+		text = max(text, len(f.GetText()))
+	}
+	label := "fix"
+	for _, f := range fixes {
+		line := fmt.Sprintf("  %-*s  %-*s  %s", width, label, text+1, f.GetText()+":", f.GetCommand())
+		if f.GetCommand() == "" {
+			line = fmt.Sprintf("  %-*s  %s", width, label, f.GetText())
+		}
+		fmt.Fprintln(s.Err, strings.TrimRight(line, " "))
+		label = ""
+	}
+}
+
+// rangesShown is how many range ids a refusal names.
+const rangesShown = 8
+
+func someRanges(f *adminpb.Finding) string {
+	ids := f.GetRanges()
+	if len(ids) == 0 || len(ids) > rangesShown {
+		return ""
+	}
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		names[i] = render.Range(id)
+	}
+	return " (" + strings.Join(names, ", ") + ")"
+}
+
+func fixText(f *adminpb.Fix) string {
+	if f.GetCommand() == "" {
+		return f.GetText()
+	}
+	return f.GetText() + ": " + f.GetCommand()
+}

@@ -1,0 +1,151 @@
+// Package jointoken is the noun "join-token": what lets a new node join.
+package jointoken
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nodedb/nodedb/client/adminpb"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/view"
+)
+
+// New makes the command join-token.
+func New(e *ctl.Env) *cobra.Command {
+	c := &cobra.Command{Use: "join-token", Aliases: []string{"join-tokens"}, Short: "Create, list and revoke the tokens that let nodes join"}
+	ls := &cobra.Command{Use: "ls", Aliases: []string{"list"}, Short: "List join tokens that are good; never their secrets", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		return e.Repeat(cmd.Context(), func(ctx context.Context) error { return list(ctx, e) })
+	}}
+	c.AddCommand(newCreate(e), ls, newRevoke(e))
+	return c
+}
+
+type createOptions struct {
+	node   string
+	ttl    time.Duration
+	uses   uint32
+	dryRun bool
+}
+
+func newCreate(e *ctl.Env) *cobra.Command {
+	var o createOptions
+	c := &cobra.Command{
+		Use: "create", Short: "Create a join token; its secret is written to stdout once", Args: cobra.NoArgs,
+		Long: "Create writes the secret to stdout, for a file of mode 0600: (umask 077; nodedbctl join-token create > FILE)",
+		RunE: func(cmd *cobra.Command, _ []string) error { return create(cmd.Context(), e, &o) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.node, "node", "", "only a node of this name may use it")
+	f.DurationVar(&o.ttl, "ttl", 15*time.Minute, "how long it is good")
+	f.Uint32Var(&o.uses, "uses", 1, "how many nodes may join with it")
+	f.BoolVar(&o.dryRun, "dry-run", false, "show what would be done, and do nothing")
+	return c
+}
+
+func create(ctx context.Context, e *ctl.Env, o *createOptions) error {
+	if o.uses == 0 {
+		return ctl.Usagef("--uses must be at least 1")
+	}
+	if o.dryRun {
+		e.Term.Say("would create a join token for %s, good for %s", render.Plural(int(o.uses), "node"), render.Duration(o.ttl))
+		return nil
+	}
+	if err := e.Changing(); err != nil {
+		return err
+	}
+	c, err := e.Client()
+	if err != nil {
+		return err
+	}
+	call, cancel := e.Call(ctx)
+	defer cancel()
+	r, err := c.CreateJoinToken(call, &adminpb.CreateJoinTokenRequest{NodeName: o.node, Ttl: o.ttl.Seconds(), Uses: o.uses})
+	if err != nil {
+		return err
+	}
+	v := struct {
+		view.JoinToken
+		Secret string `json:"secret"`
+	}{view.NewJoinToken(r.GetToken()), r.GetSecret()}
+	one := render.One[any]{
+		Kind: "JoinToken", Item: v, Name: r.GetSecret(), Meta: render.Meta{Complete: true, Missing: []uint32{}},
+		Text: func(w io.Writer) error {
+			e.Term.Say("join token %s for %s, good for %s; this is shown once. On the new node:\n  nodedb-agent join --data-dir D --peer HOST:ADMINPORT --token-file FILE",
+				v.ID, render.Plural(int(o.uses), "node"), render.Duration(o.ttl))
+			_, err := fmt.Fprintln(w, r.GetSecret())
+			return err
+		},
+	}
+	return one.Print(e.Term, e.Flags.Output)
+}
+
+func list(ctx context.Context, e *ctl.Env) error {
+	c, err := e.Client()
+	if err != nil {
+		return err
+	}
+	r, err := c.ListJoinTokens(ctx, &adminpb.ListJoinTokensRequest{})
+	if err != nil {
+		return err
+	}
+	now := e.Now()
+	l := render.List[view.JoinToken]{
+		Kind: "JoinTokenList", Meta: e.Meta(r.GetAsOf()), Name: func(t view.JoinToken) string { return t.ID }, Empty: "no join token is good",
+		Columns: []render.Column[view.JoinToken]{
+			{Head: "TOKEN", Key: "id", Cell: func(t view.JoinToken) string { return t.ID }},
+			{Head: "NODE", Key: "node", Cell: func(t view.JoinToken) string { return render.Or(t.Node) }},
+			{Head: "USES LEFT", Key: "usesLeft", Right: true, Cell: func(t view.JoinToken) string { return fmt.Sprintf("%d/%d", t.UsesLeft, t.Uses) }},
+			{Head: "EXPIRES", Key: "expiresAt", Cell: func(t view.JoinToken) string { return expires(t, now) }},
+			{Head: "BY", Key: "createdBy", Cell: func(t view.JoinToken) string { return render.Or(t.CreatedBy) }},
+		},
+	}
+	for _, t := range r.GetTokens() {
+		l.Items = append(l.Items, view.NewJoinToken(t))
+	}
+	return l.Print(e.Term, e.Flags.Output)
+}
+
+func expires(t view.JoinToken, now time.Time) string {
+	if t.ExpiresAt == nil {
+		return render.None
+	}
+	return "in " + render.Duration(t.ExpiresAt.Sub(now))
+}
+
+func newRevoke(e *ctl.Env) *cobra.Command {
+	dryRun := false
+	c := &cobra.Command{
+		Use: "revoke TOKEN", Short: "Revoke a join token, by its id", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if strings.HasPrefix(args[0], "ndbjoin1.") {
+				return ctl.Usagef("name the token's id, not the token: secrets do not belong on a command line")
+			}
+			if dryRun {
+				e.Term.Say("would revoke join token %s", args[0])
+				return nil
+			}
+			if err := e.Changing(); err != nil {
+				return err
+			}
+			c, err := e.Client()
+			if err != nil {
+				return err
+			}
+			call, cancel := e.Call(cmd.Context())
+			defer cancel()
+			if _, err := c.RevokeJoinToken(call, &adminpb.RevokeJoinTokenRequest{Id: args[0]}); err != nil {
+				return err
+			}
+			e.Term.Say("join token %s is revoked", args[0])
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be done, and do nothing")
+	return c
+}

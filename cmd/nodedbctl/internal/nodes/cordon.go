@@ -1,0 +1,77 @@
+package nodes
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nodedb/nodedb/client/adminpb"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
+)
+
+// NewCordon makes the command cordon.
+func NewCordon(e *ctl.Env) *cobra.Command {
+	return newCordon(e, true, "cordon NODE...", "Place nothing new on nodes; they keep what they have")
+}
+
+// NewUncordon makes the command uncordon.
+func NewUncordon(e *ctl.Env) *cobra.Command {
+	return newCordon(e, false, "uncordon NODE...", "Let nodes receive replicas again")
+}
+
+func newCordon(e *ctl.Env, cordon bool, use, short string) *cobra.Command {
+	var change ctl.Change
+	var ttl time.Duration
+	c := &cobra.Command{
+		Use: use, Short: short, Args: cobra.MinimumNArgs(1), ValidArgsFunction: Complete(e),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return setCordon(cmd.Context(), e, args, &change, &adminpb.SetCordonRequest{Cordon: cordon, Ttl: ttl.Seconds()})
+		},
+	}
+	change.Bind(c.Flags())
+	if cordon {
+		c.Flags().DurationVar(&ttl, "ttl", 0, "after this the cordon ends by itself")
+	}
+	return c
+}
+
+func setCordon(ctx context.Context, e *ctl.Env, args []string, change *ctl.Change, r *adminpb.SetCordonRequest) error {
+	if !change.DryRun {
+		if err := e.Changing(); err != nil {
+			return err
+		}
+	}
+	c, err := e.Client()
+	if err != nil {
+		return err
+	}
+	call, cancel := e.Call(ctx)
+	defer cancel()
+	nodes, err := e.ResolveNodes(call, args)
+	if err != nil {
+		return err
+	}
+	verb := map[bool]string{true: "cordoned", false: "uncordoned"}[r.Cordon]
+	if change.DryRun {
+		for _, n := range nodes {
+			e.Term.Say("%s would be %s; it is %s", render.Node(n.GetId()), verb, n.GetStatus())
+		}
+		return nil
+	}
+	r.Nodes, r.Reason = ctl.NodeIDs(nodes), change.Reason
+	done, err := c.SetCordon(call, r)
+	if err != nil {
+		return err
+	}
+	for _, id := range r.GetNodes() {
+		if slices.Contains(done.GetChanged(), id) {
+			e.Term.Say("%s is %s", render.Node(id), verb)
+		} else {
+			e.Term.Say("%s was %s already", render.Node(id), verb)
+		}
+	}
+	return nil
+}

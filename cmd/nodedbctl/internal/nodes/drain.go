@@ -1,0 +1,155 @@
+package nodes
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nodedb/nodedb/client/adminpb"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ops"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
+)
+
+const completeTimeout = 800 * time.Millisecond
+
+type drainOptions struct {
+	change     ctl.Change
+	self       bool
+	shutdown   bool
+	lbWait     time.Duration
+	txnTimeout time.Duration
+	onDeadline string
+	ttl        time.Duration
+}
+
+// NewDrain makes the command drain.
+func NewDrain(e *ctl.Env) *cobra.Command {
+	var o drainOptions
+	c := &cobra.Command{
+		Use: "drain NODE...|--self", Short: "Make a node's process safe to stop; keeps its data, reversible by undrain", ValidArgsFunction: Complete(e),
+		Long: "Drain makes a node's process safe to stop: it hands every leadership over, refuses new sessions, waits for\n" +
+			"transactions, and flushes. The data stays. A restart or undrain ends it. --shutdown stops the process.",
+		Args: func(_ *cobra.Command, args []string) error {
+			if o.self == (len(args) > 0) {
+				return ctl.Usagef("name the nodes to drain, or --self for the node at --addr")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return drain(cmd.Context(), e, args, &o) },
+	}
+	f := c.Flags()
+	o.change.Bind(f)
+	f.BoolVar(&o.self, "self", false, "drain the node that answers at --addr")
+	f.BoolVar(&o.shutdown, "shutdown", false, "stop the process when it is drained")
+	f.DurationVar(&o.lbWait, "lb-wait", 10*time.Second, "how long load balancers get to notice that the node is not ready")
+	f.DurationVar(&o.txnTimeout, "txn-timeout", 60*time.Second, "how long open transactions may take to end")
+	f.StringVar(&o.onDeadline, "on-deadline", "stop", "what --deadline does to what is left: stop|force")
+	f.DurationVar(&o.ttl, "ttl", time.Hour, "after this the drain ends by itself")
+	return c
+}
+
+func drain(ctx context.Context, e *ctl.Env, args []string, o *drainOptions) error {
+	if o.onDeadline != "stop" && o.onDeadline != "force" {
+		return ctl.Usagef("--on-deadline must be stop or force, not %q", o.onDeadline)
+	}
+	call, cancel := e.Call(ctx)
+	defer cancel()
+	if o.self {
+		c, err := e.Client()
+		if err != nil {
+			return err
+		}
+		me, err := c.WhoAmI(call, &adminpb.WhoAmIRequest{})
+		if err != nil {
+			return err
+		}
+		args = []string{render.Node(me.GetNode())}
+	}
+	nodes, err := e.ResolveNodes(call, args)
+	if err != nil {
+		return err
+	}
+	ids := ctl.NodeIDs(nodes)
+	return ops.Start(ctx, e, ops.Request{
+		Change: o.change, Command: "drain " + render.Nodes(ids, " "),
+		Spec: &adminpb.OperationSpec{
+			Kind: "drain", Nodes: ids, Shutdown: o.shutdown, LbWait: o.lbWait.Seconds(), TxnTimeout: o.txnTimeout.Seconds(),
+			Deadline: o.change.Deadline.Seconds(), OnDeadline: o.onDeadline, Ttl: o.ttl.Seconds(),
+		},
+	})
+}
+
+// NewUndrain makes the command undrain.
+func NewUndrain(e *ctl.Env) *cobra.Command {
+	var change ctl.Change
+	c := &cobra.Command{
+		Use: "undrain NODE...", Short: "End the drain of nodes: they serve again", Args: cobra.MinimumNArgs(1), ValidArgsFunction: Complete(e),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return back(cmd.Context(), e, args, &change, "undrain", func(ctx context.Context, ids []uint32) ([]*adminpb.Operation, error) {
+				c, err := e.Client()
+				if err != nil {
+					return nil, err
+				}
+				r, err := c.Undrain(ctx, &adminpb.UndrainRequest{Nodes: ids, Reason: change.Reason})
+				return r.GetOperations(), err
+			})
+		},
+	}
+	change.Bind(c.Flags())
+	return c
+}
+
+// NewRecommission makes the command recommission.
+func NewRecommission(e *ctl.Env) *cobra.Command {
+	var change ctl.Change
+	c := &cobra.Command{
+		Use: "recommission NODE...", Short: "Cancel the decommission of nodes; possible until the tombstone", Args: cobra.MinimumNArgs(1), ValidArgsFunction: Complete(e),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return back(cmd.Context(), e, args, &change, "recommission", func(ctx context.Context, ids []uint32) ([]*adminpb.Operation, error) {
+				c, err := e.Client()
+				if err != nil {
+					return nil, err
+				}
+				r, err := c.Recommission(ctx, &adminpb.RecommissionRequest{Nodes: ids, Reason: change.Reason})
+				return r.GetOperations(), err
+			})
+		},
+	}
+	change.Bind(c.Flags())
+	return c
+}
+
+// back ends what was begun on nodes, and says which operations that were.
+func back(ctx context.Context, e *ctl.Env, args []string, change *ctl.Change, verb string, do func(context.Context, []uint32) ([]*adminpb.Operation, error)) error {
+	if !change.DryRun {
+		if err := e.Changing(); err != nil {
+			return err
+		}
+	}
+	call, cancel := e.Call(ctx)
+	defer cancel()
+	nodes, err := e.ResolveNodes(call, args)
+	if err != nil {
+		return err
+	}
+	if change.DryRun {
+		for _, n := range nodes {
+			e.Term.Say("would %s %s, which is %s (operation %s)", verb, render.Node(n.GetId()), n.GetStatus(), render.Or(n.GetOperationId()))
+		}
+		return nil
+	}
+	ended, err := do(call, ctl.NodeIDs(nodes))
+	if err != nil {
+		return err
+	}
+	if len(ended) == 0 {
+		e.Term.Say("nothing to do")
+		return nil
+	}
+	if e.Flags.Output.Text() {
+		e.Term.Say("%s: done", verb)
+	}
+	return ops.PrintList(e, ended)
+}

@@ -1,0 +1,134 @@
+package nodes
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nodedb/nodedb/client/adminpb"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/view"
+)
+
+// NewOKToStop makes the command ok-to-stop.
+func NewOKToStop(e *ctl.Env) *cobra.Command {
+	return newSafe(e, "stop", "ok-to-stop NODE...", "May these processes stop together? Exit 0 or 5")
+}
+
+// NewOKToRemove makes the command ok-to-remove.
+func NewOKToRemove(e *ctl.Env) *cobra.Command {
+	return newSafe(e, "remove", "ok-to-remove NODE...", "May these nodes be decommissioned together? Exit 0 or 5")
+}
+
+func newSafe(e *ctl.Env, question, use, short string) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: cobra.MinimumNArgs(1), ValidArgsFunction: Complete(e),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return e.Repeat(cmd.Context(), func(ctx context.Context) error { return safe(ctx, e, question, args) })
+		},
+	}
+}
+
+func safe(ctx context.Context, e *ctl.Env, question string, args []string) error {
+	c, err := e.Client()
+	if err != nil {
+		return err
+	}
+	nodes, err := e.ResolveNodes(ctx, args)
+	if err != nil {
+		return err
+	}
+	ids := ctl.NodeIDs(nodes)
+	r, err := c.CheckSafe(ctx, &adminpb.CheckSafeRequest{Question: question, Nodes: ids, NodeTimeout: e.NodeTimeout()})
+	if err != nil {
+		return err
+	}
+	one := render.One[view.Verdict]{
+		Kind: "Verdict", Meta: e.Meta(r.GetAsOf()), Name: map[bool]string{true: "yes", false: "no"}[r.GetSafe()],
+		Item: view.Verdict{
+			Question: question, Nodes: ids, OK: r.GetSafe(), Findings: view.NewFindings(r.GetFindings()), Fixes: view.NewFixes(r.GetFixes()),
+			LargestSafe: r.GetLargestSafe(), Ranges: r.GetRanges(),
+		},
+		Text: func(w io.Writer) error { return writeSafe(w, e, question, ids, r) },
+	}
+	if one.Item.LargestSafe == nil {
+		one.Item.LargestSafe = []uint32{}
+	}
+	if err := one.Print(e.Term, e.Flags.Output); err != nil {
+		return err
+	}
+	if !r.GetSafe() {
+		return ctl.Silent(ctl.Unsafe)
+	}
+	return nil
+}
+
+func writeSafe(w io.Writer, e *ctl.Env, question string, ids []uint32, r *adminpb.CheckSafeResponse) error {
+	what := map[string]string{"stop": "stop", "remove": "be decommissioned"}[question]
+	if r.GetSafe() {
+		_, err := fmt.Fprintf(w, "yes: %s may %s; %s looked at as of meta@%d\n", render.Nodes(ids, " "), what,
+			render.Plural(int(r.GetRanges()), "range"), r.GetAsOf().GetMetaIndex())
+		return err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "no: %s may not %s; %s looked at as of meta@%d\n", render.Nodes(ids, " "), what,
+		render.Plural(int(r.GetRanges()), "range"), r.GetAsOf().GetMetaIndex())
+	width := len("fix")
+	for _, f := range r.GetFindings() {
+		width = max(width, len(f.GetCode()))
+		fmt.Fprintf(&b, "  %s  %s\n", f.GetCode(), f.GetText())
+	}
+	if len(ids) > 1 && len(r.GetLargestSafe()) > 0 {
+		fmt.Fprintf(&b, "  at most  %s\n", render.Nodes(r.GetLargestSafe(), " "))
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return err
+	}
+	ctl.WriteFixes(e.Term, width, r.GetFixes())
+	return nil
+}
+
+// NewSurvive makes the command survive.
+func NewSurvive(e *ctl.Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "survive", Short: "Which losses of nodes does the cluster outlive? Exit 0 if any one, else 5", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return e.Repeat(cmd.Context(), func(ctx context.Context) error { return survive(ctx, e) })
+		},
+	}
+}
+
+func survive(ctx context.Context, e *ctl.Env) error {
+	c, err := e.Client()
+	if err != nil {
+		return err
+	}
+	r, err := c.CheckSafe(ctx, &adminpb.CheckSafeRequest{Question: "survive", NodeTimeout: e.NodeTimeout()})
+	if err != nil {
+		return err
+	}
+	any1, any2 := view.NewSurvival(r.GetSurvivesOne()), view.NewSurvival(r.GetSurvivesTwo())
+	one := render.One[view.Verdict]{
+		Kind: "Verdict", Meta: e.Meta(r.GetAsOf()), Name: map[bool]string{true: "yes", false: "no"}[r.GetSafe()],
+		Item: view.Verdict{
+			Question: "survive", Nodes: []uint32{}, OK: r.GetSafe(), Findings: []view.Finding{}, Fixes: []view.Fix{},
+			LargestSafe: []uint32{}, Ranges: r.GetRanges(), AnyOne: &any1, AnyTwo: &any2,
+		},
+		Text: func(w io.Writer) error {
+			_, err := fmt.Fprintf(w, "any 1 node:  %s\nany 2 nodes: %s\n%s looked at as of meta@%d\n", render.Survival(r.GetSurvivesOne(), "nodes"),
+				render.Survival(r.GetSurvivesTwo(), "pairs"), render.Plural(int(r.GetRanges()), "range"), r.GetAsOf().GetMetaIndex())
+			return err
+		},
+	}
+	if err := one.Print(e.Term, e.Flags.Output); err != nil {
+		return err
+	}
+	if !r.GetSafe() {
+		return ctl.Silent(ctl.Unsafe)
+	}
+	return nil
+}

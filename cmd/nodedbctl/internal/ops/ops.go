@@ -1,0 +1,254 @@
+// Package ops is the noun "operation": list, show, watch, wait for and cancel
+// them, and what verbs that start one share.
+package ops
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nodedb/nodedb/client/adminpb"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/term"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/view"
+)
+
+// New makes the command.
+func New(e *ctl.Env) *cobra.Command {
+	all := false
+	run := func(cmd *cobra.Command, _ []string) error {
+		return e.Repeat(cmd.Context(), func(ctx context.Context) error { return list(ctx, e, all) })
+	}
+	c := &cobra.Command{Use: "ops [ls]", Aliases: []string{"op", "operations"}, Short: "List, show, watch, wait for and cancel operations", Args: cobra.NoArgs, RunE: run}
+	c.Flags().BoolVar(&all, "all", false, "also those that have ended")
+	ls := &cobra.Command{Use: "ls", Aliases: []string{"list"}, Short: "List operations, the newest first", Args: cobra.NoArgs, RunE: run}
+	ls.Flags().BoolVar(&all, "all", false, "also those that have ended")
+	c.AddCommand(ls, newShow(e), newWatch(e), newWait(e), newCancel(e))
+	return c
+}
+
+func list(ctx context.Context, e *ctl.Env, all bool) error {
+	c, err := e.Client()
+	if err != nil {
+		return err
+	}
+	r, err := c.ListOperations(ctx, &adminpb.ListOperationsRequest{All: all})
+	if err != nil {
+		return err
+	}
+	l := render.List[view.Operation]{
+		Kind: "OperationList", Meta: e.Meta(r.GetAsOf()), Columns: columns(e.Now()),
+		Name: func(o view.Operation) string { return o.ID }, Empty: "no operation is running; --all lists those that have ended",
+	}
+	for _, o := range r.GetOperations() {
+		l.Items = append(l.Items, view.NewOperation(o))
+	}
+	return l.Print(e.Term, e.Flags.Output)
+}
+
+// PrintList writes the operations that a verb ended.
+func PrintList(e *ctl.Env, os []*adminpb.Operation) error {
+	l := render.List[view.Operation]{
+		Kind: "OperationList", Columns: columns(e.Now()), Name: func(o view.Operation) string { return o.ID },
+		Meta: render.Meta{Complete: true, Missing: []uint32{}, AsOf: render.AsOf{Time: e.Now().UTC()}},
+	}
+	for _, o := range os {
+		l.Items = append(l.Items, view.NewOperation(o))
+		l.Meta.AsOf.MetaIndex = o.GetMetaIndex()
+	}
+	return l.Print(e.Term, e.Flags.Output)
+}
+
+func columns(now time.Time) []render.Column[view.Operation] {
+	type op = view.Operation
+	return []render.Column[op]{
+		{Head: "OPERATION", Key: "id", Cell: func(o op) string { return o.ID }},
+		{Head: "KIND", Key: "operationKind", Cell: func(o op) string { return o.Kind }},
+		{Head: "NODES", Key: "nodes", Cell: func(o op) string { return render.Nodes(o.Nodes, ",") }},
+		{Head: "STATE", Key: "state", Cell: func(o op) string { return o.State }, Style: func(o op) term.Style { return stateStyle(o.State) }},
+		{Head: "PHASE", Key: "phase", Cell: func(o op) string { return render.Or(o.Phase) }},
+		{Head: "DONE", Key: "pct", Right: true, Cell: func(o op) string { return fmt.Sprintf("%.0f%%", o.Pct) }},
+		{Head: "RANGES", Wide: true, Right: true, Cell: func(o op) string { return fmt.Sprintf("%d/%d", o.Done.Ranges, o.Total.Ranges) }},
+		{Head: "BYTES", Wide: true, Right: true, Cell: func(o op) string { return render.Bytes(o.Done.Bytes) + "/" + render.Bytes(o.Total.Bytes) }},
+		{Head: "AGE", Key: "createdAt", Cell: func(o op) string { return age(o, now) }},
+		{Head: "BY", Key: "requestedBy", Cell: func(o op) string { return render.Or(o.RequestedBy) }},
+		{Head: "WHY", Key: "why", Cell: func(o op) string { return render.Or(o.Why) }},
+	}
+}
+
+func stateStyle(state string) term.Style {
+	switch state {
+	case "succeeded":
+		return term.Good
+	case "failed":
+		return term.Bad
+	case "blocked", "paused", "cancelling", "cancelled":
+		return term.Warn
+	}
+	return term.Plain
+}
+
+func age(o view.Operation, now time.Time) string {
+	if o.CreatedAt == nil {
+		return render.None
+	}
+	return render.Duration(now.Sub(*o.CreatedAt))
+}
+
+func newShow(e *ctl.Env) *cobra.Command {
+	blocked := false
+	c := &cobra.Command{
+		Use: "show OPERATION", Short: "Show an operation: phases, items with their reasons, proof", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return e.Repeat(cmd.Context(), func(ctx context.Context) error { return Show(ctx, e, args[0], blocked) })
+		},
+	}
+	c.Flags().BoolVar(&blocked, "blocked", false, "only the items that cannot go on, with what they need")
+	return c
+}
+
+// Show shows an operation, or only its items that cannot go on.
+func Show(ctx context.Context, e *ctl.Env, id string, blocked bool) error {
+	c, err := e.Client()
+	if err != nil {
+		return err
+	}
+	r, err := c.GetOperation(ctx, &adminpb.GetOperationRequest{Id: id})
+	if err != nil {
+		return err
+	}
+	o := r.GetOperation()
+	if blocked {
+		items := o.GetItems()
+		o.Items = nil
+		for _, it := range items {
+			if stuck(it) {
+				o.Items = append(o.Items, it)
+			}
+		}
+	}
+	one := render.One[view.Operation]{
+		Kind: "Operation", Meta: e.Meta(r.GetAsOf()), Item: view.NewOperation(o), Name: o.GetId(),
+		Text: func(w io.Writer) error { return writeShow(w, o, e.Now()) },
+	}
+	return one.Print(e.Term, e.Flags.Output)
+}
+
+func writeShow(w io.Writer, o *adminpb.Operation, now time.Time) error {
+	var b strings.Builder
+	line := func(head, format string, args ...any) {
+		fmt.Fprintf(&b, "%-10s "+format+"\n", append([]any{head}, args...)...)
+	}
+	line("operation", "%s  %s", o.GetId(), title(o))
+	state := o.GetState()
+	if o.GetWhy() != "" {
+		state += ": " + o.GetWhy()
+	}
+	line("state", "%s", state)
+	asked := "by " + render.Or(o.GetRequestedBy())
+	if o.GetCreatedAt() != nil {
+		asked += ", " + render.Duration(now.Sub(o.GetCreatedAt().AsTime())) + " ago"
+	}
+	if o.GetReason() != "" {
+		asked += fmt.Sprintf(", because %q", o.GetReason())
+	}
+	line("requested", "%s", asked)
+	if d, ok := view.Took(o); ok {
+		line("took", "%s%s", render.Duration(d), planned(o, d))
+	}
+	t, d := o.GetTotal(), o.GetDone()
+	line("done", "%d/%d ranges · %d/%d replicas · %d/%d leaders · %s/%s", d.GetRanges(), t.GetRanges(), d.GetReplicas(), t.GetReplicas(),
+		d.GetLeaders(), t.GetLeaders(), render.Bytes(d.GetBytes()), render.Bytes(t.GetBytes()))
+	for i, p := range o.GetPhases() {
+		head := ""
+		if i == 0 {
+			head = "phases"
+		}
+		line(head, "%s", strings.TrimRight(fmt.Sprintf("%s %-13s %-8s %s", mark(p), p.GetName(), p.GetState(), p.GetNote()), " "))
+	}
+	for i, it := range o.GetItems() {
+		head := ""
+		if i == 0 {
+			head = "items"
+		}
+		line(head, "%s", itemText(it))
+	}
+	if p := o.GetProof(); p != nil {
+		line("proof", "%s", proofText(o))
+	}
+	if next := nextCommands(o); next != "" {
+		line("next", "%s", next)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func nextCommands(o *adminpb.Operation) string {
+	switch o.GetState() {
+	case "running", "blocked", "queued", "paused":
+		return "nodedbctl ops watch " + o.GetId() + " · nodedbctl ops cancel " + o.GetId()
+	}
+	return ""
+}
+
+func newWatch(e *ctl.Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "watch OPERATION", Short: "Follow an operation until it has ended", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return Follow(cmd.Context(), e, args[0], FollowOptions{})
+		},
+	}
+}
+
+func newWait(e *ctl.Env) *cobra.Command {
+	o := FollowOptions{Still: true}
+	c := &cobra.Command{
+		Use: "wait OPERATION", Short: "Wait until an operation has ended; its outcome is the exit code", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return Follow(cmd.Context(), e, args[0], o) },
+	}
+	c.Flags().BoolVar(&o.FailOnBlocked, "fail-on-blocked", false, "exit 5 as soon as nothing can progress")
+	return c
+}
+
+func newCancel(e *ctl.Env) *cobra.Command {
+	var change ctl.Change
+	c := &cobra.Command{
+		Use: "cancel OPERATION", Short: "Cancel an operation; what it moved stays where it is", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return cancel(cmd.Context(), e, args[0], change) },
+	}
+	change.Bind(c.Flags())
+	return c
+}
+
+func cancel(ctx context.Context, e *ctl.Env, id string, change ctl.Change) error {
+	if err := e.Changing(); err != nil && !change.DryRun {
+		return err
+	}
+	c, err := e.Client()
+	if err != nil {
+		return err
+	}
+	call, done := e.Call(ctx)
+	defer done()
+	if change.DryRun {
+		r, err := c.GetOperation(call, &adminpb.GetOperationRequest{Id: id})
+		if err != nil {
+			return err
+		}
+		e.Term.Say("would cancel %s  %s, which is %s", id, title(r.GetOperation()), r.GetOperation().GetState())
+		return nil
+	}
+	r, err := c.CancelOperation(call, &adminpb.CancelOperationRequest{Id: id, Reason: change.Reason})
+	if err != nil {
+		return err
+	}
+	if change.Detach || final(r.GetOperation()) {
+		return ended(e, r.GetOperation(), true)
+	}
+	return Follow(ctx, e, id, FollowOptions{Still: true, Cancelling: true})
+}

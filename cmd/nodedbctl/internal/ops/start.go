@@ -1,0 +1,223 @@
+package ops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/nodedb/nodedb/client"
+	"github.com/nodedb/nodedb/client/adminpb"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/view"
+)
+
+// Request is what a verb asks for.
+type Request struct {
+	Spec   *adminpb.OperationSpec
+	Change ctl.Change
+	// Command is the verb as it was typed, without flags: "decommission n5".
+	Command string
+	// Ask shows the plan and asks first, where there is a person to ask.
+	Ask bool
+	// Blocked shows only stuck items while following.
+	Blocked bool
+}
+
+// Start plans, asks, starts and follows, as the flags say.
+func Start(ctx context.Context, e *ctl.Env, r Request) error {
+	if err := r.Change.Allow(e, "nodedbctl "+r.Command+" --dry-run"); err != nil {
+		return err
+	}
+	c, err := e.Client()
+	if err != nil {
+		return err
+	}
+	if r.Change.DryRun {
+		return e.Repeat(ctx, func(call context.Context) error { return dryRun(call, e, c, r) })
+	}
+	confirm := r.Change.Confirm
+	if r.Ask && confirm == "" && !r.Change.Yes && e.Term.CanAsk() {
+		if confirm, err = ask(ctx, e, c, r); err != nil {
+			return err
+		}
+	}
+	call, cancel := e.Call(ctx)
+	defer cancel()
+	got, err := c.StartOperation(call, &adminpb.StartOperationRequest{
+		Spec: r.Spec, Confirm: confirm, Reason: r.Change.Reason, IdempotencyKey: r.Change.IdempotencyKey, Queue: r.Change.Queue,
+	})
+	if err != nil {
+		return refused(e, r, err)
+	}
+	return begun(ctx, e, r, got)
+}
+
+func begun(ctx context.Context, e *ctl.Env, r Request, got *adminpb.StartOperationResponse) error {
+	o := got.GetOperation()
+	switch {
+	case got.GetAttached() && final(o):
+		e.Term.Say("nothing to do: %s did it already", o.GetId())
+		return ended(e, o, false)
+	case got.GetAttached():
+		e.Term.Say("%s is doing it already", o.GetId())
+	}
+	if r.Change.Detach {
+		if e.Flags.Output.Text() {
+			e.Term.Say("%s has begun; follow it: nodedbctl ops watch %s", o.GetId(), o.GetId())
+		}
+		return printOperation(e, o)
+	}
+	return Follow(ctx, e, o.GetId(), FollowOptions{})
+}
+
+// refused prints a refusal as JSON too if JSON was asked for.
+func refused(e *ctl.Env, r Request, err error) error {
+	var c *client.Error
+	if !errors.As(err, &c) || (c.Kind != client.Unsafe && c.Kind != client.Conflict && c.Kind != client.StalePlan) {
+		return err
+	}
+	if !e.Flags.Output.Text() {
+		one := render.One[view.Verdict]{Kind: "Verdict", Meta: render.Meta{Complete: true, Missing: []uint32{}}, Name: "refused", Item: view.Verdict{
+			Question: r.Spec.GetKind(), Nodes: r.Spec.GetNodes(), Message: c.Message,
+			Findings: view.NewFindings(c.Findings), Fixes: view.NewFixes(c.Fixes), LargestSafe: []uint32{},
+		}}
+		if perr := one.Print(e.Term, e.Flags.Output); perr != nil {
+			return perr
+		}
+	}
+	if c.Kind == client.StalePlan {
+		return &ctl.Error{Code: ctl.Conflict, Message: c.Message, Next: []string{"nodedbctl " + r.Command + " --dry-run"}, Err: nil}
+	}
+	return err
+}
+
+func plan(ctx context.Context, e *ctl.Env, c *client.Client, r Request) (*adminpb.PlanOperationResponse, error) {
+	return c.PlanOperation(ctx, &adminpb.PlanOperationRequest{Spec: r.Spec, NodeTimeout: e.NodeTimeout()})
+}
+
+func dryRun(ctx context.Context, e *ctl.Env, c *client.Client, r Request) error {
+	got, err := plan(ctx, e, c, r)
+	if err != nil {
+		return err
+	}
+	p := got.GetPlan()
+	if !p.GetFeasible() && e.Flags.Output.Text() {
+		ctl.Refusal(e.Term, ctl.Unsafe, "cannot be completed", refusing(p), p.GetFixes())
+		return ctl.Silent(ctl.Unsafe)
+	}
+	one := render.One[view.Plan]{
+		Kind: "Plan", Meta: e.Meta(got.GetAsOf()), Item: view.NewPlan(p), Name: p.GetId(),
+		Text: func(w io.Writer) error { return writePlan(w, e, got, r) },
+	}
+	if err := one.Print(e.Term, e.Flags.Output); err != nil {
+		return err
+	}
+	if !p.GetFeasible() {
+		return ctl.Silent(ctl.Unsafe)
+	}
+	return nil
+}
+
+// ask shows the plan and returns its id if the person agrees.
+func ask(ctx context.Context, e *ctl.Env, c *client.Client, r Request) (string, error) {
+	call, cancel := e.Call(ctx)
+	defer cancel()
+	got, err := plan(call, e, c, r)
+	if err != nil {
+		return "", err
+	}
+	p := got.GetPlan()
+	if !p.GetFeasible() {
+		return "", nil // the start says why not, or that it is done already
+	}
+	if err := writePlan(e.Term.Err, e, got, r); err != nil {
+		return "", err
+	}
+	yes, err := e.Term.Ask("go on?")
+	if err != nil {
+		return "", err
+	}
+	if !yes {
+		return "", &ctl.Error{Code: ctl.Aborted, Message: "not confirmed; nothing was changed"}
+	}
+	return p.GetId(), nil
+}
+
+func refusing(p *adminpb.Plan) []*adminpb.Finding {
+	var fs []*adminpb.Finding
+	for _, f := range p.GetFindings() {
+		if f.GetSeverity() != "warn" {
+			fs = append(fs, f)
+		}
+	}
+	return fs
+}
+
+func writePlan(w io.Writer, e *ctl.Env, got *adminpb.PlanOperationResponse, r Request) error {
+	p := got.GetPlan()
+	var b strings.Builder
+	fmt.Fprintf(&b, "Plan %s  %-30s as of meta@%d · computed in %.0f ms · valid while topology epoch = %d\n",
+		p.GetId(), r.Command, got.GetAsOf().GetMetaIndex(), p.GetComputedIn()*1000, p.GetTopologyEpoch())
+	fmt.Fprintf(&b, "  replicas %d · leaders %d · copy %s\n", p.GetReplicas(), p.GetLeaders(), render.Bytes(p.GetBytes()))
+	fmt.Fprintf(&b, "  time      p50 %s  p90 %s      lower bound %s%s\n", render.Seconds(p.GetSecondsP50()), render.Seconds(p.GetSecondsP90()),
+		render.Seconds(p.GetSecondsLowerBound()), bottleneck(p))
+	fmt.Fprintf(&b, "  survives  before: %s   during: %s   after: %s\n\n", p.GetSurvivesBefore(), p.GetSurvivesDuring(), p.GetSurvivesAfter())
+	writeEffects(&b, p.GetNodes())
+	writeChecks(&b, p)
+	fmt.Fprintf(&b, "run it    nodedbctl %s --confirm %s\n", r.Command, p.GetId())
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func bottleneck(p *adminpb.Plan) string {
+	if p.GetBottleneck() == "" || p.GetBytes() == 0 {
+		return ""
+	}
+	return " (copies of " + p.GetBottleneck() + ")"
+}
+
+func writeEffects(b *strings.Builder, nodes []*adminpb.NodeChange) {
+	rows := [][]string{{"NODE", "REPLICAS", "BYTES", "DISK(PEAK)", "LEADERS"}}
+	for _, n := range nodes {
+		disk := render.None
+		if n.GetDiskPeak() > 0 && n.GetReplicasAfter() >= n.GetReplicasBefore() {
+			disk = render.Percent(n.GetDiskBefore()) + " -> " + render.Percent(n.GetDiskPeak())
+		}
+		rows = append(rows, []string{
+			render.Node(n.GetNode()), fmt.Sprintf("%d -> %d", n.GetReplicasBefore(), n.GetReplicasAfter()),
+			render.Bytes(n.GetBytesBefore()) + " -> " + render.Bytes(n.GetBytesAfter()), disk,
+			fmt.Sprintf("%d -> %d", n.GetLeadersBefore(), n.GetLeadersAfter()),
+		})
+	}
+	width := make([]int, len(rows[0]))
+	for _, r := range rows {
+		for i, cell := range r {
+			width[i] = max(width[i], len([]rune(cell)))
+		}
+	}
+	for _, r := range rows {
+		line := "  "
+		for i, cell := range r {
+			line += cell + strings.Repeat(" ", width[i]-len([]rune(cell))+2)
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+}
+
+func writeChecks(b *strings.Builder, p *adminpb.Plan) {
+	warns := 0
+	for _, f := range p.GetFindings() {
+		if f.GetSeverity() == "warn" {
+			warns++
+		}
+	}
+	fmt.Fprintf(b, "checks    %d ok · %s\n", p.GetChecksOk(), render.Plural(warns, "warning"))
+	for _, f := range p.GetFindings() {
+		if f.GetSeverity() == "warn" {
+			fmt.Fprintf(b, "  warn %s  %s\n", f.GetCode(), f.GetText())
+		}
+	}
+}

@@ -1,0 +1,244 @@
+package ops
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nodedb/nodedb/client/adminpb"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/term"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/view"
+)
+
+// title is what an operation does: "decommission n5".
+func title(o *adminpb.Operation) string {
+	return o.GetSpec().GetKind() + " " + render.Nodes(o.GetSpec().GetNodes(), " ")
+}
+
+func mark(p *adminpb.Phase) string {
+	switch p.GetState() {
+	case "done":
+		return "✓"
+	case "running":
+		return "…"
+	case "skipped":
+		return "–"
+	}
+	return " "
+}
+
+// stuck reports whether an item cannot go on now.
+func stuck(it *adminpb.Item) bool { return it.GetStep() == "blocked" || it.GetWhy() != "" }
+
+func waiting(it *adminpb.Item) bool { return it.GetStep() == "pending" || it.GetStep() == "done" }
+
+func itemText(it *adminpb.Item) string {
+	s := fmt.Sprintf("%s %s->%s %s", render.Range(it.GetRange()), render.Node(it.GetFrom()), render.Node(it.GetTo()), it.GetStep())
+	if it.GetWhy() != "" {
+		s += " " + it.GetWhy()
+	}
+	if it.GetAttempts() > 1 {
+		s += fmt.Sprintf(" (attempt %d)", it.GetAttempts())
+	}
+	if it.GetError() != "" {
+		s += " - last error: " + it.GetError()
+	}
+	return s
+}
+
+// block is the live view of an operation.
+func block(o *adminpb.Operation, now time.Time) []string {
+	head := o.GetId() + "  " + title(o)
+	lines := []string{fmt.Sprintf("%-66s  Ctrl-C detaches; the operation keeps running", head)}
+	var past, next []string
+	var at *adminpb.Phase
+	for _, p := range o.GetPhases() {
+		switch p.GetState() {
+		case "done", "skipped":
+			past = append(past, strings.TrimSpace(p.GetName()+" "+mark(p)+" "+phaseNote(o, p)))
+		case "running":
+			if at == nil {
+				at = p
+			}
+		default:
+			next = append(next, p.GetName())
+		}
+	}
+	if len(past) > 0 {
+		lines = append(lines, strings.Join(past, "  "))
+	}
+	name := o.GetPhase()
+	if at != nil {
+		name = at.GetName()
+	}
+	lines = append(lines, work(o, name, now)...)
+	if note := at.GetNote(); note != "" {
+		lines = append(lines, "      "+note)
+	}
+	if o.GetWhy() != "" {
+		lines = append(lines, "      "+o.GetState()+": "+o.GetWhy())
+	}
+	lines = append(lines, inFlight(o)...)
+	if len(next) > 0 {
+		lines = append(lines, "then  "+strings.Join(next, " · "))
+	}
+	return lines
+}
+
+func phaseNote(o *adminpb.Operation, p *adminpb.Phase) string {
+	if p.GetName() == "leaders" && o.GetTotal().GetLeaders() > 0 {
+		return fmt.Sprintf("%d/%d", o.GetDone().GetLeaders(), o.GetTotal().GetLeaders())
+	}
+	return p.GetNote()
+}
+
+const barWidth = 35
+
+// work is the bar with its figures: bytes first, ranges second.
+func work(o *adminpb.Operation, name string, now time.Time) []string {
+	share := view.Share(o)
+	t, d := o.GetTotal(), o.GetDone()
+	line := fmt.Sprintf("%-5s %s %4s", name, term.Bar(share, barWidth), render.Percent(share))
+	if t.GetRanges() > 0 {
+		line += fmt.Sprintf("   %d/%d ranges", d.GetRanges(), t.GetRanges())
+	}
+	if t.GetBytes() > 0 {
+		line += fmt.Sprintf("   %s/%s", render.Bytes(d.GetBytes()), render.Bytes(t.GetBytes()))
+	} else if t.GetLeaders() > 0 {
+		line += fmt.Sprintf("   %d/%d leaders", d.GetLeaders(), t.GetLeaders())
+	}
+	if t.GetSessions() > 0 {
+		line += fmt.Sprintf("   %d/%d sessions", d.GetSessions(), t.GetSessions())
+	}
+	return []string{line, "      " + pace(o, share, now)}
+}
+
+// pace says how fast it goes and how long it will take, with a band.
+func pace(o *adminpb.Operation, share float64, now time.Time) string {
+	began := o.GetStartedAt()
+	if began == nil {
+		return "waiting to start"
+	}
+	elapsed := now.Sub(began.AsTime())
+	var parts []string
+	if b := o.GetDone().GetBytes(); b > 0 && elapsed > time.Second {
+		parts = append(parts, render.Bytes(uint64(float64(b)/elapsed.Seconds()))+"/s")
+	}
+	parts = append(parts, "elapsed "+render.Duration(elapsed))
+	if share > 0.02 && share < 1 {
+		left := time.Duration(float64(elapsed) * (1 - share) / share)
+		parts = append(parts, fmt.Sprintf("left %s ±%s", render.Duration(left), render.Duration(left*3/10)))
+	}
+	if p := o.GetPlannedSeconds(); p > 0 {
+		how := "on track"
+		if elapsed.Seconds() > p*1.2 {
+			how = "late"
+		}
+		parts = append(parts, fmt.Sprintf("(planned %s, %s)", render.Seconds(p), how))
+	}
+	return strings.Join(parts, "  ")
+}
+
+const itemsShown = 3
+
+func inFlight(o *adminpb.Operation) []string {
+	var moving, blocked []string
+	for _, it := range o.GetItems() {
+		switch {
+		case stuck(it):
+			blocked = append(blocked, itemText(it))
+		case !waiting(it):
+			moving = append(moving, itemText(it))
+		}
+	}
+	var lines []string
+	if n := len(moving); n > 0 {
+		line := "      in flight  " + strings.Join(moving[:min(n, itemsShown)], "   ")
+		if n > itemsShown {
+			line += fmt.Sprintf("   +%d", n-itemsShown)
+		}
+		lines = append(lines, line)
+	}
+	if n := len(blocked); n > 0 {
+		lines = append(lines, fmt.Sprintf("      blocked    %d  %s", n, blocked[0]))
+	}
+	return lines
+}
+
+// line is the one-line view, for logs.
+func line(o *adminpb.Operation) string {
+	s := fmt.Sprintf("%s  %s  %s", o.GetId(), title(o), o.GetState())
+	if o.GetPhase() != "" && !final(o) {
+		s += "  " + o.GetPhase()
+	}
+	t, d := o.GetTotal(), o.GetDone()
+	if t.GetBytes() > 0 || t.GetReplicas() > 0 {
+		s += fmt.Sprintf("  %d/%d replicas  %s/%s", d.GetReplicas(), t.GetReplicas(), render.Bytes(d.GetBytes()), render.Bytes(t.GetBytes()))
+	}
+	if t.GetLeaders() > 0 {
+		s += fmt.Sprintf("  %d/%d leaders", d.GetLeaders(), t.GetLeaders())
+	}
+	for _, p := range o.GetPhases() {
+		if p.GetState() == "running" && p.GetNote() != "" {
+			s += "  " + p.GetNote()
+			break
+		}
+	}
+	if o.GetWhy() != "" {
+		s += "  (" + o.GetWhy() + ")"
+	}
+	return s
+}
+
+// planned compares what it took with what was planned.
+func planned(o *adminpb.Operation, took time.Duration) string {
+	p := o.GetPlannedSeconds()
+	if p <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (planned %s, %+.0f%%)", render.Seconds(p), 100*(took.Seconds()-p)/p)
+}
+
+func proofText(o *adminpb.Operation) string {
+	p := o.GetProof()
+	s := fmt.Sprintf("%d references to %s in %d descriptors at meta@%d · %d/%d leaders applied", p.GetReferences(),
+		render.Nodes(o.GetSpec().GetNodes(), ","), p.GetDescriptors(), p.GetMetaIndex(), p.GetLeaders(), p.GetDescriptors())
+	if t := p.GetTombstone(); t != "" {
+		if len(t) > 8 {
+			t = t[:8] + "…"
+		}
+		s += " · tombstone " + t
+	}
+	return s
+}
+
+// result is what is said of an operation that has ended.
+func result(o *adminpb.Operation) string {
+	var b strings.Builder
+	head := fmt.Sprintf("%-10s %s", o.GetState(), title(o))
+	if d, ok := view.Took(o); ok {
+		head += " in " + render.Duration(d) + planned(o, d)
+	}
+	b.WriteString(head + "\n")
+	if o.GetWhy() != "" {
+		fmt.Fprintf(&b, "%-10s %s\n", "why", o.GetWhy())
+	}
+	if o.GetState() != "succeeded" {
+		return b.String()
+	}
+	if o.GetProof() != nil {
+		fmt.Fprintf(&b, "%-10s %s\n", "proof", proofText(o))
+	}
+	switch o.GetSpec().GetKind() {
+	case "decommission":
+		fmt.Fprintf(&b, "%-10s power off, delete the volume, reuse the address\n", "safe to")
+	case "drain":
+		if o.GetSpec().GetShutdown() {
+			fmt.Fprintf(&b, "%-10s power off or start again: the data is kept\n", "safe to")
+		} else {
+			fmt.Fprintf(&b, "%-10s stop or restart the process; to take it back: nodedbctl undrain %s\n", "safe to", render.Nodes(o.GetSpec().GetNodes(), " "))
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,195 @@
+// Package ranges is the noun "range": list and show them.
+package ranges
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nodedb/nodedb/client/adminpb"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/term"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/view"
+)
+
+type listOptions struct {
+	collection string
+	node       string
+	states     []string
+	hot        bool
+}
+
+// states are the words of STATE.
+var states = []string{"healthy", "under", "over", "no-quorum", "moving", "electing", "unknown"}
+
+// New makes the command ranges.
+func New(e *ctl.Env) *cobra.Command {
+	var o listOptions
+	run := func(cmd *cobra.Command, _ []string) error {
+		return e.Repeat(cmd.Context(), func(ctx context.Context) error { return list(ctx, e, &o) })
+	}
+	c := &cobra.Command{Use: "ranges [ls]", Aliases: []string{"range"}, Short: "List and show ranges", Args: cobra.NoArgs, RunE: run}
+	ls := &cobra.Command{Use: "ls", Aliases: []string{"list"}, Short: "List ranges", Args: cobra.NoArgs, RunE: run}
+	for _, x := range []*cobra.Command{c, ls} {
+		f := x.Flags()
+		f.StringVar(&o.collection, "collection", "", "only ranges that hold rows of this collection")
+		f.StringVar(&o.node, "node", "", "only ranges with a replica on this node")
+		f.StringSliceVar(&o.states, "state", nil, "only ranges in these states: "+strings.Join(states, ","))
+		f.BoolVar(&o.hot, "hot", false, "the busiest first")
+	}
+	c.AddCommand(ls, &cobra.Command{
+		Use: "show RANGE", Short: "Show a range and each of its replicas", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return e.Repeat(cmd.Context(), func(ctx context.Context) error { return show(ctx, e, args[0]) })
+		},
+	})
+	return c
+}
+
+func list(ctx context.Context, e *ctl.Env, o *listOptions) error {
+	for _, s := range o.states {
+		if !strings.Contains(" "+strings.Join(states, " ")+" ", " "+s+" ") {
+			return ctl.Usagef("unknown state %q: %s", s, strings.Join(states, ", "))
+		}
+	}
+	c, err := e.Client()
+	if err != nil {
+		return err
+	}
+	req := &adminpb.ListRangesRequest{Collection: o.collection, States: o.states, NodeTimeout: e.NodeTimeout()}
+	if o.node != "" {
+		nodes, err := e.ResolveNodes(ctx, []string{o.node})
+		if err != nil {
+			return err
+		}
+		req.Node = nodes[0].GetId()
+	}
+	r, err := c.ListRanges(ctx, req)
+	if err != nil {
+		return err
+	}
+	l := render.List[view.Range]{
+		Kind: "RangeList", Meta: e.Meta(r.GetAsOf()), Columns: columns, Name: func(r view.Range) string { return r.Name }, Empty: "no such range",
+	}
+	for _, x := range r.GetRanges() {
+		l.Items = append(l.Items, view.NewRange(x))
+	}
+	out := e.Flags.Output
+	if o.hot && out.Sort == "" {
+		out.Sort = "-writesPerSec"
+	}
+	return l.Print(e.Term, out)
+}
+
+var columns = []render.Column[view.Range]{
+	{Head: "RANGE", Key: "id", Cell: func(r view.Range) string { return r.Name }},
+	{Head: "VSHARDS", Key: "start", Cell: vshards},
+	{Head: "LEADER", Key: "leader", Cell: func(r view.Range) string { return leader(r.Leader) }},
+	{Head: "VOTERS", Key: "voters", Cell: func(r view.Range) string { return render.Nodes(r.Voters, ",") }},
+	{Head: "LEARNERS", Key: "learners", Cell: func(r view.Range) string { return render.Nodes(r.Learners, ",") }},
+	{Head: "BYTES", Key: "bytes", Right: true, Cell: func(r view.Range) string { return render.Bytes(r.Bytes) }},
+	{Head: "KEYS", Key: "keys", Right: true, Cell: func(r view.Range) string { return keys(r) }},
+	{Head: "READS/S", Key: "readsPerSec", Right: true, Cell: func(r view.Range) string { return render.Number(r.ReadsPerSec) }},
+	{Head: "WRITES/S", Key: "writesPerSec", Right: true, Cell: func(r view.Range) string { return render.Number(r.WritesPerSec) }},
+	{Head: "STATE", Key: "state", Cell: func(r view.Range) string { return r.State }, Style: func(r view.Range) term.Style { return stateStyle(r.State) }},
+	{Head: "GEN", Key: "generation", Right: true, Cell: func(r view.Range) string { return fmt.Sprint(r.Generation) }},
+	{Head: "TERM", Key: "term", Wide: true, Right: true, Cell: func(r view.Range) string { return fmt.Sprint(r.Term) }},
+	{Head: "COMMIT", Key: "commit", Wide: true, Right: true, Cell: func(r view.Range) string { return fmt.Sprint(r.Commit) }},
+	{Head: "APPLIED", Key: "applied", Wide: true, Right: true, Cell: func(r view.Range) string { return fmt.Sprint(r.Applied) }},
+}
+
+func vshards(r view.Range) string {
+	if r.Meta {
+		return "meta"
+	}
+	return fmt.Sprintf("%d-%d", r.Start, r.End-1)
+}
+
+func keys(r view.Range) string {
+	if r.Meta {
+		return render.None
+	}
+	return fmt.Sprint(r.Keys)
+}
+
+func leader(id *uint32) string {
+	if id == nil {
+		return render.None
+	}
+	return render.Node(*id)
+}
+
+func stateStyle(state string) term.Style {
+	switch state {
+	case "healthy":
+		return term.Good
+	case "no-quorum":
+		return term.Bad
+	}
+	return term.Warn
+}
+
+func show(ctx context.Context, e *ctl.Env, arg string) error {
+	id, err := ctl.RangeID(arg)
+	if err != nil {
+		return err
+	}
+	c, err := e.Client()
+	if err != nil {
+		return err
+	}
+	r, err := c.ListRanges(ctx, &adminpb.ListRangesRequest{Ids: []uint32{id}, NodeTimeout: e.NodeTimeout()})
+	if err != nil {
+		return err
+	}
+	v := view.NewRange(r.GetRanges()[0])
+	one := render.One[view.Range]{
+		Kind: "Range", Meta: e.Meta(r.GetAsOf()), Item: v, Name: v.Name,
+		Text: func(w io.Writer) error { return writeShow(w, e, v) },
+	}
+	return one.Print(e.Term, e.Flags.Output)
+}
+
+func writeShow(w io.Writer, e *ctl.Env, r view.Range) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "range %s  vshards %s  %s  gen %d\n", r.Name, vshards(r), e.Term.Paint(stateStyle(r.State), r.State), r.Generation)
+	fmt.Fprintf(&b, "leader %s  term %d  commit %d  applied %d\n", leader(r.Leader), r.Term, r.Commit, r.Applied)
+	fmt.Fprintf(&b, "%s  %s keys  %s reads/s  %s writes/s\n\n", render.Bytes(r.Bytes), keys(r), render.Number(r.ReadsPerSec), render.Number(r.WritesPerSec))
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return err
+	}
+	l := render.List[view.Replica]{Columns: replicaColumns, Items: r.Replicas}
+	return l.Print(e.Term, render.Options{})
+}
+
+var replicaColumns = []render.Column[view.Replica]{
+	{Head: "NODE", Cell: func(r view.Replica) string { return render.Node(r.Node) }},
+	{Head: "REPLICA", Right: true, Cell: func(r view.Replica) string { return fmt.Sprint(r.Replica) }},
+	{Head: "ROLE", Cell: func(r view.Replica) string { return r.Role }},
+	{Head: "MATCH", Right: true, Cell: func(r view.Replica) string { return orNone(r.Match) }},
+	{Head: "APPLIED", Right: true, Cell: func(r view.Replica) string { return orNone(r.Applied) }},
+	{Head: "STATE", Cell: replicaState},
+}
+
+func orNone(n uint64) string {
+	if n == 0 {
+		return render.None
+	}
+	return fmt.Sprint(n)
+}
+
+func replicaState(r view.Replica) string {
+	switch {
+	case r.Failed != "":
+		return "failed: " + r.Failed
+	case r.Snapshot:
+		return "gets a snapshot"
+	case r.Active:
+		return "active"
+	}
+	return "silent"
+}

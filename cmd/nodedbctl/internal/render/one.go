@@ -1,0 +1,95 @@
+package render
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/term"
+)
+
+// One is an answer of a single object.
+type One[T any] struct {
+	Kind string // Node
+	Meta Meta
+	Item T
+	Name string
+	// Text writes it for people.
+	Text func(io.Writer) error
+}
+
+// Print writes the object; its fields stand beside apiVersion, kind and meta.
+func (o *One[T]) Print(s *term.Streams, opts Options) error {
+	kind, text, _ := strings.Cut(opts.Format, "=")
+	switch kind {
+	case "json", "yaml", "jsonl":
+		b, err := envelope(o.Kind, &o.Meta, o.Item)
+		if err != nil {
+			return err
+		}
+		if kind == "jsonl" {
+			_, err = s.Out.Write(append(b, '\n'))
+			return err
+		}
+		return document(s.Out, kind, json.RawMessage(b))
+	case "name":
+		_, err := fmt.Fprintln(s.Out, o.Name)
+		return err
+	case "template":
+		fields, err := fieldsOf(o.Item)
+		if err != nil {
+			return err
+		}
+		return runTemplate(s.Out, text, fields)
+	case "csv":
+		return fmt.Errorf("-o csv is for lists: use json or template")
+	}
+	return o.Text(s.Out)
+}
+
+// Line writes one object as one line of JSON.
+func Line[T any](w io.Writer, kind string, item T) error {
+	b, err := envelope(kind, nil, item)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(b, '\n'))
+	return err
+}
+
+// envelope puts apiVersion, kind and meta before the fields of item.
+func envelope(kind string, meta *Meta, item any) ([]byte, error) {
+	head, err := json.Marshal(struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+		Meta       *Meta  `json:"meta,omitempty"`
+	}{APIVersion, kind, meta})
+	if err != nil {
+		return nil, err
+	}
+	body, err := json.Marshal(item)
+	if err != nil {
+		return nil, err
+	}
+	if len(body) < 2 || body[0] != '{' {
+		return nil, fmt.Errorf("a %s is no JSON object", kind)
+	}
+	if bytes.Equal(body, []byte("{}")) {
+		return head, nil
+	}
+	return append(append(head[:len(head)-1], ','), body[1:]...), nil
+}
+
+// fieldsOf is the JSON form of an item, with numbers as they are written.
+func fieldsOf(item any) (map[string]any, error) {
+	b, err := json.Marshal(item)
+	if err != nil {
+		return nil, err
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	var m map[string]any
+	return m, d.Decode(&m)
+}

@@ -1,0 +1,31 @@
+package render
+
+import (
+	"fmt"
+
+	"github.com/nodedb/nodedb/client/adminpb"
+)
+
+// Survival writes whether a loss is outlived: "yes", "no (27 pairs; worst
+// n2+n4: 138 ranges)".
+func Survival(s *adminpb.Survival, sets string) string {
+	switch {
+	case s.GetUnknown():
+		return "unknown"
+	case s.GetYes():
+		return "yes"
+	case s.GetFailing() == 0:
+		return "no"
+	}
+	if s.GetFailing() == 1 {
+		sets = sets[:len(sets)-1]
+	}
+	text := fmt.Sprintf("no (%d %s", s.GetFailing(), sets)
+	if len(s.GetWorst()) > 0 {
+		text += "; worst " + Nodes(s.GetWorst(), "+")
+	}
+	if n := s.GetWorstRanges(); n > 0 {
+		text += ": " + Plural(int(n), "range")
+	}
+	return text + ")"
+}

@@ -1,0 +1,182 @@
+// Package root assembles the command of all its verbs and runs it.
+package root
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/contexts"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/demo"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/jointoken"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/members"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/nodes"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ops"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ranges"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/routing"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/sqlshell"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/status"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/term"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/token"
+)
+
+const long = `nodedbctl operates NodeDB clusters.
+
+stdout is data, stderr is conversation. Every change of the cluster is an operation
+that goes on without this command: Ctrl-C detaches from it and never cancels it.`
+
+// Groups of verbs in the help.
+const (
+	groupLook   = "look"
+	groupChange = "change"
+	groupAccess = "access"
+	groupMore   = "more"
+)
+
+// New makes the command.
+func New(e *ctl.Env) *cobra.Command {
+	c := &cobra.Command{
+		Use: "nodedbctl", Short: "Operate NodeDB clusters", Long: long, SilenceUsage: true, SilenceErrors: true,
+		SuggestionsMinimumDistance: 2,
+		PersistentPreRunE:          func(*cobra.Command, []string) error { return e.Prepare() },
+	}
+	e.Flags.Bind(c.PersistentFlags())
+	c.AddGroup(
+		&cobra.Group{ID: groupLook, Title: "Look:"}, &cobra.Group{ID: groupChange, Title: "Change:"},
+		&cobra.Group{ID: groupAccess, Title: "Access:"}, &cobra.Group{ID: groupMore, Title: "More:"},
+	)
+	add := func(group string, cs ...*cobra.Command) {
+		for _, x := range cs {
+			x.GroupID = group
+			strict(x)
+			c.AddCommand(x)
+		}
+	}
+	add(groupLook, status.New(e), nodes.New(e), members.New(e), ranges.New(e), routing.New(e), ops.New(e), nodes.NewWait(e),
+		nodes.NewOKToStop(e), nodes.NewOKToRemove(e), nodes.NewSurvive(e))
+	add(groupChange, nodes.NewDrain(e), nodes.NewUndrain(e), nodes.NewCordon(e), nodes.NewUncordon(e), nodes.NewDecommission(e), nodes.NewRecommission(e))
+	add(groupAccess, jointoken.New(e), token.New(e), token.NewWhoAmI(e), contexts.New(e))
+	add(groupMore, sqlshell.New(e), demo.New(e), newVersion(e))
+	c.SetHelpCommandGroupID(groupMore)
+	c.SetCompletionCommandGroupID(groupMore)
+	c.SetHelpTemplate(c.HelpTemplate() + "\n" + ctl.ExitHelp)
+	c.SetIn(e.Term.In)
+	c.SetOut(e.Term.Out)
+	c.SetErr(e.Term.Err)
+	c.SetFlagErrorFunc(func(x *cobra.Command, err error) error {
+		if errors.Is(err, context.Canceled) {
+			return err
+		}
+		return &ctl.Error{Code: ctl.Usage, Message: err.Error(), Err: err, Next: []string{x.CommandPath() + " --help"}}
+	})
+	return c
+}
+
+// strict makes c and all below refuse a verb that they do not know, with the
+// nearest ones.
+func strict(c *cobra.Command) {
+	for _, sub := range c.Commands() {
+		strict(sub)
+	}
+	if !c.HasSubCommands() {
+		return
+	}
+	before, run := c.Args, c.RunE
+	c.Args = func(x *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return unknownVerb(x, args[0])
+		}
+		if before != nil {
+			return before(x, args)
+		}
+		return nil
+	}
+	if run == nil {
+		c.RunE = func(x *cobra.Command, _ []string) error {
+			names := make([]string, 0, len(x.Commands()))
+			for _, sub := range x.Commands() {
+				names = append(names, sub.Name())
+			}
+			return &ctl.Error{Code: ctl.Usage, Message: x.CommandPath() + " needs a verb: " + strings.Join(names, ", "), Next: []string{x.CommandPath() + " --help"}}
+		}
+	}
+}
+
+func unknownVerb(c *cobra.Command, verb string) error {
+	c.SuggestionsMinimumDistance = 2
+	e := &ctl.Error{Code: ctl.Usage, Message: fmt.Sprintf("unknown verb %q for %s", verb, c.CommandPath())}
+	for _, s := range c.SuggestionsFor(verb) {
+		e.Next = append(e.Next, c.CommandPath()+" "+s)
+	}
+	if len(e.Next) == 0 {
+		e.Next = []string{c.CommandPath() + " --help"}
+	}
+	return e
+}
+
+func newVersion(e *ctl.Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Show the version of nodedbctl", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			one := render.One[map[string]string]{
+				Kind: "Version", Item: map[string]string{"version": e.Version}, Name: e.Version, Meta: render.Meta{Complete: true, Missing: []uint32{}},
+				Text: func(w io.Writer) error {
+					_, err := fmt.Fprintln(w, "nodedbctl", e.Version)
+					return err
+				},
+			}
+			return one.Print(e.Term, e.Flags.Output)
+		},
+	}
+}
+
+// Main runs the process's command line and returns its exit code. The first
+// SIGINT or SIGTERM ends what is being done; the second ends the process.
+func Main(version string, args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	defer context.AfterFunc(ctx, stop)()
+	return Run(ctx, &ctl.Env{Term: term.System(), Version: version, Now: time.Now, Getenv: os.Getenv}, args)
+}
+
+// Run runs one command line in e.
+func Run(ctx context.Context, e *ctl.Env, args []string) int {
+	defer e.Close()
+	c := New(e)
+	c.SetArgs(args)
+	if verb := firstVerb(c, args); verb != "" {
+		err := unknownVerb(c, verb)
+		ctl.Report(e.Term, err)
+		return int(ctl.CodeOf(err))
+	}
+	err := c.ExecuteContext(ctx)
+	if err != nil && ctx.Err() != nil && ctl.CodeOf(err) == ctl.Internal {
+		err = context.Canceled
+	}
+	ctl.Report(e.Term, err)
+	return int(ctl.CodeOf(err))
+}
+
+// firstVerb returns the verb of args if the command has none of this name.
+func firstVerb(c *cobra.Command, args []string) string {
+	found, rest, err := c.Find(args)
+	if err == nil || found != c {
+		return ""
+	}
+	for _, a := range rest {
+		if !strings.HasPrefix(a, "-") && strings.Contains(err.Error(), fmt.Sprintf("%q", a)) {
+			return a
+		}
+	}
+	return ""
+}

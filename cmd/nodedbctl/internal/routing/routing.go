@@ -1,0 +1,88 @@
+// Package routing is the noun "routing": which range holds a key and who leads it.
+package routing
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nodedb/nodedb/client/adminpb"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/view"
+)
+
+// New makes the command routing.
+func New(e *ctl.Env) *cobra.Command {
+	run := func(cmd *cobra.Command, _ []string) error {
+		return e.Repeat(cmd.Context(), func(ctx context.Context) error { return show(ctx, e) })
+	}
+	c := &cobra.Command{Use: "routing [show]", Short: "Show the routing table, look a key up", Args: cobra.NoArgs, RunE: run}
+	c.AddCommand(
+		&cobra.Command{Use: "show", Aliases: []string{"ls"}, Short: "Show the routing table", Args: cobra.NoArgs, RunE: run},
+		&cobra.Command{
+			Use: "lookup COLLECTION KEY...", Short: "Which range holds the row with this primary key, and who leads it", Args: cobra.MinimumNArgs(2),
+			Long: "Lookup takes the value of each column of the primary key, in order.",
+			RunE: func(cmd *cobra.Command, args []string) error {
+				return e.Repeat(cmd.Context(), func(ctx context.Context) error { return lookup(ctx, e, args[0], args[1:]) })
+			},
+		})
+	return c
+}
+
+func show(ctx context.Context, e *ctl.Env) error {
+	c, err := e.Client()
+	if err != nil {
+		return err
+	}
+	r, err := c.GetRouting(ctx, &adminpb.GetRoutingRequest{NodeTimeout: e.NodeTimeout()})
+	if err != nil {
+		return err
+	}
+	l := render.List[view.Route]{
+		Kind: "RoutingTable", Meta: e.Meta(r.GetAsOf()), Columns: columns, Name: func(r view.Route) string { return render.Range(r.Range) },
+	}
+	for _, x := range r.GetRoutes() {
+		l.Items = append(l.Items, view.NewRoute(x))
+	}
+	return l.Print(e.Term, e.Flags.Output)
+}
+
+var columns = []render.Column[view.Route]{
+	{Head: "VSHARDS", Key: "start", Cell: func(r view.Route) string { return fmt.Sprintf("%d-%d", r.Start, r.End-1) }},
+	{Head: "RANGE", Key: "range", Cell: func(r view.Route) string { return render.Range(r.Range) }},
+	{Head: "LEADER", Key: "leader", Cell: leader},
+	{Head: "ADDRESS", Key: "leaderAddress", Cell: func(r view.Route) string { return render.Or(r.LeaderAddress) }},
+	{Head: "REPLICAS", Key: "replicas", Cell: func(r view.Route) string { return render.Nodes(r.Replicas, ",") }},
+	{Head: "GEN", Key: "generation", Right: true, Cell: func(r view.Route) string { return fmt.Sprint(r.Generation) }},
+}
+
+func leader(r view.Route) string {
+	if r.Leader == nil {
+		return render.None
+	}
+	return render.Node(*r.Leader)
+}
+
+func lookup(ctx context.Context, e *ctl.Env, collection string, key []string) error {
+	c, err := e.Client()
+	if err != nil {
+		return err
+	}
+	r, err := c.LookupRoute(ctx, &adminpb.LookupRouteRequest{Collection: collection, Key: key})
+	if err != nil {
+		return err
+	}
+	v := view.RouteLookup{Collection: collection, Key: key, VShard: r.GetVshard(), Route: view.NewRoute(r.GetRoute())}
+	one := render.One[view.RouteLookup]{
+		Kind: "RouteLookup", Meta: e.Meta(r.GetAsOf()), Item: v, Name: render.Range(v.Range),
+		Text: func(w io.Writer) error {
+			_, err := fmt.Fprintf(w, "vshard %d  range %s [%d,%d)  leader %s %s  replicas %s  gen %d\n", v.VShard, render.Range(v.Range),
+				v.Start, v.End, leader(v.Route), render.Or(v.LeaderAddress), render.Nodes(v.Replicas, " "), v.Generation)
+			return err
+		},
+	}
+	return one.Print(e.Term, e.Flags.Output)
+}

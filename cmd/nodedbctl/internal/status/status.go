@@ -1,0 +1,114 @@
+// Package status shows the cluster on one screen.
+package status
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nodedb/nodedb/client/adminpb"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/term"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/view"
+)
+
+// New makes the command status.
+func New(e *ctl.Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "Show the cluster on one screen", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return e.Repeat(cmd.Context(), func(ctx context.Context) error { return show(ctx, e) })
+		},
+	}
+}
+
+func show(ctx context.Context, e *ctl.Env) error {
+	c, err := e.Client()
+	if err != nil {
+		return err
+	}
+	r, err := c.GetStatus(ctx, &adminpb.GetStatusRequest{NodeTimeout: e.NodeTimeout()})
+	if err != nil {
+		return err
+	}
+	meta := e.Meta(r.GetAsOf())
+	one := render.One[view.Status]{
+		Kind: "Status", Meta: meta, Item: view.NewStatus(r), Name: r.GetHealth(),
+		Text: func(w io.Writer) error {
+			_, err := io.WriteString(w, Text(e, meta, r))
+			return err
+		},
+	}
+	return one.Print(e.Term, e.Flags.Output)
+}
+
+// Text is the screen.
+func Text(e *ctl.Env, meta render.Meta, r *adminpb.GetStatusResponse) string {
+	var b strings.Builder
+	leader := "no meta leader"
+	if r.GetMetaLeader() != 0 {
+		leader = fmt.Sprintf("meta leader %s (term %d)", render.Node(r.GetMetaLeader()), r.GetMetaTerm())
+	}
+	fmt.Fprintf(&b, "%s · %s · %d/%d nodes alive · %s · as of meta@%d, %s ago\n", meta.Cluster,
+		e.Term.Paint(healthStyle(r.GetHealth()), r.GetHealth()), r.GetNodesAlive(), r.GetNodesTotal(), leader, meta.AsOf.MetaIndex,
+		render.Duration(view.Age(meta, e.Now())))
+	fmt.Fprintf(&b, "survives   any 1 node: %s    any 2 nodes: %s\n", render.Survival(r.GetSurvivesOne(), "nodes"), render.Survival(r.GetSurvivesTwo(), "pairs"))
+	disk := "disk unknown"
+	if n := r.GetDiskMaxNode(); n != 0 {
+		disk = fmt.Sprintf("disk max %s (%s)", render.Percent(r.GetDiskMax()), render.Node(n))
+	}
+	ranges := fmt.Sprintf("ranges %d ok, %d under, %d no-quorum", r.GetRangesOk(), r.GetRangesUnder(), r.GetRangesNoQuorum())
+	if n := r.GetRangesMoving(); n > 0 {
+		ranges += fmt.Sprintf(", %d moving", n)
+	}
+	fmt.Fprintf(&b, "data       %s x%d · %s · moving %s · %s\n", render.Bytes(r.GetBytes()), r.GetReplication(), disk, render.Bytes(r.GetBytesMoving()), ranges)
+	writeOperations(&b, r.GetRunning())
+	writeProblems(&b, r.GetProblems())
+	return b.String()
+}
+
+func writeOperations(b *strings.Builder, running []*adminpb.Operation) {
+	if len(running) == 0 {
+		b.WriteString("ops        none running\n")
+	}
+	for i, o := range running {
+		head := ""
+		if i == 0 {
+			head = "ops"
+		}
+		fmt.Fprintf(b, "%-10s %s  %s %s  %s  %s %s\n", head, o.GetId(), o.GetSpec().GetKind(), render.Nodes(o.GetSpec().GetNodes(), " "),
+			o.GetState(), o.GetPhase(), render.Percent(view.Share(o)))
+	}
+}
+
+func writeProblems(b *strings.Builder, ps []*adminpb.Problem) {
+	if len(ps) == 0 {
+		b.WriteString("problems   none\n")
+	}
+	width := 0
+	for _, p := range ps {
+		width = max(width, len([]rune(p.GetText())))
+	}
+	for i, p := range ps {
+		head := ""
+		if i == 0 {
+			head = "problems"
+		}
+		pad := strings.Repeat(" ", width-len([]rune(p.GetText())))
+		fmt.Fprintf(b, "%-10s %d. %s%s     -> %s\n", head, i+1, p.GetText(), pad, p.GetCommand())
+	}
+}
+
+func healthStyle(h string) term.Style {
+	switch h {
+	case "healthy":
+		return term.Good
+	case "degraded":
+		return term.Warn
+	}
+	return term.Bad
+}

@@ -1,0 +1,105 @@
+// Package term is the command's door to the outside: streams, colour, prompts,
+// live progress. Nothing else of the command knows of file descriptors.
+package term
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Streams are where the command reads and writes: data to Out, conversation to Err.
+type Streams struct {
+	In  io.Reader
+	Out io.Writer
+	Err io.Writer
+
+	// InTTY, OutTTY and ErrTTY say which of them are terminals.
+	InTTY, OutTTY, ErrTTY bool
+	// Width is that of the terminal at Out, 0 if there is none.
+	Width int
+	// Color says that escape sequences for colour may be written to terminals.
+	Color bool
+	// Quiet leaves out all conversation but errors.
+	Quiet bool
+
+	lines *bufio.Reader
+}
+
+// System returns the process's own streams.
+func System() *Streams {
+	s := &Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
+	s.InTTY, _ = terminal(os.Stdin)
+	s.OutTTY, s.Width = terminal(os.Stdout)
+	s.ErrTTY, _ = terminal(os.Stderr)
+	dumb := os.Getenv("TERM") == "dumb"
+	s.Color = os.Getenv("NO_COLOR") == "" && !dumb
+	if dumb { // no cursor movement: as if it were no terminal
+		s.ErrTTY = false
+	}
+	return s
+}
+
+func terminal(f *os.File) (bool, int) {
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return false, 0
+	}
+	return true, int(size.Col)
+}
+
+// Say writes one line of conversation.
+func (s *Streams) Say(format string, args ...any) {
+	if !s.Quiet {
+		_, _ = fmt.Fprintf(s.Err, format+"\n", args...) // nobody is left to be told
+	}
+}
+
+// CanAsk reports whether a person can be asked something.
+func (s *Streams) CanAsk() bool { return s.InTTY && s.ErrTTY }
+
+// Ask asks for a yes. Anything else, the end of input included, is a no.
+func (s *Streams) Ask(question string) (bool, error) {
+	_, _ = fmt.Fprintf(s.Err, "%s [y/N] ", question)
+	line, err := s.ReadLine()
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, fmt.Errorf("read answer: %w", err)
+	}
+	answer := strings.ToLower(strings.TrimSpace(line))
+	return answer == "y" || answer == "yes", nil
+}
+
+// ReadLine reads one line of In, without its end.
+func (s *Streams) ReadLine() (string, error) {
+	if s.lines == nil {
+		s.lines = bufio.NewReader(s.In)
+	}
+	line, err := s.lines.ReadString('\n')
+	return strings.TrimRight(line, "\r\n"), err
+}
+
+// Style is a way to show text.
+type Style string
+
+// The styles. Shape and word come first: colour only repeats what they say.
+const (
+	Plain Style = ""
+	Good  Style = "\x1b[32m"
+	Warn  Style = "\x1b[33m"
+	Bad   Style = "\x1b[31m"
+	Dim   Style = "\x1b[2m"
+	Bold  Style = "\x1b[1m"
+)
+
+// Paint shows text in a style if it goes to Out and that is a terminal.
+func (s *Streams) Paint(style Style, text string) string {
+	if style == Plain || !s.Color || !s.OutTTY {
+		return text
+	}
+	return string(style) + text + "\x1b[0m"
+}

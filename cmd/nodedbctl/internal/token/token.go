@@ -1,0 +1,188 @@
+// Package token is the noun "token": bearer tokens of the admin API, and who
+// the caller is.
+package token
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nodedb/nodedb/client/adminpb"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/view"
+)
+
+var roles = map[string]adminpb.Role{
+	"viewer": adminpb.Role_ROLE_VIEWER, "operator": adminpb.Role_ROLE_OPERATOR, "admin": adminpb.Role_ROLE_ADMIN,
+}
+
+// New makes the command token.
+func New(e *ctl.Env) *cobra.Command {
+	c := &cobra.Command{Use: "token", Aliases: []string{"tokens"}, Short: "Create, list and revoke tokens of the admin API"}
+	ls := &cobra.Command{Use: "ls", Aliases: []string{"list"}, Short: "List tokens; never their secrets", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		return e.Repeat(cmd.Context(), func(ctx context.Context) error { return list(ctx, e) })
+	}}
+	c.AddCommand(newCreate(e), ls, newRevoke(e))
+	return c
+}
+
+type createOptions struct {
+	role, owner string
+	ttl         time.Duration
+	dryRun      bool
+}
+
+func newCreate(e *ctl.Env) *cobra.Command {
+	var o createOptions
+	c := &cobra.Command{
+		Use: "create", Short: "Create a token; its secret is written to stdout once", Args: cobra.NoArgs,
+		Long: "Create writes the secret to stdout, for a file of mode 0600: (umask 077; nodedbctl token create > FILE)",
+		RunE: func(cmd *cobra.Command, _ []string) error { return create(cmd.Context(), e, &o) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.role, "role", "viewer", "viewer|operator|admin")
+	f.StringVar(&o.owner, "owner", "", "user that the token acts as (default: you)")
+	f.DurationVar(&o.ttl, "ttl", 30*24*time.Hour, "how long it is good")
+	f.BoolVar(&o.dryRun, "dry-run", false, "show what would be done, and do nothing")
+	return c
+}
+
+func create(ctx context.Context, e *ctl.Env, o *createOptions) error {
+	role, ok := roles[o.role]
+	if !ok {
+		return ctl.Usagef("--role must be viewer, operator or admin, not %q", o.role)
+	}
+	if o.dryRun {
+		e.Term.Say("would create a token with the role %s, good for %s", o.role, render.Duration(o.ttl))
+		return nil
+	}
+	if err := e.Changing(); err != nil {
+		return err
+	}
+	c, err := e.Client()
+	if err != nil {
+		return err
+	}
+	call, cancel := e.Call(ctx)
+	defer cancel()
+	r, err := c.CreateToken(call, &adminpb.CreateTokenRequest{Owner: o.owner, Role: role, Ttl: o.ttl.Seconds()})
+	if err != nil {
+		return err
+	}
+	v := struct {
+		view.Token
+		Secret string `json:"secret"`
+	}{view.NewToken(r.GetToken()), r.GetSecret()}
+	one := render.One[any]{
+		Kind: "Token", Item: v, Name: r.GetSecret(), Meta: render.Meta{Complete: true, Missing: []uint32{}},
+		Text: func(w io.Writer) error {
+			e.Term.Say("token %s of %s, role %s, good until %s; this is shown once:", v.ID, v.Owner, v.Role, r.GetToken().GetExpiresAt().AsTime().Format(time.RFC3339))
+			_, err := fmt.Fprintln(w, r.GetSecret())
+			return err
+		},
+	}
+	return one.Print(e.Term, e.Flags.Output)
+}
+
+func list(ctx context.Context, e *ctl.Env) error {
+	c, err := e.Client()
+	if err != nil {
+		return err
+	}
+	r, err := c.ListTokens(ctx, &adminpb.ListTokensRequest{})
+	if err != nil {
+		return err
+	}
+	now := e.Now()
+	l := render.List[view.Token]{
+		Kind: "TokenList", Meta: e.Meta(r.GetAsOf()), Name: func(t view.Token) string { return t.ID }, Empty: "no token",
+		Columns: []render.Column[view.Token]{
+			{Head: "TOKEN", Key: "id", Cell: func(t view.Token) string { return t.ID }},
+			{Head: "OWNER", Key: "owner", Cell: func(t view.Token) string { return t.Owner }},
+			{Head: "ROLE", Key: "role", Cell: func(t view.Token) string { return t.Role }},
+			{Head: "EXPIRES", Key: "expiresAt", Cell: func(t view.Token) string { return expires(t, now) }},
+			{Head: "BY", Key: "createdBy", Cell: func(t view.Token) string { return render.Or(t.CreatedBy) }},
+		},
+	}
+	for _, t := range r.GetTokens() {
+		l.Items = append(l.Items, view.NewToken(t))
+	}
+	return l.Print(e.Term, e.Flags.Output)
+}
+
+func expires(t view.Token, now time.Time) string {
+	switch {
+	case t.Revoked:
+		return "revoked"
+	case t.ExpiresAt == nil:
+		return "never"
+	case now.After(*t.ExpiresAt):
+		return "expired"
+	}
+	return "in " + render.Duration(t.ExpiresAt.Sub(now))
+}
+
+func newRevoke(e *ctl.Env) *cobra.Command {
+	dryRun := false
+	c := &cobra.Command{
+		Use: "revoke TOKEN", Short: "Revoke a token, by its id; ends its open watches", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if dryRun {
+				e.Term.Say("would revoke token %s", args[0])
+				return nil
+			}
+			if err := e.Changing(); err != nil {
+				return err
+			}
+			if strings.HasPrefix(args[0], "ndb_") {
+				return ctl.Usagef("name the token's id, not the token: secrets do not belong on a command line")
+			}
+			c, err := e.Client()
+			if err != nil {
+				return err
+			}
+			call, cancel := e.Call(cmd.Context())
+			defer cancel()
+			if _, err := c.RevokeToken(call, &adminpb.RevokeTokenRequest{Id: args[0]}); err != nil {
+				return err
+			}
+			e.Term.Say("token %s is revoked", args[0])
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be done, and do nothing")
+	return c
+}
+
+// NewWhoAmI makes the command whoami.
+func NewWhoAmI(e *ctl.Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "whoami", Short: "Who you are to the cluster, and what you may do", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := e.Client()
+			if err != nil {
+				return err
+			}
+			call, cancel := e.Call(cmd.Context())
+			defer cancel()
+			r, err := c.WhoAmI(call, &adminpb.WhoAmIRequest{})
+			if err != nil {
+				return err
+			}
+			v := view.NewWhoAmI(r)
+			one := render.One[view.WhoAmI]{
+				Kind: "WhoAmI", Item: v, Name: v.Name, Meta: render.Meta{Cluster: v.Cluster, Complete: true, Missing: []uint32{}},
+				Text: func(w io.Writer) error {
+					_, err := fmt.Fprintf(w, "%s  role %s  via %s  cluster %s  answered by %s\n", v.Name, v.Role, v.Via, v.Cluster, render.Node(v.Node))
+					return err
+				},
+			}
+			return one.Print(e.Term, e.Flags.Output)
+		},
+	}
+}

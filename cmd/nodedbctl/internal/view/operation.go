@@ -1,0 +1,140 @@
+package view
+
+import (
+	"time"
+
+	"github.com/nodedb/nodedb/client/adminpb"
+)
+
+// Operation is the kind Operation; OperationProgress has the same fields.
+type Operation struct {
+	ID          string     `json:"id"`
+	Kind        string     `json:"operationKind"`
+	Nodes       []uint32   `json:"nodes"`
+	State       string     `json:"state"`
+	Why         string     `json:"why"`
+	Phase       string     `json:"phase"`
+	Phases      []Phase    `json:"phases"`
+	Total       Progress   `json:"total"`
+	Done        Progress   `json:"done"`
+	Pct         float64    `json:"pct"`
+	Items       []Item     `json:"items"`
+	Plan        *string    `json:"plan"`
+	RequestedBy string     `json:"requestedBy"`
+	Reason      string     `json:"reason"`
+	CreatedAt   *time.Time `json:"createdAt"`
+	StartedAt   *time.Time `json:"startedAt"`
+	EndedAt     *time.Time `json:"endedAt"`
+	Planned     float64    `json:"plannedSeconds"`
+	Took        *float64   `json:"tookSeconds"`
+	Proof       *Proof     `json:"proof"`
+	MetaIndex   uint64     `json:"metaIndex"`
+}
+
+// Phase is a step of an operation.
+type Phase struct {
+	Name  string     `json:"name"`
+	State string     `json:"state"`
+	Note  string     `json:"note,omitempty"`
+	Began *time.Time `json:"began"`
+	Ended *time.Time `json:"ended"`
+}
+
+// Progress counts work.
+type Progress struct {
+	Ranges   uint32 `json:"ranges"`
+	Replicas uint32 `json:"replicas"`
+	Leaders  uint32 `json:"leaders"`
+	Bytes    uint64 `json:"bytes"`
+	Sessions uint32 `json:"sessions"`
+}
+
+// Item is one range's part of an operation.
+type Item struct {
+	Range    uint32  `json:"range"`
+	From     uint32  `json:"from"`
+	To       *uint32 `json:"to"`
+	Step     string  `json:"step"`
+	Attempts uint32  `json:"attempts"`
+	Error    string  `json:"error,omitempty"`
+	Why      string  `json:"why,omitempty"`
+	Bytes    uint64  `json:"bytes"`
+}
+
+// Proof is what makes an operation done.
+type Proof struct {
+	MetaIndex   uint64 `json:"metaIndex"`
+	Descriptors uint32 `json:"descriptors"`
+	References  uint32 `json:"references"`
+	Leaders     uint32 `json:"leaders"`
+	Tombstone   string `json:"tombstone,omitempty"`
+}
+
+// NewOperation makes an Operation.
+func NewOperation(o *adminpb.Operation) Operation {
+	v := Operation{
+		ID: o.GetId(), Kind: o.GetSpec().GetKind(), Nodes: orEmpty(o.GetSpec().GetNodes()), State: o.GetState(), Why: o.GetWhy(),
+		Phase: o.GetPhase(), Phases: []Phase{}, Total: progress(o.GetTotal()), Done: progress(o.GetDone()), Items: []Item{},
+		Plan: optional(o.GetPlanId()), RequestedBy: o.GetRequestedBy(), Reason: o.GetReason(), CreatedAt: moment(o.GetCreatedAt()),
+		StartedAt: moment(o.GetStartedAt()), EndedAt: moment(o.GetEndedAt()), Planned: o.GetPlannedSeconds(), MetaIndex: o.GetMetaIndex(),
+	}
+	v.Pct = tenth(100 * Share(o))
+	for _, p := range o.GetPhases() {
+		v.Phases = append(v.Phases, Phase{Name: p.GetName(), State: p.GetState(), Note: p.GetNote(), Began: moment(p.GetBegan()), Ended: moment(p.GetEnded())})
+	}
+	for _, it := range o.GetItems() {
+		v.Items = append(v.Items, Item{
+			Range: it.GetRange(), From: it.GetFrom(), To: optionalNode(it.GetTo()), Step: it.GetStep(),
+			Attempts: it.GetAttempts(), Error: it.GetError(), Why: it.GetWhy(), Bytes: it.GetBytes(),
+		})
+	}
+	if p := o.GetProof(); p != nil {
+		v.Proof = &Proof{MetaIndex: p.GetMetaIndex(), Descriptors: p.GetDescriptors(), References: p.GetReferences(), Leaders: p.GetLeaders(), Tombstone: p.GetTombstone()}
+	}
+	if d, ok := Took(o); ok {
+		s := d.Seconds()
+		v.Took = &s
+	}
+	return v
+}
+
+func progress(p *adminpb.Progress) Progress {
+	return Progress{Ranges: p.GetRanges(), Replicas: p.GetReplicas(), Leaders: p.GetLeaders(), Bytes: p.GetBytes(), Sessions: p.GetSessions()}
+}
+
+// Share is how much of an operation's work is done, 0 to 1: by bytes if it has
+// any, else by replicas, else by leaders, else by phases.
+func Share(o *adminpb.Operation) float64 {
+	if o.GetState() == "succeeded" {
+		return 1
+	}
+	t, d := o.GetTotal(), o.GetDone()
+	for _, c := range [][2]uint64{
+		{t.GetBytes(), d.GetBytes()},
+		{uint64(t.GetReplicas()), uint64(d.GetReplicas())},
+		{uint64(t.GetLeaders()), uint64(d.GetLeaders())},
+	} {
+		if c[0] > 0 {
+			return min(1, float64(c[1])/float64(c[0]))
+		}
+	}
+	done := 0
+	for _, p := range o.GetPhases() {
+		if p.GetState() == "done" || p.GetState() == "skipped" {
+			done++
+		}
+	}
+	return float64(done) / float64(max(1, len(o.GetPhases())))
+}
+
+// Took is how long an operation took, once it has ended.
+func Took(o *adminpb.Operation) (time.Duration, bool) {
+	if o.GetEndedAt() == nil {
+		return 0, false
+	}
+	began := o.GetStartedAt()
+	if began == nil {
+		began = o.GetCreatedAt()
+	}
+	return o.GetEndedAt().AsTime().Sub(began.AsTime()), true
+}

@@ -1,0 +1,90 @@
+package view
+
+import (
+	"fmt"
+
+	"github.com/nodedb/nodedb/client/adminpb"
+)
+
+// Range is the kind Range. The vshards are [start, end).
+type Range struct {
+	ID           uint32    `json:"id"`
+	Name         string    `json:"name"`
+	Meta         bool      `json:"meta"`
+	Start        uint32    `json:"start"`
+	End          uint32    `json:"end"`
+	Leader       *uint32   `json:"leader"`
+	Term         uint64    `json:"term"`
+	Voters       []uint32  `json:"voters"`
+	Learners     []uint32  `json:"learners"`
+	Replicas     []Replica `json:"replicas"`
+	Bytes        uint64    `json:"bytes"`
+	Keys         uint64    `json:"keys"`
+	ReadsPerSec  float64   `json:"readsPerSec"`
+	WritesPerSec float64   `json:"writesPerSec"`
+	State        string    `json:"state"`
+	Generation   uint64    `json:"generation"`
+	Commit       uint64    `json:"commit"`
+	Applied      uint64    `json:"applied"`
+}
+
+// Replica is one copy of a range.
+type Replica struct {
+	Node     uint32 `json:"node"`
+	Replica  uint64 `json:"replica"`
+	Role     string `json:"role"`
+	Match    uint64 `json:"match"`
+	Applied  uint64 `json:"applied"`
+	Active   bool   `json:"active"`
+	Snapshot bool   `json:"snapshot"`
+	Failed   string `json:"failed,omitempty"`
+}
+
+// NewRange makes a Range.
+func NewRange(r *adminpb.Range) Range {
+	v := Range{
+		ID: r.GetId(), Name: fmt.Sprintf("r%d", r.GetId()), Meta: r.GetMeta(), Start: r.GetStart(), End: r.GetEnd(),
+		Leader: optionalNode(r.GetLeader()), Term: r.GetTerm(), Voters: []uint32{}, Learners: []uint32{}, Replicas: []Replica{},
+		Bytes: r.GetBytes(), Keys: r.GetKeys(), ReadsPerSec: tenth(r.GetReadsPerSecond()), WritesPerSec: tenth(r.GetWritesPerSecond()),
+		State: r.GetState(), Generation: r.GetGeneration(), Commit: r.GetCommit(), Applied: r.GetApplied(),
+	}
+	for _, rep := range r.GetReplicas() {
+		if rep.GetRole() == "learner" {
+			v.Learners = append(v.Learners, rep.GetNode())
+		} else {
+			v.Voters = append(v.Voters, rep.GetNode())
+		}
+		v.Replicas = append(v.Replicas, Replica{
+			Node: rep.GetNode(), Replica: rep.GetReplica(), Role: rep.GetRole(), Match: rep.GetMatch(), Applied: rep.GetApplied(),
+			Active: rep.GetActive(), Snapshot: rep.GetSnapshot(), Failed: rep.GetFailed(),
+		})
+	}
+	return v
+}
+
+// Route is an item of the kind RoutingTable.
+type Route struct {
+	Range         uint32   `json:"range"`
+	Start         uint32   `json:"start"`
+	End           uint32   `json:"end"`
+	Leader        *uint32  `json:"leader"`
+	LeaderAddress string   `json:"leaderAddress"`
+	Replicas      []uint32 `json:"replicas"`
+	Generation    uint64   `json:"generation"`
+}
+
+// NewRoute makes a Route.
+func NewRoute(r *adminpb.Route) Route {
+	return Route{
+		Range: r.GetRange(), Start: r.GetStart(), End: r.GetEnd(), Leader: optionalNode(r.GetLeader()),
+		LeaderAddress: r.GetLeaderAddress(), Replicas: orEmpty(r.GetReplicas()), Generation: r.GetGeneration(),
+	}
+}
+
+// RouteLookup is the kind RouteLookup.
+type RouteLookup struct {
+	Collection string   `json:"collection"`
+	Key        []string `json:"key"`
+	VShard     uint32   `json:"vshard"`
+	Route
+}

@@ -1,0 +1,13 @@
+// Command nodedbctl is the command: it operates NodeDB clusters.
+package main
+
+import (
+	"os"
+
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/root"
+)
+
+// version is set by the linker.
+var version = "unknown"
+
+func main() { os.Exit(root.Main(version, os.Args[1:])) }
