@@ -141,3 +141,24 @@ func FuzzSession(f *testing.F) {
 		checkOutput(t, &m.out)
 	})
 }
+
+// BenchmarkBindExecuteSync is the protocol's own cost of a prepared point
+// statement: no socket, a session that answers at once.
+func BenchmarkBindExecuteSync(b *testing.B) {
+	s := fuzzServer(b)
+	m := &memConn{}
+	c := newConn(context.Background(), s, m)
+	s.register(c)
+	if err := c.openSession(); err != nil {
+		b.Fatal(err)
+	}
+	one := encode(b, &pgproto3.Bind{PreparedStatement: "s", Parameters: [][]byte{{0, 0, 0, 0, 0, 0, 0, 7}}, ParameterFormatCodes: []int16{1}, ResultFormatCodes: []int16{1}},
+		&pgproto3.Describe{ObjectType: 'P'}, &pgproto3.Execute{}, &pgproto3.Sync{})
+	m.in.Reset(append(encode(b, &pgproto3.Parse{Name: "s", Query: "echo int8"}), bytes.Repeat(one, b.N)...))
+	b.ReportAllocs()
+	b.ResetTimer()
+	if err := c.serve(); !errors.Is(err, io.ErrUnexpectedEOF) {
+		b.Fatal(err)
+	}
+	c.close()
+}

@@ -118,22 +118,26 @@ func (c *conn) rowDescription(columns []sql.Column, formats []int16) *sql.Error 
 		c.out.short(noData)
 		return nil
 	}
-	fields := make([]pgproto3.FieldDescription, len(columns))
-	for i, col := range columns {
-		fields[i] = pgproto3.FieldDescription{
-			Name:                 []byte(clean(col.Name)),
-			TableOID:             col.TableOID,
-			TableAttributeNumber: uint16(col.Attr),
-			DataTypeOID:          col.OID,
-			DataTypeSize:         col.Size,
-			TypeModifier:         col.Modifier,
-			Format:               formatOf(formats, i),
-		}
-	}
-	if len(fields) > maxColumns {
+	if len(columns) > maxColumns {
 		return &sql.Error{Code: "54011", Message: fmt.Sprintf("target lists can have at most %d entries", maxColumns)}
 	}
-	c.out.send(&pgproto3.RowDescription{Fields: fields})
+	// By hand: drivers ask for it with every execution.
+	mark := len(c.out.buf)
+	buf := append(c.out.buf, 'T', 0, 0, 0, 0)
+	buf = binary.BigEndian.AppendUint16(buf, uint16(len(columns)))
+	for i := range columns {
+		col := &columns[i]
+		buf = append(buf, clean(col.Name)...)
+		buf = append(buf, 0)
+		buf = binary.BigEndian.AppendUint32(buf, col.TableOID)
+		buf = binary.BigEndian.AppendUint16(buf, uint16(col.Attr))
+		buf = binary.BigEndian.AppendUint32(buf, col.OID)
+		buf = binary.BigEndian.AppendUint16(buf, uint16(col.Size))
+		buf = binary.BigEndian.AppendUint32(buf, uint32(col.Modifier))
+		buf = binary.BigEndian.AppendUint16(buf, uint16(formatOf(formats, i)))
+	}
+	binary.BigEndian.PutUint32(buf[mark+1:], uint32(len(buf)-mark-1))
+	c.out.buf = buf
 	return nil
 }
 
