@@ -113,12 +113,13 @@ func (r *request) candidate() cluster.NodeID {
 		return hint
 	}
 	route, ok := r.db.cfg.Table.Range(r.id)
+	local, _ := r.db.cfg.Store.RangeStatus(r.id)
 	if !ok {
-		r.last = errNoRoute
-		return 0
+		// Before the meta range's first command only the local replica knows.
+		route.Descriptor = &local.Descriptor
 	}
 	order := make([]cluster.NodeID, 0, 8)
-	order = append(order, route.Leader, r.localLeader())
+	order = append(order, route.Leader, local.Leader)
 	for _, rep := range route.Descriptor.Replicas {
 		if rep.Role != cluster.Learner {
 			order = append(order, rep.Node)

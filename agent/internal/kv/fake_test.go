@@ -206,7 +206,7 @@ func (n *fakeNode) Propose(_ context.Context, id cluster.RangeID, cmd store.Comm
 	if err != nil {
 		return nil, 0, err
 	}
-	if old, ok := r.results[cmd.ID]; ok && cmd.Retry {
+	if old, ok := r.results[cmd.ID]; ok {
 		return old.b, old.ts, nil
 	}
 	r.index++

@@ -24,10 +24,7 @@ func (d *DB) Propose(ctx context.Context, id cluster.RangeID, payload []byte, p 
 	attempts := 0
 	err = r.run(ctx, func(ctx context.Context, node cluster.NodeID) error {
 		attempts++
-		// A request to another node may be overtaken by its own retry when the
-		// connection breaks, so it is marked as a retry from the start: the
-		// range then looks its id up whenever it arrives.
-		cmd.Retry = attempts > 1 || node != d.cfg.Self
+		cmd.Retry = attempts > 1
 		result, ts, err = d.proposeAt(ctx, node, id, cmd)
 		return err
 	})

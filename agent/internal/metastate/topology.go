@@ -199,6 +199,12 @@ func (c *change) setMembership(in *SetMembership, by string) Result {
 		if r := c.checkTransition(n, in.To); r != nil {
 			return Result{Refusal: r}
 		}
+		if op := c.view.Operations[in.Operation]; op != nil && op.State == cluster.OpCancelling && in.To == cluster.Decommissioned {
+			// Whoever asked for the cancellation was told that it is not too late.
+			r := refuse(CodeConflict, "%s is being cancelled", op.ID)
+			r.Operation = op.ID
+			return Result{Refusal: r}
+		}
 		m := *n
 		m.Membership = in.To
 		if in.To == cluster.Decommissioned {
