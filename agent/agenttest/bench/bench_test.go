@@ -79,11 +79,11 @@ func system(c *agenttest.Cluster) *sqlSystem {
 	for _, n := range c.Nodes() {
 		s.urls = append(s.urls, n.URL())
 	}
-	s.cpu = func() time.Duration { return cpuOf(pgids(c)...)() }
+	s.cpu = func() time.Duration { return cpuOf(agentPIDs(c)...)() }
 	return s
 }
 
-func pgids(c *agenttest.Cluster) []int {
+func agentPIDs(c *agenttest.Cluster) []int {
 	var ids []int
 	for _, n := range c.Nodes() {
 		ids = append(ids, n.PID())
@@ -266,15 +266,15 @@ func (b *bench) idle(t *testing.T) {
 	var agent, worker int64
 	const watched = 20 * time.Second
 	before := make([]time.Duration, 0, 3)
-	for _, id := range pgids(b.c) {
-		leader, others := groupUsage(id)
-		before = append(before, leader.CPU+others.CPU)
+	for _, id := range agentPIDs(b.c) {
+		own, descendants := treeUsage(id)
+		before = append(before, own.CPU+descendants.CPU)
 	}
 	waitUntil(t.Context(), time.Now().Add(watched))
-	for i, id := range pgids(b.c) {
-		leader, others := groupUsage(id)
-		cpu = max(cpu, leader.CPU+others.CPU-before[i])
-		agent, worker = max(agent, leader.RSS), max(worker, others.RSS)
+	for i, id := range agentPIDs(b.c) {
+		own, descendants := treeUsage(id)
+		cpu = max(cpu, own.CPU+descendants.CPU-before[i])
+		agent, worker = max(agent, own.RSS), max(worker, descendants.RSS)
 	}
 	percent := 100 * float64(cpu) / float64(watched)
 	b.tb.add(line{What: "idle node of 64 ranges: CPU", Figure: fmt.Sprintf("%.2f %% of a core", percent), Value: percent, Unit: "%",

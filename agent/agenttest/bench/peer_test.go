@@ -71,7 +71,7 @@ func stopAll(cmds ...*exec.Cmd) {
 	}
 }
 
-func groups(cmds ...*exec.Cmd) []int {
+func pids(cmds ...*exec.Cmd) []int {
 	var ids []int
 	for _, c := range cmds {
 		ids = append(ids, c.Process.Pid)
@@ -192,7 +192,7 @@ func etcdPeer(t *testing.T) *peer {
 		return conns[client%3].Invoke(ctx, "/etcdserverpb.KV/"+method, &request, &reply)
 	}
 	agenttest.Eventually(t, time.Minute, "etcd answers", func() error { return call(t.Context(), 0, "Put", "0", payload) })
-	cpu := cpuOf(groups(cmds...)...)
+	cpu := cpuOf(pids(cmds...)...)
 	return &peer{
 		name: "etcd", stop: func() { stopAll(cmds...) },
 		write: func(t *testing.T, n int, d time.Duration) measured {
@@ -251,7 +251,7 @@ func rqlitePeer(t *testing.T) *peer {
 	agenttest.Eventually(t, time.Minute, "rqlite answers", func() error {
 		return post(t.Context(), "/db/execute", `["CREATE TABLE IF NOT EXISTS bench (id TEXT PRIMARY KEY, v TEXT)"]`)
 	})
-	cpu := cpuOf(groups(cmds...)...)
+	cpu := cpuOf(pids(cmds...)...)
 	return &peer{
 		name: "rqlite", stop: func() { stopAll(cmds...) },
 		write: func(t *testing.T, n int, d time.Duration) measured {

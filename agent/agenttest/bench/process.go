@@ -19,33 +19,51 @@ type usage struct {
 	RSS int64         // bytes
 }
 
-// groupUsage sums up the processes of a process group: a node and its worker.
-func groupUsage(pgid int) (leader, others usage) {
+// treeUsage is what a process uses, and what its descendants do: a node and its
+// worker, a postmaster and its backends (which leave its process group).
+func treeUsage(root int) (own, descendants usage) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
-		return leader, others
+		return own, descendants
 	}
+	parent, used := map[int]int{}, map[int]usage{}
 	for _, path := range stats {
 		text, err := os.ReadFile(path) //nolint:gosec // names come from /proc
 		if err != nil {
 			continue // ended meanwhile
 		}
-		pid, group, u, err := parseStat(text)
-		switch {
-		case err != nil || group != pgid:
-		case pid == pgid:
-			leader = u
-		default:
-			others.CPU += u.CPU
-			others.RSS += u.RSS
+		if pid, ppid, u, err := parseStat(text); err == nil {
+			parent[pid], used[pid] = ppid, u
 		}
 	}
-	return leader, others
+	for pid, u := range used {
+		switch {
+		case pid == root:
+			own = u
+		case descends(parent, pid, root):
+			descendants.CPU += u.CPU
+			descendants.RSS += u.RSS
+		}
+	}
+	return own, descendants
+}
+
+func descends(parent map[int]int, pid, root int) bool {
+	for range len(parent) { // processes change while they are listed: no endless ring
+		pid = parent[pid]
+		if pid == root {
+			return true
+		}
+		if pid <= 1 {
+			break
+		}
+	}
+	return false
 }
 
 // parseStat reads /proc/PID/stat. The command's name is in parentheses and may
 // hold anything, so fields count from the last one.
-func parseStat(text []byte) (pid, group int, u usage, err error) {
+func parseStat(text []byte) (pid, parent int, u usage, err error) {
 	open, end := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
 	if open < 0 || end < open {
 		return 0, 0, u, fmt.Errorf("no command in %q", text)
@@ -55,7 +73,7 @@ func parseStat(text []byte) (pid, group int, u usage, err error) {
 		return 0, 0, u, fmt.Errorf("only %d fields in %q", len(fields), text)
 	}
 	numbers := make([]int64, 0, 5)
-	for _, f := range [][]byte{bytes.TrimSpace(text[:open]), fields[2], fields[11], fields[12], fields[21]} {
+	for _, f := range [][]byte{bytes.TrimSpace(text[:open]), fields[1], fields[11], fields[12], fields[21]} {
 		n, err := strconv.ParseInt(string(f), 10, 64)
 		if err != nil {
 			return 0, 0, u, fmt.Errorf("read process status: %w", err)
@@ -76,13 +94,13 @@ func ownCPU() time.Duration {
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
-// cpuOf returns a function that sums the CPU of process groups and this process.
-func cpuOf(pgids ...int) func() time.Duration {
+// cpuOf returns a function that sums the CPU of process trees and this process.
+func cpuOf(roots ...int) func() time.Duration {
 	return func() time.Duration {
 		sum := ownCPU()
-		for _, pgid := range pgids {
-			leader, others := groupUsage(pgid)
-			sum += leader.CPU + others.CPU
+		for _, root := range roots {
+			own, descendants := treeUsage(root)
+			sum += own.CPU + descendants.CPU
 		}
 		return sum
 	}

@@ -53,7 +53,6 @@ func (s *sqlSystem) connections(t *testing.T, n int, sql string) []*pgx.Conn {
 			t.Fatalf("prepare on %s: %v", s.name, err)
 		}
 	}
-	t.Cleanup(func() { closeAll(conns) })
 	return conns
 }
 
@@ -120,6 +119,7 @@ func (s *sqlSystem) load(t *testing.T, table string, from, rows int) {
 // inserts measures prepared INSERTs of new rows.
 func (s *sqlSystem) inserts(t *testing.T, clients int, d time.Duration) measured {
 	conns := s.connections(t, clients, insertSQL)
+	defer closeAll(conns)
 	s.batch++
 	base := s.batch << 48
 	return closedLoop(t.Context(), clients, d, s.cpu, func(ctx context.Context, client, seq int) error {
@@ -131,6 +131,7 @@ func (s *sqlSystem) inserts(t *testing.T, clients int, d time.Duration) measured
 // selects measures prepared point reads.
 func (s *sqlSystem) selects(t *testing.T, clients int, d time.Duration) measured {
 	conns := s.connections(t, clients, selectSQL)
+	defer closeAll(conns)
 	return closedLoop(t.Context(), clients, d, s.cpu, func(ctx context.Context, client, _ int) error {
 		var v string
 		return conns[client].QueryRow(ctx, "s", rand.Int64N(preloaded)).Scan(&v)
