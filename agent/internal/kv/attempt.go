@@ -176,9 +176,10 @@ func (r *request) judge(node cluster.NodeID, err error) verdict {
 	case errors.As(err, &notFound), errors.As(err, &failed), errors.Is(err, store.ErrStopped):
 		table.DropLeader(r.id, node)
 		return goOn
-	case errors.Is(err, store.ErrProposalLost), errors.Is(err, store.ErrOverloaded),
-		errors.As(err, &call) && call.Code == transport.CodeOverloaded:
+	case errors.Is(err, store.ErrProposalLost), errors.Is(err, store.ErrOverloaded):
 		return tryHere
+	case errors.As(err, &call) && call.Code == transport.CodeOverloaded:
+		return goOn // it did not even begin: perhaps the node is starting
 	case errors.As(err, &unreachable):
 		r.maybe = r.maybe || r.write && unreachable.Sent
 		table.DropLeader(r.id, node)
