@@ -121,7 +121,7 @@ func (s *fakeSession) Execute(ctx context.Context, p *sql.Prepared, args []datum
 	s.busy = true
 	defer func() { s.busy = false }()
 	defer func() {
-		if err != nil && !errors.Is(err, errPortalClosed) {
+		if err != nil && !errors.Is(err, sql.ErrRowsUnread) {
 			s.FailTx()
 		}
 	}()

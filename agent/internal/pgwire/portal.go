@@ -2,7 +2,6 @@ package pgwire
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -103,16 +102,13 @@ func (c *conn) start(p *portal) {
 	r.next, r.stop = iter.Pull(func(yield func(struct{}) bool) {
 		r.sink.suspend = func() error {
 			if !yield(struct{}{}) {
-				return errPortalClosed
+				return sql.ErrRowsUnread
 			}
 			return nil
 		}
 		r.tag, r.err = c.session.Execute(ctx, p.statement.prepared, p.args, &r.sink)
 	})
 }
-
-// errPortalClosed ends the execution of a portal that nobody reads any more.
-var errPortalClosed = errors.New("portal was closed")
 
 // resume sends up to limit more rows; 0 is all.
 func (c *conn) resume(p *portal, limit int) *sql.Error {

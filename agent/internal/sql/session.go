@@ -2,6 +2,7 @@ package sql
 
 import (
 	"context"
+	"errors"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
@@ -49,9 +50,14 @@ type Column struct {
 type RowSink interface {
 	// Describe is called once, before the first row, if the statement returns rows.
 	Describe(columns []Column) error
-	// Row takes one row; the slice is used again afterwards. It may block.
+	// Row takes one row; the slice is used again afterwards. It may block. With
+	// ErrRowsUnread it ends a portal that was closed half-way.
 	Row(row []datum.Datum) error
 }
+
+// ErrRowsUnread is returned by a RowSink whose client wants no more rows. Execute
+// ends with it (wrapped or not), and an open transaction goes on: nothing failed.
+var ErrRowsUnread = errors.New("the rest of the rows is not wanted")
 
 // Parse splits the text of a simple query into statements; those without
 // anything but comments are left out.
