@@ -154,7 +154,11 @@ func (c *Controller) absorb() {
 			}
 		case ActProof:
 			c.proofDone(done)
-		case ActDrain, ActUndrain, ActStop:
+		case ActUndrain:
+			if r := c.runs[done.Action.Operation]; r != nil && done.Err == nil && r.reopening != nil {
+				r.reopening[done.Action.To] = reopenTries
+			}
+		case ActDrain, ActStop:
 			// The node's next report shows what came of it.
 		}
 	}

@@ -18,6 +18,9 @@ const itemsKept = 64
 // replanEvery is the least pause between two plans of the same decommission.
 const replanEvery = 2 * time.Second
 
+// reopenTries is how often a node is told to serve again after a cancellation.
+const reopenTries = 5
+
 // leadersFor bounds the phase leaders: what is not handed over by then is handed
 // over by its move.
 const leadersFor = 20 * time.Second
@@ -70,6 +73,14 @@ func (c *Controller) checkDecommission(r *run) {
 func (c *Controller) planDecommission(r *run) (placement.Plan, placement.Verdict) {
 	s := *c.snap
 	s.Busy = busy(c.in.View, r.op.ID)
+	// Decommissions that were admitted count as under way even if the view does
+	// not show it yet: two that exclude each other must not both begin.
+	s.Nodes = slices.Clone(s.Nodes)
+	for _, id := range c.admitted(r.op.ID, cluster.OpDecommission) {
+		if n := s.Node(id); n != nil && n.Membership == cluster.Active {
+			n.Membership = cluster.Decommissioning
+		}
+	}
 	if r.op.Spec.MaxDisk > 0 {
 		s.MaxDisk = r.op.Spec.MaxDisk
 	}
@@ -470,23 +481,29 @@ func (c *Controller) cancelDecommission(r *run) {
 	r.command = c.command(r.op.ID, metastate.Command{Batch: batch})
 }
 
-// reopen lets the nodes serve clients again; false once they do, or if they do
-// not answer.
+// reopen lets the nodes serve clients again; false once they were told to. The
+// record may be behind the phase that was reached, and a report behind the
+// node: so they are told in any case, after whatever was asked of them before.
 func (c *Controller) reopen(r *run) bool {
-	if r.cancelledAt.IsZero() {
-		r.cancelledAt = c.in.Now
+	if r.op.Phase == "" || r.op.Phase == PhaseCheck {
+		return false
+	}
+	if r.reopening == nil {
+		r.reopening = map[cluster.NodeID]int{}
+	}
+	for _, id := range sorted(c.inflight) {
+		if a := c.inflight[id]; a.Operation == r.op.ID && (a.Kind == ActDrain || a.Kind == ActUndrain) {
+			return true
+		}
 	}
 	waits := false
 	for _, id := range r.op.Spec.Nodes {
-		n := c.snap.Node(id)
-		if n == nil || !n.Live() || n.Service != cluster.Draining && n.Service != cluster.Drained {
+		if n := c.snap.Node(id); n == nil || !n.Live() || r.reopening[id] >= reopenTries {
 			continue
 		}
 		waits = true
-		if c.in.Now.Sub(c.told[id]) >= time.Second {
-			c.told[id] = c.in.Now
-			c.do(Action{Kind: ActUndrain, Operation: r.op.ID, To: id})
-		}
+		r.reopening[id]++
+		c.do(Action{Kind: ActUndrain, Operation: r.op.ID, To: id})
 	}
-	return waits && c.in.Now.Sub(r.cancelledAt) < 2*c.cfg.Fresh
+	return waits
 }

@@ -2,6 +2,7 @@ package operation
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -38,7 +39,7 @@ func (c *Controller) watchDrain(r *run) {
 // two that exclude each other are never both admitted.
 func (c *Controller) admitDrain(r *run, node cluster.NodeID) {
 	s := *c.snap
-	s.Busy = c.admitted(r.op.ID)
+	s.Busy = c.admitted(r.op.ID, cluster.OpDrain, cluster.OpDecommission, cluster.OpRepair)
 	verdict := placement.SafeToStop(&s, r.op.Spec.Nodes)
 	if !verdict.OK() {
 		if verdict.Refusals[0].Code == placement.Collecting && c.in.Now.Sub(c.began) < c.cfg.Collect {
@@ -66,12 +67,12 @@ func (c *Controller) admitDrain(r *run, node cluster.NodeID) {
 	r.say(cluster.OpRunning, "")
 }
 
-// admitted lists the nodes of other operations that have been admitted, this
-// step included.
-func (c *Controller) admitted(except string) []cluster.NodeID {
+// admitted lists the nodes of other operations of some kinds that have been
+// admitted, this step included.
+func (c *Controller) admitted(except string, kinds ...cluster.OperationKind) []cluster.NodeID {
 	var nodes []cluster.NodeID
 	for _, id := range sorted(c.runs) {
-		if r := c.runs[id]; id != except && r.op.State != cluster.OpQueued && !r.op.State.Final() {
+		if r := c.runs[id]; id != except && slices.Contains(kinds, r.op.Spec.Kind) && r.op.State != cluster.OpQueued && !r.op.State.Final() {
 			nodes = append(nodes, r.op.Spec.Nodes...)
 		}
 	}

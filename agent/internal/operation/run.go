@@ -113,9 +113,9 @@ type run struct {
 	movedAt  time.Time // when something last went on
 	leadersA time.Time // when the phase leaders began
 
-	sqlDrainAt  time.Time
-	cancelledAt time.Time
-	proof       *proofing
+	sqlDrainAt time.Time
+	reopening  map[cluster.NodeID]int // how often each node was told to serve again
+	proof      *proofing
 }
 
 // proofing collects the descriptors of all ranges from their leaders.

@@ -107,6 +107,27 @@ func (p *planner) vacate(r *Range, leaving []cluster.NodeID) Code {
 		}
 		p.move(r, Move{From: rep.Node, To: to, Demote: r.Descriptor.IsMeta(), Why: "the node is leaving"})
 	}
+	return p.reserve(r, voters, leaving, spare)
+}
+
+// reserve asks whether the voters of r that other decommissions take off their
+// nodes find a target too, when this one's have theirs.
+func (p *planner) reserve(r *Range, voters, leaving []cluster.NodeID, spare int) Code {
+	not := slices.Clone(leaving)
+	for _, id := range voters {
+		if !slices.Contains(leaving, id) || slices.Contains(p.in.Nodes, id) {
+			continue
+		}
+		if spare > 0 {
+			spare--
+			continue
+		}
+		to, code := p.target(r, not)
+		if to == 0 {
+			return code
+		}
+		not = append(not, to)
+	}
 	return ""
 }
 

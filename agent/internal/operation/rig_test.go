@@ -1,0 +1,638 @@
+package operation
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/placement"
+	"github.com/nodedb/nodedb/agent/internal/storage"
+)
+
+// tick is the unit of the rig's time.
+const tick = 100 * time.Millisecond
+
+// rig is a cluster of pretence in one goroutine: the real Controller and the
+// real meta state machine over nodes and ranges that follow the rules of raft
+// as far as a coordinator can see. It is deterministic for a seed.
+type rig struct {
+	t       testing.TB
+	rng     *rand.Rand
+	now     time.Time
+	machine *metastate.Machine
+	index   uint64
+	nodes   map[cluster.NodeID]*fakeNode
+	ranges  map[cluster.RangeID]*fakeRange
+	pending []*pending
+	// Of the coordinator of now.
+	coordinator cluster.NodeID
+	actions     int // carried out so far
+	log         []string
+	// watch, if set, sees every action before it is carried out.
+	watch func(a Action)
+}
+
+type fakeNode struct {
+	id      cluster.NodeID
+	up      bool
+	downAt  time.Time
+	left    bool
+	service cluster.Service
+	nonce   int
+	drainAt time.Time
+	ctl     *Controller
+	reports map[cluster.NodeID]Report
+	done    []Completion
+	polled  time.Time
+	held    map[cluster.RangeID]cluster.ReplicaID // what is on its disk
+	slow    bool                                  // learners here never catch up
+}
+
+type fakeRange struct {
+	desc     cluster.RangeDescriptor
+	leader   cluster.NodeID
+	term     uint64
+	lostAt   time.Time
+	commit   uint64
+	match    map[cluster.NodeID]uint64
+	bytes    uint64
+	unsaid   bool // the newest descriptor is not in the meta range yet
+	sayAfter time.Time
+}
+
+type pending struct {
+	due    time.Time
+	from   cluster.NodeID
+	nonce  int
+	action Action
+}
+
+// memory takes the writes of the meta state machine and forgets them.
+type memory struct{ storage.Reader }
+
+func (memory) Set(_, _ []byte) error         { return nil }
+func (memory) Delete(_ []byte) error         { return nil }
+func (memory) DeleteRange(_, _ []byte) error { return nil }
+
+// newRig starts a cluster of n active nodes; ranges are spread over the first on.
+func newRig(t testing.TB, seed uint64, n, on, ranges int) *rig {
+	r := &rig{
+		t: t, rng: rand.New(rand.NewPCG(seed, 7)), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC),
+		machine: metastate.New(), nodes: map[cluster.NodeID]*fakeNode{}, ranges: map[cluster.RangeID]*fakeRange{},
+	}
+	init := &metastate.InitCluster{ClusterID: "c1", Name: "rig", CACert: "PEM", Node: cluster.Node{ID: 1, UUID: "uuid-1"}}
+	for i := range ranges + 1 {
+		d := cluster.RangeDescriptor{ID: cluster.RangeID(i + 1), Generation: 1, NextReplica: 1}
+		if i > 0 {
+			d.Start, d.End = cluster.VShard((i-1)*cluster.VShards/ranges), cluster.VShard(i*cluster.VShards/ranges)
+		}
+		voters := 3
+		if i == 0 && on >= 5 {
+			voters = 5
+		}
+		if i == 0 && on < 3 {
+			voters = 1
+		}
+		for k := range min(on, cluster.VShards) {
+			if i > 0 && k >= 3 {
+				break
+			}
+			role := cluster.Voter
+			if k >= voters {
+				role = cluster.Learner
+			}
+			at := k
+			if i > 0 {
+				at = (i + k) % on
+			}
+			d.Replicas = append(d.Replicas, cluster.ReplicaDescriptor{Node: cluster.NodeID(at + 1), Replica: d.NextReplica, Role: role})
+			d.NextReplica++
+		}
+		r.ranges[d.ID] = &fakeRange{desc: d, leader: d.Replicas[0].Node, term: 5, commit: 100, match: map[cluster.NodeID]uint64{}, bytes: 1 << 20}
+		init.Ranges = append(init.Ranges, *d.Clone())
+	}
+	r.must(metastate.Command{By: "init", InitCluster: init})
+	for i := 1; i <= n; i++ {
+		r.join(cluster.NodeID(i))
+	}
+	for _, x := range r.ranges {
+		for _, rep := range x.desc.Replicas {
+			r.nodes[rep.Node].held[x.desc.ID] = rep.Replica
+			x.match[rep.Node] = x.commit
+		}
+	}
+	return r
+}
+
+// join adds a node, active at once if it is to hold ranges from the start.
+func (r *rig) join(id cluster.NodeID) {
+	r.nodes[id] = &fakeNode{
+		id: id, up: true, service: cluster.Ready, nonce: 1, ctl: NewController(DefaultConfig()),
+		reports: map[cluster.NodeID]Report{}, held: map[cluster.RangeID]cluster.ReplicaID{},
+	}
+	if id == 1 {
+		return
+	}
+	token := fmt.Sprintf("t%d", id)
+	r.must(metastate.Command{CreateJoinToken: &metastate.CreateJoinToken{ID: token, Hash: []byte{1}, Uses: 1, ExpiresAt: r.now.Add(time.Hour)}})
+	r.must(metastate.Command{AddNode: &metastate.AddNode{
+		UUID: fmt.Sprintf("uuid-%d", id), Version: "v1", TokenID: token, TokenHash: []byte{1}, KeyHash: []byte{byte(id)},
+		BootNonce: "1",
+	}})
+	if _, holds := r.ranges[cluster.MetaRangeID].desc.On(id); holds {
+		r.must(metastate.Command{SetMembership: &metastate.SetMembership{Nodes: []cluster.NodeID{id}, To: cluster.Active}})
+	}
+}
+
+func (r *rig) view() *metastate.View { return r.machine.View() }
+
+func (r *rig) note(format string, args ...any) {
+	r.log = append(r.log, r.now.Format("04:05.0 ")+fmt.Sprintf(format, args...))
+}
+
+// propose applies a command to the meta range.
+func (r *rig) propose(cmd metastate.Command) metastate.Result {
+	b, err := metastate.EncodeCommand(cmd)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.index++
+	out, err := r.machine.Apply(memory{}, nil, r.index, hlc.New(r.now), b)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	res, err := metastate.DecodeResult(out)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return res
+}
+
+func (r *rig) must(cmd metastate.Command) metastate.Result {
+	res := r.propose(cmd)
+	if res.Refusal != nil {
+		r.t.Fatalf("refused: %+v: %s", cmd, res.Refusal.Message)
+	}
+	return res
+}
+
+// start asks for an operation as a Service does after its checks.
+func (r *rig) start(spec cluster.OperationSpec) string {
+	res := r.must(metastate.Command{By: "test", CreateOperation: &metastate.CreateOperation{Operation: cluster.Operation{Spec: spec, State: cluster.OpQueued}}})
+	r.note("%s %s %v", res.Operation.ID, spec.Kind, spec.Nodes)
+	return res.Operation.ID
+}
+
+func (r *rig) op(id string) *cluster.Operation { return r.view().Operations[id] }
+
+func (r *rig) kill(id cluster.NodeID) {
+	n := r.nodes[id]
+	n.up, n.downAt, n.left = false, r.now, false
+	r.note("%s is killed", id)
+}
+
+func (r *rig) restart(id cluster.NodeID) {
+	n := r.nodes[id]
+	n.up, n.service = true, cluster.Ready
+	n.nonce++
+	n.ctl, n.reports, n.done = NewController(DefaultConfig()), map[cluster.NodeID]Report{}, nil
+	r.note("%s is started", id)
+}
+
+func (r *rig) liveness() map[cluster.NodeID]cluster.Liveness {
+	out := map[cluster.NodeID]cluster.Liveness{}
+	for id, n := range r.nodes {
+		switch {
+		case n.up:
+			out[id] = cluster.Alive
+		case n.left:
+			out[id] = cluster.Left
+		case r.now.Sub(n.downAt) < time.Second:
+			out[id] = cluster.Alive
+		case r.now.Sub(n.downAt) < 3*time.Second:
+			out[id] = cluster.Suspect
+		default:
+			out[id] = cluster.Dead
+		}
+	}
+	return out
+}
+
+func (r *rig) up(id cluster.NodeID) bool { return r.nodes[id] != nil && r.nodes[id].up }
+
+// quorum reports whether the range can commit: the up voters of both halves.
+func (r *rig) quorum(d *cluster.RangeDescriptor) bool {
+	var before, after, haveBefore, haveAfter int
+	for _, rep := range d.Replicas {
+		have := 0
+		if r.up(rep.Node) {
+			have = 1
+		}
+		if rep.Role == cluster.Voter || rep.Role == cluster.VoterOutgoing {
+			before, haveBefore = before+1, haveBefore+have
+		}
+		if rep.Role == cluster.Voter || rep.Role == cluster.VoterIncoming {
+			after, haveAfter = after+1, haveAfter+have
+		}
+	}
+	return haveBefore > before/2 && haveAfter > after/2
+}
+
+// advance lets one tick pass.
+func (r *rig) advance() {
+	r.now = r.now.Add(tick)
+	for _, id := range sorted(r.ranges) {
+		r.advanceRange(r.ranges[id])
+	}
+	for _, id := range sorted(r.nodes) {
+		n := r.nodes[id]
+		if n.up && n.service == cluster.Draining && r.now.After(n.drainAt) {
+			n.service = cluster.Drained
+		}
+	}
+	r.carryOutDue()
+	r.coordinate()
+}
+
+func (r *rig) advanceRange(x *fakeRange) {
+	if !r.up(x.leader) {
+		if x.leader != 0 {
+			x.leader, x.lostAt = 0, r.now
+		}
+		if r.now.Sub(x.lostAt) > time.Second && r.quorum(&x.desc) {
+			r.elect(x)
+		}
+		return
+	}
+	if !r.quorum(&x.desc) {
+		return
+	}
+	x.commit += uint64(r.rng.IntN(3))
+	for _, rep := range x.desc.Replicas {
+		n := r.nodes[rep.Node]
+		if !n.up || n.slow && rep.Role == cluster.Learner {
+			continue
+		}
+		// A voter follows the log; a learner catches up in a few ticks.
+		if x.match[rep.Node]+200 < x.commit {
+			x.match[rep.Node] += 200
+		} else {
+			x.match[rep.Node] = min(x.commit, x.match[rep.Node]+20)
+		}
+		if rep.Node == x.leader {
+			x.match[rep.Node] = x.commit
+		}
+	}
+	if x.unsaid && r.now.After(x.sayAfter) && r.metaWorks() {
+		x.unsaid = false
+		r.propose(metastate.Command{UpdateRanges: &metastate.UpdateRanges{Descriptors: []cluster.RangeDescriptor{*x.desc.Clone()}}})
+	}
+}
+
+// elect makes the up voter that holds most the leader.
+func (r *rig) elect(x *fakeRange) {
+	best := cluster.NodeID(0)
+	for _, rep := range x.desc.Replicas {
+		if rep.Role == cluster.Learner || !r.up(rep.Node) {
+			continue
+		}
+		if best == 0 || x.match[rep.Node] > x.match[best] {
+			best = rep.Node
+		}
+	}
+	x.leader = best
+	x.term++
+	x.match[best] = max(x.match[best], x.commit)
+	r.note("%s leads %s at term %d", best, x.desc.ID, x.term)
+}
+
+func (r *rig) metaWorks() bool {
+	m := r.ranges[cluster.MetaRangeID]
+	return r.up(m.leader) && r.quorum(&m.desc)
+}
+
+func (r *rig) status(id cluster.NodeID) *cluster.NodeStatus {
+	n := r.nodes[id]
+	st := &cluster.NodeStatus{Node: id, Service: n.service, Version: "v1", BootNonce: fmt.Sprint(n.nonce)}
+	for _, rid := range sorted(n.held) {
+		if rs, ok := r.rangeStatus(id, rid); ok {
+			st.Ranges = append(st.Ranges, rs)
+		}
+	}
+	return st
+}
+
+func (r *rig) rangeStatus(id cluster.NodeID, rid cluster.RangeID) (cluster.RangeStatus, bool) {
+	replica, held := r.nodes[id].held[rid]
+	x := r.ranges[rid]
+	if !held {
+		return cluster.RangeStatus{}, false
+	}
+	rs := cluster.RangeStatus{Descriptor: *x.desc.Clone(), Replica: replica, Leader: x.leader, Term: x.term, Commit: x.commit, Applied: x.match[id], Bytes: x.bytes}
+	if rep, ok := x.desc.On(id); !ok || rep.Replica != replica {
+		rs.Leader, rs.Term = 0, 0 // removed, or not added yet: it knows nothing
+		rs.Descriptor.Generation = 0
+	}
+	if x.leader == id {
+		for _, rep := range x.desc.Replicas {
+			if rep.Node != id {
+				rs.Progress = append(rs.Progress, cluster.ReplicaProgress{Node: rep.Node, Match: x.match[rep.Node], Active: r.up(rep.Node), Snapshot: x.match[rep.Node] == 0})
+			}
+		}
+	}
+	return rs, true
+}
+
+// coordinate steps the Controller of the node that leads the meta range.
+func (r *rig) coordinate() {
+	m := r.ranges[cluster.MetaRangeID]
+	live := r.liveness()
+	for _, id := range sorted(r.nodes) {
+		n := r.nodes[id]
+		if !n.up {
+			continue
+		}
+		in := Input{Now: r.now, Self: id, View: r.view(), Liveness: live, Reports: n.reports, Done: n.done}
+		n.done = nil
+		if m.leader == id && r.quorum(&m.desc) {
+			in.Term = m.term
+			if r.coordinator != id {
+				r.note("%s coordinates", id)
+			}
+			r.coordinator = id
+			if r.now.Sub(n.polled) >= time.Second {
+				n.polled = r.now
+				for _, other := range sorted(r.nodes) {
+					if r.up(other) {
+						n.reports[other] = Report{Status: r.status(other), At: r.now}
+					}
+				}
+			}
+		}
+		for _, a := range n.ctl.Step(in) {
+			r.pending = append(r.pending, &pending{due: r.now.Add(time.Duration(1+r.rng.IntN(3)) * tick), from: id, nonce: n.nonce, action: a})
+		}
+	}
+}
+
+func (r *rig) carryOutDue() {
+	var rest, due []*pending
+	for _, p := range r.pending {
+		if p.due.After(r.now) {
+			rest = append(rest, p)
+		} else {
+			due = append(due, p)
+		}
+	}
+	r.pending = rest
+	for _, p := range due {
+		n := r.nodes[p.from]
+		sender := n.up && n.nonce == p.nonce
+		if !sender && r.rng.IntN(2) == 0 {
+			continue // it died before the call left it
+		}
+		if r.watch != nil {
+			r.watch(p.action)
+		}
+		r.actions++
+		done := r.carryOut(p.action)
+		done.Action, done.At = p.action, r.now
+		if sender {
+			n.done = append(n.done, done)
+		}
+	}
+}
+
+var errDown = errors.New("unreachable")
+
+func (r *rig) carryOut(a Action) Completion {
+	if a.Kind == ActCommand {
+		if !r.metaWorks() {
+			return Completion{Err: errDown}
+		}
+		return Completion{Result: r.propose(a.Command)}
+	}
+	if !r.up(a.To) {
+		return Completion{Err: errDown}
+	}
+	n := r.nodes[a.To]
+	switch a.Kind {
+	case ActPrepare:
+		return r.prepare(n, a)
+	case ActChange:
+		return r.change(a)
+	case ActTransfer:
+		return r.transfer(a)
+	case ActDestroy:
+		if id, ok := n.held[a.Range]; ok && id < a.Replica {
+			if rep, named := r.ranges[a.Range].desc.On(n.id); named && rep.Replica == id {
+				r.t.Errorf("%s: told to destroy replica %d of %s, which is in use", n.id, id, a.Range)
+			}
+			delete(n.held, a.Range)
+		}
+	case ActStatus:
+		var c Completion
+		for _, id := range a.Ranges {
+			if rs, ok := r.rangeStatus(n.id, id); ok {
+				c.Statuses = append(c.Statuses, rs)
+			}
+		}
+		return c
+	case ActProof:
+		var c Completion
+		for _, id := range a.Ranges {
+			x := r.ranges[id]
+			if x.leader != n.id || !r.quorum(&x.desc) {
+				return Completion{Err: errors.New("not the leader")}
+			}
+			c.Descriptors = append(c.Descriptors, *x.desc.Clone())
+		}
+		return c
+	case ActDrain:
+		if n.service == cluster.Ready {
+			n.service, n.drainAt = cluster.Draining, r.now.Add(5*tick)
+		}
+	case ActUndrain:
+		n.service = cluster.Ready
+	case ActStop:
+		if r.view().Nodes[n.id].Tombstone == nil {
+			r.t.Errorf("%s was told to stop without a tombstone", n.id)
+		}
+		n.up, n.left, n.downAt = false, true, r.now
+		r.note("%s stopped by itself", n.id)
+	}
+	return Completion{}
+}
+
+func (r *rig) prepare(n *fakeNode, a Action) Completion {
+	if old, ok := n.held[a.Range]; ok && old != a.Replica {
+		return Completion{Err: fmt.Errorf("replica %d is in the way", old)}
+	}
+	n.held[a.Range] = a.Replica
+	return Completion{}
+}
+
+func (r *rig) change(a Action) Completion {
+	x := r.ranges[a.Range]
+	if x.leader != a.To || !r.quorum(&x.desc) {
+		return Completion{Err: errors.New("not the leader")}
+	}
+	if a.Change.Expect != x.desc.Generation {
+		return Completion{Err: fmt.Errorf("stale: generation %d", x.desc.Generation)}
+	}
+	d, problem := placement.Applied(&x.desc, a.Change)
+	if problem != "" {
+		return Completion{Err: errors.New(problem)}
+	}
+	if a.Change.Kind == cluster.AddLearner {
+		if r.nodes[a.Change.Add].held[a.Range] != x.desc.NextReplica {
+			r.t.Errorf("%s: learner on %s was not prepared", a.Range, a.Change.Add)
+		}
+		x.match[a.Change.Add] = 0
+	}
+	if r.quorum(&x.desc) && !r.quorum(d) {
+		r.t.Errorf("%s: %+v takes the quorum: %v", a.Range, a.Change, d.Replicas)
+	}
+	x.desc, x.unsaid, x.sayAfter = *d, true, r.now.Add(time.Duration(r.rng.IntN(5))*tick)
+	if rep, ok := d.On(x.leader); !ok || rep.Role == cluster.Learner {
+		r.t.Errorf("%s: %s leads although it is no voter any more", a.Range, x.leader)
+		x.leader, x.lostAt = 0, r.now
+	}
+	c := Completion{Descriptors: []cluster.RangeDescriptor{*d.Clone()}}
+	if rs, ok := r.rangeStatus(a.To, a.Range); ok {
+		c.Statuses = []cluster.RangeStatus{rs}
+	}
+	return c
+}
+
+func (r *rig) transfer(a Action) Completion {
+	x := r.ranges[a.Range]
+	rep, ok := x.desc.On(a.Node)
+	if x.leader != a.To || !ok || rep.Role == cluster.Learner || !r.up(a.Node) || x.match[a.Node]+catchUpLag < x.commit {
+		return Completion{Err: errors.New("transfer aborted")}
+	}
+	x.leader = a.Node
+	x.term++
+	x.match[a.Node] = x.commit
+	rs, _ := r.rangeStatus(a.To, a.Range)
+	return Completion{Statuses: []cluster.RangeStatus{rs}}
+}
+
+// until lets time pass until done says so.
+func (r *rig) until(what string, limit time.Duration, done func() bool) {
+	r.t.Helper()
+	end := r.now.Add(limit)
+	for !done() {
+		if r.now.After(end) || r.t.Failed() {
+			r.dump()
+			r.t.Fatalf("%s: not within %s", what, limit)
+		}
+		r.advance()
+	}
+}
+
+func (r *rig) ended(id string) func() bool {
+	return func() bool { return r.op(id).State.Final() }
+}
+
+// rest lets time pass until nothing is under way: every range is whole, and
+// nothing is left on a node that no descriptor names.
+func (r *rig) rest(limit time.Duration) {
+	r.t.Helper()
+	calm := 0
+	r.until("the cluster comes to rest", limit, func() bool {
+		calm++
+		if !r.whole() {
+			calm = 0
+		}
+		return calm > 30
+	})
+}
+
+func (r *rig) whole() bool {
+	active := 0
+	for _, n := range r.view().Nodes {
+		if n.Membership == cluster.Active {
+			active++
+		}
+	}
+	for id, x := range r.ranges {
+		d := &x.desc
+		voters := min(3, active)
+		if id == cluster.MetaRangeID {
+			voters = map[bool]int{true: 5, false: 3}[active >= 5]
+			if active < 3 {
+				voters = 1
+			}
+		}
+		if d.Joint() || len(d.Voters()) != voters || x.leader == 0 || id != cluster.MetaRangeID && len(d.Learners()) > 0 {
+			return false
+		}
+	}
+	for id, n := range r.nodes {
+		for rid, replica := range n.held {
+			// Room made for a replica that was never added is reused, or goes once its
+			// id is given out to another.
+			d := &r.ranges[rid].desc
+			if _, named := d.On(id); n.up && !named && replica < d.NextReplica {
+				return false
+			}
+		}
+	}
+	return len(r.pending) <= 2
+}
+
+// gone checks what a decommission promises.
+func (r *rig) gone(op string, nodes ...cluster.NodeID) {
+	r.t.Helper()
+	o := r.op(op)
+	if o.State != cluster.OpSucceeded || o.Proof == nil || o.Proof.References != 0 || o.Proof.Descriptors != len(r.ranges) || o.Proof.Leaders != len(r.ranges) {
+		r.dump()
+		r.t.Fatalf("operation: %+v proof %+v", o, o.Proof)
+	}
+	for _, id := range nodes {
+		n := r.view().Nodes[id]
+		if n.Membership != cluster.Decommissioned || n.Tombstone == nil || n.Tombstone.Operation != op {
+			r.t.Errorf("%s: %s, tombstone %+v", id, n.Membership, n.Tombstone)
+		}
+		for rid, x := range r.ranges {
+			if _, ok := x.desc.On(id); ok {
+				r.t.Errorf("%s still holds %s", id, rid)
+			}
+		}
+	}
+}
+
+func (r *rig) dump() {
+	r.t.Helper()
+	for _, line := range r.log[max(0, len(r.log)-60):] {
+		r.t.Log(line)
+	}
+	for _, id := range sorted(r.ranges) {
+		x := r.ranges[id]
+		r.t.Logf("%s gen %d leader %s term %d commit %d %v", id, x.desc.Generation, x.leader, x.term, x.commit, x.desc.Replicas)
+	}
+	for _, id := range sorted(r.nodes) {
+		n := r.nodes[id]
+		r.t.Logf("%s up %v %s %s holds %v", id, n.up, r.view().Nodes[id].Membership, n.service, n.held)
+	}
+	for _, id := range r.view().OperationIDs() {
+		o := r.view().Operations[id]
+		r.t.Logf("%s %s %v: %s %s %q items %+v", id, o.Spec.Kind, o.Spec.Nodes, o.State, o.Phase, o.Why, o.Items)
+	}
+	if c := r.nodes[r.coordinator]; c != nil && c.ctl != nil {
+		for _, id := range sorted(c.ctl.moves) {
+			r.t.Logf("move %+v", *c.ctl.moves[id])
+		}
+	}
+	if len(r.pending) > 0 {
+		p := slices.MinFunc(r.pending, func(a, b *pending) int { return a.due.Compare(b.due) })
+		r.t.Logf("next action %+v", p.action)
+	}
+}
