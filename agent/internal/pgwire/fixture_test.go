@@ -153,9 +153,11 @@ type rawClient struct {
 }
 
 // raw logs in and hands over the socket.
-func (f *fixture) raw(t testing.TB) *rawClient {
+func (f *fixture) raw(t testing.TB) *rawClient { return f.rawWith(t, "") }
+
+func (f *fixture) rawWith(t testing.TB, extra string) *rawClient {
 	t.Helper()
-	conn := f.connect(t, "")
+	conn := f.connect(t, extra)
 	hijacked, err := conn.PgConn().Hijack()
 	if err != nil {
 		t.Fatal(err)

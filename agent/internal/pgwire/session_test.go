@@ -407,8 +407,13 @@ func TestNonsenseEndsOneConnection(t *testing.T) {
 }
 
 func TestEndSessions(t *testing.T) {
+	t.Run("clear", func(t *testing.T) { testEndSessions(t, "") })
+	t.Run("tls", func(t *testing.T) { testEndSessions(t, "sslmode=require") })
+}
+
+func testEndSessions(t *testing.T, extra string) {
 	f := start(t, nil)
-	idle, busy, inTx := f.raw(t), f.raw(t), f.raw(t)
+	idle, busy, inTx := f.rawWith(t, extra), f.rawWith(t, extra), f.rawWith(t, extra)
 	inTx.do(&pgproto3.Query{String: "begin"})
 	busy.Send(&pgproto3.Query{String: "sleep"})
 	if err := busy.Flush(); err != nil {
