@@ -2,14 +2,46 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
-	"github.com/nodedb/nodedb/agent/internal/storage"
+	"github.com/nodedb/nodedb/agent/internal/logattr"
+	"github.com/nodedb/nodedb/agent/internal/replica"
 )
 
-// Store runs the replicas of one node.
-type Store struct{}
+// maxTicks is how many ticks are made up for after the process was held up. More
+// would call elections at once.
+const maxTicks = 3
+
+// warnEvery spares the log when a peer's messages are refused one after another.
+const warnEvery = 5 * time.Second
+
+// Store runs the replicas of one node: the goroutines around a Core.
+type Store struct {
+	cfg    Config
+	core   *Core                        // of the loop
+	warned map[cluster.NodeID]time.Time // of the loop
+	inbox  *inbox
+	rate   *rateLimit
+	slots  chan struct{} // one token for each snapshot being sent
+	batch  chan *LogBatch
+	synced chan logResult
+	stop   chan struct{} // closed by Close
+	dead   chan struct{} // closed when the loop has ended
+	wg     sync.WaitGroup
+	once   sync.Once
+	// cancel ends the streams of snapshots.
+	cancel context.CancelFunc
+}
+
+type logResult struct {
+	batch *LogBatch
+	err   error
+}
 
 // Command is one command for a range's state machine.
 type Command struct {
@@ -21,81 +53,325 @@ type Command struct {
 	Payload []byte
 }
 
-// ReadHandle is a consistent view of a range's state.
-type ReadHandle struct {
-	Reader     storage.Reader
-	Descriptor cluster.RangeDescriptor
-}
-
-// Close releases the view.
-func (h *ReadHandle) Close() {}
-
 // Open starts the store.
-func Open(cfg Config) (*Store, error) { return &Store{}, cfg.Validate() }
+func Open(cfg Config) (*Store, error) {
+	if cfg.Sender == nil {
+		return nil, errors.New("open store: sender must be set")
+	}
+	core, err := OpenCore(cfg)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &Store{
+		cfg: cfg, core: core, cancel: cancel, warned: map[cluster.NodeID]time.Time{},
+		inbox:  newInbox(cfg.QueueRequests, cfg.QueueBytes),
+		rate:   newRateLimit(cfg.SnapshotRate),
+		slots:  make(chan struct{}, cfg.SnapshotSends),
+		batch:  make(chan *LogBatch, 1),
+		synced: make(chan logResult, 1),
+		stop:   make(chan struct{}),
+		dead:   make(chan struct{}),
+	}
+	s.wg.Go(s.writeLog)
+	s.wg.Go(func() { s.loop(ctx) })
+	return s, nil
+}
 
 // Close stops everything that Open started. Requests that wait get ErrStopped,
 // or an *AmbiguousError if they were proposed.
-func (s *Store) Close() error { return nil }
+func (s *Store) Close() error {
+	s.once.Do(func() {
+		close(s.stop)
+		s.cancel()
+	})
+	s.wg.Wait()
+	if s.core.Dead() != nil {
+		return fmt.Errorf("close store: %w", s.core.Dead())
+	}
+	// A clean stop spares the next start the wait for the clock's ceiling.
+	return s.core.clock.store(max(s.cfg.Clock.Last(), hlc.New(s.cfg.Clock.Physical())))
+}
+
+// loop is the core loop.
+func (s *Store) loop(ctx context.Context) {
+	defer close(s.dead)
+	defer close(s.batch)
+	ticker := time.NewTicker(s.cfg.Tick)
+	defer ticker.Stop()
+	last := time.Now()
+	var requests []func(*Core)
+	var batches []raftBatch
+	for {
+		var done *logResult
+		select {
+		case <-s.stop:
+			s.end(ErrStopped)
+			return
+		case <-s.inbox.signal:
+		case <-ticker.C:
+		case r := <-s.synced:
+			done = &r
+		}
+		requests, batches = s.inbox.take(requests, batches)
+		s.round(done, requests, batches)
+		last = s.tick(last)
+		s.core.Process()
+		if s.core.Dead() != nil {
+			s.end(s.core.Dead())
+			return
+		}
+		s.effects(ctx)
+	}
+}
+
+// round gives the core everything that happened.
+func (s *Store) round(done *logResult, requests []func(*Core), batches []raftBatch) {
+	if done == nil {
+		select {
+		case r := <-s.synced:
+			done = &r
+		default:
+		}
+	}
+	if done != nil && done.err != nil {
+		s.core.BatchFailed(done.err)
+		return
+	} else if done != nil {
+		s.core.BatchDone(done.batch)
+	}
+	for _, b := range batches {
+		if err := s.core.HandleRaft(b.from, b.bytes); err != nil && time.Since(s.warned[b.from]) > warnEvery {
+			s.warned[b.from] = time.Now()
+			s.cfg.Logger.Warn("messages dropped", logattr.Peer(b.from), logattr.Err(err))
+		}
+	}
+	for _, fn := range requests {
+		fn(s.core)
+	}
+}
+
+// tick makes the ticks that are due, after the messages that arrived.
+func (s *Store) tick(last time.Time) time.Time {
+	due := int(time.Since(last) / s.cfg.Tick)
+	if due == 0 {
+		return last
+	}
+	for range min(due, maxTicks) {
+		s.core.Tick()
+	}
+	return last.Add(time.Duration(due) * s.cfg.Tick)
+}
+
+// effects carries out what the core wants done.
+func (s *Store) effects(ctx context.Context) {
+	if b := s.core.TakeBatch(); b != nil {
+		s.batch <- b // never blocks: one batch is out at a time
+	}
+	s.core.Flush(s.cfg.Sender.SendRaft)
+	for _, j := range s.core.TakeSnapshots() {
+		s.wg.Go(func() { s.sendSnapshot(ctx, j) })
+	}
+}
+
+// end answers everyone. The queue is closed first, so that nobody comes after.
+func (s *Store) end(why error) {
+	for _, fn := range s.inbox.close() {
+		fn(s.core)
+	}
+	s.core.Close(why)
+}
+
+// writeLog is the log writer: it makes one batch after another durable.
+func (s *Store) writeLog() {
+	for b := range s.batch {
+		s.synced <- logResult{b, b.Write(s.cfg.Engine)}
+	}
+}
+
+// request runs fn in the core and waits for its answer.
+func request[T any](ctx context.Context, s *Store, fn func(c *Core, done func(T, error))) (T, error) {
+	type answer struct {
+		v   T
+		err error
+	}
+	ch := make(chan answer, 1)
+	err := s.inbox.ask(false, func(c *Core) {
+		fn(c, func(v T, err error) {
+			select {
+			case ch <- answer{v, err}:
+			default:
+			}
+		})
+	})
+	var zero T
+	if err != nil {
+		return zero, err
+	}
+	select {
+	case a := <-ch:
+		return a.v, a.err
+	case <-ctx.Done():
+		return zero, context.Cause(ctx)
+	case <-s.dead:
+	}
+	select { // answered while the loop ended
+	case a := <-ch:
+		return a.v, a.err
+	default:
+		return zero, ErrStopped
+	}
+}
 
 // Propose replicates cmd and returns its result once it is applied here.
 func (s *Store) Propose(ctx context.Context, id cluster.RangeID, cmd Command) (result []byte, ts hlc.Timestamp, err error) {
-	return nil, 0, ErrStopped
+	ch := make(chan replica.Outcome, 1)
+	p := &replica.Proposal{ID: cmd.ID, Retry: cmd.Retry, Payload: cmd.Payload, Done: func(o replica.Outcome) { ch <- o }}
+	if err := s.inbox.ask(false, func(c *Core) { c.Propose(id, p) }); err != nil {
+		return nil, 0, err
+	}
+	select {
+	case o := <-ch:
+		return o.Result, o.TS, o.Err
+	case <-ctx.Done():
+		if p.Cancel() {
+			return nil, 0, fmt.Errorf("%w: %w", ErrProposalLost, context.Cause(ctx))
+		}
+		return nil, 0, &AmbiguousError{Cause: context.Cause(ctx)}
+	}
 }
 
 // Read returns a linearizable view at the leader: leadership is confirmed, no
 // later write commits at or below ts, and every earlier one is applied.
 func (s *Store) Read(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp) (*ReadHandle, error) {
-	return nil, ErrStopped
+	w := &readWaiter{ch: make(chan readAnswer, 1)}
+	if err := s.inbox.ask(false, func(c *Core) { c.Read(id, ts, w.done) }); err != nil {
+		return nil, err
+	}
+	select {
+	case a := <-w.ch:
+		return a.handle, a.err
+	case <-ctx.Done():
+		w.abandon()
+		return nil, context.Cause(ctx)
+	}
+}
+
+// readWaiter is a caller of Read. One that left must not leak its view.
+type readWaiter struct {
+	ch chan readAnswer
+	mu sync.Mutex
+	// left is guarded by mu.
+	left bool
+}
+
+type readAnswer struct {
+	handle *ReadHandle
+	err    error
+}
+
+func (w *readWaiter) done(h *ReadHandle, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.left {
+		if h != nil {
+			h.Close()
+		}
+		return
+	}
+	w.ch <- readAnswer{h, err}
+}
+
+func (w *readWaiter) abandon() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.left = true
+	select {
+	case a := <-w.ch:
+		if a.handle != nil {
+			a.handle.Close()
+		}
+	default:
+	}
 }
 
 // ReadLocal returns what this node's replica has applied.
-func (s *Store) ReadLocal(id cluster.RangeID) (*ReadHandle, error) { return nil, ErrStopped }
+func (s *Store) ReadLocal(id cluster.RangeID) (*ReadHandle, error) {
+	return request(context.Background(), s, func(c *Core, done func(*ReadHandle, error)) { done(c.ReadLocal(id)) })
+}
 
 // ChangeReplicas makes one change at the leader and waits until it is applied.
+// When ctx ends first the change may still happen: its generation tells.
 func (s *Store) ChangeReplicas(ctx context.Context, id cluster.RangeID, change cluster.ReplicaChange) (*cluster.RangeDescriptor, error) {
-	return nil, ErrStopped
+	return request(ctx, s, func(c *Core, done func(*cluster.RangeDescriptor, error)) {
+		c.ChangeReplicas(id, change, func(o replica.Outcome) { done(o.Descriptor, o.Err) })
+	})
 }
 
 // Transfer hands leadership to a node and waits until it leads.
 func (s *Store) Transfer(ctx context.Context, id cluster.RangeID, to cluster.NodeID) error {
-	return ErrStopped
+	return s.do(ctx, func(c *Core, done func(error)) { c.Transfer(id, to, done) })
 }
 
 // PrepareReplica makes an empty replica here that waits for a snapshot. It is
 // durable and idempotent.
 func (s *Store) PrepareReplica(ctx context.Context, desc cluster.RangeDescriptor, id cluster.ReplicaID) error {
-	return ErrStopped
+	return s.do(ctx, func(c *Core, done func(error)) { c.PrepareReplica(desc, id, done) })
 }
 
 // DestroyReplica removes this node's replica of a range if its id is below minNext.
 func (s *Store) DestroyReplica(ctx context.Context, id cluster.RangeID, minNext cluster.ReplicaID) error {
-	return ErrStopped
-}
-
-// Status describes every replica on this node.
-func (s *Store) Status() []cluster.RangeStatus { return nil }
-
-// RangeStatus describes one replica.
-func (s *Store) RangeStatus(id cluster.RangeID) (cluster.RangeStatus, bool) {
-	return cluster.RangeStatus{}, false
+	return s.do(ctx, func(c *Core, done func(error)) { c.DestroyReplica(id, minNext, done) })
 }
 
 // Bootstrap makes this node the single voter of each range. Only init does so.
 func (s *Store) Bootstrap(ctx context.Context, descs []cluster.RangeDescriptor) error {
-	return ErrStopped
+	return s.do(ctx, func(c *Core, done func(error)) { c.Bootstrap(descs, done) })
+}
+
+func (s *Store) do(ctx context.Context, fn func(*Core, func(error))) error {
+	_, err := request(ctx, s, func(c *Core, done func(struct{}, error)) {
+		fn(c, func(err error) { done(struct{}{}, err) })
+	})
+	return err
+}
+
+// Status describes every replica on this node.
+func (s *Store) Status() []cluster.RangeStatus {
+	out, err := request(context.Background(), s, func(c *Core, done func([]cluster.RangeStatus, error)) { done(c.Status(), nil) })
+	if err != nil {
+		return nil
+	}
+	return out
+}
+
+// RangeStatus describes one replica.
+func (s *Store) RangeStatus(id cluster.RangeID) (cluster.RangeStatus, bool) {
+	out, err := request(context.Background(), s, func(c *Core, done func(*cluster.RangeStatus, error)) {
+		if st, ok := c.RangeStatus(id); ok {
+			done(&st, nil)
+			return
+		}
+		done(nil, &RangeNotFoundError{Range: id})
+	})
+	if err != nil {
+		return cluster.RangeStatus{}, false
+	}
+	return *out, true
 }
 
 // OnDescriptor sets what is called when the descriptor of a range that this node
-// leads changed, or when it came to lead it. fn must not block.
-func (s *Store) OnDescriptor(fn func(cluster.RangeDescriptor)) {}
+// leads changed, or when it came to lead it; at once for every range that it leads
+// already. fn runs in the core loop: it must not block, nor call the store.
+func (s *Store) OnDescriptor(fn func(cluster.RangeDescriptor)) {
+	_ = s.inbox.ask(true, func(c *Core) { c.OnDescriptor(fn) }) // a stopped store has no news
+}
 
 // SetSnapshotRate changes the limit of snapshot bytes per second sent.
-func (s *Store) SetSnapshotRate(bytesPerSecond int64) {}
+func (s *Store) SetSnapshotRate(bytesPerSecond int64) { s.rate.set(bytesPerSecond) }
 
-// HandleRaft takes a batch that a peer's Sender sent. It does not block.
-func (s *Store) HandleRaft(from cluster.NodeID, batch []byte) error { return ErrStopped }
-
-// HandleSnapshot receives a snapshot that a peer's Sender sends.
-func (s *Store) HandleSnapshot(ctx context.Context, from cluster.NodeID, header []byte, recv func() ([]byte, error)) ([]byte, error) {
-	return nil, ErrStopped
+// HandleRaft takes a batch that a peer's Sender sent. It does not block, and
+// keeps batch.
+func (s *Store) HandleRaft(from cluster.NodeID, batch []byte) error {
+	return s.inbox.message(raftBatch{from, batch})
 }

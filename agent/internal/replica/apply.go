@@ -1,0 +1,231 @@
+package replica
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/invariant"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/logattr"
+	"github.com/nodedb/nodedb/agent/internal/storage"
+)
+
+// Records of applied commands are kept for recordAge of command time, and
+// dropped in one range deletion each forgetEvery.
+const (
+	recordAge   = 30 * time.Second
+	forgetEvery = 5 * time.Second
+)
+
+// errForgotten is the cause when a command's record is gone by now.
+var errForgotten = errors.New("command is too old to know whether it was applied")
+
+// apply applies committed entries in one batch, without a sync: the log is
+// durable, and the applied index goes with the state, so that a crash leaves
+// the state of some earlier entry and the rest is applied again.
+func (r *Replica) apply(m *pb.Message) {
+	if err := r.applyEntries(m.GetEntries()); err != nil {
+		r.fail(err)
+		return
+	}
+	r.deliver()
+	if r.removed {
+		return
+	}
+	r.refusing = false
+	for _, resp := range m.GetResponses() {
+		if err := r.rn.Step(resp); err != nil {
+			r.cfg.Logger.Debug("raft refused its own message", logattr.Range(r.rangeID), logattr.Err(err))
+		}
+	}
+}
+
+func (r *Replica) applyEntries(entries []*pb.Entry) error {
+	b := r.cfg.Engine.NewBatch()
+	generation := r.desc.Generation
+	for _, e := range entries {
+		if err := r.applyEntry(b, e); err != nil {
+			return errors.Join(fmt.Errorf("apply entry %d: %w", e.GetIndex(), err), b.Close())
+		}
+	}
+	if c, ok := r.machine.(Counter); ok {
+		r.applied.Keys, r.applied.Bytes = c.Counts()
+	}
+	err := b.Set(keys.RangeApplied(r.rangeID), r.applied.encode())
+	if err == nil {
+		err = r.truncate(b)
+	}
+	if err == nil {
+		err = b.Commit(false)
+	}
+	if err = errors.Join(err, b.Close()); err != nil {
+		return fmt.Errorf("commit applied entries: %w", err)
+	}
+	if r.leading && !r.ready && r.applied.Term == r.leaderTerm {
+		r.becomeReady()
+	} else if r.desc.Generation != generation {
+		r.out.DescriptorChanged(r.desc, r.leading)
+	}
+	return nil
+}
+
+func (r *Replica) applyEntry(b *storage.Batch, e *pb.Entry) error {
+	invariant.Check(e.GetIndex() == r.applied.Index+1, "%s: entry %d applied after %d", r.rangeID, e.GetIndex(), r.applied.Index)
+	r.applied.Index, r.applied.Term = e.GetIndex(), e.GetTerm()
+	switch {
+	case len(e.Data) == 0: // a leader's first, or a conf change that raft refused
+		r.fate(e, Outcome{Err: ErrProposalLost})
+		return nil
+	case e.GetType() == pb.EntryConfChangeV2:
+		return r.applyChange(b, e)
+	case e.GetType() == pb.EntryNormal:
+		return r.applyCommand(b, e)
+	}
+	return fmt.Errorf("%w: entry of type %s", storage.ErrCorruption, e.GetType())
+}
+
+// applyCommand applies a command, unless its id says that it was applied before:
+// then its first result is the result. The lookup is made for every command, not
+// for retries alone: a first attempt may reach this range after its own retry.
+func (r *Replica) applyCommand(b *storage.Batch, e *pb.Entry) error {
+	id, ts, payload, err := decodeEnvelope(e.Data)
+	if err != nil {
+		return err
+	}
+	invariant.Check(ts > r.applied.LastTS, "%s: entry %d has timestamp %s, one before it %s", r.rangeID, e.GetIndex(), ts, r.applied.LastTS)
+	r.applied.LastTS = ts
+	r.lastTS = max(r.lastTS, ts)
+	r.counts.writes++
+	if err := r.forget(b, ts); err != nil {
+		return err
+	}
+	if id.Timestamp() < r.applied.Forgotten {
+		r.fate(e, Outcome{Err: &AmbiguousError{Cause: errForgotten}})
+		return nil
+	}
+	key := keys.Idempotency(r.rangeID, id)
+	record, ok, err := b.Get(key)
+	if err != nil {
+		return err
+	}
+	if ok && !r.cfg.Planted.dupApply() {
+		first, result, err := decodeRecord(record)
+		r.fate(e, Outcome{Result: result, TS: first})
+		return err
+	}
+	result, err := r.machine.Apply(b, r.desc, e.GetIndex(), ts, payload)
+	if err != nil {
+		return err
+	}
+	r.fate(e, Outcome{Result: result, TS: ts})
+	return b.Set(key, encodeRecord(ts, result))
+}
+
+// forget drops old records. It depends on timestamps in the log only, so that
+// every replica forgets at the same entry.
+func (r *Replica) forget(b *storage.Batch, now hlc.Timestamp) error {
+	horizon := now.Add(-recordAge)
+	if horizon < r.applied.Forgotten.Add(forgetEvery) || horizon > now {
+		return nil
+	}
+	r.applied.Forgotten = horizon
+	var from, to CommandID
+	to = commandIDAt(horizon)
+	return b.DeleteRange(keys.Idempotency(r.rangeID, from), keys.Idempotency(r.rangeID, to))
+}
+
+func commandIDAt(ts hlc.Timestamp) (id CommandID) {
+	for i := range 8 {
+		id[i] = byte(ts >> (56 - 8*i))
+	}
+	return id
+}
+
+// applyChange changes the descriptor and raft's configuration together, if the
+// range is still at the generation that the change expects.
+func (r *Replica) applyChange(b *storage.Batch, e *pb.Entry) error {
+	var cc pb.ConfChangeV2
+	if err := proto.Unmarshal(e.Data, &cc); err != nil {
+		return fmt.Errorf("%w: conf change: %w", storage.ErrCorruption, err)
+	}
+	change, err := decodeChange(cc.GetContext())
+	if err != nil {
+		return err
+	}
+	next, planned, err := planChange(r.desc, change)
+	if err != nil {
+		r.fate(e, Outcome{Err: err}) // raft is not told: the change did not happen
+		return nil                   //nolint:nilerr // a refusal is an outcome
+	}
+	before := r.desc
+	value, err := encodeDescriptor(next)
+	if err != nil {
+		return err
+	}
+	if err := b.Set(keys.RangeDescriptor(r.rangeID), value); err != nil {
+		return err
+	}
+	r.setDescriptor(next)
+	cs := r.rn.ApplyConfChange(planned)
+	if err := cs.Equivalent(confState(next)); err != nil {
+		invariant.Check(false, "%s: raft's configuration is not the descriptor's: %v", r.rangeID, err)
+	}
+	r.cfg.Logger.Info("replicas changed", logattr.Range(r.rangeID), logattr.Reason(describe(change)))
+	r.fate(e, Outcome{Descriptor: next.Clone()})
+	r.changed(before)
+	return nil
+}
+
+func describe(c cluster.ReplicaChange) string {
+	s := string(c.Kind)
+	if c.Add != 0 {
+		s += " +" + c.Add.String()
+	}
+	if c.Remove != 0 {
+		s += " -" + c.Remove.String()
+	}
+	return s
+}
+
+// changed follows a change of the descriptor that was just applied.
+func (r *Replica) changed(before *cluster.RangeDescriptor) {
+	for _, d := range before.Replicas {
+		if _, ok := r.desc.ByReplica(d.Replica); ok {
+			continue
+		}
+		if d.Replica == r.id {
+			r.removed = true
+		} else if r.leading {
+			// raft stops talking to a removed replica at once, which then may never
+			// learn of it.
+			r.out.Gone(r.rangeID, d.Node, d.Replica+1)
+		}
+	}
+}
+
+// truncate drops the older half of the applied log once it is too long.
+// Followers that are alive and not too far behind keep what they need, and so
+// do snapshots on their way.
+func (r *Replica) truncate(b *storage.Batch) error {
+	first, last := r.log.Truncated().Index, r.lastIndex
+	if last-first <= r.cfg.LogEntries && r.log.Bytes() <= r.cfg.LogBytes {
+		return nil
+	}
+	index := min(first+(last-first)/2, r.applied.Index)
+	if r.leading && r.log.Bytes() <= 8*r.cfg.LogBytes {
+		index = min(index, r.slowest())
+	}
+	for _, h := range r.holds {
+		index = min(index, h)
+	}
+	if index < first+(last-first)/4 {
+		return nil // not worth a range deletion
+	}
+	return r.log.Truncate(b, index)
+}

@@ -1,0 +1,175 @@
+package replica
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/storage"
+)
+
+// CommandID names a command through all of its retries: eight bytes of the
+// gateway's timestamp, big-endian, then eight random ones.
+type CommandID [16]byte
+
+// Timestamp returns when the gateway made the id.
+func (id CommandID) Timestamp() hlc.Timestamp {
+	return hlc.Timestamp(binary.BigEndian.Uint64(id[:8]))
+}
+
+// Formats of what raft entries and this package's records hold; docs/FORMATS.md.
+const (
+	envelopeFormat   byte = 1
+	changeFormat     byte = 1
+	appliedFormat    byte = 1
+	descriptorFormat byte = 1
+	identityFormat   byte = 1
+	recordFormat     byte = 1
+)
+
+// An envelope is: format, flags, command id, timestamp, payload. The timestamp
+// is that of the range's leader, when it proposed.
+const envelopeHeader = 2 + 16 + 8
+
+// envelopeRetry says that the command is not a first attempt. It is kept for
+// those who read logs; deduplication does not depend on it.
+const envelopeRetry byte = 1
+
+func encodeEnvelope(p *Proposal) []byte {
+	b := make([]byte, envelopeHeader, envelopeHeader+len(p.Payload))
+	b[0] = envelopeFormat
+	if p.Retry {
+		b[1] = envelopeRetry
+	}
+	copy(b[2:], p.ID[:])
+	binary.BigEndian.PutUint64(b[18:], uint64(p.ts))
+	return append(b, p.Payload...)
+}
+
+// decodeEnvelope splits an entry's data; payload aliases it.
+func decodeEnvelope(b []byte) (id CommandID, ts hlc.Timestamp, payload []byte, err error) {
+	if len(b) < envelopeHeader || b[0] != envelopeFormat || b[1] > envelopeRetry {
+		return id, 0, nil, fmt.Errorf("%w: command envelope", storage.ErrCorruption)
+	}
+	copy(id[:], b[2:18])
+	return id, hlc.Timestamp(binary.BigEndian.Uint64(b[18:26])), b[envelopeHeader:], nil
+}
+
+// changeCommand is the context of a conf change.
+type changeCommand struct {
+	Format byte                  `json:"format"`
+	Change cluster.ReplicaChange `json:"change"`
+}
+
+func encodeChange(c cluster.ReplicaChange) ([]byte, error) {
+	return json.Marshal(changeCommand{Format: changeFormat, Change: c})
+}
+
+func decodeChange(b []byte) (cluster.ReplicaChange, error) {
+	var c changeCommand
+	if err := json.Unmarshal(b, &c); err != nil || c.Format != changeFormat {
+		return c.Change, fmt.Errorf("%w: change of replicas", storage.ErrCorruption)
+	}
+	return c.Change, nil
+}
+
+// appliedState is written with every apply: it says which prefix of the log the
+// state is.
+type appliedState struct {
+	Index, Term uint64
+	// LastTS is the timestamp of the newest applied command.
+	LastTS hlc.Timestamp
+	// Forgotten bounds the command ids whose records are dropped: older ones are
+	// refused, because nobody knows whether they were applied.
+	Forgotten   hlc.Timestamp
+	Keys, Bytes int64 // of the state machine, if it counts
+}
+
+const appliedLen = 1 + 6*8
+
+func (a *appliedState) encode() []byte {
+	b := append(make([]byte, 0, appliedLen), appliedFormat)
+	for _, v := range [...]uint64{a.Index, a.Term, uint64(a.LastTS), uint64(a.Forgotten), uint64(a.Keys), uint64(a.Bytes)} {
+		b = binary.BigEndian.AppendUint64(b, v)
+	}
+	return b
+}
+
+func decodeApplied(b []byte) (a appliedState, err error) {
+	if len(b) != appliedLen || b[0] != appliedFormat {
+		return a, fmt.Errorf("%w: applied state", storage.ErrCorruption)
+	}
+	u := func(i int) uint64 { return binary.BigEndian.Uint64(b[1+8*i:]) }
+	return appliedState{
+		Index: u(0), Term: u(1), LastTS: hlc.Timestamp(u(2)), Forgotten: hlc.Timestamp(u(3)),
+		Keys: int64(u(4)), Bytes: int64(u(5)),
+	}, nil
+}
+
+func encodeDescriptor(d *cluster.RangeDescriptor) ([]byte, error) {
+	j, err := json.Marshal(d)
+	return append([]byte{descriptorFormat}, j...), err
+}
+
+func decodeDescriptor(b []byte) (*cluster.RangeDescriptor, error) {
+	d := &cluster.RangeDescriptor{}
+	if len(b) == 0 || b[0] != descriptorFormat {
+		return nil, fmt.Errorf("%w: range descriptor", storage.ErrCorruption)
+	}
+	if err := json.Unmarshal(b[1:], d); err != nil {
+		return nil, fmt.Errorf("%w: range descriptor: %w", storage.ErrCorruption, err)
+	}
+	return d, nil
+}
+
+// Identity is a replica's own record: which replica of which range it is. The
+// descriptor is the one it was made with; it says which span a replica without
+// state is going to hold, and where its peers are.
+type Identity struct {
+	ID         cluster.ReplicaID
+	Descriptor cluster.RangeDescriptor
+}
+
+func encodeIdentity(i *Identity) ([]byte, error) {
+	j, err := json.Marshal(&i.Descriptor)
+	b := binary.BigEndian.AppendUint64([]byte{identityFormat}, uint64(i.ID))
+	return append(b, j...), err
+}
+
+func decodeIdentity(b []byte) (*Identity, error) {
+	if len(b) < 9 || b[0] != identityFormat {
+		return nil, fmt.Errorf("%w: replica identity", storage.ErrCorruption)
+	}
+	i := &Identity{ID: cluster.ReplicaID(binary.BigEndian.Uint64(b[1:]))}
+	if err := json.Unmarshal(b[9:], &i.Descriptor); err != nil {
+		return nil, fmt.Errorf("%w: replica identity: %w", storage.ErrCorruption, err)
+	}
+	return i, nil
+}
+
+// A record of an applied command is: format, timestamp, result.
+func encodeRecord(ts hlc.Timestamp, result []byte) []byte {
+	b := append(make([]byte, 0, 9+len(result)), recordFormat)
+	return append(binary.BigEndian.AppendUint64(b, uint64(ts)), result...)
+}
+
+func decodeRecord(b []byte) (hlc.Timestamp, []byte, error) {
+	if len(b) < 9 || b[0] != recordFormat {
+		return 0, nil, fmt.Errorf("%w: command record", storage.ErrCorruption)
+	}
+	return hlc.Timestamp(binary.BigEndian.Uint64(b[1:])), b[9:], nil
+}
+
+// Tombstones hold the lowest replica id that a range may have here.
+func encodeTombstone(next cluster.ReplicaID) []byte {
+	return binary.BigEndian.AppendUint64([]byte{identityFormat}, uint64(next))
+}
+
+func decodeTombstone(b []byte) (cluster.ReplicaID, error) {
+	if len(b) != 9 || b[0] != identityFormat {
+		return 0, fmt.Errorf("%w: replica tombstone", storage.ErrCorruption)
+	}
+	return cluster.ReplicaID(binary.BigEndian.Uint64(b[1:])), nil
+}

@@ -1,0 +1,310 @@
+package replica
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"sync/atomic"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/invariant"
+)
+
+// Limits of what waits at one replica. Beyond them requests are refused.
+const (
+	maxQueued      = 16384
+	maxQueuedBytes = 32 << 20
+	maxStepBytes   = 1 << 20 // commands given to raft at once
+	maxStepEntries = 1024
+	maxAppends     = 2 // outstanding appends; raft.md 1.1: batches form while they last
+)
+
+// Outcome is what became of a proposal.
+type Outcome struct {
+	Result []byte
+	TS     hlc.Timestamp // of the entry, or of the first attempt's
+	Err    error
+	// Descriptor is set for changes of replicas.
+	Descriptor *cluster.RangeDescriptor
+}
+
+// Proposal is one command, or one change of replicas, on its way.
+type Proposal struct {
+	ID      CommandID
+	Retry   bool
+	Payload []byte
+	Done    func(Outcome) // called once, by the core, unless Cancel returned true
+
+	state  atomic.Int32
+	change *cluster.ReplicaChange
+	ts     hlc.Timestamp
+	index  uint64 // the slot, once raft gave one
+	term   uint64
+}
+
+const (
+	proposalQueued int32 = iota
+	proposalTaken
+	proposalCancelled
+)
+
+// Cancel takes back a proposal that was not yet given to raft: true means that
+// it certainly is not and never will be applied. Any goroutine may call it.
+func (p *Proposal) Cancel() bool {
+	return p.state.CompareAndSwap(proposalQueued, proposalCancelled)
+}
+
+func (p *Proposal) take() bool { return p.state.CompareAndSwap(proposalQueued, proposalTaken) }
+
+// refuse answers a proposal that was not given to raft.
+func (p *Proposal) refuse(err error) {
+	if p.take() {
+		p.Done(Outcome{Err: err})
+	}
+}
+
+// Propose queues a command. Process gives it to raft.
+func (r *Replica) Propose(p *Proposal) {
+	switch {
+	case r.failed != nil:
+		p.refuse(r.failedError())
+	case !r.leading:
+		p.refuse(r.notLeader())
+	case len(p.Payload) > r.cfg.MaxCommandBytes:
+		p.refuse(ErrTooLarge)
+	case len(r.queue) >= maxQueued || r.queueBytes+len(p.Payload) > maxQueuedBytes:
+		p.refuse(ErrOverloaded)
+	default:
+		r.queue = append(r.queue, p)
+		r.queueBytes += len(p.Payload)
+	}
+}
+
+// stepQueued gives queued commands to raft, many at once. They wait while a new
+// leader has not applied its own first entry, while enough appends are
+// outstanding, and while raft refuses (a transfer is under way).
+func (r *Replica) stepQueued() {
+	for len(r.queue) > 0 && r.leading && r.ready && r.appends < maxAppends && !r.refusing {
+		if !r.stepSome() {
+			return
+		}
+	}
+}
+
+func (r *Replica) stepSome() bool {
+	n, size := 0, 0
+	entries := make([]*pb.Entry, 0, min(len(r.queue), maxStepEntries))
+	taken := r.taken[:0]
+	for ; n < len(r.queue) && size < maxStepBytes && len(entries) < maxStepEntries; n++ {
+		p := r.queue[n]
+		if !p.take() { // cancelled
+			continue
+		}
+		p.ts = r.nextTS()
+		e := &pb.Entry{Data: encodeEnvelope(p)}
+		size += len(e.Data)
+		entries = append(entries, e)
+		taken = append(taken, p)
+	}
+	r.taken = taken
+	if len(entries) == 0 {
+		r.dequeue(n)
+		return false
+	}
+	err := r.rn.Step(&pb.Message{Type: pb.MsgProp.Enum(), From: new(uint64(r.id)), Entries: entries})
+	if err != nil {
+		// Nothing was appended: they stay in the queue.
+		for _, p := range taken {
+			p.state.Store(proposalQueued)
+		}
+		r.refusing = true
+		return false
+	}
+	r.unslotted = append(r.unslotted, taken...)
+	r.dequeue(n)
+	return true
+}
+
+func (r *Replica) dequeue(n int) {
+	for _, p := range r.queue[:n] {
+		r.queueBytes -= len(p.Payload)
+	}
+	clear(r.queue[:n])
+	r.queue = r.queue[n:]
+	if len(r.queue) == 0 {
+		r.queue = nil
+	}
+}
+
+// nextTS returns the timestamp of the next command: after every command before
+// it and after every read that was served.
+func (r *Replica) nextTS() hlc.Timestamp {
+	r.lastTS = max(r.cfg.Clock.Now(), r.lastTS+1, r.readMark+1)
+	return r.lastTS
+}
+
+// noteSlots learns the index and term of the entries that this leader proposed.
+func (r *Replica) noteSlots(entries []*pb.Entry) {
+	for _, e := range entries {
+		if len(r.unslotted) == 0 {
+			break
+		}
+		if e.GetTerm() != r.leaderTerm || len(e.Data) == 0 {
+			continue
+		}
+		p := r.unslotted[0]
+		r.unslotted = r.unslotted[1:]
+		invariant.Check(p.change != nil || string(e.Data[2:18]) == string(p.ID[:]), "%s: entry %d is not the command that was proposed", r.rangeID, e.GetIndex())
+		p.index, p.term = e.GetIndex(), e.GetTerm()
+		r.slotted.push(p)
+	}
+	if n := len(entries); n > 0 {
+		r.lastIndex = entries[n-1].GetIndex()
+	}
+}
+
+// fate answers every proposal whose slot the entry decides: its own one was
+// applied, any other one in the slot, or before it, certainly never will be.
+func (r *Replica) fate(e *pb.Entry, o Outcome) {
+	for p := r.slotted.front(); p != nil && p.index <= e.GetIndex(); p = r.slotted.front() {
+		r.slotted.pop()
+		r.settle(p, e, o)
+	}
+	if len(r.orphans) == 0 {
+		return
+	}
+	for _, p := range r.orphans[e.GetIndex()] {
+		r.settle(p, e, o)
+	}
+	delete(r.orphans, e.GetIndex())
+}
+
+func (r *Replica) settle(p *Proposal, e *pb.Entry, o Outcome) {
+	if p.index != e.GetIndex() || p.term != e.GetTerm() {
+		o = Outcome{Err: ErrProposalLost}
+	}
+	r.outcomes = append(r.outcomes, settled{p, o})
+}
+
+type settled struct {
+	p *Proposal
+	o Outcome
+}
+
+// deliver answers the proposals that the last apply decided. It runs after the
+// apply was committed, so that what is acknowledged can be read.
+func (r *Replica) deliver() {
+	os := r.outcomes
+	r.outcomes = r.outcomes[:0]
+	for i := range os {
+		os[i].p.Done(os[i].o)
+		os[i] = settled{}
+	}
+}
+
+// orphan keeps the slots of proposals of a leadership that ended: whoever leads
+// now decides what fills them, and this replica learns it when it applies them.
+func (r *Replica) orphan() {
+	for p := r.slotted.front(); p != nil; p = r.slotted.front() {
+		r.slotted.pop()
+		if r.orphans == nil {
+			r.orphans = map[uint64][]*Proposal{}
+		}
+		r.orphans[p.index] = append(r.orphans[p.index], p)
+	}
+	for _, p := range r.unslotted {
+		p.Done(Outcome{Err: &AmbiguousError{Cause: errors.New("leadership ended while the command was proposed")}})
+	}
+	r.unslotted = nil
+}
+
+// jump answers the proposals whose slots up to an index are skipped here.
+func (r *Replica) jump(to uint64, why error) {
+	cause := &AmbiguousError{Cause: why}
+	for p := r.slotted.front(); p != nil && p.index <= to; p = r.slotted.front() {
+		r.slotted.pop()
+		p.Done(Outcome{Err: cause})
+	}
+	for _, index := range slices.Sorted(maps.Keys(r.orphans)) {
+		if index > to {
+			break
+		}
+		for _, p := range r.orphans[index] {
+			p.Done(Outcome{Err: cause})
+		}
+		delete(r.orphans, index)
+	}
+}
+
+// refuseQueued answers every proposal that raft never saw.
+func (r *Replica) refuseQueued(err error) {
+	for _, p := range r.queue {
+		p.refuse(err)
+	}
+	r.queue, r.queueBytes = nil, 0
+}
+
+// proposeChange gives a change of replicas to raft at once.
+func (r *Replica) proposeChange(p *Proposal, cc *pb.ConfChangeV2) error {
+	context, err := encodeChange(*p.change)
+	if err != nil {
+		return err
+	}
+	cc.Context = context
+	data, err := proto.Marshal(cc)
+	if err != nil {
+		return err
+	}
+	if !p.take() {
+		return nil
+	}
+	m := &pb.Message{Type: pb.MsgProp.Enum(), From: new(uint64(r.id)), Entries: []*pb.Entry{{Type: pb.EntryConfChangeV2.Enum(), Data: data}}}
+	if err := r.rn.Step(m); err != nil {
+		if errors.Is(err, raft.ErrProposalDropped) {
+			err = ErrChangePending
+		}
+		p.Done(Outcome{Err: err})
+		return nil
+	}
+	if m.Entries[0].GetType() != pb.EntryConfChangeV2 {
+		// raft put an empty entry in the place of a change that it refuses.
+		p.Done(Outcome{Err: ErrChangePending})
+		return nil
+	}
+	r.unslotted = append(r.unslotted, p)
+	return nil
+}
+
+// proposals is a queue in the order of slots.
+type proposals struct {
+	ps   []*Proposal
+	head int
+}
+
+func (q *proposals) push(p *Proposal) { q.ps = append(q.ps, p) }
+
+func (q *proposals) front() *Proposal {
+	if q.head == len(q.ps) {
+		return nil
+	}
+	return q.ps[q.head]
+}
+
+func (q *proposals) pop() {
+	q.ps[q.head] = nil
+	q.head++
+	if q.head == len(q.ps) {
+		q.ps, q.head = q.ps[:0], 0
+	} else if q.head > 1024 && q.head > len(q.ps)/2 {
+		n := copy(q.ps, q.ps[q.head:])
+		clear(q.ps[n:])
+		q.ps, q.head = q.ps[:n], 0
+	}
+}
+
+func (q *proposals) len() int { return len(q.ps) - q.head }

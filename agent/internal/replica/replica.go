@@ -1,0 +1,354 @@
+package replica
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/logattr"
+	"github.com/nodedb/nodedb/agent/internal/raftlog"
+	"github.com/nodedb/nodedb/agent/internal/storage"
+)
+
+// Replica is one copy of one range.
+type Replica struct {
+	cfg     Config
+	rangeID cluster.RangeID
+	id      cluster.ReplicaID
+	out     Output
+	machine StateMachine
+	rn      *raft.RawNode
+	log     *raftlog.Log
+
+	desc    *cluster.RangeDescriptor // without replicas until a snapshot brought state
+	applied appliedState
+	failed  error
+	removed bool // applied its own removal; it does nothing more
+
+	// What raft said last.
+	term     uint64
+	lead     uint64 // raft id; 0: unknown
+	leading  bool
+	hardTerm uint64 // handed out to be written
+	hardVote uint64
+
+	// A leadership: leaderTerm is its term; ready says that an entry of that term
+	// is applied here, so that everything before it is too.
+	leaderTerm uint64
+	ready      bool
+	lastTS     hlc.Timestamp // of the newest command proposed or applied
+	readMark   hlc.Timestamp // of the latest read; volatile, see store's clock rules
+	lastIndex  uint64        // of the log, durable or not
+
+	queue       []*Proposal
+	queueBytes  int
+	taken       []*Proposal // scratch of stepSome
+	refusing    bool        // raft refused a proposal; asked again at the next tick or apply
+	unslotted   []*Proposal // in raft, slot not seen yet
+	slotted     proposals   // of this leadership
+	orphans     map[uint64][]*Proposal
+	outcomes    []settled
+	reads       readQueue
+	readContext uint64
+	transfers   []*transfer
+
+	appends  int // outstanding
+	incoming *Incoming
+	holds    []uint64 // indexes that snapshots being sent need in the log
+	nodes    map[cluster.ReplicaID]cluster.NodeID
+	joint    int // ticks in a joint configuration while leading
+
+	counts struct{ reads, writes uint64 }
+}
+
+// Config says how a replica runs; package store fills it.
+type Config struct {
+	Node    cluster.NodeID
+	Range   cluster.RangeID
+	Engine  *storage.Engine
+	Clock   *hlc.Clock
+	Machine func(cluster.RangeDescriptor) StateMachine
+	Output  Output
+	Logger  *slog.Logger
+
+	ElectionTicks, HeartbeatTicks int
+	LogBytes                      int64
+	LogEntries                    uint64
+	MaxCommandBytes               int
+	Planted                       Planted
+}
+
+// Output takes what a replica wants done. The store's core is one.
+type Output interface {
+	// Send sends m to the replica of the range on a node; it may get lost.
+	Send(id cluster.RangeID, to cluster.NodeID, m *pb.Message)
+	// Append has a written, in order, and calls Appended when it is durable.
+	Append(a *Append)
+	// SendSnapshot asks for a snapshot to be sent; SnapshotDone ends it.
+	SendSnapshot(j *SnapshotJob)
+	// DescriptorChanged tells of a new descriptor; leads says whether this
+	// replica leads the range.
+	DescriptorChanged(d *cluster.RangeDescriptor, leads bool)
+	// Gone tells a node that its replica of the range is removed, for ids below next.
+	Gone(id cluster.RangeID, node cluster.NodeID, next cluster.ReplicaID)
+}
+
+// Open loads the replica of a range that this node holds.
+func Open(cfg Config) (*Replica, error) {
+	r := &Replica{cfg: cfg, rangeID: cfg.Range, out: cfg.Output, nodes: map[cluster.ReplicaID]cluster.NodeID{}}
+	if err := r.load(); err != nil {
+		return nil, fmt.Errorf("open replica of %s: %w", cfg.Range, err)
+	}
+	rn, err := r.newRawNode()
+	if err != nil {
+		return nil, fmt.Errorf("open replica of %s: %w", cfg.Range, err)
+	}
+	r.rn = rn
+	return r, nil
+}
+
+func (r *Replica) load() error {
+	ident, err := LoadIdentity(r.cfg.Engine, r.rangeID)
+	if err != nil {
+		return err
+	}
+	r.id = ident.ID
+	for _, d := range ident.Descriptor.Replicas {
+		r.nodes[d.Replica] = d.Node
+	}
+	r.machine = r.cfg.Machine(ident.Descriptor)
+	r.desc = ident.Descriptor.Clone()
+	r.desc.Replicas, r.desc.Generation = nil, 0
+	if err := r.loadState(); err != nil {
+		return err
+	}
+	src := raftlog.Source{
+		ConfState: func() *pb.ConfState { return confState(r.desc) },
+		Snapshot:  r.snapshotMetadata,
+	}
+	if r.log, err = raftlog.Load(r.cfg.Engine, r.rangeID, r.applied.Index, src); err != nil {
+		return err
+	}
+	r.lastIndex, _ = r.log.LastIndex()
+	hs, _, _ := r.log.InitialState()
+	r.term, r.hardTerm, r.hardVote = hs.GetTerm(), hs.GetTerm(), hs.GetVote()
+	return nil
+}
+
+// loadState reads descriptor, applied state and the state machine.
+func (r *Replica) loadState() error {
+	v, ok, err := r.cfg.Engine.Get(keys.RangeDescriptor(r.rangeID))
+	if err != nil {
+		return err
+	}
+	if ok {
+		d, err := decodeDescriptor(v)
+		if err != nil {
+			return err
+		}
+		r.setDescriptor(d)
+	}
+	v, ok, err = r.cfg.Engine.Get(keys.RangeApplied(r.rangeID))
+	if err != nil {
+		return err
+	}
+	r.applied = appliedState{}
+	if ok {
+		if r.applied, err = decodeApplied(v); err != nil {
+			return err
+		}
+	}
+	r.lastTS = max(r.lastTS, r.applied.LastTS)
+	if c, ok := r.machine.(Counter); ok {
+		c.SetCounts(r.applied.Keys, r.applied.Bytes)
+	}
+	return r.machine.Reload(r.cfg.Engine)
+}
+
+func (r *Replica) setDescriptor(d *cluster.RangeDescriptor) {
+	r.desc = d
+	for _, x := range d.Replicas {
+		r.nodes[x.Replica] = x.Node
+	}
+}
+
+func (r *Replica) newRawNode() (*raft.RawNode, error) {
+	return raft.NewRawNode(&raft.Config{
+		ID:                        uint64(r.id),
+		ElectionTick:              r.cfg.ElectionTicks,
+		HeartbeatTick:             r.cfg.HeartbeatTicks,
+		Storage:                   r.log,
+		Applied:                   r.applied.Index,
+		AsyncStorageWrites:        true,
+		MaxSizePerMsg:             1 << 20,
+		MaxCommittedSizePerReady:  8 << 20,
+		MaxUncommittedEntriesSize: 64 << 20,
+		MaxInflightMsgs:           256,
+		MaxInflightBytes:          16 << 20,
+		CheckQuorum:               true,
+		PreVote:                   true,
+		ReadOnlyOption:            raft.ReadOnlySafe,
+		DisableProposalForwarding: true,
+		StepDownOnRemoval:         true,
+		Logger:                    raftLog{r.cfg.Logger},
+	})
+}
+
+// ID returns the replica's raft id.
+func (r *Replica) ID() cluster.ReplicaID { return r.id }
+
+// Range returns the id of the range.
+func (r *Replica) Range() cluster.RangeID { return r.rangeID }
+
+// Descriptor returns the range's descriptor as applied here. It must not be changed.
+func (r *Replica) Descriptor() *cluster.RangeDescriptor { return r.desc }
+
+// Initialised reports whether the replica has state: a snapshot, or bootstrap.
+func (r *Replica) Initialised() bool { return r.applied.Index > 0 }
+
+// Removed reports whether the replica has applied its own removal.
+func (r *Replica) Removed() bool { return r.removed }
+
+// Leading reports whether the replica leads its range.
+func (r *Replica) Leading() bool { return r.leading }
+
+// Failed returns why the replica has stopped, if it has.
+func (r *Replica) Failed() error { return r.failed }
+
+// Campaign starts an election at once: for the only voter of a range.
+func (r *Replica) Campaign() {
+	defer r.guard()
+	if err := r.rn.Campaign(); err != nil {
+		r.cfg.Logger.Debug("campaign refused", logattr.Range(r.rangeID), logattr.Err(err))
+	}
+}
+
+// OnlyVoter reports whether no other replica votes.
+func (r *Replica) OnlyVoter() bool {
+	v := r.desc.Voters()
+	return len(v) == 1 && v[0] == r.cfg.Node
+}
+
+// Tick advances the replica's time by one tick.
+func (r *Replica) Tick() {
+	if r.stopped() {
+		return
+	}
+	defer r.guard()
+	r.refusing = false
+	r.reads.age++
+	r.rn.Tick()
+	r.tickTransfers()
+	r.tickJoint()
+}
+
+// Unreachable tells raft that messages to a node were lost, so that it probes
+// instead of streaming into the void.
+func (r *Replica) Unreachable(node cluster.NodeID) {
+	if r.stopped() || !r.leading {
+		return
+	}
+	if d, ok := r.desc.On(node); ok {
+		r.rn.ReportUnreachable(uint64(d.Replica))
+	}
+}
+
+// Step takes a message from the replica's peer on a node. The message was
+// decoded by DecodeMessage, which lets no malformed one pass.
+func (r *Replica) Step(from cluster.NodeID, m *pb.Message) {
+	if r.stopped() || m.GetTo() != uint64(r.id) {
+		return
+	}
+	defer r.guard()
+	sender := cluster.ReplicaID(m.GetFrom())
+	if r.Initialised() && sender < r.desc.NextReplica {
+		if _, ok := r.desc.ByReplica(sender); !ok {
+			// Replica ids are never used again: this one was removed by a change that
+			// is committed, whether it knows or not.
+			r.out.Gone(r.rangeID, from, sender+1)
+			return
+		}
+	}
+	if t := m.GetType(); !r.Initialised() && (t == pb.MsgVote || t == pb.MsgPreVote || t == pb.MsgTimeoutNow) {
+		return // a replica without a log has no opinion
+	}
+	r.nodes[sender] = from
+	if err := r.rn.Step(m); err != nil && !errors.Is(err, raft.ErrStepPeerNotFound) {
+		r.cfg.Logger.Debug("raft refused a message", logattr.Range(r.rangeID), logattr.Peer(from), logattr.Err(err))
+	}
+}
+
+func (r *Replica) stopped() bool { return r.failed != nil || r.removed }
+
+// guard stops this replica, and no other, when raft or an invariant panics.
+func (r *Replica) guard() {
+	p := recover()
+	if p == nil {
+		return
+	}
+	err, ok := p.(error)
+	if !ok {
+		err = fmt.Errorf("%v", p)
+	}
+	r.fail(err)
+}
+
+// fail stops the replica. What it was asked and cannot know is ambiguous.
+func (r *Replica) fail(err error) {
+	if r.failed != nil {
+		return
+	}
+	r.failed = err
+	r.cfg.Logger.Error("replica has stopped", logattr.Range(r.rangeID), logattr.Replica(r.id), logattr.Err(err))
+	r.release(r.failedError())
+	r.leading, r.lead = false, 0
+}
+
+// Close answers everyone who waits; the replica does nothing more.
+func (r *Replica) Close(err error) {
+	if r.failed == nil {
+		r.failed = err
+	}
+	r.release(err)
+}
+
+func (r *Replica) release(err error) {
+	r.refuseQueued(err)
+	r.refuseReads(err)
+	os := r.outcomes
+	r.outcomes = nil
+	for _, o := range os { // decided, but not committed here
+		o.p.Done(Outcome{Err: &AmbiguousError{Cause: err}})
+	}
+	r.orphan()
+	r.jump(math.MaxUint64, err)
+	r.endTransfers(func(*transfer) error { return err })
+	if in := r.incoming; in != nil {
+		r.incoming = nil
+		in.finish(nil, err)
+	}
+}
+
+func (r *Replica) failedError() error { return &FailedError{Range: r.rangeID, Cause: r.failed} }
+
+func (r *Replica) notLeader() error {
+	e := &NotLeaderError{Range: r.rangeID, Generation: r.desc.Generation}
+	if r.lead != uint64(r.id) {
+		e.Leader = r.nodeOf(cluster.ReplicaID(r.lead))
+	}
+	return e
+}
+
+func (r *Replica) nodeOf(id cluster.ReplicaID) cluster.NodeID {
+	if d, ok := r.desc.ByReplica(id); ok {
+		return d.Node
+	}
+	return r.nodes[id]
+}

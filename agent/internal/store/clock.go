@@ -1,0 +1,121 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/storage"
+)
+
+// The clock's ceiling is durable ahead of the clock, so that a restart begins
+// above every timestamp that this node ever gave or accepted, whatever the
+// machine's clock says then. It leads by ceilingLead and is raised with the next
+// append once less than ceilingLow of that is left.
+const (
+	ceilingLead = 2 * time.Second
+	ceilingLow  = time.Second
+	// wakeMargin is how far ahead of the physical clock a restarted node may be
+	// when it begins to speak: peers refuse a clock that is too far ahead.
+	wakeMargin = 300 * time.Millisecond
+)
+
+const clockFormat byte = 1
+
+type clock struct {
+	hlc     *hlc.Clock
+	engine  *storage.Engine
+	ceiling hlc.Timestamp // durable
+	asked   hlc.Timestamp // being written
+	waking  bool
+	start   hlc.Timestamp // the ceiling that was found
+}
+
+func (c *clock) open(e *storage.Engine, h *hlc.Clock) error {
+	c.hlc, c.engine = h, e
+	v, ok, err := e.Get(keys.StoreClock())
+	if err != nil {
+		return fmt.Errorf("read clock: %w", err)
+	}
+	if ok {
+		if len(v) != 9 || v[0] != clockFormat {
+			return fmt.Errorf("read clock: %w", storage.ErrCorruption)
+		}
+		c.ceiling = hlc.Timestamp(binary.BigEndian.Uint64(v[1:]))
+		h.Forward(c.ceiling)
+		c.start, c.waking = c.ceiling, true
+		c.wake()
+	}
+	return nil
+}
+
+// wake ends the silence after a restart once the physical clock is near the
+// ceiling.
+func (c *clock) wake() bool {
+	if c.waking && c.start.Time().Sub(c.hlc.Physical()) <= wakeMargin {
+		c.waking = false
+	}
+	return !c.waking
+}
+
+// secure makes sure that the present is below the durable ceiling. It writes by
+// itself only after the process was held up for a second or more; otherwise wanted
+// has raised the ceiling with some append before.
+func (c *clock) secure() error {
+	if max(hlc.New(c.hlc.Physical()), c.hlc.Last()) < c.ceiling {
+		return nil
+	}
+	return c.store(c.next())
+}
+
+// observe moves the clock past ts, which a peer or a client gave.
+func (c *clock) observe(ts hlc.Timestamp) error {
+	if ts < c.ceiling {
+		return c.hlc.Update(ts)
+	}
+	if ahead := ts.Time().Sub(c.hlc.Physical()); ahead > ceilingLead/2 {
+		return c.hlc.Update(ts) // refused; the clock's own limit is stricter
+	}
+	if err := c.store(ts.Add(ceilingLead)); err != nil {
+		return err
+	}
+	return c.hlc.Update(ts)
+}
+
+func (c *clock) next() hlc.Timestamp {
+	return max(hlc.New(c.hlc.Physical()), c.hlc.Last()).Add(ceilingLead)
+}
+
+// wanted returns the ceiling that the next batch should store, 0 if none.
+func (c *clock) wanted() hlc.Timestamp {
+	now := max(hlc.New(c.hlc.Physical()), c.hlc.Last())
+	if now.Add(ceilingLow) < max(c.ceiling, c.asked) {
+		return 0
+	}
+	c.asked = now.Add(ceilingLead)
+	return c.asked
+}
+
+func (c *clock) stored(ts hlc.Timestamp) { c.ceiling = max(c.ceiling, ts) }
+
+func (c *clock) store(ts hlc.Timestamp) error {
+	b := c.engine.NewWriteBatch()
+	err := writeCeiling(b, ts)
+	if err == nil {
+		err = b.Commit(true)
+	}
+	if e := b.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return fmt.Errorf("store the clock's ceiling: %w", err)
+	}
+	c.stored(ts)
+	return nil
+}
+
+func writeCeiling(w storage.Writer, ts hlc.Timestamp) error {
+	return w.Set(keys.StoreClock(), binary.BigEndian.AppendUint64([]byte{clockFormat}, uint64(ts)))
+}

@@ -1,0 +1,398 @@
+package store
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/logattr"
+	"github.com/nodedb/nodedb/agent/internal/replica"
+)
+
+// Core is the scheduler of all replicas of a node: a step function. Events are
+// method calls; Process then does all work that is possible, and the Take
+// methods hand out what has to be written and sent.
+type Core struct {
+	cfg   Config
+	log   *slog.Logger
+	clock clock
+
+	slots map[cluster.RangeID]*slot
+	order []*slot // by range id: the meta range first
+	dirty []*slot
+
+	writes   []write // for the next batch of the log writer
+	writing  bool
+	creating []*cluster.RangeDescriptor // being written
+
+	peers     map[cluster.NodeID]*outbox
+	peerOrder []*outbox // by node
+
+	snapshots []*replica.SnapshotJob
+	retries   []retry
+	finished  []*finishedRead
+	ticks     uint64
+	dead      error
+
+	onDescriptor func(cluster.RangeDescriptor)
+}
+
+// slot is the place of one replica.
+type slot struct {
+	r          *replica.Replica
+	id         cluster.RangeID
+	dirty      bool
+	destroying bool
+	destroyed  []func(error)
+}
+
+// retry is the answer to a snapshot that failed, given after a pause: raft asks
+// for the next one at once.
+type retry struct {
+	at  uint64 // tick
+	job *replica.SnapshotJob
+	err error
+}
+
+const (
+	retryTicks = 10
+	metaFirst  = cluster.MetaRangeID
+)
+
+// OpenCore loads every replica that the engine holds.
+func OpenCore(cfg Config) (*Core, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	c := &Core{cfg: cfg, log: cfg.Logger, slots: map[cluster.RangeID]*slot{}, peers: map[cluster.NodeID]*outbox{}}
+	if err := c.clock.open(cfg.Engine, cfg.Clock); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	ids, err := replica.List(cfg.Engine)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	for _, id := range ids {
+		if err := c.load(id); err != nil {
+			return nil, fmt.Errorf("open store: %w", err)
+		}
+	}
+	if err := c.checkOverlaps(); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	return c, nil
+}
+
+// load opens one replica and finishes what a crash interrupted.
+func (c *Core) load(id cluster.RangeID) error {
+	r, err := replica.Open(replica.Config{
+		Node: c.cfg.Node, Range: id, Engine: c.cfg.Engine, Clock: c.cfg.Clock, Machine: c.cfg.Machine,
+		Output: c, Logger: c.log, ElectionTicks: c.cfg.ElectionTicks, HeartbeatTicks: c.cfg.HeartbeatTicks,
+		LogBytes: c.cfg.LogBytes, LogEntries: c.cfg.LogEntries, MaxCommandBytes: c.cfg.MaxCommandBytes,
+		Planted: c.cfg.Planted,
+	})
+	if err != nil {
+		return err
+	}
+	s := &slot{r: r, id: id}
+	c.slots[id] = s
+	i, _ := slices.BinarySearchFunc(c.order, id, func(s *slot, id cluster.RangeID) int { return cmp.Compare(s.id, id) })
+	c.order = slices.Insert(c.order, i, s)
+	if r.Initialised() {
+		if d, ok := r.Descriptor().ByReplica(r.ID()); !ok {
+			// Its removal was applied, and the crash came before its destruction.
+			c.destroy(s, r.ID()+1, nil)
+		} else if d.Role == cluster.Voter && r.OnlyVoter() && !c.clock.waking {
+			r.Campaign()
+		}
+	}
+	c.mark(s)
+	return nil
+}
+
+func (c *Core) checkOverlaps() error {
+	for i, a := range c.order {
+		for _, b := range c.order[i+1:] {
+			if overlap(a.r.Descriptor(), b.r.Descriptor()) {
+				return fmt.Errorf("replicas of %s and %s overlap", a.id, b.id)
+			}
+		}
+	}
+	return nil
+}
+
+func overlap(a, b *cluster.RangeDescriptor) bool {
+	return !a.IsMeta() && !b.IsMeta() && a.Start < b.End && b.Start < a.End
+}
+
+func (c *Core) mark(s *slot) {
+	if !s.dirty {
+		s.dirty = true
+		c.dirty = append(c.dirty, s)
+	}
+}
+
+// slot finds a replica that takes requests, and marks it for Process.
+func (c *Core) slot(id cluster.RangeID) (*slot, error) {
+	s, ok := c.slots[id]
+	if !ok || s.destroying {
+		return nil, &RangeNotFoundError{Range: id}
+	}
+	c.mark(s)
+	return s, nil
+}
+
+// OnDescriptor sets who hears of descriptors of led ranges, beginning with those
+// that are led now.
+func (c *Core) OnDescriptor(fn func(cluster.RangeDescriptor)) {
+	c.onDescriptor = fn
+	for _, s := range c.order {
+		c.DescriptorChanged(s.r.Descriptor(), s.r.Leading())
+	}
+}
+
+// Tick advances time by one tick. Messages that arrived must be handled before:
+// a process that slept would call elections in spite of them.
+func (c *Core) Tick() {
+	c.ticks++
+	if !c.awake() {
+		return
+	}
+	for _, s := range c.order {
+		s.r.Tick()
+		c.mark(s)
+	}
+	rest := c.retries[:0]
+	for _, r := range c.retries {
+		if r.at > c.ticks {
+			rest = append(rest, r)
+			continue
+		}
+		r.job.Replica().SnapshotDone(r.job, nil, r.err)
+	}
+	c.retries = rest
+}
+
+// Process does all work that is possible now. The meta range goes first.
+func (c *Core) Process() {
+	if err := c.clock.secure(); err != nil {
+		c.fatal(err)
+		return
+	}
+	if s, ok := c.slots[metaFirst]; ok && s.dirty {
+		c.process(s)
+	}
+	for i := 0; i < len(c.dirty); i++ {
+		s := c.dirty[i]
+		c.process(s)
+		s.dirty = false
+	}
+	c.dirty = c.dirty[:0]
+	c.handOut()
+}
+
+func (c *Core) process(s *slot) {
+	if s.destroying {
+		return
+	}
+	s.r.Process()
+	if s.r.Removed() {
+		c.destroy(s, s.r.ID()+1, nil)
+	}
+}
+
+// Propose queues a command; p.Done gets its outcome.
+func (c *Core) Propose(id cluster.RangeID, p *replica.Proposal) {
+	s, err := c.slot(id)
+	if err == nil {
+		// The timestamp of the command will be above that in its id: horizons of
+		// command time bound the ids that they concern.
+		err = c.observe(p.ID.Timestamp())
+	}
+	if err != nil {
+		if p.Cancel() {
+			p.Done(replica.Outcome{Err: err})
+		}
+		return
+	}
+	s.r.Propose(p)
+}
+
+// ChangeReplicas proposes one change; done gets its outcome.
+func (c *Core) ChangeReplicas(id cluster.RangeID, change cluster.ReplicaChange, done func(replica.Outcome)) {
+	s, err := c.slot(id)
+	if err != nil {
+		done(replica.Outcome{Err: err})
+		return
+	}
+	s.r.Change(change, done)
+}
+
+// Transfer hands leadership of a range to a node.
+func (c *Core) Transfer(id cluster.RangeID, to cluster.NodeID, done func(error)) {
+	s, err := c.slot(id)
+	if err != nil {
+		done(err)
+		return
+	}
+	s.r.Transfer(to, done)
+}
+
+// Status describes every replica, in the order of range ids.
+func (c *Core) Status() []cluster.RangeStatus {
+	out := make([]cluster.RangeStatus, 0, len(c.order))
+	for _, s := range c.order {
+		if !s.destroying {
+			out = append(out, s.r.Status())
+		}
+	}
+	return out
+}
+
+// RangeStatus describes one replica.
+func (c *Core) RangeStatus(id cluster.RangeID) (cluster.RangeStatus, bool) {
+	s, ok := c.slots[id]
+	if !ok || s.destroying {
+		return cluster.RangeStatus{}, false
+	}
+	return s.r.Status(), true
+}
+
+// fatal reports that the engine's state is unknown. Nothing is sent any more.
+func (c *Core) fatal(err error) {
+	if c.dead != nil {
+		return
+	}
+	c.dead = err
+	c.Close(err)
+	if c.cfg.OnFatal != nil {
+		c.cfg.OnFatal(err)
+	}
+}
+
+// Dead returns why the core can do nothing more, if that is so.
+func (c *Core) Dead() error { return c.dead }
+
+// Close answers everyone who waits with err.
+func (c *Core) Close(err error) {
+	for _, s := range c.order {
+		s.r.Close(err)
+		for _, done := range s.destroyed {
+			done(err)
+		}
+	}
+	for _, f := range c.finished {
+		f.done(nil, err)
+	}
+	for _, w := range c.writes {
+		if w.refused != nil {
+			w.refused(err)
+		}
+	}
+	c.finished, c.writes = nil, nil
+}
+
+// Send satisfies replica.Output.
+func (c *Core) Send(id cluster.RangeID, to cluster.NodeID, m *pb.Message) {
+	if to == c.cfg.Node {
+		c.log.Warn("message to this node itself dropped", logattr.Range(id))
+		return
+	}
+	o := c.outbox(to)
+	o.begin()
+	o.buf = replica.EncodeMessage(o.buf, id, m)
+	o.end()
+}
+
+// Append satisfies replica.Output.
+func (c *Core) Append(a *replica.Append) { c.writes = append(c.writes, write{append: a}) }
+
+// SendSnapshot satisfies replica.Output.
+func (c *Core) SendSnapshot(j *replica.SnapshotJob) { c.snapshots = append(c.snapshots, j) }
+
+// DescriptorChanged satisfies replica.Output.
+func (c *Core) DescriptorChanged(d *cluster.RangeDescriptor, leads bool) {
+	if leads && c.onDescriptor != nil {
+		c.onDescriptor(*d.Clone())
+	}
+}
+
+// Gone satisfies replica.Output.
+func (c *Core) Gone(id cluster.RangeID, node cluster.NodeID, next cluster.ReplicaID) {
+	if node == c.cfg.Node {
+		return
+	}
+	o := c.outbox(node)
+	o.begin()
+	o.buf = appendGone(o.buf, id, next)
+	o.end()
+}
+
+// TakeSnapshots hands out the snapshots that are to be sent.
+func (c *Core) TakeSnapshots() []*replica.SnapshotJob {
+	js := c.snapshots
+	c.snapshots = nil
+	return js
+}
+
+// SnapshotDone ends a job that TakeSnapshots handed out.
+func (c *Core) SnapshotDone(j *replica.SnapshotJob, reply []byte, err error) {
+	if err != nil {
+		c.retries = append(c.retries, retry{at: c.ticks + retryTicks, job: j, err: err})
+		return
+	}
+	j.Replica().SnapshotDone(j, reply, nil)
+	if s, ok := c.slots[j.Range]; ok {
+		c.mark(s)
+	}
+}
+
+// ExpectSnapshot reports whether the snapshot that a header announces is wanted.
+func (c *Core) ExpectSnapshot(h *replica.SnapshotHeader) error {
+	s, err := c.slot(h.Range)
+	if err != nil {
+		return err
+	}
+	if s.r.ID() != h.To {
+		return &RefusedError{Range: h.Range, Reason: fmt.Sprintf("replica here is %d, the snapshot is for %d", s.r.ID(), h.To)}
+	}
+	for _, o := range c.order {
+		if o != s && overlap(o.r.Descriptor(), &h.Descriptor) {
+			return &RefusedError{Range: h.Range, Reason: "the snapshot overlaps " + o.id.String()}
+		}
+	}
+	return nil
+}
+
+// Install gives a snapshot that arrived whole to its replica.
+func (c *Core) Install(in *replica.Incoming, done func(reply []byte, err error)) {
+	if err := c.ExpectSnapshot(in.Header); err != nil {
+		in.Drop(err)
+		done(nil, err)
+		return
+	}
+	c.slots[in.Header.Range].r.Install(in, done)
+}
+
+func (c *Core) awake() bool {
+	if !c.clock.waking {
+		return true
+	}
+	if !c.clock.wake() {
+		return false
+	}
+	for _, s := range c.order {
+		if s.r.Initialised() && s.r.OnlyVoter() {
+			s.r.Campaign()
+		}
+	}
+	return true
+}
+
+// observe moves the clock past a timestamp that another node gave.
+func (c *Core) observe(ts hlc.Timestamp) error { return c.clock.observe(ts) }

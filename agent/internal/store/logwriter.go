@@ -1,0 +1,120 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/replica"
+	"github.com/nodedb/nodedb/agent/internal/storage"
+)
+
+// write is one thing for the log writer: an append, or a change of which
+// replicas there are.
+type write struct {
+	append *replica.Append
+
+	apply   func(*storage.Batch) error
+	done    func()
+	refused func(error)
+}
+
+// LogBatch is what the log writer makes durable in one go, for all ranges. Write
+// touches nothing of the core.
+type LogBatch struct {
+	writes  []write
+	ceiling hlc.Timestamp
+	noSync  bool // a planted fault
+}
+
+// TakeBatch hands out what has to be written; nil if there is nothing, or a
+// batch is out already.
+func (c *Core) TakeBatch() *LogBatch {
+	if c.writing {
+		return nil
+	}
+	ceiling := c.clock.wanted()
+	if len(c.writes) == 0 && ceiling == 0 {
+		return nil
+	}
+	b := &LogBatch{writes: c.writes, ceiling: ceiling, noSync: c.cfg.Planted.NoSync()}
+	c.writes = nil
+	c.writing = true
+	return b
+}
+
+// Write writes the batch. After an error nobody knows what is durable: the
+// process must stop.
+func (b *LogBatch) Write(e *storage.Engine) error {
+	w := e.NewWriteBatch()
+	sync := b.ceiling != 0
+	var err error
+	for i := range b.writes {
+		x := &b.writes[i]
+		if x.append == nil {
+			err, sync = x.apply(w), true
+		} else if x.append.Snapshot != nil && x.append.Snapshot.Large() {
+			w, err = b.ingest(e, w, x.append)
+			sync = true
+		} else {
+			sync = sync || x.append.Sync || x.append.Snapshot != nil
+			err = writeAppend(w, x.append)
+		}
+		if err != nil {
+			return errors.Join(fmt.Errorf("write log: %w", err), w.Close())
+		}
+	}
+	if b.ceiling != 0 {
+		err = writeCeiling(w, b.ceiling)
+	}
+	if err == nil && !w.Empty() {
+		err = w.Commit(sync && !b.noSync)
+	}
+	if err = errors.Join(err, w.Close()); err != nil {
+		return fmt.Errorf("write log: %w", err)
+	}
+	return nil
+}
+
+func writeAppend(w *storage.Batch, a *replica.Append) error {
+	if a.Snapshot != nil {
+		if err := a.Snapshot.WriteBatch(w, a.HardState); err != nil {
+			return err
+		}
+	}
+	return a.Append.Write(w)
+}
+
+// ingest installs a large snapshot in its place in the order: what comes before
+// it is committed first, what comes after goes in a new batch.
+func (b *LogBatch) ingest(e *storage.Engine, w *storage.Batch, a *replica.Append) (*storage.Batch, error) {
+	err := w.Commit(true)
+	if err = errors.Join(err, w.Close()); err == nil {
+		err = a.Snapshot.Ingest(a.HardState)
+	}
+	w = e.NewWriteBatch()
+	if err != nil {
+		return w, err
+	}
+	return w, a.Append.Write(w)
+}
+
+// BatchFailed tells the core that b could not be written: it does nothing more.
+func (c *Core) BatchFailed(err error) { c.fatal(err) }
+
+// BatchDone tells the core that b is durable.
+func (c *Core) BatchDone(b *LogBatch) {
+	c.writing = false
+	c.clock.stored(b.ceiling)
+	for i := range b.writes {
+		w := &b.writes[i]
+		if w.append == nil {
+			w.done()
+			continue
+		}
+		w.append.Replica().Appended(w.append)
+		if s, ok := c.slots[w.append.Range]; ok {
+			c.mark(s)
+		}
+	}
+}

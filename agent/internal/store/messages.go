@@ -1,0 +1,162 @@
+package store
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/logattr"
+	"github.com/nodedb/nodedb/agent/internal/replica"
+)
+
+// A batch of messages between two nodes is: format, the sender's clock, then
+// messages one after another. Every batch carries the clock: that is what keeps
+// timestamps of a new leader above reads that an old one served.
+const (
+	batchFormat byte = 1
+	batchHeader      = 1 + 8
+	// batchBytes is where a batch is sealed and another one begun.
+	batchBytes = 1 << 20
+	// goneType marks a notice that a replica is removed; no raft message has it.
+	goneType byte = 0xff
+)
+
+// outbox collects what goes to one node.
+type outbox struct {
+	node cluster.NodeID
+	buf  []byte
+	full [][]byte
+	told uint64 // tick at which raft last heard that the node is unreachable
+}
+
+func (o *outbox) begin() {
+	if len(o.buf) == 0 {
+		o.buf = append(make([]byte, 0, 512), batchFormat, 0, 0, 0, 0, 0, 0, 0, 0)
+	}
+}
+
+func (o *outbox) end() {
+	if len(o.buf) >= batchBytes {
+		o.full = append(o.full, o.buf)
+		o.buf = nil
+	}
+}
+
+func (c *Core) outbox(n cluster.NodeID) *outbox {
+	o, ok := c.peers[n]
+	if !ok {
+		o = &outbox{node: n}
+		c.peers[n] = o
+		i, _ := slices.BinarySearchFunc(c.peerOrder, n, func(o *outbox, n cluster.NodeID) int { return cmp.Compare(o.node, n) })
+		c.peerOrder = slices.Insert(c.peerOrder, i, o)
+	}
+	return o
+}
+
+// Flush hands every batch to send, which returns false if it had to drop it.
+func (c *Core) Flush(send func(to cluster.NodeID, batch []byte) bool) {
+	var now hlc.Timestamp
+	for _, o := range c.peerOrder {
+		if len(o.buf) == 0 && len(o.full) == 0 {
+			continue
+		}
+		if now == 0 {
+			now = c.cfg.Clock.Now()
+		}
+		batches := append(o.full, o.buf)
+		o.full, o.buf = nil, nil
+		for _, b := range batches {
+			if len(b) == 0 {
+				continue
+			}
+			binary.BigEndian.PutUint64(b[1:], uint64(now))
+			if !send(o.node, b) {
+				c.unreachable(o)
+			}
+		}
+	}
+}
+
+// unreachable tells the replicas that messages to a node were lost, at most once
+// a tick.
+func (c *Core) unreachable(o *outbox) {
+	if o.told == c.ticks+1 {
+		return
+	}
+	o.told = c.ticks + 1
+	for _, s := range c.order {
+		s.r.Unreachable(o.node)
+	}
+}
+
+// HandleRaft takes a batch from a peer. An error says that the rest of it was
+// dropped; raft sends again what matters.
+func (c *Core) HandleRaft(from cluster.NodeID, batch []byte) error {
+	if len(batch) < batchHeader || batch[0] != batchFormat {
+		return fmt.Errorf("batch from %s: %w", from, replica.ErrMalformedMessage)
+	}
+	if c.clock.waking {
+		return errors.New("clock is still below its ceiling")
+	}
+	// A refused clock drops the whole batch: to acknowledge any of it would let a
+	// node with a wrong clock commit or serve reads.
+	if err := c.observe(hlc.Timestamp(binary.BigEndian.Uint64(batch[1:]))); err != nil {
+		return fmt.Errorf("batch from %s: %w", from, err)
+	}
+	for rest := batch[batchHeader:]; len(rest) > 0; {
+		if rest[0] == goneType {
+			id, next, tail, err := decodeGone(rest)
+			if err != nil {
+				return fmt.Errorf("batch from %s: %w", from, err)
+			}
+			c.gone(id, from, next)
+			rest = tail
+			continue
+		}
+		id, m, tail, err := replica.DecodeMessage(rest)
+		if err != nil {
+			return fmt.Errorf("batch from %s: %w", from, err)
+		}
+		rest = tail
+		if s, ok := c.slots[id]; ok && !s.destroying {
+			s.r.Step(from, m)
+			c.mark(s)
+		}
+	}
+	return nil
+}
+
+// gone destroys the replica here if a peer has applied its removal.
+func (c *Core) gone(id cluster.RangeID, from cluster.NodeID, next cluster.ReplicaID) {
+	s, ok := c.slots[id]
+	if !ok || s.destroying || s.r.ID() >= next {
+		return
+	}
+	if d, ok := s.r.Descriptor().ByReplica(s.r.ID()); s.r.Initialised() && ok && d.Role != cluster.Learner {
+		// A voter becomes a learner first, and hears of that, unless it missed both.
+		c.log.Warn("replica was removed while it could not hear of it", logattr.Range(id), logattr.Peer(from))
+	}
+	c.destroy(s, next, nil)
+}
+
+func appendGone(buf []byte, id cluster.RangeID, next cluster.ReplicaID) []byte {
+	buf = append(buf, goneType)
+	buf = binary.AppendUvarint(buf, uint64(id))
+	return binary.AppendUvarint(buf, uint64(next))
+}
+
+func decodeGone(b []byte) (id cluster.RangeID, next cluster.ReplicaID, rest []byte, err error) {
+	r, n := binary.Uvarint(b[1:])
+	if n <= 0 {
+		return 0, 0, nil, fmt.Errorf("%w: notice of removal", replica.ErrMalformedMessage)
+	}
+	x, m := binary.Uvarint(b[1+n:])
+	if m <= 0 {
+		return 0, 0, nil, fmt.Errorf("%w: notice of removal", replica.ErrMalformedMessage)
+	}
+	return cluster.RangeID(r), cluster.ReplicaID(x), b[1+n+m:], nil
+}

@@ -1,0 +1,477 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/replica"
+	"github.com/nodedb/nodedb/agent/internal/storage"
+)
+
+// testCluster is some stores in one process with a network that can be cut.
+type testCluster struct {
+	t     testing.TB
+	nodes map[cluster.NodeID]*testNode
+	mu    sync.Mutex
+	down  map[cluster.NodeID]bool // guarded by mu
+	tune  func(*Config)
+}
+
+type testNode struct {
+	c      *testCluster
+	id     cluster.NodeID
+	fs     *storage.MemFS // nil: a directory on disk
+	dir    string
+	engine *storage.Engine
+	clock  *hlc.Clock
+	mu     sync.Mutex
+	store  *Store // guarded by mu; nil while it is stopped
+}
+
+func newCluster(t testing.TB, n int, tune func(*Config)) *testCluster {
+	c := &testCluster{t: t, nodes: map[cluster.NodeID]*testNode{}, down: map[cluster.NodeID]bool{}, tune: tune}
+	for i := 1; i <= n; i++ {
+		id := cluster.NodeID(i)
+		c.nodes[id] = &testNode{c: c, id: id, fs: storage.NewCrashableFS(), dir: "store"}
+		c.nodes[id].open()
+	}
+	t.Cleanup(func() {
+		for _, n := range c.nodes {
+			n.close()
+		}
+	})
+	return c
+}
+
+func (n *testNode) open() {
+	t := n.c.t
+	t.Helper()
+	opts := storage.Options{Dir: n.dir}
+	if n.fs != nil {
+		opts.FS = n.fs
+	}
+	e, err := storage.Open(opts)
+	if err != nil {
+		t.Fatalf("open engine of %s: %v", n.id, err)
+	}
+	n.engine = e
+	n.clock = hlc.NewClock(time.Now, 500*time.Millisecond)
+	cfg := DefaultConfig()
+	cfg.Node, cfg.Engine, cfg.Clock, cfg.Sender = n.id, e, n.clock, n
+	cfg.Machine = func(cluster.RangeDescriptor) replica.StateMachine { return datastate.New() }
+	cfg.Tick = 20 * time.Millisecond
+	cfg.Logger = slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelInfo})).With("node", n.id)
+	cfg.OnFatal = func(err error) { t.Errorf("store of %s: %v", n.id, err) }
+	if n.c.tune != nil {
+		n.c.tune(&cfg)
+	}
+	s, err := Open(cfg)
+	if err != nil {
+		t.Fatalf("open store of %s: %v", n.id, err)
+	}
+	n.mu.Lock()
+	n.store = s
+	n.mu.Unlock()
+}
+
+type testWriter struct{ t testing.TB }
+
+func (w testWriter) Write(b []byte) (int, error) {
+	w.t.Logf("%s", b)
+	return len(b), nil
+}
+
+func (n *testNode) get() *Store {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.store
+}
+
+func (n *testNode) close() {
+	n.mu.Lock()
+	s := n.store
+	n.store = nil
+	n.mu.Unlock()
+	if s == nil {
+		return
+	}
+	if err := s.Close(); err != nil {
+		n.c.t.Errorf("close store of %s: %v", n.id, err)
+	}
+	if err := n.engine.Close(); err != nil {
+		n.c.t.Errorf("close engine of %s: %v", n.id, err)
+	}
+}
+
+// crash stops the node as a power cut does.
+func (n *testNode) crash() {
+	clone := storage.CrashClone(n.fs, 50, rand.New(rand.NewPCG(1, 2)))
+	n.close()
+	n.fs = clone
+}
+
+func (c *testCluster) reach(from, to cluster.NodeID) *Store {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.down[from] || c.down[to] {
+		return nil
+	}
+	return c.nodes[to].get()
+}
+
+func (c *testCluster) setDown(id cluster.NodeID, down bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.down[id] = down
+}
+
+func (n *testNode) SendRaft(to cluster.NodeID, batch []byte) bool {
+	s := n.c.reach(n.id, to)
+	return s != nil && s.HandleRaft(n.id, batch) == nil
+}
+
+func (n *testNode) SendSnapshot(ctx context.Context, to cluster.NodeID, header []byte, next func() ([]byte, error)) ([]byte, error) {
+	s := n.c.reach(n.id, to)
+	if s == nil {
+		return nil, errors.New("unreachable")
+	}
+	return s.HandleSnapshot(ctx, n.id, header, next)
+}
+
+func descriptor(id cluster.RangeID, start, end cluster.VShard) cluster.RangeDescriptor {
+	return cluster.RangeDescriptor{
+		ID: id, Start: start, End: end, Generation: 1, NextReplica: 2,
+		Replicas: []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}},
+	}
+}
+
+// eventually waits until fn returns nil.
+func eventually(t testing.TB, what string, fn func() error) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := fn()
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
+
+func (c *testCluster) leader(id cluster.RangeID) *testNode {
+	c.t.Helper()
+	var found *testNode
+	eventually(c.t, fmt.Sprintf("leader of %s", id), func() error {
+		for _, n := range c.nodes {
+			if s := n.get(); s != nil {
+				if st, ok := s.RangeStatus(id); ok && st.IsLeader() && st.Progress != nil || ok && st.IsLeader() && len(st.Descriptor.Replicas) == 1 {
+					found = n
+					return nil
+				}
+			}
+		}
+		return errors.New("none")
+	})
+	return found
+}
+
+func (c *testCluster) row(id cluster.RangeID, key string) []byte {
+	// All test ranges own a span that begins at 16*id.
+	return keys.Row(cluster.VShard(16*id), 7, append([]byte(key), 0))
+}
+
+func put(row []byte, value string) []byte {
+	return datastate.EncodeBatch(&datastate.Batch{Ops: []datastate.Op{{Row: row, Kind: datastate.Put, Value: []byte(value)}}})
+}
+
+func newID(clock *hlc.Clock) (id [16]byte) {
+	binary.BigEndian.PutUint64(id[:], uint64(clock.Now()))
+	binary.BigEndian.PutUint64(id[8:], rand.Uint64())
+	return id
+}
+
+// write retries like package kv does.
+func (c *testCluster) write(id cluster.RangeID, key, value string) {
+	c.t.Helper()
+	n := c.leader(id)
+	cmd := Command{ID: newID(n.clock), Payload: put(c.row(id, key), value)}
+	eventually(c.t, "write "+key, func() error {
+		s := c.leader(id).get()
+		if s == nil {
+			return ErrStopped
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		out, _, err := s.Propose(ctx, id, cmd)
+		cmd.Retry = true
+		if err != nil {
+			if !Retryable(err) {
+				c.t.Fatalf("write %s: %v", key, err)
+			}
+			return err
+		}
+		r, err := datastate.DecodeResult(out)
+		if err != nil || r.Outcome != datastate.Applied {
+			c.t.Fatalf("write %s: result %+v, %v", key, r, err)
+		}
+		return nil
+	})
+}
+
+func (c *testCluster) read(id cluster.RangeID, key string) string {
+	c.t.Helper()
+	var got string
+	eventually(c.t, "read "+key, func() error {
+		n := c.leader(id)
+		s := n.get()
+		if s == nil {
+			return ErrStopped
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		ts := n.clock.Now()
+		h, err := s.Read(ctx, id, ts)
+		if err != nil {
+			return err
+		}
+		defer h.Close()
+		v, _, _, err := datastate.Get(h.Reader, c.row(id, key), ts)
+		got = string(v)
+		return err
+	})
+	return got
+}
+
+// change makes one change of replicas, as the controller of a move would.
+func (c *testCluster) change(id cluster.RangeID, kind cluster.ChangeKind, add, remove cluster.NodeID) {
+	c.t.Helper()
+	eventually(c.t, string(kind), func() error {
+		s := c.leader(id).get()
+		st, ok := s.RangeStatus(id)
+		if !ok {
+			return errors.New("no replica")
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if kind == cluster.AddLearner {
+			if err := c.nodes[add].get().PrepareReplica(ctx, st.Descriptor, st.Descriptor.NextReplica); err != nil {
+				return err
+			}
+		}
+		_, err := s.ChangeReplicas(ctx, id, cluster.ReplicaChange{Kind: kind, Add: add, Remove: remove, Expect: st.Descriptor.Generation})
+		return err
+	})
+}
+
+func (c *testCluster) bootstrap(ranges int) {
+	c.t.Helper()
+	var ds []cluster.RangeDescriptor
+	for i := 2; i < 2+ranges; i++ {
+		ds = append(ds, descriptor(cluster.RangeID(i), cluster.VShard(16*i), cluster.VShard(16*i+16)))
+	}
+	if err := c.nodes[1].get().Bootstrap(c.t.Context(), ds); err != nil {
+		c.t.Fatalf("bootstrap: %v", err)
+	}
+}
+
+func (c *testCluster) grow(id cluster.RangeID, to ...cluster.NodeID) {
+	c.t.Helper()
+	for _, n := range to {
+		c.change(id, cluster.AddLearner, n, 0)
+		c.change(id, cluster.Promote, n, 0)
+	}
+}
+
+func TestOneNode(t *testing.T) {
+	c := newCluster(t, 1, nil)
+	c.bootstrap(1)
+	c.write(2, "a", "1")
+	c.write(2, "a", "2")
+	if got := c.read(2, "a"); got != "2" {
+		t.Errorf("read %q, want 2", got)
+	}
+	c.nodes[1].crash()
+	c.nodes[1].open()
+	if got := c.read(2, "a"); got != "2" {
+		t.Errorf("read %q after a crash, want 2", got)
+	}
+}
+
+func TestThreeNodes(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	c.bootstrap(2)
+	c.write(2, "a", "1")
+	c.grow(2, 2, 3)
+	c.grow(3, 2, 3)
+	c.write(2, "a", "2")
+	old := c.leader(2)
+	old.crash()
+	c.write(2, "a", "3")
+	if got := c.read(2, "a"); got != "3" {
+		t.Errorf("read %q, want 3", got)
+	}
+	old.open()
+	for i := range 100 {
+		c.write(2, fmt.Sprint("k", i), fmt.Sprint(i))
+	}
+	c.sameState(2)
+}
+
+// sameState waits until all replicas of a range hold the same bytes.
+func (c *testCluster) sameState(id cluster.RangeID) {
+	c.t.Helper()
+	eventually(c.t, "equal replicas", func() error {
+		var want map[string]string
+		var applied uint64
+		for _, n := range c.nodes {
+			st, ok := n.get().RangeStatus(id)
+			if !ok {
+				continue
+			}
+			h, err := n.get().ReadLocal(id)
+			if err != nil {
+				return err
+			}
+			got, err := dump(h)
+			h.Close()
+			if err != nil {
+				return err
+			}
+			if want == nil {
+				want, applied = got, st.Applied
+				continue
+			}
+			if len(got) != len(want) || applied != st.Applied {
+				return fmt.Errorf("%s has %d keys at %d, another %d at %d", n.id, len(got), st.Applied, len(want), applied)
+			}
+			for k, v := range want {
+				if got[k] != v {
+					return fmt.Errorf("%s differs at % x: % x, another % x", n.id, k, got[k], v)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+func dump(h *ReadHandle) (map[string]string, error) {
+	out := map[string]string{}
+	for _, s := range replica.Spans(&h.Descriptor) {
+		it, err := h.Reader.NewIter(s.Start, s.End)
+		if err != nil {
+			return nil, err
+		}
+		for ok := it.First(); ok; ok = it.Next() {
+			out[string(it.Key())] = string(it.Value())
+		}
+		if err := it.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func TestMoveOfALeader(t *testing.T) {
+	c := newCluster(t, 4, nil)
+	c.bootstrap(1)
+	c.grow(2, 2, 3)
+	for i := range 20 {
+		c.write(2, fmt.Sprint("k", i), fmt.Sprint(i))
+	}
+	from := c.leader(2).id
+	c.change(2, cluster.AddLearner, 4, 0)
+	c.change(2, cluster.Swap, 4, from)
+	s := c.nodes[from].get()
+	st, _ := s.RangeStatus(2)
+	_, err := s.ChangeReplicas(t.Context(), 2, cluster.ReplicaChange{Kind: cluster.LeaveJoint, Expect: st.Descriptor.Generation})
+	if !errors.Is(err, ErrLeaderLeaves) {
+		t.Errorf("leaving the joint state under an outgoing leader: %v, want %v", err, ErrLeaderLeaves)
+	}
+	if err := s.Transfer(t.Context(), 2, 4); err != nil {
+		t.Fatalf("transfer: %v", err)
+	}
+	c.change(2, cluster.LeaveJoint, 0, 0)
+	c.change(2, cluster.RemoveLearner, 0, from)
+	c.write(2, "after", "x")
+	eventually(t, "destruction of the old replica", func() error {
+		if _, ok := c.nodes[from].get().RangeStatus(2); ok {
+			return errors.New("still there")
+		}
+		return nil
+	})
+	if err := c.nodes[from].get().PrepareReplica(t.Context(), descriptor(2, 32, 48), 1); err == nil {
+		t.Error("a replica id was used again")
+	}
+	c.sameState(2)
+	if got := c.read(2, "k7"); got != "7" {
+		t.Errorf("read %q, want 7", got)
+	}
+}
+
+func TestLargeSnapshot(t *testing.T) {
+	c := newCluster(t, 2, nil)
+	c.bootstrap(1)
+	big := string(make([]byte, 64<<10))
+	for i := range 40 {
+		c.write(2, fmt.Sprint("k", i), fmt.Sprint(i)+big)
+	}
+	c.grow(2, 2)
+	c.sameState(2)
+	c.nodes[2].crash()
+	c.nodes[2].open()
+	c.write(2, "after", "x")
+	c.sameState(2)
+}
+
+func TestLaggingFollowerGetsASnapshot(t *testing.T) {
+	c := newCluster(t, 3, func(cfg *Config) { cfg.LogEntries = 16; cfg.LogBytes = 4 << 10 })
+	c.bootstrap(1)
+	c.grow(2, 2, 3)
+	follower := cluster.NodeID(2)
+	if c.leader(2).id == follower {
+		follower = 3
+	}
+	c.nodes[follower].close()
+	for i := range 300 {
+		c.write(2, fmt.Sprint("k", i), string(make([]byte, 512)))
+	}
+	c.nodes[follower].open()
+	c.write(2, "after", "x")
+	c.sameState(2)
+}
+
+func TestRequestsOfStoppedStore(t *testing.T) {
+	c := newCluster(t, 1, nil)
+	c.bootstrap(1)
+	s := c.nodes[1].get()
+	c.nodes[1].close()
+	if _, _, err := s.Propose(t.Context(), 2, Command{}); !errors.Is(err, ErrStopped) {
+		t.Errorf("propose: %v, want %v", err, ErrStopped)
+	}
+	if _, err := s.Read(t.Context(), 2, 1); !errors.Is(err, ErrStopped) {
+		t.Errorf("read: %v, want %v", err, ErrStopped)
+	}
+	if got := s.Status(); got != nil {
+		t.Errorf("status %v, want none", got)
+	}
+}
+
+var _ = io.EOF
