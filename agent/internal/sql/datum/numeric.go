@@ -433,3 +433,26 @@ func finishNumericKey(digits []byte, exponent int64, negative bool, rest []byte)
 	}
 	return MakeNumeric(d), rest, nil
 }
+
+// FinishNumeric makes a numeric of a computed value: within PostgreSQL's limits,
+// with a display scale of at least zero. The caller gives d away.
+func FinishNumeric(d *apd.Decimal) (Datum, error) {
+	if d.Form != apd.Finite {
+		if d.Form != apd.Infinite {
+			d = &apd.Decimal{Form: apd.NaN}
+		}
+		return MakeNumeric(d), nil
+	}
+	return finishNumeric(d)
+}
+
+// NumericWeight returns the power of 10,000 of the first base-10,000 digit of a
+// finite value, and that digit.
+func NumericWeight(d *apd.Decimal) (weight int, first int) {
+	digits := d.Coeff.Append(nil, 10)
+	groups, weight := numericGroups(digits, -int(d.Exponent))
+	if len(groups) == 0 {
+		return 0, 0
+	}
+	return weight, int(groups[0])
+}

@@ -5,13 +5,17 @@ import (
 	"unicode/utf8"
 )
 
-// Error is a statement that cannot be read or is not offered.
+// Error is what is wrong with a statement: it cannot be read, is not offered, or
+// (from the packages above) cannot be planned or run.
 type Error struct {
-	Code     string // SQLSTATE
-	Message  string
-	Detail   string
-	Hint     string
-	Position int // 1-based character, 0: unknown
+	Code       string // SQLSTATE
+	Message    string
+	Detail     string
+	Hint       string
+	Position   int // 1-based character, 0: unknown
+	Table      string
+	Column     string
+	Constraint string
 }
 
 func (e *Error) Error() string { return e.Message }

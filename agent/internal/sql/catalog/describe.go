@@ -1,0 +1,140 @@
+package catalog
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+const (
+	// maxColumns and maxName are PostgreSQL's limits.
+	maxColumns = 1600
+	maxName    = 63
+	// HiddenKey is the key of a collection that was given none.
+	HiddenKey = "_rowid"
+)
+
+// describe makes the descriptor of a new collection.
+func describe(stmt *syntax.CreateCollection) (*cluster.Collection, error) {
+	if len(stmt.Columns) == 0 {
+		return nil, &syntax.Error{Code: "42P16", Message: "a collection needs at least one column",
+			Hint: "Write CREATE COLLECTION name (id int8 PRIMARY KEY, doc jsonb)."}
+	}
+	if len(stmt.Columns) > maxColumns {
+		return nil, &syntax.Error{Code: "54011", Message: fmt.Sprintf("tables can have at most %d columns", maxColumns)}
+	}
+	if err := checkName(stmt.Name.Name, stmt.Name.Position); err != nil {
+		return nil, err
+	}
+	desc := &cluster.Collection{Name: stmt.Name.Name, NextColumn: 1}
+	for _, def := range stmt.Columns {
+		if err := addColumn(desc, def); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range stmt.PrimaryKey {
+		if err := addKey(desc, name); err != nil {
+			return nil, err
+		}
+	}
+	if len(stmt.PrimaryKey) == 0 {
+		desc.Columns = append(desc.Columns, cluster.Column{ID: desc.NextColumn, Name: HiddenKey, Type: datum.UUID.String(),
+			Modifier: -1, NotNull: true, Default: "gen_random_uuid()", Hidden: true})
+		desc.PrimaryKey = []cluster.ColumnID{desc.NextColumn}
+		desc.NextColumn++
+	}
+	return desc, nil
+}
+
+func checkName(name string, position int) error {
+	if len(name) > maxName {
+		return &syntax.Error{Code: "42622", Message: fmt.Sprintf("identifier %q is longer than %d bytes", name, maxName), Position: position}
+	}
+	return nil
+}
+
+func addColumn(desc *cluster.Collection, def syntax.ColumnDef) error {
+	if err := checkName(def.Name, def.Position); err != nil {
+		return err
+	}
+	if _, ok := desc.Column(def.Name); ok || def.Name == HiddenKey {
+		return &syntax.Error{Code: "42701", Message: fmt.Sprintf("column %q specified more than once", def.Name), Position: def.Position}
+	}
+	t, modifier, err := ResolveType(def.Type)
+	if err != nil {
+		return err
+	}
+	if !t.Storable() {
+		return &syntax.Error{Code: "0A000", Message: fmt.Sprintf("a column of type %s is not supported", t.SQLName()),
+			Hint: "Types of columns: " + storableTypes() + ".", Position: def.Type.Position}
+	}
+	desc.Columns = append(desc.Columns, cluster.Column{ID: desc.NextColumn, Name: def.Name, Type: t.String(),
+		Modifier: modifier, NotNull: def.NotNull, Default: def.Default})
+	desc.NextColumn++
+	return nil
+}
+
+func storableTypes() string {
+	var names []string
+	for t := datum.Bool; t.Storable(); t++ {
+		names = append(names, t.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+func addKey(desc *cluster.Collection, name string) error {
+	c, ok := desc.Column(name)
+	if !ok {
+		return &syntax.Error{Code: "42703", Message: fmt.Sprintf("column %q named in key does not exist", name)}
+	}
+	for _, id := range desc.PrimaryKey {
+		if id == c.ID {
+			return &syntax.Error{Code: "42701", Message: fmt.Sprintf("column %q appears twice in primary key constraint", name)}
+		}
+	}
+	c.NotNull = true
+	desc.PrimaryKey = append(desc.PrimaryKey, c.ID)
+	return nil
+}
+
+// ResolveType finds a written type and the typmod of its modifiers.
+func ResolveType(n syntax.TypeName) (t datum.Type, modifier int32, err error) {
+	fail := func(code, message, hint string) (datum.Type, int32, error) {
+		return 0, -1, &syntax.Error{Code: code, Message: message, Hint: hint, Position: n.Position}
+	}
+	if n.Name == "bpchar" || n.Name == "char" {
+		return fail("0A000", "type character(n) is not supported", "Use varchar(n) or text.")
+	}
+	t, ok := datum.TypeByName(n.Name)
+	if !ok || t == datum.Unknown {
+		return fail("42704", fmt.Sprintf("type %q does not exist", n.Name), "")
+	}
+	modifier = -1
+	if len(n.Modifiers) > 0 {
+		if modifier, ok = typmod(t, n.Modifiers); !ok {
+			return fail("22023", fmt.Sprintf("type modifiers of %s are not valid or not supported", t.SQLName()), "")
+		}
+	}
+	if n.Array {
+		t |= datum.Array
+	}
+	return t, modifier, nil
+}
+
+// typmod encodes the modifiers of varchar(n) and numeric(p, s).
+func typmod(t datum.Type, m []int32) (int32, bool) {
+	const header, maxLength, maxPrecision = 4, 10485760, 1000
+	switch {
+	case t == datum.Varchar && len(m) == 1 && m[0] >= 1 && m[0] <= maxLength:
+		return m[0] + header, true
+	case t == datum.Numeric && len(m) == 1 && m[0] >= 1 && m[0] <= maxPrecision:
+		return m[0]<<16 + header, true
+	case t == datum.Numeric && len(m) == 2 && m[0] >= 1 && m[0] <= maxPrecision && m[1] >= 0 && m[1] <= m[0]:
+		return m[0]<<16 | m[1] + header, true
+	default:
+		return -1, false
+	}
+}

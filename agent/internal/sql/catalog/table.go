@@ -1,0 +1,190 @@
+package catalog
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// Table is a collection made ready for queries. It is immutable.
+type Table struct {
+	Desc *cluster.Collection
+	// Columns are all columns in the descriptor's order, hidden ones included.
+	Columns []Column
+	// Key holds the indexes in Columns of the primary key, in key order.
+	Key []int
+
+	byName map[string]int
+	// stored holds the indexes of the columns that the value holds, by ascending
+	// column id: all but those that the key gives back exactly.
+	stored    []int
+	storedIDs []cluster.ColumnID
+	all       *Decoder
+}
+
+// Column is a column made ready for queries.
+type Column struct {
+	ID       cluster.ColumnID
+	Name     string
+	Type     datum.Type
+	Modifier int32 // PostgreSQL's typmod, -1: none
+	NotNull  bool
+	Default  string // SQL text, "" if none
+	Hidden   bool
+}
+
+// NewTable prepares a descriptor; it fails if a newer version wrote a type that
+// this one does not know.
+func NewTable(desc *cluster.Collection) (*Table, error) {
+	t := &Table{Desc: desc, byName: make(map[string]int, len(desc.Columns))}
+	byID := make(map[cluster.ColumnID]int, len(desc.Columns))
+	for i, c := range desc.Columns {
+		typ, ok := datum.TypeByName(c.Type)
+		if !ok || !typ.Storable() {
+			return nil, fmt.Errorf("column %q of collection %q has the unknown type %q", c.Name, desc.Name, c.Type)
+		}
+		t.Columns = append(t.Columns, Column{ID: c.ID, Name: c.Name, Type: typ, Modifier: c.Modifier,
+			NotNull: c.NotNull, Default: c.Default, Hidden: c.Hidden})
+		t.byName[c.Name], byID[c.ID] = i, i
+	}
+	inKey := make(map[int]bool, len(desc.PrimaryKey))
+	for _, id := range desc.PrimaryKey {
+		i, ok := byID[id]
+		if !ok {
+			return nil, fmt.Errorf("collection %q has no column %d, which its key names", desc.Name, id)
+		}
+		t.Key = append(t.Key, i)
+		inKey[i] = true
+		t.Columns[i].NotNull = true
+	}
+	for i, c := range t.Columns {
+		if !inKey[i] || !datum.KeyExact(c.Type) {
+			t.stored = append(t.stored, i)
+		}
+	}
+	slices.SortFunc(t.stored, func(a, b int) int { return int(t.Columns[a].ID) - int(t.Columns[b].ID) })
+	for _, i := range t.stored {
+		t.storedIDs = append(t.storedIDs, t.Columns[i].ID)
+	}
+	t.all = t.NewDecoder(nil)
+	return t, nil
+}
+
+// Name returns the collection's name.
+func (t *Table) Name() string { return t.Desc.Name }
+
+// ID returns the collection's id.
+func (t *Table) ID() cluster.CollectionID { return t.Desc.ID }
+
+// ColumnIndex returns the index of the column called name.
+func (t *Table) ColumnIndex(name string) (int, bool) {
+	i, ok := t.byName[name]
+	return i, ok
+}
+
+// KeyName is the name of the primary key's constraint, as PostgreSQL makes it.
+func (t *Table) KeyName() string { return t.Desc.Name + "_pkey" }
+
+// IsKey reports whether the column with the index is part of the key.
+func (t *Table) IsKey(index int) bool { return slices.Contains(t.Key, index) }
+
+// EncodeKey encodes the primary key of a row; its columns must not be null.
+func (t *Table) EncodeKey(row []datum.Datum) ([]byte, error) {
+	key := make([]byte, 0, 16*len(t.Key))
+	var err error
+	for _, i := range t.Key {
+		if key, err = datum.AppendKey(key, row[i]); err != nil {
+			return nil, fmt.Errorf("encode key column %q: %w", t.Columns[i].Name, err)
+		}
+	}
+	return key, nil
+}
+
+// EncodeValue encodes what a row holds beside its key.
+func (t *Table) EncodeValue(row []datum.Datum) []byte {
+	values := make([]datum.Datum, len(t.stored))
+	for n, i := range t.stored {
+		values[n] = row[i]
+	}
+	return datum.AppendRow(make([]byte, 0, 16+16*len(values)), t.storedIDs, values)
+}
+
+// DecodeRow fills out, as long as Columns, from a stored row.
+func (t *Table) DecodeRow(key, value []byte, out []datum.Datum) error {
+	return t.all.Decode(key, value, out)
+}
+
+// Decoder reads some columns of stored rows.
+type Decoder struct {
+	table  *Table
+	key    bool // some wanted column comes from the key
+	wanted []bool
+	want   []datum.RowColumn
+	absent []int
+}
+
+// NewDecoder returns a decoder of the columns for which wanted is true; nil: all.
+func (t *Table) NewDecoder(wanted []bool) *Decoder {
+	d := &Decoder{table: t, wanted: wanted}
+	if wanted == nil {
+		d.wanted = make([]bool, len(t.Columns))
+		for i := range d.wanted {
+			d.wanted[i] = true
+		}
+	}
+	for _, i := range t.stored {
+		if d.wanted[i] {
+			d.want = append(d.want, datum.RowColumn{ID: t.Columns[i].ID, Type: t.Columns[i].Type, Index: i})
+			d.absent = append(d.absent, i)
+		}
+	}
+	for _, i := range t.Key {
+		d.key = d.key || d.wanted[i] && datum.KeyExact(t.Columns[i].Type)
+	}
+	return d
+}
+
+// Decode fills the wanted columns of out, which is as long as Table.Columns.
+func (d *Decoder) Decode(key, value []byte, out []datum.Datum) error {
+	t := d.table
+	if d.key {
+		rest := key
+		for _, i := range t.Key {
+			v, r, err := datum.DecodeKey(t.Columns[i].Type, rest)
+			if err != nil {
+				return fmt.Errorf("decode key of %q: %w", t.Desc.Name, err)
+			}
+			out[i], rest = v, r
+		}
+	}
+	for _, i := range d.absent {
+		out[i] = datum.MakeNull(t.Columns[i].Type)
+	}
+	if len(d.want) == 0 {
+		return nil
+	}
+	if err := datum.DecodeRow(value, d.want, out); err != nil {
+		return fmt.Errorf("decode row of %q: %w", t.Desc.Name, err)
+	}
+	return nil
+}
+
+// DecodeKeyText shows the columns and values of an encoded key, for messages.
+func (t *Table) DecodeKeyText(key []byte) (columns, values string) {
+	for n, i := range t.Key {
+		if n > 0 {
+			columns += ", "
+			values += ", "
+		}
+		columns += t.Columns[i].Name
+		v, rest, err := datum.DecodeKey(t.Columns[i].Type, key)
+		if err != nil {
+			return columns, "?"
+		}
+		values += v.Text()
+		key = rest
+	}
+	return columns, values
+}

@@ -1,0 +1,249 @@
+package queryplan
+
+import (
+	"math"
+	"math/bits"
+
+	"github.com/cockroachdb/apd/v3"
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// arithmetic compiles a op b for numbers, and dates with integers.
+func arithmetic(op string, a, b Expr) (Expr, error) {
+	ta, tb := a.Type(), b.Type()
+	if e, ok := dateArithmetic(op, a, b); ok {
+		return fold(e)
+	}
+	if ta == datum.Unknown && tb == datum.Unknown {
+		return nil, errSlow
+	}
+	args, t, err := unify([]Expr{a, b})
+	if err != nil {
+		return nil, err
+	}
+	if !t.IsNumber() || op == "%" && t.IsFloat() || ta == datum.Float4 && tb == datum.Float4 {
+		return nil, errSlow
+	}
+	return fold(&fn{typ: t, args: args, strict: true, eval: func(_ *Env, v []datum.Datum) (datum.Datum, error) {
+		switch {
+		case t.IsInt():
+			return intArithmetic(op, t, v[0].I, v[1].I)
+		case t == datum.Numeric:
+			return numericArithmetic(op, v[0].D, v[1].D)
+		default:
+			return floatArithmetic(op, t, v[0].F, v[1].F)
+		}
+	}})
+}
+
+func dateArithmetic(op string, a, b Expr) (*fn, bool) {
+	ta, tb := a.Type(), b.Type()
+	days := func(t datum.Type) bool { return t == datum.Int4 || t == datum.Int2 }
+	switch {
+	case op == "-" && ta == datum.Date && tb == datum.Date:
+		return &fn{typ: datum.Int4, args: []Expr{a, b}, strict: true, eval: func(_ *Env, v []datum.Datum) (datum.Datum, error) {
+			return datum.CheckInt(datum.Int4, v[0].I-v[1].I, "")
+		}}, true
+	case op == "+" && ta == datum.Date && days(tb), op == "+" && days(ta) && tb == datum.Date, op == "-" && ta == datum.Date && days(tb):
+		return &fn{typ: datum.Date, args: []Expr{a, b}, strict: true, eval: func(_ *Env, v []datum.Datum) (datum.Datum, error) {
+			sum := v[0].I + v[1].I
+			if op == "-" {
+				sum = v[0].I - v[1].I
+			}
+			if _, err := datum.CheckInt(datum.Int4, sum, ""); err != nil {
+				return datum.Datum{}, &datum.Error{Code: "22008", Message: "date out of range"}
+			}
+			return datum.MakeInt(datum.Date, sum), nil
+		}}, true
+	default:
+		return nil, false
+	}
+}
+
+func divisionByZero() error { return &datum.Error{Code: "22012", Message: "division by zero"} }
+
+func intArithmetic(op string, t datum.Type, a, b int64) (datum.Datum, error) {
+	overflow := &datum.Error{Code: "22003", Message: t.SQLName() + " out of range"}
+	var out int64
+	switch op {
+	case "+":
+		out = a + b
+		if (out > a) != (b > 0) && b != 0 {
+			return datum.Datum{}, overflow
+		}
+	case "-":
+		out = a - b
+		if (out < a) != (b > 0) && b != 0 {
+			return datum.Datum{}, overflow
+		}
+	case "*":
+		hi, lo := bits.Mul64(uint64(a), uint64(b))
+		if a < 0 {
+			hi -= uint64(b)
+		}
+		if b < 0 {
+			hi -= uint64(a)
+		}
+		out = int64(lo)
+		if int64(hi) != out>>63 {
+			return datum.Datum{}, overflow
+		}
+	default:
+		if b == 0 {
+			return datum.Datum{}, divisionByZero()
+		}
+		if op == "%" {
+			if b != -1 { // the quotient of the smallest integer overflows
+				out = a % b
+			}
+			break
+		}
+		if a == math.MinInt64 && b == -1 {
+			return datum.Datum{}, overflow
+		}
+		out = a / b
+	}
+	return datum.CheckInt(t, out, "")
+}
+
+func floatArithmetic(op string, t datum.Type, a, b float64) (datum.Datum, error) {
+	var out float64
+	switch op {
+	case "+":
+		out = a + b
+	case "-":
+		out = a - b
+	case "*":
+		out = a * b
+		if out == 0 && a != 0 && b != 0 {
+			return datum.Datum{}, &datum.Error{Code: "22003", Message: "value out of range: underflow"}
+		}
+	default:
+		if b == 0 && !math.IsNaN(a) {
+			return datum.Datum{}, divisionByZero()
+		}
+		out = a / b
+	}
+	if math.IsInf(out, 0) && !math.IsInf(a, 0) && !math.IsInf(b, 0) {
+		return datum.Datum{}, &datum.Error{Code: "22003", Message: "value out of range: overflow"}
+	}
+	return datum.MakeFloat(t, out), nil
+}
+
+func numericArithmetic(op string, a, b *apd.Decimal) (datum.Datum, error) {
+	ctx := apd.BaseContext.WithPrecision(0) // exact
+	out := new(apd.Decimal)
+	var err error
+	switch op {
+	case "+":
+		_, err = ctx.Add(out, a, b)
+	case "-":
+		_, err = ctx.Sub(out, a, b)
+	case "*":
+		_, err = ctx.Mul(out, a, b)
+	default:
+		if b.IsZero() && a.Form == apd.Finite {
+			return datum.Datum{}, divisionByZero()
+		}
+		if a.Form != apd.Finite || b.Form != apd.Finite {
+			return divideInfinite(op, a, b)
+		}
+		if op == "%" {
+			ctx = ctx.WithPrecision(uint32(a.NumDigits() + b.NumDigits() + abs(a.Exponent) + abs(b.Exponent) + 1))
+			_, err = ctx.Rem(out, a, b)
+			break
+		}
+		return divideNumeric(a, b)
+	}
+	if err != nil {
+		return datum.Datum{}, &datum.Error{Code: "22003", Message: "value overflows numeric format"}
+	}
+	return datum.FinishNumeric(out)
+}
+
+// divideInfinite divides when a side is infinite or NaN.
+func divideInfinite(op string, a, b *apd.Decimal) (datum.Datum, error) {
+	nan := func(d *apd.Decimal) bool { return d.Form != apd.Finite && d.Form != apd.Infinite }
+	switch {
+	case nan(a) || nan(b) || a.Form == apd.Infinite && b.Form == apd.Infinite:
+		return datum.MakeNumeric(&apd.Decimal{Form: apd.NaN}), nil
+	case b.Form == apd.Infinite && op == "%":
+		return datum.MakeNumeric(a), nil
+	case b.Form == apd.Infinite:
+		return datum.MakeNumeric(new(apd.Decimal)), nil
+	case b.IsZero():
+		return datum.Datum{}, divisionByZero()
+	case op == "%":
+		return datum.MakeNumeric(&apd.Decimal{Form: apd.NaN}), nil
+	default:
+		return datum.MakeNumeric(&apd.Decimal{Form: apd.Infinite, Negative: a.Negative != b.Negative}), nil
+	}
+}
+
+func abs(e int32) int64 {
+	if e < 0 {
+		return -int64(e)
+	}
+	return int64(e)
+}
+
+// divideNumeric gives the scale that PostgreSQL chooses: at least 16
+// significant digits, counted in groups of four.
+func divideNumeric(a, b *apd.Decimal) (datum.Datum, error) {
+	const minSignificant, group, maxScale = 16, 4, 1000
+	wa, fa := datum.NumericWeight(a)
+	wb, fb := datum.NumericWeight(b)
+	weight := wa - wb
+	if fa <= fb {
+		weight--
+	}
+	scale := int32(max(minSignificant-weight*group, int(-a.Exponent), int(-b.Exponent), 0))
+	scale = min(scale, maxScale)
+	digits := a.NumDigits() + b.NumDigits() + abs(a.Exponent) + abs(b.Exponent) + int64(scale) + group
+	ctx := apd.BaseContext.WithPrecision(uint32(digits))
+	ctx.Rounding = apd.RoundDown
+	q := new(apd.Decimal)
+	if _, err := ctx.Quo(q, a, b); err != nil {
+		return datum.Datum{}, &datum.Error{Code: "22003", Message: "value overflows numeric format"}
+	}
+	q, err := datum.RoundNumeric(q, scale)
+	if err != nil {
+		return datum.Datum{}, err
+	}
+	return datum.FinishNumeric(q)
+}
+
+// prefix compiles -x and +x.
+func (c *compiler) prefix(name string, n *pg.A_Expr) (Expr, error) {
+	arg, err := c.expr(n.GetRexpr())
+	if err != nil {
+		return nil, err
+	}
+	t := arg.Type()
+	if name != "-" && name != "+" || !t.IsNumber() {
+		return nil, errSlow
+	}
+	if name == "+" {
+		return arg, nil
+	}
+	e, err := fold(&fn{typ: t, args: []Expr{arg}, strict: true, eval: func(_ *Env, v []datum.Datum) (datum.Datum, error) {
+		return negate(v[0])
+	}})
+	return e, at(err, c.position(n.GetLocation()))
+}
+
+func negate(v datum.Datum) (datum.Datum, error) {
+	switch {
+	case v.Type.IsInt():
+		return intArithmetic("-", v.Type, 0, v.I)
+	case v.Type.IsFloat():
+		return datum.MakeFloat(v.Type, -v.F), nil
+	default:
+		if v.D.IsZero() {
+			return v, nil
+		}
+		return datum.MakeNumeric(new(apd.Decimal).Neg(v.D)), nil
+	}
+}

@@ -1,0 +1,241 @@
+package queryplan
+
+import (
+	"context"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// Change is an UPDATE or a DELETE of one table.
+type Change struct {
+	Table  *catalog.Table
+	Delete bool
+	// Fast: rows are found by Access and Filter, and Set computes new values.
+	Access Access
+	Filter Expr
+	Set    []Assignment
+	// Slow, if not nil, gives the rows instead: all columns of the table, hidden
+	// ones included, then the value of each column in SetColumns.
+	Slow       duck.Prepared
+	SetColumns []int
+	// KeyChange says that a key column is set.
+	KeyChange bool
+	Returning []Expr // over the new row, or the deleted one
+}
+
+func (p *Planner) update(ctx context.Context, s *pg.UpdateStmt, out *Plan) error {
+	if s.GetWithClause() != nil {
+		return syntax.Unsupported("WITH in front of UPDATE", "Use a subquery in the FROM clause.")
+	}
+	table, err := p.target(s.GetRelation())
+	if err != nil {
+		return err
+	}
+	ch := &Change{Table: table}
+	alias := s.GetRelation().GetAlias().GetAliasname()
+	if err := p.setColumns(s, ch); err != nil {
+		return err
+	}
+	announced := append([]datum.Type(nil), p.params.Types...)
+	err = errSlow
+	if len(s.GetFromClause()) == 0 {
+		err = p.fastChange(ch, alias, s.GetWhereClause(), s.GetTargetList())
+	}
+	if isSlow(err) {
+		p.params.Types = announced
+		err = p.slowUpdate(ctx, s, ch)
+	}
+	if err != nil {
+		return err
+	}
+	ch.Returning, out.Columns, err = p.returning(s.GetReturningList(), tableScope(table, alias))
+	out.Change = ch
+	return err
+}
+
+func (p *Planner) delete(ctx context.Context, s *pg.DeleteStmt, out *Plan) error {
+	if s.GetWithClause() != nil {
+		return syntax.Unsupported("WITH in front of DELETE", "Use a subquery in the USING clause.")
+	}
+	table, err := p.target(s.GetRelation())
+	if err != nil {
+		return err
+	}
+	ch := &Change{Table: table, Delete: true}
+	alias := s.GetRelation().GetAlias().GetAliasname()
+	announced := append([]datum.Type(nil), p.params.Types...)
+	err = errSlow
+	if len(s.GetUsingClause()) == 0 {
+		err = p.fastChange(ch, alias, s.GetWhereClause(), nil)
+	}
+	if isSlow(err) {
+		p.params.Types = announced
+		sel := p.rowsOf(s.GetRelation(), table, s.GetUsingClause(), s.GetWhereClause())
+		ch.Slow, _, err = p.slow(ctx, sel)
+	}
+	if err != nil {
+		return err
+	}
+	ch.Returning, out.Columns, err = p.returning(s.GetReturningList(), tableScope(table, alias))
+	out.Change = ch
+	return err
+}
+
+func (p *Planner) fastChange(ch *Change, alias string, where *pg.Node, set []*pg.Node) error {
+	c := p.compiler(tableScope(ch.Table, alias))
+	condition, err := c.where(where)
+	if err != nil {
+		return err
+	}
+	defaults, err := p.defaults(ch.Table)
+	if err != nil {
+		return err
+	}
+	if ch.Set, err = c.assignments(set, ch.Table, defaults); err != nil {
+		return err
+	}
+	ch.Access, ch.Filter = chooseAccess(ch.Table, condition)
+	return nil
+}
+
+// setColumns finds the columns that an UPDATE sets.
+func (p *Planner) setColumns(s *pg.UpdateStmt, ch *Change) error {
+	seen := map[int]bool{}
+	for _, n := range s.GetTargetList() {
+		target := n.GetResTarget()
+		i, err := p.compiler(nil).setColumn(target, ch.Table)
+		if err != nil {
+			return err
+		}
+		if seen[i] {
+			return fail("42601", 0, "multiple assignments to same column %q", target.GetName())
+		}
+		seen[i] = true
+		ch.SetColumns = append(ch.SetColumns, i)
+		ch.KeyChange = ch.KeyChange || ch.Table.IsKey(i)
+	}
+	return nil
+}
+
+func (c *compiler) setColumn(target *pg.ResTarget, table *catalog.Table) (int, error) {
+	i, ok := table.ColumnIndex(target.GetName())
+	if !ok {
+		return 0, fail("42703", c.position(target.GetLocation()), "column %q of relation %q does not exist", target.GetName(), table.Name())
+	}
+	if len(target.GetIndirection()) > 0 {
+		return 0, &syntax.Error{Code: "0A000", Message: "assignment to a part of a column is not supported", Position: c.position(target.GetLocation())}
+	}
+	return i, nil
+}
+
+// assignments compiles a SET list.
+func (c *compiler) assignments(targets []*pg.Node, table *catalog.Table, defaults []Expr) ([]Assignment, error) {
+	var out []Assignment
+	for _, n := range targets {
+		target := n.GetResTarget()
+		i, err := c.setColumn(target, table)
+		if err != nil {
+			return nil, err
+		}
+		value := target.GetVal()
+		if multi := value.GetMultiAssignRef(); multi != nil {
+			if value = rowPart(multi); value == nil {
+				return nil, errSlow
+			}
+		}
+		if value.GetSetToDefault() != nil {
+			out = append(out, Assignment{Column: i, Value: defaults[i]})
+			continue
+		}
+		e, err := c.expr(value)
+		if err != nil {
+			return nil, err
+		}
+		if e, err = assign(e, table.Columns[i], c.position(location(value))); err != nil {
+			return nil, err
+		}
+		out = append(out, Assignment{Column: i, Value: e})
+	}
+	return out, nil
+}
+
+// rowPart takes one value out of SET (a, b) = (1, 2); nil if the right side is a
+// subquery.
+func rowPart(m *pg.MultiAssignRef) *pg.Node {
+	items := m.GetSource().GetRowExpr().GetArgs()
+	if n := int(m.GetColno()); n >= 1 && n <= len(items) && len(items) == int(m.GetNcolumns()) {
+		return items[n-1]
+	}
+	return nil
+}
+
+// slowUpdate makes the SELECT that computes the rows and their new values.
+func (p *Planner) slowUpdate(ctx context.Context, s *pg.UpdateStmt, ch *Change) error {
+	sel := p.rowsOf(s.GetRelation(), ch.Table, s.GetFromClause(), s.GetWhereClause())
+	for i, n := range s.GetTargetList() {
+		value := n.GetResTarget().GetVal()
+		if multi := value.GetMultiAssignRef(); multi != nil {
+			if value = rowPart(multi); value == nil {
+				return syntax.Unsupported("SET (...) = (SELECT ...)", "Use UPDATE ... FROM.")
+			}
+		}
+		if value.GetSetToDefault() != nil {
+			return syntax.Unsupported("SET ... = DEFAULT with a FROM clause or a complex expression", "")
+		}
+		p.inferParam(value, ch.Table.Columns[ch.SetColumns[i]].Type)
+		sel.TargetList = append(sel.TargetList, resTarget(value))
+	}
+	prepared, columns, err := p.slow(ctx, sel)
+	if err != nil {
+		return err
+	}
+	for i, c := range columns[len(ch.Table.Columns):] {
+		column := ch.Table.Columns[ch.SetColumns[i]]
+		if !Assignable(c.Type, column.Type) {
+			err := fail("42804", 0, "column %q is of type %s but expression is of type %s", column.Name, column.Type.SQLName(), c.Type.SQLName())
+			err.Hint = "You will need to rewrite or cast the expression."
+			return err
+		}
+	}
+	ch.Slow = prepared
+	return nil
+}
+
+// inferParam gives a bare parameter without a type one.
+func (p *Planner) inferParam(n *pg.Node, t datum.Type) {
+	if n.GetParamRef() == nil {
+		return
+	}
+	e, err := p.compiler(nil).param(n.GetParamRef())
+	if param, ok := e.(*Param); ok && err == nil && param.Type() == datum.Unknown {
+		p.params.Types[param.Index] = t
+	}
+}
+
+// rowsOf makes SELECT t.every, t.column FROM t, others WHERE condition.
+func (p *Planner) rowsOf(r *pg.RangeVar, table *catalog.Table, others []*pg.Node, where *pg.Node) *pg.SelectStmt {
+	alias := r.GetAlias().GetAliasname()
+	if alias == "" {
+		alias = r.GetRelname()
+	}
+	sel := &pg.SelectStmt{LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE, WhereClause: where}
+	for _, c := range table.Columns {
+		sel.TargetList = append(sel.TargetList, resTarget(&pg.Node{Node: &pg.Node_ColumnRef{ColumnRef: &pg.ColumnRef{
+			Fields: []*pg.Node{stringNode(alias), stringNode(c.Name)}, Location: -1}}}))
+	}
+	sel.FromClause = append([]*pg.Node{{Node: &pg.Node_RangeVar{RangeVar: r}}}, others...)
+	return sel
+}
+
+func resTarget(value *pg.Node) *pg.Node {
+	return &pg.Node{Node: &pg.Node_ResTarget{ResTarget: &pg.ResTarget{Val: value, Location: -1}}}
+}
+
+func stringNode(s string) *pg.Node {
+	return &pg.Node{Node: &pg.Node_String_{String_: &pg.String{Sval: s}}}
+}

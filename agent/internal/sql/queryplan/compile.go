@@ -1,0 +1,356 @@
+package queryplan
+
+import (
+	"math"
+	"strconv"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// compiler turns PostgreSQL's expressions into Exprs. Its errors are errSlow for
+// what Go does not do, and *syntax.Error for what is wrong in any case.
+type compiler struct {
+	text   string
+	scope  *scope
+	params *Params
+}
+
+func (c *compiler) position(location int32) int { return syntax.Position(c.text, int(location)) }
+
+// expr compiles n.
+func (c *compiler) expr(n *pg.Node) (Expr, error) {
+	switch n := n.GetNode().(type) {
+	case *pg.Node_AConst:
+		return c.constant(n.AConst)
+	case *pg.Node_ParamRef:
+		return c.param(n.ParamRef)
+	case *pg.Node_ColumnRef:
+		return c.column(n.ColumnRef)
+	case *pg.Node_TypeCast:
+		return c.cast(n.TypeCast)
+	case *pg.Node_BoolExpr:
+		return c.boolean(n.BoolExpr)
+	case *pg.Node_NullTest:
+		return c.nullTest(n.NullTest)
+	case *pg.Node_BooleanTest:
+		return c.booleanTest(n.BooleanTest)
+	case *pg.Node_AExpr:
+		return c.operator(n.AExpr)
+	case *pg.Node_CoalesceExpr:
+		args, t, err := c.unified(n.CoalesceExpr.GetArgs())
+		if err != nil {
+			return nil, err
+		}
+		_ = t
+		return &coalesceExpr{args: args}, nil
+	case *pg.Node_CaseExpr:
+		return c.caseWhen(n.CaseExpr)
+	case *pg.Node_MinMaxExpr:
+		return c.minMax(n.MinMaxExpr)
+	case *pg.Node_FuncCall:
+		return c.function(n.FuncCall)
+	case *pg.Node_SqlvalueFunction:
+		return c.valueFunction(n.SqlvalueFunction)
+	case *pg.Node_AArrayExpr:
+		return c.array(n.AArrayExpr)
+	default:
+		return nil, errSlow
+	}
+}
+
+func (c *compiler) exprs(ns []*pg.Node) ([]Expr, error) {
+	out := make([]Expr, len(ns))
+	for i, n := range ns {
+		var err error
+		if out[i], err = c.expr(n); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (c *compiler) constant(k *pg.A_Const) (Expr, error) {
+	position := c.position(k.GetLocation())
+	switch {
+	case k.GetIsnull():
+		return &Const{Value: datum.MakeNull(datum.Unknown), position: position}, nil
+	case k.GetSval() != nil:
+		return &Const{Value: datum.MakeString(datum.Unknown, k.GetSval().GetSval()), position: position}, nil
+	case k.GetBoolval() != nil:
+		return &Const{Value: datum.MakeBool(k.GetBoolval().GetBoolval()), position: position}, nil
+	case k.GetFval() != nil:
+		v, err := numberLiteral(k.GetFval().GetFval())
+		return &Const{Value: v, position: position}, at(err, position)
+	case k.GetIval() != nil:
+		return &Const{Value: datum.MakeInt(datum.Int4, int64(k.GetIval().GetIval())), position: position}, nil
+	default:
+		return nil, errSlow // bit strings
+	}
+}
+
+// numberLiteral is a number beyond int4: an int8 if it fits, else numeric.
+func numberLiteral(s string) (datum.Datum, error) {
+	if i, err := strconv.ParseInt(s, 0, 64); err == nil {
+		return datum.MakeInt(datum.Int8, i), nil
+	}
+	return datum.ParseText(datum.Numeric, s, nil)
+}
+
+func (c *compiler) param(p *pg.ParamRef) (Expr, error) {
+	const maxParams = math.MaxUint16
+	n := int(p.GetNumber())
+	if n < 1 || n > maxParams {
+		return nil, fail("42P02", c.position(p.GetLocation()), "there is no parameter $%d", n)
+	}
+	for len(c.params.Types) < n {
+		c.params.Types = append(c.params.Types, datum.Unknown)
+	}
+	return &Param{Index: n - 1, params: c.params}, nil
+}
+
+func (c *compiler) column(r *pg.ColumnRef) (Expr, error) {
+	var parts []string
+	for _, f := range r.GetFields() {
+		s := f.GetString_()
+		if s == nil {
+			return nil, errSlow // a star
+		}
+		parts = append(parts, s.GetSval())
+	}
+	position := c.position(r.GetLocation())
+	if c.scope == nil {
+		return nil, fail("42703", position, "column %q does not exist", parts[len(parts)-1])
+	}
+	switch len(parts) {
+	case 1:
+		e, err := c.scope.column("", parts[0], position)
+		if err != nil && c.namesRelation(parts[0]) {
+			return nil, errSlow // a whole row
+		}
+		if err != nil {
+			return nil, err
+		}
+		return e, nil
+	case 2:
+		e, err := c.scope.column(parts[0], parts[1], position)
+		if err != nil {
+			return nil, err
+		}
+		return e, nil
+	default:
+		return nil, errSlow
+	}
+}
+
+func (c *compiler) namesRelation(name string) bool {
+	for _, r := range c.scope.relations {
+		if r.alias == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *compiler) cast(n *pg.TypeCast) (Expr, error) {
+	arg, err := c.expr(n.GetArg())
+	if err != nil {
+		return nil, err
+	}
+	name, err := syntax.ConvertType(n.GetTypeName(), c.text)
+	if err != nil {
+		return nil, err
+	}
+	t, modifier, err := catalog.ResolveType(name)
+	if err != nil {
+		return nil, errSlow // a type that only the slow path may know
+	}
+	position := c.position(n.GetLocation())
+	if k, ok := arg.(*Const); ok {
+		position = k.position
+	}
+	out, err := convert(arg, t, modifier, castExplicit)
+	return out, at(err, position)
+}
+
+func (c *compiler) boolean(n *pg.BoolExpr) (Expr, error) {
+	args, err := c.exprs(n.GetArgs())
+	if err != nil {
+		return nil, err
+	}
+	for i := range args {
+		if args[i], err = c.condition(args[i], n.GetArgs()[i]); err != nil {
+			return nil, err
+		}
+	}
+	if n.GetBoolop() != pg.BoolExprType_NOT_EXPR {
+		return &andExpr{args: args, or: n.GetBoolop() == pg.BoolExprType_OR_EXPR}, nil
+	}
+	return &fn{typ: datum.Bool, args: args, strict: true, eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		return datum.MakeBool(!a[0].Bool()), nil
+	}}, nil
+}
+
+// condition makes e a boolean.
+func (c *compiler) condition(e Expr, n *pg.Node) (Expr, error) {
+	if e.Type() == datum.Bool {
+		return e, nil
+	}
+	if e.Type() != datum.Unknown {
+		return nil, fail("42804", 0, "argument must be type boolean, not type %s", e.Type().SQLName())
+	}
+	out, err := coerce(e, datum.Bool)
+	return out, at(err, c.position(n.GetAConst().GetLocation()))
+}
+
+func (c *compiler) nullTest(n *pg.NullTest) (Expr, error) {
+	arg, err := c.expr(n.GetArg())
+	if err != nil {
+		return nil, err
+	}
+	if arg.Type() == datum.Unknown {
+		if arg, err = coerce(arg, datum.Text); err != nil {
+			return nil, err
+		}
+	}
+	want := n.GetNulltesttype() == pg.NullTestType_IS_NULL
+	return &fn{typ: datum.Bool, args: []Expr{arg}, eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		return datum.MakeBool(a[0].Null == want), nil
+	}}, nil
+}
+
+func (c *compiler) booleanTest(n *pg.BooleanTest) (Expr, error) {
+	arg, err := c.expr(n.GetArg())
+	if err != nil {
+		return nil, err
+	}
+	if arg, err = c.condition(arg, n.GetArg()); err != nil {
+		return nil, err
+	}
+	kind := n.GetBooltesttype()
+	return &fn{typ: datum.Bool, args: []Expr{arg}, eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		var yes bool
+		switch kind {
+		case pg.BoolTestType_IS_TRUE:
+			yes = a[0].Bool()
+		case pg.BoolTestType_IS_NOT_TRUE:
+			yes = !a[0].Bool()
+		case pg.BoolTestType_IS_FALSE:
+			yes = !a[0].Null && !a[0].Bool()
+		case pg.BoolTestType_IS_NOT_FALSE:
+			yes = a[0].Null || a[0].Bool()
+		case pg.BoolTestType_IS_UNKNOWN:
+			yes = a[0].Null
+		default:
+			yes = !a[0].Null
+		}
+		return datum.MakeBool(yes), nil
+	}}, nil
+}
+
+// unified compiles expressions that must have one type, as in COALESCE.
+func (c *compiler) unified(ns []*pg.Node) ([]Expr, datum.Type, error) {
+	args, err := c.exprs(ns)
+	if err != nil {
+		return nil, 0, err
+	}
+	return unify(args)
+}
+
+// unify gives all of args the type of the strongest.
+func unify(args []Expr) ([]Expr, datum.Type, error) {
+	t := datum.Unknown
+	for _, a := range args {
+		switch at := a.Type(); {
+		case at == datum.Unknown || at == t:
+		case t == datum.Unknown:
+			t = at
+		default:
+			var ok bool
+			if t, ok = commonType(t, at); !ok {
+				return nil, 0, errSlow // PostgreSQL's error comes from there
+			}
+		}
+	}
+	if t == datum.Unknown {
+		t = datum.Text
+	}
+	for i := range args {
+		var err error
+		if args[i], err = coerce(args[i], t); err != nil {
+			return nil, 0, err
+		}
+	}
+	return args, t, nil
+}
+
+func (c *compiler) caseWhen(n *pg.CaseExpr) (Expr, error) {
+	if n.GetArg() != nil {
+		return nil, errSlow
+	}
+	e := &caseExpr{}
+	var results []*pg.Node
+	for _, w := range n.GetArgs() {
+		when := w.GetCaseWhen()
+		cond, err := c.expr(when.GetExpr())
+		if err != nil {
+			return nil, err
+		}
+		if cond, err = c.condition(cond, when.GetExpr()); err != nil {
+			return nil, err
+		}
+		e.conditions = append(e.conditions, cond)
+		results = append(results, when.GetResult())
+	}
+	args, err := c.exprs(results)
+	if err != nil {
+		return nil, err
+	}
+	var last Expr = &Const{Value: datum.MakeNull(datum.Unknown)}
+	if n.GetDefresult() != nil {
+		if last, err = c.expr(n.GetDefresult()); err != nil {
+			return nil, err
+		}
+	}
+	e.results, e.typ, err = unify(append(args, last))
+	return e, err
+}
+
+func (c *compiler) minMax(n *pg.MinMaxExpr) (Expr, error) {
+	args, t, err := c.unified(n.GetArgs())
+	if err != nil {
+		return nil, err
+	}
+	want := 1
+	if n.GetOp() == pg.MinMaxOp_IS_LEAST {
+		want = -1
+	}
+	return &fn{typ: t, args: args, eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		best := datum.MakeNull(t)
+		for _, v := range a {
+			if !v.Null && (best.Null || datum.Compare(v, best) == want) {
+				best = v
+			}
+		}
+		return best, nil
+	}}, nil
+}
+
+func (c *compiler) array(n *pg.A_ArrayExpr) (Expr, error) {
+	if len(n.GetElements()) == 0 {
+		return nil, errSlow
+	}
+	args, t, err := c.unified(n.GetElements())
+	if err != nil {
+		return nil, err
+	}
+	if t.IsArray() || t == datum.Unknown {
+		return nil, errSlow
+	}
+	return &fn{typ: t | datum.Array, args: args, eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		return datum.MakeArray(t, append([]datum.Datum(nil), a...)), nil
+	}}, nil
+}

@@ -1,0 +1,321 @@
+package queryplan
+
+import (
+	"errors"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cockroachdb/apd/v3"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// castContext says how willing a conversion is.
+type castContext uint8
+
+const (
+	castImplicit   castContext = iota // an operator's or function's argument
+	castAssignment                    // into a column
+	castExplicit                      // written as a cast
+)
+
+// coerce converts e implicitly to t: unknown literals and parameters become a t.
+func coerce(e Expr, t datum.Type) (Expr, error) { return convert(e, t, -1, castImplicit) }
+
+// convert converts e to t and its modifier. errSlow: Go does not know how.
+func convert(e Expr, t datum.Type, modifier int32, how castContext) (Expr, error) {
+	from := e.Type()
+	if p, ok := e.(*Param); ok && from == datum.Unknown {
+		p.params.Types[p.Index] = t
+		from = t
+	}
+	if from == t && modifier < 0 {
+		return e, nil
+	}
+	if k, ok := e.(*Const); ok && k.Value.Null {
+		return &Const{Value: datum.MakeNull(t), position: k.position}, nil
+	}
+	if !allowed(from, t, how) {
+		return nil, errSlow
+	}
+	f, ok := conversion(from, t)
+	if !ok {
+		return nil, errSlow
+	}
+	if c, ok := e.(*ColumnRef); ok && from == t && modifier == c.modifier {
+		return e, nil
+	}
+	position := 0
+	if k, ok := e.(*Const); ok {
+		position = k.position
+	}
+	widening := modifier < 0 && (from.IsInt() && t.IsInt() || from.IsString() && t.IsString() || from.IsFloat() && t.IsFloat())
+	out := &fn{typ: t, args: []Expr{e}, strict: true, widening: widening, eval: func(env *Env, a []datum.Datum) (datum.Datum, error) {
+		v, err := f(env, a[0])
+		if err != nil {
+			return v, at(err, position)
+		}
+		return datum.ApplyModifier(v, modifier, how == castExplicit)
+	}}
+	if zoned(from, t) {
+		return out, nil // depends on the session's time zone
+	}
+	folded, err := fold(out)
+	if k, ok := folded.(*Const); ok {
+		k.position = position
+	}
+	return folded, at(err, position)
+}
+
+// zoned reports whether a conversion asks the session's time zone.
+func zoned(from, to datum.Type) bool {
+	return (from.Elem() == datum.Timestamptz) != (to.Elem() == datum.Timestamptz)
+}
+
+// allowed follows pg_cast: which conversions happen by themselves.
+func allowed(from, to datum.Type, how castContext) bool {
+	switch {
+	case from == to, from == datum.Unknown, how == castExplicit:
+		return true
+	case from.IsNumber() && to.IsNumber():
+		return how == castAssignment || widens(from, to)
+	case from.IsString() && to.IsString():
+		return true
+	case to == datum.Text || to == datum.Varchar:
+		return how == castAssignment
+	case from.IsDateTime() && to.IsDateTime():
+		return how == castAssignment || from < to
+	case from == datum.JSON && to == datum.JSONB, from == datum.JSONB && to == datum.JSON:
+		return how == castAssignment
+	default:
+		return false
+	}
+}
+
+// widens reports whether numbers of type from become a to by themselves.
+func widens(from, to datum.Type) bool {
+	switch {
+	case from.IsInt():
+		return from < to
+	case from == datum.Numeric:
+		return to.IsFloat()
+	default:
+		return from == datum.Float4 && to == datum.Float8
+	}
+}
+
+// commonType is the type that values of two types are compared and unified in.
+func commonType(a, b datum.Type) (datum.Type, bool) {
+	switch {
+	case a == b:
+		return a, true
+	case a.IsInt() && b.IsInt():
+		return max(a, b), true
+	case a.IsNumber() && b.IsNumber():
+		if a.IsFloat() || b.IsFloat() {
+			return datum.Float8, true
+		}
+		return datum.Numeric, true
+	case a.IsString() && b.IsString():
+		return datum.Text, true
+	case a.IsDateTime() && b.IsDateTime():
+		return max(a, b), true
+	default:
+		return 0, false
+	}
+}
+
+type conversionFunc func(env *Env, v datum.Datum) (datum.Datum, error)
+
+// location is the session's time zone.
+func (env *Env) location() *time.Location {
+	if env.Session == nil || env.Session.Location == nil {
+		return time.UTC
+	}
+	return env.Session.Location
+}
+
+// conversion finds the function from one type to another.
+func conversion(from, to datum.Type) (conversionFunc, bool) {
+	switch {
+	case from == to:
+		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return v, nil }, true
+	case from == datum.Unknown || from.IsString():
+		return func(env *Env, v datum.Datum) (datum.Datum, error) {
+			return datum.ParseText(to, v.S, env.location())
+		}, true
+	case to == datum.Text || to == datum.Varchar || to == datum.Name:
+		return func(env *Env, v datum.Datum) (datum.Datum, error) {
+			if v.Type == datum.Bool { // the cast's words are longer than the output's
+				return datum.MakeString(to, strconv.FormatBool(v.Bool())), nil
+			}
+			return datum.MakeString(to, string(datum.AppendText(nil, v, env.location()))), nil
+		}, true
+	case from.IsNumber() && to.IsNumber():
+		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return convertNumber(v, to) }, true
+	case from.IsDateTime() && to.IsDateTime():
+		return func(env *Env, v datum.Datum) (datum.Datum, error) { return convertTime(v, to, env.location()) }, true
+	case from == datum.Bool && to == datum.Int4:
+		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return datum.MakeInt(to, v.I), nil }, true
+	case from == datum.Int4 && to == datum.Bool:
+		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return datum.MakeBool(v.I != 0), nil }, true
+	case from == datum.JSON && to == datum.JSONB, from == datum.JSONB && to == datum.JSON:
+		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return datum.ParseText(to, v.S, nil) }, true
+	case from.IsArray() && to.IsArray():
+		return arrayConversion(from, to)
+	default:
+		return nil, false
+	}
+}
+
+func arrayConversion(from, to datum.Type) (conversionFunc, bool) {
+	f, ok := conversion(from.Elem(), to.Elem())
+	return func(env *Env, v datum.Datum) (datum.Datum, error) {
+		out := make([]datum.Datum, len(v.A.Values))
+		for i, e := range v.A.Values {
+			if e.Null {
+				out[i] = datum.MakeNull(to.Elem())
+				continue
+			}
+			var err error
+			if out[i], err = f(env, e); err != nil {
+				return datum.Datum{}, err
+			}
+		}
+		return datum.MakeArray(to.Elem(), out), nil
+	}, ok
+}
+
+// convertNumber rounds as PostgreSQL does: floats to even, numerics away from zero.
+func convertNumber(v datum.Datum, to datum.Type) (datum.Datum, error) {
+	switch {
+	case to.IsInt() && v.Type.IsInt():
+		return datum.CheckInt(to, v.I, "")
+	case to.IsInt() && v.Type.IsFloat():
+		f := math.RoundToEven(v.F)
+		if math.IsNaN(f) || f < -9223372036854775808 || f >= 9223372036854775808 {
+			return datum.CheckInt(datum.Int2, math.MaxInt64, to.SQLName())
+		}
+		return datum.CheckInt(to, int64(f), "")
+	case to.IsInt():
+		return numericToInt(v, to)
+	case to == datum.Numeric && v.Type.IsInt():
+		return datum.MakeNumeric(apd.New(v.I, 0)), nil
+	case to == datum.Numeric:
+		return floatToNumeric(v)
+	case v.Type.IsInt():
+		return datum.MakeFloat(to, float64(v.I)), nil
+	case v.Type == datum.Numeric:
+		return datum.ParseText(to, v.Text(), nil)
+	default:
+		if to == datum.Float4 && math.IsInf(float64(float32(v.F)), 0) && !math.IsInf(v.F, 0) {
+			return datum.Datum{}, &datum.Error{Code: "22003", Message: "value out of range: overflow"}
+		}
+		return datum.MakeFloat(to, v.F), nil
+	}
+}
+
+func numericToInt(v datum.Datum, to datum.Type) (datum.Datum, error) {
+	if v.D.Form != apd.Finite {
+		word := "infinity"
+		if v.D.Form != apd.Infinite {
+			word = "NaN"
+		}
+		return datum.Datum{}, &datum.Error{Code: "0A000", Message: "cannot convert " + word + " to " + to.SQLName()}
+	}
+	d, err := datum.RoundNumeric(v.D, 0)
+	if err != nil {
+		return datum.Datum{}, err
+	}
+	i, err := d.Int64()
+	if err != nil {
+		return datum.Datum{}, &datum.Error{Code: "22003", Message: to.SQLName() + " out of range"}
+	}
+	return datum.CheckInt(to, i, "")
+}
+
+// floatToNumeric keeps 15 digits of a float8 and 6 of a float4.
+func floatToNumeric(v datum.Datum) (datum.Datum, error) {
+	digits := 15
+	if v.Type == datum.Float4 {
+		digits = 6
+	}
+	return datum.ParseText(datum.Numeric, strconv.FormatFloat(v.F, 'g', digits, 64), nil)
+}
+
+func convertTime(v datum.Datum, to datum.Type, loc *time.Location) (datum.Datum, error) {
+	const day = 86_400_000_000
+	if v.Type == datum.Date {
+		switch v.I {
+		case datum.DateInfinity:
+			return datum.MakeInt(to, datum.TimestampInfinity), nil
+		case datum.DateMinusInfinity:
+			return datum.MakeInt(to, datum.TimestampMinusInfinty), nil
+		}
+		if v.I > math.MaxInt64/day {
+			return datum.Datum{}, &datum.Error{Code: "22008", Message: "date out of range for timestamp"}
+		}
+		v.I *= day
+		if to == datum.Timestamptz {
+			v.I = datum.ToZone(v.I, loc)
+		}
+		return datum.MakeInt(to, v.I), nil
+	}
+	infinite := v.I == datum.TimestampInfinity || v.I == datum.TimestampMinusInfinty
+	if infinite && to == datum.Date {
+		if v.I > 0 {
+			return datum.MakeInt(to, datum.DateInfinity), nil
+		}
+		return datum.MakeInt(to, datum.DateMinusInfinity), nil
+	}
+	if !infinite && v.Type == datum.Timestamptz {
+		v.I = datum.FromZone(v.I, loc)
+	} else if !infinite && to == datum.Timestamptz {
+		v.I = datum.ToZone(v.I, loc)
+	}
+	if to == datum.Date {
+		days := v.I / day
+		if v.I%day < 0 {
+			days--
+		}
+		v.I = days
+	}
+	return datum.MakeInt(to, v.I), nil
+}
+
+// Assign converts a value that was computed elsewhere into a column's type, as
+// an INSERT does.
+func Assign(env *Env, v datum.Datum, t datum.Type, modifier int32) (datum.Datum, error) {
+	if v.Null {
+		return datum.MakeNull(t), nil
+	}
+	if v.Type != t {
+		f, ok := conversion(v.Type, t)
+		if !ok || !allowed(v.Type, t, castAssignment) {
+			return datum.Datum{}, &datum.Error{Code: "42804", Message: "a value of type " + v.Type.SQLName() + " cannot be assigned to type " + t.SQLName()}
+		}
+		var err error
+		if v, err = f(env, v); err != nil {
+			return datum.Datum{}, err
+		}
+	}
+	return datum.ApplyModifier(v, modifier, false)
+}
+
+// Assignable reports whether a value of type from can be stored as a to.
+func Assignable(from, to datum.Type) bool {
+	_, ok := conversion(from, to)
+	return ok && allowed(from, to, castAssignment)
+}
+
+// ParseLiteral reads a literal of SHOW ROUTING as a value of type t.
+func ParseLiteral(t datum.Type, text string, loc *time.Location) (datum.Datum, error) {
+	v, err := datum.ParseText(t, text, loc)
+	var d *datum.Error
+	if errors.As(err, &d) && strings.EqualFold(text, "null") {
+		return datum.MakeNull(t), nil
+	}
+	return v, err
+}

@@ -1,0 +1,300 @@
+package queryplan
+
+import (
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// Expr computes a value from a row and the parameters.
+type Expr interface {
+	// Type is the type of the value. That of a parameter is known when the whole
+	// statement was compiled.
+	Type() datum.Type
+	Eval(env *Env) (datum.Datum, error)
+}
+
+// Env is what expressions are computed from.
+type Env struct {
+	Row  []datum.Datum
+	Args []datum.Datum
+	// Now is when the transaction began, Statement when the statement did.
+	Now, Statement time.Time
+	Session        *Session
+}
+
+// Session is what functions such as current_user answer.
+type Session struct {
+	User     string
+	Database string
+	Location *time.Location
+	PID      uint32
+	Version  string // what version() says
+}
+
+// Const is a value known when the statement was compiled.
+type Const struct {
+	Value    datum.Datum
+	position int // of a literal, for errors
+}
+
+// Type returns the type of the value.
+func (e *Const) Type() datum.Type { return e.Value.Type }
+
+// Eval returns the value.
+func (e *Const) Eval(*Env) (datum.Datum, error) { return e.Value, nil }
+
+// Param is $Index+1.
+type Param struct {
+	Index  int
+	params *Params
+}
+
+// Type returns the type that was announced or inferred.
+func (e *Param) Type() datum.Type { return e.params.Types[e.Index] }
+
+// Eval returns the argument.
+func (e *Param) Eval(env *Env) (datum.Datum, error) { return env.Args[e.Index], nil }
+
+// Params are the types of a statement's parameters; datum.Unknown until inferred.
+type Params struct{ Types []datum.Type }
+
+// ColumnRef is a column of the row.
+type ColumnRef struct {
+	Index    int
+	typ      datum.Type
+	modifier int32
+	name     string
+}
+
+// Type returns the column's type.
+func (e *ColumnRef) Type() datum.Type { return e.typ }
+
+// Eval returns the column's value.
+func (e *ColumnRef) Eval(env *Env) (datum.Datum, error) { return env.Row[e.Index], nil }
+
+// fn is an expression over its arguments.
+type fn struct {
+	typ    datum.Type
+	args   []Expr
+	strict bool // null if any argument is null
+	// widening says that the one argument has the same key encoding as the result.
+	widening bool
+	volatile bool // gives another value each time
+	eval     func(env *Env, args []datum.Datum) (datum.Datum, error)
+}
+
+func (e *fn) Type() datum.Type { return e.typ }
+
+func (e *fn) Eval(env *Env) (datum.Datum, error) {
+	var buf [4]datum.Datum
+	args := buf[:0]
+	for _, a := range e.args {
+		v, err := a.Eval(env)
+		if err != nil {
+			return datum.Datum{}, err
+		}
+		if v.Null && e.strict {
+			return datum.MakeNull(e.typ), nil
+		}
+		args = append(args, v)
+	}
+	return e.eval(env, args)
+}
+
+// andExpr is AND, or OR if or is set, of three-valued logic.
+type andExpr struct {
+	args []Expr
+	or   bool
+}
+
+func (e *andExpr) Type() datum.Type { return datum.Bool }
+
+func (e *andExpr) Eval(env *Env) (datum.Datum, error) {
+	null := false
+	for _, a := range e.args {
+		v, err := a.Eval(env)
+		if err != nil {
+			return v, err
+		}
+		if !v.Null && v.Bool() == e.or {
+			return v, nil
+		}
+		null = null || v.Null
+	}
+	if null {
+		return datum.MakeNull(datum.Bool), nil
+	}
+	return datum.MakeBool(!e.or), nil
+}
+
+// coalesceExpr is COALESCE: the first that is not null.
+type coalesceExpr struct{ args []Expr }
+
+func (e *coalesceExpr) Type() datum.Type { return e.args[0].Type() }
+
+func (e *coalesceExpr) Eval(env *Env) (datum.Datum, error) {
+	for _, a := range e.args {
+		v, err := a.Eval(env)
+		if err != nil || !v.Null {
+			return v, err
+		}
+	}
+	return datum.MakeNull(e.Type()), nil
+}
+
+// caseExpr is CASE WHEN ... THEN ... ELSE ... END.
+type caseExpr struct {
+	typ        datum.Type
+	conditions []Expr
+	results    []Expr // one more than conditions: the last is ELSE
+}
+
+func (e *caseExpr) Type() datum.Type { return e.typ }
+
+func (e *caseExpr) Eval(env *Env) (datum.Datum, error) {
+	for i, c := range e.conditions {
+		v, err := c.Eval(env)
+		if err != nil {
+			return v, err
+		}
+		if v.Bool() {
+			return e.results[i].Eval(env)
+		}
+	}
+	return e.results[len(e.conditions)].Eval(env)
+}
+
+// inExpr is value IN (list) or = ANY (array).
+type inExpr struct {
+	value Expr
+	list  []Expr
+	array Expr // instead of list
+	not   bool
+}
+
+func (e *inExpr) Type() datum.Type { return datum.Bool }
+
+func (e *inExpr) Eval(env *Env) (datum.Datum, error) {
+	v, err := e.value.Eval(env)
+	if err != nil {
+		return v, err
+	}
+	items, null, err := e.items(env)
+	if err != nil || null {
+		return datum.MakeNull(datum.Bool), err
+	}
+	if len(items) == 0 {
+		return datum.MakeBool(e.not), nil
+	}
+	null = v.Null
+	for i := 0; i < len(items) && !v.Null; i++ {
+		if items[i].Null {
+			null = true
+		} else if datum.Compare(v, items[i]) == 0 {
+			return datum.MakeBool(!e.not), nil
+		}
+	}
+	if null {
+		return datum.MakeNull(datum.Bool), nil
+	}
+	return datum.MakeBool(e.not), nil
+}
+
+// items computes the list; null says that the array itself is.
+func (e *inExpr) items(env *Env) (items []datum.Datum, null bool, err error) {
+	if e.array != nil {
+		a, err := e.array.Eval(env)
+		if err != nil || a.Null {
+			return nil, true, err
+		}
+		return a.A.Values, false, nil
+	}
+	items = make([]datum.Datum, len(e.list))
+	for i, x := range e.list {
+		if items[i], err = x.Eval(env); err != nil {
+			return nil, false, err
+		}
+	}
+	return items, false, nil
+}
+
+// children returns the expressions that e is made of.
+func children(e Expr) []Expr {
+	switch e := e.(type) {
+	case *fn:
+		return e.args
+	case *andExpr:
+		return e.args
+	case *coalesceExpr:
+		return e.args
+	case *caseExpr:
+		return append(append([]Expr(nil), e.conditions...), e.results...)
+	case *inExpr:
+		out := append([]Expr{e.value}, e.list...)
+		if e.array != nil {
+			out = append(out, e.array)
+		}
+		return out
+	case *compareExpr:
+		return []Expr{e.left, e.right}
+	default:
+		return nil
+	}
+}
+
+// rowFree reports whether e has one value during a statement: it names no
+// column and calls nothing volatile.
+func rowFree(e Expr) bool {
+	switch e := e.(type) {
+	case *ColumnRef:
+		return false
+	case *fn:
+		if e.volatile {
+			return false
+		}
+	}
+	for _, c := range children(e) {
+		if !rowFree(c) {
+			return false
+		}
+	}
+	return true
+}
+
+// markColumns sets wanted for the columns that e names.
+func markColumns(e Expr, wanted []bool) {
+	if c, ok := e.(*ColumnRef); ok {
+		if c.Index < len(wanted) {
+			wanted[c.Index] = true
+		}
+		return
+	}
+	for _, c := range children(e) {
+		markColumns(c, wanted)
+	}
+}
+
+// isConst reports whether e is a constant.
+func isConst(e Expr) bool {
+	_, ok := e.(*Const)
+	return ok
+}
+
+// fold computes e now if all its arguments are constants. Only immutable
+// functions are folded.
+func fold(e *fn) (Expr, error) {
+	if e.volatile {
+		return e, nil
+	}
+	for _, a := range e.args {
+		if !isConst(a) {
+			return e, nil
+		}
+	}
+	v, err := e.Eval(&Env{})
+	if err != nil {
+		return nil, err
+	}
+	return &Const{Value: v}, nil
+}

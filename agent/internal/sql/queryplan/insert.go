@@ -1,0 +1,366 @@
+package queryplan
+
+import (
+	"context"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// Insert adds rows. Exactly one of Rows, Select and Slow is set.
+type Insert struct {
+	Table *catalog.Table
+	// Rows hold an expression for each column of the table, hidden ones included.
+	Rows [][]Expr
+	// Select or Slow gives the rows; From says which of its columns goes into each
+	// of the table's, -1 for the default in Defaults.
+	Select   *Select
+	Slow     duck.Prepared
+	From     []int
+	Defaults []Expr
+
+	Conflict  *Conflict // nil: a conflict is an error
+	Returning []Expr    // over the new row
+}
+
+// Conflict is ON CONFLICT on the primary key.
+type Conflict struct {
+	// Set is nil for DO NOTHING. Its expressions, and Where, see the existing row
+	// and after it the proposed one.
+	Set   []Assignment
+	Where Expr
+}
+
+// Assignment is one SET of an UPDATE.
+type Assignment struct {
+	Column int // index in Table.Columns
+	Value  Expr
+}
+
+func (p *Planner) insert(ctx context.Context, s *pg.InsertStmt, out *Plan) error {
+	if s.GetWithClause() != nil {
+		return syntax.Unsupported("WITH in front of INSERT", "Put it in front of the SELECT: INSERT INTO ... WITH ... SELECT.")
+	}
+	table, err := p.target(s.GetRelation())
+	if err != nil {
+		return err
+	}
+	ins := &Insert{Table: table}
+	targets, err := p.insertColumns(s, table)
+	if err != nil {
+		return err
+	}
+	if ins.Defaults, err = p.defaults(table); err != nil {
+		return err
+	}
+	if err := p.insertSource(ctx, s, ins, targets); err != nil {
+		return err
+	}
+	if err := p.conflict(s, ins); err != nil {
+		return err
+	}
+	alias := s.GetRelation().GetAlias().GetAliasname()
+	if ins.Returning, out.Columns, err = p.returning(s.GetReturningList(), tableScope(table, alias)); err != nil {
+		return err
+	}
+	out.Insert = ins
+	return nil
+}
+
+// insertColumns returns the columns that the statement names, in its order.
+func (p *Planner) insertColumns(s *pg.InsertStmt, table *catalog.Table) ([]int, error) {
+	var targets []int
+	if len(s.GetCols()) == 0 {
+		for i, c := range table.Columns {
+			if !c.Hidden {
+				targets = append(targets, i)
+			}
+		}
+		return targets, nil
+	}
+	seen := map[int]bool{}
+	for _, n := range s.GetCols() {
+		target := n.GetResTarget()
+		position := syntax.Position(p.Text, int(target.GetLocation()))
+		i, ok := table.ColumnIndex(target.GetName())
+		if !ok {
+			return nil, fail("42703", position, "column %q of relation %q does not exist", target.GetName(), table.Name())
+		}
+		if seen[i] {
+			return nil, fail("42701", position, "column %q specified more than once", target.GetName())
+		}
+		seen[i] = true
+		targets = append(targets, i)
+	}
+	return targets, nil
+}
+
+// defaults compiles what each column gets when nothing is given.
+func (p *Planner) defaults(table *catalog.Table) ([]Expr, error) {
+	out := make([]Expr, len(table.Columns))
+	for i, c := range table.Columns {
+		e, err := CompileDefault(c)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = e
+	}
+	return out, nil
+}
+
+// CompileDefault compiles a column's default; null if it has none.
+func CompileDefault(column catalog.Column) (Expr, error) {
+	if column.Default == "" {
+		return &Const{Value: datum.MakeNull(column.Type)}, nil
+	}
+	text := "SELECT " + column.Default
+	stmt, err := syntax.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	q, ok := stmt.Node.(*syntax.Query)
+	if !ok || len(q.Select.GetTargetList()) != 1 {
+		return nil, syntax.Unsupported("this DEFAULT", "")
+	}
+	c := &compiler{text: text, params: &Params{}}
+	e, err := c.expr(q.Select.GetTargetList()[0].GetResTarget().GetVal())
+	if err == nil {
+		if len(c.params.Types) > 0 {
+			return nil, fail("42P02", 0, "there is no parameter $1")
+		}
+		e, err = assign(e, column, 0)
+	}
+	if isSlow(err) {
+		return nil, &syntax.Error{Code: "0A000", Message: "this DEFAULT of column " + column.Name + " is not supported",
+			Hint: "Defaults may be constants, simple expressions of them, now() and gen_random_uuid()."}
+	}
+	return e, err
+}
+
+// assign converts e into a column, as INSERT and UPDATE do.
+func assign(e Expr, column catalog.Column, position int) (Expr, error) {
+	from := e.Type()
+	out, err := convert(e, column.Type, column.Modifier, castAssignment)
+	if isSlow(err) && (from.Storable() || from == datum.JSON) {
+		err := fail("42804", position, "column %q is of type %s but expression is of type %s", column.Name, column.Type.SQLName(), from.SQLName())
+		err.Hint = "You will need to rewrite or cast the expression."
+		return nil, err
+	}
+	return out, at(err, position)
+}
+
+// insertSource plans where the rows come from.
+func (p *Planner) insertSource(ctx context.Context, s *pg.InsertStmt, ins *Insert, targets []int) error {
+	sel := s.GetSelectStmt().GetSelectStmt()
+	if sel == nil { // DEFAULT VALUES
+		ins.Rows = [][]Expr{ins.Defaults}
+		return nil
+	}
+	announced := append([]datum.Type(nil), p.params.Types...)
+	simple := len(sel.GetValuesLists()) > 0 && sel.GetWithClause() == nil && len(sel.GetSortClause()) == 0 && sel.GetLimitCount() == nil && sel.GetLimitOffset() == nil
+	if simple {
+		err := p.valuesRows(sel, ins, targets)
+		if err == nil || !isSlow(err) {
+			return err
+		}
+		ins.Rows = nil
+		p.params.Types = announced
+	}
+	return p.selectRows(ctx, sel, ins, targets)
+}
+
+// valuesRows compiles VALUES (...), (...) into full rows.
+func (p *Planner) valuesRows(sel *pg.SelectStmt, ins *Insert, targets []int) error {
+	c := p.compiler(nil)
+	for _, list := range sel.GetValuesLists() {
+		items := list.GetList().GetItems()
+		if err := p.checkWidth(len(items), targets, items); err != nil {
+			return err
+		}
+		row := append([]Expr(nil), ins.Defaults...)
+		for i, n := range items {
+			if n.GetSetToDefault() != nil {
+				continue
+			}
+			e, err := c.expr(n)
+			if err != nil {
+				return err
+			}
+			if row[targets[i]], err = assign(e, ins.Table.Columns[targets[i]], c.position(location(n))); err != nil {
+				return err
+			}
+		}
+		ins.Rows = append(ins.Rows, row)
+	}
+	return nil
+}
+
+func (p *Planner) checkWidth(n int, targets []int, items []*pg.Node) error {
+	if n > len(targets) {
+		return fail("42601", syntax.Position(p.Text, int(location(items[len(targets)]))), "INSERT has more expressions than target columns")
+	}
+	if n < len(targets) {
+		return fail("42601", 0, "INSERT has more target columns than expressions")
+	}
+	return nil
+}
+
+// location finds where an expression begins, -1 if unknown.
+func location(n *pg.Node) int32 {
+	switch n := n.GetNode().(type) {
+	case *pg.Node_AConst:
+		return n.AConst.GetLocation()
+	case *pg.Node_ParamRef:
+		return n.ParamRef.GetLocation()
+	case *pg.Node_ColumnRef:
+		return n.ColumnRef.GetLocation()
+	case *pg.Node_FuncCall:
+		return n.FuncCall.GetLocation()
+	case *pg.Node_TypeCast:
+		if at := location(n.TypeCast.GetArg()); at >= 0 {
+			return at
+		}
+		return n.TypeCast.GetLocation()
+	case *pg.Node_AExpr:
+		if at := location(n.AExpr.GetLexpr()); at >= 0 {
+			return at
+		}
+		return n.AExpr.GetLocation()
+	default:
+		return -1
+	}
+}
+
+// selectRows plans INSERT ... SELECT, and VALUES that Go cannot evaluate.
+func (p *Planner) selectRows(ctx context.Context, sel *pg.SelectStmt, ins *Insert, targets []int) error {
+	p.inferTargets(sel, ins.Table, targets)
+	var source Plan
+	if err := p.query(ctx, sel, &source); err != nil {
+		return err
+	}
+	columns := source.Columns
+	if len(columns) != len(targets) {
+		return p.checkWidth(len(columns), targets, make([]*pg.Node, len(columns)))
+	}
+	ins.Select, ins.Slow = source.Select, source.Slow
+	ins.From = make([]int, len(ins.Table.Columns))
+	for i := range ins.From {
+		ins.From[i] = -1
+	}
+	for i, target := range targets {
+		column := ins.Table.Columns[target]
+		if !Assignable(columns[i].Type, column.Type) {
+			err := fail("42804", 0, "column %q is of type %s but expression is of type %s", column.Name, column.Type.SQLName(), columns[i].Type.SQLName())
+			err.Hint = "You will need to rewrite or cast the expression."
+			return err
+		}
+		ins.From[target] = i
+	}
+	return nil
+}
+
+// inferTargets gives parameters that go straight into a column its type.
+func (p *Planner) inferTargets(sel *pg.SelectStmt, table *catalog.Table, targets []int) {
+	infer := func(n *pg.Node, i int) {
+		ref := n.GetParamRef()
+		if ref == nil || i >= len(targets) || ref.GetNumber() < 1 {
+			return
+		}
+		e, err := p.compiler(nil).param(ref)
+		if param, ok := e.(*Param); ok && err == nil && param.Type() == datum.Unknown {
+			p.params.Types[param.Index] = table.Columns[targets[i]].Type
+		}
+	}
+	for i, n := range sel.GetTargetList() {
+		infer(n.GetResTarget().GetVal(), i)
+	}
+	for _, list := range sel.GetValuesLists() {
+		for i, n := range list.GetList().GetItems() {
+			infer(n, i)
+		}
+	}
+}
+
+// conflict plans ON CONFLICT.
+func (p *Planner) conflict(s *pg.InsertStmt, ins *Insert) error {
+	on := s.GetOnConflictClause()
+	if on == nil {
+		return nil
+	}
+	if err := p.conflictTarget(on, ins.Table); err != nil {
+		return err
+	}
+	ins.Conflict = &Conflict{}
+	if on.GetAction() != pg.OnConflictAction_ONCONFLICT_UPDATE {
+		return nil
+	}
+	scope := tableScope(ins.Table, s.GetRelation().GetAlias().GetAliasname())
+	scope.relations = append(scope.relations, relation{alias: "excluded", table: ins.Table, offset: len(ins.Table.Columns), qualifiedOnly: true})
+	c := p.compiler(scope)
+	set, err := c.assignments(on.GetTargetList(), ins.Table, ins.Defaults)
+	if err == nil {
+		ins.Conflict.Where, err = c.where(on.GetWhereClause())
+	}
+	if isSlow(err) {
+		return &syntax.Error{Code: "0A000", Message: "this expression in ON CONFLICT DO UPDATE is not supported",
+			Hint: "Simple expressions of the row, of excluded and of parameters are."}
+	}
+	for _, a := range set {
+		if ins.Table.IsKey(a.Column) {
+			return syntax.Unsupported("changing the primary key in ON CONFLICT DO UPDATE", "")
+		}
+	}
+	ins.Conflict.Set = set
+	return err
+}
+
+// conflictTarget accepts the primary key only: there is no other unique key.
+func (p *Planner) conflictTarget(on *pg.OnConflictClause, table *catalog.Table) error {
+	infer := on.GetInfer()
+	if infer == nil {
+		if on.GetAction() == pg.OnConflictAction_ONCONFLICT_UPDATE {
+			return fail("42601", 0, "ON CONFLICT DO UPDATE requires inference specification or constraint name")
+		}
+		return nil
+	}
+	if name := infer.GetConname(); name != "" {
+		if name != table.KeyName() {
+			return fail("42704", 0, "constraint %q for table %q does not exist", name, table.Name())
+		}
+		return nil
+	}
+	named := map[int]bool{}
+	for _, n := range infer.GetIndexElems() {
+		i, ok := table.ColumnIndex(n.GetIndexElem().GetName())
+		if !ok {
+			return fail("42703", 0, "column %q does not exist", n.GetIndexElem().GetName())
+		}
+		named[i] = true
+	}
+	matches := len(named) == len(table.Key) && infer.GetWhereClause() == nil
+	for _, k := range table.Key {
+		matches = matches && named[k]
+	}
+	if !matches {
+		return fail("42P10", 0, "there is no unique or exclusion constraint matching the ON CONFLICT specification")
+	}
+	return nil
+}
+
+// returning compiles a RETURNING list over the row of scope.
+func (p *Planner) returning(list []*pg.Node, s *scope) ([]Expr, []Column, error) {
+	if len(list) == 0 {
+		return nil, nil, nil
+	}
+	out := &Select{}
+	columns, err := p.compiler(s).outputs(list, out)
+	if isSlow(err) {
+		err = &syntax.Error{Code: "0A000", Message: "this expression in RETURNING is not supported",
+			Hint: "Simple expressions of the row are; or SELECT afterwards."}
+	}
+	return out.Output, columns, err
+}

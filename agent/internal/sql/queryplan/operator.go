@@ -1,0 +1,261 @@
+package queryplan
+
+import (
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+func operatorName(n *pg.A_Expr) string {
+	names := n.GetName()
+	if len(names) == 0 {
+		return ""
+	}
+	return names[len(names)-1].GetString_().GetSval()
+}
+
+// operator compiles what the grammar calls an A_Expr.
+func (c *compiler) operator(n *pg.A_Expr) (Expr, error) {
+	name := operatorName(n)
+	switch n.GetKind() {
+	case pg.A_Expr_Kind_AEXPR_OP:
+		if n.GetLexpr() == nil {
+			return c.prefix(name, n)
+		}
+		return c.binary(name, n)
+	case pg.A_Expr_Kind_AEXPR_IN:
+		list := n.GetRexpr().GetList().GetItems()
+		return c.in(n, list, name == "<>")
+	case pg.A_Expr_Kind_AEXPR_OP_ANY:
+		if name != "=" {
+			return nil, errSlow
+		}
+		return c.anyOf(n)
+	case pg.A_Expr_Kind_AEXPR_BETWEEN, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN:
+		return c.between(n)
+	case pg.A_Expr_Kind_AEXPR_LIKE, pg.A_Expr_Kind_AEXPR_ILIKE:
+		return c.like(n, name)
+	case pg.A_Expr_Kind_AEXPR_DISTINCT, pg.A_Expr_Kind_AEXPR_NOT_DISTINCT:
+		return c.distinct(n)
+	case pg.A_Expr_Kind_AEXPR_NULLIF:
+		return c.nullIf(n)
+	default:
+		return nil, errSlow
+	}
+}
+
+func (c *compiler) pair(l, r *pg.Node) (Expr, Expr, error) {
+	a, err := c.expr(l)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := c.expr(r)
+	return a, b, err
+}
+
+func (c *compiler) binary(name string, n *pg.A_Expr) (Expr, error) {
+	a, b, err := c.pair(n.GetLexpr(), n.GetRexpr())
+	if err != nil {
+		return nil, err
+	}
+	position := c.position(n.GetLocation())
+	switch name {
+	case "=", "<>", "!=", "<", "<=", ">", ">=":
+		return compare(name, a, b)
+	case "+", "-", "*", "/", "%":
+		e, err := arithmetic(name, a, b)
+		return e, at(err, position)
+	case "||":
+		return concat(a, b)
+	default:
+		return nil, errSlow
+	}
+}
+
+// compare compiles a comparison after bringing both sides to one type.
+func compare(name string, a, b Expr) (Expr, error) {
+	args, t, err := unify([]Expr{a, b})
+	if err != nil {
+		return nil, err
+	}
+	if t == datum.JSON || t.IsArray() || t == datum.JSONB && name != "=" && name != "<>" && name != "!=" {
+		return nil, errSlow // jsonb has an order of its own
+	}
+	return &compareExpr{op: name, left: args[0], right: args[1], typ: t}, nil
+}
+
+// compareExpr is a comparison of two values of one type. It is a type of its own
+// because access paths are found by it.
+type compareExpr struct {
+	op          string
+	left, right Expr
+	typ         datum.Type // of the sides
+}
+
+func (e *compareExpr) Type() datum.Type { return datum.Bool }
+
+func (e *compareExpr) Eval(env *Env) (datum.Datum, error) {
+	l, err := e.left.Eval(env)
+	if err != nil {
+		return l, err
+	}
+	r, err := e.right.Eval(env)
+	if err != nil {
+		return r, err
+	}
+	if l.Null || r.Null {
+		return datum.MakeNull(datum.Bool), nil
+	}
+	return datum.MakeBool(satisfies(e.op, datum.Compare(l, r))), nil
+}
+
+func satisfies(op string, order int) bool {
+	switch op {
+	case "=":
+		return order == 0
+	case "<":
+		return order < 0
+	case "<=":
+		return order <= 0
+	case ">":
+		return order > 0
+	case ">=":
+		return order >= 0
+	default:
+		return order != 0
+	}
+}
+
+func (c *compiler) in(n *pg.A_Expr, list []*pg.Node, not bool) (Expr, error) {
+	value, err := c.expr(n.GetLexpr())
+	if err != nil {
+		return nil, err
+	}
+	items, err := c.exprs(list)
+	if err != nil {
+		return nil, err
+	}
+	args, t, err := unify(append([]Expr{value}, items...))
+	if err != nil {
+		return nil, err
+	}
+	if t == datum.JSON || t.IsArray() {
+		return nil, errSlow
+	}
+	return &inExpr{value: args[0], list: args[1:], not: not}, nil
+}
+
+func (c *compiler) anyOf(n *pg.A_Expr) (Expr, error) {
+	if n.GetRexpr().GetSubLink() != nil {
+		return nil, errSlow
+	}
+	value, array, err := c.pair(n.GetLexpr(), n.GetRexpr())
+	if err != nil {
+		return nil, err
+	}
+	t := value.Type()
+	switch {
+	case array.Type() == datum.Unknown && t == datum.Unknown:
+		t = datum.Text
+	case array.Type() == datum.Unknown:
+	case !array.Type().IsArray():
+		return nil, errSlow
+	case t == datum.Unknown:
+		t = array.Type().Elem()
+	default:
+		var ok bool
+		if t, ok = commonType(t, array.Type().Elem()); !ok {
+			return nil, errSlow
+		}
+	}
+	if t.IsArray() || t == datum.JSON {
+		return nil, errSlow
+	}
+	if value, err = coerce(value, t); err != nil {
+		return nil, err
+	}
+	if array, err = convert(array, t|datum.Array, -1, castExplicit); err != nil {
+		return nil, err
+	}
+	return &inExpr{value: value, array: array}, nil
+}
+
+func (c *compiler) between(n *pg.A_Expr) (Expr, error) {
+	bounds := n.GetRexpr().GetList().GetItems()
+	if len(bounds) != 2 {
+		return nil, errSlow
+	}
+	var sides [2]Expr
+	for i, op := range []string{">=", "<="} {
+		value, bound, err := c.pair(n.GetLexpr(), bounds[i])
+		if err != nil {
+			return nil, err
+		}
+		if sides[i], err = compare(op, value, bound); err != nil {
+			return nil, err
+		}
+	}
+	both := &andExpr{args: sides[:]}
+	if n.GetKind() == pg.A_Expr_Kind_AEXPR_BETWEEN {
+		return both, nil
+	}
+	return not(both), nil
+}
+
+func not(e Expr) Expr {
+	return &fn{typ: datum.Bool, args: []Expr{e}, strict: true, eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		return datum.MakeBool(!a[0].Bool()), nil
+	}}
+}
+
+func (c *compiler) distinct(n *pg.A_Expr) (Expr, error) {
+	a, b, err := c.pair(n.GetLexpr(), n.GetRexpr())
+	if err != nil {
+		return nil, err
+	}
+	args, t, err := unify([]Expr{a, b})
+	if err != nil || t == datum.JSON {
+		return nil, errSlow
+	}
+	want := n.GetKind() == pg.A_Expr_Kind_AEXPR_DISTINCT
+	return &fn{typ: datum.Bool, args: args, eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		differ := a[0].Null != a[1].Null || !a[0].Null && datum.Compare(a[0], a[1]) != 0
+		return datum.MakeBool(differ == want), nil
+	}}, nil
+}
+
+func (c *compiler) nullIf(n *pg.A_Expr) (Expr, error) {
+	a, b, err := c.pair(n.GetLexpr(), n.GetRexpr())
+	if err != nil {
+		return nil, err
+	}
+	args, t, err := unify([]Expr{a, b})
+	if err != nil || t == datum.JSON {
+		return nil, errSlow
+	}
+	return &fn{typ: t, args: args, eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		if !a[0].Null && !a[1].Null && datum.Compare(a[0], a[1]) == 0 {
+			return datum.MakeNull(t), nil
+		}
+		return a[0], nil
+	}}, nil
+}
+
+// concat is || of texts; one side may be of any scalar type.
+func concat(a, b Expr) (Expr, error) {
+	ta, tb := a.Type(), b.Type()
+	text := func(t datum.Type) bool { return t.IsString() || t == datum.Unknown }
+	if !text(ta) && !text(tb) || ta.IsArray() || tb.IsArray() || ta == datum.JSONB || tb == datum.JSONB || ta == datum.Bytea || tb == datum.Bytea {
+		return nil, errSlow
+	}
+	args := []Expr{a, b}
+	for i := range args {
+		var err error
+		if args[i], err = convert(args[i], datum.Text, -1, castExplicit); err != nil {
+			return nil, err
+		}
+	}
+	return fold(&fn{typ: datum.Text, args: args, strict: true, eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		return datum.MakeText(a[0].S + a[1].S), nil
+	}})
+}

@@ -1,0 +1,138 @@
+package queryplan
+
+import (
+	"context"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// Plan is how a statement is run. One of Select, Slow, Insert and Change is set.
+type Plan struct {
+	Select *Select
+	Slow   duck.Prepared
+	Insert *Insert
+	Change *Change
+
+	Params  []datum.Type
+	Columns []Column // of the rows; nil if there are none
+	Tables  []*catalog.Table
+}
+
+// Column describes a column of the rows.
+type Column struct {
+	Name     string
+	Type     datum.Type
+	Modifier int32
+	Table    *catalog.Table // of a plain column, else nil
+	Index    int            // in Table.Columns
+}
+
+// Planner makes the plan of one statement.
+type Planner struct {
+	Text string
+	// Params are the types that the client announced; inferred ones are added.
+	Params []datum.Type
+	// Lookup finds a collection.
+	Lookup func(schema, name string) (*catalog.Table, bool)
+	// Resolve finds what the slow path can read: collections and system tables.
+	Resolve duck.Resolver
+	Slow    duck.Executor
+	Session duck.Session
+	// Env evaluates what must be known before the statement runs.
+	Env *Env
+
+	params *Params
+	tables []*catalog.Table
+}
+
+// Plan plans a query.
+func (p *Planner) Plan(ctx context.Context, q *syntax.Query) (*Plan, error) {
+	p.params = &Params{Types: append([]datum.Type(nil), p.Params...)}
+	out := &Plan{}
+	var err error
+	switch {
+	case q.Select != nil:
+		err = p.query(ctx, q.Select, out)
+	case q.Insert != nil:
+		err = p.insert(ctx, q.Insert, out)
+	case q.Update != nil:
+		err = p.update(ctx, q.Update, out)
+	default:
+		err = p.delete(ctx, q.Delete, out)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i, t := range p.params.Types {
+		if t == datum.Unknown {
+			p.params.Types[i] = datum.Text
+		}
+	}
+	out.Params, out.Tables = p.params.Types, p.tables
+	return out, nil
+}
+
+// query plans a SELECT: fast if it can be.
+func (p *Planner) query(ctx context.Context, s *pg.SelectStmt, out *Plan) error {
+	announced := append([]datum.Type(nil), p.params.Types...)
+	sel, columns, err := p.fastSelect(s)
+	if err == nil {
+		out.Select, out.Columns = sel, columns
+		return nil
+	}
+	if !isSlow(err) {
+		return err
+	}
+	p.params.Types = announced
+	out.Slow, out.Columns, err = p.slow(ctx, s)
+	return err
+}
+
+// slow prepares a SELECT for the slow path.
+func (p *Planner) slow(ctx context.Context, s *pg.SelectStmt) (duck.Prepared, []Column, error) {
+	if p.Slow == nil {
+		return nil, nil, &syntax.Error{Code: "0A000", Message: "this statement needs the SQL engine, which is not running on this node"}
+	}
+	prepared, err := p.Slow.Prepare(ctx, duck.Query{Select: s, Resolve: p.Resolve, ParamTypes: p.params.Types, Session: p.Session})
+	if err != nil {
+		return nil, nil, err
+	}
+	p.params.Types = append([]datum.Type(nil), prepared.ParamTypes()...)
+	columns := make([]Column, len(prepared.Columns()))
+	for i, c := range prepared.Columns() {
+		columns[i] = Column{Name: c.Name, Type: c.Type, Modifier: c.Modifier}
+		if c.Table != nil {
+			if t, ok := c.Table.Ref.(*catalog.Table); ok {
+				columns[i].Table, columns[i].Index = t, c.TableColumn
+			}
+		}
+	}
+	return prepared, columns, nil
+}
+
+// compiler makes a compiler of expressions over scope.
+func (p *Planner) compiler(s *scope) *compiler {
+	return &compiler{text: p.Text, scope: s, params: p.params}
+}
+
+// target finds the collection that a statement changes.
+func (p *Planner) target(r *pg.RangeVar) (*catalog.Table, error) {
+	t, ok := p.Lookup(r.GetSchemaname(), r.GetRelname())
+	if ok {
+		p.tables = append(p.tables, t)
+		return t, nil
+	}
+	name := r.GetRelname()
+	if r.GetSchemaname() != "" {
+		name = r.GetSchemaname() + "." + name
+	}
+	if _, system := p.Resolve(r.GetSchemaname(), r.GetRelname()); system {
+		return nil, fail("42501", 0, "permission denied: %q is a system table", name)
+	}
+	return nil, fail("42P01", syntax.Position(p.Text, int(r.GetLocation())), "relation %q does not exist", name)
+}

@@ -1,0 +1,398 @@
+package queryplan
+
+import (
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// Select reads one table, or none, by the fast path.
+type Select struct {
+	Table   *catalog.Table // nil: one row without columns
+	Access  Access
+	Filter  Expr // nil: all rows
+	Decoder *catalog.Decoder
+	Output  []Expr
+	// Count says that the one output is the number of rows.
+	Count bool
+	// Sort orders in memory; used for rows that are looked up by key.
+	Sort []SortKey
+	// Ordered and Reverse say that the scan gives rows by key.
+	Ordered, Reverse bool
+	Limit, Offset    Expr // int8, nil: none
+}
+
+// SortKey is one expression of ORDER BY.
+type SortKey struct {
+	Expr       Expr
+	Descending bool
+	NullsFirst bool
+}
+
+// fastSelect plans a SELECT for Go, or returns errSlow.
+func (p *Planner) fastSelect(s *pg.SelectStmt) (*Select, []Column, error) {
+	if s.GetOp() != pg.SetOperation_SETOP_NONE || s.GetWithClause() != nil || len(s.GetDistinctClause()) > 0 || len(s.GetGroupClause()) > 0 ||
+		s.GetHavingClause() != nil || len(s.GetWindowClause()) > 0 || len(s.GetValuesLists()) > 0 || len(s.GetLockingClause()) > 0 ||
+		s.GetLimitOption() == pg.LimitOption_LIMIT_OPTION_WITH_TIES || len(s.GetFromClause()) > 1 || len(s.GetTargetList()) == 0 {
+		return nil, nil, errSlow
+	}
+	out := &Select{}
+	var from *scope
+	if len(s.GetFromClause()) == 1 {
+		var err error
+		if out.Table, from, err = p.from(s.GetFromClause()[0]); err != nil {
+			return nil, nil, err
+		}
+	}
+	c := p.compiler(from)
+	condition, err := c.where(s.GetWhereClause())
+	if err != nil {
+		return nil, nil, err
+	}
+	columns, err := c.outputs(s.GetTargetList(), out)
+	if err != nil {
+		return nil, nil, err
+	}
+	if out.Table == nil {
+		out.Filter = condition
+	} else {
+		out.Access, out.Filter = chooseAccess(out.Table, condition)
+	}
+	if err := c.order(s, out, columns); err != nil {
+		return nil, nil, err
+	}
+	if err := p.limits(s, out); err != nil {
+		return nil, nil, err
+	}
+	if out.Table != nil {
+		out.Decoder = out.Table.NewDecoder(out.wanted())
+		p.tables = append(p.tables, out.Table)
+	}
+	return out, columns, nil
+}
+
+// from finds the one table of a FROM clause.
+func (p *Planner) from(n *pg.Node) (*catalog.Table, *scope, error) {
+	r := n.GetRangeVar()
+	if r == nil || len(r.GetAlias().GetColnames()) > 0 || r.GetCatalogname() != "" {
+		return nil, nil, errSlow
+	}
+	table, ok := p.Lookup(r.GetSchemaname(), r.GetRelname())
+	if !ok {
+		return nil, nil, errSlow // a system table, or an error that the slow path words
+	}
+	return table, tableScope(table, r.GetAlias().GetAliasname()), nil
+}
+
+// where compiles a condition; nil stays nil.
+func (c *compiler) where(n *pg.Node) (Expr, error) {
+	if n == nil {
+		return nil, nil
+	}
+	e, err := c.expr(n)
+	if err != nil {
+		return nil, err
+	}
+	if t := e.Type(); t != datum.Bool && t != datum.Unknown {
+		return nil, fail("42804", 0, "argument of WHERE must be type boolean, not type %s", t.SQLName())
+	}
+	return c.condition(e, n)
+}
+
+// outputs compiles a SELECT or RETURNING list into out.
+func (c *compiler) outputs(targets []*pg.Node, out *Select) ([]Column, error) {
+	if count, ok := countStar(targets); ok && out.Table != nil {
+		out.Count = true
+		return []Column{{Name: count, Type: datum.Int8, Modifier: -1}}, nil
+	}
+	var columns []Column
+	for _, n := range targets {
+		target := n.GetResTarget()
+		if relation, ok := star(target.GetVal()); ok {
+			refs, err := c.expandStar(relation)
+			if err != nil {
+				return nil, err
+			}
+			for _, ref := range refs {
+				out.Output = append(out.Output, ref)
+				columns = append(columns, c.columnOf(ref, ref.name))
+			}
+			continue
+		}
+		e, err := c.expr(target.GetVal())
+		if err != nil {
+			return nil, err
+		}
+		if e.Type() == datum.Unknown {
+			if e, err = coerce(e, datum.Text); err != nil {
+				return nil, err
+			}
+		}
+		name := target.GetName()
+		if name == "" {
+			name = outputName(target.GetVal())
+		}
+		out.Output = append(out.Output, e)
+		columns = append(columns, c.columnOf(e, name))
+	}
+	return columns, nil
+}
+
+func (c *compiler) columnOf(e Expr, name string) Column {
+	out := Column{Name: name, Type: e.Type(), Modifier: -1}
+	if ref, ok := e.(*ColumnRef); ok {
+		out.Modifier = ref.modifier
+		for _, r := range c.scope.relations {
+			if ref.Index >= r.offset && ref.Index < r.offset+len(r.table.Columns) {
+				out.Table, out.Index = r.table, ref.Index-r.offset
+			}
+		}
+	}
+	return out
+}
+
+// countStar recognises a list that is nothing but count(*).
+func countStar(targets []*pg.Node) (name string, ok bool) {
+	if len(targets) != 1 {
+		return "", false
+	}
+	target := targets[0].GetResTarget()
+	f := target.GetVal().GetFuncCall()
+	if !f.GetAggStar() || f.GetAggFilter() != nil || f.GetOver() != nil || len(f.GetFuncname()) != 1 || f.GetFuncname()[0].GetString_().GetSval() != "count" {
+		return "", false
+	}
+	if target.GetName() != "" {
+		return target.GetName(), true
+	}
+	return "count", true
+}
+
+// star recognises * and relation.*.
+func star(n *pg.Node) (relation string, ok bool) {
+	fields := n.GetColumnRef().GetFields()
+	switch {
+	case len(fields) == 1 && fields[0].GetAStar() != nil:
+		return "", true
+	case len(fields) == 2 && fields[1].GetAStar() != nil:
+		return fields[0].GetString_().GetSval(), true
+	default:
+		return "", false
+	}
+}
+
+func (c *compiler) expandStar(relation string) ([]*ColumnRef, error) {
+	if c.scope == nil {
+		return nil, fail("42601", 0, "SELECT * with no tables specified is not valid")
+	}
+	var refs []*ColumnRef
+	found := false
+	for _, r := range c.scope.relations {
+		if r.alias != relation && (relation != "" || r.qualifiedOnly) {
+			continue
+		}
+		found = true
+		for i := range r.table.Columns {
+			if !r.table.Columns[i].Hidden {
+				refs = append(refs, r.ref(i))
+			}
+		}
+	}
+	if !found {
+		return nil, fail("42P01", 0, "missing FROM-clause entry for table %q", relation)
+	}
+	return refs, nil
+}
+
+// outputName is the name that PostgreSQL gives an unnamed expression.
+func outputName(n *pg.Node) string {
+	last := func(names []*pg.Node) string {
+		if len(names) == 0 {
+			return "?column?"
+		}
+		return names[len(names)-1].GetString_().GetSval()
+	}
+	switch n := n.GetNode().(type) {
+	case *pg.Node_ColumnRef:
+		return last(n.ColumnRef.GetFields())
+	case *pg.Node_FuncCall:
+		return last(n.FuncCall.GetFuncname())
+	case *pg.Node_TypeCast:
+		if name := outputName(n.TypeCast.GetArg()); name != "?column?" {
+			return name
+		}
+		return last(n.TypeCast.GetTypeName().GetNames())
+	case *pg.Node_CaseExpr:
+		if n.CaseExpr.GetDefresult() != nil {
+			if name := outputName(n.CaseExpr.GetDefresult()); name != "?column?" {
+				return name
+			}
+		}
+		return "case"
+	case *pg.Node_CoalesceExpr:
+		return "coalesce"
+	case *pg.Node_AArrayExpr:
+		return "array"
+	case *pg.Node_MinMaxExpr:
+		if n.MinMaxExpr.GetOp() == pg.MinMaxOp_IS_LEAST {
+			return "least"
+		}
+		return "greatest"
+	case *pg.Node_AExpr:
+		if n.AExpr.GetKind() == pg.A_Expr_Kind_AEXPR_NULLIF {
+			return "nullif"
+		}
+	case *pg.Node_SqlvalueFunction:
+		return valueFunctionName(n.SqlvalueFunction.GetOp())
+	}
+	return "?column?"
+}
+
+func valueFunctionName(op pg.SQLValueFunctionOp) string {
+	switch op {
+	case pg.SQLValueFunctionOp_SVFOP_CURRENT_TIMESTAMP:
+		return "current_timestamp"
+	case pg.SQLValueFunctionOp_SVFOP_CURRENT_DATE:
+		return "current_date"
+	case pg.SQLValueFunctionOp_SVFOP_LOCALTIMESTAMP:
+		return "localtimestamp"
+	case pg.SQLValueFunctionOp_SVFOP_CURRENT_ROLE:
+		return "current_role"
+	case pg.SQLValueFunctionOp_SVFOP_CURRENT_USER:
+		return "current_user"
+	case pg.SQLValueFunctionOp_SVFOP_USER:
+		return "user"
+	case pg.SQLValueFunctionOp_SVFOP_SESSION_USER:
+		return "session_user"
+	case pg.SQLValueFunctionOp_SVFOP_CURRENT_CATALOG:
+		return "current_catalog"
+	default:
+		return "current_schema"
+	}
+}
+
+// order plans ORDER BY: by the key if the scan gives that order, in memory for
+// rows looked up by key, slow otherwise.
+func (c *compiler) order(s *pg.SelectStmt, out *Select, columns []Column) error {
+	if len(s.GetSortClause()) == 0 {
+		return nil
+	}
+	if out.Count {
+		return errSlow
+	}
+	for _, n := range s.GetSortClause() {
+		by := n.GetSortBy()
+		if len(by.GetUseOp()) > 0 {
+			return errSlow
+		}
+		e, err := c.sortExpr(by.GetNode(), out, columns)
+		if err != nil {
+			return err
+		}
+		if t := e.Type(); t == datum.JSON || t == datum.JSONB || t.IsArray() || t == datum.Unknown {
+			return errSlow
+		}
+		key := SortKey{Expr: e, Descending: by.GetSortbyDir() == pg.SortByDir_SORTBY_DESC}
+		key.NullsFirst = key.Descending
+		switch by.GetSortbyNulls() {
+		case pg.SortByNulls_SORTBY_NULLS_FIRST:
+			key.NullsFirst = true
+		case pg.SortByNulls_SORTBY_NULLS_LAST:
+			key.NullsFirst = false
+		}
+		out.Sort = append(out.Sort, key)
+	}
+	if out.Table == nil || out.Access.ByKey() {
+		return nil
+	}
+	return out.orderByKey()
+}
+
+// sortExpr resolves an item of ORDER BY: an output's name or number first.
+func (c *compiler) sortExpr(n *pg.Node, out *Select, columns []Column) (Expr, error) {
+	if i := n.GetAConst().GetIval(); i != nil {
+		if i.GetIval() < 1 || int(i.GetIval()) > len(out.Output) {
+			return nil, fail("42P10", c.position(n.GetAConst().GetLocation()), "ORDER BY position %d is not in select list", i.GetIval())
+		}
+		return out.Output[i.GetIval()-1], nil
+	}
+	if n.GetAConst() != nil {
+		return nil, errSlow
+	}
+	if fields := n.GetColumnRef().GetFields(); len(fields) == 1 {
+		for i, column := range columns {
+			if column.Name == fields[0].GetString_().GetSval() {
+				return out.Output[i], nil
+			}
+		}
+	}
+	return c.expr(n)
+}
+
+// orderByKey turns Sort into the order of a scan, if it is one.
+func (s *Select) orderByKey() error {
+	next := len(s.Access.Prefix) // key columns that are fixed do not matter
+	for i, k := range s.Sort {
+		column := plainColumn(k.Expr)
+		if column >= 0 && isFixed(s.Table.Key, column, len(s.Access.Prefix)) {
+			continue
+		}
+		if next >= len(s.Table.Key) && i > 0 {
+			break // rows differ by key: the rest orders nothing
+		}
+		if next >= len(s.Table.Key) || column != s.Table.Key[next] || s.Ordered && s.Reverse != k.Descending {
+			return errSlow
+		}
+		s.Ordered, s.Reverse = true, k.Descending
+		next++
+	}
+	s.Sort = nil
+	return nil
+}
+
+func isFixed(key []int, column, prefix int) bool {
+	for _, k := range key[:prefix] {
+		if k == column {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Planner) limits(s *pg.SelectStmt, out *Select) error {
+	c := p.compiler(nil)
+	for _, l := range []struct {
+		node *pg.Node
+		to   *Expr
+	}{{s.GetLimitCount(), &out.Limit}, {s.GetLimitOffset(), &out.Offset}} {
+		if l.node == nil {
+			continue
+		}
+		e, err := c.expr(l.node)
+		if err != nil {
+			return err
+		}
+		if *l.to, err = convert(e, datum.Int8, -1, castAssignment); err != nil {
+			return err
+		}
+		if k, ok := (*l.to).(*Const); ok && k.Value.Null {
+			*l.to = nil // LIMIT ALL
+		}
+	}
+	return nil
+}
+
+// wanted marks the columns that running s needs.
+func (s *Select) wanted() []bool {
+	wanted := make([]bool, len(s.Table.Columns))
+	for _, e := range s.Output {
+		markColumns(e, wanted)
+	}
+	for _, k := range s.Sort {
+		markColumns(k.Expr, wanted)
+	}
+	if s.Filter != nil {
+		markColumns(s.Filter, wanted)
+	}
+	return wanted
+}
