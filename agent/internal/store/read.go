@@ -19,9 +19,9 @@ type ReadHandle struct {
 }
 
 // Close releases the view. Iterators must be closed before. Only the first call
-// counts.
+// counts. A handle that a test made has no view.
 func (h *ReadHandle) Close() {
-	if h.closed.CompareAndSwap(false, true) {
+	if h.closed.CompareAndSwap(false, true) && h.view != nil {
 		h.view.release()
 	}
 }
