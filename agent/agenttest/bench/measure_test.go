@@ -110,3 +110,34 @@ func TestTreeUsage(t *testing.T) {
 		t.Error("descends is wrong")
 	}
 }
+
+func TestFiguresInWords(t *testing.T) {
+	m := measured{Ops: 4, Failed: 1, FirstErr: errors.New("planted"), Elapsed: time.Second, CPU: time.Second}
+	if m.cpuPerOp() != 250*time.Millisecond || (measured{}).cpuPerOp() != 0 || !strings.Contains(rate(m), "1 FAILED (planted)") {
+		t.Errorf("cpuPerOp = %s, rate = %s", m.cpuPerOp(), rate(m))
+	}
+	g := gaps{Writers: 3, Affected: 1, Longest: time.Second, Failed: 2, Sessions: 4, Errors: map[string]int{"57P01": 4}}
+	for _, want := range []string{"longest 1000 ms", "1 of 3 writers", "4 sessions", "map[57P01:4]"} {
+		if !strings.Contains(g.describe(), want) {
+			t.Errorf("describe() = %q, want it to say %q", g.describe(), want)
+		}
+	}
+	if a := cpuOf(os.Getpid())(); a < ownCPU() {
+		t.Errorf("cpuOf this process = %s, less than what it used itself", a)
+	}
+}
+
+func TestSave(t *testing.T) {
+	path := t.TempDir() + "/table.json"
+	tb := table{Lines: []line{{What: "writes", Value: 1.5}}}
+	if err := tb.save(path); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil || !strings.Contains(string(text), `"value": 1.5`) {
+		t.Errorf("saved %s, %v", text, err)
+	}
+	if err := tb.save(""); err != nil {
+		t.Errorf("saving nowhere: %v", err)
+	}
+}

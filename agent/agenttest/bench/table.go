@@ -40,8 +40,8 @@ func judge(ok bool) string {
 
 // print writes the table for people.
 func (t *table) print(w io.Writer) error {
-	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(tw, "WHAT\tMEASURED\tPEERS (RATIO)\tTARGET\tVERDICT\n")
+	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0) // Flush reports what went wrong
+	_, _ = fmt.Fprintf(tw, "WHAT\tMEASURED\tPEERS (RATIO)\tTARGET\tVERDICT\n")
 	for _, l := range t.Lines {
 		var peers []string
 		for _, name := range []string{"etcd", "rqlite", "postgres"} {
@@ -49,7 +49,7 @@ func (t *table) print(w io.Writer) error {
 				peers = append(peers, fmt.Sprintf("%s %s (%.2fx)", name, number(v), l.Value/v))
 			}
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", l.What, l.Figure, strings.Join(peers, ", "), l.Target, l.Verdict)
+		_, _ = fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", l.What, l.Figure, strings.Join(peers, ", "), l.Target, l.Verdict)
 	}
 	return tw.Flush()
 }

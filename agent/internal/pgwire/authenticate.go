@@ -1,6 +1,7 @@
 package pgwire
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -29,18 +30,25 @@ func (c *conn) authenticate() error {
 			return err
 		}
 	}
-	why, err := c.checkPassword()
+	err := c.checkPassword()
+	var wrong *wrongPasswordError
 	switch {
+	case errors.As(err, &wrong):
+		how = failed
+		c.denied(wrong.why)
+		return fatal("28P01", fmt.Sprintf("password authentication failed for user %q", c.startup.user))
 	case err != nil:
 		return err
-	case why != "":
-		how = failed
-		c.denied(why)
-		return fatal("28P01", fmt.Sprintf("password authentication failed for user %q", c.startup.user))
 	}
 	how = succeeded
 	return nil
 }
+
+// wrongPasswordError is a login that was carried through and failed. Only the
+// log learns why.
+type wrongPasswordError struct{ why string }
+
+func (e *wrongPasswordError) Error() string { return e.why }
 
 func (c *conn) denied(why string) {
 	c.server.counters.loginFailures.Add(1)
@@ -77,64 +85,63 @@ func (c *conn) checkCertificate() error {
 	return nil
 }
 
-// checkPassword runs SCRAM. why is empty if the client knows the password; err
-// is set when the exchange could not be brought to an end.
-func (c *conn) checkPassword() (why string, err error) {
+// checkPassword runs SCRAM.
+func (c *conn) checkPassword() error {
 	credentials, known := c.credentials()
 	exchange := newSCRAMExchange(credentials, c.secure)
 	c.out.send(&pgproto3.AuthenticationSASL{AuthMechanisms: exchange.mechanisms()})
 	if err := c.out.flush(); err != nil {
-		return "", err
+		return err
 	}
 	if err := c.backend.SetAuthType(pgproto3.AuthTypeSASL); err != nil {
-		return "", err
+		return err
 	}
 	message, err := c.backend.Receive()
 	if err != nil {
-		return "", err
+		return err
 	}
 	initial, ok := message.(*pgproto3.SASLInitialResponse)
 	if !ok {
-		return "", fatal("08P01", fmt.Sprintf("expected SASL response, got %T", message))
+		return fatal("08P01", fmt.Sprintf("expected SASL response, got %T", message))
 	}
 	conversation, err := exchange.conversation(initial.AuthMechanism)
 	if err != nil {
-		return "", fatal("08P01", "client selected an invalid SASL authentication mechanism")
+		return fatal("08P01", "client selected an invalid SASL authentication mechanism")
 	}
 	challenge, err := conversation.Step(string(initial.Data))
 	if err != nil {
-		return "first message: " + err.Error(), nil
+		return &wrongPasswordError{"first message: " + err.Error()}
 	}
 	c.out.send(&pgproto3.AuthenticationSASLContinue{Data: []byte(challenge)})
 	if err := c.out.flush(); err != nil {
-		return "", err
+		return err
 	}
 	return c.finishPassword(conversation, known)
 }
 
-func (c *conn) finishPassword(conversation *scram.ServerConversation, known bool) (why string, err error) {
+func (c *conn) finishPassword(conversation *scram.ServerConversation, known bool) error {
 	if err := c.backend.SetAuthType(pgproto3.AuthTypeSASLContinue); err != nil {
-		return "", err
+		return err
 	}
 	message, err := c.backend.Receive()
 	if err != nil {
-		return "", err
+		return err
 	}
 	final, ok := message.(*pgproto3.SASLResponse)
 	if !ok {
-		return "", fatal("08P01", fmt.Sprintf("expected SASL response, got %T", message))
+		return fatal("08P01", fmt.Sprintf("expected SASL response, got %T", message))
 	}
 	verdict, err := conversation.Step(string(final.Data))
 	switch {
 	case !known:
-		return "unknown user", nil
+		return &wrongPasswordError{"unknown user"}
 	case err != nil:
-		return "final message: " + err.Error(), nil
+		return &wrongPasswordError{"final message: " + err.Error()}
 	case !conversation.Valid():
-		return "wrong password", nil
+		return &wrongPasswordError{"wrong password"}
 	}
 	c.out.send(&pgproto3.AuthenticationSASLFinal{Data: []byte(verdict)})
-	return "", nil
+	return nil
 }
 
 // credentials are the user's, or invented ones that look alike.

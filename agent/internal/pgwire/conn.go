@@ -52,8 +52,8 @@ type conn struct {
 	received int
 	readErr  error // of the socket, as opposed to what makes no sense
 
-	ctx       context.Context // of the connection; statements derive theirs
-	loginCtx  context.Context // done when the server stops before the login is through
+	ctx       context.Context //nolint:containedctx // the connection's life; statements derive theirs
+	loginCtx  context.Context //nolint:containedctx // done when the server stops before the login is through
 	stopLogin context.CancelFunc
 	admitted  bool // counts among the server's sessions
 
@@ -62,7 +62,7 @@ type conn struct {
 		loggedIn bool
 		// statement is the context of the running or last statement; it is used
 		// again unless it was cancelled.
-		statement   context.Context
+		statement   context.Context //nolint:containedctx // other goroutines cancel it
 		cancel      context.CancelCauseFunc
 		active      bool
 		activeSince time.Time
@@ -158,7 +158,7 @@ func (c *conn) fail(err error) {
 	default:
 		e = fatal("08P01", "invalid message from the client: "+err.Error())
 	}
-	c.raw.SetWriteDeadline(time.Now().Add(time.Second))
+	_ = c.raw.SetWriteDeadline(time.Now().Add(time.Second)) // a closed socket fails below
 	last := *e
 	last.Severity = severityFatal
 	c.out.send(errorResponse(&last))
@@ -214,13 +214,13 @@ func (c *conn) end(reason *sql.Error, force bool) {
 	c.mu.ending = reason
 	past := time.Unix(1, 0)
 	if c.mu.loggedIn {
-		c.raw.SetReadDeadline(past) // wakes a session that waits for its client
+		_ = c.raw.SetReadDeadline(past) // wakes a session that waits for its client
 	}
 	if !force {
 		return
 	}
 	if !c.mu.loggedIn {
-		c.raw.SetDeadline(past)
+		_ = c.raw.SetDeadline(past)
 		c.stopLogin()
 	}
 	c.mu.force = true
@@ -228,7 +228,7 @@ func (c *conn) end(reason *sql.Error, force bool) {
 		c.mu.cancel(reason)
 	}
 	// A client that does not read can't keep the session.
-	c.raw.SetWriteDeadline(time.Now().Add(time.Second))
+	_ = c.raw.SetWriteDeadline(time.Now().Add(time.Second))
 }
 
 func (c *conn) endReason() *sql.Error {
@@ -242,7 +242,7 @@ func (c *conn) beginStatement() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.mu.statement == nil || c.mu.statement.Err() != nil {
-		c.mu.statement, c.mu.cancel = context.WithCancelCause(c.ctx)
+		c.mu.statement, c.mu.cancel = context.WithCancelCause(c.ctx) //nolint:fatcontext // derived from the connection's, never from itself
 	}
 	if c.mu.force {
 		c.mu.cancel(c.mu.ending)

@@ -2,6 +2,7 @@ package pgwire
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -53,7 +54,8 @@ func statementError(ctx context.Context, err error) *sql.Error {
 	if e.Code != "57014" {
 		return e
 	}
-	if cause, ok := context.Cause(ctx).(*sql.Error); ok {
+	var cause *sql.Error
+	if errors.As(context.Cause(ctx), &cause) {
 		return cause
 	}
 	return e
@@ -93,7 +95,7 @@ func clean(s string) string { return strings.ReplaceAll(s, "\x00", "") }
 
 // refuse answers a connection that is not even read from.
 func refuse(conn net.Conn, e *sql.Error) {
-	conn.SetDeadline(time.Now().Add(time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Second)) // a closed one fails below
 	buf, err := errorResponse(e).Encode(nil)
 	if err != nil {
 		return

@@ -276,7 +276,8 @@ func TestReadOptions(t *testing.T) {
 		got := map[string]string{}
 		err := readOptions(tt.text, got)
 		if tt.code != "" {
-			if e, ok := err.(*sql.Error); !ok || e.Code != tt.code {
+			var e *sql.Error
+			if !errors.As(err, &e) || e.Code != tt.code {
 				t.Errorf("readOptions(%q) = %v, want %s", tt.text, err, tt.code)
 			}
 			continue

@@ -41,7 +41,7 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("tcp", cfg.Listen)
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen for SQL on %s: %w", cfg.Listen, err)
 	}
@@ -60,8 +60,11 @@ func (s *Server) Close() error { return s.listener.Close() }
 // Run serves until ctx is done, then ends all sessions: idle ones at once,
 // running statements after Config.StopTimeout at the latest.
 func (s *Server) Run(ctx context.Context, ready func()) error {
-	accepting := make(chan error, 1)
-	s.wg.Go(func() { accepting <- s.accept(ctx) })
+	accepting := make(chan struct{})
+	s.wg.Go(func() {
+		defer close(accepting)
+		s.accept(ctx)
+	})
 	stopWatch := make(chan struct{})
 	s.wg.Go(func() { s.watchPeers(stopWatch) })
 	ready()
@@ -69,15 +72,18 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	var err error
 	select {
 	case <-ctx.Done():
-	case err = <-accepting:
+	case <-accepting:
+		if ctx.Err() == nil {
+			err = errors.New("the SQL listener was closed")
+		}
 	}
-	s.listener.Close()
+	_ = s.listener.Close() // nothing is lost with a listener
 	close(stopWatch)
 	s.stopSessions()
 	return err
 }
 
-func (s *Server) accept(ctx context.Context) error {
+func (s *Server) accept(ctx context.Context) {
 	var delay time.Duration
 	for {
 		raw, err := s.listener.Accept()
@@ -87,7 +93,7 @@ func (s *Server) accept(ctx context.Context) error {
 			s.counters.accepted.Add(1)
 			s.wg.Go(func() { s.serve(ctx, raw) })
 		case ctx.Err() != nil || errors.Is(err, net.ErrClosed):
-			return nil
+			return
 		default:
 			// Out of file descriptors, most likely: it heals when clients leave.
 			delay = min(max(2*delay, 5*time.Millisecond), time.Second)
@@ -95,7 +101,7 @@ func (s *Server) accept(ctx context.Context) error {
 			select {
 			case <-time.After(delay):
 			case <-ctx.Done():
-				return nil
+				return
 			}
 		}
 	}
@@ -103,7 +109,7 @@ func (s *Server) accept(ctx context.Context) error {
 
 // serve is the life of one connection.
 func (s *Server) serve(ctx context.Context, raw net.Conn) {
-	defer raw.Close()
+	defer func() { _ = raw.Close() }()
 	select {
 	case s.logins <- struct{}{}:
 	default:
@@ -260,7 +266,7 @@ func (s *Server) watchPeers(stop <-chan struct{}) {
 // counters are what Stats reports.
 type counters struct {
 	accepted, refused, loginFailures, cancels, panics atomic.Uint64
-	messages, statements, bytesOut                    atomic.Uint64
+	statements, bytesOut                              atomic.Uint64
 }
 
 // Stats are running totals since the start, and gauges.
