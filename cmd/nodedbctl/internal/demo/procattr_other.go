@@ -1,0 +1,9 @@
+//go:build !linux
+
+package demo
+
+import "syscall"
+
+// processAttr puts a node into a process group of its own, so that Ctrl-C
+// reaches nodedbctl alone.
+func processAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
