@@ -1,0 +1,164 @@
+package operation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/placement"
+)
+
+func TestServiceDecommission(t *testing.T) {
+	inShell(t, 4, func(t *testing.T, s *shell) {
+		ctx := context.Background()
+		svc := s.nodes[3].service
+		p, err := svc.DryRun(ctx, decommission(4))
+		if err != nil || !p.Verdict.OK() || len(p.Plan.Moves) == 0 {
+			t.Fatalf("dry run: %v %v", err, p.Verdict)
+		}
+		req := StartRequest{Spec: decommission(4), By: "test", Confirm: p.Plan.ID, Reason: "disk swap"}
+		stale := req
+		stale.Confirm = "pl-000000"
+		wantRefusal(t, StalePlan)(svc.Start(ctx, stale))
+		op, existed, err := svc.Start(ctx, req)
+		if err != nil || existed {
+			t.Fatalf("start: %v, existed %v", err, existed)
+		}
+		again, existed, err := s.nodes[2].service.Start(ctx, StartRequest{Spec: decommission(4), By: "other"})
+		if err != nil || !existed || again.ID != op.ID {
+			t.Errorf("the same request: %v, existed %v, %s, want %s", err, existed, again.ID, op.ID)
+		}
+		other := decommission(4)
+		other.Rate = 1 << 20
+		wantRefusal(t, Conflict)(svc.Start(ctx, StartRequest{Spec: other}))
+		wantRefusal(t, Conflict)(svc.Start(ctx, StartRequest{Spec: drain(4)}))
+		done := s.wait(op.ID, 2*time.Minute)
+		s.mu.Lock()
+		s.r.gone(op.ID, 4)
+		s.mu.Unlock()
+		if done.RequestedBy != "test" || done.Reason != "disk swap" || done.PlanID == "" || done.Planned == 0 {
+			t.Errorf("record: %+v", done)
+		}
+		s.eventually("n4 stops", 10*time.Second, func() bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return len(s.nodes[4].stopped) > 0
+		})
+		if again, existed, err = svc.Start(ctx, StartRequest{Spec: decommission(4)}); err != nil || !existed || again.State != cluster.OpSucceeded {
+			t.Errorf("asked again when it has ended: %v, existed %v, %s", err, existed, again.State)
+		}
+		if _, err := svc.Recommission(ctx, []cluster.NodeID{4}, "test", ""); !isRefused(err, Unsafe) {
+			t.Errorf("recommission of a tombstone: %v", err)
+		}
+	})
+}
+
+func TestServiceRefusesAtOnce(t *testing.T) {
+	inShell(t, 3, func(t *testing.T, s *shell) {
+		ctx := context.Background()
+		svc := s.nodes[2].service
+		// Let upkeep come to rest, so that the view stands still.
+		s.eventually("rest", time.Minute, func() bool { return s.nodes[1].server.Status().MetaIndex == 0 && s.led(1) > 0 })
+		before, began := s.r.view().Index, time.Now()
+		err := wantRefusal(t, Unsafe)(svc.Start(ctx, StartRequest{Spec: decommission(3)}))
+		if took := time.Since(began); took >= time.Second {
+			t.Errorf("the refusal took %s", took)
+		}
+		if err != nil && (err.Verdict.Refusals[0].Code != placement.NoTarget || len(err.Verdict.Refusals[0].Fixes) < 2 || len(err.Verdict.Refusals[0].Ranges) != 4) {
+			t.Errorf("refusal: %+v", err.Verdict.Refusals)
+		}
+		wantRefusal(t, NotFound)(svc.Start(ctx, StartRequest{Spec: decommission(9)}))
+		wantRefusal(t, Invalid)(svc.Start(ctx, StartRequest{Spec: decommission()}))
+		wantRefusal(t, Invalid)(svc.Start(ctx, StartRequest{Spec: cluster.OperationSpec{Kind: "dance", Nodes: []cluster.NodeID{1}}}))
+		if after := s.r.view().Index; after != before {
+			t.Errorf("a refusal changed the meta range: index %d, then %d", before, after)
+		}
+		s.mu.Lock()
+		s.r.kill(3)
+		s.mu.Unlock()
+		s.eventually("n3 is dead", 10*time.Second, func() bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.r.liveness()[3] == cluster.Dead
+		})
+		wantRefusal(t, Unsafe)(svc.Start(ctx, StartRequest{Spec: drain(2)}))
+		o := svc.ClusterStatus(ctx, 0)
+		if !slices.Equal(o.Missing, []cluster.NodeID{3}) || len(o.Statuses) != 2 {
+			t.Errorf("status: missing %v, %d answers", o.Missing, len(o.Statuses))
+		}
+		if sv, _ := svc.Survive(ctx); sv.Any != 0 {
+			t.Errorf("survives any %d", sv.Any)
+		}
+		if v, _ := svc.OKToStop(ctx, []cluster.NodeID{1}); v.OK() {
+			t.Error("ok to stop n1 although n3 is dead")
+		}
+	})
+}
+
+func wantRefusal(t *testing.T, kind RefusedKind) func(cluster.Operation, bool, error) *RefusedError {
+	return func(_ cluster.Operation, _ bool, err error) *RefusedError {
+		t.Helper()
+		var no *RefusedError
+		if !errors.As(err, &no) || no.Kind != kind {
+			t.Errorf("got %v, want a refusal of kind %s", err, kind)
+			return nil
+		}
+		return no
+	}
+}
+
+func isRefused(err error, kind RefusedKind) bool {
+	var no *RefusedError
+	return errors.As(err, &no) && no.Kind == kind
+}
+
+func TestRecommissionCancels(t *testing.T) {
+	inShell(t, 4, func(t *testing.T, s *shell) {
+		op := s.start(decommission(4))
+		s.eventually("cordon", time.Minute, func() bool { return s.r.view().Nodes[4].Membership == cluster.Decommissioning })
+		ops, err := s.nodes[1].service.Recommission(context.Background(), []cluster.NodeID{4}, "test", "changed my mind")
+		if err != nil || len(ops) != 1 || ops[0].ID != op.ID {
+			t.Fatalf("recommission: %v %v", ops, err)
+		}
+		if done := s.wait(op.ID, time.Minute); done.State != cluster.OpCancelled {
+			t.Errorf("ended %s", done.State)
+		}
+		if m := s.r.view().Nodes[4].Membership; m != cluster.Active {
+			t.Errorf("n4 is %s", m)
+		}
+		if again, err := s.nodes[1].service.Cancel(context.Background(), op.ID, "test", ""); err != nil || again.State != cluster.OpCancelled {
+			t.Errorf("cancel again: %s, %v", again.State, err)
+		}
+	})
+}
+
+func TestRequestsThatAreNone(t *testing.T) {
+	inShell(t, 1, func(t *testing.T, s *shell) {
+		for _, method := range []string{MethodPrepare, MethodChange} {
+			for _, payload := range []string{"", "{", `{"range":2}`, `{"descriptor":{"id":0}}`} {
+				if _, err := s.nodes[1].server.Methods()[method](context.Background(), 1, []byte(payload)); err == nil {
+					t.Errorf("%s took %q", method, payload)
+				}
+			}
+		}
+	})
+}
+
+func FuzzRequest(f *testing.F) {
+	f.Add([]byte(`{"range":2,"change":{"kind":"swap","add":1,"remove":2,"expect":3}}`))
+	f.Add([]byte(`{"descriptor":{"id":7,"start":1,"end":2,"nextReplica":1}}`))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		if r, err := decodeRequest(payload); err == nil && r == nil {
+			t.Error("neither a request nor an error")
+		}
+	})
+}
+
+func ExampleRefusedError() {
+	fmt.Println(&RefusedError{Kind: Unsafe, Message: "NO_TARGET: 64 of 64 ranges need 3 voters; only n1, n2 would remain"})
+	// Output: NO_TARGET: 64 of 64 ranges need 3 voters; only n1, n2 would remain
+}
