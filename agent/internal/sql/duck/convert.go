@@ -11,48 +11,6 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/duck/frame"
 )
 
-// NumericScale is the number of fractional digits that a numeric without a
-// declared scale has in DuckDB, whose decimals have 38 digits and one scale per
-// column. A value with more is refused, never rounded; trailing zeros of such a
-// column are not kept. 9 leaves 29 digits before the point, and lets two such
-// columns be multiplied (scale 18) with 20 digits before it.
-const NumericScale = 9
-
-// frameType is how values of t travel; modifier is PostgreSQL's typmod.
-func frameType(t datum.Type, modifier int32) (frame.Type, bool) {
-	if t.IsArray() {
-		f, ok := frameType(t.Elem(), -1)
-		f.List = true
-		return f, ok
-	}
-	if t == datum.Numeric {
-		return numericType(modifier), true
-	}
-	kinds := [...]frame.Kind{
-		datum.Bool: frame.Bool, datum.Int2: frame.Int16, datum.Int4: frame.Int32, datum.Int8: frame.Int64,
-		datum.Float4: frame.Float32, datum.Float8: frame.Float64, datum.Text: frame.Text, datum.Varchar: frame.Text,
-		datum.Name: frame.Text, datum.Bytea: frame.Bytes, datum.UUID: frame.UUID, datum.Date: frame.Date,
-		datum.Timestamp: frame.Timestamp, datum.Timestamptz: frame.TimestampTZ, datum.JSONB: frame.JSON,
-		datum.JSON: frame.JSON, datum.OID: frame.Int64, datum.Time: frame.Time, datum.Interval: frame.Interval,
-	}
-	if int(t) >= len(kinds) || kinds[t] == frame.Unknown {
-		return frame.Type{}, false
-	}
-	return frame.Type{Kind: kinds[t]}, true
-}
-
-func numericType(modifier int32) frame.Type {
-	free := frame.Type{Kind: frame.Decimal, Width: frame.MaxDecimalWidth, Scale: NumericScale}
-	if modifier < 4 {
-		return free
-	}
-	precision, scale := (modifier-4)>>16&0xffff, (modifier-4)&0x7ff
-	if precision < 1 || precision > frame.MaxDecimalWidth || scale > precision { // also negative scales
-		return free
-	}
-	return frame.Type{Kind: frame.Decimal, Width: uint8(precision), Scale: uint8(scale)}
-}
-
 // datumType is PostgreSQL's type of what travels as f.
 func datumType(f frame.Type) datum.Type {
 	types := [...]datum.Type{
@@ -230,6 +188,8 @@ type decoder struct {
 	typ datum.Type
 	// trim removes trailing zeros of numerics that DuckDB gave more than they had.
 	trim bool
+	// quotient gives numerics the digits that PostgreSQL's division shows.
+	quotient bool
 	// normal says that json text is in PostgreSQL's form already.
 	normal bool
 }
@@ -304,10 +264,58 @@ func (d decoder) numeric(c *frame.Column, row int) datum.Datum {
 		v := new(big.Int).Lsh(new(big.Int).SetUint64(uint64(high)), 64)
 		out.Coeff.SetMathBigInt(v.Or(v, new(big.Int).SetUint64(low)))
 	}
-	if d.trim {
+	switch {
+	case d.trim:
 		trimZeros(out)
+	case d.quotient:
+		return datum.MakeNumeric(quotientScale(out))
 	}
 	return datum.MakeNumeric(out)
+}
+
+// setScale finds out how decimals of a scale are shown: those of columns with a
+// declared scale as they are; quotients by PostgreSQL's rule; others that have taken
+// part in a numeric without a scale, with no more zeros than needed.
+func (d *decoder) setScale(scale uint8, modifier int32) {
+	switch {
+	case modifier >= 4:
+	case scale == frame.QuotientScale || scale == frame.AverageScale:
+		d.quotient = true
+	case scale >= frame.NumericScale:
+		d.trim = true
+	}
+}
+
+// quotientScale rounds to at least 16 significant digits, in steps of four digits,
+// as PostgreSQL's division does.
+func quotientScale(d *apd.Decimal) *apd.Decimal {
+	whole := d.NumDigits() + int64(d.Exponent) // digits before the point, 0 or less below 1
+	if d.IsZero() {
+		whole = 1
+	}
+	scale := int32(20)
+	if whole > 0 {
+		scale = max(16-int32((whole-1)/4*4), 0)
+	}
+	if scale >= -d.Exponent {
+		return d
+	}
+	out, err := datum.RoundNumeric(d, scale)
+	if err != nil {
+		return d
+	}
+	return out
+}
+
+// decimalFor is the type of a numeric argument: its own digits, if DuckDB has as
+// many.
+func decimalFor(d *apd.Decimal) frame.Type {
+	scale := max(-int(d.Exponent), 0)
+	width := max(int(d.NumDigits())+max(int(d.Exponent), 0), scale, 1)
+	if width > frame.MaxDecimalWidth {
+		return frame.Type{Kind: frame.Decimal, Width: frame.MaxDecimalWidth, Scale: frame.NumericScale}
+	}
+	return frame.Type{Kind: frame.Decimal, Width: uint8(width), Scale: uint8(scale)}
 }
 
 // trimZeros removes trailing zeros after the point.

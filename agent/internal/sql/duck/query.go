@@ -7,6 +7,7 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck/rewrite"
 )
 
 // Query is a SELECT to prepare (VALUES and set operations are SELECTs too).
@@ -23,38 +24,16 @@ type Query struct {
 }
 
 // Session is what functions such as current_user answer, fixed at Prepare.
-type Session struct {
-	User       string
-	Database   string
-	SearchPath []string // schemas; empty: public
-	TimeZone   string   // IANA name; empty: UTC
-}
+type Session = rewrite.Session
 
-// Resolver finds the table called name; schema is "" if the statement gave none.
-// ok=false gives the client 42P01.
-type Resolver func(schema, name string) (table *Table, ok bool)
+// Resolver finds the table that a FROM item names.
+type Resolver = rewrite.Resolver
 
-// Table is one FROM item's shape: a collection, a system view, or rows made for
-// one statement (RETURNING, excluded).
-type Table struct {
-	Schema  string
-	Name    string
-	Columns []TableColumn
-	// Rows is an estimate for the optimizer, 0 if unknown.
-	Rows int64
-	// Ref is the resolver's own; it comes back in ScanSpec.Table.
-	Ref any
-}
-
-// TableColumn is a column of a Table.
-type TableColumn struct {
-	Name     string
-	Type     datum.Type
-	Modifier int32 // PostgreSQL's typmod, -1: none
-	NotNull  bool
-	// Hidden columns are not part of *, but can be named.
-	Hidden bool
-}
+// Table is one FROM item's shape, TableColumn a column of it.
+type (
+	Table       = rewrite.Table
+	TableColumn = rewrite.TableColumn
+)
 
 // Column describes a column of the result.
 type Column struct {
@@ -115,20 +94,23 @@ type ScanSpec struct {
 	// Constraints all hold for every row that matters. The Source may use them to
 	// read less and may ignore them: the executor filters again.
 	Constraints []Constraint
+
+	visible []int // the table's columns that DuckDB sees
 }
 
 // Op compares a column.
-type Op uint8
+type Op = rewrite.Op
 
-// The comparisons of a Constraint. BETWEEN arrives as GE and LE.
+// The comparisons of a Constraint. BETWEEN arrives as GE and LE. The values of In
+// have no order; none of them: no row matters.
 const (
-	OpEQ      Op = iota + 1
-	OpLT         // <
-	OpLE         // <=
-	OpGT         // >
-	OpGE         // >=
-	OpIn         // any of Values, which have no order; no Values: no row matters
-	OpNotNull    // no Values
+	OpEQ      = rewrite.OpEQ
+	OpLT      = rewrite.OpLT
+	OpLE      = rewrite.OpLE
+	OpGT      = rewrite.OpGT
+	OpGE      = rewrite.OpGE
+	OpIn      = rewrite.OpIn
+	OpNotNull = rewrite.OpNotNull
 )
 
 // Constraint is a condition on one column. Values are not null and of the

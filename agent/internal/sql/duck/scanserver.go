@@ -116,7 +116,7 @@ func (s *scanServer) open(lane *frame.Conn, o *frame.Opened) error {
 		if int(c) >= len(s.types[o.Slot]) {
 			return fmt.Errorf("no column %d of slot %d", c, o.Slot)
 		}
-		types[i], spec.Columns[i] = s.types[o.Slot][c], int(c)
+		types[i], spec.Columns[i] = s.types[o.Slot][c], spec.visible[c]
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	scan := &servedScan{credits: make(chan struct{}, maxCredits), cancel: cancel}

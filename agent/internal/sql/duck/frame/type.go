@@ -30,6 +30,18 @@ const (
 // MaxDecimalWidth is the number of digits of the widest Decimal.
 const MaxDecimalWidth = 38
 
+// NumericScale is the number of fractional digits that a numeric without a
+// declared scale has in DuckDB, whose decimals have one scale per column. A value
+// with more is refused, never rounded. 9 leaves 29 digits before the point, and lets
+// two such columns be multiplied (scale 18) with 20 digits before it.
+const NumericScale = 9
+
+// The scales of what division and avg of numerics give.
+const (
+	QuotientScale = 20
+	AverageScale  = 16
+)
+
 // Type is the type of a column or a parameter.
 type Type struct {
 	Kind         Kind

@@ -5,6 +5,7 @@ package worker
 #include <stdlib.h>
 extern int nd_fill(void *vec, uint64_t n, const char *data, uint64_t size, const uint32_t *ends, const uint64_t *valid);
 extern void nd_function_error(void *info, const char *message);
+extern int nd_register(void *connection, uint8_t scale);
 void ndScanBind(void *);
 void ndScanInit(void *);
 void ndScanFill(void *, void *);
@@ -67,6 +68,14 @@ func registerScan(conn bind.Connection, e *engine) error {
 	bind.TableFunctionSetFunction(f, C.nd_function())
 	if bind.RegisterTableFunction(conn, f) == bind.StateError {
 		return fmt.Errorf("register nscan")
+	}
+	return nil
+}
+
+// registerFunctions adds the functions of functions.cpp.
+func registerFunctions(conn bind.Connection) error {
+	if C.nd_register(conn.Ptr, frame.NumericScale) != 0 {
+		return fmt.Errorf("register functions")
 	}
 	return nil
 }

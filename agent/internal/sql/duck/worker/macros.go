@@ -1,6 +1,65 @@
 package worker
 
-// macros are the statements that define what rewritten SQL calls and DuckDB has not.
+// macros are the statements that define what rewritten SQL calls and DuckDB has
+// not. Each argument is named once, so that nested calls do not grow; those of
+// rewrite's list doubling are the exceptions.
 func macros() []string {
-	return nil
+	m := []string{
+		// A field that 16 digits show exactly, without DuckDB's ".0".
+		`nd_float_text(x) AS regexp_replace(CAST(x AS VARCHAR), '\.0$', '')`,
+		`nd_numeric_text(x) AS regexp_replace(CAST(x AS VARCHAR), '(\.[0-9]*[1-9])0+$|\.0+$', '\1')`,
+		`nd_bytea_text(x) AS '\x' || lower(hex(x))`,
+		`nd_hex(x) AS lower(hex(x))`,
+		`nd_sha256(x) AS unhex(sha256(x))`,
+		`nd_int_div(a, b) AS trunc(nd_div(a, b))`,
+		`nd_name_or_number(name, number) AS coalesce(name, CAST(number AS VARCHAR))`,
+		`nd_typeof(x) AS lower(typeof(x))`,
+
+		`nd_substring_from(s, start) AS substring(s, greatest(start, 1))`,
+		// Positions before the first character count: substring('abc', 0, 2) is 'a'.
+		`nd_substring(s, start, n) AS list_transform([{'b': start, 'n': n}], lambda p:
+			CASE WHEN p.n < 0 THEN error('ND22011 negative substring length not allowed')
+			ELSE substring(s, greatest(p.b, 1), greatest(p.b + p.n - greatest(p.b, 1), 0)) END)[1]`,
+		`nd_substring_match(s, pattern) AS list_transform([regexp_extract_all(s, pattern,
+			CASE WHEN regexp_matches(pattern, '(^|[^\\])\([^?]') THEN 1 ELSE 0 END)], lambda m: m[1])[1]`,
+		`nd_overlay(s, r, start, n := NULL) AS left(s, start - 1) || r || substring(s, start + coalesce(n, length(r)))`,
+		`nd_initcap(s) AS array_to_string(list_transform(regexp_extract_all(lower(s), '[\p{L}\p{N}]+|[^\p{L}\p{N}]+'),
+			lambda w: upper(left(w, 1)) || substring(w, 2)), '')`,
+		`nd_quote_ident(s) AS CASE WHEN regexp_full_match(s, '[a-z_][a-z0-9_$]*') THEN s ELSE '"' || replace(s, '"', '""') || '"' END`,
+		`nd_quote_literal(s) AS '''' || replace(CAST(s AS VARCHAR), '''', '''''') || ''''`,
+		`nd_quote_nullable(s) AS coalesce('''' || replace(CAST(s AS VARCHAR), '''', '''''') || '''', 'NULL')`,
+		`nd_regexp_count(s, p) AS len(regexp_extract_all(s, p))`,
+
+		`nd_array_length(a) AS CAST(nullif(len(a), 0) AS INTEGER)`,
+		`nd_array_position(a, x) AS nullif(list_position(a, x), 0)`,
+		`nd_array_remove(a, x) AS list_transform([x], lambda v: list_filter(a, lambda e: e IS DISTINCT FROM v))[1]`,
+		`nd_subscripts(a, d) AS generate_series(1, len(a))`,
+
+		`nd_json_has(j, k) AS list_contains(json_keys(j), k)`,
+		`nd_json_has_any(j, ks) AS list_has_any(json_keys(j), CAST(ks AS VARCHAR[]))`,
+		`nd_json_has_all(j, ks) AS list_has_all(json_keys(j), CAST(ks AS VARCHAR[]))`,
+		`nd_json_elements(j) AS CAST(json_extract(j, '$[*]') AS JSON[])`,
+		`nd_json_elements_text(j) AS json_extract_string(j, '$[*]')`,
+		`nd_json_typeof(j) AS CASE json_type(j) WHEN 'OBJECT' THEN 'object' WHEN 'ARRAY' THEN 'array' WHEN 'VARCHAR' THEN 'string'
+			WHEN 'BOOLEAN' THEN 'boolean' WHEN 'NULL' THEN 'null' ELSE CASE WHEN j IS NULL THEN NULL ELSE 'number' END END`,
+
+		`nd_size_pretty(n) AS CASE WHEN abs(n) < 10240 THEN n || ' bytes' WHEN abs(n) < 10485760 THEN round(n / 1024.0)::BIGINT || ' kB'
+			WHEN abs(n) < 10737418240 THEN round(n / 1048576.0)::BIGINT || ' MB' ELSE round(n / 1073741824.0)::BIGINT || ' GB' END`,
+		formatType,
+	}
+	for i := range m {
+		m[i] = "CREATE MACRO " + m[i]
+	}
+	return m
 }
+
+// formatType is PostgreSQL's name of a type by its number.
+const formatType = `nd_format_type(id, typmod) AS CASE id
+	WHEN 16 THEN 'boolean' WHEN 17 THEN 'bytea' WHEN 18 THEN '"char"' WHEN 19 THEN 'name' WHEN 20 THEN 'bigint' WHEN 21 THEN 'smallint'
+	WHEN 23 THEN 'integer' WHEN 25 THEN 'text' WHEN 26 THEN 'oid' WHEN 114 THEN 'json' WHEN 700 THEN 'real' WHEN 701 THEN 'double precision'
+	WHEN 1042 THEN 'character' WHEN 1043 THEN CASE WHEN typmod > 4 THEN 'character varying(' || (typmod - 4) || ')' ELSE 'character varying' END
+	WHEN 1082 THEN 'date' WHEN 1083 THEN 'time without time zone' WHEN 1114 THEN 'timestamp without time zone'
+	WHEN 1184 THEN 'timestamp with time zone' WHEN 1186 THEN 'interval'
+	WHEN 1700 THEN CASE WHEN typmod > 4 THEN 'numeric(' || ((typmod - 4) >> 16) || ',' || ((typmod - 4) & 65535) || ')' ELSE 'numeric' END
+	WHEN 2950 THEN 'uuid' WHEN 3802 THEN 'jsonb' WHEN 1009 THEN 'text[]' WHEN 1007 THEN 'integer[]' WHEN 1016 THEN 'bigint[]'
+	WHEN 0 THEN '-' ELSE '???' END`

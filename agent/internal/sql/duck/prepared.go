@@ -1,0 +1,329 @@
+package duck
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck/frame"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck/rewrite"
+)
+
+// prepared is what Engine.Prepare returns.
+type prepared struct {
+	engine   *Engine
+	rewrite  *rewrite.Statement
+	sql      string
+	timeZone string
+	tables   []frame.Shape
+	types    [][]frame.Type // by slot, of the columns that DuckDB sees
+	params   []datum.Type
+	frames   []frame.Type // of the parameters, the time of the transaction included
+	columns  []Column
+	decoders []decoder
+}
+
+// Prepare checks the statement against its tables and finds its types.
+func (e *Engine) Prepare(ctx context.Context, q Query) (Prepared, error) {
+	s, err := rewrite.Rewrite(rewrite.Input{Select: q.Select, Resolve: q.Resolve, ParamTypes: q.ParamTypes, Session: q.Session})
+	if err != nil {
+		return nil, asError(err)
+	}
+	p := &prepared{engine: e, rewrite: s, timeZone: q.Session.TimeZone, params: append([]datum.Type(nil), s.Params...)}
+	for _, scan := range s.Scans {
+		if err := p.addTable(scan); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.describe(ctx); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *prepared) addTable(scan *rewrite.Scan) error {
+	shape := frame.Shape{Rows: scan.Table.Rows}
+	var types []frame.Type
+	for _, i := range scan.Columns {
+		c := scan.Table.Columns[i]
+		t, ok := rewrite.FrameType(c.Type, c.Modifier)
+		if !ok {
+			return &Error{Code: "0A000", Message: fmt.Sprintf("column %q has the type %s, which queries do not support", c.Name, c.Type.SQLName())}
+		}
+		shape.Columns = append(shape.Columns, frame.Field{Name: c.Name, Type: t})
+		types = append(types, t)
+	}
+	p.tables = append(p.tables, shape)
+	p.types = append(p.types, types)
+	return nil
+}
+
+// describe finds the types of parameters and columns. What the statement's text and
+// the client leave open is asked of DuckDB, and is text if that does not know.
+func (p *prepared) describe(ctx context.Context) error {
+	d, err := p.ask(ctx)
+	if err != nil {
+		return err
+	}
+	open := false
+	for i, t := range p.params {
+		if t != datum.Unknown {
+			continue
+		}
+		open = true
+		if p.params[i] = datumType(d.Params[i]); p.params[i] == datum.Unknown {
+			p.params[i] = datum.Text
+		}
+	}
+	if open {
+		if d, err = p.ask(ctx); err != nil {
+			return err
+		}
+	}
+	p.columns, p.decoders = make([]Column, len(d.Columns)), make([]decoder, len(d.Columns))
+	for i, c := range d.Columns {
+		p.describeColumn(i, c)
+	}
+	return nil
+}
+
+// ask has the worker describe the statement with the types that are known.
+func (p *prepared) ask(ctx context.Context) (d *frame.Description, err error) {
+	names := make([]string, len(p.params), len(p.params)+1)
+	p.frames = make([]frame.Type, len(p.params), len(p.params)+1)
+	for i, t := range p.params {
+		if t == datum.Unknown {
+			continue
+		}
+		f, ok := rewrite.FrameType(t, -1)
+		if !ok {
+			return nil, &Error{Code: "0A000", Message: fmt.Sprintf("parameter $%d has the type %s, which queries do not support", i+1, t.SQLName())}
+		}
+		p.frames[i], names[i] = f, f.SQL()
+	}
+	if p.rewrite.Now > 0 {
+		t := frame.Type{Kind: frame.TimestampTZ}
+		p.frames, names = append(p.frames, t), append(names, t.SQL())
+	}
+	if p.sql, err = p.rewrite.SQL(names); err != nil {
+		return nil, asError(err)
+	}
+	if err := p.engine.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer p.engine.leave()
+	s := &frame.Statement{SQL: p.sql, TimeZone: p.timeZone, Tables: p.tables, Params: p.frames}
+	err = p.engine.run(ctx, s, nil, func(ev event) error {
+		d = ev.description
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, asError(err)
+	case d == nil || len(d.Params) != len(p.frames):
+		return nil, &Error{Code: "XX000", Message: "the SQL worker process did not describe the statement"}
+	}
+	return d, nil
+}
+
+func (p *prepared) describeColumn(i int, f frame.Field) {
+	c := Column{Name: rewrite.OriginalName(f.Name), Type: datumType(f.Type), Modifier: -1}
+	d := decoder{typ: c.Type}
+	if len(p.rewrite.Columns) == len(p.columns) {
+		origin := p.rewrite.Columns[i]
+		c.Name = origin.Name
+		if origin.Scan != nil {
+			c.Table, c.TableColumn = origin.Scan.Table, origin.Index
+			declared := c.Table.Columns[c.TableColumn]
+			if t, ok := rewrite.FrameType(declared.Type, declared.Modifier); ok && t == f.Type {
+				c.Type, c.Modifier = declared.Type, declared.Modifier
+				d.normal = true
+			}
+		}
+	}
+	d.typ = c.Type
+	if f.Type.Kind == frame.Decimal {
+		d.setScale(f.Type.Scale, c.Modifier)
+	}
+	p.columns[i], p.decoders[i] = c, d
+}
+
+func (p *prepared) Columns() []Column { return p.columns }
+
+func (p *prepared) ParamTypes() []datum.Type { return p.params }
+
+// Execute runs the statement.
+func (p *prepared) Execute(ctx context.Context, x Execution, emit func(row []datum.Datum) error) error {
+	specs, err := p.specs(x.Args)
+	if err != nil {
+		return err
+	}
+	args, err := p.args(x)
+	if err != nil {
+		return err
+	}
+	if err := p.engine.enter(ctx); err != nil {
+		return err
+	}
+	turn := true
+	defer func() {
+		if turn {
+			p.engine.leave()
+		}
+	}()
+	scans := newScanServer(ctx, x.Source, specs, p.types)
+	defer scans.cancel()
+	row := make([]datum.Datum, len(p.columns))
+	s := &frame.Statement{SQL: p.sql, TimeZone: p.timeZone, Tables: p.tables, Params: p.frames, Args: args}
+	err = p.engine.run(ctx, s, scans, func(ev event) error {
+		if ev.rows == nil {
+			return nil
+		}
+		p.engine.leave()
+		turn = false
+		if err := p.emit(ev.rows, row, emit); err != nil {
+			return err
+		}
+		if err := p.engine.enter(ctx); err != nil {
+			return err
+		}
+		turn = true
+		return nil
+	})
+	var reported *workerError
+	if errors.As(err, &reported) {
+		return fromWorker(reported.Failure)
+	}
+	return err
+}
+
+func (p *prepared) emit(b *frame.Batch, row []datum.Datum, emit func([]datum.Datum) error) error {
+	if len(b.Columns) != len(row) {
+		return &Error{Code: "XX000", Message: "the result has another number of columns than described"}
+	}
+	for i := range b.Rows() {
+		for k := range row {
+			var err error
+			if row[k], err = p.decoders[k].datum(&b.Columns[k], i); err != nil {
+				return asError(err)
+			}
+		}
+		if err := emit(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// args encodes the arguments.
+func (p *prepared) args(x Execution) ([]byte, error) {
+	if len(x.Args) != len(p.params) {
+		return nil, &Error{Code: "08P01", Message: fmt.Sprintf("%d parameters given, but the statement needs %d", len(x.Args), len(p.params))}
+	}
+	types := append([]frame.Type(nil), p.frames...)
+	for i := range x.Args {
+		if d := &x.Args[i]; types[i].Kind == frame.Decimal && !d.Null && d.Type == datum.Numeric {
+			types[i] = decimalFor(d.D)
+		}
+	}
+	b := frame.NewBatch(types)
+	for i := range x.Args {
+		d, ok := coerce(x.Args[i], p.params[i])
+		if !ok {
+			return nil, &Error{Code: "42804", Message: fmt.Sprintf("parameter $%d is of type %s but the value is of type %s", i+1, p.params[i].SQLName(), x.Args[i].Type.SQLName())}
+		}
+		if err := appendDatum(b, i, &d); err != nil {
+			return nil, asError(err)
+		}
+	}
+	if p.rewrite.Now > 0 {
+		b.Int(len(x.Args), x.Now.UnixMicro())
+	}
+	b.FinishRow()
+	return b.Encode(nil), nil
+}
+
+// specs gives the scans' constraints the values of the arguments.
+func (p *prepared) specs(args []datum.Datum) ([]ScanSpec, error) {
+	specs := make([]ScanSpec, len(p.rewrite.Scans))
+	for slot, scan := range p.rewrite.Scans {
+		specs[slot] = ScanSpec{Slot: slot, Table: scan.Table, visible: scan.Columns}
+		for _, c := range scan.Constraints {
+			t := scan.Table.Columns[c.Column].Type
+			if out, ok := resolve(c, t, args); ok {
+				specs[slot].Constraints = append(specs[slot].Constraints, out)
+			}
+		}
+	}
+	return specs, nil
+}
+
+// resolve puts arguments into a constraint; ok=false drops it.
+func resolve(c rewrite.Constraint, t datum.Type, args []datum.Datum) (Constraint, bool) {
+	out := Constraint{Column: c.Column, Op: c.Op}
+	for _, v := range c.Values {
+		d := v.Literal
+		if v.Param > 0 {
+			if v.Param > len(args) {
+				return out, false
+			}
+			if d = args[v.Param-1]; d.Null {
+				if c.Op != OpIn { // never true of NULL
+					return Constraint{Column: c.Column, Op: OpIn}, true
+				}
+				continue
+			}
+			var ok bool
+			if d, ok = coerce(d, t); !ok {
+				return out, false
+			}
+		}
+		out.Values = append(out.Values, d)
+	}
+	return out, true
+}
+
+// coerce makes a value one of type t if it is the same value in both.
+func coerce(d datum.Datum, t datum.Type) (datum.Datum, bool) {
+	switch {
+	case d.Type == t:
+		return d, true
+	case d.Null:
+		return datum.MakeNull(t), true
+	case d.Type.IsInt() && (t.IsInt() || t == datum.OID), d.Type == datum.OID && t.IsInt():
+		limit := map[datum.Type]int64{datum.Int2: 1<<15 - 1, datum.Int4: 1<<31 - 1}[t]
+		if limit > 0 && (d.I > limit || d.I < -limit-1) {
+			return d, false
+		}
+	case d.Type.IsString() && t.IsString(), d.Type == datum.JSON && t == datum.JSONB:
+	case d.Type.IsInt() && t == datum.Numeric:
+		n, err := datum.ParseText(datum.Numeric, d.Text(), nil)
+		return n, err == nil
+	case d.Type == datum.Unknown:
+		n, err := datum.ParseText(t, d.S, nil)
+		return n, err == nil
+	default:
+		return d, false
+	}
+	d.Type = t
+	return d, true
+}
+
+// asError makes the worker's and the rewriter's errors *Error; others stay.
+func asError(err error) error {
+	var reported *workerError
+	var refused *rewrite.Error
+	var bad *datum.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &reported):
+		return fromWorker(reported.Failure)
+	case errors.As(err, &refused):
+		return &Error{Code: refused.Code, Message: refused.Message, Hint: refused.Hint, Position: refused.Position}
+	case errors.As(err, &bad):
+		return &Error{Code: bad.Code, Message: bad.Message, Detail: bad.Detail}
+	}
+	return err
+}

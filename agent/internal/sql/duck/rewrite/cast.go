@@ -1,0 +1,177 @@
+package rewrite
+
+import (
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+type finish func(*pg.Node) (*pg.Node, error)
+
+// beforeCast finds what a cast becomes.
+func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
+	name := lastName(t.TypeName.Names)
+	if strings.HasPrefix(name, "reg") {
+		return r.registryCast(t, name)
+	}
+	to, _ := castType(t.TypeName)
+	mod := typmod(to, t.TypeName)
+	if _, ok := FrameType(to, mod); !ok {
+		return catalogCast(t, name)
+	}
+	if s, ok := literal(t.Arg); ok {
+		n, err := r.castLiteral(to, mod, s, t)
+		return func(*pg.Node) (*pg.Node, error) { return n, nil }, err
+	}
+	if to == datum.Numeric && mod < 0 {
+		if c := t.Arg.GetAConst(); c.GetFval() != nil {
+			return func(n *pg.Node) (*pg.Node, error) { return n.GetTypeCast().Arg, nil }, nil
+		}
+	}
+	from := r.typeOf(t.Arg)
+	return func(n *pg.Node) (*pg.Node, error) {
+		return castNode(n.GetTypeCast().Arg, from, to, mod, t.TypeName)
+	}, nil
+}
+
+// catalogCast lets through the types that only catalogs have.
+func catalogCast(t *pg.TypeCast, name string) (finish, error) {
+	to := ""
+	switch name {
+	case "xid", "cid", "xid8":
+		to = "BIGINT"
+	case "int2vector", "oidvector", "pg_node_tree", "aclitem", "inet", "cidr", "citext", "cstring", "pg_lsn", "txid_snapshot", "anyarray":
+		to = "VARCHAR"
+	default:
+		return nil, errorf("42704", t.Location, "type \"%s\" does not exist", name)
+	}
+	if len(t.TypeName.ArrayBounds) > 0 {
+		to += "[]"
+	}
+	return func(n *pg.Node) (*pg.Node, error) { return cast(n.GetTypeCast().Arg, to), nil }, nil
+}
+
+func (r *rewriter) castLiteral(to datum.Type, mod int32, s string, t *pg.TypeCast) (*pg.Node, error) {
+	switch s {
+	case "now", "today":
+		if to == datum.Timestamptz || to == datum.Timestamp || to == datum.Date {
+			f, _ := FrameType(to, -1)
+			if s == "today" {
+				return cast(cast(r.nowNode(), "DATE"), f.SQL()), nil
+			}
+			return cast(r.nowNode(), f.SQL()), nil
+		}
+	}
+	n, err := r.typedLiteral(to, s, t.Location)
+	if err != nil {
+		return nil, err
+	}
+	if to == datum.Numeric && mod >= 0 || isCharacter(to, t.TypeName) {
+		return castNode(n, to, to, mod, t.TypeName)
+	}
+	return n, nil
+}
+
+// isCharacter says whether the type is text of a limited length.
+func isCharacter(to datum.Type, t *pg.TypeName) bool {
+	return (to == datum.Varchar || lastName(t.Names) == "bpchar") && len(t.Typmods) == 1
+}
+
+// castNode casts a rewritten expression.
+func castNode(n *pg.Node, from, to datum.Type, mod int32, t *pg.TypeName) (*pg.Node, error) {
+	f, _ := FrameType(to, mod)
+	switch {
+	case isCharacter(to, t):
+		return call("left", cast(n, "VARCHAR"), t.Typmods[0]), nil
+	case to.IsString() && from == datum.Bytea:
+		return call("nd_bytea_text", n), nil
+	case to.IsString() && from == datum.Numeric:
+		return call("nd_numeric_text", n), nil
+	case to.IsString() && from.IsFloat():
+		return call("nd_float_text", n), nil
+	case to == datum.Bytea && from.IsString():
+		return call("encode", n), nil
+	case to == datum.Interval && len(t.Typmods) > 0:
+		return cast(n, "INTERVAL"), nil
+	case to == datum.Numeric && mod >= 4 && (mod-4)>>16&0xffff > 38:
+		return nil, unsupported(t.Location, "numeric of over 38 digits")
+	}
+	return cast(n, f.SQL()), nil
+}
+
+// registryCast handles regclass and its kin: a name becomes the number that
+// catalogs use, a number becomes the name.
+func (r *rewriter) registryCast(t *pg.TypeCast, name string) (finish, error) {
+	s, ok := literal(t.Arg)
+	switch {
+	case ok && name == "regclass":
+		schema, table := splitName(s)
+		found, ok := r.in.Resolve(schema, table)
+		if !ok {
+			return nil, errorf("42P01", t.Location, "relation \"%s\" does not exist", s)
+		}
+		return func(*pg.Node) (*pg.Node, error) { return cast(integer(int64(found.OID)), "BIGINT"), nil }, nil
+	case ok && name == "regtype":
+		d, found := datum.TypeByName(strings.TrimPrefix(strings.ToLower(s), "pg_catalog."))
+		if !found {
+			return nil, errorf("42704", t.Location, "type \"%s\" does not exist", s)
+		}
+		return func(*pg.Node) (*pg.Node, error) { return cast(integer(int64(d.OID())), "BIGINT"), nil }, nil
+	case ok && strings.Trim(s, "0123456789") == "":
+		return func(*pg.Node) (*pg.Node, error) { return cast(text(s), "BIGINT"), nil }, nil
+	case name == "regclass":
+		return r.nameOf("pg_class", "relname")
+	case name == "regtype":
+		return func(n *pg.Node) (*pg.Node, error) { return call("nd_format_type", n.GetTypeCast().Arg, null()), nil }, nil
+	case name == "regnamespace":
+		return r.nameOf("pg_namespace", "nspname")
+	case name == "regproc" || name == "regprocedure":
+		return r.nameOf("pg_proc", "proname")
+	case name == "regrole":
+		return r.nameOf("pg_authid", "rolname")
+	}
+	return nil, unsupported(t.Location, "a cast to %s", name)
+}
+
+// nameOf looks a number up in a catalog table; without the table it stays a number.
+func (r *rewriter) nameOf(table, column string) (finish, error) {
+	found, ok := r.in.Resolve("pg_catalog", table)
+	if !ok {
+		return func(n *pg.Node) (*pg.Node, error) { return cast(n.GetTypeCast().Arg, "VARCHAR"), nil }, nil
+	}
+	item, rel, err := r.scanOf(found, "nd_catalog", nil)
+	if err != nil {
+		return nil, err
+	}
+	field := func(name string) *pg.Node {
+		return pg.MakeColumnRefNode([]*pg.Node{str(rel.name), str(name)}, -1)
+	}
+	return func(n *pg.Node) (*pg.Node, error) {
+		arg := n.GetTypeCast().Arg
+		sub := &pg.SelectStmt{
+			TargetList: []*pg.Node{pg.MakeResTargetNodeWithVal(field(column), -1)}, FromClause: []*pg.Node{item},
+			WhereClause: pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("=")}, field("oid"), arg, -1),
+			LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE,
+		}
+		link := &pg.Node{Node: &pg.Node_SubLink{SubLink: &pg.SubLink{
+			SubLinkType: pg.SubLinkType_EXPR_SUBLINK, Subselect: selectNode(sub), Location: -1,
+		}}}
+		return call("nd_name_or_number", link, arg), nil
+	}, nil
+}
+
+// splitName splits what a regclass literal holds.
+func splitName(s string) (schema, name string) {
+	unquote := func(p string) string {
+		if len(p) > 1 && p[0] == '"' && p[len(p)-1] == '"' {
+			return strings.ReplaceAll(p[1:len(p)-1], `""`, `"`)
+		}
+		return strings.ToLower(p)
+	}
+	if i := strings.LastIndexByte(s, '.'); i > 0 && !strings.HasSuffix(s[:i], `"."`) {
+		return unquote(s[:i]), unquote(s[i+1:])
+	}
+	return "", unquote(s)
+}

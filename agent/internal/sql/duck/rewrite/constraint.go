@@ -1,0 +1,188 @@
+package rewrite
+
+import (
+	"math"
+	"strconv"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// constrain notes the conjuncts of n that narrow one of the relations. Only strict
+// conditions are noted: they are not true of NULL, so that a row which an outer join
+// would fill with NULLs in place of one that was left out fails them too.
+func (r *rewriter) constrain(n *pg.Node, to []*relation) {
+	if n == nil {
+		return
+	}
+	switch x := n.Node.(type) {
+	case *pg.Node_BoolExpr:
+		if x.BoolExpr.Boolop == pg.BoolExprType_AND_EXPR {
+			for _, a := range x.BoolExpr.Args {
+				r.constrain(a, to)
+			}
+		}
+	case *pg.Node_NullTest:
+		if x.NullTest.Nulltesttype == pg.NullTestType_IS_NOT_NULL {
+			if c, ok := r.plain(x.NullTest.Arg, to); ok {
+				note(c, OpNotNull)
+			}
+		}
+	case *pg.Node_ColumnRef: // WHERE flag
+		if c, ok := r.plain(n, to); ok && c.typ == datum.Bool {
+			note(c, OpEQ, Value{Literal: datum.MakeBool(true)})
+		}
+	case *pg.Node_AExpr:
+		r.constrainExpr(x.AExpr, to)
+	}
+}
+
+func note(c column, op Op, values ...Value) {
+	c.scan.Constraints = append(c.scan.Constraints, Constraint{Column: c.index, Op: op, Values: values})
+}
+
+// plain resolves n to a table column of one of the relations.
+func (r *rewriter) plain(n *pg.Node, to []*relation) (column, bool) {
+	ref := n.GetColumnRef()
+	if ref == nil {
+		return column{}, false
+	}
+	s := r.scope
+	names, star := fieldNames(ref)
+	if star {
+		return column{}, false
+	}
+	c, ok := s.find(ref)
+	if !ok && s.merged && len(names) == 1 { // USING: either side will do where both are equal
+		return column{}, false
+	}
+	if !ok || c.scan == nil {
+		return column{}, false
+	}
+	for _, rel := range to {
+		if rel.scan == c.scan {
+			return c, true
+		}
+	}
+	return column{}, false
+}
+
+func (r *rewriter) constrainExpr(e *pg.A_Expr, to []*relation) {
+	op := lastName(e.Name)
+	switch e.Kind {
+	case pg.A_Expr_Kind_AEXPR_OP:
+		ops := map[string][2]Op{"=": {OpEQ, OpEQ}, "<": {OpLT, OpGT}, "<=": {OpLE, OpGE}, ">": {OpGT, OpLT}, ">=": {OpGE, OpLE}}
+		pair, ok := ops[op]
+		if !ok || e.Lexpr == nil {
+			return
+		}
+		if c, ok := r.plain(e.Lexpr, to); ok {
+			if v, ok := value(c, e.Rexpr); ok {
+				note(c, pair[0], v)
+			}
+		} else if c, ok := r.plain(e.Rexpr, to); ok {
+			if v, ok := value(c, e.Lexpr); ok {
+				note(c, pair[1], v)
+			}
+		}
+	case pg.A_Expr_Kind_AEXPR_IN:
+		if op == "=" {
+			r.constrainList(e, to, e.Rexpr.GetList().GetItems())
+		}
+	case pg.A_Expr_Kind_AEXPR_OP_ANY:
+		if a := e.Rexpr.GetAArrayExpr(); op == "=" && a != nil {
+			r.constrainList(e, to, a.Elements)
+		}
+	case pg.A_Expr_Kind_AEXPR_BETWEEN:
+		bounds := e.Rexpr.GetList().GetItems()
+		if c, ok := r.plain(e.Lexpr, to); ok && len(bounds) == 2 {
+			if v, ok := value(c, bounds[0]); ok {
+				note(c, OpGE, v)
+			}
+			if v, ok := value(c, bounds[1]); ok {
+				note(c, OpLE, v)
+			}
+		}
+	}
+}
+
+func (r *rewriter) constrainList(e *pg.A_Expr, to []*relation, items []*pg.Node) {
+	c, ok := r.plain(e.Lexpr, to)
+	if !ok {
+		return
+	}
+	values := make([]Value, len(items))
+	for i, n := range items {
+		if values[i], ok = value(c, n); !ok {
+			return
+		}
+	}
+	note(c, OpIn, values...)
+}
+
+// value returns n as a value of c's type, if comparing with it means the same as
+// comparing with n.
+func value(c column, n *pg.Node) (Value, bool) {
+	if p := n.GetParamRef(); p != nil {
+		return Value{Param: int(p.Number)}, true
+	}
+	if t := n.GetTypeCast(); t != nil {
+		// The cast must be to the column's own type; a parameter that is cast is
+		// converted when its value is known.
+		to, mods := castType(t.TypeName)
+		if to != c.typ || mods {
+			return Value{}, false
+		}
+		if p := t.Arg.GetParamRef(); p != nil {
+			return Value{Param: int(p.Number)}, true
+		}
+		s, ok := literal(t.Arg)
+		if !ok {
+			return Value{}, false
+		}
+		return parsed(c.typ, s)
+	}
+	a := n.GetAConst()
+	if a == nil || a.Isnull {
+		return Value{}, false
+	}
+	switch v := a.Val.(type) {
+	case *pg.A_Const_Sval:
+		return parsed(c.typ, v.Sval.Sval)
+	case *pg.A_Const_Ival:
+		return number(c.typ, strconv.Itoa(int(v.Ival.Ival)))
+	case *pg.A_Const_Fval:
+		return number(c.typ, v.Fval.Fval)
+	case *pg.A_Const_Boolval:
+		if c.typ == datum.Bool {
+			return Value{Literal: datum.MakeBool(v.Boolval.Boolval)}, true
+		}
+	}
+	return Value{}, false
+}
+
+// parsed reads a string literal, which takes the column's type. Types whose text
+// depends on the session's time zone are left to DuckDB.
+func parsed(t datum.Type, s string) (Value, bool) {
+	if t == datum.Timestamptz || t.IsArray() {
+		return Value{}, false
+	}
+	d, err := datum.ParseText(t, s, nil)
+	return Value{Literal: d}, err == nil
+}
+
+// number reads a number for a column; an integer column takes integers only.
+func number(t datum.Type, s string) (Value, bool) {
+	switch {
+	case t.IsInt(), t == datum.OID, t == datum.Numeric:
+	case t == datum.Float8:
+		if f, err := strconv.ParseFloat(s, 64); err != nil || math.Abs(f) > 1<<53 {
+			return Value{}, false
+		}
+	default:
+		return Value{}, false
+	}
+	d, err := datum.ParseText(t, s, nil)
+	return Value{Literal: d}, err == nil
+}

@@ -1,0 +1,240 @@
+package rewrite
+
+import (
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// before looks at a node while its children are still PostgreSQL's, where types can
+// be told. after, if not nil, finishes the node in place of rule.
+func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), err error) {
+	switch x := n.Node.(type) {
+	case *pg.Node_AExpr:
+		if err := r.typeLiterals(x.AExpr); err != nil {
+			return nil, err
+		}
+		return r.beforeOperator(x.AExpr), nil
+	case *pg.Node_FuncCall:
+		return r.beforeFunction(x.FuncCall)
+	case *pg.Node_TypeCast:
+		return r.beforeCast(x.TypeCast)
+	}
+	return nil, nil
+}
+
+// typeLiterals gives string literals the type of what they are compared with, so
+// that they mean what PostgreSQL reads in them, and fail as there.
+func (r *rewriter) typeLiterals(e *pg.A_Expr) error {
+	switch e.Kind {
+	case pg.A_Expr_Kind_AEXPR_OP:
+		switch lastName(e.Name) {
+		case "=", "<>", "!=", "<", "<=", ">", ">=":
+		case "@>", "<@":
+			if r.typeOf(e.Lexpr).IsArray() || r.typeOf(e.Rexpr).IsArray() {
+				break
+			}
+			return nil
+		default:
+			return nil
+		}
+	case pg.A_Expr_Kind_AEXPR_DISTINCT, pg.A_Expr_Kind_AEXPR_NOT_DISTINCT, pg.A_Expr_Kind_AEXPR_NULLIF:
+	case pg.A_Expr_Kind_AEXPR_IN, pg.A_Expr_Kind_AEXPR_BETWEEN, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN,
+		pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
+		t := r.typeOf(e.Lexpr)
+		items := e.Rexpr.GetList().GetItems()
+		for i := range items {
+			if err := r.typeLiteral(&items[i], t); err != nil {
+				return err
+			}
+		}
+		return nil
+	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
+		if t := r.typeOf(e.Lexpr); t != datum.Unknown && !t.IsArray() {
+			return r.typeLiteral(&e.Rexpr, t|datum.Array)
+		}
+		return r.typeLiteral(&e.Rexpr, datum.Text|datum.Array)
+	default:
+		return nil
+	}
+	if err := r.typeLiteral(&e.Lexpr, r.typeOf(e.Rexpr)); err != nil {
+		return err
+	}
+	return r.typeLiteral(&e.Rexpr, r.typeOf(e.Lexpr))
+}
+
+func (r *rewriter) typeLiteral(n **pg.Node, t datum.Type) error {
+	s, ok := literal(*n)
+	if !ok || t == datum.Unknown || t.IsString() {
+		return nil
+	}
+	typed, err := r.typedLiteral(t, s, (*n).GetAConst().Location)
+	if err == nil {
+		*n = typed
+	}
+	return err
+}
+
+// beforeOperator finds what an operator becomes where that depends on types.
+func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error) {
+	if e.Kind != pg.A_Expr_Kind_AEXPR_OP || e.Lexpr == nil {
+		return nil
+	}
+	left, right := r.typeOf(e.Lexpr), r.typeOf(e.Rexpr)
+	name := ""
+	list := left.IsArray() || right.IsArray() || e.Lexpr.GetAArrayExpr() != nil || e.Rexpr.GetAArrayExpr() != nil
+	switch op := lastName(e.Name); {
+	case op == "@>" && list:
+		name = "list_has_all"
+	case op == "<@" && list:
+		return func(n *pg.Node) (*pg.Node, error) {
+			return call("list_has_all", n.GetAExpr().Rexpr, n.GetAExpr().Lexpr), nil
+		}
+	case op == "-" && left == datum.Date && right == datum.Date:
+		return func(n *pg.Node) (*pg.Node, error) { return cast(n, "INTEGER"), nil }
+	case op == "-" && left == datum.JSONB:
+		return func(*pg.Node) (*pg.Node, error) { return nil, unsupported(e.Location, "the operator jsonb -") }
+	case op == "||" && (left == datum.JSONB || right == datum.JSONB):
+		return func(*pg.Node) (*pg.Node, error) { return nil, unsupported(e.Location, "the operator jsonb ||") }
+	case op == "^":
+		name = "power"
+	case op == "/" && left == datum.Interval:
+		return func(n *pg.Node) (*pg.Node, error) { return n, nil }
+	}
+	if name == "" {
+		return nil
+	}
+	return func(n *pg.Node) (*pg.Node, error) {
+		return call(name, n.GetAExpr().Lexpr, n.GetAExpr().Rexpr), nil
+	}
+}
+
+// rule rewrites a node whose children are done.
+func (r *rewriter) rule(n *pg.Node) (*pg.Node, error) {
+	switch x := n.Node.(type) {
+	case *pg.Node_ColumnRef:
+		return n, r.columnRef(x.ColumnRef)
+	case *pg.Node_ResTarget:
+		return n, nil
+	case *pg.Node_ParamRef:
+		r.growParams(int(x.ParamRef.Number))
+		if int(x.ParamRef.Number) > len(r.params) || x.ParamRef.Number < 1 {
+			return nil, errorf("42P02", x.ParamRef.Location, "there is no parameter $%d", x.ParamRef.Number)
+		}
+		r.paramRefs = append(r.paramRefs, n)
+		return n, nil
+	case *pg.Node_AConst:
+		return r.constant(n, x.AConst)
+	case *pg.Node_AExpr:
+		return r.operator(n, x.AExpr)
+	case *pg.Node_CollateClause:
+		return x.CollateClause.Arg, nil // everything is ordered by bytes, as in "C"
+	case *pg.Node_SqlvalueFunction:
+		return r.valueFunction(x.SqlvalueFunction)
+	case *pg.Node_SubLink:
+		x.SubLink.OperName = bare(x.SubLink.OperName)
+		return n, nil
+	case *pg.Node_WindowDef:
+		x.WindowDef.Name, x.WindowDef.Refname = ident(x.WindowDef.Name), ident(x.WindowDef.Refname)
+		return n, nil
+	case *pg.Node_SortBy:
+		if len(x.SortBy.UseOp) > 0 {
+			return nil, unsupported(x.SortBy.Location, "ORDER BY USING")
+		}
+		return n, nil
+	}
+	if !plainNode(n) {
+		return nil, unsupported(0, "this form of expression")
+	}
+	return n, nil
+}
+
+// plainNode lists the kinds of nodes that mean the same in both dialects.
+func plainNode(n *pg.Node) bool {
+	switch n.Node.(type) {
+	case nil, *pg.Node_String_, *pg.Node_Integer, *pg.Node_Float, *pg.Node_Boolean, *pg.Node_List, *pg.Node_BoolExpr,
+		*pg.Node_NullTest, *pg.Node_BooleanTest, *pg.Node_CaseExpr, *pg.Node_CaseWhen, *pg.Node_CoalesceExpr,
+		*pg.Node_MinMaxExpr, *pg.Node_AArrayExpr, *pg.Node_AIndirection, *pg.Node_AIndices, *pg.Node_AStar,
+		*pg.Node_RowExpr, *pg.Node_GroupingSet, *pg.Node_GroupingFunc, *pg.Node_TypeCast, *pg.Node_FuncCall:
+		return true
+	}
+	return false
+}
+
+// columnRef drops schema names, which an alias has not, and spells reserved words.
+func (r *rewriter) columnRef(ref *pg.ColumnRef) error {
+	if n := len(ref.Fields); n > 2 {
+		ref.Fields = ref.Fields[n-2:]
+	}
+	quoteNames(ref.Fields)
+	return nil
+}
+
+// bare drops the schema of OPERATOR(pg_catalog.=).
+func bare(name []*pg.Node) []*pg.Node {
+	if len(name) > 1 {
+		return name[len(name)-1:]
+	}
+	return name
+}
+
+// constant makes numbers with an exponent the numerics that they are in PostgreSQL.
+func (r *rewriter) constant(n *pg.Node, c *pg.A_Const) (*pg.Node, error) {
+	if f := c.GetFval(); f != nil && strings.ContainsAny(f.Fval, "eExXoObB_") {
+		return r.typedLiteral(datum.Numeric, f.Fval, c.Location)
+	}
+	if f := c.GetFval(); f != nil && len(strings.Trim(f.Fval, ".")) > 38 {
+		return numericConstant(f.Fval)
+	}
+	if c.GetBsval() != nil {
+		return nil, unsupported(c.Location, "a bit string")
+	}
+	return n, nil
+}
+
+func (r *rewriter) valueFunction(f *pg.SQLValueFunction) (*pg.Node, error) {
+	switch f.Op {
+	case pg.SQLValueFunctionOp_SVFOP_CURRENT_DATE:
+		return cast(r.nowNode(), "DATE"), nil
+	case pg.SQLValueFunctionOp_SVFOP_CURRENT_TIMESTAMP, pg.SQLValueFunctionOp_SVFOP_CURRENT_TIMESTAMP_N:
+		return r.nowNode(), nil
+	case pg.SQLValueFunctionOp_SVFOP_LOCALTIMESTAMP, pg.SQLValueFunctionOp_SVFOP_LOCALTIMESTAMP_N:
+		return cast(r.nowNode(), "TIMESTAMP"), nil
+	case pg.SQLValueFunctionOp_SVFOP_CURRENT_TIME, pg.SQLValueFunctionOp_SVFOP_CURRENT_TIME_N,
+		pg.SQLValueFunctionOp_SVFOP_LOCALTIME, pg.SQLValueFunctionOp_SVFOP_LOCALTIME_N:
+		return cast(cast(r.nowNode(), "TIMESTAMP"), "TIME"), nil
+	case pg.SQLValueFunctionOp_SVFOP_CURRENT_CATALOG:
+		return sqlText(r.in.Session.Database), nil
+	case pg.SQLValueFunctionOp_SVFOP_CURRENT_SCHEMA:
+		return sqlText(r.schema()), nil
+	}
+	return sqlText(r.in.Session.User), nil
+}
+
+// sqlText makes a text that has its type already.
+func sqlText(s string) *pg.Node { return cast(text(s), "VARCHAR") }
+
+func (r *rewriter) schema() string {
+	if len(r.in.Session.SearchPath) > 0 {
+		return r.in.Session.SearchPath[0]
+	}
+	return "public"
+}
+
+// nowNode is the time of the transaction: a parameter behind the statement's own.
+func (r *rewriter) nowNode() *pg.Node {
+	n := pg.MakeParamRefNode(0, -1)
+	r.usesNow = true
+	r.nowRefs = append(r.nowRefs, n.GetParamRef())
+	r.paramRefs = append(r.paramRefs, n)
+	return n
+}
+
+func (r *rewriter) nowNumber() {
+	r.now = len(r.params) + 1
+	for _, p := range r.nowRefs {
+		p.Number = int32(r.now)
+	}
+}

@@ -1,0 +1,160 @@
+package rewrite
+
+import (
+	"strconv"
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+)
+
+// formatConstant is a function whose format must be translated when it is rewritten.
+func formatConstant(name string, position int) special {
+	return func(_ *rewriter, f *pg.FuncCall) (finish, error) {
+		if len(f.Args) <= position {
+			return nil, errorf("42883", f.Location, "function %s does not exist", lastName(f.Funcname))
+		}
+		s, ok := literal(f.Args[position])
+		if !ok {
+			return nil, unsupported(f.Location, "a format that is not a constant")
+		}
+		format, ok := strftime(s)
+		if !ok {
+			return nil, unsupported(f.Location, "the format %s", strconv.Quote(s))
+		}
+		return func(n *pg.Node) (*pg.Node, error) {
+			a := append([]*pg.Node(nil), n.GetFuncCall().Args...)
+			a[position] = text(format)
+			return call(name, a...), nil
+		}, nil
+	}
+}
+
+// strftime translates a date format of to_char and to_timestamp.
+func strftime(s string) (string, bool) {
+	patterns := []struct{ from, to string }{
+		{"YYYY", "%Y"}, {"HH24", "%H"}, {"HH12", "%I"}, {"MONTH", ""}, {"FMMonth", "%B"}, {"FMDay", "%A"}, {"FMMM", "%-m"}, {"FMDD", "%-d"},
+		{"FMHH24", "%-H"}, {"FMHH12", "%-I"}, {"Mon", "%b"}, {"Dy", "%a"}, {"DDD", "%j"}, {"YY", "%y"}, {"MM", "%m"}, {"DD", "%d"},
+		{"HH", "%I"}, {"MI", "%M"}, {"SS", "%S"}, {"MS", "%g"}, {"US", "%f"}, {"AM", "%p"}, {"PM", "%p"}, {"TZ", "%Z"}, {"IW", "%V"}, {"IYYY", "%G"}, {"ID", "%u"},
+	}
+	var b strings.Builder
+next:
+	for s != "" {
+		if s[0] == '"' {
+			quoted, rest, _ := strings.Cut(s[1:], `"`)
+			b.WriteString(strings.ReplaceAll(quoted, "%", "%%"))
+			s = rest
+			continue
+		}
+		for _, p := range patterns {
+			if strings.HasPrefix(s, p.from) || len(p.from) < 4 && strings.HasPrefix(s, strings.ToLower(p.from)) {
+				if p.to == "" {
+					return "", false
+				}
+				b.WriteString(p.to)
+				s = s[len(p.from):]
+				continue next
+			}
+		}
+		if c := s[0]; c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' && c != 'T' || c >= '0' && c <= '9' {
+			if c != 'T' {
+				return "", false
+			}
+		}
+		if s[0] == '%' {
+			b.WriteByte('%')
+		}
+		b.WriteByte(s[0])
+		s = s[1:]
+	}
+	return b.String(), true
+}
+
+// specialToChar formats dates; numbers are not supported.
+func specialToChar(r *rewriter, f *pg.FuncCall) (finish, error) {
+	if len(f.Args) == 2 && r.typeOf(f.Args[0]).IsNumber() {
+		return nil, unsupported(f.Location, "to_char of a number")
+	}
+	return formatConstant("strftime", 1)(r, f)
+}
+
+// parsedTime is to_date and to_timestamp of a text and a format.
+func parsedTime(to string) special {
+	parse := formatConstant("strptime", 1)
+	return func(r *rewriter, f *pg.FuncCall) (finish, error) {
+		if len(f.Args) == 1 {
+			return func(n *pg.Node) (*pg.Node, error) { return renamed(n, "to_timestamp", n.GetFuncCall().Args...), nil }, nil
+		}
+		inner, err := parse(r, f)
+		if err != nil {
+			return nil, err
+		}
+		return func(n *pg.Node) (*pg.Node, error) {
+			n, err := inner(n)
+			if err != nil {
+				return nil, err
+			}
+			return cast(n, to), nil
+		}, nil
+	}
+}
+
+// specialFormat takes format's %s, %I and %L apart.
+func specialFormat(_ *rewriter, f *pg.FuncCall) (finish, error) {
+	s, ok := "", false
+	if len(f.Args) > 0 {
+		s, ok = literal(f.Args[0])
+	}
+	if !ok {
+		return nil, unsupported(f.Location, "a format that is not a constant")
+	}
+	return func(n *pg.Node) (*pg.Node, error) {
+		args := n.GetFuncCall().Args[1:]
+		parts := []*pg.Node{}
+		for {
+			before, after, found := strings.Cut(s, "%")
+			parts = append(parts, text(before))
+			if !found {
+				return call("concat", parts...), nil
+			}
+			if after == "" {
+				return nil, errorf("22023", f.Location, "unterminated format() type specifier")
+			}
+			verb := after[0]
+			s = after[1:]
+			if verb == '%' {
+				parts = append(parts, text("%"))
+				continue
+			}
+			name, ok := map[byte]string{'s': "concat", 'I': "nd_quote_ident", 'L': "nd_quote_nullable"}[verb]
+			if !ok {
+				return nil, unsupported(f.Location, "the format specifier %%%c", verb)
+			}
+			if len(args) == 0 {
+				return nil, errorf("22023", f.Location, "too few arguments for format()")
+			}
+			parts = append(parts, call(name, cast(args[0], "VARCHAR")))
+			args = args[1:]
+		}
+	}, nil
+}
+
+// specialEncode and specialDecode know hex and base64.
+func specialEncode(_ *rewriter, f *pg.FuncCall) (finish, error) {
+	return codec(f, map[string]string{"hex": "nd_hex", "base64": "base64"})
+}
+
+func specialDecode(_ *rewriter, f *pg.FuncCall) (finish, error) {
+	return codec(f, map[string]string{"hex": "unhex", "base64": "from_base64"})
+}
+
+func codec(f *pg.FuncCall, names map[string]string) (finish, error) {
+	s, ok := "", false
+	if len(f.Args) == 2 {
+		s, ok = literal(f.Args[1])
+	}
+	name := names[strings.ToLower(s)]
+	if !ok || name == "" {
+		return nil, unsupported(f.Location, "this encoding")
+	}
+	return func(n *pg.Node) (*pg.Node, error) { return call(name, n.GetFuncCall().Args[0]), nil }, nil
+}

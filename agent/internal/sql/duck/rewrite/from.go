@@ -1,0 +1,206 @@
+package rewrite
+
+import (
+	pg "github.com/pganalyze/pg_query_go/v6"
+)
+
+// from rewrites a FROM item and tells the relations it brings in.
+func (r *rewriter) from(n *pg.Node) (*pg.Node, []*relation, error) {
+	switch x := n.Node.(type) {
+	case *pg.Node_RangeVar:
+		out, rel, err := r.table(n, x.RangeVar)
+		return out, []*relation{rel}, err
+	case *pg.Node_JoinExpr:
+		rels, err := r.join(x.JoinExpr)
+		return n, rels, err
+	case *pg.Node_RangeSubselect:
+		return r.subselect(n, x.RangeSubselect)
+	case *pg.Node_RangeFunction:
+		out, rel, err := r.tableFunction(n, x.RangeFunction)
+		return out, []*relation{rel}, err
+	case *pg.Node_RangeTableSample:
+		return nil, nil, unsupported(x.RangeTableSample.Location, "TABLESAMPLE")
+	}
+	return nil, nil, unsupported(0, "this kind of FROM item")
+}
+
+func (r *rewriter) table(n *pg.Node, rv *pg.RangeVar) (*pg.Node, *relation, error) {
+	if rv.Schemaname == "" {
+		if cte, ok := r.scope.cte(rv.Relname); ok {
+			rel := &relation{name: rv.Relname, columns: cte.columns, known: cte.known}
+			rv.Relname = ident(rv.Relname)
+			applyAlias(rel, rv.Alias)
+			return n, rel, nil
+		}
+	}
+	name := rv.Relname
+	if rv.Schemaname != "" {
+		name = rv.Schemaname + "." + rv.Relname
+	}
+	table, ok := r.in.Resolve(rv.Schemaname, rv.Relname)
+	if !ok {
+		return nil, nil, errorf("42P01", rv.Location, "relation \"%s\" does not exist", name)
+	}
+	return r.scanOf(table, rv.Relname, rv.Alias)
+}
+
+// scanOf makes nscan(slot) of a table.
+func (r *rewriter) scanOf(table *Table, name string, alias *pg.Alias) (*pg.Node, *relation, error) {
+	s := &Scan{Slot: len(r.scans), Table: table}
+	rel := &relation{name: name, scan: s, known: true}
+	for i, c := range table.Columns {
+		if c.Hidden && !r.hidden[c.Name] {
+			continue
+		}
+		s.Columns = append(s.Columns, i)
+		rel.columns = append(rel.columns, column{
+			name: c.Name, typ: c.Type, modifier: c.Modifier, scan: s, index: i, hidden: c.Hidden, notNull: c.NotNull,
+		})
+	}
+	r.scans = append(r.scans, s)
+	if alias == nil {
+		alias = &pg.Alias{Aliasname: name}
+	}
+	applyAlias(rel, alias)
+	return rangeFunction(call("nscan", integer(int64(s.Slot))), alias), rel, nil
+}
+
+func rangeFunction(f *pg.Node, alias *pg.Alias) *pg.Node {
+	return &pg.Node{Node: &pg.Node_RangeFunction{RangeFunction: &pg.RangeFunction{
+		Functions: []*pg.Node{pg.MakeListNode([]*pg.Node{f, {}})}, Alias: alias,
+	}}}
+}
+
+// applyAlias gives rel its new names, and the alias names that DuckDB takes.
+func applyAlias(rel *relation, alias *pg.Alias) {
+	if alias == nil {
+		return
+	}
+	rel.name = alias.Aliasname
+	rel.columns = rename(columns{rel.columns, rel.known}, alias.Colnames)
+	alias.Aliasname = ident(alias.Aliasname)
+	quoteNames(alias.Colnames)
+}
+
+func (r *rewriter) join(j *pg.JoinExpr) ([]*relation, error) {
+	if j.Alias != nil || j.JoinUsingAlias != nil {
+		return nil, unsupported(0, "an alias of a join")
+	}
+	var left, right []*relation
+	var err error
+	if j.Larg, left, err = r.from(j.Larg); err != nil {
+		return nil, err
+	}
+	before := len(r.scope.relations)
+	r.scope.relations = append(r.scope.relations, left...) // LATERAL on the right sees them
+	j.Rarg, right, err = r.from(j.Rarg)
+	if err != nil {
+		return nil, err
+	}
+	r.scope.relations = append(r.scope.relations, right...)
+	defer func() { r.scope.relations = r.scope.relations[:before] }()
+	if j.IsNatural || len(j.UsingClause) > 0 {
+		r.scope.merged = true
+		quoteNames(j.UsingClause)
+	}
+	switch j.Jointype {
+	case pg.JoinType_JOIN_INNER:
+		r.constrain(j.Quals, append(append([]*relation(nil), left...), right...))
+	case pg.JoinType_JOIN_LEFT:
+		r.constrain(j.Quals, right)
+	case pg.JoinType_JOIN_RIGHT:
+		r.constrain(j.Quals, left)
+	}
+	if j.Quals, err = r.node(j.Quals); err != nil {
+		return nil, err
+	}
+	return append(left, right...), nil
+}
+
+func (r *rewriter) subselect(n *pg.Node, sub *pg.RangeSubselect) (*pg.Node, []*relation, error) {
+	s := sub.Subquery.GetSelectStmt()
+	if s == nil {
+		return nil, nil, unsupported(0, "this kind of FROM item")
+	}
+	cols, err := r.query(s, r.scope)
+	if err != nil {
+		return nil, nil, err
+	}
+	rel := &relation{columns: cols.list, known: cols.known}
+	if len(s.ValuesLists) > 0 && sub.Alias != nil && len(sub.Alias.Colnames) < len(cols.list) {
+		sub.Alias.Colnames = append(sub.Alias.Colnames, names(cols)[len(sub.Alias.Colnames):]...)
+	}
+	applyAlias(rel, sub.Alias)
+	return n, []*relation{rel}, nil
+}
+
+// tableFunction rewrites a function in FROM.
+func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *relation, error) {
+	if len(rf.Functions) != 1 || rf.IsRowsfrom || len(rf.Coldeflist) > 0 {
+		return nil, nil, unsupported(0, "ROWS FROM or a column definition list")
+	}
+	item := rf.Functions[0].GetList().GetItems()
+	f := item[0].GetFuncCall()
+	if f == nil { // current_date and the like
+		return r.scalarInFrom(item[0], rf)
+	}
+	name := lastName(f.Funcname)
+	make, ok := setReturning[name]
+	if !ok {
+		return r.scalarInFrom(item[0], rf)
+	}
+	if err := r.list(f.Args); err != nil {
+		return nil, nil, err
+	}
+	out, cols, err := make(f)
+	if err != nil {
+		return nil, nil, err
+	}
+	item[0] = out
+	if rf.Alias == nil {
+		rf.Alias = &pg.Alias{Aliasname: name}
+	}
+	if len(rf.Alias.Colnames) == 0 {
+		if cols == nil { // one column is called as the function
+			cols = []string{rf.Alias.Aliasname}
+		}
+		for _, c := range cols {
+			rf.Alias.Colnames = append(rf.Alias.Colnames, str(c))
+		}
+		if rf.Ordinality {
+			rf.Alias.Colnames = append(rf.Alias.Colnames, str("ordinality"))
+		}
+	}
+	rel := &relation{known: len(cols) < 2}
+	for _, c := range rf.Alias.Colnames {
+		rel.columns = append(rel.columns, column{name: c.GetString_().GetSval()})
+	}
+	applyAlias(rel, rf.Alias)
+	return n, rel, nil
+}
+
+// scalarInFrom makes FROM f() a subquery of one row.
+func (r *rewriter) scalarInFrom(f *pg.Node, rf *pg.RangeFunction) (*pg.Node, *relation, error) {
+	if rf.Ordinality {
+		return nil, nil, unsupported(0, "WITH ORDINALITY of this function")
+	}
+	name := figureName(f)
+	if rf.Alias == nil {
+		rf.Alias = &pg.Alias{Aliasname: name}
+	}
+	if len(rf.Alias.Colnames) == 0 {
+		rf.Alias.Colnames = []*pg.Node{str(rf.Alias.Aliasname)}
+	}
+	sub := &pg.SelectStmt{
+		TargetList:  []*pg.Node{pg.MakeResTargetNodeWithNameAndVal(name, f, -1)},
+		LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE,
+	}
+	n := &pg.Node{Node: &pg.Node_RangeSubselect{RangeSubselect: &pg.RangeSubselect{
+		Lateral: true, Subquery: selectNode(sub), Alias: rf.Alias,
+	}}}
+	out, rels, err := r.subselect(n, n.GetRangeSubselect())
+	if err != nil {
+		return nil, nil, err
+	}
+	return out, rels[0], nil
+}

@@ -1,0 +1,352 @@
+package rewrite
+
+import (
+	"slices"
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// maxNesting bounds macros that name an argument more than once, within each other:
+// each doubles the expression below it.
+const maxNesting = 6
+
+// beforeFunction checks that a function may be called and finds what it becomes.
+func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
+	name := lastName(f.Funcname)
+	if len(f.Funcname) > 1 {
+		if schema := f.Funcname[0].GetString_().GetSval(); schema != "pg_catalog" && schema != "information_schema" {
+			return nil, errorf("42883", f.Location, "function %s.%s does not exist", schema, name)
+		}
+	}
+	if f.FuncVariadic {
+		return nil, unsupported(f.Location, "VARIADIC")
+	}
+	if slices.ContainsFunc(f.Args, func(n *pg.Node) bool { return n.GetNamedArgExpr() != nil }) {
+		return nil, unsupported(f.Location, "a named argument")
+	}
+	if special, ok := specials[name]; ok {
+		return special(r, f)
+	}
+	if make, ok := setReturning[name]; ok {
+		return func(n *pg.Node) (*pg.Node, error) {
+			out, cols, err := make(n.GetFuncCall())
+			if err == nil && cols != nil {
+				return nil, unsupported(f.Location, "%s outside of FROM", name)
+			}
+			if inner := out.GetFuncCall(); err == nil && lastName(inner.Funcname) != "unnest" {
+				out = call("unnest", out)
+			}
+			return out, err
+		}, nil
+	}
+	to, ok := functions[name]
+	if !ok {
+		return nil, errorf("42883", f.Location, "function %s(%s) does not exist", name, r.signature(f))
+	}
+	if to == "" {
+		to = name
+	}
+	if has(doubling, to) {
+		if r.nesting++; r.nesting > maxNesting {
+			return nil, tooNested(name)
+		}
+	}
+	result := resultCasts[name]
+	return func(n *pg.Node) (*pg.Node, error) {
+		if has(doubling, to) {
+			r.nesting--
+		}
+		out := n.GetFuncCall()
+		out.Funcname, out.Funcformat = []*pg.Node{str(to)}, pg.CoercionForm_COERCE_EXPLICIT_CALL
+		if result != "" {
+			return cast(n, result), nil
+		}
+		return n, nil
+	}, nil
+}
+
+// signature is what an error message says of the arguments.
+func (r *rewriter) signature(f *pg.FuncCall) string {
+	types := make([]string, len(f.Args))
+	for i, a := range f.Args {
+		types[i] = r.typeOf(a).SQLName()
+	}
+	return strings.Join(types, ", ")
+}
+
+// functionType is the type of a function's result, where the rewriter needs it.
+func (r *rewriter) functionType(f *pg.FuncCall) datum.Type {
+	name := lastName(f.Funcname)
+	if t, ok := resultTypes[name]; ok {
+		return t
+	}
+	if len(f.Args) == 0 {
+		return datum.Unknown
+	}
+	t := r.typeOf(f.Args[0])
+	switch name {
+	case "min", "max", "abs", "lag", "lead", "first_value", "last_value", "nth_value", "any_value":
+		return t
+	case "sum":
+		return sumType(t)
+	case "round", "ceil", "ceiling", "floor", "trunc", "sign":
+		if t.IsInt() {
+			return datum.Float8
+		}
+		return t
+	case "array_agg":
+		if t != datum.Unknown && !t.IsArray() {
+			return t | datum.Array
+		}
+	}
+	return datum.Unknown
+}
+
+// sumType is PostgreSQL's rule.
+func sumType(t datum.Type) datum.Type {
+	switch t {
+	case datum.Int2, datum.Int4:
+		return datum.Int8
+	case datum.Int8:
+		return datum.Numeric
+	}
+	return t
+}
+
+// special is a function that needs more than another name.
+type special func(r *rewriter, f *pg.FuncCall) (finish, error)
+
+func renamed(n *pg.Node, name string, args ...*pg.Node) *pg.Node {
+	f := n.GetFuncCall()
+	f.Funcname, f.Args, f.Funcformat = []*pg.Node{str(name)}, args, pg.CoercionForm_COERCE_EXPLICIT_CALL
+	return n
+}
+
+// specialSum gives sums of integers PostgreSQL's type.
+func specialSum(r *rewriter, f *pg.FuncCall) (finish, error) {
+	if len(f.Args) != 1 {
+		return nil, errorf("42883", f.Location, "function sum(%s) does not exist", r.signature(f))
+	}
+	t := r.typeOf(f.Args[0])
+	return func(n *pg.Node) (*pg.Node, error) {
+		switch n = renamed(n, "sum", n.GetFuncCall().Args...); t {
+		case datum.Int2, datum.Int4:
+			return cast(n, "BIGINT"), nil
+		case datum.Float4:
+			return cast(n, "FLOAT"), nil
+		}
+		return n, nil
+	}, nil
+}
+
+// specialAvg divides the sum by the count, exactly; DuckDB's avg is a double.
+func specialAvg(r *rewriter, f *pg.FuncCall) (finish, error) {
+	if len(f.Args) != 1 {
+		return nil, errorf("42883", f.Location, "function avg(%s) does not exist", r.signature(f))
+	}
+	t := r.typeOf(f.Args[0])
+	if r.nesting++; r.nesting > maxNesting {
+		return nil, tooNested("avg")
+	}
+	return func(n *pg.Node) (*pg.Node, error) {
+		r.nesting--
+		if t.IsFloat() || t == datum.Interval {
+			return renamed(n, "avg", n.GetFuncCall().Args...), nil
+		}
+		sum := renamed(n, "sum", n.GetFuncCall().Args...)
+		f := n.GetFuncCall()
+		count := &pg.FuncCall{ // shares what is below
+			Funcname: []*pg.Node{str("count")}, Args: f.Args, AggOrder: f.AggOrder, AggFilter: f.AggFilter, Over: f.Over,
+			AggDistinct: f.AggDistinct, Funcformat: f.Funcformat, Location: -1,
+		}
+		return call("nd_avg", sum, &pg.Node{Node: &pg.Node_FuncCall{FuncCall: count}}), nil
+	}, nil
+}
+
+func tooNested(name string) *Error {
+	return &Error{Code: "54001", Message: "statement is too complex", Hint: "Too many calls of " + name + " within each other."}
+}
+
+// specialCount makes count(t.*) and count(t) count rows that an outer join did not
+// make up.
+func specialCount(r *rewriter, f *pg.FuncCall) (finish, error) {
+	if len(f.Args) == 1 {
+		if ref := f.Args[0].GetColumnRef(); ref != nil {
+			names, star := fieldNames(ref)
+			rel := (*relation)(nil)
+			if _, isColumn := r.scope.find(ref); len(names) > 0 && !isColumn && (star || len(names) == 1) {
+				rel = r.scope.relation(names[len(names)-1])
+			}
+			if rel != nil {
+				i := slices.IndexFunc(rel.columns, func(c column) bool { return c.notNull })
+				if i < 0 {
+					return nil, unsupported(f.Location, "count of a whole row")
+				}
+				f.Args[0] = pg.MakeColumnRefNode([]*pg.Node{str(rel.name), str(rel.columns[i].name)}, -1)
+			}
+		}
+	}
+	return func(n *pg.Node) (*pg.Node, error) { return renamed(n, "count", n.GetFuncCall().Args...), nil }, nil
+}
+
+// specialNow answers the time of the transaction.
+func specialNow(r *rewriter, _ *pg.FuncCall) (finish, error) {
+	return func(*pg.Node) (*pg.Node, error) { return r.nowNode(), nil }, nil
+}
+
+func constantText(value func(*rewriter) string) special {
+	return func(r *rewriter, _ *pg.FuncCall) (finish, error) {
+		return func(*pg.Node) (*pg.Node, error) { return sqlText(value(r)), nil }, nil
+	}
+}
+
+// answers ignores the arguments of a function that has one answer here.
+func answers(answer func() *pg.Node) special {
+	return func(*rewriter, *pg.FuncCall) (finish, error) {
+		return func(*pg.Node) (*pg.Node, error) { return answer(), nil }, nil
+	}
+}
+
+func specialPgTypeof(r *rewriter, f *pg.FuncCall) (finish, error) {
+	if len(f.Args) == 1 {
+		if t := r.typeOf(f.Args[0]); t != datum.Unknown {
+			return func(*pg.Node) (*pg.Node, error) { return sqlText(t.SQLName()), nil }, nil
+		}
+	}
+	return func(n *pg.Node) (*pg.Node, error) { return call("nd_typeof", n.GetFuncCall().Args...), nil }, nil
+}
+
+func specialCurrentSchemas(r *rewriter, _ *pg.FuncCall) (finish, error) {
+	a := &pg.A_ArrayExpr{Location: -1, Elements: []*pg.Node{text("pg_catalog"), text(r.schema())}}
+	return func(*pg.Node) (*pg.Node, error) {
+		return cast(&pg.Node{Node: &pg.Node_AArrayExpr{AArrayExpr: a}}, "VARCHAR[]"), nil
+	}, nil
+}
+
+// specialJSONAgg collects to a list first: DuckDB's aggregate takes no order.
+func specialJSONAgg(*rewriter, *pg.FuncCall) (finish, error) {
+	return func(n *pg.Node) (*pg.Node, error) {
+		return call("to_json", renamed(n, "list", n.GetFuncCall().Args...)), nil
+	}, nil
+}
+
+// specialSubstring distinguishes positions from a pattern.
+func specialSubstring(r *rewriter, f *pg.FuncCall) (finish, error) {
+	pattern := false
+	if len(f.Args) == 2 {
+		_, isText := literal(f.Args[1])
+		pattern = isText || r.typeOf(f.Args[1]).IsString()
+	}
+	return func(n *pg.Node) (*pg.Node, error) {
+		a := n.GetFuncCall().Args
+		switch {
+		case pattern:
+			return call("nd_substring_match", a...), nil
+		case len(a) == 3:
+			return call("nd_substring", a...), nil
+		}
+		return call("nd_substring_from", a...), nil
+	}, nil
+}
+
+func specialExtract(_ *rewriter, f *pg.FuncCall) (finish, error) {
+	if len(f.Args) != 2 {
+		return nil, errorf("42883", f.Location, "function %s does not exist", lastName(f.Funcname))
+	}
+	field, ok := literal(f.Args[0])
+	if !ok {
+		return nil, unsupported(f.Location, "a field that is not a constant")
+	}
+	field = strings.ToLower(field)
+	name := lastName(f.Funcname)
+	return func(n *pg.Node) (*pg.Node, error) {
+		arg := n.GetFuncCall().Args[1]
+		var out *pg.Node
+		switch field {
+		case "second":
+			out = pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("/")}, call("date_part", text("microseconds"), arg), constant("1000000.0"), -1)
+		case "milliseconds":
+			out = pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("/")}, call("date_part", text("microseconds"), arg), constant("1000.0"), -1)
+		default:
+			out = call("date_part", text(field), arg)
+		}
+		if name == "date_part" {
+			return cast(out, "DOUBLE"), nil
+		}
+		if field == "epoch" || field == "second" || field == "milliseconds" {
+			return cast(out, "DECIMAL(18,6)"), nil
+		}
+		return cast(out, "DECIMAL(18,0)"), nil
+	}, nil
+}
+
+// specialRound: PostgreSQL rounds float8 half to even.
+func specialRound(r *rewriter, f *pg.FuncCall) (finish, error) {
+	float := len(f.Args) == 1 && (r.typeOf(f.Args[0]).IsFloat() || r.typeOf(f.Args[0]).IsInt())
+	return func(n *pg.Node) (*pg.Node, error) {
+		if float {
+			return cast(renamed(n, "round_even", n.GetFuncCall().Args[0], integer(0)), "DOUBLE"), nil
+		}
+		return renamed(n, "round", n.GetFuncCall().Args...), nil
+	}, nil
+}
+
+// padded gives lpad and rpad their default filling.
+func padded(name string) special {
+	return func(*rewriter, *pg.FuncCall) (finish, error) {
+		return func(n *pg.Node) (*pg.Node, error) {
+			a := n.GetFuncCall().Args
+			if len(a) == 2 {
+				a = append(a, text(" "))
+			}
+			return renamed(n, name, a...), nil
+		}, nil
+	}
+}
+
+// arraySize is array_length, array_upper of the first dimension.
+func arraySize(_ *rewriter, f *pg.FuncCall) (finish, error) {
+	if len(f.Args) != 2 {
+		return nil, errorf("42883", f.Location, "function %s does not exist", lastName(f.Funcname))
+	}
+	if d := f.Args[1].GetAConst().GetIval(); d == nil || d.Ival != 1 {
+		return nil, unsupported(f.Location, "a dimension other than 1")
+	}
+	return func(n *pg.Node) (*pg.Node, error) { return call("nd_array_length", n.GetFuncCall().Args[0]), nil }, nil
+}
+
+// setReturning are functions of several rows: what they become as a table function
+// (or, within unnest, as an expression), and the columns if they have more than one.
+var setReturning = map[string]func(f *pg.FuncCall) (*pg.Node, []string, error){ //nolint:gochecknoglobals // a constant table
+	"generate_series": func(f *pg.FuncCall) (*pg.Node, []string, error) { return call("generate_series", f.Args...), nil, nil },
+	"unnest": func(f *pg.FuncCall) (*pg.Node, []string, error) {
+		if len(f.Args) != 1 {
+			return nil, nil, unsupported(f.Location, "unnest of several arrays")
+		}
+		return call("unnest", f.Args...), nil, nil
+	},
+	"generate_subscripts":       unnested("nd_subscripts"),
+	"jsonb_array_elements":      unnested("nd_json_elements"),
+	"json_array_elements":       unnested("nd_json_elements"),
+	"jsonb_array_elements_text": unnested("nd_json_elements_text"),
+	"json_array_elements_text":  unnested("nd_json_elements_text"),
+	"jsonb_object_keys":         unnested("json_keys"),
+	"json_object_keys":          unnested("json_keys"),
+	"regexp_split_to_table":     unnested("regexp_split_to_array"),
+	"string_to_table":           unnested("string_split"),
+	"jsonb_each":                jsonEach,
+	"json_each":                 jsonEach,
+}
+
+func unnested(name string) func(f *pg.FuncCall) (*pg.Node, []string, error) {
+	return func(f *pg.FuncCall) (*pg.Node, []string, error) {
+		return call("unnest", call(name, f.Args...)), nil, nil
+	}
+}
+
+func jsonEach(f *pg.FuncCall) (*pg.Node, []string, error) {
+	return call("json_each", f.Args...), []string{"key", "value"}, nil
+}

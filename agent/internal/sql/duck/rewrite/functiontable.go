@@ -1,0 +1,228 @@
+package rewrite
+
+import (
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// functions lists what may be called and what it is called in DuckDB: "" the same,
+// nd_* a macro or function of the worker. What is in neither this list nor specials
+// does not exist.
+var functions = table(same(`
+	max min bool_and bool_or string_agg array_agg stddev stddev_pop stddev_samp var_pop var_samp corr covar_pop covar_samp
+	regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy bit_and bit_or bit_xor
+	mode percentile_cont percentile_disc any_value
+	row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value last_value nth_value
+	abs ceil floor trunc sign sqrt cbrt exp ln log log10 power pi degrees radians sin cos tan cot asin acos atan atan2
+	sinh cosh tanh asinh acosh atanh random gcd lcm factorial gen_random_uuid uuidv7 uuidv4
+	lower upper trim ltrim rtrim left right repeat replace reverse translate split_part strpos starts_with md5 chr ascii
+	to_hex concat concat_ws regexp_replace regexp_split_to_array array_to_string bit_length
+	date_trunc age make_date make_timestamp isfinite timezone to_json json_array_length`), map[string]string{
+	"every": "bool_and", "variance": "var_samp", "json_object_agg": "json_group_object", "jsonb_object_agg": "json_group_object",
+	"ceiling": "ceil", "pow": "power", "mod": "nd_mod", "div": "nd_int_div", "uuid_generate_v4": "gen_random_uuid",
+	"position": "strpos", "btrim": "trim", "initcap": "nd_initcap", "quote_ident": "nd_quote_ident",
+	"quote_literal": "nd_quote_literal", "quote_nullable": "nd_quote_nullable", "regexp_like": "regexp_matches",
+	"regexp_count": "nd_regexp_count", "string_to_array": "string_split", "sha256": "nd_sha256", "overlay": "nd_overlay",
+	"array_append": "list_append", "array_prepend": "list_prepend", "array_cat": "list_concat", "array_remove": "nd_array_remove",
+	"array_position": "nd_array_position", "cardinality": "len", "date_bin": "time_bucket", "clock_timestamp": "get_current_timestamp",
+	"json_build_object": "json_object", "jsonb_build_object": "json_object", "json_build_array": "json_array",
+	"jsonb_build_array": "json_array", "to_jsonb": "to_json", "row_to_json": "to_json", "jsonb_array_length": "json_array_length",
+	"jsonb_typeof": "nd_json_typeof", "json_typeof": "nd_json_typeof", "jsonb_exists": "nd_json_has", "jsonb_contains": "json_contains",
+	"jsonb_pretty": "json_pretty", "format_type": "nd_format_type", "pg_size_pretty": "nd_size_pretty",
+})
+
+// doubling are macros that name an argument more than once.
+var doubling = table(same("nd_quote_ident nd_initcap nd_size_pretty nd_overlay nd_format_type"), nil) //nolint:gochecknoglobals // a constant table
+
+// resultCasts give results the type that they have in PostgreSQL.
+var resultCasts = table(each("INTEGER", `position strpos ascii cardinality array_position json_array_length
+	jsonb_array_length ntile regexp_count bit_length`), each("DOUBLE", "sign"))
+
+// resultTypes is what typeOf knows of results.
+var resultTypes = types(map[datum.Type]string{
+	datum.Int8: "count row_number rank dense_rank",
+	datum.Int4: `length char_length character_length octet_length position strpos ascii cardinality array_position
+		json_array_length jsonb_array_length ntile regexp_count array_length array_upper`,
+	datum.Bool: "bool_and bool_or every starts_with regexp_like isfinite",
+	datum.Text: `string_agg lower upper trim btrim ltrim rtrim left right repeat replace reverse translate split_part md5 chr
+		to_hex concat concat_ws regexp_replace array_to_string initcap quote_ident quote_literal substr substring to_char format
+		lpad rpad current_database version encode`,
+	datum.Timestamptz: "now transaction_timestamp statement_timestamp clock_timestamp",
+	datum.Date:        "make_date to_date",
+	datum.Float8:      "sqrt cbrt exp ln random degrees radians sin cos tan date_part percent_rank cume_dist",
+	datum.UUID:        "gen_random_uuid uuid_generate_v4 uuidv4 uuidv7",
+	datum.JSONB:       "jsonb_build_object json_build_object jsonb_build_array json_build_array to_json to_jsonb row_to_json json_agg jsonb_agg",
+})
+
+// argTypes are the types of parameters that are arguments.
+var argTypes = map[string][]datum.Type{
+	"lower": {datum.Text}, "upper": {datum.Text}, "length": {datum.Text}, "char_length": {datum.Text}, "initcap": {datum.Text},
+	"md5": {datum.Text}, "trim": {datum.Text}, "btrim": {datum.Text, datum.Text}, "ltrim": {datum.Text, datum.Text},
+	"rtrim": {datum.Text, datum.Text}, "replace": {datum.Text, datum.Text, datum.Text}, "left": {datum.Text, datum.Int4},
+	"right": {datum.Text, datum.Int4}, "repeat": {datum.Text, datum.Int4}, "split_part": {datum.Text, datum.Text, datum.Int4},
+	"strpos": {datum.Text, datum.Text}, "position": {datum.Text, datum.Text}, "starts_with": {datum.Text, datum.Text},
+	"concat": {datum.Text, datum.Text, datum.Text, datum.Text}, "substr": {datum.Text, datum.Int4, datum.Int4},
+	"substring": {datum.Text, datum.Int4, datum.Int4}, "lpad": {datum.Text, datum.Int4, datum.Text},
+	"rpad": {datum.Text, datum.Int4, datum.Text}, "regexp_replace": {datum.Text, datum.Text, datum.Text, datum.Text},
+	"date_trunc": {datum.Text}, "to_timestamp": {datum.Float8}, "power": {datum.Float8, datum.Float8}, "sqrt": {datum.Float8},
+	"ntile": {datum.Int4}, "lag": {datum.Unknown, datum.Int4}, "lead": {datum.Unknown, datum.Int4},
+	"string_agg": {datum.Text, datum.Text}, "to_date": {datum.Text}, "make_date": {datum.Int4, datum.Int4, datum.Int4},
+	"pg_sleep": {datum.Float8},
+}
+
+var specials = map[string]special{ //nolint:gochecknoglobals // a constant table
+	"sum": specialSum, "avg": specialAvg, "count": specialCount, "json_agg": specialJSONAgg, "jsonb_agg": specialJSONAgg,
+	"now": specialNow, "transaction_timestamp": specialNow, "statement_timestamp": specialNow, "pg_postmaster_start_time": specialNow,
+	"extract": specialExtract, "date_part": specialExtract, "to_char": specialToChar, "to_date": parsedTime("DATE"),
+	"to_timestamp": parsedTime("TIMESTAMPTZ"), "format": specialFormat, "encode": specialEncode, "decode": specialDecode,
+	"substring": specialSubstring, "substr": specialSubstring, "lpad": padded("lpad"), "rpad": padded("rpad"),
+	"length": specialLength, "char_length": specialLength, "character_length": specialLength, "octet_length": specialLength,
+	"round": specialRound, "array_length": arraySize, "array_upper": arraySize,
+	"array_lower": answers(func() *pg.Node { return integer(1) }), "array_ndims": answers(func() *pg.Node { return integer(1) }),
+	"json_extract_path": specialPath, "jsonb_extract_path": specialPath, "json_extract_path_text": specialPath, "jsonb_extract_path_text": specialPath,
+	"pg_typeof": specialPgTypeof, "current_schemas": specialCurrentSchemas, "current_setting": specialSetting,
+	"current_database":    constantText(func(r *rewriter) string { return r.in.Session.Database }),
+	"current_catalog":     constantText(func(r *rewriter) string { return r.in.Session.Database }),
+	"current_schema":      constantText((*rewriter).schema),
+	"current_user":        constantText(func(r *rewriter) string { return r.in.Session.User }),
+	"session_user":        constantText(func(r *rewriter) string { return r.in.Session.User }),
+	"pg_get_userbyid":     constantText(func(r *rewriter) string { return r.in.Session.User }),
+	"version":             constantText(func(r *rewriter) string { return r.setting("version") }),
+	"pg_encoding_to_char": constantText(func(*rewriter) string { return "UTF8" }),
+	"pg_client_encoding":  constantText(func(*rewriter) string { return "UTF8" }),
+	"pg_backend_pid": func(r *rewriter, _ *pg.FuncCall) (finish, error) {
+		return func(*pg.Node) (*pg.Node, error) { return integer(int64(int32(r.in.Session.PID))), nil }, nil
+	},
+	"pg_get_expr":         firstArgument,
+	"pg_table_is_visible": yes, "pg_type_is_visible": yes, "pg_function_is_visible": yes, "pg_operator_is_visible": yes,
+	"pg_opclass_is_visible": yes, "pg_collation_is_visible": yes, "has_table_privilege": yes, "has_schema_privilege": yes,
+	"has_database_privilege": yes, "has_column_privilege": yes, "has_function_privilege": yes, "has_any_column_privilege": yes,
+	"has_sequence_privilege": yes, "pg_has_role": yes, "pg_is_in_recovery": answers(func() *pg.Node { return boolean(false) }),
+	"pg_is_other_temp_schema": answers(func() *pg.Node { return boolean(false) }), "pg_my_temp_schema": zero,
+	"obj_description": noText, "col_description": noText, "shobj_description": noText, "pg_get_constraintdef": noText,
+	"pg_get_indexdef": noText, "pg_get_viewdef": noText, "pg_get_triggerdef": noText, "pg_get_functiondef": noText,
+	"pg_get_function_result": noText, "pg_get_function_arguments": noText, "pg_get_function_identity_arguments": noText,
+	"pg_get_serial_sequence": noText, "pg_get_partkeydef": noText, "pg_get_statisticsobjdef_columns": noText,
+	"pg_tablespace_location": noText, "inet_client_addr": noText, "inet_server_addr": noText,
+	"pg_relation_size": zero, "pg_total_relation_size": zero, "pg_table_size": zero, "pg_indexes_size": zero,
+	"pg_database_size": zero, "txid_current": zero, "pg_stat_get_numscans": zero,
+}
+
+func yes(*rewriter, *pg.FuncCall) (finish, error) {
+	return func(*pg.Node) (*pg.Node, error) { return boolean(true), nil }, nil
+}
+
+func noText(*rewriter, *pg.FuncCall) (finish, error) {
+	return func(*pg.Node) (*pg.Node, error) { return cast(null(), "VARCHAR"), nil }, nil
+}
+
+func zero(*rewriter, *pg.FuncCall) (finish, error) {
+	return func(*pg.Node) (*pg.Node, error) { return cast(integer(0), "BIGINT"), nil }, nil
+}
+
+func firstArgument(_ *rewriter, f *pg.FuncCall) (finish, error) {
+	if len(f.Args) == 0 {
+		return nil, errorf("42883", f.Location, "function %s() does not exist", lastName(f.Funcname))
+	}
+	return func(n *pg.Node) (*pg.Node, error) { return n.GetFuncCall().Args[0], nil }, nil
+}
+
+func specialLength(r *rewriter, f *pg.FuncCall) (finish, error) {
+	if len(f.Args) != 1 {
+		return nil, errorf("42883", f.Location, "function %s(%s) does not exist", lastName(f.Funcname), r.signature(f))
+	}
+	name, bytes := "length", r.typeOf(f.Args[0]) == datum.Bytea
+	switch {
+	case bytes:
+		name = "octet_length"
+	case lastName(f.Funcname) == "octet_length":
+		name = "strlen"
+	}
+	return func(n *pg.Node) (*pg.Node, error) { return cast(call(name, n.GetFuncCall().Args[0]), "INTEGER"), nil }, nil
+}
+
+// specialPath is jsonb_extract_path(j, 'a', 'b').
+func specialPath(_ *rewriter, f *pg.FuncCall) (finish, error) {
+	asText := strings.HasSuffix(lastName(f.Funcname), "_text")
+	return func(n *pg.Node) (*pg.Node, error) {
+		args := n.GetFuncCall().Args
+		if len(args) < 2 {
+			return nil, unsupported(f.Location, "a path of no keys")
+		}
+		out := args[0]
+		for i, k := range args[1:] {
+			name := "json_extract"
+			if asText && i == len(args)-2 {
+				name = "json_extract_string"
+			}
+			out = call(name, out, k)
+		}
+		return out, nil
+	}, nil
+}
+
+func (r *rewriter) setting(name string) string {
+	if r.in.Session.Setting == nil {
+		return ""
+	}
+	v, _ := r.in.Session.Setting(name)
+	return v
+}
+
+// specialSetting is current_setting(name [, missing_ok]).
+func specialSetting(r *rewriter, f *pg.FuncCall) (finish, error) {
+	name, ok := "", false
+	if len(f.Args) > 0 {
+		name, ok = literal(f.Args[0])
+	}
+	if !ok || r.in.Session.Setting == nil {
+		return nil, unsupported(f.Location, "current_setting of a name that is not a constant")
+	}
+	v, found := r.in.Session.Setting(name)
+	if !found && len(f.Args) < 2 {
+		return nil, errorf("42704", f.Location, "unrecognized configuration parameter \"%s\"", name)
+	}
+	return func(*pg.Node) (*pg.Node, error) {
+		if !found {
+			return cast(null(), "VARCHAR"), nil
+		}
+		return sqlText(v), nil
+	}, nil
+}
+
+// How the tables above are written: same and each make entries of a list of names.
+
+func same(names string) map[string]string { return each("", names) }
+
+func each(value, names string) map[string]string {
+	m := map[string]string{}
+	for _, n := range strings.Fields(names) {
+		m[n] = value
+	}
+	return m
+}
+
+func table(a, b map[string]string) map[string]string {
+	for k, v := range b {
+		a[k] = v
+	}
+	return a
+}
+
+func types(lists map[datum.Type]string) map[string]datum.Type {
+	m := map[string]datum.Type{}
+	for t, names := range lists {
+		for _, n := range strings.Fields(names) {
+			m[n] = t
+		}
+	}
+	return m
+}
+
+func has(m map[string]string, k string) bool {
+	_, ok := m[k]
+	return ok
+}

@@ -1,0 +1,281 @@
+package rewrite
+
+import (
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// paramIs says that n, if it is a parameter without a type, has type t.
+func (r *rewriter) paramIs(n *pg.Node, t datum.Type) {
+	p := n.GetParamRef()
+	if p == nil || t == datum.Unknown {
+		return
+	}
+	r.growParams(int(p.Number))
+	if i := p.Number - 1; i >= 0 && int(i) < len(r.params) && r.params[i] == datum.Unknown {
+		r.params[i] = t
+	}
+}
+
+// maxParams is PostgreSQL's limit.
+const maxParams = 65535
+
+func (r *rewriter) growParams(n int) {
+	for len(r.params) < n && n <= maxParams {
+		r.params = append(r.params, datum.Unknown)
+	}
+}
+
+// infer takes the types of parameters from what they meet in n.
+func (r *rewriter) infer(n *pg.Node) {
+	switch x := n.Node.(type) {
+	case *pg.Node_AExpr:
+		r.inferExpr(x.AExpr)
+	case *pg.Node_TypeCast:
+		t, _ := castType(x.TypeCast.TypeName)
+		r.paramIs(x.TypeCast.Arg, t)
+	case *pg.Node_CoalesceExpr:
+		r.inferAlike(x.CoalesceExpr.Args)
+	case *pg.Node_MinMaxExpr:
+		r.inferAlike(x.MinMaxExpr.Args)
+	case *pg.Node_CaseExpr:
+		r.inferAlike(caseResults(x.CaseExpr))
+	case *pg.Node_FuncCall:
+		f := x.FuncCall
+		for i, t := range argTypes[lastName(f.Funcname)] {
+			if i < len(f.Args) {
+				r.paramIs(f.Args[i], t)
+			}
+		}
+	}
+}
+
+func caseResults(c *pg.CaseExpr) []*pg.Node {
+	var out []*pg.Node
+	for _, w := range c.Args {
+		out = append(out, w.GetCaseWhen().GetResult())
+	}
+	if c.Defresult != nil {
+		out = append(out, c.Defresult)
+	}
+	return out
+}
+
+func (r *rewriter) inferAlike(l []*pg.Node) {
+	t := r.common(l)
+	for _, n := range l {
+		r.paramIs(n, t)
+	}
+}
+
+func (r *rewriter) inferExpr(e *pg.A_Expr) {
+	op := lastName(e.Name)
+	switch e.Kind {
+	case pg.A_Expr_Kind_AEXPR_OP:
+		r.inferOperator(op, e.Lexpr, e.Rexpr)
+	case pg.A_Expr_Kind_AEXPR_DISTINCT, pg.A_Expr_Kind_AEXPR_NOT_DISTINCT, pg.A_Expr_Kind_AEXPR_NULLIF:
+		r.inferAlike([]*pg.Node{e.Lexpr, e.Rexpr})
+	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
+		if t := r.typeOf(e.Lexpr); t != datum.Unknown && !t.IsArray() {
+			r.paramIs(e.Rexpr, t|datum.Array)
+		}
+	case pg.A_Expr_Kind_AEXPR_LIKE, pg.A_Expr_Kind_AEXPR_ILIKE, pg.A_Expr_Kind_AEXPR_SIMILAR:
+		r.paramIs(e.Lexpr, datum.Text)
+		r.paramIs(e.Rexpr, datum.Text)
+	case pg.A_Expr_Kind_AEXPR_IN, pg.A_Expr_Kind_AEXPR_BETWEEN, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN,
+		pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
+		r.inferAlike(append([]*pg.Node{e.Lexpr}, e.Rexpr.GetList().GetItems()...))
+	}
+}
+
+func (r *rewriter) inferOperator(op string, left, right *pg.Node) {
+	if left == nil {
+		return
+	}
+	l, rt := r.typeOf(left), r.typeOf(right)
+	switch op {
+	case "=", "<>", "!=", "<", "<=", ">", ">=":
+		r.paramIs(left, rt)
+		r.paramIs(right, l)
+	case "+", "-", "*", "/", "%", "^":
+		if l.IsNumber() {
+			r.paramIs(right, l)
+		}
+		if rt.IsNumber() {
+			r.paramIs(left, rt)
+		}
+	case "||":
+		if !l.IsArray() && l != datum.JSONB {
+			r.paramIs(right, datum.Text)
+		}
+		if !rt.IsArray() && rt != datum.JSONB {
+			r.paramIs(left, datum.Text)
+		}
+	case "~", "~*", "!~", "!~*", "->", "->>", "?":
+		r.paramIs(right, datum.Text)
+	case "@>", "<@":
+		r.paramIs(right, l)
+		r.paramIs(left, rt)
+	case "#>", "#>>", "?|", "?&":
+		r.paramIs(right, datum.Text|datum.Array)
+	}
+}
+
+// common is the type that a list of alternatives has.
+func (r *rewriter) common(l []*pg.Node) datum.Type {
+	t := datum.Unknown
+	for _, n := range l {
+		x := r.typeOf(n)
+		switch {
+		case x == datum.Unknown:
+			_, isText := literal(n)
+			if !isText && !n.GetAConst().GetIsnull() && n.GetParamRef() == nil {
+				return datum.Unknown
+			}
+		case t == datum.Unknown || t == x:
+			t = x
+		case t.IsNumber() && x.IsNumber():
+			t = wider(t, x)
+		case t.IsString() && x.IsString():
+			t = datum.Text
+		default:
+			return datum.Unknown
+		}
+	}
+	return t
+}
+
+// wider is the type of a number operator's result.
+func wider(a, b datum.Type) datum.Type {
+	switch {
+	case a == datum.Float8 || b == datum.Float8, a.IsFloat() != b.IsFloat():
+		return datum.Float8
+	default: // the types are declared in this order
+		return max(a, b)
+	}
+}
+
+// typeOf is the type of an expression as PostgreSQL sees it, datum.Unknown if this
+// does not need to know.
+func (r *rewriter) typeOf(n *pg.Node) datum.Type {
+	switch x := n.GetNode().(type) {
+	case *pg.Node_ColumnRef:
+		if c, ok := r.scope.find(x.ColumnRef); ok {
+			return c.typ
+		}
+	case *pg.Node_AConst:
+		return constType(x.AConst)
+	case *pg.Node_ParamRef:
+		if i := int(x.ParamRef.Number) - 1; i >= 0 && i < len(r.params) {
+			return r.params[i]
+		}
+	case *pg.Node_TypeCast:
+		t, _ := castType(x.TypeCast.TypeName)
+		return t
+	case *pg.Node_BoolExpr, *pg.Node_NullTest, *pg.Node_BooleanTest:
+		return datum.Bool
+	case *pg.Node_SubLink:
+		if x.SubLink.SubLinkType == pg.SubLinkType_EXISTS_SUBLINK {
+			return datum.Bool
+		}
+	case *pg.Node_CaseExpr:
+		return r.common(caseResults(x.CaseExpr))
+	case *pg.Node_CoalesceExpr:
+		return r.common(x.CoalesceExpr.Args)
+	case *pg.Node_MinMaxExpr:
+		return r.common(x.MinMaxExpr.Args)
+	case *pg.Node_FuncCall:
+		return r.functionType(x.FuncCall)
+	case *pg.Node_SqlvalueFunction:
+		return valueFunctionType(x.SqlvalueFunction.Op)
+	case *pg.Node_AExpr:
+		return r.exprType(x.AExpr)
+	}
+	return datum.Unknown
+}
+
+func constType(c *pg.A_Const) datum.Type {
+	switch v := c.Val.(type) {
+	case *pg.A_Const_Ival:
+		return datum.Int4
+	case *pg.A_Const_Fval:
+		if _, err := datum.ParseText(datum.Int8, v.Fval.Fval, nil); err == nil && !strings.ContainsAny(v.Fval.Fval, ".eE") {
+			return datum.Int8
+		}
+		return datum.Numeric
+	case *pg.A_Const_Boolval:
+		return datum.Bool
+	}
+	return datum.Unknown
+}
+
+func (r *rewriter) exprType(e *pg.A_Expr) datum.Type {
+	switch e.Kind {
+	case pg.A_Expr_Kind_AEXPR_NULLIF:
+		return r.typeOf(e.Lexpr)
+	case pg.A_Expr_Kind_AEXPR_OP:
+	default:
+		return datum.Bool
+	}
+	right := r.typeOf(e.Rexpr)
+	op := lastName(e.Name)
+	if e.Lexpr == nil {
+		if op == "-" || op == "+" || op == "@" {
+			return right
+		}
+		return datum.Unknown
+	}
+	left := r.typeOf(e.Lexpr)
+	switch op {
+	case "+", "-", "*", "/", "%":
+		return arithmeticType(op, left, right)
+	case "||":
+		if left.IsString() || right.IsString() {
+			return datum.Text
+		}
+	case "->", "#>":
+		return datum.JSONB
+	case "->>", "#>>":
+		return datum.Text
+	case "=", "<>", "!=", "<", "<=", ">", ">=", "~", "~*", "!~", "!~*", "@>", "<@", "?", "?|", "?&", "&&":
+		return datum.Bool
+	}
+	return datum.Unknown
+}
+
+func arithmeticType(op string, left, right datum.Type) datum.Type {
+	switch {
+	case left.IsNumber() && right.IsNumber():
+		return wider(left, right)
+	case left == datum.Date && right == datum.Date && op == "-":
+		return datum.Int4
+	case left == datum.Date && right.IsInt():
+		return datum.Date
+	case left.IsDateTime() && right == datum.Interval:
+		if left == datum.Date {
+			return datum.Timestamp
+		}
+		return left
+	case left.IsDateTime() && left == right && op == "-":
+		return datum.Interval
+	}
+	return datum.Unknown
+}
+
+func valueFunctionType(op pg.SQLValueFunctionOp) datum.Type {
+	switch op {
+	case pg.SQLValueFunctionOp_SVFOP_CURRENT_DATE:
+		return datum.Date
+	case pg.SQLValueFunctionOp_SVFOP_CURRENT_TIMESTAMP, pg.SQLValueFunctionOp_SVFOP_CURRENT_TIMESTAMP_N:
+		return datum.Timestamptz
+	case pg.SQLValueFunctionOp_SVFOP_LOCALTIMESTAMP, pg.SQLValueFunctionOp_SVFOP_LOCALTIMESTAMP_N:
+		return datum.Timestamp
+	case pg.SQLValueFunctionOp_SVFOP_CURRENT_TIME, pg.SQLValueFunctionOp_SVFOP_CURRENT_TIME_N,
+		pg.SQLValueFunctionOp_SVFOP_LOCALTIME, pg.SQLValueFunctionOp_SVFOP_LOCALTIME_N:
+		return datum.Time
+	}
+	return datum.Text
+}

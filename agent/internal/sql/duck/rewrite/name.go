@@ -1,0 +1,129 @@
+package rewrite
+
+import (
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+)
+
+// reserved are DuckDB's reserved words that PostgreSQL's deparser does not quote.
+// Spelled with a capital they are quoted, and DuckDB does not mind the case.
+func reserved(name string) bool {
+	switch name {
+	case "qualify", "pivot", "unpivot", "lambda", "show", "describe", "summarize", "pivot_longer", "pivot_wider",
+		"anti", "semi", "asof", "positional", "glob", "at", "try_cast", "struct", "map", "columns", "macro", "sample":
+		return true
+	}
+	return false
+}
+
+// ident is the spelling of an identifier for DuckDB.
+func ident(name string) string {
+	if reserved(name) {
+		return strings.ToUpper(name[:1]) + name[1:]
+	}
+	return name
+}
+
+// OriginalName undoes the spelling that a reserved word was given.
+func OriginalName(name string) string {
+	if l := strings.ToLower(name); l != name && reserved(l) && ident(l) == name {
+		return l
+	}
+	return name
+}
+
+func quoteNames(l []*pg.Node) {
+	for _, n := range l {
+		if s := n.GetString_(); s != nil {
+			s.Sval = ident(s.Sval)
+		}
+	}
+}
+
+// figureName is the name that PostgreSQL gives a column without AS.
+func figureName(n *pg.Node) string {
+	if name, _ := figure(n); name != "" {
+		return name
+	}
+	return "?column?"
+}
+
+// figure returns the name and how much it is worth: a cast's type is used only if
+// its argument has none.
+func figure(n *pg.Node) (name string, strength int) {
+	switch x := n.GetNode().(type) {
+	case *pg.Node_ColumnRef:
+		if names, _ := fieldNames(x.ColumnRef); len(names) > 0 {
+			return names[len(names)-1], 2
+		}
+	case *pg.Node_AIndirection:
+		for i := len(x.AIndirection.Indirection) - 1; i >= 0; i-- {
+			if s := x.AIndirection.Indirection[i].GetString_(); s != nil {
+				return s.Sval, 2
+			}
+		}
+		return figure(x.AIndirection.Arg)
+	case *pg.Node_FuncCall:
+		return lastName(x.FuncCall.Funcname), 2
+	case *pg.Node_AExpr:
+		if x.AExpr.Kind == pg.A_Expr_Kind_AEXPR_NULLIF {
+			return "nullif", 2
+		}
+	case *pg.Node_TypeCast:
+		if name, strength = figure(x.TypeCast.Arg); strength > 1 {
+			return name, strength
+		}
+		return lastName(x.TypeCast.TypeName.Names), 1
+	case *pg.Node_CollateClause:
+		return figure(x.CollateClause.Arg)
+	case *pg.Node_GroupingFunc:
+		return "grouping", 2
+	case *pg.Node_SubLink:
+		return figureSubLink(x.SubLink)
+	case *pg.Node_CaseExpr:
+		if name, strength = figure(x.CaseExpr.Defresult); strength <= 1 {
+			return "case", 1
+		}
+		return name, strength
+	case *pg.Node_AArrayExpr:
+		return "array", 2
+	case *pg.Node_RowExpr:
+		return "row", 2
+	case *pg.Node_CoalesceExpr:
+		return "coalesce", 2
+	case *pg.Node_MinMaxExpr:
+		if x.MinMaxExpr.Op == pg.MinMaxOp_IS_LEAST {
+			return "least", 2
+		}
+		return "greatest", 2
+	case *pg.Node_SqlvalueFunction:
+		return valueFunctionName(x.SqlvalueFunction.Op), 2
+	}
+	return "", 0
+}
+
+func figureSubLink(s *pg.SubLink) (string, int) {
+	switch s.SubLinkType {
+	case pg.SubLinkType_EXISTS_SUBLINK:
+		return "exists", 2
+	case pg.SubLinkType_ARRAY_SUBLINK:
+		return "array", 2
+	case pg.SubLinkType_EXPR_SUBLINK:
+		sub := s.Subselect.GetSelectStmt()
+		if sub != nil && len(sub.TargetList) > 0 {
+			t := sub.TargetList[0].GetResTarget()
+			if t.GetName() != "" {
+				return OriginalName(t.Name), 2
+			}
+			return figure(t.GetVal())
+		}
+	}
+	return "", 0
+}
+
+func valueFunctionName(op pg.SQLValueFunctionOp) string {
+	name := strings.ToLower(strings.TrimPrefix(op.String(), "SVFOP_"))
+	name = strings.TrimSuffix(name, "_n")
+	return name
+}

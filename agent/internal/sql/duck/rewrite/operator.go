@@ -1,0 +1,221 @@
+package rewrite
+
+import (
+	"strconv"
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// operators that become functions of two arguments.
+var operatorFunctions = map[string]string{ //nolint:gochecknoglobals // a constant table
+	"/": "nd_div", "%": "nd_mod", "->": "json_extract", "->>": "json_extract_string",
+	"@>": "json_contains", "&&": "list_has_any", "?": "nd_json_has", "?|": "nd_json_has_any", "?&": "nd_json_has_all",
+	"#": "xor", "~": "regexp_matches",
+}
+
+// operator rewrites an operator whose operands are done.
+func (r *rewriter) operator(n *pg.Node, e *pg.A_Expr) (*pg.Node, error) {
+	e.Name = bare(e.Name)
+	op := lastName(e.Name)
+	switch e.Kind {
+	case pg.A_Expr_Kind_AEXPR_OP:
+		if e.Lexpr == nil {
+			return prefixOperator(n, op, e)
+		}
+		return binaryOperator(n, op, e)
+	case pg.A_Expr_Kind_AEXPR_LIKE, pg.A_Expr_Kind_AEXPR_ILIKE:
+		return likeOperator(n, op, e), nil
+	case pg.A_Expr_Kind_AEXPR_SIMILAR:
+		return similarOperator(op, e)
+	case pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
+		return symmetric(e), nil
+	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
+		return quantified(n, op, e)
+	}
+	return n, nil
+}
+
+func prefixOperator(n *pg.Node, op string, e *pg.A_Expr) (*pg.Node, error) {
+	switch op {
+	case "-", "+", "~":
+		return n, nil
+	case "|/":
+		return call("sqrt", e.Rexpr), nil
+	case "||/":
+		return call("cbrt", e.Rexpr), nil
+	case "@":
+		return call("abs", e.Rexpr), nil
+	}
+	return nil, errorf("42883", e.Location, "operator does not exist: %s", op)
+}
+
+func binaryOperator(n *pg.Node, op string, e *pg.A_Expr) (*pg.Node, error) {
+	switch op {
+	case "=", "<>", "!=", "<", "<=", ">", ">=", "+", "-", "*", "||", "&", "|", "<<", ">>":
+		return n, nil
+	case "~*":
+		return call("regexp_matches", e.Lexpr, e.Rexpr, text("i")), nil
+	case "!~":
+		return not(call("regexp_matches", e.Lexpr, e.Rexpr)), nil
+	case "!~*":
+		return not(call("regexp_matches", e.Lexpr, e.Rexpr, text("i"))), nil
+	case "~~", "~~*", "!~~", "!~~*":
+		kind := pg.A_Expr_Kind_AEXPR_LIKE
+		if strings.HasSuffix(op, "*") {
+			kind = pg.A_Expr_Kind_AEXPR_ILIKE
+		}
+		e.Kind, e.Name = kind, []*pg.Node{str(op)}
+		return likeOperator(n, op, e), nil
+	case "<@":
+		return call("json_contains", e.Rexpr, e.Lexpr), nil
+	case "#>", "#>>":
+		return jsonPath(op, e)
+	}
+	if f, ok := operatorFunctions[op]; ok {
+		return call(f, e.Lexpr, e.Rexpr), nil
+	}
+	return nil, errorf("42883", e.Location, "operator does not exist: %s", op)
+}
+
+// jsonPath rewrites j #> '{a,0,b}': a chain of steps, since DuckDB's paths would not
+// take every key.
+func jsonPath(op string, e *pg.A_Expr) (*pg.Node, error) {
+	keys, ok := textArray(e.Rexpr)
+	if !ok {
+		return nil, unsupported(e.Location, "the operator %s with a path that is not a constant", op)
+	}
+	n := e.Lexpr
+	for i, k := range keys {
+		f := "json_extract"
+		if op == "#>>" && i == len(keys)-1 {
+			f = "json_extract_string"
+		}
+		if v, err := strconv.Atoi(k); err == nil {
+			n = call(f, n, integer(int64(v)))
+		} else {
+			n = call(f, n, text(k))
+		}
+	}
+	return n, nil
+}
+
+// textArray returns the elements of '{a,b}' or ARRAY['a','b'].
+func textArray(n *pg.Node) ([]string, bool) {
+	if t := n.GetTypeCast(); t != nil {
+		n = t.Arg
+	}
+	var out []string
+	if s, ok := literal(n); ok {
+		d, err := datum.ParseText(datum.Text|datum.Array, s, nil)
+		if err != nil {
+			return nil, false
+		}
+		for _, v := range d.A.Values {
+			out = append(out, v.S)
+		}
+		return out, true
+	}
+	a := n.GetAArrayExpr()
+	if a == nil {
+		return nil, false
+	}
+	for _, x := range a.Elements {
+		if t := x.GetTypeCast(); t != nil {
+			x = t.Arg
+		}
+		s, ok := literal(x)
+		if !ok {
+			return nil, false
+		}
+		out = append(out, s)
+	}
+	return out, true
+}
+
+// likeOperator gives LIKE its escape character, \ unless the statement names one.
+func likeOperator(n *pg.Node, op string, e *pg.A_Expr) *pg.Node {
+	escape := text(`\`)
+	pattern := e.Rexpr
+	if f := pattern.GetFuncCall(); f != nil && lastName(f.Funcname) == "like_escape" && len(f.Args) == 2 {
+		pattern, escape = f.Args[0], f.Args[1]
+	} else if s, ok := literal(pattern); ok && !strings.Contains(s, `\`) {
+		return n
+	}
+	name := "like_escape"
+	if e.Kind == pg.A_Expr_Kind_AEXPR_ILIKE {
+		name = "ilike_escape"
+	}
+	out := call(name, e.Lexpr, pattern, escape)
+	if strings.HasPrefix(op, "!") {
+		return not(out)
+	}
+	return out
+}
+
+// similarOperator makes the pattern of SIMILAR TO a regular expression.
+func similarOperator(op string, e *pg.A_Expr) (*pg.Node, error) {
+	f := e.Rexpr.GetFuncCall()
+	if f == nil || lastName(f.Funcname) != "similar_to_escape" || len(f.Args) != 1 {
+		return nil, unsupported(e.Location, "SIMILAR TO with ESCAPE")
+	}
+	s, ok := literal(f.Args[0])
+	if !ok {
+		return nil, unsupported(e.Location, "SIMILAR TO with a pattern that is not a constant")
+	}
+	out := call("regexp_full_match", e.Lexpr, text(similarPattern(s)))
+	if strings.HasPrefix(op, "!") {
+		return not(out), nil
+	}
+	return out, nil
+}
+
+func similarPattern(s string) string {
+	var b strings.Builder
+	class := false
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '\\' && i+1 < len(s):
+			i++
+			b.WriteByte('\\')
+			b.WriteByte(s[i])
+		case class:
+			class = c != ']'
+			b.WriteByte(c)
+		case c == '[':
+			class = true
+			b.WriteByte(c)
+		case c == '%':
+			b.WriteString(".*")
+		case c == '_':
+			b.WriteByte('.')
+		case c == '.' || c == '^' || c == '$' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+func symmetric(e *pg.A_Expr) *pg.Node {
+	l := e.Rexpr.GetList().Items
+	kind, name := pg.A_Expr_Kind_AEXPR_BETWEEN, "BETWEEN"
+	if e.Kind == pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM {
+		kind, name = pg.A_Expr_Kind_AEXPR_NOT_BETWEEN, "NOT BETWEEN"
+	}
+	bounds := pg.MakeListNode([]*pg.Node{call("least", l[0], l[1]), call("greatest", l[0], l[1])})
+	return pg.MakeAExprNode(kind, []*pg.Node{str(name)}, e.Lexpr, bounds, -1)
+}
+
+// quantified handles x op ANY (array).
+func quantified(n *pg.Node, op string, e *pg.A_Expr) (*pg.Node, error) {
+	switch op {
+	case "=", "<>", "!=", "<", "<=", ">", ">=":
+		return n, nil
+	}
+	return nil, unsupported(e.Location, "ANY or ALL with the operator %s", op)
+}

@@ -1,0 +1,265 @@
+package rewrite
+
+import (
+	"strconv"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// rewriter is the state of one Rewrite.
+type rewriter struct {
+	in        Input
+	top       *pg.SelectStmt
+	scans     []*Scan
+	params    []datum.Type
+	paramRefs []*pg.Node
+	hidden    map[string]bool // names of columns that the statement uses
+	scope     *scope
+	now       int
+	nowRefs   []*pg.ParamRef
+	usesNow   bool
+	// nesting counts macros that name an argument twice within each other.
+	nesting int
+}
+
+// query rewrites a SELECT, VALUES or set operation and tells its columns.
+func (r *rewriter) query(s *pg.SelectStmt, parent *scope) (columns, error) {
+	outer := r.scope
+	defer func() { r.scope = outer }()
+	r.scope = &scope{parent: parent, ctes: map[string]*relation{}}
+	if s.IntoClause != nil {
+		return columns{}, unsupported(0, "SELECT INTO")
+	}
+	if err := r.with(s.WithClause); err != nil {
+		return columns{}, err
+	}
+	s.LockingClause = nil // the session's business
+	var out columns
+	var err error
+	switch {
+	case s.Op != pg.SetOperation_SETOP_NONE:
+		out, err = r.setOperation(s)
+	case len(s.ValuesLists) > 0:
+		out, err = r.values(s)
+	default:
+		out, err = r.block(s)
+	}
+	if err != nil {
+		return columns{}, err
+	}
+	if err := r.list(s.SortClause); err != nil {
+		return columns{}, err
+	}
+	return out, r.limit(s)
+}
+
+func (r *rewriter) limit(s *pg.SelectStmt) error {
+	if s.LimitOption == pg.LimitOption_LIMIT_OPTION_WITH_TIES {
+		return unsupported(0, "FETCH FIRST WITH TIES")
+	}
+	for _, n := range []**pg.Node{&s.LimitCount, &s.LimitOffset} {
+		if (*n).GetAConst().GetIsnull() { // LIMIT ALL
+			*n = nil
+		}
+		r.paramIs(*n, datum.Int8)
+		var err error
+		if *n, err = r.node(*n); err != nil {
+			return err
+		}
+	}
+	if s.LimitCount == nil && s.LimitOffset == nil {
+		s.LimitOption = pg.LimitOption_LIMIT_OPTION_DEFAULT
+	}
+	return nil
+}
+
+func (r *rewriter) with(w *pg.WithClause) error {
+	if w == nil {
+		return nil
+	}
+	for _, n := range w.Ctes {
+		c := n.GetCommonTableExpr()
+		if c.SearchClause != nil || c.CycleClause != nil {
+			return unsupported(c.Location, "SEARCH or CYCLE in WITH")
+		}
+		sub := c.Ctequery.GetSelectStmt()
+		if sub == nil {
+			return unsupported(c.Location, "a data-modifying statement in WITH")
+		}
+		rel := &relation{}
+		name := c.Ctename
+		if w.Recursive {
+			r.scope.ctes[name] = rel
+		}
+		cols, err := r.query(sub, r.scope)
+		if err != nil {
+			return err
+		}
+		rel.columns, rel.known = rename(cols, c.Aliascolnames), cols.known
+		r.scope.ctes[name] = rel
+		c.Ctename = ident(c.Ctename)
+		if len(c.Aliascolnames) == 0 && len(sub.ValuesLists) > 0 {
+			c.Aliascolnames = names(cols)
+		}
+		quoteNames(c.Aliascolnames)
+	}
+	return nil
+}
+
+// rename applies an alias' column names.
+func rename(c columns, aliases []*pg.Node) []column {
+	out := append([]column(nil), c.list...)
+	for i, a := range aliases {
+		if i < len(out) {
+			out[i].name = a.GetString_().GetSval()
+		} else if !c.known {
+			out = append(out, column{name: a.GetString_().GetSval()})
+		}
+	}
+	return out
+}
+
+func names(c columns) []*pg.Node {
+	out := make([]*pg.Node, len(c.list))
+	for i := range c.list {
+		out[i] = str(c.list[i].name)
+	}
+	return out
+}
+
+func (r *rewriter) setOperation(s *pg.SelectStmt) (columns, error) {
+	left, err := r.query(s.Larg, r.scope)
+	if err != nil {
+		return columns{}, err
+	}
+	right, err := r.query(s.Rarg, r.scope)
+	if err != nil {
+		return columns{}, err
+	}
+	out := columns{known: left.known}
+	for i, c := range left.list {
+		m := column{name: c.name}
+		if i < len(right.list) && right.known && right.list[i].typ == c.typ {
+			m.typ = c.typ
+		}
+		out.list = append(out.list, m)
+	}
+	return out, nil
+}
+
+func (r *rewriter) values(s *pg.SelectStmt) (columns, error) {
+	out := columns{known: true}
+	for i, row := range s.ValuesLists {
+		for k, n := range row.GetList().GetItems() {
+			if i == 0 {
+				out.list = append(out.list, column{name: "column" + strconv.Itoa(k+1), typ: r.typeOf(n)})
+			} else if k < len(out.list) && out.list[k].typ != r.typeOf(n) {
+				out.list[k].typ = datum.Unknown
+			}
+		}
+	}
+	return out, r.list(s.ValuesLists)
+}
+
+// block rewrites SELECT .. FROM .. WHERE .. without set operations.
+func (r *rewriter) block(s *pg.SelectStmt) (columns, error) {
+	for i, f := range s.FromClause {
+		n, rels, err := r.from(f)
+		if err != nil {
+			return columns{}, err
+		}
+		s.FromClause[i] = n
+		r.scope.relations = append(r.scope.relations, rels...)
+	}
+	r.constrain(s.WhereClause, r.scope.relations)
+	out, err := r.targets(s)
+	if err != nil {
+		return columns{}, err
+	}
+	if s.WhereClause, err = r.node(s.WhereClause); err != nil {
+		return columns{}, err
+	}
+	if s.HavingClause, err = r.node(s.HavingClause); err != nil {
+		return columns{}, err
+	}
+	for _, l := range [][]*pg.Node{s.DistinctClause, s.TargetList, s.GroupClause, s.WindowClause} {
+		if err := r.list(l); err != nil {
+			return columns{}, err
+		}
+	}
+	return out, nil
+}
+
+// targets expands stars, names columns as PostgreSQL does and tells what they are.
+func (r *rewriter) targets(s *pg.SelectStmt) (columns, error) {
+	out := columns{known: true}
+	var list []*pg.Node
+	for _, n := range s.TargetList {
+		t := n.GetResTarget()
+		if t == nil {
+			return columns{}, unsupported(0, "this form of SELECT list")
+		}
+		ref := t.Val.GetColumnRef()
+		if ref != nil && len(ref.Fields) > 0 && ref.Fields[len(ref.Fields)-1].GetAStar() != nil {
+			expanded, cols, ok := r.star(ref)
+			out.list = append(out.list, cols...)
+			if out.known = out.known && ok; !ok {
+				expanded = []*pg.Node{n}
+			}
+			list = append(list, expanded...)
+			continue
+		}
+		c := column{name: t.Name, typ: r.typeOf(t.Val)}
+		if c.name == "" {
+			c.name = figureName(t.Val)
+		}
+		if ref != nil {
+			if found, ok := r.scope.find(ref); ok {
+				c.scan, c.index, c.modifier = found.scan, found.index, found.modifier
+			}
+		}
+		if ref == nil || t.Name != "" {
+			t.Name = ident(c.name)
+		}
+		out.list = append(out.list, c)
+		list = append(list, n)
+	}
+	s.TargetList = list
+	return out, nil
+}
+
+// star expands * or t.*; ok=false leaves it to DuckDB.
+func (r *rewriter) star(ref *pg.ColumnRef) (targets []*pg.Node, cols []column, ok bool) {
+	rels := r.scope.relations
+	if len(ref.Fields) > 1 {
+		name := ref.Fields[len(ref.Fields)-2].GetString_().GetSval()
+		rel := r.scope.relation(name)
+		if rel == nil {
+			return nil, nil, false
+		}
+		rels = []*relation{rel}
+	} else if r.scope.merged {
+		return nil, nil, false
+	}
+	for _, rel := range rels {
+		if !rel.known || rel.name == "" {
+			return nil, nil, false
+		}
+		seen := map[string]bool{}
+		for _, c := range rel.columns {
+			if c.hidden {
+				continue
+			}
+			if seen[c.name] {
+				return nil, nil, false
+			}
+			seen[c.name] = true
+			field := pg.MakeColumnRefNode([]*pg.Node{str(rel.name), str(c.name)}, -1)
+			targets = append(targets, pg.MakeResTargetNodeWithVal(field, -1))
+			cols = append(cols, c)
+		}
+	}
+	return targets, cols, true
+}

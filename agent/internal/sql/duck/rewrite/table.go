@@ -1,0 +1,113 @@
+package rewrite
+
+import (
+	"fmt"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// Table is one FROM item's shape: a collection, a system view, or rows made for
+// one statement (RETURNING, excluded).
+type Table struct {
+	Schema  string
+	Name    string
+	OID     uint32 // what 'name'::regclass answers
+	Columns []TableColumn
+	// Rows is an estimate for the optimizer, 0 if unknown.
+	Rows int64
+	// Ref is the resolver's own; it comes back in ScanSpec.Table.
+	Ref any
+}
+
+// TableColumn is a column of a Table.
+type TableColumn struct {
+	Name     string
+	Type     datum.Type
+	Modifier int32 // PostgreSQL's typmod, -1: none
+	NotNull  bool
+	// Hidden columns are not part of *, but can be named.
+	Hidden bool
+}
+
+// Resolver finds the table called name; schema is "" if the statement gave none.
+// ok=false gives the client 42P01.
+type Resolver func(schema, name string) (table *Table, ok bool)
+
+// Session is what functions such as current_user answer, fixed when the statement
+// is prepared.
+type Session struct {
+	User       string
+	Database   string
+	SearchPath []string // schemas; empty: public
+	TimeZone   string   // IANA name; empty: UTC
+	PID        uint32   // pg_backend_pid
+	// Setting answers current_setting; nil: no settings.
+	Setting func(name string) (value string, ok bool)
+}
+
+// Op compares a column.
+type Op uint8
+
+// The comparisons of a Constraint. BETWEEN arrives as GE and LE.
+const (
+	OpEQ      Op = iota + 1
+	OpLT         // <
+	OpLE         // <=
+	OpGT         // >
+	OpGE         // >=
+	OpIn         // any of the values
+	OpNotNull    // no values
+)
+
+// Constraint is a condition on one column of a scan.
+type Constraint struct {
+	Column int // index of Table.Columns
+	Op     Op
+	Values []Value
+}
+
+// Value is a literal of the column's type, or a parameter.
+type Value struct {
+	Param   int // number, 0: Literal
+	Literal datum.Datum
+}
+
+// Scan is one FROM item that reads a table.
+type Scan struct {
+	Slot        int
+	Table       *Table
+	Constraints []Constraint
+	// Columns are those that DuckDB sees, as indexes of Table.Columns: all but
+	// hidden columns that the statement does not name.
+	Columns []int
+}
+
+// Column is a column of the result.
+type Column struct {
+	Name string
+	// Scan and Index say which table column it is, if it is a plain one.
+	Scan  *Scan
+	Index int
+}
+
+// Error is a statement that cannot be rewritten.
+type Error struct {
+	Code     string // SQLSTATE
+	Message  string
+	Hint     string
+	Position int // 1-based byte of the statement, 0: unknown
+}
+
+func (e *Error) Error() string { return e.Message }
+
+func errorf(code string, location int32, format string, args ...any) *Error {
+	e := &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+	if location > 0 { // the parser says -1, and 0 in nodes that have none
+		e.Position = int(location) + 1
+	}
+	return e
+}
+
+func unsupported(location int32, format string, args ...any) *Error {
+	return errorf("0A000", location, format+" is not supported", args...)
+}

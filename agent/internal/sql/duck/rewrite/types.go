@@ -1,0 +1,190 @@
+package rewrite
+
+import (
+	"encoding/hex"
+	"strings"
+	"time"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck/frame"
+)
+
+// FrameType is how values of t travel to and from DuckDB; modifier is PostgreSQL's
+// typmod.
+func FrameType(t datum.Type, modifier int32) (frame.Type, bool) {
+	if t.IsArray() {
+		f, ok := FrameType(t.Elem(), -1)
+		f.List = true
+		return f, ok
+	}
+	if t == datum.Numeric {
+		return numericType(modifier), true
+	}
+	kinds := [...]frame.Kind{
+		datum.Bool: frame.Bool, datum.Int2: frame.Int16, datum.Int4: frame.Int32, datum.Int8: frame.Int64,
+		datum.Float4: frame.Float32, datum.Float8: frame.Float64, datum.Text: frame.Text, datum.Varchar: frame.Text,
+		datum.Name: frame.Text, datum.Bytea: frame.Bytes, datum.UUID: frame.UUID, datum.Date: frame.Date,
+		datum.Timestamp: frame.Timestamp, datum.Timestamptz: frame.TimestampTZ, datum.JSONB: frame.JSON,
+		datum.JSON: frame.JSON, datum.OID: frame.Int64, datum.Time: frame.Time, datum.Interval: frame.Interval,
+	}
+	if int(t) >= len(kinds) || kinds[t] == frame.Unknown {
+		return frame.Type{}, false
+	}
+	return frame.Type{Kind: kinds[t]}, true
+}
+
+func numericType(modifier int32) frame.Type {
+	free := frame.Type{Kind: frame.Decimal, Width: frame.MaxDecimalWidth, Scale: frame.NumericScale}
+	if modifier < 4 {
+		return free
+	}
+	precision, scale := (modifier-4)>>16&0xffff, (modifier-4)&0x7ff
+	if precision < 1 || precision > frame.MaxDecimalWidth || scale > precision { // also negative scales
+		return free
+	}
+	return frame.Type{Kind: frame.Decimal, Width: uint8(precision), Scale: uint8(scale)}
+}
+
+// duckType makes a type name of DuckDB's spelling of a type.
+func duckType(sql string) *pg.TypeName {
+	t := &pg.TypeName{Typemod: -1, Location: -1}
+	if elem, ok := strings.CutSuffix(sql, "[]"); ok {
+		t = duckType(elem)
+		t.ArrayBounds = []*pg.Node{{Node: &pg.Node_Integer{Integer: &pg.Integer{Ival: -1}}}}
+		return t
+	}
+	name, rest, ok := strings.Cut(sql, "(")
+	t.Names = []*pg.Node{str(strings.ToLower(name))}
+	if ok {
+		width, scale, _ := strings.Cut(strings.TrimSuffix(rest, ")"), ",")
+		t.Typmods = []*pg.Node{constant(width), constant(scale)}
+	}
+	return t
+}
+
+// constant makes a number of digits.
+func constant(digits string) *pg.Node {
+	return &pg.Node{Node: &pg.Node_AConst{AConst: &pg.A_Const{
+		Val: &pg.A_Const_Fval{Fval: &pg.Float{Fval: digits}}, Location: -1,
+	}}}
+}
+
+// castType returns the type that a cast names and whether it has modifiers (a
+// length, a precision). datum.Unknown: none of ours.
+func castType(n *pg.TypeName) (t datum.Type, modified bool) {
+	if n == nil || len(n.Names) == 0 {
+		return datum.Unknown, false
+	}
+	switch name := lastName(n.Names); name {
+	case "bpchar", "char":
+		t = datum.Text
+	case "serial":
+		t = datum.Int4
+	default:
+		t, _ = datum.TypeByName(name)
+	}
+	if t != datum.Unknown && len(n.ArrayBounds) > 0 {
+		t |= datum.Array
+	}
+	return t, len(n.Typmods) > 0
+}
+
+// typmod returns PostgreSQL's modifier of a type name's numbers, -1 without.
+func typmod(t datum.Type, n *pg.TypeName) int32 {
+	var m []int32
+	for _, x := range n.Typmods {
+		i := x.GetAConst().GetIval()
+		if i == nil {
+			return -1
+		}
+		m = append(m, i.Ival)
+	}
+	switch {
+	case t == datum.Numeric && len(m) == 1:
+		return m[0]<<16 + 4
+	case t == datum.Numeric && len(m) == 2:
+		return m[0]<<16 + m[1]&0x7ff + 4
+	case t == datum.Varchar && len(m) == 1:
+		return m[0] + 4
+	}
+	return -1
+}
+
+func (r *rewriter) location() *time.Location {
+	if r.in.Session.TimeZone == "" {
+		return time.UTC
+	}
+	loc, err := time.LoadLocation(r.in.Session.TimeZone)
+	if err != nil {
+		return time.UTC
+	}
+	return loc
+}
+
+// typedLiteral makes a constant of type t from PostgreSQL's text of it.
+func (r *rewriter) typedLiteral(t datum.Type, s string, location int32) (*pg.Node, error) {
+	d, err := datum.ParseText(t, s, r.location())
+	if err != nil {
+		e := errorf("22P02", location, "%s", err.Error())
+		if x, ok := err.(*datum.Error); ok {
+			e.Code = x.Code
+		}
+		return nil, e
+	}
+	return constantOf(d)
+}
+
+// constantOf makes an expression of DuckDB's that has the value.
+func constantOf(d datum.Datum) (*pg.Node, error) {
+	f, ok := FrameType(d.Type, -1)
+	if !ok {
+		return nil, unsupported(0, "a constant of type %s", d.Type.SQLName())
+	}
+	switch {
+	case d.Null:
+		return cast(null(), f.SQL()), nil
+	case d.Type.IsArray():
+		a := &pg.A_ArrayExpr{Location: -1}
+		for _, v := range d.A.Values {
+			n, err := constantOf(v)
+			if err != nil {
+				return nil, err
+			}
+			a.Elements = append(a.Elements, n)
+		}
+		return cast(&pg.Node{Node: &pg.Node_AArrayExpr{AArrayExpr: a}}, f.SQL()), nil
+	}
+	switch d.Type {
+	case datum.Bool:
+		return boolean(d.I != 0), nil
+	case datum.Bytea:
+		return call("unhex", text(hex.EncodeToString([]byte(d.S)))), nil
+	case datum.Numeric:
+		return numericConstant(d.Text())
+	case datum.Interval:
+		sum := pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("+")},
+			call("to_months", integer(int64(d.Months))), call("to_days", integer(int64(d.Days))), -1)
+		return pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("+")}, sum,
+			call("to_microseconds", cast(text(datum.MakeInt(datum.Int8, d.I).Text()), "BIGINT")), -1), nil
+	case datum.Text, datum.Varchar, datum.Name:
+		return cast(text(d.S), "VARCHAR"), nil
+	}
+	return cast(text(d.Text()), f.SQL()), nil
+}
+
+// numericConstant makes a decimal of exactly the digits of s.
+func numericConstant(s string) (*pg.Node, error) {
+	digits := strings.TrimLeft(strings.Replace(strings.TrimPrefix(s, "-"), ".", "", 1), "0")
+	if len(digits) > frame.MaxDecimalWidth || strings.Trim(digits, "0123456789") != "" {
+		return nil, unsupported(0, "numeric over %d digits, infinite or NaN", frame.MaxDecimalWidth)
+	}
+	whole, fraction, _ := strings.Cut(strings.TrimPrefix(s, "-"), ".")
+	width := max(len(strings.TrimLeft(whole, "0"))+len(fraction), 1)
+	if width > frame.MaxDecimalWidth {
+		return nil, unsupported(0, "numeric over %d digits", frame.MaxDecimalWidth)
+	}
+	t := frame.Type{Kind: frame.Decimal, Width: uint8(width), Scale: uint8(len(fraction))}
+	return cast(text(s), t.SQL()), nil
+}
