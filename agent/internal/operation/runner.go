@@ -108,6 +108,9 @@ func (r *Runner) Run(ctx context.Context, ready func()) error {
 	}
 }
 
+// Wake has the Runner look at once: a node's liveness changed. It does not block.
+func (r *Runner) Wake() { r.poke() }
+
 func (r *Runner) poke() {
 	select {
 	case r.wake <- struct{}{}:

@@ -82,6 +82,7 @@ func (r *Replica) checkCaughtUp(n cluster.NodeID) error {
 func (r *Replica) progress(id uint64) (found tracker.Progress, ok bool) {
 	r.rn.WithProgress(func(i uint64, _ raft.ProgressType, pr tracker.Progress) {
 		if i == id {
+			pr.RecentActive = r.active(i, &pr)
 			found, ok = pr, true
 		}
 	})
@@ -92,8 +93,8 @@ func (r *Replica) progress(id uint64) (found tracker.Progress, ok bool) {
 // by log: those that wait for a snapshot need no log before it.
 func (r *Replica) slowest() uint64 {
 	index := r.applied.Index
-	r.rn.WithProgress(func(_ uint64, _ raft.ProgressType, pr tracker.Progress) {
-		if pr.RecentActive && pr.State != tracker.StateSnapshot {
+	r.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
+		if r.active(id, &pr) && pr.State != tracker.StateSnapshot {
 			index = min(index, pr.Match)
 		}
 	})

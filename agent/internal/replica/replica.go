@@ -64,6 +64,7 @@ type Replica struct {
 	holds    []uint64 // indexes that snapshots being sent need in the log
 	nodes    map[cluster.ReplicaID]cluster.NodeID
 	joint    int // ticks in a joint configuration while leading
+	activity activity
 
 	counts struct{ reads, writes uint64 }
 }
@@ -245,6 +246,7 @@ func (r *Replica) Tick() {
 	r.refusing = false
 	r.reads.age++
 	r.rn.Tick()
+	r.tickActivity()
 	r.tickTransfers()
 	r.tickJoint()
 }

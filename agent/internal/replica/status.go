@@ -35,7 +35,7 @@ func (r *Replica) Status() cluster.RangeStatus {
 		s.Progress = append(s.Progress, cluster.ReplicaProgress{
 			Node:     r.nodeOf(cluster.ReplicaID(id)),
 			Match:    pr.Match,
-			Active:   pr.RecentActive,
+			Active:   r.active(id, &pr),
 			Snapshot: pr.State == tracker.StateSnapshot,
 		})
 	})
