@@ -60,6 +60,10 @@ func (r *request) run(ctx context.Context, attempt func(ctx context.Context, nod
 			return nil
 		}
 		r.last = err
+		if r.db.ctx.Err() != nil && r.db.cfg.Self != node {
+			r.maybe = r.maybe || r.write && !surelyNothing(err)
+			return r.failure(fmt.Errorf("%w: %w", store.ErrStopped, err))
+		}
 		if ctx.Err() != nil {
 			r.maybe = r.maybe || r.write && !surelyNothing(err)
 			return r.failure(context.Cause(ctx))
@@ -76,6 +80,12 @@ func (r *request) run(ctx context.Context, attempt func(ctx context.Context, nod
 			r.hint = node
 		}
 	}
+}
+
+// progress notes that the attempt under way has achieved a part of the request:
+// the patience begins anew.
+func (r *request) progress() {
+	r.started, r.rounds, r.tried = time.Now(), 0, r.tried[:0]
 }
 
 // failure wraps err by the fate of the request.
@@ -175,6 +185,9 @@ func (r *request) judge(node cluster.NodeID, err error) verdict {
 		return giveUp // the caller groups its keys anew
 	case errors.As(err, &notFound), errors.As(err, &failed), errors.Is(err, store.ErrStopped):
 		table.DropLeader(r.id, node)
+		return goOn
+	case errors.Is(err, store.ErrProposalLost) && errors.Is(err, context.DeadlineExceeded):
+		table.DropLeader(r.id, node) // taken back: the node does not get on, perhaps another leads
 		return goOn
 	case errors.Is(err, store.ErrProposalLost), errors.Is(err, store.ErrOverloaded):
 		return tryHere

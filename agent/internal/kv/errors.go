@@ -67,8 +67,8 @@ func (e *RemoteError) Error() string { return e.Message }
 var (
 	errNoRoute    = errors.New("no range is known for the key")
 	errNoReplicas = errors.New("the range has no replicas")
-	errAttempt    = errors.New("no answer in time")
-	errSuspected  = errors.New("the node is suspected to be down")
+	errAttempt    = fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
+	errSuspected  = fmt.Errorf("the node is suspected to be down: %w", context.Canceled)
 	errTooOften   = errors.New("the ranges changed too often")
 )
 

@@ -199,6 +199,7 @@ type pieceReader struct {
 	out   chan<- []Row
 	after *position
 	left  int64
+	rq    *request // of the pass
 }
 
 // read sends the rows of p to out, retrying and resuming as leaders change.
@@ -242,9 +243,9 @@ func (r *pieceReader) pass() (more bool, err error) {
 	if it.req.Ordered {
 		req.MaxRows, req.MaxBytes = min(req.MaxRows, orderedChunkRows), min(req.MaxBytes, orderedChunkBytes)
 	}
-	rq := it.db.request(req.Range, it.req.Policy)
-	rq.unbounded = true
-	err = rq.run(it.ctx, func(ctx context.Context, node cluster.NodeID) (err error) {
+	r.rq = it.db.request(req.Range, it.req.Policy)
+	r.rq.unbounded = true
+	err = r.rq.run(it.ctx, func(ctx context.Context, node cluster.NodeID) (err error) {
 		more, err = r.readAt(ctx, node, &req)
 		return err
 	})
@@ -315,6 +316,7 @@ func (r *pieceReader) deliver(b []byte) (more bool, err error) {
 	}
 	if chunk.Last != nil {
 		r.after = chunk.Last
+		r.rq.progress()
 	}
 	r.left -= int64(len(chunk.Rows))
 	return chunk.More && (r.it.req.Limit == 0 || r.left > 0), nil
