@@ -47,15 +47,7 @@ func run(ctx context.Context, files []string) error {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
-	// The image has no source information: it changes only when the protocol does.
-	for _, f := range set.GetFile() {
-		f.SourceCodeInfo = nil
-	}
-	image, err := proto.MarshalOptions{Deterministic: true}.Marshal(set)
-	if err != nil {
-		return fmt.Errorf("encode image: %w", err)
-	}
-	return os.WriteFile("image.binpb", image, 0o644)
+	return nil
 }
 
 func compile(ctx context.Context, files []string) (*descriptorpb.FileDescriptorSet, error) {
