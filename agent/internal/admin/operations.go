@@ -86,6 +86,9 @@ func epoch(v *metastate.View) uint64 {
 
 // StartOperation implements adminpb.AdminHandler.
 func (s *service) StartOperation(ctx context.Context, r *adminpb.StartOperationRequest) (*adminpb.StartOperationResponse, error) {
+	if r.GetQueue() {
+		return nil, &Error{Kind: KindInvalid, Message: "waiting for a conflicting operation is not supported yet: wait with nodedbctl ops wait, then ask again"}
+	}
 	spec, err := s.spec(r.GetSpec())
 	if err != nil {
 		return nil, err

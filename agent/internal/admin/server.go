@@ -73,11 +73,7 @@ func New(c Config) *Server {
 	s.calls = connect.NewServer(guard.intercept)
 	adminpb.RegisterAdminHandler(s.calls, &service{backend: c.Backend, rates: newRateBook(), watches: make(chan struct{}, watchesMost)})
 
-	mux := http.NewServeMux()
-	strict := connectproto.NewJSONCodec()
-	strict.UnmarshalOptions.DiscardUnknown = false
-	connecthttp.Mount(mux, s.calls, connecthttp.WithReadMaxBytes(requestMost),
-		connecthttp.WithCodecs(connectproto.NewBinaryCodec(), strict), connecthttp.WithCompressors(connectgzip.New()))
+	mux := mount(s.calls)
 	s.handleHealth(mux)
 	mux.HandleFunc("POST /health/drain", guard.require(auth.RoleOperator, s.serveDrain))
 	if c.Metrics != nil {
@@ -94,6 +90,16 @@ func New(c Config) *Server {
 	local.HandleFunc("POST /health/drain", s.serveDrain)
 	s.local = local
 	return s
+}
+
+// mount serves calls strictly: an unknown field of JSON is an error.
+func mount(calls *connect.Server) *http.ServeMux {
+	mux := http.NewServeMux()
+	strict := connectproto.NewJSONCodec()
+	strict.UnmarshalOptions.DiscardUnknown = false
+	connecthttp.Mount(mux, calls, connecthttp.WithReadMaxBytes(requestMost),
+		connecthttp.WithCodecs(connectproto.NewBinaryCodec(), strict), connecthttp.WithCompressors(connectgzip.New()))
+	return mux
 }
 
 func (s *Server) handleHealth(mux *http.ServeMux) {

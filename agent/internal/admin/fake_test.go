@@ -1,0 +1,343 @@
+package admin
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"connectrpc.com/connect/v2/connecthttp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/nodedb/nodedb/agent/internal/auth"
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/health"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/placement"
+	"github.com/nodedb/nodedb/client/adminpb"
+)
+
+const clusterID = "c-test"
+
+// fakeBackend is a cluster of three nodes and five ranges in memory.
+type fakeBackend struct {
+	mu          sync.Mutex
+	view        *metastate.View
+	subscribers map[int]func(*metastate.View)
+	next        int
+	statuses    map[cluster.NodeID]*cluster.NodeStatus
+	service     cluster.Service
+	startErr    error
+	drains      []cluster.OperationSpec
+}
+
+func newFakeBackend(ca []byte) *fakeBackend {
+	v := &metastate.View{
+		Index: 100, ClusterID: clusterID, ClusterName: "test", CACert: string(ca), Settings: metastate.Settings{},
+		Nodes: map[cluster.NodeID]*cluster.Node{}, Ranges: map[cluster.RangeID]*cluster.RangeDescriptor{},
+		Collections: map[string]*cluster.Collection{"users": {ID: 1, Name: "users"}}, Operations: map[string]*cluster.Operation{},
+		Tokens: map[string]*metastate.Token{}, JoinTokens: map[string]*metastate.JoinToken{}, Users: map[string]*metastate.User{},
+	}
+	for _, u := range []string{"viewer", "operator", "admin", "nobody"} {
+		role := u
+		if u == "nobody" {
+			role = ""
+		}
+		v.Users[u] = &metastate.User{Name: u, AdminRole: role}
+	}
+	b := &fakeBackend{view: v, subscribers: map[int]func(*metastate.View){}, statuses: map[cluster.NodeID]*cluster.NodeStatus{}, service: cluster.Ready}
+	for id := cluster.NodeID(1); id <= 3; id++ {
+		v.Nodes[id] = &cluster.Node{
+			ID: id, UUID: fmt.Sprintf("uuid-%d", id), Name: id.String(), Membership: cluster.Active, Version: "v1",
+			Addresses: cluster.Addresses{SQL: fmt.Sprintf("127.0.0.1:%d6432", id), Admin: fmt.Sprintf("127.0.0.1:%d6480", id)},
+		}
+		b.statuses[id] = &cluster.NodeStatus{
+			Node: id, Service: cluster.Ready, Version: "v1", Bytes: 1000 * uint64(id), DiskUsed: 10, DiskTotal: 100,
+			Liveness: map[cluster.NodeID]cluster.Liveness{1: cluster.Alive, 2: cluster.Alive, 3: cluster.Alive},
+		}
+	}
+	for id := cluster.RangeID(1); id <= 5; id++ {
+		d := &cluster.RangeDescriptor{ID: id, Generation: 4, NextReplica: 4}
+		if id > 1 {
+			d.Start, d.End = cluster.VShard(id-2)*256, cluster.VShard(id-1)*256
+		}
+		for n := cluster.NodeID(1); n <= 3; n++ {
+			d.Replicas = append(d.Replicas, cluster.ReplicaDescriptor{Node: n, Replica: cluster.ReplicaID(n), Role: cluster.Voter})
+		}
+		v.Ranges[id] = d
+		leader := cluster.NodeID(id%3) + 1
+		for n := cluster.NodeID(1); n <= 3; n++ {
+			st := cluster.RangeStatus{Descriptor: *d, Replica: cluster.ReplicaID(n), Leader: leader, Term: 7, Commit: 50, Applied: 50, Bytes: 4096, Keys: 10}
+			b.statuses[n].Ranges = append(b.statuses[n].Ranges, st)
+		}
+	}
+	return b
+}
+
+func (b *fakeBackend) Self() cluster.NodeID                 { return 1 }
+func (b *fakeBackend) Version() string                      { return "v1" }
+func (b *fakeBackend) MetaLeader() (cluster.NodeID, uint64) { return 2, 41 }
+
+func (b *fakeBackend) Service() cluster.Service {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.service
+}
+
+func (b *fakeBackend) View() *metastate.View {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.view
+}
+
+// change publishes a changed copy of the view.
+func (b *fakeBackend) change(fn func(*metastate.View)) {
+	b.mu.Lock()
+	v := *b.view
+	v.Index++
+	v.Nodes, v.Operations, v.Users = maps.Clone(v.Nodes), maps.Clone(v.Operations), maps.Clone(v.Users)
+	v.Tokens, v.JoinTokens = maps.Clone(v.Tokens), maps.Clone(v.JoinTokens)
+	fn(&v)
+	b.view = &v
+	subs := maps.Clone(b.subscribers)
+	b.mu.Unlock()
+	for _, fn := range subs {
+		fn(&v)
+	}
+}
+
+func (b *fakeBackend) Propose(_ context.Context, cmd metastate.Command) (metastate.Result, error) {
+	b.change(func(v *metastate.View) {
+		for _, c := range append(cmd.Batch, cmd) {
+			switch {
+			case c.CreateToken != nil:
+				t := c.CreateToken
+				v.Tokens[t.ID] = &metastate.Token{ID: t.ID, Owner: t.Owner, Role: t.Role, Hash: t.Hash, ExpiresAt: t.ExpiresAt, CreatedBy: cmd.By}
+			case c.RevokeToken != nil:
+				t := *v.Tokens[c.RevokeToken.ID]
+				t.RevokedAt = time.Now()
+				v.Tokens[t.ID] = &t
+			case c.CreateJoinToken != nil:
+				t := c.CreateJoinToken
+				v.JoinTokens[t.ID] = &metastate.JoinToken{ID: t.ID, Hash: t.Hash, Node: t.Node, Uses: t.Uses, ExpiresAt: t.ExpiresAt}
+			case c.RevokeJoinToken != nil:
+				delete(v.JoinTokens, c.RevokeJoinToken.ID)
+			case c.SetCordon != nil:
+				n := *v.Nodes[c.SetCordon.Node]
+				n.Cordon = c.SetCordon.Cordon
+				v.Nodes[n.ID] = &n
+			}
+		}
+	})
+	return metastate.Result{Index: b.View().Index}, nil
+}
+
+func (b *fakeBackend) Subscribe(fn func(*metastate.View)) func() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.next++
+	id := b.next
+	b.subscribers[id] = fn
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.subscribers, id)
+	}
+}
+
+func (b *fakeBackend) Observe(context.Context, time.Duration) (Observation, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	o := Observation{At: time.Now(), View: b.view, Statuses: b.statuses, Liveness: map[cluster.NodeID]cluster.Liveness{}, Snapshot: &placement.Snapshot{RF: 3}}
+	for id, n := range b.view.Nodes {
+		o.Liveness[id] = cluster.Alive
+		if b.statuses[id] == nil {
+			o.Liveness[id] = cluster.Dead
+			o.Missing = append(o.Missing, id)
+		}
+		o.Snapshot.Nodes = append(o.Snapshot.Nodes, placement.Node{ID: id, Membership: n.Membership, Liveness: o.Liveness[id], Service: cluster.Ready, Reported: b.statuses[id] != nil})
+	}
+	for id, d := range b.view.Ranges {
+		o.Snapshot.Ranges = append(o.Snapshot.Ranges, placement.Range{Descriptor: *d, Leader: cluster.NodeID(id%3) + 1, Caught: []cluster.NodeID{1, 2, 3}})
+	}
+	o.Snapshot.Sort()
+	return o, nil
+}
+
+func (b *fakeBackend) VShard(collection string, _ []string) (cluster.VShard, error) {
+	if collection != "users" {
+		return 0, &Error{Kind: KindNotFound, Message: "there is no collection " + collection}
+	}
+	return 417, nil
+}
+
+func (b *fakeBackend) Plan(ctx context.Context, spec cluster.OperationSpec) (Preview, error) {
+	o, err := b.Observe(ctx, 0)
+	if err != nil {
+		return Preview{}, err
+	}
+	p, v := placement.Make(o.Snapshot, placement.Intent{Goal: placement.Goal(spec.Kind), Nodes: spec.Nodes})
+	return Preview{Plan: p, Verdict: v, Took: time.Millisecond}, nil
+}
+
+func (b *fakeBackend) Start(_ context.Context, r StartRequest) (cluster.Operation, bool, error) {
+	if b.startErr != nil {
+		return cluster.Operation{}, false, b.startErr
+	}
+	op := cluster.Operation{ID: "op-7f3a", Spec: r.Spec, State: cluster.OpRunning, RequestedBy: r.By, Reason: r.Reason, CreatedAt: time.Now()}
+	b.change(func(v *metastate.View) { v.Operations[op.ID] = &op })
+	return op, false, nil
+}
+
+// finish moves the operation to a state.
+func (b *fakeBackend) finish(id string, state cluster.OperationState) {
+	b.change(func(v *metastate.View) {
+		o := *v.Operations[id]
+		o.State = state
+		v.Operations[id] = &o
+	})
+}
+
+func (b *fakeBackend) Cancel(_ context.Context, r CancelRequest) (cluster.Operation, error) {
+	b.finish(r.ID, cluster.OpCancelling)
+	return *b.View().Operations[r.ID], nil
+}
+
+func (b *fakeBackend) Undrain(context.Context, NodesRequest) ([]cluster.Operation, error) {
+	return nil, nil
+}
+func (b *fakeBackend) Recommission(context.Context, NodesRequest) ([]cluster.Operation, error) {
+	return nil, nil
+}
+
+func (b *fakeBackend) DrainSelf(_ context.Context, spec cluster.OperationSpec, by string) (cluster.Operation, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.drains = append(b.drains, spec)
+	return cluster.Operation{ID: "op-d", State: cluster.OpRunning, RequestedBy: by}, nil
+}
+
+// rig is a server on a loopback port, with clients of every role.
+type rig struct {
+	t       *testing.T
+	backend *fakeBackend
+	board   *health.Board
+	server  *Server
+	ca      *auth.CA
+	base    string
+	socket  string
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	ca, err := auth.NewCA(clusterID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := auth.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	certPEM, err := ca.IssueNode(clusterID, 1, []string{"127.0.0.1"}, key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := auth.ParseCerts(certPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bundle, err := auth.NewBundle([]*x509.Certificate{ca.Cert()}, leaf[0], key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, backend: newFakeBackend(ca.CertPEM()), board: health.NewBoard(), ca: ca, base: "https://" + l.Addr().String(), socket: filepath.Join(t.TempDir(), "s")}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "nodedb_test_gauge", Help: "A gauge."}))
+	r.server = New(Config{
+		Backend: r.backend, TLS: auth.NewSource(bundle).AdminConfig(), Listener: l, Socket: r.socket, Health: r.board, Metrics: registry,
+		Join:   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }),
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	done, ready := make(chan error, 1), make(chan struct{})
+	go func() { done <- r.server.Run(ctx, func() { close(ready) }) }()
+	<-ready
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+	return r
+}
+
+// http is a client with the certificate of user, or none.
+func (r *rig) http(user string) *http.Client {
+	r.t.Helper()
+	roots := x509.NewCertPool()
+	roots.AddCert(r.ca.Cert())
+	cfg := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}
+	if user != "" {
+		cfg.Certificates = []tls.Certificate{r.cert(user)}
+	}
+	tr := &http.Transport{TLSClientConfig: cfg, ForceAttemptHTTP2: true}
+	r.t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr}
+}
+
+func (r *rig) cert(user string) tls.Certificate {
+	r.t.Helper()
+	key, err := auth.NewKey()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	certPEM, err := r.ca.IssueClient(clusterID, user, key.Public())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	keyPEM, err := auth.KeyPEM(key)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return pair
+}
+
+type bearerTransport struct {
+	token string
+	next  http.RoundTripper
+}
+
+func (b *bearerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+b.token)
+	return b.next.RoundTrip(r)
+}
+
+// client calls the API as user ("": nobody), by certificate.
+func (r *rig) client(user string, opts ...connecthttp.Option) adminpb.AdminClient {
+	return adminpb.NewAdminClient(connect.NewClient(connecthttp.NewTransport(r.http(user), r.base, opts...)))
+}
+
+// tokenClient calls the API with a token.
+func (r *rig) tokenClient(token string, opts ...connecthttp.Option) adminpb.AdminClient {
+	hc := r.http("")
+	hc.Transport = &bearerTransport{token, hc.Transport}
+	return adminpb.NewAdminClient(connect.NewClient(connecthttp.NewTransport(hc, r.base, opts...)))
+}

@@ -1,0 +1,289 @@
+package admin
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"connectrpc.com/connect/v2/connectproto"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/placement"
+	"github.com/nodedb/nodedb/client/adminpb"
+)
+
+func TestStatusOfAHealthyCluster(t *testing.T) {
+	r := newRig(t)
+	s, err := r.client("viewer").GetStatus(t.Context(), &adminpb.GetStatusRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.GetHealth() != healthGood || s.GetNodesAlive() != 3 || s.GetRangesOk() != 5 || !s.GetSurvivesOne().GetYes() || s.GetSurvivesTwo().GetYes() || len(s.GetProblems()) != 0 {
+		t.Errorf("got %v", s)
+	}
+	if s.GetBytes() != 4*4096 {
+		t.Errorf("bytes: got %d, want those of one copy of the data ranges", s.GetBytes())
+	}
+}
+
+func TestStatusWithADeadNode(t *testing.T) {
+	r := newRig(t)
+	delete(r.backend.statuses, 3)
+	c := r.client("viewer")
+	s, err := c.GetStatus(t.Context(), &adminpb.GetStatusRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.GetHealth() != healthPart || s.GetNodesAlive() != 2 || s.GetAsOf().GetComplete() || s.GetSurvivesOne().GetYes() {
+		t.Errorf("got %v", s)
+	}
+	if len(s.GetProblems()) == 0 || s.GetProblems()[0].GetCode() != "NODE_DOWN" || s.GetProblems()[0].GetCommand() == "" {
+		t.Errorf("problems: got %v", s.GetProblems())
+	}
+	ns, err := c.ListNodes(t.Context(), &adminpb.ListNodesRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := ns.GetNodes()[2]; n.GetStatus() != "dead" || n.GetReported() || n.GetReplicas() != 5 {
+		t.Errorf("the dead node: got %v", n)
+	}
+	rs, err := c.ListRanges(t.Context(), &adminpb.ListRangesRequest{Ids: []uint32{1}})
+	if err != nil || rs.GetRanges()[0].GetState() != rangeUnder {
+		t.Errorf("r1: got %v %v, want under", rs, err)
+	}
+	delete(r.backend.statuses, 2)
+	rs, err = c.ListRanges(t.Context(), &adminpb.ListRangesRequest{States: []string{rangeNoQuorum}})
+	if err != nil || len(rs.GetRanges()) != 5 {
+		t.Errorf("with one of three left: %v %v, want 5 ranges without a quorum", rs, err)
+	}
+}
+
+func TestOKToStop(t *testing.T) {
+	r := newRig(t)
+	c := r.client("viewer")
+	one, err := c.CheckSafe(t.Context(), &adminpb.CheckSafeRequest{Question: "stop", Nodes: []uint32{2}})
+	if err != nil || !one.GetSafe() {
+		t.Errorf("one of three: got %v %v, want safe", one, err)
+	}
+	two, err := c.CheckSafe(t.Context(), &adminpb.CheckSafeRequest{Question: "stop", Nodes: []uint32{3, 2}})
+	if err != nil || two.GetSafe() || len(two.GetFindings()) == 0 || len(two.GetLargestSafe()) != 1 {
+		t.Errorf("two of three: got %v %v, want a refusal and the largest safe set", two, err)
+	}
+	gone, err := c.CheckSafe(t.Context(), &adminpb.CheckSafeRequest{Question: "remove", Nodes: []uint32{3}})
+	if err != nil || gone.GetSafe() || gone.GetFindings()[0].GetCode() != string(placement.NoTarget) {
+		t.Errorf("removing one of three: got %v %v, want NO_TARGET", gone, err)
+	}
+	_, err = c.CheckSafe(t.Context(), &adminpb.CheckSafeRequest{Question: "stop", Nodes: []uint32{9}})
+	if connect.CodeOf(err) != connect.CodeNotFound {
+		t.Errorf("an unknown node: got %v, want not found", err)
+	}
+}
+
+func TestRefusalCarriesFindingsAndFixes(t *testing.T) {
+	r := newRig(t)
+	p, err := r.client("viewer").PlanOperation(t.Context(), &adminpb.PlanOperationRequest{Spec: &adminpb.OperationSpec{Kind: "decommission", Nodes: []uint32{3}}})
+	if err != nil || p.GetPlan().GetFeasible() || p.GetPlan().GetFindings()[0].GetCode() != "NO_TARGET" || len(p.GetPlan().GetFixes()) == 0 {
+		t.Fatalf("dry run: got %v %v", p, err)
+	}
+	_, v := placement.Make(&placement.Snapshot{}, placement.Intent{Goal: placement.GoalDecommission})
+	r.backend.startErr = Refused("cannot be completed", v)
+	_, err = r.client("operator").StartOperation(t.Context(), &adminpb.StartOperationRequest{Spec: &adminpb.OperationSpec{Kind: "decommission", Nodes: []uint32{3}}})
+	var ce *connect.Error
+	if !errors.As(err, &ce) || ce.Code() != connect.CodeFailedPrecondition || len(ce.Details()) != 1 {
+		t.Fatalf("got %v, want failed precondition with a detail", err)
+	}
+	m, err := connectproto.UnmarshalErrorDetail(ce.Details()[0])
+	d, ok := m.(*adminpb.ErrorDetail)
+	if err != nil || !ok || d.GetKind() != adminpb.ErrorKind_ERROR_KIND_UNSAFE || len(d.GetFindings()) == 0 {
+		t.Errorf("detail: got %v %v", m, err)
+	}
+}
+
+func TestBadSpecsAreRefused(t *testing.T) {
+	r := newRig(t)
+	c := r.client("operator")
+	for name, spec := range map[string]*adminpb.OperationSpec{
+		"none":          nil,
+		"no node":       {Kind: "drain"},
+		"unknown kind":  {Kind: "explode", Nodes: []uint32{1}},
+		"negative time": {Kind: "drain", Nodes: []uint32{1}, Deadline: -1},
+		"endless":       {Kind: "drain", Nodes: []uint32{1}, Ttl: 1e12},
+		"disk":          {Kind: "decommission", Nodes: []uint32{1}, MaxDisk: 80},
+		"on deadline":   {Kind: "drain", Nodes: []uint32{1}, OnDeadline: "panic"},
+	} {
+		_, err := c.StartOperation(t.Context(), &adminpb.StartOperationRequest{Spec: spec})
+		if connect.CodeOf(err) != connect.CodeInvalidArgument {
+			t.Errorf("%s: got %v, want invalid argument", name, err)
+		}
+	}
+}
+
+func TestWatchFollowsToTheEnd(t *testing.T) {
+	r := newRig(t)
+	c := r.client("operator")
+	op, err := c.StartOperation(t.Context(), &adminpb.StartOperationRequest{Spec: &adminpb.OperationSpec{Kind: "drain", Nodes: []uint32{2, 2}}, Reason: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := op.GetOperation(); got.GetRequestedBy() != "operator" || len(got.GetSpec().GetNodes()) != 1 {
+		t.Errorf("started: got %v", got)
+	}
+	s, err := c.WatchOperation(t.Context(), &adminpb.WatchOperationRequest{Id: op.GetOperation().GetId()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var states []string
+	for {
+		m, err := s.Receive()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		states = append(states, m.GetOperation().GetState())
+		if len(states) == 1 {
+			r.backend.finish(op.GetOperation().GetId(), cluster.OpSucceeded)
+		}
+	}
+	if got := strings.Join(states, " "); got != "running succeeded" {
+		t.Errorf("states: got %q", got)
+	}
+	s2, err := c.WatchOperation(t.Context(), &adminpb.WatchOperationRequest{Id: "op-none"})
+	if err == nil {
+		_, err = s2.Receive()
+		s2.Close()
+	}
+	if connect.CodeOf(err) != connect.CodeNotFound {
+		t.Errorf("an unknown operation: got %v, want not found", err)
+	}
+}
+
+func TestStreamsAsLines(t *testing.T) {
+	r := newRig(t)
+	r.backend.change(func(v *metastate.View) {
+		v.Operations["op-1"] = &cluster.Operation{ID: "op-1", State: cluster.OpRunning}
+	})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.base+"/nodedb.admin.v1.Admin/WatchOperation", strings.NewReader(`{"id":"op-1"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/x-ndjson")
+	resp, err := r.http("viewer").Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	if !lines.Scan() || !strings.Contains(lines.Text(), `"running"`) {
+		t.Fatalf("first line: %q %v", lines.Text(), lines.Err())
+	}
+	r.backend.finish("op-1", cluster.OpFailed)
+	if !lines.Scan() || !strings.Contains(lines.Text(), `"failed"`) {
+		t.Errorf("second line: %q %v", lines.Text(), lines.Err())
+	}
+	if lines.Scan() {
+		t.Errorf("a line too many: %q", lines.Text())
+	}
+}
+
+func TestTokens(t *testing.T) {
+	r := newRig(t)
+	c := r.client("admin")
+	got, err := c.CreateToken(t.Context(), &adminpb.CreateTokenRequest{Role: adminpb.Role_ROLE_VIEWER, Owner: "viewer"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	me, err := r.tokenClient(got.GetSecret()).WhoAmI(t.Context(), &adminpb.WhoAmIRequest{})
+	if err != nil || me.GetName() != "viewer" {
+		t.Errorf("who am I: %v %v", me, err)
+	}
+	ls, err := c.ListTokens(t.Context(), &adminpb.ListTokensRequest{})
+	if err != nil || len(ls.GetTokens()) != 1 || ls.GetTokens()[0].GetCreatedBy() != "admin" {
+		t.Errorf("list: %v %v", ls, err)
+	}
+	for name, req := range map[string]*adminpb.CreateTokenRequest{
+		"more than the owner": {Role: adminpb.Role_ROLE_ADMIN, Owner: "viewer"},
+		"no role":             {Owner: "viewer"},
+		"too long":            {Role: adminpb.Role_ROLE_VIEWER, Ttl: 1e9},
+	} {
+		if _, err := c.CreateToken(t.Context(), req); connect.CodeOf(err) != connect.CodeInvalidArgument {
+			t.Errorf("%s: got %v, want invalid argument", name, err)
+		}
+	}
+	j, err := c.CreateJoinToken(t.Context(), &adminpb.CreateJoinTokenRequest{Uses: 3})
+	if err != nil || !strings.HasPrefix(j.GetSecret(), "ndbjoin1.") || j.GetToken().GetUsesLeft() != 3 {
+		t.Errorf("join token: %v %v", j, err)
+	}
+	if _, err := c.RevokeJoinToken(t.Context(), &adminpb.RevokeJoinTokenRequest{Id: j.GetToken().GetId()}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCordonTellsWhatChanged(t *testing.T) {
+	r := newRig(t)
+	c := r.client("operator")
+	for _, want := range []int{1, 0} {
+		got, err := c.SetCordon(t.Context(), &adminpb.SetCordonRequest{Nodes: []uint32{2}, Cordon: true})
+		if err != nil || len(got.GetChanged()) != want {
+			t.Errorf("got %v %v, want %d changed", got, err, want)
+		}
+	}
+}
+
+func TestRatesComeOfTwoSamples(t *testing.T) {
+	b := newRateBook()
+	at := time.Unix(1000, 0)
+	if got := b.note(7, &cluster.RangeStatus{Leader: 1, Reads: 100, Writes: 10}, at); got != (rate{}) {
+		t.Errorf("first look: got %v, want none", got)
+	}
+	if got := b.note(7, &cluster.RangeStatus{Leader: 1, Reads: 300, Writes: 20}, at.Add(2*time.Second)); got != (rate{reads: 100, writes: 5}) {
+		t.Errorf("second look: got %v, want 100 and 5 a second", got)
+	}
+	if got := b.note(7, &cluster.RangeStatus{Leader: 2, Reads: 5, Writes: 5}, at.Add(4*time.Second)); got != (rate{}) {
+		t.Errorf("another leader counts anew: got %v", got)
+	}
+}
+
+// FuzzRequests sends bytes to every method as an admin: an answer, never a panic.
+func FuzzRequests(f *testing.F) {
+	f.Add("GetStatus", []byte(`{}`))
+	f.Add("ListRanges", []byte(`{"ids":[1,2],"states":["moving"],"nodeTimeout":-1}`))
+	f.Add("StartOperation", []byte(`{"spec":{"kind":"drain","nodes":[1,1,4294967295],"deadline":"NaN"}}`))
+	f.Add("LookupRoute", []byte(`{"collection":"users","key":["1"]}`))
+	f.Add("CheckSafe", []byte(`{"question":"remove","nodes":[3,2,1]}`))
+	f.Add("CreateToken", []byte(`{"role":9,"ttl":1e308}`))
+	f.Fuzz(func(t *testing.T, method string, body []byte) {
+		b := newFakeBackend(nil)
+		s := &service{backend: b, rates: newRateBook(), watches: make(chan struct{}, watchesMost)}
+		h := fuzzHandler(s)
+		req := httptest.NewRequest(http.MethodPost, "/nodedb.admin.v1.Admin/X", strings.NewReader(string(body)))
+		req.URL.Path = "/nodedb.admin.v1.Admin/" + method
+		req.Header.Set("Content-Type", "application/json")
+		h.ServeHTTP(httptest.NewRecorder(), req)
+	})
+}
+
+func fuzzHandler(s *service) http.Handler {
+	calls := connect.NewServer(func(next connect.ServerFunc) connect.ServerFunc {
+		return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
+			if err := next(ctx, spec, stream); err != nil {
+				return wireError(slog.New(slog.DiscardHandler), spec.Procedure, err)
+			}
+			return nil
+		}
+	})
+	adminpb.RegisterAdminHandler(calls, s)
+	return ndjson(mount(calls))
+}
