@@ -211,6 +211,7 @@ func resultError(res *datastate.Result, g *group) error {
 		return &ConditionError{Mutation: g.items[res.FailedOp], Existing: res.Existing, ExistingTS: res.ExistingTS}
 	case datastate.WrongRange:
 		return &store.RangeMismatchError{Descriptor: cluster.RangeDescriptor{ID: g.id}}
+	case datastate.Malformed:
 	}
 	return errors.New("the range could not read the write: is a row named twice?")
 }

@@ -28,13 +28,11 @@ func (m *Machine) Reload(r storage.Reader) (err error) {
 	}()
 	started := false
 	return m.load(func() (key, value []byte, err error) {
-		valid := false
-		if started {
-			valid = it.Next()
-		} else {
-			valid, started = it.First(), true
+		step := it.Next
+		if !started {
+			step, started = it.First, true
 		}
-		if !valid {
+		if !step() {
 			return nil, nil, it.Err()
 		}
 		return it.Key(), it.Value(), nil

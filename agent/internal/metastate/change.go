@@ -69,10 +69,8 @@ func (c *change) erase(kind string, key []byte) {
 	c.writes = append(c.writes, recordWrite{key: keys.Record(cluster.MetaRangeID, kind, key)})
 }
 
-func (c *change) putNode(n cluster.Node) *cluster.Node {
-	s := stage(c, kindNode, idKey(uint64(n.ID)), &n)
-	own(c, &c.view.Nodes)[n.ID] = s
-	return s
+func (c *change) putNode(n cluster.Node) {
+	own(c, &c.view.Nodes)[n.ID] = stage(c, kindNode, idKey(uint64(n.ID)), &n)
 }
 
 func (c *change) putRange(d cluster.RangeDescriptor) {

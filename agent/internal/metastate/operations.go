@@ -224,10 +224,11 @@ func (c *change) updateOperation(in *UpdateOperation) Result {
 
 func knownState(s cluster.OperationState) bool {
 	switch s {
-	case cluster.OpQueued, cluster.OpRunning, cluster.OpPaused, cluster.OpBlocked, cluster.OpCancelling:
+	case cluster.OpQueued, cluster.OpRunning, cluster.OpPaused, cluster.OpBlocked, cluster.OpCancelling,
+		cluster.OpCancelled, cluster.OpSucceeded, cluster.OpFailed:
 		return true
 	}
-	return s.Final()
+	return false
 }
 
 func (c *change) requestCancel(in *RequestCancel, by string) Result {
