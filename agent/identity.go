@@ -50,6 +50,9 @@ type Identity struct {
 	// Peers are members at the time of joining: whom to talk to until the meta
 	// range has arrived.
 	Peers []PeerAddress `json:"peers,omitempty"`
+	// Started says that the store has been in use: if it is empty then, its disk
+	// was lost.
+	Started bool `json:"started,omitempty"`
 }
 
 // PeerAddress is where a member can be reached.
@@ -91,6 +94,37 @@ func LoadIdentity(dir string) (Identity, error) {
 		return id, &ExitError{Code: ExitDataDir, Message: identityPath(dir) + " is incomplete: restore it, or wipe the directory and join as a new node"}
 	}
 	return id, nil
+}
+
+// saveIdentity replaces identity.json, durably and at once.
+func saveIdentity(dir string, id Identity) error {
+	b, err := json.MarshalIndent(id, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFileSync(identityPath(dir), append(b, '\n'))
+}
+
+// writeFileSync replaces a file so that a crash leaves the old one or the new.
+func writeFileSync(path string, b []byte) error {
+	tmp := path + ".new"
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err != nil {
+		return errors.Join(err, os.Remove(tmp))
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return err
+	}
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // dirLock keeps a second process out of a data directory.

@@ -1,0 +1,263 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/gossip"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/logattr"
+	"github.com/nodedb/nodedb/agent/internal/meta"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/operation"
+	"github.com/nodedb/nodedb/agent/internal/replica"
+	"github.com/nodedb/nodedb/agent/internal/routing"
+	"github.com/nodedb/nodedb/agent/internal/storage"
+	"github.com/nodedb/nodedb/agent/internal/store"
+	"github.com/nodedb/nodedb/agent/internal/transport"
+)
+
+// assemble makes the parts that need each other before any of them is used:
+// disk, clock, consensus, the way to other nodes. It returns what gives them
+// back, to be called last.
+func (n *Node) assemble() (closeAll func(), err error) {
+	var closers []func() error
+	closeAll = func() {
+		for i := len(closers) - 1; i >= 0; i-- {
+			if err := closers[i](); err != nil {
+				n.logger.Warn("close", logattr.Err(err))
+			}
+		}
+	}
+	for _, step := range []func() (func() error, error){n.openStorage, n.openTransport, n.openStore, n.openGossip, n.openKV, n.openMeta} {
+		closer, err := step()
+		if err != nil {
+			closeAll()
+			return nil, err
+		}
+		closers = append(closers, closer)
+	}
+	n.makeOperation()
+	n.handler.store = n.store
+	n.handler.scan = n.db.Server().HandleScan
+	n.handler.register(n.db.Server().Methods())
+	n.handler.register(n.opServer.Methods())
+	return closeAll, nil
+}
+
+func (n *Node) openStorage() (func() error, error) {
+	n.clock = hlc.NewClock(time.Now, n.cfg.MaxClockOffset)
+	engine, err := storage.Open(storage.Options{
+		Dir: storePath(n.cfg.DataDir), CacheBytes: n.cfg.CacheBytes, Logger: n.part("storage"),
+		OnFatal: func(err error) { n.stop("storage failed", &ExitError{Code: 1, Message: "storage", Err: err}) },
+	})
+	if err != nil {
+		return nil, &ExitError{Code: ExitDataDir, Message: "open the store", Err: err}
+	}
+	n.engine = engine
+	if err := n.checkStore(); err != nil {
+		return nil, errors.Join(err, engine.Close())
+	}
+	n.machine = metastate.New()
+	n.table = routing.New(func() routing.View { return n.machine.View() })
+	return engine.Close, nil
+}
+
+func (n *Node) openTransport() (func() error, error) {
+	n.handler = newHandler(n.part("transport"))
+	t, err := transport.New(transport.Config{
+		Self: n.id.Node, ClusterID: n.id.ClusterID, Nonce: n.nonce, TLS: n.certs, Handler: n.handler,
+		Resolve: n.resolve, Admit: n.admit, OnRefused: n.refused, Logger: n.part("transport"),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("transport: %w", err)
+	}
+	n.transport = t
+	return t.Close, nil
+}
+
+// resolve returns where a node's RPC port is: as the meta range says, or, until
+// it has arrived, as the join said.
+func (n *Node) resolve(id cluster.NodeID) (string, bool) {
+	if node := n.machine.View().Nodes[id]; node != nil {
+		return node.Addresses.RPC, node.Membership != cluster.Decommissioned
+	}
+	for _, p := range n.id.Peers {
+		if p.Node == id {
+			return p.RPC, true
+		}
+	}
+	return "", false
+}
+
+// admit refuses peers that were decommissioned.
+func (n *Node) admit(p transport.Peer) error {
+	if node := n.machine.View().Nodes[p.Node]; node != nil && node.Membership == cluster.Decommissioned {
+		return &transport.RefusedError{Code: refusedDecommissioned, Reason: p.Node.String() + " was decommissioned"}
+	}
+	return nil
+}
+
+const refusedDecommissioned = "decommissioned"
+
+// refused is called when a peer does not let this node in.
+func (n *Node) refused(err *transport.RefusedError) {
+	if err.Code == refusedDecommissioned {
+		n.stop("peers say that this node was decommissioned", decommissionedError(n.id, ""))
+		return
+	}
+	n.logger.Warn("a peer refuses this node", logattr.Err(err))
+}
+
+func (n *Node) openStore() (func() error, error) {
+	cfg := store.DefaultConfig()
+	cfg.Node, cfg.Engine, cfg.Clock, cfg.Sender, cfg.Logger = n.id.Node, n.engine, n.clock, n.transport, n.part("store")
+	cfg.ElectionTicks = int(n.cfg.ElectionTimeout / cfg.Tick)
+	cfg.Machine = func(d cluster.RangeDescriptor) replica.StateMachine {
+		if d.IsMeta() {
+			return n.machine
+		}
+		return datastate.New()
+	}
+	cfg.OnFatal = func(err error) { n.stop("store failed", &ExitError{Code: 1, Message: "store", Err: err}) }
+	s, err := store.Open(cfg)
+	if err != nil {
+		return nil, &ExitError{Code: ExitDataDir, Message: "open the replicas", Err: err}
+	}
+	n.store = s
+	return s.Close, nil
+}
+
+func (n *Node) openGossip() (func() error, error) {
+	g, err := gossip.New(gossip.Config{
+		Self: n.id.Node, UUID: n.id.UUID, ClusterID: n.id.ClusterID, BindAddr: n.cfg.ListenGossip,
+		AdvertiseAddr: n.cfg.Advertised().Gossip, Keys: n.keys, Admit: n.known, Seeds: n.seeds, Logger: n.part("gossip"),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("gossip: %w", err)
+	}
+	n.gossip = g
+	g.Subscribe(func(t gossip.Transition) {
+		n.logger.Info("liveness changed", logattr.Peer(t.Node), logattr.From(string(t.From)), logattr.To(string(t.To)))
+		if t.To != cluster.Alive && n.db != nil {
+			n.db.Suspected(t.Node)
+		}
+	})
+	return g.Close, nil
+}
+
+// known tells gossip which names belong to the cluster: all, until the meta
+// range has arrived.
+func (n *Node) known(id cluster.NodeID, uuid string) bool {
+	node := n.machine.View().Nodes[id]
+	if node == nil {
+		return !n.machine.View().Initialized() || uuid == n.id.UUID
+	}
+	return node.UUID == uuid && node.Membership != cluster.Decommissioned
+}
+
+// seeds are the nodes that gossip should see.
+func (n *Node) seeds() []gossip.Seed {
+	var out []gossip.Seed
+	v := n.machine.View()
+	for _, id := range v.NodeIDs() {
+		if node := v.Nodes[id]; id != n.id.Node && node.Membership != cluster.Decommissioned {
+			out = append(out, gossip.Seed{Node: id, UUID: node.UUID, Addr: node.Addresses.Gossip})
+		}
+	}
+	if len(v.Nodes) > 0 {
+		return out
+	}
+	for _, p := range n.id.Peers {
+		out = append(out, gossip.Seed{Node: p.Node, UUID: p.UUID, Addr: p.Gossip})
+	}
+	return out
+}
+
+func (n *Node) openKV() (func() error, error) {
+	db, err := kv.New(kv.Config{
+		Self: n.id.Node, Store: n.store, Caller: n.transport, Clock: n.clock, Table: n.table,
+		Peers: n.others, Suspect: func(id cluster.NodeID) bool {
+			l, ok := n.liveness()[id]
+			return ok && l != cluster.Alive
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.db = db
+	return db.Close, nil
+}
+
+// others are the nodes that may lead a range.
+func (n *Node) others() []cluster.NodeID {
+	var out []cluster.NodeID
+	v := n.machine.View()
+	for _, id := range v.NodeIDs() {
+		if id != n.id.Node && v.Nodes[id].Membership != cluster.Decommissioned {
+			out = append(out, id)
+		}
+	}
+	if len(v.Nodes) > 0 {
+		return out
+	}
+	for _, p := range n.id.Peers {
+		out = append(out, p.Node)
+	}
+	return out
+}
+
+func (n *Node) openMeta() (func() error, error) {
+	m, err := meta.New(meta.Config{Self: n.id.Node, Machine: n.machine, DB: n.db, Store: n.store, Logger: n.part("meta")})
+	if err != nil {
+		return nil, err
+	}
+	n.meta = m
+	n.store.OnDescriptor(m.Publish)
+	return m.Close, nil
+}
+
+func (n *Node) makeOperation() {
+	n.drainer = operation.NewDrainer(operation.DrainerConfig{
+		Self: n.id.Node, BootNonce: n.nonce, Store: n.store, SQL: &sqlSessions{n}, Meta: n.meta,
+		SetService: n.setService, Liveness: n.liveness,
+		Flush:  func(context.Context) error { return n.engine.Flush() },
+		Stop:   n.stopByOperation,
+		Logger: n.part("drain"),
+	})
+	n.opServer = &operation.Server{
+		Store: n.store, Status: n.status, Drainer: n.drainer, Stop: n.stopByOperation,
+		Descriptor: func(ctx context.Context, id cluster.RangeID) (*cluster.RangeDescriptor, error) {
+			h, err := n.store.Read(ctx, id, n.clock.Now())
+			if err != nil {
+				return nil, err
+			}
+			defer h.Close()
+			return h.Descriptor.Clone(), nil
+		},
+	}
+	n.service = operation.NewService(operation.ServiceConfig{
+		Self: n.id.Node, Meta: n.meta, Caller: n.transport, Server: n.opServer, Liveness: n.liveness,
+	})
+}
+
+// stopByOperation ends the process because an operation says so.
+func (n *Node) stopByOperation(reason string) {
+	if reason == "decommissioned" {
+		n.stopDecommissioned(reason)
+		return
+	}
+	n.stop(reason, nil)
+}
+
+func (n *Node) part(name string) *slog.Logger { return n.logger.With(logattr.Component(name)) }
+
+// spillDir is the SQL worker's scratch space.
+func spillDir(dir string) string { return filepath.Join(dir, "spill") }

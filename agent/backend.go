@@ -1,0 +1,135 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/admin"
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/operation"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/store"
+)
+
+// backend is the node as the admin API sees it.
+type backend struct{ n *Node }
+
+var _ admin.Backend = (*backend)(nil)
+
+// Self implements admin.Local.
+func (b *backend) Self() cluster.NodeID { return b.n.id.Node }
+
+// Version implements admin.Local.
+func (b *backend) Version() string { return b.n.cfg.Version }
+
+// Service implements admin.Local.
+func (b *backend) Service() cluster.Service { return b.n.serviceState() }
+
+// DrainSelf implements admin.Local.
+func (b *backend) DrainSelf(ctx context.Context, spec cluster.OperationSpec, by string) (cluster.Operation, error) {
+	op, err := b.n.service.DrainSelf(ctx, spec, by)
+	return op, adminError(err)
+}
+
+// View implements admin.MetaRange.
+func (b *backend) View() *metastate.View { return b.n.machine.View() }
+
+// Propose implements admin.MetaRange.
+func (b *backend) Propose(ctx context.Context, cmd metastate.Command) (metastate.Result, error) {
+	res, err := b.n.meta.Propose(ctx, cmd)
+	return res, adminError(err)
+}
+
+// Subscribe implements admin.MetaRange.
+func (b *backend) Subscribe(fn func(*metastate.View)) (cancel func()) { return b.n.meta.Subscribe(fn) }
+
+// MetaLeader implements admin.MetaRange.
+func (b *backend) MetaLeader() (cluster.NodeID, uint64) {
+	leader, term, _ := b.n.meta.Leader()
+	return leader, term
+}
+
+// Observe implements admin.Observer.
+func (b *backend) Observe(ctx context.Context, perNode time.Duration) (admin.Observation, error) {
+	o := b.n.service.ClusterStatus(ctx, perNode)
+	return admin.Observation{
+		At: o.At, View: o.View, Statuses: o.Statuses, Missing: o.Missing, Liveness: o.Liveness, Snapshot: o.Snapshot,
+	}, nil
+}
+
+// VShard implements admin.Observer.
+func (b *backend) VShard(collection string, key []string) (cluster.VShard, error) {
+	c, ok := b.n.machine.View().Collection(collection)
+	if !ok {
+		return 0, &admin.Error{Kind: admin.KindNotFound, Message: fmt.Sprintf("there is no collection %q: nodedbctl sql -e 'SHOW COLLECTIONS' lists them", collection)}
+	}
+	encoded, err := catalog.KeyFromText(c, key)
+	if err != nil {
+		return 0, &admin.Error{Kind: admin.KindInvalid, Message: err.Error(), Err: err}
+	}
+	return keys.VShardOf(c.ID, encoded), nil
+}
+
+// Plan implements admin.Operator.
+func (b *backend) Plan(ctx context.Context, spec cluster.OperationSpec) (admin.Preview, error) {
+	p, err := b.n.service.DryRun(ctx, spec)
+	return admin.Preview{Plan: p.Plan, Verdict: p.Verdict, Took: p.Took}, adminError(err)
+}
+
+// Start implements admin.Operator.
+func (b *backend) Start(ctx context.Context, r admin.StartRequest) (cluster.Operation, bool, error) {
+	op, existed, err := b.n.service.Start(ctx, operation.StartRequest{Spec: r.Spec, Confirm: r.Confirm, By: r.By, Reason: r.Reason, Key: r.Key})
+	return op, existed, adminError(err)
+}
+
+// Cancel implements admin.Operator.
+func (b *backend) Cancel(ctx context.Context, r admin.CancelRequest) (cluster.Operation, error) {
+	op, err := b.n.service.Cancel(ctx, r.ID, r.By, r.Reason)
+	return op, adminError(err)
+}
+
+// Undrain implements admin.Operator.
+func (b *backend) Undrain(ctx context.Context, r admin.NodesRequest) ([]cluster.Operation, error) {
+	ops, err := b.n.service.Undrain(ctx, r.Nodes, r.By, r.Reason)
+	return ops, adminError(err)
+}
+
+// Recommission implements admin.Operator.
+func (b *backend) Recommission(ctx context.Context, r admin.NodesRequest) ([]cluster.Operation, error) {
+	ops, err := b.n.service.Recommission(ctx, r.Nodes, r.By, r.Reason)
+	return ops, adminError(err)
+}
+
+// adminError says to the admin API what an error of the packages below means.
+func adminError(err error) error {
+	if err == nil {
+		return nil
+	}
+	var refused *operation.RefusedError
+	var unavailable *kv.UnavailableError
+	var ambiguous *store.AmbiguousError
+	switch {
+	case errors.As(err, &refused):
+		return refusedError(refused)
+	case errors.As(err, &unavailable):
+		return &admin.Error{Kind: admin.KindUnavailable, Message: "the meta range has no quorum that answers: " + unavailable.Error(), Err: err}
+	case errors.As(err, &ambiguous):
+		return &admin.Error{Kind: admin.KindUnavailable, Message: "it is not known whether the request was carried out: ask again, the same request attaches to what it started", Err: err}
+	}
+	return err
+}
+
+func refusedError(r *operation.RefusedError) error {
+	kinds := map[operation.RefusedKind]admin.Kind{
+		operation.Invalid: admin.KindInvalid, operation.NotFound: admin.KindNotFound, operation.Unsafe: admin.KindUnsafe,
+		operation.Conflict: admin.KindConflict, operation.StalePlan: admin.KindStalePlan,
+	}
+	e := admin.Refused(r.Message, r.Verdict)
+	e.Kind, e.Err = kinds[r.Kind], r
+	return e
+}

@@ -1,0 +1,69 @@
+package agent
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+)
+
+// metrics returns what /metrics shows. Everything is read when it is asked for:
+// an idle node does no work for it.
+func (n *Node) metrics() prometheus.Gatherer {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &collector{n})
+	return r
+}
+
+// collector turns the node's state into metrics.
+type collector struct{ n *Node }
+
+// desc makes the description of one metric.
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("nodedb_"+name, help, labels, nil)
+}
+
+// Describe implements prometheus.Collector: the set is fixed, Collect tells it.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	st := c.n.status()
+	var leaders, failed, leaderless int
+	var reads, writes uint64
+	for i := range st.Ranges {
+		r := &st.Ranges[i]
+		if r.IsLeader() {
+			leaders++
+		}
+		if r.Failed != "" {
+			failed++
+		}
+		if r.Leader == 0 {
+			leaderless++
+		}
+		reads, writes = reads+r.Reads, writes+r.Writes
+	}
+	gauge(desc("store_replicas_count", "Replicas on this node."), float64(len(st.Ranges)))
+	gauge(desc("store_leaders_count", "Ranges that this node leads."), float64(leaders))
+	gauge(desc("store_replicas_failed_count", "Replicas that have stopped after an error."), float64(failed))
+	gauge(desc("store_ranges_leaderless_count", "Replicas that know no leader of their range."), float64(leaderless))
+	gauge(desc("store_bytes", "Bytes of the store on disk."), float64(st.Bytes))
+	gauge(desc("store_disk_used_bytes", "Used bytes of the file system."), float64(st.DiskUsed))
+	gauge(desc("store_disk_total_bytes", "Size of the file system."), float64(st.DiskTotal))
+	gauge(desc("sql_sessions_count", "SQL sessions."), float64(st.Sessions))
+	gauge(desc("meta_applied_index", "Applied index of the meta range."), float64(st.MetaIndex))
+	gauge(desc("node_ready", "1 while the node serves clients."), map[bool]float64{true: 1}[st.Service == cluster.Ready])
+	gauge(desc("cert_expiry_timestamp_seconds", "When this node's certificate expires."), float64(c.n.certs.Current().Expires().Unix()))
+	for id, l := range st.Liveness {
+		gauge(desc("gossip_peer_alive", "1 while gossip sees the peer alive.", "peer"), map[bool]float64{true: 1}[l == cluster.Alive], id.String())
+	}
+	counter := func(d *prometheus.Desc, v uint64) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v))
+	}
+	counter(desc("store_reads_total", "Reads served by ranges of this node since it started."), reads)
+	counter(desc("store_writes_total", "Commands applied by ranges of this node since it started."), writes)
+}

@@ -1,0 +1,291 @@
+// Package agent is a NodeDB node: Config, New, Run.
+//
+// The node is the ordered list of components in run.go; everything else here is
+// glue between packages that do not know each other.
+//
+// # Concurrency
+//
+// New and Run are called once each, by one goroutine. Stop may be called by any.
+package agent
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/admin"
+	"github.com/nodedb/nodedb/agent/internal/auth"
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gossip"
+	"github.com/nodedb/nodedb/agent/internal/health"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/logattr"
+	"github.com/nodedb/nodedb/agent/internal/meta"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/operation"
+	"github.com/nodedb/nodedb/agent/internal/peers"
+	"github.com/nodedb/nodedb/agent/internal/pgwire"
+	"github.com/nodedb/nodedb/agent/internal/routing"
+	"github.com/nodedb/nodedb/agent/internal/sql"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck"
+	"github.com/nodedb/nodedb/agent/internal/storage"
+	"github.com/nodedb/nodedb/agent/internal/store"
+	"github.com/nodedb/nodedb/agent/internal/transport"
+)
+
+// Node is one NodeDB node.
+type Node struct {
+	cfg     Config
+	id      Identity
+	nonce   string // of this incarnation
+	started time.Time
+	logger  *slog.Logger
+	board   *health.Board
+	usage   *usage
+	lock    *dirLock
+	certs   *auth.Source
+	keys    [][]byte // of gossip
+
+	listenRPC, listenAdmin net.Listener
+
+	// Made by the components, in their order; each is set before the next starts.
+	engine    *storage.Engine
+	clock     *hlc.Clock
+	machine   *metastate.Machine
+	table     *routing.Table
+	handler   *handler
+	transport *transport.Transport
+	store     *store.Store
+	db        *kv.DB
+	meta      *meta.Meta
+	gossip    *gossip.Gossip
+	peers     *peers.Peers
+	opServer  *operation.Server
+	drainer   *operation.Drainer
+	service   *operation.Service
+	duck      *duck.Engine
+	sql       *sql.Server
+	pgwire    atomic.Pointer[pgwire.Server]
+	admin     *admin.Server
+
+	cancel context.CancelCauseFunc // ends Run
+	mu     struct {
+		sync.Mutex
+		service cluster.Service
+		// exit is what Run returns when the node stopped by itself; nil: cleanly.
+		exit     error
+		stopping bool
+	}
+}
+
+// New opens what a node needs before it starts and reports everything that
+// would keep it from starting; nothing on disk has changed when it fails.
+func New(cfg Config) (*Node, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, &ExitError{Code: ExitUsage, Message: "configuration", Err: err}
+	}
+	id, err := LoadIdentity(cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	if err := refuseDecommissioned(cfg.DataDir, id); err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, id: id, started: time.Now().UTC(), board: health.NewBoard(), usage: &usage{dir: cfg.DataDir}}
+	n.mu.service = cluster.Starting
+	n.board.Set(health.Problem{Component: "node", Code: "starting"})
+	n.logger = newLogger(cfg).With(logattr.Node(id.Node))
+	if n.lock, err = lockDir(cfg.DataDir); err != nil {
+		return nil, err
+	}
+	if err := n.openSecrets(); err != nil {
+		n.lock.release()
+		return nil, err
+	}
+	if err := n.listen(); err != nil {
+		n.close()
+		return nil, err
+	}
+	var nonce [8]byte
+	_, _ = rand.Read(nonce[:])
+	n.nonce = hex.EncodeToString(nonce[:])
+	return n, nil
+}
+
+func (n *Node) openSecrets() error {
+	certs, err := auth.OpenSource(certsPath(n.cfg.DataDir))
+	if err != nil {
+		return &ExitError{Code: ExitIdentity, Message: "certificates of this node", Err: err}
+	}
+	who := certs.Current().Identity
+	if who.Node != n.id.Node || who.Cluster != n.id.ClusterID {
+		return &ExitError{Code: ExitIdentity, Message: fmt.Sprintf("the certificate is for %s of cluster %s, the data directory is %s of cluster %s: one of them was copied from elsewhere", who, who.Cluster, n.id.Node, n.id.ClusterID)}
+	}
+	n.certs = certs
+	text, err := auth.ReadSecret(gossipKeyPath(n.cfg.DataDir))
+	if err != nil {
+		return &ExitError{Code: ExitDataDir, Message: "gossip key", Err: err}
+	}
+	if n.keys, err = gossip.ParseKeys(text); err != nil {
+		return &ExitError{Code: ExitDataDir, Message: "gossip key", Err: err}
+	}
+	return nil
+}
+
+// listen takes the ports of the node that the packages do not take themselves.
+func (n *Node) listen() error {
+	var err error
+	if n.listenRPC, err = listenOn("--listen-rpc", n.cfg.ListenRPC); err != nil {
+		return err
+	}
+	if n.listenAdmin, err = listenOn("--listen-admin", n.cfg.ListenAdmin); err != nil {
+		return err
+	}
+	for _, l := range []struct{ flag, addr string }{{"--listen-sql", n.cfg.ListenSQL}, {"--listen-gossip", n.cfg.ListenGossip}} {
+		probe, err := listenOn(l.flag, l.addr)
+		if err != nil {
+			return err
+		}
+		_ = probe.Close()
+	}
+	return nil
+}
+
+func listenOn(flag, addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(context.Background(), "tcp", addr)
+	if err != nil {
+		return nil, &ExitError{Code: ExitUsage, Message: fmt.Sprintf("cannot listen on %s %s (another process there? choose another port)", flag, addr), Err: err}
+	}
+	return l, nil
+}
+
+func (n *Node) close() {
+	for _, l := range []net.Listener{n.listenRPC, n.listenAdmin} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+	n.lock.release()
+}
+
+// newLogger writes to stderr.
+func newLogger(cfg Config) *slog.Logger {
+	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+	opts := &slog.HandlerOptions{Level: levels[cfg.LogLevel]}
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, opts))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, opts))
+}
+
+// farewell is D/decommissioned.json: why this node must not start again.
+type farewell struct {
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason"`
+}
+
+func farewellPath(dir string) string { return filepath.Join(dir, "decommissioned.json") }
+
+func refuseDecommissioned(dir string, id Identity) error {
+	b, err := os.ReadFile(farewellPath(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var f farewell
+	if err != nil || json.Unmarshal(b, &f) != nil {
+		return decommissionedError(id, "")
+	}
+	return decommissionedError(id, " at "+f.At.Format(time.RFC3339))
+}
+
+func decommissionedError(id Identity, when string) error {
+	return &ExitError{Code: ExitIdentity, Message: fmt.Sprintf("%s (%s) was decommissioned%s and cannot come back: wipe the data directory and join as a new node", id.Node, id.UUID, when)}
+}
+
+// Stop ends the node. A nil exit is a clean end.
+func (n *Node) stop(why string, exit error) {
+	n.mu.Lock()
+	first := !n.mu.stopping
+	if first {
+		n.mu.stopping, n.mu.exit = true, exit
+	}
+	n.mu.Unlock()
+	if first {
+		n.logger.Info("node stops", logattr.Reason(why))
+		n.cancel(errors.New(why))
+	}
+}
+
+// stopDecommissioned ends the node for good: it leaves a record that keeps this
+// data directory from starting again.
+func (n *Node) stopDecommissioned(string) {
+	b, err := json.Marshal(farewell{At: time.Now().UTC(), Reason: "decommissioned"})
+	if err == nil {
+		err = os.WriteFile(farewellPath(n.cfg.DataDir), b, 0o600)
+	}
+	if err != nil {
+		n.logger.Warn("record of the decommission is not written; peers will refuse this node", logattr.Err(err))
+	}
+	n.stop("decommissioned", nil)
+}
+
+// Service is what the node does for clients.
+func (n *Node) serviceState() cluster.Service {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.mu.service
+}
+
+func (n *Node) setService(s cluster.Service) {
+	n.mu.Lock()
+	from := n.mu.service
+	n.mu.service = s
+	n.mu.Unlock()
+	if from == s {
+		return
+	}
+	n.logger.Info("service changed", logattr.From(string(from)), logattr.To(string(s)))
+	if s == cluster.Ready {
+		n.board.Clear("node")
+	} else {
+		n.board.Set(health.Problem{Component: "node", Code: string(s)})
+	}
+}
+
+// status is what this node says of itself to whoever asks.
+func (n *Node) status() cluster.NodeStatus {
+	st := cluster.NodeStatus{
+		Node: n.id.Node, BootNonce: n.nonce, Service: n.serviceState(), Version: n.cfg.Version, StartedAt: n.started,
+		MetaIndex: n.machine.View().Index, Bytes: n.engine.SizeOnDisk(), Ranges: n.store.Status(),
+		CPU: n.usage.cpu(time.Now(), runtime.NumCPU()), Liveness: n.liveness(),
+	}
+	st.DiskUsed, st.DiskTotal = n.usage.disk()
+	if p := n.pgwire.Load(); p != nil {
+		st.Sessions = p.Sessions()
+	}
+	if _, term, _ := n.meta.Leader(); term != 0 {
+		st.MetaTerm = term
+	}
+	return st
+}
+
+func (n *Node) liveness() map[cluster.NodeID]cluster.Liveness {
+	if n.gossip == nil {
+		return map[cluster.NodeID]cluster.Liveness{}
+	}
+	return n.gossip.View()
+}

@@ -1,0 +1,161 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/health"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/logattr"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+)
+
+// storeIdent is the store's own record of whose it is.
+type storeIdent struct {
+	Format    int            `json:"format"`
+	ClusterID string         `json:"clusterId"`
+	Node      cluster.NodeID `json:"node"`
+	UUID      string         `json:"uuid"`
+}
+
+// checkStore refuses a store of another node or cluster, and writes the record
+// of a new one.
+func (n *Node) checkStore() error {
+	want := storeIdent{Format: identityFormat, ClusterID: n.id.ClusterID, Node: n.id.Node, UUID: n.id.UUID}
+	b, ok, err := n.engine.Get(keys.StoreIdent())
+	if err != nil {
+		return &ExitError{Code: ExitDataDir, Message: "read the store's identity", Err: err}
+	}
+	if ok {
+		var have storeIdent
+		if err := json.Unmarshal(b, &have); err != nil {
+			return &ExitError{Code: ExitDataDir, Message: "the store's identity is damaged", Err: err}
+		}
+		if have.Format > identityFormat {
+			return &ExitError{Code: ExitDataDir, Message: fmt.Sprintf("the store has format %d, this binary knows %d at most: start it with the newer nodedb-agent", have.Format, identityFormat)}
+		}
+		if have != want {
+			return &ExitError{Code: ExitIdentity, Message: fmt.Sprintf("the store belongs to %s (%s) of cluster %s, the data directory to %s (%s) of cluster %s: one of them was copied from elsewhere", have.Node, have.UUID, have.ClusterID, want.Node, want.UUID, want.ClusterID)}
+		}
+		return nil
+	}
+	return n.claimStore(want)
+}
+
+// claimStore marks an empty store as this node's, once: a store that is empty
+// again although its node has run was wiped, and the votes it gave are lost.
+func (n *Node) claimStore(ident storeIdent) error {
+	if n.id.Started {
+		return &ExitError{Code: ExitIdentity, Message: fmt.Sprintf("the store of %s is gone but its identity is not: a node that lost its disk cannot come back; wipe all of %s and join as a new node, then decommission %s", n.id.Node, n.cfg.DataDir, n.id.Node)}
+	}
+	b, err := json.Marshal(ident)
+	if err != nil {
+		return err
+	}
+	batch := n.engine.NewBatch()
+	defer func() { _ = batch.Close() }()
+	if err := batch.Set(keys.StoreIdent(), b); err != nil {
+		return &ExitError{Code: ExitDataDir, Message: "write the store's identity", Err: err}
+	}
+	if err := batch.Commit(true); err != nil {
+		return &ExitError{Code: ExitDataDir, Message: "write the store's identity", Err: err}
+	}
+	return nil
+}
+
+// markStarted remembers in identity.json that the store is in use.
+func (n *Node) markStarted() error {
+	if n.id.Started {
+		return nil
+	}
+	id := n.id
+	id.Started = true
+	if err := saveIdentity(n.cfg.DataDir, id); err != nil {
+		return &ExitError{Code: ExitDataDir, Message: "write the node's identity", Err: err}
+	}
+	n.id.Started = true
+	return nil
+}
+
+// register tells the meta range that this incarnation runs, and where. It waits
+// until the meta range has arrived on this node.
+func (n *Node) register(ctx context.Context, ready func()) error {
+	if err := n.waitForSelf(ctx); err != nil {
+		return err
+	}
+	if err := n.announce(ctx); err != nil {
+		return err
+	}
+	if err := n.markStarted(); err != nil {
+		return err
+	}
+	cancel := n.machine.Subscribe(n.watchSelf)
+	defer cancel()
+	ready()
+	<-ctx.Done()
+	return nil
+}
+
+func (n *Node) waitForSelf(ctx context.Context) error {
+	changed := n.machine.Watch(ctx)
+	tick := time.NewTicker(10 * time.Second)
+	defer tick.Stop()
+	for {
+		if v := n.machine.View(); v.Initialized() {
+			if node := v.Nodes[n.id.Node]; node != nil {
+				return n.checkRecord(node)
+			}
+		}
+		select {
+		case <-changed:
+		case <-tick.C:
+			n.board.Set(health.Problem{Component: "meta range", Code: "waiting", Detail: "the meta range has not arrived on this node yet"})
+			n.logger.Info("waiting for the meta range to arrive on this node; its leader sends it")
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// checkRecord compares the meta range's record of this node with what it is.
+func (n *Node) checkRecord(node *cluster.Node) error {
+	switch {
+	case node.Membership == cluster.Decommissioned:
+		return decommissionedError(n.id, "")
+	case node.UUID != n.id.UUID:
+		return &ExitError{Code: ExitIdentity, Message: fmt.Sprintf("the cluster knows %s as %s, this data directory is %s: it was copied or restored; join as a new node", n.id.Node, node.UUID, n.id.UUID)}
+	}
+	return nil
+}
+
+func (n *Node) announce(ctx context.Context) error {
+	n.board.Clear("meta range")
+	cmd := metastate.Command{By: n.id.Node.String(), Via: "agent", UpdateNode: &metastate.UpdateNode{
+		Node: n.id.Node, UUID: n.id.UUID, Addresses: n.cfg.Advertised(), Locality: n.cfg.Locality, Version: n.cfg.Version, BootNonce: n.nonce,
+	}}
+	for {
+		res, err := n.meta.Propose(ctx, cmd)
+		switch {
+		case err == nil && res.Refusal == nil:
+			return nil
+		case err == nil:
+			return &ExitError{Code: ExitIdentity, Message: "the cluster refuses this node: " + res.Refusal.Message}
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		}
+		n.board.Set(health.Problem{Component: "meta range", Code: "no-meta-leader", Detail: "the meta range has no quorum that answers"})
+		n.logger.Warn("the meta range does not answer, will try again", logattr.Err(err))
+	}
+}
+
+// watchSelf stops this process when another one has taken its identity.
+func (n *Node) watchSelf(v *metastate.View) {
+	node := v.Nodes[n.id.Node]
+	if node == nil || node.BootNonce == "" || node.BootNonce == n.nonce || node.Membership == cluster.Decommissioned {
+		return
+	}
+	go n.stop("another process runs as this node", &ExitError{Code: ExitIdentity, Message: fmt.Sprintf("another process runs as %s, at %s (this one is at %s): one data directory may run once; stop the other, or wipe this one and join as a new node", n.id.Node, node.Addresses.RPC, n.cfg.Advertised().RPC)})
+}

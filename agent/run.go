@@ -1,0 +1,201 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/admin"
+	"github.com/nodedb/nodedb/agent/internal/auth"
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gossip"
+	"github.com/nodedb/nodedb/agent/internal/health"
+	"github.com/nodedb/nodedb/agent/internal/lifecycle"
+	"github.com/nodedb/nodedb/agent/internal/logattr"
+	"github.com/nodedb/nodedb/agent/internal/operation"
+	"github.com/nodedb/nodedb/agent/internal/peers"
+	"github.com/nodedb/nodedb/agent/internal/pgwire"
+	"github.com/nodedb/nodedb/agent/internal/sql"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck"
+)
+
+// stopTimeout bounds the stop of one component.
+const stopTimeout = 20 * time.Second
+
+// Run runs the node until ctx is done, then drains it and stops. It returns nil
+// after a clean stop, of a decommissioned node too, and an *ExitError otherwise.
+func (n *Node) Run(ctx context.Context) error {
+	defer n.close()
+	run, cancel := context.WithCancelCause(context.Background())
+	n.cancel = cancel
+	defer cancel(nil)
+	closeAll, err := n.assemble()
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+
+	go func() { // ends with run, below
+		select {
+		case <-ctx.Done():
+			n.drainToStop()
+			n.stop("asked to stop", nil)
+		case <-run.Done():
+		}
+	}()
+	group := lifecycle.Group{Components: n.components(), StopTimeout: stopTimeout, Logger: n.logger}
+	err = group.Run(run, func() {
+		n.setService(cluster.Ready)
+		n.logger.Info("node is ready", logattr.Address(n.cfg.Advertised().SQL))
+	})
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.mu.stopping {
+		return n.mu.exit // what components say while they stop is not why
+	}
+	return err
+}
+
+// components are the parts of a node, in the order of their start.
+func (n *Node) components() []lifecycle.Component {
+	return []lifecycle.Component{
+		{Name: "admin API", Run: n.runAdmin},
+		{Name: "transport", Run: n.runTransport},
+		{Name: "first start", Run: n.firstStart},
+		{Name: "meta publisher", Run: n.meta.Run},
+		{Name: "gossip", Run: n.runGossip},
+		{Name: "peers", Run: n.runPeers},
+		{Name: "coordinator", Run: n.runCoordinator},
+		{Name: "registration", Run: n.register},
+		{Name: "drainer", Run: n.drainer.Run},
+		{Name: "SQL worker", Run: n.runDuck},
+		{Name: "health watch", Run: n.watchHealth},
+		{Name: "SQL", Run: n.runSQL},
+	}
+}
+
+// drainToStop makes the node safe to stop; it does what it can in the time.
+func (n *Node) drainToStop() {
+	n.mu.Lock()
+	running := n.mu.service != cluster.Starting && !n.mu.stopping
+	n.mu.Unlock()
+	if !running {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), n.cfg.DrainDeadline+5*time.Second)
+	defer cancel()
+	spec := cluster.OperationSpec{Kind: cluster.OpDrain, Nodes: []cluster.NodeID{n.id.Node}, Deadline: n.cfg.DrainDeadline.Seconds(), OnDeadline: "force"}
+	if err := n.drainer.Drain(ctx, spec); err != nil {
+		n.logger.Warn("node stops before it is drained", logattr.Err(err))
+	}
+}
+
+func (n *Node) runAdmin(ctx context.Context, ready func()) error {
+	n.admin = admin.New(admin.Config{
+		Backend: &backend{n}, TLS: n.certs.AdminConfig(), Listener: n.listenAdmin, Socket: SocketPath(n.cfg.DataDir),
+		Join: n.joinHandler(), Metrics: n.metrics(), Health: n.board, Logger: n.part("admin"),
+	})
+	return n.admin.Run(ctx, ready)
+}
+
+func (n *Node) runTransport(ctx context.Context, ready func()) error {
+	close(n.handler.started)
+	served := make(chan error, 1)
+	go func() { served <- n.transport.Serve(n.listenRPC) }()
+	ready()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	err := n.transport.Close()
+	return errors.Join(err, <-served)
+}
+
+func (n *Node) runGossip(ctx context.Context, ready func()) error {
+	if err := n.gossip.Join(n.seeds()); err != nil {
+		n.logger.Warn("no other node answers gossip yet, will try again", logattr.Err(err))
+	}
+	ready()
+	<-ctx.Done()
+	return n.gossip.Leave(2 * time.Second)
+}
+
+func (n *Node) runPeers(ctx context.Context, ready func()) error {
+	n.peers = peers.New(peers.Config{
+		Self: n.id.Node, Nonce: n.nonce, Caller: n.transport, Peers: n.others,
+		MetaIndex: func() uint64 { return n.machine.View().Index }, Logger: n.part("peers"),
+	})
+	return n.peers.Run(ctx, ready)
+}
+
+func (n *Node) runCoordinator(ctx context.Context, ready func()) error {
+	r := operation.NewRunner(operation.RunnerConfig{
+		Self: n.id.Node, Meta: n.meta, Caller: n.transport, Server: n.opServer, Liveness: n.liveness, Logger: n.part("coordinator"),
+	})
+	n.gossip.Subscribe(func(gossip.Transition) { r.Wake() })
+	return r.Run(ctx, ready)
+}
+
+func (n *Node) runDuck(ctx context.Context, ready func()) error {
+	d, err := duck.Open(ctx, duck.Config{MemoryBytes: n.cfg.SQLMemory, SpillDir: spillDir(n.cfg.DataDir), Logger: n.part("sqlworker")})
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	n.duck = d
+	n.sql = sql.NewServer(sql.Config{
+		KV: n.db, Meta: n.meta, Duck: d, Views: &clusterViews{n}, Self: n.id.Node, MaxSessions: n.cfg.MaxConnections, Logger: n.part("sql"),
+	})
+	ready()
+	<-ctx.Done()
+	return nil
+}
+
+func (n *Node) runSQL(ctx context.Context, ready func()) error {
+	cfg := pgwire.DefaultConfig()
+	cfg.Listen, cfg.TLS, cfg.ClusterID, cfg.Logger = n.cfg.ListenSQL, n.certs.SQLConfig(), n.id.ClusterID, n.part("pgwire")
+	cfg.MaxConnections = n.cfg.MaxConnections
+	cfg.RequireTLS = true
+	cfg.SaltSecret = n.saltSecret()
+	cfg.Credentials = func(user string) (string, bool) {
+		u := n.machine.View().Users[user]
+		if u == nil || u.Verifier == "" {
+			return "", false
+		}
+		return u.Verifier, true
+	}
+	cfg.Open = func(ctx context.Context, o sql.SessionOptions) (pgwire.Session, error) { return n.sql.Open(ctx, o) }
+	s, err := pgwire.New(cfg)
+	if err != nil {
+		return &ExitError{Code: ExitUsage, Message: "SQL port", Err: err}
+	}
+	n.pgwire.Store(s)
+	return s.Run(ctx, ready)
+}
+
+// saltSecret makes the salts of unknown users: the same on all nodes, and
+// nothing that a client can compute.
+func (n *Node) saltSecret() []byte { return auth.DeriveSecret(n.keys[0], "scram salt") }
+
+// watchHealth says so on the health board while the meta range has no leader
+// that this node knows.
+func (n *Node) watchHealth(ctx context.Context, ready func()) error {
+	ready()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	last := time.Now()
+	for {
+		if leader, _, _ := n.meta.Leader(); leader != 0 {
+			last = time.Now()
+			n.board.Clear("meta range")
+		} else if time.Since(last) > 10*time.Second {
+			n.board.Set(health.Problem{Component: "meta range", Code: "no-meta-leader", Detail: "no leader of the meta range is known here for " + time.Since(last).Round(time.Second).String()})
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}

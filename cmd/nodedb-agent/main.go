@@ -1,0 +1,55 @@
+// Command nodedb-agent is the daemon's main: it makes, joins and runs one node.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/nodedb/nodedb/agent"
+)
+
+// version is set by the build.
+var version = "unknown"
+
+func main() {
+	if agent.WorkerRequested() {
+		os.Exit(agent.WorkerMain())
+	}
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run carries out one verb and returns the exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		usage(stderr)
+		return agent.ExitUsage
+	}
+	for _, v := range verbs() {
+		if v.name == args[0] {
+			return report(stderr, v.run(args[1:], stdout, stderr))
+		}
+	}
+	if args[0] == "help" || args[0] == "--help" || args[0] == "-h" {
+		usage(stdout)
+		return 0
+	}
+	fmt.Fprintf(stderr, "nodedb-agent: there is no command %q\n", args[0])
+	usage(stderr)
+	return agent.ExitUsage
+}
+
+func report(stderr io.Writer, err error) int {
+	var exit *agent.ExitError
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.As(err, &exit):
+		fmt.Fprintln(stderr, "nodedb-agent:", err)
+		return exit.Code
+	}
+	fmt.Fprintln(stderr, "nodedb-agent:", err)
+	return 1
+}

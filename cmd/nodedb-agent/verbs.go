@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/nodedb/nodedb/agent"
+)
+
+type verb struct {
+	name, summary string
+	run           func(args []string, stdout, stderr io.Writer) error
+}
+
+func verbs() []verb {
+	return []verb{
+		{"init", "create a cluster: its first node, certificates and credentials; does not start", runInit},
+		{"join", "make this directory a node of a running cluster; does not start", runJoin},
+		{"start", "run the node until SIGTERM or SIGINT (drains, then stops; a second signal stops at once)", runStart},
+		{"drain", "drain --self: make the running node safe to stop, over its unix socket", runDrain},
+		{"config", "config print: the configuration in force", runConfig},
+		{"version", "print the version", runVersion},
+	}
+}
+
+func usage(w io.Writer) {
+	fmt.Fprint(w, "nodedb-agent runs one node of a NodeDB cluster.\n\n")
+	for _, v := range verbs() {
+		fmt.Fprintf(w, "  nodedb-agent %-8s %s\n", v.name, v.summary)
+	}
+	fmt.Fprint(w, `
+Run nodedb-agent COMMAND --help for its flags.
+
+Exit codes: 0 clean stop, 1 unexpected error, 2 usage or configuration, 69 cannot
+reach the cluster (join), 73 data directory unusable, 78 decommissioned or wrong
+identity.
+`)
+}
+
+// flags makes a flag set that prints its help on stderr and refuses arguments.
+func flags(name string, stderr io.Writer) *flag.FlagSet {
+	f := flag.NewFlagSet("nodedb-agent "+name, flag.ContinueOnError)
+	f.SetOutput(stderr)
+	return f
+}
+
+func parse(f *flag.FlagSet, args []string) error {
+	if err := f.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return &agent.ExitError{Code: agent.ExitUsage, Message: "see nodedb-agent --help"}
+	}
+	if f.NArg() > 0 {
+		return &agent.ExitError{Code: agent.ExitUsage, Message: fmt.Sprintf("unexpected argument %q", f.Arg(0))}
+	}
+	return nil
+}
+
+// listenFlags adds the flags that node.yaml keeps.
+func listenFlags(f *flag.FlagSet, c *agent.Config) {
+	f.StringVar(&c.ListenSQL, "listen-sql", c.ListenSQL, "`host:port` for SQL clients")
+	f.StringVar(&c.ListenRPC, "listen-rpc", c.ListenRPC, "`host:port` for other nodes")
+	f.StringVar(&c.ListenGossip, "listen-gossip", c.ListenGossip, "`host:port` for gossip, UDP and TCP")
+	f.StringVar(&c.ListenAdmin, "listen-admin", c.ListenAdmin, "`host:port` for the admin API, health and metrics")
+	f.StringVar(&c.AdvertiseHost, "advertise-host", c.AdvertiseHost, "`host` under which other machines reach this one")
+	f.StringVar(&c.Locality, "locality", c.Locality, "where the node is, e.g. `region=eu,zone=a`")
+}
+
+func runInit(args []string, stdout, stderr io.Writer) error {
+	f := flags("init", stderr)
+	cfg := agent.DefaultConfig("")
+	cfg.Version = version
+	var o agent.InitOptions
+	f.StringVar(&cfg.DataDir, "data-dir", "", "`directory` of the node; made if it is not there")
+	f.StringVar(&o.Name, "name", "n1", "`name` of the node")
+	f.StringVar(&o.ClusterName, "cluster-name", "nodedb", "`name` of the cluster, shown to operators")
+	f.IntVar(&o.Ranges, "ranges", 64, "how many data ranges, 1 to 1024")
+	f.IntVar(&o.Replicas, "replicas", 3, "replicas wanted of each range: 1, 3, 5 or 7")
+	f.StringVar(&o.CredsDir, "creds-dir", "", "`directory` for the administrator's credentials (default DATA-DIR/creds)")
+	listenFlags(f, &cfg)
+	if err := parse(f, args); err != nil {
+		return err
+	}
+	res, err := agent.Init(cfg, o)
+	if err != nil {
+		return err
+	}
+	creds := res.CredsDir
+	fmt.Fprintf(stdout, `cluster %s (%s) is ready to start: its first node is %s in %s
+start it     nodedb-agent start --data-dir %s
+nodedbctl    export NODEDBCTL_CONFIG=%s
+psql         psql "postgres://root@%s/nodedb?sslmode=verify-full&sslrootcert=%s&sslcert=%s&sslkey=%s"
+secrets      %s (mode 0700: certificate, token and password of root; keep them safe)
+`, o.ClusterName, res.ClusterID, o.Name, cfg.DataDir, cfg.DataDir, filepath.Join(creds, "context.yaml"), cfg.Advertised().SQL,
+		filepath.Join(creds, "ca.crt"), filepath.Join(creds, "root.crt"), filepath.Join(creds, "root.key"), creds)
+	return nil
+}
+
+func runJoin(args []string, stdout, stderr io.Writer) error {
+	f := flags("join", stderr)
+	cfg := agent.DefaultConfig("")
+	cfg.Version = version
+	var o agent.JoinOptions
+	f.StringVar(&cfg.DataDir, "data-dir", "", "`directory` of the node; made if it is not there")
+	f.StringVar(&o.Peer, "peer", "", "`host:port` of the admin port of the node that was initialised")
+	f.StringVar(&o.TokenFile, "token-file", "", "`file` with a join token (nodedbctl join-token create), mode 0600")
+	f.StringVar(&o.Name, "name", "", "`name` of the node (default n and its number)")
+	listenFlags(f, &cfg)
+	if err := parse(f, args); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	id, err := agent.Join(ctx, cfg, o)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "%s (%s) has joined cluster %s\nstart it     nodedb-agent start --data-dir %s\n", id.Name, id.Node, id.ClusterID, cfg.DataDir)
+	return nil
+}
+
+// settled reads the configuration of a node: file, then flags.
+func settled(name string, args []string, stderr io.Writer) (agent.Config, error) {
+	f := flags(name, stderr)
+	var dir, file string
+	f.StringVar(&dir, "data-dir", "", "`directory` of the node")
+	f.StringVar(&file, "config", "", "`file` to read in place of DATA-DIR/node.yaml")
+	var fromFlags agent.Config
+	listenFlags(f, &fromFlags)
+	f.StringVar(&fromFlags.LogLevel, "log-level", "", "debug, info, warn or error")
+	f.StringVar(&fromFlags.LogFormat, "log-format", "", "text or json")
+	if err := parse(f, args); err != nil {
+		return agent.Config{}, err
+	}
+	if dir == "" {
+		return agent.Config{}, &agent.ExitError{Code: agent.ExitUsage, Message: "give --data-dir"}
+	}
+	if file == "" {
+		file = agent.ConfigPath(dir)
+	}
+	cfg, err := agent.LoadConfig(dir, file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && file == agent.ConfigPath(dir):
+		return cfg, &agent.ExitError{Code: agent.ExitDataDir, Message: fmt.Sprintf("%s holds no node: run nodedb-agent init or join first", dir)}
+	case err != nil:
+		return cfg, &agent.ExitError{Code: agent.ExitUsage, Message: "configuration", Err: err}
+	}
+	cfg.Version = version
+	f.Visit(func(fl *flag.Flag) { override(&cfg, &fromFlags, fl.Name) })
+	if err := cfg.Validate(); err != nil {
+		return cfg, &agent.ExitError{Code: agent.ExitUsage, Message: "configuration", Err: err}
+	}
+	return cfg, nil
+}
+
+func override(cfg, from *agent.Config, name string) {
+	for flagName, pair := range map[string][2]*string{
+		"listen-sql": {&cfg.ListenSQL, &from.ListenSQL}, "listen-rpc": {&cfg.ListenRPC, &from.ListenRPC},
+		"listen-gossip": {&cfg.ListenGossip, &from.ListenGossip}, "listen-admin": {&cfg.ListenAdmin, &from.ListenAdmin},
+		"advertise-host": {&cfg.AdvertiseHost, &from.AdvertiseHost}, "locality": {&cfg.Locality, &from.Locality},
+		"log-level": {&cfg.LogLevel, &from.LogLevel}, "log-format": {&cfg.LogFormat, &from.LogFormat},
+	} {
+		if flagName == name {
+			*pair[0] = *pair[1]
+		}
+	}
+}
+
+func runStart(args []string, _, stderr io.Writer) error {
+	cfg, err := settled("start", args, stderr)
+	if err != nil {
+		return err
+	}
+	n, err := agent.New(cfg)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	done := make(chan struct{})
+	defer close(done)
+	go func() { // ends with the node
+		for range 2 {
+			select {
+			case <-signals:
+				if ctx.Err() != nil {
+					fmt.Fprintln(stderr, "nodedb-agent: second signal: stopping at once")
+					os.Exit(0)
+				}
+				cancel()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return n.Run(ctx)
+}
+
+func runDrain(args []string, stdout, stderr io.Writer) error {
+	f := flags("drain", stderr)
+	var dir string
+	var o agent.DrainOptions
+	self := f.Bool("self", false, "the node of --data-dir (the only kind of drain here; nodedbctl drain does the others)")
+	f.StringVar(&dir, "data-dir", "", "`directory` of the running node")
+	f.DurationVar(&o.Deadline, "deadline", time.Minute, "over all phases")
+	f.StringVar(&o.OnDeadline, "on-deadline", "stop", "stop: give up and serve again; force: end what is left")
+	if err := parse(f, args); err != nil {
+		return err
+	}
+	if !*self || dir == "" || o.OnDeadline != "stop" && o.OnDeadline != "force" {
+		return &agent.ExitError{Code: agent.ExitUsage, Message: "usage: nodedb-agent drain --self --data-dir D [--deadline 60s] [--on-deadline stop|force]"}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := agent.DrainSelf(ctx, dir, o); err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, "drained: the process is safe to stop")
+	return nil
+}
+
+func runConfig(args []string, stdout, stderr io.Writer) error {
+	if len(args) == 0 || args[0] != "print" {
+		return &agent.ExitError{Code: agent.ExitUsage, Message: "usage: nodedb-agent config print --data-dir D"}
+	}
+	cfg, err := settled("config print", args[1:], stderr)
+	if err != nil {
+		return err
+	}
+	text, err := cfg.Encode()
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(stdout, strings.TrimRight(string(text), "\n")+"\n")
+	return nil
+}
+
+func runVersion(_ []string, stdout, _ io.Writer) error {
+	fmt.Fprintln(stdout, "nodedb-agent", version)
+	return nil
+}
