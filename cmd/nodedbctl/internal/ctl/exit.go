@@ -92,7 +92,10 @@ func CodeOf(err error) Exit {
 		return e.Code
 	}
 	var c *client.Error
+	var o *render.OptionError
 	switch {
+	case errors.As(err, &o):
+		return Usage
 	case errors.As(err, &c):
 		return exits[c.Kind]
 	case errors.Is(err, context.Canceled):

@@ -33,6 +33,13 @@ type Options struct {
 	NoHeaders bool
 }
 
+// OptionError says that an option does not fit what is to be written.
+type OptionError struct{ Message string }
+
+func (e *OptionError) Error() string { return e.Message }
+
+func optionf(format string, args ...any) error { return &OptionError{fmt.Sprintf(format, args...)} }
+
 // Text reports whether people read the output, rather than programs.
 func (o Options) Text() bool { return o.Format == "" || o.Format == "table" || o.Format == "wide" }
 
@@ -214,7 +221,7 @@ func (l *List[T]) value(r row[T], field string) (any, error) {
 			return v, nil
 		}
 	}
-	return nil, fmt.Errorf("no column %q: %s", field, strings.Join(l.heads(), ", "))
+	return nil, optionf("no column %q: %s", field, strings.Join(l.heads(), ", "))
 }
 
 func (l *List[T]) heads() []string {
@@ -234,7 +241,7 @@ func (l *List[T]) columns(o Options) ([]Column[T], error) {
 	for _, name := range o.Columns {
 		i := slices.IndexFunc(l.Columns, func(c Column[T]) bool { return strings.EqualFold(c.Head, name) || strings.EqualFold(c.Key, name) })
 		if i < 0 {
-			return nil, fmt.Errorf("no column %q: %s", name, strings.Join(l.heads(), ", "))
+			return nil, optionf("no column %q: %s", name, strings.Join(l.heads(), ", "))
 		}
 		out = append(out, l.Columns[i])
 	}
@@ -374,7 +381,7 @@ func runTemplate(w io.Writer, text string, fields map[string]any) error {
 		return err
 	}
 	if err := t.Execute(w, fields); err != nil {
-		return err
+		return optionf("-o template: %v", err)
 	}
 	_, err = io.WriteString(w, "\n")
 	return err

@@ -44,7 +44,7 @@ func (o *One[T]) Print(s *term.Streams, opts Options) error {
 		}
 		return runTemplate(s.Out, text, fields)
 	case "csv":
-		return fmt.Errorf("-o csv is for lists: use json or template")
+		return optionf("-o csv is for lists: use json or template")
 	}
 	return o.Text(s.Out)
 }
