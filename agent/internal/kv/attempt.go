@@ -55,6 +55,9 @@ func (r *request) run(ctx context.Context, attempt func(ctx context.Context, nod
 			continue
 		}
 		err := r.once(ctx, node, attempt)
+		if ctx.Err() == nil {
+			r.db.answered(node, !noAnswer(err))
+		}
 		if err == nil {
 			r.db.cfg.Table.SetLeader(r.id, node)
 			return nil
@@ -101,7 +104,7 @@ func (r *request) failure(err error) error {
 func (r *request) once(ctx context.Context, node cluster.NodeID, attempt func(context.Context, cluster.NodeID) error) error {
 	if !r.unbounded {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, r.db.cfg.AttemptTimeout, errAttempt)
+		ctx, cancel = context.WithTimeoutCause(ctx, r.db.patience(node), errAttempt)
 		defer cancel()
 	}
 	if node == r.db.cfg.Self {
@@ -109,19 +112,17 @@ func (r *request) once(ctx context.Context, node cluster.NodeID, attempt func(co
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stop := context.AfterFunc(r.db.epochOf(node), func() { cancel(errSuspected) })
+	stop := context.AfterFunc(r.db.life(node), func() { cancel(errSuspected) })
 	defer stop()
 	return attempt(ctx, node)
 }
 
 // candidate returns the node to try next, 0 if all were tried in this round:
 // what a follower said, then the known leader, then the leader that the local
-// replica knows, then the voters; those that gossip suspects come last.
+// replica knows, then the voters; those that are in doubt come last.
 func (r *request) candidate() cluster.NodeID {
-	if hint := r.hint; hint != 0 {
-		r.hint = 0
-		return hint
-	}
+	hint := r.hint
+	r.hint = 0
 	route, ok := r.db.cfg.Table.Range(r.id)
 	local, _ := r.db.cfg.Store.RangeStatus(r.id)
 	if !ok {
@@ -129,26 +130,26 @@ func (r *request) candidate() cluster.NodeID {
 		route.Descriptor = &local.Descriptor
 	}
 	order := make([]cluster.NodeID, 0, 8)
-	order = append(order, route.Leader, local.Leader)
+	order = append(order, hint, route.Leader, local.Leader)
 	for _, rep := range route.Descriptor.Replicas {
 		if rep.Role != cluster.Learner {
 			order = append(order, rep.Node)
 		}
 	}
-	var suspect cluster.NodeID
+	var doubtful cluster.NodeID
 	for _, n := range order {
 		switch {
 		case n == 0 || slices.Contains(r.tried, n):
-		case n == r.db.cfg.Self || !r.db.cfg.Suspect(n):
+		case !r.db.doubtful(n):
 			return n
-		case suspect == 0:
-			suspect = n
+		case doubtful == 0:
+			doubtful = n
 		}
 	}
-	if suspect == 0 && len(r.tried) == 0 {
+	if doubtful == 0 && len(r.tried) == 0 {
 		r.last = errNoReplicas
 	}
-	return suspect
+	return doubtful
 }
 
 // localLeader returns the leader that this node's replica knows; 0: none.
@@ -197,12 +198,17 @@ func (r *request) judge(node cluster.NodeID, err error) verdict {
 		r.maybe = r.maybe || r.write && unreachable.Sent
 		table.DropLeader(r.id, node)
 		return goOn
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case noAnswer(err):
 		r.maybe = r.maybe || r.write
 		table.DropLeader(r.id, node)
 		return goOn
 	}
 	return giveUp
+}
+
+// noAnswer reports whether err says that the time for an attempt ran out.
+func noAnswer(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // surelyNothing reports whether err says that the attempt had no effect.

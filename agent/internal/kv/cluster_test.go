@@ -32,6 +32,9 @@ type testCluster struct {
 	mu    sync.Mutex
 	nodes map[cluster.NodeID]*testNode // guarded by mu
 	down  map[cluster.NodeID]bool      // guarded by mu
+	// hang makes calls to nodes that are down wait for their context, as those to
+	// a stopped process do. Guarded by mu.
+	hang bool
 }
 
 type testNode struct {
@@ -260,6 +263,12 @@ func (c *testCluster) cut(id cluster.NodeID, down bool) {
 	c.down[id] = down
 }
 
+func (c *testCluster) hangs() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.hang
+}
+
 func (c *testCluster) reach(from, to cluster.NodeID) *testNode {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -285,6 +294,10 @@ func (n *testNode) SendSnapshot(ctx context.Context, to cluster.NodeID, header [
 func (n *testNode) Call(ctx context.Context, to cluster.NodeID, method string, payload []byte) ([]byte, error) {
 	peer := n.c.reach(n.id, to)
 	if peer == nil {
+		if n.c.hangs() {
+			<-ctx.Done()
+			return nil, &transport.UnreachableError{Node: to, Sent: true, Cause: ctx.Err()}
+		}
 		return nil, &transport.UnreachableError{Node: to, Cause: io.ErrClosedPipe}
 	}
 	type reply struct {
@@ -385,7 +398,14 @@ func TestCluster(t *testing.T) {
 // TestLeaderLost cuts a leader off while clients write: no write may fail, none
 // may be lost, none may be applied twice.
 func TestLeaderLost(t *testing.T) {
+	for name, hang := range map[string]bool{"killed": false, "stopped": true} {
+		t.Run(name, func(t *testing.T) { testLeaderLost(t, hang) })
+	}
+}
+
+func testLeaderLost(t *testing.T, hang bool) {
 	c := startCluster(t, 3, 6)
+	c.hang = hang
 	victim := c.leader(2)
 	var gateways []*testNode
 	for _, n := range c.all() {

@@ -43,8 +43,8 @@ type Config struct {
 	// Policy is the patience of requests that come without their own.
 	Policy Policy
 	// AttemptTimeout ends one attempt at one node that neither answers nor fails;
-	// default 1.5 s. Too short: slow disks cause needless retries. Too long: a
-	// stopped process holds its clients that long.
+	// default 1 s, a tenth of it at a node that is in doubt. Too short: slow disks
+	// cause needless retries. Too long: a stopped process holds its clients.
 	AttemptTimeout time.Duration
 	// FreshTimeout bounds the wait for another node's clock; default 250 ms.
 	FreshTimeout time.Duration
@@ -98,7 +98,7 @@ func (p Policy) pause(n int, spent time.Duration) (d time.Duration, ok bool) {
 func (c *Config) setDefaults() {
 	c.Policy = c.Policy.orDefault(DefaultPolicy())
 	if c.AttemptTimeout == 0 {
-		c.AttemptTimeout = 1500 * time.Millisecond
+		c.AttemptTimeout = time.Second
 	}
 	if c.FreshTimeout == 0 {
 		c.FreshTimeout = 250 * time.Millisecond
@@ -148,14 +148,17 @@ type DB struct {
 
 	mu struct {
 		sync.Mutex
-		// epochs end when gossip suspects the node: they cancel what waits for it.
-		epochs map[cluster.NodeID]*epoch
+		peers map[cluster.NodeID]*peer
 	}
 }
 
-type epoch struct {
+// peer is what the DB knows of another node, or of this one, as a leader.
+type peer struct {
+	// ctx ends when gossip suspects the node: it cancels what waits for it.
 	ctx context.Context //nolint:containedctx // a lifetime, not of a request
 	end context.CancelFunc
+	// silent is when an attempt last ended without an answer; zero: it answered since.
+	silent time.Time
 }
 
 // Row is one row of a collection.
@@ -173,7 +176,7 @@ func New(cfg Config) (*DB, error) {
 	cfg.setDefaults()
 	d := &DB{cfg: cfg, server: &Server{cfg: cfg}}
 	d.ctx, d.close = context.WithCancel(context.Background())
-	d.mu.epochs = map[cluster.NodeID]*epoch{}
+	d.mu.peers = map[cluster.NodeID]*peer{}
 	return d, nil
 }
 
@@ -201,23 +204,63 @@ func (d *DB) Suspected(node cluster.NodeID) {
 	d.cfg.Table.Forget(node)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if e, ok := d.mu.epochs[node]; ok {
-		e.end()
-		delete(d.mu.epochs, node)
+	if p, ok := d.mu.peers[node]; ok {
+		p.end()
+		p.ctx, p.end = context.WithCancel(d.ctx)
 	}
 }
 
-// epochOf returns a context that ends when node is suspected.
-func (d *DB) epochOf(node cluster.NodeID) context.Context {
+// peer returns what is known of node. d.mu is held.
+func (d *DB) peer(node cluster.NodeID) *peer {
+	p, ok := d.mu.peers[node]
+	if !ok {
+		p = &peer{}
+		p.ctx, p.end = context.WithCancel(d.ctx)
+		d.mu.peers[node] = p
+	}
+	return p
+}
+
+// life returns a context that ends when node is suspected.
+func (d *DB) life(node cluster.NodeID) context.Context {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	e, ok := d.mu.epochs[node]
-	if !ok {
-		e = &epoch{}
-		e.ctx, e.end = context.WithCancel(d.ctx)
-		d.mu.epochs[node] = e
+	return d.peer(node).ctx
+}
+
+// doubtAge is how long a node that did not answer is in doubt, unless it answers.
+const doubtAge = 3 * time.Second
+
+// doubtful reports whether node is to be tried last, and not for long: gossip
+// suspects it, or it lately did not answer somebody's request.
+func (d *DB) doubtful(node cluster.NodeID) bool {
+	if node != d.cfg.Self && d.cfg.Suspect(node) {
+		return true
 	}
-	return e.ctx
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	silent := d.peer(node).silent
+	return !silent.IsZero() && time.Since(silent) < doubtAge
+}
+
+// answered notes whether an attempt at node got an answer.
+func (d *DB) answered(node cluster.NodeID, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := d.peer(node)
+	if !ok {
+		p.silent = time.Now()
+	} else if !p.silent.IsZero() {
+		p.silent = time.Time{}
+	}
+}
+
+// patience is how long an attempt at node may take.
+func (d *DB) patience(node cluster.NodeID) time.Duration {
+	if d.doubtful(node) {
+		return d.cfg.AttemptTimeout / 10
+	}
+	return d.cfg.AttemptTimeout
 }
 
 // newCommandID names a command: the gateway's time, then random bytes.

@@ -24,7 +24,7 @@ type freshRound struct {
 
 // Fresh returns a timestamp at or after every commit that any node acknowledged
 // before the call: it asks the other nodes' clocks, once for all callers that
-// wait. Nodes that do not answer, or that gossip suspects, are left out; what
+// wait. Nodes that do not answer, or are in doubt, are left out; what
 // such a node alone acknowledged in its last moments, up to the offset between
 // the clocks, may be later than the timestamp.
 func (d *DB) Fresh(ctx context.Context) (hlc.Timestamp, error) {
@@ -76,7 +76,7 @@ func (d *DB) freshRounds() {
 func (d *DB) askClocks(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, node := range d.cfg.Peers() {
-		if node != d.cfg.Self && !d.cfg.Suspect(node) {
+		if node != d.cfg.Self && !d.doubtful(node) {
 			wg.Go(func() { d.askClock(ctx, node) })
 		}
 	}
@@ -86,7 +86,7 @@ func (d *DB) askClocks(ctx context.Context) {
 func (d *DB) askClock(ctx context.Context, node cluster.NodeID) {
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.FreshTimeout)
 	defer cancel()
-	stop := context.AfterFunc(d.epochOf(node), cancel)
+	stop := context.AfterFunc(d.life(node), cancel)
 	defer stop()
 	b, err := d.cfg.Caller.Call(ctx, node, MethodClock, beginMessage(0, d.cfg.Clock.Last()).b)
 	if err != nil {

@@ -292,7 +292,7 @@ func (r *pieceReader) prepare(req *scanRequest, chunks uint64) {
 // call gets the first chunk.
 func (r *pieceReader) call(ctx context.Context, node cluster.NodeID, req *scanRequest, deliver func([]byte) error) error {
 	d := r.it.db
-	callCtx, cancel := context.WithTimeoutCause(ctx, d.cfg.AttemptTimeout, errAttempt)
+	callCtx, cancel := context.WithTimeoutCause(ctx, d.patience(node), errAttempt)
 	defer cancel()
 	b, err := d.cfg.Caller.Call(callCtx, node, MethodScan, req.encode(d.cfg.Clock.Now()))
 	if err != nil {

@@ -136,6 +136,13 @@ func (s *Server) HandleScan(ctx context.Context, _ cluster.NodeID, request []byt
 	return err
 }
 
+// view takes a view for a scan. A scan may take long; to confirm leadership may not.
+func (s *Server) view(ctx context.Context, req *scanRequest) (*store.ReadHandle, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.AttemptTimeout, errAttempt)
+	defer cancel()
+	return s.cfg.Store.Read(ctx, req.Range, req.TS)
+}
+
 // What one chunk may hold, whatever a request says.
 const (
 	maxChunkRows  = 1 << 16
@@ -145,7 +152,7 @@ const (
 // scan sends the chunks of a scan, at most MaxChunks; the last one says whether
 // rows may follow.
 func (s *Server) scan(ctx context.Context, req *scanRequest, send func(chunk []byte) error) error {
-	h, err := s.cfg.Store.Read(ctx, req.Range, req.TS)
+	h, err := s.view(ctx, req)
 	if err != nil {
 		return err
 	}
