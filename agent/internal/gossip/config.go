@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -130,4 +131,11 @@ func parseName(name string) (id cluster.NodeID, uuid string, ok bool) {
 		return 0, "", false
 	}
 	return cluster.NodeID(n), uuid, true
+}
+
+// NewKey makes a gossip key.
+func NewKey() []byte {
+	k := make([]byte, KeyLen)
+	_, _ = rand.Read(k) // never fails
+	return k
 }
