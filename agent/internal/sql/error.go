@@ -3,9 +3,15 @@ package sql
 import (
 	"context"
 	"errors"
+	"fmt"
 
+	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
+	"github.com/nodedb/nodedb/agent/internal/sql/exec"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+	"github.com/nodedb/nodedb/agent/internal/store"
 )
 
 // Error is what a client is told, in PostgreSQL's fields. It is the only error
@@ -32,7 +38,7 @@ func (e *Error) Unwrap() error { return e.cause }
 // with nothing of it having been applied.
 func (e *Error) Retryable() bool {
 	switch e.Code {
-	case "40001", "40P01", "57P03", "08006":
+	case "40001", "40P01", "57P03", "08006", "53000":
 		return true
 	}
 	return false
@@ -46,20 +52,63 @@ func (e *Error) MaybeApplied() bool { return e.Code == "40003" }
 // without its text: internals never cross.
 func AsError(err error) *Error {
 	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	if e := storeError(err); e != nil {
+		return e
+	}
+	var s *syntax.Error
 	var d *datum.Error
 	var q *duck.Error
+	var refusal *metastate.Refusal
 	switch {
-	case errors.As(err, &e):
-		return e
+	case errors.As(err, &s):
+		return &Error{Code: s.Code, Message: s.Message, Detail: s.Detail, Hint: s.Hint, Position: s.Position,
+			Table: s.Table, Column: s.Column, Constraint: s.Constraint, cause: err}
 	case errors.As(err, &d):
 		return &Error{Code: d.Code, Message: d.Message, Detail: d.Detail, cause: err}
 	case errors.As(err, &q):
 		return &Error{Code: q.Code, Message: q.Message, Detail: q.Detail, Hint: q.Hint, Position: q.Position, cause: err}
+	case errors.As(err, &refusal):
+		return &Error{Code: "55000", Message: refusal.Message, cause: err}
 	case errors.Is(err, context.Canceled):
 		return &Error{Code: "57014", Message: "canceling statement due to user request", cause: err}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &Error{Code: "57014", Message: "canceling statement due to statement timeout", cause: err}
 	default:
 		return &Error{Code: "XX000", Message: "internal error", Hint: "The node's log has the details.", cause: err}
+	}
+}
+
+// storeError maps what kv and the store say; nil: it is none of theirs. What may
+// have been applied comes first.
+func storeError(err error) *Error {
+	var ambiguous *store.AmbiguousError
+	var partial *exec.PartialError
+	var unavailable *kv.UnavailableError
+	switch {
+	case errors.As(err, &ambiguous):
+		return &Error{Code: "40003", Message: "it is not known whether the statement was applied", cause: err,
+			Hint: "Read the rows before you try again."}
+	case errors.As(err, &partial):
+		return &Error{Code: "40003", Message: "the statement was applied in part", cause: err,
+			Detail: fmt.Sprintf("%d of %d rows were written before this: %s", partial.Written, partial.Wanted, AsError(partial.Cause).Message),
+			Hint:   "A statement is atomic within one range only. Read the rows before you try again."}
+	case errors.Is(err, exec.ErrConflict()):
+		return &Error{Code: "40001", Message: "could not serialize access due to concurrent update", Hint: "Run the transaction again.", cause: err}
+	case errors.As(err, &unavailable):
+		return &Error{Code: "08006", Message: "no leader could be reached for rows of this statement", cause: err,
+			Hint: "Nothing was written. Try again; SHOW RANGES tells which ranges have no leader."}
+	case errors.Is(err, store.ErrOverloaded):
+		return &Error{Code: "53000", Message: "the node is overloaded", Hint: "Nothing was written. Try again later.", cause: err}
+	case errors.Is(err, store.ErrTooLarge):
+		return &Error{Code: "54000", Message: "the rows are too large to be written together", Hint: "Write fewer rows, or smaller ones.", cause: err}
+	case errors.Is(err, store.ErrStopped):
+		return &Error{Code: "57P01", Message: "the node is stopping", Hint: "Connect to another node.", cause: err}
+	case store.Retryable(err):
+		return &Error{Code: "08006", Message: "the cluster could not serve the statement in time", Hint: "Try again.", cause: err}
+	default:
+		return nil
 	}
 }

@@ -1,12 +1,197 @@
 package sql
 
-import "context"
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck"
+	"github.com/nodedb/nodedb/agent/internal/sql/exec"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// ClusterViews is what SHOW NODES, RANGES and ROUTING need beyond the meta range.
+type ClusterViews interface {
+	// ClusterStatus asks all nodes how they are, waiting a few seconds at most;
+	// missing are those that did not answer.
+	ClusterStatus(ctx context.Context) (statuses map[cluster.NodeID]*cluster.NodeStatus, missing []cluster.NodeID)
+	// Liveness is what gossip says.
+	Liveness() map[cluster.NodeID]cluster.Liveness
+	// Leader is this node's guess of who leads a range; 0: none.
+	Leader(id cluster.RangeID) cluster.NodeID
+}
+
+// Config is what a Server needs.
+type Config struct {
+	DB   exec.DB      // exec.Wrap(*kv.DB)
+	Meta catalog.Meta // *meta.Meta
+	// Duck runs what the fast path does not; nil: such statements get 0A000.
+	Duck  duck.Executor
+	Views ClusterViews
+	Node  cluster.NodeID
+	// MaxSessions is how many sessions may be open; default 500. More get 53300.
+	MaxSessions int
+	// Version is the version of NodeDB, for version().
+	Version string
+	Logger  *slog.Logger
+}
+
+// Validate reports everything that is missing.
+func (c *Config) Validate() error {
+	var errs []error
+	if c.DB == nil || c.Meta == nil || c.Views == nil || c.Logger == nil {
+		errs = append(errs, errors.New("sql: DB, Meta, Views and Logger must be set"))
+	}
+	if c.Node == 0 {
+		errs = append(errs, errors.New("sql: node id is not set"))
+	}
+	if c.MaxSessions < 0 {
+		errs = append(errs, errors.New("sql: max sessions must not be negative"))
+	}
+	return errors.Join(errs...)
+}
 
 // Server makes sessions.
-type Server struct{}
+type Server struct {
+	cfg     Config
+	catalog *catalog.Catalog
+	parsed  *syntax.Cache
+	known   map[string]*setting
+	version string
+
+	mu struct {
+		sync.Mutex
+		draining bool
+		sessions map[*Session]struct{}
+	}
+}
+
+// parsedStatements is how many statements one generation of the parse cache holds.
+const parsedStatements = 1024
+
+// NewServer returns a Server.
+func NewServer(cfg Config) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.MaxSessions == 0 {
+		cfg.MaxSessions = 500
+	}
+	s := &Server{cfg: cfg, catalog: catalog.New(cfg.Meta), parsed: syntax.NewCache(parsedStatements), known: knownSettings()}
+	s.version = fmt.Sprintf("PostgreSQL %s (NodeDB %s) on %s/%s", serverVersion, cmp.Or(cfg.Version, "dev"), runtime.GOOS, runtime.GOARCH)
+	s.mu.sessions = map[*Session]struct{}{}
+	return s, nil
+}
+
+// SetDraining makes Open refuse new sessions with 57P03, or accept them again.
+func (s *Server) SetDraining(draining bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.draining = draining
+}
 
 // Open starts a session. Errors are *Error: 57P03 while draining, 53300 when there
 // are too many, 22023 for a bad setting.
-func (s *Server) Open(ctx context.Context, o SessionOptions) (*Session, error) {
-	return &Session{server: s}, nil
+func (s *Server) Open(_ context.Context, o SessionOptions) (*Session, error) {
+	out := newSession(s, o)
+	if err := out.startup(o); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.draining {
+		return nil, &Error{Severity: "FATAL", Code: "57P03", Message: "the node is draining and takes no new sessions", Hint: "Connect to another node."}
+	}
+	if len(s.mu.sessions) >= s.cfg.MaxSessions {
+		return nil, &Error{Severity: "FATAL", Code: "53300", Message: "sorry, too many clients already", Hint: "Connect to another node, or use a connection pool."}
+	}
+	s.mu.sessions[out] = struct{}{}
+	return out, nil
+}
+
+func (s *Server) forget(x *Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.mu.sessions, x)
+}
+
+// SessionInfo is what can be seen of a session from outside.
+type SessionInfo struct {
+	PID             uint32
+	User            string
+	ApplicationName string
+	Remote          string
+	State           string // idle | active | idle in transaction | idle in transaction (aborted)
+	Since           time.Time
+	QueryHead       string // the beginning of the current or last statement
+}
+
+// Sessions lists the open sessions, oldest first.
+func (s *Server) Sessions() []SessionInfo {
+	s.mu.Lock()
+	sessions := make([]*Session, 0, len(s.mu.sessions))
+	for x := range s.mu.sessions {
+		sessions = append(sessions, x)
+	}
+	s.mu.Unlock()
+	out := make([]SessionInfo, len(sessions))
+	for i, x := range sessions {
+		out[i] = x.seen.info()
+	}
+	slices.SortFunc(out, func(a, b SessionInfo) int { return cmp.Compare(a.PID, b.PID) })
+	return out
+}
+
+// VShard returns the vshard of the row whose primary key has the values, written
+// as text, in the collection.
+func (s *Server) VShard(collection string, key []string) (cluster.VShard, error) {
+	name := syntax.Name{Name: collection}
+	if schema, rest, ok := strings.Cut(collection, "."); ok {
+		name = syntax.Name{Schema: schema, Name: rest}
+	}
+	table, err := s.catalog.Resolve(s.catalog.View(), name)
+	if err != nil {
+		return 0, AsError(err)
+	}
+	literals := make([]syntax.Literal, len(key))
+	for i, k := range key {
+		literals[i] = syntax.Literal{Text: k}
+	}
+	encoded, err := encodeKey(table, literals, time.UTC)
+	if err != nil {
+		return 0, AsError(err)
+	}
+	return keys.VShardOf(table.ID(), encoded), nil
+}
+
+// encodeKey encodes a primary key that was written as literals.
+func encodeKey(table *catalog.Table, literals []syntax.Literal, loc *time.Location) ([]byte, error) {
+	if len(literals) != len(table.Key) {
+		return nil, &Error{Code: "22023", Message: fmt.Sprintf("the primary key of %q has %d columns, not %d", table.Name(), len(table.Key), len(literals))}
+	}
+	var key []byte
+	for i, index := range table.Key {
+		column := table.Columns[index]
+		v, err := datum.ParseText(column.Type, literals[i].Text, loc)
+		if err != nil {
+			e := AsError(err)
+			e.Position = literals[i].Position
+			return nil, e
+		}
+		if key, err = datum.AppendKey(key, v); err != nil {
+			return nil, err
+		}
+	}
+	return key, nil
 }

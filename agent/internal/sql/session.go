@@ -1,10 +1,15 @@
 package sql
 
 import (
-	"context"
 	"errors"
+	"fmt"
+	"strings"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/exec"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
 // SessionOptions says who opens a session, and how.
@@ -25,7 +30,20 @@ type SessionOptions struct {
 
 // Session is one client's session. It is used by one goroutine at a time.
 type Session struct {
-	server *Server
+	server   *Server
+	options  SessionOptions
+	settings settings
+	location *time.Location
+	seen     activity
+
+	tx       *exec.Tx // nil: outside of a transaction
+	failed   bool     // the transaction is
+	readOnly bool     // the transaction is
+	began    time.Time
+	idle     time.Time // when the last statement of the transaction ended
+
+	// plans keeps what simple queries with the same text can use again.
+	plans map[string]*Prepared
 }
 
 // Prepared is a statement that was checked and can be executed.
@@ -34,6 +52,17 @@ type Prepared struct {
 	// Columns describe the rows; nil if the statement returns none.
 	Columns []Column
 	Empty   bool
+
+	statement *syntax.Statement
+	announced []datum.Type
+	plan      *queryplan.Plan
+	basis     basis
+}
+
+// basis is what a plan was made on: it holds while that stays the same.
+type basis struct {
+	schema   uint64
+	timeZone string
 }
 
 // Column describes a column of a result, as RowDescription wants it.
@@ -59,30 +88,95 @@ type RowSink interface {
 // ends with it (wrapped or not), and an open transaction goes on: nothing failed.
 var ErrRowsUnread = errors.New("the rest of the rows is not wanted")
 
+// newSession makes a session; startup applies its settings.
+func newSession(server *Server, o SessionOptions) *Session {
+	s := &Session{server: server, options: o, location: time.UTC}
+	s.settings = settings{known: server.known, start: map[string]string{"session_authorization": o.User}, told: map[string]string{}}
+	if o.ApplicationName != "" {
+		s.settings.start["application_name"] = o.ApplicationName
+	}
+	s.seen.start(o)
+	return s
+}
+
+// startup applies the settings of the startup packet.
+func (s *Session) startup(o SessionOptions) error {
+	for name, value := range o.Params {
+		name = strings.ToLower(name)
+		if _, ok := s.settings.known[name]; !ok && !strings.Contains(name, ".") {
+			return &Error{Severity: "FATAL", Code: "42704", Message: fmt.Sprintf("unrecognized configuration parameter %q", name)}
+		}
+		value, err := s.settings.check(name, value)
+		if err != nil {
+			err.Severity = "FATAL"
+			return err
+		}
+		s.settings.start[name] = value
+	}
+	s.settings.report() // fills told; the protocol layer tells all of them at the start
+	s.settings.notify = o.OnSettingChange
+	s.followSettings()
+	return nil
+}
+
+// followSettings updates what is derived from settings.
+func (s *Session) followSettings() {
+	name, _ := s.settings.get("timezone")
+	if loc, err := datum.LoadZone(name); err == nil && loc.String() != s.location.String() {
+		s.location = loc
+	}
+	application, _ := s.settings.get("application_name")
+	s.seen.setApplication(application)
+}
+
 // Parse splits the text of a simple query into statements; those without
 // anything but comments are left out.
-func (s *Session) Parse(text string) ([]string, error) { return nil, nil }
-
-// Prepare checks one statement. paramOIDs are the types that the client
-// announces; 0 or a missing one is inferred.
-func (s *Session) Prepare(ctx context.Context, text string, paramOIDs []uint32) (*Prepared, error) {
-	return nil, nil
-}
-
-// Execute runs p and returns its command tag.
-func (s *Session) Execute(ctx context.Context, p *Prepared, args []datum.Datum, sink RowSink) (tag string, err error) {
-	return "", nil
-}
+func (s *Session) Parse(text string) ([]string, error) { return syntax.Split(text), nil }
 
 // TxStatus is 'I' outside of a transaction, 'T' inside, 'E' inside a failed one.
-func (s *Session) TxStatus() byte { return 'I' }
+func (s *Session) TxStatus() byte {
+	switch {
+	case s.tx == nil:
+		return 'I'
+	case s.failed:
+		return 'E'
+	default:
+		return 'T'
+	}
+}
 
 // FailTx makes the transaction, if there is one, a failed one: the protocol layer
 // found an error.
-func (s *Session) FailTx() {}
+func (s *Session) FailTx() {
+	if s.tx != nil {
+		s.failed = true
+		s.seen.rest(s.TxStatus())
+	}
+}
 
 // Setting returns a setting's value, "" if there is none called so.
-func (s *Session) Setting(name string) string { return "" }
+func (s *Session) Setting(name string) string {
+	v, _ := s.setting(strings.ToLower(name))
+	return v
+}
+
+// setting adds the settings that depend on the transaction.
+func (s *Session) setting(name string) (string, bool) {
+	if name == "transaction_read_only" && s.tx != nil && s.readOnly {
+		return "on", true
+	}
+	return s.settings.get(name)
+}
 
 // Close rolls back and ends the session.
-func (s *Session) Close() {}
+func (s *Session) Close() {
+	s.tx = nil
+	s.server.forget(s)
+}
+
+// notice sends a notice to the client.
+func (s *Session) notice(severity, code, format string, args ...any) {
+	if s.options.OnNotice != nil {
+		s.options.OnNotice(&Error{Severity: severity, Code: code, Message: fmt.Sprintf(format, args...)})
+	}
+}

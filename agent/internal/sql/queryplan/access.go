@@ -10,7 +10,7 @@ import (
 )
 
 // maxPoints bounds the keys that one statement looks up; more are scanned.
-const maxPoints = 10_000
+const maxPoints = 50_000
 
 // Access says which rows of a table to read.
 type Access struct {
@@ -313,4 +313,36 @@ func (b *bound) key(env *Env, prefix []byte) (key []byte, null bool, err error) 
 	}
 	key, err = datum.AppendKey(bytes.Clone(prefix), v)
 	return key, false, err
+}
+
+// Constraint is a condition on a column that the slow path found: Op with any of
+// Values, which are of the column's type.
+type Constraint struct {
+	Column int
+	Op     string
+	Values []datum.Datum
+}
+
+// ConstrainedAccess finds the access path for constraints that all hold.
+func ConstrainedAccess(table *catalog.Table, constraints []Constraint) Access {
+	var parts []Expr
+	for _, c := range constraints {
+		column := &table.Columns[c.Column]
+		ref := &ColumnRef{Index: c.Column, typ: column.Type, modifier: column.Modifier, name: column.Name}
+		values := make([]Expr, len(c.Values))
+		for i, v := range c.Values {
+			values[i] = &Const{Value: v}
+		}
+		switch {
+		case c.Op == "=" && len(values) != 1:
+			parts = append(parts, &inExpr{value: ref, list: values})
+		case len(values) == 1:
+			parts = append(parts, &compareExpr{op: c.Op, left: ref, right: values[0], typ: column.Type})
+		}
+	}
+	if len(parts) == 0 {
+		return Access{}
+	}
+	a, _ := chooseAccess(table, &andExpr{args: parts})
+	return a
 }

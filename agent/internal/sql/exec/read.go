@@ -1,0 +1,337 @@
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
+)
+
+var errEOF = io.EOF //nolint:gochecknoglobals // the sentinel of io
+
+func isEOF(err error) bool { return errors.Is(err, io.EOF) }
+
+// Run executes one statement.
+type Run struct {
+	DB DB
+	Tx *Tx // nil: outside of a transaction
+	// TS is the snapshot to read at outside of a transaction; 0: each read sees
+	// everything acknowledged before it.
+	TS  hlc.Timestamp
+	Env *queryplan.Env
+	// Emit takes one row of the result; the slice is used again.
+	Emit func(row []datum.Datum) error
+}
+
+// snapshot returns the timestamp of reads, 0 outside of a transaction.
+func (r *Run) snapshot(ctx context.Context) (hlc.Timestamp, error) {
+	if r.Tx == nil {
+		return r.TS, nil
+	}
+	return r.Tx.snapshot(ctx)
+}
+
+// get reads rows by key, own writes included.
+func (r *Run) get(ctx context.Context, table *catalog.Table, keys [][]byte) ([]kv.Row, error) {
+	ts, err := r.snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if r.Tx == nil || r.Tx.tables[table.ID()] == nil {
+		rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Collection: table.ID(), Keys: keys})
+		if err != nil {
+			return nil, fmt.Errorf("read rows of %q by key: %w", table.Name(), err)
+		}
+		return rows, nil
+	}
+	out := make([]kv.Row, len(keys))
+	var missing [][]byte
+	var places []int
+	for i, k := range keys {
+		if w, ok := r.Tx.find(table, k); ok {
+			out[i] = kv.Row{Key: k, Value: w.value}
+			continue
+		}
+		missing, places = append(missing, k), append(places, i)
+	}
+	if len(missing) == 0 {
+		return out, nil
+	}
+	rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Collection: table.ID(), Keys: missing})
+	if err != nil {
+		return nil, fmt.Errorf("read rows of %q by key: %w", table.Name(), err)
+	}
+	for i, row := range rows {
+		out[places[i]] = row
+	}
+	return out, nil
+}
+
+// scan reads rows by span, own writes included.
+func (r *Run) scan(ctx context.Context, table *catalog.Table, req kv.ScanRequest) (Rows, error) {
+	ts, err := r.snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	req.TS, req.Collection = ts, table.ID()
+	var own *buffer
+	if r.Tx != nil {
+		own = r.Tx.tables[table.ID()]
+	}
+	if own != nil && len(own.rows) > 0 {
+		req.Limit = 0 // own deletions may take rows away
+	}
+	rows, err := r.DB.Scan(ctx, req)
+	if err != nil {
+		return nil, fmt.Errorf("scan %q: %w", table.Name(), err)
+	}
+	if own != nil && len(own.rows) > 0 {
+		return newMerged(rows, own, &req), nil
+	}
+	return rows, nil
+}
+
+// access reads the rows of an access path, calling fn with each until it returns
+// false. limit, if not 0, is how many rows fn will take at most.
+func (r *Run) access(ctx context.Context, table *catalog.Table, a *queryplan.Access, req kv.ScanRequest, fn func(kv.Row) (bool, error)) error {
+	if a.ByKey() {
+		keys, err := a.Keys(r.Env)
+		if err != nil || len(keys) == 0 {
+			return err
+		}
+		rows, err := r.get(ctx, table, keys)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			if row.Value == nil {
+				continue
+			}
+			if more, err := fn(row); err != nil || !more {
+				return err
+			}
+		}
+		return nil
+	}
+	var empty bool
+	var err error
+	req.Start, req.End, empty, err = a.Span(r.Env)
+	if err != nil || empty {
+		return err
+	}
+	rows, err := r.scan(ctx, table, req)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	return drain(ctx, rows, fn)
+}
+
+// limits evaluates LIMIT and OFFSET; limit -1: none.
+func (r *Run) limits(s *queryplan.Select) (limit, offset int64, err error) {
+	limit = -1
+	if s.Limit != nil {
+		v, err := s.Limit.Eval(r.Env)
+		if err != nil {
+			return 0, 0, err
+		}
+		if !v.Null {
+			if v.I < 0 {
+				return 0, 0, &datum.Error{Code: "2201W", Message: "LIMIT must not be negative"}
+			}
+			limit = v.I
+		}
+	}
+	if s.Offset != nil {
+		v, err := s.Offset.Eval(r.Env)
+		if err != nil {
+			return 0, 0, err
+		}
+		if !v.Null && v.I < 0 {
+			return 0, 0, &datum.Error{Code: "2201X", Message: "OFFSET must not be negative"}
+		}
+		offset = v.I
+	}
+	return limit, offset, nil
+}
+
+// Select runs s and returns the number of rows emitted.
+func (r *Run) Select(ctx context.Context, s *queryplan.Select) (int64, error) {
+	limit, offset, err := r.limits(s)
+	if err != nil {
+		return 0, err
+	}
+	p := &projector{run: r, plan: s, limit: limit, offset: offset, out: make([]datum.Datum, max(len(s.Output), 1))}
+	if s.Table == nil {
+		err := p.constant()
+		return p.emitted, err
+	}
+	if limit == 0 {
+		return 0, nil
+	}
+	req := kv.ScanRequest{Ordered: s.Ordered, Reverse: s.Reverse}
+	if limit > 0 && s.Filter == nil && !s.Count && limit+offset > 0 {
+		req.Limit = limit + offset
+	}
+	row := make([]datum.Datum, len(s.Table.Columns))
+	count := int64(0)
+	err = r.access(ctx, s.Table, &s.Access, req, func(kr kv.Row) (bool, error) {
+		if err := s.Decoder.Decode(kr.Key, kr.Value, row); err != nil {
+			return false, err
+		}
+		if ok, err := r.accepts(s.Filter, row); err != nil || !ok {
+			return true, err
+		}
+		if s.Count {
+			count++
+			return true, nil
+		}
+		if len(s.Sort) > 0 {
+			return true, p.keep(row)
+		}
+		return p.row(row)
+	})
+	if err == nil && s.Count {
+		p.out[0] = datum.MakeInt(datum.Int8, count)
+		_, err = p.emit()
+	}
+	if err == nil && len(s.Sort) > 0 {
+		err = p.sorted()
+	}
+	return p.emitted, err
+}
+
+// accepts evaluates a filter; nil accepts everything.
+func (r *Run) accepts(filter queryplan.Expr, row []datum.Datum) (bool, error) {
+	if filter == nil {
+		return true, nil
+	}
+	r.Env.Row = row
+	v, err := filter.Eval(r.Env)
+	return v.Bool(), err
+}
+
+// projector computes and emits the rows of a Select.
+type projector struct {
+	run           *Run
+	plan          *queryplan.Select
+	limit, offset int64
+	emitted       int64
+	out           []datum.Datum
+	kept          []keptRow
+}
+
+type keptRow struct{ keys, row []datum.Datum }
+
+// constant emits the row of a SELECT without FROM.
+func (p *projector) constant() error {
+	if p.limit == 0 {
+		return nil
+	}
+	if ok, err := p.run.accepts(p.plan.Filter, nil); err != nil || !ok {
+		return err
+	}
+	_, err := p.row(nil)
+	return err
+}
+
+// row projects one row and emits it, unless OFFSET skips it.
+func (p *projector) row(row []datum.Datum) (more bool, err error) {
+	if p.offset > 0 {
+		p.offset--
+		return true, nil
+	}
+	env := p.run.Env
+	env.Row = row
+	for i, e := range p.plan.Output {
+		if p.out[i], err = e.Eval(env); err != nil {
+			return false, err
+		}
+	}
+	return p.emit()
+}
+
+func (p *projector) emit() (more bool, err error) {
+	if p.offset > 0 { // count(*)
+		p.offset--
+		return true, nil
+	}
+	if err := p.run.Emit(p.out); err != nil {
+		return false, err
+	}
+	p.emitted++
+	return p.limit < 0 || p.emitted < p.limit, nil
+}
+
+// keep stores a row with its sort keys.
+func (p *projector) keep(row []datum.Datum) error {
+	env := p.run.Env
+	env.Row = row
+	k := keptRow{row: slices.Clone(row), keys: make([]datum.Datum, len(p.plan.Sort))}
+	for i, s := range p.plan.Sort {
+		var err error
+		if k.keys[i], err = s.Expr.Eval(env); err != nil {
+			return err
+		}
+	}
+	p.kept = append(p.kept, k)
+	return nil
+}
+
+// sorted emits the kept rows in order.
+func (p *projector) sorted() error {
+	slices.SortStableFunc(p.kept, func(a, b keptRow) int {
+		for i, s := range p.plan.Sort {
+			if c := compareSort(a.keys[i], b.keys[i], s); c != 0 {
+				return c
+			}
+		}
+		return 0
+	})
+	for _, k := range p.kept {
+		if more, err := p.row(k.row); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+func compareSort(a, b datum.Datum, s queryplan.SortKey) int {
+	if a.Null || b.Null {
+		c := datum.Compare(a, b) // nulls last
+		if s.NullsFirst {
+			c = -c
+		}
+		return c
+	}
+	c := datum.Compare(a, b)
+	if s.Descending {
+		c = -c
+	}
+	return c
+}
+
+// Pin fixes the snapshot, so that several scans of one statement agree and may
+// run at once.
+func (r *Run) Pin(ctx context.Context) error {
+	if r.Tx != nil {
+		_, err := r.Tx.snapshot(ctx)
+		return err
+	}
+	if r.TS != 0 {
+		return nil
+	}
+	ts, err := r.DB.Fresh(ctx)
+	if err != nil {
+		return fmt.Errorf("begin snapshot: %w", err)
+	}
+	r.TS = ts
+	return nil
+}

@@ -1,0 +1,135 @@
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
+)
+
+// Source feeds the slow path with the rows of collections, at the snapshot of a
+// Run. System gives the rows of any other table.
+type Source struct {
+	Run    *Run
+	System func(ctx context.Context, spec duck.ScanSpec) (duck.Scan, error)
+}
+
+// Scan begins to read a table.
+func (s *Source) Scan(ctx context.Context, spec duck.ScanSpec) (duck.Scan, error) {
+	table, ok := spec.Table.Ref.(*catalog.Table)
+	if !ok {
+		return s.System(ctx, spec)
+	}
+	wanted := make([]bool, len(table.Columns))
+	for _, c := range spec.Columns {
+		wanted[c] = true
+	}
+	out := &tableScan{run: s.Run, table: table, decoder: table.NewDecoder(wanted), columns: spec.Columns,
+		row: make([]datum.Datum, len(table.Columns)), out: make([]datum.Datum, len(spec.Columns))}
+	access := queryplan.ConstrainedAccess(table, constraints(spec.Constraints))
+	return out, out.open(ctx, &access)
+}
+
+// constraints translates what the slow path found.
+func constraints(in []duck.Constraint) []queryplan.Constraint {
+	var out []queryplan.Constraint
+	for _, c := range in {
+		op := ""
+		switch c.Op {
+		case duck.OpEQ, duck.OpIn:
+			op = "="
+		case duck.OpLT:
+			op = "<"
+		case duck.OpLE:
+			op = "<="
+		case duck.OpGT:
+			op = ">"
+		case duck.OpGE:
+			op = ">="
+		default:
+			continue
+		}
+		out = append(out, queryplan.Constraint{Column: c.Column, Op: op, Values: c.Values})
+	}
+	return out
+}
+
+// tableScan reads a collection for the slow path.
+type tableScan struct {
+	run     *Run
+	table   *catalog.Table
+	decoder *catalog.Decoder
+	columns []int
+	rows    Rows // nil: all rows are in batch
+	batch   []kv.Row
+	row     []datum.Datum
+	out     []datum.Datum
+}
+
+func (s *tableScan) open(ctx context.Context, a *queryplan.Access) error {
+	// The scans of a statement run at once: none may write to the Run.
+	env := *s.run.Env
+	if a.ByKey() {
+		keys, err := a.Keys(&env)
+		if err != nil || len(keys) == 0 {
+			return err
+		}
+		rows, err := s.run.get(ctx, s.table, keys)
+		for _, r := range rows {
+			if r.Value != nil {
+				s.batch = append(s.batch, r)
+			}
+		}
+		return err
+	}
+	start, end, empty, err := a.Span(&env)
+	if err != nil || empty {
+		return err
+	}
+	s.rows, err = s.run.scan(ctx, s.table, kv.ScanRequest{Start: start, End: end})
+	return err
+}
+
+// Fill appends rows to the batch.
+func (s *tableScan) Fill(ctx context.Context, b *duck.Batch) (done bool, err error) {
+	for !b.Full() {
+		if len(s.batch) == 0 {
+			if s.rows == nil {
+				return true, nil
+			}
+			if s.batch, err = s.rows.Next(ctx); errors.Is(err, io.EOF) {
+				return true, nil
+			} else if err != nil {
+				return false, fmt.Errorf("scan %q: %w", s.table.Name(), err)
+			}
+			continue
+		}
+		r := s.batch[0]
+		s.batch = s.batch[1:]
+		if len(s.columns) > 0 {
+			if err := s.decoder.Decode(r.Key, r.Value, s.row); err != nil {
+				return false, err
+			}
+		}
+		for i, c := range s.columns {
+			s.out[i] = s.row[c]
+		}
+		if err := b.Append(s.out); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// Close ends the reading.
+func (s *tableScan) Close() {
+	if s.rows != nil {
+		s.rows.Close()
+	}
+}

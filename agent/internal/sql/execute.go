@@ -1,0 +1,289 @@
+package sql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck"
+	"github.com/nodedb/nodedb/agent/internal/sql/exec"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// Execute runs p and returns its command tag.
+func (s *Session) Execute(ctx context.Context, p *Prepared, args []datum.Datum, sink RowSink) (tag string, err error) {
+	began := time.Now()
+	s.seen.work(p.statement.Text, began)
+	defer func() {
+		s.idle = time.Now()
+		s.seen.rest(s.TxStatus())
+	}()
+	defer s.guard(&err)
+	if limit := s.settings.duration("statement_timeout"); limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	tag, err = s.execute(ctx, p, args, sink, began)
+	if errors.Is(err, ErrRowsUnread) {
+		return "", ErrRowsUnread
+	}
+	if err != nil {
+		s.FailTx()
+		if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.Canceled) {
+			err = cause // a deadline rather than the cancellation it caused inside
+		}
+	}
+	return tag, err
+}
+
+func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, sink RowSink, began time.Time) (string, error) {
+	if p.Empty {
+		return "", nil
+	}
+	if err := s.checkTransaction(p.statement.Node); err != nil {
+		return "", err
+	}
+	switch node := p.statement.Node.(type) {
+	case *syntax.Query:
+		return s.runQuery(ctx, p, node, args, sink, began)
+	case *syntax.Begin:
+		return s.begin(node, began)
+	case *syntax.Commit:
+		return s.commit(ctx)
+	case *syntax.Rollback:
+		return s.rollback()
+	case *syntax.SetTransaction:
+		return s.setTransaction(node)
+	case *syntax.SetSetting:
+		return s.setSetting(node)
+	case *syntax.ShowSetting:
+		return s.showSetting(node, sink)
+	case *syntax.ShowCluster:
+		return s.showCluster(ctx, node, sink)
+	case *syntax.CreateCollection:
+		return s.create(ctx, node)
+	case *syntax.DropCollection:
+		return s.drop(ctx, node)
+	case *syntax.Discard:
+		return s.discard(node)
+	default:
+		return "", fmt.Errorf("statement of type %T has no implementation", node)
+	}
+}
+
+// checkTransaction refuses statements in a failed or timed-out transaction.
+func (s *Session) checkTransaction(n syntax.Node) error {
+	if s.tx == nil || endsTransaction(n) {
+		return nil
+	}
+	if s.failed {
+		return errAborted()
+	}
+	if limit := s.settings.duration("idle_in_transaction_session_timeout"); limit > 0 && time.Since(s.idle) > limit {
+		return &Error{Code: "25P03", Message: "transaction was idle longer than idle_in_transaction_session_timeout"}
+	}
+	return nil
+}
+
+// runQuery executes SELECT, INSERT, UPDATE, DELETE or EXPLAIN.
+func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, args []datum.Datum, sink RowSink, began time.Time) (string, error) {
+	if err := s.refresh(ctx, p, q); err != nil {
+		return "", err
+	}
+	if q.Explain {
+		return s.explain(p, sink)
+	}
+	plan := p.plan
+	if s.readOnly && plan.Insert != nil || s.readOnly && plan.Change != nil || s.tx == nil && q.Select == nil && s.Setting("default_transaction_read_only") == "on" {
+		return "", &Error{Code: "25006", Message: "cannot execute " + verb(q) + " in a read-only transaction"}
+	}
+	env := &queryplan.Env{Now: began, Statement: began, Session: s.environment()}
+	if s.tx != nil {
+		env.Now = s.began
+	}
+	var err error
+	if env.Args, err = checkArgs(env, args, plan.Params); err != nil {
+		return "", err
+	}
+	out := &output{sink: sink, columns: p.Columns}
+	run := &exec.Run{DB: s.server.cfg.DB, Tx: s.tx, Env: env, Emit: out.row}
+	n, err := s.runPlan(ctx, plan, run, out)
+	if err != nil {
+		return "", err
+	}
+	if err := out.begin(); err != nil {
+		return "", err
+	}
+	if q.Insert != nil {
+		return "INSERT 0 " + strconv.FormatInt(n, 10), nil
+	}
+	return verb(q) + " " + strconv.FormatInt(n, 10), nil
+}
+
+func verb(q *syntax.Query) string {
+	switch {
+	case q.Insert != nil:
+		return "INSERT"
+	case q.Update != nil:
+		return "UPDATE"
+	case q.Delete != nil:
+		return "DELETE"
+	default:
+		return "SELECT"
+	}
+}
+
+func (s *Session) environment() *queryplan.Session {
+	return &queryplan.Session{User: s.options.User, Database: s.options.Database, Location: s.location, PID: s.options.PID, Version: s.server.version}
+}
+
+// runPlan runs the plan and returns the number of rows.
+func (s *Session) runPlan(ctx context.Context, plan *queryplan.Plan, run *exec.Run, out *output) (int64, error) {
+	slow := func(ctx context.Context, p duck.Prepared, emit func([]datum.Datum) error) error {
+		return s.runSlow(ctx, p, run, emit)
+	}
+	switch {
+	case plan.Select != nil:
+		return run.Select(ctx, plan.Select)
+	case plan.Slow != nil:
+		err := slow(ctx, plan.Slow, out.row)
+		return out.rows, err
+	case plan.Insert != nil:
+		return run.Insert(ctx, plan.Insert, slow)
+	default:
+		return run.Change(ctx, plan.Change, slow)
+	}
+}
+
+// runSlow runs a plan of the slow path at one snapshot.
+func (s *Session) runSlow(ctx context.Context, p duck.Prepared, run *exec.Run, emit func([]datum.Datum) error) error {
+	if err := run.Pin(ctx); err != nil {
+		return err
+	}
+	source := &exec.Source{Run: run, System: s.scanSystem}
+	return p.Execute(ctx, duck.Execution{Args: run.Env.Args, Source: source, Now: run.Env.Now}, emit)
+}
+
+// refresh makes the plan anew if what it was made on has changed.
+func (s *Session) refresh(ctx context.Context, p *Prepared, q *syntax.Query) error {
+	if p.basis == s.basis() {
+		return nil
+	}
+	fresh := &Prepared{statement: p.statement, announced: p.announced}
+	if err := s.prepareQuery(ctx, fresh, q); err != nil {
+		return err
+	}
+	if !slices.Equal(fresh.ParamOIDs, p.ParamOIDs) || !slices.EqualFunc(fresh.Columns, p.Columns, sameType) {
+		return &Error{Code: "0A000", Message: "cached plan must not change result type", Hint: "Prepare the statement again."}
+	}
+	p.plan, p.basis = fresh.plan, fresh.basis
+	return nil
+}
+
+func sameType(a, b Column) bool { return a.Name == b.Name && a.OID == b.OID }
+
+// checkArgs brings the arguments to the types of the parameters.
+func checkArgs(env *queryplan.Env, args []datum.Datum, types []datum.Type) ([]datum.Datum, error) {
+	if len(args) != len(types) {
+		return nil, &Error{Code: "08P01", Message: fmt.Sprintf("statement needs %d parameters, %d were given", len(types), len(args))}
+	}
+	for i := range args {
+		if args[i].Type == types[i] {
+			continue
+		}
+		v, err := queryplan.Assign(env, args[i], types[i], -1)
+		if err != nil {
+			return nil, fmt.Errorf("parameter $%d: %w", i+1, err)
+		}
+		args = slices.Clone(args)
+		args[i] = v
+	}
+	return args, nil
+}
+
+// output counts rows and describes them before the first.
+type output struct {
+	sink    RowSink
+	columns []Column
+	begun   bool
+	rows    int64
+}
+
+func (o *output) begin() error {
+	if o.begun || o.columns == nil {
+		return nil
+	}
+	o.begun = true
+	return o.sink.Describe(o.columns)
+}
+
+func (o *output) row(row []datum.Datum) error {
+	if err := o.begin(); err != nil {
+		return err
+	}
+	o.rows++
+	return o.sink.Row(row)
+}
+
+// explain shows how a statement would be run.
+func (s *Session) explain(p *Prepared, sink RowSink) (string, error) {
+	out := &output{sink: sink, columns: p.Columns}
+	for _, line := range p.plan.Explain() {
+		if err := out.row([]datum.Datum{datum.MakeText(line)}); err != nil {
+			return "", err
+		}
+	}
+	return "EXPLAIN", nil
+}
+
+// create runs CREATE COLLECTION.
+func (s *Session) create(ctx context.Context, node *syntax.CreateCollection) (string, error) {
+	if err := s.allowDDL("CREATE " + node.Word); err != nil {
+		return "", err
+	}
+	if _, taken := s.server.systemTable("", node.Name.Name); taken && node.Name.Schema == "" {
+		return "", &Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists", node.Name.Name)}
+	}
+	existed, err := s.server.catalog.Create(ctx, node, s.options.User, func(c catalog.Column) error {
+		_, err := queryplan.CompileDefault(c)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	if existed {
+		s.notice("NOTICE", "42P07", "relation %q already exists, skipping", node.Name.Name)
+	}
+	return "CREATE " + node.Word, nil
+}
+
+func (s *Session) drop(ctx context.Context, node *syntax.DropCollection) (string, error) {
+	if err := s.allowDDL("DROP " + node.Word); err != nil {
+		return "", err
+	}
+	missing, err := s.server.catalog.Drop(ctx, node, s.options.User)
+	if err != nil {
+		return "", err
+	}
+	for _, name := range missing {
+		s.notice("NOTICE", "00000", "table %q does not exist, skipping", name)
+	}
+	return "DROP " + node.Word, nil
+}
+
+func (s *Session) allowDDL(what string) error {
+	if s.readOnly || s.Setting("default_transaction_read_only") == "on" {
+		return &Error{Code: "25006", Message: "cannot execute " + what + " in a read-only transaction"}
+	}
+	if s.tx != nil {
+		return &Error{Code: "25001", Message: what + " cannot run inside a transaction block", Hint: "Run it on its own, before the transaction."}
+	}
+	return nil
+}

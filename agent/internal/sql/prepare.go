@@ -1,0 +1,173 @@
+package sql
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"runtime/debug"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// maxPlans is how many plans of simple queries a session keeps.
+const maxPlans = 64
+
+// Prepare checks one statement. paramOIDs are the types that the client
+// announces; 0 or a missing one is inferred.
+func (s *Session) Prepare(ctx context.Context, text string, paramOIDs []uint32) (p *Prepared, err error) {
+	defer s.guard(&err)
+	if len(paramOIDs) == 0 {
+		if p, ok := s.plans[text]; ok && p.basis == s.basis() {
+			return p, nil
+		}
+	}
+	statement, err := s.server.parsed.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	p = &Prepared{statement: statement, Empty: statement.Node == nil}
+	for _, oid := range paramOIDs {
+		t, ok := datum.TypeByOID(oid)
+		if !ok {
+			return nil, &Error{Code: "42704", Message: fmt.Sprintf("type with OID %d is not supported", oid)}
+		}
+		p.announced = append(p.announced, t)
+	}
+	if s.failed && !endsTransaction(statement.Node) && !p.Empty {
+		return nil, errAborted()
+	}
+	switch node := statement.Node.(type) {
+	case *syntax.Query:
+		err = s.prepareQuery(ctx, p, node)
+	case *syntax.ShowCluster:
+		p.Columns = describeShow(node)
+	case *syntax.ShowSetting:
+		p.Columns, err = s.describeSetting(node)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.keep(text, p)
+	return p, nil
+}
+
+// keep remembers the plan of a simple query.
+func (s *Session) keep(text string, p *Prepared) {
+	const maxText = 4 << 10
+	if len(p.announced) > 0 || p.plan == nil || len(text) > maxText {
+		return
+	}
+	if s.plans == nil || len(s.plans) >= maxPlans {
+		s.plans = map[string]*Prepared{}
+	}
+	s.plans[text] = p
+}
+
+// endsTransaction reports whether a statement is allowed in a failed transaction.
+func endsTransaction(n syntax.Node) bool {
+	switch n.(type) {
+	case *syntax.Commit, *syntax.Rollback:
+		return true
+	}
+	return false
+}
+
+func errAborted() *Error {
+	return &Error{Code: "25P02", Message: "current transaction is aborted, commands ignored until end of transaction block"}
+}
+
+// guard makes every error an *Error, and a panic one too.
+func (s *Session) guard(err *error) {
+	if r := recover(); r != nil {
+		s.server.cfg.Logger.Error("statement panicked", slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
+		*err = &Error{Code: "XX000", Message: "internal error", Hint: "The node's log has the details."}
+		s.FailTx()
+		return
+	}
+	if *err == nil {
+		return
+	}
+	e := AsError(*err)
+	if e.Code == "XX000" && e.cause != nil {
+		s.server.cfg.Logger.Error("statement failed inside", slog.Any("error", e.cause))
+	}
+	*err = e
+}
+
+func (s *Session) basis() basis {
+	zone, _ := s.settings.get("timezone")
+	return basis{schema: s.server.catalog.View().SchemaVersion, timeZone: zone}
+}
+
+// prepareQuery plans and describes a query.
+func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query) error {
+	p.basis = s.basis()
+	view := s.server.catalog.View()
+	planner := &queryplan.Planner{
+		Text: p.statement.Text, Params: p.announced, Slow: s.server.cfg.Duck,
+		Lookup: func(schema, name string) (*catalog.Table, bool) { return s.server.catalog.Lookup(view, schema, name) },
+		Resolve: func(schema, name string) (*duck.Table, bool) {
+			if t, ok := s.server.catalog.Lookup(view, schema, name); ok {
+				return slowTable(t), true
+			}
+			return s.server.systemTable(schema, name)
+		},
+		Session: duck.Session{User: s.options.User, Database: s.options.Database, SearchPath: []string{catalog.Schema}, TimeZone: p.basis.timeZone},
+	}
+	plan, err := planner.Plan(ctx, q)
+	if err != nil {
+		return err
+	}
+	p.plan = plan
+	p.ParamOIDs = make([]uint32, len(plan.Params))
+	for i, t := range plan.Params {
+		p.ParamOIDs[i] = t.OID()
+	}
+	if q.Explain {
+		p.Columns = []Column{textColumn("QUERY PLAN")}
+		return nil
+	}
+	p.Columns = wireColumns(plan.Columns)
+	return nil
+}
+
+// slowTable describes a collection to the slow path.
+func slowTable(t *catalog.Table) *duck.Table {
+	out := &duck.Table{Schema: catalog.Schema, Name: t.Name(), Ref: t, Columns: make([]duck.TableColumn, len(t.Columns))}
+	for i, c := range t.Columns {
+		out.Columns[i] = duck.TableColumn{Name: c.Name, Type: c.Type, Modifier: c.Modifier, NotNull: c.NotNull, Hidden: c.Hidden}
+	}
+	return out
+}
+
+// wireColumns describes columns as the protocol wants them.
+func wireColumns(in []queryplan.Column) []Column {
+	if in == nil {
+		return nil
+	}
+	out := make([]Column, len(in))
+	for i, c := range in {
+		out[i] = Column{Name: c.Name, OID: c.Type.OID(), Size: c.Type.Size(), Modifier: c.Modifier}
+		if c.Table != nil {
+			out[i].TableOID = tableOID(c.Table)
+			out[i].Attr = int16(min(c.Index+1, math.MaxInt16))
+		}
+	}
+	return out
+}
+
+// firstTableOID is where PostgreSQL's OIDs of user objects begin.
+const firstTableOID = 16384
+
+func tableOID(t *catalog.Table) uint32 { return firstTableOID + uint32(t.ID()) }
+
+func textColumn(name string) Column { return typedColumn(name, datum.Text) }
+
+func typedColumn(name string, t datum.Type) Column {
+	return Column{Name: name, OID: t.OID(), Size: t.Size(), Modifier: -1}
+}

@@ -1,0 +1,93 @@
+package sql
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// setSetting runs SET and RESET.
+func (s *Session) setSetting(node *syntax.SetSetting) (string, error) {
+	tag := "SET"
+	if node.Reset {
+		tag = "RESET"
+	}
+	var err *Error
+	switch {
+	case len(node.Values) == 0:
+		err = s.settings.reset(node.Name)
+	case node.Local && s.tx == nil:
+		s.notice("WARNING", "25P01", "SET LOCAL can only be used in transaction blocks")
+		_, err = s.settings.check(node.Name, strings.Join(node.Values, ", "))
+	case node.Name == "transaction_isolation":
+		if err := checkLevel(node.Values[0]); err != nil {
+			return "", err
+		}
+	default:
+		err = s.settings.set(node.Name, strings.Join(node.Values, ", "), node.Local)
+	}
+	if err != nil {
+		return "", err
+	}
+	s.followSettings()
+	return tag, nil
+}
+
+// describeSetting describes the rows of SHOW name.
+func (s *Session) describeSetting(node *syntax.ShowSetting) ([]Column, error) {
+	if node.Name == "all" {
+		return []Column{textColumn("name"), textColumn("setting"), textColumn("description")}, nil
+	}
+	name := node.Name
+	if known, ok := s.settings.known[name]; ok {
+		name = known.name
+	} else if _, ok := s.settings.get(name); !ok {
+		return nil, &Error{Code: "42704", Message: fmt.Sprintf("unrecognized configuration parameter %q", node.Name)}
+	}
+	return []Column{textColumn(name)}, nil
+}
+
+func (s *Session) showSetting(node *syntax.ShowSetting, sink RowSink) (string, error) {
+	columns, err := s.describeSetting(node)
+	if err != nil {
+		return "", err
+	}
+	out := &output{sink: sink, columns: columns}
+	if node.Name != "all" {
+		value, _ := s.setting(node.Name)
+		return "SHOW", out.row([]datum.Datum{datum.MakeText(value)})
+	}
+	var all []*setting
+	for _, k := range s.settings.known {
+		all = append(all, k)
+	}
+	slices.SortFunc(all, func(a, b *setting) int { return cmp.Compare(strings.ToLower(a.name), strings.ToLower(b.name)) })
+	for _, k := range all {
+		value, _ := s.setting(strings.ToLower(k.name))
+		if err := out.row([]datum.Datum{datum.MakeText(k.name), datum.MakeText(value), datum.MakeText(k.about)}); err != nil {
+			return "", err
+		}
+	}
+	return "SHOW", nil
+}
+
+// discard runs DISCARD and DEALLOCATE. Prepared statements belong to the protocol
+// layer, which looks at the tag.
+func (s *Session) discard(node *syntax.Discard) (string, error) {
+	if !node.All {
+		return node.Tag, nil
+	}
+	if s.tx != nil {
+		return "", &Error{Code: "25001", Message: "DISCARD ALL cannot run inside a transaction block"}
+	}
+	s.plans = nil
+	if err := s.settings.reset(""); err != nil {
+		return "", err
+	}
+	s.followSettings()
+	return node.Tag, nil
+}

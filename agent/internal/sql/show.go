@@ -1,0 +1,341 @@
+package sql
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// shownColumn is a column of a SHOW statement, and of the system table of the
+// same content.
+type shownColumn struct {
+	name string
+	typ  datum.Type
+}
+
+// showColumns are the columns of each kind of SHOW.
+func showColumns(kind syntax.ShowKind) []shownColumn {
+	const text, number = datum.Text, datum.Int8
+	switch kind {
+	case syntax.ShowNodes:
+		return []shownColumn{{"id", text}, {"name", text}, {"address", text}, {"membership", text}, {"liveness", text}, {"service", text},
+			{"version", text}, {"ranges", number}, {"leaders", number}, {"bytes", number}, {"sessions", number}, {"locality", text}}
+	case syntax.ShowRanges:
+		return []shownColumn{{"range", text}, {"vshards", text}, {"leader", text}, {"voters", text}, {"learners", text}, {"bytes", number},
+			{"keys", number}, {"reads", number}, {"writes", number}, {"state", text}, {"gen", number}}
+	case syntax.ShowRouting:
+		return []shownColumn{{"range", text}, {"vshards", text}, {"leader", text}, {"address", text}, {"replicas", text}, {"gen", number}}
+	case syntax.ShowSchemaVersion:
+		return []shownColumn{{"version", number}, {"applied_index", number}, {"node", text}}
+	case syntax.ShowCollections:
+		return []shownColumn{{"name", text}, {"id", number}, {"version", number}, {"columns", number}, {"primary_key", text}}
+	default:
+		return []shownColumn{{"id", text}, {"kind", text}, {"nodes", text}, {"state", text}, {"phase", text}, {"ranges_done", number},
+			{"ranges_total", number}, {"requested_by", text}, {"created_at", datum.Timestamptz}, {"why", text}}
+	}
+}
+
+// routeColumns are those of SHOW ROUTING FOR.
+func routeColumns() []shownColumn {
+	return []shownColumn{{"vshard", datum.Int8}, {"range", datum.Text}, {"leader", datum.Text}, {"address", datum.Text}, {"replicas", datum.Text}, {"gen", datum.Int8}}
+}
+
+func describeShow(node *syntax.ShowCluster) []Column {
+	columns := showColumns(node.Kind)
+	if node.Collection != nil {
+		columns = routeColumns()
+	}
+	out := make([]Column, len(columns))
+	for i, c := range columns {
+		out[i] = typedColumn(c.name, c.typ)
+	}
+	return out
+}
+
+func (s *Session) showCluster(ctx context.Context, node *syntax.ShowCluster, sink RowSink) (string, error) {
+	var rows [][]datum.Datum
+	var err error
+	if node.Collection != nil {
+		rows, err = s.route(node)
+	} else {
+		rows, err = s.server.shown(ctx, node.Kind)
+	}
+	if err != nil {
+		return "", err
+	}
+	out := &output{sink: sink, columns: describeShow(node)}
+	for _, row := range rows {
+		if err := out.row(row); err != nil {
+			return "", err
+		}
+	}
+	return "SHOW", out.begin()
+}
+
+// shown makes the rows of a SHOW.
+func (s *Server) shown(ctx context.Context, kind syntax.ShowKind) ([][]datum.Datum, error) {
+	view := s.catalog.View()
+	switch kind {
+	case syntax.ShowNodes:
+		statuses, _ := s.cfg.Views.ClusterStatus(ctx)
+		return s.nodes(view, statuses), ctx.Err()
+	case syntax.ShowRanges:
+		statuses, _ := s.cfg.Views.ClusterStatus(ctx)
+		return s.ranges(view, statuses), ctx.Err()
+	case syntax.ShowRouting:
+		return s.routing(view), nil
+	case syntax.ShowSchemaVersion:
+		return [][]datum.Datum{{number(view.SchemaVersion), number(view.Index), datum.MakeText(s.cfg.Node.String())}}, nil
+	case syntax.ShowCollections:
+		return s.collections(view), nil
+	default:
+		return s.operations(view), nil
+	}
+}
+
+func number[T ~uint64 | ~int | ~uint32 | ~uint16](n T) datum.Datum {
+	return datum.MakeInt(datum.Int8, int64(n))
+}
+
+// nodeNames writes n1,n2,n3; a dash for none.
+func nodeNames(nodes []cluster.NodeID) datum.Datum {
+	if len(nodes) == 0 {
+		return datum.MakeText("–")
+	}
+	nodes = slices.Sorted(slices.Values(nodes))
+	names := make([]string, len(nodes))
+	for i, n := range nodes {
+		names[i] = n.String()
+	}
+	return datum.MakeText(strings.Join(names, ","))
+}
+
+func leaderName(n cluster.NodeID) datum.Datum {
+	if n == 0 {
+		return datum.MakeText("–")
+	}
+	return datum.MakeText(n.String())
+}
+
+func (s *Server) nodes(view *metastate.View, statuses map[cluster.NodeID]*cluster.NodeStatus) [][]datum.Datum {
+	liveness := s.cfg.Views.Liveness()
+	var out [][]datum.Datum
+	for _, id := range view.NodeIDs() {
+		n := view.Nodes[id]
+		alive := liveness[id]
+		if id == s.cfg.Node {
+			alive = cluster.Alive
+		}
+		if alive == "" {
+			alive = "unknown"
+		}
+		service, version := datum.MakeNull(datum.Text), n.Version
+		counts := [4]datum.Datum{}
+		for i := range counts {
+			counts[i] = datum.MakeNull(datum.Int8)
+		}
+		if st := statuses[id]; st != nil {
+			service, version = datum.MakeText(string(st.Service)), st.Version
+			leaders := 0
+			for i := range st.Ranges {
+				if st.Ranges[i].IsLeader() {
+					leaders++
+				}
+			}
+			counts = [4]datum.Datum{number(len(st.Ranges)), number(leaders), number(st.Bytes), number(st.Sessions)}
+		}
+		out = append(out, []datum.Datum{datum.MakeText(id.String()), datum.MakeText(n.Name), datum.MakeText(n.Addresses.SQL),
+			datum.MakeText(string(n.Membership)), datum.MakeText(string(alive)), service, datum.MakeText(version),
+			counts[0], counts[1], counts[2], counts[3], datum.MakeText(n.Locality)})
+	}
+	return out
+}
+
+// rangeSight is what the nodes say of one range together.
+type rangeSight struct {
+	descriptor *cluster.RangeDescriptor
+	leader     *cluster.RangeStatus // as the leader itself reports; nil: nobody says that it leads
+	answered   int                  // voters that answered
+}
+
+func see(view *metastate.View, statuses map[cluster.NodeID]*cluster.NodeStatus, id cluster.RangeID) rangeSight {
+	sight := rangeSight{descriptor: view.Ranges[id]}
+	for _, st := range statuses {
+		for i := range st.Ranges {
+			r := &st.Ranges[i]
+			if r.Descriptor.ID != id {
+				continue
+			}
+			if r.Descriptor.Generation > sight.descriptor.Generation {
+				sight.descriptor = &r.Descriptor
+			}
+			if r.IsLeader() && (sight.leader == nil || r.Term > sight.leader.Term) {
+				sight.leader = r
+			}
+		}
+	}
+	for _, v := range sight.descriptor.Voters() {
+		if statuses[v] != nil {
+			sight.answered++
+		}
+	}
+	return sight
+}
+
+// state says how the range is: healthy, under, over, no-quorum, moving, electing.
+func (r *rangeSight) state(wanted int) string {
+	voters := len(r.descriptor.Voters())
+	switch {
+	case r.answered <= voters/2:
+		return "no-quorum"
+	case r.leader == nil:
+		return "electing"
+	case r.descriptor.Joint() || len(r.descriptor.Learners()) > 0:
+		return "moving"
+	case voters < wanted || r.answered < voters:
+		return "under"
+	case voters > wanted:
+		return "over"
+	default:
+		return "healthy"
+	}
+}
+
+func (s *Server) ranges(view *metastate.View, statuses map[cluster.NodeID]*cluster.NodeStatus) [][]datum.Datum {
+	active := 0
+	for _, n := range view.Nodes {
+		if n.Membership == cluster.Active || n.Membership == cluster.Decommissioning {
+			active++
+		}
+	}
+	var out [][]datum.Datum
+	for _, id := range view.RangeIDs() {
+		sight := see(view, statuses, id)
+		d := sight.descriptor
+		wanted := min(view.Settings.ReplicationFactor(), active)
+		leader := cluster.NodeID(0)
+		counts := [4]datum.Datum{}
+		for i := range counts {
+			counts[i] = datum.MakeNull(datum.Int8)
+		}
+		if l := sight.leader; l != nil {
+			leader = l.Leader
+			counts = [4]datum.Datum{number(l.Bytes), number(l.Keys), number(l.Reads), number(l.Writes)}
+		}
+		voters := d.Voters()
+		if d.IsMeta() { // it has voters on up to five nodes, and learners everywhere else by design
+			wanted = len(voters)
+			if sight.state(wanted) == "moving" && !d.Joint() {
+				copied := *d
+				copied.Replicas = slices.DeleteFunc(slices.Clone(d.Replicas), func(r cluster.ReplicaDescriptor) bool { return r.Role == cluster.Learner })
+				sight.descriptor = &copied
+			}
+		}
+		out = append(out, []datum.Datum{datum.MakeText(id.String()), datum.MakeText(vshards(d)), leaderName(leader), nodeNames(voters),
+			nodeNames(d.Learners()), counts[0], counts[1], counts[2], counts[3], datum.MakeText(sight.state(wanted)), number(d.Generation)})
+	}
+	return out
+}
+
+func vshards(d *cluster.RangeDescriptor) string {
+	if d.IsMeta() {
+		return "meta"
+	}
+	return strconv.Itoa(int(d.Start)) + "-" + strconv.Itoa(int(d.End)-1)
+}
+
+func replicaNodes(d *cluster.RangeDescriptor) []cluster.NodeID {
+	var out []cluster.NodeID
+	for _, r := range d.Replicas {
+		out = append(out, r.Node)
+	}
+	return out
+}
+
+// address is where a node takes SQL clients.
+func address(view *metastate.View, node cluster.NodeID) datum.Datum {
+	if n, ok := view.Nodes[node]; ok {
+		return datum.MakeText(n.Addresses.SQL)
+	}
+	return datum.MakeNull(datum.Text)
+}
+
+func (s *Server) routing(view *metastate.View) [][]datum.Datum {
+	var out [][]datum.Datum
+	for _, id := range view.RangeIDs() {
+		if d := view.Ranges[id]; !d.IsMeta() {
+			leader := s.cfg.Views.Leader(id)
+			out = append(out, []datum.Datum{datum.MakeText(id.String()), datum.MakeText(vshards(d)), leaderName(leader), address(view, leader),
+				nodeNames(replicaNodes(d)), number(d.Generation)})
+		}
+	}
+	return out
+}
+
+// route answers SHOW ROUTING FOR collection KEY values.
+func (s *Session) route(node *syntax.ShowCluster) ([][]datum.Datum, error) {
+	view := s.server.catalog.View()
+	table, err := s.server.catalog.Resolve(view, *node.Collection)
+	if err != nil {
+		return nil, err
+	}
+	key, err := encodeKey(table, node.Key, s.location)
+	if err != nil {
+		return nil, err
+	}
+	v := keys.VShardOf(table.ID(), key)
+	d, ok := view.RangeOf(v)
+	if !ok {
+		return nil, &Error{Code: "08006", Message: fmt.Sprintf("no range owns vshard %d: this node's metadata is incomplete", v), Hint: "Try again."}
+	}
+	leader := s.server.cfg.Views.Leader(d.ID)
+	return [][]datum.Datum{{number(v), datum.MakeText(d.ID.String()), leaderName(leader), address(view, leader),
+		nodeNames(replicaNodes(d)), number(d.Generation)}}, nil
+}
+
+func (s *Server) collections(view *metastate.View) [][]datum.Datum {
+	var out [][]datum.Datum
+	for _, name := range view.CollectionNames() {
+		t, ok := s.catalog.Lookup(view, catalog.Schema, name)
+		if !ok {
+			continue
+		}
+		visible := 0
+		for _, c := range t.Columns {
+			if !c.Hidden {
+				visible++
+			}
+		}
+		var key []string
+		for _, i := range t.Key {
+			if !t.Columns[i].Hidden {
+				key = append(key, t.Columns[i].Name)
+			}
+		}
+		keyText := datum.MakeText(strings.Join(key, ", "))
+		if len(key) == 0 {
+			keyText = datum.MakeText("(generated)")
+		}
+		out = append(out, []datum.Datum{datum.MakeText(name), number(uint64(t.ID())), number(t.Desc.Version), number(visible), keyText})
+	}
+	return out
+}
+
+func (s *Server) operations(view *metastate.View) [][]datum.Datum {
+	var out [][]datum.Datum
+	for _, id := range view.OperationIDs() {
+		o := view.Operations[id]
+		out = append(out, []datum.Datum{datum.MakeText(o.ID), datum.MakeText(string(o.Spec.Kind)), nodeNames(o.Spec.Nodes), datum.MakeText(string(o.State)),
+			datum.MakeText(o.Phase), number(o.Done.Ranges), number(o.Total.Ranges), datum.MakeText(o.RequestedBy), datum.FromTime(o.CreatedAt), datum.MakeText(o.Why)})
+	}
+	return out
+}
