@@ -261,5 +261,5 @@ func transportFailed(err error) bool {
 		return false // every address was tried just now
 	}
 	var c *connect.Error
-	return errors.As(err, &c) && !c.IsRemote() && c.Code() == connect.CodeUnavailable
+	return errors.As(err, &c) && broken(c) && !refusedByServer(c.Message())
 }

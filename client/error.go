@@ -97,8 +97,12 @@ func fromConnect(c *connect.Error) *Error {
 			e.Findings, e.Fixes, e.Operation = detail.GetFindings(), detail.GetFixes(), detail.GetOperationId()
 		}
 	}
-	if !c.IsRemote() && refusedByServer(c.Message()) {
+	switch {
+	case c.IsRemote():
+	case refusedByServer(c.Message()):
 		e.Kind, e.Message = Denied, "the node refused the client certificate: "+c.Message()
+	case broken(c):
+		e.Kind, e.Message = Unavailable, "the connection to the node was lost: "+c.Message()
 	}
 	return e
 }
@@ -134,6 +138,17 @@ func kindOfCode(c connect.Code) Kind {
 		return Cancelled
 	default:
 		return Internal
+	}
+}
+
+// broken reports whether c is not a node's verdict but that of the library on a
+// stream that ended too early, for which it uses several codes.
+func broken(c *connect.Error) bool {
+	switch c.Code() {
+	case connect.CodeCanceled, connect.CodeDeadlineExceeded, connect.CodeResourceExhausted:
+		return false
+	default:
+		return !c.IsRemote()
 	}
 }
 
