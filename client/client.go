@@ -67,8 +67,8 @@ func Dial(c Context) (*Client, error) {
 		HTTP2:                 &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 	}
 	cl := &Client{context: c, tls: cfg, dial: d, http: &http.Client{Transport: &bearer{token: token, next: transport}}}
-	// The host in the URL is never resolved: the dialer picks the node.
-	wire := connecthttp.NewTransport(cl.http, "https://cluster", connecthttp.WithReadMaxBytes(readLimit))
+	// The host in the URL is a name for the Host header only: the dialer picks the node.
+	wire := connecthttp.NewTransport(cl.http, "https://"+c.Addrs[0], connecthttp.WithReadMaxBytes(readLimit))
 	cl.AdminClient = adminpb.NewAdminClient(connect.NewClient(wire, cl.intercept))
 	return cl, nil
 }
@@ -261,5 +261,9 @@ func transportFailed(err error) bool {
 		return false // every address was tried just now
 	}
 	var c *connect.Error
-	return errors.As(err, &c) && broken(c) && !refusedByServer(c.Message())
+	if !errors.As(err, &c) {
+		var n *net.OpError
+		return errors.As(err, &n)
+	}
+	return broken(c) && !refusedByServer(c.Message())
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 
 	"connectrpc.com/connect/v2"
@@ -79,6 +80,10 @@ func AsError(err error) *Error {
 	var c *connect.Error
 	if errors.As(err, &c) {
 		return fromConnect(c)
+	}
+	var n *net.OpError
+	if errors.As(err, &n) {
+		return &Error{Kind: Unavailable, Message: "the connection to the node was lost: " + n.Error(), Sent: true, Err: err}
 	}
 	return &Error{Kind: Internal, Message: err.Error(), Sent: true, Err: err}
 }
