@@ -128,8 +128,11 @@ func (g *Gossip) Addr() string {
 	return net.JoinHostPort(host, strconv.Itoa(int(g.list.LocalNode().Port)))
 }
 
-// Join contacts nodes. That none answers is an error.
+// Join contacts nodes. That none answers is an error; that there are none is not.
 func (g *Gossip) Join(seeds []Seed) error {
+	if len(seeds) == 0 {
+		return nil
+	}
 	addrs := make([]string, len(seeds))
 	for i, s := range seeds {
 		addrs[i] = nodeName(s.Node, s.UUID) + "/" + s.Addr
