@@ -86,16 +86,14 @@ func WriteBootstrap(w *storage.Batch, id cluster.ReplicaID, d *cluster.RangeDesc
 }
 
 // WriteDestroyed removes all of a replica and leaves the tombstone: no replica
-// of the range below next may ever be on this node again.
-func WriteDestroyed(w storage.Writer, d *cluster.RangeDescriptor, initialised bool, next cluster.ReplicaID) error {
+// of the range below next may ever be on this node again. It removes the spans
+// of a replica without state too: a snapshot may be on its way to them, written
+// just before.
+func WriteDestroyed(w storage.Writer, d *cluster.RangeDescriptor, next cluster.ReplicaID) error {
 	if err := w.Set(keys.ReplicaTombstone(d.ID), encodeTombstone(next)); err != nil {
 		return err
 	}
-	spans := []keys.Span{keys.RaftSpan(d.ID)}
-	if initialised {
-		spans = append(spans, Spans(d)...)
-	}
-	for _, s := range spans {
+	for _, s := range append(Spans(d), keys.RaftSpan(d.ID)) {
 		if err := w.DeleteRange(s.Start, s.End); err != nil {
 			return fmt.Errorf("destroy replica of %s: %w", d.ID, err)
 		}

@@ -32,3 +32,14 @@ func FaultFS(fs FS, before func() error) FS {
 		return before()
 	}))
 }
+
+// SyncHookFS calls before ahead of each sync on fs.
+func SyncHookFS(fs FS, before func()) FS {
+	return errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		switch op.Kind {
+		case errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo:
+			before()
+		}
+		return nil
+	}))
+}

@@ -144,11 +144,11 @@ func (c *Core) destroy(s *slot, next cluster.ReplicaID, done func(error)) {
 		return
 	}
 	s.destroying = true
-	d, initialised := s.r.Descriptor().Clone(), s.r.Initialised()
+	d := s.r.Descriptor().Clone()
 	s.r.Close(&RangeNotFoundError{Range: s.id})
 	c.log.Info("replica destroyed", logattr.Range(s.id), logattr.Replica(s.r.ID()))
 	c.writes = append(c.writes, write{
-		apply: func(b *storage.Batch) error { return replica.WriteDestroyed(b, d, initialised, next) },
+		apply: func(b *storage.Batch) error { return replica.WriteDestroyed(b, d, next) },
 		done: func() {
 			delete(c.slots, s.id)
 			c.order = slices.DeleteFunc(c.order, func(o *slot) bool { return o == s })

@@ -1,0 +1,297 @@
+package sim
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/replica"
+	"github.com/nodedb/nodedb/agent/internal/store"
+)
+
+// kind is what an operation does to its key.
+type kind string
+
+const (
+	read   kind = "read"
+	put    kind = "put"
+	insert kind = "insert" // if there is no value
+	cas    kind = "cas"    // if the value is the one read before
+	remove kind = "remove"
+)
+
+// client makes one operation after another, as package kv would: it tries other
+// nodes after an error, with the same command id, and gives up after a while.
+type client struct {
+	w    *World
+	id   int
+	seen map[place]version // newest known
+}
+
+// place is a key of a range.
+type place struct {
+	id  cluster.RangeID
+	key int
+}
+
+// version is a value and its timestamp.
+type version struct {
+	value string
+	ts    hlc.Timestamp
+}
+
+// call is one operation on its way.
+type call struct {
+	c     *client
+	op    operation
+	cmd   replica.CommandID
+	data  []byte
+	ts    hlc.Timestamp // of a read
+	node  *Node         // tried last
+	tries int
+	done  bool
+	// sent says that an attempt may have reached a node and was not refused.
+	sent bool
+}
+
+const (
+	giveUp      = 6 * time.Second // of the client
+	attemptTime = time.Second
+)
+
+func (c *client) next() {
+	w := c.w
+	if w.now > w.cfg.Duration-quiet {
+		return
+	}
+	if c.seen == nil {
+		c.seen = map[place]version{}
+	}
+	if w.chance(10) {
+		w.reread()
+	}
+	at := place{w.ranges()[w.rng.IntN(w.cfg.Ranges)], w.rng.IntN(w.cfg.Keys)}
+	k := &call{c: c, op: operation{client: c.id, at: at, call: w.now}}
+	k.node = w.nodes[w.rng.IntN(len(w.nodes))]
+	if !k.node.Up() {
+		w.After(20*time.Millisecond, c.next)
+		return
+	}
+	k.choose()
+	w.After(giveUp, k.expire)
+	k.attempt()
+}
+
+// choose draws what to do.
+func (k *call) choose() {
+	w := k.c.w
+	// The gateway is the node that the client happens to be connected to.
+	k.ts = k.node.clock.Now()
+	binary.BigEndian.PutUint64(k.cmd[:], uint64(k.ts))
+	binary.BigEndian.PutUint64(k.cmd[8:], w.rng.Uint64())
+	k.op.value = fmt.Sprintf("%d.%d", k.c.id, w.Stats.Ops)
+	w.Stats.Ops++
+	o := datastate.Op{Row: row(k.op.at), Kind: datastate.Put, Value: []byte(k.op.value)}
+	known, ok := k.c.seen[k.op.at]
+	switch r := w.rng.IntN(10); {
+	case r < 4:
+		k.op.kind, k.op.value = read, ""
+		return
+	case r < 6:
+		k.op.kind = put
+	case r < 7:
+		k.op.kind, o.Expect = insert, datastate.Absent
+	case r < 9 && ok && known.value != "":
+		k.op.kind, k.op.expect, o.Expect, o.ExpectTS = cas, known.value, datastate.VersionIs, known.ts
+	default:
+		k.op.kind, k.op.value = remove, ""
+		o.Kind, o.Value = datastate.Delete, nil
+	}
+	k.data = datastate.EncodeBatch(&datastate.Batch{Ops: []datastate.Op{o}})
+}
+
+func row(at place) []byte {
+	return keys.Row(cluster.VShard(16*at.id), 1, []byte{byte(at.key), 0})
+}
+
+// attempt sends the request to a node, sometimes twice.
+func (k *call) attempt() {
+	if k.done {
+		return
+	}
+	w, n := k.c.w, k.node
+	k.tries++
+	try := k.tries
+	copies := 1
+	if w.chance(5) {
+		copies = 2
+	}
+	k.sent = true
+	for range copies {
+		d := w.ms(0, 3)
+		if w.chance(3) {
+			d = w.ms(10, 1500)
+		}
+		w.After(d, func() { n.do(func() { k.serve(n, try) }) })
+	}
+	w.After(attemptTime, func() {
+		if !k.done && k.tries == try {
+			k.retry(0)
+		}
+	})
+}
+
+// retry tries another node: the hinted one, or any.
+func (k *call) retry(hint cluster.NodeID) {
+	w := k.c.w
+	if hint != 0 {
+		k.node = w.nodes[hint-1]
+	} else {
+		k.node = w.nodes[w.rng.IntN(len(w.nodes))]
+	}
+	try := k.tries
+	w.After(w.ms(2, 60), func() {
+		if k.tries == try {
+			k.attempt()
+		}
+	})
+}
+
+// serve is the request at a node; its answer travels back, unless it gets lost.
+func (k *call) serve(n *Node, try int) {
+	w := k.c.w
+	answer := func(fn func()) {
+		if !w.chance(2) {
+			n.later(w.ms(0, 3), fn)
+		}
+	}
+	if k.op.kind == read {
+		n.core.Read(k.op.at.id, k.ts, func(h *store.ReadHandle, err error) {
+			v, err := k.look(h, err)
+			answer(func() { k.readDone(v, err, try) })
+		})
+		return
+	}
+	p := &replica.Proposal{ID: k.cmd, Retry: try > 1, Payload: k.data}
+	p.Done = func(o replica.Outcome) { answer(func() { k.writeDone(o, try) }) }
+	n.core.Propose(k.op.at.id, p)
+}
+
+// look reads the newest value: that must be linearizable. It also notes what the
+// key holds at the read's timestamp: that must never change.
+func (k *call) look(h *store.ReadHandle, err error) (version, error) {
+	if err != nil {
+		return version{}, err
+	}
+	defer h.Close()
+	old, _, _, err := datastate.Get(h.Reader, row(k.op.at), k.ts)
+	if err != nil {
+		return version{}, err
+	}
+	k.c.w.history.noteSnapshot(snapshotRead{k.op.at, k.ts, string(old)})
+	v, ts, _, err := datastate.Get(h.Reader, row(k.op.at), hlc.Max)
+	return version{string(v), ts}, err
+}
+
+func (k *call) readDone(v version, err error, try int) {
+	if k.done {
+		return
+	}
+	if err != nil {
+		k.failed(err, try)
+		return
+	}
+	k.c.seen[k.op.at] = v
+	k.op.result = v.value
+	k.finish(known)
+}
+
+func (k *call) writeDone(o replica.Outcome, try int) {
+	if k.done {
+		return
+	}
+	if o.Err != nil {
+		k.failed(o.Err, try)
+		return
+	}
+	r, err := datastate.DecodeResult(o.Result)
+	if err != nil || r.Outcome != datastate.Applied && r.Outcome != datastate.ConditionFailed {
+		k.c.w.fail("result %+v of %+v: %v", r, k.op, err)
+		return
+	}
+	k.op.ok = r.Outcome == datastate.Applied
+	if k.op.ok {
+		k.c.seen[k.op.at] = version{k.op.value, o.TS}
+	} else {
+		k.op.result = string(r.Existing)
+		k.c.seen[k.op.at] = version{string(r.Existing), r.ExistingTS}
+	}
+	k.finish(known)
+}
+
+func (k *call) failed(err error, try int) {
+	if try != k.tries {
+		return // an answer to an attempt that was given up
+	}
+	var notLeader *store.NotLeaderError
+	var offset *hlc.OffsetError
+	switch {
+	case errors.As(err, &notLeader):
+		k.retry(notLeader.Leader)
+	case errors.As(err, &offset), store.Retryable(err):
+		k.retry(0)
+	default:
+		k.c.w.fail("%s of %v: %v", k.op.kind, k.op.at, err)
+	}
+}
+
+func (k *call) expire() {
+	if !k.done {
+		k.finish(unknown)
+	}
+}
+
+func (k *call) finish(o certainty) {
+	w := k.c.w
+	k.done = true
+	k.op.certainty, k.op.ret = o, w.now
+	if o == unknown {
+		w.Stats.Unknown++
+	}
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%+v", k.op)
+	w.trace(h.Sum64())
+	w.history.add(k.op)
+	w.After(w.ms(5, 60), k.c.next)
+}
+
+// reread reads at a timestamp that some read used before.
+func (w *World) reread() {
+	if len(w.history.snapshots) == 0 {
+		return
+	}
+	s := w.history.snapshots[w.rng.IntN(len(w.history.snapshots))]
+	n, _, ok := w.Leader(s.at.id)
+	if !ok {
+		return
+	}
+	n.do(func() {
+		n.core.Read(s.at.id, s.ts, func(h *store.ReadHandle, err error) {
+			if err != nil {
+				return
+			}
+			defer h.Close()
+			got, _, _, err := datastate.Get(h.Reader, row(s.at), s.ts)
+			w.Stats.Rereads++
+			if err != nil || string(got) != s.value {
+				w.fail("key %v at %s was %q and is now %q (%v)", s.at, s.ts, s.value, got, err)
+			}
+		})
+	})
+}

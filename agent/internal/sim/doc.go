@@ -1,0 +1,24 @@
+// Package sim is a whole cluster in one goroutine: simulated network, clock, disks, faults.
+//
+// It runs the real store core, replicas, raft log and state machines over real
+// raft and real Pebble on a file system in memory that can lose power. Everything
+// that happens is an event drawn from one seed: equal seeds give equal runs, down
+// to the hash of the trace. Clients keep a history that porcupine checks for
+// linearizability; at the end all replicas must hold the same bytes.
+//
+// # Concurrency
+//
+// One goroutine. Pebble's own goroutines run only while that one waits for them.
+//
+// # Invariants checked
+//
+//  1. Histories of every key are linearizable, with unknown outcomes allowed and
+//     certain failures never visible.
+//  2. A read at a timestamp gives the same answer for ever.
+//  3. Replicas of a range are equal at the end, and every range has a leader.
+//  4. No replica stops with an error.
+//
+// # How to use a failing seed
+//
+// go test ./agent/internal/sim -run TestSeeds -seed N -seeds 1 -v
+package sim

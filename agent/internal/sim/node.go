@@ -1,0 +1,306 @@
+package sim
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/replica"
+	"github.com/nodedb/nodedb/agent/internal/storage"
+	"github.com/nodedb/nodedb/agent/internal/store"
+)
+
+// Node is one simulated node: a core, an engine, a disk.
+type Node struct {
+	w      *World
+	id     cluster.NodeID
+	fs     *storage.MemFS
+	engine *storage.Engine
+	core   *store.Core
+	clock  *hlc.Clock
+	offset time.Duration // of its physical clock
+
+	up     bool
+	paused bool
+	slow   bool // its disk
+	life   int  // rises with each start and crash: events of an earlier life are void
+
+	// A crash inside a write: when crashIn syncs have been seen, torn is what the
+	// disk holds at that moment.
+	crashIn int
+	torn    *storage.MemFS
+
+	refused int
+	readers []io.Closer // views of snapshots being sent
+}
+
+func newNode(w *World, id cluster.NodeID) *Node {
+	return &Node{w: w, id: id, fs: storage.NewCrashableFS(), offset: w.ms(0, 100)}
+}
+
+// ID returns the node's id.
+func (n *Node) ID() cluster.NodeID { return n.id }
+
+// Core returns the node's core; it changes with each start.
+func (n *Node) Core() *store.Core { return n.core }
+
+// Up reports whether the node runs and is not paused.
+func (n *Node) Up() bool { return n.up && !n.paused }
+
+func (n *Node) open() {
+	n.life++
+	n.torn, n.crashIn, n.paused = nil, 0, false
+	e, err := storage.Open(storage.Options{
+		Dir: "store", FS: storage.SyncHookFS(n.fs, n.syncing), Deterministic: true, CacheBytes: 1 << 20, MemTableBytes: 16 << 20,
+	})
+	if err != nil {
+		n.w.fail("open engine of %s: %v", n.id, err)
+		return
+	}
+	n.engine = e
+	n.clock = hlc.NewClock(func() time.Time { return epoch.Add(n.w.now + n.offset) }, 500*time.Millisecond)
+	cfg := store.DefaultConfig()
+	cfg.Node, cfg.Engine, cfg.Clock = n.id, e, n.clock
+	cfg.Machine = func(cluster.RangeDescriptor) replica.StateMachine { return datastate.New() }
+	cfg.LogEntries = 64
+	cfg.Planted = n.w.cfg.Planted
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	cfg.OnFatal = func(err error) { n.w.fail("%s: %v", n.id, err) }
+	if n.core, err = store.OpenCore(cfg); err != nil {
+		n.w.fail("open core of %s: %v", n.id, err)
+		return
+	}
+	n.up = true
+	n.w.trace(uint64(n.id), uint64(n.life))
+	n.later(n.w.ms(1, 100), n.tick)
+	n.later(n.w.ms(500, 1500), n.flush)
+	n.pump()
+}
+
+// syncing is called ahead of each sync of the node's disk.
+func (n *Node) syncing() {
+	if n.crashIn == 0 {
+		return
+	}
+	if n.crashIn--; n.crashIn == 0 {
+		n.torn = n.cutPower()
+	}
+}
+
+func (n *Node) cutPower() *storage.MemFS {
+	percent, seed := n.w.rng.IntN(101), n.w.rng.Uint64()
+	return storage.CrashClone(n.fs, percent, rand.New(rand.NewPCG(seed, 7)))
+}
+
+// later runs fn after d if the node is still in the same life; a paused node
+// gets to it when it goes on.
+func (n *Node) later(d time.Duration, fn func()) {
+	life := n.life
+	n.w.After(d, func() {
+		if n.life == life {
+			n.do(fn)
+		}
+	})
+}
+
+// do runs fn on the node, and all that follows from it.
+func (n *Node) do(fn func()) {
+	if !n.up {
+		return
+	}
+	if n.paused {
+		life := n.life
+		n.w.After(50*time.Millisecond, func() {
+			if n.life == life {
+				n.do(fn)
+			}
+		})
+		return
+	}
+	fn()
+	n.pump()
+}
+
+func (n *Node) tick() {
+	n.core.Tick()
+	// Ticks come a little late, never early.
+	n.later(100*time.Millisecond+time.Duration(n.w.rng.IntN(4000))*time.Microsecond, n.tick)
+}
+
+// flush writes the memtable out at a moment that the seed decides, before the
+// engine would do so by itself in the background.
+func (n *Node) flush() {
+	if err := n.engine.Flush(); err != nil {
+		n.w.fail("flush of %s: %v", n.id, err)
+	}
+	n.later(n.w.ms(500, 1500), n.flush)
+}
+
+// pump lets the core work and carries out its effects. Nothing leaves a node that
+// crashed on the way.
+func (n *Node) pump() {
+	if n.crashed() {
+		return
+	}
+	n.core.Process()
+	if n.crashed() {
+		return
+	}
+	if b := n.core.TakeBatch(); b != nil {
+		n.later(n.diskDelay(), func() { n.write(b) })
+	}
+	n.core.Flush(func(to cluster.NodeID, batch []byte) bool { return n.w.send(n, to, batch) })
+	for _, j := range n.core.TakeSnapshots() {
+		n.later(n.w.ms(1, 30), func() { n.sendSnapshot(j) })
+	}
+	for _, st := range n.core.Status() {
+		if st.Failed != "" {
+			n.w.fail("%s: %s: %s", n.id, st.Descriptor.ID, st.Failed)
+		}
+	}
+}
+
+func (n *Node) diskDelay() time.Duration {
+	if n.slow {
+		return n.w.ms(20, 200)
+	}
+	if n.w.chance(2) {
+		return n.w.ms(5, 60)
+	}
+	return 200*time.Microsecond + time.Duration(n.w.rng.IntN(1500))*time.Microsecond
+}
+
+func (n *Node) write(b *store.LogBatch) {
+	err := b.Write(n.engine)
+	if n.torn != nil {
+		return // pump sees the crash
+	}
+	if err != nil {
+		n.w.fail("log writer of %s: %v", n.id, err)
+		return
+	}
+	n.core.BatchDone(b)
+}
+
+func (n *Node) crashed() bool {
+	if n.torn == nil {
+		return false
+	}
+	n.w.Stats.TornCrashes++
+	n.crash()
+	return true
+}
+
+// crash cuts the power: what was not synced may be lost.
+func (n *Node) crash() {
+	if !n.up {
+		return
+	}
+	n.w.Stats.Crashes++
+	n.life++
+	clone := n.torn
+	if clone == nil {
+		clone = n.cutPower()
+	}
+	n.crashIn = 0
+	n.close()
+	n.fs = clone
+	n.w.trace(uint64(n.id), uint64(n.life))
+	life := n.life
+	n.w.After(n.w.ms(200, 4000), func() {
+		if n.life == life {
+			n.open()
+		}
+	})
+}
+
+func (n *Node) close() {
+	if !n.up {
+		return
+	}
+	n.up = false
+	for _, r := range n.readers {
+		_ = r.Close() // its engine is gone
+	}
+	n.readers = nil
+	if err := n.engine.Close(); err != nil {
+		n.w.fail("close engine of %s: %v", n.id, err)
+	}
+}
+
+// sendSnapshot carries out one job of the node's core.
+func (n *Node) sendSnapshot(j *replica.SnapshotJob) {
+	header, chunks, err := n.readSnapshot(j)
+	if err != nil {
+		n.core.SnapshotDone(j, nil, err)
+		return
+	}
+	n.w.Stats.Snapshots++
+	answered := false
+	finish := func(reply []byte, err error) {
+		if !answered {
+			answered = true
+			n.core.SnapshotDone(j, reply, err)
+		}
+	}
+	n.later(5*time.Second, func() { finish(nil, errors.New("no answer")) })
+	dst := n.w.nodes[j.Node-1]
+	n.w.After(n.w.ms(1, 50), func() {
+		if n.w.cut[[2]cluster.NodeID{n.id, j.Node}] {
+			return
+		}
+		dst.do(func() {
+			dst.receiveSnapshot(header, chunks, func(reply []byte, err error) {
+				if !n.w.cut[[2]cluster.NodeID{j.Node, n.id}] {
+					n.later(n.w.ms(1, 5), func() { finish(reply, err) })
+				}
+			})
+		})
+	})
+}
+
+func (n *Node) readSnapshot(j *replica.SnapshotJob) (header []byte, chunks [][]byte, err error) {
+	header, reader, err := j.Open()
+	if err != nil {
+		return nil, nil, err
+	}
+	for {
+		chunk, err := reader.Next()
+		if errors.Is(err, io.EOF) {
+			return header, chunks, reader.Close()
+		}
+		if err != nil {
+			return nil, nil, errors.Join(err, reader.Close())
+		}
+		chunks = append(chunks, chunk)
+	}
+}
+
+func (n *Node) receiveSnapshot(header []byte, chunks [][]byte, done func([]byte, error)) {
+	h, err := replica.DecodeSnapshotHeader(header)
+	if err == nil {
+		err = n.core.ExpectSnapshot(h)
+	}
+	if err != nil {
+		done(nil, err)
+		return
+	}
+	w := replica.NewSnapshotWriter(n.engine, h)
+	for _, c := range chunks {
+		if err := w.Add(c); err != nil {
+			done(nil, errors.Join(err, w.Abort()))
+			return
+		}
+	}
+	in, err := w.Finish()
+	if err != nil {
+		done(nil, err)
+		return
+	}
+	n.core.Install(in, done)
+}

@@ -1,0 +1,68 @@
+package sim
+
+import (
+	"flag"
+	"testing"
+	"time"
+)
+
+var (
+	firstSeed = flag.Uint64("seed", 1, "the first seed")
+	seedCount = flag.Uint64("seeds", 0, "how many seeds; 0 is what the suite wants")
+)
+
+func runSeeds(t *testing.T, count uint64, tune func(*Config)) {
+	if *seedCount > 0 {
+		count = *seedCount
+	}
+	var sum Stats
+	begun := time.Now()
+	var simulated time.Duration
+	for seed := *firstSeed; seed < *firstSeed+count; seed++ {
+		cfg := DefaultConfig(seed)
+		tune(&cfg)
+		simulated += cfg.Duration
+		w, errs := Run(t, cfg)
+		for _, e := range errs {
+			t.Errorf("seed %d: %s", seed, e)
+		}
+		sum.add(&w.Stats)
+		if t.Failed() && *seedCount == 0 {
+			break
+		}
+	}
+	t.Logf("%d seeds from %d: %s simulated in %s: %+v", count, *firstSeed, simulated, time.Since(begun).Round(time.Millisecond), sum)
+}
+
+func (s *Stats) add(o *Stats) {
+	s.Ops += o.Ops
+	s.Unknown += o.Unknown
+	s.Failed += o.Failed
+	s.Messages += o.Messages
+	s.Snapshots += o.Snapshots
+	s.Changes += o.Changes
+	s.Crashes += o.Crashes
+	s.TornCrashes += o.TornCrashes
+	s.Pauses += o.Pauses
+	s.Partitions += o.Partitions
+	s.ClockJumps += o.ClockJumps
+	s.Transfers += o.Transfers
+	s.Moves += o.Moves
+	s.Rereads += o.Rereads
+	s.SlowDisks += o.SlowDisks
+	s.Blackouts += o.Blackouts
+}
+
+func TestSeeds(t *testing.T) { runSeeds(t, 20, func(*Config) {}) }
+
+// TestReplay holds the promise that a seed is a run: without it a failing seed
+// would be worth nothing.
+func TestReplay(t *testing.T) {
+	for seed := *firstSeed; seed < *firstSeed+3; seed++ {
+		a, _ := Run(t, DefaultConfig(seed))
+		b, _ := Run(t, DefaultConfig(seed))
+		if a.Hash() != b.Hash() || a.Stats != b.Stats {
+			t.Errorf("seed %d: trace %x, then %x; %+v, then %+v", seed, a.Hash(), b.Hash(), a.Stats, b.Stats)
+		}
+	}
+}

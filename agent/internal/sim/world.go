@@ -1,0 +1,251 @@
+package sim
+
+import (
+	"container/heap"
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"testing"
+	"testing/cryptotest"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/replica"
+)
+
+// Config says what a run is made of.
+type Config struct {
+	Seed     uint64
+	Duration time.Duration // simulated
+	Nodes    int
+	Ranges   int
+	Clients  int
+	Keys     int // of each range
+	// Planted holds faults that tests plant.
+	Planted replica.Planted
+	// Extra, if set, is called once when the cluster is up: it may schedule events
+	// of its own, such as drains and decommissions, with World.After.
+	Extra func(*World)
+}
+
+// DefaultConfig is a run of the ordinary suite.
+func DefaultConfig(seed uint64) Config {
+	return Config{Seed: seed, Duration: 30 * time.Second, Nodes: 4, Ranges: 3, Clients: 6, Keys: 4}
+}
+
+// quiet is the end of a run: no faults and no clients, so that everything settles.
+const quiet = 12 * time.Second
+
+// epoch is when every run begins.
+var epoch = time.UnixMilli(1_800_000_000_000)
+
+// World is one run.
+type World struct {
+	t   *testing.T
+	cfg Config
+	rng *rand.Rand
+
+	now    time.Duration
+	events events
+	seq    int
+	hash   uint64
+
+	nodes  []*Node // nodes[0] is n1
+	cut    map[[2]cluster.NodeID]bool
+	loss   int // percent
+	faults bool
+
+	history history
+	moves   map[cluster.RangeID]*mover
+	errors  []string
+	Stats   Stats
+}
+
+// Stats count what happened in a run.
+type Stats struct {
+	Ops, Unknown, Failed              int
+	Messages, Snapshots, Changes      int
+	Crashes, TornCrashes, Pauses      int
+	Partitions, ClockJumps, Transfers int
+	Moves, Rereads                    int
+	SlowDisks, Blackouts              int
+}
+
+type event struct {
+	at  time.Duration
+	seq int
+	fn  func()
+}
+
+// events is a heap by time, then by the order in which they were made.
+type events []event
+
+func (q events) Len() int { return len(q) }
+func (q events) Less(i, j int) bool {
+	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].seq < q[j].seq
+}
+func (q events) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q *events) Push(x any)   { *q = append(*q, x.(event)) } //nolint:errcheck,forcetypeassert // heap.Push is given events only
+func (q *events) Pop() any {
+	old := *q
+	x := old[len(old)-1]
+	*q = old[:len(old)-1]
+	return x
+}
+
+// Run simulates one seed and returns what is wrong.
+func Run(t *testing.T, cfg Config) (*World, []string) {
+	cryptotest.SetGlobalRandom(t, cfg.Seed) // raft draws its election timeouts there
+	w := &World{
+		t: t, cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 42)), faults: true,
+		cut: map[[2]cluster.NodeID]bool{}, moves: map[cluster.RangeID]*mover{},
+	}
+	for i := range cfg.Nodes {
+		n := newNode(w, cluster.NodeID(i+1))
+		w.nodes = append(w.nodes, n)
+		n.open()
+	}
+	w.begin()
+	for len(w.events) > 0 && w.now < cfg.Duration && len(w.errors) == 0 {
+		e := heap.Pop(&w.events).(event) //nolint:errcheck,forcetypeassert // the heap holds events only
+		w.now = e.at
+		e.fn()
+	}
+	w.check()
+	for _, n := range w.nodes {
+		n.close()
+	}
+	return w, w.errors
+}
+
+// begin schedules everybody's first event.
+func (w *World) begin() {
+	w.bootstrap()
+	for i := range w.cfg.Clients {
+		c := &client{w: w, id: i}
+		w.After(w.ms(100, 300), c.next)
+	}
+	for _, id := range w.ranges() {
+		m := &mover{w: w, id: id}
+		w.moves[id] = m
+		w.After(w.ms(50, 100), m.step)
+	}
+	w.After(3*time.Second, w.nemesis)
+	w.After(w.cfg.Duration-quiet, w.calm)
+	if w.cfg.Extra != nil {
+		w.After(6*time.Second, func() { w.cfg.Extra(w) })
+	}
+}
+
+func (w *World) ranges() []cluster.RangeID {
+	var ids []cluster.RangeID
+	for i := range w.cfg.Ranges {
+		ids = append(ids, cluster.RangeID(2+i))
+	}
+	return ids
+}
+
+func (w *World) bootstrap() {
+	var ds []cluster.RangeDescriptor
+	for _, id := range w.ranges() {
+		ds = append(ds, cluster.RangeDescriptor{
+			ID: id, Start: cluster.VShard(16 * id), End: cluster.VShard(16*id + 16), Generation: 1, NextReplica: 2,
+			Replicas: []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}},
+		})
+	}
+	n := w.nodes[0]
+	n.core.Bootstrap(ds, func(err error) {
+		if err != nil {
+			w.fail("bootstrap: %v", err)
+		}
+	})
+	n.pump()
+}
+
+// After runs fn when d has passed.
+func (w *World) After(d time.Duration, fn func()) {
+	w.seq++
+	heap.Push(&w.events, event{w.now + d, w.seq, fn})
+}
+
+// Now is the simulated time.
+func (w *World) Now() time.Duration { return w.now }
+
+// Nodes returns the nodes in the order of their ids.
+func (w *World) Nodes() []*Node { return w.nodes }
+
+// Fail records that the run went wrong.
+func (w *World) fail(format string, args ...any) {
+	w.errors = append(w.errors, fmt.Sprintf("at %s: ", w.now)+fmt.Sprintf(format, args...))
+}
+
+// ms draws a duration between two numbers of milliseconds.
+func (w *World) ms(from, to int) time.Duration {
+	return time.Duration(from)*time.Millisecond + time.Duration(w.rng.Int64N(int64(to-from)*int64(time.Millisecond)))
+}
+
+func (w *World) chance(percent int) bool { return w.rng.IntN(100) < percent }
+
+// trace adds to the hash of the run.
+func (w *World) trace(what ...uint64) {
+	h := fnv.New64a()
+	var b [8]byte
+	for _, x := range append(what, w.hash, uint64(w.now)) {
+		binary.LittleEndian.PutUint64(b[:], x)
+		_, _ = h.Write(b[:]) // never fails
+	}
+	w.hash = h.Sum64()
+}
+
+// Hash is the hash of everything that happened.
+func (w *World) Hash() uint64 { return w.hash }
+
+// send carries a batch between nodes, or not.
+func (w *World) send(from *Node, to cluster.NodeID, batch []byte) bool {
+	w.Stats.Messages++
+	h := fnv.New64a()
+	_, _ = h.Write(batch) // never fails
+	w.trace(uint64(from.id), uint64(to), h.Sum64())
+	if w.cut[[2]cluster.NodeID{from.id, to}] || w.chance(w.loss) {
+		return w.chance(50) // the sender does not always notice
+	}
+	copies := 1
+	if w.chance(2) {
+		copies = 2
+	}
+	dst := w.nodes[to-1]
+	for range copies {
+		d := 300*time.Microsecond + time.Duration(w.rng.IntN(2000))*time.Microsecond
+		if w.chance(2) {
+			d += w.ms(1, 400)
+		}
+		w.After(d, func() {
+			if w.cut[[2]cluster.NodeID{from.id, to}] {
+				return
+			}
+			dst.do(func() {
+				if err := dst.core.HandleRaft(from.id, batch); err != nil {
+					dst.refused++
+				}
+			})
+		})
+	}
+	return true
+}
+
+// Leader returns the node that leads a range now, as far as nodes know; the one
+// with the highest term if several think so.
+func (w *World) Leader(id cluster.RangeID) (*Node, cluster.RangeStatus, bool) {
+	var best *Node
+	var status cluster.RangeStatus
+	for _, n := range w.nodes {
+		if !n.up || n.paused {
+			continue
+		}
+		if st, ok := n.core.RangeStatus(id); ok && st.IsLeader() && (best == nil || st.Term > status.Term) {
+			best, status = n, st
+		}
+	}
+	return best, status, best != nil
+}
