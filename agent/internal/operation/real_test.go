@@ -200,7 +200,9 @@ func (n *realNode) Call(ctx context.Context, to cluster.NodeID, method string, p
 
 func (n *realNode) View() *metastate.View { return n.machine.View() }
 
-func (n *realNode) Subscribe(fn func(*metastate.View)) (cancel func()) { return n.machine.Subscribe(fn) }
+func (n *realNode) Subscribe(fn func(*metastate.View)) (cancel func()) {
+	return n.machine.Subscribe(fn)
+}
 
 func (n *realNode) Leader() (cluster.NodeID, uint64, bool) {
 	st, ok := n.store.RangeStatus(cluster.MetaRangeID)
