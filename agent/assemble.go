@@ -17,6 +17,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/meta"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/operation"
+	"github.com/nodedb/nodedb/agent/internal/peers"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 	"github.com/nodedb/nodedb/agent/internal/routing"
 	"github.com/nodedb/nodedb/agent/internal/storage"
@@ -45,10 +46,12 @@ func (n *Node) assemble() (closeAll func(), err error) {
 		closers = append(closers, closer)
 	}
 	n.makeOperation()
+	n.makePeers()
 	n.handler.store = n.store
 	n.handler.scan = n.db.Server().HandleScan
 	n.handler.register(n.db.Server().Methods())
 	n.handler.register(n.opServer.Methods())
+	n.handler.register(n.peers.Methods())
 	return closeAll, nil
 }
 
@@ -87,7 +90,9 @@ func (n *Node) openTransport() (func() error, error) {
 // it has arrived, as the join said.
 func (n *Node) resolve(id cluster.NodeID) (string, bool) {
 	if node := n.machine.View().Nodes[id]; node != nil {
-		return node.Addresses.RPC, node.Membership != cluster.Decommissioned
+		// A node that was decommissioned just now is still told to stop.
+		gone := node.Membership == cluster.Decommissioned && (node.Tombstone == nil || time.Since(node.Tombstone.At) > time.Minute)
+		return node.Addresses.RPC, !gone
 	}
 	for _, p := range n.id.Peers {
 		if p.Node == id {
@@ -109,6 +114,10 @@ const refusedDecommissioned = "decommissioned"
 
 // refused is called when a peer does not let this node in.
 func (n *Node) refused(err *transport.RefusedError) {
+	if err.Code == refusedDecommissioned && n.serviceState() != cluster.Starting {
+		n.stopDecommissioned("") // while it ran: nothing is wrong, its work is done
+		return
+	}
 	if err.Code == refusedDecommissioned {
 		n.stop("peers say that this node was decommissioned", decommissionedError(n.id, ""))
 		return
@@ -245,6 +254,13 @@ func (n *Node) makeOperation() {
 	}
 	n.service = operation.NewService(operation.ServiceConfig{
 		Self: n.id.Node, Meta: n.meta, Caller: n.transport, Server: n.opServer, Liveness: n.liveness,
+	})
+}
+
+func (n *Node) makePeers() {
+	n.peers = peers.New(peers.Config{
+		Self: n.id.Node, Nonce: n.nonce, Caller: n.transport, Peers: n.others, Board: n.board, MaxClockOffset: n.cfg.MaxClockOffset,
+		MetaIndex: func() uint64 { return n.machine.View().Index }, Logger: n.part("peers"),
 	})
 }
 

@@ -40,7 +40,6 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/pgwire"
 	"github.com/nodedb/nodedb/agent/internal/routing"
 	"github.com/nodedb/nodedb/agent/internal/sql"
-	"github.com/nodedb/nodedb/agent/internal/sql/duck"
 	"github.com/nodedb/nodedb/agent/internal/storage"
 	"github.com/nodedb/nodedb/agent/internal/store"
 	"github.com/nodedb/nodedb/agent/internal/transport"
@@ -76,8 +75,7 @@ type Node struct {
 	opServer  *operation.Server
 	drainer   *operation.Drainer
 	service   *operation.Service
-	duck      *duck.Engine
-	sql       *sql.Server
+	sql       atomic.Pointer[sql.Server]
 	pgwire    atomic.Pointer[pgwire.Server]
 	admin     *admin.Server
 

@@ -13,10 +13,10 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/lifecycle"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/operation"
-	"github.com/nodedb/nodedb/agent/internal/peers"
 	"github.com/nodedb/nodedb/agent/internal/pgwire"
 	"github.com/nodedb/nodedb/agent/internal/sql"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
+	"github.com/nodedb/nodedb/agent/internal/sql/exec"
 )
 
 // stopTimeout bounds the stop of one component.
@@ -122,10 +122,6 @@ func (n *Node) runGossip(ctx context.Context, ready func()) error {
 }
 
 func (n *Node) runPeers(ctx context.Context, ready func()) error {
-	n.peers = peers.New(peers.Config{
-		Self: n.id.Node, Nonce: n.nonce, Caller: n.transport, Peers: n.others,
-		MetaIndex: func() uint64 { return n.machine.View().Index }, Logger: n.part("peers"),
-	})
 	return n.peers.Run(ctx, ready)
 }
 
@@ -143,10 +139,14 @@ func (n *Node) runDuck(ctx context.Context, ready func()) error {
 		return err
 	}
 	defer d.Close()
-	n.duck = d
-	n.sql = sql.NewServer(sql.Config{
-		KV: n.db, Meta: n.meta, Duck: d, Views: &clusterViews{n}, Self: n.id.Node, MaxSessions: n.cfg.MaxConnections, Logger: n.part("sql"),
+	server, err := sql.NewServer(sql.Config{
+		DB: exec.Wrap(n.db), Meta: n.meta, Duck: d, Views: &clusterViews{n}, Node: n.id.Node, MaxSessions: n.cfg.MaxConnections,
+		Version: n.cfg.Version, Logger: n.part("sql"),
 	})
+	if err != nil {
+		return err
+	}
+	n.sql.Store(server)
 	ready()
 	<-ctx.Done()
 	return nil
@@ -165,7 +165,7 @@ func (n *Node) runSQL(ctx context.Context, ready func()) error {
 		}
 		return u.Verifier, true
 	}
-	cfg.Open = func(ctx context.Context, o sql.SessionOptions) (pgwire.Session, error) { return n.sql.Open(ctx, o) }
+	cfg.Open = func(ctx context.Context, o sql.SessionOptions) (pgwire.Session, error) { return n.sql.Load().Open(ctx, o) }
 	s, err := pgwire.New(cfg)
 	if err != nil {
 		return &ExitError{Code: ExitUsage, Message: "SQL port", Err: err}

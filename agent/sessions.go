@@ -17,8 +17,8 @@ func adminShutdown() *sql.Error {
 
 // SetDraining implements operation.SQL.
 func (s *sqlSessions) SetDraining(on bool) {
-	if s.n.sql != nil {
-		s.n.sql.SetDraining(on)
+	if srv := s.n.sql.Load(); srv != nil {
+		srv.SetDraining(on)
 	}
 }
 
@@ -35,18 +35,19 @@ func (s *sqlSessions) CloseAll() {
 	if p == nil {
 		return
 	}
-	for _, info := range s.n.sql.Sessions() {
+	for _, info := range s.n.sql.Load().Sessions() {
 		p.EndSession(info.PID, adminShutdown(), true)
 	}
 }
 
 // Blockers implements operation.SQL.
 func (s *sqlSessions) Blockers() []operation.Blocker {
-	if s.n.sql == nil {
+	srv := s.n.sql.Load()
+	if srv == nil {
 		return nil
 	}
 	var out []operation.Blocker
-	for _, info := range s.n.sql.Sessions() {
+	for _, info := range srv.Sessions() {
 		out = append(out, operation.Blocker{PID: info.PID, User: info.User, Application: info.ApplicationName, Since: info.Since.Round(time.Millisecond), Query: info.QueryHead})
 	}
 	return out
