@@ -66,6 +66,9 @@ func Init(cfg Config, o InitOptions) (res InitResult, err error) {
 	if o.Replicas != 1 && o.Replicas != 3 && o.Replicas != 5 && o.Replicas != 7 {
 		return res, &ExitError{Code: ExitUsage, Message: fmt.Sprintf("--replicas must be 1, 3, 5 or 7, not %d", o.Replicas)}
 	}
+	if err := errors.Join(checkName("--name", o.Name), checkName("--cluster-name", o.ClusterName)); err != nil {
+		return res, &ExitError{Code: ExitUsage, Message: "configuration", Err: err}
+	}
 	if o.CredsDir == "" {
 		o.CredsDir = filepath.Join(cfg.DataDir, "creds")
 	}
@@ -212,7 +215,7 @@ func (f *founding) writeCreds(ca *auth.CA) error {
 		"version": 1, "current": f.opts.ClusterName,
 		"contexts": []map[string]any{{
 			"name": f.opts.ClusterName, "addrs": []string{f.cfg.Advertised().Admin},
-			"ca": auth.CACertFile, "cert": rootUser + ".crt", "key": rootUser + ".key", "sqlUser": rootUser,
+			"ca": auth.CACertFile, "cert": rootUser + ".crt", "key": rootUser + ".key", "sqlUser": rootUser, "sqlPasswordFile": rootUser + ".password",
 		}},
 	})
 	if err != nil {

@@ -8,10 +8,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"time"
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
 
@@ -104,9 +107,16 @@ func (c *Config) Validate() error {
 	for _, l := range []struct{ flag, addr string }{
 		{"--listen-sql", c.ListenSQL}, {"--listen-rpc", c.ListenRPC}, {"--listen-gossip", c.ListenGossip}, {"--listen-admin", c.ListenAdmin},
 	} {
-		_, _, err := net.SplitHostPort(l.addr)
-		need(err == nil, "%s %q is not host:port", l.flag, l.addr)
+		host, port, err := net.SplitHostPort(l.addr)
+		n, portErr := strconv.ParseUint(port, 10, 16)
+		need(err == nil && portErr == nil && n > 0, "%s %q is not host:port", l.flag, l.addr)
+		need(err != nil || c.AdvertiseHost != "" || !wildcard(host), "%s %q listens on every address: say with --advertise-host under which one others reach this machine", l.flag, l.addr)
 	}
+	if c.AdvertiseHost != "" {
+		err := auth.CheckHost(c.AdvertiseHost)
+		need(err == nil && !wildcard(c.AdvertiseHost), "--advertise-host %q is no host name or address that others can reach", c.AdvertiseHost)
+	}
+	errs = append(errs, checkLocality(c.Locality))
 	need(c.ElectionTimeout >= 200*time.Millisecond && c.ElectionTimeout <= 10*time.Second, "electionTimeout %s is not between 200ms and 10s", c.ElectionTimeout)
 	need(c.MaxClockOffset > 0, "maxClockOffset must be positive")
 	need(c.CacheBytes >= 1<<20, "cacheBytes must be at least 1 MiB")
@@ -115,6 +125,52 @@ func (c *Config) Validate() error {
 	need(c.DrainDeadline > 0, "drainDeadline must be positive")
 	need(c.LogLevel == "debug" || c.LogLevel == "info" || c.LogLevel == "warn" || c.LogLevel == "error", "logLevel %q is not debug, info, warn or error", c.LogLevel)
 	need(c.LogFormat == "text" || c.LogFormat == "json", "logFormat %q is not text or json", c.LogFormat)
+	return errors.Join(errs...)
+}
+
+// wildcard reports whether a listen host stands for every address.
+func wildcard(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
+}
+
+var (
+	nameForm     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	localityForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,32}=[A-Za-z0-9._-]{1,64}(,[A-Za-z0-9._-]{1,32}=[A-Za-z0-9._-]{1,64}){0,7}$`)
+)
+
+// checkName refuses names of nodes and clusters that would not stand in a
+// command line, a URL and a table alike.
+func checkName(what, name string) error {
+	if !nameForm.MatchString(name) {
+		return fmt.Errorf("%s %q must be of letters, digits, dots, dashes and underscores, 63 at most", what, name)
+	}
+	return nil
+}
+
+func checkLocality(l string) error {
+	if l != "" && !localityForm.MatchString(l) {
+		return fmt.Errorf("locality %q must look like region=eu,zone=a", l)
+	}
+	return nil
+}
+
+// checkAddresses refuses addresses that others cannot reach or that would stand
+// for another node in a certificate.
+func checkAddresses(a cluster.Addresses) error {
+	var errs []error
+	for _, addr := range []string{a.SQL, a.RPC, a.Gossip, a.Admin} {
+		host, port, err := net.SplitHostPort(addr)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		if err == nil {
+			err = auth.CheckHost(host)
+		}
+		if err != nil || wildcard(host) {
+			errs = append(errs, fmt.Errorf("%q is no address under which others reach a node", addr))
+		}
+	}
 	return errors.Join(errs...)
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/ecdsa"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -21,8 +20,6 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
-	"github.com/nodedb/nodedb/agent/internal/gossip"
-	"github.com/nodedb/nodedb/agent/internal/metastate"
 )
 
 // joinTimeout bounds the whole exchange of a join.
@@ -80,6 +77,11 @@ func Join(ctx context.Context, cfg Config, o JoinOptions) (Identity, error) {
 	if err := cfg.Validate(); err != nil {
 		return Identity{}, &ExitError{Code: ExitUsage, Message: "configuration", Err: err}
 	}
+	if o.Name != "" {
+		if err := checkName("--name", o.Name); err != nil {
+			return Identity{}, &ExitError{Code: ExitUsage, Message: "configuration", Err: err}
+		}
+	}
 	if _, _, err := net.SplitHostPort(o.Peer); err != nil {
 		return Identity{}, &ExitError{Code: ExitUsage, Message: fmt.Sprintf("--peer %q is not host:port of a node's admin address", o.Peer)}
 	}
@@ -90,6 +92,9 @@ func Join(ctx context.Context, cfg Config, o JoinOptions) (Identity, error) {
 	token, err := auth.ParseJoinToken(string(text))
 	if err != nil {
 		return Identity{}, &ExitError{Code: ExitUsage, Message: o.TokenFile, Err: err}
+	}
+	if id, err := alreadyJoined(cfg.DataDir, token); err != nil || id.Node != 0 {
+		return id, err
 	}
 	j, err := openJoin(cfg, o, token)
 	if err != nil {
@@ -107,6 +112,29 @@ func Join(ctx context.Context, cfg Config, o JoinOptions) (Identity, error) {
 	return id, nil
 }
 
+// alreadyJoined returns the node of a data directory whose join has succeeded:
+// asking again changes nothing. A node of another cluster is an error.
+func alreadyJoined(dir string, token auth.JoinToken) (Identity, error) {
+	id, err := LoadIdentity(dir)
+	if err != nil {
+		var exit *ExitError
+		if _, statErr := os.Stat(identityPath(dir)); errors.As(err, &exit) && statErr == nil {
+			return Identity{}, err // there is one, and it cannot be used
+		}
+		return Identity{}, nil
+	}
+	text, err := os.ReadFile(filepath.Join(certsPath(dir), auth.CACertFile))
+	if err == nil {
+		roots, _ := auth.ParseCerts(text)
+		for _, c := range roots {
+			if auth.Pin(c) == token.Pin {
+				return id, nil
+			}
+		}
+	}
+	return Identity{}, &ExitError{Code: ExitIdentity, Message: fmt.Sprintf("%s is %s of cluster %s, and the token is for another cluster: choose another directory", dir, id.Node, id.ClusterID)}
+}
+
 type joining struct {
 	cfg     Config
 	opts    JoinOptions
@@ -121,9 +149,6 @@ type joining struct {
 // with the same token.
 func openJoin(cfg Config, o JoinOptions, token auth.JoinToken) (*joining, error) {
 	j := &joining{cfg: cfg, opts: o, token: token}
-	if id, err := LoadIdentity(cfg.DataDir); err == nil {
-		return nil, &ExitError{Code: ExitDataDir, Message: fmt.Sprintf("%s is %s of cluster %s already: start it with nodedb-agent start --data-dir %s", cfg.DataDir, id.Node, id.ClusterID, cfg.DataDir)}
-	}
 	b, err := os.ReadFile(pendingPath(cfg.DataDir))
 	if err == nil && json.Unmarshal(b, &j.pending) == nil && j.pending.TokenID == token.ID {
 		text, err := auth.ReadSecret(filepath.Join(certsPath(cfg.DataDir), auth.NodeKeyFile))
@@ -194,8 +219,8 @@ func (j *joining) ask(ctx context.Context) (*joinResponse, error) {
 		return nil, &ExitError{Code: ExitUsage, Message: "--peer", Err: err}
 	}
 	req.Header.Set("Content-Type", "application/json")
-	var tlsConfig *tls.Config = auth.PinnedConfig(j.token.Pin, func(c *x509.Certificate) { j.ca = c })
-	hc := &http.Client{Transport: &http.Transport{TLSClientConfig: tlsConfig, DisableKeepAlives: true}}
+	pinned := auth.PinnedConfig(j.token.Pin, func(c *x509.Certificate) { j.ca = c })
+	hc := &http.Client{Transport: &http.Transport{TLSClientConfig: pinned, DisableKeepAlives: true}}
 	resp, err := hc.Do(req)
 	if err != nil {
 		if errors.Is(err, auth.ErrPin) {
@@ -218,8 +243,11 @@ func readJoinAnswer(status int, body []byte) (*joinResponse, error) {
 			no.Error = fmt.Sprintf("HTTP status %d", status)
 		}
 		code := ExitUnreachable
-		if status == http.StatusForbidden || status == http.StatusConflict || status == http.StatusBadRequest {
+		switch status {
+		case http.StatusForbidden:
 			code = ExitIdentity
+		case http.StatusBadRequest, http.StatusConflict:
+			code = ExitUsage
 		}
 		return nil, &ExitError{Code: code, Message: "the cluster refuses this node: " + no.Error}
 	}
@@ -234,7 +262,8 @@ func readJoinAnswer(status int, body []byte) (*joinResponse, error) {
 // then the next attempt must come with the same key.
 func (j *joining) abandon(err error) {
 	var exit *ExitError
-	surely := errors.As(err, &exit) && exit.Code == ExitIdentity || j.ca == nil
+	refused := errors.As(err, &exit) && (exit.Code == ExitIdentity || exit.Code == ExitUsage)
+	surely := refused || j.ca == nil
 	if j.undo != nil && surely {
 		j.undo()
 	}
@@ -258,81 +287,4 @@ func (j *joining) finish(r *joinResponse) (Identity, error) {
 		return Identity{}, err
 	}
 	return id, os.Remove(pendingPath(dir))
-}
-
-// joinHandler answers POST /join on nodes that hold the CA's key, and tells
-// where such a node is on the others.
-func (n *Node) joinHandler() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		resp, status, err := n.handleJoin(r)
-		w.Header().Set("Content-Type", "application/json")
-		if err != nil {
-			w.WriteHeader(status)
-			_ = json.NewEncoder(w).Encode(joinRefusal{Error: err.Error()})
-			return
-		}
-		_ = json.NewEncoder(w).Encode(resp)
-	})
-}
-
-func (n *Node) handleJoin(r *http.Request) (*joinResponse, int, error) {
-	var req joinRequest
-	dec := json.NewDecoder(r.Body)
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&req); err != nil {
-		return nil, http.StatusBadRequest, errors.New("the request is not a join request of this version")
-	}
-	ca, err := auth.LoadCA(certsPath(n.cfg.DataDir))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, http.StatusForbidden, fmt.Errorf("%s holds no CA key and issues no certificates: join through the node that was initialised", n.id.Node)
-	}
-	if err != nil {
-		return nil, http.StatusInternalServerError, errors.New("this node cannot read its CA key: see its log")
-	}
-	pub, keyHash, err := auth.CSRKey(req.CSR)
-	if err != nil {
-		return nil, http.StatusBadRequest, errors.New("the request holds no usable public key")
-	}
-	hosts := hostsOf(req.Addresses)
-	for _, h := range hosts {
-		if err := auth.CheckHost(h); err != nil {
-			return nil, http.StatusBadRequest, err
-		}
-	}
-	hash := auth.JoinToken{ID: req.TokenID, Secret: req.Secret}.Hash()
-	// The token is consumed, durably, before anything is signed.
-	res, err := n.meta.Propose(r.Context(), metastate.Command{By: "join:" + req.TokenID, Via: "join", AddNode: &metastate.AddNode{
-		UUID: req.UUID, Name: req.Name, Addresses: req.Addresses, Locality: req.Locality, Version: req.Version,
-		TokenID: req.TokenID, TokenHash: hash[:], KeyHash: keyHash[:],
-	}})
-	if err != nil {
-		return nil, http.StatusServiceUnavailable, errors.New("the meta range has no quorum that answers; try again")
-	}
-	if res.Refusal != nil {
-		return nil, http.StatusForbidden, res.Refusal
-	}
-	cert, err := ca.IssueNode(n.id.ClusterID, res.Node, hosts, pub)
-	if err != nil {
-		return nil, http.StatusInternalServerError, errors.New("this node cannot sign the certificate: see its log")
-	}
-	v := n.machine.View()
-	out := &joinResponse{
-		ClusterID: n.id.ClusterID, ClusterName: v.ClusterName, Node: res.Node, Name: res.Node.String(),
-		CA: n.certs.Current().RootPEM(), Cert: cert, GossipKeys: gossip.EncodeKeys(n.keys), Peers: n.memberAddresses(res.Node),
-	}
-	if node := v.Nodes[res.Node]; node != nil {
-		out.Name = node.Name
-	}
-	return out, http.StatusOK, nil
-}
-
-func (n *Node) memberAddresses(except cluster.NodeID) []PeerAddress {
-	var out []PeerAddress
-	v := n.machine.View()
-	for _, id := range v.NodeIDs() {
-		if m := v.Nodes[id]; id != except && m.Membership != cluster.Decommissioned {
-			out = append(out, PeerAddress{Node: id, UUID: m.UUID, RPC: m.Addresses.RPC, Gossip: m.Addresses.Gossip, Admin: m.Addresses.Admin})
-		}
-	}
-	return out
 }
