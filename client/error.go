@@ -147,14 +147,10 @@ func kindOfCode(c connect.Code) Kind {
 }
 
 // broken reports whether c is not a node's verdict but that of the library on a
-// stream that ended too early, for which it uses several codes.
+// connection that ended too early, for which it uses nearly every code. The end
+// of the caller's own context is looked for before.
 func broken(c *connect.Error) bool {
-	switch c.Code() {
-	case connect.CodeCanceled, connect.CodeDeadlineExceeded, connect.CodeResourceExhausted:
-		return false
-	default:
-		return !c.IsRemote()
-	}
+	return !c.IsRemote() && c.Code() != connect.CodeResourceExhausted
 }
 
 // refusedByServer recognises a TLS alert about the client's certificate. In TLS
