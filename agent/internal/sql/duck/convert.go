@@ -186,15 +186,62 @@ func pow10(n int) *big.Int { return new(big.Int).Exp(big.NewInt(10), big.NewInt(
 // decoder makes the datums of one result column.
 type decoder struct {
 	typ datum.Type
-	// trim removes trailing zeros of numerics that DuckDB gave more than they had.
-	trim bool
-	// quotient gives numerics the digits that PostgreSQL's division shows.
-	quotient bool
+	// declared says that numerics have the scale of their column.
+	declared bool
+	// to is the type that the value is given; Unknown: typ.
+	to datum.Type
 	// normal says that json text is in PostgreSQL's form already.
 	normal bool
 }
 
 func (d decoder) datum(c *frame.Column, row int) (datum.Datum, error) {
+	if d.to == datum.Unknown {
+		return d.native(c, row)
+	}
+	if c.IsNull(row) {
+		return datum.MakeNull(d.to), nil
+	}
+	v, err := d.native(c, row)
+	if err != nil {
+		return v, err
+	}
+	return convert(v, d.to)
+}
+
+// convertible says whether a value of DuckDB's type from can be given as PostgreSQL's
+// type to, because it is the same value.
+func convertible(from, to datum.Type) bool {
+	switch {
+	case to == datum.Unknown || from == to:
+		return false
+	case from.IsArray() && to.IsArray():
+		return convertible(from.Elem(), to.Elem()) && !to.Elem().IsFloat() && to.Elem() != datum.Numeric
+	case from.IsInt():
+		return to.IsNumber() || to == datum.OID || to == datum.Text // the last: DuckDB's NULLs without a type are integers
+	}
+	return from.IsFloat() && to.IsFloat() || from.IsString() && to.IsString() || from == datum.JSONB && to == datum.JSON
+}
+
+func convert(d datum.Datum, to datum.Type) (datum.Datum, error) {
+	switch {
+	case to.IsArray():
+		for i := range d.A.Values {
+			d.A.Values[i].Type = to.Elem()
+		}
+	case d.Type.IsInt() && to == datum.Numeric:
+		return datum.MakeNumeric(apd.New(d.I, 0)), nil
+	case d.Type.IsInt() && to == datum.Text:
+		return datum.MakeText(d.Text()), nil
+	case d.Type.IsInt() && to.IsFloat():
+		return datum.MakeFloat(to, float64(d.I)), nil
+	case to == datum.Int4 && d.I != int64(int32(d.I)), to == datum.Int2 && d.I != int64(int16(d.I)):
+		return d, &Error{Code: "22003", Message: to.SQLName() + " out of range"}
+	}
+	d.Type = to
+	return d, nil
+}
+
+func (d decoder) native(c *frame.Column, row int) (datum.Datum, error) {
 	if c.IsNull(row) {
 		return datum.MakeNull(d.typ), nil
 	}
@@ -264,26 +311,14 @@ func (d decoder) numeric(c *frame.Column, row int) datum.Datum {
 		v := new(big.Int).Lsh(new(big.Int).SetUint64(uint64(high)), 64)
 		out.Coeff.SetMathBigInt(v.Or(v, new(big.Int).SetUint64(low)))
 	}
-	switch {
-	case d.trim:
-		trimZeros(out)
-	case d.quotient:
+	switch scale := c.Type.Scale; {
+	case d.declared:
+	case scale == frame.QuotientScale || scale == frame.AverageScale:
 		return datum.MakeNumeric(quotientScale(out))
+	case scale >= frame.NumericScale: // a numeric without a scale took part
+		trimZeros(out)
 	}
 	return datum.MakeNumeric(out)
-}
-
-// setScale finds out how decimals of a scale are shown: those of columns with a
-// declared scale as they are; quotients by PostgreSQL's rule; others that have taken
-// part in a numeric without a scale, with no more zeros than needed.
-func (d *decoder) setScale(scale uint8, modifier int32) {
-	switch {
-	case modifier >= 4:
-	case scale == frame.QuotientScale || scale == frame.AverageScale:
-		d.quotient = true
-	case scale >= frame.NumericScale:
-		d.trim = true
-	}
 }
 
 // quotientScale rounds to at least 16 significant digits, in steps of four digits,

@@ -55,6 +55,8 @@ type Engine struct {
 	gate   chan struct{} // a token per statement that computes
 	stop   context.CancelFunc
 	ended  chan struct{}
+	// killAfter is defaultKillAfter but in tests.
+	killAfter time.Duration
 
 	mu struct {
 		sync.Mutex
@@ -78,7 +80,7 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 		return nil, fmt.Errorf("make spill directory: %w", err)
 	}
 	run, stop := context.WithCancel(context.Background())
-	e := &Engine{config: c, gate: make(chan struct{}, c.Concurrency), stop: stop, ended: make(chan struct{})}
+	e := &Engine{config: c, gate: make(chan struct{}, c.Concurrency), stop: stop, ended: make(chan struct{}), killAfter: defaultKillAfter}
 	e.mu.changed = make(chan struct{})
 	first := make(chan error, 1)
 	go e.supervise(run, first)
@@ -177,7 +179,7 @@ func (e *Engine) worker(ctx context.Context) (*process, error) {
 		e.mu.Lock()
 		p, changed := e.mu.process, e.mu.changed
 		e.mu.Unlock()
-		if p != nil {
+		if p != nil && !p.ended() {
 			return p, nil
 		}
 		select {

@@ -9,8 +9,9 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/duck/frame"
 )
 
-// killAfter is how long a worker may take to answer a cancel before it is killed.
-const killAfter = 5 * time.Second
+// defaultKillAfter is how long a worker may take to answer a cancel before it is
+// killed.
+const defaultKillAfter = 5 * time.Second
 
 // rowsAhead is how many batches of a result are read before they are emitted.
 const rowsAhead = 2
@@ -22,6 +23,7 @@ type exchange struct {
 	lane   *frame.Conn
 	scans  *scanServer // nil: the statement is only described
 	events chan event
+	begun  bool // the reader's
 }
 
 // event is what the worker said: rows, a description, or the end.
@@ -41,14 +43,43 @@ func (e *workerError) Error() string { return e.Message }
 // goroutine. It returns when the worker has answered or is given up, and no scan
 // runs any more. The caller has entered the gate.
 func (e *Engine) run(ctx context.Context, s *frame.Statement, scans *scanServer, handle func(event) error) error {
-	x := &exchange{engine: e, scans: scans, events: make(chan event, rowsAhead)}
-	if err := x.begin(ctx, s); err != nil {
-		return err
+	if scans != nil {
+		defer scans.stop()
+	}
+	payload := s.Encode()
+	for range 2 {
+		x := &exchange{engine: e, scans: scans, events: make(chan event, rowsAhead)}
+		var err error
+		if x.worker, err = e.worker(ctx); err != nil {
+			return err
+		}
+		if err = x.run(ctx, payload, handle); err != errNotBegun {
+			return err
+		}
+		// The worker was found dead and has done nothing: another one may.
+		select {
+		case <-x.worker.gone:
+		case <-ctx.Done():
+			return contextError(ctx)
+		}
+	}
+	return errLost()
+}
+
+var errNotBegun = errors.New("the worker has not begun the statement")
+
+func (x *exchange) run(ctx context.Context, payload []byte, handle func(event) error) (err error) {
+	if x.lane, err = x.worker.lane(); err != nil {
+		return errNotBegun
+	}
+	if err := x.lane.Send(frame.Run, payload); err != nil {
+		x.lane.Close()
+		return errNotBegun
 	}
 	go x.read()
 	clean, err := x.consume(ctx, handle)
-	if scans != nil {
-		scans.stop()
+	if x.scans != nil {
+		x.scans.quiesce()
 	}
 	if clean {
 		x.worker.release(x.lane)
@@ -58,28 +89,6 @@ func (e *Engine) run(ctx context.Context, s *frame.Statement, scans *scanServer,
 	for range x.events { // the reader has ended when this has
 	}
 	return err
-}
-
-// begin sends the statement. A worker that is found dead has not begun it, so
-// another one may.
-func (x *exchange) begin(ctx context.Context, s *frame.Statement) (err error) {
-	for range 2 {
-		if x.worker, err = x.engine.worker(ctx); err != nil {
-			return err
-		}
-		if x.lane, err = x.worker.lane(); err == nil {
-			if err = x.lane.Send(frame.Run, s.Encode()); err == nil {
-				return nil
-			}
-			x.lane.Close()
-		}
-		select {
-		case <-x.worker.gone:
-		case <-ctx.Done():
-			return contextError(ctx)
-		}
-	}
-	return errLost()
 }
 
 // consume handles events up to the last; clean says that the lane is at rest.
@@ -127,7 +136,7 @@ func (x *exchange) abort() (clean bool) {
 	if x.scans != nil {
 		x.scans.cancel()
 	}
-	kill := time.AfterFunc(killAfter, x.worker.kill)
+	kill := time.AfterFunc(x.engine.killAfter, x.worker.kill)
 	defer kill.Stop()
 	if err := x.lane.Send(frame.Cancel, nil); err != nil {
 		return false
@@ -147,7 +156,11 @@ func (x *exchange) read() {
 	for {
 		tag, payload, err := x.lane.Receive()
 		if err != nil {
-			x.events <- event{last: true, err: errLost()}
+			err = errLost()
+			if !x.begun {
+				err = errNotBegun
+			}
+			x.events <- event{last: true, err: err}
 			return
 		}
 		ev, ok, err := x.message(tag, payload)
@@ -169,6 +182,9 @@ func (x *exchange) read() {
 // message returns the event that a message is, if it is one.
 func (x *exchange) message(tag frame.Tag, payload []byte) (ev event, ok bool, err error) {
 	switch tag {
+	case frame.Begun:
+		x.begun = true
+		return ev, false, nil
 	case frame.Rows:
 		ev.rows, err = frame.DecodeBatch(payload)
 		return ev, true, err

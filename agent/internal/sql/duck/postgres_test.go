@@ -1,6 +1,7 @@
 package duck
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -8,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/datadriven"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
 // TestAgainstPostgres compares the expected results of testdata with what a real
@@ -25,6 +28,7 @@ func TestAgainstPostgres(t *testing.T) {
 		return string(out)
 	}
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		var differ []string // datadriven stops at the first failure
 		schema := "DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public;\n"
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			if d.Cmd == "table" {
@@ -41,16 +45,40 @@ func TestAgainstPostgres(t *testing.T) {
 				schema = ""
 			}
 			got, want := psql(t, queryScript(d)), bare(d.Expected)
+			if head, _, _ := strings.Cut(d.Expected, "\n"); strings.HasPrefix(head, "-- ") && !strings.Contains(d.Input, "$1") {
+				if !strings.Contains(got, "ERROR:") {
+					got, want = described(psql(t, d.Input+" \\gdesc"))+got, head+"\n"+want
+				}
+			}
 			if strings.Contains(got, "ERROR:") {
 				_, got, _ = strings.Cut(got, "ERROR:")
 				got = "ERROR " + strings.TrimSpace(strings.SplitN(got, "\n", 2)[0]) + "\n"
 			}
 			if got != want {
-				t.Errorf("%s: %s\nPostgreSQL:\n%sexpected:\n%s", d.Pos, d.Input, got, want)
+				differ = append(differ, fmt.Sprintf("%s: %s\nPostgreSQL:\n%sexpected:\n%s", d.Pos, d.Input, got, want))
 			}
 			return d.Expected
 		})
+		for _, text := range differ {
+			t.Error(text)
+		}
 	})
+}
+
+// described makes psql's names and types of columns a line like runQuery's.
+func described(s string) string {
+	var cols []string
+	for _, l := range strings.Split(strings.TrimSpace(s), "\n") {
+		name, typ, _ := strings.Cut(l, "|")
+		if at := strings.IndexByte(typ, '('); at > 0 {
+			typ = typ[:at]
+		}
+		if d, ok := datum.TypeByName(typ); ok {
+			typ = d.String()
+		}
+		cols = append(cols, name+" "+typ)
+	}
+	return "-- " + strings.Join(cols, ", ") + "\n"
 }
 
 // bare removes the lines of column types, which psql does not show.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck/frame"
@@ -12,9 +13,12 @@ import (
 
 // prepared is what Engine.Prepare returns.
 type prepared struct {
-	engine   *Engine
-	rewrite  *rewrite.Statement
-	sql      string
+	engine  *Engine
+	rewrite *rewrite.Statement
+	sql     string
+	// exact is sql without the casts of numeric parameters: each value brings its
+	// own scale. They serve to describe, and for NULLs.
+	exact    string
 	timeZone string
 	tables   []frame.Shape
 	types    [][]frame.Type // by slot, of the columns that DuckDB sees
@@ -109,6 +113,16 @@ func (p *prepared) ask(ctx context.Context) (d *frame.Description, err error) {
 	if p.sql, err = p.rewrite.SQL(names); err != nil {
 		return nil, asError(err)
 	}
+	if p.exact = p.sql; slices.Contains(p.params, datum.Numeric) {
+		for i, t := range p.params {
+			if t == datum.Numeric {
+				names[i] = ""
+			}
+		}
+		if p.exact, err = p.rewrite.SQL(names); err != nil {
+			return nil, asError(err)
+		}
+	}
 	if err := p.engine.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -133,6 +147,9 @@ func (p *prepared) describeColumn(i int, f frame.Field) {
 	if len(p.rewrite.Columns) == len(p.columns) {
 		origin := p.rewrite.Columns[i]
 		c.Name = origin.Name
+		if convertible(c.Type, origin.Type) {
+			c.Type = origin.Type
+		}
 		if origin.Scan != nil {
 			c.Table, c.TableColumn = origin.Scan.Table, origin.Index
 			declared := c.Table.Columns[c.TableColumn]
@@ -142,10 +159,13 @@ func (p *prepared) describeColumn(i int, f frame.Field) {
 			}
 		}
 	}
-	d.typ = c.Type
-	if f.Type.Kind == frame.Decimal {
-		d.setScale(f.Type.Scale, c.Modifier)
+	if d.typ != c.Type {
+		d.to = c.Type
 	}
+	if d.normal {
+		d.typ, d.to = c.Type, datum.Unknown
+	}
+	d.declared = c.Modifier >= 4
 	p.columns[i], p.decoders[i] = c, d
 }
 
@@ -159,7 +179,7 @@ func (p *prepared) Execute(ctx context.Context, x Execution, emit func(row []dat
 	if err != nil {
 		return err
 	}
-	args, err := p.args(x)
+	sql, args, err := p.args(x)
 	if err != nil {
 		return err
 	}
@@ -175,7 +195,7 @@ func (p *prepared) Execute(ctx context.Context, x Execution, emit func(row []dat
 	scans := newScanServer(ctx, x.Source, specs, p.types)
 	defer scans.cancel()
 	row := make([]datum.Datum, len(p.columns))
-	s := &frame.Statement{SQL: p.sql, TimeZone: p.timeZone, Tables: p.tables, Params: p.frames, Args: args}
+	s := &frame.Statement{SQL: sql, TimeZone: p.timeZone, Tables: p.tables, Params: p.frames, Args: args}
 	err = p.engine.run(ctx, s, scans, func(ev event) error {
 		if ev.rows == nil {
 			return nil
@@ -216,32 +236,38 @@ func (p *prepared) emit(b *frame.Batch, row []datum.Datum, emit func([]datum.Dat
 	return nil
 }
 
-// args encodes the arguments.
-func (p *prepared) args(x Execution) ([]byte, error) {
+// args encodes the arguments, and chooses the text that they go with.
+func (p *prepared) args(x Execution) (sql string, args []byte, err error) {
 	if len(x.Args) != len(p.params) {
-		return nil, &Error{Code: "08P01", Message: fmt.Sprintf("%d parameters given, but the statement needs %d", len(x.Args), len(p.params))}
+		return "", nil, &Error{Code: "08P01", Message: fmt.Sprintf("%d parameters given, but the statement needs %d", len(x.Args), len(p.params))}
 	}
+	values := make([]datum.Datum, len(x.Args))
 	types := append([]frame.Type(nil), p.frames...)
-	for i := range x.Args {
-		if d := &x.Args[i]; types[i].Kind == frame.Decimal && !d.Null && d.Type == datum.Numeric {
-			types[i] = decimalFor(d.D)
+	sql = p.exact
+	for i, d := range x.Args {
+		var ok bool
+		if values[i], ok = coerce(d, p.params[i]); !ok {
+			return "", nil, &Error{Code: "42804", Message: fmt.Sprintf("parameter $%d is of type %s but the value is of type %s", i+1, p.params[i].SQLName(), d.Type.SQLName())}
+		}
+		switch {
+		case p.params[i] != datum.Numeric:
+		case d.Null:
+			sql = p.sql // an untyped NULL would not do everywhere
+		default:
+			types[i] = decimalFor(values[i].D)
 		}
 	}
 	b := frame.NewBatch(types)
-	for i := range x.Args {
-		d, ok := coerce(x.Args[i], p.params[i])
-		if !ok {
-			return nil, &Error{Code: "42804", Message: fmt.Sprintf("parameter $%d is of type %s but the value is of type %s", i+1, p.params[i].SQLName(), x.Args[i].Type.SQLName())}
-		}
-		if err := appendDatum(b, i, &d); err != nil {
-			return nil, asError(err)
+	for i := range values {
+		if err := appendDatum(b, i, &values[i]); err != nil {
+			return "", nil, asError(err)
 		}
 	}
 	if p.rewrite.Now > 0 {
-		b.Int(len(x.Args), x.Now.UnixMicro())
+		b.Int(len(values), x.Now.UnixMicro())
 	}
 	b.FinishRow()
-	return b.Encode(nil), nil
+	return sql, b.Encode(nil), nil
 }
 
 // specs gives the scans' constraints the values of the arguments.
@@ -268,7 +294,13 @@ func resolve(c rewrite.Constraint, t datum.Type, args []datum.Datum) (Constraint
 			if v.Param > len(args) {
 				return out, false
 			}
-			if d = args[v.Param-1]; d.Null {
+			if d = args[v.Param-1]; v.Elems {
+				if !appendElements(&out, d, t) {
+					return out, false
+				}
+				continue
+			}
+			if d.Null {
 				if c.Op != OpIn { // never true of NULL
 					return Constraint{Column: c.Column, Op: OpIn}, true
 				}
@@ -282,6 +314,27 @@ func resolve(c rewrite.Constraint, t datum.Type, args []datum.Datum) (Constraint
 		out.Values = append(out.Values, d)
 	}
 	return out, true
+}
+
+// appendElements adds the elements of an array to the values of an OpIn.
+func appendElements(out *Constraint, d datum.Datum, t datum.Type) bool {
+	if d.Null {
+		return true
+	}
+	if !d.Type.IsArray() {
+		return false
+	}
+	for _, e := range d.A.Values {
+		if e.Null {
+			continue
+		}
+		v, ok := coerce(e, t)
+		if !ok {
+			return false
+		}
+		out.Values = append(out.Values, v)
+	}
+	return true
 }
 
 // coerce makes a value one of type t if it is the same value in both.

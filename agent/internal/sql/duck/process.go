@@ -40,7 +40,6 @@ func startProcess(c Config) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer theirs.Close()
 	p := &process{control: ours, output: &tail{}, gone: make(chan struct{})}
 	p.cmd = exec.Command(c.Program, frame.Argument)
 	p.cmd.Dir = c.SpillDir
@@ -51,7 +50,9 @@ func startProcess(c Config) (*process, error) {
 	p.cmd.Stderr = p.output
 	p.cmd.ExtraFiles = []*os.File{theirs} // becomes frame.ControlFD
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := p.cmd.Start(); err != nil {
+	err = p.cmd.Start()
+	theirs.Close() // so that the child's end is the only one
+	if err != nil {
 		ours.Close()
 		return nil, fmt.Errorf("start sqlworker: %w", err)
 	}
@@ -96,6 +97,15 @@ func (p *process) wait() error {
 		return fmt.Errorf("%w: %s", errors.Join(err), out)
 	}
 	return err
+}
+
+func (p *process) ended() bool {
+	select {
+	case <-p.gone:
+		return true
+	default:
+		return false
+	}
 }
 
 func (p *process) kill() { _ = p.cmd.Process.Kill() }

@@ -44,6 +44,17 @@ func (s *scanServer) stop() {
 	s.wg.Wait()
 }
 
+// quiesce waits until nothing is sent on the lane any more. The statement has ended:
+// its scans are over or not wanted.
+func (s *scanServer) quiesce() {
+	s.mu.Lock()
+	for _, scan := range s.scans {
+		scan.cancel()
+	}
+	s.mu.Unlock()
+	s.wg.Wait()
+}
+
 func (s *scanServer) err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

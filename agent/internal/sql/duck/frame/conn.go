@@ -13,7 +13,7 @@ import (
 type Tag uint8
 
 // From the agent: Run, then while it lasts ScanRows and ScanFailed as credits
-// allow, and Cancel. From the worker for each Run: any of Described (first), Rows,
+// allow, and Cancel. From the worker for each Run: Begun, any of Described, Rows,
 // Scan*, and at last Done or Failed.
 const (
 	Run Tag = iota + 1
@@ -21,6 +21,7 @@ const (
 	ScanFailed
 	Cancel
 
+	Begun
 	Described
 	Rows
 	ScanOpen

@@ -91,8 +91,15 @@ func (r *rewriter) constrainExpr(e *pg.A_Expr, to []*relation) {
 			r.constrainList(e, to, e.Rexpr.GetList().GetItems())
 		}
 	case pg.A_Expr_Kind_AEXPR_OP_ANY:
-		if a := e.Rexpr.GetAArrayExpr(); op == "=" && a != nil {
+		if op != "=" {
+			return
+		}
+		if a := e.Rexpr.GetAArrayExpr(); a != nil {
 			r.constrainList(e, to, a.Elements)
+		} else if c, ok := r.plain(e.Lexpr, to); ok {
+			if v, ok := arrayParam(c, e.Rexpr); ok {
+				note(c, OpIn, v)
+			}
 		}
 	case pg.A_Expr_Kind_AEXPR_BETWEEN:
 		bounds := e.Rexpr.GetList().GetItems()
@@ -105,6 +112,18 @@ func (r *rewriter) constrainExpr(e *pg.A_Expr, to []*relation) {
 			}
 		}
 	}
+}
+
+// arrayParam is $1 or $1::type[] of = ANY ($1).
+func arrayParam(c column, n *pg.Node) (Value, bool) {
+	if t := n.GetTypeCast(); t != nil {
+		if to, _ := castType(t.TypeName); to != c.typ|datum.Array {
+			return Value{}, false
+		}
+		n = t.Arg
+	}
+	p := n.GetParamRef()
+	return Value{Param: int(p.GetNumber()), Elems: true}, p != nil
 }
 
 func (r *rewriter) constrainList(e *pg.A_Expr, to []*relation, items []*pg.Node) {

@@ -17,6 +17,12 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 			return nil, err
 		}
 		return r.beforeOperator(x.AExpr), nil
+	case *pg.Node_CaseExpr:
+		return nil, r.typeResults(x.CaseExpr)
+	case *pg.Node_CoalesceExpr:
+		return nil, r.typeAlike(x.CoalesceExpr.Args)
+	case *pg.Node_MinMaxExpr:
+		return nil, r.typeAlike(x.MinMaxExpr.Args)
 	case *pg.Node_FuncCall:
 		return r.beforeFunction(x.FuncCall)
 	case *pg.Node_TypeCast:
@@ -32,6 +38,22 @@ func (r *rewriter) typeLiterals(e *pg.A_Expr) error {
 	case pg.A_Expr_Kind_AEXPR_OP:
 		switch lastName(e.Name) {
 		case "=", "<>", "!=", "<", "<=", ">", ">=":
+		case "+", "-", "*", "/", "%":
+			if e.Lexpr == nil {
+				return nil
+			}
+			if err := r.typeLiteral(&e.Lexpr, arithmeticLiteral(lastName(e.Name), r.typeOf(e.Rexpr))); err != nil {
+				return err
+			}
+			return r.typeLiteral(&e.Rexpr, arithmeticLiteral(lastName(e.Name), r.typeOf(e.Lexpr)))
+		case "||":
+			t := r.exprType(e)
+			for _, n := range []**pg.Node{&e.Lexpr, &e.Rexpr} {
+				if t == datum.Text && (*n).GetAConst().GetIsnull() {
+					*n = sqlNull()
+				}
+			}
+			return nil
 		case "@>", "<@":
 			if r.typeOf(e.Lexpr).IsArray() || r.typeOf(e.Rexpr).IsArray() {
 				break
@@ -65,6 +87,42 @@ func (r *rewriter) typeLiterals(e *pg.A_Expr) error {
 	return r.typeLiteral(&e.Rexpr, r.typeOf(e.Lexpr))
 }
 
+// typeAlike gives the literals of a list of alternatives the type of the others.
+func (r *rewriter) typeAlike(l []*pg.Node) error {
+	t := r.common(l)
+	for i := range l {
+		if err := r.typeLiteral(&l[i], t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *rewriter) typeResults(c *pg.CaseExpr) error {
+	t := r.common(caseResults(c))
+	for _, w := range c.Args {
+		if when := w.GetCaseWhen(); when != nil {
+			if err := r.typeLiteral(&when.Result, t); err != nil {
+				return err
+			}
+		}
+	}
+	return r.typeLiteral(&c.Defresult, t)
+}
+
+// arithmeticLiteral is the type of a literal beside a value of type t.
+func arithmeticLiteral(op string, t datum.Type) datum.Type {
+	switch {
+	case t.IsNumber():
+		return t
+	case t.IsDateTime() && op == "+":
+		return datum.Interval
+	case t.IsDateTime() && op == "-":
+		return t
+	}
+	return datum.Unknown
+}
+
 func (r *rewriter) typeLiteral(n **pg.Node, t datum.Type) error {
 	s, ok := literal(*n)
 	if !ok || t == datum.Unknown || t.IsString() {
@@ -94,6 +152,10 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 		}
 	case op == "-" && left == datum.Date && right == datum.Date:
 		return func(n *pg.Node) (*pg.Node, error) { return cast(n, "INTEGER"), nil }
+	case op == "||" && list && !isList(e.Lexpr, left) && left != datum.Unknown:
+		name = "list_prepend"
+	case op == "||" && list && !isList(e.Rexpr, right) && right != datum.Unknown:
+		name = "list_append"
 	case op == "-" && left == datum.JSONB:
 		return func(*pg.Node) (*pg.Node, error) { return nil, unsupported(e.Location, "the operator jsonb -") }
 	case op == "||" && (left == datum.JSONB || right == datum.JSONB):
@@ -110,6 +172,13 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 		return call(name, n.GetAExpr().Lexpr, n.GetAExpr().Rexpr), nil
 	}
 }
+
+// sqlNull is a NULL of text, in PostgreSQL's own form.
+func sqlNull() *pg.Node {
+	return &pg.Node{Node: &pg.Node_TypeCast{TypeCast: &pg.TypeCast{Arg: null(), TypeName: duckType("text"), Location: -1}}}
+}
+
+func isList(n *pg.Node, t datum.Type) bool { return t.IsArray() || n.GetAArrayExpr() != nil }
 
 // rule rewrites a node whose children are done.
 func (r *rewriter) rule(n *pg.Node) (*pg.Node, error) {

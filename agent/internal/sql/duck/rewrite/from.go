@@ -2,6 +2,8 @@ package rewrite
 
 import (
 	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
 // from rewrites a FROM item and tells the relations it brings in.
@@ -149,6 +151,7 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 	if !ok {
 		return r.scalarInFrom(item[0], rf)
 	}
+	typ := r.functionType(f)
 	if err := r.list(f.Args); err != nil {
 		return nil, nil, err
 	}
@@ -172,8 +175,14 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 		}
 	}
 	rel := &relation{known: len(cols) < 2}
-	for _, c := range rf.Alias.Colnames {
-		rel.columns = append(rel.columns, column{name: c.GetString_().GetSval()})
+	for i, c := range rf.Alias.Colnames {
+		col := column{name: c.GetString_().GetSval()}
+		if i == 0 && len(cols) < 2 {
+			col.typ = typ
+		} else if rf.Ordinality {
+			col.typ = datum.Int8
+		}
+		rel.columns = append(rel.columns, col)
 	}
 	applyAlias(rel, rf.Alias)
 	return n, rel, nil

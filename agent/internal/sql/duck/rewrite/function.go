@@ -33,7 +33,7 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 	if make, ok := setReturning[name]; ok {
 		return func(n *pg.Node) (*pg.Node, error) {
 			out, cols, err := make(n.GetFuncCall())
-			if err == nil && cols != nil {
+			if err == nil && len(cols) > 1 {
 				return nil, unsupported(f.Location, "%s outside of FROM", name)
 			}
 			if inner := out.GetFuncCall(); err == nil && lastName(inner.Funcname) != "unnest" {
@@ -92,6 +92,12 @@ func (r *rewriter) functionType(f *pg.FuncCall) datum.Type {
 		return t
 	case "sum":
 		return sumType(t)
+	case "gcd", "lcm", "mod", "generate_series":
+		return r.common(f.Args)
+	case "unnest":
+		if t.IsArray() {
+			return t.Elem()
+		}
 	case "round", "ceil", "ceiling", "floor", "trunc", "sign":
 		if t.IsInt() {
 			return datum.Float8
@@ -319,7 +325,8 @@ func arraySize(_ *rewriter, f *pg.FuncCall) (finish, error) {
 }
 
 // setReturning are functions of several rows: what they become as a table function
-// (or, within unnest, as an expression), and the columns if they have more than one.
+// (or, within unnest, as an expression), and the names of their columns, if those
+// are not that of the function or its alias.
 var setReturning = map[string]func(f *pg.FuncCall) (*pg.Node, []string, error){ //nolint:gochecknoglobals // a constant table
 	"generate_series": func(f *pg.FuncCall) (*pg.Node, []string, error) { return call("generate_series", f.Args...), nil, nil },
 	"unnest": func(f *pg.FuncCall) (*pg.Node, []string, error) {
@@ -329,10 +336,10 @@ var setReturning = map[string]func(f *pg.FuncCall) (*pg.Node, []string, error){ 
 		return call("unnest", f.Args...), nil, nil
 	},
 	"generate_subscripts":       unnested("nd_subscripts"),
-	"jsonb_array_elements":      unnested("nd_json_elements"),
-	"json_array_elements":       unnested("nd_json_elements"),
-	"jsonb_array_elements_text": unnested("nd_json_elements_text"),
-	"json_array_elements_text":  unnested("nd_json_elements_text"),
+	"jsonb_array_elements":      unnested("nd_json_elements", "value"),
+	"json_array_elements":       unnested("nd_json_elements", "value"),
+	"jsonb_array_elements_text": unnested("nd_json_elements_text", "value"),
+	"json_array_elements_text":  unnested("nd_json_elements_text", "value"),
 	"jsonb_object_keys":         unnested("json_keys"),
 	"json_object_keys":          unnested("json_keys"),
 	"regexp_split_to_table":     unnested("regexp_split_to_array"),
@@ -341,9 +348,9 @@ var setReturning = map[string]func(f *pg.FuncCall) (*pg.Node, []string, error){ 
 	"json_each":                 jsonEach,
 }
 
-func unnested(name string) func(f *pg.FuncCall) (*pg.Node, []string, error) {
+func unnested(name string, cols ...string) func(f *pg.FuncCall) (*pg.Node, []string, error) {
 	return func(f *pg.FuncCall) (*pg.Node, []string, error) {
-		return call("unnest", call(name, f.Args...)), nil, nil
+		return call("unnest", call(name, f.Args...)), cols, nil
 	}
 }
 

@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"strconv"
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -19,11 +20,11 @@ var functions = table(same(`
 	abs ceil floor trunc sign sqrt cbrt exp ln log log10 power pi degrees radians sin cos tan cot asin acos atan atan2
 	sinh cosh tanh asinh acosh atanh random gcd lcm factorial gen_random_uuid uuidv7 uuidv4
 	lower upper trim ltrim rtrim left right repeat replace reverse translate split_part strpos starts_with md5 chr ascii
-	to_hex concat concat_ws regexp_replace regexp_split_to_array array_to_string bit_length
+	concat concat_ws regexp_replace regexp_split_to_array array_to_string bit_length
 	date_trunc age make_date make_timestamp isfinite timezone to_json json_array_length`), map[string]string{
 	"every": "bool_and", "variance": "var_samp", "json_object_agg": "json_group_object", "jsonb_object_agg": "json_group_object",
 	"ceiling": "ceil", "pow": "power", "mod": "nd_mod", "div": "nd_int_div", "uuid_generate_v4": "gen_random_uuid",
-	"position": "strpos", "btrim": "trim", "initcap": "nd_initcap", "quote_ident": "nd_quote_ident",
+	"to_hex": "nd_to_hex", "position": "strpos", "btrim": "trim", "initcap": "nd_initcap", "quote_ident": "nd_quote_ident",
 	"quote_literal": "nd_quote_literal", "quote_nullable": "nd_quote_nullable", "regexp_like": "regexp_matches",
 	"regexp_count": "nd_regexp_count", "string_to_array": "string_split", "sha256": "nd_sha256", "overlay": "nd_overlay",
 	"array_append": "list_append", "array_prepend": "list_prepend", "array_cat": "list_concat", "array_remove": "nd_array_remove",
@@ -39,22 +40,26 @@ var doubling = table(same("nd_quote_ident nd_initcap nd_size_pretty nd_overlay n
 
 // resultCasts give results the type that they have in PostgreSQL.
 var resultCasts = table(each("INTEGER", `position strpos ascii cardinality array_position json_array_length
-	jsonb_array_length ntile regexp_count bit_length`), each("DOUBLE", "sign"))
+	jsonb_array_length ntile regexp_count bit_length`), nil)
 
 // resultTypes is what typeOf knows of results.
 var resultTypes = types(map[datum.Type]string{
 	datum.Int8: "count row_number rank dense_rank",
 	datum.Int4: `length char_length character_length octet_length position strpos ascii cardinality array_position
-		json_array_length jsonb_array_length ntile regexp_count array_length array_upper`,
+		json_array_length jsonb_array_length ntile regexp_count array_length array_upper grouping`,
 	datum.Bool: "bool_and bool_or every starts_with regexp_like isfinite",
 	datum.Text: `string_agg lower upper trim btrim ltrim rtrim left right repeat replace reverse translate split_part md5 chr
-		to_hex concat concat_ws regexp_replace array_to_string initcap quote_ident quote_literal substr substring to_char format
-		lpad rpad current_database version encode`,
-	datum.Timestamptz: "now transaction_timestamp statement_timestamp clock_timestamp",
-	datum.Date:        "make_date to_date",
-	datum.Float8:      "sqrt cbrt exp ln random degrees radians sin cos tan date_part percent_rank cume_dist",
-	datum.UUID:        "gen_random_uuid uuid_generate_v4 uuidv4 uuidv7",
-	datum.JSONB:       "jsonb_build_object json_build_object jsonb_build_array json_build_array to_json to_jsonb row_to_json json_agg jsonb_agg",
+		concat concat_ws regexp_replace array_to_string initcap quote_ident quote_literal substr substring to_char format
+		lpad rpad version encode jsonb_array_elements_text json_array_elements_text jsonb_object_keys`,
+	datum.Timestamptz:        "now transaction_timestamp statement_timestamp clock_timestamp",
+	datum.Date:               "make_date to_date",
+	datum.Float8:             "sqrt cbrt exp ln random degrees radians sin cos tan date_part percent_rank cume_dist",
+	datum.UUID:               "gen_random_uuid uuid_generate_v4 uuidv4 uuidv7",
+	datum.JSONB:              "jsonb_build_object jsonb_build_array to_jsonb jsonb_agg jsonb_object_agg jsonb_array_elements",
+	datum.JSON:               "json_build_object json_build_array to_json row_to_json json_agg json_object_agg json_array_elements",
+	datum.Numeric:            "div extract",
+	datum.Name:               "current_database current_catalog current_schema current_user session_user pg_get_userbyid",
+	datum.Name | datum.Array: "current_schemas",
 })
 
 // argTypes are the types of parameters that are arguments.
@@ -96,6 +101,7 @@ var specials = map[string]special{ //nolint:gochecknoglobals // a constant table
 	"pg_backend_pid": func(r *rewriter, _ *pg.FuncCall) (finish, error) {
 		return func(*pg.Node) (*pg.Node, error) { return integer(int64(int32(r.in.Session.PID))), nil }, nil
 	},
+	"like_escape": unchanged, "similar_to_escape": unchanged, "regexp_match": specialRegexpMatch,
 	"pg_get_expr":         firstArgument,
 	"pg_table_is_visible": yes, "pg_type_is_visible": yes, "pg_function_is_visible": yes, "pg_operator_is_visible": yes,
 	"pg_opclass_is_visible": yes, "pg_collation_is_visible": yes, "has_table_privilege": yes, "has_schema_privilege": yes,
@@ -109,6 +115,42 @@ var specials = map[string]special{ //nolint:gochecknoglobals // a constant table
 	"pg_tablespace_location": noText, "inet_client_addr": noText, "inet_server_addr": noText,
 	"pg_relation_size": zero, "pg_total_relation_size": zero, "pg_table_size": zero, "pg_indexes_size": zero,
 	"pg_database_size": zero, "txid_current": zero, "pg_stat_get_numscans": zero,
+}
+
+// unchanged is for functions that the parser makes of operators, whose rule looks at
+// them.
+func unchanged(*rewriter, *pg.FuncCall) (finish, error) {
+	return func(n *pg.Node) (*pg.Node, error) { return n, nil }, nil
+}
+
+// maxGroups is the number of groups up to which the worker has a macro.
+const maxGroups = 4
+
+// specialRegexpMatch counts the groups of the pattern, of which there is an element
+// each.
+func specialRegexpMatch(_ *rewriter, f *pg.FuncCall) (finish, error) {
+	s, ok := "", false
+	if len(f.Args) == 2 {
+		s, ok = literal(f.Args[1])
+	}
+	if !ok {
+		return nil, unsupported(f.Location, "regexp_match with flags or a pattern that is not a constant")
+	}
+	groups := 0
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '\\':
+			i++
+		case s[i] == '(' && !strings.HasPrefix(s[i:], "(?"):
+			groups++
+		}
+	}
+	if groups > maxGroups {
+		return nil, unsupported(f.Location, "regexp_match with over %d groups", maxGroups)
+	}
+	return func(n *pg.Node) (*pg.Node, error) {
+		return call("nd_regexp_match"+strconv.Itoa(groups), n.GetFuncCall().Args...), nil
+	}, nil
 }
 
 func yes(*rewriter, *pg.FuncCall) (finish, error) {

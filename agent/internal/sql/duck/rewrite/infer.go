@@ -189,6 +189,12 @@ func (r *rewriter) typeOf(n *pg.Node) datum.Type {
 		return r.common(x.MinMaxExpr.Args)
 	case *pg.Node_FuncCall:
 		return r.functionType(x.FuncCall)
+	case *pg.Node_GroupingFunc:
+		return datum.Int4
+	case *pg.Node_AArrayExpr:
+		if t := r.common(x.AArrayExpr.Elements); t != datum.Unknown && !t.IsArray() {
+			return t | datum.Array
+		}
 	case *pg.Node_SqlvalueFunction:
 		return valueFunctionType(x.SqlvalueFunction.Op)
 	case *pg.Node_AExpr:
@@ -233,7 +239,9 @@ func (r *rewriter) exprType(e *pg.A_Expr) datum.Type {
 	case "+", "-", "*", "/", "%":
 		return arithmeticType(op, left, right)
 	case "||":
-		if left.IsString() || right.IsString() {
+		_, l := literal(e.Lexpr)
+		_, rt := literal(e.Rexpr)
+		if (left.IsString() || l) && !right.IsArray() && right != datum.JSONB || (right.IsString() || rt) && !left.IsArray() && left != datum.JSONB {
 			return datum.Text
 		}
 	case "->", "#>":
@@ -277,5 +285,5 @@ func valueFunctionType(op pg.SQLValueFunctionOp) datum.Type {
 		pg.SQLValueFunctionOp_SVFOP_LOCALTIME, pg.SQLValueFunctionOp_SVFOP_LOCALTIME_N:
 		return datum.Time
 	}
-	return datum.Text
+	return datum.Name
 }

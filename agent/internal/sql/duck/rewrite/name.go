@@ -10,8 +10,8 @@ import (
 // Spelled with a capital they are quoted, and DuckDB does not mind the case.
 func reserved(name string) bool {
 	switch name {
-	case "qualify", "pivot", "unpivot", "lambda", "show", "describe", "summarize", "pivot_longer", "pivot_wider",
-		"anti", "semi", "asof", "positional", "glob", "at", "try_cast", "struct", "map", "columns", "macro", "sample":
+	case "anti", "asof", "at", "by", "columns", "describe", "generated", "glob", "grouping_id", "lambda", "map", "pivot",
+		"pivot_longer", "pivot_wider", "positional", "qualify", "semi", "show", "struct", "summarize", "try_cast", "unpack", "unpivot":
 		return true
 	}
 	return false

@@ -1,7 +1,9 @@
 package rewrite
 
 import (
+	"cmp"
 	"strconv"
+	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
@@ -20,6 +22,8 @@ type rewriter struct {
 	now       int
 	nowRefs   []*pg.ParamRef
 	usesNow   bool
+	// made are expressions that are DuckDB's already.
+	made map[*pg.Node]bool
 	// nesting counts macros that name an argument twice within each other.
 	nesting int
 }
@@ -138,6 +142,10 @@ func (r *rewriter) setOperation(s *pg.SelectStmt) (columns, error) {
 	if err != nil {
 		return columns{}, err
 	}
+	if left.known && right.known && len(left.list) != len(right.list) {
+		op := strings.TrimPrefix(s.Op.String(), "SETOP_")
+		return columns{}, errorf("42601", 0, "each %s query must have the same number of columns", op)
+	}
 	out := columns{known: left.known}
 	for i, c := range left.list {
 		m := column{name: c.name}
@@ -210,6 +218,10 @@ func (r *rewriter) targets(s *pg.SelectStmt) (columns, error) {
 			}
 			list = append(list, expanded...)
 			continue
+		}
+		if s == r.top && t.Val.GetAConst().GetIsnull() {
+			t.Val = sqlNull()
+			t.Name = cmp.Or(t.Name, "?column?")
 		}
 		c := column{name: t.Name, typ: r.typeOf(t.Val)}
 		if c.name == "" {

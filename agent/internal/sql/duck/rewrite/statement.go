@@ -43,7 +43,7 @@ func Rewrite(in Input) (*Statement, error) {
 		return nil, err
 	}
 	tree := proto.Clone(in.Select).(*pg.SelectStmt)
-	r := &rewriter{in: in, params: append([]datum.Type(nil), in.ParamTypes...)}
+	r := &rewriter{in: in, made: map[*pg.Node]bool{}, params: append([]datum.Type(nil), in.ParamTypes...)}
 	r.hidden = namesIn(tree)
 	r.top = tree
 	columns, err := r.query(tree, nil)
@@ -60,7 +60,7 @@ func Rewrite(in Input) (*Statement, error) {
 	if columns.known {
 		s.Columns = make([]Column, len(columns.list))
 		for i, c := range columns.list {
-			s.Columns[i] = Column{Name: c.name, Scan: c.scan, Index: c.index}
+			s.Columns[i] = Column{Name: c.name, Type: c.typ, Scan: c.scan, Index: c.index}
 		}
 	}
 	return s, nil

@@ -68,7 +68,8 @@ type Constraint struct {
 
 // Value is a literal of the column's type, or a parameter.
 type Value struct {
-	Param   int // number, 0: Literal
+	Param   int  // number, 0: Literal
+	Elems   bool // the parameter is an array and stands for its elements
 	Literal datum.Datum
 }
 
@@ -85,6 +86,7 @@ type Scan struct {
 // Column is a column of the result.
 type Column struct {
 	Name string
+	Type datum.Type // as PostgreSQL has it; Unknown: as DuckDB says
 	// Scan and Index say which table column it is, if it is a plain one.
 	Scan  *Scan
 	Index int

@@ -133,7 +133,11 @@ func (r *rewriter) typedLiteral(t datum.Type, s string, location int32) (*pg.Nod
 		}
 		return nil, e
 	}
-	return constantOf(d)
+	n, err := constantOf(d)
+	if err == nil {
+		r.made[n] = true
+	}
+	return n, err
 }
 
 // constantOf makes an expression of DuckDB's that has the value.

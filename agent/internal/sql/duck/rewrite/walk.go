@@ -63,7 +63,7 @@ func visit(m protoreflect.Message, fn func(*pg.Node)) {
 
 // node rewrites an expression, children first.
 func (r *rewriter) node(n *pg.Node) (*pg.Node, error) {
-	if n == nil || n.Node == nil {
+	if n == nil || n.Node == nil || r.made[n] {
 		return n, nil
 	}
 	if s := n.GetSelectStmt(); s != nil {

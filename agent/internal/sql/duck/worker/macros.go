@@ -1,5 +1,7 @@
 package worker
 
+import "fmt"
+
 // macros are the statements that define what rewritten SQL calls and DuckDB has
 // not. Each argument is named once, so that nested calls do not grow; those of
 // rewrite's list doubling are the exceptions.
@@ -7,7 +9,10 @@ func macros() []string {
 	m := []string{
 		// A field that 16 digits show exactly, without DuckDB's ".0".
 		`nd_float_text(x) AS regexp_replace(CAST(x AS VARCHAR), '\.0$', '')`,
-		`nd_numeric_text(x) AS regexp_replace(CAST(x AS VARCHAR), '(\.[0-9]*[1-9])0+$|\.0+$', '\1')`,
+		// Zeros that only the scale of an unconstrained numeric gave are not shown.
+		`nd_numeric_text(x) AS list_transform([CAST(x AS VARCHAR)], lambda s: CASE WHEN regexp_matches(s, '\.[0-9]{9}')
+			THEN regexp_replace(s, '(\.[0-9]*[1-9])0+$|\.0+$', '\1') ELSE s END)[1]`,
+		`nd_to_hex(x) AS lower(to_hex(x))`,
 		`nd_bytea_text(x) AS '\x' || lower(hex(x))`,
 		`nd_hex(x) AS lower(hex(x))`,
 		`nd_sha256(x) AS unhex(sha256(x))`,
@@ -28,6 +33,7 @@ func macros() []string {
 		`nd_quote_ident(s) AS CASE WHEN regexp_full_match(s, '[a-z_][a-z0-9_$]*') THEN s ELSE '"' || replace(s, '"', '""') || '"' END`,
 		`nd_quote_literal(s) AS '''' || replace(CAST(s AS VARCHAR), '''', '''''') || ''''`,
 		`nd_quote_nullable(s) AS coalesce('''' || replace(CAST(s AS VARCHAR), '''', '''''') || '''', 'NULL')`,
+		regexpMatch(0), regexpMatch(1), regexpMatch(2), regexpMatch(3), regexpMatch(4),
 		`nd_regexp_count(s, p) AS len(regexp_extract_all(s, p))`,
 
 		`nd_array_length(a) AS CAST(nullif(len(a), 0) AS INTEGER)`,
@@ -51,6 +57,21 @@ func macros() []string {
 		m[i] = "CREATE MACRO " + m[i]
 	}
 	return m
+}
+
+// regexpMatch is regexp_match for patterns of so many groups.
+func regexpMatch(groups int) string {
+	list := "regexp_extract(v, p)"
+	if groups > 0 {
+		list = ""
+	}
+	for i := range groups {
+		if i > 0 {
+			list += ", "
+		}
+		list += fmt.Sprintf("regexp_extract(v, p, %d)", i+1)
+	}
+	return fmt.Sprintf("nd_regexp_match%d(s, p) AS list_transform([s], lambda v: CASE WHEN regexp_matches(v, p) THEN [%s] END)[1]", groups, list)
 }
 
 // formatType is PostgreSQL's name of a type by its number.

@@ -35,11 +35,12 @@ type run struct {
 
 // start describes or executes the statement; its last message is Done or Failed.
 func (r *run) start() {
+	_ = r.lane.conn.Send(frame.Begun, nil) // a broken lane ends in its reader
 	err := r.perform()
 	r.endScans(errScanGone)
 	close(r.done)
 	if err == nil {
-		_ = r.lane.conn.Send(frame.Done, nil) // a broken lane ends in its reader
+		_ = r.lane.conn.Send(frame.Done, nil)
 		return
 	}
 	f := &frame.Failure{Class: uint32(bind.ErrorTypeInvalid), Message: err.Error()}
