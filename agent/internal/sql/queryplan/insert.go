@@ -160,6 +160,11 @@ func (p *Planner) insertSource(ctx context.Context, s *pg.InsertStmt, ins *Inser
 		ins.Rows = [][]Expr{ins.Defaults}
 		return nil
 	}
+	if len(s.GetCols()) == 0 { // without a list, fewer values fill the first columns
+		if lists := sel.GetValuesLists(); len(lists) > 0 {
+			targets = targets[:min(len(targets), len(lists[0].GetList().GetItems()))]
+		}
+	}
 	announced := append([]datum.Type(nil), p.params.Types...)
 	simple := len(sel.GetValuesLists()) > 0 && sel.GetWithClause() == nil && len(sel.GetSortClause()) == 0 && sel.GetLimitCount() == nil && sel.GetLimitOffset() == nil
 	if simple {
@@ -170,7 +175,7 @@ func (p *Planner) insertSource(ctx context.Context, s *pg.InsertStmt, ins *Inser
 		ins.Rows = nil
 		p.params.Types = announced
 	}
-	return p.selectRows(ctx, sel, ins, targets)
+	return p.selectRows(ctx, s, ins, targets)
 }
 
 // valuesRows compiles VALUES (...), (...) into full rows.
@@ -236,13 +241,17 @@ func location(n *pg.Node) int32 {
 }
 
 // selectRows plans INSERT ... SELECT, and VALUES that Go cannot evaluate.
-func (p *Planner) selectRows(ctx context.Context, sel *pg.SelectStmt, ins *Insert, targets []int) error {
+func (p *Planner) selectRows(ctx context.Context, s *pg.InsertStmt, ins *Insert, targets []int) error {
+	sel := s.GetSelectStmt().GetSelectStmt()
 	p.inferTargets(sel, ins.Table, targets)
 	var source Plan
 	if err := p.query(ctx, sel, &source); err != nil {
 		return err
 	}
 	columns := source.Columns
+	if named := len(s.GetCols()) > 0; !named && len(columns) < len(targets) {
+		targets = targets[:len(columns)]
+	}
 	if len(columns) != len(targets) {
 		return p.checkWidth(len(columns), targets, make([]*pg.Node, len(columns)))
 	}

@@ -1,0 +1,435 @@
+package sql
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck/worker"
+	"github.com/nodedb/nodedb/agent/internal/sql/exec"
+	"github.com/nodedb/nodedb/agent/internal/storage"
+)
+
+func TestMain(m *testing.M) {
+	if worker.Requested() {
+		os.Exit(worker.Main())
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// fakeDB is a key space in memory with versions, conditions and ranges of 64
+// vshards, as kv and datastate have them.
+type fakeDB struct {
+	mu    sync.Mutex
+	ts    hlc.Timestamp
+	rows  map[string][]version // collection and key -> versions, oldest first
+	wrote int                  // commands
+	// before is called, without the lock, before a command is applied; its error is
+	// the write's.
+	before func(muts []kv.Mutation) error
+	// span is how many vshards a range has.
+	span cluster.VShard
+}
+
+type version struct {
+	ts    hlc.Timestamp
+	value []byte // nil: deleted
+}
+
+func newFakeDB() *fakeDB {
+	return &fakeDB{ts: hlc.New(time.Now()), rows: map[string][]version{}, span: 64}
+}
+
+func fakeKey(c cluster.CollectionID, key []byte) string { return fmt.Sprintf("%d/%s", c, key) }
+
+func (f *fakeDB) Fresh(context.Context) (hlc.Timestamp, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ts, nil
+}
+
+func (f *fakeDB) RangeOf(c cluster.CollectionID, key []byte) cluster.RangeID {
+	return cluster.RangeID(2 + keys.VShardOf(c, key)/f.span)
+}
+
+func at(vs []version, ts hlc.Timestamp) version {
+	var out version
+	for _, v := range vs {
+		if v.ts <= ts {
+			out = v
+		}
+	}
+	return out
+}
+
+func (f *fakeDB) Get(ctx context.Context, req kv.GetRequest) ([]kv.Row, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if req.TS == 0 {
+		req.TS = f.ts
+	}
+	out := make([]kv.Row, len(req.Keys))
+	for i, k := range req.Keys {
+		out[i].Key = k
+		if v := at(f.rows[fakeKey(req.Collection, k)], req.TS); v.value != nil {
+			out[i].Value, out[i].Version = v.value, v.ts
+		}
+	}
+	return out, ctx.Err()
+}
+
+func (f *fakeDB) Scan(ctx context.Context, req kv.ScanRequest) (exec.Rows, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if req.TS == 0 {
+		req.TS = f.ts
+	}
+	prefix := fakeKey(req.Collection, nil)
+	var out []kv.Row
+	for k, vs := range f.rows {
+		key, ok := strings.CutPrefix(k, prefix)
+		v := at(vs, req.TS)
+		if ok && v.value != nil && (req.Start == nil || key >= string(req.Start)) && (req.End == nil || key < string(req.End)) {
+			out = append(out, kv.Row{Key: []byte(key), Value: v.value, Version: v.ts})
+		}
+	}
+	if req.Ordered || req.Reverse {
+		slices.SortFunc(out, func(a, b kv.Row) int { return bytes.Compare(a.Key, b.Key) })
+	}
+	if req.Reverse {
+		slices.Reverse(out)
+	}
+	if req.Limit > 0 && int64(len(out)) > req.Limit {
+		out = out[:req.Limit]
+	}
+	return &fakeRows{rows: out}, ctx.Err()
+}
+
+type fakeRows struct{ rows []kv.Row }
+
+func (r *fakeRows) Close() {}
+
+func (r *fakeRows) Next(ctx context.Context) ([]kv.Row, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(r.rows) == 0 {
+		return nil, io.EOF
+	}
+	n := min(3, len(r.rows))
+	out := r.rows[:n]
+	r.rows = r.rows[n:]
+	return out, nil
+}
+
+func (f *fakeDB) Write(_ context.Context, muts []kv.Mutation, o kv.WriteOptions) (hlc.Timestamp, error) {
+	if f.before != nil {
+		if err := f.before(muts); err != nil {
+			return 0, err
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	ranges := map[cluster.RangeID]bool{}
+	for _, m := range muts {
+		ranges[f.RangeOf(m.Collection, m.Key)] = true
+	}
+	if o.OneRange && len(ranges) > 1 {
+		return 0, &kv.MultiRangeError{Ranges: len(ranges)}
+	}
+	for i, m := range muts {
+		vs := f.rows[fakeKey(m.Collection, m.Key)]
+		last := at(vs, hlc.Max)
+		ok := true
+		switch m.Expect {
+		case datastate.Absent:
+			ok = last.value == nil
+		case datastate.Present:
+			ok = last.value != nil
+		case datastate.VersionIs:
+			ok = last.ts == m.ExpectTS && last.value != nil
+		case datastate.NotNewerThan:
+			ok = last.ts <= m.ExpectTS
+		}
+		if !ok {
+			return 0, &kv.ConditionError{Mutation: i, Existing: last.value, ExistingTS: last.ts}
+		}
+	}
+	f.ts++
+	f.wrote++
+	for _, m := range muts {
+		v := version{ts: f.ts, value: m.Value}
+		if m.Delete {
+			v.value = nil
+		} else if v.value == nil {
+			v.value = []byte{}
+		}
+		k := fakeKey(m.Collection, m.Key)
+		f.rows[k] = append(f.rows[k], v)
+	}
+	return f.ts, nil
+}
+
+// fakeMeta is a meta range of one node: the real state machine.
+type fakeMeta struct {
+	t       testing.TB
+	mu      sync.Mutex
+	engine  *storage.Engine
+	machine *metastate.Machine
+	index   uint64
+}
+
+func newFakeMeta(t testing.TB) *fakeMeta {
+	t.Helper()
+	engine, err := storage.Open(storage.Options{Dir: "meta", FS: storage.NewCrashableFS()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { engine.Close() })
+	m := &fakeMeta{t: t, engine: engine, machine: metastate.New()}
+	init := &metastate.InitCluster{ClusterID: "c1", Name: "test", CACert: "pem",
+		Node: cluster.Node{ID: 1, UUID: "u1", Name: "n1", Addresses: cluster.Addresses{SQL: "127.0.0.1:6432", RPC: "127.0.0.1:6433", Gossip: "127.0.0.1:6434", Admin: "127.0.0.1:6480"}, Version: "v1"}}
+	replicas := []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}}
+	init.Ranges = append(init.Ranges, cluster.RangeDescriptor{ID: cluster.MetaRangeID, Generation: 1, NextReplica: 2, Replicas: replicas})
+	for i := range cluster.VShard(16) {
+		init.Ranges = append(init.Ranges, cluster.RangeDescriptor{ID: cluster.RangeID(2 + i), Start: i * 64, End: (i + 1) * 64, Generation: 1, NextReplica: 2, Replicas: replicas})
+	}
+	if _, err := m.Propose(context.Background(), metastate.Command{InitCluster: init}); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func (m *fakeMeta) View() *metastate.View { return m.machine.View() }
+
+func (m *fakeMeta) Wait(context.Context, uint64) error { return nil }
+
+func (m *fakeMeta) Propose(_ context.Context, cmd metastate.Command) (metastate.Result, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b, err := metastate.EncodeCommand(cmd)
+	if err != nil {
+		return metastate.Result{}, err
+	}
+	m.index++
+	batch := m.engine.NewBatch()
+	defer batch.Close()
+	out, err := m.machine.Apply(batch, nil, m.index, hlc.New(time.Now()), b)
+	if err != nil {
+		return metastate.Result{}, err
+	}
+	if err := batch.Commit(false); err != nil {
+		return metastate.Result{}, err
+	}
+	result, err := metastate.DecodeResult(out)
+	if err != nil {
+		return metastate.Result{}, err
+	}
+	return result, result.Err()
+}
+
+type fakeViews struct{ meta *fakeMeta }
+
+func (v fakeViews) Liveness() map[cluster.NodeID]cluster.Liveness {
+	return map[cluster.NodeID]cluster.Liveness{1: cluster.Alive}
+}
+func (v fakeViews) Leader(cluster.RangeID) cluster.NodeID { return 1 }
+func (v fakeViews) ClusterStatus(context.Context) (map[cluster.NodeID]*cluster.NodeStatus, []cluster.NodeID) {
+	st := &cluster.NodeStatus{Node: 1, Service: cluster.Ready, Version: "v1", Bytes: 1000, Sessions: 1}
+	for _, id := range v.meta.View().RangeIDs() {
+		st.Ranges = append(st.Ranges, cluster.RangeStatus{Descriptor: *v.meta.View().Ranges[id], Replica: 1, Leader: 1, Term: 5, Bytes: 10, Keys: 2})
+	}
+	return map[cluster.NodeID]*cluster.NodeStatus{1: st}, nil
+}
+
+// fixture is a server over fakes.
+type fixture struct {
+	t      testing.TB
+	server *Server
+	db     *fakeDB
+	meta   *fakeMeta
+}
+
+func newFixture(t testing.TB, executor duck.Executor) *fixture {
+	t.Helper()
+	f := &fixture{t: t, db: newFakeDB(), meta: newFakeMeta(t)}
+	var err error
+	f.server, err = NewServer(Config{DB: f.db, Meta: f.meta, Duck: executor, Views: fakeViews{f.meta}, Node: 1, Version: "v1",
+		Logger: slog.New(slog.NewTextHandler(testWriter{t}, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// startDuck starts the slow path for a test.
+func startDuck(t testing.TB) duck.Executor {
+	t.Helper()
+	engine, err := duck.Open(t.Context(), duck.Config{SpillDir: filepath.Join(t.TempDir(), "spill"), Logger: slog.New(slog.NewTextHandler(testWriter{t}, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(engine.Close)
+	return engine
+}
+
+type testWriter struct{ t testing.TB }
+
+func (w testWriter) Write(p []byte) (int, error) {
+	w.t.Log(strings.TrimRight(string(p), "\n"))
+	return len(p), nil
+}
+
+// client runs statements on a session and shows the answers as text.
+type client struct {
+	t       testing.TB
+	session *Session
+	told    map[string]string
+	notices []string
+}
+
+func (f *fixture) open(options ...func(*SessionOptions)) *client {
+	f.t.Helper()
+	c := &client{t: f.t, told: map[string]string{}}
+	o := SessionOptions{User: "alice", Database: "db", PID: 7, Remote: "test",
+		OnSettingChange: func(name, value string) { c.told[name] = value },
+		OnNotice:        func(e *Error) { c.notices = append(c.notices, e.Severity+": "+e.Message) }}
+	for _, change := range options {
+		change(&o)
+	}
+	var err error
+	if c.session, err = f.server.Open(context.Background(), o); err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(c.session.Close)
+	return c
+}
+
+type textSink struct {
+	columns []Column
+	rows    []string
+	after   func() error
+}
+
+func (s *textSink) Describe(columns []Column) error {
+	s.columns = columns
+	return nil
+}
+
+func (s *textSink) Row(row []datum.Datum) error {
+	parts := make([]string, len(row))
+	for i, d := range row {
+		parts[i] = "NULL"
+		if !d.Null {
+			if t, ok := datum.TypeByOID(s.columns[i].OID); ok && t != d.Type {
+				return fmt.Errorf("column %d is announced as %s, but a %s came", i+1, t, d.Type)
+			}
+			parts[i] = d.Text()
+		}
+	}
+	s.rows = append(s.rows, strings.Join(parts, "|"))
+	if s.after != nil {
+		return s.after()
+	}
+	return nil
+}
+
+// run executes one statement with parameters given as text, and returns rows and
+// tag, or the error, in one string.
+func (c *client) run(text string, params ...string) string {
+	c.t.Helper()
+	return c.runContext(c.t.Context(), text, params...)
+}
+
+func (c *client) runContext(ctx context.Context, text string, params ...string) string {
+	c.t.Helper()
+	p, err := c.session.Prepare(ctx, text, nil)
+	if err != nil {
+		c.session.FailTx()
+		return errorText(c.t, err)
+	}
+	var args []datum.Datum
+	for i, oid := range p.ParamOIDs {
+		t, _ := datum.TypeByOID(oid)
+		if i >= len(params) {
+			break
+		}
+		d := datum.MakeNull(t)
+		if params[i] != "NULL" {
+			if d, err = datum.ParseText(t, params[i], nil); err != nil {
+				return errorText(c.t, AsError(err))
+			}
+		}
+		args = append(args, d)
+	}
+	sink := &textSink{}
+	tag, err := c.session.Execute(ctx, p, args, sink)
+	if err != nil {
+		return errorText(c.t, err)
+	}
+	return strings.Join(append(sink.rows, tag), "\n")
+}
+
+func errorText(t testing.TB, err error) string {
+	t.Helper()
+	var e *Error
+	if !errors.As(err, &e) {
+		t.Errorf("error is no *Error: %v", err)
+		return err.Error()
+	}
+	out := e.Code + " " + e.Message
+	if e.Detail != "" {
+		out += " / " + e.Detail
+	}
+	return out
+}
+
+// want runs statements and compares.
+func (c *client) want(want, text string, params ...string) {
+	c.t.Helper()
+	if got := c.run(text, params...); got != want {
+		c.t.Errorf("%s %q\n got: %s\nwant: %s", text, params, got, want)
+	}
+}
+
+// sorted is run with the rows in order.
+func (c *client) sorted(text string) string {
+	c.t.Helper()
+	lines := strings.Split(c.run(text), "\n")
+	slices.Sort(lines[:len(lines)-1])
+	return strings.Join(lines, "\n")
+}
+
+// snapshot returns all rows of the fake, for comparisons.
+func (f *fakeDB) snapshot() map[string]string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := map[string]string{}
+	for k := range maps.Keys(f.rows) {
+		if v := at(f.rows[k], hlc.Max); v.value != nil {
+			out[k] = string(v.value)
+		}
+	}
+	return out
+}
