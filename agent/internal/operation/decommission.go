@@ -57,7 +57,7 @@ func (c *Controller) checkDecommission(r *run) {
 	r.phase(PhaseCheck, c.in.Now)
 	plan, verdict := c.planDecommission(r)
 	if !verdict.OK() {
-		if verdict.Refusals[0].Code == placement.Collecting && c.in.Now.Sub(c.began) < c.cfg.Collect {
+		if c.collecting(r, verdict) {
 			r.say(cluster.OpQueued, verdict.String())
 			return
 		}

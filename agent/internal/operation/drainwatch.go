@@ -42,7 +42,7 @@ func (c *Controller) admitDrain(r *run, node cluster.NodeID) {
 	s.Busy = c.admitted(r.op.ID, cluster.OpDrain, cluster.OpDecommission, cluster.OpRepair)
 	verdict := placement.SafeToStop(&s, r.op.Spec.Nodes)
 	if !verdict.OK() {
-		if verdict.Refusals[0].Code == placement.Collecting && c.in.Now.Sub(c.began) < c.cfg.Collect {
+		if c.collecting(r, verdict) {
 			return
 		}
 		r.fail(verdict.String())
@@ -65,6 +65,17 @@ func (c *Controller) admitDrain(r *run, node cluster.NodeID) {
 		r.op.Total.Sessions = st.Sessions
 	}
 	r.say(cluster.OpRunning, "")
+}
+
+// collecting reports whether the verdict refuses only because reports are
+// missing, and they may still come: a leadership or replica that moved a moment
+// ago has no report for a beat, in a term that began long ago too.
+func (c *Controller) collecting(r *run, v placement.Verdict) bool {
+	since := c.began
+	if r.op.CreatedAt.After(since) {
+		since = r.op.CreatedAt
+	}
+	return v.Refusals[0].Code == placement.Collecting && c.in.Now.Sub(since) < c.cfg.Collect
 }
 
 // admitted lists the nodes of other operations of some kinds that have been
