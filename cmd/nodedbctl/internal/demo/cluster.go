@@ -84,7 +84,7 @@ func (c *cluster) dial() error {
 	return err
 }
 
-// joinAll adds n nodes side by side.
+// joinAll adds n nodes, and starts them side by side.
 func (c *cluster) joinAll(ctx context.Context, n int) error {
 	if n == 0 {
 		return nil
@@ -99,9 +99,14 @@ func (c *cluster) joinAll(ctx context.Context, n int) error {
 	}
 	peer := c.all()[0].admin
 	var added []*node
+	// One after the other, so that the number that each is given is its name's.
 	for range n {
 		nd, err := c.newNode()
 		if err != nil {
+			return err
+		}
+		args := []string{"join", "--data-dir", nd.dir, "--name", nd.name, "--peer", peer, "--token-file", file}
+		if err := c.agentCommand(ctx, append(args, nd.listenFlags()...)...); err != nil {
 			return err
 		}
 		added = append(added, nd)
@@ -110,11 +115,7 @@ func (c *cluster) joinAll(ctx context.Context, n int) error {
 	var wg sync.WaitGroup
 	for i, nd := range added {
 		wg.Go(func() {
-			args := []string{"join", "--data-dir", nd.dir, "--name", nd.name, "--peer", peer, "--token-file", file}
-			if errs[i] = c.agentCommand(ctx, append(args, nd.listenFlags()...)...); errs[i] == nil {
-				errs[i] = nd.start()
-			}
-			if errs[i] == nil {
+			if errs[i] = nd.start(); errs[i] == nil {
 				errs[i] = c.waitReady(ctx, nd)
 			}
 		})
