@@ -167,7 +167,7 @@ func appendBig(b *frame.Batch, i int, v *big.Int) {
 	b.Int128(i, high.Int64(), low.Uint64())
 }
 
-var ( //nolint:gochecknoglobals // constants
+var (
 	mask64 = new(big.Int).SetUint64(math.MaxUint64)
 	powers = [...]int64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18}
 )

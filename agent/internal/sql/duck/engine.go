@@ -129,7 +129,7 @@ func (e *Engine) supervise(ctx context.Context, first chan<- error) {
 	var b backoff
 	for started := false; ctx.Err() == nil; started = true {
 		born := time.Now()
-		p, err := startProcess(e.config)
+		p, err := startProcess(ctx, e.config)
 		if !started {
 			first <- err
 			if err != nil {
@@ -138,9 +138,7 @@ func (e *Engine) supervise(ctx context.Context, first chan<- error) {
 		}
 		if err == nil {
 			e.publish(p)
-			stop := context.AfterFunc(ctx, p.kill)
 			err = p.wait()
-			stop()
 			e.publish(nil)
 		}
 		if ctx.Err() != nil {

@@ -364,13 +364,13 @@ func cpuTicks(t *testing.T, pid int) int {
 
 // TestWorkerDiesWithItsParent kills a process that has opened an engine.
 func TestWorkerDiesWithItsParent(t *testing.T) {
-	cmd := exec.Command("/proc/self/exe", "-test.run=^TestWorkerDiesWithItsParent$")
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestWorkerDiesWithItsParent$")
 	if dir := os.Getenv("DUCK_TEST_PARENT"); dir != "" {
-		e, err := Open(context.Background(), Config{SpillDir: dir})
+		e, err := Open(t.Context(), Config{SpillDir: dir})
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Println(e.Status().PID)
+		fmt.Fprintln(os.Stdout, e.Status().PID)
 		select {}
 	}
 	cmd.Env = append(os.Environ(), "DUCK_TEST_PARENT="+t.TempDir())

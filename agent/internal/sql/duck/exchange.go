@@ -53,7 +53,7 @@ func (e *Engine) run(ctx context.Context, s *frame.Statement, scans *scanServer,
 		if x.worker, err = e.worker(ctx); err != nil {
 			return err
 		}
-		if err = x.run(ctx, payload, handle); err != errNotBegun {
+		if err = x.run(ctx, payload, handle); !errors.Is(err, errNotBegun) {
 			return err
 		}
 		// The worker was found dead and has done nothing: another one may.

@@ -35,7 +35,7 @@ type phrase struct {
 	message string // $1 ... are the pattern's groups
 }
 
-var phrases = []phrase{ //nolint:gochecknoglobals // a constant table
+var phrases = []phrase{
 	{regexp.MustCompile(`ND([0-9A-Z]{5}) (.+)`), "", "$2"},
 	{regexp.MustCompile(`Referenced column "([^"]+)" (?:not found|was not found)`), "42703", `column "$1" does not exist`},
 	{regexp.MustCompile(`Table "([^"]+)" does not have a column named "([^"]+)"`), "42703", `column $1.$2 does not exist`},

@@ -34,14 +34,14 @@ type process struct {
 
 // startProcess starts a worker and waits until it serves. The calling goroutine
 // must be locked to its thread and outlive the process: the kernel kills the child
-// when the thread that started it ends.
-func startProcess(c Config) (*process, error) {
+// when the thread that started it ends. So does the end of ctx.
+func startProcess(ctx context.Context, c Config) (*process, error) {
 	ours, theirs, err := socketPair(syscall.SOCK_SEQPACKET)
 	if err != nil {
 		return nil, err
 	}
 	p := &process{control: ours, output: &tail{}, gone: make(chan struct{})}
-	p.cmd = exec.Command(c.Program, frame.Argument)
+	p.cmd = exec.CommandContext(ctx, c.Program, frame.Argument)
 	p.cmd.Dir = c.SpillDir
 	p.cmd.Env = []string{frame.Marker + "=1", "HOME=" + c.SpillDir, "TMPDIR=" + c.SpillDir, "TZ=UTC", "GOTRACEBACK=single"}
 	if v, ok := os.LookupEnv("LD_LIBRARY_PATH"); ok {

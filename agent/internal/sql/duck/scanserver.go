@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/duck/frame"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck/rewrite"
 )
 
 // maxCredits bounds what the worker may grant; it grants 8.
@@ -167,7 +168,11 @@ func (s *scanServer) serve(ctx context.Context, c *servedScan, spec ScanSpec, se
 			err = fmt.Errorf("panic in a scan of %s: %v\n%s", spec.Table.Name, r, debug.Stack())
 		}
 	}()
-	scan, err := s.source.Scan(ctx, spec)
+	source := s.source
+	if _, ok := spec.Table.Ref.(rewrite.Sleep); ok {
+		source = sleeper{}
+	}
+	scan, err := source.Scan(ctx, spec)
 	if err != nil {
 		return fmt.Errorf("scan %s: %w", spec.Table.Name, err)
 	}

@@ -72,11 +72,8 @@ func (b *Batch) FinishRow() { b.rows++ }
 // Null appends a NULL to column i.
 func (b *Batch) Null(i int) {
 	c := &b.Columns[i]
-	if c.valid == nil {
-		c.valid = make([]uint64, MaxRows/64)
-		for w := range c.valid {
-			c.valid[w] = math.MaxUint64
-		}
+	for len(c.valid) < MaxRows/64 || len(c.valid) <= b.rows>>6 {
+		c.valid = append(c.valid, math.MaxUint64)
 	}
 	c.valid[b.rows>>6] &^= 1 << (b.rows & 63)
 	if c.Type.Variable() {

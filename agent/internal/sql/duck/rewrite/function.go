@@ -327,7 +327,7 @@ func arraySize(_ *rewriter, f *pg.FuncCall) (finish, error) {
 // setReturning are functions of several rows: what they become as a table function
 // (or, within unnest, as an expression), and the names of their columns, if those
 // are not that of the function or its alias.
-var setReturning = map[string]func(f *pg.FuncCall) (*pg.Node, []string, error){ //nolint:gochecknoglobals // a constant table
+var setReturning = map[string]func(f *pg.FuncCall) (*pg.Node, []string, error){
 	"generate_series": func(f *pg.FuncCall) (*pg.Node, []string, error) { return call("generate_series", f.Args...), nil, nil },
 	"unnest": func(f *pg.FuncCall) (*pg.Node, []string, error) {
 		if len(f.Args) != 1 {

@@ -36,7 +36,7 @@ var functions = table(same(`
 })
 
 // doubling are macros that name an argument more than once.
-var doubling = table(same("nd_quote_ident nd_initcap nd_size_pretty nd_overlay nd_format_type"), nil) //nolint:gochecknoglobals // a constant table
+var doubling = table(same("nd_quote_ident nd_initcap nd_size_pretty nd_overlay nd_format_type"), nil)
 
 // resultCasts give results the type that they have in PostgreSQL.
 var resultCasts = table(each("INTEGER", `position strpos ascii cardinality array_position json_array_length
@@ -78,7 +78,7 @@ var argTypes = map[string][]datum.Type{
 	"pg_sleep": {datum.Float8},
 }
 
-var specials = map[string]special{ //nolint:gochecknoglobals // a constant table
+var specials = map[string]special{
 	"sum": specialSum, "avg": specialAvg, "count": specialCount, "json_agg": specialJSONAgg, "jsonb_agg": specialJSONAgg,
 	"now": specialNow, "transaction_timestamp": specialNow, "statement_timestamp": specialNow, "pg_postmaster_start_time": specialNow,
 	"extract": specialExtract, "date_part": specialExtract, "to_char": specialToChar, "to_date": parsedTime("DATE"),
@@ -102,6 +102,7 @@ var specials = map[string]special{ //nolint:gochecknoglobals // a constant table
 		return func(*pg.Node) (*pg.Node, error) { return integer(int64(int32(r.in.Session.PID))), nil }, nil
 	},
 	"like_escape": unchanged, "similar_to_escape": unchanged, "regexp_match": specialRegexpMatch,
+	"pg_sleep":            specialSleep,
 	"pg_get_expr":         firstArgument,
 	"pg_table_is_visible": yes, "pg_type_is_visible": yes, "pg_function_is_visible": yes, "pg_operator_is_visible": yes,
 	"pg_opclass_is_visible": yes, "pg_collation_is_visible": yes, "has_table_privilege": yes, "has_schema_privilege": yes,
@@ -150,6 +151,42 @@ func specialRegexpMatch(_ *rewriter, f *pg.FuncCall) (finish, error) {
 	}
 	return func(n *pg.Node) (*pg.Node, error) {
 		return call("nd_regexp_match"+strconv.Itoa(groups), n.GetFuncCall().Args...), nil
+	}, nil
+}
+
+// sleepTable is the table behind pg_sleep: its one row comes after as many seconds as
+// the constraint on its column says.
+func sleepTable() *Table {
+	return &Table{Name: "pg_sleep", Ref: Sleep{}, Columns: []TableColumn{{Name: "seconds", Type: datum.Float8, Modifier: -1}}}
+}
+
+// Sleep is the Ref of a table that the executor serves itself.
+type Sleep struct{}
+
+func specialSleep(r *rewriter, f *pg.FuncCall) (finish, error) {
+	if len(f.Args) != 1 {
+		return nil, errorf("42883", f.Location, "function pg_sleep(%s) does not exist", r.signature(f))
+	}
+	seconds, ok := value(column{typ: datum.Float8}, f.Args[0])
+	if !ok {
+		return nil, unsupported(f.Location, "pg_sleep of what is not a constant")
+	}
+	r.paramIs(f.Args[0], datum.Float8)
+	item, rel, err := r.scanOf(sleepTable(), "pg_sleep", nil)
+	if err != nil {
+		return nil, err
+	}
+	rel.scan.Constraints = []Constraint{{Op: OpEQ, Values: []Value{seconds}}}
+	return func(n *pg.Node) (*pg.Node, error) {
+		field := pg.MakeColumnRefNode([]*pg.Node{str("pg_sleep"), str("seconds")}, -1)
+		target := call("left", cast(field, "VARCHAR"), integer(0))
+		sub := &pg.SelectStmt{
+			TargetList: []*pg.Node{pg.MakeResTargetNodeWithVal(target, -1)}, FromClause: []*pg.Node{item},
+			LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE,
+		}
+		return &pg.Node{Node: &pg.Node_SubLink{SubLink: &pg.SubLink{
+			SubLinkType: pg.SubLinkType_EXPR_SUBLINK, Subselect: selectNode(sub), Location: -1,
+		}}}, nil
 	}, nil
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // operators that become functions of two arguments.
-var operatorFunctions = map[string]string{ //nolint:gochecknoglobals // a constant table
+var operatorFunctions = map[string]string{
 	"/": "nd_div", "%": "nd_mod", "->": "json_extract", "->>": "json_extract_string",
 	"@>": "json_contains", "&&": "list_has_any", "?": "nd_json_has", "?|": "nd_json_has_any", "?&": "nd_json_has_all",
 	"#": "xor", "~": "regexp_matches",

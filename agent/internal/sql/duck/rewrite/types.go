@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"encoding/hex"
+	"errors"
 	"strings"
 	"time"
 
@@ -128,8 +129,9 @@ func (r *rewriter) typedLiteral(t datum.Type, s string, location int32) (*pg.Nod
 	d, err := datum.ParseText(t, s, r.location())
 	if err != nil {
 		e := errorf("22P02", location, "%s", err.Error())
-		if x, ok := err.(*datum.Error); ok {
-			e.Code = x.Code
+		var bad *datum.Error
+		if errors.As(err, &bad) {
+			e.Code = bad.Code
 		}
 		return nil, e
 	}

@@ -4,6 +4,7 @@ package worker
 #include <stdint.h>
 #include <stdlib.h>
 extern int nd_fill(void *vec, uint64_t n, const char *data, uint64_t size, const uint32_t *ends, const uint64_t *valid);
+extern void *nd_list(void *vec, uint64_t n, const uint64_t *ends, uint64_t total, const uint64_t *valid);
 extern void nd_function_error(void *info, const char *message);
 extern int nd_register(void *connection, uint8_t scale);
 void ndScanBind(void *);
@@ -120,6 +121,12 @@ func ndScanBind(p unsafe.Pointer) {
 }
 
 func logicalType(t frame.Type) bind.LogicalType {
+	if t.List {
+		t.List = false
+		element := logicalType(t)
+		defer bind.DestroyLogicalType(&element)
+		return bind.CreateListType(element)
+	}
 	switch t.Kind {
 	case frame.Decimal:
 		return bind.CreateDecimalType(t.Width, t.Scale)
@@ -200,6 +207,9 @@ func ndScanFill(ip, op unsafe.Pointer) {
 }
 
 func fill(vec unsafe.Pointer, rows int, c *frame.Column) bool {
+	if c.Type.List {
+		return fillList(vec, rows, c)
+	}
 	data, ends, valid := c.Raw()
 	var endsPtr *C.uint32_t
 	if ends != nil {
@@ -207,6 +217,18 @@ func fill(vec unsafe.Pointer, rows int, c *frame.Column) bool {
 	}
 	return C.nd_fill(vec, C.uint64_t(rows), (*C.char)(unsafe.Pointer(unsafe.SliceData(data))), C.uint64_t(c.Type.Size()),
 		endsPtr, (*C.uint64_t)(unsafe.Pointer(unsafe.SliceData(valid)))) == 0
+}
+
+// fillList fills a column of lists, which system tables have.
+func fillList(vec unsafe.Pointer, rows int, c *frame.Column) bool {
+	_, _, valid := c.Raw()
+	elements, ends, err := listElements(c, rows)
+	if err != nil {
+		return false
+	}
+	child := C.nd_list(vec, C.uint64_t(rows), (*C.uint64_t)(unsafe.Pointer(unsafe.SliceData(ends))), C.uint64_t(elements.Rows()),
+		(*C.uint64_t)(unsafe.Pointer(unsafe.SliceData(valid))))
+	return child != nil && fill(child, elements.Rows(), &elements.Columns[0])
 }
 
 func scanError(info unsafe.Pointer, message string) {

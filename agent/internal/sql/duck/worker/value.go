@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"strconv"
 	"unsafe"
 
 	bind "github.com/duckdb/duckdb-go-bindings"
@@ -85,4 +86,55 @@ func listValue(p []byte) bind.Value {
 		bind.DestroyValue(&values[i])
 	}
 	return list
+}
+
+// listElements puts the elements of all lists of a column into one.
+func listElements(c *frame.Column, rows int) (*frame.Batch, []uint64, error) {
+	t := c.Type
+	t.List = false
+	out := frame.NewBatch([]frame.Type{t})
+	ends := make([]uint64, rows)
+	for row := range rows {
+		if !c.IsNull(row) {
+			texts, err := frame.DecodeList(c.Bytes(row))
+			if err != nil {
+				return nil, nil, err
+			}
+			for _, s := range texts {
+				if err := appendText(out, s); err != nil {
+					return nil, nil, err
+				}
+			}
+		}
+		ends[row] = uint64(out.Rows())
+	}
+	return out, ends, nil
+}
+
+// appendText appends an element given as text.
+func appendText(b *frame.Batch, s *string) error {
+	defer b.FinishRow()
+	if s == nil {
+		b.Null(0)
+		return nil
+	}
+	switch t := b.Columns[0].Type; t.Kind {
+	case frame.Bool:
+		b.Bool(0, *s == "t" || *s == "true")
+	case frame.Int16, frame.Int32, frame.Int64:
+		v, err := strconv.ParseInt(*s, 10, 8*t.Size())
+		if err != nil {
+			return err
+		}
+		b.Int(0, v)
+	case frame.Float64:
+		v, err := strconv.ParseFloat(*s, 64)
+		if err != nil {
+			return err
+		}
+		b.Float(0, v)
+	default:
+		b.String(0, *s)
+	}
+	return nil
 }
