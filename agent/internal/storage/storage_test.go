@@ -1,0 +1,244 @@
+package storage
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+func open(t testing.TB, fs FS) *Engine {
+	t.Helper()
+	e, err := Open(Options{Dir: "d", FS: fs, MemTableBytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func mustSet(t testing.TB, e *Engine, key, value string, sync bool) {
+	t.Helper()
+	b := e.NewWriteBatch()
+	if err := errors.Join(b.Set([]byte(key), []byte(value)), b.Commit(sync), b.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestBatchSeesItsOwnWrites(t *testing.T) {
+	e := open(t, NewCrashableFS())
+	defer e.Close()
+	mustSet(t, e, "a", "old", false)
+	b := e.NewBatch()
+	defer b.Close()
+	for _, err := range []error{b.Set([]byte("b"), []byte("new")), b.DeleteRange([]byte("a"), []byte("b"))} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, ok, _ := b.Get([]byte("a")); ok {
+		t.Error("the batch does not see its range deletion")
+	}
+	if v, ok, _ := b.Get([]byte("b")); !ok || string(v) != "new" {
+		t.Errorf("the batch reads %q, want new", v)
+	}
+	if _, ok, _ := e.Get([]byte("b")); ok {
+		t.Error("the engine sees an uncommitted write")
+	}
+}
+
+func TestSnapshotStaysValidDuringIngest(t *testing.T) {
+	e := open(t, NewCrashableFS())
+	defer e.Close()
+	mustSet(t, e, "a", "old", true)
+	s := e.NewSnapshot()
+	path := table(t, e, "a", "z", map[string]string{"b": "new"})
+	if err := e.Ingest([]string{path}); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, _ := e.Get([]byte("a")); ok {
+		t.Error("the table's range deletion did not remove an older key")
+	}
+	if v, ok, _ := e.Get([]byte("b")); !ok || string(v) != "new" {
+		t.Errorf("read %q after the ingest, want new", v)
+	}
+	if v, ok, _ := s.Get([]byte("a")); !ok || string(v) != "old" {
+		t.Errorf("snapshot reads %q, want old", v)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// table makes a table that replaces [from, to) by pairs.
+func table(t testing.TB, e *Engine, from, to string, pairs map[string]string) string {
+	t.Helper()
+	w, err := e.NewTable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k, v := range pairs {
+		if err := w.Set([]byte(k), []byte(v)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.DeleteRange([]byte(from), []byte(to)); err != nil {
+		t.Fatal(err)
+	}
+	path, err := w.Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestCrashLeavesAPrefix cuts the power at random moments: what was synced is
+// there, and what is there is a prefix of what was written.
+func TestCrashLeavesAPrefix(t *testing.T) {
+	for seed := range uint64(20) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		fs := NewCrashableFS()
+		e := open(t, fs)
+		synced, last := -1, 20+rng.IntN(200)
+		for i := range last {
+			sync := rng.IntN(10) == 0
+			mustSet(t, e, fmt.Sprintf("%04d", i), "v", sync)
+			if sync {
+				synced = i
+			}
+		}
+		clone := CrashClone(fs, rng.IntN(101), rng)
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+		e = open(t, clone)
+		n := 0
+		for ; n < last; n++ {
+			if _, ok, err := e.Get(fmt.Appendf(nil, "%04d", n)); err != nil {
+				t.Fatal(err)
+			} else if !ok {
+				break
+			}
+		}
+		if n <= synced {
+			t.Errorf("seed %d: key %d was synced and is gone", seed, n)
+		}
+		for i := n; i < last; i++ {
+			if _, ok, _ := e.Get(fmt.Appendf(nil, "%04d", i)); ok {
+				t.Errorf("seed %d: key %d is there without key %d", seed, i, n)
+			}
+		}
+		_ = e.Close()
+	}
+}
+
+func TestIngestIsAtomic(t *testing.T) {
+	old, fresh := 0, 0
+	for seed := range uint64(40) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		fs := NewCrashableFS()
+		var clone *MemFS
+		left := 1 + rng.IntN(12)
+		e := open(t, SyncHookFS(fs, func() {
+			if left--; left == 0 {
+				clone = CrashClone(fs, rng.IntN(101), rng)
+			}
+		}))
+		left = 1 << 30
+		mustSet(t, e, "a1", "old", true)
+		mustSet(t, e, "m1", "old", true)
+		paths := []string{table(t, e, "a", "b", map[string]string{"a2": "new"}), table(t, e, "m", "n", map[string]string{"m2": "new"})}
+		left = 1 + rng.IntN(8)
+		if err := e.Ingest(paths); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if clone == nil {
+			clone = CrashClone(fs, rng.IntN(101), rng)
+		}
+		_ = e.Close()
+		e = open(t, clone)
+		state := ""
+		for _, k := range []string{"a1", "a2", "m1", "m2"} {
+			if _, ok, _ := e.Get([]byte(k)); ok {
+				state += k
+			}
+		}
+		switch state {
+		case "a1m1":
+			old++
+		case "a2m2":
+			fresh++
+		default:
+			t.Errorf("seed %d: a crash left %q", seed, state)
+		}
+		_ = e.Close()
+	}
+	if old == 0 || fresh == 0 {
+		t.Errorf("%d old, %d new: the test proves nothing", old, fresh)
+	}
+}
+
+func TestIncomingIsEmptiedAtOpen(t *testing.T) {
+	fs := NewCrashableFS()
+	e := open(t, fs)
+	path := table(t, e, "a", "b", nil)
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	e = open(t, fs)
+	defer e.Close()
+	if _, err := fs.Stat(path); err == nil {
+		t.Errorf("%s is still there", path)
+	}
+}
+
+// TestFailedSyncIsFatal wants an error, not a panic and not silence.
+func TestFailedSyncIsFatal(t *testing.T) {
+	fail := false
+	fs := FaultFS(NewCrashableFS(), func() error {
+		if fail {
+			return errors.New("disk is on fire")
+		}
+		return nil
+	})
+	var reported error
+	e, err := Open(Options{Dir: "d", FS: fs, OnFatal: func(err error) { reported = err }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fail = true
+	b := e.NewWriteBatch()
+	if err := b.Set([]byte("a"), []byte("b")); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Commit(true); !errors.Is(err, ErrFatal) || !errors.Is(reported, ErrFatal) {
+		t.Errorf("commit: %v, reported: %v; want %v", err, reported, ErrFatal)
+	}
+	// The engine is not closed: nobody may use it any more, not even to close it.
+}
+
+func TestIterator(t *testing.T) {
+	e := open(t, NewCrashableFS())
+	defer e.Close()
+	for _, k := range []string{"a", "b", "c", "d"} {
+		mustSet(t, e, k, k, false)
+	}
+	it, err := e.NewIter([]byte("b"), []byte("d"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer it.Close()
+	var got [][]byte
+	for ok := it.First(); ok; ok = it.Next() {
+		got = append(got, bytes.Clone(it.Key()))
+	}
+	if !it.Last() || string(it.Key()) != "c" || it.Prev() && string(it.Key()) != "b" || len(got) != 2 {
+		t.Errorf("got %q", got)
+	}
+	if it.SeekLT([]byte("b")) || !it.SeekGE([]byte("a")) || string(it.Key()) != "b" {
+		t.Error("seeks leave the bounds")
+	}
+}
