@@ -55,6 +55,9 @@ func AsError(err error) *Error {
 	if errors.As(err, &e) {
 		return e
 	}
+	if e := ended(err); e != nil {
+		return e
+	}
 	if e := storeError(err); e != nil {
 		return e
 	}
@@ -72,12 +75,25 @@ func AsError(err error) *Error {
 		return &Error{Code: q.Code, Message: q.Message, Detail: q.Detail, Hint: q.Hint, Position: q.Position, cause: err}
 	case errors.As(err, &refusal):
 		return &Error{Code: "55000", Message: refusal.Message, cause: err}
+	default:
+		return &Error{Code: "XX000", Message: "internal error", Hint: "The node's log has the details.", cause: err}
+	}
+}
+
+// ended maps the end of the statement's context, unless something may have been
+// applied by then; nil: the context did not end.
+func ended(err error) *Error {
+	var ambiguous *store.AmbiguousError
+	var partial *exec.PartialError
+	switch {
+	case errors.As(err, &ambiguous), errors.As(err, &partial):
+		return nil
 	case errors.Is(err, context.Canceled):
 		return &Error{Code: "57014", Message: "canceling statement due to user request", cause: err}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &Error{Code: "57014", Message: "canceling statement due to statement timeout", cause: err}
 	default:
-		return &Error{Code: "XX000", Message: "internal error", Hint: "The node's log has the details.", cause: err}
+		return nil
 	}
 }
 

@@ -36,8 +36,8 @@ func (s *Session) Execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 	}
 	if err != nil {
 		s.FailTx()
-		if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.Canceled) {
-			err = cause // a deadline rather than the cancellation it caused inside
+		if ended := ctx.Err(); ended != nil && !AsError(err).MaybeApplied() {
+			err = fmt.Errorf("%w: %w", ended, err) // whatever it looked like from inside
 		}
 	}
 	return tag, err

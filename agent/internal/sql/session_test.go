@@ -194,6 +194,11 @@ func TestTransactions(t *testing.T) {
 	b.want("1|one|2\n2|two|50\n3|new|7\nSELECT 3", "select id, name, n from t order by id")
 
 	a.run("begin")
+	a.want("2\nSELECT 1", "select n from t where id = 1 for update")
+	b.want("UPDATE 1", "update t set n = 2 where id = 1")
+	a.want("40001 could not serialize access due to concurrent update", "commit")
+
+	a.run("begin")
 	a.run("update t set n = 0 where id = 1")
 	b.want("UPDATE 1", "update t set n = 99 where id = 1")
 	a.want("40001 could not serialize access due to concurrent update", "commit")
@@ -226,6 +231,23 @@ func TestTransactionOfSeveralRangesIsRefused(t *testing.T) {
 	c.want("25001 CREATE TABLE cannot run inside a transaction block", "create table u (a int)")
 	c.run("rollback")
 	c.want(`0A000 transaction isolation level "serializable" is not supported`, "begin isolation level serializable")
+}
+
+func TestKeyChange(t *testing.T) {
+	f := newFixture(t, nil)
+	f.db.span = cluster.VShards
+	c := f.open()
+	c.run("create table k (id int8 primary key, v text)")
+	c.run("insert into k values (1, 'a'), (2, 'b')")
+	c.want("UPDATE 1", "update k set id = 10 where id = 1")
+	c.want(`23505 duplicate key value violates unique constraint "k_pkey" / Key (id)=(2) already exists.`, "update k set id = 2 where id = 10")
+	c.run("begin")
+	c.want("UPDATE 1", "update k set id = 11, v = 'c' where id = 10")
+	c.want("2|b\n11|c\nSELECT 2", "select * from k order by id")
+	c.want("COMMIT", "commit")
+	c.want("2|b\n11|c\nSELECT 2", "select * from k order by id")
+	f.db.span = 1
+	c.want("0A000 changing a primary key so that the row moves to another range is not supported yet", "update k set id = 12 where id = 11")
 }
 
 func TestStoreErrors(t *testing.T) {

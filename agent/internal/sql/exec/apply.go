@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -54,22 +55,23 @@ type chunk struct {
 // that were written and those of ranges where a condition failed.
 func (r *Run) apply(ctx context.Context, writes []*rowWrite) (written []*rowWrite, conflicts []*chunk, err error) {
 	chunks := r.chunks(writes)
+	results := make([][]*chunk, len(chunks))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, applyParallel)
 	for i := range chunks {
 		if i == len(chunks)-1 { // the last, usually the only one, needs no goroutine
-			r.write(ctx, chunks[i])
+			results[i] = r.write(ctx, chunks[i])
 			break
 		}
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			r.write(ctx, chunks[i])
+			results[i] = r.write(ctx, chunks[i])
 		})
 	}
 	wg.Wait()
 	var ambiguous *store.AmbiguousError
-	for _, c := range chunks {
+	for _, c := range slices.Concat(results...) {
 		switch {
 		case c.failed != nil:
 			conflicts = append(conflicts, c)
@@ -104,27 +106,20 @@ func (r *Run) chunks(writes []*rowWrite) []*chunk {
 	return out
 }
 
-// write writes one chunk. If the range was split meanwhile, its rows go one by one.
-func (r *Run) write(ctx context.Context, c *chunk) {
-	failed, err := r.writeRows(ctx, c.rows)
+// write writes one chunk. If the range was split meanwhile its rows go one by
+// one, each a chunk of its own.
+func (r *Run) write(ctx context.Context, c *chunk) []*chunk {
+	c.failed, c.err = r.writeRows(ctx, c.rows)
 	var multi *kv.MultiRangeError
-	if !errors.As(err, &multi) || len(c.rows) == 1 {
-		c.failed, c.err = failed, err
-		return
+	if !errors.As(c.err, &multi) || len(c.rows) == 1 {
+		return []*chunk{c}
 	}
+	out := make([]*chunk, len(c.rows))
 	for i, w := range c.rows {
-		failed, err := r.writeRows(ctx, []*rowWrite{w})
-		if err != nil {
-			if i > 0 {
-				err = &PartialError{Written: i, Wanted: len(c.rows), Cause: err}
-			}
-			c.failed, c.err = nil, err
-			if failed != nil && i == 0 {
-				c.failed = failed
-			}
-			return
-		}
+		out[i] = &chunk{rows: []*rowWrite{w}}
+		out[i].failed, out[i].err = r.writeRows(ctx, out[i].rows)
 	}
+	return out
 }
 
 // writeRows writes rows as one command.

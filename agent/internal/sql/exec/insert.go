@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
@@ -34,23 +33,22 @@ func (r *Run) Insert(ctx context.Context, ins *queryplan.Insert, slow SlowRows) 
 		}
 		return r.upsert(ctx, ins, rows)
 	}
-	if err := r.refuseDuplicates(ctx, ins.Table, rows); err != nil {
-		return 0, err
-	}
 	results := make([][]datum.Datum, len(rows))
-	if r.Tx != nil {
-		for i, p := range rows {
-			if err := r.Tx.put(ins.Table, p.key, ins.Table.EncodeValue(p.row), true); err != nil {
-				return 0, err
-			}
-			results[i] = p.row
-		}
-		return int64(len(rows)), r.returning(ins.Returning, results)
-	}
 	writes := make([]*rowWrite, len(rows))
 	for i, p := range rows {
 		writes[i] = insertion(ins.Table, p)
 		results[i] = p.row
+	}
+	if err := r.refuseDuplicates(ctx, ins.Table, writes); err != nil {
+		return 0, err
+	}
+	if r.Tx != nil {
+		for _, w := range writes {
+			if err := r.Tx.put(ins.Table, w.mut.Key, w.mut.Value, true); err != nil {
+				return 0, err
+			}
+		}
+		return int64(len(rows)), r.returning(ins.Returning, results)
 	}
 	written, conflicts, err := r.apply(ctx, writes)
 	if err == nil && len(conflicts) > 0 {
@@ -185,25 +183,25 @@ func rowText(table *catalog.Table, row []datum.Datum) string {
 }
 
 // refuseDuplicates finds keys that are there already where the write itself would
-// find them late: twice in the statement, in a transaction, or in several ranges,
-// some of which would be written by then.
-func (r *Run) refuseDuplicates(ctx context.Context, table *catalog.Table, rows []proposed) error {
-	if len(rows) > 1 {
-		seen := make(map[string]struct{}, len(rows))
-		for _, p := range rows {
-			if _, ok := seen[string(p.key)]; ok {
-				return uniqueViolation(table, p.key)
+// find them late: twice in the statement, in a transaction, or in one of several
+// commands, the others of which would be applied by then.
+func (r *Run) refuseDuplicates(ctx context.Context, table *catalog.Table, writes []*rowWrite) error {
+	if len(writes) > 1 {
+		seen := make(map[string]struct{}, len(writes))
+		for _, w := range writes {
+			if _, ok := seen[string(w.mut.Key)]; ok {
+				return uniqueViolation(table, w.mut.Key)
 			}
-			seen[string(p.key)] = struct{}{}
+			seen[string(w.mut.Key)] = struct{}{}
 		}
 	}
-	if r.Tx == nil && r.oneRange(table, rows) {
+	if r.Tx == nil && len(r.chunks(writes)) == 1 {
 		return nil
 	}
-	for part := range slices.Chunk(rows, chunkRows) {
+	for part := range slices.Chunk(writes, chunkRows) {
 		keys := make([][]byte, len(part))
-		for i, p := range part {
-			keys[i] = p.key
+		for i, w := range part {
+			keys[i] = w.mut.Key
 		}
 		found, err := r.get(ctx, table, keys)
 		if err != nil {
@@ -216,18 +214,6 @@ func (r *Run) refuseDuplicates(ctx context.Context, table *catalog.Table, rows [
 		}
 	}
 	return nil
-}
-
-func (r *Run) oneRange(table *catalog.Table, rows []proposed) bool {
-	var first cluster.RangeID
-	for i, p := range rows {
-		id := r.DB.RangeOf(table.ID(), p.key)
-		if i > 0 && id != first {
-			return false
-		}
-		first = id
-	}
-	return true
 }
 
 // distinct drops rows that repeat a key (DO NOTHING) or refuses them (DO UPDATE).

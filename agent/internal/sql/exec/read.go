@@ -189,6 +189,11 @@ func (r *Run) Select(ctx context.Context, s *queryplan.Select) (int64, error) {
 		if ok, err := r.accepts(s.Filter, row); err != nil || !ok {
 			return true, err
 		}
+		if s.Lock && r.Tx != nil {
+			if err := r.Tx.touch(s.Table, kr); err != nil {
+				return false, err
+			}
+		}
 		if s.Count {
 			count++
 			return true, nil

@@ -108,6 +108,14 @@ func (t *Tx) put(table *catalog.Table, key, value []byte, absent bool) error {
 	return nil
 }
 
+// touch makes COMMIT depend on a row that was read: it is written as it is.
+func (t *Tx) touch(table *catalog.Table, row kv.Row) error {
+	if _, ok := t.find(table, row.Key); ok {
+		return nil
+	}
+	return t.put(table, row.Key, row.Value, false)
+}
+
 // MultiRange is the error for a transaction that writes to more than one range.
 func MultiRange() error {
 	return &syntax.Error{Code: "0A000", Message: "a transaction can only write rows of one range so far",

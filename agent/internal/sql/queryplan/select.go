@@ -21,6 +21,9 @@ type Select struct {
 	// Ordered and Reverse say that the scan gives rows by key.
 	Ordered, Reverse bool
 	Limit, Offset    Expr // int8, nil: none
+	// Lock says that a transaction must not commit if a row that it saw here was
+	// changed by another: FOR UPDATE and its like.
+	Lock bool
 }
 
 // SortKey is one expression of ORDER BY.
@@ -33,11 +36,11 @@ type SortKey struct {
 // fastSelect plans a SELECT for Go, or returns errSlow.
 func (p *Planner) fastSelect(s *pg.SelectStmt) (*Select, []Column, error) {
 	if s.GetOp() != pg.SetOperation_SETOP_NONE || s.GetWithClause() != nil || len(s.GetDistinctClause()) > 0 || len(s.GetGroupClause()) > 0 ||
-		s.GetHavingClause() != nil || len(s.GetWindowClause()) > 0 || len(s.GetValuesLists()) > 0 || len(s.GetLockingClause()) > 0 ||
+		s.GetHavingClause() != nil || len(s.GetWindowClause()) > 0 || len(s.GetValuesLists()) > 0 ||
 		s.GetLimitOption() == pg.LimitOption_LIMIT_OPTION_WITH_TIES || len(s.GetFromClause()) > 1 || len(s.GetTargetList()) == 0 {
 		return nil, nil, errSlow
 	}
-	out := &Select{}
+	out := &Select{Lock: len(s.GetLockingClause()) > 0}
 	var from *scope
 	if len(s.GetFromClause()) == 1 {
 		var err error
