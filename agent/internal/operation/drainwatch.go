@@ -67,15 +67,27 @@ func (c *Controller) admitDrain(r *run, node cluster.NodeID) {
 	r.say(cluster.OpRunning, "")
 }
 
-// collecting reports whether the verdict refuses only because reports are
-// missing, and they may still come: a leadership or replica that moved a moment
-// ago has no report for a beat, in a term that began long ago too.
+// collecting reports whether a verdict that refuses may be due to reports that
+// are missing, or older than the operation: a leadership that moved a moment ago
+// has no report for a beat, and a node that was undrained before the operation
+// was asked for is drained still in the report before.
 func (c *Controller) collecting(r *run, v placement.Verdict) bool {
 	since := c.began
 	if r.op.CreatedAt.After(since) {
 		since = r.op.CreatedAt
 	}
-	return v.Refusals[0].Code == placement.Collecting && c.in.Now.Sub(since) < c.cfg.Collect
+	if c.in.Now.Sub(since) >= c.cfg.Collect {
+		return false
+	}
+	if v.Refusals[0].Code == placement.Collecting {
+		return true
+	}
+	for _, rep := range c.in.Reports {
+		if rep.Status != nil && rep.At.Before(r.op.CreatedAt) && c.in.Liveness[rep.Status.Node] == cluster.Alive {
+			return true
+		}
+	}
+	return false
 }
 
 // admitted lists the nodes of other operations of some kinds that have been
