@@ -34,7 +34,11 @@ func (e *Engine) Prepare(ctx context.Context, q Query) (Prepared, error) {
 	if err != nil {
 		return nil, asError(err)
 	}
-	p := &prepared{engine: e, rewrite: s, timeZone: q.Session.TimeZone, params: append([]datum.Type(nil), s.Params...)}
+	zone := q.Session.TimeZone
+	if zone == "UTC" {
+		zone = "" // what the worker has
+	}
+	p := &prepared{engine: e, rewrite: s, timeZone: zone, params: append([]datum.Type(nil), s.Params...)}
 	for _, scan := range s.Scans {
 		if err := p.addTable(scan); err != nil {
 			return nil, err

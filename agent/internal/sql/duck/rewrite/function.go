@@ -342,6 +342,8 @@ var setReturning = map[string]func(f *pg.FuncCall) (*pg.Node, []string, error){
 	"json_array_elements_text":  unnested("nd_json_elements_text", "value"),
 	"jsonb_object_keys":         unnested("json_keys"),
 	"json_object_keys":          unnested("json_keys"),
+	"pg_partition_ancestors":    unnested("list_value", "relid"),
+	"_pg_expandarray":           unnested("nd_expand_array"),
 	"regexp_split_to_table":     unnested("regexp_split_to_array"),
 	"string_to_table":           unnested("string_split"),
 	"jsonb_each":                jsonEach,

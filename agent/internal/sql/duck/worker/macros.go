@@ -39,6 +39,7 @@ func macros() []string {
 		`nd_array_length(a) AS CAST(nullif(len(a), 0) AS INTEGER)`,
 		`nd_array_position(a, x) AS nullif(list_position(a, x), 0)`,
 		`nd_array_remove(a, x) AS list_transform([x], lambda v: list_filter(a, lambda e: e IS DISTINCT FROM v))[1]`,
+		`nd_expand_array(a) AS list_transform(a, lambda v, i: {'x': v, 'n': i})`,
 		`nd_subscripts(a, d) AS generate_series(1, len(a))`,
 
 		`nd_json_has(j, k) AS list_contains(json_keys(j), k)`,

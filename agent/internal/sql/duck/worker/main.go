@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"runtime"
 	"syscall"
 
@@ -26,6 +27,9 @@ const (
 // Main is the worker: it serves lanes until the agent's end of the control socket
 // closes, and returns the exit code of the process.
 func Main() int {
+	// A signal to the process group (Ctrl-C, a service manager) is for the agent,
+	// which drains first: statements go on meanwhile. The worker ends with the agent.
+	signal.Ignore(syscall.SIGINT, syscall.SIGTERM)
 	unburden()
 	control, err := net.FileConn(os.NewFile(frame.ControlFD, "control"))
 	if err != nil {
