@@ -51,6 +51,7 @@ func (n *Node) assemble() (closeAll func(), err error) {
 	n.handler.scan = n.db.Server().HandleScan
 	n.handler.register(n.db.Server().Methods())
 	n.handler.register(n.opServer.Methods())
+	n.handler.register(n.runner.Methods())
 	n.handler.register(n.peers.Methods())
 	return closeAll, nil
 }
@@ -252,6 +253,9 @@ func (n *Node) makeOperation() {
 			return h.Descriptor.Clone(), nil
 		},
 	}
+	n.runner = operation.NewRunner(operation.RunnerConfig{
+		Self: n.id.Node, Meta: n.meta, Caller: n.transport, Server: n.opServer, Liveness: n.liveness, Logger: n.part("coordinator"),
+	})
 	n.service = operation.NewService(operation.ServiceConfig{
 		Self: n.id.Node, Meta: n.meta, Caller: n.transport, Server: n.opServer, Liveness: n.liveness,
 	})

@@ -74,6 +74,7 @@ type Node struct {
 	peers     *peers.Peers
 	opServer  *operation.Server
 	drainer   *operation.Drainer
+	runner    *operation.Runner
 	service   *operation.Service
 	sql       atomic.Pointer[sql.Server]
 	pgwire    atomic.Pointer[pgwire.Server]
@@ -261,6 +262,26 @@ func (n *Node) setService(s cluster.Service) {
 		n.board.Clear("node")
 	} else {
 		n.board.Set(health.Problem{Component: "node", Code: string(s)})
+	}
+	if from != cluster.Starting {
+		n.tellCoordinator()
+	}
+}
+
+// tellTimeout bounds the wait for the coordinator: without it a drain goes on.
+const tellTimeout = time.Second
+
+// tellCoordinator makes the meta leader look at this node anew, so that it does
+// not hand leaderships to a node that has begun to drain.
+func (n *Node) tellCoordinator() {
+	leader, _, _ := n.meta.Leader()
+	if leader == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), tellTimeout)
+	defer cancel()
+	if _, err := n.transport.Call(ctx, leader, operation.MethodChanged, nil); err != nil {
+		n.logger.Debug("the coordinator does not know of the change yet", logattr.Err(err))
 	}
 }
 

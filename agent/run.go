@@ -12,7 +12,6 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/health"
 	"github.com/nodedb/nodedb/agent/internal/lifecycle"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
-	"github.com/nodedb/nodedb/agent/internal/operation"
 	"github.com/nodedb/nodedb/agent/internal/pgwire"
 	"github.com/nodedb/nodedb/agent/internal/sql"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
@@ -126,11 +125,8 @@ func (n *Node) runPeers(ctx context.Context, ready func()) error {
 }
 
 func (n *Node) runCoordinator(ctx context.Context, ready func()) error {
-	r := operation.NewRunner(operation.RunnerConfig{
-		Self: n.id.Node, Meta: n.meta, Caller: n.transport, Server: n.opServer, Liveness: n.liveness, Logger: n.part("coordinator"),
-	})
-	n.gossip.Subscribe(func(gossip.Transition) { r.Wake() })
-	return r.Run(ctx, ready)
+	n.gossip.Subscribe(func(gossip.Transition) { n.runner.Wake() })
+	return n.runner.Run(ctx, ready)
 }
 
 func (n *Node) runDuck(ctx context.Context, ready func()) error {

@@ -184,14 +184,41 @@ func (r *Runner) poll(ctx context.Context) {
 }
 
 func (r *Runner) ask(ctx context.Context, id cluster.NodeID) {
-	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
-	defer cancel()
-	st, err := r.status(ctx, id)
+	_ = r.refresh(ctx, id) // a node that does not answer has an old report
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.mu.asking[id] = false
-	if err == nil {
-		r.mu.reports[id] = Report{Status: st, At: time.Now().UTC().Round(0)}
+}
+
+// refresh stores the node's status as of now, unless a newer one is there.
+func (r *Runner) refresh(ctx context.Context, id cluster.NodeID) error {
+	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
+	defer cancel()
+	began := time.Now().UTC().Round(0)
+	st, err := r.status(ctx, id)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.mu.reports[id].At.Before(began) {
+		r.mu.reports[id] = Report{Status: st, At: began}
+	}
+	return nil
+}
+
+// MethodChanged tells the coordinator that the caller's status has changed. When
+// it answers, no new action rests on the old one: a node that begins to drain
+// gets no leadership any more.
+const MethodChanged = "node.changed"
+
+// Methods returns the coordinator's handlers, to register with the transport.
+func (r *Runner) Methods() map[string]func(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error) {
+	return map[string]func(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error){
+		MethodChanged: func(ctx context.Context, from cluster.NodeID, _ []byte) ([]byte, error) {
+			defer r.poke()
+			return nil, r.refresh(ctx, from)
+		},
 	}
 }
 
