@@ -70,7 +70,7 @@ func (r *Replica) applyEntries(entries []*pb.Entry) error {
 	if r.leading && !r.ready && r.applied.Term == r.leaderTerm {
 		r.becomeReady()
 	} else if r.desc.Generation != generation {
-		r.out.DescriptorChanged(r.desc, r.leading)
+		r.out.Changed(r, r.leading)
 	}
 	return nil
 }

@@ -159,8 +159,8 @@ func (r *Replica) installed(a *Append) {
 			reply = EncodeMessage(nil, r.rangeID, m)
 		}
 	}
+	r.out.Changed(r, false)
 	in.finish(reply, nil)
-	r.out.DescriptorChanged(r.desc, false)
 }
 
 // SnapshotWriter takes the chunks of a snapshot while they arrive. One goroutine

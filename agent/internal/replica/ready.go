@@ -75,6 +75,7 @@ func (r *Replica) handleReady(rd raft.Ready) {
 func (r *Replica) leadership(ss *raft.SoftState) {
 	led, before := r.leading, r.lead
 	r.lead, r.leading = ss.Lead, ss.RaftState == raft.StateLeader
+	r.out.Changed(r, false)
 	if r.leading && !led {
 		r.leaderTerm, r.ready, r.joint = r.term, false, 0
 	}
@@ -108,7 +109,7 @@ func role(leads bool) string {
 func (r *Replica) becomeReady() {
 	r.ready = true
 	r.lastTS = max(r.lastTS, r.applied.LastTS, r.cfg.Clock.Now())
-	r.out.DescriptorChanged(r.desc, true)
+	r.out.Changed(r, true)
 }
 
 func (r *Replica) send(m *pb.Message) {

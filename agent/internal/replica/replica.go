@@ -94,9 +94,10 @@ type Output interface {
 	Append(a *Append)
 	// SendSnapshot asks for a snapshot to be sent; SnapshotDone ends it.
 	SendSnapshot(j *SnapshotJob)
-	// DescriptorChanged tells of a new descriptor; leads says whether this
-	// replica leads the range.
-	DescriptorChanged(d *cluster.RangeDescriptor, leads bool)
+	// Changed tells that the replica's leader, term or descriptor changed, before
+	// anybody is answered who waited for it; announce says that this replica leads
+	// and that its descriptor is news to others.
+	Changed(r *Replica, announce bool)
 	// Gone tells a node that its replica of the range is removed, for ids below next.
 	Gone(id cluster.RangeID, node cluster.NodeID, next cluster.ReplicaID)
 }
@@ -167,6 +168,8 @@ func (r *Replica) loadState() error {
 		}
 	}
 	r.lastTS = max(r.lastTS, r.applied.LastTS)
+	// A snapshot comes without the clock that messages carry.
+	r.cfg.Clock.Forward(r.applied.LastTS)
 	if c, ok := r.machine.(Counter); ok {
 		c.SetCounts(r.applied.Keys, r.applied.Bytes)
 	}
@@ -311,6 +314,7 @@ func (r *Replica) fail(err error) {
 	r.cfg.Logger.Error("replica has stopped", logattr.Range(r.rangeID), logattr.Replica(r.id), logattr.Err(err))
 	r.release(r.failedError())
 	r.leading, r.lead = false, 0
+	r.out.Changed(r, false)
 }
 
 // Close answers everyone who waits; the replica does nothing more.

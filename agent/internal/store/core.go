@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 
@@ -38,6 +39,10 @@ type Core struct {
 	finished  []*finishedRead
 	ticks     uint64
 	dead      error
+
+	// statuses, if the shell set it, holds a *cluster.RangeStatus by range: as of
+	// the last tick, and at once when leader, term or descriptor change.
+	statuses *sync.Map
 
 	onDescriptor func(cluster.RangeDescriptor)
 }
@@ -103,6 +108,7 @@ func (c *Core) load(id cluster.RangeID) error {
 	c.slots[id] = s
 	i, _ := slices.BinarySearchFunc(c.order, id, func(s *slot, id cluster.RangeID) int { return cmp.Compare(s.id, id) })
 	c.order = slices.Insert(c.order, i, s)
+	c.publish(r)
 	if r.Initialised() {
 		if d, ok := r.Descriptor().ByReplica(r.ID()); !ok {
 			// Its removal was applied, and the crash came before its destruction.
@@ -152,7 +158,9 @@ func (c *Core) slot(id cluster.RangeID) (*slot, error) {
 func (c *Core) OnDescriptor(fn func(cluster.RangeDescriptor)) {
 	c.onDescriptor = fn
 	for _, s := range c.order {
-		c.DescriptorChanged(s.r.Descriptor(), s.r.Leading())
+		if s.r.Leading() {
+			fn(*s.r.Descriptor().Clone())
+		}
 	}
 }
 
@@ -166,6 +174,7 @@ func (c *Core) Tick() {
 	for _, s := range c.order {
 		s.r.Tick()
 		c.mark(s)
+		c.publish(s.r)
 	}
 	rest := c.retries[:0]
 	for _, r := range c.retries {
@@ -315,10 +324,26 @@ func (c *Core) Append(a *replica.Append) { c.writes = append(c.writes, write{app
 // SendSnapshot satisfies replica.Output.
 func (c *Core) SendSnapshot(j *replica.SnapshotJob) { c.snapshots = append(c.snapshots, j) }
 
-// DescriptorChanged satisfies replica.Output.
-func (c *Core) DescriptorChanged(d *cluster.RangeDescriptor, leads bool) {
-	if leads && c.onDescriptor != nil {
-		c.onDescriptor(*d.Clone())
+// Changed satisfies replica.Output.
+func (c *Core) Changed(r *replica.Replica, announce bool) {
+	c.publish(r)
+	if announce && c.onDescriptor != nil {
+		c.onDescriptor(*r.Descriptor().Clone())
+	}
+}
+
+func (c *Core) publishTo(m *sync.Map) {
+	c.statuses = m
+	for _, s := range c.order {
+		c.publish(s.r)
+	}
+}
+
+// publish keeps the status table current, for those who ask often.
+func (c *Core) publish(r *replica.Replica) {
+	if s, ok := c.slots[r.Range()]; ok && !s.destroying && c.statuses != nil {
+		st := r.Status()
+		c.statuses.Store(r.Range(), &st)
 	}
 }
 

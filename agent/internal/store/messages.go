@@ -138,7 +138,7 @@ func (c *Core) gone(id cluster.RangeID, from cluster.NodeID, next cluster.Replic
 	}
 	if d, ok := s.r.Descriptor().ByReplica(s.r.ID()); s.r.Initialised() && ok && d.Role != cluster.Learner {
 		// A voter becomes a learner first, and hears of that, unless it missed both.
-		c.log.Warn("replica was removed while it could not hear of it", logattr.Range(id), logattr.Peer(from))
+		c.log.Info("replica was removed while it could not hear of it", logattr.Range(id), logattr.Peer(from))
 	}
 	c.destroy(s, next, nil)
 }

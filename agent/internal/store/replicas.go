@@ -144,6 +144,9 @@ func (c *Core) destroy(s *slot, next cluster.ReplicaID, done func(error)) {
 		return
 	}
 	s.destroying = true
+	if c.statuses != nil {
+		defer c.statuses.Delete(s.id) // after Close, which publishes
+	}
 	d := s.r.Descriptor().Clone()
 	s.r.Close(&RangeNotFoundError{Range: s.id})
 	c.log.Info("replica destroyed", logattr.Range(s.id), logattr.Replica(s.r.ID()))

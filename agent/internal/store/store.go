@@ -36,6 +36,8 @@ type Store struct {
 	once   sync.Once
 	// cancel ends the streams of snapshots.
 	cancel context.CancelFunc
+	// statuses is the core's table.
+	statuses sync.Map
 }
 
 type logResult struct {
@@ -73,6 +75,7 @@ func Open(cfg Config) (*Store, error) {
 		stop:   make(chan struct{}),
 		dead:   make(chan struct{}),
 	}
+	core.publishTo(&s.statuses)
 	s.wg.Go(s.writeLog)
 	s.wg.Go(func() { s.loop(ctx) })
 	return s, nil
@@ -345,19 +348,15 @@ func (s *Store) Status() []cluster.RangeStatus {
 	return out
 }
 
-// RangeStatus describes one replica.
+// RangeStatus describes one replica: leader, term and descriptor as of now, the
+// rest as of the last tick. It does not wait for the core.
 func (s *Store) RangeStatus(id cluster.RangeID) (cluster.RangeStatus, bool) {
-	out, err := request(context.Background(), s, func(c *Core, done func(*cluster.RangeStatus, error)) {
-		if st, ok := c.RangeStatus(id); ok {
-			done(&st, nil)
-			return
-		}
-		done(nil, &RangeNotFoundError{Range: id})
-	})
-	if err != nil {
+	v, ok := s.statuses.Load(id)
+	if !ok {
 		return cluster.RangeStatus{}, false
 	}
-	return *out, true
+	st, ok := v.(*cluster.RangeStatus)
+	return *st, ok
 }
 
 // OnDescriptor sets what is called when the descriptor of a range that this node
