@@ -48,14 +48,23 @@ func (c *Controller) admitDrain(r *run, node cluster.NodeID) {
 		r.fail(verdict.String())
 		return
 	}
-	if n := c.snap.Node(node); !n.Live() {
+	n := c.snap.Node(node)
+	switch nonce := c.incarnation(node); {
+	case !n.Live():
 		r.fail(fmt.Sprintf("%s is not alive: there is nothing to drain", node))
+		return
+	case n.Reported && nonce != "":
+	case c.in.Now.Sub(r.stored.CreatedAt) < c.cfg.Collect:
+		return // which process is to be drained?
+	default:
+		r.fail(fmt.Sprintf("%s does not answer: see nodedbctl members why %s", node, node))
 		return
 	}
 	r.op.Phases = drainPhases(r.op.Spec.Shutdown)
 	beginPhase(&r.op, PhaseCheck, c.in.Now)
 	endPhase(&r.op, PhaseCheck, phaseDone, "", c.in.Now)
 	r.op.Incarnations = map[cluster.NodeID]string{node: c.incarnation(node)}
+	r.op.Total.Leaders = 0 // the plan's figure; what counts is what it leads now
 	for i := range c.snap.Ranges {
 		if c.snap.Ranges[i].Leader == node {
 			r.op.Total.Leaders++
