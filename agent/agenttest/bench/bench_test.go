@@ -4,11 +4,17 @@ package bench
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -97,13 +103,17 @@ func (b *bench) load(t *testing.T) {
 	writes, reads := map[int]*line{}, map[int]*line{}
 	var last measured
 	for _, n := range counts {
+		wait := b.profile(t, "insert", n)
 		m := b.ours.inserts(t, n, b.seconds)
+		wait()
 		t.Logf("nodedb INSERT, %d clients: %s", n, rate(m))
 		writes[n] = &line{What: fmt.Sprintf("prepared INSERT, %d clients", n), Figure: rate(m), Value: m.perSecond(), Unit: "1/s", Peers: map[string]float64{}}
 		last = m
 	}
 	for _, n := range counts {
+		wait := b.profile(t, "select", n)
 		m := b.ours.selects(t, n, b.seconds)
+		wait()
 		t.Logf("nodedb SELECT, %d clients: %s", n, rate(m))
 		reads[n] = &line{What: fmt.Sprintf("point SELECT, %d clients", n), Figure: rate(m), Value: m.perSecond(), Unit: "1/s", Peers: map[string]float64{}}
 	}
@@ -141,6 +151,48 @@ func (b *bench) load(t *testing.T) {
 	}
 	b.tb.add(line{What: "CPU per INSERT, 64 clients, all processes", Figure: ms(last.cpuPerOp()), Value: float64(last.cpuPerOp()) / 1e6, Unit: "ms",
 		Peers: peerCPU, Target: "<= 0.30 ms", Verdict: judge(last.cpuPerOp() <= 300*time.Microsecond)})
+}
+
+// profile writes CPU profiles of all nodes into $BENCH_PROFILE while 64 clients
+// are at work.
+func (b *bench) profile(t *testing.T, what string, clients int) (wait func()) {
+	dir := os.Getenv("BENCH_PROFILE")
+	if dir == "" || clients != 64 {
+		return func() {}
+	}
+	creds := b.c.CredsDir()
+	pair, err := tls.LoadX509KeyPair(filepath.Join(creds, "root.crt"), filepath.Join(creds, "root.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := os.ReadFile(filepath.Join(creds, "ca.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	web := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: roots, Certificates: []tls.Certificate{pair}}}}
+	var wg sync.WaitGroup
+	for _, n := range b.c.Nodes() {
+		wg.Go(func() {
+			resp, err := web.Get(fmt.Sprintf("https://%s/debug/pprof/profile?seconds=%d", n.Admin, int(b.seconds.Seconds())))
+			if err != nil {
+				t.Errorf("profile %s: %v", n.Name, err)
+				return
+			}
+			defer func() { _ = resp.Body.Close() }()
+			f, err := os.Create(filepath.Join(dir, what+"-"+n.Name+".pprof"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer func() { _ = f.Close() }()
+			if _, err := io.Copy(f, resp.Body); err != nil {
+				t.Errorf("profile %s: %v", n.Name, err)
+			}
+		})
+	}
+	return wg.Wait
 }
 
 // disturb runs paced writers while event happens.

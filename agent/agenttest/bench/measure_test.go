@@ -91,7 +91,7 @@ func TestTable(t *testing.T) {
 	if err := tb.print(&out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"12,345/s, p50 1.50 ms, p99 20 ms", "postgres 24,690 (0.50x)", "MISSED"} {
+	for _, want := range []string{"12,345/s, p50 1.50 ms, p99 20 ms, CPU 0.00 ms", "postgres 24,690 (0.50x)", "MISSED"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the table has no %q:\n%s", want, out.String())
 		}

@@ -90,7 +90,7 @@ func ms(d time.Duration) string {
 
 // rate describes throughput with its latencies.
 func rate(m measured) string {
-	s := fmt.Sprintf("%s/s, p50 %s, p99 %s", number(m.perSecond()), ms(m.P50), ms(m.P99))
+	s := fmt.Sprintf("%s/s, p50 %s, p99 %s, CPU %s", number(m.perSecond()), ms(m.P50), ms(m.P99), ms(m.cpuPerOp()))
 	if m.Failed > 0 {
 		s += fmt.Sprintf(", %d FAILED (%v)", m.Failed, m.FirstErr)
 	}
