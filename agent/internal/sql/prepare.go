@@ -6,10 +6,12 @@ import (
 	"log/slog"
 	"math"
 	"runtime/debug"
+	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
+	"github.com/nodedb/nodedb/agent/internal/sql/pgcatalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
@@ -117,7 +119,8 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 			}
 			return s.server.systemTable(schema, name)
 		},
-		Session: duck.Session{User: s.options.User, Database: s.options.Database, SearchPath: []string{catalog.Schema}, TimeZone: p.basis.timeZone},
+		Session: duck.Session{User: s.options.User, Database: s.options.Database, SearchPath: []string{catalog.Schema}, TimeZone: p.basis.timeZone, PID: s.options.PID,
+			Setting: func(name string) (string, bool) { return s.setting(strings.ToLower(name)) }},
 	}
 	plan, err := planner.Plan(ctx, q)
 	if err != nil {
@@ -138,7 +141,7 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 
 // slowTable describes a collection to the slow path.
 func slowTable(t *catalog.Table) *duck.Table {
-	out := &duck.Table{Schema: catalog.Schema, Name: t.Name(), Ref: t, Columns: make([]duck.TableColumn, len(t.Columns))}
+	out := &duck.Table{Schema: catalog.Schema, Name: t.Name(), OID: pgcatalog.TableOID(t), Ref: t, Columns: make([]duck.TableColumn, len(t.Columns))}
 	for i, c := range t.Columns {
 		out.Columns[i] = duck.TableColumn{Name: c.Name, Type: c.Type, Modifier: c.Modifier, NotNull: c.NotNull, Hidden: c.Hidden}
 	}
@@ -154,17 +157,12 @@ func wireColumns(in []queryplan.Column) []Column {
 	for i, c := range in {
 		out[i] = Column{Name: c.Name, OID: c.Type.OID(), Size: c.Type.Size(), Modifier: c.Modifier}
 		if c.Table != nil {
-			out[i].TableOID = tableOID(c.Table)
+			out[i].TableOID = pgcatalog.TableOID(c.Table)
 			out[i].Attr = int16(min(c.Index+1, math.MaxInt16))
 		}
 	}
 	return out
 }
-
-// firstTableOID is where PostgreSQL's OIDs of user objects begin.
-const firstTableOID = 16384
-
-func tableOID(t *catalog.Table) uint32 { return firstTableOID + uint32(t.ID()) }
 
 func textColumn(name string) Column { return typedColumn(name, datum.Text) }
 

@@ -61,18 +61,23 @@ func (s *Session) showSetting(node *syntax.ShowSetting, sink RowSink) (string, e
 		value, _ := s.setting(node.Name)
 		return "SHOW", out.row([]datum.Datum{datum.MakeText(value)})
 	}
-	var all []*setting
-	for _, k := range s.settings.known {
-		all = append(all, k)
-	}
-	slices.SortFunc(all, func(a, b *setting) int { return cmp.Compare(strings.ToLower(a.name), strings.ToLower(b.name)) })
-	for _, k := range all {
+	for _, k := range s.allSettings() {
 		value, _ := s.setting(strings.ToLower(k.name))
 		if err := out.row([]datum.Datum{datum.MakeText(k.name), datum.MakeText(value), datum.MakeText(k.about)}); err != nil {
 			return "", err
 		}
 	}
 	return "SHOW", nil
+}
+
+// allSettings lists the known settings by name.
+func (s *Session) allSettings() []*setting {
+	var all []*setting
+	for _, k := range s.settings.known {
+		all = append(all, k)
+	}
+	slices.SortFunc(all, func(a, b *setting) int { return cmp.Compare(strings.ToLower(a.name), strings.ToLower(b.name)) })
+	return all
 }
 
 // discard runs DISCARD and DEALLOCATE. Prepared statements belong to the protocol

@@ -3,9 +3,13 @@ package sql
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
+	"github.com/nodedb/nodedb/agent/internal/sql/pgcatalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
@@ -20,6 +24,11 @@ type systemTable struct {
 
 // systemTable finds a table that is no collection.
 func (s *Server) systemTable(schema, name string) (*duck.Table, bool) {
+	if catalogs, err := pgcatalog.Load(); err == nil {
+		if t, ok := catalogs.Lookup(schema, name); ok {
+			return catalogTable(t), true
+		}
+	}
 	t := s.findSystemTable(schema, name)
 	if t == nil {
 		return nil, false
@@ -45,6 +54,9 @@ func (s *Server) findSystemTable(schema, name string) *systemTable {
 
 // scanSystem reads a system table for the slow path.
 func (s *Session) scanSystem(ctx context.Context, spec duck.ScanSpec) (duck.Scan, error) {
+	if t, ok := spec.Table.Ref.(*pgcatalog.Table); ok {
+		return duck.RowScan(spec, t.Rows(s.catalogInput())), nil
+	}
 	t, ok := spec.Table.Ref.(*systemTable)
 	if !ok {
 		return nil, fmt.Errorf("table %q is of no known kind", spec.Table.Name)
@@ -54,4 +66,32 @@ func (s *Session) scanSystem(ctx context.Context, spec duck.ScanSpec) (duck.Scan
 		return nil, fmt.Errorf("read %s.%s: %w", spec.Table.Schema, spec.Table.Name, err)
 	}
 	return duck.RowScan(spec, rows), nil
+}
+
+// catalogTable describes a table of pg_catalog or information_schema.
+func catalogTable(t *pgcatalog.Table) *duck.Table {
+	out := &duck.Table{Schema: t.Schema, Name: t.Name, OID: t.OID, Ref: t, Columns: make([]duck.TableColumn, len(t.Columns))}
+	for i, c := range t.Columns {
+		out.Columns[i] = duck.TableColumn{Name: c.Name, Type: c.Type, Modifier: -1}
+	}
+	return out
+}
+
+// catalogInput collects what the catalogs show.
+func (s *Session) catalogInput() *pgcatalog.Input {
+	view := s.server.catalog.View()
+	in := &pgcatalog.Input{Database: s.options.Database, Users: slices.Sorted(maps.Keys(view.Users))}
+	for _, name := range view.CollectionNames() {
+		if t, ok := s.server.catalog.Lookup(view, "", name); ok {
+			in.Tables = append(in.Tables, t)
+		}
+	}
+	for _, k := range s.allSettings() {
+		value, _ := s.setting(strings.ToLower(k.name))
+		in.Settings = append(in.Settings, pgcatalog.Setting{Name: k.name, Value: value, About: k.about})
+	}
+	for _, x := range s.server.Sessions() {
+		in.Sessions = append(in.Sessions, pgcatalog.Session{PID: x.PID, User: x.User, Application: x.ApplicationName, Remote: x.Remote, State: x.State, Query: x.QueryHead})
+	}
+	return in
 }

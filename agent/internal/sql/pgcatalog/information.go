@@ -1,0 +1,86 @@
+package pgcatalog
+
+import (
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// information makes the tables of information_schema.
+func (in *Input) information(name string) []row {
+	var out []row
+	switch name {
+	case "schemata":
+		for _, s := range []string{Schema, informationSchema, "nodedb_internal", catalog.Schema} {
+			out = append(out, row{"catalog_name": in.Database, "schema_name": s, "schema_owner": "root"})
+		}
+	case "tables":
+		for _, t := range in.Tables {
+			out = append(out, in.named(t, row{"table_type": "BASE TABLE", "is_insertable_into": "YES", "is_typed": "NO"}))
+		}
+	case "columns":
+		for _, t := range in.Tables {
+			for i, c := range visible(t) {
+				out = append(out, in.named(t, informationColumn(i+1, c)))
+			}
+		}
+	case "table_constraints":
+		for _, t := range in.Tables {
+			if hasKey(t) {
+				out = append(out, in.named(t, row{"constraint_catalog": in.Database, "constraint_schema": catalog.Schema, "constraint_name": t.KeyName(),
+					"constraint_type": "PRIMARY KEY", "is_deferrable": "NO", "initially_deferred": "NO", "enforced": "YES"}))
+			}
+		}
+	case "key_column_usage", "constraint_column_usage":
+		for _, t := range in.Tables {
+			for n, i := range t.Key {
+				if hasKey(t) {
+					out = append(out, in.named(t, row{"constraint_catalog": in.Database, "constraint_schema": catalog.Schema, "constraint_name": t.KeyName(),
+						"column_name": t.Columns[i].Name, "ordinal_position": n + 1, "position_in_unique_constraint": nil}))
+				}
+			}
+		}
+	}
+	return out
+}
+
+// named adds the names of a collection.
+func (in *Input) named(t *catalog.Table, r row) row {
+	r["table_catalog"], r["table_schema"], r["table_name"] = in.Database, catalog.Schema, t.Name()
+	return r
+}
+
+func informationColumn(position int, c catalog.Column) row {
+	r := row{"column_name": c.Name, "ordinal_position": position, "is_nullable": "YES", "data_type": c.Type.SQLName(), "udt_catalog": nil, "udt_schema": Schema,
+		"udt_name": c.Type.String(), "dtd_identifier": nil, "is_self_referencing": "NO", "is_identity": "NO", "identity_cycle": "NO", "is_generated": "NEVER", "is_updatable": "YES",
+		"character_maximum_length": nil, "character_octet_length": nil, "numeric_precision": nil, "numeric_precision_radix": nil, "numeric_scale": nil,
+		"datetime_precision": nil, "interval_precision": nil, "maximum_cardinality": nil}
+	if c.NotNull {
+		r["is_nullable"] = "NO"
+	}
+	if c.Default != "" {
+		r["column_default"] = c.Default
+	}
+	switch c.Type {
+	case datum.Varchar:
+		if c.Modifier >= 4 {
+			r["character_maximum_length"] = int(c.Modifier - 4)
+		}
+	case datum.Int2, datum.Int4, datum.Int8:
+		r["numeric_precision"], r["numeric_precision_radix"], r["numeric_scale"] = int(c.Type.Size())*8, 2, 0
+	case datum.Float4:
+		r["numeric_precision"], r["numeric_precision_radix"] = 24, 2
+	case datum.Float8:
+		r["numeric_precision"], r["numeric_precision_radix"] = 53, 2
+	case datum.Numeric:
+		r["numeric_precision_radix"] = 10
+		if c.Modifier >= 4 {
+			m := c.Modifier - 4
+			r["numeric_precision"], r["numeric_scale"] = int(m>>16), int(m&0x7ff)
+		}
+	case datum.Date:
+		r["datetime_precision"] = 0
+	case datum.Timestamp, datum.Timestamptz:
+		r["datetime_precision"] = 6
+	}
+	return r
+}

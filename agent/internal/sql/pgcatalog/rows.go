@@ -1,0 +1,244 @@
+package pgcatalog
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// The OIDs that PostgreSQL gives these objects.
+const (
+	catalogNamespace     = 11
+	publicNamespace      = 2200
+	informationNamespace = 13000
+	internalNamespace    = 13001
+	rootOID              = 10
+	heapAM               = 2
+	btreeAM              = 403
+	databaseOID          = 5
+	defaultCollation     = 100
+	firstUserOID         = 16384
+	// indexOffset and constraintOffset keep a collection's index and constraint
+	// apart from the collections themselves.
+	indexOffset      = 1 << 29
+	constraintOffset = 1 << 30
+)
+
+// TableOID is the OID of a collection.
+func TableOID(t *catalog.Table) uint32 { return firstUserOID + uint32(t.ID()) }
+
+func namespaces() []row {
+	return []row{
+		{"oid": catalogNamespace, "nspname": Schema, "nspowner": rootOID},
+		{"oid": publicNamespace, "nspname": catalog.Schema, "nspowner": rootOID},
+		{"oid": informationNamespace, "nspname": informationSchema, "nspowner": rootOID},
+		{"oid": internalNamespace, "nspname": "nodedb_internal", "nspowner": rootOID},
+	}
+}
+
+func visible(t *catalog.Table) []catalog.Column {
+	var out []catalog.Column
+	for _, c := range t.Columns {
+		if !c.Hidden {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// hasKey reports whether the collection was given a primary key.
+func hasKey(t *catalog.Table) bool { return !t.Columns[t.Key[0]].Hidden }
+
+func (in *Input) classes() []row {
+	var out []row
+	for _, t := range in.Tables {
+		out = append(out, row{"oid": TableOID(t), "relname": t.Name(), "relnamespace": publicNamespace, "relowner": rootOID, "relam": heapAM,
+			"relfilenode": TableOID(t), "reltuples": -1.0, "relhasindex": hasKey(t), "relpersistence": "p", "relkind": "r",
+			"relnatts": len(t.Columns), "relispopulated": true, "relreplident": "d"})
+		if hasKey(t) {
+			out = append(out, row{"oid": TableOID(t) + indexOffset, "relname": t.KeyName(), "relnamespace": publicNamespace, "relowner": rootOID,
+				"relam": btreeAM, "relfilenode": TableOID(t) + indexOffset, "relpersistence": "p", "relkind": "i", "relnatts": len(t.Key), "relispopulated": true, "relreplident": "n"})
+		}
+	}
+	return out
+}
+
+func (in *Input) attributes() []row {
+	var out []row
+	for _, t := range in.Tables {
+		for i, c := range t.Columns {
+			if c.Hidden {
+				continue
+			}
+			out = append(out, attribute(TableOID(t), i+1, c))
+		}
+		if hasKey(t) {
+			for n, i := range t.Key {
+				out = append(out, attribute(TableOID(t)+indexOffset, n+1, t.Columns[i]))
+			}
+		}
+	}
+	return out
+}
+
+func attribute(relation uint32, number int, c catalog.Column) row {
+	return row{"attrelid": relation, "attname": c.Name, "atttypid": c.Type.OID(), "attlen": int(c.Type.Size()), "attnum": number,
+		"attcacheoff": -1, "atttypmod": int(c.Modifier), "attbyval": c.Type.Size() > 0 && c.Type.Size() <= 8, "attalign": "i", "attstorage": "p",
+		"attnotnull": c.NotNull, "atthasdef": c.Default != "", "attislocal": true, "attcollation": collation(c.Type), "attstattarget": -1}
+}
+
+func collation(t datum.Type) int {
+	if t.IsString() {
+		return defaultCollation
+	}
+	return 0
+}
+
+func (in *Input) defaults() []row {
+	var out []row
+	for _, t := range in.Tables {
+		for i, c := range t.Columns {
+			if c.Default != "" && !c.Hidden {
+				out = append(out, row{"oid": TableOID(t)*2048 + uint32(i), "adrelid": TableOID(t), "adnum": i + 1, "adbin": c.Default})
+			}
+		}
+	}
+	return out
+}
+
+// pgTypes lists the types that NodeDB has, and their arrays.
+func pgTypes() []row {
+	var out []row
+	for oid := uint32(16); oid < 4000; oid++ {
+		t, ok := datum.TypeByOID(oid)
+		if !ok || t.OID() != oid {
+			continue
+		}
+		name := t.String()
+		category, array, elem := category(t), (t.Elem() | datum.Array).OID(), uint32(0)
+		if t.IsArray() {
+			name, array, elem = "_"+t.Elem().String(), 0, t.Elem().OID()
+		}
+		out = append(out, row{"oid": oid, "typname": name, "typnamespace": catalogNamespace, "typowner": rootOID, "typlen": int(t.Size()),
+			"typbyval": t.Size() > 0 && t.Size() <= 8, "typtype": "b", "typcategory": category, "typispreferred": preferred(t), "typisdefined": true,
+			"typdelim": ",", "typelem": elem, "typarray": array, "typalign": "i", "typstorage": "p", "typtypmod": -1, "typcollation": collation(t)})
+	}
+	return out
+}
+
+func category(t datum.Type) string {
+	switch {
+	case t.IsArray():
+		return "A"
+	case t == datum.Bool:
+		return "B"
+	case t.IsNumber() || t == datum.OID:
+		return "N"
+	case t.IsString():
+		return "S"
+	case t.IsDateTime() || t == datum.Time:
+		return "D"
+	case t == datum.Interval:
+		return "T"
+	default:
+		return "U"
+	}
+}
+
+func preferred(t datum.Type) bool {
+	switch t {
+	case datum.Bool, datum.Float8, datum.OID, datum.Text, datum.Timestamptz, datum.Interval:
+		return true
+	}
+	return false
+}
+
+func keyNumbers(t *catalog.Table) []int {
+	out := make([]int, len(t.Key))
+	for i, k := range t.Key {
+		out[i] = k + 1
+	}
+	return out
+}
+
+func (in *Input) indexes() []row {
+	var out []row
+	for _, t := range in.Tables {
+		if hasKey(t) {
+			out = append(out, row{"indexrelid": TableOID(t) + indexOffset, "indrelid": TableOID(t), "indnatts": len(t.Key), "indnkeyatts": len(t.Key),
+				"indisunique": true, "indisprimary": true, "indimmediate": true, "indisvalid": true, "indisready": true, "indislive": true,
+				"indkey": keyNumbers(t), "indoption": make([]int, len(t.Key))})
+		}
+	}
+	return out
+}
+
+func (in *Input) constraints() []row {
+	var out []row
+	for _, t := range in.Tables {
+		if hasKey(t) {
+			out = append(out, row{"oid": TableOID(t) + constraintOffset, "conname": t.KeyName(), "connamespace": publicNamespace, "contype": "p",
+				"convalidated": true, "conrelid": TableOID(t), "conindid": TableOID(t) + indexOffset, "confupdtype": " ", "confdeltype": " ", "confmatchtype": " ",
+				"conislocal": true, "connoinherit": true, "conkey": keyNumbers(t)})
+		}
+	}
+	return out
+}
+
+func (in *Input) roles() []row {
+	var out []row
+	for i, name := range in.Users {
+		oid := uint32(rootOID)
+		if i > 0 || name != "root" {
+			oid = firstUserOID + constraintOffset + uint32(i)
+		}
+		out = append(out, row{"oid": oid, "rolname": name, "rolinherit": true, "rolcanlogin": true, "rolconnlimit": -1,
+			"usename": name, "usesysid": oid})
+	}
+	return out
+}
+
+func (in *Input) settings() []row {
+	var out []row
+	for _, s := range in.Settings {
+		out = append(out, row{"name": s.Name, "setting": s.Value, "category": "NodeDB", "short_desc": s.About, "context": "user", "vartype": "string",
+			"source": "session", "boot_val": s.Value, "reset_val": s.Value})
+	}
+	return out
+}
+
+func (in *Input) activity() []row {
+	var out []row
+	for _, s := range in.Sessions {
+		out = append(out, row{"datid": databaseOID, "datname": in.Database, "pid": s.PID, "usename": s.User, "application_name": s.Application,
+			"client_addr": s.Remote, "state": s.State, "query": s.Query, "backend_type": "client backend"})
+	}
+	return out
+}
+
+// views makes the catalogs that PostgreSQL derives from others.
+func (in *Input) views(name string) []row {
+	var out []row
+	for _, t := range in.Tables {
+		switch {
+		case name == "pg_tables":
+			out = append(out, row{"schemaname": catalog.Schema, "tablename": t.Name(), "tableowner": "root", "hasindexes": hasKey(t)})
+		case name == "pg_indexes" && hasKey(t):
+			out = append(out, row{"schemaname": catalog.Schema, "tablename": t.Name(), "indexname": t.KeyName(),
+				"indexdef": fmt.Sprintf("CREATE UNIQUE INDEX %s ON %s.%s USING btree (%s)", t.KeyName(), catalog.Schema, t.Name(), keyList(t))})
+		case name == "pg_stat_user_tables":
+			out = append(out, row{"relid": TableOID(t), "schemaname": catalog.Schema, "relname": t.Name()})
+		}
+	}
+	return out
+}
+
+func keyList(t *catalog.Table) string {
+	names := make([]string, len(t.Key))
+	for i, k := range t.Key {
+		names[i] = t.Columns[k].Name
+	}
+	return strings.Join(names, ", ")
+}

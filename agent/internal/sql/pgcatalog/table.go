@@ -1,0 +1,196 @@
+package pgcatalog
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+//go:embed columns.txt
+var columnsText string
+
+// Schema is the schema that is searched without being named.
+const Schema = "pg_catalog"
+
+const informationSchema = "information_schema"
+
+// Table is one catalog.
+type Table struct {
+	Schema  string
+	Name    string
+	OID     uint32
+	Columns []Column
+}
+
+// Column is a column of a catalog. Its Zero stands where a row says nothing.
+type Column struct {
+	Name string
+	Type datum.Type
+	Zero datum.Datum
+}
+
+// Input is what the rows are made of.
+type Input struct {
+	// Tables are the collections, by name.
+	Tables   []*catalog.Table
+	Database string
+	// Users are the names of the SQL roles, sorted.
+	Users    []string
+	Settings []Setting
+	Sessions []Session
+}
+
+// Setting is a row of pg_settings.
+type Setting struct{ Name, Value, About string }
+
+// Session is a row of pg_stat_activity.
+type Session struct {
+	PID                              uint32
+	User, Application, Remote, State string
+	Query                            string
+}
+
+// Catalogs are all tables, by schema and name.
+type Catalogs struct{ tables map[string]*Table }
+
+// firstOID is where the OIDs of catalogs begin: below those of user objects.
+const firstOID = 12000
+
+// Load reads the list of catalogs once.
+var Load = sync.OnceValues(load) //nolint:gochecknoglobals // a constant, parsed on first use
+
+func load() (*Catalogs, error) {
+	c := &Catalogs{tables: map[string]*Table{}}
+	for line := range strings.Lines(columnsText) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 {
+			continue
+		}
+		schema, name, _ := strings.Cut(fields[0], ".")
+		t := &Table{Schema: schema, Name: name, OID: firstOID + uint32(len(c.tables))}
+		for _, f := range fields[1:] {
+			column, err := parseColumn(f)
+			if err != nil {
+				return nil, fmt.Errorf("catalog %s: %w", fields[0], err)
+			}
+			t.Columns = append(t.Columns, column)
+		}
+		c.tables[fields[0]] = t
+	}
+	return c, nil
+}
+
+// parseColumn reads name:type. "char" is a text that is empty where nothing is
+// said; texts and arrays are null there.
+func parseColumn(s string) (Column, error) {
+	name, typ, _ := strings.Cut(s, ":")
+	if typ == "char" {
+		return Column{Name: name, Type: datum.Text, Zero: datum.MakeText("")}, nil
+	}
+	t, ok := datum.TypeByName(typ)
+	if !ok {
+		return Column{}, fmt.Errorf("column %s has the unknown type %q", name, typ)
+	}
+	zero := datum.Datum{Type: t}
+	if t.IsArray() || t == datum.Text || t == datum.Timestamptz || t == datum.Bytea || t == datum.Numeric {
+		zero = datum.MakeNull(t)
+	}
+	return Column{Name: name, Type: t, Zero: zero}, nil
+}
+
+// Lookup finds a catalog; without a schema only those of pg_catalog.
+func (c *Catalogs) Lookup(schema, name string) (*Table, bool) {
+	if schema == "" {
+		schema = Schema
+	}
+	t, ok := c.tables[schema+"."+name]
+	return t, ok
+}
+
+// row is what is said of one row: values by column name.
+type row map[string]any
+
+// Rows makes the table's rows.
+func (t *Table) Rows(in *Input) [][]datum.Datum {
+	var out [][]datum.Datum
+	for _, r := range t.fill(in) {
+		values := make([]datum.Datum, len(t.Columns))
+		for i, c := range t.Columns {
+			values[i] = c.Zero
+			if v, ok := r[c.Name]; ok {
+				values[i] = c.value(v)
+			}
+		}
+		out = append(out, values)
+	}
+	return out
+}
+
+// value makes a datum of what a row says.
+func (c *Column) value(v any) datum.Datum {
+	switch v := v.(type) {
+	case nil:
+		return datum.MakeNull(c.Type)
+	case bool:
+		return datum.MakeBool(v)
+	case int:
+		return datum.MakeInt(c.Type, int64(v))
+	case uint32:
+		return datum.MakeInt(c.Type, int64(v))
+	case float64:
+		return datum.MakeFloat(c.Type, v)
+	case []int:
+		values := make([]datum.Datum, len(v))
+		for i, n := range v {
+			values[i] = datum.MakeInt(c.Type.Elem(), int64(n))
+		}
+		return datum.MakeArray(c.Type.Elem(), values)
+	case string:
+		return datum.MakeString(c.Type, v)
+	default:
+		return datum.MakeNull(c.Type)
+	}
+}
+
+func (t *Table) fill(in *Input) []row {
+	if t.Schema == informationSchema {
+		return in.information(t.Name)
+	}
+	switch t.Name {
+	case "pg_namespace":
+		return namespaces()
+	case "pg_class":
+		return in.classes()
+	case "pg_attribute":
+		return in.attributes()
+	case "pg_attrdef":
+		return in.defaults()
+	case "pg_type":
+		return pgTypes()
+	case "pg_index":
+		return in.indexes()
+	case "pg_constraint":
+		return in.constraints()
+	case "pg_am":
+		return []row{{"oid": heapAM, "amname": "heap", "amtype": "t"}, {"oid": btreeAM, "amname": "btree", "amtype": "i"}}
+	case "pg_database":
+		return []row{{"oid": databaseOID, "datname": in.Database, "datdba": rootOID, "encoding": 6, "datallowconn": true, "datconnlimit": -1,
+			"datcollate": "C", "datctype": "C", "datlocprovider": "c"}}
+	case "pg_roles", "pg_authid", "pg_user":
+		return in.roles()
+	case "pg_tablespace":
+		return []row{{"oid": 1663, "spcname": "pg_default", "spcowner": rootOID}}
+	case "pg_collation":
+		return []row{{"oid": defaultCollation, "collname": "default", "collnamespace": catalogNamespace, "collowner": rootOID, "collprovider": "d", "collisdeterministic": true, "collencoding": -1}}
+	case "pg_settings":
+		return in.settings()
+	case "pg_stat_activity":
+		return in.activity()
+	default:
+		return in.views(t.Name)
+	}
+}
