@@ -235,6 +235,15 @@ func (e *Env) Changing() error {
 
 // Meta makes the head of an answer, and says on stderr when it is not whole.
 func (e *Env) Meta(a *adminpb.AsOf) render.Meta {
+	m := NewMeta(a)
+	if !m.Complete && e.Flags.Output.Text() {
+		e.Term.Say("incomplete: no answer from %s", render.Nodes(m.Missing, ", "))
+	}
+	return m
+}
+
+// NewMeta makes the head of an answer.
+func NewMeta(a *adminpb.AsOf) render.Meta {
 	name := a.GetClusterName()
 	if name == "" {
 		name = a.GetClusterId()
@@ -245,9 +254,6 @@ func (e *Env) Meta(a *adminpb.AsOf) render.Meta {
 	}
 	if m.Missing == nil {
 		m.Missing = []uint32{}
-	}
-	if !m.Complete && e.Flags.Output.Text() {
-		e.Term.Say("incomplete: no answer from %s", render.Nodes(m.Missing, ", "))
 	}
 	return m
 }

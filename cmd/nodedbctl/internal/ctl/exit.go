@@ -176,7 +176,7 @@ func reportCall(s *term.Streams, c *client.Error) {
 
 // Refusal shows findings that refuse and the ways out.
 func Refusal(s *term.Streams, code Exit, message string, findings []*adminpb.Finding, fixes []*adminpb.Fix) {
-	fmt.Fprintf(s.Err, "refused (exit %d): %s\n", code, message)
+	fmt.Fprintf(s.Err, "refused (exit %d): %s\n", code, headline(message, findings))
 	width := len("fix")
 	for _, f := range findings {
 		width = max(width, len(f.GetCode()))
@@ -186,6 +186,23 @@ func Refusal(s *term.Streams, code Exit, message string, findings []*adminpb.Fin
 	}
 	WriteFixes(s, width, fixes)
 	fmt.Fprintln(s.Err, "nothing was changed")
+}
+
+// headlines say in a few words what a refusal comes to.
+var headlines = map[string]string{
+	"NO_TARGET": "cannot be completed", "DISK": "cannot be completed", "CONSTRAINT": "cannot be completed", "TOMBSTONED": "cannot be completed",
+	"QUORUM_AT_RISK": "not safe", "META_QUORUM": "not safe", "CONFLICT": "another operation is in the way", "COLLECTING": "not known to be safe yet",
+}
+
+// headline is message, unless that only repeats the first finding.
+func headline(message string, findings []*adminpb.Finding) string {
+	if len(findings) == 0 || !strings.HasPrefix(message, findings[0].GetCode()) {
+		return message
+	}
+	if h := headlines[findings[0].GetCode()]; h != "" {
+		return h
+	}
+	return "the request cannot be carried out"
 }
 
 // WriteFixes lists ways out, what each does beside its command.

@@ -243,16 +243,11 @@ func (c *cluster) poll(ctx context.Context, limit time.Duration, what string, ch
 // url is how a PostgreSQL client reaches a node.
 func (c *cluster) url(n *node) string {
 	cx := c.client.Context()
-	q := url.Values{"sslmode": {"verify-full"}, "sslrootcert": {cx.CA}, "sslcert": {cx.Cert}, "sslkey": {cx.Key}}
 	user, err := cx.User()
 	if err != nil || user == "" {
 		user = "root"
 	}
-	query, err := url.QueryUnescape(q.Encode()) // paths are easier to read unescaped, and the same to libpq
-	if err != nil {
-		query = q.Encode()
-	}
-	return fmt.Sprintf("postgres://%s@%s/nodedb?%s", user, n.sql, query)
+	return fmt.Sprintf("postgres://%s@%s/nodedb?sslmode=verify-full&sslrootcert=%s&sslcert=%s&sslkey=%s", url.PathEscape(user), n.sql, cx.CA, cx.Cert, cx.Key)
 }
 
 // close ends all processes and removes all files.

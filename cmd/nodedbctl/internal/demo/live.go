@@ -123,7 +123,7 @@ func (s *screen) show(ctx context.Context) (block []string, line string) {
 	if err != nil {
 		return []string{"no answer: " + err.Error(), load}, "no answer: " + err.Error()
 	}
-	text := status.Text(s.e, s.e.Meta(r.GetAsOf()), r)
+	text := status.Text(s.e, ctl.NewMeta(r.GetAsOf()), r)
 	block = append(strings.Split(strings.TrimRight(text, "\n"), "\n"), load)
 	line = fmt.Sprintf("%s  %d/%d nodes  %s", r.GetHealth(), r.GetNodesAlive(), r.GetNodesTotal(), load)
 	for n, since := range s.down {

@@ -87,14 +87,19 @@ func NewUndrain(e *ctl.Env) *cobra.Command {
 	c := &cobra.Command{
 		Use: "undrain NODE...", Short: "End the drain of nodes: they serve again", Args: cobra.MinimumNArgs(1), ValidArgsFunction: Complete(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return back(cmd.Context(), e, args, &change, "undrain", func(ctx context.Context, ids []uint32) ([]*adminpb.Operation, error) {
-				c, err := e.Client()
-				if err != nil {
-					return nil, err
-				}
-				r, err := c.Undrain(ctx, &adminpb.UndrainRequest{Nodes: ids, Reason: change.Reason})
-				return r.GetOperations(), err
-			})
+			r := reverse{
+				verb: "undrain", change: &change, done: "serves again", idle: "was not drained",
+				holds: func(n *adminpb.Node) bool { return n.GetService() == "draining" || n.GetService() == "drained" },
+				do: func(ctx context.Context, ids []uint32) ([]*adminpb.Operation, error) {
+					c, err := e.Client()
+					if err != nil {
+						return nil, err
+					}
+					r, err := c.Undrain(ctx, &adminpb.UndrainRequest{Nodes: ids, Reason: change.Reason})
+					return r.GetOperations(), err
+				},
+			}
+			return r.run(cmd.Context(), e, args)
 		},
 	}
 	change.Bind(c.Flags())
@@ -107,23 +112,37 @@ func NewRecommission(e *ctl.Env) *cobra.Command {
 	c := &cobra.Command{
 		Use: "recommission NODE...", Short: "Cancel the decommission of nodes; possible until the tombstone", Args: cobra.MinimumNArgs(1), ValidArgsFunction: Complete(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return back(cmd.Context(), e, args, &change, "recommission", func(ctx context.Context, ids []uint32) ([]*adminpb.Operation, error) {
-				c, err := e.Client()
-				if err != nil {
-					return nil, err
-				}
-				r, err := c.Recommission(ctx, &adminpb.RecommissionRequest{Nodes: ids, Reason: change.Reason})
-				return r.GetOperations(), err
-			})
+			r := reverse{
+				verb: "recommission", change: &change, done: "stays: its decommission is being cancelled", idle: "was not being decommissioned",
+				holds: func(n *adminpb.Node) bool { return n.GetMembership() == "decommissioning" || n.GetOperationId() != "" },
+				do: func(ctx context.Context, ids []uint32) ([]*adminpb.Operation, error) {
+					c, err := e.Client()
+					if err != nil {
+						return nil, err
+					}
+					r, err := c.Recommission(ctx, &adminpb.RecommissionRequest{Nodes: ids, Reason: change.Reason})
+					return r.GetOperations(), err
+				},
+			}
+			return r.run(cmd.Context(), e, args)
 		},
 	}
 	change.Bind(c.Flags())
 	return c
 }
 
-// back ends what was begun on nodes, and says which operations that were.
-func back(ctx context.Context, e *ctl.Env, args []string, change *ctl.Change, verb string, do func(context.Context, []uint32) ([]*adminpb.Operation, error)) error {
-	if !change.DryRun {
+// reverse is a verb that ends what was begun on nodes.
+type reverse struct {
+	verb   string
+	change *ctl.Change
+	do     func(context.Context, []uint32) ([]*adminpb.Operation, error)
+	// holds says whether there is something to end on a node.
+	holds      func(*adminpb.Node) bool
+	done, idle string // what is said of a node
+}
+
+func (r *reverse) run(ctx context.Context, e *ctl.Env, args []string) error {
+	if !r.change.DryRun {
 		if err := e.Changing(); err != nil {
 			return err
 		}
@@ -134,22 +153,25 @@ func back(ctx context.Context, e *ctl.Env, args []string, change *ctl.Change, ve
 	if err != nil {
 		return err
 	}
-	if change.DryRun {
+	if r.change.DryRun {
 		for _, n := range nodes {
-			e.Term.Say("would %s %s, which is %s (operation %s)", verb, render.Node(n.GetId()), n.GetStatus(), render.Or(n.GetOperationId()))
+			e.Term.Say("would %s %s, which is %s (operation %s)", r.verb, render.Node(n.GetId()), n.GetStatus(), render.Or(n.GetOperationId()))
 		}
 		return nil
 	}
-	ended, err := do(call, ctl.NodeIDs(nodes))
+	ended, err := r.do(call, ctl.NodeIDs(nodes))
 	if err != nil {
 		return err
 	}
-	if len(ended) == 0 {
-		e.Term.Say("nothing to do")
-		return nil
+	for _, n := range nodes {
+		if r.holds(n) {
+			e.Term.Say("%s %s", render.Node(n.GetId()), r.done)
+		} else {
+			e.Term.Say("%s %s", render.Node(n.GetId()), r.idle)
+		}
 	}
-	if e.Flags.Output.Text() {
-		e.Term.Say("%s: done", verb)
+	if len(ended) == 0 && e.Flags.Output.Text() {
+		return nil
 	}
 	return ops.PrintList(e, ended)
 }

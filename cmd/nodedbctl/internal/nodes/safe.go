@@ -80,10 +80,12 @@ func writeSafe(w io.Writer, e *ctl.Env, question string, ids []uint32, r *adminp
 	width := len("fix")
 	for _, f := range r.GetFindings() {
 		width = max(width, len(f.GetCode()))
-		fmt.Fprintf(&b, "  %s  %s\n", f.GetCode(), f.GetText())
+	}
+	for _, f := range r.GetFindings() {
+		fmt.Fprintf(&b, "  %-*s  %s\n", width, f.GetCode(), f.GetText())
 	}
 	if len(ids) > 1 && len(r.GetLargestSafe()) > 0 {
-		fmt.Fprintf(&b, "  at most  %s\n", render.Nodes(r.GetLargestSafe(), " "))
+		fmt.Fprintf(&b, "  %-*s  %s\n", width, "at most", render.Nodes(r.GetLargestSafe(), " "))
 	}
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return err

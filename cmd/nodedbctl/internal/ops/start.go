@@ -1,10 +1,12 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/nodedb/nodedb/client"
@@ -159,12 +161,19 @@ func refusing(p *adminpb.Plan) []*adminpb.Finding {
 func writePlan(w io.Writer, e *ctl.Env, got *adminpb.PlanOperationResponse, r Request) error {
 	p := got.GetPlan()
 	var b strings.Builder
-	fmt.Fprintf(&b, "Plan %s  %-30s as of meta@%d · computed in %.0f ms · valid while topology epoch = %d\n",
-		p.GetId(), r.Command, got.GetAsOf().GetMetaIndex(), p.GetComputedIn()*1000, p.GetTopologyEpoch())
+	fmt.Fprintf(&b, "Plan %s  %-30s as of meta@%d · computed in %s · valid while topology epoch = %d\n",
+		p.GetId(), r.Command, got.GetAsOf().GetMetaIndex(), millis(p.GetComputedIn()), p.GetTopologyEpoch())
 	fmt.Fprintf(&b, "  replicas %d · leaders %d · copy %s\n", p.GetReplicas(), p.GetLeaders(), render.Bytes(p.GetBytes()))
 	fmt.Fprintf(&b, "  time      p50 %s  p90 %s      lower bound %s%s\n", render.Seconds(p.GetSecondsP50()), render.Seconds(p.GetSecondsP90()),
 		render.Seconds(p.GetSecondsLowerBound()), bottleneck(p))
 	fmt.Fprintf(&b, "  survives  before: %s   during: %s   after: %s\n\n", p.GetSurvivesBefore(), p.GetSurvivesDuring(), p.GetSurvivesAfter())
+	leaving := func(n *adminpb.NodeChange) int {
+		if slices.Contains(r.Spec.GetNodes(), n.GetNode()) {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(p.Nodes, func(a, b *adminpb.NodeChange) int { return cmp.Compare(leaving(a), leaving(b)) })
 	writeEffects(&b, p.GetNodes())
 	writeChecks(&b, p)
 	fmt.Fprintf(&b, "run it    nodedbctl %s --confirm %s\n", r.Command, p.GetId())
@@ -220,4 +229,11 @@ func writeChecks(b *strings.Builder, p *adminpb.Plan) {
 			fmt.Fprintf(b, "  warn %s  %s\n", f.GetCode(), f.GetText())
 		}
 	}
+}
+
+func millis(seconds float64) string {
+	if seconds < 0.001 {
+		return "<1 ms"
+	}
+	return fmt.Sprintf("%.0f ms", seconds*1000)
 }

@@ -130,7 +130,7 @@ func pace(o *adminpb.Operation, share float64, now time.Time) string {
 		left := time.Duration(float64(elapsed) * (1 - share) / share)
 		parts = append(parts, fmt.Sprintf("left %s ±%s", render.Duration(left), render.Duration(left*3/10)))
 	}
-	if p := o.GetPlannedSeconds(); p > 0 {
+	if p := o.GetPlannedSeconds(); p > 0 && o.GetSpec().GetKind() != "drain" {
 		how := "on track"
 		if elapsed.Seconds() > p*1.2 {
 			how = "late"
@@ -194,8 +194,8 @@ func line(o *adminpb.Operation) string {
 // planned compares what it took with what was planned.
 func planned(o *adminpb.Operation, took time.Duration) string {
 	p := o.GetPlannedSeconds()
-	if p <= 0 {
-		return ""
+	if p <= 0 || o.GetSpec().GetKind() == "drain" || o.GetState() != "succeeded" {
+		return "" // a drain waits for load balancers and clients: no model foresees that
 	}
 	return fmt.Sprintf(" (planned %s, %+.0f%%)", render.Seconds(p), 100*(took.Seconds()-p)/p)
 }
