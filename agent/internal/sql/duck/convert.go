@@ -269,6 +269,7 @@ func (d decoder) native(c *frame.Column, row int) (datum.Datum, error) {
 		return datum.MakeInt(d.typ, timestampFromFrame(c.Int(row))), nil
 	case frame.Interval:
 		return datum.MakeInterval(c.Interval(row)), nil
+	default:
 	}
 	return datum.MakeInt(d.typ, c.Int(row)), nil
 }
@@ -292,7 +293,8 @@ func (d decoder) list(p []byte) (datum.Datum, error) {
 func (d decoder) numeric(c *frame.Column, row int) datum.Datum {
 	out := new(apd.Decimal)
 	out.Exponent = -int32(c.Type.Scale)
-	high, low := int64(0), uint64(0)
+	var high int64
+	var low uint64
 	if c.Type.Size() == 16 {
 		high, low = c.Int128(row)
 	} else {

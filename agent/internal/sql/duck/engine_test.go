@@ -317,6 +317,31 @@ func TestSlowClientHoldsUpNobody(t *testing.T) {
 	}
 }
 
+func TestSlowSourceHoldsUpNobody(t *testing.T) {
+	e := open(t, Config{Concurrency: 1})
+	n := newNumbers(million)
+	n.block = make(chan struct{})
+	done := make(chan error, 1)
+	go func() {
+		rows, err := n.run(t.Context(), e, "SELECT count(*) FROM numbers", func(row []datum.Datum) error {
+			if row[0].I != million {
+				return fmt.Errorf("%d rows", row[0].I)
+			}
+			return nil
+		})
+		if rows != 1 && err == nil {
+			err = errors.New("no row")
+		}
+		done <- err
+	}()
+	<-n.first
+	newNumbers(0).check(t, e)
+	close(n.block)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestConcurrentStatements(t *testing.T) {
 	e := open(t, Config{})
 	var wg sync.WaitGroup

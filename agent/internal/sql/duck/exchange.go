@@ -201,6 +201,7 @@ func (x *exchange) message(tag frame.Tag, payload []byte) (ev event, ok bool, er
 			return ev, false, errors.New("scan of a statement that is not executed")
 		}
 		return ev, false, x.scans.handle(x.lane, tag, payload)
+	default:
 	}
 	return ev, false, fmt.Errorf("unexpected message %d", tag)
 }

@@ -72,6 +72,7 @@ func listColumn(k frame.Kind) bool {
 	switch k {
 	case frame.Bool, frame.Int16, frame.Int32, frame.Int64, frame.Float64, frame.Text:
 		return true
+	default:
 	}
 	return false
 }
@@ -188,24 +189,18 @@ func (p *prepared) ParamTypes() []datum.Type { return p.params }
 
 // Execute runs the statement.
 func (p *prepared) Execute(ctx context.Context, x Execution, emit func(row []datum.Datum) error) error {
-	specs, err := p.specs(x.Args)
-	if err != nil {
-		return err
-	}
 	sql, args, err := p.args(x)
 	if err != nil {
 		return err
 	}
-	if err := p.engine.enter(ctx); err != nil {
+	specs := p.specs(x.Args)
+	turn, err := p.engine.take(ctx)
+	if err != nil {
 		return err
 	}
-	turn := true
-	defer func() {
-		if turn {
-			p.engine.leave()
-		}
-	}()
+	defer turn.end()
 	scans := newScanServer(ctx, x.Source, specs, p.types)
+	scans.turn = turn
 	defer scans.cancel()
 	row := make([]datum.Datum, len(p.columns))
 	s := &frame.Statement{SQL: sql, TimeZone: p.timeZone, Tables: p.tables, Params: p.frames, Args: args}
@@ -213,16 +208,11 @@ func (p *prepared) Execute(ctx context.Context, x Execution, emit func(row []dat
 		if ev.rows == nil {
 			return nil
 		}
-		p.engine.leave()
-		turn = false
+		turn.yield()
 		if err := p.emit(ev.rows, row, emit); err != nil {
 			return err
 		}
-		if err := p.engine.enter(ctx); err != nil {
-			return err
-		}
-		turn = true
-		return nil
+		return turn.resume(ctx)
 	})
 	var reported *workerError
 	if errors.As(err, &reported) {
@@ -284,7 +274,7 @@ func (p *prepared) args(x Execution) (sql string, args []byte, err error) {
 }
 
 // specs gives the scans' constraints the values of the arguments.
-func (p *prepared) specs(args []datum.Datum) ([]ScanSpec, error) {
+func (p *prepared) specs(args []datum.Datum) []ScanSpec {
 	specs := make([]ScanSpec, len(p.rewrite.Scans))
 	for slot, scan := range p.rewrite.Scans {
 		specs[slot] = ScanSpec{Slot: slot, Table: scan.Table, visible: scan.Columns}
@@ -295,7 +285,7 @@ func (p *prepared) specs(args []datum.Datum) ([]ScanSpec, error) {
 			}
 		}
 	}
-	return specs, nil
+	return specs
 }
 
 // resolve puts arguments into a constraint; ok=false drops it.

@@ -51,14 +51,14 @@ func startProcess(ctx context.Context, c Config) (*process, error) {
 	p.cmd.ExtraFiles = []*os.File{theirs} // becomes frame.ControlFD
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	err = p.cmd.Start()
-	theirs.Close() // so that the child's end is the only one
+	_ = theirs.Close() // so that the child's end is the only one
 	if err != nil {
-		ours.Close()
+		_ = ours.Close()
 		return nil, fmt.Errorf("start sqlworker: %w", err)
 	}
 	if err := p.greet(c); err != nil {
 		p.kill()
-		p.wait()
+		_ = p.wait()
 		return nil, fmt.Errorf("start sqlworker: %w: %s", err, p.output)
 	}
 	return p, nil
@@ -85,7 +85,7 @@ func (p *process) greet(c Config) error {
 func (p *process) wait() error {
 	err := p.cmd.Wait()
 	close(p.gone)
-	p.control.Close()
+	_ = p.control.Close()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.dead = true
@@ -123,9 +123,9 @@ func (p *process) lane() (*frame.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer theirs.Close()
+	defer func() { _ = theirs.Close() }()
 	if err := frame.SendControl(p.control, []byte("lane"), theirs); err != nil {
-		ours.Close()
+		_ = ours.Close()
 		return nil, fmt.Errorf("open lane: %w", err)
 	}
 	return frame.NewConn(ours), nil
@@ -151,10 +151,10 @@ func socketPair(kind int) (*net.UnixConn, *os.File, error) {
 	}
 	theirs := os.NewFile(uintptr(fds[1]), "sqlworker")
 	file := os.NewFile(uintptr(fds[0]), "sqlworker")
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	conn, err := net.FileConn(file)
 	if err != nil {
-		theirs.Close()
+		_ = theirs.Close()
 		return nil, nil, fmt.Errorf("make socket pair: %w", err)
 	}
 	return conn.(*net.UnixConn), theirs, nil

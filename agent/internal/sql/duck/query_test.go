@@ -89,7 +89,7 @@ func runQuery(t *testing.T, e *Engine, m *memory, d *datadriven.TestData) string
 		}
 		fmt.Fprintln(&b, "--", strings.Join(cols, ", "))
 		if len(p.ParamTypes()) > 0 {
-			fmt.Fprintln(&b, "-- params", p.ParamTypes())
+			fmt.Fprintf(&b, "-- params %v\n", p.ParamTypes())
 		}
 	}
 	err = p.Execute(t.Context(), Execution{Args: args, Source: m, Now: testNow}, func(row []datum.Datum) error {

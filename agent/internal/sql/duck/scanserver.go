@@ -16,6 +16,7 @@ const maxCredits = 64
 // scanServer answers the scans of one execution, each in a goroutine of its own.
 type scanServer struct {
 	source Source
+	turn   *turn
 	specs  []ScanSpec // by slot, without Columns
 	types  [][]frame.Type
 	ctx    context.Context //nolint:containedctx // of the execution; scans are begun by messages
@@ -96,6 +97,7 @@ func (s *scanServer) handle(lane *frame.Conn, tag frame.Tag, payload []byte) err
 		if scan := s.scan(id); scan != nil {
 			scan.cancel()
 		}
+	default:
 	}
 	return nil
 }
@@ -172,11 +174,17 @@ func (s *scanServer) serve(ctx context.Context, c *servedScan, spec ScanSpec, se
 	if _, ok := spec.Table.Ref.(rewrite.Sleep); ok {
 		source = sleeper{}
 	}
-	scan, err := source.Scan(ctx, spec)
+	var scan Scan
+	err = s.turn.during(ctx, func() (err error) {
+		scan, err = source.Scan(ctx, spec)
+		return err
+	})
+	if scan != nil {
+		defer scan.Close()
+	}
 	if err != nil {
 		return fmt.Errorf("scan %s: %w", spec.Table.Name, err)
 	}
-	defer scan.Close()
 	batch := &Batch{frame: frame.NewBatch(types)}
 	var buf []byte
 	for {
@@ -186,7 +194,11 @@ func (s *scanServer) serve(ctx context.Context, c *servedScan, spec ScanSpec, se
 			return ctx.Err()
 		}
 		batch.frame.Reset()
-		done, err := scan.Fill(ctx, batch)
+		done := false
+		err := s.turn.during(ctx, func() (err error) {
+			done, err = scan.Fill(ctx, batch)
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("scan %s: %w", spec.Table.Name, err)
 		}

@@ -50,7 +50,7 @@ func NewConn(rw io.ReadWriteCloser) *Conn {
 }
 
 // Close closes the stream; a blocked Send or Receive ends.
-func (c *Conn) Close() error { return c.rw.Close() }
+func (c *Conn) Close() { _ = c.rw.Close() }
 
 // Send writes one message.
 func (c *Conn) Send(tag Tag, payload []byte) error {

@@ -74,7 +74,7 @@ func compareValues(t *testing.T, a, b *Column, row int) {
 	if a.Type != b.Type || a.IsNull(row) != b.IsNull(row) {
 		t.Fatalf("%v row %d: null %v, %v", a.Type, row, a.IsNull(row), b.IsNull(row))
 	}
-	equal := true
+	var equal bool
 	switch {
 	case a.Type.Variable():
 		equal = bytes.Equal(a.Bytes(row), b.Bytes(row))

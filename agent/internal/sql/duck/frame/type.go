@@ -86,6 +86,7 @@ func (t Type) Size() int {
 			return 8
 		}
 		return 16
+	default:
 	}
 	return 0
 }
@@ -129,6 +130,7 @@ func (t Type) SQL() string {
 		return "TIME"
 	case Interval:
 		return "INTERVAL"
+	default:
 	}
 	return "UNKNOWN"
 }

@@ -106,6 +106,8 @@ func castNode(n *pg.Node, from, to datum.Type, mod int32, t *pg.TypeName) (*pg.N
 func (r *rewriter) registryCast(t *pg.TypeCast, name string) (finish, error) {
 	s, ok := literal(t.Arg)
 	switch {
+	case ok && strings.Trim(s, "0123456789") == "":
+		return func(*pg.Node) (*pg.Node, error) { return cast(text(s), "BIGINT"), nil }, nil
 	case ok && name == "regclass":
 		schema, table := splitName(s)
 		found, ok := r.in.Resolve(schema, table)
@@ -119,8 +121,6 @@ func (r *rewriter) registryCast(t *pg.TypeCast, name string) (finish, error) {
 			return nil, errorf("42704", t.Location, "type \"%s\" does not exist", s)
 		}
 		return func(*pg.Node) (*pg.Node, error) { return cast(integer(int64(d.OID())), "BIGINT"), nil }, nil
-	case ok && strings.Trim(s, "0123456789") == "":
-		return func(*pg.Node) (*pg.Node, error) { return cast(text(s), "BIGINT"), nil }, nil
 	case name == "regclass":
 		return r.nameOf("pg_class", "relname")
 	case name == "regtype":

@@ -111,6 +111,7 @@ func (r *rewriter) constrainExpr(e *pg.A_Expr, to []*relation) {
 				note(c, OpLE, v)
 			}
 		}
+	default:
 	}
 }
 

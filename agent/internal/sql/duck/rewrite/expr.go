@@ -184,7 +184,8 @@ func isList(n *pg.Node, t datum.Type) bool { return t.IsArray() || n.GetAArrayEx
 func (r *rewriter) rule(n *pg.Node) (*pg.Node, error) {
 	switch x := n.Node.(type) {
 	case *pg.Node_ColumnRef:
-		return n, r.columnRef(x.ColumnRef)
+		columnRef(x.ColumnRef)
+		return n, nil
 	case *pg.Node_ResTarget:
 		return n, nil
 	case *pg.Node_ParamRef:
@@ -233,12 +234,11 @@ func plainNode(n *pg.Node) bool {
 }
 
 // columnRef drops schema names, which an alias has not, and spells reserved words.
-func (r *rewriter) columnRef(ref *pg.ColumnRef) error {
+func columnRef(ref *pg.ColumnRef) {
 	if n := len(ref.Fields); n > 2 {
 		ref.Fields = ref.Fields[n-2:]
 	}
 	quoteNames(ref.Fields)
-	return nil
 }
 
 // bare drops the schema of OPERATOR(pg_catalog.=).
@@ -278,6 +278,7 @@ func (r *rewriter) valueFunction(f *pg.SQLValueFunction) (*pg.Node, error) {
 		return sqlText(r.in.Session.Database), nil
 	case pg.SQLValueFunctionOp_SVFOP_CURRENT_SCHEMA:
 		return sqlText(r.schema()), nil
+	default:
 	}
 	return sqlText(r.in.Session.User), nil
 }

@@ -112,6 +112,7 @@ func (r *rewriter) join(j *pg.JoinExpr) ([]*relation, error) {
 		r.constrain(j.Quals, right)
 	case pg.JoinType_JOIN_RIGHT:
 		r.constrain(j.Quals, left)
+	default:
 	}
 	if j.Quals, err = r.node(j.Quals); err != nil {
 		return nil, err

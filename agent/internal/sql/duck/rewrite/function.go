@@ -118,6 +118,7 @@ func sumType(t datum.Type) datum.Type {
 		return datum.Int8
 	case datum.Int8:
 		return datum.Numeric
+	default:
 	}
 	return t
 }
@@ -143,6 +144,7 @@ func specialSum(r *rewriter, f *pg.FuncCall) (finish, error) {
 			return cast(n, "BIGINT"), nil
 		case datum.Float4:
 			return cast(n, "FLOAT"), nil
+		default:
 		}
 		return n, nil
 	}, nil

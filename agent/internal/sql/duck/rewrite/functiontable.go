@@ -109,7 +109,7 @@ var specials = map[string]special{
 	"has_database_privilege": yes, "has_column_privilege": yes, "has_function_privilege": yes, "has_any_column_privilege": yes,
 	"has_sequence_privilege": yes, "pg_has_role": yes, "pg_is_in_recovery": answers(func() *pg.Node { return boolean(false) }),
 	"pg_relation_is_publishable": answers(func() *pg.Node { return boolean(false) }),
-	"pg_is_other_temp_schema": answers(func() *pg.Node { return boolean(false) }), "pg_my_temp_schema": zero,
+	"pg_is_other_temp_schema":    answers(func() *pg.Node { return boolean(false) }), "pg_my_temp_schema": zero,
 	"obj_description": noText, "col_description": noText, "shobj_description": noText, "pg_get_constraintdef": noText,
 	"pg_get_indexdef": noText, "pg_get_viewdef": noText, "pg_get_triggerdef": noText, "pg_get_functiondef": noText,
 	"pg_get_function_result": noText, "pg_get_function_arguments": noText, "pg_get_function_identity_arguments": noText,

@@ -88,6 +88,7 @@ func (r *rewriter) inferExpr(e *pg.A_Expr) {
 	case pg.A_Expr_Kind_AEXPR_IN, pg.A_Expr_Kind_AEXPR_BETWEEN, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN,
 		pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
 		r.inferAlike(append([]*pg.Node{e.Lexpr}, e.Rexpr.GetList().GetItems()...))
+	default:
 	}
 }
 
@@ -284,6 +285,7 @@ func valueFunctionType(op pg.SQLValueFunctionOp) datum.Type {
 	case pg.SQLValueFunctionOp_SVFOP_CURRENT_TIME, pg.SQLValueFunctionOp_SVFOP_CURRENT_TIME_N,
 		pg.SQLValueFunctionOp_SVFOP_LOCALTIME, pg.SQLValueFunctionOp_SVFOP_LOCALTIME_N:
 		return datum.Time
+	default:
 	}
 	return datum.Name
 }

@@ -118,6 +118,7 @@ func figureSubLink(s *pg.SubLink) (string, int) {
 			}
 			return figure(t.GetVal())
 		}
+	default:
 	}
 	return "", 0
 }

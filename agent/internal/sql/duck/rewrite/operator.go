@@ -34,6 +34,7 @@ func (r *rewriter) operator(n *pg.Node, e *pg.A_Expr) (*pg.Node, error) {
 		return symmetric(e), nil
 	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
 		return quantified(n, op, e)
+	default:
 	}
 	return n, nil
 }

@@ -176,6 +176,7 @@ func constantOf(d datum.Datum) (*pg.Node, error) {
 			call("to_microseconds", cast(text(datum.MakeInt(datum.Int8, d.I).Text()), "BIGINT")), -1), nil
 	case datum.Text, datum.Varchar, datum.Name:
 		return cast(text(d.S), "VARCHAR"), nil
+	default:
 	}
 	return cast(text(d.Text()), f.SQL()), nil
 }

@@ -134,6 +134,7 @@ func logicalType(t frame.Type) bind.LogicalType {
 		lt := bind.CreateLogicalType(bind.TypeVarchar)
 		bind.LogicalTypeSetAlias(lt, "JSON")
 		return lt
+	default:
 	}
 	return bind.CreateLogicalType(map[frame.Kind]bind.Type{
 		frame.Bool: bind.TypeBoolean, frame.Int16: bind.TypeSmallInt, frame.Int32: bind.TypeInteger,

@@ -58,7 +58,7 @@ func unburden() {
 }
 
 func serve(control *net.UnixConn) error {
-	defer control.Close()
+	defer func() { _ = control.Close() }()
 	msg, _, err := frame.ReceiveControl(control)
 	if err != nil {
 		return fmt.Errorf("read configuration: %w", err)
@@ -86,7 +86,7 @@ func serve(control *net.UnixConn) error {
 			return fmt.Errorf("lane without a socket")
 		}
 		conn, err := net.FileConn(file)
-		file.Close()
+		_ = file.Close()
 		if err != nil {
 			return fmt.Errorf("open lane: %w", err)
 		}

@@ -62,6 +62,7 @@ func columnText(c *frame.Column) (string, error) {
 	case frame.Interval:
 		months, days, micros := c.Interval(0)
 		return fmt.Sprintf("%d mons %d days %d microseconds", months, days, micros), nil
+	default:
 	}
 	return "", &failure{bind.ErrorTypeNotImplemented, "arrays of this type"}
 }

@@ -48,6 +48,7 @@ func value(c *frame.Column) bind.Value {
 	case frame.Interval:
 		months, days, micros := c.Interval(0)
 		return bind.CreateInterval(bind.NewInterval(months, days, micros))
+	default:
 	}
 	return stringValue(c.Bytes(0))
 }
