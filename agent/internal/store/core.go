@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/replica"
+	"github.com/nodedb/nodedb/agent/internal/storage"
 )
 
 // Core is the scheduler of all replicas of a node: a step function. Events are
@@ -200,6 +202,9 @@ func (c *Core) Process() {
 		s := c.dirty[i]
 		c.process(s)
 		s.dirty = false
+		if c.dead != nil {
+			return
+		}
 	}
 	c.dirty = c.dirty[:0]
 	c.handOut()
@@ -210,6 +215,10 @@ func (c *Core) process(s *slot) {
 		return
 	}
 	s.r.Process()
+	if err := s.r.Failed(); errors.Is(err, storage.ErrFatal) {
+		c.fatal(err) // the engine failed, not this replica alone
+		return
+	}
 	if s.r.Removed() {
 		c.destroy(s, s.r.ID()+1, nil)
 	}

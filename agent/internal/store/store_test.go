@@ -474,4 +474,81 @@ func TestRequestsOfStoppedStore(t *testing.T) {
 	}
 }
 
-var _ = io.EOF
+func TestAStrayJointConfigurationIsLeft(t *testing.T) {
+	c := newCluster(t, 4, nil)
+	c.bootstrap(1)
+	c.grow(2, 2, 3)
+	c.change(2, cluster.AddLearner, 4, 0)
+	from := c.leader(2).id
+	c.change(2, cluster.Swap, 4, from)
+	eventually(t, "leaving the joint configuration", func() error {
+		st, ok := c.leader(2).get().RangeStatus(2)
+		if !ok || st.Descriptor.Joint() {
+			return fmt.Errorf("descriptor %+v", st.Descriptor)
+		}
+		return nil
+	})
+	if got := c.leader(2).id; got == from {
+		t.Errorf("%s still leads after it was demoted", got)
+	}
+}
+
+func TestBrokenSnapshotStreamChangesNothing(t *testing.T) {
+	c := newCluster(t, 2, nil)
+	c.bootstrap(1)
+	d := descriptor(2, 32, 48)
+	d.NextReplica = 3
+	d.Replicas = append(d.Replicas, cluster.ReplicaDescriptor{Node: 2, Replica: 2, Role: cluster.Learner})
+	target := c.nodes[2].get()
+	if err := target.PrepareReplica(t.Context(), d, 2); err != nil {
+		t.Fatal(err)
+	}
+	header := []byte(`{"format":1,"range":2,"from":1,"to":2,"term":6,"index":20,"logTerm":6,"descriptor":{"id":2,"start":32,"end":48,"generation":2,"nextReplica":3,"replicas":[{"node":1,"replica":1,"role":"voter"},{"node":2,"replica":2,"role":"learner"}]}}`)
+	for name, chunk := range map[string][]byte{
+		"garbage":          []byte("garbage"),
+		"foreign key":      append([]byte{1, 2}, 0x04, 0x00, 1, 'v'),
+		"nothing":          nil,
+		"cut off":          {1, 200},
+		"a key of no kind": {1, 1, 'x', 1, 'v'},
+	} {
+		given := chunk == nil
+		_, err := target.HandleSnapshot(t.Context(), 1, header, func() ([]byte, error) {
+			if given {
+				return nil, errors.New("stream broke")
+			}
+			given = true
+			return chunk, nil
+		})
+		if err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	if _, err := target.HandleSnapshot(t.Context(), 3, header, func() ([]byte, error) { return nil, io.EOF }); err == nil {
+		t.Error("a snapshot from a node that holds no replica was accepted")
+	}
+	st, ok := target.RangeStatus(2)
+	if !ok || st.Applied != 0 || st.Failed != "" {
+		t.Errorf("status %+v, %v", st, ok)
+	}
+}
+
+func TestSnapshotRateCanChangeWhileOneIsSent(t *testing.T) {
+	r := newRateLimit(1)
+	done := make(chan error, 1)
+	go func() { done <- r.wait(t.Context(), 1<<20) }()
+	r.set(1 << 40)
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("a higher rate is not noticed")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r.set(1)
+	if err := r.wait(ctx, 1<<20); err == nil {
+		t.Error("a cancelled wait returned as if tokens had come")
+	}
+}

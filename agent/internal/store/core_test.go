@@ -1,0 +1,347 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/replica"
+	"github.com/nodedb/nodedb/agent/internal/storage"
+)
+
+// coreFixture is one core whose time and disk stand still between steps.
+type coreFixture struct {
+	t    testing.TB
+	fs   *storage.MemFS
+	e    *storage.Engine
+	c    *Core
+	now  time.Time
+	sent int
+}
+
+func newCoreFixture(t testing.TB) *coreFixture {
+	f := &coreFixture{t: t, fs: storage.NewCrashableFS(), now: time.UnixMilli(1_800_000_000_000)}
+	f.open()
+	t.Cleanup(func() { _ = f.e.Close() })
+	f.c.Bootstrap([]cluster.RangeDescriptor{descriptor(2, 32, 48)}, f.must)
+	f.run()
+	if st, ok := f.c.RangeStatus(2); !ok || !st.IsLeader() {
+		t.Fatalf("bootstrapped range: %+v, %v", st, ok)
+	}
+	return f
+}
+
+func (f *coreFixture) must(err error) {
+	f.t.Helper()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *coreFixture) open() {
+	f.t.Helper()
+	var err error
+	f.e, err = storage.Open(storage.Options{Dir: "d", FS: f.fs})
+	f.must(err)
+	cfg := DefaultConfig()
+	cfg.Node, cfg.Engine = 1, f.e
+	cfg.Clock = hlc.NewClock(func() time.Time { return f.now }, 500*time.Millisecond)
+	cfg.Machine = func(cluster.RangeDescriptor) replica.StateMachine { return datastate.New() }
+	f.c, err = OpenCore(cfg)
+	f.must(err)
+}
+
+// run works until nothing is left to do.
+func (f *coreFixture) run() {
+	f.t.Helper()
+	for {
+		f.c.Process()
+		f.c.Flush(func(cluster.NodeID, []byte) bool { f.sent++; return true })
+		b := f.c.TakeBatch()
+		if b == nil {
+			return
+		}
+		f.must(b.Write(f.e))
+		f.c.BatchDone(b)
+	}
+}
+
+func (f *coreFixture) propose(id replica.CommandID, ops ...datastate.Op) (o replica.Outcome) {
+	f.t.Helper()
+	f.c.Propose(2, &replica.Proposal{
+		ID: id, Payload: datastate.EncodeBatch(&datastate.Batch{Ops: ops}),
+		Done: func(x replica.Outcome) { o = x },
+	})
+	f.run()
+	return o
+}
+
+func (f *coreFixture) read(ts hlc.Timestamp) (h *ReadHandle, err error) {
+	f.c.Read(2, ts, func(x *ReadHandle, e error) { h, err = x, e })
+	f.run()
+	return h, err
+}
+
+func (f *coreFixture) id(n uint64) (id replica.CommandID) {
+	binary.BigEndian.PutUint64(id[:], uint64(hlc.New(f.now)))
+	binary.BigEndian.PutUint64(id[8:], n)
+	return id
+}
+
+func putOp(key, value string) datastate.Op {
+	return datastate.Op{Row: keys.Row(32, 7, append([]byte(key), 0)), Kind: datastate.Put, Value: []byte(value)}
+}
+
+func TestACommandIsAppliedOnce(t *testing.T) {
+	f := newCoreFixture(t)
+	insert := putOp("a", "1")
+	insert.Expect = datastate.Absent
+	first := f.propose(f.id(1), insert)
+	again := f.propose(f.id(1), insert)
+	if first.Err != nil || again.Err != nil || again.TS != first.TS || string(again.Result) != string(first.Result) {
+		t.Errorf("first %+v, again %+v", first, again)
+	}
+	r, err := datastate.DecodeResult(f.propose(f.id(2), insert).Result)
+	if err != nil || r.Outcome != datastate.ConditionFailed {
+		t.Errorf("another insert: %+v, %v", r, err)
+	}
+}
+
+func TestACommandTooOldToKnowIsAmbiguous(t *testing.T) {
+	f := newCoreFixture(t)
+	old := f.id(1)
+	if o := f.propose(old, putOp("a", "1")); o.Err != nil {
+		t.Fatal(o.Err)
+	}
+	for i := range uint64(10) {
+		f.now = f.now.Add(10 * time.Second)
+		if o := f.propose(f.id(100+i), putOp("b", "x")); o.Err != nil {
+			t.Fatal(o.Err)
+		}
+	}
+	if o := f.propose(old, putOp("a", "2")); !MaybeApplied(o.Err) {
+		t.Errorf("a command whose record is gone: %+v, want it ambiguous", o)
+	}
+	span := keys.RangeSpan(2)
+	it, err := f.e.NewIter(span.Start, span.End)
+	f.must(err)
+	n := 0
+	for ok := it.First(); ok; ok = it.Next() {
+		n++
+	}
+	f.must(it.Close())
+	if n > 8 {
+		t.Errorf("%d keys of range-local state: old records are not dropped", n)
+	}
+}
+
+func TestTimestampsRiseAboveReads(t *testing.T) {
+	f := newCoreFixture(t)
+	ahead := hlc.New(f.now.Add(400 * time.Millisecond))
+	h, err := f.read(ahead)
+	f.must(err)
+	h.Close()
+	o := f.propose(f.id(1), putOp("a", "1"))
+	if o.Err != nil || o.TS <= ahead {
+		t.Errorf("a write after a read at %s got %s (%v)", ahead, o.TS, o.Err)
+	}
+	var offset *hlc.OffsetError
+	if _, err := f.read(hlc.New(f.now.Add(time.Hour))); !errors.As(err, &offset) {
+		t.Errorf("a read an hour ahead: %v, want an OffsetError", err)
+	}
+}
+
+func TestReplicasAreMadeByPermissionOnly(t *testing.T) {
+	f := newCoreFixture(t)
+	prepare := func(d cluster.RangeDescriptor, id cluster.ReplicaID) (err error) {
+		f.c.PrepareReplica(d, id, func(e error) { err = e })
+		f.run()
+		return err
+	}
+	var refused *RefusedError
+	other := descriptor(3, 40, 56)
+	if err := prepare(other, 2); !errors.As(err, &refused) {
+		t.Errorf("an overlapping replica: %v, want it refused", err)
+	}
+	other = descriptor(3, 48, 64)
+	f.must(prepare(other, 2))
+	f.must(prepare(other, 2))
+	if err := prepare(other, 3); !errors.As(err, &refused) {
+		t.Errorf("a second replica of a range: %v, want it refused", err)
+	}
+	var err error
+	f.c.DestroyReplica(3, 2, func(e error) { err = e })
+	if !errors.As(err, &refused) {
+		t.Errorf("destroying replica 2 below 2: %v, want it refused", err)
+	}
+	f.c.DestroyReplica(3, 3, f.must)
+	f.run()
+	if err := prepare(other, 2); !errors.As(err, &refused) {
+		t.Errorf("a destroyed replica id: %v, want it refused", err)
+	}
+	f.must(prepare(other, 3))
+	f.c.Bootstrap([]cluster.RangeDescriptor{descriptor(2, 32, 48)}, f.must) // again
+	f.run()
+	// All of it survives a restart.
+	f.must(f.e.Close())
+	f.open()
+	if got := len(f.c.Status()); got != 2 {
+		t.Errorf("%d replicas after a restart, want 2", got)
+	}
+	if err := prepare(descriptor(4, 60, 70), 2); !errors.As(err, &refused) {
+		t.Errorf("overlap with a prepared replica after a restart: %v, want it refused", err)
+	}
+}
+
+func TestClockNeverRestartsBelowItself(t *testing.T) {
+	f := newCoreFixture(t)
+	o := f.propose(f.id(1), putOp("a", "1"))
+	f.must(o.Err)
+	f.must(f.e.Close())
+	f.now = f.now.Add(-time.Hour)
+	f.open()
+	if got := f.c.cfg.Clock.Now(); got <= o.TS {
+		t.Errorf("the clock restarts at %s, a command had %s", got, o.TS)
+	}
+	f.sent = 0
+	for range 100 {
+		f.c.Tick()
+		f.run()
+	}
+	if st, _ := f.c.RangeStatus(2); st.Leader != 0 || f.sent > 0 {
+		t.Errorf("a node whose clock is an hour behind leads (%v) or speaks (%d)", st.Leader, f.sent)
+	}
+	f.now = f.now.Add(time.Hour + 3*time.Second)
+	for range 30 {
+		f.c.Tick()
+		f.run()
+	}
+	if st, _ := f.c.RangeStatus(2); st.Leader != 1 {
+		t.Error("the node does not speak when time has caught up")
+	}
+}
+
+func TestMessagesOfAWrongClockAreDropped(t *testing.T) {
+	f := newCoreFixture(t)
+	batch := batchOf(hlc.New(f.now.Add(time.Minute)), heartbeat(99))
+	var offset *hlc.OffsetError
+	if err := f.c.HandleRaft(2, batch); !errors.As(err, &offset) {
+		t.Errorf("a batch from the future: %v, want an OffsetError", err)
+	}
+	f.run()
+	if st, _ := f.c.RangeStatus(2); st.Term == 99 {
+		t.Error("the message was stepped all the same")
+	}
+}
+
+func TestARemovedReplicaIsTold(t *testing.T) {
+	f := newCoreFixture(t)
+	d := descriptor(2, 32, 48)
+	f.c.ChangeReplicas(2, cluster.ReplicaChange{Kind: cluster.AddLearner, Add: 2, Expect: 1}, func(o replica.Outcome) { f.must(o.Err) })
+	f.run()
+	f.c.ChangeReplicas(2, cluster.ReplicaChange{Kind: cluster.RemoveLearner, Remove: 2, Expect: 2}, func(o replica.Outcome) { f.must(o.Err) })
+	f.c.Process()
+	var told []byte
+	for range 3 {
+		if b := f.c.TakeBatch(); b != nil {
+			f.must(b.Write(f.e))
+			f.c.BatchDone(b)
+		}
+		f.c.Process()
+		f.c.Flush(func(_ cluster.NodeID, batch []byte) bool { told = batch; return true })
+	}
+	if len(told) <= batchHeader || told[len(told)-3] != goneType {
+		t.Fatalf("the last batch to the removed replica is % x", told)
+	}
+	// The other node believes it.
+	g := newCoreFixture(t)
+	g.c.DestroyReplica(2, 2, g.must)
+	g.run()
+	g.c.PrepareReplica(d, 2, g.must)
+	g.run()
+	g.must(g.c.HandleRaft(1, told))
+	g.run()
+	if _, ok := g.c.RangeStatus(2); ok {
+		t.Error("the replica is still there")
+	}
+}
+
+func heartbeat(term uint64) []byte {
+	return replica.EncodeMessage(nil, 2, &pb.Message{Type: pb.MsgHeartbeat.Enum(), From: new(uint64(9)), To: new(uint64(1)), Term: new(term)})
+}
+
+func batchOf(ts hlc.Timestamp, messages ...[]byte) []byte {
+	b := binary.BigEndian.AppendUint64([]byte{batchFormat}, uint64(ts))
+	for _, m := range messages {
+		b = append(b, m...)
+	}
+	return b
+}
+
+// FuzzHandleRaft wants that no batch, whatever it holds, harms more than the
+// range it is for.
+func FuzzHandleRaft(f *testing.F) {
+	f.Add(heartbeat(9))
+	f.Add(appendGone(nil, 2, 1))
+	f.Add(replica.EncodeMessage(nil, 2, &pb.Message{Type: pb.MsgHeartbeat.Enum(), From: new(uint64(9)), To: new(uint64(1)), Term: new(uint64(9)), Commit: new(uint64(1000))}))
+	f.Add(replica.EncodeMessage(nil, 2, &pb.Message{Type: pb.MsgApp.Enum(), From: new(uint64(9)), To: new(uint64(1)), Term: new(uint64(9)), Index: new(uint64(1000))}))
+	x := newCoreFixture(f)
+	f.Fuzz(func(t *testing.T, messages []byte) {
+		x.t = t
+		_ = x.c.HandleRaft(9, batchOf(hlc.New(x.now), messages))
+		x.run()
+		if x.c.Dead() != nil {
+			t.Error(x.c.Dead())
+		}
+	})
+}
+
+func TestQueuedProposalCanBeCancelled(t *testing.T) {
+	f := newCoreFixture(t)
+	answered := false
+	p := &replica.Proposal{ID: f.id(1), Payload: datastate.EncodeBatch(&datastate.Batch{Ops: []datastate.Op{putOp("a", "1")}}), Done: func(replica.Outcome) { answered = true }}
+	f.c.Propose(2, p)
+	if !p.Cancel() {
+		t.Fatal("a queued proposal cannot be cancelled")
+	}
+	f.run()
+	h, err := f.read(f.c.cfg.Clock.Now())
+	f.must(err)
+	defer h.Close()
+	_, _, ok, err := datastate.Get(h.Reader, putOp("a", "").Row, hlc.Max)
+	if ok || err != nil || answered {
+		t.Errorf("a cancelled command was applied (%v) or answered (%v): %v", ok, answered, err)
+	}
+}
+
+func TestOverload(t *testing.T) {
+	f := newCoreFixture(t)
+	refused := 0
+	for i := range 40 {
+		f.c.Propose(2, &replica.Proposal{ID: f.id(uint64(i)), Payload: make([]byte, 1<<20), Done: func(o replica.Outcome) {
+			if errors.Is(o.Err, ErrOverloaded) {
+				refused++
+			}
+		}})
+	}
+	if refused == 0 {
+		t.Error("40 MiB of commands were queued")
+	}
+	f.run()
+	var o replica.Outcome
+	f.c.Propose(2, &replica.Proposal{ID: f.id(99), Payload: make([]byte, 5<<20), Done: func(x replica.Outcome) { o = x }})
+	if !errors.Is(o.Err, ErrTooLarge) {
+		t.Errorf("a command of 5 MiB: %v, want %v", o.Err, ErrTooLarge)
+	}
+	if o := f.propose(f.id(100), putOp("a", fmt.Sprint(refused))); o.Err != nil {
+		t.Errorf("after the overload: %v", o.Err)
+	}
+}
