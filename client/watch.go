@@ -42,7 +42,7 @@ func (c *Client) WatchOperation(ctx context.Context, id string, w Watcher) (*adm
 			return last, err
 		}
 		e := AsError(err)
-		if ctx.Err() != nil || !(e.Retryable() || errors.Is(err, errSilent)) {
+		if ctx.Err() != nil || (!e.Retryable() && !errors.Is(err, errSilent)) {
 			return last, e
 		}
 		if last != before {

@@ -122,7 +122,10 @@ func (u *unframer) frame(flags byte, msg []byte) error {
 	var end struct {
 		Error json.RawMessage `json:"error"`
 	}
-	if json.Unmarshal(msg, &end) != nil || end.Error == nil {
+	if err := json.Unmarshal(msg, &end); err != nil {
+		return err // Connect made it: cannot be
+	}
+	if end.Error == nil {
 		u.start(http.StatusOK)
 		return nil
 	}

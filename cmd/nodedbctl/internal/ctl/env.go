@@ -208,7 +208,7 @@ func (e *Env) Repeat(ctx context.Context, show func(context.Context) error) erro
 	defer tick.Stop()
 	for {
 		if e.Term.OutTTY && e.Flags.Output.Text() {
-			fmt.Fprint(e.Term.Out, "\x1b[H\x1b[2J")
+			e.Term.ClearScreen()
 		}
 		if err := once(); err != nil {
 			// A cluster that is away for a moment comes back.

@@ -137,14 +137,14 @@ func Report(s *term.Streams, err error) {
 	if errors.Is(err, context.Canceled) {
 		return
 	}
-	fmt.Fprintf(s.Err, "nodedbctl: %v\n", err)
+	s.Tell("nodedbctl: %v", err)
 	if e != nil {
 		for _, n := range e.Next {
-			fmt.Fprintf(s.Err, "  try: %s\n", n)
+			s.Tell("  try: %s", n)
 		}
 	}
 	if errors.Is(err, client.ErrNoContext) && e == nil {
-		fmt.Fprintf(s.Err, "  try: nodedbctl --context-file FILE, or nodedbctl context add NAME --addr HOST:PORT --ca FILE\n")
+		s.Tell("  try: nodedbctl --context-file FILE, or nodedbctl context add NAME --addr HOST:PORT --ca FILE")
 	}
 }
 
@@ -157,35 +157,33 @@ func reportCall(s *term.Streams, c *client.Error) {
 		Refusal(s, exits[c.Kind], c.Message, c.Findings, c.Fixes)
 		return
 	}
-	fmt.Fprintf(s.Err, "nodedbctl: %s\n", c.Message)
+	s.Tell("nodedbctl: %s", c.Message)
 	if c.Operation != "" {
-		fmt.Fprintf(s.Err, "  see: nodedbctl ops show %s\n", c.Operation)
+		s.Tell("  see: nodedbctl ops show %s", c.Operation)
 	}
 	for _, f := range c.Fixes {
-		fmt.Fprintf(s.Err, "  try: %s\n", fixText(f))
+		s.Tell("  try: %s", fixText(f))
 	}
-	switch c.Kind {
-	case client.Unavailable:
-		fmt.Fprintln(s.Err, "  try: nodedbctl context show, or another node with --addr HOST:PORT")
-	case client.Timeout:
-		if c.MaybeApplied() {
-			fmt.Fprintln(s.Err, "  it may have been done all the same: see nodedbctl ops ls --all")
-		}
+	if c.Kind == client.Unavailable {
+		s.Tell("  try: nodedbctl context show, or another node with --addr HOST:PORT")
+	}
+	if c.Kind == client.Timeout && c.MaybeApplied() {
+		s.Tell("  it may have been done all the same: see nodedbctl ops ls --all")
 	}
 }
 
 // Refusal shows findings that refuse and the ways out.
 func Refusal(s *term.Streams, code Exit, message string, findings []*adminpb.Finding, fixes []*adminpb.Fix) {
-	fmt.Fprintf(s.Err, "refused (exit %d): %s\n", code, headline(message, findings))
+	s.Tell("refused (exit %d): %s", code, headline(message, findings))
 	width := len("fix")
 	for _, f := range findings {
 		width = max(width, len(f.GetCode()))
 	}
 	for _, f := range findings {
-		fmt.Fprintf(s.Err, "  %-*s  %s%s\n", width, f.GetCode(), f.GetText(), someRanges(f))
+		s.Tell("  %-*s  %s%s", width, f.GetCode(), f.GetText(), someRanges(f))
 	}
 	WriteFixes(s, width, fixes)
-	fmt.Fprintln(s.Err, "nothing was changed")
+	s.Tell("nothing was changed")
 }
 
 // headlines say in a few words what a refusal comes to.
@@ -217,7 +215,7 @@ func WriteFixes(s *term.Streams, width int, fixes []*adminpb.Fix) {
 		if f.GetCommand() == "" {
 			line = fmt.Sprintf("  %-*s  %s", width, label, f.GetText())
 		}
-		fmt.Fprintln(s.Err, strings.TrimRight(line, " "))
+		s.Tell("%s", strings.TrimRight(line, " "))
 		label = ""
 	}
 }

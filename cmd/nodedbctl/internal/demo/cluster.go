@@ -43,7 +43,7 @@ func newCluster(e *ctl.Env, agent string) (*cluster, error) {
 	return &cluster{e: e, agent: agent, dir: dir}, nil
 }
 
-func (c *cluster) creds(name string) string { return filepath.Join(c.dir, "creds", name) }
+func (c *cluster) contextFile() string { return filepath.Join(c.dir, "creds", "context.yaml") }
 
 // start makes a cluster of n nodes and waits until all serve and every range
 // has its replicas.
@@ -72,7 +72,7 @@ func (c *cluster) start(ctx context.Context, n int) error {
 
 // dial reads the context that init wrote.
 func (c *cluster) dial() error {
-	f, err := client.ReadFile(c.creds("context.yaml"))
+	f, err := client.ReadFile(c.contextFile())
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (c *cluster) joinAll(ctx context.Context, n int) error {
 // shareAddresses writes all admin addresses into the context, so that it works
 // while any node is down.
 func (c *cluster) shareAddresses() error {
-	f, err := client.ReadFile(c.creds("context.yaml"))
+	f, err := client.ReadFile(c.contextFile())
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -39,7 +40,9 @@ func live(ctx context.Context, e *ctl.Env, o *options, agent string) (err error)
 		}
 		return err
 	}
-	fmt.Fprint(e.Term.Out, howTo(c))
+	if _, err := io.WriteString(e.Term.Out, howTo(c)); err != nil {
+		return err
+	}
 	s := &screen{e: e, c: c, w: w, down: map[*node]time.Time{}, at: e.Now()}
 	s.show(ctx)
 	tick := time.NewTicker(refresh)
@@ -70,8 +73,8 @@ func howTo(c *cluster) string {
 	}
 	fmt.Fprintf(&b, "\nIn another terminal:\n\n")
 	fmt.Fprintf(&b, "  psql %q\n", c.url(first))
-	fmt.Fprintf(&b, "  nodedbctl --context-file %s status\n\n", c.creds("context.yaml"))
-	fmt.Fprintf(&b, "  export NODEDBCTL_CONFIG=%s\n", c.creds("context.yaml"))
+	fmt.Fprintf(&b, "  nodedbctl --context-file %s status\n\n", c.contextFile())
+	fmt.Fprintf(&b, "  export NODEDBCTL_CONFIG=%s\n", c.contextFile())
 	fmt.Fprintf(&b, "  nodedbctl sql -e 'SELECT city, count(*), sum(balance) FROM accounts GROUP BY city'\n")
 	fmt.Fprintf(&b, "  nodedbctl drain n2              then: nodedbctl undrain n2\n")
 	fmt.Fprintf(&b, "  nodedbctl decommission %s --dry-run\n", last.name)

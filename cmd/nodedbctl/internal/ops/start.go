@@ -112,7 +112,7 @@ func dryRun(ctx context.Context, e *ctl.Env, c *client.Client, r Request) error 
 	}
 	one := render.One[view.Plan]{
 		Kind: "Plan", Meta: e.Meta(got.GetAsOf()), Item: view.NewPlan(p), Name: p.GetId(),
-		Text: func(w io.Writer) error { return writePlan(w, e, got, r) },
+		Text: func(w io.Writer) error { return writePlan(w, got, r) },
 	}
 	if err := one.Print(e.Term, e.Flags.Output); err != nil {
 		return err
@@ -135,7 +135,7 @@ func ask(ctx context.Context, e *ctl.Env, c *client.Client, r Request) (string, 
 	if !p.GetFeasible() {
 		return "", nil // the start says why not, or that it is done already
 	}
-	if err := writePlan(e.Term.Err, e, got, r); err != nil {
+	if err := writePlan(e.Term.Err, got, r); err != nil {
 		return "", err
 	}
 	yes, err := e.Term.Ask("go on?")
@@ -158,7 +158,7 @@ func refusing(p *adminpb.Plan) []*adminpb.Finding {
 	return fs
 }
 
-func writePlan(w io.Writer, e *ctl.Env, got *adminpb.PlanOperationResponse, r Request) error {
+func writePlan(w io.Writer, got *adminpb.PlanOperationResponse, r Request) error {
 	p := got.GetPlan()
 	var b strings.Builder
 	fmt.Fprintf(&b, "Plan %s  %-30s as of meta@%d · computed in %s · valid while topology epoch = %d\n",

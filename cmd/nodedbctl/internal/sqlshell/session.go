@@ -168,7 +168,9 @@ func (s *session) shell(ctx context.Context) error {
 		if pending.Len() > 0 {
 			prompt = "nodedb-> "
 		}
-		fmt.Fprint(s.e.Term.Err, prompt)
+		if _, err := io.WriteString(s.e.Term.Err, prompt); err != nil {
+			return err
+		}
 		line, err := s.e.Term.ReadLine()
 		if err != nil && !errors.Is(err, io.EOF) {
 			return fmt.Errorf("read statement: %w", err)

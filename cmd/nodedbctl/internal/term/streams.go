@@ -60,6 +60,14 @@ func (s *Streams) Say(format string, args ...any) {
 	}
 }
 
+// Tell writes one line that is said even when quiet: why something was not done.
+func (s *Streams) Tell(format string, args ...any) {
+	_, _ = fmt.Fprintf(s.Err, format+"\n", args...) // nobody is left to be told
+}
+
+// ClearScreen empties the terminal at Out.
+func (s *Streams) ClearScreen() { _, _ = io.WriteString(s.Out, "\x1b[H\x1b[2J") } // a terminal that is gone needs none
+
 // CanAsk reports whether a person can be asked something.
 func (s *Streams) CanAsk() bool { return s.InTTY && s.ErrTTY }
 
