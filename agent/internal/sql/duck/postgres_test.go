@@ -50,6 +50,10 @@ func TestAgainstPostgres(t *testing.T) {
 					got, want = described(psql(t, d.Input+" \\gdesc"))+got, head+"\n"+want
 				}
 			}
+			if d.HasArg("untyped") {
+				types := psql(t, "PREPARE q AS "+d.Input+"; SELECT parameter_types FROM pg_prepared_statements;")
+				got, want = paramLine(types)+got, expectedParams(d.Expected)+want
+			}
 			if strings.Contains(got, "ERROR:") {
 				_, got, _ = strings.Cut(got, "ERROR:")
 				got = "ERROR " + strings.TrimSpace(strings.SplitN(got, "\n", 2)[0]) + "\n"
@@ -79,6 +83,25 @@ func described(s string) string {
 		cols = append(cols, name+" "+typ)
 	}
 	return "-- " + strings.Join(cols, ", ") + "\n"
+}
+
+// paramLine makes PostgreSQL's {bigint,"character varying"} a line like runQuery's.
+func paramLine(s string) string {
+	var types []string
+	for _, name := range strings.Split(strings.Trim(strings.TrimSpace(s), "{}"), ",") {
+		d, _ := datum.TypeByName(strings.Trim(name, `"`))
+		types = append(types, d.String())
+	}
+	return "-- params [" + strings.Join(types, " ") + "]\n"
+}
+
+func expectedParams(s string) string {
+	for _, l := range strings.SplitAfter(s, "\n") {
+		if strings.HasPrefix(l, "-- params") {
+			return l
+		}
+	}
+	return ""
 }
 
 // bare removes the lines of column types, which psql does not show.

@@ -99,6 +99,10 @@ func (p *prepared) describe(ctx context.Context) error {
 			return err
 		}
 	}
+	if len(d.Columns) == 0 {
+		return &Error{Code: "0A000", Message: "the types of the result are not known before the parameters have values",
+			Hint: "Cast the parameters, or use them outside of table functions."}
+	}
 	p.columns, p.decoders = make([]Column, len(d.Columns)), make([]decoder, len(d.Columns))
 	for i, c := range d.Columns {
 		p.describeColumn(i, c)

@@ -152,6 +152,7 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 	if !ok {
 		return r.scalarInFrom(item[0], rf)
 	}
+	r.infer(item[0])
 	typ := r.functionType(f)
 	if err := r.list(f.Args); err != nil {
 		return nil, nil, err
@@ -161,6 +162,11 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 		return nil, nil, err
 	}
 	item[0] = out
+	if hasParam(f) {
+		if n, err = subqueryOf(out, rf, len(cols)); err != nil {
+			return nil, nil, err
+		}
+	}
 	if rf.Alias == nil {
 		rf.Alias = &pg.Alias{Aliasname: name}
 	}
@@ -185,8 +191,33 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 		}
 		rel.columns = append(rel.columns, col)
 	}
+	if sub := n.GetRangeSubselect(); sub != nil {
+		sub.Alias = rf.Alias
+	}
 	applyAlias(rel, rf.Alias)
 	return n, rel, nil
+}
+
+func hasParam(f *pg.FuncCall) bool {
+	found := false
+	visit(f.ProtoReflect(), func(n *pg.Node) { found = found || n.GetParamRef() != nil })
+	return found
+}
+
+// subqueryOf makes FROM f($1) a subquery: DuckDB does not know the columns of a table
+// function before its arguments have values.
+func subqueryOf(f *pg.Node, rf *pg.RangeFunction, columns int) (*pg.Node, error) {
+	if columns > 1 || rf.Ordinality {
+		return nil, unsupported(f.GetFuncCall().Location, "a parameter of this table function")
+	}
+	if lastName(f.GetFuncCall().Funcname) != "unnest" {
+		f = call("unnest", f)
+	}
+	sub := &pg.SelectStmt{
+		TargetList:  []*pg.Node{pg.MakeResTargetNodeWithVal(f, -1)},
+		LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE,
+	}
+	return &pg.Node{Node: &pg.Node_RangeSubselect{RangeSubselect: &pg.RangeSubselect{Lateral: true, Subquery: selectNode(sub)}}}, nil
 }
 
 // scalarInFrom makes FROM f() a subquery of one row.

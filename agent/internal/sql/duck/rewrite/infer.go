@@ -14,6 +14,14 @@ func (r *rewriter) paramIs(n *pg.Node, t datum.Type) {
 	if p == nil || t == datum.Unknown {
 		return
 	}
+	if t == datum.Varchar || t == datum.Name { // their operators are text's
+		t = datum.Text
+	}
+	r.setParam(p, t)
+}
+
+// setParam gives a parameter its type unless it has one.
+func (r *rewriter) setParam(p *pg.ParamRef, t datum.Type) {
 	r.growParams(int(p.Number))
 	if i := p.Number - 1; i >= 0 && int(i) < len(r.params) && r.params[i] == datum.Unknown {
 		r.params[i] = t
@@ -35,8 +43,10 @@ func (r *rewriter) infer(n *pg.Node) {
 	case *pg.Node_AExpr:
 		r.inferExpr(x.AExpr)
 	case *pg.Node_TypeCast:
-		t, _ := castType(x.TypeCast.TypeName)
-		r.paramIs(x.TypeCast.Arg, t)
+		if p := x.TypeCast.Arg.GetParamRef(); p != nil {
+			t, _ := castType(x.TypeCast.TypeName)
+			r.setParam(p, t)
+		}
 	case *pg.Node_CoalesceExpr:
 		r.inferAlike(x.CoalesceExpr.Args)
 	case *pg.Node_MinMaxExpr:
@@ -45,6 +55,10 @@ func (r *rewriter) infer(n *pg.Node) {
 		r.inferAlike(caseResults(x.CaseExpr))
 	case *pg.Node_FuncCall:
 		f := x.FuncCall
+		switch lastName(f.Funcname) {
+		case "generate_series", "mod", "gcd", "lcm":
+			r.inferAlike(f.Args)
+		}
 		for i, t := range argTypes[lastName(f.Funcname)] {
 			if i < len(f.Args) {
 				r.paramIs(f.Args[i], t)
@@ -101,6 +115,10 @@ func (r *rewriter) inferOperator(op string, left, right *pg.Node) {
 	case "=", "<>", "!=", "<", "<=", ">", ">=":
 		r.paramIs(left, rt)
 		r.paramIs(right, l)
+		a, b := left.GetRowExpr().GetArgs(), right.GetRowExpr().GetArgs()
+		for i := range min(len(a), len(b)) {
+			r.inferOperator(op, a[i], b[i])
+		}
 	case "+", "-", "*", "/", "%", "^":
 		if l.IsNumber() {
 			r.paramIs(right, l)
