@@ -306,5 +306,3 @@ func (q *proposals) pop() {
 		q.ps, q.head = q.ps[:n], 0
 	}
 }
-
-func (q *proposals) len() int { return len(q.ps) - q.head }
