@@ -140,6 +140,9 @@ func (w *World) check() {
 	for _, id := range w.ranges() {
 		w.checkRange(id)
 	}
+	if w.operators != nil {
+		w.operators.check()
+	}
 	if len(w.errors) > 0 {
 		return
 	}

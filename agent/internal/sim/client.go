@@ -67,7 +67,7 @@ const (
 
 func (c *client) next() {
 	w := c.w
-	if w.now > w.cfg.Duration-quiet {
+	if w.now > w.cfg.Duration-w.quiet() {
 		return
 	}
 	if c.seen == nil {

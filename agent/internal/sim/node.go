@@ -10,6 +10,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 	"github.com/nodedb/nodedb/agent/internal/storage"
 	"github.com/nodedb/nodedb/agent/internal/store"
@@ -34,6 +35,9 @@ type Node struct {
 	// disk holds at that moment.
 	crashIn int
 	torn    *storage.MemFS
+
+	machine *metastate.Machine // of the meta range; of this life
+	coord   *coordinator       // of this life; nil without operators
 
 	refused int
 	readers []io.Closer // views of snapshots being sent
@@ -66,7 +70,13 @@ func (n *Node) open() {
 	n.clock = hlc.NewClock(func() time.Time { return epoch.Add(n.w.now + n.offset) }, 500*time.Millisecond)
 	cfg := store.DefaultConfig()
 	cfg.Node, cfg.Engine, cfg.Clock = n.id, e, n.clock
-	cfg.Machine = func(cluster.RangeDescriptor) replica.StateMachine { return datastate.New() }
+	n.machine = metastate.New()
+	cfg.Machine = func(d cluster.RangeDescriptor) replica.StateMachine {
+		if d.IsMeta() {
+			return n.machine
+		}
+		return datastate.New()
+	}
 	cfg.LogEntries = 64
 	cfg.Planted = n.w.cfg.Planted
 	cfg.Logger = slog.New(slog.DiscardHandler)
@@ -76,6 +86,9 @@ func (n *Node) open() {
 		return
 	}
 	n.up = true
+	if n.w.cfg.Operate {
+		n.operate()
+	}
 	n.w.trace(uint64(n.id), uint64(n.life))
 	n.later(n.w.ms(1, 100), n.tick)
 	n.later(n.w.ms(500, 1500), n.flush)
@@ -213,7 +226,7 @@ func (n *Node) crash() {
 	n.w.trace(uint64(n.id), uint64(n.life))
 	life := n.life
 	n.w.After(n.w.ms(200, 4000), func() {
-		if n.life == life {
+		if n.life == life && !n.w.gone(n.id) {
 			n.open()
 		}
 	})

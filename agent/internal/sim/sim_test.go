@@ -51,9 +51,20 @@ func (s *Stats) add(o *Stats) {
 	s.Rereads += o.Rereads
 	s.SlowDisks += o.SlowDisks
 	s.Blackouts += o.Blackouts
+	s.Operations += o.Operations
+	s.Drains += o.Drains
+	s.Succeeded += o.Succeeded
 }
 
 func TestSeeds(t *testing.T) { runSeeds(t, 20, func(*Config) {}) }
+
+// TestOperations has people drain and decommission nodes under the same faults,
+// through the real coordinators.
+func TestOperations(t *testing.T) { runSeeds(t, 8, operated) }
+
+func operated(c *Config) {
+	c.Operate, c.Duration, c.Nodes, c.Ranges, c.Clients = true, 80*time.Second, 6, 3, 4
+}
 
 // TestReplay holds the promise that a seed is a run: without it a failing seed
 // would be worth nothing.

@@ -24,6 +24,9 @@ type Config struct {
 	Keys     int // of each range
 	// Planted holds faults that tests plant.
 	Planted replica.Planted
+	// Operate runs the meta range and the coordinators of package operation, and
+	// people who ask for drains and decommissions, instead of one mover per range.
+	Operate bool
 	// Extra, if set, is called once when the cluster is up: it may schedule events
 	// of its own, such as drains and decommissions, with World.After.
 	Extra func(*World)
@@ -56,10 +59,11 @@ type World struct {
 	loss   int // percent
 	faults bool
 
-	history history
-	moves   map[cluster.RangeID]*mover
-	errors  []string
-	Stats   Stats
+	history   history
+	moves     map[cluster.RangeID]*mover
+	operators *operators // nil without Operate
+	errors    []string
+	Stats     Stats
 }
 
 // Stats count what happened in a run.
@@ -70,6 +74,7 @@ type Stats struct {
 	Partitions, ClockJumps, Transfers int
 	Moves, Rereads                    int
 	SlowDisks, Blackouts              int
+	Operations, Drains, Succeeded     int
 }
 
 type event struct {
@@ -86,7 +91,7 @@ func (q events) Less(i, j int) bool {
 	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].seq < q[j].seq
 }
 func (q events) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *events) Push(x any)   { *q = append(*q, x.(event)) } //nolint:errcheck,forcetypeassert // heap.Push is given events only
+func (q *events) Push(x any)   { *q = append(*q, x.(event)) }
 func (q *events) Pop() any {
 	old := *q
 	x := old[len(old)-1]
@@ -108,7 +113,7 @@ func Run(t *testing.T, cfg Config) (*World, []string) {
 	}
 	w.begin()
 	for len(w.events) > 0 && w.now < cfg.Duration && len(w.errors) == 0 {
-		e := heap.Pop(&w.events).(event) //nolint:errcheck,forcetypeassert // the heap holds events only
+		e := heap.Pop(&w.events).(event)
 		w.now = e.at
 		e.fn()
 	}
@@ -126,13 +131,17 @@ func (w *World) begin() {
 		c := &client{w: w, id: i}
 		w.After(w.ms(100, 300), c.next)
 	}
-	for _, id := range w.ranges() {
-		m := &mover{w: w, id: id}
-		w.moves[id] = m
-		w.After(w.ms(50, 100), m.step)
+	if w.cfg.Operate {
+		w.beginOperators()
+	} else {
+		for _, id := range w.ranges() {
+			m := &mover{w: w, id: id}
+			w.moves[id] = m
+			w.After(w.ms(50, 100), m.step)
+		}
 	}
 	w.After(3*time.Second, w.nemesis)
-	w.After(w.cfg.Duration-quiet, w.calm)
+	w.After(w.cfg.Duration-w.quiet(), w.calm)
 	if w.cfg.Extra != nil {
 		w.After(6*time.Second, func() { w.cfg.Extra(w) })
 	}
@@ -146,14 +155,19 @@ func (w *World) ranges() []cluster.RangeID {
 	return ids
 }
 
-func (w *World) bootstrap() {
-	var ds []cluster.RangeDescriptor
-	for _, id := range w.ranges() {
-		ds = append(ds, cluster.RangeDescriptor{
-			ID: id, Start: cluster.VShard(16 * id), End: cluster.VShard(16*id + 16), Generation: 1, NextReplica: 2,
-			Replicas: []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}},
-		})
+// quiet is how long the end of the run is.
+func (w *World) quiet() time.Duration {
+	if w.cfg.Operate {
+		return settle
 	}
+	return quiet
+}
+
+// gone reports whether a node was decommissioned and has stopped.
+func (w *World) gone(id cluster.NodeID) bool { return w.operators != nil && w.operators.retired[id] }
+
+func (w *World) bootstrap() {
+	ds := w.bootstrapped()
 	n := w.nodes[0]
 	n.core.Bootstrap(ds, func(err error) {
 		if err != nil {
