@@ -7,6 +7,8 @@ LDFLAGS := -X main.version=$(VERSION)
 LINT := $(GO) tool -modfile=.tools/go.mod golangci-lint
 # Cluster tests start real processes: one package at a time.
 CLUSTER_PKGS := ./agent/agenttest/...
+# tui appears with its first file.
+SOURCES := $(wildcard agent client cmd tui)
 
 .PHONY: help build demo test check bench fmt lint vet generate generate-check unit cluster fuzz test-long clean
 
@@ -44,11 +46,11 @@ fuzz: ## run every fuzz target for FUZZTIME
 	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
 
 fmt: ## format the code
-	gofmt -w agent client cmd tui
+	gofmt -w $(SOURCES)
 
 .PHONY: fmt-check
 fmt-check:
-	@out=$$(gofmt -l agent client cmd tui); test -z "$$out" || { echo "not formatted (run make fmt):"; echo "$$out"; exit 1; }
+	@out=$$(gofmt -l $(SOURCES)); test -z "$$out" || { echo "not formatted (run make fmt):"; echo "$$out"; exit 1; }
 
 vet:
 	$(GO) vet ./...
