@@ -33,7 +33,7 @@ func newHandler(logger *slog.Logger) *handler {
 func (h *handler) register(ms map[string]method) {
 	for name, m := range ms {
 		if _, ok := h.methods[name]; ok {
-			panic("method registered twice: " + name) //nolint:forbidigo // found by the first start of any test
+			panic("method registered twice: " + name)
 		}
 		h.methods[name] = m
 	}

@@ -161,7 +161,9 @@ func (n *Node) runSQL(ctx context.Context, ready func()) error {
 		}
 		return u.Verifier, true
 	}
-	cfg.Open = func(ctx context.Context, o sql.SessionOptions) (pgwire.Session, error) { return n.sql.Load().Open(ctx, o) }
+	cfg.Open = func(ctx context.Context, o sql.SessionOptions) (pgwire.Session, error) {
+		return n.sql.Load().Open(ctx, o)
+	}
 	s, err := pgwire.New(cfg)
 	if err != nil {
 		return &ExitError{Code: ExitUsage, Message: "SQL port", Err: err}

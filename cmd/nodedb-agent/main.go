@@ -36,7 +36,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		usage(stdout)
 		return 0
 	}
-	fmt.Fprintf(stderr, "nodedb-agent: there is no command %q\n", args[0])
+	_, _ = fmt.Fprintf(stderr, "nodedb-agent: there is no command %q\n", args[0])
 	usage(stderr)
 	return agent.ExitUsage
 }
@@ -47,9 +47,9 @@ func report(stderr io.Writer, err error) int {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return 0
 	case errors.As(err, &exit):
-		fmt.Fprintln(stderr, "nodedb-agent:", err)
+		_, _ = fmt.Fprintln(stderr, "nodedb-agent:", err)
 		return exit.Code
 	}
-	fmt.Fprintln(stderr, "nodedb-agent:", err)
+	_, _ = fmt.Fprintln(stderr, "nodedb-agent:", err)
 	return 1
 }

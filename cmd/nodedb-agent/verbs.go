@@ -34,11 +34,11 @@ func verbs() []verb {
 }
 
 func usage(w io.Writer) {
-	fmt.Fprint(w, "nodedb-agent runs one node of a NodeDB cluster.\n\n")
+	_, _ = fmt.Fprint(w, "nodedb-agent runs one node of a NodeDB cluster.\n\n")
 	for _, v := range verbs() {
-		fmt.Fprintf(w, "  nodedb-agent %-8s %s\n", v.name, v.summary)
+		_, _ = fmt.Fprintf(w, "  nodedb-agent %-8s %s\n", v.name, v.summary)
 	}
-	fmt.Fprint(w, `
+	_, _ = fmt.Fprint(w, `
 Run nodedb-agent COMMAND --help for its flags.
 
 Exit codes: 0 clean stop, 1 unexpected error, 2 usage or configuration, 69 cannot
@@ -96,8 +96,12 @@ func runInit(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	creds := res.CredsDir
-	fmt.Fprintf(stdout, `cluster %s (%s) is ready to start: its first node is %s in %s
+	// What is printed is pasted elsewhere.
+	creds, err := filepath.Abs(res.CredsDir)
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(stdout, `cluster %s (%s) is ready to start: its first node is %s in %s
 start it     nodedb-agent start --data-dir %s
 nodedbctl    export NODEDBCTL_CONFIG=%s
 psql         psql "postgres://root@%s/nodedb?sslmode=verify-full&sslrootcert=%s&sslcert=%s&sslkey=%s"
@@ -126,7 +130,7 @@ func runJoin(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "%s (%s) has joined cluster %s\nstart it     nodedb-agent start --data-dir %s\n", id.Name, id.Node, id.ClusterID, cfg.DataDir)
+	_, _ = fmt.Fprintf(stdout, "%s (%s) has joined cluster %s\nstart it     nodedb-agent start --data-dir %s\n", id.Name, id.Node, id.ClusterID, cfg.DataDir)
 	return nil
 }
 
@@ -197,7 +201,7 @@ func runStart(args []string, _, stderr io.Writer) error {
 			select {
 			case <-signals:
 				if ctx.Err() != nil {
-					fmt.Fprintln(stderr, "nodedb-agent: second signal: stopping at once")
+					_, _ = fmt.Fprintln(stderr, "nodedb-agent: second signal: stopping at once")
 					os.Exit(0)
 				}
 				cancel()
@@ -228,7 +232,7 @@ func runDrain(args []string, stdout, stderr io.Writer) error {
 	if err := agent.DrainSelf(ctx, dir, o); err != nil {
 		return err
 	}
-	fmt.Fprintln(stdout, "drained: the process is safe to stop")
+	_, _ = fmt.Fprintln(stdout, "drained: the process is safe to stop")
 	return nil
 }
 
@@ -244,11 +248,11 @@ func runConfig(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(stdout, strings.TrimRight(string(text), "\n")+"\n")
+	_, _ = fmt.Fprint(stdout, strings.TrimRight(string(text), "\n")+"\n")
 	return nil
 }
 
 func runVersion(_ []string, stdout, _ io.Writer) error {
-	fmt.Fprintln(stdout, "nodedb-agent", version)
+	_, _ = fmt.Fprintln(stdout, "nodedb-agent", version)
 	return nil
 }

@@ -55,6 +55,7 @@ func TestBench(t *testing.T) {
 	ours.setUp(t)
 	b := &bench{t: t, c: c, tb: tb, ours: ours, seconds: seconds}
 	b.step("load", b.load)
+	b.step("calm", b.calm)
 	b.step("drain", b.drain)
 	b.step("sigterm", b.sigterm)
 	b.step("kill", b.kill)
@@ -201,6 +202,13 @@ func (b *bench) disturb(t *testing.T, urls []string, settle time.Duration, event
 	g := paced(t.Context(), b.ours.writers(t, 24, urls), 10*time.Millisecond, settle, event)
 	t.Log(g.describe())
 	return g
+}
+
+// calm is what the other gaps are to be compared with: on a busy machine writers
+// wait even when nothing happens.
+func (b *bench) calm(t *testing.T) {
+	g := b.disturb(t, b.ours.urls, 4*time.Second, func() {})
+	b.tb.add(line{What: "nothing happens: write gap", Figure: g.describe(), Value: float64(g.Longest) / 1e6, Unit: "ms"})
 }
 
 func (b *bench) drain(t *testing.T) {

@@ -257,6 +257,7 @@ func TestRealNetwork(t *testing.T) {
 			alive <- tr
 		case cluster.Left:
 			left <- tr
+		default:
 		}
 	})
 	if err := b.Join([]Seed{{Node: 1, UUID: uuidOf(1), Addr: a.Addr()}}); err != nil {

@@ -29,7 +29,7 @@ const transferTimeout = 3 * time.Second
 type draining struct {
 	d       *Drainer
 	spec    cluster.OperationSpec
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // the life of the drain, not of a request
 	cancel  context.CancelCauseFunc
 	drained chan struct{} // closed when nothing is left, or it could not be done: err
 	ended   chan struct{} // closed when the node serves again, or the process ends

@@ -193,7 +193,7 @@ func (c *Controller) blocked(m *moving) {
 func (c *Controller) giveUp(m *moving, code placement.Code, why string) {
 	m.ended = true
 	if r := c.runs[m.op]; r != nil {
-		r.gaveUp(m, code, why, c.in.Now)
+		r.gaveUp(m, code, why)
 	}
 }
 
@@ -235,14 +235,13 @@ type handing struct {
 }
 
 // hand asks for a transfer, unless its range is busy or too many are under way.
-func (c *Controller) hand(op string, t placement.Transfer) bool {
+func (c *Controller) hand(op string, t placement.Transfer) {
 	if c.moves[t.Range] != nil || c.transfers[t.Range] != nil || len(c.transfers) >= c.cfg.TransfersAtOnce {
-		return false
+		return
 	}
 	h := &handing{op: op}
 	h.inflight = c.do(Action{Kind: ActTransfer, Operation: op, To: t.From, Range: t.Range, Node: t.To})
 	c.transfers[t.Range] = h
-	return true
 }
 
 func (c *Controller) transferDone(done Completion) {

@@ -200,7 +200,7 @@ func (r *run) commandFailed(now time.Time, err error) {
 }
 
 // gaveUp remembers why a move was given up, for the record.
-func (r *run) gaveUp(m *moving, code placement.Code, why string, now time.Time) {
+func (r *run) gaveUp(m *moving, code placement.Code, why string) {
 	r.gave[m.move.Range] = cluster.Item{
 		Range: m.move.Range, From: m.move.From, To: m.move.To, Step: "blocked", Attempts: m.attempts + 1,
 		Error: m.failed, Why: fmt.Sprintf("%s %s: looking for another target", code, why), Bytes: m.move.Bytes,

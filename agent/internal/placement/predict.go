@@ -41,7 +41,8 @@ func (p *planner) predict() {
 		return
 	}
 	p.sources()
-	slots, most := 1, uint64(0)
+	var slots int
+	most := uint64(0)
 	perNode := 0
 	for i := range p.s.Nodes {
 		id := p.s.Nodes[i].ID

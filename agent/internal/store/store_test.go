@@ -131,12 +131,6 @@ func (c *testCluster) reach(from, to cluster.NodeID) *Store {
 	return c.nodes[to].get()
 }
 
-func (c *testCluster) setDown(id cluster.NodeID, down bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.down[id] = down
-}
-
 func (n *testNode) SendRaft(to cluster.NodeID, batch []byte) bool {
 	s := n.c.reach(n.id, to)
 	return s != nil && s.HandleRaft(n.id, batch) == nil

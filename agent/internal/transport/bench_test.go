@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"syscall"
 	"testing"
 	"time"
@@ -92,8 +93,10 @@ func BenchmarkRaft(b *testing.B) {
 func BenchmarkSnapshot(b *testing.B) {
 	a := pair(b, &handler{snapshot: func(_ context.Context, _ []byte, recv func() ([]byte, error)) ([]byte, error) {
 		for {
-			if _, err := recv(); err != nil {
+			if _, err := recv(); errors.Is(err, io.EOF) {
 				return nil, nil
+			} else if err != nil {
+				return nil, err
 			}
 		}
 	}})

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 	grpcpeer "google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
 )
 
 // peer keeps a session with one node.
@@ -86,7 +89,7 @@ func (p *peer) runSession(ctx context.Context) (up bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	defer cc.Close()
+	defer func() { _ = cc.Close() }()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	late := time.AfterFunc(p.t.cfg.HandshakeTimeout, func() {
@@ -124,10 +127,7 @@ func (p *peer) serve(ctx context.Context, s *session, raft, calls grpc.ClientStr
 	for _, loop := range loops {
 		wg.Go(func() {
 			err := loop()
-			if c := context.Cause(ctx); c != nil {
-				err = c
-			}
-			s.end(fmt.Errorf("%w: %w", errSession, err))
+			s.end(fmt.Errorf("%w: %w", errSession, firstCause(ctx, err)))
 		})
 	}
 	<-ctx.Done()
@@ -153,12 +153,24 @@ func (p *peer) open(ctx context.Context, cc *grpc.ClientConn, method string) (gr
 	return stream, who, firstCause(ctx, err)
 }
 
-// firstCause prefers why a context ended to gRPC's "context canceled".
+// firstCause prefers why a context ended to gRPC's "context canceled", and takes
+// gRPC's wrapping off what it says.
 func firstCause(ctx context.Context, err error) error {
 	if c := context.Cause(ctx); err != nil && c != nil {
 		return c
 	}
-	return err
+	st, ok := status.FromError(err)
+	if err == nil || !ok {
+		return err
+	}
+	text := st.Message()
+	if quoted, found := strings.CutPrefix(text, "connection error: desc = "); found {
+		if inner, err := strconv.Unquote(quoted); err == nil {
+			text = inner
+		}
+	}
+	text = strings.TrimPrefix(text, "transport: ")
+	return errors.New(strings.TrimPrefix(text, "Error while dialing: "))
 }
 
 func (p *peer) readHello(stream grpc.ClientStream) (Peer, error) {

@@ -395,16 +395,16 @@ func TestSnapshot(t *testing.T) {
 	}}
 	a := n.start(1, n.config(1, &handler{}))
 	n.start(2, n.config(2, h))
-	got, err := a.SendSnapshot(ctxFor(t, 10*time.Second), 2, []byte("r7"), chunks(40, 1<<20))
-	if err != nil || string(got) != fmt.Sprint("r7 ", 40<<20) {
+	got, err := a.SendSnapshot(ctxFor(t, 30*time.Second), 2, []byte("r7"), chunks(40, 256<<10))
+	if err != nil || string(got) != fmt.Sprint("r7 ", 10<<20) {
 		t.Fatalf("got %q, %v", got, err)
 	}
 	var ce *CallError
-	if _, err := a.SendSnapshot(ctxFor(t, 10*time.Second), 2, []byte("refuse"), chunks(100, 1<<20)); !errors.As(err, &ce) || ce.Code != "full" {
+	if _, err := a.SendSnapshot(ctxFor(t, 30*time.Second), 2, []byte("refuse"), chunks(100, 1<<20)); !errors.As(err, &ce) || ce.Code != "full" {
 		t.Fatalf("got %v", err)
 	}
 	broken := errors.New("disk broke")
-	if _, err := a.SendSnapshot(ctxFor(t, 10*time.Second), 2, nil, func() ([]byte, error) { return nil, broken }); !errors.Is(err, broken) {
+	if _, err := a.SendSnapshot(ctxFor(t, 30*time.Second), 2, nil, func() ([]byte, error) { return nil, broken }); !errors.Is(err, broken) {
 		t.Fatalf("got %v", err)
 	}
 }
@@ -413,7 +413,7 @@ func TestScan(t *testing.T) {
 	n := newNetwork(t)
 	var sent atomic.Int64
 	h := &handler{scan: func(ctx context.Context, request []byte, send func([]byte) error) error {
-		next := chunks(64, 1<<20)
+		next := chunks(64, 256<<10)
 		for {
 			b, err := next()
 			if errors.Is(err, io.EOF) {
@@ -433,7 +433,7 @@ func TestScan(t *testing.T) {
 	n.start(2, n.config(2, h))
 	for _, to := range []cluster.NodeID{1, 2} {
 		count := 0
-		err := a.Scan(ctxFor(t, 10*time.Second), to, nil, func(b []byte) error {
+		err := a.Scan(ctxFor(t, 30*time.Second), to, nil, func(b []byte) error {
 			count++
 			if int(b[0]) != count {
 				return fmt.Errorf("chunk %d at %d", b[0], count)
@@ -444,11 +444,11 @@ func TestScan(t *testing.T) {
 			t.Fatalf("%s: %d chunks, %v", to, count, err)
 		}
 		var ce *CallError
-		if err := a.Scan(ctxFor(t, 10*time.Second), to, []byte("fail"), func([]byte) error { return nil }); !errors.As(err, &ce) || ce.Code != "not-leader" {
+		if err := a.Scan(ctxFor(t, 30*time.Second), to, []byte("fail"), func([]byte) error { return nil }); !errors.As(err, &ce) || ce.Code != "not-leader" {
 			t.Fatalf("%s: got %v", to, err)
 		}
 		stop := errors.New("enough")
-		if err := a.Scan(ctxFor(t, 10*time.Second), to, nil, func([]byte) error { return stop }); !errors.Is(err, stop) {
+		if err := a.Scan(ctxFor(t, 30*time.Second), to, nil, func([]byte) error { return stop }); !errors.Is(err, stop) {
 			t.Fatalf("%s: got %v", to, err)
 		}
 	}
@@ -478,7 +478,7 @@ func TestScan(t *testing.T) {
 		return nil
 	})
 	if last > 24 {
-		t.Errorf("%d MiB were sent to a reader that read one", last)
+		t.Errorf("%d chunks were sent to a reader that read one", last)
 	}
 	close(hold)
 	if err := <-done; err != nil {

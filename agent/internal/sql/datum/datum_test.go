@@ -119,7 +119,7 @@ func TestModifiers(t *testing.T) {
 		{Numeric, numeric, "999.995", "22003", false}, {Numeric, numeric, "1000", "22003", false}, {Numeric, numeric, "0", "0.00", false},
 		{Varchar, 7, "abc", "abc", false}, {Varchar, 7, "abcd", "22001", false}, {Varchar, 7, "abc  ", "abc", false}, {Varchar, 7, "äöüß", "äöü", true},
 	} {
-		got := ""
+		var got string
 		if d, err := ApplyModifier(mustParse(t, c.typ, c.in), c.modifier, c.explicit); err != nil {
 			got = err.(*Error).Code
 		} else {

@@ -2,6 +2,7 @@ package datum
 
 import (
 	"encoding/hex"
+	"errors"
 	"math"
 	"strconv"
 	"strings"
@@ -204,8 +205,7 @@ func parsePrefixedInt(s string) (int64, error) {
 }
 
 func errIsRange(err error) bool {
-	ne, ok := err.(*strconv.NumError) //nolint:errorlint // strconv returns it unwrapped
-	return ok && ne.Err == strconv.ErrRange
+	return errors.Is(err, strconv.ErrRange)
 }
 
 // CheckInt returns i as a t, or 22003 with the text s (may be empty).

@@ -40,7 +40,7 @@ func (s *Source) Scan(ctx context.Context, spec duck.ScanSpec) (duck.Scan, error
 func constraints(in []duck.Constraint) []queryplan.Constraint {
 	var out []queryplan.Constraint
 	for _, c := range in {
-		op := ""
+		var op string
 		switch c.Op {
 		case duck.OpEQ, duck.OpIn:
 			op = "="
