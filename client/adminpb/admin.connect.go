@@ -79,6 +79,50 @@ const (
 	AdminListJoinTokensProcedure = "/nodedb.admin.v1.Admin/ListJoinTokens"
 	// AdminRevokeJoinTokenProcedure is the procedure name of the Admin's RevokeJoinToken RPC.
 	AdminRevokeJoinTokenProcedure = "/nodedb.admin.v1.Admin/RevokeJoinToken"
+	// AdminWatchProcedure is the procedure name of the Admin's Watch RPC.
+	AdminWatchProcedure = "/nodedb.admin.v1.Admin/Watch"
+	// AdminListEventsProcedure is the procedure name of the Admin's ListEvents RPC.
+	AdminListEventsProcedure = "/nodedb.admin.v1.Admin/ListEvents"
+	// AdminCheckProcedure is the procedure name of the Admin's Check RPC.
+	AdminCheckProcedure = "/nodedb.admin.v1.Admin/Check"
+	// AdminExplainMemberProcedure is the procedure name of the Admin's ExplainMember RPC.
+	AdminExplainMemberProcedure = "/nodedb.admin.v1.Admin/ExplainMember"
+	// AdminExplainRangeProcedure is the procedure name of the Admin's ExplainRange RPC.
+	AdminExplainRangeProcedure = "/nodedb.admin.v1.Admin/ExplainRange"
+	// AdminInspectRaftProcedure is the procedure name of the Admin's InspectRaft RPC.
+	AdminInspectRaftProcedure = "/nodedb.admin.v1.Admin/InspectRaft"
+	// AdminDiffRoutingProcedure is the procedure name of the Admin's DiffRouting RPC.
+	AdminDiffRoutingProcedure = "/nodedb.admin.v1.Admin/DiffRouting"
+	// AdminPauseOperationProcedure is the procedure name of the Admin's PauseOperation RPC.
+	AdminPauseOperationProcedure = "/nodedb.admin.v1.Admin/PauseOperation"
+	// AdminResumeOperationProcedure is the procedure name of the Admin's ResumeOperation RPC.
+	AdminResumeOperationProcedure = "/nodedb.admin.v1.Admin/ResumeOperation"
+	// AdminLimitOperationProcedure is the procedure name of the Admin's LimitOperation RPC.
+	AdminLimitOperationProcedure = "/nodedb.admin.v1.Admin/LimitOperation"
+	// AdminGetRebalanceProcedure is the procedure name of the Admin's GetRebalance RPC.
+	AdminGetRebalanceProcedure = "/nodedb.admin.v1.Admin/GetRebalance"
+	// AdminCreatePlanProcedure is the procedure name of the Admin's CreatePlan RPC.
+	AdminCreatePlanProcedure = "/nodedb.admin.v1.Admin/CreatePlan"
+	// AdminListPlansProcedure is the procedure name of the Admin's ListPlans RPC.
+	AdminListPlansProcedure = "/nodedb.admin.v1.Admin/ListPlans"
+	// AdminSetRebalancePolicyProcedure is the procedure name of the Admin's SetRebalancePolicy RPC.
+	AdminSetRebalancePolicyProcedure = "/nodedb.admin.v1.Admin/SetRebalancePolicy"
+	// AdminListAuditProcedure is the procedure name of the Admin's ListAudit RPC.
+	AdminListAuditProcedure = "/nodedb.admin.v1.Admin/ListAudit"
+	// AdminVerifyAuditProcedure is the procedure name of the Admin's VerifyAudit RPC.
+	AdminVerifyAuditProcedure = "/nodedb.admin.v1.Admin/VerifyAudit"
+	// AdminListCertificatesProcedure is the procedure name of the Admin's ListCertificates RPC.
+	AdminListCertificatesProcedure = "/nodedb.admin.v1.Admin/ListCertificates"
+	// AdminIssueCertificateProcedure is the procedure name of the Admin's IssueCertificate RPC.
+	AdminIssueCertificateProcedure = "/nodedb.admin.v1.Admin/IssueCertificate"
+	// AdminRenewCertificateProcedure is the procedure name of the Admin's RenewCertificate RPC.
+	AdminRenewCertificateProcedure = "/nodedb.admin.v1.Admin/RenewCertificate"
+	// AdminRotateCAProcedure is the procedure name of the Admin's RotateCA RPC.
+	AdminRotateCAProcedure = "/nodedb.admin.v1.Admin/RotateCA"
+	// AdminRotateGossipKeyProcedure is the procedure name of the Admin's RotateGossipKey RPC.
+	AdminRotateGossipKeyProcedure = "/nodedb.admin.v1.Admin/RotateGossipKey"
+	// AdminCollectDebugProcedure is the procedure name of the Admin's CollectDebug RPC.
+	AdminCollectDebugProcedure = "/nodedb.admin.v1.Admin/CollectDebug"
 )
 
 var (
@@ -265,6 +309,173 @@ var (
 			Procedure:  AdminRevokeJoinTokenProcedure,
 		}
 	})
+	adminWatchSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeServer,
+			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("Watch"),
+			Procedure:        AdminWatchProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
+	adminListEventsSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("ListEvents"),
+			Procedure:        AdminListEventsProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
+	adminCheckSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("Check"),
+			Procedure:        AdminCheckProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
+	adminExplainMemberSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("ExplainMember"),
+			Procedure:        AdminExplainMemberProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
+	adminExplainRangeSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("ExplainRange"),
+			Procedure:        AdminExplainRangeProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
+	adminInspectRaftSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("InspectRaft"),
+			Procedure:        AdminInspectRaftProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
+	adminDiffRoutingSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("DiffRouting"),
+			Procedure:        AdminDiffRoutingProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
+	adminPauseOperationSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_admin_proto.Services().ByName("Admin").Methods().ByName("PauseOperation"),
+			Procedure:  AdminPauseOperationProcedure,
+		}
+	})
+	adminResumeOperationSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_admin_proto.Services().ByName("Admin").Methods().ByName("ResumeOperation"),
+			Procedure:  AdminResumeOperationProcedure,
+		}
+	})
+	adminLimitOperationSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_admin_proto.Services().ByName("Admin").Methods().ByName("LimitOperation"),
+			Procedure:  AdminLimitOperationProcedure,
+		}
+	})
+	adminGetRebalanceSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("GetRebalance"),
+			Procedure:        AdminGetRebalanceProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
+	adminCreatePlanSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_admin_proto.Services().ByName("Admin").Methods().ByName("CreatePlan"),
+			Procedure:  AdminCreatePlanProcedure,
+		}
+	})
+	adminListPlansSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("ListPlans"),
+			Procedure:        AdminListPlansProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
+	adminSetRebalancePolicySpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_admin_proto.Services().ByName("Admin").Methods().ByName("SetRebalancePolicy"),
+			Procedure:  AdminSetRebalancePolicyProcedure,
+		}
+	})
+	adminListAuditSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("ListAudit"),
+			Procedure:        AdminListAuditProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
+	adminVerifyAuditSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("VerifyAudit"),
+			Procedure:        AdminVerifyAuditProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
+	adminListCertificatesSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("ListCertificates"),
+			Procedure:        AdminListCertificatesProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
+	adminIssueCertificateSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_admin_proto.Services().ByName("Admin").Methods().ByName("IssueCertificate"),
+			Procedure:  AdminIssueCertificateProcedure,
+		}
+	})
+	adminRenewCertificateSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_admin_proto.Services().ByName("Admin").Methods().ByName("RenewCertificate"),
+			Procedure:  AdminRenewCertificateProcedure,
+		}
+	})
+	adminRotateCASpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_admin_proto.Services().ByName("Admin").Methods().ByName("RotateCA"),
+			Procedure:  AdminRotateCAProcedure,
+		}
+	})
+	adminRotateGossipKeySpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_admin_proto.Services().ByName("Admin").Methods().ByName("RotateGossipKey"),
+			Procedure:  AdminRotateGossipKeyProcedure,
+		}
+	})
+	adminCollectDebugSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("CollectDebug"),
+			Procedure:        AdminCollectDebugProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
 )
 
 // AdminClient is a client for the nodedb.admin.v1.Admin service.
@@ -302,6 +513,44 @@ type AdminClient interface {
 	CreateJoinToken(context.Context, *CreateJoinTokenRequest) (*CreateJoinTokenResponse, error)
 	ListJoinTokens(context.Context, *ListJoinTokensRequest) (*ListJoinTokensResponse, error)
 	RevokeJoinToken(context.Context, *RevokeJoinTokenRequest) (*RevokeJoinTokenResponse, error)
+	// Watch sends what its topics show, now and whenever it changes; it ends when
+	// the caller goes, the token is revoked or the node stops.
+	Watch(context.Context, *WatchRequest) (AdminWatchClientStream, error)
+	ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error)
+	// Check goes through the rules of a healthy cluster.
+	Check(context.Context, *CheckRequest) (*CheckResponse, error)
+	// ExplainMember says why a node is thought alive, suspect or dead, and by whom.
+	ExplainMember(context.Context, *ExplainMemberRequest) (*ExplainMemberResponse, error)
+	// ExplainRange says for every node whether a replica of the range may be there.
+	ExplainRange(context.Context, *ExplainRangeRequest) (*ExplainRangeResponse, error)
+	// InspectRaft shows a range's raft state as each of its replicas has it.
+	InspectRaft(context.Context, *InspectRaftRequest) (*InspectRaftResponse, error)
+	// DiffRouting compares each node's routing table with the meta range.
+	DiffRouting(context.Context, *DiffRoutingRequest) (*DiffRoutingResponse, error)
+	PauseOperation(context.Context, *PauseOperationRequest) (*PauseOperationResponse, error)
+	ResumeOperation(context.Context, *ResumeOperationRequest) (*ResumeOperationResponse, error)
+	// LimitOperation changes the rate of a running operation.
+	LimitOperation(context.Context, *LimitOperationRequest) (*LimitOperationResponse, error)
+	// GetRebalance says how even the load is, per dimension, and what would be done.
+	GetRebalance(context.Context, *GetRebalanceRequest) (*GetRebalanceResponse, error)
+	// CreatePlan stores a plan, to be applied by its id: StartOperation with it.
+	CreatePlan(context.Context, *CreatePlanRequest) (*CreatePlanResponse, error)
+	ListPlans(context.Context, *ListPlansRequest) (*ListPlansResponse, error)
+	SetRebalancePolicy(context.Context, *SetRebalancePolicyRequest) (*SetRebalancePolicyResponse, error)
+	ListAudit(context.Context, *ListAuditRequest) (*ListAuditResponse, error)
+	// VerifyAudit walks the hash chain and names the first record that breaks it.
+	VerifyAudit(context.Context, *VerifyAuditRequest) (*VerifyAuditResponse, error)
+	ListCertificates(context.Context, *ListCertificatesRequest) (*ListCertificatesResponse, error)
+	// IssueCertificate signs a client certificate for a user.
+	IssueCertificate(context.Context, *IssueCertificateRequest) (*IssueCertificateResponse, error)
+	// RenewCertificate has a node replace its certificate now, without a restart.
+	RenewCertificate(context.Context, *RenewCertificateRequest) (*RenewCertificateResponse, error)
+	// RotateCA goes one step of a staged rotation of the cluster's CA.
+	RotateCA(context.Context, *RotateCARequest) (*RotateCAResponse, error)
+	// RotateGossipKey goes one step of a rotation of the gossip keyring.
+	RotateGossipKey(context.Context, *RotateGossipKeyRequest) (*RotateGossipKeyResponse, error)
+	// CollectDebug returns one item of one node for a debug bundle, secrets redacted.
+	CollectDebug(context.Context, *CollectDebugRequest) (*CollectDebugResponse, error)
 }
 
 // NewAdminClient constructs a client for the nodedb.admin.v1.Admin service. Multiple service
@@ -327,6 +576,26 @@ func (s AdminWatchOperationClientStream) Receive() (*WatchOperationResponse, err
 // Close releases the stream's resources. It is idempotent and is typically deferred to clean up a
 // stream abandoned before io.EOF.
 func (s AdminWatchOperationClientStream) Close() error {
+	return s.stream.Close()
+}
+
+// AdminWatchClientStream is the client stream for the Admin's Watch RPC.
+type AdminWatchClientStream struct {
+	stream connect.ClientStream
+}
+
+// Receive returns the next response message from the server.
+func (s AdminWatchClientStream) Receive() (*WatchResponse, error) {
+	var res WatchResponse
+	if err := s.stream.Receive(&res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+// Close releases the stream's resources. It is idempotent and is typically deferred to clean up a
+// stream abandoned before io.EOF.
+func (s AdminWatchClientStream) Close() error {
 	return s.stream.Close()
 }
 
@@ -365,6 +634,44 @@ type AdminHandler interface {
 	CreateJoinToken(context.Context, *CreateJoinTokenRequest) (*CreateJoinTokenResponse, error)
 	ListJoinTokens(context.Context, *ListJoinTokensRequest) (*ListJoinTokensResponse, error)
 	RevokeJoinToken(context.Context, *RevokeJoinTokenRequest) (*RevokeJoinTokenResponse, error)
+	// Watch sends what its topics show, now and whenever it changes; it ends when
+	// the caller goes, the token is revoked or the node stops.
+	Watch(context.Context, *WatchRequest, AdminWatchServerStream) error
+	ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error)
+	// Check goes through the rules of a healthy cluster.
+	Check(context.Context, *CheckRequest) (*CheckResponse, error)
+	// ExplainMember says why a node is thought alive, suspect or dead, and by whom.
+	ExplainMember(context.Context, *ExplainMemberRequest) (*ExplainMemberResponse, error)
+	// ExplainRange says for every node whether a replica of the range may be there.
+	ExplainRange(context.Context, *ExplainRangeRequest) (*ExplainRangeResponse, error)
+	// InspectRaft shows a range's raft state as each of its replicas has it.
+	InspectRaft(context.Context, *InspectRaftRequest) (*InspectRaftResponse, error)
+	// DiffRouting compares each node's routing table with the meta range.
+	DiffRouting(context.Context, *DiffRoutingRequest) (*DiffRoutingResponse, error)
+	PauseOperation(context.Context, *PauseOperationRequest) (*PauseOperationResponse, error)
+	ResumeOperation(context.Context, *ResumeOperationRequest) (*ResumeOperationResponse, error)
+	// LimitOperation changes the rate of a running operation.
+	LimitOperation(context.Context, *LimitOperationRequest) (*LimitOperationResponse, error)
+	// GetRebalance says how even the load is, per dimension, and what would be done.
+	GetRebalance(context.Context, *GetRebalanceRequest) (*GetRebalanceResponse, error)
+	// CreatePlan stores a plan, to be applied by its id: StartOperation with it.
+	CreatePlan(context.Context, *CreatePlanRequest) (*CreatePlanResponse, error)
+	ListPlans(context.Context, *ListPlansRequest) (*ListPlansResponse, error)
+	SetRebalancePolicy(context.Context, *SetRebalancePolicyRequest) (*SetRebalancePolicyResponse, error)
+	ListAudit(context.Context, *ListAuditRequest) (*ListAuditResponse, error)
+	// VerifyAudit walks the hash chain and names the first record that breaks it.
+	VerifyAudit(context.Context, *VerifyAuditRequest) (*VerifyAuditResponse, error)
+	ListCertificates(context.Context, *ListCertificatesRequest) (*ListCertificatesResponse, error)
+	// IssueCertificate signs a client certificate for a user.
+	IssueCertificate(context.Context, *IssueCertificateRequest) (*IssueCertificateResponse, error)
+	// RenewCertificate has a node replace its certificate now, without a restart.
+	RenewCertificate(context.Context, *RenewCertificateRequest) (*RenewCertificateResponse, error)
+	// RotateCA goes one step of a staged rotation of the cluster's CA.
+	RotateCA(context.Context, *RotateCARequest) (*RotateCAResponse, error)
+	// RotateGossipKey goes one step of a rotation of the gossip keyring.
+	RotateGossipKey(context.Context, *RotateGossipKeyRequest) (*RotateGossipKeyResponse, error)
+	// CollectDebug returns one item of one node for a debug bundle, secrets redacted.
+	CollectDebug(context.Context, *CollectDebugRequest) (*CollectDebugResponse, error)
 }
 
 // RegisterAdminHandler registers svc as the nodedb.admin.v1.Admin implementation on server.
@@ -395,6 +702,28 @@ func RegisterAdminHandler(server *connect.Server, svc AdminHandler) {
 		connect.Method{Spec: adminCreateJoinTokenSpec(), Handler: adapter.createJoinToken},
 		connect.Method{Spec: adminListJoinTokensSpec(), Handler: adapter.listJoinTokens},
 		connect.Method{Spec: adminRevokeJoinTokenSpec(), Handler: adapter.revokeJoinToken},
+		connect.Method{Spec: adminWatchSpec(), Handler: adapter.watch},
+		connect.Method{Spec: adminListEventsSpec(), Handler: adapter.listEvents},
+		connect.Method{Spec: adminCheckSpec(), Handler: adapter.check},
+		connect.Method{Spec: adminExplainMemberSpec(), Handler: adapter.explainMember},
+		connect.Method{Spec: adminExplainRangeSpec(), Handler: adapter.explainRange},
+		connect.Method{Spec: adminInspectRaftSpec(), Handler: adapter.inspectRaft},
+		connect.Method{Spec: adminDiffRoutingSpec(), Handler: adapter.diffRouting},
+		connect.Method{Spec: adminPauseOperationSpec(), Handler: adapter.pauseOperation},
+		connect.Method{Spec: adminResumeOperationSpec(), Handler: adapter.resumeOperation},
+		connect.Method{Spec: adminLimitOperationSpec(), Handler: adapter.limitOperation},
+		connect.Method{Spec: adminGetRebalanceSpec(), Handler: adapter.getRebalance},
+		connect.Method{Spec: adminCreatePlanSpec(), Handler: adapter.createPlan},
+		connect.Method{Spec: adminListPlansSpec(), Handler: adapter.listPlans},
+		connect.Method{Spec: adminSetRebalancePolicySpec(), Handler: adapter.setRebalancePolicy},
+		connect.Method{Spec: adminListAuditSpec(), Handler: adapter.listAudit},
+		connect.Method{Spec: adminVerifyAuditSpec(), Handler: adapter.verifyAudit},
+		connect.Method{Spec: adminListCertificatesSpec(), Handler: adapter.listCertificates},
+		connect.Method{Spec: adminIssueCertificateSpec(), Handler: adapter.issueCertificate},
+		connect.Method{Spec: adminRenewCertificateSpec(), Handler: adapter.renewCertificate},
+		connect.Method{Spec: adminRotateCASpec(), Handler: adapter.rotateCA},
+		connect.Method{Spec: adminRotateGossipKeySpec(), Handler: adapter.rotateGossipKey},
+		connect.Method{Spec: adminCollectDebugSpec(), Handler: adapter.collectDebug},
 	)
 }
 
@@ -410,6 +739,21 @@ func (s AdminWatchOperationServerStream) SendHeaders() error {
 
 // Send sends a response message to the client.
 func (s AdminWatchOperationServerStream) Send(res *WatchOperationResponse) error {
+	return s.stream.Send(res)
+}
+
+// AdminWatchServerStream is the server stream for the Admin's Watch RPC.
+type AdminWatchServerStream struct {
+	stream connect.ServerStream
+}
+
+// SendHeaders flushes the response headers without a message. The first Send does this implicitly.
+func (s AdminWatchServerStream) SendHeaders() error {
+	return s.stream.SendHeaders()
+}
+
+// Send sends a response message to the client.
+func (s AdminWatchServerStream) Send(res *WatchResponse) error {
 	return s.stream.Send(res)
 }
 
@@ -510,6 +854,94 @@ func (UnimplementedAdminHandler) ListJoinTokens(context.Context, *ListJoinTokens
 
 func (UnimplementedAdminHandler) RevokeJoinToken(context.Context, *RevokeJoinTokenRequest) (*RevokeJoinTokenResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.RevokeJoinToken is not implemented")
+}
+
+func (UnimplementedAdminHandler) Watch(context.Context, *WatchRequest, AdminWatchServerStream) error {
+	return connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.Watch is not implemented")
+}
+
+func (UnimplementedAdminHandler) ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.ListEvents is not implemented")
+}
+
+func (UnimplementedAdminHandler) Check(context.Context, *CheckRequest) (*CheckResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.Check is not implemented")
+}
+
+func (UnimplementedAdminHandler) ExplainMember(context.Context, *ExplainMemberRequest) (*ExplainMemberResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.ExplainMember is not implemented")
+}
+
+func (UnimplementedAdminHandler) ExplainRange(context.Context, *ExplainRangeRequest) (*ExplainRangeResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.ExplainRange is not implemented")
+}
+
+func (UnimplementedAdminHandler) InspectRaft(context.Context, *InspectRaftRequest) (*InspectRaftResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.InspectRaft is not implemented")
+}
+
+func (UnimplementedAdminHandler) DiffRouting(context.Context, *DiffRoutingRequest) (*DiffRoutingResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.DiffRouting is not implemented")
+}
+
+func (UnimplementedAdminHandler) PauseOperation(context.Context, *PauseOperationRequest) (*PauseOperationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.PauseOperation is not implemented")
+}
+
+func (UnimplementedAdminHandler) ResumeOperation(context.Context, *ResumeOperationRequest) (*ResumeOperationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.ResumeOperation is not implemented")
+}
+
+func (UnimplementedAdminHandler) LimitOperation(context.Context, *LimitOperationRequest) (*LimitOperationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.LimitOperation is not implemented")
+}
+
+func (UnimplementedAdminHandler) GetRebalance(context.Context, *GetRebalanceRequest) (*GetRebalanceResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.GetRebalance is not implemented")
+}
+
+func (UnimplementedAdminHandler) CreatePlan(context.Context, *CreatePlanRequest) (*CreatePlanResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.CreatePlan is not implemented")
+}
+
+func (UnimplementedAdminHandler) ListPlans(context.Context, *ListPlansRequest) (*ListPlansResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.ListPlans is not implemented")
+}
+
+func (UnimplementedAdminHandler) SetRebalancePolicy(context.Context, *SetRebalancePolicyRequest) (*SetRebalancePolicyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.SetRebalancePolicy is not implemented")
+}
+
+func (UnimplementedAdminHandler) ListAudit(context.Context, *ListAuditRequest) (*ListAuditResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.ListAudit is not implemented")
+}
+
+func (UnimplementedAdminHandler) VerifyAudit(context.Context, *VerifyAuditRequest) (*VerifyAuditResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.VerifyAudit is not implemented")
+}
+
+func (UnimplementedAdminHandler) ListCertificates(context.Context, *ListCertificatesRequest) (*ListCertificatesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.ListCertificates is not implemented")
+}
+
+func (UnimplementedAdminHandler) IssueCertificate(context.Context, *IssueCertificateRequest) (*IssueCertificateResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.IssueCertificate is not implemented")
+}
+
+func (UnimplementedAdminHandler) RenewCertificate(context.Context, *RenewCertificateRequest) (*RenewCertificateResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.RenewCertificate is not implemented")
+}
+
+func (UnimplementedAdminHandler) RotateCA(context.Context, *RotateCARequest) (*RotateCAResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.RotateCA is not implemented")
+}
+
+func (UnimplementedAdminHandler) RotateGossipKey(context.Context, *RotateGossipKeyRequest) (*RotateGossipKeyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.RotateGossipKey is not implemented")
+}
+
+func (UnimplementedAdminHandler) CollectDebug(context.Context, *CollectDebugRequest) (*CollectDebugResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.CollectDebug is not implemented")
 }
 
 type adminClient struct {
@@ -703,6 +1135,182 @@ func (c *adminClient) ListJoinTokens(ctx context.Context, req *ListJoinTokensReq
 func (c *adminClient) RevokeJoinToken(ctx context.Context, req *RevokeJoinTokenRequest) (*RevokeJoinTokenResponse, error) {
 	var res RevokeJoinTokenResponse
 	if err := c.client.CallUnary(ctx, adminRevokeJoinTokenSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) Watch(ctx context.Context, req *WatchRequest) (AdminWatchClientStream, error) {
+	stream, err := c.client.CallServerStream(ctx, adminWatchSpec(), req)
+	if err != nil {
+		return AdminWatchClientStream{}, err
+	}
+	return AdminWatchClientStream{stream: stream}, nil
+}
+
+func (c *adminClient) ListEvents(ctx context.Context, req *ListEventsRequest) (*ListEventsResponse, error) {
+	var res ListEventsResponse
+	if err := c.client.CallUnary(ctx, adminListEventsSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) Check(ctx context.Context, req *CheckRequest) (*CheckResponse, error) {
+	var res CheckResponse
+	if err := c.client.CallUnary(ctx, adminCheckSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) ExplainMember(ctx context.Context, req *ExplainMemberRequest) (*ExplainMemberResponse, error) {
+	var res ExplainMemberResponse
+	if err := c.client.CallUnary(ctx, adminExplainMemberSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) ExplainRange(ctx context.Context, req *ExplainRangeRequest) (*ExplainRangeResponse, error) {
+	var res ExplainRangeResponse
+	if err := c.client.CallUnary(ctx, adminExplainRangeSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) InspectRaft(ctx context.Context, req *InspectRaftRequest) (*InspectRaftResponse, error) {
+	var res InspectRaftResponse
+	if err := c.client.CallUnary(ctx, adminInspectRaftSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) DiffRouting(ctx context.Context, req *DiffRoutingRequest) (*DiffRoutingResponse, error) {
+	var res DiffRoutingResponse
+	if err := c.client.CallUnary(ctx, adminDiffRoutingSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) PauseOperation(ctx context.Context, req *PauseOperationRequest) (*PauseOperationResponse, error) {
+	var res PauseOperationResponse
+	if err := c.client.CallUnary(ctx, adminPauseOperationSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) ResumeOperation(ctx context.Context, req *ResumeOperationRequest) (*ResumeOperationResponse, error) {
+	var res ResumeOperationResponse
+	if err := c.client.CallUnary(ctx, adminResumeOperationSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) LimitOperation(ctx context.Context, req *LimitOperationRequest) (*LimitOperationResponse, error) {
+	var res LimitOperationResponse
+	if err := c.client.CallUnary(ctx, adminLimitOperationSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) GetRebalance(ctx context.Context, req *GetRebalanceRequest) (*GetRebalanceResponse, error) {
+	var res GetRebalanceResponse
+	if err := c.client.CallUnary(ctx, adminGetRebalanceSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) CreatePlan(ctx context.Context, req *CreatePlanRequest) (*CreatePlanResponse, error) {
+	var res CreatePlanResponse
+	if err := c.client.CallUnary(ctx, adminCreatePlanSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) ListPlans(ctx context.Context, req *ListPlansRequest) (*ListPlansResponse, error) {
+	var res ListPlansResponse
+	if err := c.client.CallUnary(ctx, adminListPlansSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) SetRebalancePolicy(ctx context.Context, req *SetRebalancePolicyRequest) (*SetRebalancePolicyResponse, error) {
+	var res SetRebalancePolicyResponse
+	if err := c.client.CallUnary(ctx, adminSetRebalancePolicySpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) ListAudit(ctx context.Context, req *ListAuditRequest) (*ListAuditResponse, error) {
+	var res ListAuditResponse
+	if err := c.client.CallUnary(ctx, adminListAuditSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) VerifyAudit(ctx context.Context, req *VerifyAuditRequest) (*VerifyAuditResponse, error) {
+	var res VerifyAuditResponse
+	if err := c.client.CallUnary(ctx, adminVerifyAuditSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) ListCertificates(ctx context.Context, req *ListCertificatesRequest) (*ListCertificatesResponse, error) {
+	var res ListCertificatesResponse
+	if err := c.client.CallUnary(ctx, adminListCertificatesSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) IssueCertificate(ctx context.Context, req *IssueCertificateRequest) (*IssueCertificateResponse, error) {
+	var res IssueCertificateResponse
+	if err := c.client.CallUnary(ctx, adminIssueCertificateSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) RenewCertificate(ctx context.Context, req *RenewCertificateRequest) (*RenewCertificateResponse, error) {
+	var res RenewCertificateResponse
+	if err := c.client.CallUnary(ctx, adminRenewCertificateSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) RotateCA(ctx context.Context, req *RotateCARequest) (*RotateCAResponse, error) {
+	var res RotateCAResponse
+	if err := c.client.CallUnary(ctx, adminRotateCASpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) RotateGossipKey(ctx context.Context, req *RotateGossipKeyRequest) (*RotateGossipKeyResponse, error) {
+	var res RotateGossipKeyResponse
+	if err := c.client.CallUnary(ctx, adminRotateGossipKeySpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) CollectDebug(ctx context.Context, req *CollectDebugRequest) (*CollectDebugResponse, error) {
+	var res CollectDebugResponse
+	if err := c.client.CallUnary(ctx, adminCollectDebugSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -988,6 +1596,266 @@ func (h adminHandler) revokeJoinToken(ctx context.Context, _ connect.Spec, strea
 		return err
 	}
 	res, err := h.svc.RevokeJoinToken(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) watch(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req WatchRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	return h.svc.Watch(ctx, &req, AdminWatchServerStream{stream: stream})
+}
+
+func (h adminHandler) listEvents(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req ListEventsRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.ListEvents(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) check(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req CheckRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Check(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) explainMember(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req ExplainMemberRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.ExplainMember(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) explainRange(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req ExplainRangeRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.ExplainRange(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) inspectRaft(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req InspectRaftRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.InspectRaft(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) diffRouting(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req DiffRoutingRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.DiffRouting(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) pauseOperation(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req PauseOperationRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.PauseOperation(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) resumeOperation(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req ResumeOperationRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.ResumeOperation(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) limitOperation(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req LimitOperationRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.LimitOperation(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) getRebalance(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req GetRebalanceRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.GetRebalance(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) createPlan(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req CreatePlanRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.CreatePlan(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) listPlans(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req ListPlansRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.ListPlans(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) setRebalancePolicy(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req SetRebalancePolicyRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.SetRebalancePolicy(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) listAudit(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req ListAuditRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.ListAudit(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) verifyAudit(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req VerifyAuditRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.VerifyAudit(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) listCertificates(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req ListCertificatesRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.ListCertificates(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) issueCertificate(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req IssueCertificateRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.IssueCertificate(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) renewCertificate(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req RenewCertificateRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.RenewCertificate(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) rotateCA(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req RotateCARequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.RotateCA(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) rotateGossipKey(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req RotateGossipKeyRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.RotateGossipKey(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) collectDebug(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req CollectDebugRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.CollectDebug(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -1,9 +1,9 @@
-// Package adminpb is the admin protocol: admin.proto and the code generated from it.
+// Package adminpb is the admin protocol: the .proto files and the code generated from them.
 //
-// The generated files are committed. After a change of admin.proto run
+// The generated files are committed. After a change of a .proto file run
 // "go generate ./client/adminpb" and commit what it writes. A test compares the
 // protocol with testdata/v1.binpb and refuses a breaking change; after an
 // addition, "go test ./client/adminpb -update" takes it into the golden file.
 package adminpb
 
-//go:generate go run ./internal/protogen admin.proto
+//go:generate go run ./internal/protogen access.proto admin.proto base.proto debug.proto events.proto nodes.proto operations.proto ranges.proto rebalance.proto watch.proto

@@ -16,6 +16,8 @@ const (
 
 // service answers the calls of the protocol; each file holds those of one noun.
 type service struct {
+	adminpb.UnimplementedAdminHandler // of the calls that are not served yet
+
 	backend Backend
 	rates   *rateBook
 	watches chan struct{} // one slot per open watch
