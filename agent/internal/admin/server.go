@@ -86,7 +86,7 @@ func New(c Config) *Server {
 		mux.Handle("POST /join", http.MaxBytesHandler(c.Join, requestMost))
 	}
 	handleProfiles(mux, guard)
-	s.handler = hostCheck(c.Listener, ndjson(mux))
+	s.handler = writeDeadlines(hostCheck(c.Listener, ndjson(mux)))
 
 	local := http.NewServeMux()
 	s.handleHealth(local)
@@ -190,7 +190,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 func (s *Server) httpServer(base context.Context, h http.Handler) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: headerWait, IdleTimeout: idleWait, MaxHeaderBytes: headerMost,
-		// No WriteTimeout: watches stay open.
+		// No WriteTimeout: watches stay open; see writeDeadlines.
 		BaseContext: func(net.Listener) context.Context { return base },
 		ErrorLog:    slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}

@@ -45,6 +45,11 @@ func (h *hub) look(ctx context.Context) {
 		}
 		return
 	}
+	h.see(ctx, look, topics)
+}
+
+// see remembers what changed in a look.
+func (h *hub) see(ctx context.Context, look *sight, topics topic) {
 	s := sighting{asOf: look.asOf(), covers: topics}
 	if topics&topicNodes != 0 {
 		s.nodes = h.nodes.compare(look.nodeMap())

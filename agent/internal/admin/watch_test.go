@@ -2,13 +2,18 @@ package admin
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"connectrpc.com/connect/v2"
@@ -360,3 +365,46 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		}
 	}
 }
+
+// TestASlowCallerIsLetGo opens a watch and does not read: the node lets go of it.
+func TestASlowCallerIsLetGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe() // without buffers: nothing is written that is not read
+		l := &oneConn{conn: make(chan net.Conn, 1), addr: server.LocalAddr()}
+		l.conn <- server
+		ended := make(chan error, 1)
+		srv := &http.Server{ReadHeaderTimeout: time.Second, Handler: writeDeadlines(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			var err error
+			for err == nil {
+				_, err = w.Write(make([]byte, 1<<16))
+			}
+			ended <- err
+		}))}
+		go func() { _ = srv.Serve(l) }()
+		go func() { _, _ = client.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n")) }()
+		began := time.Now()
+		if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) > 2*writeWait {
+			t.Errorf("got %v after %s, want the deadline's", err, time.Since(began))
+		}
+		_ = srv.Close()
+		_ = client.Close()
+	})
+}
+
+// oneConn is a listener of one connection.
+type oneConn struct {
+	conn chan net.Conn
+	addr net.Addr
+	once sync.Once
+}
+
+func (l *oneConn) Accept() (net.Conn, error) {
+	c, ok := <-l.conn
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return c, nil
+}
+
+func (l *oneConn) Close() error   { l.once.Do(func() { close(l.conn) }); return nil }
+func (l *oneConn) Addr() net.Addr { return l.addr }
