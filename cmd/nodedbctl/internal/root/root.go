@@ -67,6 +67,7 @@ func New(e *ctl.Env) *cobra.Command {
 	add(groupChange, nodes.NewDrain(e), nodes.NewUndrain(e), nodes.NewCordon(e), nodes.NewUncordon(e), nodes.NewDecommission(e), nodes.NewRecommission(e))
 	add(groupAccess, jointoken.New(e), token.New(e), token.NewWhoAmI(e), contexts.New(e))
 	add(groupMore, sqlshell.New(e), demo.New(e), newVersion(e))
+	ctl.AttachCompletion(e, c)
 	c.SetHelpCommandGroupID(groupMore)
 	c.SetCompletionCommandGroupID(groupMore)
 	c.SetHelpTemplate(c.HelpTemplate() + "\n" + ctl.ExitHelp)
@@ -160,6 +161,9 @@ func Run(ctx context.Context, e *ctl.Env, args []string) int {
 		return int(ctl.CodeOf(err))
 	}
 	err := c.ExecuteContext(ctx)
+	if err == nil {
+		err = e.Whole()
+	}
 	if err != nil && ctx.Err() != nil && ctl.CodeOf(err) == ctl.Internal {
 		err = context.Canceled
 	}
