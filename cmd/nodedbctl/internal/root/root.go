@@ -155,6 +155,8 @@ func Run(ctx context.Context, e *ctl.Env, args []string) int {
 	defer e.Close()
 	c := New(e)
 	c.SetArgs(args)
+	c.InitDefaultHelpCmd()
+	c.InitDefaultCompletionCmd(args...)
 	if verb := firstVerb(c, args); verb != "" {
 		err := unknownVerb(c, verb)
 		ctl.Report(e.Term, err)
@@ -173,6 +175,9 @@ func Run(ctx context.Context, e *ctl.Env, args []string) int {
 
 // firstVerb returns the verb of args if the command has none of this name.
 func firstVerb(c *cobra.Command, args []string) string {
+	if len(args) > 0 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd) {
+		return "" // cobra adds this verb, which shells use, when it runs
+	}
 	found, rest, err := c.Find(args)
 	if err == nil || found != c {
 		return ""
