@@ -14,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/api"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/config"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/contexts"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/demo"
@@ -22,6 +24,7 @@ import (
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/nodes"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ops"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ranges"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/reference"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/routing"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/sqlshell"
@@ -65,8 +68,8 @@ func New(e *ctl.Env) *cobra.Command {
 	add(groupLook, status.New(e), nodes.New(e), members.New(e), ranges.New(e), routing.New(e), ops.New(e), nodes.NewWait(e),
 		nodes.NewOKToStop(e), nodes.NewOKToRemove(e), nodes.NewSurvive(e))
 	add(groupChange, nodes.NewDrain(e), nodes.NewUndrain(e), nodes.NewCordon(e), nodes.NewUncordon(e), nodes.NewDecommission(e), nodes.NewRecommission(e))
-	add(groupAccess, jointoken.New(e), token.New(e), token.NewWhoAmI(e), contexts.New(e))
-	add(groupMore, sqlshell.New(e), demo.New(e), newVersion(e))
+	add(groupAccess, jointoken.New(e), token.New(e), token.NewWhoAmI(e), contexts.New(e), config.New(e))
+	add(groupMore, sqlshell.New(e), demo.New(e), api.New(e), newVersion(e), reference.NewMan(e), reference.NewReference(e))
 	ctl.AttachCompletion(e, c)
 	c.SetHelpCommandGroupID(groupMore)
 	c.SetCompletionCommandGroupID(groupMore)
