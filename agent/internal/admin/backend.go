@@ -17,6 +17,7 @@ type Backend interface {
 	MetaRange
 	Observer
 	Operator
+	Debugger
 }
 
 // Local is the node itself.
