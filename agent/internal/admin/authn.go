@@ -96,8 +96,12 @@ func (a *authenticator) intercept(next connect.ServerFunc) connect.ServerFunc {
 		}
 		s := &session{principal: who, again: func() error {
 			now, err := a.identify(state, header)
-			if err != nil || now.Role < need {
+			switch {
+			case err != nil || now.Role < need:
 				return connect.NewError(connect.CodeUnauthenticated, "the credential has ended")
+			case now.Role != who.Role:
+				// What the call shows depends on the role: it must be made anew.
+				return &Error{Kind: KindUnavailable, Message: "the rights of " + who.Name + " have changed: call again"}
 			}
 			return nil
 		}}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,6 +39,7 @@ type fakeBackend struct {
 	service     cluster.Service
 	startErr    error
 	drains      []cluster.OperationSpec
+	observed    atomic.Int64
 }
 
 func newFakeBackend(ca []byte) *fakeBackend {
@@ -155,6 +157,7 @@ func (b *fakeBackend) Subscribe(fn func(*metastate.View)) func() {
 }
 
 func (b *fakeBackend) Observe(context.Context, time.Duration) (Observation, error) {
+	b.observed.Add(1)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	o := Observation{At: time.Now(), View: b.view, Statuses: b.statuses, Liveness: map[cluster.NodeID]cluster.Liveness{}, Snapshot: &placement.Snapshot{RF: 3}}

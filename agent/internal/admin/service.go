@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/metastate"
@@ -21,12 +22,22 @@ type service struct {
 	backend Backend
 	rates   *rateBook
 	watches chan struct{} // one slot per open watch
+	hub     *hub
+}
+
+func newService(b Backend, logger *slog.Logger) *service {
+	s := &service{backend: b, rates: newRateBook(), watches: make(chan struct{}, watchesMost)}
+	s.hub = newHub(s, logger)
+	return s
 }
 
 var _ adminpb.AdminHandler = (*service)(nil)
 
-// look asks every node what it knows.
+// look asks every node what it knows, unless that was just done for ctx.
 func (s *service) look(ctx context.Context, perNode float64) (*sight, error) {
+	if seen, ok := ctx.Value(sightKey{}).(*sight); ok {
+		return seen, nil
+	}
 	wait := nodeTimeoutDefault
 	if perNode > 0 {
 		wait = min(seconds(perNode), nodeTimeoutMost)

@@ -266,7 +266,8 @@ func FuzzRequests(f *testing.F) {
 	f.Add("CreateToken", []byte(`{"role":9,"ttl":1e308}`))
 	f.Fuzz(func(t *testing.T, method string, body []byte) {
 		b := newFakeBackend(nil)
-		s := &service{backend: b, rates: newRateBook(), watches: make(chan struct{}, watchesMost)}
+		s := newService(b, slog.New(slog.DiscardHandler))
+		defer s.hub.Close()
 		h := fuzzHandler(s)
 		req := httptest.NewRequest(http.MethodPost, "/nodedb.admin.v1.Admin/X", strings.NewReader(string(body)))
 		req.URL.Path = "/nodedb.admin.v1.Admin/" + method

@@ -1,6 +1,11 @@
 package metastate
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+)
 
 // knownRoles are the admin roles, weakest first.
 var knownRoles = []string{"viewer", "operator", "admin"}
@@ -16,6 +21,7 @@ func (c *change) createToken(in *CreateToken, by string) Result {
 		ID: in.ID, Owner: in.Owner, Role: in.Role, Hash: in.Hash,
 		CreatedAt: c.now, CreatedBy: by, ExpiresAt: in.ExpiresAt.UTC(),
 	})
+	c.event(cluster.Event{Kind: cluster.EventTokenCreated, Text: fmt.Sprintf("token %s of %s with the role %s was created", in.ID, in.Owner, in.Role)})
 	return Result{}
 }
 
@@ -30,6 +36,7 @@ func (c *change) revokeToken(in *RevokeToken) Result {
 	revoked := *t
 	revoked.RevokedAt = c.now
 	c.putToken(revoked)
+	c.event(cluster.Event{Kind: cluster.EventTokenRevoked, Severity: cluster.SeverityWarn, Text: fmt.Sprintf("token %s of %s was revoked", t.ID, t.Owner)})
 	return Result{}
 }
 
@@ -49,6 +56,7 @@ func (c *change) createJoinToken(in *CreateJoinToken, by string) Result {
 		ID: in.ID, Hash: in.Hash, Node: in.Node, Uses: in.Uses,
 		CreatedAt: c.now, CreatedBy: by, ExpiresAt: in.ExpiresAt.UTC(),
 	})
+	c.event(cluster.Event{Kind: cluster.EventTokenCreated, Text: fmt.Sprintf("join token %s for %d nodes was created", in.ID, in.Uses)})
 	return Result{}
 }
 
@@ -63,6 +71,7 @@ func (c *change) revokeJoinToken(in *RevokeJoinToken) Result {
 	revoked := *t
 	revoked.RevokedAt = c.now
 	c.putJoinToken(revoked)
+	c.event(cluster.Event{Kind: cluster.EventTokenRevoked, Text: fmt.Sprintf("join token %s was revoked", t.ID)})
 	return Result{}
 }
 
@@ -75,6 +84,7 @@ func (c *change) replaceUser(in *PutUser) Result {
 	}
 	_, existed := c.view.Users[in.Name]
 	c.putUser(User{Name: in.Name, Verifier: in.Verifier, AdminRole: in.AdminRole, ChangedAt: c.now})
+	c.event(cluster.Event{Kind: cluster.EventUserChanged, Text: fmt.Sprintf("user %s was created or changed", in.Name)})
 	return Result{Existed: existed}
 }
 
@@ -86,5 +96,6 @@ func (c *change) removeUser(in *DropUser) Result {
 		return refused(CodeNotFound, "there is no user %q", in.Name)
 	}
 	c.dropUser(in.Name)
+	c.event(cluster.Event{Kind: cluster.EventUserDropped, Text: fmt.Sprintf("user %s was dropped", in.Name)})
 	return Result{}
 }

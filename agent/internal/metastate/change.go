@@ -16,6 +16,7 @@ import (
 // half-way leaves nothing, because nothing staged is used then.
 type change struct {
 	now    time.Time
+	by     string // who asked for the command
 	view   *View
 	writes []recordWrite
 	// refusal is set by a record that cannot be encoded.

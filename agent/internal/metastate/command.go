@@ -34,6 +34,10 @@ type Command struct {
 	PutUser          *PutUser          `json:"putUser,omitempty"`
 	DropUser         *DropUser         `json:"dropUser,omitempty"`
 	SetSetting       *SetSetting       `json:"setSetting,omitempty"`
+	RecordEvents     *RecordEvents     `json:"recordEvents,omitempty"`
+	PauseOperation   *PauseOperation   `json:"pauseOperation,omitempty"`
+	ResumeOperation  *ResumeOperation  `json:"resumeOperation,omitempty"`
+	LimitOperation   *LimitOperation   `json:"limitOperation,omitempty"`
 
 	// Batch is applied all or nothing, in order; it may not hold another batch.
 	// By, Via and RequestID of the outer command hold for all.
@@ -93,6 +97,12 @@ type SetMembership struct {
 type SetCordon struct {
 	Node   cluster.NodeID `json:"node"`
 	Cordon bool           `json:"cordon"`
+	// Until is when the cordon ends by itself; zero: never.
+	Until  time.Time `json:"until,omitzero"`
+	Reason string    `json:"reason,omitempty"`
+	// Expired, of a cordon's end, is the Until that has passed: a cordon that was
+	// renewed meanwhile stays.
+	Expired time.Time `json:"expired,omitzero"`
 }
 
 // UpdateRanges publishes descriptors of ranges. Those that are not newer than
@@ -185,4 +195,29 @@ type DropUser struct {
 type SetSetting struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
+}
+
+// RecordEvents adds events that the coordinator saw; sequence and time are set
+// here.
+type RecordEvents struct {
+	Events []cluster.Event `json:"events"`
+}
+
+// PauseOperation has an operation begin nothing new until it is resumed.
+type PauseOperation struct {
+	ID     string `json:"id"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// ResumeOperation ends a pause.
+type ResumeOperation struct {
+	ID string `json:"id"`
+}
+
+// LimitOperation bounds the snapshot bytes per second that each node sends, and
+// receives, while the operation runs; 0: what its request, or else the cluster's
+// setting, says.
+type LimitOperation struct {
+	ID   string `json:"id"`
+	Rate uint64 `json:"rate"`
 }

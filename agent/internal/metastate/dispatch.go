@@ -15,6 +15,7 @@ func (c *change) run(command []byte) Result {
 	if !c.view.Initialized() && cmd.InitCluster == nil {
 		return refused(CodeUninitialized, "the cluster is not initialised")
 	}
+	c.by = cmd.By
 	if cmd.Batch == nil {
 		return c.dispatch(&cmd, cmd.By)
 	}
@@ -50,7 +51,8 @@ func (cmd *Command) parts() int {
 		cmd.CreateOperation != nil, cmd.UpdateOperation != nil, cmd.RequestCancel != nil,
 		cmd.CreateToken != nil, cmd.RevokeToken != nil,
 		cmd.CreateJoinToken != nil, cmd.RevokeJoinToken != nil,
-		cmd.PutUser != nil, cmd.DropUser != nil, cmd.SetSetting != nil, len(cmd.Batch) > 0,
+		cmd.PutUser != nil, cmd.DropUser != nil, cmd.SetSetting != nil,
+		cmd.RecordEvents != nil, cmd.PauseOperation != nil, cmd.ResumeOperation != nil, cmd.LimitOperation != nil, len(cmd.Batch) > 0,
 	} {
 		if set {
 			n++
@@ -97,6 +99,14 @@ func (c *change) dispatch(cmd *Command, by string) Result {
 		return c.replaceUser(cmd.PutUser)
 	case cmd.DropUser != nil:
 		return c.removeUser(cmd.DropUser)
+	case cmd.RecordEvents != nil:
+		return c.recordEvents(cmd.RecordEvents)
+	case cmd.PauseOperation != nil:
+		return c.pauseOperation(cmd.PauseOperation, by)
+	case cmd.ResumeOperation != nil:
+		return c.resumeOperation(cmd.ResumeOperation, by)
+	case cmd.LimitOperation != nil:
+		return c.limitOperation(cmd.LimitOperation)
 	default:
 		return c.setSetting(cmd.SetSetting)
 	}

@@ -132,6 +132,7 @@ const (
 	kindToken      = "token"
 	kindJoinToken  = "jointoken"
 	kindUser       = "user"
+	kindEvent      = "event"
 )
 
 // appliedRecord is rewritten by every command.
@@ -219,6 +220,10 @@ func (v *View) loadRecord(kind string, value []byte) error {
 		return loadInto(value, v.JoinTokens, func(t *JoinToken) string { return t.ID })
 	case kindUser:
 		return loadInto(value, v.Users, func(u *User) string { return u.Name })
+	case kindEvent:
+		e := new(cluster.Event)
+		v.Events = append(v.Events, e) // the keys are in the order of the sequence
+		return decodeRecord(value, e)
 	}
 	return fmt.Errorf("written by a newer version: %w", errFormat)
 }

@@ -201,6 +201,9 @@ func show(v *View, what string) string {
 		for _, id := range v.OperationIDs() {
 			o := v.Operations[id]
 			line("%s %s %v %s by=%s term=%d why=%q", o.ID, o.Spec.Kind, o.Spec.Nodes, o.State, o.RequestedBy, o.CoordinatorTerm, o.Why)
+			if o.Rate() > 0 {
+				line("  rate %d of the nodes %d", o.Rate(), v.SnapshotRate())
+			}
 		}
 	case "collections":
 		for _, name := range v.CollectionNames() {
@@ -208,6 +211,10 @@ func show(v *View, what string) string {
 		}
 		for _, id := range slices.Sorted(maps.Keys(v.Dropped)) {
 			line("dropped %d %s", id, v.Dropped[id].Collection.Name)
+		}
+	case "events":
+		for _, e := range v.Events {
+			line("%d %s %s %s by=%q", e.Sequence, e.Time.Format(time.TimeOnly), e.Kind, e.Text, e.By)
 		}
 	case "access":
 		for _, id := range slices.Sorted(maps.Keys(v.Users)) {

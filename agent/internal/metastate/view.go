@@ -37,6 +37,8 @@ type View struct {
 	Tokens     map[string]*Token
 	JoinTokens map[string]*JoinToken
 	Users      map[string]*User
+	// Events are the newest events, oldest first; see EventsAfter.
+	Events []*cluster.Event
 
 	next  counters
 	spans *spanIndex
