@@ -19,6 +19,7 @@ type Backend interface {
 	Observer
 	Operator
 	Auditor
+	Debugger
 }
 
 // Auditor is what was asked of the cluster, and by whom.

@@ -257,6 +257,26 @@ func (b *fakeBackend) DrainSelf(_ context.Context, spec cluster.OperationSpec, b
 	return cluster.Operation{ID: "op-d", State: cluster.OpRunning, RequestedBy: by}, nil
 }
 
+func (b *fakeBackend) RoutingTables(context.Context, time.Duration) map[cluster.NodeID]RoutingTable {
+	good := RoutingTable{MetaIndex: 100, Generations: map[cluster.RangeID]uint64{1: 4, 2: 4, 3: 4, 4: 4, 5: 4}}
+	old := RoutingTable{
+		MetaIndex: 90, Generations: map[cluster.RangeID]uint64{1: 4, 2: 3, 3: 4, 4: 4, 5: 4},
+		Leaders: map[cluster.RangeID]cluster.NodeID{3: 1, 4: 3}, WrongPerSecond: 2,
+	}
+	return map[cluster.NodeID]RoutingTable{1: good, 2: old}
+}
+
+func (b *fakeBackend) Behind(index uint64) time.Duration {
+	return time.Duration(100-index) * time.Second
+}
+
+func (b *fakeBackend) Collect(_ context.Context, node cluster.NodeID, item string) (DebugItem, error) {
+	if node == 3 {
+		return DebugItem{}, &Error{Kind: KindUnavailable, Message: "n3 does not answer"}
+	}
+	return DebugItem{Name: item + ".txt", Content: []byte(node.String())}, nil
+}
+
 // rig is a server on a loopback port, with clients of every role.
 type rig struct {
 	t       *testing.T

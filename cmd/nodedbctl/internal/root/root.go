@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/api"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/bundle"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/config"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/contexts"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
@@ -69,7 +70,7 @@ func New(e *ctl.Env) *cobra.Command {
 		nodes.NewOKToStop(e), nodes.NewOKToRemove(e), nodes.NewSurvive(e))
 	add(groupChange, nodes.NewDrain(e), nodes.NewUndrain(e), nodes.NewCordon(e), nodes.NewUncordon(e), nodes.NewDecommission(e), nodes.NewRecommission(e))
 	add(groupAccess, jointoken.New(e), token.New(e), token.NewWhoAmI(e), contexts.New(e), config.New(e))
-	add(groupMore, sqlshell.New(e), demo.New(e), api.New(e), newVersion(e), reference.NewMan(e), reference.NewReference(e))
+	add(groupMore, sqlshell.New(e), demo.New(e), api.New(e), newDebug(e), newVersion(e), reference.NewMan(e), reference.NewReference(e))
 	ctl.AttachCompletion(e, c)
 	c.SetHelpCommandGroupID(groupMore)
 	c.SetCompletionCommandGroupID(groupMore)
@@ -126,6 +127,13 @@ func unknownVerb(c *cobra.Command, verb string) error {
 		e.Next = []string{c.CommandPath() + " --help"}
 	}
 	return e
+}
+
+// newDebug makes the noun debug.
+func newDebug(e *ctl.Env) *cobra.Command {
+	c := &cobra.Command{Use: "debug", Short: "Look deeper: bundles, stopped nodes"}
+	c.AddCommand(bundle.New(e), bundle.NewLocal(e))
+	return c
 }
 
 func newVersion(e *ctl.Env) *cobra.Command {
