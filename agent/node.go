@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/admin"
+	"github.com/nodedb/nodedb/agent/internal/audit"
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/gossip"
@@ -74,6 +75,7 @@ type Node struct {
 	peers     *peers.Peers
 	opServer  *operation.Server
 	drainer   *operation.Drainer
+	logins    *audit.Log
 	runner    *operation.Runner
 	service   *operation.Service
 	sql       atomic.Pointer[sql.Server]

@@ -56,7 +56,10 @@ type Node struct {
 	Version    string     `json:"version"`
 	Membership Membership `json:"membership"`
 	Cordon     bool       `json:"cordon,omitempty"`
-	JoinedAt   time.Time  `json:"joinedAt"`
+	// CordonUntil is when the cordon ends by itself; zero: never.
+	CordonUntil  time.Time `json:"cordonUntil,omitzero"`
+	CordonReason string    `json:"cordonReason,omitempty"`
+	JoinedAt     time.Time `json:"joinedAt"`
 	// BootNonce names the running incarnation: two processes that claim one
 	// identity have two nonces.
 	BootNonce string     `json:"bootNonce,omitempty"`

@@ -17,6 +17,9 @@ const (
 	SettingSplitLoad = "split_load_threshold"
 )
 
+// MinSnapshotRate is the least rate of snapshots, in bytes per second.
+const MinSnapshotRate = 1 << 16
+
 // Settings are the cluster settings by name, in their text form. Absent: default.
 type Settings map[string]string
 
@@ -72,7 +75,7 @@ func ValidateSetting(name, value string) error {
 			return fmt.Errorf("%s must be a duration of at least 1s, such as 5m, not %q", name, value)
 		}
 	case SettingSnapshotRate:
-		if n, err := strconv.ParseUint(value, 10, 64); err != nil || n < 1<<16 {
+		if n, err := strconv.ParseUint(value, 10, 64); err != nil || n < MinSnapshotRate {
 			return fmt.Errorf("%s must be at least 65536 bytes per second, not %q", name, value)
 		}
 	case SettingSplitLoad:

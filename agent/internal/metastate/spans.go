@@ -16,7 +16,8 @@ func (c *change) updateRanges(in *UpdateRanges) Result {
 		if err := d.Validate(); err != nil {
 			return refused(CodeInvalid, "the descriptor of %s is wrong: %v", d.ID, err)
 		}
-		if old, ok := c.view.Ranges[d.ID]; ok && old.Generation >= d.Generation {
+		old := c.view.Ranges[d.ID]
+		if old != nil && old.Generation >= d.Generation {
 			continue
 		}
 		for _, r := range d.Replicas {
@@ -25,6 +26,7 @@ func (c *change) updateRanges(in *UpdateRanges) Result {
 			}
 		}
 		c.putRange(*d)
+		c.rangeEvent(old, d)
 		changed = true
 	}
 	if !changed {
@@ -58,6 +60,7 @@ func (c *change) clipOverlaps() *Refusal {
 		clipped := *d
 		clipped.End = next.Start
 		c.putRange(clipped)
+		c.rangeEvent(d, &clipped)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package metastate
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -34,6 +35,7 @@ func (c *change) initCluster(in *InitCluster, by string) Result {
 	if r := c.updateRanges(&UpdateRanges{Descriptors: in.Ranges}); r.Refusal != nil {
 		return r
 	}
+	c.event(cluster.Event{Kind: cluster.EventClusterCreated, Text: fmt.Sprintf("cluster %s was created with %s", in.Name, node.ID), Node: node.ID})
 	if r := c.checkCoverage(); r != nil {
 		return Result{Refusal: r}
 	}
@@ -103,6 +105,7 @@ func (c *change) addNode(in *AddNode) Result {
 	t := *token
 	t.Consumed = append(slices.Clone(t.Consumed), JoinedKey{KeyHash: in.KeyHash, Node: id, At: c.now})
 	c.putJoinToken(t)
+	c.event(cluster.Event{Kind: cluster.EventNodeJoining, Node: id, Text: fmt.Sprintf("%s (%s) joins with the join token %s", id, name, t.ID)})
 	return Result{Node: id}
 }
 
@@ -161,6 +164,12 @@ func (c *change) updateNode(in *UpdateNode) Result {
 	if n.UUID != in.UUID {
 		return refused(CodeConflict, "%s has the identity %s, not %s", n.ID, n.UUID, in.UUID)
 	}
+	if n.BootNonce != in.BootNonce {
+		c.event(cluster.Event{
+			Kind: cluster.EventNodeStarted, Node: n.ID, Text: fmt.Sprintf("%s started, version %s", n.ID, in.Version),
+			Data: map[string]string{"version": in.Version, "bootNonce": in.BootNonce},
+		})
+	}
 	n.Addresses, n.Locality, n.Version, n.BootNonce = in.Addresses, in.Locality, in.Version, in.BootNonce
 	c.putNode(n)
 	return Result{Node: n.ID}
@@ -171,11 +180,19 @@ func (c *change) setCordon(in *SetCordon) Result {
 	if r != nil {
 		return Result{Refusal: r}
 	}
-	if n.Cordon == in.Cordon {
+	until := in.Until.UTC()
+	if in.Cordon && !until.IsZero() && !c.now.Before(until) {
+		return refused(CodeInvalid, "a cordon must end in the future")
+	}
+	if !in.Cordon && !in.Expired.IsZero() && !n.CordonUntil.Equal(in.Expired) {
+		return Result{Node: n.ID, Existed: true} // it was renewed meanwhile
+	}
+	if n.Cordon == in.Cordon && n.CordonUntil.Equal(until) {
 		return Result{Node: n.ID, Existed: true}
 	}
-	n.Cordon = in.Cordon
+	n.Cordon, n.CordonUntil, n.CordonReason = in.Cordon, until, in.Reason
 	c.putNode(n)
+	c.cordonEvent(&n)
 	return Result{Node: n.ID}
 }
 
@@ -207,6 +224,7 @@ func (c *change) setMembership(in *SetMembership, by string) Result {
 			m.Tombstone = &cluster.Tombstone{At: c.now, By: by, Reason: in.Reason, Operation: in.Operation}
 		}
 		c.putNode(m)
+		c.membershipEvent(n, n.Membership, in)
 		changed = true
 	}
 	return Result{Existed: !changed}

@@ -38,6 +38,8 @@ type Global struct {
 	Verbose     bool
 	NoColor     bool
 	ReadOnly    bool
+	Strict      bool
+	From        string // a debug bundle to look at instead of a cluster
 }
 
 // Bind adds the flags.
@@ -62,6 +64,8 @@ func (g *Global) Bind(f *pflag.FlagSet) {
 	f.BoolVarP(&g.Verbose, "verbose", "v", false, "say what is being done")
 	f.BoolVar(&g.NoColor, "no-color", false, "no colour (also NO_COLOR, TERM=dumb)")
 	f.BoolVar(&g.ReadOnly, "read-only", false, "refuse everything that changes something")
+	f.BoolVar(&g.Strict, "strict", false, "exit 12 if some nodes did not answer")
+	f.StringVar(&g.From, "from", "", "debug bundle to look at instead of a cluster (nodedbctl debug bundle makes one)")
 }
 
 // Env is what a verb runs in. Dialling happens on first use, so that --help and
@@ -73,7 +77,8 @@ type Env struct {
 	Now     func() time.Time
 	Getenv  func(string) string
 
-	client *client.Client
+	client  *client.Client
+	partial []uint32 // nodes that were missing in the last answer
 }
 
 // Prepare checks the global flags and makes them hold.
@@ -194,37 +199,6 @@ func (e *Env) Wait(ctx context.Context) (context.Context, context.CancelFunc) {
 // NodeTimeout is --node-timeout in seconds.
 func (e *Env) NodeTimeout() float64 { return e.Flags.NodeTimeout.Seconds() }
 
-// Repeat runs show once, or with --watch again and again until ctx is done.
-func (e *Env) Repeat(ctx context.Context, show func(context.Context) error) error {
-	once := func() error {
-		call, cancel := e.Call(ctx)
-		defer cancel()
-		return show(call)
-	}
-	if e.Flags.Watch == 0 {
-		return once()
-	}
-	tick := time.NewTicker(e.Flags.Watch)
-	defer tick.Stop()
-	for {
-		if e.Term.OutTTY && e.Flags.Output.Text() {
-			e.Term.ClearScreen()
-		}
-		if err := once(); err != nil {
-			// A cluster that is away for a moment comes back.
-			if k := client.AsError(err).Kind; ctx.Err() != nil || (k != client.Unavailable && k != client.Timeout) {
-				return err
-			}
-			e.Term.Say("%s", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
-}
-
 // Changing refuses a verb that changes something under --read-only.
 func (e *Env) Changing() error {
 	if e.Flags.ReadOnly {
@@ -233,9 +207,18 @@ func (e *Env) Changing() error {
 	return nil
 }
 
+// Whole is the exit code of an answer that lacks nodes, under --strict.
+func (e *Env) Whole() error {
+	if !e.Flags.Strict || len(e.partial) == 0 {
+		return nil
+	}
+	return &Error{Code: Partial, Message: "no answer from " + render.Nodes(e.partial, ", "), Next: []string{"nodedbctl members", "--node-timeout 10s"}}
+}
+
 // Meta makes the head of an answer, and says on stderr when it is not whole.
 func (e *Env) Meta(a *adminpb.AsOf) render.Meta {
 	m := NewMeta(a)
+	e.partial = m.Missing
 	if !m.Complete && e.Flags.Output.Text() {
 		e.Term.Say("incomplete: no answer from %s", render.Nodes(m.Missing, ", "))
 	}
