@@ -263,7 +263,10 @@ func (n *Node) openMeta() (func() error, error) {
 		return nil, err
 	}
 	n.meta = m
-	n.store.OnDescriptor(m.Publish)
+	n.store.OnDescriptor(func(d cluster.RangeDescriptor) {
+		m.Publish(d)
+		n.db.Table().Learn(d)
+	})
 	return m.Close, nil
 }
 
