@@ -156,8 +156,8 @@ func (n *Node) openGossip() (func() error, error) {
 	n.gossip = g
 	g.Subscribe(func(t gossip.Transition) {
 		n.logger.Info("liveness changed", logattr.Peer(t.Node), logattr.From(string(t.From)), logattr.To(string(t.To)))
-		if t.To != cluster.Alive && n.db != nil {
-			n.db.Suspected(t.Node)
+		if t.To != cluster.Alive {
+			n.doubted(t.Node)
 		}
 	})
 	return g.Close, nil
@@ -193,11 +193,8 @@ func (n *Node) seeds() []gossip.Seed {
 
 func (n *Node) openKV() (func() error, error) {
 	db, err := kv.New(kv.Config{
-		Self: n.id.Node, Store: n.store, Caller: n.transport, Clock: n.clock, Table: n.table,
-		Peers: n.others, Suspect: func(id cluster.NodeID) bool {
-			l, ok := n.liveness()[id]
-			return ok && l != cluster.Alive
-		},
+		Self: n.id.Node, Store: n.store, Caller: &watched{n.transport, n}, Clock: n.clock, Table: n.table,
+		Peers: n.others, Suspect: n.suspects,
 	})
 	if err != nil {
 		return nil, err
@@ -231,6 +228,8 @@ func (n *Node) openMeta() (func() error, error) {
 	}
 	n.meta = m
 	n.store.OnDescriptor(m.Publish)
+	n.applyRate(m.View())
+	m.Subscribe(n.applyRate)
 	return m.Close, nil
 }
 
@@ -243,7 +242,7 @@ func (n *Node) makeOperation() {
 		Logger: n.part("drain"),
 	})
 	n.opServer = &operation.Server{
-		Store: n.store, Status: n.status, Drainer: n.drainer, Stop: n.stopByOperation,
+		Store: n.store, Inspect: n.store.Inspect, Status: n.status, Drainer: n.drainer, Stop: n.stopByOperation,
 		Descriptor: func(ctx context.Context, id cluster.RangeID) (*cluster.RangeDescriptor, error) {
 			h, err := n.store.Read(ctx, id, n.clock.Now())
 			if err != nil {
@@ -264,7 +263,7 @@ func (n *Node) makeOperation() {
 func (n *Node) makePeers() {
 	n.peers = peers.New(peers.Config{
 		Self: n.id.Node, Nonce: n.nonce, Caller: n.transport, Peers: n.others, Board: n.board, MaxClockOffset: n.cfg.MaxClockOffset,
-		MetaIndex: func() uint64 { return n.machine.View().Index }, Logger: n.part("peers"),
+		MetaIndex: func() uint64 { return n.machine.View().Index }, OnOpen: n.doubted, Logger: n.part("peers"),
 	})
 }
 

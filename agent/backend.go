@@ -62,6 +62,11 @@ func (b *backend) Observe(ctx context.Context, perNode time.Duration) (admin.Obs
 	}, nil
 }
 
+// InspectRaft implements admin.Observer.
+func (b *backend) InspectRaft(ctx context.Context, id cluster.RangeID, nodes []cluster.NodeID, perNode time.Duration) map[cluster.NodeID]*cluster.RaftState {
+	return b.n.service.InspectRaft(ctx, id, nodes, perNode)
+}
+
 // VShard implements admin.Observer.
 func (b *backend) VShard(collection string, key []string) (cluster.VShard, error) {
 	c, ok := b.n.machine.View().Collection(collection)

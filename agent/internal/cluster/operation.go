@@ -131,7 +131,7 @@ type Blocker struct {
 	PID         uint32    `json:"pid"`
 	User        string    `json:"user"`
 	Application string    `json:"application,omitempty"`
-	Since       time.Time `json:"since,omitzero"`
+	Seconds     float64   `json:"seconds"`             // that its transaction has taken
 	Statement   string    `json:"statement,omitempty"` // its head
 }
 

@@ -24,11 +24,11 @@ func New(e *ctl.Env) *cobra.Command {
 	run := func(cmd *cobra.Command, _ []string) error {
 		return e.Repeat(cmd.Context(), func(ctx context.Context) error { return list(ctx, e, all) })
 	}
-	c := &cobra.Command{Use: "ops [ls]", Aliases: []string{"op", "operations"}, Short: "List, show, watch, wait for and cancel operations", Args: cobra.NoArgs, RunE: run}
+	c := &cobra.Command{Use: "ops [ls]", Aliases: []string{"op", "operations"}, Short: "List, show, watch, pause, limit and cancel operations", Args: cobra.NoArgs, RunE: run}
 	c.Flags().BoolVar(&all, "all", false, "also those that have ended")
 	ls := &cobra.Command{Use: "ls", Aliases: []string{"list"}, Short: "List operations, the newest first", Args: cobra.NoArgs, RunE: run}
 	ls.Flags().BoolVar(&all, "all", false, "also those that have ended")
-	c.AddCommand(ls, newShow(e), newWatch(e), newWait(e), newCancel(e))
+	c.AddCommand(ls, newShow(e), newWatch(e), newWait(e), newCancel(e), newPause(e), newResume(e), newLimit(e))
 	return c
 }
 
@@ -189,11 +189,13 @@ func writeShow(w io.Writer, o *adminpb.Operation, now time.Time) error {
 }
 
 func nextCommands(o *adminpb.Operation) string {
-	switch o.GetState() {
-	case "running", "blocked", "queued", "paused":
-		return "nodedbctl ops watch " + o.GetId() + " · nodedbctl ops cancel " + o.GetId()
+	var commands []string
+	for _, f := range o.GetNext() {
+		if f.GetCommand() != "" {
+			commands = append(commands, f.GetCommand())
+		}
 	}
-	return ""
+	return strings.Join(commands, " · ")
 }
 
 func newWatch(e *ctl.Env) *cobra.Command {

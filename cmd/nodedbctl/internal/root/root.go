@@ -14,13 +14,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/check"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/contexts"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/demo"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/events"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/jointoken"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/members"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/nodes"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ops"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/raft"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ranges"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/routing"
@@ -62,11 +65,11 @@ func New(e *ctl.Env) *cobra.Command {
 			c.AddCommand(x)
 		}
 	}
-	add(groupLook, status.New(e), nodes.New(e), members.New(e), ranges.New(e), routing.New(e), ops.New(e), nodes.NewWait(e),
+	add(groupLook, status.New(e), nodes.New(e), members.New(e), ranges.New(e), routing.New(e), ops.New(e), events.New(e), check.New(e), nodes.NewWait(e),
 		nodes.NewOKToStop(e), nodes.NewOKToRemove(e), nodes.NewSurvive(e))
 	add(groupChange, nodes.NewDrain(e), nodes.NewUndrain(e), nodes.NewCordon(e), nodes.NewUncordon(e), nodes.NewDecommission(e), nodes.NewRecommission(e))
 	add(groupAccess, jointoken.New(e), token.New(e), token.NewWhoAmI(e), contexts.New(e))
-	add(groupMore, sqlshell.New(e), demo.New(e), newVersion(e))
+	add(groupMore, sqlshell.New(e), demo.New(e), newDebug(e), newVersion(e))
 	c.SetHelpCommandGroupID(groupMore)
 	c.SetCompletionCommandGroupID(groupMore)
 	c.SetHelpTemplate(c.HelpTemplate() + "\n" + ctl.ExitHelp)
@@ -79,6 +82,13 @@ func New(e *ctl.Env) *cobra.Command {
 		}
 		return &ctl.Error{Code: ctl.Usage, Message: err.Error(), Err: err, Next: []string{x.CommandPath() + " --help"}}
 	})
+	return c
+}
+
+// newDebug is the noun of what helps when something is wrong.
+func newDebug(e *ctl.Env) *cobra.Command {
+	c := &cobra.Command{Use: "debug", Short: "Look below the surface"}
+	c.AddCommand(raft.New(e))
 	return c
 }
 
