@@ -237,8 +237,11 @@ func (n *Node) makeOperation() {
 	n.drainer = operation.NewDrainer(operation.DrainerConfig{
 		Self: n.id.Node, BootNonce: n.nonce, Store: n.store, SQL: &sqlSessions{n}, Meta: n.meta,
 		SetService: n.setService, Liveness: n.liveness,
-		Flush:  func(context.Context) error { return n.engine.Flush() },
-		Stop:   n.stopByOperation,
+		Flush: func(context.Context) error { return n.engine.Flush() },
+		Stop:  n.stopByOperation,
+		MayStop: func(ctx context.Context, op string) (operation.StopCertificate, error) {
+			return n.runner.AskMayStop(ctx, op)
+		},
 		Logger: n.part("drain"),
 	})
 	n.opServer = &operation.Server{

@@ -88,7 +88,7 @@ func (b *backend) Plan(ctx context.Context, spec cluster.OperationSpec) (admin.P
 
 // Start implements admin.Operator.
 func (b *backend) Start(ctx context.Context, r admin.StartRequest) (cluster.Operation, bool, error) {
-	op, existed, err := b.n.service.Start(ctx, operation.StartRequest{Spec: r.Spec, Confirm: r.Confirm, By: r.By, Reason: r.Reason, Key: r.Key})
+	op, existed, err := b.n.service.Start(ctx, operation.StartRequest{Spec: r.Spec, Confirm: r.Confirm, By: r.By, Reason: r.Reason, Key: r.Key, Queue: r.Queue})
 	return op, existed, adminError(err)
 }
 

@@ -65,23 +65,7 @@ func (s *service) PlanOperation(ctx context.Context, r *adminpb.PlanOperationReq
 	if err != nil {
 		return nil, err
 	}
-	return &adminpb.PlanOperationResponse{AsOf: s.asOf(), Plan: planProto(spec, &pv, epoch(s.backend.View()))}, nil
-}
-
-// epoch rises with every change of a range's replicas and of a node's
-// membership: a plan made at the same epoch has the same moves, but for sizes.
-func epoch(v *metastate.View) uint64 {
-	var e uint64
-	for _, d := range v.Ranges {
-		e += d.Generation
-	}
-	for _, n := range v.Nodes {
-		e++
-		if n.Membership != cluster.Joining {
-			e++
-		}
-	}
-	return e
+	return &adminpb.PlanOperationResponse{AsOf: s.asOf(), Plan: planProto(spec, &pv, s.backend.View().Epoch())}, nil
 }
 
 // StartOperation implements adminpb.AdminHandler.
