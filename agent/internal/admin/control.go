@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"math"
 	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/auth"
@@ -117,4 +118,22 @@ func discreet(ctx context.Context, ops ...*adminpb.Operation) {
 			o.Blockers[i] = &adminpb.Blocker{Node: b.Node, Pid: b.Pid, User: b.User, Application: b.Application, Seconds: b.Seconds}
 		}
 	}
+}
+
+// scored is over how many operations the model's error is taken.
+const scored = 5
+
+// modelError is by how much, as a share, the last operations of a kind that
+// succeeded missed the time that was predicted for them; 0: none was scored yet.
+func modelError(v *metastate.View, kind cluster.OperationKind) float64 {
+	sum, n := 0.0, 0
+	for _, id := range slices.Backward(v.OperationIDs()) {
+		if op := v.Operations[id]; op.Spec.Kind == kind && op.State == cluster.OpSucceeded && op.Planned > 0 && n < scored {
+			sum, n = sum+math.Abs(op.ModelError), n+1
+		}
+	}
+	if n == 0 {
+		return 0
+	}
+	return sum / float64(n)
 }

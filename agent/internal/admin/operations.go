@@ -65,7 +65,9 @@ func (s *service) PlanOperation(ctx context.Context, r *adminpb.PlanOperationReq
 	if err != nil {
 		return nil, err
 	}
-	return &adminpb.PlanOperationResponse{AsOf: s.asOf(), Plan: planProto(spec, &pv, s.backend.View().Epoch())}, nil
+	p := planProto(spec, &pv, s.backend.View().Epoch())
+	p.ModelError = modelError(s.backend.View(), spec.Kind)
+	return &adminpb.PlanOperationResponse{AsOf: s.asOf(), Plan: p}, nil
 }
 
 // StartOperation implements adminpb.AdminHandler.

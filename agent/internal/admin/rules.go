@@ -303,8 +303,8 @@ func versionMix(c *checkup) []breach {
 
 func survivesNone(c *checkup) []breach {
 	v := c.survive()
-	if c.Snapshot == nil || v.Any != 0 || len(c.members()) < 3 {
-		return nil // of fewer nodes, UNDER_REPLICATED tells; without a quorum, NO_QUORUM
+	if c.Snapshot == nil || v.Any != 0 {
+		return nil // of a range without a quorum, NO_QUORUM tells
 	}
 	return []breach{{severity: severityWarn, nodes: v.Singles, command: "nodedbctl survive",
 		text: "the loss of one node would stop ranges: " + nodeNames(v.Singles)}}

@@ -41,7 +41,7 @@ type watcher struct {
 		// standing is view with since and cause; hints are what memberlist logged.
 		standing map[cluster.NodeID]Standing
 		hints    map[cluster.NodeID]hint
-		next   int
+		next     int
 	}
 }
 

@@ -26,8 +26,8 @@ type Store struct {
 	core   *Core                        // of the loop
 	warned map[cluster.NodeID]time.Time // of the loop
 	inbox  *inbox
-	rate   *rateLimit // of snapshots sent
-	intake *rateLimit // of snapshots received
+	rate   *rateLimit    // of snapshots sent
+	intake *rateLimit    // of snapshots received
 	slots  chan struct{} // one token for each snapshot being sent
 	batch  chan *LogBatch
 	synced chan logResult
