@@ -54,6 +54,7 @@ type Node struct {
 	logger  *slog.Logger
 	board   *health.Board
 	usage   *usage
+	rates   rates
 	lock    *dirLock
 	certs   *auth.Source
 	keys    [][]byte // of gossip
@@ -293,6 +294,7 @@ func (n *Node) status() cluster.NodeStatus {
 		CPU: n.usage.cpu(time.Now(), runtime.NumCPU()), Liveness: n.liveness(),
 	}
 	st.DiskUsed, st.DiskTotal = n.usage.disk()
+	n.rates.fill(&st, time.Now())
 	if p := n.pgwire.Load(); p != nil {
 		st.Sessions = p.Sessions()
 	}

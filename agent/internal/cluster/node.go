@@ -73,19 +73,22 @@ type Tombstone struct {
 
 // NodeStatus is what a node says of itself when asked. It is never stored.
 type NodeStatus struct {
-	Node      NodeID        `json:"node"`
-	BootNonce string        `json:"bootNonce"`
-	Service   Service       `json:"service"`
-	Version   string        `json:"version"`
-	StartedAt time.Time     `json:"startedAt"`
-	MetaIndex uint64        `json:"metaIndex"` // applied index of the meta range here
-	MetaTerm  uint64        `json:"metaTerm"`
-	Sessions  int           `json:"sessions"`
-	Bytes     uint64        `json:"bytes"` // live bytes of the store on disk
-	DiskUsed  uint64        `json:"diskUsed"`
-	DiskTotal uint64        `json:"diskTotal"`
-	CPU       float64       `json:"cpu"` // share of one machine, 0..1
-	Ranges    []RangeStatus `json:"ranges,omitempty"`
+	Node      NodeID    `json:"node"`
+	BootNonce string    `json:"bootNonce"`
+	Service   Service   `json:"service"`
+	Version   string    `json:"version"`
+	StartedAt time.Time `json:"startedAt"`
+	MetaIndex uint64    `json:"metaIndex"` // applied index of the meta range here
+	MetaTerm  uint64    `json:"metaTerm"`
+	Sessions  int       `json:"sessions"`
+	Bytes     uint64    `json:"bytes"` // live bytes of the store on disk
+	DiskUsed  uint64    `json:"diskUsed"`
+	DiskTotal uint64    `json:"diskTotal"`
+	CPU       float64   `json:"cpu"` // share of one machine, 0..1
+	// ReadsPerSecond and WritesPerSecond are the sums over the replicas here.
+	ReadsPerSecond  float64       `json:"readsPerSecond,omitempty"`
+	WritesPerSecond float64       `json:"writesPerSecond,omitempty"`
+	Ranges          []RangeStatus `json:"ranges,omitempty"`
 	// Liveness is this node's view of its peers.
 	Liveness map[NodeID]Liveness `json:"liveness,omitempty"`
 }
@@ -103,6 +106,10 @@ type RangeStatus struct {
 	// Reads and Writes count since the process started.
 	Reads  uint64 `json:"reads"`
 	Writes uint64 `json:"writes"`
+	// ReadsPerSecond and WritesPerSecond are smoothed over some ten seconds. A
+	// leader serves reads; every replica applies writes.
+	ReadsPerSecond  float64 `json:"readsPerSecond,omitempty"`
+	WritesPerSecond float64 `json:"writesPerSecond,omitempty"`
 	// Progress is known by the leader only: one row per other replica.
 	Progress []ReplicaProgress `json:"progress,omitempty"`
 	// Failed says why this replica has stopped, if it has.

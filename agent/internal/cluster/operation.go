@@ -10,6 +10,9 @@ const (
 	OpDrain        OperationKind = "drain"
 	OpDecommission OperationKind = "decommission"
 	OpRepair       OperationKind = "repair"
+	OpRebalance    OperationKind = "rebalance" // carry out a stored plan
+	OpMove         OperationKind = "move"      // one replica of one range
+	OpTransfer     OperationKind = "transfer"  // the leadership of one range
 )
 
 // OperationState is where an operation stands; operations.md section 4.
@@ -45,6 +48,13 @@ type OperationSpec struct {
 	Rate       uint64        `json:"rate,omitempty"`    // snapshot bytes/s per node; 0: the default
 	MaxDisk    float64       `json:"maxDisk,omitempty"` // 0..1; 0: the default 0.8
 	Keep       bool          `json:"keep,omitempty"`    // --keep-running after decommission
+	Range      RangeID       `json:"range,omitempty"`   // of a move or transfer, as are From and To
+	From       NodeID        `json:"from,omitempty"`
+	To         NodeID        `json:"to,omitempty"`
+	Goal       string        `json:"goal,omitempty"` // of a rebalance: bytes | load | leaders; empty: all
+	MaxMoves   int           `json:"maxMoves,omitempty"`
+	Plan       string        `json:"plan,omitempty"`   // the stored plan that a rebalance carries out
+	Strict     bool          `json:"strict,omitempty"` // refuse the plan if a part of it is stale
 }
 
 // Operation is the durable record of a plan being carried out.
@@ -75,6 +85,21 @@ type Operation struct {
 	// writes of an older term are refused.
 	CoordinatorTerm uint64  `json:"coordinatorTerm,omitempty"`
 	Planned         float64 `json:"planned,omitempty"` // predicted seconds, p50
+	// Cause is why a rebalance began: interval, membership or request.
+	Cause string `json:"cause,omitempty"`
+	// PreemptedBy is the operation that paused this one; it goes on when that ends.
+	PreemptedBy string `json:"preemptedBy,omitempty"`
+	// GainPredicted and GainAchieved are by how many percent points a rebalance
+	// brings, and brought, the fullest and the emptiest node nearer.
+	GainPredicted float64 `json:"gainPredicted,omitempty"`
+	GainAchieved  float64 `json:"gainAchieved,omitempty"`
+}
+
+// MovesOnly reports whether an operation of kind k moves replicas or leaderships
+// between nodes that all stay: it takes no process away, and gives way to those
+// that do.
+func (k OperationKind) MovesOnly() bool {
+	return k == OpRebalance || k == OpMove || k == OpTransfer
 }
 
 // Phase is one step of an operation.
