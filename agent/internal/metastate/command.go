@@ -34,6 +34,8 @@ type Command struct {
 	PutUser          *PutUser          `json:"putUser,omitempty"`
 	DropUser         *DropUser         `json:"dropUser,omitempty"`
 	SetSetting       *SetSetting       `json:"setSetting,omitempty"`
+	PutPlan          *PutPlan          `json:"putPlan,omitempty"`
+	RecordSweep      *RecordSweep      `json:"recordSweep,omitempty"`
 
 	// Batch is applied all or nothing, in order; it may not hold another batch.
 	// By, Via and RequestID of the outer command hold for all.
@@ -185,4 +187,17 @@ type DropUser struct {
 type SetSetting struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
+}
+
+// PutPlan stores a plan for later; CreatedAt, ExpiresAt and CreatedBy are set
+// here.
+type PutPlan struct {
+	Plan cluster.StoredPlan `json:"plan"`
+	TTL  float64            `json:"ttl,omitempty"` // seconds; 0: an hour
+}
+
+// RecordSweep keeps what the rebalancer did, or would have done. A sweep of the
+// same id replaces the one before.
+type RecordSweep struct {
+	Sweep cluster.Sweep `json:"sweep"`
 }

@@ -50,7 +50,7 @@ func (cmd *Command) parts() int {
 		cmd.CreateOperation != nil, cmd.UpdateOperation != nil, cmd.RequestCancel != nil,
 		cmd.CreateToken != nil, cmd.RevokeToken != nil,
 		cmd.CreateJoinToken != nil, cmd.RevokeJoinToken != nil,
-		cmd.PutUser != nil, cmd.DropUser != nil, cmd.SetSetting != nil, len(cmd.Batch) > 0,
+		cmd.PutUser != nil, cmd.DropUser != nil, cmd.SetSetting != nil, cmd.PutPlan != nil, cmd.RecordSweep != nil, len(cmd.Batch) > 0,
 	} {
 		if set {
 			n++
@@ -97,6 +97,10 @@ func (c *change) dispatch(cmd *Command, by string) Result {
 		return c.replaceUser(cmd.PutUser)
 	case cmd.DropUser != nil:
 		return c.removeUser(cmd.DropUser)
+	case cmd.PutPlan != nil:
+		return c.putPlan(cmd.PutPlan, by)
+	case cmd.RecordSweep != nil:
+		return c.recordSweep(cmd.RecordSweep)
 	default:
 		return c.setSetting(cmd.SetSetting)
 	}

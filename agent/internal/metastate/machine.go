@@ -132,6 +132,8 @@ const (
 	kindToken      = "token"
 	kindJoinToken  = "jointoken"
 	kindUser       = "user"
+	kindPlan       = "plan"
+	kindSweep      = "sweep"
 )
 
 // appliedRecord is rewritten by every command.
@@ -219,6 +221,10 @@ func (v *View) loadRecord(kind string, value []byte) error {
 		return loadInto(value, v.JoinTokens, func(t *JoinToken) string { return t.ID })
 	case kindUser:
 		return loadInto(value, v.Users, func(u *User) string { return u.Name })
+	case kindPlan:
+		return loadInto(value, v.Plans, func(p *cluster.StoredPlan) string { return p.ID })
+	case kindSweep:
+		return loadInto(value, v.Sweeps, func(s *cluster.Sweep) string { return s.ID })
 	}
 	return fmt.Errorf("written by a newer version: %w", errFormat)
 }

@@ -32,6 +32,11 @@ func (c *change) createOperation(in *CreateOperation, by string) Result {
 	} else if found != nil {
 		return Result{Existed: true, Operation: found}
 	}
+	if found, r := c.usePlan(&op); r != nil {
+		return Result{Refusal: r}
+	} else if found != nil {
+		return Result{Existed: true, Operation: found}
+	}
 	for _, id := range op.Spec.Nodes {
 		if _, r := c.liveNode(id); r != nil {
 			return Result{Refusal: r}
@@ -48,6 +53,7 @@ func (c *change) createOperation(in *CreateOperation, by string) Result {
 	op.CreatedAt, op.CoordinatorTerm = c.now, 0
 	op.StartedAt, op.EndedAt = op.StartedAt.UTC(), op.EndedAt.UTC()
 	stored := c.putOperation(op)
+	c.claimPlan(&op)
 	c.pruneEnded()
 	return Result{Operation: stored}
 }
@@ -59,8 +65,7 @@ func (c *change) attach(op *cluster.Operation) (*cluster.Operation, *Refusal) {
 	for _, id := range c.view.OperationIDs() {
 		old := c.view.Operations[id]
 		byKey := op.IdempotencyKey != "" && old.IdempotencyKey == op.IdempotencyKey
-		sameWork := old.Spec.Kind == op.Spec.Kind && slices.Equal(old.Spec.Nodes, op.Spec.Nodes)
-		if !byKey && (!sameWork || old.State.Final()) {
+		if !byKey && (!sameWork(&old.Spec, &op.Spec) || old.State.Final()) {
 			continue
 		}
 		if diff := specDifference(&old.Spec, &op.Spec); diff != "" {
@@ -140,6 +145,11 @@ func (c *change) settleConflicts(op *cluster.Operation) *Refusal {
 		if old.State.Final() || len(shared) == 0 {
 			continue
 		}
+		if settled, r := c.settleMoves(old, op); r != nil {
+			return r
+		} else if settled {
+			continue
+		}
 		a, b := old.Spec.Kind, op.Spec.Kind
 		switch {
 		case a == cluster.OpRepair && b == cluster.OpDecommission:
@@ -208,6 +218,10 @@ func (c *change) updateOperation(in *UpdateOperation) Result {
 	op := in.Operation
 	op.Spec, op.RequestedBy, op.Reason, op.IdempotencyKey = old.Spec, old.RequestedBy, old.Reason, old.IdempotencyKey
 	op.CreatedAt, op.CoordinatorTerm = old.CreatedAt, in.Term
+	op.Cause, op.PreemptedBy = old.Cause, old.PreemptedBy
+	if old.PreemptedBy != "" && !op.State.Final() {
+		op.State, op.Why = old.State, old.Why // the coordinator had not seen it yet
+	}
 	if old.State == cluster.OpCancelling && !op.State.Final() {
 		// The coordinator had not seen the request yet.
 		op.State = cluster.OpCancelling
@@ -219,7 +233,11 @@ func (c *change) updateOperation(in *UpdateOperation) Result {
 	if op.State.Final() {
 		op.EndedAt = c.now
 	}
-	return Result{Operation: c.putOperation(op)}
+	stored := c.putOperation(op)
+	if op.State.Final() {
+		c.release(op.ID)
+	}
+	return Result{Operation: stored}
 }
 
 func knownState(s cluster.OperationState) bool {

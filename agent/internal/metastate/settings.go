@@ -12,6 +12,8 @@ const (
 	SettingDeadAfter         = "dead_after"         // how long a node is dead before its replicas are re-created; default 5m
 	SettingGCTTL             = "gc_ttl"             // how long old versions of rows are kept; default 1h
 	SettingSnapshotRate      = "snapshot_rate"      // snapshot bytes per second and node; default 33554432
+	SettingRebalance         = "rebalance"          // off, observe or auto; default auto
+	SettingRebalanceSpread   = "rebalance_spread"   // percent of the mean that extremes may be apart; default 20
 )
 
 // Settings are the cluster settings by name, in their text form. Absent: default.
@@ -39,6 +41,30 @@ func (s Settings) SnapshotRate() uint64 {
 	return 32 << 20
 }
 
+// The policies of the rebalancer.
+const (
+	RebalanceOff     = "off"
+	RebalanceObserve = "observe" // plan and record, do nothing
+	RebalanceAuto    = "auto"
+)
+
+// Rebalance is the policy of the rebalancer.
+func (s Settings) Rebalance() string {
+	if p := s[SettingRebalance]; p == RebalanceOff || p == RebalanceObserve {
+		return p
+	}
+	return RebalanceAuto
+}
+
+// RebalanceSpread is how far apart the fullest and the emptiest node may be, in
+// percent of the mean.
+func (s Settings) RebalanceSpread() int {
+	if n, err := strconv.Atoi(s[SettingRebalanceSpread]); err == nil && n > 0 {
+		return n
+	}
+	return 20
+}
+
 func (s Settings) duration(name string, fallback time.Duration) time.Duration {
 	if d, err := time.ParseDuration(s[name]); err == nil {
 		return d
@@ -63,6 +89,14 @@ func ValidateSetting(name, value string) error {
 	case SettingSnapshotRate:
 		if n, err := strconv.ParseUint(value, 10, 64); err != nil || n < 1<<16 {
 			return fmt.Errorf("%s must be at least 65536 bytes per second, not %q", name, value)
+		}
+	case SettingRebalance:
+		if value != RebalanceOff && value != RebalanceObserve && value != RebalanceAuto {
+			return fmt.Errorf("%s must be off, observe or auto, not %q", name, value)
+		}
+	case SettingRebalanceSpread:
+		if n, err := strconv.Atoi(value); err != nil || n < 5 || n > 1000 {
+			return fmt.Errorf("%s must be from 5 to 1000 percent, not %q", name, value)
 		}
 	default:
 		return fmt.Errorf("unknown setting %q", name)

@@ -37,6 +37,8 @@ type View struct {
 	Tokens     map[string]*Token
 	JoinTokens map[string]*JoinToken
 	Users      map[string]*User
+	Plans      map[string]*cluster.StoredPlan // by id
+	Sweeps     map[string]*cluster.Sweep      // of the rebalancer, by id
 
 	next  counters
 	spans *spanIndex
@@ -114,6 +116,8 @@ func emptyView() *View {
 		Tokens:          map[string]*Token{},
 		JoinTokens:      map[string]*JoinToken{},
 		Users:           map[string]*User{},
+		Plans:           map[string]*cluster.StoredPlan{},
+		Sweeps:          map[string]*cluster.Sweep{},
 		next:            counters{Node: 1, Collection: 1},
 		spans:           &spanIndex{},
 	}
