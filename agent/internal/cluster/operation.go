@@ -130,6 +130,8 @@ type Item struct {
 	Error    string  `json:"error,omitempty"`
 	Why      string  `json:"why,omitempty"`
 	Bytes    uint64  `json:"bytes,omitempty"`
+	// Leadership says that this is a transfer, not a move.
+	Leadership bool `json:"leadership,omitempty"`
 }
 
 // Proof is what makes an operation done rather than finished.

@@ -29,6 +29,7 @@ type Controller struct {
 	extra     map[cluster.RangeID][]seen
 	newer     map[cluster.RangeID]*cluster.RangeDescriptor
 	sweptAt   time.Time
+	sweep     sweeping
 	repairAt  time.Time
 
 	// downSince outlives terms: a new leader that watched all along need not wait
@@ -59,6 +60,7 @@ func (c *Controller) reset(term uint64, now time.Time) {
 	c.extra = map[cluster.RangeID][]seen{}
 	c.newer = map[cluster.RangeID]*cluster.RangeDescriptor{}
 	c.sweptAt, c.repairAt = time.Time{}, time.Time{}
+	c.sweep = sweeping{}
 }
 
 // Step takes in what was learnt and returns what to do. A Controller whose node

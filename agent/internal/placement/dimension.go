@@ -2,6 +2,7 @@ package placement
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
@@ -297,14 +298,42 @@ func (a aspect) show(v int64) float64 {
 	return float64(v) / (1 / a.scale)
 }
 
-// spread is how far apart the extremes are over the given dimensions, weighted,
-// in percent points of the mean.
-func (b *board) spread(over [dims]bool) float64 {
+// Measure says how even the load is.
+func Measure(s *Snapshot, in Intent) []Dimension { return newBoard(s, &in).dimensions() }
+
+// Gain is by how many percent points of the mean the extremes have come nearer
+// from before to after, over the dimensions that before would act on.
+func Gain(goal Balance, before, after []Dimension) float64 {
+	weights := objectives[goal].weights
+	sum, total := 0.0, 0.0
+	for d := range dims {
+		if int(d) >= len(before) || int(d) >= len(after) || !before[d].WouldAct || weights[d] == 0 {
+			continue
+		}
+		sum += float64(weights[d]) * (before[d].apart() - after[d].apart())
+		total += float64(weights[d])
+	}
+	if total == 0 {
+		return 0
+	}
+	return math.Round(10*sum/total) / 10
+}
+
+// apart is how far the extremes are from each other, in percent of the mean.
+func (d *Dimension) apart() float64 {
+	if d.Mean == 0 {
+		return 0
+	}
+	return 100 * (d.Max - d.Min) / d.Mean
+}
+
+// spread is the same of the board as it stands, over what the goal starts on.
+func (b *board) spread() float64 {
 	sum, weights := int64(0), int64(0)
 	for d := range dims {
-		if over[d] && b.goal.weights[d] > 0 {
-			sum += b.goal.weights[d] * b.apart(d)
-			weights += b.goal.weights[d]
+		if w := b.goal.weights[d]; b.goal.starts[d] && w > 0 {
+			sum += w * b.apart(d)
+			weights += w
 		}
 	}
 	if weights == 0 {

@@ -90,7 +90,7 @@ func (b *board) bestGain(r *Range, node cluster.NodeID) float64 {
 	if !ok {
 		return 0
 	}
-	before, best := b.spread(b.goal.starts), 0.0
+	before, best := b.spread(), 0.0
 	for _, rep := range r.Descriptor.Replicas {
 		from, carries := b.at[rep.Node]
 		if !carries {
@@ -98,7 +98,7 @@ func (b *board) bestGain(r *Range, node cluster.NodeID) float64 {
 		}
 		load := b.carrying(r, from, r.Leader == rep.Node)
 		b.shift(from, to, load)
-		best = max(best, before-b.spread(b.goal.starts))
+		best = max(best, before-b.spread())
 		b.shift(to, from, load)
 	}
 	return best

@@ -39,10 +39,12 @@ type Intent struct {
 	Range cluster.RangeID `json:"range,omitempty"`
 	From  cluster.NodeID  `json:"from,omitempty"`
 	To    cluster.NodeID  `json:"to,omitempty"`
-	// Skip lists ranges that something else is moving, Cooling those that a
-	// rebalance leaves alone because they moved a short while ago.
-	Skip    []cluster.RangeID `json:"-"`
-	Cooling []cluster.RangeID `json:"-"`
+	// Skip lists ranges that something else is moving, Cooling those whose replicas
+	// a rebalance leaves where they are because they moved a short while ago,
+	// CoolingLeaders those whose leadership it does.
+	Skip           []cluster.RangeID `json:"-"`
+	Cooling        []cluster.RangeID `json:"-"`
+	CoolingLeaders []cluster.RangeID `json:"-"`
 }
 
 // Move carries one replica of one range from one node to another. Either end
@@ -124,7 +126,7 @@ func (p *Plan) Empty() bool { return len(p.Moves) == 0 && len(p.Transfers) == 0 
 // Make plans how to reach the goal of the intent from the snapshot. A plan whose
 // verdict refuses says how far it got; it must not be carried out.
 func Make(s *Snapshot, in Intent) (Plan, Verdict) {
-	p := planner{s: s, in: in, load: newLoad(s), skip: setOf(in.Skip), cooling: setOf(in.Cooling)}
+	p := planner{s: s, in: in, load: newLoad(s), skip: setOf(in.Skip), cooling: setOf(in.Cooling), warm: setOf(in.CoolingLeaders)}
 	p.plan.Intent, p.plan.MetaIndex = in, s.MetaIndex
 	switch in.Goal {
 	case GoalDrain:
@@ -157,7 +159,8 @@ type planner struct {
 	verdict Verdict
 	load    *load
 	skip    map[cluster.RangeID]bool
-	cooling map[cluster.RangeID]bool
+	cooling map[cluster.RangeID]bool // not to be moved
+	warm    map[cluster.RangeID]bool // not to be transferred
 }
 
 func setOf(ids []cluster.RangeID) map[cluster.RangeID]bool {

@@ -52,7 +52,6 @@ func (p *planner) rebalance() {
 		p.verdict.pass("balance", fmt.Sprintf("no dimension is more than %d %% of the mean apart", p.in.threshold()))
 		return
 	}
-	before := b.spread(r.acting)
 	r.indexLed()
 	for !r.full() && r.transferOne() {
 	}
@@ -62,7 +61,7 @@ func (p *planner) rebalance() {
 		}
 	}
 	p.plan.After = b.dimensions()
-	p.plan.Gain = max(0, before-b.spread(r.acting))
+	p.plan.Gain = Gain(p.in.Balance, p.plan.Before, p.plan.After)
 	if p.plan.Empty() {
 		p.verdict.pass("balance", "no single step would make it more even")
 		return
@@ -90,7 +89,7 @@ func (r *rebalancing) indexLed() {
 	for i := range r.s.Ranges {
 		x := &r.s.Ranges[i]
 		d := &x.Descriptor
-		if x.Leader == 0 || d.IsMeta() || d.Joint() || r.skips(d.ID) || r.cooling[d.ID] {
+		if x.Leader == 0 || d.IsMeta() || d.Joint() || r.skips(d.ID) || r.warm[d.ID] {
 			continue
 		}
 		if _, carries := r.board.at[x.Leader]; carries {

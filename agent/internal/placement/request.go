@@ -168,7 +168,7 @@ func StaleMove(s *Snapshot, m Move) string {
 	if r == nil {
 		return fmt.Sprintf("there is no range %s any more", m.Range)
 	}
-	if Moved(s, m) {
+	if Moved(s, m) || UnderWay(s, m) {
 		return ""
 	}
 	if v := s.moveProblem(r, m, 0); v != nil {
@@ -186,6 +186,22 @@ func Moved(s *Snapshot, m Move) bool {
 	to, arrived := r.Descriptor.On(m.To)
 	_, holds := r.Descriptor.On(m.From)
 	return arrived && to.Role == cluster.Voter && !holds
+}
+
+// UnderWay reports whether m has begun and not ended: its target holds a learner,
+// or the range is between the two configurations.
+func UnderWay(s *Snapshot, m Move) bool {
+	r := s.Range(m.Range)
+	if r == nil || m.To == 0 || Moved(s, m) {
+		return false
+	}
+	to, arrived := r.Descriptor.On(m.To)
+	from, holds := r.Descriptor.On(m.From)
+	if !arrived || !holds {
+		return false
+	}
+	return to.Role == cluster.Learner || to.Role == cluster.VoterIncoming ||
+		from.Role == cluster.VoterOutgoing || from.Role == cluster.Learner
 }
 
 // StaleTransfer says why t can not be made any more; "" if it can be, or has been.
