@@ -53,7 +53,7 @@ func (c *Controller) rebalance() {
 		Planned: plan.Prediction.P50, Phases: stepPhases(cluster.OpRebalance), GainPredicted: plan.Gain,
 		Reason: "the load is uneven: " + unevenness(plan.Before),
 	}
-	op.Spec.Plan = plan.ID
+	op.Spec.Plan, op.Spec.MaxMoves = plan.ID, 0
 	c.sweep.command = c.command(upkeepOperation, metastate.Command{Batch: []metastate.Command{
 		{PutPlan: &metastate.PutPlan{Plan: *stored}}, {CreateOperation: &metastate.CreateOperation{Operation: op}},
 	}})

@@ -22,6 +22,7 @@ import (
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/nodes"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ops"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ranges"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/rebalance"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/routing"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/sqlshell"
@@ -64,7 +65,8 @@ func New(e *ctl.Env) *cobra.Command {
 	}
 	add(groupLook, status.New(e), nodes.New(e), members.New(e), ranges.New(e), routing.New(e), ops.New(e), nodes.NewWait(e),
 		nodes.NewOKToStop(e), nodes.NewOKToRemove(e), nodes.NewSurvive(e))
-	add(groupChange, nodes.NewDrain(e), nodes.NewUndrain(e), nodes.NewCordon(e), nodes.NewUncordon(e), nodes.NewDecommission(e), nodes.NewRecommission(e))
+	add(groupChange, nodes.NewDrain(e), nodes.NewUndrain(e), nodes.NewCordon(e), nodes.NewUncordon(e), nodes.NewDecommission(e), nodes.NewRecommission(e),
+		rebalance.New(e))
 	add(groupAccess, jointoken.New(e), token.New(e), token.NewWhoAmI(e), contexts.New(e))
 	add(groupMore, sqlshell.New(e), demo.New(e), newVersion(e))
 	c.SetHelpCommandGroupID(groupMore)

@@ -29,6 +29,10 @@ type Operation struct {
 	Took        *float64   `json:"tookSeconds"`
 	Proof       *Proof     `json:"proof"`
 	MetaIndex   uint64     `json:"metaIndex"`
+	Range       *uint32    `json:"range,omitempty"` // of a move or transfer
+	// Of a rebalance, in percent points.
+	GainPredicted float64 `json:"gainPredicted,omitempty"`
+	GainAchieved  float64 `json:"gainAchieved,omitempty"`
 }
 
 // Phase is a step of an operation.
@@ -78,6 +82,8 @@ func NewOperation(o *adminpb.Operation) Operation {
 		Plan: optional(o.GetPlanId()), RequestedBy: o.GetRequestedBy(), Reason: o.GetReason(), CreatedAt: moment(o.GetCreatedAt()),
 		StartedAt: moment(o.GetStartedAt()), EndedAt: moment(o.GetEndedAt()), Planned: o.GetPlannedSeconds(), MetaIndex: o.GetMetaIndex(),
 	}
+	v.GainPredicted, v.GainAchieved = tenth(o.GetGainPredicted()), tenth(o.GetGainAchieved())
+	v.Range = optionalNode(o.GetSpec().GetRange())
 	v.Pct = tenth(100 * Share(o))
 	for _, p := range o.GetPhases() {
 		v.Phases = append(v.Phases, Phase{Name: p.GetName(), State: p.GetState(), Note: p.GetNote(), Began: moment(p.GetBegan()), Ended: moment(p.GetEnded())})
