@@ -35,6 +35,7 @@ const (
 	ActCommand  ActionKind = "command"  // propose Command to the meta range
 	ActPrepare  ActionKind = "prepare"  // make room for Replica of Descriptor's range
 	ActChange   ActionKind = "change"   // make Change of Range at its leader
+	ActSplit    ActionKind = "split"    // split Range as Split says, at its leader
 	ActTransfer ActionKind = "transfer" // hand Range's leadership to Node
 	ActDestroy  ActionKind = "destroy"  // remove the replica of Range with an id below Replica
 	ActStatus   ActionKind = "status"   // how Ranges stand, as their leader sees it
@@ -56,6 +57,7 @@ type Action struct {
 	Node       cluster.NodeID
 	Replica    cluster.ReplicaID
 	Change     cluster.ReplicaChange
+	Split      cluster.RangeSplit
 	Descriptor cluster.RangeDescriptor
 	Spec       cluster.OperationSpec // ActDrain
 	Command    metastate.Command
@@ -65,7 +67,7 @@ type Action struct {
 type Completion struct {
 	Action Action
 	Err    error
-	// Descriptors come from ActChange and ActProof.
+	// Descriptors come from ActChange, ActSplit and ActProof.
 	Descriptors []cluster.RangeDescriptor
 	// Statuses come from ActChange, ActTransfer and ActStatus; At is when.
 	Statuses []cluster.RangeStatus

@@ -145,6 +145,8 @@ func (c *Controller) absorb() {
 		switch done.Action.Kind {
 		case ActPrepare, ActChange, ActStatus, ActDestroy:
 			c.moveDone(done)
+		case ActSplit:
+			c.splitDone(done)
 		case ActTransfer:
 			c.moveDone(done)
 			c.transferDone(done)

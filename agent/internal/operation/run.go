@@ -169,6 +169,8 @@ func (c *Controller) stepOperation(r *run) {
 		c.stepDecommission(r)
 	case cluster.OpDrain:
 		c.watchDrain(r)
+	case cluster.OpSplit:
+		c.stepSplit(r)
 	default:
 		r.fail("this version cannot carry out " + string(r.op.Spec.Kind))
 	}
