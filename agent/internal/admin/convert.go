@@ -54,6 +54,7 @@ func specProto(s cluster.OperationSpec) *adminpb.OperationSpec {
 	return &adminpb.OperationSpec{
 		Kind: string(s.Kind), Nodes: nodeIDs(s.Nodes), Shutdown: s.Shutdown, LbWait: s.LBWait, TxnTimeout: s.TxnTimeout,
 		Deadline: s.Deadline, OnDeadline: s.OnDeadline, Ttl: s.TTL, Rate: s.Rate, MaxDisk: s.MaxDisk, KeepRunning: s.Keep,
+		Range: uint32(s.Range), At: uint32(s.At),
 	}
 }
 

@@ -13,6 +13,9 @@ import (
 
 // title is what an operation does: "decommission n5".
 func title(o *adminpb.Operation) string {
+	if s := o.GetSpec(); s.GetKind() == "split" {
+		return fmt.Sprintf("split %s at vshard %d", render.Range(s.GetRange()), s.GetAt())
+	}
 	return o.GetSpec().GetKind() + " " + render.Nodes(o.GetSpec().GetNodes(), " ")
 }
 

@@ -29,6 +29,8 @@ type Operation struct {
 	Took        *float64   `json:"tookSeconds"`
 	Proof       *Proof     `json:"proof"`
 	MetaIndex   uint64     `json:"metaIndex"`
+	Range       *uint32    `json:"range,omitempty"` // of a split
+	At          *uint32    `json:"at,omitempty"`    // of a split: the vshard with which the new range begins
 }
 
 // Phase is a step of an operation.
@@ -78,6 +80,7 @@ func NewOperation(o *adminpb.Operation) Operation {
 		Plan: optional(o.GetPlanId()), RequestedBy: o.GetRequestedBy(), Reason: o.GetReason(), CreatedAt: moment(o.GetCreatedAt()),
 		StartedAt: moment(o.GetStartedAt()), EndedAt: moment(o.GetEndedAt()), Planned: o.GetPlannedSeconds(), MetaIndex: o.GetMetaIndex(),
 	}
+	v.Range, v.At = optionalNode(o.GetSpec().GetRange()), optionalNode(o.GetSpec().GetAt())
 	v.Pct = tenth(100 * Share(o))
 	for _, p := range o.GetPhases() {
 		v.Phases = append(v.Phases, Phase{Name: p.GetName(), State: p.GetState(), Note: p.GetNote(), Began: moment(p.GetBegan()), Ended: moment(p.GetEnded())})
