@@ -12,8 +12,8 @@ import (
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
 )
 
-// vshards is how many there are; the first one begins no range but the first.
-const vshards = 1024
+// lastVShard is the last one with which a range can begin.
+const lastVShard = 1023
 
 func newSplit(e *ctl.Env) *cobra.Command {
 	var change ctl.Change
@@ -23,8 +23,8 @@ func newSplit(e *ctl.Env) *cobra.Command {
 		Long: "Split a range in two at a vshard boundary. The new range begins at VSHARD; without --at the boundary is\n" +
 			"where the load is halved, else the bytes, else the vshards. No row moves.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if cmd.Flags().Changed("at") && (at < 1 || at >= vshards) {
-				return ctl.Usagef("--at is the vshard with which the new range begins, from 1 to %d, not %d", vshards-1, at)
+			if cmd.Flags().Changed("at") && (at < 1 || at > lastVShard) {
+				return ctl.Usagef("--at is the vshard with which the new range begins, from 1 to %d, not %d", lastVShard, at)
 			}
 			return split(cmd.Context(), e, args[0], uint32(at), change)
 		},

@@ -22,6 +22,9 @@ type Plan struct {
 	Survives      Survives  `json:"survives"`
 	Effects       []Effect  `json:"effects"`
 	Moves         []Move    `json:"moves"`
+	// Of a split: the range, and the vshard with which the new range begins.
+	Range *uint32 `json:"range,omitempty"`
+	At    *uint32 `json:"at,omitempty"`
 }
 
 // Seconds is how long a plan will take.
@@ -84,6 +87,7 @@ func NewPlan(p *adminpb.Plan) Plan {
 		Seconds:  Seconds{P50: tenth(p.GetSecondsP50()), P90: tenth(p.GetSecondsP90()), LowerBound: tenth(p.GetSecondsLowerBound())},
 		Survives: Survives{Before: p.GetSurvivesBefore(), During: p.GetSurvivesDuring(), After: p.GetSurvivesAfter()},
 		Effects:  []Effect{}, Moves: []Move{},
+		Range: optionalNode(p.GetSpec().GetRange()), At: optionalNode(p.GetSpec().GetAt()),
 	}
 	for _, n := range p.GetNodes() {
 		v.Effects = append(v.Effects, Effect{
