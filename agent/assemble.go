@@ -135,7 +135,7 @@ func (n *Node) openStore() (func() error, error) {
 		if d.IsMeta() {
 			return n.machine
 		}
-		return datastate.New()
+		return datastate.NewMetered(&n.meter)
 	}
 	cfg.OnFatal = func(err error) { n.stop("store failed", &ExitError{Code: 1, Message: "store", Err: err}) }
 	s, err := store.Open(cfg)
@@ -194,7 +194,7 @@ func (n *Node) seeds() []gossip.Seed {
 
 func (n *Node) openKV() (func() error, error) {
 	db, err := kv.New(kv.Config{
-		Self: n.id.Node, Store: n.store, Caller: n.transport, Clock: n.clock, Table: n.table,
+		Self: n.id.Node, Store: n.store, Caller: n.transport, Clock: n.clock, Table: n.table, Meter: &n.meter,
 		Peers: n.others, Suspect: func(id cluster.NodeID) bool {
 			l, ok := n.liveness()[id]
 			return ok && l != cluster.Alive

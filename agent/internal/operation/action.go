@@ -108,6 +108,11 @@ type Config struct {
 	Stall time.Duration
 	// SQLDrain bounds the wait for a leaving node's sessions. Default 60 s.
 	SQLDrain time.Duration
+	// HotFor is how long a range's load must be above the threshold before it is
+	// split. Default 20 s. Too short: a passing peak splits ranges for ever.
+	HotFor time.Duration
+	// SplitCooldown is how long both halves of a split are left alone. Default 60 s.
+	SplitCooldown time.Duration
 }
 
 // DefaultConfig returns a Config with every default set.
@@ -116,6 +121,6 @@ func DefaultConfig() Config {
 		MovesAtOnce: 8, MovesPerNode: 2, SmallRange: 4 << 20, UpkeepMoves: 4, TransfersAtOnce: 8,
 		SpreadEvery: time.Second, SpreadTransfers: 4,
 		Collect: 15 * time.Second, Fresh: 5 * time.Second, Save: time.Second, Retry: 500 * time.Millisecond,
-		Poll: 100 * time.Millisecond, Stall: time.Minute, SQLDrain: time.Minute,
+		Poll: 100 * time.Millisecond, Stall: time.Minute, SQLDrain: time.Minute, HotFor: 20 * time.Second, SplitCooldown: time.Minute,
 	}
 }

@@ -17,19 +17,21 @@ type Controller struct {
 	cfg Config
 
 	// Of the term; a new one begins with none of it.
-	term      uint64
-	began     time.Time // when this term began here
-	lastID    uint64
-	inflight  map[uint64]Action
-	moves     map[cluster.RangeID]*moving
-	transfers map[cluster.RangeID]*handing
-	runs      map[string]*run
-	destroyed map[cluster.RangeID]time.Time
-	told      map[cluster.NodeID]time.Time // when a node was last asked to stop or undrain
-	extra     map[cluster.RangeID][]seen
-	newer     map[cluster.RangeID]*cluster.RangeDescriptor
-	sweptAt   time.Time
-	repairAt  time.Time
+	term       uint64
+	began      time.Time // when this term began here
+	lastID     uint64
+	inflight   map[uint64]Action
+	moves      map[cluster.RangeID]*moving
+	transfers  map[cluster.RangeID]*handing
+	runs       map[string]*run
+	destroyed  map[cluster.RangeID]time.Time
+	told       map[cluster.NodeID]time.Time // when a node was last asked to stop or undrain
+	extra      map[cluster.RangeID][]seen
+	newer      map[cluster.RangeID]*cluster.RangeDescriptor
+	hot        map[cluster.RangeID]time.Time // since when a range's load is above the threshold
+	sweptAt    time.Time
+	splitAsked time.Time // when a split of a hot range was asked for last
+	repairAt   time.Time
 
 	// downSince outlives terms: a new leader that watched all along need not wait
 	// for dead_after again.
@@ -58,6 +60,7 @@ func (c *Controller) reset(term uint64, now time.Time) {
 	c.told = map[cluster.NodeID]time.Time{}
 	c.extra = map[cluster.RangeID][]seen{}
 	c.newer = map[cluster.RangeID]*cluster.RangeDescriptor{}
+	c.hot, c.splitAsked = map[cluster.RangeID]time.Time{}, time.Time{}
 	c.sweptAt, c.repairAt = time.Time{}, time.Time{}
 }
 
