@@ -23,7 +23,7 @@ func (s *service) spec(p *adminpb.OperationSpec) (cluster.OperationSpec, error) 
 		return cluster.OperationSpec{}, &Error{Kind: KindInvalid, Message: "spec is missing"}
 	}
 	var nodes []cluster.NodeID
-	if cluster.OperationKind(p.GetKind()) != cluster.OpSplit || len(p.GetNodes()) > 0 {
+	if kind := cluster.OperationKind(p.GetKind()); !kind.MovesOnly() && kind != cluster.OpSplit || len(p.GetNodes()) > 0 {
 		var err error
 		if nodes, err = s.known(p.GetNodes()); err != nil {
 			return cluster.OperationSpec{}, err
@@ -33,7 +33,8 @@ func (s *service) spec(p *adminpb.OperationSpec) (cluster.OperationSpec, error) 
 		Kind: cluster.OperationKind(p.GetKind()), Nodes: nodes, Shutdown: p.GetShutdown(), LBWait: p.GetLbWait(),
 		TxnTimeout: p.GetTxnTimeout(), Deadline: p.GetDeadline(), OnDeadline: p.GetOnDeadline(), TTL: p.GetTtl(),
 		Rate: p.GetRate(), MaxDisk: p.GetMaxDisk(), Keep: p.GetKeepRunning(),
-		Range: cluster.RangeID(p.GetRange()), At: cluster.VShard(min(p.GetAt(), cluster.VShards)),
+		Range: cluster.RangeID(p.GetRange()), From: cluster.NodeID(p.GetFrom()), To: cluster.NodeID(p.GetTo()), At: cluster.VShard(min(p.GetAt(), cluster.VShards)),
+		Goal: p.GetGoal(), MaxMoves: int(p.GetMaxMoves()), Plan: p.GetPlan(), Strict: p.GetStrict(),
 	}
 	return spec, checkSpec(&spec)
 }
@@ -42,8 +43,8 @@ func checkSpec(s *cluster.OperationSpec) error {
 	invalid := func(format string, args ...any) error {
 		return &Error{Kind: KindInvalid, Message: fmt.Sprintf(format, args...)}
 	}
-	if s.Kind != cluster.OpDrain && s.Kind != cluster.OpDecommission && s.Kind != cluster.OpSplit {
-		return invalid("unknown kind of operation %q: drain, decommission or split", s.Kind)
+	if s.Kind != cluster.OpDrain && s.Kind != cluster.OpDecommission && s.Kind != cluster.OpSplit && !s.Kind.MovesOnly() {
+		return invalid("unknown kind of operation %q: drain, decommission, rebalance, move, transfer or split", s.Kind)
 	}
 	for name, v := range map[string]float64{"lb_wait": s.LBWait, "txn_timeout": s.TxnTimeout, "deadline": s.Deadline, "ttl": s.TTL} {
 		if !(v >= 0 && v <= deadlineMost.Seconds()) { // also refuses NaN
@@ -72,30 +73,13 @@ func (s *service) PlanOperation(ctx context.Context, r *adminpb.PlanOperationReq
 	if spec.Kind == cluster.OpSplit {
 		spec.At = pv.At
 	}
-	return &adminpb.PlanOperationResponse{AsOf: s.asOf(), Plan: planProto(spec, &pv, epoch(s.backend.View()))}, nil
-}
-
-// epoch rises with every change of a range's replicas and of a node's
-// membership: a plan made at the same epoch has the same moves, but for sizes.
-func epoch(v *metastate.View) uint64 {
-	var e uint64
-	for _, d := range v.Ranges {
-		e += d.Generation
-	}
-	for _, n := range v.Nodes {
-		e++
-		if n.Membership != cluster.Joining {
-			e++
-		}
-	}
-	return e
+	p := planProto(spec, &pv, s.backend.View().Epoch())
+	p.ModelError = modelError(s.backend.View(), spec.Kind)
+	return &adminpb.PlanOperationResponse{AsOf: s.asOf(), Plan: p}, nil
 }
 
 // StartOperation implements adminpb.AdminHandler.
 func (s *service) StartOperation(ctx context.Context, r *adminpb.StartOperationRequest) (*adminpb.StartOperationResponse, error) {
-	if r.GetQueue() {
-		return nil, &Error{Kind: KindInvalid, Message: "waiting for a conflicting operation is not supported yet: wait with nodedbctl ops wait, then ask again"}
-	}
 	spec, err := s.spec(r.GetSpec())
 	if err != nil {
 		return nil, err
@@ -132,16 +116,18 @@ func (s *service) find(id string) (*metastate.View, *cluster.Operation, error) {
 }
 
 // GetOperation implements adminpb.AdminHandler.
-func (s *service) GetOperation(_ context.Context, r *adminpb.GetOperationRequest) (*adminpb.GetOperationResponse, error) {
+func (s *service) GetOperation(ctx context.Context, r *adminpb.GetOperationRequest) (*adminpb.GetOperationResponse, error) {
 	view, o, err := s.find(r.GetId())
 	if err != nil {
 		return nil, err
 	}
-	return &adminpb.GetOperationResponse{AsOf: s.asOf(), Operation: operationProto(o, view.Index)}, nil
+	p := operationProto(o, view.Index)
+	conceal(ctx, p)
+	return &adminpb.GetOperationResponse{AsOf: s.asOf(), Operation: p}, nil
 }
 
 // ListOperations implements adminpb.AdminHandler. The newest comes first.
-func (s *service) ListOperations(_ context.Context, r *adminpb.ListOperationsRequest) (*adminpb.ListOperationsResponse, error) {
+func (s *service) ListOperations(ctx context.Context, r *adminpb.ListOperationsRequest) (*adminpb.ListOperationsResponse, error) {
 	view := s.backend.View()
 	out := &adminpb.ListOperationsResponse{AsOf: s.asOf()}
 	ids := view.OperationIDs()
@@ -151,6 +137,7 @@ func (s *service) ListOperations(_ context.Context, r *adminpb.ListOperationsReq
 			out.Operations = append(out.Operations, operationProto(o, view.Index))
 		}
 	}
+	conceal(ctx, out.Operations...)
 	return out, nil
 }
 
@@ -184,7 +171,9 @@ func (s *service) WatchOperation(ctx context.Context, r *adminpb.WatchOperationR
 		// Records are immutable: another pointer is another state.
 		if o != last {
 			last = o
-			if err := out.Send(&adminpb.WatchOperationResponse{Operation: operationProto(o, view.Index)}); err != nil {
+			p := operationProto(o, view.Index)
+			conceal(ctx, p)
+			if err := out.Send(&adminpb.WatchOperationResponse{Operation: p}); err != nil {
 				return err
 			}
 			if o.State.Final() {

@@ -43,6 +43,8 @@ type View struct {
 	LogHeads map[cluster.NodeID]*AnchorLog
 	// Events are the newest events, oldest first; see EventsAfter.
 	Events []*cluster.Event
+	Plans  map[string]*cluster.StoredPlan // by id
+	Sweeps map[string]*cluster.Sweep      // of the rebalancer, by id
 
 	next  counters
 	spans *spanIndex
@@ -122,9 +124,27 @@ func emptyView() *View {
 		JoinTokens:      map[string]*JoinToken{},
 		Users:           map[string]*User{},
 		LogHeads:        map[cluster.NodeID]*AnchorLog{},
+		Plans:           map[string]*cluster.StoredPlan{},
+		Sweeps:          map[string]*cluster.Sweep{},
 		next:            counters{Node: 1, Collection: 1},
 		spans:           &spanIndex{},
 	}
+}
+
+// Epoch rises with every change of a range's replicas and of a node's
+// membership: at the same epoch the same plan has the same moves.
+func (v *View) Epoch() uint64 {
+	var e uint64
+	for _, d := range v.Ranges {
+		e += d.Generation
+	}
+	for _, n := range v.Nodes {
+		e++
+		if n.Membership != cluster.Joining {
+			e++
+		}
+	}
+	return e
 }
 
 // Initialized reports whether the cluster was initialised.

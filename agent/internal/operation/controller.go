@@ -29,9 +29,18 @@ type Controller struct {
 	extra      map[cluster.RangeID][]seen
 	newer      map[cluster.RangeID]*cluster.RangeDescriptor
 	hot        map[cluster.RangeID]time.Time // since when a range's load is above the threshold
+	splitAsked time.Time                     // when a split of a hot range was asked for last
 	sweptAt    time.Time
-	splitAsked time.Time // when a split of a hot range was asked for last
-	repairAt   time.Time
+	avoided    map[cluster.NodeID]time.Time // nodes that moves failed on: until when none is planned there
+	sourced    map[cluster.RangeID]int      // how often a range's copy has stalled
+	lifted     map[cluster.NodeID]time.Time // when a cordon's end was last asked for
+
+	observing  uint64 // the action that records events
+	observedAt time.Time
+	observed   observed // outlives terms
+
+	sweep    sweeping
+	repairAt time.Time
 
 	// downSince outlives terms: a new leader that watched all along need not wait
 	// for dead_after again.
@@ -45,7 +54,7 @@ type Controller struct {
 
 // NewController returns a Controller that has seen nothing.
 func NewController(cfg Config) *Controller {
-	c := &Controller{cfg: cfg, downSince: map[cluster.NodeID]time.Time{}}
+	c := &Controller{cfg: cfg, downSince: map[cluster.NodeID]time.Time{}, observed: newObserved()}
 	c.reset(0, time.Time{})
 	return c
 }
@@ -62,6 +71,10 @@ func (c *Controller) reset(term uint64, now time.Time) {
 	c.newer = map[cluster.RangeID]*cluster.RangeDescriptor{}
 	c.hot, c.splitAsked = map[cluster.RangeID]time.Time{}, time.Time{}
 	c.sweptAt, c.repairAt = time.Time{}, time.Time{}
+	c.avoided, c.lifted = map[cluster.NodeID]time.Time{}, map[cluster.NodeID]time.Time{}
+	c.sourced = map[cluster.RangeID]int{}
+	c.observing, c.observedAt = 0, time.Time{}
+	c.sweep = sweeping{}
 }
 
 // Step takes in what was learnt and returns what to do. A Controller whose node
@@ -81,6 +94,7 @@ func (c *Controller) Step(in Input) []Action {
 	}
 	c.absorb()
 	c.look()
+	c.observe()
 	c.stepOperations()
 	c.stepTransfers()
 	c.stepMoves()
@@ -154,7 +168,7 @@ func (c *Controller) absorb() {
 			c.moveDone(done)
 			c.transferDone(done)
 		case ActCommand:
-			if !c.saved(done) {
+			if !c.observedDone(done) && !c.saved(done) {
 				c.commandDone(done)
 			}
 		case ActProof:

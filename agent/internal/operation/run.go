@@ -113,9 +113,15 @@ type run struct {
 	movedAt  time.Time // when something last went on
 	leadersA time.Time // when the phase leaders began
 
+	marks      []mark // of the last seconds
+	paced      mark   // when this coordinator took over
+	progress   progressSum
+	progressAt time.Time
+
 	sqlDrainAt time.Time
 	reopening  map[cluster.NodeID]int // how often each node was told to serve again
 	proof      *proofing
+	steps      []step // of an operation that moves only
 }
 
 // proofing collects the descriptors of all ranges from their leaders.
@@ -164,6 +170,10 @@ func (c *Controller) stepOperation(r *run) {
 		r.op.State, r.op.Why = cluster.OpCancelling, r.stored.Why
 		r.dirty = false
 	}
+	r.op.Limit = r.stored.Limit
+	if c.held(r) {
+		return
+	}
 	switch r.op.Spec.Kind {
 	case cluster.OpDecommission:
 		c.stepDecommission(r)
@@ -171,6 +181,8 @@ func (c *Controller) stepOperation(r *run) {
 		c.watchDrain(r)
 	case cluster.OpSplit:
 		c.stepSplit(r)
+	case cluster.OpRebalance, cluster.OpMove, cluster.OpTransfer:
+		c.stepSteps(r)
 	default:
 		r.fail("this version cannot carry out " + string(r.op.Spec.Kind))
 	}
@@ -206,6 +218,7 @@ func (r *run) gaveUp(m *moving, code placement.Code, why string) {
 	r.gave[m.move.Range] = cluster.Item{
 		Range: m.move.Range, From: m.move.From, To: m.move.To, Step: "blocked", Attempts: m.attempts + 1,
 		Error: m.failed, Why: fmt.Sprintf("%s %s: looking for another target", code, why), Bytes: m.move.Bytes,
+		Needs: needs(code, m.move),
 	}
 	r.plannedA = time.Time{} // plan anew at once
 }
@@ -218,7 +231,7 @@ func (c *Controller) save() {
 		if r == nil || r.saving != 0 || r.command != 0 || c.in.Now.Before(r.retryAt) {
 			continue
 		}
-		progress := r.op.Spec.Kind == cluster.OpDecommission && progressed(&r.op, r.stored) && c.in.Now.Sub(r.savedAt) >= c.cfg.Save
+		progress := (r.op.Spec.Kind == cluster.OpDecommission || r.op.Spec.Kind.MovesOnly()) && progressed(&r.op, r.stored) && c.in.Now.Sub(r.savedAt) >= c.cfg.Save
 		if !r.dirty && !progress {
 			continue
 		}
@@ -250,7 +263,7 @@ func (c *Controller) saved(done Completion) bool {
 }
 
 func progressed(a, b *cluster.Operation) bool {
-	return a.Done != b.Done || a.Why != b.Why || a.State != b.State || !slices.Equal(a.Items, b.Items) || !slices.EqualFunc(a.Phases, b.Phases, samePhase)
+	return a.Done != b.Done || a.Why != b.Why || a.Pace.Rate != b.Pace.Rate || a.State != b.State || !slices.Equal(a.Items, b.Items) || !slices.EqualFunc(a.Phases, b.Phases, samePhase)
 }
 
 func samePhase(a, b cluster.Phase) bool {

@@ -58,6 +58,8 @@ type Runner struct {
 		asking   map[cluster.NodeID]bool
 		done     []Completion
 		snapshot *placement.Snapshot
+		granted  map[cluster.NodeID]time.Time // until when a node may stop
+		sweeps   Sweeps
 	}
 }
 
@@ -73,6 +75,7 @@ func NewRunner(cfg RunnerConfig) *Runner {
 	r.local = cfg.Server.Methods()
 	r.mu.reports = map[cluster.NodeID]Report{}
 	r.mu.asking = map[cluster.NodeID]bool{}
+	r.mu.granted = map[cluster.NodeID]time.Time{}
 	return r
 }
 
@@ -126,7 +129,7 @@ func (r *Runner) step(ctx context.Context, now time.Time, term uint64) {
 	r.mu.Unlock()
 	actions := r.ctl.Step(in)
 	r.mu.Lock()
-	r.mu.snapshot = r.ctl.Snapshot()
+	r.mu.snapshot, r.mu.sweeps = r.ctl.Snapshot(), r.ctl.Sweeps()
 	r.mu.Unlock()
 	if term != 0 {
 		r.logOperations(in.View)
@@ -158,6 +161,13 @@ func (r *Runner) logOperations(v *metastate.View) {
 			delete(r.logged, id)
 		}
 	}
+}
+
+// Sweeps is when the rebalancer looked last and looks next.
+func (r *Runner) Sweeps() Sweeps {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.mu.sweeps
 }
 
 // poll asks every node for its status that is not being asked already.
@@ -215,10 +225,12 @@ const MethodChanged = "node.changed"
 // Methods returns the coordinator's handlers, to register with the transport.
 func (r *Runner) Methods() map[string]func(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error) {
 	return map[string]func(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error){
+		MethodSweeps: func(context.Context, cluster.NodeID, []byte) ([]byte, error) { return json.Marshal(r.Sweeps()) },
 		MethodChanged: func(ctx context.Context, from cluster.NodeID, _ []byte) ([]byte, error) {
 			defer r.poke()
 			return nil, r.refresh(ctx, from)
 		},
+		MethodMayStop: r.serveMayStop,
 	}
 }
 

@@ -21,6 +21,8 @@ type ServiceConfig struct {
 	Caller   Caller
 	Server   *Server
 	Liveness func() map[cluster.NodeID]cluster.Liveness
+	// Sweeps is when the rebalancer looked, if this node coordinates.
+	Sweeps func() Sweeps
 }
 
 // Service is how operations are asked for, on any node.
@@ -139,6 +141,9 @@ func (s *Service) plan(spec cluster.OperationSpec, snap *placement.Snapshot) Pre
 	if spec.Rate > 0 {
 		snap.Rate = spec.Rate
 	}
+	if spec.Kind.MovesOnly() {
+		return s.planSteps(spec, snap)
+	}
 	goal := placement.GoalDrain
 	if spec.Kind == cluster.OpDecommission {
 		goal = placement.GoalDecommission
@@ -149,6 +154,9 @@ func (s *Service) plan(spec cluster.OperationSpec, snap *placement.Snapshot) Pre
 
 // validate brings a spec into its form, or says what is wrong with it.
 func (s *Service) validate(spec cluster.OperationSpec) (cluster.OperationSpec, error) {
+	if spec.Kind.MovesOnly() {
+		return s.validateSteps(spec)
+	}
 	spec.Nodes = slices.Clone(spec.Nodes)
 	slices.Sort(spec.Nodes)
 	spec.Nodes = slices.Compact(spec.Nodes)
@@ -185,6 +193,8 @@ type StartRequest struct {
 	By      string
 	Reason  string
 	Key     string // idempotency key; empty: kind and nodes
+	// Queue has the operation wait for those in its way, instead of being refused.
+	Queue bool
 }
 
 // Start checks and records an operation; the coordinator begins it. The same
@@ -197,9 +207,17 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (op cluster.Operati
 	if spec.Kind == cluster.OpSplit {
 		return s.startSplit(ctx, r, spec)
 	}
-	record := cluster.Operation{Spec: spec, RequestedBy: r.By, Reason: r.Reason, IdempotencyKey: r.Key, State: cluster.OpQueued}
+	if spec.Kind.MovesOnly() {
+		return s.startSteps(ctx, r, spec)
+	}
+	record := cluster.Operation{Spec: spec, RequestedBy: r.By, Reason: r.Reason, IdempotencyKey: r.Key, State: cluster.OpQueued, Queue: r.Queue}
 	if !s.repeats(spec, r.Key) {
-		p := s.plan(spec, s.ClusterStatus(ctx, 0).Snapshot)
+		snap := s.ClusterStatus(ctx, 0).Snapshot
+		p := s.plan(spec, snap)
+		if !p.Verdict.OK() && r.Queue && len(snap.Busy) > 0 {
+			snap.Busy = nil // what waits for the others need not be safe beside them
+			p = s.plan(spec, snap)
+		}
 		if err := accept(r, &p); err != nil {
 			return op, false, err
 		}
