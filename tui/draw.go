@@ -146,7 +146,7 @@ func (d *Dashboard) drawLink() *cell.Line {
 	case d.snap == nil:
 		l.Put(th.Busy, th.Sym.Ellipsis+" connecting")
 	case old:
-		l.Put(th.BadBar, " STALE "+cell.Duration(age)+" ")
+		l.Put(th.BadBar, " stale "+cell.Duration(age)+" ")
 	case d.frozen:
 		l.Put(th.WarnBar, " FROZEN ").Put(th.Dim, " at "+d.snap.At.Local().Format("15:04:05"))
 	default:
@@ -215,8 +215,7 @@ func (d *Dashboard) body(s page.Size) *cell.Block {
 	if d.snap == nil {
 		return d.drawConnect(s)
 	}
-	old, age := d.stale()
-	if !old {
+	if old, _ := d.stale(); !old {
 		return d.page().Draw(d.th, s)
 	}
 	b := cell.NewBlock(s.Width)
@@ -224,7 +223,7 @@ func (d *Dashboard) body(s page.Size) *cell.Block {
 	if d.link.Err != nil {
 		why = client.AsError(d.link.Err).Message
 	}
-	b.Add(cell.NewLine(s.Width).Put(d.th.BadBar, " stale "+cell.Duration(age)+" ").Put(d.th.Bad, " as of "+d.snap.At.Local().Format("15:04:05")+". ").Put(d.th.Plain, why))
+	b.Add(cell.NewLine(s.Width).Put(d.th.Bad, d.th.Sym.Bad+" this was so at "+d.snap.At.Local().Format("15:04:05")+"  ").Put(d.th.Plain, why))
 	b.Add(cell.NewLine(s.Width).Put(d.th.Dim, d.retryText()))
 	s.Height -= b.Height()
 	return b.Append(d.page().Draw(d.grey, s))

@@ -187,7 +187,7 @@ func (f *Feed) pump(ctx context.Context) {
 		f.mu.Lock()
 		var s *Snapshot
 		if f.mu.dirty {
-			s, f.mu.dirty = f.mu.state.publish(f.now()), false
+			s, f.mu.dirty = f.mu.state.publish(), false
 		}
 		f.mu.Unlock()
 		if s != nil {

@@ -16,12 +16,13 @@ var darkColors = colors{
 	text: color{"E8EAED", 255, 15}, dim: color{"9AA0A6", 247, 7}, faint: color{"6B7178", 242, 8}, rule: color{"4B5157", 240, 8},
 	selBack: color{"2A3F55", 24, 4}, selText: color{"FFFFFF", 231, 15}, on: black,
 	fill: color{"7FB2D9", 110, 12}, track: color{"3A4046", 238, 8},
-	// cividis: monotone in lightness for every kind of sight
+	// one hue, ever lighter: the order holds for every kind of sight, quiet cells
+	// stay quiet, and yellow and red are left for trouble
 	heat: [10]color{
-		{"00224E", 17, 4}, {"123570", 18, 4}, {"3B496C", 60, 4}, {"575D6D", 240, 8}, {"707173", 243, 8},
-		{"8A8678", 245, 7}, {"A59C74", 144, 7}, {"C3B369", 179, 3}, {"E1CC55", 221, 11}, {"FEE838", 227, 11},
+		{"1C2730", 235, 8}, {"1D3443", 236, 8}, {"1F4258", 23, 4}, {"20516D", 24, 4}, {"226183", 30, 4},
+		{"28729A", 31, 6}, {"3585B0", 37, 6}, {"4C9AC4", 38, 14}, {"6FB3D6", 80, 14}, {"A3D3EA", 123, 15},
 	},
-	heatText: [10]color{white, white, white, white, white, black, black, black, black, black},
+	heatText: [10]color{white, white, white, white, white, white, black, black, black, black},
 	owner: [12]color{
 		{"7FB2D9", 110, 12}, {"C9A66B", 179, 3}, {"7FBF9E", 108, 2}, {"C08CB8", 139, 5}, {"D98C7F", 174, 9}, {"6FA8A8", 73, 6},
 		{"B5B56B", 143, 11}, {"9C9CD9", 104, 13}, {"D9B3A0", 180, 7}, {"8FA67F", 107, 10}, {"A6A6A6", 248, 7}, {"D99CB5", 175, 14},
