@@ -151,12 +151,11 @@ func (s *service) ListOperations(_ context.Context, r *adminpb.ListOperationsReq
 // gets the newest state, not every one. The watch ends when the caller's
 // credential does.
 func (s *service) WatchOperation(ctx context.Context, r *adminpb.WatchOperationRequest, out adminpb.AdminWatchOperationServerStream) error {
-	select {
-	case s.watches <- struct{}{}:
-		defer func() { <-s.watches }()
-	default:
-		return &Error{Kind: KindUnavailable, Message: fmt.Sprintf("this node serves %d watches already", watchesMost)}
+	free, err := s.takeSlot()
+	if err != nil {
+		return err
 	}
+	defer free()
 	changed := make(chan struct{}, 1)
 	defer s.backend.Subscribe(func(*metastate.View) {
 		select {

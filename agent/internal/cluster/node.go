@@ -56,7 +56,10 @@ type Node struct {
 	Version    string     `json:"version"`
 	Membership Membership `json:"membership"`
 	Cordon     bool       `json:"cordon,omitempty"`
-	JoinedAt   time.Time  `json:"joinedAt"`
+	// CordonUntil is when the cordon ends by itself; zero: never.
+	CordonUntil  time.Time `json:"cordonUntil,omitzero"`
+	CordonReason string    `json:"cordonReason,omitempty"`
+	JoinedAt     time.Time `json:"joinedAt"`
 	// BootNonce names the running incarnation: two processes that claim one
 	// identity have two nonces.
 	BootNonce string     `json:"bootNonce,omitempty"`
@@ -103,10 +106,24 @@ type RangeStatus struct {
 	// Reads and Writes count since the process started.
 	Reads  uint64 `json:"reads"`
 	Writes uint64 `json:"writes"`
+	// Middle is the boundary at which a split would halve the bytes; 0: unknown.
+	Middle VShard `json:"middle,omitempty"`
+	// Load is what the leader serves now; nil: next to nothing, or not known.
+	Load *RangeLoad `json:"load,omitempty"`
 	// Progress is known by the leader only: one row per other replica.
 	Progress []ReplicaProgress `json:"progress,omitempty"`
 	// Failed says why this replica has stopped, if it has.
 	Failed string `json:"failed,omitempty"`
+}
+
+// RangeLoad is how busy a range is.
+type RangeLoad struct {
+	// Rate is rows read and written per second.
+	Rate float64 `json:"rate"`
+	// Middle is the boundary at which a split would come closest to halving the
+	// load; 0: the range has one vshard. Left is the share of the load before it.
+	Middle VShard  `json:"middle,omitempty"`
+	Left   float64 `json:"left,omitempty"`
 }
 
 // ReplicaProgress is the leader's view of one follower or learner.
