@@ -19,7 +19,7 @@ var darkColors = colors{
 	// one hue, ever lighter: the order holds for every kind of sight, quiet cells
 	// stay quiet, and yellow and red are left for trouble
 	heat: [10]color{
-		{"1C2730", 235, 8}, {"1D3443", 236, 8}, {"1F4258", 23, 4}, {"20516D", 24, 4}, {"226183", 30, 4},
+		{"22303B", 236, 8}, {"213A4B", 238, 8}, {"1F4258", 23, 4}, {"20516D", 24, 4}, {"226183", 30, 4},
 		{"28729A", 31, 6}, {"3585B0", 37, 6}, {"4C9AC4", 38, 14}, {"6FB3D6", 80, 14}, {"A3D3EA", 123, 15},
 	},
 	heatText: [10]color{white, white, white, white, white, white, black, black, black, black},
@@ -40,7 +40,7 @@ var lightColors = colors{
 		{"F7FBFF", 231, 15}, {"DEEBF7", 195, 15}, {"C6DBEF", 189, 7}, {"9ECAE1", 153, 7}, {"6BAED6", 117, 14},
 		{"4292C6", 74, 6}, {"2171B5", 68, 6}, {"08519C", 25, 4}, {"08306B", 18, 4}, {"041F47", 17, 0},
 	},
-	heatText: [10]color{black, black, black, black, black, white, white, white, white, white},
+	heatText: [10]color{black, black, black, black, black, black, white, white, white, white},
 	owner: [12]color{
 		{"9EC5E8", 153, 12}, {"E8CC94", 223, 3}, {"A3D9BC", 151, 2}, {"DDB3D6", 182, 5}, {"EDB3A8", 217, 9}, {"94CCCC", 152, 6},
 		{"D6D694", 187, 11}, {"BFBFED", 147, 13}, {"EDD2C4", 224, 7}, {"B5CCA6", 151, 10}, {"C8C8C8", 251, 7}, {"EDBFD0", 218, 14},
