@@ -189,8 +189,8 @@ func (n *Node) openGossip() (func() error, error) {
 	n.gossip = g
 	g.Subscribe(func(t gossip.Transition) {
 		n.logger.Info("liveness changed", logattr.Peer(t.Node), logattr.From(string(t.From)), logattr.To(string(t.To)))
-		if t.To != cluster.Alive && n.db != nil {
-			n.db.Suspected(t.Node)
+		if t.To != cluster.Alive {
+			n.doubted(t.Node)
 		}
 	})
 	return g.Close, nil
@@ -226,11 +226,8 @@ func (n *Node) seeds() []gossip.Seed {
 
 func (n *Node) openKV() (func() error, error) {
 	db, err := kv.New(kv.Config{
-		Self: n.id.Node, Store: n.store, Caller: n.transport, Clock: n.clock, Table: n.table,
-		Peers: n.others, Suspect: func(id cluster.NodeID) bool {
-			l, ok := n.liveness()[id]
-			return ok && l != cluster.Alive
-		},
+		Self: n.id.Node, Store: n.store, Caller: &watched{n.transport, n}, Clock: n.clock, Table: n.table,
+		Peers: n.others, Suspect: n.suspects,
 	})
 	if err != nil {
 		return nil, err
@@ -267,6 +264,8 @@ func (n *Node) openMeta() (func() error, error) {
 		m.Publish(d)
 		n.db.Table().Learn(d)
 	})
+	n.applyRate(m.View())
+	m.Subscribe(n.applyRate)
 	return m.Close, nil
 }
 
@@ -274,12 +273,15 @@ func (n *Node) makeOperation() {
 	n.drainer = operation.NewDrainer(operation.DrainerConfig{
 		Self: n.id.Node, BootNonce: n.nonce, Store: n.store, SQL: &sqlSessions{n}, Meta: n.meta,
 		SetService: n.setService, Liveness: n.liveness,
-		Flush:  func(context.Context) error { return n.engine.Flush() },
-		Stop:   n.stopByOperation,
+		Flush: func(context.Context) error { return n.engine.Flush() },
+		Stop:  n.stopByOperation,
+		MayStop: func(ctx context.Context, op string) (operation.StopCertificate, error) {
+			return n.runner.AskMayStop(ctx, op)
+		},
 		Logger: n.part("drain"),
 	})
 	n.opServer = &operation.Server{
-		Store: n.store, Status: n.status, Drainer: n.drainer, Stop: n.stopByOperation,
+		Store: n.store, Inspect: n.store.Inspect, Status: n.status, Drainer: n.drainer, Stop: n.stopByOperation,
 		Descriptor: func(ctx context.Context, id cluster.RangeID) (*cluster.RangeDescriptor, error) {
 			h, err := n.store.Read(ctx, id, n.clock.Now())
 			if err != nil {
@@ -300,7 +302,7 @@ func (n *Node) makeOperation() {
 func (n *Node) makePeers() {
 	n.peers = peers.New(peers.Config{
 		Self: n.id.Node, Nonce: n.nonce, Caller: n.transport, Peers: n.others, Board: n.board, MaxClockOffset: n.cfg.MaxClockOffset,
-		MetaIndex: func() uint64 { return n.machine.View().Index }, Logger: n.part("peers"),
+		MetaIndex: func() uint64 { return n.machine.View().Index }, OnOpen: n.doubted, Logger: n.part("peers"),
 	})
 }
 

@@ -87,6 +87,7 @@ type Node struct {
 	wrongHints counterRate // of the routing table
 	metaTimes  indexTimes
 
+	rate   atomic.Uint64           // of snapshots, as the store was told last
 	cancel context.CancelCauseFunc // ends Run
 	mu     struct {
 		sync.Mutex
@@ -311,7 +312,12 @@ func (n *Node) status() cluster.NodeStatus {
 	st := cluster.NodeStatus{
 		Node: n.id.Node, BootNonce: n.nonce, Service: n.serviceState(), Version: n.cfg.Version, StartedAt: n.started,
 		MetaIndex: n.machine.View().Index, Bytes: n.engine.SizeOnDisk(), Ranges: n.store.Status(),
-		CPU: n.usage.cpu(time.Now(), runtime.NumCPU()), Liveness: n.liveness(),
+		CPU: n.usage.cpu(time.Now(), runtime.NumCPU()), Liveness: n.liveness(), Peers: n.peerStatus(),
+		CertExpires: n.certs.Current().Expires().UTC(),
+	}
+	if n.peers != nil {
+		offset, _ := n.peers.ClockOffset()
+		st.ClockOffset = offset.Seconds()
 	}
 	st.DiskUsed, st.DiskTotal = n.usage.disk()
 	if p := n.pgwire.Load(); p != nil {

@@ -92,6 +92,22 @@ func (b *fakeBackend) Self() cluster.NodeID                 { return 1 }
 func (b *fakeBackend) Version() string                      { return "v1" }
 func (b *fakeBackend) MetaLeader() (cluster.NodeID, uint64) { return 2, 41 }
 
+func (b *fakeBackend) InspectRaft(_ context.Context, id cluster.RangeID, nodes []cluster.NodeID, _ time.Duration) map[cluster.NodeID]*cluster.RaftState {
+	out := map[cluster.NodeID]*cluster.RaftState{}
+	for _, n := range nodes {
+		for _, st := range b.statuses[n].Ranges {
+			if st.Descriptor.ID == id && n != 3 { // n3 does not answer
+				state := "follower"
+				if st.IsLeader() {
+					state = "leader"
+				}
+				out[n] = &cluster.RaftState{Status: st, State: state, Vote: cluster.ReplicaID(st.Leader), FirstIndex: 11, LastIndex: 50, LogBytes: 4000}
+			}
+		}
+	}
+	return out
+}
+
 func (b *fakeBackend) Service() cluster.Service {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -131,12 +131,12 @@ type Remedy struct {
 
 // Blocker is a session that a drain waits for.
 type Blocker struct {
-	Node        NodeID    `json:"node"`
-	PID         uint32    `json:"pid"`
-	User        string    `json:"user"`
-	Application string    `json:"application,omitempty"`
-	Since       time.Time `json:"since,omitzero"`
-	Statement   string    `json:"statement,omitempty"` // its head
+	Node        NodeID  `json:"node"`
+	PID         uint32  `json:"pid"`
+	User        string  `json:"user"`
+	Application string  `json:"application,omitempty"`
+	Seconds     float64 `json:"seconds"`             // that its transaction has taken
+	Statement   string  `json:"statement,omitempty"` // its head
 }
 
 // Phase is one step of an operation.

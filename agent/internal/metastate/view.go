@@ -127,6 +127,22 @@ func emptyView() *View {
 	}
 }
 
+// Epoch rises with every change of a range's replicas and of a node's
+// membership: at the same epoch the same plan has the same moves.
+func (v *View) Epoch() uint64 {
+	var e uint64
+	for _, d := range v.Ranges {
+		e += d.Generation
+	}
+	for _, n := range v.Nodes {
+		e++
+		if n.Membership != cluster.Joining {
+			e++
+		}
+	}
+	return e
+}
+
 // Initialized reports whether the cluster was initialised.
 func (v *View) Initialized() bool { return v.ClusterID != "" }
 
