@@ -244,10 +244,10 @@ func fold(t testing.TB, responses ...*adminpb.WatchResponse) *feed.Snapshot {
 	defer cancel()
 	seen := 0
 	clock := epoch.Add(-time.Duration(len(responses)) * time.Second)
-	watch := func(ctx context.Context, _ *adminpb.WatchRequest, changed func(*adminpb.WatchResponse) error, _ func(error)) error {
+	watch := func(ctx context.Context, _ *adminpb.WatchRequest, changed feed.Changed, _ func(error)) error {
 		for _, r := range responses {
 			clock = clock.Add(time.Second)
-			if err := changed(r); err != nil {
+			if err := changed(r, clock); err != nil {
 				return err
 			}
 		}

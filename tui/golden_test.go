@@ -42,8 +42,24 @@ func golden(t *testing.T, d *Dashboard, name string) {
 		t.Fatalf("%v: run go test ./tui -update, and read the diff", err)
 	}
 	if got != string(want) {
-		t.Errorf("%s differs from its golden frame; got\n%s\nwant\n%s", name, ansi.Strip(got), ansi.Strip(string(want)))
+		t.Errorf("%s differs from its golden frame: %s", path, difference(got, string(want)))
 	}
+}
+
+// difference is the first line that differs.
+func difference(got, want string) string {
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range min(len(g), len(w)) {
+		if a, b := ansi.Strip(g[i]), ansi.Strip(w[i]); a != b {
+			return fmt.Sprintf("line %d\ngot  %s\nwant %s", i+1, a, b)
+		}
+	}
+	for i := range min(len(g), len(w)) {
+		if g[i] != w[i] {
+			return fmt.Sprintf("line %d, in style only\ngot  %q\nwant %q", i+1, g[i], w[i])
+		}
+	}
+	return fmt.Sprintf("%d lines, want %d", len(g), len(w))
 }
 
 // checkFit fails if the frame is not exactly the window.

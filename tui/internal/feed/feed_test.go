@@ -135,9 +135,9 @@ func (s *sink) take() ([]*Snapshot, []Link) {
 func TestNewestWins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out sink
-		watch := func(ctx context.Context, _ *adminpb.WatchRequest, changed func(*adminpb.WatchResponse) error, _ func(error)) error {
+		watch := func(ctx context.Context, _ *adminpb.WatchRequest, changed Changed, _ func(error)) error {
 			for i := range 1000 {
-				if err := changed(&adminpb.WatchResponse{Reset_: i == 0, Nodes: nodes(uint32(i + 1))}); err != nil {
+				if err := changed(&adminpb.WatchResponse{Reset_: i == 0, Nodes: nodes(uint32(i + 1))}, time.Now()); err != nil {
 					return err
 				}
 				<-time.After(time.Millisecond)
@@ -170,11 +170,11 @@ func TestConnectsAgainForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out sink
 		attempts := 0
-		watch := func(ctx context.Context, _ *adminpb.WatchRequest, changed func(*adminpb.WatchResponse) error, _ func(error)) error {
+		watch := func(ctx context.Context, _ *adminpb.WatchRequest, changed Changed, _ func(error)) error {
 			if attempts++; attempts < 12 {
 				return errors.New("refused")
 			}
-			if err := changed(&adminpb.WatchResponse{Reset_: true, Nodes: nodes(1)}); err != nil {
+			if err := changed(&adminpb.WatchResponse{Reset_: true, Nodes: nodes(1)}, time.Now()); err != nil {
 				return err
 			}
 			<-ctx.Done()
@@ -208,11 +208,11 @@ func TestSubscribeChangesTheTopics(t *testing.T) {
 		var out sink
 		var mu sync.Mutex
 		var asked [][]string
-		watch := func(ctx context.Context, r *adminpb.WatchRequest, changed func(*adminpb.WatchResponse) error, _ func(error)) error {
+		watch := func(ctx context.Context, r *adminpb.WatchRequest, changed Changed, _ func(error)) error {
 			mu.Lock()
 			asked = append(asked, r.GetTopics())
 			mu.Unlock()
-			if err := changed(&adminpb.WatchResponse{Reset_: true}); err != nil {
+			if err := changed(&adminpb.WatchResponse{Reset_: true}, time.Now()); err != nil {
 				return err
 			}
 			<-ctx.Done()

@@ -85,8 +85,12 @@ func (st *state) mark(r *adminpb.WatchResponse, topics []string) {
 		Members: r.GetMembers() != nil, Rebalance: r.GetRebalance() != nil, Events: len(r.GetEvents()) > 0,
 	}
 	for _, t := range topics {
-		if came[t] || (r.GetReset_() && t != Members && t != Rebalance && t != Status) {
+		whole := t == Members || t == Rebalance || t == Status // others may be empty lists
+		switch {
+		case came[t] || (r.GetReset_() && !whole):
 			have[t] = true
+		case r.GetReset_() && !have[t]:
+			have[t] = false
 		}
 	}
 	st.snap.have = have

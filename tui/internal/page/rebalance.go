@@ -53,6 +53,9 @@ func (p *rebalance) Ages(time.Time) time.Duration {
 
 // Draw implements Page.
 func (p *rebalance) Draw(th *theme.Theme, s Size) *cell.Block {
+	if p.s.Lacks(feed.Rebalance) {
+		return unserved(th, s)
+	}
 	if !p.s.Has(feed.Rebalance) {
 		return loading(th, s, "asking how even the load is")
 	}
