@@ -91,12 +91,11 @@ func Run(ctx context.Context, o Options) error {
 	if d.c.close != nil {
 		d.c.close()
 	}
-	switch {
-	case h.failure() != nil:
-		panic(h.failure())
-	case ctx.Err() != nil, errors.Is(err, tea.ErrInterrupted):
-		return nil // whoever ended it knows
-	case err != nil:
+	if failed := h.failure(); failed != nil {
+		panic(failed)
+	}
+	ended := ctx.Err() != nil || errors.Is(err, tea.ErrInterrupted) // and whoever ended it knows
+	if err != nil && !ended {
 		return fmt.Errorf("show the dashboard: %w", err)
 	}
 	return nil
