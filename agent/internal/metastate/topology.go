@@ -165,6 +165,9 @@ func (c *change) updateNode(in *UpdateNode) Result {
 	if n.UUID != in.UUID {
 		return refused(CodeConflict, "%s has the identity %s, not %s", n.ID, n.UUID, in.UUID)
 	}
+	if in.Claim != nil && n.BootNonce != "" && n.BootNonce != in.BootNonce && !slices.Contains(in.Claim.Previous, n.BootNonce) {
+		return refused(CodeConflict, "%s has run from another copy of its data directory since, at %s: a data directory that was copied or restored cannot be used; wipe it and join as a new node", n.ID, n.Addresses.RPC)
+	}
 	n.Addresses, n.Locality, n.Version, n.BootNonce = in.Addresses, in.Locality, in.Version, in.BootNonce
 	c.putNode(n)
 	return Result{Node: n.ID}
