@@ -265,15 +265,17 @@ func TestCredentialsAreRefused(t *testing.T) {
 	other := filepath.Join(t.TempDir(), "other")
 	c.run(c.bin.Agent, "init", "--data-dir", other)
 	creds := filepath.Join(other, "creds")
+	for _, name := range []string{"HOME", "XDG_CONFIG_HOME", "NODEDBCTL_CONFIG", "NODEDBCTL_TOKEN"} {
+		t.Setenv(name, "") // no context, no credentials but those given
+	}
 	ctl := func(args ...string) Result {
-		return c.try(c.bin.Ctl, append([]string{"status", "--context-file", filepath.Join(t.TempDir(), "none"), "--addr", c.Node(1).Admin}, args...)...)
+		return c.try(c.bin.Ctl, append([]string{"status", "--addr", c.Node(1).Admin}, args...)...)
 	}
 	viewer := strings.TrimSpace(c.Ctl("token", "create", "--role", "viewer", "-o", "name"))
 	if r := ctl("--ca", ca, "--token-file", writeSecret(t, viewer)); r.Code != 0 {
 		t.Errorf("a good token: exit %d\n%s", r.Code, r.Stderr)
 	}
-	if r := c.try(c.bin.Ctl, "drain", "n1", "--context-file", filepath.Join(t.TempDir(), "none"), "--addr", c.Node(1).Admin, "--ca", ca,
-		"--token-file", writeSecret(t, viewer), "--yes"); r.Code != 4 {
+	if r := c.try(c.bin.Ctl, "drain", "n1", "--addr", c.Node(1).Admin, "--ca", ca, "--token-file", writeSecret(t, viewer), "--yes"); r.Code != 4 {
 		t.Errorf("a viewer drains: exit %d, want 4\n%s", r.Code, r.Stderr)
 	}
 	refused(t, ctl("--ca", filepath.Join(creds, "ca.crt"), "--token-file", writeSecret(t, viewer)), 4, "not signed by")
@@ -296,7 +298,7 @@ func TestCredentialsAreRefused(t *testing.T) {
 	}
 	for _, tt := range []struct{ ca, certs, want string }{
 		{filepath.Join(creds, "ca.crt"), c.CredsDir(), "certificate verify failed"},
-		{ca, creds, "unknown certificate authority"},
+		{ca, creds, "unknown ca"},
 	} {
 		url := fmt.Sprintf("postgres://root@%s/nodedb?sslmode=verify-full&sslrootcert=%s&sslcert=%s&sslkey=%s",
 			c.Node(1).SQL, tt.ca, filepath.Join(tt.certs, "root.crt"), filepath.Join(tt.certs, "root.key"))
