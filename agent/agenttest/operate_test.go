@@ -61,7 +61,7 @@ func (c *Cluster) voters(number int) (n int, err error) {
 // TestCoordinatorKilledDuringDecommission: the operation goes on under the next
 // coordinator, and nothing is lost.
 func TestCoordinatorKilledDuringDecommission(t *testing.T) {
-	c := Start(t, Options{Nodes: 5})
+	c := Start(t, Options{Nodes: 5, Ranges: 48})
 	l := c.StartLedger(6)
 	l.Advance(100, 30*time.Second)
 	coordinator := c.metaLeader(t)
@@ -79,12 +79,14 @@ func TestCoordinatorKilledDuringDecommission(t *testing.T) {
 		}
 		return nil
 	})
+	o := c.object(t, "ops", "show", op)
+	t.Logf("kill -9 %s, the coordinator, while %s is %v in phase %v", coordinator.Name, op, o["state"], o["phase"])
 	coordinator.Kill()
 	r := c.TryCtl("ops", "wait", op, "--timeout", "3m")
 	if r.Code != 0 {
 		t.Fatalf("ops wait: exit %d\n%s%s\n%s", r.Code, r.Stdout, r.Stderr, c.Ctl("ops", "show", op))
 	}
-	o := c.object(t, "ops", "show", op)
+	o = c.object(t, "ops", "show", op)
 	if o["state"] != "succeeded" || o["proof"] == nil {
 		t.Errorf("operation %s: state %v, proof %v", op, o["state"], o["proof"])
 	}
