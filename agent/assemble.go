@@ -37,7 +37,7 @@ func (n *Node) assemble() (closeAll func(), err error) {
 			}
 		}
 	}
-	for _, step := range []func() (func() error, error){n.openStorage, n.openTransport, n.openStore, n.openGossip, n.openKV, n.openMeta} {
+	for _, step := range []func() (func() error, error){n.openAudit, n.openStorage, n.openTransport, n.openStore, n.openGossip, n.openKV, n.openMeta} {
 		closer, err := step()
 		if err != nil {
 			closeAll()
@@ -53,6 +53,8 @@ func (n *Node) assemble() (closeAll func(), err error) {
 	n.handler.register(n.opServer.Methods())
 	n.handler.register(n.runner.Methods())
 	n.handler.register(n.peers.Methods())
+	n.handler.register(n.auditMethods())
+	n.handler.register(n.debugMethods())
 	return closeAll, nil
 }
 
@@ -70,6 +72,7 @@ func (n *Node) openStorage() (func() error, error) {
 		return nil, errors.Join(err, engine.Close())
 	}
 	n.machine = metastate.New()
+	n.machine.Subscribe(func(v *metastate.View) { n.metaTimes.note(v.Index, time.Now()) })
 	n.table = routing.New(func() routing.View { return n.machine.View() })
 	return engine.Close, nil
 }

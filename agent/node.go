@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -26,6 +27,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/admin"
+	"github.com/nodedb/nodedb/agent/internal/audit"
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/gossip"
@@ -54,6 +56,7 @@ type Node struct {
 	logger  *slog.Logger
 	board   *health.Board
 	usage   *usage
+	logTail *logTail
 	lock    *dirLock
 	certs   *auth.Source
 	keys    [][]byte // of gossip
@@ -74,11 +77,15 @@ type Node struct {
 	peers     *peers.Peers
 	opServer  *operation.Server
 	drainer   *operation.Drainer
+	logins    *audit.Log
 	runner    *operation.Runner
 	service   *operation.Service
 	sql       atomic.Pointer[sql.Server]
 	pgwire    atomic.Pointer[pgwire.Server]
 	admin     *admin.Server
+
+	wrongHints counterRate // of the routing table
+	metaTimes  indexTimes
 
 	rate   atomic.Uint64           // of snapshots, as the store was told last
 	cancel context.CancelCauseFunc // ends Run
@@ -104,10 +111,10 @@ func New(cfg Config) (*Node, error) {
 	if err := refuseDecommissioned(cfg.DataDir, id); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, id: id, started: time.Now().UTC(), board: health.NewBoard(), usage: &usage{dir: cfg.DataDir}}
+	n := &Node{cfg: cfg, id: id, started: time.Now().UTC(), board: health.NewBoard(), usage: &usage{dir: cfg.DataDir}, logTail: &logTail{}}
 	n.mu.service = cluster.Starting
 	n.board.Set(health.Problem{Component: "node", Code: "starting"})
-	n.logger = newLogger(cfg).With(logattr.Node(id.Node))
+	n.logger = newLogger(cfg, io.MultiWriter(os.Stderr, n.logTail)).With(logattr.Node(id.Node))
 	if n.lock, err = lockDir(cfg.DataDir); err != nil {
 		return nil, err
 	}
@@ -182,14 +189,14 @@ func (n *Node) close() {
 	n.lock.release()
 }
 
-// newLogger writes to stderr.
-func newLogger(cfg Config) *slog.Logger {
+// newLogger makes the node's logger.
+func newLogger(cfg Config, w io.Writer) *slog.Logger {
 	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
 	opts := &slog.HandlerOptions{Level: levels[cfg.LogLevel]}
 	if cfg.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(os.Stderr, opts))
+		return slog.New(slog.NewJSONHandler(w, opts))
 	}
-	return slog.New(slog.NewTextHandler(os.Stderr, opts))
+	return slog.New(slog.NewTextHandler(w, opts))
 }
 
 // farewell is D/decommissioned.json: why this node must not start again.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -28,6 +29,7 @@ func verbs() []verb {
 		{"join", "make this directory a node of a running cluster; does not start", runJoin},
 		{"start", "run the node until SIGTERM or SIGINT (drains, then stops; a second signal stops at once)", runStart},
 		{"drain", "drain --self: make the running node safe to stop, over its unix socket", runDrain},
+		{"debug-local", "what the data directory of a stopped node holds; changes nothing (nodedbctl debug local shows it)", runDebugLocal},
 		{"config", "config print: the configuration in force", runConfig},
 		{"version", "print the version", runVersion},
 	}
@@ -36,7 +38,7 @@ func verbs() []verb {
 func usage(w io.Writer) {
 	_, _ = fmt.Fprint(w, "nodedb-agent runs one node of a NodeDB cluster.\n\n")
 	for _, v := range verbs() {
-		_, _ = fmt.Fprintf(w, "  nodedb-agent %-8s %s\n", v.name, v.summary)
+		_, _ = fmt.Fprintf(w, "  nodedb-agent %-11s %s\n", v.name, v.summary)
 	}
 	_, _ = fmt.Fprint(w, `
 Run nodedb-agent COMMAND --help for its flags.
@@ -250,6 +252,26 @@ func runConfig(args []string, stdout, stderr io.Writer) error {
 	}
 	_, _ = fmt.Fprint(stdout, strings.TrimRight(string(text), "\n")+"\n")
 	return nil
+}
+
+func runDebugLocal(args []string, stdout, stderr io.Writer) error {
+	f := flags("debug-local", stderr)
+	var dir, format string
+	f.StringVar(&dir, "data-dir", "", "`directory` of the node")
+	f.StringVar(&format, "o", "json", "`format`: json is the only one")
+	if err := parse(f, args); err != nil {
+		return err
+	}
+	if dir == "" || format != "json" {
+		return &agent.ExitError{Code: agent.ExitUsage, Message: "usage: nodedb-agent debug-local --data-dir D [-o json]"}
+	}
+	r, err := agent.DebugLocal(dir)
+	if err != nil {
+		return err
+	}
+	e := json.NewEncoder(stdout)
+	e.SetIndent("", "  ")
+	return e.Encode(r)
 }
 
 func runVersion(_ []string, stdout, _ io.Writer) error {

@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/client/adminpb"
@@ -103,20 +102,6 @@ func fillOperation(p *adminpb.Operation, o *cluster.Operation) {
 	}
 	for i, it := range o.Items {
 		p.Items[i].Needs, p.Items[i].RetryAt, p.Items[i].BytesDone = it.Needs, timestamp(it.RetryAt), it.BytesDone
-	}
-}
-
-// discreet takes out of operations what the caller's role may not see: the
-// statements of others' sessions.
-func discreet(ctx context.Context, ops ...*adminpb.Operation) {
-	if caller(ctx).Role >= auth.RoleOperator {
-		return
-	}
-	for _, o := range ops {
-		o.Blockers = slices.Clone(o.Blockers)
-		for i, b := range o.Blockers {
-			o.Blockers[i] = &adminpb.Blocker{Node: b.Node, Pid: b.Pid, User: b.User, Application: b.Application, Seconds: b.Seconds}
-		}
 	}
 }
 

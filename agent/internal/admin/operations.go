@@ -113,8 +113,7 @@ func (s *service) GetOperation(ctx context.Context, r *adminpb.GetOperationReque
 	if err != nil {
 		return nil, err
 	}
-	p := operationProto(o, view.Index)
-	discreet(ctx, p)
+	p := discreet(caller(ctx).Role, operationProto(o, view.Index))
 	return &adminpb.GetOperationResponse{AsOf: s.asOf(), Operation: p}, nil
 }
 
@@ -126,10 +125,9 @@ func (s *service) ListOperations(ctx context.Context, r *adminpb.ListOperationsR
 	slices.Reverse(ids)
 	for _, id := range ids {
 		if o := view.Operations[id]; r.GetAll() || !o.State.Final() {
-			out.Operations = append(out.Operations, operationProto(o, view.Index))
+			out.Operations = append(out.Operations, discreet(caller(ctx).Role, operationProto(o, view.Index)))
 		}
 	}
-	discreet(ctx, out.Operations...)
 	return out, nil
 }
 
@@ -137,12 +135,11 @@ func (s *service) ListOperations(ctx context.Context, r *adminpb.ListOperationsR
 // gets the newest state, not every one. The watch ends when the caller's
 // credential does.
 func (s *service) WatchOperation(ctx context.Context, r *adminpb.WatchOperationRequest, out adminpb.AdminWatchOperationServerStream) error {
-	select {
-	case s.watches <- struct{}{}:
-		defer func() { <-s.watches }()
-	default:
-		return &Error{Kind: KindUnavailable, Message: fmt.Sprintf("this node serves %d watches already", watchesMost)}
+	free, err := s.takeSlot()
+	if err != nil {
+		return err
 	}
+	defer free()
 	changed := make(chan struct{}, 1)
 	defer s.backend.Subscribe(func(*metastate.View) {
 		select {
@@ -164,8 +161,7 @@ func (s *service) WatchOperation(ctx context.Context, r *adminpb.WatchOperationR
 		// Records are immutable: another pointer is another state.
 		if o != last {
 			last = o
-			p := operationProto(o, view.Index)
-			discreet(ctx, p)
+			p := discreet(caller(ctx).Role, operationProto(o, view.Index))
 			if err := out.Send(&adminpb.WatchOperationResponse{Operation: p}); err != nil {
 				return err
 			}

@@ -47,7 +47,9 @@ func (s *service) GetStatus(ctx context.Context, r *adminpb.GetStatusRequest) (*
 			out.BytesMoving += moving(o)
 		}
 	}
-	discreet(ctx, out.Running...)
+	for i, o := range out.GetRunning() {
+		out.Running[i] = discreet(caller(ctx).Role, o)
+	}
 	out.SurvivesOne, out.SurvivesTwo = survivalProto(look.survive(), look.Snapshot != nil)
 	out.Problems = look.problems(leader)
 	out.Health = healthWord(out)

@@ -110,10 +110,24 @@ type RangeStatus struct {
 	// Reads and Writes count since the process started.
 	Reads  uint64 `json:"reads"`
 	Writes uint64 `json:"writes"`
+	// Middle is the boundary at which a split would halve the bytes; 0: unknown.
+	Middle VShard `json:"middle,omitempty"`
+	// Load is what the leader serves now; nil: next to nothing, or not known.
+	Load *RangeLoad `json:"load,omitempty"`
 	// Progress is known by the leader only: one row per other replica.
 	Progress []ReplicaProgress `json:"progress,omitempty"`
 	// Failed says why this replica has stopped, if it has.
 	Failed string `json:"failed,omitempty"`
+}
+
+// RangeLoad is how busy a range is.
+type RangeLoad struct {
+	// Rate is rows read and written per second.
+	Rate float64 `json:"rate"`
+	// Middle is the boundary at which a split would come closest to halving the
+	// load; 0: the range has one vshard. Left is the share of the load before it.
+	Middle VShard  `json:"middle,omitempty"`
+	Left   float64 `json:"left,omitempty"`
 }
 
 // ReplicaProgress is the leader's view of one follower or learner.

@@ -37,6 +37,10 @@ type View struct {
 	Tokens     map[string]*Token
 	JoinTokens map[string]*JoinToken
 	Users      map[string]*User
+	// Audit is where the chain of audit records stands; ReadAudit reads them.
+	Audit AuditHead
+	// LogHeads says of each node how far its log of logins is anchored.
+	LogHeads map[cluster.NodeID]*AnchorLog
 	// Events are the newest events, oldest first; see EventsAfter.
 	Events []*cluster.Event
 
@@ -116,6 +120,7 @@ func emptyView() *View {
 		Tokens:          map[string]*Token{},
 		JoinTokens:      map[string]*JoinToken{},
 		Users:           map[string]*User{},
+		LogHeads:        map[cluster.NodeID]*AnchorLog{},
 		next:            counters{Node: 1, Collection: 1},
 		spans:           &spanIndex{},
 	}

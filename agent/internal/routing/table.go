@@ -30,6 +30,8 @@ type Table struct {
 	learnt atomic.Pointer[knowledge]
 	// mu serialises the writers of learnt.
 	mu sync.Mutex
+	// wrong counts the hints that turned out to be wrong.
+	wrong atomic.Uint64
 }
 
 // knowledge is what nodes said that the meta range's copy may not show yet.
@@ -104,11 +106,19 @@ func (t *Table) Learn(d cluster.RangeDescriptor) {
 	})
 }
 
+// Wrong returns how many leader hints turned out to be wrong since the start.
+func (t *Table) Wrong() uint64 { return t.wrong.Load() }
+
 // SetLeader notes that node said, or showed, that it leads the range.
 func (t *Table) SetLeader(id cluster.RangeID, node cluster.NodeID) {
-	if t.Leader(id) != node {
-		t.update(func(k *knowledge) { k.leaders[id] = node })
+	had := t.Leader(id)
+	if had == node {
+		return
 	}
+	if had != 0 {
+		t.wrong.Add(1)
+	}
+	t.update(func(k *knowledge) { k.leaders[id] = node })
 }
 
 // DropLeader drops the hint for a range if it is still node.
@@ -116,6 +126,7 @@ func (t *Table) DropLeader(id cluster.RangeID, node cluster.NodeID) {
 	if t.Leader(id) != node {
 		return
 	}
+	t.wrong.Add(1)
 	t.update(func(k *knowledge) {
 		if k.leaders[id] == node {
 			delete(k.leaders, id)

@@ -107,6 +107,21 @@ func TestHints(t *testing.T) {
 	}
 }
 
+func TestWrongHintsAreCounted(t *testing.T) {
+	table, _ := newTestTable()
+	table.SetLeader(2, 1)
+	table.SetLeader(2, 1)
+	table.DropLeader(2, 3) // says nothing of the hint
+	if got := table.Wrong(); got != 0 {
+		t.Errorf("%d wrong hints, want none", got)
+	}
+	table.SetLeader(2, 3)
+	table.DropLeader(2, 3)
+	if got := table.Wrong(); got != 2 {
+		t.Errorf("%d wrong hints, want 2: one replaced, one dropped", got)
+	}
+}
+
 func TestConcurrentUse(t *testing.T) {
 	table, _ := newTestTable()
 	var wg sync.WaitGroup

@@ -247,7 +247,7 @@ func newCancel(e *ctl.Env) *cobra.Command {
 }
 
 func cancel(ctx context.Context, e *ctl.Env, id string, change ctl.Change) error {
-	if err := e.Changing(); err != nil && !change.DryRun {
+	if err := change.Allow(e, "nodedbctl ops cancel "+id+" --dry-run"); err != nil {
 		return err
 	}
 	c, err := e.Client()
@@ -256,13 +256,13 @@ func cancel(ctx context.Context, e *ctl.Env, id string, change ctl.Change) error
 	}
 	call, done := e.Call(ctx)
 	defer done()
-	if change.DryRun {
-		r, err := c.GetOperation(call, &adminpb.GetOperationRequest{Id: id})
-		if err != nil {
-			return err
-		}
-		e.Term.Say("would cancel %s  %s, which is %s", id, title(r.GetOperation()), r.GetOperation().GetState())
-		return nil
+	now, err := c.GetOperation(call, &adminpb.GetOperationRequest{Id: id})
+	if err != nil {
+		return err
+	}
+	plan := ctl.Instant{Command: "ops cancel " + id, Nodes: now.GetOperation().GetSpec().GetNodes(), Effects: []string{"would cancel " + id + "  " + title(now.GetOperation())}}
+	if yes, err := change.Agree(e, plan); err != nil || !yes {
+		return err
 	}
 	r, err := c.CancelOperation(call, &adminpb.CancelOperationRequest{Id: id, Reason: change.Reason})
 	if err != nil {

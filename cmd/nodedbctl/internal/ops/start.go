@@ -41,7 +41,7 @@ func Start(ctx context.Context, e *ctl.Env, r Request) error {
 		return e.Repeat(ctx, func(call context.Context) error { return dryRun(call, e, c, r) })
 	}
 	confirm := r.Change.Confirm
-	if r.Ask && confirm == "" && !r.Change.Yes && e.Term.CanAsk() {
+	if confirm == "" && e.Term.CanAsk() && (protected(e) || r.Ask && !r.Change.Yes) {
 		if confirm, err = ask(ctx, e, c, r); err != nil {
 			return err
 		}
@@ -55,6 +55,12 @@ func Start(ctx context.Context, e *ctl.Env, r Request) error {
 		return refused(e, r, err)
 	}
 	return begun(ctx, e, r, got)
+}
+
+// protected reports whether the context wants every plan confirmed.
+func protected(e *ctl.Env) bool {
+	cx, err := e.Context()
+	return err == nil && cx.Protected
 }
 
 func begun(ctx context.Context, e *ctl.Env, r Request, got *adminpb.StartOperationResponse) error {

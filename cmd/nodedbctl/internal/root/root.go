@@ -14,7 +14,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/api"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/bundle"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/check"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/config"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/contexts"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/demo"
@@ -25,6 +28,7 @@ import (
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ops"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/raft"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ranges"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/reference"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/routing"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/sqlshell"
@@ -68,8 +72,9 @@ func New(e *ctl.Env) *cobra.Command {
 	add(groupLook, status.New(e), nodes.New(e), members.New(e), ranges.New(e), routing.New(e), ops.New(e), events.New(e), check.New(e), nodes.NewWait(e),
 		nodes.NewOKToStop(e), nodes.NewOKToRemove(e), nodes.NewSurvive(e))
 	add(groupChange, nodes.NewDrain(e), nodes.NewUndrain(e), nodes.NewCordon(e), nodes.NewUncordon(e), nodes.NewDecommission(e), nodes.NewRecommission(e))
-	add(groupAccess, jointoken.New(e), token.New(e), token.NewWhoAmI(e), contexts.New(e))
-	add(groupMore, sqlshell.New(e), demo.New(e), newDebug(e), newVersion(e))
+	add(groupAccess, jointoken.New(e), token.New(e), token.NewWhoAmI(e), contexts.New(e), config.New(e))
+	add(groupMore, sqlshell.New(e), demo.New(e), api.New(e), newDebug(e), newVersion(e), reference.NewMan(e), reference.NewReference(e))
+	ctl.AttachCompletion(e, c)
 	c.SetHelpCommandGroupID(groupMore)
 	c.SetCompletionCommandGroupID(groupMore)
 	c.SetHelpTemplate(c.HelpTemplate() + "\n" + ctl.ExitHelp)
@@ -82,13 +87,6 @@ func New(e *ctl.Env) *cobra.Command {
 		}
 		return &ctl.Error{Code: ctl.Usage, Message: err.Error(), Err: err, Next: []string{x.CommandPath() + " --help"}}
 	})
-	return c
-}
-
-// newDebug is the noun of what helps when something is wrong.
-func newDebug(e *ctl.Env) *cobra.Command {
-	c := &cobra.Command{Use: "debug", Short: "Look below the surface"}
-	c.AddCommand(raft.New(e))
 	return c
 }
 
@@ -134,6 +132,13 @@ func unknownVerb(c *cobra.Command, verb string) error {
 	return e
 }
 
+// newDebug makes the noun debug.
+func newDebug(e *ctl.Env) *cobra.Command {
+	c := &cobra.Command{Use: "debug", Short: "Look deeper: bundles, raft, stopped nodes"}
+	c.AddCommand(bundle.New(e), bundle.NewLocal(e), raft.New(e))
+	return c
+}
+
 func newVersion(e *ctl.Env) *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Show the version of nodedbctl", Args: cobra.NoArgs,
@@ -164,12 +169,17 @@ func Run(ctx context.Context, e *ctl.Env, args []string) int {
 	defer e.Close()
 	c := New(e)
 	c.SetArgs(args)
+	c.InitDefaultHelpCmd()
+	c.InitDefaultCompletionCmd(args...)
 	if verb := firstVerb(c, args); verb != "" {
 		err := unknownVerb(c, verb)
 		ctl.Report(e.Term, err)
 		return int(ctl.CodeOf(err))
 	}
 	err := c.ExecuteContext(ctx)
+	if err == nil {
+		err = e.Whole()
+	}
 	if err != nil && ctx.Err() != nil && ctl.CodeOf(err) == ctl.Internal {
 		err = context.Canceled
 	}
@@ -179,6 +189,9 @@ func Run(ctx context.Context, e *ctl.Env, args []string) int {
 
 // firstVerb returns the verb of args if the command has none of this name.
 func firstVerb(c *cobra.Command, args []string) string {
+	if len(args) > 0 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd) {
+		return "" // cobra adds this verb, which shells use, when it runs
+	}
 	found, rest, err := c.Find(args)
 	if err == nil || found != c {
 		return ""

@@ -100,6 +100,13 @@ func NewPlan(p *adminpb.Plan) Plan {
 	return v
 }
 
+// InstantPlan is the plan of a change that is made at once and moves nothing.
+func InstantPlan(id, kind string, nodes []uint32) Plan {
+	return Plan{
+		ID: id, Operation: kind, Nodes: orEmpty(nodes), Feasible: true, Findings: []Finding{}, Fixes: []Fix{}, Effects: []Effect{}, Moves: []Move{},
+	}
+}
+
 // NewFindings makes Findings.
 func NewFindings(fs []*adminpb.Finding) []Finding {
 	out := []Finding{}

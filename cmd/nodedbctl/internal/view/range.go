@@ -90,3 +90,22 @@ type RouteLookup struct {
 	VShard     uint32   `json:"vshard"`
 	Route
 }
+
+// RoutingDiff is an item of the kind RoutingDiffList: how far a node's routing
+// table is from the meta range.
+type RoutingDiff struct {
+	Node              uint32   `json:"node"`
+	MetaIndex         uint64   `json:"metaIndex"`
+	BehindSeconds     float64  `json:"behindSeconds"`
+	Stale             []uint32 `json:"stale"`
+	WrongLeader       []uint32 `json:"wrongLeader"`
+	WrongLeaderPerSec float64  `json:"wrongLeaderPerSec"`
+}
+
+// NewRoutingDiff makes a RoutingDiff.
+func NewRoutingDiff(d *adminpb.RoutingDiff) RoutingDiff {
+	return RoutingDiff{
+		Node: d.GetNode(), MetaIndex: d.GetMetaIndex(), BehindSeconds: d.GetBehindSeconds(), Stale: orEmpty(d.GetStale()),
+		WrongLeader: orEmpty(d.GetWrongLeader()), WrongLeaderPerSec: tenth(d.GetWrongLeaderPerSecond()),
+	}
+}
