@@ -59,13 +59,18 @@ func (n *Node) assemble() (closeAll func(), err error) {
 }
 
 func (n *Node) openStorage() (func() error, error) {
+	if err := n.checkSpace(); err != nil {
+		return nil, err
+	}
 	n.clock = hlc.NewClock(time.Now, n.cfg.MaxClockOffset)
 	engine, err := storage.Open(storage.Options{
 		Dir: storePath(n.cfg.DataDir), CacheBytes: n.cfg.CacheBytes, Logger: n.part("storage"),
-		OnFatal: func(err error) { n.stop("storage failed", &ExitError{Code: 1, Message: "storage", Err: err}) },
+		OnFatal: func(err error) { n.stop("storage failed", n.storageError("storage", err)) },
 	})
 	if err != nil {
-		return nil, &ExitError{Code: ExitDataDir, Message: "open the store", Err: err}
+		exit := n.storageError("open the store", err)
+		exit.Code = ExitDataDir
+		return nil, exit
 	}
 	n.engine = engine
 	if err := n.checkStore(); err != nil {
@@ -75,6 +80,31 @@ func (n *Node) openStorage() (func() error, error) {
 	n.machine.Subscribe(func(v *metastate.View) { n.metaTimes.note(v.Index, time.Now()) })
 	n.table = routing.New(func() routing.View { return n.machine.View() })
 	return engine.Close, nil
+}
+
+// spaceToStart is what a start needs at least: a log, a manifest, the first
+// writes. With less the node would stop at once, in the middle of them.
+const spaceToStart = 4 << 20
+
+func (n *Node) checkSpace() error {
+	if used, total := n.usage.disk(); total > 0 && total-used < spaceToStart {
+		return n.diskFull(nil)
+	}
+	return nil
+}
+
+// storageError is what the process ends with when its disk fails it.
+func (n *Node) storageError(what string, err error) *ExitError {
+	if errors.Is(err, storage.ErrDiskFull) {
+		return n.diskFull(err)
+	}
+	return &ExitError{Code: 1, Message: what, Err: err}
+}
+
+func (n *Node) diskFull(err error) *ExitError {
+	used, total := n.usage.disk()
+	return &ExitError{Code: ExitDataDir, Err: err, Message: fmt.Sprintf(
+		"the disk of %s is full (%d of %d bytes free): make room, then start the node again; nothing that was acknowledged is lost", n.cfg.DataDir, total-used, total)}
 }
 
 func (n *Node) openTransport() (func() error, error) {
@@ -139,7 +169,7 @@ func (n *Node) openStore() (func() error, error) {
 		}
 		return datastate.New()
 	}
-	cfg.OnFatal = func(err error) { n.stop("store failed", &ExitError{Code: 1, Message: "store", Err: err}) }
+	cfg.OnFatal = func(err error) { n.stop("store failed", n.storageError("store", err)) }
 	s, err := store.Open(cfg)
 	if err != nil {
 		return nil, &ExitError{Code: ExitDataDir, Message: "open the replicas", Err: err}
@@ -230,7 +260,10 @@ func (n *Node) openMeta() (func() error, error) {
 		return nil, err
 	}
 	n.meta = m
-	n.store.OnDescriptor(m.Publish)
+	n.store.OnDescriptor(func(d cluster.RangeDescriptor) {
+		m.Publish(d)
+		n.db.Table().Learn(d)
+	})
 	n.applyRate(m.View())
 	m.Subscribe(n.applyRate)
 	return m.Close, nil

@@ -168,16 +168,30 @@ func (n *Node) listen() error {
 		}
 		_ = probe.Close()
 	}
-	return nil
+	return probeUDP("--listen-gossip", n.cfg.ListenGossip)
+}
+
+// probeUDP finds out whether a UDP port is free: gossip needs both kinds.
+func probeUDP(flag, addr string) error {
+	var lc net.ListenConfig
+	c, err := lc.ListenPacket(context.Background(), "udp", addr)
+	if err != nil {
+		return portInUse(flag, addr, err)
+	}
+	return c.Close()
 }
 
 func listenOn(flag, addr string) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(context.Background(), "tcp", addr)
 	if err != nil {
-		return nil, &ExitError{Code: ExitUsage, Message: fmt.Sprintf("cannot listen on %s %s (another process there? choose another port)", flag, addr), Err: err}
+		return nil, portInUse(flag, addr, err)
 	}
 	return l, nil
+}
+
+func portInUse(flag, addr string, err error) *ExitError {
+	return &ExitError{Code: ExitUsage, Message: fmt.Sprintf("cannot listen on %s %s (another process there? choose another port)", flag, addr), Err: err}
 }
 
 func (n *Node) close() {

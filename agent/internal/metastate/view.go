@@ -52,6 +52,7 @@ type View struct {
 type counters struct {
 	Node       cluster.NodeID       `json:"node"`
 	Collection cluster.CollectionID `json:"collection"`
+	Range      cluster.RangeID      `json:"range,omitempty"` // 0: none was given out
 }
 
 // spanIndex maps each vshard to the range that owns it; 0: none.
@@ -145,7 +146,9 @@ func (v *View) Epoch() uint64 {
 // Initialized reports whether the cluster was initialised.
 func (v *View) Initialized() bool { return v.ClusterID != "" }
 
-// RangeOf returns the range that owns vshard s.
+// RangeOf returns the range that owns vshard s. Of a range that was split off
+// just now and is not known yet it returns the left neighbour, whose leader
+// knows: a vshard always has a range.
 func (v *View) RangeOf(s cluster.VShard) (*cluster.RangeDescriptor, bool) {
 	if s >= cluster.VShards {
 		return nil, false

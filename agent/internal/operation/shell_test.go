@@ -189,6 +189,7 @@ type shellMeta struct {
 func (m *shellMeta) View() *metastate.View { return m.s.r.view() }
 
 func (m *shellMeta) Propose(ctx context.Context, cmd metastate.Command) (metastate.Result, error) {
+	cmd.Stamp(ctx)
 	m.s.mu.Lock()
 	if m.s.cut || !m.s.r.metaWorks() || !m.s.r.up(m.id) {
 		m.s.mu.Unlock()

@@ -20,6 +20,7 @@ import (
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/config"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/contexts"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/dashboard"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/demo"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/events"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/jointoken"
@@ -69,8 +70,8 @@ func New(e *ctl.Env) *cobra.Command {
 			c.AddCommand(x)
 		}
 	}
-	add(groupLook, status.New(e), nodes.New(e), members.New(e), ranges.New(e), routing.New(e), ops.New(e), events.New(e), check.New(e), nodes.NewWait(e),
-		nodes.NewOKToStop(e), nodes.NewOKToRemove(e), nodes.NewSurvive(e))
+	add(groupLook, status.New(e), dashboard.New(e), nodes.New(e), members.New(e), ranges.New(e), routing.New(e), ops.New(e), events.New(e), check.New(e),
+		nodes.NewWait(e), nodes.NewOKToStop(e), nodes.NewOKToRemove(e), nodes.NewSurvive(e))
 	add(groupChange, nodes.NewDrain(e), nodes.NewUndrain(e), nodes.NewCordon(e), nodes.NewUncordon(e), nodes.NewDecommission(e), nodes.NewRecommission(e))
 	add(groupAccess, jointoken.New(e), token.New(e), token.NewWhoAmI(e), contexts.New(e), config.New(e))
 	add(groupMore, sqlshell.New(e), demo.New(e), api.New(e), newDebug(e), newVersion(e), reference.NewMan(e), reference.NewReference(e))
