@@ -105,6 +105,13 @@ func fillOperation(p *adminpb.Operation, o *cluster.Operation) {
 	}
 }
 
+// conceal takes out of operations what the caller's role may not see.
+func conceal(ctx context.Context, ops ...*adminpb.Operation) {
+	for _, o := range ops {
+		o.Blockers = discreet(caller(ctx).Role, o).GetBlockers()
+	}
+}
+
 // scored is over how many operations the model's error is taken.
 const scored = 5
 

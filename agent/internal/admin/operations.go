@@ -113,7 +113,8 @@ func (s *service) GetOperation(ctx context.Context, r *adminpb.GetOperationReque
 	if err != nil {
 		return nil, err
 	}
-	p := discreet(caller(ctx).Role, operationProto(o, view.Index))
+	p := operationProto(o, view.Index)
+	conceal(ctx, p)
 	return &adminpb.GetOperationResponse{AsOf: s.asOf(), Operation: p}, nil
 }
 
@@ -125,9 +126,10 @@ func (s *service) ListOperations(ctx context.Context, r *adminpb.ListOperationsR
 	slices.Reverse(ids)
 	for _, id := range ids {
 		if o := view.Operations[id]; r.GetAll() || !o.State.Final() {
-			out.Operations = append(out.Operations, discreet(caller(ctx).Role, operationProto(o, view.Index)))
+			out.Operations = append(out.Operations, operationProto(o, view.Index))
 		}
 	}
+	conceal(ctx, out.Operations...)
 	return out, nil
 }
 
@@ -161,7 +163,8 @@ func (s *service) WatchOperation(ctx context.Context, r *adminpb.WatchOperationR
 		// Records are immutable: another pointer is another state.
 		if o != last {
 			last = o
-			p := discreet(caller(ctx).Role, operationProto(o, view.Index))
+			p := operationProto(o, view.Index)
+			conceal(ctx, p)
 			if err := out.Send(&adminpb.WatchOperationResponse{Operation: p}); err != nil {
 				return err
 			}

@@ -47,9 +47,7 @@ func (s *service) GetStatus(ctx context.Context, r *adminpb.GetStatusRequest) (*
 			out.BytesMoving += moving(o)
 		}
 	}
-	for i, o := range out.GetRunning() {
-		out.Running[i] = discreet(caller(ctx).Role, o)
-	}
+	conceal(ctx, out.Running...)
 	out.SurvivesOne, out.SurvivesTwo = survivalProto(look.survive(), look.Snapshot != nil)
 	out.Problems = look.problems(leader)
 	out.Health = healthWord(out)

@@ -17,5 +17,5 @@ func (c *Core) Inspect(id cluster.RangeID) (cluster.RaftState, error) {
 	if err != nil {
 		return cluster.RaftState{}, err
 	}
-	return s.r.RaftState(), nil
+	return s.r.Inspect(), nil
 }

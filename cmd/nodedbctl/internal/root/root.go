@@ -70,8 +70,8 @@ func New(e *ctl.Env) *cobra.Command {
 			c.AddCommand(x)
 		}
 	}
-	add(groupLook, status.New(e), dashboard.New(e), nodes.New(e), members.New(e), ranges.New(e), routing.New(e), ops.New(e), events.New(e), check.New(e),
-		nodes.NewWait(e), nodes.NewOKToStop(e), nodes.NewOKToRemove(e), nodes.NewSurvive(e))
+	add(groupLook, status.New(e), dashboard.New(e), nodes.New(e), members.New(e), ranges.New(e), routing.New(e), ops.New(e), events.New(e), check.New(e), nodes.NewWait(e),
+		nodes.NewOKToStop(e), nodes.NewOKToRemove(e), nodes.NewSurvive(e))
 	add(groupChange, nodes.NewDrain(e), nodes.NewUndrain(e), nodes.NewCordon(e), nodes.NewUncordon(e), nodes.NewDecommission(e), nodes.NewRecommission(e))
 	add(groupAccess, jointoken.New(e), token.New(e), token.NewWhoAmI(e), contexts.New(e), config.New(e))
 	add(groupMore, sqlshell.New(e), demo.New(e), api.New(e), newDebug(e), newVersion(e), reference.NewMan(e), reference.NewReference(e))
@@ -135,7 +135,7 @@ func unknownVerb(c *cobra.Command, verb string) error {
 
 // newDebug makes the noun debug.
 func newDebug(e *ctl.Env) *cobra.Command {
-	c := &cobra.Command{Use: "debug", Short: "Look deeper: bundles, raft, stopped nodes"}
+	c := &cobra.Command{Use: "debug", Short: "Look deeper: raft, bundles, stopped nodes"}
 	c.AddCommand(bundle.New(e), bundle.NewLocal(e), raft.New(e))
 	return c
 }
