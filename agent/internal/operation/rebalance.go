@@ -184,6 +184,21 @@ func (s *step) done(snap *placement.Snapshot) bool {
 	return placement.Moved(snap, s.move)
 }
 
+// settled reports whether the step is past the point at which it could be taken
+// back: at most a learner is left behind, which repair removes.
+func (s *step) settled(snap *placement.Snapshot) bool {
+	if s.transfers() || s.done(snap) {
+		return s.done(snap)
+	}
+	r := snap.Range(s.move.Range)
+	if r == nil || r.Descriptor.Joint() {
+		return false
+	}
+	to, arrived := r.Descriptor.On(s.move.To)
+	from, holds := r.Descriptor.On(s.move.From)
+	return arrived && to.Role == cluster.Voter && holds && from.Role == cluster.Learner
+}
+
 // checkSteps drops what is stale, and with strict fails if anything is.
 func (c *Controller) checkSteps(r *run) {
 	r.phase(PhaseCheck, c.in.Now)
@@ -493,7 +508,7 @@ func (c *Controller) cancelSteps(r *run) {
 		return
 	}
 	for i := range r.op.Items {
-		if it := &r.op.Items[i]; r.steps[i].done(c.snap) {
+		if it := &r.op.Items[i]; r.steps[i].settled(c.snap) {
 			it.Step, it.Why = itemDone, ""
 		} else if !itemEnded(it) {
 			it.Step, it.Why = itemDropped, "the operation was cancelled"

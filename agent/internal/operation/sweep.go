@@ -116,7 +116,11 @@ func (c *Controller) watchMembers() {
 func cooling(v *metastate.View, now time.Time, cooldown time.Duration) (moved, led []cluster.RangeID) {
 	for _, id := range v.OperationIDs() {
 		op := v.Operations[id]
-		if !op.Spec.Kind.MovesOnly() || op.EndedAt.IsZero() || now.Sub(op.EndedAt) >= cooldown {
+		rest := cooldown
+		if op.Cause == cluster.CauseMembership {
+			rest /= 10 // the cluster is another one now: it must not wait to become even
+		}
+		if !op.Spec.Kind.MovesOnly() || op.EndedAt.IsZero() || now.Sub(op.EndedAt) >= rest {
 			continue
 		}
 		for i := range op.Items {
