@@ -10,7 +10,7 @@ CLUSTER_PKGS := ./agent/agenttest/...
 # tui appears with its first file.
 SOURCES := $(wildcard agent client cmd tui)
 
-.PHONY: help build demo test check bench fmt lint vet generate generate-check unit cluster fuzz test-long clean
+.PHONY: help build demo test check bench fmt lint vet generate generate-check man unit cluster fuzz test-long clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,7 @@ bench: build ## the figures of docs/BENCHMARKS.md, beside peers that are on PATH
 
 test-long: build ## long simulations, fuzzing and fault suites; for a person
 	$(GO) test -tags 'invariants long' -count 1 -timeout 90m ./agent/internal/sim/...
+	$(GO) test -tags 'invariants planted' -count 1 -timeout 30m -run Planted -v ./agent/internal/sim/...
 	$(MAKE) fuzz FUZZTIME=45s
 
 FUZZTIME ?= 20s
@@ -58,11 +59,14 @@ vet:
 lint: ## golangci-lint (its first build takes minutes)
 	$(LINT) run ./...
 
-generate: ## regenerate the admin protocol's code
+man: build ## man pages of nodedbctl into bin/man/
+	bin/nodedbctl man bin/man
+
+generate: ## regenerate the admin protocol's code, docs/CLI.md and docs/schema/
 	$(GO) generate ./...
 
 generate-check: generate
-	@git diff --exit-code --stat -- client || { echo "generated code is stale: run make generate and commit"; exit 1; }
+	@git diff --exit-code --stat -- client docs || { echo "generated code is stale: run make generate and commit"; exit 1; }
 
 clean: ## remove build output
 	rm -rf bin

@@ -61,11 +61,14 @@ func processTicks() (uint64, bool) {
 }
 
 // disk returns used and total bytes of the file system that holds the store.
+// Blocks that the file system reserves count as neither: as df computes it, the
+// share that is used is of what this process may ever use.
 func (u *usage) disk() (used, total uint64) {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(u.dir, &st); err != nil {
 		return 0, 0
 	}
 	size := uint64(st.Bsize) //nolint:gosec // a block size is positive
-	return (st.Blocks - st.Bavail) * size, st.Blocks * size
+	used = (st.Blocks - st.Bfree) * size
+	return used, used + st.Bavail*size
 }

@@ -32,6 +32,7 @@ type Client struct {
 
 	context Context
 	tls     *tls.Config
+	token   string
 	http    *http.Client
 	dial    *dialer
 }
@@ -57,23 +58,28 @@ func Dial(c Context) (*Client, error) {
 			return nil, fmt.Errorf("read token: %w", err)
 		}
 	}
-	d := &dialer{tls: cfg}
-	d.mu.addrs = slices.Clone(c.Addrs)
+	cl := &Client{context: c, tls: cfg, token: token, dial: &dialer{tls: cfg}}
+	cl.dial.mu.addrs = slices.Clone(c.Addrs)
+	cl.AdminClient, cl.http = cl.connect()
+	return cl, nil
+}
+
+// connect makes a client with connections of its own.
+func (c *Client) connect() (adminpb.AdminClient, *http.Client) {
 	transport := &http.Transport{
-		DialTLSContext:        d.DialTLS,
+		DialTLSContext:        c.dial.DialTLS,
 		ForceAttemptHTTP2:     true,
 		IdleConnTimeout:       time.Minute,
 		ResponseHeaderTimeout: 0, // the caller's context decides
 		HTTP2:                 &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 	}
-	cl := &Client{context: c, tls: cfg, dial: d, http: &http.Client{Transport: &bearer{token: token, next: transport}}}
+	hc := &http.Client{Transport: &bearer{token: c.token, next: transport}}
 	// The host in the URL is a name for the Host header only: the dialer picks the node.
-	wire := connecthttp.NewTransport(cl.http, "https://"+c.Addrs[0], connecthttp.WithReadMaxBytes(readLimit))
-	cl.AdminClient = adminpb.NewAdminClient(connect.NewClient(wire, cl.intercept))
-	return cl, nil
+	wire := connecthttp.NewTransport(hc, "https://"+c.context.Addrs[0], connecthttp.WithReadMaxBytes(readLimit))
+	return adminpb.NewAdminClient(connect.NewClient(wire, c.intercept)), hc
 }
 
-// Close drops the client's connections.
+// Close drops the client's connections; a Watch ends with its context.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Context returns what the client was made of.

@@ -30,12 +30,13 @@ import (
 type fakeNode struct {
 	adminpb.AdminHandler // other methods panic
 
-	id    uint32
-	addr  string
-	srv   *http.Server
-	mu    sync.Mutex
-	calls int
-	watch func(send func(*adminpb.Operation) error, ctx context.Context) error
+	id     uint32
+	addr   string
+	srv    *http.Server
+	mu     sync.Mutex
+	calls  int
+	watch  func(send func(*adminpb.Operation) error, ctx context.Context) error
+	topics watched
 }
 
 func (n *fakeNode) WhoAmI(context.Context, *adminpb.WhoAmIRequest) (*adminpb.WhoAmIResponse, error) {

@@ -10,4 +10,6 @@ import (
 // version is set by the linker.
 var version = "unknown"
 
+//go:generate sh -c "go run . reference > ../../docs/CLI.md"
+
 func main() { os.Exit(root.Main(version, os.Args[1:])) }

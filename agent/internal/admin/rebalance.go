@@ -77,7 +77,7 @@ func (s *service) CreatePlan(ctx context.Context, r *adminpb.CreatePlanRequest) 
 func (s *service) storedProto(p *StoredPlan) *adminpb.StoredPlan {
 	pv := Preview{Plan: p.Plan}
 	out := &adminpb.StoredPlan{
-		Plan: planProto(p.Spec, &pv, epoch(s.backend.View())), CreatedAt: timestamp(p.CreatedAt), ExpiresAt: timestamp(p.ExpiresAt),
+		Plan: planProto(p.Spec, &pv, s.backend.View().Epoch()), CreatedAt: timestamp(p.CreatedAt), ExpiresAt: timestamp(p.ExpiresAt),
 		CreatedBy: p.CreatedBy, State: p.State, OperationId: p.Operation,
 	}
 	for _, why := range p.Stale {

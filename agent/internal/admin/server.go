@@ -64,14 +64,18 @@ type Server struct {
 	handler  http.Handler
 	local    http.Handler
 	calls    *connect.Server
+	hub      *hub
+	limits   *limiter
 }
 
 // New makes a server; Run serves.
 func New(c Config) *Server {
 	s := &Server{backend: c.Backend, health: c.Health, logger: c.Logger, tls: c.TLS, listener: c.Listener, socket: c.Socket}
-	guard := &authenticator{backend: c.Backend, logger: c.Logger}
+	guard := &authenticator{backend: c.Backend, logger: c.Logger, limits: newLimiter(time.Now)}
 	s.calls = connect.NewServer(guard.intercept)
-	adminpb.RegisterAdminHandler(s.calls, &service{backend: c.Backend, rates: newRateBook(), watches: make(chan struct{}, watchesMost)})
+	svc := newService(c.Backend, c.Logger)
+	s.hub, s.limits = svc.hub, guard.limits
+	adminpb.RegisterAdminHandler(s.calls, svc)
 
 	mux := mount(s.calls)
 	s.handleHealth(mux)
@@ -83,7 +87,7 @@ func New(c Config) *Server {
 		mux.Handle("POST /join", http.MaxBytesHandler(c.Join, requestMost))
 	}
 	handleProfiles(mux, guard)
-	s.handler = hostCheck(c.Listener, ndjson(mux))
+	s.handler = writeDeadlines(hostCheck(c.Listener, ndjson(mux)))
 
 	local := http.NewServeMux()
 	s.handleHealth(local)
@@ -180,13 +184,14 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	for range running {
 		errs = append(errs, <-ended)
 	}
+	s.hub.Close()
 	return errors.Join(errs...)
 }
 
 func (s *Server) httpServer(base context.Context, h http.Handler) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: headerWait, IdleTimeout: idleWait, MaxHeaderBytes: headerMost,
-		// No WriteTimeout: watches stay open.
+		// No WriteTimeout: watches stay open; see writeDeadlines.
 		BaseContext: func(net.Listener) context.Context { return base },
 		ErrorLog:    slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}

@@ -266,7 +266,8 @@ func FuzzRequests(f *testing.F) {
 	f.Add("CreateToken", []byte(`{"role":9,"ttl":1e308}`))
 	f.Fuzz(func(t *testing.T, method string, body []byte) {
 		b := newFakeBackend(nil)
-		s := &service{backend: b, rates: newRateBook(), watches: make(chan struct{}, watchesMost)}
+		s := newService(b, slog.New(slog.DiscardHandler))
+		defer s.hub.Close()
 		h := fuzzHandler(s)
 		req := httptest.NewRequest(http.MethodPost, "/nodedb.admin.v1.Admin/X", strings.NewReader(string(body)))
 		req.URL.Path = "/nodedb.admin.v1.Admin/" + method
@@ -279,7 +280,7 @@ func fuzzHandler(s *service) http.Handler {
 	calls := connect.NewServer(func(next connect.ServerFunc) connect.ServerFunc {
 		return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
 			if err := next(ctx, spec, stream); err != nil {
-				return wireError(slog.New(slog.DiscardHandler), spec.Procedure, err)
+				return wireError(slog.New(slog.DiscardHandler), spec.Procedure, "rq-1", err)
 			}
 			return nil
 		}

@@ -56,7 +56,10 @@ type Node struct {
 	Version    string     `json:"version"`
 	Membership Membership `json:"membership"`
 	Cordon     bool       `json:"cordon,omitempty"`
-	JoinedAt   time.Time  `json:"joinedAt"`
+	// CordonUntil is when the cordon ends by itself; zero: never.
+	CordonUntil  time.Time `json:"cordonUntil,omitzero"`
+	CordonReason string    `json:"cordonReason,omitempty"`
+	JoinedAt     time.Time `json:"joinedAt"`
 	// BootNonce names the running incarnation: two processes that claim one
 	// identity have two nonces.
 	BootNonce string     `json:"bootNonce,omitempty"`
@@ -89,8 +92,12 @@ type NodeStatus struct {
 	ReadsPerSecond  float64       `json:"readsPerSecond,omitempty"`
 	WritesPerSecond float64       `json:"writesPerSecond,omitempty"`
 	Ranges          []RangeStatus `json:"ranges,omitempty"`
-	// Liveness is this node's view of its peers.
-	Liveness map[NodeID]Liveness `json:"liveness,omitempty"`
+	// Liveness is this node's view of its peers, Peers how it finds each of them.
+	Liveness map[NodeID]Liveness   `json:"liveness,omitempty"`
+	Peers    map[NodeID]PeerStatus `json:"peers,omitempty"`
+	// ClockOffset is how far, in seconds, the median of the peers' clocks is ahead.
+	ClockOffset float64   `json:"clockOffset,omitempty"`
+	CertExpires time.Time `json:"certExpires,omitzero"`
 }
 
 // RangeStatus is what one replica knows of its range.
@@ -106,6 +113,10 @@ type RangeStatus struct {
 	// Reads and Writes count since the process started.
 	Reads  uint64 `json:"reads"`
 	Writes uint64 `json:"writes"`
+	// Middle is the boundary at which a split would halve the bytes; 0: unknown.
+	Middle VShard `json:"middle,omitempty"`
+	// Load is what the leader serves now; nil: next to nothing, or not known.
+	Load *RangeLoad `json:"load,omitempty"`
 	// ReadsPerSecond and WritesPerSecond are smoothed over some ten seconds. A
 	// leader serves reads; every replica applies writes.
 	ReadsPerSecond  float64 `json:"readsPerSecond,omitempty"`
@@ -114,6 +125,16 @@ type RangeStatus struct {
 	Progress []ReplicaProgress `json:"progress,omitempty"`
 	// Failed says why this replica has stopped, if it has.
 	Failed string `json:"failed,omitempty"`
+}
+
+// RangeLoad is how busy a range is.
+type RangeLoad struct {
+	// Rate is rows read and written per second.
+	Rate float64 `json:"rate"`
+	// Middle is the boundary at which a split would come closest to halving the
+	// load; 0: the range has one vshard. Left is the share of the load before it.
+	Middle VShard  `json:"middle,omitempty"`
+	Left   float64 `json:"left,omitempty"`
 }
 
 // ReplicaProgress is the leader's view of one follower or learner.

@@ -10,6 +10,7 @@ const (
 	OpDrain        OperationKind = "drain"
 	OpDecommission OperationKind = "decommission"
 	OpRepair       OperationKind = "repair"
+	OpSplit        OperationKind = "split"     // one range at a vshard boundary
 	OpRebalance    OperationKind = "rebalance" // carry out a stored plan
 	OpMove         OperationKind = "move"      // one replica of one range
 	OpTransfer     OperationKind = "transfer"  // the leadership of one range
@@ -48,7 +49,8 @@ type OperationSpec struct {
 	Rate       uint64        `json:"rate,omitempty"`    // snapshot bytes/s per node; 0: the default
 	MaxDisk    float64       `json:"maxDisk,omitempty"` // 0..1; 0: the default 0.8
 	Keep       bool          `json:"keep,omitempty"`    // --keep-running after decommission
-	Range      RangeID       `json:"range,omitempty"`   // of a move or transfer, as are From and To
+	At         VShard        `json:"at,omitempty"`      // of a split: the first vshard of the new range
+	Range      RangeID       `json:"range,omitempty"`   // of a move, transfer or split
 	From       NodeID        `json:"from,omitempty"`
 	To         NodeID        `json:"to,omitempty"`
 	Goal       string        `json:"goal,omitempty"` // of a rebalance: bytes | load | leaders; empty: all
@@ -62,6 +64,7 @@ type Operation struct {
 	ID             string         `json:"id"` // op-7f3a
 	Spec           OperationSpec  `json:"spec"`
 	PlanID         string         `json:"planId,omitempty"`
+	Child          RangeID        `json:"child,omitempty"` // of a split: the new range
 	RequestedBy    string         `json:"requestedBy"`
 	Reason         string         `json:"reason,omitempty"`
 	IdempotencyKey string         `json:"idempotencyKey,omitempty"`
@@ -85,6 +88,22 @@ type Operation struct {
 	// writes of an older term are refused.
 	CoordinatorTerm uint64  `json:"coordinatorTerm,omitempty"`
 	Planned         float64 `json:"planned,omitempty"` // predicted seconds, p50
+	// Queue says that it waits for the operations in its way, instead of being refused.
+	Queue bool `json:"queue,omitempty"`
+	// Limit is the rate that was set while it runs; 0: that of its Spec.
+	Limit uint64 `json:"limit,omitempty"`
+	// Pace is how fast it goes and how long it will take.
+	Pace Pace `json:"pace,omitzero"`
+	// Stalled says that nothing has progressed for long; Why says what it waits for.
+	Stalled bool `json:"stalled,omitempty"`
+	// Refusals are what the last check found, if it refused.
+	Refusals []Obstacle `json:"refusals,omitempty"`
+	// Blockers are the sessions that a drain waits for.
+	Blockers []Blocker `json:"blockers,omitempty"`
+	// ItemsTotal counts the items, of which Items holds the first.
+	ItemsTotal int `json:"itemsTotal,omitempty"`
+	// ModelError is the actual over the planned seconds, less 1; of one that succeeded.
+	ModelError float64 `json:"modelError,omitempty"`
 	// Cause is why a rebalance began: interval, membership or request.
 	Cause string `json:"cause,omitempty"`
 	// PreemptedBy is the operation that paused this one; it goes on when that ends.
@@ -93,6 +112,48 @@ type Operation struct {
 	// brings, and brought, the fullest and the emptiest node nearer.
 	GainPredicted float64 `json:"gainPredicted,omitempty"`
 	GainAchieved  float64 `json:"gainAchieved,omitempty"`
+}
+
+// Rate is the bytes per second that the operation lets each node send and
+// receive of snapshots; 0: the cluster's setting.
+func (o *Operation) Rate() uint64 {
+	if o.Limit > 0 {
+		return o.Limit
+	}
+	return o.Spec.Rate
+}
+
+// Pace is how fast an operation goes. Times are seconds, 0: not known.
+type Pace struct {
+	Rate uint64  `json:"rate,omitempty"` // bytes/s of the last 10 s
+	ETA  float64 `json:"eta,omitempty"`  // seconds left
+	Low  float64 `json:"low,omitempty"`
+	High float64 `json:"high,omitempty"`
+}
+
+// Obstacle is what keeps an operation from going on, and how to clear it.
+type Obstacle struct {
+	Code   string    `json:"code"`
+	Why    string    `json:"why"`
+	Ranges []RangeID `json:"ranges,omitempty"`
+	Nodes  []NodeID  `json:"nodes,omitempty"`
+	Fixes  []Remedy  `json:"fixes,omitempty"`
+}
+
+// Remedy is what to do about an obstacle, and the command that does it.
+type Remedy struct {
+	Does    string `json:"does"`
+	Command string `json:"command,omitempty"`
+}
+
+// Blocker is a session that a drain waits for.
+type Blocker struct {
+	Node        NodeID  `json:"node"`
+	PID         uint32  `json:"pid"`
+	User        string  `json:"user"`
+	Application string  `json:"application,omitempty"`
+	Seconds     float64 `json:"seconds"`             // that its transaction has taken
+	Statement   string  `json:"statement,omitempty"` // its head
 }
 
 // MovesOnly reports whether an operation of kind k moves replicas or leaderships
@@ -130,6 +191,10 @@ type Item struct {
 	Error    string  `json:"error,omitempty"`
 	Why      string  `json:"why,omitempty"`
 	Bytes    uint64  `json:"bytes,omitempty"`
+	// Needs is the condition that the item waits for, RetryAt when it tries again.
+	Needs     string    `json:"needs,omitempty"`
+	RetryAt   time.Time `json:"retryAt,omitzero"`
+	BytesDone uint64    `json:"bytesDone,omitempty"`
 	// Leadership says that this is a transfer, not a move.
 	Leadership bool `json:"leadership,omitempty"`
 }

@@ -29,11 +29,15 @@ type ReplicaDescriptor struct {
 // follows, ordered by Generation.
 type RangeDescriptor struct {
 	ID RangeID `json:"id"`
+	// Parent is the range that this one was split from; 0: none.
+	Parent RangeID `json:"parent,omitempty"`
 	// Start and End bound the vshards [Start, End) that the range owns; both are
 	// zero for the meta range.
 	Start VShard `json:"start"`
 	End   VShard `json:"end"`
-	// Generation rises by one with every applied change of replicas or span.
+	// Generation rises by one with every applied change of replicas or span. A
+	// range that was split off begins with its parent's: it is above every one in
+	// which an ancestor owned its vshards.
 	Generation  uint64              `json:"generation"`
 	NextReplica ReplicaID           `json:"nextReplica"`
 	Replicas    []ReplicaDescriptor `json:"replicas"`
@@ -148,4 +152,12 @@ type ReplicaChange struct {
 	Add    NodeID     `json:"add,omitempty"`
 	Remove NodeID     `json:"remove,omitempty"`
 	Expect uint64     `json:"expect"`
+}
+
+// RangeSplit asks a range to give its vshards from At on to the new range
+// Child, on the condition that it is still at generation Expect.
+type RangeSplit struct {
+	At     VShard  `json:"at"`
+	Child  RangeID `json:"child"`
+	Expect uint64  `json:"expect"`
 }

@@ -10,21 +10,23 @@ import (
 )
 
 // Machine is the state machine of one data range; it satisfies replica.StateMachine.
-// It counts what the range holds; the replica stores the counts with its applied
-// state and hands them back.
+// It counts what each vshard of the range holds, and stores that beside the rows.
 type Machine struct {
-	keys  int64 // rows that have a value
-	bytes int64 // of all versions, keys included
+	counts counts
+	meter  Meter
 }
 
 // New returns the state machine of an empty range.
 func New() *Machine { return &Machine{} }
 
-// Counts returns the rows that have a value, and the bytes of all versions.
-func (m *Machine) Counts() (keys, bytes int64) { return m.keys, m.bytes }
+// Meter hears of the load; it must not influence what it measures.
+type Meter interface {
+	// Wrote says that n rows of v were written.
+	Wrote(v cluster.VShard, n int)
+}
 
-// SetCounts takes back what Counts returned when the state was stored.
-func (m *Machine) SetCounts(keys, bytes int64) { m.keys, m.bytes = keys, bytes }
+// NewMetered returns the state machine of an empty range, whose writes meter hears of.
+func NewMetered(meter Meter) *Machine { return &Machine{meter: meter} }
 
 // Reload has nothing to do: all state is read where it is used.
 func (m *Machine) Reload(storage.Reader) error { return nil }
@@ -74,12 +76,20 @@ func (m *Machine) write(w storage.Writer, op *Op, ts hlc.Timestamp, live bool) e
 	if err := w.Set(key, value); err != nil {
 		return err
 	}
-	m.bytes += int64(len(key) + len(value))
+	v, _, _, err := keys.DecodeRow(op.Row)
+	if err != nil {
+		return err // check has decoded it
+	}
+	rows := int64(0)
 	switch {
 	case op.Kind == Put && !live:
-		m.keys++
+		rows = 1
 	case op.Kind == Delete && live:
-		m.keys--
+		rows = -1
+	}
+	m.counts.add(v, rows, int64(len(key)+len(value)))
+	if m.meter != nil {
+		m.meter.Wrote(v, 1)
 	}
 	return nil
 }

@@ -49,10 +49,10 @@ type scan struct {
 	opts ScanOptions
 	fn   func(row, value []byte, version hlc.Timestamp) bool
 
-	row, value []byte // of reverse: the candidate, copied
-	rows       int64
-	bytes      int64
-	resume     []byte
+	row    []byte // the row met last, copied: the iterator's key does not last
+	rows   int64
+	bytes  int64
+	resume []byte
 }
 
 // emit passes one row on; more is false when the scan ends here. The scan goes
@@ -83,7 +83,7 @@ func (s *scan) forward() error {
 			return err
 		}
 		if version > s.ts {
-			valid = s.it.SeekGE(s.versionKey(row, s.ts))
+			valid = s.it.SeekGE(keys.Version(row, s.ts))
 			continue
 		}
 		value, tombstone, err := decodeVersion(s.it.Value())
@@ -112,9 +112,6 @@ func (s *scan) skipRow() bool {
 	return s.it.SeekGE(keys.PrefixEnd(s.row))
 }
 
-// versionKey is keys.Version in a buffer that is used again.
-func (s *scan) versionKey(row []byte, ts hlc.Timestamp) []byte { return keys.Version(row, ts) }
-
 // reverse visits rows from the end. Going backward meets a row's oldest version
 // first, so the last one met that is at or before ts is the one to show.
 func (s *scan) reverse() error {
@@ -141,7 +138,7 @@ func (s *scan) reverse() error {
 // newestOf shows the newest version of s.row at or before ts, of which the
 // iterator stands at an older one or at it, and moves before the row.
 func (s *scan) newestOf() (valid bool, err error) {
-	if !s.it.SeekGE(s.versionKey(s.row, s.ts)) {
+	if !s.it.SeekGE(keys.Version(s.row, s.ts)) {
 		return false, s.it.Err()
 	}
 	_, version, err := keys.DecodeVersion(s.it.Key())

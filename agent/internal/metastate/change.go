@@ -16,6 +16,7 @@ import (
 // half-way leaves nothing, because nothing staged is used then.
 type change struct {
 	now    time.Time
+	by     string // who asked for the command
 	view   *View
 	writes []recordWrite
 	// refusal is set by a record that cannot be encoded.
@@ -123,7 +124,7 @@ func (c *change) dropUser(name string) {
 // stageHeads stages the records that there is one of.
 func (c *change) stageHeads() {
 	v := c.view
-	stage(c, kindApplied, nil, &appliedRecord{Index: v.Index, TS: v.TS})
+	stage(c, kindApplied, nil, &appliedRecord{Index: v.Index, TS: v.TS, Audit: v.Audit})
 	if !c.heads {
 		return
 	}

@@ -14,6 +14,9 @@ type Command struct {
 	By        string `json:"by,omitempty"`
 	Via       string `json:"via,omitempty"`
 	RequestID string `json:"requestId,omitempty"`
+	// TokenID is the bearer token that was used, Source where the request came from.
+	TokenID string `json:"tokenId,omitempty"`
+	Source  string `json:"source,omitempty"`
 
 	InitCluster      *InitCluster      `json:"initCluster,omitempty"`
 	AddNode          *AddNode          `json:"addNode,omitempty"`
@@ -34,6 +37,12 @@ type Command struct {
 	PutUser          *PutUser          `json:"putUser,omitempty"`
 	DropUser         *DropUser         `json:"dropUser,omitempty"`
 	SetSetting       *SetSetting       `json:"setSetting,omitempty"`
+	RecordEvents     *RecordEvents     `json:"recordEvents,omitempty"`
+	PauseOperation   *PauseOperation   `json:"pauseOperation,omitempty"`
+	ResumeOperation  *ResumeOperation  `json:"resumeOperation,omitempty"`
+	LimitOperation   *LimitOperation   `json:"limitOperation,omitempty"`
+	ChangeUser       *ChangeUser       `json:"changeUser,omitempty"`
+	AnchorLog        *AnchorLog        `json:"anchorLog,omitempty"`
 	PutPlan          *PutPlan          `json:"putPlan,omitempty"`
 	RecordSweep      *RecordSweep      `json:"recordSweep,omitempty"`
 
@@ -95,6 +104,12 @@ type SetMembership struct {
 type SetCordon struct {
 	Node   cluster.NodeID `json:"node"`
 	Cordon bool           `json:"cordon"`
+	// Until is when the cordon ends by itself; zero: never.
+	Until  time.Time `json:"until,omitzero"`
+	Reason string    `json:"reason,omitempty"`
+	// Expired, of a cordon's end, is the Until that has passed: a cordon that was
+	// renewed meanwhile stays.
+	Expired time.Time `json:"expired,omitzero"`
 }
 
 // UpdateRanges publishes descriptors of ranges. Those that are not newer than
@@ -177,6 +192,26 @@ type PutUser struct {
 	AdminRole string `json:"adminRole,omitempty"`
 }
 
+// ChangeUser makes a user, or changes the parts of one that are set.
+type ChangeUser struct {
+	Name        string  `json:"name"`
+	Create      bool    `json:"create,omitempty"` // refused if the user exists; else, if it does not
+	IfNotExists bool    `json:"ifNotExists,omitempty"`
+	Verifier    *string `json:"verifier,omitempty"`  // empty: no password
+	AdminRole   *string `json:"adminRole,omitempty"` // empty: none
+	// From is the role that AdminRole replaces: another one is left alone, as
+	// REVOKE of a role that was not granted does.
+	From *string `json:"from,omitempty"`
+}
+
+// AnchorLog records how far a node's log of logins has come, so that what it
+// says up to there cannot be changed unseen.
+type AnchorLog struct {
+	Node     cluster.NodeID `json:"node"`
+	Sequence uint64         `json:"sequence"`
+	Head     []byte         `json:"head"` // hash of the record at Sequence
+}
+
 // DropUser removes a user.
 type DropUser struct {
 	Name     string `json:"name"`
@@ -187,6 +222,31 @@ type DropUser struct {
 type SetSetting struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
+}
+
+// RecordEvents adds events that the coordinator saw; sequence and time are set
+// here.
+type RecordEvents struct {
+	Events []cluster.Event `json:"events"`
+}
+
+// PauseOperation has an operation begin nothing new until it is resumed.
+type PauseOperation struct {
+	ID     string `json:"id"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// ResumeOperation ends a pause.
+type ResumeOperation struct {
+	ID string `json:"id"`
+}
+
+// LimitOperation bounds the snapshot bytes per second that each node sends, and
+// receives, while the operation runs; 0: what its request, or else the cluster's
+// setting, says.
+type LimitOperation struct {
+	ID   string `json:"id"`
+	Rate uint64 `json:"rate"`
 }
 
 // PutPlan stores a plan for later; CreatedAt, ExpiresAt and CreatedBy are set

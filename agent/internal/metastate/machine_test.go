@@ -201,6 +201,9 @@ func show(v *View, what string) string {
 		for _, id := range v.OperationIDs() {
 			o := v.Operations[id]
 			line("%s %s %v %s by=%s term=%d why=%q", o.ID, o.Spec.Kind, o.Spec.Nodes, o.State, o.RequestedBy, o.CoordinatorTerm, o.Why)
+			if o.Rate() > 0 {
+				line("  rate %d of the nodes %d", o.Rate(), v.SnapshotRate())
+			}
 		}
 	case "collections":
 		for _, name := range v.CollectionNames() {
@@ -208,6 +211,10 @@ func show(v *View, what string) string {
 		}
 		for _, id := range slices.Sorted(maps.Keys(v.Dropped)) {
 			line("dropped %d %s", id, v.Dropped[id].Collection.Name)
+		}
+	case "events":
+		for _, e := range v.Events {
+			line("%d %s %s %s by=%q", e.Sequence, e.Time.Format(time.TimeOnly), e.Kind, e.Text, e.By)
 		}
 	case "access":
 		for _, id := range slices.Sorted(maps.Keys(v.Users)) {
@@ -315,6 +322,7 @@ func FuzzApply(f *testing.F) {
 		a, b := newTester(), newTester()
 		a.command(t, initCommand())
 		b.command(t, initCommand())
+		audit := a.View().Audit
 		before := dump(t, a.View())
 		ra, rb := a.do(t, command), b.do(t, command)
 		if !maps.EqualFunc(a.store, b.store, bytes.Equal) || outcome(ra) != outcome(rb) {
@@ -324,7 +332,7 @@ func FuzzApply(f *testing.F) {
 			return
 		}
 		v := *a.View()
-		v.Index, v.TS = 11, hlc.New(a.clock.Add(-time.Second))
+		v.Index, v.TS, v.Audit = 11, hlc.New(a.clock.Add(-time.Second)), audit
 		if after := dump(t, &v); after != before {
 			t.Fatalf("a refused command changed the view\nbefore %s\n after %s", before, after)
 		}

@@ -24,9 +24,10 @@ func (c *change) createOperation(in *CreateOperation, by string) Result {
 	if op.RequestedBy == "" {
 		op.RequestedBy = by
 	}
-	if op.Spec.Kind == "" || len(op.Spec.Nodes) == 0 || op.State.Final() {
+	if op.Spec.Kind == "" || len(op.Spec.Nodes) == 0 && op.Spec.Kind != cluster.OpSplit || op.State.Final() {
 		return refused(CodeInvalid, "an operation needs a kind, nodes and a state that is not final")
 	}
+	op.Child = 0
 	if found, r := c.attach(&op); r != nil {
 		return Result{Refusal: r}
 	} else if found != nil {
@@ -50,9 +51,15 @@ func (c *change) createOperation(in *CreateOperation, by string) Result {
 	if r := c.settleConflicts(&op); r != nil {
 		return Result{Refusal: r}
 	}
+	if op.Spec.Kind == cluster.OpSplit {
+		if r := c.prepareSplit(&op); r != nil {
+			return Result{Refusal: r}
+		}
+	}
 	op.CreatedAt, op.CoordinatorTerm = c.now, 0
 	op.StartedAt, op.EndedAt = op.StartedAt.UTC(), op.EndedAt.UTC()
 	stored := c.putOperation(op)
+	c.operationEvents(nil, stored)
 	c.claimPlan(&op)
 	c.pruneEnded()
 	return Result{Operation: stored}
@@ -156,9 +163,11 @@ func (c *change) settleConflicts(op *cluster.Operation) *Refusal {
 			preempted := *old
 			preempted.State = cluster.OpCancelling
 			preempted.Why = fmt.Sprintf("preempted by %s, which removes %s", op.ID, shared[0])
-			c.putOperation(preempted)
+			c.operationEvents(old, c.putOperation(preempted))
 		case a == cluster.OpDrain && b == cluster.OpRepair, a == cluster.OpRepair && b == cluster.OpDrain:
 			// A repair works on a node that is dead; the drain stops by itself.
+		case op.Queue:
+			op.Why = fmt.Sprintf("waits for %s, a %s of %s", old.ID, a, shared[0])
 		default:
 			r := refuse(CodeConflict, "%s, a %s of %s, is %s", old.ID, a, shared[0], old.State)
 			r.Operation = old.ID
@@ -217,23 +226,26 @@ func (c *change) updateOperation(in *UpdateOperation) Result {
 	}
 	op := in.Operation
 	op.Spec, op.RequestedBy, op.Reason, op.IdempotencyKey = old.Spec, old.RequestedBy, old.Reason, old.IdempotencyKey
-	op.CreatedAt, op.CoordinatorTerm = old.CreatedAt, in.Term
+	op.CreatedAt, op.CoordinatorTerm, op.Child = old.CreatedAt, in.Term, old.Child
 	op.Cause, op.PreemptedBy = old.Cause, old.PreemptedBy
-	if old.PreemptedBy != "" && !op.State.Final() {
-		op.State, op.Why = old.State, old.Why // the coordinator had not seen it yet
+	op.Limit, op.Queue = old.Limit, old.Queue
+	if !op.State.Final() && (old.State == cluster.OpPaused) != (op.State == cluster.OpPaused) && op.State != cluster.OpCancelling {
+		// A person, or an operation in its place, pauses and resumes; the coordinator had not seen it yet.
+		op.State, op.Why = old.State, old.Why
 	}
 	if old.State == cluster.OpCancelling && !op.State.Final() {
 		// The coordinator had not seen the request yet.
 		op.State = cluster.OpCancelling
 	}
 	op.StartedAt, op.EndedAt = old.StartedAt, old.EndedAt
-	if op.StartedAt.IsZero() && op.State != cluster.OpQueued {
+	if op.StartedAt.IsZero() && op.State != cluster.OpQueued && op.State != cluster.OpPaused {
 		op.StartedAt = c.now
 	}
 	if op.State.Final() {
 		op.EndedAt = c.now
 	}
 	stored := c.putOperation(op)
+	c.operationEvents(old, stored)
 	if op.State.Final() {
 		c.release(op.ID)
 	}
@@ -275,5 +287,7 @@ func (c *change) requestCancel(in *RequestCancel, by string) Result {
 	if in.Reason != "" {
 		op.Why += ": " + in.Reason
 	}
-	return Result{Operation: c.putOperation(op)}
+	stored := c.putOperation(op)
+	c.operationEvents(old, stored)
+	return Result{Operation: stored}
 }

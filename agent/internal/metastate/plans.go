@@ -142,6 +142,8 @@ func sameWork(a, b *cluster.OperationSpec) bool {
 		return a.Range == b.Range && a.From == b.From && a.To == b.To
 	case cluster.OpTransfer:
 		return a.Range == b.Range && a.To == b.To
+	case cluster.OpSplit:
+		return a.Range == b.Range
 	}
 	return slices.Equal(a.Nodes, b.Nodes)
 }

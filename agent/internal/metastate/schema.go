@@ -23,6 +23,7 @@ func (c *change) createCollection(in *CreateCollection) Result {
 	c.view.next.Collection++
 	c.view.SchemaVersion++
 	c.heads = true
+	c.event(cluster.Event{Kind: cluster.EventCollectionCreated, Text: fmt.Sprintf("collection %q was created", col.Name)})
 	return Result{Collection: c.putCollection(col)}
 }
 
@@ -66,6 +67,7 @@ func (c *change) removeCollection(in *DropCollection) Result {
 	c.dropCollection(col)
 	c.view.SchemaVersion++
 	c.heads = true
+	c.event(cluster.Event{Kind: cluster.EventCollectionDropped, Text: fmt.Sprintf("collection %q was dropped", col.Name)})
 	return Result{Collection: col}
 }
 
@@ -96,6 +98,14 @@ func (c *change) setSetting(in *SetSetting) Result {
 		delete(settings, in.Name)
 	}
 	c.view.Settings = settings
+	c.event(cluster.Event{Kind: cluster.EventSettingChanged, Text: fmt.Sprintf("setting %s is now %s", in.Name, orDefault(in.Value)), Data: map[string]string{"name": in.Name, "value": in.Value}})
 	c.heads = true
 	return Result{}
+}
+
+func orDefault(value string) string {
+	if value == "" {
+		return "the default"
+	}
+	return value
 }

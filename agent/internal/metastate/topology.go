@@ -2,7 +2,6 @@ package metastate
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -36,6 +35,7 @@ func (c *change) initCluster(in *InitCluster, by string) Result {
 	if r := c.updateRanges(&UpdateRanges{Descriptors: in.Ranges}); r.Refusal != nil {
 		return r
 	}
+	c.event(cluster.Event{Kind: cluster.EventClusterCreated, Text: fmt.Sprintf("cluster %s was created with %s", in.Name, node.ID), Node: node.ID})
 	if r := c.checkCoverage(); r != nil {
 		return Result{Refusal: r}
 	}
@@ -58,10 +58,8 @@ func (c *change) checkCoverage() *Refusal {
 	if _, ok := c.view.MetaRange(); !ok {
 		return refuse(CodeInvalid, "the meta range is missing")
 	}
-	for s, id := range c.view.spans {
-		if id == 0 {
-			return refuse(CodeInvalid, "vshard %d belongs to no range", s)
-		}
+	if s, ok := c.view.orphan(); ok {
+		return refuse(CodeInvalid, "vshard %d belongs to no range", s)
 	}
 	return nil
 }
@@ -107,6 +105,7 @@ func (c *change) addNode(in *AddNode) Result {
 	t := *token
 	t.Consumed = append(slices.Clone(t.Consumed), JoinedKey{KeyHash: in.KeyHash, Node: id, At: c.now})
 	c.putJoinToken(t)
+	c.event(cluster.Event{Kind: cluster.EventNodeJoining, Node: id, Text: fmt.Sprintf("%s (%s) joins with the join token %s", id, name, t.ID)})
 	return Result{Node: id}
 }
 
@@ -165,6 +164,12 @@ func (c *change) updateNode(in *UpdateNode) Result {
 	if n.UUID != in.UUID {
 		return refused(CodeConflict, "%s has the identity %s, not %s", n.ID, n.UUID, in.UUID)
 	}
+	if n.BootNonce != in.BootNonce {
+		c.event(cluster.Event{
+			Kind: cluster.EventNodeStarted, Node: n.ID, Text: fmt.Sprintf("%s started, version %s", n.ID, in.Version),
+			Data: map[string]string{"version": in.Version, "bootNonce": in.BootNonce},
+		})
+	}
 	n.Addresses, n.Locality, n.Version, n.BootNonce = in.Addresses, in.Locality, in.Version, in.BootNonce
 	c.putNode(n)
 	return Result{Node: n.ID}
@@ -175,11 +180,19 @@ func (c *change) setCordon(in *SetCordon) Result {
 	if r != nil {
 		return Result{Refusal: r}
 	}
-	if n.Cordon == in.Cordon {
+	until := in.Until.UTC()
+	if in.Cordon && !until.IsZero() && !c.now.Before(until) {
+		return refused(CodeInvalid, "a cordon must end in the future")
+	}
+	if !in.Cordon && !in.Expired.IsZero() && !n.CordonUntil.Equal(in.Expired) {
+		return Result{Node: n.ID, Existed: true} // it was renewed meanwhile
+	}
+	if n.Cordon == in.Cordon && n.CordonUntil.Equal(until) {
 		return Result{Node: n.ID, Existed: true}
 	}
-	n.Cordon = in.Cordon
+	n.Cordon, n.CordonUntil, n.CordonReason = in.Cordon, until, in.Reason
 	c.putNode(n)
+	c.cordonEvent(&n)
 	return Result{Node: n.ID}
 }
 
@@ -211,6 +224,7 @@ func (c *change) setMembership(in *SetMembership, by string) Result {
 			m.Tombstone = &cluster.Tombstone{At: c.now, By: by, Reason: in.Reason, Operation: in.Operation}
 		}
 		c.putNode(m)
+		c.membershipEvent(n, n.Membership, in)
 		changed = true
 	}
 	return Result{Existed: !changed}
@@ -236,53 +250,8 @@ func (c *change) checkTransition(n *cluster.Node, to cluster.Membership) *Refusa
 			return refuse(CodeReferenced, "%s still has a replica of %s", n.ID, id)
 		}
 	}
+	if s, ok := c.view.orphan(); ok {
+		return refuse(CodeReferenced, "vshard %d was given to a new range that is not known here yet: it may be on %s", s, n.ID)
+	}
 	return nil
-}
-
-func (c *change) updateRanges(in *UpdateRanges) Result {
-	changed := false
-	for i := range in.Descriptors {
-		d := &in.Descriptors[i]
-		if err := d.Validate(); err != nil {
-			return refused(CodeInvalid, "the descriptor of %s is wrong: %v", d.ID, err)
-		}
-		if old, ok := c.view.Ranges[d.ID]; ok && old.Generation >= d.Generation {
-			continue
-		}
-		for _, r := range d.Replicas {
-			if n, ok := c.view.Nodes[r.Node]; ok && n.Membership == cluster.Decommissioned {
-				return refused(CodeTombstoned, "%s names %s, which was decommissioned", d.ID, r.Node)
-			}
-		}
-		c.putRange(*d)
-		changed = true
-	}
-	if !changed {
-		return Result{Existed: true}
-	}
-	spans, err := indexSpans(c.view.Ranges)
-	if err != nil {
-		return refused(CodeConflict, "%v", err)
-	}
-	c.view.spans = spans
-	return Result{}
-}
-
-var errOverlap = errors.New("ranges overlap")
-
-func indexSpans(ranges map[cluster.RangeID]*cluster.RangeDescriptor) (*spanIndex, error) {
-	var idx spanIndex
-	for _, id := range slices.Sorted(maps.Keys(ranges)) {
-		d := ranges[id]
-		if d.IsMeta() {
-			continue
-		}
-		for s := d.Start; s < d.End; s++ {
-			if idx[s] != 0 {
-				return nil, fmt.Errorf("%w: %s and %s both own vshard %d", errOverlap, idx[s], id, s)
-			}
-			idx[s] = id
-		}
-	}
-	return &idx, nil
 }

@@ -37,6 +37,8 @@ type rig struct {
 	shelled bool
 	// watch, if set, sees every action before it is carried out.
 	watch func(a Action)
+	// refuse, if set, says why a call is answered with an error.
+	refuse func(a Action) error
 }
 
 type fakeNode struct {
@@ -89,7 +91,8 @@ func newRig(t testing.TB, seed uint64, n, on, ranges int) *rig {
 		t: t, rng: rand.New(rand.NewPCG(seed, 7)), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC),
 		machine: metastate.New(), nodes: map[cluster.NodeID]*fakeNode{}, ranges: map[cluster.RangeID]*fakeRange{},
 	}
-	init := &metastate.InitCluster{ClusterID: "c1", Name: "rig", CACert: "PEM", Node: cluster.Node{ID: 1, UUID: "uuid-1"}}
+	init := &metastate.InitCluster{ClusterID: "c1", Name: "rig", CACert: "PEM", Node: cluster.Node{ID: 1, UUID: "uuid-1"},
+		Users: []metastate.PutUser{{Name: "test", AdminRole: "admin"}, {Name: "other", AdminRole: "admin"}}}
 	for i := range ranges + 1 {
 		d := cluster.RangeDescriptor{ID: cluster.RangeID(i + 1), Generation: 1, NextReplica: 1}
 		if i > 0 {
@@ -416,7 +419,10 @@ func (r *rig) carryOutDue() {
 	}
 }
 
-var errDown = errors.New("unreachable")
+var (
+	errDown   = errors.New("unreachable")
+	errBroken = errors.New("no space is left on this device")
+)
 
 func (r *rig) carryOut(a Action) Completion {
 	if a.Kind == ActCommand {
@@ -429,6 +435,11 @@ func (r *rig) carryOut(a Action) Completion {
 		return Completion{Err: errDown}
 	}
 	n := r.nodes[a.To]
+	if r.refuse != nil {
+		if err := r.refuse(a); err != nil {
+			return Completion{Err: err}
+		}
+	}
 	switch a.Kind {
 	case ActPrepare:
 		return r.prepare(n, a)

@@ -48,11 +48,12 @@ func Snapshot(now time.Time, self cluster.NodeID, view *metastate.View, reports 
 }
 
 // busy lists the nodes of the operations in flight other than except. Those that
-// only move replicas or leaderships stop no node, and give way.
+// only move replicas or leaderships stop no node, and give way; one
+// that waits its turn is in nobody's way.
 func busy(view *metastate.View, except string) []cluster.NodeID {
 	var nodes []cluster.NodeID
 	for _, id := range view.OperationIDs() {
-		if op := view.Operations[id]; id != except && !op.State.Final() && !op.Spec.Kind.MovesOnly() {
+		if op := view.Operations[id]; id != except && !op.State.Final() && !op.Spec.Kind.MovesOnly() && !(op.Queue && op.State == cluster.OpQueued) {
 			nodes = append(nodes, op.Spec.Nodes...)
 		}
 	}

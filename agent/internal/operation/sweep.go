@@ -45,7 +45,7 @@ func (c *Controller) rebalance() {
 		return // a plan always encodes
 	}
 	if policy == metastate.RebalanceObserve {
-		c.observe(&plan, stored, cause)
+		c.recordObserved(&plan, stored, cause)
 		return
 	}
 	op := cluster.Operation{
@@ -59,8 +59,8 @@ func (c *Controller) rebalance() {
 	}})
 }
 
-// observe records what would have been done, once for the same plan.
-func (c *Controller) observe(plan *placement.Plan, stored *cluster.StoredPlan, cause string) {
+// recordObserved records what would have been done, once for the same plan.
+func (c *Controller) recordObserved(plan *placement.Plan, stored *cluster.StoredPlan, cause string) {
 	if c.sweep.observed == plan.ID {
 		return
 	}

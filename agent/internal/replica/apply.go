@@ -49,15 +49,16 @@ func (r *Replica) apply(m *pb.Message) {
 func (r *Replica) applyEntries(entries []*pb.Entry) error {
 	b := r.cfg.Engine.NewBatch()
 	generation := r.desc.Generation
+	r.children = nil
 	for _, e := range entries {
 		if err := r.applyEntry(b, e); err != nil {
 			return errors.Join(fmt.Errorf("apply entry %d: %w", e.GetIndex(), err), b.Close())
 		}
 	}
-	if c, ok := r.machine.(Counter); ok {
-		r.applied.Keys, r.applied.Bytes = c.Counts()
+	err := r.storeCounts(b)
+	if err == nil {
+		err = b.Set(keys.RangeApplied(r.rangeID), r.applied.encode())
 	}
-	err := b.Set(keys.RangeApplied(r.rangeID), r.applied.encode())
 	if err == nil {
 		err = r.truncate(b)
 	}
@@ -66,6 +67,9 @@ func (r *Replica) applyEntries(entries []*pb.Entry) error {
 	}
 	if err = errors.Join(err, b.Close()); err != nil {
 		return fmt.Errorf("commit applied entries: %w", err)
+	}
+	for _, child := range r.children {
+		r.out.Born(r, child)
 	}
 	if r.leading && !r.ready && r.applied.Term == r.leaderTerm {
 		r.becomeReady()
@@ -94,17 +98,21 @@ func (r *Replica) applyEntry(b *storage.Batch, e *pb.Entry) error {
 // then its first result is the result. The lookup is made for every command, not
 // for retries alone: a first attempt may reach this range after its own retry.
 func (r *Replica) applyCommand(b *storage.Batch, e *pb.Entry) error {
-	id, ts, payload, err := decodeEnvelope(e.Data)
+	env, err := decodeEnvelope(e.Data)
 	if err != nil {
 		return err
 	}
+	id, ts := env.id, env.ts
 	invariant.Check(ts > r.applied.LastTS, "%s: entry %d has timestamp %s, one before it %s", r.rangeID, e.GetIndex(), ts, r.applied.LastTS)
 	r.applied.LastTS = ts
 	r.lastTS = max(r.lastTS, ts)
-	r.counts.writes++
 	if err := r.forget(b, ts); err != nil {
 		return err
 	}
+	if env.split {
+		return r.applySplit(b, e, &env)
+	}
+	r.counts.writes++
 	if id.Timestamp() < r.applied.Forgotten {
 		r.fate(e, Outcome{Err: &AmbiguousError{Cause: errForgotten}})
 		return nil
@@ -119,7 +127,7 @@ func (r *Replica) applyCommand(b *storage.Batch, e *pb.Entry) error {
 		r.fate(e, Outcome{Result: result, TS: first})
 		return err
 	}
-	result, err := r.machine.Apply(b, r.desc, e.GetIndex(), ts, payload)
+	result, err := r.machine.Apply(b, r.desc, e.GetIndex(), ts, env.payload)
 	if err != nil {
 		return err
 	}

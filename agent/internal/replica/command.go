@@ -33,28 +33,47 @@ const (
 // is that of the range's leader, when it proposed.
 const envelopeHeader = 2 + 16 + 8
 
-// envelopeRetry says that the command is not a first attempt. It is kept for
-// those who read logs; deduplication does not depend on it.
-const envelopeRetry byte = 1
+// The flags of an envelope.
+const (
+	// envelopeRetry says that the command is not a first attempt. It is kept for
+	// those who read logs; deduplication does not depend on it.
+	envelopeRetry byte = 1
+	// envelopeSplit says that the command is not for the state machine: the range
+	// is split. It has no id.
+	envelopeSplit byte = 2
+)
+
+// envelope is a command as an entry holds it.
+type envelope struct {
+	id      CommandID
+	ts      hlc.Timestamp
+	split   bool
+	payload []byte // aliases the entry
+}
 
 func encodeEnvelope(p *Proposal) []byte {
 	b := make([]byte, envelopeHeader, envelopeHeader+len(p.Payload))
 	b[0] = envelopeFormat
 	if p.Retry {
-		b[1] = envelopeRetry
+		b[1] |= envelopeRetry
+	}
+	if p.split {
+		b[1] |= envelopeSplit
 	}
 	copy(b[2:], p.ID[:])
 	binary.BigEndian.PutUint64(b[18:], uint64(p.ts))
 	return append(b, p.Payload...)
 }
 
-// decodeEnvelope splits an entry's data; payload aliases it.
-func decodeEnvelope(b []byte) (id CommandID, ts hlc.Timestamp, payload []byte, err error) {
-	if len(b) < envelopeHeader || b[0] != envelopeFormat || b[1] > envelopeRetry {
-		return id, 0, nil, fmt.Errorf("%w: command envelope", storage.ErrCorruption)
+// decodeEnvelope splits an entry's data.
+func decodeEnvelope(b []byte) (e envelope, err error) {
+	if len(b) < envelopeHeader || b[0] != envelopeFormat || b[1] > envelopeRetry|envelopeSplit {
+		return e, fmt.Errorf("%w: command envelope", storage.ErrCorruption)
 	}
-	copy(id[:], b[2:18])
-	return id, hlc.Timestamp(binary.BigEndian.Uint64(b[18:26])), b[envelopeHeader:], nil
+	copy(e.id[:], b[2:18])
+	e.ts = hlc.Timestamp(binary.BigEndian.Uint64(b[18:26]))
+	e.split, e.payload = b[1]&envelopeSplit != 0, b[envelopeHeader:]
+	return e, nil
 }
 
 // changeCommand is the context of a conf change.

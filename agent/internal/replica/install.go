@@ -29,6 +29,10 @@ type Incoming struct {
 	pairs  []pair   // of a small one
 	tables []string // of a large one
 	done   func(reply []byte, err error)
+
+	// beyond is what the replica holds and the snapshot does not, since the range
+	// was split in between.
+	beyond keys.Span
 }
 
 type pair struct{ key, value []byte }
@@ -54,7 +58,11 @@ func (in *Incoming) Large() bool { return len(in.tables) > 0 }
 
 // WriteBatch replaces the range's state and log in a batch.
 func (in *Incoming) WriteBatch(b *storage.Batch, hs *pb.HardState) error {
-	for _, s := range Spans(&in.Header.Descriptor) {
+	spans := Spans(&in.Header.Descriptor)
+	if in.beyond.Start != nil {
+		spans = append(spans, in.beyond)
+	}
+	for _, s := range spans {
 		if err := b.DeleteRange(s.Start, s.End); err != nil {
 			return fmt.Errorf("install snapshot: %w", err)
 		}
@@ -81,11 +89,30 @@ func (in *Incoming) Ingest(hs *pb.HardState) error {
 	if err != nil {
 		return fmt.Errorf("install snapshot: %w", err)
 	}
-	if err := in.engine.Ingest(append(in.tables, path)); err != nil {
+	tables := append(in.tables, path)
+	if in.beyond.Start != nil {
+		if path, err = in.deleteBeyond(); err != nil {
+			return fmt.Errorf("install snapshot: %w", err)
+		}
+		tables = append(tables, path)
+	}
+	if err := in.engine.Ingest(tables); err != nil {
 		return fmt.Errorf("install snapshot: %w", err)
 	}
 	in.tables = nil
 	return nil
+}
+
+// deleteBeyond makes a table that deletes what the range has given away.
+func (in *Incoming) deleteBeyond() (path string, err error) {
+	t, err := in.engine.NewTable()
+	if err != nil {
+		return "", err
+	}
+	if err := t.DeleteRange(in.beyond.Start, in.beyond.End); err != nil {
+		return "", errors.Join(err, t.Abort())
+	}
+	return t.Finish()
 }
 
 func (in *Incoming) position() raftlog.Position {
@@ -104,7 +131,8 @@ func (r *Replica) Install(in *Incoming, done func(reply []byte, err error)) {
 	case h.To != r.id || r.incoming != nil:
 		in.finish(nil, &RefusedError{Range: r.rangeID, Reason: "snapshot is for another replica, or another one is being installed"})
 		return
-	case r.Initialised() && (h.Descriptor.Start != r.desc.Start || h.Descriptor.End != r.desc.End):
+	case h.Index > r.applied.Index && (h.Descriptor.Start != r.desc.Start || h.Descriptor.End > r.desc.End):
+		// A split takes from a range, nothing gives.
 		in.finish(nil, &RefusedError{Range: r.rangeID, Reason: "snapshot is of another span"})
 		return
 	}
@@ -135,6 +163,9 @@ func (r *Replica) takeIncoming(s *pb.Snapshot) *Incoming {
 	invariant.Check(in != nil && in.Header.Index == s.GetMetadata().GetIndex(), "%s: raft restores a snapshot that did not arrive", r.rangeID)
 	r.incoming = nil
 	r.lastIndex = in.Header.Index
+	if end := in.Header.Descriptor.End; end < r.desc.End {
+		in.beyond = keys.DataSpan(end, r.desc.End)
+	}
 	return in
 }
 

@@ -67,6 +67,11 @@ func WriteNew(w storage.Writer, id cluster.ReplicaID, d *cluster.RangeDescriptor
 
 // WriteBootstrap writes a replica that has the state of an empty range.
 func WriteBootstrap(w *storage.Batch, id cluster.ReplicaID, d *cluster.RangeDescriptor) error {
+	return writeInitial(w, id, d, appliedState{})
+}
+
+// writeInitial writes a replica whose log is empty and whose state is applied.
+func writeInitial(w *storage.Batch, id cluster.ReplicaID, d *cluster.RangeDescriptor, applied appliedState) error {
 	if err := WriteNew(w, id, d); err != nil {
 		return err
 	}
@@ -81,7 +86,7 @@ func WriteBootstrap(w *storage.Batch, id cluster.ReplicaID, d *cluster.RangeDesc
 	if err := w.Set(keys.RangeDescriptor(d.ID), v); err != nil {
 		return err
 	}
-	applied := appliedState{Index: initial.Index, Term: initial.Term}
+	applied.Index, applied.Term = initial.Index, initial.Term
 	return w.Set(keys.RangeApplied(d.ID), applied.encode())
 }
 

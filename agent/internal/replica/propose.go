@@ -29,11 +29,12 @@ type Outcome struct {
 	Result []byte
 	TS     hlc.Timestamp // of the entry, or of the first attempt's
 	Err    error
-	// Descriptor is set for changes of replicas.
+	// Descriptor is set for changes of replicas and splits, Child for splits.
 	Descriptor *cluster.RangeDescriptor
+	Child      *cluster.RangeDescriptor
 }
 
-// Proposal is one command, or one change of replicas, on its way.
+// Proposal is one command, one change of replicas or one split, on its way.
 type Proposal struct {
 	ID      CommandID
 	Retry   bool
@@ -42,6 +43,7 @@ type Proposal struct {
 
 	state  atomic.Int32
 	change *cluster.ReplicaChange
+	split  bool // Payload is a splitCommand
 	ts     hlc.Timestamp
 	index  uint64 // the slot, once raft gave one
 	term   uint64

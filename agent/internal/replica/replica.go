@@ -61,7 +61,8 @@ type Replica struct {
 
 	appends  int // outstanding
 	incoming *Incoming
-	holds    []uint64 // indexes that snapshots being sent need in the log
+	holds    []uint64                   // indexes that snapshots being sent need in the log
+	children []*cluster.RangeDescriptor // split off by the apply under way
 	nodes    map[cluster.ReplicaID]cluster.NodeID
 	joint    int // ticks in a joint configuration while leading
 	activity activity
@@ -100,6 +101,12 @@ type Output interface {
 	Changed(r *Replica, announce bool)
 	// Gone tells a node that its replica of the range is removed, for ids below next.
 	Gone(id cluster.RangeID, node cluster.NodeID, next cluster.ReplicaID)
+	// Born tells that r was split and that this node's replica of the child is
+	// written, in the batch that was just committed.
+	Born(r *Replica, child *cluster.RangeDescriptor)
+	// Prepare asks a node to make its replica of a range that was split off, which
+	// it may have missed; it may get lost.
+	Prepare(d *cluster.RangeDescriptor, to cluster.ReplicaDescriptor)
 }
 
 // Open loads the replica of a range that this node holds.
@@ -170,10 +177,13 @@ func (r *Replica) loadState() error {
 	r.lastTS = max(r.lastTS, r.applied.LastTS)
 	// A snapshot comes without the clock that messages carry.
 	r.cfg.Clock.Forward(r.applied.LastTS)
-	if c, ok := r.machine.(Counter); ok {
-		c.SetCounts(r.applied.Keys, r.applied.Bytes)
+	if err := r.machine.Reload(r.cfg.Engine); err != nil {
+		return err
 	}
-	return r.machine.Reload(r.cfg.Engine)
+	if c, ok := r.machine.(Counter); ok {
+		return c.LoadCounts(r.cfg.Engine, r.desc, r.applied.Keys, r.applied.Bytes)
+	}
+	return nil
 }
 
 func (r *Replica) setDescriptor(d *cluster.RangeDescriptor) {
@@ -252,6 +262,7 @@ func (r *Replica) Tick() {
 	r.tickActivity()
 	r.tickTransfers()
 	r.tickJoint()
+	r.tickAbsent()
 }
 
 // Unreachable tells raft that messages to a node were lost, so that it probes

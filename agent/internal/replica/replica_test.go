@@ -125,9 +125,9 @@ func TestMessagesThatNobodySends(t *testing.T) {
 
 func TestRecords(t *testing.T) {
 	p := &Proposal{ID: commandIDAt(77), Retry: true, Payload: []byte("payload"), ts: 99}
-	id, ts, payload, err := decodeEnvelope(encodeEnvelope(p))
-	if err != nil || id != p.ID || ts != 99 || string(payload) != "payload" || id.Timestamp() != 77 {
-		t.Errorf("envelope: %x %s %q %v", id, ts, payload, err)
+	env, err := decodeEnvelope(encodeEnvelope(p))
+	if err != nil || env.id != p.ID || env.ts != 99 || string(env.payload) != "payload" || env.id.Timestamp() != 77 || env.split {
+		t.Errorf("envelope: %+v %v", env, err)
 	}
 	a := appliedState{1, 2, 3, 4, 5, 6}
 	if got, err := decodeApplied(a.encode()); err != nil || got != a {
@@ -167,7 +167,7 @@ func FuzzDecodeRecords(f *testing.F) {
 	a := appliedState{}
 	f.Add(a.encode())
 	f.Fuzz(func(_ *testing.T, data []byte) {
-		_, _, _, _ = decodeEnvelope(data)
+		_, _ = decodeEnvelope(data)
 		_, _ = decodeApplied(data)
 		_, _ = decodeDescriptor(data)
 		_, _ = decodeIdentity(data)

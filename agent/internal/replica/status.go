@@ -20,6 +20,11 @@ func (r *Replica) Status() cluster.RangeStatus {
 		Reads:      r.counts.reads,
 		Writes:     r.counts.writes,
 	}
+	if m, ok := r.machine.(interface {
+		Middle(d *cluster.RangeDescriptor) cluster.VShard
+	}); ok {
+		s.Middle = m.Middle(r.desc)
+	}
 	if r.failed != nil {
 		s.Failed = r.failed.Error()
 		return s

@@ -36,6 +36,7 @@ type Core struct {
 	peers     map[cluster.NodeID]*outbox
 	peerOrder []*outbox // by node
 
+	elections []election // of ranges that were split off here
 	snapshots []*replica.SnapshotJob
 	retries   []retry
 	finished  []*finishedRead
@@ -178,6 +179,7 @@ func (c *Core) Tick() {
 		c.mark(s)
 		c.publish(s.r)
 	}
+	c.callElections()
 	rest := c.retries[:0]
 	for _, r := range c.retries {
 		if r.at > c.ticks {

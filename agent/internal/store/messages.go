@@ -21,8 +21,10 @@ const (
 	batchHeader      = 1 + 8
 	// batchBytes is where a batch is sealed and another one begun.
 	batchBytes = 1 << 20
-	// goneType marks a notice that a replica is removed; no raft message has it.
-	goneType byte = 0xff
+	// goneType marks a notice that a replica is removed, prepareType a request to
+	// make one; no raft message has these types.
+	goneType    byte = 0xff
+	prepareType byte = 0xfe
 )
 
 // outbox collects what goes to one node.
@@ -108,26 +110,40 @@ func (c *Core) HandleRaft(from cluster.NodeID, batch []byte) error {
 		return fmt.Errorf("batch from %s: %w", from, err)
 	}
 	for rest := batch[batchHeader:]; len(rest) > 0; {
-		if rest[0] == goneType {
-			id, next, tail, err := decodeGone(rest)
-			if err != nil {
-				return fmt.Errorf("batch from %s: %w", from, err)
-			}
-			c.gone(id, from, next)
-			rest = tail
-			continue
-		}
-		id, m, tail, err := replica.DecodeMessage(rest)
+		tail, err := c.handle(from, rest)
 		if err != nil {
 			return fmt.Errorf("batch from %s: %w", from, err)
 		}
 		rest = tail
-		if s, ok := c.slots[id]; ok && !s.destroying {
-			s.r.Step(from, m)
-			c.mark(s)
-		}
 	}
 	return nil
+}
+
+// handle takes the first message of b and returns the rest.
+func (c *Core) handle(from cluster.NodeID, b []byte) (rest []byte, err error) {
+	switch b[0] {
+	case goneType:
+		id, next, rest, err := decodeGone(b)
+		if err == nil {
+			c.gone(id, from, next)
+		}
+		return rest, err
+	case prepareType:
+		d, id, rest, err := decodePrepare(b)
+		if err == nil {
+			c.prepareMissed(d, id, from)
+		}
+		return rest, err
+	}
+	id, m, rest, err := replica.DecodeMessage(b)
+	if err != nil {
+		return nil, err
+	}
+	if s, ok := c.slots[id]; ok && !s.destroying {
+		s.r.Step(from, m)
+		c.mark(s)
+	}
+	return rest, nil
 }
 
 // gone destroys the replica here if a peer has applied its removal.

@@ -134,7 +134,7 @@ func appendNumeric(dst []byte, d *apd.Decimal) []byte {
 
 // applyNumericModifier rounds d to the scale of numeric(p,s).
 func applyNumericModifier(d Datum, modifier int32) (Datum, error) {
-	precision, scale := int64((modifier-4)>>16&0xffff), int32((modifier-4)&0x7ff)
+	precision, scale := int64((modifier-4)>>16&0xffff), (modifier-4)&0x7ff
 	if scale > 1023 {
 		scale -= 2048 // negative scales are kept in eleven bits
 	}

@@ -227,12 +227,28 @@ func (in *Input) views(name string) []row {
 			out = append(out, row{"schemaname": catalog.Schema, "tablename": t.Name(), "tableowner": "root", "hasindexes": hasKey(t)})
 		case name == "pg_indexes" && hasKey(t):
 			out = append(out, row{"schemaname": catalog.Schema, "tablename": t.Name(), "indexname": t.KeyName(),
-				"indexdef": fmt.Sprintf("CREATE UNIQUE INDEX %s ON %s.%s USING btree (%s)", t.KeyName(), catalog.Schema, t.Name(), keyList(t))})
+				"indexdef": indexDefinition(t)})
 		case name == "pg_stat_user_tables":
 			out = append(out, row{"relid": TableOID(t), "schemaname": catalog.Schema, "relname": t.Name()})
 		}
 	}
 	return out
+}
+
+// definitions is what pg_get_indexdef and pg_get_constraintdef look up.
+func (in *Input) definitions() []row {
+	var out []row
+	for _, t := range in.Tables {
+		if hasKey(t) {
+			out = append(out, row{"oid": TableOID(t) + indexOffset, "definition": indexDefinition(t)},
+				row{"oid": TableOID(t) + constraintOffset, "definition": "PRIMARY KEY (" + keyList(t) + ")"})
+		}
+	}
+	return out
+}
+
+func indexDefinition(t *catalog.Table) string {
+	return fmt.Sprintf("CREATE UNIQUE INDEX %s ON %s.%s USING btree (%s)", t.KeyName(), catalog.Schema, t.Name(), keyList(t))
 }
 
 func keyList(t *catalog.Table) string {

@@ -175,6 +175,8 @@ func (t *Table) fill(in *Input) []row {
 		return in.indexes()
 	case "pg_constraint":
 		return in.constraints()
+	case "nd_definition":
+		return in.definitions()
 	case "pg_am":
 		return []row{{"oid": heapAM, "amname": "heap", "amtype": "t"}, {"oid": btreeAM, "amname": "btree", "amtype": "i"}}
 	case "pg_database":

@@ -1,9 +1,17 @@
 package ctl
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/view"
 )
 
 // Change are the flags of everything that changes something.
@@ -53,4 +61,66 @@ func (c *Change) Allow(e *Env, needs string) error {
 		return Usagef("context %q is protected: use --confirm PLAN, from %s", cx.Name, needs)
 	}
 	return nil
+}
+
+// Instant is a change that is made at once, without an operation: its plan is
+// what it says, and the plan's id a hash of that.
+type Instant struct {
+	Command string   // as it was typed, without change flags: "cordon n2"
+	Nodes   []uint32 // that it is about; may be empty
+	Effects []string // what it would do, a line each
+}
+
+func (i *Instant) planID(context string) string {
+	h := sha256.Sum256([]byte(context + "\x00" + i.Command + "\x00" + strings.Join(i.Effects, "\x00")))
+	return "pl-" + hex.EncodeToString(h[:4])
+}
+
+// Agree decides whether an instant change is made now. With --dry-run it prints
+// the plan and says no; --confirm must be that plan's id; a protected context
+// needs it, or a person's yes.
+func (c *Change) Agree(e *Env, i Instant) (bool, error) {
+	if err := c.Allow(e, "nodedbctl "+i.Command+" --dry-run"); err != nil {
+		return false, err
+	}
+	cx, err := e.Context()
+	if err != nil {
+		return false, err
+	}
+	id := i.planID(cx.Name)
+	switch {
+	case c.DryRun:
+		return false, i.print(e, id)
+	case c.Confirm != "" && c.Confirm != id:
+		return false, &Error{Code: Conflict, Message: fmt.Sprintf("the plan is %s now, not %s", id, c.Confirm), Next: []string{"nodedbctl " + i.Command + " --dry-run"}}
+	case c.Confirm == "" && cx.Protected:
+		for _, line := range i.Effects {
+			e.Term.Say("%s", line)
+		}
+		yes, err := e.Term.Ask("context " + cx.Name + " is protected; go on?")
+		if err == nil && !yes {
+			err = &Error{Code: Aborted, Message: "not confirmed; nothing was changed"}
+		}
+		return yes, err
+	}
+	return true, nil
+}
+
+func (i *Instant) print(e *Env, id string) error {
+	kind, _, _ := strings.Cut(i.Command, " ")
+	one := render.One[view.Plan]{
+		Kind: "Plan", Meta: render.Meta{Complete: true, Missing: []uint32{}, AsOf: render.AsOf{Time: e.Now().UTC()}}, Name: id,
+		Item: view.InstantPlan(id, kind, i.Nodes),
+		Text: func(w io.Writer) error {
+			var b strings.Builder
+			fmt.Fprintf(&b, "Plan %s  %s\n", id, i.Command)
+			for _, line := range i.Effects {
+				fmt.Fprintf(&b, "  %s\n", line)
+			}
+			fmt.Fprintf(&b, "run it    nodedbctl %s --confirm %s\n", i.Command, id)
+			_, err := io.WriteString(w, b.String())
+			return err
+		},
+	}
+	return one.Print(e.Term, e.Flags.Output)
 }

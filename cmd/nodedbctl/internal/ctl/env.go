@@ -14,6 +14,7 @@ import (
 
 	"github.com/nodedb/nodedb/client"
 	"github.com/nodedb/nodedb/client/adminpb"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/offline"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/term"
 )
@@ -38,6 +39,8 @@ type Global struct {
 	Verbose     bool
 	NoColor     bool
 	ReadOnly    bool
+	Strict      bool
+	From        string // a debug bundle to look at instead of a cluster
 }
 
 // Bind adds the flags.
@@ -62,6 +65,8 @@ func (g *Global) Bind(f *pflag.FlagSet) {
 	f.BoolVarP(&g.Verbose, "verbose", "v", false, "say what is being done")
 	f.BoolVar(&g.NoColor, "no-color", false, "no colour (also NO_COLOR, TERM=dumb)")
 	f.BoolVar(&g.ReadOnly, "read-only", false, "refuse everything that changes something")
+	f.BoolVar(&g.Strict, "strict", false, "exit 12 if some nodes did not answer")
+	f.StringVar(&g.From, "from", "", "debug bundle to look at instead of a cluster (nodedbctl debug bundle makes one)")
 }
 
 // Env is what a verb runs in. Dialling happens on first use, so that --help and
@@ -73,7 +78,8 @@ type Env struct {
 	Now     func() time.Time
 	Getenv  func(string) string
 
-	client *client.Client
+	client  *client.Client
+	partial []uint32 // nodes that were missing in the last answer
 }
 
 // Prepare checks the global flags and makes them hold.
@@ -122,6 +128,9 @@ func (e *Env) File() (*client.File, error) {
 // Context is the chosen context with the flags over it. With --addr, no context
 // file is needed.
 func (e *Env) Context() (client.Context, error) {
+	if e.Flags.From != "" {
+		return client.Context{Name: e.Flags.From}, nil
+	}
 	f, err := e.File()
 	if err != nil {
 		return client.Context{}, err
@@ -160,6 +169,9 @@ func (e *Env) Client() (*client.Client, error) {
 	if e.client != nil {
 		return e.client, nil
 	}
+	if e.Flags.From != "" {
+		return e.open(e.Flags.From)
+	}
 	c, err := e.Context()
 	if err != nil {
 		return nil, err
@@ -173,6 +185,20 @@ func (e *Env) Client() (*client.Client, error) {
 		e.Term.Say("context %q, addresses %s", c.Name, strings.Join(c.Addrs, ", "))
 	}
 	return cl, nil
+}
+
+// open makes the client of a debug bundle. Its time is now: what is said to be a
+// minute old was so when it was collected.
+func (e *Env) open(path string) (*client.Client, error) {
+	b, err := offline.Open(path)
+	if err != nil {
+		return nil, &Error{Code: Usage, Message: err.Error(), Err: err}
+	}
+	made := b.Manifest.CreatedAt
+	e.Term.Say("from %s, made %s (%s ago)", path, made.Format(time.RFC3339), render.Duration(e.Now().Sub(made)))
+	e.Now = func() time.Time { return made }
+	e.client = b.Client(path)
+	return e.client, nil
 }
 
 // Call bounds the time of single calls.
@@ -194,48 +220,29 @@ func (e *Env) Wait(ctx context.Context) (context.Context, context.CancelFunc) {
 // NodeTimeout is --node-timeout in seconds.
 func (e *Env) NodeTimeout() float64 { return e.Flags.NodeTimeout.Seconds() }
 
-// Repeat runs show once, or with --watch again and again until ctx is done.
-func (e *Env) Repeat(ctx context.Context, show func(context.Context) error) error {
-	once := func() error {
-		call, cancel := e.Call(ctx)
-		defer cancel()
-		return show(call)
-	}
-	if e.Flags.Watch == 0 {
-		return once()
-	}
-	tick := time.NewTicker(e.Flags.Watch)
-	defer tick.Stop()
-	for {
-		if e.Term.OutTTY && e.Flags.Output.Text() {
-			e.Term.ClearScreen()
-		}
-		if err := once(); err != nil {
-			// A cluster that is away for a moment comes back.
-			if k := client.AsError(err).Kind; ctx.Err() != nil || (k != client.Unavailable && k != client.Timeout) {
-				return err
-			}
-			e.Term.Say("%s", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
-}
-
 // Changing refuses a verb that changes something under --read-only.
 func (e *Env) Changing() error {
 	if e.Flags.ReadOnly {
 		return &Error{Code: Denied, Message: "refused: --read-only is set"}
 	}
+	if e.Flags.From != "" {
+		return &Error{Code: Denied, Message: "refused: --from looks at a bundle, which cannot be changed"}
+	}
 	return nil
+}
+
+// Whole is the exit code of an answer that lacks nodes, under --strict.
+func (e *Env) Whole() error {
+	if !e.Flags.Strict || len(e.partial) == 0 {
+		return nil
+	}
+	return &Error{Code: Partial, Message: "no answer from " + render.Nodes(e.partial, ", "), Next: []string{"nodedbctl members", "--node-timeout 10s"}}
 }
 
 // Meta makes the head of an answer, and says on stderr when it is not whole.
 func (e *Env) Meta(a *adminpb.AsOf) render.Meta {
 	m := NewMeta(a)
+	e.partial = m.Missing
 	if !m.Complete && e.Flags.Output.Text() {
 		e.Term.Say("incomplete: no answer from %s", render.Nodes(m.Missing, ", "))
 	}

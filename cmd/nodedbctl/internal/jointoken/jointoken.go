@@ -30,7 +30,7 @@ type createOptions struct {
 	node   string
 	ttl    time.Duration
 	uses   uint32
-	dryRun bool
+	change ctl.Change
 }
 
 func newCreate(e *ctl.Env) *cobra.Command {
@@ -44,7 +44,7 @@ func newCreate(e *ctl.Env) *cobra.Command {
 	f.StringVar(&o.node, "node", "", "only a node of this name may use it")
 	f.DurationVar(&o.ttl, "ttl", 15*time.Minute, "how long it is good")
 	f.Uint32Var(&o.uses, "uses", 1, "how many nodes may join with it")
-	f.BoolVar(&o.dryRun, "dry-run", false, "show what would be done, and do nothing")
+	o.change.Bind(f)
 	return c
 }
 
@@ -52,11 +52,10 @@ func create(ctx context.Context, e *ctl.Env, o *createOptions) error {
 	if o.uses == 0 {
 		return ctl.Usagef("--uses must be at least 1")
 	}
-	if o.dryRun {
-		e.Term.Say("would create a join token for %s, good for %s", render.Plural(int(o.uses), "node"), render.Duration(o.ttl))
-		return nil
+	plan := ctl.Instant{
+		Command: "join-token create", Effects: []string{fmt.Sprintf("would create a join token for %s, good for %s", render.Plural(int(o.uses), "node"), render.Duration(o.ttl))},
 	}
-	if err := e.Changing(); err != nil {
+	if yes, err := o.change.Agree(e, plan); err != nil || !yes {
 		return err
 	}
 	c, err := e.Client()
@@ -119,18 +118,15 @@ func expires(t view.JoinToken, now time.Time) string {
 }
 
 func newRevoke(e *ctl.Env) *cobra.Command {
-	dryRun := false
+	var change ctl.Change
 	c := &cobra.Command{
 		Use: "revoke TOKEN", Short: "Revoke a join token, by its id", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if strings.HasPrefix(args[0], "ndbjoin1.") {
 				return ctl.Usagef("name the token's id, not the token: secrets do not belong on a command line")
 			}
-			if dryRun {
-				e.Term.Say("would revoke join token %s", args[0])
-				return nil
-			}
-			if err := e.Changing(); err != nil {
+			plan := ctl.Instant{Command: "join-token revoke " + args[0], Effects: []string{"would revoke join token " + args[0]}}
+			if yes, err := change.Agree(e, plan); err != nil || !yes {
 				return err
 			}
 			c, err := e.Client()
@@ -146,6 +142,6 @@ func newRevoke(e *ctl.Env) *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be done, and do nothing")
+	change.Bind(c.Flags())
 	return c
 }

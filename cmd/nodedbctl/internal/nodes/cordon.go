@@ -2,7 +2,9 @@ package nodes
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,11 +41,6 @@ func newCordon(e *ctl.Env, cordon bool, use, short string) *cobra.Command {
 }
 
 func setCordon(ctx context.Context, e *ctl.Env, args []string, change *ctl.Change, r *adminpb.SetCordonRequest) error {
-	if !change.DryRun {
-		if err := e.Changing(); err != nil {
-			return err
-		}
-	}
 	c, err := e.Client()
 	if err != nil {
 		return err
@@ -55,13 +52,14 @@ func setCordon(ctx context.Context, e *ctl.Env, args []string, change *ctl.Chang
 		return err
 	}
 	verb := map[bool]string{true: "cordoned", false: "uncordoned"}[r.Cordon]
-	if change.DryRun {
-		for _, n := range nodes {
-			e.Term.Say("%s would be %s; it is %s", render.Node(n.GetId()), verb, n.GetStatus())
-		}
-		return nil
-	}
 	r.Nodes, r.Reason = ctl.NodeIDs(nodes), change.Reason
+	plan := ctl.Instant{Command: strings.TrimSuffix(verb, "ed") + " " + render.Nodes(r.Nodes, " "), Nodes: r.Nodes}
+	for _, n := range nodes {
+		plan.Effects = append(plan.Effects, fmt.Sprintf("%s would be %s; it is %s", render.Node(n.GetId()), verb, n.GetStatus()))
+	}
+	if yes, err := change.Agree(e, plan); err != nil || !yes {
+		return err
+	}
 	done, err := c.SetCordon(call, r)
 	if err != nil {
 		return err

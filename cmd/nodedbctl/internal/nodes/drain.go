@@ -2,6 +2,7 @@ package nodes
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,8 +12,6 @@ import (
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ops"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
 )
-
-const completeTimeout = 800 * time.Millisecond
 
 type drainOptions struct {
 	change     ctl.Change
@@ -142,24 +141,21 @@ type reverse struct {
 }
 
 func (r *reverse) run(ctx context.Context, e *ctl.Env, args []string) error {
-	if !r.change.DryRun {
-		if err := e.Changing(); err != nil {
-			return err
-		}
-	}
 	call, cancel := e.Call(ctx)
 	defer cancel()
 	nodes, err := e.ResolveNodes(call, args)
 	if err != nil {
 		return err
 	}
-	if r.change.DryRun {
-		for _, n := range nodes {
-			e.Term.Say("would %s %s, which is %s (operation %s)", r.verb, render.Node(n.GetId()), n.GetStatus(), render.Or(n.GetOperationId()))
-		}
-		return nil
+	ids := ctl.NodeIDs(nodes)
+	plan := ctl.Instant{Command: r.verb + " " + render.Nodes(ids, " "), Nodes: ids}
+	for _, n := range nodes {
+		plan.Effects = append(plan.Effects, fmt.Sprintf("would %s %s, which is %s (operation %s)", r.verb, render.Node(n.GetId()), n.GetStatus(), render.Or(n.GetOperationId())))
 	}
-	ended, err := r.do(call, ctl.NodeIDs(nodes))
+	if yes, err := r.change.Agree(e, plan); err != nil || !yes {
+		return err
+	}
+	ended, err := r.do(call, ids)
 	if err != nil {
 		return err
 	}

@@ -168,18 +168,4 @@ func writeShow(w io.Writer, e *ctl.Env, n view.Node) error {
 }
 
 // Complete offers the ids of live nodes.
-func Complete(e *ctl.Env) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		ctx, cancel := context.WithTimeout(cmd.Context(), completeTimeout)
-		defer cancel()
-		r, err := fetch(ctx, e, false)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		var out []string
-		for _, n := range r.GetNodes() {
-			out = append(out, render.Node(n.GetId())+"\t"+n.GetStatus()+" "+n.GetAddresses().GetAdmin())
-		}
-		return out, cobra.ShellCompDirectiveNoFileComp
-	}
-}
+func Complete(e *ctl.Env) cobra.CompletionFunc { return e.Live(ctl.LiveNodes) }

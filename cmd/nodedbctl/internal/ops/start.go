@@ -41,7 +41,7 @@ func Start(ctx context.Context, e *ctl.Env, r Request) error {
 		return e.Repeat(ctx, func(call context.Context) error { return dryRun(call, e, c, r) })
 	}
 	confirm := r.Change.Confirm
-	if r.Ask && confirm == "" && !r.Change.Yes && e.Term.CanAsk() {
+	if confirm == "" && e.Term.CanAsk() && (protected(e) || r.Ask && !r.Change.Yes) {
 		if confirm, err = ask(ctx, e, c, r); err != nil {
 			return err
 		}
@@ -55,6 +55,12 @@ func Start(ctx context.Context, e *ctl.Env, r Request) error {
 		return refused(e, r, err)
 	}
 	return begun(ctx, e, r, got)
+}
+
+// protected reports whether the context wants every plan confirmed.
+func protected(e *ctl.Env) bool {
+	cx, err := e.Context()
+	return err == nil && cx.Protected
 }
 
 func begun(ctx context.Context, e *ctl.Env, r Request, got *adminpb.StartOperationResponse) error {
@@ -165,7 +171,7 @@ func writePlan(w io.Writer, got *adminpb.PlanOperationResponse, r Request) error
 		p.GetId(), r.Command, got.GetAsOf().GetMetaIndex(), millis(p.GetComputedIn()), p.GetTopologyEpoch())
 	fmt.Fprintf(&b, "  replicas %d · leaders %d · copy %s\n", p.GetReplicas(), p.GetLeaders(), render.Bytes(p.GetBytes()))
 	fmt.Fprintf(&b, "  time      p50 %s  p90 %s      lower bound %s%s\n", render.Seconds(p.GetSecondsP50()), render.Seconds(p.GetSecondsP90()),
-		render.Seconds(p.GetSecondsLowerBound()), bottleneck(p))
+		render.Seconds(p.GetSecondsLowerBound()), bottleneck(p)+modelError(p))
 	fmt.Fprintf(&b, "  survives  before: %s   during: %s   after: %s\n\n", p.GetSurvivesBefore(), p.GetSurvivesDuring(), p.GetSurvivesAfter())
 	leaving := func(n *adminpb.NodeChange) int {
 		if slices.Contains(r.Spec.GetNodes(), n.GetNode()) {
@@ -188,6 +194,14 @@ func bottleneck(p *adminpb.Plan) string {
 		return ""
 	}
 	return " (copies of " + p.GetBottleneck() + ")"
+}
+
+// modelError says how far the model was off before.
+func modelError(p *adminpb.Plan) string {
+	if p.GetModelError() == 0 {
+		return ""
+	}
+	return fmt.Sprintf("   model error last 5 ops: ±%.0f%%", 100*p.GetModelError())
 }
 
 func writeEffects(b *strings.Builder, nodes []*adminpb.NodeChange) {

@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -44,9 +45,67 @@ func (o *One[T]) Print(s *term.Streams, opts Options) error {
 		}
 		return runTemplate(s.Out, text, fields)
 	case "csv":
-		return optionf("-o csv is for lists: use json or template")
+		return o.writeCSV(s.Out, opts)
 	}
 	return o.Text(s.Out)
+}
+
+// writeCSV writes the object as a head and one row: every field, or --columns.
+func (o *One[T]) writeCSV(w io.Writer, opts Options) error {
+	fields, err := fieldsOf(o.Item)
+	if err != nil {
+		return err
+	}
+	heads := opts.Columns
+	if len(heads) == 0 {
+		if heads, err = fieldOrder(o.Item); err != nil {
+			return err
+		}
+	}
+	row := make([]string, len(heads))
+	for i, h := range heads {
+		v, ok := fields[h]
+		if !ok {
+			return optionf("no field %q", h)
+		}
+		row[i] = text(v)
+	}
+	out := csv.NewWriter(w)
+	if !opts.NoHeaders {
+		if err := out.Write(heads); err != nil {
+			return err
+		}
+	}
+	if err := out.Write(row); err != nil {
+		return err
+	}
+	out.Flush()
+	return out.Error()
+}
+
+// fieldOrder lists the fields of an item's JSON form in their order.
+func fieldOrder(item any) ([]string, error) {
+	b, err := json.Marshal(item)
+	if err != nil {
+		return nil, err
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	if _, err := d.Token(); err != nil { // the {
+		return nil, err
+	}
+	var names []string
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		var skipped json.RawMessage
+		if err := d.Decode(&skipped); err != nil {
+			return nil, err
+		}
+		names = append(names, fmt.Sprint(name))
+	}
+	return names, nil
 }
 
 // Line writes one object as one line of JSON.

@@ -14,15 +14,23 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/api"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/bundle"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/check"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/config"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/contexts"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/dashboard"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/demo"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/events"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/jointoken"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/members"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/nodes"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ops"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/raft"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ranges"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/rebalance"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/reference"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/routing"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/sqlshell"
@@ -63,12 +71,13 @@ func New(e *ctl.Env) *cobra.Command {
 			c.AddCommand(x)
 		}
 	}
-	add(groupLook, status.New(e), nodes.New(e), members.New(e), ranges.New(e), routing.New(e), ops.New(e), nodes.NewWait(e),
+	add(groupLook, status.New(e), dashboard.New(e), nodes.New(e), members.New(e), ranges.New(e), routing.New(e), ops.New(e), events.New(e), check.New(e), nodes.NewWait(e),
 		nodes.NewOKToStop(e), nodes.NewOKToRemove(e), nodes.NewSurvive(e))
 	add(groupChange, nodes.NewDrain(e), nodes.NewUndrain(e), nodes.NewCordon(e), nodes.NewUncordon(e), nodes.NewDecommission(e), nodes.NewRecommission(e),
 		rebalance.New(e))
-	add(groupAccess, jointoken.New(e), token.New(e), token.NewWhoAmI(e), contexts.New(e))
-	add(groupMore, sqlshell.New(e), demo.New(e), newVersion(e))
+	add(groupAccess, jointoken.New(e), token.New(e), token.NewWhoAmI(e), contexts.New(e), config.New(e))
+	add(groupMore, sqlshell.New(e), demo.New(e), api.New(e), newDebug(e), newVersion(e), reference.NewMan(e), reference.NewReference(e))
+	ctl.AttachCompletion(e, c)
 	c.SetHelpCommandGroupID(groupMore)
 	c.SetCompletionCommandGroupID(groupMore)
 	c.SetHelpTemplate(c.HelpTemplate() + "\n" + ctl.ExitHelp)
@@ -126,6 +135,13 @@ func unknownVerb(c *cobra.Command, verb string) error {
 	return e
 }
 
+// newDebug makes the noun debug.
+func newDebug(e *ctl.Env) *cobra.Command {
+	c := &cobra.Command{Use: "debug", Short: "Look deeper: raft, bundles, stopped nodes"}
+	c.AddCommand(bundle.New(e), bundle.NewLocal(e), raft.New(e))
+	return c
+}
+
 func newVersion(e *ctl.Env) *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Show the version of nodedbctl", Args: cobra.NoArgs,
@@ -156,12 +172,17 @@ func Run(ctx context.Context, e *ctl.Env, args []string) int {
 	defer e.Close()
 	c := New(e)
 	c.SetArgs(args)
+	c.InitDefaultHelpCmd()
+	c.InitDefaultCompletionCmd(args...)
 	if verb := firstVerb(c, args); verb != "" {
 		err := unknownVerb(c, verb)
 		ctl.Report(e.Term, err)
 		return int(ctl.CodeOf(err))
 	}
 	err := c.ExecuteContext(ctx)
+	if err == nil {
+		err = e.Whole()
+	}
 	if err != nil && ctx.Err() != nil && ctl.CodeOf(err) == ctl.Internal {
 		err = context.Canceled
 	}
@@ -171,6 +192,9 @@ func Run(ctx context.Context, e *ctl.Env, args []string) int {
 
 // firstVerb returns the verb of args if the command has none of this name.
 func firstVerb(c *cobra.Command, args []string) string {
+	if len(args) > 0 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd) {
+		return "" // cobra adds this verb, which shells use, when it runs
+	}
 	found, rest, err := c.Find(args)
 	if err == nil || found != c {
 		return ""

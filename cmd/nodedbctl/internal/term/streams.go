@@ -65,8 +65,17 @@ func (s *Streams) Tell(format string, args ...any) {
 	_, _ = fmt.Fprintf(s.Err, format+"\n", args...) // nobody is left to be told
 }
 
-// ClearScreen empties the terminal at Out.
-func (s *Streams) ClearScreen() { _, _ = io.WriteString(s.Out, "\x1b[H\x1b[2J") } // a terminal that is gone needs none
+// Redraw shows text from the top of the terminal at Out, over what is there, with
+// a line below. It is one write, so that nothing flickers.
+func (s *Streams) Redraw(text []byte, foot string) {
+	var b strings.Builder
+	b.WriteString("\x1b[H")
+	for line := range strings.SplitSeq(strings.TrimRight(string(text), "\n"), "\n") {
+		b.WriteString(line + "\x1b[K\n")
+	}
+	b.WriteString("\x1b[K\n" + s.Paint(Dim, foot) + "\x1b[K\n\x1b[J")
+	_, _ = io.WriteString(s.Out, b.String()) // a terminal that is gone needs none
+}
 
 // CanAsk reports whether a person can be asked something.
 func (s *Streams) CanAsk() bool { return s.InTTY && s.ErrTTY }

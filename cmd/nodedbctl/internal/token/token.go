@@ -3,6 +3,7 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -34,7 +35,7 @@ func New(e *ctl.Env) *cobra.Command {
 type createOptions struct {
 	role, owner string
 	ttl         time.Duration
-	dryRun      bool
+	change      ctl.Change
 }
 
 func newCreate(e *ctl.Env) *cobra.Command {
@@ -48,7 +49,7 @@ func newCreate(e *ctl.Env) *cobra.Command {
 	f.StringVar(&o.role, "role", "viewer", "viewer|operator|admin")
 	f.StringVar(&o.owner, "owner", "", "user that the token acts as (default: you)")
 	f.DurationVar(&o.ttl, "ttl", 30*24*time.Hour, "how long it is good")
-	f.BoolVar(&o.dryRun, "dry-run", false, "show what would be done, and do nothing")
+	o.change.Bind(f)
 	return c
 }
 
@@ -57,11 +58,11 @@ func create(ctx context.Context, e *ctl.Env, o *createOptions) error {
 	if !ok {
 		return ctl.Usagef("--role must be viewer, operator or admin, not %q", o.role)
 	}
-	if o.dryRun {
-		e.Term.Say("would create a token with the role %s, good for %s", o.role, render.Duration(o.ttl))
-		return nil
+	plan := ctl.Instant{
+		Command: "token create --role " + o.role,
+		Effects: []string{fmt.Sprintf("would create a token of %s with the role %s, good for %s", cmp.Or(o.owner, "yours"), o.role, render.Duration(o.ttl))},
 	}
-	if err := e.Changing(); err != nil {
+	if yes, err := o.change.Agree(e, plan); err != nil || !yes {
 		return err
 	}
 	c, err := e.Client()
@@ -128,19 +129,16 @@ func expires(t view.Token, now time.Time) string {
 }
 
 func newRevoke(e *ctl.Env) *cobra.Command {
-	dryRun := false
+	var change ctl.Change
 	c := &cobra.Command{
 		Use: "revoke TOKEN", Short: "Revoke a token, by its id; ends its open watches", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if dryRun {
-				e.Term.Say("would revoke token %s", args[0])
-				return nil
-			}
-			if err := e.Changing(); err != nil {
-				return err
-			}
 			if strings.HasPrefix(args[0], "ndb_") {
 				return ctl.Usagef("name the token's id, not the token: secrets do not belong on a command line")
+			}
+			plan := ctl.Instant{Command: "token revoke " + args[0], Effects: []string{"would revoke token " + args[0]}}
+			if yes, err := change.Agree(e, plan); err != nil || !yes {
+				return err
 			}
 			c, err := e.Client()
 			if err != nil {
@@ -155,7 +153,7 @@ func newRevoke(e *ctl.Env) *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be done, and do nothing")
+	change.Bind(c.Flags())
 	return c
 }
 

@@ -24,6 +24,8 @@ type Plan struct {
 	Survives      Survives  `json:"survives"`
 	Effects       []Effect  `json:"effects"`
 	Moves         []Move    `json:"moves"`
+	// ModelErrorPct is by how much the last operations missed their predictions.
+	ModelErrorPct float64 `json:"modelErrorPct"`
 	// Of a rebalance: how even the load is before and after, and the gain in
 	// percent points.
 	Goal            string      `json:"goal,omitempty"`
@@ -97,7 +99,7 @@ func NewPlan(p *adminpb.Plan) Plan {
 		Replicas: p.GetReplicas(), Leaders: p.GetLeaders(), Bytes: p.GetBytes(), Bottleneck: p.GetBottleneck(),
 		Seconds:  Seconds{P50: tenth(p.GetSecondsP50()), P90: tenth(p.GetSecondsP90()), LowerBound: tenth(p.GetSecondsLowerBound())},
 		Survives: Survives{Before: p.GetSurvivesBefore(), During: p.GetSurvivesDuring(), After: p.GetSurvivesAfter()},
-		Effects:  []Effect{}, Moves: []Move{},
+		Effects:  []Effect{}, Moves: []Move{}, ModelErrorPct: tenth(100 * p.GetModelError()),
 		Gain: p.GetGain(),
 	}
 	if len(p.GetDimensions()) > 0 {
@@ -118,6 +120,13 @@ func NewPlan(p *adminpb.Plan) Plan {
 		v.Moves = append(v.Moves, Move{Kind: m.GetKind(), Range: m.GetRange(), From: optionalNode(m.GetFrom()), To: optionalNode(m.GetTo()), Bytes: m.GetBytes()})
 	}
 	return v
+}
+
+// InstantPlan is the plan of a change that is made at once and moves nothing.
+func InstantPlan(id, kind string, nodes []uint32) Plan {
+	return Plan{
+		ID: id, Operation: kind, Nodes: orEmpty(nodes), Feasible: true, Findings: []Finding{}, Fixes: []Fix{}, Effects: []Effect{}, Moves: []Move{},
+	}
 }
 
 // NewFindings makes Findings.

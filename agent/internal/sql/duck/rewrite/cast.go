@@ -137,9 +137,25 @@ func (r *rewriter) registryCast(t *pg.TypeCast, name string) (finish, error) {
 
 // nameOf looks a number up in a catalog table; without the table it stays a number.
 func (r *rewriter) nameOf(table, column string) (finish, error) {
+	find, err := r.lookup(table, column)
+	if err != nil {
+		return nil, err
+	}
+	return func(n *pg.Node) (*pg.Node, error) {
+		arg := n.GetTypeCast().Arg
+		if find == nil {
+			return cast(arg, "VARCHAR"), nil
+		}
+		return call("nd_name_or_number", find(arg), arg), nil
+	}, nil
+}
+
+// lookup returns what makes (SELECT column FROM table WHERE oid = arg); nil if
+// there is no such catalog table.
+func (r *rewriter) lookup(table, column string) (func(arg *pg.Node) *pg.Node, error) {
 	found, ok := r.in.Resolve("pg_catalog", table)
 	if !ok {
-		return func(n *pg.Node) (*pg.Node, error) { return cast(n.GetTypeCast().Arg, "VARCHAR"), nil }, nil
+		return nil, nil
 	}
 	item, rel, err := r.scanOf(found, "nd_catalog", nil)
 	if err != nil {
@@ -148,18 +164,33 @@ func (r *rewriter) nameOf(table, column string) (finish, error) {
 	field := func(name string) *pg.Node {
 		return pg.MakeColumnRefNode([]*pg.Node{str(rel.name), str(name)}, -1)
 	}
-	return func(n *pg.Node) (*pg.Node, error) {
-		arg := n.GetTypeCast().Arg
+	return func(arg *pg.Node) *pg.Node {
 		sub := &pg.SelectStmt{
 			TargetList: []*pg.Node{pg.MakeResTargetNodeWithVal(field(column), -1)}, FromClause: []*pg.Node{item},
 			WhereClause: pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("=")}, field("oid"), arg, -1),
 			LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE,
 		}
-		link := &pg.Node{Node: &pg.Node_SubLink{SubLink: &pg.SubLink{
+		return &pg.Node{Node: &pg.Node_SubLink{SubLink: &pg.SubLink{
 			SubLinkType: pg.SubLinkType_EXPR_SUBLINK, Subselect: selectNode(sub), Location: -1,
 		}}}
-		return call("nd_name_or_number", link, arg), nil
 	}, nil
+}
+
+// definition is pg_get_indexdef(oid, 0, pretty) and pg_get_constraintdef(oid,
+// pretty); the definition of a single column of an index is not told.
+func definition(r *rewriter, f *pg.FuncCall) (finish, error) {
+	if len(f.Args) == 0 {
+		return nil, errorf("42883", f.Location, "function %s() does not exist", lastName(f.Funcname))
+	}
+	column := f.Args[len(f.Args)-1].GetAConst().GetIval().GetIval()
+	if len(f.Args) > 2 {
+		column = f.Args[1].GetAConst().GetIval().GetIval()
+	}
+	find, err := r.lookup("nd_definition", "definition")
+	if err != nil || find == nil || column != 0 {
+		return noText(r, f)
+	}
+	return func(n *pg.Node) (*pg.Node, error) { return find(n.GetFuncCall().Args[0]), nil }, nil
 }
 
 // splitName splits what a regclass literal holds.

@@ -1,0 +1,75 @@
+package cluster
+
+import "time"
+
+// EventKind is what happened, noun first: node.suspect. Kinds are only added.
+type EventKind string
+
+// The kinds that follow from the meta range's own commands.
+const (
+	EventClusterCreated      EventKind = "cluster.created"
+	EventNodeJoining         EventKind = "node.joining"
+	EventNodeActive          EventKind = "node.active"
+	EventNodeStarted         EventKind = "node.started"
+	EventNodeCordoned        EventKind = "node.cordoned"
+	EventNodeUncordoned      EventKind = "node.uncordoned"
+	EventNodeDecommissioning EventKind = "node.decommissioning"
+	EventNodeRecommissioned  EventKind = "node.recommissioned"
+	EventNodeDecommissioned  EventKind = "node.decommissioned"
+	EventRangeCreated        EventKind = "range.created"
+	EventRangeMoved          EventKind = "range.moved"
+	EventRangeGrown          EventKind = "range.grown"
+	EventRangeShrunk         EventKind = "range.shrunk"
+	EventRangeSplit          EventKind = "range.split"
+	EventOperationCreated    EventKind = "operation.created"
+	EventOperationPhase      EventKind = "operation.phase"
+	EventOperationLimited    EventKind = "operation.limited"
+	EventCollectionCreated   EventKind = "collection.created"
+	EventCollectionDropped   EventKind = "collection.dropped"
+	EventTokenCreated        EventKind = "token.created"
+	EventTokenRevoked        EventKind = "token.revoked"
+	EventUserChanged         EventKind = "user.changed"
+	EventUserDropped         EventKind = "user.dropped"
+	EventSettingChanged      EventKind = "setting.changed"
+)
+
+// EventOperation is the kind of an operation's change to a state: operation.running.
+func EventOperation(s OperationState) EventKind { return EventKind("operation." + string(s)) }
+
+// The kinds that the coordinator observes and proposes.
+const (
+	EventNodeAlive       EventKind = "node.alive"
+	EventNodeSuspect     EventKind = "node.suspect"
+	EventNodeDead        EventKind = "node.dead"
+	EventNodeLeft        EventKind = "node.left"
+	EventNodeService     EventKind = "node.service"
+	EventBreakerOpen     EventKind = "breaker.open"
+	EventBreakerClosed   EventKind = "breaker.closed"
+	EventCoordinatorMove EventKind = "coordinator.changed"
+)
+
+// EventSeverity is how much an event matters.
+type EventSeverity string
+
+// The severities.
+const (
+	SeverityInfo  EventSeverity = "info"
+	SeverityWarn  EventSeverity = "warn"
+	SeverityError EventSeverity = "error"
+)
+
+// Event is something that happened, in the order of the meta range.
+type Event struct {
+	// Sequence rises by one with each event of the cluster.
+	Sequence  uint64            `json:"sequence"`
+	Time      time.Time         `json:"time"`
+	Kind      EventKind         `json:"kind"`
+	Severity  EventSeverity     `json:"severity"`
+	Text      string            `json:"text"`
+	Node      NodeID            `json:"node,omitempty"`
+	Range     RangeID           `json:"range,omitempty"`
+	Operation string            `json:"operation,omitempty"`
+	By        string            `json:"by,omitempty"`     // who caused it; empty: the cluster
+	Source    NodeID            `json:"source,omitempty"` // who saw it; 0: the meta range itself
+	Data      map[string]string `json:"data,omitempty"`
+}

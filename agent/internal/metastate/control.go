@@ -1,0 +1,107 @@
+package metastate
+
+import (
+	"fmt"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+)
+
+// pauseOperation has an operation begin nothing new.
+func (c *change) pauseOperation(in *PauseOperation, by string) Result {
+	old, ok := c.view.Operations[in.ID]
+	switch {
+	case !ok:
+		return refused(CodeNotFound, "there is no operation %s", in.ID)
+	case old.State.Final():
+		return refused(CodeFinal, "operation %s has ended: %s", old.ID, old.State)
+	case old.State == cluster.OpPaused:
+		return Result{Existed: true, Operation: old}
+	case old.State == cluster.OpCancelling:
+		return refused(CodeConflict, "operation %s is being cancelled", old.ID)
+	case old.Spec.Kind == cluster.OpDrain:
+		return refused(CodeConflict, "%s is a drain, which has a deadline instead of a pause: undrain ends it", old.ID)
+	}
+	op := *old
+	op.State, op.Why = cluster.OpPaused, "paused"
+	if by != "" {
+		op.Why += " by " + by
+	}
+	if in.Reason != "" {
+		op.Why += ": " + in.Reason
+	}
+	return c.controlled(old, op)
+}
+
+// resumeOperation ends a pause: the operation goes on where it was.
+func (c *change) resumeOperation(in *ResumeOperation, by string) Result {
+	old, ok := c.view.Operations[in.ID]
+	switch {
+	case !ok:
+		return refused(CodeNotFound, "there is no operation %s", in.ID)
+	case old.State.Final():
+		return refused(CodeFinal, "operation %s has ended: %s", old.ID, old.State)
+	case old.State == cluster.OpCancelling:
+		return refused(CodeConflict, "operation %s is being cancelled", old.ID)
+	case old.State != cluster.OpPaused:
+		return Result{Existed: true, Operation: old}
+	}
+	op := *old
+	op.State, op.Why = cluster.OpRunning, ""
+	if op.StartedAt.IsZero() {
+		op.State = cluster.OpQueued
+	}
+	if by != "" {
+		op.Why = "resumed by " + by
+	}
+	return c.controlled(old, op)
+}
+
+// limitOperation changes the rate of an operation that may be running.
+func (c *change) limitOperation(in *LimitOperation) Result {
+	old, ok := c.view.Operations[in.ID]
+	switch {
+	case !ok:
+		return refused(CodeNotFound, "there is no operation %s", in.ID)
+	case old.State.Final():
+		return refused(CodeFinal, "operation %s has ended: %s", old.ID, old.State)
+	case in.Rate != 0 && in.Rate < MinSnapshotRate:
+		return refused(CodeInvalid, "a rate is at least %d bytes per second: to stop the copying, pause the operation", MinSnapshotRate)
+	case old.Spec.Kind == cluster.OpDrain:
+		return refused(CodeConflict, "%s is a drain, which copies nothing", old.ID)
+	case old.Limit == in.Rate:
+		return Result{Existed: true, Operation: old}
+	}
+	op := *old
+	op.Limit = in.Rate
+	stored := c.putOperation(op)
+	text := fmt.Sprintf("%s copies at most %d bytes/s per node", op.ID, in.Rate)
+	if in.Rate == 0 {
+		text = op.ID + " copies at the rate that it was asked for with"
+	}
+	c.event(cluster.Event{Kind: cluster.EventOperationLimited, Operation: op.ID, Text: text, Data: map[string]string{"rate": fmt.Sprint(in.Rate)}})
+	return Result{Operation: stored}
+}
+
+func (c *change) controlled(old *cluster.Operation, op cluster.Operation) Result {
+	stored := c.putOperation(op)
+	c.operationEvents(old, stored)
+	return Result{Operation: stored}
+}
+
+// SnapshotRate is what each node may send, and receive, of snapshots each
+// second: the least that an operation under way asks for, else the setting.
+func (v *View) SnapshotRate() uint64 {
+	least := uint64(0)
+	for _, op := range v.Operations {
+		if op.State.Final() || op.State == cluster.OpQueued {
+			continue
+		}
+		if r := op.Rate(); r > 0 && (least == 0 || r < least) {
+			least = r
+		}
+	}
+	if least > 0 {
+		return least
+	}
+	return v.Settings.SnapshotRate()
+}
