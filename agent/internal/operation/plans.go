@@ -142,7 +142,7 @@ func (s *Service) CreatePlan(ctx context.Context, spec cluster.OperationSpec, by
 	if spec.Kind == cluster.OpRebalance {
 		spec.Nodes = touched(&p.Plan)
 	}
-	stored, err := storedPlan(&p.Plan, spec)
+	stored, err := storedPlan(&p.Plan, o.View.Epoch(), spec)
 	if err != nil {
 		return StoredPlan{}, o, err
 	}
@@ -401,7 +401,7 @@ func (s *Service) claim(record *cluster.Operation, plan *placement.Plan, batch *
 	if record.Spec.Plan != "" {
 		return nil
 	}
-	stored, err := storedPlan(plan, record.Spec)
+	stored, err := storedPlan(plan, s.cfg.Meta.View().Epoch(), record.Spec)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func (r *rig) coordinated() {
 
 // apply stores a plan and asks for its operation, as a Service does.
 func (r *rig) apply(plan placement.Plan, strict bool) string {
-	stored, err := storedPlan(&plan, cluster.OperationSpec{Kind: cluster.OpRebalance, Nodes: touched(&plan)})
+	stored, err := storedPlan(&plan, r.view().Epoch(), cluster.OperationSpec{Kind: cluster.OpRebalance, Nodes: touched(&plan)})
 	if err != nil {
 		r.t.Fatal(err)
 	}
