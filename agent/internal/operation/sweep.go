@@ -174,7 +174,8 @@ func unevenness(ds []placement.Dimension) string {
 // Sweeps is when the rebalancer looked last and looks next; zero while another
 // node coordinates.
 type Sweeps struct {
-	Last, Next time.Time
+	Last time.Time `json:"last,omitzero"`
+	Next time.Time `json:"next,omitzero"`
 }
 
 // Sweeps returns when the rebalancer looked last and will look next.
