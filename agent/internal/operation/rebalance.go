@@ -214,7 +214,7 @@ func (c *Controller) checkSteps(r *run) {
 		total.Ranges++
 		if why := s.stale(c.snap); why != "" && !itemEnded(it) {
 			if r.op.Spec.Strict {
-				r.fail(fmt.Sprintf("%s: %s %s", placement.Conflict, s.id(), why))
+				r.fail(fmt.Sprintf("%s: %s", placement.Conflict, ofRange(s.id(), why)))
 				return
 			}
 			it.Step, it.Why = itemDropped, why
@@ -460,10 +460,18 @@ func (c *Controller) finishSteps(r *run) {
 func firstDropped(items []cluster.Item) string {
 	for i := range items {
 		if items[i].Step == itemDropped {
-			return fmt.Sprintf("%s %s", items[i].Range, items[i].Why)
+			return ofRange(items[i].Range, items[i].Why)
 		}
 	}
 	return ""
+}
+
+// ofRange puts the range before a reason that does not name it.
+func ofRange(id cluster.RangeID, why string) string {
+	if strings.HasPrefix(why, id.String()+" ") {
+		return why
+	}
+	return id.String() + ": " + why
 }
 
 // endOf writes the end of the operation, and of a rebalance the sweep that it was.
