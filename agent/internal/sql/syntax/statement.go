@@ -72,6 +72,7 @@ const (
 	ShowSchemaVersion ShowKind = "schema version"
 	ShowCollections   ShowKind = "collections"
 	ShowOperations    ShowKind = "operations"
+	ShowRebalance     ShowKind = "rebalance"
 )
 
 // ShowCluster is SHOW of something that is no setting.
@@ -82,6 +83,13 @@ type ShowCluster struct {
 	Key        []Literal
 	// Node is set for SHOW NODE n: n4, 4 or a name.
 	Node string `json:",omitempty"`
+}
+
+// Rebalance is REBALANCE [BYTES | LOAD | LEADERS] or REBALANCE PLAN 'id' [STRICT].
+type Rebalance struct {
+	Goal   string // empty: all of them
+	Plan   string // a stored plan, instead
+	Strict bool
 }
 
 // Literal is a value as it was written.
@@ -141,3 +149,4 @@ func (*SetTransaction) node()   {}
 func (*Commit) node()           {}
 func (*Rollback) node()         {}
 func (*Discard) node()          {}
+func (*Rebalance) node()        {}
