@@ -83,6 +83,10 @@ func (a *authenticator) intercept(next connect.ServerFunc) connect.ServerFunc {
 		if info, ok := connect.CallInfoForServerContext(ctx); ok {
 			header = info.RequestHeader().Get("Authorization")
 		}
+		if !a.backend.View().Initialized() {
+			// Who may call is in the meta range: not a no, but ask again or elsewhere.
+			return connect.NewError(connect.CodeUnavailable, "this node is starting: it does not have the meta range yet")
+		}
 		who, err := a.identify(state, header)
 		if err != nil {
 			a.logger.Info("admin call refused", slog.String("procedure", spec.Procedure), logattr.Err(err))
