@@ -50,7 +50,7 @@ func TestCoordinatorKilledDuringDecommission(t *testing.T) {
 	op := strings.TrimSpace(c.Ctl("decommission", target.Name, "--yes", "--detach", "-o", "name"))
 	Eventually(t, 60*time.Second, "replicas move", func() error {
 		if left, err := c.voters(target.Number); err != nil || left == 0 {
-			return nil //nolint:nilerr // it may be over already: the kill comes all the same
+			return nil // it may be over already: the kill comes all the same
 		}
 		if o := c.object(t, "ops", "show", op); o["phase"] != "move" && o["state"] == "running" {
 			return fmt.Errorf("operation is in phase %v", o["phase"])
