@@ -65,6 +65,7 @@ type fakeRange struct {
 	commit   uint64
 	match    map[cluster.NodeID]uint64
 	bytes    uint64
+	load     *cluster.RangeLoad
 	unsaid   bool // the newest descriptor is not in the meta range yet
 	sayAfter time.Time
 }
@@ -347,6 +348,7 @@ func (r *rig) rangeStatus(id cluster.NodeID, rid cluster.RangeID) (cluster.Range
 		rs.Descriptor.Generation = 0
 	}
 	if x.leader == id {
+		rs.Load = x.load
 		for _, rep := range x.desc.Replicas {
 			if rep.Node != id {
 				rs.Progress = append(rs.Progress, cluster.ReplicaProgress{Node: rep.Node, Match: x.match[rep.Node], Active: r.up(rep.Node), Snapshot: x.match[rep.Node] == 0})
@@ -442,6 +444,8 @@ func (r *rig) carryOut(a Action) Completion {
 		return r.prepare(n, a)
 	case ActChange:
 		return r.change(a)
+	case ActSplit:
+		return r.split(a)
 	case ActTransfer:
 		return r.transfer(a)
 	case ActDestroy:
