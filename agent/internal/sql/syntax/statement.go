@@ -102,6 +102,10 @@ type SetSetting struct {
 	Reset bool
 }
 
+// AlterSystem is ALTER SYSTEM SET and RESET: of a setting of the cluster. Value is
+// empty for RESET.
+type AlterSystem struct{ Name, Value string }
+
 // Begin is BEGIN or START TRANSACTION.
 type Begin struct {
 	Word      string // for the command tag: BEGIN or START TRANSACTION
@@ -134,6 +138,7 @@ func (*DropCollection) node()   {}
 func (*ShowCluster) node()      {}
 func (*ShowSetting) node()      {}
 func (*SetSetting) node()       {}
+func (*AlterSystem) node()      {}
 func (*Begin) node()            {}
 func (*SetTransaction) node()   {}
 func (*Commit) node()           {}
