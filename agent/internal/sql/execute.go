@@ -63,6 +63,8 @@ func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 		return s.setTransaction(node)
 	case *syntax.SetSetting:
 		return s.setSetting(node)
+	case *syntax.AlterSystem:
+		return s.alterSystem(ctx, node)
 	case *syntax.ShowSetting:
 		return s.showSetting(node, sink)
 	case *syntax.ShowCluster:

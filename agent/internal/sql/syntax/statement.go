@@ -112,6 +112,10 @@ type SetSetting struct {
 	Reset bool
 }
 
+// AlterSystem is ALTER SYSTEM SET and RESET: of a setting of the cluster. Value is
+// empty for RESET.
+type AlterSystem struct{ Name, Value string }
+
 // Begin is BEGIN or START TRANSACTION.
 type Begin struct {
 	Word      string // for the command tag: BEGIN or START TRANSACTION
@@ -144,6 +148,7 @@ func (*DropCollection) node()   {}
 func (*ShowCluster) node()      {}
 func (*ShowSetting) node()      {}
 func (*SetSetting) node()       {}
+func (*AlterSystem) node()      {}
 func (*Begin) node()            {}
 func (*SetTransaction) node()   {}
 func (*Commit) node()           {}
