@@ -26,7 +26,7 @@ const (
 	benchNodes  = 200
 	benchRanges = 10_000
 	benchHertz  = 10
-	benchChange = 500// ranges that change with each response
+	benchChange = 500 // ranges that change with each response
 	benchFor    = 4 * time.Second
 )
 

@@ -95,7 +95,7 @@ func newNodes() *nodes {
 		})},
 		table.Column[N]{Title: "SQL ADDRESS", Width: 16, From: 128, Cell: text(func(n N) string { return n.GetAddresses().GetSql() })},
 		table.Column[N]{Title: "LOAD 1 min", Width: 14, From: 146, Cell: func(th *theme.Theme, n N) (string, cell.Style) {
-			return cell.Spark(th.Glyphs, p.s.Load.Of(n.GetId()).Both, 16), th.Info
+			return cell.Spark(th.Glyphs, p.s.Load.Of(n.GetId()).Both, 14), th.Info
 		}},
 		table.Column[N]{Title: "LOCALITY", Width: 8, Grow: true, From: 160, Cell: text((*adminpb.Node).GetLocality)},
 	)
