@@ -23,6 +23,7 @@ func (s *Session) Execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 	defer func() {
 		s.idle = time.Now()
 		s.seen.rest(s.TxStatus())
+		s.server.pace.note(s.idle.Sub(began), s.idle)
 	}()
 	defer s.guard(&err)
 	if limit := s.settings.duration("statement_timeout"); limit > 0 {

@@ -73,6 +73,7 @@ type Server struct {
 	parsed  *syntax.Cache
 	known   map[string]*setting
 	version string
+	pace    pace
 
 	mu struct {
 		sync.Mutex
