@@ -139,7 +139,7 @@ func (r *LocalReport) readStore(engine *storage.Engine, id Identity) {
 	ids, err := replica.List(engine)
 	note("list the replicas", err)
 	for _, rid := range ids {
-		s, err := replica.Inspect(engine, rid)
+		s, err := replica.ReadStored(engine, rid)
 		r.Ranges = append(r.Ranges, newLocalRange(rid, s, err))
 	}
 	if !slices.Contains(ids, cluster.MetaRangeID) {

@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/admin"
+	"github.com/nodedb/nodedb/agent/internal/audit"
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/gossip"
@@ -76,6 +77,7 @@ type Node struct {
 	peers     *peers.Peers
 	opServer  *operation.Server
 	drainer   *operation.Drainer
+	logins    *audit.Log
 	runner    *operation.Runner
 	service   *operation.Service
 	sql       atomic.Pointer[sql.Server]
@@ -85,6 +87,7 @@ type Node struct {
 	wrongHints counterRate // of the routing table
 	metaTimes  indexTimes
 
+	rate   atomic.Uint64           // of snapshots, as the store was told last
 	cancel context.CancelCauseFunc // ends Run
 	mu     struct {
 		sync.Mutex
@@ -165,16 +168,30 @@ func (n *Node) listen() error {
 		}
 		_ = probe.Close()
 	}
-	return nil
+	return probeUDP("--listen-gossip", n.cfg.ListenGossip)
+}
+
+// probeUDP finds out whether a UDP port is free: gossip needs both kinds.
+func probeUDP(flag, addr string) error {
+	var lc net.ListenConfig
+	c, err := lc.ListenPacket(context.Background(), "udp", addr)
+	if err != nil {
+		return portInUse(flag, addr, err)
+	}
+	return c.Close()
 }
 
 func listenOn(flag, addr string) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(context.Background(), "tcp", addr)
 	if err != nil {
-		return nil, &ExitError{Code: ExitUsage, Message: fmt.Sprintf("cannot listen on %s %s (another process there? choose another port)", flag, addr), Err: err}
+		return nil, portInUse(flag, addr, err)
 	}
 	return l, nil
+}
+
+func portInUse(flag, addr string, err error) *ExitError {
+	return &ExitError{Code: ExitUsage, Message: fmt.Sprintf("cannot listen on %s %s (another process there? choose another port)", flag, addr), Err: err}
 }
 
 func (n *Node) close() {
@@ -295,7 +312,12 @@ func (n *Node) status() cluster.NodeStatus {
 	st := cluster.NodeStatus{
 		Node: n.id.Node, BootNonce: n.nonce, Service: n.serviceState(), Version: n.cfg.Version, StartedAt: n.started,
 		MetaIndex: n.machine.View().Index, Bytes: n.engine.SizeOnDisk(), Ranges: n.store.Status(),
-		CPU: n.usage.cpu(time.Now(), runtime.NumCPU()), Liveness: n.liveness(),
+		CPU: n.usage.cpu(time.Now(), runtime.NumCPU()), Liveness: n.liveness(), Peers: n.peerStatus(),
+		CertExpires: n.certs.Current().Expires().UTC(),
+	}
+	if n.peers != nil {
+		offset, _ := n.peers.ClockOffset()
+		st.ClockOffset = offset.Seconds()
 	}
 	st.DiskUsed, st.DiskTotal = n.usage.disk()
 	if p := n.pgwire.Load(); p != nil {

@@ -58,6 +58,7 @@ func (n *Node) Run(ctx context.Context) error {
 // components are the parts of a node, in the order of their start.
 func (n *Node) components() []lifecycle.Component {
 	return []lifecycle.Component{
+		{Name: "audit log", Run: n.logins.Run},
 		{Name: "admin API", Run: n.runAdmin},
 		{Name: "transport", Run: n.runTransport},
 		{Name: "first start", Run: n.firstStart},
@@ -68,6 +69,7 @@ func (n *Node) components() []lifecycle.Component {
 		{Name: "registration", Run: n.register},
 		{Name: "drainer", Run: n.drainer.Run},
 		{Name: "SQL worker", Run: n.runDuck},
+		{Name: "audit anchor", Run: n.anchorAudit},
 		{Name: "health watch", Run: n.watchHealth},
 		{Name: "SQL", Run: n.runSQL},
 	}
@@ -164,6 +166,7 @@ func (n *Node) runSQL(ctx context.Context, ready func()) error {
 	cfg.Open = func(ctx context.Context, o sql.SessionOptions) (pgwire.Session, error) {
 		return n.sql.Load().Open(ctx, o)
 	}
+	cfg.Audit = n.recordLogin
 	s, err := pgwire.New(cfg)
 	if err != nil {
 		return &ExitError{Code: ExitUsage, Message: "SQL port", Err: err}

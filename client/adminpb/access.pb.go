@@ -985,10 +985,14 @@ func (*RevokeJoinTokenResponse) Descriptor() ([]byte, []int) {
 }
 
 type ListAuditRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	After         uint64                 `protobuf:"varint,1,opt,name=after,proto3" json:"after,omitempty"`
-	Since         *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
-	Limit         uint32                 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"` // the newest; default 1000
+	state protoimpl.MessageState `protogen:"open.v1"`
+	After uint64                 `protobuf:"varint,1,opt,name=after,proto3" json:"after,omitempty"`
+	Since *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	Limit uint32                 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"` // the newest; default 1000
+	// logins adds the logins and denials of all nodes, which each node keeps for
+	// itself: their sequence is that of the node, and after does not hold for them.
+	Logins        bool    `protobuf:"varint,4,opt,name=logins,proto3" json:"logins,omitempty"`
+	NodeTimeout   float64 `protobuf:"fixed64,5,opt,name=node_timeout,json=nodeTimeout,proto3" json:"node_timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1040,6 +1044,20 @@ func (x *ListAuditRequest) GetSince() *timestamppb.Timestamp {
 func (x *ListAuditRequest) GetLimit() uint32 {
 	if x != nil {
 		return x.Limit
+	}
+	return 0
+}
+
+func (x *ListAuditRequest) GetLogins() bool {
+	if x != nil {
+		return x.Logins
+	}
+	return false
+}
+
+func (x *ListAuditRequest) GetNodeTimeout() float64 {
+	if x != nil {
+		return x.NodeTimeout
 	}
 	return 0
 }
@@ -1104,12 +1122,15 @@ type AuditRecord struct {
 	By            string                 `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
 	Via           string                 `protobuf:"bytes,4,opt,name=via,proto3" json:"via,omitempty"` // admin | sql | agent | operation
 	RequestId     string                 `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	Action        string                 `protobuf:"bytes,6,opt,name=action,proto3" json:"action,omitempty"`         // the command, such as CreateOperation
-	Decision      string                 `protobuf:"bytes,7,opt,name=decision,proto3" json:"decision,omitempty"`     // done | refused
-	Parameters    string                 `protobuf:"bytes,8,opt,name=parameters,proto3" json:"parameters,omitempty"` // JSON, without secrets
-	Hash          string                 `protobuf:"bytes,9,opt,name=hash,proto3" json:"hash,omitempty"`             // of this record and the one before
-	Node          uint32                 `protobuf:"varint,10,opt,name=node,proto3" json:"node,omitempty"`           // of a login: where
-	Source        string                 `protobuf:"bytes,11,opt,name=source,proto3" json:"source,omitempty"`        // address that it came from
+	Action        string                 `protobuf:"bytes,6,opt,name=action,proto3" json:"action,omitempty"`                   // the command, such as CreateOperation
+	Decision      string                 `protobuf:"bytes,7,opt,name=decision,proto3" json:"decision,omitempty"`               // done | refused
+	Parameters    string                 `protobuf:"bytes,8,opt,name=parameters,proto3" json:"parameters,omitempty"`           // JSON, without secrets
+	Hash          string                 `protobuf:"bytes,9,opt,name=hash,proto3" json:"hash,omitempty"`                       // of this record and the one before
+	Node          uint32                 `protobuf:"varint,10,opt,name=node,proto3" json:"node,omitempty"`                     // of a login: where
+	Source        string                 `protobuf:"bytes,11,opt,name=source,proto3" json:"source,omitempty"`                  // address that it came from
+	TokenId       string                 `protobuf:"bytes,12,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"` // of the token that was used
+	Why           string                 `protobuf:"bytes,13,opt,name=why,proto3" json:"why,omitempty"`                        // of a refusal
+	Count         uint32                 `protobuf:"varint,14,opt,name=count,proto3" json:"count,omitempty"`                   // how often, of a login that failed again and again; 0: once
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1219,6 +1240,27 @@ func (x *AuditRecord) GetSource() string {
 		return x.Source
 	}
 	return ""
+}
+
+func (x *AuditRecord) GetTokenId() string {
+	if x != nil {
+		return x.TokenId
+	}
+	return ""
+}
+
+func (x *AuditRecord) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+func (x *AuditRecord) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
 }
 
 type VerifyAuditRequest struct {
@@ -1471,6 +1513,9 @@ type Certificate struct {
 	NotAfter      *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
 	Issuer        string                 `protobuf:"bytes,7,opt,name=issuer,proto3" json:"issuer,omitempty"`
 	Fingerprint   string                 `protobuf:"bytes,8,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"` // SHA-256 of the public key
+	Revoked       bool                   `protobuf:"varint,9,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	DaysLeft      float64                `protobuf:"fixed64,10,opt,name=days_left,json=daysLeft,proto3" json:"days_left,omitempty"`
+	TrustedBy     []uint32               `protobuf:"varint,11,rep,packed,name=trusted_by,json=trustedBy,proto3" json:"trusted_by,omitempty"` // of a CA: the nodes that trust it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1559,6 +1604,27 @@ func (x *Certificate) GetFingerprint() string {
 		return x.Fingerprint
 	}
 	return ""
+}
+
+func (x *Certificate) GetRevoked() bool {
+	if x != nil {
+		return x.Revoked
+	}
+	return false
+}
+
+func (x *Certificate) GetDaysLeft() float64 {
+	if x != nil {
+		return x.DaysLeft
+	}
+	return 0
+}
+
+func (x *Certificate) GetTrustedBy() []uint32 {
+	if x != nil {
+		return x.TrustedBy
+	}
+	return nil
 }
 
 type IssueCertificateRequest struct {
@@ -1681,6 +1747,96 @@ func (x *IssueCertificateResponse) GetShown() *Certificate {
 	return nil
 }
 
+// RevokeCertificateRequest ends a client certificate: nobody gets in with it any
+// more, and what it opened is closed.
+type RevokeCertificateRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Serial        string                 `protobuf:"bytes,1,opt,name=serial,proto3" json:"serial,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeCertificateRequest) Reset() {
+	*x = RevokeCertificateRequest{}
+	mi := &file_access_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeCertificateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeCertificateRequest) ProtoMessage() {}
+
+func (x *RevokeCertificateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_access_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeCertificateRequest.ProtoReflect.Descriptor instead.
+func (*RevokeCertificateRequest) Descriptor() ([]byte, []int) {
+	return file_access_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *RevokeCertificateRequest) GetSerial() string {
+	if x != nil {
+		return x.Serial
+	}
+	return ""
+}
+
+func (x *RevokeCertificateRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type RevokeCertificateResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeCertificateResponse) Reset() {
+	*x = RevokeCertificateResponse{}
+	mi := &file_access_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeCertificateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeCertificateResponse) ProtoMessage() {}
+
+func (x *RevokeCertificateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_access_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeCertificateResponse.ProtoReflect.Descriptor instead.
+func (*RevokeCertificateResponse) Descriptor() ([]byte, []int) {
+	return file_access_proto_rawDescGZIP(), []int{29}
+}
+
 type RenewCertificateRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          uint32                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -1690,7 +1846,7 @@ type RenewCertificateRequest struct {
 
 func (x *RenewCertificateRequest) Reset() {
 	*x = RenewCertificateRequest{}
-	mi := &file_access_proto_msgTypes[28]
+	mi := &file_access_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1702,7 +1858,7 @@ func (x *RenewCertificateRequest) String() string {
 func (*RenewCertificateRequest) ProtoMessage() {}
 
 func (x *RenewCertificateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[28]
+	mi := &file_access_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1715,7 +1871,7 @@ func (x *RenewCertificateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewCertificateRequest.ProtoReflect.Descriptor instead.
 func (*RenewCertificateRequest) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{28}
+	return file_access_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RenewCertificateRequest) GetNode() uint32 {
@@ -1734,7 +1890,7 @@ type RenewCertificateResponse struct {
 
 func (x *RenewCertificateResponse) Reset() {
 	*x = RenewCertificateResponse{}
-	mi := &file_access_proto_msgTypes[29]
+	mi := &file_access_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1746,7 +1902,7 @@ func (x *RenewCertificateResponse) String() string {
 func (*RenewCertificateResponse) ProtoMessage() {}
 
 func (x *RenewCertificateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[29]
+	mi := &file_access_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1759,7 +1915,7 @@ func (x *RenewCertificateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewCertificateResponse.ProtoReflect.Descriptor instead.
 func (*RenewCertificateResponse) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{29}
+	return file_access_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RenewCertificateResponse) GetCertificate() *Certificate {
@@ -1782,7 +1938,7 @@ type CARotation struct {
 
 func (x *CARotation) Reset() {
 	*x = CARotation{}
-	mi := &file_access_proto_msgTypes[30]
+	mi := &file_access_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1794,7 +1950,7 @@ func (x *CARotation) String() string {
 func (*CARotation) ProtoMessage() {}
 
 func (x *CARotation) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[30]
+	mi := &file_access_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1807,7 +1963,7 @@ func (x *CARotation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CARotation.ProtoReflect.Descriptor instead.
 func (*CARotation) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{30}
+	return file_access_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CARotation) GetStep() string {
@@ -1839,16 +1995,19 @@ func (x *CARotation) GetWaiting() []uint32 {
 }
 
 type RotateCARequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Step          string                 `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"` // stage | activate | finalize
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Step   string                 `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"` // stage | activate | finalize | abort
+	Reason string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// ca_certificate is that of the CA to stage, PEM; empty: the cluster makes one.
+	CaCertificate []byte  `protobuf:"bytes,3,opt,name=ca_certificate,json=caCertificate,proto3" json:"ca_certificate,omitempty"`
+	NodeTimeout   float64 `protobuf:"fixed64,4,opt,name=node_timeout,json=nodeTimeout,proto3" json:"node_timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RotateCARequest) Reset() {
 	*x = RotateCARequest{}
-	mi := &file_access_proto_msgTypes[31]
+	mi := &file_access_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1860,7 +2019,7 @@ func (x *RotateCARequest) String() string {
 func (*RotateCARequest) ProtoMessage() {}
 
 func (x *RotateCARequest) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[31]
+	mi := &file_access_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1873,7 +2032,7 @@ func (x *RotateCARequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateCARequest.ProtoReflect.Descriptor instead.
 func (*RotateCARequest) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{31}
+	return file_access_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RotateCARequest) GetStep() string {
@@ -1890,6 +2049,20 @@ func (x *RotateCARequest) GetReason() string {
 	return ""
 }
 
+func (x *RotateCARequest) GetCaCertificate() []byte {
+	if x != nil {
+		return x.CaCertificate
+	}
+	return nil
+}
+
+func (x *RotateCARequest) GetNodeTimeout() float64 {
+	if x != nil {
+		return x.NodeTimeout
+	}
+	return 0
+}
+
 type RotateCAResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Rotation      *CARotation            `protobuf:"bytes,1,opt,name=rotation,proto3" json:"rotation,omitempty"`
@@ -1899,7 +2072,7 @@ type RotateCAResponse struct {
 
 func (x *RotateCAResponse) Reset() {
 	*x = RotateCAResponse{}
-	mi := &file_access_proto_msgTypes[32]
+	mi := &file_access_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1911,7 +2084,7 @@ func (x *RotateCAResponse) String() string {
 func (*RotateCAResponse) ProtoMessage() {}
 
 func (x *RotateCAResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[32]
+	mi := &file_access_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1924,7 +2097,7 @@ func (x *RotateCAResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateCAResponse.ProtoReflect.Descriptor instead.
 func (*RotateCAResponse) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{32}
+	return file_access_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *RotateCAResponse) GetRotation() *CARotation {
@@ -1936,15 +2109,16 @@ func (x *RotateCAResponse) GetRotation() *CARotation {
 
 type RotateGossipKeyRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Step          string                 `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"` // stage | activate | finalize
+	Step          string                 `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"` // stage | activate | finalize | status
 	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	NodeTimeout   float64                `protobuf:"fixed64,3,opt,name=node_timeout,json=nodeTimeout,proto3" json:"node_timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RotateGossipKeyRequest) Reset() {
 	*x = RotateGossipKeyRequest{}
-	mi := &file_access_proto_msgTypes[33]
+	mi := &file_access_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1956,7 +2130,7 @@ func (x *RotateGossipKeyRequest) String() string {
 func (*RotateGossipKeyRequest) ProtoMessage() {}
 
 func (x *RotateGossipKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[33]
+	mi := &file_access_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1969,7 +2143,7 @@ func (x *RotateGossipKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateGossipKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotateGossipKeyRequest) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{33}
+	return file_access_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RotateGossipKeyRequest) GetStep() string {
@@ -1986,6 +2160,13 @@ func (x *RotateGossipKeyRequest) GetReason() string {
 	return ""
 }
 
+func (x *RotateGossipKeyRequest) GetNodeTimeout() float64 {
+	if x != nil {
+		return x.NodeTimeout
+	}
+	return 0
+}
+
 type RotateGossipKeyResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Step          string                 `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
@@ -1997,7 +2178,7 @@ type RotateGossipKeyResponse struct {
 
 func (x *RotateGossipKeyResponse) Reset() {
 	*x = RotateGossipKeyResponse{}
-	mi := &file_access_proto_msgTypes[34]
+	mi := &file_access_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2009,7 +2190,7 @@ func (x *RotateGossipKeyResponse) String() string {
 func (*RotateGossipKeyResponse) ProtoMessage() {}
 
 func (x *RotateGossipKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[34]
+	mi := &file_access_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2022,7 +2203,7 @@ func (x *RotateGossipKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateGossipKeyResponse.ProtoReflect.Descriptor instead.
 func (*RotateGossipKeyResponse) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{34}
+	return file_access_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RotateGossipKeyResponse) GetStep() string {
@@ -2115,14 +2296,16 @@ const file_access_proto_rawDesc = "" +
 	"\x06tokens\x18\x02 \x03(\v2\x1a.nodedb.admin.v1.JoinTokenR\x06tokens\"(\n" +
 	"\x16RevokeJoinTokenRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x19\n" +
-	"\x17RevokeJoinTokenResponse\"p\n" +
+	"\x17RevokeJoinTokenResponse\"\xab\x01\n" +
 	"\x10ListAuditRequest\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\x04R\x05after\x120\n" +
 	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x14\n" +
-	"\x05limit\x18\x03 \x01(\rR\x05limit\"w\n" +
+	"\x05limit\x18\x03 \x01(\rR\x05limit\x12\x16\n" +
+	"\x06logins\x18\x04 \x01(\bR\x06logins\x12!\n" +
+	"\fnode_timeout\x18\x05 \x01(\x01R\vnodeTimeout\"w\n" +
 	"\x11ListAuditResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x126\n" +
-	"\arecords\x18\x02 \x03(\v2\x1c.nodedb.admin.v1.AuditRecordR\arecords\"\xae\x02\n" +
+	"\arecords\x18\x02 \x03(\v2\x1c.nodedb.admin.v1.AuditRecordR\arecords\"\xf1\x02\n" +
 	"\vAuditRecord\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x0e\n" +
@@ -2138,7 +2321,10 @@ const file_access_proto_rawDesc = "" +
 	"\x04hash\x18\t \x01(\tR\x04hash\x12\x12\n" +
 	"\x04node\x18\n" +
 	" \x01(\rR\x04node\x12\x16\n" +
-	"\x06source\x18\v \x01(\tR\x06source\"7\n" +
+	"\x06source\x18\v \x01(\tR\x06source\x12\x19\n" +
+	"\btoken_id\x18\f \x01(\tR\atokenId\x12\x10\n" +
+	"\x03why\x18\r \x01(\tR\x03why\x12\x14\n" +
+	"\x05count\x18\x0e \x01(\rR\x05count\"7\n" +
 	"\x12VerifyAuditRequest\x12!\n" +
 	"\fnode_timeout\x18\x01 \x01(\x01R\vnodeTimeout\"\xd0\x01\n" +
 	"\x13VerifyAuditResponse\x12*\n" +
@@ -2154,7 +2340,7 @@ const file_access_proto_rawDesc = "" +
 	"\x18ListCertificatesResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12@\n" +
 	"\fcertificates\x18\x02 \x03(\v2\x1c.nodedb.admin.v1.CertificateR\fcertificates\x127\n" +
-	"\brotation\x18\x03 \x01(\v2\x1b.nodedb.admin.v1.CARotationR\brotation\"\x95\x02\n" +
+	"\brotation\x18\x03 \x01(\v2\x1b.nodedb.admin.v1.CARotationR\brotation\"\xeb\x02\n" +
 	"\vCertificate\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
@@ -2164,7 +2350,12 @@ const file_access_proto_rawDesc = "" +
 	"not_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
 	"\tnot_after\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12\x16\n" +
 	"\x06issuer\x18\a \x01(\tR\x06issuer\x12 \n" +
-	"\vfingerprint\x18\b \x01(\tR\vfingerprint\"|\n" +
+	"\vfingerprint\x18\b \x01(\tR\vfingerprint\x12\x18\n" +
+	"\arevoked\x18\t \x01(\bR\arevoked\x12\x1b\n" +
+	"\tdays_left\x18\n" +
+	" \x01(\x01R\bdaysLeft\x12\x1d\n" +
+	"\n" +
+	"trusted_by\x18\v \x03(\rR\ttrustedBy\"|\n" +
 	"\x17IssueCertificateRequest\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x10\n" +
 	"\x03csr\x18\x02 \x01(\fR\x03csr\x12\x10\n" +
@@ -2172,7 +2363,11 @@ const file_access_proto_rawDesc = "" +
 	"\x04role\x18\x04 \x01(\x0e2\x15.nodedb.admin.v1.RoleR\x04role\"p\n" +
 	"\x18IssueCertificateResponse\x12 \n" +
 	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x122\n" +
-	"\x05shown\x18\x02 \x01(\v2\x1c.nodedb.admin.v1.CertificateR\x05shown\"-\n" +
+	"\x05shown\x18\x02 \x01(\v2\x1c.nodedb.admin.v1.CertificateR\x05shown\"J\n" +
+	"\x18RevokeCertificateRequest\x12\x16\n" +
+	"\x06serial\x18\x01 \x01(\tR\x06serial\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x1b\n" +
+	"\x19RevokeCertificateResponse\"-\n" +
 	"\x17RenewCertificateRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\"Z\n" +
 	"\x18RenewCertificateResponse\x12>\n" +
@@ -2182,15 +2377,18 @@ const file_access_proto_rawDesc = "" +
 	"\x04step\x18\x01 \x01(\tR\x04step\x12\x12\n" +
 	"\x04next\x18\x02 \x01(\tR\x04next\x12\x1a\n" +
 	"\btrusting\x18\x03 \x03(\rR\btrusting\x12\x18\n" +
-	"\awaiting\x18\x04 \x03(\rR\awaiting\"=\n" +
+	"\awaiting\x18\x04 \x03(\rR\awaiting\"\x87\x01\n" +
 	"\x0fRotateCARequest\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\tR\x04step\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"K\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12%\n" +
+	"\x0eca_certificate\x18\x03 \x01(\fR\rcaCertificate\x12!\n" +
+	"\fnode_timeout\x18\x04 \x01(\x01R\vnodeTimeout\"K\n" +
 	"\x10RotateCAResponse\x127\n" +
-	"\brotation\x18\x01 \x01(\v2\x1b.nodedb.admin.v1.CARotationR\brotation\"D\n" +
+	"\brotation\x18\x01 \x01(\v2\x1b.nodedb.admin.v1.CARotationR\brotation\"g\n" +
 	"\x16RotateGossipKeyRequest\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\tR\x04step\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"k\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12!\n" +
+	"\fnode_timeout\x18\x03 \x01(\x01R\vnodeTimeout\"k\n" +
 	"\x17RotateGossipKeyResponse\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\tR\x04step\x12\"\n" +
 	"\facknowledged\x18\x02 \x03(\rR\facknowledged\x12\x18\n" +
@@ -2208,75 +2406,77 @@ func file_access_proto_rawDescGZIP() []byte {
 	return file_access_proto_rawDescData
 }
 
-var file_access_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_access_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_access_proto_goTypes = []any{
-	(*WhoAmIRequest)(nil),            // 0: nodedb.admin.v1.WhoAmIRequest
-	(*WhoAmIResponse)(nil),           // 1: nodedb.admin.v1.WhoAmIResponse
-	(*GetVersionRequest)(nil),        // 2: nodedb.admin.v1.GetVersionRequest
-	(*GetVersionResponse)(nil),       // 3: nodedb.admin.v1.GetVersionResponse
-	(*Token)(nil),                    // 4: nodedb.admin.v1.Token
-	(*CreateTokenRequest)(nil),       // 5: nodedb.admin.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),      // 6: nodedb.admin.v1.CreateTokenResponse
-	(*ListTokensRequest)(nil),        // 7: nodedb.admin.v1.ListTokensRequest
-	(*ListTokensResponse)(nil),       // 8: nodedb.admin.v1.ListTokensResponse
-	(*RevokeTokenRequest)(nil),       // 9: nodedb.admin.v1.RevokeTokenRequest
-	(*RevokeTokenResponse)(nil),      // 10: nodedb.admin.v1.RevokeTokenResponse
-	(*JoinToken)(nil),                // 11: nodedb.admin.v1.JoinToken
-	(*CreateJoinTokenRequest)(nil),   // 12: nodedb.admin.v1.CreateJoinTokenRequest
-	(*CreateJoinTokenResponse)(nil),  // 13: nodedb.admin.v1.CreateJoinTokenResponse
-	(*ListJoinTokensRequest)(nil),    // 14: nodedb.admin.v1.ListJoinTokensRequest
-	(*ListJoinTokensResponse)(nil),   // 15: nodedb.admin.v1.ListJoinTokensResponse
-	(*RevokeJoinTokenRequest)(nil),   // 16: nodedb.admin.v1.RevokeJoinTokenRequest
-	(*RevokeJoinTokenResponse)(nil),  // 17: nodedb.admin.v1.RevokeJoinTokenResponse
-	(*ListAuditRequest)(nil),         // 18: nodedb.admin.v1.ListAuditRequest
-	(*ListAuditResponse)(nil),        // 19: nodedb.admin.v1.ListAuditResponse
-	(*AuditRecord)(nil),              // 20: nodedb.admin.v1.AuditRecord
-	(*VerifyAuditRequest)(nil),       // 21: nodedb.admin.v1.VerifyAuditRequest
-	(*VerifyAuditResponse)(nil),      // 22: nodedb.admin.v1.VerifyAuditResponse
-	(*ListCertificatesRequest)(nil),  // 23: nodedb.admin.v1.ListCertificatesRequest
-	(*ListCertificatesResponse)(nil), // 24: nodedb.admin.v1.ListCertificatesResponse
-	(*Certificate)(nil),              // 25: nodedb.admin.v1.Certificate
-	(*IssueCertificateRequest)(nil),  // 26: nodedb.admin.v1.IssueCertificateRequest
-	(*IssueCertificateResponse)(nil), // 27: nodedb.admin.v1.IssueCertificateResponse
-	(*RenewCertificateRequest)(nil),  // 28: nodedb.admin.v1.RenewCertificateRequest
-	(*RenewCertificateResponse)(nil), // 29: nodedb.admin.v1.RenewCertificateResponse
-	(*CARotation)(nil),               // 30: nodedb.admin.v1.CARotation
-	(*RotateCARequest)(nil),          // 31: nodedb.admin.v1.RotateCARequest
-	(*RotateCAResponse)(nil),         // 32: nodedb.admin.v1.RotateCAResponse
-	(*RotateGossipKeyRequest)(nil),   // 33: nodedb.admin.v1.RotateGossipKeyRequest
-	(*RotateGossipKeyResponse)(nil),  // 34: nodedb.admin.v1.RotateGossipKeyResponse
-	(Role)(0),                        // 35: nodedb.admin.v1.Role
-	(*timestamppb.Timestamp)(nil),    // 36: google.protobuf.Timestamp
-	(*AsOf)(nil),                     // 37: nodedb.admin.v1.AsOf
+	(*WhoAmIRequest)(nil),             // 0: nodedb.admin.v1.WhoAmIRequest
+	(*WhoAmIResponse)(nil),            // 1: nodedb.admin.v1.WhoAmIResponse
+	(*GetVersionRequest)(nil),         // 2: nodedb.admin.v1.GetVersionRequest
+	(*GetVersionResponse)(nil),        // 3: nodedb.admin.v1.GetVersionResponse
+	(*Token)(nil),                     // 4: nodedb.admin.v1.Token
+	(*CreateTokenRequest)(nil),        // 5: nodedb.admin.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),       // 6: nodedb.admin.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),         // 7: nodedb.admin.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),        // 8: nodedb.admin.v1.ListTokensResponse
+	(*RevokeTokenRequest)(nil),        // 9: nodedb.admin.v1.RevokeTokenRequest
+	(*RevokeTokenResponse)(nil),       // 10: nodedb.admin.v1.RevokeTokenResponse
+	(*JoinToken)(nil),                 // 11: nodedb.admin.v1.JoinToken
+	(*CreateJoinTokenRequest)(nil),    // 12: nodedb.admin.v1.CreateJoinTokenRequest
+	(*CreateJoinTokenResponse)(nil),   // 13: nodedb.admin.v1.CreateJoinTokenResponse
+	(*ListJoinTokensRequest)(nil),     // 14: nodedb.admin.v1.ListJoinTokensRequest
+	(*ListJoinTokensResponse)(nil),    // 15: nodedb.admin.v1.ListJoinTokensResponse
+	(*RevokeJoinTokenRequest)(nil),    // 16: nodedb.admin.v1.RevokeJoinTokenRequest
+	(*RevokeJoinTokenResponse)(nil),   // 17: nodedb.admin.v1.RevokeJoinTokenResponse
+	(*ListAuditRequest)(nil),          // 18: nodedb.admin.v1.ListAuditRequest
+	(*ListAuditResponse)(nil),         // 19: nodedb.admin.v1.ListAuditResponse
+	(*AuditRecord)(nil),               // 20: nodedb.admin.v1.AuditRecord
+	(*VerifyAuditRequest)(nil),        // 21: nodedb.admin.v1.VerifyAuditRequest
+	(*VerifyAuditResponse)(nil),       // 22: nodedb.admin.v1.VerifyAuditResponse
+	(*ListCertificatesRequest)(nil),   // 23: nodedb.admin.v1.ListCertificatesRequest
+	(*ListCertificatesResponse)(nil),  // 24: nodedb.admin.v1.ListCertificatesResponse
+	(*Certificate)(nil),               // 25: nodedb.admin.v1.Certificate
+	(*IssueCertificateRequest)(nil),   // 26: nodedb.admin.v1.IssueCertificateRequest
+	(*IssueCertificateResponse)(nil),  // 27: nodedb.admin.v1.IssueCertificateResponse
+	(*RevokeCertificateRequest)(nil),  // 28: nodedb.admin.v1.RevokeCertificateRequest
+	(*RevokeCertificateResponse)(nil), // 29: nodedb.admin.v1.RevokeCertificateResponse
+	(*RenewCertificateRequest)(nil),   // 30: nodedb.admin.v1.RenewCertificateRequest
+	(*RenewCertificateResponse)(nil),  // 31: nodedb.admin.v1.RenewCertificateResponse
+	(*CARotation)(nil),                // 32: nodedb.admin.v1.CARotation
+	(*RotateCARequest)(nil),           // 33: nodedb.admin.v1.RotateCARequest
+	(*RotateCAResponse)(nil),          // 34: nodedb.admin.v1.RotateCAResponse
+	(*RotateGossipKeyRequest)(nil),    // 35: nodedb.admin.v1.RotateGossipKeyRequest
+	(*RotateGossipKeyResponse)(nil),   // 36: nodedb.admin.v1.RotateGossipKeyResponse
+	(Role)(0),                         // 37: nodedb.admin.v1.Role
+	(*timestamppb.Timestamp)(nil),     // 38: google.protobuf.Timestamp
+	(*AsOf)(nil),                      // 39: nodedb.admin.v1.AsOf
 }
 var file_access_proto_depIdxs = []int32{
-	35, // 0: nodedb.admin.v1.WhoAmIResponse.role:type_name -> nodedb.admin.v1.Role
-	35, // 1: nodedb.admin.v1.Token.role:type_name -> nodedb.admin.v1.Role
-	36, // 2: nodedb.admin.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	36, // 3: nodedb.admin.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
-	35, // 4: nodedb.admin.v1.CreateTokenRequest.role:type_name -> nodedb.admin.v1.Role
+	37, // 0: nodedb.admin.v1.WhoAmIResponse.role:type_name -> nodedb.admin.v1.Role
+	37, // 1: nodedb.admin.v1.Token.role:type_name -> nodedb.admin.v1.Role
+	38, // 2: nodedb.admin.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	38, // 3: nodedb.admin.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
+	37, // 4: nodedb.admin.v1.CreateTokenRequest.role:type_name -> nodedb.admin.v1.Role
 	4,  // 5: nodedb.admin.v1.CreateTokenResponse.token:type_name -> nodedb.admin.v1.Token
-	37, // 6: nodedb.admin.v1.ListTokensResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	39, // 6: nodedb.admin.v1.ListTokensResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	4,  // 7: nodedb.admin.v1.ListTokensResponse.tokens:type_name -> nodedb.admin.v1.Token
-	36, // 8: nodedb.admin.v1.JoinToken.created_at:type_name -> google.protobuf.Timestamp
-	36, // 9: nodedb.admin.v1.JoinToken.expires_at:type_name -> google.protobuf.Timestamp
+	38, // 8: nodedb.admin.v1.JoinToken.created_at:type_name -> google.protobuf.Timestamp
+	38, // 9: nodedb.admin.v1.JoinToken.expires_at:type_name -> google.protobuf.Timestamp
 	11, // 10: nodedb.admin.v1.CreateJoinTokenResponse.token:type_name -> nodedb.admin.v1.JoinToken
-	37, // 11: nodedb.admin.v1.ListJoinTokensResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	39, // 11: nodedb.admin.v1.ListJoinTokensResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	11, // 12: nodedb.admin.v1.ListJoinTokensResponse.tokens:type_name -> nodedb.admin.v1.JoinToken
-	36, // 13: nodedb.admin.v1.ListAuditRequest.since:type_name -> google.protobuf.Timestamp
-	37, // 14: nodedb.admin.v1.ListAuditResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	38, // 13: nodedb.admin.v1.ListAuditRequest.since:type_name -> google.protobuf.Timestamp
+	39, // 14: nodedb.admin.v1.ListAuditResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	20, // 15: nodedb.admin.v1.ListAuditResponse.records:type_name -> nodedb.admin.v1.AuditRecord
-	36, // 16: nodedb.admin.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
-	37, // 17: nodedb.admin.v1.VerifyAuditResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	37, // 18: nodedb.admin.v1.ListCertificatesResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	38, // 16: nodedb.admin.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
+	39, // 17: nodedb.admin.v1.VerifyAuditResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	39, // 18: nodedb.admin.v1.ListCertificatesResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	25, // 19: nodedb.admin.v1.ListCertificatesResponse.certificates:type_name -> nodedb.admin.v1.Certificate
-	30, // 20: nodedb.admin.v1.ListCertificatesResponse.rotation:type_name -> nodedb.admin.v1.CARotation
-	36, // 21: nodedb.admin.v1.Certificate.not_before:type_name -> google.protobuf.Timestamp
-	36, // 22: nodedb.admin.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
-	35, // 23: nodedb.admin.v1.IssueCertificateRequest.role:type_name -> nodedb.admin.v1.Role
+	32, // 20: nodedb.admin.v1.ListCertificatesResponse.rotation:type_name -> nodedb.admin.v1.CARotation
+	38, // 21: nodedb.admin.v1.Certificate.not_before:type_name -> google.protobuf.Timestamp
+	38, // 22: nodedb.admin.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
+	37, // 23: nodedb.admin.v1.IssueCertificateRequest.role:type_name -> nodedb.admin.v1.Role
 	25, // 24: nodedb.admin.v1.IssueCertificateResponse.shown:type_name -> nodedb.admin.v1.Certificate
 	25, // 25: nodedb.admin.v1.RenewCertificateResponse.certificate:type_name -> nodedb.admin.v1.Certificate
-	30, // 26: nodedb.admin.v1.RotateCAResponse.rotation:type_name -> nodedb.admin.v1.CARotation
+	32, // 26: nodedb.admin.v1.RotateCAResponse.rotation:type_name -> nodedb.admin.v1.CARotation
 	27, // [27:27] is the sub-list for method output_type
 	27, // [27:27] is the sub-list for method input_type
 	27, // [27:27] is the sub-list for extension type_name
@@ -2296,7 +2496,7 @@ func file_access_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_access_proto_rawDesc), len(file_access_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -115,6 +115,8 @@ const (
 	AdminListCertificatesProcedure = "/nodedb.admin.v1.Admin/ListCertificates"
 	// AdminIssueCertificateProcedure is the procedure name of the Admin's IssueCertificate RPC.
 	AdminIssueCertificateProcedure = "/nodedb.admin.v1.Admin/IssueCertificate"
+	// AdminRevokeCertificateProcedure is the procedure name of the Admin's RevokeCertificate RPC.
+	AdminRevokeCertificateProcedure = "/nodedb.admin.v1.Admin/RevokeCertificate"
 	// AdminRenewCertificateProcedure is the procedure name of the Admin's RenewCertificate RPC.
 	AdminRenewCertificateProcedure = "/nodedb.admin.v1.Admin/RenewCertificate"
 	// AdminRotateCAProcedure is the procedure name of the Admin's RotateCA RPC.
@@ -447,6 +449,13 @@ var (
 			Procedure:  AdminIssueCertificateProcedure,
 		}
 	})
+	adminRevokeCertificateSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_admin_proto.Services().ByName("Admin").Methods().ByName("RevokeCertificate"),
+			Procedure:  AdminRevokeCertificateProcedure,
+		}
+	})
 	adminRenewCertificateSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -543,6 +552,7 @@ type AdminClient interface {
 	ListCertificates(context.Context, *ListCertificatesRequest) (*ListCertificatesResponse, error)
 	// IssueCertificate signs a client certificate for a user.
 	IssueCertificate(context.Context, *IssueCertificateRequest) (*IssueCertificateResponse, error)
+	RevokeCertificate(context.Context, *RevokeCertificateRequest) (*RevokeCertificateResponse, error)
 	// RenewCertificate has a node replace its certificate now, without a restart.
 	RenewCertificate(context.Context, *RenewCertificateRequest) (*RenewCertificateResponse, error)
 	// RotateCA goes one step of a staged rotation of the cluster's CA.
@@ -664,6 +674,7 @@ type AdminHandler interface {
 	ListCertificates(context.Context, *ListCertificatesRequest) (*ListCertificatesResponse, error)
 	// IssueCertificate signs a client certificate for a user.
 	IssueCertificate(context.Context, *IssueCertificateRequest) (*IssueCertificateResponse, error)
+	RevokeCertificate(context.Context, *RevokeCertificateRequest) (*RevokeCertificateResponse, error)
 	// RenewCertificate has a node replace its certificate now, without a restart.
 	RenewCertificate(context.Context, *RenewCertificateRequest) (*RenewCertificateResponse, error)
 	// RotateCA goes one step of a staged rotation of the cluster's CA.
@@ -720,6 +731,7 @@ func RegisterAdminHandler(server *connect.Server, svc AdminHandler) {
 		connect.Method{Spec: adminVerifyAuditSpec(), Handler: adapter.verifyAudit},
 		connect.Method{Spec: adminListCertificatesSpec(), Handler: adapter.listCertificates},
 		connect.Method{Spec: adminIssueCertificateSpec(), Handler: adapter.issueCertificate},
+		connect.Method{Spec: adminRevokeCertificateSpec(), Handler: adapter.revokeCertificate},
 		connect.Method{Spec: adminRenewCertificateSpec(), Handler: adapter.renewCertificate},
 		connect.Method{Spec: adminRotateCASpec(), Handler: adapter.rotateCA},
 		connect.Method{Spec: adminRotateGossipKeySpec(), Handler: adapter.rotateGossipKey},
@@ -926,6 +938,10 @@ func (UnimplementedAdminHandler) ListCertificates(context.Context, *ListCertific
 
 func (UnimplementedAdminHandler) IssueCertificate(context.Context, *IssueCertificateRequest) (*IssueCertificateResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.IssueCertificate is not implemented")
+}
+
+func (UnimplementedAdminHandler) RevokeCertificate(context.Context, *RevokeCertificateRequest) (*RevokeCertificateResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.RevokeCertificate is not implemented")
 }
 
 func (UnimplementedAdminHandler) RenewCertificate(context.Context, *RenewCertificateRequest) (*RenewCertificateResponse, error) {
@@ -1279,6 +1295,14 @@ func (c *adminClient) ListCertificates(ctx context.Context, req *ListCertificate
 func (c *adminClient) IssueCertificate(ctx context.Context, req *IssueCertificateRequest) (*IssueCertificateResponse, error) {
 	var res IssueCertificateResponse
 	if err := c.client.CallUnary(ctx, adminIssueCertificateSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) RevokeCertificate(ctx context.Context, req *RevokeCertificateRequest) (*RevokeCertificateResponse, error) {
+	var res RevokeCertificateResponse
+	if err := c.client.CallUnary(ctx, adminRevokeCertificateSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1808,6 +1832,18 @@ func (h adminHandler) issueCertificate(ctx context.Context, _ connect.Spec, stre
 		return err
 	}
 	res, err := h.svc.IssueCertificate(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) revokeCertificate(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req RevokeCertificateRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.RevokeCertificate(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -105,7 +105,9 @@ type ErrorDetail struct {
 	Findings []*Finding             `protobuf:"bytes,2,rep,name=findings,proto3" json:"findings,omitempty"`
 	Fixes    []*Fix                 `protobuf:"bytes,3,rep,name=fixes,proto3" json:"fixes,omitempty"`
 	// operation_id is the operation in the way, or the one that goes on.
-	OperationId   string `protobuf:"bytes,4,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
+	OperationId string `protobuf:"bytes,4,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
+	// request_id is in the logs of the node, and in the audit.
+	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -168,6 +170,13 @@ func (x *ErrorDetail) GetOperationId() string {
 	return ""
 }
 
+func (x *ErrorDetail) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
 var file_admin_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -193,12 +202,14 @@ var File_admin_proto protoreflect.FileDescriptor
 const file_admin_proto_rawDesc = "" +
 	"\n" +
 	"\vadmin.proto\x12\x0fnodedb.admin.v1\x1a google/protobuf/descriptor.proto\x1a\faccess.proto\x1a\n" +
-	"base.proto\x1a\vdebug.proto\x1a\fevents.proto\x1a\vnodes.proto\x1a\x10operations.proto\x1a\franges.proto\x1a\x0frebalance.proto\x1a\vwatch.proto\"\xc2\x01\n" +
+	"base.proto\x1a\vdebug.proto\x1a\fevents.proto\x1a\vnodes.proto\x1a\x10operations.proto\x1a\franges.proto\x1a\x0frebalance.proto\x1a\vwatch.proto\"\xe1\x01\n" +
 	"\vErrorDetail\x12.\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1a.nodedb.admin.v1.ErrorKindR\x04kind\x124\n" +
 	"\bfindings\x18\x02 \x03(\v2\x18.nodedb.admin.v1.FindingR\bfindings\x12*\n" +
 	"\x05fixes\x18\x03 \x03(\v2\x14.nodedb.admin.v1.FixR\x05fixes\x12!\n" +
-	"\foperation_id\x18\x04 \x01(\tR\voperationId*\xf0\x01\n" +
+	"\foperation_id\x18\x04 \x01(\tR\voperationId\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x05 \x01(\tR\trequestId*\xf0\x01\n" +
 	"\tErrorKind\x12\x1a\n" +
 	"\x16ERROR_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12ERROR_KIND_INVALID\x10\x01\x12\x18\n" +
@@ -208,7 +219,7 @@ const file_admin_proto_rawDesc = "" +
 	"\x13ERROR_KIND_CONFLICT\x10\x05\x12\x19\n" +
 	"\x15ERROR_KIND_STALE_PLAN\x10\x06\x12\x1a\n" +
 	"\x16ERROR_KIND_UNAVAILABLE\x10\a\x12\x17\n" +
-	"\x13ERROR_KIND_INTERNAL\x10\b2\xf0#\n" +
+	"\x13ERROR_KIND_INTERNAL\x10\b2\xe2$\n" +
 	"\x05Admin\x12[\n" +
 	"\tGetStatus\x12!.nodedb.admin.v1.GetStatusRequest\x1a\".nodedb.admin.v1.GetStatusResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12[\n" +
 	"\tListNodes\x12!.nodedb.admin.v1.ListNodesRequest\x1a\".nodedb.admin.v1.ListNodesResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12a\n" +
@@ -257,7 +268,8 @@ const file_admin_proto_rawDesc = "" +
 	"\tListAudit\x12!.nodedb.admin.v1.ListAuditRequest\x1a\".nodedb.admin.v1.ListAuditResponse\"\a\xc8\xda\x18\x03\x90\x02\x01\x12a\n" +
 	"\vVerifyAudit\x12#.nodedb.admin.v1.VerifyAuditRequest\x1a$.nodedb.admin.v1.VerifyAuditResponse\"\a\xc8\xda\x18\x03\x90\x02\x01\x12p\n" +
 	"\x10ListCertificates\x12(.nodedb.admin.v1.ListCertificatesRequest\x1a).nodedb.admin.v1.ListCertificatesResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12m\n" +
-	"\x10IssueCertificate\x12(.nodedb.admin.v1.IssueCertificateRequest\x1a).nodedb.admin.v1.IssueCertificateResponse\"\x04\xc8\xda\x18\x03\x12m\n" +
+	"\x10IssueCertificate\x12(.nodedb.admin.v1.IssueCertificateRequest\x1a).nodedb.admin.v1.IssueCertificateResponse\"\x04\xc8\xda\x18\x03\x12p\n" +
+	"\x11RevokeCertificate\x12).nodedb.admin.v1.RevokeCertificateRequest\x1a*.nodedb.admin.v1.RevokeCertificateResponse\"\x04\xc8\xda\x18\x03\x12m\n" +
 	"\x10RenewCertificate\x12(.nodedb.admin.v1.RenewCertificateRequest\x1a).nodedb.admin.v1.RenewCertificateResponse\"\x04\xc8\xda\x18\x03\x12U\n" +
 	"\bRotateCA\x12 .nodedb.admin.v1.RotateCARequest\x1a!.nodedb.admin.v1.RotateCAResponse\"\x04\xc8\xda\x18\x03\x12j\n" +
 	"\x0fRotateGossipKey\x12'.nodedb.admin.v1.RotateGossipKeyRequest\x1a(.nodedb.admin.v1.RotateGossipKeyResponse\"\x04\xc8\xda\x18\x03\x12d\n" +
@@ -327,56 +339,58 @@ var file_admin_proto_goTypes = []any{
 	(*VerifyAuditRequest)(nil),         // 45: nodedb.admin.v1.VerifyAuditRequest
 	(*ListCertificatesRequest)(nil),    // 46: nodedb.admin.v1.ListCertificatesRequest
 	(*IssueCertificateRequest)(nil),    // 47: nodedb.admin.v1.IssueCertificateRequest
-	(*RenewCertificateRequest)(nil),    // 48: nodedb.admin.v1.RenewCertificateRequest
-	(*RotateCARequest)(nil),            // 49: nodedb.admin.v1.RotateCARequest
-	(*RotateGossipKeyRequest)(nil),     // 50: nodedb.admin.v1.RotateGossipKeyRequest
-	(*CollectDebugRequest)(nil),        // 51: nodedb.admin.v1.CollectDebugRequest
-	(*GetStatusResponse)(nil),          // 52: nodedb.admin.v1.GetStatusResponse
-	(*ListNodesResponse)(nil),          // 53: nodedb.admin.v1.ListNodesResponse
-	(*ListMembersResponse)(nil),        // 54: nodedb.admin.v1.ListMembersResponse
-	(*ListRangesResponse)(nil),         // 55: nodedb.admin.v1.ListRangesResponse
-	(*GetRoutingResponse)(nil),         // 56: nodedb.admin.v1.GetRoutingResponse
-	(*LookupRouteResponse)(nil),        // 57: nodedb.admin.v1.LookupRouteResponse
-	(*CheckSafeResponse)(nil),          // 58: nodedb.admin.v1.CheckSafeResponse
-	(*PlanOperationResponse)(nil),      // 59: nodedb.admin.v1.PlanOperationResponse
-	(*StartOperationResponse)(nil),     // 60: nodedb.admin.v1.StartOperationResponse
-	(*GetOperationResponse)(nil),       // 61: nodedb.admin.v1.GetOperationResponse
-	(*ListOperationsResponse)(nil),     // 62: nodedb.admin.v1.ListOperationsResponse
-	(*WatchOperationResponse)(nil),     // 63: nodedb.admin.v1.WatchOperationResponse
-	(*CancelOperationResponse)(nil),    // 64: nodedb.admin.v1.CancelOperationResponse
-	(*UndrainResponse)(nil),            // 65: nodedb.admin.v1.UndrainResponse
-	(*RecommissionResponse)(nil),       // 66: nodedb.admin.v1.RecommissionResponse
-	(*SetCordonResponse)(nil),          // 67: nodedb.admin.v1.SetCordonResponse
-	(*WhoAmIResponse)(nil),             // 68: nodedb.admin.v1.WhoAmIResponse
-	(*GetVersionResponse)(nil),         // 69: nodedb.admin.v1.GetVersionResponse
-	(*CreateTokenResponse)(nil),        // 70: nodedb.admin.v1.CreateTokenResponse
-	(*ListTokensResponse)(nil),         // 71: nodedb.admin.v1.ListTokensResponse
-	(*RevokeTokenResponse)(nil),        // 72: nodedb.admin.v1.RevokeTokenResponse
-	(*CreateJoinTokenResponse)(nil),    // 73: nodedb.admin.v1.CreateJoinTokenResponse
-	(*ListJoinTokensResponse)(nil),     // 74: nodedb.admin.v1.ListJoinTokensResponse
-	(*RevokeJoinTokenResponse)(nil),    // 75: nodedb.admin.v1.RevokeJoinTokenResponse
-	(*WatchResponse)(nil),              // 76: nodedb.admin.v1.WatchResponse
-	(*ListEventsResponse)(nil),         // 77: nodedb.admin.v1.ListEventsResponse
-	(*CheckResponse)(nil),              // 78: nodedb.admin.v1.CheckResponse
-	(*ExplainMemberResponse)(nil),      // 79: nodedb.admin.v1.ExplainMemberResponse
-	(*ExplainRangeResponse)(nil),       // 80: nodedb.admin.v1.ExplainRangeResponse
-	(*InspectRaftResponse)(nil),        // 81: nodedb.admin.v1.InspectRaftResponse
-	(*DiffRoutingResponse)(nil),        // 82: nodedb.admin.v1.DiffRoutingResponse
-	(*PauseOperationResponse)(nil),     // 83: nodedb.admin.v1.PauseOperationResponse
-	(*ResumeOperationResponse)(nil),    // 84: nodedb.admin.v1.ResumeOperationResponse
-	(*LimitOperationResponse)(nil),     // 85: nodedb.admin.v1.LimitOperationResponse
-	(*GetRebalanceResponse)(nil),       // 86: nodedb.admin.v1.GetRebalanceResponse
-	(*CreatePlanResponse)(nil),         // 87: nodedb.admin.v1.CreatePlanResponse
-	(*ListPlansResponse)(nil),          // 88: nodedb.admin.v1.ListPlansResponse
-	(*SetRebalancePolicyResponse)(nil), // 89: nodedb.admin.v1.SetRebalancePolicyResponse
-	(*ListAuditResponse)(nil),          // 90: nodedb.admin.v1.ListAuditResponse
-	(*VerifyAuditResponse)(nil),        // 91: nodedb.admin.v1.VerifyAuditResponse
-	(*ListCertificatesResponse)(nil),   // 92: nodedb.admin.v1.ListCertificatesResponse
-	(*IssueCertificateResponse)(nil),   // 93: nodedb.admin.v1.IssueCertificateResponse
-	(*RenewCertificateResponse)(nil),   // 94: nodedb.admin.v1.RenewCertificateResponse
-	(*RotateCAResponse)(nil),           // 95: nodedb.admin.v1.RotateCAResponse
-	(*RotateGossipKeyResponse)(nil),    // 96: nodedb.admin.v1.RotateGossipKeyResponse
-	(*CollectDebugResponse)(nil),       // 97: nodedb.admin.v1.CollectDebugResponse
+	(*RevokeCertificateRequest)(nil),   // 48: nodedb.admin.v1.RevokeCertificateRequest
+	(*RenewCertificateRequest)(nil),    // 49: nodedb.admin.v1.RenewCertificateRequest
+	(*RotateCARequest)(nil),            // 50: nodedb.admin.v1.RotateCARequest
+	(*RotateGossipKeyRequest)(nil),     // 51: nodedb.admin.v1.RotateGossipKeyRequest
+	(*CollectDebugRequest)(nil),        // 52: nodedb.admin.v1.CollectDebugRequest
+	(*GetStatusResponse)(nil),          // 53: nodedb.admin.v1.GetStatusResponse
+	(*ListNodesResponse)(nil),          // 54: nodedb.admin.v1.ListNodesResponse
+	(*ListMembersResponse)(nil),        // 55: nodedb.admin.v1.ListMembersResponse
+	(*ListRangesResponse)(nil),         // 56: nodedb.admin.v1.ListRangesResponse
+	(*GetRoutingResponse)(nil),         // 57: nodedb.admin.v1.GetRoutingResponse
+	(*LookupRouteResponse)(nil),        // 58: nodedb.admin.v1.LookupRouteResponse
+	(*CheckSafeResponse)(nil),          // 59: nodedb.admin.v1.CheckSafeResponse
+	(*PlanOperationResponse)(nil),      // 60: nodedb.admin.v1.PlanOperationResponse
+	(*StartOperationResponse)(nil),     // 61: nodedb.admin.v1.StartOperationResponse
+	(*GetOperationResponse)(nil),       // 62: nodedb.admin.v1.GetOperationResponse
+	(*ListOperationsResponse)(nil),     // 63: nodedb.admin.v1.ListOperationsResponse
+	(*WatchOperationResponse)(nil),     // 64: nodedb.admin.v1.WatchOperationResponse
+	(*CancelOperationResponse)(nil),    // 65: nodedb.admin.v1.CancelOperationResponse
+	(*UndrainResponse)(nil),            // 66: nodedb.admin.v1.UndrainResponse
+	(*RecommissionResponse)(nil),       // 67: nodedb.admin.v1.RecommissionResponse
+	(*SetCordonResponse)(nil),          // 68: nodedb.admin.v1.SetCordonResponse
+	(*WhoAmIResponse)(nil),             // 69: nodedb.admin.v1.WhoAmIResponse
+	(*GetVersionResponse)(nil),         // 70: nodedb.admin.v1.GetVersionResponse
+	(*CreateTokenResponse)(nil),        // 71: nodedb.admin.v1.CreateTokenResponse
+	(*ListTokensResponse)(nil),         // 72: nodedb.admin.v1.ListTokensResponse
+	(*RevokeTokenResponse)(nil),        // 73: nodedb.admin.v1.RevokeTokenResponse
+	(*CreateJoinTokenResponse)(nil),    // 74: nodedb.admin.v1.CreateJoinTokenResponse
+	(*ListJoinTokensResponse)(nil),     // 75: nodedb.admin.v1.ListJoinTokensResponse
+	(*RevokeJoinTokenResponse)(nil),    // 76: nodedb.admin.v1.RevokeJoinTokenResponse
+	(*WatchResponse)(nil),              // 77: nodedb.admin.v1.WatchResponse
+	(*ListEventsResponse)(nil),         // 78: nodedb.admin.v1.ListEventsResponse
+	(*CheckResponse)(nil),              // 79: nodedb.admin.v1.CheckResponse
+	(*ExplainMemberResponse)(nil),      // 80: nodedb.admin.v1.ExplainMemberResponse
+	(*ExplainRangeResponse)(nil),       // 81: nodedb.admin.v1.ExplainRangeResponse
+	(*InspectRaftResponse)(nil),        // 82: nodedb.admin.v1.InspectRaftResponse
+	(*DiffRoutingResponse)(nil),        // 83: nodedb.admin.v1.DiffRoutingResponse
+	(*PauseOperationResponse)(nil),     // 84: nodedb.admin.v1.PauseOperationResponse
+	(*ResumeOperationResponse)(nil),    // 85: nodedb.admin.v1.ResumeOperationResponse
+	(*LimitOperationResponse)(nil),     // 86: nodedb.admin.v1.LimitOperationResponse
+	(*GetRebalanceResponse)(nil),       // 87: nodedb.admin.v1.GetRebalanceResponse
+	(*CreatePlanResponse)(nil),         // 88: nodedb.admin.v1.CreatePlanResponse
+	(*ListPlansResponse)(nil),          // 89: nodedb.admin.v1.ListPlansResponse
+	(*SetRebalancePolicyResponse)(nil), // 90: nodedb.admin.v1.SetRebalancePolicyResponse
+	(*ListAuditResponse)(nil),          // 91: nodedb.admin.v1.ListAuditResponse
+	(*VerifyAuditResponse)(nil),        // 92: nodedb.admin.v1.VerifyAuditResponse
+	(*ListCertificatesResponse)(nil),   // 93: nodedb.admin.v1.ListCertificatesResponse
+	(*IssueCertificateResponse)(nil),   // 94: nodedb.admin.v1.IssueCertificateResponse
+	(*RevokeCertificateResponse)(nil),  // 95: nodedb.admin.v1.RevokeCertificateResponse
+	(*RenewCertificateResponse)(nil),   // 96: nodedb.admin.v1.RenewCertificateResponse
+	(*RotateCAResponse)(nil),           // 97: nodedb.admin.v1.RotateCAResponse
+	(*RotateGossipKeyResponse)(nil),    // 98: nodedb.admin.v1.RotateGossipKeyResponse
+	(*CollectDebugResponse)(nil),       // 99: nodedb.admin.v1.CollectDebugResponse
 }
 var file_admin_proto_depIdxs = []int32{
 	0,  // 0: nodedb.admin.v1.ErrorDetail.kind:type_name -> nodedb.admin.v1.ErrorKind
@@ -426,58 +440,60 @@ var file_admin_proto_depIdxs = []int32{
 	45, // 44: nodedb.admin.v1.Admin.VerifyAudit:input_type -> nodedb.admin.v1.VerifyAuditRequest
 	46, // 45: nodedb.admin.v1.Admin.ListCertificates:input_type -> nodedb.admin.v1.ListCertificatesRequest
 	47, // 46: nodedb.admin.v1.Admin.IssueCertificate:input_type -> nodedb.admin.v1.IssueCertificateRequest
-	48, // 47: nodedb.admin.v1.Admin.RenewCertificate:input_type -> nodedb.admin.v1.RenewCertificateRequest
-	49, // 48: nodedb.admin.v1.Admin.RotateCA:input_type -> nodedb.admin.v1.RotateCARequest
-	50, // 49: nodedb.admin.v1.Admin.RotateGossipKey:input_type -> nodedb.admin.v1.RotateGossipKeyRequest
-	51, // 50: nodedb.admin.v1.Admin.CollectDebug:input_type -> nodedb.admin.v1.CollectDebugRequest
-	52, // 51: nodedb.admin.v1.Admin.GetStatus:output_type -> nodedb.admin.v1.GetStatusResponse
-	53, // 52: nodedb.admin.v1.Admin.ListNodes:output_type -> nodedb.admin.v1.ListNodesResponse
-	54, // 53: nodedb.admin.v1.Admin.ListMembers:output_type -> nodedb.admin.v1.ListMembersResponse
-	55, // 54: nodedb.admin.v1.Admin.ListRanges:output_type -> nodedb.admin.v1.ListRangesResponse
-	56, // 55: nodedb.admin.v1.Admin.GetRouting:output_type -> nodedb.admin.v1.GetRoutingResponse
-	57, // 56: nodedb.admin.v1.Admin.LookupRoute:output_type -> nodedb.admin.v1.LookupRouteResponse
-	58, // 57: nodedb.admin.v1.Admin.CheckSafe:output_type -> nodedb.admin.v1.CheckSafeResponse
-	59, // 58: nodedb.admin.v1.Admin.PlanOperation:output_type -> nodedb.admin.v1.PlanOperationResponse
-	60, // 59: nodedb.admin.v1.Admin.StartOperation:output_type -> nodedb.admin.v1.StartOperationResponse
-	61, // 60: nodedb.admin.v1.Admin.GetOperation:output_type -> nodedb.admin.v1.GetOperationResponse
-	62, // 61: nodedb.admin.v1.Admin.ListOperations:output_type -> nodedb.admin.v1.ListOperationsResponse
-	63, // 62: nodedb.admin.v1.Admin.WatchOperation:output_type -> nodedb.admin.v1.WatchOperationResponse
-	64, // 63: nodedb.admin.v1.Admin.CancelOperation:output_type -> nodedb.admin.v1.CancelOperationResponse
-	65, // 64: nodedb.admin.v1.Admin.Undrain:output_type -> nodedb.admin.v1.UndrainResponse
-	66, // 65: nodedb.admin.v1.Admin.Recommission:output_type -> nodedb.admin.v1.RecommissionResponse
-	67, // 66: nodedb.admin.v1.Admin.SetCordon:output_type -> nodedb.admin.v1.SetCordonResponse
-	68, // 67: nodedb.admin.v1.Admin.WhoAmI:output_type -> nodedb.admin.v1.WhoAmIResponse
-	69, // 68: nodedb.admin.v1.Admin.GetVersion:output_type -> nodedb.admin.v1.GetVersionResponse
-	70, // 69: nodedb.admin.v1.Admin.CreateToken:output_type -> nodedb.admin.v1.CreateTokenResponse
-	71, // 70: nodedb.admin.v1.Admin.ListTokens:output_type -> nodedb.admin.v1.ListTokensResponse
-	72, // 71: nodedb.admin.v1.Admin.RevokeToken:output_type -> nodedb.admin.v1.RevokeTokenResponse
-	73, // 72: nodedb.admin.v1.Admin.CreateJoinToken:output_type -> nodedb.admin.v1.CreateJoinTokenResponse
-	74, // 73: nodedb.admin.v1.Admin.ListJoinTokens:output_type -> nodedb.admin.v1.ListJoinTokensResponse
-	75, // 74: nodedb.admin.v1.Admin.RevokeJoinToken:output_type -> nodedb.admin.v1.RevokeJoinTokenResponse
-	76, // 75: nodedb.admin.v1.Admin.Watch:output_type -> nodedb.admin.v1.WatchResponse
-	77, // 76: nodedb.admin.v1.Admin.ListEvents:output_type -> nodedb.admin.v1.ListEventsResponse
-	78, // 77: nodedb.admin.v1.Admin.Check:output_type -> nodedb.admin.v1.CheckResponse
-	79, // 78: nodedb.admin.v1.Admin.ExplainMember:output_type -> nodedb.admin.v1.ExplainMemberResponse
-	80, // 79: nodedb.admin.v1.Admin.ExplainRange:output_type -> nodedb.admin.v1.ExplainRangeResponse
-	81, // 80: nodedb.admin.v1.Admin.InspectRaft:output_type -> nodedb.admin.v1.InspectRaftResponse
-	82, // 81: nodedb.admin.v1.Admin.DiffRouting:output_type -> nodedb.admin.v1.DiffRoutingResponse
-	83, // 82: nodedb.admin.v1.Admin.PauseOperation:output_type -> nodedb.admin.v1.PauseOperationResponse
-	84, // 83: nodedb.admin.v1.Admin.ResumeOperation:output_type -> nodedb.admin.v1.ResumeOperationResponse
-	85, // 84: nodedb.admin.v1.Admin.LimitOperation:output_type -> nodedb.admin.v1.LimitOperationResponse
-	86, // 85: nodedb.admin.v1.Admin.GetRebalance:output_type -> nodedb.admin.v1.GetRebalanceResponse
-	87, // 86: nodedb.admin.v1.Admin.CreatePlan:output_type -> nodedb.admin.v1.CreatePlanResponse
-	88, // 87: nodedb.admin.v1.Admin.ListPlans:output_type -> nodedb.admin.v1.ListPlansResponse
-	89, // 88: nodedb.admin.v1.Admin.SetRebalancePolicy:output_type -> nodedb.admin.v1.SetRebalancePolicyResponse
-	90, // 89: nodedb.admin.v1.Admin.ListAudit:output_type -> nodedb.admin.v1.ListAuditResponse
-	91, // 90: nodedb.admin.v1.Admin.VerifyAudit:output_type -> nodedb.admin.v1.VerifyAuditResponse
-	92, // 91: nodedb.admin.v1.Admin.ListCertificates:output_type -> nodedb.admin.v1.ListCertificatesResponse
-	93, // 92: nodedb.admin.v1.Admin.IssueCertificate:output_type -> nodedb.admin.v1.IssueCertificateResponse
-	94, // 93: nodedb.admin.v1.Admin.RenewCertificate:output_type -> nodedb.admin.v1.RenewCertificateResponse
-	95, // 94: nodedb.admin.v1.Admin.RotateCA:output_type -> nodedb.admin.v1.RotateCAResponse
-	96, // 95: nodedb.admin.v1.Admin.RotateGossipKey:output_type -> nodedb.admin.v1.RotateGossipKeyResponse
-	97, // 96: nodedb.admin.v1.Admin.CollectDebug:output_type -> nodedb.admin.v1.CollectDebugResponse
-	51, // [51:97] is the sub-list for method output_type
-	5,  // [5:51] is the sub-list for method input_type
+	48, // 47: nodedb.admin.v1.Admin.RevokeCertificate:input_type -> nodedb.admin.v1.RevokeCertificateRequest
+	49, // 48: nodedb.admin.v1.Admin.RenewCertificate:input_type -> nodedb.admin.v1.RenewCertificateRequest
+	50, // 49: nodedb.admin.v1.Admin.RotateCA:input_type -> nodedb.admin.v1.RotateCARequest
+	51, // 50: nodedb.admin.v1.Admin.RotateGossipKey:input_type -> nodedb.admin.v1.RotateGossipKeyRequest
+	52, // 51: nodedb.admin.v1.Admin.CollectDebug:input_type -> nodedb.admin.v1.CollectDebugRequest
+	53, // 52: nodedb.admin.v1.Admin.GetStatus:output_type -> nodedb.admin.v1.GetStatusResponse
+	54, // 53: nodedb.admin.v1.Admin.ListNodes:output_type -> nodedb.admin.v1.ListNodesResponse
+	55, // 54: nodedb.admin.v1.Admin.ListMembers:output_type -> nodedb.admin.v1.ListMembersResponse
+	56, // 55: nodedb.admin.v1.Admin.ListRanges:output_type -> nodedb.admin.v1.ListRangesResponse
+	57, // 56: nodedb.admin.v1.Admin.GetRouting:output_type -> nodedb.admin.v1.GetRoutingResponse
+	58, // 57: nodedb.admin.v1.Admin.LookupRoute:output_type -> nodedb.admin.v1.LookupRouteResponse
+	59, // 58: nodedb.admin.v1.Admin.CheckSafe:output_type -> nodedb.admin.v1.CheckSafeResponse
+	60, // 59: nodedb.admin.v1.Admin.PlanOperation:output_type -> nodedb.admin.v1.PlanOperationResponse
+	61, // 60: nodedb.admin.v1.Admin.StartOperation:output_type -> nodedb.admin.v1.StartOperationResponse
+	62, // 61: nodedb.admin.v1.Admin.GetOperation:output_type -> nodedb.admin.v1.GetOperationResponse
+	63, // 62: nodedb.admin.v1.Admin.ListOperations:output_type -> nodedb.admin.v1.ListOperationsResponse
+	64, // 63: nodedb.admin.v1.Admin.WatchOperation:output_type -> nodedb.admin.v1.WatchOperationResponse
+	65, // 64: nodedb.admin.v1.Admin.CancelOperation:output_type -> nodedb.admin.v1.CancelOperationResponse
+	66, // 65: nodedb.admin.v1.Admin.Undrain:output_type -> nodedb.admin.v1.UndrainResponse
+	67, // 66: nodedb.admin.v1.Admin.Recommission:output_type -> nodedb.admin.v1.RecommissionResponse
+	68, // 67: nodedb.admin.v1.Admin.SetCordon:output_type -> nodedb.admin.v1.SetCordonResponse
+	69, // 68: nodedb.admin.v1.Admin.WhoAmI:output_type -> nodedb.admin.v1.WhoAmIResponse
+	70, // 69: nodedb.admin.v1.Admin.GetVersion:output_type -> nodedb.admin.v1.GetVersionResponse
+	71, // 70: nodedb.admin.v1.Admin.CreateToken:output_type -> nodedb.admin.v1.CreateTokenResponse
+	72, // 71: nodedb.admin.v1.Admin.ListTokens:output_type -> nodedb.admin.v1.ListTokensResponse
+	73, // 72: nodedb.admin.v1.Admin.RevokeToken:output_type -> nodedb.admin.v1.RevokeTokenResponse
+	74, // 73: nodedb.admin.v1.Admin.CreateJoinToken:output_type -> nodedb.admin.v1.CreateJoinTokenResponse
+	75, // 74: nodedb.admin.v1.Admin.ListJoinTokens:output_type -> nodedb.admin.v1.ListJoinTokensResponse
+	76, // 75: nodedb.admin.v1.Admin.RevokeJoinToken:output_type -> nodedb.admin.v1.RevokeJoinTokenResponse
+	77, // 76: nodedb.admin.v1.Admin.Watch:output_type -> nodedb.admin.v1.WatchResponse
+	78, // 77: nodedb.admin.v1.Admin.ListEvents:output_type -> nodedb.admin.v1.ListEventsResponse
+	79, // 78: nodedb.admin.v1.Admin.Check:output_type -> nodedb.admin.v1.CheckResponse
+	80, // 79: nodedb.admin.v1.Admin.ExplainMember:output_type -> nodedb.admin.v1.ExplainMemberResponse
+	81, // 80: nodedb.admin.v1.Admin.ExplainRange:output_type -> nodedb.admin.v1.ExplainRangeResponse
+	82, // 81: nodedb.admin.v1.Admin.InspectRaft:output_type -> nodedb.admin.v1.InspectRaftResponse
+	83, // 82: nodedb.admin.v1.Admin.DiffRouting:output_type -> nodedb.admin.v1.DiffRoutingResponse
+	84, // 83: nodedb.admin.v1.Admin.PauseOperation:output_type -> nodedb.admin.v1.PauseOperationResponse
+	85, // 84: nodedb.admin.v1.Admin.ResumeOperation:output_type -> nodedb.admin.v1.ResumeOperationResponse
+	86, // 85: nodedb.admin.v1.Admin.LimitOperation:output_type -> nodedb.admin.v1.LimitOperationResponse
+	87, // 86: nodedb.admin.v1.Admin.GetRebalance:output_type -> nodedb.admin.v1.GetRebalanceResponse
+	88, // 87: nodedb.admin.v1.Admin.CreatePlan:output_type -> nodedb.admin.v1.CreatePlanResponse
+	89, // 88: nodedb.admin.v1.Admin.ListPlans:output_type -> nodedb.admin.v1.ListPlansResponse
+	90, // 89: nodedb.admin.v1.Admin.SetRebalancePolicy:output_type -> nodedb.admin.v1.SetRebalancePolicyResponse
+	91, // 90: nodedb.admin.v1.Admin.ListAudit:output_type -> nodedb.admin.v1.ListAuditResponse
+	92, // 91: nodedb.admin.v1.Admin.VerifyAudit:output_type -> nodedb.admin.v1.VerifyAuditResponse
+	93, // 92: nodedb.admin.v1.Admin.ListCertificates:output_type -> nodedb.admin.v1.ListCertificatesResponse
+	94, // 93: nodedb.admin.v1.Admin.IssueCertificate:output_type -> nodedb.admin.v1.IssueCertificateResponse
+	95, // 94: nodedb.admin.v1.Admin.RevokeCertificate:output_type -> nodedb.admin.v1.RevokeCertificateResponse
+	96, // 95: nodedb.admin.v1.Admin.RenewCertificate:output_type -> nodedb.admin.v1.RenewCertificateResponse
+	97, // 96: nodedb.admin.v1.Admin.RotateCA:output_type -> nodedb.admin.v1.RotateCAResponse
+	98, // 97: nodedb.admin.v1.Admin.RotateGossipKey:output_type -> nodedb.admin.v1.RotateGossipKeyResponse
+	99, // 98: nodedb.admin.v1.Admin.CollectDebug:output_type -> nodedb.admin.v1.CollectDebugResponse
+	52, // [52:99] is the sub-list for method output_type
+	5,  // [5:52] is the sub-list for method input_type
 	4,  // [4:5] is the sub-list for extension type_name
 	3,  // [3:4] is the sub-list for extension extendee
 	0,  // [0:3] is the sub-list for field type_name

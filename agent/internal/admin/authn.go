@@ -2,9 +2,14 @@ package admin
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
+	"encoding/hex"
+	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -13,8 +18,10 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/nodedb/nodedb/agent/internal/audit"
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/client/adminpb"
 )
 
@@ -52,6 +59,7 @@ func stillAllowed(ctx context.Context) error {
 type authenticator struct {
 	backend Backend
 	logger  *slog.Logger
+	limits  *limiter
 }
 
 func (a *authenticator) identify(state *tls.ConnectionState, header string) (auth.Principal, error) {
@@ -75,41 +83,102 @@ func required(spec connect.Spec) auth.Role {
 // intercept runs before a byte of the request's body is decoded.
 func (a *authenticator) intercept(next connect.ServerFunc) connect.ServerFunc {
 	return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
-		var state *tls.ConnectionState
+		c := &call{procedure: spec.Procedure, request: requestID("")}
 		if info, ok := connecthttp.ServerInfoForContext(ctx); ok {
-			state = info.TLS()
+			c.state = info.TLS()
 		}
-		header := ""
 		if info, ok := connect.CallInfoForServerContext(ctx); ok {
-			header = info.RequestHeader().Get("Authorization")
+			c.header, c.source = info.RequestHeader().Get("Authorization"), hostOf(info.PeerAddr)
+			c.request = requestID(info.RequestHeader().Get(requestHeader))
+			info.ResponseHeader().Set(requestHeader, c.request)
 		}
-		who, err := a.identify(state, header)
-		if err != nil {
-			a.logger.Info("admin call refused", slog.String("procedure", spec.Procedure), logattr.Err(err))
-			return connect.NewError(connect.CodeUnauthenticated, err.Error())
-		}
-		need := required(spec)
-		if need == auth.RoleNone || who.Role < need {
-			a.logger.Info("admin call denied", slog.String("procedure", spec.Procedure), slog.String("user", who.Name))
-			return connect.Errorf(connect.CodePermissionDenied, "%s has the role %s; %s needs %s",
-				who.Name, who.Role, method(spec.Procedure), need)
-		}
-		s := &session{principal: who, again: func() error {
-			now, err := a.identify(state, header)
-			switch {
-			case err != nil || now.Role < need:
-				return connect.NewError(connect.CodeUnauthenticated, "the credential has ended")
-			case now.Role != who.Role:
-				// What the call shows depends on the role: it must be made anew.
-				return &Error{Kind: KindUnavailable, Message: "the rights of " + who.Name + " have changed: call again"}
-			}
-			return nil
-		}}
-		if err := next(context.WithValue(ctx, callerKey{}, s), spec, stream); err != nil {
-			return wireError(a.logger, spec.Procedure, err)
+		if err := a.serve(ctx, c, spec, stream, next); err != nil {
+			return wireError(a.logger, c.procedure, c.request, err)
 		}
 		return nil
 	}
+}
+
+// call is what is known of a call before its body.
+type call struct {
+	procedure, request string
+	header, source     string
+	state              *tls.ConnectionState
+}
+
+func (a *authenticator) serve(ctx context.Context, c *call, spec connect.Spec, stream connect.ServerStream, next connect.ServerFunc) error {
+	need := required(spec)
+	who, err := a.admit(c, need)
+	if err != nil {
+		return err
+	}
+	free, err := a.limits.enter(who.Name+"/"+who.TokenID, spec.StreamType == connect.StreamTypeUnary)
+	if err != nil {
+		return err
+	}
+	defer free()
+	s := &session{principal: who, again: func() error {
+		now, err := a.identify(c.state, c.header)
+		switch {
+		case err != nil || now.Role < need:
+			return &Error{Kind: KindUnauthenticated, Message: "the credential has ended"}
+		case now.Role != who.Role:
+			// What the call shows depends on the role: it must be made anew.
+			return &Error{Kind: KindUnavailable, Message: "the rights of " + who.Name + " have changed: call again"}
+		}
+		return nil
+	}}
+	ctx = metastate.WithActor(context.WithValue(ctx, callerKey{}, s), metastate.Actor{
+		By: who.Name, Via: metastate.ViaAdmin, TokenID: who.TokenID, RequestID: c.request, Source: c.source,
+	})
+	a.logger.Debug("admin call", slog.String("procedure", c.procedure), slog.String("user", who.Name), slog.String("request", c.request))
+	return next(ctx, spec, stream)
+}
+
+// admit says who calls, if they may.
+func (a *authenticator) admit(c *call, need auth.Role) (auth.Principal, error) {
+	who, err := a.identify(c.state, c.header)
+	if err != nil {
+		if err := a.limits.failed(c.source); err != nil {
+			return who, err
+		}
+		a.denied(c, "", err.Error())
+		return who, &Error{Kind: KindUnauthenticated, Message: err.Error()}
+	}
+	if need == auth.RoleNone || who.Role < need {
+		why := fmt.Sprintf("%s has the role %s; %s needs %s", who.Name, who.Role, method(c.procedure), need)
+		a.denied(c, who.Name, why)
+		return who, &Error{Kind: KindDenied, Message: why}
+	}
+	return who, nil
+}
+
+func (a *authenticator) denied(c *call, user, why string) {
+	a.logger.Info("admin call denied", slog.String("procedure", c.procedure), slog.String("user", user),
+		slog.String("request", c.request), logattr.Address(c.source), logattr.Reason(why))
+	a.backend.Denied(audit.Entry{User: user, Via: metastate.ViaAdmin, Source: c.source, Action: method(c.procedure), Decision: metastate.DecisionRefused, Why: why})
+}
+
+// requestHeader carries the id of a request, chosen by the caller or by the node.
+const requestHeader = "X-Request-Id"
+
+var requestForm = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,64}$`)
+
+// requestID is the caller's id if it is one, else a new one.
+func requestID(asked string) string {
+	if requestForm.MatchString(asked) {
+		return asked
+	}
+	var b [8]byte
+	_, _ = rand.Read(b[:])
+	return "rq-" + hex.EncodeToString(b[:])
+}
+
+func hostOf(addr string) string {
+	if host, _, err := net.SplitHostPort(addr); err == nil {
+		return host
+	}
+	return addr
 }
 
 func method(procedure string) string { return procedure[strings.LastIndexByte(procedure, '/')+1:] }
@@ -117,16 +186,22 @@ func method(procedure string) string { return procedure[strings.LastIndexByte(pr
 // require guards a plain HTTP handler.
 func (a *authenticator) require(need auth.Role, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		who, err := a.identify(r.TLS, r.Header.Get("Authorization"))
-		switch {
-		case err != nil:
-			writeJSON(w, http.StatusUnauthorized, map[string]string{"code": "unauthenticated", "message": err.Error()})
-		case who.Role < need:
-			writeJSON(w, http.StatusForbidden, map[string]string{
-				"code": "permission_denied", "message": who.Name + " has the role " + who.Role.String() + "; " + need.String() + " is needed",
-			})
-		default:
-			next(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, &session{principal: who})))
+		c := &call{
+			procedure: r.Method + " " + r.URL.Path, request: requestID(r.Header.Get(requestHeader)),
+			header: r.Header.Get("Authorization"), source: hostOf(r.RemoteAddr), state: r.TLS,
 		}
+		w.Header().Set(requestHeader, c.request)
+		who, err := a.admit(c, need)
+		if err != nil {
+			e := asError(err)
+			writeJSON(w, httpStatus[wireKinds[e.Kind].code], map[string]string{
+				"code": wireKinds[e.Kind].code.String(), "message": e.Message, "requestId": c.request,
+			})
+			return
+		}
+		ctx := metastate.WithActor(context.WithValue(r.Context(), callerKey{}, &session{principal: who}), metastate.Actor{
+			By: who.Name, Via: metastate.ViaAdmin, TokenID: who.TokenID, RequestID: c.request, Source: c.source,
+		})
+		next(w, r.WithContext(ctx))
 	}
 }

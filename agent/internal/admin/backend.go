@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/internal/audit"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/placement"
@@ -17,7 +18,32 @@ type Backend interface {
 	MetaRange
 	Observer
 	Operator
+	Auditor
 	Debugger
+}
+
+// Auditor is what was asked of the cluster, and by whom.
+type Auditor interface {
+	// Denied records a call that was not let in, in the node's own log.
+	Denied(e audit.Entry)
+	// Audit calls fn with the records of changes after the sequence, oldest
+	// first, until it returns false.
+	Audit(after uint64, fn func(*metastate.AuditRecord) bool) error
+	// Logins asks every node for its newest logins and denials since a time.
+	// Nodes that do not answer are missing.
+	Logins(ctx context.Context, since time.Time, limit int, perNode time.Duration) (found map[cluster.NodeID][]audit.Record, missing []cluster.NodeID)
+	// VerifyAudit has every node walk both of its chains.
+	VerifyAudit(ctx context.Context, perNode time.Duration) (found map[cluster.NodeID]AuditProof, missing []cluster.NodeID)
+}
+
+// AuditProof is what a node found when it walked its chains.
+type AuditProof struct {
+	Head      metastate.AuditHead `json:"head"`      // as its state has it
+	Records   uint64              `json:"records"`   // of changes
+	Hash      []byte              `json:"hash"`      // of the record that was asked for; nil: it has none
+	BrokenAt  uint64              `json:"brokenAt"`  // 0: nowhere
+	LoginsBad uint64              `json:"loginsBad"` // first login record that does not fit; 0: none
+	Why       string              `json:"why"`
 }
 
 // Local is the node itself.
@@ -55,6 +81,9 @@ type Observer interface {
 	// each no longer than perNode (0: 3 s). Nodes that do not answer are missing;
 	// that is no error.
 	Observe(ctx context.Context, perNode time.Duration) (Observation, error)
+	// InspectRaft asks each of nodes for the raft state of its replica of a range.
+	// Who does not answer in time, or has none, is not in the result.
+	InspectRaft(ctx context.Context, id cluster.RangeID, nodes []cluster.NodeID, perNode time.Duration) map[cluster.NodeID]*cluster.RaftState
 	// VShard is where the row of collection with this primary key lives, each
 	// column given as text. KindNotFound: no such collection; KindInvalid: the key
 	// does not fit its columns.

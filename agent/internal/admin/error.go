@@ -27,6 +27,8 @@ const (
 	KindConflict
 	KindStalePlan
 	KindUnavailable
+	KindUnauthenticated
+	KindLimited // too many calls or watches
 )
 
 // Error is why a call is not done. All of it is shown to the caller.
@@ -69,6 +71,9 @@ var wireKinds = map[Kind]wireKind{
 	KindConflict:    {connect.CodeAborted, adminpb.ErrorKind_ERROR_KIND_CONFLICT},
 	KindStalePlan:   {connect.CodeAborted, adminpb.ErrorKind_ERROR_KIND_STALE_PLAN},
 	KindUnavailable: {connect.CodeUnavailable, adminpb.ErrorKind_ERROR_KIND_UNAVAILABLE},
+
+	KindUnauthenticated: {connect.CodeUnauthenticated, adminpb.ErrorKind_ERROR_KIND_DENIED},
+	KindLimited:         {connect.CodeResourceExhausted, adminpb.ErrorKind_ERROR_KIND_UNAVAILABLE},
 }
 
 var refusalKinds = map[metastate.Code]Kind{
@@ -88,11 +93,14 @@ var refusalKinds = map[metastate.Code]Kind{
 }
 
 // wireError turns what a handler returned into what the caller is told; err must
-// not be nil.
-func wireError(logger *slog.Logger, procedure string, err error) error {
+// not be nil. Every error has a detail, with the request's id.
+func wireError(logger *slog.Logger, procedure, request string, err error) error {
 	var c *connect.Error
 	if errors.As(err, &c) {
-		return c
+		if len(c.Details()) > 0 {
+			return c
+		}
+		return withDetail(c, &adminpb.ErrorDetail{Kind: kindOfCode(c.Code()), RequestId: request})
 	}
 	e := asError(err)
 	if e == nil {
@@ -102,18 +110,31 @@ func wireError(logger *slog.Logger, procedure string, err error) error {
 		case errors.Is(err, context.DeadlineExceeded):
 			e = &Error{Kind: KindUnavailable, Message: "no answer in time: the meta range may have no quorum", Err: err}
 		default:
-			logger.Error("admin call failed", slog.String("procedure", procedure), logattr.Err(err))
-			e = &Error{Kind: KindInternal, Message: "internal error; the node's log says more", Err: err}
+			logger.Error("admin call failed", slog.String("procedure", procedure), slog.String("request", request), logattr.Err(err))
+			e = &Error{Kind: KindInternal, Message: "internal error; the node's log says more of request " + request, Err: err}
 		}
 	}
 	w := wireKinds[e.Kind]
-	detail := &adminpb.ErrorDetail{Kind: w.kind, OperationId: e.Operation}
+	detail := &adminpb.ErrorDetail{Kind: w.kind, OperationId: e.Operation, RequestId: request}
 	detail.Findings, detail.Fixes = findings(e.Refusals)
-	out := connect.NewError(w.code, e.Message).WithCause(err)
-	if d, derr := connectproto.NewErrorDetail(detail); derr == nil {
-		out = out.WithDetail(d)
+	return withDetail(connect.NewError(w.code, e.Message).WithCause(err), detail)
+}
+
+func withDetail(e *connect.Error, detail *adminpb.ErrorDetail) error {
+	if d, err := connectproto.NewErrorDetail(detail); err == nil {
+		return e.WithDetail(d)
 	}
-	return out
+	return e
+}
+
+// kindOfCode is for errors of the protocol itself, such as malformed JSON.
+func kindOfCode(c connect.Code) adminpb.ErrorKind {
+	for _, w := range wireKinds {
+		if w.code == c && w.code != connect.CodeAborted {
+			return w.kind
+		}
+	}
+	return adminpb.ErrorKind_ERROR_KIND_INVALID
 }
 
 func asError(err error) *Error {

@@ -19,6 +19,7 @@ import (
 	"connectrpc.com/connect/v2/connecthttp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/nodedb/nodedb/agent/internal/audit"
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/health"
@@ -40,6 +41,8 @@ type fakeBackend struct {
 	startErr    error
 	drains      []cluster.OperationSpec
 	observed    atomic.Int64
+	denied      []audit.Entry
+	proofs      map[cluster.NodeID]AuditProof
 }
 
 func newFakeBackend(ca []byte) *fakeBackend {
@@ -88,6 +91,22 @@ func newFakeBackend(ca []byte) *fakeBackend {
 func (b *fakeBackend) Self() cluster.NodeID                 { return 1 }
 func (b *fakeBackend) Version() string                      { return "v1" }
 func (b *fakeBackend) MetaLeader() (cluster.NodeID, uint64) { return 2, 41 }
+
+func (b *fakeBackend) InspectRaft(_ context.Context, id cluster.RangeID, nodes []cluster.NodeID, _ time.Duration) map[cluster.NodeID]*cluster.RaftState {
+	out := map[cluster.NodeID]*cluster.RaftState{}
+	for _, n := range nodes {
+		for _, st := range b.statuses[n].Ranges {
+			if st.Descriptor.ID == id && n != 3 { // n3 does not answer
+				state := "follower"
+				if st.IsLeader() {
+					state = "leader"
+				}
+				out[n] = &cluster.RaftState{Status: st, State: state, Vote: cluster.ReplicaID(st.Leader), FirstIndex: 11, LastIndex: 50, LogBytes: 4000}
+			}
+		}
+	}
+	return out
+}
 
 func (b *fakeBackend) Service() cluster.Service {
 	b.mu.Lock()
@@ -174,6 +193,31 @@ func (b *fakeBackend) Observe(context.Context, time.Duration) (Observation, erro
 	}
 	o.Snapshot.Sort()
 	return o, nil
+}
+
+func (b *fakeBackend) Denied(e audit.Entry) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.denied = append(b.denied, e)
+}
+
+func (b *fakeBackend) Audit(after uint64, fn func(*metastate.AuditRecord) bool) error {
+	for i := after; i < 5; i++ {
+		if !fn(&metastate.AuditRecord{Sequence: i + 1, By: "root", Action: "SetCordon", Decision: metastate.DecisionDone, Time: time.Unix(int64(1000+i), 0)}) {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (b *fakeBackend) Logins(context.Context, time.Time, int, time.Duration) (map[cluster.NodeID][]audit.Record, []cluster.NodeID) {
+	return map[cluster.NodeID][]audit.Record{2: {{Sequence: 9, Time: time.Unix(1002, 500), Entry: audit.Entry{User: "eve", Action: "Login", Decision: metastate.DecisionRefused, Count: 3}}}}, []cluster.NodeID{3}
+}
+
+func (b *fakeBackend) VerifyAudit(context.Context, time.Duration) (map[cluster.NodeID]AuditProof, []cluster.NodeID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.proofs), nil
 }
 
 func (b *fakeBackend) VShard(collection string, _ []string) (cluster.VShard, error) {
@@ -294,6 +338,9 @@ func newRig(t *testing.T) *rig {
 		Join:   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }),
 		Logger: slog.New(slog.DiscardHandler),
 	})
+	// Tests call as fast as they can: for them an hour passes with each call.
+	var hours atomic.Int64
+	r.server.limits.now = func() time.Time { return time.Unix(3600*hours.Add(1), 0) }
 	ctx, cancel := context.WithCancel(context.Background())
 	done, ready := make(chan error, 1), make(chan struct{})
 	go func() { done <- r.server.Run(ctx, func() { close(ready) }) }()

@@ -65,15 +65,16 @@ type Server struct {
 	local    http.Handler
 	calls    *connect.Server
 	hub      *hub
+	limits   *limiter
 }
 
 // New makes a server; Run serves.
 func New(c Config) *Server {
 	s := &Server{backend: c.Backend, health: c.Health, logger: c.Logger, tls: c.TLS, listener: c.Listener, socket: c.Socket}
-	guard := &authenticator{backend: c.Backend, logger: c.Logger}
+	guard := &authenticator{backend: c.Backend, logger: c.Logger, limits: newLimiter(time.Now)}
 	s.calls = connect.NewServer(guard.intercept)
 	svc := newService(c.Backend, c.Logger)
-	s.hub = svc.hub
+	s.hub, s.limits = svc.hub, guard.limits
 	adminpb.RegisterAdminHandler(s.calls, svc)
 
 	mux := mount(s.calls)

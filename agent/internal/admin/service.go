@@ -34,24 +34,28 @@ func newService(b Backend, logger *slog.Logger) *service {
 var _ adminpb.AdminHandler = (*service)(nil)
 
 // look asks every node what it knows, unless that was just done for ctx.
-func (s *service) look(ctx context.Context, perNode float64) (*sight, error) {
+func (s *service) look(ctx context.Context, timeout float64) (*sight, error) {
 	if seen, ok := ctx.Value(sightKey{}).(*sight); ok {
 		return seen, nil
 	}
-	wait := nodeTimeoutDefault
-	if perNode > 0 {
-		wait = min(seconds(perNode), nodeTimeoutMost)
-	}
-	o, err := s.backend.Observe(ctx, wait)
+	o, err := s.backend.Observe(ctx, perNode(timeout))
 	if err != nil {
 		return nil, err
 	}
 	return newSight(&o, s.backend.Self(), s.rates), nil
 }
 
+// perNode is how long to wait for each node, of what the caller asks for in seconds.
+func perNode(timeout float64) time.Duration {
+	if timeout > 0 {
+		return min(seconds(timeout), nodeTimeoutMost)
+	}
+	return nodeTimeoutDefault
+}
+
 // propose carries out a command in the caller's name. A refusal is an error.
 func (s *service) propose(ctx context.Context, cmd metastate.Command) (metastate.Result, error) {
-	cmd.By, cmd.Via = caller(ctx).Name, "admin"
+	cmd.By, cmd.Via = caller(ctx).Name, metastate.ViaAdmin
 	r, err := s.backend.Propose(ctx, cmd)
 	if err != nil {
 		return r, err

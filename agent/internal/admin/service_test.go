@@ -280,7 +280,7 @@ func fuzzHandler(s *service) http.Handler {
 	calls := connect.NewServer(func(next connect.ServerFunc) connect.ServerFunc {
 		return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
 			if err := next(ctx, spec, stream); err != nil {
-				return wireError(slog.New(slog.DiscardHandler), spec.Procedure, err)
+				return wireError(slog.New(slog.DiscardHandler), spec.Procedure, "rq-1", err)
 			}
 			return nil
 		}

@@ -198,7 +198,7 @@ func TestWatchesAreLimited(t *testing.T) {
 		_, err = s.Receive()
 		_ = s.Close()
 	}
-	if connect.CodeOf(err) != connect.CodeUnavailable {
+	if connect.CodeOf(err) != connect.CodeResourceExhausted {
 		t.Errorf("one watch too many: got %v, want unavailable", err)
 	}
 }

@@ -135,6 +135,7 @@ func (m *Meta) Wait(ctx context.Context, index uint64) error {
 // package kv's: *kv.UnavailableError says that nothing was done,
 // *store.AmbiguousError that nobody knows.
 func (m *Meta) Propose(ctx context.Context, cmd metastate.Command) (metastate.Result, error) {
+	cmd.Stamp(ctx)
 	payload, err := metastate.EncodeCommand(cmd)
 	if err != nil {
 		return metastate.Result{}, err

@@ -95,7 +95,71 @@ func (c *change) removeUser(in *DropUser) Result {
 		}
 		return refused(CodeNotFound, "there is no user %q", in.Name)
 	}
+	if c.view.Users[in.Name].AdminRole == lastAdmin && c.admins(in.Name) == 0 {
+		return refused(CodeConflict, "%q is the last admin", in.Name)
+	}
 	c.dropUser(in.Name)
 	c.event(cluster.Event{Kind: cluster.EventUserDropped, Text: fmt.Sprintf("user %s was dropped", in.Name)})
+	return Result{}
+}
+
+func (c *change) changeUser(in *ChangeUser) Result {
+	if in.Name == "" || len(in.Name) > 63 {
+		return refused(CodeInvalid, "a user needs a name of 1 to 63 bytes")
+	}
+	if in.AdminRole != nil && *in.AdminRole != "" && !slices.Contains(knownRoles, *in.AdminRole) {
+		return refused(CodeInvalid, "the admin role must be viewer, operator or admin, not %q", *in.AdminRole)
+	}
+	u, existed := User{Name: in.Name}, false
+	if old, ok := c.view.Users[in.Name]; ok {
+		u, existed = *old, true
+	}
+	switch {
+	case in.Create && existed && in.IfNotExists:
+		return Result{Existed: true}
+	case in.Create && existed:
+		return refused(CodeExists, "user %q already exists", in.Name)
+	case !in.Create && !existed:
+		return refused(CodeNotFound, "there is no user %q", in.Name)
+	case in.From != nil && *in.From != u.AdminRole:
+		return Result{Existed: true}
+	}
+	if in.Verifier != nil {
+		u.Verifier = *in.Verifier
+	}
+	if in.AdminRole != nil {
+		if u.AdminRole == lastAdmin && *in.AdminRole != lastAdmin && c.admins(in.Name) == 0 {
+			return refused(CodeConflict, "%q is the last admin", in.Name)
+		}
+		u.AdminRole = *in.AdminRole
+	}
+	u.ChangedAt = c.now
+	c.putUser(u)
+	c.event(cluster.Event{Kind: cluster.EventUserChanged, Text: fmt.Sprintf("user %s was created or changed", in.Name)})
+	return Result{Existed: existed}
+}
+
+// lastAdmin is the role that a cluster must have somebody for.
+const lastAdmin = "admin"
+
+// admins counts the admins other than except.
+func (c *change) admins(except string) int {
+	n := 0
+	for name, u := range c.view.Users {
+		if name != except && u.AdminRole == lastAdmin {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *change) anchorLog(in *AnchorLog) Result {
+	if _, ok := c.view.Nodes[in.Node]; !ok {
+		return refused(CodeNotFound, "there is no node %s", in.Node)
+	}
+	if old, ok := c.view.LogHeads[in.Node]; ok && in.Sequence <= old.Sequence {
+		return refused(CodeStale, "the log of %s is anchored at %d already", in.Node, old.Sequence)
+	}
+	own(c, &c.view.LogHeads)[in.Node] = stage(c, kindLogHead, idKey(uint64(in.Node)), in)
 	return Result{}
 }

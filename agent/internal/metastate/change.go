@@ -124,7 +124,7 @@ func (c *change) dropUser(name string) {
 // stageHeads stages the records that there is one of.
 func (c *change) stageHeads() {
 	v := c.view
-	stage(c, kindApplied, nil, &appliedRecord{Index: v.Index, TS: v.TS})
+	stage(c, kindApplied, nil, &appliedRecord{Index: v.Index, TS: v.TS, Audit: v.Audit})
 	if !c.heads {
 		return
 	}

@@ -14,6 +14,9 @@ type Command struct {
 	By        string `json:"by,omitempty"`
 	Via       string `json:"via,omitempty"`
 	RequestID string `json:"requestId,omitempty"`
+	// TokenID is the bearer token that was used, Source where the request came from.
+	TokenID string `json:"tokenId,omitempty"`
+	Source  string `json:"source,omitempty"`
 
 	InitCluster      *InitCluster      `json:"initCluster,omitempty"`
 	AddNode          *AddNode          `json:"addNode,omitempty"`
@@ -38,6 +41,8 @@ type Command struct {
 	PauseOperation   *PauseOperation   `json:"pauseOperation,omitempty"`
 	ResumeOperation  *ResumeOperation  `json:"resumeOperation,omitempty"`
 	LimitOperation   *LimitOperation   `json:"limitOperation,omitempty"`
+	ChangeUser       *ChangeUser       `json:"changeUser,omitempty"`
+	AnchorLog        *AnchorLog        `json:"anchorLog,omitempty"`
 
 	// Batch is applied all or nothing, in order; it may not hold another batch.
 	// By, Via and RequestID of the outer command hold for all.
@@ -183,6 +188,26 @@ type PutUser struct {
 	Name      string `json:"name"`
 	Verifier  string `json:"verifier,omitempty"`
 	AdminRole string `json:"adminRole,omitempty"`
+}
+
+// ChangeUser makes a user, or changes the parts of one that are set.
+type ChangeUser struct {
+	Name        string  `json:"name"`
+	Create      bool    `json:"create,omitempty"` // refused if the user exists; else, if it does not
+	IfNotExists bool    `json:"ifNotExists,omitempty"`
+	Verifier    *string `json:"verifier,omitempty"`  // empty: no password
+	AdminRole   *string `json:"adminRole,omitempty"` // empty: none
+	// From is the role that AdminRole replaces: another one is left alone, as
+	// REVOKE of a role that was not granted does.
+	From *string `json:"from,omitempty"`
+}
+
+// AnchorLog records how far a node's log of logins has come, so that what it
+// says up to there cannot be changed unseen.
+type AnchorLog struct {
+	Node     cluster.NodeID `json:"node"`
+	Sequence uint64         `json:"sequence"`
+	Head     []byte         `json:"head"` // hash of the record at Sequence
 }
 
 // DropUser removes a user.

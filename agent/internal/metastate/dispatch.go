@@ -3,12 +3,17 @@ package metastate
 // maxBatch bounds the commands of one batch.
 const maxBatch = 1000
 
-func (c *change) run(command []byte) Result {
-	cmd, err := DecodeCommand(command)
+// run carries out a command. Without one that could be read there is no cmd.
+func (c *change) run(command []byte) (cmd *Command, res Result) {
+	read, err := DecodeCommand(command)
 	if err != nil {
 		// The decoder's own words may differ between Go versions; results may not.
-		return refused(CodeMalformed, "the command is malformed or of a newer version")
+		return nil, refused(CodeMalformed, "the command is malformed or of a newer version")
 	}
+	return &read, c.carryOut(&read)
+}
+
+func (c *change) carryOut(cmd *Command) Result {
 	if cmd.parts() != 1 {
 		return refused(CodeMalformed, "a command must hold one change, this one holds %d", cmd.parts())
 	}
@@ -16,10 +21,13 @@ func (c *change) run(command []byte) Result {
 		return refused(CodeUninitialized, "the cluster is not initialised")
 	}
 	c.by = cmd.By
-	if cmd.Batch == nil {
-		return c.dispatch(&cmd, cmd.By)
+	if refusal := c.authorize(cmd); refusal != nil {
+		return Result{Refusal: refusal}
 	}
-	return c.batch(&cmd)
+	if cmd.Batch == nil {
+		return c.dispatch(cmd, cmd.By)
+	}
+	return c.batch(cmd)
 }
 
 func (c *change) batch(cmd *Command) Result {
@@ -52,7 +60,8 @@ func (cmd *Command) parts() int {
 		cmd.CreateToken != nil, cmd.RevokeToken != nil,
 		cmd.CreateJoinToken != nil, cmd.RevokeJoinToken != nil,
 		cmd.PutUser != nil, cmd.DropUser != nil, cmd.SetSetting != nil,
-		cmd.RecordEvents != nil, cmd.PauseOperation != nil, cmd.ResumeOperation != nil, cmd.LimitOperation != nil, len(cmd.Batch) > 0,
+		cmd.RecordEvents != nil, cmd.PauseOperation != nil, cmd.ResumeOperation != nil, cmd.LimitOperation != nil,
+		cmd.ChangeUser != nil, cmd.AnchorLog != nil, len(cmd.Batch) > 0,
 	} {
 		if set {
 			n++
@@ -107,6 +116,10 @@ func (c *change) dispatch(cmd *Command, by string) Result {
 		return c.resumeOperation(cmd.ResumeOperation, by)
 	case cmd.LimitOperation != nil:
 		return c.limitOperation(cmd.LimitOperation)
+	case cmd.ChangeUser != nil:
+		return c.changeUser(cmd.ChangeUser)
+	case cmd.AnchorLog != nil:
+		return c.anchorLog(cmd.AnchorLog)
 	default:
 		return c.setSetting(cmd.SetSetting)
 	}

@@ -20,10 +20,14 @@
 //  1. The same commands at the same indexes and timestamps give the same
 //     records, byte for byte, and the same results on every replica: no clock,
 //     no randomness, no output in the order of a map.
-//  2. A refused or malformed command changes nothing but the applied index.
+//  2. A refused or malformed command changes nothing but the applied index and
+//     the audit chain.
 //  3. The View after Reload equals the View after the Apply that wrote the state.
 //  4. A decommissioned node never changes again.
-//  5. The data ranges of a View never overlap.
+//  5. What people ask for is done only if their role suffices at that index
+//     (TestPeopleNeedTheirRoleAtApply), and leaves an audit record.
+//  6. No audit record holds a secret (TestAuditHoldsNoSecrets).
+//  7. The data ranges of a View never overlap.
 //
 // # What is not here
 //

@@ -84,7 +84,7 @@ func (m *Machine) publish(v *View) {
 func (m *Machine) apply(w Writer, index uint64, ts hlc.Timestamp, command []byte) ([]byte, error) {
 	old := m.View()
 	c := newChange(old, ts)
-	res := c.run(command)
+	cmd, res := c.run(command)
 	if res.Refusal == nil && c.refusal != nil {
 		res = Result{Refusal: c.refusal}
 	}
@@ -92,6 +92,9 @@ func (m *Machine) apply(w Writer, index uint64, ts hlc.Timestamp, command []byte
 		c = newChange(old, ts) // drop what was staged
 	}
 	c.view.Index, c.view.TS = index, ts
+	if cmd != nil && c.view.Initialized() {
+		c.audit(cmd, index, res.Refusal)
+	}
 	c.stageHeads()
 	res.stamp(index, ts)
 	out, err := EncodeResult(res)
@@ -132,6 +135,8 @@ const (
 	kindToken      = "token"
 	kindJoinToken  = "jointoken"
 	kindUser       = "user"
+	kindAudit      = "audit"
+	kindLogHead    = "loghead"
 	kindEvent      = "event"
 )
 
@@ -139,6 +144,7 @@ const (
 type appliedRecord struct {
 	Index uint64        `json:"index"`
 	TS    hlc.Timestamp `json:"ts"`
+	Audit AuditHead     `json:"audit,omitzero"`
 }
 
 // clusterRecord holds what there is one of.
@@ -188,7 +194,7 @@ func (v *View) loadRecord(kind string, value []byte) error {
 		if err := decodeRecord(value, &a); err != nil {
 			return err
 		}
-		v.Index, v.TS = a.Index, a.TS
+		v.Index, v.TS, v.Audit = a.Index, a.TS, a.Audit
 		return nil
 	case kindCluster:
 		var c clusterRecord
@@ -224,6 +230,17 @@ func (v *View) loadRecord(kind string, value []byte) error {
 		e := new(cluster.Event)
 		v.Events = append(v.Events, e) // the keys are in the order of the sequence
 		return decodeRecord(value, e)
+	}
+	return v.loadMore(kind, value)
+}
+
+// loadMore loads the kinds of what is kept about changes.
+func (v *View) loadMore(kind string, value []byte) error {
+	switch kind {
+	case kindAudit:
+		return nil // many, and read from the store by who asks for them
+	case kindLogHead:
+		return loadInto(value, v.LogHeads, func(a *AnchorLog) cluster.NodeID { return a.Node })
 	}
 	return fmt.Errorf("written by a newer version: %w", errFormat)
 }

@@ -322,6 +322,7 @@ func FuzzApply(f *testing.F) {
 		a, b := newTester(), newTester()
 		a.command(t, initCommand())
 		b.command(t, initCommand())
+		audit := a.View().Audit
 		before := dump(t, a.View())
 		ra, rb := a.do(t, command), b.do(t, command)
 		if !maps.EqualFunc(a.store, b.store, bytes.Equal) || outcome(ra) != outcome(rb) {
@@ -331,7 +332,7 @@ func FuzzApply(f *testing.F) {
 			return
 		}
 		v := *a.View()
-		v.Index, v.TS = 11, hlc.New(a.clock.Add(-time.Second))
+		v.Index, v.TS, v.Audit = 11, hlc.New(a.clock.Add(-time.Second)), audit
 		if after := dump(t, &v); after != before {
 			t.Fatalf("a refused command changed the view\nbefore %s\n after %s", before, after)
 		}

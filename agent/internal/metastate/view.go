@@ -37,6 +37,10 @@ type View struct {
 	Tokens     map[string]*Token
 	JoinTokens map[string]*JoinToken
 	Users      map[string]*User
+	// Audit is where the chain of audit records stands; ReadAudit reads them.
+	Audit AuditHead
+	// LogHeads says of each node how far its log of logins is anchored.
+	LogHeads map[cluster.NodeID]*AnchorLog
 	// Events are the newest events, oldest first; see EventsAfter.
 	Events []*cluster.Event
 
@@ -48,6 +52,7 @@ type View struct {
 type counters struct {
 	Node       cluster.NodeID       `json:"node"`
 	Collection cluster.CollectionID `json:"collection"`
+	Range      cluster.RangeID      `json:"range,omitempty"` // 0: none was given out
 }
 
 // spanIndex maps each vshard to the range that owns it; 0: none.
@@ -116,15 +121,34 @@ func emptyView() *View {
 		Tokens:          map[string]*Token{},
 		JoinTokens:      map[string]*JoinToken{},
 		Users:           map[string]*User{},
+		LogHeads:        map[cluster.NodeID]*AnchorLog{},
 		next:            counters{Node: 1, Collection: 1},
 		spans:           &spanIndex{},
 	}
 }
 
+// Epoch rises with every change of a range's replicas and of a node's
+// membership: at the same epoch the same plan has the same moves.
+func (v *View) Epoch() uint64 {
+	var e uint64
+	for _, d := range v.Ranges {
+		e += d.Generation
+	}
+	for _, n := range v.Nodes {
+		e++
+		if n.Membership != cluster.Joining {
+			e++
+		}
+	}
+	return e
+}
+
 // Initialized reports whether the cluster was initialised.
 func (v *View) Initialized() bool { return v.ClusterID != "" }
 
-// RangeOf returns the range that owns vshard s.
+// RangeOf returns the range that owns vshard s. Of a range that was split off
+// just now and is not known yet it returns the left neighbour, whose leader
+// knows: a vshard always has a range.
 func (v *View) RangeOf(s cluster.VShard) (*cluster.RangeDescriptor, bool) {
 	if s >= cluster.VShards {
 		return nil, false

@@ -61,6 +61,9 @@ type Config struct {
 	// SaltSecret makes the salts of users who do not exist. It should be the same
 	// on all nodes and outlive restarts, or an attacker sees the salt change.
 	SaltSecret []byte
+	// Audit is told how each login ended: why it was refused, or "". It must not
+	// block; nil: nobody wants to know.
+	Audit func(user, remote, why string)
 	// Open begins a session of a user who has proven who they are: OpenOn(server).
 	Open func(ctx context.Context, o sql.SessionOptions) (Session, error)
 	// ServerVersion is what clients take for PostgreSQL's version: drivers switch

@@ -300,6 +300,13 @@ func (c *conn) remote() string { return c.raw.RemoteAddr().String() }
 
 func (c *conn) logDenied(user, why string) {
 	c.server.cfg.Logger.Info("sql login refused", "user", user, logattr.Address(c.remote()), logattr.Reason(why))
+	c.audit(user, why)
+}
+
+func (c *conn) audit(user, why string) {
+	if c.server.cfg.Audit != nil {
+		c.server.cfg.Audit(user, c.remote(), why)
+	}
 }
 
 func (c *conn) isLoggedIn() bool {

@@ -57,6 +57,7 @@ func (c *conn) login() error {
 	if err := c.authenticate(); err != nil {
 		return err
 	}
+	c.audit(c.startup.user, "")
 	return c.openSession()
 }
 

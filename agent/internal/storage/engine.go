@@ -193,6 +193,11 @@ func (l *engineLog) Errorf(format string, args ...any) {
 
 func (l *engineLog) Fatalf(format string, args ...any) {
 	err := fmt.Errorf("%w: %s", ErrFatal, fmt.Sprintf(format, args...))
+	for _, arg := range args {
+		if cause, ok := arg.(error); ok && errors.Is(mark(cause), ErrDiskFull) {
+			err = fmt.Errorf("%w: %w", ErrDiskFull, err)
+		}
+	}
 	l.log.Error("storage engine gives up", slog.Any("err", err))
 	if l.onFatal != nil {
 		l.onFatal(err)

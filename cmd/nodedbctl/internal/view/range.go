@@ -26,6 +26,8 @@ type Range struct {
 	Generation   uint64    `json:"generation"`
 	Commit       uint64    `json:"commit"`
 	Applied      uint64    `json:"applied"`
+	// History is what became of the range, oldest first; of ranges show.
+	History []Event `json:"history,omitempty"`
 }
 
 // Replica is one copy of a range.

@@ -1,0 +1,56 @@
+package metastate
+
+import "slices"
+
+// neededRoles are the least admin roles for what people ask for; "" is anybody's
+// whom SQL lets in. What is not in it, nobody may ask for by name.
+var neededRoles = map[string]string{
+	"SetMembership":    "operator",
+	"SetCordon":        "operator",
+	"CreateOperation":  "operator",
+	"RequestCancel":    "operator",
+	"PauseOperation":   "operator",
+	"ResumeOperation":  "operator",
+	"LimitOperation":   "operator",
+	"CreateToken":      "admin",
+	"RevokeToken":      "admin",
+	"CreateJoinToken":  "admin",
+	"RevokeJoinToken":  "admin",
+	"PutUser":          "admin",
+	"ChangeUser":       "admin",
+	"DropUser":         "admin",
+	"SetSetting":       "admin",
+	"CreateCollection": "",
+	"DropCollection":   "",
+}
+
+// authorize checks what people ask for at the command's own place in the log: a
+// role or token that was taken away by then counts for nothing, whichever node
+// let the request in.
+func (c *change) authorize(cmd *Command) *Refusal {
+	if cmd.Via != ViaAdmin && cmd.Via != ViaSQL {
+		return nil
+	}
+	u, ok := c.view.Users[cmd.By]
+	if !ok {
+		return refuse(CodeDenied, "there is no user %q", cmd.By)
+	}
+	has := slices.Index(knownRoles, u.AdminRole)
+	if cmd.TokenID != "" {
+		t := c.view.Tokens[cmd.TokenID]
+		if t == nil || t.Owner != cmd.By || !t.Valid(c.now) {
+			return refuse(CodeDenied, "token %s has ended", cmd.TokenID)
+		}
+		has = min(has, slices.Index(knownRoles, t.Role))
+	}
+	for _, action := range cmd.actions() {
+		needed, known := neededRoles[action]
+		if !known {
+			return refuse(CodeDenied, "%s is not for people to ask for", action)
+		}
+		if needed != "" && has < slices.Index(knownRoles, needed) {
+			return refuse(CodeDenied, "%s needs the role %s, which %s does not have", action, needed, cmd.By)
+		}
+	}
+	return nil
+}
