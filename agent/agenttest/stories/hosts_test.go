@@ -53,7 +53,7 @@ func remote(program string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 255
 	}
-	fmt.Print(out.Output)
+	fmt.Fprint(os.Stdout, out.Output)
 	return out.Code
 }
 

@@ -2,6 +2,7 @@ package sqlshell
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -9,16 +10,14 @@ import (
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
 )
 
-// backslash are the shell's own commands.
-var backslash []backslashCommand
-
 type backslashCommand struct {
 	name, args, does string
 	run              func(*shell, context.Context, []string) error
 }
 
-func init() { //nolint:gochecknoinits // \? lists the table that it is in
-	backslash = []backslashCommand{
+// backslash are the shell's own commands.
+func backslash() []backslashCommand {
+	return []backslashCommand{
 		{`\d`, "[NAME]", "list collections, or show the columns and indexes of one", (*shell).describe},
 		{`\d+`, "[NAME]", "the same, with where the rows live", (*shell).describePlus},
 		{`\dt`, "[PATTERN]", "list collections", (*shell).listCollections},
@@ -42,12 +41,12 @@ func (sh *shell) command(ctx context.Context, line string) error {
 	if len(words) == 0 {
 		return nil
 	}
-	for _, c := range backslash {
+	for _, c := range backslash() {
 		if c.name != words[0] {
 			continue
 		}
 		err := c.run(sh, ctx, words[1:])
-		if err != nil && sh.asking && !sh.s.conn.IsClosed() && err != errQuit { //nolint:errorlint // it is never wrapped
+		if err != nil && sh.asking && !sh.s.conn.IsClosed() && !errors.Is(err, errQuit) {
 			sh.say(err)
 			return nil
 		}
@@ -58,7 +57,7 @@ func (sh *shell) command(ctx context.Context, line string) error {
 
 func (sh *shell) help(context.Context, []string) error {
 	sh.e.Term.Say("statements end with ; and may take several lines. Ctrl-C cancels what is typed or what runs.")
-	for _, c := range backslash {
+	for _, c := range backslash() {
 		sh.e.Term.Say("  %-34s %s", strings.TrimSpace(c.name+" "+c.args), c.does)
 	}
 	return nil

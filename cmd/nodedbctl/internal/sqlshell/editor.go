@@ -115,7 +115,7 @@ func (w *words) candidates(before, word string) []string {
 	var from []string
 	switch {
 	case before == "" && strings.HasPrefix(word, `\`):
-		for _, c := range backslash {
+		for _, c := range backslash() {
 			from = append(from, c.name)
 		}
 	case strings.HasPrefix(before, `\d`):
