@@ -24,6 +24,7 @@ var owners = map[string][]string{
 	"github.com/spf13/cobra":                         {"cmd/nodedbctl"},
 	"charm.land":                                     {"tui"},
 	"github.com/charmbracelet":                       {"tui"},
+	"github.com/ergochat/readline":                   {"cmd/nodedbctl"},
 	"go.etcd.io/raft/v3":                             {"agent/internal/replica", "agent/internal/raftlog", "agent/internal/store", "agent/internal/sim"},
 	"github.com/prometheus/client_golang/prometheus": {"agent", "agent/internal/admin"},
 	"connectrpc.com/connect/v2":                      {"client", "agent/internal/admin", "client/adminpb"},

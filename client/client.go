@@ -35,6 +35,7 @@ type Client struct {
 	token   string
 	http    *http.Client
 	dial    *dialer
+	bearer  *bearer // nil: the client is offline
 }
 
 // Dial makes a client of the cluster that c describes. It reads c's files and
@@ -82,6 +83,14 @@ func (c *Client) connect() (adminpb.AdminClient, *http.Client) {
 // Close drops the client's connections; a Watch ends with its context.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
+// Trace has fn told of each request when its answer begins: the path, the status
+// (0: there was no answer) and the time. It must be called before the first call.
+func (c *Client) Trace(fn func(path string, status int, took time.Duration)) {
+	if c.bearer != nil {
+		c.bearer.trace = fn
+	}
+}
+
 // Context returns what the client was made of.
 func (c *Client) Context() Context { return c.context }
 
@@ -100,6 +109,7 @@ func (c *Client) Learn(addrs ...string) {
 type bearer struct {
 	token string
 	next  http.RoundTripper
+	trace func(path string, status int, took time.Duration)
 }
 
 func (b *bearer) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -107,7 +117,17 @@ func (b *bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 		r = r.Clone(r.Context())
 		r.Header.Set("Authorization", "Bearer "+b.token)
 	}
-	return b.next.RoundTrip(r)
+	if b.trace == nil {
+		return b.next.RoundTrip(r)
+	}
+	began := time.Now()
+	resp, err := b.next.RoundTrip(r)
+	status := 0
+	if err == nil {
+		status = resp.StatusCode
+	}
+	b.trace(r.URL.Path, status, time.Since(began))
+	return resp, err
 }
 
 // dialer connects to the first node that answers, beginning with the one that

@@ -132,6 +132,13 @@ func (c *Cluster) AddNode() *Node {
 	return n
 }
 
+// Reserve names one more node and its ports. It is no member until somebody runs
+// nodedb-agent join for it with JoinFlags.
+func (c *Cluster) Reserve() *Node { return c.newNode() }
+
+// Binaries are the programs that the cluster runs.
+func (c *Cluster) Binaries() Binaries { return c.bin }
+
 // CredsDir holds the admin's certificate, token and context.yaml.
 func (c *Cluster) CredsDir() string { return filepath.Join(c.dir, "creds") }
 

@@ -34,6 +34,11 @@ func (n *Node) listenFlags() []string {
 	return []string{"--listen-sql", n.SQL, "--listen-rpc", n.RPC, "--listen-gossip", n.Gossip, "--listen-admin", n.Admin}
 }
 
+// JoinFlags are the flags of nodedb-agent join that are this node's own.
+func (n *Node) JoinFlags() []string {
+	return append([]string{"--data-dir", n.Dir, "--name", n.Name}, n.listenFlags()...)
+}
+
 // StartUnready starts the process and does not wait.
 func (n *Node) StartUnready() {
 	n.c.t.Helper()

@@ -98,6 +98,9 @@ func (f *fakeCluster) ListRanges(_ context.Context, r *adminpb.ListRangesRequest
 }
 
 func (f *fakeCluster) LookupRoute(_ context.Context, r *adminpb.LookupRouteRequest) (*adminpb.LookupRouteResponse, error) {
+	if r.GetCollection() == "broken" {
+		return nil, refuse(connect.CodeInternal, "internal error; the node's log says more", &adminpb.ErrorDetail{Kind: adminpb.ErrorKind_ERROR_KIND_INTERNAL})
+	}
 	return &adminpb.LookupRouteResponse{AsOf: asOf(), Vshard: 417, Route: &adminpb.Route{
 		Range: 27, Start: 416, End: 432, Leader: 2, LeaderAddress: "127.0.0.1:6432", Replicas: []uint32{1, 2, 3}, Generation: 17,
 	}}, nil

@@ -11,5 +11,6 @@ import (
 var version = "unknown"
 
 //go:generate sh -c "go run . reference > ../../docs/CLI.md"
+//go:generate go run . schema ../../docs/schema
 
 func main() { os.Exit(root.Main(version, os.Args[1:])) }

@@ -28,7 +28,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("NODEDBCTL_CONFIG", filepath.Join(e.WorkDir, "context.yaml"))
 			return nil
 		},
-		Cmds:          map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits},
+		Cmds:          map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "valid": valid},
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 	})
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -38,7 +37,7 @@ func NewLocal(e *ctl.Env) *cobra.Command {
 var agentExits = map[int]ctl.Exit{2: ctl.Usage, 73: ctl.NotFound, 78: ctl.Conflict}
 
 func local(ctx context.Context, e *ctl.Env, dir, binary string) error {
-	agent, err := findAgent(binary)
+	agent, err := ctl.FindAgent(binary)
 	if err != nil {
 		return err
 	}
@@ -65,27 +64,6 @@ func local(ctx context.Context, e *ctl.Env, dir, binary string) error {
 		Text: func(w io.Writer) error { return writeLocal(w, e, &v) },
 	}
 	return one.Print(e.Term, e.Flags.Output)
-}
-
-// findAgent finds the agent's binary.
-func findAgent(flag string) (string, error) {
-	if flag != "" {
-		if _, err := os.Stat(flag); err != nil {
-			return "", ctl.Usagef("--agent-binary: %v", err)
-		}
-		return filepath.Abs(flag)
-	}
-	if self, err := os.Executable(); err == nil {
-		beside := filepath.Join(filepath.Dir(self), "nodedb-agent")
-		if _, err := os.Stat(beside); err == nil {
-			return beside, nil
-		}
-	}
-	path, err := exec.LookPath("nodedb-agent")
-	if err != nil {
-		return "", ctl.Usagef("nodedb-agent is neither beside nodedbctl nor on PATH: give --agent-binary FILE")
-	}
-	return path, nil
 }
 
 func writeLocal(w io.Writer, e *ctl.Env, v *view.LocalReport) error {

@@ -92,23 +92,28 @@ func collect(e *ctl.Env, cmd *cobra.Command) ([]view.Setting, error) {
 	add("sqlUser", c.SQLUser, "context "+c.Name)
 	add("sqlPasswordFile", c.SQLPasswordFile, "context "+c.Name)
 	add("protected", fmt.Sprint(c.Protected), "context "+c.Name)
+	return append(out, ofFlags(e, cmd)...), nil
+}
+
+// ofFlags are the settings that only flags and the environment make.
+func ofFlags(e *ctl.Env, cmd *cobra.Command) []view.Setting {
+	var out []view.Setting
 	for _, name := range []string{"output", "timeout", "node-timeout", "read-only", "strict", "quiet"} {
 		fl := cmd.Flags().Lookup(name)
 		source := "default"
 		if fl.Changed {
 			source = "--" + name
 		}
-		add(name, fl.Value.String(), source)
+		out = append(out, view.Setting{Name: name, Value: fl.Value.String(), Source: source})
 	}
 	colour, why := "on", "terminal"
 	switch {
-	case g.NoColor:
+	case e.Flags.NoColor:
 		colour, why = "off", "--no-color"
 	case !e.Term.Color:
 		colour, why = "off", "NO_COLOR or TERM=dumb"
 	case !e.Term.OutTTY:
 		colour, why = "off", "stdout is no terminal"
 	}
-	add("colour", colour, why)
-	return out, nil
+	return append(out, view.Setting{Name: "colour", Value: colour, Source: why})
 }

@@ -13,20 +13,8 @@ import (
 	"github.com/nodedb/nodedb/client"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/view"
 )
-
-// item is a context as it is shown; it holds no secret, only where they are.
-type item struct {
-	Name      string   `json:"name"`
-	Current   bool     `json:"current"`
-	Addrs     []string `json:"addrs"`
-	User      string   `json:"user"`
-	CA        string   `json:"ca"`
-	Cert      string   `json:"cert"`
-	Key       string   `json:"key"`
-	TokenFile string   `json:"tokenFile"`
-	Protected bool     `json:"protected"`
-}
 
 // New makes the command context.
 func New(e *ctl.Env) *cobra.Command {
@@ -42,12 +30,12 @@ func New(e *ctl.Env) *cobra.Command {
 	return c
 }
 
-func newItem(f *client.File, c client.Context) item {
+func newItem(f *client.File, c client.Context) view.Context {
 	user, err := c.User()
 	if err != nil {
 		user = "" // the certificate is missing or broken: dialling says so
 	}
-	return item{
+	return view.Context{
 		Name: c.Name, Current: c.Name == f.Current, Addrs: c.Addrs, User: user, CA: c.CA, Cert: c.Cert, Key: c.Key,
 		TokenFile: c.TokenFile, Protected: c.Protected,
 	}
@@ -58,14 +46,14 @@ func list(e *ctl.Env) error {
 	if err != nil {
 		return err
 	}
-	l := render.List[item]{
-		Kind: "ContextList", Meta: localMeta(e), Name: func(i item) string { return i.Name }, Empty: "no context in " + f.Path(),
-		Columns: []render.Column[item]{
-			{Head: "CURRENT", Key: "current", Cell: func(i item) string { return map[bool]string{true: "*", false: ""}[i.Current] }},
-			{Head: "NAME", Key: "name", Cell: func(i item) string { return i.Name }},
-			{Head: "ADDRS", Cell: func(i item) string { return strings.Join(i.Addrs, ",") }},
-			{Head: "USER", Key: "user", Cell: func(i item) string { return render.Or(i.User) }},
-			{Head: "PROTECTED", Key: "protected", Cell: func(i item) string { return map[bool]string{true: "yes", false: "no"}[i.Protected] }},
+	l := render.List[view.Context]{
+		Kind: "ContextList", Meta: localMeta(e), Name: func(i view.Context) string { return i.Name }, Empty: "no context in " + f.Path(),
+		Columns: []render.Column[view.Context]{
+			{Head: "CURRENT", Key: "current", Cell: func(i view.Context) string { return map[bool]string{true: "*", false: ""}[i.Current] }},
+			{Head: "NAME", Key: "name", Cell: func(i view.Context) string { return i.Name }},
+			{Head: "ADDRS", Cell: func(i view.Context) string { return strings.Join(i.Addrs, ",") }},
+			{Head: "USER", Key: "user", Cell: func(i view.Context) string { return render.Or(i.User) }},
+			{Head: "PROTECTED", Key: "protected", Cell: func(i view.Context) string { return map[bool]string{true: "yes", false: "no"}[i.Protected] }},
 		},
 	}
 	for _, name := range f.Names() {
@@ -96,7 +84,7 @@ func show(e *ctl.Env, args []string) error {
 		return &ctl.Error{Code: ctl.NotFound, Message: err.Error(), Next: []string{"nodedbctl context ls"}}
 	}
 	v := newItem(f, c)
-	one := render.One[item]{
+	one := render.One[view.Context]{
 		Kind: "Context", Meta: localMeta(e), Item: v, Name: v.Name,
 		Text: func(w io.Writer) error {
 			_, err := fmt.Fprintf(w, "name       %s\nfile       %s\naddrs      %s\nuser       %s\nca         %s\ncert       %s\nkey        %s\ntoken file %s\nprotected  %t\n",

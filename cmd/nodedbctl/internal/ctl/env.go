@@ -186,6 +186,9 @@ func (e *Env) Client() (*client.Client, error) {
 	e.client = cl
 	if e.Flags.Verbose {
 		e.Term.Say("context %q, addresses %s", c.Name, strings.Join(c.Addrs, ", "))
+		cl.Trace(func(path string, status int, took time.Duration) {
+			e.Term.Say("%s %d in %s", path[strings.LastIndex(path, "/")+1:], status, took.Round(100*time.Microsecond))
+		})
 	}
 	return cl, nil
 }

@@ -38,12 +38,13 @@ func (e *Env) ResolveNodes(ctx context.Context, args []string) ([]*adminpb.Node,
 	return out, nil
 }
 
-// FindNode finds the one node that arg names.
+// FindNode finds the one node that arg names. What names two, one by its name and
+// one by its id, names none: a mistake here may end a node.
 func FindNode(nodes []*adminpb.Node, arg string) (*adminpb.Node, error) {
 	for _, match := range []func(*adminpb.Node) bool{
-		func(n *adminpb.Node) bool { return n.GetName() == arg },
-		func(n *adminpb.Node) bool { return isNodeID(arg, n.GetId()) },
-		func(n *adminpb.Node) bool { return hasAddress(n, arg) },
+		func(n *adminpb.Node) bool {
+			return n.GetName() == arg || isNodeID(arg, n.GetId()) || hasAddress(n, arg)
+		},
 		func(n *adminpb.Node) bool {
 			return len(arg) >= uuidPrefixLeast && strings.HasPrefix(strings.ToLower(n.GetUuid()), strings.ToLower(arg))
 		},
@@ -54,7 +55,8 @@ func FindNode(nodes []*adminpb.Node, arg string) (*adminpb.Node, error) {
 				found = append(found, n)
 			}
 		}
-		// A name or address may have been reused after a decommission: the member is meant.
+		// A name or address may have been reused after a decommission: the member is
+		// meant.
 		if len(found) > 1 {
 			members := slices.DeleteFunc(slices.Clone(found), func(n *adminpb.Node) bool { return n.GetMembership() == "decommissioned" })
 			if len(members) > 0 {
@@ -73,12 +75,18 @@ func FindNode(nodes []*adminpb.Node, arg string) (*adminpb.Node, error) {
 }
 
 func isNodeID(arg string, id uint32) bool {
+	if arg == "" {
+		return false
+	}
 	n, err := strconv.ParseUint(strings.TrimPrefix(arg, "n"), 10, 32)
 	return err == nil && uint32(n) == id
 }
 
 func hasAddress(n *adminpb.Node, arg string) bool {
 	a := n.GetAddresses()
+	if arg == "" {
+		return false
+	}
 	for _, addr := range []string{a.GetAdmin(), a.GetSql(), a.GetRpc(), a.GetGossip()} {
 		if addr != "" && (addr == arg || strings.HasPrefix(addr, arg+":")) {
 			return true

@@ -12,9 +12,6 @@ package demo
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -71,7 +68,7 @@ func run(ctx context.Context, e *ctl.Env, o *options) error {
 	if o.clients < 1 || o.clients > 64 {
 		return ctl.Usagef("--clients must be between 1 and 64")
 	}
-	agent, err := findAgent(o.agent)
+	agent, err := ctl.FindAgent(o.agent)
 	if err != nil {
 		return err
 	}
@@ -79,27 +76,6 @@ func run(ctx context.Context, e *ctl.Env, o *options) error {
 		return once(ctx, e, o, agent)
 	}
 	return live(ctx, e, o, agent)
-}
-
-// findAgent finds the agent's binary.
-func findAgent(flag string) (string, error) {
-	if flag != "" {
-		if _, err := os.Stat(flag); err != nil {
-			return "", ctl.Usagef("--agent-binary: %v", err)
-		}
-		return filepath.Abs(flag)
-	}
-	if self, err := os.Executable(); err == nil {
-		beside := filepath.Join(filepath.Dir(self), "nodedb-agent")
-		if _, err := os.Stat(beside); err == nil {
-			return beside, nil
-		}
-	}
-	path, err := exec.LookPath("nodedb-agent")
-	if err != nil {
-		return "", ctl.Usagef("nodedb-agent is neither beside nodedbctl nor on PATH: give --agent-binary FILE")
-	}
-	return path, nil
 }
 
 // since is the time that has passed, for people.

@@ -30,10 +30,7 @@ func newPolicy(e *ctl.Env) *cobra.Command {
 	return c
 }
 
-type policyView struct {
-	Policy string `json:"policy"`
-	Before string `json:"before,omitempty"`
-}
+type policyView = view.RebalancePolicy
 
 func showPolicy(ctx context.Context, e *ctl.Env) error {
 	c, err := e.Client()

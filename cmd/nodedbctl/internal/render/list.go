@@ -4,6 +4,7 @@
 package render
 
 import (
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -91,6 +92,7 @@ type Column[T any] struct {
 // List is an answer of several items of one kind.
 type List[T any] struct {
 	Kind    string // NodeList
+	Line    string // kind of one item in -o jsonl; empty: Kind without List
 	Meta    Meta
 	Items   []T
 	Name    func(T) string
@@ -126,7 +128,7 @@ func (l *List[T]) Print(s *term.Streams, o Options) error {
 		}{APIVersion, l.Kind, l.Meta, items})
 	case "jsonl":
 		for _, r := range rows {
-			if err := Line(s.Out, strings.TrimSuffix(l.Kind, "List"), r.item); err != nil {
+			if err := Line(s.Out, cmp.Or(l.Line, strings.TrimSuffix(l.Kind, "List")), r.item); err != nil {
 				return err
 			}
 		}

@@ -33,10 +33,12 @@ import (
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/reference"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/routing"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/schema"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/sqlshell"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/status"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/term"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/token"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/view"
 )
 
 const long = `nodedbctl operates NodeDB clusters.
@@ -76,7 +78,7 @@ func New(e *ctl.Env) *cobra.Command {
 	add(groupChange, nodes.NewDrain(e), nodes.NewUndrain(e), nodes.NewCordon(e), nodes.NewUncordon(e), nodes.NewDecommission(e), nodes.NewRecommission(e),
 		rebalance.New(e))
 	add(groupAccess, jointoken.New(e), token.New(e), token.NewWhoAmI(e), contexts.New(e), config.New(e))
-	add(groupMore, sqlshell.New(e), demo.New(e), api.New(e), newDebug(e), newVersion(e), reference.NewMan(e), reference.NewReference(e))
+	add(groupMore, sqlshell.New(e), demo.New(e), api.New(e), newDebug(e), newVersion(e), reference.NewMan(e), reference.NewReference(e), schema.New(e))
 	ctl.AttachCompletion(e, c)
 	c.SetHelpCommandGroupID(groupMore)
 	c.SetCompletionCommandGroupID(groupMore)
@@ -146,8 +148,8 @@ func newVersion(e *ctl.Env) *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Show the version of nodedbctl", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			one := render.One[map[string]string]{
-				Kind: "Version", Item: map[string]string{"version": e.Version}, Name: e.Version, Meta: render.Meta{Complete: true, Missing: []uint32{}},
+			one := render.One[view.Version]{
+				Kind: "Version", Item: view.Version{Version: e.Version}, Name: e.Version, Meta: render.Meta{Complete: true, Missing: []uint32{}},
 				Text: func(w io.Writer) error {
 					_, err := fmt.Fprintln(w, "nodedbctl", e.Version)
 					return err

@@ -47,7 +47,7 @@ func show(ctx context.Context, e *ctl.Env, node string) error {
 		return err
 	}
 	l := render.List[view.Route]{
-		Kind: "RoutingTable", Meta: e.Meta(r.GetAsOf()), Columns: columns, Name: func(r view.Route) string { return render.Range(r.Range) },
+		Kind: "RoutingTable", Line: "Route", Meta: e.Meta(r.GetAsOf()), Columns: columns, Name: func(r view.Route) string { return render.Range(r.Range) },
 	}
 	on := uint32(0)
 	if node != "" {

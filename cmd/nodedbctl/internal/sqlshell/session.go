@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"strconv"
@@ -22,6 +21,8 @@ type session struct {
 	e      *ctl.Env
 	conn   *pgconn.PgConn
 	timing bool
+	format format
+	out    io.Writer // of \o; nil: stdout
 }
 
 // row is one row of a result; it writes itself as a JSON object in the order of
@@ -77,12 +78,10 @@ func value(oid uint32, text []byte) ([]byte, error) {
 	return json.Marshal(string(text))
 }
 
-// execute runs text, which may hold several statements, and shows each result.
+// execute runs one statement and shows what it gives.
 func (s *session) execute(ctx context.Context, text string) error {
-	call, cancel := s.e.Wait(ctx)
-	defer cancel()
 	began := s.e.Now()
-	results := s.conn.Exec(call, text)
+	results := s.conn.Exec(ctx, text)
 	for results.NextResult() {
 		r := results.ResultReader()
 		columns := append([]pgconn.FieldDescription(nil), r.FieldDescriptions()...)
@@ -105,15 +104,31 @@ func (s *session) execute(ctx context.Context, text string) error {
 		}
 	}
 	if err := results.Close(); err != nil {
-		if ctx.Err() != nil {
-			return ctl.Silent(ctl.Interrupted)
-		}
-		return sqlError(err)
+		return sqlError(err, text)
 	}
 	if s.timing {
-		s.e.Term.Say("time: %s", render.Duration(s.e.Now().Sub(began)))
+		s.e.Term.Say("time: %.3f ms", float64(s.e.Now().Sub(began).Microseconds())/1000)
 	}
 	return nil
+}
+
+// query runs one of the shell's own statements and returns its rows as text.
+func (s *session) query(ctx context.Context, text string) ([][]string, error) {
+	results, err := s.conn.Exec(ctx, text).ReadAll()
+	if err != nil {
+		return nil, sqlError(err, text)
+	}
+	var out [][]string
+	for _, r := range results {
+		for _, values := range r.Rows {
+			line := make([]string, len(values))
+			for i, v := range values {
+				line[i] = string(v)
+			}
+			out = append(out, line)
+		}
+	}
+	return out, nil
 }
 
 func (s *session) show(columns []pgconn.FieldDescription, rows []row, tag pgconn.CommandTag) error {
@@ -122,6 +137,17 @@ func (s *session) show(columns []pgconn.FieldDescription, rows []row, tag pgconn
 		s.e.Term.Say("%s", tag)
 		return nil
 	}
+	streams := *s.e.Term
+	if s.out != nil {
+		streams.Out, streams.OutTTY = s.out, false
+	}
+	if out.Text() && s.format != (format{sep: s.format.sep}) {
+		if text := s.format.text(columns, rows); text != "" {
+			_, err := io.WriteString(streams.Out, text)
+			return err
+		}
+		out.NoHeaders = s.format.tuples
+	}
 	l := render.List[row]{Kind: "RowList", Items: rows, Meta: render.Meta{Complete: true, Missing: []uint32{}, AsOf: render.AsOf{Time: s.e.Now().UTC()}}}
 	l.Name = func(r row) string { return string(r.values[0]) }
 	for i, c := range columns {
@@ -129,10 +155,10 @@ func (s *session) show(columns []pgconn.FieldDescription, rows []row, tag pgconn
 			Head: c.Name, Right: rightAligned(c.DataTypeOID) && out.Text(), Cell: func(r row) string { return string(r.values[i]) },
 		})
 	}
-	if err := l.Print(s.e.Term, out); err != nil {
+	if err := l.Print(&streams, out); err != nil {
 		return err
 	}
-	if out.Text() {
+	if out.Text() && !s.format.tuples {
 		s.e.Term.Say("(%s)", render.Plural(len(rows), "row"))
 	}
 	return nil
@@ -144,55 +170,4 @@ func rightAligned(oid uint32) bool {
 		return true
 	}
 	return false
-}
-
-const shellHelp = `statements end with ;
-  \timing  say how long each took, or no longer
-  \q       quit`
-
-// shell reads statements from stdin. A failed one does not end it where a
-// person types; in a pipe it does.
-func (s *session) shell(ctx context.Context) error {
-	asking := s.e.Term.CanAsk()
-	if !asking {
-		text, err := io.ReadAll(s.e.Term.In)
-		if err != nil {
-			return fmt.Errorf("read statements: %w", err)
-		}
-		return s.execute(ctx, string(text))
-	}
-	s.e.Term.Say("NodeDB. \\? for help, \\q to quit.")
-	var pending strings.Builder
-	for ctx.Err() == nil {
-		prompt := "nodedb=> "
-		if pending.Len() > 0 {
-			prompt = "nodedb-> "
-		}
-		if _, err := io.WriteString(s.e.Term.Err, prompt); err != nil {
-			return err
-		}
-		line, err := s.e.Term.ReadLine()
-		if err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("read statement: %w", err)
-		}
-		word := strings.TrimSpace(line)
-		switch {
-		case errors.Is(err, io.EOF) && word == "" || word == `\q`:
-			return nil
-		case word == `\timing`:
-			s.timing = !s.timing
-		case strings.HasPrefix(word, `\`):
-			s.e.Term.Say("%s", shellHelp)
-		default:
-			pending.WriteString(line + "\n")
-			if !strings.HasSuffix(word, ";") {
-				continue
-			}
-			if err := s.execute(ctx, pending.String()); err != nil {
-				ctl.Report(s.e.Term, err)
-			}
-			pending.Reset()
-		}
-	}
-	return nil
 }

@@ -6,12 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
@@ -29,16 +27,28 @@ type options struct {
 	database   string
 	node       string
 	timing     bool
+	format     format
 }
 
 // New makes the command sql.
 func New(e *ctl.Env) *cobra.Command {
 	var o options
 	c := &cobra.Command{
-		Use: "sql [-e STATEMENT]... [-f FILE]", Short: "Run SQL; without -e or -f, read it from stdin", Args: cobra.NoArgs,
-		Long: "Sql logs in with the context's client certificate, or with its sqlUser and sqlPasswordFile. Several statements\n" +
-			"may be in one -e; each runs by itself unless the text says BEGIN.",
-		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), e, &o) },
+		Use: "sql [-e STMT]... [-f FILE] [-- PSQL-FLAGS]", Short: "Run SQL, or a shell for it",
+		Long: "Sql logs in with the context's client certificate, or with its sqlUser and sqlPasswordFile. On a terminal it is a\n" +
+			"shell with history and completion; \\? lists its commands. Several statements may be in one -e; each runs by itself\n" +
+			"unless the text says BEGIN. The first error ends -e, -f and piped input, with its exit code.\n\n" +
+			"After -- stand the flags of psql that scripts use: -c -f -d -U -t -A -F -x -q --csv (and -X, -v, -w, which are so\n" +
+			"anyway).",
+		Example: "  nodedbctl sql -e 'SELECT 1' -o json\n  nodedbctl sql -- -At -c 'SELECT count(*) FROM orders'",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if at := cmd.ArgsLenAtDash(); len(args) > 0 && at != 0 {
+				return ctl.Usagef("unexpected argument %q: statements are given with -e", args[0])
+			}
+			return psqlFlags(e, &o, args)
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), e, &o) },
 	}
 	f := c.Flags()
 	f.StringArrayVarP(&o.statements, "execute", "e", nil, "statement to run; may be repeated")
@@ -57,42 +67,31 @@ func run(ctx context.Context, e *ctl.Env, o *options) error {
 	if e.Flags.ReadOnly {
 		return ctl.Usagef("sql has no --read-only: log in as a user that may only read")
 	}
-	texts := o.statements
-	if o.file != "" {
-		text, err := readFile(e, o.file)
-		if err != nil {
+	if o.file != "" && o.file != "-" {
+		if _, err := os.Stat(o.file); err != nil {
 			return ctl.Usagef("%v", err)
 		}
-		texts = append(texts, text)
 	}
-	conn, err := connect(ctx, e, o)
-	if err != nil {
+	sh := &shell{e: e, o: o, s: &session{e: e, timing: o.timing, format: o.format}}
+	if err := sh.connect(ctx); err != nil {
 		return err
 	}
-	defer func() {
-		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		_ = conn.Close(end) // all answers have been read
-	}()
-	s := &session{e: e, conn: conn, timing: o.timing}
-	if len(texts) == 0 {
-		return s.shell(ctx)
+	defer sh.close(ctx)
+	if len(o.statements) == 0 && o.file == "" {
+		if e.Term.CanAsk() {
+			return sh.converse(ctx)
+		}
+		return sh.batch(ctx, e.Term.In)
 	}
-	for _, text := range texts {
-		if err := s.execute(ctx, text); err != nil {
+	for _, text := range o.statements {
+		if err := sh.batch(ctx, strings.NewReader(text)); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-func readFile(e *ctl.Env, path string) (string, error) {
-	if path == "-" {
-		b, err := io.ReadAll(e.Term.In)
-		return string(b), err
+	if o.file == "" {
+		return nil
 	}
-	b, err := os.ReadFile(path)
-	return string(b), err
+	return sh.include(ctx, o.file)
 }
 
 // connect logs in to the first ready node that lets it.
@@ -122,7 +121,7 @@ func connect(ctx context.Context, e *ctl.Env, o *options) (*pgconn.PgConn, error
 		}
 		var pe *pgconn.PgError
 		if errors.As(err, &pe) && pe.Code != "57P03" { // it answered: another node would say the same
-			return nil, sqlError(err)
+			return nil, sqlError(err, "")
 		}
 		errs = append(errs, err)
 	}
@@ -193,24 +192,63 @@ func config(cx *client.Context, o *options, addr string) (*pgconn.Config, error)
 }
 
 // sqlError gives an error of SQL its exit code.
-func sqlError(err error) error {
+func sqlError(err error, text string) error {
 	var pe *pgconn.PgError
 	if !errors.As(err, &pe) {
 		return &ctl.Error{Code: ctl.Unavailable, Message: err.Error(), Err: err}
 	}
-	code := ctl.Internal
+	code := ctl.Usage // the statement is not right, or does not fit the data
 	switch {
+	case pe.Code == "57014":
+		code = ctl.Aborted
+	case strings.HasPrefix(pe.Code, "XX"):
+		code = ctl.Internal
+	case strings.HasPrefix(pe.Code, "40"):
+		code = ctl.Conflict
 	case strings.HasPrefix(pe.Code, "28") || pe.Code == "42501":
 		code = ctl.Denied
 	case strings.HasPrefix(pe.Code, "08") || strings.HasPrefix(pe.Code, "57") || strings.HasPrefix(pe.Code, "53"):
 		code = ctl.Unavailable
 	}
-	text := fmt.Sprintf("%s: %s (SQLSTATE %s)", pe.Severity, pe.Message, pe.Code)
+	return &ctl.Error{Code: code, Message: errorText(pe, text), Err: err}
+}
+
+// errorText is an error as psql shows it: the line that it is about with a caret
+// under the place, detail and hint.
+func errorText(pe *pgconn.PgError, text string) string {
+	out := fmt.Sprintf("%s: %s (SQLSTATE %s)", pe.Severity, pe.Message, pe.Code)
+	out += caret(text, int(pe.Position))
 	if pe.Detail != "" {
-		text += "\n  detail: " + pe.Detail
+		out += "\nDETAIL:  " + pe.Detail
 	}
 	if pe.Hint != "" {
-		text += "\n  hint: " + pe.Hint
+		out += "\nHINT:  " + pe.Hint
 	}
-	return &ctl.Error{Code: code, Message: text, Err: err}
+	return out
+}
+
+// caret shows the line of text that holds its character number position, from 1.
+func caret(text string, position int) string {
+	runes := []rune(text)
+	if position < 1 || position > len(runes)+1 {
+		return ""
+	}
+	line, start := 1, 0
+	for i, r := range runes[:position-1] {
+		if r == '\n' {
+			line, start = line+1, i+1
+		}
+	}
+	end := start
+	for end < len(runes) && runes[end] != '\n' {
+		end++
+	}
+	head := fmt.Sprintf("LINE %d: ", line)
+	pad := strings.Map(func(r rune) rune {
+		if r == '\t' {
+			return r // as wide as above
+		}
+		return ' '
+	}, head+string(runes[start:position-1]))
+	return "\n" + head + string(runes[start:end]) + "\n" + pad + "^"
 }

@@ -2,6 +2,25 @@ package view
 
 import "time"
 
+// Context is the kind Context: how a cluster is reached. It holds no secret, only
+// where they are.
+type Context struct {
+	Name      string   `json:"name"`
+	Current   bool     `json:"current"`
+	Addrs     []string `json:"addrs"`
+	User      string   `json:"user"`
+	CA        string   `json:"ca"`
+	Cert      string   `json:"cert"`
+	Key       string   `json:"key"`
+	TokenFile string   `json:"tokenFile"`
+	Protected bool     `json:"protected"`
+}
+
+// Version is the kind Version.
+type Version struct {
+	Version string `json:"version"`
+}
+
 // Setting is an item of the kind SettingList: one thing that nodedbctl goes by.
 type Setting struct {
 	Name   string `json:"name"`

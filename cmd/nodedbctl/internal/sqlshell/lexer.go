@@ -1,0 +1,142 @@
+package sqlshell
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// split cuts text into statements that end with a semicolon, without it, and
+// what is left. Quotes, comments and dollar quotes may hold semicolons.
+func split(text string) (statements []string, rest string) {
+	for {
+		end := terminator(text)
+		if end < 0 {
+			return statements, text
+		}
+		if s := text[:end]; !blank(s) {
+			statements = append(statements, s)
+		}
+		text = text[end+1:]
+	}
+}
+
+// terminator is the index of the first semicolon that ends a statement, or -1.
+func terminator(text string) int {
+	for i := 0; i < len(text); {
+		if text[i] == ';' {
+			return i
+		}
+		n := token(text[i:], i > 0 && wordBefore(text[:i]))
+		if n < 0 {
+			return -1
+		}
+		i += n
+	}
+	return -1
+}
+
+// token is the length of what begins at text and may hold semicolons, or of one
+// character; -1 if it does not end. inWord says that a word goes on here.
+func token(text string, inWord bool) int {
+	switch {
+	case strings.HasPrefix(text, "--"):
+		return through(text, 2, "\n")
+	case strings.HasPrefix(text, "/*"):
+		return blockComment(text)
+	case !inWord && len(text) > 1 && (text[0] == 'E' || text[0] == 'e') && text[1] == '\'':
+		return escapeString(text)
+	case text[0] == '\'' || text[0] == '"':
+		return through(text, 1, text[:1])
+	case text[0] == '$' && !inWord:
+		if tag := dollarTag(text); tag != "" {
+			return through(text, len(tag), tag)
+		}
+	}
+	_, n := utf8.DecodeRuneInString(text)
+	return n
+}
+
+// through is the length up to and with the first end after from; -1: there is none.
+func through(text string, from int, end string) int {
+	i := strings.Index(text[from:], end)
+	if i < 0 {
+		return -1
+	}
+	return from + i + len(end)
+}
+
+// blockComment may hold others.
+func blockComment(text string) int {
+	depth := 0
+	for i := 0; i+1 < len(text); {
+		switch text[i : i+2] {
+		case "/*":
+			depth++
+			i += 2
+		case "*/":
+			depth--
+			i += 2
+			if depth == 0 {
+				return i
+			}
+		default:
+			i++
+		}
+	}
+	return -1
+}
+
+// escapeString is E'...', in which a backslash quotes a quote.
+func escapeString(text string) int {
+	for i := 2; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '\'':
+			return i + 1
+		}
+	}
+	return -1
+}
+
+// dollarTag is the $tag$ that text begins with, or empty.
+func dollarTag(text string) string {
+	for i, r := range text[1:] {
+		switch {
+		case r == '$':
+			return text[:i+2]
+		case unicode.IsLetter(r) || r == '_' || i > 0 && unicode.IsDigit(r):
+		default:
+			return ""
+		}
+	}
+	return ""
+}
+
+// wordBefore reports whether text ends within a word.
+func wordBefore(text string) bool {
+	r, _ := utf8.DecodeLastRuneInString(text)
+	return unicode.IsLetter(r) || unicode.IsDigit(r) || r == '_' || r == '$'
+}
+
+// blank reports whether text holds nothing but space and comments.
+func blank(text string) bool {
+	for text != "" {
+		text = strings.TrimSpace(text)
+		n := 0
+		switch {
+		case strings.HasPrefix(text, "--"):
+			n = through(text, 2, "\n")
+		case strings.HasPrefix(text, "/*"):
+			n = blockComment(text)
+		default:
+			return text == ""
+		}
+		if n < 0 {
+			return true
+		}
+		text = text[n:]
+	}
+	return true
+}

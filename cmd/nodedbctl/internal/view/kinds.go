@@ -1,0 +1,41 @@
+package view
+
+// Kind is one kind of JSON that nodedbctl writes.
+type Kind struct {
+	Name string
+	Item any  // a value of the item's type
+	List bool // items of this type in a list
+}
+
+// Kinds are all of them; docs/schema has the schema of each. A kind that is
+// written and not here fails a test.
+func Kinds() []Kind {
+	list := func(name string, item any) Kind { return Kind{Name: name, Item: item, List: true} }
+	one := func(name string, item any) Kind { return Kind{Name: name, Item: item} }
+	return []Kind{
+		one("Bundle", Bundle{}),
+		one("CheckReport", CheckReport{}),
+		list("ContextList", Context{}), one("Context", Context{}),
+		list("EventList", Event{}), one("Event", Event{}),
+		list("JoinTokenList", JoinToken{}), one("JoinToken", JoinToken{}),
+		one("LocalReport", LocalReport{}),
+		list("MemberList", Member{}), one("Member", Member{}),
+		one("MemberExplanation", MemberExplanation{}),
+		list("NodeList", Node{}), one("Node", Node{}),
+		list("OperationList", Operation{}), one("Operation", Operation{}), one("OperationProgress", Operation{}),
+		list("PlanList", Plan{}), one("Plan", Plan{}),
+		one("RaftReport", RaftReport{}),
+		one("RangeExplanation", RangeExplanation{}),
+		list("RangeList", Range{}), one("Range", Range{}),
+		one("Rebalance", Rebalance{}), one("RebalancePolicy", RebalancePolicy{}), list("SweepList", Sweep{}), one("Sweep", Sweep{}),
+		one("Route", Route{}), list("RoutingTable", Route{}), one("RouteLookup", RouteLookup{}),
+		list("RoutingDiffList", RoutingDiff{}), one("RoutingDiff", RoutingDiff{}),
+		list("RowList", map[string]any{}), one("Row", map[string]any{}),
+		list("SettingList", Setting{}), one("Setting", Setting{}),
+		one("Status", Status{}),
+		list("TokenList", Token{}), one("Token", Token{}),
+		one("Verdict", Verdict{}),
+		one("Version", Version{}),
+		one("WhoAmI", WhoAmI{}),
+	}
+}
