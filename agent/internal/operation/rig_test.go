@@ -66,6 +66,8 @@ type fakeRange struct {
 	match    map[cluster.NodeID]uint64
 	bytes    uint64
 	load     *cluster.RangeLoad
+	reads    float64 // per second, at the leader
+	writes   float64
 	unsaid   bool // the newest descriptor is not in the meta range yet
 	sayAfter time.Time
 }
@@ -342,13 +344,14 @@ func (r *rig) rangeStatus(id cluster.NodeID, rid cluster.RangeID) (cluster.Range
 	if !held {
 		return cluster.RangeStatus{}, false
 	}
-	rs := cluster.RangeStatus{Descriptor: *x.desc.Clone(), Replica: replica, Leader: x.leader, Term: x.term, Commit: x.commit, Applied: x.match[id], Bytes: x.bytes}
+	rs := cluster.RangeStatus{Descriptor: *x.desc.Clone(), Replica: replica, Leader: x.leader, Term: x.term, Commit: x.commit, Applied: x.match[id], Bytes: x.bytes, WritesPerSecond: x.writes}
 	if rep, ok := x.desc.On(id); !ok || rep.Replica != replica {
 		rs.Leader, rs.Term = 0, 0 // removed, or not added yet: it knows nothing
 		rs.Descriptor.Generation = 0
 	}
 	if x.leader == id {
 		rs.Load = x.load
+		rs.ReadsPerSecond = x.reads
 		for _, rep := range x.desc.Replicas {
 			if rep.Node != id {
 				rs.Progress = append(rs.Progress, cluster.ReplicaProgress{Node: rep.Node, Match: x.match[rep.Node], Active: r.up(rep.Node), Snapshot: x.match[rep.Node] == 0})
