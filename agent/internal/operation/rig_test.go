@@ -65,9 +65,9 @@ type fakeRange struct {
 	commit   uint64
 	match    map[cluster.NodeID]uint64
 	bytes    uint64
+	load     *cluster.RangeLoad
 	reads    float64 // per second, at the leader
 	writes   float64
-	load     *cluster.RangeLoad
 	unsaid   bool // the newest descriptor is not in the meta range yet
 	sayAfter time.Time
 }
@@ -350,8 +350,8 @@ func (r *rig) rangeStatus(id cluster.NodeID, rid cluster.RangeID) (cluster.Range
 		rs.Descriptor.Generation = 0
 	}
 	if x.leader == id {
-		rs.ReadsPerSecond = x.reads
 		rs.Load = x.load
+		rs.ReadsPerSecond = x.reads
 		for _, rep := range x.desc.Replicas {
 			if rep.Node != id {
 				rs.Progress = append(rs.Progress, cluster.ReplicaProgress{Node: rep.Node, Match: x.match[rep.Node], Active: r.up(rep.Node), Snapshot: x.match[rep.Node] == 0})
