@@ -69,6 +69,7 @@ type Node struct {
 	clock     *hlc.Clock
 	machine   *metastate.Machine
 	table     *routing.Table
+	meter     kv.Meter
 	handler   *handler
 	transport *transport.Transport
 	store     *store.Store
@@ -321,9 +322,18 @@ func (n *Node) status() cluster.NodeStatus {
 		st.ClockOffset = offset.Seconds()
 	}
 	st.DiskUsed, st.DiskTotal = n.usage.disk()
+	for i := range st.Ranges {
+		if r := &st.Ranges[i]; r.IsLeader() && !r.Descriptor.IsMeta() {
+			r.Load = n.meter.Load(&r.Descriptor, time.Now())
+		}
+	}
 	n.rates.fill(&st, time.Now())
 	if p := n.pgwire.Load(); p != nil {
 		st.Sessions = p.Sessions()
+	}
+	if srv := n.sql.Load(); srv != nil {
+		p := srv.Pace()
+		st.Statements = cluster.Statements{PerSecond: p.PerSecond, P50: p.P50.Seconds(), P99: p.P99.Seconds()}
 	}
 	if _, term, _ := n.meta.Leader(); term != 0 {
 		st.MetaTerm = term

@@ -24,6 +24,9 @@ type shownColumn struct {
 
 // showColumns are the columns of each kind of SHOW.
 func showColumns(kind syntax.ShowKind) []shownColumn {
+	if columns, ok := lifecycleColumns(kind); ok {
+		return columns
+	}
 	const text, number = datum.Text, datum.Int8
 	switch kind {
 	case syntax.ShowNodes:
@@ -36,6 +39,9 @@ func showColumns(kind syntax.ShowKind) []shownColumn {
 		return []shownColumn{{"range", text}, {"vshards", text}, {"leader", text}, {"address", text}, {"replicas", text}, {"gen", number}}
 	case syntax.ShowSchemaVersion:
 		return []shownColumn{{"version", number}, {"applied_index", number}, {"node", text}}
+	case syntax.ShowRebalance:
+		return []shownColumn{{"load", text}, {"min", datum.Float8}, {"mean", datum.Float8}, {"max", datum.Float8}, {"min_node", text}, {"max_node", text},
+			{"would_act", datum.Bool}, {"why", text}, {"policy", text}, {"verdict", text}}
 	case syntax.ShowCollections:
 		return []shownColumn{{"name", text}, {"id", number}, {"version", number}, {"columns", number}, {"primary_key", text}}
 	default:
@@ -67,7 +73,7 @@ func (s *Session) showCluster(ctx context.Context, node *syntax.ShowCluster, sin
 	if node.Collection != nil {
 		rows, err = s.route(node)
 	} else {
-		rows, err = s.server.shown(ctx, node.Kind)
+		rows, err = s.server.shown(ctx, node.Kind, node.Node)
 	}
 	if err != nil {
 		return "", err
@@ -81,8 +87,11 @@ func (s *Session) showCluster(ctx context.Context, node *syntax.ShowCluster, sin
 	return "SHOW", out.begin()
 }
 
-// shown makes the rows of a SHOW.
-func (s *Server) shown(ctx context.Context, kind syntax.ShowKind) ([][]datum.Datum, error) {
+// shown makes the rows of a SHOW; name is that of SHOW NODE.
+func (s *Server) shown(ctx context.Context, kind syntax.ShowKind, name string) ([][]datum.Datum, error) {
+	if _, ok := lifecycleColumns(kind); ok {
+		return s.shownLifecycle(ctx, kind, name)
+	}
 	view := s.catalog.View()
 	switch kind {
 	case syntax.ShowNodes:
@@ -95,6 +104,8 @@ func (s *Server) shown(ctx context.Context, kind syntax.ShowKind) ([][]datum.Dat
 		return s.routing(view), nil
 	case syntax.ShowSchemaVersion:
 		return [][]datum.Datum{{number(view.SchemaVersion), number(view.Index), datum.MakeText(s.cfg.Node.String())}}, nil
+	case syntax.ShowRebalance:
+		return s.evenness(ctx)
 	case syntax.ShowCollections:
 		return s.collections(view), nil
 	default:
