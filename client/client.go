@@ -35,7 +35,8 @@ type Client struct {
 	token   string
 	http    *http.Client
 	dial    *dialer
-	bearer  *bearer // nil: the client is offline
+	over    http.RoundTripper // answers instead of a node; nil: nodes do
+	trace   func(path string, status int, took time.Duration)
 }
 
 // Dial makes a client of the cluster that c describes. It reads c's files and
@@ -74,7 +75,10 @@ func (c *Client) connect() (adminpb.AdminClient, *http.Client) {
 		ResponseHeaderTimeout: 0, // the caller's context decides
 		HTTP2:                 &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 	}
-	hc := &http.Client{Transport: &bearer{token: c.token, next: transport}}
+	hc := &http.Client{Transport: &bearer{client: c, next: transport}}
+	if c.over != nil {
+		hc.Transport = c.over
+	}
 	// The host in the URL is a name for the Host header only: the dialer picks the node.
 	wire := connecthttp.NewTransport(hc, "https://"+c.context.Addrs[0], connecthttp.WithReadMaxBytes(readLimit))
 	return adminpb.NewAdminClient(connect.NewClient(wire, c.intercept)), hc
@@ -86,9 +90,7 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // Trace has fn told of each request when its answer begins: the path, the status
 // (0: there was no answer) and the time. It must be called before the first call.
 func (c *Client) Trace(fn func(path string, status int, took time.Duration)) {
-	if c.bearer != nil {
-		c.bearer.trace = fn
-	}
+	c.trace = fn
 }
 
 // Context returns what the client was made of.
@@ -105,19 +107,18 @@ func (c *Client) Learn(addrs ...string) {
 	}
 }
 
-// bearer adds the token to each request.
+// bearer adds the client's token to each request.
 type bearer struct {
-	token string
-	next  http.RoundTripper
-	trace func(path string, status int, took time.Duration)
+	client *Client
+	next   http.RoundTripper
 }
 
 func (b *bearer) RoundTrip(r *http.Request) (*http.Response, error) {
-	if b.token != "" {
+	if b.client.token != "" {
 		r = r.Clone(r.Context())
-		r.Header.Set("Authorization", "Bearer "+b.token)
+		r.Header.Set("Authorization", "Bearer "+b.client.token)
 	}
-	if b.trace == nil {
+	if b.client.trace == nil {
 		return b.next.RoundTrip(r)
 	}
 	began := time.Now()
@@ -126,7 +127,7 @@ func (b *bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err == nil {
 		status = resp.StatusCode
 	}
-	b.trace(r.URL.Path, status, time.Since(began))
+	b.client.trace(r.URL.Path, status, time.Since(began))
 	return resp, err
 }
 

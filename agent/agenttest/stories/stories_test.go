@@ -72,7 +72,7 @@ func TestStories(t *testing.T) {
 				Files: []string{s},
 				Setup: func(e *testscript.Env) error { e.Vars = append(e.Vars, w.env...); return nil },
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"recipe": w.recipe, "kill": w.kill, "start": w.start, "debuglocal": w.debugLocal,
+					"recipe": w.recipe, "crash": w.crash, "start": w.start, "debuglocal": w.debugLocal,
 				},
 			})
 		})
@@ -147,7 +147,8 @@ func (w *world) recipe(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func (w *world) kill(ts *testscript.TestScript, _ bool, args []string) {
+// crash is kill -9 of nodes.
+func (w *world) crash(ts *testscript.TestScript, _ bool, args []string) {
 	for _, name := range args {
 		w.node(ts, name).Kill()
 	}

@@ -37,6 +37,9 @@ func New(e *ctl.Env) *cobra.Command {
 		Long: "Events lists what happened: nodes that were suspected, operations, moves, settings, tokens.\n" +
 			"A kind is whole (node.suspect) or the noun alone (node). The newest 4096 events are kept.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.follow && e.Flags.From != "" {
+				return ctl.Usagef("a bundle does not change: leave --follow away")
+			}
 			if o.follow {
 				return follow(cmd.Context(), e, &o)
 			}

@@ -2,6 +2,7 @@ package offline
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -36,7 +37,10 @@ func (b *Bundle) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	}
 	m := adminpb.File_admin_proto.Services().ByName("Admin").Methods().ByName(protoreflect.Name(path.Base(r.URL.Path)))
-	if m == nil || m.IsStreamingServer() || r.Header.Get("Content-Type") != "application/proto" {
+	if m != nil && m.IsStreamingServer() {
+		return unchanging(r, string(m.Name())), nil
+	}
+	if m == nil || r.Header.Get("Content-Type") != "application/proto" {
 		return refuse(r, http.StatusServiceUnavailable, "unavailable", "a bundle answers no "+path.Base(r.URL.Path)), nil
 	}
 	req, err := newMessage(m.Input())
@@ -88,6 +92,13 @@ func refuse(r *http.Request, status int, code, message string) *http.Response {
 		body = []byte(`{"code":"internal"}`)
 	}
 	return response(r, status, "application/json", body)
+}
+
+// unchanging ends a stream at once, for good: nothing in a bundle ever changes.
+func unchanging(r *http.Request, name string) *http.Response {
+	end := []byte(`{"error":{"code":"unimplemented","message":"a bundle does not change: it has no ` + name + `"}}`)
+	frame := binary.BigEndian.AppendUint32([]byte{2}, uint32(len(end))) // 2: the end of a Connect stream
+	return response(r, http.StatusOK, r.Header.Get("Content-Type"), append(frame, end...))
 }
 
 // finding is what the bundle has for a request.

@@ -29,6 +29,9 @@ var errBlocked = errors.New("the operation is blocked")
 // Follow shows an operation until it has ended, and returns its outcome as an
 // error with the exit code. Ctrl-C and --timeout leave it running.
 func Follow(ctx context.Context, e *ctl.Env, id string, opt FollowOptions) error {
+	if e.Flags.From != "" {
+		return ctl.Usagef("a bundle does not change: nodedbctl --from %s ops show %s", e.Flags.From, id)
+	}
 	c, err := e.Client()
 	if err != nil {
 		return err
