@@ -35,6 +35,7 @@ type Verdict struct {
 	Plan     *adminpb.Plan // nil: the action has none
 	Allowed  bool
 	Text     []string // what will happen, for actions without a plan
+	Command  string   // that does just this; empty: the action's
 	Findings []*adminpb.Finding
 	Fixes    []*adminpb.Fix
 }
@@ -130,7 +131,9 @@ func Rebalance() *Action {
 		}
 		p := r.GetStored().GetPlan()
 		v := &Verdict{AsOf: r.GetAsOf(), Plan: p, Allowed: p.GetFeasible() && len(p.GetMoves()) > 0, Findings: p.GetFindings(), Fixes: p.GetFixes()}
-		if len(p.GetMoves()) == 0 {
+		if v.Allowed {
+			v.Command = "nodedbctl rebalance apply " + p.GetId()
+		} else if p.GetFeasible() {
 			v.Text = []string{"nothing would be moved: the load is even enough, or no move would make it more even"}
 		}
 		return v, nil

@@ -49,6 +49,14 @@ type Result struct {
 	err     error
 }
 
+// command is what nodedbctl calls it.
+func (d *Dialog) command() string {
+	if d.verdict != nil && d.verdict.Command != "" {
+		return d.verdict.Command
+	}
+	return d.Action.Command
+}
+
 func (d *Dialog) look() Call {
 	return func(ctx context.Context, c adminpb.AdminClient) Result {
 		v, err := d.Action.Look(ctx, c)
@@ -90,7 +98,7 @@ func (d *Dialog) Press(key, typed string) Answer {
 	case key == "esc":
 		return Answer{Close: true}
 	case key == "ctrl+y" || (key == "y" && (d.stage != shown || empty && !strings.HasPrefix(d.Action.Word, "y"))):
-		return Answer{Copy: d.Action.Command}
+		return Answer{Copy: d.command()}
 	case key == "pgdown" || key == "down":
 		d.scroll++
 	case key == "pgup" || key == "up":

@@ -111,7 +111,7 @@ func (d *Dialog) drawVerdict(th *theme.Theme, b *cell.Block) {
 	if v.Plan == nil || v.Allowed {
 		b.Blank()
 	}
-	field(th, b, "command", th.Info, d.Action.Command)
+	field(th, b, "command", th.Info, d.command())
 	if d.Action.Undo != "" && v.Allowed {
 		field(th, b, "undo", th.Info, d.Action.Undo)
 	}
@@ -244,7 +244,7 @@ func moves(th *theme.Theme, b *cell.Block, p *adminpb.Plan) {
 }
 
 func findings(th *theme.Theme, b *cell.Block, v *Verdict) {
-	if v.Allowed {
+	if v.Allowed && v.Plan.GetChecksOk() > 0 {
 		b.Add(cell.NewLine(b.Width).Field(th.Dim, "checks", 10, false).Put(th.OK, fmt.Sprintf("%s %d ok", th.Sym.OK, v.Plan.GetChecksOk())))
 	}
 	for _, f := range v.Findings {

@@ -98,7 +98,14 @@ func (p *rebalance) head(th *theme.Theme, b *cell.Block, r *adminpb.GetRebalance
 		level = theme.Alarm
 	}
 	mark, style := th.Mark(level)
-	b.Add(cell.NewLine(b.Width).Put(style, mark+" "+r.GetVerdict()).Put(th.Plain, "  "+r.GetWhy()))
+	head := mark + " " + r.GetVerdict()
+	for i, line := range cell.Wrap(r.GetWhy(), b.Width-cell.Width(head)-2) {
+		l := cell.NewLine(b.Width)
+		if i == 0 {
+			l.Put(style, head)
+		}
+		b.Add(l.To(cell.Width(head)+2).Put(th.Plain, line))
+	}
 	l := cell.NewLine(b.Width).Put(th.Dim, "policy ").Put(th.Title, r.GetPolicy())
 	if t := r.GetLastSweep(); t != nil {
 		l.Put(th.Dim, "   last look ").Put(th.Plain, t.AsTime().Local().Format("15:04:05"))
