@@ -7,7 +7,6 @@ LDFLAGS := -X main.version=$(VERSION)
 LINT := $(GO) tool -modfile=.tools/go.mod golangci-lint
 # Cluster tests start real processes: one package at a time.
 CLUSTER_PKGS := ./agent/agenttest/...
-# tui appears with its first file.
 SOURCES := $(wildcard agent client cmd tui)
 
 .PHONY: help build demo test check bench fmt lint vet generate generate-check man unit cluster fuzz test-long clean
@@ -33,7 +32,7 @@ cluster: build ## tests on real processes, one at a time
 	$(GO) test -p 1 -count 1 -timeout 25m $(CLUSTER_PKGS)
 
 bench: build ## the figures of docs/BENCHMARKS.md, beside peers that are on PATH
-	$(GO) test -tags bench -count 1 -timeout 60m -v -run 'TestBench' ./agent/agenttest/...
+	$(GO) test -tags bench -count 1 -timeout 60m -v -run 'TestBench' ./agent/agenttest/... ./tui
 
 test-long: build ## long simulations, fuzzing and fault suites; for a person
 	$(GO) test -tags 'invariants long' -count 1 -timeout 90m ./agent/internal/sim/...

@@ -138,6 +138,8 @@ const (
 	kindAudit      = "audit"
 	kindLogHead    = "loghead"
 	kindEvent      = "event"
+	kindPlan       = "plan"
+	kindSweep      = "sweep"
 )
 
 // appliedRecord is rewritten by every command.
@@ -241,6 +243,10 @@ func (v *View) loadMore(kind string, value []byte) error {
 		return nil // many, and read from the store by who asks for them
 	case kindLogHead:
 		return loadInto(value, v.LogHeads, func(a *AnchorLog) cluster.NodeID { return a.Node })
+	case kindPlan:
+		return loadInto(value, v.Plans, func(p *cluster.StoredPlan) string { return p.ID })
+	case kindSweep:
+		return loadInto(value, v.Sweeps, func(s *cluster.Sweep) string { return s.ID })
 	}
 	return fmt.Errorf("written by a newer version: %w", errFormat)
 }

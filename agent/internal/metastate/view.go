@@ -43,6 +43,8 @@ type View struct {
 	LogHeads map[cluster.NodeID]*AnchorLog
 	// Events are the newest events, oldest first; see EventsAfter.
 	Events []*cluster.Event
+	Plans  map[string]*cluster.StoredPlan // by id
+	Sweeps map[string]*cluster.Sweep      // of the rebalancer, by id
 
 	next  counters
 	spans *spanIndex
@@ -122,6 +124,8 @@ func emptyView() *View {
 		JoinTokens:      map[string]*JoinToken{},
 		Users:           map[string]*User{},
 		LogHeads:        map[cluster.NodeID]*AnchorLog{},
+		Plans:           map[string]*cluster.StoredPlan{},
+		Sweeps:          map[string]*cluster.Sweep{},
 		next:            counters{Node: 1, Collection: 1},
 		spans:           &spanIndex{},
 	}

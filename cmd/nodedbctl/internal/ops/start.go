@@ -180,7 +180,12 @@ func writePlan(w io.Writer, got *adminpb.PlanOperationResponse, r Request) error
 		return 1
 	}
 	slices.SortStableFunc(p.Nodes, func(a, b *adminpb.NodeChange) int { return cmp.Compare(leaving(a), leaving(b)) })
+	if s := p.GetSpec(); s.GetKind() == "split" {
+		fmt.Fprintf(&b, "  split     %s: a new range begins at vshard %d; no row moves\n", render.Range(s.GetRange()), s.GetAt())
+	}
 	writeEffects(&b, p.GetNodes())
+	WriteDimensions(&b, p)
+	WriteSteps(&b, p)
 	writeChecks(&b, p)
 	fmt.Fprintf(&b, "run it    nodedbctl %s --confirm %s\n", r.Command, p.GetId())
 	_, err := io.WriteString(w, b.String())
@@ -203,6 +208,9 @@ func modelError(p *adminpb.Plan) string {
 }
 
 func writeEffects(b *strings.Builder, nodes []*adminpb.NodeChange) {
+	if len(nodes) == 0 {
+		return
+	}
 	rows := [][]string{{"NODE", "REPLICAS", "BYTES", "DISK(PEAK)", "LEADERS"}}
 	for _, n := range nodes {
 		disk := render.None
@@ -215,6 +223,10 @@ func writeEffects(b *strings.Builder, nodes []*adminpb.NodeChange) {
 			fmt.Sprintf("%d -> %d", n.GetLeadersBefore(), n.GetLeadersAfter()),
 		})
 	}
+	writeRows(b, rows)
+}
+
+func writeRows(b *strings.Builder, rows [][]string) {
 	width := make([]int, len(rows[0]))
 	for _, r := range rows {
 		for i, cell := range r {

@@ -1,6 +1,8 @@
 package view
 
 import (
+	"time"
+
 	"github.com/nodedb/nodedb/client/adminpb"
 )
 
@@ -22,8 +24,23 @@ type Plan struct {
 	Survives      Survives  `json:"survives"`
 	Effects       []Effect  `json:"effects"`
 	Moves         []Move    `json:"moves"`
+	// Of a split: the range, and the vshard with which the new range begins.
+	Range *uint32 `json:"range,omitempty"`
+	At    *uint32 `json:"at,omitempty"`
 	// ModelErrorPct is by how much the last operations missed their predictions.
 	ModelErrorPct float64 `json:"modelErrorPct"`
+	// Of a rebalance: how even the load is before and after, and the gain in
+	// percent points.
+	Goal            string      `json:"goal,omitempty"`
+	Dimensions      []Dimension `json:"dimensions,omitempty"`
+	DimensionsAfter []Dimension `json:"dimensionsAfter,omitempty"`
+	Gain            float64     `json:"gain"`
+	// Of a stored plan; AppliedBy is the operation that carried it out.
+	State     string     `json:"state,omitempty"`
+	CreatedAt *time.Time `json:"createdAt,omitempty"`
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+	CreatedBy string     `json:"createdBy,omitempty"`
+	AppliedBy *string    `json:"appliedBy,omitempty"`
 }
 
 // Seconds is how long a plan will take.
@@ -85,7 +102,16 @@ func NewPlan(p *adminpb.Plan) Plan {
 		Replicas: p.GetReplicas(), Leaders: p.GetLeaders(), Bytes: p.GetBytes(), Bottleneck: p.GetBottleneck(),
 		Seconds:  Seconds{P50: tenth(p.GetSecondsP50()), P90: tenth(p.GetSecondsP90()), LowerBound: tenth(p.GetSecondsLowerBound())},
 		Survives: Survives{Before: p.GetSurvivesBefore(), During: p.GetSurvivesDuring(), After: p.GetSurvivesAfter()},
-		Effects:  []Effect{}, Moves: []Move{}, ModelErrorPct: tenth(100 * p.GetModelError()),
+		Range:    optionalNode(p.GetSpec().GetRange()), At: optionalNode(p.GetSpec().GetAt()),
+		Effects: []Effect{}, Moves: []Move{}, ModelErrorPct: tenth(100 * p.GetModelError()),
+		Gain: p.GetGain(),
+	}
+	if len(p.GetDimensions()) > 0 {
+		v.Goal = p.GetSpec().GetGoal()
+		if v.Goal == "" {
+			v.Goal = "all"
+		}
+		v.Dimensions, v.DimensionsAfter = NewDimensions(p.GetDimensions()), NewDimensions(p.GetDimensionsAfter())
 	}
 	for _, n := range p.GetNodes() {
 		v.Effects = append(v.Effects, Effect{
