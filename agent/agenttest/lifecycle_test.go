@@ -407,9 +407,14 @@ func TestBadRequestsChangeNothing(t *testing.T) {
 		}
 		return nil
 	})
+	c.alterNodeInSQL()
+}
 
-	// SQL is another way in, with the same rules.
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+// alterNodeInSQL goes the other way in, with the same rules.
+func (c *Cluster) alterNodeInSQL() {
+	t := c.t
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	conn, err := c.Node(1).Connect(ctx)
 	if err != nil {
