@@ -47,6 +47,23 @@ func (c *Cluster) fill(rows int) {
 	}
 }
 
+// awaitShare waits until a node that joined holds a fair part of the replicas.
+func (c *Cluster) awaitShare(node int) {
+	c.t.Helper()
+	least := 3 * c.opts.Ranges / c.opts.Nodes / 2
+	Eventually(c.t, 2*time.Minute, fmt.Sprintf("n%d holds %d replicas", node, least), func() error {
+		ranges, err := c.List("ranges", "--node", fmt.Sprintf("n%d", node))
+		if err != nil {
+			return err
+		}
+		if len(ranges) < least {
+			return fmt.Errorf("it holds %d", len(ranges))
+		}
+		return nil
+	})
+	c.WaitReplicated()
+}
+
 // begin starts an operation detached and returns its id.
 func (c *Cluster) begin(args ...string) string {
 	c.t.Helper()
@@ -100,6 +117,7 @@ func (c *Cluster) metaLeader() *Node {
 func TestOperationsOutliveWhoeverDrivesThem(t *testing.T) {
 	c := Start(t, Options{Nodes: 5})
 	c.fill(8000)
+	c.awaitShare(5)
 	l := c.StartLedger(4)
 	l.Advance(20, 30*time.Second)
 
@@ -182,6 +200,7 @@ func coordinatedBy(c *Cluster, killed int) bool {
 func TestRateLimitPauseAndResume(t *testing.T) {
 	c := Start(t, Options{Nodes: 5, Ranges: 64})
 	c.fill(16000)
+	c.awaitShare(5)
 	const rate = 256 << 10
 	id := c.begin("decommission", "n5", "--yes", "--rate", fmt.Sprint(rate))
 	c.awaitOp(id, "moves", func(o map[string]any) bool { return o["phase"] == "move" })
@@ -244,6 +263,7 @@ func TestRateLimitPauseAndResume(t *testing.T) {
 func TestSlowRateIsKept(t *testing.T) {
 	c := Start(t, Options{Nodes: 4})
 	c.fill(6000)
+	c.awaitShare(4)
 	const rate = 512 << 10
 	plan, err := c.object("decommission", "n4", "--dry-run", "--rate", fmt.Sprint(rate))
 	if err != nil {
@@ -312,6 +332,7 @@ func TestDrainNamesItsBlockers(t *testing.T) {
 func TestTargetIsKilled(t *testing.T) {
 	c := Start(t, Options{Nodes: 5})
 	c.fill(8000)
+	c.awaitShare(5)
 	id := c.begin("decommission", "n5", "--yes", "--rate", fmt.Sprint(256<<10))
 	var target int
 	c.awaitOp(id, "has a target", func(o map[string]any) bool {
