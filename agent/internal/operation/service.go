@@ -212,13 +212,8 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (op cluster.Operati
 	}
 	record := cluster.Operation{Spec: spec, RequestedBy: r.By, Reason: r.Reason, IdempotencyKey: r.Key, State: cluster.OpQueued, Queue: r.Queue}
 	if !s.repeats(spec, r.Key) {
-		snap := s.ClusterStatus(ctx, 0).Snapshot
-		p := s.plan(spec, snap)
-		if !p.Verdict.OK() && r.Queue && len(snap.Busy) > 0 {
-			snap.Busy = nil // what waits for the others need not be safe beside them
-			p = s.plan(spec, snap)
-		}
-		if err := accept(r, &p); err != nil {
+		p, err := s.judge(ctx, r, spec)
+		if err != nil {
 			return op, false, err
 		}
 		record.PlanID, record.Total, record.Planned = p.Plan.ID, p.Plan.Total, p.Plan.Prediction.P50
@@ -237,6 +232,44 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (op cluster.Operati
 		return op, false, ofMeta(res.Refusal)
 	}
 	return *res.Operation, res.Existed, nil
+}
+
+// judge plans what is asked for, and refuses what must not begin. What waits its
+// turn behind an operation on the same nodes is judged when that comes.
+func (s *Service) judge(ctx context.Context, r StartRequest, spec cluster.OperationSpec) (Preview, error) {
+	front := s.inTheWay(spec)
+	if front != nil && !r.Queue {
+		return Preview{}, &RefusedError{
+			Kind: Conflict, Operation: front.ID,
+			Message: fmt.Sprintf("%s, a %s of %s, is %s", front.ID, front.Spec.Kind, nodeNames(front.Spec.Nodes), front.State),
+		}
+	}
+	snap := s.ClusterStatus(ctx, 0).Snapshot
+	p := s.plan(spec, snap)
+	if !p.Verdict.OK() && r.Queue && len(snap.Busy) > 0 {
+		snap.Busy = nil // what waits for the others need not be safe beside them
+		p = s.plan(spec, snap)
+	}
+	if front != nil && r.Confirm == "" {
+		return p, nil
+	}
+	return p, accept(r, &p)
+}
+
+// inTheWay returns the oldest drain or decommission that has not ended and shares
+// a node with spec; nil: there is none.
+func (s *Service) inTheWay(spec cluster.OperationSpec) *cluster.Operation {
+	v := s.cfg.Meta.View()
+	for _, id := range v.OperationIDs() {
+		op := v.Operations[id]
+		if op.State.Final() || op.Spec.Kind != cluster.OpDrain && op.Spec.Kind != cluster.OpDecommission {
+			continue
+		}
+		if slices.ContainsFunc(op.Spec.Nodes, func(n cluster.NodeID) bool { return slices.Contains(spec.Nodes, n) }) {
+			return op
+		}
+	}
+	return nil
 }
 
 // accept refuses a plan that is unsafe, or not the one that was consented to.

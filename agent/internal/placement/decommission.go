@@ -38,6 +38,10 @@ func (p *planner) decommission() {
 	for i := range p.s.Ranges {
 		r := &p.s.Ranges[i]
 		if !holdsAny(&r.Descriptor, p.in.Nodes) {
+			// A range of another decommission may need what leaves here as its target.
+			if code := p.reserved(r, leaving); code != "" {
+				missing[code] = append(missing[code], r.Descriptor.ID)
+			}
 			continue
 		}
 		if !p.s.HasQuorum(r) {
@@ -73,20 +77,34 @@ func holdsAny(d *cluster.RangeDescriptor, nodes []cluster.NodeID) bool {
 	return slices.ContainsFunc(d.Replicas, func(r cluster.ReplicaDescriptor) bool { return slices.Contains(nodes, r.Node) })
 }
 
-// vacate plans the moves that take r off the intent's nodes.
-func (p *planner) vacate(r *Range, leaving []cluster.NodeID) Code {
-	want := p.s.wanted(r)
-	if r.Descriptor.IsMeta() {
-		staying := 0
-		for i := range p.s.Nodes {
-			if n := &p.s.Nodes[i]; n.Membership == cluster.Active && !slices.Contains(leaving, n.ID) {
-				staying++
-			}
-		}
-		want = metaVoters(staying)
+// reserved asks whether a range that only other decommissions concern still finds
+// targets for what they take off their nodes.
+func (p *planner) reserved(r *Range, leaving []cluster.NodeID) Code {
+	if !holdsAny(&r.Descriptor, leaving) || !p.s.HasQuorum(r) {
+		return ""
 	}
 	_, voters := halves(&r.Descriptor)
-	spare := len(voters) - want
+	return p.reserve(r, voters, leaving, len(voters)-p.wantedWithout(r, leaving))
+}
+
+// wantedWithout is how many voters r should have when the nodes have left.
+func (p *planner) wantedWithout(r *Range, leaving []cluster.NodeID) int {
+	if !r.Descriptor.IsMeta() {
+		return p.s.wanted(r)
+	}
+	staying := 0
+	for i := range p.s.Nodes {
+		if n := &p.s.Nodes[i]; n.Membership == cluster.Active && !slices.Contains(leaving, n.ID) {
+			staying++
+		}
+	}
+	return metaVoters(staying)
+}
+
+// vacate plans the moves that take r off the intent's nodes.
+func (p *planner) vacate(r *Range, leaving []cluster.NodeID) Code {
+	_, voters := halves(&r.Descriptor)
+	spare := len(voters) - p.wantedWithout(r, leaving)
 	for _, rep := range slices.Clone(r.Descriptor.Replicas) {
 		if !slices.Contains(p.in.Nodes, rep.Node) {
 			continue

@@ -1,0 +1,179 @@
+package admin
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/client/adminpb"
+)
+
+// TestRules breaks one thing at a time: its rule, and no other of those that
+// hold in a healthy cluster, says so with a command that mends it.
+func TestRules(t *testing.T) {
+	for code, spoil := range map[string]func(b *fakeBackend, v *metastate.View){
+		"": func(*fakeBackend, *metastate.View) {},
+		"CLOCK_SKEW": func(b *fakeBackend, _ *metastate.View) {
+			b.statuses[2].ClockOffset = -1.5
+		},
+		"CERT_EXPIRY": func(b *fakeBackend, _ *metastate.View) {
+			b.statuses[3].CertExpires = time.Now().Add(12 * 24 * time.Hour)
+		},
+		"DISK": func(b *fakeBackend, _ *metastate.View) {
+			b.statuses[1].DiskUsed = 81
+		},
+		"VERSION_MIX": func(b *fakeBackend, _ *metastate.View) {
+			b.statuses[1].Version = "v2"
+		},
+		"DRAINED": func(b *fakeBackend, _ *metastate.View) {
+			b.statuses[2].Service = cluster.Drained
+		},
+		"CORDONED": func(_ *fakeBackend, v *metastate.View) {
+			n := *v.Nodes[2]
+			n.Cordon = true
+			v.Nodes[2] = &n
+		},
+		"BREAKER_OPEN": func(b *fakeBackend, _ *metastate.View) {
+			b.statuses[1].Peers = map[cluster.NodeID]cluster.PeerStatus{3: {Liveness: cluster.Alive, Breaker: "open", LastError: "timeout"}}
+		},
+		"FLAPPING": func(_ *fakeBackend, v *metastate.View) {
+			for i := range uint64(3) {
+				v.Events = append(v.Events, &cluster.Event{Sequence: i + 1, Time: time.Now(), Kind: cluster.EventNodeAlive, Node: 3})
+			}
+		},
+		"ORPHAN": func(_ *fakeBackend, v *metastate.View) {
+			n := *v.Nodes[3]
+			n.Membership = cluster.Decommissioning
+			v.Nodes[3] = &n
+		},
+		"OPERATION_STALLED": func(_ *fakeBackend, v *metastate.View) {
+			v.Operations["op-1"] = &cluster.Operation{ID: "op-1", State: cluster.OpRunning, Stalled: true, Why: "no progress", Spec: cluster.OperationSpec{Kind: cluster.OpDecommission, Nodes: []cluster.NodeID{3}}}
+		},
+		"OPERATION_PAUSED": func(_ *fakeBackend, v *metastate.View) {
+			v.Operations["op-1"] = &cluster.Operation{ID: "op-1", State: cluster.OpPaused, Why: "paused by ann", Spec: cluster.OperationSpec{Kind: cluster.OpDecommission, Nodes: []cluster.NodeID{3}}}
+		},
+		"REPLICA_FAILED": func(b *fakeBackend, _ *metastate.View) {
+			b.statuses[3].Ranges[1].Failed = "checksum"
+		},
+	} {
+		t.Run(code, func(t *testing.T) {
+			r := newRig(t)
+			r.backend.change(func(v *metastate.View) { spoil(r.backend, v) })
+			got, err := r.client("viewer").Check(t.Context(), &adminpb.CheckRequest{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var broken []string
+			for _, x := range got.GetRules() {
+				if x.GetSeverity() == severityOK {
+					continue
+				}
+				broken = append(broken, x.GetCode())
+				if x.GetText() == "" || !strings.HasPrefix(x.GetCommand(), "nodedbctl ") {
+					t.Errorf("%s says %q and is mended by %q", x.GetCode(), x.GetText(), x.GetCommand())
+				}
+			}
+			if code == "" && len(broken) > 0 || code != "" && !slices.Contains(broken, code) {
+				t.Errorf("broken rules: %v, want %q", broken, code)
+			}
+		})
+	}
+}
+
+// TestUnknownIsNotOK: what only a node itself can tell is not known of one that
+// does not answer.
+func TestUnknownIsNotOK(t *testing.T) {
+	r := newRig(t)
+	delete(r.backend.statuses, 3)
+	got, err := r.client("viewer").Check(t.Context(), &adminpb.CheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range got.GetRules() {
+		if x.GetCode() == "CERT_EXPIRY" && x.GetSeverity() != severityUnknown {
+			t.Errorf("CERT_EXPIRY is %s though n3 did not answer", x.GetSeverity())
+		}
+	}
+}
+
+func TestExplainMember(t *testing.T) {
+	r := newRig(t)
+	r.backend.statuses[1].Peers = map[cluster.NodeID]cluster.PeerStatus{3: {Liveness: cluster.Alive, Breaker: "open", Failures: 4, LastError: "timeout"}}
+	r.backend.statuses[2].Peers = map[cluster.NodeID]cluster.PeerStatus{3: {Liveness: cluster.Suspect, Cause: "no acks received", Breaker: "closed", RTT: 0.002}}
+	r.backend.change(func(v *metastate.View) {
+		for i, kind := range []cluster.EventKind{cluster.EventNodeSuspect, cluster.EventNodeAlive, cluster.EventRangeMoved} {
+			v.Events = append(v.Events, &cluster.Event{Sequence: uint64(i + 1), Time: time.Now(), Kind: kind, Node: 3})
+		}
+	})
+	got, err := r.client("viewer").ExplainMember(t.Context(), &adminpb.ExplainMemberRequest{Node: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.GetDoubts()) != 2 || !strings.Contains(got.GetDoubts()[0].GetCause(), "4 calls in a row did not get through: timeout") || got.GetDoubts()[1].GetCause() != "no acks received" {
+		t.Errorf("doubts: %v", got.GetDoubts())
+	}
+	if len(got.GetTransitions()) != 2 || got.GetTransitions()[0].GetKind() != string(cluster.EventNodeAlive) || got.GetFlaps() != 1 {
+		t.Errorf("history: %v, flaps %d", got.GetTransitions(), got.GetFlaps())
+	}
+	if _, err := r.client("viewer").ExplainMember(t.Context(), &adminpb.ExplainMemberRequest{Node: 9}); err == nil {
+		t.Error("n9 was explained")
+	}
+}
+
+func TestInspectRaft(t *testing.T) {
+	r := newRig(t)
+	got, err := r.client("viewer").InspectRaft(t.Context(), &adminpb.InspectRaftRequest{Range: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var states []string
+	for _, x := range got.GetReplicas() {
+		states = append(states, x.GetState())
+	}
+	if want := []string{"follower", "follower", "missing"}; !slices.Equal(states, want) && !slices.Equal(states, []string{"leader", "follower", "missing"}) && !slices.Equal(states, []string{"follower", "leader", "missing"}) {
+		t.Errorf("states %v, want those of n1 and n2, and missing", states)
+	}
+	if x := got.GetReplicas()[0]; x.GetTerm() != 7 || x.GetFirstIndex() != 11 || x.GetLastIndex() != 50 || x.GetRole() != "voter" {
+		t.Errorf("n1: %v", x)
+	}
+	if _, err := r.client("viewer").InspectRaft(t.Context(), &adminpb.InspectRaftRequest{Range: 99}); err == nil {
+		t.Error("r99 was inspected")
+	}
+}
+
+func TestListEvents(t *testing.T) {
+	r := newRig(t)
+	r.backend.change(func(v *metastate.View) {
+		for i, kind := range []cluster.EventKind{cluster.EventNodeSuspect, cluster.EventRangeMoved, cluster.EventOperation(cluster.OpFailed)} {
+			v.Events = append(v.Events, &cluster.Event{Sequence: uint64(i + 5), Time: time.Now().Add(time.Duration(i-3) * time.Hour), Kind: kind, Node: cluster.NodeID(i + 1), Range: cluster.RangeID(2 * i)})
+		}
+	})
+	for name, c := range map[string]struct {
+		filter *adminpb.EventFilter
+		limit  uint32
+		want   []uint64
+	}{
+		"all":    {nil, 0, []uint64{5, 6, 7}},
+		"after":  {&adminpb.EventFilter{After: 5}, 0, []uint64{6, 7}},
+		"noun":   {&adminpb.EventFilter{Kinds: []string{"node", "operation"}}, 0, []uint64{5, 7}},
+		"prefix": {&adminpb.EventFilter{Kinds: []string{"nod"}}, 0, nil},
+		"node":   {&adminpb.EventFilter{Node: 2}, 0, []uint64{6}},
+		"range":  {&adminpb.EventFilter{Range: 4}, 0, []uint64{7}},
+		"newest": {nil, 1, []uint64{7}},
+	} {
+		got, err := r.client("viewer").ListEvents(t.Context(), &adminpb.ListEventsRequest{Filter: c.filter, Limit: c.limit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var seen []uint64
+		for _, e := range got.GetEvents() {
+			seen = append(seen, e.GetSequence())
+		}
+		if !slices.Equal(seen, c.want) || got.GetFirst() != 5 {
+			t.Errorf("%s: events %v from %d, want %v from 5", name, seen, got.GetFirst(), c.want)
+		}
+	}
+}
