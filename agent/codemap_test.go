@@ -22,15 +22,9 @@ var owners = map[string][]string{
 	"github.com/jackc/pgx/v5/pgproto3":               {"agent/internal/pgwire"},
 	"github.com/duckdb/duckdb-go-bindings":           {"agent/internal/sql/duck"},
 	"github.com/spf13/cobra":                         {"cmd/nodedbctl"},
-<<<<<<< HEAD
 	"charm.land":                                     {"tui"},
 	"github.com/charmbracelet":                       {"tui"},
 	"github.com/ergochat/readline":                   {"cmd/nodedbctl"},
-=======
-	"github.com/ergochat/readline":                   {"cmd/nodedbctl"},
-	"charm.land":                                     {"tui"},
-	"github.com/charmbracelet":                       {"tui"},
->>>>>>> cli
 	"go.etcd.io/raft/v3":                             {"agent/internal/replica", "agent/internal/raftlog", "agent/internal/store", "agent/internal/sim"},
 	"github.com/prometheus/client_golang/prometheus": {"agent", "agent/internal/admin"},
 	"connectrpc.com/connect/v2":                      {"client", "agent/internal/admin", "client/adminpb"},
