@@ -328,3 +328,8 @@ func (s *shell) start(spec cluster.OperationSpec) cluster.Operation {
 func drain(node cluster.NodeID) cluster.OperationSpec {
 	return cluster.OperationSpec{Kind: cluster.OpDrain, Nodes: []cluster.NodeID{node}}
 }
+
+func (s *shellStore) Split(_ context.Context, id cluster.RangeID, split cluster.RangeSplit) (parent, child *cluster.RangeDescriptor, err error) {
+	d := cluster.RangeDescriptor{ID: id, End: split.At, Generation: split.Expect + 1}
+	return &d, &cluster.RangeDescriptor{ID: split.Child, Parent: id, Start: split.At, Generation: split.Expect + 1}, nil
+}

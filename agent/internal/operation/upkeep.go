@@ -30,6 +30,7 @@ func (c *Controller) upkeep() {
 	}
 	c.welcome()
 	c.collectReplicas()
+	c.splitHot()
 	if c.in.Now.Sub(c.repairAt) >= repairEvery {
 		c.repairAt = c.in.Now
 		c.repair()
@@ -126,11 +127,23 @@ func (c *Controller) spokenFor() []cluster.RangeID {
 	ids = append(ids, c.claimed()...)
 	for i := range c.snap.Ranges {
 		d := &c.snap.Ranges[i].Descriptor
+		if d.IsMeta() && c.awaited(d) {
+			continue
+		}
 		if slices.ContainsFunc(d.Replicas, func(rep cluster.ReplicaDescriptor) bool { return slices.Contains(leaving, rep.Node) }) {
 			ids = append(ids, d.ID)
 		}
 	}
 	return ids
+}
+
+// awaited reports whether a joining node waits for its copy of the meta range. It
+// gets it whatever else goes on: a decommission may be waiting for the node.
+func (c *Controller) awaited(meta *cluster.RangeDescriptor) bool {
+	return slices.ContainsFunc(c.snap.Nodes, func(n placement.Node) bool {
+		_, holds := meta.On(n.ID)
+		return n.Membership == cluster.Joining && n.Live() && !holds
+	})
 }
 
 // handOff takes leaderships off nodes that are on their way out.
