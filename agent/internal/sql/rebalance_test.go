@@ -40,7 +40,7 @@ func TestRebalance(t *testing.T) {
 	fake := &fakeRebalancer{}
 	f.server.cfg.Rebalancer = fake
 	c.want("leaders|1|3|5|n2|n1|t|n1 and n2 are 133 % of the mean apart|auto|would-act\nSHOW", "SHOW REBALANCE")
-	c.want("42501 permission denied: REBALANCE needs the role operator", "rebalance")
+	f.open(func(o *SessionOptions) { o.User = "eve" }).want("42501 permission denied: REBALANCE needs the role operator", "rebalance")
 	if _, err := f.meta.Propose(t.Context(), metastate.Command{PutUser: &metastate.PutUser{Name: c.session.options.User, AdminRole: "operator"}}); err != nil {
 		t.Fatal(err)
 	}
