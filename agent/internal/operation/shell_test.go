@@ -26,6 +26,7 @@ type shell struct {
 }
 
 type shellNode struct {
+	runner   *Runner
 	id       cluster.NodeID
 	server   *Server
 	drainer  *Drainer
@@ -122,8 +123,9 @@ func (s *shell) open(ctx context.Context, id cluster.NodeID) {
 			return *st
 		},
 	}
-	n.service = NewService(ServiceConfig{Self: id, Meta: meta, Caller: shellCaller{s, id}, Server: n.server, Liveness: liveness})
 	runner := NewRunner(RunnerConfig{Self: id, Meta: meta, Caller: shellCaller{s, id}, Server: n.server, Liveness: liveness})
+	n.runner = runner
+	n.service = NewService(ServiceConfig{Self: id, Meta: meta, Caller: shellCaller{s, id}, Server: n.server, Liveness: liveness, Sweeps: runner.Sweeps})
 	s.run(func() {
 		if err := runner.Run(ctx, nil); err != nil {
 			s.t.Errorf("runner of %s: %v", id, err)
@@ -222,7 +224,11 @@ func (c shellCaller) Call(ctx context.Context, to cluster.NodeID, method string,
 	if !works {
 		return nil, errDown
 	}
-	return c.s.nodes[to].server.Methods()[method](ctx, c.from, payload)
+	n := c.s.nodes[to]
+	if serve, ok := n.server.Methods()[method]; ok {
+		return serve(ctx, c.from, payload)
+	}
+	return n.runner.Methods()[method](ctx, c.from, payload)
 }
 
 // fakeSQL is a SQL server: sessions that are idle close when asked, those in a
