@@ -67,6 +67,7 @@ type fakeRange struct {
 	bytes    uint64
 	reads    float64 // per second, at the leader
 	writes   float64
+	load     *cluster.RangeLoad
 	unsaid   bool // the newest descriptor is not in the meta range yet
 	sayAfter time.Time
 }
@@ -350,6 +351,7 @@ func (r *rig) rangeStatus(id cluster.NodeID, rid cluster.RangeID) (cluster.Range
 	}
 	if x.leader == id {
 		rs.ReadsPerSecond = x.reads
+		rs.Load = x.load
 		for _, rep := range x.desc.Replicas {
 			if rep.Node != id {
 				rs.Progress = append(rs.Progress, cluster.ReplicaProgress{Node: rep.Node, Match: x.match[rep.Node], Active: r.up(rep.Node), Snapshot: x.match[rep.Node] == 0})
@@ -445,6 +447,8 @@ func (r *rig) carryOut(a Action) Completion {
 		return r.prepare(n, a)
 	case ActChange:
 		return r.change(a)
+	case ActSplit:
+		return r.split(a)
 	case ActTransfer:
 		return r.transfer(a)
 	case ActDestroy:

@@ -26,12 +26,13 @@ type shell struct {
 }
 
 type shellNode struct {
-	runner   *Runner
 	id       cluster.NodeID
 	server   *Server
 	drainer  *Drainer
 	service  *Service
 	sessions *fakeSQL
+	runner   *Runner
+	mayStop  func() (StopCertificate, error) // instead of the coordinator
 	stopped  []string
 }
 
@@ -105,6 +106,12 @@ func (s *shell) open(ctx context.Context, id cluster.NodeID) {
 			defer s.mu.Unlock()
 			s.r.nodes[id].service = sv
 		},
+		MayStop: func(ctx context.Context, op string) (StopCertificate, error) {
+			if n.mayStop != nil {
+				return n.mayStop()
+			}
+			return n.runner.AskMayStop(ctx, op)
+		},
 	})
 	n.server = &Server{
 		Store: store, Drainer: n.drainer, Stop: stop,
@@ -123,11 +130,10 @@ func (s *shell) open(ctx context.Context, id cluster.NodeID) {
 			return *st
 		},
 	}
-	runner := NewRunner(RunnerConfig{Self: id, Meta: meta, Caller: shellCaller{s, id}, Server: n.server, Liveness: liveness})
-	n.runner = runner
-	n.service = NewService(ServiceConfig{Self: id, Meta: meta, Caller: shellCaller{s, id}, Server: n.server, Liveness: liveness, Sweeps: runner.Sweeps})
+	n.runner = NewRunner(RunnerConfig{Self: id, Meta: meta, Caller: shellCaller{s, id}, Server: n.server, Liveness: liveness})
+	n.service = NewService(ServiceConfig{Self: id, Meta: meta, Caller: shellCaller{s, id}, Server: n.server, Liveness: liveness, Sweeps: n.runner.Sweeps})
 	s.run(func() {
-		if err := runner.Run(ctx, nil); err != nil {
+		if err := n.runner.Run(ctx, nil); err != nil {
 			s.t.Errorf("runner of %s: %v", id, err)
 		}
 	})
@@ -191,6 +197,7 @@ type shellMeta struct {
 func (m *shellMeta) View() *metastate.View { return m.s.r.view() }
 
 func (m *shellMeta) Propose(ctx context.Context, cmd metastate.Command) (metastate.Result, error) {
+	cmd.Stamp(ctx)
 	m.s.mu.Lock()
 	if m.s.cut || !m.s.r.metaWorks() || !m.s.r.up(m.id) {
 		m.s.mu.Unlock()
@@ -225,10 +232,11 @@ func (c shellCaller) Call(ctx context.Context, to cluster.NodeID, method string,
 		return nil, errDown
 	}
 	n := c.s.nodes[to]
-	if serve, ok := n.server.Methods()[method]; ok {
-		return serve(ctx, c.from, payload)
+	serve := n.server.Methods()[method]
+	if serve == nil {
+		serve = n.runner.Methods()[method]
 	}
-	return n.runner.Methods()[method](ctx, c.from, payload)
+	return serve(ctx, c.from, payload)
 }
 
 // fakeSQL is a SQL server: sessions that are idle close when asked, those in a

@@ -41,7 +41,9 @@ type Config struct {
 	Views ClusterViews
 	// Rebalancer serves REBALANCE and SHOW REBALANCE; nil: they get 0A000.
 	Rebalancer Rebalancer
-	Node       cluster.NodeID
+	// Operator carries out ALTER NODE; nil: this node does not.
+	Operator Operator
+	Node     cluster.NodeID
 	// MaxSessions is how many sessions may be open; default 500. More get 53300.
 	MaxSessions int
 	// Version is the version of NodeDB, for version().
@@ -71,6 +73,7 @@ type Server struct {
 	parsed  *syntax.Cache
 	known   map[string]*setting
 	version string
+	pace    pace
 
 	mu struct {
 		sync.Mutex

@@ -81,6 +81,8 @@ type ShowCluster struct {
 	// Collection and Key are set for SHOW ROUTING FOR collection KEY value, ...
 	Collection *Name
 	Key        []Literal
+	// Node is set for SHOW NODE n: n4, 4 or a name.
+	Node string `json:",omitempty"`
 }
 
 // Rebalance is REBALANCE [BYTES | LOAD | LEADERS] or REBALANCE PLAN 'id' [STRICT].
@@ -109,6 +111,10 @@ type SetSetting struct {
 	// Reset is true if the statement was RESET.
 	Reset bool
 }
+
+// AlterSystem is ALTER SYSTEM SET and RESET: of a setting of the cluster. Value is
+// empty for RESET.
+type AlterSystem struct{ Name, Value string }
 
 // Begin is BEGIN or START TRANSACTION.
 type Begin struct {
@@ -142,6 +148,7 @@ func (*DropCollection) node()   {}
 func (*ShowCluster) node()      {}
 func (*ShowSetting) node()      {}
 func (*SetSetting) node()       {}
+func (*AlterSystem) node()      {}
 func (*Begin) node()            {}
 func (*SetTransaction) node()   {}
 func (*Commit) node()           {}
