@@ -333,10 +333,11 @@ func (s *Service) startSteps(ctx context.Context, r StartRequest, spec cluster.O
 	var batch []metastate.Command
 	known, plan := s.known(&record)
 	if !known {
-		if stored := s.cfg.Meta.View().Plans[spec.Plan]; stored != nil && stored.Expired(s.ClusterStatus(ctx, 0).At) {
+		o := s.ClusterStatus(ctx, 0)
+		if stored := o.View.Plans[spec.Plan]; stored != nil && stored.Expired(o.At) {
 			return op, false, refused(StalePlan, "plan %s has expired: make a new one", spec.Plan)
 		}
-		p := s.plan(spec, s.ClusterStatus(ctx, 0).Snapshot)
+		p := s.plan(spec, o.Snapshot)
 		if err := accept(r, &p); err != nil {
 			return op, false, err
 		}

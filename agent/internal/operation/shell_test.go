@@ -130,8 +130,8 @@ func (s *shell) open(ctx context.Context, id cluster.NodeID) {
 			return *st
 		},
 	}
-	n.service = NewService(ServiceConfig{Self: id, Meta: meta, Caller: shellCaller{s, id}, Server: n.server, Liveness: liveness})
 	n.runner = NewRunner(RunnerConfig{Self: id, Meta: meta, Caller: shellCaller{s, id}, Server: n.server, Liveness: liveness})
+	n.service = NewService(ServiceConfig{Self: id, Meta: meta, Caller: shellCaller{s, id}, Server: n.server, Liveness: liveness, Sweeps: n.runner.Sweeps})
 	s.run(func() {
 		if err := n.runner.Run(ctx, nil); err != nil {
 			s.t.Errorf("runner of %s: %v", id, err)
