@@ -137,7 +137,9 @@ const (
 	kindUser       = "user"
 	kindAudit      = "audit"
 	kindLogHead    = "loghead"
-	kindEvent      = "event"
+
+	kindCertificate = "certificate"
+	kindEvent       = "event"
 )
 
 // appliedRecord is rewritten by every command.
@@ -156,6 +158,10 @@ type clusterRecord struct {
 	Settings      Settings  `json:"settings"`
 	SchemaVersion uint64    `json:"schemaVersion"`
 	Next          counters  `json:"next"`
+
+	CARotation     *Rotation `json:"caRotation,omitempty"`
+	GossipRotation *Rotation `json:"gossipRotation,omitempty"`
+	GossipKey      string    `json:"gossipKey,omitempty"`
 }
 
 // load rebuilds the view from the records that next returns until it returns
@@ -203,6 +209,7 @@ func (v *View) loadRecord(kind string, value []byte) error {
 		}
 		v.ClusterID, v.ClusterName, v.CreatedAt, v.CACert = c.ID, c.Name, c.CreatedAt, c.CACert
 		v.SchemaVersion, v.next = c.SchemaVersion, c.Next
+		v.CARotation, v.GossipRotation, v.GossipKey = c.CARotation, c.GossipRotation, c.GossipKey
 		if c.Settings != nil {
 			v.Settings = c.Settings
 		}
@@ -241,6 +248,8 @@ func (v *View) loadMore(kind string, value []byte) error {
 		return nil // many, and read from the store by who asks for them
 	case kindLogHead:
 		return loadInto(value, v.LogHeads, func(a *AnchorLog) cluster.NodeID { return a.Node })
+	case kindCertificate:
+		return loadInto(value, v.Certificates, func(c *Certificate) string { return c.Serial })
 	}
 	return fmt.Errorf("written by a newer version: %w", errFormat)
 }
