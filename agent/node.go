@@ -76,6 +76,7 @@ type Node struct {
 	opServer  *operation.Server
 	drainer   *operation.Drainer
 	logins    *audit.Log
+	keeper    *certKeeper
 	runner    *operation.Runner
 	service   *operation.Service
 	sql       atomic.Pointer[sql.Server]
@@ -107,6 +108,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, id: id, started: time.Now().UTC(), board: health.NewBoard(), usage: &usage{dir: cfg.DataDir}}
 	n.mu.service = cluster.Starting
+	n.keeper = newCertKeeper(n)
 	n.board.Set(health.Problem{Component: "node", Code: "starting"})
 	n.logger = newLogger(cfg).With(logattr.Node(id.Node))
 	if n.lock, err = lockDir(cfg.DataDir); err != nil {
@@ -292,7 +294,7 @@ func (n *Node) status() cluster.NodeStatus {
 	st := cluster.NodeStatus{
 		Node: n.id.Node, BootNonce: n.nonce, Service: n.serviceState(), Version: n.cfg.Version, StartedAt: n.started,
 		MetaIndex: n.machine.View().Index, Bytes: n.engine.SizeOnDisk(), Ranges: n.store.Status(),
-		CPU: n.usage.cpu(time.Now(), runtime.NumCPU()), Liveness: n.liveness(),
+		CPU: n.usage.cpu(time.Now(), runtime.NumCPU()), Liveness: n.liveness(), Keys: n.keyStatus(),
 	}
 	st.DiskUsed, st.DiskTotal = n.usage.disk()
 	if p := n.pgwire.Load(); p != nil {

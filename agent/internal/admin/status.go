@@ -144,6 +144,10 @@ func (s *sight) problemsOf(n *cluster.Node, add func(code, command, format strin
 			add("DISK", "nodedbctl join-token create", "the disk of %s is %.0f%% full", n.ID, used*100)
 		}
 	}
+	if end := st.Keys.NotAfter; !end.IsZero() && s.At.After(end.Add(-end.Sub(st.Keys.NotBefore)/4)) {
+		// It should have been renewed at two thirds of its life.
+		add("CERT_EXPIRY", "nodedbctl cert renew "+n.ID.String(), "the certificate of %s expires in %s", n.ID, plural(int(end.Sub(s.At).Hours()/24), "day"))
+	}
 	if n.Cordon {
 		add("CORDONED", "nodedbctl uncordon "+n.ID.String(), "%s is cordoned: nothing is placed there", n.ID)
 	}

@@ -82,6 +82,15 @@ func (c *conn) checkCertificate() error {
 		c.denied("certificate of " + id.String())
 		return refused
 	}
+	if check := c.server.cfg.Certificate; check != nil {
+		if err := check(id.User, id.Serial); err != nil {
+			c.denied("certificate: " + err.Error())
+			return refused
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.serial = id.Serial
 	return nil
 }
 
