@@ -16,6 +16,7 @@ import (
 
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/api"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/audit"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/cert"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/config"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/contexts"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
@@ -69,7 +70,7 @@ func New(e *ctl.Env) *cobra.Command {
 	add(groupLook, status.New(e), nodes.New(e), members.New(e), ranges.New(e), routing.New(e), ops.New(e), nodes.NewWait(e),
 		nodes.NewOKToStop(e), nodes.NewOKToRemove(e), nodes.NewSurvive(e))
 	add(groupChange, nodes.NewDrain(e), nodes.NewUndrain(e), nodes.NewCordon(e), nodes.NewUncordon(e), nodes.NewDecommission(e), nodes.NewRecommission(e))
-	add(groupAccess, jointoken.New(e), token.New(e), token.NewWhoAmI(e), audit.New(e), contexts.New(e), config.New(e))
+	add(groupAccess, jointoken.New(e), token.New(e), token.NewWhoAmI(e), audit.New(e), cert.New(e), contexts.New(e), config.New(e))
 	add(groupMore, sqlshell.New(e), demo.New(e), api.New(e), newVersion(e), reference.NewMan(e), reference.NewReference(e))
 	ctl.AttachCompletion(e, c)
 	c.SetHelpCommandGroupID(groupMore)
