@@ -49,6 +49,9 @@ func (c *change) authorize(cmd *Command) *Refusal {
 		}
 		has = min(has, slices.Index(knownRoles, t.Role))
 	}
+	if u := cmd.ChangeUser; u != nil && cmd.Via == ViaSQL && u.Name == cmd.By && !u.Create && u.AdminRole == nil && cmd.Batch == nil {
+		return nil // everybody may change their own password
+	}
 	for _, action := range cmd.actions() {
 		needed, known := neededRoles[action]
 		if !known {
