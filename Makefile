@@ -37,6 +37,7 @@ bench: build ## the figures of docs/BENCHMARKS.md, beside peers that are on PATH
 
 test-long: build ## long simulations, fuzzing and fault suites; for a person
 	$(GO) test -tags 'invariants long' -count 1 -timeout 90m ./agent/internal/sim/...
+	$(GO) test -tags 'invariants planted' -count 1 -timeout 30m -run Planted -v ./agent/internal/sim/...
 	$(MAKE) fuzz FUZZTIME=45s
 
 FUZZTIME ?= 20s

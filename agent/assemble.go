@@ -55,25 +55,57 @@ func (n *Node) assemble() (closeAll func(), err error) {
 	n.handler.register(n.peers.Methods())
 	n.handler.register(n.auditMethods())
 	n.handler.register(n.certMethods())
+	n.handler.register(n.debugMethods())
 	return closeAll, nil
 }
 
 func (n *Node) openStorage() (func() error, error) {
+	if err := n.checkSpace(); err != nil {
+		return nil, err
+	}
 	n.clock = hlc.NewClock(time.Now, n.cfg.MaxClockOffset)
 	engine, err := storage.Open(storage.Options{
 		Dir: storePath(n.cfg.DataDir), CacheBytes: n.cfg.CacheBytes, Logger: n.part("storage"),
-		OnFatal: func(err error) { n.stop("storage failed", &ExitError{Code: 1, Message: "storage", Err: err}) },
+		OnFatal: func(err error) { n.stop("storage failed", n.storageError("storage", err)) },
 	})
 	if err != nil {
-		return nil, &ExitError{Code: ExitDataDir, Message: "open the store", Err: err}
+		exit := n.storageError("open the store", err)
+		exit.Code = ExitDataDir
+		return nil, exit
 	}
 	n.engine = engine
 	if err := n.checkStore(); err != nil {
 		return nil, errors.Join(err, engine.Close())
 	}
 	n.machine = metastate.New()
+	n.machine.Subscribe(func(v *metastate.View) { n.metaTimes.note(v.Index, time.Now()) })
 	n.table = routing.New(func() routing.View { return n.machine.View() })
 	return engine.Close, nil
+}
+
+// spaceToStart is what a start needs at least: a log, a manifest, the first
+// writes. With less the node would stop at once, in the middle of them.
+const spaceToStart = 4 << 20
+
+func (n *Node) checkSpace() error {
+	if used, total := n.usage.disk(); total > 0 && total-used < spaceToStart {
+		return n.diskFull(nil)
+	}
+	return nil
+}
+
+// storageError is what the process ends with when its disk fails it.
+func (n *Node) storageError(what string, err error) *ExitError {
+	if errors.Is(err, storage.ErrDiskFull) {
+		return n.diskFull(err)
+	}
+	return &ExitError{Code: 1, Message: what, Err: err}
+}
+
+func (n *Node) diskFull(err error) *ExitError {
+	used, total := n.usage.disk()
+	return &ExitError{Code: ExitDataDir, Err: err, Message: fmt.Sprintf(
+		"the disk of %s is full (%d of %d bytes free): make room, then start the node again; nothing that was acknowledged is lost", n.cfg.DataDir, total-used, total)}
 }
 
 func (n *Node) openTransport() (func() error, error) {
@@ -138,7 +170,7 @@ func (n *Node) openStore() (func() error, error) {
 		}
 		return datastate.New()
 	}
-	cfg.OnFatal = func(err error) { n.stop("store failed", &ExitError{Code: 1, Message: "store", Err: err}) }
+	cfg.OnFatal = func(err error) { n.stop("store failed", n.storageError("store", err)) }
 	s, err := store.Open(cfg)
 	if err != nil {
 		return nil, &ExitError{Code: ExitDataDir, Message: "open the replicas", Err: err}
@@ -158,8 +190,8 @@ func (n *Node) openGossip() (func() error, error) {
 	n.gossip = g
 	g.Subscribe(func(t gossip.Transition) {
 		n.logger.Info("liveness changed", logattr.Peer(t.Node), logattr.From(string(t.From)), logattr.To(string(t.To)))
-		if t.To != cluster.Alive && n.db != nil {
-			n.db.Suspected(t.Node)
+		if t.To != cluster.Alive {
+			n.doubted(t.Node)
 		}
 	})
 	return g.Close, nil
@@ -195,11 +227,8 @@ func (n *Node) seeds() []gossip.Seed {
 
 func (n *Node) openKV() (func() error, error) {
 	db, err := kv.New(kv.Config{
-		Self: n.id.Node, Store: n.store, Caller: n.transport, Clock: n.clock, Table: n.table,
-		Peers: n.others, Suspect: func(id cluster.NodeID) bool {
-			l, ok := n.liveness()[id]
-			return ok && l != cluster.Alive
-		},
+		Self: n.id.Node, Store: n.store, Caller: &watched{n.transport, n}, Clock: n.clock, Table: n.table,
+		Peers: n.others, Suspect: n.suspects,
 	})
 	if err != nil {
 		return nil, err
@@ -232,7 +261,12 @@ func (n *Node) openMeta() (func() error, error) {
 		return nil, err
 	}
 	n.meta = m
-	n.store.OnDescriptor(m.Publish)
+	n.store.OnDescriptor(func(d cluster.RangeDescriptor) {
+		m.Publish(d)
+		n.db.Table().Learn(d)
+	})
+	n.applyRate(m.View())
+	m.Subscribe(n.applyRate)
 	return m.Close, nil
 }
 
@@ -240,12 +274,15 @@ func (n *Node) makeOperation() {
 	n.drainer = operation.NewDrainer(operation.DrainerConfig{
 		Self: n.id.Node, BootNonce: n.nonce, Store: n.store, SQL: &sqlSessions{n}, Meta: n.meta,
 		SetService: n.setService, Liveness: n.liveness,
-		Flush:  func(context.Context) error { return n.engine.Flush() },
-		Stop:   n.stopByOperation,
+		Flush: func(context.Context) error { return n.engine.Flush() },
+		Stop:  n.stopByOperation,
+		MayStop: func(ctx context.Context, op string) (operation.StopCertificate, error) {
+			return n.runner.AskMayStop(ctx, op)
+		},
 		Logger: n.part("drain"),
 	})
 	n.opServer = &operation.Server{
-		Store: n.store, Status: n.status, Drainer: n.drainer, Stop: n.stopByOperation,
+		Store: n.store, Inspect: n.store.Inspect, Status: n.status, Drainer: n.drainer, Stop: n.stopByOperation,
 		Descriptor: func(ctx context.Context, id cluster.RangeID) (*cluster.RangeDescriptor, error) {
 			h, err := n.store.Read(ctx, id, n.clock.Now())
 			if err != nil {
@@ -266,7 +303,7 @@ func (n *Node) makeOperation() {
 func (n *Node) makePeers() {
 	n.peers = peers.New(peers.Config{
 		Self: n.id.Node, Nonce: n.nonce, Caller: n.transport, Peers: n.others, Board: n.board, MaxClockOffset: n.cfg.MaxClockOffset,
-		MetaIndex: func() uint64 { return n.machine.View().Index }, Logger: n.part("peers"),
+		MetaIndex: func() uint64 { return n.machine.View().Index }, OnOpen: n.doubted, Logger: n.part("peers"),
 	})
 }
 

@@ -62,6 +62,11 @@ func (b *backend) Observe(ctx context.Context, perNode time.Duration) (admin.Obs
 	}, nil
 }
 
+// InspectRaft implements admin.Observer.
+func (b *backend) InspectRaft(ctx context.Context, id cluster.RangeID, nodes []cluster.NodeID, perNode time.Duration) map[cluster.NodeID]*cluster.RaftState {
+	return b.n.service.InspectRaft(ctx, id, nodes, perNode)
+}
+
 // VShard implements admin.Observer.
 func (b *backend) VShard(collection string, key []string) (cluster.VShard, error) {
 	c, ok := b.n.machine.View().Collection(collection)
@@ -83,7 +88,7 @@ func (b *backend) Plan(ctx context.Context, spec cluster.OperationSpec) (admin.P
 
 // Start implements admin.Operator.
 func (b *backend) Start(ctx context.Context, r admin.StartRequest) (cluster.Operation, bool, error) {
-	op, existed, err := b.n.service.Start(ctx, operation.StartRequest{Spec: r.Spec, Confirm: r.Confirm, By: r.By, Reason: r.Reason, Key: r.Key})
+	op, existed, err := b.n.service.Start(ctx, operation.StartRequest{Spec: r.Spec, Confirm: r.Confirm, By: r.By, Reason: r.Reason, Key: r.Key, Queue: r.Queue})
 	return op, existed, adminError(err)
 }
 

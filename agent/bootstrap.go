@@ -34,6 +34,9 @@ type InitOptions struct {
 	Ranges      int    // data ranges, 1 to 1,024
 	Replicas    int    // 1, 3, 5 or 7
 	CredsDir    string // default DataDir/creds
+	// DeadAfter is how long a node is dead before its replicas are re-created
+	// elsewhere; 0: 5 minutes. Too short: a reboot copies everything.
+	DeadAfter time.Duration
 }
 
 // InitResult says what Init made.
@@ -47,6 +50,7 @@ type bootstrapRecord struct {
 	ClusterName string                  `json:"clusterName"`
 	Ranges      int                     `json:"ranges"`
 	Replicas    int                     `json:"replicas"`
+	DeadAfter   string                  `json:"deadAfter,omitempty"`
 	Users       []metastate.PutUser     `json:"users"`
 	Tokens      []metastate.CreateToken `json:"tokens"`
 }
@@ -65,6 +69,9 @@ func Init(cfg Config, o InitOptions) (res InitResult, err error) {
 	}
 	if o.Replicas != 1 && o.Replicas != 3 && o.Replicas != 5 && o.Replicas != 7 {
 		return res, &ExitError{Code: ExitUsage, Message: fmt.Sprintf("--replicas must be 1, 3, 5 or 7, not %d", o.Replicas)}
+	}
+	if o.DeadAfter != 0 && o.DeadAfter < time.Second {
+		return res, &ExitError{Code: ExitUsage, Message: fmt.Sprintf("--dead-after must be at least 1s, not %s", o.DeadAfter)}
 	}
 	if err := errors.Join(checkName("--name", o.Name), checkName("--cluster-name", o.ClusterName)); err != nil {
 		return res, &ExitError{Code: ExitUsage, Message: "configuration", Err: err}
@@ -127,6 +134,9 @@ type founding struct {
 
 func (f *founding) write() error {
 	f.record = bootstrapRecord{ClusterName: f.opts.ClusterName, Ranges: f.opts.Ranges, Replicas: f.opts.Replicas}
+	if f.opts.DeadAfter != 0 {
+		f.record.DeadAfter = f.opts.DeadAfter.String()
+	}
 	ca, err := auth.NewCA(f.clusterID)
 	if err != nil {
 		return err
@@ -285,7 +295,7 @@ func (n *Node) found(ctx context.Context, rec bootstrapRecord) error {
 	}
 	cmd := metastate.Command{By: rootUser, Via: "init", InitCluster: &metastate.InitCluster{
 		ClusterID: n.id.ClusterID, Name: rec.ClusterName, CACert: string(n.certs.Current().RootPEM()),
-		Settings: metastate.Settings{metastate.SettingReplicationFactor: fmt.Sprint(rec.Replicas)},
+		Settings: rec.settings(),
 		Node: cluster.Node{
 			ID: n.id.Node, UUID: n.id.UUID, Name: n.id.Name, Addresses: n.cfg.Advertised(), Locality: n.cfg.Locality, Version: n.cfg.Version,
 		},
@@ -301,6 +311,14 @@ func (n *Node) found(ctx context.Context, rec bootstrapRecord) error {
 		}
 		n.logger.Warn("the meta range does not answer yet", logattr.Err(err))
 	}
+}
+
+func (r *bootstrapRecord) settings() metastate.Settings {
+	s := metastate.Settings{metastate.SettingReplicationFactor: fmt.Sprint(r.Replicas)}
+	if r.DeadAfter != "" {
+		s[metastate.SettingDeadAfter] = r.DeadAfter
+	}
+	return s
 }
 
 // firstDescriptors divides the vshards evenly over count data ranges, and adds

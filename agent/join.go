@@ -85,6 +85,9 @@ func Join(ctx context.Context, cfg Config, o JoinOptions) (Identity, error) {
 	if _, _, err := net.SplitHostPort(o.Peer); err != nil {
 		return Identity{}, &ExitError{Code: ExitUsage, Message: fmt.Sprintf("--peer %q is not host:port of a node's admin address", o.Peer)}
 	}
+	if o.TokenFile == "" {
+		return Identity{}, &ExitError{Code: ExitUsage, Message: "no join token: give --token-file with a file that nodedbctl join-token create filled"}
+	}
 	text, err := auth.ReadSecret(o.TokenFile)
 	if err != nil {
 		return Identity{}, &ExitError{Code: ExitUsage, Message: "--token-file", Err: err}

@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -55,6 +56,7 @@ type Node struct {
 	logger  *slog.Logger
 	board   *health.Board
 	usage   *usage
+	logTail *logTail
 	lock    *dirLock
 	certs   *auth.Source
 	keys    [][]byte // of gossip
@@ -83,6 +85,10 @@ type Node struct {
 	pgwire    atomic.Pointer[pgwire.Server]
 	admin     *admin.Server
 
+	wrongHints counterRate // of the routing table
+	metaTimes  indexTimes
+
+	rate   atomic.Uint64           // of snapshots, as the store was told last
 	cancel context.CancelCauseFunc // ends Run
 	mu     struct {
 		sync.Mutex
@@ -106,11 +112,11 @@ func New(cfg Config) (*Node, error) {
 	if err := refuseDecommissioned(cfg.DataDir, id); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, id: id, started: time.Now().UTC(), board: health.NewBoard(), usage: &usage{dir: cfg.DataDir}}
+	n := &Node{cfg: cfg, id: id, started: time.Now().UTC(), board: health.NewBoard(), usage: &usage{dir: cfg.DataDir}, logTail: &logTail{}}
 	n.mu.service = cluster.Starting
 	n.keeper = newCertKeeper(n)
 	n.board.Set(health.Problem{Component: "node", Code: "starting"})
-	n.logger = newLogger(cfg).With(logattr.Node(id.Node))
+	n.logger = newLogger(cfg, io.MultiWriter(os.Stderr, n.logTail)).With(logattr.Node(id.Node))
 	if n.lock, err = lockDir(cfg.DataDir); err != nil {
 		return nil, err
 	}
@@ -164,16 +170,30 @@ func (n *Node) listen() error {
 		}
 		_ = probe.Close()
 	}
-	return nil
+	return probeUDP("--listen-gossip", n.cfg.ListenGossip)
+}
+
+// probeUDP finds out whether a UDP port is free: gossip needs both kinds.
+func probeUDP(flag, addr string) error {
+	var lc net.ListenConfig
+	c, err := lc.ListenPacket(context.Background(), "udp", addr)
+	if err != nil {
+		return portInUse(flag, addr, err)
+	}
+	return c.Close()
 }
 
 func listenOn(flag, addr string) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(context.Background(), "tcp", addr)
 	if err != nil {
-		return nil, &ExitError{Code: ExitUsage, Message: fmt.Sprintf("cannot listen on %s %s (another process there? choose another port)", flag, addr), Err: err}
+		return nil, portInUse(flag, addr, err)
 	}
 	return l, nil
+}
+
+func portInUse(flag, addr string, err error) *ExitError {
+	return &ExitError{Code: ExitUsage, Message: fmt.Sprintf("cannot listen on %s %s (another process there? choose another port)", flag, addr), Err: err}
 }
 
 func (n *Node) close() {
@@ -185,14 +205,14 @@ func (n *Node) close() {
 	n.lock.release()
 }
 
-// newLogger writes to stderr.
-func newLogger(cfg Config) *slog.Logger {
+// newLogger makes the node's logger.
+func newLogger(cfg Config, w io.Writer) *slog.Logger {
 	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
 	opts := &slog.HandlerOptions{Level: levels[cfg.LogLevel]}
 	if cfg.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(os.Stderr, opts))
+		return slog.New(slog.NewJSONHandler(w, opts))
 	}
-	return slog.New(slog.NewTextHandler(os.Stderr, opts))
+	return slog.New(slog.NewTextHandler(w, opts))
 }
 
 // farewell is D/decommissioned.json: why this node must not start again.
@@ -294,7 +314,12 @@ func (n *Node) status() cluster.NodeStatus {
 	st := cluster.NodeStatus{
 		Node: n.id.Node, BootNonce: n.nonce, Service: n.serviceState(), Version: n.cfg.Version, StartedAt: n.started,
 		MetaIndex: n.machine.View().Index, Bytes: n.engine.SizeOnDisk(), Ranges: n.store.Status(),
-		CPU: n.usage.cpu(time.Now(), runtime.NumCPU()), Liveness: n.liveness(), Keys: n.keyStatus(),
+		CPU: n.usage.cpu(time.Now(), runtime.NumCPU()), Liveness: n.liveness(), Peers: n.peerStatus(),
+		Keys: n.keyStatus(), CertExpires: n.certs.Current().Expires().UTC(),
+	}
+	if n.peers != nil {
+		offset, _ := n.peers.ClockOffset()
+		st.ClockOffset = offset.Seconds()
 	}
 	st.DiskUsed, st.DiskTotal = n.usage.disk()
 	if p := n.pgwire.Load(); p != nil {

@@ -58,6 +58,12 @@ func (e *Error) MaybeApplied() bool {
 	return e.Sent && (e.Kind == Unavailable || e.Kind == Timeout || e.Kind == Internal || e.Kind == Cancelled) && len(e.Findings) == 0
 }
 
+// Unserved reports whether the node knows no such call: it runs an older version.
+func (e *Error) Unserved() bool {
+	var c *connect.Error
+	return errors.As(e.Err, &c) && c.Code() == connect.CodeUnimplemented
+}
+
 // AsError returns err as an *Error; every error of a call is one.
 func AsError(err error) *Error {
 	if err == nil {

@@ -60,7 +60,9 @@ func TestExitCodes(t *testing.T) {
 		{"version", 0, ""},
 		{"config print --data-dir " + node, 0, ""},
 		{"nonsense", agent.ExitUsage, `no command "nonsense"`},
-		{"start --nonsense", agent.ExitUsage, "-nonsense"},
+		{"start --nonsense", agent.ExitUsage, "unknown flag --nonsense"},
+		{"version --nonsense", agent.ExitUsage, "unknown flag --nonsense"},
+		{"init --ranges many", agent.ExitUsage, `invalid value "many" for flag -ranges`},
 		{"start", agent.ExitUsage, "--data-dir"},
 		{"start extra", agent.ExitUsage, `"extra"`},
 		{"start --data-dir " + empty, agent.ExitDataDir, "holds no node"},
@@ -71,6 +73,9 @@ func TestExitCodes(t *testing.T) {
 		{"init --data-dir " + node, agent.ExitDataDir, "in use"},
 		{"init --data-dir " + filepath.Join(dir, "x") + " --ranges 0", agent.ExitUsage, "--ranges"},
 		{"init", agent.ExitUsage, "--data-dir"},
+		{"init --data-dir " + filepath.Join(dir, "x") + " --dead-after 1ms", agent.ExitUsage, "--dead-after"},
+		{"join --data-dir " + filepath.Join(dir, "y") + " --peer 127.0.0.1:1", agent.ExitUsage, "--token-file"},
+		{"join --data-dir " + filepath.Join(dir, "y") + " --peer nowhere --token-file " + token, agent.ExitUsage, "--peer"},
 		{"join --data-dir " + filepath.Join(dir, "y") + " --peer 127.0.0.1:1 --token-file " + token, agent.ExitUnreachable, "cannot reach"},
 		{"join --data-dir " + node + " --peer 127.0.0.1:1 --token-file " + token, agent.ExitIdentity, "another cluster"},
 		{"drain", agent.ExitUsage, "usage"},
@@ -83,6 +88,9 @@ func TestExitCodes(t *testing.T) {
 			code, _, errs := agentRun(strings.Fields(tt.args)...)
 			if code != tt.code || !strings.Contains(errs, tt.text) {
 				t.Errorf("got %d %q, want %d %q", code, errs, tt.code, tt.text)
+			}
+			if code != 0 && tt.args != "" && tt.args != "nonsense" && strings.Count(errs, "\n") != 1 {
+				t.Errorf("not one sentence: %q", errs)
 			}
 		})
 	}

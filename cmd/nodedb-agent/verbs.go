@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -28,6 +29,7 @@ func verbs() []verb {
 		{"join", "make this directory a node of a running cluster; does not start", runJoin},
 		{"start", "run the node until SIGTERM or SIGINT (drains, then stops; a second signal stops at once)", runStart},
 		{"drain", "drain --self: make the running node safe to stop, over its unix socket", runDrain},
+		{"debug-local", "what the data directory of a stopped node holds; changes nothing (nodedbctl debug local shows it)", runDebugLocal},
 		{"config", "config print: the configuration in force", runConfig},
 		{"version", "print the version", runVersion},
 	}
@@ -36,7 +38,7 @@ func verbs() []verb {
 func usage(w io.Writer) {
 	_, _ = fmt.Fprint(w, "nodedb-agent runs one node of a NodeDB cluster.\n\n")
 	for _, v := range verbs() {
-		_, _ = fmt.Fprintf(w, "  nodedb-agent %-8s %s\n", v.name, v.summary)
+		_, _ = fmt.Fprintf(w, "  nodedb-agent %-11s %s\n", v.name, v.summary)
 	}
 	_, _ = fmt.Fprint(w, `
 Run nodedb-agent COMMAND --help for its flags.
@@ -47,19 +49,24 @@ identity.
 `)
 }
 
-// flags makes a flag set that prints its help on stderr and refuses arguments.
-func flags(name string, stderr io.Writer) *flag.FlagSet {
+// flags makes a flag set of one verb.
+func flags(name string) *flag.FlagSet {
 	f := flag.NewFlagSet("nodedb-agent "+name, flag.ContinueOnError)
-	f.SetOutput(stderr)
+	f.SetOutput(io.Discard) // a mistake is told in one sentence, by parse
 	return f
 }
 
-func parse(f *flag.FlagSet, args []string) error {
+// parse reads args. Help goes to stderr; a mistake is one sentence.
+func parse(f *flag.FlagSet, args []string, stderr io.Writer) error {
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
+			_, _ = fmt.Fprintf(stderr, "%s: its flags are\n", f.Name())
+			f.SetOutput(stderr)
+			f.PrintDefaults()
 			return err
 		}
-		return &agent.ExitError{Code: agent.ExitUsage, Message: "see nodedb-agent --help"}
+		text := strings.Replace(err.Error(), "flag provided but not defined: -", "unknown flag --", 1)
+		return &agent.ExitError{Code: agent.ExitUsage, Message: fmt.Sprintf("%s (%s --help lists the flags)", text, f.Name())}
 	}
 	if f.NArg() > 0 {
 		return &agent.ExitError{Code: agent.ExitUsage, Message: fmt.Sprintf("unexpected argument %q", f.Arg(0))}
@@ -78,7 +85,7 @@ func listenFlags(f *flag.FlagSet, c *agent.Config) {
 }
 
 func runInit(args []string, stdout, stderr io.Writer) error {
-	f := flags("init", stderr)
+	f := flags("init")
 	cfg := agent.DefaultConfig("")
 	cfg.Version = version
 	var o agent.InitOptions
@@ -87,9 +94,10 @@ func runInit(args []string, stdout, stderr io.Writer) error {
 	f.StringVar(&o.ClusterName, "cluster-name", "nodedb", "`name` of the cluster, shown to operators")
 	f.IntVar(&o.Ranges, "ranges", 64, "how many data ranges, 1 to 1024")
 	f.IntVar(&o.Replicas, "replicas", 3, "replicas wanted of each range: 1, 3, 5 or 7")
+	f.DurationVar(&o.DeadAfter, "dead-after", 0, "how long a node is dead before its replicas are re-created elsewhere (default 5m)")
 	f.StringVar(&o.CredsDir, "creds-dir", "", "`directory` for the administrator's credentials (default DATA-DIR/creds)")
 	listenFlags(f, &cfg)
-	if err := parse(f, args); err != nil {
+	if err := parse(f, args, stderr); err != nil {
 		return err
 	}
 	res, err := agent.Init(cfg, o)
@@ -112,7 +120,7 @@ secrets      %s (mode 0700: certificate, token and password of root; keep them s
 }
 
 func runJoin(args []string, stdout, stderr io.Writer) error {
-	f := flags("join", stderr)
+	f := flags("join")
 	cfg := agent.DefaultConfig("")
 	cfg.Version = version
 	var o agent.JoinOptions
@@ -121,7 +129,7 @@ func runJoin(args []string, stdout, stderr io.Writer) error {
 	f.StringVar(&o.TokenFile, "token-file", "", "`file` with a join token (nodedbctl join-token create), mode 0600")
 	f.StringVar(&o.Name, "name", "", "`name` of the node (default n and its number)")
 	listenFlags(f, &cfg)
-	if err := parse(f, args); err != nil {
+	if err := parse(f, args, stderr); err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -136,7 +144,7 @@ func runJoin(args []string, stdout, stderr io.Writer) error {
 
 // settled reads the configuration of a node: file, then flags.
 func settled(name string, args []string, stderr io.Writer) (agent.Config, error) {
-	f := flags(name, stderr)
+	f := flags(name)
 	var dir, file string
 	f.StringVar(&dir, "data-dir", "", "`directory` of the node")
 	f.StringVar(&file, "config", "", "`file` to read in place of DATA-DIR/node.yaml")
@@ -144,7 +152,7 @@ func settled(name string, args []string, stderr io.Writer) (agent.Config, error)
 	listenFlags(f, &fromFlags)
 	f.StringVar(&fromFlags.LogLevel, "log-level", "", "debug, info, warn or error")
 	f.StringVar(&fromFlags.LogFormat, "log-format", "", "text or json")
-	if err := parse(f, args); err != nil {
+	if err := parse(f, args, stderr); err != nil {
 		return agent.Config{}, err
 	}
 	if dir == "" {
@@ -218,14 +226,14 @@ func runStart(args []string, _, stderr io.Writer) error {
 }
 
 func runDrain(args []string, stdout, stderr io.Writer) error {
-	f := flags("drain", stderr)
+	f := flags("drain")
 	var dir string
 	var o agent.DrainOptions
 	self := f.Bool("self", false, "the node of --data-dir (the only kind of drain here; nodedbctl drain does the others)")
 	f.StringVar(&dir, "data-dir", "", "`directory` of the running node")
 	f.DurationVar(&o.Deadline, "deadline", time.Minute, "over all phases")
 	f.StringVar(&o.OnDeadline, "on-deadline", "stop", "stop: give up and serve again; force: end what is left")
-	if err := parse(f, args); err != nil {
+	if err := parse(f, args, stderr); err != nil {
 		return err
 	}
 	if !*self || dir == "" || o.OnDeadline != "stop" && o.OnDeadline != "force" {
@@ -256,7 +264,30 @@ func runConfig(args []string, stdout, stderr io.Writer) error {
 	return nil
 }
 
-func runVersion(_ []string, stdout, _ io.Writer) error {
+func runDebugLocal(args []string, stdout, stderr io.Writer) error {
+	f := flags("debug-local")
+	var dir, format string
+	f.StringVar(&dir, "data-dir", "", "`directory` of the node")
+	f.StringVar(&format, "o", "json", "`format`: json is the only one")
+	if err := parse(f, args, stderr); err != nil {
+		return err
+	}
+	if dir == "" || format != "json" {
+		return &agent.ExitError{Code: agent.ExitUsage, Message: "usage: nodedb-agent debug-local --data-dir D [-o json]"}
+	}
+	r, err := agent.DebugLocal(dir)
+	if err != nil {
+		return err
+	}
+	e := json.NewEncoder(stdout)
+	e.SetIndent("", "  ")
+	return e.Encode(r)
+}
+
+func runVersion(args []string, stdout, stderr io.Writer) error {
+	if err := parse(flags("version"), args, stderr); err != nil {
+		return err
+	}
 	_, _ = fmt.Fprintln(stdout, "nodedb-agent", version)
 	return nil
 }

@@ -35,7 +35,7 @@ import (
 //	decommission n4: runs for ever         drain n2: succeeds
 //	drain n1: fails                        drain n3: ends cancelled
 type fakeCluster struct {
-	adminpb.AdminHandler // methods that no story needs panic
+	adminpb.UnimplementedAdminHandler // of the methods that no story needs
 
 	mu  sync.Mutex
 	ops map[string]*adminpb.Operation

@@ -20,6 +20,7 @@ type Backend interface {
 	Operator
 	Auditor
 	KeyMaker
+	Debugger
 }
 
 // KeyMaker has certificates signed and keys made, by the nodes that can.
@@ -95,6 +96,9 @@ type Observer interface {
 	// each no longer than perNode (0: 3 s). Nodes that do not answer are missing;
 	// that is no error.
 	Observe(ctx context.Context, perNode time.Duration) (Observation, error)
+	// InspectRaft asks each of nodes for the raft state of its replica of a range.
+	// Who does not answer in time, or has none, is not in the result.
+	InspectRaft(ctx context.Context, id cluster.RangeID, nodes []cluster.NodeID, perNode time.Duration) map[cluster.NodeID]*cluster.RaftState
 	// VShard is where the row of collection with this primary key lives, each
 	// column given as text. KindNotFound: no such collection; KindInvalid: the key
 	// does not fit its columns.

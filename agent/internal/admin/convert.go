@@ -81,6 +81,7 @@ func operationProto(o *cluster.Operation, metaIndex uint64) *adminpb.Operation {
 			Leaders: uint32(o.Proof.Leaders), Tombstone: o.Proof.Tombstone,
 		}
 	}
+	fillOperation(p, o)
 	return p
 }
 

@@ -95,6 +95,22 @@ func (b *fakeBackend) Self() cluster.NodeID                 { return 1 }
 func (b *fakeBackend) Version() string                      { return "v1" }
 func (b *fakeBackend) MetaLeader() (cluster.NodeID, uint64) { return 2, 41 }
 
+func (b *fakeBackend) InspectRaft(_ context.Context, id cluster.RangeID, nodes []cluster.NodeID, _ time.Duration) map[cluster.NodeID]*cluster.RaftState {
+	out := map[cluster.NodeID]*cluster.RaftState{}
+	for _, n := range nodes {
+		for _, st := range b.statuses[n].Ranges {
+			if st.Descriptor.ID == id && n != 3 { // n3 does not answer
+				state := "follower"
+				if st.IsLeader() {
+					state = "leader"
+				}
+				out[n] = &cluster.RaftState{Status: st, State: state, Vote: cluster.ReplicaID(st.Leader), FirstIndex: 11, LastIndex: 50, LogBytes: 4000}
+			}
+		}
+	}
+	return out
+}
+
 func (b *fakeBackend) Service() cluster.Service {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -294,6 +310,26 @@ func (b *fakeBackend) DrainSelf(_ context.Context, spec cluster.OperationSpec, b
 	defer b.mu.Unlock()
 	b.drains = append(b.drains, spec)
 	return cluster.Operation{ID: "op-d", State: cluster.OpRunning, RequestedBy: by}, nil
+}
+
+func (b *fakeBackend) RoutingTables(context.Context, time.Duration) map[cluster.NodeID]RoutingTable {
+	good := RoutingTable{MetaIndex: 100, Generations: map[cluster.RangeID]uint64{1: 4, 2: 4, 3: 4, 4: 4, 5: 4}}
+	old := RoutingTable{
+		MetaIndex: 90, Generations: map[cluster.RangeID]uint64{1: 4, 2: 3, 3: 4, 4: 4, 5: 4},
+		Leaders: map[cluster.RangeID]cluster.NodeID{3: 1, 4: 3}, WrongPerSecond: 2,
+	}
+	return map[cluster.NodeID]RoutingTable{1: good, 2: old}
+}
+
+func (b *fakeBackend) Behind(index uint64) time.Duration {
+	return time.Duration(100-index) * time.Second
+}
+
+func (b *fakeBackend) Collect(_ context.Context, node cluster.NodeID, item string) (DebugItem, error) {
+	if node == 3 {
+		return DebugItem{}, &Error{Kind: KindUnavailable, Message: "n3 does not answer"}
+	}
+	return DebugItem{Name: item + ".txt", Content: []byte(node.String())}, nil
 }
 
 // rig is a server on a loopback port, with clients of every role.

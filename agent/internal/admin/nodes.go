@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -107,23 +108,22 @@ func (s *service) ListMembers(ctx context.Context, r *adminpb.ListMembersRequest
 	}
 	out := &adminpb.ListMembersResponse{AsOf: look.asOf()}
 	for _, n := range look.members() {
-		m := &adminpb.Member{
-			Node: uint32(n.ID), Name: n.Name, GossipAddress: n.Addresses.Gossip, Liveness: string(look.liveness(n.ID)),
-		}
-		for _, from := range sortedKeys(look.Statuses) {
-			if l, ok := look.Statuses[from].Liveness[n.ID]; ok && from != n.ID {
-				m.SeenBy = append(m.SeenBy, &adminpb.Observation{Node: uint32(from), Liveness: string(l)})
-			}
-		}
-		out.Members = append(out.Members, m)
+		out.Members = append(out.Members, look.member(n))
 	}
 	return out, nil
 }
 
+// cordonMost bounds the time limit of a cordon.
+const cordonMost = 30 * 24 * time.Hour
+
 // SetCordon implements adminpb.AdminHandler.
 func (s *service) SetCordon(ctx context.Context, r *adminpb.SetCordonRequest) (*adminpb.SetCordonResponse, error) {
-	if r.GetTtl() != 0 {
-		return nil, &Error{Kind: KindInvalid, Message: "a cordon with a time limit is not supported yet: leave --ttl out and uncordon by hand"}
+	if !(r.GetTtl() >= 0 && r.GetTtl() <= cordonMost.Seconds()) || r.GetTtl() != 0 && !r.GetCordon() {
+		return nil, &Error{Kind: KindInvalid, Message: fmt.Sprintf("ttl is of a cordon, and at most %.0f seconds", cordonMost.Seconds())}
+	}
+	var until time.Time
+	if r.GetTtl() > 0 {
+		until = time.Now().Add(seconds(r.GetTtl())).UTC().Round(time.Second)
 	}
 	nodes, err := s.known(r.GetNodes())
 	if err != nil {
@@ -132,10 +132,10 @@ func (s *service) SetCordon(ctx context.Context, r *adminpb.SetCordonRequest) (*
 	out := &adminpb.SetCordonResponse{}
 	batch := metastate.Command{}
 	for _, id := range nodes {
-		if s.backend.View().Nodes[id].Cordon == r.GetCordon() {
+		if n := s.backend.View().Nodes[id]; n.Cordon == r.GetCordon() && n.CordonUntil.Equal(until) {
 			continue
 		}
-		batch.Batch = append(batch.Batch, metastate.Command{SetCordon: &metastate.SetCordon{Node: id, Cordon: r.GetCordon()}})
+		batch.Batch = append(batch.Batch, metastate.Command{SetCordon: &metastate.SetCordon{Node: id, Cordon: r.GetCordon(), Until: until, Reason: r.GetReason()}})
 		out.Changed = append(out.Changed, uint32(id))
 	}
 	if len(batch.Batch) == 0 {

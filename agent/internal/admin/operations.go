@@ -65,30 +65,13 @@ func (s *service) PlanOperation(ctx context.Context, r *adminpb.PlanOperationReq
 	if err != nil {
 		return nil, err
 	}
-	return &adminpb.PlanOperationResponse{AsOf: s.asOf(), Plan: planProto(spec, &pv, epoch(s.backend.View()))}, nil
-}
-
-// epoch rises with every change of a range's replicas and of a node's
-// membership: a plan made at the same epoch has the same moves, but for sizes.
-func epoch(v *metastate.View) uint64 {
-	var e uint64
-	for _, d := range v.Ranges {
-		e += d.Generation
-	}
-	for _, n := range v.Nodes {
-		e++
-		if n.Membership != cluster.Joining {
-			e++
-		}
-	}
-	return e
+	p := planProto(spec, &pv, s.backend.View().Epoch())
+	p.ModelError = modelError(s.backend.View(), spec.Kind)
+	return &adminpb.PlanOperationResponse{AsOf: s.asOf(), Plan: p}, nil
 }
 
 // StartOperation implements adminpb.AdminHandler.
 func (s *service) StartOperation(ctx context.Context, r *adminpb.StartOperationRequest) (*adminpb.StartOperationResponse, error) {
-	if r.GetQueue() {
-		return nil, &Error{Kind: KindInvalid, Message: "waiting for a conflicting operation is not supported yet: wait with nodedbctl ops wait, then ask again"}
-	}
 	spec, err := s.spec(r.GetSpec())
 	if err != nil {
 		return nil, err
@@ -125,16 +108,18 @@ func (s *service) find(id string) (*metastate.View, *cluster.Operation, error) {
 }
 
 // GetOperation implements adminpb.AdminHandler.
-func (s *service) GetOperation(_ context.Context, r *adminpb.GetOperationRequest) (*adminpb.GetOperationResponse, error) {
+func (s *service) GetOperation(ctx context.Context, r *adminpb.GetOperationRequest) (*adminpb.GetOperationResponse, error) {
 	view, o, err := s.find(r.GetId())
 	if err != nil {
 		return nil, err
 	}
-	return &adminpb.GetOperationResponse{AsOf: s.asOf(), Operation: operationProto(o, view.Index)}, nil
+	p := operationProto(o, view.Index)
+	conceal(ctx, p)
+	return &adminpb.GetOperationResponse{AsOf: s.asOf(), Operation: p}, nil
 }
 
 // ListOperations implements adminpb.AdminHandler. The newest comes first.
-func (s *service) ListOperations(_ context.Context, r *adminpb.ListOperationsRequest) (*adminpb.ListOperationsResponse, error) {
+func (s *service) ListOperations(ctx context.Context, r *adminpb.ListOperationsRequest) (*adminpb.ListOperationsResponse, error) {
 	view := s.backend.View()
 	out := &adminpb.ListOperationsResponse{AsOf: s.asOf()}
 	ids := view.OperationIDs()
@@ -144,6 +129,7 @@ func (s *service) ListOperations(_ context.Context, r *adminpb.ListOperationsReq
 			out.Operations = append(out.Operations, operationProto(o, view.Index))
 		}
 	}
+	conceal(ctx, out.Operations...)
 	return out, nil
 }
 
@@ -177,7 +163,9 @@ func (s *service) WatchOperation(ctx context.Context, r *adminpb.WatchOperationR
 		// Records are immutable: another pointer is another state.
 		if o != last {
 			last = o
-			if err := out.Send(&adminpb.WatchOperationResponse{Operation: operationProto(o, view.Index)}); err != nil {
+			p := operationProto(o, view.Index)
+			conceal(ctx, p)
+			if err := out.Send(&adminpb.WatchOperationResponse{Operation: p}); err != nil {
 				return err
 			}
 			if o.State.Final() {

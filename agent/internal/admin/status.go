@@ -47,8 +47,9 @@ func (s *service) GetStatus(ctx context.Context, r *adminpb.GetStatusRequest) (*
 			out.BytesMoving += moving(o)
 		}
 	}
+	conceal(ctx, out.Running...)
 	out.SurvivesOne, out.SurvivesTwo = survivalProto(look.survive(), look.Snapshot != nil)
-	out.Problems = look.problems(out)
+	out.Problems = look.problems(leader)
 	out.Health = healthWord(out)
 	return out, nil
 }
@@ -95,82 +96,11 @@ func healthWord(s *adminpb.GetStatusResponse) string {
 	return healthGood
 }
 
-// problems lists what a person should look at, worst first.
-func (s *sight) problems(st *adminpb.GetStatusResponse) []*adminpb.Problem {
-	var ps []*adminpb.Problem
-	add := func(code, command, format string, args ...any) {
-		ps = append(ps, &adminpb.Problem{Code: code, Text: fmt.Sprintf(format, args...), Command: command})
-	}
-	if st.GetMetaLeader() == 0 {
-		add("META_QUORUM", "nodedbctl members", "the meta range has no leader: nothing about the cluster can be changed")
-	}
-	if n := st.GetRangesNoQuorum(); n > 0 {
-		add("NO_QUORUM", "nodedbctl ranges --state no-quorum", "%s without a quorum", plural(int(n), "range"))
-	}
-	for _, n := range s.members() {
-		switch l := s.liveness(n.ID); l {
-		case cluster.Dead, cluster.Left:
-			add("NODE_DOWN", "nodedbctl nodes show "+n.ID.String(), "%s is %s; its replicas are re-created after %s", n.ID, l, s.View.Settings.DeadAfter())
-		case cluster.Suspect:
-			add("NODE_SUSPECT", "nodedbctl members", "%s is suspect", n.ID)
-		case cluster.Alive:
-			s.problemsOf(n, add)
-		}
-	}
-	if n := st.GetRangesUnder(); n > 0 {
-		command := "nodedbctl ranges --state under"
-		if int(st.GetNodesTotal()) < s.View.Settings.ReplicationFactor() {
-			command = "nodedbctl join-token create"
-		}
-		add("UNDER_REPLICATED", command, "%s with fewer than %s", plural(int(n), "range"), plural(s.View.Settings.ReplicationFactor(), "live voter"))
-	}
-	for _, op := range st.GetRunning() {
-		if op.GetState() == string(cluster.OpBlocked) || op.GetState() == string(cluster.OpPaused) {
-			add("OPERATION_"+upper(op.GetState()), "nodedbctl ops show "+op.GetId(), "%s is %s: %s", op.GetId(), op.GetState(), op.GetWhy())
-		}
-	}
-	return ps
-}
-
-// problemsOf adds the problems of a node that is alive.
-func (s *sight) problemsOf(n *cluster.Node, add func(code, command, format string, args ...any)) {
-	st := s.Statuses[n.ID]
-	if st == nil {
-		add("NODE_SILENT", "nodedbctl nodes show "+n.ID.String(), "%s did not answer in time", n.ID)
-		return
-	}
-	if st.DiskTotal > 0 {
-		if used := float64(st.DiskUsed) / float64(st.DiskTotal); used > diskFull {
-			add("DISK", "nodedbctl join-token create", "the disk of %s is %.0f%% full", n.ID, used*100)
-		}
-	}
-	if end := st.Keys.NotAfter; !end.IsZero() && s.At.After(end.Add(-end.Sub(st.Keys.NotBefore)/4)) {
-		// It should have been renewed at two thirds of its life.
-		add("CERT_EXPIRY", "nodedbctl cert renew "+n.ID.String(), "the certificate of %s expires in %s", n.ID, plural(int(end.Sub(s.At).Hours()/24), "day"))
-	}
-	if n.Cordon {
-		add("CORDONED", "nodedbctl uncordon "+n.ID.String(), "%s is cordoned: nothing is placed there", n.ID)
-	}
-	if st.Service == cluster.Drained {
-		add("DRAINED", "nodedbctl undrain "+n.ID.String(), "%s is drained: it takes no sessions", n.ID)
-	}
-}
-
 func plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-func upper(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if c >= 'a' && c <= 'z' {
-			b[i] = c - 'a' + 'A'
-		}
-	}
-	return string(b)
 }
 
 // CheckSafe implements adminpb.AdminHandler.

@@ -89,9 +89,13 @@ type NodeStatus struct {
 	DiskTotal uint64        `json:"diskTotal"`
 	CPU       float64       `json:"cpu"` // share of one machine, 0..1
 	Ranges    []RangeStatus `json:"ranges,omitempty"`
-	// Liveness is this node's view of its peers.
-	Liveness map[NodeID]Liveness `json:"liveness,omitempty"`
-	Keys     KeyStatus           `json:"keys,omitzero"`
+	// Liveness is this node's view of its peers, Peers how it finds each of them.
+	Liveness map[NodeID]Liveness   `json:"liveness,omitempty"`
+	Peers    map[NodeID]PeerStatus `json:"peers,omitempty"`
+	// ClockOffset is how far, in seconds, the median of the peers' clocks is ahead.
+	ClockOffset float64   `json:"clockOffset,omitempty"`
+	CertExpires time.Time `json:"certExpires,omitzero"`
+	Keys        KeyStatus `json:"keys,omitzero"`
 }
 
 // KeyStatus is what a node has of certificates and keys, by fingerprint: the

@@ -10,6 +10,7 @@ const (
 	OpDrain        OperationKind = "drain"
 	OpDecommission OperationKind = "decommission"
 	OpRepair       OperationKind = "repair"
+	OpSplit        OperationKind = "split" // one range at a vshard boundary
 )
 
 // OperationState is where an operation stands; operations.md section 4.
@@ -45,6 +46,8 @@ type OperationSpec struct {
 	Rate       uint64        `json:"rate,omitempty"`    // snapshot bytes/s per node; 0: the default
 	MaxDisk    float64       `json:"maxDisk,omitempty"` // 0..1; 0: the default 0.8
 	Keep       bool          `json:"keep,omitempty"`    // --keep-running after decommission
+	Range      RangeID       `json:"range,omitempty"`   // of a split
+	At         VShard        `json:"at,omitempty"`      // of a split: the first vshard of the new range
 }
 
 // Operation is the durable record of a plan being carried out.
@@ -52,6 +55,7 @@ type Operation struct {
 	ID             string         `json:"id"` // op-7f3a
 	Spec           OperationSpec  `json:"spec"`
 	PlanID         string         `json:"planId,omitempty"`
+	Child          RangeID        `json:"child,omitempty"` // of a split: the new range
 	RequestedBy    string         `json:"requestedBy"`
 	Reason         string         `json:"reason,omitempty"`
 	IdempotencyKey string         `json:"idempotencyKey,omitempty"`
@@ -127,12 +131,12 @@ type Remedy struct {
 
 // Blocker is a session that a drain waits for.
 type Blocker struct {
-	Node        NodeID    `json:"node"`
-	PID         uint32    `json:"pid"`
-	User        string    `json:"user"`
-	Application string    `json:"application,omitempty"`
-	Since       time.Time `json:"since,omitzero"`
-	Statement   string    `json:"statement,omitempty"` // its head
+	Node        NodeID  `json:"node"`
+	PID         uint32  `json:"pid"`
+	User        string  `json:"user"`
+	Application string  `json:"application,omitempty"`
+	Seconds     float64 `json:"seconds"`             // that its transaction has taken
+	Statement   string  `json:"statement,omitempty"` // its head
 }
 
 // Phase is one step of an operation.

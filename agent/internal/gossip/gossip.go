@@ -82,7 +82,7 @@ func (g *Gossip) memberlistConfig() (*memberlist.Config, error) {
 	mc.DeadNodeReclaimTime = time.Second
 	mc.Transport = g.cfg.transport
 	mc.TCPTimeout = 3 * time.Second
-	mc.Logger = log.New(&logWriter{logger: g.cfg.Logger, trigger: g.watch.trigger}, "", 0)
+	mc.Logger = log.New(&logWriter{logger: g.cfg.Logger, trigger: g.watch.trigger, heard: g.watch.heard}, "", 0)
 	mc.Events, mc.Merge, mc.Alive = g.watch, g.watch, g.watch
 	t := g.cfg.Timing
 	mc.ProbeInterval, mc.ProbeTimeout = t.ProbeInterval, t.ProbeTimeout

@@ -38,7 +38,10 @@ type watcher struct {
 		both   chan struct{}
 		tables [][]*memberlist.Node
 		subs   map[int]func(Transition)
-		next   int
+		// standing is view with since and cause; hints are what memberlist logged.
+		standing map[cluster.NodeID]Standing
+		hints    map[cluster.NodeID]hint
+		next     int
 	}
 }
 
@@ -46,6 +49,8 @@ func newWatcher(cfg Config) *watcher {
 	w := &watcher{cfg: cfg, kick: make(chan struct{}, 1)}
 	w.mu.view = map[cluster.NodeID]cluster.Liveness{cfg.Self: cluster.Alive}
 	w.mu.subs = map[int]func(Transition){}
+	w.mu.standing, w.mu.hints = map[cluster.NodeID]Standing{}, map[cluster.NodeID]hint{}
+	w.mu.standing[cfg.Self] = Standing{Liveness: cluster.Alive, Since: time.Now().UTC().Round(0), Cause: "this node"}
 	return w
 }
 
@@ -181,6 +186,7 @@ func (w *watcher) publish() {
 	slices.SortFunc(ts, func(a, b Transition) int { return cmp.Compare(a.Node, b.Node) })
 	for _, t := range ts {
 		w.mu.view[t.Node] = t.To
+		w.stand(t)
 	}
 	var subs []func(Transition)
 	for _, id := range slices.Sorted(maps.Keys(w.mu.subs)) {
@@ -234,6 +240,7 @@ func liveness(s memberlist.NodeStateType) cluster.Liveness {
 type logWriter struct {
 	logger  *slog.Logger
 	trigger func()
+	heard   func(line string, now time.Time)
 }
 
 func (w *logWriter) Write(b []byte) (int, error) {
@@ -242,6 +249,8 @@ func (w *logWriter) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	if strings.Contains(line, "Suspect ") || strings.Contains(line, "Marking ") {
+		_, text, _ := strings.Cut(line, "memberlist: ")
+		w.heard(text, time.Now())
 		w.trigger()
 	}
 	// Failed probes are the watcher's to tell. Warnings are what somebody else's

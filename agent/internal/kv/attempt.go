@@ -183,6 +183,9 @@ func (r *request) judge(node cluster.NodeID, err error) verdict {
 		return goOn
 	case errors.As(err, &mismatch):
 		table.Learn(mismatch.Descriptor)
+		for _, d := range mismatch.Others {
+			table.Learn(d)
+		}
 		return giveUp // the caller groups its keys anew
 	case errors.As(err, &notFound), errors.As(err, &failed), errors.Is(err, store.ErrStopped):
 		table.DropLeader(r.id, node)

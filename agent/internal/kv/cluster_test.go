@@ -161,7 +161,10 @@ func (c *testCluster) add(id cluster.NodeID) *testNode {
 	if n.meta, err = meta.New(meta.Config{Self: id, Machine: n.machine, DB: n.db, Store: n.store, Logger: slog.New(slog.DiscardHandler)}); err != nil {
 		c.t.Fatal(err)
 	}
-	n.store.OnDescriptor(n.meta.Publish)
+	n.store.OnDescriptor(func(d cluster.RangeDescriptor) {
+		n.meta.Publish(d)
+		n.db.Table().Learn(d)
+	})
 	ctx, stop := context.WithCancel(context.Background())
 	n.stop = stop
 	n.wg.Go(func() {

@@ -113,7 +113,7 @@ func writeError(w *writer, err error) {
 		w.uvarint(uint64(notFound.Range))
 	case errors.As(err, &mismatch):
 		w.byte(codeRangeMismatch)
-		writeDescriptor(w, &mismatch.Descriptor)
+		writeMismatch(w, mismatch)
 	case errors.Is(err, store.ErrProposalLost):
 		w.byte(codeProposalLost)
 	case errors.Is(err, store.ErrOverloaded):
@@ -144,7 +144,7 @@ func readError(r *reader) error {
 	case codeRangeNotFound:
 		return &store.RangeNotFoundError{Range: cluster.RangeID(r.uvarint())}
 	case codeRangeMismatch:
-		return &store.RangeMismatchError{Descriptor: readDescriptor(r)}
+		return readMismatch(r)
 	case codeAmbiguous:
 		return &store.AmbiguousError{Cause: errors.New(r.text())}
 	case codeProposalLost:
@@ -175,19 +175,25 @@ func (r *reader) node() cluster.NodeID {
 	return cluster.NodeID(v)
 }
 
-// Descriptors in errors are rare: JSON will do.
-func writeDescriptor(w *writer, d *cluster.RangeDescriptor) {
-	b, err := json.Marshal(d)
+// mismatchBody is a mismatch in a message: the descriptor, and beside its fields
+// those of others. Such errors are rare: JSON will do.
+type mismatchBody struct {
+	cluster.RangeDescriptor
+	Others []cluster.RangeDescriptor `json:"others,omitempty"`
+}
+
+func writeMismatch(w *writer, e *store.RangeMismatchError) {
+	b, err := json.Marshal(mismatchBody{e.Descriptor, e.Others})
 	if err != nil { // it holds numbers and strings only
 		b = []byte("{}")
 	}
 	w.bytes(b)
 }
 
-func readDescriptor(r *reader) cluster.RangeDescriptor {
-	var d cluster.RangeDescriptor
-	if err := json.Unmarshal(r.bytes(), &d); err != nil {
+func readMismatch(r *reader) error {
+	var m mismatchBody
+	if err := json.Unmarshal(r.bytes(), &m); err != nil {
 		r.fail("descriptor")
 	}
-	return d
+	return &store.RangeMismatchError{Descriptor: m.RangeDescriptor, Others: m.Others}
 }

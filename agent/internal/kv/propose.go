@@ -70,8 +70,9 @@ type WriteOptions struct {
 	Policy Policy
 }
 
-// maxReplans bounds how often a write or read is grouped anew because ranges changed.
-const maxReplans = 8
+// maxReplans bounds how often a write or read is grouped anew because ranges
+// changed: after a split it may take an election until somebody knows the new one.
+const maxReplans = 80
 
 // Write applies the mutations: those of one range together or not at all, the
 // ranges independently. No row may be named twice. It returns the latest
@@ -115,10 +116,10 @@ func (d *DB) Write(ctx context.Context, muts []Mutation, o WriteOptions) (hlc.Ti
 
 // replanPause waits for the routing table to learn why a range refused keys.
 func (d *DB) replanPause(ctx context.Context, try int, started time.Time) error {
-	if try >= maxReplans {
+	pause, ok := d.cfg.Policy.pause(try, time.Since(started))
+	if try >= maxReplans || !ok {
 		return &UnavailableError{Cause: errTooOften}
 	}
-	pause, _ := d.cfg.Policy.pause(try, time.Since(started))
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)

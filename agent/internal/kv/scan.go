@@ -9,6 +9,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
@@ -97,8 +98,12 @@ func (d *DB) pieces() ([]piece, error) {
 		if !ok {
 			return nil, &UnavailableError{Cause: errNoRoute}
 		}
-		ps = append(ps, piece{v, route.Descriptor.End})
-		v = route.Descriptor.End
+		to := route.Descriptor.End
+		if !route.Descriptor.Contains(v) {
+			to = v + 1 // of a range that nobody here knows yet
+		}
+		ps = append(ps, piece{v, to})
+		v = to
 	}
 	return ps, nil
 }
@@ -204,18 +209,31 @@ type pieceReader struct {
 
 // read sends the rows of p to out, retrying and resuming as leaders change.
 func (it *RowIterator) read(p piece, out chan<- []Row) error {
-	r := &pieceReader{it: it, piece: p, out: out, left: it.req.Limit}
+	return (&pieceReader{it: it, piece: p, out: out, left: it.req.Limit}).run()
+}
+
+// run reads until the piece ends. A range that is split meanwhile is read on in
+// both halves.
+func (r *pieceReader) run() error {
+	started := time.Now()
 	for replans := 0; ; {
 		more, err := r.pass()
 		var mismatch *store.RangeMismatchError
+		var split *splitPieceError
 		switch {
-		case errors.As(err, &mismatch) && replans < maxReplans:
+		case errors.As(err, &split):
+			return r.fork(split.at)
+		case errors.As(err, &mismatch):
+			if err := r.it.db.replanPause(r.it.ctx, replans, started); err != nil {
+				return err
+			}
 			replans++
-			continue
 		case err != nil:
 			return err
 		case !more:
 			return nil
+		default:
+			replans, started = 0, time.Now()
 		}
 	}
 }
@@ -231,9 +249,12 @@ func (r *pieceReader) pass() (more bool, err error) {
 	if !ok {
 		return false, &UnavailableError{Cause: errNoRoute}
 	}
-	to := min(r.piece.to, route.Descriptor.End)
+	to := r.piece.to
+	if route.Descriptor.Contains(from) { // else it refuses, and tells
+		to = min(to, route.Descriptor.End)
+	}
 	if it.req.Ordered && to < r.piece.to {
-		return false, &UnavailableError{Range: route.Descriptor.ID, Cause: errTooOften}
+		return false, &splitPieceError{at: to}
 	}
 	req := scanRequest{
 		Range: route.Descriptor.ID, TS: it.req.TS, Collection: it.req.Collection, From: from, To: to,
@@ -343,6 +364,7 @@ func (it *RowIterator) startOrdered() {
 
 // pieceMerge is a heap of sources by their next primary key.
 type pieceMerge struct {
+	inputs  []*pieceSource // whose first rows have not come yet
 	sources []*pieceSource
 	reverse bool
 }
@@ -353,7 +375,7 @@ func (m *pieceMerge) Less(i, j int) bool {
 	return c < 0 != m.reverse && c != 0
 }
 func (m *pieceMerge) Swap(i, j int) { m.sources[i], m.sources[j] = m.sources[j], m.sources[i] }
-func (m *pieceMerge) Push(any)      {} // never: sources only leave
+func (m *pieceMerge) Push(x any)    { m.sources = append(m.sources, x.(*pieceSource)) } //nolint:forcetypeassert // of nextOf only
 func (m *pieceMerge) Pop() any {
 	n := len(m.sources) - 1
 	src := m.sources[n]
@@ -366,34 +388,37 @@ const mergedRows = 1024
 
 func (it *RowIterator) nextMerged(ctx context.Context) ([]Row, error) {
 	if it.merge == nil {
-		m := &pieceMerge{reverse: it.req.Reverse}
-		for len(it.inputs) > 0 {
-			src := it.inputs[0]
-			if ok, err := it.advance(ctx, src); err != nil {
-				return nil, err
-			} else if ok {
-				m.sources = append(m.sources, src)
-			}
-			it.inputs = it.inputs[1:]
+		it.merge = &pieceMerge{reverse: it.req.Reverse, inputs: it.inputs}
+	}
+	return it.nextOf(ctx, it.merge)
+}
+
+// nextOf returns the next rows of a merge, or io.EOF.
+func (it *RowIterator) nextOf(ctx context.Context, m *pieceMerge) ([]Row, error) {
+	for len(m.inputs) > 0 {
+		src := m.inputs[0]
+		if ok, err := it.advance(ctx, src); err != nil {
+			return nil, err
+		} else if ok {
+			heap.Push(m, src)
 		}
-		heap.Init(m)
-		it.merge = m
+		m.inputs = m.inputs[1:]
 	}
 	var out []Row
-	for it.merge.Len() > 0 && len(out) < mergedRows {
-		src := it.merge.sources[0]
+	for m.Len() > 0 && len(out) < mergedRows {
+		src := m.sources[0]
 		if len(src.rows) == 1 && len(src.ch) == 0 && len(out) > 0 {
 			break // give what there is rather than wait for the next batch
 		}
 		row := src.rows[0]
 		if src.rows = src.rows[1:]; len(src.rows) > 0 {
-			heap.Fix(it.merge, 0)
+			heap.Fix(m, 0)
 		} else if ok, err := it.advance(ctx, src); err != nil {
 			return nil, err
 		} else if ok {
-			heap.Fix(it.merge, 0)
+			heap.Fix(m, 0)
 		} else {
-			heap.Pop(it.merge)
+			heap.Pop(m)
 		}
 		out = append(out, row)
 	}

@@ -87,7 +87,7 @@ func (s *Server) read(ctx context.Context, req *readRequest) ([]readRow, error) 
 			return nil, err
 		}
 		if !h.Descriptor.Contains(v) {
-			return nil, &store.RangeMismatchError{Descriptor: h.Descriptor}
+			return nil, s.mismatch(&h.Descriptor, v, v+1)
 		}
 		value, version, ok, err := datastate.Get(h.Reader, row, ts)
 		if err != nil {
@@ -98,6 +98,24 @@ func (s *Server) read(ctx context.Context, req *readRequest) ([]readRow, error) 
 		}
 	}
 	return rows, nil
+}
+
+// mismatch says what d owns by now, and who owns the rest of [from, to) as far
+// as this node knows.
+func (s *Server) mismatch(d *cluster.RangeDescriptor, from, to cluster.VShard) error {
+	e := &store.RangeMismatchError{Descriptor: *d.Clone()}
+	for v := from; v < to; {
+		route, ok := s.cfg.Table.Lookup(v)
+		if d.Contains(v) || !ok || !route.Descriptor.Contains(v) {
+			v++
+			continue
+		}
+		if route.Descriptor.ID != d.ID {
+			e.Others = append(e.Others, *route.Descriptor.Clone())
+		}
+		v = route.Descriptor.End
+	}
+	return e
 }
 
 // handleFirstChunk answers a whole small scan, or the beginning of a large one,
@@ -158,7 +176,7 @@ func (s *Server) scan(ctx context.Context, req *scanRequest, send func(chunk []b
 	}
 	defer h.Close()
 	if h.Descriptor.Start > req.From || h.Descriptor.End < req.To || req.From >= req.To {
-		return &store.RangeMismatchError{Descriptor: h.Descriptor}
+		return s.mismatch(&h.Descriptor, req.From, min(req.To, cluster.VShards))
 	}
 	req.MaxRows, req.MaxBytes = min(max(req.MaxRows, 1), maxChunkRows), min(max(req.MaxBytes, 1), maxChunkBytes)
 	rs := newRangeScan(h.Reader, req)

@@ -24,9 +24,10 @@ func (c *change) createOperation(in *CreateOperation, by string) Result {
 	if op.RequestedBy == "" {
 		op.RequestedBy = by
 	}
-	if op.Spec.Kind == "" || len(op.Spec.Nodes) == 0 || op.State.Final() {
+	if op.Spec.Kind == "" || len(op.Spec.Nodes) == 0 && op.Spec.Kind != cluster.OpSplit || op.State.Final() {
 		return refused(CodeInvalid, "an operation needs a kind, nodes and a state that is not final")
 	}
+	op.Child = 0
 	if found, r := c.attach(&op); r != nil {
 		return Result{Refusal: r}
 	} else if found != nil {
@@ -45,6 +46,11 @@ func (c *change) createOperation(in *CreateOperation, by string) Result {
 	if r := c.settleConflicts(&op); r != nil {
 		return Result{Refusal: r}
 	}
+	if op.Spec.Kind == cluster.OpSplit {
+		if r := c.prepareSplit(&op); r != nil {
+			return Result{Refusal: r}
+		}
+	}
 	op.CreatedAt, op.CoordinatorTerm = c.now, 0
 	op.StartedAt, op.EndedAt = op.StartedAt.UTC(), op.EndedAt.UTC()
 	stored := c.putOperation(op)
@@ -60,7 +66,7 @@ func (c *change) attach(op *cluster.Operation) (*cluster.Operation, *Refusal) {
 	for _, id := range c.view.OperationIDs() {
 		old := c.view.Operations[id]
 		byKey := op.IdempotencyKey != "" && old.IdempotencyKey == op.IdempotencyKey
-		sameWork := old.Spec.Kind == op.Spec.Kind && slices.Equal(old.Spec.Nodes, op.Spec.Nodes)
+		sameWork := old.Spec.Kind == op.Spec.Kind && slices.Equal(old.Spec.Nodes, op.Spec.Nodes) && old.Spec.Range == op.Spec.Range
 		if !byKey && (!sameWork || old.State.Final()) {
 			continue
 		}
@@ -210,7 +216,7 @@ func (c *change) updateOperation(in *UpdateOperation) Result {
 	}
 	op := in.Operation
 	op.Spec, op.RequestedBy, op.Reason, op.IdempotencyKey = old.Spec, old.RequestedBy, old.Reason, old.IdempotencyKey
-	op.CreatedAt, op.CoordinatorTerm = old.CreatedAt, in.Term
+	op.CreatedAt, op.CoordinatorTerm, op.Child = old.CreatedAt, in.Term, old.Child
 	op.Limit, op.Queue = old.Limit, old.Queue
 	if !op.State.Final() && (old.State == cluster.OpPaused) != (op.State == cluster.OpPaused) && op.State != cluster.OpCancelling {
 		// Only a person pauses and resumes; the coordinator had not seen it yet.

@@ -12,6 +12,9 @@ const (
 	SettingDeadAfter         = "dead_after"         // how long a node is dead before its replicas are re-created; default 5m
 	SettingGCTTL             = "gc_ttl"             // how long old versions of rows are kept; default 1h
 	SettingSnapshotRate      = "snapshot_rate"      // snapshot bytes per second and node; default 33554432
+	// SettingSplitLoad is the rows read and written per second from which on a range
+	// is split at the vshard that halves its load; 0: never; default 2500.
+	SettingSplitLoad = "split_load_threshold"
 )
 
 // MinSnapshotRate is the least rate of snapshots, in bytes per second.
@@ -42,6 +45,14 @@ func (s Settings) SnapshotRate() uint64 {
 	return 32 << 20
 }
 
+// SplitLoad is the rows per second from which on a range is split; 0: never.
+func (s Settings) SplitLoad() float64 {
+	if n, err := strconv.ParseUint(s[SettingSplitLoad], 10, 32); err == nil {
+		return float64(n)
+	}
+	return 2500
+}
+
 func (s Settings) duration(name string, fallback time.Duration) time.Duration {
 	if d, err := time.ParseDuration(s[name]); err == nil {
 		return d
@@ -66,6 +77,10 @@ func ValidateSetting(name, value string) error {
 	case SettingSnapshotRate:
 		if n, err := strconv.ParseUint(value, 10, 64); err != nil || n < MinSnapshotRate {
 			return fmt.Errorf("%s must be at least 65536 bytes per second, not %q", name, value)
+		}
+	case SettingSplitLoad:
+		if _, err := strconv.ParseUint(value, 10, 32); err != nil {
+			return fmt.Errorf("%s must be a number of rows per second, or 0 for never, not %q", name, value)
 		}
 	default:
 		return fmt.Errorf("unknown setting %q", name)

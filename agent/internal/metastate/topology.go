@@ -2,7 +2,6 @@ package metastate
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -59,10 +58,8 @@ func (c *change) checkCoverage() *Refusal {
 	if _, ok := c.view.MetaRange(); !ok {
 		return refuse(CodeInvalid, "the meta range is missing")
 	}
-	for s, id := range c.view.spans {
-		if id == 0 {
-			return refuse(CodeInvalid, "vshard %d belongs to no range", s)
-		}
+	if s, ok := c.view.orphan(); ok {
+		return refuse(CodeInvalid, "vshard %d belongs to no range", s)
 	}
 	return nil
 }
@@ -253,55 +250,8 @@ func (c *change) checkTransition(n *cluster.Node, to cluster.Membership) *Refusa
 			return refuse(CodeReferenced, "%s still has a replica of %s", n.ID, id)
 		}
 	}
+	if s, ok := c.view.orphan(); ok {
+		return refuse(CodeReferenced, "vshard %d was given to a new range that is not known here yet: it may be on %s", s, n.ID)
+	}
 	return nil
-}
-
-func (c *change) updateRanges(in *UpdateRanges) Result {
-	changed := false
-	for i := range in.Descriptors {
-		d := &in.Descriptors[i]
-		if err := d.Validate(); err != nil {
-			return refused(CodeInvalid, "the descriptor of %s is wrong: %v", d.ID, err)
-		}
-		old := c.view.Ranges[d.ID]
-		if old != nil && old.Generation >= d.Generation {
-			continue
-		}
-		for _, r := range d.Replicas {
-			if n, ok := c.view.Nodes[r.Node]; ok && n.Membership == cluster.Decommissioned {
-				return refused(CodeTombstoned, "%s names %s, which was decommissioned", d.ID, r.Node)
-			}
-		}
-		c.putRange(*d)
-		c.rangeEvent(old, d)
-		changed = true
-	}
-	if !changed {
-		return Result{Existed: true}
-	}
-	spans, err := indexSpans(c.view.Ranges)
-	if err != nil {
-		return refused(CodeConflict, "%v", err)
-	}
-	c.view.spans = spans
-	return Result{}
-}
-
-var errOverlap = errors.New("ranges overlap")
-
-func indexSpans(ranges map[cluster.RangeID]*cluster.RangeDescriptor) (*spanIndex, error) {
-	var idx spanIndex
-	for _, id := range slices.Sorted(maps.Keys(ranges)) {
-		d := ranges[id]
-		if d.IsMeta() {
-			continue
-		}
-		for s := d.Start; s < d.End; s++ {
-			if idx[s] != 0 {
-				return nil, fmt.Errorf("%w: %s and %s both own vshard %d", errOverlap, idx[s], id, s)
-			}
-			idx[s] = id
-		}
-	}
-	return &idx, nil
 }

@@ -58,6 +58,7 @@ type View struct {
 type counters struct {
 	Node       cluster.NodeID       `json:"node"`
 	Collection cluster.CollectionID `json:"collection"`
+	Range      cluster.RangeID      `json:"range,omitempty"` // 0: none was given out
 }
 
 // spanIndex maps each vshard to the range that owns it; 0: none.
@@ -133,10 +134,28 @@ func emptyView() *View {
 	}
 }
 
+// Epoch rises with every change of a range's replicas and of a node's
+// membership: at the same epoch the same plan has the same moves.
+func (v *View) Epoch() uint64 {
+	var e uint64
+	for _, d := range v.Ranges {
+		e += d.Generation
+	}
+	for _, n := range v.Nodes {
+		e++
+		if n.Membership != cluster.Joining {
+			e++
+		}
+	}
+	return e
+}
+
 // Initialized reports whether the cluster was initialised.
 func (v *View) Initialized() bool { return v.ClusterID != "" }
 
-// RangeOf returns the range that owns vshard s.
+// RangeOf returns the range that owns vshard s. Of a range that was split off
+// just now and is not known yet it returns the left neighbour, whose leader
+// knows: a vshard always has a range.
 func (v *View) RangeOf(s cluster.VShard) (*cluster.RangeDescriptor, bool) {
 	if s >= cluster.VShards {
 		return nil, false

@@ -29,7 +29,15 @@ type Controller struct {
 	extra     map[cluster.RangeID][]seen
 	newer     map[cluster.RangeID]*cluster.RangeDescriptor
 	sweptAt   time.Time
-	repairAt  time.Time
+	avoided   map[cluster.NodeID]time.Time // nodes that moves failed on: until when none is planned there
+	sourced   map[cluster.RangeID]int      // how often a range's copy has stalled
+	lifted    map[cluster.NodeID]time.Time // when a cordon's end was last asked for
+
+	observing  uint64 // the action that records events
+	observedAt time.Time
+	observed   observed // outlives terms
+
+	repairAt time.Time
 
 	// downSince outlives terms: a new leader that watched all along need not wait
 	// for dead_after again.
@@ -43,7 +51,7 @@ type Controller struct {
 
 // NewController returns a Controller that has seen nothing.
 func NewController(cfg Config) *Controller {
-	c := &Controller{cfg: cfg, downSince: map[cluster.NodeID]time.Time{}}
+	c := &Controller{cfg: cfg, downSince: map[cluster.NodeID]time.Time{}, observed: newObserved()}
 	c.reset(0, time.Time{})
 	return c
 }
@@ -59,6 +67,9 @@ func (c *Controller) reset(term uint64, now time.Time) {
 	c.extra = map[cluster.RangeID][]seen{}
 	c.newer = map[cluster.RangeID]*cluster.RangeDescriptor{}
 	c.sweptAt, c.repairAt = time.Time{}, time.Time{}
+	c.avoided, c.lifted = map[cluster.NodeID]time.Time{}, map[cluster.NodeID]time.Time{}
+	c.sourced = map[cluster.RangeID]int{}
+	c.observing, c.observedAt = 0, time.Time{}
 }
 
 // Step takes in what was learnt and returns what to do. A Controller whose node
@@ -78,6 +89,7 @@ func (c *Controller) Step(in Input) []Action {
 	}
 	c.absorb()
 	c.look()
+	c.observe()
 	c.stepOperations()
 	c.stepTransfers()
 	c.stepMoves()
@@ -149,7 +161,7 @@ func (c *Controller) absorb() {
 			c.moveDone(done)
 			c.transferDone(done)
 		case ActCommand:
-			if !c.saved(done) {
+			if !c.observedDone(done) && !c.saved(done) {
 				c.commandDone(done)
 			}
 		case ActProof:

@@ -26,7 +26,7 @@ const reopenTries = 5
 const leadersFor = 20 * time.Second
 
 func (c *Controller) stepDecommission(r *run) {
-	if r.op.State == cluster.OpPaused || r.command != 0 || c.in.Now.Before(r.retryAt) {
+	if r.command != 0 || c.in.Now.Before(r.retryAt) {
 		return
 	}
 	if r.op.State == cluster.OpCancelling {
@@ -61,6 +61,13 @@ func (c *Controller) checkDecommission(r *run) {
 			r.say(cluster.OpQueued, verdict.String())
 			return
 		}
+		if alone := *c.snap; r.op.Queue {
+			_, free := placement.Make(&alone, placement.Intent{Goal: placement.GoalDecommission, Nodes: r.op.Spec.Nodes})
+			if c.waits(r, verdict, free) {
+				return
+			}
+		}
+		r.op.Refusals = obstacles(verdict)
 		r.fail(verdict.String())
 		return
 	}
@@ -84,10 +91,16 @@ func (c *Controller) planDecommission(r *run) (placement.Plan, placement.Verdict
 	if r.op.Spec.MaxDisk > 0 {
 		s.MaxDisk = r.op.Spec.MaxDisk
 	}
-	if r.op.Spec.Rate > 0 {
-		s.Rate = r.op.Spec.Rate
+	if rate := r.op.Rate(); rate > 0 {
+		s.Rate = rate
 	}
-	return placement.Make(&s, placement.Intent{Goal: placement.GoalDecommission, Nodes: r.op.Spec.Nodes})
+	in := placement.Intent{Goal: placement.GoalDecommission, Nodes: r.op.Spec.Nodes}
+	if other := c.without(&s); other != nil {
+		if plan, verdict := placement.Make(other, in); verdict.OK() {
+			return plan, verdict
+		}
+	}
+	return placement.Make(&s, in)
 }
 
 // cordon makes the nodes decommissioning: nothing is placed on them any more.
@@ -142,7 +155,7 @@ func (c *Controller) moveOff(r *run) {
 	c.count(r)
 	if left.Replicas == 0 {
 		if !c.movingFor(r.op.ID) {
-			r.work, r.op.Items = nil, nil
+			r.work, r.op.Items, r.op.ItemsTotal, r.op.Pace, r.op.Stalled, r.op.Refusals = nil, nil, 0, cluster.Pace{}, false, nil
 			r.say(cluster.OpRunning, "")
 			r.phase(PhaseSQLDrain, c.in.Now)
 		}
@@ -173,6 +186,7 @@ func (c *Controller) replan(r *run) {
 		}
 		r.work = append(r.work, m)
 	}
+	r.op.Refusals = obstacles(verdict)
 	if !verdict.OK() {
 		r.op.Why = verdict.String()
 	} else if r.op.State == cluster.OpRunning {
@@ -234,10 +248,9 @@ func (c *Controller) count(r *run) {
 	}
 }
 
-// standing fills in the items, and says blocked when nothing goes on.
-func (c *Controller) standing(r *run) {
+// items lists the moves of the operation as they stand, and returns how many go on.
+func (c *Controller) items(r *run) (going int) {
 	r.op.Items = r.op.Items[:0:0]
-	going := 0
 	for _, id := range sorted(c.moves) {
 		m := c.moves[id]
 		if m.op != r.op.ID {
@@ -253,6 +266,7 @@ func (c *Controller) standing(r *run) {
 		} else {
 			going++
 		}
+		c.explain(&item, m)
 		r.op.Items = append(r.op.Items, item)
 	}
 	for _, id := range sorted(r.gave) {
@@ -260,9 +274,17 @@ func (c *Controller) standing(r *run) {
 			r.op.Items = append(r.op.Items, r.gave[id])
 		}
 	}
+	r.op.ItemsTotal = len(r.op.Items) + len(r.work)
 	if len(r.op.Items) > itemsKept {
 		r.op.Items = r.op.Items[:itemsKept]
 	}
+	return going
+}
+
+// standing fills in the items, and says blocked when nothing goes on.
+func (c *Controller) standing(r *run) {
+	going := c.items(r)
+	defer c.pace(r)
 	if going > 0 || len(r.op.Items) == 0 && len(r.work) > 0 {
 		r.movedAt = c.in.Now
 		r.say(cluster.OpRunning, "")
@@ -433,6 +455,7 @@ func (c *Controller) finish(r *run) {
 	end := r.op
 	end.Phases = slices.Clone(r.op.Phases)
 	end.State, end.Why, end.Items, end.Proof = cluster.OpSucceeded, "", nil, proof
+	end.ItemsTotal, end.Pace, end.Stalled, end.Refusals, end.ModelError = 0, cluster.Pace{}, false, nil, score(r.stored, end.Planned, c.in.Now)
 	end.Done = end.Total
 	beginPhase(&end, PhaseStop, c.in.Now)
 	endPhase(&end, PhaseStop, phaseDone, "the process stops by itself", c.in.Now)
@@ -469,6 +492,7 @@ func (c *Controller) cancelDecommission(r *run) {
 	}
 	end := r.op
 	end.State, end.Items, end.Phases = cluster.OpCancelled, nil, slices.Clone(r.op.Phases)
+	end.ItemsTotal, end.Pace, end.Stalled, end.Refusals = 0, cluster.Pace{}, false, nil
 	var batch []metastate.Command
 	back := slices.DeleteFunc(slices.Clone(r.op.Spec.Nodes), func(id cluster.NodeID) bool {
 		n := c.in.View.Nodes[id]

@@ -45,6 +45,9 @@ type DrainerConfig struct {
 	Liveness   func() map[cluster.NodeID]cluster.Liveness
 	// Flush writes out what is in memory; nil: nothing to do.
 	Flush func(ctx context.Context) error
+	// MayStop asks the coordinator whether this process may stop now, for an
+	// operation; nil: nobody needs to be asked.
+	MayStop func(ctx context.Context, operation string) (StopCertificate, error)
 	// Stop ends the process with exit code 0; it does not wait for the end.
 	Stop   func(reason string)
 	Logger *slog.Logger // nil discards

@@ -117,6 +117,11 @@ func (r *draining) drain() error {
 			return fmt.Errorf("flush: %w", err)
 		}
 	}
+	if r.spec.Shutdown {
+		if err := r.certify(ctx, r.id()); err != nil && (r.spec.OnDeadline != "force" || !errors.Is(err, errDeadline)) {
+			return err
+		}
+	}
 	r.phase(PhaseDrained)
 	r.d.cfg.SetService(cluster.Drained)
 	return nil
@@ -276,6 +281,7 @@ func (r *draining) emptySessions(ctx context.Context) error {
 		r.note(func(op *cluster.Operation) {
 			op.Done.Sessions = max(0, op.Total.Sessions-len(open))
 			op.Why = blockers(open)
+			op.Blockers = r.named(open)
 		})
 		if len(open) == 0 {
 			return nil
@@ -434,8 +440,14 @@ func (r *draining) join(op *cluster.Operation) {
 	}
 	end := *op
 	end.Phases = slices.Clone(op.Phases)
-	r.d.writeEnd(r.ctx, &end, r.err)
-	if r.err == nil && op.Spec.Shutdown {
+	failed := r.err
+	if failed == nil && op.Spec.Shutdown {
+		ctx, cancel := context.WithTimeoutCause(r.ctx, seconds(op.Spec.Deadline, r.d.cfg.Deadline), errDeadline)
+		failed = r.certify(ctx, op.ID)
+		cancel()
+	}
+	r.d.writeEnd(r.ctx, &end, failed)
+	if failed == nil && op.Spec.Shutdown {
 		r.d.cfg.SetService(cluster.Stopping)
 		r.d.cfg.Stop("drained")
 	}

@@ -88,7 +88,13 @@ func (c *Controller) stepMoves() {
 }
 
 func (c *Controller) stepMove(m *moving) {
-	step := placement.Next(c.snap, m.move)
+	snap := c.snap
+	if r := c.runs[m.op]; r != nil && r.op.Spec.MaxDisk > 0 {
+		own := *c.snap
+		own.MaxDisk = r.op.Spec.MaxDisk
+		snap = &own
+	}
+	step := placement.Next(snap, m.move)
 	m.step, m.why, m.code = step.Name, step.Why, step.Code
 	if step.Kind != placement.StepBlocked {
 		m.blockedAt = time.Time{}
@@ -134,7 +140,11 @@ func (c *Controller) await(m *moving) {
 		return
 	}
 	if c.stalled(m, r) {
+		c.avoid(m.move.To)
 		c.giveUp(m, placement.NoTarget, fmt.Sprintf("%s has not caught up by an entry for %s", m.move.To, c.cfg.Stall))
+		if c.sourced[m.move.Range]++; c.sourced[m.move.Range]%2 == 0 {
+			c.anotherSource(m) // two targets cannot both be wrong
+		}
 		return
 	}
 	c.poll(m, r)
@@ -150,7 +160,7 @@ func (c *Controller) poll(m *moving, r *placement.Range) {
 }
 
 // stalled reports whether the learner's log has not grown for too long. While a
-// snapshot is on its way the log does not grow: that is given ten times as long.
+// snapshot is on its way the log does not grow: that is given longer.
 func (c *Controller) stalled(m *moving, r *placement.Range) bool {
 	match, snapshot := uint64(0), false
 	for _, x := range c.extra[m.move.Range] {
@@ -166,7 +176,7 @@ func (c *Controller) stalled(m *moving, r *placement.Range) bool {
 	limit := c.cfg.Stall
 	if snapshot {
 		m.step = "snapshot"
-		limit *= 10
+		limit = c.patience(m)
 	}
 	return r.Leader != 0 && c.in.Now.Sub(m.matchAt) > limit
 }
@@ -215,6 +225,7 @@ func (c *Controller) moveDone(done Completion) {
 		}
 		// What is known of the leader may be wrong: only newer answers count.
 		delete(c.extra, done.Action.Range)
+		c.tired(m, done.Action.Kind)
 		return
 	}
 	switch done.Action.Kind {

@@ -37,6 +37,8 @@ type rig struct {
 	shelled bool
 	// watch, if set, sees every action before it is carried out.
 	watch func(a Action)
+	// refuse, if set, says why a call is answered with an error.
+	refuse func(a Action) error
 }
 
 type fakeNode struct {
@@ -413,7 +415,10 @@ func (r *rig) carryOutDue() {
 	}
 }
 
-var errDown = errors.New("unreachable")
+var (
+	errDown   = errors.New("unreachable")
+	errBroken = errors.New("no space is left on this device")
+)
 
 func (r *rig) carryOut(a Action) Completion {
 	if a.Kind == ActCommand {
@@ -426,6 +431,11 @@ func (r *rig) carryOut(a Action) Completion {
 		return Completion{Err: errDown}
 	}
 	n := r.nodes[a.To]
+	if r.refuse != nil {
+		if err := r.refuse(a); err != nil {
+			return Completion{Err: err}
+		}
+	}
 	switch a.Kind {
 	case ActPrepare:
 		return r.prepare(n, a)

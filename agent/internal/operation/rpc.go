@@ -21,6 +21,7 @@ const (
 	MethodDrain    = "node.drain"
 	MethodUndrain  = "node.undrain"
 	MethodStop     = "node.stop"
+	MethodInspect  = "replica.inspect"
 )
 
 // Caller reaches other nodes; transport satisfies it.
@@ -63,6 +64,9 @@ type Server struct {
 	// Descriptor reads a range's descriptor linearizably at its leader, which this
 	// node must be.
 	Descriptor func(ctx context.Context, id cluster.RangeID) (*cluster.RangeDescriptor, error)
+	// Inspect returns the raft state of this node's replica of a range; nil: this
+	// node does not tell.
+	Inspect func(ctx context.Context, id cluster.RangeID) (cluster.RaftState, error)
 	// Status says what this node is and does.
 	Status func() cluster.NodeStatus
 	// Drainer drains this node.
@@ -83,6 +87,7 @@ func (s *Server) Methods() map[string]func(ctx context.Context, from cluster.Nod
 		MethodDrain:    s.handle(s.drain),
 		MethodUndrain:  s.handle(s.undrain),
 		MethodStop:     s.handle(s.stop),
+		MethodInspect:  s.inspect,
 		MethodStatus: func(context.Context, cluster.NodeID, []byte) ([]byte, error) {
 			return json.Marshal(s.Status())
 		},

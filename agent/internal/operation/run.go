@@ -113,6 +113,11 @@ type run struct {
 	movedAt  time.Time // when something last went on
 	leadersA time.Time // when the phase leaders began
 
+	marks      []mark // of the last seconds
+	paced      mark   // when this coordinator took over
+	progress   progressSum
+	progressAt time.Time
+
 	sqlDrainAt time.Time
 	reopening  map[cluster.NodeID]int // how often each node was told to serve again
 	proof      *proofing
@@ -164,6 +169,10 @@ func (c *Controller) stepOperation(r *run) {
 		r.op.State, r.op.Why = cluster.OpCancelling, r.stored.Why
 		r.dirty = false
 	}
+	r.op.Limit = r.stored.Limit
+	if c.held(r) {
+		return
+	}
 	switch r.op.Spec.Kind {
 	case cluster.OpDecommission:
 		c.stepDecommission(r)
@@ -204,6 +213,7 @@ func (r *run) gaveUp(m *moving, code placement.Code, why string) {
 	r.gave[m.move.Range] = cluster.Item{
 		Range: m.move.Range, From: m.move.From, To: m.move.To, Step: "blocked", Attempts: m.attempts + 1,
 		Error: m.failed, Why: fmt.Sprintf("%s %s: looking for another target", code, why), Bytes: m.move.Bytes,
+		Needs: needs(code, m.move),
 	}
 	r.plannedA = time.Time{} // plan anew at once
 }
@@ -248,7 +258,7 @@ func (c *Controller) saved(done Completion) bool {
 }
 
 func progressed(a, b *cluster.Operation) bool {
-	return a.Done != b.Done || a.Why != b.Why || a.State != b.State || !slices.Equal(a.Items, b.Items) || !slices.EqualFunc(a.Phases, b.Phases, samePhase)
+	return a.Done != b.Done || a.Why != b.Why || a.Pace.Rate != b.Pace.Rate || a.State != b.State || !slices.Equal(a.Items, b.Items) || !slices.EqualFunc(a.Phases, b.Phases, samePhase)
 }
 
 func samePhase(a, b cluster.Phase) bool {

@@ -58,6 +58,7 @@ type Runner struct {
 		asking   map[cluster.NodeID]bool
 		done     []Completion
 		snapshot *placement.Snapshot
+		granted  map[cluster.NodeID]time.Time // until when a node may stop
 	}
 }
 
@@ -73,6 +74,7 @@ func NewRunner(cfg RunnerConfig) *Runner {
 	r.local = cfg.Server.Methods()
 	r.mu.reports = map[cluster.NodeID]Report{}
 	r.mu.asking = map[cluster.NodeID]bool{}
+	r.mu.granted = map[cluster.NodeID]time.Time{}
 	return r
 }
 
@@ -219,6 +221,7 @@ func (r *Runner) Methods() map[string]func(ctx context.Context, from cluster.Nod
 			defer r.poke()
 			return nil, r.refresh(ctx, from)
 		},
+		MethodMayStop: r.serveMayStop,
 	}
 }
 

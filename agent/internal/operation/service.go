@@ -178,6 +178,8 @@ type StartRequest struct {
 	By      string
 	Reason  string
 	Key     string // idempotency key; empty: kind and nodes
+	// Queue has the operation wait for those in its way, instead of being refused.
+	Queue bool
 }
 
 // Start checks and records an operation; the coordinator begins it. The same
@@ -187,9 +189,14 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (op cluster.Operati
 	if err != nil {
 		return op, false, err
 	}
-	record := cluster.Operation{Spec: spec, RequestedBy: r.By, Reason: r.Reason, IdempotencyKey: r.Key, State: cluster.OpQueued}
+	record := cluster.Operation{Spec: spec, RequestedBy: r.By, Reason: r.Reason, IdempotencyKey: r.Key, State: cluster.OpQueued, Queue: r.Queue}
 	if !s.repeats(spec, r.Key) {
-		p := s.plan(spec, s.ClusterStatus(ctx, 0).Snapshot)
+		snap := s.ClusterStatus(ctx, 0).Snapshot
+		p := s.plan(spec, snap)
+		if !p.Verdict.OK() && r.Queue && len(snap.Busy) > 0 {
+			snap.Busy = nil // what waits for the others need not be safe beside them
+			p = s.plan(spec, snap)
+		}
 		if err := accept(r, &p); err != nil {
 			return op, false, err
 		}

@@ -47,11 +47,12 @@ func Snapshot(now time.Time, self cluster.NodeID, view *metastate.View, reports 
 	return s.Sort()
 }
 
-// busy lists the nodes of the operations in flight other than except.
+// busy lists the nodes of the operations in flight other than except. One that
+// waits its turn is in nobody's way.
 func busy(view *metastate.View, except string) []cluster.NodeID {
 	var nodes []cluster.NodeID
 	for _, id := range view.OperationIDs() {
-		if op := view.Operations[id]; id != except && !op.State.Final() {
+		if op := view.Operations[id]; id != except && !op.State.Final() && !(op.Queue && op.State == cluster.OpQueued) {
 			nodes = append(nodes, op.Spec.Nodes...)
 		}
 	}

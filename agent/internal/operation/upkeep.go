@@ -24,6 +24,7 @@ const upkeepOperation = ""
 // person asked for comes first.
 func (c *Controller) upkeep() {
 	c.stopTombstoned()
+	c.uncordon()
 	if !c.collected() {
 		return
 	}

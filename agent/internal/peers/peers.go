@@ -34,6 +34,8 @@ type Config struct {
 	MetaIndex func() uint64
 	// OnMetaIndex is told a peer's, in the goroutine of the ping; may be nil.
 	OnMetaIndex func(cluster.NodeID, uint64)
+	// OnOpen is told of a peer whose breaker opens; it must not block; may be nil.
+	OnOpen func(cluster.NodeID)
 	// Board is told when this node's clock is off by more than MaxClockOffset from
 	// the median of its peers; may be nil.
 	Board          *health.Board
@@ -98,6 +100,9 @@ func New(cfg Config) *Peers {
 	}
 	if cfg.OnMetaIndex == nil {
 		cfg.OnMetaIndex = func(cluster.NodeID, uint64) {}
+	}
+	if cfg.OnOpen == nil {
+		cfg.OnOpen = func(cluster.NodeID) {}
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -233,6 +238,7 @@ func (p *Peers) Report(id cluster.NodeID, err error) {
 	}
 	if to == Open {
 		p.cfg.Caller.Reset(id)
+		p.cfg.OnOpen(id)
 		p.cfg.Logger.Warn("breaker changed, probing goes on", logattr.Peer(id), logattr.From(string(from)), logattr.To(string(to)), logattr.Err(err))
 		return
 	}

@@ -48,7 +48,11 @@ func (e *RangeNotFoundError) Error() string {
 }
 
 // RangeMismatchError says that a key is not of this range. Nothing was done.
-type RangeMismatchError struct{ Descriptor cluster.RangeDescriptor }
+type RangeMismatchError struct {
+	Descriptor cluster.RangeDescriptor // of this range, as it is now
+	// Others are ranges that own what this one does not, as far as its leader knows.
+	Others []cluster.RangeDescriptor
+}
 
 func (e *RangeMismatchError) Error() string {
 	return fmt.Sprintf("%s: owns vshards [%d,%d)", e.Descriptor.ID, e.Descriptor.Start, e.Descriptor.End)

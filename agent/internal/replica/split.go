@@ -174,3 +174,17 @@ func (r *Replica) tickAbsent() {
 		}
 	}
 }
+
+// Probe has the peers of this replica answer if it was removed: they tell so
+// whoever sends as a replica that they know to be gone. To them it is a sign of
+// life and nothing else.
+func (r *Replica) Probe() {
+	if r.stopped() || !r.Initialised() || r.leading {
+		return
+	}
+	for _, d := range r.desc.Replicas {
+		if d.Replica != r.id {
+			r.send(&pb.Message{Type: pb.MsgHeartbeatResp.Enum(), From: new(uint64(r.id)), To: new(uint64(d.Replica)), Term: new(r.term)})
+		}
+	}
+}

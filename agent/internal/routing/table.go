@@ -30,12 +30,16 @@ type Table struct {
 	learnt atomic.Pointer[knowledge]
 	// mu serialises the writers of learnt.
 	mu sync.Mutex
+	// wrong counts the hints that turned out to be wrong.
+	wrong atomic.Uint64
 }
 
 // knowledge is what nodes said that the meta range's copy may not show yet.
 type knowledge struct {
 	descriptors map[cluster.RangeID]*cluster.RangeDescriptor
 	leaders     map[cluster.RangeID]cluster.NodeID
+	// halves are the descriptors of ranges that were split off.
+	halves []*cluster.RangeDescriptor
 	// changed is closed when this knowledge is replaced.
 	changed chan struct{}
 }
@@ -47,18 +51,26 @@ func New(view func() View) *Table {
 	return t
 }
 
-// Lookup returns the route of the range that owns vshard s.
+// Lookup returns the route of the range that owns vshard s. Just after a split
+// that may be the range that owned it before, which refuses and tells.
 func (t *Table) Lookup(s cluster.VShard) (Route, bool) {
 	k := t.learnt.Load()
 	d, ok := t.view().RangeOf(s)
 	if ok {
 		d = k.newest(d)
 	}
-	if !ok || !d.Contains(s) {
-		// The range was split since: its other half is only learnt so far.
-		if d = k.owner(s); d == nil {
-			return Route{}, false
+	switch {
+	case ok && d.Contains(s):
+		// The right half may be learnt and the left one not: it is the newer.
+		for _, half := range k.halves {
+			if half.Contains(s) && half.Generation > d.Generation {
+				d = half
+			}
 		}
+	case k.owner(s) != nil:
+		d = k.owner(s)
+	case !ok:
+		return Route{}, false
 	}
 	return Route{Descriptor: d, Leader: k.leaders[d.ID]}, true
 }
@@ -104,11 +116,19 @@ func (t *Table) Learn(d cluster.RangeDescriptor) {
 	})
 }
 
+// Wrong returns how many leader hints turned out to be wrong since the start.
+func (t *Table) Wrong() uint64 { return t.wrong.Load() }
+
 // SetLeader notes that node said, or showed, that it leads the range.
 func (t *Table) SetLeader(id cluster.RangeID, node cluster.NodeID) {
-	if t.Leader(id) != node {
-		t.update(func(k *knowledge) { k.leaders[id] = node })
+	had := t.Leader(id)
+	if had == node {
+		return
 	}
+	if had != 0 {
+		t.wrong.Add(1)
+	}
+	t.update(func(k *knowledge) { k.leaders[id] = node })
 }
 
 // DropLeader drops the hint for a range if it is still node.
@@ -116,6 +136,7 @@ func (t *Table) DropLeader(id cluster.RangeID, node cluster.NodeID) {
 	if t.Leader(id) != node {
 		return
 	}
+	t.wrong.Add(1)
 	t.update(func(k *knowledge) {
 		if k.leaders[id] == node {
 			delete(k.leaders, id)
@@ -142,6 +163,11 @@ func (t *Table) update(change func(*knowledge)) {
 	maps.Copy(next.descriptors, old.descriptors)
 	maps.Copy(next.leaders, old.leaders)
 	change(next)
+	for _, d := range next.descriptors {
+		if d.Parent != 0 {
+			next.halves = append(next.halves, d)
+		}
+	}
 	t.learnt.Store(next)
 	close(old.changed)
 }

@@ -61,18 +61,27 @@ func TestLearn(t *testing.T) {
 	}
 	// A split: r2 shrinks, r9 has the rest; the meta range shows neither yet.
 	table.Learn(cluster.RangeDescriptor{ID: 2, Start: 0, End: 100, Generation: 4})
-	if r, ok := table.Lookup(200); ok {
-		t.Errorf("Lookup(200) = %+v before the other half is known, want none", r)
+	if r, ok := table.Lookup(200); !ok || r.Descriptor.ID != 2 {
+		t.Errorf("Lookup(200) = %+v before the other half is known, want r2, which knows", r)
 	}
-	table.Learn(cluster.RangeDescriptor{ID: 9, Start: 100, End: 512, Generation: 4})
+	table.Learn(cluster.RangeDescriptor{ID: 9, Parent: 2, Start: 100, End: 512, Generation: 4})
 	if r, ok := table.Lookup(200); !ok || r.Descriptor.ID != 9 {
 		t.Errorf("Lookup(200) = %+v, want r9", r)
 	}
 	if r, ok := table.Range(9); !ok || r.Descriptor.Start != 100 {
 		t.Errorf("Range(9) = %+v, want the learnt one", r)
 	}
+	// The right half alone is known: it is newer than the whole.
+	half, _ := newTestTable()
+	half.Learn(cluster.RangeDescriptor{ID: 9, Parent: 2, Start: 100, End: 512, Generation: 4})
+	if r, ok := half.Lookup(200); !ok || r.Descriptor.ID != 9 {
+		t.Errorf("Lookup(200) = %+v, want r9", r)
+	}
+	if r, ok := half.Lookup(50); !ok || r.Descriptor.ID != 2 {
+		t.Errorf("Lookup(50) = %+v, want r2", r)
+	}
 	// The meta range overtakes.
-	view[9] = &cluster.RangeDescriptor{ID: 9, Start: 100, End: 512, Generation: 8}
+	view[9] = &cluster.RangeDescriptor{ID: 9, Parent: 2, Start: 100, End: 512, Generation: 8}
 	view[2] = &cluster.RangeDescriptor{ID: 2, Start: 0, End: 100, Generation: 5}
 	if r, ok := table.Lookup(200); !ok || r.Descriptor.Generation != 8 {
 		t.Errorf("Lookup(200) = %+v, want the view's generation 8", r)
@@ -104,6 +113,21 @@ func TestHints(t *testing.T) {
 	table.DropLeader(3, 8)
 	if got := table.Leader(3); got != 0 {
 		t.Errorf("Leader(r3) = %s, want none", got)
+	}
+}
+
+func TestWrongHintsAreCounted(t *testing.T) {
+	table, _ := newTestTable()
+	table.SetLeader(2, 1)
+	table.SetLeader(2, 1)
+	table.DropLeader(2, 3) // says nothing of the hint
+	if got := table.Wrong(); got != 0 {
+		t.Errorf("%d wrong hints, want none", got)
+	}
+	table.SetLeader(2, 3)
+	table.DropLeader(2, 3)
+	if got := table.Wrong(); got != 2 {
+		t.Errorf("%d wrong hints, want 2: one replaced, one dropped", got)
 	}
 }
 

@@ -138,8 +138,11 @@ func (w *World) check() {
 		return
 	}
 	for _, id := range w.ranges() {
-		w.checkRange(id)
+		if w.born(id) {
+			w.checkRange(id)
+		}
 	}
+	w.checkOwners()
 	if w.operators != nil {
 		w.operators.check()
 	}
@@ -197,14 +200,27 @@ func (w *World) checkRange(id cluster.RangeID) {
 		return
 	}
 	defer h.Close()
-	for key := range w.cfg.Keys {
-		at := place{id, key}
+	for _, at := range w.places() {
+		if !h.Descriptor.Contains(at.vshard()) {
+			continue
+		}
 		v, _, _, err := datastate.Get(h.Reader, row(at), hlc.Max)
 		if err != nil {
 			w.fail("read %v: %v", at, err)
 		}
 		w.history.add(operation{client: w.cfg.Clients, at: at, kind: read, result: string(v), call: w.now, ret: w.now + 1})
 	}
+}
+
+// places lists all keys.
+func (w *World) places() []place {
+	var ps []place
+	for i := range w.cfg.Ranges {
+		for key := range w.cfg.Keys {
+			ps = append(ps, place{cluster.RangeID(2 + i), key})
+		}
+	}
+	return ps
 }
 
 // contents returns all pairs of a range on a node, as "key=value" in order.

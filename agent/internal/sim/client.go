@@ -12,6 +12,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/replica"
+	"github.com/nodedb/nodedb/agent/internal/routing"
 	"github.com/nodedb/nodedb/agent/internal/store"
 )
 
@@ -29,12 +30,13 @@ const (
 // client makes one operation after another, as package kv would: it tries other
 // nodes after an error, with the same command id, and gives up after a while.
 type client struct {
-	w    *World
-	id   int
-	seen map[place]version // newest known
+	w     *World
+	id    int
+	seen  map[place]version // newest known
+	table *routing.Table
 }
 
-// place is a key of a range.
+// place is a key of a range, as that was bootstrapped.
 type place struct {
 	id  cluster.RangeID
 	key int
@@ -52,10 +54,14 @@ type call struct {
 	op    operation
 	cmd   replica.CommandID
 	data  []byte
-	ts    hlc.Timestamp // of a read
-	node  *Node         // tried last
+	ts    hlc.Timestamp   // of a read
+	to    cluster.RangeID // where the command belongs, through all of its retries
+	node  *Node           // tried last
 	tries int
+	bound int // the try with which it came to belong there
 	done  bool
+	// strayed says that a try went to another range than where it belongs.
+	strayed bool
 	// sent says that an attempt may have reached a node and was not refused.
 	sent bool
 }
@@ -72,11 +78,12 @@ func (c *client) next() {
 	}
 	if c.seen == nil {
 		c.seen = map[place]version{}
+		c.table = w.newTable()
 	}
 	if w.chance(10) {
 		w.reread()
 	}
-	at := place{w.ranges()[w.rng.IntN(w.cfg.Ranges)], w.rng.IntN(w.cfg.Keys)}
+	at := place{cluster.RangeID(2 + w.rng.IntN(w.cfg.Ranges)), w.rng.IntN(w.cfg.Keys)}
 	k := &call{c: c, op: operation{client: c.id, at: at, call: w.now}}
 	k.node = w.nodes[w.rng.IntN(len(w.nodes))]
 	if !k.node.Up() {
@@ -93,8 +100,7 @@ func (k *call) choose() {
 	w := k.c.w
 	// The gateway is the node that the client happens to be connected to.
 	k.ts = k.node.clock.Now()
-	binary.BigEndian.PutUint64(k.cmd[:], uint64(k.ts))
-	binary.BigEndian.PutUint64(k.cmd[8:], w.rng.Uint64())
+	k.bind()
 	k.op.value = fmt.Sprintf("%d.%d", k.c.id, w.Stats.Ops)
 	w.Stats.Ops++
 	o := datastate.Op{Row: row(k.op.at), Kind: datastate.Put, Value: []byte(k.op.value)}
@@ -116,8 +122,26 @@ func (k *call) choose() {
 	k.data = datastate.EncodeBatch(&datastate.Batch{Ops: []datastate.Op{o}})
 }
 
+// bind names the command anew, and has it belong to the range that owns its key
+// as far as the client knows.
+func (k *call) bind() {
+	binary.BigEndian.PutUint64(k.cmd[:], uint64(k.node.clock.Now()))
+	binary.BigEndian.PutUint64(k.cmd[8:], k.c.w.rng.Uint64())
+	k.to = k.owner()
+	k.bound = k.tries + 1
+}
+
+func (k *call) owner() cluster.RangeID {
+	r, ok := k.c.table.Lookup(k.op.at.vshard())
+	if !ok {
+		k.c.w.fail("the client knows no range for %v", k.op.at)
+		return k.op.at.id
+	}
+	return r.Descriptor.ID
+}
+
 func row(at place) []byte {
-	return keys.Row(cluster.VShard(16*at.id), 1, []byte{byte(at.key), 0})
+	return keys.Row(at.vshard(), 1, []byte{byte(at.key), 0})
 }
 
 // attempt sends the request to a node, sometimes twice.
@@ -133,12 +157,23 @@ func (k *call) attempt() {
 		copies = 2
 	}
 	k.sent = true
+	to := k.to
+	if try > k.bound && k.op.kind != read && w.chance(15) {
+		// A retry goes astray: to the range that owns the key by now.
+		if _, st, ok := w.owner(k.op.at.vshard()); ok {
+			to = st.Descriptor.ID
+		}
+		if to != k.to {
+			k.strayed = true
+			w.Stats.Strayed++
+		}
+	}
 	for range copies {
 		d := w.ms(0, 3)
 		if w.chance(3) {
 			d = w.ms(10, 1500)
 		}
-		w.After(d, func() { n.do(func() { k.serve(n, try) }) })
+		w.After(d, func() { n.do(func() { k.serve(n, to, try) }) })
 	}
 	w.After(attemptTime, func() {
 		if !k.done && k.tries == try {
@@ -164,7 +199,7 @@ func (k *call) retry(hint cluster.NodeID) {
 }
 
 // serve is the request at a node; its answer travels back, unless it gets lost.
-func (k *call) serve(n *Node, try int) {
+func (k *call) serve(n *Node, to cluster.RangeID, try int) {
 	w := k.c.w
 	answer := func(fn func()) {
 		if !w.chance(2) {
@@ -172,15 +207,68 @@ func (k *call) serve(n *Node, try int) {
 		}
 	}
 	if k.op.kind == read {
-		n.core.Read(k.op.at.id, k.ts, func(h *store.ReadHandle, err error) {
+		n.core.Read(to, k.ts, func(h *store.ReadHandle, err error) {
 			v, err := k.look(h, err)
-			answer(func() { k.readDone(v, err, try) })
+			news := n.news(to, k.op.at.vshard())
+			answer(func() { k.readDone(v, err, try, news) })
 		})
 		return
 	}
-	p := &replica.Proposal{ID: k.cmd, Retry: try > 1, Payload: k.data}
-	p.Done = func(o replica.Outcome) { answer(func() { k.writeDone(o, try) }) }
-	n.core.Propose(k.op.at.id, p)
+	p := &replica.Proposal{ID: k.cmd, Retry: try > k.bound, Payload: k.data}
+	p.Done = func(o replica.Outcome) {
+		news := n.news(to, k.op.at.vshard())
+		answer(func() { k.writeDone(o, try, news) })
+	}
+	n.core.Propose(to, p)
+}
+
+// rerouted is what a client hears of a range that does not own its key.
+type rerouted struct {
+	ranges []cluster.RangeDescriptor
+	clock  hlc.Timestamp // of who says so
+}
+
+// news is what a node knows of a range, and of the owner of a vshard.
+func (n *Node) news(id cluster.RangeID, v cluster.VShard) rerouted {
+	news := rerouted{clock: n.clock.Now()}
+	for _, st := range n.core.Status() {
+		if d := st.Descriptor; st.Applied > 0 && (d.ID == id || d.Parent != 0 && d.Contains(v)) {
+			news.ranges = append(news.ranges, d)
+		}
+	}
+	return news
+}
+
+// reroute names the command anew for the range that owns its key now. The old
+// name is done with: its range has recorded that it refused it.
+func (k *call) reroute(news rerouted) {
+	w := k.c.w
+	for _, d := range news.ranges {
+		k.c.table.Learn(d)
+	}
+	if k.strayed {
+		k.finish(unknown) // it may have been applied where it did not belong
+		return
+	}
+	w.Stats.Rerouted++
+	// The client's gateway is the node that it talks to next; it has heard the
+	// clock of whoever told it of the range.
+	k.node = w.nodes[w.rng.IntN(len(w.nodes))]
+	if !k.node.Up() || k.node.clock.Update(news.clock) != nil {
+		w.After(w.ms(10, 60), func() {
+			if !k.done {
+				k.reroute(news)
+			}
+		})
+		return
+	}
+	k.bind()
+	try := k.tries
+	w.After(w.ms(2, 60), func() {
+		if k.tries == try {
+			k.attempt()
+		}
+	})
 }
 
 // look reads the newest value: that must be linearizable. It also notes what the
@@ -190,6 +278,9 @@ func (k *call) look(h *store.ReadHandle, err error) (version, error) {
 		return version{}, err
 	}
 	defer h.Close()
+	if !h.Descriptor.Contains(k.op.at.vshard()) {
+		return version{}, &store.RangeMismatchError{Descriptor: h.Descriptor}
+	}
 	old, _, _, err := datastate.Get(h.Reader, row(k.op.at), k.ts)
 	if err != nil {
 		return version{}, err
@@ -199,8 +290,13 @@ func (k *call) look(h *store.ReadHandle, err error) (version, error) {
 	return version{string(v), ts}, err
 }
 
-func (k *call) readDone(v version, err error, try int) {
+func (k *call) readDone(v version, err error, try int, news rerouted) {
 	if k.done {
+		return
+	}
+	var mismatch *store.RangeMismatchError
+	if errors.As(err, &mismatch) && try == k.tries {
+		k.reroute(news)
 		return
 	}
 	if err != nil {
@@ -212,7 +308,7 @@ func (k *call) readDone(v version, err error, try int) {
 	k.finish(known)
 }
 
-func (k *call) writeDone(o replica.Outcome, try int) {
+func (k *call) writeDone(o replica.Outcome, try int, news rerouted) {
 	if k.done {
 		return
 	}
@@ -221,6 +317,12 @@ func (k *call) writeDone(o replica.Outcome, try int) {
 		return
 	}
 	r, err := datastate.DecodeResult(o.Result)
+	if err == nil && r.Outcome == datastate.WrongRange {
+		if try >= k.bound {
+			k.reroute(news)
+		}
+		return
+	}
 	if err != nil || r.Outcome != datastate.Applied && r.Outcome != datastate.ConditionFailed {
 		k.c.w.fail("result %+v of %+v: %v", r, k.op, err)
 		return
@@ -277,16 +379,19 @@ func (w *World) reread() {
 		return
 	}
 	s := w.history.snapshots[w.rng.IntN(len(w.history.snapshots))]
-	n, _, ok := w.Leader(s.at.id)
+	n, st, ok := w.owner(s.at.vshard())
 	if !ok {
 		return
 	}
 	n.do(func() {
-		n.core.Read(s.at.id, s.ts, func(h *store.ReadHandle, err error) {
+		n.core.Read(st.Descriptor.ID, s.ts, func(h *store.ReadHandle, err error) {
 			if err != nil {
 				return
 			}
 			defer h.Close()
+			if !h.Descriptor.Contains(s.at.vshard()) {
+				return
+			}
 			got, _, _, err := datastate.Get(h.Reader, row(s.at), s.ts)
 			w.Stats.Rereads++
 			if err != nil || string(got) != s.value {

@@ -53,7 +53,7 @@ func (w *World) nemesis() {
 func (w *World) victim() *Node {
 	n := w.nodes[w.rng.IntN(len(w.nodes))]
 	if w.chance(50) {
-		id := w.ranges()[w.rng.IntN(w.cfg.Ranges)]
+		id := w.anyRange()
 		if l, _, ok := w.Leader(id); ok {
 			return l
 		}
@@ -101,7 +101,7 @@ func (w *World) blackout() {
 }
 
 func (w *World) transfer() {
-	id := w.ranges()[w.rng.IntN(w.cfg.Ranges)]
+	id := w.anyRange()
 	n, st, ok := w.Leader(id)
 	if !ok {
 		return
@@ -128,6 +128,12 @@ func (w *World) calm() {
 type mover struct {
 	w  *World
 	id cluster.RangeID
+}
+
+func (w *World) beginMoves(id cluster.RangeID) {
+	m := &mover{w: w, id: id}
+	w.moves[id] = m
+	w.After(w.ms(50, 100), m.step)
 }
 
 func (m *mover) step() {

@@ -303,6 +303,9 @@ func (n *Node) receiveSnapshot(header []byte, chunks [][]byte, done func([]byte,
 		done(nil, err)
 		return
 	}
+	if st, ok := n.core.RangeStatus(h.Range); ok && st.Applied > 0 && h.Descriptor.End < st.Descriptor.End {
+		n.w.Stats.Missed++ // it jumps over a split
+	}
 	w := replica.NewSnapshotWriter(n.engine, h)
 	for _, c := range chunks {
 		if err := w.Add(c); err != nil {

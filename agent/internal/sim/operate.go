@@ -151,7 +151,7 @@ func (o *operators) checkNode(v *metastate.View, node *cluster.Node, meta cluste
 // bootstrapped lists the ranges as Bootstrap makes them.
 func (w *World) bootstrapped() []cluster.RangeDescriptor {
 	var ds []cluster.RangeDescriptor
-	ids := w.ranges()
+	ids := w.first()
 	if w.cfg.Operate {
 		ids = append([]cluster.RangeID{cluster.MetaRangeID}, ids...)
 	}

@@ -54,6 +54,10 @@ func (s *Stats) add(o *Stats) {
 	s.Operations += o.Operations
 	s.Drains += o.Drains
 	s.Succeeded += o.Succeeded
+	s.Splits += o.Splits
+	s.Missed += o.Missed
+	s.Rerouted += o.Rerouted
+	s.Strayed += o.Strayed
 }
 
 func TestSeeds(t *testing.T) { runSeeds(t, 20, func(*Config) {}) }

@@ -61,7 +61,8 @@ type World struct {
 
 	history   history
 	moves     map[cluster.RangeID]*mover
-	operators *operators // nil without Operate
+	children  []cluster.RangeID // asked for: some splits come to nothing
+	operators *operators        // nil without Operate
 	errors    []string
 	Stats     Stats
 }
@@ -75,6 +76,7 @@ type Stats struct {
 	Moves, Rereads                    int
 	SlowDisks, Blackouts              int
 	Operations, Drains, Succeeded     int
+	Splits, Missed, Rerouted, Strayed int
 }
 
 type event struct {
@@ -135,10 +137,9 @@ func (w *World) begin() {
 		w.beginOperators()
 	} else {
 		for _, id := range w.ranges() {
-			m := &mover{w: w, id: id}
-			w.moves[id] = m
-			w.After(w.ms(50, 100), m.step)
+			w.beginMoves(id)
 		}
+		w.After(w.ms(2000, 5000), w.split)
 	}
 	w.After(3*time.Second, w.nemesis)
 	w.After(w.cfg.Duration-w.quiet(), w.calm)
@@ -147,12 +148,23 @@ func (w *World) begin() {
 	}
 }
 
-func (w *World) ranges() []cluster.RangeID {
+// ranges returns the data ranges that were bootstrapped, and those that were to
+// be split off.
+func (w *World) ranges() []cluster.RangeID { return append(w.first(), w.children...) }
+
+// first returns the data ranges that were bootstrapped.
+func (w *World) first() []cluster.RangeID {
 	var ids []cluster.RangeID
 	for i := range w.cfg.Ranges {
 		ids = append(ids, cluster.RangeID(2+i))
 	}
 	return ids
+}
+
+// anyRange draws one of them.
+func (w *World) anyRange() cluster.RangeID {
+	ids := w.ranges()
+	return ids[w.rng.IntN(len(ids))]
 }
 
 // quiet is how long the end of the run is.

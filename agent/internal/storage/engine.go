@@ -41,6 +41,8 @@ type Options struct {
 	MemTableBytes int
 	// Deterministic turns background compactions off, for simulations.
 	Deterministic bool
+	// ReadOnly opens what is there without changing a byte of it; writes fail.
+	ReadOnly bool
 	// OnFatal is called before the engine gives up, from any goroutine; the process
 	// must stop. Nil does nothing but log.
 	OnFatal func(error)
@@ -63,7 +65,8 @@ func (o *Options) withDefaults() {
 	}
 }
 
-// Open opens the engine in o.Dir and creates it if there is none.
+// Open opens the engine in o.Dir and creates it if there is none (read-only:
+// there must be one).
 func Open(o Options) (*Engine, error) {
 	o.withDefaults()
 	log := &engineLog{log: o.Logger, onFatal: o.OnFatal}
@@ -83,6 +86,7 @@ func Open(o Options) (*Engine, error) {
 		LBaseMaxBytes:               64 << 20,
 		BytesPerSync:                512 << 10,
 		DisableAutomaticCompactions: o.Deterministic,
+		ReadOnly:                    o.ReadOnly,
 	}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
@@ -96,6 +100,9 @@ func Open(o Options) (*Engine, error) {
 		return nil, fmt.Errorf("open store %s: %w", o.Dir, mark(err))
 	}
 	e := &Engine{db: db, fs: o.FS, incoming: o.FS.PathJoin(o.Dir, "incoming")}
+	if o.ReadOnly {
+		return e, nil
+	}
 	if err := e.clearIncoming(); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
@@ -186,6 +193,11 @@ func (l *engineLog) Errorf(format string, args ...any) {
 
 func (l *engineLog) Fatalf(format string, args ...any) {
 	err := fmt.Errorf("%w: %s", ErrFatal, fmt.Sprintf(format, args...))
+	for _, arg := range args {
+		if cause, ok := arg.(error); ok && errors.Is(mark(cause), ErrDiskFull) {
+			err = fmt.Errorf("%w: %w", ErrDiskFull, err)
+		}
+	}
 	l.log.Error("storage engine gives up", slog.Any("err", err))
 	if l.onFatal != nil {
 		l.onFatal(err)

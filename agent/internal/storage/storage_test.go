@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"syscall"
 	"testing"
 )
 
@@ -195,29 +196,44 @@ func TestIncomingIsEmptiedAtOpen(t *testing.T) {
 	}
 }
 
-// TestFailedSyncIsFatal wants an error, not a panic and not silence.
-func TestFailedSyncIsFatal(t *testing.T) {
-	fail := false
-	fs := FaultFS(NewCrashableFS(), func() error {
-		if fail {
-			return errors.New("disk is on fire")
-		}
-		return nil
-	})
-	var reported error
-	e, err := Open(Options{Dir: "d", FS: fs, OnFatal: func(err error) { reported = err }})
-	if err != nil {
-		t.Fatal(err)
+// TestFailedWriteIsFatal wants an error, not a panic and not silence, that says
+// whether the disk is full.
+func TestFailedWriteIsFatal(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		err  error
+		full bool
+	}{
+		{"broken disk", errors.New("disk is on fire"), false},
+		{"full disk", syscall.ENOSPC, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			fail := false
+			fs := FaultFS(NewCrashableFS(), func() error {
+				if fail {
+					return tt.err
+				}
+				return nil
+			})
+			var reported error
+			e, err := Open(Options{Dir: "d", FS: fs, OnFatal: func(err error) { reported = err }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			fail = true
+			b := e.NewWriteBatch()
+			if err := b.Set([]byte("a"), []byte("b")); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.Commit(true); !errors.Is(err, ErrFatal) || !errors.Is(reported, ErrFatal) {
+				t.Errorf("commit: %v, reported: %v; want %v", err, reported, ErrFatal)
+			}
+			if got := errors.Is(reported, ErrDiskFull); got != tt.full {
+				t.Errorf("%v says that the disk is full: %t, want %t", reported, got, tt.full)
+			}
+			// The engine is not closed: nobody may use it any more, not even to close it.
+		})
 	}
-	fail = true
-	b := e.NewWriteBatch()
-	if err := b.Set([]byte("a"), []byte("b")); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Commit(true); !errors.Is(err, ErrFatal) || !errors.Is(reported, ErrFatal) {
-		t.Errorf("commit: %v, reported: %v; want %v", err, reported, ErrFatal)
-	}
-	// The engine is not closed: nobody may use it any more, not even to close it.
 }
 
 func TestIterator(t *testing.T) {

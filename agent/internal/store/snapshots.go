@@ -69,7 +69,7 @@ func (s *Store) HandleSnapshot(ctx context.Context, from cluster.NodeID, header 
 	if err := s.do(ctx, func(c *Core, done func(error)) { done(c.ExpectSnapshot(h)) }); err != nil {
 		return nil, err
 	}
-	in, err := s.receive(h, recv)
+	in, err := s.receive(ctx, h, recv)
 	if err != nil {
 		return nil, fmt.Errorf("receive snapshot of %s from %s: %w", h.Range, from, err)
 	}
@@ -80,12 +80,15 @@ func (s *Store) HandleSnapshot(ctx context.Context, from cluster.NodeID, header 
 	return reply, err
 }
 
-func (s *Store) receive(h *replica.SnapshotHeader, recv func() ([]byte, error)) (*replica.Incoming, error) {
+func (s *Store) receive(ctx context.Context, h *replica.SnapshotHeader, recv func() ([]byte, error)) (*replica.Incoming, error) {
 	w := replica.NewSnapshotWriter(s.cfg.Engine, h)
 	for {
 		chunk, err := recv()
 		if errors.Is(err, io.EOF) {
 			break
+		}
+		if err == nil {
+			err = s.intake.wait(ctx, len(chunk)) // the sender feels it through flow control
 		}
 		if err == nil {
 			err = w.Add(chunk)

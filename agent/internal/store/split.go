@@ -123,9 +123,22 @@ func (c *Core) prepareMissed(d cluster.RangeDescriptor, id cluster.ReplicaID, fr
 	}
 	c.PrepareReplica(d, id, func(err error) {
 		if err != nil {
+			c.probeOverlaps(&d)
 			c.log.Debug("replica not prepared", logattr.Range(d.ID), logattr.Peer(from), logattr.Err(err))
 		}
 	})
+}
+
+// probeOverlaps has the replicas that are in the way of d ask whether they are
+// still wanted: one that was removed while it could not hear of it, and that
+// never campaigns, would be in the way for ever.
+func (c *Core) probeOverlaps(d *cluster.RangeDescriptor) {
+	for _, s := range c.order {
+		if s.id != d.ID && !s.destroying && overlap(s.r.Descriptor(), d) {
+			s.r.Probe()
+			c.mark(s)
+		}
+	}
 }
 
 // Split splits a range at the leader and waits until that is applied. It returns

@@ -26,7 +26,8 @@ type Store struct {
 	core   *Core                        // of the loop
 	warned map[cluster.NodeID]time.Time // of the loop
 	inbox  *inbox
-	rate   *rateLimit
+	rate   *rateLimit    // of snapshots sent
+	intake *rateLimit    // of snapshots received
 	slots  chan struct{} // one token for each snapshot being sent
 	batch  chan *LogBatch
 	synced chan logResult
@@ -69,6 +70,7 @@ func Open(cfg Config) (*Store, error) {
 		cfg: cfg, core: core, cancel: cancel, warned: map[cluster.NodeID]time.Time{},
 		inbox:  newInbox(cfg.QueueRequests, cfg.QueueBytes),
 		rate:   newRateLimit(cfg.SnapshotRate),
+		intake: newRateLimit(cfg.SnapshotRate),
 		slots:  make(chan struct{}, cfg.SnapshotSends),
 		batch:  make(chan *LogBatch, 1),
 		synced: make(chan logResult, 1),
@@ -366,8 +368,12 @@ func (s *Store) OnDescriptor(fn func(cluster.RangeDescriptor)) {
 	_ = s.inbox.ask(true, func(c *Core) { c.OnDescriptor(fn) }) // a stopped store has no news
 }
 
-// SetSnapshotRate changes the limit of snapshot bytes per second sent.
-func (s *Store) SetSnapshotRate(bytesPerSecond int64) { s.rate.set(bytesPerSecond) }
+// SetSnapshotRate changes the limit of snapshot bytes per second that this node
+// sends, and that it receives; it holds at once for those under way.
+func (s *Store) SetSnapshotRate(bytesPerSecond int64) {
+	s.rate.set(bytesPerSecond)
+	s.intake.set(bytesPerSecond)
+}
 
 // HandleRaft takes a batch that a peer's Sender sent. It does not block, and
 // keeps batch.

@@ -24,7 +24,7 @@ type Candidates func(context.Context, *client.Client) ([]string, error)
 // offers nothing and says nothing: a shell's prompt is no place for errors.
 func (e *Env) Live(list Candidates) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		e.Flags.Verbose = false
+		e.Flags.Verbose, e.Term.Quiet = false, true
 		c, err := e.Client()
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -219,8 +219,8 @@ var flagWords = map[string][]string{
 func attachFlags(e *Env, c *cobra.Command) {
 	flags := c.LocalFlags()
 	for name, kind := range flagPlaces {
-		if f := flags.Lookup(name); f == nil || f.Value.Type() == "bool" {
-			continue
+		if f := flags.Lookup(name); f == nil || f.Value.Type() == "bool" || name == "from" && !c.HasParent() {
+			continue // the global --from is a file
 		}
 		complete := e.Live(LiveNodes)
 		if kind == "CONTEXT" {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/nodedb/nodedb/client"
 	"github.com/nodedb/nodedb/client/adminpb"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/offline"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/term"
 )
@@ -127,6 +128,9 @@ func (e *Env) File() (*client.File, error) {
 // Context is the chosen context with the flags over it. With --addr, no context
 // file is needed.
 func (e *Env) Context() (client.Context, error) {
+	if e.Flags.From != "" {
+		return client.Context{Name: e.Flags.From}, nil
+	}
 	f, err := e.File()
 	if err != nil {
 		return client.Context{}, err
@@ -165,6 +169,9 @@ func (e *Env) Client() (*client.Client, error) {
 	if e.client != nil {
 		return e.client, nil
 	}
+	if e.Flags.From != "" {
+		return e.open(e.Flags.From)
+	}
 	c, err := e.Context()
 	if err != nil {
 		return nil, err
@@ -178,6 +185,20 @@ func (e *Env) Client() (*client.Client, error) {
 		e.Term.Say("context %q, addresses %s", c.Name, strings.Join(c.Addrs, ", "))
 	}
 	return cl, nil
+}
+
+// open makes the client of a debug bundle. Its time is now: what is said to be a
+// minute old was so when it was collected.
+func (e *Env) open(path string) (*client.Client, error) {
+	b, err := offline.Open(path)
+	if err != nil {
+		return nil, &Error{Code: Usage, Message: err.Error(), Err: err}
+	}
+	made := b.Manifest.CreatedAt
+	e.Term.Say("from %s, made %s (%s ago)", path, made.Format(time.RFC3339), render.Duration(e.Now().Sub(made)))
+	e.Now = func() time.Time { return made }
+	e.client = b.Client(path)
+	return e.client, nil
 }
 
 // Call bounds the time of single calls.
@@ -203,6 +224,9 @@ func (e *Env) NodeTimeout() float64 { return e.Flags.NodeTimeout.Seconds() }
 func (e *Env) Changing() error {
 	if e.Flags.ReadOnly {
 		return &Error{Code: Denied, Message: "refused: --read-only is set"}
+	}
+	if e.Flags.From != "" {
+		return &Error{Code: Denied, Message: "refused: --from looks at a bundle, which cannot be changed"}
 	}
 	return nil
 }

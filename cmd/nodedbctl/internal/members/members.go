@@ -21,7 +21,7 @@ func New(e *ctl.Env) *cobra.Command {
 		return e.Repeat(cmd.Context(), func(ctx context.Context) error { return list(ctx, e) })
 	}
 	c := &cobra.Command{Use: "members [ls]", Aliases: []string{"member"}, Short: "List who gossip thinks is alive, and who doubts it", Args: cobra.NoArgs, RunE: run}
-	c.AddCommand(&cobra.Command{Use: "ls", Aliases: []string{"list"}, Short: "List members", Args: cobra.NoArgs, RunE: run})
+	c.AddCommand(&cobra.Command{Use: "ls", Aliases: []string{"list"}, Short: "List members", Args: cobra.NoArgs, RunE: run}, newWhy(e))
 	return c
 }
 

@@ -24,11 +24,11 @@ func New(e *ctl.Env) *cobra.Command {
 	run := func(cmd *cobra.Command, _ []string) error {
 		return e.Repeat(cmd.Context(), func(ctx context.Context) error { return list(ctx, e, all) })
 	}
-	c := &cobra.Command{Use: "ops [ls]", Aliases: []string{"op", "operations"}, Short: "List, show, watch, wait for and cancel operations", Args: cobra.NoArgs, RunE: run}
+	c := &cobra.Command{Use: "ops [ls]", Aliases: []string{"op", "operations"}, Short: "List, show, watch, pause, limit and cancel operations", Args: cobra.NoArgs, RunE: run}
 	c.Flags().BoolVar(&all, "all", false, "also those that have ended")
 	ls := &cobra.Command{Use: "ls", Aliases: []string{"list"}, Short: "List operations, the newest first", Args: cobra.NoArgs, RunE: run}
 	ls.Flags().BoolVar(&all, "all", false, "also those that have ended")
-	c.AddCommand(ls, newShow(e), newWatch(e), newWait(e), newCancel(e))
+	c.AddCommand(ls, newShow(e), newWatch(e), newWait(e), newCancel(e), newPause(e), newResume(e), newLimit(e))
 	return c
 }
 
@@ -131,6 +131,7 @@ func Show(ctx context.Context, e *ctl.Env, id string, blocked bool) error {
 				o.Items = append(o.Items, it)
 			}
 		}
+		o.ItemsTotal = uint32(len(o.Items))
 	}
 	one := render.One[view.Operation]{
 		Kind: "Operation", Meta: e.Meta(r.GetAsOf()), Item: view.NewOperation(o), Name: o.GetId(),
@@ -164,6 +165,15 @@ func writeShow(w io.Writer, o *adminpb.Operation, now time.Time) error {
 	t, d := o.GetTotal(), o.GetDone()
 	line("done", "%d/%d ranges · %d/%d replicas · %d/%d leaders · %s/%s", d.GetRanges(), t.GetRanges(), d.GetReplicas(), t.GetReplicas(),
 		d.GetLeaders(), t.GetLeaders(), render.Bytes(d.GetBytes()), render.Bytes(t.GetBytes()))
+	if l := limit(o); l > 0 {
+		line("limit", "%s/s that each node sends, and receives", render.Bytes(l))
+	}
+	if o.GetRate() > 0 || left(o) != "" {
+		line("pace", "%s/s, left %s", render.Bytes(o.GetRate()), render.Or(left(o)))
+	}
+	if o.GetStalled() {
+		line("stalled", "%s", o.GetWhy())
+	}
 	for i, p := range o.GetPhases() {
 		head := ""
 		if i == 0 {
@@ -178,6 +188,15 @@ func writeShow(w io.Writer, o *adminpb.Operation, now time.Time) error {
 		}
 		line(head, "%s", itemText(it))
 	}
+	if n := int(o.GetItemsTotal()) - len(o.GetItems()); n > 0 && len(o.GetItems()) > 0 {
+		line("", "and %d more", n)
+	}
+	for i, x := range o.GetBlockers() {
+		line(map[bool]string{true: "blockers"}[i == 0], "%s", blockerText(x))
+	}
+	for _, f := range o.GetFindings() {
+		line("refused", "%s  %s", f.GetCode(), f.GetText())
+	}
 	if p := o.GetProof(); p != nil {
 		line("proof", "%s", proofText(o))
 	}
@@ -189,11 +208,13 @@ func writeShow(w io.Writer, o *adminpb.Operation, now time.Time) error {
 }
 
 func nextCommands(o *adminpb.Operation) string {
-	switch o.GetState() {
-	case "running", "blocked", "queued", "paused":
-		return "nodedbctl ops watch " + o.GetId() + " · nodedbctl ops cancel " + o.GetId()
+	var commands []string
+	for _, f := range o.GetNext() {
+		if f.GetCommand() != "" {
+			commands = append(commands, f.GetCommand())
+		}
 	}
-	return ""
+	return strings.Join(commands, " · ")
 }
 
 func newWatch(e *ctl.Env) *cobra.Command {

@@ -171,7 +171,7 @@ func writePlan(w io.Writer, got *adminpb.PlanOperationResponse, r Request) error
 		p.GetId(), r.Command, got.GetAsOf().GetMetaIndex(), millis(p.GetComputedIn()), p.GetTopologyEpoch())
 	fmt.Fprintf(&b, "  replicas %d · leaders %d · copy %s\n", p.GetReplicas(), p.GetLeaders(), render.Bytes(p.GetBytes()))
 	fmt.Fprintf(&b, "  time      p50 %s  p90 %s      lower bound %s%s\n", render.Seconds(p.GetSecondsP50()), render.Seconds(p.GetSecondsP90()),
-		render.Seconds(p.GetSecondsLowerBound()), bottleneck(p))
+		render.Seconds(p.GetSecondsLowerBound()), bottleneck(p)+modelError(p))
 	fmt.Fprintf(&b, "  survives  before: %s   during: %s   after: %s\n\n", p.GetSurvivesBefore(), p.GetSurvivesDuring(), p.GetSurvivesAfter())
 	leaving := func(n *adminpb.NodeChange) int {
 		if slices.Contains(r.Spec.GetNodes(), n.GetNode()) {
@@ -192,6 +192,14 @@ func bottleneck(p *adminpb.Plan) string {
 		return ""
 	}
 	return " (copies of " + p.GetBottleneck() + ")"
+}
+
+// modelError says how far the model was off before.
+func modelError(p *adminpb.Plan) string {
+	if p.GetModelError() == 0 {
+		return ""
+	}
+	return fmt.Sprintf("   model error last 5 ops: ±%.0f%%", 100*p.GetModelError())
 }
 
 func writeEffects(b *strings.Builder, nodes []*adminpb.NodeChange) {

@@ -29,7 +29,9 @@ func mark(p *adminpb.Phase) string {
 }
 
 // stuck reports whether an item cannot go on now.
-func stuck(it *adminpb.Item) bool { return it.GetStep() == "blocked" || it.GetWhy() != "" }
+func stuck(it *adminpb.Item) bool {
+	return it.GetStep() == "blocked" || it.GetNeeds() != "" || it.GetError() != ""
+}
 
 func waiting(it *adminpb.Item) bool { return it.GetStep() == "pending" || it.GetStep() == "done" }
 
@@ -43,6 +45,12 @@ func itemText(it *adminpb.Item) string {
 	}
 	if it.GetError() != "" {
 		s += " - last error: " + it.GetError()
+	}
+	if it.GetNeeds() != "" {
+		s += " - needs " + it.GetNeeds()
+	}
+	if at := it.GetRetryAt(); at != nil {
+		s += fmt.Sprintf(" - tries again at %s", at.AsTime().UTC().Format("15:04:05"))
 	}
 	return s
 }
@@ -122,13 +130,18 @@ func pace(o *adminpb.Operation, share float64, now time.Time) string {
 	}
 	elapsed := now.Sub(began.AsTime())
 	var parts []string
-	if b := o.GetDone().GetBytes(); b > 0 && elapsed > time.Second {
-		parts = append(parts, render.Bytes(uint64(float64(b)/elapsed.Seconds()))+"/s")
+	if r := o.GetRate(); r > 0 {
+		parts = append(parts, render.Bytes(r)+"/s")
+	}
+	if l := limit(o); l > 0 {
+		parts = append(parts, "limit "+render.Bytes(l)+"/s")
 	}
 	parts = append(parts, "elapsed "+render.Duration(elapsed))
-	if share > 0.02 && share < 1 {
-		left := time.Duration(float64(elapsed) * (1 - share) / share)
-		parts = append(parts, fmt.Sprintf("left %s ±%s", render.Duration(left), render.Duration(left*3/10)))
+	if left := left(o); left != "" && share < 1 {
+		parts = append(parts, "left "+left)
+	}
+	if o.GetStalled() {
+		parts = append(parts, "stalled: "+o.GetWhy())
 	}
 	if p := o.GetPlannedSeconds(); p > 0 && o.GetSpec().GetKind() != "drain" {
 		how := "on track"
@@ -138,6 +151,30 @@ func pace(o *adminpb.Operation, share float64, now time.Time) string {
 		parts = append(parts, fmt.Sprintf("(planned %s, %s)", render.Seconds(p), how))
 	}
 	return strings.Join(parts, "  ")
+}
+
+// limit is what each node may send and receive each second; 0: the cluster's setting.
+func limit(o *adminpb.Operation) uint64 {
+	if l := o.GetLimit(); l > 0 {
+		return l
+	}
+	return o.GetSpec().GetRate()
+}
+
+// left is how long it will take yet, with its band.
+func left(o *adminpb.Operation) string {
+	if o.GetEtaSeconds() <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s (%s to %s)", render.Seconds(o.GetEtaSeconds()), render.Seconds(o.GetEtaLow()), render.Seconds(o.GetEtaHigh()))
+}
+
+func blockerText(b *adminpb.Blocker) string {
+	s := fmt.Sprintf("pid %d on %s, user %s, application %q, in a transaction for %s", b.GetPid(), render.Node(b.GetNode()), b.GetUser(), b.GetApplication(), render.Seconds(b.GetSeconds()))
+	if b.GetStatement() != "" {
+		s += ": " + b.GetStatement()
+	}
+	return s
 }
 
 const itemsShown = 3
@@ -223,6 +260,11 @@ func result(o *adminpb.Operation) string {
 	b.WriteString(head + "\n")
 	if o.GetWhy() != "" {
 		fmt.Fprintf(&b, "%-10s %s\n", "why", o.GetWhy())
+	}
+	for i, x := range o.GetBlockers() {
+		if o.GetState() != "succeeded" {
+			fmt.Fprintf(&b, "%-10s %s\n", map[bool]string{true: "blockers"}[i == 0], blockerText(x))
+		}
 	}
 	if o.GetState() != "succeeded" {
 		return b.String()

@@ -147,6 +147,11 @@ func show(ctx context.Context, e *ctl.Env, arg string) error {
 		return err
 	}
 	v := view.NewRange(r.GetRanges()[0])
+	history, err := c.ListEvents(ctx, &adminpb.ListEventsRequest{Filter: &adminpb.EventFilter{Range: id}, Limit: historyKept})
+	if err != nil {
+		return err
+	}
+	v.History = view.NewEvents(history.GetEvents())
 	one := render.One[view.Range]{
 		Kind: "Range", Meta: e.Meta(r.GetAsOf()), Item: v, Name: v.Name,
 		Text: func(w io.Writer) error { return writeShow(w, e, v) },
@@ -163,7 +168,28 @@ func writeShow(w io.Writer, e *ctl.Env, r view.Range) error {
 		return err
 	}
 	l := render.List[view.Replica]{Columns: replicaColumns, Items: r.Replicas}
-	return l.Print(e.Term, render.Options{})
+	if err := l.Print(e.Term, render.Options{}); err != nil {
+		return err
+	}
+	return writeHistory(w, r.History)
+}
+
+const (
+	historyKept  = 100
+	historyShown = 10 // to people
+)
+
+// writeHistory shows what became of the range, newest first.
+func writeHistory(w io.Writer, history []view.Event) error {
+	var b strings.Builder
+	for i := len(history) - 1; i >= max(0, len(history)-historyShown); i-- {
+		if b.Len() == 0 {
+			b.WriteString("\nhistory, newest first\n")
+		}
+		fmt.Fprintf(&b, "  %s  %-13s %s\n", history[i].Time.Format("2006-01-02 15:04:05"), history[i].Kind, history[i].Text)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 var replicaColumns = []render.Column[view.Replica]{

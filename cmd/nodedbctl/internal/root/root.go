@@ -16,15 +16,20 @@ import (
 
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/api"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/audit"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/bundle"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/cert"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/check"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/config"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/contexts"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/dashboard"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/demo"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/events"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/jointoken"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/members"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/nodes"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ops"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/raft"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ranges"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/reference"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
@@ -67,11 +72,11 @@ func New(e *ctl.Env) *cobra.Command {
 			c.AddCommand(x)
 		}
 	}
-	add(groupLook, status.New(e), nodes.New(e), members.New(e), ranges.New(e), routing.New(e), ops.New(e), nodes.NewWait(e),
+	add(groupLook, status.New(e), dashboard.New(e), nodes.New(e), members.New(e), ranges.New(e), routing.New(e), ops.New(e), events.New(e), check.New(e), nodes.NewWait(e),
 		nodes.NewOKToStop(e), nodes.NewOKToRemove(e), nodes.NewSurvive(e))
 	add(groupChange, nodes.NewDrain(e), nodes.NewUndrain(e), nodes.NewCordon(e), nodes.NewUncordon(e), nodes.NewDecommission(e), nodes.NewRecommission(e))
 	add(groupAccess, jointoken.New(e), token.New(e), token.NewWhoAmI(e), audit.New(e), cert.New(e), contexts.New(e), config.New(e))
-	add(groupMore, sqlshell.New(e), demo.New(e), api.New(e), newVersion(e), reference.NewMan(e), reference.NewReference(e))
+	add(groupMore, sqlshell.New(e), demo.New(e), api.New(e), newDebug(e), newVersion(e), reference.NewMan(e), reference.NewReference(e))
 	ctl.AttachCompletion(e, c)
 	c.SetHelpCommandGroupID(groupMore)
 	c.SetCompletionCommandGroupID(groupMore)
@@ -128,6 +133,13 @@ func unknownVerb(c *cobra.Command, verb string) error {
 		e.Next = []string{c.CommandPath() + " --help"}
 	}
 	return e
+}
+
+// newDebug makes the noun debug.
+func newDebug(e *ctl.Env) *cobra.Command {
+	c := &cobra.Command{Use: "debug", Short: "Look deeper: raft, bundles, stopped nodes"}
+	c.AddCommand(bundle.New(e), bundle.NewLocal(e), raft.New(e))
+	return c
 }
 
 func newVersion(e *ctl.Env) *cobra.Command {

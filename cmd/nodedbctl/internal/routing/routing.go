@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -16,12 +17,16 @@ import (
 
 // New makes the command routing.
 func New(e *ctl.Env) *cobra.Command {
+	node := ""
 	run := func(cmd *cobra.Command, _ []string) error {
-		return e.Repeat(cmd.Context(), func(ctx context.Context) error { return show(ctx, e) })
+		return e.Repeat(cmd.Context(), func(ctx context.Context) error { return show(ctx, e, node) })
 	}
 	c := &cobra.Command{Use: "routing [show]", Short: "Show the routing table, look a key up", Args: cobra.NoArgs, RunE: run}
-	c.AddCommand(
-		&cobra.Command{Use: "show", Aliases: []string{"ls"}, Short: "Show the routing table", Args: cobra.NoArgs, RunE: run},
+	sub := &cobra.Command{Use: "show", Aliases: []string{"ls"}, Short: "Show the routing table", Args: cobra.NoArgs, RunE: run}
+	for _, x := range []*cobra.Command{c, sub} {
+		x.Flags().StringVar(&node, "node", "", "only ranges with a replica on this node")
+	}
+	c.AddCommand(sub, newDiff(e),
 		&cobra.Command{
 			Use: "lookup COLLECTION KEY...", Short: "Which range holds the row with this primary key, and who leads it", Args: cobra.MinimumNArgs(2),
 			Long: "Lookup takes the value of each column of the primary key, in order.",
@@ -32,7 +37,7 @@ func New(e *ctl.Env) *cobra.Command {
 	return c
 }
 
-func show(ctx context.Context, e *ctl.Env) error {
+func show(ctx context.Context, e *ctl.Env, node string) error {
 	c, err := e.Client()
 	if err != nil {
 		return err
@@ -44,8 +49,18 @@ func show(ctx context.Context, e *ctl.Env) error {
 	l := render.List[view.Route]{
 		Kind: "RoutingTable", Meta: e.Meta(r.GetAsOf()), Columns: columns, Name: func(r view.Route) string { return render.Range(r.Range) },
 	}
+	on := uint32(0)
+	if node != "" {
+		nodes, err := e.ResolveNodes(ctx, []string{node})
+		if err != nil {
+			return err
+		}
+		on = nodes[0].GetId()
+	}
 	for _, x := range r.GetRoutes() {
-		l.Items = append(l.Items, view.NewRoute(x))
+		if on == 0 || slices.Contains(x.GetReplicas(), on) {
+			l.Items = append(l.Items, view.NewRoute(x))
+		}
 	}
 	return l.Print(e.Term, e.Flags.Output)
 }

@@ -51,6 +51,9 @@ func New(e *ctl.Env) *cobra.Command {
 }
 
 func run(ctx context.Context, e *ctl.Env, o *options) error {
+	if e.Flags.From != "" {
+		return ctl.Usagef("a bundle answers no SQL")
+	}
 	if e.Flags.ReadOnly {
 		return ctl.Usagef("sql has no --read-only: log in as a user that may only read")
 	}

@@ -29,6 +29,32 @@ type Operation struct {
 	Took        *float64   `json:"tookSeconds"`
 	Proof       *Proof     `json:"proof"`
 	MetaIndex   uint64     `json:"metaIndex"`
+	Rate        uint64     `json:"rate"`
+	Limit       uint64     `json:"limit"`
+	ETA         ETA        `json:"etaSeconds"`
+	Stalled     bool       `json:"stalled"`
+	Findings    []Finding  `json:"findings"`
+	Blockers    []Blocker  `json:"blockers"`
+	Next        []Fix      `json:"next"`
+	ItemsTotal  uint32     `json:"itemsTotal"`
+	ModelError  *float64   `json:"modelErrorPct"`
+}
+
+// ETA is how many seconds are left; nothing: not known.
+type ETA struct {
+	Left *float64 `json:"left"`
+	Low  *float64 `json:"low"`
+	High *float64 `json:"high"`
+}
+
+// Blocker is a session that a drain waits for.
+type Blocker struct {
+	Node        uint32  `json:"node"`
+	PID         uint32  `json:"pid"`
+	User        string  `json:"user"`
+	Application string  `json:"application"`
+	Seconds     float64 `json:"seconds"`
+	Statement   string  `json:"statement"`
 }
 
 // Phase is a step of an operation.
@@ -51,14 +77,17 @@ type Progress struct {
 
 // Item is one range's part of an operation.
 type Item struct {
-	Range    uint32  `json:"range"`
-	From     uint32  `json:"from"`
-	To       *uint32 `json:"to"`
-	Step     string  `json:"step"`
-	Attempts uint32  `json:"attempts"`
-	Error    string  `json:"error,omitempty"`
-	Why      string  `json:"why,omitempty"`
-	Bytes    uint64  `json:"bytes"`
+	Range     uint32     `json:"range"`
+	From      uint32     `json:"from"`
+	To        *uint32    `json:"to"`
+	Step      string     `json:"step"`
+	Attempts  uint32     `json:"attempts"`
+	Error     string     `json:"error,omitempty"`
+	Why       string     `json:"why,omitempty"`
+	Bytes     uint64     `json:"bytes"`
+	BytesDone uint64     `json:"bytesDone"`
+	Needs     string     `json:"needs,omitempty"`
+	RetryAt   *time.Time `json:"retryAt,omitempty"`
 }
 
 // Proof is what makes an operation done.
@@ -77,6 +106,18 @@ func NewOperation(o *adminpb.Operation) Operation {
 		Phase: o.GetPhase(), Phases: []Phase{}, Total: progress(o.GetTotal()), Done: progress(o.GetDone()), Items: []Item{},
 		Plan: optional(o.GetPlanId()), RequestedBy: o.GetRequestedBy(), Reason: o.GetReason(), CreatedAt: moment(o.GetCreatedAt()),
 		StartedAt: moment(o.GetStartedAt()), EndedAt: moment(o.GetEndedAt()), Planned: o.GetPlannedSeconds(), MetaIndex: o.GetMetaIndex(),
+		Rate: o.GetRate(), Limit: o.GetLimit(), Stalled: o.GetStalled(), Findings: NewFindings(o.GetFindings()), Blockers: []Blocker{},
+		Next: NewFixes(o.GetNext()), ItemsTotal: o.GetItemsTotal(),
+		ETA: ETA{Left: known(o.GetEtaSeconds()), Low: known(o.GetEtaLow()), High: known(o.GetEtaHigh())},
+	}
+	if o.GetState() == "succeeded" && o.GetPlannedSeconds() > 0 && o.GetSpec().GetKind() != "drain" {
+		pct := tenth(100 * o.GetModelError())
+		v.ModelError = &pct
+	}
+	for _, b := range o.GetBlockers() {
+		v.Blockers = append(v.Blockers, Blocker{
+			Node: b.GetNode(), PID: b.GetPid(), User: b.GetUser(), Application: b.GetApplication(), Seconds: b.GetSeconds(), Statement: b.GetStatement(),
+		})
 	}
 	v.Pct = tenth(100 * Share(o))
 	for _, p := range o.GetPhases() {
@@ -85,7 +126,7 @@ func NewOperation(o *adminpb.Operation) Operation {
 	for _, it := range o.GetItems() {
 		v.Items = append(v.Items, Item{
 			Range: it.GetRange(), From: it.GetFrom(), To: optionalNode(it.GetTo()), Step: it.GetStep(),
-			Attempts: it.GetAttempts(), Error: it.GetError(), Why: it.GetWhy(), Bytes: it.GetBytes(),
+			Attempts: it.GetAttempts(), Error: it.GetError(), Why: it.GetWhy(), Bytes: it.GetBytes(), BytesDone: it.GetBytesDone(), Needs: it.GetNeeds(), RetryAt: moment(it.GetRetryAt()),
 		})
 	}
 	if p := o.GetProof(); p != nil {
@@ -137,4 +178,12 @@ func Took(o *adminpb.Operation) (time.Duration, bool) {
 		began = o.GetCreatedAt()
 	}
 	return o.GetEndedAt().AsTime().Sub(began.AsTime()), true
+}
+
+func known(seconds float64) *float64 {
+	if seconds == 0 {
+		return nil
+	}
+	v := tenth(seconds)
+	return &v
 }

@@ -22,6 +22,8 @@ type Plan struct {
 	Survives      Survives  `json:"survives"`
 	Effects       []Effect  `json:"effects"`
 	Moves         []Move    `json:"moves"`
+	// ModelErrorPct is by how much the last operations missed their predictions.
+	ModelErrorPct float64 `json:"modelErrorPct"`
 }
 
 // Seconds is how long a plan will take.
@@ -83,7 +85,7 @@ func NewPlan(p *adminpb.Plan) Plan {
 		Replicas: p.GetReplicas(), Leaders: p.GetLeaders(), Bytes: p.GetBytes(), Bottleneck: p.GetBottleneck(),
 		Seconds:  Seconds{P50: tenth(p.GetSecondsP50()), P90: tenth(p.GetSecondsP90()), LowerBound: tenth(p.GetSecondsLowerBound())},
 		Survives: Survives{Before: p.GetSurvivesBefore(), During: p.GetSurvivesDuring(), After: p.GetSurvivesAfter()},
-		Effects:  []Effect{}, Moves: []Move{},
+		Effects:  []Effect{}, Moves: []Move{}, ModelErrorPct: tenth(100 * p.GetModelError()),
 	}
 	for _, n := range p.GetNodes() {
 		v.Effects = append(v.Effects, Effect{

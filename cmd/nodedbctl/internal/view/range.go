@@ -26,6 +26,8 @@ type Range struct {
 	Generation   uint64    `json:"generation"`
 	Commit       uint64    `json:"commit"`
 	Applied      uint64    `json:"applied"`
+	// History is what became of the range, oldest first; of ranges show.
+	History []Event `json:"history,omitempty"`
 }
 
 // Replica is one copy of a range.
@@ -87,4 +89,23 @@ type RouteLookup struct {
 	Key        []string `json:"key"`
 	VShard     uint32   `json:"vshard"`
 	Route
+}
+
+// RoutingDiff is an item of the kind RoutingDiffList: how far a node's routing
+// table is from the meta range.
+type RoutingDiff struct {
+	Node              uint32   `json:"node"`
+	MetaIndex         uint64   `json:"metaIndex"`
+	BehindSeconds     float64  `json:"behindSeconds"`
+	Stale             []uint32 `json:"stale"`
+	WrongLeader       []uint32 `json:"wrongLeader"`
+	WrongLeaderPerSec float64  `json:"wrongLeaderPerSec"`
+}
+
+// NewRoutingDiff makes a RoutingDiff.
+func NewRoutingDiff(d *adminpb.RoutingDiff) RoutingDiff {
+	return RoutingDiff{
+		Node: d.GetNode(), MetaIndex: d.GetMetaIndex(), BehindSeconds: d.GetBehindSeconds(), Stale: orEmpty(d.GetStale()),
+		WrongLeader: orEmpty(d.GetWrongLeader()), WrongLeaderPerSec: tenth(d.GetWrongLeaderPerSecond()),
+	}
 }

@@ -1,0 +1,311 @@
+package admin
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+)
+
+// Bounds of the rules.
+const (
+	skewMost       = 0.5 // seconds from the median of the peers
+	certWarn       = 30 * 24 * time.Hour
+	certError      = 7 * 24 * time.Hour
+	flapsMost      = 3 // returns within an hour
+	flapWindow     = time.Hour
+	metaLagMost    = 500 // commands that a node may be behind
+	orphanPatience = 30 * time.Second
+)
+
+func metaQuorum(c *checkup) []breach {
+	if c.metaLeader != 0 {
+		return nil
+	}
+	return []breach{{severity: severityError, command: "nodedbctl members", text: "the meta range has no leader: nothing about the cluster can be changed"}}
+}
+
+func noQuorum(c *checkup) []breach {
+	ids := c.inState(rangeNoQuorum)
+	if len(ids) == 0 {
+		return nil
+	}
+	return []breach{{severity: severityError, command: "nodedbctl ranges --state no-quorum", ranges: ids, text: plural(len(ids), "range") + " without a quorum"}}
+}
+
+func nodesDown(c *checkup) []breach {
+	var out []breach
+	for _, n := range c.members() {
+		b := breach{nodes: []cluster.NodeID{n.ID}, severity: severityWarn}
+		switch l := c.liveness(n.ID); {
+		case l == cluster.Dead || l == cluster.Left:
+			b.severity, b.command = severityError, "nodedbctl members why "+n.ID.String()
+			b.text = fmt.Sprintf("%s is %s; its replicas are re-created after %s", n.ID, l, c.View.Settings.DeadAfter())
+		case l == cluster.Suspect:
+			b.code, b.command, b.text = "NODE_SUSPECT", "nodedbctl members why "+n.ID.String(), n.ID.String()+" is suspect"
+		case c.Statuses[n.ID] == nil:
+			b.code, b.command, b.text = "NODE_SILENT", "nodedbctl members why "+n.ID.String(), n.ID.String()+" did not answer in time"
+		default:
+			continue
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+func failedReplicas(c *checkup) []breach {
+	var out []breach
+	for i := range c.ranges {
+		f := &c.ranges[i]
+		for _, node := range sortedKeys(f.reports) {
+			if why := f.reports[node].Failed; why != "" {
+				id := f.descriptor.ID
+				out = append(out, breach{severity: severityError, nodes: []cluster.NodeID{node}, ranges: []cluster.RangeID{id},
+					command: "nodedbctl debug raft " + id.String(), text: fmt.Sprintf("the replica of %s on %s has failed: %s", id, node, why)})
+			}
+		}
+	}
+	return out
+}
+
+func underReplicated(c *checkup) []breach {
+	ids := c.inState(rangeUnder)
+	if len(ids) == 0 {
+		return nil
+	}
+	command := "nodedbctl ranges --state under"
+	if len(c.members()) < c.View.Settings.ReplicationFactor() {
+		command = "nodedbctl join-token create"
+	}
+	return []breach{{severity: severityWarn, command: command, ranges: ids,
+		text: fmt.Sprintf("%s with fewer than %s", plural(len(ids), "range"), plural(c.View.Settings.ReplicationFactor(), "live voter"))}}
+}
+
+func heldOperations(c *checkup) []breach {
+	var out []breach
+	for _, id := range c.View.OperationIDs() {
+		op := c.View.Operations[id]
+		b := breach{severity: severityWarn, nodes: op.Spec.Nodes, command: "nodedbctl ops show " + id}
+		switch {
+		case op.State == cluster.OpBlocked, op.State == cluster.OpPaused:
+			b.code, b.text = "OPERATION_"+strings.ToUpper(string(op.State)), fmt.Sprintf("%s is %s: %s", id, op.State, op.Why)
+		case op.Stalled && !op.State.Final():
+			b.code, b.text = "OPERATION_STALLED", fmt.Sprintf("%s makes no progress: %s", id, op.Why)
+		default:
+			continue
+		}
+		if op.State == cluster.OpPaused {
+			b.command = "nodedbctl ops resume " + id
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+func fullDisks(c *checkup) []breach {
+	var out []breach
+	for _, n := range c.members() {
+		st := c.Statuses[n.ID]
+		if st == nil || st.DiskTotal == 0 {
+			continue
+		}
+		if used := float64(st.DiskUsed) / float64(st.DiskTotal); used > diskFull {
+			out = append(out, breach{severity: severityWarn, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl join-token create",
+				text: fmt.Sprintf("the disk of %s is %.0f%% full", n.ID, used*100)})
+		}
+	}
+	return out
+}
+
+func expiringCertificates(c *checkup) []breach {
+	var out []breach
+	judge := func(what, command string, ends time.Time, nodes ...cluster.NodeID) {
+		left := ends.Sub(c.At)
+		if ends.IsZero() || left > certWarn {
+			return
+		}
+		b := breach{severity: severityWarn, nodes: nodes, command: command, text: fmt.Sprintf("%s expires in %s", what, days(left))}
+		if left <= certError {
+			b.severity = severityError
+		}
+		if left <= 0 {
+			b.text = what + " has expired"
+		}
+		out = append(out, b)
+	}
+	for _, n := range c.members() {
+		if st := c.Statuses[n.ID]; st != nil {
+			judge("the certificate of "+n.ID.String(), "nodedbctl cert renew "+n.ID.String(), st.CertExpires, n.ID)
+		}
+	}
+	for rest := []byte(c.View.CACert); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return out
+		}
+		if ca, err := x509.ParseCertificate(block.Bytes); err == nil {
+			judge("the certificate of the cluster's CA", "nodedbctl cert show", ca.NotAfter)
+		}
+	}
+}
+
+func days(d time.Duration) string {
+	if d < 48*time.Hour {
+		return plural(int(d/time.Hour), "hour")
+	}
+	return plural(int(d/(24*time.Hour)), "day")
+}
+
+func skewedClocks(c *checkup) []breach {
+	var out []breach
+	for _, n := range c.members() {
+		// Of two nodes nobody can say whose clock is wrong; each sees one peer then.
+		if st := c.Statuses[n.ID]; st != nil && math.Abs(st.ClockOffset) > skewMost {
+			out = append(out, breach{severity: severityWarn, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl members why " + n.ID.String(),
+				text: fmt.Sprintf("the clock of %s is %.1f s from those of its peers: check its NTP", n.ID, math.Abs(st.ClockOffset))})
+		}
+	}
+	return out
+}
+
+// openBreakers finds pairs of which gossip says that both are alive, but calls do
+// not get through.
+func openBreakers(c *checkup) []breach {
+	var out []breach
+	live := c.live()
+	for _, from := range live {
+		st := c.Statuses[from.ID]
+		if st == nil {
+			continue
+		}
+		for _, to := range live {
+			if p, ok := st.Peers[to.ID]; ok && p.Breaker == "open" && from.ID != to.ID {
+				out = append(out, breach{severity: severityWarn, nodes: []cluster.NodeID{from.ID, to.ID}, command: "nodedbctl members why " + to.ID.String(),
+					text: fmt.Sprintf("%s does not reach %s, though it is alive: %s", from.ID, to.ID, p.LastError)})
+			}
+		}
+	}
+	return out
+}
+
+// flaps counts how often a node came back within the last hour.
+func (s *sight) flaps(id cluster.NodeID) int {
+	count := 0
+	for _, e := range s.View.Events {
+		if e.Kind == cluster.EventNodeAlive && e.Node == id && s.At.Sub(e.Time) < flapWindow {
+			count++
+		}
+	}
+	return count
+}
+
+func flapping(c *checkup) []breach {
+	var out []breach
+	for _, n := range c.members() {
+		if count := c.flaps(n.ID); count >= flapsMost {
+			out = append(out, breach{severity: severityWarn, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl members why " + n.ID.String(),
+				text: fmt.Sprintf("%s came back %s within an hour", n.ID, plural(count, "time"))})
+		}
+	}
+	return out
+}
+
+func leftCordons(c *checkup) []breach {
+	var out []breach
+	for _, n := range c.members() {
+		if n.Cordon && n.CordonUntil.IsZero() {
+			out = append(out, breach{severity: severityWarn, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl uncordon " + n.ID.String(),
+				text: n.ID.String() + " is cordoned without an end: nothing is placed there"})
+		}
+	}
+	return out
+}
+
+func drainedNodes(c *checkup) []breach {
+	var out []breach
+	for _, n := range c.members() {
+		if st := c.Statuses[n.ID]; st != nil && st.Service == cluster.Drained && n.Membership == cluster.Active {
+			out = append(out, breach{severity: severityWarn, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl undrain " + n.ID.String(),
+				text: n.ID.String() + " is drained: it takes no sessions"})
+		}
+	}
+	return out
+}
+
+// orphans finds what belongs to no operation any more: a membership that is
+// ending, replicas that no descriptor names.
+func orphans(c *checkup) []breach {
+	var out []breach
+	for _, n := range c.members() {
+		if n.Membership == cluster.Decommissioning && operationOn(c.View, n.ID) == "" {
+			out = append(out, breach{severity: severityWarn, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl recommission " + n.ID.String(),
+				text: n.ID.String() + " is decommissioning, but no operation works on it"})
+		}
+	}
+	for i := range c.ranges {
+		f := &c.ranges[i]
+		for _, node := range sortedKeys(f.reports) {
+			rep, held := f.descriptor.On(node)
+			st := f.reports[node]
+			strange := !held || rep.Replica > st.Replica
+			if strange && st.Replica < f.descriptor.NextReplica && c.settledFor(f.descriptor.ID, orphanPatience) {
+				id := f.descriptor.ID
+				out = append(out, breach{severity: severityWarn, nodes: []cluster.NodeID{node}, ranges: []cluster.RangeID{id},
+					command: "nodedbctl debug raft " + id.String(), text: fmt.Sprintf("%s holds a replica of %s that belongs to it no more", node, id)})
+			}
+		}
+	}
+	return out
+}
+
+// settledFor reports whether nothing was heard of a move of the range lately:
+// what it leaves behind is tidied in the background.
+func (c *checkup) settledFor(id cluster.RangeID, patience time.Duration) bool {
+	return !slices.ContainsFunc(c.View.Events, func(e *cluster.Event) bool { return e.Range == id && c.At.Sub(e.Time) < patience })
+}
+
+func staleRouting(c *checkup) []breach {
+	newest := c.View.Index
+	for _, st := range c.Statuses {
+		newest = max(newest, st.MetaIndex)
+	}
+	var out []breach
+	for _, n := range c.live() {
+		if st := c.Statuses[n.ID]; st != nil && st.MetaIndex+metaLagMost < newest {
+			out = append(out, breach{severity: severityWarn, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl debug raft r1",
+				text: fmt.Sprintf("%s knows the cluster as of meta@%d, %d commands ago: its routing is stale", n.ID, st.MetaIndex, newest-st.MetaIndex)})
+		}
+	}
+	return out
+}
+
+func versionMix(c *checkup) []breach {
+	runs := map[string][]cluster.NodeID{}
+	for _, n := range c.members() {
+		if st := c.Statuses[n.ID]; st != nil {
+			runs[st.Version] = append(runs[st.Version], n.ID)
+		}
+	}
+	if len(runs) < 2 {
+		return nil
+	}
+	var parts []string
+	for _, v := range sortedKeys(runs) {
+		parts = append(parts, v+" on "+nodeNames(runs[v]))
+	}
+	return []breach{{severity: severityWarn, command: "nodedbctl nodes", text: "more than one version runs: " + strings.Join(parts, "; ")}}
+}
+
+func survivesNone(c *checkup) []breach {
+	v := c.survive()
+	if c.Snapshot == nil || v.Any != 0 {
+		return nil // of a range without a quorum, NO_QUORUM tells
+	}
+	return []breach{{severity: severityWarn, nodes: v.Singles, command: "nodedbctl survive",
+		text: "the loss of one node would stop ranges: " + nodeNames(v.Singles)}}
+}

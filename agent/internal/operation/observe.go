@@ -1,0 +1,178 @@
+package operation
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+)
+
+// observeEvery is the least pause between two records of what was seen.
+const observeEvery = 200 * time.Millisecond
+
+// eventsAtOnce bounds the events of one record.
+const eventsAtOnce = 32
+
+// observed is what the events say of the nodes. It is a function of the view: a
+// new coordinator knows what the one before has recorded.
+type observed struct {
+	upTo     uint64 // sequence of the last event taken in
+	liveness map[cluster.NodeID]cluster.Liveness
+	service  map[cluster.NodeID]cluster.Service
+	open     map[[2]cluster.NodeID]bool // breakers: observer, peer
+	term     string                     // of the last coordinator
+}
+
+func newObserved() observed {
+	return observed{liveness: map[cluster.NodeID]cluster.Liveness{}, service: map[cluster.NodeID]cluster.Service{}, open: map[[2]cluster.NodeID]bool{}}
+}
+
+// eventLiveness is the liveness that an event of a kind tells.
+var eventLiveness = map[cluster.EventKind]cluster.Liveness{
+	cluster.EventNodeAlive: cluster.Alive, cluster.EventNodeSuspect: cluster.Suspect,
+	cluster.EventNodeDead: cluster.Dead, cluster.EventNodeLeft: cluster.Left, cluster.EventNodeActive: cluster.Alive,
+}
+
+// read takes in the events that are new in the view.
+func (o *observed) read(v *metastate.View) {
+	for _, e := range v.EventsAfter(o.upTo) {
+		o.upTo = e.Sequence
+		if l, ok := eventLiveness[e.Kind]; ok {
+			o.liveness[e.Node] = l
+		}
+		switch e.Kind {
+		case cluster.EventNodeService:
+			o.service[e.Node] = cluster.Service(e.Data["service"])
+		case cluster.EventNodeStarted:
+			o.service[e.Node] = cluster.Ready
+		case cluster.EventBreakerOpen:
+			o.open[[2]cluster.NodeID{e.Source, e.Node}] = true
+		case cluster.EventBreakerClosed:
+			delete(o.open, [2]cluster.NodeID{e.Source, e.Node})
+		case cluster.EventCoordinatorMove:
+			o.term = e.Data["term"]
+		}
+	}
+}
+
+// observe records as events what the coordinator sees and the events do not
+// tell yet.
+func (c *Controller) observe() {
+	c.observed.read(c.in.View)
+	if c.observing != 0 || c.in.Now.Sub(c.observedAt) < observeEvery {
+		return
+	}
+	var events []cluster.Event
+	if term := fmt.Sprint(c.term); c.observed.term != term {
+		events = append(events, cluster.Event{
+			Kind: cluster.EventCoordinatorMove, Node: c.in.Self, Text: fmt.Sprintf("%s leads the meta range and coordinates (term %s)", c.in.Self, term),
+			Data: map[string]string{"term": term},
+		})
+	}
+	for _, id := range c.in.View.NodeIDs() {
+		if c.in.View.Nodes[id].Membership == cluster.Decommissioned {
+			continue
+		}
+		events = append(events, c.seenOf(id)...)
+	}
+	if len(events) == 0 {
+		return
+	}
+	events = events[:min(len(events), eventsAtOnce)]
+	for i := range events {
+		if events[i].Source == 0 {
+			events[i].Source = c.in.Self
+		}
+	}
+	c.observedAt = c.in.Now
+	c.observing = c.command(upkeepOperation, metastate.Command{RecordEvents: &metastate.RecordEvents{Events: events}})
+}
+
+// seenOf returns the events that a node's liveness, service and breakers make.
+func (c *Controller) seenOf(id cluster.NodeID) []cluster.Event {
+	var out []cluster.Event
+	live, known := c.in.Liveness[id], false
+	if id == c.in.Self {
+		live = cluster.Alive
+	}
+	was, recorded := c.observed.liveness[id]
+	if !recorded {
+		was = cluster.Alive
+	}
+	if live != "" && live != was {
+		out = append(out, livenessEvent(id, was, live))
+	}
+	st := c.in.Reports[id].Status
+	if known = st != nil && c.in.Now.Sub(c.in.Reports[id].At) <= c.cfg.Fresh; !known || live != cluster.Alive {
+		return out
+	}
+	if svc := c.observed.service[id]; st.Service != svc && st.Service != cluster.Starting && (svc != "" || st.Service != cluster.Ready) {
+		out = append(out, cluster.Event{
+			Kind: cluster.EventNodeService, Node: id, Text: fmt.Sprintf("%s is %s", id, st.Service), Data: map[string]string{"service": string(st.Service)},
+		})
+	}
+	for _, to := range sorted(st.Peers) {
+		pair := [2]cluster.NodeID{id, to}
+		n := c.in.View.Nodes[to]
+		switch open := st.Peers[to].Breaker == "open"; {
+		case n == nil || n.Membership == cluster.Decommissioned:
+		case open && !c.observed.open[pair] && c.in.Liveness[to] == cluster.Alive:
+			// Of a node that is dead everybody's breaker opens: that is no news.
+			out = append(out, cluster.Event{
+				Kind: cluster.EventBreakerOpen, Severity: cluster.SeverityWarn, Node: to, Source: id,
+				Text: short(fmt.Sprintf("%s does not reach %s, though it is alive: %s", id, to, st.Peers[to].LastError)),
+			})
+		case !open && c.observed.open[pair]:
+			out = append(out, cluster.Event{Kind: cluster.EventBreakerClosed, Node: to, Source: id, Text: fmt.Sprintf("%s reaches %s again", id, to)})
+		}
+	}
+	return out
+}
+
+// livenessEvent tells a transition as the coordinator's gossip saw it.
+func livenessEvent(id cluster.NodeID, from, to cluster.Liveness) cluster.Event {
+	e := cluster.Event{Node: id, Text: fmt.Sprintf("%s is %s, before %s", id, to, from), Data: map[string]string{"from": string(from)}}
+	switch to {
+	case cluster.Suspect:
+		e.Kind, e.Severity = cluster.EventNodeSuspect, cluster.SeverityWarn
+	case cluster.Dead:
+		e.Kind, e.Severity = cluster.EventNodeDead, cluster.SeverityError
+	case cluster.Left:
+		e.Kind, e.Severity, e.Text = cluster.EventNodeLeft, cluster.SeverityWarn, fmt.Sprintf("%s has stopped", id)
+	default:
+		e.Kind, e.Text = cluster.EventNodeAlive, fmt.Sprintf("%s is alive again, before %s", id, from)
+	}
+	return e
+}
+
+// textMost bounds the text of an event.
+const textMost = 400
+
+func short(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), textMost)], "")
+}
+
+// observedDone takes in that events were recorded, or not: then the next look
+// finds them again.
+func (c *Controller) observedDone(done Completion) bool {
+	if done.Action.ID != c.observing || c.observing == 0 {
+		return false
+	}
+	c.observing = 0
+	return true
+}
+
+// alsoBusy are nodes that were granted to stop and may not have yet.
+func alsoBusy(nodes []cluster.NodeID, granted map[cluster.NodeID]time.Time, now time.Time, except cluster.NodeID) []cluster.NodeID {
+	out := slices.Clone(nodes)
+	for _, id := range sorted(granted) {
+		if id != except && now.Before(granted[id]) {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}

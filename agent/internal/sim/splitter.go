@@ -1,0 +1,154 @@
+package sim
+
+import (
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/replica"
+	"github.com/nodedb/nodedb/agent/internal/routing"
+)
+
+// maxChildren bounds the ranges that a run splits off.
+const maxChildren = 6
+
+// split splits a range now and then, as a controller without memory would: it may
+// ask a node that leads no more, and may not learn what came of it.
+func (w *World) split() {
+	if !w.faults || len(w.children) >= maxChildren {
+		return
+	}
+	w.After(w.ms(1000, 4000), w.split)
+	n, st, ok := w.Leader(w.anyRange())
+	if !ok {
+		return
+	}
+	d := &st.Descriptor
+	at, ok := w.boundary(d)
+	if !ok {
+		return
+	}
+	child := w.newRange()
+	s := cluster.RangeSplit{At: at, Child: child, Expect: d.Generation}
+	n.do(func() { n.core.Split(d.ID, s, func(o replica.Outcome) { w.noteSplit(o) }) })
+	w.beginMoves(child)
+}
+
+// boundary draws a vshard at which d can be split, among those that hold keys.
+func (w *World) boundary(d *cluster.RangeDescriptor) (cluster.VShard, bool) {
+	home := homeOf(d.Start, w.cfg.Ranges)
+	from, to := max(d.Start, home)+1, min(d.End, home+homeWidth)
+	if from >= to {
+		return 0, false
+	}
+	return from + cluster.VShard(w.rng.IntN(int(to-from))), true
+}
+
+func (w *World) noteSplit(o replica.Outcome) {
+	if o.Err == nil {
+		w.Stats.Splits++
+		w.trace(uint64(o.Child.ID), uint64(o.Child.Start))
+	}
+}
+
+// newRange names a range that may be split off.
+func (w *World) newRange() cluster.RangeID {
+	id := cluster.RangeID(2 + w.cfg.Ranges + len(w.children))
+	w.children = append(w.children, id)
+	return id
+}
+
+// The keys of a bootstrapped range lie in homeWidth vshards.
+const homeWidth = 16
+
+// homeOf returns the first of the vshards that hold the keys of the bootstrapped
+// range to which v belonged.
+func homeOf(v cluster.VShard, ranges int) cluster.VShard {
+	first, last := cluster.VShard(2*homeWidth), cluster.VShard((1+ranges)*homeWidth)
+	return min(max(v/homeWidth*homeWidth, first), last)
+}
+
+// vshard returns where a key lies: the keys of a range are spread over its home.
+func (p place) vshard() cluster.VShard {
+	return cluster.VShard(homeWidth*int(p.id) + 5*p.key%homeWidth)
+}
+
+// bootstrappedView is what a gateway knows of ranges before it heard of splits.
+type bootstrappedView map[cluster.RangeID]*cluster.RangeDescriptor
+
+func (v bootstrappedView) Range(id cluster.RangeID) (*cluster.RangeDescriptor, bool) {
+	d, ok := v[id]
+	return d, ok
+}
+
+func (v bootstrappedView) RangeOf(s cluster.VShard) (*cluster.RangeDescriptor, bool) {
+	var found *cluster.RangeDescriptor
+	for _, d := range v {
+		if !d.IsMeta() && d.Contains(s) {
+			found = d // exactly one does
+		}
+	}
+	return found, found != nil
+}
+
+func (w *World) newTable() *routing.Table {
+	view := bootstrappedView{}
+	for _, d := range w.bootstrapped() {
+		view[d.ID] = d.Clone()
+	}
+	return routing.New(func() routing.View { return view })
+}
+
+// owner returns the range that owns a vshard, and its leader, as far as leaders
+// know.
+func (w *World) owner(v cluster.VShard) (*Node, cluster.RangeStatus, bool) {
+	var best *Node
+	var found cluster.RangeStatus
+	for _, id := range w.ranges() {
+		n, st, ok := w.Leader(id)
+		if ok && st.Descriptor.Contains(v) && (best == nil || st.Descriptor.Generation > found.Descriptor.Generation) {
+			best, found = n, st
+		}
+	}
+	return best, found, best != nil
+}
+
+// checkOwners wants every vshard to have exactly one range at the end.
+func (w *World) checkOwners() {
+	owned := map[cluster.VShard]cluster.RangeID{}
+	for _, id := range w.ranges() {
+		_, st, ok := w.Leader(id)
+		if !ok {
+			continue
+		}
+		d := &st.Descriptor
+		for v := d.Start; v < d.End; v++ {
+			if o, ok := owned[v]; ok {
+				w.fail("%s and %s both own vshard %d at the end", o, id, v)
+				return
+			}
+			owned[v] = id
+		}
+	}
+	for _, d := range w.bootstrapped() {
+		for v := d.Start; v < d.End; v++ {
+			if owned[v] == 0 {
+				w.fail("vshard %d of %s has no range with a leader at the end", v, d.ID)
+				return
+			}
+		}
+	}
+}
+
+// born reports whether a range came to be: a bootstrapped one, or one of which
+// some node holds a replica.
+func (w *World) born(id cluster.RangeID) bool {
+	if int(id) < 2+w.cfg.Ranges {
+		return true
+	}
+	for _, n := range w.nodes {
+		if n.up {
+			if _, ok := n.core.RangeStatus(id); ok {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,82 @@
+package agent
+
+import (
+	"context"
+	"errors"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/transport"
+)
+
+// peerStatus says how this node finds each of its peers.
+func (n *Node) peerStatus() map[cluster.NodeID]cluster.PeerStatus {
+	out := map[cluster.NodeID]cluster.PeerStatus{}
+	if n.gossip != nil {
+		for id, s := range n.gossip.Standings() {
+			if id != n.id.Node {
+				out[id] = cluster.PeerStatus{Liveness: s.Liveness, Since: s.Since, Cause: s.Cause}
+			}
+		}
+	}
+	if n.peers == nil {
+		return out
+	}
+	for _, s := range n.peers.Status() {
+		p := out[s.Node]
+		p.Breaker, p.BreakerSince, p.Failures = string(s.Breaker), s.Since.UTC().Round(0), s.Failures
+		p.RTT, p.ClockOffset, p.LastPing = s.RTT.Seconds(), s.Offset.Seconds(), s.LastOK.UTC().Round(0)
+		if s.Err != nil {
+			p.LastError = s.Err.Error()
+		}
+		out[s.Node] = p
+	}
+	return out
+}
+
+// suspects reports whether a node is not to be relied on: gossip doubts it, or
+// calls to it only wait for their timeout.
+func (n *Node) suspects(id cluster.NodeID) bool {
+	if l, ok := n.liveness()[id]; ok && l != cluster.Alive {
+		return true
+	}
+	return n.peers != nil && n.peers.Allow(id) != nil
+}
+
+// doubted drops what clients of this node would wait for: leader hints that name
+// the node, and requests that are with it.
+func (n *Node) doubted(id cluster.NodeID) {
+	if n.db != nil {
+		n.db.Suspected(id)
+	}
+}
+
+// watched is the transport with the breakers told of calls that do not get through.
+type watched struct {
+	*transport.Transport
+	n *Node
+}
+
+var _ kv.Caller = (*watched)(nil)
+
+// Call implements kv.Caller.
+func (w *watched) Call(ctx context.Context, to cluster.NodeID, method string, payload []byte) ([]byte, error) {
+	b, err := w.Transport.Call(ctx, to, method, payload)
+	var unreachable *transport.UnreachableError
+	if w.n.peers != nil && errors.As(err, &unreachable) {
+		w.n.peers.Report(to, err)
+	}
+	return b, err
+}
+
+// applyRate has the store keep the rate that the meta range asks for.
+func (n *Node) applyRate(v *metastate.View) {
+	if !v.Initialized() {
+		return
+	}
+	rate := v.SnapshotRate()
+	if n.rate.Swap(rate) != rate {
+		n.store.SetSnapshotRate(int64(min(rate, 1<<62))) //nolint:gosec // bounded
+	}
+}

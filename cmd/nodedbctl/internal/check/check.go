@@ -1,0 +1,77 @@
+// Package check goes through the rules of a healthy cluster.
+package check
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nodedb/nodedb/client/adminpb"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/term"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/view"
+)
+
+// New makes the command check.
+func New(e *ctl.Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "check", Short: "Go through the rules of a healthy cluster: exit 0, or 10 if one is broken", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return e.Repeat(cmd.Context(), func(ctx context.Context) error { return check(ctx, e) })
+		},
+	}
+}
+
+func check(ctx context.Context, e *ctl.Env) error {
+	c, err := e.Client()
+	if err != nil {
+		return err
+	}
+	r, err := c.Check(ctx, &adminpb.CheckRequest{NodeTimeout: e.NodeTimeout()})
+	if err != nil {
+		return err
+	}
+	v := view.NewCheckReport(r)
+	one := render.One[view.CheckReport]{
+		Kind: "CheckReport", Meta: e.Meta(r.GetAsOf()), Item: v, Name: map[bool]string{true: "ok", false: "problems"}[v.OK],
+		Text: func(w io.Writer) error { return write(w, e, v) },
+	}
+	if err := one.Print(e.Term, e.Flags.Output); err != nil {
+		return err
+	}
+	if !v.OK && e.Flags.Watch == 0 {
+		return ctl.Silent(ctl.Changes)
+	}
+	return nil
+}
+
+var styles = map[string]term.Style{"ok": term.Good, "warn": term.Warn, "error": term.Bad}
+
+func write(w io.Writer, e *ctl.Env, v view.CheckReport) error {
+	var b strings.Builder
+	width, broken := 0, 0
+	for _, r := range v.Rules {
+		width = max(width, len(r.Code))
+		if r.Severity == "warn" || r.Severity == "error" {
+			broken++
+		}
+	}
+	for _, r := range v.Rules {
+		pad := strings.Repeat(" ", 8-len(r.Severity))
+		fmt.Fprintf(&b, "%s%s%-*s  %s\n", e.Term.Paint(styles[r.Severity], r.Severity), pad, width, r.Code, r.Text)
+		if r.Command != "" && r.Severity != "ok" {
+			fmt.Fprintf(&b, "%8s%-*s  -> %s\n", "", width, "", r.Command)
+		}
+	}
+	verdict := "healthy: " + render.Plural(len(v.Rules), "rule") + " hold"
+	if broken > 0 {
+		verdict = fmt.Sprintf("%s of %d", render.Plural(broken, "problem"), len(v.Rules))
+	}
+	b.WriteString(verdict + "\n")
+	_, err := io.WriteString(w, b.String())
+	return err
+}

@@ -1,0 +1,115 @@
+package feed
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/nodedb/nodedb/client/adminpb"
+)
+
+// Topics of a subscription.
+const (
+	Status     = "status"
+	Nodes      = "nodes"
+	Ranges     = "ranges"
+	Operations = "operations"
+	Members    = "members"
+	Rebalance  = "rebalance"
+	Events     = "events"
+)
+
+// Snapshot is what is known at one moment. Lists are in ascending order of ids,
+// but for operations (newest first); events are oldest first.
+type Snapshot struct {
+	Revision   uint64 // grows when anything below changed
+	At         time.Time
+	AsOf       *adminpb.AsOf
+	Status     *adminpb.GetStatusResponse
+	Nodes      []*adminpb.Node
+	Ranges     []*adminpb.Range
+	Operations []*adminpb.Operation
+	Members    *adminpb.ListMembersResponse
+	Rebalance  *adminpb.GetRebalanceResponse
+	Events     []*adminpb.Event
+	Load       *Load
+
+	have map[string]bool // by topic: it came at least once
+}
+
+// Has reports whether a topic's data has come.
+func (s *Snapshot) Has(topic string) bool { return s != nil && s.have[topic] }
+
+// Node finds a node by id; nil if it is not known.
+func (s *Snapshot) Node(id uint32) *adminpb.Node {
+	if s == nil {
+		return nil
+	}
+	i, ok := slices.BinarySearchFunc(s.Nodes, id, func(n *adminpb.Node, id uint32) int { return cmp.Compare(n.GetId(), id) })
+	if !ok {
+		return nil
+	}
+	return s.Nodes[i]
+}
+
+// Range finds a range by id; nil if it is not known.
+func (s *Snapshot) Range(id uint32) *adminpb.Range {
+	if s == nil {
+		return nil
+	}
+	i, ok := slices.BinarySearchFunc(s.Ranges, id, func(r *adminpb.Range, id uint32) int { return cmp.Compare(r.GetId(), id) })
+	if !ok {
+		return nil
+	}
+	return s.Ranges[i]
+}
+
+// Operation finds an operation by id, also among those that the status tells of.
+func (s *Snapshot) Operation(id string) *adminpb.Operation {
+	if s == nil {
+		return nil
+	}
+	for _, list := range [][]*adminpb.Operation{s.Operations, s.Status.GetRunning()} {
+		for _, o := range list {
+			if o.GetId() == id {
+				return o
+			}
+		}
+	}
+	return nil
+}
+
+// Running lists the operations that have not ended.
+func (s *Snapshot) Running() []*adminpb.Operation {
+	if s == nil {
+		return nil
+	}
+	return s.Status.GetRunning()
+}
+
+// merge returns old, ascending by id, with changed put in and gone taken out.
+// Old is shared with snapshots that were published: it is not touched.
+func merge[T any](old, changed []T, gone []uint32, id func(T) uint32) []T {
+	changed = slices.Clone(changed)
+	slices.SortStableFunc(changed, func(a, b T) int { return cmp.Compare(id(a), id(b)) })
+	out := make([]T, 0, len(old)+len(changed))
+	i := 0
+	for _, c := range changed {
+		for ; i < len(old) && id(old[i]) < id(c); i++ {
+			out = append(out, old[i])
+		}
+		if i < len(old) && id(old[i]) == id(c) {
+			i++
+		}
+		if n := len(out); n > 0 && id(out[n-1]) == id(c) {
+			out[n-1] = c // sent twice: the later one holds
+			continue
+		}
+		out = append(out, c)
+	}
+	out = append(out, old[i:]...)
+	if len(gone) > 0 {
+		out = slices.DeleteFunc(out, func(x T) bool { return slices.Contains(gone, id(x)) })
+	}
+	return out
+}

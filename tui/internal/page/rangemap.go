@@ -1,0 +1,221 @@
+package page
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/nodedb/nodedb/client/adminpb"
+	"github.com/nodedb/nodedb/tui/internal/cell"
+	"github.com/nodedb/nodedb/tui/internal/theme"
+)
+
+const (
+	vshardCount = 1024
+	mapColumns  = 64
+	mapRows     = vshardCount / mapColumns
+	mapMargin   = 5 // the vshard numbers at the left
+)
+
+// metric is what the map shows.
+type metric int
+
+// The metrics, in the order that m goes through.
+const (
+	byState metric = iota
+	byLoad
+	byLeader
+	metricCount
+)
+
+func (m metric) String() string { return [...]string{"state", "load", "leader"}[m] }
+
+// rangeMap says which range owns each vshard.
+type rangeMap struct {
+	owner [vshardCount]*adminpb.Range
+	low   float64 // the least and the most load of a range that has any
+	high  float64
+}
+
+func newRangeMap(ranges []*adminpb.Range) *rangeMap {
+	m := &rangeMap{}
+	for _, r := range ranges {
+		if r.GetMeta() {
+			continue
+		}
+		for v := r.GetStart(); v < min(r.GetEnd(), vshardCount); v++ {
+			m.owner[v] = r
+		}
+		if load := rangeLoad(r); load > 0 {
+			m.high = max(m.high, load)
+			if m.low == 0 || load < m.low {
+				m.low = load
+			}
+		}
+	}
+	return m
+}
+
+// rangeLoad is reads and writes per second.
+func rangeLoad(r *adminpb.Range) float64 { return r.GetReadsPerSecond() + r.GetWritesPerSecond() }
+
+// heat is the tenth of the logarithmic scale that a load is in.
+func (m *rangeMap) heat(load float64) int {
+	switch {
+	case load <= 0:
+		return 0
+	case m.high <= m.low:
+		return 5
+	}
+	return max(0, min(9, int(9.99*math.Log(load/m.low)/math.Log(m.high/m.low))))
+}
+
+// mapLook is how the map is drawn.
+type mapLook struct {
+	metric    metric
+	cellWidth int // cells per vshard
+	selected  uint32
+	match     func(*adminpb.Range) bool // others are faint; nil: all match
+}
+
+// draw adds the map, a line of 64 vshards each.
+func (m *rangeMap) draw(th *theme.Theme, b *cell.Block, look mapLook) {
+	for row := range mapRows {
+		l := cell.NewLine(b.Width).Field(th.Faint, fmt.Sprint(row*mapColumns), mapMargin-1, true).Space(1)
+		for col := 0; col < mapColumns; {
+			r := m.owner[row*mapColumns+col]
+			n := 1
+			for col+n < mapColumns && m.owner[row*mapColumns+col+n] == r {
+				n++
+			}
+			m.run(th, l, r, n*look.cellWidth, look)
+			col += n
+		}
+		b.Add(l)
+	}
+}
+
+// run draws the vshards of one range in one line: its label, if there is room,
+// and the glyph of what the map shows.
+func (m *rangeMap) run(th *theme.Theme, l *cell.Line, r *adminpb.Range, width int, look mapLook) {
+	if r == nil {
+		l.Put(th.Faint, cell.Blanks(width))
+		return
+	}
+	style, fill := m.paint(th, r, look.metric)
+	if look.match != nil && !look.match(r) {
+		style = th.Faint
+	}
+	label := cell.Range(r.GetId())
+	if look.metric == byLeader {
+		label += " " + cell.Node(r.GetLeader())
+	}
+	if len(label)+2 > width {
+		label = ""
+	}
+	if r.GetId() == look.selected {
+		style = th.Select
+		if width <= 2 {
+			fill = th.Sym.Cursor
+		}
+	}
+	text := make([]byte, 0, width*len(fill))
+	used := 0
+	if label != "" {
+		text, used = append(text, label...), len(label)
+		if fill != " " {
+			text, used = append(text, ' '), used+1
+		}
+	}
+	// One blank at the end of a labelled run keeps neighbours apart.
+	for ; used < width; used++ {
+		if label != "" && used == width-1 {
+			text = append(text, ' ')
+			continue
+		}
+		text = append(text, fill...)
+	}
+	l.Put(style, string(text))
+}
+
+// paint is the style and the glyph of a range.
+func (m *rangeMap) paint(th *theme.Theme, r *adminpb.Range, what metric) (cell.Style, string) {
+	level := theme.RangeState(r.GetState())
+	switch {
+	case what == byState || level == theme.Broken:
+		switch level {
+		case theme.Quiet:
+			return th.OK, th.RangeGlyph(r.GetState())
+		case theme.Broken:
+			return th.BadBar, th.RangeGlyph(r.GetState())
+		}
+		return th.Word(level), th.RangeGlyph(r.GetState())
+	case what == byLoad:
+		h := m.heat(rangeLoad(r))
+		if th.Color {
+			return th.Heat[h], " "
+		}
+		return th.Plain, string(rune('0' + h))
+	}
+	n := r.GetLeader()
+	if n == 0 {
+		return th.Warn, "?"
+	}
+	if th.Color {
+		return th.Owner[int(n-1)%len(th.Owner)], " "
+	}
+	return th.Plain, string(rune('a' + (n-1)%26))
+}
+
+// legend says what the glyphs and colours of the map mean.
+func (m *rangeMap) legend(th *theme.Theme, width int, what metric, nodes []*adminpb.Node) *cell.Line {
+	l := cell.NewLine(width).Put(th.Title, "vshards").Put(th.Dim, " by "+what.String()+"  ")
+	switch what {
+	case byState:
+		for _, s := range []string{"healthy", "moving", "electing", "under", "over", "no-quorum"} {
+			level := theme.RangeState(s)
+			style := th.Word(level)
+			if level == theme.Quiet {
+				style = th.OK
+			}
+			if level == theme.Broken {
+				style = th.BadBar
+			}
+			l.Put(style, th.RangeGlyph(s)).Put(th.Dim, " "+s+"  ")
+		}
+	case byLoad:
+		l.Put(th.Dim, cell.Rate(m.low)+" ")
+		for i := range 10 {
+			text := "  "
+			if !th.Color {
+				text = fmt.Sprint(i)
+			}
+			style := th.Plain
+			if th.Color {
+				style = th.Heat[i]
+			}
+			l.Put(style, text)
+		}
+		l.Put(th.Dim, " "+cell.Rate(m.high)+" reads and writes/s, logarithmic")
+	case byLeader:
+		for _, n := range nodes {
+			if l.Left() < 10 {
+				l.Put(th.Dim, th.Sym.Ellipsis)
+				break
+			}
+			if th.Color {
+				l.Put(th.Owner[int(n.GetId()-1)%len(th.Owner)], " "+cell.Node(n.GetId())+" ").Space(1)
+			} else {
+				l.Put(th.Bold, string(rune('a'+(n.GetId()-1)%26))).Put(th.Dim, " "+cell.Node(n.GetId())+"  ")
+			}
+		}
+	}
+	return l
+}
+
+// vshards is the span of a range: 416-431, or meta.
+func vshards(r *adminpb.Range) string {
+	if r.GetMeta() {
+		return "meta"
+	}
+	return fmt.Sprintf("%d-%d", r.GetStart(), max(r.GetEnd(), 1)-1)
+}
