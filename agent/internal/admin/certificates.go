@@ -31,7 +31,7 @@ func (s *service) ListCertificates(ctx context.Context, r *adminpb.ListCertifica
 	if err != nil {
 		return nil, err
 	}
-	out := &adminpb.ListCertificatesResponse{AsOf: look.asOf(), Rotation: look.caRotation()}
+	out := &adminpb.ListCertificatesResponse{AsOf: look.asOf(), Rotation: look.caRotation(), Roots: []byte(look.View.Roots())}
 	roots, err := auth.ParseCerts([]byte(look.View.Roots()))
 	if err != nil {
 		return nil, fmt.Errorf("read the cluster's roots: %w", err)

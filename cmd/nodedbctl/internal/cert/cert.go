@@ -23,17 +23,19 @@ func New(e *ctl.Env) *cobra.Command {
 		Long: "create-ca, create-node and create-client --ca-key work without a cluster, on the machine that holds\n" +
 			"the CA's key; create-client alone has the cluster sign, if a node holds the key.",
 	}
+	var roots bool
 	show := &cobra.Command{
 		Use: "show", Aliases: []string{"ls"}, Short: "List CAs, the nodes' certificates, and clients' that the cluster signed or revoked", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return e.Repeat(cmd.Context(), func(ctx context.Context) error { return list(ctx, e) })
+			return e.Repeat(cmd.Context(), func(ctx context.Context) error { return list(ctx, e, roots) })
 		},
 	}
+	show.Flags().BoolVar(&roots, "roots", false, "write the CAs that are trusted now, as PEM: for the context's CA file after a rotation")
 	c.AddCommand(newCreateCA(e), newCreateNode(e), newCreateClient(e), show, newRenew(e), newRevoke(e), newRotateCA(e), newRotateGossip(e))
 	return c
 }
 
-func list(ctx context.Context, e *ctl.Env) error {
+func list(ctx context.Context, e *ctl.Env, roots bool) error {
 	c, err := e.Client()
 	if err != nil {
 		return err
@@ -42,6 +44,10 @@ func list(ctx context.Context, e *ctl.Env) error {
 	defer cancel()
 	r, err := c.ListCertificates(call, &adminpb.ListCertificatesRequest{NodeTimeout: e.NodeTimeout()})
 	if err != nil {
+		return err
+	}
+	if roots {
+		_, err := e.Term.Out.Write(r.GetRoots())
 		return err
 	}
 	l := render.List[view.Certificate]{
