@@ -297,6 +297,7 @@ func (n *Node) makeOperation() {
 	})
 	n.service = operation.NewService(operation.ServiceConfig{
 		Self: n.id.Node, Meta: n.meta, Caller: n.transport, Server: n.opServer, Liveness: n.liveness,
+		Sweeps: n.runner.Sweeps,
 	})
 }
 

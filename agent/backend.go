@@ -12,6 +12,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/operation"
+	"github.com/nodedb/nodedb/agent/internal/placement"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/store"
 )
@@ -57,9 +58,7 @@ func (b *backend) MetaLeader() (cluster.NodeID, uint64) {
 // Observe implements admin.Observer.
 func (b *backend) Observe(ctx context.Context, perNode time.Duration) (admin.Observation, error) {
 	o := b.n.service.ClusterStatus(ctx, perNode)
-	return admin.Observation{
-		At: o.At, View: o.View, Statuses: o.Statuses, Missing: o.Missing, Liveness: o.Liveness, Snapshot: o.Snapshot,
-	}, nil
+	return observation(&o), nil
 }
 
 // InspectRaft implements admin.Observer.
@@ -108,6 +107,48 @@ func (b *backend) Undrain(ctx context.Context, r admin.NodesRequest) ([]cluster.
 func (b *backend) Recommission(ctx context.Context, r admin.NodesRequest) ([]cluster.Operation, error) {
 	ops, err := b.n.service.Recommission(ctx, r.Nodes, r.By, r.Reason)
 	return ops, adminError(err)
+}
+
+// observation is o as the admin API knows it.
+func observation(o *operation.Observation) admin.Observation {
+	return admin.Observation{At: o.At, View: o.View, Statuses: o.Statuses, Missing: o.Missing, Liveness: o.Liveness, Snapshot: o.Snapshot}
+}
+
+// Rebalance implements admin.Rebalancer.
+func (b *backend) Rebalance(ctx context.Context, perNode time.Duration) (admin.Rebalance, error) {
+	r := b.n.service.Rebalance(ctx, perNode)
+	return admin.Rebalance{
+		Observation: observation(&r.Observation), Policy: r.Policy, Verdict: r.Verdict, Why: r.Why, Dimensions: r.Dimensions, Gates: r.Gates,
+		Loads: r.Loads, Last: r.Sweeps.Last, Next: r.Sweeps.Next, Operation: r.Operation, History: r.History,
+	}, ctx.Err()
+}
+
+// CreatePlan implements admin.Rebalancer.
+func (b *backend) CreatePlan(ctx context.Context, spec cluster.OperationSpec, by string) (admin.StoredPlan, admin.Observation, error) {
+	p, o, err := b.n.service.CreatePlan(ctx, spec, by)
+	return admin.StoredPlan(p), observation(&o), adminError(err)
+}
+
+// Plans implements admin.Rebalancer.
+func (b *backend) Plans(ctx context.Context, id string) ([]admin.StoredPlan, admin.Observation, error) {
+	plans, o, err := b.n.service.Plans(ctx, id)
+	out := make([]admin.StoredPlan, len(plans))
+	for i := range plans {
+		out[i] = admin.StoredPlan(plans[i])
+	}
+	return out, observation(&o), adminError(err)
+}
+
+// SetRebalancePolicy implements admin.Rebalancer.
+func (b *backend) SetRebalancePolicy(ctx context.Context, policy, by, _ string) (string, error) {
+	before, err := b.n.service.SetPolicy(ctx, policy, by)
+	return before, adminError(err)
+}
+
+// ExplainRange implements admin.Rebalancer.
+func (b *backend) ExplainRange(ctx context.Context, id cluster.RangeID, perNode time.Duration) (placement.Explanation, admin.Observation, error) {
+	e, o, err := b.n.service.ExplainRange(ctx, id, perNode)
+	return e, observation(&o), adminError(err)
 }
 
 // adminError says to the admin API what an error of the packages below means.

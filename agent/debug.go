@@ -199,14 +199,14 @@ type counterRate struct {
 	last  float64
 }
 
-// rateGap is the least time between two samples.
-const rateGap = time.Second
+// hintRateGap is the least time between two samples.
+const hintRateGap = time.Second
 
 func (c *counterRate) rate(now time.Time, count uint64) float64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	gap := now.Sub(c.at)
-	if gap < rateGap {
+	if gap < hintRateGap {
 		return c.last
 	}
 	if !c.at.IsZero() {

@@ -43,6 +43,9 @@ var shells = map[string]shell{
 	"operation/drainer.go": {why: "runs drains on the node that is drained, beside its sessions"},
 	"operation/draining.go": {
 		why: "one drain: waits for load balancers, leaderships and sessions of this process"},
+	"operation/certificate.go": {
+		why: "grants a process the right to stop, for a time, when its node asks"},
+	"operation/inspect.go": {why: "asks the replicas of a range on their nodes"},
 	"operation/runner.go":  {why: "drives the controller's Step: polls nodes, carries actions out"},
 	"operation/service.go": {why: "answers requests for operations on any node: asks all nodes at once"},
 	"metastate/machine.go": {why: "Watch ends with its caller's context; nothing that is applied depends on it", only: []string{"context.AfterFunc"}},

@@ -57,6 +57,7 @@ type Node struct {
 	board   *health.Board
 	usage   *usage
 	logTail *logTail
+	rates   rates
 	lock    *dirLock
 	certs   *auth.Source
 	keys    [][]byte // of gossip
@@ -322,6 +323,7 @@ func (n *Node) status() cluster.NodeStatus {
 		st.ClockOffset = offset.Seconds()
 	}
 	st.DiskUsed, st.DiskTotal = n.usage.disk()
+	n.rates.fill(&st, time.Now())
 	if p := n.pgwire.Load(); p != nil {
 		st.Sessions = p.Sessions()
 	}

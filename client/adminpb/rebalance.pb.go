@@ -80,6 +80,7 @@ type GetRebalanceResponse struct {
 	NextSweep     *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=next_sweep,json=nextSweep,proto3" json:"next_sweep,omitempty"`
 	OperationId   string                 `protobuf:"bytes,9,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"` // of the rebalance that runs
 	History       []*Sweep               `protobuf:"bytes,10,rep,name=history,proto3" json:"history,omitempty"`                           // newest first
+	Nodes         []*NodeLoad            `protobuf:"bytes,11,rep,name=nodes,proto3" json:"nodes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -184,6 +185,138 @@ func (x *GetRebalanceResponse) GetHistory() []*Sweep {
 	return nil
 }
 
+func (x *GetRebalanceResponse) GetNodes() []*NodeLoad {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+// NodeLoad is what a node carries of the data ranges.
+type NodeLoad struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Node            uint32                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"`
+	Carries         bool                   `protobuf:"varint,2,opt,name=carries,proto3" json:"carries,omitempty"` // it may receive replicas
+	Why             string                 `protobuf:"bytes,3,opt,name=why,proto3" json:"why,omitempty"`          // why it may not
+	Replicas        uint32                 `protobuf:"varint,4,opt,name=replicas,proto3" json:"replicas,omitempty"`
+	Leaders         uint32                 `protobuf:"varint,5,opt,name=leaders,proto3" json:"leaders,omitempty"`
+	Bytes           uint64                 `protobuf:"varint,6,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	ReadsPerSecond  float64                `protobuf:"fixed64,7,opt,name=reads_per_second,json=readsPerSecond,proto3" json:"reads_per_second,omitempty"`
+	WritesPerSecond float64                `protobuf:"fixed64,8,opt,name=writes_per_second,json=writesPerSecond,proto3" json:"writes_per_second,omitempty"`
+	Cpu             float64                `protobuf:"fixed64,9,opt,name=cpu,proto3" json:"cpu,omitempty"` // share of the machine, 0..1
+	DiskUsed        uint64                 `protobuf:"varint,10,opt,name=disk_used,json=diskUsed,proto3" json:"disk_used,omitempty"`
+	DiskTotal       uint64                 `protobuf:"varint,11,opt,name=disk_total,json=diskTotal,proto3" json:"disk_total,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *NodeLoad) Reset() {
+	*x = NodeLoad{}
+	mi := &file_rebalance_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeLoad) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeLoad) ProtoMessage() {}
+
+func (x *NodeLoad) ProtoReflect() protoreflect.Message {
+	mi := &file_rebalance_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeLoad.ProtoReflect.Descriptor instead.
+func (*NodeLoad) Descriptor() ([]byte, []int) {
+	return file_rebalance_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *NodeLoad) GetNode() uint32 {
+	if x != nil {
+		return x.Node
+	}
+	return 0
+}
+
+func (x *NodeLoad) GetCarries() bool {
+	if x != nil {
+		return x.Carries
+	}
+	return false
+}
+
+func (x *NodeLoad) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+func (x *NodeLoad) GetReplicas() uint32 {
+	if x != nil {
+		return x.Replicas
+	}
+	return 0
+}
+
+func (x *NodeLoad) GetLeaders() uint32 {
+	if x != nil {
+		return x.Leaders
+	}
+	return 0
+}
+
+func (x *NodeLoad) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *NodeLoad) GetReadsPerSecond() float64 {
+	if x != nil {
+		return x.ReadsPerSecond
+	}
+	return 0
+}
+
+func (x *NodeLoad) GetWritesPerSecond() float64 {
+	if x != nil {
+		return x.WritesPerSecond
+	}
+	return 0
+}
+
+func (x *NodeLoad) GetCpu() float64 {
+	if x != nil {
+		return x.Cpu
+	}
+	return 0
+}
+
+func (x *NodeLoad) GetDiskUsed() uint64 {
+	if x != nil {
+		return x.DiskUsed
+	}
+	return 0
+}
+
+func (x *NodeLoad) GetDiskTotal() uint64 {
+	if x != nil {
+		return x.DiskTotal
+	}
+	return 0
+}
+
 // Gate is a condition that holds moves back.
 type Gate struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -198,7 +331,7 @@ type Gate struct {
 
 func (x *Gate) Reset() {
 	*x = Gate{}
-	mi := &file_rebalance_proto_msgTypes[2]
+	mi := &file_rebalance_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -210,7 +343,7 @@ func (x *Gate) String() string {
 func (*Gate) ProtoMessage() {}
 
 func (x *Gate) ProtoReflect() protoreflect.Message {
-	mi := &file_rebalance_proto_msgTypes[2]
+	mi := &file_rebalance_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -223,7 +356,7 @@ func (x *Gate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gate.ProtoReflect.Descriptor instead.
 func (*Gate) Descriptor() ([]byte, []int) {
-	return file_rebalance_proto_rawDescGZIP(), []int{2}
+	return file_rebalance_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Gate) GetName() string {
@@ -279,7 +412,7 @@ type Sweep struct {
 
 func (x *Sweep) Reset() {
 	*x = Sweep{}
-	mi := &file_rebalance_proto_msgTypes[3]
+	mi := &file_rebalance_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -291,7 +424,7 @@ func (x *Sweep) String() string {
 func (*Sweep) ProtoMessage() {}
 
 func (x *Sweep) ProtoReflect() protoreflect.Message {
-	mi := &file_rebalance_proto_msgTypes[3]
+	mi := &file_rebalance_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -304,7 +437,7 @@ func (x *Sweep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sweep.ProtoReflect.Descriptor instead.
 func (*Sweep) Descriptor() ([]byte, []int) {
-	return file_rebalance_proto_rawDescGZIP(), []int{3}
+	return file_rebalance_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Sweep) GetAt() *timestamppb.Timestamp {
@@ -382,7 +515,7 @@ type CreatePlanRequest struct {
 
 func (x *CreatePlanRequest) Reset() {
 	*x = CreatePlanRequest{}
-	mi := &file_rebalance_proto_msgTypes[4]
+	mi := &file_rebalance_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -394,7 +527,7 @@ func (x *CreatePlanRequest) String() string {
 func (*CreatePlanRequest) ProtoMessage() {}
 
 func (x *CreatePlanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rebalance_proto_msgTypes[4]
+	mi := &file_rebalance_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -407,7 +540,7 @@ func (x *CreatePlanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePlanRequest.ProtoReflect.Descriptor instead.
 func (*CreatePlanRequest) Descriptor() ([]byte, []int) {
-	return file_rebalance_proto_rawDescGZIP(), []int{4}
+	return file_rebalance_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CreatePlanRequest) GetSpec() *OperationSpec {
@@ -434,7 +567,7 @@ type CreatePlanResponse struct {
 
 func (x *CreatePlanResponse) Reset() {
 	*x = CreatePlanResponse{}
-	mi := &file_rebalance_proto_msgTypes[5]
+	mi := &file_rebalance_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -446,7 +579,7 @@ func (x *CreatePlanResponse) String() string {
 func (*CreatePlanResponse) ProtoMessage() {}
 
 func (x *CreatePlanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rebalance_proto_msgTypes[5]
+	mi := &file_rebalance_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -459,7 +592,7 @@ func (x *CreatePlanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePlanResponse.ProtoReflect.Descriptor instead.
 func (*CreatePlanResponse) Descriptor() ([]byte, []int) {
-	return file_rebalance_proto_rawDescGZIP(), []int{5}
+	return file_rebalance_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CreatePlanResponse) GetAsOf() *AsOf {
@@ -490,7 +623,7 @@ type StoredPlan struct {
 
 func (x *StoredPlan) Reset() {
 	*x = StoredPlan{}
-	mi := &file_rebalance_proto_msgTypes[6]
+	mi := &file_rebalance_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -502,7 +635,7 @@ func (x *StoredPlan) String() string {
 func (*StoredPlan) ProtoMessage() {}
 
 func (x *StoredPlan) ProtoReflect() protoreflect.Message {
-	mi := &file_rebalance_proto_msgTypes[6]
+	mi := &file_rebalance_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -515,7 +648,7 @@ func (x *StoredPlan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredPlan.ProtoReflect.Descriptor instead.
 func (*StoredPlan) Descriptor() ([]byte, []int) {
-	return file_rebalance_proto_rawDescGZIP(), []int{6}
+	return file_rebalance_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StoredPlan) GetPlan() *Plan {
@@ -569,7 +702,7 @@ type ListPlansRequest struct {
 
 func (x *ListPlansRequest) Reset() {
 	*x = ListPlansRequest{}
-	mi := &file_rebalance_proto_msgTypes[7]
+	mi := &file_rebalance_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -581,7 +714,7 @@ func (x *ListPlansRequest) String() string {
 func (*ListPlansRequest) ProtoMessage() {}
 
 func (x *ListPlansRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rebalance_proto_msgTypes[7]
+	mi := &file_rebalance_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -594,7 +727,7 @@ func (x *ListPlansRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPlansRequest.ProtoReflect.Descriptor instead.
 func (*ListPlansRequest) Descriptor() ([]byte, []int) {
-	return file_rebalance_proto_rawDescGZIP(), []int{7}
+	return file_rebalance_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListPlansRequest) GetId() string {
@@ -614,7 +747,7 @@ type ListPlansResponse struct {
 
 func (x *ListPlansResponse) Reset() {
 	*x = ListPlansResponse{}
-	mi := &file_rebalance_proto_msgTypes[8]
+	mi := &file_rebalance_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -626,7 +759,7 @@ func (x *ListPlansResponse) String() string {
 func (*ListPlansResponse) ProtoMessage() {}
 
 func (x *ListPlansResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rebalance_proto_msgTypes[8]
+	mi := &file_rebalance_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -639,7 +772,7 @@ func (x *ListPlansResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPlansResponse.ProtoReflect.Descriptor instead.
 func (*ListPlansResponse) Descriptor() ([]byte, []int) {
-	return file_rebalance_proto_rawDescGZIP(), []int{8}
+	return file_rebalance_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListPlansResponse) GetAsOf() *AsOf {
@@ -666,7 +799,7 @@ type SetRebalancePolicyRequest struct {
 
 func (x *SetRebalancePolicyRequest) Reset() {
 	*x = SetRebalancePolicyRequest{}
-	mi := &file_rebalance_proto_msgTypes[9]
+	mi := &file_rebalance_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -678,7 +811,7 @@ func (x *SetRebalancePolicyRequest) String() string {
 func (*SetRebalancePolicyRequest) ProtoMessage() {}
 
 func (x *SetRebalancePolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rebalance_proto_msgTypes[9]
+	mi := &file_rebalance_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -691,7 +824,7 @@ func (x *SetRebalancePolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRebalancePolicyRequest.ProtoReflect.Descriptor instead.
 func (*SetRebalancePolicyRequest) Descriptor() ([]byte, []int) {
-	return file_rebalance_proto_rawDescGZIP(), []int{9}
+	return file_rebalance_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SetRebalancePolicyRequest) GetPolicy() string {
@@ -718,7 +851,7 @@ type SetRebalancePolicyResponse struct {
 
 func (x *SetRebalancePolicyResponse) Reset() {
 	*x = SetRebalancePolicyResponse{}
-	mi := &file_rebalance_proto_msgTypes[10]
+	mi := &file_rebalance_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -730,7 +863,7 @@ func (x *SetRebalancePolicyResponse) String() string {
 func (*SetRebalancePolicyResponse) ProtoMessage() {}
 
 func (x *SetRebalancePolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rebalance_proto_msgTypes[10]
+	mi := &file_rebalance_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -743,7 +876,7 @@ func (x *SetRebalancePolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRebalancePolicyResponse.ProtoReflect.Descriptor instead.
 func (*SetRebalancePolicyResponse) Descriptor() ([]byte, []int) {
-	return file_rebalance_proto_rawDescGZIP(), []int{10}
+	return file_rebalance_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SetRebalancePolicyResponse) GetBefore() string {
@@ -767,7 +900,7 @@ const file_rebalance_proto_rawDesc = "" +
 	"\x0frebalance.proto\x12\x0fnodedb.admin.v1\x1a\n" +
 	"base.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x10operations.proto\"8\n" +
 	"\x13GetRebalanceRequest\x12!\n" +
-	"\fnode_timeout\x18\x01 \x01(\x01R\vnodeTimeout\"\xba\x03\n" +
+	"\fnode_timeout\x18\x01 \x01(\x01R\vnodeTimeout\"\xeb\x03\n" +
 	"\x14GetRebalanceResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12\x16\n" +
 	"\x06policy\x18\x02 \x01(\tR\x06policy\x12\x18\n" +
@@ -783,7 +916,22 @@ const file_rebalance_proto_rawDesc = "" +
 	"next_sweep\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tnextSweep\x12!\n" +
 	"\foperation_id\x18\t \x01(\tR\voperationId\x120\n" +
 	"\ahistory\x18\n" +
-	" \x03(\v2\x16.nodedb.admin.v1.SweepR\ahistory\"n\n" +
+	" \x03(\v2\x16.nodedb.admin.v1.SweepR\ahistory\x12/\n" +
+	"\x05nodes\x18\v \x03(\v2\x19.nodedb.admin.v1.NodeLoadR\x05nodes\"\xba\x02\n" +
+	"\bNodeLoad\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\rR\x04node\x12\x18\n" +
+	"\acarries\x18\x02 \x01(\bR\acarries\x12\x10\n" +
+	"\x03why\x18\x03 \x01(\tR\x03why\x12\x1a\n" +
+	"\breplicas\x18\x04 \x01(\rR\breplicas\x12\x18\n" +
+	"\aleaders\x18\x05 \x01(\rR\aleaders\x12\x14\n" +
+	"\x05bytes\x18\x06 \x01(\x04R\x05bytes\x12(\n" +
+	"\x10reads_per_second\x18\a \x01(\x01R\x0ereadsPerSecond\x12*\n" +
+	"\x11writes_per_second\x18\b \x01(\x01R\x0fwritesPerSecond\x12\x10\n" +
+	"\x03cpu\x18\t \x01(\x01R\x03cpu\x12\x1b\n" +
+	"\tdisk_used\x18\n" +
+	" \x01(\x04R\bdiskUsed\x12\x1d\n" +
+	"\n" +
+	"disk_total\x18\v \x01(\x04R\tdiskTotal\"n\n" +
 	"\x04Gate\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04open\x18\x02 \x01(\bR\x04open\x12\x10\n" +
@@ -841,46 +989,48 @@ func file_rebalance_proto_rawDescGZIP() []byte {
 	return file_rebalance_proto_rawDescData
 }
 
-var file_rebalance_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_rebalance_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_rebalance_proto_goTypes = []any{
 	(*GetRebalanceRequest)(nil),        // 0: nodedb.admin.v1.GetRebalanceRequest
 	(*GetRebalanceResponse)(nil),       // 1: nodedb.admin.v1.GetRebalanceResponse
-	(*Gate)(nil),                       // 2: nodedb.admin.v1.Gate
-	(*Sweep)(nil),                      // 3: nodedb.admin.v1.Sweep
-	(*CreatePlanRequest)(nil),          // 4: nodedb.admin.v1.CreatePlanRequest
-	(*CreatePlanResponse)(nil),         // 5: nodedb.admin.v1.CreatePlanResponse
-	(*StoredPlan)(nil),                 // 6: nodedb.admin.v1.StoredPlan
-	(*ListPlansRequest)(nil),           // 7: nodedb.admin.v1.ListPlansRequest
-	(*ListPlansResponse)(nil),          // 8: nodedb.admin.v1.ListPlansResponse
-	(*SetRebalancePolicyRequest)(nil),  // 9: nodedb.admin.v1.SetRebalancePolicyRequest
-	(*SetRebalancePolicyResponse)(nil), // 10: nodedb.admin.v1.SetRebalancePolicyResponse
-	(*AsOf)(nil),                       // 11: nodedb.admin.v1.AsOf
-	(*Dimension)(nil),                  // 12: nodedb.admin.v1.Dimension
-	(*timestamppb.Timestamp)(nil),      // 13: google.protobuf.Timestamp
-	(*OperationSpec)(nil),              // 14: nodedb.admin.v1.OperationSpec
-	(*Plan)(nil),                       // 15: nodedb.admin.v1.Plan
+	(*NodeLoad)(nil),                   // 2: nodedb.admin.v1.NodeLoad
+	(*Gate)(nil),                       // 3: nodedb.admin.v1.Gate
+	(*Sweep)(nil),                      // 4: nodedb.admin.v1.Sweep
+	(*CreatePlanRequest)(nil),          // 5: nodedb.admin.v1.CreatePlanRequest
+	(*CreatePlanResponse)(nil),         // 6: nodedb.admin.v1.CreatePlanResponse
+	(*StoredPlan)(nil),                 // 7: nodedb.admin.v1.StoredPlan
+	(*ListPlansRequest)(nil),           // 8: nodedb.admin.v1.ListPlansRequest
+	(*ListPlansResponse)(nil),          // 9: nodedb.admin.v1.ListPlansResponse
+	(*SetRebalancePolicyRequest)(nil),  // 10: nodedb.admin.v1.SetRebalancePolicyRequest
+	(*SetRebalancePolicyResponse)(nil), // 11: nodedb.admin.v1.SetRebalancePolicyResponse
+	(*AsOf)(nil),                       // 12: nodedb.admin.v1.AsOf
+	(*Dimension)(nil),                  // 13: nodedb.admin.v1.Dimension
+	(*timestamppb.Timestamp)(nil),      // 14: google.protobuf.Timestamp
+	(*OperationSpec)(nil),              // 15: nodedb.admin.v1.OperationSpec
+	(*Plan)(nil),                       // 16: nodedb.admin.v1.Plan
 }
 var file_rebalance_proto_depIdxs = []int32{
-	11, // 0: nodedb.admin.v1.GetRebalanceResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	12, // 1: nodedb.admin.v1.GetRebalanceResponse.dimensions:type_name -> nodedb.admin.v1.Dimension
-	2,  // 2: nodedb.admin.v1.GetRebalanceResponse.gates:type_name -> nodedb.admin.v1.Gate
-	13, // 3: nodedb.admin.v1.GetRebalanceResponse.last_sweep:type_name -> google.protobuf.Timestamp
-	13, // 4: nodedb.admin.v1.GetRebalanceResponse.next_sweep:type_name -> google.protobuf.Timestamp
-	3,  // 5: nodedb.admin.v1.GetRebalanceResponse.history:type_name -> nodedb.admin.v1.Sweep
-	13, // 6: nodedb.admin.v1.Sweep.at:type_name -> google.protobuf.Timestamp
-	14, // 7: nodedb.admin.v1.CreatePlanRequest.spec:type_name -> nodedb.admin.v1.OperationSpec
-	11, // 8: nodedb.admin.v1.CreatePlanResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	6,  // 9: nodedb.admin.v1.CreatePlanResponse.stored:type_name -> nodedb.admin.v1.StoredPlan
-	15, // 10: nodedb.admin.v1.StoredPlan.plan:type_name -> nodedb.admin.v1.Plan
-	13, // 11: nodedb.admin.v1.StoredPlan.created_at:type_name -> google.protobuf.Timestamp
-	13, // 12: nodedb.admin.v1.StoredPlan.expires_at:type_name -> google.protobuf.Timestamp
-	11, // 13: nodedb.admin.v1.ListPlansResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	6,  // 14: nodedb.admin.v1.ListPlansResponse.plans:type_name -> nodedb.admin.v1.StoredPlan
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	12, // 0: nodedb.admin.v1.GetRebalanceResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	13, // 1: nodedb.admin.v1.GetRebalanceResponse.dimensions:type_name -> nodedb.admin.v1.Dimension
+	3,  // 2: nodedb.admin.v1.GetRebalanceResponse.gates:type_name -> nodedb.admin.v1.Gate
+	14, // 3: nodedb.admin.v1.GetRebalanceResponse.last_sweep:type_name -> google.protobuf.Timestamp
+	14, // 4: nodedb.admin.v1.GetRebalanceResponse.next_sweep:type_name -> google.protobuf.Timestamp
+	4,  // 5: nodedb.admin.v1.GetRebalanceResponse.history:type_name -> nodedb.admin.v1.Sweep
+	2,  // 6: nodedb.admin.v1.GetRebalanceResponse.nodes:type_name -> nodedb.admin.v1.NodeLoad
+	14, // 7: nodedb.admin.v1.Sweep.at:type_name -> google.protobuf.Timestamp
+	15, // 8: nodedb.admin.v1.CreatePlanRequest.spec:type_name -> nodedb.admin.v1.OperationSpec
+	12, // 9: nodedb.admin.v1.CreatePlanResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	7,  // 10: nodedb.admin.v1.CreatePlanResponse.stored:type_name -> nodedb.admin.v1.StoredPlan
+	16, // 11: nodedb.admin.v1.StoredPlan.plan:type_name -> nodedb.admin.v1.Plan
+	14, // 12: nodedb.admin.v1.StoredPlan.created_at:type_name -> google.protobuf.Timestamp
+	14, // 13: nodedb.admin.v1.StoredPlan.expires_at:type_name -> google.protobuf.Timestamp
+	12, // 14: nodedb.admin.v1.ListPlansResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	7,  // 15: nodedb.admin.v1.ListPlansResponse.plans:type_name -> nodedb.admin.v1.StoredPlan
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_rebalance_proto_init() }
@@ -896,7 +1046,7 @@ func file_rebalance_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rebalance_proto_rawDesc), len(file_rebalance_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

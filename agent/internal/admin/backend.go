@@ -21,6 +21,7 @@ type Backend interface {
 	Auditor
 	KeyMaker
 	Debugger
+	Rebalancer
 }
 
 // KeyMaker has certificates signed and keys made, by the nodes that can.
@@ -135,6 +136,45 @@ type Operator interface {
 	Undrain(ctx context.Context, r NodesRequest) ([]cluster.Operation, error)
 	// Recommission cancels the decommissions of nodes.
 	Recommission(ctx context.Context, r NodesRequest) ([]cluster.Operation, error)
+}
+
+// Rebalancer says how even the load is, and keeps plans.
+type Rebalancer interface {
+	// Rebalance asks every node; perNode as in Observe.
+	Rebalance(ctx context.Context, perNode time.Duration) (Rebalance, error)
+	// CreatePlan plans and stores the plan, unless it is empty. A plan that would
+	// be refused is an *Error as of Start.
+	CreatePlan(ctx context.Context, spec cluster.OperationSpec, by string) (StoredPlan, Observation, error)
+	// Plans returns the plan with the id, or all, the newest first. KindNotFound:
+	// there is none of that id.
+	Plans(ctx context.Context, id string) ([]StoredPlan, Observation, error)
+	// SetRebalancePolicy returns the policy before.
+	SetRebalancePolicy(ctx context.Context, policy, by, reason string) (before string, err error)
+	// ExplainRange says for every node whether a replica of the range may be there.
+	ExplainRange(ctx context.Context, id cluster.RangeID, perNode time.Duration) (placement.Explanation, Observation, error)
+}
+
+// Rebalance is how even the load is and what would be done about it.
+type Rebalance struct {
+	Observation Observation
+	Policy      string
+	Verdict     string // balanced | would-act | no-data | blocked
+	Why         string
+	Dimensions  []placement.Dimension
+	Gates       []placement.Gate
+	Loads       []placement.NodeLoad
+	Last, Next  time.Time // sweeps; zero: not known
+	Operation   string    // the rebalance that runs
+	History     []cluster.Sweep
+}
+
+// StoredPlan is a plan that is kept and what has become of it.
+type StoredPlan struct {
+	cluster.StoredPlan
+	Plan  placement.Plan
+	State string // valid | stale | applied | expired
+	// Stale says of each step that cannot be made any more why.
+	Stale []string
 }
 
 // Preview is what an operation would do.

@@ -54,6 +54,7 @@ func specProto(s cluster.OperationSpec) *adminpb.OperationSpec {
 	return &adminpb.OperationSpec{
 		Kind: string(s.Kind), Nodes: nodeIDs(s.Nodes), Shutdown: s.Shutdown, LbWait: s.LBWait, TxnTimeout: s.TxnTimeout,
 		Deadline: s.Deadline, OnDeadline: s.OnDeadline, Ttl: s.TTL, Rate: s.Rate, MaxDisk: s.MaxDisk, KeepRunning: s.Keep,
+		Range: uint32(s.Range), From: uint32(s.From), To: uint32(s.To), Goal: s.Goal, MaxMoves: uint32(s.MaxMoves), Plan: s.Plan, Strict: s.Strict,
 	}
 }
 
@@ -63,6 +64,7 @@ func operationProto(o *cluster.Operation, metaIndex uint64) *adminpb.Operation {
 		CreatedAt: timestamp(o.CreatedAt), StartedAt: timestamp(o.StartedAt), EndedAt: timestamp(o.EndedAt),
 		State: string(o.State), Why: o.Why, Phase: o.Phase, Total: progressProto(o.Total), Done: progressProto(o.Done),
 		PlannedSeconds: o.Planned, MetaIndex: metaIndex, CoordinatorTerm: o.CoordinatorTerm,
+		GainPredicted: o.GainPredicted, GainAchieved: o.GainAchieved,
 	}
 	for _, ph := range o.Phases {
 		p.Phases = append(p.Phases, &adminpb.Phase{
@@ -101,6 +103,7 @@ func planProto(spec cluster.OperationSpec, pv *Preview, epoch uint64) *adminpb.P
 		SurvivesBefore: survivesText(pr.Before), SurvivesDuring: survivesText(pr.During), SurvivesAfter: survivesText(pr.After),
 	}
 	p.Findings, p.Fixes, p.ChecksOk = verdictProto(&pv.Verdict)
+	p.Dimensions, p.DimensionsAfter, p.Gain = dimensionsProto(pl.Before), dimensionsProto(pl.After), pl.Gain
 	for _, e := range pl.Effects {
 		p.Nodes = append(p.Nodes, &adminpb.NodeChange{
 			Node: uint32(e.Node), ReplicasBefore: uint32(e.ReplicasBefore), ReplicasAfter: uint32(e.ReplicasAfter),

@@ -22,14 +22,19 @@ func (s *service) spec(p *adminpb.OperationSpec) (cluster.OperationSpec, error) 
 	if p == nil {
 		return cluster.OperationSpec{}, &Error{Kind: KindInvalid, Message: "spec is missing"}
 	}
-	nodes, err := s.known(p.GetNodes())
-	if err != nil {
-		return cluster.OperationSpec{}, err
+	var nodes []cluster.NodeID
+	if !cluster.OperationKind(p.GetKind()).MovesOnly() {
+		var err error
+		if nodes, err = s.known(p.GetNodes()); err != nil {
+			return cluster.OperationSpec{}, err
+		}
 	}
 	spec := cluster.OperationSpec{
 		Kind: cluster.OperationKind(p.GetKind()), Nodes: nodes, Shutdown: p.GetShutdown(), LBWait: p.GetLbWait(),
 		TxnTimeout: p.GetTxnTimeout(), Deadline: p.GetDeadline(), OnDeadline: p.GetOnDeadline(), TTL: p.GetTtl(),
 		Rate: p.GetRate(), MaxDisk: p.GetMaxDisk(), Keep: p.GetKeepRunning(),
+		Range: cluster.RangeID(p.GetRange()), From: cluster.NodeID(p.GetFrom()), To: cluster.NodeID(p.GetTo()),
+		Goal: p.GetGoal(), MaxMoves: int(p.GetMaxMoves()), Plan: p.GetPlan(), Strict: p.GetStrict(),
 	}
 	return spec, checkSpec(&spec)
 }
@@ -38,8 +43,8 @@ func checkSpec(s *cluster.OperationSpec) error {
 	invalid := func(format string, args ...any) error {
 		return &Error{Kind: KindInvalid, Message: fmt.Sprintf(format, args...)}
 	}
-	if s.Kind != cluster.OpDrain && s.Kind != cluster.OpDecommission {
-		return invalid("unknown kind of operation %q: drain or decommission", s.Kind)
+	if s.Kind != cluster.OpDrain && s.Kind != cluster.OpDecommission && !s.Kind.MovesOnly() {
+		return invalid("unknown kind of operation %q: drain, decommission, rebalance, move or transfer", s.Kind)
 	}
 	for name, v := range map[string]float64{"lb_wait": s.LBWait, "txn_timeout": s.TxnTimeout, "deadline": s.Deadline, "ttl": s.TTL} {
 		if !(v >= 0 && v <= deadlineMost.Seconds()) { // also refuses NaN

@@ -76,19 +76,22 @@ type Tombstone struct {
 
 // NodeStatus is what a node says of itself when asked. It is never stored.
 type NodeStatus struct {
-	Node      NodeID        `json:"node"`
-	BootNonce string        `json:"bootNonce"`
-	Service   Service       `json:"service"`
-	Version   string        `json:"version"`
-	StartedAt time.Time     `json:"startedAt"`
-	MetaIndex uint64        `json:"metaIndex"` // applied index of the meta range here
-	MetaTerm  uint64        `json:"metaTerm"`
-	Sessions  int           `json:"sessions"`
-	Bytes     uint64        `json:"bytes"` // live bytes of the store on disk
-	DiskUsed  uint64        `json:"diskUsed"`
-	DiskTotal uint64        `json:"diskTotal"`
-	CPU       float64       `json:"cpu"` // share of one machine, 0..1
-	Ranges    []RangeStatus `json:"ranges,omitempty"`
+	Node      NodeID    `json:"node"`
+	BootNonce string    `json:"bootNonce"`
+	Service   Service   `json:"service"`
+	Version   string    `json:"version"`
+	StartedAt time.Time `json:"startedAt"`
+	MetaIndex uint64    `json:"metaIndex"` // applied index of the meta range here
+	MetaTerm  uint64    `json:"metaTerm"`
+	Sessions  int       `json:"sessions"`
+	Bytes     uint64    `json:"bytes"` // live bytes of the store on disk
+	DiskUsed  uint64    `json:"diskUsed"`
+	DiskTotal uint64    `json:"diskTotal"`
+	CPU       float64   `json:"cpu"` // share of one machine, 0..1
+	// ReadsPerSecond and WritesPerSecond are the sums over the replicas here.
+	ReadsPerSecond  float64       `json:"readsPerSecond,omitempty"`
+	WritesPerSecond float64       `json:"writesPerSecond,omitempty"`
+	Ranges          []RangeStatus `json:"ranges,omitempty"`
 	// Liveness is this node's view of its peers, Peers how it finds each of them.
 	Liveness map[NodeID]Liveness   `json:"liveness,omitempty"`
 	Peers    map[NodeID]PeerStatus `json:"peers,omitempty"`
@@ -128,6 +131,10 @@ type RangeStatus struct {
 	Middle VShard `json:"middle,omitempty"`
 	// Load is what the leader serves now; nil: next to nothing, or not known.
 	Load *RangeLoad `json:"load,omitempty"`
+	// ReadsPerSecond and WritesPerSecond are smoothed over some ten seconds. A
+	// leader serves reads; every replica applies writes.
+	ReadsPerSecond  float64 `json:"readsPerSecond,omitempty"`
+	WritesPerSecond float64 `json:"writesPerSecond,omitempty"`
 	// Progress is known by the leader only: one row per other replica.
 	Progress []ReplicaProgress `json:"progress,omitempty"`
 	// Failed says why this replica has stopped, if it has.

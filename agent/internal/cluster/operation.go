@@ -10,7 +10,10 @@ const (
 	OpDrain        OperationKind = "drain"
 	OpDecommission OperationKind = "decommission"
 	OpRepair       OperationKind = "repair"
-	OpSplit        OperationKind = "split" // one range at a vshard boundary
+	OpSplit        OperationKind = "split"     // one range at a vshard boundary
+	OpRebalance    OperationKind = "rebalance" // carry out a stored plan
+	OpMove         OperationKind = "move"      // one replica of one range
+	OpTransfer     OperationKind = "transfer"  // the leadership of one range
 )
 
 // OperationState is where an operation stands; operations.md section 4.
@@ -46,8 +49,14 @@ type OperationSpec struct {
 	Rate       uint64        `json:"rate,omitempty"`    // snapshot bytes/s per node; 0: the default
 	MaxDisk    float64       `json:"maxDisk,omitempty"` // 0..1; 0: the default 0.8
 	Keep       bool          `json:"keep,omitempty"`    // --keep-running after decommission
-	Range      RangeID       `json:"range,omitempty"`   // of a split
 	At         VShard        `json:"at,omitempty"`      // of a split: the first vshard of the new range
+	Range      RangeID       `json:"range,omitempty"`   // of a move, transfer or split
+	From       NodeID        `json:"from,omitempty"`
+	To         NodeID        `json:"to,omitempty"`
+	Goal       string        `json:"goal,omitempty"` // of a rebalance: bytes | load | leaders; empty: all
+	MaxMoves   int           `json:"maxMoves,omitempty"`
+	Plan       string        `json:"plan,omitempty"`   // the stored plan that a rebalance carries out
+	Strict     bool          `json:"strict,omitempty"` // refuse the plan if a part of it is stale
 }
 
 // Operation is the durable record of a plan being carried out.
@@ -95,6 +104,14 @@ type Operation struct {
 	ItemsTotal int `json:"itemsTotal,omitempty"`
 	// ModelError is the actual over the planned seconds, less 1; of one that succeeded.
 	ModelError float64 `json:"modelError,omitempty"`
+	// Cause is why a rebalance began: interval, membership or request.
+	Cause string `json:"cause,omitempty"`
+	// PreemptedBy is the operation that paused this one; it goes on when that ends.
+	PreemptedBy string `json:"preemptedBy,omitempty"`
+	// GainPredicted and GainAchieved are by how many percent points a rebalance
+	// brings, and brought, the fullest and the emptiest node nearer.
+	GainPredicted float64 `json:"gainPredicted,omitempty"`
+	GainAchieved  float64 `json:"gainAchieved,omitempty"`
 }
 
 // Rate is the bytes per second that the operation lets each node send and
@@ -139,6 +156,13 @@ type Blocker struct {
 	Statement   string  `json:"statement,omitempty"` // its head
 }
 
+// MovesOnly reports whether an operation of kind k moves replicas or leaderships
+// between nodes that all stay: it takes no process away, and gives way to those
+// that do.
+func (k OperationKind) MovesOnly() bool {
+	return k == OpRebalance || k == OpMove || k == OpTransfer
+}
+
 // Phase is one step of an operation.
 type Phase struct {
 	Name  string    `json:"name"`
@@ -171,6 +195,8 @@ type Item struct {
 	Needs     string    `json:"needs,omitempty"`
 	RetryAt   time.Time `json:"retryAt,omitzero"`
 	BytesDone uint64    `json:"bytesDone,omitempty"`
+	// Leadership says that this is a transfer, not a move.
+	Leadership bool `json:"leadership,omitempty"`
 }
 
 // Proof is what makes an operation done rather than finished.

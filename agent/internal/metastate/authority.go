@@ -8,6 +8,7 @@ var neededRoles = map[string]string{
 	"SetMembership":   "operator",
 	"SetCordon":       "operator",
 	"CreateOperation": "operator",
+	"PutPlan":         "operator",
 	"RequestCancel":   "operator",
 	"PauseOperation":  "operator",
 	"ResumeOperation": "operator",

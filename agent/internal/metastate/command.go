@@ -43,6 +43,8 @@ type Command struct {
 	LimitOperation   *LimitOperation   `json:"limitOperation,omitempty"`
 	ChangeUser       *ChangeUser       `json:"changeUser,omitempty"`
 	AnchorLog        *AnchorLog        `json:"anchorLog,omitempty"`
+	PutPlan          *PutPlan          `json:"putPlan,omitempty"`
+	RecordSweep      *RecordSweep      `json:"recordSweep,omitempty"`
 
 	IssueCertificate  *IssueCertificate  `json:"issueCertificate,omitempty"`
 	RevokeCertificate *RevokeCertificate `json:"revokeCertificate,omitempty"`
@@ -250,4 +252,17 @@ type ResumeOperation struct {
 type LimitOperation struct {
 	ID   string `json:"id"`
 	Rate uint64 `json:"rate"`
+}
+
+// PutPlan stores a plan for later; CreatedAt, ExpiresAt and CreatedBy are set
+// here.
+type PutPlan struct {
+	Plan cluster.StoredPlan `json:"plan"`
+	TTL  float64            `json:"ttl,omitempty"` // seconds; 0: an hour
+}
+
+// RecordSweep keeps what the rebalancer did, or would have done. A sweep of the
+// same id replaces the one before.
+type RecordSweep struct {
+	Sweep cluster.Sweep `json:"sweep"`
 }

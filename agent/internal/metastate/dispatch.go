@@ -61,7 +61,7 @@ func (cmd *Command) parts() int {
 		cmd.CreateJoinToken != nil, cmd.RevokeJoinToken != nil,
 		cmd.PutUser != nil, cmd.DropUser != nil, cmd.SetSetting != nil,
 		cmd.RecordEvents != nil, cmd.PauseOperation != nil, cmd.ResumeOperation != nil, cmd.LimitOperation != nil,
-		cmd.ChangeUser != nil, cmd.AnchorLog != nil,
+		cmd.ChangeUser != nil, cmd.AnchorLog != nil, cmd.PutPlan != nil, cmd.RecordSweep != nil,
 		cmd.IssueCertificate != nil, cmd.RevokeCertificate != nil, cmd.RotateCA != nil, cmd.RotateGossip != nil, len(cmd.Batch) > 0,
 	} {
 		if set {
@@ -121,6 +121,10 @@ func (c *change) dispatch(cmd *Command, by string) Result {
 		return c.changeUser(cmd.ChangeUser)
 	case cmd.AnchorLog != nil:
 		return c.anchorLog(cmd.AnchorLog)
+	case cmd.PutPlan != nil:
+		return c.putPlan(cmd.PutPlan, by)
+	case cmd.RecordSweep != nil:
+		return c.recordSweep(cmd.RecordSweep)
 	case cmd.SetSetting != nil:
 		return c.setSetting(cmd.SetSetting)
 	default:

@@ -125,21 +125,22 @@ type Writer interface {
 
 // The kinds of records.
 const (
-	kindApplied    = "applied"
-	kindCluster    = "cluster"
-	kindNode       = "node"
-	kindRange      = "range"
-	kindCollection = "collection"
-	kindDropped    = "dropped"
-	kindOperation  = "operation"
-	kindToken      = "token"
-	kindJoinToken  = "jointoken"
-	kindUser       = "user"
-	kindAudit      = "audit"
-	kindLogHead    = "loghead"
-
-	kindCertificate = "certificate"
+	kindApplied     = "applied"
+	kindCluster     = "cluster"
+	kindNode        = "node"
+	kindRange       = "range"
+	kindCollection  = "collection"
+	kindDropped     = "dropped"
+	kindOperation   = "operation"
+	kindToken       = "token"
+	kindJoinToken   = "jointoken"
+	kindUser        = "user"
+	kindAudit       = "audit"
+	kindLogHead     = "loghead"
 	kindEvent       = "event"
+	kindPlan        = "plan"
+	kindSweep       = "sweep"
+	kindCertificate = "certificate"
 )
 
 // appliedRecord is rewritten by every command.
@@ -250,6 +251,10 @@ func (v *View) loadMore(kind string, value []byte) error {
 		return loadInto(value, v.LogHeads, func(a *AnchorLog) cluster.NodeID { return a.Node })
 	case kindCertificate:
 		return loadInto(value, v.Certificates, func(c *Certificate) string { return c.Serial })
+	case kindPlan:
+		return loadInto(value, v.Plans, func(p *cluster.StoredPlan) string { return p.ID })
+	case kindSweep:
+		return loadInto(value, v.Sweeps, func(s *cluster.Sweep) string { return s.ID })
 	}
 	return fmt.Errorf("written by a newer version: %w", errFormat)
 }

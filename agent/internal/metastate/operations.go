@@ -33,6 +33,11 @@ func (c *change) createOperation(in *CreateOperation, by string) Result {
 	} else if found != nil {
 		return Result{Existed: true, Operation: found}
 	}
+	if found, r := c.usePlan(&op); r != nil {
+		return Result{Refusal: r}
+	} else if found != nil {
+		return Result{Existed: true, Operation: found}
+	}
 	for _, id := range op.Spec.Nodes {
 		if _, r := c.liveNode(id); r != nil {
 			return Result{Refusal: r}
@@ -55,6 +60,7 @@ func (c *change) createOperation(in *CreateOperation, by string) Result {
 	op.StartedAt, op.EndedAt = op.StartedAt.UTC(), op.EndedAt.UTC()
 	stored := c.putOperation(op)
 	c.operationEvents(nil, stored)
+	c.claimPlan(&op)
 	c.pruneEnded()
 	return Result{Operation: stored}
 }
@@ -66,8 +72,7 @@ func (c *change) attach(op *cluster.Operation) (*cluster.Operation, *Refusal) {
 	for _, id := range c.view.OperationIDs() {
 		old := c.view.Operations[id]
 		byKey := op.IdempotencyKey != "" && old.IdempotencyKey == op.IdempotencyKey
-		sameWork := old.Spec.Kind == op.Spec.Kind && slices.Equal(old.Spec.Nodes, op.Spec.Nodes) && old.Spec.Range == op.Spec.Range
-		if !byKey && (!sameWork || old.State.Final()) {
+		if !byKey && (!sameWork(&old.Spec, &op.Spec) || old.State.Final()) {
 			continue
 		}
 		if diff := specDifference(&old.Spec, &op.Spec); diff != "" {
@@ -147,6 +152,11 @@ func (c *change) settleConflicts(op *cluster.Operation) *Refusal {
 		if old.State.Final() || len(shared) == 0 {
 			continue
 		}
+		if settled, r := c.settleMoves(old, op); r != nil {
+			return r
+		} else if settled {
+			continue
+		}
 		a, b := old.Spec.Kind, op.Spec.Kind
 		switch {
 		case a == cluster.OpRepair && b == cluster.OpDecommission:
@@ -217,9 +227,10 @@ func (c *change) updateOperation(in *UpdateOperation) Result {
 	op := in.Operation
 	op.Spec, op.RequestedBy, op.Reason, op.IdempotencyKey = old.Spec, old.RequestedBy, old.Reason, old.IdempotencyKey
 	op.CreatedAt, op.CoordinatorTerm, op.Child = old.CreatedAt, in.Term, old.Child
+	op.Cause, op.PreemptedBy = old.Cause, old.PreemptedBy
 	op.Limit, op.Queue = old.Limit, old.Queue
 	if !op.State.Final() && (old.State == cluster.OpPaused) != (op.State == cluster.OpPaused) && op.State != cluster.OpCancelling {
-		// Only a person pauses and resumes; the coordinator had not seen it yet.
+		// A person, or an operation in its place, pauses and resumes; the coordinator had not seen it yet.
 		op.State, op.Why = old.State, old.Why
 	}
 	if old.State == cluster.OpCancelling && !op.State.Final() {
@@ -235,6 +246,9 @@ func (c *change) updateOperation(in *UpdateOperation) Result {
 	}
 	stored := c.putOperation(op)
 	c.operationEvents(old, stored)
+	if op.State.Final() {
+		c.release(op.ID)
+	}
 	return Result{Operation: stored}
 }
 

@@ -46,6 +46,7 @@ type Result struct {
 	Node       cluster.NodeID      `json:"node,omitempty"`       // AddNode
 	Collection *cluster.Collection `json:"collection,omitempty"` // CreateCollection, DropCollection
 	Operation  *cluster.Operation  `json:"operation,omitempty"`  // CreateOperation, UpdateOperation, RequestCancel
+	Plan       *cluster.StoredPlan `json:"plan,omitempty"`       // PutPlan
 	Batch      []Result            `json:"batch,omitempty"`      // one per command, if none was refused
 }
 

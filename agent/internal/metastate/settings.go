@@ -14,7 +14,9 @@ const (
 	SettingSnapshotRate      = "snapshot_rate"      // snapshot bytes per second and node; default 33554432
 	// SettingSplitLoad is the rows read and written per second from which on a range
 	// is split at the vshard that halves its load; 0: never; default 2500.
-	SettingSplitLoad = "split_load_threshold"
+	SettingSplitLoad       = "split_load_threshold"
+	SettingRebalance       = "rebalance"        // off, observe or auto; default auto
+	SettingRebalanceSpread = "rebalance_spread" // percent of the mean that extremes may be apart; default 20
 )
 
 // MinSnapshotRate is the least rate of snapshots, in bytes per second.
@@ -53,6 +55,30 @@ func (s Settings) SplitLoad() float64 {
 	return 2500
 }
 
+// The policies of the rebalancer.
+const (
+	RebalanceOff     = "off"
+	RebalanceObserve = "observe" // plan and record, do nothing
+	RebalanceAuto    = "auto"
+)
+
+// Rebalance is the policy of the rebalancer.
+func (s Settings) Rebalance() string {
+	if p := s[SettingRebalance]; p == RebalanceOff || p == RebalanceObserve {
+		return p
+	}
+	return RebalanceAuto
+}
+
+// RebalanceSpread is how far apart the fullest and the emptiest node may be, in
+// percent of the mean.
+func (s Settings) RebalanceSpread() int {
+	if n, err := strconv.Atoi(s[SettingRebalanceSpread]); err == nil && n > 0 {
+		return n
+	}
+	return 20
+}
+
 func (s Settings) duration(name string, fallback time.Duration) time.Duration {
 	if d, err := time.ParseDuration(s[name]); err == nil {
 		return d
@@ -81,6 +107,14 @@ func ValidateSetting(name, value string) error {
 	case SettingSplitLoad:
 		if _, err := strconv.ParseUint(value, 10, 32); err != nil {
 			return fmt.Errorf("%s must be a number of rows per second, or 0 for never, not %q", name, value)
+		}
+	case SettingRebalance:
+		if value != RebalanceOff && value != RebalanceObserve && value != RebalanceAuto {
+			return fmt.Errorf("%s must be off, observe or auto, not %q", name, value)
+		}
+	case SettingRebalanceSpread:
+		if n, err := strconv.Atoi(value); err != nil || n < 5 || n > 1000 {
+			return fmt.Errorf("%s must be from 5 to 1000 percent, not %q", name, value)
 		}
 	default:
 		return fmt.Errorf("unknown setting %q", name)

@@ -49,6 +49,8 @@ type View struct {
 	LogHeads map[cluster.NodeID]*AnchorLog
 	// Events are the newest events, oldest first; see EventsAfter.
 	Events []*cluster.Event
+	Plans  map[string]*cluster.StoredPlan // by id
+	Sweeps map[string]*cluster.Sweep      // of the rebalancer, by id
 
 	next  counters
 	spans *spanIndex
@@ -129,6 +131,8 @@ func emptyView() *View {
 		Users:           map[string]*User{},
 		LogHeads:        map[cluster.NodeID]*AnchorLog{},
 		Certificates:    map[string]*Certificate{},
+		Plans:           map[string]*cluster.StoredPlan{},
+		Sweeps:          map[string]*cluster.Sweep{},
 		next:            counters{Node: 1, Collection: 1},
 		spans:           &spanIndex{},
 	}

@@ -81,15 +81,24 @@ type Config struct {
 	// SmallRange is up to how many bytes a range counts a quarter towards these
 	// bounds: its move is all round trips, no copying. Default 4 MiB.
 	SmallRange uint64
-	// UpkeepMoves bounds the moves of Repair and Spread that run at once. Default 4.
+	// UpkeepMoves bounds the moves of repair that run at once. Default 4.
 	UpkeepMoves int
 	// TransfersAtOnce bounds the leadership transfers in flight. Default 8.
 	TransfersAtOnce int
-	// SpreadEvery is the pause between two sweeps of Spread, in each of which at
-	// most SpreadTransfers leaderships move: so they return to a node slowly.
-	// Defaults 1 s and 4.
+	// SpreadEvery is the pause between two looks for leaderships on nodes that are
+	// on their way out, in each of which at most SpreadTransfers of them go, and
+	// whether the rebalancer has reason to sweep. Defaults 1 s and 4.
 	SpreadEvery     time.Duration
 	SpreadTransfers int
+	// SweepEvery is the pause between two sweeps of the rebalancer while nothing
+	// happens. For Settle after a change of the membership it sweeps each
+	// SpreadEvery instead. Defaults 30 s and 15 s.
+	SweepEvery, Settle time.Duration
+	// Cooldown is how long the rebalancer leaves a range alone that has moved. Too
+	// short: it follows every wave of the load. Default 5 min.
+	Cooldown time.Duration
+	// Attempts is how often a transfer of a plan is tried. Default 5.
+	Attempts int
 	// Collect is how long a new coordinator waits for reports before it plans
 	// without them. Default 15 s.
 	Collect time.Duration
@@ -112,7 +121,8 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		MovesAtOnce: 8, MovesPerNode: 2, SmallRange: 4 << 20, UpkeepMoves: 4, TransfersAtOnce: 8,
-		SpreadEvery: time.Second, SpreadTransfers: 4,
+		SpreadEvery: time.Second, SpreadTransfers: 4, SweepEvery: 30 * time.Second, Settle: 15 * time.Second,
+		Cooldown: 5 * time.Minute, Attempts: 5,
 		Collect: 15 * time.Second, Fresh: 5 * time.Second, Save: time.Second, Retry: 500 * time.Millisecond,
 		Poll: 100 * time.Millisecond, Stall: time.Minute, SQLDrain: time.Minute,
 	}

@@ -37,6 +37,7 @@ type Controller struct {
 	observedAt time.Time
 	observed   observed // outlives terms
 
+	sweep    sweeping
 	repairAt time.Time
 
 	// downSince outlives terms: a new leader that watched all along need not wait
@@ -70,6 +71,7 @@ func (c *Controller) reset(term uint64, now time.Time) {
 	c.avoided, c.lifted = map[cluster.NodeID]time.Time{}, map[cluster.NodeID]time.Time{}
 	c.sourced = map[cluster.RangeID]int{}
 	c.observing, c.observedAt = 0, time.Time{}
+	c.sweep = sweeping{}
 }
 
 // Step takes in what was learnt and returns what to do. A Controller whose node

@@ -236,6 +236,21 @@ func TestBlockedSaysWhy(t *testing.T) {
 	r.gone(id, 4)
 }
 
+// TestBlockedIsFreedByANodeThatJoins: what a refusal tells the operator to do
+// helps. The joining node waits for a copy of the meta range, of which the node
+// that leaves holds one.
+func TestBlockedIsFreedByANodeThatJoins(t *testing.T) {
+	r := newRig(t, 8, 4, 4, 4)
+	id := r.start(decommission(4))
+	r.until("cordon", time.Minute, func() bool { return r.view().Nodes[4].Membership == cluster.Decommissioning })
+	r.kill(2)
+	r.until("blocked", time.Minute, func() bool { return r.op(id).State == cluster.OpBlocked })
+	r.join(5)
+	r.until("n5 is active", time.Minute, func() bool { return r.view().Nodes[5].Membership == cluster.Active })
+	r.until("decommission", 20*time.Minute, r.ended(id))
+	r.gone(id, 4)
+}
+
 // TestTwoAtOnce: of five nodes two may go, each without a word of the other;
 // three may not. Asked for at the same moment, two run side by side, and the one
 // that is looked at last fails without having changed anything.

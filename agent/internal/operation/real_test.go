@@ -289,7 +289,8 @@ func (c *real) eventually(what string, fn func() error) {
 }
 
 func (c *real) bootstrap() {
-	init := &metastate.InitCluster{ClusterID: "c", Name: "real", CACert: "PEM", Node: cluster.Node{ID: 1, UUID: "uuid-1"}}
+	init := &metastate.InitCluster{ClusterID: "c", Name: "real", CACert: "PEM", Node: cluster.Node{ID: 1, UUID: "uuid-1"},
+		Users: []metastate.PutUser{{Name: "test", AdminRole: "admin"}}}
 	for i := range realRanges + 1 {
 		d := cluster.RangeDescriptor{ID: cluster.RangeID(i + 1), Generation: 1, NextReplica: 2, Replicas: []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}}}
 		if i > 0 {

@@ -89,7 +89,8 @@ func newRig(t testing.TB, seed uint64, n, on, ranges int) *rig {
 		t: t, rng: rand.New(rand.NewPCG(seed, 7)), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC),
 		machine: metastate.New(), nodes: map[cluster.NodeID]*fakeNode{}, ranges: map[cluster.RangeID]*fakeRange{},
 	}
-	init := &metastate.InitCluster{ClusterID: "c1", Name: "rig", CACert: "PEM", Node: cluster.Node{ID: 1, UUID: "uuid-1"}}
+	init := &metastate.InitCluster{ClusterID: "c1", Name: "rig", CACert: "PEM", Node: cluster.Node{ID: 1, UUID: "uuid-1"},
+		Users: []metastate.PutUser{{Name: "test", AdminRole: "admin"}, {Name: "other", AdminRole: "admin"}}}
 	for i := range ranges + 1 {
 		d := cluster.RangeDescriptor{ID: cluster.RangeID(i + 1), Generation: 1, NextReplica: 1}
 		if i > 0 {

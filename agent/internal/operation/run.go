@@ -121,6 +121,7 @@ type run struct {
 	sqlDrainAt time.Time
 	reopening  map[cluster.NodeID]int // how often each node was told to serve again
 	proof      *proofing
+	steps      []step // of an operation that moves only
 }
 
 // proofing collects the descriptors of all ranges from their leaders.
@@ -178,6 +179,8 @@ func (c *Controller) stepOperation(r *run) {
 		c.stepDecommission(r)
 	case cluster.OpDrain:
 		c.watchDrain(r)
+	case cluster.OpRebalance, cluster.OpMove, cluster.OpTransfer:
+		c.stepSteps(r)
 	default:
 		r.fail("this version cannot carry out " + string(r.op.Spec.Kind))
 	}
@@ -226,7 +229,7 @@ func (c *Controller) save() {
 		if r == nil || r.saving != 0 || r.command != 0 || c.in.Now.Before(r.retryAt) {
 			continue
 		}
-		progress := r.op.Spec.Kind == cluster.OpDecommission && progressed(&r.op, r.stored) && c.in.Now.Sub(r.savedAt) >= c.cfg.Save
+		progress := (r.op.Spec.Kind == cluster.OpDecommission || r.op.Spec.Kind.MovesOnly()) && progressed(&r.op, r.stored) && c.in.Now.Sub(r.savedAt) >= c.cfg.Save
 		if !r.dirty && !progress {
 			continue
 		}

@@ -59,6 +59,7 @@ type Runner struct {
 		done     []Completion
 		snapshot *placement.Snapshot
 		granted  map[cluster.NodeID]time.Time // until when a node may stop
+		sweeps   Sweeps
 	}
 }
 
@@ -128,7 +129,7 @@ func (r *Runner) step(ctx context.Context, now time.Time, term uint64) {
 	r.mu.Unlock()
 	actions := r.ctl.Step(in)
 	r.mu.Lock()
-	r.mu.snapshot = r.ctl.Snapshot()
+	r.mu.snapshot, r.mu.sweeps = r.ctl.Snapshot(), r.ctl.Sweeps()
 	r.mu.Unlock()
 	if term != 0 {
 		r.logOperations(in.View)
@@ -160,6 +161,13 @@ func (r *Runner) logOperations(v *metastate.View) {
 			delete(r.logged, id)
 		}
 	}
+}
+
+// Sweeps is when the rebalancer looked last and looks next.
+func (r *Runner) Sweeps() Sweeps {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.mu.sweeps
 }
 
 // poll asks every node for its status that is not being asked already.
@@ -217,6 +225,7 @@ const MethodChanged = "node.changed"
 // Methods returns the coordinator's handlers, to register with the transport.
 func (r *Runner) Methods() map[string]func(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error) {
 	return map[string]func(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error){
+		MethodSweeps: func(context.Context, cluster.NodeID, []byte) ([]byte, error) { return json.Marshal(r.Sweeps()) },
 		MethodChanged: func(ctx context.Context, from cluster.NodeID, _ []byte) ([]byte, error) {
 			defer r.poke()
 			return nil, r.refresh(ctx, from)

@@ -21,6 +21,8 @@ type ServiceConfig struct {
 	Caller   Caller
 	Server   *Server
 	Liveness func() map[cluster.NodeID]cluster.Liveness
+	// Sweeps is when the rebalancer looked, if this node coordinates.
+	Sweeps func() Sweeps
 }
 
 // Service is how operations are asked for, on any node.
@@ -135,6 +137,9 @@ func (s *Service) plan(spec cluster.OperationSpec, snap *placement.Snapshot) Pre
 	if spec.Rate > 0 {
 		snap.Rate = spec.Rate
 	}
+	if spec.Kind.MovesOnly() {
+		return s.planSteps(spec, snap)
+	}
 	goal := placement.GoalDrain
 	if spec.Kind == cluster.OpDecommission {
 		goal = placement.GoalDecommission
@@ -145,6 +150,9 @@ func (s *Service) plan(spec cluster.OperationSpec, snap *placement.Snapshot) Pre
 
 // validate brings a spec into its form, or says what is wrong with it.
 func (s *Service) validate(spec cluster.OperationSpec) (cluster.OperationSpec, error) {
+	if spec.Kind.MovesOnly() {
+		return s.validateSteps(spec)
+	}
 	spec.Nodes = slices.Clone(spec.Nodes)
 	slices.Sort(spec.Nodes)
 	spec.Nodes = slices.Compact(spec.Nodes)
@@ -188,6 +196,9 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (op cluster.Operati
 	spec, err := s.validate(r.Spec)
 	if err != nil {
 		return op, false, err
+	}
+	if spec.Kind.MovesOnly() {
+		return s.startSteps(ctx, r, spec)
 	}
 	record := cluster.Operation{Spec: spec, RequestedBy: r.By, Reason: r.Reason, IdempotencyKey: r.Key, State: cluster.OpQueued, Queue: r.Queue}
 	if !s.repeats(spec, r.Key) {

@@ -34,8 +34,8 @@ func TestServiceDecommission(t *testing.T) {
 		}
 		other := decommission(4)
 		other.Rate = 1 << 20
-		wantRefusal(t, Conflict)(svc.Start(ctx, StartRequest{Spec: other}))
-		wantRefusal(t, Conflict)(svc.Start(ctx, StartRequest{Spec: drain(4)}))
+		wantRefusal(t, Conflict)(svc.Start(ctx, StartRequest{Spec: other, By: "other"}))
+		wantRefusal(t, Conflict)(svc.Start(ctx, StartRequest{Spec: drain(4), By: "other"}))
 		done := s.wait(op.ID, 2*time.Minute)
 		s.mu.Lock()
 		s.r.gone(op.ID, 4)
@@ -48,7 +48,7 @@ func TestServiceDecommission(t *testing.T) {
 			defer s.mu.Unlock()
 			return len(s.nodes[4].stopped) > 0
 		})
-		if again, existed, err = svc.Start(ctx, StartRequest{Spec: decommission(4)}); err != nil || !existed || again.State != cluster.OpSucceeded {
+		if again, existed, err = svc.Start(ctx, StartRequest{Spec: decommission(4), By: "test"}); err != nil || !existed || again.State != cluster.OpSucceeded {
 			t.Errorf("asked again when it has ended: %v, existed %v, %s", err, existed, again.State)
 		}
 		if _, err := svc.Recommission(ctx, []cluster.NodeID{4}, "test", ""); !isRefused(err, Unsafe) {

@@ -47,12 +47,13 @@ func Snapshot(now time.Time, self cluster.NodeID, view *metastate.View, reports 
 	return s.Sort()
 }
 
-// busy lists the nodes of the operations in flight other than except. One that
-// waits its turn is in nobody's way.
+// busy lists the nodes of the operations in flight other than except. Those that
+// only move replicas or leaderships stop no node, and give way; one
+// that waits its turn is in nobody's way.
 func busy(view *metastate.View, except string) []cluster.NodeID {
 	var nodes []cluster.NodeID
 	for _, id := range view.OperationIDs() {
-		if op := view.Operations[id]; id != except && !op.State.Final() && !(op.Queue && op.State == cluster.OpQueued) {
+		if op := view.Operations[id]; id != except && !op.State.Final() && !op.Spec.Kind.MovesOnly() && !(op.Queue && op.State == cluster.OpQueued) {
 			nodes = append(nodes, op.Spec.Nodes...)
 		}
 	}
@@ -98,6 +99,7 @@ func (src *sources) node(n *cluster.Node) placement.Node {
 	if st := src.report(n.ID); st != nil {
 		out.Reported, out.Service = true, st.Service
 		out.Bytes, out.DiskUsed, out.DiskTotal = st.Bytes, st.DiskUsed, st.DiskTotal
+		out.CPU = st.CPU
 		if st.Version != "" {
 			out.Version = st.Version
 		}
@@ -193,7 +195,7 @@ func (src *sources) rangeOf(d *cluster.RangeDescriptor, told []seen) placement.R
 	}
 	out.Leader = leader
 	if led != nil {
-		out.Bytes = led.Bytes
+		out.Bytes, out.Reads, out.Writes = led.Bytes, led.ReadsPerSecond, led.WritesPerSecond
 		out.Caught = caughtUp(led, best)
 	}
 	return out

@@ -19,9 +19,9 @@ const (
 // upkeepOperation stands for upkeep where commands name their operation.
 const upkeepOperation = ""
 
-// upkeep makes ranges whole, evens out leaders and replicas, removes replicas
-// that no descriptor names, and welcomes nodes that join. An operation that a
-// person asked for comes first.
+// upkeep makes ranges whole, has the rebalancer look, removes replicas that no
+// descriptor names, and welcomes nodes that join. An operation that a person
+// asked for comes first.
 func (c *Controller) upkeep() {
 	c.stopTombstoned()
 	c.uncordon()
@@ -36,7 +36,8 @@ func (c *Controller) upkeep() {
 	}
 	if c.in.Now.Sub(c.sweptAt) >= c.cfg.SpreadEvery {
 		c.sweptAt = c.in.Now
-		c.spread()
+		c.handOff()
+		c.rebalance()
 	}
 }
 
@@ -122,8 +123,12 @@ func (c *Controller) spokenFor() []cluster.RangeID {
 			leaving = append(leaving, r.op.Spec.Nodes...)
 		}
 	}
+	ids = append(ids, c.claimed()...)
 	for i := range c.snap.Ranges {
 		d := &c.snap.Ranges[i].Descriptor
+		if d.IsMeta() && c.awaited(d) {
+			continue
+		}
 		if slices.ContainsFunc(d.Replicas, func(rep cluster.ReplicaDescriptor) bool { return slices.Contains(leaving, rep.Node) }) {
 			ids = append(ids, d.ID)
 		}
@@ -131,25 +136,22 @@ func (c *Controller) spokenFor() []cluster.RangeID {
 	return ids
 }
 
-// spread evens out leaders and replicas; while an operation runs only the
-// leaderships that must move do.
-func (c *Controller) spread() {
-	in := placement.Intent{Goal: placement.GoalSpread, MaxMoves: c.cfg.UpkeepMoves, MaxTransfers: c.cfg.SpreadTransfers}
+// awaited reports whether a joining node waits for its copy of the meta range. It
+// gets it whatever else goes on: a decommission may be waiting for the node.
+func (c *Controller) awaited(meta *cluster.RangeDescriptor) bool {
+	return slices.ContainsFunc(c.snap.Nodes, func(n placement.Node) bool {
+		_, holds := meta.On(n.ID)
+		return n.Membership == cluster.Joining && n.Live() && !holds
+	})
+}
+
+// handOff takes leaderships off nodes that are on their way out.
+func (c *Controller) handOff() {
+	in := placement.Intent{Goal: placement.GoalHandOff, MaxTransfers: c.cfg.SpreadTransfers}
 	in.Skip = append(sorted(c.moves), sorted(c.transfers)...)
 	plan, _ := placement.Make(c.snap, in)
-	running := c.operating()
 	for _, t := range plan.Transfers {
-		from := c.snap.Node(t.From)
-		if running && from.Service == cluster.Ready && !from.Leaving() {
-			continue
-		}
 		c.hand(upkeepOperation, t)
-	}
-	if running {
-		return
-	}
-	for _, m := range plan.Moves {
-		c.start(upkeepOperation, m)
 	}
 }
 

@@ -12,6 +12,9 @@
 //   - Make turns an Intent into a Plan and a Verdict.
 //   - Next says which single step carries a Move on from where its range stands.
 //   - Survive says how many lost nodes every range outlives.
+//   - StaleMove and StaleTransfer say why a step of an older plan can no longer be
+//     made; Gates and Held what holds steps back for now; Explain whether a
+//     replica may be on each node, and what would change that.
 //
 // # Invariants
 //
@@ -20,8 +23,8 @@
 //  2. A Plan never names a target that Safe would refuse in the same Snapshot.
 //  3. The replicas wanted are declared, never derived from how many nodes there
 //     are: a plan makes no range smaller than that.
-//  4. Spread stops: each of its moves brings two counts nearer to each other, so
-//     it cannot undo what it did.
+//  4. A rebalance stops: each of its steps brings the sum of the squared
+//     deviations down, so under a steady load it cannot want undone what it did.
 //
 // # What is not here
 //

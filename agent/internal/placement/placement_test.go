@@ -52,6 +52,8 @@ func (st *story) run(d *datadriven.TestData) string {
 		return st.makePlan(d)
 	case "carry":
 		return st.carry(d)
+	case "explain":
+		return explain(placement.Explain(&st.s, parseRange(st.t, d.CmdArgs[0].Key), placement.Intent{}))
 	}
 	st.t.Fatalf("unknown command %q", d.Cmd)
 	return ""
@@ -158,6 +160,8 @@ func (st *story) setNode(n *placement.Node, words []string) {
 			n.Reported = false
 		case "down":
 			n.DownFor, _ = strconv.ParseFloat(value, 64)
+		case "cpu":
+			n.CPU, _ = strconv.ParseFloat(value, 64)
 		case "used":
 			mib, _ := strconv.ParseUint(value, 10, 64)
 			n.DiskUsed = mib << 20
@@ -173,6 +177,13 @@ func (st *story) setRange(r *placement.Range, words []string) {
 		switch key {
 		case "leader":
 			r.Leader = parseNode(value)
+		case "reads":
+			r.Reads, _ = strconv.ParseFloat(value, 64)
+		case "writes":
+			r.Writes, _ = strconv.ParseFloat(value, 64)
+		case "bytes":
+			mib, _ := strconv.ParseUint(value, 10, 64)
+			r.Bytes = mib << 20
 		case "behind":
 			r.Caught = slices.DeleteFunc(r.Caught, func(n cluster.NodeID) bool { return n == parseNode(value) })
 		case "failed":
@@ -226,6 +237,18 @@ func (st *story) makePlan(d *datadriven.TestData) string {
 	in := placement.Intent{Goal: placement.Goal(d.CmdArgs[0].Key), Nodes: nodesOf(d)}
 	d.MaybeScanArgs(st.t, "maxmoves", &in.MaxMoves)
 	d.MaybeScanArgs(st.t, "maxtransfers", &in.MaxTransfers)
+	for _, a := range d.CmdArgs[1:] {
+		switch a.Key {
+		case "balance":
+			in.Balance = placement.Balance(a.Vals[0])
+		case "r":
+			in.Range = parseRange(st.t, a.Vals[0])
+		case "from":
+			in.From = parseNode(a.Vals[0])
+		case "to":
+			in.To = parseNode(a.Vals[0])
+		}
+	}
 	var v placement.Verdict
 	st.plan, v = placement.Make(&st.s, in)
 	again, _ := placement.Make(st.s.Clone(), in)
@@ -243,8 +266,17 @@ func (st *story) makePlan(d *datadriven.TestData) string {
 		fmt.Fprintf(&b, "%s replicas %d -> %d, leaders %d -> %d, MiB %d -> %d, disk %.0f%% peak %.0f%%\n", e.Node, e.ReplicasBefore, e.ReplicasAfter,
 			e.LeadersBefore, e.LeadersAfter, e.BytesBefore>>20, e.BytesAfter>>20, e.DiskBefore*100, e.DiskPeak*100)
 	}
+	for i, dim := range st.plan.Before {
+		if dim.WouldAct || dim != st.plan.After[i] {
+			after := st.plan.After[i]
+			fmt.Fprintf(&b, "%s %v..%v -> %v..%v: %s\n", dim.Name, dim.Min, dim.Max, after.Min, after.Max, dim.Why)
+		}
+	}
 	if p := st.plan.Prediction; p.P50 > 0 {
 		fmt.Fprintf(&b, "p50 %.1fs p90 %.1fs lower %.1fs by %v; survives %d, %d, %d\n", p.P50, p.P90, p.Lower, p.Bottleneck, p.Before, p.During, p.After)
+	}
+	if st.plan.Gain > 0 {
+		fmt.Fprintf(&b, "gain %.1f\n", st.plan.Gain)
 	}
 	return b.String() + verdict(&v)
 }
@@ -327,6 +359,30 @@ func nodesOf(d *datadriven.TestData) []cluster.NodeID {
 		}
 	}
 	return out
+}
+
+func parseRange(t *testing.T, s string) cluster.RangeID {
+	t.Helper()
+	id, err := cluster.ParseRangeID(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func explain(e placement.Explanation) string {
+	var b strings.Builder
+	for _, n := range e.Nodes {
+		fmt.Fprintf(&b, "%s holds %v may %v: %s", n.Node, n.Holds, n.May, n.Why)
+		if n.WouldChange != "" {
+			b.WriteString("; " + n.WouldChange)
+		}
+		if n.Gain > 0 {
+			fmt.Fprintf(&b, "; gain %.1f", n.Gain)
+		}
+		b.WriteString("\n")
+	}
+	return b.String() + e.Why + "\n"
 }
 
 func parseNode(s string) cluster.NodeID {

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
@@ -18,18 +17,34 @@ const (
 	GoalDrain        Goal = "drain"        // Nodes lead nothing and may stop
 	GoalDecommission Goal = "decommission" // Nodes hold nothing
 	GoalRepair       Goal = "repair"       // every range has the voters it wants, and nothing else
-	GoalSpread       Goal = "spread"       // replicas and leaders are even
+	GoalHandOff      Goal = "hand-off"     // nodes that are on their way out lead nothing
+	GoalRebalance    Goal = "rebalance"    // the load is even
+	GoalMove         Goal = "move"         // the replica of Range goes From a node To another
+	GoalTransfer     Goal = "transfer"     // To leads Range
 )
 
 // Intent is what is asked of Make.
 type Intent struct {
 	Goal  Goal             `json:"goal"`
 	Nodes []cluster.NodeID `json:"nodes,omitempty"` // sorted
-	// MaxMoves and MaxTransfers bound Repair and Spread; 0: no bound.
+	// MaxMoves bounds repair (0: no bound) and all steps of a rebalance (0:
+	// DefaultMaxMoves), MaxTransfers a hand-off (0: no bound).
 	MaxMoves     int `json:"maxMoves,omitempty"`
 	MaxTransfers int `json:"maxTransfers,omitempty"`
-	// Skip lists ranges that something else is moving.
-	Skip []cluster.RangeID `json:"-"`
+	// Balance and Threshold (percent of the mean; 0: DefaultThreshold) are of a
+	// rebalance.
+	Balance   Balance `json:"balance,omitempty"`
+	Threshold int     `json:"threshold,omitempty"`
+	// Range, From and To are of a move or a transfer.
+	Range cluster.RangeID `json:"range,omitempty"`
+	From  cluster.NodeID  `json:"from,omitempty"`
+	To    cluster.NodeID  `json:"to,omitempty"`
+	// Skip lists ranges that something else is moving, Cooling those whose replicas
+	// a rebalance leaves where they are because they moved a short while ago,
+	// CoolingLeaders those whose leadership it does.
+	Skip           []cluster.RangeID `json:"-"`
+	Cooling        []cluster.RangeID `json:"-"`
+	CoolingLeaders []cluster.RangeID `json:"-"`
 }
 
 // Move carries one replica of one range from one node to another. Either end
@@ -98,6 +113,11 @@ type Plan struct {
 	Effects    []Effect         `json:"effects,omitempty"`
 	Total      cluster.Progress `json:"total"`
 	Prediction Prediction       `json:"prediction"`
+	// Before, After and Gain are of a rebalance: how even the load is, will be, and
+	// by how many percent points of the mean the extremes come nearer.
+	Before []Dimension `json:"before,omitempty"`
+	After  []Dimension `json:"after,omitempty"`
+	Gain   float64     `json:"gain,omitempty"`
 }
 
 // Empty reports whether there is nothing to do.
@@ -106,7 +126,7 @@ func (p *Plan) Empty() bool { return len(p.Moves) == 0 && len(p.Transfers) == 0 
 // Make plans how to reach the goal of the intent from the snapshot. A plan whose
 // verdict refuses says how far it got; it must not be carried out.
 func Make(s *Snapshot, in Intent) (Plan, Verdict) {
-	p := planner{s: s, in: in, load: newLoad(s)}
+	p := planner{s: s, in: in, load: newLoad(s), skip: setOf(in.Skip), cooling: setOf(in.Cooling), warm: setOf(in.CoolingLeaders)}
 	p.plan.Intent, p.plan.MetaIndex = in, s.MetaIndex
 	switch in.Goal {
 	case GoalDrain:
@@ -115,8 +135,14 @@ func Make(s *Snapshot, in Intent) (Plan, Verdict) {
 		p.decommission()
 	case GoalRepair:
 		p.repair()
-	case GoalSpread:
-		p.spread()
+	case GoalHandOff:
+		p.handOff()
+	case GoalRebalance:
+		p.rebalance()
+	case GoalMove:
+		p.moveOne()
+	case GoalTransfer:
+		p.transferOne()
 	default:
 		p.verdict.refuse("goal", Refusal{Code: Constraint, Why: fmt.Sprintf("no such goal: %q", in.Goal)})
 	}
@@ -132,7 +158,17 @@ type planner struct {
 	plan    Plan
 	verdict Verdict
 	load    *load
-	held    map[cluster.NodeID][]*Range // of spread
+	skip    map[cluster.RangeID]bool
+	cooling map[cluster.RangeID]bool // not to be moved
+	warm    map[cluster.RangeID]bool // not to be transferred
+}
+
+func setOf(ids []cluster.RangeID) map[cluster.RangeID]bool {
+	set := make(map[cluster.RangeID]bool, len(ids))
+	for _, id := range ids {
+		set[id] = true
+	}
+	return set
 }
 
 // id hashes what an operator consents to: the goal and the moves. Leaderships
@@ -146,11 +182,18 @@ func (p *planner) id() string {
 	for i, m := range p.plan.Moves {
 		moves[i] = move{m.Range, m.From, m.To}
 	}
+	// What a drain or a decommission hands over follows from the moves and changes
+	// by itself; of the others a transfer is a step that is consented to.
+	var transfers []Transfer
+	if p.in.Goal == GoalRebalance || p.in.Goal == GoalTransfer {
+		transfers = p.plan.Transfers
+	}
 	text, err := json.Marshal(struct {
-		Goal  Goal
-		Nodes []cluster.NodeID
-		Moves []move
-	}{p.in.Goal, p.in.Nodes, moves})
+		Goal      Goal
+		Nodes     []cluster.NodeID
+		Moves     []move
+		Transfers []Transfer `json:",omitempty"`
+	}{p.in.Goal, p.in.Nodes, moves, transfers})
 	if err != nil { // numbers and strings always marshal
 		return ""
 	}
@@ -158,7 +201,7 @@ func (p *planner) id() string {
 	return "pl-" + hex.EncodeToString(sum[:3])
 }
 
-func (p *planner) skips(id cluster.RangeID) bool { return slices.Contains(p.in.Skip, id) }
+func (p *planner) skips(id cluster.RangeID) bool { return p.skip[id] }
 
 // move records a move and what it does to the load of its nodes.
 func (p *planner) move(r *Range, m Move) {
@@ -180,10 +223,6 @@ func (p *planner) transfer(r *Range, to cluster.NodeID) {
 
 func (p *planner) moveBound() bool {
 	return p.in.MaxMoves > 0 && len(p.plan.Moves) >= p.in.MaxMoves
-}
-
-func (p *planner) transferBound() bool {
-	return p.in.MaxTransfers > 0 && len(p.plan.Transfers) >= p.in.MaxTransfers
 }
 
 // effects fills in the per-node table and counts the ranges concerned.

@@ -36,9 +36,15 @@ type Prediction struct {
 
 func (p *planner) predict() {
 	pr := &p.plan.Prediction
-	// Repair and Spread run all the time: nobody reads a prediction of them.
-	if p.in.Goal != GoalDecommission && p.in.Goal != GoalDrain {
+	// Repair and hand-off run all the time: nobody reads a prediction of them.
+	switch p.in.Goal {
+	case GoalRepair, GoalHandOff:
 		return
+	case GoalRebalance, GoalMove, GoalTransfer:
+		if p.plan.Empty() {
+			return
+		}
+	case GoalDrain, GoalDecommission:
 	}
 	p.sources()
 	var slots int

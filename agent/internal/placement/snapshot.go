@@ -29,8 +29,13 @@ type Node struct {
 	DownFor    float64 // seconds since it was last alive; 0 while it is
 	Bytes      uint64  // live bytes of its store
 	DiskUsed   uint64
-	DiskTotal  uint64 // 0: not known
+	DiskTotal  uint64  // 0: not known
+	CPU        float64 // share of the machine, 0..1
 }
+
+// Hot reports whether the node has no CPU to spare: it receives nothing and
+// sends no snapshot, but its leaderships may go elsewhere.
+func (n *Node) Hot() bool { return n.CPU > MaxCPU }
 
 // Leaving reports whether the node's membership is ending or has ended.
 func (n *Node) Leaving() bool {
@@ -80,6 +85,9 @@ type Range struct {
 	Descriptor cluster.RangeDescriptor
 	Leader     cluster.NodeID // 0: not known
 	Bytes      uint64
+	// Reads and Writes are per second; the leader serves the reads, every replica
+	// applies the writes.
+	Reads, Writes float64
 	// Caught lists, sorted, the nodes whose replica holds all that is committed,
 	// the leader among them. It comes from the leader; nil if none has reported.
 	Caught []cluster.NodeID

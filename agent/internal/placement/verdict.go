@@ -59,6 +59,15 @@ func (v *Verdict) String() string {
 	return string(v.Refusals[0].Code) + ": " + v.Refusals[0].Why
 }
 
+// Pass records a check that found nothing.
+func (v *Verdict) Pass(name, detail string) { v.pass(name, detail) }
+
+// Warn records a check that found what may be accepted.
+func (v *Verdict) Warn(name string, code Code, detail string) { v.warn(name, code, detail) }
+
+// Refuse records a check that refuses.
+func (v *Verdict) Refuse(name string, r Refusal) { v.refuse(name, r) }
+
 func (v *Verdict) pass(name, detail string) {
 	v.Checks = append(v.Checks, Check{Name: name, State: CheckOK, Detail: detail})
 }

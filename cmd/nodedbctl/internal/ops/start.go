@@ -181,6 +181,8 @@ func writePlan(w io.Writer, got *adminpb.PlanOperationResponse, r Request) error
 	}
 	slices.SortStableFunc(p.Nodes, func(a, b *adminpb.NodeChange) int { return cmp.Compare(leaving(a), leaving(b)) })
 	writeEffects(&b, p.GetNodes())
+	WriteDimensions(&b, p)
+	WriteSteps(&b, p)
 	writeChecks(&b, p)
 	fmt.Fprintf(&b, "run it    nodedbctl %s --confirm %s\n", r.Command, p.GetId())
 	_, err := io.WriteString(w, b.String())
@@ -215,6 +217,10 @@ func writeEffects(b *strings.Builder, nodes []*adminpb.NodeChange) {
 			fmt.Sprintf("%d -> %d", n.GetLeadersBefore(), n.GetLeadersAfter()),
 		})
 	}
+	writeRows(b, rows)
+}
+
+func writeRows(b *strings.Builder, rows [][]string) {
 	width := make([]int, len(rows[0]))
 	for _, r := range rows {
 		for i, cell := range r {

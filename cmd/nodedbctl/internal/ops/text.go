@@ -13,6 +13,14 @@ import (
 
 // title is what an operation does: "decommission n5".
 func title(o *adminpb.Operation) string {
+	switch s := o.GetSpec(); s.GetKind() {
+	case "rebalance":
+		return "rebalance " + s.GetPlan()
+	case "move":
+		return fmt.Sprintf("move %s %s->%s", render.Range(s.GetRange()), render.Node(s.GetFrom()), render.Node(s.GetTo()))
+	case "transfer":
+		return fmt.Sprintf("transfer %s to %s", render.Range(s.GetRange()), render.Node(s.GetTo()))
+	}
 	return o.GetSpec().GetKind() + " " + render.Nodes(o.GetSpec().GetNodes(), " ")
 }
 
@@ -30,10 +38,12 @@ func mark(p *adminpb.Phase) string {
 
 // stuck reports whether an item cannot go on now.
 func stuck(it *adminpb.Item) bool {
-	return it.GetStep() == "blocked" || it.GetNeeds() != "" || it.GetError() != ""
+	return it.GetStep() != "dropped" && (it.GetStep() == "blocked" || it.GetNeeds() != "" || it.GetError() != "")
 }
 
-func waiting(it *adminpb.Item) bool { return it.GetStep() == "pending" || it.GetStep() == "done" }
+func waiting(it *adminpb.Item) bool {
+	return it.GetStep() == "pending" || it.GetStep() == "done" || it.GetStep() == "dropped"
+}
 
 func itemText(it *adminpb.Item) string {
 	s := fmt.Sprintf("%s %s->%s %s", render.Range(it.GetRange()), render.Node(it.GetFrom()), render.Node(it.GetTo()), it.GetStep())
@@ -239,6 +249,11 @@ func planned(o *adminpb.Operation, took time.Duration) string {
 
 func proofText(o *adminpb.Operation) string {
 	p := o.GetProof()
+	switch o.GetSpec().GetKind() {
+	case "rebalance", "move", "transfer":
+		return fmt.Sprintf("%s applied by their leaders at meta@%d · %d replicas left where they were moved from",
+			render.Plural(int(p.GetDescriptors()), "descriptor"), p.GetMetaIndex(), p.GetReferences())
+	}
 	s := fmt.Sprintf("%d references to %s in %d descriptors at meta@%d · %d/%d leaders applied", p.GetReferences(),
 		render.Nodes(o.GetSpec().GetNodes(), ","), p.GetDescriptors(), p.GetMetaIndex(), p.GetLeaders(), p.GetDescriptors())
 	if t := p.GetTombstone(); t != "" {
@@ -269,10 +284,13 @@ func result(o *adminpb.Operation) string {
 	if o.GetState() != "succeeded" {
 		return b.String()
 	}
+	writeDropped(&b, o)
 	if o.GetProof() != nil {
 		fmt.Fprintf(&b, "%-10s %s\n", "proof", proofText(o))
 	}
 	switch o.GetSpec().GetKind() {
+	case "rebalance":
+		fmt.Fprintf(&b, "%-10s %.1f percent points of the mean (predicted %.1f)\n", "gain", o.GetGainAchieved(), o.GetGainPredicted())
 	case "decommission":
 		fmt.Fprintf(&b, "%-10s power off, delete the volume, reuse the address\n", "safe to")
 	case "drain":

@@ -31,6 +31,7 @@ import (
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ops"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/raft"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ranges"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/rebalance"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/reference"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/routing"
@@ -74,7 +75,8 @@ func New(e *ctl.Env) *cobra.Command {
 	}
 	add(groupLook, status.New(e), dashboard.New(e), nodes.New(e), members.New(e), ranges.New(e), routing.New(e), ops.New(e), events.New(e), check.New(e), nodes.NewWait(e),
 		nodes.NewOKToStop(e), nodes.NewOKToRemove(e), nodes.NewSurvive(e))
-	add(groupChange, nodes.NewDrain(e), nodes.NewUndrain(e), nodes.NewCordon(e), nodes.NewUncordon(e), nodes.NewDecommission(e), nodes.NewRecommission(e))
+	add(groupChange, nodes.NewDrain(e), nodes.NewUndrain(e), nodes.NewCordon(e), nodes.NewUncordon(e), nodes.NewDecommission(e), nodes.NewRecommission(e),
+		rebalance.New(e))
 	add(groupAccess, jointoken.New(e), token.New(e), token.NewWhoAmI(e), audit.New(e), cert.New(e), contexts.New(e), config.New(e))
 	add(groupMore, sqlshell.New(e), demo.New(e), api.New(e), newDebug(e), newVersion(e), reference.NewMan(e), reference.NewReference(e))
 	ctl.AttachCompletion(e, c)

@@ -38,6 +38,10 @@ type Operation struct {
 	Next        []Fix      `json:"next"`
 	ItemsTotal  uint32     `json:"itemsTotal"`
 	ModelError  *float64   `json:"modelErrorPct"`
+	Range       *uint32    `json:"range,omitempty"` // of a move or transfer
+	// Of a rebalance, in percent points.
+	GainPredicted float64 `json:"gainPredicted,omitempty"`
+	GainAchieved  float64 `json:"gainAchieved,omitempty"`
 }
 
 // ETA is how many seconds are left; nothing: not known.
@@ -119,6 +123,8 @@ func NewOperation(o *adminpb.Operation) Operation {
 			Node: b.GetNode(), PID: b.GetPid(), User: b.GetUser(), Application: b.GetApplication(), Seconds: b.GetSeconds(), Statement: b.GetStatement(),
 		})
 	}
+	v.GainPredicted, v.GainAchieved = tenth(o.GetGainPredicted()), tenth(o.GetGainAchieved())
+	v.Range = optionalNode(o.GetSpec().GetRange())
 	v.Pct = tenth(100 * Share(o))
 	for _, p := range o.GetPhases() {
 		v.Phases = append(v.Phases, Phase{Name: p.GetName(), State: p.GetState(), Note: p.GetNote(), Began: moment(p.GetBegan()), Ended: moment(p.GetEnded())})

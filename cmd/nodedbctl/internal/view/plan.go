@@ -1,6 +1,8 @@
 package view
 
 import (
+	"time"
+
 	"github.com/nodedb/nodedb/client/adminpb"
 )
 
@@ -24,6 +26,18 @@ type Plan struct {
 	Moves         []Move    `json:"moves"`
 	// ModelErrorPct is by how much the last operations missed their predictions.
 	ModelErrorPct float64 `json:"modelErrorPct"`
+	// Of a rebalance: how even the load is before and after, and the gain in
+	// percent points.
+	Goal            string      `json:"goal,omitempty"`
+	Dimensions      []Dimension `json:"dimensions,omitempty"`
+	DimensionsAfter []Dimension `json:"dimensionsAfter,omitempty"`
+	Gain            float64     `json:"gain"`
+	// Of a stored plan; AppliedBy is the operation that carried it out.
+	State     string     `json:"state,omitempty"`
+	CreatedAt *time.Time `json:"createdAt,omitempty"`
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+	CreatedBy string     `json:"createdBy,omitempty"`
+	AppliedBy *string    `json:"appliedBy,omitempty"`
 }
 
 // Seconds is how long a plan will take.
@@ -86,6 +100,14 @@ func NewPlan(p *adminpb.Plan) Plan {
 		Seconds:  Seconds{P50: tenth(p.GetSecondsP50()), P90: tenth(p.GetSecondsP90()), LowerBound: tenth(p.GetSecondsLowerBound())},
 		Survives: Survives{Before: p.GetSurvivesBefore(), During: p.GetSurvivesDuring(), After: p.GetSurvivesAfter()},
 		Effects:  []Effect{}, Moves: []Move{}, ModelErrorPct: tenth(100 * p.GetModelError()),
+		Gain: p.GetGain(),
+	}
+	if len(p.GetDimensions()) > 0 {
+		v.Goal = p.GetSpec().GetGoal()
+		if v.Goal == "" {
+			v.Goal = "all"
+		}
+		v.Dimensions, v.DimensionsAfter = NewDimensions(p.GetDimensions()), NewDimensions(p.GetDimensionsAfter())
 	}
 	for _, n := range p.GetNodes() {
 		v.Effects = append(v.Effects, Effect{
