@@ -251,6 +251,8 @@ func TestPeopleNeedTheirRoleAtApply(t *testing.T) {
 		{"otto", ViaAdmin, "", setting, true},
 		{"otto", ViaSQL, "", setting, true},
 		{"root", ViaSQL, "", setting, false},
+		{"otto", ViaAdmin, "", Command{SetSetting: &SetSetting{Name: SettingRebalance, Value: "off"}}, false},
+		{"vera", ViaAdmin, "", Command{SetSetting: &SetSetting{Name: SettingRebalance, Value: "off"}}, true},
 		{"stranger", ViaAdmin, "", cordon, true},
 		{"root", ViaAdmin, "weak", cordon, true},
 		{"root", ViaAdmin, "old", cordon, true},

@@ -55,6 +55,9 @@ func (c *change) authorize(cmd *Command) *Refusal {
 	}
 	for _, action := range cmd.actions() {
 		needed, known := neededRoles[action]
+		if action == "SetSetting" && cmd.SetSetting != nil && cmd.SetSetting.Name == SettingRebalance {
+			needed = "operator" // the rebalancer's policy is an operator's to set
+		}
 		if !known {
 			return refuse(CodeDenied, "%s is not for people to ask for", action)
 		}
