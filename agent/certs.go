@@ -21,8 +21,8 @@ import (
 )
 
 const (
-	certsLook    = 2 * time.Second  // how often the files are looked at
-	renewAgain   = 30 * time.Second // after a renewal that failed
+	certsLook    = 2 * time.Second // how often the files are looked at
+	renewAgain   = 5 * time.Second // after a renewal that failed
 	signWait     = 10 * time.Second
 	methodSign   = "cert.sign"   // an issuer signs the caller's key
 	methodClient = "cert.client" // an issuer signs a client's key that the meta range has recorded

@@ -145,7 +145,7 @@ func (c *conn) finishPassword(conversation *scram.ServerConversation, known bool
 	case !known:
 		return &wrongPasswordError{"unknown user"}
 	case err != nil:
-		return &wrongPasswordError{"final message: " + err.Error()}
+		return &wrongPasswordError{"wrong password: " + err.Error()}
 	case !conversation.Valid():
 		return &wrongPasswordError{"wrong password"}
 	}
