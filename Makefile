@@ -7,7 +7,6 @@ LDFLAGS := -X main.version=$(VERSION)
 LINT := $(GO) tool -modfile=.tools/go.mod golangci-lint
 # Cluster tests start real processes: one package at a time.
 CLUSTER_PKGS := ./agent/agenttest/...
-# tui appears with its first file.
 SOURCES := $(wildcard agent client cmd tui)
 
 .PHONY: help build demo test check bench fmt lint vet generate generate-check man unit cluster fuzz test-long clean
@@ -29,11 +28,17 @@ check: build fmt-check vet generate-check lint unit cluster ## the same as test
 unit: ## unit tests, with invariants on
 	$(GO) test -tags invariants $$($(GO) list ./... | grep -v /agent/agenttest)
 
-cluster: build ## tests on real processes, one at a time
-	$(GO) test -p 1 -count 1 -timeout 25m $(CLUSTER_PKGS)
+cluster: checked ## tests on real processes with invariants on, one at a time
+	NODEDB_BIN=$(CURDIR)/bin/checked $(GO) test -p 1 -count 1 -timeout 25m $(CLUSTER_PKGS)
+
+# The binaries that tests run: with the checks that cost too much for production.
+.PHONY: checked
+checked:
+	$(GO) build -tags invariants -ldflags '$(LDFLAGS)' -o bin/checked/nodedb-agent ./cmd/nodedb-agent
+	CGO_ENABLED=0 $(GO) build -ldflags '$(LDFLAGS)' -o bin/checked/nodedbctl ./cmd/nodedbctl
 
 bench: build ## the figures of docs/BENCHMARKS.md, beside peers that are on PATH
-	$(GO) test -tags bench -count 1 -timeout 60m -v -run 'TestBench' ./agent/agenttest/...
+	$(GO) test -tags bench -count 1 -timeout 60m -v -run 'TestBench' ./agent/agenttest/... ./tui
 
 test-long: build ## long simulations, fuzzing and fault suites; for a person
 	$(GO) test -tags 'invariants long' -count 1 -timeout 90m ./agent/internal/sim/...

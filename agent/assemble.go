@@ -168,7 +168,7 @@ func (n *Node) openStore() (func() error, error) {
 		if d.IsMeta() {
 			return n.machine
 		}
-		return datastate.New()
+		return datastate.NewMetered(&n.meter)
 	}
 	cfg.OnFatal = func(err error) { n.stop("store failed", n.storageError("store", err)) }
 	s, err := store.Open(cfg)
@@ -227,7 +227,7 @@ func (n *Node) seeds() []gossip.Seed {
 
 func (n *Node) openKV() (func() error, error) {
 	db, err := kv.New(kv.Config{
-		Self: n.id.Node, Store: n.store, Caller: &watched{n.transport, n}, Clock: n.clock, Table: n.table,
+		Self: n.id.Node, Store: n.store, Caller: &watched{n.transport, n}, Clock: n.clock, Table: n.table, Meter: &n.meter,
 		Peers: n.others, Suspect: n.suspects,
 	})
 	if err != nil {

@@ -82,7 +82,7 @@ func (b *backend) VShard(collection string, key []string) (cluster.VShard, error
 // Plan implements admin.Operator.
 func (b *backend) Plan(ctx context.Context, spec cluster.OperationSpec) (admin.Preview, error) {
 	p, err := b.n.service.DryRun(ctx, spec)
-	return admin.Preview{Plan: p.Plan, Verdict: p.Verdict, Took: p.Took}, adminError(err)
+	return admin.Preview{Plan: p.Plan, Verdict: p.Verdict, Took: p.Took, At: p.At}, adminError(err)
 }
 
 // Start implements admin.Operator.

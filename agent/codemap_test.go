@@ -22,6 +22,8 @@ var owners = map[string][]string{
 	"github.com/jackc/pgx/v5/pgproto3":               {"agent/internal/pgwire"},
 	"github.com/duckdb/duckdb-go-bindings":           {"agent/internal/sql/duck"},
 	"github.com/spf13/cobra":                         {"cmd/nodedbctl"},
+	"charm.land":                                     {"tui"},
+	"github.com/charmbracelet":                       {"tui"},
 	"go.etcd.io/raft/v3":                             {"agent/internal/replica", "agent/internal/raftlog", "agent/internal/store", "agent/internal/sim"},
 	"github.com/prometheus/client_golang/prometheus": {"agent", "agent/internal/admin"},
 	"connectrpc.com/connect/v2":                      {"client", "agent/internal/admin", "client/adminpb"},

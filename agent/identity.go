@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -53,6 +54,22 @@ type Identity struct {
 	// Started says that the store has been in use: if it is empty then, its disk
 	// was lost.
 	Started bool `json:"started,omitempty"`
+	// Boots are the nonces of incarnations: the last that the meta range recorded,
+	// and those that may have been recorded since. A copy of the directory falls
+	// behind and is refused.
+	Boots []string `json:"boots,omitempty"`
+}
+
+// maxBoots bounds Boots for a node that keeps ending before it is recorded; the
+// first, which was recorded, stays.
+const maxBoots = 64
+
+// addBoot remembers an incarnation before it may be recorded.
+func (id *Identity) addBoot(nonce string) {
+	if len(id.Boots) >= maxBoots {
+		id.Boots = append([]string{id.Boots[0]}, id.Boots[len(id.Boots)-maxBoots+2:]...)
+	}
+	id.Boots = append(slices.Clone(id.Boots), nonce)
 }
 
 // PeerAddress is where a member can be reached.

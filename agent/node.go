@@ -69,6 +69,7 @@ type Node struct {
 	clock     *hlc.Clock
 	machine   *metastate.Machine
 	table     *routing.Table
+	meter     kv.Meter
 	handler   *handler
 	transport *transport.Transport
 	store     *store.Store
@@ -323,6 +324,11 @@ func (n *Node) status() cluster.NodeStatus {
 		st.ClockOffset = offset.Seconds()
 	}
 	st.DiskUsed, st.DiskTotal = n.usage.disk()
+	for i := range st.Ranges {
+		if r := &st.Ranges[i]; r.IsLeader() && !r.Descriptor.IsMeta() {
+			r.Load = n.meter.Load(&r.Descriptor, time.Now())
+		}
+	}
 	n.rates.fill(&st, time.Now())
 	if p := n.pgwire.Load(); p != nil {
 		st.Sessions = p.Sessions()

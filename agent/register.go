@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -66,36 +67,38 @@ func (n *Node) claimStore(ident storeIdent) error {
 	return nil
 }
 
-// markStarted remembers in identity.json that the store is in use.
-func (n *Node) markStarted() error {
-	if n.id.Started {
-		return nil
-	}
-	id := n.id
-	id.Started = true
-	if err := saveIdentity(n.cfg.DataDir, id); err != nil {
-		return &ExitError{Code: ExitDataDir, Message: "write the node's identity", Err: err}
-	}
-	n.id.Started = true
-	return nil
-}
-
 // register tells the meta range that this incarnation runs, and where. It waits
 // until the meta range has arrived on this node.
 func (n *Node) register(ctx context.Context, ready func()) error {
 	if err := n.waitForSelf(ctx); err != nil {
 		return err
 	}
-	if err := n.announce(ctx); err != nil {
-		return err
-	}
-	if err := n.markStarted(); err != nil {
+	if err := n.recordIncarnation(ctx); err != nil {
 		return err
 	}
 	cancel := n.machine.Subscribe(n.watchSelf)
 	defer cancel()
 	ready()
 	<-ctx.Done()
+	return nil
+}
+
+// recordIncarnation has this incarnation recorded, and leaves in identity.json
+// which one it was, before and after: a copy of the directory cannot know.
+func (n *Node) recordIncarnation(ctx context.Context) error {
+	id := n.id
+	previous := slices.Clone(id.Boots)
+	id.addBoot(n.nonce)
+	if err := saveIdentity(n.cfg.DataDir, id); err != nil {
+		return &ExitError{Code: ExitDataDir, Message: "write the node's identity", Err: err}
+	}
+	if err := n.announce(ctx, previous); err != nil {
+		return err
+	}
+	id.Started, id.Boots = true, []string{n.nonce}
+	if err := saveIdentity(n.cfg.DataDir, id); err != nil {
+		return &ExitError{Code: ExitDataDir, Message: "write the node's identity", Err: err}
+	}
 	return nil
 }
 
@@ -131,10 +134,13 @@ func (n *Node) checkRecord(node *cluster.Node) error {
 	return nil
 }
 
-func (n *Node) announce(ctx context.Context) error {
+// announce records this incarnation. The record must be that of an earlier one
+// of this data directory.
+func (n *Node) announce(ctx context.Context, previous []string) error {
 	n.board.Clear("meta range")
 	cmd := metastate.Command{By: n.id.Node.String(), Via: "agent", UpdateNode: &metastate.UpdateNode{
 		Node: n.id.Node, UUID: n.id.UUID, Addresses: n.cfg.Advertised(), Locality: n.cfg.Locality, Version: n.cfg.Version, BootNonce: n.nonce,
+		Claim: &metastate.Claim{Previous: previous},
 	}}
 	for {
 		res, err := n.meta.Propose(ctx, cmd)

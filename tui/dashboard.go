@@ -73,7 +73,6 @@ type Dashboard struct {
 	me     *adminpb.WhoAmIResponse
 	snap   *feed.Snapshot
 	link   feed.Link
-	lostAt time.Time
 
 	frozen  bool
 	pending *feed.Snapshot // the newest that came while frozen
@@ -252,21 +251,27 @@ func (d *Dashboard) fed(msg any) tea.Cmd {
 		}
 		d.take(m)
 	case feed.Link:
-		if m.State == feed.Lost && d.link.State != feed.Lost {
-			d.lostAt = d.cfg.now()
-		}
-		// A link that is opened anew for other topics is no news.
-		if m.State != feed.Connecting || d.snap == nil || d.link.State == feed.Lost {
-			d.frame.dirty = true
-		}
-		before := d.link.State
-		d.link = m
-		if m.State == feed.Connecting && before == feed.Lost {
-			d.link.State, d.link.Err = feed.Lost, m.Err
-		}
-		if m.State == feed.Live && d.me == nil {
-			return d.askWho()
-		}
+		return d.linked(m)
+	}
+	return nil
+}
+
+// linked takes how the stream does. A stream that is opened anew for other
+// topics is no news, and one that is opened after a loss is lost until it lives.
+func (d *Dashboard) linked(m feed.Link) tea.Cmd {
+	before := d.link
+	switch {
+	case m.State == feed.Connecting && before.State == feed.Lost:
+		m = feed.Link{State: feed.Lost, Err: before.Err, Attempt: m.Attempt}
+	case m.State == feed.Connecting && d.snap != nil:
+		m.State = before.State
+	}
+	d.link = m
+	if m.State != before.State || m.Attempt != before.Attempt || d.snap == nil {
+		d.frame.dirty = true
+	}
+	if m.State == feed.Live && d.me == nil {
+		return d.askWho()
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -146,7 +145,7 @@ func (d *Dashboard) drawLink() *cell.Line {
 	case d.snap == nil:
 		l.Put(th.Busy, th.Sym.Ellipsis+" connecting")
 	case old:
-		l.Put(th.BadBar, " STALE "+cell.Duration(age)+" ")
+		l.Put(th.BadBar, " stale "+cell.Duration(age)+" ")
 	case d.frozen:
 		l.Put(th.WarnBar, " FROZEN ").Put(th.Dim, " at "+d.snap.At.Local().Format("15:04:05"))
 	default:
@@ -180,18 +179,19 @@ func (d *Dashboard) drawTabs(b *cell.Block) {
 		} else {
 			l.Put(th.Dim, text)
 		}
-		if n := d.badge(p.Name()); n > 0 {
-			l.Fit(th.Warn, fmt.Sprintf("%s%d", th.Sym.Warn, n))
+		if n, level := d.badge(p.Name()); n > 0 {
+			mark, style := th.Mark(level)
+			l.Fit(style, fmt.Sprintf("%s%d", mark, n))
 		}
 		l.Space(1)
 	}
 	b.Add(l)
 }
 
-// badge counts what needs a look in a view.
-func (d *Dashboard) badge(name string) int {
+// badge counts what needs a look in a view, or is at work.
+func (d *Dashboard) badge(name string) (int, theme.Level) {
 	if d.snap == nil || d.w < 100 {
-		return 0
+		return 0, theme.Quiet
 	}
 	st := d.snap.Status
 	switch name {
@@ -202,21 +202,27 @@ func (d *Dashboard) badge(name string) int {
 				n++
 			}
 		}
-		return n
+		return n, theme.Alarm
 	case page.Ranges:
-		return int(st.GetRangesUnder() + st.GetRangesNoQuorum())
+		if n := st.GetRangesNoQuorum(); n > 0 {
+			return int(n), theme.Broken
+		}
+		return int(st.GetRangesUnder()), theme.Alarm
 	case page.Operations:
-		return len(d.snap.Running())
+		level := theme.Moving
+		for _, o := range d.snap.Running() {
+			level = max(level, theme.Operation(o.GetState()))
+		}
+		return len(d.snap.Running()), level
 	}
-	return 0
+	return 0, theme.Quiet
 }
 
 func (d *Dashboard) body(s page.Size) *cell.Block {
 	if d.snap == nil {
 		return d.drawConnect(s)
 	}
-	old, age := d.stale()
-	if !old {
+	if old, _ := d.stale(); !old {
 		return d.page().Draw(d.th, s)
 	}
 	b := cell.NewBlock(s.Width)
@@ -224,7 +230,7 @@ func (d *Dashboard) body(s page.Size) *cell.Block {
 	if d.link.Err != nil {
 		why = client.AsError(d.link.Err).Message
 	}
-	b.Add(cell.NewLine(s.Width).Put(d.th.BadBar, " stale "+cell.Duration(age)+" ").Put(d.th.Bad, " as of "+d.snap.At.Local().Format("15:04:05")+". ").Put(d.th.Plain, why))
+	b.Add(cell.NewLine(s.Width).Put(d.th.Bad, d.th.Sym.Bad+" this was so at "+d.snap.At.Local().Format("15:04:05")+"  ").Put(d.th.Plain, why))
 	b.Add(cell.NewLine(s.Width).Put(d.th.Dim, d.retryText()))
 	s.Height -= b.Height()
 	return b.Append(d.page().Draw(d.grey, s))
@@ -248,14 +254,18 @@ func (d *Dashboard) drawConnect(s page.Size) *cell.Block {
 	if d.link.State != feed.Lost {
 		return b.Add(cell.NewLine(s.Width).Space(4).Put(th.Busy, th.Sym.Ellipsis+" connecting to ").Put(th.Title, d.c.name)).Resize(s.Height)
 	}
-	var e *client.Error
-	b.Add(cell.NewLine(s.Width).Space(4).Put(th.BadBar, " NO ANSWER ").Put(th.Title, "  no node of "+d.c.name+" can be reached")).Blank()
-	message := "the stream ended"
-	if errors.As(d.link.Err, &e) {
+	word, title, message := " NO ANSWER ", "no node of "+d.c.name+" can be reached", "the stream ended"
+	if d.link.Err != nil {
+		e := client.AsError(d.link.Err)
 		message = e.Message
-	} else if d.link.Err != nil {
-		message = d.link.Err.Error()
+		switch {
+		case e.Unserved():
+			word, title, message = " TOO OLD ", "the node runs a version that cannot be watched", "upgrade it, or use nodedbctl status --watch"
+		case e.Kind == client.Denied:
+			word, title = " DENIED ", "the cluster does not let you in"
+		}
 	}
+	b.Add(cell.NewLine(s.Width).Space(4).Put(th.BadBar, word).Put(th.Title, "  "+title)).Blank()
 	for part := range strings.SplitSeq(message, "; ") {
 		b.Add(cell.NewLine(s.Width).Space(6).Put(th.Plain, part))
 	}

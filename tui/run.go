@@ -12,6 +12,7 @@ import (
 	"github.com/charmbracelet/colorprofile"
 
 	"github.com/nodedb/nodedb/client"
+	"github.com/nodedb/nodedb/client/adminpb"
 	"github.com/nodedb/nodedb/tui/internal/feed"
 	"github.com/nodedb/nodedb/tui/internal/page"
 	"github.com/nodedb/nodedb/tui/internal/theme"
@@ -90,12 +91,11 @@ func Run(ctx context.Context, o Options) error {
 	if d.c.close != nil {
 		d.c.close()
 	}
-	switch {
-	case h.failure() != nil:
-		panic(h.failure())
-	case ctx.Err() != nil, errors.Is(err, tea.ErrInterrupted):
-		return nil // whoever ended it knows
-	case err != nil:
+	if failed := h.failure(); failed != nil {
+		panic(failed)
+	}
+	ended := ctx.Err() != nil || errors.Is(err, tea.ErrInterrupted) // and whoever ended it knows
+	if err != nil && !ended {
 		return fmt.Errorf("show the dashboard: %w", err)
 	}
 	return nil
@@ -112,6 +112,19 @@ func connect(dial func(string) (*client.Client, error), name string) (*cluster, 
 		shown = c.Context().Addrs[0]
 	}
 	return &cluster{name: shown, protected: c.Context().Protected, admin: c.AdminClient, watch: watchOf(c), learn: c.Learn, close: c.Close}, nil
+}
+
+// watchOf is the client's watch as a feed takes it.
+func watchOf(c *client.Client) feed.Watch {
+	return func(ctx context.Context, r *adminpb.WatchRequest, changed feed.Changed, lost func(error)) error {
+		return c.Watch(ctx, r, func(u client.Update) error {
+			if u.Response == nil {
+				lost(u.Lost)
+				return nil
+			}
+			return changed(u.Response, u.Fresh)
+		})
+	}
 }
 
 // hub runs the feed of the cluster that is shown.

@@ -35,9 +35,13 @@ const StartTimeout = 60 * time.Second
 // Binaries are the paths of the programs under test.
 type Binaries struct{ Agent, Ctl string }
 
-// FindBinaries returns the binaries that `make build` put into bin/.
+// FindBinaries returns the binaries of the directory NODEDB_BIN, or else those
+// that `make build` put into bin/.
 func FindBinaries(t testing.TB) Binaries {
 	t.Helper()
+	if dir := os.Getenv("NODEDB_BIN"); dir != "" {
+		return binariesIn(t, dir)
+	}
 	dir, err := filepath.Abs(".")
 	if err != nil {
 		t.Fatal(err)
@@ -51,11 +55,15 @@ func FindBinaries(t testing.TB) Binaries {
 		}
 		dir = filepath.Dir(dir)
 	}
-	dir = filepath.Join(dir, "bin")
+	return binariesIn(t, filepath.Join(dir, "bin"))
+}
+
+func binariesIn(t testing.TB, dir string) Binaries {
+	t.Helper()
 	b := Binaries{Agent: filepath.Join(dir, "nodedb-agent"), Ctl: filepath.Join(dir, "nodedbctl")}
 	for _, p := range []string{b.Agent, b.Ctl} {
 		if _, err := os.Stat(p); err != nil {
-			t.Fatalf("%v: run make build first", err)
+			t.Fatalf("%v: run make build, or make cluster, first", err)
 		}
 	}
 	return b
@@ -66,8 +74,8 @@ type Options struct {
 	Nodes    int // default 3
 	Ranges   int // default 16: cluster tests share two cores
 	Replicas int // default 3
-	// StartFlags are added to every node's start.
-	StartFlags []string
+	// InitFlags are added to init, StartFlags to every node's start.
+	InitFlags, StartFlags []string
 }
 
 // Cluster is a running cluster of processes.
@@ -99,6 +107,7 @@ func Start(t testing.TB, opts Options) *Cluster {
 	n1 := c.newNode()
 	args := []string{"init", "--data-dir", n1.Dir, "--name", n1.Name, "--creds-dir", c.CredsDir(),
 		"--ranges", fmt.Sprint(opts.Ranges), "--replicas", fmt.Sprint(opts.Replicas)}
+	args = append(args, opts.InitFlags...)
 	c.run(c.bin.Agent, append(args, n1.listenFlags()...)...)
 	n1.Start()
 	for range opts.Nodes - 1 {

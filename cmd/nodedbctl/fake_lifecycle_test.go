@@ -112,3 +112,13 @@ func (f *fakeCluster) LimitOperation(_ context.Context, r *adminpb.LimitOperatio
 	})
 	return &adminpb.LimitOperationResponse{Operation: o}, err
 }
+
+// Watch tells the events that are kept once more, and one that is new.
+func (f *fakeCluster) Watch(ctx context.Context, r *adminpb.WatchRequest, out adminpb.AdminWatchServerStream) error {
+	es := append(events(), &adminpb.Event{Sequence: 5, Time: timestamppb.New(now), Kind: "node.alive", Severity: "info", Text: "n4 is alive again", Node: 4})
+	if err := out.Send(&adminpb.WatchResponse{AsOf: asOf(), Resume: "a", Events: es}); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}

@@ -182,6 +182,7 @@ type Preview struct {
 	Plan    placement.Plan
 	Verdict placement.Verdict
 	Took    time.Duration
+	At      cluster.VShard // of a split: the boundary
 }
 
 // StartRequest asks for an operation.

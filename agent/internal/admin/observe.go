@@ -29,6 +29,8 @@ type sight struct {
 	*Observation
 	source cluster.NodeID
 	ranges []rangeSight // by id
+	// replicas and leaders count those of each node.
+	replicas, leaders map[cluster.NodeID]uint32
 }
 
 // rangeSight is one range as the nodes report it.
@@ -41,7 +43,7 @@ type rangeSight struct {
 }
 
 func newSight(o *Observation, source cluster.NodeID, rates *rateBook) *sight {
-	s := &sight{Observation: o, source: source}
+	s := &sight{Observation: o, source: source, replicas: map[cluster.NodeID]uint32{}, leaders: map[cluster.NodeID]uint32{}}
 	found := map[cluster.RangeID]*rangeSight{}
 	for id, d := range o.View.Ranges {
 		found[id] = &rangeSight{descriptor: *d, reports: map[cluster.NodeID]*cluster.RangeStatus{}}
@@ -63,6 +65,10 @@ func newSight(o *Observation, source cluster.NodeID, rates *rateBook) *sight {
 		f.state = s.judge(f)
 		f.rate = rates.note(id, f.leader, o.At)
 		s.ranges = append(s.ranges, *f)
+		s.leaders[f.leaderNode()]++
+		for _, r := range f.descriptor.Replicas {
+			s.replicas[r.Node]++
+		}
 	}
 	return s
 }

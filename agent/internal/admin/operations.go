@@ -23,7 +23,7 @@ func (s *service) spec(p *adminpb.OperationSpec) (cluster.OperationSpec, error) 
 		return cluster.OperationSpec{}, &Error{Kind: KindInvalid, Message: "spec is missing"}
 	}
 	var nodes []cluster.NodeID
-	if !cluster.OperationKind(p.GetKind()).MovesOnly() {
+	if kind := cluster.OperationKind(p.GetKind()); !kind.MovesOnly() && kind != cluster.OpSplit || len(p.GetNodes()) > 0 {
 		var err error
 		if nodes, err = s.known(p.GetNodes()); err != nil {
 			return cluster.OperationSpec{}, err
@@ -33,7 +33,7 @@ func (s *service) spec(p *adminpb.OperationSpec) (cluster.OperationSpec, error) 
 		Kind: cluster.OperationKind(p.GetKind()), Nodes: nodes, Shutdown: p.GetShutdown(), LBWait: p.GetLbWait(),
 		TxnTimeout: p.GetTxnTimeout(), Deadline: p.GetDeadline(), OnDeadline: p.GetOnDeadline(), TTL: p.GetTtl(),
 		Rate: p.GetRate(), MaxDisk: p.GetMaxDisk(), Keep: p.GetKeepRunning(),
-		Range: cluster.RangeID(p.GetRange()), From: cluster.NodeID(p.GetFrom()), To: cluster.NodeID(p.GetTo()),
+		Range: cluster.RangeID(p.GetRange()), From: cluster.NodeID(p.GetFrom()), To: cluster.NodeID(p.GetTo()), At: cluster.VShard(min(p.GetAt(), cluster.VShards)),
 		Goal: p.GetGoal(), MaxMoves: int(p.GetMaxMoves()), Plan: p.GetPlan(), Strict: p.GetStrict(),
 	}
 	return spec, checkSpec(&spec)
@@ -43,8 +43,8 @@ func checkSpec(s *cluster.OperationSpec) error {
 	invalid := func(format string, args ...any) error {
 		return &Error{Kind: KindInvalid, Message: fmt.Sprintf(format, args...)}
 	}
-	if s.Kind != cluster.OpDrain && s.Kind != cluster.OpDecommission && !s.Kind.MovesOnly() {
-		return invalid("unknown kind of operation %q: drain, decommission, rebalance, move or transfer", s.Kind)
+	if s.Kind != cluster.OpDrain && s.Kind != cluster.OpDecommission && s.Kind != cluster.OpSplit && !s.Kind.MovesOnly() {
+		return invalid("unknown kind of operation %q: drain, decommission, rebalance, move, transfer or split", s.Kind)
 	}
 	for name, v := range map[string]float64{"lb_wait": s.LBWait, "txn_timeout": s.TxnTimeout, "deadline": s.Deadline, "ttl": s.TTL} {
 		if !(v >= 0 && v <= deadlineMost.Seconds()) { // also refuses NaN
@@ -69,6 +69,9 @@ func (s *service) PlanOperation(ctx context.Context, r *adminpb.PlanOperationReq
 	pv, err := s.backend.Plan(ctx, spec)
 	if err != nil {
 		return nil, err
+	}
+	if spec.Kind == cluster.OpSplit {
+		spec.At = pv.At
 	}
 	p := planProto(spec, &pv, s.backend.View().Epoch())
 	p.ModelError = modelError(s.backend.View(), spec.Kind)

@@ -40,6 +40,9 @@ type Config struct {
 	// nodes are tried last. nil: none is.
 	Suspect func(cluster.NodeID) bool
 
+	// Meter, if set, counts what is read.
+	Meter *Meter
+
 	// Policy is the patience of requests that come without their own.
 	Policy Policy
 	// AttemptTimeout ends one attempt at one node that neither answers nor fails;

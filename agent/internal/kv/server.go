@@ -89,6 +89,7 @@ func (s *Server) read(ctx context.Context, req *readRequest) ([]readRow, error) 
 		if !h.Descriptor.Contains(v) {
 			return nil, s.mismatch(&h.Descriptor, v, v+1)
 		}
+		s.cfg.Meter.read(v, 1)
 		value, version, ok, err := datastate.Get(h.Reader, row, ts)
 		if err != nil {
 			return nil, fmt.Errorf("read a row: %w", err)
@@ -187,6 +188,9 @@ func (s *Server) scan(ctx context.Context, req *scanRequest, send func(chunk []b
 			return fmt.Errorf("scan %s: %w", req.Range, err)
 		}
 		chunk.last = rs.last
+		if rs.last != nil {
+			s.cfg.Meter.read(rs.last.VShard, 1)
+		}
 		if err := send(chunk.finish(more)); err != nil || !more || n >= req.MaxChunks {
 			return err
 		}

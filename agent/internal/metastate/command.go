@@ -92,6 +92,15 @@ type UpdateNode struct {
 	Locality  string            `json:"locality,omitempty"`
 	Version   string            `json:"version"`
 	BootNonce string            `json:"bootNonce"`
+	// Claim, if given, must name the incarnation that is recorded.
+	Claim *Claim `json:"claim,omitempty"`
+}
+
+// Claim is what a data directory knows of the incarnations that ran in it: the
+// last one that was recorded, and those that may have been since. A copy of the
+// directory, or an old backup, knows others than the record.
+type Claim struct {
+	Previous []string `json:"previous,omitempty"`
 }
 
 // SetMembership moves nodes to another membership, all or none. Allowed:

@@ -164,6 +164,9 @@ func (c *change) updateNode(in *UpdateNode) Result {
 	if n.UUID != in.UUID {
 		return refused(CodeConflict, "%s has the identity %s, not %s", n.ID, n.UUID, in.UUID)
 	}
+	if in.Claim != nil && n.BootNonce != "" && n.BootNonce != in.BootNonce && !slices.Contains(in.Claim.Previous, n.BootNonce) {
+		return refused(CodeConflict, "%s has run from another copy of its data directory since, at %s: a data directory that was copied or restored cannot be used; wipe it and join as a new node", n.ID, n.Addresses.RPC)
+	}
 	if n.BootNonce != in.BootNonce {
 		c.event(cluster.Event{
 			Kind: cluster.EventNodeStarted, Node: n.ID, Text: fmt.Sprintf("%s started, version %s", n.ID, in.Version),

@@ -35,6 +35,7 @@ const (
 	ActCommand  ActionKind = "command"  // propose Command to the meta range
 	ActPrepare  ActionKind = "prepare"  // make room for Replica of Descriptor's range
 	ActChange   ActionKind = "change"   // make Change of Range at its leader
+	ActSplit    ActionKind = "split"    // split Range as Split says, at its leader
 	ActTransfer ActionKind = "transfer" // hand Range's leadership to Node
 	ActDestroy  ActionKind = "destroy"  // remove the replica of Range with an id below Replica
 	ActStatus   ActionKind = "status"   // how Ranges stand, as their leader sees it
@@ -56,6 +57,7 @@ type Action struct {
 	Node       cluster.NodeID
 	Replica    cluster.ReplicaID
 	Change     cluster.ReplicaChange
+	Split      cluster.RangeSplit
 	Descriptor cluster.RangeDescriptor
 	Spec       cluster.OperationSpec // ActDrain
 	Command    metastate.Command
@@ -65,7 +67,7 @@ type Action struct {
 type Completion struct {
 	Action Action
 	Err    error
-	// Descriptors come from ActChange and ActProof.
+	// Descriptors come from ActChange, ActSplit and ActProof.
 	Descriptors []cluster.RangeDescriptor
 	// Statuses come from ActChange, ActTransfer and ActStatus; At is when.
 	Statuses []cluster.RangeStatus
@@ -115,6 +117,11 @@ type Config struct {
 	Stall time.Duration
 	// SQLDrain bounds the wait for a leaving node's sessions. Default 60 s.
 	SQLDrain time.Duration
+	// HotFor is how long a range's load must be above the threshold before it is
+	// split. Default 20 s. Too short: a passing peak splits ranges for ever.
+	HotFor time.Duration
+	// SplitCooldown is how long both halves of a split are left alone. Default 60 s.
+	SplitCooldown time.Duration
 }
 
 // DefaultConfig returns a Config with every default set.
@@ -124,6 +131,6 @@ func DefaultConfig() Config {
 		SpreadEvery: time.Second, SpreadTransfers: 4, SweepEvery: 30 * time.Second, Settle: 15 * time.Second,
 		Cooldown: 5 * time.Minute, Attempts: 5,
 		Collect: 15 * time.Second, Fresh: 5 * time.Second, Save: time.Second, Retry: 500 * time.Millisecond,
-		Poll: 100 * time.Millisecond, Stall: time.Minute, SQLDrain: time.Minute,
+		Poll: 100 * time.Millisecond, Stall: time.Minute, SQLDrain: time.Minute, HotFor: 20 * time.Second, SplitCooldown: time.Minute,
 	}
 }

@@ -17,21 +17,23 @@ type Controller struct {
 	cfg Config
 
 	// Of the term; a new one begins with none of it.
-	term      uint64
-	began     time.Time // when this term began here
-	lastID    uint64
-	inflight  map[uint64]Action
-	moves     map[cluster.RangeID]*moving
-	transfers map[cluster.RangeID]*handing
-	runs      map[string]*run
-	destroyed map[cluster.RangeID]time.Time
-	told      map[cluster.NodeID]time.Time // when a node was last asked to stop or undrain
-	extra     map[cluster.RangeID][]seen
-	newer     map[cluster.RangeID]*cluster.RangeDescriptor
-	sweptAt   time.Time
-	avoided   map[cluster.NodeID]time.Time // nodes that moves failed on: until when none is planned there
-	sourced   map[cluster.RangeID]int      // how often a range's copy has stalled
-	lifted    map[cluster.NodeID]time.Time // when a cordon's end was last asked for
+	term       uint64
+	began      time.Time // when this term began here
+	lastID     uint64
+	inflight   map[uint64]Action
+	moves      map[cluster.RangeID]*moving
+	transfers  map[cluster.RangeID]*handing
+	runs       map[string]*run
+	destroyed  map[cluster.RangeID]time.Time
+	told       map[cluster.NodeID]time.Time // when a node was last asked to stop or undrain
+	extra      map[cluster.RangeID][]seen
+	newer      map[cluster.RangeID]*cluster.RangeDescriptor
+	hot        map[cluster.RangeID]time.Time // since when a range's load is above the threshold
+	splitAsked time.Time                     // when a split of a hot range was asked for last
+	sweptAt    time.Time
+	avoided    map[cluster.NodeID]time.Time // nodes that moves failed on: until when none is planned there
+	sourced    map[cluster.RangeID]int      // how often a range's copy has stalled
+	lifted     map[cluster.NodeID]time.Time // when a cordon's end was last asked for
 
 	observing  uint64 // the action that records events
 	observedAt time.Time
@@ -67,6 +69,7 @@ func (c *Controller) reset(term uint64, now time.Time) {
 	c.told = map[cluster.NodeID]time.Time{}
 	c.extra = map[cluster.RangeID][]seen{}
 	c.newer = map[cluster.RangeID]*cluster.RangeDescriptor{}
+	c.hot, c.splitAsked = map[cluster.RangeID]time.Time{}, time.Time{}
 	c.sweptAt, c.repairAt = time.Time{}, time.Time{}
 	c.avoided, c.lifted = map[cluster.NodeID]time.Time{}, map[cluster.NodeID]time.Time{}
 	c.sourced = map[cluster.RangeID]int{}
@@ -159,6 +162,8 @@ func (c *Controller) absorb() {
 		switch done.Action.Kind {
 		case ActPrepare, ActChange, ActStatus, ActDestroy:
 			c.moveDone(done)
+		case ActSplit:
+			c.splitDone(done)
 		case ActTransfer:
 			c.moveDone(done)
 			c.transferDone(done)

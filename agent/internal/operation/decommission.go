@@ -366,6 +366,9 @@ func (c *Controller) verify(r *run) {
 	if len(r.proof.waiting) > 0 {
 		return
 	}
+	if v, missing := uncovered(r.proof.found); missing && r.proof.failed == "" {
+		r.proof.failed = fmt.Sprintf("vshard %d belongs to a range that was split off just now", v)
+	}
 	if r.proof.failed != "" || len(r.proof.found) < len(c.snap.Ranges) {
 		r.op.Why = "the proof waits: " + r.proof.failed
 		r.proof, r.retryAt = nil, c.in.Now.Add(c.cfg.Retry)

@@ -35,7 +35,7 @@ func (m *moving) blocked() bool { return !m.blockedAt.IsZero() }
 
 // start begins a move unless its range has one.
 func (c *Controller) start(op string, move placement.Move) bool {
-	if c.moves[move.Range] != nil || c.transfers[move.Range] != nil || !c.room(op, move) {
+	if c.moves[move.Range] != nil || c.transfers[move.Range] != nil || c.beingSplit(move.Range) || !c.room(op, move) {
 		return false
 	}
 	c.moves[move.Range] = &moving{move: move, op: op, step: "pending"}

@@ -210,6 +210,7 @@ func (n *realNode) Leader() (cluster.NodeID, uint64, bool) {
 }
 
 func (n *realNode) Propose(ctx context.Context, cmd metastate.Command) (metastate.Result, error) {
+	cmd.Stamp(ctx)
 	b, err := metastate.EncodeCommand(cmd)
 	if err != nil {
 		return metastate.Result{}, err

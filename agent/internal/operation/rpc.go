@@ -34,6 +34,7 @@ type Store interface {
 	PrepareReplica(ctx context.Context, desc cluster.RangeDescriptor, replica cluster.ReplicaID) error
 	ChangeReplicas(ctx context.Context, id cluster.RangeID, change cluster.ReplicaChange) (*cluster.RangeDescriptor, error)
 	Transfer(ctx context.Context, id cluster.RangeID, to cluster.NodeID) error
+	Split(ctx context.Context, id cluster.RangeID, split cluster.RangeSplit) (parent, child *cluster.RangeDescriptor, err error)
 	DestroyReplica(ctx context.Context, id cluster.RangeID, minNext cluster.ReplicaID) error
 	RangeStatus(id cluster.RangeID) (cluster.RangeStatus, bool)
 	Status() []cluster.RangeStatus
@@ -46,6 +47,7 @@ type request struct {
 	Node       cluster.NodeID           `json:"node,omitempty"`
 	Replica    cluster.ReplicaID        `json:"replica,omitempty"`
 	Change     *cluster.ReplicaChange   `json:"change,omitempty"`
+	Split      *cluster.RangeSplit      `json:"split,omitempty"`
 	Descriptor *cluster.RangeDescriptor `json:"descriptor,omitempty"`
 	Spec       *cluster.OperationSpec   `json:"spec,omitempty"`
 	Reason     string                   `json:"reason,omitempty"`
@@ -80,6 +82,7 @@ func (s *Server) Methods() map[string]func(ctx context.Context, from cluster.Nod
 	return map[string]func(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error){
 		MethodPrepare:  s.handle(s.prepare),
 		MethodChange:   s.handle(s.change),
+		MethodSplit:    s.handle(s.split),
 		MethodTransfer: s.handle(s.transfer),
 		MethodDestroy:  s.handle(s.destroy),
 		MethodStatuses: s.handle(s.statuses),

@@ -179,6 +179,8 @@ func (c *Controller) stepOperation(r *run) {
 		c.stepDecommission(r)
 	case cluster.OpDrain:
 		c.watchDrain(r)
+	case cluster.OpSplit:
+		c.stepSplit(r)
 	case cluster.OpRebalance, cluster.OpMove, cluster.OpTransfer:
 		c.stepSteps(r)
 	default:

@@ -296,6 +296,8 @@ func (a *Action) call() (string, *request) {
 		return MethodPrepare, &request{Range: a.Range, Descriptor: &a.Descriptor, Replica: a.Replica}
 	case ActChange:
 		return MethodChange, &request{Range: a.Range, Change: &a.Change}
+	case ActSplit:
+		return MethodSplit, &request{Range: a.Range, Split: &a.Split}
 	case ActTransfer:
 		return MethodTransfer, &request{Range: a.Range, Node: a.Node}
 	case ActDestroy:

@@ -115,6 +115,7 @@ type Preview struct {
 	Verdict  placement.Verdict
 	Took     time.Duration
 	Snapshot *placement.Snapshot
+	At       cluster.VShard // of a split
 }
 
 // DryRun plans without changing anything. A refusal is in the verdict.
@@ -122,6 +123,9 @@ func (s *Service) DryRun(ctx context.Context, spec cluster.OperationSpec) (Previ
 	spec, err := s.validate(spec)
 	if err != nil {
 		return Preview{}, err
+	}
+	if spec.Kind == cluster.OpSplit {
+		return s.previewSplit(ctx, spec), nil
 	}
 	o := s.ClusterStatus(ctx, 0)
 	began := time.Now()
@@ -157,6 +161,9 @@ func (s *Service) validate(spec cluster.OperationSpec) (cluster.OperationSpec, e
 	slices.Sort(spec.Nodes)
 	spec.Nodes = slices.Compact(spec.Nodes)
 	v := s.cfg.Meta.View()
+	if spec.Kind == cluster.OpSplit {
+		return spec, validateSplit(v, &spec)
+	}
 	switch {
 	case spec.Kind != cluster.OpDrain && spec.Kind != cluster.OpDecommission:
 		return spec, refused(Invalid, "there is no operation called %q", spec.Kind)
@@ -196,6 +203,9 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (op cluster.Operati
 	spec, err := s.validate(r.Spec)
 	if err != nil {
 		return op, false, err
+	}
+	if spec.Kind == cluster.OpSplit {
+		return s.startSplit(ctx, r, spec)
 	}
 	if spec.Kind.MovesOnly() {
 		return s.startSteps(ctx, r, spec)

@@ -31,6 +31,8 @@ type shellNode struct {
 	drainer  *Drainer
 	service  *Service
 	sessions *fakeSQL
+	runner   *Runner
+	mayStop  func() (StopCertificate, error) // instead of the coordinator
 	stopped  []string
 }
 
@@ -104,6 +106,12 @@ func (s *shell) open(ctx context.Context, id cluster.NodeID) {
 			defer s.mu.Unlock()
 			s.r.nodes[id].service = sv
 		},
+		MayStop: func(ctx context.Context, op string) (StopCertificate, error) {
+			if n.mayStop != nil {
+				return n.mayStop()
+			}
+			return n.runner.AskMayStop(ctx, op)
+		},
 	})
 	n.server = &Server{
 		Store: store, Drainer: n.drainer, Stop: stop,
@@ -123,9 +131,9 @@ func (s *shell) open(ctx context.Context, id cluster.NodeID) {
 		},
 	}
 	n.service = NewService(ServiceConfig{Self: id, Meta: meta, Caller: shellCaller{s, id}, Server: n.server, Liveness: liveness})
-	runner := NewRunner(RunnerConfig{Self: id, Meta: meta, Caller: shellCaller{s, id}, Server: n.server, Liveness: liveness})
+	n.runner = NewRunner(RunnerConfig{Self: id, Meta: meta, Caller: shellCaller{s, id}, Server: n.server, Liveness: liveness})
 	s.run(func() {
-		if err := runner.Run(ctx, nil); err != nil {
+		if err := n.runner.Run(ctx, nil); err != nil {
 			s.t.Errorf("runner of %s: %v", id, err)
 		}
 	})
@@ -189,6 +197,7 @@ type shellMeta struct {
 func (m *shellMeta) View() *metastate.View { return m.s.r.view() }
 
 func (m *shellMeta) Propose(ctx context.Context, cmd metastate.Command) (metastate.Result, error) {
+	cmd.Stamp(ctx)
 	m.s.mu.Lock()
 	if m.s.cut || !m.s.r.metaWorks() || !m.s.r.up(m.id) {
 		m.s.mu.Unlock()
@@ -222,7 +231,12 @@ func (c shellCaller) Call(ctx context.Context, to cluster.NodeID, method string,
 	if !works {
 		return nil, errDown
 	}
-	return c.s.nodes[to].server.Methods()[method](ctx, c.from, payload)
+	n := c.s.nodes[to]
+	serve := n.server.Methods()[method]
+	if serve == nil {
+		serve = n.runner.Methods()[method]
+	}
+	return serve(ctx, c.from, payload)
 }
 
 // fakeSQL is a SQL server: sessions that are idle close when asked, those in a
@@ -327,4 +341,9 @@ func (s *shell) start(spec cluster.OperationSpec) cluster.Operation {
 
 func drain(node cluster.NodeID) cluster.OperationSpec {
 	return cluster.OperationSpec{Kind: cluster.OpDrain, Nodes: []cluster.NodeID{node}}
+}
+
+func (s *shellStore) Split(_ context.Context, id cluster.RangeID, split cluster.RangeSplit) (parent, child *cluster.RangeDescriptor, err error) {
+	d := cluster.RangeDescriptor{ID: id, End: split.At, Generation: split.Expect + 1}
+	return &d, &cluster.RangeDescriptor{ID: split.Child, Parent: id, Start: split.At, Generation: split.Expect + 1}, nil
 }

@@ -30,6 +30,7 @@ func (c *Controller) upkeep() {
 	}
 	c.welcome()
 	c.collectReplicas()
+	c.splitHot()
 	if c.in.Now.Sub(c.repairAt) >= repairEvery {
 		c.repairAt = c.in.Now
 		c.repair()

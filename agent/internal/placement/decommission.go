@@ -213,7 +213,9 @@ func (p *planner) refuseMissing(code Code, ranges []cluster.RangeID, leaving []c
 		r.Fixes = append(r.Fixes, Fix{Does: "add " + count(max(need-len(remain), 1), "node"), Command: "nodedbctl join-token create"})
 	} else {
 		r.Why = fmt.Sprintf("%s have no node whose disk would stay under %.0f %%; %s", count(len(ranges), "range"), p.s.MaxDisk*100, remaining(remain))
-		r.Fixes = append(r.Fixes, Fix{Does: "add 1 node", Command: "nodedbctl join-token create"}, Fix{Does: "allow fuller disks, at your own risk", Command: fmt.Sprintf("nodedbctl decommission %s --max-disk 90%%", args(p.in.Nodes))})
+		r.Fixes = append(r.Fixes, Fix{Does: "add 1 node", Command: "nodedbctl join-token create"})
+		r.Fixes = append(r.Fixes, p.moreDisk(ranges, leaving)...)
+		r.Fixes = append(r.Fixes, Fix{Does: "allow fuller disks, at your own risk", Command: fmt.Sprintf("nodedbctl decommission %s --max-disk 90%%", args(p.in.Nodes))})
 	}
 	for i := range p.s.Nodes {
 		if n := &p.s.Nodes[i]; n.Cordon && !slices.Contains(leaving, n.ID) {

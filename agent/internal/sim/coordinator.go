@@ -24,6 +24,7 @@ type coordinator struct {
 	reports  map[cluster.NodeID]ops.Report
 	done     []ops.Completion
 	polled   time.Duration
+	audited  time.Duration
 	service  cluster.Service
 	drain    string        // the operation that drains this node
 	drainTTL time.Duration // until then
@@ -57,6 +58,21 @@ func (c *coordinator) publish(d cluster.RangeDescriptor, tries int) {
 	})
 }
 
+// audit publishes what the meta range lacks of the ranges that this node leads,
+// as the real publisher does.
+func (c *coordinator) audit() {
+	if c.n.w.now-c.audited < 10*time.Second {
+		return
+	}
+	c.audited = c.n.w.now
+	v := c.n.machine.View()
+	for _, st := range c.n.core.Status() {
+		if known, ok := v.Range(st.Descriptor.ID); st.IsLeader() && (!ok || known.Generation < st.Descriptor.Generation) {
+			c.publish(st.Descriptor, 5)
+		}
+	}
+}
+
 func (c *coordinator) metaLeader() cluster.NodeID {
 	st, _ := c.n.core.RangeStatus(cluster.MetaRangeID)
 	return st.Leader
@@ -80,6 +96,7 @@ func (c *coordinator) step() {
 	for _, a := range c.ctl.Step(in) {
 		c.carryOut(a)
 	}
+	c.audit()
 	c.seeToDrain()
 	n.later(n.w.ms(150, 250), c.step)
 }
@@ -198,6 +215,15 @@ func (c *coordinator) serve(a ops.Action, reply func(ops.Completion)) {
 			done := ops.Completion{Err: o.Err, Statuses: c.standing(a.Range)}
 			if o.Descriptor != nil {
 				done.Descriptors = []cluster.RangeDescriptor{*o.Descriptor.Clone()}
+			}
+			reply(done)
+		})
+	case ops.ActSplit:
+		n.core.Split(a.Range, a.Split, func(o replica.Outcome) {
+			w.noteSplit(o)
+			done := ops.Completion{Err: o.Err, Statuses: c.standing(a.Range)}
+			if o.Err == nil {
+				done.Descriptors = []cluster.RangeDescriptor{*o.Descriptor.Clone(), *o.Child.Clone()}
 			}
 			reply(done)
 		})

@@ -1,7 +1,10 @@
 package sim
 
 import (
+	"slices"
+
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 	"github.com/nodedb/nodedb/agent/internal/routing"
 )
@@ -108,6 +111,43 @@ func (w *World) owner(v cluster.VShard) (*Node, cluster.RangeStatus, bool) {
 		}
 	}
 	return best, found, best != nil
+}
+
+// recorded lists the data ranges that the meta range knows of, and those that its
+// operations are to split off, by the newest view of any node.
+func (w *World) recorded() []cluster.RangeID {
+	ids := w.first()
+	var v *metastate.View
+	for _, n := range w.nodes {
+		if n.machine != nil && (v == nil || n.machine.View().Index > v.Index) {
+			v = n.machine.View()
+		}
+	}
+	for _, id := range v.RangeIDs() {
+		if id != cluster.MetaRangeID && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	for _, id := range v.OperationIDs() {
+		if child := v.Operations[id].Child; child != 0 && !slices.Contains(ids, child) {
+			ids = append(ids, child)
+		}
+	}
+	return ids
+}
+
+// askSplit asks for a split as a person would.
+func (o *operators) askSplit() {
+	w := o.w
+	_, st, ok := w.Leader(w.anyRange())
+	if !ok {
+		return
+	}
+	at, ok := w.boundary(&st.Descriptor)
+	if !ok {
+		return
+	}
+	o.create(cluster.OperationSpec{Kind: cluster.OpSplit, Range: st.Descriptor.ID, At: at})
 }
 
 // checkOwners wants every vshard to have exactly one range at the end.

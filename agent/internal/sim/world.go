@@ -150,7 +150,12 @@ func (w *World) begin() {
 
 // ranges returns the data ranges that were bootstrapped, and those that were to
 // be split off.
-func (w *World) ranges() []cluster.RangeID { return append(w.first(), w.children...) }
+func (w *World) ranges() []cluster.RangeID {
+	if w.operators != nil {
+		return w.recorded()
+	}
+	return append(w.first(), w.children...)
+}
 
 // first returns the data ranges that were bootstrapped.
 func (w *World) first() []cluster.RangeID {

@@ -67,6 +67,8 @@ func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 		return s.showSetting(node, sink)
 	case *syntax.ShowCluster:
 		return s.showCluster(ctx, node, sink)
+	case *syntax.AlterNode:
+		return s.alterNode(ctx, node, sink)
 	case *syntax.CreateCollection:
 		return s.create(ctx, node)
 	case *syntax.DropCollection:

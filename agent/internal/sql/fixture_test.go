@@ -210,6 +210,7 @@ func newFakeMeta(t testing.TB) *fakeMeta {
 	m := &fakeMeta{t: t, engine: engine, machine: metastate.New()}
 	init := &metastate.InitCluster{ClusterID: "c1", Name: "test", CACert: "pem", Users: []metastate.PutUser{{Name: "alice", AdminRole: "admin"}},
 		Node: cluster.Node{ID: 1, UUID: "u1", Name: "n1", Addresses: cluster.Addresses{SQL: "127.0.0.1:6432", RPC: "127.0.0.1:6433", Gossip: "127.0.0.1:6434", Admin: "127.0.0.1:6480"}, Version: "v1"}}
+	init.Users = []metastate.PutUser{{Name: "alice", AdminRole: "admin"}}
 	replicas := []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}}
 	init.Ranges = append(init.Ranges, cluster.RangeDescriptor{ID: cluster.MetaRangeID, Generation: 1, NextReplica: 2, Replicas: replicas})
 	for i := range cluster.VShard(16) {

@@ -48,6 +48,8 @@ func (s *Session) Prepare(ctx context.Context, text string, paramOIDs []uint32) 
 		err = s.prepareQuery(ctx, p, node)
 	case *syntax.ShowCluster:
 		p.Columns = describeShow(node)
+	case *syntax.AlterNode:
+		p.Columns = alterColumns()
 	case *syntax.ShowSetting:
 		p.Columns, err = s.describeSetting(node)
 	}

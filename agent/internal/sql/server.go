@@ -39,7 +39,9 @@ type Config struct {
 	// Duck runs what the fast path does not; nil: such statements get 0A000.
 	Duck  duck.Executor
 	Views ClusterViews
-	Node  cluster.NodeID
+	// Operator carries out ALTER NODE; nil: this node does not.
+	Operator Operator
+	Node     cluster.NodeID
 	// MaxSessions is how many sessions may be open; default 500. More get 53300.
 	MaxSessions int
 	// Version is the version of NodeDB, for version().

@@ -24,6 +24,9 @@ type shownColumn struct {
 
 // showColumns are the columns of each kind of SHOW.
 func showColumns(kind syntax.ShowKind) []shownColumn {
+	if columns, ok := lifecycleColumns(kind); ok {
+		return columns
+	}
 	const text, number = datum.Text, datum.Int8
 	switch kind {
 	case syntax.ShowNodes:
@@ -67,7 +70,7 @@ func (s *Session) showCluster(ctx context.Context, node *syntax.ShowCluster, sin
 	if node.Collection != nil {
 		rows, err = s.route(node)
 	} else {
-		rows, err = s.server.shown(ctx, node.Kind)
+		rows, err = s.server.shown(ctx, node.Kind, node.Node)
 	}
 	if err != nil {
 		return "", err
@@ -81,8 +84,11 @@ func (s *Session) showCluster(ctx context.Context, node *syntax.ShowCluster, sin
 	return "SHOW", out.begin()
 }
 
-// shown makes the rows of a SHOW.
-func (s *Server) shown(ctx context.Context, kind syntax.ShowKind) ([][]datum.Datum, error) {
+// shown makes the rows of a SHOW; name is that of SHOW NODE.
+func (s *Server) shown(ctx context.Context, kind syntax.ShowKind, name string) ([][]datum.Datum, error) {
+	if _, ok := lifecycleColumns(kind); ok {
+		return s.shownLifecycle(ctx, kind, name)
+	}
 	view := s.catalog.View()
 	switch kind {
 	case syntax.ShowNodes:

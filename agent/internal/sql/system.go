@@ -44,9 +44,12 @@ func (s *Server) findSystemTable(schema, name string) *systemTable {
 	if schema != internalSchema {
 		return nil
 	}
+	if kind, ok := lifecycleTables[name]; ok {
+		return &systemTable{columns: showColumns(kind), rows: func(ctx context.Context) ([][]datum.Datum, error) { return s.shown(ctx, kind, "") }}
+	}
 	for _, kind := range []syntax.ShowKind{syntax.ShowNodes, syntax.ShowRanges, syntax.ShowRouting, syntax.ShowCollections, syntax.ShowOperations} {
 		if string(kind) == name {
-			return &systemTable{columns: showColumns(kind), rows: func(ctx context.Context) ([][]datum.Datum, error) { return s.shown(ctx, kind) }}
+			return &systemTable{columns: showColumns(kind), rows: func(ctx context.Context) ([][]datum.Datum, error) { return s.shown(ctx, kind, "") }}
 		}
 	}
 	return nil

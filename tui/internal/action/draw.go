@@ -126,7 +126,7 @@ func field(th *theme.Theme, b *cell.Block, name string, s cell.Style, text strin
 
 func drawPlan(th *theme.Theme, b *cell.Block, v *Verdict) {
 	p := v.Plan
-	if !v.Allowed && len(p.GetMoves()) == 0 && len(p.GetFindings()) > 0 && !p.GetFeasible() {
+	if !p.GetFeasible() {
 		b.Add(cell.NewLine(b.Width).Put(th.BadBar, " REFUSED ").Put(th.Title, "  it cannot be completed; nothing was changed")).Blank()
 		findings(th, b, v)
 		return

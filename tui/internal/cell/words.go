@@ -74,6 +74,8 @@ func Duration(d time.Duration) string {
 	switch s := int(max(d, 0) / time.Second); {
 	case s < 60:
 		return strconv.Itoa(s) + "s"
+	case s < 3600 && s%60 == 0:
+		return strconv.Itoa(s/60) + "m"
 	case s < 3600:
 		return fmt.Sprintf("%dm%02ds", s/60, s%60)
 	case s < 48*3600:

@@ -12,8 +12,13 @@ import (
 )
 
 // Watch opens a stream, and opens it anew when it breaks, until ctx is done or
-// there is no hope. changed gets each response, lost is told of each break.
-type Watch func(ctx context.Context, r *adminpb.WatchRequest, changed func(*adminpb.WatchResponse) error, lost func(error)) error
+// there is no hope. changed gets each response and when its data were true; lost
+// is told of each break.
+type Watch func(ctx context.Context, r *adminpb.WatchRequest, changed Changed, lost func(error)) error
+
+// Changed takes a response. fresh is when, by this machine's clock, the data
+// were seen to be newer than before.
+type Changed func(r *adminpb.WatchResponse, fresh time.Time) error
 
 // State of the link to the cluster.
 type State int
@@ -147,7 +152,7 @@ func (f *Feed) stream(ctx context.Context, attempt int) (came bool, err error) {
 	}
 	f.send(Link{State: Connecting, Attempt: attempt})
 	live := false
-	changed := func(r *adminpb.WatchResponse) error {
+	changed := func(r *adminpb.WatchResponse, fresh time.Time) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -156,7 +161,7 @@ func (f *Feed) stream(ctx context.Context, attempt int) (came bool, err error) {
 			f.send(Link{State: Live})
 		}
 		f.mu.Lock()
-		f.mu.state.apply(r, topics, f.now())
+		f.mu.state.apply(r, topics, fresh)
 		f.mu.dirty = true
 		f.mu.Unlock()
 		signal(f.wake)
@@ -187,7 +192,7 @@ func (f *Feed) pump(ctx context.Context) {
 		f.mu.Lock()
 		var s *Snapshot
 		if f.mu.dirty {
-			s, f.mu.dirty = f.mu.state.publish(f.now()), false
+			s, f.mu.dirty = f.mu.state.publish(), false
 		}
 		f.mu.Unlock()
 		if s != nil {

@@ -34,11 +34,21 @@ type Snapshot struct {
 	Events     []*adminpb.Event
 	Load       *Load
 
-	have map[string]bool // by topic: it came at least once
+	have map[string]bool // by topic: true when it came, false when it should have
 }
 
 // Has reports whether a topic's data has come.
 func (s *Snapshot) Has(topic string) bool { return s != nil && s.have[topic] }
+
+// Lacks reports whether the node answered without a topic that was asked for: it
+// runs a version that does not know it.
+func (s *Snapshot) Lacks(topic string) bool {
+	if s == nil {
+		return false
+	}
+	came, asked := s.have[topic]
+	return asked && !came
+}
 
 // Node finds a node by id; nil if it is not known.
 func (s *Snapshot) Node(id uint32) *adminpb.Node {

@@ -57,6 +57,7 @@ func (st *state) apply(r *adminpb.WatchResponse, topics []string, now time.Time)
 	if len(r.GetEvents()) > 0 {
 		s.Events = mergeEvents(s.Events, r.GetEvents())
 	}
+	st.sample(now)
 }
 
 // forget drops the lists that a reset sends anew.
@@ -84,24 +85,32 @@ func (st *state) mark(r *adminpb.WatchResponse, topics []string) {
 		Members: r.GetMembers() != nil, Rebalance: r.GetRebalance() != nil, Events: len(r.GetEvents()) > 0,
 	}
 	for _, t := range topics {
-		if came[t] || (r.GetReset_() && t != Members && t != Rebalance && t != Status) {
+		whole := t == Members || t == Rebalance || t == Status // others may be empty lists
+		switch {
+		case came[t] || (r.GetReset_() && !whole):
 			have[t] = true
+		case r.GetReset_() && !have[t]:
+			have[t] = false
 		}
 	}
 	st.snap.have = have
 }
 
-// publish returns the newest snapshot, with a sample of the load if a second
-// has passed since the last.
-func (st *state) publish(now time.Time) *Snapshot {
-	if st.snap.have[Ranges] && (st.sampled.IsZero() || secondsBetween(st.sampled, now) >= 1) {
-		gap := 1
-		if !st.sampled.IsZero() {
-			gap = secondsBetween(st.sampled, now)
-		}
-		st.snap.Load = st.snap.Load.sample(st.snap.Ranges, gap)
-		st.sampled = now
+// sample notes the load if a second has passed since the last sample.
+func (st *state) sample(now time.Time) {
+	if !st.snap.have[Ranges] || (!st.sampled.IsZero() && secondsBetween(st.sampled, now) < 1) {
+		return
 	}
+	gap := 1
+	if !st.sampled.IsZero() {
+		gap = secondsBetween(st.sampled, now)
+	}
+	st.snap.Load = st.snap.Load.sample(st.snap.Ranges, gap)
+	st.sampled = now
+}
+
+// publish returns the newest snapshot.
+func (st *state) publish() *Snapshot {
 	s := st.snap
 	return &s
 }

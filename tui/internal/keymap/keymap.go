@@ -32,6 +32,7 @@ var (
 	Views   = key("1-8", "go to a view", "1", "2", "3", "4", "5", "6", "7", "8")
 	Next    = key("tab", "next view", "tab")
 	Back    = key("esc", "back, or clear the filter", "esc")
+	Leave   = key("esc", "back", "esc")
 	Filter  = key("/", "filter", "/")
 	Palette = key(":", "command", ":")
 	Help    = key("?", "help", "?")

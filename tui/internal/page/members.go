@@ -177,6 +177,8 @@ func (p *members) Wheel(by int) { p.t.Move(by) }
 // Draw implements Page.
 func (p *members) Draw(th *theme.Theme, s Size) *cell.Block {
 	switch {
+	case p.s.Lacks(feed.Members):
+		return unserved(th, s)
 	case !p.s.Has(feed.Members):
 		return loading(th, s, "asking how the nodes see each other")
 	case p.matrix:

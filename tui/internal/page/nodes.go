@@ -191,7 +191,9 @@ func (p *nodes) Draw(th *theme.Theme, s Size) *cell.Block {
 	if p.t.Len() == 0 {
 		return blank(th, s, "no node matches", "filter: "+p.query+"   esc clears it")
 	}
-	b := p.t.Draw(th, s.Width, s.Height-detail)
+	rows := min(p.t.Len()+2, s.Height-detail) // few nodes leave more for the detail
+	detail = s.Height - rows
+	b := p.t.Draw(th, s.Width, rows)
 	n, ok := p.t.Selected()
 	if !ok {
 		return b.Resize(s.Height)
@@ -222,13 +224,14 @@ func (p *nodes) detail(th *theme.Theme, b *cell.Block, n *adminpb.Node, height i
 	l.Put(th.Dim, "version ").Put(th.Plain, cell.Or(n.GetVersion()))
 	b.Add(l)
 	b.Add(cell.NewLine(b.Width).Put(th.Dim, "sql ").Put(th.Plain, a.GetSql()).Put(th.Dim, "  admin ").Put(th.Plain, a.GetAdmin()).
-		Put(th.Dim, "  rpc ").Put(th.Plain, a.GetRpc()).Put(th.Dim, "  gossip ").Put(th.Plain, a.GetGossip()))
+		Fit(th.Plain, "  rpc "+a.GetRpc()).Fit(th.Plain, "  gossip "+a.GetGossip()))
 	text, command := advice(n)
-	l = cell.NewLine(b.Width).Put(th.Plain, text)
-	if command != "" {
-		l.Put(th.Dim, "  "+th.Sym.Arrow+" ").Put(th.Info, command)
+	if text != "" {
+		b.Add(cell.NewLine(b.Width).Put(th.Plain, text))
 	}
-	b.Add(l)
+	if command != "" {
+		b.Add(cell.NewLine(b.Width).Put(th.Dim, th.Sym.Arrow+" ").Put(th.Info, command))
+	}
 	if id := n.GetOperationId(); id != "" {
 		if o := p.s.Operation(id); o != nil {
 			b.Add(operationLine(th, o, b.Width, p.now))

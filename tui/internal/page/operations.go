@@ -121,7 +121,7 @@ func (p *operations) Leave() bool {
 
 func (p *operations) Keys() []*keymap.Key {
 	if p.open != "" {
-		return []*keymap.Key{&keymap.Back, &keymap.Pause, &keymap.Resume, &keymap.Cancel, &keymap.Copy, &keymap.Move}
+		return []*keymap.Key{&keymap.Leave, &keymap.Pause, &keymap.Resume, &keymap.Cancel, &keymap.Copy, &keymap.Move}
 	}
 	return []*keymap.Key{&keymap.Move, &keymap.Enter, &keymap.Pause, &keymap.Resume, &keymap.Cancel, &keymap.Filter, &keymap.Copy}
 }
@@ -205,14 +205,8 @@ func (p *operations) Draw(th *theme.Theme, s Size) *cell.Block {
 	case p.t.Len() == 0:
 		return blank(th, s, "no operation matches", "filter: "+p.query+"   esc clears it")
 	}
-	rows := s.Height
-	if s.Height > 30 {
-		rows = min(p.t.Len()+2, s.Height/2)
-	}
+	rows := min(p.t.Len()+2, s.Height/2)
 	b := p.t.Draw(th, s.Width, rows)
-	if rows == s.Height {
-		return b
-	}
 	if o := p.current(); o != nil {
 		b.Add(section(th, s.Width, o.GetId(), ""))
 		b.Append(progress.Draw(th, o, s.Width, s.Now))

@@ -166,7 +166,7 @@ func (o *overview) verdict(th *theme.Theme, b *cell.Block) {
 	l := cell.NewLine(b.Width).Put(th.Dim, "survives   ")
 	survival(th, l, "the loss of any 1 node", st.GetSurvivesOne(), "nodes")
 	l.Space(3)
-	survival(th, l, "of any 2", st.GetSurvivesTwo(), "pairs")
+	survival(th, l, "any 2", st.GetSurvivesTwo(), "pairs")
 	b.Add(l).Blank()
 }
 
@@ -192,8 +192,11 @@ func survival(th *theme.Theme, l *cell.Line, what string, s *adminpb.Survival, s
 	case s.GetYes():
 		l.Put(th.OK, th.Sym.OK+" yes")
 	default:
-		l.Put(th.Warn, th.Sym.Warn+" no").Fit(th.Dim, fmt.Sprintf(" (%d %s; worst %s: %s)", s.GetFailing(), sets, cell.Nodes(s.GetWorst(), "+"),
-			cell.Plural(int(s.GetWorstRanges()), "range")))
+		l.Put(th.Warn, th.Sym.Warn+" no")
+		why := fmt.Sprintf(" (%d %s; worst %s: %s)", s.GetFailing(), sets, cell.Nodes(s.GetWorst(), "+"), cell.Plural(int(s.GetWorstRanges()), "range"))
+		if l.Left() > cell.Width(why)+16 { // the other question is told as well
+			l.Put(th.Dim, why)
+		}
 	}
 }
 
@@ -371,8 +374,8 @@ func (o *overview) side(th *theme.Theme, s Size) *cell.Block {
 func (o *overview) sideNodes(th *theme.Theme, b *cell.Block, most int) {
 	w := b.Width
 	b.Add(section(th, w, "nodes", ""))
-	b.Add(cell.NewLine(w).Field(th.Head, "  NODE", 7, false).Field(th.Head, "STATUS", 11, false).Field(th.Head, "LEADERS", 17, false).
-		Field(th.Head, "LOAD/S", 7, true).Space(1).Field(th.Head, "1 min", 14, false).Field(th.Head, "CPU", 6, true).Field(th.Head, "DISK", 6, true))
+	b.Add(cell.NewLine(w).Field(th.Head, "  NODE", 7, false).Field(th.Head, "STATUS", 16, false).Field(th.Head, "LEADERS", 14, false).
+		Field(th.Head, "LOAD/S", 7, true).Space(1).Field(th.Head, "1 min", 12, false).Field(th.Head, "CPU", 6, true).Field(th.Head, "DISK", 6, true))
 	var leaders uint32 = 1
 	for _, n := range o.s.Nodes {
 		leaders = max(leaders, n.GetLeaders())
@@ -389,10 +392,10 @@ func (o *overview) sideNodes(th *theme.Theme, b *cell.Block, most int) {
 		level := theme.NodeStatus(n.GetStatus())
 		mark, style := th.Mark(level)
 		load := o.s.Load.Of(n.GetId())
-		l := cell.NewLine(w).Put(style, mark+" ").Field(th.Bold, cell.Node(n.GetId()), 5, false).Field(th.Word(level), n.GetStatus(), 11, false)
-		progress.Bar(th, l, float64(n.GetLeaders())/float64(leaders), 10)
-		l.Field(th.Plain, cell.Count(n.GetLeaders()), 5, true).Space(2).Field(th.Plain, cell.Rate(load.Reads+load.Writes), 7, true).Space(1).
-			Put(th.Info, cell.Spark(th.Glyphs, load.Both, 13)).Space(1)
+		l := cell.NewLine(w).Put(style, mark+" ").Field(th.Bold, cell.Node(n.GetId()), 5, false).Field(th.Word(level), n.GetStatus(), 16, false)
+		progress.Bar(th, l, float64(n.GetLeaders())/float64(leaders), 8)
+		l.Field(th.Plain, cell.Count(n.GetLeaders()), 5, true).Space(1).Field(th.Plain, cell.Rate(load.Reads+load.Writes), 7, true).Space(1).
+			Put(th.Info, cell.Spark(th.Glyphs, load.Both, 11)).Space(1)
 		cpu, cpuStyle := percent(th, n.GetCpu())
 		disk, diskStyle := percent(th, diskShare(n))
 		if !n.GetReported() {
@@ -403,18 +406,32 @@ func (o *overview) sideNodes(th *theme.Theme, b *cell.Block, most int) {
 }
 
 func (o *overview) busiest(th *theme.Theme, b *cell.Block, room int) {
-	ranges := slices.Clone(o.s.Ranges)
-	slices.SortStableFunc(ranges, func(x, y *adminpb.Range) int { return cmp.Compare(rangeLoad(y), rangeLoad(x)) })
-	if len(ranges) == 0 || rangeLoad(ranges[0]) == 0 {
+	ranges := busiest(o.s.Ranges, room)
+	if len(ranges) == 0 {
 		b.Text(th.Dim, "no load")
-		return
 	}
-	for _, r := range ranges[:min(room, len(ranges))] {
-		if rangeLoad(r) == 0 {
-			return
-		}
+	for _, r := range ranges {
 		l := cell.NewLine(b.Width).Space(2).Field(th.Bold, cell.Range(r.GetId()), 6, false).Field(th.Dim, vshards(r), 10, false).Field(th.Plain, "on "+cell.Node(r.GetLeader()), 7, false)
 		progress.Bar(th, l, rangeLoad(r)/rangeLoad(ranges[0]), 20)
 		b.Add(l.Field(th.Plain, cell.Rate(r.GetReadsPerSecond())+" r", 9, true).Field(th.Plain, cell.Rate(r.GetWritesPerSecond())+" w", 9, true))
 	}
+}
+
+// busiest returns the n ranges with the most load, the busiest first. Of 10,000
+// ranges only a few change places: sorting all would cost more than the frame.
+func busiest(ranges []*adminpb.Range, n int) []*adminpb.Range {
+	top := make([]*adminpb.Range, 0, n+1)
+	for _, r := range ranges {
+		load := rangeLoad(r)
+		if load == 0 || (len(top) == n && load <= rangeLoad(top[n-1])) {
+			continue
+		}
+		i := len(top)
+		for i > 0 && rangeLoad(top[i-1]) < load {
+			i--
+		}
+		top = slices.Insert(top, i, r)
+		top = top[:min(len(top), n)]
+	}
+	return top
 }

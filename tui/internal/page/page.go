@@ -152,6 +152,11 @@ func loading(th *theme.Theme, s Size, what string) *cell.Block {
 	return blank(th, s, th.Sym.Ellipsis+" "+what, "")
 }
 
+// unserved is a page whose data the node does not know.
+func unserved(th *theme.Theme, s Size) *cell.Block {
+	return blank(th, s, "not served by this node", "it runs a version that does not have this yet; nodedbctl tui --addr asks another one")
+}
+
 // percent writes a share with a mark from where it is too much.
 func percent(th *theme.Theme, share float64) (string, cell.Style) {
 	level := theme.Full(share)

@@ -58,6 +58,10 @@ func newRangeMap(ranges []*adminpb.Range) *rangeMap {
 // rangeLoad is reads and writes per second.
 func rangeLoad(r *adminpb.Range) float64 { return r.GetReadsPerSecond() + r.GetWritesPerSecond() }
 
+// widestScale is how many times the least load on the scale the most may be: with
+// more, everything but the idle would look busy.
+const widestScale = 1000
+
 // heat is the tenth of the logarithmic scale that a load is in.
 func (m *rangeMap) heat(load float64) int {
 	switch {
@@ -66,7 +70,8 @@ func (m *rangeMap) heat(load float64) int {
 	case m.high <= m.low:
 		return 5
 	}
-	return max(0, min(9, int(9.99*math.Log(load/m.low)/math.Log(m.high/m.low))))
+	low := max(m.low, m.high/widestScale)
+	return max(0, min(9, int(9.99*math.Log(load/low)/math.Log(m.high/low))))
 }
 
 // mapLook is how the map is drawn.
@@ -105,18 +110,15 @@ func (m *rangeMap) run(th *theme.Theme, l *cell.Line, r *adminpb.Range, width in
 	if look.match != nil && !look.match(r) {
 		style = th.Faint
 	}
-	label := cell.Range(r.GetId())
-	if look.metric == byLeader {
-		label += " " + cell.Node(r.GetLeader())
-	}
-	if len(label)+2 > width {
-		label = ""
-	}
+	label := m.label(r, look.metric, width)
 	if r.GetId() == look.selected {
 		style = th.Select
 		if width <= 2 {
 			fill = th.Sym.Cursor
 		}
+	}
+	if label != "" && look.metric == byState {
+		fill = th.Sym.Dot // the word is there
 	}
 	text := make([]byte, 0, width*len(fill))
 	used := 0
@@ -126,15 +128,33 @@ func (m *rangeMap) run(th *theme.Theme, l *cell.Line, r *adminpb.Range, width in
 			text, used = append(text, ' '), used+1
 		}
 	}
-	// One blank at the end of a labelled run keeps neighbours apart.
-	for ; used < width; used++ {
-		if label != "" && used == width-1 {
-			text = append(text, ' ')
-			continue
-		}
+	// A gap at the end of a labelled run keeps neighbours apart.
+	gap := 0
+	if label != "" {
+		gap = 1
+	}
+	for ; used < width-gap; used++ {
 		text = append(text, fill...)
 	}
-	l.Put(style, string(text))
+	l.Put(style, string(text)).Space(gap)
+}
+
+// label is what fits of a range's name and what the map says of it.
+func (m *rangeMap) label(r *adminpb.Range, what metric, width int) string {
+	name := cell.Range(r.GetId())
+	long := name
+	switch {
+	case what == byLeader:
+		long += " " + cell.Node(r.GetLeader())
+	case what == byState && r.GetState() != "healthy", r.GetState() == "no-quorum":
+		long += " " + r.GetState()
+	}
+	for _, s := range []string{long, name} {
+		if len(s)+2 <= width && (s == long || what != byState) {
+			return s
+		}
+	}
+	return ""
 }
 
 // paint is the style and the glyph of a range.
@@ -171,7 +191,7 @@ func (m *rangeMap) legend(th *theme.Theme, width int, what metric, nodes []*admi
 	l := cell.NewLine(width).Put(th.Title, "vshards").Put(th.Dim, " by "+what.String()+"  ")
 	switch what {
 	case byState:
-		for _, s := range []string{"healthy", "moving", "electing", "under", "over", "no-quorum"} {
+		for _, s := range []string{"no-quorum", "under", "electing", "moving", "over", "healthy"} {
 			level := theme.RangeState(s)
 			style := th.Word(level)
 			if level == theme.Quiet {

@@ -170,7 +170,7 @@ func (p *ranges) Receive(r Result) {
 
 func (p *ranges) Keys() []*keymap.Key {
 	if p.detail != nil {
-		return []*keymap.Key{&keymap.Back, &keymap.MoveRange, &keymap.Transfer, &keymap.Copy, &keymap.Move}
+		return []*keymap.Key{&keymap.Leave, &keymap.MoveRange, &keymap.Transfer, &keymap.Copy, &keymap.Move}
 	}
 	return []*keymap.Key{
 		&keymap.Move, &keymap.Enter, &keymap.Map, &keymap.Metric, &keymap.Bad, &keymap.MoveRange, &keymap.Transfer, &keymap.Filter, &keymap.Sort, &keymap.Copy,

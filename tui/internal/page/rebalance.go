@@ -53,6 +53,9 @@ func (p *rebalance) Ages(time.Time) time.Duration {
 
 // Draw implements Page.
 func (p *rebalance) Draw(th *theme.Theme, s Size) *cell.Block {
+	if p.s.Lacks(feed.Rebalance) {
+		return unserved(th, s)
+	}
 	if !p.s.Has(feed.Rebalance) {
 		return loading(th, s, "asking how even the load is")
 	}
@@ -106,11 +109,18 @@ func (p *rebalance) head(th *theme.Theme, b *cell.Block, r *adminpb.GetRebalance
 	b.Add(l)
 }
 
+// widthOfWhy is the width from which the reasons stand beside the figures.
+const widthOfWhy = 110
+
 // dimensions draws each kind of load as a span: least, mean and most.
 func (p *rebalance) dimensions(th *theme.Theme, b *cell.Block, r *adminpb.GetRebalanceResponse) {
-	span := max(10, min(40, b.Width-70))
+	span, wide := max(10, min(40, b.Width-100)), b.Width >= widthOfWhy
+	why := ""
+	if wide {
+		why = "WHY"
+	}
 	b.Add(cell.NewLine(b.Width).Space(1).Field(th.Head, "  WHAT", 12, false).Field(th.Head, "LEAST", 16, true).Field(th.Head, "MEAN", 11, true).Field(th.Head, "MOST", 16, true).
-		Space(2).Field(th.Head, "MOST OVER MEAN", span+6, false).Put(th.Head, "WHY"))
+		Space(2).Field(th.Head, "MOST OVER MEAN", span+7, false).Put(th.Head, why))
 	for _, d := range r.GetDimensions() {
 		level := theme.Quiet
 		if d.GetWouldAct() {
@@ -125,7 +135,11 @@ func (p *rebalance) dimensions(th *theme.Theme, b *cell.Block, r *adminpb.GetReb
 			excess = d.GetMax()/d.GetMean() - 1
 		}
 		progress.Bar(th, l, excess, span)
-		b.Add(l.Field(th.Plain, fmt.Sprintf("%+.0f%%", 100*excess), 6, true).Space(1).Put(th.Dim, d.GetWhy()))
+		l.Field(th.Plain, fmt.Sprintf("%+.0f%%", 100*excess), 6, true).Space(1)
+		if wide {
+			l.Put(th.Dim, d.GetWhy())
+		}
+		b.Add(l)
 	}
 }
 

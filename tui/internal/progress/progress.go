@@ -243,10 +243,14 @@ func list(th *theme.Theme, b *cell.Block, title string, style cell.Style, its []
 		if it.GetAttempts() > 1 {
 			l.Put(th.Dim, fmt.Sprintf("  attempt %d", it.GetAttempts()))
 		}
-		for _, s := range []string{it.GetWhy(), it.GetNeeds(), it.GetError()} {
-			if s != "" {
-				l.Put(th.Warn, "  "+s)
-			}
+		if it.GetWhy() != "" {
+			l.Put(th.Warn, "  "+it.GetWhy())
+		}
+		if it.GetNeeds() != "" {
+			l.Put(th.Dim, "  needs "+it.GetNeeds())
+		}
+		if it.GetError() != "" {
+			l.Put(th.Dim, "  last error: "+it.GetError())
 		}
 		b.Add(l)
 	}

@@ -16,12 +16,13 @@ var darkColors = colors{
 	text: color{"E8EAED", 255, 15}, dim: color{"9AA0A6", 247, 7}, faint: color{"6B7178", 242, 8}, rule: color{"4B5157", 240, 8},
 	selBack: color{"2A3F55", 24, 4}, selText: color{"FFFFFF", 231, 15}, on: black,
 	fill: color{"7FB2D9", 110, 12}, track: color{"3A4046", 238, 8},
-	// cividis: monotone in lightness for every kind of sight
+	// one hue, ever lighter: the order holds for every kind of sight, quiet cells
+	// stay quiet, and yellow and red are left for trouble
 	heat: [10]color{
-		{"00224E", 17, 4}, {"123570", 18, 4}, {"3B496C", 60, 4}, {"575D6D", 240, 8}, {"707173", 243, 8},
-		{"8A8678", 245, 7}, {"A59C74", 144, 7}, {"C3B369", 179, 3}, {"E1CC55", 221, 11}, {"FEE838", 227, 11},
+		{"22303B", 236, 8}, {"213A4B", 238, 8}, {"1F4258", 23, 4}, {"20516D", 24, 4}, {"226183", 30, 4},
+		{"28729A", 31, 6}, {"3585B0", 37, 6}, {"4C9AC4", 38, 14}, {"6FB3D6", 80, 14}, {"A3D3EA", 123, 15},
 	},
-	heatText: [10]color{white, white, white, white, white, black, black, black, black, black},
+	heatText: [10]color{white, white, white, white, white, white, black, black, black, black},
 	owner: [12]color{
 		{"7FB2D9", 110, 12}, {"C9A66B", 179, 3}, {"7FBF9E", 108, 2}, {"C08CB8", 139, 5}, {"D98C7F", 174, 9}, {"6FA8A8", 73, 6},
 		{"B5B56B", 143, 11}, {"9C9CD9", 104, 13}, {"D9B3A0", 180, 7}, {"8FA67F", 107, 10}, {"A6A6A6", 248, 7}, {"D99CB5", 175, 14},
@@ -39,7 +40,7 @@ var lightColors = colors{
 		{"F7FBFF", 231, 15}, {"DEEBF7", 195, 15}, {"C6DBEF", 189, 7}, {"9ECAE1", 153, 7}, {"6BAED6", 117, 14},
 		{"4292C6", 74, 6}, {"2171B5", 68, 6}, {"08519C", 25, 4}, {"08306B", 18, 4}, {"041F47", 17, 0},
 	},
-	heatText: [10]color{black, black, black, black, black, white, white, white, white, white},
+	heatText: [10]color{black, black, black, black, black, black, white, white, white, white},
 	owner: [12]color{
 		{"9EC5E8", 153, 12}, {"E8CC94", 223, 3}, {"A3D9BC", 151, 2}, {"DDB3D6", 182, 5}, {"EDB3A8", 217, 9}, {"94CCCC", 152, 6},
 		{"D6D694", 187, 11}, {"BFBFED", 147, 13}, {"EDD2C4", 224, 7}, {"B5CCA6", 151, 10}, {"C8C8C8", 251, 7}, {"EDBFD0", 218, 14},

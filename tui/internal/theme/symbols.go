@@ -27,7 +27,7 @@ var asciiSymbols = Symbols{
 }
 
 var unicodeGlyphs = cell.Glyphs{
-	Spark: []string{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"}, Full: "█", Empty: "░",
+	Spark: []string{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"}, Full: "━", Empty: "─",
 }
 
 var asciiGlyphs = cell.Glyphs{

@@ -37,6 +37,12 @@ func dispatch(text string, deep bool) (Node, *Error) {
 		if node, err, ok := p.show(); ok {
 			return node, err
 		}
+	case "alter":
+		p.advance()
+		if p.word() == "node" {
+			p.advance()
+			return p.alterNode()
+		}
 	case "create", "drop":
 		p.advance()
 		if p.word() == "collection" {
@@ -192,7 +198,7 @@ func (p *cursor) show() (node Node, err *Error, ok bool) { //nolint:revive // ok
 		p.advance()
 		return &ShowCluster{Kind: ShowSchemaVersion}, p.end(), true
 	default:
-		return nil, nil, false
+		return p.showLifecycle()
 	}
 }
 

@@ -80,6 +80,8 @@ type ShowCluster struct {
 	// Collection and Key are set for SHOW ROUTING FOR collection KEY value, ...
 	Collection *Name
 	Key        []Literal
+	// Node is set for SHOW NODE n: n4, 4 or a name.
+	Node string `json:",omitempty"`
 }
 
 // Literal is a value as it was written.

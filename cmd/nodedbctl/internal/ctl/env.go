@@ -112,8 +112,11 @@ func (e *Env) File() (*client.File, error) {
 	}
 	if path == "" {
 		var err error
-		if path, err = client.DefaultPath(); err != nil {
-			return nil, err
+		switch path, err = client.DefaultPath(); {
+		case err != nil && len(e.Flags.Addr) > 0:
+			return &client.File{}, nil // a service has no home, and has said where to go
+		case err != nil:
+			return nil, &Error{Code: Usage, Message: err.Error() + ": give --context-file or NODEDBCTL_CONFIG", Err: err}
 		}
 	} else if _, err := os.Stat(path); err != nil && e.Flags.ContextFile != "" {
 		return nil, Usagef("context file: %v", err)

@@ -70,18 +70,24 @@ func (c *cluster) start(ctx context.Context, n int) error {
 	return c.waitReplicated(ctx)
 }
 
-// dial reads the context that init wrote.
+// dial makes the demo's own client.
 func (c *cluster) dial() error {
+	cl, err := c.connect()
+	c.client = cl
+	return err
+}
+
+// connect makes a client of the context that init wrote.
+func (c *cluster) connect() (*client.Client, error) {
 	f, err := client.ReadFile(c.contextFile())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	cx, err := f.Select("")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c.client, err = client.Dial(cx)
-	return err
+	return client.Dial(cx)
 }
 
 // joinAll adds n nodes, and starts them side by side.

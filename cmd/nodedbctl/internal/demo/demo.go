@@ -40,7 +40,7 @@ func New(e *ctl.Env) *cobra.Command {
 	c := &cobra.Command{
 		Use: "demo", Short: "Run a secure throw-away cluster on this machine, with sample data and live load", Args: cobra.NoArgs,
 		Long: "Demo starts separate nodedb-agent processes on free loopback ports in a temporary directory, loads a sample data\n" +
-			"set, runs a load, and says how to connect. Ctrl-C ends it and removes everything.\n\n" +
+			"set, runs a load, and opens the dashboard on it. q or Ctrl-C ends it and removes everything.\n\n" +
 			"With --once it needs no terminal: under load it drains and undrains one node and decommissions the last, then\n" +
 			"checks that no acknowledged write was lost and none applied twice. Exit 0, or 11 if something is wrong.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -53,7 +53,7 @@ func New(e *ctl.Env) *cobra.Command {
 	f := c.Flags()
 	f.IntVar(&o.nodes, "nodes", 3, "how many nodes (with --once: 4)")
 	f.BoolVar(&o.workload, "workload", true, "run a live load")
-	f.BoolVar(&o.noTUI, "no-tui", false, "show plain status lines")
+	f.BoolVar(&o.noTUI, "no-tui", false, "show plain status lines instead of the dashboard, as without a terminal")
 	f.BoolVar(&o.once, "once", false, "run the story through, print a verdict, and end")
 	f.StringVar(&o.agent, "agent-binary", "", "nodedb-agent to run (default: beside nodedbctl, else on PATH)")
 	f.IntVar(&o.clients, "clients", 4, "clients of the load")

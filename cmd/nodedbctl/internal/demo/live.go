@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -44,6 +45,9 @@ func live(ctx context.Context, e *ctl.Env, o *options, agent string) (err error)
 		return err
 	}
 	s := &screen{e: e, c: c, w: w, down: map[*node]time.Time{}, at: e.Now()}
+	if !o.noTUI && e.Term.OutTTY && e.Term.InTTY {
+		return s.dashboard(ctx)
+	}
 	s.show(ctx)
 	tick := time.NewTicker(refresh)
 	defer tick.Stop()
@@ -55,7 +59,9 @@ func live(ctx context.Context, e *ctl.Env, o *options, agent string) (err error)
 			e.Term.Say("ending")
 			return nil // Ctrl-C is how a demo ends
 		case <-tick.C:
-			s.revive()
+			if err := s.revive(); err != nil {
+				e.Term.Say("%v", err)
+			}
 			block, line := s.show(ctx)
 			progress.Show(block, line, false)
 		}
@@ -95,7 +101,8 @@ type screen struct {
 
 // revive starts nodes again that were killed a while ago. A node that ended by
 // itself stays down: it was drained or decommissioned.
-func (s *screen) revive() {
+func (s *screen) revive() error {
+	var errs []error
 	for _, n := range s.c.all() {
 		code, ended := n.ended()
 		if !ended || code == 0 || code == exitDecommissioned {
@@ -108,11 +115,10 @@ func (s *screen) revive() {
 			s.down[n] = s.e.Now()
 		case s.e.Now().Sub(since) > restartAfter:
 			delete(s.down, n)
-			if err := n.start(); err != nil {
-				s.e.Term.Say("%v", err)
-			}
+			errs = append(errs, n.start())
 		}
 	}
+	return errors.Join(errs...)
 }
 
 // exitDecommissioned is how nodedb-agent ends when its node was decommissioned.

@@ -18,8 +18,8 @@ import (
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/view"
 )
 
-// followEvery is how often --follow asks for what is new.
-const followEvery = 500 * time.Millisecond
+// followEvery is the least time between two answers of --follow.
+const followEvery = 200 * time.Millisecond
 
 type options struct {
 	follow bool
@@ -102,58 +102,55 @@ var Columns = []render.Column[view.Event]{
 	{Head: "TEXT", Key: "text", Cell: func(x view.Event) string { return x.Text }},
 }
 
-// follow prints what was kept and then what happens, until Ctrl-C. A cluster
-// that is away for a moment is waited for; nothing is shown twice.
+// follow prints what was kept and then what happens, until Ctrl-C or --timeout.
+// The stream outlives the node that it comes from; nothing is shown twice.
 func follow(ctx context.Context, e *ctl.Env, o *options) error {
 	c, err := e.Client()
 	if err != nil {
 		return err
 	}
 	call, cancel := e.Call(ctx)
+	defer cancel()
 	f, err := o.filter(call, e)
-	cancel()
 	if err != nil {
+		return err
+	}
+	r, err := c.ListEvents(call, &adminpb.ListEventsRequest{Filter: f, Limit: o.limit})
+	if err != nil {
+		return err
+	}
+	if err := show(e, f, r.GetEvents()); err != nil {
 		return err
 	}
 	wait, stop := e.Wait(ctx)
 	defer stop()
-	tick := time.NewTicker(followEvery)
-	defer tick.Stop()
-	limit := o.limit
-	for {
-		seen, err := more(wait, e, c, f, limit)
-		switch k := client.AsError(err); {
-		case err == nil:
-			f.After, limit = max(f.GetAfter(), seen), 0
-		case wait.Err() != nil:
-		case k.Kind != client.Unavailable && k.Kind != client.Timeout:
-			return err
-		}
-		select {
-		case <-wait.Done():
+	err = c.Watch(wait, &adminpb.WatchRequest{Topics: []string{"events"}, Interval: followEvery.Seconds(), Events: f}, func(u client.Update) error {
+		if u.Lost != nil {
+			if e.Flags.Verbose {
+				e.Term.Say("watch lost, trying another node: %v", u.Lost)
+			}
 			return nil
-		case <-tick.C:
 		}
+		return show(e, f, u.Response.GetEvents())
+	})
+	if wait.Err() != nil {
+		return nil
 	}
+	return err
 }
 
-// more prints the events after the filter's, and returns the last sequence.
-func more(ctx context.Context, e *ctl.Env, c *client.Client, f *adminpb.EventFilter, limit uint32) (uint64, error) {
-	call, cancel := e.Call(ctx)
-	defer cancel()
-	r, err := c.ListEvents(call, &adminpb.ListEventsRequest{Filter: f, Limit: limit})
-	if err != nil {
-		return 0, err
-	}
-	last := uint64(0)
-	for _, x := range r.GetEvents() {
-		v := view.NewEvent(x)
-		last = v.Sequence
-		if err := line(e, v); err != nil {
-			return 0, err
+// show prints the events that were not shown yet, and moves the filter on.
+func show(e *ctl.Env, f *adminpb.EventFilter, events []*adminpb.Event) error {
+	for _, x := range events {
+		if x.GetSequence() <= f.GetAfter() {
+			continue
+		}
+		f.After = x.GetSequence()
+		if err := line(e, view.NewEvent(x)); err != nil {
+			return err
 		}
 	}
-	return last, nil
+	return nil
 }
 
 func line(e *ctl.Env, v view.Event) error {

@@ -32,7 +32,7 @@ func NewDecommission(e *ctl.Env) *cobra.Command {
 	f := c.Flags()
 	o.change.Bind(f)
 	f.Var(&o.maxDisk, "max-disk", "how full a disk may get on the way (default 80%)")
-	f.Var(&o.rate, "rate", "bytes of replicas that a node sends, and receives, each second (default 64MiB/s)")
+	f.Var(&o.rate, "rate", "bytes of replicas that a node sends, and receives, each second (default: the cluster's setting, 32MiB/s)")
 	f.BoolVar(&o.showBlocked, "show-blocked", false, "show what cannot go on in the operation that runs, and do nothing")
 	f.BoolVar(&o.keep, "keep-running", false, "leave the process running afterwards")
 	return c

@@ -180,6 +180,9 @@ func writePlan(w io.Writer, got *adminpb.PlanOperationResponse, r Request) error
 		return 1
 	}
 	slices.SortStableFunc(p.Nodes, func(a, b *adminpb.NodeChange) int { return cmp.Compare(leaving(a), leaving(b)) })
+	if s := p.GetSpec(); s.GetKind() == "split" {
+		fmt.Fprintf(&b, "  split     %s: a new range begins at vshard %d; no row moves\n", render.Range(s.GetRange()), s.GetAt())
+	}
 	writeEffects(&b, p.GetNodes())
 	WriteDimensions(&b, p)
 	WriteSteps(&b, p)
@@ -205,6 +208,9 @@ func modelError(p *adminpb.Plan) string {
 }
 
 func writeEffects(b *strings.Builder, nodes []*adminpb.NodeChange) {
+	if len(nodes) == 0 {
+		return
+	}
 	rows := [][]string{{"NODE", "REPLICAS", "BYTES", "DISK(PEAK)", "LEADERS"}}
 	for _, n := range nodes {
 		disk := render.None

@@ -20,6 +20,8 @@ func title(o *adminpb.Operation) string {
 		return fmt.Sprintf("move %s %s->%s", render.Range(s.GetRange()), render.Node(s.GetFrom()), render.Node(s.GetTo()))
 	case "transfer":
 		return fmt.Sprintf("transfer %s to %s", render.Range(s.GetRange()), render.Node(s.GetTo()))
+	case "split":
+		return fmt.Sprintf("split %s at vshard %d", render.Range(s.GetRange()), s.GetAt())
 	}
 	return o.GetSpec().GetKind() + " " + render.Nodes(o.GetSpec().GetNodes(), " ")
 }

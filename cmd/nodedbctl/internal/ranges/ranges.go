@@ -1,4 +1,4 @@
-// Package ranges is the noun "range": list, show, explain, move and transfer them.
+// Package ranges is the noun "range": list, show, explain, move, transfer and split them.
 package ranges
 
 import (
@@ -32,7 +32,7 @@ func New(e *ctl.Env) *cobra.Command {
 	run := func(cmd *cobra.Command, _ []string) error {
 		return e.Repeat(cmd.Context(), func(ctx context.Context) error { return list(ctx, e, &o) })
 	}
-	c := &cobra.Command{Use: "ranges [ls]", Aliases: []string{"range"}, Short: "List, show, explain, move and transfer ranges", Args: cobra.NoArgs, RunE: run}
+	c := &cobra.Command{Use: "ranges [ls]", Aliases: []string{"range"}, Short: "List, show, explain, move, transfer and split ranges", Args: cobra.NoArgs, RunE: run}
 	ls := &cobra.Command{Use: "ls", Aliases: []string{"list"}, Short: "List ranges", Args: cobra.NoArgs, RunE: run}
 	for _, x := range []*cobra.Command{c, ls} {
 		f := x.Flags()
@@ -41,7 +41,7 @@ func New(e *ctl.Env) *cobra.Command {
 		f.StringSliceVar(&o.states, "state", nil, "only ranges in these states: "+strings.Join(states, ","))
 		f.BoolVar(&o.hot, "hot", false, "the busiest first")
 	}
-	c.AddCommand(newExplain(e), newMove(e), newTransfer(e), ls, &cobra.Command{
+	c.AddCommand(newExplain(e), newMove(e), newTransfer(e), newSplit(e), ls, &cobra.Command{
 		Use: "show RANGE", Short: "Show a range and each of its replicas", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.Repeat(cmd.Context(), func(ctx context.Context) error { return show(ctx, e, args[0]) })

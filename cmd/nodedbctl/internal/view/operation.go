@@ -38,7 +38,8 @@ type Operation struct {
 	Next        []Fix      `json:"next"`
 	ItemsTotal  uint32     `json:"itemsTotal"`
 	ModelError  *float64   `json:"modelErrorPct"`
-	Range       *uint32    `json:"range,omitempty"` // of a move or transfer
+	Range       *uint32    `json:"range,omitempty"` // of a move, transfer or split
+	At          *uint32    `json:"at,omitempty"`    // of a split: the vshard with which the new range begins
 	// Of a rebalance, in percent points.
 	GainPredicted float64 `json:"gainPredicted,omitempty"`
 	GainAchieved  float64 `json:"gainAchieved,omitempty"`
@@ -124,7 +125,7 @@ func NewOperation(o *adminpb.Operation) Operation {
 		})
 	}
 	v.GainPredicted, v.GainAchieved = tenth(o.GetGainPredicted()), tenth(o.GetGainAchieved())
-	v.Range = optionalNode(o.GetSpec().GetRange())
+	v.Range, v.At = optionalNode(o.GetSpec().GetRange()), optionalNode(o.GetSpec().GetAt())
 	v.Pct = tenth(100 * Share(o))
 	for _, p := range o.GetPhases() {
 		v.Phases = append(v.Phases, Phase{Name: p.GetName(), State: p.GetState(), Note: p.GetNote(), Began: moment(p.GetBegan()), Ended: moment(p.GetEnded())})

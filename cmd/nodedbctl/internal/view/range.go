@@ -10,7 +10,7 @@ import (
 type Range struct {
 	ID           uint32    `json:"id"`
 	Name         string    `json:"name"`
-	Meta         bool      `json:"meta"`
+	Meta         bool      `json:"metaRange"` // "meta" is the envelope's
 	Start        uint32    `json:"start"`
 	End          uint32    `json:"end"`
 	Leader       *uint32   `json:"leader"`

@@ -1,0 +1,126 @@
+package agenttest
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestSplitUnderLoad splits ranges under a ledger of writes and kills the leader
+// right after: nothing is lost or written twice, everybody sees both halves, and
+// a node can be decommissioned with a proof that covers them.
+func TestSplitUnderLoad(t *testing.T) {
+	c := Start(t, Options{Nodes: 4, Ranges: 4})
+	l := c.StartLedger(8)
+	l.Advance(100, 30*time.Second)
+
+	dry := c.TryCtl("ranges", "split", "r2", "--dry-run")
+	if dry.Code != 0 || !strings.Contains(dry.Stdout, "r2: a new range begins at vshard") || !strings.Contains(dry.Stdout, "run it") {
+		t.Errorf("dry run: exit %d\n%s%s", dry.Code, dry.Stdout, dry.Stderr)
+	}
+	var plan struct{ Range, At int }
+	dry = c.TryCtl("ranges", "split", "r2", "--dry-run", "-o", "json")
+	if err := json.Unmarshal([]byte(dry.Stdout), &plan); err != nil || plan.At <= 0 || plan.At >= 256 || plan.Range != 2 {
+		t.Errorf("dry run as JSON: %+v, %v\n%s", plan, err, dry.Stdout)
+	}
+	for _, x := range []struct {
+		args string
+		code int
+	}{{"ranges split r99", 3}, {"ranges split r1", 2}, {"ranges split r2 --at 5000", 2}, {"ranges split r2 --at 600", 2}, {"ranges split nope", 2}, {"ranges split", 2}} {
+		if r := c.TryCtl(strings.Fields(x.args)...); r.Code != x.code {
+			t.Errorf("%s: exit %d, want %d\n%s", x.args, r.Code, x.code, r.Stderr)
+		}
+	}
+
+	leader := c.leaderOf("r2")
+	out := c.Ctl("ranges", "split", "r2", "--at", "100", "--reason", "test")
+	if !strings.Contains(out, "succeeded") || !strings.Contains(out, "r2 has the vshards [0,100)") {
+		t.Errorf("split:\n%s", out)
+	}
+	t.Logf("kill -9 %s, which led r2\n%s", leader.Name, out)
+	leader.Kill()
+	l.Advance(50, 30*time.Second)
+	leader.Start()
+	c.WaitReplicated()
+	for _, id := range []string{"r3", "r4", "r5", "r6"} { // by default, in the middle
+		l.Advance(20, 30*time.Second)
+		c.Ctl("ranges", "split", id)
+	}
+	if r := c.TryCtl("ranges", "split", "r2", "--at", "100"); r.Code != 2 {
+		t.Errorf("the same split again: exit %d, want 2\n%s", r.Code, r.Stderr)
+	}
+	c.WaitReplicated()
+	ranges, err := c.List("ranges")
+	if err != nil || len(ranges) != 1+4+5 {
+		t.Fatalf("%d ranges are listed, want 10: %v", len(ranges), err)
+	}
+	for _, n := range c.Nodes() {
+		if got := psql(t, n, "SHOW RANGES"); strings.Count(got, "\n") != 9 {
+			t.Errorf("SHOW RANGES on %s: got %q, want 10 rows", n.Name, got)
+		}
+	}
+	c.checkLookups()
+
+	out = c.Ctl("decommission", "n4", "--yes", "--reason", "test")
+	t.Log(out)
+	if !strings.Contains(out, "0 references to n4 in 10 descriptors") {
+		t.Errorf("the proof of the decommission does not cover 10 ranges:\n%s", out)
+	}
+	l.Advance(50, 30*time.Second)
+	gap, errs := l.Stop()
+	if len(errs) > 0 {
+		t.Errorf("%d statements failed other than by a lost connection, e.g. %v", len(errs), errs[:min(3, len(errs))])
+	}
+	t.Logf("longest write gap of one client: %s", gap)
+	for i := 1; i <= 3; i++ {
+		l.Check(c.Node(i))
+	}
+}
+
+// leaderOf returns the node that leads a range.
+func (c *Cluster) leaderOf(name string) *Node {
+	c.t.Helper()
+	var found *Node
+	Eventually(c.t, 30*time.Second, name+" has a leader", func() error {
+		ranges, err := c.List("ranges")
+		if err != nil {
+			return err
+		}
+		for _, r := range ranges {
+			for i, n := range c.Nodes() {
+				if fmt.Sprint("r", r["id"]) == name && (fmt.Sprint(r["leader"]) == fmt.Sprint(i+1) || r["leader"] == n.Name) {
+					found = n
+					return nil
+				}
+			}
+		}
+		return fmt.Errorf("no leader in %v", ranges)
+	})
+	return found
+}
+
+// checkLookups asks where keys are: each is in the range that owns its vshard, and
+// keys of both halves of a split are found.
+func (c *Cluster) checkLookups() {
+	c.t.Helper()
+	seen := map[string]bool{}
+	for key := range 40 {
+		out := c.Ctl("routing", "lookup", "ledger", fmt.Sprint(key), "-o", "json")
+		var x struct {
+			VShard int `json:"vshard"`
+			Range  int `json:"range"`
+		}
+		if err := json.Unmarshal([]byte(out), &x); err != nil || x.Range == 0 {
+			c.t.Fatalf("routing lookup: %v in %s", err, out)
+		}
+		seen[fmt.Sprint("r", x.Range)] = true
+		if x.VShard < 100 != (x.Range == 2) {
+			c.t.Errorf("key %d in vshard %d is said to be in r%d", key, x.VShard, x.Range)
+		}
+	}
+	if !seen["r2"] || len(seen) < 5 {
+		c.t.Errorf("40 keys are in %v only", seen)
+	}
+}

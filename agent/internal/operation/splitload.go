@@ -1,0 +1,92 @@
+package operation
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/placement"
+)
+
+// oneSided is the share of the load from which on a split is of no use: a single
+// vshard has it, and cannot be split.
+const oneSided = 0.9
+
+// splitHot asks for a split of a range whose load has been above the threshold for
+// a while, at the vshard that halves it: one at a time, and not the same one again
+// before it is known what the last split did.
+func (c *Controller) splitHot() {
+	limit := c.in.View.Settings.SplitLoad()
+	var hottest *placement.Range
+	var load *cluster.RangeLoad
+	for i := range c.snap.Ranges {
+		x := &c.snap.Ranges[i]
+		id := x.Descriptor.ID
+		l := c.loadOf(x)
+		if limit == 0 || l == nil || l.Rate < limit {
+			delete(c.hot, id)
+			continue
+		}
+		if _, ok := c.hot[id]; !ok {
+			c.hot[id] = c.in.Now
+		}
+		if c.in.Now.Sub(c.hot[id]) < c.cfg.HotFor || !c.worthSplitting(x, l) {
+			continue
+		}
+		if hottest == nil || l.Rate > load.Rate {
+			hottest, load = x, l
+		}
+	}
+	if hottest == nil || c.in.Now.Sub(c.splitAsked) < c.cfg.HotFor || c.splitting() {
+		return
+	}
+	c.splitAsked = c.in.Now
+	c.command(upkeepOperation, metastate.Command{CreateOperation: &metastate.CreateOperation{Operation: cluster.Operation{
+		Spec:        cluster.OperationSpec{Kind: cluster.OpSplit, Range: hottest.Descriptor.ID, At: load.Middle},
+		RequestedBy: "coordinator", State: cluster.OpQueued, Phases: splitPhases(), Total: cluster.Progress{Ranges: 1},
+		Reason: fmt.Sprintf("load: %.0f rows per second for %s, the threshold is %.0f", load.Rate, c.in.Now.Sub(c.hot[hottest.Descriptor.ID]).Round(time.Second), limit),
+	}}})
+}
+
+// worthSplitting reports whether a split would bring something now.
+func (c *Controller) worthSplitting(x *placement.Range, l *cluster.RangeLoad) bool {
+	d := &x.Descriptor
+	return l.Middle > d.Start && l.Middle < d.End && max(l.Left, 1-l.Left) < oneSided &&
+		!d.Joint() && c.moves[d.ID] == nil && !c.splitLately(d.ID)
+}
+
+// loadOf returns what the range's leader says of its load, if that is fresh.
+func (c *Controller) loadOf(x *placement.Range) *cluster.RangeLoad {
+	r, ok := c.in.Reports[x.Leader]
+	if !ok || r.Status == nil || c.in.Now.Sub(r.At) > c.cfg.Fresh {
+		return nil
+	}
+	for i := range r.Status.Ranges {
+		if st := &r.Status.Ranges[i]; st.Descriptor.ID == x.Descriptor.ID && st.IsLeader() {
+			return st.Load
+		}
+	}
+	return nil
+}
+
+// splitLately reports whether the range was split, or split off, a short while ago:
+// its load is smoothed, and leaders may still move to where it is even.
+func (c *Controller) splitLately(id cluster.RangeID) bool {
+	for _, op := range c.in.View.Operations {
+		if op.Spec.Kind == cluster.OpSplit && (op.Spec.Range == id || op.Child == id) && op.State.Final() && c.in.Now.Sub(op.EndedAt) < c.cfg.SplitCooldown {
+			return true
+		}
+	}
+	return false
+}
+
+// splitting reports whether a split is under way.
+func (c *Controller) splitting() bool {
+	for _, op := range c.in.View.Operations {
+		if op.Spec.Kind == cluster.OpSplit && !op.State.Final() {
+			return true
+		}
+	}
+	return false
+}

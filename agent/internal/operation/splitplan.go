@@ -1,0 +1,141 @@
+package operation
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/placement"
+)
+
+// validateSplit says what is wrong with a request to split.
+func validateSplit(v *metastate.View, spec *cluster.OperationSpec) error {
+	d, ok := v.Range(spec.Range)
+	switch {
+	case len(spec.Nodes) > 0:
+		return refused(Invalid, "a split is of a range: it names no nodes")
+	case !ok:
+		return refused(NotFound, "there is no range %s", spec.Range)
+	case d.IsMeta():
+		return refused(Invalid, "the meta range cannot be split")
+	case spec.At != 0 && (spec.At <= d.Start || spec.At >= d.End):
+		return refused(Invalid, "vshard %d is no boundary inside %s, which owns the vshards [%d,%d)", spec.At, d.ID, d.Start, d.End)
+	}
+	return nil
+}
+
+// previewSplit says where a range would be split, and whether it can be now.
+func (s *Service) previewSplit(ctx context.Context, spec cluster.OperationSpec) Preview {
+	o := s.ClusterStatus(ctx, 0)
+	began := time.Now()
+	p := Preview{Snapshot: o.Snapshot, At: spec.At}
+	x := o.Snapshot.Range(spec.Range)
+	if x == nil { // it was there a moment ago, and ranges stay
+		p.Verdict.Refusals = append(p.Verdict.Refusals, placement.Refusal{Code: placement.Constraint, Why: fmt.Sprintf("there is no range %s", spec.Range)})
+		return p
+	}
+	d := &x.Descriptor
+	if p.At == 0 {
+		p.At = boundary(leaderStatus(&o, x), d)
+	}
+	refuse := func(code placement.Code, why string, fixes ...placement.Fix) {
+		p.Verdict.Refusals = append(p.Verdict.Refusals, placement.Refusal{Code: code, Ranges: []cluster.RangeID{d.ID}, Why: why, Fixes: fixes})
+	}
+	switch {
+	case p.At == 0:
+		refuse(placement.Constraint, fmt.Sprintf("%s owns one vshard, %d: there is no boundary inside it", d.ID, d.Start))
+	case x.Leader == 0:
+		refuse(placement.QuorumAtRisk, fmt.Sprintf("%s has no leader that is known", d.ID),
+			placement.Fix{Does: "see why", Command: "nodedbctl ranges show " + d.ID.String()})
+	}
+	if p.At != 0 {
+		p.Plan.ID = splitPlanID(d, p.At)
+		p.Verdict.Checks = append(p.Verdict.Checks, placement.Check{
+			Name: "split", State: placement.CheckOK,
+			Detail: fmt.Sprintf("%s keeps the vshards [%d,%d), a new range gets [%d,%d)", d.ID, d.Start, p.At, p.At, d.End),
+		})
+	}
+	p.Plan.MetaIndex = o.Snapshot.MetaIndex
+	p.Plan.Total.Ranges = 1
+	survival := placement.Survive(o.Snapshot).Any // no replica moves
+	p.Plan.Prediction.Before, p.Plan.Prediction.During, p.Plan.Prediction.After = survival, survival, survival
+	p.Took = time.Since(began)
+	return p
+}
+
+// splitPlanID names a split of the range as it is now.
+func splitPlanID(d *cluster.RangeDescriptor, at cluster.VShard) string {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "split %s [%d,%d) generation %d at %d", d.ID, d.Start, d.End, d.Generation, at)
+	return fmt.Sprintf("pl-%06x", h.Sum64()&0xffffff)
+}
+
+// leaderStatus returns what the range's leader says of it; nil if it is not known.
+func leaderStatus(o *Observation, x *placement.Range) *cluster.RangeStatus {
+	st := o.Statuses[x.Leader]
+	if st == nil {
+		return nil
+	}
+	for i := range st.Ranges {
+		if r := &st.Ranges[i]; r.Descriptor.ID == x.Descriptor.ID && r.IsLeader() {
+			return r
+		}
+	}
+	return nil
+}
+
+// boundary picks where a range is split unless somebody says: where its load is
+// halved, else its bytes, else its vshards; 0: it has one vshard.
+func boundary(st *cluster.RangeStatus, d *cluster.RangeDescriptor) cluster.VShard {
+	inside := func(at cluster.VShard) bool { return at > d.Start && at < d.End }
+	switch {
+	case d.End-d.Start < 2:
+		return 0
+	case st != nil && st.Load != nil && inside(st.Load.Middle):
+		return st.Load.Middle
+	case st != nil && inside(st.Middle):
+		return st.Middle
+	}
+	return d.Start + (d.End-d.Start)/2
+}
+
+// startSplit records a split; the coordinator begins it.
+func (s *Service) startSplit(ctx context.Context, r StartRequest, spec cluster.OperationSpec) (op cluster.Operation, existed bool, err error) {
+	record := cluster.Operation{Spec: spec, RequestedBy: r.By, Reason: r.Reason, IdempotencyKey: r.Key, State: cluster.OpQueued, Phases: splitPhases()}
+	if old := s.splitUnderWay(&spec, r.Key); old != nil {
+		record.Spec.At = old.Spec.At
+	} else {
+		p := s.previewSplit(ctx, spec)
+		if err := accept(r, &p); err != nil {
+			return op, false, err
+		}
+		record.Spec.At = p.At
+		record.PlanID, record.Total = p.Plan.ID, p.Plan.Total
+	}
+	res, err := s.cfg.Meta.Propose(ctx, metastate.Command{
+		By: r.By, Via: "admin", CreateOperation: &metastate.CreateOperation{Operation: record},
+	})
+	if err != nil {
+		return op, false, fmt.Errorf("record the operation: %w", err)
+	}
+	if res.Refusal != nil {
+		return op, false, ofMeta(res.Refusal)
+	}
+	return *res.Operation, res.Existed, nil
+}
+
+// splitUnderWay returns the operation that a request without a boundary repeats.
+func (s *Service) splitUnderWay(spec *cluster.OperationSpec, key string) *cluster.Operation {
+	v := s.cfg.Meta.View()
+	for _, id := range v.OperationIDs() {
+		op := v.Operations[id]
+		same := op.Spec.Kind == cluster.OpSplit && op.Spec.Range == spec.Range && !op.State.Final()
+		if (same || key != "" && op.IdempotencyKey == key) && (spec.At == 0 || spec.At == op.Spec.At) {
+			return op
+		}
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package operation
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+)
+
+// The phases of a split, after check.
+const (
+	PhaseSplit   = "split"
+	PhasePublish = "publish"
+)
+
+// MethodSplit splits a range at its leader.
+const MethodSplit = "range.split"
+
+func splitPhases() []cluster.Phase { return phases(PhaseCheck, PhaseSplit, PhasePublish) }
+
+// stepSplit carries a split on. Nothing of it is kept in memory: where it stands
+// follows from the descriptors.
+func (c *Controller) stepSplit(r *run) {
+	if r.op.State.Final() || r.command != 0 || c.in.Now.Before(r.retryAt) {
+		return
+	}
+	was := r.op.Why
+	c.carrySplit(r)
+	r.dirty = r.dirty || r.op.Why != was
+}
+
+func (c *Controller) carrySplit(r *run) {
+	spec := &r.op.Spec
+	x := c.snap.Range(spec.Range)
+	switch {
+	case x == nil:
+		r.fail(fmt.Sprintf("there is no range %s", spec.Range))
+	case x.Descriptor.End <= spec.At:
+		c.awaitChild(r)
+	case r.op.State == cluster.OpCancelling:
+		r.op.State, r.dirty = cluster.OpCancelled, true
+	case r.op.State == cluster.OpPaused:
+	case spec.At <= x.Descriptor.Start:
+		r.fail(fmt.Sprintf("vshard %d is no boundary inside %s, which owns [%d,%d)", spec.At, spec.Range, x.Descriptor.Start, x.Descriptor.End))
+	case c.moves[spec.Range] != nil:
+		r.say(cluster.OpRunning, fmt.Sprintf("waits for the move of %s", spec.Range))
+	case x.Descriptor.Joint():
+		r.say(cluster.OpRunning, fmt.Sprintf("waits until %s has left its joint configuration", spec.Range))
+	case x.Leader == 0:
+		r.say(cluster.OpBlocked, fmt.Sprintf("%s has no leader that is known", spec.Range))
+	default:
+		r.say(cluster.OpRunning, "")
+		r.phase(PhaseSplit, c.in.Now)
+		r.command = c.do(Action{
+			Kind: ActSplit, Operation: r.op.ID, To: x.Leader, Range: spec.Range,
+			Split: cluster.RangeSplit{At: spec.At, Child: r.op.Child, Expect: x.Descriptor.Generation},
+		})
+	}
+}
+
+// awaitChild ends the operation when the meta range shows both halves.
+func (c *Controller) awaitChild(r *run) {
+	r.phase(PhasePublish, c.in.Now)
+	spec := &r.op.Spec
+	parent, child := c.in.View.Ranges[spec.Range], c.in.View.Ranges[r.op.Child]
+	switch {
+	case child != nil && parent != nil && parent.End <= spec.At:
+		endPhase(&r.op, PhasePublish, phaseDone, "", c.in.Now)
+		r.op.State, r.dirty = cluster.OpSucceeded, true
+		r.op.Why = fmt.Sprintf("%s has the vshards [%d,%d), %s [%d,%d)", parent.ID, parent.Start, parent.End, child.ID, child.Start, child.End)
+		r.op.Done = r.op.Total
+	case child == nil:
+		if d, ok := c.in.View.RangeOf(spec.At); ok && d.Contains(spec.At) && d.ID != spec.Range {
+			r.fail(fmt.Sprintf("%s was split before: vshard %d belongs to %s", spec.Range, spec.At, d.ID))
+			return
+		}
+		r.op.Why = fmt.Sprintf("waits until %s has a leader and the meta range knows it", r.op.Child)
+	default:
+		r.op.Why = fmt.Sprintf("waits until the meta range knows of %s as it is now", spec.Range)
+	}
+}
+
+// splitDone takes in what came of the split at the leader.
+func (c *Controller) splitDone(done Completion) {
+	r := c.runs[done.Action.Operation]
+	if r == nil || r.command != done.Action.ID {
+		return
+	}
+	r.command = 0
+	if done.Err != nil {
+		// It may have happened all the same: the descriptor tells.
+		r.commandFailed(c.in.Now, done.Err)
+		r.dirty = true
+		delete(c.extra, done.Action.Range)
+	}
+}
+
+// beingSplit reports whether an operation is about to split the range: no move of
+// it begins then.
+func (c *Controller) beingSplit(id cluster.RangeID) bool {
+	for _, r := range c.runs {
+		if r.op.Spec.Kind == cluster.OpSplit && r.op.Spec.Range == id && r.op.State == cluster.OpRunning {
+			return true
+		}
+	}
+	return false
+}
+
+// uncovered returns a vshard that none of the ranges owns: one that was split off
+// while they were collected is missing.
+func uncovered(ranges map[cluster.RangeID]cluster.RangeDescriptor) (cluster.VShard, bool) {
+	var owned [cluster.VShards]bool
+	for _, d := range ranges {
+		for v := d.Start; v < d.End; v++ {
+			owned[v] = true
+		}
+	}
+	for v, ok := range owned {
+		if !ok {
+			return cluster.VShard(v), true
+		}
+	}
+	return 0, false
+}
+
+func (s *Server) split(ctx context.Context, r *request) (*reply, error) {
+	if r.Split == nil {
+		return nil, fmt.Errorf("split %s: no boundary", r.Range)
+	}
+	parent, child, err := s.Store.Split(ctx, r.Range, *r.Split)
+	if err != nil {
+		return nil, err
+	}
+	rep := s.standing(r.Range, child.ID)
+	rep.Descriptors = []cluster.RangeDescriptor{*parent, *child}
+	return rep, nil
+}

@@ -1,0 +1,336 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/charmbracelet/colorprofile"
+
+	"github.com/nodedb/nodedb/client/adminpb"
+	"github.com/nodedb/nodedb/tui/internal/feed"
+	"github.com/nodedb/nodedb/tui/internal/theme"
+)
+
+// epoch is when every test happens.
+var epoch = time.Date(2026, 11, 27, 3, 12, 45, 0, time.UTC)
+
+func TestMain(m *testing.M) {
+	time.Local = time.UTC // frames show times of day
+	os.Exit(m.Run())
+}
+
+func ago(d time.Duration) *timestamppb.Timestamp { return timestamppb.New(epoch.Add(-d)) }
+
+func asOf() *adminpb.AsOf {
+	return &adminpb.AsOf{ClusterName: "prod-eu", MetaIndex: 81234, Time: timestamppb.New(epoch), Complete: true, SourceNode: 1}
+}
+
+// fixture makes the data of a cluster, the same for the same numbers.
+type fixture struct {
+	nodes, ranges int
+	quiet         bool // nothing is wrong
+	random        *rand.Rand
+}
+
+func newFixture(nodes, ranges int, quiet bool) *fixture {
+	return &fixture{nodes: nodes, ranges: ranges, quiet: quiet, random: rand.New(rand.NewPCG(7, 7))}
+}
+
+func (f *fixture) node(i int) *adminpb.Node {
+	id := uint32(i + 1)
+	n := &adminpb.Node{
+		Id: id, Name: fmt.Sprintf("n%d", id), Uuid: fmt.Sprintf("7e57%04d-0000-4000-8000-000000000000", id), Membership: "active", Liveness: "alive", Service: "ready",
+		Status: "ready", Locality: fmt.Sprintf("region=eu,zone=%c", 'a'+i%3), Version: "v1.0.0", Replicas: uint32(3 * f.ranges / f.nodes), Leaders: uint32(f.ranges / f.nodes),
+		Bytes: 62 << 30, DiskUsed: uint64(20+f.random.IntN(40)) << 30, DiskTotal: 100 << 30, Cpu: 0.15 + 0.4*f.random.Float64(), Sessions: uint32(20 + f.random.IntN(60)),
+		Reported: true, JoinedAt: ago(300 * time.Hour), StartedAt: ago(time.Duration(20+i*7) * time.Hour), MetaIndex: 81234,
+		Addresses: &adminpb.Addresses{
+			Sql: fmt.Sprintf("10.0.%d.%d:6432", i/200, i%200+10), Rpc: fmt.Sprintf("10.0.%d.%d:6433", i/200, i%200+10),
+			Gossip: fmt.Sprintf("10.0.%d.%d:6434", i/200, i%200+10), Admin: fmt.Sprintf("10.0.%d.%d:6480", i/200, i%200+10),
+		},
+	}
+	if f.quiet {
+		return n
+	}
+	switch id {
+	case 3:
+		n.Liveness, n.Status, n.Service, n.Leaders, n.Reported = "dead", "dead", "", 0, false
+	case 4:
+		n.Liveness, n.Status = "suspect", "suspect"
+	case 5:
+		n.Membership, n.Status, n.OperationId = "decommissioning", "decommissioning", "op-7f3a"
+	}
+	return n
+}
+
+func (f *fixture) allNodes() []*adminpb.Node {
+	var out []*adminpb.Node
+	for i := range f.nodes {
+		out = append(out, f.node(i))
+	}
+	return out
+}
+
+func (f *fixture) rng(i int) *adminpb.Range {
+	span := 1024 / min(f.ranges, 1024)
+	start := uint32(i * span % 1024)
+	leader := uint32(i%f.nodes) + 1
+	r := &adminpb.Range{
+		Id: uint32(i + 2), Start: start, End: start + uint32(span), Leader: leader, Term: uint64(3 + i%5), Bytes: uint64(800+f.random.IntN(900)) << 20,
+		Keys: uint64(40000 + f.random.IntN(20000)), ReadsPerSecond: 40 * f.random.ExpFloat64() * float64(1+i%7), WritesPerSecond: 25 * f.random.ExpFloat64(), State: "healthy",
+		Generation: uint64(4 + i%9), Commit: 90000 + uint64(i)*37, Applied: 90000 + uint64(i)*37,
+	}
+	for k := range 3 {
+		r.Replicas = append(r.Replicas, &adminpb.Replica{Node: uint32((i+k)%f.nodes) + 1, Replica: uint64(k + 1), Role: "voter", Match: r.Commit - uint64(k), Active: true, Applied: r.Commit})
+	}
+	if f.quiet {
+		return r
+	}
+	for _, x := range r.Replicas {
+		if x.Node == 3 {
+			r.State, x.Active = "under", false
+			if r.Leader == 3 {
+				r.Leader = r.Replicas[1].Node
+			}
+		}
+	}
+	switch i % 31 {
+	case 8:
+		r.State = "moving"
+		r.Replicas = append(r.Replicas, &adminpb.Replica{Node: uint32((i+3)%f.nodes) + 1, Replica: 9, Role: "learner", Snapshot: true})
+	case 19:
+		r.State, r.Leader = "no-quorum", 0
+	}
+	return r
+}
+
+func (f *fixture) allRanges() []*adminpb.Range {
+	out := []*adminpb.Range{{
+		Id: 1, Meta: true, Leader: 1, Term: 41, Bytes: 1258291, WritesPerSecond: 3, State: "healthy", Generation: 4, Commit: 81234, Applied: 81234,
+		Replicas: []*adminpb.Replica{{Node: 1, Replica: 1, Role: "voter", Active: true}, {Node: 2, Replica: 2, Role: "voter", Active: true}},
+	}}
+	for i := range f.ranges {
+		out = append(out, f.rng(i))
+	}
+	return out
+}
+
+func decommissioning() *adminpb.Operation {
+	return &adminpb.Operation{
+		Id: "op-7f3a", Spec: &adminpb.OperationSpec{Kind: "decommission", Nodes: []uint32{5}}, RequestedBy: "root", Reason: "disk swap", PlanId: "pl-9c41",
+		CreatedAt: ago(282 * time.Second), StartedAt: ago(281 * time.Second), State: "running", Phase: "move",
+		Phases: []*adminpb.Phase{
+			{Name: "check", State: "done", Note: "11 ok", Began: ago(281 * time.Second), Ended: ago(280 * time.Second)}, {Name: "cordon", State: "done"},
+			{Name: "leaders", State: "done", Began: ago(280 * time.Second), Ended: ago(268 * time.Second)}, {Name: "move", State: "running"},
+			{Name: "sql-drain", State: "pending"}, {Name: "verify", State: "pending"}, {Name: "tombstone", State: "pending"}, {Name: "stop", State: "pending"},
+		},
+		Total: &adminpb.Progress{Ranges: 413, Replicas: 413, Leaders: 138, Bytes: 103 << 30}, Done: &adminpb.Progress{Ranges: 128, Replicas: 128, Leaders: 138, Bytes: 32 << 30},
+		Items: []*adminpb.Item{
+			{Range: 12, From: 5, To: 2, Step: "snapshot", Bytes: 1 << 30, BytesDone: 640 << 20}, {Range: 17, From: 5, To: 1, Step: "catch-up"},
+			{Range: 44, From: 5, To: 2, Step: "blocked", Why: "TARGET_SUSPECT n4", Needs: "n4 alive", Attempts: 2},
+		},
+		PlannedSeconds: 900, Rate: 122 << 20, EtaSeconds: 600, EtaLow: 480, EtaHigh: 780, MetaIndex: 81234, ItemsTotal: 413,
+		Next: []*adminpb.Fix{{Text: "stop for a while", Command: "nodedbctl ops pause op-7f3a"}},
+	}
+}
+
+func drained() *adminpb.Operation {
+	return &adminpb.Operation{
+		Id: "op-11c2", Spec: &adminpb.OperationSpec{Kind: "drain", Nodes: []uint32{2}}, RequestedBy: "ada", Reason: "kernel", CreatedAt: ago(5 * time.Hour), StartedAt: ago(5 * time.Hour),
+		EndedAt: ago(5*time.Hour - 19*time.Second), State: "succeeded", Phase: "drained", Total: &adminpb.Progress{Leaders: 22}, Done: &adminpb.Progress{Leaders: 22}, MetaIndex: 80000,
+	}
+}
+
+func (f *fixture) status() *adminpb.GetStatusResponse {
+	s := &adminpb.GetStatusResponse{
+		AsOf: asOf(), Health: "healthy", NodesAlive: uint32(f.nodes), NodesTotal: uint32(f.nodes), MetaLeader: 1, MetaTerm: 41, SurvivesOne: &adminpb.Survival{Yes: true},
+		SurvivesTwo: &adminpb.Survival{Failing: 6, Worst: []uint32{2, 4}, WorstRanges: 138}, Bytes: 310 << 30, Replication: 3, DiskMax: 0.57, DiskMaxNode: 2, RangesOk: uint32(f.ranges + 1),
+	}
+	if f.quiet {
+		return s
+	}
+	s.Health, s.NodesAlive, s.RangesOk, s.RangesUnder, s.RangesNoQuorum, s.RangesMoving = "unavailable", uint32(f.nodes-2), 22, 38, 2, 2
+	s.SurvivesOne = &adminpb.Survival{Failing: 3, Worst: []uint32{1}, WorstRanges: 26}
+	s.BytesMoving = 1540 << 20
+	s.Running = []*adminpb.Operation{decommissioning()}
+	s.Problems = []*adminpb.Problem{
+		{Code: "NO_QUORUM", Text: "2 ranges without a quorum", Command: "nodedbctl ranges --state no-quorum"},
+		{Code: "NODE_DOWN", Text: "n3 is dead; its replicas are re-created after 5m0s", Command: "nodedbctl nodes show n3"},
+		{Code: "NODE_SUSPECT", Text: "n4 is suspect", Command: "nodedbctl members"},
+		{Code: "UNDER_REPLICATED", Text: "38 ranges with fewer than 3 live voters", Command: "nodedbctl ranges --state under"},
+	}
+	return s
+}
+
+func (f *fixture) members() *adminpb.ListMembersResponse {
+	r := &adminpb.ListMembersResponse{AsOf: asOf()}
+	for i := range f.nodes {
+		n := f.node(i)
+		m := &adminpb.Member{Node: n.GetId(), Name: n.GetName(), GossipAddress: n.GetAddresses().GetGossip(), Liveness: n.GetLiveness()}
+		for k := range f.nodes {
+			word := n.GetLiveness()
+			if word == "suspect" && k%2 == 0 {
+				word = "alive"
+			}
+			if k != i && (f.quiet || k != 2) {
+				m.SeenBy = append(m.SeenBy, &adminpb.Observation{Node: uint32(k + 1), Liveness: word})
+			}
+		}
+		r.Members = append(r.Members, m)
+	}
+	return r
+}
+
+func (f *fixture) events() []*adminpb.Event {
+	lines := []struct{ kind, severity, text string }{
+		{"node.started", "info", "n1 has started"}, {"range.moved", "info", "r14 moved from n5 to n2 in 8.2s"}, {"leader.changed", "info", "r9 is led by n2 (term 5)"},
+		{"node.suspect", "warn", "n4 does not answer probes of n1"}, {"range.moved", "info", "r31 moved from n5 to n1 in 6.9s"}, {"node.dead", "error", "n3 is dead: no answer for 10 s"},
+		{"operation.started", "info", "op-7f3a decommission n5, asked for by root"}, {"snapshot.sent", "info", "r12 to n2, 1.1 GiB"},
+	}
+	var out []*adminpb.Event
+	for i := range 60 {
+		l := lines[i%len(lines)]
+		e := &adminpb.Event{Sequence: uint64(i + 1), Time: ago(time.Duration(60-i) * 3 * time.Second), Kind: l.kind, Severity: l.severity, Text: l.text, Node: uint32(i%f.nodes) + 1, Source: 1}
+		if f.quiet {
+			e.Severity = "info"
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+func (f *fixture) rebalance() *adminpb.GetRebalanceResponse {
+	d := func(name string, low, mean, high float64, act bool, why string) *adminpb.Dimension {
+		return &adminpb.Dimension{Name: name, Min: low, Mean: mean, Max: high, MinNode: 2, MaxNode: 4, WouldAct: act, Why: why}
+	}
+	return &adminpb.GetRebalanceResponse{
+		AsOf: asOf(), Policy: "auto", Verdict: "would-act", Why: "leaders of n4 are 41% above the mean; the threshold is 20%",
+		Dimensions: []*adminpb.Dimension{
+			d("bytes", 55<<30, 62<<30, 66<<30, false, "within 20% of the mean"), d("replicas", 36, 39, 43, false, "within 20% of the mean"),
+			d("leaders", 9, 13, 18, true, "41% above the mean"), d("reads", 1200, 1810, 2100, false, "within 20% of the mean"), d("cpu", 0.2, 0.31, 0.44, false, "no move would help"),
+		},
+		Gates: []*adminpb.Gate{
+			{Name: "election", Open: true, Why: "no range is electing"}, {Name: "backpressure", Open: false, Why: "CPU above 80%", Nodes: []uint32{4}}, {Name: "operation", Open: true, Why: "no operation moves replicas"},
+		},
+		LastSweep: ago(12 * time.Second), NextSweep: timestamppb.New(epoch.Add(18 * time.Second)),
+		History: []*adminpb.Sweep{{At: ago(3 * time.Hour), Cause: "membership", Outcome: "applied", Moves: 4, Transfers: 9, GainPredicted: 11.5, GainAchieved: 10.9, OperationId: "op-02aa"}},
+	}
+}
+
+// whole is a first response of all topics.
+func (f *fixture) whole() *adminpb.WatchResponse {
+	r := &adminpb.WatchResponse{
+		AsOf: asOf(), Reset_: true, Status: f.status(), Nodes: f.allNodes(), Ranges: f.allRanges(), Members: f.members(), Rebalance: f.rebalance(), Events: f.events(),
+		Operations: []*adminpb.Operation{drained()},
+	}
+	if !f.quiet {
+		r.Operations = append(r.Operations, decommissioning())
+	}
+	return r
+}
+
+var allTopics = []string{feed.Status, feed.Nodes, feed.Ranges, feed.Operations, feed.Members, feed.Rebalance, feed.Events}
+
+// fold makes the snapshot that a feed makes of responses, one a second.
+func fold(t testing.TB, responses ...*adminpb.WatchResponse) *feed.Snapshot {
+	t.Helper()
+	got := make(chan *feed.Snapshot, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	seen := 0
+	clock := epoch.Add(-time.Duration(len(responses)) * time.Second)
+	watch := func(ctx context.Context, _ *adminpb.WatchRequest, changed feed.Changed, _ func(error)) error {
+		for _, r := range responses {
+			clock = clock.Add(time.Second)
+			if err := changed(r, clock); err != nil {
+				return err
+			}
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	f := feed.New(watch, time.Millisecond, func() time.Time { return clock }, func(msg any) {
+		if s, ok := msg.(*feed.Snapshot); ok && int(s.Revision) == len(responses) {
+			if seen++; seen == 1 {
+				got <- s
+			}
+		}
+	})
+	f.Subscribe(allTopics...)
+	done := make(chan struct{})
+	go func() { f.Run(ctx); close(done) }()
+	s := <-got
+	cancel()
+	<-done
+	return s
+}
+
+// still is a subscriber that only notes what was asked for.
+type still struct {
+	topics  []string
+	retries int
+}
+
+func (s *still) Subscribe(topics ...string) { s.topics = topics }
+func (s *still) Retry()                     { s.retries++ }
+
+// testDashboard is a dashboard of f's cluster without a terminal, with the clock
+// standing still.
+func testDashboard(t testing.TB, f *fixture, look string, width, height int) *Dashboard {
+	t.Helper()
+	return dashboardOf(t, fold(t, f.story(90)...), &adminpb.WhoAmIResponse{Name: "root", Role: adminpb.Role_ROLE_ADMIN}, look, width, height)
+}
+
+func dashboardOf(t testing.TB, s *feed.Snapshot, me *adminpb.WhoAmIResponse, look string, width, height int) *Dashboard {
+	t.Helper()
+	w := theme.Want{Name: look, Profile: colorprofile.TrueColor}
+	switch look {
+	case "16":
+		w.Profile = colorprofile.ANSI
+	case "mono":
+		w.Profile = colorprofile.ASCII
+	case "ascii":
+		w.Name, w.Profile, w.Ascii = "mono", colorprofile.ASCII, true
+	}
+	cfg := config{want: w, fixed: true, now: func() time.Time { return epoch }, contexts: []string{"prod-eu", "staging"}, attach: func(*cluster, int) subscriber { return &still{} }}
+	d := newDashboard(cfg, &cluster{name: "prod-eu"})
+	d.w, d.h = width, height
+	d.number = 1
+	d.feed = &still{}
+	d.me = me
+	d.link = feed.Link{State: feed.Live}
+	if s != nil {
+		d.take(s)
+	}
+	return d
+}
+
+// story is a first response and what came after it, one a second, so that charts
+// have something to show.
+func (f *fixture) story(seconds int) []*adminpb.WatchResponse {
+	out := []*adminpb.WatchResponse{f.whole()}
+	ranges := out[0].Ranges
+	for i := range seconds {
+		r := &adminpb.WatchResponse{AsOf: asOf()}
+		wave := 0.6 + 0.4*float64((i*7)%13)/13 + 0.3*float64(i%5)/5
+		for _, x := range ranges[1:min(len(ranges), 65)] {
+			c := cloneRange(x)
+			c.ReadsPerSecond, c.WritesPerSecond = x.ReadsPerSecond*wave, x.WritesPerSecond*(1.6-wave)
+			r.Ranges = append(r.Ranges, c)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func cloneRange(r *adminpb.Range) *adminpb.Range {
+	return &adminpb.Range{
+		Id: r.Id, Meta: r.Meta, Start: r.Start, End: r.End, Leader: r.Leader, Term: r.Term, Replicas: r.Replicas, Bytes: r.Bytes, Keys: r.Keys,
+		ReadsPerSecond: r.ReadsPerSecond, WritesPerSecond: r.WritesPerSecond, State: r.State, Generation: r.Generation, Commit: r.Commit, Applied: r.Applied,
+	}
+}
