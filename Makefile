@@ -42,6 +42,7 @@ bench: build ## the figures of docs/BENCHMARKS.md, beside peers that are on PATH
 
 test-long: build ## long simulations, fuzzing and fault suites; for a person
 	$(GO) test -tags 'invariants long' -count 1 -timeout 90m ./agent/internal/sim/...
+	$(GO) test -count 1 -timeout 60m -run TestRandomHistories ./agent/internal/placement -placement.histories 100000
 	$(GO) test -tags 'invariants planted' -count 1 -timeout 30m -run Planted -v ./agent/internal/sim/...
 	$(MAKE) fuzz FUZZTIME=45s
 

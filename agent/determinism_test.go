@@ -43,11 +43,13 @@ var shells = map[string]shell{
 	"operation/drainer.go": {why: "runs drains on the node that is drained, beside its sessions"},
 	"operation/draining.go": {
 		why: "one drain: waits for load balancers, leaderships and sessions of this process"},
-	"operation/runner.go":      {why: "drives the controller's Step: polls nodes, carries actions out"},
-	"operation/certificate.go": {why: "the coordinator's word that a process may stop, and the node's wait for it"},
-	"operation/inspect.go":     {why: "asks the nodes of a range for its raft state, at once"},
-	"operation/service.go":     {why: "answers requests for operations on any node: asks all nodes at once"},
-	"metastate/machine.go":     {why: "Watch ends with its caller's context; nothing that is applied depends on it", only: []string{"context.AfterFunc"}},
+	"operation/certificate.go": {
+		why: "grants a process the right to stop, for a time, when its node asks"},
+	"operation/inspect.go":   {why: "asks the replicas of a range on their nodes"},
+	"operation/runner.go":    {why: "drives the controller's Step: polls nodes, carries actions out"},
+	"operation/service.go":   {why: "answers requests for operations on any node: asks all nodes at once"},
+	"operation/splitplan.go": {why: "the part of the service that plans splits"},
+	"metastate/machine.go":   {why: "Watch ends with its caller's context; nothing that is applied depends on it", only: []string{"context.AfterFunc"}},
 }
 
 // TestCoreIsDeterministic holds the core to what the simulation relies on: the

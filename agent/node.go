@@ -333,6 +333,10 @@ func (n *Node) status() cluster.NodeStatus {
 	if p := n.pgwire.Load(); p != nil {
 		st.Sessions = p.Sessions()
 	}
+	if srv := n.sql.Load(); srv != nil {
+		p := srv.Pace()
+		st.Statements = cluster.Statements{PerSecond: p.PerSecond, P50: p.P50.Seconds(), P99: p.P99.Seconds()}
+	}
 	if _, term, _ := n.meta.Leader(); term != 0 {
 		st.MetaTerm = term
 	}

@@ -48,6 +48,7 @@ func (f *fixture) node(i int) *adminpb.Node {
 		Id: id, Name: fmt.Sprintf("n%d", id), Uuid: fmt.Sprintf("7e57%04d-0000-4000-8000-000000000000", id), Membership: "active", Liveness: "alive", Service: "ready",
 		Status: "ready", Locality: fmt.Sprintf("region=eu,zone=%c", 'a'+i%3), Version: "v1.0.0", Replicas: uint32(3 * f.ranges / f.nodes), Leaders: uint32(f.ranges / f.nodes),
 		Bytes: 62 << 30, DiskUsed: uint64(20+f.random.IntN(40)) << 30, DiskTotal: 100 << 30, Cpu: 0.15 + 0.4*f.random.Float64(), Sessions: uint32(20 + f.random.IntN(60)),
+		StatementsPerSecond: 700, LatencyP50: 0.0011, LatencyP99: 0.004 + 0.001*float64(i%5),
 		Reported: true, JoinedAt: ago(300 * time.Hour), StartedAt: ago(time.Duration(20+i*7) * time.Hour), MetaIndex: 81234,
 		Addresses: &adminpb.Addresses{
 			Sql: fmt.Sprintf("10.0.%d.%d:6432", i/200, i%200+10), Rpc: fmt.Sprintf("10.0.%d.%d:6433", i/200, i%200+10),
@@ -60,6 +61,7 @@ func (f *fixture) node(i int) *adminpb.Node {
 	switch id {
 	case 3:
 		n.Liveness, n.Status, n.Service, n.Leaders, n.Reported = "dead", "dead", "", 0, false
+		n.StatementsPerSecond, n.LatencyP50, n.LatencyP99 = 0, 0, 0
 	case 4:
 		n.Liveness, n.Status = "suspect", "suspect"
 	case 5:

@@ -188,7 +188,7 @@ func TestStartIsRefused(t *testing.T) {
 		for _, flag := range []string{"--listen-sql", "--listen-rpc", "--listen-gossip", "--listen-admin"} {
 			unchanged(t, n.Dir, func() { refused(t, start(n, flag, c.Node(1).SQL), 2, "cannot listen on "+flag+" "+c.Node(1).SQL) })
 		}
-		udp, err := net.ListenPacket("udp", n.Gossip) //nolint:noctx // closed below
+		udp, err := net.ListenPacket("udp", n.Gossip)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // psql runs one command with Debian's psql through a node.
@@ -53,6 +55,31 @@ func TestRowsWrittenOnOneNodeAreReadOnAnother(t *testing.T) {
 	}
 	if got := psql(t, c.Node(1), "SHOW RANGES"); strings.Count(got, "\n") != 16 {
 		t.Errorf("SHOW RANGES: got %q, want 17 rows", got)
+	}
+}
+
+// TestCollectionsAreSeenAtOnce: what one node made or dropped, every node knows
+// when the statement has returned.
+func TestCollectionsAreSeenAtOnce(t *testing.T) {
+	c := Start(t, Options{Ranges: 4})
+	var conns []*pgx.Conn
+	for _, n := range c.Nodes() {
+		conn, err := n.Connect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(t.Context())
+		conns = append(conns, conn)
+	}
+	for i := range 60 {
+		maker, other := i%3, (i+1)%3
+		name := fmt.Sprintf("c%d", i)
+		if _, err := conns[maker].Exec(t.Context(), "CREATE TABLE "+name+" (id int8 PRIMARY KEY)"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conns[other].Exec(t.Context(), "INSERT INTO "+name+" VALUES (1)"); err != nil {
+			t.Errorf("made on n%d, written on n%d: %v", maker+1, other+1, err)
+		}
 	}
 }
 

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// object decodes `nodedbctl ARGS -o json` of a single object.
-func (c *Cluster) object(args ...string) (map[string]any, error) {
+// tryObject decodes `nodedbctl ARGS -o json` of a single object.
+func (c *Cluster) tryObject(args ...string) (map[string]any, error) {
 	r := c.TryCtl(append(args, "-o", "json")...)
 	var out map[string]any
 	if err := json.Unmarshal([]byte(r.Stdout), &out); err != nil {
@@ -50,7 +50,7 @@ func (c *Cluster) fill(rows int) {
 // begin starts an operation detached and returns its id.
 func (c *Cluster) begin(args ...string) string {
 	c.t.Helper()
-	o, err := c.object(append(args, "--detach")...)
+	o, err := c.tryObject(append(args, "--detach")...)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func (c *Cluster) awaitOp(id, what string, ok func(o map[string]any) bool) map[s
 	c.t.Helper()
 	var last map[string]any
 	Eventually(c.t, 2*time.Minute, id+" "+what, func() error {
-		o, err := c.object("ops", "show", id)
+		o, err := c.tryObject("ops", "show", id)
 		if err != nil {
 			return err
 		}
@@ -77,11 +77,12 @@ func ended(o map[string]any) bool {
 	return slices.Contains([]string{"succeeded", "failed", "cancelled"}, fmt.Sprint(o["state"]))
 }
 
+// metaLeader is the node that coordinates.
 func (c *Cluster) metaLeader() *Node {
 	c.t.Helper()
 	var n *Node
 	Eventually(c.t, time.Minute, "a leader of the meta range", func() error {
-		s, err := c.object("status")
+		s, err := c.tryObject("status")
 		if err != nil {
 			return err
 		}
@@ -168,7 +169,7 @@ func reached(o map[string]any, phase string) bool {
 
 // coordinatedBy reports whether another node than the killed one coordinates now.
 func coordinatedBy(c *Cluster, killed int) bool {
-	s, err := c.object("status")
+	s, err := c.tryObject("status")
 	if err != nil {
 		return false
 	}
@@ -201,7 +202,7 @@ func TestRateLimitPauseAndResume(t *testing.T) {
 	c.Ctl("ops", "limit", id, "--rate", "64MiB")
 	var held float64
 	Eventually(t, time.Minute, "what was in flight ends", func() error {
-		o, err := c.object("ops", "show", id)
+		o, err := c.tryObject("ops", "show", id)
 		if err != nil {
 			return err
 		}
@@ -212,7 +213,7 @@ func TestRateLimitPauseAndResume(t *testing.T) {
 		held, _ = done["replicas"].(float64)
 		return nil
 	})
-	o, err := c.object("ops", "show", id)
+	o, err := c.tryObject("ops", "show", id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +246,7 @@ func TestSlowRateIsKept(t *testing.T) {
 	c := Start(t, Options{Nodes: 4})
 	c.fill(6000)
 	const rate = 512 << 10
-	plan, err := c.object("decommission", "n4", "--dry-run", "--rate", fmt.Sprint(rate))
+	plan, err := c.tryObject("decommission", "n4", "--dry-run", "--rate", fmt.Sprint(rate))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,28 +22,6 @@ func (c *Cluster) object(t *testing.T, args ...string) map[string]any {
 	return doc
 }
 
-// metaLeader is the node that coordinates.
-func (c *Cluster) metaLeader(t *testing.T) *Node {
-	t.Helper()
-	var leader *Node
-	Eventually(t, 30*time.Second, "the meta range has a leader", func() error {
-		ranges, err := c.List("ranges")
-		if err != nil {
-			return err
-		}
-		for _, r := range ranges {
-			for i, n := range c.Nodes() {
-				if fmt.Sprint(r["id"]) == "1" && fmt.Sprint(r["leader"]) == fmt.Sprint(i+1) {
-					leader = n
-					return nil
-				}
-			}
-		}
-		return fmt.Errorf("no leader of r1 in %v", ranges[0])
-	})
-	return leader
-}
-
 // voters counts the data ranges' voters on a node.
 func (c *Cluster) voters(number int) (n int, err error) {
 	ranges, err := c.List("ranges")
@@ -64,7 +42,7 @@ func TestCoordinatorKilledDuringDecommission(t *testing.T) {
 	c := Start(t, Options{Nodes: 5, Ranges: 48})
 	l := c.StartLedger(6)
 	l.Advance(100, 30*time.Second)
-	coordinator := c.metaLeader(t)
+	coordinator := c.metaLeader()
 	target := c.Node(5)
 	if coordinator == target {
 		target = c.Node(4)
@@ -72,7 +50,7 @@ func TestCoordinatorKilledDuringDecommission(t *testing.T) {
 	op := strings.TrimSpace(c.Ctl("decommission", target.Name, "--yes", "--detach", "-o", "name"))
 	Eventually(t, 60*time.Second, "replicas move", func() error {
 		if left, err := c.voters(target.Number); err != nil || left == 0 {
-			return nil //nolint:nilerr // it may be over already: the kill comes all the same
+			return nil // it may be over already: the kill comes all the same
 		}
 		if o := c.object(t, "ops", "show", op); o["phase"] != "move" && o["state"] == "running" {
 			return fmt.Errorf("operation is in phase %v", o["phase"])
@@ -109,7 +87,7 @@ func TestDeadNodeIsReplaced(t *testing.T) {
 	l := c.StartLedger(4)
 	l.Advance(50, 30*time.Second)
 	n := c.Node(4)
-	if c.metaLeader(t) == n {
+	if c.metaLeader() == n {
 		n = c.Node(3)
 	}
 	n.Kill()
@@ -207,7 +185,7 @@ func TestPausedNode(t *testing.T) {
 	c := Start(t, Options{})
 	l := c.StartLedger(6)
 	l.Advance(50, 30*time.Second)
-	n := c.metaLeader(t)
+	n := c.metaLeader()
 	n.Signal(syscall.SIGSTOP)
 	Eventually(t, 30*time.Second, "others say that it is gone", func() error {
 		for _, item := range listed(t, c, "nodes", "--node-timeout", "1s") {

@@ -124,3 +124,32 @@ func (c *Cluster) checkLookups() {
 		c.t.Errorf("40 keys are in %v only", seen)
 	}
 }
+
+// TestBusyRangeIsSplit has the cluster split what stays busy: the threshold is set
+// so low that the ledger passes it.
+func TestBusyRangeIsSplit(t *testing.T) {
+	c := Start(t, Options{Ranges: 2})
+	l := c.StartLedger(8)
+	l.Advance(50, 30*time.Second)
+	psql(t, c.Node(2), "ALTER SYSTEM SET split_load_threshold = 5")
+	Eventually(t, 2*time.Minute, "a split by the coordinator", func() error {
+		ops, err := c.List("ops", "ls", "--all")
+		if err != nil {
+			return err
+		}
+		for _, op := range ops {
+			if op["kind"] == "split" && op["state"] == "succeeded" && op["requestedBy"] == "coordinator" {
+				t.Logf("%v: %v; %v", op["id"], op["reason"], op["why"])
+				return nil
+			}
+		}
+		return fmt.Errorf("%d operations: %v", len(ops), ops)
+	})
+	psql(t, c.Node(1), "ALTER SYSTEM RESET split_load_threshold")
+	c.WaitReplicated()
+	l.Advance(50, 30*time.Second)
+	if _, errs := l.Stop(); len(errs) > 0 {
+		t.Errorf("%d statements failed, e.g. %v", len(errs), errs[:min(3, len(errs))])
+	}
+	l.Check(c.Node(1))
+}

@@ -565,33 +565,36 @@ func (x *Addresses) GetAdmin() string {
 }
 
 type Node struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            uint32                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Uuid          string                 `protobuf:"bytes,3,opt,name=uuid,proto3" json:"uuid,omitempty"`
-	Membership    string                 `protobuf:"bytes,4,opt,name=membership,proto3" json:"membership,omitempty"`
-	Liveness      string                 `protobuf:"bytes,5,opt,name=liveness,proto3" json:"liveness,omitempty"`
-	Service       string                 `protobuf:"bytes,6,opt,name=service,proto3" json:"service,omitempty"`
-	Status        string                 `protobuf:"bytes,7,opt,name=status,proto3" json:"status,omitempty"` // derived from the three, for people
-	Addresses     *Addresses             `protobuf:"bytes,8,opt,name=addresses,proto3" json:"addresses,omitempty"`
-	Locality      string                 `protobuf:"bytes,9,opt,name=locality,proto3" json:"locality,omitempty"`
-	Version       string                 `protobuf:"bytes,10,opt,name=version,proto3" json:"version,omitempty"`
-	Replicas      uint32                 `protobuf:"varint,11,opt,name=replicas,proto3" json:"replicas,omitempty"`
-	Leaders       uint32                 `protobuf:"varint,12,opt,name=leaders,proto3" json:"leaders,omitempty"`
-	Bytes         uint64                 `protobuf:"varint,13,opt,name=bytes,proto3" json:"bytes,omitempty"`
-	DiskUsed      uint64                 `protobuf:"varint,14,opt,name=disk_used,json=diskUsed,proto3" json:"disk_used,omitempty"`
-	DiskTotal     uint64                 `protobuf:"varint,15,opt,name=disk_total,json=diskTotal,proto3" json:"disk_total,omitempty"`
-	Cpu           float64                `protobuf:"fixed64,16,opt,name=cpu,proto3" json:"cpu,omitempty"`
-	Sessions      uint32                 `protobuf:"varint,17,opt,name=sessions,proto3" json:"sessions,omitempty"`
-	OperationId   string                 `protobuf:"bytes,18,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
-	Reported      bool                   `protobuf:"varint,19,opt,name=reported,proto3" json:"reported,omitempty"` // the node answered; otherwise the figures are of others
-	JoinedAt      *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=joined_at,json=joinedAt,proto3" json:"joined_at,omitempty"`
-	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
-	MetaIndex     uint64                 `protobuf:"varint,22,opt,name=meta_index,json=metaIndex,proto3" json:"meta_index,omitempty"`
-	Cordoned      bool                   `protobuf:"varint,23,opt,name=cordoned,proto3" json:"cordoned,omitempty"`
-	Tombstone     *Tombstone             `protobuf:"bytes,24,opt,name=tombstone,proto3" json:"tombstone,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state               protoimpl.MessageState `protogen:"open.v1"`
+	Id                  uint32                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name                string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Uuid                string                 `protobuf:"bytes,3,opt,name=uuid,proto3" json:"uuid,omitempty"`
+	Membership          string                 `protobuf:"bytes,4,opt,name=membership,proto3" json:"membership,omitempty"`
+	Liveness            string                 `protobuf:"bytes,5,opt,name=liveness,proto3" json:"liveness,omitempty"`
+	Service             string                 `protobuf:"bytes,6,opt,name=service,proto3" json:"service,omitempty"`
+	Status              string                 `protobuf:"bytes,7,opt,name=status,proto3" json:"status,omitempty"` // derived from the three, for people
+	Addresses           *Addresses             `protobuf:"bytes,8,opt,name=addresses,proto3" json:"addresses,omitempty"`
+	Locality            string                 `protobuf:"bytes,9,opt,name=locality,proto3" json:"locality,omitempty"`
+	Version             string                 `protobuf:"bytes,10,opt,name=version,proto3" json:"version,omitempty"`
+	Replicas            uint32                 `protobuf:"varint,11,opt,name=replicas,proto3" json:"replicas,omitempty"`
+	Leaders             uint32                 `protobuf:"varint,12,opt,name=leaders,proto3" json:"leaders,omitempty"`
+	Bytes               uint64                 `protobuf:"varint,13,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	DiskUsed            uint64                 `protobuf:"varint,14,opt,name=disk_used,json=diskUsed,proto3" json:"disk_used,omitempty"`
+	DiskTotal           uint64                 `protobuf:"varint,15,opt,name=disk_total,json=diskTotal,proto3" json:"disk_total,omitempty"`
+	Cpu                 float64                `protobuf:"fixed64,16,opt,name=cpu,proto3" json:"cpu,omitempty"`
+	Sessions            uint32                 `protobuf:"varint,17,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	OperationId         string                 `protobuf:"bytes,18,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
+	Reported            bool                   `protobuf:"varint,19,opt,name=reported,proto3" json:"reported,omitempty"` // the node answered; otherwise the figures are of others
+	JoinedAt            *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=joined_at,json=joinedAt,proto3" json:"joined_at,omitempty"`
+	StartedAt           *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	MetaIndex           uint64                 `protobuf:"varint,22,opt,name=meta_index,json=metaIndex,proto3" json:"meta_index,omitempty"`
+	Cordoned            bool                   `protobuf:"varint,23,opt,name=cordoned,proto3" json:"cordoned,omitempty"`
+	Tombstone           *Tombstone             `protobuf:"bytes,24,opt,name=tombstone,proto3" json:"tombstone,omitempty"`
+	StatementsPerSecond float64                `protobuf:"fixed64,25,opt,name=statements_per_second,json=statementsPerSecond,proto3" json:"statements_per_second,omitempty"` // SQL, lately
+	LatencyP50          float64                `protobuf:"fixed64,26,opt,name=latency_p50,json=latencyP50,proto3" json:"latency_p50,omitempty"`                              // of statements, seconds; 0: none ran
+	LatencyP99          float64                `protobuf:"fixed64,27,opt,name=latency_p99,json=latencyP99,proto3" json:"latency_p99,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *Node) Reset() {
@@ -790,6 +793,27 @@ func (x *Node) GetTombstone() *Tombstone {
 		return x.Tombstone
 	}
 	return nil
+}
+
+func (x *Node) GetStatementsPerSecond() float64 {
+	if x != nil {
+		return x.StatementsPerSecond
+	}
+	return 0
+}
+
+func (x *Node) GetLatencyP50() float64 {
+	if x != nil {
+		return x.LatencyP50
+	}
+	return 0
+}
+
+func (x *Node) GetLatencyP99() float64 {
+	if x != nil {
+		return x.LatencyP99
+	}
+	return 0
 }
 
 type Tombstone struct {
@@ -2001,7 +2025,7 @@ const file_nodes_proto_rawDesc = "" +
 	"\x03sql\x18\x01 \x01(\tR\x03sql\x12\x10\n" +
 	"\x03rpc\x18\x02 \x01(\tR\x03rpc\x12\x16\n" +
 	"\x06gossip\x18\x03 \x01(\tR\x06gossip\x12\x14\n" +
-	"\x05admin\x18\x04 \x01(\tR\x05admin\"\xfa\x05\n" +
+	"\x05admin\x18\x04 \x01(\tR\x05admin\"\xf0\x06\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -2032,7 +2056,12 @@ const file_nodes_proto_rawDesc = "" +
 	"\n" +
 	"meta_index\x18\x16 \x01(\x04R\tmetaIndex\x12\x1a\n" +
 	"\bcordoned\x18\x17 \x01(\bR\bcordoned\x128\n" +
-	"\ttombstone\x18\x18 \x01(\v2\x1a.nodedb.admin.v1.TombstoneR\ttombstone\"\x82\x01\n" +
+	"\ttombstone\x18\x18 \x01(\v2\x1a.nodedb.admin.v1.TombstoneR\ttombstone\x122\n" +
+	"\x15statements_per_second\x18\x19 \x01(\x01R\x13statementsPerSecond\x12\x1f\n" +
+	"\vlatency_p50\x18\x1a \x01(\x01R\n" +
+	"latencyP50\x12\x1f\n" +
+	"\vlatency_p99\x18\x1b \x01(\x01R\n" +
+	"latencyP99\"\x82\x01\n" +
 	"\tTombstone\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +

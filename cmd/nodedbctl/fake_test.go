@@ -142,6 +142,9 @@ var noTarget = &adminpb.ErrorDetail{
 }
 
 func (f *fakeCluster) PlanOperation(_ context.Context, r *adminpb.PlanOperationRequest) (*adminpb.PlanOperationResponse, error) {
+	if movesOnly(r.GetSpec()) {
+		return f.planSteps(r)
+	}
 	p := &adminpb.Plan{Id: "pl-9c41", Spec: r.GetSpec(), TopologyEpoch: 57, Feasible: true, ChecksOk: 11, Replicas: 413, Leaders: 138,
 		Bytes: 110917320499, SecondsP50: 900, SecondsP90: 1260, SecondsLowerBound: 827, Bottleneck: "n2,n8", ComputedIn: 0.041,
 		SurvivesBefore: "any 1 node", SurvivesDuring: "any 1 node", SurvivesAfter: "any 1 node",
@@ -158,6 +161,9 @@ func (f *fakeCluster) PlanOperation(_ context.Context, r *adminpb.PlanOperationR
 }
 
 func (f *fakeCluster) StartOperation(_ context.Context, r *adminpb.StartOperationRequest) (*adminpb.StartOperationResponse, error) {
+	if movesOnly(r.GetSpec()) {
+		return f.startSteps(r)
+	}
 	node := r.GetSpec().GetNodes()[0]
 	if r.GetSpec().GetKind() == "decommission" && node == 3 {
 		return nil, refuse(connect.CodeFailedPrecondition, "cannot be completed", noTarget)
@@ -207,7 +213,8 @@ func (f *fakeCluster) WatchOperation(ctx context.Context, r *adminpb.WatchOperat
 	if o == nil {
 		return refuse(connect.CodeNotFound, "there is no operation "+r.GetId(), &adminpb.ErrorDetail{Kind: adminpb.ErrorKind_ERROR_KIND_NOT_FOUND})
 	}
-	ends := map[string]string{"op-de5": "succeeded", "op-dr2": "succeeded", "op-dr1": "failed", "op-dr3": "cancelled"}
+	ends := map[string]string{"op-de5": "succeeded", "op-dr2": "succeeded", "op-dr1": "failed", "op-dr3": "cancelled",
+		"op-rebalance": "succeeded", "op-move": "succeeded", "op-transfer": "succeeded"}
 	for step := 1; step <= 2; step++ {
 		o = clone(o)
 		o.MetaIndex++
@@ -228,6 +235,9 @@ func (f *fakeCluster) WatchOperation(ctx context.Context, r *adminpb.WatchOperat
 	o.State, o.Phase, o.EndedAt = end, "", timestamppb.New(now.Add(932*time.Second))
 	if end == "failed" {
 		o.Why = "2 transactions did not end before the deadline"
+	}
+	if movesOnly(o.GetSpec()) {
+		endSteps(o)
 	}
 	if o.GetSpec().GetKind() == "decommission" {
 		o.Proof = &adminpb.Proof{MetaIndex: 84410, Descriptors: 1240, Leaders: 1240, Tombstone: "8d1f00aa11"}

@@ -54,12 +54,6 @@ func (f *fakeCluster) ListJoinTokens(context.Context, *adminpb.ListJoinTokensReq
 	return &adminpb.ListJoinTokensResponse{AsOf: asOf(), Tokens: []*adminpb.JoinToken{{Id: "j1", CreatedBy: "root", Uses: 2, UsesLeft: 1}}}, nil
 }
 
-func (f *fakeCluster) ListPlans(context.Context, *adminpb.ListPlansRequest) (*adminpb.ListPlansResponse, error) {
-	return &adminpb.ListPlansResponse{AsOf: asOf(), Plans: []*adminpb.StoredPlan{
-		{Plan: &adminpb.Plan{Id: "pl-9c41", Spec: &adminpb.OperationSpec{Kind: "rebalance"}}, State: "valid"},
-	}}, nil
-}
-
 func (f *fakeCluster) SetCordon(_ context.Context, r *adminpb.SetCordonRequest) (*adminpb.SetCordonResponse, error) {
 	return &adminpb.SetCordonResponse{Changed: r.GetNodes()}, nil
 }

@@ -70,6 +70,7 @@ func TestCredentials(t *testing.T) {
 	id, good, hash := auth.NewBearerToken()
 	_, unknown, _ := auth.NewBearerToken()
 	oldID, old, oldHash := auth.NewBearerToken()
+	clusterID := r.backend.View().ClusterID
 	r.backend.change(func(v *metastate.View) {
 		v.Tokens[id] = &metastate.Token{ID: id, Owner: "operator", Role: "admin", Hash: hash[:]}
 		v.Tokens[oldID] = &metastate.Token{ID: oldID, Owner: "admin", Role: "admin", Hash: oldHash[:], ExpiresAt: time.Now().Add(-time.Minute)}
@@ -91,6 +92,12 @@ func TestCredentials(t *testing.T) {
 			t.Errorf("%s: the error tells the token", c.name)
 		}
 	}
+	// A node that does not have the meta range knows nobody: that is no refusal.
+	r.backend.change(func(v *metastate.View) { v.ClusterID = "" })
+	if _, err := r.tokenClient(good).WhoAmI(t.Context(), &adminpb.WhoAmIRequest{}); connect.CodeOf(err) != connect.CodeUnavailable {
+		t.Errorf("before the meta range has arrived: got %v, want unavailable", err)
+	}
+	r.backend.change(func(v *metastate.View) { v.ClusterID = clusterID })
 	// A token is never more than its owner.
 	me, err := r.tokenClient(good).WhoAmI(t.Context(), &adminpb.WhoAmIRequest{})
 	if err != nil || me.GetRole() != adminpb.Role_ROLE_OPERATOR || me.GetVia() != auth.ViaToken {

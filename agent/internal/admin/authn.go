@@ -92,6 +92,10 @@ func (a *authenticator) intercept(next connect.ServerFunc) connect.ServerFunc {
 			c.request = requestID(info.RequestHeader().Get(requestHeader))
 			info.ResponseHeader().Set(requestHeader, c.request)
 		}
+		if !a.backend.View().Initialized() {
+			// Who may call is in the meta range: not a no, but ask again or elsewhere.
+			return connect.NewError(connect.CodeUnavailable, "this node is starting: it does not have the meta range yet")
+		}
 		if err := a.serve(ctx, c, spec, stream, next); err != nil {
 			return wireError(a.logger, c.procedure, c.request, err)
 		}

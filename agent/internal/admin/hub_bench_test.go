@@ -60,7 +60,7 @@ func BenchmarkHub(b *testing.B) {
 			o := Observation{View: back.view, Statuses: back.statuses, Liveness: back.statuses[1].Liveness, Snapshot: &placement.Snapshot{RF: 3}}
 			look := func(i int) *adminpb.WatchResponse {
 				o.At = time.Unix(int64(1000+i), 0)
-				s.hub.see(b.Context(), newSight(&o, 1, s.rates), w.topics)
+				s.hub.see(b.Context(), newSight(&o, 1), w.topics)
 				return s.hub.since(w)
 			}
 			look(0)

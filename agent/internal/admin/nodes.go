@@ -42,6 +42,7 @@ func (s *sight) node(n *cluster.Node) *adminpb.Node {
 		p.Reported, p.Service, p.Version = true, string(st.Service), st.Version
 		p.Bytes, p.DiskUsed, p.DiskTotal = st.Bytes, st.DiskUsed, st.DiskTotal
 		p.Cpu, p.Sessions, p.MetaIndex, p.StartedAt = st.CPU, uint32(st.Sessions), st.MetaIndex, timestamp(st.StartedAt)
+		p.StatementsPerSecond, p.LatencyP50, p.LatencyP99 = st.Statements.PerSecond, st.Statements.P50, st.Statements.P99
 	}
 	p.Replicas, p.Leaders = s.replicas[n.ID], s.leaders[n.ID]
 	if t := n.Tombstone; t != nil {

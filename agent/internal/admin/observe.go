@@ -3,8 +3,6 @@ package admin
 import (
 	"cmp"
 	"slices"
-	"sync"
-	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -42,7 +40,7 @@ type rangeSight struct {
 	rate       rate
 }
 
-func newSight(o *Observation, source cluster.NodeID, rates *rateBook) *sight {
+func newSight(o *Observation, source cluster.NodeID) *sight {
 	s := &sight{Observation: o, source: source, replicas: map[cluster.NodeID]uint32{}, leaders: map[cluster.NodeID]uint32{}}
 	found := map[cluster.RangeID]*rangeSight{}
 	for id, d := range o.View.Ranges {
@@ -63,7 +61,9 @@ func newSight(o *Observation, source cluster.NodeID, rates *rateBook) *sight {
 	for _, id := range sortedKeys(found) {
 		f := found[id]
 		f.state = s.judge(f)
-		f.rate = rates.note(id, f.leader, o.At)
+		if f.leader != nil {
+			f.rate = rate{reads: f.leader.ReadsPerSecond, writes: f.leader.WritesPerSecond}
+		}
 		s.ranges = append(s.ranges, *f)
 		s.leaders[f.leaderNode()]++
 		for _, r := range f.descriptor.Replicas {
@@ -169,58 +169,8 @@ func (s *sight) survive() placement.Survival {
 	return placement.Survive(s.Snapshot)
 }
 
-// rate is the load of a range per second.
+// rate is the load of a range per second, as its leader measures it.
 type rate struct{ reads, writes float64 }
-
-// sampleLife is how old a sample may be to make a rate of.
-const (
-	sampleLife = time.Minute
-	sampleGap  = 500 * time.Millisecond
-)
-
-// rateBook makes rates of the counters that leaders report: the difference to
-// the sample before. The first look at a range has none.
-type rateBook struct {
-	mu struct {
-		sync.Mutex
-		samples map[cluster.RangeID]sample
-	}
-}
-
-type sample struct {
-	at            time.Time
-	leader        cluster.NodeID
-	reads, writes uint64
-	last          rate
-}
-
-func newRateBook() *rateBook {
-	b := &rateBook{}
-	b.mu.samples = map[cluster.RangeID]sample{}
-	return b
-}
-
-func (b *rateBook) note(id cluster.RangeID, leader *cluster.RangeStatus, at time.Time) rate {
-	if leader == nil {
-		return rate{}
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	before, ok := b.mu.samples[id]
-	now := sample{at: at, leader: leader.Leader, reads: leader.Reads, writes: leader.Writes}
-	gap := at.Sub(before.at)
-	switch {
-	case ok && gap < sampleGap && before.leader == now.leader:
-		return before.last
-	case ok && gap < sampleLife && before.leader == now.leader && now.reads >= before.reads && now.writes >= before.writes:
-		now.last = rate{
-			reads:  float64(now.reads-before.reads) / gap.Seconds(),
-			writes: float64(now.writes-before.writes) / gap.Seconds(),
-		}
-	}
-	b.mu.samples[id] = now
-	return now.last
-}
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
 	ks := make([]K, 0, len(m))

@@ -77,7 +77,7 @@ func (s *service) CreatePlan(ctx context.Context, r *adminpb.CreatePlanRequest) 
 func (s *service) storedProto(p *StoredPlan) *adminpb.StoredPlan {
 	pv := Preview{Plan: p.Plan}
 	out := &adminpb.StoredPlan{
-		Plan: planProto(p.Spec, &pv, s.backend.View().Epoch()), CreatedAt: timestamp(p.CreatedAt), ExpiresAt: timestamp(p.ExpiresAt),
+		Plan: planProto(p.Spec, &pv, p.Epoch), CreatedAt: timestamp(p.CreatedAt), ExpiresAt: timestamp(p.ExpiresAt),
 		CreatedBy: p.CreatedBy, State: p.State, OperationId: p.Operation,
 	}
 	for _, why := range p.Stale {
@@ -115,7 +115,7 @@ func (s *service) ExplainRange(ctx context.Context, r *adminpb.ExplainRangeReque
 	if err != nil {
 		return nil, err
 	}
-	look := newSight(&o, s.backend.Self(), s.rates)
+	look := newSight(&o, s.backend.Self())
 	out := &adminpb.ExplainRangeResponse{AsOf: look.asOf(), Why: e.Why}
 	for i := range look.ranges {
 		if f := &look.ranges[i]; f.descriptor.ID == id {

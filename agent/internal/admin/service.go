@@ -20,13 +20,12 @@ type service struct {
 	adminpb.UnimplementedAdminHandler // of the calls that are not served yet
 
 	backend Backend
-	rates   *rateBook
 	watches chan struct{} // one slot per open watch
 	hub     *hub
 }
 
 func newService(b Backend, logger *slog.Logger) *service {
-	s := &service{backend: b, rates: newRateBook(), watches: make(chan struct{}, watchesMost)}
+	s := &service{backend: b, watches: make(chan struct{}, watchesMost)}
 	s.hub = newHub(s, logger)
 	return s
 }
@@ -42,7 +41,7 @@ func (s *service) look(ctx context.Context, timeout float64) (*sight, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newSight(&o, s.backend.Self(), s.rates), nil
+	return newSight(&o, s.backend.Self()), nil
 }
 
 // perNode is how long to wait for each node, of what the caller asks for in seconds.

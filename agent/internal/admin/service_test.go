@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connectproto"
@@ -239,20 +238,6 @@ func TestCordonTellsWhatChanged(t *testing.T) {
 		if err != nil || len(got.GetChanged()) != want {
 			t.Errorf("got %v %v, want %d changed", got, err, want)
 		}
-	}
-}
-
-func TestRatesComeOfTwoSamples(t *testing.T) {
-	b := newRateBook()
-	at := time.Unix(1000, 0)
-	if got := b.note(7, &cluster.RangeStatus{Leader: 1, Reads: 100, Writes: 10}, at); got != (rate{}) {
-		t.Errorf("first look: got %v, want none", got)
-	}
-	if got := b.note(7, &cluster.RangeStatus{Leader: 1, Reads: 300, Writes: 20}, at.Add(2*time.Second)); got != (rate{reads: 100, writes: 5}) {
-		t.Errorf("second look: got %v, want 100 and 5 a second", got)
-	}
-	if got := b.note(7, &cluster.RangeStatus{Leader: 2, Reads: 5, Writes: 5}, at.Add(4*time.Second)); got != (rate{}) {
-		t.Errorf("another leader counts anew: got %v", got)
 	}
 }
 

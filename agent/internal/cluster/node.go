@@ -91,6 +91,7 @@ type NodeStatus struct {
 	// ReadsPerSecond and WritesPerSecond are the sums over the replicas here.
 	ReadsPerSecond  float64       `json:"readsPerSecond,omitempty"`
 	WritesPerSecond float64       `json:"writesPerSecond,omitempty"`
+	Statements      Statements    `json:"statements,omitzero"`
 	Ranges          []RangeStatus `json:"ranges,omitempty"`
 	// Liveness is this node's view of its peers, Peers how it finds each of them.
 	Liveness map[NodeID]Liveness   `json:"liveness,omitempty"`
@@ -112,6 +113,14 @@ type KeyStatus struct {
 	Trusts    []string  `json:"trusts,omitempty"` // CAs
 	Signs     string    `json:"signs,omitempty"`  // the CA whose key the node holds
 	Gossip    []string  `json:"gossip,omitempty"` // the first one encrypts
+}
+
+// Statements is how many SQL statements a node runs, and how long they take, in
+// seconds, lately.
+type Statements struct {
+	PerSecond float64 `json:"perSecond"`
+	P50       float64 `json:"p50"`
+	P99       float64 `json:"p99"`
 }
 
 // RangeStatus is what one replica knows of its range.

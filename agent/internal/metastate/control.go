@@ -44,6 +44,8 @@ func (c *change) resumeOperation(in *ResumeOperation, by string) Result {
 		return refused(CodeConflict, "operation %s is being cancelled", old.ID)
 	case old.State != cluster.OpPaused:
 		return Result{Existed: true, Operation: old}
+	case old.PreemptedBy != "":
+		return refused(CodeConflict, "operation %s gives way to %s, and goes on by itself when that has ended", old.ID, old.PreemptedBy)
 	}
 	op := *old
 	op.State, op.Why = cluster.OpRunning, ""

@@ -1,7 +1,6 @@
 package metastate
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -175,7 +174,11 @@ func (c *change) settleMoves(old, op *cluster.Operation) (settled bool, r *Refus
 	case a.MovesOnly() && (a == cluster.OpTransfer || b == cluster.OpTransfer) && !sameRange:
 		return true, nil
 	}
-	refusal := refuse(CodeConflict, "%s, a %s of %s, is %s", old.ID, a, nameNodes(old.Spec.Nodes), old.State)
+	if op.Queue {
+		op.Why = fmt.Sprintf("waits for %s, a %s of %s", old.ID, a, nodeNames(old.Spec.Nodes))
+		return true, nil
+	}
+	refusal := refuse(CodeConflict, "%s, a %s of %s, is %s", old.ID, a, nodeNames(old.Spec.Nodes), old.State)
 	refusal.Operation = old.ID
 	return true, refusal
 }
@@ -193,7 +196,7 @@ func (c *change) preempt(old, op *cluster.Operation) {
 		given.State, given.PreemptedBy = cluster.OpPaused, op.ID
 		given.Why = fmt.Sprintf("preempted by %s, a %s; goes on when that has ended", op.ID, op.Spec.Kind)
 	}
-	c.putOperation(given)
+	c.operationEvents(old, c.putOperation(given))
 }
 
 // release lets go on what waits for the operation that has ended, unless another
@@ -213,7 +216,7 @@ func (c *change) release(ended string) {
 			given.State, given.PreemptedBy = cluster.OpPaused, by.ID
 			given.Why = fmt.Sprintf("preempted by %s, a %s; goes on when that has ended", by.ID, by.Spec.Kind)
 		}
-		c.putOperation(given)
+		c.operationEvents(op, c.putOperation(given))
 	}
 }
 
@@ -230,15 +233,4 @@ func (c *change) inTheWay(op *cluster.Operation) *cluster.Operation {
 		}
 	}
 	return nil
-}
-
-func nameNodes(ids []cluster.NodeID) string {
-	text := ""
-	for i, id := range slices.SortedFunc(slices.Values(ids), cmp.Compare) {
-		if i > 0 {
-			text += ", "
-		}
-		text += id.String()
-	}
-	return text
 }

@@ -21,7 +21,9 @@ func (c *Controller) held(r *run) bool {
 		}
 		r.op.Why = r.stored.Why
 		r.movedAt, r.progressAt = c.in.Now, c.in.Now // a pause is no stall
-		if r.op.Phase == PhaseMove {
+		if r.op.Spec.Kind.MovesOnly() {
+			c.giveWay(r)
+		} else if r.op.Phase == PhaseMove {
 			c.count(r)
 			c.items(r)
 		}

@@ -142,7 +142,7 @@ func (s *Service) CreatePlan(ctx context.Context, spec cluster.OperationSpec, by
 	if spec.Kind == cluster.OpRebalance {
 		spec.Nodes = touched(&p.Plan)
 	}
-	stored, err := storedPlan(&p.Plan, spec)
+	stored, err := storedPlan(&p.Plan, o.View.Epoch(), spec)
 	if err != nil {
 		return StoredPlan{}, o, err
 	}
@@ -177,7 +177,7 @@ func (s *Service) Plans(ctx context.Context, id string) ([]StoredPlan, Observati
 		for _, st := range stepsOf(&plan) {
 			if why := st.stale(o.Snapshot); why != "" {
 				p.State = PlanStale
-				p.Stale = append(p.Stale, st.id().String()+" "+why)
+				p.Stale = append(p.Stale, ofRange(st.id(), why))
 			}
 		}
 		switch {
@@ -298,7 +298,7 @@ func (s *Service) planStored(spec cluster.OperationSpec, snap *placement.Snapsho
 			stale++
 			ranges = append(ranges, steps[i].id())
 			if !spec.Strict {
-				p.Verdict.Warn("plan", placement.Conflict, fmt.Sprintf("%s is stale and will be dropped: %s", steps[i].id(), why))
+				p.Verdict.Warn("plan", placement.Conflict, "stale, will be dropped: "+ofRange(steps[i].id(), why))
 			}
 		}
 	}
@@ -308,7 +308,7 @@ func (s *Service) planStored(spec cluster.OperationSpec, snap *placement.Snapsho
 	case spec.Strict || stale == len(steps):
 		p.Verdict.Refuse("plan", placement.Refusal{
 			Code: placement.Conflict, Ranges: ranges,
-			Why:   fmt.Sprintf("%d of %d steps of %s are stale; %s %s", stale, len(steps), plan.ID, ranges[0], firstStale(steps, snap)),
+			Why:   fmt.Sprintf("%d of %d steps of %s are stale; %s", stale, len(steps), plan.ID, firstStale(steps, snap)),
 			Fixes: []placement.Fix{{Does: "make a new plan", Command: "nodedbctl rebalance plan"}},
 		})
 	}
@@ -318,7 +318,7 @@ func (s *Service) planStored(spec cluster.OperationSpec, snap *placement.Snapsho
 func firstStale(steps []step, snap *placement.Snapshot) string {
 	for i := range steps {
 		if why := steps[i].stale(snap); why != "" {
-			return why
+			return ofRange(steps[i].id(), why)
 		}
 	}
 	return ""
@@ -401,7 +401,7 @@ func (s *Service) claim(record *cluster.Operation, plan *placement.Plan, batch *
 	if record.Spec.Plan != "" {
 		return nil
 	}
-	stored, err := storedPlan(plan, record.Spec)
+	stored, err := storedPlan(plan, s.cfg.Meta.View().Epoch(), record.Spec)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
@@ -50,9 +51,7 @@ func (c *Controller) stepSteps(r *run) {
 	if r.command != 0 || c.in.Now.Before(r.retryAt) {
 		return
 	}
-	if !c.adopt(r) {
-		return
-	}
+	r.op.PreemptedBy = r.stored.PreemptedBy
 	if r.steps == nil && !c.loadSteps(r) {
 		return
 	}
@@ -72,22 +71,13 @@ func (c *Controller) stepSteps(r *run) {
 	}
 }
 
-// adopt takes over that the operation was paused or goes on again. While it is
-// paused nothing new begins; false then. What is in flight goes on, unless
-// another operation was given its place.
-func (c *Controller) adopt(r *run) bool {
-	switch {
-	case r.stored.State == cluster.OpPaused:
-		if r.stored.PreemptedBy != "" {
-			c.letGo(r)
-		}
-		r.op.State, r.op.Why, r.op.PreemptedBy = r.stored.State, r.stored.Why, r.stored.PreemptedBy
-		return false
-	case r.op.State == cluster.OpPaused:
-		r.op.State, r.op.Why, r.op.PreemptedBy = r.stored.State, r.stored.Why, ""
-		r.movedAt = c.in.Now
+// giveWay lets go, in a pause, what another operation was given the place of;
+// what a person has paused ends what it has in flight.
+func (c *Controller) giveWay(r *run) {
+	r.op.PreemptedBy = r.stored.PreemptedBy
+	if r.op.PreemptedBy != "" {
+		c.letGo(r)
 	}
-	return true
 }
 
 // letGo ends what the operation has in flight where its range may stay as it is:
@@ -124,7 +114,7 @@ func (c *Controller) loadSteps(r *run) bool {
 			r.op.Items[i] = itemOf(&r.steps[i])
 		}
 	}
-	r.op.Items = slices.Clone(r.op.Items)
+	r.op.Items, r.op.ItemsTotal = slices.Clone(r.op.Items), len(r.op.Items)
 	if len(r.op.Phases) == 0 {
 		r.op.Phases = stepPhases(spec.Kind)
 	}
@@ -184,6 +174,21 @@ func (s *step) done(snap *placement.Snapshot) bool {
 	return placement.Moved(snap, s.move)
 }
 
+// settled reports whether the step is past the point at which it could be taken
+// back: at most a learner is left behind, which repair removes.
+func (s *step) settled(snap *placement.Snapshot) bool {
+	if s.transfers() || s.done(snap) {
+		return s.done(snap)
+	}
+	r := snap.Range(s.move.Range)
+	if r == nil || r.Descriptor.Joint() {
+		return false
+	}
+	to, arrived := r.Descriptor.On(s.move.To)
+	from, holds := r.Descriptor.On(s.move.From)
+	return arrived && to.Role == cluster.Voter && holds && from.Role == cluster.Learner
+}
+
 // checkSteps drops what is stale, and with strict fails if anything is.
 func (c *Controller) checkSteps(r *run) {
 	r.phase(PhaseCheck, c.in.Now)
@@ -209,7 +214,7 @@ func (c *Controller) checkSteps(r *run) {
 		total.Ranges++
 		if why := s.stale(c.snap); why != "" && !itemEnded(it) {
 			if r.op.Spec.Strict {
-				r.fail(fmt.Sprintf("%s: %s %s", placement.Conflict, s.id(), why))
+				r.fail(fmt.Sprintf("%s: %s", placement.Conflict, ofRange(s.id(), why)))
 				return
 			}
 			it.Step, it.Why = itemDropped, why
@@ -306,13 +311,14 @@ func (c *Controller) moveStep(r *run, s *step, it *cluster.Item) {
 		it.Step, it.Why, it.Error = itemDone, "", ""
 	case m != nil && m.op == r.op.ID:
 		it.Step, it.Why, it.Attempts, it.Error = m.step, m.why, m.attempts, m.failed
+		c.explain(it, m)
 		if m.blocked() {
 			it.Step, it.Why = "blocked", string(m.code)+" "+m.why
 		}
 	case m != nil:
 		it.Step, it.Why = itemPending, "another move of the range is under way"
 	case gaveUp:
-		it.Step, it.Why, it.Error = itemDropped, gave.Why, gave.Error
+		it.Step, it.Why, it.Error = itemDropped, strings.TrimSuffix(gave.Why, ": looking for another target"), gave.Error
 	case stale != "" && c.snap.Range(s.move.Range) != nil && c.snap.Range(s.move.Range).Leader == 0:
 		it.Step, it.Why = itemPending, stale
 	case stale != "":
@@ -347,6 +353,9 @@ func (c *Controller) countSteps(r *run) {
 	}
 	if done != r.op.Done {
 		r.op.Done, r.movedAt = done, c.in.Now
+	}
+	if r.op.Phase == PhaseMove {
+		c.pace(r)
 	}
 }
 
@@ -441,6 +450,7 @@ func (c *Controller) finishSteps(r *run) {
 	if dropped > 0 {
 		end.Why = fmt.Sprintf("%d of %d steps were stale and dropped: %s", dropped, len(r.steps), firstDropped(end.Items))
 	}
+	end.Pace, end.Stalled, end.ModelError = cluster.Pace{}, false, score(&end, end.Planned, c.in.Now)
 	if dropped == len(r.steps) && dropped > 0 {
 		end.State, end.Proof = cluster.OpFailed, nil
 	}
@@ -450,10 +460,18 @@ func (c *Controller) finishSteps(r *run) {
 func firstDropped(items []cluster.Item) string {
 	for i := range items {
 		if items[i].Step == itemDropped {
-			return fmt.Sprintf("%s %s", items[i].Range, items[i].Why)
+			return ofRange(items[i].Range, items[i].Why)
 		}
 	}
 	return ""
+}
+
+// ofRange puts the range before a reason that does not name it.
+func ofRange(id cluster.RangeID, why string) string {
+	if strings.HasPrefix(why, id.String()+" ") {
+		return why
+	}
+	return id.String() + ": " + why
 }
 
 // endOf writes the end of the operation, and of a rebalance the sweep that it was.
@@ -493,7 +511,7 @@ func (c *Controller) cancelSteps(r *run) {
 		return
 	}
 	for i := range r.op.Items {
-		if it := &r.op.Items[i]; r.steps[i].done(c.snap) {
+		if it := &r.op.Items[i]; r.steps[i].settled(c.snap) {
 			it.Step, it.Why = itemDone, ""
 		} else if !itemEnded(it) {
 			it.Step, it.Why = itemDropped, "the operation was cancelled"

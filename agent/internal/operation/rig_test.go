@@ -65,6 +65,9 @@ type fakeRange struct {
 	commit   uint64
 	match    map[cluster.NodeID]uint64
 	bytes    uint64
+	reads    float64 // per second, at the leader
+	writes   float64
+	load     *cluster.RangeLoad
 	unsaid   bool // the newest descriptor is not in the meta range yet
 	sayAfter time.Time
 }
@@ -341,12 +344,14 @@ func (r *rig) rangeStatus(id cluster.NodeID, rid cluster.RangeID) (cluster.Range
 	if !held {
 		return cluster.RangeStatus{}, false
 	}
-	rs := cluster.RangeStatus{Descriptor: *x.desc.Clone(), Replica: replica, Leader: x.leader, Term: x.term, Commit: x.commit, Applied: x.match[id], Bytes: x.bytes}
+	rs := cluster.RangeStatus{Descriptor: *x.desc.Clone(), Replica: replica, Leader: x.leader, Term: x.term, Commit: x.commit, Applied: x.match[id], Bytes: x.bytes, WritesPerSecond: x.writes}
 	if rep, ok := x.desc.On(id); !ok || rep.Replica != replica {
 		rs.Leader, rs.Term = 0, 0 // removed, or not added yet: it knows nothing
 		rs.Descriptor.Generation = 0
 	}
 	if x.leader == id {
+		rs.ReadsPerSecond = x.reads
+		rs.Load = x.load
 		for _, rep := range x.desc.Replicas {
 			if rep.Node != id {
 				rs.Progress = append(rs.Progress, cluster.ReplicaProgress{Node: rep.Node, Match: x.match[rep.Node], Active: r.up(rep.Node), Snapshot: x.match[rep.Node] == 0})
@@ -442,6 +447,8 @@ func (r *rig) carryOut(a Action) Completion {
 		return r.prepare(n, a)
 	case ActChange:
 		return r.change(a)
+	case ActSplit:
+		return r.split(a)
 	case ActTransfer:
 		return r.transfer(a)
 	case ActDestroy:

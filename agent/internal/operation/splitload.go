@@ -18,6 +18,9 @@ const oneSided = 0.9
 // before it is known what the last split did.
 func (c *Controller) splitHot() {
 	limit := c.in.View.Settings.SplitLoad()
+	if c.in.View.Settings.Rebalance() != metastate.RebalanceAuto {
+		limit = 0 // nothing is done of its own accord
+	}
 	var hottest *placement.Range
 	var load *cluster.RangeLoad
 	for i := range c.snap.Ranges {

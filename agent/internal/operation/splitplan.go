@@ -104,7 +104,7 @@ func boundary(st *cluster.RangeStatus, d *cluster.RangeDescriptor) cluster.VShar
 
 // startSplit records a split; the coordinator begins it.
 func (s *Service) startSplit(ctx context.Context, r StartRequest, spec cluster.OperationSpec) (op cluster.Operation, existed bool, err error) {
-	record := cluster.Operation{Spec: spec, RequestedBy: r.By, Reason: r.Reason, IdempotencyKey: r.Key, State: cluster.OpQueued, Phases: splitPhases()}
+	record := cluster.Operation{Spec: spec, RequestedBy: r.By, Reason: r.Reason, IdempotencyKey: r.Key, State: cluster.OpQueued, Queue: r.Queue, Phases: splitPhases()}
 	if old := s.splitUnderWay(&spec, r.Key); old != nil {
 		record.Spec.At = old.Spec.At
 	} else {

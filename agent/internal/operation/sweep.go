@@ -40,12 +40,12 @@ func (c *Controller) rebalance() {
 	if !verdict.OK() || plan.Empty() {
 		return
 	}
-	stored, err := storedPlan(&plan, cluster.OperationSpec{Kind: cluster.OpRebalance, Nodes: touched(&plan), MaxMoves: placement.DefaultMaxMoves})
+	stored, err := storedPlan(&plan, c.in.View.Epoch(), cluster.OperationSpec{Kind: cluster.OpRebalance, Nodes: touched(&plan), MaxMoves: placement.DefaultMaxMoves})
 	if err != nil {
 		return // a plan always encodes
 	}
 	if policy == metastate.RebalanceObserve {
-		c.recordObserved(&plan, stored, cause)
+		c.noteSweep(&plan, stored, cause)
 		return
 	}
 	op := cluster.Operation{
@@ -59,8 +59,8 @@ func (c *Controller) rebalance() {
 	}})
 }
 
-// recordObserved records what would have been done, once for the same plan.
-func (c *Controller) recordObserved(plan *placement.Plan, stored *cluster.StoredPlan, cause string) {
+// noteSweep records what would have been done, once for the same plan.
+func (c *Controller) noteSweep(plan *placement.Plan, stored *cluster.StoredPlan, cause string) {
 	if c.sweep.observed == plan.ID {
 		return
 	}
@@ -116,7 +116,11 @@ func (c *Controller) watchMembers() {
 func cooling(v *metastate.View, now time.Time, cooldown time.Duration) (moved, led []cluster.RangeID) {
 	for _, id := range v.OperationIDs() {
 		op := v.Operations[id]
-		if !op.Spec.Kind.MovesOnly() || op.EndedAt.IsZero() || now.Sub(op.EndedAt) >= cooldown {
+		rest := cooldown
+		if op.Cause == cluster.CauseMembership {
+			rest /= 10 // the cluster is another one now: it must not wait to become even
+		}
+		if !op.Spec.Kind.MovesOnly() || op.EndedAt.IsZero() || now.Sub(op.EndedAt) >= rest {
 			continue
 		}
 		for i := range op.Items {
@@ -135,12 +139,12 @@ func cooling(v *metastate.View, now time.Time, cooldown time.Duration) (moved, l
 }
 
 // storedPlan is the plan as the meta range keeps it.
-func storedPlan(plan *placement.Plan, spec cluster.OperationSpec) (*cluster.StoredPlan, error) {
+func storedPlan(plan *placement.Plan, epoch uint64, spec cluster.OperationSpec) (*cluster.StoredPlan, error) {
 	body, err := json.Marshal(plan)
 	if err != nil {
 		return nil, fmt.Errorf("encode the plan %s: %w", plan.ID, err)
 	}
-	return &cluster.StoredPlan{ID: plan.ID, Spec: spec, Epoch: plan.MetaIndex, Body: body}, nil
+	return &cluster.StoredPlan{ID: plan.ID, Spec: spec, Epoch: epoch, Body: body}, nil
 }
 
 // touched lists the nodes of a plan's steps.
@@ -170,7 +174,8 @@ func unevenness(ds []placement.Dimension) string {
 // Sweeps is when the rebalancer looked last and looks next; zero while another
 // node coordinates.
 type Sweeps struct {
-	Last, Next time.Time
+	Last time.Time `json:"last,omitzero"`
+	Next time.Time `json:"next,omitzero"`
 }
 
 // Sweeps returns when the rebalancer looked last and will look next.

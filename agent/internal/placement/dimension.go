@@ -61,9 +61,12 @@ type objective struct {
 }
 
 var objectives = map[Balance]objective{
+	// CPU counts only where it is asked for: what burns it need not follow the
+	// replicas at all (statements that a node serves for its clients), and then
+	// they would be moved for nothing, there and back (TestRandomHistories).
 	BalanceAll: {
-		starts:  [dims]bool{true, true, true, true, true, true},
-		weights: vector{2, 3, 3, 1, 1, 1},
+		starts:  [dims]bool{true, true, true, true, true, false},
+		weights: vector{2, 3, 3, 1, 1, 0},
 	},
 	BalanceBytes:   {starts: [dims]bool{dimBytes: true}, weights: vector{dimBytes: 4, dimReplicas: 1}},
 	BalanceLeaders: {starts: [dims]bool{dimLeaders: true}, weights: vector{dimLeaders: 1}},

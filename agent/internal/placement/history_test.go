@@ -64,6 +64,8 @@ func (h *history) run() {
 			h.plan()
 		case 3:
 			h.lag()
+		case 4:
+			h.load()
 		default:
 			h.step()
 		}
@@ -73,6 +75,13 @@ func (h *history) run() {
 		}
 	}
 	h.rest()
+}
+
+// load lets the load of a range and of a node be another one.
+func (h *history) load() {
+	r := &h.s.Ranges[h.rng.IntN(len(h.s.Ranges))]
+	r.Reads, r.Writes, r.Bytes = float64(h.rng.IntN(5000)), float64(h.rng.IntN(2000)), uint64(h.rng.IntN(900))<<20
+	h.node().CPU = h.rng.Float64()
 }
 
 func (h *history) node() *placement.Node { return &h.s.Nodes[h.rng.IntN(len(h.s.Nodes))] }
@@ -147,11 +156,18 @@ func (h *history) elect() {
 
 func (h *history) plan() {
 	in := placement.Intent{Goal: placement.GoalRepair}
-	switch h.rng.IntN(3) {
+	switch h.rng.IntN(5) {
 	case 0:
 		in.Goal = placement.GoalRebalance
+		in.Balance = []placement.Balance{placement.BalanceAll, placement.BalanceBytes, placement.BalanceLeaders, placement.BalanceLoad}[h.rng.IntN(4)]
 	case 1:
 		in.Goal, in.Nodes = placement.GoalDecommission, []cluster.NodeID{h.node().ID}
+	case 2:
+		r := &h.s.Ranges[h.rng.IntN(len(h.s.Ranges))]
+		in.Goal, in.Range, in.From, in.To = placement.GoalMove, r.Descriptor.ID, h.node().ID, h.node().ID
+	case 3:
+		r := &h.s.Ranges[h.rng.IntN(len(h.s.Ranges))]
+		in.Goal, in.Range, in.To = placement.GoalTransfer, r.Descriptor.ID, h.node().ID
 	}
 	p, v := placement.Make(h.s, in)
 	if !v.OK() {
@@ -161,8 +177,22 @@ func (h *history) plan() {
 	if in.Goal == placement.GoalDecommission {
 		h.s.Node(in.Nodes[0]).Membership = cluster.Decommissioning
 	}
-	h.note("plan %s %v: %v", in.Goal, in.Nodes, p.Moves)
+	h.note("plan %s %v: %v %v", in.Goal, in.Nodes, p.Moves, p.Transfers)
 	h.moves = append(h.moves, p.Moves...)
+	if in.Goal == placement.GoalRebalance || in.Goal == placement.GoalTransfer {
+		h.transfer(p.Transfers)
+	}
+}
+
+// transfer hands leaderships over, each to a voter that may lead.
+func (h *history) transfer(ts []placement.Transfer) {
+	for _, x := range ts {
+		r := h.s.Range(x.Range)
+		if why := placement.StaleTransfer(h.s, x); why != "" {
+			h.t.Errorf("planned %s, which is stale at once: %s", x, why)
+		}
+		r.Leader = x.To
+	}
 }
 
 // step carries on one move by one step and checks the invariant.
@@ -263,6 +293,7 @@ func (h *history) rest() {
 			idle = idle && p.Empty()
 			for _, x := range p.Transfers {
 				h.s.Range(x.Range).Leader = x.To
+				h.note("%s", x)
 			}
 			for n := 0; len(h.moves) > 0 && n < 2000 && !h.t.Failed(); n++ {
 				h.carry(0)

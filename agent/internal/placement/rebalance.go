@@ -161,9 +161,6 @@ func (r *rebalancing) moveOne() bool {
 					continue
 				}
 				s := step{r: x, from: from, to: to, gain: r.gain(from, to, load), leads: x.Leader == node}
-				if s.leads {
-					s.gain /= 2 // it costs clients a transfer as well
-				}
 				if s.gain > 0 && s.better(best) && r.takes(x, r.board.nodes[to]) {
 					best = s
 				}
@@ -207,6 +204,9 @@ func (r *rebalancing) movable(x *Range, node cluster.NodeID) bool {
 	d := &x.Descriptor
 	if d.IsMeta() || d.Joint() || r.used[d.ID] || r.skips(d.ID) || r.cooling[d.ID] || len(d.Learners()) > 0 || len(d.Voters()) != r.s.wanted(x) {
 		return false
+	}
+	if x.Leader == node && len(d.Voters()) > 1 {
+		return false // who would lead then is not foreseen: a transfer comes first
 	}
 	rep, there := d.On(node)
 	return there && rep.Role == cluster.Voter && r.well(x) && !r.s.Node(x.Leader).Hot()

@@ -151,6 +151,11 @@ func (s *Snapshot) Clone() *Snapshot {
 
 // Node returns the node with the id, or nil.
 func (s *Snapshot) Node(id cluster.NodeID) *Node {
+	// Ids are given out one after another: nearly always it is where its number
+	// says, and this is asked for every replica of every range.
+	if at := int(id) - 1; at >= 0 && at < len(s.Nodes) && s.Nodes[at].ID == id {
+		return &s.Nodes[at]
+	}
 	i, ok := slices.BinarySearchFunc(s.Nodes, id, func(n Node, id cluster.NodeID) int { return cmp.Compare(n.ID, id) })
 	if !ok {
 		return nil
@@ -160,6 +165,9 @@ func (s *Snapshot) Node(id cluster.NodeID) *Node {
 
 // Range returns the range with the id, or nil.
 func (s *Snapshot) Range(id cluster.RangeID) *Range {
+	if at := int(id) - 1; at >= 0 && at < len(s.Ranges) && s.Ranges[at].Descriptor.ID == id {
+		return &s.Ranges[at]
+	}
 	i, ok := slices.BinarySearchFunc(s.Ranges, id, func(r Range, id cluster.RangeID) int {
 		return cmp.Compare(r.Descriptor.ID, id)
 	})
@@ -173,6 +181,30 @@ func (s *Snapshot) Range(id cluster.RangeID) *Range {
 func (s *Snapshot) live(r *Range, id cluster.NodeID) bool {
 	n := s.Node(id)
 	return n != nil && n.Live() && !slices.Contains(r.Failed, id)
+}
+
+// nodeSet is a set of nodes, by id: what is asked for each replica of each range
+// must not cost a search.
+type nodeSet []bool
+
+func (s nodeSet) has(id cluster.NodeID) bool { return int(id) < len(s) && s[id] }
+
+func (s nodeSet) drop(id cluster.NodeID) {
+	if int(id) < len(s) {
+		s[id] = false
+	}
+}
+
+// living is the set of nodes that count towards a quorum.
+func (s *Snapshot) living() nodeSet {
+	if len(s.Nodes) == 0 {
+		return nil
+	}
+	up := make(nodeSet, s.Nodes[len(s.Nodes)-1].ID+1)
+	for i := range s.Nodes {
+		up[s.Nodes[i].ID] = s.Nodes[i].Live()
+	}
+	return up
 }
 
 // wanted returns how many voters r should have: as declared for a data range,

@@ -39,13 +39,13 @@ func SafeToStop(s *Snapshot, nodes []cluster.NodeID) Verdict {
 // losers returns the ranges that would lose their quorum if nodes stopped, and
 // those of which it cannot be said because no leader has reported.
 func (s *Snapshot) losers(nodes []cluster.NodeID) (atRisk, waiting []cluster.RangeID) {
-	out := make(map[cluster.NodeID]bool, len(nodes))
+	up := s.living()
 	for _, n := range s.gone(nodes) {
-		out[n] = true
+		up.drop(n)
 	}
 	for i := range s.Ranges {
 		r := &s.Ranges[i]
-		stays := func(n cluster.NodeID) bool { return !out[n] && s.live(r, n) }
+		stays := func(n cluster.NodeID) bool { return up.has(n) && !slices.Contains(r.Failed, n) }
 		if !s.quorate(r, stays) {
 			atRisk = append(atRisk, r.Descriptor.ID)
 			continue

@@ -23,6 +23,7 @@ func (s *Session) Execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 	defer func() {
 		s.idle = time.Now()
 		s.seen.rest(s.TxStatus())
+		s.server.pace.note(s.idle.Sub(began), s.idle)
 	}()
 	defer s.guard(&err)
 	if limit := s.settings.duration("statement_timeout"); limit > 0 {
@@ -63,12 +64,16 @@ func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 		return s.setTransaction(node)
 	case *syntax.SetSetting:
 		return s.setSetting(node)
+	case *syntax.AlterSystem:
+		return s.alterSystem(ctx, node)
 	case *syntax.ShowSetting:
 		return s.showSetting(node, sink)
 	case *syntax.ShowCluster:
 		return s.showCluster(ctx, node, sink)
 	case *syntax.AlterNode:
 		return s.alterNode(ctx, node, sink)
+	case *syntax.Rebalance:
+		return s.rebalance(ctx, node, sink)
 	case *syntax.CreateCollection:
 		return s.create(ctx, node)
 	case *syntax.DropCollection:
@@ -269,7 +274,39 @@ func (s *Session) create(ctx context.Context, node *syntax.CreateCollection) (st
 	if existed {
 		s.notice("NOTICE", "42P07", "relation %q already exists, skipping", node.Name.Name)
 	}
+	s.settle(ctx)
 	return "CREATE " + node.Word, nil
+}
+
+const (
+	settleTimeout = time.Second           // how long a DDL waits for the other nodes
+	settleEvery   = 20 * time.Millisecond // and how often it asks them
+)
+
+// settle waits until the nodes that answer have this node's catalog, so that a
+// client's next statement, on another node, finds what this one made. A node
+// that is slow or away is not waited for longer than settleTimeout.
+func (s *Session) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	want := s.server.catalog.View().Index
+	tick := time.NewTicker(settleEvery)
+	defer tick.Stop()
+	for {
+		behind := false
+		statuses, _ := s.server.cfg.Views.ClusterStatus(ctx)
+		for _, st := range statuses {
+			behind = behind || st.MetaIndex < want
+		}
+		if !behind {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func (s *Session) drop(ctx context.Context, node *syntax.DropCollection) (string, error) {
@@ -283,6 +320,7 @@ func (s *Session) drop(ctx context.Context, node *syntax.DropCollection) (string
 	for _, name := range missing {
 		s.notice("NOTICE", "00000", "table %q does not exist, skipping", name)
 	}
+	s.settle(ctx)
 	return "DROP " + node.Word, nil
 }
 

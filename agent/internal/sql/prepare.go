@@ -50,6 +50,8 @@ func (s *Session) Prepare(ctx context.Context, text string, paramOIDs []uint32) 
 		p.Columns = describeShow(node)
 	case *syntax.AlterNode:
 		p.Columns = alterColumns()
+	case *syntax.Rebalance:
+		p.Columns = describeRebalance()
 	case *syntax.ShowSetting:
 		p.Columns, err = s.describeSetting(node)
 	}

@@ -39,6 +39,8 @@ type Config struct {
 	// Duck runs what the fast path does not; nil: such statements get 0A000.
 	Duck  duck.Executor
 	Views ClusterViews
+	// Rebalancer serves REBALANCE and SHOW REBALANCE; nil: they get 0A000.
+	Rebalancer Rebalancer
 	// Operator carries out ALTER NODE; nil: this node does not.
 	Operator Operator
 	Node     cluster.NodeID
@@ -71,6 +73,7 @@ type Server struct {
 	parsed  *syntax.Cache
 	known   map[string]*setting
 	version string
+	pace    pace
 
 	mu struct {
 		sync.Mutex

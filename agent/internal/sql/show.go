@@ -39,6 +39,9 @@ func showColumns(kind syntax.ShowKind) []shownColumn {
 		return []shownColumn{{"range", text}, {"vshards", text}, {"leader", text}, {"address", text}, {"replicas", text}, {"gen", number}}
 	case syntax.ShowSchemaVersion:
 		return []shownColumn{{"version", number}, {"applied_index", number}, {"node", text}}
+	case syntax.ShowRebalance:
+		return []shownColumn{{"load", text}, {"min", datum.Float8}, {"mean", datum.Float8}, {"max", datum.Float8}, {"min_node", text}, {"max_node", text},
+			{"would_act", datum.Bool}, {"why", text}, {"policy", text}, {"verdict", text}}
 	case syntax.ShowCollections:
 		return []shownColumn{{"name", text}, {"id", number}, {"version", number}, {"columns", number}, {"primary_key", text}}
 	default:
@@ -101,6 +104,8 @@ func (s *Server) shown(ctx context.Context, kind syntax.ShowKind, name string) (
 		return s.routing(view), nil
 	case syntax.ShowSchemaVersion:
 		return [][]datum.Datum{{number(view.SchemaVersion), number(view.Index), datum.MakeText(s.cfg.Node.String())}}, nil
+	case syntax.ShowRebalance:
+		return s.evenness(ctx)
 	case syntax.ShowCollections:
 		return s.collections(view), nil
 	default:

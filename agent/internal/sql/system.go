@@ -47,7 +47,7 @@ func (s *Server) findSystemTable(schema, name string) *systemTable {
 	if kind, ok := lifecycleTables[name]; ok {
 		return &systemTable{columns: showColumns(kind), rows: func(ctx context.Context) ([][]datum.Datum, error) { return s.shown(ctx, kind, "") }}
 	}
-	for _, kind := range []syntax.ShowKind{syntax.ShowNodes, syntax.ShowRanges, syntax.ShowRouting, syntax.ShowCollections, syntax.ShowOperations} {
+	for _, kind := range []syntax.ShowKind{syntax.ShowNodes, syntax.ShowRanges, syntax.ShowRouting, syntax.ShowCollections, syntax.ShowOperations, syntax.ShowRebalance} {
 		if string(kind) == name {
 			return &systemTable{columns: showColumns(kind), rows: func(ctx context.Context) ([][]datum.Datum, error) { return s.shown(ctx, kind, "") }}
 		}

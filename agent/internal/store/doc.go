@@ -17,7 +17,7 @@
 //     in order.
 //  2. No committed work is dropped: requests wait in bounded queues that refuse
 //     at the door; messages between nodes may be dropped, raft sends them again.
-//  3. A replica comes to be by Bootstrap or PrepareReplica only, never by a
+//  3. A replica comes to be by Bootstrap, PrepareReplica or a split, never by a raft
 //     message, and never with an id that was used before: tombstones outlive it.
 //  4. Spans of the replicas of one store never overlap.
 //  5. After an error of a synced write the store reports it and does nothing

@@ -103,6 +103,17 @@ func Minutes(d time.Duration) string {
 // Seconds writes a span that is given in seconds.
 func Seconds(s float64) string { return Duration(time.Duration(s * float64(time.Second))) }
 
+// Latency writes a short time that is given in seconds: 0.8ms, 12ms, 1.4s.
+func Latency(s float64) string {
+	switch {
+	case s >= 1:
+		return strconv.FormatFloat(s, 'f', 1, 64) + "s"
+	case s >= 0.01:
+		return strconv.FormatFloat(s*1000, 'f', 0, 64) + "ms"
+	}
+	return strconv.FormatFloat(s*1000, 'f', 1, 64) + "ms"
+}
+
 // Plural writes "1 node", "2 nodes".
 func Plural(n int, noun string) string {
 	if n == 1 {

@@ -96,10 +96,13 @@ func TestMemoryIsBounded(t *testing.T) {
 
 func TestSilenceIsFilledInTheCharts(t *testing.T) {
 	var l *Load
-	l = l.sample([]*adminpb.Range{{Id: 1, Leader: 2, ReadsPerSecond: 5}}, 1)
-	l = l.sample([]*adminpb.Range{{Id: 1, Leader: 3, ReadsPerSecond: 8}}, 4)
+	l = l.sample([]*adminpb.Range{{Id: 1, Leader: 2, ReadsPerSecond: 5}}, nil, 1)
+	l = l.sample([]*adminpb.Range{{Id: 1, Leader: 3, ReadsPerSecond: 8}}, []*adminpb.Node{{Id: 2, StatementsPerSecond: 3, LatencyP99: 0.002}, {Id: 4, StatementsPerSecond: 4, LatencyP99: 0.007}}, 4)
 	if want := []float64{5, 5, 5, 5, 8}; !slices.Equal(l.Reads, want) {
 		t.Errorf("got %v, want %v", l.Reads, want)
+	}
+	if l.Slowest != 4 || l.Latency[4] != 0.007 || l.Statements[4] != 7 {
+		t.Errorf("the slowest is n%d: %v; %v statements", l.Slowest, l.Latency, l.Statements)
 	}
 	if l.Of(2).Reads != 0 || l.Of(3).Reads != 8 {
 		t.Errorf("n2 has %v, n3 %v", l.Of(2), l.Of(3))

@@ -16,6 +16,9 @@ const (
 // newest last.
 type Load struct {
 	Reads, Writes []float64
+	Statements    []float64 // of SQL, per second
+	Latency       []float64 // p99 of the slowest node, seconds
+	Slowest       uint32    // that node now; 0: none runs statements
 	Nodes         map[uint32]NodeLoad
 }
 
@@ -43,7 +46,7 @@ func (l *Load) Of(node uint32) NodeLoad {
 
 // sample returns l with one more second's figures; gap is how many seconds have
 // passed since the last, which are filled with what was known then.
-func (l *Load) sample(ranges []*adminpb.Range, gap int) *Load {
+func (l *Load) sample(ranges []*adminpb.Range, nodes []*adminpb.Node, gap int) *Load {
 	next := &Load{Nodes: map[uint32]NodeLoad{}}
 	var reads, writes float64
 	for _, r := range ranges {
@@ -59,6 +62,15 @@ func (l *Load) sample(ranges []*adminpb.Range, gap int) *Load {
 	if l != nil {
 		before = *l
 	}
+	var statements, slow float64
+	for _, n := range nodes {
+		statements += n.GetStatementsPerSecond()
+		if p := n.GetLatencyP99(); p > slow {
+			slow, next.Slowest = p, n.GetId()
+		}
+	}
+	next.Statements = extend(before.Statements, statements, gap, samples)
+	next.Latency = extend(before.Latency, slow, gap, samples)
 	next.Reads = extend(before.Reads, reads, gap, samples)
 	next.Writes = extend(before.Writes, writes, gap, samples)
 	for id, x := range before.Nodes {

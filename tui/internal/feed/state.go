@@ -105,7 +105,7 @@ func (st *state) sample(now time.Time) {
 	if !st.sampled.IsZero() {
 		gap = secondsBetween(st.sampled, now)
 	}
-	st.snap.Load = st.snap.Load.sample(st.snap.Ranges, gap)
+	st.snap.Load = st.snap.Load.sample(st.snap.Ranges, st.snap.Nodes, gap)
 	st.sampled = now
 }
 

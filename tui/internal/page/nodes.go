@@ -76,20 +76,26 @@ func newNodes() *nodes {
 			l := p.s.Load.Of(n.GetId())
 			return cell.Rate(l.Reads + l.Writes), th.Plain
 		}, Compare: func(a, b N) int { return cmp.Compare(p.load(a), p.load(b)) }},
+		table.Column[N]{Title: "SQL P99", Width: 7, Right: true, From: 88, Cell: reported(func(th *theme.Theme, n N) (string, cell.Style) {
+			if n.GetLatencyP99() == 0 {
+				return cell.None, th.Dim
+			}
+			return cell.Latency(n.GetLatencyP99()), th.Plain
+		}), Compare: func(a, b N) int { return cmp.Compare(a.GetLatencyP99(), b.GetLatencyP99()) }},
 		table.Column[N]{Title: "CPU", Width: 5, Right: true, Cell: reported(func(th *theme.Theme, n N) (string, cell.Style) { return percent(th, n.GetCpu()) }),
 			Compare: func(a, b N) int { return cmp.Compare(a.GetCpu(), b.GetCpu()) }},
 		table.Column[N]{Title: "DISK", Width: 6, Right: true, Cell: reported(func(th *theme.Theme, n N) (string, cell.Style) { return percent(th, diskShare(n)) }),
 			Compare: func(a, b N) int { return cmp.Compare(diskShare(a), diskShare(b)) }},
 		table.Column[N]{Title: "SESSIONS", Width: 8, Right: true, Cell: reported(text(func(n N) string { return cell.Count(n.GetSessions()) })),
 			Compare: func(a, b N) int { return cmp.Compare(a.GetSessions(), b.GetSessions()) }},
-		table.Column[N]{Title: "BYTES", Width: 10, Right: true, From: 96, Cell: text(func(n N) string { return cell.Bytes(n.GetBytes()) }),
+		table.Column[N]{Title: "BYTES", Width: 10, Right: true, From: 104, Cell: text(func(n N) string { return cell.Bytes(n.GetBytes()) }),
 			Compare: func(a, b N) int { return cmp.Compare(a.GetBytes(), b.GetBytes()) }},
-		table.Column[N]{Title: "UP", Width: 7, Right: true, From: 104, Cell: reported(func(th *theme.Theme, n N) (string, cell.Style) {
+		table.Column[N]{Title: "UP", Width: 7, Right: true, From: 96, Cell: reported(func(th *theme.Theme, n N) (string, cell.Style) {
 			return cell.Minutes(p.now.Sub(n.GetStartedAt().AsTime())), th.Dim
 		})},
-		table.Column[N]{Title: "SQL ADDRESS", Width: 21, From: 128, Cell: text(func(n N) string { return n.GetAddresses().GetSql() })},
-		table.Column[N]{Title: "LOAD 1 min", Width: 16, From: 146, Cell: func(th *theme.Theme, n N) (string, cell.Style) {
-			return cell.Spark(th.Glyphs, p.s.Load.Of(n.GetId()).Both, 16), th.Info
+		table.Column[N]{Title: "SQL ADDRESS", Width: 16, From: 128, Cell: text(func(n N) string { return n.GetAddresses().GetSql() })},
+		table.Column[N]{Title: "LOAD 1 min", Width: 14, From: 146, Cell: func(th *theme.Theme, n N) (string, cell.Style) {
+			return cell.Spark(th.Glyphs, p.s.Load.Of(n.GetId()).Both, 14), th.Info
 		}},
 		table.Column[N]{Title: "LOCALITY", Width: 8, Grow: true, From: 160, Cell: text((*adminpb.Node).GetLocality)},
 	)

@@ -243,18 +243,7 @@ func problemLevel(code string) theme.Level {
 // vitals are the cluster's figures: numbers before charts.
 func (o *overview) vitals(th *theme.Theme, b *cell.Block) {
 	w, st := b.Width, o.s.Status
-	reads, writes := o.s.Load.Total()
-	chart := max(10, min(60, w-26))
-	if o.s.Load != nil {
-		for _, v := range []struct {
-			name   string
-			now    float64
-			values []float64
-		}{{"reads/s", reads, o.s.Load.Reads}, {"writes/s", writes, o.s.Load.Writes}} {
-			b.Add(cell.NewLine(w).Field(th.Dim, v.name, 9, false).Field(th.Title, cell.Rate(v.now), 8, true).Space(2).
-				Put(th.Info, cell.Spark(th.Glyphs, v.values, chart)).Fit(th.Faint, " 2 min"))
-		}
-	}
+	o.charts(th, b)
 	l := cell.NewLine(w).Field(th.Dim, "nodes", 11, false)
 	countNodes(th, l, o.s.Nodes, st)
 	b.Add(l)
@@ -278,6 +267,28 @@ func (o *overview) vitals(th *theme.Theme, b *cell.Block) {
 		l.Put(th.Dim, "   moving ").Put(th.Busy, cell.Bytes(st.GetBytesMoving()))
 	}
 	b.Add(l)
+}
+
+// charts are the load and how the statements fare, over the last two minutes.
+func (o *overview) charts(th *theme.Theme, b *cell.Block) {
+	load := o.s.Load
+	if load == nil {
+		return
+	}
+	w := b.Width
+	chart := max(10, min(60, w-28))
+	reads, writes := load.Total()
+	line := func(name, now string, values []float64, note string) {
+		b.Add(cell.NewLine(w).Field(th.Dim, name, 9, false).Field(th.Title, now, 8, true).Space(2).
+			Put(th.Info, cell.Spark(th.Glyphs, values, chart)).Fit(th.Faint, " "+note))
+	}
+	line("reads/s", cell.Rate(reads), load.Reads, "2 min")
+	line("writes/s", cell.Rate(writes), load.Writes, "2 min")
+	if n := load.Slowest; n != 0 {
+		line("p99", cell.Latency(load.Latency[len(load.Latency)-1]), load.Latency, "on "+cell.Node(n))
+	} else {
+		line("p99", cell.None, load.Latency, "2 min")
+	}
 }
 
 // countNodes counts nodes by status, worst first.

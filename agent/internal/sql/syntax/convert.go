@@ -34,6 +34,8 @@ func convert(stmt *pg.Node, text, word string) (Node, *Error) {
 		return &ShowSetting{Name: fold(n.VariableShowStmt.GetName())}, nil
 	case *pg.Node_VariableSetStmt:
 		return convertSet(n.VariableSetStmt)
+	case *pg.Node_AlterSystemStmt:
+		return convertAlterSystem(n.AlterSystemStmt)
 	case *pg.Node_TransactionStmt:
 		return convertTransaction(n.TransactionStmt)
 	case *pg.Node_DiscardStmt:
@@ -277,6 +279,22 @@ func convertDrop(d *pg.DropStmt, word string) (Node, *Error) {
 		default:
 			return nil, Unsupported("a database name in front of a table", "")
 		}
+	}
+	return out, nil
+}
+
+func convertAlterSystem(a *pg.AlterSystemStmt) (Node, *Error) {
+	node, err := convertSet(a.GetSetstmt())
+	if err != nil {
+		return nil, err
+	}
+	set, ok := node.(*SetSetting)
+	if !ok || set.Name == "" || len(set.Values) > 1 {
+		return nil, Unsupported("this form of ALTER SYSTEM", "Write ALTER SYSTEM SET name = value, or ALTER SYSTEM RESET name.")
+	}
+	out := &AlterSystem{Name: set.Name}
+	if len(set.Values) == 1 {
+		out.Value = set.Values[0]
 	}
 	return out, nil
 }

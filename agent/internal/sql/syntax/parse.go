@@ -43,6 +43,9 @@ func dispatch(text string, deep bool) (Node, *Error) {
 			p.advance()
 			return p.alterNode()
 		}
+	case "rebalance":
+		p.advance()
+		return p.rebalance()
 	case "create", "drop":
 		p.advance()
 		if p.word() == "collection" {
@@ -180,7 +183,7 @@ func (p *cursor) identifier() (string, *Error) {
 // show reads what follows SHOW. ok is false if it is a setting's name.
 func (p *cursor) show() (node Node, err *Error, ok bool) { //nolint:revive // ok tells "not mine" from an error
 	switch kind := ShowKind(p.word()); kind {
-	case ShowNodes, ShowRanges, ShowCollections, ShowOperations:
+	case ShowNodes, ShowRanges, ShowCollections, ShowOperations, ShowRebalance:
 		p.advance()
 		return &ShowCluster{Kind: kind}, p.end(), true
 	case "tables":
@@ -200,6 +203,31 @@ func (p *cursor) show() (node Node, err *Error, ok bool) { //nolint:revive // ok
 	default:
 		return p.showLifecycle()
 	}
+}
+
+// rebalance reads what follows REBALANCE.
+func (p *cursor) rebalance() (Node, *Error) {
+	node := &Rebalance{}
+	switch word := p.word(); word {
+	case "bytes", "load", "leaders":
+		node.Goal = word
+		p.advance()
+	case "plan":
+		p.advance()
+		id, err := p.literal()
+		if err != nil {
+			return nil, err
+		}
+		if !id.Quoted {
+			return nil, &Error{Code: codeSyntax, Message: "the plan's id must be a string, such as 'pl-9c41ab'", Position: id.Position}
+		}
+		node.Plan = id.Text
+		if p.word() == "strict" {
+			node.Strict = true
+			p.advance()
+		}
+	}
+	return node, p.end()
 }
 
 // showRouting reads [FOR collection KEY value [, ...]]; parentheses may stand

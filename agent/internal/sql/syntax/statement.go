@@ -72,6 +72,7 @@ const (
 	ShowSchemaVersion ShowKind = "schema version"
 	ShowCollections   ShowKind = "collections"
 	ShowOperations    ShowKind = "operations"
+	ShowRebalance     ShowKind = "rebalance"
 )
 
 // ShowCluster is SHOW of something that is no setting.
@@ -82,6 +83,13 @@ type ShowCluster struct {
 	Key        []Literal
 	// Node is set for SHOW NODE n: n4, 4 or a name.
 	Node string `json:",omitempty"`
+}
+
+// Rebalance is REBALANCE [BYTES | LOAD | LEADERS] or REBALANCE PLAN 'id' [STRICT].
+type Rebalance struct {
+	Goal   string // empty: all of them
+	Plan   string // a stored plan, instead
+	Strict bool
 }
 
 // Literal is a value as it was written.
@@ -103,6 +111,10 @@ type SetSetting struct {
 	// Reset is true if the statement was RESET.
 	Reset bool
 }
+
+// AlterSystem is ALTER SYSTEM SET and RESET: of a setting of the cluster. Value is
+// empty for RESET.
+type AlterSystem struct{ Name, Value string }
 
 // Begin is BEGIN or START TRANSACTION.
 type Begin struct {
@@ -136,8 +148,10 @@ func (*DropCollection) node()   {}
 func (*ShowCluster) node()      {}
 func (*ShowSetting) node()      {}
 func (*SetSetting) node()       {}
+func (*AlterSystem) node()      {}
 func (*Begin) node()            {}
 func (*SetTransaction) node()   {}
 func (*Commit) node()           {}
 func (*Rollback) node()         {}
 func (*Discard) node()          {}
+func (*Rebalance) node()        {}

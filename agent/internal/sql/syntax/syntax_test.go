@@ -78,6 +78,8 @@ func TestParse(t *testing.T) {
 		{"set time zone 'Europe/Berlin'", `SetSetting{"Name":"timezone","Values":["Europe/Berlin"],"Local":false,"Reset":false}`},
 		{"set search_path to a, b", `SetSetting{"Name":"search_path","Values":["a","b"],"Local":false,"Reset":false}`},
 		{"set local statement_timeout = 100", `SetSetting{"Name":"statement_timeout","Values":["100"],"Local":true,"Reset":false}`},
+		{"alter system set split_load_threshold = 5000", `AlterSystem{"Name":"split_load_threshold","Value":"5000"}`},
+		{"alter system reset gc_ttl", `AlterSystem{"Name":"gc_ttl","Value":""}`},
 		{"reset all", `SetSetting{"Name":"","Values":null,"Local":false,"Reset":true}`},
 		{"begin isolation level serializable, read only", `Begin{"Word":"BEGIN","Isolation":"serializable","ReadOnly":true}`}, {"start transaction", `Begin{"Word":"START TRANSACTION","Isolation":"","ReadOnly":false}`},
 		{"end", "Commit{}"}, {"abort", "Rollback{}"}, {"discard all", `Discard{"Tag":"DISCARD ALL","All":true}`},

@@ -1,0 +1,39 @@
+package sql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// alterSystem sets a setting of the cluster, or resets it to its default: for
+// users whose admin role is admin.
+func (s *Session) alterSystem(ctx context.Context, node *syntax.AlterSystem) (string, error) {
+	if err := s.allowDDL("ALTER SYSTEM"); err != nil {
+		return "", err
+	}
+	if node.Value != "" {
+		if err := metastate.ValidateSetting(node.Name, node.Value); err != nil {
+			return "", &Error{Code: "22023", Message: err.Error()}
+		}
+	}
+	result, err := s.server.cfg.Meta.Propose(ctx, metastate.Command{
+		By: s.options.User, Via: metastate.ViaSQL, SetSetting: &metastate.SetSetting{Name: node.Name, Value: node.Value},
+	})
+	if err == nil {
+		err = result.Err()
+	}
+	var refusal *metastate.Refusal
+	switch {
+	case errors.As(err, &refusal) && refusal.Code == metastate.CodeDenied:
+		return "", &Error{Code: "42501", Message: refusal.Message}
+	case errors.As(err, &refusal):
+		return "", &Error{Code: "22023", Message: refusal.Message}
+	case err != nil:
+		return "", fmt.Errorf("alter system: %w", err)
+	}
+	return "ALTER SYSTEM", nil
+}
