@@ -54,6 +54,7 @@ func (n *Node) assemble() (closeAll func(), err error) {
 	n.handler.register(n.runner.Methods())
 	n.handler.register(n.peers.Methods())
 	n.handler.register(n.auditMethods())
+	n.handler.register(n.certMethods())
 	n.handler.register(n.debugMethods())
 	return closeAll, nil
 }

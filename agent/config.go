@@ -47,6 +47,10 @@ type Config struct {
 	MaxConnections int `yaml:"maxConnections,omitempty"`
 	// DrainDeadline bounds the drain on SIGTERM; default 30s.
 	DrainDeadline time.Duration `yaml:"drainDeadline,omitempty"`
+	// CertLife is how long the certificates are good that this node signs for
+	// nodes, if it holds the CA's key; default 90 days. They are renewed at two
+	// thirds of it: a node that is off for the last third must be given one by hand.
+	CertLife time.Duration `yaml:"certLife,omitempty"`
 	// LogLevel is debug, info, warn or error; LogFormat text or json.
 	LogLevel  string `yaml:"logLevel,omitempty"`
 	LogFormat string `yaml:"logFormat,omitempty"`
@@ -70,7 +74,7 @@ func DefaultConfig(dataDir string) Config {
 		ListenSQL: defaultSQL, ListenRPC: defaultRPC, ListenGossip: defaultGossip, ListenAdmin: defaultAdmin,
 		ElectionTimeout: time.Second, MaxClockOffset: 500 * time.Millisecond,
 		CacheBytes: 64 << 20, SQLMemory: 1 << 30, MaxConnections: 1000,
-		DrainDeadline: 30 * time.Second, LogLevel: "info", LogFormat: "text", Version: "unknown",
+		DrainDeadline: 30 * time.Second, CertLife: 90 * 24 * time.Hour, LogLevel: "info", LogFormat: "text", Version: "unknown",
 	}
 }
 
@@ -131,6 +135,7 @@ func (c *Config) Validate() error {
 	need(c.SQLMemory >= 64<<20, "sqlMemory must be at least 64 MiB")
 	need(c.MaxConnections > 0, "maxConnections must be positive")
 	need(c.DrainDeadline > 0, "drainDeadline must be positive")
+	need(c.CertLife >= time.Minute, "certLife must be at least 1m")
 	need(c.LogLevel == "debug" || c.LogLevel == "info" || c.LogLevel == "warn" || c.LogLevel == "error", "logLevel %q is not debug, info, warn or error", c.LogLevel)
 	need(c.LogFormat == "text" || c.LogFormat == "json", "logFormat %q is not text or json", c.LogFormat)
 	return errors.Join(errs...)

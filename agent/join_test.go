@@ -114,7 +114,7 @@ func newFounder(t testing.TB) *founder {
 	}}); err != nil || res.Err() != nil {
 		t.Fatal(err, res.Err())
 	}
-	f.server = &joinServer{id: id, certDir: certsPath(f.dir), certs: certs, keys: [][]byte{gossip.NewKey()},
+	f.server = &joinServer{id: id, certDir: certsPath(f.dir), certs: certs, keys: sync.OnceValue(func() [][]byte { return [][]byte{gossip.NewKey()} }),
 		view: f.meta.machine.View, propose: f.meta.propose, logger: slog.New(slog.DiscardHandler)}
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		*f.seen++
@@ -299,7 +299,7 @@ func TestJoin(t *testing.T) {
 	if err != nil || b.Identity.Node != 2 {
 		t.Fatalf("certificates: %+v, %v", b, err)
 	}
-	if text, err := auth.ReadSecret(gossipKeyPath(dir)); err != nil || string(text) != string(gossip.EncodeKeys(f.server.keys)) {
+	if text, err := auth.ReadSecret(gossipKeyPath(dir)); err != nil || string(text) != string(gossip.EncodeKeys(f.server.keys())) {
 		t.Errorf("gossip key: %v", err)
 	}
 	if got, err := LoadConfig(dir, ConfigPath(dir)); err != nil || got.ListenSQL != cfg.ListenSQL {

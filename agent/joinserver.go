@@ -29,7 +29,7 @@ type joinServer struct {
 	id      Identity
 	certDir string // of ca.crt and ca.key
 	certs   *auth.Source
-	keys    [][]byte // of gossip
+	keys    func() [][]byte // of gossip
 	view    func() *metastate.View
 	propose func(context.Context, metastate.Command) (metastate.Result, error)
 	logger  *slog.Logger
@@ -38,7 +38,7 @@ type joinServer struct {
 
 func (n *Node) joinHandler() http.Handler {
 	return &joinServer{
-		id: n.id, certDir: certsPath(n.cfg.DataDir), certs: n.certs, keys: n.keys,
+		id: n.id, certDir: certsPath(n.cfg.DataDir), certs: n.certs, keys: n.gossipKeys,
 		view: n.machine.View, propose: n.meta.Propose, logger: n.part("join"),
 	}
 }
@@ -106,7 +106,7 @@ func (s *joinServer) answer(r *http.Request) (*joinResponse, error) {
 	v := s.view()
 	out := &joinResponse{
 		ClusterID: s.id.ClusterID, ClusterName: v.ClusterName, Node: id, Name: id.String(),
-		CA: s.certs.Current().RootPEM(), Cert: cert, GossipKeys: gossip.EncodeKeys(s.keys), Peers: s.memberAddresses(id),
+		CA: s.certs.Current().RootPEM(), Cert: cert, GossipKeys: gossip.EncodeKeys(s.keys()), Peers: s.memberAddresses(id),
 	}
 	if node := v.Nodes[id]; node != nil {
 		out.Name = node.Name

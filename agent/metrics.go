@@ -58,6 +58,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(desc("meta_applied_index", "Applied index of the meta range."), float64(st.MetaIndex))
 	gauge(desc("node_ready", "1 while the node serves clients."), map[bool]float64{true: 1}[st.Service == cluster.Ready])
 	gauge(desc("cert_expiry_timestamp_seconds", "When this node's certificate expires."), float64(c.n.certs.Current().Expires().Unix()))
+	ch <- prometheus.MustNewConstMetric(desc("cert_reload_failures_total", "Times that changed certificate files could not be read."), prometheus.CounterValue, float64(c.n.keeper.failures()))
+	gauge(desc("audit_records_last", "Sequence of the last audit record: the same on all nodes that have applied as much."), float64(c.n.machine.View().Audit.Last))
+	gauge(desc("audit_log_failed", "1 while logins cannot be recorded."), map[bool]float64{true: 1}[c.n.logins.Failed() != nil])
 	for id, l := range st.Liveness {
 		gauge(desc("gossip_peer_alive", "1 while gossip sees the peer alive.", "peer"), map[bool]float64{true: 1}[l == cluster.Alive], id.String())
 	}

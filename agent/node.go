@@ -80,6 +80,7 @@ type Node struct {
 	opServer  *operation.Server
 	drainer   *operation.Drainer
 	logins    *audit.Log
+	keeper    *certKeeper
 	runner    *operation.Runner
 	service   *operation.Service
 	sql       atomic.Pointer[sql.Server]
@@ -115,6 +116,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, id: id, started: time.Now().UTC(), board: health.NewBoard(), usage: &usage{dir: cfg.DataDir}, logTail: &logTail{}}
 	n.mu.service = cluster.Starting
+	n.keeper = newCertKeeper(n)
 	n.board.Set(health.Problem{Component: "node", Code: "starting"})
 	n.logger = newLogger(cfg, io.MultiWriter(os.Stderr, n.logTail)).With(logattr.Node(id.Node))
 	if n.lock, err = lockDir(cfg.DataDir); err != nil {
@@ -315,7 +317,7 @@ func (n *Node) status() cluster.NodeStatus {
 		Node: n.id.Node, BootNonce: n.nonce, Service: n.serviceState(), Version: n.cfg.Version, StartedAt: n.started,
 		MetaIndex: n.machine.View().Index, Bytes: n.engine.SizeOnDisk(), Ranges: n.store.Status(),
 		CPU: n.usage.cpu(time.Now(), runtime.NumCPU()), Liveness: n.liveness(), Peers: n.peerStatus(),
-		CertExpires: n.certs.Current().Expires().UTC(),
+		Keys: n.keyStatus(), CertExpires: n.certs.Current().Expires().UTC(),
 	}
 	if n.peers != nil {
 		offset, _ := n.peers.ClockOffset()

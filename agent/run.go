@@ -70,6 +70,7 @@ func (n *Node) components() []lifecycle.Component {
 		{Name: "drainer", Run: n.drainer.Run},
 		{Name: "SQL worker", Run: n.runDuck},
 		{Name: "audit anchor", Run: n.anchorAudit},
+		{Name: "certificates", Run: n.keeper.Run},
 		{Name: "health watch", Run: n.watchHealth},
 		{Name: "SQL", Run: n.runSQL},
 	}
@@ -166,7 +167,7 @@ func (n *Node) runSQL(ctx context.Context, ready func()) error {
 	cfg.Open = func(ctx context.Context, o sql.SessionOptions) (pgwire.Session, error) {
 		return n.sql.Load().Open(ctx, o)
 	}
-	cfg.Audit = n.recordLogin
+	cfg.Audit, cfg.Certificate = n.recordLogin, n.certificateOK
 	s, err := pgwire.New(cfg)
 	if err != nil {
 		return &ExitError{Code: ExitUsage, Message: "SQL port", Err: err}

@@ -1448,6 +1448,7 @@ type ListCertificatesResponse struct {
 	AsOf          *AsOf                  `protobuf:"bytes,1,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
 	Certificates  []*Certificate         `protobuf:"bytes,2,rep,name=certificates,proto3" json:"certificates,omitempty"`
 	Rotation      *CARotation            `protobuf:"bytes,3,opt,name=rotation,proto3" json:"rotation,omitempty"`
+	Roots         []byte                 `protobuf:"bytes,4,opt,name=roots,proto3" json:"roots,omitempty"` // PEM of the CAs that are trusted now: what a client's --ca should hold
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1499,6 +1500,13 @@ func (x *ListCertificatesResponse) GetCertificates() []*Certificate {
 func (x *ListCertificatesResponse) GetRotation() *CARotation {
 	if x != nil {
 		return x.Rotation
+	}
+	return nil
+}
+
+func (x *ListCertificatesResponse) GetRoots() []byte {
+	if x != nil {
+		return x.Roots
 	}
 	return nil
 }
@@ -2336,11 +2344,12 @@ const file_access_proto_rawDesc = "" +
 	"\x04head\x18\x06 \x01(\tR\x04head\x12\x10\n" +
 	"\x03why\x18\a \x01(\tR\x03why\"<\n" +
 	"\x17ListCertificatesRequest\x12!\n" +
-	"\fnode_timeout\x18\x01 \x01(\x01R\vnodeTimeout\"\xc1\x01\n" +
+	"\fnode_timeout\x18\x01 \x01(\x01R\vnodeTimeout\"\xd7\x01\n" +
 	"\x18ListCertificatesResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12@\n" +
 	"\fcertificates\x18\x02 \x03(\v2\x1c.nodedb.admin.v1.CertificateR\fcertificates\x127\n" +
-	"\brotation\x18\x03 \x01(\v2\x1b.nodedb.admin.v1.CARotationR\brotation\"\xeb\x02\n" +
+	"\brotation\x18\x03 \x01(\v2\x1b.nodedb.admin.v1.CARotationR\brotation\x12\x14\n" +
+	"\x05roots\x18\x04 \x01(\fR\x05roots\"\xeb\x02\n" +
 	"\vCertificate\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +

@@ -202,11 +202,15 @@ func runStart(args []string, _, stderr io.Writer) error {
 	defer cancel()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
 	done := make(chan struct{})
 	defer close(done)
 	go func() { // ends with the node
-		for range 2 {
+		for {
 			select {
+			case <-reload:
+				n.Reload()
 			case <-signals:
 				if ctx.Err() != nil {
 					_, _ = fmt.Fprintln(stderr, "nodedb-agent: second signal: stopping at once")

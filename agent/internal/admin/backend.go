@@ -19,8 +19,23 @@ type Backend interface {
 	Observer
 	Operator
 	Auditor
+	KeyMaker
 	Debugger
 	Rebalancer
+}
+
+// KeyMaker has certificates signed and keys made, by the nodes that can.
+type KeyMaker interface {
+	// SignClient returns the certificate (PEM) of a client whose record the meta
+	// range has, for the key of csr (DER).
+	SignClient(ctx context.Context, serial string, csr []byte) ([]byte, error)
+	// RenewNode has a node replace its certificate now.
+	RenewNode(ctx context.Context, id cluster.NodeID) (cluster.KeyStatus, error)
+	// NextCA makes the CA that is to come, on a node that holds the present one's
+	// key, and returns its certificate (PEM). Asked again, it returns the same.
+	NextCA(ctx context.Context) ([]byte, error)
+	// NewGossipKey makes the gossip key that is to come and returns its fingerprint.
+	NewGossipKey() (fingerprint string, err error)
 }
 
 // Auditor is what was asked of the cluster, and by whom.

@@ -42,6 +42,8 @@ type fakeBackend struct {
 	drains      []cluster.OperationSpec
 	observed    atomic.Int64
 	denied      []audit.Entry
+	ca          *auth.CA
+	rotated     []string
 	proofs      map[cluster.NodeID]AuditProof
 }
 
@@ -50,7 +52,8 @@ func newFakeBackend(ca []byte) *fakeBackend {
 		Index: 100, ClusterID: clusterID, ClusterName: "test", CACert: string(ca), Settings: metastate.Settings{},
 		Nodes: map[cluster.NodeID]*cluster.Node{}, Ranges: map[cluster.RangeID]*cluster.RangeDescriptor{},
 		Collections: map[string]*cluster.Collection{"users": {ID: 1, Name: "users"}}, Operations: map[string]*cluster.Operation{},
-		Tokens: map[string]*metastate.Token{}, JoinTokens: map[string]*metastate.JoinToken{}, Users: map[string]*metastate.User{},
+		Certificates: map[string]*metastate.Certificate{},
+		Tokens:       map[string]*metastate.Token{}, JoinTokens: map[string]*metastate.JoinToken{}, Users: map[string]*metastate.User{},
 	}
 	for _, u := range []string{"viewer", "operator", "admin", "nobody"} {
 		role := u
@@ -152,6 +155,19 @@ func (b *fakeBackend) Propose(_ context.Context, cmd metastate.Command) (metasta
 				v.JoinTokens[t.ID] = &metastate.JoinToken{ID: t.ID, Hash: t.Hash, Node: t.Node, Uses: t.Uses, ExpiresAt: t.ExpiresAt}
 			case c.RevokeJoinToken != nil:
 				delete(v.JoinTokens, c.RevokeJoinToken.ID)
+			case c.IssueCertificate != nil:
+				i := c.IssueCertificate
+				v.Certificates = maps.Clone(v.Certificates)
+				v.Certificates[i.Serial] = &metastate.Certificate{Serial: i.Serial, User: i.User, KeyHash: i.KeyHash, ExpiresAt: i.ExpiresAt}
+			case c.RevokeCertificate != nil:
+				v.Certificates = maps.Clone(v.Certificates)
+				v.Certificates[c.RevokeCertificate.Serial] = &metastate.Certificate{Serial: c.RevokeCertificate.Serial, RevokedAt: time.Now()}
+			case c.RotateCA != nil:
+				b.rotated = append(b.rotated, c.RotateCA.Step)
+				v.CARotation = &metastate.Rotation{State: c.RotateCA.Step + "d", Next: c.RotateCA.Next}
+			case c.RotateGossip != nil:
+				b.rotated = append(b.rotated, c.RotateGossip.Step)
+				v.GossipRotation = &metastate.Rotation{State: c.RotateGossip.Step + "d", Next: c.RotateGossip.Next}
 			case c.SetCordon != nil:
 				n := *v.Nodes[c.SetCordon.Node]
 				n.Cordon = c.SetCordon.Cordon
@@ -219,6 +235,29 @@ func (b *fakeBackend) VerifyAudit(context.Context, time.Duration) (map[cluster.N
 	defer b.mu.Unlock()
 	return maps.Clone(b.proofs), nil
 }
+
+func (b *fakeBackend) SignClient(_ context.Context, serial string, csr []byte) ([]byte, error) {
+	pub, _, err := auth.CSRKey(csr)
+	if err != nil {
+		return nil, err
+	}
+	c := b.View().Certificates[serial]
+	return b.ca.IssueClientFor(auth.ClientGrant{User: c.User, Serial: serial, Expires: c.ExpiresAt}, clusterID, pub)
+}
+
+func (b *fakeBackend) RenewNode(context.Context, cluster.NodeID) (cluster.KeyStatus, error) {
+	return cluster.KeyStatus{Serial: "aa"}, nil
+}
+
+func (b *fakeBackend) NextCA(context.Context) ([]byte, error) {
+	ca, err := auth.NewCA(clusterID)
+	if err != nil {
+		return nil, err
+	}
+	return ca.CertPEM(), nil
+}
+
+func (b *fakeBackend) NewGossipKey() (string, error) { return "f00d", nil }
 
 func (b *fakeBackend) VShard(collection string, _ []string) (cluster.VShard, error) {
 	if collection != "users" {
@@ -331,6 +370,7 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{t: t, backend: newFakeBackend(ca.CertPEM()), board: health.NewBoard(), ca: ca, base: "https://" + l.Addr().String(), socket: filepath.Join(t.TempDir(), "s")}
+	r.backend.ca = ca
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "nodedb_test_gauge", Help: "A gauge."}))
 	r.server = New(Config{

@@ -23,8 +23,11 @@ const (
 	lookShare   = 4
 	lookTimeout = 2 * time.Second // for each node
 	glanceGap   = 100 * time.Millisecond
-	eventsKept  = 1000
-	itemsShown  = 100 // of an operation
+	// rebalanceGap is the least time between two answers of topic rebalance: the
+	// planner asks the nodes for itself.
+	rebalanceGap = 5 * time.Second
+	eventsKept   = 1000
+	itemsShown   = 100 // of an operation
 )
 
 // hub looks at the cluster for all watches of this node: one fan-out serves them
@@ -44,6 +47,7 @@ type hub struct {
 	nodes      *ledger[uint32, *adminpb.Node]
 	ranges     *ledger[uint32, *adminpb.Range]
 	operations *ledger[string, *seenOperation]
+	rebalanced time.Time // when the loop asked for topic rebalance
 
 	mu struct {
 		sync.Mutex

@@ -91,14 +91,14 @@ func (l *limiter) enter(principal string, unary bool) (free func(), err error) {
 }
 
 // failed notes that an address failed to authenticate, and returns an error when
-// it has done so too often to be told why again. Good credentials from there are
-// served all the same: others may share the address.
+// it has done so too often to be logged and told why again. Good credentials from
+// there are served all the same: others may share the address.
 func (l *limiter) failed(source string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := take(l.mu.failures, source, l.now(), failuresPerSecond, failuresBurst)
 	if b.left < 1 {
-		return &Error{Kind: KindLimited, Message: "too many calls from this address without a valid credential: try again later"}
+		return &Error{Kind: KindUnauthenticated, Message: "not authenticated; this address has failed so often that its calls are no longer recorded one by one"}
 	}
 	b.left--
 	return nil

@@ -44,14 +44,7 @@ func (s *sight) node(n *cluster.Node) *adminpb.Node {
 		p.Cpu, p.Sessions, p.MetaIndex, p.StartedAt = st.CPU, uint32(st.Sessions), st.MetaIndex, timestamp(st.StartedAt)
 		p.StatementsPerSecond, p.LatencyP50, p.LatencyP99 = st.Statements.PerSecond, st.Statements.P50, st.Statements.P99
 	}
-	for i := range s.ranges {
-		if _, ok := s.ranges[i].descriptor.On(n.ID); ok {
-			p.Replicas++
-		}
-		if s.ranges[i].leaderNode() == n.ID {
-			p.Leaders++
-		}
-	}
+	p.Replicas, p.Leaders = s.replicas[n.ID], s.leaders[n.ID]
 	if t := n.Tombstone; t != nil {
 		p.Tombstone = &adminpb.Tombstone{At: timestamppb.New(t.At), By: t.By, Reason: t.Reason, OperationId: t.Operation}
 	}

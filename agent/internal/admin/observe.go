@@ -27,6 +27,8 @@ type sight struct {
 	*Observation
 	source cluster.NodeID
 	ranges []rangeSight // by id
+	// replicas and leaders count those of each node.
+	replicas, leaders map[cluster.NodeID]uint32
 }
 
 // rangeSight is one range as the nodes report it.
@@ -39,7 +41,7 @@ type rangeSight struct {
 }
 
 func newSight(o *Observation, source cluster.NodeID) *sight {
-	s := &sight{Observation: o, source: source}
+	s := &sight{Observation: o, source: source, replicas: map[cluster.NodeID]uint32{}, leaders: map[cluster.NodeID]uint32{}}
 	found := map[cluster.RangeID]*rangeSight{}
 	for id, d := range o.View.Ranges {
 		found[id] = &rangeSight{descriptor: *d, reports: map[cluster.NodeID]*cluster.RangeStatus{}}
@@ -63,6 +65,10 @@ func newSight(o *Observation, source cluster.NodeID) *sight {
 			f.rate = rate{reads: f.leader.ReadsPerSecond, writes: f.leader.WritesPerSecond}
 		}
 		s.ranges = append(s.ranges, *f)
+		s.leaders[f.leaderNode()]++
+		for _, r := range f.descriptor.Replicas {
+			s.replicas[r.Node]++
+		}
 	}
 	return s
 }

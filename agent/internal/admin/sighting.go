@@ -79,7 +79,8 @@ func (h *hub) ask(ctx context.Context, topics topic, s *sighting) {
 		s.members, err = h.service.ListMembers(ctx, &adminpb.ListMembersRequest{})
 		h.note("members", err)
 	}
-	if topics&topicRebalance != 0 {
+	if topics&topicRebalance != 0 && time.Since(h.rebalanced) >= rebalanceGap {
+		h.rebalanced = time.Now()
 		s.rebalance, err = h.service.GetRebalance(ctx, &adminpb.GetRebalanceRequest{})
 		h.note("rebalance", err)
 	}

@@ -130,7 +130,7 @@ func (s *service) CreateJoinToken(ctx context.Context, r *adminpb.CreateJoinToke
 	if uses > joinUsesMost || (r.GetNodeName() != "" && uses != 1) {
 		return nil, &Error{Kind: KindInvalid, Message: fmt.Sprintf("uses must be between 1 and %d, and 1 for a named node", joinUsesMost)}
 	}
-	id, secret, hash, err := auth.NewJoinToken([]byte(s.backend.View().CACert))
+	id, secret, hash, err := auth.NewJoinToken([]byte(s.backend.View().SigningCA()))
 	if err != nil {
 		return nil, fmt.Errorf("make join token: %w", err)
 	}

@@ -30,6 +30,12 @@ func Authenticate(view *metastate.View, state *tls.ConnectionState, bearer strin
 	case id.Node != 0:
 		return Principal{Name: id.Node.String(), Via: ViaNode, Serial: id.Serial}, nil
 	}
+	if view.Revoked(id.Serial) {
+		return Principal{}, fmt.Errorf("%w: certificate %s was revoked", ErrUnauthenticated, id.Serial)
+	}
+	if leaf := state.PeerCertificates[0]; now.After(leaf.NotAfter) { // since the handshake
+		return Principal{}, fmt.Errorf("%w: the certificate expired at %s", ErrUnauthenticated, leaf.NotAfter.UTC().Format(time.RFC3339))
+	}
 	role, known := userRole(view, id.User)
 	if !known {
 		return Principal{}, fmt.Errorf("%w: there is no user %q", ErrUnauthenticated, id.User)

@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -26,6 +28,8 @@ type Bundle struct {
 	chain    tls.Certificate // leaf with its root, for joining nodes to check the pin
 	roots    *x509.CertPool
 	rootPEM  []byte
+	anchors  []*x509.Certificate // the roots, one by one
+	signer   *x509.Certificate   // the root that signed leaf
 }
 
 // LoadBundle reads ca.crt, node.crt and node.key from dir and checks that they
@@ -64,15 +68,12 @@ func NewBundle(roots []*x509.Certificate, leaf *x509.Certificate, key *ecdsa.Pri
 	if pub, ok := leaf.PublicKey.(*ecdsa.PublicKey); !ok || !pub.Equal(key.Public()) {
 		return nil, fmt.Errorf("the certificate of %s does not belong to the key beside it", id)
 	}
-	b := &Bundle{Identity: id, roots: x509.NewCertPool()}
-	var signer *x509.Certificate
+	b := &Bundle{Identity: id, roots: x509.NewCertPool(), anchors: roots, signer: signerOf(leaf, roots)}
 	for _, r := range roots {
 		b.roots.AddCert(r)
 		b.rootPEM = append(b.rootPEM, certPEM(r.Raw)...)
-		if leaf.CheckSignatureFrom(r) == nil {
-			signer = r
-		}
 	}
+	signer := b.signer
 	if signer == nil {
 		return nil, fmt.Errorf("the certificate of %s is not signed by the CA in %s", id, CACertFile)
 	}
@@ -87,6 +88,12 @@ func (b *Bundle) Certificate() *x509.Certificate { return b.leaf.Leaf }
 // RootPEM is the roots as PEM.
 func (b *Bundle) RootPEM() []byte { return b.rootPEM }
 
+// Roots are the CA certificates that are trusted.
+func (b *Bundle) Roots() []*x509.Certificate { return b.anchors }
+
+// Signer is the root that signed the node's certificate.
+func (b *Bundle) Signer() *x509.Certificate { return b.signer }
+
 // Expires is when the node's certificate ends.
 func (b *Bundle) Expires() time.Time { return b.leaf.Leaf.NotAfter }
 
@@ -94,11 +101,15 @@ func (b *Bundle) Expires() time.Time { return b.leaf.Leaf.NotAfter }
 type Source struct {
 	dir     string
 	current atomic.Pointer[Bundle]
+	seen    atomic.Pointer[string] // state of the files at the last Reload
 }
 
 // OpenSource loads the bundle in dir.
 func OpenSource(dir string) (*Source, error) {
 	s := &Source{dir: dir}
+	if err := FinishReplace(dir); err != nil {
+		return s, err
+	}
 	return s, s.Reload()
 }
 
@@ -115,6 +126,8 @@ func (s *Source) Current() *Bundle { return s.current.Load() }
 // Reload reads the files again. On an error, and if the files belong to another
 // node or cluster, the bundle in force stays.
 func (s *Source) Reload() error {
+	state := s.state()
+	s.seen.Store(&state)
 	b, err := LoadBundle(s.dir)
 	if err != nil {
 		return err
@@ -125,4 +138,24 @@ func (s *Source) Reload() error {
 	}
 	s.current.Store(b)
 	return nil
+}
+
+// Changed reports whether the files are others than at the last Reload.
+func (s *Source) Changed() bool {
+	seen := s.seen.Load()
+	return seen != nil && *seen != s.state()
+}
+
+// state tells apart contents of the files, as far as one can without reading them.
+func (s *Source) state() string {
+	var b strings.Builder
+	for _, name := range []string{CACertFile, NodeCertFile, NodeKeyFile} {
+		fi, err := os.Stat(filepath.Join(s.dir, name))
+		if err != nil {
+			b.WriteString("none ")
+			continue
+		}
+		fmt.Fprintf(&b, "%d/%d/%o ", fi.ModTime().UnixNano(), fi.Size(), fi.Mode())
+	}
+	return b.String()
 }

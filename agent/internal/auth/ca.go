@@ -99,7 +99,12 @@ func Pin(cert *x509.Certificate) [32]byte { return sha256.Sum256(cert.RawSubject
 // IssueNode returns a node's certificate (PEM) for its public key. hosts are
 // the names and addresses under which clients reach the node.
 func (ca *CA) IssueNode(clusterID string, id cluster.NodeID, hosts []string, pub crypto.PublicKey) ([]byte, error) {
-	t, err := template(ServerName(id), leafLife)
+	return ca.IssueNodeFor(leafLife, clusterID, id, hosts, pub)
+}
+
+// IssueNodeFor is IssueNode for a life of one's own.
+func (ca *CA) IssueNodeFor(life time.Duration, clusterID string, id cluster.NodeID, hosts []string, pub crypto.PublicKey) ([]byte, error) {
+	t, err := template(ServerName(id), life)
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +126,32 @@ func (ca *CA) IssueNode(clusterID string, id cluster.NodeID, hosts []string, pub
 
 // IssueClient returns a user's certificate (PEM) for its public key.
 func (ca *CA) IssueClient(clusterID, user string, pub crypto.PublicKey) ([]byte, error) {
+	serial, err := NewSerial()
+	if err != nil {
+		return nil, err
+	}
+	return ca.IssueClientFor(ClientGrant{User: user, Serial: serial, Expires: time.Now().Add(leafLife)}, clusterID, pub)
+}
+
+// ClientGrant is what a client's certificate says.
+type ClientGrant struct {
+	User    string
+	Serial  string // hexadecimal, of NewSerial
+	Expires time.Time
+}
+
+// NewSerial draws the serial number of a certificate.
+func NewSerial() (string, error) {
+	n, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return "", fmt.Errorf("draw a serial number: %w", err)
+	}
+	return n.Text(16), nil
+}
+
+// IssueClientFor is IssueClient for a grant that was recorded before.
+func (ca *CA) IssueClientFor(g ClientGrant, clusterID string, pub crypto.PublicKey) ([]byte, error) {
+	user := g.User
 	if user == "" || strings.ContainsAny(user, "/\x00") {
 		return nil, fmt.Errorf("user name %q cannot be put in a certificate", user)
 	}
@@ -128,6 +159,11 @@ func (ca *CA) IssueClient(clusterID, user string, pub crypto.PublicKey) ([]byte,
 	if err != nil {
 		return nil, err
 	}
+	serial, ok := new(big.Int).SetString(g.Serial, 16)
+	if !ok || serial.Sign() <= 0 {
+		return nil, fmt.Errorf("%q is no serial number", g.Serial)
+	}
+	t.SerialNumber, t.NotAfter = serial, g.Expires
 	t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	t.URIs = []*url.URL{userURI(clusterID, user)}
 	return ca.sign(t, pub)

@@ -30,6 +30,10 @@ const (
 	EventTokenRevoked        EventKind = "token.revoked"
 	EventUserChanged         EventKind = "user.changed"
 	EventUserDropped         EventKind = "user.dropped"
+	EventCertificateIssued   EventKind = "certificate.issued"
+	EventCertificateRevoked  EventKind = "certificate.revoked"
+	EventCARotated           EventKind = "ca.rotated"
+	EventGossipKeyRotated    EventKind = "gossip.rotated"
 	EventSettingChanged      EventKind = "setting.changed"
 )
 

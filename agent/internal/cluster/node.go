@@ -99,6 +99,20 @@ type NodeStatus struct {
 	// ClockOffset is how far, in seconds, the median of the peers' clocks is ahead.
 	ClockOffset float64   `json:"clockOffset,omitempty"`
 	CertExpires time.Time `json:"certExpires,omitzero"`
+	Keys        KeyStatus `json:"keys,omitzero"`
+}
+
+// KeyStatus is what a node has of certificates and keys, by fingerprint: the
+// hexadecimal SHA-256 of a public key, or of a gossip key.
+type KeyStatus struct {
+	Serial    string    `json:"serial,omitempty"` // of the node's certificate
+	NotBefore time.Time `json:"notBefore,omitzero"`
+	NotAfter  time.Time `json:"notAfter,omitzero"`
+	Key       string    `json:"key,omitempty"`    // of the node
+	Issuer    string    `json:"issuer,omitempty"` // the CA that signed it
+	Trusts    []string  `json:"trusts,omitempty"` // CAs
+	Signs     string    `json:"signs,omitempty"`  // the CA whose key the node holds
+	Gossip    []string  `json:"gossip,omitempty"` // the first one encrypts
 }
 
 // Statements is how many SQL statements a node runs, and how long they take, in

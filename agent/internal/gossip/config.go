@@ -2,7 +2,9 @@ package gossip
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -131,6 +133,12 @@ func parseName(name string) (id cluster.NodeID, uuid string, ok bool) {
 		return 0, "", false
 	}
 	return cluster.NodeID(n), uuid, true
+}
+
+// Fingerprint tells keys apart without telling them.
+func Fingerprint(key []byte) string {
+	h := sha256.Sum256(append([]byte("nodedb gossip key "), key...))
+	return hex.EncodeToString(h[:8])
 }
 
 // NewKey makes a gossip key.

@@ -29,12 +29,13 @@ type Transition struct {
 
 // Gossip is a node's part in the gossip of its cluster.
 type Gossip struct {
-	cfg    Config
-	list   *memberlist.Memberlist
-	watch  *watcher
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-	close  sync.Once
+	cfg     Config
+	list    *memberlist.Memberlist
+	keyring *memberlist.Keyring
+	watch   *watcher
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	close   sync.Once
 }
 
 // New listens and begins to watch. The node is alone until Join.
@@ -75,7 +76,7 @@ func (g *Gossip) memberlistConfig() (*memberlist.Config, error) {
 	mc := memberlist.DefaultLANConfig()
 	mc.Name = nodeName(g.cfg.Self, g.cfg.UUID)
 	mc.Label = g.cfg.ClusterID
-	mc.Keyring = ring
+	mc.Keyring, g.keyring = ring, ring
 	mc.RequireNodeNames = true
 	mc.EnableCompression = false // small tables; CPU is dearer than bytes
 	mc.DeadNodeReclaimTime = time.Second
@@ -247,4 +248,33 @@ func (g *Gossip) selfAddr(advertised uint16) string {
 		port = int(advertised)
 	}
 	return net.JoinHostPort(host, strconv.Itoa(port))
+}
+
+// Keys are the keys in force; the first one encrypts, all decrypt.
+func (g *Gossip) Keys() [][]byte { return g.keyring.GetKeys() }
+
+var errKey = errors.New("the gossip key cannot be used") // memberlist's errors may quote it
+
+// AddKey makes messages with the key understood.
+func (g *Gossip) AddKey(key []byte) error {
+	if err := g.keyring.AddKey(key); err != nil {
+		return errKey
+	}
+	return nil
+}
+
+// UseKey makes the key, which was added before, the one that encrypts.
+func (g *Gossip) UseKey(key []byte) error {
+	if err := g.keyring.UseKey(key); err != nil {
+		return errKey
+	}
+	return nil
+}
+
+// RemoveKey makes messages with the key refused; the one that encrypts stays.
+func (g *Gossip) RemoveKey(key []byte) error {
+	if err := g.keyring.RemoveKey(key); err != nil {
+		return errKey
+	}
+	return nil
 }

@@ -70,7 +70,7 @@ type AuditHead struct {
 }
 
 // unaudited commands are the cluster's own bookkeeping, many a second.
-var unaudited = []string{"UpdateRanges", "UpdateOperation", "ForgetDropped", "RecordEvents", "UpdateNode"}
+var unaudited = []string{"UpdateRanges", "UpdateOperation", "ForgetDropped", "RecordEvents", "UpdateNode", "RecordSweep"}
 
 // actions names the changes that a command holds, each once.
 func (cmd *Command) actions() []string {

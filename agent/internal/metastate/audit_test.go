@@ -251,6 +251,8 @@ func TestPeopleNeedTheirRoleAtApply(t *testing.T) {
 		{"otto", ViaAdmin, "", setting, true},
 		{"otto", ViaSQL, "", setting, true},
 		{"root", ViaSQL, "", setting, false},
+		{"otto", ViaAdmin, "", Command{SetSetting: &SetSetting{Name: SettingRebalance, Value: "off"}}, false},
+		{"vera", ViaAdmin, "", Command{SetSetting: &SetSetting{Name: SettingRebalance, Value: "off"}}, true},
 		{"stranger", ViaAdmin, "", cordon, true},
 		{"root", ViaAdmin, "weak", cordon, true},
 		{"root", ViaAdmin, "old", cordon, true},
@@ -260,6 +262,10 @@ func TestPeopleNeedTheirRoleAtApply(t *testing.T) {
 		{"root", ViaAdmin, "", Command{AnchorLog: &AnchorLog{Node: 1, Sequence: 1, Head: []byte{1}}}, true},
 		{"root", ViaAdmin, "", Command{UpdateOperation: &UpdateOperation{}}, true},
 		{"n1", ViaAgent, "", Command{AnchorLog: &AnchorLog{Node: 1, Sequence: 1, Head: []byte{1}}}, false},
+		{"vera", ViaSQL, "", Command{ChangeUser: &ChangeUser{Name: "vera", Verifier: str("SCRAM")}}, false}, // her own
+		{"vera", ViaSQL, "", Command{ChangeUser: &ChangeUser{Name: "otto", Verifier: str("SCRAM")}}, true},
+		{"vera", ViaSQL, "", Command{ChangeUser: &ChangeUser{Name: "vera", AdminRole: str("admin")}}, true},
+		{"vera", ViaAdmin, "weak", Command{ChangeUser: &ChangeUser{Name: "vera", Verifier: str("SCRAM")}}, true},
 		{"otto", ViaAdmin, "", Command{Batch: []Command{cordon, setting}}, true},
 		{"nobody", ViaSQL, "", Command{CreateCollection: &CreateCollection{Collection: cluster.Collection{Name: "c", Columns: []cluster.Column{{ID: 1, Name: "a", Type: "int8"}}, PrimaryKey: []cluster.ColumnID{1}}}}, false},
 	} {

@@ -5,22 +5,28 @@ import "slices"
 // neededRoles are the least admin roles for what people ask for; "" is anybody's
 // whom SQL lets in. What is not in it, nobody may ask for by name.
 var neededRoles = map[string]string{
-	"SetMembership":    "operator",
-	"SetCordon":        "operator",
-	"CreateOperation":  "operator",
-	"PutPlan":          "operator",
-	"RequestCancel":    "operator",
-	"PauseOperation":   "operator",
-	"ResumeOperation":  "operator",
-	"LimitOperation":   "operator",
-	"CreateToken":      "admin",
-	"RevokeToken":      "admin",
-	"CreateJoinToken":  "admin",
-	"RevokeJoinToken":  "admin",
-	"PutUser":          "admin",
-	"ChangeUser":       "admin",
-	"DropUser":         "admin",
-	"SetSetting":       "admin",
+	"SetMembership":   "operator",
+	"SetCordon":       "operator",
+	"CreateOperation": "operator",
+	"PutPlan":         "operator",
+	"RequestCancel":   "operator",
+	"PauseOperation":  "operator",
+	"ResumeOperation": "operator",
+	"LimitOperation":  "operator",
+	"CreateToken":     "admin",
+	"RevokeToken":     "admin",
+	"CreateJoinToken": "admin",
+	"RevokeJoinToken": "admin",
+	"PutUser":         "admin",
+	"ChangeUser":      "admin",
+	"DropUser":        "admin",
+	"SetSetting":      "admin",
+
+	"IssueCertificate":  "admin",
+	"RevokeCertificate": "admin",
+	"RotateCA":          "admin",
+	"RotateGossip":      "admin",
+
 	"CreateCollection": "",
 	"DropCollection":   "",
 }
@@ -44,8 +50,14 @@ func (c *change) authorize(cmd *Command) *Refusal {
 		}
 		has = min(has, slices.Index(knownRoles, t.Role))
 	}
+	if u := cmd.ChangeUser; u != nil && cmd.Via == ViaSQL && u.Name == cmd.By && !u.Create && u.AdminRole == nil && cmd.Batch == nil {
+		return nil // everybody may change their own password
+	}
 	for _, action := range cmd.actions() {
 		needed, known := neededRoles[action]
+		if action == "SetSetting" && cmd.SetSetting != nil && cmd.SetSetting.Name == SettingRebalance {
+			needed = "operator" // the rebalancer's policy is an operator's to set
+		}
 		if !known {
 			return refuse(CodeDenied, "%s is not for people to ask for", action)
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -131,6 +132,7 @@ func (c *change) stageHeads() {
 	stage(c, kindCluster, nil, &clusterRecord{
 		ID: v.ClusterID, Name: v.ClusterName, CreatedAt: v.CreatedAt, CACert: v.CACert,
 		Settings: v.Settings, SchemaVersion: v.SchemaVersion, Next: v.next,
+		CARotation: v.CARotation, GossipRotation: v.GossipRotation, GossipKey: v.GossipKey,
 	})
 }
 
@@ -143,3 +145,5 @@ func refuse(code Code, format string, args ...any) *Refusal {
 func refused(code Code, format string, args ...any) Result {
 	return Result{Refusal: refuse(code, format, args...)}
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

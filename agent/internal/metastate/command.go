@@ -46,6 +46,11 @@ type Command struct {
 	PutPlan          *PutPlan          `json:"putPlan,omitempty"`
 	RecordSweep      *RecordSweep      `json:"recordSweep,omitempty"`
 
+	IssueCertificate  *IssueCertificate  `json:"issueCertificate,omitempty"`
+	RevokeCertificate *RevokeCertificate `json:"revokeCertificate,omitempty"`
+	RotateCA          *RotateCA          `json:"rotateCa,omitempty"`
+	RotateGossip      *RotateGossip      `json:"rotateGossip,omitempty"`
+
 	// Batch is applied all or nothing, in order; it may not hold another batch.
 	// By, Via and RequestID of the outer command hold for all.
 	Batch []Command `json:"batch,omitempty"`

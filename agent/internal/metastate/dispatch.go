@@ -61,7 +61,8 @@ func (cmd *Command) parts() int {
 		cmd.CreateJoinToken != nil, cmd.RevokeJoinToken != nil,
 		cmd.PutUser != nil, cmd.DropUser != nil, cmd.SetSetting != nil,
 		cmd.RecordEvents != nil, cmd.PauseOperation != nil, cmd.ResumeOperation != nil, cmd.LimitOperation != nil,
-		cmd.ChangeUser != nil, cmd.AnchorLog != nil, cmd.PutPlan != nil, cmd.RecordSweep != nil, len(cmd.Batch) > 0,
+		cmd.ChangeUser != nil, cmd.AnchorLog != nil, cmd.PutPlan != nil, cmd.RecordSweep != nil,
+		cmd.IssueCertificate != nil, cmd.RevokeCertificate != nil, cmd.RotateCA != nil, cmd.RotateGossip != nil, len(cmd.Batch) > 0,
 	} {
 		if set {
 			n++
@@ -124,7 +125,23 @@ func (c *change) dispatch(cmd *Command, by string) Result {
 		return c.putPlan(cmd.PutPlan, by)
 	case cmd.RecordSweep != nil:
 		return c.recordSweep(cmd.RecordSweep)
-	default:
+	case cmd.SetSetting != nil:
 		return c.setSetting(cmd.SetSetting)
+	default:
+		return c.credentials(cmd, by)
+	}
+}
+
+// credentials are the commands about certificates and keys.
+func (c *change) credentials(cmd *Command, by string) Result {
+	switch {
+	case cmd.IssueCertificate != nil:
+		return c.issueCertificate(cmd.IssueCertificate, by)
+	case cmd.RevokeCertificate != nil:
+		return c.revokeCertificate(cmd.RevokeCertificate)
+	case cmd.RotateCA != nil:
+		return c.rotateCA(cmd.RotateCA)
+	default:
+		return c.rotateGossip(cmd.RotateGossip)
 	}
 }

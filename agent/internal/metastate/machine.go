@@ -125,21 +125,22 @@ type Writer interface {
 
 // The kinds of records.
 const (
-	kindApplied    = "applied"
-	kindCluster    = "cluster"
-	kindNode       = "node"
-	kindRange      = "range"
-	kindCollection = "collection"
-	kindDropped    = "dropped"
-	kindOperation  = "operation"
-	kindToken      = "token"
-	kindJoinToken  = "jointoken"
-	kindUser       = "user"
-	kindAudit      = "audit"
-	kindLogHead    = "loghead"
-	kindEvent      = "event"
-	kindPlan       = "plan"
-	kindSweep      = "sweep"
+	kindApplied     = "applied"
+	kindCluster     = "cluster"
+	kindNode        = "node"
+	kindRange       = "range"
+	kindCollection  = "collection"
+	kindDropped     = "dropped"
+	kindOperation   = "operation"
+	kindToken       = "token"
+	kindJoinToken   = "jointoken"
+	kindUser        = "user"
+	kindAudit       = "audit"
+	kindLogHead     = "loghead"
+	kindEvent       = "event"
+	kindPlan        = "plan"
+	kindSweep       = "sweep"
+	kindCertificate = "certificate"
 )
 
 // appliedRecord is rewritten by every command.
@@ -158,6 +159,10 @@ type clusterRecord struct {
 	Settings      Settings  `json:"settings"`
 	SchemaVersion uint64    `json:"schemaVersion"`
 	Next          counters  `json:"next"`
+
+	CARotation     *Rotation `json:"caRotation,omitempty"`
+	GossipRotation *Rotation `json:"gossipRotation,omitempty"`
+	GossipKey      string    `json:"gossipKey,omitempty"`
 }
 
 // load rebuilds the view from the records that next returns until it returns
@@ -205,6 +210,7 @@ func (v *View) loadRecord(kind string, value []byte) error {
 		}
 		v.ClusterID, v.ClusterName, v.CreatedAt, v.CACert = c.ID, c.Name, c.CreatedAt, c.CACert
 		v.SchemaVersion, v.next = c.SchemaVersion, c.Next
+		v.CARotation, v.GossipRotation, v.GossipKey = c.CARotation, c.GossipRotation, c.GossipKey
 		if c.Settings != nil {
 			v.Settings = c.Settings
 		}
@@ -243,6 +249,8 @@ func (v *View) loadMore(kind string, value []byte) error {
 		return nil // many, and read from the store by who asks for them
 	case kindLogHead:
 		return loadInto(value, v.LogHeads, func(a *AnchorLog) cluster.NodeID { return a.Node })
+	case kindCertificate:
+		return loadInto(value, v.Certificates, func(c *Certificate) string { return c.Serial })
 	case kindPlan:
 		return loadInto(value, v.Plans, func(p *cluster.StoredPlan) string { return p.ID })
 	case kindSweep:

@@ -20,8 +20,12 @@ type View struct {
 	ClusterID   string // empty: not initialised
 	ClusterName string
 	CreatedAt   time.Time
-	CACert      string // PEM; more than one certificate while the CA is rotated
-	Settings    Settings
+	CACert      string // PEM
+	// CARotation and GossipRotation are under way; nil: none is.
+	CARotation     *Rotation
+	GossipRotation *Rotation
+	GossipKey      string // fingerprint of the key, after its first rotation
+	Settings       Settings
 
 	Nodes  map[cluster.NodeID]*cluster.Node
 	Ranges map[cluster.RangeID]*cluster.RangeDescriptor
@@ -37,6 +41,8 @@ type View struct {
 	Tokens     map[string]*Token
 	JoinTokens map[string]*JoinToken
 	Users      map[string]*User
+	// Certificates of clients that were issued or revoked, by serial.
+	Certificates map[string]*Certificate
 	// Audit is where the chain of audit records stands; ReadAudit reads them.
 	Audit AuditHead
 	// LogHeads says of each node how far its log of logins is anchored.
@@ -124,6 +130,7 @@ func emptyView() *View {
 		JoinTokens:      map[string]*JoinToken{},
 		Users:           map[string]*User{},
 		LogHeads:        map[cluster.NodeID]*AnchorLog{},
+		Certificates:    map[string]*Certificate{},
 		Plans:           map[string]*cluster.StoredPlan{},
 		Sweeps:          map[string]*cluster.Sweep{},
 		next:            counters{Node: 1, Collection: 1},

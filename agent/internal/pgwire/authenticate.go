@@ -82,6 +82,15 @@ func (c *conn) checkCertificate() error {
 		c.denied("certificate of " + id.String())
 		return refused
 	}
+	if check := c.server.cfg.Certificate; check != nil {
+		if err := check(id.User, id.Serial); err != nil {
+			c.denied("certificate: " + err.Error())
+			return refused
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.serial = id.Serial
 	return nil
 }
 
@@ -136,7 +145,7 @@ func (c *conn) finishPassword(conversation *scram.ServerConversation, known bool
 	case !known:
 		return &wrongPasswordError{"unknown user"}
 	case err != nil:
-		return &wrongPasswordError{"final message: " + err.Error()}
+		return &wrongPasswordError{"wrong password: " + err.Error()}
 	case !conversation.Valid():
 		return &wrongPasswordError{"wrong password"}
 	}

@@ -61,6 +61,9 @@ type Config struct {
 	// SaltSecret makes the salts of users who do not exist. It should be the same
 	// on all nodes and outlive restarts, or an attacker sees the salt change.
 	SaltSecret []byte
+	// Certificate says why the certificate of a user, by its serial, does not let
+	// in any more; nil: it does.
+	Certificate func(user, serial string) error
 	// Audit is told how each login ended: why it was refused, or "". It must not
 	// block; nil: nobody wants to know.
 	Audit func(user, remote, why string)

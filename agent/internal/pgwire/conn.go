@@ -60,6 +60,8 @@ type conn struct {
 	mu struct {
 		sync.Mutex
 		loggedIn bool
+		user     string // once it has proven who it is
+		serial   string // of the certificate that it did so with; "": a password
 		// statement is the context of the running or last statement; it is used
 		// again unless it was cancelled.
 		statement   context.Context //nolint:containedctx // other goroutines cancel it

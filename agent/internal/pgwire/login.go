@@ -58,6 +58,9 @@ func (c *conn) login() error {
 		return err
 	}
 	c.audit(c.startup.user, "")
+	c.mu.Lock()
+	c.mu.user = c.startup.user
+	c.mu.Unlock()
 	return c.openSession()
 }
 

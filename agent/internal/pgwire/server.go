@@ -201,6 +201,19 @@ func (s *Server) EndSession(pid uint32, reason *sql.Error, force bool) bool {
 	return true
 }
 
+// EndWhere ends the sessions at once of whose users, and the serials of the
+// certificates that they came with ("": a password), match says so.
+func (s *Server) EndWhere(match func(user, serial string) bool, reason *sql.Error) {
+	for _, c := range s.connections() {
+		c.mu.Lock()
+		user, serial := c.mu.user, c.mu.serial
+		c.mu.Unlock()
+		if user != "" && match(user, serial) {
+			c.end(reason, true)
+		}
+	}
+}
+
 // Sessions is how many clients are logged in.
 func (s *Server) Sessions() int {
 	s.mu.Lock()

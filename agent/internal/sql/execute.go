@@ -19,7 +19,7 @@ import (
 // Execute runs p and returns its command tag.
 func (s *Session) Execute(ctx context.Context, p *Prepared, args []datum.Datum, sink RowSink) (tag string, err error) {
 	began := time.Now()
-	s.seen.work(p.statement.Text, began)
+	s.seen.work(p.statement.Shown(), began)
 	defer func() {
 		s.idle = time.Now()
 		s.seen.rest(s.TxStatus())
@@ -80,6 +80,12 @@ func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 		return s.drop(ctx, node)
 	case *syntax.Discard:
 		return s.discard(node)
+	case *syntax.ChangeRole:
+		return s.changeRole(ctx, node)
+	case *syntax.DropRole:
+		return s.dropRole(ctx, node)
+	case *syntax.GrantRole:
+		return s.grantRole(ctx, node)
 	default:
 		return "", fmt.Errorf("statement of type %T has no implementation", node)
 	}

@@ -216,6 +216,7 @@ func newFakeMeta(t testing.TB) *fakeMeta {
 	for i := range cluster.VShard(16) {
 		init.Ranges = append(init.Ranges, cluster.RangeDescriptor{ID: cluster.RangeID(2 + i), Start: i * 64, End: (i + 1) * 64, Generation: 1, NextReplica: 2, Replicas: replicas})
 	}
+	init.Users = []metastate.PutUser{{Name: "root", AdminRole: "admin"}, {Name: "alice"}}
 	if _, err := m.Propose(context.Background(), metastate.Command{InitCluster: init}); err != nil {
 		t.Fatal(err)
 	}

@@ -83,7 +83,12 @@ func catalogTable(t *pgcatalog.Table) *duck.Table {
 // catalogInput collects what the catalogs show.
 func (s *Session) catalogInput() *pgcatalog.Input {
 	view := s.server.catalog.View()
-	in := &pgcatalog.Input{Database: s.options.Database, Users: slices.Sorted(maps.Keys(view.Users))}
+	in := &pgcatalog.Input{Database: s.options.Database, Users: slices.Sorted(maps.Keys(view.Users)), Granted: map[string]string{}}
+	for name, u := range view.Users {
+		if u.AdminRole != "" {
+			in.Granted[name] = rolePrefix + u.AdminRole
+		}
+	}
 	for _, name := range view.CollectionNames() {
 		if t, ok := s.server.catalog.Lookup(view, "", name); ok {
 			in.Tables = append(in.Tables, t)

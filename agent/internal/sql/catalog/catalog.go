@@ -161,6 +161,12 @@ func (c *Catalog) Drop(ctx context.Context, stmt *syntax.DropCollection, by stri
 	return missing, nil
 }
 
+// Propose runs a command about anything else that SQL changes, and waits until
+// this node shows its effect. A refusal is an error: *metastate.Refusal.
+func (c *Catalog) Propose(ctx context.Context, cmd metastate.Command) (metastate.Result, error) {
+	return c.propose(ctx, cmd)
+}
+
 // propose runs the command and waits until this node shows its effect, so that
 // the session's next statement sees it.
 func (c *Catalog) propose(ctx context.Context, cmd metastate.Command) (metastate.Result, error) {

@@ -2,10 +2,12 @@ package pgcatalog
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
 // The OIDs that PostgreSQL gives these objects.
@@ -187,15 +189,43 @@ func (in *Input) constraints() []row {
 	return out
 }
 
-func (in *Input) roles() []row {
+// adminRoleOID is the first of the roles' that are granted for the admin API.
+const adminRoleOID = 100
+
+// adminRoles are the roles that are granted: they contain each other, and nobody
+// logs in as one.
+func adminRoles() []row {
+	var out []row
+	for i, name := range syntax.AdminRoles {
+		out = append(out, row{"oid": uint32(adminRoleOID + i), "rolname": name, "rolinherit": true, "rolconnlimit": -1})
+	}
+	return out
+}
+
+func (in *Input) users() []row {
 	var out []row
 	for i, name := range in.Users {
-		oid := uint32(rootOID)
-		if i > 0 || name != "root" {
-			oid = firstUserOID + constraintOffset + uint32(i)
+		admin := in.Granted[name] == syntax.AdminRoles[len(syntax.AdminRoles)-1]
+		out = append(out, row{"oid": in.userOID(i), "rolname": name, "rolinherit": true, "rolcanlogin": true, "rolconnlimit": -1,
+			"rolcreaterole": admin, "usename": name, "usesysid": in.userOID(i)})
+	}
+	return out
+}
+
+func (in *Input) userOID(i int) uint32 {
+	if in.Users[i] == "root" {
+		return rootOID
+	}
+	return firstUserOID + constraintOffset + uint32(i)
+}
+
+// members says which user was granted which role.
+func (in *Input) members() []row {
+	var out []row
+	for i, name := range in.Users {
+		if n := slices.Index(syntax.AdminRoles, in.Granted[name]); n >= 0 {
+			out = append(out, row{"roleid": uint32(adminRoleOID + n), "member": in.userOID(i), "grantor": uint32(rootOID), "admin_option": false})
 		}
-		out = append(out, row{"oid": oid, "rolname": name, "rolinherit": true, "rolcanlogin": true, "rolconnlimit": -1,
-			"usename": name, "usesysid": oid})
 	}
 	return out
 }

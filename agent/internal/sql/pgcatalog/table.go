@@ -39,7 +39,9 @@ type Input struct {
 	Tables   []*catalog.Table
 	Database string
 	// Users are the names of the SQL roles, sorted.
-	Users    []string
+	Users []string
+	// Granted are the users' roles of the admin API, such as nodedb_operator.
+	Granted  map[string]string
 	Settings []Setting
 	Sessions []Session
 }
@@ -182,8 +184,12 @@ func (t *Table) fill(in *Input) []row {
 	case "pg_database":
 		return []row{{"oid": databaseOID, "datname": in.Database, "datdba": rootOID, "encoding": 6, "datallowconn": true, "datconnlimit": -1,
 			"datcollate": "C", "datctype": "C", "datlocprovider": "c"}}
-	case "pg_roles", "pg_authid", "pg_user":
-		return in.roles()
+	case "pg_user":
+		return in.users()
+	case "pg_roles", "pg_authid":
+		return append(in.users(), adminRoles()...)
+	case "pg_auth_members":
+		return in.members()
 	case "pg_tablespace":
 		return []row{{"oid": 1663, "spcname": "pg_default", "spcowner": rootOID}}
 	case "pg_collation":

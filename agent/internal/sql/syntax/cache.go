@@ -35,6 +35,9 @@ func (c *Cache) Parse(text string) (*Statement, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.Secret() {
+		return s, nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.addLocked(text, s)

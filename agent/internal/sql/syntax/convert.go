@@ -9,6 +9,9 @@ import (
 // convert turns PostgreSQL's tree into what NodeDB works with. word is what the
 // statement called a table.
 func convert(stmt *pg.Node, text, word string) (Node, *Error) {
+	if node, err, ok := convertRole(stmt); ok {
+		return node, err
+	}
 	switch n := stmt.GetNode().(type) {
 	case *pg.Node_SelectStmt:
 		if n.SelectStmt.GetIntoClause() != nil {
@@ -82,8 +85,8 @@ func unsupportedStatement(stmt *pg.Node) *Error {
 		return Unsupported("CREATE VIEW", "")
 	case *pg.Node_CreateTableAsStmt:
 		return Unsupported("CREATE TABLE AS", "Use CREATE TABLE, then INSERT INTO ... SELECT.")
-	case *pg.Node_CreateRoleStmt, *pg.Node_AlterRoleStmt, *pg.Node_GrantStmt:
-		return Unsupported("managing roles in SQL", "Use nodedbctl.")
+	case *pg.Node_GrantStmt:
+		return Unsupported("GRANT of privileges on objects", "Every user may read and write every collection; roles of the admin API are granted with GRANT nodedb_operator TO user.")
 	case *pg.Node_PrepareStmt, *pg.Node_ExecuteStmt:
 		return Unsupported("PREPARE in SQL", "Use the extended protocol, as drivers do.")
 	case *pg.Node_DeclareCursorStmt, *pg.Node_FetchStmt, *pg.Node_ClosePortalStmt:

@@ -195,3 +195,17 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestStatementsWithPasswordsAreNotRemembered(t *testing.T) {
+	c := NewCache(10)
+	const secret = "CREATE USER bob PASSWORD 's3cret'"
+	for _, text := range []string{secret, "SELECT 1"} {
+		s, err := c.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kept := c.find(text) != nil; kept == (text == secret) {
+			t.Errorf("%s: remembered: %v", s.Shown(), kept)
+		}
+	}
+}

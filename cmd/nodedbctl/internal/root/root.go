@@ -15,7 +15,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/api"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/audit"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/bundle"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/cert"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/check"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/config"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/contexts"
@@ -77,7 +79,7 @@ func New(e *ctl.Env) *cobra.Command {
 		nodes.NewOKToStop(e), nodes.NewOKToRemove(e), nodes.NewSurvive(e))
 	add(groupChange, nodes.NewDrain(e), nodes.NewUndrain(e), nodes.NewCordon(e), nodes.NewUncordon(e), nodes.NewDecommission(e), nodes.NewRecommission(e),
 		rebalance.New(e))
-	add(groupAccess, jointoken.New(e), token.New(e), token.NewWhoAmI(e), contexts.New(e), config.New(e))
+	add(groupAccess, jointoken.New(e), token.New(e), token.NewWhoAmI(e), audit.New(e), cert.New(e), contexts.New(e), config.New(e))
 	add(groupMore, sqlshell.New(e), demo.New(e), api.New(e), newDebug(e), newVersion(e), reference.NewMan(e), reference.NewReference(e), schema.New(e))
 	ctl.AttachCompletion(e, c)
 	c.SetHelpCommandGroupID(groupMore)
