@@ -4,6 +4,7 @@ package tui
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"runtime"
 	"slices"
@@ -136,6 +137,12 @@ func (w *wire) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+func (w *wire) total() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.bytes
+}
+
 type benchRun struct {
 	p    *tea.Program
 	d    *Dashboard
@@ -145,14 +152,14 @@ type benchRun struct {
 	h    *hub
 }
 
-func runBench(t *testing.T, s *synthetic, view string, w, h int) *benchRun {
+func runBench(t *testing.T, s *synthetic, view string, at size, every time.Duration) *benchRun {
 	t.Helper()
-	r := &benchRun{out: &wire{wrote: make(chan struct{}, 1)}, done: make(chan struct{}), h: &hub{every: time.Second / benchHertz}}
+	r := &benchRun{out: &wire{wrote: make(chan struct{}, 1)}, done: make(chan struct{}), h: &hub{every: every}}
 	cfg := config{want: theme.Want{Name: theme.Dark, Profile: colorprofile.TrueColor}, now: time.Now, view: view, attach: r.h.attach}
 	r.d = newDashboard(cfg, &cluster{name: "bench", admin: newSimulated(), watch: s.watch})
 	pr, pw := io.Pipe()
 	r.in = pw
-	r.p = tea.NewProgram(r.d, tea.WithInput(pr), tea.WithOutput(r.out), tea.WithWindowSize(w, h), tea.WithColorProfile(colorprofile.TrueColor),
+	r.p = tea.NewProgram(r.d, tea.WithInput(pr), tea.WithOutput(r.out), tea.WithWindowSize(at.w, at.h), tea.WithColorProfile(colorprofile.TrueColor),
 		tea.WithEnvironment([]string{"TERM=xterm-256color"}), tea.WithoutSignals(), tea.WithFPS(framesPerSecond))
 	r.h.program = r.p
 	go func() {
@@ -185,29 +192,30 @@ func TestBenchDashboard(t *testing.T) {
 	t.Logf("%d nodes, %d ranges, %d responses/s of %d changed nodes and %d changed ranges", benchNodes, benchRanges, benchHertz, benchNodes/2, benchChange)
 	for _, size := range []size{{80, 24}, {160, 48}, {200, 60}} {
 		for _, view := range Views() {
-			r := runBench(t, s, view, size.w, size.h)
-			r.out.mu.Lock()
-			bytes := r.out.bytes
-			r.out.mu.Unlock()
-			before := cpu()
-			<-time.After(benchFor)
-			used := cpu() - before
-			var m runtime.MemStats
-			runtime.ReadMemStats(&m)
-			r.out.mu.Lock()
-			bytes = r.out.bytes - bytes
-			r.out.mu.Unlock()
-			r.end()
-			t.Logf("%-10s %3dx%-2d  %5.2f %% of a core  %5.1f KiB/s to the terminal  heap %d MiB", view, size.w, size.h, 100*used.Seconds()/benchFor.Seconds(),
-				float64(bytes)/1024/benchFor.Seconds(), m.HeapInuse>>20)
+			t.Run(fmt.Sprintf("%s/%dx%d", view, size.w, size.h), func(t *testing.T) { benchView(t, s, view, size, defaultEvery) })
 		}
 	}
+	for _, view := range Views() { // as with --every 100ms: each response is drawn
+		t.Run(view+"/160x48/every", func(t *testing.T) { benchView(t, s, view, size{160, 48}, time.Second/benchHertz) })
+	}
+}
+
+func benchView(t *testing.T, s *synthetic, view string, at size, every time.Duration) {
+	r := runBench(t, s, view, at, every)
+	defer r.end()
+	bytes, before := r.out.total(), cpu()
+	<-time.After(benchFor)
+	used := cpu() - before
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	t.Logf("%5.2f %% of a core  %5.1f KiB/s to the terminal  heap %d MiB", 100*used.Seconds()/benchFor.Seconds(),
+		float64(r.out.total()-bytes)/1024/benchFor.Seconds(), m.HeapInuse>>20)
 }
 
 // TestBenchIdle prints what the dashboard costs while nothing changes.
 func TestBenchIdle(t *testing.T) {
 	s := newSynthetic(true)
-	r := runBench(t, s, "overview", 160, 48)
+	r := runBench(t, s, "overview", size{160, 48}, defaultEvery)
 	defer r.end()
 	<-time.After(2 * time.Second)
 	before, frames := cpu(), r.d.frames
@@ -218,7 +226,7 @@ func TestBenchIdle(t *testing.T) {
 // TestBenchKey prints how long a key takes to reach the terminal.
 func TestBenchKey(t *testing.T) {
 	for _, view := range []string{"nodes", "ranges"} {
-		r := runBench(t, newSynthetic(true), view, 160, 48)
+		r := runBench(t, newSynthetic(true), view, size{160, 48}, defaultEvery)
 		var took []time.Duration
 		for range 60 {
 			select {

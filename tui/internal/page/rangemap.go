@@ -86,33 +86,36 @@ type mapLook struct {
 func (m *rangeMap) draw(th *theme.Theme, b *cell.Block, look mapLook) {
 	for row := range mapRows {
 		l := cell.NewLine(b.Width).Field(th.Faint, fmt.Sprint(row*mapColumns), mapMargin-1, true).Space(1)
+		var last *cell.Style
 		for col := 0; col < mapColumns; {
 			r := m.owner[row*mapColumns+col]
 			n := 1
 			for col+n < mapColumns && m.owner[row*mapColumns+col+n] == r {
 				n++
 			}
-			m.run(th, l, r, n*look.cellWidth, look)
+			m.run(th, l, &last, r, n*look.cellWidth, look)
 			col += n
 		}
+		l.EndRun(&last)
 		b.Add(l)
 	}
 }
 
 // run draws the vshards of one range in one line: its label, if there is room,
-// and the glyph of what the map shows.
-func (m *rangeMap) run(th *theme.Theme, l *cell.Line, r *adminpb.Range, width int, look mapLook) {
+// and the glyph of what the map shows. Neighbours that look the same share their
+// escape sequences, which cost more to draw than the cells.
+func (m *rangeMap) run(th *theme.Theme, l *cell.Line, last **cell.Style, r *adminpb.Range, width int, look mapLook) {
 	if r == nil {
-		l.Put(th.Faint, cell.Blanks(width))
+		l.Run(last, &th.Faint, cell.Blanks(width), width)
 		return
 	}
 	style, fill := m.paint(th, r, look.metric)
 	if look.match != nil && !look.match(r) {
-		style = th.Faint
+		style = &th.Faint
 	}
 	label := m.label(r, look.metric, width)
 	if r.GetId() == look.selected {
-		style = th.Select
+		style = &th.Select
 		if width <= 2 {
 			fill = th.Sym.Cursor
 		}
@@ -136,7 +139,11 @@ func (m *rangeMap) run(th *theme.Theme, l *cell.Line, r *adminpb.Range, width in
 	for ; used < width-gap; used++ {
 		text = append(text, fill...)
 	}
-	l.Put(style, string(text)).Space(gap)
+	l.Run(last, style, string(text), width-gap)
+	if gap > 0 {
+		l.EndRun(last)
+		l.Space(gap)
+	}
 }
 
 // label is what fits of a range's name and what the map says of it.
@@ -158,32 +165,34 @@ func (m *rangeMap) label(r *adminpb.Range, what metric, width int) string {
 }
 
 // paint is the style and the glyph of a range.
-func (m *rangeMap) paint(th *theme.Theme, r *adminpb.Range, what metric) (cell.Style, string) {
+func (m *rangeMap) paint(th *theme.Theme, r *adminpb.Range, what metric) (*cell.Style, string) {
 	level := theme.RangeState(r.GetState())
 	switch {
 	case what == byState || level == theme.Broken:
 		switch level {
 		case theme.Quiet:
-			return th.OK, th.RangeGlyph(r.GetState())
+			return &th.OK, th.RangeGlyph(r.GetState())
 		case theme.Broken:
-			return th.BadBar, th.RangeGlyph(r.GetState())
+			return &th.BadBar, th.RangeGlyph(r.GetState())
+		case theme.Moving:
+			return &th.Busy, th.RangeGlyph(r.GetState())
 		}
-		return th.Word(level), th.RangeGlyph(r.GetState())
+		return &th.Warn, th.RangeGlyph(r.GetState())
 	case what == byLoad:
 		h := m.heat(rangeLoad(r))
 		if th.Color {
-			return th.Heat[h], " "
+			return &th.Heat[h], " "
 		}
-		return th.Plain, string(rune('0' + h))
+		return &th.Plain, string(rune('0' + h))
 	}
 	n := r.GetLeader()
 	if n == 0 {
-		return th.Warn, "?"
+		return &th.Warn, "?"
 	}
 	if th.Color {
-		return th.Owner[int(n-1)%len(th.Owner)], " "
+		return &th.Owner[int(n-1)%len(th.Owner)], " "
 	}
-	return th.Plain, string(rune('a' + (n-1)%26))
+	return &th.Plain, string(rune('a' + (n-1)%26))
 }
 
 // legend says what the glyphs and colours of the map mean.
