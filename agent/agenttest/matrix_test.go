@@ -97,7 +97,7 @@ func statements(t *testing.T, c *Cluster) {
 	// Each is tried by those who may not; what an admin does is undone.
 	for _, s := range []struct{ statement, needs string }{
 		{"CREATE USER eve", "admin"}, {"ALTER USER root PASSWORD NULL", "admin"}, {"GRANT nodedb_admin TO nobody", "admin"},
-		{"GRANT nodedb_viewer TO nobody", "admin"}, {"REVOKE nodedb_viewer FROM viewer", "admin"}, {"DROP USER viewer", "admin"},
+		{"GRANT nodedb_viewer TO nobody", "admin"}, {"REVOKE nodedb_viewer FROM viewer", "admin"}, {"DROP USER root", "admin"},
 		{"ALTER USER CURRENT_USER PASSWORD '" + planted + "'", "nobody"}, {"SELECT 1", "nobody"},
 		{"SHOW NODES", "nobody"}, {"SELECT rolname FROM pg_roles", "nobody"},
 	} {
