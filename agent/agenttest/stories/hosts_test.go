@@ -46,7 +46,7 @@ func remote(program string) int {
 	}
 	defer func() { _ = c.Close() }()
 	var out outcome
-	if err := json.NewEncoder(c).Encode(errand{program, os.Args[1:], dir}); err == nil {
+	if err = json.NewEncoder(c).Encode(errand{program, os.Args[1:], dir}); err == nil {
 		err = json.NewDecoder(c).Decode(&out)
 	}
 	if err != nil {

@@ -57,7 +57,7 @@ func TestVerifyAudit(t *testing.T) {
 // TestRequestsHaveIDs: in the answer, in the error's detail, and in what is recorded.
 func TestRequestsHaveIDs(t *testing.T) {
 	r := newRig(t)
-	post := func(user, path, id string) *http.Response {
+	answered := func(user, path, id string) string {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.base+path, strings.NewReader("{}"))
 		if err != nil {
@@ -69,19 +69,19 @@ func TestRequestsHaveIDs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp.Body.Close()
-		return resp
+		defer resp.Body.Close()
+		return resp.Header.Get(requestHeader)
 	}
 	const whoAmI = "/nodedb.admin.v1.Admin/WhoAmI"
-	if got := post("viewer", whoAmI, "ci-42").Header.Get(requestHeader); got != "ci-42" {
+	if got := answered("viewer", whoAmI, "ci-42"); got != "ci-42" {
 		t.Errorf("the caller's id: got %q", got)
 	}
 	for _, bad := range []string{"", strings.Repeat("x", 65), "a b", "<script>"} {
-		if got := post("viewer", whoAmI, bad).Header.Get(requestHeader); !strings.HasPrefix(got, "rq-") {
+		if got := answered("viewer", whoAmI, bad); !strings.HasPrefix(got, "rq-") {
 			t.Errorf("instead of %q: got %q", bad, got)
 		}
 	}
-	if got := post("", whoAmI, "ci-43").Header.Get(requestHeader); got != "ci-43" {
+	if got := answered("", whoAmI, "ci-43"); got != "ci-43" {
 		t.Errorf("a refusal: got %q", got)
 	}
 	_, err := r.client("viewer").StartOperation(t.Context(), &adminpb.StartOperationRequest{})

@@ -94,7 +94,7 @@ func (c *Controller) observe() {
 // seenOf returns the events that a node's liveness, service and breakers make.
 func (c *Controller) seenOf(id cluster.NodeID) []cluster.Event {
 	var out []cluster.Event
-	live, known := c.in.Liveness[id], false
+	live := c.in.Liveness[id]
 	if id == c.in.Self {
 		live = cluster.Alive
 	}
@@ -106,7 +106,7 @@ func (c *Controller) seenOf(id cluster.NodeID) []cluster.Event {
 		out = append(out, livenessEvent(id, was, live))
 	}
 	st := c.in.Reports[id].Status
-	if known = st != nil && c.in.Now.Sub(c.in.Reports[id].At) <= c.cfg.Fresh; !known || live != cluster.Alive {
+	if known := st != nil && c.in.Now.Sub(c.in.Reports[id].At) <= c.cfg.Fresh; !known || live != cluster.Alive {
 		return out
 	}
 	if svc := c.observed.service[id]; st.Service != svc && st.Service != cluster.Starting && (svc != "" || st.Service != cluster.Ready) {

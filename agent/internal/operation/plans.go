@@ -331,8 +331,8 @@ func (s *Service) startSteps(ctx context.Context, r StartRequest, spec cluster.O
 		Phases: stepPhases(spec.Kind),
 	}
 	var batch []metastate.Command
-	known, plan := s.known(&record)
-	if !known {
+	var plan *placement.Plan
+	if !s.known(&record) {
 		o := s.ClusterStatus(ctx, 0)
 		if stored := o.View.Plans[spec.Plan]; stored != nil && stored.Expired(o.At) {
 			return op, false, refused(StalePlan, "plan %s has expired: make a new one", spec.Plan)
@@ -363,28 +363,28 @@ func (s *Service) startSteps(ctx context.Context, r StartRequest, spec cluster.O
 
 // known finds what the request repeats: an operation that it attaches to, whose
 // plan was checked then.
-func (s *Service) known(record *cluster.Operation) (bool, *placement.Plan) {
+func (s *Service) known(record *cluster.Operation) bool {
 	v := s.cfg.Meta.View()
 	for _, id := range v.OperationIDs() {
 		op := v.Operations[id]
 		if key := record.IdempotencyKey; key != "" && op.IdempotencyKey == key {
 			record.Spec.Nodes, record.Spec.Plan = op.Spec.Nodes, op.Spec.Plan
-			return true, nil
+			return true
 		}
 		if !op.State.Final() && sameRequest(&op.Spec, &record.Spec) {
-			return true, nil
+			return true
 		}
 	}
 	stored := v.Plans[record.Spec.Plan]
 	if stored == nil || stored.Operation == "" {
-		return false, nil
+		return false
 	}
 	op := v.Operations[stored.Operation]
 	if op == nil || op.State.Final() && op.State != cluster.OpSucceeded {
-		return false, nil
+		return false
 	}
 	record.Spec.Nodes = op.Spec.Nodes
-	return true, nil
+	return true
 }
 
 // sameRequest reports whether two specs ask for the same move or transfer.

@@ -131,8 +131,10 @@ func (r *Replica) writeChild(b *storage.Batch, child *cluster.RangeDescriptor, e
 		span := keys.DataSpan(child.Start, child.End)
 		return b.DeleteRange(span.Start, span.End)
 	}
-	if _, found, err := b.Get(keys.RaftReplica(child.ID)); err != nil || found {
-		return fmt.Errorf("%w: a replica of it is here (%v)", storage.ErrCorruption, err)
+	if _, found, err := b.Get(keys.RaftReplica(child.ID)); err != nil {
+		return err
+	} else if found {
+		return fmt.Errorf("%w: a replica of it is here", storage.ErrCorruption)
 	}
 	applied := appliedState{LastTS: env.ts, Forgotten: env.ts + 1}
 	if c, ok := r.machine.(Counter); ok {

@@ -54,8 +54,9 @@ func (s *Server) shownLifecycle(ctx context.Context, kind syntax.ShowKind, name 
 	if kind == syntax.ShowEvents {
 		return events(view), nil
 	}
-	n, err := cluster.NodeID(0), error(nil)
+	var n cluster.NodeID
 	if kind == syntax.ShowNode {
+		var err error
 		if n, err = findNode(view, name); err != nil {
 			return nil, err
 		}

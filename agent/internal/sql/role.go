@@ -37,7 +37,7 @@ func (s *Session) changeRole(ctx context.Context, node *syntax.ChangeRole) (stri
 		role := strings.TrimPrefix(node.AdminRole, rolePrefix)
 		cmd.AdminRole = &role
 	}
-	if _, err := s.proposeRole(ctx, metastate.Command{ChangeUser: cmd}); err != nil {
+	if err := s.proposeRole(ctx, metastate.Command{ChangeUser: cmd}); err != nil {
 		return "", err
 	}
 	return verb, nil
@@ -90,8 +90,7 @@ func (s *Session) dropRole(ctx context.Context, node *syntax.DropRole) (string, 
 	if len(cmd.Batch) == 0 {
 		return "DROP ROLE", nil
 	}
-	_, err := s.proposeRole(ctx, cmd)
-	return "DROP ROLE", err
+	return "DROP ROLE", s.proposeRole(ctx, cmd)
 }
 
 // grantRole gives users a role of the admin API, or takes it. A stronger role
@@ -130,20 +129,19 @@ func (s *Session) grantRole(ctx context.Context, node *syntax.GrantRole) (string
 	if len(cmd.Batch) == 0 {
 		return tag, nil
 	}
-	_, err := s.proposeRole(ctx, cmd)
-	return tag, err
+	return tag, s.proposeRole(ctx, cmd)
 }
 
 func strength(adminRole string) int { return slices.Index(syntax.AdminRoles, rolePrefix+adminRole) }
 
 // proposeRole proposes in the session's name and says in SQL's words what was
 // refused.
-func (s *Session) proposeRole(ctx context.Context, cmd metastate.Command) (metastate.Result, error) {
+func (s *Session) proposeRole(ctx context.Context, cmd metastate.Command) error {
 	cmd.By, cmd.Via, cmd.Source = s.options.User, metastate.ViaSQL, s.options.Remote
-	res, err := s.server.catalog.Propose(ctx, cmd)
+	_, err := s.server.catalog.Propose(ctx, cmd)
 	var refusal *metastate.Refusal
 	if !errors.As(err, &refusal) {
-		return res, err
+		return err
 	}
 	codes := map[metastate.Code]string{
 		metastate.CodeDenied: "42501", metastate.CodeExists: "42710", metastate.CodeNotFound: "42704",
@@ -159,5 +157,5 @@ func (s *Session) proposeRole(ctx context.Context, cmd metastate.Command) (metas
 	if e.Code == "" {
 		e.Code = "55000"
 	}
-	return res, e
+	return e
 }

@@ -124,7 +124,7 @@ func wordBefore(text string) bool {
 func blank(text string) bool {
 	for text != "" {
 		text = strings.TrimSpace(text)
-		n := 0
+		var n int
 		switch {
 		case strings.HasPrefix(text, "--"):
 			n = through(text, 2, "\n")
