@@ -13,7 +13,9 @@ func Kinds() []Kind {
 	list := func(name string, item any) Kind { return Kind{Name: name, Item: item, List: true} }
 	one := func(name string, item any) Kind { return Kind{Name: name, Item: item} }
 	return []Kind{
+		list("AuditList", AuditRecord{}), one("Audit", AuditRecord{}), one("AuditProof", AuditProof{}),
 		one("Bundle", Bundle{}),
+		list("CertificateList", Certificate{}), one("Certificate", Certificate{}), one("Rotation", Rotation{}),
 		one("CheckReport", CheckReport{}),
 		list("ContextList", Context{}), one("Context", Context{}),
 		list("EventList", Event{}), one("Event", Event{}),
