@@ -224,7 +224,8 @@ func (p *planner) refuseMissing(code Code, ranges []cluster.RangeID, leaving []c
 	r := Refusal{Code: code, Ranges: ranges, Nodes: p.in.Nodes}
 	need := 0
 	for _, id := range ranges {
-		need = max(need, len(p.s.Range(id).Descriptor.Voters()))
+		_, voters := halves(&p.s.Range(id).Descriptor)
+		need = max(need, len(voters))
 	}
 	if code == NoTarget {
 		r.Why = fmt.Sprintf("%d of %s need %s; %s", len(ranges), count(p.dataRanges(), "range"), count(need, "voter"), remaining(remain))

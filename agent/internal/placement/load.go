@@ -86,7 +86,8 @@ func (l *load) emptiest(a, b cluster.NodeID) int {
 }
 
 // target returns the best node for one more replica of r, or 0 and the codes
-// that keep the candidates out. Nodes in not are no candidates.
+// that keep the candidates out. Nodes in not are no candidates. One whose replica
+// is on its way out is: a copy may come back when that has gone.
 func (p *planner) target(r *Range, not []cluster.NodeID) (cluster.NodeID, Code) {
 	best, why := cluster.NodeID(0), NoTarget
 	for i := range p.s.Nodes {
@@ -95,7 +96,8 @@ func (p *planner) target(r *Range, not []cluster.NodeID) (cluster.NodeID, Code) 
 			continue
 		}
 		rep, there := r.Descriptor.On(n.ID)
-		if there && (rep.Role != cluster.Learner || p.planned(r, n.ID)) || !there && p.planned(r, n.ID) {
+		votes := there && (rep.Role == cluster.Voter || rep.Role == cluster.VoterIncoming)
+		if votes || p.planned(r, n.ID) {
 			continue
 		}
 		if !there && p.s.overfull(n, p.load.at(n.ID).in+r.Bytes) {
@@ -112,9 +114,11 @@ func (p *planner) target(r *Range, not []cluster.NodeID) (cluster.NodeID, Code) 
 // prefers reports whether a is a better target than b: a learner that is there
 // already costs no copy.
 func (p *planner) prefers(r *Range, a, b cluster.NodeID) bool {
-	_, hasA := r.Descriptor.On(a)
-	_, hasB := r.Descriptor.On(b)
-	if hasA != hasB {
+	learns := func(id cluster.NodeID) bool {
+		rep, there := r.Descriptor.On(id)
+		return there && rep.Role == cluster.Learner
+	}
+	if hasA := learns(a); hasA != learns(b) {
 		return hasA
 	}
 	return p.load.emptiest(a, b) < 0
