@@ -1,11 +1,12 @@
 package theme
 
 import (
-	"fmt"
+	imagecolor "image/color"
 	"slices"
 	"strconv"
 	"strings"
 
+	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/colorprofile"
 
 	"github.com/nodedb/nodedb/tui/internal/cell"
@@ -75,11 +76,11 @@ func New(w Want) *Theme {
 	case Mono:
 		t.mono()
 	case Few:
-		t.paint(&fewColors, inks{depth: colorprofile.ANSI})
+		t.paint(&fewColors, colorprofile.ANSI)
 	case Light:
-		t.paint(&lightColors, inks{depth: w.Profile})
+		t.paint(&lightColors, w.Profile)
 	default:
-		t.paint(&darkColors, inks{depth: w.Profile})
+		t.paint(&darkColors, w.Profile)
 	}
 	return t
 }
@@ -89,7 +90,7 @@ func (t *Theme) Greyed() *Theme {
 	g := *t
 	grey := t.Dim
 	if !t.Color {
-		grey = sgr("2")
+		grey = freeze(plain.Faint(true))
 	}
 	for _, s := range []*cell.Style{
 		&g.Plain, &g.Bold, &g.Dim, &g.Faint, &g.Key, &g.Title, &g.OK, &g.Warn, &g.Bad, &g.Busy, &g.Info,
@@ -106,18 +107,24 @@ func (t *Theme) Greyed() *Theme {
 	return &g
 }
 
-func sgr(codes ...string) cell.Style {
-	return cell.Style{Before: "\x1b[" + strings.Join(codes, ";") + "m", After: "\x1b[m"}
+// freeze takes what Lip Gloss writes around a text, once for each look: rendering
+// every cell through it would cost a hundred times as much.
+func freeze(s lipgloss.Style) cell.Style {
+	const text = "x"
+	before, after, _ := strings.Cut(s.Render(text), text)
+	return cell.Style{Before: before, After: after}
 }
 
+var plain = lipgloss.NewStyle()
+
 func (t *Theme) mono() {
-	bold, reverse, dim := sgr("1"), sgr("7"), sgr("2")
+	bold, reverse, dim := freeze(plain.Bold(true)), freeze(plain.Reverse(true)), freeze(plain.Faint(true))
 	t.Bold, t.Title, t.Key, t.Bad, t.Warn = bold, bold, bold, bold, bold
-	t.Head = sgr("4")
+	t.Head = freeze(plain.Underline(true))
 	t.Dim, t.Faint, t.Rule = dim, dim, dim
 	t.Track = dim
 	t.Select, t.Tab = reverse, reverse
-	t.BadBar, t.WarnBar = sgr("1", "7"), reverse
+	t.BadBar, t.WarnBar = freeze(plain.Bold(true).Reverse(true)), reverse
 	t.OKBar, t.BusyBar = bold, bold
 }
 
@@ -140,46 +147,34 @@ type colors struct {
 	ownerText                 color
 }
 
-// inks writes colours at one depth.
-type inks struct{ depth colorprofile.Profile }
-
-func (k inks) fore(c color) string { return k.code(c, 38, 30) }
-func (k inks) back(c color) string { return k.code(c, 48, 40) }
-
-func (k inks) code(c color, long, short int) string {
-	switch {
-	case k.depth == colorprofile.ANSI:
-		if c.c16 >= 8 {
-			return strconv.Itoa(short + 60 + c.c16 - 8)
-		}
-		return strconv.Itoa(short + c.c16)
-	case k.depth == colorprofile.ANSI256:
-		return fmt.Sprintf("%d;5;%d", long, c.c256)
+// in is the colour at one depth.
+func (c color) in(depth colorprofile.Profile) imagecolor.Color {
+	few, more := lipgloss.Color(strconv.Itoa(c.c16)), lipgloss.Color(strconv.Itoa(c.c256))
+	if c.rgb == "" {
+		return lipgloss.Complete(depth)(few, more, more)
 	}
-	v, err := strconv.ParseUint(c.rgb, 16, 32)
-	if err != nil {
-		return fmt.Sprintf("%d;5;%d", long, c.c256)
-	}
-	return fmt.Sprintf("%d;2;%d;%d;%d", long, v>>16, v>>8&255, v&255)
+	return lipgloss.Complete(depth)(few, more, lipgloss.Color("#"+c.rgb))
 }
 
-func (t *Theme) paint(c *colors, k inks) {
-	fore := func(x color) cell.Style { return sgr(k.fore(x)) }
-	strong := func(x color) cell.Style { return sgr("1", k.fore(x)) }
-	bar := func(x color) cell.Style { return sgr("1", k.fore(c.on), k.back(x)) }
-	t.Bold = sgr("1")
+func (t *Theme) paint(c *colors, depth colorprofile.Profile) {
+	ink := func(x color) lipgloss.Style { return plain.Foreground(x.in(depth)) }
+	fore := func(x color) cell.Style { return freeze(ink(x)) }
+	strong := func(x color) cell.Style { return freeze(ink(x).Bold(true)) }
+	on := func(text, ground color) lipgloss.Style { return ink(text).Background(ground.in(depth)) }
+	bar := func(x color) cell.Style { return freeze(on(c.on, x).Bold(true)) }
+	t.Bold = freeze(plain.Bold(true))
 	t.Dim, t.Faint, t.Rule = fore(c.dim), fore(c.faint), fore(c.rule)
 	t.Title, t.Key = strong(c.text), strong(c.info)
 	t.Head = fore(c.dim)
 	t.OK, t.Warn, t.Bad, t.Busy, t.Info = fore(c.ok), fore(c.warn), strong(c.bad), fore(c.busy), fore(c.info)
 	t.OKBar, t.WarnBar, t.BadBar, t.BusyBar = bar(c.ok), bar(c.warn), bar(c.bad), bar(c.busy)
-	t.Select = sgr("1", k.fore(c.selText), k.back(c.selBack))
+	t.Select = freeze(on(c.selText, c.selBack).Bold(true))
 	t.Tab = t.Select
 	t.Fill, t.Track = fore(c.fill), fore(c.track)
 	for i := range t.Heat {
-		t.Heat[i] = sgr(k.fore(c.heatText[i]), k.back(c.heat[i]))
+		t.Heat[i] = freeze(on(c.heatText[i], c.heat[i]))
 	}
 	for i := range t.Owner {
-		t.Owner[i] = sgr(k.fore(c.ownerText), k.back(c.owner[i]))
+		t.Owner[i] = freeze(on(c.ownerText, c.owner[i]))
 	}
 }
