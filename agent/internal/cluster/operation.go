@@ -108,6 +108,9 @@ type Operation struct {
 	Cause string `json:"cause,omitempty"`
 	// PreemptedBy is the operation that paused this one; it goes on when that ends.
 	PreemptedBy string `json:"preemptedBy,omitempty"`
+	// Held is why a person has paused it as well: then it stays paused when what
+	// preempted it ends.
+	Held string `json:"held,omitempty"`
 	// GainPredicted and GainAchieved are by how many percent points a rebalance
 	// brings, and brought, the fullest and the emptiest node nearer.
 	GainPredicted float64 `json:"gainPredicted,omitempty"`

@@ -14,21 +14,27 @@ func (c *change) pauseOperation(in *PauseOperation, by string) Result {
 		return refused(CodeNotFound, "there is no operation %s", in.ID)
 	case old.State.Final():
 		return refused(CodeFinal, "operation %s has ended: %s", old.ID, old.State)
-	case old.State == cluster.OpPaused:
+	case old.State == cluster.OpPaused && (old.PreemptedBy == "" || old.Held != ""):
 		return Result{Existed: true, Operation: old}
 	case old.State == cluster.OpCancelling:
 		return refused(CodeConflict, "operation %s is being cancelled", old.ID)
 	case old.Spec.Kind == cluster.OpDrain:
 		return refused(CodeConflict, "%s is a drain, which has a deadline instead of a pause: undrain ends it", old.ID)
 	}
-	op := *old
-	op.State, op.Why = cluster.OpPaused, "paused"
+	why := "paused"
 	if by != "" {
-		op.Why += " by " + by
+		why += " by " + by
 	}
 	if in.Reason != "" {
-		op.Why += ": " + in.Reason
+		why += ": " + in.Reason
 	}
+	op := *old
+	if old.PreemptedBy != "" {
+		op.Held = why
+		op.Why = givesWay(op.PreemptedBy, op.Held)
+		return c.controlled(old, op)
+	}
+	op.State, op.Why = cluster.OpPaused, why
 	return c.controlled(old, op)
 }
 
@@ -44,6 +50,10 @@ func (c *change) resumeOperation(in *ResumeOperation, by string) Result {
 		return refused(CodeConflict, "operation %s is being cancelled", old.ID)
 	case old.State != cluster.OpPaused:
 		return Result{Existed: true, Operation: old}
+	case old.PreemptedBy != "" && old.Held != "":
+		op := *old
+		op.Held, op.Why = "", givesWay(op.PreemptedBy, "")
+		return c.controlled(old, op)
 	case old.PreemptedBy != "":
 		return refused(CodeConflict, "operation %s gives way to %s, and goes on by itself when that has ended", old.ID, old.PreemptedBy)
 	}

@@ -227,7 +227,7 @@ func (c *change) updateOperation(in *UpdateOperation) Result {
 	op := in.Operation
 	op.Spec, op.RequestedBy, op.Reason, op.IdempotencyKey = old.Spec, old.RequestedBy, old.Reason, old.IdempotencyKey
 	op.CreatedAt, op.CoordinatorTerm, op.Child = old.CreatedAt, in.Term, old.Child
-	op.Cause, op.PreemptedBy = old.Cause, old.PreemptedBy
+	op.Cause, op.PreemptedBy, op.Held = old.Cause, old.PreemptedBy, old.Held
 	op.Limit, op.Queue = old.Limit, old.Queue
 	if !op.State.Final() && (old.State == cluster.OpPaused) != (op.State == cluster.OpPaused) && op.State != cluster.OpCancelling {
 		// A person, or an operation in its place, pauses and resumes; the coordinator had not seen it yet.

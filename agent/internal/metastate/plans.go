@@ -193,14 +193,26 @@ func (c *change) preempt(old, op *cluster.Operation) {
 	case old.Spec.Kind == cluster.OpRebalance && old.Cause != cluster.CauseRequest:
 		given.State, given.Why = cluster.OpCancelling, fmt.Sprintf("preempted by %s, a %s", op.ID, op.Spec.Kind)
 	default:
+		if old.State == cluster.OpPaused && old.PreemptedBy == "" {
+			given.Held = old.Why
+		}
 		given.State, given.PreemptedBy = cluster.OpPaused, op.ID
-		given.Why = fmt.Sprintf("preempted by %s, a %s; goes on when that has ended", op.ID, op.Spec.Kind)
+		given.Why = givesWay(op.ID, given.Held)
 	}
 	c.operationEvents(old, c.putOperation(given))
 }
 
-// release lets go on what waits for the operation that has ended, unless another
-// is in the way by now.
+// givesWay says why an operation that another one has preempted is paused, held
+// why a person has paused it as well.
+func givesWay(to, held string) string {
+	if held != "" {
+		return held + "; besides preempted by " + to
+	}
+	return "preempted by " + to + "; goes on when that has ended"
+}
+
+// release lets go on what waits for the operation that has ended, unless a person
+// has paused it, or another operation is in the way by now.
 func (c *change) release(ended string) {
 	for _, id := range c.view.OperationIDs() {
 		op := c.view.Operations[id]
@@ -212,9 +224,12 @@ func (c *change) release(ended string) {
 		if given.StartedAt.IsZero() {
 			given.State = cluster.OpQueued
 		}
-		if by := c.inTheWay(op); by != nil {
+		switch by := c.inTheWay(op); {
+		case by != nil:
 			given.State, given.PreemptedBy = cluster.OpPaused, by.ID
-			given.Why = fmt.Sprintf("preempted by %s, a %s; goes on when that has ended", by.ID, by.Spec.Kind)
+			given.Why = givesWay(by.ID, given.Held)
+		case given.Held != "":
+			given.State, given.Why, given.Held = cluster.OpPaused, given.Held, ""
 		}
 		c.operationEvents(op, c.putOperation(given))
 	}
