@@ -165,7 +165,7 @@ func (c *change) settleMoves(old, op *cluster.Operation) (settled bool, r *Refus
 	switch {
 	case a == cluster.OpRepair || b == cluster.OpRepair:
 		return true, nil
-	case !b.MovesOnly(), a == cluster.OpRebalance && b == cluster.OpMove:
+	case GivesWay(&old.Spec, &op.Spec):
 		c.preempt(old, op)
 		return true, nil
 	case a == cluster.OpRebalance && b == cluster.OpRebalance && old.Cause != cluster.CauseRequest && op.Cause == cluster.CauseRequest:
@@ -200,6 +200,13 @@ func (c *change) preempt(old, op *cluster.Operation) {
 		given.Why = givesWay(op.ID, given.Held)
 	}
 	c.operationEvents(old, c.putOperation(given))
+}
+
+// GivesWay reports whether an operation is preempted by a newer one that shares
+// nodes with it. The newer must not wait for it then: it waits itself.
+func GivesWay(old, op *cluster.OperationSpec) bool {
+	a, b := old.Kind, op.Kind
+	return a.MovesOnly() && !b.MovesOnly() || a == cluster.OpRebalance && b == cluster.OpMove
 }
 
 // givesWay says why an operation that another one has preempted is paused, held

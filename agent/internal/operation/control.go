@@ -48,7 +48,7 @@ func (c *Controller) inFront(r *run) *cluster.Operation {
 		if id == r.op.ID {
 			return nil
 		}
-		if old.State.Final() || old.Spec.Kind == cluster.OpRepair {
+		if old.State.Final() || old.Spec.Kind == cluster.OpRepair || metastate.GivesWay(&old.Spec, &r.op.Spec) {
 			continue
 		}
 		if slices.ContainsFunc(old.Spec.Nodes, func(n cluster.NodeID) bool { return slices.Contains(r.op.Spec.Nodes, n) }) {

@@ -59,3 +59,16 @@ func TestResumeBeforePreemptionEnds(t *testing.T) {
 	r.until("the decommission", 2*time.Minute, r.ended(dec))
 	r.until("the rebalance", 2*time.Minute, r.ended(id))
 }
+
+// TestQueuedDoesNotWaitForWhatGivesWay: a decommission of the queue does not wait
+// for the rebalance that it has paused.
+func TestQueuedDoesNotWaitForWhatGivesWay(t *testing.T) {
+	r, plan := fourOn3(t, 3)
+	id := r.apply(plan, false)
+	r.until("the first moves", time.Minute, func() bool { return r.op(id).Phase == PhaseMove })
+	res := r.must(metastate.Command{By: "bob", CreateOperation: &metastate.CreateOperation{Operation: cluster.Operation{
+		Spec: decommission(3), State: cluster.OpQueued, Queue: true,
+	}}})
+	r.until("the decommission", 2*time.Minute, r.ended(res.Operation.ID))
+	r.until("the rebalance", 2*time.Minute, r.ended(id))
+}
