@@ -72,3 +72,43 @@ func TestQueuedDoesNotWaitForWhatGivesWay(t *testing.T) {
 	r.until("the decommission", 2*time.Minute, r.ended(res.Operation.ID))
 	r.until("the rebalance", 2*time.Minute, r.ended(id))
 }
+
+// TestRepairBesideAPause: ranges of a node whose decommission is paused are made
+// whole when another node dies.
+func TestRepairBesideAPause(t *testing.T) {
+	r := newRig(t, 21, 5, 5, 120)
+	id := r.start(decommission(5))
+	r.until("some moves", time.Minute, func() bool { return r.op(id).Done.Replicas > 2 })
+	r.must(metastate.Command{By: "alice", PauseOperation: &metastate.PauseOperation{ID: id}})
+	for range 100 {
+		r.advance()
+	}
+	held := func(node cluster.NodeID, also cluster.NodeID) (n int) {
+		for _, x := range r.ranges {
+			_, on := x.desc.On(node)
+			_, other := x.desc.On(also)
+			if on && other && !x.desc.IsMeta() {
+				n++
+			}
+		}
+		return n
+	}
+	dead := cluster.NodeID(0)
+	for node := range cluster.NodeID(5) {
+		if node > 0 && held(node, 5) > 0 {
+			dead = node
+		}
+	}
+	if dead == 0 {
+		t.Fatal("n5 holds no range any more: nothing to test")
+	}
+	before := held(5, 5)
+	r.kill(dead)
+	r.until("repair", 20*time.Minute, func() bool { return held(dead, dead) == 0 })
+	if after := held(5, 5); after != before {
+		t.Errorf("n5 held %d ranges, holds %d: its decommission is paused", before, after)
+	}
+	if op := r.op(id); op.State != cluster.OpPaused {
+		t.Errorf("the operation is %s", op.State)
+	}
+}

@@ -114,13 +114,14 @@ func (c *Controller) repair() {
 	}
 }
 
-// spokenFor lists the ranges in motion and those of operations.
+// spokenFor lists the ranges in motion and those of operations. Those of a paused
+// one are repaired: a pause may last, and nobody else would.
 func (c *Controller) spokenFor() []cluster.RangeID {
 	ids := sorted(c.moves)
 	ids = append(ids, sorted(c.transfers)...)
 	var leaving []cluster.NodeID
 	for _, r := range c.runs {
-		if r.op.Spec.Kind == cluster.OpDecommission && !r.op.State.Final() && r.op.State != cluster.OpQueued {
+		if r.op.Spec.Kind == cluster.OpDecommission && !r.op.State.Final() && r.op.State != cluster.OpQueued && r.op.State != cluster.OpPaused {
 			leaving = append(leaving, r.op.Spec.Nodes...)
 		}
 	}
