@@ -327,7 +327,8 @@ func firstStale(steps []step, snap *placement.Snapshot) string {
 // startSteps checks and records an operation that moves only.
 func (s *Service) startSteps(ctx context.Context, r StartRequest, spec cluster.OperationSpec) (op cluster.Operation, existed bool, err error) {
 	record := cluster.Operation{
-		Spec: spec, RequestedBy: r.By, Reason: r.Reason, IdempotencyKey: r.Key, State: cluster.OpQueued, Cause: cluster.CauseRequest,
+		Spec: spec, RequestedBy: r.By, Reason: r.Reason, IdempotencyKey: r.Key, State: cluster.OpQueued, Queue: r.Queue,
+		Cause:  cluster.CauseRequest,
 		Phases: stepPhases(spec.Kind),
 	}
 	var batch []metastate.Command

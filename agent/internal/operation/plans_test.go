@@ -7,6 +7,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/placement"
 )
 
 func TestServiceRebalance(t *testing.T) {
@@ -73,6 +74,42 @@ func TestServiceRebalance(t *testing.T) {
 		e, _, err := svc.ExplainRange(ctx, 2, 0)
 		if err != nil || len(e.Nodes) != 3 || !e.Nodes[0].Holds || e.Why == "" {
 			t.Errorf("explain: %v %+v", err, e)
+		}
+	})
+}
+
+// TestServiceQueuesMoves: a transfer asked for with a queue waits for another one
+// of its range, and begins when that has ended.
+func TestServiceQueuesMoves(t *testing.T) {
+	inShell(t, 3, func(t *testing.T, s *shell) {
+		ctx := context.Background()
+		svc := s.nodes[2].service
+		s.mu.Lock()
+		s.r.policy(metastate.RebalanceOff)
+		s.r.lead(1, 2)
+		s.mu.Unlock()
+		s.eventually("the leader is seen", time.Minute, func() bool {
+			x := svc.ClusterStatus(ctx, 0).Snapshot.Range(2)
+			return x.Leader == 1 && placement.SafeTransfer(svc.ClusterStatus(ctx, 0).Snapshot, x, 3) == ""
+		})
+		s.mu.Lock()
+		first := s.r.must(metastate.Command{By: "test", CreateOperation: &metastate.CreateOperation{Operation: cluster.Operation{
+			Spec: cluster.OperationSpec{Kind: cluster.OpTransfer, Range: 2, To: 2, Nodes: []cluster.NodeID{2, 3}}, State: cluster.OpQueued,
+		}}}).Operation.ID
+		s.r.must(metastate.Command{By: "test", PauseOperation: &metastate.PauseOperation{ID: first}})
+		s.mu.Unlock()
+		next := StartRequest{Spec: cluster.OperationSpec{Kind: cluster.OpTransfer, Range: 2, To: 3}, By: "test"}
+		wantRefusal(t, Conflict)(svc.Start(ctx, next))
+		next.Queue = true
+		op, _, err := svc.Start(ctx, next)
+		if err != nil || op.State != cluster.OpQueued {
+			t.Fatalf("queued: %v, %s", err, op.State)
+		}
+		s.mu.Lock()
+		s.r.must(metastate.Command{By: "test", ResumeOperation: &metastate.ResumeOperation{ID: first}})
+		s.mu.Unlock()
+		if done := s.wait(op.ID, time.Minute); done.State != cluster.OpSucceeded {
+			t.Errorf("%s: %s", done.State, done.Why)
 		}
 	})
 }
