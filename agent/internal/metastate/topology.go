@@ -215,10 +215,7 @@ func (c *change) setMembership(in *SetMembership, by string) Result {
 		if r := c.checkTransition(n, in.To); r != nil {
 			return Result{Refusal: r}
 		}
-		if op := c.view.Operations[in.Operation]; op != nil && op.State == cluster.OpCancelling && in.To == cluster.Decommissioned {
-			// Whoever asked for the cancellation was told that it is not too late.
-			r := refuse(CodeConflict, "%s is being cancelled", op.ID)
-			r.Operation = op.ID
+		if r := c.checkTombstone(in); r != nil {
 			return Result{Refusal: r}
 		}
 		m := *n
@@ -231,6 +228,26 @@ func (c *change) setMembership(in *SetMembership, by string) Result {
 		changed = true
 	}
 	return Result{Existed: !changed}
+}
+
+// checkTombstone keeps the tombstone away while its operation is being cancelled
+// or is paused: whoever asked for that was told that it is not too late.
+func (c *change) checkTombstone(in *SetMembership) *Refusal {
+	op := c.view.Operations[in.Operation]
+	if op == nil || in.To != cluster.Decommissioned {
+		return nil
+	}
+	var r *Refusal
+	switch op.State {
+	case cluster.OpCancelling:
+		r = refuse(CodeConflict, "%s is being cancelled", op.ID)
+	case cluster.OpPaused:
+		r = refuse(CodeConflict, "%s is paused", op.ID)
+	default:
+		return nil
+	}
+	r.Operation = op.ID
+	return r
 }
 
 func (c *change) checkTransition(n *cluster.Node, to cluster.Membership) *Refusal {

@@ -112,3 +112,27 @@ func TestRepairBesideAPause(t *testing.T) {
 		t.Errorf("the operation is %s", op.State)
 	}
 }
+
+// TestPauseBeforeTheTombstone: a pause that is recorded before the tombstone keeps
+// it away, also if the coordinator has sent it already.
+func TestPauseBeforeTheTombstone(t *testing.T) {
+	r := newRig(t, 25, 5, 5, 8)
+	id := r.start(decommission(5))
+	paused := false
+	r.watch = func(a Action) {
+		if a.Kind == ActCommand && len(a.Command.Batch) > 0 && a.Operation == id && !paused {
+			paused = true
+			r.must(metastate.Command{By: "alice", PauseOperation: &metastate.PauseOperation{ID: id}})
+		}
+	}
+	r.until("the tombstone is sent", 3*time.Minute, func() bool { return paused })
+	for range 100 {
+		r.advance()
+	}
+	if op, m := r.op(id), r.view().Nodes[5].Membership; op.State != cluster.OpPaused || m != cluster.Decommissioning {
+		t.Fatalf("it is %s (%s) and n5 %s after a pause", op.State, op.Why, m)
+	}
+	r.must(metastate.Command{By: "alice", ResumeOperation: &metastate.ResumeOperation{ID: id}})
+	r.until("decommission", time.Minute, r.ended(id))
+	r.gone(id, 5)
+}
