@@ -100,7 +100,23 @@ func (c *change) removeUser(in *DropUser) Result {
 	}
 	c.dropUser(in.Name)
 	c.event(cluster.Event{Kind: cluster.EventUserDropped, Text: fmt.Sprintf("user %s was dropped", in.Name)})
+	c.revokeAll(in.Name)
 	return Result{}
+}
+
+// revokeAll ends the tokens and certificates of a user that is gone: the next one
+// of that name is somebody else.
+func (c *change) revokeAll(user string) {
+	for _, id := range sortedKeys(c.view.Tokens) {
+		if t := c.view.Tokens[id]; t.Owner == user && t.Valid(c.now) {
+			c.revokeToken(&RevokeToken{ID: id})
+		}
+	}
+	for _, serial := range sortedKeys(c.view.Certificates) {
+		if cert := c.view.Certificates[serial]; cert.User == user && cert.RevokedAt.IsZero() {
+			c.revokeCertificate(&RevokeCertificate{Serial: serial, Reason: "the user was dropped"})
+		}
+	}
 }
 
 func (c *change) changeUser(in *ChangeUser) Result {
