@@ -136,3 +136,28 @@ func TestPauseBeforeTheTombstone(t *testing.T) {
 	r.until("decommission", time.Minute, r.ended(id))
 	r.gone(id, 5)
 }
+
+// TestElectionIsNoStaleStep: a move whose range elects a leader while the
+// operation checks it waits for the leader, strict or not.
+func TestElectionIsNoStaleStep(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		r, plan := fourOn3(t, 3)
+		plan.Moves, plan.Transfers = plan.Moves[:1], nil
+		x := r.ranges[plan.Moves[0].Range]
+		x.leader, x.lostAt = 0, r.now
+		for range 60 { // the nodes report that nobody leads it
+			r.advance()
+			x.leader, x.lostAt = 0, r.now
+		}
+		id := r.apply(plan, strict)
+		for range 30 {
+			r.advance()
+			x.leader, x.lostAt = 0, r.now
+		}
+		r.elect(x)
+		r.until("the rebalance", time.Minute, r.ended(id))
+		if op := r.op(id); op.State != cluster.OpSucceeded || op.Done.Replicas != 1 {
+			t.Errorf("strict %v: %s (%s)", strict, op.State, op.Why)
+		}
+	}
+}

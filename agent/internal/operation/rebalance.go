@@ -192,8 +192,15 @@ func (s *step) settled(snap *placement.Snapshot) bool {
 // checkSteps drops what is stale, and with strict fails if anything is.
 func (c *Controller) checkSteps(r *run) {
 	r.phase(PhaseCheck, c.in.Now)
+	if r.checkedAt.IsZero() {
+		r.checkedAt = c.in.Now
+	}
 	if !c.collected() {
 		r.say(cluster.OpQueued, string(placement.Collecting)+": not every node has reported yet")
+		return
+	}
+	if id := c.electing(r); id != 0 {
+		r.say(cluster.OpQueued, fmt.Sprintf("%s: %s is electing a leader", placement.Collecting, id))
 		return
 	}
 	total := cluster.Progress{}
@@ -223,6 +230,20 @@ func (c *Controller) checkSteps(r *run) {
 	r.op.Total = total
 	r.op.State, r.op.Why = cluster.OpRunning, ""
 	r.phase(c.firstPhase(r), c.in.Now)
+}
+
+// electing returns a range of the steps that has no leader for now: an election
+// makes no step stale; 0: there is none, or it has been waited for.
+func (c *Controller) electing(r *run) cluster.RangeID {
+	if c.in.Now.Sub(r.checkedAt) >= c.cfg.Collect {
+		return 0
+	}
+	for i := range r.steps {
+		if x := c.snap.Range(r.steps[i].id()); x != nil && x.Leader == 0 && !itemEnded(&r.op.Items[i]) {
+			return x.Descriptor.ID
+		}
+	}
+	return 0
 }
 
 func (c *Controller) firstPhase(r *run) string {

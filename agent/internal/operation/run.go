@@ -121,7 +121,8 @@ type run struct {
 	sqlDrainAt time.Time
 	reopening  map[cluster.NodeID]int // how often each node was told to serve again
 	proof      *proofing
-	steps      []step // of an operation that moves only
+	steps      []step    // of an operation that moves only
+	checkedAt  time.Time // since when its steps are checked
 }
 
 // proofing collects the descriptors of all ranges from their leaders.
