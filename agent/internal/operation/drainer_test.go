@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
 )
 
 func TestDrainAndUndrain(t *testing.T) {
@@ -154,5 +155,21 @@ func TestDrainAlone(t *testing.T) {
 			t.Fatalf("drain: %v", err)
 		}
 		wantRefusal(t, Unsafe)(s.nodes[1].service.Start(context.Background(), StartRequest{Spec: drain(1)}))
+	})
+}
+
+// TestDrainSelfNeedsTheRole: a drain that is asked for over the network by
+// somebody whose role has gone by the time it is recorded does not begin by itself
+// instead, and is told so; this holds for every operation.
+func TestDrainSelfNeedsTheRole(t *testing.T) {
+	inShell(t, 4, func(t *testing.T, s *shell) {
+		ctx := metastate.WithActor(context.Background(), metastate.Actor{By: "nobody", Via: metastate.ViaAdmin})
+		_, err := s.nodes[3].service.DrainSelf(ctx, cluster.OperationSpec{}, "nobody")
+		if !isRefused(err, Denied) || s.serviceOf(3) != cluster.Ready {
+			t.Errorf("a drain by nobody: %v, and n3 is %s", err, s.serviceOf(3))
+		}
+		if _, _, err := s.nodes[2].service.Start(ctx, StartRequest{Spec: decommission(3)}); !isRefused(err, Denied) {
+			t.Errorf("a decommission by nobody: %v", err)
+		}
 	})
 }

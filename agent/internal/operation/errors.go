@@ -16,6 +16,7 @@ const (
 	StalePlan RefusedKind = "stale-plan" // the plan that was confirmed is not the one that would run
 	NotFound  RefusedKind = "not-found"
 	Invalid   RefusedKind = "invalid"
+	Denied    RefusedKind = "denied" // whoever asks may not, or no longer
 )
 
 // RefusedError says why a request was refused. Nothing was changed.

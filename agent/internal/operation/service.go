@@ -315,6 +315,8 @@ func ofMeta(r *metastate.Refusal) error {
 		kind = Invalid
 	case metastate.CodeTombstoned, metastate.CodeNoReturn:
 		kind = Unsafe
+	case metastate.CodeDenied:
+		kind = Denied
 	}
 	return &RefusedError{Kind: kind, Message: r.Message, Operation: r.Operation}
 }
@@ -438,7 +440,7 @@ func (s *Service) SetCordon(ctx context.Context, node cluster.NodeID, cordon boo
 // DrainSelf drains this node on behalf of its own machine: a preStop hook, an
 // operator at its console. It asks for an operation as anyone would; if there is
 // no quorum to record it, or if it is refused, the node drains by itself, and the
-// returned operation has no id.
+// returned operation has no id. Who may not ask is refused.
 func (s *Service) DrainSelf(ctx context.Context, spec cluster.OperationSpec, by string) (cluster.Operation, error) {
 	spec.Kind, spec.Nodes = cluster.OpDrain, []cluster.NodeID{s.cfg.Self}
 	if _, err := s.validate(spec); err != nil {
@@ -447,8 +449,9 @@ func (s *Service) DrainSelf(ctx context.Context, spec cluster.OperationSpec, by 
 	asking, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
 	op, _, err := s.Start(asking, StartRequest{Spec: spec, By: by})
-	if err == nil {
-		return op, nil
+	var no *RefusedError
+	if err == nil || errors.As(err, &no) && no.Kind == Denied {
+		return op, err
 	}
 	if spec.OnDeadline == "" {
 		spec.OnDeadline = "force"
