@@ -69,7 +69,11 @@ func nextSteps(o *cluster.Operation) []*adminpb.Fix {
 		}
 		add("cancel it", ctl("cancel"))
 	case cluster.OpPaused:
-		add("let it go on", ctl("resume"))
+		if o.PreemptedBy == "" || o.Held != "" {
+			add("let it go on", ctl("resume"))
+		} else {
+			add("see what it gives way to", "nodedbctl ops show "+o.PreemptedBy)
+		}
 		add("cancel it", ctl("cancel"))
 	case cluster.OpCancelling:
 		add("wait for its end", ctl("wait"))

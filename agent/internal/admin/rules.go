@@ -99,7 +99,7 @@ func heldOperations(c *checkup) []breach {
 		default:
 			continue
 		}
-		if op.State == cluster.OpPaused {
+		if op.State == cluster.OpPaused && (op.PreemptedBy == "" || op.Held != "") {
 			b.command = "nodedbctl ops resume " + id
 		}
 		out = append(out, b)

@@ -273,7 +273,6 @@ func seenOperations(v *metastate.View) map[string]*seenOperation {
 
 // brief cuts the items of an operation to the first that are not done.
 func brief(o *adminpb.Operation) *adminpb.Operation {
-	o.ItemsTotal = uint32(len(o.GetItems()))
 	if len(o.GetItems()) > itemsShown {
 		slices.SortStableFunc(o.Items, func(a, b *adminpb.Item) int { return rank(a) - rank(b) })
 		o.Items = o.Items[:itemsShown]

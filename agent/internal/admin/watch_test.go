@@ -408,3 +408,29 @@ func (l *oneConn) Accept() (net.Conn, error) {
 
 func (l *oneConn) Close() error   { l.once.Do(func() { close(l.conn) }); return nil }
 func (l *oneConn) Addr() net.Addr { return l.addr }
+
+// TestBriefCountsAll: what a watch shows of an operation's items is cut, their
+// number is not: a decommission's record holds the first of many itself.
+func TestBriefCountsAll(t *testing.T) {
+	long := &cluster.Operation{ID: "op-1", ItemsTotal: 5000, Items: make([]cluster.Item, itemsShown+1)}
+	if o := brief(operationProto(long, 1)); o.GetItemsTotal() != 5000 || len(o.GetItems()) != itemsShown {
+		t.Errorf("got %d items of %d, want %d of 5000", len(o.GetItems()), o.GetItemsTotal(), itemsShown)
+	}
+}
+
+// TestNextStepsOfThePreempted: nobody is told to resume what goes on by itself, and
+// cannot be resumed before.
+func TestNextStepsOfThePreempted(t *testing.T) {
+	resumes := func(o *cluster.Operation) bool {
+		return slices.ContainsFunc(nextSteps(o), func(f *adminpb.Fix) bool { return strings.Contains(f.GetCommand(), "ops resume") })
+	}
+	for _, o := range []*cluster.Operation{
+		{State: cluster.OpPaused, PreemptedBy: "op-2"},
+		{State: cluster.OpPaused},
+		{State: cluster.OpPaused, PreemptedBy: "op-2", Held: "paused by alice"},
+	} {
+		if got, want := resumes(o), o.PreemptedBy == "" || o.Held != ""; got != want {
+			t.Errorf("preempted by %q, held %q: resume is offered: %v, want %v", o.PreemptedBy, o.Held, got, want)
+		}
+	}
+}
