@@ -202,14 +202,8 @@ func (h *hub) since(w *watching) *adminpb.WatchResponse {
 		m.Rebalance, news = s.value, true
 	}
 	if w.topics&topicEvents != 0 {
-		for _, e := range h.mu.events {
-			if w.wantsEvent(e) {
-				m.Events, news = append(m.Events, e), true
-			}
-		}
-		if n := len(h.mu.events); n > 0 {
-			w.event = max(w.event, h.mu.events[n-1].GetSequence())
-		}
+		m.Events = h.eventsSince(w)
+		news = news || len(m.GetEvents()) > 0
 	}
 	w.seen = h.mu.stamp
 	if !news && !reset {
@@ -217,6 +211,29 @@ func (h *hub) since(w *watching) *adminpb.WatchResponse {
 	}
 	m.Resume = w.token(h.epoch)
 	return m
+}
+
+// eventsSince returns the events that w has not been told yet. What came before
+// those that the hub keeps a watch that comes back gets from the metadata.
+func (h *hub) eventsSince(w *watching) []*adminpb.Event {
+	if len(h.mu.events) == 0 {
+		return nil
+	}
+	var out []*adminpb.Event
+	first := h.mu.events[0].GetSequence()
+	if w.event > 0 && w.event+1 < first {
+		for _, e := range h.service.backend.View().EventsAfter(w.event) {
+			if e.Sequence >= first {
+				break
+			}
+			if p := eventProto(e); w.wantsEvent(p) {
+				out = append(out, p)
+			}
+		}
+	}
+	out = append(out, filtered(slices.Clone(h.mu.events), w.wantsEvent)...)
+	w.event = max(w.event, h.mu.events[len(h.mu.events)-1].GetSequence())
+	return out
 }
 
 // lists adds the topics of many items.

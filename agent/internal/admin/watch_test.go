@@ -434,3 +434,27 @@ func TestNextStepsOfThePreempted(t *testing.T) {
 		}
 	}
 }
+
+// TestWatchCatchesUpWithEvents: a watch that comes back after more events than the
+// hub keeps is told all that the meta range still has.
+func TestWatchCatchesUpWithEvents(t *testing.T) {
+	r := newRig(t)
+	const all, seen = eventsKept + 500, 100
+	r.backend.change(func(v *metastate.View) {
+		v.Events = nil
+		for i := range all {
+			v.Events = append(v.Events, &cluster.Event{Sequence: uint64(i + 1), Kind: cluster.EventRangeMoved, Text: "moved"})
+		}
+	})
+	s := r.watch("viewer", &adminpb.WatchRequest{Topics: []string{"events"}, Events: &adminpb.EventFilter{After: seen}})
+	next := uint64(seen + 1)
+	until(t, s, func(m *adminpb.WatchResponse) bool {
+		for _, e := range m.GetEvents() {
+			if e.GetSequence() != next {
+				t.Fatalf("event %d follows, want %d", e.GetSequence(), next)
+			}
+			next++
+		}
+		return next > all
+	})
+}
