@@ -241,9 +241,9 @@ func (d *Drainer) cancelled(ctx context.Context, op *cluster.Operation) {
 	}
 	end := *op
 	end.State = cluster.OpCancelled
-	if err := d.write(ctx, &end); err != nil {
+	if res, err := d.propose(ctx, &end); err != nil || res.Refusal != nil && res.Refusal.Code == metastate.CodeStale {
 		d.mu.Lock()
-		delete(d.mu.asked, op.ID) // the next look writes it
+		delete(d.mu.asked, op.ID) // the next look writes it, as of the coordinator's term then
 		d.mu.Unlock()
 	}
 }
@@ -282,13 +282,17 @@ func (d *Drainer) write(ctx context.Context, op *cluster.Operation) error {
 	if d.cfg.Meta == nil || op.ID == "" {
 		return nil
 	}
+	_, err := d.propose(ctx, op)
+	return err
+}
+
+func (d *Drainer) propose(ctx context.Context, op *cluster.Operation) (metastate.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	_, err := d.cfg.Meta.Propose(ctx, metastate.Command{
+	return d.cfg.Meta.Propose(ctx, metastate.Command{
 		By: d.cfg.Self.String(), Via: "operation",
 		UpdateOperation: &metastate.UpdateOperation{Operation: *op, Term: op.CoordinatorTerm},
 	})
-	return err
 }
 
 // writeEnd writes how a drain ended. A process that is about to stop tries

@@ -173,3 +173,43 @@ func TestDrainSelfNeedsTheRole(t *testing.T) {
 		}
 	})
 }
+
+// raced is the meta range of a rig; the coordinator writes between a drainer's look
+// at it and its first command.
+type raced struct {
+	r      *rig
+	before func()
+}
+
+func (m *raced) View() *metastate.View { return m.r.view() }
+
+func (m *raced) Subscribe(func(*metastate.View)) (cancel func()) { return func() {} }
+
+func (m *raced) Leader() (cluster.NodeID, uint64, bool) { return 1, 5, false }
+
+func (m *raced) Propose(_ context.Context, cmd metastate.Command) (metastate.Result, error) {
+	if m.before != nil {
+		m.before()
+		m.before = nil
+	}
+	return m.r.propose(cmd), nil
+}
+
+// TestCancelRacesAdmission: a drain that is cancelled just as the coordinator
+// admits it ends, although the drainer's first word is older than the admission.
+func TestCancelRacesAdmission(t *testing.T) {
+	r := newRig(t, 1, 3, 3, 4)
+	id := r.start(drain(3))
+	admitted := *r.op(id)
+	admitted.State = cluster.OpRunning
+	r.must(metastate.Command{By: "test", RequestCancel: &metastate.RequestCancel{ID: id}})
+	d := NewDrainer(DrainerConfig{Self: 3, Meta: &raced{r: r, before: func() {
+		r.must(metastate.Command{UpdateOperation: &metastate.UpdateOperation{Operation: admitted, Term: 99}})
+	}}})
+	for range 2 {
+		d.look(context.Background(), r.view())
+	}
+	if st := r.op(id).State; st != cluster.OpCancelled {
+		t.Errorf("after two looks it is %s", st)
+	}
+}
