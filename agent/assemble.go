@@ -37,7 +37,7 @@ func (n *Node) assemble() (closeAll func(), err error) {
 			}
 		}
 	}
-	for _, step := range []func() (func() error, error){n.openAudit, n.openStorage, n.openTransport, n.openStore, n.openGossip, n.openKV, n.openMeta} {
+	for _, step := range []func() (func() error, error){n.openStorage, n.openAudit, n.openTransport, n.openStore, n.openGossip, n.openKV, n.openMeta} {
 		closer, err := step()
 		if err != nil {
 			closeAll()

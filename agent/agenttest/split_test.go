@@ -107,7 +107,7 @@ func (c *Cluster) checkLookups() {
 	c.t.Helper()
 	seen := map[string]bool{}
 	for key := range 40 {
-		out := c.Ctl("routing", "lookup", "ledger", fmt.Sprint(key), "-o", "json")
+		out := c.Ctl("routing", "lookup", "ledger", "1", fmt.Sprint(key), "-o", "json")
 		var x struct {
 			VShard int `json:"vshard"`
 			Range  int `json:"range"`
@@ -138,7 +138,7 @@ func TestBusyRangeIsSplit(t *testing.T) {
 			return err
 		}
 		for _, op := range ops {
-			if op["kind"] == "split" && op["state"] == "succeeded" && op["requestedBy"] == "coordinator" {
+			if op["operationKind"] == "split" && op["state"] == "succeeded" && op["requestedBy"] == "coordinator" {
 				t.Logf("%v: %v; %v", op["id"], op["reason"], op["why"])
 				return nil
 			}

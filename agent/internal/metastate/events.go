@@ -167,7 +167,11 @@ func (c *change) operationEvents(old, op *cluster.Operation) {
 			e.Data["reason"] = op.Reason
 		}
 	case old.State != op.State:
-		e.Kind, e.Text = cluster.EventOperation(op.State), fmt.Sprintf("%s, is %s", what, op.State)
+		verb := "is"
+		if op.State == cluster.OpSucceeded || op.State == cluster.OpFailed {
+			verb = "has"
+		}
+		e.Kind, e.Text = cluster.EventOperation(op.State), fmt.Sprintf("%s, %s %s", what, verb, op.State)
 		if op.Why != "" {
 			e.Text += ": " + op.Why
 		}
