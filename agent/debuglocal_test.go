@@ -38,7 +38,7 @@ func TestDebugLocal(t *testing.T) {
 	if got := r.Ranges[0]; got.ID != 7 || got.End != 64 || got.Applied != 10 || got.Replica != 1 || !got.HasState || got.LastIndex != 10 || got.Voters[0] != 1 {
 		t.Errorf("got %+v", got)
 	}
-	lock, err := lockDir(dir)
+	lock, err := lockDir(dir, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
@@ -147,15 +148,24 @@ func writeFileSync(path string, b []byte) error {
 // dirLock keeps a second process out of a data directory.
 type dirLock struct{ f *os.File }
 
-// lockDir takes the lock, which the kernel releases when the process ends.
-func lockDir(dir string) (*dirLock, error) {
+// lockWait is how long a start waits for the process before it, which may still
+// be stopping: a drain ends a moment before its process does.
+const lockWait = 5 * time.Second
+
+// lockDir takes the lock, which the kernel releases when the process ends. It
+// waits for it no longer than wait.
+func lockDir(dir string, wait time.Duration) (*dirLock, error) {
 	f, err := os.OpenFile(lockPath(dir), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, &ExitError{Code: ExitDataDir, Message: "lock the data directory", Err: err}
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = f.Close()
-		return nil, &ExitError{Code: ExitDataDir, Message: fmt.Sprintf("%s is in use by another process", dir)}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for until := time.Now().Add(wait); syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil; <-tick.C {
+		if !time.Now().Before(until) {
+			_ = f.Close()
+			return nil, &ExitError{Code: ExitDataDir, Message: fmt.Sprintf("%s is in use by another process", dir)}
+		}
 	}
 	return &dirLock{f: f}, nil
 }

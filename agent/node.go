@@ -119,7 +119,7 @@ func New(cfg Config) (*Node, error) {
 	n.keeper = newCertKeeper(n)
 	n.board.Set(health.Problem{Component: "node", Code: "starting"})
 	n.logger = newLogger(cfg, io.MultiWriter(os.Stderr, n.logTail)).With(logattr.Node(id.Node))
-	if n.lock, err = lockDir(cfg.DataDir); err != nil {
+	if n.lock, err = lockDir(cfg.DataDir, lockWait); err != nil {
 		return nil, err
 	}
 	if err := n.openSecrets(); err != nil {

@@ -71,13 +71,42 @@ func drain(ctx context.Context, e *ctl.Env, args []string, o *drainOptions) erro
 		return err
 	}
 	ids := ctl.NodeIDs(nodes)
-	return ops.Start(ctx, e, ops.Request{
+	err = ops.Start(ctx, e, ops.Request{
 		Change: o.change, Command: "drain " + render.Nodes(ids, " "),
 		Spec: &adminpb.OperationSpec{
 			Kind: "drain", Nodes: ids, Shutdown: o.shutdown, LbWait: o.lbWait.Seconds(), TxnTimeout: o.txnTimeout.Seconds(),
 			Deadline: o.change.Deadline.Seconds(), OnDeadline: o.onDeadline, Ttl: o.ttl.Seconds(),
 		},
 	})
+	if err == nil && o.shutdown && !o.change.DryRun && !o.change.Detach {
+		awaitExit(ctx, e, args)
+	}
+	return err
+}
+
+// exitWait bounds the wait for processes that were told to stop.
+const exitWait = 20 * time.Second
+
+// awaitExit waits until nodes have stopped, so that what a script does next finds
+// them so. The operation has succeeded before: a process records it and then ends.
+func awaitExit(ctx context.Context, e *ctl.Env, nodes []string) {
+	ctx, cancel := context.WithTimeout(ctx, exitWait)
+	defer cancel()
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for _, n := range nodes {
+		for {
+			state, err := look(ctx, e, n, conditions["dead"])
+			if state == "" || err != nil {
+				break
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
 }
 
 // NewUndrain makes the command undrain.
