@@ -17,8 +17,6 @@ const (
 
 // service answers the calls of the protocol; each file holds those of one noun.
 type service struct {
-	adminpb.UnimplementedAdminHandler // of the calls that are not served yet
-
 	backend Backend
 	watches chan struct{} // one slot per open watch
 	hub     *hub
