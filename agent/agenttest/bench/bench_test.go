@@ -59,6 +59,7 @@ func TestBench(t *testing.T) {
 	b.step("drain", b.drain)
 	b.step("sigterm", b.sigterm)
 	b.step("kill", b.kill)
+	b.step("decommission", b.decommission)
 	b.step("scan", b.scan)
 	b.step("idle", b.idle)
 	b.step("cold start", b.coldStart)

@@ -7,7 +7,7 @@
 // BENCH_ROWS (default 1000000) how many rows the full scan reads, BENCH_JSON a
 // file for the table as JSON, BENCH_PROFILE a directory for CPU profiles of the
 // nodes under 64 clients, BENCH_ONLY the steps to run, by commas: load, calm,
-// drain, sigterm, kill, scan, idle, cold start.
+// drain, sigterm, kill, decommission, scan, idle, cold start.
 //
 // # How the figures are made
 //
