@@ -393,7 +393,7 @@ func TestBadRequestsChangeNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	nodes := func() string {
-		return c.Ctl("nodes", "-o", "template={{.id}} {{.membership}} {{.service}} {{.operation}}\n")
+		return c.Ctl("nodes", "-o", "template={{.id}} {{.membership}} {{.service}}\n")
 	}
 	before := nodes()
 	for _, x := range []struct {
