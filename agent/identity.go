@@ -19,6 +19,7 @@ const (
 	ExitUsage       = 2
 	ExitUnreachable = 69 // cannot reach the cluster (join)
 	ExitDataDir     = 73 // data directory unusable
+	ExitStoreLost   = 74 // the store lost what it had synced
 	ExitIdentity    = 78 // decommissioned or wrong identity
 )
 
@@ -37,6 +38,14 @@ func (e *ExitError) Error() string {
 }
 
 func (e *ExitError) Unwrap() error { return e.Err }
+
+// StoreLost is what a node ends with whose store is older than what it once told:
+// the votes and acknowledgements in between are forgotten, so it may not take
+// part. how says who found it, and by what.
+func StoreLost(dir, how string) *ExitError {
+	return &ExitError{Code: ExitStoreLost, Message: fmt.Sprintf(
+		"the store lost what it had synced: %s. If %s is a copy, a restored backup or a snapshot of a volume, put the right disk back; if that is lost or damaged, run nodedb-agent reset --data-dir %s and start the node again: it empties the store and gets everything from the other nodes", how, dir, dir)}
+}
 
 // identityFormat is the version of identity.json and of the data directory.
 const identityFormat = 1

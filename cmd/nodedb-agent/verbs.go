@@ -44,8 +44,8 @@ func usage(w io.Writer) {
 Run nodedb-agent COMMAND --help for its flags.
 
 Exit codes: 0 clean stop, 1 unexpected error, 2 usage or configuration, 69 cannot
-reach the cluster (join), 73 data directory unusable, 78 decommissioned or wrong
-identity.
+reach the cluster (join), 73 data directory unusable, 74 the store lost what it
+had synced, 78 decommissioned or wrong identity.
 `)
 }
 
