@@ -37,52 +37,60 @@ func dispatch(text string, deep bool) (Node, *Error) {
 		if node, err, ok := p.show(); ok {
 			return node, err
 		}
-	case "alter":
-		p.advance()
-		if p.word() == "node" {
-			p.advance()
-			return p.alterNode()
-		}
 	case "rebalance":
 		p.advance()
 		return p.rebalance()
-	case "create", "drop":
+	case "create", "drop", "alter", "truncate":
 		p.advance()
-		if p.word() == "collection" {
-			return parseCollection(text, p)
+		switch word := p.word(); {
+		case word == "collection":
+			return parseCollection(p, first == "create", deep)
+		case word == "node" && first == "alter":
+			p.advance()
+			return p.alterNode()
 		}
 	}
 	return parsePostgres(text, "TABLE", deep)
 }
 
-// parseCollection reads CREATE or DROP COLLECTION as TABLE: same grammar, and
-// padding keeps every position.
-func parseCollection(text string, p *cursor) (Node, *Error) {
+// parseCollection reads a statement about a COLLECTION, at which p stands, as one
+// about a TABLE: same grammar, and padding keeps every position.
+func parseCollection(p *cursor, create, deep bool) (Node, *Error) {
 	t := p.token
-	table := text[:t.start] + "TABLE     " + text[t.end:]
-	if p.lacksColumns() {
-		table = strings.TrimRight(table, "; \t\r\n") + " ()"
+	text := p.text[:t.start] + "TABLE     " + p.text[t.end:]
+	name, several := p.bareName()
+	if several {
+		return nil, multipleCommands()
 	}
-	return parsePostgres(table, "COLLECTION", false)
+	if create && name >= 0 { // nothing that has a position follows
+		text = text[:name] + " ()" + text[name:]
+	}
+	return parsePostgres(text, "COLLECTION", deep)
 }
 
-// lacksColumns reports whether what follows CREATE COLLECTION is a bare name.
-func (p *cursor) lacksColumns() bool {
-	for _, word := range []string{"if", "not", "exists"} {
+// bareName reads the rest of the text after COLLECTION. It returns where the name
+// ends if there is nothing else, -1 otherwise; several says that another
+// statement follows.
+func (p *cursor) bareName() (end int, several bool) {
+	end = -1
+	bare, exists := true, []string{"if", "not", "exists"}
+	for p.advance(); p.token.kind != tokenSemicolon && p.token.kind != tokenEnd && p.token.kind != tokenBad; p.advance() {
+		if len(exists) > 0 && p.word() == exists[0] {
+			exists = exists[1:]
+			continue
+		}
+		exists = nil
+		bare = bare && (p.token.kind == tokenWord || p.token.kind == tokenQuoted || p.text[p.token.start:p.token.end] == ".")
+		end = p.token.end
+	}
+	if p.token.kind == tokenSemicolon {
 		p.advance()
-		if p.word() != word {
-			break
-		}
-		if word == "exists" {
-			p.advance()
-		}
+		several = p.token.kind != tokenEnd
 	}
-	if p.token.kind != tokenWord && p.token.kind != tokenQuoted {
-		return false
+	if !bare {
+		end = -1
 	}
-	for p.advance(); p.token.kind == tokenOperator || p.token.kind == tokenWord || p.token.kind == tokenQuoted; p.advance() {
-	}
-	return p.token.kind == tokenEnd || p.token.kind == tokenSemicolon
+	return end, several
 }
 
 // parsePostgres runs PostgreSQL's parser and takes out the one statement.
@@ -102,8 +110,12 @@ func parsePostgres(text, word string, deep bool) (Node, *Error) {
 	case 1:
 		return convert(tree.Stmts[0].GetStmt(), text, word)
 	default:
-		return nil, &Error{Code: codeSyntax, Message: "cannot insert multiple commands into a prepared statement"}
+		return nil, multipleCommands()
 	}
+}
+
+func multipleCommands() *Error {
+	return &Error{Code: codeSyntax, Message: "cannot insert multiple commands into a prepared statement"}
 }
 
 // parserError translates what PostgreSQL's parser, or the decoder of its tree, says.
@@ -142,7 +154,9 @@ func (p *cursor) word() string {
 // end accepts the end of the statement.
 func (p *cursor) end() *Error {
 	if p.token.kind == tokenSemicolon {
-		p.advance()
+		if p.advance(); p.token.kind != tokenEnd {
+			return multipleCommands()
+		}
 	}
 	if p.token.kind != tokenEnd {
 		return near(p.text, p.token)
