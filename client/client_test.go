@@ -35,6 +35,7 @@ type fakeNode struct {
 	srv    *http.Server
 	mu     sync.Mutex
 	calls  int
+	fail   error // of the calls; nil: they are answered
 	watch  func(send func(*adminpb.Operation) error, ctx context.Context) error
 	topics watched
 }
@@ -43,6 +44,9 @@ func (n *fakeNode) WhoAmI(context.Context, *adminpb.WhoAmIRequest) (*adminpb.Who
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.calls++
+	if n.fail != nil {
+		return nil, n.fail
+	}
 	return &adminpb.WhoAmIResponse{Node: n.id}, nil
 }
 

@@ -29,7 +29,7 @@ const (
 	StalePlan               // the confirmed plan is no longer the plan
 	Unavailable             // no quorum of the meta range, or no node reachable
 	Timeout                 // the caller's time was over
-	Cancelled               // the caller gave up
+	Cancelled               // the caller gave up; never what a node that stops says
 )
 
 // Error is why a call was not done, with what the cluster said about it.
@@ -43,6 +43,8 @@ type Error struct {
 	// Sent is false when the request surely reached no node.
 	Sent bool
 	Err  error
+
+	elsewhere bool // the node did nothing of it, and another may serve it
 }
 
 func (e *Error) Error() string { return e.Message }
@@ -106,6 +108,8 @@ func fromConnect(c *connect.Error) *Error {
 				e.Kind = k
 			}
 			e.Findings, e.Fixes, e.Operation = detail.GetFindings(), detail.GetFixes(), detail.GetOperationId()
+			e.elsewhere = detail.GetElsewhere()
+			e.Sent = !e.elsewhere
 		}
 	}
 	switch {
@@ -141,12 +145,10 @@ func kindOfCode(c connect.Code) Kind {
 		return Unsafe
 	case connect.CodeAborted, connect.CodeAlreadyExists:
 		return Conflict
-	case connect.CodeUnavailable, connect.CodeResourceExhausted:
-		return Unavailable
+	case connect.CodeUnavailable, connect.CodeResourceExhausted, connect.CodeCanceled:
+		return Unavailable // a node cancels what it does when it stops
 	case connect.CodeDeadlineExceeded:
 		return Timeout
-	case connect.CodeCanceled:
-		return Cancelled
 	default:
 		return Internal
 	}
@@ -168,6 +170,8 @@ func refusedByServer(text string) bool {
 
 // dialError says that no address could be dialled, and why not each.
 type dialError struct {
+	given int // the first so many addresses are the caller's own
+	at    []int
 	addrs []string
 	errs  []error
 }
@@ -187,9 +191,10 @@ func (d *dialError) Error() string {
 func (d *dialError) Unwrap() []error { return d.errs }
 
 // kind is Denied when somebody answered who cannot be trusted, else Unavailable.
+// At an address that was only learnt, somebody else may live by now.
 func (d *dialError) kind() Kind {
-	for _, err := range d.errs {
-		if untrusted(err) {
+	for i, err := range d.errs {
+		if d.at[i] < d.given && untrusted(err) {
 			return Denied
 		}
 	}

@@ -36,6 +36,6 @@ func WireKind(code string) (Kind, bool) {
 var wireKinds = map[string]Kind{
 	"invalid_argument": Invalid, "out_of_range": Invalid, "unimplemented": Invalid, "not_found": NotFound,
 	"unauthenticated": Denied, "permission_denied": Denied, "failed_precondition": Unsafe, "aborted": Conflict, "already_exists": Conflict,
-	"unavailable": Unavailable, "resource_exhausted": Unavailable, "deadline_exceeded": Timeout, "canceled": Cancelled,
+	"unavailable": Unavailable, "resource_exhausted": Unavailable, "deadline_exceeded": Timeout, "canceled": Unavailable,
 	"internal": Internal, "unknown": Internal,
 }

@@ -67,7 +67,11 @@ func (c *Client) watchOnce(ctx context.Context, id string, w Watcher, last **adm
 	defer cancel(nil)
 	silence := time.AfterFunc(watchSilence, func() { cancel(errSilent) })
 	defer silence.Stop()
-	s, err := c.AdminClient.WatchOperation(ctx, &adminpb.WatchOperationRequest{Id: id})
+	// A connection of its own: with a shared one the next try would end at the
+	// node that fell silent, or does not serve.
+	admin, own := c.connect()
+	defer own.CloseIdleConnections()
+	s, err := admin.WatchOperation(ctx, &adminpb.WatchOperationRequest{Id: id})
 	if err != nil {
 		return false, silentOr(ctx, err)
 	}

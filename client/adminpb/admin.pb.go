@@ -107,7 +107,9 @@ type ErrorDetail struct {
 	// operation_id is the operation in the way, or the one that goes on.
 	OperationId string `protobuf:"bytes,4,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
 	// request_id is in the logs of the node, and in the audit.
-	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// elsewhere says that this node did nothing of the call, and another may serve it.
+	Elsewhere     bool `protobuf:"varint,6,opt,name=elsewhere,proto3" json:"elsewhere,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -177,6 +179,13 @@ func (x *ErrorDetail) GetRequestId() string {
 	return ""
 }
 
+func (x *ErrorDetail) GetElsewhere() bool {
+	if x != nil {
+		return x.Elsewhere
+	}
+	return false
+}
+
 var file_admin_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -202,14 +211,15 @@ var File_admin_proto protoreflect.FileDescriptor
 const file_admin_proto_rawDesc = "" +
 	"\n" +
 	"\vadmin.proto\x12\x0fnodedb.admin.v1\x1a google/protobuf/descriptor.proto\x1a\faccess.proto\x1a\n" +
-	"base.proto\x1a\vdebug.proto\x1a\fevents.proto\x1a\vnodes.proto\x1a\x10operations.proto\x1a\franges.proto\x1a\x0frebalance.proto\x1a\vwatch.proto\"\xe1\x01\n" +
+	"base.proto\x1a\vdebug.proto\x1a\fevents.proto\x1a\vnodes.proto\x1a\x10operations.proto\x1a\franges.proto\x1a\x0frebalance.proto\x1a\vwatch.proto\"\xff\x01\n" +
 	"\vErrorDetail\x12.\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1a.nodedb.admin.v1.ErrorKindR\x04kind\x124\n" +
 	"\bfindings\x18\x02 \x03(\v2\x18.nodedb.admin.v1.FindingR\bfindings\x12*\n" +
 	"\x05fixes\x18\x03 \x03(\v2\x14.nodedb.admin.v1.FixR\x05fixes\x12!\n" +
 	"\foperation_id\x18\x04 \x01(\tR\voperationId\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x05 \x01(\tR\trequestId*\xf0\x01\n" +
+	"request_id\x18\x05 \x01(\tR\trequestId\x12\x1c\n" +
+	"\telsewhere\x18\x06 \x01(\bR\telsewhere*\xf0\x01\n" +
 	"\tErrorKind\x12\x1a\n" +
 	"\x16ERROR_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12ERROR_KIND_INVALID\x10\x01\x12\x18\n" +

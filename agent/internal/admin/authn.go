@@ -94,7 +94,9 @@ func (a *authenticator) intercept(next connect.ServerFunc) connect.ServerFunc {
 		}
 		if !a.backend.View().Initialized() {
 			// Who may call is in the meta range: not a no, but ask again or elsewhere.
-			return connect.NewError(connect.CodeUnavailable, "this node is starting: it does not have the meta range yet")
+			return wireError(a.logger, c.procedure, c.request, &Error{
+				Kind: KindUnavailable, Elsewhere: true, Message: "this node is starting: it does not have the meta range yet",
+			})
 		}
 		if err := a.serve(ctx, c, spec, stream, next); err != nil {
 			return wireError(a.logger, c.procedure, c.request, err)

@@ -38,6 +38,9 @@ type Error struct {
 	Refusals []placement.Refusal
 	// Operation is the id of the operation in the way, or of the one that goes on.
 	Operation string
+	// Elsewhere says that nothing of the call was done here, for a reason of this
+	// node's own: another may serve it.
+	Elsewhere bool
 	Err       error // not shown
 }
 
@@ -115,7 +118,7 @@ func wireError(logger *slog.Logger, procedure, request string, err error) error 
 		}
 	}
 	w := wireKinds[e.Kind]
-	detail := &adminpb.ErrorDetail{Kind: w.kind, OperationId: e.Operation, RequestId: request}
+	detail := &adminpb.ErrorDetail{Kind: w.kind, OperationId: e.Operation, RequestId: request, Elsewhere: e.Elsewhere}
 	detail.Findings, detail.Fixes = findings(e.Refusals)
 	return withDetail(connect.NewError(w.code, e.Message).WithCause(err), detail)
 }

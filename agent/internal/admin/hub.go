@@ -102,7 +102,7 @@ func (h *hub) join(w *watching) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.mu.closed {
-		return &Error{Kind: KindUnavailable, Message: "this node stops"}
+		return &Error{Kind: KindUnavailable, Elsewhere: true, Message: "this node stops"}
 	}
 	h.mu.watches = append(h.mu.watches, w)
 	w.need = h.mu.done

@@ -130,5 +130,5 @@ func (s *service) LookupRoute(ctx context.Context, r *adminpb.LookupRouteRequest
 			return &adminpb.LookupRouteResponse{AsOf: look.asOf(), Vshard: uint32(v), Route: look.route(f)}, nil
 		}
 	}
-	return nil, &Error{Kind: KindUnavailable, Message: fmt.Sprintf("no range owns vshard %d: this node's metadata is incomplete", v)}
+	return nil, &Error{Kind: KindUnavailable, Elsewhere: true, Message: fmt.Sprintf("no range owns vshard %d: this node's metadata is incomplete", v)}
 }

@@ -110,7 +110,7 @@ func (s *service) CheckSafe(ctx context.Context, r *adminpb.CheckSafeRequest) (*
 		return nil, err
 	}
 	if look.Snapshot == nil {
-		return nil, &Error{Kind: KindUnavailable, Message: "this node cannot see enough of the cluster to tell"}
+		return nil, &Error{Kind: KindUnavailable, Elsewhere: true, Message: "this node cannot see enough of the cluster to tell"}
 	}
 	out := &adminpb.CheckSafeResponse{AsOf: look.asOf(), Ranges: uint32(len(look.ranges)), Safe: true}
 	survival := look.survive()

@@ -213,7 +213,7 @@ func (s *service) takeSlot() (free func(), err error) {
 	case s.watches <- struct{}{}:
 		return func() { <-s.watches }, nil
 	default:
-		return nil, &Error{Kind: KindLimited, Message: fmt.Sprintf("this node serves %d watches already: ask another node", watchesMost)}
+		return nil, &Error{Kind: KindLimited, Elsewhere: true, Message: fmt.Sprintf("this node serves %d watches already: ask another node", watchesMost)}
 	}
 }
 

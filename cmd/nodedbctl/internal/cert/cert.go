@@ -101,7 +101,7 @@ func newRenew(e *ctl.Env) *cobra.Command {
 				plan.Nodes = append(plan.Nodes, n.GetId())
 				plan.Effects = append(plan.Effects, "would renew the certificate of "+render.Node(n.GetId()))
 			}
-			if yes, err := change.Agree(e, plan); err != nil || !yes {
+			if yes, err := change.Agree(cmd.Context(), e, plan); err != nil || !yes {
 				return err
 			}
 			c, err := e.Client()
@@ -130,7 +130,7 @@ func newRevoke(e *ctl.Env) *cobra.Command {
 		Use: "revoke SERIAL", Short: "Revoke a client's certificate; what it opened is closed", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			plan := ctl.Instant{Command: "cert revoke " + args[0], Effects: []string{"would revoke certificate " + args[0]}}
-			if yes, err := change.Agree(e, plan); err != nil || !yes {
+			if yes, err := change.Agree(cmd.Context(), e, plan); err != nil || !yes {
 				return err
 			}
 			c, err := e.Client()

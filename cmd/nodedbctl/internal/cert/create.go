@@ -161,7 +161,7 @@ func createClient(ctx context.Context, e *ctl.Env, user string, o *clientOptions
 
 func askCluster(ctx context.Context, e *ctl.Env, user string, role adminpb.Role, key *ecdsa.PrivateKey, o *clientOptions) ([]byte, error) {
 	plan := ctl.Instant{Command: "cert create-client " + user, Effects: []string{"would sign a certificate of " + user}}
-	if yes, err := o.change.Agree(e, plan); err != nil || !yes {
+	if yes, err := o.change.Agree(ctx, e, plan); err != nil || !yes {
 		return nil, err
 	}
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)

@@ -1,6 +1,7 @@
 package cert
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -24,7 +25,7 @@ func newRotateCA(e *ctl.Env) *cobra.Command {
 					return ctl.Usagef("--ca-certificate: %v", err)
 				}
 			}
-			if yes, err := agreeStep(e, &change, "rotate-ca", "the CA", args[0]); err != nil || !yes {
+			if yes, err := agreeStep(cmd.Context(), e, &change, "rotate-ca", "the CA", args[0]); err != nil || !yes {
 				return err
 			}
 			c, err := e.Client()
@@ -51,7 +52,7 @@ func newRotateGossip(e *ctl.Env) *cobra.Command {
 	c := &cobra.Command{
 		Use: "rotate-gossip stage|activate|finalize|abort|status", Short: "Replace the key of gossip, step by step", Args: cobra.ExactArgs(1), Long: rotationHelp,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if yes, err := agreeStep(e, &change, "rotate-gossip", "the gossip key", args[0]); err != nil || !yes {
+			if yes, err := agreeStep(cmd.Context(), e, &change, "rotate-gossip", "the gossip key", args[0]); err != nil || !yes {
 				return err
 			}
 			c, err := e.Client()
@@ -72,9 +73,9 @@ func newRotateGossip(e *ctl.Env) *cobra.Command {
 }
 
 // agreeStep asks for consent; a look at the status needs none.
-func agreeStep(e *ctl.Env, change *ctl.Change, verb, what, step string) (bool, error) {
+func agreeStep(ctx context.Context, e *ctl.Env, change *ctl.Change, verb, what, step string) (bool, error) {
 	if step == "status" {
 		return true, nil
 	}
-	return change.Agree(e, ctl.Instant{Command: "cert " + verb + " " + step, Effects: []string{fmt.Sprintf("would %s the rotation of %s", step, what)}})
+	return change.Agree(ctx, e, ctl.Instant{Command: "cert " + verb + " " + step, Effects: []string{fmt.Sprintf("would %s the rotation of %s", step, what)}})
 }

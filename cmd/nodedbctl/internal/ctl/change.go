@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -63,6 +64,17 @@ func (c *Change) Allow(e *Env, needs string) error {
 	return nil
 }
 
+// Consent asks the person for a yes. Without it the command lacks what it needs,
+// as it does without --confirm where nobody can be asked: that is Usage. No
+// operation has begun that could be called aborted.
+func (e *Env) Consent(ctx context.Context, question string) error {
+	yes, err := e.Term.Ask(ctx, question)
+	if err == nil && !yes {
+		return Usagef("not confirmed; nothing was changed")
+	}
+	return err
+}
+
 // Instant is a change that is made at once, without an operation: its plan is
 // what it says, and the plan's id a hash of that.
 type Instant struct {
@@ -79,7 +91,7 @@ func (i *Instant) planID(context string) string {
 // Agree decides whether an instant change is made now. With --dry-run it prints
 // the plan and says no; --confirm must be that plan's id; a protected context
 // needs it, or a person's yes.
-func (c *Change) Agree(e *Env, i Instant) (bool, error) {
+func (c *Change) Agree(ctx context.Context, e *Env, i Instant) (bool, error) {
 	if err := c.Allow(e, "nodedbctl "+i.Command+" --dry-run"); err != nil {
 		return false, err
 	}
@@ -97,11 +109,8 @@ func (c *Change) Agree(e *Env, i Instant) (bool, error) {
 		for _, line := range i.Effects {
 			e.Term.Say("%s", line)
 		}
-		yes, err := e.Term.Ask("context " + cx.Name + " is protected; go on?")
-		if err == nil && !yes {
-			err = &Error{Code: Aborted, Message: "not confirmed; nothing was changed"}
-		}
-		return yes, err
+		err := e.Consent(ctx, "context "+cx.Name+" is protected; go on?")
+		return err == nil, err
 	}
 	return true, nil
 }

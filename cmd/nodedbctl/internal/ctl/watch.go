@@ -11,8 +11,8 @@ import (
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
 )
 
-// Repeat runs show once, or with --watch again and again until Ctrl-C or the
-// end of --timeout.
+// Repeat runs show once, or with --watch again and again until Ctrl-C, which is
+// how a watch is meant to end (exit 0), or the end of --timeout.
 func (e *Env) Repeat(ctx context.Context, show func(context.Context) error) error {
 	if e.Flags.Watch == 0 {
 		call, cancel := e.Call(ctx)
@@ -25,16 +25,21 @@ func (e *Env) Repeat(ctx context.Context, show func(context.Context) error) erro
 	tick := time.NewTicker(e.Flags.Watch)
 	defer tick.Stop()
 	for {
-		if err := w.look(limited); err != nil {
+		err := w.look(limited)
+		if err == nil {
+			select {
+			case <-tick.C:
+				continue
+			case <-limited.Done(): // ctx ends it too
+			}
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
 			return err
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		case <-limited.Done():
-			return &Error{Code: Timeout, Message: "--timeout ended"}
-		}
+		return &Error{Code: Timeout, Message: "--timeout ended"}
 	}
 }
 
@@ -78,7 +83,7 @@ func (w *watch) look(ctx context.Context) error {
 // passing says what went wrong and goes on, if it may pass.
 func (w *watch) passing(ctx context.Context, err error) error {
 	switch {
-	case err == nil || silent(err):
+	case err == nil || silent(err) || ctx.Err() != nil:
 		return nil
 	case transient(ctx, err):
 		w.e.Term.Say("%s", err)

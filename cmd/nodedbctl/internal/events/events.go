@@ -127,13 +127,17 @@ func follow(ctx context.Context, e *ctl.Env, o *options) error {
 	}
 	wait, stop := e.Wait(ctx)
 	defer stop()
+	away := e.NewAway(false)
+	defer away.Stop()
 	err = c.Watch(wait, &adminpb.WatchRequest{Topics: []string{"events"}, Interval: followEvery.Seconds(), Events: f}, func(u client.Update) error {
 		if u.Lost != nil {
+			away.Lost(u.Lost)
 			if e.Flags.Verbose {
 				e.Term.Say("watch lost, trying another node: %v", u.Lost)
 			}
 			return nil
 		}
+		away.Back()
 		return show(e, f, u.Response.GetEvents())
 	})
 	if wait.Err() != nil {

@@ -55,7 +55,7 @@ func create(ctx context.Context, e *ctl.Env, o *createOptions) error {
 	plan := ctl.Instant{
 		Command: "join-token create", Effects: []string{fmt.Sprintf("would create a join token for %s, good for %s", render.Plural(int(o.uses), "node"), render.Duration(o.ttl))},
 	}
-	if yes, err := o.change.Agree(e, plan); err != nil || !yes {
+	if yes, err := o.change.Agree(ctx, e, plan); err != nil || !yes {
 		return err
 	}
 	c, err := e.Client()
@@ -126,7 +126,7 @@ func newRevoke(e *ctl.Env) *cobra.Command {
 				return ctl.Usagef("name the token's id, not the token: secrets do not belong on a command line")
 			}
 			plan := ctl.Instant{Command: "join-token revoke " + args[0], Effects: []string{"would revoke join token " + args[0]}}
-			if yes, err := change.Agree(e, plan); err != nil || !yes {
+			if yes, err := change.Agree(cmd.Context(), e, plan); err != nil || !yes {
 				return err
 			}
 			c, err := e.Client()

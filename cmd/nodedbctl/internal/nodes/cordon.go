@@ -57,9 +57,11 @@ func setCordon(ctx context.Context, e *ctl.Env, args []string, change *ctl.Chang
 	for _, n := range nodes {
 		plan.Effects = append(plan.Effects, fmt.Sprintf("%s would be %s; it is %s", render.Node(n.GetId()), verb, n.GetStatus()))
 	}
-	if yes, err := change.Agree(e, plan); err != nil || !yes {
+	if yes, err := change.Agree(ctx, e, plan); err != nil || !yes {
 		return err
 	}
+	call, cancel = e.Call(ctx) // a person may have thought for long
+	defer cancel()
 	done, err := c.SetCordon(call, r)
 	if err != nil {
 		return err

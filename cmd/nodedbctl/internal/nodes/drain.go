@@ -181,9 +181,11 @@ func (r *reverse) run(ctx context.Context, e *ctl.Env, args []string) error {
 	for _, n := range nodes {
 		plan.Effects = append(plan.Effects, fmt.Sprintf("would %s %s, which is %s (operation %s)", r.verb, render.Node(n.GetId()), n.GetStatus(), render.Or(n.GetOperationId())))
 	}
-	if yes, err := r.change.Agree(e, plan); err != nil || !yes {
+	if yes, err := r.change.Agree(ctx, e, plan); err != nil || !yes {
 		return err
 	}
+	call, cancel = e.Call(ctx) // a person may have thought for long
+	defer cancel()
 	ended, err := r.do(call, ids)
 	if err != nil {
 		return err

@@ -40,9 +40,11 @@ func Follow(ctx context.Context, e *ctl.Env, id string, opt FollowOptions) error
 	wait, cancel := e.Wait(ctx)
 	defer cancel()
 	f := &follower{e: e, opt: opt, progress: e.Term.NewProgress(e.Now), news: make(chan *adminpb.Operation, 1)}
+	f.away = e.NewAway(f.progress.Live())
 	stop := f.animate(wait)
 	last, err := c.WatchOperation(wait, id, client.Watcher{Changed: f.changed, Lost: f.lost})
 	stop()
+	f.away.Stop()
 	f.progress.Clear()
 	switch {
 	case err == nil:
@@ -79,11 +81,13 @@ type follower struct {
 	e        *ctl.Env
 	opt      FollowOptions
 	progress *term.Progress
+	away     *ctl.Away
 	news     chan *adminpb.Operation
 	last     string // state shown last
 }
 
 func (f *follower) changed(o *adminpb.Operation) error {
+	f.away.Back()
 	if f.e.Flags.Output.Format == "jsonl" {
 		if err := render.Line(f.e.Term.Out, "OperationProgress", view.NewOperation(o)); err != nil {
 			return err
@@ -104,11 +108,20 @@ func (f *follower) changed(o *adminpb.Operation) error {
 	return nil
 }
 
+// block is what the live view shows; o is nil before the first answer.
 func (f *follower) block(o *adminpb.Operation) []string {
-	if f.opt.Still {
-		return []string{line(o)}
+	var lines []string
+	switch {
+	case o == nil:
+	case f.opt.Still:
+		lines = []string{line(o)}
+	default:
+		lines = block(o, f.e.Now())
 	}
-	return block(o, f.e.Now())
+	if text := f.away.Text(); text != "" {
+		lines = append(lines, text)
+	}
+	return lines
 }
 
 // animate redraws the live view between the news, until the returned function
@@ -128,9 +141,7 @@ func (f *follower) animate(ctx context.Context) (stop func()) {
 			select {
 			case last = <-f.news:
 			case <-tick.C:
-				if last != nil {
-					f.progress.Show(f.block(last), "", false)
-				}
+				f.progress.Show(f.block(last), "", false)
 			case <-ctx.Done():
 				return
 			}
@@ -140,10 +151,8 @@ func (f *follower) animate(ctx context.Context) (stop func()) {
 }
 
 func (f *follower) lost(err error) {
-	if f.progress.Live() {
-		return // the block stays, and grows old for a moment
-	}
-	if f.e.Flags.Verbose {
+	f.away.Lost(err)
+	if f.e.Flags.Verbose && !f.progress.Live() {
 		f.e.Term.Say("watch lost, trying another node: %v", err)
 	}
 }

@@ -261,9 +261,11 @@ func cancel(ctx context.Context, e *ctl.Env, id string, change ctl.Change) error
 		return err
 	}
 	plan := ctl.Instant{Command: "ops cancel " + id, Nodes: now.GetOperation().GetSpec().GetNodes(), Effects: []string{"would cancel " + id + "  " + title(now.GetOperation())}}
-	if yes, err := change.Agree(e, plan); err != nil || !yes {
+	if yes, err := change.Agree(ctx, e, plan); err != nil || !yes {
 		return err
 	}
+	call, done = e.Call(ctx) // a person may have thought for long
+	defer done()
 	r, err := c.CancelOperation(call, &adminpb.CancelOperationRequest{Id: id, Reason: change.Reason})
 	if err != nil {
 		return err

@@ -144,12 +144,8 @@ func ask(ctx context.Context, e *ctl.Env, c *client.Client, r Request) (string, 
 	if err := writePlan(e.Term.Err, got, r); err != nil {
 		return "", err
 	}
-	yes, err := e.Term.Ask("go on?")
-	if err != nil {
+	if err := e.Consent(ctx, "go on?"); err != nil {
 		return "", err
-	}
-	if !yes {
-		return "", &ctl.Error{Code: ctl.Aborted, Message: "not confirmed; nothing was changed"}
 	}
 	return p.GetId(), nil
 }

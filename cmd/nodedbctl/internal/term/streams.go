@@ -4,6 +4,7 @@ package term
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -80,15 +81,32 @@ func (s *Streams) Redraw(text []byte, foot string) {
 // CanAsk reports whether a person can be asked something.
 func (s *Streams) CanAsk() bool { return s.InTTY && s.ErrTTY }
 
-// Ask asks for a yes. Anything else, the end of input included, is a no.
-func (s *Streams) Ask(question string) (bool, error) {
+// Ask asks for a yes. Anything else, the end of input included, is a no. The end
+// of ctx is its error.
+func (s *Streams) Ask(ctx context.Context, question string) (bool, error) {
 	_, _ = fmt.Fprintf(s.Err, "%s [y/N] ", question)
-	line, err := s.ReadLine()
-	if err != nil && !errors.Is(err, io.EOF) {
-		return false, fmt.Errorf("read answer: %w", err)
+	type answer struct {
+		line string
+		err  error
 	}
-	answer := strings.ToLower(strings.TrimSpace(line))
-	return answer == "y" || answer == "yes", nil
+	got := make(chan answer, 1)
+	// Nothing can interrupt a read of a terminal: after Ctrl-C it is left to the
+	// end of the process.
+	go func() {
+		line, err := s.ReadLine()
+		got <- answer{line, err}
+	}()
+	select {
+	case <-ctx.Done():
+		s.Tell("")
+		return false, ctx.Err()
+	case a := <-got:
+		if a.err != nil && !errors.Is(a.err, io.EOF) {
+			return false, fmt.Errorf("read answer: %w", a.err)
+		}
+		line := strings.ToLower(strings.TrimSpace(a.line))
+		return line == "y" || line == "yes", nil
+	}
 }
 
 // ReadLine reads one line of In, without its end.

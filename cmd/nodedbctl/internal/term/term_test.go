@@ -56,7 +56,7 @@ func TestQuietAndColour(t *testing.T) {
 func TestAskTakesSilenceForNo(t *testing.T) {
 	for in, want := range map[string]bool{"y\n": true, "YES\n": true, "\n": false, "": false, "n\n": false, "yep\n": false} {
 		s := &Streams{In: strings.NewReader(in), Err: &bytes.Buffer{}}
-		if got, err := s.Ask("?"); err != nil || got != want {
+		if got, err := s.Ask(t.Context(), "?"); err != nil || got != want {
 			t.Errorf("%q: got %v %v, want %v", in, got, err, want)
 		}
 	}

@@ -62,7 +62,7 @@ func create(ctx context.Context, e *ctl.Env, o *createOptions) error {
 		Command: "token create --role " + o.role,
 		Effects: []string{fmt.Sprintf("would create a token of %s with the role %s, good for %s", cmp.Or(o.owner, "yours"), o.role, render.Duration(o.ttl))},
 	}
-	if yes, err := o.change.Agree(e, plan); err != nil || !yes {
+	if yes, err := o.change.Agree(ctx, e, plan); err != nil || !yes {
 		return err
 	}
 	c, err := e.Client()
@@ -137,7 +137,7 @@ func newRevoke(e *ctl.Env) *cobra.Command {
 				return ctl.Usagef("name the token's id, not the token: secrets do not belong on a command line")
 			}
 			plan := ctl.Instant{Command: "token revoke " + args[0], Effects: []string{"would revoke token " + args[0]}}
-			if yes, err := change.Agree(e, plan); err != nil || !yes {
+			if yes, err := change.Agree(cmd.Context(), e, plan); err != nil || !yes {
 				return err
 			}
 			c, err := e.Client()
