@@ -12,7 +12,6 @@ import (
 	"github.com/nodedb/nodedb/tui/internal/feed"
 	"github.com/nodedb/nodedb/tui/internal/keymap"
 	"github.com/nodedb/nodedb/tui/internal/page"
-	"github.com/nodedb/nodedb/tui/internal/progress"
 	"github.com/nodedb/nodedb/tui/internal/theme"
 )
 
@@ -38,7 +37,7 @@ func (d *Dashboard) View() tea.View {
 	v.WindowTitle = d.title()
 	v.Content, v.Cursor = d.render()
 	for _, o := range d.snap.Running() {
-		v.ProgressBar = tea.NewProgressBar(tea.ProgressBarDefault, int(100*progress.Share(o)))
+		v.ProgressBar = tea.NewProgressBar(tea.ProgressBarDefault, int(100*client.Share(o)))
 		break
 	}
 	d.frame.view = v

@@ -69,6 +69,41 @@ func TestDrainShutdown(t *testing.T) {
 	})
 }
 
+// TestDrainSaysWhatItWaitsFor: while load balancers are given their time, the
+// record says so, second by second, and counts the leaderships that are gone.
+func TestDrainSaysWhatItWaitsFor(t *testing.T) {
+	inShell(t, 3, func(t *testing.T, s *shell) {
+		spec := drain(2)
+		spec.LBWait = 20
+		op := s.start(spec)
+		state := func(o *cluster.Operation, phase string) string {
+			i := slices.IndexFunc(o.Phases, func(p cluster.Phase) bool { return p.Name == phase })
+			return o.Phases[i].State
+		}
+		s.eventually("leaderships are handed over", 5*time.Second, func() bool {
+			o := s.r.view().Operations[op.ID]
+			return s.led(2) == 0 && o.Total.Leaders > 0 && o.Done.Leaders == o.Total.Leaders
+		})
+		told := map[string]bool{}
+		s.eventually("each second of the wait is told", 10*time.Second, func() bool {
+			o := s.r.view().Operations[op.ID]
+			if state(o, PhaseUnready) != phaseRunning || state(o, PhaseLeaders) != phaseDone || o.Phase != PhaseUnready {
+				t.Fatalf("phase %s: unready is %s, leaders is %s", o.Phase, state(o, PhaseUnready), state(o, PhaseLeaders))
+			}
+			told[o.Why] = true
+			return len(told) == 4
+		})
+		for why := range told {
+			if left, ok := strings.CutPrefix(why, "waiting for load balancers, "); !ok || !strings.HasSuffix(left, " s left") {
+				t.Errorf("it waits for load balancers and says %q", why)
+			}
+		}
+		if done := s.wait(op.ID, time.Minute); done.State != cluster.OpSucceeded || state(&done, PhaseUnready) != phaseDone {
+			t.Errorf("ended %s %q", done.State, done.Why)
+		}
+	})
+}
+
 func TestDrainCancelled(t *testing.T) {
 	inShell(t, 3, func(t *testing.T, s *shell) {
 		s.nodes[2].sessions.begin(Blocker{PID: 7})

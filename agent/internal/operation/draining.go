@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -34,19 +35,22 @@ type draining struct {
 	drained chan struct{} // closed when nothing is left, or it could not be done: err
 	ended   chan struct{} // closed when the node serves again, or the process ends
 	err     error         // set before drained is closed
-	records chan struct{} // asks for the record to be written
+	records chan struct{} // asks for the record to be written soon
+	phased  chan struct{} // asks for it to be written now
 	written chan struct{} // closed when nothing writes it any more
 
 	mu struct {
 		sync.Mutex
-		op       *cluster.Operation // the record; without an id if there is none
-		recordAt time.Time
+		op *cluster.Operation // the record; without an id if there is none
 	}
 	op *cluster.Operation // as it was begun with; nil: none
 }
 
 func newDraining(d *Drainer, spec cluster.OperationSpec, op *cluster.Operation) *draining {
-	r := &draining{d: d, spec: spec, op: op, drained: make(chan struct{}), ended: make(chan struct{}), records: make(chan struct{}, 1), written: make(chan struct{})}
+	r := &draining{
+		d: d, spec: spec, op: op, drained: make(chan struct{}), ended: make(chan struct{}),
+		records: make(chan struct{}, 1), phased: make(chan struct{}, 1), written: make(chan struct{}),
+	}
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	record := &cluster.Operation{Phases: drainPhases(spec.Shutdown)}
 	if op != nil {
@@ -127,47 +131,68 @@ func (r *draining) drain() error {
 	return nil
 }
 
-// handOver waits for load balancers to look away while leaderships go.
+// handOver hands over every leadership that another voter can take, while load
+// balancers are given the time to look away. It ends when both are done.
 func (r *draining) handOver(ctx context.Context) error {
-	lb := make(chan error, 1)
-	go func() { lb <- sleep(ctx, seconds(r.spec.LBWait, 0)) }()
-	r.phase(PhaseLeaders)
-	err := r.leaders(ctx)
-	if lbErr := <-lb; err == nil {
-		err = lbErr
-	}
-	return err
-}
-
-// leaders hands over every leadership that another voter can take, and awaits
-// that the node leads nothing else.
-func (r *draining) leaders(ctx context.Context) error {
+	until := time.Now().Add(seconds(r.spec.LBWait, 0))
 	tried := map[cluster.RangeID]map[cluster.NodeID]bool{}
 	for {
 		led, orphans := r.led()
-		r.note(func(op *cluster.Operation) {
-			op.Done.Leaders = max(0, op.Total.Leaders-len(led)-orphans)
-			op.Why = ""
-			if len(led) > 0 {
-				op.Why = fmt.Sprintf("%d leaderships left, %s first", len(led), led[0].Descriptor.ID)
-			}
-		})
-		if len(led) == 0 {
-			if orphans > 0 {
-				r.note(func(op *cluster.Operation) {
-					notePhase(op, PhaseLeaders, fmt.Sprintf("%d ranges have no other voter that could lead", orphans))
-				})
-			}
+		left := max(0, time.Until(until))
+		r.handingOver(led, orphans, left)
+		if len(led) == 0 && left == 0 {
 			return nil
 		}
-		r.transferSome(ctx, led, tried)
-		if err := sleep(ctx, r.d.cfg.Poll); err != nil {
+		pause := 4 * r.d.cfg.Poll // a leadership may come back meanwhile
+		if len(led) > 0 {
+			r.transferSome(ctx, led, tried)
+			pause = r.d.cfg.Poll
+		}
+		if left > 0 {
+			pause = min(pause, left)
+		}
+		if err := sleep(ctx, pause); err != nil {
 			if errors.Is(err, errDeadline) {
-				return fmt.Errorf("%w: %d leaderships left, %s first", err, len(led), led[0].Descriptor.ID)
+				return fmt.Errorf("%w: %s", err, handOverLeft(led, left))
 			}
 			return err
 		}
 	}
+}
+
+// handingOver records how far both halves of handOver are: unready ends when the
+// load balancers have had their time, leaders when the node leads nothing.
+func (r *draining) handingOver(led []cluster.RangeStatus, orphans int, left time.Duration) {
+	now := time.Now().UTC().Round(0)
+	r.note(func(op *cluster.Operation) {
+		op.Done.Leaders = max(0, op.Total.Leaders-len(led)-orphans)
+		op.Why = handOverLeft(led, left)
+		if left == 0 {
+			endPhase(op, PhaseUnready, phaseDone, "", now)
+			op.Phase = PhaseLeaders
+		}
+		if len(led) > 0 {
+			besidePhase(op, PhaseLeaders, now)
+			return
+		}
+		note := ""
+		if orphans > 0 {
+			note = fmt.Sprintf("%d ranges have no other voter that could lead", orphans)
+		}
+		endPhase(op, PhaseLeaders, phaseDone, note, now)
+	})
+}
+
+// handOverLeft says what a drain waits for before it refuses sessions.
+func handOverLeft(led []cluster.RangeStatus, left time.Duration) string {
+	var parts []string
+	if len(led) > 0 {
+		parts = append(parts, fmt.Sprintf("%d leaderships left, %s first", len(led), led[0].Descriptor.ID))
+	}
+	if left > 0 {
+		parts = append(parts, fmt.Sprintf("waiting for load balancers, %.0f s left", math.Ceil(left.Seconds())))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // led returns the ranges that this node leads and another voter could, and how
@@ -370,50 +395,66 @@ func (r *draining) reopen() {
 	r.d.cfg.SetService(cluster.Ready)
 }
 
-// phase begins a phase and records it.
+// phase begins a phase and has it recorded at once.
 func (r *draining) phase(name string) {
 	r.mu.Lock()
 	beginPhase(r.mu.op, name, time.Now().UTC().Round(0))
-	r.mu.recordAt = time.Time{}
 	r.mu.Unlock()
-	r.record()
+	r.record(r.phased)
 }
 
-// note changes the record, which is written at most once a second.
+// note changes the record, which is written soon.
 func (r *draining) note(change func(op *cluster.Operation)) {
 	r.mu.Lock()
 	change(r.mu.op)
 	r.mu.Unlock()
-	r.record()
+	r.record(r.records)
 }
 
 // record has the operation written, by another goroutine: a drain never waits
 // for a meta range that has no quorum.
-func (r *draining) record() {
-	r.mu.Lock()
-	due := time.Since(r.mu.recordAt) >= time.Second
-	r.mu.Unlock()
-	if r.op == nil || !due {
+func (r *draining) record(to chan struct{}) {
+	if r.op == nil {
 		return
 	}
 	select {
-	case r.records <- struct{}{}:
+	case to <- struct{}{}:
 	default:
 	}
 }
 
-// writeRecords writes the operation's progress until the final record is due.
+// writeRecords writes the operation's progress until the final record is due: at
+// most once a second, but a new phase at once, and what came last in any case.
 func (r *draining) writeRecords() {
 	defer close(r.written)
-	for range r.records {
-		r.mu.Lock()
-		r.mu.recordAt = time.Now()
-		op := *r.mu.op
-		op.Phases = slices.Clone(op.Phases)
-		r.mu.Unlock()
-		if err := r.d.write(r.ctx, &op); err != nil {
-			r.d.cfg.Logger.Warn("drain goes on, its record does not", "operation", op.ID, "error", err)
+	var pause <-chan time.Time // nil: it may be written
+	due := false
+	for {
+		if due && pause == nil {
+			r.writeRecord()
+			due, pause = false, time.After(time.Second)
 		}
+		select {
+		case _, open := <-r.records:
+			if !open {
+				return
+			}
+			due = true
+		case <-r.phased:
+			due, pause = true, nil
+		case <-pause:
+			pause = nil
+		}
+	}
+}
+
+func (r *draining) writeRecord() {
+	r.mu.Lock()
+	op := *r.mu.op
+	op.Phases = slices.Clone(op.Phases)
+	r.mu.Unlock()
+	if err := r.d.write(r.ctx, &op); err != nil {
+		r.d.cfg.Logger.Warn("drain goes on, its record does not", "operation", op.ID, "error", err)
 	}
 }
 

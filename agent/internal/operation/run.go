@@ -77,6 +77,15 @@ func beginPhase(op *cluster.Operation, name string, now time.Time) {
 	op.Phase = name
 }
 
+// besidePhase marks a phase as running beside the one that runs.
+func besidePhase(op *cluster.Operation, name string, now time.Time) {
+	for i := range op.Phases {
+		if p := &op.Phases[i]; p.Name == name && p.State != phaseRunning {
+			p.State, p.Began, p.Ended = phaseRunning, now, time.Time{}
+		}
+	}
+}
+
 // endPhase marks a phase as done or skipped.
 func endPhase(op *cluster.Operation, name, state, note string, now time.Time) {
 	for i := range op.Phases {

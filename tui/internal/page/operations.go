@@ -64,7 +64,7 @@ func newOperations() *operations {
 			return o.GetPhase(), th.Plain
 		}},
 		table.Column[O]{Title: "DONE", Width: 5, Right: true, Cell: func(th *theme.Theme, o O) (string, cell.Style) {
-			return cell.Percent(progress.Share(o)), th.Plain
+			return cell.Percent(client.Share(o)), th.Plain
 		}},
 		table.Column[O]{Title: "TIME", Width: 8, Right: true, Cell: func(th *theme.Theme, o O) (string, cell.Style) { return progress.Elapsed(o, p.now), th.Dim }},
 		table.Column[O]{Title: "BEGAN", Width: 14, From: 100, Cell: func(th *theme.Theme, o O) (string, cell.Style) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nodedb/nodedb/client"
 	"github.com/nodedb/nodedb/client/adminpb"
 	"github.com/nodedb/nodedb/tui/internal/cell"
 	"github.com/nodedb/nodedb/tui/internal/feed"
@@ -326,7 +327,7 @@ func operationLine(th *theme.Theme, o *adminpb.Operation, width int, now time.Ti
 	if width < 90 {
 		bar = 12
 	}
-	share := progress.Share(o)
+	share := client.Share(o)
 	progress.Bar(th, l, share, bar)
 	l.Put(th.Plain, fmt.Sprintf(" %4s", cell.Percent(share)))
 	if o.GetState() != "running" {

@@ -29,29 +29,6 @@ func Title(o *adminpb.Operation) string {
 	return s.GetKind() + " " + cell.Nodes(s.GetNodes(), " ")
 }
 
-// Share is how much of an operation is done, 0 to 1.
-func Share(o *adminpb.Operation) float64 {
-	if o.GetState() == "succeeded" {
-		return 1
-	}
-	t, d := o.GetTotal(), o.GetDone()
-	for _, c := range [...][2]uint64{
-		{t.GetBytes(), d.GetBytes()}, {uint64(t.GetReplicas()), uint64(d.GetReplicas())},
-		{uint64(t.GetRanges()), uint64(d.GetRanges())}, {uint64(t.GetLeaders()), uint64(d.GetLeaders())},
-	} {
-		if c[0] > 0 {
-			return min(1, float64(c[1])/float64(c[0]))
-		}
-	}
-	done := 0
-	for _, p := range o.GetPhases() {
-		if p.GetState() == "done" || p.GetState() == "skipped" {
-			done++
-		}
-	}
-	return float64(done) / float64(max(1, len(o.GetPhases())))
-}
-
 // Bar draws how far an operation is.
 func Bar(th *theme.Theme, l *cell.Line, share float64, width int) {
 	full, empty := cell.Bar(th.Glyphs, share, width)
@@ -182,7 +159,7 @@ func work(th *theme.Theme, b *cell.Block, o *adminpb.Operation, now time.Time, i
 	if client.Final(o.GetState()) {
 		return
 	}
-	share := Share(o)
+	share := client.Share(o)
 	l := cell.NewLine(b.Width).Space(indent)
 	Bar(th, l, share, max(8, min(40, b.Width-indent-6)))
 	b.Add(l.Put(th.Plain, fmt.Sprintf(" %4s", cell.Percent(share))))
@@ -199,8 +176,12 @@ func work(th *theme.Theme, b *cell.Block, o *adminpb.Operation, now time.Time, i
 	if s := Left(o); s != "" {
 		parts = append(parts, s)
 	}
-	if o.GetPlannedSeconds() > 0 && o.GetSpec().GetKind() != "drain" {
-		parts = append(parts, "planned "+cell.Seconds(o.GetPlannedSeconds()))
+	if late, ok := client.Late(o, now); ok {
+		s := "planned " + cell.Seconds(o.GetPlannedSeconds())
+		if late {
+			s = "late: " + s
+		}
+		parts = append(parts, s)
 	}
 	b.Add(cell.NewLine(b.Width).Space(indent).Put(th.Dim, strings.Join(parts, "  ")))
 	if o.GetStalled() {
@@ -211,20 +192,23 @@ func work(th *theme.Theme, b *cell.Block, o *adminpb.Operation, now time.Time, i
 const itemsShown = 6
 
 func items(th *theme.Theme, b *cell.Block, o *adminpb.Operation) {
+	if client.Final(o.GetState()) {
+		return // its items are over, whatever they waited for
+	}
 	var moving, stuck []*adminpb.Item
 	for _, it := range o.GetItems() {
 		switch {
-		case it.GetStep() == "blocked" || it.GetWhy() != "":
+		case client.Blocked(it):
 			stuck = append(stuck, it)
-		case it.GetStep() != "pending" && it.GetStep() != "done":
+		case client.InFlight(it):
 			moving = append(moving, it)
 		}
 	}
-	list(th, b, "in flight", th.Busy, moving)
-	list(th, b, "blocked", th.Warn, stuck)
+	list(th, b, "in flight", th.Busy, th.Dim, moving)
+	list(th, b, "blocked", th.Warn, th.Warn, stuck)
 }
 
-func list(th *theme.Theme, b *cell.Block, title string, style cell.Style, its []*adminpb.Item) {
+func list(th *theme.Theme, b *cell.Block, title string, style, why cell.Style, its []*adminpb.Item) {
 	if len(its) == 0 {
 		return
 	}
@@ -237,14 +221,14 @@ func list(th *theme.Theme, b *cell.Block, title string, style cell.Style, its []
 		}
 		l := cell.NewLine(b.Width).Space(2).Field(th.Plain, cell.Range(it.GetRange()), 6, false).
 			Put(th.Plain, fmt.Sprintf("%s %s %s  ", cell.Node(it.GetFrom()), th.Sym.Arrow, cell.Node(it.GetTo()))).Put(th.Info, it.GetStep())
-		if it.GetBytes() > 0 && it.GetBytesDone() > 0 {
-			l.Put(th.Plain, "  "+cell.Percent(float64(it.GetBytesDone())/float64(it.GetBytes())))
+		if share, ok := client.ItemShare(it); ok {
+			l.Put(th.Plain, "  "+cell.Percent(share))
 		}
 		if it.GetAttempts() > 1 {
 			l.Put(th.Dim, fmt.Sprintf("  attempt %d", it.GetAttempts()))
 		}
 		if it.GetWhy() != "" {
-			l.Put(th.Warn, "  "+it.GetWhy())
+			l.Put(why, "  "+it.GetWhy())
 		}
 		if it.GetNeeds() != "" {
 			l.Put(th.Dim, "  needs "+it.GetNeeds())

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/nodedb/nodedb/client"
 	"github.com/nodedb/nodedb/client/adminpb"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
@@ -127,7 +128,7 @@ func Show(ctx context.Context, e *ctl.Env, id string, blocked bool) error {
 		items := o.GetItems()
 		o.Items = nil
 		for _, it := range items {
-			if stuck(it) {
+			if client.Blocked(it) {
 				o.Items = append(o.Items, it)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nodedb/nodedb/client"
 	"github.com/nodedb/nodedb/client/adminpb"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/term"
@@ -38,18 +39,15 @@ func mark(p *adminpb.Phase) string {
 	return " "
 }
 
-// stuck reports whether an item cannot go on now.
-func stuck(it *adminpb.Item) bool {
-	return it.GetStep() != "dropped" && (it.GetStep() == "blocked" || it.GetNeeds() != "" || it.GetError() != "")
-}
-
-func waiting(it *adminpb.Item) bool {
-	return it.GetStep() == "pending" || it.GetStep() == "done" || it.GetStep() == "dropped"
-}
-
 func itemText(it *adminpb.Item) string {
-	s := fmt.Sprintf("%s %s->%s %s", render.Range(it.GetRange()), render.Node(it.GetFrom()), render.Node(it.GetTo()), it.GetStep())
-	if it.GetWhy() != "" {
+	s := fmt.Sprintf("%s %s->%s ", render.Range(it.GetRange()), render.Node(it.GetFrom()), render.Node(it.GetTo()))
+	share, copying := client.ItemShare(it)
+	if copying {
+		s += render.Percent(share)
+	} else {
+		s += it.GetStep()
+	}
+	if it.GetWhy() != "" && !copying {
 		s += " " + it.GetWhy()
 	}
 	if it.GetAttempts() > 1 {
@@ -80,7 +78,9 @@ func block(o *adminpb.Operation, now time.Time) []string {
 		case "running":
 			if at == nil {
 				at = p
+				continue
 			}
+			past = append(past, strings.TrimSpace(p.GetName()+" "+mark(p)+" "+phaseNote(o, p))) // beside it
 		default:
 			next = append(next, p.GetName())
 		}
@@ -117,7 +117,7 @@ const barWidth = 35
 
 // work is the bar with its figures: bytes first, ranges second.
 func work(o *adminpb.Operation, name string, now time.Time) []string {
-	share := view.Share(o)
+	share := client.Share(o)
 	t, d := o.GetTotal(), o.GetDone()
 	line := fmt.Sprintf("%-5s %s %4s", name, term.Bar(share, barWidth), render.Percent(share))
 	if t.GetRanges() > 0 {
@@ -155,12 +155,12 @@ func pace(o *adminpb.Operation, share float64, now time.Time) string {
 	if o.GetStalled() {
 		parts = append(parts, "stalled: "+o.GetWhy())
 	}
-	if p := o.GetPlannedSeconds(); p > 0 && o.GetSpec().GetKind() != "drain" {
+	if late, ok := client.Late(o, now); ok {
 		how := "on track"
-		if elapsed.Seconds() > p*1.2 {
+		if late {
 			how = "late"
 		}
-		parts = append(parts, fmt.Sprintf("(planned %s, %s)", render.Seconds(p), how))
+		parts = append(parts, fmt.Sprintf("(planned %s, %s)", render.Seconds(o.GetPlannedSeconds()), how))
 	}
 	return strings.Join(parts, "  ")
 }
@@ -195,9 +195,9 @@ func inFlight(o *adminpb.Operation) []string {
 	var moving, blocked []string
 	for _, it := range o.GetItems() {
 		switch {
-		case stuck(it):
+		case client.Blocked(it):
 			blocked = append(blocked, itemText(it))
-		case !waiting(it):
+		case client.InFlight(it):
 			moving = append(moving, itemText(it))
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/nodedb/nodedb/client"
 	"github.com/nodedb/nodedb/client/adminpb"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
@@ -81,7 +82,7 @@ func writeOperations(b *strings.Builder, running []*adminpb.Operation) {
 			head = "ops"
 		}
 		fmt.Fprintf(b, "%-10s %s  %s %s  %s  %s %s\n", head, o.GetId(), o.GetSpec().GetKind(), render.Nodes(o.GetSpec().GetNodes(), " "),
-			o.GetState(), o.GetPhase(), render.Percent(view.Share(o)))
+			o.GetState(), o.GetPhase(), render.Percent(client.Share(o)))
 	}
 }
 

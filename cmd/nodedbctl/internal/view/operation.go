@@ -3,6 +3,7 @@ package view
 import (
 	"time"
 
+	"github.com/nodedb/nodedb/client"
 	"github.com/nodedb/nodedb/client/adminpb"
 )
 
@@ -126,7 +127,7 @@ func NewOperation(o *adminpb.Operation) Operation {
 	}
 	v.GainPredicted, v.GainAchieved = tenth(o.GetGainPredicted()), tenth(o.GetGainAchieved())
 	v.Range, v.At = optionalNode(o.GetSpec().GetRange()), optionalNode(o.GetSpec().GetAt())
-	v.Pct = tenth(100 * Share(o))
+	v.Pct = tenth(100 * client.Share(o))
 	for _, p := range o.GetPhases() {
 		v.Phases = append(v.Phases, Phase{Name: p.GetName(), State: p.GetState(), Note: p.GetNote(), Began: moment(p.GetBegan()), Ended: moment(p.GetEnded())})
 	}
@@ -148,31 +149,6 @@ func NewOperation(o *adminpb.Operation) Operation {
 
 func progress(p *adminpb.Progress) Progress {
 	return Progress{Ranges: p.GetRanges(), Replicas: p.GetReplicas(), Leaders: p.GetLeaders(), Bytes: p.GetBytes(), Sessions: p.GetSessions()}
-}
-
-// Share is how much of an operation's work is done, 0 to 1: by bytes if it has
-// any, else by replicas, else by leaders, else by phases.
-func Share(o *adminpb.Operation) float64 {
-	if o.GetState() == "succeeded" {
-		return 1
-	}
-	t, d := o.GetTotal(), o.GetDone()
-	for _, c := range [][2]uint64{
-		{t.GetBytes(), d.GetBytes()},
-		{uint64(t.GetReplicas()), uint64(d.GetReplicas())},
-		{uint64(t.GetLeaders()), uint64(d.GetLeaders())},
-	} {
-		if c[0] > 0 {
-			return min(1, float64(c[1])/float64(c[0]))
-		}
-	}
-	done := 0
-	for _, p := range o.GetPhases() {
-		if p.GetState() == "done" || p.GetState() == "skipped" {
-			done++
-		}
-	}
-	return float64(done) / float64(max(1, len(o.GetPhases())))
 }
 
 // Took is how long an operation took, once it has ended.
