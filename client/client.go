@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"connectrpc.com/connect/v2"
@@ -33,6 +34,11 @@ type Client struct {
 	dial    *dialer
 	over    http.RoundTripper // answers instead of a node; nil: nodes do
 	trace   func(path string, status int, took time.Duration)
+
+	learnt struct {
+		sync.Mutex
+		cluster Cluster
+	}
 }
 
 // Dial makes a client of the cluster that c describes. It reads c's files and
@@ -58,6 +64,7 @@ func Dial(c Context) (*Client, error) {
 	}
 	cl := &Client{context: c, tls: cfg, token: token, dial: &dialer{tls: cfg}}
 	cl.dial.mu.addrs, cl.dial.mu.given = slices.Clone(c.Addrs), len(c.Addrs)
+	cl.dial.learn(c.Known)
 	cl.AdminClient, cl.http = cl.connect()
 	return cl, nil
 }

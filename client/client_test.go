@@ -36,6 +36,7 @@ type fakeNode struct {
 	mu     sync.Mutex
 	calls  int
 	fail   error // of the calls; nil: they are answered
+	nodes  *adminpb.ListNodesResponse
 	watch  func(send func(*adminpb.Operation) error, ctx context.Context) error
 	topics watched
 }

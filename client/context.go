@@ -33,6 +33,9 @@ type Context struct {
 	SQLPasswordFile string `yaml:"sqlPasswordFile,omitempty"`
 	// Protected contexts refuse --yes: each plan is confirmed by its id.
 	Protected bool `yaml:"protected,omitempty"`
+	// Known are more admin addresses of the cluster, learnt from its nodes. They are
+	// tried after Addrs and are not part of the context file; see File.Recall.
+	Known []string `yaml:"-"`
 }
 
 // File is the context file.
@@ -42,6 +45,7 @@ type File struct {
 	Contexts []Context `yaml:"contexts"`
 
 	path string
+	gone []string // contexts whose knowledge goes at the next Write
 }
 
 // ErrNoContext is returned by File.Select when there is nothing to choose from.
@@ -99,7 +103,7 @@ func (f *File) decode(b []byte) error {
 func (f *File) Path() string { return f.path }
 
 // Select returns the context called name, or the current one when name is
-// empty, with its paths made absolute.
+// empty, with its paths made absolute and what is known of its cluster.
 func (f *File) Select(name string) (Context, error) {
 	if name == "" {
 		name = f.Current
@@ -121,6 +125,7 @@ func (f *File) Select(name string) (Context, error) {
 			*p = filepath.Join(dir, *p)
 		}
 	}
+	c.Known = f.Recall(c).Addrs
 	return c, nil
 }
 
@@ -136,12 +141,14 @@ func (f *File) Put(c Context) {
 	}
 }
 
-// Remove takes the context called name out and reports whether it was there.
+// Remove takes the context called name out, with what was learnt through it, and
+// reports whether it was there.
 func (f *File) Remove(name string) bool {
 	i := f.index(name)
 	if i < 0 {
 		return false
 	}
+	f.gone = append(f.gone, name)
 	f.Contexts = slices.Delete(f.Contexts, i, i+1)
 	if f.Current == name {
 		f.Current = ""
@@ -169,20 +176,35 @@ func (f *File) Write() error {
 	if err != nil {
 		return fmt.Errorf("encode context file: %w", err)
 	}
-	dir := filepath.Dir(f.path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := writeFile(f.path, b); err != nil {
 		return fmt.Errorf("write context file: %w", err)
+	}
+	for _, name := range f.gone {
+		if err := f.forget(name); err != nil {
+			return err
+		}
+	}
+	f.gone = nil
+	return nil
+}
+
+// writeFile puts b in the place of the file at path, readable by its owner only,
+// whole or not at all.
+func writeFile(path string, b []byte) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
 	}
 	t, err := os.CreateTemp(dir, ".context-*") // CreateTemp makes it 0600
 	if err != nil {
-		return fmt.Errorf("write context file: %w", err)
+		return err
 	}
 	_, werr := t.Write(b)
 	if err := errors.Join(werr, t.Close()); err != nil {
-		return fmt.Errorf("write context file: %w", errors.Join(err, os.Remove(t.Name())))
+		return errors.Join(err, os.Remove(t.Name()))
 	}
-	if err := os.Rename(t.Name(), f.path); err != nil {
-		return fmt.Errorf("write context file: %w", errors.Join(err, os.Remove(t.Name())))
+	if err := os.Rename(t.Name(), path); err != nil {
+		return errors.Join(err, os.Remove(t.Name()))
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ func (c *Client) intercept(r *route) connect.ClientInterceptor {
 			if err != nil {
 				return nil, ended(err)
 			}
-			s := &stream{ClientStream: first, ended: ended}
+			s := &stream{ClientStream: first, ended: ended, note: c.note}
 			if spec.StreamType == connect.StreamTypeUnary && r != nil {
 				s.open, s.left, s.route, s.via = open, c.dial.count()-1, r, r.now()
 				s.harmless = spec.IdempotencyLevel == connect.IdempotencyNoSideEffects
@@ -37,6 +37,7 @@ type stream struct {
 	connect.ClientStream
 
 	ended    func(error) *Error                   // what an error comes to
+	note     func(msg any)                        // learns from an answer
 	open     func() (connect.ClientStream, error) // nil: the call is not made again
 	left     int                                  // tries left
 	harmless bool                                 // it may be done twice
@@ -69,7 +70,11 @@ func (s *stream) CloseSend() error {
 func (s *stream) Receive(msg any) error {
 	for {
 		err := s.ClientStream.Receive(msg)
-		if err == nil || errors.Is(err, io.EOF) {
+		if err == nil {
+			s.note(msg)
+			return nil
+		}
+		if errors.Is(err, io.EOF) {
 			return err
 		}
 		if !s.again(err) {

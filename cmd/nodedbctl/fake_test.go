@@ -44,7 +44,7 @@ type fakeCluster struct {
 var now = time.Now()
 
 func asOf() *adminpb.AsOf {
-	return &adminpb.AsOf{ClusterName: "test", MetaIndex: 81234, Time: timestamppb.New(now), Complete: true, SourceNode: 1}
+	return &adminpb.AsOf{ClusterId: "c", ClusterName: "test", MetaIndex: 81234, Time: timestamppb.New(now), Complete: true, SourceNode: 1}
 }
 
 func (f *fakeCluster) nodes() []*adminpb.Node {
@@ -260,52 +260,52 @@ func clone(o *adminpb.Operation) *adminpb.Operation {
 
 // serve runs the cluster on a free port and writes context.yaml and its files
 // into dir.
-func serve(dir string) (stop func(), err error) {
+func serve(dir string) (addr string, stop func(), err error) {
 	caKey, caDER, err := certificate(nil, nil, &x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	ca, err := x509.ParseCertificate(caDER)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	nodeKey, nodeDER, err := certificate(ca, caKey, &x509.Certificate{
 		URIs: []*url.URL{{Scheme: "nodedb", Host: "c", Path: "/node/1"}}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	})
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	userKey, userDER, err := certificate(ca, caKey, &x509.Certificate{
 		URIs: []*url.URL{{Scheme: "nodedb", Host: "c", Path: "/user/root"}}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
 		Certificates: []tls.Certificate{{Certificate: [][]byte{nodeDER}, PrivateKey: nodeKey}}, NextProtos: []string{"h2", "http/1.1"}, MinVersion: tls.VersionTLS13,
 	})
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	_, otherDER, err := certificate(nil, nil, &x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	keyDER, err := x509.MarshalPKCS8PrivateKey(userKey)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	for name, block := range map[string]*pem.Block{
 		"ca.crt": {Type: "CERTIFICATE", Bytes: caDER}, "other.crt": {Type: "CERTIFICATE", Bytes: otherDER}, "root.crt": {Type: "CERTIFICATE", Bytes: userDER}, "root.key": {Type: "PRIVATE KEY", Bytes: keyDER},
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
-			return nil, err
+			return "", nil, err
 		}
 	}
 	file := fmt.Sprintf("version: 1\ncurrent: test\ncontexts:\n  - name: test\n    addrs: [\"127.0.0.1:1\", %q]\n    ca: ca.crt\n    cert: root.crt\n    key: root.key\n  - name: prod\n    addrs: [%q]\n    ca: ca.crt\n    cert: root.crt\n    key: root.key\n    protected: true\n",
 		l.Addr().String(), l.Addr().String())
 	if err := os.WriteFile(filepath.Join(dir, "context.yaml"), []byte(file), 0o600); err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	calls := connect.NewServer()
 	adminpb.RegisterAdminHandler(calls, &fakeCluster{ops: map[string]*adminpb.Operation{}})
@@ -313,7 +313,7 @@ func serve(dir string) (stop func(), err error) {
 	connecthttp.Mount(mux, calls)
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: time.Second}
 	go func() { _ = srv.Serve(l) }()
-	return func() { _ = srv.Close() }, nil
+	return l.Addr().String(), func() { _ = srv.Close() }, nil
 }
 
 func certificate(ca *x509.Certificate, caKey *ecdsa.PrivateKey, t *x509.Certificate) (*ecdsa.PrivateKey, []byte, error) {

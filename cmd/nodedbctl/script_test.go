@@ -20,11 +20,12 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
-			stop, err := serve(e.WorkDir)
+			addr, stop, err := serve(e.WorkDir)
 			if err != nil {
 				return err
 			}
 			e.Defer(stop)
+			e.Setenv("ADDR", addr)
 			e.Setenv("NODEDBCTL_CONFIG", filepath.Join(e.WorkDir, "context.yaml"))
 			return nil
 		},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,7 +80,8 @@ type Env struct {
 	Getenv  func(string) string
 
 	client  *client.Client
-	partial []uint32 // nodes that were missing in the last answer
+	stored  *client.Context // what client was made of, if all of it is in the context file
+	partial []uint32        // nodes that were missing in the last answer
 }
 
 // Prepare checks the global flags and makes them hold.
@@ -97,10 +99,49 @@ func (e *Env) Prepare() error {
 	return nil
 }
 
-// Close drops the client's connections.
+// Close drops the client's connections. What it has learnt of the cluster's nodes
+// is kept for the next one.
 func (e *Env) Close() {
-	if e.client != nil {
-		e.client.Close()
+	if e.client == nil {
+		return
+	}
+	if e.stored != nil {
+		e.Remember(*e.stored, e.client)
+	}
+	e.client.Close()
+}
+
+// discoverTimeout bounds what the first command in a context may spend on asking
+// for the other nodes.
+const discoverTimeout = time.Second
+
+// Discover asks who the other nodes are, if nobody has said so in this context
+// yet. It is called after a success and is no matter if it fails.
+func (e *Env) Discover(ctx context.Context) {
+	if e.client == nil || e.stored == nil || len(e.stored.Known) > 0 || e.client.Cluster().ID != "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, discoverTimeout)
+	defer cancel()
+	if _, err := e.client.ListNodes(ctx, &adminpb.ListNodesRequest{NodeTimeout: completeNodeTimeout}); err != nil && e.Flags.Verbose {
+		e.Term.Say("the other nodes are not known yet: %v", err)
+	}
+}
+
+// Remember keeps what cl has learnt through c, a context of the context file. A
+// file that cannot be written, such as a mounted secret, is none of the caller's
+// business.
+func (e *Env) Remember(c client.Context, cl *client.Client) {
+	learnt := cl.Cluster()
+	if learnt.ID == "" || slices.Equal(c.Known, learnt.Addrs) {
+		return
+	}
+	f, err := e.File()
+	if err == nil {
+		err = f.Remember(c, learnt)
+	}
+	if err != nil && e.Flags.Verbose {
+		e.Term.Say("what was learnt of the cluster is not kept: %v", err)
 	}
 }
 
@@ -145,13 +186,10 @@ func (e *Env) Context() (client.Context, error) {
 	}
 	c, err := f.Select(name)
 	if err != nil && (len(g.Addr) == 0 || name != "" || !errors.Is(err, client.ErrNoContext)) {
-		return c, &Error{Code: Usage, Message: fmt.Sprintf("%v in %s", err, f.Path()), Err: err, Next: []string{
-			"nodedbctl --context-file FILE ... (nodedb-agent init writes one: DATADIR/creds/context.yaml)",
-			"nodedbctl context add NAME --addr HOST:PORT --ca FILE --cert FILE --key FILE",
-		}}
+		return c, NoContext(f, name, Usage)
 	}
 	if len(g.Addr) > 0 {
-		c.Addrs = g.Addr
+		c.Addrs, c.Known = g.Addr, nil
 	}
 	for _, o := range []struct {
 		flag string
@@ -167,6 +205,43 @@ func (e *Env) Context() (client.Context, error) {
 	return c, nil
 }
 
+// NoContext says that the file has no context called name, and which it has.
+func NoContext(f *client.File, name string, code Exit) *Error {
+	names := f.Names()
+	e := &Error{Code: code, Err: client.ErrNoContext}
+	switch {
+	case len(names) == 0:
+		e.Message = "no context in " + f.Path()
+		e.Next = []string{
+			"nodedbctl --context-file FILE ... (nodedb-agent init writes one: DATADIR/creds/context.yaml)",
+			"nodedbctl context add NAME --addr HOST:PORT --ca FILE --cert FILE --key FILE",
+		}
+	case name == "":
+		e.Message = fmt.Sprintf("no context of %s is the current one; it has %s", f.Path(), strings.Join(names, ", "))
+		e.Next = []string{"nodedbctl context use " + names[0]}
+	default:
+		e.Message = fmt.Sprintf("no context %q in %s; it has %s", name, f.Path(), strings.Join(names, ", "))
+		for _, near := range Nearest(name, names) {
+			e.Next = append(e.Next, "--context "+near)
+		}
+		if len(e.Next) == 0 {
+			e.Next = []string{"nodedbctl context ls"}
+		}
+	}
+	return e
+}
+
+// Direct makes the client, which must not be there yet, keep to the addresses
+// that were given: what is asked is about the node that answers.
+func (e *Env) Direct() (*client.Client, error) {
+	c, err := e.Context()
+	if err != nil {
+		return nil, err
+	}
+	c.Known = nil
+	return e.dial(c)
+}
+
 // Client is the cluster's client.
 func (e *Env) Client() (*client.Client, error) {
 	if e.client != nil {
@@ -179,6 +254,13 @@ func (e *Env) Client() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if g := &e.Flags; c.Name != "" && len(g.Addr) == 0 && g.CA == "" {
+		e.stored = &c
+	}
+	return e.dial(c)
+}
+
+func (e *Env) dial(c client.Context) (*client.Client, error) {
 	cl, err := client.Dial(c)
 	if err != nil {
 		return nil, &Error{Code: Usage, Message: err.Error(), Err: err}

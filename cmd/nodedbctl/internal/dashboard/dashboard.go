@@ -74,18 +74,29 @@ func Show(ctx context.Context, e *ctl.Env, view string, f Flags) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP) // the terminal is gone
 	defer stop()
+	var dialled []*client.Client
+	defer func() {
+		for _, c := range dialled {
+			if len(e.Flags.Addr) == 0 && c.Context().Name != "" {
+				e.Remember(c.Context(), c)
+			}
+		}
+	}()
 	return tui.Run(ctx, tui.Options{
 		Context: current.Name, Contexts: file.Names(), View: view, Theme: f.Theme, ASCII: f.ASCII, Mouse: f.Mouse, Every: f.Every,
 		NoColor: e.Flags.NoColor || e.Getenv("NO_COLOR") != "" || e.Getenv("TERM") == "dumb", ReadOnly: e.Flags.ReadOnly,
 		Dial: func(name string) (*client.Client, error) {
-			if name == current.Name {
-				return client.Dial(current)
+			cx := current
+			if name != current.Name {
+				if cx, err = file.Select(name); err != nil {
+					return nil, err
+				}
 			}
-			c, err := file.Select(name)
-			if err != nil {
-				return nil, err
+			c, err := client.Dial(cx)
+			if err == nil {
+				dialled = append(dialled, c)
 			}
-			return client.Dial(c)
+			return c, err
 		},
 	})
 }

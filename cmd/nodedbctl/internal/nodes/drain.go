@@ -56,7 +56,7 @@ func drain(ctx context.Context, e *ctl.Env, args []string, o *drainOptions) erro
 	call, cancel := e.Call(ctx)
 	defer cancel()
 	if o.self {
-		c, err := e.Client()
+		c, err := e.Direct()
 		if err != nil {
 			return err
 		}

@@ -63,17 +63,13 @@ func Follow(ctx context.Context, e *ctl.Env, id string, opt FollowOptions) error
 	return err
 }
 
-// learn tells the client of all nodes, so that the watch outlives the node that
-// the context names. It is no matter if that fails.
+// learn has the client learn of all nodes, so that the watch outlives the node
+// that the context names. It is no matter if that fails.
 func learn(ctx context.Context, e *ctl.Env, c *client.Client) {
 	call, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	r, err := c.ListNodes(call, &adminpb.ListNodesRequest{NodeTimeout: min(1, e.NodeTimeout())})
-	if err != nil {
-		return
-	}
-	for _, n := range r.GetNodes() {
-		c.Learn(n.GetAddresses().GetAdmin())
+	if _, err := c.ListNodes(call, &adminpb.ListNodesRequest{NodeTimeout: min(1, e.NodeTimeout())}); err != nil && e.Flags.Verbose {
+		e.Term.Say("the other nodes are not known: %v", err)
 	}
 }
 

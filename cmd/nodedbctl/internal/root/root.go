@@ -185,6 +185,7 @@ func Run(ctx context.Context, e *ctl.Env, args []string) int {
 	}
 	err := c.ExecuteContext(ctx)
 	if err == nil {
+		e.Discover(ctx)
 		err = e.Whole()
 	}
 	if err != nil && ctx.Err() != nil && ctl.CodeOf(err) == ctl.Internal {

@@ -8,6 +8,7 @@ type Context struct {
 	Name      string   `json:"name"`
 	Current   bool     `json:"current"`
 	Addrs     []string `json:"addrs"`
+	Known     []string `json:"known"`
 	User      string   `json:"user"`
 	CA        string   `json:"ca"`
 	Cert      string   `json:"cert"`
