@@ -23,7 +23,7 @@ func TestFirstLinesThenACount(t *testing.T) {
 		if got := lines("msg=refused"); got != linesPerMinute+1 {
 			t.Fatalf("%d lines of 1000 of one reason and 1 of another, want %d", got, linesPerMinute+1)
 		}
-		time.Sleep(time.Minute) // of the bubble
+		<-time.After(time.Minute)
 		synctest.Wait()
 		if !strings.Contains(out.String(), `reason="tls handshake" count=990`) || lines("count=") != 1 {
 			t.Fatalf("after a minute the count is not told once:\n%s", out.String())

@@ -3,6 +3,7 @@ package pgwire
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -18,46 +19,84 @@ func (c *conn) authenticate() error {
 	if c.secure != nil && len(c.secure.state.VerifiedChains) > 0 {
 		return c.checkCertificate()
 	}
-	a, wait, ok := c.server.throttle.begin(c.startup.user, addrOf(c.raw.RemoteAddr()))
-	if !ok {
-		c.denied("throttled")
-		return fatal("28000", fmt.Sprintf("too many failed logins from this network; try again in %s", wait.Round(time.Second)))
-	}
-	how := abandoned
-	defer func() { a.done(how) }()
-	if wait > 0 {
-		if err := c.pause(wait); err != nil {
-			return err
-		}
-	}
-	err := c.checkPassword()
-	var wrong *wrongPasswordError
-	switch {
-	case errors.As(err, &wrong):
-		how = failed
-		c.denied(wrong.why)
-		return fatal("28P01", fmt.Sprintf("password authentication failed for user %q", c.startup.user))
-	case err != nil:
+	a := c.server.throttle.attempt(c.startup.user, addrOf(c.raw.RemoteAddr()))
+	if err := c.awaitTurn(a); err != nil {
 		return err
 	}
-	how = succeeded
-	return nil
+	hold, err := c.tryPassword(a)
+	var wrong *wrongPasswordError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	c.denied(wrong.class)
+	if err := c.holdBack(hold); err != nil {
+		return err
+	}
+	return fatal("28P01", fmt.Sprintf("password authentication failed for user %q", c.startup.user))
+}
+
+// tryPassword runs the exchange and tells the throttle how it ended, come what may.
+func (c *conn) tryPassword(a *attempt) (hold time.Duration, err error) {
+	how := abandoned
+	defer func() { hold = a.done(how) }()
+	var wrong *wrongPasswordError
+	switch err = c.checkPassword(); {
+	case errors.As(err, &wrong):
+		how = failed
+	case err == nil:
+		how = succeeded
+	}
+	return 0, err
 }
 
 // wrongPasswordError is a login that was carried through and failed. Only the
 // log learns why.
-type wrongPasswordError struct{ why string }
+type wrongPasswordError struct{ class string }
 
-func (e *wrongPasswordError) Error() string { return e.why }
+func (e *wrongPasswordError) Error() string { return e.class }
 
-func (c *conn) denied(why string) {
+func (c *conn) denied(class string, attrs ...slog.Attr) {
 	c.server.counters.loginFailures.Add(1)
-	c.logDenied(c.startup.user, why)
+	c.logDenied(c.startup.user, class, attrs...)
 }
 
-// pause delays a login; the time does not count against the client.
-func (c *conn) pause(d time.Duration) error {
-	if err := c.raw.SetDeadline(time.Now().Add(d + c.server.cfg.AuthTimeout)); err != nil {
+// awaitTurn waits until the throttle lets the password exchange begin. Who waits
+// takes no place from those that log in.
+func (c *conn) awaitTurn(a *attempt) error {
+	if a.start() {
+		return nil
+	}
+	c.moveTo(c.server.held, stageSecured)
+	if err := c.allowUntil(time.Time{}); err != nil {
+		return err
+	}
+	again := time.NewTicker(turnInterval)
+	defer again.Stop()
+	for {
+		select {
+		case <-again.C:
+		case <-c.loginCtx.Done():
+			return c.loginCtx.Err()
+		}
+		if a.start() {
+			break
+		}
+	}
+	c.moveTo(c.server.logins, stageSecured)
+	return c.allowUntil(time.Now().Add(c.server.cfg.AuthTimeout))
+}
+
+// turnInterval is how often a login that waits asks for its turn: all of them
+// have the same chance.
+const turnInterval = 50 * time.Millisecond
+
+// holdBack lets the answer to a failure wait.
+func (c *conn) holdBack(d time.Duration) error {
+	if d == 0 {
+		return nil
+	}
+	c.moveTo(c.server.held, stageSecured)
+	if err := c.allowUntil(time.Now().Add(d + c.server.cfg.AuthTimeout)); err != nil {
 		return err
 	}
 	timer := time.NewTimer(d)
@@ -76,15 +115,15 @@ func (c *conn) checkCertificate() error {
 	id, _, err := auth.PeerUser(&c.secure.state, c.server.cfg.ClusterID)
 	switch {
 	case err != nil:
-		c.denied("certificate: " + err.Error())
+		c.denied("certificate", logattr.Err(err))
 		return refused
 	case id.User == "" || id.User != c.startup.user || id.User != c.secure.state.PeerCertificates[0].Subject.CommonName:
-		c.denied("certificate of " + id.String())
+		c.denied("certificate of another", slog.String("certificate", id.String()))
 		return refused
 	}
 	if check := c.server.cfg.Certificate; check != nil {
 		if err := check(id.User, id.Serial); err != nil {
-			c.denied("certificate: " + err.Error())
+			c.denied("certificate", logattr.Err(err))
 			return refused
 		}
 	}
@@ -119,7 +158,7 @@ func (c *conn) checkPassword() error {
 	}
 	challenge, err := conversation.Step(string(initial.Data))
 	if err != nil {
-		return &wrongPasswordError{"first message: " + err.Error()}
+		return &wrongPasswordError{"first SCRAM message"}
 	}
 	c.out.send(&pgproto3.AuthenticationSASLContinue{Data: []byte(challenge)})
 	if err := c.out.flush(); err != nil {
@@ -144,9 +183,7 @@ func (c *conn) finishPassword(conversation *scram.ServerConversation, known bool
 	switch {
 	case !known:
 		return &wrongPasswordError{"unknown user"}
-	case err != nil:
-		return &wrongPasswordError{"wrong password: " + err.Error()}
-	case !conversation.Valid():
+	case err != nil || !conversation.Valid():
 		return &wrongPasswordError{"wrong password"}
 	}
 	c.out.send(&pgproto3.AuthenticationSASLFinal{Data: []byte(verdict)})

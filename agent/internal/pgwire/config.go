@@ -74,9 +74,14 @@ type Config struct {
 	ServerVersion string
 	// MaxConnections is how many clients may be logged in. More get 53300.
 	MaxConnections int
-	// MaxLogins is how many clients may be in the middle of logging in.
+	// MaxLogins is how many clients may be in the middle of logging in. One more
+	// pushes out another that has come less far.
 	MaxLogins int
-	// AuthTimeout bounds a login, from the TCP connection to the first ready.
+	// TLSTimeout bounds the way from the TCP connection to the end of the TLS
+	// handshake, in which a client has nothing to think about.
+	TLSTimeout time.Duration
+	// AuthTimeout bounds a login, from the TCP connection to the first ready; the
+	// time for which it is held back does not count.
 	AuthTimeout time.Duration
 	// MaxMessageBytes bounds a client's message. It is memory that any client
 	// with a login can make the node use, per connection.
@@ -92,7 +97,8 @@ func DefaultConfig() Config {
 		Listen:          "127.0.0.1:6432",
 		ServerVersion:   "15.0",
 		MaxConnections:  1000,
-		MaxLogins:       128,
+		MaxLogins:       512,
+		TLSTimeout:      3 * time.Second,
 		AuthTimeout:     10 * time.Second,
 		MaxMessageBytes: 64 << 20,
 		StopTimeout:     5 * time.Second,
@@ -118,6 +124,7 @@ func (c *Config) Validate() error {
 	require(c.ServerVersion != "", "no server version")
 	require(c.MaxConnections > 0, "max connections must be positive")
 	require(c.MaxLogins > 0, "max logins must be positive")
+	require(c.TLSTimeout > 0, "TLS timeout must be positive")
 	require(c.AuthTimeout > 0, "auth timeout must be positive")
 	require(c.MaxMessageBytes >= maxLoginMessageBytes, "max message bytes too small")
 	require(c.StopTimeout > 0, "stop timeout must be positive")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"runtime/debug"
@@ -55,7 +56,8 @@ type conn struct {
 	ctx       context.Context //nolint:containedctx // the connection's life; statements derive theirs
 	loginCtx  context.Context //nolint:containedctx // done when the server stops before the login is through
 	stopLogin context.CancelFunc
-	admitted  bool // counts among the server's sessions
+	place     *guest // until it is logged in
+	admitted  bool   // counts among the server's sessions
 
 	mu struct {
 		sync.Mutex
@@ -103,7 +105,7 @@ func (c *conn) run() {
 		}
 		c.close()
 	}()
-	if err := c.loginInTurn(); err != nil {
+	if err := c.loginInPlace(); err != nil {
 		c.fail(err)
 		return
 	}
@@ -113,9 +115,9 @@ func (c *conn) run() {
 	c.fail(c.serve())
 }
 
-// loginInTurn gives the turn back that Server.serve took.
-func (c *conn) loginInTurn() error {
-	defer func() { <-c.server.logins }()
+// loginInPlace logs in and gives the place back.
+func (c *conn) loginInPlace() error {
+	defer func() { c.place.leave() }()
 	return c.login()
 }
 
@@ -213,6 +215,10 @@ func (c *conn) armRead() error {
 func (c *conn) end(reason *sql.Error, force bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.endLocked(reason, force)
+}
+
+func (c *conn) endLocked(reason *sql.Error, force bool) {
 	c.mu.ending = reason
 	past := time.Unix(1, 0)
 	if c.mu.loggedIn {
@@ -300,9 +306,21 @@ func (c *conn) cancelKey() []byte {
 // remote is the client's address, for logs and lists.
 func (c *conn) remote() string { return c.raw.RemoteAddr().String() }
 
-func (c *conn) logDenied(user, why string) {
-	c.server.cfg.Logger.Info("sql login refused", "user", user, logattr.Address(c.remote()), logattr.Reason(why))
-	c.audit(user, why)
+// logDenied records a login that was refused. Class is one of a few words of
+// this package: what strangers send is in the attributes only.
+func (c *conn) logDenied(user, class string, attrs ...slog.Attr) {
+	attrs = append(attrs, slog.String("user", clip(user)), logattr.Address(c.remote()))
+	c.server.strangers.Log(slog.LevelInfo, class, "sql login refused", attrs...)
+	c.audit(clip(user), class)
+}
+
+// clip shortens a name that is longer than any user's can be.
+func clip(name string) string {
+	const most = 128
+	if len(name) > most {
+		return name[:most] + "…"
+	}
+	return name
 }
 
 func (c *conn) audit(user, why string) {

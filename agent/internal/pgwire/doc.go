@@ -19,7 +19,8 @@
 //
 //  1. Before a client has proven who it is, no message of more than
 //     maxLoginMessageBytes is read, nothing but the login is done, and it ends
-//     within Config.AuthTimeout.
+//     within Config.AuthTimeout. Whoever has not takes no place from another who
+//     does: see room and throttle.
 //  2. An unknown user and a wrong password are answered by the same messages.
 //  3. Bytes that a client sent in the clear are never read as if they had come
 //     through TLS.

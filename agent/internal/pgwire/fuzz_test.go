@@ -45,9 +45,7 @@ func fuzzServer(t testing.TB) *Server {
 	cfg.MaxMessageBytes = 1 << 20
 	cfg.Open = f.open
 	cfg.Credentials = func(string) (string, bool) { return verifier, true }
-	s := &Server{cfg: cfg, throttle: newThrottle(), logins: make(chan struct{}, 1)}
-	s.mu.conns = map[uint32]*conn{}
-	return s
+	return newServer(cfg)
 }
 
 func encode(t testing.TB, messages ...pgproto3.FrontendMessage) []byte {
@@ -91,8 +89,8 @@ func FuzzLogin(f *testing.F) {
 		s.throttle = newThrottle()
 		m := &memConn{}
 		m.in.Reset(in)
-		s.logins <- struct{}{}
 		c := newConn(context.Background(), s, m)
+		c.moveTo(s.logins, stageSilent)
 		s.register(c)
 		c.run()
 		if c.session != nil {

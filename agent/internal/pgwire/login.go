@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/sql"
 )
 
@@ -34,12 +35,16 @@ type startup struct {
 // login carries the connection from the first byte to the first ReadyForQuery.
 // After a cancel request it returns nil and leaves session nil.
 func (c *conn) login() error {
-	deadline := time.Now().Add(c.server.cfg.AuthTimeout)
-	if err := c.raw.SetDeadline(deadline); err != nil {
+	began := time.Now()
+	if err := c.allowUntil(began.Add(min(c.server.cfg.TLSTimeout, c.server.cfg.AuthTimeout))); err != nil {
 		return err
 	}
 	message, err := c.negotiate()
 	if err != nil || message == nil {
+		return err
+	}
+	c.place.reached(stageSecured)
+	if err := c.allowUntil(began.Add(c.server.cfg.AuthTimeout)); err != nil {
 		return err
 	}
 	if c.startup, err = readStartup(message); err != nil {
@@ -62,6 +67,16 @@ func (c *conn) login() error {
 	c.mu.user = c.startup.user
 	c.mu.Unlock()
 	return c.openSession()
+}
+
+// allowUntil gives the client time to say more, unless the login is to end.
+func (c *conn) allowUntil(deadline time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mu.force {
+		return c.mu.ending
+	}
+	return c.raw.SetDeadline(deadline)
 }
 
 // negotiate answers encryption requests until the startup message or a cancel
@@ -122,12 +137,15 @@ func (c *conn) answerSSLRequest(earlier int) error {
 }
 
 func (c *conn) startTLS(over net.Conn, direct bool) error {
-	conn, sec, err := handshake(c.loginCtx, over, c.server.cfg.TLS, direct)
+	conn, sec, err := handshake(c.loginCtx, over, c.server.cfg.TLS, direct, func() { c.place.reached(stageHello) })
 	if err != nil {
-		c.logDenied("", err.Error())
+		if c.endReason() == nil { // else this side ended it
+			c.logDenied("", "tls handshake", logattr.Err(err))
+		}
 		c.readErr = err // there is no common language to say more in
 		return err
 	}
+	c.place.reached(stageSecured)
 	c.secure = sec
 	c.setTransport(conn)
 	return nil

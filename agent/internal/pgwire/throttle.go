@@ -12,70 +12,117 @@ const (
 	throttleMaxDelay   = 10 * time.Second
 	// throttleForget is how long a failure is remembered after the last attempt.
 	throttleForget = 10 * time.Minute
+	// throttleKnown is how long a good login counts for its user's next ones.
+	throttleKnown = 7 * 24 * time.Hour
 	// throttleEntries bounds memory: an attacker who invents users pushes out
 	// only the oldest entries.
 	throttleEntries = 8192
-	// networkAllowance is how many failures a network may have, over all users,
-	// before its logins are delayed too: one wrong script in an office should not
-	// slow down its neighbours.
-	networkAllowance = 16
-	// throttleParallel is how many first attempts may be under way at once
-	// before the next ones queue as if one had failed.
-	throttleParallel = 16
 )
 
-// throttle delays logins after failures, per user and network and per network.
-// It never locks a user out: that would let anyone lock out anyone.
+// throttle slows down those who guess passwords. The answer to a wrong password
+// is held back; the right one is let in at once, whatever else comes from its
+// network: nobody can lock out anybody by failing.
+//
+// A guesser need not wait for the answer, though: no answer is one. So each
+// failure counts as under way until its answer was due, and where too many are
+// under way, the next exchange is put off, by throttleWait at most.
 type throttle struct {
 	now func() time.Time
 
 	mu      sync.Mutex
 	entries map[throttleKey]*list.Element
 	recent  *list.List // of *throttleEntry, the latest used first
+	known   *recentKeys
+}
+
+// throttleWait is the longest that an exchange is put off. The client's own
+// patience, often 10 s, has to be enough for a login.
+const throttleWait = 4 * time.Second
+
+// scope is whose failures count together.
+type scope int
+
+const (
+	userAtAddress scope = iota
+	userInNetwork
+	address
+	network
+	scopes
+)
+
+// parallel is how many attempts may be under way in a scope before the next is
+// put off.
+func (s scope) parallel() int {
+	return [...]int{userAtAddress: 16, userInNetwork: 64, address: 64, network: 256}[s]
+}
+
+// allowance is how many failures cost nothing: one wrong script in an office
+// should not slow down the failures of its neighbours.
+func (s scope) allowance() int {
+	return [...]int{userAtAddress: 0, userInNetwork: 4, address: 16, network: 64}[s]
 }
 
 type throttleKey struct {
-	user    string // empty: the network as a whole
-	network netip.Prefix
+	user string       // empty: all
+	from netip.Prefix // one address, or a network
 }
 
 type throttleEntry struct {
 	key       throttleKey
 	failures  int
-	attempts  int       // under way
-	next      time.Time // the earliest start of the next attempt
+	attempts  int         // under way
+	due       []time.Time // when the answers of failures are
 	lastTouch time.Time
 }
 
 func newThrottle() *throttle {
-	return &throttle{now: time.Now, entries: map[throttleKey]*list.Element{}, recent: list.New()}
+	return &throttle{now: time.Now, entries: map[throttleKey]*list.Element{}, recent: list.New(), known: newRecentKeys(throttleEntries)}
 }
 
-// attempt is one login under way.
+// attempt is one login.
 type attempt struct {
 	throttle *throttle
-	user     throttleKey
-	network  throttleKey
+	keys     [scopes]throttleKey
+	began    time.Time
 }
 
-// begin registers a login and returns how long it must wait before its password
-// is looked at. ok is false when the queue is longer than the longest delay.
-func (t *throttle) begin(user string, addr netip.Addr) (a attempt, wait time.Duration, ok bool) {
-	a = attempt{throttle: t, network: throttleKey{network: networkOf(addr)}}
-	a.user = throttleKey{user: user, network: a.network.network}
+// attempt registers nothing yet: start does.
+func (t *throttle) attempt(user string, addr netip.Addr) *attempt {
+	a := &attempt{throttle: t, began: t.now()}
+	one, many := addressOf(addr), networkOf(addr)
+	a.keys = [scopes]throttleKey{userAtAddress: {user, one}, userInNetwork: {user, many}, address: {"", one}, network: {"", many}}
+	return a
+}
+
+// start reports whether the exchange may begin now. If so, done must follow; if
+// not, the caller asks again a little later.
+func (a *attempt) start() bool {
+	t := a.throttle
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
-	userEntry, network := t.entry(a.user, now), t.entry(a.network, now)
-	wait = max(userEntry.queue(now, 0), network.queue(now, networkAllowance))
-	if wait > throttleMaxDelay {
-		return a, wait, false
+	patient := now.Sub(a.began) < throttleWait
+	for s := range scopes {
+		if patient && !a.exempt(s, now) && t.entry(a.keys[s], now).busy(now) >= s.parallel() {
+			return false
+		}
 	}
-	userEntry.attempts++
-	network.attempts++
-	userEntry.reserve(now.Add(wait), 0)
-	network.reserve(now.Add(wait), networkAllowance)
-	return a, wait, true
+	for s := range scopes {
+		t.entry(a.keys[s], now).attempts++
+	}
+	return true
+}
+
+// exempt reports whether the scope's crowd does not matter to this attempt:
+// who has logged in well from there lately queues behind guesses at the own name only.
+func (a *attempt) exempt(s scope, now time.Time) bool {
+	switch s {
+	case address, network:
+		return a.throttle.known.has(a.keys[userInNetwork], now.Add(-throttleKnown))
+	case userInNetwork:
+		return a.throttle.known.has(a.keys[userAtAddress], now.Add(-throttleKnown))
+	}
+	return false
 }
 
 // outcome is how a login ended.
@@ -87,65 +134,75 @@ const (
 	failed
 )
 
-// done reports how the login ended. It is called once for each begin that was ok.
-func (a attempt) done(o outcome) {
+// done reports how the exchange ended and returns for how long the answer is to
+// be held back.
+func (a *attempt) done(o outcome) (hold time.Duration) {
 	t := a.throttle
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
-	user, network := t.entry(a.user, now), t.entry(a.network, now)
-	user.end(o, now, 0)
-	network.end(o, now, networkAllowance)
-	if o == succeeded {
-		// A network's failures are forgotten by time alone: one good login in an
+	for s := range scopes {
+		e := t.entry(a.keys[s], now)
+		e.attempts = max(0, e.attempts-1)
+		if o == failed {
+			e.failures++
+			hold = max(hold, delay(e.failures-s.allowance()))
+		}
+	}
+	switch {
+	case o == succeeded:
+		// The others' failures are forgotten by time alone: one good login in an
 		// office says nothing of the other machines there.
-		user.failures, user.next = 0, time.Time{}
+		t.entry(a.keys[userAtAddress], now).failures = 0
+		t.known.add(a.keys[userAtAddress], now)
+		t.known.add(a.keys[userInNetwork], now)
+	case hold > 0:
+		for s := range scopes {
+			t.entry(a.keys[s], now).owe(now.Add(hold), 2*s.parallel())
+		}
 	}
+	return hold
 }
 
-func (e *throttleEntry) end(o outcome, now time.Time, allowance int) {
-	e.attempts = max(0, e.attempts-1)
-	if o != failed {
-		return
-	}
-	e.failures++
-	if until := now.Add(e.delay(allowance)); until.After(e.next) {
-		e.next = until
-	}
+// busy is how many attempts are under way or have an answer due.
+func (e *throttleEntry) busy(now time.Time) int {
+	e.pay(now)
+	return e.attempts + len(e.due)
 }
 
-// queue is how long an attempt that comes now has to wait.
-func (e *throttleEntry) queue(now time.Time, allowance int) time.Duration {
-	if e.failures <= allowance && e.attempts < throttleParallel+allowance {
+func (e *throttleEntry) owe(until time.Time, most int) {
+	if len(e.due) >= most {
+		e.due = e.due[1:]
+	}
+	e.due = append(e.due, until)
+}
+
+func (e *throttleEntry) pay(now time.Time) {
+	kept := e.due[:0]
+	for _, until := range e.due {
+		if until.After(now) {
+			kept = append(kept, until)
+		}
+	}
+	e.due = kept
+}
+
+// delay is what the nth failure costs.
+func delay(n int) time.Duration {
+	switch {
+	case n <= 0:
 		return 0
-	}
-	return max(0, e.next.Sub(now))
-}
-
-// reserve keeps attempts that arrive together from starting together.
-func (e *throttleEntry) reserve(start time.Time, allowance int) {
-	if e.failures <= allowance && e.attempts < throttleParallel+allowance {
-		return
-	}
-	e.next = start.Add(max(e.delay(allowance), throttleFirstDelay))
-}
-
-func (e *throttleEntry) delay(allowance int) time.Duration {
-	n := e.failures - allowance
-	if n <= 0 {
-		return 0
-	}
-	if n > 8 {
+	case n > 7:
 		return throttleMaxDelay
 	}
-	return min(throttleMaxDelay, throttleFirstDelay<<(n-1))
+	return throttleFirstDelay << (n - 1)
 }
 
 func (t *throttle) entry(key throttleKey, now time.Time) *throttleEntry {
 	if el, ok := t.entries[key]; ok {
 		e := el.Value.(*throttleEntry)
 		if now.Sub(e.lastTouch) > throttleForget {
-			e.failures, e.next = 0, time.Time{}
+			e.failures = 0
 		}
 		e.lastTouch = now
 		t.recent.MoveToFront(el)
@@ -159,6 +216,50 @@ func (t *throttle) entry(key throttleKey, now time.Time) *throttleEntry {
 	e := &throttleEntry{key: key, lastTouch: now}
 	t.entries[key] = t.recent.PushFront(e)
 	return e
+}
+
+// recentKeys remembers when keys were added last; the oldest make room.
+type recentKeys struct {
+	most  int
+	at    map[throttleKey]*list.Element
+	order *list.List // of *recentKey, the latest first
+}
+
+type recentKey struct {
+	key throttleKey
+	at  time.Time
+}
+
+func newRecentKeys(most int) *recentKeys {
+	return &recentKeys{most: most, at: map[throttleKey]*list.Element{}, order: list.New()}
+}
+
+func (r *recentKeys) add(key throttleKey, now time.Time) {
+	if el, ok := r.at[key]; ok {
+		el.Value.(*recentKey).at = now
+		r.order.MoveToFront(el)
+		return
+	}
+	if r.order.Len() >= r.most {
+		oldest := r.order.Back()
+		delete(r.at, oldest.Value.(*recentKey).key)
+		r.order.Remove(oldest)
+	}
+	r.at[key] = r.order.PushFront(&recentKey{key, now})
+}
+
+func (r *recentKeys) has(key throttleKey, since time.Time) bool {
+	el, ok := r.at[key]
+	return ok && el.Value.(*recentKey).at.After(since)
+}
+
+// addressOf is the address alone, as a prefix.
+func addressOf(addr netip.Addr) netip.Prefix {
+	addr = addr.Unmap().WithZone("")
+	if !addr.IsValid() { // e.g. a pipe in a test
+		return netip.Prefix{}
+	}
+	return netip.PrefixFrom(addr, addr.BitLen())
 }
 
 // networkOf is the /24 (IPv4) or /64 (IPv6) that an attacker gets cheaply.

@@ -19,77 +19,112 @@ func newTestThrottle() (*throttle, *clock) {
 
 var testAddr = netip.MustParseAddr("192.0.2.7")
 
-// try does one login after having waited as told.
-func try(t *testing.T, th *throttle, c *clock, user string, addr netip.Addr, o outcome) time.Duration {
-	t.Helper()
-	a, wait, ok := th.begin(user, addr)
-	if !ok {
+// try does one login and returns how long its answer is held back; -1: its
+// exchange is put off.
+func try(th *throttle, user string, addr netip.Addr, o outcome) time.Duration {
+	a := th.attempt(user, addr)
+	if !a.start() {
 		return -1
 	}
-	c.t = c.t.Add(wait)
-	a.done(o)
-	return wait
+	return a.done(o)
 }
 
 func TestThrottleGrowsAndForgets(t *testing.T) {
 	th, c := newTestThrottle()
-	var waits []time.Duration
-	for range 10 {
-		waits = append(waits, try(t, th, c, "alice", testAddr, failed))
+	var holds []time.Duration
+	for range 9 {
+		h := try(th, "alice", testAddr, failed)
+		holds = append(holds, h)
+		c.t = c.t.Add(h)
 	}
 	ms := time.Millisecond
-	want := []time.Duration{0, 100 * ms, 200 * ms, 400 * ms, 800 * ms, 1600 * ms, 3200 * ms, 6400 * ms, 10000 * ms, 10000 * ms}
-	if fmt.Sprint(waits) != fmt.Sprint(want) {
-		t.Errorf("delays of failures in a row\ngot  %v\nwant %v", waits, want)
+	want := []time.Duration{100 * ms, 200 * ms, 400 * ms, 800 * ms, 1600 * ms, 3200 * ms, 6400 * ms, 10000 * ms, 10000 * ms}
+	if fmt.Sprint(holds) != fmt.Sprint(want) {
+		t.Errorf("delays of failures in a row\ngot  %v\nwant %v", holds, want)
 	}
-	if w := try(t, th, c, "bob", testAddr, succeeded); w != 0 {
-		t.Errorf("another user of the network waits %s", w)
+	if h := try(th, "bob", testAddr, failed); h != 100*ms {
+		t.Errorf("another user of the address waits %s", h)
 	}
-	if w := try(t, th, c, "alice", netip.MustParseAddr("198.51.100.1"), succeeded); w != 0 {
-		t.Errorf("the user waits %s in another network", w)
+	if h := try(th, "alice", netip.MustParseAddr("198.51.100.1"), failed); h != 100*ms {
+		t.Errorf("the user waits %s in another network", h)
 	}
-	if w := try(t, th, c, "alice", testAddr, succeeded); w == 0 {
-		t.Error("after failures the right password is not delayed")
+	if h := try(th, "alice", testAddr, succeeded); h != 0 {
+		t.Errorf("after failures the right password is held back by %s", h)
 	}
-	if w := try(t, th, c, "alice", testAddr, failed); w != 0 {
-		t.Errorf("a success was not the end of the delay: %s", w)
+	if h := try(th, "alice", testAddr, failed); h >= throttleMaxDelay {
+		t.Errorf("a success did not end the delay of the user at that address: %s", h)
 	}
-	try(t, th, c, "alice", testAddr, failed)
 	c.t = c.t.Add(throttleForget + time.Second)
-	if w := try(t, th, c, "alice", testAddr, failed); w != 0 {
-		t.Errorf("a failure of long ago still delays by %s", w)
+	if h := try(th, "alice", testAddr, failed); h != 100*ms {
+		t.Errorf("a failure of long ago still delays by %s", h)
 	}
 }
 
-func TestThrottleOfANetwork(t *testing.T) {
-	th, c := newTestThrottle()
-	for i := range networkAllowance + 4 {
-		try(t, th, c, fmt.Sprintf("user%d", i), testAddr, failed)
-	}
-	if w := try(t, th, c, "fresh", netip.MustParseAddr("192.0.2.99"), failed); w < 400*time.Millisecond {
-		t.Errorf("a new name from a network of many failures waits only %s", w)
-	}
-	if w := try(t, th, c, "fresh", netip.MustParseAddr("192.0.3.1"), failed); w != 0 {
-		t.Errorf("another network waits %s", w)
-	}
-}
-
-// TestThrottleParallel starts many attempts before any has ended.
-func TestThrottleParallel(t *testing.T) {
+// TestThrottleOfManyNames guesses at many users from one address.
+func TestThrottleOfManyNames(t *testing.T) {
 	th, _ := newTestThrottle()
-	free, queued, refused := 0, 0, 0
-	for range 1000 {
-		switch _, wait, ok := th.begin("alice", testAddr); {
-		case !ok:
-			refused++
-		case wait == 0:
-			free++
-		default:
-			queued++
+	for i := range 40 {
+		try(th, fmt.Sprint("user", i), testAddr, failed)
+	}
+	if h := try(th, "fresh", testAddr, failed); h != throttleMaxDelay {
+		t.Errorf("a new name from an address of many failures waits only %s", h)
+	}
+	if h := try(th, "fresh", netip.MustParseAddr("192.0.2.99"), failed); h > time.Second {
+		t.Errorf("the neighbour of an address of many failures waits %s", h)
+	}
+}
+
+// TestThrottleOfTheImpatient guesses without waiting for the answers, from one
+// address and one name or many, until the exchange is put off. Nobody else's is.
+func TestThrottleOfTheImpatient(t *testing.T) {
+	neighbour := netip.MustParseAddr("192.0.2.99")
+	for _, tt := range []struct {
+		names   int
+		through int // guesses
+	}{{1, 25}, {1000, 90}} {
+		t.Run(fmt.Sprint(tt.names, " names"), func(t *testing.T) {
+			th, c := newTestThrottle()
+			try(th, "regular", testAddr, succeeded)
+			through := 0
+			for i := range 1000 {
+				if try(th, fmt.Sprint("user", i%tt.names), testAddr, failed) >= 0 {
+					through++
+				}
+				c.t = c.t.Add(time.Millisecond)
+			}
+			if through > tt.through {
+				t.Errorf("%d guesses within a second, want %d at most", through, tt.through)
+			}
+			for name, h := range map[string]time.Duration{
+				"another user at the next address":     try(th, "alice", neighbour, succeeded),
+				"the guessed user at the next":         try(th, "user0", neighbour, succeeded),
+				"who logged in well from there before": try(th, "regular", testAddr, succeeded),
+			} {
+				if h != 0 {
+					t.Errorf("%s is held up (%s)", name, h)
+				}
+			}
+		})
+	}
+}
+
+// TestThrottleRefusesNobody asks again and again while guesses go on: the turn
+// comes, though all places are taken.
+func TestThrottleRefusesNobody(t *testing.T) {
+	th, c := newTestThrottle()
+	for range 100 {
+		a := th.attempt("alice", testAddr)
+		if a.start() {
+			a.done(failed)
 		}
 	}
-	if free > throttleParallel+1 || queued == 0 || refused == 0 {
-		t.Errorf("of 1000 parallel attempts %d ran at once, %d queued, %d were refused", free, queued, refused)
+	good := th.attempt("alice", testAddr)
+	if good.start() {
+		t.Fatal("the guesses did not fill the places; the test shows nothing")
+	}
+	c.t = c.t.Add(throttleWait)
+	if !good.start() || good.done(succeeded) != 0 {
+		t.Errorf("after %s the turn has not come", throttleWait)
 	}
 }
 
@@ -97,13 +132,13 @@ func TestThrottleIsBounded(t *testing.T) {
 	th, _ := newTestThrottle()
 	for i := range 3 * throttleEntries {
 		addr := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		a, _, ok := th.begin(fmt.Sprint("user", i), addr)
-		if ok {
-			a.done(failed)
-		}
+		try(th, fmt.Sprint("user", i), addr, outcome(1+i%2))
 	}
 	if n := len(th.entries); n > throttleEntries || n != th.recent.Len() {
 		t.Errorf("%d entries, %d in the list; the limit is %d", n, th.recent.Len(), throttleEntries)
+	}
+	if n := len(th.known.at); n > throttleEntries || n != th.known.order.Len() {
+		t.Errorf("%d known, %d in the list; the limit is %d", n, th.known.order.Len(), throttleEntries)
 	}
 }
 

@@ -22,12 +22,13 @@ type secure struct {
 
 // handshake runs TLS on raw. A direct handshake (without an SSLRequest before it)
 // must agree on ALPN, so that another protocol's client can't be talked into
-// speaking to us.
-func handshake(ctx context.Context, raw net.Conn, base *tls.Config, direct bool) (*tls.Conn, *secure, error) {
+// speaking to us. hello is called when the client has begun.
+func handshake(ctx context.Context, raw net.Conn, base *tls.Config, direct bool, hello func()) (*tls.Conn, *secure, error) {
 	var shown *tls.Certificate
 	outer := base.Clone()
-	outer.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		cfg, err := configFor(base, hello)
+	outer.GetConfigForClient = func(info *tls.ClientHelloInfo) (*tls.Config, error) {
+		hello()
+		cfg, err := configFor(base, info)
 		if err != nil {
 			return nil, err
 		}
