@@ -48,8 +48,9 @@ func (n *Node) assemble() (closeAll func(), err error) {
 	n.makeOperation()
 	n.makePeers()
 	n.handler.store = n.store
+	n.handler.awake, _ = n.store.Awake()
 	n.handler.scan = n.db.Server().HandleScan
-	n.handler.register(n.db.Server().Methods())
+	n.handler.register(n.handler.clocked(n.db.Server().Methods()))
 	n.handler.register(n.opServer.Methods())
 	n.handler.register(n.runner.Methods())
 	n.handler.register(n.peers.Methods())
@@ -226,8 +227,10 @@ func (n *Node) seeds() []gossip.Seed {
 }
 
 func (n *Node) openKV() (func() error, error) {
+	awake, _ := n.store.Awake()
 	db, err := kv.New(kv.Config{
-		Self: n.id.Node, Store: n.store, Caller: &watched{n.transport, n}, Clock: n.clock, Table: n.table, Meter: &n.meter,
+		Awake: awake,
+		Self:  n.id.Node, Store: n.store, Caller: &watched{n.transport, n}, Clock: n.clock, Table: n.table, Meter: &n.meter,
 		Peers: n.others, Suspect: n.suspects,
 	})
 	if err != nil {

@@ -159,13 +159,16 @@ func adminError(err error) error {
 	var refused *operation.RefusedError
 	var unavailable *kv.UnavailableError
 	var ambiguous *store.AmbiguousError
+	var clock *kv.ClockError
 	switch {
 	case errors.As(err, &refused):
 		return refusedError(refused)
-	case errors.As(err, &unavailable):
-		return &admin.Error{Kind: admin.KindUnavailable, Message: "the meta range has no quorum that answers: " + unavailable.Error(), Err: err}
 	case errors.As(err, &ambiguous):
 		return &admin.Error{Kind: admin.KindUnavailable, Message: "it is not known whether the request was carried out: ask again, the same request attaches to what it started", Err: err}
+	case errors.As(err, &clock):
+		return &admin.Error{Kind: admin.KindUnavailable, Message: clock.Error(), Err: err}
+	case errors.As(err, &unavailable):
+		return &admin.Error{Kind: admin.KindUnavailable, Message: "the meta range has no quorum that answers: " + unavailable.Error(), Err: err}
 	}
 	return err
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/gossip"
-	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 )
 
@@ -289,6 +288,9 @@ func (n *Node) firstStart(ctx context.Context, ready func()) error {
 }
 
 func (n *Node) found(ctx context.Context, rec bootstrapRecord) error {
+	if err := n.awaken(ctx); err != nil { // a start before this one was cut off
+		return err
+	}
 	descs := firstDescriptors(n.id.Node, rec.Ranges)
 	if err := n.store.Bootstrap(ctx, descs); err != nil {
 		return fmt.Errorf("make the first replicas: %w", err)
@@ -301,16 +303,11 @@ func (n *Node) found(ctx context.Context, rec bootstrapRecord) error {
 		},
 		Ranges: descs, Users: rec.Users, Tokens: rec.Tokens,
 	}}
-	for {
-		res, err := n.meta.Propose(ctx, cmd)
-		if err == nil {
-			return res.Err()
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		n.logger.Warn("the meta range does not answer yet", logattr.Err(err))
+	res, err := n.persist(ctx, cmd)
+	if err != nil {
+		return err
 	}
+	return res.Err()
 }
 
 func (r *bootstrapRecord) settings() metastate.Settings {

@@ -20,12 +20,28 @@ type handler struct {
 	logger  *slog.Logger
 	started chan struct{} // closed when the fields below are set
 	store   *store.Store
+	awake   <-chan struct{} // of the store
 	scan    func(ctx context.Context, from cluster.NodeID, request []byte, send func([]byte) error) error
 	methods map[string]method
 }
 
 func newHandler(logger *slog.Logger) *handler {
 	return &handler{logger: logger, started: make(chan struct{}), methods: map[string]method{}}
+}
+
+// clocked are methods that give or take timestamps: after a restart they wait
+// for the clock, and callers try another node.
+func (h *handler) clocked(ms map[string]method) map[string]method {
+	out := make(map[string]method, len(ms))
+	for name, m := range ms {
+		out[name] = func(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error) {
+			if !closed(h.awake) {
+				return nil, errStarting()
+			}
+			return m(ctx, from, payload)
+		}
+	}
+	return out
 }
 
 // register adds the methods of one package. A name that is there already is a
@@ -41,7 +57,7 @@ func (h *handler) register(ms map[string]method) {
 
 // HandleRaft implements transport.Handler.
 func (h *handler) HandleRaft(from cluster.NodeID, batch []byte) {
-	if !h.ready() {
+	if !closed(h.started) {
 		return
 	}
 	if err := h.store.HandleRaft(from, batch); err != nil {
@@ -51,8 +67,8 @@ func (h *handler) HandleRaft(from cluster.NodeID, batch []byte) {
 
 // HandleCall implements transport.Handler.
 func (h *handler) HandleCall(ctx context.Context, from cluster.NodeID, name string, payload []byte) ([]byte, error) {
-	if !h.ready() {
-		return nil, &transport.CallError{Code: transport.CodeOverloaded, Message: "node is starting"}
+	if !closed(h.started) {
+		return nil, errStarting()
 	}
 	m, ok := h.methods[name]
 	if !ok {
@@ -63,23 +79,27 @@ func (h *handler) HandleCall(ctx context.Context, from cluster.NodeID, name stri
 
 // HandleSnapshot implements transport.Handler.
 func (h *handler) HandleSnapshot(ctx context.Context, from cluster.NodeID, header []byte, recv func() ([]byte, error)) ([]byte, error) {
-	if !h.ready() {
-		return nil, &transport.CallError{Code: transport.CodeOverloaded, Message: "node is starting"}
+	if !closed(h.started) {
+		return nil, errStarting()
 	}
 	return h.store.HandleSnapshot(ctx, from, header, recv)
 }
 
 // HandleScan implements transport.Handler.
 func (h *handler) HandleScan(ctx context.Context, from cluster.NodeID, request []byte, send func([]byte) error) error {
-	if !h.ready() {
-		return &transport.CallError{Code: transport.CodeOverloaded, Message: "node is starting"}
+	if !closed(h.started) || !closed(h.awake) {
+		return errStarting()
 	}
 	return h.scan(ctx, from, request, send)
 }
 
-func (h *handler) ready() bool {
+func errStarting() error {
+	return &transport.CallError{Code: transport.CodeOverloaded, Message: "node is starting"}
+}
+
+func closed(ch <-chan struct{}) bool {
 	select {
-	case <-h.started:
+	case <-ch:
 		return true
 	default:
 		return false

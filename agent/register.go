@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -70,6 +71,9 @@ func (n *Node) claimStore(ident storeIdent) error {
 // register tells the meta range that this incarnation runs, and where. It waits
 // until the meta range has arrived on this node.
 func (n *Node) register(ctx context.Context, ready func()) error {
+	if err := n.awaken(ctx); err != nil {
+		return err
+	}
 	if err := n.waitForSelf(ctx); err != nil {
 		return err
 	}
@@ -142,18 +146,60 @@ func (n *Node) announce(ctx context.Context, previous []string) error {
 		Node: n.id.Node, UUID: n.id.UUID, Addresses: n.cfg.Advertised(), Locality: n.cfg.Locality, Version: n.cfg.Version, BootNonce: n.nonce,
 		Claim: &metastate.Claim{Previous: previous},
 	}}
-	for {
+	res, err := n.persist(ctx, cmd)
+	if err == nil && res.Refusal != nil {
+		return &ExitError{Code: ExitIdentity, Message: "the cluster refuses this node: " + res.Refusal.Message}
+	}
+	return err
+}
+
+// What persist waits between tries, at first and at most, and how often it says
+// why: an error may come at once, again and again.
+const (
+	firstPause = 100 * time.Millisecond
+	longPause  = 2 * time.Second
+	sayAgain   = 30 * time.Second
+)
+
+// persist proposes cmd until the meta range answers.
+func (n *Node) persist(ctx context.Context, cmd metastate.Command) (metastate.Result, error) {
+	var said time.Time
+	for pause := firstPause; ; pause = min(2*pause, longPause) {
 		res, err := n.meta.Propose(ctx, cmd)
-		switch {
-		case err == nil && res.Refusal == nil:
-			return nil
-		case err == nil:
-			return &ExitError{Code: ExitIdentity, Message: "the cluster refuses this node: " + res.Refusal.Message}
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
+		if err == nil {
+			n.board.Clear("meta range")
+			return res, nil
 		}
 		n.board.Set(health.Problem{Component: "meta range", Code: "no-meta-leader", Detail: "the meta range has no quorum that answers"})
-		n.logger.Warn("the meta range does not answer, will try again", logattr.Err(err))
+		if time.Since(said) >= sayAgain {
+			said = time.Now()
+			n.logger.Warn("the meta range does not answer, will try again", logattr.Err(err))
+		}
+		select {
+		case <-ctx.Done():
+			return metastate.Result{}, context.Cause(ctx)
+		case <-time.After(pause):
+		}
+	}
+}
+
+// awaken waits until this node may use its clock: after a restart that is when
+// the clock has passed what was used before.
+func (n *Node) awaken(ctx context.Context) error {
+	const component = "clock ceiling"
+	awake, wakes := n.store.Awake()
+	if closed(awake) {
+		return nil
+	}
+	n.board.Set(health.Problem{Component: component, Code: "clock-ahead", Detail: fmt.Sprintf(
+		"before its restart this node used times that its clock has not reached yet: it waits until %s", wakes.UTC().Format(time.RFC3339))})
+	n.logger.Info("node waits for its clock to pass what it used before", slog.Time("until", wakes.UTC()))
+	select {
+	case <-awake:
+		n.board.Clear(component)
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 

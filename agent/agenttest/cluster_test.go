@@ -1,6 +1,7 @@
 package agenttest
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -234,5 +235,42 @@ func TestDemoOnce(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("demo left %v behind (%v)", left, err)
+	}
+}
+
+// TestQuickRestarts kills all nodes again and again before they have served for
+// long: they are not away for longer each time, and their logs stay readable.
+func TestQuickRestarts(t *testing.T) {
+	c := Start(t, Options{Nodes: 3, Ranges: 4})
+	psql(t, c.Node(1), "CREATE TABLE t (id int8 PRIMARY KEY)")
+	for range 8 {
+		for _, n := range c.Nodes() {
+			n.Kill()
+			n.StartUnready()
+		}
+		for _, n := range c.Nodes() {
+			Eventually(t, StartTimeout, n.Name+" answers", func() error {
+				_, _, err := n.HTTP("/health/ready")
+				return err
+			})
+		}
+	}
+	begun := time.Now()
+	for _, n := range c.Nodes() {
+		n.WaitReady()
+	}
+	psql(t, c.Node(1), "INSERT INTO t VALUES (1)")
+	t.Logf("first write %s after the last start", time.Since(begun).Round(time.Millisecond))
+	for _, n := range c.Nodes() {
+		log, err := os.ReadFile(n.logPath())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lines := bytes.Count(log, []byte("\n")); lines > 1500 {
+			t.Errorf("%s: %d lines of log after 9 starts", n.Name, lines)
+		}
+		if !bytes.Contains(log, []byte("node waits for its clock")) {
+			t.Errorf("%s: the log does not say that it waits for its clock", n.Name)
+		}
 	}
 }

@@ -49,13 +49,15 @@ func (t Timestamp) String() string {
 	return fmt.Sprintf("%d.%d", uint64(t)>>logicalBits, uint64(t)&(1<<logicalBits-1))
 }
 
-// OffsetError says that a peer's clock is too far ahead.
+// OffsetError refuses a timestamp that is too far ahead of the physical clock.
+// Whose clock is wrong it cannot know: whoever gave the timestamp may be ahead,
+// or this machine behind.
 type OffsetError struct {
 	Ahead, Limit time.Duration
 }
 
 func (e *OffsetError) Error() string {
-	return fmt.Sprintf("a peer's clock is %s ahead of this node's (limit %s): check time synchronisation on both", e.Ahead, e.Limit)
+	return fmt.Sprintf("its time is %s ahead of this machine's clock (limit %s): check time synchronisation on both", e.Ahead, e.Limit)
 }
 
 // Clock is a hybrid logical clock.

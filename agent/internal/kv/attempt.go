@@ -46,6 +46,9 @@ const (
 
 // run makes attempts until one succeeds, one fails for good, or the budget ends.
 func (r *request) run(ctx context.Context, attempt func(ctx context.Context, node cluster.NodeID) error) error {
+	if err := r.db.awake(ctx, r.policy.Budget); err != nil {
+		return err
+	}
 	for {
 		node := r.candidate()
 		if node == 0 {
@@ -62,6 +65,7 @@ func (r *request) run(ctx context.Context, attempt func(ctx context.Context, nod
 			r.db.cfg.Table.SetLeader(r.id, node)
 			return nil
 		}
+		err = clockError(err, r.db.cfg.Self, r.db.cfg.Self) // another node names both by itself
 		r.last = err
 		if r.db.ctx.Err() != nil && r.db.cfg.Self != node {
 			r.maybe = r.maybe || r.write && !surelyNothing(err)
@@ -168,6 +172,7 @@ func (r *request) judge(node cluster.NodeID, err error) verdict {
 		failed      *store.ReplicaFailedError
 		unreachable *transport.UnreachableError
 		call        *transport.CallError
+		clock       *ClockError
 	)
 	table := r.db.cfg.Table
 	switch {
@@ -187,7 +192,7 @@ func (r *request) judge(node cluster.NodeID, err error) verdict {
 			table.Learn(d)
 		}
 		return giveUp // the caller groups its keys anew
-	case errors.As(err, &notFound), errors.As(err, &failed), errors.Is(err, store.ErrStopped):
+	case errors.As(err, &notFound), errors.As(err, &failed), errors.As(err, &clock), errors.Is(err, store.ErrStopped):
 		table.DropLeader(r.id, node)
 		return goOn
 	case errors.Is(err, store.ErrProposalLost) && errors.Is(err, context.DeadlineExceeded):
@@ -221,11 +226,12 @@ func surelyNothing(err error) bool {
 		notFound    *store.RangeNotFoundError
 		mismatch    *store.RangeMismatchError
 		unreachable *transport.UnreachableError
+		clock       *ClockError
 	)
 	if errors.As(err, &unreachable) {
 		return !unreachable.Sent
 	}
-	return errors.As(err, &notLeader) || errors.As(err, &notFound) || errors.As(err, &mismatch) ||
+	return errors.As(err, &notLeader) || errors.As(err, &notFound) || errors.As(err, &mismatch) || errors.As(err, &clock) ||
 		errors.Is(err, store.ErrProposalLost) || errors.Is(err, store.ErrOverloaded)
 }
 

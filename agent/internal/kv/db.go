@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -39,6 +40,10 @@ type Config struct {
 	// Suspect reports whether gossip does not believe that a node is alive; such
 	// nodes are tried last. nil: none is.
 	Suspect func(cluster.NodeID) bool
+
+	// Awake is closed when this node may use its clock; nil: it may. Until then
+	// requests wait, as long as their patience lasts.
+	Awake <-chan struct{}
 
 	// Meter, if set, counts what is read.
 	Meter *Meter
@@ -271,6 +276,30 @@ func (d *DB) newCommandID() (id [16]byte) {
 	binary.BigEndian.PutUint64(id[:8], uint64(d.cfg.Clock.Now()))
 	_, _ = rand.Read(id[8:]) // never fails
 	return id
+}
+
+// awake waits until this node may use its clock.
+func (d *DB) awake(ctx context.Context, patience time.Duration) error {
+	if d.cfg.Awake == nil {
+		return nil
+	}
+	select {
+	case <-d.cfg.Awake:
+		return nil
+	default:
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-d.cfg.Awake:
+		return nil
+	case <-timer.C:
+		return &UnavailableError{Cause: errWaking}
+	case <-d.ctx.Done():
+		return fmt.Errorf("%w: %w", store.ErrStopped, errWaking)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // heard takes the clock of a node that answered. A clock that is too far off is

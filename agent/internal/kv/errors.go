@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
@@ -48,11 +50,36 @@ func (e *UnavailableError) Error() string {
 
 func (e *UnavailableError) Unwrap() error { return e.Cause }
 
+// ClockError says that a node refused a request because of a clock. Nothing was
+// done there; another node may serve it.
+type ClockError struct {
+	At, Of       cluster.NodeID // who refused, and whose clock; the same: its own was set back
+	Ahead, Limit time.Duration
+}
+
+func (e *ClockError) Error() string {
+	if e.At == e.Of {
+		return fmt.Sprintf("the clock of %s was set back: it has given times that are %s ahead of it (limit %s)", e.At, e.Ahead, e.Limit)
+	}
+	return fmt.Sprintf("%s refuses the clock of %s, which is %s ahead of its own (limit %s): check time synchronisation on both", e.At, e.Of, e.Ahead, e.Limit)
+}
+
+// clockError names the nodes of an *hlc.OffsetError that was met at a node by a
+// request of the gateway of. Other errors are returned as they are.
+func clockError(err error, at, of cluster.NodeID) error {
+	var offset *hlc.OffsetError
+	if !errors.As(err, &offset) {
+		return err
+	}
+	return &ClockError{At: at, Of: of, Ahead: offset.Ahead, Limit: offset.Limit}
+}
+
 // Retryable reports whether the request that err answers may succeed if it is
 // made again.
 func Retryable(err error) bool {
 	var unavailable *UnavailableError
-	return errors.As(err, &unavailable) || store.Retryable(err)
+	var clock *ClockError
+	return errors.As(err, &unavailable) || errors.As(err, &clock) || store.Retryable(err)
 }
 
 // MaybeApplied reports whether the write that err answers may have been applied.
@@ -70,6 +97,7 @@ var (
 	errAttempt    = fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
 	errSuspected  = fmt.Errorf("the node is suspected to be down: %w", context.Canceled)
 	errTooOften   = errors.New("the ranges changed too often")
+	errWaking     = errors.New("this node waits until its clock has passed what it used before it was restarted")
 )
 
 // The codes of errors in messages.
@@ -86,6 +114,7 @@ const (
 	codeTooLarge
 	codeCanceled
 	codeOther
+	codeClock
 )
 
 // writeError encodes what err means to a gateway.
@@ -96,6 +125,7 @@ func writeError(w *writer, err error) {
 		mismatch  *store.RangeMismatchError
 		ambiguous *store.AmbiguousError
 		failed    *store.ReplicaFailedError
+		clock     *ClockError
 	)
 	switch {
 	case err == nil:
@@ -126,6 +156,12 @@ func writeError(w *writer, err error) {
 		w.text(failed.Cause.Error())
 	case errors.Is(err, store.ErrTooLarge):
 		w.byte(codeTooLarge)
+	case errors.As(err, &clock):
+		w.byte(codeClock)
+		w.uvarint(uint64(clock.At))
+		w.uvarint(uint64(clock.Of))
+		w.uvarint(uint64(clock.Ahead.Milliseconds()))
+		w.uvarint(uint64(clock.Limit.Milliseconds()))
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		w.byte(codeCanceled)
 	default:
@@ -159,6 +195,8 @@ func readError(r *reader) error {
 		return store.ErrTooLarge
 	case codeCanceled:
 		return context.Canceled
+	case codeClock:
+		return &ClockError{At: r.node(), Of: r.node(), Ahead: r.milliseconds(), Limit: r.milliseconds()}
 	case codeOther:
 		return &RemoteError{Message: r.text()}
 	}
@@ -173,6 +211,15 @@ func (r *reader) node() cluster.NodeID {
 		return 0
 	}
 	return cluster.NodeID(v)
+}
+
+func (r *reader) milliseconds() time.Duration {
+	v := r.uvarint()
+	if v > uint64(math.MaxInt64/time.Millisecond) {
+		r.fail("duration past the end")
+		return 0
+	}
+	return time.Duration(v) * time.Millisecond
 }
 
 // mismatchBody is a mismatch in a message: the descriptor, and beside its fields

@@ -20,14 +20,19 @@ type freshness struct {
 type freshRound struct {
 	done chan struct{}
 	ts   hlc.Timestamp
+	err  error
 }
 
 // Fresh returns a timestamp at or after every commit that any node acknowledged
 // before the call: it asks the other nodes' clocks, once for all callers that
 // wait. Nodes that do not answer, or are in doubt, are left out; what
 // such a node alone acknowledged in its last moments, up to the offset between
-// the clocks, may be later than the timestamp.
+// the clocks, may be later than the timestamp. A node whose own clock is behind
+// those of most others gets a *ClockError: what it read would be old.
 func (d *DB) Fresh(ctx context.Context) (hlc.Timestamp, error) {
+	if err := d.awake(ctx, d.cfg.Policy.Budget); err != nil {
+		return 0, err
+	}
 	if len(d.cfg.Peers()) == 0 {
 		return d.cfg.Clock.Now(), nil
 	}
@@ -45,7 +50,7 @@ func (d *DB) Fresh(ctx context.Context) (hlc.Timestamp, error) {
 	f.mu.Unlock()
 	select {
 	case <-round.done:
-		return round.ts, nil
+		return round.ts, round.err
 	case <-ctx.Done():
 		return 0, context.Cause(ctx)
 	case <-d.ctx.Done():
@@ -66,33 +71,56 @@ func (d *DB) freshRounds() {
 			return
 		}
 		f.mu.Unlock()
-		d.askClocks(d.ctx)
+		round.err = d.askClocks(d.ctx)
 		round.ts = d.cfg.Clock.Now()
 		close(round.done)
 	}
 }
 
-// askClocks makes the local clock run at least at those of the other nodes.
-func (d *DB) askClocks(ctx context.Context) {
+// askClocks makes the local clock run at least at those of the other nodes. One
+// that is too far ahead is left out: its own node refuses to serve. If most are,
+// it is this one that is behind.
+func (d *DB) askClocks(ctx context.Context) error {
+	peers := d.cfg.Peers()
+	clocks := make([]hlc.Timestamp, len(peers))
 	var wg sync.WaitGroup
-	for _, node := range d.cfg.Peers() {
+	for i, node := range peers {
 		if node != d.cfg.Self && !d.doubtful(node) {
-			wg.Go(func() { d.askClock(ctx, node) })
+			wg.Go(func() { clocks[i] = d.askClock(ctx, node) })
 		}
 	}
 	wg.Wait()
+	var answered, refused int
+	var last error
+	for i, ts := range clocks {
+		if ts == 0 {
+			continue
+		}
+		answered++
+		if err := d.cfg.Clock.Update(ts); err != nil {
+			refused++
+			last = clockError(err, d.cfg.Self, peers[i])
+		}
+	}
+	if 2*refused > answered {
+		return last
+	}
+	return nil
 }
 
-func (d *DB) askClock(ctx context.Context, node cluster.NodeID) {
+// askClock returns the clock of a node, 0 if it does not answer.
+func (d *DB) askClock(ctx context.Context, node cluster.NodeID) hlc.Timestamp {
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.FreshTimeout)
 	defer cancel()
 	stop := context.AfterFunc(d.life(node), cancel)
 	defer stop()
 	b, err := d.cfg.Caller.Call(ctx, node, MethodClock, beginMessage(0, d.cfg.Clock.Last()).b)
 	if err != nil {
-		return
+		return 0
 	}
-	if r, clock := openMessage(b); r.end() == nil {
-		d.heard(clock)
+	r, clock := openMessage(b)
+	if r.end() != nil {
+		return 0
 	}
+	return clock
 }

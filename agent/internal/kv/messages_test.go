@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
@@ -60,6 +61,7 @@ func TestErrorsRoundTrip(t *testing.T) {
 		&store.ReplicaFailedError{Range: 3, Cause: errors.New("disk")},
 		store.ErrProposalLost, store.ErrOverloaded, store.ErrStopped, store.ErrTooLarge, context.Canceled,
 		&RemoteError{Message: "odd"},
+		&ClockError{At: 1, Of: 3, Ahead: 4995 * time.Millisecond, Limit: 500 * time.Millisecond},
 	} {
 		reply := proposeReply{Err: want}
 		got, _, err := decodeProposeReply(reply.encode(testClock))

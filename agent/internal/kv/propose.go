@@ -18,12 +18,14 @@ import (
 // whichever node leads. It returns the machine's result and the timestamp of
 // the entry. A zero field of p takes the DB's default.
 func (d *DB) Propose(ctx context.Context, id cluster.RangeID, payload []byte, p Policy) (result []byte, ts hlc.Timestamp, err error) {
-	cmd := store.Command{ID: d.newCommandID(), Payload: payload}
+	cmd := store.Command{Payload: payload}
 	r := d.request(id, p)
 	r.write = true
 	attempts := 0
 	err = r.run(ctx, func(ctx context.Context, node cluster.NodeID) error {
-		attempts++
+		if attempts++; attempts == 1 {
+			cmd.ID = d.newCommandID()
+		}
 		cmd.Retry = attempts > 1
 		result, ts, err = d.proposeAt(ctx, node, id, cmd)
 		return err

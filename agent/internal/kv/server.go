@@ -28,34 +28,33 @@ func (s *Server) Methods() map[string]func(ctx context.Context, from cluster.Nod
 
 // hear takes a gateway's clock, so that this node's answers are not older than
 // what the gateway has seen. A gateway whose clock is too far ahead is refused.
-func (s *Server) hear(clock hlc.Timestamp) error {
-	if err := s.cfg.Clock.Update(clock); err != nil {
-		return fmt.Errorf("refuse a request of a gateway: %w", err)
-	}
-	return nil
+func (s *Server) hear(clock hlc.Timestamp, from cluster.NodeID) error {
+	return clockError(s.cfg.Clock.Update(clock), s.cfg.Self, from)
 }
 
-func (s *Server) handlePropose(ctx context.Context, _ cluster.NodeID, payload []byte) ([]byte, error) {
+func (s *Server) handlePropose(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error) {
 	req, clock, err := decodeProposeRequest(payload)
 	if err != nil {
 		return nil, err
 	}
 	var reply proposeReply
-	if reply.Err = s.hear(clock); reply.Err == nil {
+	if reply.Err = s.hear(clock, from); reply.Err == nil {
 		reply.Result, reply.TS, reply.Err = s.cfg.Store.Propose(ctx, req.Range, req.Command)
 	}
+	reply.Err = clockError(reply.Err, s.cfg.Self, from)
 	return reply.encode(s.cfg.Clock.Now()), nil
 }
 
-func (s *Server) handleRead(ctx context.Context, _ cluster.NodeID, payload []byte) ([]byte, error) {
+func (s *Server) handleRead(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error) {
 	req, clock, err := decodeReadRequest(payload)
 	if err != nil {
 		return nil, err
 	}
 	var reply readReply
-	if reply.Err = s.hear(clock); reply.Err == nil {
+	if reply.Err = s.hear(clock, from); reply.Err == nil {
 		reply.Rows, reply.Err = s.read(ctx, &req)
 	}
+	reply.Err = clockError(reply.Err, s.cfg.Self, from)
 	return reply.encode(s.cfg.Clock.Now()), nil
 }
 
@@ -121,36 +120,36 @@ func (s *Server) mismatch(d *cluster.RangeDescriptor, from, to cluster.VShard) e
 
 // handleFirstChunk answers a whole small scan, or the beginning of a large one,
 // in one call.
-func (s *Server) handleFirstChunk(ctx context.Context, _ cluster.NodeID, payload []byte) ([]byte, error) {
+func (s *Server) handleFirstChunk(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error) {
 	req, clock, err := decodeScanRequest(payload)
 	if err != nil {
 		return nil, err
 	}
 	req.MaxChunks = 1
 	var out []byte
-	if err = s.hear(clock); err == nil {
+	if err = s.hear(clock, from); err == nil {
 		err = s.scan(ctx, &req, func(chunk []byte) error {
 			out = chunk
 			return nil
 		})
 	}
 	if err != nil {
-		out = encodeScanError(s.cfg.Clock.Now(), err)
+		out = encodeScanError(s.cfg.Clock.Now(), clockError(err, s.cfg.Self, from))
 	}
 	return out, nil
 }
 
 // HandleScan answers a scan with a stream of chunks.
-func (s *Server) HandleScan(ctx context.Context, _ cluster.NodeID, request []byte, send func([]byte) error) error {
+func (s *Server) HandleScan(ctx context.Context, from cluster.NodeID, request []byte, send func([]byte) error) error {
 	req, clock, err := decodeScanRequest(request)
 	if err != nil {
 		return err
 	}
-	if err = s.hear(clock); err == nil {
+	if err = s.hear(clock, from); err == nil {
 		err = s.scan(ctx, &req, send)
 	}
 	if err != nil && ctx.Err() == nil {
-		return send(encodeScanError(s.cfg.Clock.Now(), err))
+		return send(encodeScanError(s.cfg.Clock.Now(), clockError(err, s.cfg.Self, from)))
 	}
 	return err
 }

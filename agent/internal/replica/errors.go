@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
 )
 
 var (
@@ -133,13 +134,14 @@ func Retryable(err error) bool {
 		mismatch  *RangeMismatchError
 		ambiguous *AmbiguousError
 		failed    *FailedError
+		offset    *hlc.OffsetError // refused at the door
 	)
 	switch {
 	case errors.Is(err, ErrProposalLost), errors.Is(err, ErrOverloaded), errors.Is(err, ErrStopped),
 		errors.Is(err, ErrNotCaughtUp), errors.Is(err, ErrChangePending):
 		return true
 	case errors.As(err, &notLeader), errors.As(err, &notFound), errors.As(err, &mismatch),
-		errors.As(err, &ambiguous), errors.As(err, &failed):
+		errors.As(err, &ambiguous), errors.As(err, &failed), errors.As(err, &offset):
 		return true
 	}
 	return false

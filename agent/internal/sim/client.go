@@ -86,7 +86,7 @@ func (c *client) next() {
 	at := place{cluster.RangeID(2 + w.rng.IntN(w.cfg.Ranges)), w.rng.IntN(w.cfg.Keys)}
 	k := &call{c: c, op: operation{client: c.id, at: at, call: w.now}}
 	k.node = w.nodes[w.rng.IntN(len(w.nodes))]
-	if !k.node.Up() {
+	if !k.node.Up() || !k.node.awake() {
 		w.After(20*time.Millisecond, c.next)
 		return
 	}
@@ -201,6 +201,10 @@ func (k *call) retry(hint cluster.NodeID) {
 // serve is the request at a node; its answer travels back, unless it gets lost.
 func (k *call) serve(n *Node, to cluster.RangeID, try int) {
 	w := k.c.w
+	if !n.awake() {
+		n.later(w.ms(0, 3), func() { k.failed(&store.NotLeaderError{Range: to}, try) })
+		return
+	}
 	answer := func(fn func()) {
 		if !w.chance(2) {
 			n.later(w.ms(0, 3), fn)
@@ -254,7 +258,7 @@ func (k *call) reroute(news rerouted) {
 	// The client's gateway is the node that it talks to next; it has heard the
 	// clock of whoever told it of the range.
 	k.node = w.nodes[w.rng.IntN(len(w.nodes))]
-	if !k.node.Up() || k.node.clock.Update(news.clock) != nil {
+	if !k.node.Up() || !k.node.awake() || k.node.clock.Update(news.clock) != nil {
 		w.After(w.ms(10, 60), func() {
 			if !k.done {
 				k.reroute(news)

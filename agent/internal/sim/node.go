@@ -25,6 +25,7 @@ type Node struct {
 	core   *store.Core
 	clock  *hlc.Clock
 	offset time.Duration // of its physical clock
+	found  hlc.Timestamp // what the clock held when the node was opened
 
 	up     bool
 	paused bool
@@ -85,7 +86,8 @@ func (n *Node) open() {
 		n.w.fail("open core of %s: %v", n.id, err)
 		return
 	}
-	n.up = true
+	n.up, n.found = true, n.clock.Last()
+	n.checkCeiling()
 	if n.w.cfg.Operate {
 		n.operate()
 	}
@@ -93,6 +95,21 @@ func (n *Node) open() {
 	n.later(n.w.ms(1, 100), n.tick)
 	n.later(n.w.ms(500, 1500), n.flush)
 	n.pump()
+}
+
+// awake reports whether the node may use its clock.
+func (n *Node) awake() bool { return n.core.Wakes().IsZero() }
+
+// longestWait is how long a restarted node may be silent: the lead of a ceiling
+// that was stored while the clock was ahead by what the nemesis does at most,
+// twice over.
+const longestWait = 10 * time.Second
+
+// checkCeiling holds that restarts do not push the clock's ceiling.
+func (n *Node) checkCeiling() {
+	if wakes := n.core.Wakes(); !wakes.IsZero() && wakes.Sub(n.clock.Physical()) > longestWait {
+		n.w.fail("%s stays silent for %s after a restart", n.id, wakes.Sub(n.clock.Physical()))
+	}
 }
 
 // syncing is called ahead of each sync of the node's disk.
@@ -170,6 +187,9 @@ func (n *Node) pump() {
 	n.core.Flush(func(to cluster.NodeID, batch []byte) bool { return n.w.send(n, to, batch) })
 	for _, j := range n.core.TakeSnapshots() {
 		n.later(n.w.ms(1, 30), func() { n.sendSnapshot(j) })
+	}
+	if !n.awake() && n.clock.Last() != n.found {
+		n.w.fail("%s used its clock before it had passed %s", n.id, n.found)
 	}
 	for _, st := range n.core.Status() {
 		if st.Failed != "" {

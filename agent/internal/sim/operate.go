@@ -184,6 +184,10 @@ func (n *Node) propose(cmd metastate.Command, done func(metastate.Result, error)
 		n.w.fail("encode a command: %v", err)
 		return
 	}
+	if !n.awake() {
+		done(metastate.Result{}, &store.NotLeaderError{Range: cluster.MetaRangeID})
+		return
+	}
 	p := &replica.Proposal{Payload: b}
 	binary.BigEndian.PutUint64(p.ID[:], uint64(n.clock.Now()))
 	binary.BigEndian.PutUint64(p.ID[8:], n.w.rng.Uint64())
@@ -200,6 +204,10 @@ func (n *Node) propose(cmd metastate.Command, done func(metastate.Result, error)
 // readDescriptor reads the descriptor of a range that this node leads,
 // linearizably.
 func (n *Node) readDescriptor(id cluster.RangeID, done func(*cluster.RangeDescriptor, error)) {
+	if !n.awake() {
+		done(nil, &store.NotLeaderError{Range: id})
+		return
+	}
 	n.core.Read(id, n.clock.Now(), func(h *store.ReadHandle, err error) {
 		if err != nil {
 			done(nil, err)

@@ -103,6 +103,7 @@ func storeError(err error) *Error {
 	var ambiguous *store.AmbiguousError
 	var partial *exec.PartialError
 	var unavailable *kv.UnavailableError
+	var clock *kv.ClockError
 	switch {
 	case errors.As(err, &ambiguous):
 		return &Error{Code: "40003", Message: "it is not known whether the statement was applied", cause: err,
@@ -113,6 +114,9 @@ func storeError(err error) *Error {
 			Hint:   "A statement is atomic within one range only. Read the rows before you try again."}
 	case errors.Is(err, exec.ErrConflict()):
 		return &Error{Code: "40001", Message: "could not serialize access due to concurrent update", Hint: "Run the transaction again.", cause: err}
+	case errors.As(err, &clock):
+		return &Error{Code: "08006", Message: "the nodes' clocks differ too much to serve this statement", cause: err,
+			Hint: "Nothing was written. Try again, or on another node; nodedbctl check tells which clock is off."}
 	case errors.As(err, &unavailable):
 		return &Error{Code: "08006", Message: "no leader could be reached for rows of this statement", cause: err,
 			Hint: "Nothing was written. Try again; SHOW RANGES tells which ranges have no leader."}

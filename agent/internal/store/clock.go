@@ -29,8 +29,11 @@ type clock struct {
 	engine  *storage.Engine
 	ceiling hlc.Timestamp // durable
 	asked   hlc.Timestamp // being written
-	waking  bool
-	start   hlc.Timestamp // the ceiling that was found
+	// waking: after a restart, until the physical clock is near start. Nothing is
+	// given or accepted then, so the ceiling stays: one that rose with each restart
+	// would keep a node that restarts often away for longer each time.
+	waking bool
+	start  hlc.Timestamp // the ceiling that was found
 }
 
 func (c *clock) open(e *storage.Engine, h *hlc.Clock) error {
@@ -64,11 +67,14 @@ func (c *clock) wake() bool {
 // itself only after the process was held up for a second or more; otherwise wanted
 // has raised the ceiling with some append before.
 func (c *clock) secure() error {
-	if max(hlc.New(c.hlc.Physical()), c.hlc.Last()) < c.ceiling {
+	if c.waking || max(hlc.New(c.hlc.Physical()), c.hlc.Last()) < c.ceiling {
 		return nil
 	}
 	return c.store(c.next())
 }
+
+// wakes returns when the clock is near enough to the ceiling that was found.
+func (c *clock) wakes() time.Time { return c.start.Time().Add(-wakeMargin) }
 
 // observe moves the clock past ts, which a peer or a client gave.
 func (c *clock) observe(ts hlc.Timestamp) error {
@@ -90,6 +96,9 @@ func (c *clock) next() hlc.Timestamp {
 
 // wanted returns the ceiling that the next batch should store, 0 if none.
 func (c *clock) wanted() hlc.Timestamp {
+	if c.waking {
+		return 0
+	}
 	now := max(hlc.New(c.hlc.Physical()), c.hlc.Last())
 	if now.Add(ceilingLow) < max(c.ceiling, c.asked) {
 		return 0

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 
@@ -228,7 +229,7 @@ func (c *Core) process(s *slot) {
 
 // Propose queues a command; p.Done gets its outcome.
 func (c *Core) Propose(id cluster.RangeID, p *replica.Proposal) {
-	s, err := c.slot(id)
+	s, err := c.serving(id)
 	if err == nil {
 		// The timestamp of the command will be above that in its id: horizons of
 		// command time bound the ids that they concern.
@@ -413,6 +414,24 @@ func (c *Core) Install(in *replica.Incoming, done func(reply []byte, err error))
 		return
 	}
 	c.slots[in.Header.Range].r.Install(in, done)
+}
+
+// serving is slot for requests of gateways, which a node that wakes up refuses:
+// it leads nothing, and gives no timestamps.
+func (c *Core) serving(id cluster.RangeID) (*slot, error) {
+	if c.clock.waking {
+		return nil, &NotLeaderError{Range: id}
+	}
+	return c.slot(id)
+}
+
+// Wakes returns when this node begins to speak after a restart, by the physical
+// clock; the zero time: it does.
+func (c *Core) Wakes() time.Time {
+	if !c.clock.waking {
+		return time.Time{}
+	}
+	return c.clock.wakes()
 }
 
 func (c *Core) awake() bool {

@@ -229,6 +229,41 @@ func TestClockNeverRestartsBelowItself(t *testing.T) {
 	}
 }
 
+// TestRestartsDoNotPushTheCeiling: a node that is killed again and again, awake or
+// not, is never away for longer than the lead of its ceiling.
+func TestRestartsDoNotPushTheCeiling(t *testing.T) {
+	f := newCoreFixture(t)
+	for i := range 12 {
+		f.must(f.e.Close())
+		f.open()
+		f.c.Propose(2, &replica.Proposal{ID: f.id(uint64(i)), Done: func(o replica.Outcome) {
+			var notLeader *NotLeaderError
+			if !errors.As(o.Err, &notLeader) {
+				t.Errorf("restart %d: a command while the node wakes: %v, want NotLeaderError", i, o.Err)
+			}
+		}})
+		for range 12 { // 1.2 s
+			f.now = f.now.Add(100 * time.Millisecond)
+			f.c.Tick()
+			f.run()
+		}
+		if wait := f.c.Wakes().Sub(f.now); wait > ceilingLead {
+			t.Fatalf("restart %d: speaks in %s, want %s at most", i, wait, ceilingLead)
+		}
+	}
+	f.must(f.e.Close())
+	f.open()
+	for waited := time.Duration(0); !f.c.Wakes().IsZero(); waited += 100 * time.Millisecond {
+		if waited > ceilingLead {
+			t.Fatalf("after 13 restarts the node is still silent after %s", waited)
+		}
+		f.now = f.now.Add(100 * time.Millisecond)
+		f.c.Tick()
+		f.run()
+	}
+	f.must(f.propose(f.id(99), putOp("a", "1")).Err)
+}
+
 func TestMessagesOfAWrongClockAreDropped(t *testing.T) {
 	f := newCoreFixture(t)
 	batch := batchOf(hlc.New(f.now.Add(time.Minute)), heartbeat(99))

@@ -63,6 +63,9 @@ func (c *Core) outbox(n cluster.NodeID) *outbox {
 func (c *Core) Flush(send func(to cluster.NodeID, batch []byte) bool) {
 	var now hlc.Timestamp
 	for _, o := range c.peerOrder {
+		if c.clock.waking { // peers would refuse the clock
+			o.full, o.buf = nil, nil
+		}
 		if len(o.buf) == 0 && len(o.full) == 0 {
 			continue
 		}
@@ -95,6 +98,8 @@ func (c *Core) unreachable(o *outbox) {
 	}
 }
 
+var errWaking = errors.New("the clock has not reached yet what this node used before it was restarted")
+
 // HandleRaft takes a batch from a peer. An error says that the rest of it was
 // dropped; raft sends again what matters.
 func (c *Core) HandleRaft(from cluster.NodeID, batch []byte) error {
@@ -102,12 +107,12 @@ func (c *Core) HandleRaft(from cluster.NodeID, batch []byte) error {
 		return fmt.Errorf("batch from %s: %w", from, replica.ErrMalformedMessage)
 	}
 	if c.clock.waking {
-		return errors.New("clock is still below its ceiling")
+		return errWaking
 	}
 	// A refused clock drops the whole batch: to acknowledge any of it would let a
 	// node with a wrong clock commit or serve reads.
 	if err := c.observe(hlc.Timestamp(binary.BigEndian.Uint64(batch[1:]))); err != nil {
-		return fmt.Errorf("batch from %s: %w", from, err)
+		return fmt.Errorf("refuse all messages of %s: %w", from, err)
 	}
 	for rest := batch[batchHeader:]; len(rest) > 0; {
 		tail, err := c.handle(from, rest)

@@ -47,7 +47,7 @@ type finishedRead struct {
 // Read asks for a linearizable view at the leader: leadership is confirmed, no
 // later write commits at or below ts, and every earlier one is applied.
 func (c *Core) Read(id cluster.RangeID, ts hlc.Timestamp, done func(*ReadHandle, error)) {
-	s, err := c.slot(id)
+	s, err := c.serving(id)
 	if err == nil {
 		// A timestamp that is too far ahead would push all later writes there.
 		err = c.observe(ts)

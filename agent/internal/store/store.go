@@ -33,6 +33,8 @@ type Store struct {
 	synced chan logResult
 	stop   chan struct{} // closed by Close
 	dead   chan struct{} // closed when the loop has ended
+	awake  chan struct{} // closed when the core speaks
+	wakes  time.Time     // when that will be, as of Open
 	wg     sync.WaitGroup
 	once   sync.Once
 	// cancel ends the streams of snapshots.
@@ -76,6 +78,11 @@ func Open(cfg Config) (*Store, error) {
 		synced: make(chan logResult, 1),
 		stop:   make(chan struct{}),
 		dead:   make(chan struct{}),
+		awake:  make(chan struct{}),
+		wakes:  core.Wakes(),
+	}
+	if s.wakes.IsZero() {
+		close(s.awake)
 	}
 	core.publishTo(&s.statuses)
 	s.wg.Go(s.writeLog)
@@ -105,6 +112,7 @@ func (s *Store) loop(ctx context.Context) {
 	ticker := time.NewTicker(s.cfg.Tick)
 	defer ticker.Stop()
 	last := time.Now()
+	waking := !s.wakes.IsZero()
 	var requests []func(*Core)
 	var batches []raftBatch
 	for {
@@ -126,9 +134,18 @@ func (s *Store) loop(ctx context.Context) {
 			s.end(s.core.Dead())
 			return
 		}
+		if waking && s.core.Wakes().IsZero() {
+			waking = false
+			close(s.awake)
+		}
 		s.effects(ctx)
 	}
 }
+
+// Awake returns a channel that is closed when the node gives timestamps: at
+// once, or, after a restart, when its clock has passed what it used before.
+// Until then nobody on this node may use the clock. wakes is when that will be.
+func (s *Store) Awake() (awake <-chan struct{}, wakes time.Time) { return s.awake, s.wakes }
 
 // round gives the core everything that happened.
 func (s *Store) round(done *logResult, requests []func(*Core), batches []raftBatch) {
@@ -146,7 +163,8 @@ func (s *Store) round(done *logResult, requests []func(*Core), batches []raftBat
 		s.core.BatchDone(done.batch)
 	}
 	for _, b := range batches {
-		if err := s.core.HandleRaft(b.from, b.bytes); err != nil && time.Since(s.warned[b.from]) > warnEvery {
+		err := s.core.HandleRaft(b.from, b.bytes)
+		if err != nil && !errors.Is(err, errWaking) && time.Since(s.warned[b.from]) > warnEvery {
 			s.warned[b.from] = time.Now()
 			s.cfg.Logger.Warn("messages dropped", logattr.Peer(b.from), logattr.Err(err))
 		}
