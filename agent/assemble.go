@@ -69,6 +69,9 @@ func (n *Node) openStorage() (func() error, error) {
 		Dir: storePath(n.cfg.DataDir), CacheBytes: n.cfg.CacheBytes, Logger: n.part("storage"),
 		OnFatal: func(err error) { n.stop("storage failed", n.storageError("storage", err)) },
 	})
+	if errors.Is(err, storage.ErrCorruption) {
+		return nil, StoreLost(n.cfg.DataDir, err.Error())
+	}
 	if err != nil {
 		exit := n.storageError("open the store", err)
 		exit.Code = ExitDataDir

@@ -92,6 +92,9 @@ func DebugLocal(dataDir string) (*LocalReport, error) {
 		return r, nil
 	}
 	engine, err := storage.Open(storage.Options{Dir: storePath(dataDir), ReadOnly: true})
+	if errors.Is(err, storage.ErrCorruption) {
+		err = StoreLost(dataDir, err.Error())
+	}
 	if err != nil {
 		r.Problems = append(r.Problems, err.Error())
 		return r, nil

@@ -3,6 +3,7 @@ package agent
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,6 +47,38 @@ func TestDebugLocal(t *testing.T) {
 	var exit *ExitError
 	if _, err := DebugLocal(dir); !errors.As(err, &exit) || exit.Code != ExitDataDir || !strings.Contains(exit.Message, "a node runs") {
 		t.Errorf("while a node runs: got %v, want exit 73", err)
+	}
+}
+
+// TestDamagedStore wants damage in what was synced found by a start and by a
+// look, each with the way out.
+func TestDamagedStore(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "n1")
+	cfg := DefaultConfig(dir)
+	if _, err := Init(cfg, InitOptions{Name: "n1", ClusterName: "test", Ranges: 2, Replicas: 1}); err != nil {
+		t.Fatal(err)
+	}
+	plantStore(t, dir, "u")
+	logs, err := filepath.Glob(filepath.Join(storePath(dir), "*.log"))
+	if err != nil || len(logs) != 1 {
+		t.Fatalf("got %v %v, want one log", logs, err)
+	}
+	b, err := os.ReadFile(logs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	if err := os.WriteFile(logs[0], b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := DebugLocal(dir)
+	if err != nil || len(r.Problems) != 1 || !strings.Contains(r.Problems[0], "lost what it had synced") || !strings.Contains(r.Problems[0], "nodedb-agent reset") {
+		t.Errorf("got %+v %v, want the problem and its way out", r, err)
+	}
+	n := &Node{cfg: cfg, logger: slog.New(slog.DiscardHandler), usage: &usage{dir: dir}}
+	var exit *ExitError
+	if _, err := n.openStorage(); !errors.As(err, &exit) || exit.Code != ExitStoreLost {
+		t.Errorf("got %v, want exit %d", err, ExitStoreLost)
 	}
 }
 

@@ -247,6 +247,7 @@ func (n *Node) crash() {
 	life := n.life
 	n.w.After(n.w.ms(200, 4000), func() {
 		if n.life == life && !n.w.gone(n.id) {
+			n.tryDamaged()
 			n.open()
 		}
 	})

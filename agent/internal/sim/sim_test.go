@@ -51,6 +51,7 @@ func (s *Stats) add(o *Stats) {
 	s.Rereads += o.Rereads
 	s.SlowDisks += o.SlowDisks
 	s.Blackouts += o.Blackouts
+	s.Damaged += o.Damaged
 	s.Operations += o.Operations
 	s.Drains += o.Drains
 	s.Succeeded += o.Succeeded

@@ -74,7 +74,7 @@ type Stats struct {
 	Crashes, TornCrashes, Pauses      int
 	Partitions, ClockJumps, Transfers int
 	Moves, Rereads                    int
-	SlowDisks, Blackouts              int
+	SlowDisks, Blackouts, Damaged     int
 	Operations, Drains, Succeeded     int
 	Splits, Missed, Rerouted, Strayed int
 }

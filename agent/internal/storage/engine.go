@@ -16,6 +16,7 @@ import (
 type Engine struct {
 	db       *pebble.DB
 	fs       vfs.FS
+	synced   *syncedFS // nil: read-only
 	incoming string
 	seq      sequence
 }
@@ -66,7 +67,7 @@ func (o *Options) withDefaults() {
 }
 
 // Open opens the engine in o.Dir and creates it if there is none (read-only:
-// there must be one).
+// there must be one). Damage of what was synced is ErrCorruption.
 func Open(o Options) (*Engine, error) {
 	o.withDefaults()
 	log := &engineLog{log: o.Logger, onFatal: o.OnFatal}
@@ -95,11 +96,10 @@ func Open(o Options) (*Engine, error) {
 	if o.Deterministic {
 		opts.BytesPerSync, opts.DisableTableStats = 0, true
 	}
-	db, err := openGuarded(o.Dir, opts)
-	if err != nil {
+	e := &Engine{fs: o.FS, incoming: o.FS.PathJoin(o.Dir, "incoming")}
+	if err := e.open(o, opts); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", o.Dir, mark(err))
 	}
-	e := &Engine{db: db, fs: o.FS, incoming: o.FS.PathJoin(o.Dir, "incoming")}
 	if o.ReadOnly {
 		return e, nil
 	}
@@ -109,15 +109,40 @@ func Open(o Options) (*Engine, error) {
 	return e, nil
 }
 
+// open checks the log and opens the engine on it.
+func (e *Engine) open(o Options, opts *pebble.Options) (err error) {
+	if err := checkLog(o.FS, o.Dir); err != nil {
+		return err
+	}
+	if !o.ReadOnly {
+		if e.synced, err = openSynced(o.FS, o.Dir, o.Deterministic); err != nil {
+			return err
+		}
+		opts.FS = e.synced
+	}
+	if e.db, err = openGuarded(o.Dir, opts); err != nil && e.synced != nil {
+		err = errors.Join(err, e.synced.close())
+	}
+	return err
+}
+
 func openGuarded(dir string, opts *pebble.Options) (db *pebble.DB, err error) {
 	defer recoverFatal(&err)
 	return pebble.Open(dir, opts)
 }
 
 // Close releases the engine. Snapshots and iterators must be closed before.
-func (e *Engine) Close() (err error) {
+func (e *Engine) Close() error {
+	err := closeGuarded(e.db)
+	if e.synced != nil {
+		err = errors.Join(err, e.synced.close())
+	}
+	return err
+}
+
+func closeGuarded(db *pebble.DB) (err error) {
 	defer recoverFatal(&err)
-	return mark(e.db.Close())
+	return mark(db.Close())
 }
 
 // Get returns a copy of the value of key.

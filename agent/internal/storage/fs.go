@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"math/rand/v2"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -20,6 +21,34 @@ func NewCrashableFS() *MemFS { return vfs.NewCrashableMem() }
 // each unsynced block with the given probability.
 func CrashClone(fs *MemFS, unsyncedPercent int, rng *rand.Rand) *MemFS {
 	return fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: unsyncedPercent, RNG: rng})
+}
+
+// DamageLog flips bytes of what was synced to the newest log of the store in dir,
+// as a disk does that rots. It reports whether there were any.
+func DamageLog(fs *MemFS, dir string, rng *rand.Rand) (bool, error) {
+	end, ok, err := readSynced(fs, dir)
+	if err != nil || !ok {
+		return false, err
+	}
+	newest, name, err := newestLog(fs, dir)
+	if err != nil || newest != end.log {
+		return false, err // nothing of it was synced yet
+	}
+	path := fs.PathJoin(dir, name)
+	b, err := readAll(fs, path)
+	if err != nil {
+		return false, err
+	}
+	at := rng.Int64N(end.length)
+	for i := at; i < min(at+8, end.length); i++ {
+		b[i] ^= 0xa5
+	}
+	f, err := fs.Create(path, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return false, err
+	}
+	_, err = f.Write(b)
+	return true, errors.Join(err, f.Sync(), f.Close())
 }
 
 // FaultFS calls before ahead of each write operation on fs, which fails with the
