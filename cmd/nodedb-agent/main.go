@@ -14,6 +14,8 @@ import (
 // version is set by the build.
 var version = "unknown"
 
+//go:generate go run ../internal/thirdparty ../../docs/THIRD_PARTY.md . ../nodedbctl
+
 func main() {
 	if agent.WorkerRequested() {
 		os.Exit(agent.WorkerMain())

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -18,6 +19,16 @@ func agentRun(args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	code = run(args, &out, &errs)
 	return code, out.String(), errs.String()
+}
+
+// TestVersion wants the version on the first line, for scripts, and below it
+// what the binary was built from.
+func TestVersion(t *testing.T) {
+	code, out, _ := agentRun("version")
+	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
+	if code != 0 || len(lines) != 2 || lines[0] != "nodedb-agent "+version || !strings.HasPrefix(lines[1], "commit ") || !strings.Contains(lines[1], runtime.Version()) {
+		t.Errorf("got %d\n%s", code, out)
+	}
 }
 
 func TestExitCodes(t *testing.T) {

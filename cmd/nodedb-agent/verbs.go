@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent"
+	"github.com/nodedb/nodedb/cmd/internal/build"
 )
 
 type verb struct {
@@ -31,7 +32,7 @@ func verbs() []verb {
 		{"drain", "drain --self: make the running node safe to stop, over its unix socket", runDrain},
 		{"debug-local", "what the data directory of a stopped node holds; changes nothing (nodedbctl debug local shows it)", runDebugLocal},
 		{"config", "config print: the configuration in force", runConfig},
-		{"version", "print the version", runVersion},
+		{"version", "print the version and what it was built from", runVersion},
 	}
 }
 
@@ -288,6 +289,6 @@ func runVersion(args []string, stdout, stderr io.Writer) error {
 	if err := parse(flags("version"), args, stderr); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintln(stdout, "nodedb-agent", version)
+	_, _ = fmt.Fprintf(stdout, "nodedb-agent %s\n%s\n", version, build.Read())
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/nodedb/nodedb/cmd/internal/build"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/api"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/audit"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/bundle"
@@ -148,12 +149,14 @@ func newDebug(e *ctl.Env) *cobra.Command {
 
 func newVersion(e *ctl.Env) *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Show the version of nodedbctl", Args: cobra.NoArgs,
+		Use: "version", Short: "Show the version of nodedbctl and what it was built from", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			stamp := build.Read()
 			one := render.One[view.Version]{
-				Kind: "Version", Item: view.Version{Version: e.Version}, Name: e.Version, Meta: render.Meta{Complete: true, Missing: []uint32{}},
+				Kind: "Version", Name: e.Version, Meta: render.Meta{Complete: true, Missing: []uint32{}},
+				Item: view.Version{Version: e.Version, Commit: stamp.Commit, CommittedAt: stamp.CommittedAt, Modified: stamp.Modified, Go: stamp.Go},
 				Text: func(w io.Writer) error {
-					_, err := fmt.Fprintln(w, "nodedbctl", e.Version)
+					_, err := fmt.Fprintf(w, "nodedbctl %s\n%s\n", e.Version, stamp)
 					return err
 				},
 			}

@@ -19,7 +19,11 @@ type Context struct {
 
 // Version is the kind Version.
 type Version struct {
-	Version string `json:"version"`
+	Version     string     `json:"version"`
+	Commit      string     `json:"commit"` // empty if it was not built in a repository
+	CommittedAt *time.Time `json:"committedAt"`
+	Modified    bool       `json:"modified"` // the working tree differed from the commit
+	Go          string     `json:"go"`
 }
 
 // Setting is an item of the kind SettingList: one thing that nodedbctl goes by.
