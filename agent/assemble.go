@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"time"
 
@@ -55,6 +56,7 @@ func (n *Node) assemble() (closeAll func(), err error) {
 	n.handler.register(n.runner.Methods())
 	n.handler.register(n.peers.Methods())
 	n.handler.register(n.auditMethods())
+	n.handler.register(n.metaMethods())
 	n.handler.register(n.certMethods())
 	n.handler.register(n.debugMethods())
 	return closeAll, nil
@@ -66,7 +68,7 @@ func (n *Node) openStorage() (func() error, error) {
 	}
 	n.clock = hlc.NewClock(time.Now, n.cfg.MaxClockOffset)
 	engine, err := storage.Open(storage.Options{
-		Dir: storePath(n.cfg.DataDir), CacheBytes: n.cfg.CacheBytes, Logger: n.part("storage"),
+		Dir: storePath(n.cfg.DataDir), CacheBytes: n.cfg.CacheBytes, Files: n.files.Store, Logger: n.part("storage"),
 		OnFatal: func(err error) { n.stop("storage failed", n.storageError("storage", err)) },
 	})
 	if errors.Is(err, storage.ErrCorruption) {
@@ -187,6 +189,12 @@ func (n *Node) openGossip() (func() error, error) {
 	g, err := gossip.New(gossip.Config{
 		Self: n.id.Node, UUID: n.id.UUID, ClusterID: n.id.ClusterID, BindAddr: n.cfg.ListenGossip,
 		AdvertiseAddr: n.cfg.Advertised().Gossip, Keys: n.keys, Admit: n.known, Seeds: n.seeds, Logger: n.part("gossip"),
+		Door: func(raw net.Conn) net.Conn {
+			if c := n.doorGossip.Admit(raw); c != nil {
+				return c
+			}
+			return nil // not a nil *Conn in an interface
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("gossip: %w", err)

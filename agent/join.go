@@ -25,10 +25,9 @@ import (
 // joinTimeout bounds the whole exchange of a join.
 const joinTimeout = 30 * time.Second
 
-// joinRequest is what a joining node sends to POST /join.
+// joinRequest is what a joining node sends to POST /join. The join token is in the
+// header Authorization, so that strangers are refused before their body is read.
 type joinRequest struct {
-	TokenID   string            `json:"tokenId"`
-	Secret    string            `json:"secret"`
 	CSR       []byte            `json:"csr"` // DER; only its key is used
 	UUID      string            `json:"uuid"`
 	Name      string            `json:"name,omitempty"`
@@ -211,7 +210,7 @@ func (j *joining) ask(ctx context.Context) (*joinResponse, error) {
 		return nil, err
 	}
 	body, err := json.Marshal(joinRequest{
-		TokenID: j.token.ID, Secret: j.token.Secret, CSR: csr, UUID: j.pending.UUID, Name: j.opts.Name,
+		CSR: csr, UUID: j.pending.UUID, Name: j.opts.Name,
 		Addresses: j.cfg.Advertised(), Locality: j.cfg.Locality, Version: j.cfg.Version,
 	})
 	if err != nil {
@@ -222,6 +221,7 @@ func (j *joining) ask(ctx context.Context) (*joinResponse, error) {
 		return nil, &ExitError{Code: ExitUsage, Message: "--peer", Err: err}
 	}
 	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+j.token.Encode())
 	pinned := auth.PinnedConfig(j.token.Pin, func(c *x509.Certificate) { j.ca = c })
 	hc := &http.Client{Transport: &http.Transport{TLSClientConfig: pinned, DisableKeepAlives: true}}
 	resp, err := hc.Do(req)

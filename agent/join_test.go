@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -18,10 +19,12 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/nodedb/nodedb/agent/internal/audit"
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/gossip"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/logsample"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/storage"
 )
@@ -81,6 +84,8 @@ type founder struct {
 	server *joinServer
 	addr   string
 	seen   *int // requests that reached the handler
+	asked  int  // times that the meta range was asked how far it has come
+	denied []audit.Entry
 }
 
 func testConfig(dir string, port int) Config {
@@ -115,7 +120,8 @@ func newFounder(t testing.TB) *founder {
 		t.Fatal(err, res.Err())
 	}
 	f.server = &joinServer{id: id, certDir: certsPath(f.dir), certs: certs, keys: sync.OnceValue(func() [][]byte { return [][]byte{gossip.NewKey()} }),
-		view: f.meta.machine.View, propose: f.meta.propose, logger: slog.New(slog.DiscardHandler)}
+		view: f.meta.machine.View, propose: f.meta.propose, logger: slog.New(slog.DiscardHandler), refused: logsample.New(slog.New(slog.DiscardHandler)),
+		catchUp: func(context.Context) error { f.asked++; return nil }, denied: func(e audit.Entry) { f.denied = append(f.denied, e) }}
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		*f.seen++
 		f.server.ServeHTTP(w, r)
@@ -438,43 +444,83 @@ func TestJoinIntoAnotherCluster(t *testing.T) {
 	wantExit(t, err, ExitDataDir, "in use")
 }
 
-// Whoever has no token cannot make the meta range work.
+// brokenBody fails the test that reads it.
+type brokenBody struct{ t *testing.T }
+
+func (b brokenBody) Read([]byte) (int, error) {
+	b.t.Error("a stranger's body was read")
+	return 0, io.EOF
+}
+
+// Whoever has no token makes the meta range do nothing, is refused before the
+// body is read, and leaves a record on this node, without a word of its own.
 func TestJoinServerLimitsStrangers(t *testing.T) {
 	f := newFounder(t)
-	key, err := auth.NewKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	csr, err := auth.NewCSR(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	post := func(tokenID string) int {
-		cfg := testConfig("d", 7010)
-		b, err := json.Marshal(joinRequest{TokenID: tokenID, Secret: "x", CSR: csr, UUID: "7c9e6679-7425-40de-944b-e07fc1f90ae7", Addresses: cfg.Advertised(), Version: "v"})
-		if err != nil {
-			t.Fatal(err)
-		}
+	post := func(token string) int {
+		r := httptest.NewRequest(http.MethodPost, "/join", brokenBody{t})
+		r.Header.Set("Authorization", "Bearer "+token)
 		w := httptest.NewRecorder()
-		f.server.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/join", strings.NewReader(string(b))))
+		f.server.ServeHTTP(w, r)
 		return w.Code
 	}
 	before := f.meta.calls
 	codes := map[int]int{}
-	for range 100 {
-		codes[post("aaaaaaaa")]++
+	_, unknown, _, err := auth.NewJoinToken([]byte(f.meta.machine.View().CACert))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if codes[http.StatusTooManyRequests] < 80 || f.meta.calls-before > 20 {
-		t.Errorf("answers %v, %d proposals", codes, f.meta.calls-before)
+	for range 100 {
+		codes[post(unknown)]++
+	}
+	if codes[http.StatusTooManyRequests] < 80 || codes[http.StatusForbidden] == 0 || f.asked > 20 || f.meta.calls != before {
+		t.Errorf("answers %v, %d questions, %d proposals", codes, f.asked, f.meta.calls-before)
 	}
 	known, err := os.ReadFile(f.token(1, ""))
 	if err != nil {
 		t.Fatal(err)
 	}
-	before = f.meta.calls
-	if code := post(string(known[9:17])); code != http.StatusForbidden || f.meta.calls != before {
+	before, f.asked = f.meta.calls, 0
+	parts := strings.Split(strings.TrimSpace(string(known)), ".")
+	parts[2] = strings.Split(unknown, ".")[2]
+	if code := post(strings.Join(parts, ".")); code != http.StatusForbidden || f.meta.calls != before || f.asked != 0 {
 		t.Errorf("known token, wrong secret: HTTP %d, %d proposals", code, f.meta.calls-before)
 	}
+	for _, none := range []string{"", "ndb_x_y", "ndbjoin1.aaaaaaaa.x.y", strings.Repeat("x", 5000)} {
+		if code := post(none); code != http.StatusForbidden {
+			t.Errorf("token %.20q: HTTP %d", none, code)
+		}
+	}
+	whys := map[string]int{}
+	for _, e := range f.denied {
+		whys[e.Why]++
+		if e.Action != "Join" || e.Decision != metastate.DecisionRefused || e.Source != "192.0.2.1" || e.User != "" {
+			t.Errorf("recorded %+v", e)
+		}
+	}
+	if whys["unknown join token"] < 2 || whys["no join token"] != 4 || len(whys) != 3 {
+		t.Errorf("recorded %v", whys)
+	}
+}
+
+// A token that this node has not heard of yet is good: the node asks first.
+func TestJoinWithATokenThatIsNew(t *testing.T) {
+	f := newFounder(t)
+	behind := *f.meta.machine.View()
+	token := f.token(1, "")
+	f.server.view = func() *metastate.View {
+		if f.asked == 0 {
+			return &behind
+		}
+		return f.meta.machine.View()
+	}
+	if _, err := Join(t.Context(), testConfig(filepath.Join(t.TempDir(), "n2"), 7010), JoinOptions{Peer: f.addr, TokenFile: token}); err != nil || f.asked != 1 {
+		t.Errorf("got %v, asked %d times", err, f.asked)
+	}
+	f = newFounder(t)
+	f.server.view = func() *metastate.View { return &behind }
+	f.server.catchUp = func(context.Context) error { return errors.New("no leader") }
+	_, err := Join(t.Context(), testConfig(filepath.Join(t.TempDir(), "n2"), 7010), JoinOptions{Peer: f.addr, TokenFile: f.token(1, "")})
+	wantExit(t, err, ExitUnreachable, "repeat the same command later")
 }
 
 func TestJoinRequestIsChecked(t *testing.T) {

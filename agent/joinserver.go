@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -16,10 +17,13 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/nodedb/nodedb/agent/internal/admin"
+	"github.com/nodedb/nodedb/agent/internal/audit"
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/gossip"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
+	"github.com/nodedb/nodedb/agent/internal/logsample"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 )
 
@@ -31,15 +35,20 @@ type joinServer struct {
 	certs   *auth.Source
 	keys    func() [][]byte // of gossip
 	view    func() *metastate.View
+	// catchUp returns when the view has all that the meta range had accepted.
+	catchUp func(context.Context) error
 	propose func(context.Context, metastate.Command) (metastate.Result, error)
+	denied  func(audit.Entry) // the node's log of denials
 	logger  *slog.Logger
+	refused *logsample.Sampler // lines that strangers cause
 	unknown joinLimit
 }
 
-func (n *Node) joinHandler() http.Handler {
+func (n *Node) joinHandler() *joinServer {
 	return &joinServer{
 		id: n.id, certDir: certsPath(n.cfg.DataDir), certs: n.certs, keys: n.gossipKeys,
-		view: n.machine.View, propose: n.meta.Propose, logger: n.part("join"),
+		view: n.machine.View, catchUp: n.catchUp, propose: n.meta.Propose, denied: n.logins.Add,
+		logger: n.part("join"), refused: logsample.New(n.part("join")),
 	}
 }
 
@@ -54,48 +63,61 @@ func (s *joinServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var no *refuseJoin
 	if !errors.As(err, &no) {
 		s.logger.Error("join failed", logattr.Err(err))
-		no = &refuseJoin{http.StatusInternalServerError, fmt.Sprintf("%s failed: see its log", s.id.Node)}
+		no = &refuseJoin{http.StatusInternalServerError, "failed", fmt.Sprintf("%s failed: see its log", s.id.Node)}
 	} else {
-		s.logger.Warn("join refused", logattr.Address(r.RemoteAddr), logattr.Reason(no.text))
+		s.tell(r, no)
 	}
+	w.Header().Set("Connection", "close") // the rest of a stranger's body is not waited for
 	w.WriteHeader(no.status)
 	_ = json.NewEncoder(w).Encode(joinRefusal{Error: no.text})
 }
 
-// refuseJoin is an answer to a join that says no.
+// tell writes a refusal into the log and the node's record of denials.
+func (s *joinServer) tell(r *http.Request, no *refuseJoin) {
+	s.refused.Log(slog.LevelWarn, no.class, "join refused", logattr.Address(r.RemoteAddr), slog.String("answer", no.text))
+	e := audit.Entry{Via: metastate.ViaJoin, Source: r.RemoteAddr, Action: "Join", Decision: metastate.DecisionRefused, Why: no.class}
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		e.Source = host
+	}
+	s.denied(e)
+}
+
+// refuseJoin is an answer to a join that says no. class is one of a few words for
+// the log; text is for the caller.
 type refuseJoin struct {
-	status int
-	text   string
+	status      int
+	class, text string
 }
 
 func (r *refuseJoin) Error() string { return r.text }
 
 func (s *joinServer) answer(r *http.Request) (*joinResponse, error) {
-	var req joinRequest
-	dec := json.NewDecoder(r.Body)
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&req); err != nil {
-		return nil, &refuseJoin{http.StatusBadRequest, "the request is not a join request of this version"}
-	}
 	ca, err := auth.LoadCA(s.certDir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &refuseJoin{http.StatusForbidden, fmt.Sprintf("%s holds no CA key and issues no certificates: join through the node that was initialised", s.id.Node)}
+		return nil, &refuseJoin{http.StatusForbidden, "no CA key here", fmt.Sprintf("%s holds no CA key and issues no certificates: join through the node that was initialised", s.id.Node)}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the CA key: %w", err)
 	}
-	pub, keyHash, err := auth.CSRKey(req.CSR)
+	token, err := s.authenticate(r)
 	if err != nil {
-		return nil, &refuseJoin{http.StatusBadRequest, err.Error()}
-	}
-	if err := req.check(); err != nil {
-		return nil, &refuseJoin{http.StatusBadRequest, err.Error()}
-	}
-	hash := auth.JoinToken{ID: req.TokenID, Secret: req.Secret}.Hash()
-	if err := s.checkJoinToken(req.TokenID, hash); err != nil {
 		return nil, err
 	}
-	id, err := s.admitJoin(r.Context(), req, hash, keyHash)
+	admin.Authenticated(r.Context())
+	var req joinRequest
+	dec := json.NewDecoder(r.Body)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&req); err != nil {
+		return nil, malformedJoin("the request is not a join request of this version")
+	}
+	pub, keyHash, err := auth.CSRKey(req.CSR)
+	if err != nil {
+		return nil, malformedJoin(err.Error())
+	}
+	if err := req.check(); err != nil {
+		return nil, malformedJoin(err.Error())
+	}
+	id, err := s.admitJoin(r.Context(), &req, token, keyHash)
 	if err != nil {
 		return nil, err
 	}
@@ -114,6 +136,10 @@ func (s *joinServer) answer(r *http.Request) (*joinResponse, error) {
 	return out, nil
 }
 
+func malformedJoin(text string) error {
+	return &refuseJoin{http.StatusBadRequest, "malformed request", text}
+}
+
 // check refuses what must not get into certificates, records and terminals.
 func (r *joinRequest) check() error {
 	errs := []error{checkLocality(r.Locality), checkAddresses(r.Addresses)}
@@ -129,37 +155,56 @@ func (r *joinRequest) check() error {
 	return errors.Join(errs...)
 }
 
-// checkJoinToken keeps strangers from making proposals to the meta range: a
-// secret that is wrong by what this node knows is refused here, and tokens that
-// it does not know (yet) are asked for a few times per second only.
-func (s *joinServer) checkJoinToken(id string, hash [32]byte) error {
-	t, known := s.view().JoinTokens[id]
-	switch {
-	case known && subtle.ConstantTimeCompare(t.Hash, hash[:]) != 1:
-		return &refuseJoin{http.StatusForbidden, "the join token is not known"}
-	case !known && !s.unknown.allow(time.Now()):
-		return &refuseJoin{http.StatusTooManyRequests, "too many joins with unknown tokens: try again in a few seconds"}
+// authenticate says which join token a request comes with, before its body is
+// read. Strangers make neither proposals nor records of the meta range: a token
+// that this node does not know is looked for again once the node has all that the
+// range has accepted, a few times per second, and then refused here.
+func (s *joinServer) authenticate(r *http.Request) (auth.JoinToken, error) {
+	text, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	token, err := auth.ParseJoinToken(text)
+	if !ok || err != nil {
+		return token, &refuseJoin{http.StatusForbidden, "no join token", "the request has no join token: use nodedb-agent join of this version"}
 	}
-	return nil
+	hash := token.Hash()
+	t := s.view().JoinTokens[token.ID]
+	if t == nil {
+		if !s.unknown.allow(time.Now()) {
+			return token, &refuseJoin{http.StatusTooManyRequests, "too many unknown join tokens", "too many joins with unknown tokens: try again in a few seconds"}
+		}
+		if err := s.catchUp(r.Context()); err != nil {
+			s.refused.Log(slog.LevelWarn, "no meta range", "join not carried out", logattr.Err(err))
+			return token, noMetaRange()
+		}
+		t = s.view().JoinTokens[token.ID]
+	}
+	if t == nil || subtle.ConstantTimeCompare(t.Hash, hash[:]) != 1 {
+		return token, &refuseJoin{http.StatusForbidden, "unknown join token", "the join token is not known"}
+	}
+	return token, nil
+}
+
+func noMetaRange() error {
+	return &refuseJoin{http.StatusServiceUnavailable, "no meta range", "the meta range has no quorum that answers: repeat the same command later"}
 }
 
 // admitJoin makes the node's record. The token is consumed, durably, before
 // anything is signed.
-func (s *joinServer) admitJoin(ctx context.Context, req joinRequest, hash, keyHash [32]byte) (cluster.NodeID, error) {
-	res, err := s.propose(ctx, metastate.Command{By: "join:" + req.TokenID, Via: "join", AddNode: &metastate.AddNode{
+func (s *joinServer) admitJoin(ctx context.Context, req *joinRequest, token auth.JoinToken, keyHash [32]byte) (cluster.NodeID, error) {
+	hash := token.Hash()
+	res, err := s.propose(ctx, metastate.Command{By: "join:" + token.ID, Via: metastate.ViaJoin, AddNode: &metastate.AddNode{
 		UUID: req.UUID, Name: req.Name, Addresses: req.Addresses, Locality: req.Locality, Version: req.Version,
-		TokenID: req.TokenID, TokenHash: hash[:], KeyHash: keyHash[:],
+		TokenID: token.ID, TokenHash: hash[:], KeyHash: keyHash[:],
 	}})
 	if err != nil {
 		s.logger.Warn("join not carried out", logattr.Err(err))
-		return 0, &refuseJoin{http.StatusServiceUnavailable, "the meta range has no quorum that answers: repeat the same command later"}
+		return 0, noMetaRange()
 	}
 	if r := res.Refusal; r != nil {
 		status := http.StatusForbidden
 		if r.Code == metastate.CodeExists || r.Code == metastate.CodeInvalid {
 			status = http.StatusConflict
 		}
-		return 0, &refuseJoin{status, r.Message}
+		return 0, &refuseJoin{status, "refused by the cluster", r.Message}
 	}
 	s.logger.Info("node joins", logattr.Peer(res.Node), logattr.Address(req.Addresses.RPC))
 	return res.Node, nil

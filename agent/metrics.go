@@ -5,6 +5,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/connlimit"
 )
 
 // metrics returns what /metrics shows. Everything is read when it is asked for:
@@ -66,6 +67,14 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	counter := func(d *prometheus.Desc, v uint64) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v))
+	}
+	for port, g := range map[string]*connlimit.Gate{"admin": c.n.doorAdmin, "rpc": c.n.doorRPC, "gossip": c.n.doorGossip} {
+		s := g.Stats()
+		gauge(desc("port_connections_count", "Connections from outside.", "port"), float64(s.Open), port)
+		for why, v := range map[string]uint64{"no-room": s.Refused, "made-room": s.Closed} {
+			ch <- prometheus.MustNewConstMetric(desc("port_connections_closed_total", "Connections closed because the port was full: the newest, or the oldest that had not authenticated.", "port", "reason"),
+				prometheus.CounterValue, float64(v), port, why)
+		}
 	}
 	counter(desc("store_reads_total", "Reads served by ranges of this node since it started."), reads)
 	counter(desc("store_writes_total", "Commands applied by ranges of this node since it started."), writes)

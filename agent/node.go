@@ -30,6 +30,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/audit"
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/connlimit"
 	"github.com/nodedb/nodedb/agent/internal/gossip"
 	"github.com/nodedb/nodedb/agent/internal/health"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
@@ -63,6 +64,9 @@ type Node struct {
 	keys    [][]byte // of gossip
 
 	listenRPC, listenAdmin net.Listener
+	files                  descriptors
+	doorRPC, doorAdmin     *connlimit.Gate // of the listeners
+	doorGossip             *connlimit.Gate
 
 	// Made by the components, in their order; each is set before the next starts.
 	engine    *storage.Engine
@@ -119,6 +123,7 @@ func New(cfg Config) (*Node, error) {
 	n.keeper = newCertKeeper(n)
 	n.board.Set(health.Problem{Component: "node", Code: "starting"})
 	n.logger = newLogger(cfg, io.MultiWriter(os.Stderr, n.logTail)).With(logattr.Node(id.Node))
+	n.takeDescriptors()
 	if n.lock, err = lockDir(cfg.DataDir, lockWait); err != nil {
 		return nil, err
 	}
@@ -172,6 +177,9 @@ func (n *Node) listen() error {
 		}
 		_ = probe.Close()
 	}
+	n.doorRPC, n.doorAdmin, n.doorGossip = gateOf(n.files.RPC), gateOf(n.files.Admin), gateOf(n.files.Gossip)
+	n.listenRPC = &connlimit.Listener{Listener: n.listenRPC, Gate: n.doorRPC}
+	n.listenAdmin = &connlimit.Listener{Listener: n.listenAdmin, Gate: n.doorAdmin}
 	return probeUDP("--listen-gossip", n.cfg.ListenGossip)
 }
 

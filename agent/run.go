@@ -154,7 +154,7 @@ func (n *Node) runDuck(ctx context.Context, ready func()) error {
 func (n *Node) runSQL(ctx context.Context, ready func()) error {
 	cfg := pgwire.DefaultConfig()
 	cfg.Listen, cfg.TLS, cfg.ClusterID, cfg.Logger = n.cfg.ListenSQL, n.certs.SQLConfig(), n.id.ClusterID, n.part("pgwire")
-	cfg.MaxConnections = n.cfg.MaxConnections
+	cfg.MaxConnections = n.files.SQL
 	cfg.RequireTLS = true
 	cfg.SaltSecret = n.saltSecret()
 	cfg.Credentials = func(user string) (string, bool) {

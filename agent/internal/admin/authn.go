@@ -114,7 +114,7 @@ type call struct {
 
 func (a *authenticator) serve(ctx context.Context, c *call, spec connect.Spec, stream connect.ServerStream, next connect.ServerFunc) error {
 	need := required(spec)
-	who, err := a.admit(c, need)
+	who, err := a.admit(ctx, c, need)
 	if err != nil {
 		return err
 	}
@@ -142,15 +142,17 @@ func (a *authenticator) serve(ctx context.Context, c *call, spec connect.Spec, s
 }
 
 // admit says who calls, if they may.
-func (a *authenticator) admit(c *call, need auth.Role) (auth.Principal, error) {
+func (a *authenticator) admit(ctx context.Context, c *call, need auth.Role) (auth.Principal, error) {
 	who, err := a.identify(c.state, c.header)
 	if err != nil {
+		hangUp(ctx)
 		if err := a.limits.failed(c.source); err != nil {
 			return who, err
 		}
 		a.denied(c, "", err.Error())
 		return who, &Error{Kind: KindUnauthenticated, Message: err.Error()}
 	}
+	Authenticated(ctx)
 	if need == auth.RoleNone || who.Role < need {
 		why := fmt.Sprintf("%s has the role %s; %s needs %s", who.Name, who.Role, method(c.procedure), need)
 		a.denied(c, who.Name, why)
@@ -197,7 +199,7 @@ func (a *authenticator) require(need auth.Role, next http.HandlerFunc) http.Hand
 			header: r.Header.Get("Authorization"), source: hostOf(r.RemoteAddr), state: r.TLS,
 		}
 		w.Header().Set(requestHeader, c.request)
-		who, err := a.admit(c, need)
+		who, err := a.admit(r.Context(), c, need)
 		if err != nil {
 			e := asError(err)
 			writeJSON(w, httpStatus[wireKinds[e.Kind].code], map[string]string{

@@ -345,6 +345,11 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
+	return newRigWith(t, func(*Config) {})
+}
+
+func newRigWith(t *testing.T, change func(*Config)) *rig {
+	t.Helper()
 	ca, err := auth.NewCA(clusterID)
 	if err != nil {
 		t.Fatal(err)
@@ -373,11 +378,13 @@ func newRig(t *testing.T) *rig {
 	r.backend.ca = ca
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "nodedb_test_gauge", Help: "A gauge."}))
-	r.server = New(Config{
+	cfg := Config{
 		Backend: r.backend, TLS: auth.NewSource(bundle).AdminConfig(), Listener: l, Socket: r.socket, Health: r.board, Metrics: registry,
 		Join:   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }),
 		Logger: slog.New(slog.DiscardHandler),
-	})
+	}
+	change(&cfg)
+	r.server = New(cfg)
 	// Tests call as fast as they can: for them an hour passes with each call.
 	var hours atomic.Int64
 	r.server.limits.now = func() time.Time { return time.Unix(3600*hours.Add(1), 0) }

@@ -39,21 +39,37 @@ func ndjson(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, requestMost))
-		if err != nil {
-			http.Error(w, "request too large", http.StatusRequestEntityTooLarge)
-			return
-		}
-		frame := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(body)))
 		inner := r.Clone(r.Context())
 		inner.Header.Set("Content-Type", "application/connect+json")
 		inner.Header.Del("Connect-Accept-Encoding")
 		inner.Header.Del("Accept-Encoding")
-		inner.Body = io.NopCloser(bytes.NewReader(append(frame, body...)))
-		inner.ContentLength = int64(frameHeader + len(body))
+		inner.Body = &framer{body: r.Body}
+		inner.ContentLength = -1
 		next.ServeHTTP(&unframer{w: w}, inner)
 	})
 }
+
+// framer makes a body one frame of a Connect stream. The body is read when the
+// frame is: a caller without a credential is refused before.
+type framer struct {
+	body  io.ReadCloser
+	frame *bytes.Reader
+}
+
+// Read implements io.Reader.
+func (f *framer) Read(p []byte) (int, error) {
+	if f.frame == nil {
+		body, err := io.ReadAll(f.body)
+		if err != nil {
+			return 0, err
+		}
+		f.frame = bytes.NewReader(append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(body))), body...))
+	}
+	return f.frame.Read(p)
+}
+
+// Close implements io.Closer.
+func (f *framer) Close() error { return f.body.Close() }
 
 // unframer writes the messages of a Connect stream as lines.
 type unframer struct {

@@ -33,7 +33,8 @@ const (
 	headerMost   = 16 << 10
 	headerWait   = 5 * time.Second
 	idleWait     = 2 * time.Minute
-	shutdownWait = 2 * time.Second // for calls in flight when the node stops
+	bodyWait     = 10 * time.Second // for a request's body, from its headers on
+	shutdownWait = 2 * time.Second  // for calls in flight when the node stops
 )
 
 // Config makes a Server. Backend, TLS, Listener, Health and Logger are needed.
@@ -42,6 +43,8 @@ type Config struct {
 	// TLS is for the admin port: client certificates optional, verified if given.
 	TLS      *tls.Config
 	Listener net.Listener // the admin port; the Server closes it
+	// BodyWait is how long a caller may take to send a request's body; default 10 s.
+	BodyWait time.Duration
 	// Socket is the path of the unix socket for the local operator; empty: none.
 	// A file that an earlier process left there is removed.
 	Socket string
@@ -84,10 +87,13 @@ func New(c Config) *Server {
 		mux.Handle("GET /metrics", promhttp.HandlerFor(c.Metrics, promhttp.HandlerOpts{Timeout: 10 * time.Second}))
 	}
 	if c.Join != nil {
-		mux.Handle("POST /join", http.MaxBytesHandler(c.Join, requestMost))
+		mux.Handle("POST /join", c.Join)
 	}
 	handleProfiles(mux, guard)
-	s.handler = writeDeadlines(hostCheck(c.Listener, ndjson(mux)))
+	if c.BodyWait == 0 {
+		c.BodyWait = bodyWait
+	}
+	s.handler = writeDeadlines(bodyLimits(c.BodyWait, hostCheck(c.Listener, ndjson(mux))))
 
 	local := http.NewServeMux()
 	s.handleHealth(local)
@@ -156,6 +162,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	ended := make(chan error, 2)
 	main := s.httpServer(base, s.handler)
 	main.TLSConfig = s.tls
+	main.ConnContext = rememberConn
 	main.Protocols = new(http.Protocols)
 	main.Protocols.SetHTTP1(true)
 	main.Protocols.SetHTTP2(true)

@@ -49,7 +49,7 @@ func NewJoinToken(caPEM []byte) (id, token string, hash [32]byte, err error) {
 	var secret [joinSecretLen]byte
 	_, _ = rand.Read(secret[:]) // never fails
 	t := JoinToken{ID: newTokenID(), Secret: base64.RawURLEncoding.EncodeToString(secret[:]), Pin: Pin(roots[0])}
-	return t.ID, t.encode(), t.Hash(), nil
+	return t.ID, t.Encode(), t.Hash(), nil
 }
 
 // ParseJoinToken reads a join token. Space around it is ignored.
@@ -81,7 +81,8 @@ func (t JoinToken) String() string { return "join token " + t.ID }
 // GoString leaves the secret out of %#v too.
 func (t JoinToken) GoString() string { return t.String() }
 
-func (t JoinToken) encode() string {
+// Encode is the whole token, the secret with it.
+func (t JoinToken) Encode() string {
 	return strings.Join([]string{joinPrefix, t.ID, t.Secret, base64.RawURLEncoding.EncodeToString(t.Pin[:])}, ".")
 }
 

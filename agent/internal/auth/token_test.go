@@ -197,7 +197,7 @@ func FuzzParseTokens(f *testing.F) {
 	f.Add("ndbjoin1.aaaaaaaa.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
 	f.Add("SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=")
 	f.Fuzz(func(t *testing.T, s string) {
-		if jt, err := ParseJoinToken(s); err == nil && jt.encode() != strings.TrimSpace(s) {
+		if jt, err := ParseJoinToken(s); err == nil && jt.Encode() != strings.TrimSpace(s) {
 			t.Fatalf("two spellings of one join token: %q", s)
 		}
 		if id, h, err := ParseBearer(s); err == nil && (id == "" || h == sha256.Sum256(nil)) {

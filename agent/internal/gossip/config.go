@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -35,6 +36,9 @@ type Config struct {
 	// Admit refuses names that the meta range does not know; nil: all are let in.
 	// It must not block.
 	Admit func(cluster.NodeID, string) bool
+	// Door is asked for each TCP connection from outside, and returns the one to
+	// serve, or nil if there is no room; nil: all are served. It must not block.
+	Door func(net.Conn) net.Conn
 	// Seeds are the nodes that should be there: those that are not alive are
 	// contacted every RejoinInterval. May be nil.
 	Seeds func() []Seed

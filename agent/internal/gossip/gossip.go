@@ -58,7 +58,16 @@ func New(cfg Config) (*Gossip, error) {
 	if err != nil {
 		return nil, err
 	}
+	shut := func() error { return nil }
+	if cfg.Door != nil {
+		t, err := listenBehind(cfg.Door, mc)
+		if err != nil {
+			return nil, fmt.Errorf("start gossip on %s: %w", cfg.BindAddr, err)
+		}
+		mc.Transport, shut = t, t.Shutdown
+	}
 	if g.list, err = memberlist.Create(mc); err != nil {
+		_ = shut()
 		return nil, fmt.Errorf("start gossip on %s: %w", cfg.BindAddr, err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

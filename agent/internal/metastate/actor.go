@@ -19,6 +19,7 @@ const (
 	ViaSQL       = "sql"
 	ViaAgent     = "agent"     // a node, for itself or for the operator at its console
 	ViaOperation = "operation" // the coordinator of an operation
+	ViaJoin      = "join"      // a node that joins, with its join token
 )
 
 type actorKey struct{}

@@ -40,6 +40,8 @@ type Options struct {
 	CacheBytes int64
 	// MemTableBytes is the size of one memtable; 0 is 32 MiB. Too small costs compactions.
 	MemTableBytes int
+	// Files is the most tables that are open at once; 0 is 1000.
+	Files int
 	// Deterministic turns background compactions off, for simulations.
 	Deterministic bool
 	// ReadOnly opens what is there without changing a byte of it; writes fail.
@@ -86,6 +88,7 @@ func Open(o Options) (*Engine, error) {
 		L0StopWritesThreshold:       1000,
 		LBaseMaxBytes:               64 << 20,
 		BytesPerSync:                512 << 10,
+		MaxOpenFiles:                o.Files,
 		DisableAutomaticCompactions: o.Deterministic,
 		ReadOnly:                    o.ReadOnly,
 	}

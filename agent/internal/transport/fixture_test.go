@@ -13,6 +13,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/connlimit"
 )
 
 const testCluster = "4f0f6a4e-3b1c-4d6e-9d3a-2f1c7a9b5e11"
@@ -21,6 +22,8 @@ const testCluster = "4f0f6a4e-3b1c-4d6e-9d3a-2f1c7a9b5e11"
 type network struct {
 	t  testing.TB
 	ca *auth.CA
+
+	gate *connlimit.Gate // of the next node that starts; nil: none
 
 	mu    sync.Mutex
 	addrs map[cluster.NodeID]string
@@ -89,6 +92,9 @@ func (n *network) start(id cluster.NodeID, cfg Config) *Transport {
 	n.mu.Lock()
 	n.addrs[id] = ln.Addr().String()
 	n.mu.Unlock()
+	if n.gate != nil {
+		ln = &connlimit.Listener{Listener: ln, Gate: n.gate}
+	}
 	tr, err := New(cfg)
 	if err != nil {
 		n.t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"sync"
 	"time"
 
@@ -30,7 +31,7 @@ func streamDesc(method string) *grpc.StreamDesc {
 
 func (t *Transport) newServer() *grpc.Server {
 	s := grpc.NewServer(
-		grpc.Creds(credentials.NewTLS(t.cfg.TLS.ServerConfig())),
+		grpc.Creds(credited{credentials.NewTLS(t.cfg.TLS.ServerConfig())}),
 		grpc.ForceServerCodecV2(codec{t.pool}),
 		grpc.ConnectionTimeout(t.cfg.HandshakeTimeout),
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage), grpc.MaxConcurrentStreams(4096),
@@ -49,6 +50,26 @@ func (t *Transport) newServer() *grpc.Server {
 		handler(methodSnapshot, t.serveSnapshot), handler(methodScan, t.serveScan),
 	}}, t)
 	return s
+}
+
+// credited tells the listener's connection that its peer has shown a certificate
+// of a node of this cluster: a port under attack closes the others first.
+type credited struct {
+	credentials.TransportCredentials
+}
+
+// ServerHandshake implements credentials.TransportCredentials.
+func (c credited) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn, info, err := c.TransportCredentials.ServerHandshake(raw)
+	if door, ok := raw.(interface{ Authenticated() }); ok && err == nil {
+		door.Authenticated()
+	}
+	return conn, info, err
+}
+
+// Clone implements credentials.TransportCredentials.
+func (c credited) Clone() credentials.TransportCredentials {
+	return credited{c.TransportCredentials.Clone()}
 }
 
 // inbound is a stream that a peer opened, past its hello.
