@@ -879,12 +879,13 @@ type Operation struct {
 	PlannedSeconds  float64                `protobuf:"fixed64,17,opt,name=planned_seconds,json=plannedSeconds,proto3" json:"planned_seconds,omitempty"`
 	MetaIndex       uint64                 `protobuf:"varint,18,opt,name=meta_index,json=metaIndex,proto3" json:"meta_index,omitempty"`
 	CoordinatorTerm uint64                 `protobuf:"varint,19,opt,name=coordinator_term,json=coordinatorTerm,proto3" json:"coordinator_term,omitempty"`
-	Rate            uint64                 `protobuf:"varint,20,opt,name=rate,proto3" json:"rate,omitempty"`                                // bytes/s, of the last 10 s
+	Rate            uint64                 `protobuf:"varint,20,opt,name=rate,proto3" json:"rate,omitempty"`                                // bytes/s, of the last 10 s, snapshots on their way included
 	EtaSeconds      float64                `protobuf:"fixed64,21,opt,name=eta_seconds,json=etaSeconds,proto3" json:"eta_seconds,omitempty"` // that are left; 0: not known
 	EtaLow          float64                `protobuf:"fixed64,22,opt,name=eta_low,json=etaLow,proto3" json:"eta_low,omitempty"`
 	EtaHigh         float64                `protobuf:"fixed64,23,opt,name=eta_high,json=etaHigh,proto3" json:"eta_high,omitempty"`
 	Stalled         bool                   `protobuf:"varint,24,opt,name=stalled,proto3" json:"stalled,omitempty"`                                   // no progress for long; why says what it waits for
 	Limit           uint64                 `protobuf:"varint,25,opt,name=limit,proto3" json:"limit,omitempty"`                                       // bytes/s that each node may send and receive; 0: the default
+	LimitOf         string                 `protobuf:"bytes,33,opt,name=limit_of,json=limitOf,proto3" json:"limit_of,omitempty"`                     // the other operation whose limit that is: the least of all holds
 	Findings        []*Finding             `protobuf:"bytes,26,rep,name=findings,proto3" json:"findings,omitempty"`                                  // of the last check
 	Next            []*Fix                 `protobuf:"bytes,27,rep,name=next,proto3" json:"next,omitempty"`                                          // what an operator can do from this state
 	GainPredicted   float64                `protobuf:"fixed64,28,opt,name=gain_predicted,json=gainPredicted,proto3" json:"gain_predicted,omitempty"` // of a rebalance, in percent points
@@ -1099,6 +1100,13 @@ func (x *Operation) GetLimit() uint64 {
 		return x.Limit
 	}
 	return 0
+}
+
+func (x *Operation) GetLimitOf() string {
+	if x != nil {
+		return x.LimitOf
+	}
+	return ""
 }
 
 func (x *Operation) GetFindings() []*Finding {
@@ -1399,7 +1407,7 @@ type Item struct {
 	Bytes         uint64                 `protobuf:"varint,8,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	Needs         string                 `protobuf:"bytes,9,opt,name=needs,proto3" json:"needs,omitempty"` // the condition that it waits for
 	RetryAt       *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=retry_at,json=retryAt,proto3" json:"retry_at,omitempty"`
-	BytesDone     uint64                 `protobuf:"varint,11,opt,name=bytes_done,json=bytesDone,proto3" json:"bytes_done,omitempty"`
+	BytesDone     uint64                 `protobuf:"varint,11,opt,name=bytes_done,json=bytesDone,proto3" json:"bytes_done,omitempty"` // of bytes, that were copied
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2744,7 +2752,7 @@ const file_operations_proto_rawDesc = "" +
 	"\x05queue\x18\x05 \x01(\bR\x05queue\"n\n" +
 	"\x16StartOperationResponse\x128\n" +
 	"\toperation\x18\x01 \x01(\v2\x1a.nodedb.admin.v1.OperationR\toperation\x12\x1a\n" +
-	"\battached\x18\x02 \x01(\bR\battached\"\xa9\t\n" +
+	"\battached\x18\x02 \x01(\bR\battached\"\xc4\t\n" +
 	"\tOperation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x122\n" +
 	"\x04spec\x18\x02 \x01(\v2\x1e.nodedb.admin.v1.OperationSpecR\x04spec\x12\x17\n" +
@@ -2775,7 +2783,8 @@ const file_operations_proto_rawDesc = "" +
 	"\aeta_low\x18\x16 \x01(\x01R\x06etaLow\x12\x19\n" +
 	"\beta_high\x18\x17 \x01(\x01R\aetaHigh\x12\x18\n" +
 	"\astalled\x18\x18 \x01(\bR\astalled\x12\x14\n" +
-	"\x05limit\x18\x19 \x01(\x04R\x05limit\x124\n" +
+	"\x05limit\x18\x19 \x01(\x04R\x05limit\x12\x19\n" +
+	"\blimit_of\x18! \x01(\tR\alimitOf\x124\n" +
 	"\bfindings\x18\x1a \x03(\v2\x18.nodedb.admin.v1.FindingR\bfindings\x12(\n" +
 	"\x04next\x18\x1b \x03(\v2\x14.nodedb.admin.v1.FixR\x04next\x12%\n" +
 	"\x0egain_predicted\x18\x1c \x01(\x01R\rgainPredicted\x12#\n" +

@@ -93,6 +93,12 @@ func nextSteps(o *cluster.Operation) []*adminpb.Fix {
 // fillOperation adds what followed the first version of the message.
 func fillOperation(p *adminpb.Operation, o *cluster.Operation) {
 	p.Rate, p.Limit, p.Stalled, p.ModelError = o.Pace.Rate, o.Limit, o.Stalled, o.ModelError
+	if o.Pace.Limit > 0 {
+		p.Limit = o.Pace.Limit
+		if o.Pace.LimitOf != o.ID {
+			p.LimitOf = o.Pace.LimitOf
+		}
+	}
 	p.EtaSeconds, p.EtaLow, p.EtaHigh = o.Pace.ETA, o.Pace.Low, o.Pace.High
 	p.ItemsTotal = uint32(max(o.ItemsTotal, len(o.Items)))
 	p.Next = nextSteps(o)

@@ -166,6 +166,8 @@ type ReplicaProgress struct {
 	Match    uint64 `json:"match"`
 	Active   bool   `json:"active"`   // answered within an election timeout
 	Snapshot bool   `json:"snapshot"` // waits for a snapshot
+	// Sent is how many bytes of the snapshot that is on its way have been sent.
+	Sent uint64 `json:"sent,omitempty"`
 }
 
 // IsLeader reports whether the replica that reported s leads its range.

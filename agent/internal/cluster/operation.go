@@ -77,7 +77,8 @@ type Operation struct {
 	// Phase is the first phase that has not ended.
 	Phase  string  `json:"phase,omitempty"`
 	Phases []Phase `json:"phases,omitempty"`
-	// Totals are fixed when the operation starts; Done counts towards them.
+	// Totals are set when the operation starts, and grow with what clients write
+	// meanwhile; Done counts towards them.
 	Total Progress `json:"total"`
 	Done  Progress `json:"done"`
 	Items []Item   `json:"items,omitempty"`
@@ -128,10 +129,14 @@ func (o *Operation) Rate() uint64 {
 
 // Pace is how fast an operation goes. Times are seconds, 0: not known.
 type Pace struct {
-	Rate uint64  `json:"rate,omitempty"` // bytes/s of the last 10 s
+	Rate uint64  `json:"rate,omitempty"` // bytes/s of the last 10 s, snapshots on their way included
 	ETA  float64 `json:"eta,omitempty"`  // seconds left
 	Low  float64 `json:"low,omitempty"`
 	High float64 `json:"high,omitempty"`
+	// Limit is the bytes per second that an operation has asked the nodes to keep,
+	// and LimitOf that operation; 0: none has, the cluster's setting holds.
+	Limit   uint64 `json:"limit,omitempty"`
+	LimitOf string `json:"limitOf,omitempty"`
 }
 
 // Obstacle is what keeps an operation from going on, and how to clear it.
@@ -197,7 +202,7 @@ type Item struct {
 	// Needs is the condition that the item waits for, RetryAt when it tries again.
 	Needs     string    `json:"needs,omitempty"`
 	RetryAt   time.Time `json:"retryAt,omitzero"`
-	BytesDone uint64    `json:"bytesDone,omitempty"`
+	BytesDone uint64    `json:"bytesDone,omitempty"` // of Bytes, that were copied
 	// Leadership says that this is a transfer, not a move.
 	Leadership bool `json:"leadership,omitempty"`
 }

@@ -103,17 +103,24 @@ func (c *change) controlled(old *cluster.Operation, op cluster.Operation) Result
 // SnapshotRate is what each node may send, and receive, of snapshots each
 // second: the least that an operation under way asks for, else the setting.
 func (v *View) SnapshotRate() uint64 {
-	least := uint64(0)
-	for _, op := range v.Operations {
+	rate, _ := v.SnapshotLimit()
+	return rate
+}
+
+// SnapshotLimit is SnapshotRate and the operation that asks for it; empty: it is
+// the setting.
+func (v *View) SnapshotLimit() (rate uint64, of string) {
+	for _, id := range v.OperationIDs() {
+		op := v.Operations[id]
 		if op.State.Final() || op.State == cluster.OpQueued {
 			continue
 		}
-		if r := op.Rate(); r > 0 && (least == 0 || r < least) {
-			least = r
+		if r := op.Rate(); r > 0 && (rate == 0 || r < rate) {
+			rate, of = r, id
 		}
 	}
-	if least > 0 {
-		return least
+	if rate > 0 {
+		return rate, of
 	}
-	return v.Settings.SnapshotRate()
+	return v.Settings.SnapshotRate(), ""
 }

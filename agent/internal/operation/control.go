@@ -18,6 +18,7 @@ func (c *Controller) held(r *run) bool {
 		if r.op.State != cluster.OpPaused {
 			r.op.State, r.dirty = cluster.OpPaused, false
 			r.op.Pace, r.op.Stalled = cluster.Pace{}, false
+			r.restPace()
 		}
 		r.op.Why = r.stored.Why
 		r.movedAt, r.progressAt = c.in.Now, c.in.Now // a pause is no stall
@@ -114,6 +115,7 @@ func needs(code placement.Code, m placement.Move) string {
 
 // explain adds to an item what it waits for.
 func (c *Controller) explain(it *cluster.Item, m *moving) {
+	clearWait(it)
 	if m.blocked() {
 		it.Needs = needs(m.code, m.move)
 	}

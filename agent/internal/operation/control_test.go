@@ -233,18 +233,3 @@ func TestScore(t *testing.T) {
 		t.Error("no time that is left was ever said")
 	}
 }
-
-// TestEstimate: the band holds the estimate, and the pace of the last seconds.
-func TestEstimate(t *testing.T) {
-	for _, c := range []struct{ left, mean, recent, eta, low, high float64 }{
-		{0, 10, 10, 0, 0, 0},
-		{100, 0, 0, 0, 0, 0},
-		{100, 10, 0, 10, 9, 11},
-		{100, 10, 5, 10, 9, 20},
-		{100, 10, 20, 10, 5, 11},
-	} {
-		if eta, low, high := estimate(c.left, c.mean, c.recent); eta != c.eta || low != c.low || high != c.high {
-			t.Errorf("estimate(%v, %v, %v) = %v %v %v, want %v %v %v", c.left, c.mean, c.recent, eta, low, high, c.eta, c.low, c.high)
-		}
-	}
-}

@@ -47,9 +47,10 @@ type Controller struct {
 	downSince map[cluster.NodeID]time.Time
 
 	// Of the step.
-	in   Input
-	snap *placement.Snapshot
-	out  []Action
+	in    Input
+	snap  *placement.Snapshot
+	heard map[cluster.RangeID][]seen
+	out   []Action
 }
 
 // NewController returns a Controller that has seen nothing.
@@ -110,6 +111,7 @@ func (c *Controller) look() {
 		fresh: c.cfg.Fresh, extra: c.extra, newer: c.newer, downSince: c.downSince,
 	}
 	c.snap = src.build()
+	c.heard = src.heard
 }
 
 // Snapshot returns what the last step planned on; nil before the first.

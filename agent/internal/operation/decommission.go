@@ -220,7 +220,7 @@ func (c *Controller) remaining(r *run) cluster.Progress {
 		x := &c.snap.Ranges[i]
 		held := 0
 		for _, rep := range x.Descriptor.Replicas {
-			if !slices.Contains(r.op.Spec.Nodes, rep.Node) || x.Descriptor.IsMeta() && rep.Role == cluster.Learner {
+			if !goes(x, rep, r.op.Spec.Nodes) {
 				continue
 			}
 			held++
@@ -237,17 +237,6 @@ func (c *Controller) remaining(r *run) cluster.Progress {
 	return left
 }
 
-// count sets what is done, from what is left of the totals.
-func (c *Controller) count(r *run) {
-	left := c.remaining(r)
-	r.op.Done = cluster.Progress{
-		Ranges:   max(0, r.op.Total.Ranges-left.Ranges),
-		Replicas: max(0, r.op.Total.Replicas-left.Replicas),
-		Leaders:  max(0, r.op.Total.Leaders-left.Leaders),
-		Bytes:    r.op.Total.Bytes - min(left.Bytes, r.op.Total.Bytes),
-	}
-}
-
 // items lists the moves of the operation as they stand, and returns how many go on.
 func (c *Controller) items(r *run) (going int) {
 	r.op.Items = r.op.Items[:0:0]
@@ -258,7 +247,7 @@ func (c *Controller) items(r *run) (going int) {
 		}
 		item := cluster.Item{
 			Range: id, From: m.move.From, To: m.move.To, Step: m.step, Attempts: m.attempts,
-			Error: m.failed, Why: m.why, Bytes: m.move.Bytes,
+			Error: m.failed, Why: m.why, Bytes: m.move.Bytes, BytesDone: c.copiedBy(m.move),
 		}
 		if m.blocked() {
 			item.Step = "blocked"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
@@ -155,6 +156,9 @@ func itemOf(s *step) cluster.Item {
 	}
 	return cluster.Item{Range: s.move.Range, From: s.move.From, To: s.move.To, Step: itemPending, Bytes: s.move.Bytes}
 }
+
+// clearWait takes away what an item waited for: it is looked at anew, or is over.
+func clearWait(it *cluster.Item) { it.Needs, it.RetryAt = "", time.Time{} }
 
 func itemEnded(it *cluster.Item) bool { return it.Step == itemDone || it.Step == itemDropped }
 
@@ -327,11 +331,12 @@ func (c *Controller) moveStep(r *run, s *step, it *cluster.Item) {
 	m := c.moves[s.move.Range]
 	gave, gaveUp := r.gave[s.move.Range]
 	stale := s.stale(c.snap)
+	clearWait(it)
 	switch {
 	case placement.Moved(c.snap, s.move):
-		it.Step, it.Why, it.Error = itemDone, "", ""
+		it.Step, it.Why, it.Error, it.BytesDone = itemDone, "", "", it.Bytes
 	case m != nil && m.op == r.op.ID:
-		it.Step, it.Why, it.Attempts, it.Error = m.step, m.why, m.attempts, m.failed
+		it.Step, it.Why, it.Attempts, it.Error, it.BytesDone = m.step, m.why, m.attempts, m.failed, c.copiedBy(m.move)
 		c.explain(it, m)
 		if m.blocked() {
 			it.Step, it.Why = "blocked", string(m.code)+" "+m.why
@@ -360,8 +365,14 @@ func (c *Controller) moveStep(r *run, s *step, it *cluster.Item) {
 // countSteps sets what is done of the totals.
 func (c *Controller) countSteps(r *run) {
 	done := cluster.Progress{}
+	r.partly = 0
 	for i := range r.steps {
-		if r.op.Items[i].Step != itemDone {
+		it := &r.op.Items[i]
+		if !itemEnded(it) && !r.steps[i].transfers() && it.Bytes > 0 {
+			done.Bytes += it.BytesDone
+			r.partly += float64(it.BytesDone) / float64(it.Bytes)
+		}
+		if it.Step != itemDone {
 			continue
 		}
 		done.Ranges++
@@ -532,7 +543,9 @@ func (c *Controller) cancelSteps(r *run) {
 		return
 	}
 	for i := range r.op.Items {
-		if it := &r.op.Items[i]; r.steps[i].settled(c.snap) {
+		it := &r.op.Items[i]
+		clearWait(it)
+		if r.steps[i].settled(c.snap) {
 			it.Step, it.Why = itemDone, ""
 		} else if !itemEnded(it) {
 			it.Step, it.Why = itemDropped, "the operation was cancelled"

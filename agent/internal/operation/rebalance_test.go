@@ -255,6 +255,35 @@ func TestMoveAndTransfer(t *testing.T) {
 	}
 }
 
+// TestMoveThatFailedOnce: what an item waited for is forgotten when it is done.
+func TestMoveThatFailedOnce(t *testing.T) {
+	r, _ := fourOn3(t, 5)
+	from, failed, waited := r.ranges[2].leader, false, false
+	r.refuse = func(a Action) error {
+		if a.Kind != ActChange || a.Change.Kind != cluster.RemoveLearner || failed {
+			return nil
+		}
+		failed = true
+		// It was made all the same: only the answer is lost.
+		r.change(a)
+		return errBroken
+	}
+	id := r.start(cluster.OperationSpec{Kind: cluster.OpMove, Nodes: []cluster.NodeID{from, 4}, Range: 2, From: from, To: 4})
+	r.until("the move", time.Minute, func() bool {
+		for _, it := range r.op(id).Items {
+			waited = waited || it.Needs != "" && !it.RetryAt.IsZero()
+		}
+		return r.op(id).State.Final()
+	})
+	op := r.op(id)
+	if !failed || op.State != cluster.OpSucceeded || len(op.Items) != 1 {
+		t.Fatalf("failed %v, %s: %+v", failed, op.State, op.Items)
+	}
+	if it := op.Items[0]; it.Step != itemDone || it.Needs != "" || !it.RetryAt.IsZero() || it.BytesDone != it.Bytes {
+		t.Errorf("%s %q waits for %q until %s; %d of %d bytes (it waited before: %v)", it.Step, it.Why, it.Needs, it.RetryAt, it.BytesDone, it.Bytes, waited)
+	}
+}
+
 func TestCancelRebalance(t *testing.T) {
 	for after := 1; after < 40; after += 4 {
 		t.Run(fmt.Sprintf("after action %d", after), func(t *testing.T) {

@@ -33,6 +33,9 @@ type rig struct {
 	coordinator cluster.NodeID
 	actions     int // carried out so far
 	log         []string
+	// copyRate is how many bytes per second all snapshots together send; 0: a
+	// learner has none to wait for.
+	copyRate uint64
 	// shelled says that real Runners coordinate.
 	shelled bool
 	// watch, if set, sees every action before it is carried out.
@@ -65,6 +68,7 @@ type fakeRange struct {
 	commit   uint64
 	match    map[cluster.NodeID]uint64
 	bytes    uint64
+	sent     map[cluster.NodeID]uint64 // of a snapshot, to learners
 	load     *cluster.RangeLoad
 	reads    float64 // per second, at the leader
 	writes   float64
@@ -254,6 +258,7 @@ func (r *rig) quorum(d *cluster.RangeDescriptor) bool {
 // advance lets one tick pass.
 func (r *rig) advance() {
 	r.now = r.now.Add(tick)
+	r.copy()
 	for _, id := range sorted(r.ranges) {
 		r.advanceRange(r.ranges[id])
 	}
@@ -268,6 +273,32 @@ func (r *rig) advance() {
 	}
 	r.carryOutDue()
 	r.coordinate()
+}
+
+// copy lets the snapshots that are on their way send, at copyRate together.
+func (r *rig) copy() {
+	if r.copyRate == 0 {
+		return
+	}
+	type copying struct {
+		x  *fakeRange
+		to cluster.NodeID
+	}
+	var all []copying
+	for _, id := range sorted(r.ranges) {
+		x := r.ranges[id]
+		if x.sent == nil {
+			x.sent = map[cluster.NodeID]uint64{}
+		}
+		for _, rep := range x.desc.Replicas {
+			if rep.Role == cluster.Learner && x.match[rep.Node] == 0 && r.up(rep.Node) && r.up(x.leader) {
+				all = append(all, copying{x, rep.Node})
+			}
+		}
+	}
+	for _, c := range all {
+		c.x.sent[c.to] = min(c.x.bytes, c.x.sent[c.to]+uint64(float64(r.copyRate)*tick.Seconds())/uint64(len(all)))
+	}
 }
 
 func (r *rig) advanceRange(x *fakeRange) {
@@ -287,6 +318,9 @@ func (r *rig) advanceRange(x *fakeRange) {
 	for _, rep := range x.desc.Replicas {
 		n := r.nodes[rep.Node]
 		if !n.up || n.slow && rep.Role == cluster.Learner {
+			continue
+		}
+		if r.copyRate > 0 && rep.Role == cluster.Learner && x.match[rep.Node] == 0 && x.sent[rep.Node] < x.bytes {
 			continue
 		}
 		// A voter follows the log; a learner catches up in a few ticks.
@@ -354,7 +388,11 @@ func (r *rig) rangeStatus(id cluster.NodeID, rid cluster.RangeID) (cluster.Range
 		rs.ReadsPerSecond = x.reads
 		for _, rep := range x.desc.Replicas {
 			if rep.Node != id {
-				rs.Progress = append(rs.Progress, cluster.ReplicaProgress{Node: rep.Node, Match: x.match[rep.Node], Active: r.up(rep.Node), Snapshot: x.match[rep.Node] == 0})
+				p := cluster.ReplicaProgress{Node: rep.Node, Match: x.match[rep.Node], Active: r.up(rep.Node), Snapshot: x.match[rep.Node] == 0}
+				if p.Snapshot {
+					p.Sent = x.sent[rep.Node]
+				}
+				rs.Progress = append(rs.Progress, p)
 			}
 		}
 	}

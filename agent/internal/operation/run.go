@@ -122,8 +122,14 @@ type run struct {
 	movedAt  time.Time // when something last went on
 	leadersA time.Time // when the phase leaders began
 
-	marks      []mark // of the last seconds
-	paced      mark   // when this coordinator took over
+	marks      []mark    // of the last seconds
+	paced      time.Time // since when this coordinator measures
+	pacedRate  uint64    // the limit while it does
+	endsAt     time.Time // when it will be over, smoothed
+	smoothedAt time.Time
+	left       uint64  // bytes that the nodes held when they were last counted
+	counted    bool    // they were
+	partly     float64 // how many replicas' worth of copies is on its way
 	progress   progressSum
 	progressAt time.Time
 

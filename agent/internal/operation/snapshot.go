@@ -36,6 +36,8 @@ type sources struct {
 	newer map[cluster.RangeID]*cluster.RangeDescriptor
 	// downSince says since when a node is not alive.
 	downSince map[cluster.NodeID]time.Time
+	// heard is what was said of each range; build fills it in.
+	heard map[cluster.RangeID][]seen
 }
 
 // Snapshot builds what the planner sees from a view, the nodes' reports and
@@ -70,9 +72,9 @@ func (src *sources) build() *placement.Snapshot {
 	for _, id := range v.NodeIDs() {
 		s.Nodes = append(s.Nodes, src.node(v.Nodes[id]))
 	}
-	told := src.told()
+	src.heard = src.told()
 	for _, id := range v.RangeIDs() {
-		s.Ranges = append(s.Ranges, src.rangeOf(v.Ranges[id], told[id]))
+		s.Ranges = append(s.Ranges, src.rangeOf(v.Ranges[id], src.heard[id]))
 	}
 	return s.Sort()
 }

@@ -61,7 +61,8 @@ type Replica struct {
 
 	appends  int // outstanding
 	incoming *Incoming
-	holds    []uint64                   // indexes that snapshots being sent need in the log
+	holds    []uint64 // indexes that snapshots being sent need in the log
+	sending  map[cluster.ReplicaID]*SnapshotReader
 	children []*cluster.RangeDescriptor // split off by the apply under way
 	nodes    map[cluster.ReplicaID]cluster.NodeID
 	joint    int // ticks in a joint configuration while leading

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -105,6 +106,10 @@ func (j *SnapshotJob) Open() (header []byte, reader *SnapshotReader, err error) 
 		return nil, nil, fmt.Errorf("encode snapshot header: %w", err)
 	}
 	j.reader = &SnapshotReader{snap: r.cfg.Engine.NewSnapshot(), spans: Spans(r.desc), index: r.applied.Index}
+	if r.sending == nil {
+		r.sending = map[cluster.ReplicaID]*SnapshotReader{}
+	}
+	r.sending[j.to] = j.reader
 	r.holds = append(r.holds, j.reader.index)
 	return header, j.reader, nil
 }
@@ -114,6 +119,7 @@ func (j *SnapshotJob) Open() (header []byte, reader *SnapshotReader, err error) 
 // send another.
 func (r *Replica) SnapshotDone(j *SnapshotJob, reply []byte, err error) {
 	if j.reader != nil {
+		delete(r.sending, j.to)
 		for i, h := range r.holds {
 			if h == j.reader.index {
 				r.holds = append(r.holds[:i], r.holds[i+1:]...)
@@ -160,16 +166,25 @@ func Spans(d *cluster.RangeDescriptor) []keys.Span {
 	return spans
 }
 
-// SnapshotReader makes the chunks of a snapshot. One goroutine uses it.
+// SnapshotReader makes the chunks of a snapshot. One goroutine uses it, but for
+// Sent.
 type SnapshotReader struct {
 	snap  *storage.Snapshot
 	spans []keys.Span
 	index uint64
 	it    *storage.Iterator
+	last  int // bytes of the chunk that Next returned last
+	sent  atomic.Uint64
 }
+
+// Sent is how many bytes have gone out: those of all chunks but the last, which
+// may still wait for its turn. Any goroutine may ask.
+func (s *SnapshotReader) Sent() uint64 { return s.sent.Load() }
 
 // Next returns the next chunk, io.EOF after the last.
 func (s *SnapshotReader) Next() ([]byte, error) {
+	s.sent.Add(uint64(s.last))
+	s.last = 0
 	chunk := []byte{chunkFormat}
 	for len(chunk) < chunkBytes {
 		if s.it == nil {
@@ -197,6 +212,7 @@ func (s *SnapshotReader) Next() ([]byte, error) {
 	if len(chunk) == 1 {
 		return nil, io.EOF
 	}
+	s.last = len(chunk)
 	return chunk, nil
 }
 

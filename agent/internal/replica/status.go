@@ -42,7 +42,15 @@ func (r *Replica) Status() cluster.RangeStatus {
 			Match:    pr.Match,
 			Active:   r.active(id, &pr),
 			Snapshot: pr.State == tracker.StateSnapshot,
+			Sent:     r.sentTo(cluster.ReplicaID(id)),
 		})
 	})
 	return s
+}
+
+func (r *Replica) sentTo(id cluster.ReplicaID) uint64 {
+	if s := r.sending[id]; s != nil {
+		return s.Sent()
+	}
+	return 0
 }

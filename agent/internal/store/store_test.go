@@ -435,6 +435,42 @@ func TestLargeSnapshot(t *testing.T) {
 	c.sameState(2)
 }
 
+// TestSnapshotSaysHowFarItIs: the leader tells how many bytes of a snapshot that
+// is on its way have gone out.
+func TestSnapshotSaysHowFarItIs(t *testing.T) {
+	c := newCluster(t, 2, nil)
+	c.bootstrap(1)
+	big := string(make([]byte, 64<<10))
+	for i := range 40 {
+		c.write(2, fmt.Sprint("k", i), fmt.Sprint(i)+big)
+	}
+	leader := c.leader(2).get()
+	leader.SetSnapshotRate(64 << 10)
+	c.change(2, cluster.AddLearner, 2, 0)
+	sent := func() (uint64, uint64) {
+		st, _ := leader.RangeStatus(2)
+		if len(st.Progress) != 1 {
+			return 0, st.Bytes
+		}
+		return st.Progress[0].Sent, st.Bytes
+	}
+	eventually(t, "a part is sent", func() error {
+		if n, of := sent(); n == 0 || n >= of {
+			return fmt.Errorf("%d of %d bytes", n, of)
+		}
+		return nil
+	})
+	leader.SetSnapshotRate(1 << 40)
+	c.nodes[2].get().SetSnapshotRate(1 << 40)
+	c.change(2, cluster.Promote, 2, 0)
+	eventually(t, "nothing is being sent", func() error {
+		if n, _ := sent(); n != 0 {
+			return fmt.Errorf("%d bytes of a snapshot that has arrived", n)
+		}
+		return nil
+	})
+}
+
 func TestLaggingFollowerGetsASnapshot(t *testing.T) {
 	c := newCluster(t, 3, func(cfg *Config) { cfg.LogEntries = 16; cfg.LogBytes = 4 << 10 })
 	c.bootstrap(1)

@@ -170,6 +170,13 @@ func work(th *theme.Theme, b *cell.Block, o *adminpb.Operation, now time.Time, i
 	if o.GetRate() > 0 {
 		parts = append(parts, cell.Bytes(o.GetRate())+"/s")
 	}
+	if l := o.GetLimit(); l > 0 {
+		s := "limit " + cell.Bytes(l) + "/s"
+		if of := o.GetLimitOf(); of != "" {
+			s += " of " + of
+		}
+		parts = append(parts, s)
+	}
 	if s := Elapsed(o, now); s != "" {
 		parts = append(parts, "at work "+s)
 	}

@@ -146,7 +146,11 @@ func pace(o *adminpb.Operation, share float64, now time.Time) string {
 		parts = append(parts, render.Bytes(r)+"/s")
 	}
 	if l := limit(o); l > 0 {
-		parts = append(parts, "limit "+render.Bytes(l)+"/s")
+		s := "limit " + render.Bytes(l) + "/s"
+		if of := o.GetLimitOf(); of != "" {
+			s += " (of " + of + ")"
+		}
+		parts = append(parts, s)
 	}
 	parts = append(parts, "elapsed "+render.Duration(elapsed))
 	if left := left(o); left != "" && share < 1 {

@@ -32,6 +32,7 @@ type Operation struct {
 	MetaIndex   uint64     `json:"metaIndex"`
 	Rate        uint64     `json:"rate"`
 	Limit       uint64     `json:"limit"`
+	LimitOf     string     `json:"limitOf,omitempty"` // the other operation whose limit it is
 	ETA         ETA        `json:"etaSeconds"`
 	Stalled     bool       `json:"stalled"`
 	Findings    []Finding  `json:"findings"`
@@ -112,7 +113,7 @@ func NewOperation(o *adminpb.Operation) Operation {
 		Phase: o.GetPhase(), Phases: []Phase{}, Total: progress(o.GetTotal()), Done: progress(o.GetDone()), Items: []Item{},
 		Plan: optional(o.GetPlanId()), RequestedBy: o.GetRequestedBy(), Reason: o.GetReason(), CreatedAt: moment(o.GetCreatedAt()),
 		StartedAt: moment(o.GetStartedAt()), EndedAt: moment(o.GetEndedAt()), Planned: o.GetPlannedSeconds(), MetaIndex: o.GetMetaIndex(),
-		Rate: o.GetRate(), Limit: o.GetLimit(), Stalled: o.GetStalled(), Findings: NewFindings(o.GetFindings()), Blockers: []Blocker{},
+		Rate: o.GetRate(), Limit: o.GetLimit(), LimitOf: o.GetLimitOf(), Stalled: o.GetStalled(), Findings: NewFindings(o.GetFindings()), Blockers: []Blocker{},
 		Next: NewFixes(o.GetNext()), ItemsTotal: o.GetItemsTotal(),
 		ETA: ETA{Left: known(o.GetEtaSeconds()), Low: known(o.GetEtaLow()), High: known(o.GetEtaHigh())},
 	}
