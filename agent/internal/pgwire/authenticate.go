@@ -144,7 +144,7 @@ func (c *conn) checkPassword() error {
 	if err := c.backend.SetAuthType(pgproto3.AuthTypeSASL); err != nil {
 		return err
 	}
-	message, err := c.backend.Receive()
+	message, err := c.receive()
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func (c *conn) finishPassword(conversation *scram.ServerConversation, known bool
 	if err := c.backend.SetAuthType(pgproto3.AuthTypeSASLContinue); err != nil {
 		return err
 	}
-	message, err := c.backend.Receive()
+	message, err := c.receive()
 	if err != nil {
 		return err
 	}

@@ -35,8 +35,38 @@ func (c *conn) bind(m *pgproto3.Bind) *sql.Error {
 	if err != nil {
 		return err
 	}
-	p.statement = s
 	p.formats = m.ResultFormatCodes // Decode makes a new slice for each message
+	p.hold.many = p.name != ""
+	if err := p.hold.grow(&c.account, c.argsCost(s, m)); err != nil {
+		return err
+	}
+	if err := c.decodeArgs(p, s, m); err != nil {
+		p.hold.release()
+		return err
+	}
+	p.statement = s
+	s.users++
+	c.portals[p.name] = p
+	c.out.short(bindComplete)
+	return nil
+}
+
+// argsCost is about how much memory the parameters take.
+func (c *conn) argsCost(s *statement, m *pgproto3.Bind) int64 {
+	const perValue = 96 // a datum
+	cost := int64(0)
+	for i, value := range m.Parameters {
+		cost += perValue
+		if s.params[i].IsArray() {
+			cost += perValue / 2 * int64(len(value)) // two bytes can be an element
+		} else {
+			cost += int64(len(value))
+		}
+	}
+	return cost
+}
+
+func (c *conn) decodeArgs(p *portal, s *statement, m *pgproto3.Bind) *sql.Error {
 	for i, value := range m.Parameters {
 		d, err := datum.Decode(s.params[i], value, formatOf(m.ParameterFormatCodes, i), c.zone)
 		if err != nil {
@@ -48,8 +78,6 @@ func (c *conn) bind(m *pgproto3.Bind) *sql.Error {
 		}
 		p.args = append(p.args, d)
 	}
-	c.portals[p.name] = p
-	c.out.short(bindComplete)
 	return nil
 }
 
@@ -81,6 +109,9 @@ func (c *conn) newPortal(name string) (*portal, *sql.Error) {
 	return &portal{}, nil
 }
 
+// spareArgs is how many parameters the spare portal keeps room for.
+const spareArgs = 64
+
 // dropPortal ends a portal and what it still runs.
 func (c *conn) dropPortal(name string) {
 	p, ok := c.portals[name]
@@ -91,7 +122,11 @@ func (c *conn) dropPortal(name string) {
 	p.close()
 	if name == "" {
 		clear(p.args)
-		*p = portal{args: p.args[:0]}
+		args := p.args[:0]
+		if cap(args) > spareArgs {
+			args = nil
+		}
+		*p = portal{args: args}
 		c.spare = p
 	}
 }

@@ -86,6 +86,10 @@ type Config struct {
 	// MaxMessageBytes bounds a client's message. It is memory that any client
 	// with a login can make the node use, per connection.
 	MaxMessageBytes int
+	// MemoryBytes bounds what all clients together can make the node hold for
+	// their statements, parameters and half-read rows. More gets 53200; a limit
+	// beyond the node's memory lets clients end it.
+	MemoryBytes int64
 	// StopTimeout is how long Run waits for running statements when it stops.
 	StopTimeout time.Duration
 	Logger      *slog.Logger
@@ -101,6 +105,7 @@ func DefaultConfig() Config {
 		TLSTimeout:      3 * time.Second,
 		AuthTimeout:     10 * time.Second,
 		MaxMessageBytes: 64 << 20,
+		MemoryBytes:     1 << 30,
 		StopTimeout:     5 * time.Second,
 		Logger:          slog.New(slog.DiscardHandler),
 	}
@@ -127,6 +132,7 @@ func (c *Config) Validate() error {
 	require(c.TLSTimeout > 0, "TLS timeout must be positive")
 	require(c.AuthTimeout > 0, "auth timeout must be positive")
 	require(c.MaxMessageBytes >= maxLoginMessageBytes, "max message bytes too small")
+	require(c.MemoryBytes > 0, "memory must be positive")
 	require(c.StopTimeout > 0, "stop timeout must be positive")
 	require(c.Logger != nil, "no logger")
 	if err := errors.Join(errs...); err != nil {

@@ -1,15 +1,14 @@
 package pgwire
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -33,10 +32,13 @@ type conn struct {
 	key    []byte
 
 	backend *pgproto3.Backend
+	in      frames
+	maxBody int // of a message
 	out     output
 	startup startup
 	session Session
 
+	account    account
 	statements map[string]*statement
 	portals    map[string]*portal
 	zone       *time.Location // of the session's TimeZone
@@ -76,7 +78,7 @@ type conn struct {
 }
 
 func newConn(ctx context.Context, s *Server, raw net.Conn) *conn {
-	c := &conn{server: s, raw: raw, net: raw, key: make([]byte, 32)}
+	c := &conn{server: s, raw: raw, net: raw, key: make([]byte, 32), account: account{budget: &s.budget}}
 	// The sessions outlive ctx until Server.Run has told each to end.
 	c.ctx = context.WithoutCancel(ctx)
 	c.loginCtx, c.stopLogin = context.WithCancel(c.ctx)
@@ -90,8 +92,14 @@ func (c *conn) setTransport(n net.Conn) {
 	c.net = n
 	c.received = 0
 	c.out.w = n
-	c.backend = pgproto3.NewBackend(input{c}, io.Discard)
-	c.backend.SetMaxBodyLen(maxLoginMessageBytes)
+	c.in = frames{r: bufio.NewReaderSize(wire{c}, frameBuffer)}
+	c.backend = pgproto3.NewBackend(&c.in, io.Discard)
+	c.limitMessages(maxLoginMessageBytes)
+}
+
+func (c *conn) limitMessages(body int) {
+	c.maxBody = body
+	c.backend.SetMaxBodyLen(body)
 }
 
 // run is the whole life of the connection.
@@ -136,9 +144,9 @@ func (c *conn) close() {
 		c.mu.cancel(context.Canceled)
 	}
 	c.mu.Unlock()
-	for _, p := range c.portals {
-		p.close()
-	}
+	c.dropPortals()
+	c.dropStatements()
+	c.account.backTo(0)
 	if c.session != nil {
 		c.session.Close()
 	}
@@ -147,7 +155,7 @@ func (c *conn) close() {
 // fail tells the client why the connection ends, if there is somebody to tell.
 func (c *conn) fail(err error) {
 	var e *sql.Error
-	var tooLong *pgproto3.ExceededMaxBodyLenErr
+	var exceeded *pgproto3.ExceededMaxBodyLenErr
 	switch {
 	case err == nil, c.out.err != nil, errors.Is(err, errEnding) && c.endReason() == nil:
 		return
@@ -156,9 +164,8 @@ func (c *conn) fail(err error) {
 	case errors.As(err, &e):
 	case c.readErr != nil:
 		return // the client left, or took too long
-	case errors.As(err, &tooLong):
-		e = fatal("54000", fmt.Sprintf("message of %d bytes is longer than the limit of %d",
-			tooLong.ActualBodyLen, tooLong.MaxExpectedBodyLen))
+	case errors.As(err, &exceeded):
+		e = tooLong(exceeded)
 	default:
 		e = fatal("08P01", "invalid message from the client: "+err.Error())
 	}
@@ -167,31 +174,6 @@ func (c *conn) fail(err error) {
 	last.Severity = severityFatal
 	c.out.send(errorResponse(&last))
 	_ = c.out.flush() // the client may be gone; nobody is left to tell
-}
-
-// input reads for the backend, and writes what is due before it waits: so the
-// answers of statements that arrived together leave together.
-type input struct{ c *conn }
-
-func (in input) Read(p []byte) (int, error) {
-	c := in.c
-	for {
-		if c.out.due {
-			if err := c.out.flush(); err != nil {
-				return 0, err
-			}
-		}
-		if err := c.armRead(); err != nil {
-			return 0, err
-		}
-		n, err := c.net.Read(p)
-		c.received += n
-		if n == 0 && c.session != nil && errors.Is(err, os.ErrDeadlineExceeded) {
-			continue // somebody wants the session to end: armRead knows
-		}
-		c.readErr = err
-		return n, err
-	}
 }
 
 // armRead allows the next read to wait, unless the session is to end now.

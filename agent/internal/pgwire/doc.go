@@ -27,4 +27,6 @@
 //  4. A session ends by FATAL 57P01 only between transactions, unless it is
 //     forced to.
 //  5. What one client does ends at most its own connection.
+//  6. Memory that clients decide about is counted before it is taken: see account
+//     and frames.
 package pgwire

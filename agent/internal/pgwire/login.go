@@ -99,7 +99,7 @@ func (c *conn) negotiate() (*pgproto3.StartupMessage, error) {
 		c.setTransport(replay)
 	}
 	for requests := 0; requests < 3; requests++ {
-		message, err := c.backend.ReceiveStartupMessage()
+		message, err := c.receiveStartup()
 		if err != nil {
 			return nil, err
 		}
@@ -298,7 +298,7 @@ func (c *conn) openSession() error {
 	}
 	c.statements = map[string]*statement{}
 	c.portals = map[string]*portal{}
-	c.backend.SetMaxBodyLen(c.server.cfg.MaxMessageBytes)
+	c.limitMessages(c.server.cfg.MaxMessageBytes)
 	c.out.buf = c.out.buf[:mark] // what changed while opening is told at once below
 	c.sendParameters(session)
 	key := c.cancelKey()

@@ -26,8 +26,9 @@ type output struct {
 	// err is the first error of the socket; nothing is written after it.
 	err     error
 	written uint64
-	// hold keeps rows instead of writing them, up to maxHeldBytes.
-	hold bool
+	// hold, if set, keeps rows instead of writing them.
+	hold    *hold
+	account *account // of hold
 }
 
 // send appends a message.
@@ -79,9 +80,12 @@ func (o *output) beginRow(n int) int {
 func (o *output) endRow(mark int) error {
 	binary.BigEndian.PutUint32(o.buf[mark+1:], uint32(len(o.buf)-mark-1))
 	switch {
-	case o.hold && len(o.buf) > maxHeldBytes:
-		return tooManyHeld()
-	case o.hold || len(o.buf) < outputLimit:
+	case o.hold != nil:
+		if err := o.hold.cover(o.account, int64(cap(o.buf))); err != nil {
+			return err
+		}
+		return o.err
+	case len(o.buf) < outputLimit:
 		return o.err
 	}
 	return o.flush()

@@ -13,16 +13,13 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
-// maxHeldBytes bounds the rows that are kept of a half-read portal when the
-// session goes on with another statement.
-const maxHeldBytes = 64 << 20
-
 // portal is a statement with its parameters, before, while or after it runs.
 type portal struct {
 	name      string
 	statement *statement
 	args      []datum.Datum
 	formats   []int16
+	hold      hold // for args
 
 	run  *run // nil: not read piece by piece
 	done bool
@@ -39,6 +36,7 @@ type run struct {
 	err  error
 	// held are the rows that had to be read ahead, as messages.
 	held   []byte
+	hold   hold
 	ended  bool
 	ctxErr func(error) *sql.Error
 }
@@ -80,7 +78,7 @@ func (c *conn) executeAll(p *portal) *sql.Error {
 	ctx := c.beginStatement()
 	defer c.endStatement()
 	if len(c.portals) > 1 {
-		c.settlePortals(p.statement.text)
+		c.settlePortals(p.statement.ends)
 	}
 	c.sink = rowSink{conn: c, out: &c.out, formats: p.formats, columns: len(p.statement.prepared.Columns)}
 	tag, err := c.session.Execute(ctx, p.statement.prepared, p.args, &c.sink)
@@ -94,7 +92,7 @@ func (c *conn) executeAll(p *portal) *sql.Error {
 
 // start makes the portal's coroutine, which waits for its first resume.
 func (c *conn) start(p *portal) {
-	r := &run{sink: rowSink{conn: c, out: &c.out, formats: p.formats, columns: len(p.statement.prepared.Columns)}}
+	r := &run{hold: hold{many: true}, sink: rowSink{conn: c, out: &c.out, formats: p.formats, columns: len(p.statement.prepared.Columns)}}
 	p.run = r
 	ctx := c.beginStatement()
 	c.endStatement()
@@ -130,6 +128,7 @@ func (c *conn) resume(p *portal, limit int) *sql.Error {
 	}
 	p.done = true
 	p.run = nil
+	r.hold.release()
 	if r.err != nil {
 		return r.ctxErr(r.err)
 	}
@@ -161,15 +160,14 @@ func (r *run) sendHeld(o *output, limit *int) bool {
 // settlePortals prepares half-read portals for another statement of the session,
 // which can do one thing at a time: their rows are read ahead. Before the end of
 // a transaction they are closed, as they would be by it.
-func (c *conn) settlePortals(text string) {
-	closing := endsTransaction(text)
+func (c *conn) settlePortals(closing bool) {
 	for name, p := range c.portals {
 		switch {
 		case p.run == nil || p.run.ended:
 		case closing:
 			c.dropPortal(name)
 		default:
-			p.run.readAhead()
+			p.run.readAhead(&c.account)
 		}
 	}
 }
@@ -177,23 +175,18 @@ func (c *conn) settlePortals(text string) {
 func (c *conn) settleOthers(except *portal) {
 	for _, p := range c.portals {
 		if p != except && p.run != nil && !p.run.ended {
-			p.run.readAhead()
+			p.run.readAhead(&c.account)
 		}
 	}
 }
 
 // readAhead runs the execution to its end and keeps its rows.
-func (r *run) readAhead() {
-	held := output{buf: r.held, hold: true}
+func (r *run) readAhead(a *account) {
+	held := output{buf: r.held, hold: &r.hold, account: a}
 	r.sink.out, r.sink.left = &held, 0
 	r.next()
 	r.ended = true
 	r.held = held.buf
-}
-
-func tooManyHeld() *sql.Error {
-	return &sql.Error{Code: "53200", Message: fmt.Sprintf("more than %d bytes of rows are left in a half-read portal", maxHeldBytes),
-		Hint: "Read the portal to its end, or close it, before the next statement."}
 }
 
 func endsTransaction(text string) bool {
@@ -208,13 +201,18 @@ func endsTransaction(text string) bool {
 	return false
 }
 
-// close ends what the portal still runs.
+// close ends what the portal still runs, and gives back what it holds.
 func (p *portal) close() {
-	if p.run != nil && !p.run.ended {
-		p.run.ended = true
-		p.run.stop()
+	if p.run != nil {
+		if !p.run.ended {
+			p.run.ended = true
+			p.run.stop()
+		}
+		p.run.hold.release()
 	}
 	p.run = nil
+	p.hold.release()
+	p.statement.release()
 }
 
 // rowSink sends the rows of one execution.
@@ -252,12 +250,18 @@ func (s *rowSink) Describe(columns []sql.Column) error {
 // Row sends one row; it waits while the client does not read.
 func (s *rowSink) Row(row []datum.Datum) error {
 	o := s.out
+	account := &s.conn.account
+	defer account.backTo(account.message)
 	mark := o.beginRow(len(row))
 	for i := range row {
 		d := &row[i]
 		if d.Null {
 			o.buf = append(o.buf, 0xff, 0xff, 0xff, 0xff)
 			continue
+		}
+		if err := account.use(2 * int64(len(d.S))); err != nil {
+			o.buf = o.buf[:mark]
+			return err
 		}
 		at := len(o.buf)
 		o.buf = append(o.buf, 0, 0, 0, 0)

@@ -25,6 +25,7 @@ type Server struct {
 	listener net.Listener
 	throttle *throttle
 	counters counters
+	budget   budget
 	logins   *room // those that log in
 	held     *room // those that wait for their turn, or for the answer to a failure
 	// strangers is the log of what those without a login cause.
@@ -57,6 +58,7 @@ func New(cfg Config) (*Server, error) {
 func newServer(cfg Config) *Server {
 	s := &Server{
 		cfg: cfg, throttle: newThrottle(), strangers: logsample.New(cfg.Logger),
+		budget: budget{limit: cfg.MemoryBytes},
 		logins: newRoom(cfg.MaxLogins, 0), held: newRoom(cfg.MaxLogins, max(1, cfg.MaxLogins/8)),
 	}
 	s.mu.conns = map[uint32]*conn{}

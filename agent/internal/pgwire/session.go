@@ -10,11 +10,13 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/sql"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
 const (
 	txIdle = 'I'
-	// maxStatements and maxPortals bound what one session can keep.
+	// maxStatements and maxPortals bound what one session can keep, beside the
+	// bytes of its account.
 	maxStatements = 10_000
 	maxPortals    = 1_000
 )
@@ -22,9 +24,13 @@ const (
 // serve handles messages until the client leaves (nil) or the connection can't go on.
 func (c *conn) serve() error {
 	for {
-		message, err := c.backend.Receive()
+		c.account.backTo(0)
+		message, err := c.receive()
 		if err != nil {
 			return err
+		}
+		if message == nil {
+			continue // refused
 		}
 		c.idle = false
 		if _, ok := message.(*pgproto3.Terminate); ok {
@@ -35,7 +41,9 @@ func (c *conn) serve() error {
 				continue
 			}
 		}
-		if err := c.handle(message); err != nil {
+		err = c.handle(message)
+		forget(message)
+		if err != nil {
 			return err
 		}
 		if c.out.err != nil {
@@ -112,7 +120,7 @@ func (c *conn) sendError(e *sql.Error) {
 // simpleQuery runs the statements of text one after the other; the first error
 // ends the rest.
 func (c *conn) simpleQuery(text string) {
-	delete(c.statements, "")
+	c.dropStatement("")
 	c.dropPortal("")
 	if err := c.runScript(text); err != nil {
 		c.session.FailTx()
@@ -153,9 +161,13 @@ func (c *conn) runScript(text string) *sql.Error {
 
 // runOne runs one statement of a simple query.
 func (c *conn) runOne(text string) (empty bool, _ *sql.Error) {
+	defer c.account.backTo(c.account.message)
+	if err := c.account.use(syntax.Cost(text)); err != nil {
+		return false, err
+	}
 	ctx := c.beginStatement()
 	defer c.endStatement()
-	c.settlePortals(text)
+	c.settlePortals(endsTransaction(text))
 	p, err := c.session.Prepare(ctx, text, nil)
 	if err != nil {
 		return false, statementError(ctx, err)
@@ -184,7 +196,7 @@ func (c *conn) runOne(text string) (empty bool, _ *sql.Error) {
 func (c *conn) complete(tag string) {
 	c.server.counters.statements.Add(1)
 	if tag == "DISCARD ALL" || tag == "DEALLOCATE ALL" {
-		clear(c.statements)
+		c.dropStatements()
 	}
 	c.out.commandComplete(tag)
 }

@@ -9,19 +9,29 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/sql"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
 // statement is a prepared statement of the protocol.
 type statement struct {
-	text     string
 	prepared *sql.Prepared
 	params   []datum.Type
+	ends     bool // the transaction
+	hold     hold
+	users    int // portals, and the name
+}
+
+// release is called by each user at its end.
+func (s *statement) release() {
+	if s.users--; s.users == 0 {
+		s.hold.release()
+	}
 }
 
 // parse prepares a statement.
 func (c *conn) parse(m *pgproto3.Parse) *sql.Error {
 	if m.Name == "" {
-		delete(c.statements, "")
+		c.dropStatement("")
 	} else if _, ok := c.statements[m.Name]; ok {
 		return &sql.Error{Code: "42P05", Message: fmt.Sprintf("prepared statement %q already exists", m.Name)}
 	}
@@ -32,6 +42,20 @@ func (c *conn) parse(m *pgproto3.Parse) *sql.Error {
 	if err := checkText(m.Query); err != nil {
 		return err
 	}
+	s := &statement{ends: endsTransaction(m.Query), users: 1, hold: hold{many: m.Name != ""}}
+	if err := s.hold.grow(&c.account, syntax.Cost(m.Query)); err != nil {
+		return err
+	}
+	if err := c.prepare(s, m); err != nil {
+		s.hold.release()
+		return err
+	}
+	c.statements[m.Name] = s
+	c.out.short(parseComplete)
+	return nil
+}
+
+func (c *conn) prepare(s *statement, m *pgproto3.Parse) *sql.Error {
 	ctx := c.beginStatement()
 	defer c.endStatement()
 	// The message's memory is used again by the next one.
@@ -39,7 +63,7 @@ func (c *conn) parse(m *pgproto3.Parse) *sql.Error {
 	if err != nil {
 		return statementError(ctx, err)
 	}
-	s := &statement{text: m.Query, prepared: p, params: make([]datum.Type, len(p.ParamOIDs))}
+	s.prepared, s.params = p, make([]datum.Type, len(p.ParamOIDs))
 	for i, oid := range p.ParamOIDs {
 		t, ok := datum.TypeByOID(oid)
 		if !ok {
@@ -47,9 +71,21 @@ func (c *conn) parse(m *pgproto3.Parse) *sql.Error {
 		}
 		s.params[i] = t
 	}
-	c.statements[m.Name] = s
-	c.out.short(parseComplete)
 	return nil
+}
+
+func (c *conn) dropStatement(name string) {
+	if s, ok := c.statements[name]; ok {
+		delete(c.statements, name)
+		s.hold.orphan() // if portals still need it
+		s.release()
+	}
+}
+
+func (c *conn) dropStatements() {
+	for name := range c.statements {
+		c.dropStatement(name)
+	}
 }
 
 // describe tells the types of a statement's parameters and columns, or a
@@ -76,7 +112,7 @@ func (c *conn) describe(m *pgproto3.Describe) *sql.Error {
 func (c *conn) closeObject(m *pgproto3.Close) *sql.Error {
 	switch m.ObjectType {
 	case 'S':
-		delete(c.statements, m.Name)
+		c.dropStatement(m.Name)
 	case 'P':
 		c.dropPortal(m.Name)
 	default:

@@ -16,8 +16,12 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
-// maxPlans is how many plans of simple queries a session keeps.
-const maxPlans = 64
+const (
+	// maxPlans is how many plans of simple queries a session keeps, and
+	// maxPlansCost about how much memory they take together.
+	maxPlans     = 64
+	maxPlansCost = 512 << 10
+)
 
 // Prepare checks one statement. paramOIDs are the types that the client
 // announces; 0 or a missing one is inferred.
@@ -68,10 +72,12 @@ func (s *Session) keep(text string, p *Prepared) {
 	if len(p.announced) > 0 || p.plan == nil || len(text) > maxText {
 		return
 	}
-	if s.plans == nil || len(s.plans) >= maxPlans {
-		s.plans = map[string]*Prepared{}
+	cost := syntax.Cost(text)
+	if s.plans == nil || len(s.plans) >= maxPlans || s.plansCost+cost > maxPlansCost {
+		s.plans, s.plansCost = map[string]*Prepared{}, 0
 	}
 	s.plans[text] = p
+	s.plansCost += cost
 }
 
 // endsTransaction reports whether a statement is allowed in a failed transaction.

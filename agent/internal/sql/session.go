@@ -43,7 +43,8 @@ type Session struct {
 	idle     time.Time // when the last statement of the transaction ended
 
 	// plans keeps what simple queries with the same text can use again.
-	plans map[string]*Prepared
+	plans     map[string]*Prepared
+	plansCost int64
 }
 
 // Prepared is a statement that was checked and can be executed.

@@ -10,11 +10,16 @@ type Cache struct {
 	mu    struct {
 		sync.Mutex
 		young, old map[string]*Statement
+		cost       int64 // of young
 	}
 }
 
-// maxCachedText keeps bulk inserts, whose text never comes again, out.
-const maxCachedText = 8 << 10
+const (
+	// maxCachedText keeps bulk inserts, whose text never comes again, out.
+	maxCachedText = 8 << 10
+	// maxCachedCost is the memory of one generation: few statements can be large.
+	maxCachedCost = 16 << 20
+)
 
 // NewCache returns a cache of up to 2*limit statements.
 func NewCache(limit int) *Cache {
@@ -58,8 +63,10 @@ func (c *Cache) find(text string) *Statement {
 }
 
 func (c *Cache) addLocked(text string, s *Statement) {
-	if len(c.mu.young) >= c.limit {
-		c.mu.old, c.mu.young = c.mu.young, make(map[string]*Statement, c.limit)
+	cost := Cost(text)
+	if len(c.mu.young) >= c.limit || c.mu.cost+cost > maxCachedCost {
+		c.mu.old, c.mu.young, c.mu.cost = c.mu.young, map[string]*Statement{}, 0
 	}
 	c.mu.young[text] = s
+	c.mu.cost += cost
 }
