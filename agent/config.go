@@ -40,6 +40,11 @@ type Config struct {
 	MaxClockOffset time.Duration `yaml:"maxClockOffset,omitempty"`
 	// CacheBytes is Pebble's block cache; default 64 MiB.
 	CacheBytes int64 `yaml:"cacheBytes,omitempty"`
+	// Memory is what the node may use, its SQL worker included, in bytes; default:
+	// the cgroup's limit, else the machine's memory. The Go heap is kept below what
+	// the worker and the cache leave of it, and SQL sessions get a quarter. Too
+	// high: the kernel ends the node. GOMEMLIMIT in the environment goes first.
+	Memory int64 `yaml:"memory,omitempty"`
 	// SQLMemory bounds the memory of the SQL worker process, in bytes; default
 	// 1 GiB. Queries that need more spill to disk, or fail with 53200.
 	SQLMemory int64 `yaml:"sqlMemory,omitempty"`
@@ -132,6 +137,7 @@ func (c *Config) Validate() error {
 	need(c.ElectionTimeout >= 200*time.Millisecond && c.ElectionTimeout <= 10*time.Second, "electionTimeout %s is not between 200ms and 10s", c.ElectionTimeout)
 	need(c.MaxClockOffset > 0, "maxClockOffset must be positive")
 	need(c.CacheBytes >= 1<<20, "cacheBytes must be at least 1 MiB")
+	need(c.Memory == 0 || c.Memory >= 256<<20, "memory must be at least 256 MiB, or 0 for the limit of the cgroup or machine")
 	need(c.SQLMemory >= 64<<20, "sqlMemory must be at least 64 MiB")
 	need(c.MaxConnections > 0, "maxConnections must be positive")
 	need(c.DrainDeadline > 0, "drainDeadline must be positive")

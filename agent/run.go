@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/admin"
@@ -33,6 +34,7 @@ func (n *Node) Run(ctx context.Context) error {
 		return err
 	}
 	defer closeAll()
+	n.cfg.memory(os.DirFS("/")).apply(n.logger)
 
 	go func() { // ends with run, below
 		select {
@@ -155,6 +157,7 @@ func (n *Node) runSQL(ctx context.Context, ready func()) error {
 	cfg := pgwire.DefaultConfig()
 	cfg.Listen, cfg.TLS, cfg.ClusterID, cfg.Logger = n.cfg.ListenSQL, n.certs.SQLConfig(), n.id.ClusterID, n.part("pgwire")
 	cfg.MaxConnections = n.files.SQL
+	cfg.MemoryBytes = n.cfg.memory(os.DirFS("/")).sessions
 	cfg.RequireTLS = true
 	cfg.SaltSecret = n.saltSecret()
 	cfg.Credentials = func(user string) (string, bool) {

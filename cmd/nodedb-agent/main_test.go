@@ -151,7 +151,7 @@ func TestConfigPrint(t *testing.T) {
 		t.Fatal(errs)
 	}
 	code, out, errs := agentRun("config", "print", "--data-dir", node, "--listen-sql", "127.0.0.1:9")
-	if code != 0 || !strings.Contains(out, "listenSql: 127.0.0.1:9\n") || !strings.Contains(out, "locality: zone=a\n") {
+	if code != 0 || !strings.Contains(out, "listenSql: 127.0.0.1:9\n") || !strings.Contains(out, "locality: zone=a\n") || !strings.Contains(out, "# memory in force: ") {
 		t.Errorf("got %d %s%s", code, out, errs)
 	}
 	rewrite(t, agent.ConfigPath(node), "locality:", "loclity:")

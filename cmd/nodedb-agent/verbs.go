@@ -261,7 +261,7 @@ func runConfig(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, _ = fmt.Fprint(stdout, strings.TrimRight(string(text), "\n")+"\n")
+	_, _ = fmt.Fprint(stdout, strings.TrimRight(string(text), "\n")+"\n"+cfg.MemoryNote())
 	return nil
 }
 
