@@ -207,7 +207,7 @@ func TestRateLimitPauseAndResume(t *testing.T) {
 	const rate = 256 << 10
 	id := c.begin("decommission", "n5", "--yes", "--rate", fmt.Sprint(rate))
 	c.awaitOp(id, "moves", func(o map[string]any) bool { return o["phase"] == "move" })
-	if r := c.TryCtl("decommission", "n5", "--yes", "--rate", "2MiB"); r.Code != 8 || !strings.Contains(r.Stderr, "rate: 262144, asked 2097152") {
+	if r := c.TryCtl("decommission", "n5", "--yes", "--rate", "2MiB"); r.Code != 8 || !strings.Contains(r.Stderr, "rate: 256KiB/s, asked 2MiB/s") {
 		t.Errorf("another rate: exit %d, want 8 with the difference\n%s", r.Code, r.Stderr)
 	}
 	if r := c.TryCtl("drain", "n5"); r.Code != 8 || !strings.Contains(r.Stderr, id) {
@@ -406,7 +406,7 @@ func TestBadRequestsChangeNothing(t *testing.T) {
 		{3, "op-none", []string{"ops", "pause", "op-none"}},
 		{5, "NO_TARGET", []string{"decommission", "n2", "--yes"}},
 		{5, "NO_TARGET", []string{"decommission", "n2", "n3", "--yes"}},
-		{8, "pl-000000", []string{"drain", "n2", "--confirm", "pl-000000"}},
+		{3, "pl-000000", []string{"drain", "n2", "--confirm", "pl-000000"}},
 		{4, "operator", []string{"drain", "n2", "--token-file", viewer}},
 		{4, "operator", []string{"cordon", "n2", "--token-file", viewer}},
 		{2, "rate", []string{"ops", "limit", "op-none"}},

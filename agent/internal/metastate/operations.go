@@ -1,12 +1,8 @@
 package metastate
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
@@ -75,7 +71,7 @@ func (c *change) attach(op *cluster.Operation) (*cluster.Operation, *Refusal) {
 		if !byKey && (!sameWork(&old.Spec, &op.Spec) || old.State.Final()) {
 			continue
 		}
-		if diff := specDifference(&old.Spec, &op.Spec); diff != "" {
+		if diff := old.Spec.Difference(&op.Spec); diff != "" {
 			r := refuse(CodeConflict, "%s is the same request with different options (%s)", old.ID, diff)
 			r.Operation = old.ID
 			return nil, r
@@ -103,42 +99,6 @@ func (c *change) unlessAllGone(nodes []cluster.NodeID) *Refusal {
 		}
 	}
 	return nil
-}
-
-// specDifference names the options in which two specs differ, sorted.
-func specDifference(a, b *cluster.OperationSpec) string {
-	am, bm := specFields(a), specFields(b)
-	var diff []string
-	for _, name := range slices.Sorted(maps.Keys(am)) {
-		if !bytes.Equal(am[name], bm[name]) {
-			diff = append(diff, fmt.Sprintf("%s: %s, asked %s", name, orUnset(am[name]), orUnset(bm[name])))
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(bm)) {
-		if _, ok := am[name]; !ok {
-			diff = append(diff, fmt.Sprintf("%s: unset, asked %s", name, bm[name]))
-		}
-	}
-	return strings.Join(diff, "; ")
-}
-
-func specFields(s *cluster.OperationSpec) map[string]json.RawMessage {
-	b, err := json.Marshal(s)
-	if err != nil {
-		return nil
-	}
-	var m map[string]json.RawMessage
-	if json.Unmarshal(b, &m) != nil {
-		return nil
-	}
-	return m
-}
-
-func orUnset(b json.RawMessage) string {
-	if b == nil {
-		return "unset"
-	}
-	return string(b)
 }
 
 // settleConflicts refuses op if another operation that runs is in the way, and

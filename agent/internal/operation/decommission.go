@@ -71,7 +71,7 @@ func (c *Controller) checkDecommission(r *run) {
 		r.fail(verdict.String())
 		return
 	}
-	r.op.Total, r.op.Planned, r.op.PlanID = plan.Total, plan.Prediction.P50, plan.ID
+	r.op.Total, r.op.Planned, r.op.PlanID = plan.Total, plan.Prediction.P50, planID(&plan, c.in.View, r.op.Spec)
 	r.op.Total.Replicas = c.remaining(r).Replicas
 	r.say(cluster.OpRunning, "")
 	r.phase(PhaseCordon, c.in.Now)

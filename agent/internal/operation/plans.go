@@ -136,7 +136,7 @@ func (s *Service) CreatePlan(ctx context.Context, spec cluster.OperationSpec, by
 	}
 	o := s.ClusterStatus(ctx, 0)
 	p := s.plan(spec, o.Snapshot)
-	if err := accept(StartRequest{}, &p); err != nil {
+	if err := s.accept(StartRequest{}, spec, &p); err != nil {
 		return StoredPlan{}, o, err
 	}
 	if spec.Kind == cluster.OpRebalance {
@@ -279,6 +279,7 @@ func (s *Service) planSteps(spec cluster.OperationSpec, snap *placement.Snapshot
 		}
 	}
 	plan, verdict := placement.Make(snap, in)
+	plan.ID = planID(&plan, s.cfg.Meta.View(), spec)
 	return Preview{Plan: plan, Verdict: verdict, Snapshot: snap}
 }
 
@@ -339,7 +340,7 @@ func (s *Service) startSteps(ctx context.Context, r StartRequest, spec cluster.O
 			return op, false, refused(StalePlan, "plan %s has expired: make a new one", spec.Plan)
 		}
 		p := s.plan(spec, o.Snapshot)
-		if err := accept(r, &p); err != nil {
+		if err := s.accept(r, spec, &p); err != nil {
 			return op, false, err
 		}
 		plan = &p.Plan

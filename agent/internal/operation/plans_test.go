@@ -32,7 +32,7 @@ func TestServiceRebalance(t *testing.T) {
 		apply := StartRequest{Spec: cluster.OperationSpec{Kind: cluster.OpRebalance, Plan: first.ID}, By: "test"}
 		wrong := apply
 		wrong.Confirm = "pl-000000"
-		wantRefusal(t, StalePlan)(svc.Start(ctx, wrong))
+		wantRefusal(t, NotFound)(svc.Start(ctx, wrong))
 		op, existed, err := svc.Start(ctx, apply)
 		if err != nil || existed {
 			t.Fatalf("apply: %v, existed %v", err, existed)

@@ -36,6 +36,7 @@ func (r *rig) coordinated() {
 
 // apply stores a plan and asks for its operation, as a Service does.
 func (r *rig) apply(plan placement.Plan, strict bool) string {
+	plan.ID = planID(&plan, r.view(), cluster.OperationSpec{Kind: cluster.OpRebalance})
 	stored, err := storedPlan(&plan, r.view().Epoch(), cluster.OperationSpec{Kind: cluster.OpRebalance, Nodes: touched(&plan)})
 	if err != nil {
 		r.t.Fatal(err)

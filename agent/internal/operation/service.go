@@ -27,7 +27,8 @@ type ServiceConfig struct {
 
 // Service is how operations are asked for, on any node.
 type Service struct {
-	cfg ServiceConfig
+	cfg    ServiceConfig
+	recent recentPlans
 }
 
 // NewService returns a Service.
@@ -125,12 +126,16 @@ func (s *Service) DryRun(ctx context.Context, spec cluster.OperationSpec) (Previ
 		return Preview{}, err
 	}
 	if spec.Kind == cluster.OpSplit {
-		return s.previewSplit(ctx, spec), nil
+		p := s.previewSplit(ctx, spec)
+		spec.At = p.At
+		s.recent.add(p.Plan.ID, spec)
+		return p, nil
 	}
 	o := s.ClusterStatus(ctx, 0)
 	began := time.Now()
 	p := s.plan(spec, o.Snapshot)
 	p.Took = time.Since(began)
+	s.recent.add(p.Plan.ID, spec)
 	return p, nil
 }
 
@@ -149,6 +154,7 @@ func (s *Service) plan(spec cluster.OperationSpec, snap *placement.Snapshot) Pre
 		goal = placement.GoalDecommission
 	}
 	plan, verdict := placement.Make(snap, placement.Intent{Goal: goal, Nodes: spec.Nodes})
+	plan.ID = planID(&plan, s.cfg.Meta.View(), spec)
 	return Preview{Plan: plan, Verdict: verdict, Snapshot: snap}
 }
 
@@ -253,7 +259,7 @@ func (s *Service) judge(ctx context.Context, r StartRequest, spec cluster.Operat
 	if front != nil && r.Confirm == "" {
 		return p, nil
 	}
-	return p, accept(r, &p)
+	return p, s.accept(r, spec, &p)
 }
 
 // inTheWay returns the oldest drain or decommission that has not ended and shares
@@ -267,24 +273,6 @@ func (s *Service) inTheWay(spec cluster.OperationSpec) *cluster.Operation {
 		}
 		if slices.ContainsFunc(op.Spec.Nodes, func(n cluster.NodeID) bool { return slices.Contains(spec.Nodes, n) }) {
 			return op
-		}
-	}
-	return nil
-}
-
-// accept refuses a plan that is unsafe, or not the one that was consented to.
-func accept(r StartRequest, p *Preview) error {
-	if !p.Verdict.OK() {
-		kind := Unsafe
-		if p.Verdict.Refusals[0].Code == placement.Conflict {
-			kind = Conflict
-		}
-		return &RefusedError{Kind: kind, Message: p.Verdict.String(), Verdict: p.Verdict, Plan: p.Plan}
-	}
-	if r.Confirm != "" && r.Confirm != p.Plan.ID {
-		return &RefusedError{
-			Kind: StalePlan, Plan: p.Plan, Verdict: p.Verdict,
-			Message: fmt.Sprintf("plan %s is out of date: the cluster has changed, the plan would now be %s", r.Confirm, p.Plan.ID),
 		}
 	}
 	return nil

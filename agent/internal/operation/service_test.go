@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,9 +22,9 @@ func TestServiceDecommission(t *testing.T) {
 			t.Fatalf("dry run: %v %v", err, p.Verdict)
 		}
 		req := StartRequest{Spec: decommission(4), By: "test", Confirm: p.Plan.ID, Reason: "disk swap"}
-		stale := req
-		stale.Confirm = "pl-000000"
-		wantRefusal(t, StalePlan)(svc.Start(ctx, stale))
+		unknown := req
+		unknown.Confirm = "pl-000000"
+		wantRefusal(t, NotFound)(svc.Start(ctx, unknown))
 		op, existed, err := svc.Start(ctx, req)
 		if err != nil || existed {
 			t.Fatalf("start: %v, existed %v", err, existed)
@@ -53,6 +54,46 @@ func TestServiceDecommission(t *testing.T) {
 		}
 		if _, err := svc.Recommission(ctx, []cluster.NodeID{4}, "test", ""); !isRefused(err, Unsafe) {
 			t.Errorf("recommission of a tombstone: %v", err)
+		}
+	})
+}
+
+// TestConsentIsToOnePlan: the id of a plan confirms that plan and no other, on
+// whichever node it is used, and the refusal says in what they differ.
+func TestConsentIsToOnePlan(t *testing.T) {
+	inShell(t, 4, func(t *testing.T, s *shell) {
+		ctx := context.Background()
+		seen := drain(4)
+		p, err := s.nodes[3].service.DryRun(ctx, seen)
+		if err != nil || !p.Verdict.OK() {
+			t.Fatalf("dry run: %v %v", err, p.Verdict)
+		}
+		forced := seen
+		forced.Shutdown, forced.OnDeadline = true, "force"
+		elsewhere := cluster.NewPlanID("another", seen, p.Plan.Steps())
+		changed := cluster.NewPlanID(s.nodes[3].service.cfg.Meta.View().ClusterID, seen, "other moves")
+		for _, x := range []struct {
+			name    string
+			node    cluster.NodeID
+			spec    cluster.OperationSpec
+			confirm string
+			kind    RefusedKind
+			says    string
+		}{
+			{"other options", 3, forced, p.Plan.ID, StalePlan, "was made for something else (onDeadline: unset, asked \"force\"; shutdown: unset, asked true)"},
+			{"other options, on another node", 2, forced, p.Plan.ID, StalePlan, "other options than these: drain, nodes [4], onDeadline \"force\", shutdown true"},
+			{"another node to drain", 3, drain(1), p.Plan.ID, StalePlan, "nodes: [4], asked [1]"},
+			{"another cluster", 3, seen, elsewhere, StalePlan, "is of another cluster"},
+			{"the cluster has changed", 3, seen, changed, StalePlan, "the cluster has changed"},
+			{"no plan", 3, seen, "pl-00000000000000", NotFound, "there is no plan"},
+		} {
+			_, _, err := s.nodes[x.node].service.Start(ctx, StartRequest{Spec: x.spec, By: "test", Confirm: x.confirm})
+			if !isRefused(err, x.kind) || !strings.Contains(err.Error(), x.says) {
+				t.Errorf("%s: got %v, want %s: %s", x.name, err, x.kind, x.says)
+			}
+		}
+		if _, _, err := s.nodes[2].service.Start(ctx, StartRequest{Spec: seen, By: "test", Confirm: p.Plan.ID}); err != nil {
+			t.Errorf("the plan that was seen: %v", err)
 		}
 	})
 }

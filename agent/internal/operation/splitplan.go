@@ -3,7 +3,6 @@ package operation
 import (
 	"context"
 	"fmt"
-	"hash/fnv"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -52,7 +51,8 @@ func (s *Service) previewSplit(ctx context.Context, spec cluster.OperationSpec) 
 			placement.Fix{Does: "see why", Command: "nodedbctl ranges show " + d.ID.String()})
 	}
 	if p.At != 0 {
-		p.Plan.ID = splitPlanID(d, p.At)
+		spec.At = p.At
+		p.Plan.ID = cluster.NewPlanID(o.View.ClusterID, spec, splitSteps{d.Start, d.End, d.Generation})
 		p.Verdict.Checks = append(p.Verdict.Checks, placement.Check{
 			Name: "split", State: placement.CheckOK,
 			Detail: fmt.Sprintf("%s keeps the vshards [%d,%d), a new range gets [%d,%d)", d.ID, d.Start, p.At, p.At, d.End),
@@ -66,11 +66,10 @@ func (s *Service) previewSplit(ctx context.Context, spec cluster.OperationSpec) 
 	return p
 }
 
-// splitPlanID names a split of the range as it is now.
-func splitPlanID(d *cluster.RangeDescriptor, at cluster.VShard) string {
-	h := fnv.New64a()
-	fmt.Fprintf(h, "split %s [%d,%d) generation %d at %d", d.ID, d.Start, d.End, d.Generation, at)
-	return fmt.Sprintf("pl-%06x", h.Sum64()&0xffffff)
+// splitSteps is the range that a split divides, as it is now.
+type splitSteps struct {
+	Start, End cluster.VShard
+	Generation uint64
 }
 
 // leaderStatus returns what the range's leader says of it; nil if it is not known.
@@ -109,7 +108,7 @@ func (s *Service) startSplit(ctx context.Context, r StartRequest, spec cluster.O
 		record.Spec.At = old.Spec.At
 	} else {
 		p := s.previewSplit(ctx, spec)
-		if err := accept(r, &p); err != nil {
+		if err := s.accept(r, spec, &p); err != nil {
 			return op, false, err
 		}
 		record.Spec.At = p.At

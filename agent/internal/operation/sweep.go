@@ -40,7 +40,10 @@ func (c *Controller) rebalance() {
 	if !verdict.OK() || plan.Empty() {
 		return
 	}
-	stored, err := storedPlan(&plan, c.in.View.Epoch(), cluster.OperationSpec{Kind: cluster.OpRebalance, Nodes: touched(&plan), MaxMoves: placement.DefaultMaxMoves})
+	spec := cluster.OperationSpec{Kind: cluster.OpRebalance, MaxMoves: placement.DefaultMaxMoves}
+	plan.ID = planID(&plan, c.in.View, spec)
+	spec.Nodes = touched(&plan)
+	stored, err := storedPlan(&plan, c.in.View.Epoch(), spec)
 	if err != nil {
 		return // a plan always encodes
 	}

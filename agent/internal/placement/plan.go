@@ -1,9 +1,6 @@
 package placement
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -105,7 +102,7 @@ type Effect struct {
 
 // Plan is an ordered list of moves and transfers, not begun.
 type Plan struct {
-	ID         string           `json:"id"`
+	ID         string           `json:"id"` // given by who knows what was asked for
 	Intent     Intent           `json:"intent"`
 	MetaIndex  uint64           `json:"metaIndex"`
 	Moves      []Move           `json:"moves,omitempty"`
@@ -148,7 +145,6 @@ func Make(s *Snapshot, in Intent) (Plan, Verdict) {
 	}
 	p.effects()
 	p.predict()
-	p.plan.ID = p.id()
 	return p.plan, p.verdict
 }
 
@@ -171,34 +167,26 @@ func setOf(ids []cluster.RangeID) map[cluster.RangeID]bool {
 	return set
 }
 
-// id hashes what an operator consents to: the goal and the moves. Leaderships
-// wander and bytes grow without making a plan another one.
-func (p *planner) id() string {
+// Steps is what an operator consents to: the moves. Leaderships wander and bytes
+// grow without making a plan another one; what a drain or a decommission hands
+// over follows from the moves and changes by itself. Of the others a transfer is a
+// step too.
+func (p *Plan) Steps() any {
 	type move struct {
 		Range    cluster.RangeID
 		From, To cluster.NodeID
 	}
-	moves := make([]move, len(p.plan.Moves))
-	for i, m := range p.plan.Moves {
-		moves[i] = move{m.Range, m.From, m.To}
-	}
-	// What a drain or a decommission hands over follows from the moves and changes
-	// by itself; of the others a transfer is a step that is consented to.
-	var transfers []Transfer
-	if p.in.Goal == GoalRebalance || p.in.Goal == GoalTransfer {
-		transfers = p.plan.Transfers
-	}
-	text, err := json.Marshal(struct {
-		Goal      Goal
-		Nodes     []cluster.NodeID
+	steps := struct {
 		Moves     []move
 		Transfers []Transfer `json:",omitempty"`
-	}{p.in.Goal, p.in.Nodes, moves, transfers})
-	if err != nil { // numbers and strings always marshal
-		return ""
+	}{Moves: make([]move, len(p.Moves))}
+	for i, m := range p.Moves {
+		steps.Moves[i] = move{m.Range, m.From, m.To}
 	}
-	sum := sha256.Sum256(text)
-	return "pl-" + hex.EncodeToString(sum[:3])
+	if p.Intent.Goal == GoalRebalance || p.Intent.Goal == GoalTransfer {
+		steps.Transfers = p.Transfers
+	}
+	return steps
 }
 
 func (p *planner) skips(id cluster.RangeID) bool { return p.skip[id] }
