@@ -35,7 +35,8 @@ type Client struct {
 	over    http.RoundTripper // answers instead of a node; nil: nodes do
 	trace   func(path string, status int, took time.Duration)
 
-	learnt struct {
+	invocation Invocation
+	learnt     struct {
 		sync.Mutex
 		cluster Cluster
 	}

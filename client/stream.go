@@ -17,12 +17,12 @@ func (c *Client) intercept(r *route) connect.ClientInterceptor {
 	return func(next connect.ClientFunc) connect.ClientFunc {
 		return func(ctx context.Context, spec connect.Spec) (connect.ClientStream, error) {
 			open := func() (connect.ClientStream, error) { return next(ctx, spec) }
-			ended := func(err error) *Error { return ended(ctx, err) }
+			ended := func(err error) *Error { return c.tookError(ended(ctx, err)) }
 			first, err := open()
 			if err != nil {
 				return nil, ended(err)
 			}
-			s := &stream{ClientStream: first, ended: ended, note: c.note}
+			s := &stream{ClientStream: first, ended: ended, took: c.took}
 			if spec.StreamType == connect.StreamTypeUnary && r != nil {
 				s.open, s.left, s.route, s.via = open, c.dial.count()-1, r, r.now()
 				s.harmless = spec.IdempotencyLevel == connect.IdempotencyNoSideEffects
@@ -37,7 +37,7 @@ type stream struct {
 	connect.ClientStream
 
 	ended    func(error) *Error                   // what an error comes to
-	note     func(msg any)                        // learns from an answer
+	took     func(msg any)                        // is told of each answer
 	open     func() (connect.ClientStream, error) // nil: the call is not made again
 	left     int                                  // tries left
 	harmless bool                                 // it may be done twice
@@ -71,7 +71,7 @@ func (s *stream) Receive(msg any) error {
 	for {
 		err := s.ClientStream.Receive(msg)
 		if err == nil {
-			s.note(msg)
+			s.took(msg)
 			return nil
 		}
 		if errors.Is(err, io.EOF) {

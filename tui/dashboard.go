@@ -33,6 +33,15 @@ type cluster struct {
 	watch     feed.Watch
 	learn     func(addrs ...string) // addresses to fail over to; may be nil
 	close     func()
+	complete  func(command string) string // so that it acts on this cluster; nil: it does
+}
+
+// command is the command line that does on this cluster what text does.
+func (c *cluster) command(text string) string {
+	if c.complete == nil {
+		return text
+	}
+	return c.complete(text)
 }
 
 // subscriber is the part of a feed that the dashboard steers.

@@ -214,6 +214,7 @@ func (d *Dashboard) effect(e page.Effect) tea.Cmd {
 }
 
 func (d *Dashboard) copy(command string) tea.Cmd {
+	command = d.c.command(command)
 	d.say(theme.Quiet, "copied: "+command)
 	return tea.SetClipboard(command)
 }
@@ -241,7 +242,7 @@ func (d *Dashboard) act(a *action.Action) tea.Cmd {
 		d.say(theme.Alarm, why)
 		return nil
 	}
-	dialog, call := action.Open(a)
+	dialog, call := action.Open(a, d.c.command)
 	d.dialog = dialog
 	return d.dial(call)
 }

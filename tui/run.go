@@ -111,7 +111,7 @@ func connect(dial func(string) (*client.Client, error), name string) (*cluster, 
 	if shown == "" {
 		shown = c.Context().Addrs[0]
 	}
-	return &cluster{name: shown, protected: c.Context().Protected, admin: c.AdminClient, watch: watchOf(c), learn: c.Learn, close: c.Close}, nil
+	return &cluster{name: shown, protected: c.Context().Protected, admin: c.AdminClient, watch: watchOf(c), learn: c.Learn, close: c.Close, complete: c.Invocation().Complete}, nil
 }
 
 // watchOf is the client's watch as a feed takes it.

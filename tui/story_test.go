@@ -181,7 +181,9 @@ func (c cooked) Write(p []byte) (int, error) {
 func open(t *testing.T, s *simulated, w, h int) *screen {
 	t.Helper()
 	sc := &screen{t: t, em: vt.NewSafeEmulator(w, h), done: make(chan error, 1), h: &hub{every: 10 * time.Millisecond}}
-	of := func(name string) *cluster { return &cluster{name: name, admin: s, watch: s.watch} }
+	of := func(name string) *cluster {
+		return &cluster{name: name, admin: s, watch: s.watch, complete: client.Invocation{"--context", name}.Complete}
+	}
 	cfg := config{
 		want: theme.Want{Name: theme.Dark, Profile: colorprofile.TrueColor}, now: time.Now, mouse: true, contexts: []string{"prod-eu", "staging"}, attach: sc.h.attach,
 		connect: func(name string) (*cluster, error) {
@@ -268,7 +270,7 @@ func TestDecommissionStory(t *testing.T) {
 	s.keys("jjjj")
 	s.see("sql 10.0.0.14:6432") // the detail of n5
 	s.keys("X")
-	s.see("decommission n5", "plan pl-9c41", "SPREAD_THIN", "type n5 to decommission")
+	s.see("decommission n5", "plan pl-9c41", "SPREAD_THIN", "the process of n5 stops at the end", "type n5 to decommission")
 	s.keys("n4\r") // the wrong name does nothing
 	s.see("decommission: n4")
 	s.keys("\x15n5")
@@ -305,7 +307,9 @@ func TestRefusalsChangeNothing(t *testing.T) {
 	s.keys(esc)
 	s.gone("NO_TARGET")
 	s.keys("jD") // n2: the plan is stale when it is confirmed
-	s.see("type n2 to drain")
+	s.see("type n2 to drain", "nodedbctl --context prod-eu drain n2 --confirm pl-9c41")
+	s.keys("y")
+	s.see("copied: nodedbctl --context prod-eu drain n2 --confirm pl-9c41")
 	s.keys("n2\r")
 	s.see("STALE", "the plan is no longer the same", "nothing was changed")
 	s.keys(esc)

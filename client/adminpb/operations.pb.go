@@ -320,7 +320,7 @@ func (x *PlanOperationResponse) GetPlan() *Plan {
 
 type Plan struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
-	Id                string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // pl-9c41, from the hash of everything below
+	Id                string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // pl- and 14 digits: of the cluster, all of spec, and the steps
 	Spec              *OperationSpec         `protobuf:"bytes,2,opt,name=spec,proto3" json:"spec,omitempty"`
 	TopologyEpoch     uint64                 `protobuf:"varint,3,opt,name=topology_epoch,json=topologyEpoch,proto3" json:"topology_epoch,omitempty"`
 	Feasible          bool                   `protobuf:"varint,4,opt,name=feasible,proto3" json:"feasible,omitempty"`

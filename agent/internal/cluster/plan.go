@@ -7,7 +7,7 @@ import (
 
 // StoredPlan is a plan that was made to be carried out later, by its id.
 type StoredPlan struct {
-	ID        string        `json:"id"` // pl-9c41ab, from its steps
+	ID        string        `json:"id"` // pl- and 14 digits, see NewPlanID
 	Spec      OperationSpec `json:"spec"`
 	Epoch     uint64        `json:"epoch"` // of the topology that it was made for
 	CreatedAt time.Time     `json:"createdAt"`

@@ -64,7 +64,14 @@ func operation(spec *adminpb.OperationSpec, a Action) *Action {
 			return nil, err
 		}
 		p := r.GetPlan()
-		return &Verdict{AsOf: r.GetAsOf(), Plan: p, Allowed: p.GetFeasible(), Findings: p.GetFindings(), Fixes: p.GetFixes()}, nil
+		v := &Verdict{AsOf: r.GetAsOf(), Plan: p, Allowed: p.GetFeasible(), Findings: p.GetFindings(), Fixes: p.GetFixes()}
+		if v.Allowed { // nodedbctl's own defaults make the same plan
+			v.Command = a.Command + " --confirm " + p.GetId()
+		}
+		if spec.GetKind() == "decommission" {
+			v.Text = append(v.Text, "the process of "+cell.Nodes(spec.GetNodes(), ", ")+" stops at the end")
+		}
+		return v, nil
 	}
 	a.Do = func(ctx context.Context, c adminpb.AdminClient, v *Verdict) (*Outcome, error) {
 		r, err := c.StartOperation(ctx, &adminpb.StartOperationRequest{Spec: spec, Confirm: v.Plan.GetId(), Reason: reason})

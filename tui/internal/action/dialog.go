@@ -23,18 +23,20 @@ const (
 type Dialog struct {
 	Action *Action
 
-	stage   stage
-	verdict *Verdict
-	outcome *Outcome
-	err     *client.Error
-	input   Input
-	scroll  int
-	last    *adminpb.Operation // the newest that was seen
+	complete func(command string) string
+	stage    stage
+	verdict  *Verdict
+	outcome  *Outcome
+	err      *client.Error
+	input    Input
+	scroll   int
+	last     *adminpb.Operation // the newest that was seen
 }
 
-// Open begins a dialog. The caller makes the call that it returns.
-func Open(a *Action) (*Dialog, Call) {
-	d := &Dialog{Action: a}
+// Open begins a dialog. The caller makes the call that it returns. complete makes
+// a command act on the cluster that is shown.
+func Open(a *Action, complete func(command string) string) (*Dialog, Call) {
+	d := &Dialog{Action: a, complete: complete}
 	return d, d.look()
 }
 
@@ -52,9 +54,9 @@ type Result struct {
 // command is what nodedbctl calls it.
 func (d *Dialog) command() string {
 	if d.verdict != nil && d.verdict.Command != "" {
-		return d.verdict.Command
+		return d.complete(d.verdict.Command)
 	}
-	return d.Action.Command
+	return d.complete(d.Action.Command)
 }
 
 func (d *Dialog) look() Call {

@@ -1,9 +1,8 @@
 package ctl
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"strings"
@@ -75,37 +74,41 @@ func (e *Env) Consent(ctx context.Context, question string) error {
 	return err
 }
 
-// Instant is a change that is made at once, without an operation: its plan is
-// what it says, and the plan's id a hash of that.
+// Instant is a change that is made at once, without an operation. Its plan's id
+// stands for the cluster, what is asked with all options, and what that would do.
 type Instant struct {
-	Command string   // as it was typed, without change flags: "cordon n2"
+	Command string   // as it was typed, without flags: "cordon n2"
 	Nodes   []uint32 // that it is about; may be empty
 	Effects []string // what it would do, a line each
-}
-
-func (i *Instant) planID(context string) string {
-	h := sha256.Sum256([]byte(context + "\x00" + i.Command + "\x00" + strings.Join(i.Effects, "\x00")))
-	return "pl-" + hex.EncodeToString(h[:4])
 }
 
 // Agree decides whether an instant change is made now. With --dry-run it prints
 // the plan and says no; --confirm must be that plan's id; a protected context
 // needs it, or a person's yes.
 func (c *Change) Agree(ctx context.Context, e *Env, i Instant) (bool, error) {
-	if err := c.Allow(e, "nodedbctl "+i.Command+" --dry-run"); err != nil {
+	preview := e.Again(i.Command, "--dry-run")
+	if err := c.Allow(e, preview); err != nil {
 		return false, err
 	}
 	cx, err := e.Context()
 	if err != nil {
 		return false, err
 	}
-	id := i.planID(cx.Name)
-	switch {
-	case c.DryRun:
-		return false, i.print(e, id)
-	case c.Confirm != "" && c.Confirm != id:
-		return false, &Error{Code: Conflict, Message: fmt.Sprintf("the plan is %s now, not %s", id, c.Confirm), Next: []string{"nodedbctl " + i.Command + " --dry-run"}}
-	case c.Confirm == "" && cx.Protected:
+	if c.DryRun || c.Confirm != "" {
+		cluster, err := e.clusterID(ctx)
+		if err != nil {
+			return false, err
+		}
+		id := instantID(cluster, e.asked(i.Command), i.Effects)
+		switch c.Confirm {
+		case "":
+			return false, i.print(e, id)
+		case id:
+			return !c.DryRun, nil
+		}
+		return false, notNow(c.Confirm, id, preview, cmp.Or(cx.Name, cluster))
+	}
+	if cx.Protected {
 		for _, line := range i.Effects {
 			e.Term.Say("%s", line)
 		}
@@ -126,7 +129,7 @@ func (i *Instant) print(e *Env, id string) error {
 			for _, line := range i.Effects {
 				fmt.Fprintf(&b, "  %s\n", line)
 			}
-			fmt.Fprintf(&b, "run it    nodedbctl %s --confirm %s\n", i.Command, id)
+			fmt.Fprintf(&b, "run it    %s\n", e.Again(i.Command, "--confirm", id))
 			_, err := io.WriteString(w, b.String())
 			return err
 		},

@@ -82,10 +82,14 @@ type Env struct {
 	client  *client.Client
 	stored  *client.Context // what client was made of, if all of it is in the context file
 	partial []uint32        // nodes that were missing in the last answer
+	flags   *pflag.FlagSet  // of the verb alone, as they were given
 }
 
-// Prepare checks the global flags and makes them hold.
-func (e *Env) Prepare() error {
+// Prepare checks the global flags and makes them hold. verb are the flags of the
+// verb alone.
+func (e *Env) Prepare(verb *pflag.FlagSet) error {
+	e.flags = verb
+	e.Term.Commands = e.Flags.Invocation().Complete
 	if err := e.Flags.Output.Check(); err != nil {
 		return Usagef("%v", err)
 	}
@@ -266,6 +270,7 @@ func (e *Env) dial(c client.Context) (*client.Client, error) {
 		return nil, &Error{Code: Usage, Message: err.Error(), Err: err}
 	}
 	e.client = cl
+	cl.Invoked(e.Flags.Invocation())
 	if e.Flags.Verbose {
 		e.Term.Say("context %q, addresses %s", c.Name, strings.Join(c.Addrs, ", "))
 		cl.Trace(func(path string, status int, took time.Duration) {

@@ -43,6 +43,11 @@ func (r *ByteRate) String() string {
 	if *r == 0 {
 		return ""
 	}
+	for _, u := range byteUnits[:3] {
+		if unit := uint64(u.factor); uint64(*r)%unit == 0 && uint64(*r)/unit < 1<<10 {
+			return fmt.Sprintf("%d%s/s", uint64(*r)/unit, u.suffix)
+		}
+	}
 	return fmt.Sprintf("%dB/s", uint64(*r))
 }
 

@@ -86,14 +86,17 @@ func Show(ctx context.Context, e *ctl.Env, view string, f Flags) error {
 		Context: current.Name, Contexts: file.Names(), View: view, Theme: f.Theme, ASCII: f.ASCII, Mouse: f.Mouse, Every: f.Every,
 		NoColor: e.Flags.NoColor || e.Getenv("NO_COLOR") != "" || e.Getenv("TERM") == "dumb", ReadOnly: e.Flags.ReadOnly,
 		Dial: func(name string) (*client.Client, error) {
-			cx := current
+			cx, invocation := current, e.Flags.Invocation()
 			if name != current.Name {
 				if cx, err = file.Select(name); err != nil {
 					return nil, err
 				}
+				there := ctl.Global{Context: name, ContextFile: e.Flags.ContextFile}
+				invocation = there.Invocation()
 			}
 			c, err := client.Dial(cx)
 			if err == nil {
+				c.Invoked(invocation)
 				dialled = append(dialled, c)
 			}
 			return c, err

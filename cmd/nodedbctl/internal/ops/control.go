@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -27,7 +28,7 @@ func (v *control) command(e *ctl.Env) *cobra.Command {
 }
 
 func (v *control) run(ctx context.Context, e *ctl.Env, id string, change *ctl.Change) error {
-	if err := e.Changing(); err != nil && !change.DryRun {
+	if err := change.Allow(e, e.Again("ops "+v.would+" "+id, "--dry-run")); err != nil {
 		return err
 	}
 	c, err := e.Client()
@@ -36,14 +37,19 @@ func (v *control) run(ctx context.Context, e *ctl.Env, id string, change *ctl.Ch
 	}
 	call, cancel := e.Call(ctx)
 	defer cancel()
-	if change.DryRun {
-		r, err := c.GetOperation(call, &adminpb.GetOperationRequest{Id: id})
-		if err != nil {
-			return err
-		}
-		e.Term.Say("would %s %s  %s, which is %s", v.would, id, title(r.GetOperation()), r.GetOperation().GetState())
-		return nil
+	r, err := c.GetOperation(call, &adminpb.GetOperationRequest{Id: id})
+	if err != nil {
+		return err
 	}
+	plan := ctl.Instant{
+		Command: "ops " + v.would + " " + id, Nodes: r.GetOperation().GetSpec().GetNodes(),
+		Effects: []string{fmt.Sprintf("would %s %s  %s, which is %s", v.would, id, title(r.GetOperation()), r.GetOperation().GetState())},
+	}
+	if yes, err := change.Agree(ctx, e, plan); err != nil || !yes {
+		return err
+	}
+	call, cancel = e.Call(ctx) // a person may have thought for long
+	defer cancel()
 	o, err := v.do(call, c, id, change.Reason)
 	if err != nil {
 		return err

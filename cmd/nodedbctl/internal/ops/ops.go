@@ -248,7 +248,7 @@ func newCancel(e *ctl.Env) *cobra.Command {
 }
 
 func cancel(ctx context.Context, e *ctl.Env, id string, change ctl.Change) error {
-	if err := change.Allow(e, "nodedbctl ops cancel "+id+" --dry-run"); err != nil {
+	if err := change.Allow(e, e.Again("ops cancel "+id, "--dry-run")); err != nil {
 		return err
 	}
 	c, err := e.Client()

@@ -30,7 +30,7 @@ type Request struct {
 
 // Start plans, asks, starts and follows, as the flags say.
 func Start(ctx context.Context, e *ctl.Env, r Request) error {
-	if err := r.Change.Allow(e, "nodedbctl "+r.Command+" --dry-run"); err != nil {
+	if err := r.Change.Allow(e, e.Again(r.Command, "--dry-run")); err != nil {
 		return err
 	}
 	c, err := e.Client()
@@ -97,7 +97,7 @@ func refused(e *ctl.Env, r Request, err error) error {
 		}
 	}
 	if c.Kind == client.StalePlan {
-		return &ctl.Error{Code: ctl.Conflict, Message: c.Message, Next: []string{"nodedbctl " + r.Command + " --dry-run"}, Err: nil}
+		return &ctl.Error{Code: ctl.Conflict, Message: c.Message, Next: []string{e.Again(r.Command, "--dry-run")}, Err: nil}
 	}
 	return err
 }
@@ -118,7 +118,7 @@ func dryRun(ctx context.Context, e *ctl.Env, c *client.Client, r Request) error 
 	}
 	one := render.One[view.Plan]{
 		Kind: "Plan", Meta: e.Meta(got.GetAsOf()), Item: view.NewPlan(p), Name: p.GetId(),
-		Text: func(w io.Writer) error { return writePlan(w, got, r) },
+		Text: func(w io.Writer) error { return writePlan(w, e, got, r) },
 	}
 	if err := one.Print(e.Term, e.Flags.Output); err != nil {
 		return err
@@ -141,9 +141,11 @@ func ask(ctx context.Context, e *ctl.Env, c *client.Client, r Request) (string, 
 	if !p.GetFeasible() {
 		return "", nil // the start says why not, or that it is done already
 	}
-	if err := writePlan(e.Term.Err, got, r); err != nil {
+	var shown strings.Builder
+	if err := writePlan(&shown, e, got, r); err != nil {
 		return "", err
 	}
+	e.Term.Tell("%s", strings.TrimSuffix(shown.String(), "\n"))
 	if err := e.Consent(ctx, "go on?"); err != nil {
 		return "", err
 	}
@@ -160,7 +162,7 @@ func refusing(p *adminpb.Plan) []*adminpb.Finding {
 	return fs
 }
 
-func writePlan(w io.Writer, got *adminpb.PlanOperationResponse, r Request) error {
+func writePlan(w io.Writer, e *ctl.Env, got *adminpb.PlanOperationResponse, r Request) error {
 	p := got.GetPlan()
 	var b strings.Builder
 	fmt.Fprintf(&b, "Plan %s  %-30s as of meta@%d · computed in %s · valid while topology epoch = %d\n",
@@ -168,7 +170,9 @@ func writePlan(w io.Writer, got *adminpb.PlanOperationResponse, r Request) error
 	fmt.Fprintf(&b, "  replicas %d · leaders %d · copy %s\n", p.GetReplicas(), p.GetLeaders(), render.Bytes(p.GetBytes()))
 	fmt.Fprintf(&b, "  time      p50 %s  p90 %s      lower bound %s%s\n", render.Seconds(p.GetSecondsP50()), render.Seconds(p.GetSecondsP90()),
 		render.Seconds(p.GetSecondsLowerBound()), bottleneck(p)+modelError(p))
-	fmt.Fprintf(&b, "  survives  before: %s   during: %s   after: %s\n\n", p.GetSurvivesBefore(), p.GetSurvivesDuring(), p.GetSurvivesAfter())
+	fmt.Fprintf(&b, "  survives  before: %s   during: %s   after: %s\n", p.GetSurvivesBefore(), p.GetSurvivesDuring(), p.GetSurvivesAfter())
+	writeStops(&b, p.GetSpec())
+	b.WriteByte('\n')
 	leaving := func(n *adminpb.NodeChange) int {
 		if slices.Contains(r.Spec.GetNodes(), n.GetNode()) {
 			return 0
@@ -183,9 +187,26 @@ func writePlan(w io.Writer, got *adminpb.PlanOperationResponse, r Request) error
 	WriteDimensions(&b, p)
 	WriteSteps(&b, p)
 	writeChecks(&b, p)
-	fmt.Fprintf(&b, "run it    nodedbctl %s --confirm %s\n", r.Command, p.GetId())
+	fmt.Fprintf(&b, "run it    %s\n", e.Again(r.Command, "--confirm", p.GetId()))
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// writeStops says whose process will end: consent to the plan is consent to that.
+func writeStops(b *strings.Builder, s *adminpb.OperationSpec) {
+	names := render.Nodes(s.GetNodes(), ", ")
+	switch {
+	case s.GetKind() == "drain" && s.GetShutdown():
+		fmt.Fprintf(b, "  stops     the process of %s, once it is drained", names)
+	case s.GetKind() == "decommission" && !s.GetKeepRunning():
+		fmt.Fprintf(b, "  stops     the process of %s, at the end", names)
+	default:
+		return
+	}
+	if s.GetOnDeadline() == "force" && s.GetDeadline() > 0 {
+		fmt.Fprintf(b, "; after %s by force", render.Seconds(s.GetDeadline()))
+	}
+	b.WriteByte('\n')
 }
 
 func bottleneck(p *adminpb.Plan) string {

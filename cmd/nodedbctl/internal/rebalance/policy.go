@@ -58,11 +58,8 @@ func setPolicy(ctx context.Context, e *ctl.Env, policy string, change *ctl.Chang
 	default:
 		return ctl.Usagef("unknown policy %q: off, observe or auto", policy)
 	}
-	if change.DryRun {
-		e.Term.Say("the policy would be %s", policy)
-		return nil
-	}
-	if err := e.Changing(); err != nil {
+	plan := ctl.Instant{Command: "rebalance policy " + policy, Effects: []string{"the policy would be " + policy}}
+	if yes, err := change.Agree(ctx, e, plan); err != nil || !yes {
 		return err
 	}
 	c, err := e.Client()

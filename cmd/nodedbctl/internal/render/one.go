@@ -47,7 +47,16 @@ func (o *One[T]) Print(s *term.Streams, opts Options) error {
 	case "csv":
 		return o.writeCSV(s.Out, opts)
 	}
-	return o.Text(s.Out)
+	var b bytes.Buffer
+	out := s.Out
+	s.Out = &b // a text may have tables in it
+	err := o.Text(&b)
+	s.Out = out
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(out, s.Complete(b.String()))
+	return err
 }
 
 // writeCSV writes the object as a head and one row: every field, or --columns.

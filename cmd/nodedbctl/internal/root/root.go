@@ -62,7 +62,7 @@ func New(e *ctl.Env) *cobra.Command {
 	c := &cobra.Command{
 		Use: "nodedbctl", Short: "Operate NodeDB clusters", Long: long, SilenceUsage: true, SilenceErrors: true,
 		SuggestionsMinimumDistance: 2,
-		PersistentPreRunE:          func(*cobra.Command, []string) error { return e.Prepare() },
+		PersistentPreRunE:          func(x *cobra.Command, _ []string) error { return e.Prepare(x.LocalNonPersistentFlags()) },
 	}
 	e.Flags.Bind(c.PersistentFlags())
 	c.AddGroup(

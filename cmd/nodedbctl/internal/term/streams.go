@@ -28,6 +28,9 @@ type Streams struct {
 	Color bool
 	// Quiet leaves out all conversation but errors.
 	Quiet bool
+	// Commands completes the commands in what people read, so that they act on the
+	// cluster that was asked; nil: they are complete.
+	Commands func(string) string
 
 	lines *bufio.Reader
 }
@@ -57,13 +60,21 @@ func terminal(f *os.File) (bool, int) {
 // Say writes one line of conversation.
 func (s *Streams) Say(format string, args ...any) {
 	if !s.Quiet {
-		_, _ = fmt.Fprintf(s.Err, format+"\n", args...) // nobody is left to be told
+		s.Tell(format, args...)
 	}
 }
 
 // Tell writes one line that is said even when quiet: why something was not done.
 func (s *Streams) Tell(format string, args ...any) {
-	_, _ = fmt.Fprintf(s.Err, format+"\n", args...) // nobody is left to be told
+	_, _ = io.WriteString(s.Err, s.Complete(fmt.Sprintf(format, args...))+"\n") // nobody is left to be told
+}
+
+// Complete completes the commands in text.
+func (s *Streams) Complete(text string) string {
+	if s.Commands == nil {
+		return text
+	}
+	return s.Commands(text)
 }
 
 // Redraw shows text from the top of the terminal at Out, over what is there, with

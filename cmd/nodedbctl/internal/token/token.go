@@ -59,7 +59,7 @@ func create(ctx context.Context, e *ctl.Env, o *createOptions) error {
 		return ctl.Usagef("--role must be viewer, operator or admin, not %q", o.role)
 	}
 	plan := ctl.Instant{
-		Command: "token create --role " + o.role,
+		Command: "token create",
 		Effects: []string{fmt.Sprintf("would create a token of %s with the role %s, good for %s", cmp.Or(o.owner, "yours"), o.role, render.Duration(o.ttl))},
 	}
 	if yes, err := o.change.Agree(ctx, e, plan); err != nil || !yes {
