@@ -17,6 +17,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/sql"
 )
 
 func auditPath(dir string) string { return filepath.Join(dir, "audit") }
@@ -46,6 +47,15 @@ func (n *Node) recordLogin(user, remote, why string) {
 	}
 	if why != "" {
 		e.Decision = metastate.DecisionRefused
+	}
+	n.logins.Add(e)
+}
+
+// recordDenial is told of statements that were refused for want of a role.
+func (n *Node) recordDenial(d sql.Denial) {
+	e := audit.Entry{User: d.User, Via: metastate.ViaSQL, Source: d.Remote, Action: d.Statement, Decision: metastate.DecisionRefused, Why: d.Why}
+	if host, _, err := net.SplitHostPort(d.Remote); err == nil {
+		e.Source = host
 	}
 	n.logins.Add(e)
 }

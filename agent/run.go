@@ -142,7 +142,7 @@ func (n *Node) runDuck(ctx context.Context, ready func()) error {
 	defer d.Close()
 	server, err := sql.NewServer(sql.Config{
 		DB: exec.Wrap(n.db), Meta: n.meta, Duck: d, Views: &clusterViews{n}, Operator: n.service, Rebalancer: n.service, Node: n.id.Node, MaxSessions: n.cfg.MaxConnections,
-		Version: n.cfg.Version, Logger: n.part("sql"),
+		Version: n.cfg.Version, Denied: n.recordDenial, Logger: n.part("sql"),
 	})
 	if err != nil {
 		return err

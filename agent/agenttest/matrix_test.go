@@ -99,7 +99,7 @@ func statements(t *testing.T, c *Cluster) {
 		{"CREATE USER eve", "admin"}, {"ALTER USER root PASSWORD NULL", "admin"}, {"GRANT nodedb_admin TO nobody", "admin"},
 		{"GRANT nodedb_viewer TO nobody", "admin"}, {"REVOKE nodedb_viewer FROM viewer", "admin"}, {"DROP USER root", "admin"},
 		{"ALTER USER CURRENT_USER PASSWORD '" + planted + "'", "nobody"}, {"SELECT 1", "nobody"},
-		{"SHOW NODES", "nobody"}, {"SELECT rolname FROM pg_roles", "nobody"},
+		{"SHOW NODES", "viewer"}, {"SHOW CLUSTER", "nobody"}, {"SELECT rolname FROM pg_roles", "nobody"},
 	} {
 		for _, who := range []string{"nobody", "viewer", "operator"} {
 			out, err := exec.CommandContext(t.Context(), "psql", as(n, who, planted), "-X", "-c", s.statement).CombinedOutput()

@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/client/adminpb"
@@ -16,7 +17,7 @@ import (
 const eventsDefault = 1000
 
 // ListEvents implements adminpb.AdminHandler.
-func (s *service) ListEvents(_ context.Context, r *adminpb.ListEventsRequest) (*adminpb.ListEventsResponse, error) {
+func (s *service) ListEvents(ctx context.Context, r *adminpb.ListEventsRequest) (*adminpb.ListEventsResponse, error) {
 	view := s.backend.View()
 	out := &adminpb.ListEventsResponse{AsOf: s.asOf()}
 	if len(view.Events) > 0 {
@@ -26,17 +27,22 @@ func (s *service) ListEvents(_ context.Context, r *adminpb.ListEventsRequest) (*
 	if limit == 0 {
 		limit = eventsDefault
 	}
-	found := eventsOf(view, r.GetFilter())
+	found := eventsOf(view, r.GetFilter(), caller(ctx).Role)
 	out.Events = found[max(0, len(found)-limit):]
 	return out, nil
 }
 
+// maySee reports whether a caller is told of events of a kind.
+func maySee(role auth.Role, kind cluster.EventKind) bool {
+	return role >= auth.RoleAdmin || !kind.AboutCredentials()
+}
+
 // eventsOf returns the events that are kept and that the filter lets through,
 // oldest first.
-func eventsOf(view *metastate.View, f *adminpb.EventFilter) []*adminpb.Event {
+func eventsOf(view *metastate.View, f *adminpb.EventFilter, role auth.Role) []*adminpb.Event {
 	var out []*adminpb.Event
 	for _, e := range view.EventsAfter(f.GetAfter()) {
-		if eventMatches(e, f) {
+		if maySee(role, e.Kind) && eventMatches(e, f) {
 			out = append(out, eventProto(e))
 		}
 	}

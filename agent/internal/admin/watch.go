@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/nodedb/nodedb/agent/internal/auth"
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/client/adminpb"
 )
@@ -136,6 +137,9 @@ func wants(ids []uint32, id uint32) bool {
 
 func (w *watching) wantsEvent(e *adminpb.Event) bool {
 	f := w.events
+	if !maySee(w.role, cluster.EventKind(e.GetKind())) {
+		return false
+	}
 	if e.GetSequence() <= w.event || (f.GetNode() != 0 && f.GetNode() != e.GetNode()) || (f.GetRange() != 0 && f.GetRange() != e.GetRange()) {
 		return false
 	}

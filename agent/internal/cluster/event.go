@@ -1,6 +1,9 @@
 package cluster
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // EventKind is what happened, noun first: node.suspect. Kinds are only added.
 type EventKind string
@@ -36,6 +39,13 @@ const (
 	EventGossipKeyRotated    EventKind = "gossip.rotated"
 	EventSettingChanged      EventKind = "setting.changed"
 )
+
+// AboutCredentials reports whether an event tells of users, tokens or
+// certificates: only admins see those.
+func (k EventKind) AboutCredentials() bool {
+	about, _, _ := strings.Cut(string(k), ".")
+	return about == "user" || about == "token" || about == "certificate"
+}
 
 // EventOperation is the kind of an operation's change to a state: operation.running.
 func EventOperation(s OperationState) EventKind { return EventKind("operation." + string(s)) }

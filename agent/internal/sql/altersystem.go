@@ -9,8 +9,8 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
-// alterSystem sets a setting of the cluster, or resets it to its default: for
-// users whose admin role is admin.
+// alterSystem sets a setting of the cluster, or resets it to its default. Who may
+// is decided where the command is applied.
 func (s *Session) alterSystem(ctx context.Context, node *syntax.AlterSystem) (string, error) {
 	if err := s.allowDDL("ALTER SYSTEM"); err != nil {
 		return "", err

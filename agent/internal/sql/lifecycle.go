@@ -49,10 +49,10 @@ var lifecycleTables = map[string]syntax.ShowKind{
 }
 
 // shownLifecycle makes the rows of what lifecycleColumns describes.
-func (s *Server) shownLifecycle(ctx context.Context, kind syntax.ShowKind, name string) ([][]datum.Datum, error) {
-	view := s.catalog.View()
+func (s *Session) shownLifecycle(ctx context.Context, kind syntax.ShowKind, name string) ([][]datum.Datum, error) {
+	view := s.server.catalog.View()
 	if kind == syntax.ShowEvents {
-		return events(view), nil
+		return events(s.visibleEvents(view)), nil
 	}
 	var n cluster.NodeID
 	if kind == syntax.ShowNode {
@@ -61,16 +61,16 @@ func (s *Server) shownLifecycle(ctx context.Context, kind syntax.ShowKind, name 
 			return nil, err
 		}
 	}
-	statuses, missing := s.cfg.Views.ClusterStatus(ctx)
+	statuses, missing := s.server.cfg.Views.ClusterStatus(ctx)
 	switch kind {
 	case syntax.ShowRaftGroups:
 		return raftGroups(statuses), ctx.Err()
 	case syntax.ShowPeerHealth:
 		return peerHealth(statuses), ctx.Err()
 	case syntax.ShowNode:
-		return s.oneNode(view, statuses, n), ctx.Err()
+		return s.server.oneNode(view, statuses, n), ctx.Err()
 	}
-	return s.summary(view, statuses, missing), ctx.Err()
+	return s.server.summary(view, statuses, missing), ctx.Err()
 }
 
 func raftGroups(statuses map[cluster.NodeID]*cluster.NodeStatus) [][]datum.Datum {
@@ -224,7 +224,7 @@ func (s *Server) summary(view *metastate.View, statuses map[cluster.NodeID]*clus
 // rangeState is the column of SHOW RANGES with the state.
 const rangeState = 9
 
-func events(view *metastate.View) [][]datum.Datum {
+func events(list []*cluster.Event) [][]datum.Datum {
 	var out [][]datum.Datum
 	optional := func(name string, set bool) datum.Datum {
 		if !set {
@@ -232,7 +232,7 @@ func events(view *metastate.View) [][]datum.Datum {
 		}
 		return datum.MakeText(name)
 	}
-	for _, e := range view.Events {
+	for _, e := range list {
 		out = append(out, []datum.Datum{number(e.Sequence), datum.FromTime(e.Time), datum.MakeText(string(e.Kind)), datum.MakeText(string(e.Severity)),
 			optional(e.Node.String(), e.Node != 0), optional(e.Range.String(), e.Range != 0), optional(e.Operation, e.Operation != ""),
 			optional(e.By, e.By != ""), datum.MakeText(e.Text)})
@@ -262,7 +262,7 @@ func (s *Session) alterNode(ctx context.Context, node *syntax.AlterNode, sink Ro
 	if s.tx != nil {
 		return "", &Error{Code: "25001", Message: "ALTER NODE cannot run inside a transaction block"}
 	}
-	if err := s.mustOperate("ALTER NODE"); err != nil {
+	if err := s.need(roleOperator, "ALTER NODE"); err != nil {
 		return "", err
 	}
 	if s.server.cfg.Operator == nil {
@@ -302,19 +302,6 @@ func (s *Session) operate(ctx context.Context, id cluster.NodeID, action string)
 	}
 	op, _, err := o.Start(ctx, operation.StartRequest{Spec: cluster.OperationSpec{Kind: cluster.OperationKind(action), Nodes: nodes}, By: by})
 	return []cluster.Operation{op}, err
-}
-
-// mustOperate refuses users without the role operator.
-func (s *Session) mustOperate(what string) error {
-	u := s.server.catalog.View().Users[s.options.User]
-	if u != nil && (u.AdminRole == "operator" || u.AdminRole == "admin") {
-		return nil
-	}
-	role := "none"
-	if u != nil && u.AdminRole != "" {
-		role = u.AdminRole
-	}
-	return &Error{Code: "42501", Message: "permission denied for " + what, Detail: fmt.Sprintf("%s needs the role operator; %q has %s.", what, s.options.User, role)}
 }
 
 // operationError says a refusal in PostgreSQL's terms.

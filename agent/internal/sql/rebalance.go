@@ -3,7 +3,6 @@ package sql
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -31,7 +30,7 @@ func (s *Session) rebalance(ctx context.Context, node *syntax.Rebalance, sink Ro
 	if err := s.allowDDL("REBALANCE"); err != nil {
 		return "", err
 	}
-	if err := s.operates("REBALANCE"); err != nil {
+	if err := s.need(roleOperator, "REBALANCE"); err != nil {
 		return "", err
 	}
 	if s.server.cfg.Rebalancer == nil {
@@ -52,15 +51,6 @@ func (s *Session) rebalance(ctx context.Context, node *syntax.Rebalance, sink Ro
 		return "", err
 	}
 	return "REBALANCE", out.begin()
-}
-
-// operates refuses users without the role operator or admin.
-func (s *Session) operates(what string) error {
-	u := s.server.catalog.View().Users[s.options.User]
-	if u == nil || !slices.Contains([]string{"operator", "admin"}, u.AdminRole) {
-		return &Error{Code: "42501", Message: "permission denied: " + what + " needs the role operator"}
-	}
-	return nil
 }
 
 // refusedOperation says to a client why an operation was not begun.

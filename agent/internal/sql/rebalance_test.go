@@ -35,12 +35,15 @@ func (f *fakeRebalancer) Start(_ context.Context, r operation.StartRequest) (clu
 
 func TestRebalance(t *testing.T) {
 	f := newFixture(t, nil)
+	if _, err := f.meta.Propose(t.Context(), metastate.Command{PutUser: &metastate.PutUser{Name: "alice", AdminRole: "viewer"}}); err != nil {
+		t.Fatal(err)
+	}
 	c := f.open()
 	c.want("0A000 this server cannot rebalance", "show rebalance")
 	fake := &fakeRebalancer{}
 	f.server.cfg.Rebalancer = fake
 	c.want("leaders|1|3|5|n2|n1|t|n1 and n2 are 133 % of the mean apart|auto|would-act\nSHOW", "SHOW REBALANCE")
-	f.open(func(o *SessionOptions) { o.User = "eve" }).want("42501 permission denied: REBALANCE needs the role operator", "rebalance")
+	f.open(func(o *SessionOptions) { o.User = "eve" }).want("42501 permission denied for REBALANCE / REBALANCE needs the role operator; \"eve\" has none.", "rebalance")
 	if _, err := f.meta.Propose(t.Context(), metastate.Command{PutUser: &metastate.PutUser{Name: c.session.options.User, AdminRole: "operator"}}); err != nil {
 		t.Fatal(err)
 	}

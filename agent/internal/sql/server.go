@@ -43,7 +43,9 @@ type Config struct {
 	Rebalancer Rebalancer
 	// Operator carries out ALTER NODE; nil: this node does not.
 	Operator Operator
-	Node     cluster.NodeID
+	// Denied is told of each statement that was refused for want of a role; may be nil.
+	Denied func(Denial)
+	Node   cluster.NodeID
 	// MaxSessions is how many sessions may be open; default 500. More get 53300.
 	MaxSessions int
 	// Version is the version of NodeDB, for version().

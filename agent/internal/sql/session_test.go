@@ -340,7 +340,7 @@ func TestTimeoutAndCancel(t *testing.T) {
 }
 
 func TestShowCluster(t *testing.T) {
-	c := newFixture(t, nil).open()
+	c := newFixture(t, nil).open(func(o *SessionOptions) { o.User = "root" })
 	c.run(createT)
 	c.want("n1|n1|127.0.0.1:6432|active|alive|ready|v1|17|17|1000|1|\nSHOW", "show nodes")
 	got := strings.Split(c.run("show ranges"), "\n")

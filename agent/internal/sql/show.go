@@ -68,12 +68,15 @@ func describeShow(node *syntax.ShowCluster) []Column {
 }
 
 func (s *Session) showCluster(ctx context.Context, node *syntax.ShowCluster, sink RowSink) (string, error) {
+	if err := s.maySee(node.Kind, "SHOW "+strings.ToUpper(string(node.Kind))); err != nil {
+		return "", err
+	}
 	var rows [][]datum.Datum
 	var err error
 	if node.Collection != nil {
 		rows, err = s.route(node)
 	} else {
-		rows, err = s.server.shown(ctx, node.Kind, node.Node)
+		rows, err = s.shown(ctx, node.Kind, node.Node)
 	}
 	if err != nil {
 		return "", err
@@ -88,28 +91,28 @@ func (s *Session) showCluster(ctx context.Context, node *syntax.ShowCluster, sin
 }
 
 // shown makes the rows of a SHOW; name is that of SHOW NODE.
-func (s *Server) shown(ctx context.Context, kind syntax.ShowKind, name string) ([][]datum.Datum, error) {
+func (s *Session) shown(ctx context.Context, kind syntax.ShowKind, name string) ([][]datum.Datum, error) {
 	if _, ok := lifecycleColumns(kind); ok {
 		return s.shownLifecycle(ctx, kind, name)
 	}
-	view := s.catalog.View()
+	view := s.server.catalog.View()
 	switch kind {
 	case syntax.ShowNodes:
-		statuses, _ := s.cfg.Views.ClusterStatus(ctx)
-		return s.nodes(view, statuses), ctx.Err()
+		statuses, _ := s.server.cfg.Views.ClusterStatus(ctx)
+		return s.server.nodes(view, statuses), ctx.Err()
 	case syntax.ShowRanges:
-		statuses, _ := s.cfg.Views.ClusterStatus(ctx)
-		return s.ranges(view, statuses), ctx.Err()
+		statuses, _ := s.server.cfg.Views.ClusterStatus(ctx)
+		return s.server.ranges(view, statuses), ctx.Err()
 	case syntax.ShowRouting:
-		return s.routing(view), nil
+		return s.server.routing(view), nil
 	case syntax.ShowSchemaVersion:
-		return [][]datum.Datum{{number(view.SchemaVersion), number(view.Index), datum.MakeText(s.cfg.Node.String())}}, nil
+		return [][]datum.Datum{{number(view.SchemaVersion), number(view.Index), datum.MakeText(s.server.cfg.Node.String())}}, nil
 	case syntax.ShowRebalance:
-		return s.evenness(ctx)
+		return s.server.evenness(ctx)
 	case syntax.ShowCollections:
-		return s.collections(view), nil
+		return s.server.collections(view), nil
 	default:
-		return s.operations(view), nil
+		return s.server.operations(view), nil
 	}
 }
 

@@ -35,7 +35,7 @@ func TestSlowPath(t *testing.T) {
 	c.want("2.25\nSELECT 1", "select price from t where id = 1")
 	c.want("5.25|name5\nUPDATE 1", "update t set price = (select max(t_id) from u where t_id < 6)+0.25 where id = 5 returning price, name")
 	c.want("DELETE 13", "delete from u using t where t.id = u.t_id")
-	c.want("16385|t|17\nSELECT 1", "select 16385, name, ranges from (select 't' as name, count(*) as ranges from nodedb_internal.ranges) x")
+	c.want("16385|t|2\nSELECT 1", "select 16385, name, ranges from (select 't' as name, count(*) as ranges from nodedb_internal.collections) x")
 	// What psql's \d asks for the key of a collection.
 	c.want("u_pkey|CREATE UNIQUE INDEX u_pkey ON public.u USING btree (k)|PRIMARY KEY (k)\nSELECT 1", `select c2.relname, pg_catalog.pg_get_indexdef(i.indexrelid, 0, true), pg_catalog.pg_get_constraintdef(con.oid, true)
 		from pg_catalog.pg_class c, pg_catalog.pg_class c2, pg_catalog.pg_index i

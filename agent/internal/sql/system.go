@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
 	"github.com/nodedb/nodedb/agent/internal/sql/pgcatalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
@@ -18,8 +17,8 @@ const internalSchema = "nodedb_internal"
 
 // systemTable is a table whose rows are made when it is read.
 type systemTable struct {
+	kind    syntax.ShowKind
 	columns []shownColumn
-	rows    func(ctx context.Context) ([][]datum.Datum, error)
 }
 
 // systemTable finds a table that is no collection.
@@ -29,7 +28,7 @@ func (s *Server) systemTable(schema, name string) (*duck.Table, bool) {
 			return catalogTable(t), true
 		}
 	}
-	t := s.findSystemTable(schema, name)
+	t := findSystemTable(schema, name)
 	if t == nil {
 		return nil, false
 	}
@@ -40,16 +39,16 @@ func (s *Server) systemTable(schema, name string) (*duck.Table, bool) {
 	return out, true
 }
 
-func (s *Server) findSystemTable(schema, name string) *systemTable {
+func findSystemTable(schema, name string) *systemTable {
 	if schema != internalSchema {
 		return nil
 	}
 	if kind, ok := lifecycleTables[name]; ok {
-		return &systemTable{columns: showColumns(kind), rows: func(ctx context.Context) ([][]datum.Datum, error) { return s.shown(ctx, kind, "") }}
+		return &systemTable{kind: kind, columns: showColumns(kind)}
 	}
 	for _, kind := range []syntax.ShowKind{syntax.ShowNodes, syntax.ShowRanges, syntax.ShowRouting, syntax.ShowCollections, syntax.ShowOperations, syntax.ShowRebalance} {
 		if string(kind) == name {
-			return &systemTable{columns: showColumns(kind), rows: func(ctx context.Context) ([][]datum.Datum, error) { return s.shown(ctx, kind, "") }}
+			return &systemTable{kind: kind, columns: showColumns(kind)}
 		}
 	}
 	return nil
@@ -64,7 +63,10 @@ func (s *Session) scanSystem(ctx context.Context, spec duck.ScanSpec) (duck.Scan
 	if !ok {
 		return nil, fmt.Errorf("table %q is of no known kind", spec.Table.Name)
 	}
-	rows, err := t.rows(ctx)
+	if err := s.maySee(t.kind, "SELECT FROM "+spec.Table.Schema+"."+spec.Table.Name); err != nil {
+		return nil, err
+	}
+	rows, err := s.shown(ctx, t.kind, "")
 	if err != nil {
 		return nil, fmt.Errorf("read %s.%s: %w", spec.Table.Schema, spec.Table.Name, err)
 	}
@@ -98,8 +100,13 @@ func (s *Session) catalogInput() *pgcatalog.Input {
 		value, _ := s.setting(strings.ToLower(k.name))
 		in.Settings = append(in.Settings, pgcatalog.Setting{Name: k.name, Value: value, About: k.about})
 	}
+	role := s.adminRole(view)
 	for _, x := range s.server.Sessions() {
-		in.Sessions = append(in.Sessions, pgcatalog.Session{PID: x.PID, User: x.User, Application: x.ApplicationName, Remote: x.Remote, State: x.State, Query: x.QueryHead})
+		shown := pgcatalog.Session{PID: x.PID, User: x.User, Application: x.ApplicationName, Remote: x.Remote, State: x.State, Query: x.QueryHead}
+		if x.User != s.options.User && strength(role) < strength(roleOperator) { // as in the admin API
+			shown.Query, shown.Remote = "<insufficient privilege>", ""
+		}
+		in.Sessions = append(in.Sessions, shown)
 	}
 	return in
 }
