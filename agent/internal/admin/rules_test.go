@@ -176,4 +176,12 @@ func TestListEvents(t *testing.T) {
 			t.Errorf("%s: events %v from %d, want %v from 5", name, seen, got.GetFirst(), c.want)
 		}
 	}
+	r.backend.change(func(v *metastate.View) {
+		v.Events = []*cluster.Event{{Sequence: 8, Kind: cluster.EventTokenCreated}, {Sequence: 9, Kind: cluster.EventUserChanged}, {Sequence: 10, Kind: cluster.EventNodeActive}}
+	})
+	for who, want := range map[string]int{"viewer": 1, "operator": 1, "admin": 3} {
+		if got, err := r.client(who).ListEvents(t.Context(), &adminpb.ListEventsRequest{}); err != nil || len(got.GetEvents()) != want {
+			t.Errorf("events of credentials as %s: got %v %v, want %d", who, got.GetEvents(), err, want)
+		}
+	}
 }

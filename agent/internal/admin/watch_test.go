@@ -277,6 +277,7 @@ func TestEventsOfAWatch(t *testing.T) {
 	events := []*adminpb.Event{
 		{Sequence: 5, Kind: "node.suspect", Node: 2, Time: timestamp(at)}, {Sequence: 6, Kind: "operation.started", Time: timestamp(at.Add(time.Second))},
 		{Sequence: 7, Kind: "nodes", Node: 3, Range: 4, Time: timestamp(at.Add(2 * time.Second))},
+		{Sequence: 8, Kind: "token.created", Time: timestamp(at)}, // not for a viewer
 	}
 	for name, c := range map[string]struct {
 		filter *adminpb.EventFilter
