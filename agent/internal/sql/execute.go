@@ -25,7 +25,7 @@ func (s *Session) Execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 		s.seen.rest(s.TxStatus())
 		s.server.pace.note(s.idle.Sub(began), s.idle)
 	}()
-	defer s.guard(&err)
+	defer s.guard(p.statement.Text, &err)
 	if limit := s.settings.duration("statement_timeout"); limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, limit)

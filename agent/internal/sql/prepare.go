@@ -26,7 +26,7 @@ const (
 // Prepare checks one statement. paramOIDs are the types that the client
 // announces; 0 or a missing one is inferred.
 func (s *Session) Prepare(ctx context.Context, text string, paramOIDs []uint32) (p *Prepared, err error) {
-	defer s.guard(&err)
+	defer s.guard(text, &err)
 	if len(paramOIDs) == 0 {
 		if p, ok := s.plans[text]; ok && p.basis == s.basis() {
 			return p, nil
@@ -93,8 +93,8 @@ func errAborted() *Error {
 	return &Error{Code: "25P02", Message: "current transaction is aborted, commands ignored until end of transaction block"}
 }
 
-// guard makes every error an *Error, and a panic one too.
-func (s *Session) guard(err *error) {
+// guard makes every error of the statement an *Error, and a panic one too.
+func (s *Session) guard(text string, err *error) {
 	if r := recover(); r != nil {
 		s.server.cfg.Logger.Error("statement panicked", slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
 		*err = &Error{Code: "XX000", Message: "internal error", Hint: "The node's log has the details."}
@@ -108,7 +108,9 @@ func (s *Session) guard(err *error) {
 	if e.Code == "XX000" && e.cause != nil {
 		s.server.cfg.Logger.Error("statement failed inside", slog.Any("error", e.cause))
 	}
-	*err = e
+	told := *e // positions count bytes up to here
+	told.Position = syntax.Character(text, e.Position)
+	*err = &told
 }
 
 func (s *Session) basis() basis {
@@ -121,7 +123,7 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 	p.basis = s.basis()
 	view := s.server.catalog.View()
 	planner := &queryplan.Planner{
-		Text: p.statement.Text, Params: p.announced, Slow: s.server.cfg.Duck,
+		Params: p.announced, Slow: s.server.cfg.Duck,
 		Lookup: func(schema, name string) (*catalog.Table, bool) { return s.server.catalog.Lookup(view, schema, name) },
 		Resolve: func(schema, name string) (*duck.Table, bool) {
 			if t, ok := s.server.catalog.Lookup(view, schema, name); ok {

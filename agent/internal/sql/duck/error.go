@@ -11,7 +11,7 @@ type Error struct {
 	Message  string
 	Detail   string
 	Hint     string
-	Position int // 1-based character of the statement, 0: unknown
+	Position int // 1-based byte of the statement, 0: unknown
 	retry    bool
 }
 

@@ -14,12 +14,19 @@ import (
 // compiler turns PostgreSQL's expressions into Exprs. Its errors are errSlow for
 // what Go does not do, and *syntax.Error for what is wrong in any case.
 type compiler struct {
-	text   string
 	scope  *scope
 	params *Params
+	// elsewhere says that the text is not the statement's, so that positions in it
+	// mean nothing to its client.
+	elsewhere bool
 }
 
-func (c *compiler) position(location int32) int { return syntax.Position(c.text, int(location)) }
+func (c *compiler) position(location int32) int {
+	if c.elsewhere {
+		return 0
+	}
+	return syntax.Position(location)
+}
 
 // expr compiles n.
 func (c *compiler) expr(n *pg.Node) (Expr, error) {
@@ -160,7 +167,7 @@ func (c *compiler) cast(n *pg.TypeCast) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	name, err := syntax.ConvertType(n.GetTypeName(), c.text)
+	name, err := syntax.ConvertType(n.GetTypeName())
 	if err != nil {
 		return nil, err
 	}

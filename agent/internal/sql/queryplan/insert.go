@@ -85,7 +85,7 @@ func (p *Planner) insertColumns(s *pg.InsertStmt, table *catalog.Table) ([]int, 
 	seen := map[int]bool{}
 	for _, n := range s.GetCols() {
 		target := n.GetResTarget()
-		position := syntax.Position(p.Text, int(target.GetLocation()))
+		position := syntax.Position(target.GetLocation())
 		i, ok := table.ColumnIndex(target.GetName())
 		if !ok {
 			return nil, fail("42703", position, "column %q of relation %q does not exist", target.GetName(), table.Name())
@@ -117,8 +117,7 @@ func CompileDefault(column catalog.Column) (Expr, error) {
 	if column.Default == "" {
 		return &Const{Value: datum.MakeNull(column.Type)}, nil
 	}
-	text := "SELECT " + column.Default
-	stmt, err := syntax.Parse(text)
+	stmt, err := syntax.Parse("SELECT " + column.Default)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +125,7 @@ func CompileDefault(column catalog.Column) (Expr, error) {
 	if !ok || len(q.Select.GetTargetList()) != 1 {
 		return nil, syntax.Unsupported("this DEFAULT", "")
 	}
-	c := &compiler{text: text, params: &Params{}}
+	c := &compiler{params: &Params{}, elsewhere: true}
 	e, err := c.expr(q.Select.GetTargetList()[0].GetResTarget().GetVal())
 	if err == nil {
 		if len(c.params.Types) > 0 {
@@ -206,7 +205,7 @@ func (p *Planner) valuesRows(sel *pg.SelectStmt, ins *Insert, targets []int) err
 
 func (p *Planner) checkWidth(n int, targets []int, items []*pg.Node) error {
 	if n > len(targets) {
-		return fail("42601", syntax.Position(p.Text, int(location(items[len(targets)]))), "INSERT has more expressions than target columns")
+		return fail("42601", syntax.Position(location(items[len(targets)])), "INSERT has more expressions than target columns")
 	}
 	if n < len(targets) {
 		return fail("42601", 0, "INSERT has more target columns than expressions")

@@ -34,7 +34,6 @@ type Column struct {
 
 // Planner makes the plan of one statement.
 type Planner struct {
-	Text string
 	// Params are the types that the client announced; inferred ones are added.
 	Params []datum.Type
 	// Lookup finds a collection.
@@ -125,7 +124,7 @@ func (p *Planner) slow(ctx context.Context, s *pg.SelectStmt) (duck.Prepared, []
 
 // compiler makes a compiler of expressions over scope.
 func (p *Planner) compiler(s *scope) *compiler {
-	return &compiler{text: p.Text, scope: s, params: p.params}
+	return &compiler{scope: s, params: p.params}
 }
 
 // target finds the collection that a statement changes.
@@ -142,5 +141,5 @@ func (p *Planner) target(r *pg.RangeVar) (*catalog.Table, error) {
 	if _, system := p.Resolve(r.GetSchemaname(), r.GetRelname()); system {
 		return nil, fail("42501", 0, "permission denied: %q is a system table", name)
 	}
-	return nil, fail("42P01", syntax.Position(p.Text, int(r.GetLocation())), "relation %q does not exist", name)
+	return nil, fail("42P01", syntax.Position(r.GetLocation()), "relation %q does not exist", name)
 }

@@ -8,7 +8,7 @@ import (
 
 // convert turns PostgreSQL's tree into what NodeDB works with. word is what the
 // statement called a table.
-func convert(stmt *pg.Node, text, word string) (Node, *Error) {
+func convert(stmt *pg.Node, word string) (Node, *Error) {
 	if node, err, ok := convertRole(stmt); ok {
 		return node, err
 	}
@@ -25,9 +25,9 @@ func convert(stmt *pg.Node, text, word string) (Node, *Error) {
 	case *pg.Node_DeleteStmt:
 		return &Query{Delete: n.DeleteStmt}, nil
 	case *pg.Node_ExplainStmt:
-		return convertExplain(n.ExplainStmt, text)
+		return convertExplain(n.ExplainStmt)
 	case *pg.Node_CreateStmt:
-		return convertCreate(n.CreateStmt, text, word)
+		return convertCreate(n.CreateStmt, word)
 	case *pg.Node_DropStmt:
 		return convertDrop(n.DropStmt, word)
 	case *pg.Node_VariableShowStmt:
@@ -50,7 +50,7 @@ func convert(stmt *pg.Node, text, word string) (Node, *Error) {
 	}
 }
 
-func convertExplain(e *pg.ExplainStmt, text string) (Node, *Error) {
+func convertExplain(e *pg.ExplainStmt) (Node, *Error) {
 	for _, o := range e.GetOptions() {
 		switch name := o.GetDefElem().GetDefname(); name {
 		case "verbose", "costs", "format":
@@ -58,7 +58,7 @@ func convertExplain(e *pg.ExplainStmt, text string) (Node, *Error) {
 			return nil, Unsupported("EXPLAIN "+name, "Plain EXPLAIN shows how the statement would be run.")
 		}
 	}
-	node, err := convert(e.GetQuery(), text, "TABLE")
+	node, err := convert(e.GetQuery(), "TABLE")
 	if err != nil {
 		return nil, err
 	}
@@ -126,21 +126,21 @@ func unsupportedParts(c *pg.CreateStmt) string {
 	}
 }
 
-func convertCreate(c *pg.CreateStmt, text, word string) (Node, *Error) {
+func convertCreate(c *pg.CreateStmt, word string) (Node, *Error) {
 	if part := unsupportedParts(c); part != "" {
 		return nil, Unsupported(part, "")
 	}
 	r := c.GetRelation()
 	out := &CreateCollection{Word: word, IfNotExists: c.GetIfNotExists(),
-		Name: Name{Schema: r.GetSchemaname(), Name: r.GetRelname(), Position: Position(text, int(r.GetLocation()))}}
+		Name: Name{Schema: r.GetSchemaname(), Name: r.GetRelname(), Position: Position(r.GetLocation())}}
 	for _, e := range c.GetTableElts() {
 		switch n := e.GetNode().(type) {
 		case *pg.Node_ColumnDef:
-			if err := out.addColumn(n.ColumnDef, text); err != nil {
+			if err := out.addColumn(n.ColumnDef); err != nil {
 				return nil, err
 			}
 		case *pg.Node_Constraint:
-			if err := out.addConstraint(n.Constraint, nil, text); err != nil {
+			if err := out.addConstraint(n.Constraint, nil); err != nil {
 				return nil, err
 			}
 		default:
@@ -150,19 +150,19 @@ func convertCreate(c *pg.CreateStmt, text, word string) (Node, *Error) {
 	return out, nil
 }
 
-func (out *CreateCollection) addColumn(c *pg.ColumnDef, text string) *Error {
-	pos := Position(text, int(c.GetLocation()))
+func (out *CreateCollection) addColumn(c *pg.ColumnDef) *Error {
+	pos := Position(c.GetLocation())
 	if c.GetCollClause() != nil {
 		return &Error{Code: codeNotSupported, Message: "COLLATE is not supported", Hint: "Text is ordered by its bytes.", Position: pos}
 	}
-	t, err := convertType(c.GetTypeName(), text)
+	t, err := convertType(c.GetTypeName())
 	if err != nil {
 		return err
 	}
 	out.Columns = append(out.Columns, ColumnDef{Name: c.GetColname(), Position: pos, Type: t})
 	def := &out.Columns[len(out.Columns)-1]
 	for _, k := range c.GetConstraints() {
-		if err := out.addConstraint(k.GetConstraint(), def, text); err != nil {
+		if err := out.addConstraint(k.GetConstraint(), def); err != nil {
 			return err
 		}
 	}
@@ -170,8 +170,8 @@ func (out *CreateCollection) addColumn(c *pg.ColumnDef, text string) *Error {
 }
 
 // addConstraint takes over a constraint of a column, or of the table (column nil).
-func (out *CreateCollection) addConstraint(c *pg.Constraint, column *ColumnDef, text string) *Error {
-	pos := Position(text, int(c.GetLocation()))
+func (out *CreateCollection) addConstraint(c *pg.Constraint, column *ColumnDef) *Error {
+	pos := Position(c.GetLocation())
 	unsupported := func(what, hint string) *Error {
 		return &Error{Code: codeNotSupported, Message: what + " is not supported", Hint: hint, Position: pos}
 	}
@@ -213,8 +213,8 @@ func (out *CreateCollection) addConstraint(c *pg.Constraint, column *ColumnDef, 
 }
 
 // convertType reads a type name; serial types are refused with what to use instead.
-func convertType(t *pg.TypeName, text string) (TypeName, *Error) {
-	out := TypeName{Array: len(t.GetArrayBounds()) > 0, Position: Position(text, int(t.GetLocation()))}
+func convertType(t *pg.TypeName) (TypeName, *Error) {
+	out := TypeName{Array: len(t.GetArrayBounds()) > 0, Position: Position(t.GetLocation())}
 	names := t.GetNames()
 	if len(names) == 0 || t.GetSetof() || t.GetPctType() {
 		return out, &Error{Code: codeSyntax, Message: "this type is not supported", Position: out.Position}
@@ -236,8 +236,8 @@ func convertType(t *pg.TypeName, text string) (TypeName, *Error) {
 }
 
 // ConvertType reads PostgreSQL's type name, such as that of a cast.
-func ConvertType(t *pg.TypeName, text string) (TypeName, error) {
-	out, err := convertType(t, text)
+func ConvertType(t *pg.TypeName) (TypeName, error) {
+	out, err := convertType(t)
 	if err != nil {
 		return out, err
 	}

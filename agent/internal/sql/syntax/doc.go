@@ -16,5 +16,6 @@
 //
 //  1. No text makes Parse, Split or what they return crash the process.
 //  2. The tree of a *Query is at most maxDepth deep.
-//  3. Positions in errors count characters of the text from 1.
+//  3. Positions count bytes of the text from 1, so that having one costs nothing;
+//     package sql makes that of the error it tells one of characters.
 package syntax

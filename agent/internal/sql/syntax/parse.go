@@ -97,7 +97,7 @@ func (p *cursor) bareName() (end int, several bool) {
 func parsePostgres(text, word string, deep bool) (Node, *Error) {
 	tree, err := pg.Parse(text)
 	if err != nil {
-		return nil, parserError(err)
+		return nil, parserError(text, err)
 	}
 	if deep {
 		if err := checkDepth(tree); err != nil {
@@ -108,7 +108,7 @@ func parsePostgres(text, word string, deep bool) (Node, *Error) {
 	case 0:
 		return nil, nil
 	case 1:
-		return convert(tree.Stmts[0].GetStmt(), text, word)
+		return convert(tree.Stmts[0].GetStmt(), word)
 	default:
 		return nil, multipleCommands()
 	}
@@ -119,7 +119,7 @@ func multipleCommands() *Error {
 }
 
 // parserError translates what PostgreSQL's parser, or the decoder of its tree, says.
-func parserError(err error) *Error {
+func parserError(text string, err error) *Error {
 	var e *parser.Error
 	if !errors.As(err, &e) {
 		return tooComplex() // the decoder's limit of recursion
@@ -131,7 +131,7 @@ func parserError(err error) *Error {
 	if strings.Contains(e.Message, "byte sequence") {
 		code = "22021"
 	}
-	return &Error{Code: code, Message: e.Message, Position: max(e.Cursorpos, 0)}
+	return &Error{Code: code, Message: e.Message, Position: bytePosition(text, e.Cursorpos)}
 }
 
 // cursor walks over the tokens of a statement of ours.
@@ -166,7 +166,7 @@ func (p *cursor) end() *Error {
 
 // name reads [schema.]name.
 func (p *cursor) name() (Name, *Error) {
-	n := Name{Position: Position(p.text, p.token.start)}
+	n := Name{Position: p.token.start + 1}
 	var err *Error
 	if n.Name, err = p.identifier(); err != nil {
 		return n, err
@@ -287,7 +287,7 @@ func (p *cursor) showRouting() (Node, *Error) {
 
 // literal reads a number, a string or a bare word such as true.
 func (p *cursor) literal() (Literal, *Error) {
-	l := Literal{Position: Position(p.text, p.token.start)}
+	l := Literal{Position: p.token.start + 1}
 	if p.token.kind == tokenOperator {
 		if sign := p.text[p.token.start:p.token.end]; sign == "-" || sign == "+" {
 			l.Text = strings.TrimPrefix(sign, "+")

@@ -25,7 +25,7 @@ type Query struct {
 // Name is a name with the schema in front, if one was given.
 type Name struct {
 	Schema, Name string
-	Position     int // 1-based character; 0: unknown
+	Position     int // 1-based byte of the text; 0: unknown
 }
 
 // CreateCollection is CREATE COLLECTION or TABLE.

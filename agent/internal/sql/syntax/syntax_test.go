@@ -82,7 +82,7 @@ func TestParse(t *testing.T) {
 		{"create collection docs -- a comment", `CreateCollection{"Word":"COLLECTION","Name":{"Schema":"","Name":"docs","Position":19},"IfNotExists":false,"Columns":null,"PrimaryKey":null}`},
 		{"create collection docs /* a; comment */ ; -- more", `CreateCollection{"Word":"COLLECTION","Name":{"Schema":"","Name":"docs","Position":19},"IfNotExists":false,"Columns":null,"PrimaryKey":null}`},
 		{`create collection "a b" . U&"d\0061t"`, `CreateCollection{"Word":"COLLECTION","Name":{"Schema":"a b","Name":"dat","Position":19},"IfNotExists":false,"Columns":null,"PrimaryKey":null}`},
-		{"/* ä */ create collection ö", `CreateCollection{"Word":"COLLECTION","Name":{"Schema":"","Name":"ö","Position":27},"IfNotExists":false,"Columns":null,"PrimaryKey":null}`},
+		{"/* ä */ create collection ö", `CreateCollection{"Word":"COLLECTION","Name":{"Schema":"","Name":"ö","Position":28},"IfNotExists":false,"Columns":null,"PrimaryKey":null}`},
 		{"set time zone 'Europe/Berlin'", `SetSetting{"Name":"timezone","Values":["Europe/Berlin"],"Local":false,"Reset":false}`},
 		{"set search_path to a, b", `SetSetting{"Name":"search_path","Values":["a","b"],"Local":false,"Reset":false}`},
 		{"set local statement_timeout = 100", `SetSetting{"Name":"statement_timeout","Values":["100"],"Local":true,"Reset":false}`},
@@ -114,7 +114,7 @@ func TestParseErrors(t *testing.T) {
 		position          int
 	}{
 		{"selec 1", "42601", `syntax error at or near "selec"`, 1},
-		{"select 'äö' frm x y", "42601", `syntax error at or near "x"`, 17},
+		{"select 'äö' frm x y", "42601", `syntax error at or near "x"`, 19},
 		{"select 1; select 2", "42601", "cannot insert multiple commands", 0},
 		{"show routing for t", "42601", "syntax error at end of input", 19},
 		{"show routing for t key", "42601", "syntax error at end of input", 23},
@@ -155,6 +155,20 @@ func TestParseErrors(t *testing.T) {
 		var e *Error
 		if !errors.As(err, &e) || e.Code != c.code || !strings.Contains(e.Message, c.message) || e.Position != c.position {
 			t.Errorf("%.60q: got %+v, want %s %q at %d", c.in, err, c.code, c.message, c.position)
+		}
+	}
+}
+
+func TestCharacter(t *testing.T) {
+	const text = "äb€c"
+	for _, c := range []struct{ position, want int }{{-1, 0}, {0, 0}, {1, 1}, {3, 2}, {4, 3}, {7, 4}, {8, 5}, {9, 0}} {
+		if got := Character(text, c.position); got != c.want {
+			t.Errorf("byte %d: character %d, want %d", c.position, got, c.want)
+		}
+		if c.want > 0 {
+			if got := bytePosition(text, c.want); got != c.position {
+				t.Errorf("character %d: byte %d, want %d", c.want, got, c.position)
+			}
 		}
 	}
 }
