@@ -207,6 +207,7 @@ func checkArgs(env *queryplan.Env, args []datum.Datum, types []datum.Type) ([]da
 	if len(args) != len(types) {
 		return nil, &Error{Code: "08P01", Message: fmt.Sprintf("statement needs %d parameters, %d were given", len(types), len(args))}
 	}
+	copied := false // the arguments may be used again
 	for i := range args {
 		if args[i].Type == types[i] {
 			continue
@@ -215,7 +216,9 @@ func checkArgs(env *queryplan.Env, args []datum.Datum, types []datum.Type) ([]da
 		if err != nil {
 			return nil, fmt.Errorf("parameter $%d: %w", i+1, err)
 		}
-		args = slices.Clone(args)
+		if !copied {
+			args, copied = slices.Clone(args), true
+		}
 		args[i] = v
 	}
 	return args, nil

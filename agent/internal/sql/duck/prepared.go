@@ -11,6 +11,10 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/duck/rewrite"
 )
 
+// manyParams is the number of parameters above which their values are written into
+// the text: DuckDB looks for each that is bound among all of them.
+const manyParams = 500
+
 // prepared is what Engine.Prepare returns.
 type prepared struct {
 	engine  *Engine
@@ -110,9 +114,19 @@ func (p *prepared) describe(ctx context.Context) error {
 	return nil
 }
 
+// names are the casts of the parameters, as rewrite.Statement.SQL takes them.
+func (p *prepared) names() []string {
+	names := make([]string, len(p.frames))
+	for i, t := range p.frames {
+		if t.Kind != frame.Unknown {
+			names[i] = t.SQL()
+		}
+	}
+	return names
+}
+
 // ask has the worker describe the statement with the types that are known.
 func (p *prepared) ask(ctx context.Context) (d *frame.Description, err error) {
-	names := make([]string, len(p.params), len(p.params)+1)
 	p.frames = make([]frame.Type, len(p.params), len(p.params)+1)
 	for i, t := range p.params {
 		if t == datum.Unknown {
@@ -122,12 +136,12 @@ func (p *prepared) ask(ctx context.Context) (d *frame.Description, err error) {
 		if !ok {
 			return nil, &Error{Code: "0A000", Message: fmt.Sprintf("parameter $%d has the type %s, which queries do not support", i+1, t.SQLName())}
 		}
-		p.frames[i], names[i] = f, f.SQL()
+		p.frames[i] = f
 	}
 	if p.rewrite.Now > 0 {
-		t := frame.Type{Kind: frame.TimestampTZ}
-		p.frames, names = append(p.frames, t), append(names, t.SQL())
+		p.frames = append(p.frames, frame.Type{Kind: frame.TimestampTZ})
 	}
+	names := p.names()
 	if p.sql, err = p.rewrite.SQL(names); err != nil {
 		return nil, asError(err)
 	}
@@ -264,17 +278,34 @@ func (p *prepared) args(x Execution) (sql string, args []byte, err error) {
 			types[i] = decimalFor(values[i].D)
 		}
 	}
-	b := frame.NewBatch(types)
-	for i := range values {
-		if err := appendDatum(b, i, &values[i]); err != nil {
+	rest := make([]int, len(p.frames))
+	for i := range rest {
+		rest[i] = i + 1
+	}
+	if len(values) > manyParams {
+		if sql, rest, err = p.rewrite.SQLWithValues(p.names(), values); err != nil {
 			return "", nil, asError(err)
 		}
 	}
-	if p.rewrite.Now > 0 {
-		b.Int(len(values), x.Now.UnixMicro())
+	b := frame.NewBatch(pick(types, rest))
+	for i, n := range rest {
+		if n > len(values) {
+			b.Int(i, x.Now.UnixMicro())
+		} else if err := appendDatum(b, i, &values[n-1]); err != nil {
+			return "", nil, asError(err)
+		}
 	}
 	b.FinishRow()
 	return sql, b.Encode(nil), nil
+}
+
+// pick returns those of types whose numbers, from 1, are given.
+func pick(types []frame.Type, numbers []int) []frame.Type {
+	out := make([]frame.Type, len(numbers))
+	for i, n := range numbers {
+		out[i] = types[n-1]
+	}
+	return out
 }
 
 // specs gives the scans' constraints the values of the arguments.

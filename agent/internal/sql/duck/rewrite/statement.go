@@ -1,6 +1,8 @@
 package rewrite
 
 import (
+	"math"
+	"strings"
 	"sync"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -31,7 +33,13 @@ type Statement struct {
 
 	mu     sync.Mutex
 	tree   *pg.ParseResult
-	params []*pg.Node
+	params []param
+}
+
+// param is a place in the tree where a parameter stands.
+type param struct {
+	node *pg.Node
+	ref  *pg.ParamRef
 }
 
 // parserVersion is that of PostgreSQL's parser; the deparser checks it.
@@ -54,8 +62,11 @@ func Rewrite(in Input) (*Statement, error) {
 		r.nowNumber()
 	}
 	s := &Statement{
-		Scans: r.scans, Params: r.params, Now: r.now, params: r.paramRefs,
+		Scans: r.scans, Params: r.params, Now: r.now,
 		tree: &pg.ParseResult{Version: parserVersion, Stmts: []*pg.RawStmt{{Stmt: selectNode(tree)}}},
+	}
+	for _, n := range r.paramRefs {
+		s.params = append(s.params, param{node: n, ref: n.GetParamRef()})
 	}
 	if columns.known {
 		s.Columns = make([]Column, len(columns.list))
@@ -71,16 +82,46 @@ func Rewrite(in Input) (*Statement, error) {
 func (s *Statement) SQL(types []string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, n := range s.params {
-		ref := paramRef(n)
-		if t := types[ref.Number-1]; t == "" {
-			n.Node = &pg.Node_ParamRef{ParamRef: ref}
-		} else {
-			n.Node = &pg.Node_TypeCast{TypeCast: &pg.TypeCast{
-				Arg: &pg.Node{Node: &pg.Node_ParamRef{ParamRef: ref}}, TypeName: duckType(t),
-			}}
-		}
+	for _, p := range s.params {
+		p.put(p.ref.Number, types[p.ref.Number-1])
 	}
+	return s.deparseLocked()
+}
+
+// SQLWithValues is SQL with the values of parameters in the text, where DuckDB reads
+// a constant as the same value. The others are numbered anew: rest says which they
+// were, from 1.
+func (s *Statement) SQLWithValues(types []string, values []datum.Datum) (sql string, rest []int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	numbers := map[int32]int32{}
+	for _, p := range s.params {
+		n := p.ref.Number
+		if int(n) <= len(values) {
+			if constant, ok := argument(values[n-1]); ok {
+				p.node.Node = constant.Node
+				continue
+			}
+		}
+		if numbers[n] == 0 {
+			rest = append(rest, int(n))
+			numbers[n] = int32(len(rest))
+		}
+		p.put(numbers[n], types[n-1])
+	}
+	sql, err = s.deparseLocked()
+	return sql, rest, err
+}
+
+// put makes the parameter's node the one with a number, cast to a type unless it is "".
+func (p *param) put(number int32, typ string) {
+	ref := &pg.Node_ParamRef{ParamRef: &pg.ParamRef{Number: number, Location: -1}}
+	if p.node.Node = ref; typ != "" {
+		p.node.Node = &pg.Node_TypeCast{TypeCast: &pg.TypeCast{Arg: &pg.Node{Node: ref}, TypeName: duckType(typ)}}
+	}
+}
+
+func (s *Statement) deparseLocked() (string, error) {
 	sql, err := pg.Deparse(s.tree)
 	if err != nil {
 		return "", unsupported(0, "this form of statement")
@@ -88,12 +129,16 @@ func (s *Statement) SQL(types []string) (string, error) {
 	return sql, nil
 }
 
-// paramRef returns the parameter that n is, cast or not.
-func paramRef(n *pg.Node) *pg.ParamRef {
-	if p := n.GetParamRef(); p != nil {
-		return p
+// argument makes a constant of an argument, if DuckDB reads it as the same value.
+func argument(d datum.Datum) (*pg.Node, bool) {
+	if text := d.Text(); !d.Null && d.Type.IsDateTime() && (len(text) < 5 || text[4] != '-' || strings.HasSuffix(text, "BC")) {
+		return nil, false // infinite, or of another era
 	}
-	return n.GetTypeCast().Arg.GetParamRef()
+	if d.Type.IsArray() || d.Type.IsFloat() && (math.IsInf(d.F, 0) || math.IsNaN(d.F)) {
+		return nil, false
+	}
+	n, err := constantOf(d)
+	return n, err == nil
 }
 
 func selectNode(s *pg.SelectStmt) *pg.Node {

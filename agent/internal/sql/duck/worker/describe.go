@@ -8,15 +8,23 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/duck/frame"
 )
 
+// maxAsked is the number of parameters whose types DuckDB is asked for: it looks for
+// each among all of them.
+const maxAsked = 500
+
 // describe answers with the types of parameters and columns. DuckDB knows no
 // column while it does not know all parameters.
 func (r *run) describe(stmt bind.PreparedStatement) error {
 	d := frame.Description{Params: make([]frame.Type, len(r.statement.Params))}
-	known := true
+	known, asked := true, 0
 	for i, given := range r.statement.Params {
 		d.Params[i] = given
 		var at bind.IdxT
 		if given.Kind != frame.Unknown || bind.BindParameterIndex(stmt, &at, strconv.Itoa(i+1)) == bind.StateError {
+			continue
+		}
+		if asked++; asked > maxAsked {
+			known = false
 			continue
 		}
 		t := bind.ParamLogicalType(stmt, at)
