@@ -59,7 +59,7 @@ func (n *Node) takeDescriptors() {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
 		l.Cur = 1024 // the least that any system gives
 	}
-	logins := pgwire.DefaultConfig().MaxLogins
+	logins := 2 * pgwire.DefaultConfig().MaxLogins // and those that are held back
 	n.files = shareDescriptors(l.Cur, n.cfg.MaxConnections, logins)
 	if most := n.cfg.MaxConnections; n.files.SQL < most || n.files.Limit < most+512 {
 		n.logger.Warn(fmt.Sprintf("the limit of open files, %d, is low for maxConnections %d: %d SQL sessions are served; raise it (ulimit -n, LimitNOFILE) to %d",

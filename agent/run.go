@@ -167,6 +167,13 @@ func (n *Node) runSQL(ctx context.Context, ready func()) error {
 		}
 		return u.Verifier, true
 	}
+	cfg.Limits = func(user string) (int, bool) {
+		u := n.machine.View().Users[user]
+		if u == nil || u.ConnectionLimit == nil {
+			return -1, u != nil && u.AdminRole == auth.RoleAdmin.String()
+		}
+		return int(*u.ConnectionLimit), u.AdminRole == auth.RoleAdmin.String()
+	}
 	cfg.Open = func(ctx context.Context, o sql.SessionOptions) (pgwire.Session, error) {
 		return n.sql.Load().Open(ctx, o)
 	}

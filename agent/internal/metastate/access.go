@@ -143,6 +143,15 @@ func (c *change) changeUser(in *ChangeUser) Result {
 	if in.Verifier != nil {
 		u.Verifier = *in.Verifier
 	}
+	if limit := in.ConnectionLimit; limit != nil {
+		switch {
+		case *limit < -1:
+			return refused(CodeInvalid, "invalid connection limit: %d", *limit)
+		case *limit == -1:
+			limit = nil
+		}
+		u.ConnectionLimit = limit
+	}
 	if in.AdminRole != nil {
 		if u.AdminRole == lastAdmin && *in.AdminRole != lastAdmin && c.admins(in.Name) == 0 {
 			return refused(CodeConflict, "%q is the last admin", in.Name)

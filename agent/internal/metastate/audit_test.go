@@ -265,6 +265,7 @@ func TestPeopleNeedTheirRoleAtApply(t *testing.T) {
 		{"vera", ViaSQL, "", Command{ChangeUser: &ChangeUser{Name: "vera", Verifier: str("SCRAM")}}, false}, // her own
 		{"vera", ViaSQL, "", Command{ChangeUser: &ChangeUser{Name: "otto", Verifier: str("SCRAM")}}, true},
 		{"vera", ViaSQL, "", Command{ChangeUser: &ChangeUser{Name: "vera", AdminRole: str("admin")}}, true},
+		{"vera", ViaSQL, "", Command{ChangeUser: &ChangeUser{Name: "vera", ConnectionLimit: new(int32)}}, true},
 		{"vera", ViaAdmin, "weak", Command{ChangeUser: &ChangeUser{Name: "vera", Verifier: str("SCRAM")}}, true},
 		{"otto", ViaAdmin, "", Command{Batch: []Command{cordon, setting}}, true},
 		{"nobody", ViaSQL, "", Command{CreateCollection: &CreateCollection{Collection: cluster.Collection{Name: "c", Columns: []cluster.Column{{ID: 1, Name: "a", Type: "int8"}}, PrimaryKey: []cluster.ColumnID{1}}}}, false},

@@ -50,7 +50,7 @@ func (c *change) authorize(cmd *Command) *Refusal {
 		}
 		has = min(has, slices.Index(knownRoles, t.Role))
 	}
-	if u := cmd.ChangeUser; u != nil && cmd.Via == ViaSQL && u.Name == cmd.By && !u.Create && u.AdminRole == nil && cmd.Batch == nil {
+	if u := cmd.ChangeUser; u != nil && cmd.Via == ViaSQL && u.Name == cmd.By && !u.Create && u.AdminRole == nil && u.ConnectionLimit == nil && cmd.Batch == nil {
 		return nil // everybody may change their own password
 	}
 	for _, action := range cmd.actions() {

@@ -213,6 +213,8 @@ type ChangeUser struct {
 	IfNotExists bool    `json:"ifNotExists,omitempty"`
 	Verifier    *string `json:"verifier,omitempty"`  // empty: no password
 	AdminRole   *string `json:"adminRole,omitempty"` // empty: none
+	// ConnectionLimit is the new limit; -1: the default.
+	ConnectionLimit *int32 `json:"connectionLimit,omitempty"`
 	// From is the role that AdminRole replaces: another one is left alone, as
 	// REVOKE of a role that was not granted does.
 	From *string `json:"from,omitempty"`

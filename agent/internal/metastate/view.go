@@ -111,10 +111,12 @@ type JoinedKey struct {
 
 // User is a SQL role that can log in.
 type User struct {
-	Name      string    `json:"name"`
-	Verifier  string    `json:"verifier,omitempty"`  // SCRAM-SHA-256$..., as PostgreSQL stores it; empty: no password
-	AdminRole string    `json:"adminRole,omitempty"` // viewer | operator | admin; empty: none
-	ChangedAt time.Time `json:"changedAt"`
+	Name      string `json:"name"`
+	Verifier  string `json:"verifier,omitempty"`  // SCRAM-SHA-256$..., as PostgreSQL stores it; empty: no password
+	AdminRole string `json:"adminRole,omitempty"` // viewer | operator | admin; empty: none
+	// ConnectionLimit bounds the user's SQL sessions on each node; nil: the default.
+	ConnectionLimit *int32    `json:"connectionLimit,omitempty"`
+	ChangedAt       time.Time `json:"changedAt"`
 }
 
 func emptyView() *View {

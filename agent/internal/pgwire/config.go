@@ -72,10 +72,16 @@ type Config struct {
 	// ServerVersion is what clients take for PostgreSQL's version: drivers switch
 	// features by it.
 	ServerVersion string
-	// MaxConnections is how many clients may be logged in. More get 53300.
+	// MaxConnections is how many clients may be logged in. More get 53300, and
+	// those who are no admins somewhat earlier: see reserved.
 	MaxConnections int
-	// MaxLogins is how many clients may be in the middle of logging in. One more
-	// pushes out another that has come less far.
+	// Limits says whether a user is an admin and how many sessions they may have
+	// on this node, -1 being the default: half of MaxConnections. nil: only the
+	// default holds.
+	Limits func(user string) (sessions int, admin bool)
+	// MaxLogins is how many clients may be in the middle of logging in, and how
+	// many more may be held back after failures. One more pushes out another that
+	// has come less far.
 	MaxLogins int
 	// TLSTimeout bounds the way from the TCP connection to the end of the TLS
 	// handshake, in which a client has nothing to think about.
@@ -101,7 +107,7 @@ func DefaultConfig() Config {
 		Listen:          "127.0.0.1:6432",
 		ServerVersion:   "15.0",
 		MaxConnections:  1000,
-		MaxLogins:       512,
+		MaxLogins:       128,
 		TLSTimeout:      3 * time.Second,
 		AuthTimeout:     10 * time.Second,
 		MaxMessageBytes: 64 << 20,

@@ -35,6 +35,19 @@ func tooManyConnections() *sql.Error {
 	return e
 }
 
+func onlyAdmins() *sql.Error {
+	e := fatal("53300", "remaining connection slots are reserved for users with the role nodedb_admin")
+	e.Hint = "Connect to another node, or end sessions that are not needed."
+	return e
+}
+
+func tooManyOfUser(user string, most int) *sql.Error {
+	e := fatal("53300", fmt.Sprintf("too many connections for role %q", user))
+	e.Detail = fmt.Sprintf("The user may have %d sessions on this node.", most)
+	e.Hint = "An admin may raise it: ALTER USER ... CONNECTION LIMIT n."
+	return e
+}
+
 func stopping() *sql.Error {
 	return fatal("57P01", "terminating connection because the node is stopping")
 }

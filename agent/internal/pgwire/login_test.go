@@ -195,14 +195,58 @@ func TestDrainingNodeRefuses(t *testing.T) {
 }
 
 func TestTooManyConnections(t *testing.T) {
-	f := start(t, func(c *Config) { c.MaxConnections = 1 })
-	first := f.connect(t, "")
-	if _, err := pgx.Connect(testContext(t), f.dsn("")); code(err) != "53300" {
-		t.Errorf("second connect = %v, want 53300", err)
+	f := start(t, func(c *Config) {
+		c.MaxConnections = 20 // 2 of them reserved
+		c.Limits = func(user string) (int, bool) {
+			if user == "bob" {
+				return 19, true
+			}
+			return -1, false
+		}
+	})
+	connect := func(user string) (*pgx.Conn, error) {
+		cfg, err := pgx.ParseConfig(f.dsn(""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.User = user
+		conn, err := pgx.ConnectConfig(testContext(t), cfg)
+		if err == nil {
+			t.Cleanup(func() { conn.Close(context.Background()) })
+		}
+		return conn, err
 	}
-	first.Close(context.Background())
-	eventually(t, "the first session is gone", func() bool { return f.Sessions() == 0 })
-	f.connect(t, "")
+	fill := func(user string, n int, refusal string) (first *pgx.Conn) {
+		t.Helper()
+		for i := range n {
+			conn, err := connect(user)
+			if err != nil {
+				t.Fatalf("session %d of %s: %v", i, user, err)
+			}
+			if i == 0 {
+				first = conn
+			}
+		}
+		if _, err := connect(user); code(err) != "53300" || !strings.Contains(err.Error(), refusal) {
+			t.Fatalf("session %d of %s: %v, want 53300 with %q", n, user, err, refusal)
+		}
+		return first
+	}
+	alice := fill("alice", 10, "too many connections for role \"alice\"")
+	for range 8 {
+		if _, err := connect("bob"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	alice.Close(context.Background())
+	eventually(t, "the first session is gone", func() bool { return f.Sessions() == 17 })
+	alice = fill("alice", 1, "reserved for users with the role nodedb_admin")
+	fill("bob", 2, "too many clients already")
+	alice.Close(context.Background())
+	eventually(t, "the session is gone", func() bool { return f.Sessions() == 19 })
+	if _, err := connect("bob"); err != nil {
+		t.Errorf("an admin with a limit of their own: %v", err)
+	}
 }
 
 // TestHugeLoginMessage must be refused before it is read.

@@ -37,6 +37,7 @@ type Server struct {
 		conns    map[uint32]*conn // by process id, those that log in too
 		lastPID  uint32
 		loggedIn int
+		users    map[string]int // of loggedIn, by user
 		closed   bool
 	}
 }
@@ -59,9 +60,9 @@ func newServer(cfg Config) *Server {
 	s := &Server{
 		cfg: cfg, throttle: newThrottle(), strangers: logsample.New(cfg.Logger),
 		budget: budget{limit: cfg.MemoryBytes},
-		logins: newRoom(cfg.MaxLogins, 0), held: newRoom(cfg.MaxLogins, max(1, cfg.MaxLogins/8)),
+		logins: newRoom(cfg.MaxLogins, 0), held: newRoom(cfg.MaxLogins, max(1, cfg.MaxLogins/4)),
 	}
-	s.mu.conns = map[uint32]*conn{}
+	s.mu.conns, s.mu.users = map[uint32]*conn{}, map[string]int{}
 	s.mu.lastPID = rand.Uint32N(1 << 30)
 	return s
 }
@@ -173,23 +174,50 @@ func (s *Server) register(c *conn) bool {
 
 // admit counts a login that succeeded.
 func (s *Server) admit(c *conn) error {
+	most, admin := -1, false
+	if s.cfg.Limits != nil {
+		most, admin = s.cfg.Limits(c.startup.user)
+	}
+	if most < 0 {
+		most = (s.cfg.MaxConnections + 1) / 2
+	}
+	free := s.cfg.MaxConnections
+	if !admin {
+		free -= s.reserved()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.mu.loggedIn >= s.cfg.MaxConnections {
+	switch {
+	case s.mu.loggedIn >= s.cfg.MaxConnections:
 		s.counters.refused.Add(1)
 		return tooManyConnections()
+	case s.mu.loggedIn >= free:
+		s.counters.refused.Add(1)
+		return onlyAdmins()
+	case s.mu.users[c.startup.user] >= most:
+		s.counters.refused.Add(1)
+		return tooManyOfUser(c.startup.user, most)
 	}
 	s.mu.loggedIn++
+	s.mu.users[c.startup.user]++
 	c.admitted = true
 	return nil
 }
+
+// reserved is how many of the sessions are for admins: somebody has to be able to
+// look who took the others.
+func (s *Server) reserved() int { return min(10, s.cfg.MaxConnections/10) }
 
 func (s *Server) unregister(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.mu.conns, c.pid)
-	if c.admitted {
-		s.mu.loggedIn--
+	if !c.admitted {
+		return
+	}
+	s.mu.loggedIn--
+	if s.mu.users[c.startup.user]--; s.mu.users[c.startup.user] == 0 {
+		delete(s.mu.users, c.startup.user)
 	}
 }
 

@@ -23,7 +23,7 @@ func TestPsqlCatalogQueries(t *testing.T) {
 }
 
 func TestCatalogTables(t *testing.T) {
-	_, c := slowFixture(t)
+	f, c := slowFixture(t)
 	c.run("create table t (id int8, k text, name varchar(20) not null, n int4 default 7, price numeric(10,2), primary key (k, id))")
 	c.run("create collection docs (doc jsonb)")
 	c.want("docs|r\nt|r\nt_pkey|i\nSELECT 3", "select relname, relkind from pg_class order by 1")
@@ -36,6 +36,10 @@ func TestCatalogTables(t *testing.T) {
 	c.want("UTC\nSELECT 1", "select setting from pg_settings where name = 'TimeZone'")
 	c.want("alice|active\nSELECT 1", "select usename, state from pg_stat_activity where pid = pg_backend_pid()")
 	c.want(`42501 permission denied: "pg_class" is a system table`, "delete from pg_class")
+	root := f.open(func(o *SessionOptions) { o.User = "root" })
+	root.done("create user bob connection limit 7", "CREATE ROLE")
+	root.done("create user carol", "CREATE ROLE")
+	c.want("bob|7\ncarol|-1\nSELECT 2", "select rolname, rolconnlimit from pg_roles where rolname in ('bob', 'carol') order by 1")
 	c.want("int8\nSELECT 1", "select typname from pg_type where oid = 20")
 	c.want("UTC|public|7\nSELECT 1", "select current_setting('timezone'), current_schema(), pg_backend_pid()")
 }

@@ -25,7 +25,7 @@ func (s *Session) changeRole(ctx context.Context, node *syntax.ChangeRole) (stri
 	if err := s.allowDDL(verb); err != nil {
 		return "", err
 	}
-	cmd := &metastate.ChangeUser{Name: s.roleName(node.Name), Create: node.Create}
+	cmd := &metastate.ChangeUser{Name: s.roleName(node.Name), Create: node.Create, ConnectionLimit: node.ConnectionLimit}
 	if node.Password != nil {
 		verifier, err := s.verifier(*node.Password)
 		if err != nil {

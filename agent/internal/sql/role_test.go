@@ -52,7 +52,20 @@ func TestRoles(t *testing.T) {
 		t.Errorf("a verifier is not stored as it is: %q", got)
 	}
 	root.done("ALTER ROLE bob PASSWORD NULL", "ALTER ROLE")
-	root.done("DROP USER bob, carol", "DROP ROLE")
+	root.done("ALTER USER bob CONNECTION LIMIT 7", "ALTER ROLE")
+	if got := f.server.catalog.View().Users["bob"].ConnectionLimit; got == nil || *got != 7 {
+		t.Errorf("bob's limit: %v, want 7", got)
+	}
+	root.done("ALTER USER bob CONNECTION LIMIT -1", "ALTER ROLE")
+	if got := f.server.catalog.View().Users["bob"].ConnectionLimit; got != nil {
+		t.Errorf("bob's limit after -1: %d, want the default", *got)
+	}
+	root.done("CREATE USER dave CONNECTION LIMIT 0", "CREATE ROLE")
+	if got := f.server.catalog.View().Users["dave"].ConnectionLimit; got == nil || *got != 0 {
+		t.Errorf("dave's limit: %v, want 0", got)
+	}
+	root.refused("ALTER USER dave CONNECTION LIMIT -2", "22023")
+	root.done("DROP USER bob, carol, dave", "DROP ROLE")
 	root.done("DROP USER IF EXISTS bob", "DROP ROLE")
 	for text, code := range map[string]string{
 		"DROP USER bob":                            "42704",

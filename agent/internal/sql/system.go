@@ -85,8 +85,11 @@ func catalogTable(t *pgcatalog.Table) *duck.Table {
 // catalogInput collects what the catalogs show.
 func (s *Session) catalogInput() *pgcatalog.Input {
 	view := s.server.catalog.View()
-	in := &pgcatalog.Input{Database: s.options.Database, Users: slices.Sorted(maps.Keys(view.Users)), Granted: map[string]string{}}
+	in := &pgcatalog.Input{Database: s.options.Database, Users: slices.Sorted(maps.Keys(view.Users)), Granted: map[string]string{}, ConnectionLimits: map[string]int32{}}
 	for name, u := range view.Users {
+		if u.ConnectionLimit != nil {
+			in.ConnectionLimits[name] = *u.ConnectionLimit
+		}
 		if u.AdminRole != "" {
 			in.Granted[name] = rolePrefix + u.AdminRole
 		}

@@ -206,7 +206,11 @@ func (in *Input) users() []row {
 	var out []row
 	for i, name := range in.Users {
 		admin := in.Granted[name] == syntax.AdminRoles[len(syntax.AdminRoles)-1]
-		out = append(out, row{"oid": in.userOID(i), "rolname": name, "rolinherit": true, "rolcanlogin": true, "rolconnlimit": -1,
+		limit, ok := in.ConnectionLimits[name]
+		if !ok {
+			limit = -1
+		}
+		out = append(out, row{"oid": in.userOID(i), "rolname": name, "rolinherit": true, "rolcanlogin": true, "rolconnlimit": int(limit),
 			"rolcreaterole": admin, "usename": name, "usesysid": in.userOID(i)})
 	}
 	return out

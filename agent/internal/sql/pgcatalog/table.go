@@ -41,9 +41,11 @@ type Input struct {
 	// Users are the names of the SQL roles, sorted.
 	Users []string
 	// Granted are the users' roles of the admin API, such as nodedb_operator.
-	Granted  map[string]string
-	Settings []Setting
-	Sessions []Session
+	Granted map[string]string
+	// ConnectionLimits are the users' own limits of sessions.
+	ConnectionLimits map[string]int32
+	Settings         []Setting
+	Sessions         []Session
 }
 
 // Setting is a row of pg_settings.

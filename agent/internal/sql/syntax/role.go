@@ -20,6 +20,8 @@ type ChangeRole struct {
 	Password *string
 	// AdminRole is one of AdminRoles, from IN ROLE; "": none.
 	AdminRole string
+	// ConnectionLimit is nil if none was given.
+	ConnectionLimit *int32
 }
 
 // DropRole is DROP USER, ROLE or GROUP.
@@ -110,6 +112,9 @@ func (c *ChangeRole) options(list []*pg.Node) *Error {
 		case name == "password":
 			text := arg.GetString_().GetSval() // of PASSWORD NULL: ""
 			c.Password = &text
+		case name == "connectionlimit":
+			limit := arg.GetInteger().GetIval()
+			c.ConnectionLimit = &limit
 		case (name == "canlogin" || name == "inherit") && on:
 		case (name == "superuser" || name == "createdb" || name == "createrole" || name == "isreplication" || name == "bypassrls") && !on:
 		case name == "addroleto":
