@@ -16,6 +16,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/gossip"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/pgwire"
 	"github.com/nodedb/nodedb/agent/internal/sql"
 	"github.com/nodedb/nodedb/agent/internal/transport"
 )
@@ -76,7 +77,9 @@ func (k *certKeeper) Run(ctx context.Context, ready func()) error {
 				k.readAgain()
 			}
 		case <-changed:
-			k.endRevoked(k.n.machine.View())
+			k.keep(ctx) // takes the roots first
+			k.endInvalid()
+			continue
 		}
 		k.keep(ctx)
 	}
@@ -104,6 +107,7 @@ func (k *certKeeper) readAgain() {
 		k.mu.Unlock()
 		return
 	}
+	k.endInvalid()
 	k.n.logger.Info("certificates read again", logattr.Reason("expires "+k.n.certs.Current().Expires().Format(time.RFC3339)))
 }
 
@@ -218,26 +222,28 @@ func (k *certKeeper) renew(ctx context.Context) error {
 	return nil
 }
 
-// endRevoked closes the SQL sessions of users that are gone and of certificates
-// that were revoked. Calls of the admin API see to it themselves.
-func (k *certKeeper) endRevoked(v *metastate.View) {
-	p := k.n.pgwire.Load()
-	if p == nil || !v.Initialized() {
-		return
+// endInvalid closes the SQL sessions of users that are gone, and of certificates
+// that were revoked or whose CA is trusted no more. Calls of the admin API see to
+// it themselves.
+func (k *certKeeper) endInvalid() {
+	if p := k.n.pgwire.Load(); p != nil && k.n.machine.View().Initialized() {
+		p.EndInvalid(&sql.Error{Code: "57P01", Severity: "FATAL", Message: "terminating connection: the credential is no longer valid",
+			Hint: "The user was dropped, the certificate was revoked, or its CA is trusted no more."})
 	}
-	p.EndWhere(func(user, serial string) bool {
-		return v.Users[user] == nil || serial != "" && v.Revoked(serial)
-	}, &sql.Error{Code: "57P01", Severity: "FATAL", Message: "terminating connection: the credential was revoked"})
 }
 
-// certificateOK is asked for each SQL login by certificate.
-func (n *Node) certificateOK(user, serial string) error {
+// loginValid is asked for each SQL login, and later for those that go on.
+func (n *Node) loginValid(l pgwire.Login) error {
 	v := n.machine.View()
 	switch {
-	case v.Users[user] == nil:
+	case v.Users[l.User] == nil:
 		return errors.New("there is no such user")
-	case v.Revoked(serial):
-		return fmt.Errorf("%s was revoked", serial)
+	case l.Certificate == nil:
+		return nil
+	case v.Revoked(l.Serial):
+		return fmt.Errorf("%s was revoked", l.Serial)
+	case !n.certs.Current().Signed(l.Certificate):
+		return fmt.Errorf("the CA of %s is trusted no more", l.Serial)
 	}
 	return nil
 }

@@ -177,7 +177,7 @@ func (n *Node) runSQL(ctx context.Context, ready func()) error {
 	cfg.Open = func(ctx context.Context, o sql.SessionOptions) (pgwire.Session, error) {
 		return n.sql.Load().Open(ctx, o)
 	}
-	cfg.Audit, cfg.Certificate = n.recordLogin, n.certificateOK
+	cfg.Audit, cfg.Valid = n.recordLogin, n.loginValid
 	s, err := pgwire.New(cfg)
 	if err != nil {
 		return &ExitError{Code: ExitUsage, Message: "SQL port", Err: err}

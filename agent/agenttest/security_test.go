@@ -340,6 +340,11 @@ func rotateCA(t *testing.T, c *Cluster) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	before, err := c.Node(2).Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = before.Close(context.Background()) })
 	steps(t, c, "rotate-ca", func(step string) {
 		switch step {
 		case "stage": // the old and the new one are trusted from now on
@@ -355,6 +360,13 @@ func rotateCA(t *testing.T, c *Cluster) {
 				}
 			}
 		}
+	})
+	Eventually(t, 30*time.Second, "the session that came with the old CA's certificate has ended", func() error {
+		_, err := before.Exec(t.Context(), "SELECT 1")
+		if err == nil {
+			return errors.New("it goes on")
+		}
+		return nil
 	})
 	newCA := c.Ctl("cert", "show", "--roots")
 	if strings.Contains(newCA, string(bytes.TrimSpace(oldCA))) || strings.Count(newCA, "BEGIN") != 1 {

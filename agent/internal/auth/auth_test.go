@@ -286,3 +286,21 @@ func copyFile(t *testing.T, from, to, name string, m os.FileMode) {
 	}
 	write(t, to, name, b, m)
 }
+
+// TestSigned asks whether a client's certificate is still trusted, by a node of
+// its CA and by one of another.
+func TestSigned(t *testing.T) {
+	const cluster = "3f0e6a4e-3b1c-4d6e-9d3a-2f1c7a9b5e11"
+	old, next := newCA(t, cluster), newCA(t, cluster)
+	pem, err := old.IssueClient(cluster, "alice", newKey(t).Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := parseOne(t, pem)
+	if !nodeSource(t, old, cluster, 1).Current().Signed(cert) {
+		t.Error("a certificate of the node's own CA is not trusted")
+	}
+	if nodeSource(t, next, cluster, 1).Current().Signed(cert) {
+		t.Error("a certificate of the CA before is still trusted")
+	}
+}

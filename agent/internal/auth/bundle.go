@@ -94,6 +94,10 @@ func (b *Bundle) Roots() []*x509.Certificate { return b.anchors }
 // Signer is the root that signed the node's certificate.
 func (b *Bundle) Signer() *x509.Certificate { return b.signer }
 
+// Signed reports whether one of the roots has signed the certificate: a session
+// that came with it may go on, though it has expired meanwhile.
+func (b *Bundle) Signed(cert *x509.Certificate) bool { return signerOf(cert, b.anchors) != nil }
+
 // Expires is when the node's certificate ends.
 func (b *Bundle) Expires() time.Time { return b.leaf.Leaf.NotAfter }
 

@@ -121,15 +121,24 @@ func (c *conn) checkCertificate() error {
 		c.denied("certificate of another", slog.String("certificate", id.String()))
 		return refused
 	}
-	if check := c.server.cfg.Certificate; check != nil {
-		if err := check(id.User, id.Serial); err != nil {
-			c.denied("certificate", logattr.Err(err))
-			return refused
-		}
-	}
+	c.login = Login{Serial: id.Serial, Certificate: c.secure.state.PeerCertificates[0]}
+	return nil
+}
+
+// checkLogin asks whether the credential is still good, after EndInvalid can see
+// it: so one that ends meanwhile is noticed there or here.
+func (c *conn) checkLogin() error {
+	c.login.User = c.startup.user
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.mu.serial = id.Serial
+	c.mu.login = &c.login
+	c.mu.Unlock()
+	if c.server.cfg.Valid == nil {
+		return nil
+	}
+	if err := c.server.cfg.Valid(c.login); err != nil {
+		c.denied("credential", logattr.Err(err))
+		return fatal("28000", fmt.Sprintf("authentication failed for user %q", c.startup.user))
+	}
 	return nil
 }
 

@@ -3,6 +3,7 @@ package pgwire
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -43,6 +44,15 @@ func OpenOn(server *sql.Server) func(context.Context, sql.SessionOptions) (Sessi
 	}
 }
 
+// Login is who logged in, and how.
+type Login struct {
+	User string
+	// Certificate is what they showed, and Serial what it is revoked by; nil: they
+	// had the password.
+	Certificate *x509.Certificate
+	Serial      string
+}
+
 // Config is what a Server needs.
 type Config struct {
 	// Listen is host:port; port 0 takes a free one.
@@ -61,9 +71,9 @@ type Config struct {
 	// SaltSecret makes the salts of users who do not exist. It should be the same
 	// on all nodes and outlive restarts, or an attacker sees the salt change.
 	SaltSecret []byte
-	// Certificate says why the certificate of a user, by its serial, does not let
-	// in any more; nil: it does.
-	Certificate func(user, serial string) error
+	// Valid says why a credential, though proven, does not let in any more; nil:
+	// every one does.
+	Valid func(Login) error
 	// Audit is told how each login ended: why it was refused, or "". It must not
 	// block; nil: nobody wants to know.
 	Audit func(user, remote, why string)

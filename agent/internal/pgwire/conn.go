@@ -36,6 +36,7 @@ type conn struct {
 	maxBody int // of a message
 	out     output
 	startup startup
+	login   Login
 	session Session
 
 	account    account
@@ -64,8 +65,7 @@ type conn struct {
 	mu struct {
 		sync.Mutex
 		loggedIn bool
-		user     string // once it has proven who it is
-		serial   string // of the certificate that it did so with; "": a password
+		login    *Login // once it has proven who it is
 		// statement is the context of the running or last statement; it is used
 		// again unless it was cancelled.
 		statement   context.Context //nolint:containedctx // other goroutines cancel it
@@ -126,7 +126,7 @@ func (c *conn) run() {
 // loginInPlace logs in and gives the place back.
 func (c *conn) loginInPlace() error {
 	defer func() { c.place.leave() }()
-	return c.login()
+	return c.logIn()
 }
 
 // close gives back all that the connection holds. It must not panic.

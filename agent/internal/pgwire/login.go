@@ -32,9 +32,9 @@ type startup struct {
 	unknown  []string          // protocol options that we don't have
 }
 
-// login carries the connection from the first byte to the first ReadyForQuery.
+// logIn carries the connection from the first byte to the first ReadyForQuery.
 // After a cancel request it returns nil and leaves session nil.
-func (c *conn) login() error {
+func (c *conn) logIn() error {
 	began := time.Now()
 	if err := c.allowUntil(began.Add(min(c.server.cfg.TLSTimeout, c.server.cfg.AuthTimeout))); err != nil {
 		return err
@@ -62,10 +62,10 @@ func (c *conn) login() error {
 	if err := c.authenticate(); err != nil {
 		return err
 	}
+	if err := c.checkLogin(); err != nil {
+		return err
+	}
 	c.audit(c.startup.user, "")
-	c.mu.Lock()
-	c.mu.user = c.startup.user
-	c.mu.Unlock()
 	return c.openSession()
 }
 

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -311,5 +312,40 @@ func TestReadOptions(t *testing.T) {
 		if err != nil || fmt.Sprint(got) != fmt.Sprint(tt.want) {
 			t.Errorf("readOptions(%q) = %v, %v; want %v", tt.text, got, err, tt.want)
 		}
+	}
+}
+
+// TestInvalidCredentialsEndSessions takes a certificate's worth away while its
+// session is open, and then from one that logs in.
+func TestInvalidCredentialsEndSessions(t *testing.T) {
+	var bad atomic.Bool
+	f := start(t, func(c *Config) {
+		c.Valid = func(l Login) error {
+			if l.User != "alice" || (l.Certificate == nil) != (l.Serial == "") {
+				t.Errorf("asked about %+v", l)
+			}
+			if bad.Load() && l.Certificate != nil {
+				return errors.New("its CA is trusted no more")
+			}
+			return nil
+		}
+	})
+	tls := fmt.Sprintf("host=127.0.0.1 port=%d user=alice dbname=db sslmode=verify-full sslrootcert=%s/ca.crt ", f.port(), f.dir)
+	cert := fmt.Sprintf("%s sslcert=%s/alice.crt sslkey=%s/alice.key", tls, f.dir, f.dir)
+	withCert, err := pgx.Connect(testContext(t), cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	withPassword := f.connect(t, "")
+	bad.Store(true)
+	f.EndInvalid(&sql.Error{Severity: "FATAL", Code: "57P01", Message: "the credential is no longer valid"})
+	if _, err := withCert.Exec(testContext(t), "insert"); code(err) != "57P01" {
+		t.Errorf("the session of the certificate: %v, want 57P01", err)
+	}
+	if _, err := withPassword.Exec(testContext(t), "insert"); err != nil {
+		t.Errorf("the session of the password: %v", err)
+	}
+	if _, err := pgx.Connect(testContext(t), cert); code(err) != "28000" {
+		t.Errorf("a login with the certificate: %v, want 28000", err)
 	}
 }

@@ -256,14 +256,14 @@ func (s *Server) EndSession(pid uint32, reason *sql.Error, force bool) bool {
 	return true
 }
 
-// EndWhere ends the sessions at once of whose users, and the serials of the
-// certificates that they came with ("": a password), match says so.
-func (s *Server) EndWhere(match func(user, serial string) bool, reason *sql.Error) {
+// EndInvalid ends the sessions at once whose credential is no longer good, as
+// Config.Valid says.
+func (s *Server) EndInvalid(reason *sql.Error) {
 	for _, c := range s.connections() {
 		c.mu.Lock()
-		user, serial := c.mu.user, c.mu.serial
+		login := c.mu.login
 		c.mu.Unlock()
-		if user != "" && match(user, serial) {
+		if login != nil && s.cfg.Valid != nil && s.cfg.Valid(*login) != nil {
 			c.end(reason, true)
 		}
 	}
