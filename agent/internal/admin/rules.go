@@ -65,8 +65,12 @@ func failedReplicas(c *checkup) []breach {
 		for _, node := range sortedKeys(f.reports) {
 			if why := f.reports[node].Failed; why != "" {
 				id := f.descriptor.ID
-				out = append(out, breach{severity: severityError, nodes: []cluster.NodeID{node}, ranges: []cluster.RangeID{id},
-					command: "nodedbctl debug raft " + id.String(), text: fmt.Sprintf("the replica of %s on %s has failed: %s", id, node, why)})
+				b := breach{severity: severityError, nodes: []cluster.NodeID{node}, ranges: []cluster.RangeID{id},
+					command: "nodedbctl ranges show " + id.String(), text: fmt.Sprintf("the replica of %s on %s has stopped: %s; it is made anew by itself", id, node, why)}
+				if f.state == rangeNoQuorum {
+					b.command, b.text = "nodedbctl check", fmt.Sprintf("the replica of %s on %s has stopped: %s; it is made anew once %s has a quorum: start its other nodes", id, node, why, id)
+				}
+				out = append(out, b)
 			}
 		}
 	}

@@ -57,6 +57,7 @@ const (
 	EventNodeDead        EventKind = "node.dead"
 	EventNodeLeft        EventKind = "node.left"
 	EventNodeService     EventKind = "node.service"
+	EventReplicaFailed   EventKind = "replica.failed"
 	EventBreakerOpen     EventKind = "breaker.open"
 	EventBreakerClosed   EventKind = "breaker.closed"
 	EventCoordinatorMove EventKind = "coordinator.changed"

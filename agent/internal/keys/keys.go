@@ -42,6 +42,7 @@ const (
 	raftTruncated byte = 't'
 	raftLog       byte = 'l'
 	raftReplica   byte = 'i'
+	raftLost      byte = 'x'
 )
 
 // Suffixes in the range space, after the range id.
@@ -96,6 +97,9 @@ func RaftTruncated(id cluster.RangeID) []byte { return raftKey(id, raftTruncated
 
 // RaftReplica is the key of the replica's own id.
 func RaftReplica(id cluster.RangeID) []byte { return raftKey(id, raftReplica) }
+
+// RaftLost is the key of why a replica stopped for good.
+func RaftLost(id cluster.RangeID) []byte { return raftKey(id, raftLost) }
 
 // RaftEntry is the key of one log entry.
 func RaftEntry(id cluster.RangeID, index uint64) []byte {

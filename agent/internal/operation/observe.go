@@ -23,11 +23,22 @@ type observed struct {
 	liveness map[cluster.NodeID]cluster.Liveness
 	service  map[cluster.NodeID]cluster.Service
 	open     map[[2]cluster.NodeID]bool // breakers: observer, peer
+	stopped  map[stoppedReplica]bool
 	term     string                     // of the last coordinator
 }
 
+// stoppedReplica is a replica that has stopped with an error.
+type stoppedReplica struct {
+	node    cluster.NodeID
+	id      cluster.RangeID
+	replica string
+}
+
 func newObserved() observed {
-	return observed{liveness: map[cluster.NodeID]cluster.Liveness{}, service: map[cluster.NodeID]cluster.Service{}, open: map[[2]cluster.NodeID]bool{}}
+	return observed{
+		liveness: map[cluster.NodeID]cluster.Liveness{}, service: map[cluster.NodeID]cluster.Service{},
+		open: map[[2]cluster.NodeID]bool{}, stopped: map[stoppedReplica]bool{},
+	}
 }
 
 // eventLiveness is the liveness that an event of a kind tells.
@@ -52,6 +63,8 @@ func (o *observed) read(v *metastate.View) {
 			o.open[[2]cluster.NodeID{e.Source, e.Node}] = true
 		case cluster.EventBreakerClosed:
 			delete(o.open, [2]cluster.NodeID{e.Source, e.Node})
+		case cluster.EventReplicaFailed:
+			o.stopped[stoppedReplica{e.Node, e.Range, e.Data["replica"]}] = true
 		case cluster.EventCoordinatorMove:
 			o.term = e.Data["term"]
 		}
@@ -114,6 +127,7 @@ func (c *Controller) seenOf(id cluster.NodeID) []cluster.Event {
 			Kind: cluster.EventNodeService, Node: id, Text: fmt.Sprintf("%s is %s", id, st.Service), Data: map[string]string{"service": string(st.Service)},
 		})
 	}
+	out = append(out, c.stoppedOn(id, st)...)
 	for _, to := range sorted(st.Peers) {
 		pair := [2]cluster.NodeID{id, to}
 		n := c.in.View.Nodes[to]
@@ -128,6 +142,26 @@ func (c *Controller) seenOf(id cluster.NodeID) []cluster.Event {
 		case !open && c.observed.open[pair]:
 			out = append(out, cluster.Event{Kind: cluster.EventBreakerClosed, Node: to, Source: id, Text: fmt.Sprintf("%s reaches %s again", id, to)})
 		}
+	}
+	return out
+}
+
+// stoppedOn returns the events of a node's replicas that have stopped.
+func (c *Controller) stoppedOn(id cluster.NodeID, st *cluster.NodeStatus) []cluster.Event {
+	var out []cluster.Event
+	for i := range st.Ranges {
+		r := &st.Ranges[i]
+		if r.Failed == "" {
+			continue
+		}
+		key := stoppedReplica{id, r.Descriptor.ID, fmt.Sprint(r.Replica)}
+		if c.observed.stopped[key] {
+			continue
+		}
+		out = append(out, cluster.Event{
+			Kind: cluster.EventReplicaFailed, Severity: cluster.SeverityError, Node: id, Range: key.id, Source: id,
+			Text: short(fmt.Sprintf("the replica of %s on %s has stopped and is replaced: %s", key.id, id, r.Failed)), Data: map[string]string{"replica": key.replica},
+		})
 	}
 	return out
 }

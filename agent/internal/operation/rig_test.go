@@ -57,6 +57,7 @@ type fakeNode struct {
 	done    []Completion
 	polled  time.Time
 	held    map[cluster.RangeID]cluster.ReplicaID // what is on its disk
+	stopped map[cluster.RangeID]cluster.ReplicaID // replicas that stopped with an error
 	slow    bool                                  // learners here never catch up
 }
 
@@ -146,6 +147,7 @@ func (r *rig) join(id cluster.NodeID) {
 	r.nodes[id] = &fakeNode{
 		id: id, up: true, service: cluster.Ready, nonce: 1, ctl: NewController(DefaultConfig()),
 		reports: map[cluster.NodeID]Report{}, held: map[cluster.RangeID]cluster.ReplicaID{},
+		stopped: map[cluster.RangeID]cluster.ReplicaID{},
 	}
 	if id == 1 {
 		return
@@ -237,12 +239,17 @@ func (r *rig) liveness() map[cluster.NodeID]cluster.Liveness {
 
 func (r *rig) up(id cluster.NodeID) bool { return r.nodes[id] != nil && r.nodes[id].up }
 
-// quorum reports whether the range can commit: the up voters of both halves.
+// works reports whether a replica of the range takes part.
+func (r *rig) works(id cluster.RangeID, rep cluster.ReplicaDescriptor) bool {
+	return r.up(rep.Node) && r.nodes[rep.Node].stopped[id] != rep.Replica
+}
+
+// quorum reports whether the range can commit: the voters that work of both halves.
 func (r *rig) quorum(d *cluster.RangeDescriptor) bool {
 	var before, after, haveBefore, haveAfter int
 	for _, rep := range d.Replicas {
 		have := 0
-		if r.up(rep.Node) {
+		if r.works(d.ID, rep) {
 			have = 1
 		}
 		if rep.Role == cluster.Voter || rep.Role == cluster.VoterOutgoing {
@@ -317,7 +324,7 @@ func (r *rig) advanceRange(x *fakeRange) {
 	x.commit += uint64(r.rng.IntN(3))
 	for _, rep := range x.desc.Replicas {
 		n := r.nodes[rep.Node]
-		if !n.up || n.slow && rep.Role == cluster.Learner {
+		if !r.works(x.desc.ID, rep) || n.slow && rep.Role == cluster.Learner {
 			continue
 		}
 		if r.copyRate > 0 && rep.Role == cluster.Learner && x.match[rep.Node] == 0 && x.sent[rep.Node] < x.bytes {
@@ -343,7 +350,7 @@ func (r *rig) advanceRange(x *fakeRange) {
 func (r *rig) elect(x *fakeRange) {
 	best := cluster.NodeID(0)
 	for _, rep := range x.desc.Replicas {
-		if rep.Role == cluster.Learner || !r.up(rep.Node) {
+		if rep.Role == cluster.Learner || !r.works(x.desc.ID, rep) {
 			continue
 		}
 		if best == 0 || x.match[rep.Node] > x.match[best] {
@@ -382,6 +389,10 @@ func (r *rig) rangeStatus(id cluster.NodeID, rid cluster.RangeID) (cluster.Range
 	if rep, ok := x.desc.On(id); !ok || rep.Replica != replica {
 		rs.Leader, rs.Term = 0, 0 // removed, or not added yet: it knows nothing
 		rs.Descriptor.Generation = 0
+	}
+	if r.nodes[id].stopped[rid] == replica {
+		rs.Failed, rs.Leader = "its log lost entries", 0
+		return rs, true
 	}
 	if x.leader == id {
 		rs.Load = x.load

@@ -158,6 +158,19 @@ func newest(list []seen, x seen) []seen {
 	return append(list, x)
 }
 
+// failed lists the nodes whose replica, the one that d names, has stopped.
+func (src *sources) failed(d *cluster.RangeDescriptor, told []seen) []cluster.NodeID {
+	var out []cluster.NodeID
+	for _, x := range told {
+		rep, ok := d.On(x.node)
+		if ok && rep.Replica == x.status.Replica && x.status.Failed != "" && src.alive(x.node) == cluster.Alive {
+			out = append(out, x.node)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 // rangeOf joins what is known of one range: the newest descriptor, the leader of
 // the highest term, and who has caught up if that leader has said so.
 func (src *sources) rangeOf(d *cluster.RangeDescriptor, told []seen) placement.Range {
@@ -176,9 +189,6 @@ func (src *sources) rangeOf(d *cluster.RangeDescriptor, told []seen) placement.R
 		if src.alive(x.node) != cluster.Alive {
 			continue
 		}
-		if st.Failed != "" {
-			out.Failed = append(out.Failed, x.node)
-		}
 		out.Bytes = max(out.Bytes, st.Bytes)
 		if st.Term > term {
 			term, leader, led = st.Term, 0, nil
@@ -191,7 +201,7 @@ func (src *sources) rangeOf(d *cluster.RangeDescriptor, told []seen) placement.R
 		}
 	}
 	out.Descriptor = *best.Clone()
-	slices.Sort(out.Failed)
+	out.Failed = src.failed(best, told)
 	if _, holds := best.On(leader); leader == 0 || !holds || src.alive(leader) != cluster.Alive {
 		return out
 	}

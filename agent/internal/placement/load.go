@@ -97,7 +97,7 @@ func (p *planner) target(r *Range, not []cluster.NodeID) (cluster.NodeID, Code) 
 		}
 		rep, there := r.Descriptor.On(n.ID)
 		votes := there && (rep.Role == cluster.Voter || rep.Role == cluster.VoterIncoming)
-		if votes || p.planned(r, n.ID) {
+		if votes || there && r.failed(n.ID) || p.planned(r, n.ID) {
 			continue
 		}
 		if !there && p.s.overfull(n, p.load.at(n.ID).in+r.Bytes) {

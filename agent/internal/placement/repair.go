@@ -2,6 +2,7 @@ package placement
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -51,11 +52,14 @@ func (p *planner) cure(r *Range) (Move, bool) {
 	}
 	if gone := p.worstVoter(r); gone != 0 {
 		if len(voters) > want {
-			return Move{From: gone, Demote: d.IsMeta(), Why: "one voter too many"}, true
+			return Move{From: gone, Demote: d.IsMeta() && !r.failed(gone), Why: "one voter too many"}, true
 		}
 		if why := p.beyond(r, gone); why != "" {
 			if to, _ := p.target(r, nil); to != 0 {
-				return Move{From: gone, To: to, Demote: d.IsMeta(), Why: why}, true
+				return Move{From: gone, To: to, Demote: d.IsMeta() && !r.failed(gone), Why: why}, true
+			}
+			if r.failed(gone) && p.s.Node(gone).refuses() == "" {
+				return Move{From: gone, Why: why + ", and there is no other place: it is made anew there"}, true
 			}
 		}
 	} else if len(voters) > want {
@@ -68,7 +72,7 @@ func (p *planner) cure(r *Range) (Move, bool) {
 func (p *planner) beyond(r *Range, id cluster.NodeID) string {
 	n := p.s.Node(id)
 	switch {
-	case slices.Contains(r.Failed, id):
+	case r.failed(id):
 		return "its replica has stopped with an error"
 	case n != nil && n.Down() && n.DownFor >= p.s.DeadAfter:
 		return "its node has been down too long"
@@ -88,8 +92,8 @@ func stray(d *cluster.RangeDescriptor) Move {
 	return m
 }
 
-// worstVoter returns a voter that does not count towards the quorum: the one
-// that has been down longest; 0 if all are well.
+// worstVoter returns a voter that does not count towards the quorum: one whose
+// replica has stopped, else the one that has been down longest; 0 if all are well.
 func (p *planner) worstVoter(r *Range) cluster.NodeID {
 	worst, longest := cluster.NodeID(0), -1.0
 	for _, id := range r.Descriptor.Voters() {
@@ -98,7 +102,10 @@ func (p *planner) worstVoter(r *Range) cluster.NodeID {
 			continue
 		}
 		down := 0.0
-		if n != nil {
+		switch {
+		case r.failed(id):
+			down = math.Inf(1)
+		case n != nil:
 			down = n.DownFor
 		}
 		if down > longest {
@@ -153,6 +160,9 @@ func (p *planner) tidy(r *Range) (Move, bool) {
 			continue
 		}
 		n := p.s.Node(rep.Node)
+		if r.failed(rep.Node) {
+			return Move{From: rep.Node, Why: "its replica has stopped with an error"}, true
+		}
 		if !d.IsMeta() || n == nil || n.Membership == cluster.Decommissioned {
 			return Move{From: rep.Node, Why: "a learner left behind"}, true
 		}

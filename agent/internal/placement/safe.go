@@ -52,7 +52,8 @@ func (v Violation) String() string {
 // made now:
 //
 //	(a) add before remove: a voter leaves only when a caught-up one takes its
-//	    place in the same joint change, or when the range has one too many;
+//	    place in the same joint change, when the range has one too many, or when
+//	    its replica has stopped with an error, for it counts for nothing;
 //	(b) while a voter is dead, suspect or leaving, only such a voter is removed;
 //	(c) live voters are a quorum after the change, in both halves of a joint one,
 //	    and those of the new half have caught up;
@@ -122,7 +123,7 @@ func (k *kernel) addBeforeRemove() {
 			k.refuse(QuorumAtRisk, "a", k.c.Add, "%s has not caught up", k.c.Add)
 		}
 	}
-	if k.c.Kind == cluster.Demote {
+	if k.c.Kind == cluster.Demote && !k.r.failed(k.c.Remove) {
 		voters, want := len(k.r.Descriptor.Voters()), k.s.wanted(k.r)
 		if voters-1 < want {
 			k.refuse(QuorumAtRisk, "a", k.c.Remove, "%d of %d voters would be left, %d are wanted: add one first", voters-1, voters, want)

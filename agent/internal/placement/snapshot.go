@@ -98,6 +98,9 @@ type Range struct {
 // CaughtUp reports whether the replica on n holds all that is committed.
 func (r *Range) CaughtUp(n cluster.NodeID) bool { return slices.Contains(r.Caught, n) }
 
+// failed reports whether the replica on n has stopped with an error.
+func (r *Range) failed(n cluster.NodeID) bool { return slices.Contains(r.Failed, n) }
+
 // Snapshot is the state of a cluster as a plan sees it. Make one, fill it, and
 // call Sort; the functions of this package then only read it.
 type Snapshot struct {
@@ -180,7 +183,7 @@ func (s *Snapshot) Range(id cluster.RangeID) *Range {
 // live reports whether the replica of r on node id counts towards a quorum.
 func (s *Snapshot) live(r *Range, id cluster.NodeID) bool {
 	n := s.Node(id)
-	return n != nil && n.Live() && !slices.Contains(r.Failed, id)
+	return n != nil && n.Live() && !r.failed(id)
 }
 
 // nodeSet is a set of nodes, by id: what is asked for each replica of each range

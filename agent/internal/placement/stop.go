@@ -45,7 +45,7 @@ func (s *Snapshot) losers(nodes []cluster.NodeID) (atRisk, waiting []cluster.Ran
 	}
 	for i := range s.Ranges {
 		r := &s.Ranges[i]
-		stays := func(n cluster.NodeID) bool { return up.has(n) && !slices.Contains(r.Failed, n) }
+		stays := func(n cluster.NodeID) bool { return up.has(n) && !r.failed(n) }
 		if !s.quorate(r, stays) {
 			atRisk = append(atRisk, r.Descriptor.ID)
 			continue

@@ -121,6 +121,9 @@ func Open(cfg Config) (*Replica, error) {
 		return nil, fmt.Errorf("open replica of %s: %w", cfg.Range, err)
 	}
 	r.rn = rn
+	if err := r.loadLost(); err != nil {
+		return nil, fmt.Errorf("open replica of %s: %w", cfg.Range, err)
+	}
 	return r, nil
 }
 
@@ -239,6 +242,9 @@ func (r *Replica) Failed() error { return r.failed }
 
 // Campaign starts an election at once: for the only voter of a range.
 func (r *Replica) Campaign() {
+	if r.stopped() {
+		return
+	}
 	defer r.guard()
 	if err := r.rn.Campaign(); err != nil {
 		r.cfg.Logger.Debug("campaign refused", logattr.Range(r.rangeID), logattr.Err(err))
@@ -297,6 +303,10 @@ func (r *Replica) Step(from cluster.NodeID, m *pb.Message) {
 		return // a replica without a log has no opinion
 	}
 	r.nodes[sender] = from
+	if err := r.lostLog(m); err != nil {
+		r.fail(err)
+		return
+	}
 	if err := r.rn.Step(m); err != nil && !errors.Is(err, raft.ErrStepPeerNotFound) {
 		r.cfg.Logger.Debug("raft refused a message", logattr.Range(r.rangeID), logattr.Peer(from), logattr.Err(err))
 	}

@@ -173,6 +173,7 @@ func FuzzDecodeRecords(f *testing.F) {
 		_, _ = decodeIdentity(data)
 		_, _, _ = decodeRecord(data)
 		_, _ = decodeTombstone(data)
+		_, _ = decodeLostLog(data)
 		_, _ = decodeChange(data)
 	})
 }
