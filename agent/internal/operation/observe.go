@@ -24,7 +24,7 @@ type observed struct {
 	service  map[cluster.NodeID]cluster.Service
 	open     map[[2]cluster.NodeID]bool // breakers: observer, peer
 	stopped  map[stoppedReplica]bool
-	term     string                     // of the last coordinator
+	term     string // of the last coordinator
 }
 
 // stoppedReplica is a replica that has stopped with an error.
