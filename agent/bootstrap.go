@@ -43,6 +43,9 @@ type InitResult struct {
 	ClusterID, CredsDir string
 }
 
+// firstNode is the number of the node that init makes.
+const firstNode cluster.NodeID = 1
+
 // bootstrapRecord is D/init.json: the cluster that the first start makes. It is
 // carried out once; repeating it after a crash changes nothing more.
 type bootstrapRecord struct {
@@ -72,7 +75,11 @@ func Init(cfg Config, o InitOptions) (res InitResult, err error) {
 	if o.DeadAfter != 0 && o.DeadAfter < time.Second {
 		return res, &ExitError{Code: ExitUsage, Message: fmt.Sprintf("--dead-after must be at least 1s, not %s", o.DeadAfter)}
 	}
-	if err := errors.Join(checkName("--name", o.Name), checkName("--cluster-name", o.ClusterName)); err != nil {
+	number, err := checkNodeName("--name", o.Name)
+	if err == nil && number > firstNode {
+		err = fmt.Errorf("--name %s: the first node is number %d, and %s names number %d only: use %s, or a name that is no number", o.Name, firstNode, o.Name, number, firstNode)
+	}
+	if err := errors.Join(err, checkName("--cluster-name", o.ClusterName)); err != nil {
 		return res, &ExitError{Code: ExitUsage, Message: "configuration", Err: err}
 	}
 	if o.CredsDir == "" {
@@ -160,7 +167,7 @@ func (f *founding) write() error {
 		return err
 	}
 	return saveIdentity(f.cfg.DataDir, Identity{
-		Format: identityFormat, ClusterID: f.clusterID, ClusterName: f.opts.ClusterName, Node: 1, Name: f.opts.Name, UUID: uuid.NewString(),
+		Format: identityFormat, ClusterID: f.clusterID, ClusterName: f.opts.ClusterName, Node: firstNode, Name: f.opts.Name, UUID: uuid.NewString(),
 	})
 }
 

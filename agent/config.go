@@ -167,6 +167,18 @@ func checkName(what, name string) error {
 	return nil
 }
 
+// checkNodeName is checkName, and refuses what reads as the number of a node but
+// could not be its name. number is what the name asks for, 0 if nothing.
+func checkNodeName(what, name string) (number cluster.NodeID, err error) {
+	if err := checkName(what, name); err != nil {
+		return 0, err
+	}
+	if number, err = cluster.NumberOfName(name); err != nil {
+		return 0, fmt.Errorf("%s: %w", what, err)
+	}
+	return number, nil
+}
+
 func checkLocality(l string) error {
 	if l != "" && !localityForm.MatchString(l) {
 		return fmt.Errorf("locality %q must look like region=eu,zone=a", l)

@@ -77,7 +77,7 @@ func Join(ctx context.Context, cfg Config, o JoinOptions) (Identity, error) {
 		return Identity{}, &ExitError{Code: ExitUsage, Message: "configuration", Err: err}
 	}
 	if o.Name != "" {
-		if err := checkName("--name", o.Name); err != nil {
+		if _, err := checkNodeName("--name", o.Name); err != nil {
 			return Identity{}, &ExitError{Code: ExitUsage, Message: "configuration", Err: err}
 		}
 	}

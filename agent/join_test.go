@@ -246,10 +246,12 @@ func TestInitRefusals(t *testing.T) {
 		code int
 		text string
 	}{
-		"ranges":   {func(_ *Config, o *InitOptions) { o.Ranges = 1025 }, ExitUsage, "--ranges"},
-		"replicas": {func(_ *Config, o *InitOptions) { o.Replicas = 2 }, ExitUsage, "--replicas"},
-		"name":     {func(_ *Config, o *InitOptions) { o.Name = "a b\x1b[2J" }, ExitUsage, "--name"},
-		"address":  {func(c *Config, _ *InitOptions) { c.ListenRPC = "x" }, ExitUsage, "--listen-rpc"},
+		"ranges":                    {func(_ *Config, o *InitOptions) { o.Ranges = 1025 }, ExitUsage, "--ranges"},
+		"replicas":                  {func(_ *Config, o *InitOptions) { o.Replicas = 2 }, ExitUsage, "--replicas"},
+		"name":                      {func(_ *Config, o *InitOptions) { o.Name = "a b\x1b[2J" }, ExitUsage, "--name"},
+		"a name for another number": {func(_ *Config, o *InitOptions) { o.Name = "n7" }, ExitUsage, "use n1, or a name that is no number"},
+		"a name that is a number":   {func(_ *Config, o *InitOptions) { o.Name = "1" }, ExitUsage, "write it as n4"},
+		"address":                   {func(c *Config, _ *InitOptions) { c.ListenRPC = "x" }, ExitUsage, "--listen-rpc"},
 		"creds in use": {func(c *Config, o *InitOptions) {
 			o.CredsDir = filepath.Join(filepath.Dir(c.DataDir), "creds")
 			if err := os.MkdirAll(filepath.Join(o.CredsDir, "x"), 0o700); err != nil {

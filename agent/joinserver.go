@@ -144,7 +144,8 @@ func malformedJoin(text string) error {
 func (r *joinRequest) check() error {
 	errs := []error{checkLocality(r.Locality), checkAddresses(r.Addresses)}
 	if r.Name != "" {
-		errs = append(errs, checkName("name", r.Name))
+		_, err := checkNodeName("name", r.Name)
+		errs = append(errs, err)
 	}
 	if _, err := uuid.Parse(r.UUID); err != nil {
 		errs = append(errs, errors.New("the node's UUID is malformed"))

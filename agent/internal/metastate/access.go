@@ -52,6 +52,11 @@ func (c *change) createJoinToken(in *CreateJoinToken, by string) Result {
 	if _, ok := c.view.JoinTokens[in.ID]; ok {
 		return refused(CodeExists, "join token %s already exists", in.ID)
 	}
+	if in.Node != "" {
+		if r := c.checkName(in.Node); r != nil {
+			return Result{Refusal: r}
+		}
+	}
 	c.putJoinToken(JoinToken{
 		ID: in.ID, Hash: in.Hash, Node: in.Node, Uses: in.Uses,
 		CreatedAt: c.now, CreatedBy: by, ExpiresAt: in.ExpiresAt.UTC(),

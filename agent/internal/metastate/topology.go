@@ -91,8 +91,13 @@ func (c *change) addNode(in *AddNode) Result {
 	if r := c.checkNewNode(in.UUID, in.Name); r != nil {
 		return Result{Refusal: r}
 	}
-	id := c.view.next.Node
-	c.view.next.Node++
+	id, _ := cluster.NumberOfName(in.Name) // checked above
+	if id == 0 {
+		id = c.view.freeNumber()
+	}
+	for c.view.Nodes[c.view.next.Node] != nil || c.view.next.Node == id {
+		c.view.next.Node++ // numbers below are never given again
+	}
 	c.heads = true
 	name := in.Name
 	if name == "" {
@@ -130,14 +135,37 @@ func (c *change) checkNewNode(uuid, name string) *Refusal {
 		}
 		return refuse(CodeConflict, "the identity %s already belongs to %s", uuid, n.ID)
 	}
-	next := c.view.next.Node.String()
-	if n, ok := c.view.NodeByName(name); ok && name != "" && n.Membership != cluster.Decommissioned {
-		return refuse(CodeExists, "the node name %q is taken by %s", name, n.ID)
+	return c.checkName(name)
+}
+
+// checkName refuses names that a new node cannot have.
+func (c *change) checkName(name string) *Refusal {
+	id, err := cluster.NumberOfName(name)
+	if err != nil {
+		return refuse(CodeInvalid, "%v", err)
 	}
-	if n, ok := c.view.NodeByName(next); ok && name == "" {
-		return refuse(CodeExists, "the node name %q is taken by %s: give this node a name of its own", next, n.ID)
+	if n, ok := c.view.Nodes[id]; ok {
+		who := "is used by " + n.Name
+		if n.Membership == cluster.Decommissioned {
+			who = "was used by a node that was decommissioned"
+		}
+		return refuse(CodeExists, "the node name %q is taken: it is for number %d only, which %s: join as %q, or with a name that is no number", name, id, who, c.view.freeNumber())
+	}
+	for _, n := range c.view.Nodes {
+		if n.Name == name && n.Membership != cluster.Decommissioned {
+			return refuse(CodeExists, "the node name %q is taken by %s: join as %q, or with another name", name, n.ID, c.view.freeNumber())
+		}
 	}
 	return nil
+}
+
+// freeNumber returns the number of the next node whose name asks for none.
+func (v *View) freeNumber() cluster.NodeID {
+	id := v.next.Node
+	for v.Nodes[id] != nil {
+		id++
+	}
+	return id
 }
 
 func tombstoned(n *cluster.Node) *Refusal {

@@ -188,16 +188,6 @@ func (v *View) NodeIDs() []cluster.NodeID { return slices.Sorted(maps.Keys(v.Nod
 // RangeIDs returns all range ids, ascending.
 func (v *View) RangeIDs() []cluster.RangeID { return slices.Sorted(maps.Keys(v.Ranges)) }
 
-// NodeByName returns the node called name; ids such as "n4" work too.
-func (v *View) NodeByName(name string) (*cluster.Node, bool) {
-	for _, id := range v.NodeIDs() {
-		if n := v.Nodes[id]; n.Name == name || id.String() == name {
-			return n, true
-		}
-	}
-	return nil, false
-}
-
 // NodeByUUID returns the node with the identity uuid.
 func (v *View) NodeByUUID(uuid string) (*cluster.Node, bool) {
 	for _, id := range v.NodeIDs() {

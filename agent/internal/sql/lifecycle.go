@@ -240,13 +240,14 @@ func events(list []*cluster.Event) [][]datum.Datum {
 	return out
 }
 
-// findNode finds a node by n4, 4 or its name.
+// findNode finds a node as cluster.FindNode does.
 func findNode(view *metastate.View, name string) (cluster.NodeID, error) {
-	if _, err := strconv.ParseUint(name, 10, 32); err == nil {
-		name = "n" + name
+	n, err := cluster.FindNode(view.Nodes, name)
+	var ambiguous *cluster.AmbiguousNodeError
+	if errors.As(err, &ambiguous) {
+		return 0, &Error{Code: "42725", Message: "node " + ambiguous.Error(), Hint: "Use the node's number."}
 	}
-	n, ok := view.NodeByName(name)
-	if !ok {
+	if err != nil {
 		return 0, &Error{Code: "42704", Message: fmt.Sprintf("node %q does not exist", name), Hint: "SHOW NODES lists them."}
 	}
 	return n.ID, nil

@@ -93,12 +93,12 @@ func (p *members) Keys() []*keymap.Key {
 
 // Open implements Opener.
 func (p *members) Open(id string) Effect {
-	v, err := strconv.ParseUint(strings.TrimPrefix(id, "n"), 10, 32)
+	v, err := nodeID(p.s, id)
 	if err != nil {
 		return nil
 	}
-	p.t.Select(v)
-	return p.ask(uint32(v))
+	p.t.Select(uint64(v))
+	return p.ask(v)
 }
 
 // Leave implements Leaver.

@@ -3,7 +3,6 @@ package page
 import (
 	"cmp"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -131,8 +130,8 @@ func (p *nodes) Hints() []string { return nodeFields.Hints() }
 
 // Open implements Opener: id is a node's, such as n3.
 func (p *nodes) Open(id string) Effect {
-	if v, err := strconv.ParseUint(strings.TrimPrefix(id, "n"), 10, 32); err == nil {
-		p.t.Select(v)
+	if v, err := nodeID(p.s, id); err == nil {
+		p.t.Select(uint64(v))
 	}
 	return Done{}
 }

@@ -217,40 +217,32 @@ func (p *ranges) actions(key string) Effect {
 		return Copy{"nodedbctl ranges show " + cell.Range(id)}
 	case keymap.Transfer.Is(key):
 		return Ask{Prompt: "transfer " + cell.Range(id) + " to which node: ", Then: func(text string) Effect {
-			to, err := nodeID(text)
+			to, err := nodeID(p.s, text)
 			if err != nil {
 				return Say{Level: theme.Alarm, Text: err.Error()}
 			}
 			return Act{action.Transfer(id, to)}
 		}}
 	case keymap.MoveRange.Is(key):
-		return Ask{Prompt: "move a replica of " + cell.Range(id) + ", from and to: ", Then: func(text string) Effect { return moveEffect(id, text) }}
+		return Ask{Prompt: "move a replica of " + cell.Range(id) + ", from and to: ", Then: func(text string) Effect { return moveEffect(p.s, id, text) }}
 	}
 	return nil
 }
 
-func moveEffect(id uint32, text string) Effect {
+func moveEffect(s *feed.Snapshot, id uint32, text string) Effect {
 	words := strings.Fields(text)
 	if len(words) != 2 {
 		return Say{Level: theme.Alarm, Text: "two nodes are needed, such as n2 n5"}
 	}
-	from, err := nodeID(words[0])
+	from, err := nodeID(s, words[0])
 	if err != nil {
 		return Say{Level: theme.Alarm, Text: err.Error()}
 	}
-	to, err := nodeID(words[1])
+	to, err := nodeID(s, words[1])
 	if err != nil {
 		return Say{Level: theme.Alarm, Text: err.Error()}
 	}
 	return Act{action.Move(id, from, to)}
-}
-
-func nodeID(text string) (uint32, error) {
-	v, err := strconv.ParseUint(strings.TrimPrefix(strings.TrimSpace(text), "n"), 10, 32)
-	if err != nil || v == 0 {
-		return 0, fmt.Errorf("%q is no node: n4 is one", text)
-	}
-	return uint32(v), nil
 }
 
 // steer moves through the map: h and l by range, up and down by line where the
