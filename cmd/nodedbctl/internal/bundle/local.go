@@ -60,8 +60,8 @@ func local(ctx context.Context, e *ctl.Env, dir, binary string) error {
 	}
 	one := render.One[view.LocalReport]{
 		Kind: "LocalReport", Item: v, Name: v.Name,
-		Meta: render.Meta{Cluster: v.Cluster, Complete: true, Missing: []uint32{}, AsOf: render.AsOf{MetaIndex: v.MetaIndex, Time: e.Now().UTC()}},
-		Text: func(w io.Writer) error { return writeLocal(w, e, &v) },
+		Meta:  render.Meta{Cluster: v.Cluster, Complete: true, Missing: []uint32{}, AsOf: render.AsOf{MetaIndex: v.MetaIndex, Time: e.Now().UTC()}},
+		Table: true, Text: func(w io.Writer) error { return writeLocal(w, e, &v) },
 	}
 	return one.Print(e.Term, e.Flags.Output)
 }

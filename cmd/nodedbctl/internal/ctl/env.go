@@ -56,7 +56,7 @@ func (g *Global) Bind(f *pflag.FlagSet) {
 	f.StringVarP(&g.Output.Format, "output", "o", "table", render.Formats)
 	f.StringSliceVar(&g.Output.Columns, "columns", nil, "columns to show, in this order")
 	f.StringVar(&g.Output.Sort, "sort", "", "[-]column to sort by")
-	f.StringVar(&g.Output.Filter, "filter", "", "FIELD=VALUE[,...] to show; also != ~ !~ > >= < <=")
+	f.StringArrayVar(&g.Output.Filter, "filter", nil, "COLUMN=VALUE[,...] to show, as the table or as JSON has it; also != ~ !~ > >= < <=; given again, all must hold")
 	f.BoolVar(&g.Output.NoHeaders, "no-headers", false, "no line of column heads")
 	f.DurationVar(&g.Watch, "watch", 0, "show again each interval until Ctrl-C")
 	f.Lookup("watch").NoOptDefVal = "2s"

@@ -26,7 +26,7 @@ func FuzzOptions(f *testing.F) {
 		f.Add(s[0], s[1], s[2], s[3])
 	}
 	f.Fuzz(func(t *testing.T, format, columns, sort, filter string) {
-		o := Options{Format: format, Sort: sort, Filter: filter}
+		o := Options{Format: format, Sort: sort, Filter: only(filter)}
 		if columns != "" {
 			o.Columns = strings.Split(columns, ",")
 		}

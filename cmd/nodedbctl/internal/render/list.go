@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"text/template"
@@ -29,8 +30,8 @@ const Formats = "table|wide|json|jsonl|yaml|csv|name|template=TEXT"
 type Options struct {
 	Format    string // one of Formats; empty: table
 	Columns   []string
-	Sort      string // [-]column
-	Filter    string
+	Sort      string   // [-]column
+	Filter    []string // all must hold
 	NoHeaders bool
 }
 
@@ -113,6 +114,10 @@ func (l *List[T]) Print(s *term.Streams, o Options) error {
 	if err != nil {
 		return err
 	}
+	columns, err := l.columns(o)
+	if err != nil {
+		return err
+	}
 	kind, text, _ := strings.Cut(o.Format, "=")
 	switch kind {
 	case "json", "yaml":
@@ -148,10 +153,6 @@ func (l *List[T]) Print(s *term.Streams, o Options) error {
 		}
 		return nil
 	}
-	columns, err := l.columns(o)
-	if err != nil {
-		return err
-	}
 	if kind == "csv" {
 		return writeCSV(s.Out, columns, rows, o.NoHeaders)
 	}
@@ -167,6 +168,16 @@ func (l *List[T]) rows(o Options) ([]row[T], error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, c := range filter {
+		if err := l.check(c.field); err != nil {
+			return nil, err
+		}
+	}
+	if o.Sort != "" {
+		if err := l.check(strings.TrimPrefix(o.Sort, "-")); err != nil {
+			return nil, err
+		}
+	}
 	rows := make([]row[T], 0, len(l.Items))
 	for _, it := range l.Items {
 		f, err := fieldsOf(it)
@@ -174,7 +185,7 @@ func (l *List[T]) rows(o Options) ([]row[T], error) {
 			return nil, err
 		}
 		r := row[T]{it, f}
-		keep, err := filter.match(func(field string) (any, error) { return l.value(r, field) })
+		keep, err := filter.match(func(field string) (shown, error) { return l.shown(r, field) })
 		if err != nil {
 			return nil, err
 		}
@@ -208,6 +219,33 @@ func (l *List[T]) rows(o Options) ([]row[T], error) {
 	return sorted, nil
 }
 
+// shown is field of r as the table and as JSON have it.
+func (l *List[T]) shown(r row[T], field string) (shown, error) {
+	v, err := l.value(r, field)
+	if err != nil {
+		return shown{}, err
+	}
+	for _, c := range l.Columns {
+		if strings.EqualFold(c.Head, field) || c.Key != "" && strings.EqualFold(c.Key, field) {
+			s := shown{cell: c.Cell(r.item), has: true}
+			if c.Key != "" {
+				s.json = v
+			}
+			return s, nil
+		}
+	}
+	return shown{json: v}, nil
+}
+
+// check refuses a field that no item can have, also where there are no items.
+func (l *List[T]) check(field string) error {
+	same := func(name string) bool { return strings.EqualFold(name, field) }
+	if slices.ContainsFunc(l.heads(), same) || slices.ContainsFunc(fieldNames(reflect.TypeFor[T]()), same) {
+		return nil
+	}
+	return optionf("no column %q: %s", field, strings.Join(l.heads(), ", "))
+}
+
 // value is what field (a JSON field or a column's head) is in r.
 func (l *List[T]) value(r row[T], field string) (any, error) {
 	for _, c := range l.Columns {
@@ -222,6 +260,9 @@ func (l *List[T]) value(r row[T], field string) (any, error) {
 		if strings.EqualFold(k, field) {
 			return v, nil
 		}
+	}
+	if l.check(field) == nil {
+		return nil, nil //nolint:nilnil // the field is left out where it is empty
 	}
 	return nil, optionf("no column %q: %s", field, strings.Join(l.heads(), ", "))
 }

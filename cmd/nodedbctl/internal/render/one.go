@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/term"
@@ -19,11 +20,16 @@ type One[T any] struct {
 	Name string
 	// Text writes it for people.
 	Text func(io.Writer) error
+	// Table says that Text has a table that takes --columns, --sort and --filter.
+	Table bool
 }
 
 // Print writes the object; its fields stand beside apiVersion, kind and meta.
 func (o *One[T]) Print(s *term.Streams, opts Options) error {
 	kind, text, _ := strings.Cut(opts.Format, "=")
+	if err := o.options(kind, opts); err != nil {
+		return err
+	}
 	switch kind {
 	case "json", "yaml", "jsonl":
 		b, err := envelope(o.Kind, &o.Meta, o.Item)
@@ -57,6 +63,18 @@ func (o *One[T]) Print(s *term.Streams, opts Options) error {
 	}
 	_, err = io.WriteString(out, s.Complete(b.String()))
 	return err
+}
+
+// options refuses those that would be ignored.
+func (o *One[T]) options(kind string, opts Options) error {
+	switch {
+	case o.Table:
+	case len(opts.Filter) > 0 || opts.Sort != "":
+		return optionf("--filter and --sort are for lists: this is one %s", o.Kind)
+	case len(opts.Columns) > 0 && kind != "csv":
+		return optionf("--columns is for lists and for -o csv: this is one %s", o.Kind)
+	}
+	return nil
 }
 
 // writeCSV writes the object as a head and one row: every field, or --columns.
@@ -148,6 +166,28 @@ func envelope(kind string, meta *Meta, item any) ([]byte, error) {
 		return head, nil
 	}
 	return append(append(head[:len(head)-1], ','), body[1:]...), nil
+}
+
+// fieldNames lists the fields that the JSON form of a struct may have.
+func fieldNames(t reflect.Type) []string {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	var names []string
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case f.Anonymous && name == "":
+			names = append(names, fieldNames(f.Type)...)
+		case f.IsExported() && name != "" && name != "-":
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // fieldsOf is the JSON form of an item, with numbers as they are written.
