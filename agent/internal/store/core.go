@@ -58,7 +58,7 @@ type slot struct {
 	dirty      bool
 	destroying bool
 	destroyed  []func(error)
-	condemned  bool // its stop for good is written
+	noted      bool // its stop for good is written
 }
 
 // retry is the answer to a snapshot that failed, given after a pause: raft asks
@@ -223,20 +223,20 @@ func (c *Core) process(s *slot) {
 		c.fatal(err) // the engine failed, not this replica alone
 		return
 	}
-	c.condemn(s)
+	c.noteLost(s)
 	if s.r.Removed() {
 		c.destroy(s, s.r.ID()+1, nil)
 	}
 }
 
-// condemn makes the stop of a replica that lost its log outlive this process: a
+// noteLost makes the stop of a replica that lost its log outlive this process: a
 // leader that comes later may not remember what the replica acknowledged.
-func (c *Core) condemn(s *slot) {
+func (c *Core) noteLost(s *slot) {
 	var lost *replica.LostLogError
-	if s.condemned || !errors.As(s.r.Failed(), &lost) {
+	if s.noted || !errors.As(s.r.Failed(), &lost) {
 		return
 	}
-	s.condemned = true
+	s.noted = true
 	c.writes = append(c.writes, write{
 		apply: func(b *storage.Batch) error { return replica.WriteLost(b, s.r, lost) },
 		done:  func() {},
