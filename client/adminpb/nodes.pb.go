@@ -1112,9 +1112,12 @@ type CheckSafeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// question is stop (quorum without these processes), remove (decommission), or
 	// survive (which sets of nodes may fail); nodes is empty for survive.
-	Question      string   `protobuf:"bytes,1,opt,name=question,proto3" json:"question,omitempty"`
-	Nodes         []uint32 `protobuf:"varint,2,rep,packed,name=nodes,proto3" json:"nodes,omitempty"`
-	NodeTimeout   float64  `protobuf:"fixed64,3,opt,name=node_timeout,json=nodeTimeout,proto3" json:"node_timeout,omitempty"`
+	Question    string   `protobuf:"bytes,1,opt,name=question,proto3" json:"question,omitempty"`
+	Nodes       []uint32 `protobuf:"varint,2,rep,packed,name=nodes,proto3" json:"nodes,omitempty"`
+	NodeTimeout float64  `protobuf:"fixed64,3,opt,name=node_timeout,json=nodeTimeout,proto3" json:"node_timeout,omitempty"`
+	// wait is for how many seconds it is looked again while what refuses passes by
+	// itself; 0: 3 s; at most 60.
+	Wait          float64 `protobuf:"fixed64,4,opt,name=wait,proto3" json:"wait,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1170,16 +1173,26 @@ func (x *CheckSafeRequest) GetNodeTimeout() float64 {
 	return 0
 }
 
+func (x *CheckSafeRequest) GetWait() float64 {
+	if x != nil {
+		return x.Wait
+	}
+	return 0
+}
+
 type CheckSafeResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	AsOf          *AsOf                  `protobuf:"bytes,1,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
-	Safe          bool                   `protobuf:"varint,2,opt,name=safe,proto3" json:"safe,omitempty"`
-	Findings      []*Finding             `protobuf:"bytes,3,rep,name=findings,proto3" json:"findings,omitempty"`
-	Fixes         []*Fix                 `protobuf:"bytes,4,rep,name=fixes,proto3" json:"fixes,omitempty"`
-	LargestSafe   []uint32               `protobuf:"varint,5,rep,packed,name=largest_safe,json=largestSafe,proto3" json:"largest_safe,omitempty"` // the largest part of nodes that is safe
-	Ranges        uint32                 `protobuf:"varint,6,opt,name=ranges,proto3" json:"ranges,omitempty"`                                     // ranges examined
-	SurvivesOne   *Survival              `protobuf:"bytes,7,opt,name=survives_one,json=survivesOne,proto3" json:"survives_one,omitempty"`
-	SurvivesTwo   *Survival              `protobuf:"bytes,8,opt,name=survives_two,json=survivesTwo,proto3" json:"survives_two,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	AsOf        *AsOf                  `protobuf:"bytes,1,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	Safe        bool                   `protobuf:"varint,2,opt,name=safe,proto3" json:"safe,omitempty"`
+	Findings    []*Finding             `protobuf:"bytes,3,rep,name=findings,proto3" json:"findings,omitempty"`
+	Fixes       []*Fix                 `protobuf:"bytes,4,rep,name=fixes,proto3" json:"fixes,omitempty"`
+	LargestSafe []uint32               `protobuf:"varint,5,rep,packed,name=largest_safe,json=largestSafe,proto3" json:"largest_safe,omitempty"` // the largest part of nodes that is safe
+	Ranges      uint32                 `protobuf:"varint,6,opt,name=ranges,proto3" json:"ranges,omitempty"`                                     // ranges examined
+	SurvivesOne *Survival              `protobuf:"bytes,7,opt,name=survives_one,json=survivesOne,proto3" json:"survives_one,omitempty"`
+	SurvivesTwo *Survival              `protobuf:"bytes,8,opt,name=survives_two,json=survivesTwo,proto3" json:"survives_two,omitempty"`
+	// not_yet: it is not safe now, and will be by itself: replicas are catching up,
+	// or a leader is about to report. Ask again.
+	NotYet        bool `protobuf:"varint,9,opt,name=not_yet,json=notYet,proto3" json:"not_yet,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1268,6 +1281,13 @@ func (x *CheckSafeResponse) GetSurvivesTwo() *Survival {
 		return x.SurvivesTwo
 	}
 	return nil
+}
+
+func (x *CheckSafeResponse) GetNotYet() bool {
+	if x != nil {
+		return x.NotYet
+	}
+	return false
 }
 
 type CheckRequest struct {
@@ -2080,11 +2100,12 @@ const file_nodes_proto_rawDesc = "" +
 	"\aseen_by\x18\x05 \x03(\v2\x1c.nodedb.admin.v1.ObservationR\x06seenBy\"=\n" +
 	"\vObservation\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x1a\n" +
-	"\bliveness\x18\x02 \x01(\tR\bliveness\"g\n" +
+	"\bliveness\x18\x02 \x01(\tR\bliveness\"{\n" +
 	"\x10CheckSafeRequest\x12\x1a\n" +
 	"\bquestion\x18\x01 \x01(\tR\bquestion\x12\x14\n" +
 	"\x05nodes\x18\x02 \x03(\rR\x05nodes\x12!\n" +
-	"\fnode_timeout\x18\x03 \x01(\x01R\vnodeTimeout\"\xec\x02\n" +
+	"\fnode_timeout\x18\x03 \x01(\x01R\vnodeTimeout\x12\x12\n" +
+	"\x04wait\x18\x04 \x01(\x01R\x04wait\"\x85\x03\n" +
 	"\x11CheckSafeResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12\x12\n" +
 	"\x04safe\x18\x02 \x01(\bR\x04safe\x124\n" +
@@ -2093,7 +2114,8 @@ const file_nodes_proto_rawDesc = "" +
 	"\flargest_safe\x18\x05 \x03(\rR\vlargestSafe\x12\x16\n" +
 	"\x06ranges\x18\x06 \x01(\rR\x06ranges\x12<\n" +
 	"\fsurvives_one\x18\a \x01(\v2\x19.nodedb.admin.v1.SurvivalR\vsurvivesOne\x12<\n" +
-	"\fsurvives_two\x18\b \x01(\v2\x19.nodedb.admin.v1.SurvivalR\vsurvivesTwo\"1\n" +
+	"\fsurvives_two\x18\b \x01(\v2\x19.nodedb.admin.v1.SurvivalR\vsurvivesTwo\x12\x17\n" +
+	"\anot_yet\x18\t \x01(\bR\x06notYet\"1\n" +
 	"\fCheckRequest\x12!\n" +
 	"\fnode_timeout\x18\x01 \x01(\x01R\vnodeTimeout\"h\n" +
 	"\rCheckResponse\x12*\n" +

@@ -32,6 +32,7 @@ const clusterID = "c-test"
 
 // fakeBackend is a cluster of three nodes and five ranges in memory.
 type fakeBackend struct {
+	behind      atomic.Int64 // in how many looks from now on no follower has caught up
 	mu          sync.Mutex
 	view        *metastate.View
 	subscribers map[int]func(*metastate.View)
@@ -206,6 +207,12 @@ func (b *fakeBackend) Observe(context.Context, time.Duration) (Observation, erro
 	}
 	for id, d := range b.view.Ranges {
 		o.Snapshot.Ranges = append(o.Snapshot.Ranges, placement.Range{Descriptor: *d, Leader: cluster.NodeID(id%3) + 1, Caught: []cluster.NodeID{1, 2, 3}})
+	}
+	if b.behind.Add(-1) >= 0 {
+		for i := range o.Snapshot.Ranges {
+			r := &o.Snapshot.Ranges[i]
+			r.Caught = []cluster.NodeID{r.Leader}
+		}
 	}
 	o.Snapshot.Sort()
 	return o, nil

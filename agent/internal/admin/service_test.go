@@ -87,6 +87,30 @@ func TestOKToStop(t *testing.T) {
 	}
 }
 
+// TestNotYet: a follower that is behind for a moment is no reason to say no; one
+// that stays behind is a "not yet".
+func TestNotYet(t *testing.T) {
+	r := newRig(t)
+	c := r.client("viewer")
+	r.backend.behind.Store(2)
+	a, err := c.CheckSafe(t.Context(), &adminpb.CheckSafeRequest{Question: "stop", Nodes: []uint32{2}})
+	if err != nil || !a.GetSafe() || a.GetNotYet() {
+		t.Errorf("behind for two looks: got %v %v, want safe", a, err)
+	}
+	r.backend.behind.Store(1 << 30)
+	a, err = c.CheckSafe(t.Context(), &adminpb.CheckSafeRequest{Question: "stop", Nodes: []uint32{2}, Wait: 0.1})
+	if err != nil || a.GetSafe() || !a.GetNotYet() || len(a.GetFixes()) == 0 {
+		t.Errorf("behind for ever: got %v %v, want not yet", a, err)
+	}
+	a, err = c.CheckSafe(t.Context(), &adminpb.CheckSafeRequest{Question: "stop", Nodes: []uint32{2, 3}})
+	if err != nil || a.GetSafe() || a.GetNotYet() {
+		t.Errorf("two of three: got %v %v, want no, and that at once", a, err)
+	}
+	if _, err := c.CheckSafe(t.Context(), &adminpb.CheckSafeRequest{Question: "stop", Nodes: []uint32{2}, Wait: 3600}); connect.CodeOf(err) != connect.CodeInvalidArgument {
+		t.Errorf("a wait of an hour: got %v", err)
+	}
+}
+
 func TestRefusalCarriesFindingsAndFixes(t *testing.T) {
 	r := newRig(t)
 	p, err := r.client("viewer").PlanOperation(t.Context(), &adminpb.PlanOperationRequest{Spec: &adminpb.OperationSpec{Kind: "decommission", Nodes: []uint32{3}}})

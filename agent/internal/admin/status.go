@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/client/adminpb"
@@ -103,8 +104,38 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
+// What refuses and passes by itself is looked at again before it is the answer.
+const (
+	settleFor   = 3 * time.Second
+	settleMost  = time.Minute
+	settleEvery = 200 * time.Millisecond
+)
+
 // CheckSafe implements adminpb.AdminHandler.
 func (s *service) CheckSafe(ctx context.Context, r *adminpb.CheckSafeRequest) (*adminpb.CheckSafeResponse, error) {
+	wait := r.GetWait()
+	if !(wait >= 0 && wait <= settleMost.Seconds()) { // also refuses NaN
+		return nil, &Error{Kind: KindInvalid, Message: fmt.Sprintf("wait must be between 0 and %.0f seconds", settleMost.Seconds())}
+	}
+	if wait == 0 {
+		wait = settleFor.Seconds()
+	}
+	until := time.Now().Add(seconds(wait))
+	for {
+		out, err := s.checkSafe(ctx, r)
+		if err != nil || !out.GetNotYet() || time.Now().After(until) {
+			return out, err
+		}
+		select {
+		case <-time.After(settleEvery):
+		case <-ctx.Done():
+			return out, nil
+		}
+	}
+}
+
+// checkSafe answers as of now.
+func (s *service) checkSafe(ctx context.Context, r *adminpb.CheckSafeRequest) (*adminpb.CheckSafeResponse, error) {
 	look, err := s.look(ctx, r.GetNodeTimeout())
 	if err != nil {
 		return nil, err
@@ -127,7 +158,7 @@ func (s *service) CheckSafe(ctx context.Context, r *adminpb.CheckSafeRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	out.Safe = v.OK()
+	out.Safe, out.NotYet = v.OK(), v.Passes()
 	out.Findings, out.Fixes, _ = verdictProto(&v)
 	out.LargestSafe = nodeIDs(largest)
 	return out, nil

@@ -130,9 +130,12 @@ type RangeStatus struct {
 	Leader     NodeID          `json:"leader"` // 0: unknown
 	Term       uint64          `json:"term"`
 	Commit     uint64          `json:"commit"`
-	Applied    uint64          `json:"applied"`
-	Bytes      uint64          `json:"bytes"`
-	Keys       uint64          `json:"keys"`
+	// Settled is what was committed an election timeout ago. The leader knows it;
+	// 0: it has not led for so long.
+	Settled uint64 `json:"settled,omitempty"`
+	Applied uint64 `json:"applied"`
+	Bytes   uint64 `json:"bytes"`
+	Keys    uint64 `json:"keys"`
 	// Reads and Writes count since the process started.
 	Reads  uint64 `json:"reads"`
 	Writes uint64 `json:"writes"`

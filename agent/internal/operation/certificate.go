@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/placement"
 )
 
@@ -51,13 +52,46 @@ func (r *Runner) MayStop(ctx context.Context, node cluster.NodeID, op string) (S
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := Snapshot(now, r.cfg.Self, v, r.mu.reports, r.cfg.Liveness())
-	s.Busy = alsoBusy(busy(v, op), r.mu.granted, now, node)
+	s.Busy = alsoBusy(busy(v, op), r.grantedLocked(v, now), node)
 	if verdict := placement.SafeToStop(s, []cluster.NodeID{node}); !verdict.OK() {
 		return StopCertificate{}, &RefusedError{Kind: Unsafe, Message: verdict.String(), Verdict: verdict}
 	}
 	c := StopCertificate{Node: node, Operation: op, Epoch: v.Epoch(), MetaIndex: v.Index, Expires: now.Add(certificateLife)}
-	r.mu.granted[node] = c.Expires
+	r.mu.granted[node] = grant{until: c.Expires, to: r.incarnationLocked(v, node)}
 	return c, nil
+}
+
+// grant is a certificate that was given, and the process that it was given to.
+type grant struct {
+	until time.Time
+	to    string // boot nonce
+}
+
+// grantedLocked lists the nodes that were given a certificate and may not have
+// stopped yet. A certificate ends with its process: a node that is back is not
+// about to stop.
+func (r *Runner) grantedLocked(v *metastate.View, now time.Time) []cluster.NodeID {
+	var nodes []cluster.NodeID
+	for _, id := range sorted(r.mu.granted) {
+		g := r.mu.granted[id]
+		if is := r.incarnationLocked(v, id); !now.Before(g.until) || g.to != "" && is != "" && g.to != is {
+			delete(r.mu.granted, id)
+			continue
+		}
+		nodes = append(nodes, id)
+	}
+	return nodes
+}
+
+// incarnationLocked names the process that runs as the node, by its last report.
+func (r *Runner) incarnationLocked(v *metastate.View, id cluster.NodeID) string {
+	if st := r.mu.reports[id].Status; st != nil && st.BootNonce != "" {
+		return st.BootNonce
+	}
+	if n := v.Nodes[id]; n != nil {
+		return n.BootNonce
+	}
+	return ""
 }
 
 // serveMayStop answers MethodMayStop; a node asks for itself only.

@@ -57,6 +57,35 @@ func (s *shell) upNow(id cluster.NodeID) bool {
 	return s.r.up(id)
 }
 
+// TestCertificateEndsWithItsProcess: a node that was restarted is not about to
+// stop, whatever its certificate says.
+func TestCertificateEndsWithItsProcess(t *testing.T) {
+	inShell(t, 3, func(t *testing.T, s *shell) {
+		var coordinator *Runner
+		var first StopCertificate
+		s.eventually("a certificate for n2", time.Minute, func() bool {
+			for _, n := range s.nodes {
+				if _, _, self := (&shellMeta{s, n.id}).Leader(); self {
+					coordinator = n.runner
+				}
+			}
+			if coordinator == nil {
+				return false
+			}
+			var err error
+			first, err = coordinator.MayStop(context.Background(), 2, "")
+			return err == nil
+		})
+		s.mu.Lock()
+		s.r.nodes[2].nonce++
+		s.mu.Unlock()
+		s.eventually("n3 gets its certificate", 5*time.Second, func() bool {
+			_, err := coordinator.MayStop(context.Background(), 3, "")
+			return err == nil && time.Now().Before(first.Expires)
+		})
+	})
+}
+
 // TestCertificatesExcludeEachOther: of three nodes one gets a certificate; the
 // next is refused until the first has expired, even if nobody was seen to stop.
 func TestCertificatesExcludeEachOther(t *testing.T) {

@@ -255,7 +255,7 @@ func (r *draining) heir(st *cluster.RangeStatus, counts map[cluster.NodeID]int, 
 	for _, p := range st.Progress {
 		rep, ok := st.Descriptor.On(p.Node)
 		stays := ok && (rep.Role == cluster.Voter || rep.Role == cluster.VoterIncoming)
-		if !stays || !p.Active || p.Snapshot || p.Match+catchUpLag < st.Commit || tried[p.Node] || !r.mayLead(p.Node) {
+		if !stays || !follows(st, p) || tried[p.Node] || !r.mayLead(p.Node) {
 			continue
 		}
 		if best == 0 || counts[p.Node] < counts[best] || counts[p.Node] == counts[best] && p.Node < best {

@@ -77,8 +77,8 @@ func (c *Controller) admitDrain(r *run, node cluster.NodeID) {
 	r.say(cluster.OpRunning, "")
 }
 
-// collecting reports whether a verdict that refuses may be due to reports that
-// are missing, or older than the operation: a leadership that moved a moment ago
+// collecting reports whether a verdict that refuses may be due to replicas that
+// catch up, or to reports that are missing or older than the operation: a leadership that moved a moment ago
 // has no report for a beat, and a node that was undrained before the operation
 // was asked for is drained still in the report before.
 func (c *Controller) collecting(r *run, v placement.Verdict) bool {
@@ -89,7 +89,7 @@ func (c *Controller) collecting(r *run, v placement.Verdict) bool {
 	if c.in.Now.Sub(since) >= c.cfg.Collect {
 		return false
 	}
-	if v.Refusals[0].Code == placement.Collecting {
+	if v.Refusals[0].Code == placement.Collecting || v.Passes() {
 		return true
 	}
 	for _, rep := range c.in.Reports {

@@ -199,11 +199,11 @@ func (c *Controller) observedDone(done Completion) bool {
 	return true
 }
 
-// alsoBusy are nodes that were granted to stop and may not have yet.
-func alsoBusy(nodes []cluster.NodeID, granted map[cluster.NodeID]time.Time, now time.Time, except cluster.NodeID) []cluster.NodeID {
+// alsoBusy adds to nodes those that were granted to stop, except one.
+func alsoBusy(nodes, granted []cluster.NodeID, except cluster.NodeID) []cluster.NodeID {
 	out := slices.Clone(nodes)
-	for _, id := range sorted(granted) {
-		if id != except && now.Before(granted[id]) {
+	for _, id := range granted {
+		if id != except {
 			out = append(out, id)
 		}
 	}

@@ -58,7 +58,7 @@ type Runner struct {
 		asking   map[cluster.NodeID]bool
 		done     []Completion
 		snapshot *placement.Snapshot
-		granted  map[cluster.NodeID]time.Time // until when a node may stop
+		granted  map[cluster.NodeID]grant // certificates to stop
 		sweeps   Sweeps
 	}
 }
@@ -75,7 +75,7 @@ func NewRunner(cfg RunnerConfig) *Runner {
 	r.local = cfg.Server.Methods()
 	r.mu.reports = map[cluster.NodeID]Report{}
 	r.mu.asking = map[cluster.NodeID]bool{}
-	r.mu.granted = map[cluster.NodeID]time.Time{}
+	r.mu.granted = map[cluster.NodeID]grant{}
 	return r
 }
 

@@ -131,12 +131,31 @@ func (s *Service) DryRun(ctx context.Context, spec cluster.OperationSpec) (Previ
 		s.recent.add(p.Plan.ID, spec)
 		return p, nil
 	}
-	o := s.ClusterStatus(ctx, 0)
-	began := time.Now()
-	p := s.plan(spec, o.Snapshot)
-	p.Took = time.Since(began)
+	p := s.settled(ctx, spec)
 	s.recent.add(p.Plan.ID, spec)
 	return p, nil
+}
+
+// A refusal that passes by itself is looked at again for settleFor before it is
+// the answer: a follower that has missed a heartbeat, or a leader that was elected
+// just now, must not make a script give up.
+const (
+	settleFor   = 3 * time.Second
+	settleEvery = 200 * time.Millisecond
+)
+
+// settled plans, again while what refuses may pass.
+func (s *Service) settled(ctx context.Context, spec cluster.OperationSpec) Preview {
+	until := time.Now().Add(settleFor)
+	for {
+		o := s.ClusterStatus(ctx, 0)
+		began := time.Now()
+		p := s.plan(spec, o.Snapshot)
+		p.Took = time.Since(began)
+		if !p.Verdict.Passes() || time.Now().After(until) || sleep(ctx, settleEvery) != nil {
+			return p
+		}
+	}
 }
 
 func (s *Service) plan(spec cluster.OperationSpec, snap *placement.Snapshot) Preview {
@@ -250,9 +269,8 @@ func (s *Service) judge(ctx context.Context, r StartRequest, spec cluster.Operat
 			Message: fmt.Sprintf("%s, a %s of %s, is %s", front.ID, front.Spec.Kind, nodeNames(front.Spec.Nodes), front.State),
 		}
 	}
-	snap := s.ClusterStatus(ctx, 0).Snapshot
-	p := s.plan(spec, snap)
-	if !p.Verdict.OK() && r.Queue && len(snap.Busy) > 0 {
+	p := s.settled(ctx, spec)
+	if snap := p.Snapshot; !p.Verdict.OK() && r.Queue && len(snap.Busy) > 0 {
 		snap.Busy = nil // what waits for the others need not be safe beside them
 		p = s.plan(spec, snap)
 	}
@@ -482,6 +500,12 @@ func (s *Service) Survive(ctx context.Context) (placement.Survival, Observation)
 
 // OKToStop says whether the processes of nodes may stop together.
 func (s *Service) OKToStop(ctx context.Context, nodes []cluster.NodeID) (placement.Verdict, Observation) {
-	o := s.ClusterStatus(ctx, 0)
-	return placement.SafeToStop(o.Snapshot, nodes), o
+	until := time.Now().Add(settleFor)
+	for {
+		o := s.ClusterStatus(ctx, 0)
+		v := placement.SafeToStop(o.Snapshot, nodes)
+		if !v.Passes() || time.Now().After(until) || sleep(ctx, settleEvery) != nil {
+			return v, o
+		}
+	}
 }

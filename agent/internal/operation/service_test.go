@@ -140,6 +140,39 @@ func TestServiceRefusesAtOnce(t *testing.T) {
 	})
 }
 
+// TestFollowerBehindForAMoment: a drain is not refused, and ok-to-stop does not
+// say no, because a follower is behind while it is looked at.
+func TestFollowerBehindForAMoment(t *testing.T) {
+	inShell(t, 3, func(t *testing.T, s *shell) {
+		behind := func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			for _, x := range s.r.ranges {
+				x.commit += 200
+				x.match[x.leader] = x.commit
+			}
+		}
+		svc, ctx := s.nodes[1].service, context.Background()
+		s.eventually("a healthy cluster", time.Minute, func() bool {
+			o := svc.ClusterStatus(ctx, 0)
+			v := placement.SafeToStop(o.Snapshot, []cluster.NodeID{2})
+			return v.OK()
+		})
+		behind()
+		if v, _ := svc.OKToStop(ctx, []cluster.NodeID{2}); !v.OK() {
+			t.Errorf("ok to stop n2: %s", v.String())
+		}
+		behind()
+		if p, err := svc.DryRun(ctx, drain(2)); err != nil || !p.Verdict.OK() {
+			t.Errorf("dry run of a drain: %v %s", err, p.Verdict.String())
+		}
+		behind()
+		if op := s.wait(s.start(drain(2)).ID, time.Minute); op.State != cluster.OpSucceeded {
+			t.Errorf("drain: %s %s", op.State, op.Why)
+		}
+	})
+}
+
 func wantRefusal(t *testing.T, kind RefusedKind) func(cluster.Operation, bool, error) *RefusedError {
 	return func(_ cluster.Operation, _ bool, err error) *RefusedError {
 		t.Helper()

@@ -214,7 +214,8 @@ func (src *sources) rangeOf(d *cluster.RangeDescriptor, told []seen) placement.R
 }
 
 // caughtUp lists the nodes of d whose replicas hold, for the leader that said
-// st, all that is committed. A replica that st does not mean does not count.
+// st, all that is committed, but for what is on its way: some entries, or those of
+// the last moment, which under load are many. A replica that st does not mean does not count.
 func caughtUp(st *cluster.RangeStatus, d *cluster.RangeDescriptor) []cluster.NodeID {
 	out := []cluster.NodeID{st.Leader}
 	for _, p := range st.Progress {
@@ -223,10 +224,17 @@ func caughtUp(st *cluster.RangeStatus, d *cluster.RangeDescriptor) []cluster.Nod
 		if !ok || !still || was.Replica != is.Replica {
 			continue
 		}
-		if p.Active && !p.Snapshot && p.Match > 0 && p.Match+catchUpLag >= st.Commit && p.Node != st.Leader {
+		if follows(st, p) && p.Node != st.Leader {
 			out = append(out, p.Node)
 		}
 	}
 	slices.SortFunc(out, cmp.Compare)
 	return out
+}
+
+// follows reports whether a replica answers and holds all that is committed but
+// for what is on its way.
+func follows(st *cluster.RangeStatus, p cluster.ReplicaProgress) bool {
+	near := p.Match+catchUpLag >= st.Commit || st.Settled > 0 && p.Match >= st.Settled
+	return p.Active && !p.Snapshot && p.Match > 0 && near
 }

@@ -180,7 +180,8 @@ func (p *planner) checkReports(leaving []cluster.NodeID) bool {
 	}
 	if len(silent) > 0 {
 		p.verdict.refuse("reports", Refusal{
-			Code: Collecting, Nodes: silent, Why: names(silent) + ": alive, but no report has arrived",
+			Passes: true,
+			Code:   Collecting, Nodes: silent, Why: names(silent) + ": alive, but no report has arrived",
 			Fixes: []Fix{{Does: "ask again in a few seconds"}, {Does: "see why it is silent", Command: "nodedbctl members why " + silent[0].String()}},
 		})
 		return false

@@ -21,24 +21,31 @@ func SafeToStop(s *Snapshot, nodes []cluster.NodeID) Verdict {
 	if !v.OK() {
 		return v
 	}
-	atRisk, waiting := s.losers(nodes)
+	atRisk, behind, waiting := s.losers(nodes)
 	if len(waiting) > 0 {
 		v.refuse("reports", Refusal{
-			Code: Collecting, Ranges: waiting,
+			Code: Collecting, Ranges: waiting, Passes: true,
 			Why:   fmt.Sprintf("the leaders of %s have not reported", count(len(waiting), "range")),
 			Fixes: []Fix{{Does: "ask again in a few seconds"}},
 		})
 	}
-	s.refuseStop(&v, nodes, atRisk)
+	// A range whose only lack is a replica that catches up keeps its quorum in a
+	// moment; it is named apart, unless others must wait for a person anyway.
+	if len(atRisk) > 0 {
+		s.refuseStop(&v, nodes, slices.Sorted(slices.Values(append(atRisk, behind...))), false)
+	} else {
+		s.refuseStop(&v, nodes, behind, true)
+	}
 	if v.OK() {
 		v.pass("quorum", fmt.Sprintf("%s keep a quorum without %s", count(len(s.Ranges), "range"), names(nodes)))
 	}
 	return v
 }
 
-// losers returns the ranges that would lose their quorum if nodes stopped, and
-// those of which it cannot be said because no leader has reported.
-func (s *Snapshot) losers(nodes []cluster.NodeID) (atRisk, waiting []cluster.RangeID) {
+// losers returns the ranges that would lose their quorum if nodes stopped, those
+// that would until a replica has caught up, and those of which it cannot be said
+// because no leader has reported.
+func (s *Snapshot) losers(nodes []cluster.NodeID) (atRisk, behind, waiting []cluster.RangeID) {
 	up := s.living()
 	for _, n := range s.gone(nodes) {
 		up.drop(n)
@@ -55,10 +62,10 @@ func (s *Snapshot) losers(nodes []cluster.NodeID) (atRisk, waiting []cluster.Ran
 			continue
 		}
 		if !s.quorate(r, func(n cluster.NodeID) bool { return stays(n) && r.CaughtUp(n) }) {
-			atRisk = append(atRisk, r.Descriptor.ID)
+			behind = append(behind, r.Descriptor.ID)
 		}
 	}
-	return atRisk, waiting
+	return atRisk, behind, waiting
 }
 
 // gone returns nodes and all others that must not be counted on.
@@ -73,24 +80,27 @@ func (s *Snapshot) gone(nodes []cluster.NodeID) []cluster.NodeID {
 	return slices.Compact(gone)
 }
 
-func (s *Snapshot) refuseStop(v *Verdict, nodes []cluster.NodeID, atRisk []cluster.RangeID) {
+func (s *Snapshot) refuseStop(v *Verdict, nodes []cluster.NodeID, atRisk []cluster.RangeID, passes bool) {
 	if len(atRisk) == 0 {
 		return
 	}
-	fixes := s.stopFixes(nodes)
+	fixes, until := s.stopFixes(nodes), ""
+	if passes {
+		fixes, until = []Fix{{Does: "wait until they have caught up", Command: "nodedbctl wait " + args(nodes) + " --for safe-to-stop"}}, " until replicas have caught up"
+	}
 	if atRisk[0] == cluster.MetaRangeID {
 		r := s.Range(cluster.MetaRangeID)
 		v.refuse("meta quorum", Refusal{
-			Code: MetaQuorum, Ranges: atRisk[:1], Nodes: nodes, Fixes: fixes,
-			Why: "the meta range would stop: " + s.shortfall(r, nodes),
+			Code: MetaQuorum, Ranges: atRisk[:1], Nodes: nodes, Fixes: fixes, Passes: passes,
+			Why: "the meta range would stop" + until + ": " + s.shortfall(r, nodes),
 		})
 		atRisk = atRisk[1:]
 	}
 	if len(atRisk) > 0 {
 		r := s.Range(atRisk[0])
 		v.refuse("quorum", Refusal{
-			Code: QuorumAtRisk, Ranges: atRisk, Nodes: nodes, Fixes: fixes,
-			Why: fmt.Sprintf("%d of %s would stop; %s: %s", len(atRisk), count(len(s.Ranges), "range"), r.Descriptor.ID, s.shortfall(r, nodes)),
+			Code: QuorumAtRisk, Ranges: atRisk, Nodes: nodes, Fixes: fixes, Passes: passes,
+			Why: fmt.Sprintf("%d of %s would stop%s; %s: %s", len(atRisk), count(len(s.Ranges), "range"), until, r.Descriptor.ID, s.shortfall(r, nodes)),
 		})
 	}
 }
@@ -133,7 +143,14 @@ func (s *Snapshot) stopFixes(nodes []cluster.NodeID) []Fix {
 	}
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
-		if n.Live() && (n.stops() || slices.Contains(s.Busy, n.ID)) && !slices.Contains(nodes, n.ID) {
+		if slices.Contains(nodes, n.ID) {
+			continue
+		}
+		if n.Live() && n.Membership == cluster.Decommissioning {
+			fixes = append(fixes, Fix{Does: "wait until " + n.ID.String() + " is decommissioned", Command: "nodedbctl wait " + n.ID.String() + " --for decommissioned"})
+			continue
+		}
+		if n.Live() && (n.stops() || slices.Contains(s.Busy, n.ID)) {
 			fixes = append(fixes, Fix{Does: "wait until " + n.ID.String() + " is back", Command: "nodedbctl wait " + n.ID.String() + " --for ready"})
 		}
 	}
@@ -163,8 +180,8 @@ func (s *Snapshot) fewVoters() bool {
 func LargestSafe(s *Snapshot, nodes []cluster.NodeID) []cluster.NodeID {
 	var safe []cluster.NodeID
 	for _, n := range nodes {
-		atRisk, waiting := s.losers(append(slices.Clone(safe), n))
-		if len(atRisk) == 0 && len(waiting) == 0 {
+		atRisk, behind, waiting := s.losers(append(slices.Clone(safe), n))
+		if len(atRisk)+len(behind)+len(waiting) == 0 {
 			safe = append(safe, n)
 		}
 	}

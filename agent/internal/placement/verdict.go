@@ -22,6 +22,9 @@ type Refusal struct {
 	Nodes  []cluster.NodeID  `json:"nodes,omitempty"`
 	Why    string            `json:"why"`
 	Fixes  []Fix             `json:"fixes,omitempty"`
+	// Passes says that it clears by itself, most likely in a moment: replicas catch
+	// up, or a leader is about to report. It is a "not yet" rather than a "no".
+	Passes bool `json:"passes,omitempty"`
 }
 
 // CheckState is the outcome of one check.
@@ -50,6 +53,11 @@ type Verdict struct {
 
 // OK reports whether nothing refuses.
 func (v *Verdict) OK() bool { return len(v.Refusals) == 0 }
+
+// Passes reports whether all that refuses clears by itself.
+func (v *Verdict) Passes() bool {
+	return !v.OK() && !slices.ContainsFunc(v.Refusals, func(r Refusal) bool { return !r.Passes })
+}
 
 // String is the first refusal, or "ok".
 func (v *Verdict) String() string {

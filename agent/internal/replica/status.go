@@ -33,6 +33,7 @@ func (r *Replica) Status() cluster.RangeStatus {
 	if !r.leading {
 		return s
 	}
+	s.Settled = r.activity.settled(r.cfg.ElectionTicks)
 	r.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
 		if id == uint64(r.id) {
 			return

@@ -445,6 +445,12 @@ func TestSnapshotSaysHowFarItIs(t *testing.T) {
 		c.write(2, fmt.Sprint("k", i), fmt.Sprint(i)+big)
 	}
 	leader := c.leader(2).get()
+	eventually(t, "the leader knows what was committed a moment ago", func() error {
+		if st, _ := leader.RangeStatus(2); st.Settled != st.Commit || st.Settled == 0 {
+			return fmt.Errorf("settled %d, committed %d", st.Settled, st.Commit)
+		}
+		return nil
+	})
 	leader.SetSnapshotRate(64 << 10)
 	c.change(2, cluster.AddLearner, 2, 0)
 	sent := func() (uint64, uint64) {

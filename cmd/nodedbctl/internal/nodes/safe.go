@@ -50,7 +50,7 @@ func safe(ctx context.Context, e *ctl.Env, question string, args []string) error
 	one := render.One[view.Verdict]{
 		Kind: "Verdict", Meta: e.Meta(r.GetAsOf()), Name: map[bool]string{true: "yes", false: "no"}[r.GetSafe()],
 		Item: view.Verdict{
-			Question: question, Nodes: ids, OK: r.GetSafe(), Findings: view.NewFindings(r.GetFindings()), Fixes: view.NewFixes(r.GetFixes()),
+			Question: question, Nodes: ids, OK: r.GetSafe(), NotYet: r.GetNotYet(), Findings: view.NewFindings(r.GetFindings()), Fixes: view.NewFixes(r.GetFixes()),
 			LargestSafe: r.GetLargestSafe(), Ranges: r.GetRanges(),
 		},
 		Text: func(w io.Writer) error { return writeSafe(w, e, question, ids, r) },
@@ -75,7 +75,11 @@ func writeSafe(w io.Writer, e *ctl.Env, question string, ids []uint32, r *adminp
 		return err
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "no: %s may not %s; %s looked at as of meta@%d\n", render.Nodes(ids, " "), what,
+	answer := "no: %s may not %s; %s looked at as of meta@%d\n"
+	if r.GetNotYet() {
+		answer = "not yet: %s may not %s until replicas have caught up; %s looked at as of meta@%d\n"
+	}
+	fmt.Fprintf(&b, answer, render.Nodes(ids, " "), what,
 		render.Plural(int(r.GetRanges()), "range"), r.GetAsOf().GetMetaIndex())
 	width := len("fix")
 	for _, f := range r.GetFindings() {

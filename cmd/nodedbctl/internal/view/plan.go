@@ -156,6 +156,7 @@ type Verdict struct {
 	Question    string    `json:"question"`
 	Nodes       []uint32  `json:"nodes"`
 	OK          bool      `json:"ok"`
+	NotYet      bool      `json:"notYet"` // it will be by itself: ask again
 	Message     string    `json:"message,omitempty"`
 	Findings    []Finding `json:"findings"`
 	Fixes       []Fix     `json:"fixes"`
