@@ -83,6 +83,9 @@ func (n *Node) openStorage() (func() error, error) {
 	if err := n.checkStore(); err != nil {
 		return nil, errors.Join(err, engine.Close())
 	}
+	if n.marks, err = store.OpenMarks(engine); err != nil {
+		return nil, errors.Join(&ExitError{Code: ExitDataDir, Message: "open the store", Err: err}, engine.Close())
+	}
 	n.machine = metastate.New()
 	n.machine.Subscribe(func(v *metastate.View) { n.metaTimes.note(v.Index, time.Now()) })
 	n.table = routing.New(func() routing.View { return n.machine.View() })
@@ -117,8 +120,8 @@ func (n *Node) diskFull(err error) *ExitError {
 func (n *Node) openTransport() (func() error, error) {
 	n.handler = newHandler(n.part("transport"))
 	t, err := transport.New(transport.Config{
-		Self: n.id.Node, ClusterID: n.id.ClusterID, Nonce: n.nonce, TLS: n.certs, Handler: n.handler,
-		Resolve: n.resolve, Admit: n.admit, OnRefused: n.refused, Logger: n.part("transport"),
+		Self: n.id.Node, ClusterID: n.id.ClusterID, Nonce: n.nonce, Standing: n.marks.Standing, TLS: n.certs, Handler: n.handler,
+		Resolve: n.resolve, Admit: n.admit, Compare: n.compareStore, OnRefused: n.refused, Logger: n.part("transport"),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
@@ -163,6 +166,9 @@ func (n *Node) refused(err *transport.RefusedError) {
 		n.stop("peers say that this node was decommissioned", decommissionedError(n.id, ""))
 		return
 	}
+	if err.Code == transport.RefusedBehind && closed(n.handler.started) {
+		n.store.TakeAnswer(err.Node, err.Detail)
+	}
 	n.logger.Warn("a peer refuses this node", logattr.Err(err))
 }
 
@@ -176,7 +182,8 @@ func (n *Node) openStore() (func() error, error) {
 		}
 		return datastate.NewMetered(&n.meter)
 	}
-	cfg.OnFatal = func(err error) { n.stop("store failed", n.storageError("store", err)) }
+	cfg.Marks, cfg.OnBehind, cfg.OnWaiting = n.marks, n.storeBehind, n.waiting
+	cfg.OnFatal = n.storeFailed
 	s, err := store.Open(cfg)
 	if err != nil {
 		return nil, &ExitError{Code: ExitDataDir, Message: "open the replicas", Err: err}
@@ -319,6 +326,7 @@ func (n *Node) makePeers() {
 	n.peers = peers.New(peers.Config{
 		Self: n.id.Node, Nonce: n.nonce, Caller: n.transport, Peers: n.others, Board: n.board, MaxClockOffset: n.cfg.MaxClockOffset,
 		MetaIndex: func() uint64 { return n.machine.View().Index }, OnOpen: n.doubted, Logger: n.part("peers"),
+		Standing: n.marks.Standing, OnStanding: func(id cluster.NodeID, s cluster.Standing) { n.marks.Hear(id, s) },
 	})
 }
 

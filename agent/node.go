@@ -70,6 +70,9 @@ type Node struct {
 
 	// Made by the components, in their order; each is set before the next starts.
 	engine    *storage.Engine
+	marks     *store.Marks
+	heard     heardBoots
+	behinds   chan metastate.Command
 	clock     *hlc.Clock
 	machine   *metastate.Machine
 	table     *routing.Table
@@ -118,7 +121,7 @@ func New(cfg Config) (*Node, error) {
 	if err := refuseDecommissioned(cfg.DataDir, id); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, id: id, started: time.Now().UTC(), board: health.NewBoard(), usage: &usage{dir: cfg.DataDir}, logTail: &logTail{}}
+	n := &Node{cfg: cfg, id: id, started: time.Now().UTC(), board: health.NewBoard(), usage: &usage{dir: cfg.DataDir}, logTail: &logTail{}, behinds: make(chan metastate.Command, behindsQueue)}
 	n.mu.service = cluster.Starting
 	n.keeper = newCertKeeper(n)
 	n.board.Set(health.Problem{Component: "node", Code: "starting"})

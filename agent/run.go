@@ -65,6 +65,7 @@ func (n *Node) components() []lifecycle.Component {
 		{Name: "transport", Run: n.runTransport},
 		{Name: "first start", Run: n.firstStart},
 		{Name: "meta publisher", Run: n.meta.Run},
+		{Name: "store events", Run: n.recordBehinds},
 		{Name: "gossip", Run: n.runGossip},
 		{Name: "peers", Run: n.runPeers},
 		{Name: "coordinator", Run: n.runCoordinator},

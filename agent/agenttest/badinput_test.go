@@ -250,7 +250,7 @@ func TestStartIsRefused(t *testing.T) {
 		d := c.clone(n)
 		defer os.RemoveAll(d.Dir)
 		n.Start()
-		refused(t, start(d), 78, "a data directory that was copied or restored cannot be used")
+		refused(t, start(d), 74, "the store lost what it had synced")
 		if !n.Running() {
 			t.Errorf("the node that was there first has ended:\n%s", n.LogTail(5))
 		}

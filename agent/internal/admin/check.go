@@ -46,6 +46,7 @@ var rules = []rule{
 	{"META_QUORUM", "the meta range has a leader", false, metaQuorum},
 	{"NO_QUORUM", "every range has a quorum", false, noQuorum},
 	{"NODE_DOWN", "every node is alive and answers", false, nodesDown},
+	{"STORE_BEHIND", "no store is older than what it told", false, storesBehind},
 	{"REPLICA_FAILED", "no replica has failed", true, failedReplicas},
 	{"UNDER_REPLICATED", "every range has the voters that are declared", false, underReplicated},
 	{"OPERATION", "no operation is blocked, paused or stalled", false, heldOperations},

@@ -58,6 +58,29 @@ func nodesDown(c *checkup) []breach {
 	return out
 }
 
+// storesBehind finds the nodes that were refused for their store and have not
+// started with another one since.
+func storesBehind(c *checkup) []breach {
+	refused := map[cluster.NodeID]bool{}
+	for _, e := range c.View.Events {
+		switch e.Kind {
+		case cluster.EventStoreBehind:
+			refused[e.Node] = true
+		case cluster.EventNodeStarted:
+			delete(refused, e.Node)
+		default:
+		}
+	}
+	var out []breach
+	for _, n := range c.members() {
+		if refused[n.ID] {
+			out = append(out, breach{severity: severityError, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl members why " + n.ID.String(),
+				text: fmt.Sprintf("%s was refused: its store lost what it had synced (a copy, an old snapshot, a damaged disk): put the right disk back, or run nodedb-agent reset --data-dir D there", n.ID)})
+		}
+	}
+	return out
+}
+
 func failedReplicas(c *checkup) []breach {
 	var out []breach
 	for i := range c.ranges {

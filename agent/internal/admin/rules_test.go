@@ -55,6 +55,10 @@ func TestRules(t *testing.T) {
 		"OPERATION_PAUSED": func(_ *fakeBackend, v *metastate.View) {
 			v.Operations["op-1"] = &cluster.Operation{ID: "op-1", State: cluster.OpPaused, Why: "paused by ann", Spec: cluster.OperationSpec{Kind: cluster.OpDecommission, Nodes: []cluster.NodeID{3}}}
 		},
+		"STORE_BEHIND": func(_ *fakeBackend, v *metastate.View) {
+			v.Events = append(v.Events, &cluster.Event{Sequence: 1, Kind: cluster.EventNodeStarted, Node: 3},
+				&cluster.Event{Sequence: 2, Kind: cluster.EventStoreBehind, Node: 3})
+		},
 		"REPLICA_FAILED": func(b *fakeBackend, _ *metastate.View) {
 			b.statuses[3].Ranges[1].Failed = "checksum"
 		},
@@ -80,6 +84,24 @@ func TestRules(t *testing.T) {
 				t.Errorf("broken rules: %v, want %q", broken, code)
 			}
 		})
+	}
+}
+
+// TestTheRightDiskIsBack: a start ends what was said of an earlier one's store.
+func TestTheRightDiskIsBack(t *testing.T) {
+	r := newRig(t)
+	r.backend.change(func(v *metastate.View) {
+		v.Events = append(v.Events, &cluster.Event{Sequence: 1, Kind: cluster.EventStoreBehind, Node: 3},
+			&cluster.Event{Sequence: 2, Kind: cluster.EventNodeStarted, Node: 3})
+	})
+	got, err := r.client("viewer").Check(t.Context(), &adminpb.CheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range got.GetRules() {
+		if x.GetSeverity() != severityOK {
+			t.Errorf("%s is %s: %s", x.GetCode(), x.GetSeverity(), x.GetText())
+		}
 	}
 }
 

@@ -63,6 +63,10 @@ const (
 	EventCoordinatorMove EventKind = "coordinator.changed"
 )
 
+// EventStoreBehind says that a node was refused, by the node in Source: its store
+// is older than what it had told.
+const EventStoreBehind EventKind = "store.behind"
+
 // EventSeverity is how much an event matters.
 type EventSeverity string
 

@@ -79,6 +79,9 @@ func StoreIdent() []byte { return []byte{spaceStore, 's'} }
 // StoreClock is the key of the clock's ceiling.
 func StoreClock() []byte { return []byte{spaceStore, 'c'} }
 
+// StoreMarks is the key of the store's own mark and of those that it heard.
+func StoreMarks() []byte { return []byte{spaceStore, 'm'} }
+
 // ReplicaTombstone is the key of the record that outlives a replica: the next
 // replica id that range id may have here.
 func ReplicaTombstone(id cluster.RangeID) []byte {

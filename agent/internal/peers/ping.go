@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
 
 // MethodPing is the name of the call.
@@ -17,6 +19,7 @@ type ping struct {
 	metaIndex uint64    // applied by the sender
 	now       time.Time // the sender's clock
 	nonce     string    // of the sender's incarnation
+	standing  cluster.Standing
 }
 
 var errPing = errors.New("malformed ping")
@@ -25,7 +28,7 @@ func (p ping) encode() []byte {
 	b := binary.AppendUvarint([]byte{pingVersion}, p.metaIndex)
 	b = binary.BigEndian.AppendUint64(b, uint64(p.now.UnixNano())) //nolint:gosec // two's complement both ways
 	b = binary.AppendUvarint(b, uint64(len(p.nonce)))
-	return append(b, p.nonce...)
+	return p.standing.Append(append(b, p.nonce...))
 }
 
 // decodePing ignores what a later version adds at the end.
@@ -43,5 +46,10 @@ func decodePing(b []byte) (ping, error) {
 	if n <= 0 || length > uint64(len(b)-8-n) {
 		return ping{}, errPing
 	}
-	return ping{metaIndex: index, now: now, nonce: string(b[8+n : 8+n+int(length)])}, nil //nolint:gosec // bounded above
+	nonce := string(b[8+n : 8+n+int(length)]) //nolint:gosec // bounded above
+	standing, _, ok := cluster.DecodeStanding(b[8+n+int(length):])
+	if !ok {
+		return ping{}, errPing
+	}
+	return ping{metaIndex: index, now: now, nonce: nonce, standing: standing}, nil
 }

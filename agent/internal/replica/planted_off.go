@@ -10,5 +10,25 @@ func (Planted) dupApply() bool  { return false }
 func (Planted) localRead() bool { return false }
 func (Planted) sendFirst() bool { return false }
 
+// The rest is for package store.
+
+// AsksNobody is false here, as all others are.
+func (Planted) AsksNobody() bool { return false }
+
+// TrustsSelf is false.
+func (Planted) TrustsSelf() bool { return false }
+
+// PresentsRaised is false.
+func (Planted) PresentsRaised() bool { return false }
+
+// Forgets is false.
+func (Planted) Forgets() bool { return false }
+
+// TellsEarly is false.
+func (Planted) TellsEarly() bool { return false }
+
+// CountsFresh is false.
+func (Planted) CountsFresh() bool { return false }
+
 // NoSync reports whether log appends skip the sync.
 func (Planted) NoSync() bool { return false }

@@ -12,11 +12,44 @@ type Planted struct {
 	SendFirst bool
 	// SkipSync appends to the log without a sync.
 	SkipSync bool
+
+	// AskNobody has a node that returns ask no peer about its store.
+	AskNobody bool
+	// TrustSelf has it ask, and not wait for answers.
+	TrustSelf bool
+	// PresentRaised has it present the boot that it has just begun.
+	PresentRaised bool
+	// PeersForget keeps what peers told in memory only.
+	PeersForget bool
+	// TellEarly tells the number of a round before it is synced.
+	TellEarly bool
+	// FreshCounts counts the answer of a peer whose store is new.
+	FreshCounts bool
 }
 
 func (p Planted) dupApply() bool  { return p.DupApply }
 func (p Planted) localRead() bool { return p.LocalRead }
 func (p Planted) sendFirst() bool { return p.SendFirst }
+
+// The rest is for package store.
+
+// AsksNobody reports AskNobody.
+func (p Planted) AsksNobody() bool { return p.AskNobody }
+
+// TrustsSelf reports TrustSelf.
+func (p Planted) TrustsSelf() bool { return p.TrustSelf }
+
+// PresentsRaised reports PresentRaised.
+func (p Planted) PresentsRaised() bool { return p.PresentRaised }
+
+// Forgets reports PeersForget.
+func (p Planted) Forgets() bool { return p.PeersForget }
+
+// TellsEarly reports TellEarly.
+func (p Planted) TellsEarly() bool { return p.TellEarly }
+
+// CountsFresh reports FreshCounts.
+func (p Planted) CountsFresh() bool { return p.FreshCounts }
 
 // NoSync reports whether log appends skip the sync.
 func (p Planted) NoSync() bool { return p.SkipSync }

@@ -28,6 +28,7 @@ type Replica struct {
 	log     *raftlog.Log
 
 	desc    *cluster.RangeDescriptor // without replicas until a snapshot brought state
+	made    *cluster.RangeDescriptor // that the replica was made with
 	applied appliedState
 	failed  error
 	removed bool // applied its own removal; it does nothing more
@@ -132,7 +133,7 @@ func (r *Replica) load() error {
 	if err != nil {
 		return err
 	}
-	r.id = ident.ID
+	r.id, r.made = ident.ID, &ident.Descriptor
 	for _, d := range ident.Descriptor.Replicas {
 		r.nodes[d.Replica] = d.Node
 	}
@@ -227,6 +228,15 @@ func (r *Replica) Range() cluster.RangeID { return r.rangeID }
 
 // Descriptor returns the range's descriptor as applied here. It must not be changed.
 func (r *Replica) Descriptor() *cluster.RangeDescriptor { return r.desc }
+
+// Members returns the newest descriptor that is known here: the range's, or,
+// until a snapshot has come, the one that the replica was made with.
+func (r *Replica) Members() *cluster.RangeDescriptor {
+	if r.Initialised() {
+		return r.desc
+	}
+	return r.made
+}
 
 // Initialised reports whether the replica has state: a snapshot, or bootstrap.
 func (r *Replica) Initialised() bool { return r.applied.Index > 0 }

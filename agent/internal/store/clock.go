@@ -27,6 +27,7 @@ const clockFormat byte = 1
 type clock struct {
 	hlc     *hlc.Clock
 	engine  *storage.Engine
+	marks   *Marks
 	ceiling hlc.Timestamp // durable
 	asked   hlc.Timestamp // being written
 	// waking: after a restart, until the physical clock is near start. Nothing is
@@ -36,8 +37,8 @@ type clock struct {
 	start  hlc.Timestamp // the ceiling that was found
 }
 
-func (c *clock) open(e *storage.Engine, h *hlc.Clock) error {
-	c.hlc, c.engine = h, e
+func (c *clock) open(e *storage.Engine, h *hlc.Clock, m *Marks) error {
+	c.hlc, c.engine, c.marks = h, e, m
 	v, ok, err := e.Get(keys.StoreClock())
 	if err != nil {
 		return fmt.Errorf("read clock: %w", err)
@@ -113,7 +114,7 @@ func (c *clock) store(ts hlc.Timestamp) error {
 	b := c.engine.NewWriteBatch()
 	err := writeCeiling(b, ts)
 	if err == nil {
-		err = b.Commit(true)
+		err = c.marks.commit(b)
 	}
 	if e := b.Close(); err == nil {
 		err = e

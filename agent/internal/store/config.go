@@ -31,12 +31,21 @@ type Config struct {
 	Clock *hlc.Clock
 	// Machine makes the state machine of a range.
 	Machine func(cluster.RangeDescriptor) replica.StateMachine
+	// Marks is what the store remembers of marks; nil: it is opened with the store.
+	Marks *Marks
 	// Sender reaches the other nodes. Only the shell uses it.
 	Sender Sender
 	// Logger gets what an operator wants to know; nil discards it.
 	Logger *slog.Logger
 	// OnFatal is called once when the store can do nothing more: the process must stop.
+	// The error is a *LostError if the store is older than what it told.
 	OnFatal func(error)
+	// OnBehind is told, once for each start of it, of a peer whose store lost what
+	// it had told. It must not block; may be nil.
+	OnBehind func(Behind)
+	// OnWaiting is told when what replicas here wait for has changed, nobody last.
+	// It must not block; may be nil.
+	OnWaiting func(peers []cluster.NodeID, ranges int)
 
 	// Tick is the length of a raft tick; default 100 ms.
 	Tick time.Duration

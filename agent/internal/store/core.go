@@ -25,6 +25,8 @@ type Core struct {
 	cfg   Config
 	log   *slog.Logger
 	clock clock
+	marks *Marks
+	back  comeback
 
 	slots map[cluster.RangeID]*slot
 	order []*slot // by range id: the meta range first
@@ -59,6 +61,8 @@ type slot struct {
 	destroying bool
 	destroyed  []func(error)
 	noted      bool // its stop for good is written
+	// held says that the replica takes no part yet: see comeback.
+	held bool
 }
 
 // retry is the answer to a snapshot that failed, given after a pause: raft asks
@@ -80,7 +84,16 @@ func OpenCore(cfg Config) (*Core, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	c := &Core{cfg: cfg, log: cfg.Logger, slots: map[cluster.RangeID]*slot{}, peers: map[cluster.NodeID]*outbox{}}
-	if err := c.clock.open(cfg.Engine, cfg.Clock); err != nil {
+	c.back.loading = true
+	if c.marks = cfg.Marks; c.marks == nil {
+		m, err := OpenMarks(cfg.Engine)
+		if err != nil {
+			return nil, fmt.Errorf("open store: %w", err)
+		}
+		c.marks = m
+	}
+	c.marks.plant(cfg.Planted)
+	if err := c.clock.open(cfg.Engine, cfg.Clock, c.marks); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	ids, err := replica.List(cfg.Engine)
@@ -93,6 +106,9 @@ func OpenCore(cfg Config) (*Core, error) {
 		}
 	}
 	if err := c.checkOverlaps(); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if err := c.comeBack(); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	return c, nil
@@ -109,16 +125,21 @@ func (c *Core) load(id cluster.RangeID) error {
 	if err != nil {
 		return err
 	}
-	s := &slot{r: r, id: id}
+	s := &slot{r: r, id: id, held: c.holds()}
 	c.slots[id] = s
 	i, _ := slices.BinarySearchFunc(c.order, id, func(s *slot, id cluster.RangeID) int { return cmp.Compare(s.id, id) })
 	c.order = slices.Insert(c.order, i, s)
 	c.publish(r)
+	if s.held && !c.back.loading {
+		c.back.ticks = 0
+		c.askMembers(r.Members())
+		c.ask()
+	}
 	if r.Initialised() {
 		if d, ok := r.Descriptor().ByReplica(r.ID()); !ok {
 			// Its removal was applied, and the crash came before its destruction.
 			c.destroy(s, r.ID()+1, nil)
-		} else if d.Role == cluster.Voter && r.OnlyVoter() && !c.clock.waking {
+		} else if d.Role == cluster.Voter && r.OnlyVoter() && !c.clock.waking && !s.held {
 			r.Campaign()
 		}
 	}
@@ -173,10 +194,14 @@ func (c *Core) OnDescriptor(fn func(cluster.RangeDescriptor)) {
 // a process that slept would call elections in spite of them.
 func (c *Core) Tick() {
 	c.ticks++
+	c.askAgain()
 	if !c.awake() {
 		return
 	}
 	for _, s := range c.order {
+		if s.held {
+			continue
+		}
 		s.r.Tick()
 		c.mark(s)
 		c.publish(s.r)
@@ -195,6 +220,9 @@ func (c *Core) Tick() {
 
 // Process does all work that is possible now. The meta range goes first.
 func (c *Core) Process() {
+	if c.dead != nil {
+		return
+	}
 	if err := c.clock.secure(); err != nil {
 		c.fatal(err)
 		return
@@ -215,7 +243,7 @@ func (c *Core) Process() {
 }
 
 func (c *Core) process(s *slot) {
-	if s.destroying {
+	if !s.takesPart() {
 		return
 	}
 	s.r.Process()
@@ -395,6 +423,9 @@ func (c *Core) TakeSnapshots() []*replica.SnapshotJob {
 
 // SnapshotDone ends a job that TakeSnapshots handed out.
 func (c *Core) SnapshotDone(j *replica.SnapshotJob, reply []byte, err error) {
+	if err == nil {
+		reply, err = c.openReply(j.Node, reply)
+	}
 	if err != nil {
 		c.retries = append(c.retries, retry{at: c.ticks + retryTicks, job: j, err: err})
 		return
@@ -410,6 +441,9 @@ func (c *Core) ExpectSnapshot(h *replica.SnapshotHeader) error {
 	s, err := c.slot(h.Range)
 	if err != nil {
 		return err
+	}
+	if s.held {
+		return &RefusedError{Range: h.Range, Reason: "this node asks its peers first whether its store is as new as they know"}
 	}
 	if s.r.ID() != h.To {
 		return &RefusedError{Range: h.Range, Reason: fmt.Sprintf("replica here is %d, the snapshot is for %d", s.r.ID(), h.To)}
@@ -429,7 +463,7 @@ func (c *Core) Install(in *replica.Incoming, done func(reply []byte, err error))
 		done(nil, err)
 		return
 	}
-	c.slots[in.Header.Range].r.Install(in, done)
+	c.slots[in.Header.Range].r.Install(in, func(reply []byte, err error) { done(c.sealReply(reply), err) })
 }
 
 // serving is slot for requests of gateways, which a node that wakes up refuses:
@@ -458,7 +492,7 @@ func (c *Core) awake() bool {
 		return false
 	}
 	for _, s := range c.order {
-		if s.r.Initialised() && s.r.OnlyVoter() {
+		if s.r.Initialised() && s.r.OnlyVoter() && !s.held {
 			s.r.Campaign()
 		}
 	}

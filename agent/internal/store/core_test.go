@@ -314,7 +314,8 @@ func heartbeat(term uint64) []byte {
 }
 
 func batchOf(ts hlc.Timestamp, messages ...[]byte) []byte {
-	b := binary.BigEndian.AppendUint64([]byte{batchFormat}, uint64(ts))
+	b := newBatch(batchFormat)
+	binary.BigEndian.PutUint64(b[clockAt:], uint64(ts))
 	for _, m := range messages {
 		b = append(b, m...)
 	}

@@ -24,6 +24,7 @@ type write struct {
 type LogBatch struct {
 	writes  []write
 	ceiling hlc.Timestamp
+	marks   *Marks
 	noSync  bool // a planted fault
 }
 
@@ -37,7 +38,8 @@ func (c *Core) TakeBatch() *LogBatch {
 	if len(c.writes) == 0 && ceiling == 0 {
 		return nil
 	}
-	b := &LogBatch{writes: c.writes, ceiling: ceiling, noSync: c.cfg.Planted.NoSync()}
+	b := &LogBatch{writes: c.writes, ceiling: ceiling, marks: c.marks, noSync: c.cfg.Planted.NoSync()}
+	c.marks.taken()
 	c.writes = nil
 	c.writing = true
 	return b
@@ -67,8 +69,12 @@ func (b *LogBatch) Write(e *storage.Engine) error {
 	if b.ceiling != 0 {
 		err = writeCeiling(w, b.ceiling)
 	}
-	if err == nil && !w.Empty() {
-		err = w.Commit(sync && !b.noSync)
+	switch {
+	case err != nil:
+	case sync && !b.noSync:
+		err = b.marks.commit(w)
+	case !w.Empty():
+		err = w.Commit(false)
 	}
 	if err = errors.Join(err, w.Close()); err != nil {
 		return fmt.Errorf("write log: %w", err)
@@ -88,7 +94,7 @@ func writeAppend(w *storage.Batch, a *replica.Append) error {
 // ingest installs a large snapshot in its place in the order: what comes before
 // it is committed first, what comes after goes in a new batch.
 func (b *LogBatch) ingest(e *storage.Engine, w *storage.Batch, a *replica.Append) (*storage.Batch, error) {
-	err := w.Commit(true)
+	err := b.marks.commit(w)
 	if err = errors.Join(err, w.Close()); err == nil {
 		err = a.Snapshot.Ingest(a.HardState)
 	}

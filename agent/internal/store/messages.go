@@ -13,12 +13,18 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/replica"
 )
 
-// A batch of messages between two nodes is: format, the sender's clock, then
-// messages one after another. Every batch carries the clock: that is what keeps
-// timestamps of a new leader above reads that an old one served.
+// A batch between two nodes is: what it is, the sender's clock, the standing of
+// the sender's store, then messages one after another. Every batch carries the
+// clock: that is what keeps timestamps of a new leader above reads that an old one
+// served. Every batch carries the standing: no vote and no acknowledgement is
+// taken from a store that has lost what it told before.
 const (
-	batchFormat byte = 1
-	batchHeader      = 1 + 8
+	batchFormat  byte = 1 // messages of replicas
+	askFormat    byte = 2 // nothing more
+	answerFormat byte = 3
+	clockAt           = 1
+	standingAt        = clockAt + 8
+	batchHeader       = standingAt + cluster.StandingLen
 	// batchBytes is where a batch is sealed and another one begun.
 	batchBytes = 1 << 20
 	// goneType marks a notice that a replica is removed, prepareType a request to
@@ -37,8 +43,15 @@ type outbox struct {
 
 func (o *outbox) begin() {
 	if len(o.buf) == 0 {
-		o.buf = append(make([]byte, 0, 512), batchFormat, 0, 0, 0, 0, 0, 0, 0, 0)
+		o.buf = append(make([]byte, 0, 512), newBatch(batchFormat)...)
 	}
+}
+
+// newBatch begins a batch; Flush fills its header.
+func newBatch(format byte) []byte {
+	b := make([]byte, batchHeader, batchHeader+cluster.StandingLen+cluster.MarkLen+16)
+	b[0] = format
+	return b
 }
 
 func (o *outbox) end() {
@@ -62,9 +75,12 @@ func (c *Core) outbox(n cluster.NodeID) *outbox {
 // Flush hands every batch to send, which returns false if it had to drop it.
 func (c *Core) Flush(send func(to cluster.NodeID, batch []byte) bool) {
 	var now hlc.Timestamp
+	var header [cluster.StandingLen]byte
+	standing := c.marks.Standing().Append(header[:0])
 	for _, o := range c.peerOrder {
-		if c.clock.waking { // peers would refuse the clock
-			o.full, o.buf = nil, nil
+		if c.clock.waking { // peers would refuse the clock; questions and answers pass
+			o.buf = nil
+			o.full = slices.DeleteFunc(o.full, func(b []byte) bool { return b[0] == batchFormat })
 		}
 		if len(o.buf) == 0 && len(o.full) == 0 {
 			continue
@@ -78,7 +94,8 @@ func (c *Core) Flush(send func(to cluster.NodeID, batch []byte) bool) {
 			if len(b) == 0 {
 				continue
 			}
-			binary.BigEndian.PutUint64(b[1:], uint64(now))
+			binary.BigEndian.PutUint64(b[clockAt:], uint64(now))
+			copy(b[standingAt:], standing)
 			if !send(o.node, b) {
 				c.unreachable(o)
 			}
@@ -103,15 +120,18 @@ var errWaking = errors.New("the clock has not reached yet what this node used be
 // HandleRaft takes a batch from a peer. An error says that the rest of it was
 // dropped; raft sends again what matters.
 func (c *Core) HandleRaft(from cluster.NodeID, batch []byte) error {
-	if len(batch) < batchHeader || batch[0] != batchFormat {
+	if len(batch) < batchHeader || batch[0] < batchFormat || batch[0] > answerFormat {
 		return fmt.Errorf("batch from %s: %w", from, replica.ErrMalformedMessage)
+	}
+	if done, err := c.compare(from, batch); done || err != nil {
+		return err
 	}
 	if c.clock.waking {
 		return errWaking
 	}
 	// A refused clock drops the whole batch: to acknowledge any of it would let a
 	// node with a wrong clock commit or serve reads.
-	if err := c.observe(hlc.Timestamp(binary.BigEndian.Uint64(batch[1:]))); err != nil {
+	if err := c.observe(hlc.Timestamp(binary.BigEndian.Uint64(batch[clockAt:]))); err != nil {
 		return fmt.Errorf("refuse all messages of %s: %w", from, err)
 	}
 	for rest := batch[batchHeader:]; len(rest) > 0; {
@@ -144,7 +164,7 @@ func (c *Core) handle(from cluster.NodeID, b []byte) (rest []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if s, ok := c.slots[id]; ok && !s.destroying {
+	if s, ok := c.slots[id]; ok && s.takesPart() {
 		s.r.Step(from, m)
 		c.mark(s)
 	}

@@ -30,6 +30,14 @@ func (c *Core) Bootstrap(descs []cluster.RangeDescriptor, done func(error)) {
 		}
 		fresh = append(fresh, d.Clone())
 	}
+	// Who begins a cluster has nobody to learn from.
+	if c.marks.fresh() {
+		if err := c.begin(cluster.Mark{}); err != nil {
+			c.fatal(err)
+			done(err)
+			return
+		}
+	}
 	c.create(fresh, done, func(b *storage.Batch, d *cluster.RangeDescriptor) error {
 		return replica.WriteBootstrap(b, d.Replicas[0].Replica, d)
 	})

@@ -134,7 +134,7 @@ func (c *Core) prepareMissed(d cluster.RangeDescriptor, id cluster.ReplicaID, fr
 // never campaigns, would be in the way for ever.
 func (c *Core) probeOverlaps(d *cluster.RangeDescriptor) {
 	for _, s := range c.order {
-		if s.id != d.ID && !s.destroying && overlap(s.r.Descriptor(), d) {
+		if s.id != d.ID && s.takesPart() && overlap(s.r.Descriptor(), d) {
 			s.r.Probe()
 			c.mark(s)
 		}

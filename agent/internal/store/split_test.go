@@ -143,7 +143,7 @@ func TestPreparingWhatASplitMade(t *testing.T) {
 	}
 	batch := func(d cluster.RangeDescriptor, to cluster.ReplicaDescriptor) []byte {
 		t.Helper()
-		sender := &Core{cfg: f.c.cfg, peers: map[cluster.NodeID]*outbox{}}
+		sender := &Core{cfg: f.c.cfg, marks: &Marks{}, peers: map[cluster.NodeID]*outbox{}}
 		sender.cfg.Node = 2
 		sender.Prepare(&d, to)
 		var out []byte

@@ -36,6 +36,8 @@ type Peer struct {
 	Node   cluster.NodeID
 	Serial string // of its certificate, hexadecimal
 	Nonce  string // of its incarnation
+	// Standing is what its store said of itself in the hello.
+	Standing cluster.Standing
 }
 
 // Fault is what a test does to a link.
@@ -49,13 +51,18 @@ type Config struct {
 	Self      cluster.NodeID
 	ClusterID string
 	Nonce     string // of this incarnation, told to peers
-	TLS       TLS
-	Handler   Handler
+	// Standing is what this node's store says of itself; nil: nothing.
+	Standing func() cluster.Standing
+	TLS      TLS
+	Handler  Handler
 	// Resolve returns the RPC address of a node; !ok: no longer, or not yet, known.
 	Resolve func(cluster.NodeID) (addr string, ok bool)
 	// Admit refuses peers that are no members, with a *RefusedError if the reason
 	// has a code. Both ends of a stream ask it. nil: all are admitted.
 	Admit func(Peer) error
+	// Compare refuses, after Admit and at the hello only, peers for what their
+	// stores say of themselves. Both ends of a stream ask it. nil: none is refused.
+	Compare func(Peer) error
 	// OnRefused is told, outside any lock, when a peer refuses this node: a node
 	// that was decommissioned while it was down learns it here. May be nil.
 	OnRefused func(*RefusedError)
@@ -80,6 +87,12 @@ func (c *Config) setDefaults() {
 	setDefault(&c.MaxInboundCalls, 8192)
 	if c.Admit == nil {
 		c.Admit = func(Peer) error { return nil }
+	}
+	if c.Compare == nil {
+		c.Compare = func(Peer) error { return nil }
+	}
+	if c.Standing == nil {
+		c.Standing = func() cluster.Standing { return cluster.Standing{} }
 	}
 	if c.OnRefused == nil {
 		c.OnRefused = func(*RefusedError) {}

@@ -69,6 +69,7 @@ const (
 	RefusedVersion        = "wrong-version"
 	RefusedDecommissioned = "decommissioned"
 	RefusedUnknown        = "unknown-node"
+	RefusedBehind         = "store-behind"
 	RefusedOther          = "refused"
 )
 
@@ -77,6 +78,7 @@ type RefusedError struct {
 	Node   cluster.NodeID // who refuses; 0: this node
 	Code   string
 	Reason string
+	Detail []byte // belongs to whoever refuses; with RefusedBehind what is known
 }
 
 func (e *RefusedError) Error() string {

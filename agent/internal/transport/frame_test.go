@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
 
 func TestFrames(t *testing.T) {
@@ -61,7 +63,7 @@ func FuzzDecodeFrame(f *testing.F) {
 }
 
 func FuzzDecodeHello(f *testing.F) {
-	h := hello{version: protocol, cluster: testCluster, from: 1, to: 2, nonce: "n"}
+	h := hello{version: protocol, cluster: testCluster, from: 1, to: 2, nonce: "n", standing: cluster.Standing{Now: cluster.Mark{Boot: 2, Round: 9}, Found: cluster.Mark{Boot: 1, Round: 8}}}
 	f.Add(h.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, err := decodeHello(b)

@@ -17,6 +17,7 @@ type hello struct {
 	cluster  string
 	from, to cluster.NodeID
 	nonce    string
+	standing cluster.Standing
 }
 
 func (h *hello) encode() []byte {
@@ -24,7 +25,7 @@ func (h *hello) encode() []byte {
 	b = appendBytes(b, h.cluster)
 	b = binary.AppendUvarint(b, uint64(h.from))
 	b = binary.AppendUvarint(b, uint64(h.to))
-	return appendBytes(b, h.nonce)
+	return h.standing.Append(appendBytes(b, h.nonce))
 }
 
 // decodeHello ignores what a later version adds at the end.
@@ -33,6 +34,10 @@ func decodeHello(b []byte) (hello, error) {
 	h := hello{version: r.uvarint(), cluster: string(r.bytes())}
 	from, to := r.uvarint(), r.uvarint()
 	h.nonce = string(r.bytes())
+	var ok bool
+	if h.standing, _, ok = cluster.DecodeStanding(r.b); !ok {
+		r.fail()
+	}
 	if r.err != nil || from > 1<<32-1 || to > 1<<32-1 {
 		return hello{}, fmt.Errorf("hello: %w", errFrame)
 	}
@@ -42,12 +47,12 @@ func decodeHello(b []byte) (hello, error) {
 
 // hello is what this node says to a peer.
 func (t *Transport) hello(to cluster.NodeID) frame {
-	h := hello{version: protocol, cluster: t.cfg.ClusterID, from: t.cfg.Self, to: to, nonce: t.cfg.Nonce}
+	h := hello{version: protocol, cluster: t.cfg.ClusterID, from: t.cfg.Self, to: to, nonce: t.cfg.Nonce, standing: t.cfg.Standing()}
 	return frame{kind: kindHello, payload: h.encode()}
 }
 
 // check compares what a peer says of itself with its certificate and with what
-// this node is, and asks Admit.
+// this node is, and asks Admit and Compare.
 func (t *Transport) check(h hello, id auth.Identity) (Peer, *RefusedError) {
 	refuse := func(code, format string, args ...any) (Peer, *RefusedError) {
 		return Peer{}, &RefusedError{Code: code, Reason: fmt.Sprintf(format, args...)}
@@ -64,9 +69,11 @@ func (t *Transport) check(h hello, id auth.Identity) (Peer, *RefusedError) {
 	case h.from == t.cfg.Self:
 		return refuse(RefusedNode, "another process has the identity of %s", h.from)
 	}
-	p := Peer{Node: h.from, Serial: id.Serial, Nonce: h.nonce}
-	if err := t.cfg.Admit(p); err != nil {
-		return Peer{}, asRefused(err)
+	p := Peer{Node: h.from, Serial: id.Serial, Nonce: h.nonce, Standing: h.standing}
+	for _, ask := range []func(Peer) error{t.cfg.Admit, t.cfg.Compare} {
+		if err := ask(p); err != nil {
+			return Peer{}, asRefused(err)
+		}
 	}
 	return p, nil
 }

@@ -204,7 +204,7 @@ func (p *peer) readHello(stream grpc.ClientStream) (Peer, error) {
 
 // refused turns the answer to a hello into an error and tells the node of it.
 func (p *peer) refused(f frame) *RefusedError {
-	re := &RefusedError{Node: p.id, Code: f.name, Reason: f.message}
+	re := &RefusedError{Node: p.id, Code: f.name, Reason: f.message, Detail: f.payload}
 	p.t.cfg.OnRefused(re)
 	return re
 }

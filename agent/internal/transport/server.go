@@ -149,7 +149,7 @@ func (t *Transport) greet(in *inbound) (ok bool, err error) {
 	who, refusal := t.check(h, id)
 	if refusal != nil {
 		t.cfg.Logger.Warn("refused a peer", logattr.Peer(id.Node), logattr.Reason(refusal.Reason))
-		return false, in.send(&frame{kind: kindError, name: refusal.Code, message: refusal.Reason})
+		return false, in.send(&frame{kind: kindError, name: refusal.Code, message: refusal.Reason, payload: refusal.Detail})
 	}
 	in.peer = who
 	answer := t.hello(who.Node)

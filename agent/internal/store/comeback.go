@@ -1,0 +1,394 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/logattr"
+	"github.com/nodedb/nodedb/agent/internal/replica"
+)
+
+// comeback is the return of a store. A store that comes back may be an older copy
+// of itself: its replicas would vote and acknowledge as if what came later had
+// never been. So it presents to every peer the mark that it found, and a replica
+// is held until a quorum of its range's voters, this node counted, knows of
+// nothing later. Who knows of something later ends this node.
+//
+// Only when the last replica is free does this start begin a boot of its own. Until
+// then no commit counts and the node tells what it found: a start that has not
+// convinced everybody it needs leaves no trace that a later one could hide behind.
+//
+// A store without a mark is new. It presents nothing, learns from the first peer
+// that answers what all others told, and begins above what is known of its node.
+type comeback struct {
+	loading  bool
+	ticks    int                     // since the start, or since anything was held
+	peers    []cluster.NodeID        // whom it asks, in order
+	answered map[cluster.NodeID]bool // they know of nothing later
+	told     map[cluster.NodeID]cluster.Standing
+	waiting  []cluster.NodeID // as OnWaiting was told
+}
+
+const (
+	// askTicks are the ticks in which every peer is asked at each tick, later it is
+	// each askEvery. Small ranges wait as long for whoever else may know.
+	askTicks = 20
+	askEvery = 10
+	// patience is how many ticks pass before the wait is worth a word.
+	patience = 10
+	// missedBoots is how far above a peer's knowledge an emptied store begins.
+	missedBoots = 1000
+)
+
+// LostError says that the store is older than what it once told.
+type LostError struct {
+	Peer cluster.NodeID // who knows
+	// Known is what the store had told Peer, Standing what it is now.
+	Known    cluster.Mark
+	Standing cluster.Standing
+}
+
+func (e *LostError) Error() string {
+	return fmt.Sprintf("%s knows this store as of %s; it is as of %s", e.Peer, e.Known, e.Standing.Found)
+}
+
+// Overtaken reports whether the store was good when it started, and a copy of it
+// has been started since.
+func (e *LostError) Overtaken() bool {
+	return e.Standing.Now != e.Standing.Found && e.Known.After(e.Standing.Now)
+}
+
+// Behind says that a peer's store has lost what it had told this node.
+type Behind struct {
+	Peer     cluster.NodeID
+	Known    cluster.Mark
+	Standing cluster.Standing
+}
+
+// takesPart reports whether the replica hears and speaks.
+func (s *slot) takesPart() bool { return !s.destroying && !s.held }
+
+// holds reports whether a replica that is loaded now is to be held: all that the
+// start finds, and all of a store that is new.
+func (c *Core) holds() bool {
+	if c.cfg.Planted.AsksNobody() {
+		return false
+	}
+	return c.back.loading || c.marks.fresh()
+}
+
+// comeBack begins to ask, after the replicas were loaded.
+func (c *Core) comeBack() error {
+	c.back.loading = false
+	if c.cfg.Planted.AsksNobody() && !c.marks.fresh() {
+		return c.begin(cluster.Mark{})
+	}
+	for _, s := range c.order {
+		c.askMembers(s.r.Members())
+	}
+	c.ask()
+	return c.release()
+}
+
+// begin begins a boot of this start, above floor, and frees every replica.
+func (c *Core) begin(floor cluster.Mark) error {
+	if err := c.marks.raise(floor); err != nil {
+		return err
+	}
+	for _, s := range c.order {
+		c.free(s)
+	}
+	c.noteWaiting()
+	return nil
+}
+
+// free lets a replica take part.
+func (c *Core) free(s *slot) {
+	if !s.held {
+		return
+	}
+	s.held = false
+	if s.r.Initialised() && s.r.OnlyVoter() && !c.clock.waking && !s.destroying {
+		s.r.Campaign()
+	}
+	c.mark(s)
+}
+
+// askMembers has the nodes of a range asked.
+func (c *Core) askMembers(d *cluster.RangeDescriptor) {
+	for _, r := range d.Replicas {
+		c.askPeer(r.Node)
+	}
+}
+
+func (c *Core) askPeer(n cluster.NodeID) {
+	i, found := slices.BinarySearch(c.back.peers, n)
+	if !found && n != c.cfg.Node && !c.marks.settled() {
+		c.back.peers = slices.Insert(c.back.peers, i, n)
+	}
+}
+
+// ask asks every peer that has not answered.
+func (c *Core) ask() {
+	for _, n := range c.back.peers {
+		if !c.back.answered[n] {
+			o := c.outbox(n)
+			o.full = append(o.full, newBatch(askFormat))
+		}
+	}
+}
+
+// askAgain is called at each tick.
+func (c *Core) askAgain() {
+	if c.marks.settled() {
+		return
+	}
+	c.back.ticks++
+	if c.back.ticks <= askTicks || c.back.ticks%askEvery == 0 {
+		c.ask()
+	}
+	if err := c.release(); err != nil {
+		c.fatal(err)
+	}
+	if c.back.ticks >= patience {
+		c.noteWaiting()
+	}
+}
+
+// release frees the replicas whose peers have answered, and begins a boot ahead
+// of the last.
+func (c *Core) release() error {
+	if c.marks.fresh() || c.marks.settled() {
+		return nil
+	}
+	var proven []*slot
+	rest := false
+	for _, s := range c.order {
+		switch {
+		case !s.held || s.destroying || s.r.Failed() != nil:
+		case c.proven(s.r.Members()):
+			proven = append(proven, s)
+		default:
+			rest = true
+		}
+	}
+	if !rest {
+		return c.begin(cluster.Mark{})
+	}
+	for _, s := range proven {
+		c.free(s)
+	}
+	return nil
+}
+
+// proven reports whether a range's voters have answered: a quorum of both halves
+// of a joint configuration, this node counted. One or two voters say little, so
+// everybody else may have a word too, for a while.
+func (c *Core) proven(d *cluster.RangeDescriptor) bool {
+	if c.cfg.Planted.TrustsSelf() {
+		return true
+	}
+	if len(d.Voters()) < 3 && c.back.ticks < askTicks && len(c.unanswered()) > 0 {
+		return false
+	}
+	half := func(old cluster.ReplicaRole) bool {
+		voters, count := 0, 0
+		for _, r := range d.Replicas {
+			if r.Role != cluster.Voter && r.Role != old {
+				continue
+			}
+			voters++
+			if r.Node == c.cfg.Node || c.back.answered[r.Node] {
+				count++
+			}
+		}
+		return count > voters/2
+	}
+	return half(cluster.VoterIncoming) && half(cluster.VoterOutgoing)
+}
+
+func (c *Core) unanswered() []cluster.NodeID {
+	var out []cluster.NodeID
+	for _, n := range c.back.peers {
+		if !c.back.answered[n] {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// noteWaiting tells whom the replicas that are held wait for.
+func (c *Core) noteWaiting() {
+	held := 0
+	for _, s := range c.order {
+		if s.held && !s.destroying {
+			held++
+		}
+	}
+	var peers []cluster.NodeID
+	if held > 0 {
+		peers = c.unanswered()
+	}
+	if slices.Equal(peers, c.back.waiting) {
+		return
+	}
+	if len(c.back.waiting) == 0 {
+		c.log.Info("replicas wait until a quorum of their peers has said that it knows of nothing later than this store", logattr.Reason(fmt.Sprintf("no answer yet from %v", peers)))
+	}
+	c.back.waiting = peers
+	if c.cfg.OnWaiting != nil {
+		c.cfg.OnWaiting(peers, held)
+	}
+}
+
+// compare takes the standing in a batch's header, and the batch itself if it is a
+// question or an answer. done says that there is nothing more to it. It goes
+// ahead of the clock: a node that waits for its clock asks and answers already.
+func (c *Core) compare(from cluster.NodeID, batch []byte) (done bool, err error) {
+	standing, body, _ := cluster.DecodeStanding(batch[standingAt:])
+	c.askPeer(from)
+	known, behind := c.marks.Hear(from, standing)
+	if behind {
+		c.refuse(from, known, standing)
+		return true, fmt.Errorf("batch from %s: its store lost what it had told: it is as of %s, and told %s", from, standing.Found, known)
+	}
+	switch batch[0] {
+	case askFormat:
+		c.answer(from, known, standing)
+		return true, nil
+	case answerFormat:
+		return true, c.takeAnswer(from, body)
+	}
+	return false, nil
+}
+
+// refuse tells a peer that its store is older than what this node knows.
+func (c *Core) refuse(from cluster.NodeID, known cluster.Mark, s cluster.Standing) {
+	c.answer(from, known, s)
+	if c.back.told == nil {
+		c.back.told = map[cluster.NodeID]cluster.Standing{}
+	}
+	if c.back.told[from].Found == s.Found {
+		return
+	}
+	c.back.told[from] = s
+	c.log.Error("a peer's store lost what it had told, nothing of it is taken", logattr.Peer(from), logattr.From(known.String()), logattr.To(s.Found.String()))
+	if c.cfg.OnBehind != nil {
+		c.cfg.OnBehind(Behind{Peer: from, Known: known, Standing: s})
+	}
+}
+
+// Refuse refuses a peer that came to the transport's door.
+func (s *Store) Refuse(b Behind) {
+	_ = s.inbox.ask(true, func(c *Core) { c.refuse(b.Peer, b.Known, b.Standing) }) // a stopped store refuses all
+}
+
+// TakeAnswer takes an answer that came by another way than a batch: at the door
+// of a peer's transport.
+func (s *Store) TakeAnswer(from cluster.NodeID, answer []byte) {
+	_ = s.inbox.ask(true, func(c *Core) {
+		if err := c.takeAnswer(from, answer); err != nil {
+			c.log.Warn("answer dropped", logattr.Peer(from), logattr.Err(err))
+		}
+	})
+}
+
+// answer tells a peer what is known of it: the standing that it told, for it to
+// know which start is meant, what is known, whether that counts, and to a peer
+// that is new all that was heard of others.
+func (c *Core) answer(to cluster.NodeID, known cluster.Mark, s cluster.Standing) {
+	// A store that is new has heard nothing.
+	knows := !c.marks.fresh() || c.cfg.Planted.CountsFresh()
+	var table []heardMark
+	if s.Now.IsZero() {
+		// One that may have gone back itself teaches nobody.
+		knows = knows && (c.marks.settled() || len(c.back.answered) > 0)
+		table = c.marks.table()
+	}
+	o := c.outbox(to)
+	o.full = append(o.full, append(newBatch(answerFormat), encodeAnswer(known, s, knows, table)...))
+}
+
+// Refusal is the answer to a peer whose store is behind what is known of it.
+func (b *Behind) Refusal() []byte { return encodeAnswer(b.Known, b.Standing, true, nil) }
+
+func encodeAnswer(known cluster.Mark, s cluster.Standing, knows bool, table []heardMark) []byte {
+	b := known.Append(s.Append(nil))
+	if knows {
+		b = append(b, 1)
+	} else {
+		b = append(b, 0)
+	}
+	return appendTable(b, table)
+}
+
+// takeAnswer takes what a peer knows of this store. An answer to an earlier
+// start says nothing.
+func (c *Core) takeAnswer(from cluster.NodeID, b []byte) error {
+	asked, rest, ok := cluster.DecodeStanding(b)
+	known, rest, ok2 := cluster.DecodeMark(rest)
+	if !ok || !ok2 || len(rest) == 0 || rest[0] > 1 {
+		return fmt.Errorf("answer from %s: %w", from, replica.ErrMalformedMessage)
+	}
+	table, ok := decodeTable(rest[1:])
+	if !ok {
+		return fmt.Errorf("answer from %s: %w", from, replica.ErrMalformedMessage)
+	}
+	now := c.marks.Standing()
+	switch knows := rest[0] == 1; {
+	case asked.Found != now.Found || c.dead != nil:
+	case c.marks.fresh():
+		return c.learn(known, knows, table)
+	case now.Behind(known) || known.After(now.Now):
+		c.giveUp(&LostError{Peer: from, Known: known, Standing: now})
+	case knows && !c.marks.settled():
+		if c.back.answered == nil {
+			c.back.answered = map[cluster.NodeID]bool{}
+		}
+		c.back.answered[from] = true
+		return c.release()
+	}
+	return nil
+}
+
+// giveUp ends the node, and sees to it that the next start fares no better.
+func (c *Core) giveUp(lost *LostError) {
+	if err := c.marks.fallBack(); err != nil {
+		c.fatal(err)
+		return
+	}
+	c.fatal(lost)
+}
+
+// learn takes over what a peer knows into a store that is new. Its node may have
+// lived before, with a store that was emptied: it begins above what was ever told
+// in its name, by as many boots as this peer may have missed.
+func (c *Core) learn(known cluster.Mark, knows bool, table []heardMark) error {
+	if !knows {
+		return nil
+	}
+	c.marks.adopt(c.cfg.Node, table)
+	if !known.IsZero() {
+		known.Boot += missedBoots
+	}
+	return c.begin(known)
+}
+
+// sealReply puts this store's standing ahead of the acknowledgement of a snapshot.
+func (c *Core) sealReply(reply []byte) []byte {
+	return append(c.marks.Standing().Append(make([]byte, 0, cluster.StandingLen+len(reply))), reply...)
+}
+
+// openReply takes it off, as compare does with batches.
+func (c *Core) openReply(from cluster.NodeID, reply []byte) ([]byte, error) {
+	standing, rest, ok := cluster.DecodeStanding(reply)
+	if !ok {
+		return nil, fmt.Errorf("reply of %s to a snapshot: %w", from, replica.ErrMalformedMessage)
+	}
+	if known, behind := c.marks.Hear(from, standing); behind {
+		c.refuse(from, known, standing)
+		return nil, fmt.Errorf("reply of %s to a snapshot: its store lost what it had told", from)
+	}
+	return rest, nil
+}
