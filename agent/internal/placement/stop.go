@@ -3,6 +3,7 @@ package placement
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
@@ -123,14 +124,16 @@ func (s *Snapshot) shortfall(r *Range, nodes []cluster.NodeID) string {
 			left++
 		}
 	}
-	text := fmt.Sprintf("%d of %s would be left, %d are needed (stopping %s", left, count(len(voters), "voter"), quorum(len(voters)), names(out))
-	if len(down) > 0 {
-		text += "; not alive " + names(down)
+	var why []string
+	for _, part := range []struct {
+		what  string
+		nodes []cluster.NodeID
+	}{{"stopping", out}, {"not alive", down}, {"behind", behind}} {
+		if len(part.nodes) > 0 {
+			why = append(why, part.what+" "+names(part.nodes))
+		}
 	}
-	if len(behind) > 0 {
-		text += "; behind " + names(behind)
-	}
-	return text + ")"
+	return fmt.Sprintf("%d of %s would be left, %d are needed (%s)", left, count(len(voters), "voter"), quorum(len(voters)), strings.Join(why, "; "))
 }
 
 func (s *Snapshot) stopFixes(nodes []cluster.NodeID) []Fix {
@@ -143,15 +146,8 @@ func (s *Snapshot) stopFixes(nodes []cluster.NodeID) []Fix {
 	}
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
-		if slices.Contains(nodes, n.ID) {
-			continue
-		}
-		if n.Live() && n.Membership == cluster.Decommissioning {
-			fixes = append(fixes, Fix{Does: "wait until " + n.ID.String() + " is decommissioned", Command: "nodedbctl wait " + n.ID.String() + " --for decommissioned"})
-			continue
-		}
-		if n.Live() && (n.stops() || slices.Contains(s.Busy, n.ID)) {
-			fixes = append(fixes, Fix{Does: "wait until " + n.ID.String() + " is back", Command: "nodedbctl wait " + n.ID.String() + " --for ready"})
+		if n.Live() && (n.Leaving() || n.stops() || slices.Contains(s.Busy, n.ID)) && !slices.Contains(nodes, n.ID) {
+			fixes = append(fixes, n.backFix())
 		}
 	}
 	if len(nodes) > 1 {
@@ -163,6 +159,18 @@ func (s *Snapshot) stopFixes(nodes []cluster.NodeID) []Fix {
 		fixes = append(fixes, Fix{Does: "add 1 node", Command: "nodedbctl join-token create"})
 	}
 	return fixes
+}
+
+// backFix is what ends the state of a node that is on its way out.
+func (n *Node) backFix() Fix {
+	id := n.ID.String()
+	switch {
+	case n.Leaving():
+		return Fix{Does: "wait until " + id + " is decommissioned", Command: "nodedbctl wait " + id + " --for decommissioned"}
+	case n.Service == cluster.Drained: // it stays so until somebody says otherwise
+		return Fix{Does: "take " + id + " back", Command: "nodedbctl undrain " + id}
+	}
+	return Fix{Does: "wait until " + id + " is back", Command: "nodedbctl wait " + id + " --for ready"}
 }
 
 // fewVoters reports whether some range has less voters than declared.

@@ -210,7 +210,7 @@ var flagPlaces = map[string]string{
 var flagWords = map[string][]string{
 	"output":      {"table", "wide", "json", "jsonl", "yaml", "csv", "name", "template="},
 	"on-deadline": {"stop", "force"},
-	"for":         {"ready", "drained", "decommissioned", "dead"},
+	"for":         {"ready", "drained", "decommissioned", "dead", "safe-to-stop", "healthy", "balanced"},
 	"role":        {"viewer", "operator", "admin"},
 	"goal":        {"bytes", "load", "leaders"},
 	"state":       {"healthy", "under", "over", "no-quorum", "moving", "electing", "unknown"},

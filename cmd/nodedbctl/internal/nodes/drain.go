@@ -2,6 +2,7 @@ package nodes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -94,17 +95,17 @@ func awaitExit(ctx context.Context, e *ctl.Env, nodes []string) {
 	defer cancel()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	for _, n := range nodes {
-		for {
-			state, err := look(ctx, e, n, conditions["dead"])
-			if state == "" || err != nil {
-				break
-			}
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				return
-			}
+	w := &waiting{e: e, args: nodes, o: waitOptions{condition: "dead"}}
+	for {
+		missing, err := w.look(ctx)
+		var gone *goneError
+		if err != nil && !errors.As(err, &gone) || err == nil && missing == "" {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
 		}
 	}
 }

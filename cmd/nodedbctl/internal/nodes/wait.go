@@ -3,6 +3,9 @@ package nodes
 import (
 	"context"
 	"errors"
+	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,13 +14,14 @@ import (
 	"github.com/nodedb/nodedb/client/adminpb"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/view"
 )
 
 // pollEvery is how often wait looks.
 const pollEvery = 300 * time.Millisecond
 
-// conditions are what can be waited for.
-var conditions = map[string]func(*adminpb.Node) bool{
+// ofNode are the conditions that hold of each node by itself.
+var ofNode = map[string]func(*adminpb.Node) bool{
 	"ready": func(n *adminpb.Node) bool {
 		return n.GetMembership() == "active" && n.GetLiveness() == "alive" && n.GetService() == "ready"
 	},
@@ -28,68 +32,278 @@ var conditions = map[string]func(*adminpb.Node) bool{
 	"dead":           func(n *adminpb.Node) bool { return n.GetLiveness() == "dead" || n.GetLiveness() == "left" },
 }
 
+// ofCluster are the conditions that are of no node. Each says what is missing,
+// nothing if it holds.
+var ofCluster = map[string]func(context.Context, *client.Client) (string, error){
+	"healthy": func(ctx context.Context, c *client.Client) (string, error) {
+		r, err := c.GetStatus(ctx, &adminpb.GetStatusRequest{})
+		if err != nil || r.GetHealth() == "healthy" {
+			return "", err
+		}
+		missing := "it is " + r.GetHealth()
+		if ps := r.GetProblems(); len(ps) > 0 {
+			missing += ": " + ps[0].GetText()
+		}
+		return missing, nil
+	},
+	"balanced": func(ctx context.Context, c *client.Client) (string, error) {
+		r, err := c.GetRebalance(ctx, &adminpb.GetRebalanceRequest{})
+		switch {
+		case err != nil:
+			return "", err
+		case r.GetOperationId() != "":
+			return r.GetOperationId() + " is at work", nil
+		case r.GetVerdict() == "balanced":
+			return "", nil
+		}
+		return r.GetVerdict() + ": " + r.GetWhy(), nil
+	},
+}
+
+const safeToStop = "safe-to-stop"
+
+// waitConditions lists what --for takes.
+func waitConditions() []string {
+	return []string{"ready", "drained", "decommissioned", "dead", safeToStop, "healthy", "balanced"}
+}
+
+type waitOptions struct {
+	condition string
+	all       bool
+}
+
 // NewWait makes the command wait.
 func NewWait(e *ctl.Env) *cobra.Command {
-	condition := ""
+	var o waitOptions
 	c := &cobra.Command{
-		Use: "wait NODE --for ready|drained|decommissioned|dead", Short: "Wait until something is true of a node", Args: cobra.ExactArgs(1), ValidArgsFunction: Complete(e),
-		RunE: func(cmd *cobra.Command, args []string) error { return wait(cmd.Context(), e, args[0], condition) },
+		Use: "wait NODE...|--all --for CONDITION", Short: "Wait until something is true of nodes, or of the cluster", ValidArgsFunction: Complete(e),
+		Long: "Wait until something is true of every node that is named, or of every node that is not decommissioned (--all):\n" +
+			"ready, drained, decommissioned, dead. safe-to-stop: the processes may stop, all that are named together, as\n" +
+			"ok-to-stop says; with --all, each one by itself. A node may be named that does not exist yet. healthy and\n" +
+			"balanced are of the cluster and take no node. --timeout ends the wait with exit 6.",
+		RunE: func(cmd *cobra.Command, args []string) error { return wait(cmd.Context(), e, args, o) },
 	}
-	c.Flags().StringVar(&condition, "for", "", "ready|drained|decommissioned|dead")
-	_ = c.MarkFlagRequired("for") // the flag was defined above
+	c.Flags().StringVar(&o.condition, "for", "", strings.Join(waitConditions(), "|"))
+	c.Flags().BoolVar(&o.all, "all", false, "every node that is not decommissioned")
 	return c
 }
 
-func wait(ctx context.Context, e *ctl.Env, arg, condition string) error {
-	holds := conditions[condition]
-	if holds == nil {
-		return ctl.Usagef("--for must be ready, drained, decommissioned or dead, not %q", condition)
+func wait(ctx context.Context, e *ctl.Env, args []string, o waitOptions) error {
+	w, err := newWaiting(e, args, o)
+	if err != nil {
+		return err
 	}
 	limited, cancel := e.Wait(ctx)
 	defer cancel()
 	progress := e.Term.NewProgress(e.Now)
 	defer progress.Clear()
+	away := e.NewAway(true)
+	defer away.Stop()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
-		state, err := look(limited, e, arg, holds)
-		if err != nil {
+		missing, err := w.look(limited)
+		var gone *goneError
+		switch {
+		case errors.As(err, &gone):
+			away.Lost(gone.err)
+			missing = away.Text()
+		case err != nil:
 			return err
+		default:
+			away.Back()
 		}
-		if state == "" {
+		if missing == "" {
 			progress.Clear()
-			e.Term.Say("%s is %s", arg, condition)
-			return nil
+			return w.done(e)
 		}
-		progress.Show([]string{"waiting for " + arg + " to be " + condition + ": " + state}, "waiting for "+arg+" to be "+condition+": "+state, false)
+		text := "waiting for " + w.subject() + " to be " + o.condition + ": " + missing
+		progress.Show([]string{text}, text, false)
 		select {
 		case <-tick.C:
-		case <-ctx.Done():
-			return ctl.Silent(ctl.Interrupted)
-		case <-limited.Done():
-			return &ctl.Error{Code: ctl.Timeout, Message: arg + " is not " + condition + ": " + state}
+			continue
+		case <-limited.Done(): // ctx ends it too
 		}
+		if ctx.Err() != nil {
+			return ctl.Silent(ctl.Interrupted)
+		}
+		return &ctl.Error{Code: ctl.Timeout, Message: w.subject() + " is not " + o.condition + ": " + missing, Next: []string{w.next()}}
 	}
 }
 
-// look says how the node is, or nothing if the condition holds. A cluster that
-// cannot be reached, or does not know the node yet, is waited for too.
-func look(ctx context.Context, e *ctl.Env, arg string, holds func(*adminpb.Node) bool) (string, error) {
-	call, cancel := context.WithTimeout(ctx, e.Flags.NodeTimeout+2*time.Second)
-	defer cancel()
-	nodes, err := e.ResolveNodes(call, []string{arg})
-	var c *client.Error
-	var own *ctl.Error
+// goneError is of a cluster that does not answer now: it is waited for.
+type goneError struct{ err error }
+
+func (g *goneError) Error() string { return g.err.Error() }
+
+// waiting is what is waited for.
+type waiting struct {
+	e     *ctl.Env
+	args  []string
+	o     waitOptions
+	nodes []*adminpb.Node // those that are meant, as they were seen last
+}
+
+func newWaiting(e *ctl.Env, args []string, o waitOptions) (*waiting, error) {
+	known := slices.Contains(waitConditions(), o.condition)
+	_, cluster := ofCluster[o.condition]
 	switch {
-	case errors.As(err, &own) && own.Code == ctl.NotFound:
-		return "not known to the cluster yet", nil
-	case errors.As(err, &c) && (c.Retryable() || c.Kind == client.Cancelled):
-		return c.Message, nil
-	case err != nil:
+	case !known && o.condition == "":
+		return nil, ctl.Usagef("what is waited for? --for %s", strings.Join(waitConditions(), "|"))
+	case !known:
+		return nil, ctl.Usagef("--for must be one of %s, not %q", strings.Join(waitConditions(), ", "), o.condition)
+	case cluster && (len(args) > 0 || o.all):
+		return nil, ctl.Usagef("%s is of the cluster: name no node", o.condition)
+	case !cluster && (len(args) == 0) == !o.all:
+		return nil, ctl.Usagef("name nodes, or --all")
+	}
+	return &waiting{e: e, args: args, o: o}, nil
+}
+
+func (w *waiting) subject() string {
+	switch {
+	case w.o.all:
+		return "every node"
+	case len(w.args) == 0:
+		return "the cluster"
+	}
+	return strings.Join(w.args, " ")
+}
+
+// next is the command that shows more.
+func (w *waiting) next() string {
+	switch {
+	case w.o.condition == safeToStop && !w.o.all:
+		return "nodedbctl ok-to-stop " + w.subject()
+	case w.o.condition == "balanced":
+		return "nodedbctl rebalance status"
+	case len(w.args) == 1:
+		return "nodedbctl nodes show " + w.subject()
+	case w.o.condition == "healthy":
+		return "nodedbctl status"
+	}
+	return "nodedbctl nodes --all"
+}
+
+// look says what is missing, nothing if the condition holds. Nodes that the
+// cluster does not know yet are waited for; a cluster that does not answer is a
+// *goneError.
+func (w *waiting) look(ctx context.Context) (string, error) {
+	c, err := w.e.Client()
+	if err != nil {
 		return "", err
-	case holds(nodes[0]):
+	}
+	call, cancel := context.WithTimeout(ctx, w.e.Flags.NodeTimeout+2*time.Second)
+	defer cancel()
+	missing, err := w.ask(call, c)
+	var failed *client.Error
+	if errors.As(err, &failed) && (failed.Retryable() || failed.Kind == client.Cancelled) {
+		return "", &goneError{failed}
+	}
+	return missing, err
+}
+
+func (w *waiting) ask(ctx context.Context, c *client.Client) (string, error) {
+	if of := ofCluster[w.o.condition]; of != nil {
+		return of(ctx, c)
+	}
+	r, err := c.ListNodes(ctx, &adminpb.ListNodesRequest{All: true, NodeTimeout: w.e.NodeTimeout()})
+	if err != nil {
+		return "", err
+	}
+	if missing, err := w.find(r.GetNodes()); missing != "" || err != nil {
+		return missing, err
+	}
+	if w.o.condition == safeToStop {
+		return w.stoppable(ctx, c)
+	}
+	holds := ofNode[w.o.condition]
+	for _, n := range w.nodes {
+		if !holds(n) {
+			return w.how(n), nil
+		}
+	}
+	return "", nil
+}
+
+// find resolves the nodes that are meant.
+func (w *waiting) find(nodes []*adminpb.Node) (missing string, err error) {
+	w.nodes = nil
+	if w.o.all {
+		w.nodes = slices.DeleteFunc(slices.Clone(nodes), func(n *adminpb.Node) bool { return n.GetMembership() == "decommissioned" })
 		return "", nil
 	}
-	n := nodes[0]
-	return "it is " + n.GetStatus() + " (" + n.GetMembership() + ", " + n.GetLiveness() + ", " + render.Or(n.GetService()) + ")", nil
+	for _, arg := range w.args {
+		n, err := ctl.FindNode(nodes, arg)
+		var own *ctl.Error
+		switch {
+		case errors.As(err, &own) && own.Code == ctl.NotFound:
+			return w.named(arg, "not known to the cluster yet"), nil
+		case err != nil:
+			return "", err
+		}
+		w.nodes = append(w.nodes, n)
+	}
+	return "", nil
+}
+
+// named puts the node's name before what is said of it, if there are several.
+func (w *waiting) named(name, text string) string {
+	if len(w.args) == 1 {
+		return text
+	}
+	return name + " is " + strings.TrimPrefix(text, "it is ")
+}
+
+func (w *waiting) how(n *adminpb.Node) string {
+	if n.GetMembership() == "joining" && n.GetLiveness() != "alive" {
+		return w.named(render.Node(n.GetId()), "it is not heard of yet: it has joined and was not started")
+	}
+	return w.named(render.Node(n.GetId()), "it is "+n.GetStatus()+" ("+n.GetMembership()+", "+n.GetLiveness()+", "+render.Or(n.GetService())+")")
+}
+
+// stoppable asks whether the nodes may stop: together, or with --all each one.
+func (w *waiting) stoppable(ctx context.Context, c *client.Client) (string, error) {
+	groups := [][]uint32{ctl.NodeIDs(w.nodes)}
+	if w.o.all {
+		groups = nil
+		for _, id := range ctl.NodeIDs(w.nodes) {
+			groups = append(groups, []uint32{id})
+		}
+	}
+	for _, ids := range groups {
+		r, err := c.CheckSafe(ctx, &adminpb.CheckSafeRequest{Question: "stop", Nodes: ids, NodeTimeout: w.e.NodeTimeout()})
+		if err != nil {
+			return "", err
+		}
+		if !r.GetSafe() {
+			text := render.Nodes(ids, " ") + " may not stop"
+			for _, f := range r.GetFindings() {
+				text += "; " + f.GetCode() + " " + f.GetText()
+			}
+			return text, nil
+		}
+	}
+	return "", nil
+}
+
+// done says that it is so: to people on stderr, to programs as a verdict.
+func (w *waiting) done(e *ctl.Env) error {
+	names := []string{w.subject()}
+	if len(w.nodes) > 0 {
+		names = nil
+		for _, id := range ctl.NodeIDs(w.nodes) {
+			names = append(names, render.Node(id))
+		}
+	}
+	ids := ctl.NodeIDs(w.nodes)
+	one := render.One[view.Verdict]{
+		Kind: "Verdict", Name: strings.Join(names, "\n"), Meta: render.Meta{Complete: true, Missing: []uint32{}, AsOf: render.AsOf{Time: e.Now().UTC()}},
+		Item: view.Verdict{Question: w.o.condition, Nodes: ids, OK: true, Findings: []view.Finding{}, Fixes: []view.Fix{}, LargestSafe: []uint32{}},
+		Text: func(io.Writer) error {
+			e.Term.Say("%s is %s", w.subject(), w.o.condition)
+			return nil
+		},
+	}
+	return one.Print(e.Term, e.Flags.Output)
 }
