@@ -178,6 +178,7 @@ func (n *Node) runSQL(ctx context.Context, ready func()) error {
 	cfg.Open = func(ctx context.Context, o sql.SessionOptions) (pgwire.Session, error) {
 		return n.sql.Load().Open(ctx, o)
 	}
+	cfg.Node, cfg.ForwardCancel = uint32(n.id.Node), n.forwardCancel
 	cfg.Audit, cfg.Valid = n.recordLogin, n.loginValid
 	s, err := pgwire.New(cfg)
 	if err != nil {

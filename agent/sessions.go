@@ -1,9 +1,14 @@
 package agent
 
 import (
+	"context"
+	"encoding/json"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/operation"
+	"github.com/nodedb/nodedb/agent/internal/pgwire"
 	"github.com/nodedb/nodedb/agent/internal/sql"
 )
 
@@ -51,4 +56,45 @@ func (s *sqlSessions) Blockers() []operation.Blocker {
 		out = append(out, operation.Blocker{PID: info.PID, User: info.User, Application: info.ApplicationName, Since: info.Since.Round(time.Millisecond), Query: info.QueryHead})
 	}
 	return out
+}
+
+// methodCancel ends the statement of a session on the node that is called.
+const methodCancel = "sql.cancel"
+
+type cancelRequest struct {
+	PID uint32 `json:"pid"`
+	Key []byte `json:"key"`
+}
+
+// forwardCancel hands a cancel request to the node that has the session.
+func (n *Node) forwardCancel(ctx context.Context, pid uint32, key []byte) {
+	payload, err := json.Marshal(cancelRequest{PID: pid, Key: key})
+	if err != nil {
+		n.logger.Error("a cancel request cannot be encoded", logattr.Err(err))
+		return
+	}
+	for _, id := range n.others() {
+		if !pgwire.PIDOnNode(pid, uint32(id)) {
+			continue
+		}
+		if _, err := n.transport.Call(ctx, id, methodCancel, payload); err != nil {
+			n.logger.Debug("cancel request not forwarded", logattr.Peer(id), logattr.Err(err))
+		}
+	}
+}
+
+// sessionMethods answer the other nodes.
+func (n *Node) sessionMethods() map[string]method {
+	return map[string]method{
+		methodCancel: func(_ context.Context, _ cluster.NodeID, payload []byte) ([]byte, error) {
+			var r cancelRequest
+			if err := json.Unmarshal(payload, &r); err != nil {
+				return nil, err
+			}
+			if p := n.pgwire.Load(); p != nil {
+				p.Cancel(r.PID, r.Key)
+			}
+			return nil, nil
+		},
+	}
 }

@@ -64,6 +64,11 @@ type Config struct {
 	// RequireTLS refuses clear text from this machine too. Off loopback it is
 	// always refused.
 	RequireTLS bool
+	// Node is this node's number: a part of the process ids of its sessions.
+	Node uint32
+	// ForwardCancel sends a cancel request to the nodes that PIDOnNode says; nil:
+	// there are no others.
+	ForwardCancel func(ctx context.Context, pid uint32, key []byte)
 	// Credentials returns a user's SCRAM verifier in PostgreSQL's format.
 	Credentials func(user string) (verifier string, ok bool)
 	// ClusterID is the cluster whose client certificates let their users in.

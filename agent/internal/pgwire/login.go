@@ -107,7 +107,7 @@ func (c *conn) negotiate() (*pgproto3.StartupMessage, error) {
 		case *pgproto3.StartupMessage:
 			return m, nil
 		case *pgproto3.CancelRequest:
-			c.server.cancel(m.ProcessID, m.SecretKey)
+			c.server.cancelAnywhere(c.loginCtx, m.ProcessID, m.SecretKey)
 			return nil, nil
 		case *pgproto3.SSLRequest:
 			err = c.answerSSLRequest(requests)

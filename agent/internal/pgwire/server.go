@@ -26,8 +26,9 @@ type Server struct {
 	throttle *throttle
 	counters counters
 	budget   budget
-	logins   *room // those that log in
-	held     *room // those that wait for their turn, or for the answer to a failure
+	forwards chan struct{} // one token per cancel request on its way to another node
+	logins   *room         // those that log in
+	held     *room         // those that wait for their turn, or for the answer to a failure
 	// strangers is the log of what those without a login cause.
 	strangers *logsample.Sampler
 	wg        sync.WaitGroup
@@ -59,11 +60,12 @@ func New(cfg Config) (*Server, error) {
 func newServer(cfg Config) *Server {
 	s := &Server{
 		cfg: cfg, throttle: newThrottle(), strangers: logsample.New(cfg.Logger),
-		budget: budget{limit: cfg.MemoryBytes},
-		logins: newRoom(cfg.MaxLogins, 0), held: newRoom(cfg.MaxLogins, max(1, cfg.MaxLogins/4)),
+		budget:   budget{limit: cfg.MemoryBytes},
+		forwards: make(chan struct{}, forwardsMost),
+		logins:   newRoom(cfg.MaxLogins, 0), held: newRoom(cfg.MaxLogins, max(1, cfg.MaxLogins/4)),
 	}
 	s.mu.conns, s.mu.users = map[uint32]*conn{}, map[string]int{}
-	s.mu.lastPID = rand.Uint32N(1 << 30)
+	s.mu.lastPID = rand.Uint32N(pidMask)
 	return s
 }
 
@@ -161,13 +163,7 @@ func (s *Server) register(c *conn) bool {
 	if s.mu.closed {
 		return false
 	}
-	for {
-		s.mu.lastPID = s.mu.lastPID%(1<<31-1) + 1
-		if _, taken := s.mu.conns[s.mu.lastPID]; !taken {
-			break
-		}
-	}
-	c.pid = s.mu.lastPID
+	c.pid = s.nextPID()
 	s.mu.conns[c.pid] = c
 	return true
 }
@@ -219,19 +215,6 @@ func (s *Server) unregister(c *conn) {
 	if s.mu.users[c.startup.user]--; s.mu.users[c.startup.user] == 0 {
 		delete(s.mu.users, c.startup.user)
 	}
-}
-
-// cancel ends the statement of the session with that process id and key. A wrong
-// key is ignored without a word, as the protocol wants it.
-func (s *Server) cancel(pid uint32, key []byte) {
-	s.mu.Lock()
-	c := s.mu.conns[pid]
-	s.mu.Unlock()
-	if c == nil || !c.keyIs(key) {
-		return
-	}
-	s.counters.cancels.Add(1)
-	c.cancelStatement(canceledByUser())
 }
 
 // EndSessions tells every session to end with reason at its next transaction

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -306,11 +307,52 @@ func TestCancel(t *testing.T) {
 func TestCancelNeedsTheKey(t *testing.T) {
 	f := start(t, nil)
 	conn := f.connect(t, "")
-	f.cancel(conn.PgConn().PID(), []byte{1, 2, 3, 4})
-	f.cancel(conn.PgConn().PID(), nil)
-	f.cancel(0, nil)
+	f.Cancel(conn.PgConn().PID(), []byte{1, 2, 3, 4})
+	f.Cancel(conn.PgConn().PID(), nil)
+	f.Cancel(0, nil)
 	if n := f.Stats().Cancels; n != 0 {
 		t.Errorf("%d cancels were obeyed without the key", n)
+	}
+}
+
+// TestCancelOnAnotherNode sends the cancel request to a node that does not have
+// the session.
+func TestCancelOnAnotherNode(t *testing.T) {
+	second := start(t, func(c *Config) { c.Node = 2 + 1<<nodeBits })
+	asked := make(chan uint32, 1)
+	first := start(t, func(c *Config) {
+		c.Node = 1
+		c.ForwardCancel = func(_ context.Context, pid uint32, key []byte) {
+			if PIDOnNode(pid, 2+1<<nodeBits) && !PIDOnNode(pid, 1) {
+				second.Cancel(pid, key)
+			}
+			asked <- pid
+		}
+	})
+	conn := second.connect(t, "")
+	done := make(chan error, 1)
+	go func() {
+		_, err := conn.Exec(testContext(t), "sleep")
+		done <- err
+	}()
+	<-second.sql.sleeping
+	request, err := (&pgproto3.CancelRequest{ProcessID: conn.PgConn().PID(), SecretKey: conn.PgConn().SecretKey()}).Encode(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger, err := net.Dial("tcp", first.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	if _, err := stranger.Write(request); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; code(err) != "57014" {
+		t.Errorf("the statement = %v, want 57014", err)
+	}
+	if pid := <-asked; pid != conn.PgConn().PID() || int32(pid) < 0 {
+		t.Errorf("forwarded %d, want %d", int32(pid), conn.PgConn().PID())
 	}
 }
 
