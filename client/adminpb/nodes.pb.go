@@ -78,7 +78,7 @@ type GetStatusResponse struct {
 	MetaTerm       uint64                 `protobuf:"varint,6,opt,name=meta_term,json=metaTerm,proto3" json:"meta_term,omitempty"`
 	SurvivesOne    *Survival              `protobuf:"bytes,7,opt,name=survives_one,json=survivesOne,proto3" json:"survives_one,omitempty"`
 	SurvivesTwo    *Survival              `protobuf:"bytes,8,opt,name=survives_two,json=survivesTwo,proto3" json:"survives_two,omitempty"`
-	Bytes          uint64                 `protobuf:"varint,9,opt,name=bytes,proto3" json:"bytes,omitempty"` // of one copy of all data
+	Bytes          uint64                 `protobuf:"varint,9,opt,name=bytes,proto3" json:"bytes,omitempty"` // of one copy of all data whose size is known
 	Replication    uint32                 `protobuf:"varint,10,opt,name=replication,proto3" json:"replication,omitempty"`
 	DiskMax        float64                `protobuf:"fixed64,11,opt,name=disk_max,json=diskMax,proto3" json:"disk_max,omitempty"` // share of the fullest node's disk, 0..1
 	DiskMaxNode    uint32                 `protobuf:"varint,12,opt,name=disk_max_node,json=diskMaxNode,proto3" json:"disk_max_node,omitempty"`
@@ -89,6 +89,7 @@ type GetStatusResponse struct {
 	RangesMoving   uint32                 `protobuf:"varint,17,opt,name=ranges_moving,json=rangesMoving,proto3" json:"ranges_moving,omitempty"`
 	Running        []*Operation           `protobuf:"bytes,18,rep,name=running,proto3" json:"running,omitempty"`
 	Problems       []*Problem             `protobuf:"bytes,19,rep,name=problems,proto3" json:"problems,omitempty"`
+	RangesUnsized  uint32                 `protobuf:"varint,20,opt,name=ranges_unsized,json=rangesUnsized,proto3" json:"ranges_unsized,omitempty"` // ranges of which no replica answered: not in bytes
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -254,6 +255,13 @@ func (x *GetStatusResponse) GetProblems() []*Problem {
 		return x.Problems
 	}
 	return nil
+}
+
+func (x *GetStatusResponse) GetRangesUnsized() uint32 {
+	if x != nil {
+		return x.RangesUnsized
+	}
+	return 0
 }
 
 type Survival struct {
@@ -2000,7 +2008,7 @@ const file_nodes_proto_rawDesc = "" +
 	"\vnodes.proto\x12\x0fnodedb.admin.v1\x1a\n" +
 	"base.proto\x1a\fevents.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x10operations.proto\x1a\franges.proto\"5\n" +
 	"\x10GetStatusRequest\x12!\n" +
-	"\fnode_timeout\x18\x01 \x01(\x01R\vnodeTimeout\"\xe8\x05\n" +
+	"\fnode_timeout\x18\x01 \x01(\x01R\vnodeTimeout\"\x8f\x06\n" +
 	"\x11GetStatusResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12\x16\n" +
 	"\x06health\x18\x02 \x01(\tR\x06health\x12\x1f\n" +
@@ -2024,7 +2032,8 @@ const file_nodes_proto_rawDesc = "" +
 	"\x10ranges_no_quorum\x18\x10 \x01(\rR\x0erangesNoQuorum\x12#\n" +
 	"\rranges_moving\x18\x11 \x01(\rR\frangesMoving\x124\n" +
 	"\arunning\x18\x12 \x03(\v2\x1a.nodedb.admin.v1.OperationR\arunning\x124\n" +
-	"\bproblems\x18\x13 \x03(\v2\x18.nodedb.admin.v1.ProblemR\bproblems\"\x89\x01\n" +
+	"\bproblems\x18\x13 \x03(\v2\x18.nodedb.admin.v1.ProblemR\bproblems\x12%\n" +
+	"\x0eranges_unsized\x18\x14 \x01(\rR\rrangesUnsized\"\x89\x01\n" +
 	"\bSurvival\x12\x10\n" +
 	"\x03yes\x18\x01 \x01(\bR\x03yes\x12\x18\n" +
 	"\afailing\x18\x02 \x01(\rR\afailing\x12\x14\n" +

@@ -168,6 +168,8 @@ type Range struct {
 	Generation      uint64                 `protobuf:"varint,13,opt,name=generation,proto3" json:"generation,omitempty"`
 	Commit          uint64                 `protobuf:"varint,14,opt,name=commit,proto3" json:"commit,omitempty"`
 	Applied         uint64                 `protobuf:"varint,15,opt,name=applied,proto3" json:"applied,omitempty"`
+	SizeUnknown     bool                   `protobuf:"varint,16,opt,name=size_unknown,json=sizeUnknown,proto3" json:"size_unknown,omitempty"` // no replica answered: bytes and keys are 0 and not known
+	LoadUnknown     bool                   `protobuf:"varint,17,opt,name=load_unknown,json=loadUnknown,proto3" json:"load_unknown,omitempty"` // no leader answered: so are reads, writes, commit and applied
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -305,6 +307,20 @@ func (x *Range) GetApplied() uint64 {
 		return x.Applied
 	}
 	return 0
+}
+
+func (x *Range) GetSizeUnknown() bool {
+	if x != nil {
+		return x.SizeUnknown
+	}
+	return false
+}
+
+func (x *Range) GetLoadUnknown() bool {
+	if x != nil {
+		return x.LoadUnknown
+	}
+	return false
 }
 
 type Replica struct {
@@ -1110,7 +1126,7 @@ const file_ranges_proto_rawDesc = "" +
 	"\fnode_timeout\x18\x05 \x01(\x01R\vnodeTimeout\"p\n" +
 	"\x12ListRangesResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12.\n" +
-	"\x06ranges\x18\x02 \x03(\v2\x16.nodedb.admin.v1.RangeR\x06ranges\"\x9d\x03\n" +
+	"\x06ranges\x18\x02 \x03(\v2\x16.nodedb.admin.v1.RangeR\x06ranges\"\xe3\x03\n" +
 	"\x05Range\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x12\n" +
 	"\x04meta\x18\x02 \x01(\bR\x04meta\x12\x14\n" +
@@ -1129,7 +1145,9 @@ const file_ranges_proto_rawDesc = "" +
 	"generation\x18\r \x01(\x04R\n" +
 	"generation\x12\x16\n" +
 	"\x06commit\x18\x0e \x01(\x04R\x06commit\x12\x18\n" +
-	"\aapplied\x18\x0f \x01(\x04R\aapplied\"\xc7\x01\n" +
+	"\aapplied\x18\x0f \x01(\x04R\aapplied\x12!\n" +
+	"\fsize_unknown\x18\x10 \x01(\bR\vsizeUnknown\x12!\n" +
+	"\fload_unknown\x18\x11 \x01(\bR\vloadUnknown\"\xc7\x01\n" +
 	"\aReplica\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x18\n" +
 	"\areplica\x18\x02 \x01(\x04R\areplica\x12\x12\n" +

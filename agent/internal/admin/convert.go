@@ -155,7 +155,7 @@ func survivesText(any int) string {
 func survivalProto(v placement.Survival, known bool) (one, two *adminpb.Survival) {
 	one = &adminpb.Survival{Yes: v.Any >= 1, Failing: uint32(len(v.Singles)), Unknown: !known}
 	if len(v.Singles) > 0 {
-		one.Worst = nodeIDs(v.Singles[:1])
+		one.Worst, one.WorstRanges = nodeIDs([]cluster.NodeID{v.WorstSingle}), uint32(v.SingleRanges)
 	}
 	two = &adminpb.Survival{
 		Yes: v.Any >= 2, Failing: uint32(v.Pairs), Worst: nodeIDs(v.Worst), WorstRanges: uint32(v.WorstRanges), Unknown: !known,

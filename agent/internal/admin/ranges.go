@@ -61,6 +61,7 @@ func rangeProto(f *rangeSight) *adminpb.Range {
 		Leader: uint32(f.leaderNode()), State: f.state, ReadsPerSecond: f.rate.reads, WritesPerSecond: f.rate.writes,
 	}
 	p.Bytes, p.Keys = f.size()
+	p.SizeUnknown, p.LoadUnknown = len(f.reports) == 0, f.leader == nil
 	progress := map[cluster.NodeID]cluster.ReplicaProgress{}
 	if f.leader != nil {
 		p.Term, p.Commit, p.Applied = f.leader.Term, f.leader.Commit, f.leader.Applied

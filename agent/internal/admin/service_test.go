@@ -45,6 +45,9 @@ func TestStatusWithADeadNode(t *testing.T) {
 	if s.GetHealth() != healthPart || s.GetNodesAlive() != 2 || s.GetAsOf().GetComplete() || s.GetSurvivesOne().GetYes() {
 		t.Errorf("got %v", s)
 	}
+	if one := s.GetSurvivesOne(); one.GetFailing() != 2 || len(one.GetWorst()) != 1 || one.GetWorstRanges() != 5 {
+		t.Errorf("another lost node: got %v, want 2 nodes, each with 5 ranges", one)
+	}
 	if len(s.GetProblems()) == 0 || s.GetProblems()[0].GetCode() != "NODE_DOWN" || s.GetProblems()[0].GetCommand() == "" {
 		t.Errorf("problems: got %v", s.GetProblems())
 	}
@@ -63,6 +66,15 @@ func TestStatusWithADeadNode(t *testing.T) {
 	rs, err = c.ListRanges(t.Context(), &adminpb.ListRangesRequest{States: []string{rangeNoQuorum}})
 	if err != nil || len(rs.GetRanges()) != 5 {
 		t.Errorf("with one of three left: %v %v, want 5 ranges without a quorum", rs, err)
+	}
+	// What nobody tells is not known; it is not nothing.
+	delete(r.backend.statuses, 1)
+	rs, err = c.ListRanges(t.Context(), &adminpb.ListRangesRequest{})
+	if err != nil || len(rs.GetRanges()) != 5 || !rs.GetRanges()[1].GetSizeUnknown() || !rs.GetRanges()[1].GetLoadUnknown() {
+		t.Errorf("with none left: %v %v, want sizes and load not known", rs, err)
+	}
+	if s, err = c.GetStatus(t.Context(), &adminpb.GetStatusRequest{}); err != nil || s.GetRangesUnsized() != 4 {
+		t.Errorf("with none left: %v %v, want 4 data ranges of which nobody tells", s, err)
 	}
 }
 

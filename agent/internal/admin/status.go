@@ -61,6 +61,9 @@ func (s *sight) countRanges(out *adminpb.GetStatusResponse) {
 		if !f.descriptor.IsMeta() {
 			bytes, _ := f.size()
 			out.Bytes += bytes
+			if len(f.reports) == 0 {
+				out.RangesUnsized++
+			}
 		}
 		switch f.state {
 		case rangeUnder:

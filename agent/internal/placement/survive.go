@@ -12,8 +12,11 @@ type Survival struct {
 	// Any is the largest k up to 2 such that no loss of any k nodes takes the
 	// quorum of a range; -1 if a range has none now.
 	Any int `json:"any"`
-	// Singles are the nodes whose loss alone takes a quorum.
-	Singles []cluster.NodeID `json:"singles,omitempty"`
+	// Singles are the nodes whose loss alone takes a quorum; WorstSingle is the one
+	// that takes most, SingleRanges how many.
+	Singles      []cluster.NodeID `json:"singles,omitempty"`
+	WorstSingle  cluster.NodeID   `json:"worstSingle,omitempty"`
+	SingleRanges int              `json:"singleRanges,omitempty"`
 	// Pairs counts the pairs of nodes whose loss takes a quorum; Worst is the pair
 	// that takes most, WorstRanges how many.
 	Pairs       int              `json:"pairs"`
@@ -38,6 +41,11 @@ func Survive(s *Snapshot) Survival {
 		out.Singles = append(out.Singles, n)
 	}
 	slices.Sort(out.Singles)
+	for _, n := range out.Singles {
+		if t.singles[n] > out.SingleRanges {
+			out.WorstSingle, out.SingleRanges = n, t.singles[n]
+		}
+	}
 	out.Pairs, out.Worst, out.WorstRanges = t.worst()
 	switch {
 	case len(out.Lost) > 0:

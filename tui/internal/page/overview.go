@@ -194,7 +194,10 @@ func survival(th *theme.Theme, l *cell.Line, what string, s *adminpb.Survival, s
 		l.Put(th.OK, th.Sym.OK+" yes")
 	default:
 		l.Put(th.Warn, th.Sym.Warn+" no")
-		why := fmt.Sprintf(" (%d %s; worst %s: %s)", s.GetFailing(), sets, cell.Nodes(s.GetWorst(), "+"), cell.Plural(int(s.GetWorstRanges()), "range"))
+		why := ""
+		if s.GetFailing() > 0 {
+			why = fmt.Sprintf(" (%d %s; worst %s: %s)", s.GetFailing(), sets, cell.Nodes(s.GetWorst(), "+"), cell.Plural(int(s.GetWorstRanges()), "range"))
+		}
 		if l.Left() > cell.Width(why)+16 { // the other question is told as well
 			l.Put(th.Dim, why)
 		}
@@ -260,6 +263,9 @@ func (o *overview) vitals(th *theme.Theme, b *cell.Block) {
 	}
 	b.Add(l)
 	l = cell.NewLine(w).Field(th.Dim, "data", 11, false).Put(th.Plain, fmt.Sprintf("%s in %d replicas", cell.Bytes(st.GetBytes()), st.GetReplication()))
+	if n := st.GetRangesUnsized(); n > 0 {
+		l.Put(th.Warn, fmt.Sprintf(" and %s unknown", cell.Plural(int(n), "range")))
+	}
 	if n := st.GetDiskMaxNode(); n != 0 {
 		text, style := percent(th, st.GetDiskMax())
 		l.Put(th.Dim, "   fullest disk ").Put(style, text).Put(th.Plain, " on "+cell.Node(n))

@@ -91,8 +91,8 @@ func (d *rangeDetail) draw(th *theme.Theme, s Size, snap *feed.Snapshot) *cell.B
 	mark, style := th.Mark(theme.RangeState(r.GetState()))
 	b.Add(cell.NewLine(s.Width).Put(th.Title, "range "+cell.Range(r.GetId())).Put(th.Dim, "  vshards "+vshards(r)+"  ").Put(style, mark+" "+r.GetState()).
 		Put(th.Dim, fmt.Sprintf("  generation %d  term %d", r.GetGeneration(), r.GetTerm())))
-	b.Add(cell.NewLine(s.Width).Put(th.Plain, fmt.Sprintf("%s  %d keys  %s reads/s  %s writes/s", cell.Bytes(r.GetBytes()), r.GetKeys(),
-		cell.Rate(r.GetReadsPerSecond()), cell.Rate(r.GetWritesPerSecond())))).Blank()
+	b.Add(cell.NewLine(s.Width).Put(th.Plain, fmt.Sprintf("%s  %s keys  %s reads/s  %s writes/s", rangeBytes(r), rangeKeys(r),
+		rangeReads(r), rangeWrites(r)))).Blank()
 	d.replicas(th, b, r)
 	b.Blank()
 	d.raftState(th, b)

@@ -96,13 +96,13 @@ func newRanges() *ranges {
 		}, Compare: func(a, b R) int { return cmp.Compare(a.GetLeader(), b.GetLeader()) }},
 		table.Column[R]{Title: "VOTERS", Width: 14, Cell: plain(func(r R) string { return replicaNodes(r, voting...) })},
 		table.Column[R]{Title: "LEARNERS", Width: 9, From: 100, Cell: func(th *theme.Theme, r R) (string, cell.Style) { return replicaNodes(r, learning...), th.Busy }},
-		table.Column[R]{Title: "BYTES", Width: 10, Right: true, Cell: plain(func(r R) string { return cell.Bytes(r.GetBytes()) }),
+		table.Column[R]{Title: "BYTES", Width: 10, Right: true, Cell: plain(rangeBytes),
 			Compare: func(a, b R) int { return cmp.Compare(a.GetBytes(), b.GetBytes()) }},
-		table.Column[R]{Title: "KEYS", Width: 9, Right: true, From: 110, Cell: plain(func(r R) string { return strconv.FormatUint(r.GetKeys(), 10) }),
+		table.Column[R]{Title: "KEYS", Width: 9, Right: true, From: 110, Cell: plain(rangeKeys),
 			Compare: func(a, b R) int { return cmp.Compare(a.GetKeys(), b.GetKeys()) }},
-		table.Column[R]{Title: "READS/S", Width: 7, Right: true, Cell: plain(func(r R) string { return cell.Rate(r.GetReadsPerSecond()) }),
+		table.Column[R]{Title: "READS/S", Width: 7, Right: true, Cell: plain(rangeReads),
 			Compare: func(a, b R) int { return cmp.Compare(a.GetReadsPerSecond(), b.GetReadsPerSecond()) }},
-		table.Column[R]{Title: "WRITES/S", Width: 8, Right: true, Cell: plain(func(r R) string { return cell.Rate(r.GetWritesPerSecond()) }),
+		table.Column[R]{Title: "WRITES/S", Width: 8, Right: true, Cell: plain(rangeWrites),
 			Compare: func(a, b R) int { return cmp.Compare(a.GetWritesPerSecond(), b.GetWritesPerSecond()) }},
 		table.Column[R]{Title: "GEN", Width: 6, Right: true, From: 120, Cell: func(th *theme.Theme, r R) (string, cell.Style) {
 			return strconv.FormatUint(r.GetGeneration(), 10), th.Dim
@@ -365,8 +365,8 @@ func (p *ranges) line(th *theme.Theme, b *cell.Block, r *adminpb.Range) {
 	mark, style := th.Mark(theme.RangeState(r.GetState()))
 	l := cell.NewLine(b.Width).Put(th.Title, cell.Range(r.GetId())+" ").Put(th.Dim, vshards(r)+"  ").Put(style, mark+" "+r.GetState()).
 		Put(th.Dim, "  leader ").Put(th.Plain, cell.Node(r.GetLeader())).Put(th.Dim, "  voters ").Put(th.Plain, replicaNodes(r, voting...)).
-		Put(th.Dim, "  "+cell.Bytes(r.GetBytes()))
-	l.Fit(th.Dim, fmt.Sprintf("  %s reads/s  %s writes/s", cell.Rate(r.GetReadsPerSecond()), cell.Rate(r.GetWritesPerSecond())))
+		Put(th.Dim, "  "+rangeBytes(r))
+	l.Fit(th.Dim, fmt.Sprintf("  %s reads/s  %s writes/s", rangeReads(r), rangeWrites(r)))
 	b.Add(l)
 }
 
@@ -400,10 +400,10 @@ func (p *ranges) card(th *theme.Theme, width int, r *adminpb.Range) *cell.Block 
 	row("leader", cell.Node(r.GetLeader()))
 	row("voters", replicaNodes(r, voting...))
 	row("learners", replicaNodes(r, learning...))
-	row("bytes", cell.Bytes(r.GetBytes()))
-	row("keys", strconv.FormatUint(r.GetKeys(), 10))
-	row("reads/s", cell.Rate(r.GetReadsPerSecond()))
-	row("writes/s", cell.Rate(r.GetWritesPerSecond()))
+	row("bytes", rangeBytes(r))
+	row("keys", rangeKeys(r))
+	row("reads/s", rangeReads(r))
+	row("writes/s", rangeWrites(r))
 	row("term", strconv.FormatUint(r.GetTerm(), 10))
 	row("commit", strconv.FormatUint(r.GetCommit(), 10))
 	row("gen", strconv.FormatUint(r.GetGeneration(), 10))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -91,10 +92,10 @@ var columns = []render.Column[view.Range]{
 	{Head: "LEADER", Key: "leader", Cell: func(r view.Range) string { return leader(r.Leader) }},
 	{Head: "VOTERS", Key: "voters", Cell: func(r view.Range) string { return render.Nodes(r.Voters, ",") }},
 	{Head: "LEARNERS", Key: "learners", Cell: func(r view.Range) string { return render.Nodes(r.Learners, ",") }},
-	{Head: "BYTES", Key: "bytes", Right: true, Cell: func(r view.Range) string { return render.Bytes(r.Bytes) }},
-	{Head: "KEYS", Key: "keys", Right: true, Cell: func(r view.Range) string { return keys(r) }},
-	{Head: "READS/S", Key: "readsPerSec", Right: true, Cell: func(r view.Range) string { return render.Number(r.ReadsPerSec) }},
-	{Head: "WRITES/S", Key: "writesPerSec", Right: true, Cell: func(r view.Range) string { return render.Number(r.WritesPerSec) }},
+	{Head: "BYTES", Key: "bytes", Right: true, Cell: func(r view.Range) string { return known(r.Bytes, render.Bytes) }},
+	{Head: "KEYS", Key: "keys", Right: true, Cell: func(r view.Range) string { return known(r.Keys, decimal) }},
+	{Head: "READS/S", Key: "readsPerSec", Right: true, Cell: func(r view.Range) string { return known(r.ReadsPerSec, render.Number) }},
+	{Head: "WRITES/S", Key: "writesPerSec", Right: true, Cell: func(r view.Range) string { return known(r.WritesPerSec, render.Number) }},
 	{Head: "STATE", Key: "state", Cell: func(r view.Range) string { return r.State }, Style: func(r view.Range) term.Style { return stateStyle(r.State) }},
 	{Head: "GEN", Key: "generation", Right: true, Cell: func(r view.Range) string { return fmt.Sprint(r.Generation) }},
 	{Head: "TERM", Key: "term", Wide: true, Right: true, Cell: func(r view.Range) string { return fmt.Sprint(r.Term) }},
@@ -109,12 +110,15 @@ func vshards(r view.Range) string {
 	return fmt.Sprintf("%d-%d", r.Start, r.End-1)
 }
 
-func keys(r view.Range) string {
-	if r.Meta {
+// known writes a figure, or that it is not known.
+func known[T any](v *T, write func(T) string) string {
+	if v == nil {
 		return render.None
 	}
-	return fmt.Sprint(r.Keys)
+	return write(*v)
 }
+
+func decimal(n uint64) string { return strconv.FormatUint(n, 10) }
 
 func leader(id *uint32) string {
 	if id == nil {
@@ -163,7 +167,7 @@ func writeShow(w io.Writer, e *ctl.Env, r view.Range) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "range %s  vshards %s  %s  gen %d\n", r.Name, vshards(r), e.Term.Paint(stateStyle(r.State), r.State), r.Generation)
 	fmt.Fprintf(&b, "leader %s  term %d  commit %d  applied %d\n", leader(r.Leader), r.Term, r.Commit, r.Applied)
-	fmt.Fprintf(&b, "%s  %s keys  %s reads/s  %s writes/s\n\n", render.Bytes(r.Bytes), keys(r), render.Number(r.ReadsPerSec), render.Number(r.WritesPerSec))
+	fmt.Fprintf(&b, "%s  %s keys  %s reads/s  %s writes/s\n\n", known(r.Bytes, render.Bytes), known(r.Keys, decimal), known(r.ReadsPerSec, render.Number), known(r.WritesPerSec, render.Number))
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return err
 	}

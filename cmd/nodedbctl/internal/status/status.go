@@ -66,7 +66,11 @@ func Text(e *ctl.Env, meta render.Meta, r *adminpb.GetStatusResponse) string {
 	if n := r.GetRangesMoving(); n > 0 {
 		ranges += fmt.Sprintf(", %d moving", n)
 	}
-	fmt.Fprintf(&b, "data       %s x%d · %s · moving %s · %s\n", render.Bytes(r.GetBytes()), r.GetReplication(), disk, render.Bytes(r.GetBytesMoving()), ranges)
+	data := fmt.Sprintf("%s x%d", render.Bytes(r.GetBytes()), r.GetReplication())
+	if n := r.GetRangesUnsized(); n > 0 {
+		data += fmt.Sprintf(" and %s that no node tells of", render.Plural(int(n), "range"))
+	}
+	fmt.Fprintf(&b, "data       %s · %s · moving %s · %s\n", data, disk, render.Bytes(r.GetBytesMoving()), ranges)
 	writeOperations(&b, r.GetRunning())
 	writeProblems(&b, r.GetProblems())
 	return b.String()

@@ -18,10 +18,10 @@ type Range struct {
 	Voters       []uint32  `json:"voters"`
 	Learners     []uint32  `json:"learners"`
 	Replicas     []Replica `json:"replicas"`
-	Bytes        uint64    `json:"bytes"`
-	Keys         uint64    `json:"keys"`
-	ReadsPerSec  float64   `json:"readsPerSec"`
-	WritesPerSec float64   `json:"writesPerSec"`
+	Bytes        *uint64   `json:"bytes"` // null: no replica answered
+	Keys         *uint64   `json:"keys"`
+	ReadsPerSec  *float64  `json:"readsPerSec"` // null: no leader answered
+	WritesPerSec *float64  `json:"writesPerSec"`
 	State        string    `json:"state"`
 	Generation   uint64    `json:"generation"`
 	Commit       uint64    `json:"commit"`
@@ -47,8 +47,16 @@ func NewRange(r *adminpb.Range) Range {
 	v := Range{
 		ID: r.GetId(), Name: fmt.Sprintf("r%d", r.GetId()), Meta: r.GetMeta(), Start: r.GetStart(), End: r.GetEnd(),
 		Leader: optionalNode(r.GetLeader()), Term: r.GetTerm(), Voters: []uint32{}, Learners: []uint32{}, Replicas: []Replica{},
-		Bytes: r.GetBytes(), Keys: r.GetKeys(), ReadsPerSec: tenth(r.GetReadsPerSecond()), WritesPerSec: tenth(r.GetWritesPerSecond()),
 		State: r.GetState(), Generation: r.GetGeneration(), Commit: r.GetCommit(), Applied: r.GetApplied(),
+	}
+	if !r.GetSizeUnknown() {
+		v.Bytes = new(r.GetBytes())
+		if !r.GetMeta() {
+			v.Keys = new(r.GetKeys())
+		}
+	}
+	if !r.GetLoadUnknown() {
+		v.ReadsPerSec, v.WritesPerSec = new(tenth(r.GetReadsPerSecond())), new(tenth(r.GetWritesPerSecond()))
 	}
 	for _, rep := range r.GetReplicas() {
 		if rep.GetRole() == "learner" {

@@ -12,7 +12,8 @@ type Status struct {
 	MetaTerm    uint64      `json:"metaTerm"`
 	AnyOne      Survival    `json:"anyOne"`
 	AnyTwo      Survival    `json:"anyTwo"`
-	Bytes       uint64      `json:"bytes"`
+	Bytes       uint64      `json:"bytes"`         // of the ranges whose size is known
+	Unsized     uint32      `json:"rangesUnsized"` // ranges of which no replica answered
 	Replication uint32      `json:"replication"`
 	DiskMaxPct  float64     `json:"diskMaxPct"`
 	DiskMaxNode *uint32     `json:"diskMaxNode"`
@@ -47,7 +48,7 @@ type Problem struct {
 func NewStatus(s *adminpb.GetStatusResponse) Status {
 	v := Status{
 		Health: s.GetHealth(), Nodes: StatusNodes{s.GetNodesAlive(), s.GetNodesTotal()}, MetaLeader: optionalNode(s.GetMetaLeader()),
-		MetaTerm: s.GetMetaTerm(), AnyOne: NewSurvival(s.GetSurvivesOne()), AnyTwo: NewSurvival(s.GetSurvivesTwo()), Bytes: s.GetBytes(),
+		MetaTerm: s.GetMetaTerm(), AnyOne: NewSurvival(s.GetSurvivesOne()), AnyTwo: NewSurvival(s.GetSurvivesTwo()), Bytes: s.GetBytes(), Unsized: s.GetRangesUnsized(),
 		Replication: s.GetReplication(), DiskMaxPct: tenth(100 * s.GetDiskMax()), DiskMaxNode: optionalNode(s.GetDiskMaxNode()),
 		BytesMoving: s.GetBytesMoving(), Ranges: StatusRange{s.GetRangesOk(), s.GetRangesUnder(), s.GetRangesNoQuorum(), s.GetRangesMoving()},
 		Operations: []Operation{}, Problems: []Problem{},

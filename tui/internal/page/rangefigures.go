@@ -1,0 +1,38 @@
+package page
+
+import (
+	"strconv"
+
+	"github.com/nodedb/nodedb/client/adminpb"
+	"github.com/nodedb/nodedb/tui/internal/cell"
+)
+
+// The figures of a range as people read them; what nobody has told is no zero.
+
+func rangeBytes(r *adminpb.Range) string {
+	if r.GetSizeUnknown() {
+		return cell.None
+	}
+	return cell.Bytes(r.GetBytes())
+}
+
+func rangeKeys(r *adminpb.Range) string {
+	if r.GetSizeUnknown() || r.GetMeta() {
+		return cell.None
+	}
+	return strconv.FormatUint(r.GetKeys(), 10)
+}
+
+func rangeReads(r *adminpb.Range) string {
+	if r.GetLoadUnknown() {
+		return cell.None
+	}
+	return cell.Rate(r.GetReadsPerSecond())
+}
+
+func rangeWrites(r *adminpb.Range) string {
+	if r.GetLoadUnknown() {
+		return cell.None
+	}
+	return cell.Rate(r.GetWritesPerSecond())
+}
