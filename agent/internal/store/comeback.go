@@ -66,6 +66,10 @@ type Behind struct {
 	Standing cluster.Standing
 }
 
+// Speaks reports whether a batch carries messages of replicas: it is no question
+// and no answer.
+func Speaks(batch []byte) bool { return batch[0] == batchFormat }
+
 // takesPart reports whether the replica hears and speaks.
 func (s *slot) takesPart() bool { return !s.destroying && !s.held }
 

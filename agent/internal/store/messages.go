@@ -13,7 +13,8 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/replica"
 )
 
-// A batch between two nodes is: what it is, the sender's clock, the standing of
+// A batch between two nodes is: what it is, the sender's clock (none while it
+// waits for its own: then only questions and answers leave), the standing of
 // the sender's store, then messages one after another. Every batch carries the
 // clock: that is what keeps timestamps of a new leader above reads that an old one
 // served. Every batch carries the standing: no vote and no acknowledgement is
@@ -78,14 +79,14 @@ func (c *Core) Flush(send func(to cluster.NodeID, batch []byte) bool) {
 	var header [cluster.StandingLen]byte
 	standing := c.marks.Standing().Append(header[:0])
 	for _, o := range c.peerOrder {
-		if c.clock.waking { // peers would refuse the clock; questions and answers pass
+		if c.clock.waking { // peers would refuse the clock; questions and answers have none
 			o.buf = nil
-			o.full = slices.DeleteFunc(o.full, func(b []byte) bool { return b[0] == batchFormat })
+			o.full = slices.DeleteFunc(o.full, Speaks)
 		}
 		if len(o.buf) == 0 && len(o.full) == 0 {
 			continue
 		}
-		if now == 0 {
+		if now == 0 && !c.clock.waking {
 			now = c.cfg.Clock.Now()
 		}
 		batches := append(o.full, o.buf)
