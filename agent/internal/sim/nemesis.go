@@ -14,7 +14,7 @@ func (w *World) nemesis() {
 	}
 	n := w.victim()
 	heal := w.ms(500, 5000)
-	switch w.rng.IntN(11) {
+	switch w.rng.IntN(14) {
 	case 0:
 		n.crash()
 	case 1:
@@ -45,6 +45,8 @@ func (w *World) nemesis() {
 		}
 	case 10:
 		w.blackout()
+	case 11, 12, 13:
+		w.goBack(w.nodes[w.rng.IntN(len(w.nodes))])
 	}
 	w.After(w.ms(800, 3500), w.nemesis)
 }
@@ -170,12 +172,17 @@ func (m *mover) choose(d *cluster.RangeDescriptor, leader cluster.NodeID) (clust
 	w := m.w
 	c := cluster.ReplicaChange{Expect: d.Generation}
 	voters, learners := d.Voters(), d.Learners()
+	lostVoter, lost := m.lost(d, voters)
+	lostLearner, gone := m.lost(d, learners)
 	switch {
 	case d.Joint():
 		r, _ := d.On(leader)
 		c.Kind = cluster.LeaveJoint
 		// Now and then nobody leaves the joint state: the leader must by itself.
 		return c, r.Role != cluster.VoterOutgoing && w.chance(90)
+	case gone:
+		c.Kind, c.Remove = cluster.RemoveLearner, lostLearner
+		return c, true
 	case len(learners) > 0:
 		youngest := d.Replicas[len(d.Replicas)-1]
 		l := learners[0]
@@ -185,10 +192,13 @@ func (m *mover) choose(d *cluster.RangeDescriptor, leader cluster.NodeID) (clust
 			c.Kind, c.Add = cluster.Promote, l
 		} else {
 			c.Kind, c.Add, c.Remove = cluster.Swap, l, voters[w.rng.IntN(len(voters))]
+			if lost {
+				c.Remove = lostVoter
+			}
 			w.Stats.Moves++
 		}
 		return c, true
-	case len(voters) < 3 || w.faults && w.chance(60):
+	case len(voters) < 3 || lost || w.faults && w.chance(60):
 		c.Kind = cluster.AddLearner
 		for _, i := range w.rng.Perm(len(w.nodes)) {
 			if _, ok := d.On(w.nodes[i].id); !ok {

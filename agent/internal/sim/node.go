@@ -37,6 +37,12 @@ type Node struct {
 	crashIn int
 	torn    *storage.MemFS
 
+	marks  *store.Marks // of this life
+	ledger ledger
+	old    *oldDisk       // a copy that was taken
+	disk   *storage.MemFS // the right one, while another is in its place
+	wiped  bool           // its store was emptied once
+
 	machine *metastate.Machine // of the meta range; of this life
 	coord   *coordinator       // of this life; nil without operators
 
@@ -45,7 +51,7 @@ type Node struct {
 }
 
 func newNode(w *World, id cluster.NodeID) *Node {
-	return &Node{w: w, id: id, fs: storage.NewCrashableFS(), offset: w.ms(0, 100)}
+	return &Node{w: w, id: id, fs: storage.NewCrashableFS(), offset: w.ms(0, 100), ledger: newLedger()}
 }
 
 // ID returns the node's id.
@@ -68,9 +74,13 @@ func (n *Node) open() {
 		return
 	}
 	n.engine = e
+	if n.marks, err = store.OpenMarks(e); err != nil {
+		n.w.fail("open marks of %s: %v", n.id, err)
+		return
+	}
 	n.clock = hlc.NewClock(func() time.Time { return epoch.Add(n.w.now + n.offset) }, 500*time.Millisecond)
 	cfg := store.DefaultConfig()
-	cfg.Node, cfg.Engine, cfg.Clock = n.id, e, n.clock
+	cfg.Node, cfg.Engine, cfg.Clock, cfg.Marks = n.id, e, n.clock, n.marks
 	n.machine = metastate.New()
 	cfg.Machine = func(d cluster.RangeDescriptor) replica.StateMachine {
 		if d.IsMeta() {
@@ -81,7 +91,7 @@ func (n *Node) open() {
 	cfg.LogEntries = 64
 	cfg.Planted = n.w.cfg.Planted
 	cfg.Logger = slog.New(slog.DiscardHandler)
-	cfg.OnFatal = func(err error) { n.w.fail("%s: %v", n.id, err) }
+	cfg.OnFatal = n.ended
 	if n.core, err = store.OpenCore(cfg); err != nil {
 		n.w.fail("open core of %s: %v", n.id, err)
 		return
@@ -94,6 +104,7 @@ func (n *Node) open() {
 	n.w.trace(uint64(n.id), uint64(n.life))
 	n.later(n.w.ms(1, 100), n.tick)
 	n.later(n.w.ms(500, 1500), n.flush)
+	n.later(n.w.ms(0, 1000), n.ping)
 	n.pump()
 }
 
@@ -174,11 +185,11 @@ func (n *Node) flush() {
 // pump lets the core work and carries out its effects. Nothing leaves a node that
 // crashed on the way.
 func (n *Node) pump() {
-	if n.crashed() {
+	if n.crashed() || n.core.Dead() != nil {
 		return
 	}
 	n.core.Process()
-	if n.crashed() {
+	if n.crashed() || n.core.Dead() != nil {
 		return
 	}
 	if b := n.core.TakeBatch(); b != nil {
@@ -209,6 +220,7 @@ func (n *Node) diskDelay() time.Duration {
 }
 
 func (n *Node) write(b *store.LogBatch) {
+	before := n.marks.Standing().Now
 	err := b.Write(n.engine)
 	if n.torn != nil {
 		return // pump sees the crash
@@ -216,6 +228,9 @@ func (n *Node) write(b *store.LogBatch) {
 	if err != nil {
 		n.w.fail("log writer of %s: %v", n.id, err)
 		return
+	}
+	if n.marks.Standing().Now.After(before) {
+		n.ledger.synced()
 	}
 	n.core.BatchDone(b)
 }
@@ -243,6 +258,7 @@ func (n *Node) crash() {
 	n.crashIn = 0
 	n.close()
 	n.fs = clone
+	n.ledger.crashed()
 	n.w.trace(uint64(n.id), uint64(n.life))
 	life := n.life
 	n.w.After(n.w.ms(200, 4000), func() {

@@ -59,6 +59,9 @@ func (s *Stats) add(o *Stats) {
 	s.Missed += o.Missed
 	s.Rerouted += o.Rerouted
 	s.Strayed += o.Strayed
+	s.WentBack += o.WentBack
+	s.Refused += o.Refused
+	s.Resets += o.Resets
 }
 
 func TestSeeds(t *testing.T) { runSeeds(t, 20, func(*Config) {}) }

@@ -77,6 +77,7 @@ type Stats struct {
 	SlowDisks, Blackouts, Damaged     int
 	Operations, Drains, Succeeded     int
 	Splits, Missed, Rerouted, Strayed int
+	WentBack, Refused, Resets         int
 }
 
 type event struct {
@@ -142,6 +143,7 @@ func (w *World) begin() {
 		w.After(w.ms(2000, 5000), w.split)
 	}
 	w.After(3*time.Second, w.nemesis)
+	w.After(6*time.Second, w.copyDisks)
 	w.After(w.cfg.Duration-w.quiet(), w.calm)
 	if w.cfg.Extra != nil {
 		w.After(6*time.Second, func() { w.cfg.Extra(w) })
@@ -235,6 +237,7 @@ func (w *World) Hash() uint64 { return w.hash }
 // send carries a batch between nodes, or not.
 func (w *World) send(from *Node, to cluster.NodeID, batch []byte) bool {
 	w.Stats.Messages++
+	from.speaks(batch)
 	h := fnv.New64a()
 	_, _ = h.Write(batch) // never fails
 	w.trace(uint64(from.id), uint64(to), h.Sum64())
@@ -246,6 +249,7 @@ func (w *World) send(from *Node, to cluster.NodeID, batch []byte) bool {
 		copies = 2
 	}
 	dst := w.nodes[to-1]
+	told := from.marks.Standing().Now
 	for range copies {
 		d := 300*time.Microsecond + time.Duration(w.rng.IntN(2000))*time.Microsecond
 		if w.chance(2) {
@@ -256,6 +260,7 @@ func (w *World) send(from *Node, to cluster.NodeID, batch []byte) bool {
 				return
 			}
 			dst.do(func() {
+				dst.ledger.hear(from.id, told)
 				if err := dst.core.HandleRaft(from.id, batch); err != nil {
 					dst.refused++
 				}

@@ -1,0 +1,211 @@
+package sim
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/replica"
+	"github.com/nodedb/nodedb/agent/internal/storage"
+	"github.com/nodedb/nodedb/agent/internal/store"
+)
+
+// pingEvery is how often nodes tell each other how far their stores are, besides
+// what every batch of raft messages says.
+const pingEvery = time.Second
+
+// ledger is what the simulation itself knows of who heard what: which peers have
+// synced anything since they heard a mark of a node. It does not ask the code
+// under test.
+type ledger struct {
+	heard, stored map[cluster.NodeID]cluster.Mark
+}
+
+func newLedger() ledger {
+	return ledger{heard: map[cluster.NodeID]cluster.Mark{}, stored: map[cluster.NodeID]cluster.Mark{}}
+}
+
+func (l *ledger) hear(from cluster.NodeID, m cluster.Mark) {
+	if m.After(l.heard[from]) {
+		l.heard[from] = m
+	}
+}
+
+func (l *ledger) synced() {
+	for id, m := range l.heard {
+		l.stored[id] = m
+	}
+}
+
+// crashed forgets what was heard and not stored.
+func (l *ledger) crashed() {
+	clear(l.heard)
+	for id, m := range l.stored {
+		l.heard[id] = m
+	}
+}
+
+// oldDisk is what a disk held at some moment: a copy, or a snapshot of a volume.
+type oldDisk struct {
+	fs   *storage.MemFS
+	mark cluster.Mark
+}
+
+// ping tells all other nodes how far the store is.
+func (n *Node) ping() {
+	s := n.marks.Standing()
+	for _, dst := range n.w.nodes {
+		link := [2]cluster.NodeID{n.id, dst.id}
+		if dst == n || n.w.chance(n.w.loss) {
+			continue
+		}
+		n.w.After(n.w.ms(1, 5), func() {
+			if n.w.cut[link] {
+				return
+			}
+			dst.do(func() {
+				dst.marks.Hear(n.id, s)
+				dst.ledger.hear(n.id, s.Now)
+			})
+		})
+	}
+	n.later(pingEvery, n.ping)
+}
+
+// copyDisks copies the disk of some node now and then, one that holds no replica
+// of a range with few voters: such a range may come back without an answer.
+func (w *World) copyDisks() {
+	if !w.faults {
+		return
+	}
+	n := w.nodes[w.rng.IntN(len(w.nodes))]
+	few := func(st cluster.RangeStatus) bool { return len(st.Descriptor.Voters()) < 3 }
+	if n.up && n.disk == nil && n.torn == nil && !slices.ContainsFunc(n.core.Status(), few) {
+		n.old = &oldDisk{fs: n.cutPower(), mark: n.marks.Standing().Now}
+	}
+	w.After(w.ms(500, 2000), w.copyDisks)
+}
+
+// goBack puts an old copy in the place of a node's disk. It does so only if every
+// other node has stored that it knows of something later: what only a dead node
+// or nobody knows is not found, and not promised to be.
+func (w *World) goBack(n *Node) {
+	old := n.old
+	if old == nil || n.disk != nil || w.gone(n.id) {
+		return
+	}
+	for _, o := range w.nodes {
+		if o != n && !w.gone(o.id) && (o.disk != nil || !o.ledger.stored[n.id].After(old.mark)) {
+			return
+		}
+	}
+	w.Stats.WentBack++
+	n.crash()
+	n.disk, n.fs, n.old = n.fs, old.fs, nil
+}
+
+// speaks is called with each batch that a node sends.
+func (n *Node) speaks(batch []byte) {
+	if n.disk != nil && store.Speaks(batch) {
+		n.w.fail("%s takes part with a disk that went back", n.id)
+	}
+}
+
+// ended is called when the core of a node can do nothing more.
+func (n *Node) ended(err error) {
+	var lost *store.LostError
+	switch {
+	case !errors.As(err, &lost):
+		n.w.fail("%s: %v", n.id, err)
+	case n.disk == nil:
+		n.w.fail("%s has an honest disk and is refused: %v", n.id, err)
+	default:
+		n.w.Stats.Refused++
+		n.life++
+		life := n.life
+		n.w.After(0, n.close) // not from inside its own events
+		n.w.After(n.w.ms(200, 3000), func() {
+			if n.life == life {
+				n.mend()
+			}
+		})
+	}
+}
+
+// mend is what an operator does with a node that was refused: put the right disk
+// back, or, where that is safe, empty the store and start it again.
+func (n *Node) mend() {
+	n.fs, n.disk = n.disk, nil
+	if n.w.chance(50) && n.w.mayReset(n) {
+		n.w.Stats.Resets++
+		n.reset()
+	}
+	n.open()
+}
+
+// mayReset reports whether every range keeps a quorum without what a node holds.
+func (w *World) mayReset(n *Node) bool {
+	if w.operators != nil {
+		return false // nothing in the coordinators makes a lost replica anew
+	}
+	for _, id := range w.ranges() {
+		if !w.born(id) {
+			continue
+		}
+		_, st, ok := w.Leader(id)
+		if !ok || st.Descriptor.Joint() {
+			return false
+		}
+		working := 0
+		for _, v := range st.Descriptor.Voters() {
+			if v != n.id && w.nodes[v-1].holds(&st.Descriptor) {
+				working++
+			}
+		}
+		if working <= len(st.Descriptor.Voters())/2 {
+			return false
+		}
+	}
+	return true
+}
+
+// holds reports whether a node runs its replica of a range.
+func (n *Node) holds(d *cluster.RangeDescriptor) bool {
+	want, ok := d.On(n.id)
+	if !ok || !n.up {
+		return false
+	}
+	st, ok := n.core.RangeStatus(d.ID)
+	return ok && st.Replica == want.Replica
+}
+
+// reset empties the store behind tombstones, as nodedb-agent reset does.
+func (n *Node) reset() {
+	n.fs, n.ledger, n.wiped = storage.NewCrashableFS(), newLedger(), true
+	e, err := storage.Open(storage.Options{Dir: "store", FS: n.fs, Deterministic: true})
+	if err != nil {
+		n.w.fail("reset %s: %v", n.id, err)
+		return
+	}
+	b := e.NewBatch()
+	for _, id := range n.w.ranges() {
+		if _, st, ok := n.w.Leader(id); ok {
+			err = errors.Join(err, replica.WriteDestroyed(b, &st.Descriptor, st.Descriptor.NextReplica))
+		}
+	}
+	if err = errors.Join(err, b.Commit(true), b.Close(), e.Close()); err != nil {
+		n.w.fail("reset %s: %v", n.id, err)
+	}
+}
+
+// lost returns a node of ids whose replica of a range is gone for good: its store
+// was emptied.
+func (m *mover) lost(d *cluster.RangeDescriptor, ids []cluster.NodeID) (cluster.NodeID, bool) {
+	for _, id := range ids {
+		if n := m.w.nodes[id-1]; n.up && n.disk == nil && n.wiped && !n.holds(d) {
+			return id, true
+		}
+	}
+	return 0, false
+}
