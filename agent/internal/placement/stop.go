@@ -146,7 +146,7 @@ func (s *Snapshot) stopFixes(nodes []cluster.NodeID) []Fix {
 	}
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
-		if n.Live() && (n.Leaving() || n.stops() || slices.Contains(s.Busy, n.ID)) && !slices.Contains(nodes, n.ID) {
+		if n.Live() && (n.Membership == cluster.Decommissioning || n.stops() || slices.Contains(s.Busy, n.ID)) && !slices.Contains(nodes, n.ID) {
 			fixes = append(fixes, n.backFix())
 		}
 	}

@@ -120,58 +120,6 @@ func isUsage(err error) bool {
 	return false
 }
 
-// Report says on stderr what went wrong, why, and what to do next.
-func Report(s *term.Streams, err error) {
-	if err == nil {
-		return
-	}
-	var c *client.Error
-	if errors.As(err, &c) {
-		reportCall(s, c)
-		return
-	}
-	var e *Error
-	if errors.As(err, &e) && e.Message == "" && e.Err == nil {
-		return
-	}
-	if errors.Is(err, context.Canceled) {
-		return
-	}
-	s.Tell("nodedbctl: %v", err)
-	if e != nil {
-		for _, n := range e.Next {
-			s.Tell("  try: %s", n)
-		}
-	}
-	if errors.Is(err, client.ErrNoContext) && e == nil {
-		s.Tell("  try: nodedbctl --context-file FILE, or nodedbctl context add NAME --addr HOST:PORT --ca FILE")
-	}
-}
-
-// reportCall says why the cluster did not do it. Quiet or not, errors are said.
-func reportCall(s *term.Streams, c *client.Error) {
-	switch {
-	case c.Kind == client.Cancelled:
-		return
-	case len(c.Findings) > 0:
-		Refusal(s, exits[c.Kind], c.Message, c.Findings, c.Fixes)
-		return
-	}
-	s.Tell("nodedbctl: %s", c.Message)
-	if c.Operation != "" {
-		s.Tell("  see: nodedbctl ops show %s", c.Operation)
-	}
-	for _, f := range c.Fixes {
-		s.Tell("  try: %s", fixText(f))
-	}
-	if c.Kind == client.Unavailable {
-		s.Tell("  try: nodedbctl context show, or another node with --addr HOST:PORT")
-	}
-	if c.Kind == client.Timeout && c.MaybeApplied() {
-		s.Tell("  it may have been done all the same: see nodedbctl ops ls --all")
-	}
-}
-
 // Refusal shows findings that refuse and the ways out.
 func Refusal(s *term.Streams, code Exit, message string, findings []*adminpb.Finding, fixes []*adminpb.Fix) {
 	s.Tell("refused (exit %d): %s", code, headline(message, findings))
@@ -236,8 +184,11 @@ func someRanges(f *adminpb.Finding) string {
 }
 
 func fixText(f *adminpb.Fix) string {
-	if f.GetCommand() == "" {
+	switch {
+	case f.GetCommand() == "":
 		return f.GetText()
+	case f.GetText() == "":
+		return f.GetCommand()
 	}
 	return f.GetText() + ": " + f.GetCommand()
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/nodedb/nodedb/cmd/internal/build"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/api"
@@ -93,7 +94,7 @@ func New(e *ctl.Env) *cobra.Command {
 		if errors.Is(err, context.Canceled) {
 			return err
 		}
-		return &ctl.Error{Code: ctl.Usage, Message: err.Error(), Err: err, Next: []string{x.CommandPath() + " --help"}}
+		return unknownFlag(x, err)
 	})
 	return c
 }
@@ -126,6 +127,20 @@ func strict(c *cobra.Command) {
 			return &ctl.Error{Code: ctl.Usage, Message: x.CommandPath() + " needs a verb: " + strings.Join(names, ", "), Next: []string{x.CommandPath() + " --help"}}
 		}
 	}
+}
+
+// unknownFlag names the flags that an unknown one may have been meant for.
+func unknownFlag(c *cobra.Command, err error) error {
+	e := &ctl.Error{Code: ctl.Usage, Message: err.Error(), Err: err}
+	if _, name, ok := strings.Cut(err.Error(), "unknown flag: --"); ok {
+		var names []string
+		c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		for _, near := range ctl.Nearest(name, names) {
+			e.Next = append(e.Next, c.CommandPath()+" --"+near)
+		}
+	}
+	e.Next = append(e.Next, c.CommandPath()+" --help")
+	return e
 }
 
 func unknownVerb(c *cobra.Command, verb string) error {
@@ -183,10 +198,11 @@ func Run(ctx context.Context, e *ctl.Env, args []string) int {
 	c.InitDefaultCompletionCmd(args...)
 	if verb := firstVerb(c, args); verb != "" {
 		err := unknownVerb(c, verb)
-		ctl.Report(e.Term, err)
+		e.Flags.Output.Format = formatOf(args)
+		e.Report(c.CommandPath(), err)
 		return int(ctl.CodeOf(err))
 	}
-	err := c.ExecuteContext(ctx)
+	ran, err := c.ExecuteContextC(ctx)
 	if err == nil {
 		e.Discover(ctx)
 		err = e.Whole()
@@ -194,8 +210,29 @@ func Run(ctx context.Context, e *ctl.Env, args []string) int {
 	if err != nil && ctx.Err() != nil && ctl.CodeOf(err) == ctl.Internal {
 		err = context.Canceled
 	}
-	ctl.Report(e.Term, err)
+	if err != nil && e.Flags.Output.Format == "table" {
+		e.Flags.Output.Format = formatOf(args) // flags behind a mistake are not read
+	}
+	e.Report(ran.CommandPath(), err)
 	return int(ctl.CodeOf(err))
+}
+
+// formatOf finds the output format in a command line that was not parsed.
+func formatOf(args []string) string {
+	for i, a := range args {
+		for _, name := range []string{"-o", "--output"} {
+			if a == name && i+1 < len(args) {
+				return args[i+1]
+			}
+			if v, ok := strings.CutPrefix(a, name+"="); ok {
+				return v
+			}
+		}
+		if v, ok := strings.CutPrefix(a, "-o"); ok && v != "" {
+			return v
+		}
+	}
+	return "table"
 }
 
 // firstVerb returns the verb of args if the command has none of this name.

@@ -149,7 +149,7 @@ func (sh *shell) say(err error) {
 		sh.e.Term.Tell("%s", e.Message)
 		return
 	}
-	ctl.Report(sh.e.Term, err)
+	sh.e.Report("nodedbctl sql", err)
 }
 
 // interruptible runs do; Ctrl-C has the node cancel it, and a second one gives the

@@ -18,6 +18,7 @@ func Kinds() []Kind {
 		list("CertificateList", Certificate{}), one("Certificate", Certificate{}), one("Rotation", Rotation{}),
 		one("CheckReport", CheckReport{}),
 		list("ContextList", Context{}), one("Context", Context{}),
+		one("Error", Error{}),
 		list("EventList", Event{}), one("Event", Event{}),
 		list("JoinTokenList", JoinToken{}), one("JoinToken", JoinToken{}),
 		one("LocalReport", LocalReport{}),

@@ -151,6 +151,21 @@ func NewFixes(fs []*adminpb.Fix) []Fix {
 	return out
 }
 
+// Error is what went wrong, as -o json writes it on stderr. Code is a name of the
+// table of exit codes, Exit its number.
+type Error struct {
+	Code     string    `json:"code"`
+	Exit     int       `json:"exit"`
+	Message  string    `json:"message"`
+	Ranges   []uint32  `json:"ranges"`
+	Findings []Finding `json:"findings"`
+	Fixes    []Fix     `json:"fixes"`
+	// Operation is the one in the way, or the one that goes on.
+	Operation *string `json:"operation"`
+	// MaybeDone says that a change may have been made all the same.
+	MaybeDone bool `json:"maybeDone"`
+}
+
 // Verdict is the kind Verdict: an answer of yes or no with its reasons.
 type Verdict struct {
 	Question    string    `json:"question"`
