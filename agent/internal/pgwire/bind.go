@@ -68,7 +68,7 @@ func (c *conn) argsCost(s *statement, m *pgproto3.Bind) int64 {
 
 func (c *conn) decodeArgs(p *portal, s *statement, m *pgproto3.Bind) *sql.Error {
 	for i, value := range m.Parameters {
-		d, err := datum.Decode(s.params[i], value, formatOf(m.ParameterFormatCodes, i), c.zone)
+		d, err := datum.Decode(s.params[i], value, formatOf(m.ParameterFormatCodes, i), c.style.Location)
 		if err != nil {
 			e := sql.AsError(err)
 			if e.Detail == "" {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/sql"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
 // errEnding is what reading returns when the connection has been told to end.
@@ -42,8 +43,8 @@ type conn struct {
 	account    account
 	statements map[string]*statement
 	portals    map[string]*portal
-	zone       *time.Location // of the session's TimeZone
-	sink       rowSink        // of executeAll, to use again
+	style      datum.Style // how the session's settings want values written
+	sink       rowSink     // of executeAll, to use again
 	// spare is the unnamed portal to use again: a prepared point statement
 	// should not make garbage.
 	spare *portal

@@ -145,6 +145,9 @@ func (s *fakeSession) Execute(ctx context.Context, p *sql.Prepared, args []datum
 		}
 		s.settings[words[1]] = words[2]
 		s.options.OnSettingChange(words[1], words[2])
+		if zone, err := datum.LoadZone(words[2]); err == nil {
+			s.options.OnStyleChange(datum.Style{Location: zone})
+		}
 		s.options.OnNotice(&sql.Error{Code: "01000", Message: "changed"})
 		return "SET", nil
 	case "DEALLOCATE":

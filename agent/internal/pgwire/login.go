@@ -291,6 +291,7 @@ func (c *conn) openSession() error {
 		PID:             c.pid,
 		Params:          c.startup.params,
 		OnSettingChange: c.settingChanged,
+		OnStyleChange:   c.styleChanged,
 		OnNotice:        c.notice,
 	})
 	if err != nil {

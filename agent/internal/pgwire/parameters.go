@@ -1,8 +1,6 @@
 package pgwire
 
 import (
-	"time"
-
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -52,15 +50,11 @@ func (c *conn) sendParameters(session Session) {
 	}
 }
 
-// settingChanged tells the client of one setting and follows the time zone. The
-// session calls it from inside a statement: the message goes out with its answer.
+// settingChanged tells the client of one setting. The session calls it from inside a
+// statement: the message goes out with its answer.
 func (c *conn) settingChanged(name, value string) {
-	if name == "TimeZone" {
-		zone, err := datum.LoadZone(value)
-		if err != nil {
-			zone = time.UTC // the session refuses zones that don't exist
-		}
-		c.zone = zone
-	}
 	c.out.send(&pgproto3.ParameterStatus{Name: clean(name), Value: clean(value)})
 }
+
+// styleChanged follows the settings that say how values are written.
+func (c *conn) styleChanged(s datum.Style) { c.style = s }

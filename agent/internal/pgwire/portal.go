@@ -265,7 +265,7 @@ func (s *rowSink) Row(row []datum.Datum) error {
 		}
 		at := len(o.buf)
 		o.buf = append(o.buf, 0, 0, 0, 0)
-		o.buf = datum.Append(o.buf, *d, formatOf(s.formats, i), s.conn.zone)
+		o.buf = datum.Append(o.buf, *d, formatOf(s.formats, i), &s.conn.style)
 		binary.BigEndian.PutUint32(o.buf[at:], uint32(len(o.buf)-at-4))
 	}
 	if len(o.buf)-mark > maxRowBytes {

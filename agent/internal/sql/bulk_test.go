@@ -96,7 +96,7 @@ func TestBulkIsLinear(t *testing.T) {
 // TestErrorPositions: clients are told characters, whichever path found the error.
 func TestErrorPositions(t *testing.T) {
 	f := newFixture(t, startDuck(t))
-	c := f.open()
+	c := f.open(func(o *SessionOptions) { o.User = "root" }) // may see the routing
 	c.run(createT)
 	for _, s := range []struct {
 		text string

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
@@ -154,7 +155,8 @@ func verb(q *syntax.Query) string {
 }
 
 func (s *Session) environment() *queryplan.Session {
-	return &queryplan.Session{User: s.options.User, Database: s.options.Database, Location: s.location, PID: s.options.PID, Version: s.server.version}
+	return &queryplan.Session{User: s.options.User, Database: s.options.Database, Location: s.style.Location, PID: s.options.PID, Version: s.server.version,
+		Setting: func(name string) (string, bool) { return s.setting(strings.ToLower(name)) }, Set: s.setConfig}
 }
 
 // runPlan runs the plan and returns the number of rows.
@@ -186,7 +188,7 @@ func (s *Session) runSlow(ctx context.Context, p duck.Prepared, run *exec.Run, e
 
 // refresh makes the plan anew if what it was made on has changed.
 func (s *Session) refresh(ctx context.Context, p *Prepared, q *syntax.Query) error {
-	if p.basis == s.basis() {
+	if p.basis == s.basis(p) {
 		return nil
 	}
 	fresh := &Prepared{statement: p.statement, announced: p.announced}
@@ -196,7 +198,7 @@ func (s *Session) refresh(ctx context.Context, p *Prepared, q *syntax.Query) err
 	if !slices.Equal(fresh.ParamOIDs, p.ParamOIDs) || !slices.EqualFunc(fresh.Columns, p.Columns, sameType) {
 		return &Error{Code: "0A000", Message: "cached plan must not change result type", Hint: "Prepare the statement again."}
 	}
-	p.plan, p.basis = fresh.plan, fresh.basis
+	p.plan, p.basis, p.asked = fresh.plan, fresh.basis, fresh.asked
 	return nil
 }
 

@@ -28,7 +28,7 @@ const (
 func (s *Session) Prepare(ctx context.Context, text string, paramOIDs []uint32) (p *Prepared, err error) {
 	defer s.guard(text, &err)
 	if len(paramOIDs) == 0 {
-		if p, ok := s.plans[text]; ok && p.basis == s.basis() {
+		if p, ok := s.plans[text]; ok && p.basis == s.basis(p) {
 			return p, nil
 		}
 	}
@@ -113,14 +113,19 @@ func (s *Session) guard(text string, err *error) {
 	*err = &told
 }
 
-func (s *Session) basis() basis {
+// basis is what p would be planned on now.
+func (s *Session) basis(p *Prepared) basis {
 	zone, _ := s.settings.get("timezone")
-	return basis{schema: s.server.catalog.View().SchemaVersion, timeZone: zone}
+	out := basis{schema: s.server.catalog.View().SchemaVersion, timeZone: zone}
+	if p.asked {
+		out.changes = s.settings.changes
+	}
+	return out
 }
 
 // prepareQuery plans and describes a query.
 func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query) error {
-	p.basis = s.basis()
+	p.basis = s.basis(p)
 	view := s.server.catalog.View()
 	planner := &queryplan.Planner{
 		Params: p.announced, Slow: s.server.cfg.Duck,
@@ -132,13 +137,16 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 			return s.server.systemTable(schema, name)
 		},
 		Session: duck.Session{User: s.options.User, Database: s.options.Database, SearchPath: []string{catalog.Schema}, TimeZone: p.basis.timeZone, PID: s.options.PID,
-			Setting: func(name string) (string, bool) { return s.setting(strings.ToLower(name)) }},
+			Setting: func(name string) (string, bool) {
+				p.asked = true
+				return s.setting(strings.ToLower(name))
+			}},
 	}
 	plan, err := planner.Plan(ctx, q)
 	if err != nil {
 		return err
 	}
-	p.plan = plan
+	p.plan, p.basis.changes = plan, s.basis(p).changes
 	p.ParamOIDs = make([]uint32, len(plan.Params))
 	for i, t := range plan.Params {
 		p.ParamOIDs[i] = t.OID()

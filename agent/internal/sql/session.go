@@ -24,6 +24,9 @@ type SessionOptions struct {
 	// OnSettingChange is called when a setting that clients are told of changes
 	// (ParameterStatus). It must not call back.
 	OnSettingChange func(name, value string)
+	// OnStyleChange is called when the way in which values are to be written changes,
+	// and at the start. It must not call back.
+	OnStyleChange func(datum.Style)
 	// OnNotice is called with warnings and notices, whose Severity says which.
 	OnNotice func(*Error)
 }
@@ -33,7 +36,7 @@ type Session struct {
 	server   *Server
 	options  SessionOptions
 	settings settings
-	location *time.Location
+	style    datum.Style
 	seen     activity
 
 	tx       *exec.Tx // nil: outside of a transaction
@@ -58,12 +61,16 @@ type Prepared struct {
 	announced []datum.Type
 	plan      *queryplan.Plan
 	basis     basis
+	// asked says that planning asked for settings.
+	asked bool
 }
 
 // basis is what a plan was made on: it holds while that stays the same.
 type basis struct {
 	schema   uint64
 	timeZone string
+	// changes counts those of the settings, if planning asked for any: 0 if not.
+	changes uint64
 }
 
 // Column describes a column of a result, as RowDescription wants it.
@@ -91,7 +98,7 @@ var ErrRowsUnread = errors.New("the rest of the rows is not wanted")
 
 // newSession makes a session; startup applies its settings.
 func newSession(server *Server, o SessionOptions) *Session {
-	s := &Session{server: server, options: o, location: time.UTC}
+	s := &Session{server: server, options: o}
 	s.settings = settings{known: server.known, start: map[string]string{"session_authorization": o.User}, told: map[string]string{}}
 	if o.ApplicationName != "" {
 		s.settings.start["application_name"] = o.ApplicationName
@@ -122,9 +129,11 @@ func (s *Session) startup(o SessionOptions) error {
 
 // followSettings updates what is derived from settings.
 func (s *Session) followSettings() {
-	name, _ := s.settings.get("timezone")
-	if loc, err := datum.LoadZone(name); err == nil && loc.String() != s.location.String() {
-		s.location = loc
+	if style := s.settings.style(s.style.Location); style != s.style {
+		s.style = style
+		if s.options.OnStyleChange != nil {
+			s.options.OnStyleChange(style)
+		}
 	}
 	application, _ := s.settings.get("application_name")
 	s.seen.setApplication(application)

@@ -306,7 +306,7 @@ func TestSettings(t *testing.T) {
 	c.want("0\nSHOW", "show statement_timeout")
 	c.want(`42704 unrecognized configuration parameter "nope"`, "set nope = 1")
 	c.want(`22023 invalid value for parameter "TimeZone": "Mars"`, "set timezone = 'Mars'")
-	c.want(`22023 invalid value for parameter "client_encoding": "latin1"`, "set client_encoding = latin1")
+	c.want(`0A000 conversion from "latin1" to UTF8 is not supported`, "set client_encoding = latin1")
 	c.want(`55P02 parameter "server_version" cannot be changed`, "set server_version = '9'")
 	c.want("SET", "set my.app = 'x'")
 	c.want("x\nSHOW", "show my.app")

@@ -18,6 +18,8 @@ func (s *Session) setSetting(node *syntax.SetSetting) (string, error) {
 	}
 	var err *Error
 	switch {
+	case node.Name == "session_authorization" || node.Name == "role":
+		err = s.keepRole(node)
 	case len(node.Values) == 0:
 		err = s.settings.reset(node.Name)
 	case node.Local && s.tx == nil:
@@ -35,6 +37,40 @@ func (s *Session) setSetting(node *syntax.SetSetting) (string, error) {
 	}
 	s.followSettings()
 	return tag, nil
+}
+
+// keepRole accepts what leaves the session its user, as pools do between clients.
+func (s *Session) keepRole(node *syntax.SetSetting) *Error {
+	for _, v := range node.Values {
+		if v != s.options.User && (node.Name != "role" || v != "none") {
+			return &Error{Code: "0A000", Message: "becoming another user is not supported", Hint: "Connect as that user."}
+		}
+	}
+	return nil
+}
+
+// setConfig is set_config; a nil value is the default.
+func (s *Session) setConfig(name string, value *string, local bool) (string, error) {
+	name = strings.ToLower(name)
+	var err *Error
+	switch {
+	case value == nil:
+		err = s.settings.reset(name)
+	case local && s.tx == nil: // until the end of the statement, which is now
+		out, err := s.settings.check(name, *value)
+		if err != nil {
+			return "", err
+		}
+		return out, nil
+	default:
+		err = s.settings.set(name, *value, local)
+	}
+	if err != nil {
+		return "", err
+	}
+	s.followSettings()
+	out, _ := s.setting(name)
+	return out, nil
 }
 
 // describeSetting describes the rows of SHOW name.

@@ -302,7 +302,7 @@ func (s *Session) route(node *syntax.ShowCluster) ([][]datum.Datum, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := encodeKey(table, node.Key, s.location)
+	key, err := encodeKey(table, node.Key, s.style.Location)
 	if err != nil {
 		return nil, err
 	}

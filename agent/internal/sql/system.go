@@ -101,7 +101,8 @@ func (s *Session) catalogInput() *pgcatalog.Input {
 	}
 	for _, k := range s.allSettings() {
 		value, _ := s.setting(strings.ToLower(k.name))
-		in.Settings = append(in.Settings, pgcatalog.Setting{Name: k.name, Value: value, About: k.about})
+		reset, source := s.settings.origin(k)
+		in.Settings = append(in.Settings, pgcatalog.Setting{Name: k.name, Value: value, About: k.about, Boot: k.value, Reset: reset, Source: source, Fixed: k.check == nil})
 	}
 	role := s.adminRole(view)
 	for _, x := range s.server.Sessions() {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func appendArrayText(dst []byte, d Datum, loc *time.Location) []byte {
+func appendArrayText(dst []byte, d Datum, style *Style) []byte {
 	dst = append(dst, '{')
 	for i, v := range d.A.Values {
 		if i > 0 {
@@ -16,7 +16,7 @@ func appendArrayText(dst []byte, d Datum, loc *time.Location) []byte {
 			dst = append(dst, "NULL"...)
 			continue
 		}
-		s := string(AppendText(nil, v, loc))
+		s := string(AppendStyled(nil, v, style))
 		if s != "" && !strings.EqualFold(s, "null") && !strings.ContainsAny(s, "{},\"\\ \t\n\r\v\f") {
 			dst = append(dst, s...)
 			continue

@@ -13,11 +13,11 @@ const (
 )
 
 // Append appends d, which must not be null, in the wire format.
-func Append(dst []byte, d Datum, format int16, loc *time.Location) []byte {
+func Append(dst []byte, d Datum, format int16, style *Style) []byte {
 	if format == FormatBinary {
 		return AppendBinary(dst, d)
 	}
-	return AppendText(dst, d, loc)
+	return AppendStyled(dst, d, style)
 }
 
 // Decode reads a value of type t in the wire format. A nil raw is null.

@@ -14,7 +14,7 @@ import (
 // Timestamptz is shown in loc (nil: UTC).
 func AppendText(dst []byte, d Datum, loc *time.Location) []byte {
 	if d.Type.IsArray() {
-		return appendArrayText(dst, d, loc)
+		return appendArrayText(dst, d, &Style{Location: loc})
 	}
 	switch d.Type {
 	case Bool:
@@ -31,8 +31,7 @@ func AppendText(dst []byte, d Datum, loc *time.Location) []byte {
 	case Numeric:
 		return appendNumeric(dst, d.D)
 	case Bytea:
-		dst = append(dst, '\\', 'x')
-		return hex.AppendEncode(dst, []byte(d.S))
+		return appendHex(dst, d.S)
 	case UUID:
 		return appendUUID(dst, d.S)
 	case Date:

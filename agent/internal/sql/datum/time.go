@@ -307,18 +307,6 @@ func (st *stamp) scanZone(rest string, bad *Error) error {
 	return nil
 }
 
-// LoadZone finds a time zone by its IANA name.
-func LoadZone(name string) (*time.Location, error) {
-	if name == "" || strings.EqualFold(name, "local") || len(name) > 64 {
-		return nil, errorf("22023", "time zone %q not recognized", clip(name))
-	}
-	loc, err := time.LoadLocation(name)
-	if err != nil {
-		return nil, errorf("22023", "time zone %q not recognized", clip(name))
-	}
-	return loc, nil
-}
-
 // scanOffset reads HH, HHMM, HH:MM or HH:MM:SS.
 func scanOffset(s string) (int64, bool) {
 	parts := strings.Split(s, ":")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck/frame"
@@ -38,8 +39,8 @@ func (e *Engine) Prepare(ctx context.Context, q Query) (Prepared, error) {
 	if err != nil {
 		return nil, asError(err)
 	}
-	zone := q.Session.TimeZone
-	if zone == "UTC" {
+	zone, ok := datum.EngineZone(q.Session.TimeZone)
+	if zone == "UTC" || !ok {
 		zone = "" // what the worker has
 	}
 	p := &prepared{engine: e, rewrite: s, timeZone: zone, params: append([]datum.Type(nil), s.Params...)}
@@ -51,7 +52,27 @@ func (e *Engine) Prepare(ctx context.Context, q Query) (Prepared, error) {
 	if err := p.describe(ctx); err != nil {
 		return nil, err
 	}
+	if !ok && p.zoned() {
+		return nil, &Error{Code: "0A000", Message: fmt.Sprintf("this statement with timestamps with time zone is not supported in the time zone %q", q.Session.TimeZone),
+			Hint: "Set a time zone by its name, such as Asia/Kolkata, or an offset of whole hours."}
+	}
 	return p, nil
+}
+
+// zoned reports whether the time zone may matter to the statement; when in doubt it
+// does.
+func (p *prepared) zoned() bool {
+	zoned := func(t frame.Type) bool { return t.Kind == frame.TimestampTZ }
+	if slices.ContainsFunc(p.frames, zoned) {
+		return true
+	}
+	for _, types := range p.types {
+		if slices.ContainsFunc(types, zoned) {
+			return true
+		}
+	}
+	sql := strings.ToLower(p.sql)
+	return slices.ContainsFunc([]string{"timestamptz", "with time zone", "to_timestamp", "current_"}, func(s string) bool { return strings.Contains(sql, s) })
 }
 
 func (p *prepared) addTable(scan *rewrite.Scan) error {

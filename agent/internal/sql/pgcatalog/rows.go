@@ -237,8 +237,12 @@ func (in *Input) members() []row {
 func (in *Input) settings() []row {
 	var out []row
 	for _, s := range in.Settings {
-		out = append(out, row{"name": s.Name, "setting": s.Value, "category": "NodeDB", "short_desc": s.About, "context": "user", "vartype": "string",
-			"source": "session", "boot_val": s.Value, "reset_val": s.Value})
+		context := "user"
+		if s.Fixed {
+			context = "internal"
+		}
+		out = append(out, row{"name": s.Name, "setting": s.Value, "category": "NodeDB", "short_desc": s.About, "context": context, "vartype": "string",
+			"source": s.Source, "boot_val": s.Boot, "reset_val": s.Reset})
 	}
 	return out
 }

@@ -49,7 +49,13 @@ type Input struct {
 }
 
 // Setting is a row of pg_settings.
-type Setting struct{ Name, Value, About string }
+type Setting struct {
+	Name, Value, About string
+	// Boot is the built-in value, Reset that of the session's start; Source says where
+	// Value is from.
+	Boot, Reset, Source string
+	Fixed               bool
+}
 
 // Session is a row of pg_stat_activity.
 type Session struct {

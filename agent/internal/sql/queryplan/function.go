@@ -66,6 +66,9 @@ func (c *compiler) function(n *pg.FuncCall) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
+	if name == "current_setting" || name == "set_config" {
+		return settingFunction(name, args)
+	}
 	if len(args) == 1 {
 		e, err := unary(name, args[0])
 		return e, at(err, c.position(n.GetLocation()))
@@ -83,6 +86,8 @@ func nullary(name string) Expr {
 		}}
 	case "gen_random_uuid":
 		return &fn{typ: datum.UUID, volatile: true, eval: func(*Env, []datum.Datum) (datum.Datum, error) { return randomUUID(), nil }}
+	case "pg_advisory_unlock_all": // nobody has any
+		return sessionText(datum.Text, func(*Session) string { return "" })
 	case "version":
 		return sessionText(datum.Text, func(s *Session) string { return s.Version })
 	case "current_database":
@@ -138,6 +143,49 @@ func unary(name string, arg Expr) (Expr, error) {
 	default:
 		return nil, errSlow
 	}
+}
+
+// settingFunction compiles current_setting(name [, missing_ok]) and set_config(name,
+// value, is_local).
+func settingFunction(name string, args []Expr) (Expr, error) {
+	types := []datum.Type{datum.Text, datum.Text, datum.Bool}
+	if name == "current_setting" {
+		types = []datum.Type{datum.Text, datum.Bool}[:min(len(args), 2)]
+	}
+	if len(args) != len(types) {
+		return nil, errSlow
+	}
+	for i := range args {
+		var err error
+		if args[i], err = coerce(args[i], types[i]); err != nil {
+			return nil, err
+		}
+	}
+	if name == "set_config" {
+		return &fn{typ: datum.Text, args: args, volatile: true, eval: setConfig}, nil
+	}
+	return &fn{typ: datum.Text, args: args, volatile: true, strict: true, eval: func(env *Env, a []datum.Datum) (datum.Datum, error) {
+		value, ok := env.Session.Setting(a[0].S)
+		switch {
+		case ok:
+			return datum.MakeText(value), nil
+		case len(a) > 1 && a[1].Bool():
+			return datum.MakeNull(datum.Text), nil
+		}
+		return datum.Datum{}, fail("42704", 0, "unrecognized configuration parameter %q", a[0].S)
+	}}, nil
+}
+
+func setConfig(env *Env, a []datum.Datum) (datum.Datum, error) {
+	if a[0].Null {
+		return datum.Datum{}, fail("22004", 0, "SET requires parameter name")
+	}
+	var value *string
+	if !a[1].Null {
+		value = &a[1].S
+	}
+	out, err := env.Session.Set(a[0].S, value, a[2].Bool())
+	return datum.MakeText(out), err
 }
 
 func textFunction(name string, arg Expr) *fn {

@@ -2,6 +2,7 @@ package syntax
 
 import (
 	"strconv"
+	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 )
@@ -40,6 +41,13 @@ func convert(stmt *pg.Node, word string) (Node, *Error) {
 		return convertTransaction(n.TransactionStmt)
 	case *pg.Node_DiscardStmt:
 		return convertDiscard(n.DiscardStmt)
+	case *pg.Node_UnlistenStmt: // nobody listens
+		return &Discard{Tag: "UNLISTEN"}, nil
+	case *pg.Node_ClosePortalStmt:
+		if name := n.ClosePortalStmt.GetPortalname(); name != "" {
+			return nil, &Error{Code: "34000", Message: "cursor " + strconv.Quote(name) + " does not exist"}
+		}
+		return &Discard{Tag: "CLOSE CURSOR ALL"}, nil
 	case *pg.Node_DeallocateStmt:
 		if n.DeallocateStmt.GetIsall() {
 			return &Discard{Tag: "DEALLOCATE ALL"}, nil
@@ -89,9 +97,9 @@ func unsupportedStatement(stmt *pg.Node) *Error {
 		return Unsupported("GRANT of privileges on objects", "Every user may read and write every collection; roles of the admin API are granted with GRANT nodedb_operator TO user.")
 	case *pg.Node_PrepareStmt, *pg.Node_ExecuteStmt:
 		return Unsupported("PREPARE in SQL", "Use the extended protocol, as drivers do.")
-	case *pg.Node_DeclareCursorStmt, *pg.Node_FetchStmt, *pg.Node_ClosePortalStmt:
+	case *pg.Node_DeclareCursorStmt, *pg.Node_FetchStmt:
 		return Unsupported("a cursor in SQL", "Use the extended protocol with a row limit, as drivers do.")
-	case *pg.Node_ListenStmt, *pg.Node_NotifyStmt, *pg.Node_UnlistenStmt:
+	case *pg.Node_ListenStmt, *pg.Node_NotifyStmt:
 		return Unsupported("LISTEN and NOTIFY", "")
 	case *pg.Node_CreateSchemaStmt:
 		return Unsupported("CREATE SCHEMA", "All collections live in the schema public.")
@@ -329,11 +337,12 @@ func convertSet(v *pg.VariableSetStmt) (Node, *Error) {
 	return out, nil
 }
 
-// constantText returns the text of a constant or of a cast of one, such as
-// INTERVAL '2' HOUR.
+// constantText returns the text of a constant, or of SET TIME ZONE's INTERVAL with
+// its unit.
 func constantText(n *pg.Node) (string, bool) {
 	if cast := n.GetTypeCast(); cast != nil {
-		return constantText(cast.GetArg())
+		text, ok := constantText(cast.GetArg())
+		return "INTERVAL '" + text + zoneUnit(cast.GetTypeName(), text) + "'", ok
 	}
 	c := n.GetAConst()
 	switch {
@@ -349,6 +358,20 @@ func constantText(n *pg.Node) (string, bool) {
 		return strconv.Itoa(int(c.GetIval().GetIval())), true
 	default:
 		return "", false
+	}
+}
+
+// zoneUnit is the unit of a bare number in INTERVAL 'text' HOUR or HOUR TO MINUTE,
+// which the grammar allows to SET TIME ZONE.
+func zoneUnit(t *pg.TypeName, text string) string {
+	const hour = 1 << 10 // as PostgreSQL numbers the fields of an interval
+	switch mods := t.GetTypmods(); {
+	case len(mods) == 0 || strings.ContainsAny(text, ": "):
+		return ""
+	case mods[0].GetAConst().GetIval().GetIval() == hour:
+		return " hours"
+	default:
+		return " minutes"
 	}
 }
 

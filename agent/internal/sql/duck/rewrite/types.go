@@ -117,7 +117,7 @@ func (r *rewriter) location() *time.Location {
 	if r.in.Session.TimeZone == "" {
 		return time.UTC
 	}
-	loc, err := time.LoadLocation(r.in.Session.TimeZone)
+	loc, err := datum.LoadZone(r.in.Session.TimeZone)
 	if err != nil {
 		return time.UTC
 	}

@@ -1,0 +1,272 @@
+package sql
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// setting is a session setting: its default and what may be set.
+type setting struct {
+	name  string // as SHOW ALL spells it
+	value string // default
+	// check normalises a new value; nil: the setting cannot be changed.
+	check func(value string) (string, bool)
+	// refuse says more of a value that check did not take; nil: nothing.
+	refuse func(value string) *Error
+	// values are what may be set, if it is a list.
+	values []string
+	// reported settings are told to the client when they change.
+	reported bool
+	about    string
+}
+
+// settingTable lists the settings that this version knows. Some only exist
+// because drivers set them; they accept what changes nothing.
+func settingTable() []setting {
+	flag := func(name, value, about string) setting {
+		return setting{name: name, value: value, check: checkBool, about: about}
+	}
+	fixed := func(name, value string) setting {
+		return setting{name: name, value: value, about: "cannot be changed"}
+	}
+	choice := func(name, about string, values ...string) setting {
+		return setting{name: name, value: values[0], check: oneOf(values...), values: values, about: about}
+	}
+	only := func(name, value string) setting { return choice(name, "has this value only", value) }
+	accepted := func(name, value string) setting {
+		return setting{name: name, value: value, check: anyText, about: "accepted, changes nothing"}
+	}
+	reported := func(s setting) setting {
+		s.reported = true
+		return s
+	}
+	return []setting{
+		reported(setting{name: "application_name", check: anyText, about: "what the client calls itself"}),
+		fixed("block_size", "8192"),
+		choice("bytea_output", "how bytea is written", "hex", "escape"),
+		flag("check_function_bodies", "on", "accepted, changes nothing"),
+		reported(setting{name: "client_encoding", value: "UTF8", check: checkEncoding, refuse: refuseEncoding, about: "UTF8 is the only encoding"}),
+		choice("client_min_messages", "notices below are not sent", "notice", "debug5", "debug4", "debug3", "debug2", "debug1", "log", "warning", "error"),
+		reported(setting{name: "DateStyle", value: "ISO, MDY", check: checkDateStyle, about: "ISO is the only style"}),
+		accepted("default_table_access_method", "heap"),
+		accepted("default_tablespace", ""),
+		flag("default_transaction_deferrable", "off", "accepted, changes nothing"),
+		setting{name: "default_transaction_isolation", value: repeatableRead, check: checkIsolation, about: "isolation of new transactions"},
+		reported(flag("default_transaction_read_only", "off", "new transactions only read")),
+		setting{name: "extra_float_digits", value: "1", check: checkRange(-15, 3), about: "from 1 on floats are written exactly, below with 15 digits and fewer"},
+		setting{name: "idle_in_transaction_session_timeout", value: "0", check: checkDuration, about: "ends a transaction that idles longer, at its next statement"},
+		reported(fixed("in_hot_standby", "off")),
+		reported(fixed("integer_datetimes", "on")),
+		reported(choice("IntervalStyle", "how intervals are written", string(datum.IntervalPostgres), string(datum.IntervalVerbose), string(datum.IntervalSQL), string(datum.IntervalISO))),
+		reported(fixed("is_superuser", "off")),
+		flag("jit", "off", "accepted, changes nothing"),
+		setting{name: "lock_timeout", value: "0", check: checkDuration, about: "accepted; no statement waits for locks"},
+		accepted("lc_messages", "C"),
+		accepted("lc_monetary", "C"),
+		accepted("lc_numeric", "C"),
+		accepted("lc_time", "C"),
+		accepted("maintenance_work_mem", "64MB"),
+		fixed("max_identifier_length", "63"),
+		fixed("max_index_keys", "32"),
+		setting{name: "nodedb.read_consistency", value: "strong", check: oneOf("strong"), about: "reads see everything acknowledged before"},
+		flag("quote_all_identifiers", "off", "accepted, changes nothing"),
+		flag("row_security", "on", "accepted, changes nothing"),
+		setting{name: "search_path", value: "public", check: anyText, about: "all collections are in public"},
+		reported(fixed("server_encoding", "UTF8")),
+		reported(fixed("server_version", serverVersion)),
+		fixed("server_version_num", "170000"),
+		reported(fixed("session_authorization", "")),
+		fixed("role", "none"),
+		only("session_replication_role", "origin"),
+		reported(only("standard_conforming_strings", "on")),
+		setting{name: "statement_timeout", value: "0", check: checkDuration, about: "ends longer statements; 0: never"},
+		choice("synchronous_commit", "accepted; commits are always synced on a quorum", "on", "local", "remote_write", "remote_apply", "off"),
+		flag("synchronize_seqscans", "on", "accepted, changes nothing"),
+		reported(setting{name: "TimeZone", value: "UTC", check: checkTimeZone, refuse: refuseTimeZone, about: "zone of timestamps with time zone"}),
+		setting{name: "transaction_isolation", value: repeatableRead, about: "isolation of this transaction"},
+		setting{name: "transaction_read_only", value: "off", about: "this transaction only reads"},
+		accepted("work_mem", "4MB"),
+		choice("xmloption", "accepted, changes nothing", "content", "document"),
+	}
+}
+
+const (
+	serverVersion  = "17.0"
+	repeatableRead = "repeatable read"
+)
+
+func anyText(v string) (string, bool) { return v, true }
+
+func oneOf(values ...string) func(string) (string, bool) {
+	return func(v string) (string, bool) {
+		i := slices.IndexFunc(values, func(w string) bool { return strings.EqualFold(v, w) })
+		if i < 0 {
+			return "", false
+		}
+		return values[i], true
+	}
+}
+
+func checkBool(v string) (string, bool) {
+	d, err := datum.ParseText(datum.Bool, v, nil)
+	if err != nil {
+		return "", false
+	}
+	if d.Bool() {
+		return "on", true
+	}
+	return "off", true
+}
+
+func checkRange(lo, hi int) func(string) (string, bool) {
+	return func(v string) (string, bool) {
+		n, err := strconv.Atoi(strings.TrimSpace(v))
+		return strconv.Itoa(n), err == nil && n >= lo && n <= hi
+	}
+}
+
+// encodingName drops what PostgreSQL does not look at in the name of an encoding.
+func encodingName(v string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return -1
+	}, strings.ToLower(v))
+}
+
+func checkEncoding(v string) (string, bool) {
+	switch encodingName(v) {
+	case "utf8", "unicode":
+		return "UTF8", true
+	case "sqlascii": // says that nothing is converted, and nothing is
+		return "SQL_ASCII", true
+	}
+	return "", false
+}
+
+// refuseEncoding tells an encoding that PostgreSQL converts from a name of none.
+func refuseEncoding(v string) *Error {
+	const known = " latin1 latin2 latin3 latin4 latin5 latin6 latin7 latin8 latin9 latin10 iso88591 iso88592 iso88595 iso88596 iso88597 iso88598 iso885915" +
+		" win win866 win874 win1250 win1251 win1252 win1253 win1254 win1255 win1256 win1257 win1258 windows1250 windows1251 windows1252 koi8 koi8r koi8u" +
+		" eucjp euccn euckr euctw eucjis2004 sjis shiftjis shiftjis2004 big5 gbk gb18030 uhc johab "
+	if name := encodingName(v); name == "" || !strings.Contains(known, " "+name+" ") {
+		return nil
+	}
+	return &Error{Code: "0A000", Message: fmt.Sprintf("conversion from %q to UTF8 is not supported", v), Hint: "Set client_encoding to UTF8, the only encoding."}
+}
+
+func checkDateStyle(v string) (string, bool) {
+	order := "MDY"
+	for part := range strings.SplitSeq(v, ",") {
+		switch strings.ToUpper(strings.TrimSpace(part)) {
+		case "ISO":
+		case "MDY", "US", "NONEURO", "NONEUROPEAN":
+			order = "MDY"
+		case "DMY", "EURO", "EUROPEAN":
+			order = "DMY"
+		case "YMD":
+			order = "YMD"
+		default:
+			return "", false
+		}
+	}
+	return "ISO, " + order, true
+}
+
+// checkIsolation accepts the weaker levels, as PostgreSQL may: all transactions
+// run with snapshot isolation, which it calls repeatable read.
+func checkIsolation(v string) (string, bool) {
+	switch strings.ToLower(v) {
+	case "read uncommitted", "read committed", repeatableRead:
+		return repeatableRead, true
+	}
+	return "", false
+}
+
+// checkTimeZone accepts a name, POSIX's form of an offset, a number of hours east of
+// UTC, or INTERVAL 'offset'.
+func checkTimeZone(v string) (string, bool) {
+	if seconds, ok := zoneInterval(v); ok {
+		return datum.OffsetZone(seconds)
+	}
+	if hours, err := strconv.ParseFloat(v, 64); err == nil {
+		if math.IsNaN(hours) || math.Abs(hours) > 24 {
+			return "", false
+		}
+		return datum.OffsetZone(int(math.Round(hours*60)) * 60)
+	}
+	loc, err := datum.LoadZone(v)
+	if err != nil {
+		return "", false
+	}
+	return loc.String(), true
+}
+
+// zoneInterval reads INTERVAL 'hours and minutes'.
+func zoneInterval(v string) (seconds int, ok bool) {
+	const word = "interval"
+	v = strings.TrimSpace(v)
+	if len(v) <= len(word) || !strings.EqualFold(v[:len(word)], word) {
+		return 0, false
+	}
+	d, err := datum.ParseText(datum.Interval, strings.Trim(v[len(word):], " '"), nil)
+	if err != nil || d.Months != 0 || d.Days != 0 {
+		return 0, false
+	}
+	return int(time.Duration(d.I) * time.Microsecond / time.Second), true
+}
+
+func refuseTimeZone(v string) *Error {
+	return &Error{Code: "22023", Message: fmt.Sprintf("invalid value for parameter \"TimeZone\": %q", v),
+		Hint: "Name a zone, such as Europe/Berlin, or an offset of less than a day in hours and minutes, such as INTERVAL '+05:30' HOUR TO MINUTE. Rules for daylight saving time are not read."}
+}
+
+// checkDuration accepts 100 (milliseconds), 100ms, 5s, 1min, 1h, 1d.
+func checkDuration(v string) (string, bool) {
+	d, ok := parseDuration(v)
+	if !ok || d < 0 {
+		return "", false
+	}
+	switch {
+	case d == 0:
+		return "0", true
+	case d%time.Hour == 0:
+		return strconv.FormatInt(int64(d/time.Hour), 10) + "h", true
+	case d%time.Minute == 0:
+		return strconv.FormatInt(int64(d/time.Minute), 10) + "min", true
+	case d%time.Second == 0:
+		return strconv.FormatInt(int64(d/time.Second), 10) + "s", true
+	default:
+		return strconv.FormatInt(int64(d/time.Millisecond), 10) + "ms", true
+	}
+}
+
+func parseDuration(v string) (time.Duration, bool) {
+	v = strings.TrimSpace(v)
+	n := strings.TrimRight(v, "abcdefghijklmnopqrstuvwxyz ")
+	f, err := strconv.ParseFloat(strings.TrimSpace(n), 64)
+	if err != nil {
+		return 0, false
+	}
+	units := map[string]time.Duration{"": time.Millisecond, "us": time.Microsecond, "ms": time.Millisecond, "s": time.Second,
+		"min": time.Minute, "h": time.Hour, "d": 24 * time.Hour}
+	unit, ok := units[strings.TrimSpace(v[len(n):])]
+	d := f * float64(unit)
+	const most = float64(1<<31-1) * float64(time.Millisecond)
+	return time.Duration(d).Round(time.Millisecond), ok && d <= most && d >= -most
+}
+
+func knownSettings() map[string]*setting {
+	out := map[string]*setting{}
+	for _, s := range settingTable() {
+		out[strings.ToLower(s.name)] = &s
+	}
+	return out
+}
