@@ -2,10 +2,8 @@ package agent
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
 	"path/filepath"
 	"slices"
@@ -31,7 +29,15 @@ const (
 )
 
 func (n *Node) openAudit() (func() error, error) {
-	l, err := audit.Open(auditPath(n.cfg.DataDir), n.part("audit"))
+	c := audit.Config{Dir: auditPath(n.cfg.DataDir), Logger: n.part("audit")}
+	if n.cfg.AuditExport != "" {
+		x, err := audit.NewExporter(n.cfg.AuditExport, n.part("audit"))
+		if err != nil {
+			return nil, &ExitError{Code: ExitUsage, Message: "auditExport", Err: err}
+		}
+		n.export, c.Export = x, n.exportLogin
+	}
+	l, err := audit.Open(c)
 	if err != nil {
 		return nil, &ExitError{Code: ExitDataDir, Message: "audit log", Err: err}
 	}
@@ -39,7 +45,8 @@ func (n *Node) openAudit() (func() error, error) {
 	return l.Close, nil
 }
 
-// recordLogin is told by the SQL port how each login ended.
+// recordLogin is told by the SQL port how each login ended. A name that no user
+// has is a stranger's, and is not recorded.
 func (n *Node) recordLogin(user, remote, why string) {
 	e := audit.Entry{User: user, Via: metastate.ViaSQL, Source: remote, Action: "Login", Decision: metastate.DecisionDone, Why: why}
 	if host, _, err := net.SplitHostPort(remote); err == nil {
@@ -47,6 +54,9 @@ func (n *Node) recordLogin(user, remote, why string) {
 	}
 	if why != "" {
 		e.Decision = metastate.DecisionRefused
+		if n.machine.View().Users[user] == nil {
+			e.User = ""
+		}
 	}
 	n.logins.Add(e)
 }
@@ -68,6 +78,10 @@ func (n *Node) anchorAudit(ctx context.Context, ready func()) error {
 	defer tick.Stop()
 	for {
 		select {
+		case <-n.logins.Rotated():
+			if err := n.anchorOnce(ctx); err != nil {
+				n.logger.Debug("where the log of logins begins is not anchored yet", logattr.Err(err))
+			}
 		case <-tick.C:
 			if err := n.anchorOnce(ctx); err != nil {
 				n.logger.Debug("the log of logins is not anchored yet", logattr.Err(err))
@@ -79,27 +93,38 @@ func (n *Node) anchorAudit(ctx context.Context, ready func()) error {
 }
 
 func (n *Node) anchorOnce(ctx context.Context) error {
-	head := n.logins.Head()
-	if old := n.machine.View().LogHeads[n.id.Node]; head.Sequence == 0 || (old != nil && old.Sequence >= head.Sequence) {
-		return nil
+	in := &metastate.AnchorLog{Node: n.id.Node}
+	anchors := n.logins.Anchors()
+	for _, class := range audit.Classes {
+		if a, ok := anchors[class]; ok {
+			in.Chains = append(in.Chains, metastate.LogChain{Class: string(class), First: a.First, Before: a.Before, Last: a.Last, Hash: a.Hash})
+		}
 	}
-	sum, err := hex.DecodeString(head.Hash)
-	if err != nil {
-		return fmt.Errorf("anchor the log of logins: %w", err)
+	if old := n.machine.View().LogHeads[n.id.Node]; len(in.Chains) == 0 || old != nil && slices.Equal(old.Chains, in.Chains) {
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, anchorWait)
 	defer cancel()
-	res, err := n.meta.Propose(ctx, metastate.Command{By: n.id.Node.String(), Via: metastate.ViaAgent, AnchorLog: &metastate.AnchorLog{
-		Node: n.id.Node, Sequence: head.Sequence, Head: sum,
-	}})
+	res, err := n.meta.Propose(ctx, metastate.Command{By: n.id.Node.String(), Via: metastate.ViaAgent, AnchorLog: in})
 	return errors.Join(err, res.Err())
+}
+
+// anchorsOf is what the meta range remembers of this node's log.
+func anchorsOf(in *metastate.AnchorLog) map[audit.Class]audit.Anchor {
+	out := map[audit.Class]audit.Anchor{}
+	if in != nil {
+		for _, c := range in.Chains {
+			out[audit.Class(c.Class)] = audit.Anchor{First: c.First, Before: c.Before, Last: c.Last, Hash: c.Hash}
+		}
+	}
+	return out
 }
 
 // auditMethods answer the other nodes.
 func (n *Node) auditMethods() map[string]method {
 	return map[string]method{
 		methodProve: func(_ context.Context, _ cluster.NodeID, payload []byte) ([]byte, error) {
-			var at uint64
+			var at metastate.AuditPlaces
 			if err := json.Unmarshal(payload, &at); err != nil {
 				return nil, err
 			}
@@ -124,13 +149,12 @@ type loginsRequest struct {
 	Limit int       `json:"limit"`
 }
 
-// proveAudit walks both chains of this node; at is the record whose hash is asked
-// for.
-func (n *Node) proveAudit(at uint64) admin.AuditProof {
+// proveAudit walks all chains of this node; at is how far they are to be compared.
+func (n *Node) proveAudit(at metastate.AuditPlaces) admin.AuditProof {
 	v := n.machine.View()
-	p := admin.AuditProof{Head: v.Audit}
+	p := admin.AuditProof{Heads: v.Audit}
 	var err error
-	p.Records, p.Hash, err = metastate.VerifyAudit(n.engine, v.Audit, at)
+	p.Records, p.Hash, err = metastate.VerifyAudit(n.engine, &v.Audit, at)
 	var broken *metastate.BrokenAuditError
 	switch {
 	case errors.As(err, &broken):
@@ -141,11 +165,7 @@ func (n *Node) proveAudit(at uint64) admin.AuditProof {
 		n.logger.Error("audit records cannot be read", logattr.Err(err))
 		return p
 	}
-	var anchor audit.Head
-	if h := v.LogHeads[n.id.Node]; h != nil {
-		anchor = audit.Head{Sequence: h.Sequence, Hash: hex.EncodeToString(h.Head)}
-	}
-	_, err = audit.Verify(auditPath(n.cfg.DataDir), anchor)
+	p.Logins, err = audit.Verify(auditPath(n.cfg.DataDir), anchorsOf(v.LogHeads[n.id.Node]))
 	var line *audit.BrokenError
 	switch {
 	case errors.As(err, &line):
@@ -168,12 +188,13 @@ func (b *backend) Audit(after uint64, fn func(*metastate.AuditRecord) bool) erro
 // VerifyAudit implements admin.Auditor. The record that is compared is one that
 // nodes which lag a little have too.
 func (b *backend) VerifyAudit(ctx context.Context, perNode time.Duration) (map[cluster.NodeID]admin.AuditProof, []cluster.NodeID) {
-	last := b.n.machine.View().Audit.Last
-	payload, err := json.Marshal(last)
+	heads := b.n.machine.View().Audit
+	at := heads.Places()
+	payload, err := json.Marshal(at)
 	if err != nil {
 		return nil, nil
 	}
-	return askNodes(ctx, b.n, perNode, methodProve, payload, func() admin.AuditProof { return b.n.proveAudit(last) })
+	return askNodes(ctx, b.n, perNode, methodProve, payload, func() admin.AuditProof { return b.n.proveAudit(at) })
 }
 
 // Logins implements admin.Auditor.

@@ -14,6 +14,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/nodedb/nodedb/agent/internal/audit"
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
@@ -56,6 +57,10 @@ type Config struct {
 	// nodes, if it holds the CA's key; default 90 days. They are renewed at two
 	// thirds of it: a node that is off for the last third must be given one by hand.
 	CertLife time.Duration `yaml:"certLife,omitempty"`
+	// AuditExport is where a copy of each audit record goes: file:/PATH, syslog, or
+	// syslog:HOST:PORT over UDP; empty: nowhere, and who can write this node's disk
+	// can drop what it alone has.
+	AuditExport string `yaml:"auditExport,omitempty"`
 	// LogLevel is debug, info, warn or error; LogFormat text or json.
 	LogLevel  string `yaml:"logLevel,omitempty"`
 	LogFormat string `yaml:"logFormat,omitempty"`
@@ -142,6 +147,11 @@ func (c *Config) Validate() error {
 	need(c.MaxConnections > 0, "maxConnections must be positive")
 	need(c.DrainDeadline > 0, "drainDeadline must be positive")
 	need(c.CertLife >= time.Minute, "certLife must be at least 1m")
+	if c.AuditExport != "" {
+		if err := audit.CheckExport(c.AuditExport); err != nil {
+			errs = append(errs, fmt.Errorf("auditExport: %w", err))
+		}
+	}
 	need(c.LogLevel == "debug" || c.LogLevel == "info" || c.LogLevel == "warn" || c.LogLevel == "error", "logLevel %q is not debug, info, warn or error", c.LogLevel)
 	need(c.LogFormat == "text" || c.LogFormat == "json", "logFormat %q is not text or json", c.LogFormat)
 	return errors.Join(errs...)

@@ -62,6 +62,10 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(desc("cert_reload_failures_total", "Times that changed certificate files could not be read."), prometheus.CounterValue, float64(c.n.keeper.failures()))
 	gauge(desc("audit_records_last", "Sequence of the last audit record: the same on all nodes that have applied as much."), float64(c.n.machine.View().Audit.Last))
 	gauge(desc("audit_log_failed", "1 while logins cannot be recorded."), map[bool]float64{true: 1}[c.n.logins.Failed() != nil])
+	ch <- prometheus.MustNewConstMetric(desc("audit_log_replaced_total", "Files of the log of logins that another hand has replaced or changed."), prometheus.CounterValue, float64(c.n.logins.Replaced()))
+	if c.n.export != nil {
+		ch <- prometheus.MustNewConstMetric(desc("audit_export_dropped_total", "Audit records whose copy was not sent."), prometheus.CounterValue, float64(c.n.export.Dropped()))
+	}
 	for id, l := range st.Liveness {
 		gauge(desc("gossip_peer_alive", "1 while gossip sees the peer alive.", "peer"), map[bool]float64{true: 1}[l == cluster.Alive], id.String())
 	}

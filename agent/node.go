@@ -87,6 +87,7 @@ type Node struct {
 	opServer  *operation.Server
 	drainer   *operation.Drainer
 	logins    *audit.Log
+	export    *audit.Exporter // nil: no copy of the audit is wanted
 	keeper    *certKeeper
 	runner    *operation.Runner
 	service   *operation.Service

@@ -73,6 +73,7 @@ func (n *Node) components() []lifecycle.Component {
 		{Name: "drainer", Run: n.drainer.Run},
 		{Name: "SQL worker", Run: n.runDuck},
 		{Name: "audit anchor", Run: n.anchorAudit},
+		{Name: "audit export", Run: n.exportAudit},
 		{Name: "certificates", Run: n.keeper.Run},
 		{Name: "health watch", Run: n.watchHealth},
 		{Name: "SQL", Run: n.runSQL},

@@ -1131,6 +1131,7 @@ type AuditRecord struct {
 	TokenId       string                 `protobuf:"bytes,12,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"` // of the token that was used
 	Why           string                 `protobuf:"bytes,13,opt,name=why,proto3" json:"why,omitempty"`                        // of a refusal
 	Count         uint32                 `protobuf:"varint,14,opt,name=count,proto3" json:"count,omitempty"`                   // how often, of a login that failed again and again; 0: once
+	Class         string                 `protobuf:"bytes,15,opt,name=class,proto3" json:"class,omitempty"`                    // of a change: changes | own | refused; of a login: logins | denied | strangers
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1263,6 +1264,82 @@ func (x *AuditRecord) GetCount() uint32 {
 	return 0
 }
 
+func (x *AuditRecord) GetClass() string {
+	if x != nil {
+		return x.Class
+	}
+	return ""
+}
+
+// AuditChain says which records of a class are kept, by their places in it.
+type AuditChain struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Class         string                 `protobuf:"bytes,1,opt,name=class,proto3" json:"class,omitempty"`
+	First         uint64                 `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`
+	Last          uint64                 `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`
+	Node          uint32                 `protobuf:"varint,4,opt,name=node,proto3" json:"node,omitempty"` // of the log of logins of a node; 0: of the cluster
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuditChain) Reset() {
+	*x = AuditChain{}
+	mi := &file_access_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuditChain) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuditChain) ProtoMessage() {}
+
+func (x *AuditChain) ProtoReflect() protoreflect.Message {
+	mi := &file_access_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuditChain.ProtoReflect.Descriptor instead.
+func (*AuditChain) Descriptor() ([]byte, []int) {
+	return file_access_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *AuditChain) GetClass() string {
+	if x != nil {
+		return x.Class
+	}
+	return ""
+}
+
+func (x *AuditChain) GetFirst() uint64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *AuditChain) GetLast() uint64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *AuditChain) GetNode() uint32 {
+	if x != nil {
+		return x.Node
+	}
+	return 0
+}
+
 type VerifyAuditRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	NodeTimeout   float64                `protobuf:"fixed64,1,opt,name=node_timeout,json=nodeTimeout,proto3" json:"node_timeout,omitempty"`
@@ -1272,7 +1349,7 @@ type VerifyAuditRequest struct {
 
 func (x *VerifyAuditRequest) Reset() {
 	*x = VerifyAuditRequest{}
-	mi := &file_access_proto_msgTypes[21]
+	mi := &file_access_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1284,7 +1361,7 @@ func (x *VerifyAuditRequest) String() string {
 func (*VerifyAuditRequest) ProtoMessage() {}
 
 func (x *VerifyAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[21]
+	mi := &file_access_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1297,7 +1374,7 @@ func (x *VerifyAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyAuditRequest.ProtoReflect.Descriptor instead.
 func (*VerifyAuditRequest) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{21}
+	return file_access_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *VerifyAuditRequest) GetNodeTimeout() float64 {
@@ -1314,15 +1391,16 @@ type VerifyAuditResponse struct {
 	Records       uint64                 `protobuf:"varint,3,opt,name=records,proto3" json:"records,omitempty"`
 	BrokenAt      uint64                 `protobuf:"varint,4,opt,name=broken_at,json=brokenAt,proto3" json:"broken_at,omitempty"` // sequence of the first record that does not fit
 	Differs       []uint32               `protobuf:"varint,5,rep,packed,name=differs,proto3" json:"differs,omitempty"`            // nodes whose chain is another one
-	Head          string                 `protobuf:"bytes,6,opt,name=head,proto3" json:"head,omitempty"`
+	Head          string                 `protobuf:"bytes,6,opt,name=head,proto3" json:"head,omitempty"`                          // one hash over the ends of all chains
 	Why           string                 `protobuf:"bytes,7,opt,name=why,proto3" json:"why,omitempty"`
+	Chains        []*AuditChain          `protobuf:"bytes,8,rep,name=chains,proto3" json:"chains,omitempty"` // of the cluster, and of each node that answered
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *VerifyAuditResponse) Reset() {
 	*x = VerifyAuditResponse{}
-	mi := &file_access_proto_msgTypes[22]
+	mi := &file_access_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1334,7 +1412,7 @@ func (x *VerifyAuditResponse) String() string {
 func (*VerifyAuditResponse) ProtoMessage() {}
 
 func (x *VerifyAuditResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[22]
+	mi := &file_access_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1347,7 +1425,7 @@ func (x *VerifyAuditResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyAuditResponse.ProtoReflect.Descriptor instead.
 func (*VerifyAuditResponse) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{22}
+	return file_access_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *VerifyAuditResponse) GetAsOf() *AsOf {
@@ -1399,6 +1477,13 @@ func (x *VerifyAuditResponse) GetWhy() string {
 	return ""
 }
 
+func (x *VerifyAuditResponse) GetChains() []*AuditChain {
+	if x != nil {
+		return x.Chains
+	}
+	return nil
+}
+
 type ListCertificatesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	NodeTimeout   float64                `protobuf:"fixed64,1,opt,name=node_timeout,json=nodeTimeout,proto3" json:"node_timeout,omitempty"`
@@ -1408,7 +1493,7 @@ type ListCertificatesRequest struct {
 
 func (x *ListCertificatesRequest) Reset() {
 	*x = ListCertificatesRequest{}
-	mi := &file_access_proto_msgTypes[23]
+	mi := &file_access_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1420,7 +1505,7 @@ func (x *ListCertificatesRequest) String() string {
 func (*ListCertificatesRequest) ProtoMessage() {}
 
 func (x *ListCertificatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[23]
+	mi := &file_access_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1433,7 +1518,7 @@ func (x *ListCertificatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCertificatesRequest.ProtoReflect.Descriptor instead.
 func (*ListCertificatesRequest) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{23}
+	return file_access_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListCertificatesRequest) GetNodeTimeout() float64 {
@@ -1455,7 +1540,7 @@ type ListCertificatesResponse struct {
 
 func (x *ListCertificatesResponse) Reset() {
 	*x = ListCertificatesResponse{}
-	mi := &file_access_proto_msgTypes[24]
+	mi := &file_access_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1467,7 +1552,7 @@ func (x *ListCertificatesResponse) String() string {
 func (*ListCertificatesResponse) ProtoMessage() {}
 
 func (x *ListCertificatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[24]
+	mi := &file_access_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1480,7 +1565,7 @@ func (x *ListCertificatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCertificatesResponse.ProtoReflect.Descriptor instead.
 func (*ListCertificatesResponse) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{24}
+	return file_access_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListCertificatesResponse) GetAsOf() *AsOf {
@@ -1530,7 +1615,7 @@ type Certificate struct {
 
 func (x *Certificate) Reset() {
 	*x = Certificate{}
-	mi := &file_access_proto_msgTypes[25]
+	mi := &file_access_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1542,7 +1627,7 @@ func (x *Certificate) String() string {
 func (*Certificate) ProtoMessage() {}
 
 func (x *Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[25]
+	mi := &file_access_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1555,7 +1640,7 @@ func (x *Certificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
 func (*Certificate) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{25}
+	return file_access_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Certificate) GetSubject() string {
@@ -1647,7 +1732,7 @@ type IssueCertificateRequest struct {
 
 func (x *IssueCertificateRequest) Reset() {
 	*x = IssueCertificateRequest{}
-	mi := &file_access_proto_msgTypes[26]
+	mi := &file_access_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1659,7 +1744,7 @@ func (x *IssueCertificateRequest) String() string {
 func (*IssueCertificateRequest) ProtoMessage() {}
 
 func (x *IssueCertificateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[26]
+	mi := &file_access_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1672,7 +1757,7 @@ func (x *IssueCertificateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueCertificateRequest.ProtoReflect.Descriptor instead.
 func (*IssueCertificateRequest) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{26}
+	return file_access_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *IssueCertificateRequest) GetUser() string {
@@ -1713,7 +1798,7 @@ type IssueCertificateResponse struct {
 
 func (x *IssueCertificateResponse) Reset() {
 	*x = IssueCertificateResponse{}
-	mi := &file_access_proto_msgTypes[27]
+	mi := &file_access_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1725,7 +1810,7 @@ func (x *IssueCertificateResponse) String() string {
 func (*IssueCertificateResponse) ProtoMessage() {}
 
 func (x *IssueCertificateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[27]
+	mi := &file_access_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1738,7 +1823,7 @@ func (x *IssueCertificateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueCertificateResponse.ProtoReflect.Descriptor instead.
 func (*IssueCertificateResponse) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{27}
+	return file_access_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *IssueCertificateResponse) GetCertificate() []byte {
@@ -1767,7 +1852,7 @@ type RevokeCertificateRequest struct {
 
 func (x *RevokeCertificateRequest) Reset() {
 	*x = RevokeCertificateRequest{}
-	mi := &file_access_proto_msgTypes[28]
+	mi := &file_access_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1779,7 +1864,7 @@ func (x *RevokeCertificateRequest) String() string {
 func (*RevokeCertificateRequest) ProtoMessage() {}
 
 func (x *RevokeCertificateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[28]
+	mi := &file_access_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1792,7 +1877,7 @@ func (x *RevokeCertificateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeCertificateRequest.ProtoReflect.Descriptor instead.
 func (*RevokeCertificateRequest) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{28}
+	return file_access_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RevokeCertificateRequest) GetSerial() string {
@@ -1817,7 +1902,7 @@ type RevokeCertificateResponse struct {
 
 func (x *RevokeCertificateResponse) Reset() {
 	*x = RevokeCertificateResponse{}
-	mi := &file_access_proto_msgTypes[29]
+	mi := &file_access_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1829,7 +1914,7 @@ func (x *RevokeCertificateResponse) String() string {
 func (*RevokeCertificateResponse) ProtoMessage() {}
 
 func (x *RevokeCertificateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[29]
+	mi := &file_access_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1842,7 +1927,7 @@ func (x *RevokeCertificateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeCertificateResponse.ProtoReflect.Descriptor instead.
 func (*RevokeCertificateResponse) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{29}
+	return file_access_proto_rawDescGZIP(), []int{30}
 }
 
 type RenewCertificateRequest struct {
@@ -1854,7 +1939,7 @@ type RenewCertificateRequest struct {
 
 func (x *RenewCertificateRequest) Reset() {
 	*x = RenewCertificateRequest{}
-	mi := &file_access_proto_msgTypes[30]
+	mi := &file_access_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1866,7 +1951,7 @@ func (x *RenewCertificateRequest) String() string {
 func (*RenewCertificateRequest) ProtoMessage() {}
 
 func (x *RenewCertificateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[30]
+	mi := &file_access_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1879,7 +1964,7 @@ func (x *RenewCertificateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewCertificateRequest.ProtoReflect.Descriptor instead.
 func (*RenewCertificateRequest) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{30}
+	return file_access_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RenewCertificateRequest) GetNode() uint32 {
@@ -1898,7 +1983,7 @@ type RenewCertificateResponse struct {
 
 func (x *RenewCertificateResponse) Reset() {
 	*x = RenewCertificateResponse{}
-	mi := &file_access_proto_msgTypes[31]
+	mi := &file_access_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1910,7 +1995,7 @@ func (x *RenewCertificateResponse) String() string {
 func (*RenewCertificateResponse) ProtoMessage() {}
 
 func (x *RenewCertificateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[31]
+	mi := &file_access_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1923,7 +2008,7 @@ func (x *RenewCertificateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewCertificateResponse.ProtoReflect.Descriptor instead.
 func (*RenewCertificateResponse) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{31}
+	return file_access_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RenewCertificateResponse) GetCertificate() *Certificate {
@@ -1946,7 +2031,7 @@ type CARotation struct {
 
 func (x *CARotation) Reset() {
 	*x = CARotation{}
-	mi := &file_access_proto_msgTypes[32]
+	mi := &file_access_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1958,7 +2043,7 @@ func (x *CARotation) String() string {
 func (*CARotation) ProtoMessage() {}
 
 func (x *CARotation) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[32]
+	mi := &file_access_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1971,7 +2056,7 @@ func (x *CARotation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CARotation.ProtoReflect.Descriptor instead.
 func (*CARotation) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{32}
+	return file_access_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *CARotation) GetStep() string {
@@ -2015,7 +2100,7 @@ type RotateCARequest struct {
 
 func (x *RotateCARequest) Reset() {
 	*x = RotateCARequest{}
-	mi := &file_access_proto_msgTypes[33]
+	mi := &file_access_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2027,7 +2112,7 @@ func (x *RotateCARequest) String() string {
 func (*RotateCARequest) ProtoMessage() {}
 
 func (x *RotateCARequest) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[33]
+	mi := &file_access_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2040,7 +2125,7 @@ func (x *RotateCARequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateCARequest.ProtoReflect.Descriptor instead.
 func (*RotateCARequest) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{33}
+	return file_access_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *RotateCARequest) GetStep() string {
@@ -2080,7 +2165,7 @@ type RotateCAResponse struct {
 
 func (x *RotateCAResponse) Reset() {
 	*x = RotateCAResponse{}
-	mi := &file_access_proto_msgTypes[34]
+	mi := &file_access_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2092,7 +2177,7 @@ func (x *RotateCAResponse) String() string {
 func (*RotateCAResponse) ProtoMessage() {}
 
 func (x *RotateCAResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[34]
+	mi := &file_access_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2105,7 +2190,7 @@ func (x *RotateCAResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateCAResponse.ProtoReflect.Descriptor instead.
 func (*RotateCAResponse) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{34}
+	return file_access_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RotateCAResponse) GetRotation() *CARotation {
@@ -2126,7 +2211,7 @@ type RotateGossipKeyRequest struct {
 
 func (x *RotateGossipKeyRequest) Reset() {
 	*x = RotateGossipKeyRequest{}
-	mi := &file_access_proto_msgTypes[35]
+	mi := &file_access_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2138,7 +2223,7 @@ func (x *RotateGossipKeyRequest) String() string {
 func (*RotateGossipKeyRequest) ProtoMessage() {}
 
 func (x *RotateGossipKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[35]
+	mi := &file_access_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2151,7 +2236,7 @@ func (x *RotateGossipKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateGossipKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotateGossipKeyRequest) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{35}
+	return file_access_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RotateGossipKeyRequest) GetStep() string {
@@ -2186,7 +2271,7 @@ type RotateGossipKeyResponse struct {
 
 func (x *RotateGossipKeyResponse) Reset() {
 	*x = RotateGossipKeyResponse{}
-	mi := &file_access_proto_msgTypes[36]
+	mi := &file_access_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2198,7 +2283,7 @@ func (x *RotateGossipKeyResponse) String() string {
 func (*RotateGossipKeyResponse) ProtoMessage() {}
 
 func (x *RotateGossipKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[36]
+	mi := &file_access_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2211,7 +2296,7 @@ func (x *RotateGossipKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateGossipKeyResponse.ProtoReflect.Descriptor instead.
 func (*RotateGossipKeyResponse) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{36}
+	return file_access_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RotateGossipKeyResponse) GetStep() string {
@@ -2313,7 +2398,7 @@ const file_access_proto_rawDesc = "" +
 	"\fnode_timeout\x18\x05 \x01(\x01R\vnodeTimeout\"w\n" +
 	"\x11ListAuditResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x126\n" +
-	"\arecords\x18\x02 \x03(\v2\x1c.nodedb.admin.v1.AuditRecordR\arecords\"\xf1\x02\n" +
+	"\arecords\x18\x02 \x03(\v2\x1c.nodedb.admin.v1.AuditRecordR\arecords\"\x87\x03\n" +
 	"\vAuditRecord\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x0e\n" +
@@ -2332,9 +2417,16 @@ const file_access_proto_rawDesc = "" +
 	"\x06source\x18\v \x01(\tR\x06source\x12\x19\n" +
 	"\btoken_id\x18\f \x01(\tR\atokenId\x12\x10\n" +
 	"\x03why\x18\r \x01(\tR\x03why\x12\x14\n" +
-	"\x05count\x18\x0e \x01(\rR\x05count\"7\n" +
+	"\x05count\x18\x0e \x01(\rR\x05count\x12\x14\n" +
+	"\x05class\x18\x0f \x01(\tR\x05class\"`\n" +
+	"\n" +
+	"AuditChain\x12\x14\n" +
+	"\x05class\x18\x01 \x01(\tR\x05class\x12\x14\n" +
+	"\x05first\x18\x02 \x01(\x04R\x05first\x12\x12\n" +
+	"\x04last\x18\x03 \x01(\x04R\x04last\x12\x12\n" +
+	"\x04node\x18\x04 \x01(\rR\x04node\"7\n" +
 	"\x12VerifyAuditRequest\x12!\n" +
-	"\fnode_timeout\x18\x01 \x01(\x01R\vnodeTimeout\"\xd0\x01\n" +
+	"\fnode_timeout\x18\x01 \x01(\x01R\vnodeTimeout\"\x85\x02\n" +
 	"\x13VerifyAuditResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12\x16\n" +
 	"\x06intact\x18\x02 \x01(\bR\x06intact\x12\x18\n" +
@@ -2342,7 +2434,8 @@ const file_access_proto_rawDesc = "" +
 	"\tbroken_at\x18\x04 \x01(\x04R\bbrokenAt\x12\x18\n" +
 	"\adiffers\x18\x05 \x03(\rR\adiffers\x12\x12\n" +
 	"\x04head\x18\x06 \x01(\tR\x04head\x12\x10\n" +
-	"\x03why\x18\a \x01(\tR\x03why\"<\n" +
+	"\x03why\x18\a \x01(\tR\x03why\x123\n" +
+	"\x06chains\x18\b \x03(\v2\x1b.nodedb.admin.v1.AuditChainR\x06chains\"<\n" +
 	"\x17ListCertificatesRequest\x12!\n" +
 	"\fnode_timeout\x18\x01 \x01(\x01R\vnodeTimeout\"\xd7\x01\n" +
 	"\x18ListCertificatesResponse\x12*\n" +
@@ -2415,7 +2508,7 @@ func file_access_proto_rawDescGZIP() []byte {
 	return file_access_proto_rawDescData
 }
 
-var file_access_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_access_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_access_proto_goTypes = []any{
 	(*WhoAmIRequest)(nil),             // 0: nodedb.admin.v1.WhoAmIRequest
 	(*WhoAmIResponse)(nil),            // 1: nodedb.admin.v1.WhoAmIResponse
@@ -2438,59 +2531,61 @@ var file_access_proto_goTypes = []any{
 	(*ListAuditRequest)(nil),          // 18: nodedb.admin.v1.ListAuditRequest
 	(*ListAuditResponse)(nil),         // 19: nodedb.admin.v1.ListAuditResponse
 	(*AuditRecord)(nil),               // 20: nodedb.admin.v1.AuditRecord
-	(*VerifyAuditRequest)(nil),        // 21: nodedb.admin.v1.VerifyAuditRequest
-	(*VerifyAuditResponse)(nil),       // 22: nodedb.admin.v1.VerifyAuditResponse
-	(*ListCertificatesRequest)(nil),   // 23: nodedb.admin.v1.ListCertificatesRequest
-	(*ListCertificatesResponse)(nil),  // 24: nodedb.admin.v1.ListCertificatesResponse
-	(*Certificate)(nil),               // 25: nodedb.admin.v1.Certificate
-	(*IssueCertificateRequest)(nil),   // 26: nodedb.admin.v1.IssueCertificateRequest
-	(*IssueCertificateResponse)(nil),  // 27: nodedb.admin.v1.IssueCertificateResponse
-	(*RevokeCertificateRequest)(nil),  // 28: nodedb.admin.v1.RevokeCertificateRequest
-	(*RevokeCertificateResponse)(nil), // 29: nodedb.admin.v1.RevokeCertificateResponse
-	(*RenewCertificateRequest)(nil),   // 30: nodedb.admin.v1.RenewCertificateRequest
-	(*RenewCertificateResponse)(nil),  // 31: nodedb.admin.v1.RenewCertificateResponse
-	(*CARotation)(nil),                // 32: nodedb.admin.v1.CARotation
-	(*RotateCARequest)(nil),           // 33: nodedb.admin.v1.RotateCARequest
-	(*RotateCAResponse)(nil),          // 34: nodedb.admin.v1.RotateCAResponse
-	(*RotateGossipKeyRequest)(nil),    // 35: nodedb.admin.v1.RotateGossipKeyRequest
-	(*RotateGossipKeyResponse)(nil),   // 36: nodedb.admin.v1.RotateGossipKeyResponse
-	(Role)(0),                         // 37: nodedb.admin.v1.Role
-	(*timestamppb.Timestamp)(nil),     // 38: google.protobuf.Timestamp
-	(*AsOf)(nil),                      // 39: nodedb.admin.v1.AsOf
+	(*AuditChain)(nil),                // 21: nodedb.admin.v1.AuditChain
+	(*VerifyAuditRequest)(nil),        // 22: nodedb.admin.v1.VerifyAuditRequest
+	(*VerifyAuditResponse)(nil),       // 23: nodedb.admin.v1.VerifyAuditResponse
+	(*ListCertificatesRequest)(nil),   // 24: nodedb.admin.v1.ListCertificatesRequest
+	(*ListCertificatesResponse)(nil),  // 25: nodedb.admin.v1.ListCertificatesResponse
+	(*Certificate)(nil),               // 26: nodedb.admin.v1.Certificate
+	(*IssueCertificateRequest)(nil),   // 27: nodedb.admin.v1.IssueCertificateRequest
+	(*IssueCertificateResponse)(nil),  // 28: nodedb.admin.v1.IssueCertificateResponse
+	(*RevokeCertificateRequest)(nil),  // 29: nodedb.admin.v1.RevokeCertificateRequest
+	(*RevokeCertificateResponse)(nil), // 30: nodedb.admin.v1.RevokeCertificateResponse
+	(*RenewCertificateRequest)(nil),   // 31: nodedb.admin.v1.RenewCertificateRequest
+	(*RenewCertificateResponse)(nil),  // 32: nodedb.admin.v1.RenewCertificateResponse
+	(*CARotation)(nil),                // 33: nodedb.admin.v1.CARotation
+	(*RotateCARequest)(nil),           // 34: nodedb.admin.v1.RotateCARequest
+	(*RotateCAResponse)(nil),          // 35: nodedb.admin.v1.RotateCAResponse
+	(*RotateGossipKeyRequest)(nil),    // 36: nodedb.admin.v1.RotateGossipKeyRequest
+	(*RotateGossipKeyResponse)(nil),   // 37: nodedb.admin.v1.RotateGossipKeyResponse
+	(Role)(0),                         // 38: nodedb.admin.v1.Role
+	(*timestamppb.Timestamp)(nil),     // 39: google.protobuf.Timestamp
+	(*AsOf)(nil),                      // 40: nodedb.admin.v1.AsOf
 }
 var file_access_proto_depIdxs = []int32{
-	37, // 0: nodedb.admin.v1.WhoAmIResponse.role:type_name -> nodedb.admin.v1.Role
-	37, // 1: nodedb.admin.v1.Token.role:type_name -> nodedb.admin.v1.Role
-	38, // 2: nodedb.admin.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	38, // 3: nodedb.admin.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
-	37, // 4: nodedb.admin.v1.CreateTokenRequest.role:type_name -> nodedb.admin.v1.Role
+	38, // 0: nodedb.admin.v1.WhoAmIResponse.role:type_name -> nodedb.admin.v1.Role
+	38, // 1: nodedb.admin.v1.Token.role:type_name -> nodedb.admin.v1.Role
+	39, // 2: nodedb.admin.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	39, // 3: nodedb.admin.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
+	38, // 4: nodedb.admin.v1.CreateTokenRequest.role:type_name -> nodedb.admin.v1.Role
 	4,  // 5: nodedb.admin.v1.CreateTokenResponse.token:type_name -> nodedb.admin.v1.Token
-	39, // 6: nodedb.admin.v1.ListTokensResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	40, // 6: nodedb.admin.v1.ListTokensResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	4,  // 7: nodedb.admin.v1.ListTokensResponse.tokens:type_name -> nodedb.admin.v1.Token
-	38, // 8: nodedb.admin.v1.JoinToken.created_at:type_name -> google.protobuf.Timestamp
-	38, // 9: nodedb.admin.v1.JoinToken.expires_at:type_name -> google.protobuf.Timestamp
+	39, // 8: nodedb.admin.v1.JoinToken.created_at:type_name -> google.protobuf.Timestamp
+	39, // 9: nodedb.admin.v1.JoinToken.expires_at:type_name -> google.protobuf.Timestamp
 	11, // 10: nodedb.admin.v1.CreateJoinTokenResponse.token:type_name -> nodedb.admin.v1.JoinToken
-	39, // 11: nodedb.admin.v1.ListJoinTokensResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	40, // 11: nodedb.admin.v1.ListJoinTokensResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	11, // 12: nodedb.admin.v1.ListJoinTokensResponse.tokens:type_name -> nodedb.admin.v1.JoinToken
-	38, // 13: nodedb.admin.v1.ListAuditRequest.since:type_name -> google.protobuf.Timestamp
-	39, // 14: nodedb.admin.v1.ListAuditResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	39, // 13: nodedb.admin.v1.ListAuditRequest.since:type_name -> google.protobuf.Timestamp
+	40, // 14: nodedb.admin.v1.ListAuditResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	20, // 15: nodedb.admin.v1.ListAuditResponse.records:type_name -> nodedb.admin.v1.AuditRecord
-	38, // 16: nodedb.admin.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
-	39, // 17: nodedb.admin.v1.VerifyAuditResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	39, // 18: nodedb.admin.v1.ListCertificatesResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	25, // 19: nodedb.admin.v1.ListCertificatesResponse.certificates:type_name -> nodedb.admin.v1.Certificate
-	32, // 20: nodedb.admin.v1.ListCertificatesResponse.rotation:type_name -> nodedb.admin.v1.CARotation
-	38, // 21: nodedb.admin.v1.Certificate.not_before:type_name -> google.protobuf.Timestamp
-	38, // 22: nodedb.admin.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
-	37, // 23: nodedb.admin.v1.IssueCertificateRequest.role:type_name -> nodedb.admin.v1.Role
-	25, // 24: nodedb.admin.v1.IssueCertificateResponse.shown:type_name -> nodedb.admin.v1.Certificate
-	25, // 25: nodedb.admin.v1.RenewCertificateResponse.certificate:type_name -> nodedb.admin.v1.Certificate
-	32, // 26: nodedb.admin.v1.RotateCAResponse.rotation:type_name -> nodedb.admin.v1.CARotation
-	27, // [27:27] is the sub-list for method output_type
-	27, // [27:27] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	39, // 16: nodedb.admin.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
+	40, // 17: nodedb.admin.v1.VerifyAuditResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	21, // 18: nodedb.admin.v1.VerifyAuditResponse.chains:type_name -> nodedb.admin.v1.AuditChain
+	40, // 19: nodedb.admin.v1.ListCertificatesResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	26, // 20: nodedb.admin.v1.ListCertificatesResponse.certificates:type_name -> nodedb.admin.v1.Certificate
+	33, // 21: nodedb.admin.v1.ListCertificatesResponse.rotation:type_name -> nodedb.admin.v1.CARotation
+	39, // 22: nodedb.admin.v1.Certificate.not_before:type_name -> google.protobuf.Timestamp
+	39, // 23: nodedb.admin.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
+	38, // 24: nodedb.admin.v1.IssueCertificateRequest.role:type_name -> nodedb.admin.v1.Role
+	26, // 25: nodedb.admin.v1.IssueCertificateResponse.shown:type_name -> nodedb.admin.v1.Certificate
+	26, // 26: nodedb.admin.v1.RenewCertificateResponse.certificate:type_name -> nodedb.admin.v1.Certificate
+	33, // 27: nodedb.admin.v1.RotateCAResponse.rotation:type_name -> nodedb.admin.v1.CARotation
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_access_proto_init() }
@@ -2505,7 +2600,7 @@ func file_access_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_access_proto_rawDesc), len(file_access_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   37,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -70,3 +70,21 @@ func (f *fakeCluster) CollectDebug(_ context.Context, r *adminpb.CollectDebugReq
 	}
 	return &adminpb.CollectDebugResponse{Name: r.GetItem() + ".txt", Content: []byte(r.GetItem() + " of " + fmt.Sprint(r.GetNode()) + "\n")}, nil
 }
+
+func (f *fakeCluster) ListAudit(_ context.Context, r *adminpb.ListAuditRequest) (*adminpb.ListAuditResponse, error) {
+	out := &adminpb.ListAuditResponse{AsOf: asOf(), Records: []*adminpb.AuditRecord{
+		{Sequence: 7, Time: timestamppb.New(now), By: "root", Via: "admin", Action: "SetCordon", Decision: "done", Class: "changes", Parameters: `{"setCordon":{"cordon":true,"node":3}}`},
+		{Sequence: 8, Time: timestamppb.New(now), By: "coordinator", Via: "operation", Action: "PutPlan", Decision: "done", Class: "changes", Parameters: `{"bytes":4249,"sha256":"ab"}`},
+		{Sequence: 9, Time: timestamppb.New(now), By: "eve", Via: "sql", Action: "ChangeUser", Decision: "refused", Class: "refused", Why: "ChangeUser needs the role admin, which eve does not have"},
+	}}
+	if r.GetLogins() {
+		out.Records = append(out.Records, &adminpb.AuditRecord{Sequence: 1, Node: 2, Time: timestamppb.New(now), Via: "sql", Action: "Login", Decision: "refused", Why: "unknown user", Source: "10.0.0.0/24", Class: "strangers", Count: 17})
+	}
+	return out, nil
+}
+
+func (f *fakeCluster) VerifyAudit(context.Context, *adminpb.VerifyAuditRequest) (*adminpb.VerifyAuditResponse, error) {
+	return &adminpb.VerifyAuditResponse{AsOf: asOf(), Intact: true, Records: 20010, Head: "0123456789abcdef00", Chains: []*adminpb.AuditChain{
+		{Class: "changes", First: 1, Last: 10}, {Class: "own", First: 35001, Last: 55000}, {Class: "logins", Node: 2, First: 1, Last: 4},
+	}}, nil
+}

@@ -33,7 +33,7 @@ func (s *service) ListAudit(ctx context.Context, r *adminpb.ListAuditRequest) (*
 	}
 	out := &adminpb.ListAuditResponse{AsOf: s.asOf()}
 	err := s.backend.Audit(r.GetAfter(), func(rec *metastate.AuditRecord) bool {
-		if !rec.Time.Before(since) {
+		if rec.Class != metastate.AuditAnchors && !rec.Time.Before(since) { // anchors are the nodes' own, one a minute
 			out.Records = append(out.Records, auditProto(rec))
 		}
 		if len(out.Records) >= 2*limit { // the newest are wanted
@@ -66,14 +66,14 @@ func auditProto(r *metastate.AuditRecord) *adminpb.AuditRecord {
 	return &adminpb.AuditRecord{
 		Sequence: r.Sequence, Time: timestamppb.New(r.Time), By: r.By, Via: r.Via, RequestId: r.RequestID, Action: r.Action,
 		Decision: r.Decision, Parameters: string(r.Parameters), Hash: hex.EncodeToString(r.Hash), Source: r.Source,
-		TokenId: r.TokenID, Why: r.Why,
+		TokenId: r.TokenID, Why: r.Why, Class: string(r.Class),
 	}
 }
 
 func loginProto(node cluster.NodeID, r *audit.Record) *adminpb.AuditRecord {
 	return &adminpb.AuditRecord{
 		Sequence: r.Sequence, Time: timestamppb.New(r.Time), By: r.User, Via: r.Via, Action: r.Action, Decision: r.Decision,
-		Hash: r.Hash, Source: r.Source, Why: r.Why, Count: uint32(r.Count), Node: uint32(node),
+		Hash: r.Hash, Source: r.Source, Why: r.Why, Count: uint32(r.Count), Node: uint32(node), Class: string(r.Class()),
 	}
 }
 
@@ -85,7 +85,12 @@ func (s *service) VerifyAudit(ctx context.Context, r *adminpb.VerifyAuditRequest
 	out := &adminpb.VerifyAuditResponse{AsOf: s.asOf(), Intact: true}
 	out.AsOf.Missing, out.AsOf.Complete = nodeIDs(missing), len(missing) == 0
 	mine := proofs[s.backend.Self()]
-	out.Records, out.Head = mine.Records, hex.EncodeToString(mine.Head.Hash)
+	out.Records, out.Head = mine.Records, hex.EncodeToString(mine.Heads.Hash())
+	for _, class := range metastate.AuditClasses {
+		if h := mine.Heads.Chains[class]; h.Last != 0 {
+			out.Chains = append(out.Chains, &adminpb.AuditChain{Class: string(class), First: h.First, Last: h.Last})
+		}
+	}
 	fault := func(node cluster.NodeID, at uint64, format string, args ...any) {
 		if out.Intact {
 			out.Intact, out.BrokenAt, out.Why = false, at, node.String()+": "+fmt.Sprintf(format, args...)
@@ -97,6 +102,11 @@ func (s *service) VerifyAudit(ctx context.Context, r *adminpb.VerifyAuditRequest
 	common, agreed := agreement(proofs)
 	for _, node := range sortedKeys(proofs) {
 		p := proofs[node]
+		for _, class := range audit.Classes {
+			if k := p.Logins[class]; k.Last != 0 {
+				out.Chains = append(out.Chains, &adminpb.AuditChain{Class: string(class), First: k.First, Last: k.Last, Node: uint32(node)})
+			}
+		}
 		switch {
 		case p.BrokenAt != 0:
 			fault(node, p.BrokenAt, "%s", p.Why)
@@ -105,7 +115,7 @@ func (s *service) VerifyAudit(ctx context.Context, r *adminpb.VerifyAuditRequest
 		case p.Why != "":
 			fault(node, 0, "%s", p.Why)
 		case p.Hash != nil && !bytes.Equal(p.Hash, agreed):
-			fault(node, common, "its record %d is not that of the other nodes", common)
+			fault(node, common, "its records up to %d are not those of the other nodes", common)
 		}
 	}
 	return out, nil
@@ -124,8 +134,8 @@ func agreement(proofs map[cluster.NodeID]AuditProof) (sequence uint64, hash []by
 		if votes[string(p.Hash)] > votes[string(hash)] || hash == nil {
 			hash = p.Hash
 		}
-		if sequence == 0 || p.Head.Last < sequence {
-			sequence = p.Head.Last
+		if sequence == 0 || p.Heads.Last < sequence {
+			sequence = p.Heads.Last
 		}
 	}
 	return sequence, hash

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"encoding/hex"
 	"errors"
 	"net/http"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connectproto"
 
+	"github.com/nodedb/nodedb/agent/internal/audit"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/client/adminpb"
@@ -29,7 +31,8 @@ func TestListAudit(t *testing.T) {
 }
 
 func TestVerifyAudit(t *testing.T) {
-	good := AuditProof{Head: metastate.AuditHead{First: 1, Last: 7, Hash: []byte{7}}, Records: 7, Hash: []byte{6}}
+	heads := metastate.AuditHeads{Last: 7, Chains: map[metastate.AuditClass]metastate.AuditHead{metastate.AuditOwn: {First: 3, Last: 7, Hash: []byte{7}}}}
+	good := AuditProof{Heads: heads, Records: 7, Hash: []byte{6}, Logins: map[audit.Class]audit.Kept{audit.Denied: {First: 1, Last: 2}}}
 	for name, c := range map[string]struct {
 		change  func(p *AuditProof)
 		at      uint64
@@ -39,7 +42,7 @@ func TestVerifyAudit(t *testing.T) {
 		"broken":        {func(p *AuditProof) { p.BrokenAt, p.Why = 4, "audit record 4: ..." }, 4, []uint32{2}},
 		"logins":        {func(p *AuditProof) { p.LoginsBad, p.Why = 12, "login record 12: ..." }, 12, []uint32{2}},
 		"another chain": {func(p *AuditProof) { p.Hash = []byte{9} }, 7, []uint32{2}},
-		"lags":          {func(p *AuditProof) { p.Hash, p.Head.Last = nil, 3 }, 0, nil},
+		"lags":          {func(p *AuditProof) { p.Hash, p.Heads.Last = nil, 3 }, 0, nil},
 	} {
 		r := newRig(t)
 		p := good
@@ -48,7 +51,7 @@ func TestVerifyAudit(t *testing.T) {
 		r.backend.proofs = map[cluster.NodeID]AuditProof{1: good, 2: p, 3: good}
 		r.backend.mu.Unlock()
 		got, err := r.client("admin").VerifyAudit(t.Context(), &adminpb.VerifyAuditRequest{})
-		if err != nil || got.GetIntact() != (c.differs == nil) || got.GetBrokenAt() != c.at || !slices.Equal(got.GetDiffers(), c.differs) || got.GetHead() != "07" || got.GetRecords() != 7 {
+		if err != nil || got.GetIntact() != (c.differs == nil) || got.GetBrokenAt() != c.at || !slices.Equal(got.GetDiffers(), c.differs) || got.GetHead() != hex.EncodeToString(heads.Hash()) || len(got.GetChains()) != 4 || got.GetChains()[0].GetFirst() != 3 || got.GetRecords() != 7 {
 			t.Errorf("%s: got %v %v", name, got, err)
 		}
 	}

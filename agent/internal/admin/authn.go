@@ -189,13 +189,17 @@ func hostOf(addr string) string {
 	return addr
 }
 
-func method(procedure string) string { return procedure[strings.LastIndexByte(procedure, '/')+1:] }
+// method is the last word of a procedure, or of the pattern of a path.
+func method(procedure string) string {
+	procedure = strings.TrimSuffix(procedure, "/")
+	return procedure[strings.LastIndexByte(procedure, '/')+1:]
+}
 
 // require guards a plain HTTP handler.
 func (a *authenticator) require(need auth.Role, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c := &call{
-			procedure: r.Method + " " + r.URL.Path, request: requestID(r.Header.Get(requestHeader)),
+			procedure: r.Pattern, request: requestID(r.Header.Get(requestHeader)),
 			header: r.Header.Get("Authorization"), source: hostOf(r.RemoteAddr), state: r.TLS,
 		}
 		w.Header().Set(requestHeader, c.request)

@@ -54,12 +54,13 @@ type Auditor interface {
 
 // AuditProof is what a node found when it walked its chains.
 type AuditProof struct {
-	Head      metastate.AuditHead `json:"head"`      // as its state has it
-	Records   uint64              `json:"records"`   // of changes
-	Hash      []byte              `json:"hash"`      // of the record that was asked for; nil: it has none
-	BrokenAt  uint64              `json:"brokenAt"`  // 0: nowhere
-	LoginsBad uint64              `json:"loginsBad"` // first login record that does not fit; 0: none
-	Why       string              `json:"why"`
+	Heads     metastate.AuditHeads       `json:"heads"`     // as its state has them
+	Records   uint64                     `json:"records"`   // of changes
+	Hash      []byte                     `json:"hash"`      // over the records that were asked for; nil: it does not have them all
+	BrokenAt  uint64                     `json:"brokenAt"`  // 0: nowhere
+	Logins    map[audit.Class]audit.Kept `json:"logins"`    // what is kept of its own log
+	LoginsBad uint64                     `json:"loginsBad"` // first login record that does not fit; 0: none
+	Why       string                     `json:"why"`
 }
 
 // Local is the node itself.

@@ -2,10 +2,10 @@
 //
 // What people change is audited by the meta range itself (package metastate).
 // Logins and denials must not go through raft: they are many, and they come when
-// there is no quorum too. Each node writes its own into files of JSON lines, each
-// line with the hash of the line before; the node tells the meta range now and
-// then how far it has come, so that what stands before that cannot be changed
-// unseen.
+// there is no quorum too. Each node writes its own into files of JSON lines, one
+// chain for each class, each line with the hash of the line before; the node tells
+// the meta range now and then where they begin and how far they have come, so that
+// what stands between cannot be changed unseen.
 //
 // # Concurrency
 //
@@ -16,8 +16,11 @@
 //  1. A line is never written again; the chain goes on over rotated files and
 //     restarts (TestChainGoesOn).
 //  2. Disk and memory are bounded: old files go, and a flood of the same failure
-//     becomes one line with a count (TestFloodIsCounted).
-//  3. What Head returns is on disk.
+//     becomes one line with a count (TestFloodIsCounted). What strangers cause
+//     pushes out only what strangers caused (TestClassesAreApart).
+//  3. What Anchors returns is on disk.
+//  4. A file that another hand replaces is noticed, and the chain goes on in the
+//     one that others see (TestFileIsReplaced).
 //
 // # What is not here
 //

@@ -183,12 +183,32 @@ func (c *change) admins(except string) int {
 	return n
 }
 
+// maxLogChains bounds the chains of a node's log.
+const maxLogChains = 8
+
+// follows reports whether every chain has come at least as far as in old, and one
+// of them further.
+func (a *AnchorLog) follows(old *AnchorLog) bool {
+	further := false
+	for _, was := range old.Chains {
+		i := slices.IndexFunc(a.Chains, func(l LogChain) bool { return l.Class == was.Class })
+		if i < 0 || a.Chains[i].Last < was.Last || a.Chains[i].First < was.First {
+			return false
+		}
+		further = further || a.Chains[i].Last > was.Last || a.Chains[i].First > was.First
+	}
+	return further || len(a.Chains) > len(old.Chains)
+}
+
 func (c *change) anchorLog(in *AnchorLog) Result {
 	if _, ok := c.view.Nodes[in.Node]; !ok {
 		return refused(CodeNotFound, "there is no node %s", in.Node)
 	}
-	if old, ok := c.view.LogHeads[in.Node]; ok && in.Sequence <= old.Sequence {
-		return refused(CodeStale, "the log of %s is anchored at %d already", in.Node, old.Sequence)
+	if len(in.Chains) == 0 || len(in.Chains) > maxLogChains {
+		return refused(CodeInvalid, "a log has 1 to %d chains, not %d", maxLogChains, len(in.Chains))
+	}
+	if old, ok := c.view.LogHeads[in.Node]; ok && !in.follows(old) {
+		return refused(CodeStale, "the log of %s is anchored further on already", in.Node)
 	}
 	own(c, &c.view.LogHeads)[in.Node] = stage(c, kindLogHead, idKey(uint64(in.Node)), in)
 	return Result{}

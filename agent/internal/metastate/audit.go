@@ -3,26 +3,36 @@ package metastate
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/nodedb/nodedb/agent/internal/cluster"
-	"github.com/nodedb/nodedb/agent/internal/keys"
-	"github.com/nodedb/nodedb/agent/internal/storage"
 )
 
+// AuditClass says what a record is evidence of. Each class has a chain and a quota
+// of its own: what every user can cause pushes out nothing that an admin did.
+type AuditClass string
+
+// The classes.
 const (
-	// auditKept is how many audit records are kept: the newest.
-	auditKept = 20000
-	// auditParameters is the most bytes of a record's parameters.
-	auditParameters = 4096
+	AuditChanges AuditClass = "changes" // by admins, operators and nodes
+	AuditOwn     AuditClass = "own"     // own passwords, and collections: every user may
+	AuditRefused AuditClass = "refused"
+	AuditAnchors AuditClass = "anchors" // of the nodes' logs of logins
 )
+
+// AuditClasses are all of them.
+var AuditClasses = []AuditClass{AuditChanges, AuditOwn, AuditRefused, AuditAnchors}
+
+// auditKept is how many records of a class are kept: the newest.
+var auditKept = map[AuditClass]uint64{AuditChanges: 200000, AuditOwn: 20000, AuditRefused: 20000, AuditAnchors: 20000}
+
+// auditParameters is the most bytes of a record's parameters.
+const auditParameters = 4096
 
 // Decisions of an audit record.
 const (
@@ -31,10 +41,12 @@ const (
 )
 
 // AuditRecord is one change that was asked for. Its hash is over itself and the
-// hash of the one before: whoever alters, drops or adds a record must alter all
-// after it, on a majority of the nodes.
+// hash of the one before in its class: whoever alters, drops or adds a record must
+// alter all after it, on a majority of the nodes.
 type AuditRecord struct {
-	Sequence   uint64          `json:"sequence"`
+	Sequence   uint64          `json:"sequence"` // over all classes
+	Class      AuditClass      `json:"class"`
+	Place      uint64          `json:"place"` // in its class, from 1
 	Index      uint64          `json:"index"` // of the command in the log
 	Time       time.Time       `json:"time"`
 	By         string          `json:"by,omitempty"`
@@ -46,7 +58,7 @@ type AuditRecord struct {
 	Decision   string          `json:"decision"`
 	Why        string          `json:"why,omitempty"` // of a refusal
 	Parameters json.RawMessage `json:"parameters,omitempty"`
-	Before     []byte          `json:"before,omitempty"` // hash of the record before
+	Before     []byte          `json:"before,omitempty"` // hash of the record before in its class
 	Hash       []byte          `json:"hash,omitempty"`
 }
 
@@ -62,11 +74,50 @@ func (r *AuditRecord) sum() ([]byte, error) {
 	return h[:], nil
 }
 
-// AuditHead is where the chain of audit records begins and ends.
+// AuditHead is where the chain of a class begins and ends: places, and the hash of
+// the last.
 type AuditHead struct {
-	First uint64 `json:"first,omitempty"` // the oldest that is kept
-	Last  uint64 `json:"last,omitempty"`
-	Hash  []byte `json:"hash,omitempty"` // of the last
+	First uint64 `json:"first"` // the oldest that is kept
+	Last  uint64 `json:"last"`
+	Hash  []byte `json:"hash"`
+}
+
+// AuditHeads are where the chains stand.
+type AuditHeads struct {
+	Last   uint64                   `json:"last,omitempty"` // sequence of the newest record
+	Chains map[AuditClass]AuditHead `json:"chains,omitempty"`
+}
+
+// Hash stands for all chains as far as at: the same on all nodes. nil: some chain
+// is not there yet.
+func (h *AuditHeads) Hash() []byte {
+	sum := sha256.New()
+	for _, class := range AuditClasses {
+		sum.Write(h.Chains[class].Hash)
+	}
+	return sum.Sum(nil)
+}
+
+// firstKept is the oldest place that the quota of a class leaves.
+func firstKept(class AuditClass, last uint64) uint64 {
+	return last - min(last, auditKept[class]) + 1
+}
+
+// class says where the record of cmd belongs.
+func (cmd *Command) class(refusal *Refusal) AuditClass {
+	actions := cmd.actions()
+	only := func(names ...string) bool {
+		return !slices.ContainsFunc(actions, func(a string) bool { return !slices.Contains(names, a) })
+	}
+	switch {
+	case only("AnchorLog"):
+		return AuditAnchors
+	case refusal != nil:
+		return AuditRefused
+	case cmd.Via == ViaSQL && (only("CreateCollection", "DropCollection") || cmd.ownPassword()):
+		return AuditOwn
+	}
+	return AuditChanges
 }
 
 // unaudited commands are the cluster's own bookkeeping, many a second.
@@ -102,11 +153,12 @@ func (c *change) audit(cmd *Command, index uint64, refusal *Refusal) {
 	if !cmd.audited() {
 		return
 	}
-	head := c.view.Audit
+	class := cmd.class(refusal)
+	head := c.view.Audit.Chains[class]
 	r := AuditRecord{
-		Sequence: head.Last + 1, Index: index, Time: c.now, By: cmd.By, Via: cmd.Via, TokenID: cmd.TokenID,
-		RequestID: cmd.RequestID, Source: cmd.Source, Action: strings.Join(cmd.actions(), ","), Decision: DecisionDone,
-		Parameters: cmd.parameters(), Before: head.Hash,
+		Sequence: c.view.Audit.Last + 1, Class: class, Place: head.Last + 1, Index: index, Time: c.now, By: cmd.By, Via: cmd.Via,
+		TokenID: cmd.TokenID, RequestID: cmd.RequestID, Source: cmd.Source, Action: strings.Join(cmd.actions(), ","),
+		Decision: DecisionDone, Parameters: cmd.parameters(), Before: head.Hash,
 	}
 	if refusal != nil {
 		r.Decision, r.Why = DecisionRefused, refusal.Message
@@ -117,13 +169,21 @@ func (c *change) audit(cmd *Command, index uint64, refusal *Refusal) {
 		return
 	}
 	r.Hash = sum
-	stage(c, kindAudit, idKey(r.Sequence), &r)
-	head.First, head.Last, head.Hash = max(head.First, 1), r.Sequence, sum
-	for head.Last-head.First >= auditKept {
-		c.erase(kindAudit, idKey(head.First))
-		head.First++
+	stage(c, kindAudit, auditKey(class, r.Place), &r)
+	for first := max(head.First, 1); first < firstKept(class, r.Place); first++ {
+		c.erase(kindAudit, auditKey(class, first))
 	}
-	c.view.Audit = head
+	chains := maps.Clone(c.view.Audit.Chains)
+	if chains == nil {
+		chains = map[AuditClass]AuditHead{}
+	}
+	chains[class] = AuditHead{First: firstKept(class, r.Place), Last: r.Place, Hash: sum}
+	c.view.Audit = AuditHeads{Last: r.Sequence, Chains: chains}
+}
+
+// auditKey is the key of a record: the first letter of its class, and its place.
+func auditKey(class AuditClass, place uint64) []byte {
+	return append([]byte{class[0]}, idKey(place)...)
 }
 
 // secrets are the fields that no record shows, wherever they stand in a command.
@@ -177,81 +237,18 @@ func withoutSecrets(v any) any {
 // ErrAuditBroken is what VerifyAudit returns for a chain that was tampered with.
 var ErrAuditBroken = errors.New("the audit chain is broken")
 
-// BrokenAuditError names the first record that does not fit.
+// BrokenAuditError names the first record of a class that does not fit. Sequence
+// is its number over all classes, or the least that it can have had.
 type BrokenAuditError struct {
+	Class    AuditClass
+	Place    uint64
 	Sequence uint64
 	Why      string
 }
 
 func (e *BrokenAuditError) Error() string {
-	return fmt.Sprintf("audit record %d: %s", e.Sequence, e.Why)
+	return fmt.Sprintf("record %d of %s (audit record %d): %s", e.Place, e.Class, e.Sequence, e.Why)
 }
 
 // Is makes every one of them an ErrAuditBroken.
 func (e *BrokenAuditError) Is(target error) bool { return target == ErrAuditBroken }
-
-// ReadAudit calls fn with the records after the sequence, oldest first, until it
-// returns false.
-func ReadAudit(r storage.Reader, after uint64, fn func(*AuditRecord) bool) (err error) {
-	it, err := r.NewIter(keys.Record(cluster.MetaRangeID, kindAudit, idKey(after+1)), keys.Record(cluster.MetaRangeID, kindAudit, idKey(^uint64(0))))
-	if err != nil {
-		return fmt.Errorf("read audit records: %w", err)
-	}
-	defer func() { err = errors.Join(err, it.Close()) }()
-	for ok := it.First(); ok; ok = it.Next() {
-		rec := &AuditRecord{}
-		if err := decodeRecord(it.Value(), rec); err != nil {
-			_, key, kerr := keys.DecodeRecord(it.Key())
-			if kerr != nil || len(key) != 8 {
-				return fmt.Errorf("read audit records: %w", errors.Join(err, kerr))
-			}
-			return &BrokenAuditError{Sequence: binary.BigEndian.Uint64(key), Why: "it cannot be read: " + err.Error()}
-		}
-		if !fn(rec) {
-			break
-		}
-	}
-	return it.Err()
-}
-
-// VerifyAudit walks the chain in r as far as head, and returns how many records
-// it read and, for the record at, the hash that stands there. A record that does
-// not fit is a *BrokenAuditError.
-func VerifyAudit(r storage.Reader, head AuditHead, at uint64) (records uint64, hash []byte, err error) {
-	var before []byte
-	next := head.First
-	broken := func(why string) { err = &BrokenAuditError{Sequence: next, Why: why} }
-	readErr := ReadAudit(r, head.First-min(head.First, 1), func(rec *AuditRecord) bool {
-		sum, serr := rec.sum()
-		switch {
-		case rec.Sequence > head.Last:
-			return false // written since
-		case rec.Sequence != next:
-			broken(fmt.Sprintf("it is missing: record %d follows instead", rec.Sequence))
-		case serr != nil || !bytes.Equal(sum, rec.Hash):
-			broken("its hash is not that of what it says")
-		case records > 0 && !bytes.Equal(rec.Before, before):
-			broken("it does not follow the record before it")
-		}
-		if err != nil {
-			return false
-		}
-		if rec.Sequence == at {
-			hash = rec.Hash
-		}
-		before, next = rec.Hash, next+1
-		records++
-		return true
-	})
-	switch {
-	case err != nil:
-	case readErr != nil:
-		err = readErr
-	case head.Last > 0 && next != head.Last+1:
-		broken("it is missing at the end")
-	case !bytes.Equal(before, head.Hash):
-		next = head.Last
-		broken("its hash is not the one that the cluster's state remembers")
-	}
-	return records, hash, err
-}

@@ -96,14 +96,22 @@ func TestAuditRecordsWhatPeopleAsk(t *testing.T) {
 	if all[2].Why == "" {
 		t.Error("a refusal without its reason")
 	}
-	if n, hash, err := VerifyAudit(s.engine, s.View().Audit, 3); err != nil || n != 4 || !bytes.Equal(hash, all[2].Hash) {
-		t.Errorf("verify: got %d %x %v", n, hash, err)
+	heads := s.View().Audit
+	if n, hash, err := VerifyAudit(s.engine, &heads, heads.Places()); err != nil || n != 4 || !bytes.Equal(hash, heads.Hash()) {
+		t.Errorf("verify: got %d %x %v, want 4 %x", n, hash, err, heads.Hash())
+	}
+	further := heads.Places()
+	further[AuditRefused]++
+	if n, hash, err := VerifyAudit(s.engine, &heads, further); err != nil || n != 4 || hash != nil {
+		t.Errorf("as far as another node has come: got %d %x %v, want no hash", n, hash, err)
 	}
 }
 
 // TestAuditNamesATamperedRecord changes, drops, adds and truncates.
 func TestAuditNamesATamperedRecord(t *testing.T) {
-	key := func(seq uint64) []byte { return keys.Record(cluster.MetaRangeID, kindAudit, idKey(seq)) }
+	key := func(seq uint64) []byte {
+		return keys.Record(cluster.MetaRangeID, kindAudit, auditKey(AuditChanges, seq))
+	}
 	for name, c := range map[string]struct {
 		tamper func(t *testing.T, s *stored, e *storage.Batch)
 		broken uint64
@@ -144,7 +152,8 @@ func TestAuditNamesATamperedRecord(t *testing.T) {
 			if err := b.Commit(false); err != nil {
 				t.Fatal(err)
 			}
-			_, _, err := VerifyAudit(s.engine, s.View().Audit, 0)
+			heads := s.View().Audit
+			_, _, err := VerifyAudit(s.engine, &heads, nil)
 			var broken *BrokenAuditError
 			if !errors.As(err, &broken) || broken.Sequence != c.broken || !errors.Is(err, ErrAuditBroken) {
 				t.Errorf("got %v, want record %d", err, c.broken)
@@ -167,14 +176,111 @@ func drop(t *testing.T, b *storage.Batch, k []byte) {
 	}
 }
 
+// TestAuditIsBounded fills each class: the oldest of that class goes, and of no
+// other.
 func TestAuditIsBounded(t *testing.T) {
 	v := emptyView()
 	v.ClusterID = "c"
-	v.Audit = AuditHead{First: 1, Last: auditKept, Hash: []byte{1}}
-	c := newChange(v, hlc.New(time.Unix(1000, 0)))
-	c.audit(&Command{By: "root", Via: ViaAdmin, SetCordon: &SetCordon{Node: 1}}, 50, nil)
-	if c.view.Audit.First != 2 || c.view.Audit.Last != auditKept+1 || len(c.writes) != 2 || c.writes[1].value != nil {
-		t.Errorf("got %+v and %d writes, want the oldest dropped", c.view.Audit, len(c.writes))
+	v.Audit = AuditHeads{Last: 900000, Chains: map[AuditClass]AuditHead{}}
+	for _, class := range AuditClasses {
+		v.Audit.Chains[class] = AuditHead{First: 1, Last: auditKept[class], Hash: []byte{1}}
+	}
+	for want, ask := range map[AuditClass]struct {
+		cmd     Command
+		refusal *Refusal
+	}{
+		AuditChanges: {Command{By: "root", Via: ViaAdmin, SetCordon: &SetCordon{Node: 1}}, nil},
+		AuditOwn:     {Command{By: "eve", Via: ViaSQL, ChangeUser: &ChangeUser{Name: "eve", Verifier: new(string)}}, nil},
+		AuditRefused: {Command{By: "eve", Via: ViaSQL, ChangeUser: &ChangeUser{Name: "root", Verifier: new(string)}}, &Refusal{Code: CodeDenied}},
+		AuditAnchors: {Command{By: "n1", Via: ViaAgent, AnchorLog: &AnchorLog{Node: 1}}, nil},
+	} {
+		c := newChange(v, hlc.New(time.Unix(1000, 0)))
+		c.audit(&ask.cmd, 50, ask.refusal)
+		if got := c.view.Audit.Chains[want]; got.First != 2 || got.Last != auditKept[want]+1 || c.view.Audit.Last != 900001 || len(c.writes) != 2 || c.writes[1].value != nil {
+			t.Errorf("%s: got %+v and %d writes, want the oldest dropped", want, got, len(c.writes))
+		}
+		for _, other := range AuditClasses {
+			if other != want && c.view.Audit.Chains[other].Last != auditKept[other] {
+				t.Errorf("a record of %s is in %s", want, other)
+			}
+		}
+	}
+	if auditKept[AuditChanges] < 200000 {
+		t.Errorf("of changes %d records are kept", auditKept[AuditChanges])
+	}
+}
+
+// TestReadAuditAfter wants all records after a sequence, of all classes, in one
+// order.
+func TestReadAuditAfter(t *testing.T) {
+	s := newStored(t)
+	for i := range 30 {
+		by := []string{"root", "nobody", "root"}[i%3]
+		via := []string{ViaAdmin, ViaAdmin, ViaSQL}[i%3]
+		s.do(t, Command{By: by, Via: via, SetCordon: &SetCordon{Node: 1, Cordon: i%2 == 0}})
+	}
+	last := s.View().Audit.Last
+	if last != 31 || s.View().Audit.Chains[AuditRefused].Last != 10 {
+		t.Fatalf("got %+v", s.View().Audit)
+	}
+	for after := range last + 2 {
+		next := after + 1
+		err := ReadAudit(s.engine, after, func(r *AuditRecord) bool {
+			if r.Sequence != next {
+				t.Errorf("after %d: got %d, want %d", after, r.Sequence, next)
+			}
+			next++
+			return true
+		})
+		if err != nil || next != max(last, after)+1 {
+			t.Errorf("after %d: ended before %d, %v", after, next, err)
+		}
+	}
+}
+
+func TestAuditClasses(t *testing.T) {
+	operator := "operator"
+	for name, c := range map[string]struct {
+		cmd  Command
+		want AuditClass
+	}{
+		"a collection":             {Command{Via: ViaSQL, By: "eve", CreateCollection: &CreateCollection{}}, AuditOwn},
+		"a collection, by the API": {Command{Via: ViaAdmin, By: "eve", DropCollection: &DropCollection{}}, AuditChanges},
+		"another's password":       {Command{Via: ViaSQL, By: "root", ChangeUser: &ChangeUser{Name: "eve"}}, AuditChanges},
+		"an own role":              {Command{Via: ViaSQL, By: "eve", ChangeUser: &ChangeUser{Name: "eve", AdminRole: &operator}}, AuditChanges},
+		"a batch":                  {Command{Via: ViaSQL, By: "eve", Batch: []Command{{CreateCollection: &CreateCollection{}}, {DropUser: &DropUser{}}}}, AuditChanges},
+		"a node":                   {Command{Via: ViaJoin, AddNode: &AddNode{}}, AuditChanges},
+	} {
+		if got := c.cmd.class(nil); got != c.want {
+			t.Errorf("%s: got %s, want %s", name, got, c.want)
+		}
+		if got := c.cmd.class(&Refusal{}); got != AuditRefused {
+			t.Errorf("%s, refused: got %s", name, got)
+		}
+	}
+}
+
+// TestAuditSaysWhereItBegins moves the beginning of a chain: what the quota leaves
+// is known.
+func TestAuditSaysWhereItBegins(t *testing.T) {
+	s := newStored(t)
+	for range 4 {
+		s.do(t, Command{By: "root", Via: ViaAdmin, SetCordon: &SetCordon{Node: 1, Cordon: true}})
+	}
+	heads := s.View().Audit
+	b := s.engine.NewBatch()
+	for place := range uint64(2) {
+		drop(t, b, keys.Record(cluster.MetaRangeID, kindAudit, auditKey(AuditChanges, place+1)))
+	}
+	if err := b.Commit(false); err != nil {
+		t.Fatal(err)
+	}
+	h := heads.Chains[AuditChanges]
+	h.First = 3
+	heads.Chains = map[AuditClass]AuditHead{AuditChanges: h}
+	var broken *BrokenAuditError
+	if _, _, err := VerifyAudit(s.engine, &heads, nil); !errors.As(err, &broken) || broken.Place != 3 {
+		t.Errorf("a chain without its first two: got %v", err)
 	}
 }
 
@@ -259,9 +365,9 @@ func TestPeopleNeedTheirRoleAtApply(t *testing.T) {
 		{"root", ViaAdmin, "gone", cordon, true},
 		{"otto", ViaAdmin, "good", cordon, true}, // another's token
 		{"root", ViaAdmin, "good", cordon, false},
-		{"root", ViaAdmin, "", Command{AnchorLog: &AnchorLog{Node: 1, Sequence: 1, Head: []byte{1}}}, true},
+		{"root", ViaAdmin, "", Command{AnchorLog: &AnchorLog{Node: 1, Chains: []LogChain{{Class: "logins", First: 1, Last: 1, Hash: "01"}}}}, true},
 		{"root", ViaAdmin, "", Command{UpdateOperation: &UpdateOperation{}}, true},
-		{"n1", ViaAgent, "", Command{AnchorLog: &AnchorLog{Node: 1, Sequence: 1, Head: []byte{1}}}, false},
+		{"n1", ViaAgent, "", Command{AnchorLog: &AnchorLog{Node: 1, Chains: []LogChain{{Class: "logins", First: 1, Last: 1, Hash: "01"}}}}, false},
 		{"vera", ViaSQL, "", Command{ChangeUser: &ChangeUser{Name: "vera", Verifier: str("SCRAM")}}, false}, // her own
 		{"vera", ViaSQL, "", Command{ChangeUser: &ChangeUser{Name: "otto", Verifier: str("SCRAM")}}, true},
 		{"vera", ViaSQL, "", Command{ChangeUser: &ChangeUser{Name: "vera", AdminRole: str("admin")}}, true},

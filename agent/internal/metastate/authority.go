@@ -31,6 +31,12 @@ var neededRoles = map[string]string{
 	"DropCollection":   "",
 }
 
+// ownPassword reports whether a user changes nothing but the own password.
+func (cmd *Command) ownPassword() bool {
+	u := cmd.ChangeUser
+	return u != nil && cmd.Via == ViaSQL && u.Name == cmd.By && !u.Create && u.AdminRole == nil && u.ConnectionLimit == nil && cmd.Batch == nil
+}
+
 // authorize checks what people ask for at the command's own place in the log: a
 // role or token that was taken away by then counts for nothing, whichever node
 // let the request in.
@@ -50,8 +56,8 @@ func (c *change) authorize(cmd *Command) *Refusal {
 		}
 		has = min(has, slices.Index(knownRoles, t.Role))
 	}
-	if u := cmd.ChangeUser; u != nil && cmd.Via == ViaSQL && u.Name == cmd.By && !u.Create && u.AdminRole == nil && u.ConnectionLimit == nil && cmd.Batch == nil {
-		return nil // everybody may change their own password
+	if cmd.ownPassword() {
+		return nil // everybody may change their own
 	}
 	for _, action := range cmd.actions() {
 		needed, known := neededRoles[action]

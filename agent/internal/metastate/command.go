@@ -220,12 +220,20 @@ type ChangeUser struct {
 	From *string `json:"from,omitempty"`
 }
 
-// AnchorLog records how far a node's log of logins has come, so that what it
-// says up to there cannot be changed unseen.
+// AnchorLog records where the chains of a node's log of logins begin and how far
+// they have come, so that what they say up to there cannot be changed unseen.
 type AnchorLog struct {
-	Node     cluster.NodeID `json:"node"`
-	Sequence uint64         `json:"sequence"`
-	Head     []byte         `json:"head"` // hash of the record at Sequence
+	Node   cluster.NodeID `json:"node"`
+	Chains []LogChain     `json:"chains"`
+}
+
+// LogChain is one chain of a node's log. Hashes are hexadecimal.
+type LogChain struct {
+	Class  string `json:"class"`
+	First  uint64 `json:"first"`            // the oldest record that is kept
+	Before string `json:"before,omitempty"` // the hash that it names as the one before
+	Last   uint64 `json:"last"`
+	Hash   string `json:"hash"` // of the last
 }
 
 // DropUser removes a user.

@@ -147,7 +147,7 @@ const (
 type appliedRecord struct {
 	Index uint64        `json:"index"`
 	TS    hlc.Timestamp `json:"ts"`
-	Audit AuditHead     `json:"audit,omitzero"`
+	Audit AuditHeads    `json:"audit,omitzero"`
 }
 
 // clusterRecord holds what there is one of.

@@ -43,8 +43,8 @@ type View struct {
 	Users      map[string]*User
 	// Certificates of clients that were issued or revoked, by serial.
 	Certificates map[string]*Certificate
-	// Audit is where the chain of audit records stands; ReadAudit reads them.
-	Audit AuditHead
+	// Audit is where the chains of audit records stand; ReadAudit reads them.
+	Audit AuditHeads
 	// LogHeads says of each node how far its log of logins is anchored.
 	LogHeads map[cluster.NodeID]*AnchorLog
 	// Events are the newest events, oldest first; see EventsAfter.

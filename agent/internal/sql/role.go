@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
@@ -36,6 +38,9 @@ func (s *Session) changeRole(ctx context.Context, node *syntax.ChangeRole) (stri
 	if node.AdminRole != "" {
 		role := strings.TrimPrefix(node.AdminRole, rolePrefix)
 		cmd.AdminRole = &role
+	}
+	if cmd.Name == s.options.User && !s.server.passwords.allow(cmd.Name, time.Now()) {
+		return "", &Error{Code: "53400", Message: "you have changed your own user a moment ago", Hint: "Once a second is allowed: try again."}
 	}
 	if err := s.proposeRole(ctx, metastate.Command{ChangeUser: cmd}); err != nil {
 		return "", err
@@ -158,4 +163,29 @@ func (s *Session) proposeRole(ctx context.Context, cmd metastate.Command) error 
 		e.Code = "55000"
 	}
 	return e
+}
+
+// ownChanges lets each user change itself once a second: every change is a record
+// of the audit, and every user may ask for it.
+type ownChanges struct {
+	mu   sync.Mutex
+	last map[string]time.Time // of this second
+}
+
+func (o *ownChanges) allow(user string, now time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for name, at := range o.last { // users that exist: few
+		if now.Sub(at) >= time.Second {
+			delete(o.last, name)
+		}
+	}
+	if _, recent := o.last[user]; recent {
+		return false
+	}
+	if o.last == nil {
+		o.last = map[string]time.Time{}
+	}
+	o.last[user] = now
+	return true
 }

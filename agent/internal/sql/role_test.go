@@ -3,6 +3,7 @@ package sql
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/auth"
 )
@@ -89,6 +90,19 @@ func TestRoles(t *testing.T) {
 	}
 }
 
+func TestOwnPasswordOnceASecond(t *testing.T) {
+	var o ownChanges
+	now := time.Unix(1000, 0)
+	if !o.allow("eve", now) || o.allow("eve", now.Add(999*time.Millisecond)) || !o.allow("bob", now) || !o.allow("eve", now.Add(time.Second)) || len(o.last) != 1 {
+		t.Errorf("got %v", o.last)
+	}
+	f := newFixture(t, nil)
+	alice := f.open()
+	alice.done("ALTER USER alice PASSWORD 's3cret'", "ALTER ROLE")
+	alice.refused("ALTER USER CURRENT_USER PASSWORD 's3cret'", "53400")
+	f.open(func(o *SessionOptions) { o.User = "root" }).done("ALTER USER alice PASSWORD 's3cret'", "ALTER ROLE")
+}
+
 func TestOnlyAdminsManageRoles(t *testing.T) {
 	f := newFixture(t, nil)
 	alice := f.open()
@@ -103,6 +117,7 @@ func TestOnlyAdminsManageRoles(t *testing.T) {
 		alice.refused(text, "42501")
 	}
 	alice.done("ALTER USER alice PASSWORD 's3cret'", "ALTER ROLE")
+	f.server.passwords.last = nil // a second later
 	alice.done("ALTER USER CURRENT_USER PASSWORD 's3cret'", "ALTER ROLE")
 	f.open(func(o *SessionOptions) { o.User = "root" }).done("GRANT nodedb_admin TO alice", "GRANT ROLE")
 	alice.done("CREATE USER bob", "CREATE ROLE")

@@ -77,6 +77,8 @@ type Server struct {
 	version string
 	pace    pace
 
+	passwords ownChanges
+
 	mu struct {
 		sync.Mutex
 		draining bool

@@ -3,9 +3,14 @@
 package audit
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -105,15 +110,86 @@ func action(a view.AuditRecord) string {
 
 const whatWidth = 80
 
+// what is why it was refused, or what it was asked with.
 func what(a view.AuditRecord) string {
 	s := a.Why
-	if s == "" && string(a.Parameters) != "null" {
-		s = string(a.Parameters)
+	if s == "" {
+		s = asked(a.Parameters)
 	}
 	if r := []rune(s); len(r) > whatWidth {
 		s = string(r[:whatWidth-1]) + "…"
 	}
 	return render.Or(s)
+}
+
+// asked says the parameters of a command as a person would: the name of the
+// command is the action's already.
+func asked(parameters json.RawMessage) string {
+	var tree map[string]any
+	d := json.NewDecoder(bytes.NewReader(parameters))
+	d.UseNumber()
+	if d.Decode(&tree) != nil {
+		return ""
+	}
+	if len(tree) == 1 {
+		for _, only := range tree {
+			if list, ok := only.([]any); ok { // a batch
+				return several(list)
+			}
+			if inner, ok := only.(map[string]any); ok {
+				tree = inner
+			}
+		}
+	}
+	return strings.Join(pairs("", tree), " ")
+}
+
+func several(list []any) string {
+	var out []string
+	for _, x := range list {
+		b, err := json.Marshal(x)
+		if err != nil {
+			continue // it was decoded a moment ago: cannot be
+		}
+		out = append(out, asked(b))
+	}
+	return strings.Join(out, "; ")
+}
+
+// pairs are a.b=value, in the order of their names.
+func pairs(prefix string, v any) []string {
+	switch v := v.(type) {
+	case map[string]any:
+		var out []string
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			out = append(out, pairs(strings.TrimPrefix(prefix+"."+name, "."), v[name])...)
+		}
+		return out
+	case []any:
+		var items []string
+		for _, x := range v {
+			items = append(items, strings.Join(pairs("", x), " "))
+		}
+		return []string{prefix + "=" + strings.Join(items, ",")}
+	case nil:
+		return nil
+	}
+	return []string{strings.TrimPrefix(fmt.Sprintf("%s=%v", prefix, v), "=")}
+}
+
+// dropped says where chains begin whose oldest records the quota has dropped.
+func dropped(v *view.AuditProof) string {
+	var b strings.Builder
+	for _, c := range v.Chains {
+		if c.First > 1 {
+			whose := ""
+			if c.Node != 0 {
+				whose = " of " + render.Node(c.Node)
+			}
+			fmt.Fprintf(&b, "        %s%s: the oldest %d were dropped by the quota, %d are kept\n", c.Class, whose, c.First-1, c.Last-c.First+1)
+		}
+	}
+	return b.String()
 }
 
 func prove(ctx context.Context, e *ctl.Env) error {
@@ -132,7 +208,7 @@ func prove(ctx context.Context, e *ctl.Env) error {
 		Kind: "AuditProof", Item: v, Name: v.Head, Meta: e.Meta(r.GetAsOf()),
 		Text: func(w io.Writer) error {
 			if v.Intact {
-				_, err := fmt.Fprintf(w, "intact  %d records, head %.16s, the same on every node that answered\n", v.Records, v.Head)
+				_, err := fmt.Fprintf(w, "intact  %d records, head %.16s, the same on every node that answered\n%s", v.Records, v.Head, dropped(&v))
 				return err
 			}
 			_, err := fmt.Fprintf(w, "BROKEN at record %d  %s\n", v.BrokenAt, v.Why)

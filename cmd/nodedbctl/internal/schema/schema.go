@@ -93,6 +93,9 @@ func of(t reflect.Type) object {
 	if t == timeType {
 		return object{"type": "string", "format": "date-time"}
 	}
+	if t == reflect.TypeFor[json.RawMessage]() { // what a command was asked with
+		return object{"type": []string{"object", "null"}}
+	}
 	switch t.Kind() {
 	case reflect.Pointer:
 		s := of(t.Elem())

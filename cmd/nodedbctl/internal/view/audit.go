@@ -23,6 +23,7 @@ type AuditRecord struct {
 	Hash       string          `json:"hash"`
 	Node       uint32          `json:"node"` // of a login; 0: of a change
 	Count      uint32          `json:"count"`
+	Class      string          `json:"class"`
 }
 
 // NewAuditRecord makes a view.
@@ -30,7 +31,7 @@ func NewAuditRecord(r *adminpb.AuditRecord) AuditRecord {
 	v := AuditRecord{
 		Sequence: r.GetSequence(), Time: r.GetTime().AsTime(), By: r.GetBy(), Via: r.GetVia(), Source: r.GetSource(),
 		TokenID: r.GetTokenId(), RequestID: r.GetRequestId(), Action: r.GetAction(), Decision: r.GetDecision(), Why: r.GetWhy(),
-		Hash: r.GetHash(), Node: r.GetNode(), Count: max(1, r.GetCount()), Parameters: json.RawMessage("null"),
+		Hash: r.GetHash(), Node: r.GetNode(), Class: r.GetClass(), Count: max(1, r.GetCount()), Parameters: json.RawMessage("null"),
 	}
 	if json.Valid([]byte(r.GetParameters())) {
 		v.Parameters = json.RawMessage(r.GetParameters())
@@ -46,12 +47,26 @@ type AuditProof struct {
 	Differs  []uint32 `json:"differs"`
 	Head     string   `json:"head"`
 	Why      string   `json:"why"`
+	// Chains say what the quotas have left, by places in each class.
+	Chains []AuditChain `json:"chains"`
+}
+
+// AuditChain is what is kept of a class of records.
+type AuditChain struct {
+	Class string `json:"class"`
+	Node  uint32 `json:"node"` // whose log of logins; 0: the cluster's
+	First uint64 `json:"first"`
+	Last  uint64 `json:"last"`
 }
 
 // NewAuditProof makes a view.
 func NewAuditProof(r *adminpb.VerifyAuditResponse) AuditProof {
 	v := AuditProof{
 		Intact: r.GetIntact(), Records: r.GetRecords(), BrokenAt: r.GetBrokenAt(), Differs: r.GetDiffers(), Head: r.GetHead(), Why: r.GetWhy(),
+	}
+	v.Chains = []AuditChain{}
+	for _, c := range r.GetChains() {
+		v.Chains = append(v.Chains, AuditChain{Class: c.GetClass(), Node: c.GetNode(), First: c.GetFirst(), Last: c.GetLast()})
 	}
 	if v.Differs == nil {
 		v.Differs = []uint32{}
