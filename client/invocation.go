@@ -32,11 +32,16 @@ func (v Invocation) Complete(text string) string {
 		end := at + len(program) + 1
 		b.WriteString(text[:end])
 		begins := at == 0 || strings.ContainsRune(" \t\n('\"`;|&", rune(text[at-1]))
-		if rest := text[end:]; begins && !strings.HasPrefix(rest, "--context") && !strings.HasPrefix(rest, "--from") && !strings.HasPrefix(rest, flags) {
+		if rest := text[end:]; begins && !isVersion(rest) && !strings.HasPrefix(rest, "--context") && !strings.HasPrefix(rest, "--from") && !strings.HasPrefix(rest, flags) {
 			b.WriteString(flags)
 		}
 		text = text[end:]
 	}
+}
+
+// isVersion tells "nodedbctl v1.2" from a command.
+func isVersion(rest string) bool {
+	return len(rest) > 1 && rest[0] == 'v' && rest[1] >= '0' && rest[1] <= '9'
 }
 
 // String writes the flags as a shell takes them.

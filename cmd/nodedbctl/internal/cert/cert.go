@@ -108,6 +108,7 @@ func newRenew(e *ctl.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			var names, lines []string
 			for _, id := range plan.Nodes {
 				call, cancel := e.Call(cmd.Context())
 				r, err := c.RenewCertificate(call, &adminpb.RenewCertificateRequest{Node: id})
@@ -115,9 +116,10 @@ func newRenew(e *ctl.Env) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				e.Term.Say("%s has a new certificate, good until %s", render.Node(id), r.GetCertificate().GetNotAfter().AsTime().Format(time.RFC3339))
+				names = append(names, render.Node(id))
+				lines = append(lines, fmt.Sprintf("%s has a new certificate, good until %s", render.Node(id), r.GetCertificate().GetNotAfter().AsTime().Format(time.RFC3339)))
 			}
-			return nil
+			return e.Done("renew", plan.Nodes, names, lines)
 		},
 	}
 	change.Bind(c.Flags())
@@ -142,8 +144,7 @@ func newRevoke(e *ctl.Env) *cobra.Command {
 			if _, err := c.RevokeCertificate(call, &adminpb.RevokeCertificateRequest{Serial: args[0], Reason: change.Reason}); err != nil {
 				return err
 			}
-			e.Term.Say("certificate %s is revoked", args[0])
-			return nil
+			return e.Done("revoke", nil, args, []string{"certificate " + args[0] + " is revoked"})
 		},
 	}
 	change.Bind(c.Flags())

@@ -74,6 +74,27 @@ func (e *Env) Consent(ctx context.Context, question string) error {
 	return err
 }
 
+// Done says what an instant change came to: to people on stderr, a line each, to
+// programs as a verdict, or by the names of what was changed.
+func (e *Env) Done(question string, nodes []uint32, names, lines []string) error {
+	if nodes == nil {
+		nodes = []uint32{}
+	}
+	one := render.One[view.Verdict]{
+		Kind: "Verdict", Name: strings.Join(names, "\n"), Meta: render.Meta{Complete: true, Missing: []uint32{}, AsOf: render.AsOf{Time: e.Now().UTC()}},
+		Item: view.Verdict{
+			Question: question, Nodes: nodes, OK: true, Message: strings.Join(lines, "; "), Findings: []view.Finding{}, Fixes: []view.Fix{}, LargestSafe: []uint32{},
+		},
+		Text: func(io.Writer) error {
+			for _, line := range lines {
+				e.Term.Say("%s", line)
+			}
+			return nil
+		},
+	}
+	return one.Print(e.Term, e.Flags.Output)
+}
+
 // Instant is a change that is made at once, without an operation. Its plan's id
 // stands for the cluster, what is asked with all options, and what that would do.
 type Instant struct {

@@ -66,12 +66,14 @@ func setCordon(ctx context.Context, e *ctl.Env, args []string, change *ctl.Chang
 	if err != nil {
 		return err
 	}
+	var names, lines []string
 	for _, id := range r.GetNodes() {
+		names = append(names, render.Node(id))
 		if slices.Contains(done.GetChanged(), id) {
-			e.Term.Say("%s is %s", render.Node(id), verb)
+			lines = append(lines, render.Node(id)+" is "+verb)
 		} else {
-			e.Term.Say("%s was %s already", render.Node(id), verb)
+			lines = append(lines, render.Node(id)+" was "+verb+" already")
 		}
 	}
-	return nil
+	return e.Done(strings.TrimSuffix(verb, "ed"), r.GetNodes(), names, lines)
 }

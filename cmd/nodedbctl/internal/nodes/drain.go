@@ -28,9 +28,10 @@ type drainOptions struct {
 func NewDrain(e *ctl.Env) *cobra.Command {
 	var o drainOptions
 	c := &cobra.Command{
-		Use: "drain NODE...|--self", Short: "Make a node's process safe to stop; keeps its data, reversible by undrain", ValidArgsFunction: Complete(e),
+		Use: "drain NODE...|--self", Short: "Make nodes' processes safe to stop; keeps their data, reversible by undrain", ValidArgsFunction: Complete(e),
 		Long: "Drain makes a node's process safe to stop: it hands every leadership over, refuses new sessions, waits for\n" +
-			"transactions, and flushes. The data stays. A restart or undrain ends it. --shutdown stops the process.",
+			"transactions, and flushes. The data stays. A restart or undrain ends it. --shutdown stops the process.\n" +
+			"Several nodes are drained one after the other; the first that fails ends it.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if o.self == (len(args) > 0) {
 				return ctl.Usagef("name the nodes to drain, or --self for the node at --addr")
@@ -71,16 +72,27 @@ func drain(ctx context.Context, e *ctl.Env, args []string, o *drainOptions) erro
 	if err != nil {
 		return err
 	}
-	ids := ctl.NodeIDs(nodes)
-	err = ops.Start(ctx, e, ops.Request{
-		Change: o.change, Command: "drain " + render.Nodes(ids, " "),
+	if len(nodes) > 1 && (o.change.Detach || o.change.Confirm != "" || o.change.IdempotencyKey != "") {
+		return ctl.Usagef("--detach, --confirm and --idempotency-key are of one operation: several nodes are drained one after the other, each by its own")
+	}
+	for _, id := range ctl.NodeIDs(nodes) {
+		if err := drainOne(ctx, e, id, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func drainOne(ctx context.Context, e *ctl.Env, id uint32, o *drainOptions) error {
+	err := ops.Start(ctx, e, ops.Request{
+		Change: o.change, Command: "drain " + render.Node(id),
 		Spec: &adminpb.OperationSpec{
-			Kind: "drain", Nodes: ids, Shutdown: o.shutdown, LbWait: o.lbWait.Seconds(), TxnTimeout: o.txnTimeout.Seconds(),
+			Kind: "drain", Nodes: []uint32{id}, Shutdown: o.shutdown, LbWait: o.lbWait.Seconds(), TxnTimeout: o.txnTimeout.Seconds(),
 			Deadline: o.change.Deadline.Seconds(), OnDeadline: o.onDeadline, Ttl: o.ttl.Seconds(),
 		},
 	})
 	if err == nil && o.shutdown && !o.change.DryRun && !o.change.Detach {
-		awaitExit(ctx, e, args)
+		awaitExit(ctx, e, []string{render.Node(id)})
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,24 +22,41 @@ import (
 
 // New makes the command.
 func New(e *ctl.Env) *cobra.Command {
-	all := false
+	var o listOptions
 	run := func(cmd *cobra.Command, _ []string) error {
-		return e.Repeat(cmd.Context(), func(ctx context.Context) error { return list(ctx, e, all) })
+		for _, s := range o.states {
+			if !slices.Contains(states, s) {
+				return ctl.Usagef("--state is one of %s, not %q", strings.Join(states, ", "), s)
+			}
+		}
+		return e.Repeat(cmd.Context(), func(ctx context.Context) error { return list(ctx, e, &o) })
 	}
 	c := &cobra.Command{Use: "ops [ls]", Aliases: []string{"op", "operations"}, Short: "List, show, watch, pause, limit and cancel operations", Args: cobra.NoArgs, RunE: run}
-	c.Flags().BoolVar(&all, "all", false, "also those that have ended")
 	ls := &cobra.Command{Use: "ls", Aliases: []string{"list"}, Short: "List operations, the newest first", Args: cobra.NoArgs, RunE: run}
-	ls.Flags().BoolVar(&all, "all", false, "also those that have ended")
+	for _, x := range []*cobra.Command{c, ls} {
+		x.Flags().BoolVar(&o.all, "all", false, "also those that have ended")
+		x.Flags().StringSliceVar(&o.states, "state", nil, "only those in one of these states: "+strings.Join(states, "|"))
+		x.Flags().IntVar(&o.limit, "limit", 0, "the newest so many (0: all)")
+	}
 	c.AddCommand(ls, newShow(e), newWatch(e), newWait(e), newCancel(e), newPause(e), newResume(e), newLimit(e))
 	return c
 }
 
-func list(ctx context.Context, e *ctl.Env, all bool) error {
+// states are those of operations.
+var states = []string{"queued", "running", "paused", "blocked", "cancelling", "succeeded", "failed", "cancelled"}
+
+type listOptions struct {
+	all    bool
+	states []string
+	limit  int
+}
+
+func list(ctx context.Context, e *ctl.Env, o *listOptions) error {
 	c, err := e.Client()
 	if err != nil {
 		return err
 	}
-	r, err := c.ListOperations(ctx, &adminpb.ListOperationsRequest{All: all})
+	r, err := c.ListOperations(ctx, &adminpb.ListOperationsRequest{All: o.all || len(o.states) > 0})
 	if err != nil {
 		return err
 	}
@@ -46,8 +64,13 @@ func list(ctx context.Context, e *ctl.Env, all bool) error {
 		Kind: "OperationList", Meta: e.Meta(r.GetAsOf()), Columns: columns(e.Now()),
 		Name: func(o view.Operation) string { return o.ID }, Empty: "no operation is running; --all lists those that have ended",
 	}
-	for _, o := range r.GetOperations() {
-		l.Items = append(l.Items, view.NewOperation(o))
+	for _, x := range r.GetOperations() {
+		if len(o.states) > 0 && !slices.Contains(o.states, x.GetState()) {
+			continue
+		}
+		if l.Items = append(l.Items, view.NewOperation(x)); len(l.Items) == o.limit {
+			break
+		}
 	}
 	return l.Print(e.Term, e.Flags.Output)
 }

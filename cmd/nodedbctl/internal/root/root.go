@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/nodedb/nodedb/client/adminpb"
 	"github.com/nodedb/nodedb/cmd/internal/build"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/api"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/audit"
@@ -82,6 +84,7 @@ func New(e *ctl.Env) *cobra.Command {
 	add(groupChange, nodes.NewDrain(e), nodes.NewUndrain(e), nodes.NewCordon(e), nodes.NewUncordon(e), nodes.NewDecommission(e), nodes.NewRecommission(e),
 		rebalance.New(e))
 	add(groupAccess, jointoken.New(e), token.New(e), token.NewWhoAmI(e), audit.New(e), cert.New(e), contexts.New(e), config.New(e))
+	add(groupLook, newAliases()...)
 	add(groupMore, sqlshell.New(e), demo.New(e), api.New(e), newDebug(e), newVersion(e), reference.NewMan(e), reference.NewReference(e), schema.New(e))
 	ctl.AttachCompletion(e, c)
 	c.SetHelpCommandGroupID(groupMore)
@@ -164,20 +167,58 @@ func newDebug(e *ctl.Env) *cobra.Command {
 
 func newVersion(e *ctl.Env) *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Show the version of nodedbctl and what it was built from", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		Use: "version", Short: "Show the versions of nodedbctl, with what it was built from, and of the nodes", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			stamp := build.Read()
+			meta, servers := nodeVersions(cmd.Context(), e)
 			one := render.One[view.Version]{
-				Kind: "Version", Name: e.Version, Meta: render.Meta{Complete: true, Missing: []uint32{}},
-				Item: view.Version{Version: e.Version, Commit: stamp.Commit, CommittedAt: stamp.CommittedAt, Modified: stamp.Modified, Go: stamp.Go},
+				Kind: "Version", Name: e.Version, Meta: meta,
+				Item: view.Version{Version: e.Version, Servers: servers, Commit: stamp.Commit, CommittedAt: stamp.CommittedAt, Modified: stamp.Modified, Go: stamp.Go},
 				Text: func(w io.Writer) error {
-					_, err := fmt.Fprintf(w, "nodedbctl %s\n%s\n", e.Version, stamp)
-					return err
+					if _, err := fmt.Fprintf(w, "nodedbctl %s\n%s\n", e.Version, stamp); err != nil {
+						return err
+					}
+					for _, s := range servers {
+						if _, err := fmt.Fprintf(w, "nodes     %s  %s\n", s.Version, render.Nodes(s.Nodes, ",")); err != nil {
+							return err
+						}
+					}
+					return nil
 				},
 			}
 			return one.Print(e.Term, e.Flags.Output)
 		},
 	}
+}
+
+// versionsTimeout bounds what the version of the nodes may cost.
+const versionsTimeout = 3 * time.Second
+
+// nodeVersions asks which versions the nodes run; none without a cluster: this
+// verb answers always.
+func nodeVersions(ctx context.Context, e *ctl.Env) (render.Meta, []view.NodeVersion) {
+	local := render.Meta{Complete: true, Missing: []uint32{}, AsOf: render.AsOf{Time: e.Now().UTC()}}
+	servers := []view.NodeVersion{}
+	c, err := e.Client()
+	if err != nil {
+		return local, servers
+	}
+	call, cancel := context.WithTimeout(ctx, versionsTimeout)
+	defer cancel()
+	r, err := c.ListNodes(call, &adminpb.ListNodesRequest{NodeTimeout: e.NodeTimeout()})
+	if err != nil {
+		e.Term.Say("the versions of the nodes are not known: %v", err)
+		return local, servers
+	}
+	for _, n := range r.GetNodes() {
+		i := slices.IndexFunc(servers, func(s view.NodeVersion) bool { return s.Version == render.Or(n.GetVersion()) })
+		if i < 0 {
+			i = len(servers)
+			servers = append(servers, view.NodeVersion{Version: render.Or(n.GetVersion())})
+		}
+		servers[i].Nodes = append(servers[i].Nodes, n.GetId())
+	}
+	return e.Meta(r.GetAsOf()), servers
 }
 
 // Main runs the process's command line and returns its exit code. The first
@@ -193,6 +234,7 @@ func Main(version string, args []string) int {
 func Run(ctx context.Context, e *ctl.Env, args []string) int {
 	defer e.Close()
 	c := New(e)
+	args = unalias(args)
 	c.SetArgs(args)
 	c.InitDefaultHelpCmd()
 	c.InitDefaultCompletionCmd(args...)

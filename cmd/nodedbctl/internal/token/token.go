@@ -174,7 +174,7 @@ func NewWhoAmI(e *ctl.Env) *cobra.Command {
 			}
 			v := view.NewWhoAmI(r)
 			one := render.One[view.WhoAmI]{
-				Kind: "WhoAmI", Item: v, Name: v.Name, Meta: render.Meta{Cluster: v.Cluster, Complete: true, Missing: []uint32{}},
+				Kind: "WhoAmI", Item: v, Name: v.Name, Meta: render.Meta{Cluster: v.Cluster, Complete: true, Missing: []uint32{}, AsOf: render.AsOf{Time: e.Now().UTC()}},
 				Text: func(w io.Writer) error {
 					_, err := fmt.Fprintf(w, "%s  role %s  via %s  cluster %s  answered by %s\n", v.Name, v.Role, v.Via, v.Cluster, render.Node(v.Node))
 					return err

@@ -24,6 +24,14 @@ type Version struct {
 	CommittedAt *time.Time `json:"committedAt"`
 	Modified    bool       `json:"modified"` // the working tree differed from the commit
 	Go          string     `json:"go"`
+	// Servers are the versions that nodes of the cluster run, if there is one.
+	Servers []NodeVersion `json:"servers"`
+}
+
+// NodeVersion is a version and the nodes that run it.
+type NodeVersion struct {
+	Version string   `json:"version"`
+	Nodes   []uint32 `json:"nodes"`
 }
 
 // Setting is an item of the kind SettingList: one thing that nodedbctl goes by.
