@@ -314,7 +314,7 @@ type client struct {
 func (f *fixture) open(options ...func(*SessionOptions)) *client {
 	f.t.Helper()
 	c := &client{t: f.t, told: map[string]string{}}
-	o := SessionOptions{User: "alice", Database: "db", PID: 7, Remote: "test",
+	o := SessionOptions{User: "alice", Database: "nodedb", PID: 7, Remote: "test",
 		OnSettingChange: func(name, value string) { c.told[name] = value },
 		OnNotice:        func(e *Error) { c.notices = append(c.notices, e.Severity+": "+e.Message) }}
 	for _, change := range options {

@@ -107,8 +107,22 @@ func newSession(server *Server, o SessionOptions) *Session {
 	return s
 }
 
-// startup applies the settings of the startup packet.
+// Database is the name of the one database that a cluster is. Clients that name none
+// send the name of their user, and tools ask for postgres, which is always there.
+const (
+	Database    = "nodedb"
+	maintenance = "postgres"
+)
+
+// startup checks the database and applies the settings of the startup packet.
 func (s *Session) startup(o SessionOptions) error {
+	switch o.Database {
+	case Database, maintenance, o.User, "":
+		s.options.Database = Database
+	default:
+		return &Error{Severity: "FATAL", Code: "3D000", Message: fmt.Sprintf("database %q does not exist", o.Database),
+			Hint: "A cluster is one database, " + Database + ": connect to that."}
+	}
 	for name, value := range o.Params {
 		name = strings.ToLower(name)
 		if _, ok := s.settings.known[name]; !ok && !strings.Contains(name, ".") {

@@ -132,6 +132,25 @@ func TestSettingsOfTheStartup(t *testing.T) {
 	}
 }
 
+// TestDatabases: a typing error in the name of the database must not connect.
+func TestDatabases(t *testing.T) {
+	f := newFixture(t, nil)
+	for _, name := range []string{"nodedb", "postgres", "alice", ""} {
+		c := f.open(func(o *SessionOptions) { o.Database = name })
+		c.want("nodedb\nSELECT 1", "select current_database()")
+	}
+	for _, name := range []string{"nope", "NodeDB", "template1", "bob"} {
+		_, err := f.server.Open(t.Context(), SessionOptions{User: "alice", Database: name})
+		var e *Error
+		if !errors.As(err, &e) || e.Code != "3D000" || e.Severity != "FATAL" || !strings.Contains(e.Hint, "nodedb") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if n := len(f.server.Sessions()); n != 4 {
+		t.Errorf("%d sessions are open", n)
+	}
+}
+
 // TestPlansFollowSettings: what planning read of the settings is read anew after a
 // change, also in a statement that was prepared before.
 func TestPlansFollowSettings(t *testing.T) {
