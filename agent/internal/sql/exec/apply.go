@@ -9,7 +9,9 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 	"github.com/nodedb/nodedb/agent/internal/store"
 )
 
@@ -24,7 +26,20 @@ const (
 	// maxRows and maxBytes bound what one statement changes: it is held in memory.
 	maxRows  = 1_000_000
 	maxBytes = 256 << 20
+	// maxRowBytes bounds one row, with its key: it must fit into a command, and into a
+	// transaction on its own.
+	maxRowBytes = 3 << 20
 )
+
+// checkRow refuses a row that could not be written.
+func checkRow(table *catalog.Table, key, value []byte) error {
+	n := len(key) + len(value)
+	if n <= maxRowBytes {
+		return nil
+	}
+	return &syntax.Error{Code: "54000", Message: fmt.Sprintf("a row may have at most %d MiB, this one has %.1f", maxRowBytes>>20, float64(n)/(1<<20)),
+		Hint: "Split large values over several rows.", Table: table.Name()}
+}
 
 // rowWrite is one row that a statement writes outside of a transaction.
 type rowWrite struct {
@@ -53,7 +68,12 @@ type chunk struct {
 
 // apply writes rows, each range's in commands of their own, and returns the rows
 // that were written and those of ranges where a condition failed.
-func (r *Run) apply(ctx context.Context, writes []*rowWrite) (written []*rowWrite, conflicts []*chunk, err error) {
+func (r *Run) apply(ctx context.Context, table *catalog.Table, writes []*rowWrite) (written []*rowWrite, conflicts []*chunk, err error) {
+	for _, w := range writes { // before any is written
+		if err := checkRow(table, w.mut.Key, w.mut.Value); err != nil {
+			return nil, nil, err
+		}
+	}
 	chunks := r.chunks(writes)
 	results := make([][]*chunk, len(chunks))
 	var wg sync.WaitGroup

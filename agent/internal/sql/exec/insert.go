@@ -50,7 +50,7 @@ func (r *Run) Insert(ctx context.Context, ins *queryplan.Insert, slow SlowRows) 
 		}
 		return int64(len(rows)), r.returning(ins.Returning, results)
 	}
-	written, conflicts, err := r.apply(ctx, writes)
+	written, conflicts, err := r.apply(ctx, ins.Table, writes)
 	if err == nil && len(conflicts) > 0 {
 		err = uniqueViolation(ins.Table, conflicts[0].failed.mut.Key)
 	}
@@ -147,7 +147,7 @@ func rowBytes(row []datum.Datum) int {
 
 func checkSize(rows, bytes int) error {
 	if rows > maxRows || bytes > maxBytes {
-		return &syntax.Error{Code: "54000", Message: fmt.Sprintf("statement changes more than %d rows or %d MB", maxRows, maxBytes>>20),
+		return &syntax.Error{Code: "54000", Message: fmt.Sprintf("statement changes more than %d rows or %d MiB", maxRows, maxBytes>>20),
 			Hint: "Split it by key."}
 	}
 	return nil
@@ -255,7 +255,7 @@ func (r *Run) upsert(ctx context.Context, ins *queryplan.Insert, rows []proposed
 			}
 			break
 		}
-		written, conflicts, err := r.apply(ctx, writes)
+		written, conflicts, err := r.apply(ctx, ins.Table, writes)
 		done += len(written)
 		for _, w := range written {
 			results = append(results, w.result)

@@ -16,7 +16,7 @@ import (
 )
 
 // maxTxBytes bounds what a transaction buffers: it becomes one command.
-const maxTxBytes = 3 << 20
+const maxTxBytes = maxRowBytes
 
 // Tx is an explicit transaction: one snapshot and buffered writes.
 type Tx struct {
@@ -79,6 +79,9 @@ func (t *Tx) find(table *catalog.Table, key []byte) (*buffered, bool) {
 // put buffers a write; value nil deletes. absent says that the transaction, when
 // it saw the key first, found no row there.
 func (t *Tx) put(table *catalog.Table, key, value []byte, absent bool) error {
+	if err := checkRow(table, key, value); err != nil {
+		return err
+	}
 	rng := t.db.RangeOf(table.ID(), key)
 	if t.rng != 0 && rng != t.rng {
 		return MultiRange()
@@ -90,7 +93,7 @@ func (t *Tx) put(table *catalog.Table, key, value []byte, absent bool) error {
 		t.tables[table.ID()] = b
 	}
 	if t.bytes += len(key) + len(value); t.bytes > maxTxBytes {
-		return &syntax.Error{Code: "54000", Message: fmt.Sprintf("transaction writes more than %d bytes", maxTxBytes),
+		return &syntax.Error{Code: "54000", Message: fmt.Sprintf("a transaction may write at most %d MiB", maxTxBytes>>20),
 			Hint: "Split it: transactions are limited until they can span ranges."}
 	}
 	if w, ok := b.rows[string(key)]; ok {

@@ -25,8 +25,8 @@ const (
 // to be measured after parsing.
 func guard(text string) (deep bool, err *Error) {
 	if len(text) > maxText {
-		return false, &Error{Code: codeTooLarge, Message: fmt.Sprintf("statement of %d bytes is longer than the limit of %d", len(text), maxText),
-			Hint: "Split it into several statements."}
+		return false, &Error{Code: codeTooLarge, Message: fmt.Sprintf("a statement may have at most %d MiB, this one has %.1f", maxText>>20, float64(len(text))/(1<<20)),
+			Hint: "Split it into several statements, or send large values as parameters."}
 	}
 	if len(text) <= shortText {
 		return false, nil

@@ -1,0 +1,37 @@
+package sql
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestLimits: what is too large says which limit it met, before anything is written.
+func TestLimits(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.open()
+	c.run(createT)
+	c.run("insert into t (id, name) values (1, 'x')")
+	before := f.db.snapshot()
+	large := strings.Repeat("x", 3<<20)
+	const row = "54000 a row may have at most 3 MiB, this one has 3.0"
+	for _, text := range []string{
+		"insert into t (id, name) values (2, $1)",
+		"insert into t (id, name) values (1, $1) on conflict (id) do update set name = excluded.name",
+		"update t set name = $1 where id = 1",
+	} {
+		c.want(row, text, large)
+		c.run("begin")
+		c.want(row, text, large)
+		c.run("rollback")
+	}
+	c.want(row, "insert into t (id, name) values (2, 'a'), (3, 'b'), (4, $1)", large) // of several ranges
+	if after := f.db.snapshot(); len(after) != len(before) {
+		t.Errorf("%d rows, there were %d", len(after), len(before))
+	}
+	c.want("INSERT 0 1", "insert into t (id, name) values (2, $1)", large[:2<<20])
+	c.run("begin")
+	c.want("UPDATE 1", "update t set name = $1 where id = 2", large[:2<<20])
+	c.want("54000 a transaction may write at most 3 MiB", "update t set name = $1 where id = 2", large[:2<<20])
+	c.run("rollback")
+	c.want("54000 a statement may have at most 16 MiB, this one has 20.0", "select '"+strings.Repeat("x", 20<<20)+"'")
+}
