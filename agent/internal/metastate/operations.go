@@ -203,6 +203,7 @@ func (c *change) updateOperation(in *UpdateOperation) Result {
 	}
 	if op.State.Final() {
 		op.EndedAt = c.now
+		op.Phases = endedPhases(&op)
 	}
 	stored := c.putOperation(op)
 	c.operationEvents(old, stored)
@@ -210,6 +211,23 @@ func (c *change) updateOperation(in *UpdateOperation) Result {
 		c.release(op.ID)
 	}
 	return Result{Operation: stored}
+}
+
+// endedPhases are the phases of an operation that has ended: what ran when it did
+// not succeed ended as it did, and what was still to come never comes.
+func endedPhases(op *cluster.Operation) []cluster.Phase {
+	phases := slices.Clone(op.Phases)
+	for i := range phases {
+		p := &phases[i]
+		switch {
+		case op.State == cluster.OpSucceeded:
+		case p.State == "running":
+			p.State, p.Ended = string(op.State), op.EndedAt
+		case p.State == "pending":
+			p.State = "skipped"
+		}
+	}
+	return phases
 }
 
 func knownState(s cluster.OperationState) bool {

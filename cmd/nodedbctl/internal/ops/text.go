@@ -35,6 +35,8 @@ func mark(p *adminpb.Phase) string {
 		return "…"
 	case "skipped":
 		return "–"
+	case "cancelled", "failed":
+		return "✗"
 	}
 	return " "
 }
