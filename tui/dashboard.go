@@ -94,12 +94,14 @@ type Dashboard struct {
 
 	frame  frame
 	timer  timer
-	frames int // drawn, for tests and benchmarks
+	ended  []string // operations that have ended since somebody was told
+	frames int      // drawn, for tests and benchmarks
 }
 
 // frame is the last frame, drawn again only when something changed.
 type frame struct {
 	dirty bool
+	aged  bool // the age in the first line has changed, and nothing else
 	view  tea.View
 	tabs  []int // the column where each tab begins
 }
@@ -259,6 +261,10 @@ func (d *Dashboard) fed(msg any) tea.Cmd {
 			return nil
 		}
 		d.take(m)
+		if p, ok := d.page().(page.Asker); ok {
+			return tea.Batch(d.call(page.AllCalls(p.Again(d.cfg.now()))), d.notify())
+		}
+		return d.notify()
 	case feed.Link:
 		return d.linked(m)
 	}
@@ -290,8 +296,10 @@ func (d *Dashboard) take(s *feed.Snapshot) {
 	old := d.snap
 	d.snap = s
 	if old != nil && old.Revision == s.Revision {
+		d.frame.aged = true
 		return // a heartbeat
 	}
+	d.ended = append(d.ended, endedSince(old, s)...)
 	d.frame.dirty = true
 	d.page().Load(s)
 	if d.dialog != nil && d.dialog.Operation() != "" {

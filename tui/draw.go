@@ -25,6 +25,7 @@ const (
 // is given again unless something changed.
 func (d *Dashboard) View() tea.View {
 	if !d.frame.dirty {
+		d.redrawHead()
 		return d.frame.view
 	}
 	d.frame.dirty = false
@@ -82,9 +83,8 @@ func (d *Dashboard) looks() *theme.Theme {
 	return d.th
 }
 
-// drawHead draws the lines that are always there: where one is and as whom, how
-// the cluster is, how old that is; and the views.
-func (d *Dashboard) drawHead(b *cell.Block) {
+// drawFirst draws where one is and as whom, how the cluster is, how old that is.
+func (d *Dashboard) drawFirst(b *cell.Block) {
 	th, right := d.looks(), d.drawLink()
 	l := cell.NewLine(b.Width - right.Width() - 1)
 	name := d.th.Tab
@@ -106,8 +106,12 @@ func (d *Dashboard) drawHead(b *cell.Block) {
 			l.Put(th.Dim, fmt.Sprintf("meta leader %s term %d", cell.Node(st.GetMetaLeader()), st.GetMetaTerm()))
 		}
 	}
-	line := cell.NewLine(b.Width).Join(l).To(b.Width - right.Width() - 1).Join(right)
-	b.Add(line)
+	b.Add(cell.NewLine(b.Width).Join(l).To(b.Width - right.Width() - 1).Join(right))
+}
+
+// drawHead draws the lines that are always there: the first, and the views.
+func (d *Dashboard) drawHead(b *cell.Block) {
+	d.drawFirst(b)
 	d.drawTabs(b)
 	b.Add(cell.NewLine(b.Width).Put(d.th.Rule, strings.Repeat(d.th.Sym.Horizontal, b.Width)))
 }
@@ -151,9 +155,25 @@ func (d *Dashboard) drawLink() *cell.Line {
 		if d.w >= 120 {
 			l.Put(th.Dim, fmt.Sprintf("meta@%d from %s  ", d.snap.AsOf.GetMetaIndex(), cell.Node(d.snap.AsOf.GetSourceNode())))
 		}
-		l.Put(th.OK, th.Sym.OK+" live").Put(th.Dim, fmt.Sprintf(" <%ds", int(fresh.Seconds())))
+		l.Put(th.OK, th.Sym.OK+" live").Put(th.Dim, fmt.Sprintf(" %ds", int(age.Seconds())))
 	}
 	return l
+}
+
+// redrawHead draws the first line alone if the age in it has changed: the rest of
+// a frame costs a hundred times as much.
+func (d *Dashboard) redrawHead() {
+	if !d.frame.aged || d.w < leastWidth || d.h < leastHeight {
+		return
+	}
+	d.frame.aged = false
+	_, rest, ok := strings.Cut(d.frame.view.Content, "\n")
+	if !ok {
+		return
+	}
+	head := cell.NewBlock(d.w)
+	d.drawFirst(head)
+	d.frame.view.Content = strings.TrimSuffix(head.String(), "\n") + "\n" + rest
 }
 
 // tabs that are short on narrow screens.

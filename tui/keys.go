@@ -104,7 +104,11 @@ func (d *Dashboard) visit(i int) {
 func (d *Dashboard) turn(i int) {
 	d.at = i
 	d.prompt = nil
+	d.said = page.Say{} // it was said of another view
 	d.frame.dirty = true
+	if p, ok := d.page().(page.Enterer); ok {
+		p.Enter()
+	}
 	if d.snap != nil {
 		d.page().Load(d.snap)
 	}

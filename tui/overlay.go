@@ -84,7 +84,7 @@ func (d *Dashboard) drawHelp(width, height int) *cell.Block {
 	if f, ok := d.page().(page.Filterer); ok {
 		b.Wrap(th.Dim, "filter: words must all hold; text, field:word, figure>n, -not. Fields: "+join(f.Hints()), 0)
 	}
-	b.Wrap(th.Dim, "live means no older than the seconds beside it. Each key has a command that does the same: y copies it.", 0)
+	b.Wrap(th.Dim, "live: so many seconds ago it was so; a heartbeat comes each 5 s. Each key has a command that does the same: y copies it.", 0)
 	if b.Height() > height-2 {
 		b.Resize(height - 2)
 	}

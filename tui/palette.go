@@ -3,6 +3,7 @@ package tui
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -142,6 +143,10 @@ func (p *palette) narrow() {
 	query := strings.TrimSpace(p.input.Text())
 	scores := map[string]int{}
 	p.shown = p.shown[:0]
+	if c, ok := typedCommand(query); ok {
+		scores[c.name] = 1 << 20 // what was typed in full comes first
+		p.shown = append(p.shown, c)
+	}
 	for _, c := range p.all {
 		if s := score(c.name, query); s > 0 {
 			scores[c.name] = s
@@ -176,23 +181,52 @@ func (d *Dashboard) pressPalette(key, typed string) tea.Cmd {
 	return nil
 }
 
-// run carries out what the palette points at. Commands with words of the user's
-// own are taken as typed.
+// run carries out what the palette points at.
 func (d *Dashboard) run(p *palette) tea.Cmd {
-	text := strings.TrimSpace(p.input.Text())
-	words := strings.Fields(text)
-	switch {
-	case len(words) >= 3 && words[0] == "lookup":
-		return d.show(page.Show{Page: page.Routing, Open: strings.Join(words[1:], " ")})
-	case len(words) == 2 && words[0] == "range":
-		return d.show(page.Show{Page: page.Ranges, Open: words[1]})
-	case len(words) == 2 && words[0] == "op":
-		return d.show(page.Show{Page: page.Operations, Open: words[1]})
-	case p.cursor < len(p.shown):
+	if p.cursor < len(p.shown) {
 		return p.shown[p.cursor].run(d)
 	}
-	d.say(theme.Alarm, "no command "+text)
+	d.say(theme.Alarm, "no command "+strings.TrimSpace(p.input.Text()))
 	return nil
+}
+
+// typedCommand is the command that has words of the user's own in it.
+func typedCommand(text string) (command, bool) {
+	words := strings.Fields(text)
+	if len(words) < 2 {
+		return command{}, false
+	}
+	open := func(does, cli, view string) (command, bool) {
+		rest := strings.Join(words[1:], " ")
+		return command{name: strings.Join(words, " "), does: does, cli: cli + " " + rest, run: func(d *Dashboard) tea.Cmd {
+			return d.show(page.Show{Page: view, Open: rest})
+		}}, true
+	}
+	switch {
+	case words[0] == "lookup" && len(words) >= 3:
+		return open("where a row is", "nodedbctl routing lookup", page.Routing)
+	case words[0] == "range" && len(words) == 2 && rangeName(words[1]):
+		return open("one range, its raft state", "nodedbctl ranges show", page.Ranges)
+	case words[0] == "op" && len(words) == 2 && strings.HasPrefix(words[1], "op-"):
+		return open("one operation", "nodedbctl ops show", page.Operations)
+	}
+	a, err := action.Typed(words)
+	switch {
+	case a != nil:
+		return command{name: a.Title, does: "shows its plan first", cli: a.Command, run: func(d *Dashboard) tea.Cmd { return d.act(a) }}, true
+	case err != nil:
+		return command{name: words[0] + " " + words[1], does: err.Error(), run: func(d *Dashboard) tea.Cmd {
+			d.say(theme.Alarm, err.Error())
+			return nil
+		}}, true
+	}
+	return command{}, false
+}
+
+// rangeName reports whether text names a range: r7, 7.
+func rangeName(text string) bool {
+	_, err := strconv.ParseUint(strings.TrimPrefix(text, "r"), 10, 32)
+	return err == nil
 }
 
 func (p *palette) draw(th *theme.Theme, width, height int) *cell.Block {

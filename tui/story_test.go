@@ -380,7 +380,7 @@ func TestFilterPaletteMouseAndContexts(t *testing.T) {
 	s.keys("\x1b[<0;28;2M\x1b[<0;28;2m") // a click on the tab of the ranges
 	s.see("vshards by state")
 	s.keys("m")
-	s.see("logarithmic")
+	s.see("the mean in the middle")
 	s.keys("?")
 	s.see("any key closes", "in ranges")
 	s.keys(" ")

@@ -19,7 +19,8 @@ type timer struct {
 
 // wake sets the timer if it must go off earlier than it would.
 func (d *Dashboard) wake() tea.Cmd {
-	next := d.nextChange(d.cfg.now())
+	now := d.cfg.now()
+	next := sooner(d.nextChange(now), d.nextAge(now))
 	if next.IsZero() || (!d.timer.due.IsZero() && !next.Before(d.timer.due)) {
 		return nil
 	}
@@ -40,10 +41,28 @@ func (d *Dashboard) awake(w woken) {
 	if next := d.nextChange(due.Add(-time.Millisecond)); !next.IsZero() && !next.After(d.cfg.now()) {
 		d.frame.dirty = true
 	}
+	d.frame.aged = true
 	if d.said.Text != "" && d.cfg.now().Sub(d.saidAt) >= saidFor {
 		d.said = page.Say{}
 		d.frame.dirty = true
 	}
+}
+
+// nextAge is when the age of live data in the first line changes; zero: no age is
+// shown.
+func (d *Dashboard) nextAge(now time.Time) time.Time {
+	if d.snap == nil || d.frozen || now.Sub(d.snap.At) > fresh {
+		return time.Time{}
+	}
+	age := max(0, now.Sub(d.snap.At))
+	return d.snap.At.Add(age.Truncate(time.Second) + time.Second)
+}
+
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // nextChange is when the frame changes by time, seen from now; zero: never.

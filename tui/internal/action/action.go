@@ -52,6 +52,7 @@ type Action struct {
 	Command string // nodedbctl decommission n5
 	Word    string // what is typed to confirm
 	Undo    string // how it is taken back; empty: it cannot be
+	Reason  string // for the record; empty: that it was asked for from here
 	Look    func(context.Context, adminpb.AdminClient) (*Verdict, error)
 	Do      func(context.Context, adminpb.AdminClient, *Verdict) (*Outcome, error)
 }
@@ -65,16 +66,16 @@ func operation(spec *adminpb.OperationSpec, a Action) *Action {
 		}
 		p := r.GetPlan()
 		v := &Verdict{AsOf: r.GetAsOf(), Plan: p, Allowed: p.GetFeasible(), Findings: p.GetFindings(), Fixes: p.GetFixes()}
-		if v.Allowed { // nodedbctl's own defaults make the same plan
+		if v.Allowed { // the command has the same options
 			v.Command = a.Command + " --confirm " + p.GetId()
 		}
-		if spec.GetKind() == "decommission" {
+		if spec.GetKind() == "decommission" && !spec.GetKeepRunning() || spec.GetShutdown() {
 			v.Text = append(v.Text, "the process of "+cell.Nodes(spec.GetNodes(), ", ")+" stops at the end")
 		}
 		return v, nil
 	}
 	a.Do = func(ctx context.Context, c adminpb.AdminClient, v *Verdict) (*Outcome, error) {
-		r, err := c.StartOperation(ctx, &adminpb.StartOperationRequest{Spec: spec, Confirm: v.Plan.GetId(), Reason: reason})
+		r, err := c.StartOperation(ctx, &adminpb.StartOperationRequest{Spec: spec, Confirm: v.Plan.GetId(), Reason: a.because()})
 		if err != nil {
 			return nil, err
 		}
@@ -87,20 +88,36 @@ func operation(spec *adminpb.OperationSpec, a Action) *Action {
 	return &a
 }
 
+// because is the reason that was given, or that it was asked for from here.
+func (a *Action) because() string {
+	if a.Reason != "" {
+		return a.Reason
+	}
+	return reason
+}
+
 // reason is what the cluster's record says of requests from here.
 const reason = "from the dashboard"
 
 // Drain makes a node's process safe to stop.
 func Drain(node uint32) *Action {
 	n := cell.Node(node)
-	return operation(&adminpb.OperationSpec{Kind: "drain", Nodes: []uint32{node}, LbWait: lbWait, TxnTimeout: txnTimeout, Ttl: drainTTL, OnDeadline: "stop"},
+	return operation(drainSpec(node),
 		Action{Title: "drain " + n, Command: "nodedbctl drain " + n, Word: n, Undo: "nodedbctl undrain " + n})
+}
+
+func drainSpec(node uint32) *adminpb.OperationSpec {
+	return &adminpb.OperationSpec{Kind: "drain", Nodes: []uint32{node}, LbWait: lbWait, TxnTimeout: txnTimeout, Ttl: drainTTL, OnDeadline: "stop"}
+}
+
+func decommissionSpec(node uint32) *adminpb.OperationSpec {
+	return &adminpb.OperationSpec{Kind: "decommission", Nodes: []uint32{node}}
 }
 
 // Decommission moves every replica off a node and ends its membership.
 func Decommission(node uint32) *Action {
 	n := cell.Node(node)
-	return operation(&adminpb.OperationSpec{Kind: "decommission", Nodes: []uint32{node}},
+	return operation(decommissionSpec(node),
 		Action{Title: "decommission " + n, Command: "nodedbctl decommission " + n, Word: n, Undo: "nodedbctl recommission " + n + ", until the tombstone"})
 }
 

@@ -30,6 +30,7 @@ type Dialog struct {
 	err      *client.Error
 	input    Input
 	scroll   int
+	wrong    bool               // another word than the one asked for was entered
 	last     *adminpb.Operation // the newest that was seen
 }
 
@@ -108,6 +109,7 @@ func (d *Dialog) Press(key, typed string) Answer {
 	case d.stage == shown && key == "enter":
 		return d.confirm()
 	case d.stage == shown && d.verdict.Allowed:
+		d.wrong = false
 		d.input.Press(key, typed)
 	case d.stage == following && key == "enter":
 		return Answer{Close: true, Open: d.outcome.Operation}
@@ -125,7 +127,11 @@ func (d *Dialog) Paste(text string) {
 }
 
 func (d *Dialog) confirm() Answer {
-	if !d.verdict.Allowed || d.input.Text() != d.Action.Word {
+	if !d.verdict.Allowed {
+		return Answer{}
+	}
+	if d.input.Text() != d.Action.Word {
+		d.wrong = true
 		return Answer{}
 	}
 	d.stage = doing

@@ -85,6 +85,8 @@ func (d *Dialog) drawConfirm(th *theme.Theme, foot *cell.Block) (cursor int) {
 	l := cell.NewLine(w).Put(th.Bold, prompt).Put(th.Title, d.input.Text())
 	if d.input.Text() == d.Action.Word {
 		l.Put(th.OK, "   enter does it")
+	} else if d.wrong {
+		l.Put(th.Warn, "   "+th.Sym.Warn+" that is not "+d.Action.Word+": nothing was done")
 	}
 	foot.Add(l)
 	foot.Add(keys(th, w, "esc", "closes, nothing is changed", "y", "copies the command"))

@@ -1,7 +1,9 @@
 package page
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nodedb/nodedb/client"
@@ -22,6 +24,7 @@ type operations struct {
 	t      *table.Table[*adminpb.Operation]
 	query  string
 	open   string // the operation that fills the screen; empty: the list
+	chosen bool   // the user has chosen a row since the view was entered
 	scroll int
 	now    time.Time
 }
@@ -50,7 +53,7 @@ func newOperations() *operations {
 	type O = *adminpb.Operation
 	p.t = table.New(operationKey,
 		table.Column[O]{Title: "  OPERATION", Width: 13, Cell: func(th *theme.Theme, o O) (string, cell.Style) {
-			mark, style := th.Mark(theme.Operation(o.GetState()))
+			mark, style := th.OperationMark(o.GetState())
 			return mark + " " + o.GetId(), style
 		}},
 		table.Column[O]{Title: "WHAT", Width: 18, Grow: true, Cell: func(th *theme.Theme, o O) (string, cell.Style) { return progress.Title(o), th.Bold }},
@@ -88,10 +91,29 @@ func (*operations) Name() string { return Operations }
 
 func (*operations) Topics() []string { return []string{feed.Status, feed.Operations} }
 
+// Load implements Page. What is at work comes first, and is selected unless the
+// user has chosen another one.
 func (p *operations) Load(s *feed.Snapshot) {
 	p.s = s
-	p.t.Set(s.Operations)
+	rows := slices.Clone(s.Operations)
+	slices.SortStableFunc(rows, func(a, b *adminpb.Operation) int { return cmp.Compare(over(a), over(b)) })
+	p.t.Set(rows)
+	if at, ok := p.t.Selected(); !p.chosen && (!ok || over(at) > 0) {
+		p.t.Go(0)
+	}
+	p.t.Reveal()
 }
+
+// over is 0 for an operation that is at work, 1 for one that has ended.
+func over(o *adminpb.Operation) int {
+	if client.Final(o.GetState()) {
+		return 1
+	}
+	return 0
+}
+
+// Enter implements Enterer.
+func (p *operations) Enter() { p.chosen = false }
 
 func (p *operations) Filter(query string) error {
 	test, err := operationFields.Parse(query)
@@ -107,7 +129,7 @@ func (p *operations) Hints() []string { return operationFields.Hints() }
 
 // Open implements Opener.
 func (p *operations) Open(id string) Effect {
-	p.open, p.scroll = id, 0
+	p.open, p.scroll, p.chosen = id, 0, true
 	p.t.Select(operationKey(&adminpb.Operation{Id: id}))
 	return Done{}
 }
@@ -121,9 +143,25 @@ func (p *operations) Leave() bool {
 
 func (p *operations) Keys() []*keymap.Key {
 	if p.open != "" {
-		return []*keymap.Key{&keymap.Leave, &keymap.Pause, &keymap.Resume, &keymap.Cancel, &keymap.Copy, &keymap.Move}
+		return append(append([]*keymap.Key{&keymap.Leave}, p.acts()...), &keymap.Copy, &keymap.Move)
 	}
-	return []*keymap.Key{&keymap.Move, &keymap.Enter, &keymap.Pause, &keymap.Resume, &keymap.Cancel, &keymap.Filter, &keymap.Copy}
+	return append(append([]*keymap.Key{&keymap.Move, &keymap.Enter}, p.acts()...), &keymap.Filter, &keymap.Copy)
+}
+
+// acts are the keys that mean something for the operation that is selected.
+func (p *operations) acts() []*keymap.Key {
+	if p.s == nil {
+		return nil
+	}
+	switch o := p.current(); {
+	case o == nil || client.Final(o.GetState()):
+		return nil
+	case o.GetState() == "paused":
+		return []*keymap.Key{&keymap.Resume, &keymap.Cancel}
+	case o.GetState() == "cancelling" || o.GetSpec().GetKind() == "drain":
+		return []*keymap.Key{&keymap.Cancel}
+	}
+	return []*keymap.Key{&keymap.Pause, &keymap.Cancel}
 }
 
 func (p *operations) current() *adminpb.Operation {
@@ -147,6 +185,7 @@ func (p *operations) Press(key string) Effect {
 		p.scroll = max(0, p.scroll-1)
 		return Done{}
 	case p.open == "" && p.t.Press(key):
+		p.chosen = true
 		return Done{}
 	}
 	o := p.current()
@@ -171,7 +210,7 @@ func (p *operations) Press(key string) Effect {
 // Click implements Pointed.
 func (p *operations) Click(_, y int) {
 	if p.open == "" {
-		p.t.Click(y)
+		p.chosen = p.t.Click(y) || p.chosen
 	}
 }
 

@@ -327,7 +327,7 @@ func countNodes(th *theme.Theme, l *cell.Line, nodes []*adminpb.Node, st *adminp
 
 // operationLine is an operation in one line.
 func operationLine(th *theme.Theme, o *adminpb.Operation, width int, now time.Time) *cell.Line {
-	mark, style := th.Mark(theme.Operation(o.GetState()))
+	mark, style := th.OperationMark(o.GetState())
 	l := cell.NewLine(width).Put(style, mark+" ").Put(th.Title, progress.Title(o)).Put(th.Dim, "  "+o.GetId()+"  ")
 	bar := 20
 	if width < 90 {

@@ -62,6 +62,15 @@ type Receiver interface{ Receive(Result) }
 // Opener is a page that can be opened at one thing.
 type Opener interface{ Open(id string) Effect }
 
+// Enterer is a page that is told when the user comes to it.
+type Enterer interface{ Enter() }
+
+// Asker is a page that shows what the stream does not carry: with each snapshot
+// and heartbeat it may ask for it again.
+type Asker interface {
+	Again(now time.Time) Effect
+}
+
 // Leaver is a page with a detail that esc leaves.
 type Leaver interface{ Leave() bool }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nodedb/nodedb/client/adminpb"
 	"github.com/nodedb/nodedb/tui/internal/cell"
@@ -18,6 +19,24 @@ type rangeDetail struct {
 	place  *adminpb.ExplainRangeResponse
 	errs   [2]error // of raft, of place
 	scroll int
+	asked  time.Time // when it was asked again last
+	open   int       // calls whose answer has not come
+}
+
+// askEvery is the pause between two questions for what the stream does not carry.
+const askEvery = 2 * time.Second
+
+// again asks anew once the answers have come and have aged.
+func (d *rangeDetail) again(now time.Time) Effect {
+	switch {
+	case d.asked.IsZero():
+		d.asked = now // it was asked when it was opened
+		return nil
+	case d.open > 0 || now.Sub(d.asked) < askEvery:
+		return nil
+	}
+	d.asked = now
+	return d.ask()
 }
 
 const (
@@ -29,6 +48,7 @@ const (
 type calls []Call
 
 func (d *rangeDetail) ask() Effect {
+	d.open += 2
 	id := d.id
 	name := func(what string) string { return what + strconv.FormatUint(uint64(id), 10) }
 	return calls{
@@ -56,11 +76,13 @@ func (d *rangeDetail) receive(r Result) {
 	id := strconv.FormatUint(uint64(d.id), 10)
 	switch r.Name {
 	case askRaft + id:
+		d.open--
 		d.errs[0] = r.Err
 		if v, ok := r.Value.(*adminpb.InspectRaftResponse); ok && r.Err == nil {
 			d.raft = v
 		}
 	case askPlace + id:
+		d.open--
 		d.errs[1] = r.Err
 		if v, ok := r.Value.(*adminpb.ExplainRangeResponse); ok && r.Err == nil {
 			d.place = v
@@ -150,8 +172,19 @@ func (d *rangeDetail) raftState(th *theme.Theme, b *cell.Block) {
 		return
 	}
 	num := func(v uint64) string { return strconv.FormatUint(v, 10) }
-	b.Add(cell.NewLine(b.Width).Field(th.Head, "  NODE", 8, false).Field(th.Head, "STATE", 14, false).Field(th.Head, "TERM", 6, true).Field(th.Head, "VOTE", 6, true).
-		Field(th.Head, "COMMIT", 10, true).Field(th.Head, "APPLIED", 10, true).Field(th.Head, "LOG", 20, true).Field(th.Head, "BYTES", 11, true).Field(th.Head, "GEN", 6, true))
+	state, log, wide := 10, 19, b.Width >= 94 // a narrow screen does without votes and generations
+	if wide {
+		state, log = 14, 21
+	}
+	head := cell.NewLine(b.Width).Field(th.Head, "  NODE", 8, false).Field(th.Head, "STATE", state, false).Field(th.Head, "TERM", 6, true)
+	if wide {
+		head.Field(th.Head, "VOTE", 6, true)
+	}
+	head.Field(th.Head, "COMMIT", 11, true).Field(th.Head, "APPLIED", 11, true).Field(th.Head, "LOG", log, true).Field(th.Head, "BYTES", 11, true)
+	if wide {
+		head.Field(th.Head, "GEN", 6, true)
+	}
+	b.Add(head)
 	for _, x := range d.raft.GetReplicas() {
 		level := theme.Quiet
 		if x.GetState() == "missing" || x.GetFailed() != "" {
@@ -160,14 +193,21 @@ func (d *rangeDetail) raftState(th *theme.Theme, b *cell.Block) {
 			level = theme.Alarm
 		}
 		mark, style := th.Mark(level)
-		l := cell.NewLine(b.Width).Put(style, mark+" ").Field(th.Bold, cell.Node(x.GetNode()), 6, false).Field(style, x.GetState(), 14, false)
+		l := cell.NewLine(b.Width).Put(style, mark+" ").Field(th.Bold, cell.Node(x.GetNode()), 6, false).Field(style, x.GetState(), state, false)
 		if x.GetFailed() != "" {
 			b.Add(l.Put(th.Bad, x.GetFailed()))
 			continue
 		}
-		b.Add(l.Field(th.Plain, num(x.GetTerm()), 6, true).Field(th.Dim, num(x.GetVote()), 6, true).Field(th.Plain, num(x.GetCommit()), 10, true).
-			Field(th.Plain, num(x.GetApplied()), 10, true).Field(th.Dim, num(x.GetFirstIndex())+".."+num(x.GetLastIndex()), 20, true).
-			Field(th.Dim, cell.Bytes(x.GetLogBytes()), 11, true).Field(th.Dim, num(x.GetGeneration()), 6, true))
+		l.Field(th.Plain, num(x.GetTerm()), 6, true)
+		if wide {
+			l.Field(th.Dim, num(x.GetVote()), 6, true)
+		}
+		l.Field(th.Plain, num(x.GetCommit()), 11, true).Field(th.Plain, num(x.GetApplied()), 11, true).
+			Field(th.Dim, num(x.GetFirstIndex())+".."+num(x.GetLastIndex()), log, true).Field(th.Dim, cell.Bytes(x.GetLogBytes()), 11, true)
+		if wide {
+			l.Field(th.Dim, num(x.GetGeneration()), 6, true)
+		}
+		b.Add(l)
 	}
 }
 

@@ -32,12 +32,12 @@ func (m metric) String() string { return [...]string{"state", "load", "leader"}[
 // rangeMap says which range owns each vshard.
 type rangeMap struct {
 	owner [vshardCount]*adminpb.Range
-	low   float64 // the least and the most load of a range that has any
-	high  float64
+	mean  float64 // load of the ranges that have any
 }
 
 func newRangeMap(ranges []*adminpb.Range) *rangeMap {
 	m := &rangeMap{}
+	loaded := 0.0
 	for _, r := range ranges {
 		if r.GetMeta() {
 			continue
@@ -46,32 +46,28 @@ func newRangeMap(ranges []*adminpb.Range) *rangeMap {
 			m.owner[v] = r
 		}
 		if load := rangeLoad(r); load > 0 {
-			m.high = max(m.high, load)
-			if m.low == 0 || load < m.low {
-				m.low = load
-			}
+			m.mean += load
+			loaded++
 		}
 	}
+	m.mean /= max(loaded, 1)
 	return m
 }
 
 // rangeLoad is reads and writes per second.
 func rangeLoad(r *adminpb.Range) float64 { return r.GetReadsPerSecond() + r.GetWritesPerSecond() }
 
-// widestScale is how many times the least load on the scale the most may be: with
-// more, everything but the idle would look busy.
-const widestScale = 1000
+// heatSpan is how many times the mean the hottest load of the scale is, and the
+// mean the coldest: an even cluster must not look like a fire.
+const heatSpan = 10
 
-// heat is the tenth of the logarithmic scale that a load is in.
+// heat is the tenth of the scale that a load is in: logarithmic, with the mean in
+// the middle.
 func (m *rangeMap) heat(load float64) int {
-	switch {
-	case load <= 0:
+	if load <= 0 || m.mean <= 0 {
 		return 0
-	case m.high <= m.low:
-		return 5
 	}
-	low := max(m.low, m.high/widestScale)
-	return max(0, min(9, int(9.99*math.Log(load/low)/math.Log(m.high/low))))
+	return max(0, min(9, int(5+5*math.Log(load/m.mean)/math.Log(heatSpan))))
 }
 
 // mapLook is how the map is drawn.
@@ -212,7 +208,7 @@ func (m *rangeMap) legend(th *theme.Theme, width int, what metric, nodes []*admi
 			l.Put(style, th.RangeGlyph(s)).Put(th.Dim, " "+s+"  ")
 		}
 	case byLoad:
-		l.Put(th.Dim, cell.Rate(m.low)+" ")
+		l.Put(th.Dim, cell.Rate(m.mean/heatSpan)+" ")
 		for i := range 10 {
 			text := "  "
 			if !th.Color {
@@ -224,7 +220,7 @@ func (m *rangeMap) legend(th *theme.Theme, width int, what metric, nodes []*admi
 			}
 			l.Put(style, text)
 		}
-		l.Put(th.Dim, " "+cell.Rate(m.high)+" reads and writes/s, logarithmic")
+		l.Put(th.Dim, " "+cell.Rate(m.mean*heatSpan)+" reads and writes/s, the mean in the middle")
 	case byLeader:
 		for _, n := range nodes {
 			if l.Left() < 10 {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nodedb/nodedb/client/adminpb"
 	"github.com/nodedb/nodedb/tui/internal/action"
@@ -152,6 +153,14 @@ func (p *ranges) Open(id string) Effect {
 func (p *ranges) open(id uint32) Effect {
 	p.detail = &rangeDetail{id: id}
 	return p.detail.ask()
+}
+
+// Again implements Asker.
+func (p *ranges) Again(now time.Time) Effect {
+	if p.detail == nil {
+		return nil
+	}
+	return p.detail.again(now)
 }
 
 // Leave implements Leaver.

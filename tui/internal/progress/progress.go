@@ -108,7 +108,7 @@ func Draw(th *theme.Theme, o *adminpb.Operation, width int, now time.Time) *cell
 }
 
 func head(th *theme.Theme, b *cell.Block, o *adminpb.Operation, now time.Time) {
-	mark, style := th.Mark(theme.Operation(o.GetState()))
+	mark, style := th.OperationMark(o.GetState())
 	l := cell.NewLine(b.Width).Put(style, mark+" "+o.GetState()).Space(2).Put(th.Title, Title(o)).Space(2).Put(th.Dim, o.GetId())
 	if s := Elapsed(o, now); s != "" {
 		l.Put(th.Dim, "  "+s)
@@ -139,6 +139,8 @@ func phase(th *theme.Theme, b *cell.Block, o *adminpb.Operation, p *adminpb.Phas
 		b.Add(l)
 	case "skipped":
 		b.Add(l.Put(th.Dim, "  ").Field(th.Dim, p.GetName(), phaseWidth, false).Put(th.Dim, "skipped "+p.GetNote()))
+	case "cancelled", "failed":
+		b.Add(l.Put(th.Dim, th.Sym.Off+" ").Field(th.Plain, p.GetName(), phaseWidth, false).Put(th.Dim, p.GetState()+" here"))
 	case "running":
 		b.Add(l.Put(th.Busy, th.Sym.Busy+" ").Field(th.Title, p.GetName(), phaseWidth, false).Put(th.Plain, note(o, p)))
 		work(th, b, o, now, phaseWidth+2)

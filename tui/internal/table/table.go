@@ -145,6 +145,12 @@ func (t *Table[T]) Select(key uint64) bool {
 	return false
 }
 
+// Reveal scrolls up as far as the row under the cursor stays in sight.
+func (t *Table[T]) Reveal() {
+	t.top = 0
+	t.clamp()
+}
+
 // Page is how many rows a page moves by.
 func (t *Table[T]) Page() int { return max(1, t.height-1) }
 

@@ -109,6 +109,15 @@ func Operation(state string) Level {
 	return Moving
 }
 
+// Operation's mark: what was cancelled is as nobody wanted it in the end, which is
+// neither well done nor broken.
+func (t *Theme) OperationMark(state string) (string, cell.Style) {
+	if state == "cancelled" {
+		return t.Sym.Off, t.Dim
+	}
+	return t.Mark(Operation(state))
+}
+
 // Severity is the level of an event or a finding.
 func Severity(word string) Level {
 	switch word {
