@@ -91,18 +91,47 @@ func (w *World) copyDisks() {
 // other node has stored that it knows of something later: what only a dead node
 // or nobody knows is not found, and not promised to be.
 func (w *World) goBack(n *Node) {
-	old := n.old
-	if old == nil || n.disk != nil || w.gone(n.id) {
+	if !w.mayGoBack(n) {
 		return
-	}
-	for _, o := range w.nodes {
-		if o != n && !w.gone(o.id) && (o.disk != nil || !o.ledger.stored[n.id].After(old.mark)) {
-			return
-		}
 	}
 	w.Stats.WentBack++
 	n.crash()
-	n.disk, n.fs, n.old = n.fs, old.fs, nil
+	n.disk, n.fs, n.old = n.fs, n.old.fs, nil
+	if w.chance(30) { // the others know it from their disks
+		w.crashOthers(n)
+	}
+}
+
+func (w *World) mayGoBack(n *Node) bool {
+	if n.old == nil || n.disk != nil || w.gone(n.id) {
+		return false
+	}
+	return !slices.ContainsFunc(w.nodes, func(o *Node) bool {
+		return o != n && !w.gone(o.id) && (o.disk != nil || !o.ledger.stored[n.id].After(n.old.mark))
+	})
+}
+
+func (w *World) crashOthers(but ...*Node) {
+	for _, o := range w.nodes {
+		if !slices.Contains(but, o) {
+			o.crash()
+		}
+	}
+}
+
+// wipeBeside has a disk go back while another node begins anew and the rest are
+// down, as soon and as often as that may be.
+func (w *World) wipeBeside() {
+	n, fresh := w.nodes[w.rng.IntN(len(w.nodes))], w.nodes[w.rng.IntN(len(w.nodes))]
+	if w.faults && n != fresh && fresh.up && fresh.disk == nil && w.mayGoBack(n) && w.mayReset(fresh) {
+		w.Stats.Resets++
+		w.goBack(n)
+		fresh.crash()
+		fresh.reset()
+		fresh.open()
+		w.crashOthers(n, fresh)
+	}
+	w.After(w.ms(100, 500), w.wipeBeside)
 }
 
 // speaks is called with each batch that a node sends.
