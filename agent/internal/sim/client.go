@@ -34,6 +34,7 @@ type client struct {
 	id    int
 	seen  map[place]version // newest known
 	table *routing.Table
+	now   *call // under way, or the last
 }
 
 // place is a key of a range, as that was bootstrapped.
@@ -91,6 +92,7 @@ func (c *client) next() {
 		return
 	}
 	k.choose()
+	c.now = k
 	w.After(giveUp, k.expire)
 	k.attempt()
 }

@@ -17,6 +17,8 @@
 //  2. A read at a timestamp gives the same answer for ever.
 //  3. Replicas of a range are equal at the end, and every range has a leader.
 //  4. No replica stops with an error.
+//  5. A node whose disk went back takes no part if every other node has stored that
+//     it knows of something later; one whose disk is honest is never refused.
 //
 // # How to use a failing seed
 //

@@ -54,14 +54,14 @@ type oldDisk struct {
 
 // ping tells all other nodes how far the store is.
 func (n *Node) ping() {
-	s := n.marks.Standing()
+	s, age := n.marks.Standing(), n.w.age
 	for _, dst := range n.w.nodes {
 		link := [2]cluster.NodeID{n.id, dst.id}
 		if dst == n || n.w.chance(n.w.loss) {
 			continue
 		}
 		n.w.After(n.w.ms(1, 5), func() {
-			if n.w.cut[link] {
+			if n.w.cut[link] || n.w.age != age {
 				return
 			}
 			dst.do(func() {
@@ -81,7 +81,7 @@ func (w *World) copyDisks() {
 	}
 	n := w.nodes[w.rng.IntN(len(w.nodes))]
 	few := func(st cluster.RangeStatus) bool { return len(st.Descriptor.Voters()) < 3 }
-	if n.up && n.disk == nil && n.torn == nil && !slices.ContainsFunc(n.core.Status(), few) {
+	if n.up && n.disk == nil && n.torn == nil && len(n.core.Status()) > 0 && !slices.ContainsFunc(n.core.Status(), few) {
 		n.old = &oldDisk{fs: n.cutPower(), mark: n.marks.Standing().Now}
 	}
 	w.After(w.ms(500, 2000), w.copyDisks)

@@ -299,9 +299,9 @@ func (n *Node) sendSnapshot(j *replica.SnapshotJob) {
 		}
 	}
 	n.later(5*time.Second, func() { finish(nil, errors.New("no answer")) })
-	dst := n.w.nodes[j.Node-1]
+	dst, age := n.w.nodes[j.Node-1], n.w.age
 	n.w.After(n.w.ms(1, 50), func() {
-		if n.w.cut[[2]cluster.NodeID{n.id, j.Node}] {
+		if n.w.age != age || n.w.cut[[2]cluster.NodeID{n.id, j.Node}] {
 			return
 		}
 		dst.do(func() {

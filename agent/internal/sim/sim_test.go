@@ -62,6 +62,7 @@ func (s *Stats) add(o *Stats) {
 	s.WentBack += o.WentBack
 	s.Refused += o.Refused
 	s.Resets += o.Resets
+	s.Restores += o.Restores
 }
 
 func TestSeeds(t *testing.T) { runSeeds(t, 20, func(*Config) {}) }
@@ -69,6 +70,20 @@ func TestSeeds(t *testing.T) { runSeeds(t, 20, func(*Config) {}) }
 // TestOperations has people drain and decommission nodes under the same faults,
 // through the real coordinators.
 func TestOperations(t *testing.T) { runSeeds(t, 8, operated) }
+
+// TestAllDisksGoBack puts all disks back to one instant: nobody knows better, so
+// the cluster is as it was then, and consistent.
+func TestAllDisksGoBack(t *testing.T) {
+	runSeeds(t, 6, func(c *Config) {
+		c.Extra = func(w *World) { w.After(w.ms(3000, 8000), w.backAll) }
+	})
+}
+
+// TestANewNodeBesideAnOldDisk has a node begin anew whenever the disk of another
+// goes back and the rest, who know, are down.
+func TestANewNodeBesideAnOldDisk(t *testing.T) {
+	runSeeds(t, 6, func(c *Config) { c.Extra = (*World).wipeBeside })
+}
 
 func operated(c *Config) {
 	c.Operate, c.Duration, c.Nodes, c.Ranges, c.Clients = true, 80*time.Second, 6, 3, 4

@@ -54,10 +54,12 @@ type World struct {
 	seq    int
 	hash   uint64
 
-	nodes  []*Node // nodes[0] is n1
-	cut    map[[2]cluster.NodeID]bool
-	loss   int // percent
-	faults bool
+	nodes   []*Node // nodes[0] is n1
+	clients []*client
+	age     int // rises when all disks go back: messages of before are void
+	cut     map[[2]cluster.NodeID]bool
+	loss    int // percent
+	faults  bool
 
 	history   history
 	moves     map[cluster.RangeID]*mover
@@ -78,6 +80,7 @@ type Stats struct {
 	Operations, Drains, Succeeded     int
 	Splits, Missed, Rerouted, Strayed int
 	WentBack, Refused, Resets         int
+	Restores                          int
 }
 
 type event struct {
@@ -132,6 +135,7 @@ func (w *World) begin() {
 	w.bootstrap()
 	for i := range w.cfg.Clients {
 		c := &client{w: w, id: i}
+		w.clients = append(w.clients, c)
 		w.After(w.ms(100, 300), c.next)
 	}
 	if w.cfg.Operate {
@@ -249,14 +253,14 @@ func (w *World) send(from *Node, to cluster.NodeID, batch []byte) bool {
 		copies = 2
 	}
 	dst := w.nodes[to-1]
-	told := from.marks.Standing().Now
+	told, age := from.marks.Standing().Now, w.age
 	for range copies {
 		d := 300*time.Microsecond + time.Duration(w.rng.IntN(2000))*time.Microsecond
 		if w.chance(2) {
 			d += w.ms(1, 400)
 		}
 		w.After(d, func() {
-			if w.cut[[2]cluster.NodeID{from.id, to}] {
+			if w.cut[[2]cluster.NodeID{from.id, to}] || w.age != age {
 				return
 			}
 			dst.do(func() {

@@ -23,6 +23,7 @@ import (
 // that answers what all others told, and begins above what is known of its node.
 type comeback struct {
 	loading  bool
+	empty    bool                    // the start found a mark, and no replica
 	ticks    int                     // since the start, or since anything was held
 	peers    []cluster.NodeID        // whom it asks, in order
 	answered map[cluster.NodeID]bool // they know of nothing later
@@ -74,17 +75,18 @@ func Speaks(batch []byte) bool { return batch[0] == batchFormat }
 func (s *slot) takesPart() bool { return !s.destroying && !s.held }
 
 // holds reports whether a replica that is loaded now is to be held: all that the
-// start finds, and all of a store that is new.
+// start finds, and all of a store that is new, or found none and so asks nobody
+// until it gets one.
 func (c *Core) holds() bool {
 	if c.cfg.Planted.AsksNobody() {
 		return false
 	}
-	return c.back.loading || c.marks.fresh()
+	return c.back.loading || c.marks.fresh() || c.back.empty && !c.marks.settled()
 }
 
 // comeBack begins to ask, after the replicas were loaded.
 func (c *Core) comeBack() error {
-	c.back.loading = false
+	c.back.loading, c.back.empty = false, len(c.order) == 0
 	if c.cfg.Planted.AsksNobody() && !c.marks.fresh() {
 		return c.begin(cluster.Mark{})
 	}
@@ -176,6 +178,9 @@ func (c *Core) release() error {
 		default:
 			rest = true
 		}
+	}
+	if c.back.empty && len(c.back.answered) == 0 {
+		return nil
 	}
 	if !rest {
 		return c.begin(cluster.Mark{})

@@ -340,6 +340,35 @@ func TestTheNewerCopyWins(t *testing.T) {
 	x.must(first.e.Close())
 }
 
+// TestAStoreWithoutReplicasAsks: it has nobody to ask until it gets a replica,
+// and begins no boot before.
+func TestAStoreWithoutReplicasAsks(t *testing.T) {
+	f := newCoreFixture(t)
+	f.c.DestroyReplica(2, 2, f.must)
+	f.run()
+	f.must(f.e.Close())
+	f.open()
+	if f.c.marks.settled() {
+		t.Fatal("a boot has begun although nobody was asked")
+	}
+	d := descriptor(3, 48, 64)
+	d.NextReplica = 3
+	d.Replicas = append(d.Replicas, cluster.ReplicaDescriptor{Node: 2, Replica: 2, Role: cluster.Voter})
+	d.Replicas[0].Node = 3
+	f.c.PrepareReplica(d, 3, f.must)
+	f.run()
+	if s := f.c.slots[3]; s == nil || !s.held || f.c.marks.settled() {
+		t.Fatalf("the replica takes part although nobody has answered: %+v", s)
+	}
+	now := f.c.marks.Standing()
+	for _, from := range []cluster.NodeID{2, 3} {
+		f.must(f.c.takeAnswer(from, encodeAnswer(cluster.Mark{}, now, true, nil)))
+	}
+	if f.c.slots[3].held || !f.c.marks.settled() {
+		t.Error("the replica is held although all have answered")
+	}
+}
+
 // TestMarksAreRead wants that what is stored comes back, and damage is an error.
 func TestMarksAreRead(t *testing.T) {
 	own := cluster.Mark{Boot: 3, Round: 9}

@@ -31,7 +31,7 @@ func (c *Core) Bootstrap(descs []cluster.RangeDescriptor, done func(error)) {
 		fresh = append(fresh, d.Clone())
 	}
 	// Who begins a cluster has nobody to learn from.
-	if c.marks.fresh() {
+	if c.marks.fresh() || c.back.empty && !c.marks.settled() {
 		if err := c.begin(cluster.Mark{}); err != nil {
 			c.fatal(err)
 			done(err)
