@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -96,10 +97,10 @@ func LoadConfig(dataDir, path string) (Config, error) {
 	c := DefaultConfig(dataDir)
 	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if err != nil {
-		return c, fmt.Errorf("read the configuration: %w", err)
+		return c, err // it names the file
 	}
 	if err := c.decode(text); err != nil {
-		return c, fmt.Errorf("configuration %s: %w", path, err)
+		return c, fmt.Errorf("%s: %w", path, err)
 	}
 	return c, nil
 }
@@ -109,10 +110,14 @@ func (c *Config) decode(text []byte) error {
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	dec.KnownFields(true)
 	if err := dec.Decode(c); err != nil && !errors.Is(err, io.EOF) {
-		return err
+		text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "yaml: "), "unmarshal errors:\n  ")
+		return errors.New(goType.ReplaceAllString(strings.ReplaceAll(text, "\n  ", "; "), "there is no setting $1"))
 	}
 	return nil
 }
+
+// goType is how the YAML library names the type that lacks a field.
+var goType = regexp.MustCompile(`field (\S+) not found in type \S+`)
 
 // Encode returns c as node.yaml holds it.
 func (c *Config) Encode() ([]byte, error) { return yaml.Marshal(c) }

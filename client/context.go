@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -81,7 +82,7 @@ func (f *File) decode(b []byte) error {
 	dec := yaml.NewDecoder(bytes.NewReader(b))
 	dec.KnownFields(true)
 	if err := dec.Decode(f); err != nil && !errors.Is(err, io.EOF) {
-		return err
+		return plainYAML(err)
 	}
 	if f.Version > FileVersion {
 		return fmt.Errorf("version %d is newer than this program knows (%d)", f.Version, FileVersion)
@@ -97,6 +98,16 @@ func (f *File) decode(b []byte) error {
 		seen[c.Name] = true
 	}
 	return nil
+}
+
+// goType is how the YAML library names the type that lacks a field.
+var goType = regexp.MustCompile(`field (\S+) not found in type \S+`)
+
+// plainYAML says what is wrong in words of the file, not of this program.
+func plainYAML(err error) error {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	text = strings.TrimPrefix(text, "unmarshal errors:\n  ")
+	return errors.New(goType.ReplaceAllString(strings.ReplaceAll(text, "\n  ", "; "), "there is no setting $1"))
 }
 
 // Path is where the file was read from and will be written to.

@@ -15,6 +15,7 @@ func TestInvocationCompletesCommands(t *testing.T) {
 		"nodedbctl --from F status":                           "nodedbctl --from F status",
 		"nodedb-agent start":                                  "nodedb-agent start",
 		"nodedbctl":                                           "nodedbctl",
+		"nodedbctl v1.0.0":                                    "nodedbctl v1.0.0",
 		"":                                                    "",
 	} {
 		got := v.Complete(text)

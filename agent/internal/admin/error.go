@@ -41,7 +41,7 @@ type Error struct {
 	// Elsewhere says that nothing of the call was done here, for a reason of this
 	// node's own: another may serve it.
 	Elsewhere bool
-	Err       error // not shown
+	Err       error // stays in the node
 }
 
 func (e *Error) Error() string { return e.Message }

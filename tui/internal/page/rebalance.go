@@ -171,7 +171,7 @@ func (p *rebalance) history(th *theme.Theme, b *cell.Block, r *adminpb.GetRebala
 		}
 		mark, style := th.Mark(level)
 		l := cell.NewLine(b.Width).Space(1).Put(style, mark+" ").Put(th.Dim, h.GetAt().AsTime().Local().Format("15:04:05  ")).Field(th.Plain, h.GetOutcome(), 10, false).
-			Put(th.Plain, fmt.Sprintf("%d moves, %d transfers", h.GetMoves(), h.GetTransfers()))
+			Put(th.Plain, cell.Plural(int(h.GetMoves()), "move")+", "+cell.Plural(int(h.GetTransfers()), "transfer"))
 		if h.GetGainPredicted() != 0 || h.GetGainAchieved() != 0 {
 			l.Put(th.Dim, fmt.Sprintf("  gain %.1f of %.1f points foreseen", h.GetGainAchieved(), h.GetGainPredicted()))
 		}

@@ -215,8 +215,8 @@ func (p *routing) drawDiff(th *theme.Theme, width int) *cell.Block {
 		}
 		mark, style := th.Mark(level)
 		b.Add(cell.NewLine(width).Space(1).Put(style, mark+" ").Field(th.Bold, cell.Node(n.GetNode()), 6, false).
-			Put(th.Plain, fmt.Sprintf("meta@%d, %s behind, %d stale, %d wrong leaders, %s/s went wrong", n.GetMetaIndex(), cell.Seconds(n.GetBehindSeconds()),
-				len(n.GetStale()), len(n.GetWrongLeader()), cell.Rate(n.GetWrongLeaderPerSecond()))))
+			Put(th.Plain, fmt.Sprintf("meta@%d, %s behind, %d stale, %s, %s/s went wrong", n.GetMetaIndex(), cell.Seconds(n.GetBehindSeconds()),
+				len(n.GetStale()), cell.Plural(len(n.GetWrongLeader()), "wrong leader"), cell.Rate(n.GetWrongLeaderPerSecond()))))
 	}
 	return b
 }

@@ -36,6 +36,9 @@ func NewLocal(e *ctl.Env) *cobra.Command {
 // agentExits are the exit codes of nodedb-agent and what they are here.
 var agentExits = map[int]ctl.Exit{2: ctl.Usage, 73: ctl.NotFound, 78: ctl.Conflict}
 
+// inUse is what nodedb-agent says of a directory whose node runs.
+const inUse = "in use by another process"
+
 func local(ctx context.Context, e *ctl.Env, dir, binary string) error {
 	agent, err := ctl.FindAgent(binary)
 	if err != nil {
@@ -50,7 +53,11 @@ func local(ctx context.Context, e *ctl.Env, dir, binary string) error {
 		var exit *exec.ExitError
 		message := strings.TrimPrefix(strings.TrimSpace(said.String()), "nodedb-agent: ")
 		if errors.As(err, &exit) && agentExits[exit.ExitCode()] != 0 {
-			return &ctl.Error{Code: agentExits[exit.ExitCode()], Message: message, Err: err}
+			code := agentExits[exit.ExitCode()]
+			if strings.Contains(message, inUse) {
+				return &ctl.Error{Code: ctl.Conflict, Message: message, Err: err, Next: []string{"of a node that runs: nodedbctl debug bundle"}}
+			}
+			return &ctl.Error{Code: code, Message: message, Err: err}
 		}
 		return &ctl.Error{Code: ctl.Internal, Message: fmt.Sprintf("%s debug-local: %v: %s", filepath.Base(agent), err, message), Err: err}
 	}

@@ -154,7 +154,7 @@ func newRevoke(e *ctl.Env) *cobra.Command {
 // printRotation says how far a rotation has come and what is next.
 func printRotation(e *ctl.Env, v view.Rotation, verb string) error {
 	one := render.One[view.Rotation]{
-		Kind: "Rotation", Item: v, Name: v.Step, Meta: render.Meta{Complete: true, Missing: []uint32{}},
+		Kind: "Rotation", Item: v, Name: v.Step, Meta: e.Local(),
 		Text: func(w io.Writer) error {
 			_, err := fmt.Fprintf(w, "%s  %s  ready %s  waiting %s\n", v.Of, v.Step, render.Or(render.Nodes(v.Ready, ",")), render.Or(render.Nodes(v.Waiting, ",")))
 			if next := map[string]string{"staged": "activate", "active": "finalize"}[v.Step]; next != "" {

@@ -81,7 +81,7 @@ func (e *Env) Done(question string, nodes []uint32, names, lines []string) error
 		nodes = []uint32{}
 	}
 	one := render.One[view.Verdict]{
-		Kind: "Verdict", Name: strings.Join(names, "\n"), Meta: render.Meta{Complete: true, Missing: []uint32{}, AsOf: render.AsOf{Time: e.Now().UTC()}},
+		Kind: "Verdict", Name: strings.Join(names, "\n"), Meta: e.Local(),
 		Item: view.Verdict{
 			Question: question, Nodes: nodes, OK: true, Message: strings.Join(lines, "; "), Findings: []view.Finding{}, Fixes: []view.Fix{}, LargestSafe: []uint32{},
 		},
@@ -142,7 +142,7 @@ func (c *Change) Agree(ctx context.Context, e *Env, i Instant) (bool, error) {
 func (i *Instant) print(e *Env, id string) error {
 	kind, _, _ := strings.Cut(i.Command, " ")
 	one := render.One[view.Plan]{
-		Kind: "Plan", Meta: render.Meta{Complete: true, Missing: []uint32{}, AsOf: render.AsOf{Time: e.Now().UTC()}}, Name: id,
+		Kind: "Plan", Meta: e.Local(), Name: id,
 		Item: view.InstantPlan(id, kind, i.Nodes),
 		Text: func(w io.Writer) error {
 			var b strings.Builder

@@ -342,6 +342,15 @@ func (e *Env) Meta(a *adminpb.AsOf) render.Meta {
 	return m
 }
 
+// Local is the head of an answer that is not a view of the cluster.
+func (e *Env) Local() render.Meta {
+	m := render.Meta{Complete: true, Missing: []uint32{}, AsOf: render.AsOf{Time: e.Now().UTC()}}
+	if e.client != nil {
+		m.Cluster = e.client.Cluster().ID
+	}
+	return m
+}
+
 // NewMeta makes the head of an answer.
 func NewMeta(a *adminpb.AsOf) render.Meta {
 	name := a.GetClusterName()

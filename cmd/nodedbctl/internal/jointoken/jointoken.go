@@ -73,7 +73,7 @@ func create(ctx context.Context, e *ctl.Env, o *createOptions) error {
 		Secret string `json:"secret"`
 	}{view.NewJoinToken(r.GetToken()), r.GetSecret()}
 	one := render.One[any]{
-		Kind: "JoinToken", Item: v, Name: r.GetSecret(), Meta: render.Meta{Complete: true, Missing: []uint32{}},
+		Kind: "JoinToken", Item: v, Name: r.GetSecret(), Meta: e.Local(),
 		Text: func(w io.Writer) error {
 			e.Term.Say("join token %s for %s, good for %s; this is shown once. On the new node:\n  nodedb-agent join --data-dir D --peer HOST:ADMINPORT --token-file FILE",
 				v.ID, render.Plural(int(o.uses), "node"), render.Duration(o.ttl))
@@ -138,8 +138,7 @@ func newRevoke(e *ctl.Env) *cobra.Command {
 			if _, err := c.RevokeJoinToken(call, &adminpb.RevokeJoinTokenRequest{Id: args[0]}); err != nil {
 				return err
 			}
-			e.Term.Say("join token %s is revoked", args[0])
-			return nil
+			return e.Done("revoke", nil, args, []string{"join token " + args[0] + " is revoked"})
 		},
 	}
 	change.Bind(c.Flags())

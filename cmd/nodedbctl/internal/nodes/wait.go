@@ -298,7 +298,7 @@ func (w *waiting) done(e *ctl.Env) error {
 	}
 	ids := ctl.NodeIDs(w.nodes)
 	one := render.One[view.Verdict]{
-		Kind: "Verdict", Name: strings.Join(names, "\n"), Meta: render.Meta{Complete: true, Missing: []uint32{}, AsOf: render.AsOf{Time: e.Now().UTC()}},
+		Kind: "Verdict", Name: strings.Join(names, "\n"), Meta: e.Local(),
 		Item: view.Verdict{Question: w.o.condition, Nodes: ids, OK: true, Findings: []view.Finding{}, Fixes: []view.Fix{}, LargestSafe: []uint32{}},
 		Text: func(io.Writer) error {
 			e.Term.Say("%s is %s", w.subject(), w.o.condition)

@@ -88,7 +88,7 @@ func refused(e *ctl.Env, r Request, err error) error {
 		return err
 	}
 	if f := e.Flags.Output.Format; f == "json" || f == "jsonl" || f == "yaml" { // a name would be taken for an id
-		one := render.One[view.Verdict]{Kind: "Verdict", Meta: render.Meta{Complete: true, Missing: []uint32{}}, Name: "refused", Item: view.Verdict{
+		one := render.One[view.Verdict]{Kind: "Verdict", Meta: e.Local(), Name: "refused", Item: view.Verdict{
 			Question: r.Spec.GetKind(), Nodes: r.Spec.GetNodes(), Message: c.Message,
 			Findings: view.NewFindings(c.Findings), Fixes: view.NewFixes(c.Fixes), LargestSafe: []uint32{},
 		}}

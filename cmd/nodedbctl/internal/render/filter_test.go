@@ -130,3 +130,31 @@ func machineText(w io.Writer) error {
 	_, err := io.WriteString(w, "a machine\n")
 	return err
 }
+
+// TestNarrowTerminals: a table leaves out what can be spared, the last first; not
+// where it was asked for, and not off a terminal.
+func TestNarrowTerminals(t *testing.T) {
+	head := func(width int, o Options) string {
+		var out bytes.Buffer
+		l := machines()
+		for _, i := range []int{3, 5} { // BYTES, TOOK
+			l.Columns[i].Less = true
+		}
+		if err := l.Print(&term.Streams{Out: &out, OutTTY: width > 0, Width: width}, o); err != nil {
+			t.Fatal(err)
+		}
+		line, _, _ := strings.Cut(out.String(), "\n")
+		return strings.Join(strings.Fields(line), " ")
+	}
+	all := "NODE LEADER VOTERS BYTES DISK TOOK AGE STATE"
+	for width, want := range map[int]string{
+		0: all, 80: all, 57: "NODE LEADER VOTERS BYTES DISK AGE STATE", 45: "NODE LEADER VOTERS DISK AGE STATE", 10: "NODE LEADER VOTERS DISK AGE STATE",
+	} {
+		if got := head(width, Options{}); got != want {
+			t.Errorf("%d columns wide: got %s, want %s", width, got, want)
+		}
+	}
+	if got := head(10, Options{Format: "wide"}); got != all {
+		t.Errorf("wide: got %s", got)
+	}
+}

@@ -82,6 +82,7 @@ type Meta struct {
 type Column[T any] struct {
 	Head  string
 	Wide  bool // only with -o wide
+	Less  bool // left out where the terminal is too narrow
 	Right bool // numbers are aligned to the right
 	// Key is the JSON field that --sort and --filter compare and CSV writes;
 	// empty: the cell's text.
@@ -158,6 +159,9 @@ func (l *List[T]) Print(s *term.Streams, o Options) error {
 	}
 	if len(rows) == 0 && l.Empty != "" {
 		s.Say("%s", l.Empty)
+	}
+	if len(o.Columns) == 0 && kind != "wide" && s.OutTTY && s.Width > 0 {
+		columns = fitting(columns, rows, s.Width)
 	}
 	return table(s, columns, rows, o.NoHeaders || len(rows) == 0)
 }
@@ -289,6 +293,30 @@ func (l *List[T]) columns(o Options) ([]Column[T], error) {
 		out = append(out, l.Columns[i])
 	}
 	return out, nil
+}
+
+// fitting leaves out columns that can be spared, the last first, until the rest
+// fits into width.
+func fitting[T any](columns []Column[T], rows []row[T], width int) []Column[T] {
+	size := func(c Column[T]) int {
+		n := len([]rune(c.Head))
+		for _, r := range rows {
+			n = max(n, len([]rune(c.Cell(r.item))))
+		}
+		return n + 2
+	}
+	total := -2
+	for _, c := range columns {
+		total += size(c)
+	}
+	columns = slices.Clone(columns)
+	for i := len(columns) - 1; i >= 0 && total > width; i-- {
+		if columns[i].Less {
+			total -= size(columns[i])
+			columns = slices.Delete(columns, i, i+1)
+		}
+	}
+	return columns
 }
 
 func table[T any](s *term.Streams, columns []Column[T], rows []row[T], noHeaders bool) error {

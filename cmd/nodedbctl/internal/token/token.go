@@ -80,7 +80,7 @@ func create(ctx context.Context, e *ctl.Env, o *createOptions) error {
 		Secret string `json:"secret"`
 	}{view.NewToken(r.GetToken()), r.GetSecret()}
 	one := render.One[any]{
-		Kind: "Token", Item: v, Name: r.GetSecret(), Meta: render.Meta{Complete: true, Missing: []uint32{}},
+		Kind: "Token", Item: v, Name: r.GetSecret(), Meta: e.Local(),
 		Text: func(w io.Writer) error {
 			e.Term.Say("token %s of %s, role %s, good until %s; this is shown once:", v.ID, v.Owner, v.Role, r.GetToken().GetExpiresAt().AsTime().Format(time.RFC3339))
 			_, err := fmt.Fprintln(w, r.GetSecret())
@@ -149,8 +149,7 @@ func newRevoke(e *ctl.Env) *cobra.Command {
 			if _, err := c.RevokeToken(call, &adminpb.RevokeTokenRequest{Id: args[0]}); err != nil {
 				return err
 			}
-			e.Term.Say("token %s is revoked", args[0])
-			return nil
+			return e.Done("revoke", nil, args, []string{"token " + args[0] + " is revoked"})
 		},
 	}
 	change.Bind(c.Flags())

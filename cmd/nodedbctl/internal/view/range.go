@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/nodedb/nodedb/client/adminpb"
 )
@@ -69,6 +70,8 @@ func NewRange(r *adminpb.Range) Range {
 			Active: rep.GetActive(), Snapshot: rep.GetSnapshot(), Failed: rep.GetFailed(),
 		})
 	}
+	slices.Sort(v.Voters)
+	slices.Sort(v.Learners)
 	return v
 }
 
@@ -85,6 +88,7 @@ type Route struct {
 
 // NewRoute makes a Route.
 func NewRoute(r *adminpb.Route) Route {
+	slices.Sort(r.Replicas)
 	return Route{
 		Range: r.GetRange(), Start: r.GetStart(), End: r.GetEnd(), Leader: optionalNode(r.GetLeader()),
 		LeaderAddress: r.GetLeaderAddress(), Replicas: orEmpty(r.GetReplicas()), Generation: r.GetGeneration(),
