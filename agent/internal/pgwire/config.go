@@ -104,6 +104,10 @@ type Config struct {
 	// AuthTimeout bounds a login, from the TCP connection to the first ready; the
 	// time for which it is held back does not count.
 	AuthTimeout time.Duration
+	// WriteTimeout is how long a client may not read what it is sent; then its
+	// connection ends. Its statement holds snapshots, memory and a lane of the SQL
+	// worker meanwhile.
+	WriteTimeout time.Duration
 	// MaxMessageBytes bounds a client's message. It is memory that any client
 	// with a login can make the node use, per connection.
 	MaxMessageBytes int
@@ -125,6 +129,7 @@ func DefaultConfig() Config {
 		MaxLogins:       128,
 		TLSTimeout:      3 * time.Second,
 		AuthTimeout:     10 * time.Second,
+		WriteTimeout:    time.Minute,
 		MaxMessageBytes: 64 << 20,
 		MemoryBytes:     1 << 30,
 		StopTimeout:     5 * time.Second,
@@ -152,6 +157,7 @@ func (c *Config) Validate() error {
 	require(c.MaxLogins > 0, "max logins must be positive")
 	require(c.TLSTimeout > 0, "TLS timeout must be positive")
 	require(c.AuthTimeout > 0, "auth timeout must be positive")
+	require(c.WriteTimeout > 0, "write timeout must be positive")
 	require(c.MaxMessageBytes >= maxLoginMessageBytes, "max message bytes too small")
 	require(c.MemoryBytes > 0, "memory must be positive")
 	require(c.StopTimeout > 0, "stop timeout must be positive")

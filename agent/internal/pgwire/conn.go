@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -158,7 +159,13 @@ func (c *conn) fail(err error) {
 	var e *sql.Error
 	var exceeded *pgproto3.ExceededMaxBodyLenErr
 	switch {
-	case err == nil, c.out.err != nil, errors.Is(err, errEnding) && c.endReason() == nil:
+	case c.out.err != nil:
+		if errors.Is(c.out.err, os.ErrDeadlineExceeded) && c.endReason() == nil {
+			c.server.cfg.Logger.Info("sql session ended: its client does not read", "pid", c.pid, logattr.Address(c.remote()),
+				logattr.Duration(c.server.cfg.WriteTimeout))
+		}
+		return
+	case err == nil, errors.Is(err, errEnding) && c.endReason() == nil:
 		return
 	case errors.Is(err, errEnding):
 		e = c.endReason()
@@ -191,6 +198,16 @@ func (c *conn) armRead() error {
 		return errEnding
 	}
 	return c.raw.SetReadDeadline(time.Time{})
+}
+
+// armWrite gives the client time to read, unless the session is to end now.
+func (c *conn) armWrite() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mu.force {
+		return nil // end has set a deadline
+	}
+	return c.raw.SetWriteDeadline(time.Now().Add(c.server.cfg.WriteTimeout))
 }
 
 // end makes the session end with reason: at its next transaction boundary, or

@@ -315,5 +315,6 @@ func (c *conn) openSession() error {
 		return c.mu.ending
 	}
 	c.ready()
+	c.out.arm = c.armWrite
 	return c.raw.SetDeadline(time.Time{})
 }

@@ -13,6 +13,8 @@ const (
 	// in any case: large enough for one system call per many rows, small enough
 	// that the first rows of a long answer go out early.
 	outputLimit = 32 << 10
+	// writePiece is how much a client has to read within Config.WriteTimeout.
+	writePiece = 256 << 10
 	// outputKeep is the largest buffer that an idle connection keeps.
 	outputKeep = 64 << 10
 )
@@ -21,6 +23,9 @@ const (
 type output struct {
 	w   io.Writer
 	buf []byte
+	// arm gives the client time to read the next piece; nil: it has all the time
+	// that the socket's deadline leaves.
+	arm func() error
 	// due is true when the client waits for what is in buf.
 	due bool
 	// err is the first error of the socket; nothing is written after it.
@@ -98,9 +103,15 @@ func (o *output) flush() error {
 		o.buf = o.buf[:0]
 		return o.err
 	}
-	n, err := o.w.Write(o.buf)
-	o.written += uint64(n)
-	if err != nil {
+	for rest := o.buf; len(rest) > 0 && o.err == nil; {
+		if o.arm != nil {
+			if o.err = o.arm(); o.err != nil {
+				break
+			}
+		}
+		n, err := o.w.Write(rest[:min(len(rest), writePiece)])
+		o.written += uint64(n)
+		rest = rest[n:]
 		o.err = err
 	}
 	if cap(o.buf) > outputKeep {
