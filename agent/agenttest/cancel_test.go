@@ -14,7 +14,7 @@ import (
 // TestCancelThroughAnotherNode sends the cancel request of a session to the other
 // node, as a load balancer would.
 func TestCancelThroughAnotherNode(t *testing.T) {
-	c := Start(t, Options{Nodes: 2})
+	c := Start(t, Options{Nodes: 2, Replicas: 1})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	conn, err := c.Node(1).Connect(ctx)

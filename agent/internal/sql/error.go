@@ -72,7 +72,8 @@ func AsError(err error) *Error {
 	case errors.As(err, &d):
 		return &Error{Code: d.Code, Message: d.Message, Detail: d.Detail, cause: err}
 	case errors.As(err, &q):
-		return &Error{Code: q.Code, Message: q.Message, Detail: q.Detail, Hint: q.Hint, Position: q.Position, cause: err}
+		// With what DuckDB said, for the log.
+		return &Error{Code: q.Code, Message: q.Message, Detail: q.Detail, Hint: q.Hint, Position: q.Position, cause: errors.Join(err, errors.Unwrap(q))}
 	case errors.As(err, &refusal):
 		return &Error{Code: "55000", Message: refusal.Message, cause: err}
 	default:

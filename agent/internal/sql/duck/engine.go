@@ -18,8 +18,8 @@ type Config struct {
 	// Concurrency is how many statements the worker computes at once; 0: as many as
 	// cores. More threads than cores only make every statement slower.
 	Concurrency int
-	// MemoryBytes is DuckDB's limit, above which it spills; 0: 1 GiB. The process
-	// takes some 60 MB on top.
+	// MemoryBytes is DuckDB's limit, above which it spills; 0: 1 GiB. A process that
+	// takes half as much again is ended and started anew.
 	MemoryBytes int64
 	// SpillDir is a directory of the worker alone. It is made if it is not there,
 	// and emptied.

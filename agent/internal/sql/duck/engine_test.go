@@ -242,22 +242,73 @@ func TestSourceErrorIsReturned(t *testing.T) {
 	n.check(t, e)
 }
 
-func TestKilledWorkerFailsOneStatement(t *testing.T) {
+// TestKilledWorker ends the worker below a statement: after rows went out that is
+// an error, before it the statement is run again.
+func TestKilledWorker(t *testing.T) {
 	e := open(t, Config{})
 	n := newNumbers(million)
-	n.block = make(chan struct{})
 	pid := e.Status().PID
-	go func() {
-		<-n.first
-		_ = syscall.Kill(pid, syscall.SIGKILL)
-	}()
-	_, err := n.run(t.Context(), e, "SELECT count(*) FROM numbers", nil)
+	var once sync.Once
+	kill := func() { once.Do(func() { _ = syscall.Kill(pid, syscall.SIGKILL) }) }
+	_, err := n.run(t.Context(), e, "SELECT * FROM numbers", func([]datum.Datum) error { kill(); return nil })
 	var lost *Error
 	if !errors.As(err, &lost) || lost.Code != "XX000" || !lost.Retryable() {
 		t.Fatal(err)
 	}
 	n.check(t, e)
 	if s := e.Status(); s.Restarts != 1 || s.PID == pid || s.LastErr == nil {
+		t.Errorf("status %+v", s)
+	}
+
+	n, once = newNumbers(million), sync.Once{}
+	n.block = make(chan struct{})
+	pid = e.Status().PID
+	go func() {
+		<-n.first
+		kill()
+		close(n.block)
+	}()
+	count := int64(0)
+	_, err = n.run(t.Context(), e, "SELECT count(*) FROM numbers", func(row []datum.Datum) error { count = row[0].I; return nil })
+	if err != nil || count != million {
+		t.Errorf("a statement of which nothing was seen: %d rows, %v", count, err)
+	}
+	n.check(t, e)
+}
+
+// TestLongValues asks for texts that are longer than the limit, known before and
+// after they are made.
+func TestLongValues(t *testing.T) {
+	e := open(t, Config{})
+	n := newNumbers(10)
+	for _, text := range []string{
+		"SELECT repeat('x', 1500000000)", "SELECT repeat(v, 1500000000) FROM numbers", "SELECT length(lpad(v, 1500000000, 'x')) FROM numbers",
+		"SELECT rpad('', 1500000000, 'x')", "SELECT replace(repeat('a', 7000000), 'a', 'bbbbbbbbbbb')",
+	} {
+		if _, err := n.run(t.Context(), e, text, nil); code(err) != "54000" {
+			t.Errorf("%s: %v, want 54000", text, err)
+		}
+	}
+	got := ""
+	if _, err := n.run(t.Context(), e, "SELECT repeat(v, 20) || lpad('a', CAST(id AS int4) + 2, 'b') FROM numbers WHERE id = 0", func(row []datum.Datum) error { got = row[0].S; return nil }); err != nil || got != strings.Repeat("open", 20)+"ba" {
+		t.Errorf("short ones: %q, %v", got, err)
+	}
+	if r := e.Status().Restarts; r != 0 {
+		t.Errorf("the worker was restarted %d times", r)
+	}
+}
+
+// TestFatWorkerIsKilled has the worker take memory that DuckDB does not count.
+func TestFatWorkerIsKilled(t *testing.T) {
+	e := open(t, Config{MemoryBytes: 64 << 20})
+	n := newNumbers(10)
+	_, err := n.run(t.Context(), e, "SELECT length(replace(repeat('a', 60000000), 'a', 'bbbbbbbbbbbbbbbbbbbb'))", nil)
+	var e2 *Error
+	if !errors.As(err, &e2) || e2.Code != "53200" {
+		t.Fatalf("1.2 GB beside a limit of 64 MiB: %v, want 53200", err)
+	}
+	n.check(t, e)
+	if s := e.Status(); s.Restarts == 0 || !strings.Contains(s.LastErr.Error(), "memory") {
 		t.Errorf("status %+v", s)
 	}
 }

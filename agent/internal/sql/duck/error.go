@@ -13,7 +13,11 @@ type Error struct {
 	Hint     string
 	Position int // 1-based byte of the statement, 0: unknown
 	retry    bool
+	cause    error
 }
+
+// Unwrap returns what DuckDB said, for the log: it may quote the statement.
+func (e *Error) Unwrap() error { return e.cause }
 
 func (e *Error) Error() string { return e.Message + " (SQLSTATE " + e.Code + ")" }
 
@@ -42,6 +46,11 @@ func contextError(ctx context.Context) error {
 func errLost() *Error {
 	return &Error{Code: "XX000", Message: "the SQL worker process ended while it ran the statement",
 		Hint: "Run the statement again.", retry: true}
+}
+
+func errTooMuchMemory() *Error {
+	return &Error{Code: "53200", Message: "out of memory", Detail: "The SQL worker process took more memory than it may and was started again.",
+		Hint: "Run the statement again if it needs little; another one may have needed too much.", retry: true}
 }
 
 func errStopped() *Error {

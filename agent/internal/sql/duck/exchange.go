@@ -10,8 +10,9 @@ import (
 )
 
 // defaultKillAfter is how long a worker may take to answer a cancel before it is
-// killed.
-const defaultKillAfter = 5 * time.Second
+// killed. DuckDB looks for cancels between its vectors, but a scalar function can
+// work on one value for minutes.
+const defaultKillAfter = time.Second
 
 // rowsAhead is how many batches of a result are read before they are emitted.
 const rowsAhead = 2
@@ -156,9 +157,8 @@ func (x *exchange) read() {
 	for {
 		tag, payload, err := x.lane.Receive()
 		if err != nil {
-			err = errLost()
-			if !x.begun {
-				err = errNotBegun
+			if err = errNotBegun; x.begun {
+				err = x.worker.lost()
 			}
 			x.events <- event{last: true, err: err}
 			return

@@ -1,6 +1,7 @@
 package duck
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 
@@ -82,7 +83,7 @@ func fromWorker(f *frame.Failure) *Error {
 		return outOfMemory()
 	case classFatal, classInternal:
 		e := errLost()
-		e.Message = "the SQL worker process failed inside"
+		e.Message, e.cause = "the SQL worker process failed inside", said(f)
 		return e
 	}
 	text, _, _ := strings.Cut(f.Message, "\n")
@@ -101,7 +102,15 @@ func fromWorker(f *frame.Failure) *Error {
 	if strings.Contains(text, "Out of Memory Error") {
 		return outOfMemory()
 	}
-	return byClass(f.Class)
+	e := byClass(f.Class)
+	e.cause = said(f)
+	return e
+}
+
+// said is DuckDB's text: the first line, without the statement below it.
+func said(f *frame.Failure) error {
+	text, _, _ := strings.Cut(f.Message, "\n")
+	return fmt.Errorf("duckdb (class %d): %.500s", f.Class, text)
 }
 
 func outOfMemory() *Error {

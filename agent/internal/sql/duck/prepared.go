@@ -232,21 +232,35 @@ func (p *prepared) Execute(ctx context.Context, x Execution, emit func(row []dat
 	if err != nil {
 		return err
 	}
-	specs := p.specs(x.Args)
-	turn, err := p.engine.take(ctx)
-	if err != nil {
+	s := &frame.Statement{SQL: sql, TimeZone: p.timeZone, Tables: p.tables, Params: p.frames, Args: args}
+	for tries := 1; ; tries++ {
+		emitted, err := p.execute(ctx, x, s, emit)
+		// The worker ended, perhaps because of another statement: nobody has seen
+		// anything of this one yet, and it only reads.
+		var lost *Error
+		if errors.As(err, &lost) && lost.retry && !emitted && tries < 2 && ctx.Err() == nil {
+			continue
+		}
 		return err
 	}
+}
+
+// execute runs the statement once; emitted says that rows went out.
+func (p *prepared) execute(ctx context.Context, x Execution, s *frame.Statement, emit func(row []datum.Datum) error) (emitted bool, _ error) {
+	turn, err := p.engine.take(ctx)
+	if err != nil {
+		return false, err
+	}
 	defer turn.end()
-	scans := newScanServer(ctx, x.Source, specs, p.types)
+	scans := newScanServer(ctx, x.Source, p.specs(x.Args), p.types)
 	scans.turn = turn
 	defer scans.cancel()
 	row := make([]datum.Datum, len(p.columns))
-	s := &frame.Statement{SQL: sql, TimeZone: p.timeZone, Tables: p.tables, Params: p.frames, Args: args}
 	err = p.engine.run(ctx, s, scans, func(ev event) error {
 		if ev.rows == nil {
 			return nil
 		}
+		emitted = true
 		turn.yield()
 		if err := p.emit(ev.rows, row, emit); err != nil {
 			return err
@@ -255,9 +269,9 @@ func (p *prepared) Execute(ctx context.Context, x Execution, emit func(row []dat
 	})
 	var reported *workerError
 	if errors.As(err, &reported) {
-		return fromWorker(reported.Failure)
+		return emitted, fromWorker(reported.Failure)
 	}
-	return err
+	return emitted, err
 }
 
 func (p *prepared) emit(b *frame.Batch, row []datum.Datum, emit func([]datum.Datum) error) error {

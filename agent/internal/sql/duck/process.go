@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -26,6 +27,9 @@ type process struct {
 	control *net.UnixConn
 	output  *tail
 	gone    chan struct{} // closed after the process has ended
+
+	// fat is set when the process is killed for its memory.
+	fat atomic.Bool
 
 	mu   sync.Mutex // guards idle, and one message at a time on control
 	idle []*frame.Conn
@@ -61,7 +65,56 @@ func startProcess(ctx context.Context, c Config) (*process, error) {
 		_ = p.wait()
 		return nil, fmt.Errorf("start sqlworker: %w: %s", err, p.output)
 	}
+	go p.watchMemory(c.MemoryBytes + c.MemoryBytes/2 + processBytes)
 	return p, nil
+}
+
+const (
+	// processBytes is what the worker's program takes without statements.
+	processBytes = 128 << 20
+	// memoryInterval is how often the worker's memory is looked at.
+	memoryInterval = 50 * time.Millisecond
+)
+
+// watchMemory kills the process when it takes more than limit, until it has ended:
+// DuckDB's own limit does not count results, long values and what its allocator
+// keeps.
+func (p *process) watchMemory(limit int64) {
+	tick := time.NewTicker(memoryInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.gone:
+			return
+		case <-tick.C:
+		}
+		if residentBytes(p.cmd.Process.Pid) > limit {
+			p.fat.Store(true)
+			p.kill()
+			return
+		}
+	}
+}
+
+// residentBytes is 0 if the process has ended.
+func residentBytes(pid int) int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0
+	}
+	var size, resident int64
+	if _, err := fmt.Sscan(string(text), &size, &resident); err != nil {
+		return 0
+	}
+	return resident * int64(os.Getpagesize())
+}
+
+// lost says why statements of the process have ended with it.
+func (p *process) lost() *Error {
+	if p.fat.Load() {
+		return errTooMuchMemory()
+	}
+	return errLost()
 }
 
 func (p *process) greet(c Config) error {
@@ -93,6 +146,9 @@ func (p *process) wait() error {
 		lane.Close()
 	}
 	p.idle = nil
+	if p.fat.Load() {
+		return errors.New("it took more memory than it may and was killed")
+	}
 	if out := p.output.String(); out != "" {
 		return fmt.Errorf("%w: %s", errors.Join(err), out)
 	}

@@ -310,9 +310,34 @@ func padded(name string) special {
 			if len(a) == 2 {
 				a = append(a, text(" "))
 			}
-			return renamed(n, name, a...), nil
+			if isShort(a[1], maxPad) {
+				return renamed(n, name, a...), nil
+			}
+			return renamed(n, "nd_"+name, a...), nil
 		}, nil
 	}
+}
+
+// Repetitions and lengths up to which a result cannot be too long, whatever is in
+// the rows: the worker need not look.
+const (
+	maxPad    = 1 << 20
+	maxRepeat = 16
+)
+
+func isShort(n *pg.Node, most int32) bool {
+	i := n.GetAConst().GetIval()
+	return i != nil && i.Ival <= most
+}
+
+func specialRepeat(*rewriter, *pg.FuncCall) (finish, error) {
+	return func(n *pg.Node) (*pg.Node, error) {
+		a := n.GetFuncCall().Args
+		if len(a) == 2 && isShort(a[1], maxRepeat) {
+			return renamed(n, "repeat", a...), nil
+		}
+		return renamed(n, "nd_repeat", a...), nil
+	}, nil
 }
 
 // arraySize is array_length, array_upper of the first dimension.

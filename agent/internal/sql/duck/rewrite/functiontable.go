@@ -19,7 +19,7 @@ var functions = table(same(`
 	row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value last_value nth_value
 	abs ceil floor trunc sign sqrt cbrt exp ln log log10 power pi degrees radians sin cos tan cot asin acos atan atan2
 	sinh cosh tanh asinh acosh atanh random gcd lcm factorial gen_random_uuid uuidv7 uuidv4
-	lower upper trim ltrim rtrim left right repeat replace reverse translate split_part strpos starts_with md5 chr ascii
+	lower upper trim ltrim rtrim left right replace reverse translate split_part strpos starts_with md5 chr ascii
 	concat concat_ws regexp_replace regexp_split_to_array array_to_string bit_length
 	date_trunc age make_date make_timestamp isfinite timezone to_json json_array_length`), map[string]string{
 	"every": "bool_and", "variance": "var_samp", "json_object_agg": "json_group_object", "jsonb_object_agg": "json_group_object",
@@ -83,7 +83,7 @@ var specials = map[string]special{
 	"now": specialNow, "transaction_timestamp": specialNow, "statement_timestamp": specialNow, "pg_postmaster_start_time": specialNow,
 	"extract": specialExtract, "date_part": specialExtract, "to_char": specialToChar, "to_date": parsedTime("DATE"),
 	"to_timestamp": parsedTime("TIMESTAMPTZ"), "format": specialFormat, "encode": specialEncode, "decode": specialDecode,
-	"substring": specialSubstring, "substr": specialSubstring, "lpad": padded("lpad"), "rpad": padded("rpad"),
+	"substring": specialSubstring, "substr": specialSubstring, "lpad": padded("lpad"), "rpad": padded("rpad"), "repeat": specialRepeat,
 	"length": specialLength, "char_length": specialLength, "character_length": specialLength, "octet_length": specialLength,
 	"round": specialRound, "array_length": arraySize, "array_upper": arraySize,
 	"array_lower": answers(func() *pg.Node { return integer(1) }), "array_ndims": answers(func() *pg.Node { return integer(1) }),

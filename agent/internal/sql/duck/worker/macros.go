@@ -20,6 +20,10 @@ func macros() []string {
 		`nd_name_or_number(name, number) AS coalesce(name, CAST(number AS VARCHAR))`,
 		`nd_typeof(x) AS lower(typeof(x))`,
 
+		longText("nd_repeat(s, n)", "p.n > 0 AND strlen(p.s) * p.n", "repeat(p.s, p.n)", "{'s': s, 'n': n}"),
+		longText("nd_lpad(s, n, f)", "p.n", "lpad(p.s, p.n, p.f)", "{'s': s, 'n': n, 'f': f}"),
+		longText("nd_rpad(s, n, f)", "p.n", "rpad(p.s, p.n, p.f)", "{'s': s, 'n': n, 'f': f}"),
+
 		`nd_substring_from(s, start) AS substring(s, greatest(start, 1))`,
 		// Positions before the first character count: substring('abc', 0, 2) is 'a'.
 		`nd_substring(s, start, n) AS list_transform([{'b': start, 'n': n}], lambda p:
@@ -58,6 +62,13 @@ func macros() []string {
 		m[i] = "CREATE MACRO " + m[i]
 	}
 	return m
+}
+
+// longText defines a function whose result can be long though its arguments are
+// short: length says how long, before it is made. DuckDB can't be interrupted then.
+func longText(head, length, body, fields string) string {
+	return fmt.Sprintf(`%s AS list_transform([%s], lambda p: CASE WHEN %s > %d THEN error('ND54000 requested length too large') ELSE %s END)[1]`,
+		head, fields, length, maxValueBytes, body)
 }
 
 // regexpMatch is regexp_match for patterns of so many groups.

@@ -12,6 +12,14 @@ import (
 // splitBytes is the size of variable values above which a chunk is sent in parts.
 const splitBytes = 4 << 20
 
+// maxValueBytes is the longest value of a result. It is copied several times on its
+// way to the client. The macros know the number too.
+const maxValueBytes = 64 << 20
+
+func tooLong(n int) error {
+	return &failure{bind.ErrorTypeOutOfRange, fmt.Sprintf("ND54000 a value of %d bytes is longer than the limit of %d", n, maxValueBytes)}
+}
+
 // convert says how a vector becomes a column.
 type convert uint8
 
@@ -158,9 +166,14 @@ func (r *result) send(chunk bind.DataChunk, to *frame.Conn) error {
 		vectors[i] = vectorOf(bind.DataChunkGetVector(chunk, bind.IdxT(i)))
 		if r.forms[i].convert == stringy {
 			for row := range rows {
-				if !vectors[i].null(row) {
-					large += len(vectors[i].bytes(row))
+				if vectors[i].null(row) {
+					continue
 				}
+				n := len(vectors[i].bytes(row))
+				if n > maxValueBytes {
+					return tooLong(n)
+				}
+				large += n
 			}
 		}
 	}
