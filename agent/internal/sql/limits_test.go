@@ -35,3 +35,15 @@ func TestLimits(t *testing.T) {
 	c.run("rollback")
 	c.want("54000 a statement may have at most 16 MiB, this one has 20.0", "select '"+strings.Repeat("x", 20<<20)+"'")
 }
+
+// TestRoundedNow: CURRENT_TIMESTAMP(p) has p digits of a second, or is refused.
+func TestRoundedNow(t *testing.T) {
+	_, c := slowFixture(t)
+	if got := c.run("select current_timestamp(0)"); strings.Contains(got, ".") {
+		t.Error(got)
+	}
+	c.want("0A000 a precision of the current time in this statement is not supported", "select current_timestamp(0), count(*) from generate_series(1, 1)")
+	if got := c.run("select current_timestamp, localtimestamp(6), count(*) from generate_series(1, 1)"); !strings.Contains(got, "SELECT 1") {
+		t.Error(got)
+	}
+}

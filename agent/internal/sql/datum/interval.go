@@ -132,6 +132,75 @@ func parseInterval(s string) (Datum, error) {
 	return MakeInterval(int32(months), int32(days), int64(micros)), nil
 }
 
+// The fields of INTERVAL 'text' HOUR TO MINUTE, as PostgreSQL numbers them in the
+// modifier of the type.
+const (
+	fieldMonth     = 1 << 1
+	fieldYear      = 1 << 2
+	fieldDay       = 1 << 3
+	fieldHour      = 1 << 10
+	fieldMinute    = 1 << 11
+	fieldSecond    = 1 << 12
+	fieldsOfAnyone = 0x7fff // only a precision was given
+)
+
+// ParseIntervalFields reads the text of an interval whose type names fields: a bare
+// number counts the last of them, and what is smaller is cut off.
+func ParseIntervalFields(s string, fields int32) (Datum, error) {
+	if fields == fieldsOfAnyone {
+		return parseInterval(s)
+	}
+	unit, cut := "second", int64(1)
+	switch {
+	case fields&fieldSecond != 0:
+		if fields&fieldHour == 0 && fields&fieldMinute != 0 && strings.Count(s, ":") == 1 {
+			s = "0:" + strings.TrimSpace(s) // minutes and seconds
+		}
+	case fields&fieldMinute != 0:
+		unit, cut = "minute", microsPerMinute
+	case fields&fieldHour != 0:
+		unit, cut = "hour", microsPerHour
+	case fields&fieldDay != 0:
+		unit, cut = "day", math.MaxInt64
+	case fields&fieldMonth != 0:
+		unit, cut = "month", math.MaxInt64
+	case fields&fieldYear != 0:
+		unit, cut = "year", math.MaxInt64
+	}
+	if _, err := strconv.ParseFloat(strings.TrimSpace(s), 64); err == nil {
+		s += " " + unit
+	}
+	d, err := parseInterval(s)
+	if err != nil {
+		return d, err
+	}
+	d.I -= d.I % cut
+	if unit == "month" || unit == "year" {
+		d.Days = 0
+	}
+	if unit == "year" {
+		d.Months -= d.Months % 12
+	}
+	return d, nil
+}
+
+// RoundTime rounds a timestamp, or a time of day, to digits of a second.
+func RoundTime(d Datum, digits int32) Datum {
+	if d.Null || digits < 0 || digits >= 6 || d.I == TimestampInfinity || d.I == TimestampMinusInfinty {
+		return d
+	}
+	unit := int64(microsPerSecond)
+	for range digits {
+		unit /= 10
+	}
+	n := max(d.I, -d.I)
+	n = (n + unit/2) / unit * unit
+	if d.I < 0 {
+		n = -n
+	}
+	return MakeInt(d.Type, n)
+}
+
 // intervalFields splits at spaces and between a number and its unit.
 func intervalFields(s string) []string {
 	var out []string

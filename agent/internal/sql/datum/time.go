@@ -213,16 +213,19 @@ func parseTimestamp(t Type, s string, loc *time.Location) (Datum, error) {
 	return MakeInt(t, micros), nil
 }
 
-// ToZone reads the wall clock micros in loc and returns the point in time.
+// ToZone reads the wall clock micros in loc and returns the point in time. Where the
+// clock is set forward and skips the time, it is read as before that; where it is set
+// back and shows the time twice, as after that.
 func ToZone(micros int64, loc *time.Location) int64 {
-	days := micros / microsecondsPerDay
-	if micros%microsecondsPerDay < 0 {
-		days--
+	offset := func(at int64) int64 {
+		_, seconds := time.UnixMicro(at + EpochMicros).In(loc).Zone()
+		return int64(seconds) * microsPerSecond
 	}
-	y, m, d := civilFromDays(days)
-	of := micros - days*microsecondsPerDay
-	t := time.Date(int(y), time.Month(m), d, 0, 0, int(of/microsPerSecond), int(of%microsPerSecond)*1000, loc)
-	return t.UnixMicro() - EpochMicros
+	before, after := offset(micros-microsecondsPerDay), offset(micros+microsecondsPerDay)
+	if at := micros - after; offset(at) == after {
+		return at
+	}
+	return micros - before
 }
 
 // FromZone returns the wall clock in loc at a point in time.

@@ -39,6 +39,36 @@ func TestLoadZone(t *testing.T) {
 	}
 }
 
+// TestClockChanges: as PostgreSQL 15 reads times that do not exist, or exist twice.
+func TestClockChanges(t *testing.T) {
+	for _, c := range []struct{ zone, in, want string }{
+		{"America/New_York", "2024-03-10 01:59", "2024-03-10 06:59:00+00"},
+		{"America/New_York", "2024-03-10 02:30", "2024-03-10 07:30:00+00"},
+		{"America/New_York", "2024-03-10 03:00", "2024-03-10 07:00:00+00"},
+		{"America/New_York", "2024-03-10 12:00", "2024-03-10 16:00:00+00"},
+		{"America/New_York", "2024-03-09 12:00", "2024-03-09 17:00:00+00"},
+		{"America/New_York", "2024-11-03 00:59", "2024-11-03 04:59:00+00"},
+		{"America/New_York", "2024-11-03 01:30", "2024-11-03 06:30:00+00"},
+		{"America/New_York", "2024-11-03 02:00", "2024-11-03 07:00:00+00"},
+		{"America/New_York", "2024-11-04 00:30", "2024-11-04 05:30:00+00"},
+		{"Europe/Berlin", "2024-03-31 02:30", "2024-03-31 01:30:00+00"},
+		{"Europe/Berlin", "2024-10-27 02:30", "2024-10-27 01:30:00+00"},
+		{"Australia/Lord_Howe", "2024-10-06 02:15", "2024-10-05 15:45:00+00"},
+		{"Asia/Kathmandu", "1985-12-31 12:00", "1985-12-31 06:30:00+00"},
+		{"Pacific/Apia", "2011-12-30 12:00", "2011-12-30 22:00:00+00"},
+		{"UTC", "0001-01-01 00:00", "0001-01-01 00:00:00+00"},
+	} {
+		loc, err := LoadZone(c.zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := ParseText(Timestamptz, c.in, loc)
+		if err != nil || d.Text() != c.want {
+			t.Errorf("%s in %s: got %s, %v, want %s", c.in, c.zone, d.Text(), err, c.want)
+		}
+	}
+}
+
 func TestOffsetZone(t *testing.T) {
 	for _, c := range []struct {
 		seconds int

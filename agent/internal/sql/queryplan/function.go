@@ -18,6 +18,10 @@ func (c *compiler) valueFunction(n *pg.SQLValueFunction) (Expr, error) {
 	switch n.GetOp() {
 	case pg.SQLValueFunctionOp_SVFOP_CURRENT_TIMESTAMP:
 		return now(), nil
+	case pg.SQLValueFunctionOp_SVFOP_CURRENT_TIMESTAMP_N:
+		return &fn{typ: datum.Timestamptz, eval: func(env *Env, _ []datum.Datum) (datum.Datum, error) {
+			return datum.RoundTime(datum.FromTime(env.Now), n.GetTypmod()), nil
+		}}, nil
 	case pg.SQLValueFunctionOp_SVFOP_CURRENT_DATE:
 		return convert(now(), datum.Date, -1, castExplicit)
 	case pg.SQLValueFunctionOp_SVFOP_LOCALTIMESTAMP:

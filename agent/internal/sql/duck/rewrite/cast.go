@@ -65,6 +65,9 @@ func (r *rewriter) castLiteral(to datum.Type, mod int32, s string, t *pg.TypeCas
 		}
 	}
 	n, err := r.typedLiteral(to, s, t.Location)
+	if mods := t.TypeName.Typmods; len(mods) > 0 && (to == datum.Interval || precise(to)) {
+		n, err = r.timeLiteral(to, s, t)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +75,35 @@ func (r *rewriter) castLiteral(to datum.Type, mod int32, s string, t *pg.TypeCas
 		return castNode(n, to, to, mod, t.TypeName)
 	}
 	return n, nil
+}
+
+// precise says whether the type may have a number of digits of a second.
+func precise(t datum.Type) bool {
+	return t == datum.Timestamp || t == datum.Timestamptz || t == datum.Time
+}
+
+// modifiers are the numbers of a type's modifier.
+func modifiers(t *pg.TypeName) []int32 {
+	var out []int32
+	for _, m := range t.Typmods {
+		out = append(out, m.GetAConst().GetIval().GetIval())
+	}
+	return out
+}
+
+// timeLiteral makes a constant of a type with fields or a precision.
+func (r *rewriter) timeLiteral(to datum.Type, s string, t *pg.TypeCast) (*pg.Node, error) {
+	mods := modifiers(t.TypeName)
+	if to != datum.Interval {
+		d, err := datum.ParseText(to, s, r.location())
+		return r.constantNode(datum.RoundTime(d, mods[0]), err, t.Location)
+	}
+	const exact = 6
+	if len(mods) > 1 && mods[1] < exact {
+		return nil, unsupported(t.Location, "a precision of an interval")
+	}
+	d, err := datum.ParseIntervalFields(s, mods[0])
+	return r.constantNode(d, err, t.Location)
 }
 
 // isCharacter says whether the type is text of a limited length.
@@ -94,7 +126,9 @@ func castNode(n *pg.Node, from, to datum.Type, mod int32, t *pg.TypeName) (*pg.N
 	case to == datum.Bytea && from.IsString():
 		return call("encode", n), nil
 	case to == datum.Interval && len(t.Typmods) > 0:
-		return cast(n, "INTERVAL"), nil
+		return nil, unsupported(t.Location, "a cast to an interval of certain fields")
+	case precise(to) && len(t.Typmods) > 0 && modifiers(t)[0] < 6:
+		return nil, unsupported(t.Location, "a cast to a precision of seconds")
 	case to == datum.Numeric && mod >= 4 && (mod-4)>>16&0xffff > 38:
 		return nil, unsupported(t.Location, "numeric of over 38 digits")
 	}

@@ -264,6 +264,9 @@ func (r *rewriter) constant(n *pg.Node, c *pg.A_Const) (*pg.Node, error) {
 }
 
 func (r *rewriter) valueFunction(f *pg.SQLValueFunction) (*pg.Node, error) {
+	if f.Typmod >= 0 && f.Typmod < 6 {
+		return nil, unsupported(f.Location, "a precision of the current time in this statement")
+	}
 	switch f.Op {
 	case pg.SQLValueFunctionOp_SVFOP_CURRENT_DATE:
 		return cast(r.nowNode(), "DATE"), nil

@@ -51,6 +51,7 @@ func Rewrite(in Input) (*Statement, error) {
 		return nil, err
 	}
 	tree := proto.Clone(in.Select).(*pg.SelectStmt)
+	expandRows(tree.ProtoReflect())
 	r := &rewriter{in: in, made: map[*pg.Node]bool{}, params: append([]datum.Type(nil), in.ParamTypes...)}
 	r.hidden = namesIn(tree)
 	r.top = tree

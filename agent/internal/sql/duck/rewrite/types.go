@@ -127,6 +127,11 @@ func (r *rewriter) location() *time.Location {
 // typedLiteral makes a constant of type t from PostgreSQL's text of it.
 func (r *rewriter) typedLiteral(t datum.Type, s string, location int32) (*pg.Node, error) {
 	d, err := datum.ParseText(t, s, r.location())
+	return r.constantNode(d, err, location)
+}
+
+// constantNode makes a constant of a value that was read, or the error of reading it.
+func (r *rewriter) constantNode(d datum.Datum, err error, location int32) (*pg.Node, error) {
 	if err != nil {
 		e := errorf("22P02", location, "%s", err.Error())
 		var bad *datum.Error
