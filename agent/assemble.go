@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -131,20 +132,15 @@ func (n *Node) openTransport() (func() error, error) {
 	return t.Close, nil
 }
 
-// resolve returns where a node's RPC port is: as the meta range says, or, until
-// it has arrived, as the join said.
+// resolve returns where a node's RPC port is.
 func (n *Node) resolve(id cluster.NodeID) (string, bool) {
-	if node := n.machine.View().Nodes[id]; node != nil {
-		// A node that was decommissioned just now is still told to stop.
-		gone := node.Membership == cluster.Decommissioned && (node.Tombstone == nil || time.Since(node.Tombstone.At) > time.Minute)
-		return node.Addresses.RPC, !gone
+	node := n.machine.View().Nodes[id]
+	// A node that was decommissioned just now is still told to stop.
+	if node != nil && node.Membership == cluster.Decommissioned && (node.Tombstone == nil || time.Since(node.Tombstone.At) > time.Minute) {
+		return "", false
 	}
-	for _, p := range n.id.Peers {
-		if p.Node == id {
-			return p.RPC, true
-		}
-	}
-	return "", false
+	at, ok := n.book.find(id, node)
+	return at.RPC, ok
 }
 
 // admit refuses peers that were decommissioned.
@@ -231,16 +227,10 @@ func (n *Node) known(id cluster.NodeID, uuid string) bool {
 func (n *Node) seeds() []gossip.Seed {
 	var out []gossip.Seed
 	v := n.machine.View()
-	for _, id := range v.NodeIDs() {
-		if node := v.Nodes[id]; id != n.id.Node && node.Membership != cluster.Decommissioned {
-			out = append(out, gossip.Seed{Node: id, UUID: node.UUID, Addr: node.Addresses.Gossip})
+	for _, id := range n.others() {
+		if at, ok := n.book.find(id, v.Nodes[id]); ok {
+			out = append(out, gossip.Seed{Node: id, UUID: at.UUID, Addr: at.Gossip})
 		}
-	}
-	if len(v.Nodes) > 0 {
-		return out
-	}
-	for _, p := range n.id.Peers {
-		out = append(out, gossip.Seed{Node: p.Node, UUID: p.UUID, Addr: p.Gossip})
 	}
 	return out
 }
@@ -261,20 +251,7 @@ func (n *Node) openKV() (func() error, error) {
 
 // others are the nodes that may lead a range.
 func (n *Node) others() []cluster.NodeID {
-	var out []cluster.NodeID
-	v := n.machine.View()
-	for _, id := range v.NodeIDs() {
-		if id != n.id.Node && v.Nodes[id].Membership != cluster.Decommissioned {
-			out = append(out, id)
-		}
-	}
-	if len(v.Nodes) > 0 {
-		return out
-	}
-	for _, p := range n.id.Peers {
-		out = append(out, p.Node)
-	}
-	return out
+	return slices.DeleteFunc(n.book.members(n.machine.View()), func(id cluster.NodeID) bool { return id == n.id.Node })
 }
 
 func (n *Node) openMeta() (func() error, error) {

@@ -62,6 +62,9 @@ type Config struct {
 	// syslog:HOST:PORT over UDP; empty: nowhere, and who can write this node's disk
 	// can drop what it alone has.
 	AuditExport string `yaml:"auditExport,omitempty"`
+	// AskPeers are admin addresses of nodes, of start --peer, that are asked where
+	// they and the others are: for a start after every address has changed.
+	AskPeers []string `yaml:"-"`
 	// LogLevel is debug, info, warn or error; LogFormat text or json.
 	LogLevel  string `yaml:"logLevel,omitempty"`
 	LogFormat string `yaml:"logFormat,omitempty"`
@@ -143,7 +146,7 @@ func (c *Config) Validate() error {
 		err := auth.CheckHost(c.AdvertiseHost)
 		need(err == nil && !wildcard(c.AdvertiseHost), "--advertise-host %q is no host name or address that others can reach", c.AdvertiseHost)
 	}
-	errs = append(errs, checkLocality(c.Locality))
+	errs = append(errs, checkLocality(c.Locality), checkPeers(c.AskPeers))
 	need(c.ElectionTimeout >= 200*time.Millisecond && c.ElectionTimeout <= 10*time.Second, "electionTimeout %s is not between 200ms and 10s", c.ElectionTimeout)
 	need(c.MaxClockOffset > 0, "maxClockOffset must be positive")
 	need(c.CacheBytes >= 1<<20, "cacheBytes must be at least 1 MiB")

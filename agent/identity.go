@@ -58,9 +58,6 @@ type Identity struct {
 	Node        cluster.NodeID `json:"node"`
 	Name        string         `json:"name"`
 	UUID        string         `json:"uuid"`
-	// Peers are members at the time of joining: whom to talk to until the meta
-	// range has arrived.
-	Peers []PeerAddress `json:"peers,omitempty"`
 	// Started says that the store has been in use: if it is empty then, its disk
 	// was lost.
 	Started bool `json:"started,omitempty"`

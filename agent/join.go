@@ -284,7 +284,10 @@ func (j *joining) finish(r *joinResponse) (Identity, error) {
 		return Identity{}, err
 	}
 	id := Identity{
-		Format: identityFormat, ClusterID: r.ClusterID, ClusterName: r.ClusterName, Node: r.Node, Name: r.Name, UUID: j.pending.UUID, Peers: r.Peers,
+		Format: identityFormat, ClusterID: r.ClusterID, ClusterName: r.ClusterName, Node: r.Node, Name: r.Name, UUID: j.pending.UUID,
+	}
+	if err := savePeers(dir, r.Peers); err != nil {
+		return Identity{}, err
 	}
 	if err := saveIdentity(dir, id); err != nil {
 		return Identity{}, err

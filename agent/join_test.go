@@ -300,8 +300,11 @@ func TestJoin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if id.Node != 2 || id.Name != "beta" || id.ClusterID != f.server.id.ClusterID || len(id.Peers) != 1 || id.Peers[0].RPC != "127.0.0.1:7001" {
+	if id.Node != 2 || id.Name != "beta" || id.ClusterID != f.server.id.ClusterID {
 		t.Errorf("identity %+v", id)
+	}
+	if book, err := openPeerBook(dir); err != nil || len(book.mu.stored) != 1 || book.mu.stored[0].RPC != "127.0.0.1:7001" {
+		t.Errorf("addresses of the others: %+v, %v", book, err)
 	}
 	b, err := auth.LoadBundle(certsPath(dir))
 	if err != nil || b.Identity.Node != 2 {

@@ -128,7 +128,7 @@ func (s *joinServer) answer(r *http.Request) (*joinResponse, error) {
 	v := s.view()
 	out := &joinResponse{
 		ClusterID: s.id.ClusterID, ClusterName: v.ClusterName, Node: id, Name: id.String(),
-		CA: s.certs.Current().RootPEM(), Cert: cert, GossipKeys: gossip.EncodeKeys(s.keys()), Peers: s.memberAddresses(id),
+		CA: s.certs.Current().RootPEM(), Cert: cert, GossipKeys: gossip.EncodeKeys(s.keys()), Peers: memberAddresses(v, id),
 	}
 	if node := v.Nodes[id]; node != nil {
 		out.Name = node.Name
@@ -231,15 +231,4 @@ func (l *joinLimit) allow(now time.Time) bool {
 	}
 	l.used++
 	return true
-}
-
-func (s *joinServer) memberAddresses(except cluster.NodeID) []PeerAddress {
-	var out []PeerAddress
-	v := s.view()
-	for _, id := range v.NodeIDs() {
-		if m := v.Nodes[id]; id != except && m.Membership != cluster.Decommissioned {
-			out = append(out, PeerAddress{Node: id, UUID: m.UUID, RPC: m.Addresses.RPC, Gossip: m.Addresses.Gossip, Admin: m.Addresses.Admin})
-		}
-	}
-	return out
 }

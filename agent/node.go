@@ -60,6 +60,7 @@ type Node struct {
 	logTail *logTail
 	rates   rates
 	lock    *dirLock
+	book    *peerBook
 	certs   *auth.Source
 	keys    [][]byte // of gossip
 
@@ -132,6 +133,10 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	if err := n.openSecrets(); err != nil {
+		n.lock.release()
+		return nil, err
+	}
+	if n.book, err = openPeerBook(cfg.DataDir); err != nil {
 		n.lock.release()
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"net/http"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/admin"
@@ -64,6 +65,8 @@ func (n *Node) components() []lifecycle.Component {
 		{Name: "admin API", Run: n.runAdmin},
 		{Name: "transport", Run: n.runTransport},
 		{Name: "first start", Run: n.firstStart},
+		{Name: "asking --peer", Run: n.askPeers},
+		{Name: "peer addresses", Run: n.keepPeers},
 		{Name: "meta publisher", Run: n.meta.Run},
 		{Name: "store events", Run: n.recordBehinds},
 		{Name: "gossip", Run: n.runGossip},
@@ -99,7 +102,7 @@ func (n *Node) drainToStop() {
 func (n *Node) runAdmin(ctx context.Context, ready func()) error {
 	n.admin = admin.New(admin.Config{
 		Backend: &backend{n}, TLS: n.certs.AdminConfig(), Listener: n.listenAdmin, Socket: SocketPath(n.cfg.DataDir),
-		Join: n.joinHandler(), Metrics: n.metrics(), Health: n.board, Logger: n.part("admin"),
+		Join: n.joinHandler(), Peers: http.HandlerFunc(n.servePeers), Metrics: n.metrics(), Health: n.board, Logger: n.part("admin"),
 	})
 	return n.admin.Run(ctx, ready)
 }

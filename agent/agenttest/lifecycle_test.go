@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -501,4 +502,30 @@ func TestTwoOperators(t *testing.T) {
 		t.Fatalf("of two that exclude each other: exits %d and %d\n%s%s\n%s%s", x.Code, y.Code, x.Stdout, x.Stderr, y.Stdout, y.Stderr)
 	}
 	c.WaitReplicated()
+}
+
+// TestADecommissionedNodeLearnsIt kills the first node, which never joined, in the
+// middle of its decommission: after it has lost its copy of the meta range and
+// before it is told to stop. Started again it must find the others, and end.
+func TestADecommissionedNodeLearnsIt(t *testing.T) {
+	c := Start(t, Options{Nodes: 4, Ranges: 4})
+	n := c.Node(1)
+	op := strings.TrimSpace(c.Ctl("decommission", "n1", "--yes", "--detach", "-o", "name"))
+	destroyed := regexp.MustCompile(`replica destroyed.*range=r1 `)
+	for n.Running() {
+		log, err := os.ReadFile(n.logPath())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if destroyed.Match(log) {
+			break
+		}
+		<-time.After(time.Millisecond)
+	}
+	n.Kill()
+	c.Ctl("ops", "wait", op)
+	n.StartUnready()
+	if code := n.WaitExit(20 * time.Second); code != 78 {
+		t.Errorf("started again it ends with %d, want 78:\n%s", code, n.LogTail(20))
+	}
 }

@@ -151,6 +151,12 @@ func settled(name string, args []string, stderr io.Writer) (agent.Config, error)
 	f.StringVar(&file, "config", "", "`file` to read in place of DATA-DIR/node.yaml")
 	var fromFlags agent.Config
 	listenFlags(f, &fromFlags)
+	if name == "start" {
+		f.Func("peer", "`host:port` of another node's admin port, to ask where the others are if every address has changed; repeat it, or give several with commas", func(v string) error {
+			fromFlags.AskPeers = append(fromFlags.AskPeers, strings.Split(v, ",")...)
+			return nil
+		})
+	}
 	f.StringVar(&fromFlags.LogLevel, "log-level", "", "debug, info, warn or error")
 	f.StringVar(&fromFlags.LogFormat, "log-format", "", "text or json")
 	if err := parse(f, args, stderr); err != nil {
@@ -169,7 +175,7 @@ func settled(name string, args []string, stderr io.Writer) (agent.Config, error)
 	case err != nil:
 		return cfg, &agent.ExitError{Code: agent.ExitUsage, Message: "configuration", Err: err}
 	}
-	cfg.Version = version
+	cfg.Version, cfg.AskPeers = version, fromFlags.AskPeers
 	f.Visit(func(fl *flag.Flag) { override(&cfg, &fromFlags, fl.Name) })
 	if err := cfg.Validate(); err != nil {
 		return cfg, &agent.ExitError{Code: agent.ExitUsage, Message: "configuration", Err: err}

@@ -50,7 +50,9 @@ type Config struct {
 	Socket string
 	// Join answers POST /join, without authentication; nil: this node issues no
 	// certificates.
-	Join    http.Handler
+	Join http.Handler
+	// Peers answers GET /peers, which looks at the node's certificate by itself.
+	Peers   http.Handler
 	Metrics prometheus.Gatherer // nil: no /metrics
 	Health  *health.Board
 	Logger  *slog.Logger
@@ -88,6 +90,9 @@ func New(c Config) *Server {
 	}
 	if c.Join != nil {
 		mux.Handle("POST /join", c.Join)
+	}
+	if c.Peers != nil {
+		mux.Handle("GET /peers", c.Peers)
 	}
 	handleProfiles(mux, guard)
 	if c.BodyWait == 0 {

@@ -54,6 +54,22 @@ func (s *Source) ClientConfig(expect cluster.NodeID) *tls.Config {
 	}
 }
 
+// AnyNodeConfig is for dialling the admin port of some node of this cluster,
+// whose number and host name are not known, with this node's certificate.
+func (s *Source) AnyNodeConfig() *tls.Config {
+	c := s.ClientConfig(0)
+	c.ServerName, c.NextProtos = "", nil
+	c.VerifyConnection = func(cs tls.ConnectionState) error {
+		b := s.Current()
+		if err := verifyServer(&cs, b.roots, ""); err != nil {
+			return err
+		}
+		_, err := PeerNode(&cs, b.Identity.Cluster)
+		return err
+	}
+	return c
+}
+
 // AdminConfig is for the admin port: client certificates are optional, and
 // verified if given. It sends the root too, for joining nodes.
 func (s *Source) AdminConfig() *tls.Config {
