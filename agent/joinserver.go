@@ -94,7 +94,7 @@ func (r *refuseJoin) Error() string { return r.text }
 func (s *joinServer) answer(r *http.Request) (*joinResponse, error) {
 	ca, err := auth.LoadCA(s.certDir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &refuseJoin{http.StatusForbidden, "no CA key here", fmt.Sprintf("%s holds no CA key and issues no certificates: join through the node that was initialised", s.id.Node)}
+		return nil, &refuseJoin{http.StatusForbidden, "no CA key here", fmt.Sprintf("%s holds no CA key and issues no certificates: join through the node that does, which nodedbctl cert show names", s.id.Node)}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the CA key: %w", err)

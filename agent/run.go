@@ -3,8 +3,8 @@ package agent
 import (
 	"context"
 	"errors"
-	"os"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/admin"

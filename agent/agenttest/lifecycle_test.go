@@ -510,6 +510,14 @@ func TestTwoOperators(t *testing.T) {
 func TestADecommissionedNodeLearnsIt(t *testing.T) {
 	c := Start(t, Options{Nodes: 4, Ranges: 4})
 	n := c.Node(1)
+	if r := c.TryCtl("decommission", "n1", "--dry-run"); r.Code != 5 || !strings.Contains(r.Stdout+r.Stderr, "nodedbctl cert move-ca --to n2") {
+		t.Errorf("the only holder of the CA's key: exit %d: %s%s", r.Code, r.Stdout, r.Stderr)
+	}
+	c.Ctl("cert", "move-ca", "--to", "n2", "--yes")
+	c.Ctl("cert", "renew", "n3", "--yes")
+	if _, err := os.Stat(filepath.Join(n.Dir, "certs", "ca.key")); err == nil {
+		t.Error("n1 still holds the CA's key")
+	}
 	op := strings.TrimSpace(c.Ctl("decommission", "n1", "--yes", "--detach", "-o", "name"))
 	destroyed := regexp.MustCompile(`replica destroyed.*range=r1 `)
 	for n.Running() {

@@ -1609,6 +1609,7 @@ type Certificate struct {
 	Revoked       bool                   `protobuf:"varint,9,opt,name=revoked,proto3" json:"revoked,omitempty"`
 	DaysLeft      float64                `protobuf:"fixed64,10,opt,name=days_left,json=daysLeft,proto3" json:"days_left,omitempty"`
 	TrustedBy     []uint32               `protobuf:"varint,11,rep,packed,name=trusted_by,json=trustedBy,proto3" json:"trusted_by,omitempty"` // of a CA: the nodes that trust it
+	KeyOn         []uint32               `protobuf:"varint,12,rep,packed,name=key_on,json=keyOn,proto3" json:"key_on,omitempty"`             // of a CA: the nodes that hold its key
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1716,6 +1717,13 @@ func (x *Certificate) GetDaysLeft() float64 {
 func (x *Certificate) GetTrustedBy() []uint32 {
 	if x != nil {
 		return x.TrustedBy
+	}
+	return nil
+}
+
+func (x *Certificate) GetKeyOn() []uint32 {
+	if x != nil {
+		return x.KeyOn
 	}
 	return nil
 }
@@ -1930,6 +1938,112 @@ func (*RevokeCertificateResponse) Descriptor() ([]byte, []int) {
 	return file_access_proto_rawDescGZIP(), []int{30}
 }
 
+// MoveCAKeyRequest hands the key of the CA that signs to another node. The node
+// that held it keeps none.
+type MoveCAKeyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	To            uint32                 `protobuf:"varint,1,opt,name=to,proto3" json:"to,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MoveCAKeyRequest) Reset() {
+	*x = MoveCAKeyRequest{}
+	mi := &file_access_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MoveCAKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MoveCAKeyRequest) ProtoMessage() {}
+
+func (x *MoveCAKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_access_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MoveCAKeyRequest.ProtoReflect.Descriptor instead.
+func (*MoveCAKeyRequest) Descriptor() ([]byte, []int) {
+	return file_access_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *MoveCAKeyRequest) GetTo() uint32 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *MoveCAKeyRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type MoveCAKeyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          uint32                 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"` // the node that held it; the same as to: nothing was to do
+	To            uint32                 `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MoveCAKeyResponse) Reset() {
+	*x = MoveCAKeyResponse{}
+	mi := &file_access_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MoveCAKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MoveCAKeyResponse) ProtoMessage() {}
+
+func (x *MoveCAKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_access_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MoveCAKeyResponse.ProtoReflect.Descriptor instead.
+func (*MoveCAKeyResponse) Descriptor() ([]byte, []int) {
+	return file_access_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *MoveCAKeyResponse) GetFrom() uint32 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *MoveCAKeyResponse) GetTo() uint32 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
 type RenewCertificateRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          uint32                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -1939,7 +2053,7 @@ type RenewCertificateRequest struct {
 
 func (x *RenewCertificateRequest) Reset() {
 	*x = RenewCertificateRequest{}
-	mi := &file_access_proto_msgTypes[31]
+	mi := &file_access_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1951,7 +2065,7 @@ func (x *RenewCertificateRequest) String() string {
 func (*RenewCertificateRequest) ProtoMessage() {}
 
 func (x *RenewCertificateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[31]
+	mi := &file_access_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1964,7 +2078,7 @@ func (x *RenewCertificateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewCertificateRequest.ProtoReflect.Descriptor instead.
 func (*RenewCertificateRequest) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{31}
+	return file_access_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RenewCertificateRequest) GetNode() uint32 {
@@ -1983,7 +2097,7 @@ type RenewCertificateResponse struct {
 
 func (x *RenewCertificateResponse) Reset() {
 	*x = RenewCertificateResponse{}
-	mi := &file_access_proto_msgTypes[32]
+	mi := &file_access_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1995,7 +2109,7 @@ func (x *RenewCertificateResponse) String() string {
 func (*RenewCertificateResponse) ProtoMessage() {}
 
 func (x *RenewCertificateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[32]
+	mi := &file_access_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2008,7 +2122,7 @@ func (x *RenewCertificateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewCertificateResponse.ProtoReflect.Descriptor instead.
 func (*RenewCertificateResponse) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{32}
+	return file_access_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *RenewCertificateResponse) GetCertificate() *Certificate {
@@ -2031,7 +2145,7 @@ type CARotation struct {
 
 func (x *CARotation) Reset() {
 	*x = CARotation{}
-	mi := &file_access_proto_msgTypes[33]
+	mi := &file_access_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2043,7 +2157,7 @@ func (x *CARotation) String() string {
 func (*CARotation) ProtoMessage() {}
 
 func (x *CARotation) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[33]
+	mi := &file_access_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2056,7 +2170,7 @@ func (x *CARotation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CARotation.ProtoReflect.Descriptor instead.
 func (*CARotation) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{33}
+	return file_access_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CARotation) GetStep() string {
@@ -2100,7 +2214,7 @@ type RotateCARequest struct {
 
 func (x *RotateCARequest) Reset() {
 	*x = RotateCARequest{}
-	mi := &file_access_proto_msgTypes[34]
+	mi := &file_access_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2112,7 +2226,7 @@ func (x *RotateCARequest) String() string {
 func (*RotateCARequest) ProtoMessage() {}
 
 func (x *RotateCARequest) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[34]
+	mi := &file_access_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2125,7 +2239,7 @@ func (x *RotateCARequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateCARequest.ProtoReflect.Descriptor instead.
 func (*RotateCARequest) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{34}
+	return file_access_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RotateCARequest) GetStep() string {
@@ -2165,7 +2279,7 @@ type RotateCAResponse struct {
 
 func (x *RotateCAResponse) Reset() {
 	*x = RotateCAResponse{}
-	mi := &file_access_proto_msgTypes[35]
+	mi := &file_access_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2177,7 +2291,7 @@ func (x *RotateCAResponse) String() string {
 func (*RotateCAResponse) ProtoMessage() {}
 
 func (x *RotateCAResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[35]
+	mi := &file_access_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2190,7 +2304,7 @@ func (x *RotateCAResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateCAResponse.ProtoReflect.Descriptor instead.
 func (*RotateCAResponse) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{35}
+	return file_access_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RotateCAResponse) GetRotation() *CARotation {
@@ -2211,7 +2325,7 @@ type RotateGossipKeyRequest struct {
 
 func (x *RotateGossipKeyRequest) Reset() {
 	*x = RotateGossipKeyRequest{}
-	mi := &file_access_proto_msgTypes[36]
+	mi := &file_access_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2223,7 +2337,7 @@ func (x *RotateGossipKeyRequest) String() string {
 func (*RotateGossipKeyRequest) ProtoMessage() {}
 
 func (x *RotateGossipKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[36]
+	mi := &file_access_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2236,7 +2350,7 @@ func (x *RotateGossipKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateGossipKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotateGossipKeyRequest) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{36}
+	return file_access_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *RotateGossipKeyRequest) GetStep() string {
@@ -2271,7 +2385,7 @@ type RotateGossipKeyResponse struct {
 
 func (x *RotateGossipKeyResponse) Reset() {
 	*x = RotateGossipKeyResponse{}
-	mi := &file_access_proto_msgTypes[37]
+	mi := &file_access_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2283,7 +2397,7 @@ func (x *RotateGossipKeyResponse) String() string {
 func (*RotateGossipKeyResponse) ProtoMessage() {}
 
 func (x *RotateGossipKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_access_proto_msgTypes[37]
+	mi := &file_access_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2296,7 +2410,7 @@ func (x *RotateGossipKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateGossipKeyResponse.ProtoReflect.Descriptor instead.
 func (*RotateGossipKeyResponse) Descriptor() ([]byte, []int) {
-	return file_access_proto_rawDescGZIP(), []int{37}
+	return file_access_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *RotateGossipKeyResponse) GetStep() string {
@@ -2442,7 +2556,7 @@ const file_access_proto_rawDesc = "" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12@\n" +
 	"\fcertificates\x18\x02 \x03(\v2\x1c.nodedb.admin.v1.CertificateR\fcertificates\x127\n" +
 	"\brotation\x18\x03 \x01(\v2\x1b.nodedb.admin.v1.CARotationR\brotation\x12\x14\n" +
-	"\x05roots\x18\x04 \x01(\fR\x05roots\"\xeb\x02\n" +
+	"\x05roots\x18\x04 \x01(\fR\x05roots\"\x82\x03\n" +
 	"\vCertificate\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
@@ -2457,7 +2571,8 @@ const file_access_proto_rawDesc = "" +
 	"\tdays_left\x18\n" +
 	" \x01(\x01R\bdaysLeft\x12\x1d\n" +
 	"\n" +
-	"trusted_by\x18\v \x03(\rR\ttrustedBy\"|\n" +
+	"trusted_by\x18\v \x03(\rR\ttrustedBy\x12\x15\n" +
+	"\x06key_on\x18\f \x03(\rR\x05keyOn\"|\n" +
 	"\x17IssueCertificateRequest\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x10\n" +
 	"\x03csr\x18\x02 \x01(\fR\x03csr\x12\x10\n" +
@@ -2469,7 +2584,13 @@ const file_access_proto_rawDesc = "" +
 	"\x18RevokeCertificateRequest\x12\x16\n" +
 	"\x06serial\x18\x01 \x01(\tR\x06serial\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x1b\n" +
-	"\x19RevokeCertificateResponse\"-\n" +
+	"\x19RevokeCertificateResponse\":\n" +
+	"\x10MoveCAKeyRequest\x12\x0e\n" +
+	"\x02to\x18\x01 \x01(\rR\x02to\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"7\n" +
+	"\x11MoveCAKeyResponse\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\rR\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\rR\x02to\"-\n" +
 	"\x17RenewCertificateRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\"Z\n" +
 	"\x18RenewCertificateResponse\x12>\n" +
@@ -2508,7 +2629,7 @@ func file_access_proto_rawDescGZIP() []byte {
 	return file_access_proto_rawDescData
 }
 
-var file_access_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_access_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_access_proto_goTypes = []any{
 	(*WhoAmIRequest)(nil),             // 0: nodedb.admin.v1.WhoAmIRequest
 	(*WhoAmIResponse)(nil),            // 1: nodedb.admin.v1.WhoAmIResponse
@@ -2541,46 +2662,48 @@ var file_access_proto_goTypes = []any{
 	(*IssueCertificateResponse)(nil),  // 28: nodedb.admin.v1.IssueCertificateResponse
 	(*RevokeCertificateRequest)(nil),  // 29: nodedb.admin.v1.RevokeCertificateRequest
 	(*RevokeCertificateResponse)(nil), // 30: nodedb.admin.v1.RevokeCertificateResponse
-	(*RenewCertificateRequest)(nil),   // 31: nodedb.admin.v1.RenewCertificateRequest
-	(*RenewCertificateResponse)(nil),  // 32: nodedb.admin.v1.RenewCertificateResponse
-	(*CARotation)(nil),                // 33: nodedb.admin.v1.CARotation
-	(*RotateCARequest)(nil),           // 34: nodedb.admin.v1.RotateCARequest
-	(*RotateCAResponse)(nil),          // 35: nodedb.admin.v1.RotateCAResponse
-	(*RotateGossipKeyRequest)(nil),    // 36: nodedb.admin.v1.RotateGossipKeyRequest
-	(*RotateGossipKeyResponse)(nil),   // 37: nodedb.admin.v1.RotateGossipKeyResponse
-	(Role)(0),                         // 38: nodedb.admin.v1.Role
-	(*timestamppb.Timestamp)(nil),     // 39: google.protobuf.Timestamp
-	(*AsOf)(nil),                      // 40: nodedb.admin.v1.AsOf
+	(*MoveCAKeyRequest)(nil),          // 31: nodedb.admin.v1.MoveCAKeyRequest
+	(*MoveCAKeyResponse)(nil),         // 32: nodedb.admin.v1.MoveCAKeyResponse
+	(*RenewCertificateRequest)(nil),   // 33: nodedb.admin.v1.RenewCertificateRequest
+	(*RenewCertificateResponse)(nil),  // 34: nodedb.admin.v1.RenewCertificateResponse
+	(*CARotation)(nil),                // 35: nodedb.admin.v1.CARotation
+	(*RotateCARequest)(nil),           // 36: nodedb.admin.v1.RotateCARequest
+	(*RotateCAResponse)(nil),          // 37: nodedb.admin.v1.RotateCAResponse
+	(*RotateGossipKeyRequest)(nil),    // 38: nodedb.admin.v1.RotateGossipKeyRequest
+	(*RotateGossipKeyResponse)(nil),   // 39: nodedb.admin.v1.RotateGossipKeyResponse
+	(Role)(0),                         // 40: nodedb.admin.v1.Role
+	(*timestamppb.Timestamp)(nil),     // 41: google.protobuf.Timestamp
+	(*AsOf)(nil),                      // 42: nodedb.admin.v1.AsOf
 }
 var file_access_proto_depIdxs = []int32{
-	38, // 0: nodedb.admin.v1.WhoAmIResponse.role:type_name -> nodedb.admin.v1.Role
-	38, // 1: nodedb.admin.v1.Token.role:type_name -> nodedb.admin.v1.Role
-	39, // 2: nodedb.admin.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	39, // 3: nodedb.admin.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
-	38, // 4: nodedb.admin.v1.CreateTokenRequest.role:type_name -> nodedb.admin.v1.Role
+	40, // 0: nodedb.admin.v1.WhoAmIResponse.role:type_name -> nodedb.admin.v1.Role
+	40, // 1: nodedb.admin.v1.Token.role:type_name -> nodedb.admin.v1.Role
+	41, // 2: nodedb.admin.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	41, // 3: nodedb.admin.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
+	40, // 4: nodedb.admin.v1.CreateTokenRequest.role:type_name -> nodedb.admin.v1.Role
 	4,  // 5: nodedb.admin.v1.CreateTokenResponse.token:type_name -> nodedb.admin.v1.Token
-	40, // 6: nodedb.admin.v1.ListTokensResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	42, // 6: nodedb.admin.v1.ListTokensResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	4,  // 7: nodedb.admin.v1.ListTokensResponse.tokens:type_name -> nodedb.admin.v1.Token
-	39, // 8: nodedb.admin.v1.JoinToken.created_at:type_name -> google.protobuf.Timestamp
-	39, // 9: nodedb.admin.v1.JoinToken.expires_at:type_name -> google.protobuf.Timestamp
+	41, // 8: nodedb.admin.v1.JoinToken.created_at:type_name -> google.protobuf.Timestamp
+	41, // 9: nodedb.admin.v1.JoinToken.expires_at:type_name -> google.protobuf.Timestamp
 	11, // 10: nodedb.admin.v1.CreateJoinTokenResponse.token:type_name -> nodedb.admin.v1.JoinToken
-	40, // 11: nodedb.admin.v1.ListJoinTokensResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	42, // 11: nodedb.admin.v1.ListJoinTokensResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	11, // 12: nodedb.admin.v1.ListJoinTokensResponse.tokens:type_name -> nodedb.admin.v1.JoinToken
-	39, // 13: nodedb.admin.v1.ListAuditRequest.since:type_name -> google.protobuf.Timestamp
-	40, // 14: nodedb.admin.v1.ListAuditResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	41, // 13: nodedb.admin.v1.ListAuditRequest.since:type_name -> google.protobuf.Timestamp
+	42, // 14: nodedb.admin.v1.ListAuditResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	20, // 15: nodedb.admin.v1.ListAuditResponse.records:type_name -> nodedb.admin.v1.AuditRecord
-	39, // 16: nodedb.admin.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
-	40, // 17: nodedb.admin.v1.VerifyAuditResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	41, // 16: nodedb.admin.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
+	42, // 17: nodedb.admin.v1.VerifyAuditResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	21, // 18: nodedb.admin.v1.VerifyAuditResponse.chains:type_name -> nodedb.admin.v1.AuditChain
-	40, // 19: nodedb.admin.v1.ListCertificatesResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	42, // 19: nodedb.admin.v1.ListCertificatesResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	26, // 20: nodedb.admin.v1.ListCertificatesResponse.certificates:type_name -> nodedb.admin.v1.Certificate
-	33, // 21: nodedb.admin.v1.ListCertificatesResponse.rotation:type_name -> nodedb.admin.v1.CARotation
-	39, // 22: nodedb.admin.v1.Certificate.not_before:type_name -> google.protobuf.Timestamp
-	39, // 23: nodedb.admin.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
-	38, // 24: nodedb.admin.v1.IssueCertificateRequest.role:type_name -> nodedb.admin.v1.Role
+	35, // 21: nodedb.admin.v1.ListCertificatesResponse.rotation:type_name -> nodedb.admin.v1.CARotation
+	41, // 22: nodedb.admin.v1.Certificate.not_before:type_name -> google.protobuf.Timestamp
+	41, // 23: nodedb.admin.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
+	40, // 24: nodedb.admin.v1.IssueCertificateRequest.role:type_name -> nodedb.admin.v1.Role
 	26, // 25: nodedb.admin.v1.IssueCertificateResponse.shown:type_name -> nodedb.admin.v1.Certificate
 	26, // 26: nodedb.admin.v1.RenewCertificateResponse.certificate:type_name -> nodedb.admin.v1.Certificate
-	33, // 27: nodedb.admin.v1.RotateCAResponse.rotation:type_name -> nodedb.admin.v1.CARotation
+	35, // 27: nodedb.admin.v1.RotateCAResponse.rotation:type_name -> nodedb.admin.v1.CARotation
 	28, // [28:28] is the sub-list for method output_type
 	28, // [28:28] is the sub-list for method input_type
 	28, // [28:28] is the sub-list for extension type_name
@@ -2600,7 +2723,7 @@ func file_access_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_access_proto_rawDesc), len(file_access_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   38,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -119,6 +119,8 @@ const (
 	AdminRevokeCertificateProcedure = "/nodedb.admin.v1.Admin/RevokeCertificate"
 	// AdminRenewCertificateProcedure is the procedure name of the Admin's RenewCertificate RPC.
 	AdminRenewCertificateProcedure = "/nodedb.admin.v1.Admin/RenewCertificate"
+	// AdminMoveCAKeyProcedure is the procedure name of the Admin's MoveCAKey RPC.
+	AdminMoveCAKeyProcedure = "/nodedb.admin.v1.Admin/MoveCAKey"
 	// AdminRotateCAProcedure is the procedure name of the Admin's RotateCA RPC.
 	AdminRotateCAProcedure = "/nodedb.admin.v1.Admin/RotateCA"
 	// AdminRotateGossipKeyProcedure is the procedure name of the Admin's RotateGossipKey RPC.
@@ -463,6 +465,13 @@ var (
 			Procedure:  AdminRenewCertificateProcedure,
 		}
 	})
+	adminMoveCAKeySpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_admin_proto.Services().ByName("Admin").Methods().ByName("MoveCAKey"),
+			Procedure:  AdminMoveCAKeyProcedure,
+		}
+	})
 	adminRotateCASpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -555,6 +564,9 @@ type AdminClient interface {
 	RevokeCertificate(context.Context, *RevokeCertificateRequest) (*RevokeCertificateResponse, error)
 	// RenewCertificate has a node replace its certificate now, without a restart.
 	RenewCertificate(context.Context, *RenewCertificateRequest) (*RenewCertificateResponse, error)
+	// MoveCAKey hands the key of the CA to another node: the one that holds it issues
+	// certificates and lets nodes join, and cannot be decommissioned.
+	MoveCAKey(context.Context, *MoveCAKeyRequest) (*MoveCAKeyResponse, error)
 	// RotateCA goes one step of a staged rotation of the cluster's CA.
 	RotateCA(context.Context, *RotateCARequest) (*RotateCAResponse, error)
 	// RotateGossipKey goes one step of a rotation of the gossip keyring.
@@ -677,6 +689,9 @@ type AdminHandler interface {
 	RevokeCertificate(context.Context, *RevokeCertificateRequest) (*RevokeCertificateResponse, error)
 	// RenewCertificate has a node replace its certificate now, without a restart.
 	RenewCertificate(context.Context, *RenewCertificateRequest) (*RenewCertificateResponse, error)
+	// MoveCAKey hands the key of the CA to another node: the one that holds it issues
+	// certificates and lets nodes join, and cannot be decommissioned.
+	MoveCAKey(context.Context, *MoveCAKeyRequest) (*MoveCAKeyResponse, error)
 	// RotateCA goes one step of a staged rotation of the cluster's CA.
 	RotateCA(context.Context, *RotateCARequest) (*RotateCAResponse, error)
 	// RotateGossipKey goes one step of a rotation of the gossip keyring.
@@ -733,6 +748,7 @@ func RegisterAdminHandler(server *connect.Server, svc AdminHandler) {
 		connect.Method{Spec: adminIssueCertificateSpec(), Handler: adapter.issueCertificate},
 		connect.Method{Spec: adminRevokeCertificateSpec(), Handler: adapter.revokeCertificate},
 		connect.Method{Spec: adminRenewCertificateSpec(), Handler: adapter.renewCertificate},
+		connect.Method{Spec: adminMoveCAKeySpec(), Handler: adapter.moveCAKey},
 		connect.Method{Spec: adminRotateCASpec(), Handler: adapter.rotateCA},
 		connect.Method{Spec: adminRotateGossipKeySpec(), Handler: adapter.rotateGossipKey},
 		connect.Method{Spec: adminCollectDebugSpec(), Handler: adapter.collectDebug},
@@ -946,6 +962,10 @@ func (UnimplementedAdminHandler) RevokeCertificate(context.Context, *RevokeCerti
 
 func (UnimplementedAdminHandler) RenewCertificate(context.Context, *RenewCertificateRequest) (*RenewCertificateResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.RenewCertificate is not implemented")
+}
+
+func (UnimplementedAdminHandler) MoveCAKey(context.Context, *MoveCAKeyRequest) (*MoveCAKeyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.MoveCAKey is not implemented")
 }
 
 func (UnimplementedAdminHandler) RotateCA(context.Context, *RotateCARequest) (*RotateCAResponse, error) {
@@ -1311,6 +1331,14 @@ func (c *adminClient) RevokeCertificate(ctx context.Context, req *RevokeCertific
 func (c *adminClient) RenewCertificate(ctx context.Context, req *RenewCertificateRequest) (*RenewCertificateResponse, error) {
 	var res RenewCertificateResponse
 	if err := c.client.CallUnary(ctx, adminRenewCertificateSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) MoveCAKey(ctx context.Context, req *MoveCAKeyRequest) (*MoveCAKeyResponse, error) {
+	var res MoveCAKeyResponse
+	if err := c.client.CallUnary(ctx, adminMoveCAKeySpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1856,6 +1884,18 @@ func (h adminHandler) renewCertificate(ctx context.Context, _ connect.Spec, stre
 		return err
 	}
 	res, err := h.svc.RenewCertificate(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) moveCAKey(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req MoveCAKeyRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.MoveCAKey(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -229,7 +229,7 @@ const file_admin_proto_rawDesc = "" +
 	"\x13ERROR_KIND_CONFLICT\x10\x05\x12\x19\n" +
 	"\x15ERROR_KIND_STALE_PLAN\x10\x06\x12\x1a\n" +
 	"\x16ERROR_KIND_UNAVAILABLE\x10\a\x12\x17\n" +
-	"\x13ERROR_KIND_INTERNAL\x10\b2\xe2$\n" +
+	"\x13ERROR_KIND_INTERNAL\x10\b2\xbc%\n" +
 	"\x05Admin\x12[\n" +
 	"\tGetStatus\x12!.nodedb.admin.v1.GetStatusRequest\x1a\".nodedb.admin.v1.GetStatusResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12[\n" +
 	"\tListNodes\x12!.nodedb.admin.v1.ListNodesRequest\x1a\".nodedb.admin.v1.ListNodesResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12a\n" +
@@ -280,7 +280,8 @@ const file_admin_proto_rawDesc = "" +
 	"\x10ListCertificates\x12(.nodedb.admin.v1.ListCertificatesRequest\x1a).nodedb.admin.v1.ListCertificatesResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12m\n" +
 	"\x10IssueCertificate\x12(.nodedb.admin.v1.IssueCertificateRequest\x1a).nodedb.admin.v1.IssueCertificateResponse\"\x04\xc8\xda\x18\x03\x12p\n" +
 	"\x11RevokeCertificate\x12).nodedb.admin.v1.RevokeCertificateRequest\x1a*.nodedb.admin.v1.RevokeCertificateResponse\"\x04\xc8\xda\x18\x03\x12m\n" +
-	"\x10RenewCertificate\x12(.nodedb.admin.v1.RenewCertificateRequest\x1a).nodedb.admin.v1.RenewCertificateResponse\"\x04\xc8\xda\x18\x03\x12U\n" +
+	"\x10RenewCertificate\x12(.nodedb.admin.v1.RenewCertificateRequest\x1a).nodedb.admin.v1.RenewCertificateResponse\"\x04\xc8\xda\x18\x03\x12X\n" +
+	"\tMoveCAKey\x12!.nodedb.admin.v1.MoveCAKeyRequest\x1a\".nodedb.admin.v1.MoveCAKeyResponse\"\x04\xc8\xda\x18\x03\x12U\n" +
 	"\bRotateCA\x12 .nodedb.admin.v1.RotateCARequest\x1a!.nodedb.admin.v1.RotateCAResponse\"\x04\xc8\xda\x18\x03\x12j\n" +
 	"\x0fRotateGossipKey\x12'.nodedb.admin.v1.RotateGossipKeyRequest\x1a(.nodedb.admin.v1.RotateGossipKeyResponse\"\x04\xc8\xda\x18\x03\x12d\n" +
 	"\fCollectDebug\x12$.nodedb.admin.v1.CollectDebugRequest\x1a%.nodedb.admin.v1.CollectDebugResponse\"\a\xc8\xda\x18\x03\x90\x02\x01:\\\n" +
@@ -351,162 +352,166 @@ var file_admin_proto_goTypes = []any{
 	(*IssueCertificateRequest)(nil),    // 47: nodedb.admin.v1.IssueCertificateRequest
 	(*RevokeCertificateRequest)(nil),   // 48: nodedb.admin.v1.RevokeCertificateRequest
 	(*RenewCertificateRequest)(nil),    // 49: nodedb.admin.v1.RenewCertificateRequest
-	(*RotateCARequest)(nil),            // 50: nodedb.admin.v1.RotateCARequest
-	(*RotateGossipKeyRequest)(nil),     // 51: nodedb.admin.v1.RotateGossipKeyRequest
-	(*CollectDebugRequest)(nil),        // 52: nodedb.admin.v1.CollectDebugRequest
-	(*GetStatusResponse)(nil),          // 53: nodedb.admin.v1.GetStatusResponse
-	(*ListNodesResponse)(nil),          // 54: nodedb.admin.v1.ListNodesResponse
-	(*ListMembersResponse)(nil),        // 55: nodedb.admin.v1.ListMembersResponse
-	(*ListRangesResponse)(nil),         // 56: nodedb.admin.v1.ListRangesResponse
-	(*GetRoutingResponse)(nil),         // 57: nodedb.admin.v1.GetRoutingResponse
-	(*LookupRouteResponse)(nil),        // 58: nodedb.admin.v1.LookupRouteResponse
-	(*CheckSafeResponse)(nil),          // 59: nodedb.admin.v1.CheckSafeResponse
-	(*PlanOperationResponse)(nil),      // 60: nodedb.admin.v1.PlanOperationResponse
-	(*StartOperationResponse)(nil),     // 61: nodedb.admin.v1.StartOperationResponse
-	(*GetOperationResponse)(nil),       // 62: nodedb.admin.v1.GetOperationResponse
-	(*ListOperationsResponse)(nil),     // 63: nodedb.admin.v1.ListOperationsResponse
-	(*WatchOperationResponse)(nil),     // 64: nodedb.admin.v1.WatchOperationResponse
-	(*CancelOperationResponse)(nil),    // 65: nodedb.admin.v1.CancelOperationResponse
-	(*UndrainResponse)(nil),            // 66: nodedb.admin.v1.UndrainResponse
-	(*RecommissionResponse)(nil),       // 67: nodedb.admin.v1.RecommissionResponse
-	(*SetCordonResponse)(nil),          // 68: nodedb.admin.v1.SetCordonResponse
-	(*WhoAmIResponse)(nil),             // 69: nodedb.admin.v1.WhoAmIResponse
-	(*GetVersionResponse)(nil),         // 70: nodedb.admin.v1.GetVersionResponse
-	(*CreateTokenResponse)(nil),        // 71: nodedb.admin.v1.CreateTokenResponse
-	(*ListTokensResponse)(nil),         // 72: nodedb.admin.v1.ListTokensResponse
-	(*RevokeTokenResponse)(nil),        // 73: nodedb.admin.v1.RevokeTokenResponse
-	(*CreateJoinTokenResponse)(nil),    // 74: nodedb.admin.v1.CreateJoinTokenResponse
-	(*ListJoinTokensResponse)(nil),     // 75: nodedb.admin.v1.ListJoinTokensResponse
-	(*RevokeJoinTokenResponse)(nil),    // 76: nodedb.admin.v1.RevokeJoinTokenResponse
-	(*WatchResponse)(nil),              // 77: nodedb.admin.v1.WatchResponse
-	(*ListEventsResponse)(nil),         // 78: nodedb.admin.v1.ListEventsResponse
-	(*CheckResponse)(nil),              // 79: nodedb.admin.v1.CheckResponse
-	(*ExplainMemberResponse)(nil),      // 80: nodedb.admin.v1.ExplainMemberResponse
-	(*ExplainRangeResponse)(nil),       // 81: nodedb.admin.v1.ExplainRangeResponse
-	(*InspectRaftResponse)(nil),        // 82: nodedb.admin.v1.InspectRaftResponse
-	(*DiffRoutingResponse)(nil),        // 83: nodedb.admin.v1.DiffRoutingResponse
-	(*PauseOperationResponse)(nil),     // 84: nodedb.admin.v1.PauseOperationResponse
-	(*ResumeOperationResponse)(nil),    // 85: nodedb.admin.v1.ResumeOperationResponse
-	(*LimitOperationResponse)(nil),     // 86: nodedb.admin.v1.LimitOperationResponse
-	(*GetRebalanceResponse)(nil),       // 87: nodedb.admin.v1.GetRebalanceResponse
-	(*CreatePlanResponse)(nil),         // 88: nodedb.admin.v1.CreatePlanResponse
-	(*ListPlansResponse)(nil),          // 89: nodedb.admin.v1.ListPlansResponse
-	(*SetRebalancePolicyResponse)(nil), // 90: nodedb.admin.v1.SetRebalancePolicyResponse
-	(*ListAuditResponse)(nil),          // 91: nodedb.admin.v1.ListAuditResponse
-	(*VerifyAuditResponse)(nil),        // 92: nodedb.admin.v1.VerifyAuditResponse
-	(*ListCertificatesResponse)(nil),   // 93: nodedb.admin.v1.ListCertificatesResponse
-	(*IssueCertificateResponse)(nil),   // 94: nodedb.admin.v1.IssueCertificateResponse
-	(*RevokeCertificateResponse)(nil),  // 95: nodedb.admin.v1.RevokeCertificateResponse
-	(*RenewCertificateResponse)(nil),   // 96: nodedb.admin.v1.RenewCertificateResponse
-	(*RotateCAResponse)(nil),           // 97: nodedb.admin.v1.RotateCAResponse
-	(*RotateGossipKeyResponse)(nil),    // 98: nodedb.admin.v1.RotateGossipKeyResponse
-	(*CollectDebugResponse)(nil),       // 99: nodedb.admin.v1.CollectDebugResponse
+	(*MoveCAKeyRequest)(nil),           // 50: nodedb.admin.v1.MoveCAKeyRequest
+	(*RotateCARequest)(nil),            // 51: nodedb.admin.v1.RotateCARequest
+	(*RotateGossipKeyRequest)(nil),     // 52: nodedb.admin.v1.RotateGossipKeyRequest
+	(*CollectDebugRequest)(nil),        // 53: nodedb.admin.v1.CollectDebugRequest
+	(*GetStatusResponse)(nil),          // 54: nodedb.admin.v1.GetStatusResponse
+	(*ListNodesResponse)(nil),          // 55: nodedb.admin.v1.ListNodesResponse
+	(*ListMembersResponse)(nil),        // 56: nodedb.admin.v1.ListMembersResponse
+	(*ListRangesResponse)(nil),         // 57: nodedb.admin.v1.ListRangesResponse
+	(*GetRoutingResponse)(nil),         // 58: nodedb.admin.v1.GetRoutingResponse
+	(*LookupRouteResponse)(nil),        // 59: nodedb.admin.v1.LookupRouteResponse
+	(*CheckSafeResponse)(nil),          // 60: nodedb.admin.v1.CheckSafeResponse
+	(*PlanOperationResponse)(nil),      // 61: nodedb.admin.v1.PlanOperationResponse
+	(*StartOperationResponse)(nil),     // 62: nodedb.admin.v1.StartOperationResponse
+	(*GetOperationResponse)(nil),       // 63: nodedb.admin.v1.GetOperationResponse
+	(*ListOperationsResponse)(nil),     // 64: nodedb.admin.v1.ListOperationsResponse
+	(*WatchOperationResponse)(nil),     // 65: nodedb.admin.v1.WatchOperationResponse
+	(*CancelOperationResponse)(nil),    // 66: nodedb.admin.v1.CancelOperationResponse
+	(*UndrainResponse)(nil),            // 67: nodedb.admin.v1.UndrainResponse
+	(*RecommissionResponse)(nil),       // 68: nodedb.admin.v1.RecommissionResponse
+	(*SetCordonResponse)(nil),          // 69: nodedb.admin.v1.SetCordonResponse
+	(*WhoAmIResponse)(nil),             // 70: nodedb.admin.v1.WhoAmIResponse
+	(*GetVersionResponse)(nil),         // 71: nodedb.admin.v1.GetVersionResponse
+	(*CreateTokenResponse)(nil),        // 72: nodedb.admin.v1.CreateTokenResponse
+	(*ListTokensResponse)(nil),         // 73: nodedb.admin.v1.ListTokensResponse
+	(*RevokeTokenResponse)(nil),        // 74: nodedb.admin.v1.RevokeTokenResponse
+	(*CreateJoinTokenResponse)(nil),    // 75: nodedb.admin.v1.CreateJoinTokenResponse
+	(*ListJoinTokensResponse)(nil),     // 76: nodedb.admin.v1.ListJoinTokensResponse
+	(*RevokeJoinTokenResponse)(nil),    // 77: nodedb.admin.v1.RevokeJoinTokenResponse
+	(*WatchResponse)(nil),              // 78: nodedb.admin.v1.WatchResponse
+	(*ListEventsResponse)(nil),         // 79: nodedb.admin.v1.ListEventsResponse
+	(*CheckResponse)(nil),              // 80: nodedb.admin.v1.CheckResponse
+	(*ExplainMemberResponse)(nil),      // 81: nodedb.admin.v1.ExplainMemberResponse
+	(*ExplainRangeResponse)(nil),       // 82: nodedb.admin.v1.ExplainRangeResponse
+	(*InspectRaftResponse)(nil),        // 83: nodedb.admin.v1.InspectRaftResponse
+	(*DiffRoutingResponse)(nil),        // 84: nodedb.admin.v1.DiffRoutingResponse
+	(*PauseOperationResponse)(nil),     // 85: nodedb.admin.v1.PauseOperationResponse
+	(*ResumeOperationResponse)(nil),    // 86: nodedb.admin.v1.ResumeOperationResponse
+	(*LimitOperationResponse)(nil),     // 87: nodedb.admin.v1.LimitOperationResponse
+	(*GetRebalanceResponse)(nil),       // 88: nodedb.admin.v1.GetRebalanceResponse
+	(*CreatePlanResponse)(nil),         // 89: nodedb.admin.v1.CreatePlanResponse
+	(*ListPlansResponse)(nil),          // 90: nodedb.admin.v1.ListPlansResponse
+	(*SetRebalancePolicyResponse)(nil), // 91: nodedb.admin.v1.SetRebalancePolicyResponse
+	(*ListAuditResponse)(nil),          // 92: nodedb.admin.v1.ListAuditResponse
+	(*VerifyAuditResponse)(nil),        // 93: nodedb.admin.v1.VerifyAuditResponse
+	(*ListCertificatesResponse)(nil),   // 94: nodedb.admin.v1.ListCertificatesResponse
+	(*IssueCertificateResponse)(nil),   // 95: nodedb.admin.v1.IssueCertificateResponse
+	(*RevokeCertificateResponse)(nil),  // 96: nodedb.admin.v1.RevokeCertificateResponse
+	(*RenewCertificateResponse)(nil),   // 97: nodedb.admin.v1.RenewCertificateResponse
+	(*MoveCAKeyResponse)(nil),          // 98: nodedb.admin.v1.MoveCAKeyResponse
+	(*RotateCAResponse)(nil),           // 99: nodedb.admin.v1.RotateCAResponse
+	(*RotateGossipKeyResponse)(nil),    // 100: nodedb.admin.v1.RotateGossipKeyResponse
+	(*CollectDebugResponse)(nil),       // 101: nodedb.admin.v1.CollectDebugResponse
 }
 var file_admin_proto_depIdxs = []int32{
-	0,  // 0: nodedb.admin.v1.ErrorDetail.kind:type_name -> nodedb.admin.v1.ErrorKind
-	2,  // 1: nodedb.admin.v1.ErrorDetail.findings:type_name -> nodedb.admin.v1.Finding
-	3,  // 2: nodedb.admin.v1.ErrorDetail.fixes:type_name -> nodedb.admin.v1.Fix
-	4,  // 3: nodedb.admin.v1.required_role:extendee -> google.protobuf.MethodOptions
-	5,  // 4: nodedb.admin.v1.required_role:type_name -> nodedb.admin.v1.Role
-	6,  // 5: nodedb.admin.v1.Admin.GetStatus:input_type -> nodedb.admin.v1.GetStatusRequest
-	7,  // 6: nodedb.admin.v1.Admin.ListNodes:input_type -> nodedb.admin.v1.ListNodesRequest
-	8,  // 7: nodedb.admin.v1.Admin.ListMembers:input_type -> nodedb.admin.v1.ListMembersRequest
-	9,  // 8: nodedb.admin.v1.Admin.ListRanges:input_type -> nodedb.admin.v1.ListRangesRequest
-	10, // 9: nodedb.admin.v1.Admin.GetRouting:input_type -> nodedb.admin.v1.GetRoutingRequest
-	11, // 10: nodedb.admin.v1.Admin.LookupRoute:input_type -> nodedb.admin.v1.LookupRouteRequest
-	12, // 11: nodedb.admin.v1.Admin.CheckSafe:input_type -> nodedb.admin.v1.CheckSafeRequest
-	13, // 12: nodedb.admin.v1.Admin.PlanOperation:input_type -> nodedb.admin.v1.PlanOperationRequest
-	14, // 13: nodedb.admin.v1.Admin.StartOperation:input_type -> nodedb.admin.v1.StartOperationRequest
-	15, // 14: nodedb.admin.v1.Admin.GetOperation:input_type -> nodedb.admin.v1.GetOperationRequest
-	16, // 15: nodedb.admin.v1.Admin.ListOperations:input_type -> nodedb.admin.v1.ListOperationsRequest
-	17, // 16: nodedb.admin.v1.Admin.WatchOperation:input_type -> nodedb.admin.v1.WatchOperationRequest
-	18, // 17: nodedb.admin.v1.Admin.CancelOperation:input_type -> nodedb.admin.v1.CancelOperationRequest
-	19, // 18: nodedb.admin.v1.Admin.Undrain:input_type -> nodedb.admin.v1.UndrainRequest
-	20, // 19: nodedb.admin.v1.Admin.Recommission:input_type -> nodedb.admin.v1.RecommissionRequest
-	21, // 20: nodedb.admin.v1.Admin.SetCordon:input_type -> nodedb.admin.v1.SetCordonRequest
-	22, // 21: nodedb.admin.v1.Admin.WhoAmI:input_type -> nodedb.admin.v1.WhoAmIRequest
-	23, // 22: nodedb.admin.v1.Admin.GetVersion:input_type -> nodedb.admin.v1.GetVersionRequest
-	24, // 23: nodedb.admin.v1.Admin.CreateToken:input_type -> nodedb.admin.v1.CreateTokenRequest
-	25, // 24: nodedb.admin.v1.Admin.ListTokens:input_type -> nodedb.admin.v1.ListTokensRequest
-	26, // 25: nodedb.admin.v1.Admin.RevokeToken:input_type -> nodedb.admin.v1.RevokeTokenRequest
-	27, // 26: nodedb.admin.v1.Admin.CreateJoinToken:input_type -> nodedb.admin.v1.CreateJoinTokenRequest
-	28, // 27: nodedb.admin.v1.Admin.ListJoinTokens:input_type -> nodedb.admin.v1.ListJoinTokensRequest
-	29, // 28: nodedb.admin.v1.Admin.RevokeJoinToken:input_type -> nodedb.admin.v1.RevokeJoinTokenRequest
-	30, // 29: nodedb.admin.v1.Admin.Watch:input_type -> nodedb.admin.v1.WatchRequest
-	31, // 30: nodedb.admin.v1.Admin.ListEvents:input_type -> nodedb.admin.v1.ListEventsRequest
-	32, // 31: nodedb.admin.v1.Admin.Check:input_type -> nodedb.admin.v1.CheckRequest
-	33, // 32: nodedb.admin.v1.Admin.ExplainMember:input_type -> nodedb.admin.v1.ExplainMemberRequest
-	34, // 33: nodedb.admin.v1.Admin.ExplainRange:input_type -> nodedb.admin.v1.ExplainRangeRequest
-	35, // 34: nodedb.admin.v1.Admin.InspectRaft:input_type -> nodedb.admin.v1.InspectRaftRequest
-	36, // 35: nodedb.admin.v1.Admin.DiffRouting:input_type -> nodedb.admin.v1.DiffRoutingRequest
-	37, // 36: nodedb.admin.v1.Admin.PauseOperation:input_type -> nodedb.admin.v1.PauseOperationRequest
-	38, // 37: nodedb.admin.v1.Admin.ResumeOperation:input_type -> nodedb.admin.v1.ResumeOperationRequest
-	39, // 38: nodedb.admin.v1.Admin.LimitOperation:input_type -> nodedb.admin.v1.LimitOperationRequest
-	40, // 39: nodedb.admin.v1.Admin.GetRebalance:input_type -> nodedb.admin.v1.GetRebalanceRequest
-	41, // 40: nodedb.admin.v1.Admin.CreatePlan:input_type -> nodedb.admin.v1.CreatePlanRequest
-	42, // 41: nodedb.admin.v1.Admin.ListPlans:input_type -> nodedb.admin.v1.ListPlansRequest
-	43, // 42: nodedb.admin.v1.Admin.SetRebalancePolicy:input_type -> nodedb.admin.v1.SetRebalancePolicyRequest
-	44, // 43: nodedb.admin.v1.Admin.ListAudit:input_type -> nodedb.admin.v1.ListAuditRequest
-	45, // 44: nodedb.admin.v1.Admin.VerifyAudit:input_type -> nodedb.admin.v1.VerifyAuditRequest
-	46, // 45: nodedb.admin.v1.Admin.ListCertificates:input_type -> nodedb.admin.v1.ListCertificatesRequest
-	47, // 46: nodedb.admin.v1.Admin.IssueCertificate:input_type -> nodedb.admin.v1.IssueCertificateRequest
-	48, // 47: nodedb.admin.v1.Admin.RevokeCertificate:input_type -> nodedb.admin.v1.RevokeCertificateRequest
-	49, // 48: nodedb.admin.v1.Admin.RenewCertificate:input_type -> nodedb.admin.v1.RenewCertificateRequest
-	50, // 49: nodedb.admin.v1.Admin.RotateCA:input_type -> nodedb.admin.v1.RotateCARequest
-	51, // 50: nodedb.admin.v1.Admin.RotateGossipKey:input_type -> nodedb.admin.v1.RotateGossipKeyRequest
-	52, // 51: nodedb.admin.v1.Admin.CollectDebug:input_type -> nodedb.admin.v1.CollectDebugRequest
-	53, // 52: nodedb.admin.v1.Admin.GetStatus:output_type -> nodedb.admin.v1.GetStatusResponse
-	54, // 53: nodedb.admin.v1.Admin.ListNodes:output_type -> nodedb.admin.v1.ListNodesResponse
-	55, // 54: nodedb.admin.v1.Admin.ListMembers:output_type -> nodedb.admin.v1.ListMembersResponse
-	56, // 55: nodedb.admin.v1.Admin.ListRanges:output_type -> nodedb.admin.v1.ListRangesResponse
-	57, // 56: nodedb.admin.v1.Admin.GetRouting:output_type -> nodedb.admin.v1.GetRoutingResponse
-	58, // 57: nodedb.admin.v1.Admin.LookupRoute:output_type -> nodedb.admin.v1.LookupRouteResponse
-	59, // 58: nodedb.admin.v1.Admin.CheckSafe:output_type -> nodedb.admin.v1.CheckSafeResponse
-	60, // 59: nodedb.admin.v1.Admin.PlanOperation:output_type -> nodedb.admin.v1.PlanOperationResponse
-	61, // 60: nodedb.admin.v1.Admin.StartOperation:output_type -> nodedb.admin.v1.StartOperationResponse
-	62, // 61: nodedb.admin.v1.Admin.GetOperation:output_type -> nodedb.admin.v1.GetOperationResponse
-	63, // 62: nodedb.admin.v1.Admin.ListOperations:output_type -> nodedb.admin.v1.ListOperationsResponse
-	64, // 63: nodedb.admin.v1.Admin.WatchOperation:output_type -> nodedb.admin.v1.WatchOperationResponse
-	65, // 64: nodedb.admin.v1.Admin.CancelOperation:output_type -> nodedb.admin.v1.CancelOperationResponse
-	66, // 65: nodedb.admin.v1.Admin.Undrain:output_type -> nodedb.admin.v1.UndrainResponse
-	67, // 66: nodedb.admin.v1.Admin.Recommission:output_type -> nodedb.admin.v1.RecommissionResponse
-	68, // 67: nodedb.admin.v1.Admin.SetCordon:output_type -> nodedb.admin.v1.SetCordonResponse
-	69, // 68: nodedb.admin.v1.Admin.WhoAmI:output_type -> nodedb.admin.v1.WhoAmIResponse
-	70, // 69: nodedb.admin.v1.Admin.GetVersion:output_type -> nodedb.admin.v1.GetVersionResponse
-	71, // 70: nodedb.admin.v1.Admin.CreateToken:output_type -> nodedb.admin.v1.CreateTokenResponse
-	72, // 71: nodedb.admin.v1.Admin.ListTokens:output_type -> nodedb.admin.v1.ListTokensResponse
-	73, // 72: nodedb.admin.v1.Admin.RevokeToken:output_type -> nodedb.admin.v1.RevokeTokenResponse
-	74, // 73: nodedb.admin.v1.Admin.CreateJoinToken:output_type -> nodedb.admin.v1.CreateJoinTokenResponse
-	75, // 74: nodedb.admin.v1.Admin.ListJoinTokens:output_type -> nodedb.admin.v1.ListJoinTokensResponse
-	76, // 75: nodedb.admin.v1.Admin.RevokeJoinToken:output_type -> nodedb.admin.v1.RevokeJoinTokenResponse
-	77, // 76: nodedb.admin.v1.Admin.Watch:output_type -> nodedb.admin.v1.WatchResponse
-	78, // 77: nodedb.admin.v1.Admin.ListEvents:output_type -> nodedb.admin.v1.ListEventsResponse
-	79, // 78: nodedb.admin.v1.Admin.Check:output_type -> nodedb.admin.v1.CheckResponse
-	80, // 79: nodedb.admin.v1.Admin.ExplainMember:output_type -> nodedb.admin.v1.ExplainMemberResponse
-	81, // 80: nodedb.admin.v1.Admin.ExplainRange:output_type -> nodedb.admin.v1.ExplainRangeResponse
-	82, // 81: nodedb.admin.v1.Admin.InspectRaft:output_type -> nodedb.admin.v1.InspectRaftResponse
-	83, // 82: nodedb.admin.v1.Admin.DiffRouting:output_type -> nodedb.admin.v1.DiffRoutingResponse
-	84, // 83: nodedb.admin.v1.Admin.PauseOperation:output_type -> nodedb.admin.v1.PauseOperationResponse
-	85, // 84: nodedb.admin.v1.Admin.ResumeOperation:output_type -> nodedb.admin.v1.ResumeOperationResponse
-	86, // 85: nodedb.admin.v1.Admin.LimitOperation:output_type -> nodedb.admin.v1.LimitOperationResponse
-	87, // 86: nodedb.admin.v1.Admin.GetRebalance:output_type -> nodedb.admin.v1.GetRebalanceResponse
-	88, // 87: nodedb.admin.v1.Admin.CreatePlan:output_type -> nodedb.admin.v1.CreatePlanResponse
-	89, // 88: nodedb.admin.v1.Admin.ListPlans:output_type -> nodedb.admin.v1.ListPlansResponse
-	90, // 89: nodedb.admin.v1.Admin.SetRebalancePolicy:output_type -> nodedb.admin.v1.SetRebalancePolicyResponse
-	91, // 90: nodedb.admin.v1.Admin.ListAudit:output_type -> nodedb.admin.v1.ListAuditResponse
-	92, // 91: nodedb.admin.v1.Admin.VerifyAudit:output_type -> nodedb.admin.v1.VerifyAuditResponse
-	93, // 92: nodedb.admin.v1.Admin.ListCertificates:output_type -> nodedb.admin.v1.ListCertificatesResponse
-	94, // 93: nodedb.admin.v1.Admin.IssueCertificate:output_type -> nodedb.admin.v1.IssueCertificateResponse
-	95, // 94: nodedb.admin.v1.Admin.RevokeCertificate:output_type -> nodedb.admin.v1.RevokeCertificateResponse
-	96, // 95: nodedb.admin.v1.Admin.RenewCertificate:output_type -> nodedb.admin.v1.RenewCertificateResponse
-	97, // 96: nodedb.admin.v1.Admin.RotateCA:output_type -> nodedb.admin.v1.RotateCAResponse
-	98, // 97: nodedb.admin.v1.Admin.RotateGossipKey:output_type -> nodedb.admin.v1.RotateGossipKeyResponse
-	99, // 98: nodedb.admin.v1.Admin.CollectDebug:output_type -> nodedb.admin.v1.CollectDebugResponse
-	52, // [52:99] is the sub-list for method output_type
-	5,  // [5:52] is the sub-list for method input_type
-	4,  // [4:5] is the sub-list for extension type_name
-	3,  // [3:4] is the sub-list for extension extendee
-	0,  // [0:3] is the sub-list for field type_name
+	0,   // 0: nodedb.admin.v1.ErrorDetail.kind:type_name -> nodedb.admin.v1.ErrorKind
+	2,   // 1: nodedb.admin.v1.ErrorDetail.findings:type_name -> nodedb.admin.v1.Finding
+	3,   // 2: nodedb.admin.v1.ErrorDetail.fixes:type_name -> nodedb.admin.v1.Fix
+	4,   // 3: nodedb.admin.v1.required_role:extendee -> google.protobuf.MethodOptions
+	5,   // 4: nodedb.admin.v1.required_role:type_name -> nodedb.admin.v1.Role
+	6,   // 5: nodedb.admin.v1.Admin.GetStatus:input_type -> nodedb.admin.v1.GetStatusRequest
+	7,   // 6: nodedb.admin.v1.Admin.ListNodes:input_type -> nodedb.admin.v1.ListNodesRequest
+	8,   // 7: nodedb.admin.v1.Admin.ListMembers:input_type -> nodedb.admin.v1.ListMembersRequest
+	9,   // 8: nodedb.admin.v1.Admin.ListRanges:input_type -> nodedb.admin.v1.ListRangesRequest
+	10,  // 9: nodedb.admin.v1.Admin.GetRouting:input_type -> nodedb.admin.v1.GetRoutingRequest
+	11,  // 10: nodedb.admin.v1.Admin.LookupRoute:input_type -> nodedb.admin.v1.LookupRouteRequest
+	12,  // 11: nodedb.admin.v1.Admin.CheckSafe:input_type -> nodedb.admin.v1.CheckSafeRequest
+	13,  // 12: nodedb.admin.v1.Admin.PlanOperation:input_type -> nodedb.admin.v1.PlanOperationRequest
+	14,  // 13: nodedb.admin.v1.Admin.StartOperation:input_type -> nodedb.admin.v1.StartOperationRequest
+	15,  // 14: nodedb.admin.v1.Admin.GetOperation:input_type -> nodedb.admin.v1.GetOperationRequest
+	16,  // 15: nodedb.admin.v1.Admin.ListOperations:input_type -> nodedb.admin.v1.ListOperationsRequest
+	17,  // 16: nodedb.admin.v1.Admin.WatchOperation:input_type -> nodedb.admin.v1.WatchOperationRequest
+	18,  // 17: nodedb.admin.v1.Admin.CancelOperation:input_type -> nodedb.admin.v1.CancelOperationRequest
+	19,  // 18: nodedb.admin.v1.Admin.Undrain:input_type -> nodedb.admin.v1.UndrainRequest
+	20,  // 19: nodedb.admin.v1.Admin.Recommission:input_type -> nodedb.admin.v1.RecommissionRequest
+	21,  // 20: nodedb.admin.v1.Admin.SetCordon:input_type -> nodedb.admin.v1.SetCordonRequest
+	22,  // 21: nodedb.admin.v1.Admin.WhoAmI:input_type -> nodedb.admin.v1.WhoAmIRequest
+	23,  // 22: nodedb.admin.v1.Admin.GetVersion:input_type -> nodedb.admin.v1.GetVersionRequest
+	24,  // 23: nodedb.admin.v1.Admin.CreateToken:input_type -> nodedb.admin.v1.CreateTokenRequest
+	25,  // 24: nodedb.admin.v1.Admin.ListTokens:input_type -> nodedb.admin.v1.ListTokensRequest
+	26,  // 25: nodedb.admin.v1.Admin.RevokeToken:input_type -> nodedb.admin.v1.RevokeTokenRequest
+	27,  // 26: nodedb.admin.v1.Admin.CreateJoinToken:input_type -> nodedb.admin.v1.CreateJoinTokenRequest
+	28,  // 27: nodedb.admin.v1.Admin.ListJoinTokens:input_type -> nodedb.admin.v1.ListJoinTokensRequest
+	29,  // 28: nodedb.admin.v1.Admin.RevokeJoinToken:input_type -> nodedb.admin.v1.RevokeJoinTokenRequest
+	30,  // 29: nodedb.admin.v1.Admin.Watch:input_type -> nodedb.admin.v1.WatchRequest
+	31,  // 30: nodedb.admin.v1.Admin.ListEvents:input_type -> nodedb.admin.v1.ListEventsRequest
+	32,  // 31: nodedb.admin.v1.Admin.Check:input_type -> nodedb.admin.v1.CheckRequest
+	33,  // 32: nodedb.admin.v1.Admin.ExplainMember:input_type -> nodedb.admin.v1.ExplainMemberRequest
+	34,  // 33: nodedb.admin.v1.Admin.ExplainRange:input_type -> nodedb.admin.v1.ExplainRangeRequest
+	35,  // 34: nodedb.admin.v1.Admin.InspectRaft:input_type -> nodedb.admin.v1.InspectRaftRequest
+	36,  // 35: nodedb.admin.v1.Admin.DiffRouting:input_type -> nodedb.admin.v1.DiffRoutingRequest
+	37,  // 36: nodedb.admin.v1.Admin.PauseOperation:input_type -> nodedb.admin.v1.PauseOperationRequest
+	38,  // 37: nodedb.admin.v1.Admin.ResumeOperation:input_type -> nodedb.admin.v1.ResumeOperationRequest
+	39,  // 38: nodedb.admin.v1.Admin.LimitOperation:input_type -> nodedb.admin.v1.LimitOperationRequest
+	40,  // 39: nodedb.admin.v1.Admin.GetRebalance:input_type -> nodedb.admin.v1.GetRebalanceRequest
+	41,  // 40: nodedb.admin.v1.Admin.CreatePlan:input_type -> nodedb.admin.v1.CreatePlanRequest
+	42,  // 41: nodedb.admin.v1.Admin.ListPlans:input_type -> nodedb.admin.v1.ListPlansRequest
+	43,  // 42: nodedb.admin.v1.Admin.SetRebalancePolicy:input_type -> nodedb.admin.v1.SetRebalancePolicyRequest
+	44,  // 43: nodedb.admin.v1.Admin.ListAudit:input_type -> nodedb.admin.v1.ListAuditRequest
+	45,  // 44: nodedb.admin.v1.Admin.VerifyAudit:input_type -> nodedb.admin.v1.VerifyAuditRequest
+	46,  // 45: nodedb.admin.v1.Admin.ListCertificates:input_type -> nodedb.admin.v1.ListCertificatesRequest
+	47,  // 46: nodedb.admin.v1.Admin.IssueCertificate:input_type -> nodedb.admin.v1.IssueCertificateRequest
+	48,  // 47: nodedb.admin.v1.Admin.RevokeCertificate:input_type -> nodedb.admin.v1.RevokeCertificateRequest
+	49,  // 48: nodedb.admin.v1.Admin.RenewCertificate:input_type -> nodedb.admin.v1.RenewCertificateRequest
+	50,  // 49: nodedb.admin.v1.Admin.MoveCAKey:input_type -> nodedb.admin.v1.MoveCAKeyRequest
+	51,  // 50: nodedb.admin.v1.Admin.RotateCA:input_type -> nodedb.admin.v1.RotateCARequest
+	52,  // 51: nodedb.admin.v1.Admin.RotateGossipKey:input_type -> nodedb.admin.v1.RotateGossipKeyRequest
+	53,  // 52: nodedb.admin.v1.Admin.CollectDebug:input_type -> nodedb.admin.v1.CollectDebugRequest
+	54,  // 53: nodedb.admin.v1.Admin.GetStatus:output_type -> nodedb.admin.v1.GetStatusResponse
+	55,  // 54: nodedb.admin.v1.Admin.ListNodes:output_type -> nodedb.admin.v1.ListNodesResponse
+	56,  // 55: nodedb.admin.v1.Admin.ListMembers:output_type -> nodedb.admin.v1.ListMembersResponse
+	57,  // 56: nodedb.admin.v1.Admin.ListRanges:output_type -> nodedb.admin.v1.ListRangesResponse
+	58,  // 57: nodedb.admin.v1.Admin.GetRouting:output_type -> nodedb.admin.v1.GetRoutingResponse
+	59,  // 58: nodedb.admin.v1.Admin.LookupRoute:output_type -> nodedb.admin.v1.LookupRouteResponse
+	60,  // 59: nodedb.admin.v1.Admin.CheckSafe:output_type -> nodedb.admin.v1.CheckSafeResponse
+	61,  // 60: nodedb.admin.v1.Admin.PlanOperation:output_type -> nodedb.admin.v1.PlanOperationResponse
+	62,  // 61: nodedb.admin.v1.Admin.StartOperation:output_type -> nodedb.admin.v1.StartOperationResponse
+	63,  // 62: nodedb.admin.v1.Admin.GetOperation:output_type -> nodedb.admin.v1.GetOperationResponse
+	64,  // 63: nodedb.admin.v1.Admin.ListOperations:output_type -> nodedb.admin.v1.ListOperationsResponse
+	65,  // 64: nodedb.admin.v1.Admin.WatchOperation:output_type -> nodedb.admin.v1.WatchOperationResponse
+	66,  // 65: nodedb.admin.v1.Admin.CancelOperation:output_type -> nodedb.admin.v1.CancelOperationResponse
+	67,  // 66: nodedb.admin.v1.Admin.Undrain:output_type -> nodedb.admin.v1.UndrainResponse
+	68,  // 67: nodedb.admin.v1.Admin.Recommission:output_type -> nodedb.admin.v1.RecommissionResponse
+	69,  // 68: nodedb.admin.v1.Admin.SetCordon:output_type -> nodedb.admin.v1.SetCordonResponse
+	70,  // 69: nodedb.admin.v1.Admin.WhoAmI:output_type -> nodedb.admin.v1.WhoAmIResponse
+	71,  // 70: nodedb.admin.v1.Admin.GetVersion:output_type -> nodedb.admin.v1.GetVersionResponse
+	72,  // 71: nodedb.admin.v1.Admin.CreateToken:output_type -> nodedb.admin.v1.CreateTokenResponse
+	73,  // 72: nodedb.admin.v1.Admin.ListTokens:output_type -> nodedb.admin.v1.ListTokensResponse
+	74,  // 73: nodedb.admin.v1.Admin.RevokeToken:output_type -> nodedb.admin.v1.RevokeTokenResponse
+	75,  // 74: nodedb.admin.v1.Admin.CreateJoinToken:output_type -> nodedb.admin.v1.CreateJoinTokenResponse
+	76,  // 75: nodedb.admin.v1.Admin.ListJoinTokens:output_type -> nodedb.admin.v1.ListJoinTokensResponse
+	77,  // 76: nodedb.admin.v1.Admin.RevokeJoinToken:output_type -> nodedb.admin.v1.RevokeJoinTokenResponse
+	78,  // 77: nodedb.admin.v1.Admin.Watch:output_type -> nodedb.admin.v1.WatchResponse
+	79,  // 78: nodedb.admin.v1.Admin.ListEvents:output_type -> nodedb.admin.v1.ListEventsResponse
+	80,  // 79: nodedb.admin.v1.Admin.Check:output_type -> nodedb.admin.v1.CheckResponse
+	81,  // 80: nodedb.admin.v1.Admin.ExplainMember:output_type -> nodedb.admin.v1.ExplainMemberResponse
+	82,  // 81: nodedb.admin.v1.Admin.ExplainRange:output_type -> nodedb.admin.v1.ExplainRangeResponse
+	83,  // 82: nodedb.admin.v1.Admin.InspectRaft:output_type -> nodedb.admin.v1.InspectRaftResponse
+	84,  // 83: nodedb.admin.v1.Admin.DiffRouting:output_type -> nodedb.admin.v1.DiffRoutingResponse
+	85,  // 84: nodedb.admin.v1.Admin.PauseOperation:output_type -> nodedb.admin.v1.PauseOperationResponse
+	86,  // 85: nodedb.admin.v1.Admin.ResumeOperation:output_type -> nodedb.admin.v1.ResumeOperationResponse
+	87,  // 86: nodedb.admin.v1.Admin.LimitOperation:output_type -> nodedb.admin.v1.LimitOperationResponse
+	88,  // 87: nodedb.admin.v1.Admin.GetRebalance:output_type -> nodedb.admin.v1.GetRebalanceResponse
+	89,  // 88: nodedb.admin.v1.Admin.CreatePlan:output_type -> nodedb.admin.v1.CreatePlanResponse
+	90,  // 89: nodedb.admin.v1.Admin.ListPlans:output_type -> nodedb.admin.v1.ListPlansResponse
+	91,  // 90: nodedb.admin.v1.Admin.SetRebalancePolicy:output_type -> nodedb.admin.v1.SetRebalancePolicyResponse
+	92,  // 91: nodedb.admin.v1.Admin.ListAudit:output_type -> nodedb.admin.v1.ListAuditResponse
+	93,  // 92: nodedb.admin.v1.Admin.VerifyAudit:output_type -> nodedb.admin.v1.VerifyAuditResponse
+	94,  // 93: nodedb.admin.v1.Admin.ListCertificates:output_type -> nodedb.admin.v1.ListCertificatesResponse
+	95,  // 94: nodedb.admin.v1.Admin.IssueCertificate:output_type -> nodedb.admin.v1.IssueCertificateResponse
+	96,  // 95: nodedb.admin.v1.Admin.RevokeCertificate:output_type -> nodedb.admin.v1.RevokeCertificateResponse
+	97,  // 96: nodedb.admin.v1.Admin.RenewCertificate:output_type -> nodedb.admin.v1.RenewCertificateResponse
+	98,  // 97: nodedb.admin.v1.Admin.MoveCAKey:output_type -> nodedb.admin.v1.MoveCAKeyResponse
+	99,  // 98: nodedb.admin.v1.Admin.RotateCA:output_type -> nodedb.admin.v1.RotateCAResponse
+	100, // 99: nodedb.admin.v1.Admin.RotateGossipKey:output_type -> nodedb.admin.v1.RotateGossipKeyResponse
+	101, // 100: nodedb.admin.v1.Admin.CollectDebug:output_type -> nodedb.admin.v1.CollectDebugResponse
+	53,  // [53:101] is the sub-list for method output_type
+	5,   // [5:53] is the sub-list for method input_type
+	4,   // [4:5] is the sub-list for extension type_name
+	3,   // [3:4] is the sub-list for extension extendee
+	0,   // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_admin_proto_init() }

@@ -39,6 +39,7 @@ func (s *service) ListCertificates(ctx context.Context, r *adminpb.ListCertifica
 	for _, c := range roots {
 		p := certProto(c, "ca", look.At)
 		p.TrustedBy = nodeIDs(look.reporting(func(k *cluster.KeyStatus) bool { return slices.Contains(k.Trusts, p.GetFingerprint()) }))
+		p.KeyOn = nodeIDs(look.reporting(func(k *cluster.KeyStatus) bool { return k.Signs == p.GetFingerprint() }))
 		out.Certificates = append(out.Certificates, p)
 	}
 	for _, n := range look.members() {
@@ -166,4 +167,33 @@ func (s *service) RenewCertificate(ctx context.Context, r *adminpb.RenewCertific
 		return nil, err
 	}
 	return &adminpb.RenewCertificateResponse{Certificate: nodeCertProto(ids[0], &keys, time.Now())}, nil
+}
+
+// MoveCAKey implements adminpb.AdminHandler. The record comes first: where the key
+// went is in the audit, whatever happens then.
+func (s *service) MoveCAKey(ctx context.Context, r *adminpb.MoveCAKeyRequest) (*adminpb.MoveCAKeyResponse, error) {
+	ids, err := s.known([]uint32{r.GetTo()})
+	if err != nil {
+		return nil, err
+	}
+	to := ids[0]
+	look, err := s.look(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	holders := look.reporting(func(k *cluster.KeyStatus) bool { return k.Signs != "" })
+	switch {
+	case slices.Contains(holders, to):
+		return &adminpb.MoveCAKeyResponse{From: uint32(to), To: uint32(to)}, nil
+	case len(holders) == 0:
+		return nil, &Error{Kind: KindUnavailable, Message: "no node that answers holds the CA's key: start the node that does, or put certs/ca.key (mode 0600) there by hand"}
+	}
+	from := holders[0]
+	if _, err := s.propose(ctx, metastate.Command{MoveCAKey: &metastate.MoveCAKey{From: from, To: to, Reason: r.GetReason()}}); err != nil {
+		return nil, err
+	}
+	if err := s.backend.MoveCAKey(ctx, from, to); err != nil {
+		return nil, err
+	}
+	return &adminpb.MoveCAKeyResponse{From: uint32(from), To: uint32(to)}, nil
 }

@@ -58,6 +58,7 @@ var rules = []rule{
 	{"CORDONED", "no cordon is left behind", false, leftCordons},
 	{"DRAINED", "no node is drained", true, drainedNodes},
 	{"ORPHAN", "nothing is left of operations that ended", true, orphans},
+	{"CA_KEY", "a node that stays holds the CA's key", false, caKeyHeld},
 	{"STALE_ROUTING", "every node follows the meta range", true, staleRouting},
 	{"VERSION_MIX", "all nodes run one version", true, versionMix},
 	{"SURVIVAL", "the cluster outlives the loss of any one node", false, survivesNone},

@@ -73,6 +73,9 @@ func newFakeBackend(ca []byte) *fakeBackend {
 			Node: id, Service: cluster.Ready, Version: "v1", Bytes: 1000 * uint64(id), DiskUsed: 10, DiskTotal: 100,
 			Liveness: map[cluster.NodeID]cluster.Liveness{1: cluster.Alive, 2: cluster.Alive, 3: cluster.Alive},
 		}
+		if id == 1 {
+			b.statuses[id].Keys.Signs = "5161"
+		}
 	}
 	for id := cluster.RangeID(1); id <= 5; id++ {
 		d := &cluster.RangeDescriptor{ID: id, Generation: 4, NextReplica: 4}
@@ -255,6 +258,8 @@ func (b *fakeBackend) SignClient(_ context.Context, serial string, csr []byte) (
 func (b *fakeBackend) RenewNode(context.Context, cluster.NodeID) (cluster.KeyStatus, error) {
 	return cluster.KeyStatus{Serial: "aa"}, nil
 }
+
+func (b *fakeBackend) MoveCAKey(context.Context, cluster.NodeID, cluster.NodeID) error { return nil }
 
 func (b *fakeBackend) NextCA(context.Context) ([]byte, error) {
 	ca, err := auth.NewCA(clusterID)

@@ -290,6 +290,31 @@ func orphans(c *checkup) []breach {
 	return out
 }
 
+// caKeyHeld finds that no certificate can be signed, or soon none: the key is on no
+// node that answers, or only on one that leaves.
+func caKeyHeld(c *checkup) []breach {
+	var staying, leaving []cluster.NodeID
+	for _, id := range c.reporting(func(k *cluster.KeyStatus) bool { return k.Signs != "" }) {
+		if c.View.Nodes[id].Membership == cluster.Decommissioning {
+			leaving = append(leaving, id)
+		} else {
+			staying = append(staying, id)
+		}
+	}
+	const lost = ": no node can join, certificates cannot be renewed"
+	switch {
+	case len(staying) > 0 || len(leaving) == 0 && c.View.Settings.CAKeyOffline():
+		return nil
+	case len(leaving) > 0:
+		return []breach{{severity: severityError, nodes: leaving, command: "nodedbctl cert move-ca --to NODE",
+			text: "only " + nodeNames(leaving) + ", which leaves, holds the CA's key"}}
+	case len(c.Missing) > 0:
+		return []breach{{severity: severityWarn, nodes: c.Missing, command: "nodedbctl cert show",
+			text: "no node that answers holds the CA's key (" + nodeNames(c.Missing) + " did not answer)" + lost}}
+	}
+	return []breach{{severity: severityWarn, command: "nodedbctl cert show", text: "no node holds the CA's key" + lost + ` (if it is kept offline on purpose: ALTER SYSTEM SET ca_key = 'offline')`}}
+}
+
 // settledFor reports whether nothing was heard of a move of the range lately:
 // what it leaves behind is tidied in the background.
 func (c *checkup) settledFor(id cluster.RangeID, patience time.Duration) bool {

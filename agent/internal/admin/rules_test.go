@@ -49,6 +49,9 @@ func TestRules(t *testing.T) {
 			n.Membership = cluster.Decommissioning
 			v.Nodes[3] = &n
 		},
+		"CA_KEY": func(b *fakeBackend, _ *metastate.View) {
+			b.statuses[1].Keys.Signs = ""
+		},
 		"OPERATION_STALLED": func(_ *fakeBackend, v *metastate.View) {
 			v.Operations["op-1"] = &cluster.Operation{ID: "op-1", State: cluster.OpRunning, Stalled: true, Why: "no progress", Spec: cluster.OperationSpec{Kind: cluster.OpDecommission, Nodes: []cluster.NodeID{3}}}
 		},
@@ -102,6 +105,40 @@ func TestTheRightDiskIsBack(t *testing.T) {
 		if x.GetSeverity() != severityOK {
 			t.Errorf("%s is %s: %s", x.GetCode(), x.GetSeverity(), x.GetText())
 		}
+	}
+}
+
+// TestWhereTheCAKeyIs: a key on a node that leaves is as good as lost, one that is
+// kept offline is not missed.
+func TestWhereTheCAKeyIs(t *testing.T) {
+	for name, tt := range map[string]struct {
+		spoil func(b *fakeBackend, v *metastate.View)
+		text  string
+	}{
+		"leaves": {func(_ *fakeBackend, v *metastate.View) {
+			n := *v.Nodes[1]
+			n.Membership = cluster.Decommissioning
+			v.Nodes[1] = &n
+		}, "only n1, which leaves, holds the CA's key"},
+		"silent": {func(b *fakeBackend, _ *metastate.View) { delete(b.statuses, 1) }, "n1 did not answer"},
+		"offline": {func(b *fakeBackend, v *metastate.View) {
+			b.statuses[1].Keys.Signs = ""
+			v.Settings = metastate.Settings{metastate.SettingCAKey: metastate.CAKeyOffline}
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.backend.change(func(v *metastate.View) { tt.spoil(r.backend, v) })
+			got, err := r.client("viewer").Check(t.Context(), &adminpb.CheckRequest{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, x := range got.GetRules() {
+				if x.GetCode() == "CA_KEY" && ((x.GetSeverity() == severityOK) != (tt.text == "") || !strings.Contains(x.GetText(), tt.text)) {
+					t.Errorf("got %s %q, want %q", x.GetSeverity(), x.GetText(), tt.text)
+				}
+			}
+		})
 	}
 }
 

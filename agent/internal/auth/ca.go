@@ -72,13 +72,22 @@ func LoadCA(dir string) (*CA, error) {
 	if err != nil {
 		return nil, err
 	}
-	// While the CA is rotated ca.crt holds several: the key says which one signs.
+	ca, err := caOf(key, certs)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", keyPath, err)
+	}
+	return ca, nil
+}
+
+// caOf finds the certificate of a CA's key. While the CA is rotated there are
+// several: the key says which one signs.
+func caOf(key crypto.Signer, certs []*x509.Certificate) (*CA, error) {
 	for _, c := range certs {
 		if pub, ok := c.PublicKey.(*ecdsa.PublicKey); ok && pub.Equal(key.Public()) {
 			return &CA{cert: c, key: key}, nil
 		}
 	}
-	return nil, fmt.Errorf("%s: the key belongs to no certificate in %s", keyPath, CACertFile)
+	return nil, fmt.Errorf("the key belongs to no certificate in %s", CACertFile)
 }
 
 // Cert returns the authority's certificate.

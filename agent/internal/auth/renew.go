@@ -94,6 +94,31 @@ func signerOf(leaf *x509.Certificate, roots []*x509.Certificate) *x509.Certifica
 	return nil
 }
 
+// TakeCAKey puts the CA's key (PEM), which another node gave away, into dir. It must
+// be that of a root that dir knows.
+func TakeCAKey(dir string, keyPEM []byte) (*CA, error) {
+	key, err := ParseKey(keyPEM)
+	if err != nil {
+		return nil, fmt.Errorf("take the CA's key: %w", err)
+	}
+	roots, err := readCerts(filepath.Join(dir, CACertFile))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := caOf(key, roots); err != nil {
+		return nil, fmt.Errorf("take the CA's key: %w", err)
+	}
+	if err := replaceFile(filepath.Join(dir, CAKeyFile), keyPEM); err != nil {
+		return nil, err
+	}
+	return LoadCA(dir)
+}
+
+// DropCAKey removes the CA's key from dir.
+func DropCAKey(dir string) error {
+	return errors.Join(removeFile(filepath.Join(dir, CAKeyFile)), syncDir(dir))
+}
+
 // StageCA makes the CA that is to come beside the one in dir, or returns the one
 // that was made before. Only a node that holds the CA's key may.
 func StageCA(dir, clusterID string) (certPEM []byte, err error) {

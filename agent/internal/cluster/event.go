@@ -35,6 +35,7 @@ const (
 	EventUserDropped         EventKind = "user.dropped"
 	EventCertificateIssued   EventKind = "certificate.issued"
 	EventCertificateRevoked  EventKind = "certificate.revoked"
+	EventCAKeyMoved          EventKind = "ca-key.moved"
 	EventCARotated           EventKind = "ca.rotated"
 	EventGossipKeyRotated    EventKind = "gossip.rotated"
 	EventSettingChanged      EventKind = "setting.changed"

@@ -25,6 +25,7 @@ var neededRoles = map[string]string{
 	"IssueCertificate":  "admin",
 	"RevokeCertificate": "admin",
 	"RotateCA":          "admin",
+	"MoveCAKey":         "admin",
 	"RotateGossip":      "admin",
 
 	"CreateCollection": "",

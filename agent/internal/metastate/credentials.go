@@ -55,6 +55,14 @@ type IssueCertificate struct {
 	AdminRole string    `json:"adminRole,omitempty"`
 }
 
+// MoveCAKey records that the CA's key is to go from one node to another, ahead of
+// the nodes' doing it.
+type MoveCAKey struct {
+	From   cluster.NodeID `json:"from"`
+	To     cluster.NodeID `json:"to"`
+	Reason string         `json:"reason,omitempty"`
+}
+
 // RevokeCertificate ends a client certificate, also one that was made offline.
 type RevokeCertificate struct {
 	Serial string `json:"serial"`
@@ -140,6 +148,20 @@ func (c *change) forgetCertificates() bool {
 		}
 	}
 	return found
+}
+
+func (c *change) moveCAKey(in *MoveCAKey) Result {
+	n, r := c.liveNode(in.To)
+	switch {
+	case r != nil:
+		return Result{Refusal: r}
+	case n.Membership != cluster.Active:
+		return refused(CodeInvalid, "%s is %s: the CA's key goes to an active node only", n.ID, n.Membership)
+	case c.view.CARotation != nil:
+		return refused(CodeConflict, "the CA is being rotated: end that first, with 'nodedbctl cert rotate-ca finalize' or 'abort'")
+	}
+	c.event(cluster.Event{Kind: cluster.EventCAKeyMoved, Node: in.To, Text: fmt.Sprintf("the CA's key goes from %s to %s", in.From, in.To)})
+	return Result{}
 }
 
 func (c *change) revokeCertificate(in *RevokeCertificate) Result {

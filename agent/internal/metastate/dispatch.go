@@ -62,7 +62,7 @@ func (cmd *Command) parts() int {
 		cmd.PutUser != nil, cmd.DropUser != nil, cmd.SetSetting != nil,
 		cmd.RecordEvents != nil, cmd.PauseOperation != nil, cmd.ResumeOperation != nil, cmd.LimitOperation != nil,
 		cmd.ChangeUser != nil, cmd.AnchorLog != nil, cmd.PutPlan != nil, cmd.RecordSweep != nil,
-		cmd.IssueCertificate != nil, cmd.RevokeCertificate != nil, cmd.RotateCA != nil, cmd.RotateGossip != nil, len(cmd.Batch) > 0,
+		cmd.IssueCertificate != nil, cmd.RevokeCertificate != nil, cmd.RotateCA != nil, cmd.RotateGossip != nil, cmd.MoveCAKey != nil, len(cmd.Batch) > 0,
 	} {
 		if set {
 			n++
@@ -137,6 +137,8 @@ func (c *change) credentials(cmd *Command, by string) Result {
 	switch {
 	case cmd.IssueCertificate != nil:
 		return c.issueCertificate(cmd.IssueCertificate, by)
+	case cmd.MoveCAKey != nil:
+		return c.moveCAKey(cmd.MoveCAKey)
 	case cmd.RevokeCertificate != nil:
 		return c.revokeCertificate(cmd.RevokeCertificate)
 	case cmd.RotateCA != nil:

@@ -286,6 +286,7 @@ func TestValidateSetting(t *testing.T) {
 		{SettingReplicationFactor, "3", true}, {SettingReplicationFactor, "0", false},
 		{SettingDeadAfter, "30s", true}, {SettingDeadAfter, "soon", false},
 		{SettingSnapshotRate, "33554432", true}, {SettingSnapshotRate, "1", false},
+		{SettingCAKey, "offline", true}, {SettingCAKey, "n1", false},
 		{"unheard_of", "1", false},
 	} {
 		if err := ValidateSetting(c.name, c.value); (err == nil) != c.ok {

@@ -17,6 +17,15 @@ const (
 	SettingSplitLoad       = "split_load_threshold"
 	SettingRebalance       = "rebalance"        // off, observe or auto; default auto
 	SettingRebalanceSpread = "rebalance_spread" // percent of the mean that extremes may be apart; default 20
+	// SettingCAKey says where the CA's key is meant to be: on a node (the default),
+	// or offline, in a person's keeping; then check does not miss it.
+	SettingCAKey = "ca_key"
+)
+
+// Values of SettingCAKey.
+const (
+	CAKeyOnNode  = "node"
+	CAKeyOffline = "offline"
 )
 
 // MinSnapshotRate is the least rate of snapshots, in bytes per second.
@@ -79,6 +88,9 @@ func (s Settings) RebalanceSpread() int {
 	return 20
 }
 
+// CAKeyOffline reports whether no node is meant to hold the CA's key.
+func (s Settings) CAKeyOffline() bool { return s[SettingCAKey] == CAKeyOffline }
+
 func (s Settings) duration(name string, fallback time.Duration) time.Duration {
 	if d, err := time.ParseDuration(s[name]); err == nil {
 		return d
@@ -111,6 +123,10 @@ func ValidateSetting(name, value string) error {
 	case SettingRebalance:
 		if value != RebalanceOff && value != RebalanceObserve && value != RebalanceAuto {
 			return fmt.Errorf("%s must be off, observe or auto, not %q", name, value)
+		}
+	case SettingCAKey:
+		if value != CAKeyOnNode && value != CAKeyOffline {
+			return fmt.Errorf("%s must be node or offline, not %q", name, value)
 		}
 	case SettingRebalanceSpread:
 		if n, err := strconv.Atoi(value); err != nil || n < 5 || n > 1000 {

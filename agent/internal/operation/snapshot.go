@@ -101,7 +101,7 @@ func (src *sources) node(n *cluster.Node) placement.Node {
 	if st := src.report(n.ID); st != nil {
 		out.Reported, out.Service = true, st.Service
 		out.Bytes, out.DiskUsed, out.DiskTotal = st.Bytes, st.DiskUsed, st.DiskTotal
-		out.CPU = st.CPU
+		out.CPU, out.CAKey = st.CPU, st.Keys.Signs != ""
 		if st.Version != "" {
 			out.Version = st.Version
 		}

@@ -56,8 +56,39 @@ func (p *planner) decommission() {
 	p.refuseStuck(stuck)
 	p.refuseMissing(NoTarget, missing[NoTarget], leaving)
 	p.refuseMissing(Disk, missing[Disk], leaving)
+	p.checkCAKey(leaving)
 	p.checkConflicts()
 	p.warnings(leaving)
+}
+
+// checkCAKey refuses to let the key of the cluster's CA go with the only node that
+// holds it: no node could join any more, and certificates would run out.
+func (p *planner) checkCAKey(leaving []cluster.NodeID) {
+	var holders []cluster.NodeID
+	var heir cluster.NodeID
+	for i := range p.s.Nodes {
+		switch n := &p.s.Nodes[i]; {
+		case slices.Contains(leaving, n.ID):
+			if n.CAKey && slices.Contains(p.in.Nodes, n.ID) {
+				holders = append(holders, n.ID)
+			}
+		case n.CAKey:
+			return
+		case heir == 0 && n.Live() && n.Membership == cluster.Active:
+			heir = n.ID
+		}
+	}
+	if len(holders) == 0 {
+		return
+	}
+	r := Refusal{
+		Code: CAKey, Nodes: holders,
+		Why: fmt.Sprintf("the key of the cluster's CA is on %s only: without it no node can join, and certificates cannot be renewed", names(holders)),
+	}
+	if heir != 0 {
+		r.Fixes = append(r.Fixes, Fix{Does: "hand it to a node that stays", Command: "nodedbctl cert move-ca --to " + heir.String()})
+	}
+	p.verdict.refuse("CA key", r)
 }
 
 // leaving returns the nodes that a decommission must not count on: its own and

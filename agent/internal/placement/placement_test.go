@@ -152,6 +152,8 @@ func (st *story) setNode(n *placement.Node, words []string) {
 			n.Membership = cluster.Membership(key)
 		case "ready", "draining", "drained", "stopping", "starting":
 			n.Service = cluster.Service(key)
+		case "ca-key":
+			n.CAKey = true
 		case "cordon":
 			n.Cordon = true
 		case "uncordon":

@@ -21,6 +21,7 @@ const (
 	VersionMix   Code = "VERSION"
 	Collecting   Code = "COLLECTING"
 	Tombstoned   Code = "TOMBSTONED"
+	CAKey        Code = "CA_KEY"
 
 	SpreadThin   Code = "SPREAD_THIN"
 	SuspectNodes Code = "SUSPECT_NODES"

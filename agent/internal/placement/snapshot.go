@@ -31,6 +31,7 @@ type Node struct {
 	DiskUsed   uint64
 	DiskTotal  uint64  // 0: not known
 	CPU        float64 // share of the machine, 0..1
+	CAKey      bool    // it holds the key of the cluster's CA
 }
 
 // Hot reports whether the node has no CPU to spare: it receives nothing and

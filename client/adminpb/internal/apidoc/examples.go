@@ -65,6 +65,7 @@ var examples = map[string]example{
 	"IssueCertificate":   {body: `{"user":"alice","csr":"bm90IG9uZQ=="}`, fails: 400},
 	"RevokeCertificate":  {body: `{"serial":"1f2e3d","reason":"laptop lost"}`},
 	"RenewCertificate":   {body: `{"node":2}`},
+	"MoveCAKey":          {body: `{"to":1}`},
 	"RotateCA":           {body: `{"step":"status"}`},
 	"RotateGossipKey":    {body: `{"step":"status"}`},
 	"CollectDebug":       {body: `{"node":1,"item":"config"}`},

@@ -31,7 +31,7 @@ func New(e *ctl.Env) *cobra.Command {
 		},
 	}
 	show.Flags().BoolVar(&roots, "roots", false, "write the CAs that are trusted now, as PEM: for the context's CA file after a rotation")
-	c.AddCommand(newCreateCA(e), newCreateNode(e), newCreateClient(e), show, newRenew(e), newRevoke(e), newRotateCA(e), newRotateGossip(e))
+	c.AddCommand(newCreateCA(e), newCreateNode(e), newCreateClient(e), show, newRenew(e), newRevoke(e), newRotateCA(e), newRotateGossip(e), newMoveCA(e))
 	return c
 }
 
@@ -58,6 +58,7 @@ func list(ctx context.Context, e *ctl.Env, roots bool) error {
 			{Head: "EXPIRES", Key: "notAfter", Cell: expires},
 			{Head: "SERIAL", Key: "serial", Cell: func(c view.Certificate) string { return c.Serial }},
 			{Head: "FINGERPRINT", Key: "fingerprint", Cell: func(c view.Certificate) string { return fmt.Sprintf("%.16s", render.Or(c.Fingerprint)) }},
+			{Head: "KEY ON", Key: "keyOn", Cell: func(c view.Certificate) string { return render.Or(render.Nodes(c.KeyOn, ",")) }},
 			{Head: "TRUSTED BY", Key: "trustedBy", Cell: func(c view.Certificate) string { return render.Or(render.Nodes(c.TrustedBy, ",")) }},
 			{Head: "ISSUER", Key: "issuer", Wide: true, Cell: func(c view.Certificate) string { return render.Or(c.Issuer) }},
 		},

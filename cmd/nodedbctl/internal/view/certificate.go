@@ -19,6 +19,7 @@ type Certificate struct {
 	Fingerprint string     `json:"fingerprint"`
 	Revoked     bool       `json:"revoked"`
 	TrustedBy   []uint32   `json:"trustedBy"`
+	KeyOn       []uint32   `json:"keyOn"` // of a CA: the nodes that hold its key
 }
 
 // NewCertificate makes a view.
@@ -26,7 +27,10 @@ func NewCertificate(c *adminpb.Certificate) Certificate {
 	v := Certificate{
 		Subject: c.GetSubject(), Kind: c.GetKind(), Node: c.GetNode(), Serial: c.GetSerial(), NotBefore: moment(c.GetNotBefore()),
 		NotAfter: moment(c.GetNotAfter()), DaysLeft: c.GetDaysLeft(), Issuer: c.GetIssuer(), Fingerprint: c.GetFingerprint(),
-		Revoked: c.GetRevoked(), TrustedBy: c.GetTrustedBy(),
+		Revoked: c.GetRevoked(), TrustedBy: c.GetTrustedBy(), KeyOn: c.GetKeyOn(),
+	}
+	if v.KeyOn == nil {
+		v.KeyOn = []uint32{}
 	}
 	if v.TrustedBy == nil {
 		v.TrustedBy = []uint32{}
