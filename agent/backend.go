@@ -15,6 +15,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/placement"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/store"
+	"github.com/nodedb/nodedb/agent/internal/transport"
 )
 
 // backend is the node as the admin API sees it.
@@ -160,11 +161,14 @@ func adminError(err error) error {
 	var unavailable *kv.UnavailableError
 	var ambiguous *store.AmbiguousError
 	var clock *kv.ClockError
+	var unreachable *transport.UnreachableError
 	switch {
 	case errors.As(err, &refused):
 		return refusedError(refused)
 	case errors.As(err, &ambiguous):
 		return &admin.Error{Kind: admin.KindUnavailable, Message: "it is not known whether the request was carried out: ask again, the same request attaches to what it started", Err: err}
+	case errors.As(err, &unreachable):
+		return &admin.Error{Kind: admin.KindUnavailable, Message: err.Error(), Err: err}
 	case errors.As(err, &clock):
 		return &admin.Error{Kind: admin.KindUnavailable, Message: clock.Error(), Err: err}
 	case errors.As(err, &unavailable):

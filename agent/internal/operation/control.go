@@ -60,12 +60,14 @@ func (c *Controller) inFront(r *run) *cluster.Operation {
 }
 
 // waits keeps an operation of the queue in it if it is refused only because of
-// the others: verdict is what it would be without them.
-func (c *Controller) waits(r *run, refused, verdict placement.Verdict) bool {
-	if !r.op.Queue || !verdict.OK() || len(busy(c.in.View, r.op.ID)) == 0 {
+// other operations and of nodes that are drained: settled is the verdict without them.
+func (c *Controller) waits(r *run, refused, settled placement.Verdict) bool {
+	if !r.op.Queue || !settled.OK() {
 		return false
 	}
-	r.say(cluster.OpQueued, "waits for other operations: "+refused.String())
+	why := "waits for other operations and drained nodes: " + refused.String()
+	r.dirty = r.dirty || r.op.Why != why // whoever asked wants to know
+	r.say(cluster.OpQueued, why)
 	return true
 }
 

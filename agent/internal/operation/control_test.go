@@ -108,6 +108,28 @@ func TestQueue(t *testing.T) {
 	}
 }
 
+// TestQueueWaitsForADrainedNode: a drain of the queue that is not safe beside a
+// node that was drained waits until that one serves again, whatever drained it.
+func TestQueueWaitsForADrainedNode(t *testing.T) {
+	r := newRig(t, 29, 3, 3, 4)
+	r.nodes[1].service = cluster.Drained
+	drain := cluster.OperationSpec{Kind: cluster.OpDrain, Nodes: []cluster.NodeID{2}}
+	res := r.must(metastate.Command{By: "bob", CreateOperation: &metastate.CreateOperation{Operation: cluster.Operation{Spec: drain, State: cluster.OpQueued, Queue: true}}})
+	second := res.Operation.ID
+	r.until("the queue says why", time.Minute, func() bool { return strings.Contains(r.op(second).Why, "drained nodes") })
+	for range 300 {
+		r.advance()
+	}
+	if op := r.op(second); op.State != cluster.OpQueued {
+		t.Fatalf("beside the drained n1 it is %s: %s", op.State, op.Why)
+	}
+	r.nodes[1].service = cluster.Ready
+	r.until("the second drain begins", time.Minute, func() bool { return r.op(second).State != cluster.OpQueued })
+	if op := r.op(second); op.State != cluster.OpRunning {
+		t.Fatalf("when n1 serves again it is %s: %s", op.State, op.Why)
+	}
+}
+
 // TestCordonEnds: a cordon with a time limit ends by itself, one without stays.
 func TestCordonEnds(t *testing.T) {
 	r := newRig(t, 24, 3, 3, 2)

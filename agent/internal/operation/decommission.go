@@ -61,8 +61,8 @@ func (c *Controller) checkDecommission(r *run) {
 			r.say(cluster.OpQueued, verdict.String())
 			return
 		}
-		if alone := *c.snap; r.op.Queue {
-			_, free := placement.Make(&alone, placement.Intent{Goal: placement.GoalDecommission, Nodes: r.op.Spec.Nodes})
+		if r.op.Queue {
+			_, free := placement.Make(c.snap.Settled(), placement.Intent{Goal: placement.GoalDecommission, Nodes: r.op.Spec.Nodes})
 			if c.waits(r, verdict, free) {
 				return
 			}

@@ -42,7 +42,7 @@ func (c *Controller) admitDrain(r *run, node cluster.NodeID) {
 	s.Busy = c.admitted(r.op.ID, cluster.OpDrain, cluster.OpDecommission, cluster.OpRepair)
 	verdict := placement.SafeToStop(&s, r.op.Spec.Nodes)
 	if !verdict.OK() {
-		if c.collecting(r, verdict) || c.waits(r, verdict, placement.SafeToStop(c.snap, r.op.Spec.Nodes)) {
+		if c.collecting(r, verdict) || c.waits(r, verdict, placement.SafeToStop(c.snap.Settled(), r.op.Spec.Nodes)) {
 			return
 		}
 		r.op.Refusals = obstacles(verdict)

@@ -270,9 +270,8 @@ func (s *Service) judge(ctx context.Context, r StartRequest, spec cluster.Operat
 		}
 	}
 	p := s.settled(ctx, spec)
-	if snap := p.Snapshot; !p.Verdict.OK() && r.Queue && len(snap.Busy) > 0 {
-		snap.Busy = nil // what waits for the others need not be safe beside them
-		p = s.plan(spec, snap)
+	if !p.Verdict.OK() && r.Queue {
+		p = s.plan(spec, p.Snapshot.Settled()) // what waits for the others need not be safe beside them
 	}
 	if front != nil && r.Confirm == "" {
 		return p, nil

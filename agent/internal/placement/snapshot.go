@@ -116,6 +116,19 @@ type Snapshot struct {
 	DeadAfter float64 // seconds; 0: DefaultDeadAfter
 }
 
+// Settled is the Snapshot as it will be when operations in flight have ended and
+// nodes that drain, or are drained, serve again: what waits its turn is judged by it.
+func (s *Snapshot) Settled() *Snapshot {
+	out := *s
+	out.Busy, out.Nodes = nil, slices.Clone(s.Nodes)
+	for i := range out.Nodes {
+		if n := &out.Nodes[i]; n.stops() {
+			n.Service = cluster.Ready
+		}
+	}
+	return &out
+}
+
 // Sort brings a Snapshot into the order the functions of this package rely on,
 // and fills in the defaults.
 func (s *Snapshot) Sort() *Snapshot {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -155,7 +156,7 @@ func NewRecommission(e *ctl.Env) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r := reverse{
 				verb: "recommission", change: &change, done: "stays: its decommission is being cancelled", idle: "was not being decommissioned",
-				holds: func(n *adminpb.Node) bool { return n.GetMembership() == "decommissioning" || n.GetOperationId() != "" },
+				holds: func(n *adminpb.Node) bool { return n.GetMembership() == "decommissioning" },
 				do: func(ctx context.Context, ids []uint32) ([]*adminpb.Operation, error) {
 					c, err := e.Client()
 					if err != nil {
@@ -204,7 +205,7 @@ func (r *reverse) run(ctx context.Context, e *ctl.Env, args []string) error {
 		return err
 	}
 	for _, n := range nodes {
-		if r.holds(n) {
+		if r.holds(n) || slices.ContainsFunc(ended, func(o *adminpb.Operation) bool { return slices.Contains(o.GetSpec().GetNodes(), n.GetId()) }) {
 			e.Term.Say("%s %s", render.Node(n.GetId()), r.done)
 		} else {
 			e.Term.Say("%s %s", render.Node(n.GetId()), r.idle)
