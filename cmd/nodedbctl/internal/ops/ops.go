@@ -187,13 +187,21 @@ func writeShow(w io.Writer, o *adminpb.Operation, now time.Time) error {
 		line("took", "%s%s", render.Duration(d), planned(o, d))
 	}
 	t, d := o.GetTotal(), o.GetDone()
-	line("done", "%d/%d ranges · %d/%d replicas · %d/%d leaders · %s/%s", d.GetRanges(), t.GetRanges(), d.GetReplicas(), t.GetReplicas(),
+	line("done", "%s · %d/%d ranges · %d/%d replicas · %d/%d leaders · %s/%s", render.Percent(client.Share(o)), d.GetRanges(), t.GetRanges(), d.GetReplicas(), t.GetReplicas(),
 		d.GetLeaders(), t.GetLeaders(), render.Bytes(d.GetBytes()), render.Bytes(t.GetBytes()))
 	if l := limit(o); l > 0 {
-		line("limit", "%s/s that each node sends, and receives", render.Bytes(l))
+		whose := ""
+		if of := o.GetLimitOf(); of != "" {
+			whose = ": that of " + of + ", the least of all holds"
+		}
+		line("limit", "%s/s that each node sends, and receives%s", render.Bytes(l), whose)
 	}
 	if o.GetRate() > 0 || left(o) != "" {
-		line("pace", "%s/s, left %s", render.Bytes(o.GetRate()), render.Or(left(o)))
+		how := ""
+		if late, ok := client.Late(o, now); ok {
+			how = fmt.Sprintf(" (planned %s, %s)", render.Seconds(o.GetPlannedSeconds()), map[bool]string{true: "late", false: "on track"}[late])
+		}
+		line("pace", "%s/s, left %s%s", render.Bytes(o.GetRate()), render.Or(left(o)), how)
 	}
 	if o.GetStalled() {
 		line("stalled", "%s", o.GetWhy())

@@ -36,6 +36,30 @@ func TestBlockOfADecommission(t *testing.T) {
 	}
 }
 
+// TestShowAgreesWithTheLiveView: ops show has the same figures.
+func TestShowAgreesWithTheLiveView(t *testing.T) {
+	now := time.Date(2026, 11, 2, 10, 0, 0, 0, time.UTC)
+	o := &adminpb.Operation{
+		Id: "op-7f3a", Spec: &adminpb.OperationSpec{Kind: "decommission", Nodes: []uint32{5}}, State: "running", Phase: "move",
+		StartedAt: timestamppb.New(now.Add(-45 * time.Second)), PlannedSeconds: 96, EtaSeconds: 50, EtaLow: 45, EtaHigh: 55, Rate: 256 << 10,
+		Limit: 256 << 10, LimitOf: "op-ac6a",
+		Total: &adminpb.Progress{Bytes: 100 << 20, Ranges: 3, Replicas: 3}, Done: &adminpb.Progress{Bytes: 31 << 20},
+		Items: []*adminpb.Item{{Range: 812, From: 5, To: 2, Step: "snapshot", Bytes: 100, BytesDone: 64}},
+	}
+	var b strings.Builder
+	if err := writeShow(&b, o, now); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"31% · 0/3 ranges", "31.0 MiB/100.0 MiB", "256.0 KiB/s that each node sends, and receives: that of op-ac6a, the least of all holds\n",
+		"left 50s (45s to 55s) (planned 1m36s, on track)\n", "r812 n5->n2 64%\n",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%q is not said:\n%s", want, b.String())
+		}
+	}
+}
+
 // TestBlockOfADrain: two phases run beside each other, and the wait is named.
 func TestBlockOfADrain(t *testing.T) {
 	now := time.Date(2026, 11, 2, 10, 0, 0, 0, time.UTC)
