@@ -295,51 +295,6 @@ func TestValidateSetting(t *testing.T) {
 	}
 }
 
-// FuzzApply feeds any bytes as a command to two machines: both must give the
-// same bytes, never panic, and a refusal must leave the view as it was.
-func FuzzApply(f *testing.F) {
-	seeds := []Command{
-		initCommand(),
-		{SetMembership: &SetMembership{Nodes: []cluster.NodeID{1}, To: cluster.Decommissioned}},
-		{UpdateRanges: &UpdateRanges{Descriptors: []cluster.RangeDescriptor{{ID: 9, Start: 1, End: 2, Generation: 4}}}},
-		{CreateOperation: &CreateOperation{Operation: cluster.Operation{Spec: cluster.OperationSpec{Kind: cluster.OpDrain, Nodes: []cluster.NodeID{1, 1}}}}},
-		{UpdateOperation: &UpdateOperation{Operation: cluster.Operation{ID: "op-1"}}},
-		{CreateCollection: &CreateCollection{Collection: cluster.Collection{Name: "a"}}},
-		{Batch: []Command{{DropUser: &DropUser{Name: "root"}}, {RevokeToken: &RevokeToken{ID: "t0"}}}},
-		{CreateToken: &CreateToken{ID: "t", Role: "viewer", Hash: []byte{1}, ExpiresAt: time.Date(0, 1, 1, 0, 0, 0, 0, time.FixedZone("", 3600))}},
-	}
-	for _, c := range seeds {
-		b, err := EncodeCommand(c)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b)
-	}
-	f.Add([]byte(nil))
-	f.Add([]byte{2, '{', '}'})
-	f.Add([]byte("\x01{}{}"))
-	f.Add([]byte("\x01null"))
-	f.Fuzz(func(t *testing.T, command []byte) {
-		a, b := newTester(), newTester()
-		a.command(t, initCommand())
-		b.command(t, initCommand())
-		audit := a.View().Audit
-		before := dump(t, a.View())
-		ra, rb := a.do(t, command), b.do(t, command)
-		if !maps.EqualFunc(a.store, b.store, bytes.Equal) || outcome(ra) != outcome(rb) {
-			t.Fatalf("two replicas differ after %q", command)
-		}
-		if ra.Refusal == nil {
-			return
-		}
-		v := *a.View()
-		v.Index, v.TS, v.Audit = 11, hlc.New(a.clock.Add(-time.Second)), audit
-		if after := dump(t, &v); after != before {
-			t.Fatalf("a refused command changed the view\nbefore %s\n after %s", before, after)
-		}
-	})
-}
-
 // TestOverEngine applies commands through real batches and reloads from disk.
 func TestOverEngine(t *testing.T) {
 	engine, err := storage.Open(storage.Options{Dir: t.TempDir()})
