@@ -21,6 +21,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/audit"
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
+	"github.com/nodedb/nodedb/agent/internal/logsample"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/client/adminpb"
 )
@@ -59,6 +60,7 @@ func stillAllowed(ctx context.Context) error {
 type authenticator struct {
 	backend Backend
 	logger  *slog.Logger
+	refused *logsample.Sampler // lines that callers cause
 	limits  *limiter
 }
 
@@ -149,21 +151,22 @@ func (a *authenticator) admit(ctx context.Context, c *call, need auth.Role) (aut
 		if err := a.limits.failed(c.source); err != nil {
 			return who, err
 		}
-		a.denied(c, "", err.Error())
+		a.denied(c, "", "not authenticated", err.Error())
 		return who, &Error{Kind: KindUnauthenticated, Message: err.Error()}
 	}
 	Authenticated(ctx)
 	if need == auth.RoleNone || who.Role < need {
 		why := fmt.Sprintf("%s has the role %s; %s needs %s", who.Name, who.Role, method(c.procedure), need)
-		a.denied(c, who.Name, why)
+		a.denied(c, who.Name, "lacks the role", why)
 		return who, &Error{Kind: KindDenied, Message: why}
 	}
 	return who, nil
 }
 
-func (a *authenticator) denied(c *call, user, why string) {
-	a.logger.Info("admin call denied", slog.String("procedure", c.procedure), slog.String("user", user),
-		slog.String("request", c.request), logattr.Address(c.source), logattr.Reason(why))
+// denied records a refusal; class is one of a few words for the log.
+func (a *authenticator) denied(c *call, user, class, why string) {
+	a.refused.Log(slog.LevelInfo, class, "admin call denied", slog.String("procedure", c.procedure), slog.String("user", user),
+		slog.String("request", c.request), logattr.Address(c.source), slog.String("why", why))
 	a.backend.Denied(audit.Entry{User: user, Via: metastate.ViaAdmin, Source: c.source, Action: method(c.procedure), Decision: metastate.DecisionRefused, Why: why})
 }
 

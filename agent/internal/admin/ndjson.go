@@ -17,17 +17,24 @@ const (
 	frameEnd    = 1 << 1
 )
 
+// httpStatus is what Connect itself answers with over JSON.
 var httpStatus = map[connect.Code]int{
+	connect.CodeCanceled:           499, // as nginx: the caller has gone
+	connect.CodeUnknown:            http.StatusInternalServerError,
 	connect.CodeInvalidArgument:    http.StatusBadRequest,
-	connect.CodeUnauthenticated:    http.StatusUnauthorized,
-	connect.CodePermissionDenied:   http.StatusForbidden,
+	connect.CodeDeadlineExceeded:   http.StatusGatewayTimeout,
 	connect.CodeNotFound:           http.StatusNotFound,
-	connect.CodeUnimplemented:      http.StatusNotImplemented,
-	connect.CodeUnavailable:        http.StatusServiceUnavailable,
+	connect.CodeAlreadyExists:      http.StatusConflict,
+	connect.CodePermissionDenied:   http.StatusForbidden,
 	connect.CodeResourceExhausted:  http.StatusTooManyRequests,
-	connect.CodeFailedPrecondition: http.StatusPreconditionFailed,
+	connect.CodeFailedPrecondition: http.StatusBadRequest,
 	connect.CodeAborted:            http.StatusConflict,
+	connect.CodeOutOfRange:         http.StatusBadRequest,
+	connect.CodeUnimplemented:      http.StatusNotImplemented,
 	connect.CodeInternal:           http.StatusInternalServerError,
+	connect.CodeUnavailable:        http.StatusServiceUnavailable,
+	connect.CodeDataLoss:           http.StatusInternalServerError,
+	connect.CodeUnauthenticated:    http.StatusUnauthorized,
 }
 
 // ndjson makes streams curl-able: a plain JSON POST that accepts

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -24,6 +25,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/health"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
+	"github.com/nodedb/nodedb/agent/internal/logsample"
 	"github.com/nodedb/nodedb/client/adminpb"
 )
 
@@ -71,12 +73,14 @@ type Server struct {
 	calls    *connect.Server
 	hub      *hub
 	limits   *limiter
+	refused  *logsample.Sampler
 }
 
 // New makes a server; Run serves.
 func New(c Config) *Server {
 	s := &Server{backend: c.Backend, health: c.Health, logger: c.Logger, tls: c.TLS, listener: c.Listener, socket: c.Socket}
-	guard := &authenticator{backend: c.Backend, logger: c.Logger, limits: newLimiter(time.Now)}
+	s.refused = logsample.New(c.Logger)
+	guard := &authenticator{backend: c.Backend, logger: c.Logger, refused: s.refused, limits: newLimiter(time.Now)}
 	s.calls = connect.NewServer(guard.intercept)
 	svc := newService(c.Backend, c.Logger)
 	s.hub, s.limits = svc.hub, guard.limits
@@ -151,7 +155,8 @@ func hostCheck(l net.Listener, next http.Handler) http.Handler {
 		if h, _, err := net.SplitHostPort(host); err == nil {
 			host = h
 		}
-		if host != "localhost" && net.ParseIP(strings.Trim(host, "[]")) == nil {
+		old := host == "" && !r.ProtoAtLeast(1, 1) // a probe that knows no hosts; no browser is one
+		if !old && host != "localhost" && net.ParseIP(strings.Trim(host, "[]")) == nil {
 			http.Error(w, "this port answers to localhost and addresses only", http.StatusMisdirectedRequest)
 			return
 		}
@@ -197,6 +202,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 		errs = append(errs, <-ended)
 	}
 	s.hub.Close()
+	s.refused.Close()
 	return errors.Join(errs...)
 }
 
@@ -205,8 +211,26 @@ func (s *Server) httpServer(base context.Context, h http.Handler) *http.Server {
 		Handler: h, ReadHeaderTimeout: headerWait, IdleTimeout: idleWait, MaxHeaderBytes: headerMost,
 		// No WriteTimeout: watches stay open; see writeDeadlines.
 		BaseContext: func(net.Listener) context.Context { return base },
-		ErrorLog:    slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+		ErrorLog:    log.New(&httpLog{s.logger, s.refused}, "", 0),
 	}
+}
+
+// httpLog takes what net/http logs. Handshakes that fail are strangers' doing, or
+// a certificate that has ended: told, a few times a minute.
+type httpLog struct {
+	logger  *slog.Logger
+	refused *logsample.Sampler
+}
+
+// Write implements io.Writer.
+func (l *httpLog) Write(line []byte) (int, error) {
+	text := strings.TrimSpace(string(line))
+	if strings.Contains(text, "TLS handshake error") {
+		l.refused.Log(slog.LevelInfo, "tls handshake", "admin connection refused", slog.String("line", text))
+		return len(line), nil
+	}
+	l.logger.Debug(text)
+	return len(line), nil
 }
 
 func (s *Server) shutdown(ctx context.Context, servers []*http.Server) error {

@@ -2,19 +2,27 @@ package admin
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"connectrpc.com/connect/v2"
+
+	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/connlimit"
+	"github.com/nodedb/nodedb/agent/internal/logsample"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/client/adminpb"
 )
@@ -115,5 +123,75 @@ func TestWatchesOutliveTheBody(t *testing.T) {
 	}
 	if !lines.Scan() || !strings.Contains(lines.Text(), "succeeded") {
 		t.Errorf("the lines ended with their request's time: %q %v", lines.Text(), lines.Err())
+	}
+}
+
+// TestOldProbes answers HTTP/1.0 without a host, as old health checks send it, and
+// still no foreign name.
+func TestOldProbes(t *testing.T) {
+	r := newRig(t)
+	for request, want := range map[string]string{
+		"GET /health/live HTTP/1.0\r\n\r\n":                       "200",
+		"GET /health/live HTTP/1.0\r\nHost: evil.example\r\n\r\n": "421",
+		"GET /health/live HTTP/1.1\r\nHost: evil.example\r\n\r\n": "421",
+		"GET /health/live HTTP/1.1\r\nHost: localhost:80\r\n\r\n": "200",
+	} {
+		c, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(t.Context(), "tcp", strings.TrimPrefix(r.base, "https://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(c, request)
+		line, err := bufio.NewReader(c).ReadString('\n')
+		if err != nil || !strings.Contains(line, " "+want+" ") {
+			t.Errorf("%q: got %q %v, want %s", request, line, err, want)
+		}
+		c.Close()
+	}
+}
+
+// TestStatusesAreTheSame asks over JSON and NDJSON for what is refused in each way:
+// one HTTP status for one code.
+func TestStatusesAreTheSame(t *testing.T) {
+	for code := connect.CodeCanceled; code <= connect.CodeUnauthenticated; code++ {
+		failing := connect.NewServer(func(connect.ServerFunc) connect.ServerFunc {
+			return func(context.Context, connect.Spec, connect.ServerStream) error { return connect.NewError(code, "no") }
+		})
+		adminpb.RegisterAdminHandler(failing, nil)
+		h := ndjson(mount(failing))
+		status := func(path, accept string) int {
+			req := httptest.NewRequest(http.MethodPost, path, strings.NewReader("{}"))
+			req.Header.Set("Content-Type", "application/json")
+			req.Header.Set("Accept", accept)
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, req)
+			return w.Code
+		}
+		unary, stream := status(adminpb.AdminWhoAmIProcedure, "application/json"), status(adminpb.AdminWatchOperationProcedure, "application/x-ndjson")
+		if unary != stream {
+			t.Errorf("%v: %d over JSON, %d over NDJSON", code, unary, stream)
+		}
+	}
+}
+
+// TestStrangersLinesAreSampled causes many failed handshakes and refused calls.
+func TestStrangersLinesAreSampled(t *testing.T) {
+	var out bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&out, nil))
+	sampler := logsample.New(logger)
+	l := &httpLog{logger, sampler}
+	for i := range 500 {
+		if _, err := fmt.Fprintf(l, "http: TLS handshake error from 10.0.0.9:%d: EOF\n", i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := &authenticator{backend: newFakeBackend(nil), logger: logger, refused: sampler, limits: newLimiter(time.Now)}
+	for range 500 {
+		if _, err := a.admit(t.Context(), &call{procedure: "/x/Y", header: "Bearer none", source: "10.0.0.9"}, auth.RoleViewer); err == nil {
+			t.Fatal("let in")
+		}
+	}
+	sampler.Close()
+	if n := strings.Count(out.String(), "\n"); n != 22 || !strings.Contains(out.String(), "count=490") {
+		t.Errorf("%d lines:\n%s", n, out.String())
 	}
 }

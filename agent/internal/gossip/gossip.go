@@ -17,6 +17,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
+	"github.com/nodedb/nodedb/agent/internal/logsample"
 )
 
 // Transition is a change of what is thought of a node.
@@ -33,6 +34,7 @@ type Gossip struct {
 	list    *memberlist.Memberlist
 	keyring *memberlist.Keyring
 	watch   *watcher
+	foreign *logsample.Sampler
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 	close   sync.Once
@@ -52,7 +54,7 @@ func New(cfg Config) (*Gossip, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	g := &Gossip{cfg: cfg}
+	g := &Gossip{cfg: cfg, foreign: logsample.New(cfg.Logger)}
 	g.watch = newWatcher(cfg)
 	mc, err := g.memberlistConfig()
 	if err != nil {
@@ -91,7 +93,7 @@ func (g *Gossip) memberlistConfig() (*memberlist.Config, error) {
 	mc.DeadNodeReclaimTime = time.Second
 	mc.Transport = g.cfg.transport
 	mc.TCPTimeout = 3 * time.Second
-	mc.Logger = log.New(&logWriter{logger: g.cfg.Logger, trigger: g.watch.trigger, heard: g.watch.heard}, "", 0)
+	mc.Logger = log.New(&logWriter{logger: g.cfg.Logger, foreign: g.foreign, trigger: g.watch.trigger, heard: g.watch.heard}, "", 0)
 	mc.Events, mc.Merge, mc.Alive = g.watch, g.watch, g.watch
 	t := g.cfg.Timing
 	mc.ProbeInterval, mc.ProbeTimeout = t.ProbeInterval, t.ProbeTimeout
@@ -222,6 +224,7 @@ func (g *Gossip) Close() error {
 		g.cancel()
 		g.wg.Wait()
 		err = g.list.Shutdown()
+		g.foreign.Close()
 	})
 	return err
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
+	"github.com/nodedb/nodedb/agent/internal/logsample"
 )
 
 // errSnapshot keeps memberlist from merging its own table with itself.
@@ -239,6 +240,7 @@ func liveness(s memberlist.NodeStateType) cluster.Liveness {
 // state changed: suspicion that begins here shows nowhere else.
 type logWriter struct {
 	logger  *slog.Logger
+	foreign *logsample.Sampler // what somebody else's traffic looks like
 	trigger func()
 	heard   func(line string, now time.Time)
 }
@@ -253,18 +255,18 @@ func (w *logWriter) Write(b []byte) (int, error) {
 		w.heard(text, time.Now())
 		w.trigger()
 	}
-	// Failed probes are the watcher's to tell. Warnings are what somebody else's
-	// traffic looks like.
-	level := slog.LevelDebug
-	for _, word := range []string{"decrypt", "label", "Conflicting address"} {
-		if strings.Contains(line, word) {
-			level = slog.LevelWarn
-		}
-	}
 	_, text, found := strings.Cut(line, "memberlist: ")
 	if !found {
 		text = line
 	}
-	w.logger.Log(context.Background(), level, "memberlist", slog.String("line", text))
+	// Failed probes are the watcher's to tell. What a stranger's datagram can cause
+	// is a warning, a few times a minute.
+	for _, word := range []string{"decrypt", "label", "Conflicting address"} {
+		if strings.Contains(line, word) {
+			w.foreign.Log(slog.LevelWarn, word, "memberlist", slog.String("line", text))
+			return len(b), nil
+		}
+	}
+	w.logger.Debug("memberlist", slog.String("line", text))
 	return len(b), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -148,7 +149,7 @@ func (t *Transport) greet(in *inbound) (ok bool, err error) {
 	}
 	who, refusal := t.check(h, id)
 	if refusal != nil {
-		t.cfg.Logger.Warn("refused a peer", logattr.Peer(id.Node), logattr.Reason(refusal.Reason))
+		t.refused.Log(slog.LevelWarn, refusal.Code, "refused a peer", logattr.Peer(id.Node), slog.String("why", refusal.Reason))
 		return false, in.send(&frame{kind: kindError, name: refusal.Code, message: refusal.Reason, payload: refusal.Detail})
 	}
 	in.peer = who

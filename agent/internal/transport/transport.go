@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/logsample"
 	"google.golang.org/grpc"
 )
 
@@ -25,12 +26,13 @@ const (
 
 // Transport connects a node with its peers.
 type Transport struct {
-	cfg    Config
-	pool   *bufferPool
-	server *grpc.Server
-	ctx    context.Context //nolint:containedctx // ends with Close
-	cancel context.CancelCauseFunc
-	wg     sync.WaitGroup
+	cfg     Config
+	refused *logsample.Sampler // a node that was removed comes again each second
+	pool    *bufferPool
+	server  *grpc.Server
+	ctx     context.Context //nolint:containedctx // ends with Close
+	cancel  context.CancelCauseFunc
+	wg      sync.WaitGroup
 
 	mu struct {
 		sync.Mutex
@@ -46,7 +48,7 @@ func New(cfg Config) (*Transport, error) {
 		return nil, err
 	}
 	cfg.setDefaults()
-	t := &Transport{cfg: cfg, pool: &bufferPool{}}
+	t := &Transport{cfg: cfg, refused: logsample.New(cfg.Logger), pool: &bufferPool{}}
 	t.ctx, t.cancel = context.WithCancelCause(context.Background())
 	t.mu.peers = map[cluster.NodeID]*peer{}
 	t.mu.inbound = map[*inbound]struct{}{}
@@ -70,6 +72,7 @@ func (t *Transport) Close() error {
 	t.cancel(ErrClosed)
 	t.server.Stop()
 	t.wg.Wait()
+	t.refused.Close()
 	return nil
 }
 
