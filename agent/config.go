@@ -112,7 +112,11 @@ func LoadConfig(dataDir, path string) (Config, error) {
 func (c *Config) decode(text []byte) error {
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	dec.KnownFields(true)
-	if err := dec.Decode(c); err != nil && !errors.Is(err, io.EOF) {
+	err := dec.Decode(c)
+	if errors.Is(err, io.EOF) {
+		return errors.New("is empty: nodedb-agent init and join write it; config print on another node shows what is in it")
+	}
+	if err != nil {
 		text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "yaml: "), "unmarshal errors:\n  ")
 		return errors.New(goType.ReplaceAllString(strings.ReplaceAll(text, "\n  ", "; "), "there is no setting $1"))
 	}

@@ -35,15 +35,17 @@ func TestConfigUnknownKeys(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "node.yaml")
 	for text, want := range map[string]string{
 		"listenSqll: 127.0.0.1:1\n":  "listenSqll",
-		"cacheBytes: many\n":         "cacheBytes",
+		"cacheBytes: many\n":         "int64",
 		"electionTimeout: 1 hour\n":  "into time.Duration",
 		"listenSql: [1\n":            "yaml",
 		"dataDir: /somewhere/else\n": "dataDir",
+		"":                           "is empty",
+		"# nothing\n":                "is empty",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := LoadConfig("d", path); err == nil || !strings.Contains(err.Error(), path) {
+		if _, err := LoadConfig("d", path); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %q", text, err, want)
 		}
 	}

@@ -75,6 +75,21 @@ func TestSecretsThatOthersCanReadAreRefused(t *testing.T) {
 	if s, err := readSecret(path); err != nil || s != "secret" {
 		t.Errorf("got %q %v", s, err)
 	}
+	// So are keys, whichever way they are read.
+	key := filepath.Join(t.TempDir(), "root.key")
+	for _, mode := range []os.FileMode{0o644, 0o640, 0o604} {
+		if err := errors.Join(os.WriteFile(key, []byte("-----BEGIN"), 0o600), os.Chmod(key, mode)); err != nil {
+			t.Fatal(err)
+		}
+		c := Context{Name: "a", Addrs: []string{"h:1"}, Cert: path, Key: key}
+		_, err := Dial(c)
+		_, uerr := c.User()
+		for _, err := range []error{err, uerr} {
+			if err == nil || !strings.Contains(err.Error(), "chmod 600 "+key) {
+				t.Errorf("a key of mode %v: got %v, want the cure", mode, err)
+			}
+		}
+	}
 	for name, c := range map[string]Context{
 		"no address":       {},
 		"no port":          {Addrs: []string{"host"}},

@@ -19,9 +19,9 @@ func (c *Context) TLSConfig() (*tls.Config, error) {
 		return nil, errors.New("a client certificate needs both cert and key")
 	}
 	if c.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+		pair, err := c.pair()
 		if err != nil {
-			return nil, fmt.Errorf("load client certificate: %w", err)
+			return nil, err
 		}
 		cfg.Certificates = []tls.Certificate{pair}
 	}
@@ -44,6 +44,23 @@ func (c *Context) TLSConfig() (*tls.Config, error) {
 	cfg.InsecureSkipVerify = true
 	cfg.VerifyConnection = func(s tls.ConnectionState) error { return verifyNode(s, roots) }
 	return cfg, nil
+}
+
+// pair reads the client certificate and its key, which nobody else may read.
+func (c *Context) pair() (tls.Certificate, error) {
+	cert, err := os.ReadFile(c.Cert)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("load client certificate: %w", err)
+	}
+	key, err := readSecret(c.Key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("load client key: %w", err)
+	}
+	pair, err := tls.X509KeyPair(cert, []byte(key))
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("load client certificate: %w", err)
+	}
+	return pair, nil
 }
 
 // errNotANode marks a server whose certificate is good but no node's.
@@ -77,9 +94,9 @@ func (c *Context) User() (string, error) {
 	if c.Cert == "" {
 		return "", nil
 	}
-	pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+	pair, err := c.pair()
 	if err != nil {
-		return "", fmt.Errorf("load client certificate: %w", err)
+		return "", err
 	}
 	leaf, err := x509.ParseCertificate(pair.Certificate[0])
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 
 	"github.com/nodedb/nodedb/agent"
 )
@@ -17,11 +18,16 @@ var version = "unknown"
 //go:generate go run ../internal/thirdparty ../../docs/THIRD_PARTY.md . ../nodedbctl
 
 func main() {
+	keepPrivate()
 	if agent.WorkerRequested() {
 		os.Exit(agent.WorkerMain())
 	}
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
+
+// keepPrivate makes every file of a node readable by its user only, those of the
+// store and of the SQL worker too.
+func keepPrivate() { syscall.Umask(0o077) }
 
 // run carries out one verb and returns the exit code.
 func run(args []string, stdout, stderr io.Writer) int {

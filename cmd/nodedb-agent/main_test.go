@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/nodedb/nodedb/agent"
@@ -19,6 +20,27 @@ func agentRun(args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	code = run(args, &out, &errs)
 	return code, out.String(), errs.String()
+}
+
+// TestFilesArePrivate makes a file as careless libraries do.
+func TestFilesArePrivate(t *testing.T) {
+	before := syscall.Umask(0o022)
+	defer syscall.Umask(before)
+	keepPrivate()
+	dir := filepath.Join(t.TempDir(), "store")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "f"), os.O_CREATE, 0o666)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for path, want := range map[string]os.FileMode{dir: 0o700, f.Name(): 0o600} {
+		if st, err := os.Stat(path); err != nil || st.Mode().Perm() != want {
+			t.Errorf("%s: %v %v, want mode %v", path, st.Mode(), err, want)
+		}
+	}
 }
 
 // TestVersion wants the version on the first line, for scripts, and below it

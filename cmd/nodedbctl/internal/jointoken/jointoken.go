@@ -2,6 +2,7 @@
 package jointoken
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -30,6 +31,7 @@ type createOptions struct {
 	node   string
 	ttl    time.Duration
 	uses   uint32
+	out    ctl.SecretFile
 	change ctl.Change
 }
 
@@ -37,13 +39,14 @@ func newCreate(e *ctl.Env) *cobra.Command {
 	var o createOptions
 	c := &cobra.Command{
 		Use: "create", Short: "Create a join token; its secret is written to stdout once", Args: cobra.NoArgs,
-		Long: "Create writes the secret to stdout, for a file of mode 0600: (umask 077; nodedbctl join-token create > FILE)",
+		Long: "Create writes the secret to stdout, or with --out to a new file that only you can read.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return create(cmd.Context(), e, &o) },
 	}
 	f := c.Flags()
 	f.StringVar(&o.node, "node", "", "only a node of this name may use it")
 	f.DurationVar(&o.ttl, "ttl", 15*time.Minute, "how long it is good")
 	f.Uint32Var(&o.uses, "uses", 1, "how many nodes may join with it")
+	o.out.Bind(f)
 	o.change.Bind(f)
 	return c
 }
@@ -62,23 +65,31 @@ func create(ctx context.Context, e *ctl.Env, o *createOptions) error {
 	if err != nil {
 		return err
 	}
+	undo, err := o.out.Reserve()
+	if err != nil {
+		return err
+	}
 	call, cancel := e.Call(ctx)
 	defer cancel()
 	r, err := c.CreateJoinToken(call, &adminpb.CreateJoinTokenRequest{NodeName: o.node, Ttl: o.ttl.Seconds(), Uses: o.uses})
+	if err != nil {
+		undo()
+		return err
+	}
+	secret, where, err := o.out.Keep(r.GetSecret())
 	if err != nil {
 		return err
 	}
 	v := struct {
 		view.JoinToken
-		Secret string `json:"secret"`
-	}{view.NewJoinToken(r.GetToken()), r.GetSecret()}
+		Secret string `json:"secret"` // empty: it is in the file of --out
+	}{view.NewJoinToken(r.GetToken()), secret}
 	one := render.One[any]{
-		Kind: "JoinToken", Item: v, Name: r.GetSecret(), Meta: e.Local(),
+		Kind: "JoinToken", Item: v, Name: cmp.Or(secret, v.ID), Meta: e.Local(),
 		Text: func(w io.Writer) error {
-			e.Term.Say("join token %s for %s, good for %s; this is shown once. On the new node:\n  nodedb-agent join --data-dir D --peer HOST:ADMINPORT --token-file FILE",
-				v.ID, render.Plural(int(o.uses), "node"), render.Duration(o.ttl))
-			_, err := fmt.Fprintln(w, r.GetSecret())
-			return err
+			e.Term.Say("join token %s for %s, good for %s; %s. On the new node:\n  nodedb-agent join --data-dir D --peer HOST:ADMINPORT --token-file FILE",
+				v.ID, render.Plural(int(o.uses), "node"), render.Duration(o.ttl), where)
+			return ctl.ShowSecret(w, secret)
 		},
 	}
 	return one.Print(e.Term, e.Flags.Output)

@@ -35,6 +35,7 @@ func New(e *ctl.Env) *cobra.Command {
 type createOptions struct {
 	role, owner string
 	ttl         time.Duration
+	out         ctl.SecretFile
 	change      ctl.Change
 }
 
@@ -42,13 +43,14 @@ func newCreate(e *ctl.Env) *cobra.Command {
 	var o createOptions
 	c := &cobra.Command{
 		Use: "create", Short: "Create a token; its secret is written to stdout once", Args: cobra.NoArgs,
-		Long: "Create writes the secret to stdout, for a file of mode 0600: (umask 077; nodedbctl token create > FILE)",
+		Long: "Create writes the secret to stdout, or with --out to a new file that only you can read.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return create(cmd.Context(), e, &o) },
 	}
 	f := c.Flags()
 	f.StringVar(&o.role, "role", "viewer", "viewer|operator|admin")
 	f.StringVar(&o.owner, "owner", "", "user that the token acts as (default: you)")
 	f.DurationVar(&o.ttl, "ttl", 30*24*time.Hour, "how long it is good")
+	o.out.Bind(f)
 	o.change.Bind(f)
 	return c
 }
@@ -69,22 +71,30 @@ func create(ctx context.Context, e *ctl.Env, o *createOptions) error {
 	if err != nil {
 		return err
 	}
+	undo, err := o.out.Reserve()
+	if err != nil {
+		return err
+	}
 	call, cancel := e.Call(ctx)
 	defer cancel()
 	r, err := c.CreateToken(call, &adminpb.CreateTokenRequest{Owner: o.owner, Role: role, Ttl: o.ttl.Seconds()})
+	if err != nil {
+		undo()
+		return err
+	}
+	secret, where, err := o.out.Keep(r.GetSecret())
 	if err != nil {
 		return err
 	}
 	v := struct {
 		view.Token
-		Secret string `json:"secret"`
-	}{view.NewToken(r.GetToken()), r.GetSecret()}
+		Secret string `json:"secret"` // empty: it is in the file of --out
+	}{view.NewToken(r.GetToken()), secret}
 	one := render.One[any]{
-		Kind: "Token", Item: v, Name: r.GetSecret(), Meta: e.Local(),
+		Kind: "Token", Item: v, Name: cmp.Or(secret, v.ID), Meta: e.Local(),
 		Text: func(w io.Writer) error {
-			e.Term.Say("token %s of %s, role %s, good until %s; this is shown once:", v.ID, v.Owner, v.Role, r.GetToken().GetExpiresAt().AsTime().Format(time.RFC3339))
-			_, err := fmt.Fprintln(w, r.GetSecret())
-			return err
+			e.Term.Say("token %s of %s, role %s, good until %s; %s", v.ID, v.Owner, v.Role, r.GetToken().GetExpiresAt().AsTime().Format(time.RFC3339), where)
+			return ctl.ShowSecret(w, secret)
 		},
 	}
 	return one.Print(e.Term, e.Flags.Output)
