@@ -52,6 +52,7 @@ type subscriber interface {
 
 // config is how a dashboard is set up.
 type config struct {
+	notes    []string // of the help
 	want     theme.Want
 	fixed    bool // the colours are decided: what the terminal says does not matter
 	mouse    bool

@@ -85,6 +85,12 @@ func (d *Dashboard) drawHelp(width, height int) *cell.Block {
 		b.Wrap(th.Dim, "filter: words must all hold; text, field:word, figure>n, -not. Fields: "+join(f.Hints()), 0)
 	}
 	b.Wrap(th.Dim, "live: so many seconds ago it was so; a heartbeat comes each 5 s. Each key has a command that does the same: y copies it.", 0)
+	if len(d.cfg.notes) > 0 {
+		b.Blank()
+		for _, line := range d.cfg.notes {
+			b.Text(th.Plain, line)
+		}
+	}
 	if b.Height() > height-2 {
 		b.Resize(height - 2)
 	}

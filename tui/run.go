@@ -32,6 +32,7 @@ type Options struct {
 	NoColor  bool          // shape, word, bold and reverse only
 	Mouse    bool          // clicks and the wheel; the terminal's own selection needs shift then
 	ReadOnly bool          // no actions
+	Notes    []string      // lines that the help ends with, such as how to connect
 	Every    time.Duration // the least time between two updates; default half a second
 	In       io.Reader     // default: the terminal
 	Out      io.Writer
@@ -68,7 +69,7 @@ func Run(ctx context.Context, o Options) error {
 	p, fixed := profile(o.NoColor)
 	cfg := config{
 		want: theme.Want{Name: o.Theme, Profile: p, Ascii: o.ASCII}, fixed: fixed, mouse: o.Mouse, readOnly: o.ReadOnly, view: o.View, now: time.Now,
-		contexts: o.Contexts, attach: h.attach,
+		notes: o.Notes, contexts: o.Contexts, attach: h.attach,
 		connect: func(name string) (*cluster, error) { return connect(o.Dial, name) },
 	}
 	if cfg.want.Name == "" {

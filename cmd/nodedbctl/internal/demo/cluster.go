@@ -16,12 +16,14 @@ import (
 	"github.com/nodedb/nodedb/client"
 	"github.com/nodedb/nodedb/client/adminpb"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
 )
 
 const (
 	readyWait      = 90 * time.Second // for a node to serve
 	replicatedWait = 3 * time.Minute  // for all ranges to have their replicas
 	pollEvery      = 200 * time.Millisecond
+	leadsWait      = 30 * time.Second // for a node to lead something
 )
 
 // cluster is the demo's processes and their directory.
@@ -29,18 +31,23 @@ type cluster struct {
 	e      *ctl.Env
 	agent  string
 	dir    string
+	lock   *os.File // held while the demo lives
 	client *client.Client
+	began  time.Time
 
 	mu    sync.Mutex
 	nodes []*node
 }
 
 func newCluster(e *ctl.Env, agent string) (*cluster, error) {
-	dir, err := os.MkdirTemp("", "nodedb-demo-") // mode 0700
-	if err != nil {
-		return nil, fmt.Errorf("make the demo's directory: %w", err)
+	if n := sweep(os.TempDir()); n > 0 {
+		e.Term.Say("removed what %s left that had been killed", render.Plural(n, "demo"))
 	}
-	return &cluster{e: e, agent: agent, dir: dir}, nil
+	dir, lock, err := newDir(os.TempDir())
+	if err != nil {
+		return nil, err
+	}
+	return &cluster{e: e, agent: agent, dir: dir, lock: lock, began: e.Now()}, nil
 }
 
 func (c *cluster) contextFile() string { return filepath.Join(c.dir, "creds", "context.yaml") }
@@ -64,10 +71,17 @@ func (c *cluster) start(ctx context.Context, n int) error {
 	if err := c.waitReady(ctx, first); err != nil {
 		return err
 	}
+	c.say("%s has made the cluster and serves", first.name)
 	if err := c.joinAll(ctx, n-1); err != nil {
 		return err
 	}
+	c.say("every node is ready; ranges get their replicas")
 	return c.waitReplicated(ctx)
+}
+
+// say tells how far the start is.
+func (c *cluster) say(format string, args ...any) {
+	c.e.Term.Say("%5.1fs  %s", since(c.e, c.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
 // dial makes the demo's own client.
@@ -116,6 +130,7 @@ func (c *cluster) joinAll(ctx context.Context, n int) error {
 			return err
 		}
 		added = append(added, nd)
+		c.say("%s has joined", nd.name)
 	}
 	errs := make([]error, n)
 	var wg sync.WaitGroup
@@ -266,6 +281,7 @@ func (c *cluster) close() error {
 		wg.Go(n.kill)
 	}
 	wg.Wait()
+	defer func() { _ = c.lock.Close() }() // nothing was written
 	if err := os.RemoveAll(c.dir); err != nil {
 		return fmt.Errorf("remove the demo's directory: %w", err)
 	}

@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,7 +33,8 @@ func (s *screen) dashboard(ctx context.Context) error {
 	})
 	err := tui.Run(ctx, tui.Options{
 		Theme: s.e.Getenv("NODEDBCTL_THEME"), NoColor: s.e.Flags.NoColor || s.e.Getenv("NO_COLOR") != "" || s.e.Getenv("TERM") == "dumb", ReadOnly: s.e.Flags.ReadOnly,
-		Dial: func(string) (*client.Client, error) { return s.c.connect() },
+		Notes: strings.Split(strings.TrimSpace(howTo(s.c)), "\n"),
+		Dial:  func(string) (*client.Client, error) { return s.c.connect() },
 	})
 	cancel()
 	wg.Wait()

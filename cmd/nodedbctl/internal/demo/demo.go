@@ -12,6 +12,8 @@ package demo
 import (
 	"context"
 	"fmt"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,14 +43,16 @@ func New(e *ctl.Env) *cobra.Command {
 			"With --once it needs no terminal: under load it drains and undrains one node and decommissions the last, then\n" +
 			"checks that no acknowledged write was lost and none applied twice. Exit 0, or 11 if something is wrong.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !cmd.Flags().Changed("nodes") && o.once {
-				o.nodes = 4
-			}
-			return run(cmd.Context(), e, &o)
+			// A terminal that is gone ends a demo too: nobody could end it later. Writing
+			// to it must not, before everything is removed.
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP)
+			defer stop()
+			signal.Ignore(syscall.SIGPIPE)
+			return run(ctx, e, &o)
 		},
 	}
 	f := c.Flags()
-	f.IntVar(&o.nodes, "nodes", 3, "how many nodes (with --once: 4)")
+	f.IntVar(&o.nodes, "nodes", 4, "how many nodes; with 4 one can be decommissioned")
 	f.BoolVar(&o.workload, "workload", true, "run a live load")
 	f.BoolVar(&o.noTUI, "no-tui", false, "show plain status lines instead of the dashboard, as without a terminal")
 	f.BoolVar(&o.once, "once", false, "run the story through, print a verdict, and end")
@@ -91,7 +95,7 @@ func up(ctx context.Context, e *ctl.Env, o *options, agent string) (*cluster, *w
 	if err := c.start(ctx, o.nodes); err != nil {
 		return c, nil, err
 	}
-	e.Term.Say("%d nodes are ready after %.1fs", o.nodes, since(e, began).Seconds())
+	e.Term.Say("%s ready after %.1fs", map[bool]string{true: "1 node is", false: fmt.Sprintf("%d nodes are", o.nodes)}[o.nodes == 1], since(e, began).Seconds())
 	w := newWorkload(c, o.clients)
 	rows, err := w.load(ctx)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 const (
 	refresh      = 2 * time.Second
+	replicas     = 3                // of each range
 	restartAfter = 15 * time.Second // for a node that was killed, so that one can watch the cluster without it
 )
 
@@ -82,9 +83,16 @@ func howTo(c *cluster) string {
 	fmt.Fprintf(&b, "  nodedbctl --context-file %s status\n\n", c.contextFile())
 	fmt.Fprintf(&b, "  export NODEDBCTL_CONFIG=%s\n", c.contextFile())
 	fmt.Fprintf(&b, "  nodedbctl sql -e 'SELECT city, count(*), sum(balance) FROM accounts GROUP BY city'\n")
-	fmt.Fprintf(&b, "  nodedbctl drain n2              then: nodedbctl undrain n2\n")
-	fmt.Fprintf(&b, "  nodedbctl decommission %s --dry-run\n", last.name)
-	fmt.Fprintf(&b, "  kill -9 %-8d               %s dies; the demo starts it again after %s\n\n", last.pid(), last.name, restartAfter)
+	if len(nodes) > 1 {
+		fmt.Fprintf(&b, "  nodedbctl drain n2              then: nodedbctl undrain n2\n")
+	}
+	if len(nodes) > replicas {
+		fmt.Fprintf(&b, "  nodedbctl decommission %s --dry-run\n", last.name)
+	}
+	if len(nodes) >= replicas {
+		fmt.Fprintf(&b, "  kill -9 %-8d               %s dies; the demo starts it again after %s\n", last.pid(), last.name, restartAfter)
+	}
+	b.WriteString("\n")
 	fmt.Fprintf(&b, "Ctrl-C ends it and removes everything.\n\n")
 	return b.String()
 }

@@ -186,7 +186,20 @@ func withFindings(err error) error {
 	return errors.New(text)
 }
 
+// leads waits a while until the node leads something: a drain that hands nothing
+// over is no story. Leaders are spread within seconds; without, it is drained too.
+func (s *story) leads(ctx context.Context, name string) {
+	_ = s.c.poll(ctx, leadsWait, name+" leads no range", func() error {
+		n, err := s.c.find(ctx, name)
+		if err == nil && n.GetLeaders() == 0 {
+			err = errors.New("it has no leadership yet")
+		}
+		return err
+	})
+}
+
 func (s *story) drain(ctx context.Context, name string) (string, error) {
+	s.leads(ctx, name)
 	n, err := s.c.find(ctx, name)
 	if err != nil {
 		return "", err
@@ -223,6 +236,7 @@ func (s *story) undrain(ctx context.Context, name string) (string, error) {
 }
 
 func (s *story) decommission(ctx context.Context, name string) (string, error) {
+	s.leads(ctx, name)
 	n, err := s.c.find(ctx, name)
 	if err != nil {
 		return "", err
