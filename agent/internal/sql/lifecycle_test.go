@@ -93,7 +93,7 @@ func TestShowLifecycle(t *testing.T) {
 			t.Errorf("show node n1 lacks %q: %q", want, got)
 		}
 	}
-	c.want(`42704 node "n7" does not exist`, "show node 7")
+	c.want(`42704 node "7" does not exist`, "show node 7")
 	for _, want := range []string{"nodes|1", "nodes_alive|1", "ranges|17", "ranges_healthy|17"} {
 		if got := c.run("show cluster"); !strings.Contains(got, want+"\n") {
 			t.Errorf("show cluster lacks %q: %q", want, got)
