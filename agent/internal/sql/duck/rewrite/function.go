@@ -260,6 +260,25 @@ func specialSubstring(r *rewriter, f *pg.FuncCall) (finish, error) {
 	}, nil
 }
 
+// specialConcat writes booleans as t and f, as the text form of a value does; a cast
+// to text, which DuckDB would do, makes them true and false.
+func specialConcat(r *rewriter, f *pg.FuncCall) (finish, error) {
+	bools := make([]bool, len(f.Args))
+	for i, a := range f.Args {
+		bools[i] = r.typeOf(a) == datum.Bool
+	}
+	name := lastName(f.Funcname)
+	return func(n *pg.Node) (*pg.Node, error) {
+		a := n.GetFuncCall().Args
+		for i := range a {
+			if bools[i] {
+				a[i] = call("nd_text_of_bool", a[i])
+			}
+		}
+		return renamed(n, name, a...), nil
+	}, nil
+}
+
 func specialExtract(_ *rewriter, f *pg.FuncCall) (finish, error) {
 	if len(f.Args) != 2 {
 		return nil, errorf("42883", f.Location, "function %s does not exist", lastName(f.Funcname))

@@ -19,13 +19,13 @@ var functions = table(same(`
 	row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value last_value nth_value
 	abs ceil floor trunc sign sqrt cbrt exp ln log log10 power pi degrees radians sin cos tan cot asin acos atan atan2
 	sinh cosh tanh asinh acosh atanh random gcd lcm factorial gen_random_uuid uuidv7 uuidv4
-	lower upper trim ltrim rtrim left right replace reverse translate split_part strpos starts_with md5 chr ascii
-	concat concat_ws regexp_replace regexp_split_to_array array_to_string bit_length
+	lower upper trim ltrim rtrim left right replace reverse translate strpos starts_with md5 chr ascii
+	regexp_replace regexp_split_to_array array_to_string bit_length
 	date_trunc age make_date make_timestamp isfinite timezone to_json json_array_length`), map[string]string{
 	"every": "bool_and", "variance": "var_samp", "json_object_agg": "json_group_object", "jsonb_object_agg": "json_group_object",
 	"ceiling": "ceil", "pow": "power", "mod": "nd_mod", "div": "nd_int_div", "uuid_generate_v4": "gen_random_uuid",
 	"to_hex": "nd_to_hex", "position": "strpos", "btrim": "trim", "initcap": "nd_initcap", "quote_ident": "nd_quote_ident",
-	"quote_literal": "nd_quote_literal", "quote_nullable": "nd_quote_nullable", "regexp_like": "regexp_matches",
+	"quote_literal": "nd_quote_literal", "split_part": "nd_split_part", "quote_nullable": "nd_quote_nullable", "regexp_like": "regexp_matches",
 	"regexp_count": "nd_regexp_count", "string_to_array": "string_split", "sha256": "nd_sha256", "overlay": "nd_overlay",
 	"array_append": "list_append", "array_prepend": "list_prepend", "array_cat": "list_concat", "array_remove": "nd_array_remove",
 	"array_position": "nd_array_position", "cardinality": "len", "date_bin": "time_bucket", "clock_timestamp": "get_current_timestamp",
@@ -36,7 +36,7 @@ var functions = table(same(`
 })
 
 // doubling are macros that name an argument more than once.
-var doubling = table(same("nd_quote_ident nd_initcap nd_size_pretty nd_overlay nd_format_type"), nil)
+var doubling = table(same("nd_quote_ident nd_quote_literal nd_quote_nullable nd_split_part nd_initcap nd_size_pretty nd_overlay nd_format_type"), nil)
 
 // resultCasts give results the type that they have in PostgreSQL.
 var resultCasts = table(each("INTEGER", `position strpos ascii cardinality array_position json_array_length
@@ -84,6 +84,7 @@ var specials = map[string]special{
 	"extract": specialExtract, "date_part": specialExtract, "to_char": specialToChar, "to_date": parsedTime("DATE"),
 	"to_timestamp": parsedTime("TIMESTAMPTZ"), "format": specialFormat, "encode": specialEncode, "decode": specialDecode,
 	"substring": specialSubstring, "substr": specialSubstring, "lpad": padded("lpad"), "rpad": padded("rpad"), "repeat": specialRepeat,
+	"concat": specialConcat, "concat_ws": specialConcat,
 	"length": specialLength, "char_length": specialLength, "character_length": specialLength, "octet_length": specialLength,
 	"round": specialRound, "array_length": arraySize, "array_upper": arraySize,
 	"array_lower": answers(func() *pg.Node { return integer(1) }), "array_ndims": answers(func() *pg.Node { return integer(1) }),

@@ -1,6 +1,9 @@
 package worker
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // macros are the statements that define what rewritten SQL calls and DuckDB has
 // not. Each argument is named once, so that nested calls do not grow; those of
@@ -34,9 +37,13 @@ func macros() []string {
 		`nd_overlay(s, r, start, n := NULL) AS left(s, start - 1) || r || substring(s, start + coalesce(n, length(r)))`,
 		`nd_initcap(s) AS array_to_string(list_transform(regexp_extract_all(lower(s), '[\p{L}\p{N}]+|[^\p{L}\p{N}]+'),
 			lambda w: upper(left(w, 1)) || substring(w, 2)), '')`,
-		`nd_quote_ident(s) AS CASE WHEN regexp_full_match(s, '[a-z_][a-z0-9_$]*') THEN s ELSE '"' || replace(s, '"', '""') || '"' END`,
-		`nd_quote_literal(s) AS '''' || replace(CAST(s AS VARCHAR), '''', '''''') || ''''`,
-		`nd_quote_nullable(s) AS coalesce('''' || replace(CAST(s AS VARCHAR), '''', '''''') || '''', 'NULL')`,
+		`nd_quote_ident(s) AS CASE WHEN regexp_full_match(s, '[a-z_][a-z0-9_]*') AND NOT list_contains(` + quoted() + `, s)
+			THEN s ELSE '"' || replace(s, '"', '""') || '"' END`,
+		`nd_quote_literal(s) AS CASE WHEN contains(CAST(s AS VARCHAR), '\') THEN 'E' ELSE '' END ||
+			'''' || replace(replace(CAST(s AS VARCHAR), '\', '\\'), '''', '''''') || ''''`,
+		`nd_quote_nullable(s) AS coalesce(nd_quote_literal(s), 'NULL')`,
+		`nd_split_part(s, d, n) AS CASE WHEN d <> '' THEN split_part(s, d, n) WHEN n IN (1, -1) THEN s ELSE left(s, 0) END`,
+		`nd_text_of_bool(b) AS CASE WHEN b THEN 't' WHEN NOT b THEN 'f' END`,
 		regexpMatch(0), regexpMatch(1), regexpMatch(2), regexpMatch(3), regexpMatch(4),
 		`nd_regexp_count(s, p) AS len(regexp_extract_all(s, p))`,
 
@@ -96,3 +103,20 @@ const formatType = `nd_format_type(id, typmod) AS CASE id
 	WHEN 1700 THEN CASE WHEN typmod > 4 THEN 'numeric(' || ((typmod - 4) >> 16) || ',' || ((typmod - 4) & 65535) || ')' ELSE 'numeric' END
 	WHEN 2950 THEN 'uuid' WHEN 3802 THEN 'jsonb' WHEN 1009 THEN 'text[]' WHEN 1007 THEN 'integer[]' WHEN 1016 THEN 'bigint[]'
 	WHEN 0 THEN '-' ELSE '???' END`
+
+// quotedWords are the keywords of PostgreSQL that quote_ident puts in quotes.
+const quotedWords = `all analyse analyze and any array as asc asymmetric authorization between bigint binary bit boolean
+	both case cast char character check coalesce collate collation column concurrently constraint create
+	cross current_catalog current_date current_role current_schema current_time current_timestamp
+	current_user dec decimal default deferrable desc distinct do else end except exists extract false
+	fetch float for foreign freeze from full grant greatest group grouping having ilike in initially
+	inner inout int integer intersect interval into is isnull join lateral leading least left like limit
+	localtime localtimestamp national natural nchar none normalize not notnull null nullif numeric
+	offset on only or order out outer overlaps overlay placing position precision primary real
+	references returning right row select session_user setof similar smallint some substring symmetric
+	table tablesample then time timestamp to trailing treat trim true union unique user using values
+	varchar variadic verbose when where window with xmlattributes xmlconcat xmlelement xmlexists
+	xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable`
+
+// quoted is the list of them.
+func quoted() string { return "['" + strings.Join(strings.Fields(quotedWords), "', '") + "']" }
