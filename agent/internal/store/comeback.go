@@ -262,6 +262,9 @@ func (c *Core) compare(from cluster.NodeID, batch []byte) (done bool, err error)
 		c.refuse(from, known, standing)
 		return true, fmt.Errorf("batch from %s: its store lost what it had told: it is as of %s, and told %s", from, standing.Found, known)
 	}
+	if len(c.back.told) > 0 {
+		delete(c.back.told, from) // a good store is back: another bad one is news
+	}
 	switch batch[0] {
 	case askFormat:
 		c.answer(from, known, standing)

@@ -24,6 +24,10 @@
 //     more; the process must stop.
 //  6. The clock never restarts below a timestamp it gave: a ceiling is durable
 //     ahead of it.
+//  7. A replica that a start finds says nothing until a quorum of its range's
+//     voters, this node counted, has said that it knows of nothing later than what
+//     the start found on disk (comeback). Nothing is taken from a peer of which
+//     something later is known.
 //
 // # What is not here
 //

@@ -168,6 +168,13 @@ func TestRefusals(t *testing.T) {
 				return &RefusedError{Code: RefusedDecommissioned, Reason: p.Node.String() + " was decommissioned"}
 			}
 		}, "n2 refuses the connection: n1 was decommissioned", RefusedDecommissioned},
+		{"a store that is behind", func(_ *testing.T, _ *network, d, a *Config) {
+			was := cluster.Standing{Now: cluster.Mark{Boot: 3, Round: 7}, Found: cluster.Mark{Boot: 2, Round: 6}}
+			d.Standing = func() cluster.Standing { return was }
+			a.Compare = func(p Peer) error {
+				return &RefusedError{Code: RefusedBehind, Reason: p.Standing.Now.String() + " is old", Detail: p.Standing.Append(nil)}
+			}
+		}, "n2 refuses the connection: boot 3, round 7 is old", RefusedBehind},
 		{"the dialler does not admit", func(_ *testing.T, _ *network, d, _ *Config) {
 			d.Admit = func(p Peer) error { return fmt.Errorf("%s is gone", p.Node) }
 		}, "n2 is gone", ""},
@@ -197,6 +204,9 @@ func TestRefusals(t *testing.T) {
 			}
 			if re := refused.Load(); (re == nil) != (tt.code == "") || re != nil && re.Code != tt.code {
 				t.Fatalf("told %v, want code %q", re, tt.code)
+			}
+			if re := refused.Load(); tt.code == RefusedBehind && !bytes.Equal(re.Detail, d.Standing().Append(nil)) {
+				t.Errorf("told with the detail %x", re.Detail)
 			}
 			if handled.Load() != 0 {
 				t.Fatal("a handler ran")
