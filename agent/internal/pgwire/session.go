@@ -110,6 +110,9 @@ func (c *conn) extended(err *sql.Error) {
 }
 
 func (c *conn) sendError(e *sql.Error) {
+	if c.out.err != nil {
+		return // the client is gone, which may be all that is wrong
+	}
 	if cause := errors.Unwrap(e); e.Code == "XX000" && cause != nil {
 		c.server.cfg.Logger.Error("statement failed for an internal reason", "pid", c.pid, logattr.Err(cause))
 	}
