@@ -26,6 +26,8 @@ type Session interface {
 	Execute(ctx context.Context, p *sql.Prepared, args []datum.Datum, sink sql.RowSink) (tag string, err error)
 	// TxStatus is 'I' outside of a transaction, 'T' in one, 'E' in a failed one.
 	TxStatus() byte
+	// IdleTimeout is how long the session may wait for its client now; 0: for ever.
+	IdleTimeout() time.Duration
 	// FailTx fails an open transaction because of an error outside of Execute.
 	FailTx()
 	// Setting returns the value that SHOW would; "" for an unknown name.

@@ -52,7 +52,9 @@ type conn struct {
 	// skipping is set by an error in the extended protocol, until the next Sync.
 	skipping bool
 	// idle is true from ReadyForQuery until the next message.
-	idle bool
+	idle      bool
+	idleSince time.Time
+	bounded   bool // the socket has a deadline for the wait
 	// received counts bytes of the current transport, to find what was sent
 	// behind an SSLRequest.
 	received int
@@ -192,12 +194,33 @@ func (c *conn) armRead() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.mu.ending == nil {
-		return nil
+		return c.armIdleLocked()
 	}
 	if c.mu.force || c.idle && c.session.TxStatus() == txIdle {
 		return errEnding
 	}
 	return c.raw.SetReadDeadline(time.Time{})
+}
+
+// armIdleLocked bounds the wait of an idle session.
+func (c *conn) armIdleLocked() error {
+	timeout := time.Duration(0)
+	if c.idle {
+		timeout = c.session.IdleTimeout()
+	}
+	if timeout == 0 {
+		if !c.bounded {
+			return nil
+		}
+		c.bounded = false
+		return c.raw.SetReadDeadline(time.Time{})
+	}
+	end := c.idleSince.Add(timeout)
+	if !time.Now().Before(end) {
+		return fatal("57P05", "terminating connection due to idle-session timeout")
+	}
+	c.bounded = true
+	return c.raw.SetReadDeadline(end)
 }
 
 // armWrite gives the client time to read, unless the session is to end now.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/sql"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -192,6 +193,11 @@ func (s *fakeSession) rows(count string, p *sql.Prepared, sink sql.RowSink) (str
 }
 
 func (s *fakeSession) TxStatus() byte { return s.tx }
+
+func (s *fakeSession) IdleTimeout() time.Duration {
+	d, _ := time.ParseDuration(s.settings["idle"])
+	return d
+}
 
 func (s *fakeSession) FailTx() {
 	if s.tx == 'T' {

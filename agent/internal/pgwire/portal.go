@@ -273,6 +273,9 @@ func (s *rowSink) Row(row []datum.Datum) error {
 		return &sql.Error{Code: "54000", Message: fmt.Sprintf("row is longer than %d bytes", maxRowBytes)}
 	}
 	if err := o.endRow(mark); err != nil {
+		if o.err != nil {
+			return clientGone() // nothing is wrong inside
+		}
 		return err
 	}
 	if s.left == 0 {

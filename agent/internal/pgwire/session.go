@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -87,7 +88,7 @@ func (c *conn) handle(message pgproto3.FrontendMessage) error {
 // ready ends the answer to a simple query or to a Sync.
 func (c *conn) ready() {
 	c.out.readyForQuery(c.session.TxStatus())
-	c.idle = true
+	c.idle, c.idleSince = true, time.Now()
 }
 
 // sync ends an error state and, outside of a transaction, all portals.

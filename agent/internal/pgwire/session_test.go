@@ -474,6 +474,19 @@ func testEndSessions(t *testing.T, extra string) {
 }
 
 // TestStopWithSlowClient stops a server whose client never reads.
+// TestIdleSessionTimeout ends a session that waits for its client, and none that
+// works or waits after the setting was taken back.
+func TestIdleSessionTimeout(t *testing.T) {
+	f := start(t, nil)
+	busy, idle := f.raw(t), f.raw(t)
+	busy.do(&pgproto3.Query{String: "set idle 1h"})
+	busy.do(&pgproto3.Query{String: "set idle 0s"})
+	idle.do(&pgproto3.Query{String: "set idle 1h"})
+	idle.do(&pgproto3.Query{String: "set idle 20ms"})
+	expect(t, "the idle session", idle.answer(), "FATAL 57P05", "lost")
+	expect(t, "the other", busy.do(&pgproto3.Query{String: "insert"}), "INSERT 0 1", "ready I")
+}
+
 // TestClientThatNeverReads loses its connection, and its statement ends.
 func TestClientThatNeverReads(t *testing.T) {
 	f := start(t, func(c *Config) { c.WriteTimeout = 50 * time.Millisecond })

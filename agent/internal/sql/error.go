@@ -86,9 +86,12 @@ func AsError(err error) *Error {
 func ended(err error) *Error {
 	var ambiguous *store.AmbiguousError
 	var partial *exec.PartialError
+	var worker *duck.Error
 	switch {
 	case errors.As(err, &ambiguous), errors.As(err, &partial):
 		return nil
+	case errors.As(err, &worker) && worker.Code == "57014": // it knows which of the two
+		return &Error{Code: worker.Code, Message: worker.Message, cause: err}
 	case errors.Is(err, context.Canceled):
 		return &Error{Code: "57014", Message: "canceling statement due to user request", cause: err}
 	case errors.Is(err, context.DeadlineExceeded):

@@ -169,6 +169,14 @@ func (s *Session) TxStatus() byte {
 	}
 }
 
+// IdleTimeout is how long the session may wait for its client now; 0: for ever.
+func (s *Session) IdleTimeout() time.Duration {
+	if s.tx != nil {
+		return 0 // see checkTransaction
+	}
+	return s.settings.duration("idle_session_timeout")
+}
+
 // FailTx makes the transaction, if there is one, a failed one: the protocol layer
 // found an error.
 func (s *Session) FailTx() {

@@ -60,6 +60,7 @@ func settingTable() []setting {
 		setting{name: "default_transaction_isolation", value: repeatableRead, check: checkIsolation, about: "isolation of new transactions"},
 		reported(flag("default_transaction_read_only", "off", "new transactions only read")),
 		setting{name: "extra_float_digits", value: "1", check: checkRange(-15, 3), about: "from 1 on floats are written exactly, below with 15 digits and fewer"},
+		setting{name: "idle_session_timeout", value: "0", check: checkDuration, about: "ends a session that idles longer outside of a transaction; 0: never"},
 		setting{name: "idle_in_transaction_session_timeout", value: "0", check: checkDuration, about: "ends a transaction that idles longer, at its next statement"},
 		reported(fixed("in_hot_standby", "off")),
 		reported(fixed("integer_datetimes", "on")),

@@ -79,3 +79,10 @@ func TestPathsAgree(t *testing.T) {
 		}
 	}
 }
+
+// TestTimeoutOfTheWorker says of a statement that the worker ran why it ended.
+func TestTimeoutOfTheWorker(t *testing.T) {
+	_, c := slowFixture(t)
+	c.want("SET", "set statement_timeout = '100ms'")
+	c.want("57014 canceling statement due to statement timeout", "select pg_sleep(30)")
+}
