@@ -18,7 +18,7 @@ const program = "nodedbctl"
 // Complete puts the flags into each command of nodedbctl in text that names no
 // cluster yet.
 func (v Invocation) Complete(text string) string {
-	if len(v) == 0 || !strings.Contains(text, program+" ") {
+	if len(v) == 0 || !strings.Contains(text, program+" ") || strings.HasSuffix(text, " --help") {
 		return text
 	}
 	flags := v.String() + " "

@@ -16,6 +16,7 @@ func TestInvocationCompletesCommands(t *testing.T) {
 		"nodedb-agent start":                                  "nodedb-agent start",
 		"nodedbctl":                                           "nodedbctl",
 		"nodedbctl v1.0.0":                                    "nodedbctl v1.0.0",
+		"nodedbctl nodes --help":                              "nodedbctl nodes --help",
 		"":                                                    "",
 	} {
 		got := v.Complete(text)

@@ -123,6 +123,7 @@ func (f *fakeCluster) CheckSafe(_ context.Context, r *adminpb.CheckSafeRequest) 
 	if !out.Safe {
 		out.Findings = []*adminpb.Finding{{Code: "QUORUM_AT_RISK", Severity: "refuse", Text: "12 of 64 ranges would stop"}}
 		out.LargestSafe = r.GetNodes()[:1]
+		out.Fixes = []*adminpb.Fix{{Text: "stop fewer at once", Command: "nodedbctl ok-to-stop n2"}}
 	}
 	return out, nil
 }

@@ -53,7 +53,7 @@ func safe(ctx context.Context, e *ctl.Env, question string, args []string) error
 			Question: question, Nodes: ids, OK: r.GetSafe(), NotYet: r.GetNotYet(), Findings: view.NewFindings(r.GetFindings()), Fixes: view.NewFixes(r.GetFixes()),
 			LargestSafe: r.GetLargestSafe(), Ranges: r.GetRanges(),
 		},
-		Text: func(w io.Writer) error { return writeSafe(w, e, question, ids, r) },
+		Text: func(w io.Writer) error { return writeSafe(w, question, ids, r) },
 	}
 	if one.Item.LargestSafe == nil {
 		one.Item.LargestSafe = []uint32{}
@@ -61,13 +61,25 @@ func safe(ctx context.Context, e *ctl.Env, question string, args []string) error
 	if err := one.Print(e.Term, e.Flags.Output); err != nil {
 		return err
 	}
-	if !r.GetSafe() {
-		return ctl.Silent(ctl.Unsafe)
+	if r.GetSafe() {
+		return nil
 	}
-	return nil
+	if e.Flags.Output.Text() {
+		ctl.WriteFixes(e.Term, codeWidth(r), r.GetFixes())
+	}
+	return ctl.Silent(ctl.Unsafe)
 }
 
-func writeSafe(w io.Writer, e *ctl.Env, question string, ids []uint32, r *adminpb.CheckSafeResponse) error {
+// codeWidth is how wide the codes of the findings are.
+func codeWidth(r *adminpb.CheckSafeResponse) int {
+	width := len("fix")
+	for _, f := range r.GetFindings() {
+		width = max(width, len(f.GetCode()))
+	}
+	return width
+}
+
+func writeSafe(w io.Writer, question string, ids []uint32, r *adminpb.CheckSafeResponse) error {
 	what := map[string]string{"stop": "stop", "remove": "be decommissioned"}[question]
 	if r.GetSafe() {
 		_, err := fmt.Fprintf(w, "yes: %s may %s; %s looked at as of meta@%d\n", render.Nodes(ids, " "), what,
@@ -81,21 +93,15 @@ func writeSafe(w io.Writer, e *ctl.Env, question string, ids []uint32, r *adminp
 	}
 	fmt.Fprintf(&b, answer, render.Nodes(ids, " "), what,
 		render.Plural(int(r.GetRanges()), "range"), r.GetAsOf().GetMetaIndex())
-	width := len("fix")
-	for _, f := range r.GetFindings() {
-		width = max(width, len(f.GetCode()))
-	}
+	width := codeWidth(r)
 	for _, f := range r.GetFindings() {
 		fmt.Fprintf(&b, "  %-*s  %s\n", width, f.GetCode(), f.GetText())
 	}
 	if len(ids) > 1 && len(r.GetLargestSafe()) > 0 {
 		fmt.Fprintf(&b, "  %-*s  %s\n", width, "at most", render.Nodes(r.GetLargestSafe(), " "))
 	}
-	if _, err := io.WriteString(w, b.String()); err != nil {
-		return err
-	}
-	ctl.WriteFixes(e.Term, width, r.GetFixes())
-	return nil
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 // NewSurvive makes the command survive.

@@ -84,6 +84,9 @@ func begun(ctx context.Context, e *ctl.Env, r Request, got *adminpb.StartOperati
 // refused prints a refusal as JSON too if JSON was asked for.
 func refused(e *ctl.Env, r Request, err error) error {
 	var c *client.Error
+	if errors.As(err, &c) && c.Kind == client.NotFound && r.Change.Confirm != "" && len(c.Fixes) == 0 {
+		return &ctl.Error{Code: ctl.NotFound, Message: c.Message, Next: []string{e.Again(r.Command, "--dry-run")}}
+	}
 	if !errors.As(err, &c) || (c.Kind != client.Unsafe && c.Kind != client.Conflict && c.Kind != client.StalePlan) {
 		return err
 	}
