@@ -125,8 +125,12 @@ func (s *sight) judge(f *rangeSight) string {
 		return rangeMoving
 	}
 	want := s.wanted(f)
+	least := want
+	if f.descriptor.IsMeta() { // it has more voters than data ranges, and a replica on every node already
+		least = min(want, s.View.Settings.ReplicationFactor())
+	}
 	switch {
-	case live+silent < want:
+	case live+silent < least:
 		return rangeUnder
 	case len(voters) > want:
 		return rangeOver

@@ -45,7 +45,7 @@ func nodesDown(c *checkup) []breach {
 		switch l := c.liveness(n.ID); {
 		case l == cluster.Dead || l == cluster.Left:
 			b.severity, b.command = severityError, "nodedbctl members why "+n.ID.String()
-			b.text = fmt.Sprintf("%s is %s; its replicas are re-created after %s", n.ID, l, c.View.Settings.DeadAfter())
+			b.text = fmt.Sprintf("%s is %s; %s", n.ID, l, c.replicasOf(n.ID))
 		case l == cluster.Suspect:
 			b.code, b.command, b.text = "NODE_SUSPECT", "nodedbctl members why "+n.ID.String(), n.ID.String()+" is suspect"
 		case c.Statuses[n.ID] == nil:
@@ -98,6 +98,25 @@ func failedReplicas(c *checkup) []breach {
 		}
 	}
 	return out
+}
+
+// replicasOf says what becomes of the replicas of data of a node that is down.
+func (c *checkup) replicasOf(node cluster.NodeID) string {
+	held := 0
+	for i := range c.ranges {
+		d := c.ranges[i].descriptor
+		if _, on := d.On(node); on && !d.IsMeta() {
+			held++
+		}
+	}
+	rf, live := c.View.Settings.ReplicationFactor(), len(c.live())
+	switch {
+	case held == 0:
+		return "its replicas are elsewhere by now: start it again, or decommission it"
+	case live < rf:
+		return fmt.Sprintf("its %s cannot be re-created: %d live nodes for %d replicas", plural(held, "replica"), live, rf)
+	}
+	return fmt.Sprintf("its %s are re-created elsewhere when it has been away for %s", plural(held, "replica"), c.View.Settings.DeadAfter())
 }
 
 func underReplicated(c *checkup) []breach {

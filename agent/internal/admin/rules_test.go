@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/placement"
 	"github.com/nodedb/nodedb/client/adminpb"
 )
 
@@ -241,6 +242,33 @@ func TestListEvents(t *testing.T) {
 	for who, want := range map[string]int{"viewer": 1, "operator": 1, "admin": 3} {
 		if got, err := r.client(who).ListEvents(t.Context(), &adminpb.ListEventsRequest{}); err != nil || len(got.GetEvents()) != want {
 			t.Errorf("events of credentials as %s: got %v %v, want %d", who, got.GetEvents(), err, want)
+		}
+	}
+}
+
+// TestTheMetaRangeOfFive: it has a voter on each of five nodes; with four it lacks
+// none that a range must have.
+func TestTheMetaRangeOfFive(t *testing.T) {
+	d := cluster.RangeDescriptor{ID: cluster.MetaRangeID, Generation: 1, NextReplica: 6}
+	f := &rangeSight{reports: map[cluster.NodeID]*cluster.RangeStatus{}}
+	s := &sight{Observation: &Observation{View: &metastate.View{}, Liveness: map[cluster.NodeID]cluster.Liveness{}}}
+	snap := &placement.Snapshot{RF: 3}
+	for id := cluster.NodeID(1); id <= 5; id++ {
+		d.Replicas = append(d.Replicas, cluster.ReplicaDescriptor{Node: id, Replica: cluster.ReplicaID(id), Role: cluster.Voter})
+		f.reports[id] = &cluster.RangeStatus{Descriptor: d, Leader: 1}
+		s.Liveness[id] = cluster.Alive
+		snap.Nodes = append(snap.Nodes, placement.Node{ID: id, Membership: cluster.Active, Liveness: cluster.Alive})
+	}
+	snap.Ranges = []placement.Range{{Descriptor: d, Leader: 1}}
+	f.descriptor, f.leader, s.Snapshot = d, f.reports[1], snap.Sort()
+	for lost, want := range []string{rangeHealthy, rangeHealthy, rangeHealthy, rangeNoQuorum} {
+		if lost > 0 {
+			id := cluster.NodeID(6 - lost)
+			delete(f.reports, id)
+			s.Liveness[id] = cluster.Dead
+		}
+		if got := s.judge(f); got != want {
+			t.Errorf("%d of 5 voters lost: %s, want %s", lost, got, want)
 		}
 	}
 }

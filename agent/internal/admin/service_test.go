@@ -50,6 +50,8 @@ func TestStatusWithADeadNode(t *testing.T) {
 	}
 	if len(s.GetProblems()) == 0 || s.GetProblems()[0].GetCode() != "NODE_DOWN" || s.GetProblems()[0].GetCommand() == "" {
 		t.Errorf("problems: got %v", s.GetProblems())
+	} else if text := s.GetProblems()[0].GetText(); !strings.Contains(text, "cannot be re-created: 2 live nodes for 3 replicas") {
+		t.Errorf("of the replicas of the dead node it is said: %q", text)
 	}
 	ns, err := c.ListNodes(t.Context(), &adminpb.ListNodesRequest{})
 	if err != nil {

@@ -28,7 +28,7 @@ func (c *Controller) watchDrain(r *run) {
 	case r.op.State == cluster.OpQueued:
 		c.admitDrain(r, node)
 	case c.restarted(r, node):
-		c.closeDrain(r, fmt.Sprintf("%s was restarted", node))
+		c.closeDrain(r, fmt.Sprintf("%s was restarted, and serves again", node))
 	case c.goneFor(node) > silentFor:
 		c.closeDrain(r, fmt.Sprintf("%s is not alive", node))
 	}

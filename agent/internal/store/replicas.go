@@ -111,7 +111,7 @@ func (c *Core) create(ds []*cluster.RangeDescriptor, done func(error), put func(
 				done(err)
 				return
 			}
-			c.log.Info("replica created", logattr.Range(d.ID), logattr.Replica(c.slots[d.ID].r.ID()))
+			c.log.Debug("replica created", logattr.Range(d.ID), logattr.Replica(c.slots[d.ID].r.ID()))
 		}
 		done(nil)
 	}

@@ -281,6 +281,9 @@ func end(th *theme.Theme, b *cell.Block, o *adminpb.Operation) {
 	case "decommission":
 		b.Add(cell.NewLine(b.Width).Put(th.OK, th.Sym.Check+" safe to  ").Put(th.Plain, "power off, delete the volume, reuse the address"))
 	case "drain":
+		if o.GetWhy() != "" {
+			return // its process is not the one that was drained
+		}
 		b.Add(cell.NewLine(b.Width).Put(th.OK, th.Sym.Check+" safe to  ").Put(th.Plain, "stop or restart the process: the data is kept"))
 	}
 }

@@ -302,6 +302,9 @@ func result(o *adminpb.Operation) string {
 	case "decommission":
 		fmt.Fprintf(&b, "%-10s power off, delete the volume, reuse the address\n", "safe to")
 	case "drain":
+		if o.GetWhy() != "" {
+			return b.String() // its process is not the one that was drained: why says it
+		}
 		if o.GetSpec().GetShutdown() {
 			fmt.Fprintf(&b, "%-10s power off or start again: the data is kept\n", "safe to")
 		} else {
