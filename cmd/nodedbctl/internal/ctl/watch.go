@@ -83,10 +83,12 @@ func (w *watch) look(ctx context.Context) error {
 // passing says what went wrong and goes on, if it may pass.
 func (w *watch) passing(ctx context.Context, err error) error {
 	switch {
-	case err == nil || silent(err) || ctx.Err() != nil:
+	case err == nil || silent(err):
 		return nil
 	case transient(ctx, err):
-		w.e.Term.Say("%s", err)
+		if ctx.Err() == nil {
+			w.e.Term.Say("%s", err)
+		}
 		return nil
 	}
 	return err

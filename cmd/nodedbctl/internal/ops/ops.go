@@ -164,6 +164,18 @@ func Show(ctx context.Context, e *ctl.Env, id string, blocked bool) error {
 	return one.Print(e.Term, e.Flags.Output)
 }
 
+// asked says who asked for an operation, when and why.
+func asked(o *adminpb.Operation, now time.Time) string {
+	s := "by " + render.Or(o.GetRequestedBy())
+	if o.GetCreatedAt() != nil {
+		s += ", " + render.Duration(now.Sub(o.GetCreatedAt().AsTime())) + " ago"
+	}
+	if o.GetReason() != "" {
+		s += fmt.Sprintf(", because %q", o.GetReason())
+	}
+	return s
+}
+
 func writeShow(w io.Writer, o *adminpb.Operation, now time.Time) error {
 	var b strings.Builder
 	line := func(head, format string, args ...any) {
@@ -175,14 +187,7 @@ func writeShow(w io.Writer, o *adminpb.Operation, now time.Time) error {
 		state += ": " + o.GetWhy()
 	}
 	line("state", "%s", state)
-	asked := "by " + render.Or(o.GetRequestedBy())
-	if o.GetCreatedAt() != nil {
-		asked += ", " + render.Duration(now.Sub(o.GetCreatedAt().AsTime())) + " ago"
-	}
-	if o.GetReason() != "" {
-		asked += fmt.Sprintf(", because %q", o.GetReason())
-	}
-	line("requested", "%s", asked)
+	line("requested", "%s", asked(o, now))
 	if d, ok := view.Took(o); ok {
 		line("took", "%s%s", render.Duration(d), planned(o, d))
 	}
