@@ -41,23 +41,25 @@ func (c *Controller) copiedBy(m placement.Move) uint64 {
 	return min(c.copied(x, m.To), m.Bytes)
 }
 
-// arriving returns what the learners hold that take the place of the replicas on
-// leaving nodes: in bytes, and as a sum of shares of a replica.
-func (c *Controller) arriving(x *placement.Range, leaving []cluster.NodeID) (bytes uint64, replicas float64) {
+// arriving returns what the learner holds that takes the place of a replica on a
+// leaving node: in bytes, and as a share of a replica. It is the target of the
+// move; learners of moves that were given up are in nobody's place.
+func (c *Controller) arriving(r *run, x *placement.Range) (bytes uint64, replica float64) {
 	if x.Descriptor.IsMeta() {
 		return 0, 0 // every node has its learner there: none of them is on its way
 	}
+	m := c.moves[x.Descriptor.ID]
 	for _, rep := range x.Descriptor.Replicas {
-		if rep.Role == cluster.Voter || rep.Role == cluster.VoterOutgoing || slices.Contains(leaving, rep.Node) {
+		moved := m == nil || m.op != r.op.ID || m.move.To == rep.Node
+		if !moved || rep.Role == cluster.Voter || rep.Role == cluster.VoterOutgoing || slices.Contains(r.op.Spec.Nodes, rep.Node) {
 			continue
 		}
-		n := c.copied(x, rep.Node)
-		bytes += n
-		if x.Bytes > 0 {
-			replicas += float64(n) / float64(x.Bytes)
-		}
+		bytes = max(bytes, c.copied(x, rep.Node))
 	}
-	return bytes, replicas
+	if x.Bytes > 0 {
+		replica = float64(bytes) / float64(x.Bytes)
+	}
+	return bytes, replica
 }
 
 // count sets what is done. Replicas follow from the descriptors; bytes and
@@ -80,7 +82,7 @@ func (c *Controller) count(r *run) {
 		if x.Leader == 0 || len(c.heard[x.Descriptor.ID]) == 0 {
 			return
 		}
-		n, of := c.arriving(x, r.op.Spec.Nodes)
+		n, of := c.arriving(r, x)
 		arrived, partly = arrived+n, partly+of
 	}
 	r.grown(left.Bytes)

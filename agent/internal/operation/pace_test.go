@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/placement"
 )
 
 const copySize = 1 << 20 // bytes of each range
@@ -90,6 +91,30 @@ func TestProgressAfterAFailover(t *testing.T) {
 		}
 		return false
 	})
+}
+
+// TestLearnerThatWasGivenUp: a copy that was made for a target that was given up
+// is no progress of the move that goes on elsewhere.
+func TestLearnerThatWasGivenUp(t *testing.T) {
+	d := cluster.RangeDescriptor{ID: 2, Generation: 3, NextReplica: 6, End: 16}
+	for i, role := range []cluster.ReplicaRole{cluster.Voter, cluster.Voter, cluster.Voter, cluster.Learner, cluster.Learner} {
+		d.Replicas = append(d.Replicas, cluster.ReplicaDescriptor{Node: cluster.NodeID(i + 1), Replica: cluster.ReplicaID(i + 1), Role: role})
+	}
+	st := &cluster.RangeStatus{Descriptor: d, Replica: 1, Leader: 1, Term: 3, Commit: 100, Bytes: 1000, Progress: []cluster.ReplicaProgress{
+		{Node: 2, Match: 100}, {Node: 3, Match: 100}, {Node: 4, Match: 100}, {Node: 5, Snapshot: true, Sent: 250},
+	}}
+	c := NewController(DefaultConfig())
+	c.heard = map[cluster.RangeID][]seen{2: {{node: 1, status: st}}}
+	x := &placement.Range{Descriptor: d, Leader: 1, Bytes: 1000}
+	r := &run{op: cluster.Operation{ID: "op-1", Spec: decommission(3)}}
+	c.moves[2] = &moving{op: "op-1", move: placement.Move{Range: 2, From: 3, To: 5}}
+	if n, part := c.arriving(r, x); n != 250 || part != 0.25 {
+		t.Errorf("a quarter is sent to n5, n4 was given up: %d bytes, %v of a replica", n, part)
+	}
+	delete(c.moves, 2) // a new coordinator goes on with the one that is further
+	if n, _ := c.arriving(r, x); n != 1000 {
+		t.Errorf("n4 holds all: %d bytes", n)
+	}
 }
 
 // TestLimitOfAnother: the rate is the least that any operation asks for; the
