@@ -347,30 +347,37 @@ func (c *Core) takeAnswer(from cluster.NodeID, b []byte) error {
 	if !ok {
 		return fmt.Errorf("answer from %s: %w", from, replica.ErrMalformedMessage)
 	}
-	now := c.marks.Standing()
-	switch knows := rest[0] == 1; {
-	case asked.Found != now.Found || c.dead != nil:
+	if asked.Found == c.marks.Standing().Found {
+		c.judge(from, known, rest[0] == 1, table)
+	}
+	return nil
+}
+
+// judge is what an answer to this start means. What it writes must succeed: else
+// nobody knows what is on disk.
+func (c *Core) judge(from cluster.NodeID, known cluster.Mark, knows bool, table []heardMark) {
+	if c.dead != nil {
+		return
+	}
+	var err error
+	switch now := c.marks.Standing(); {
 	case c.marks.fresh():
-		return c.learn(known, knows, table)
+		err = c.learn(known, knows, table)
 	case now.Behind(known) || known.After(now.Now):
-		c.giveUp(&LostError{Peer: from, Known: known, Standing: now})
+		// The next start is to fare no better.
+		if err = c.marks.fallBack(); err == nil {
+			err = &LostError{Peer: from, Known: known, Standing: now}
+		}
 	case knows && !c.marks.settled():
 		if c.back.answered == nil {
 			c.back.answered = map[cluster.NodeID]bool{}
 		}
 		c.back.answered[from] = true
-		return c.release()
+		err = c.release()
 	}
-	return nil
-}
-
-// giveUp ends the node, and sees to it that the next start fares no better.
-func (c *Core) giveUp(lost *LostError) {
-	if err := c.marks.fallBack(); err != nil {
+	if err != nil {
 		c.fatal(err)
-		return
 	}
-	c.fatal(lost)
 }
 
 // learn takes over what a peer knows into a store that is new. Its node may have
