@@ -173,6 +173,10 @@ func pairs(prefix string, v any) []string {
 		return []string{prefix + "=" + strings.Join(items, ",")}
 	case nil:
 		return nil
+	case string:
+		if v == "" {
+			return nil
+		}
 	}
 	return []string{strings.TrimPrefix(fmt.Sprintf("%s=%v", prefix, v), "=")}
 }

@@ -10,7 +10,7 @@ import (
 
 func TestWhat(t *testing.T) {
 	for _, tt := range []struct{ parameters, why, want string }{
-		{`{"setCordon":{"node":3,"cordon":true}}`, "", "cordon=true node=3"},
+		{`{"setCordon":{"node":3,"cordon":true,"reason":""}}`, "", "cordon=true node=3"},
 		{`{"setCordon":{"node":3}}`, "not allowed", "not allowed"},
 		{`{"batch":[{"setCordon":{"node":3}},{"dropUser":{"name":"bob"}}]}`, "", "node=3; name=bob"},
 		{`{"createOperation":{"operation":{"spec":{"kind":"drain","nodes":[3,4]},"id":"op-1","bytes":12345678901234567890}}}`, "",
