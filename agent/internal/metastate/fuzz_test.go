@@ -103,7 +103,8 @@ func FuzzApply(f *testing.F) {
 // differs names a field in which two views are not the same memory.
 func differs(a, b reflect.Value) string {
 	for i := range a.NumField() {
-		x, y, same := a.Field(i), b.Field(i), true
+		x, y := a.Field(i), b.Field(i)
+		var same bool
 		switch x.Kind() {
 		case reflect.Map, reflect.Pointer, reflect.Slice:
 			same = x.Pointer() == y.Pointer()
