@@ -1,6 +1,7 @@
 package agenttest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -536,4 +537,38 @@ func TestADecommissionedNodeLearnsIt(t *testing.T) {
 	if code := n.WaitExit(20 * time.Second); code != 78 {
 		t.Errorf("started again it ends with %d, want 78:\n%s", code, n.LogTail(20))
 	}
+}
+
+// TestEveryAddressChanges moves a stopped cluster to other ports: what the nodes
+// know of each other is wrong then, and start --peer puts it right.
+func TestEveryAddressChanges(t *testing.T) {
+	c := Start(t, Options{Nodes: 3, Ranges: 4})
+	psql(t, c.Node(1), "CREATE TABLE t (id int8 PRIMARY KEY)")
+	var admins []string
+	for _, n := range c.Nodes() {
+		n.Terminate()
+		path := filepath.Join(n.Dir, "node.yaml")
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports := freePorts(t, 4)
+		for i, addr := range []*string{&n.SQL, &n.RPC, &n.Gossip, &n.Admin} {
+			text = bytes.ReplaceAll(text, []byte(*addr), []byte(ports[i]))
+			*addr = ports[i]
+		}
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		admins = append(admins, n.Admin)
+	}
+	c.opts.StartFlags = append(c.opts.StartFlags, "--peer", strings.Join(admins, ","))
+	for _, n := range c.Nodes() {
+		n.StartUnready()
+	}
+	for _, n := range c.Nodes() {
+		n.WaitReady()
+	}
+	psql(t, c.Node(1), "INSERT INTO t VALUES (1)")
+	c.Ctl("status") // the addresses that it is given are the new ones
 }
