@@ -51,7 +51,7 @@ func (n *Node) checkStore() error {
 // again although its node has run was wiped, and the votes it gave are lost.
 func (n *Node) claimStore(ident storeIdent) error {
 	if n.id.Started {
-		return &ExitError{Code: ExitIdentity, Message: fmt.Sprintf("the store of %s is gone but its identity is not: a node that lost its disk cannot come back; wipe all of %s and join as a new node, then decommission %s", n.id.Node, n.cfg.DataDir, n.id.Node)}
+		return StoreLost(n.cfg.DataDir, fmt.Sprintf("the store of %s is gone but its identity is not", n.id.Node))
 	}
 	b, err := json.Marshal(ident)
 	if err != nil {

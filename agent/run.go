@@ -102,7 +102,7 @@ func (n *Node) drainToStop() {
 func (n *Node) runAdmin(ctx context.Context, ready func()) error {
 	n.admin = admin.New(admin.Config{
 		Backend: &backend{n}, TLS: n.certs.AdminConfig(), Listener: n.listenAdmin, Socket: SocketPath(n.cfg.DataDir),
-		Join: n.joinHandler(), Peers: http.HandlerFunc(n.servePeers), Metrics: n.metrics(), Health: n.board, Logger: n.part("admin"),
+		Join: n.joinHandler(), Reset: n.resetHandler(), Peers: http.HandlerFunc(n.servePeers), Metrics: n.metrics(), Health: n.board, Logger: n.part("admin"),
 	})
 	return n.admin.Run(ctx, ready)
 }

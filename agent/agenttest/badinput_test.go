@@ -244,7 +244,7 @@ func TestStartIsRefused(t *testing.T) {
 		if err := os.RemoveAll(filepath.Join(d.Dir, "store")); err != nil {
 			t.Fatal(err)
 		}
-		refused(t, start(d), 78, "a node that lost its disk cannot come back")
+		refused(t, start(d), 74, "the store of n3 is gone but its identity is not")
 	})
 	t.Run("a second process of one identity", func(t *testing.T) {
 		d := c.clone(n)

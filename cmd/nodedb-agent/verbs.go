@@ -29,6 +29,7 @@ func verbs() []verb {
 		{"init", "create a cluster: its first node, certificates and credentials; does not start", runInit},
 		{"join", "make this directory a node of a running cluster; does not start", runJoin},
 		{"start", "run the node until SIGTERM or SIGINT (drains, then stops; a second signal stops at once)", runStart},
+		{"reset", "empty the store of a stopped node that lost what it had synced (exit code 74); keeps its identity", runReset},
 		{"drain", "drain --self: make the running node safe to stop, over its unix socket", runDrain},
 		{"debug-local", "what the data directory of a stopped node holds; changes nothing (nodedbctl debug local shows it)", runDebugLocal},
 		{"config", "config print: the configuration in force", runConfig},
@@ -45,7 +46,7 @@ func usage(w io.Writer) {
 Run nodedb-agent COMMAND --help for its flags.
 
 Exit codes: 0 clean stop, 1 unexpected error, 2 usage or configuration, 69 cannot
-reach the cluster (join), 73 data directory unusable, 74 the store lost what it
+reach the cluster (join, reset), 73 data directory unusable, 74 the store lost what it
 had synced, 78 decommissioned or wrong identity.
 `)
 }
@@ -252,6 +253,26 @@ func runDrain(args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	_, _ = fmt.Fprintln(stdout, "drained: the process is safe to stop")
+	return nil
+}
+
+func runReset(args []string, stdout, stderr io.Writer) error {
+	f := flags("reset")
+	var dir string
+	f.StringVar(&dir, "data-dir", "", "`directory` of the node, which must not run")
+	if err := parse(f, args, stderr); err != nil {
+		return err
+	}
+	if dir == "" {
+		return &agent.ExitError{Code: agent.ExitUsage, Message: "usage: nodedb-agent reset --data-dir D"}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	r, err := agent.Reset(ctx, dir)
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(stdout, "the store of %s (%s) is empty; %d replicas went with it and are made anew from the other nodes\nstart it     nodedb-agent start --data-dir %s\n", r.Identity.Name, r.Identity.Node, r.Lost, dir)
 	return nil
 }
 

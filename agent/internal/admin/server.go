@@ -54,7 +54,9 @@ type Config struct {
 	// certificates.
 	Join http.Handler
 	// Peers answers GET /peers, which looks at the node's certificate by itself.
-	Peers   http.Handler
+	Peers http.Handler
+	// Reset answers POST /reset of nodes, by their certificates; nil: nobody does.
+	Reset   http.Handler
 	Metrics prometheus.Gatherer // nil: no /metrics
 	Health  *health.Board
 	Logger  *slog.Logger
@@ -97,6 +99,9 @@ func New(c Config) *Server {
 	}
 	if c.Peers != nil {
 		mux.Handle("GET /peers", c.Peers)
+	}
+	if c.Reset != nil {
+		mux.Handle("POST /reset", c.Reset)
 	}
 	handleProfiles(mux, guard)
 	if c.BodyWait == 0 {

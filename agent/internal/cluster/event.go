@@ -14,6 +14,7 @@ const (
 	EventNodeJoining         EventKind = "node.joining"
 	EventNodeActive          EventKind = "node.active"
 	EventNodeStarted         EventKind = "node.started"
+	EventNodeReset           EventKind = "node.reset"
 	EventNodeCordoned        EventKind = "node.cordoned"
 	EventNodeUncordoned      EventKind = "node.uncordoned"
 	EventNodeDecommissioning EventKind = "node.decommissioning"

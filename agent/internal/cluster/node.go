@@ -62,8 +62,10 @@ type Node struct {
 	JoinedAt     time.Time `json:"joinedAt"`
 	// BootNonce names the running incarnation: two processes that claim one
 	// identity have two nonces.
-	BootNonce string     `json:"bootNonce,omitempty"`
-	Tombstone *Tombstone `json:"tombstone,omitempty"`
+	BootNonce string `json:"bootNonce,omitempty"`
+	// StoreGeneration counts how often the node's store was emptied.
+	StoreGeneration uint64     `json:"storeGeneration,omitempty"`
+	Tombstone       *Tombstone `json:"tombstone,omitempty"`
 }
 
 // Tombstone says for ever that a node was decommissioned.

@@ -88,6 +88,22 @@ func ReplicaTombstone(id cluster.RangeID) []byte {
 	return binary.BigEndian.AppendUint64([]byte{spaceStore, 't'}, uint64(id))
 }
 
+// EmptiedReplica is the key of the record of a replica that went with an emptied store.
+func EmptiedReplica(id cluster.RangeID) []byte {
+	return binary.BigEndian.AppendUint64([]byte{spaceStore, 'e'}, uint64(id))
+}
+
+// EmptiedReplicas holds all of them.
+func EmptiedReplicas() Span { return prefixSpan([]byte{spaceStore, 'e'}) }
+
+// DecodeEmptiedReplica returns the range of such a key.
+func DecodeEmptiedReplica(key []byte) (cluster.RangeID, error) {
+	if len(key) != 10 || key[0] != spaceStore || key[1] != 'e' {
+		return 0, fmt.Errorf("%w: emptied replica % x", ErrMalformed, key)
+	}
+	return cluster.RangeID(binary.BigEndian.Uint64(key[2:])), nil
+}
+
 func raftKey(id cluster.RangeID, suffix byte) []byte {
 	return append(binary.BigEndian.AppendUint64([]byte{spaceRaft}, uint64(id)), suffix)
 }

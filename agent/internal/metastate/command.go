@@ -21,6 +21,7 @@ type Command struct {
 	InitCluster      *InitCluster      `json:"initCluster,omitempty"`
 	AddNode          *AddNode          `json:"addNode,omitempty"`
 	UpdateNode       *UpdateNode       `json:"updateNode,omitempty"`
+	ResetStore       *ResetStore       `json:"resetStore,omitempty"`
 	SetMembership    *SetMembership    `json:"setMembership,omitempty"`
 	SetCordon        *SetCordon        `json:"setCordon,omitempty"`
 	UpdateRanges     *UpdateRanges     `json:"updateRanges,omitempty"`
@@ -95,6 +96,13 @@ type UpdateNode struct {
 	BootNonce string            `json:"bootNonce"`
 	// Claim, if given, must name the incarnation that is recorded.
 	Claim *Claim `json:"claim,omitempty"`
+}
+
+// ResetStore records that a node's store is emptied: every replica that it had is
+// lost. The node comes back under the same identity.
+type ResetStore struct {
+	Node cluster.NodeID `json:"node"`
+	UUID string         `json:"uuid"` // must be the recorded one
 }
 
 // Claim is what a data directory knows of the incarnations that ran in it: the

@@ -54,7 +54,7 @@ func (cmd *Command) parts() int {
 	n := 0
 	for _, set := range []bool{
 		cmd.InitCluster != nil, cmd.AddNode != nil, cmd.UpdateNode != nil,
-		cmd.SetMembership != nil, cmd.SetCordon != nil, cmd.UpdateRanges != nil,
+		cmd.ResetStore != nil, cmd.SetMembership != nil, cmd.SetCordon != nil, cmd.UpdateRanges != nil,
 		cmd.CreateCollection != nil, cmd.DropCollection != nil, cmd.ForgetDropped != nil,
 		cmd.CreateOperation != nil, cmd.UpdateOperation != nil, cmd.RequestCancel != nil,
 		cmd.CreateToken != nil, cmd.RevokeToken != nil,
@@ -79,6 +79,8 @@ func (c *change) dispatch(cmd *Command, by string) Result {
 		return c.addNode(cmd.AddNode)
 	case cmd.UpdateNode != nil:
 		return c.updateNode(cmd.UpdateNode)
+	case cmd.ResetStore != nil:
+		return c.resetStore(cmd.ResetStore)
 	case cmd.SetMembership != nil:
 		return c.setMembership(cmd.SetMembership, by)
 	case cmd.SetCordon != nil:

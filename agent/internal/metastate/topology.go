@@ -206,6 +206,25 @@ func (c *change) updateNode(in *UpdateNode) Result {
 	return Result{Node: n.ID}
 }
 
+// resetStore counts the stores that a node has had. That the old one's replicas
+// are lost is the node's to say, and the coordinator's to mend.
+func (c *change) resetStore(in *ResetStore) Result {
+	n, r := c.liveNode(in.Node)
+	if r != nil {
+		return Result{Refusal: r}
+	}
+	if n.UUID != in.UUID {
+		return refused(CodeConflict, "%s has the identity %s, not %s", n.ID, n.UUID, in.UUID)
+	}
+	n.StoreGeneration++
+	c.putNode(n)
+	c.event(cluster.Event{
+		Kind: cluster.EventNodeReset, Severity: cluster.SeverityWarn, Node: n.ID,
+		Text: fmt.Sprintf("the store of %s is emptied: its replicas are made anew once it runs", n.ID), Data: map[string]string{"storeGeneration": fmt.Sprint(n.StoreGeneration)},
+	})
+	return Result{Node: n.ID}
+}
+
 func (c *change) setCordon(in *SetCordon) Result {
 	n, r := c.liveNode(in.Node)
 	if r != nil {

@@ -231,6 +231,7 @@ func (r *Runner) Methods() map[string]func(ctx context.Context, from cluster.Nod
 			return nil, r.refresh(ctx, from)
 		},
 		MethodMayStop: r.serveMayStop,
+		MethodReset:   r.serveReset,
 	}
 }
 

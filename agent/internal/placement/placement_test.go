@@ -44,6 +44,9 @@ func (st *story) run(d *datadriven.TestData) string {
 	case "stop":
 		v := placement.SafeToStop(&st.s, nodesOf(d))
 		return verdict(&v)
+	case "reset":
+		v := placement.SafeToReset(&st.s, nodesOf(d)[0])
+		return verdict(&v)
 	case "largest":
 		return fmt.Sprintln(placement.LargestSafe(&st.s, nodesOf(d)))
 	case "survive":

@@ -56,6 +56,11 @@ func Tombstone(r storage.Reader, id cluster.RangeID) (cluster.ReplicaID, error) 
 	return decodeTombstone(v)
 }
 
+// WriteTombstone says that no replica of the range below next may come here.
+func WriteTombstone(w storage.Writer, id cluster.RangeID, next cluster.ReplicaID) error {
+	return w.Set(keys.ReplicaTombstone(id), encodeTombstone(next))
+}
+
 // WriteNew writes a replica without state, which waits for a snapshot.
 func WriteNew(w storage.Writer, id cluster.ReplicaID, d *cluster.RangeDescriptor) error {
 	v, err := encodeIdentity(&Identity{ID: id, Descriptor: *d})
@@ -95,7 +100,7 @@ func writeInitial(w *storage.Batch, id cluster.ReplicaID, d *cluster.RangeDescri
 // of a replica without state too: a snapshot may be on its way to them, written
 // just before.
 func WriteDestroyed(w storage.Writer, d *cluster.RangeDescriptor, next cluster.ReplicaID) error {
-	if err := w.Set(keys.ReplicaTombstone(d.ID), encodeTombstone(next)); err != nil {
+	if err := WriteTombstone(w, d.ID, next); err != nil {
 		return err
 	}
 	for _, s := range append(Spans(d), keys.RaftSpan(d.ID)) {

@@ -24,8 +24,11 @@ func CrashClone(fs *MemFS, unsyncedPercent int, rng *rand.Rand) *MemFS {
 }
 
 // DamageLog flips bytes of what was synced to the newest log of the store in dir,
-// as a disk does that rots. It reports whether there were any.
-func DamageLog(fs *MemFS, dir string, rng *rand.Rand) (bool, error) {
+// as a disk does that rots; fs nil is the disk. It reports whether there were any.
+func DamageLog(fs FS, dir string, rng *rand.Rand) (bool, error) {
+	if fs == nil {
+		fs = vfs.Default
+	}
 	end, ok, err := readSynced(fs, dir)
 	if err != nil || !ok {
 		return false, err

@@ -50,6 +50,8 @@ type Core struct {
 	// the last tick, and at once when leader, term or descriptor change.
 	statuses *sync.Map
 
+	emptied map[cluster.RangeID]cluster.ReplicaID // gone with an emptied store
+
 	onDescriptor func(cluster.RangeDescriptor)
 }
 
@@ -106,6 +108,9 @@ func OpenCore(cfg Config) (*Core, error) {
 		}
 	}
 	if err := c.checkOverlaps(); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if err := c.loadEmptied(); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	if err := c.comeBack(); err != nil {
@@ -316,7 +321,7 @@ func (c *Core) Status() []cluster.RangeStatus {
 			out = append(out, s.r.Status())
 		}
 	}
-	return out
+	return append(out, c.emptiedStatus()...)
 }
 
 // RangeStatus describes one replica.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 	"github.com/nodedb/nodedb/agent/internal/storage"
@@ -111,6 +112,7 @@ func (c *Core) create(ds []*cluster.RangeDescriptor, done func(error), put func(
 				done(err)
 				return
 			}
+			delete(c.emptied, d.ID)
 			c.log.Debug("replica created", logattr.Range(d.ID), logattr.Replica(c.slots[d.ID].r.ID()))
 		}
 		done(nil)
@@ -119,6 +121,9 @@ func (c *Core) create(ds []*cluster.RangeDescriptor, done func(error), put func(
 		apply: func(b *storage.Batch) error {
 			for _, d := range ds {
 				if err := put(b, d); err != nil {
+					return err
+				}
+				if err := b.Delete(keys.EmptiedReplica(d.ID)); err != nil { // it is made anew
 					return err
 				}
 			}
@@ -134,7 +139,7 @@ func (c *Core) DestroyReplica(id cluster.RangeID, next cluster.ReplicaID, done f
 	s, ok := c.slots[id]
 	switch {
 	case !ok:
-		done(nil)
+		c.bury(id, next, done)
 	case s.r.ID() >= next:
 		done(&RefusedError{Range: id, Reason: fmt.Sprintf("replica here is %d, not below %d", s.r.ID(), next)})
 	default:
