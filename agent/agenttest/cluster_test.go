@@ -190,7 +190,7 @@ func TestImpossibleDecommissionIsRefusedAtOnce(t *testing.T) {
 		t.Errorf("exit %d, want 5 (unsafe)\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}
 	text := r.Stdout + r.Stderr
-	for _, want := range []string{"NO_TARGET", "nodedbctl join-token create", "nothing was changed"} {
+	for _, want := range []string{"NO_TARGET", "join-token create", "nothing was changed"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the refusal does not say %q:\n%s", want, text)
 		}

@@ -247,7 +247,7 @@ func TestRateLimitPauseAndResume(t *testing.T) {
 	if all, _ := total["replicas"].(float64); held >= all {
 		t.Fatalf("all %v replicas had moved before the pause", all)
 	}
-	if check := c.TryCtl("check"); check.Code != 10 || !strings.Contains(check.Stdout, "OPERATION_PAUSED") || !strings.Contains(check.Stdout, "nodedbctl ops resume "+id) {
+	if check := c.TryCtl("check"); check.Code != 10 || !strings.Contains(check.Stdout, "OPERATION_PAUSED") || !strings.Contains(check.Stdout, "ops resume "+id) {
 		t.Errorf("check while paused: exit %d\n%s", check.Code, check.Stdout)
 	}
 	c.Ctl("ops", "resume", id)
@@ -511,7 +511,7 @@ func TestTwoOperators(t *testing.T) {
 func TestADecommissionedNodeLearnsIt(t *testing.T) {
 	c := Start(t, Options{Nodes: 4, Ranges: 4})
 	n := c.Node(1)
-	if r := c.TryCtl("decommission", "n1", "--dry-run"); r.Code != 5 || !strings.Contains(r.Stdout+r.Stderr, "nodedbctl cert move-ca --to n2") {
+	if r := c.TryCtl("decommission", "n1", "--dry-run"); r.Code != 5 || !strings.Contains(r.Stdout+r.Stderr, "cert move-ca --to n2") {
 		t.Errorf("the only holder of the CA's key: exit %d: %s%s", r.Code, r.Stdout, r.Stderr)
 	}
 	c.Ctl("cert", "move-ca", "--to", "n2", "--yes")

@@ -180,7 +180,7 @@ func TestJoinedNodeGetsLoad(t *testing.T) {
 		t.Fatal("n4 holds every range")
 	}
 	refused := c.TryCtl("ranges", "move", name, "--from", "n3", "--to", "n4")
-	if refused.Code != 5 || !strings.Contains(refused.Stderr, "nodedbctl uncordon n4") {
+	if refused.Code != 5 || !strings.Contains(refused.Stderr, "uncordon n4") {
 		t.Errorf("a move to a cordoned node: exit %d, want 5 and the fix\n%s%s", refused.Code, refused.Stdout, refused.Stderr)
 	}
 	if out := c.Ctl("ranges", "explain", name); !strings.Contains(out, "is cordoned") {
