@@ -76,7 +76,7 @@ func (c *conn) awaitTurn(a *attempt) error {
 		select {
 		case <-again.C:
 		case <-c.loginCtx.Done():
-			return c.loginCtx.Err()
+			return errEnding
 		}
 		if a.start() {
 			break
@@ -105,7 +105,7 @@ func (c *conn) holdBack(d time.Duration) error {
 	case <-timer.C:
 		return nil
 	case <-c.loginCtx.Done():
-		return c.loginCtx.Err()
+		return errEnding
 	}
 }
 

@@ -40,7 +40,7 @@ func (s *Server) Cancel(pid uint32, key []byte) {
 	s.mu.Lock()
 	c := s.mu.conns[pid]
 	s.mu.Unlock()
-	if c == nil || !c.keyIs(key) {
+	if c == nil || !c.isLoggedIn() || !c.keyIs(key) { // the key's length is known from the login on
 		return
 	}
 	s.counters.cancels.Add(1)

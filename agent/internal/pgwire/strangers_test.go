@@ -3,6 +3,7 @@ package pgwire
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
@@ -240,4 +242,30 @@ func (l *lockedBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// TestStopTellsTheHeldBack stops the server while an answer is held back: its
+// client is told why, and not that it has sent nonsense.
+func TestStopTellsTheHeldBack(t *testing.T) {
+	f := start(t, nil)
+	for range 10 { // the next answer takes as long as any
+		a := f.throttle.attempt("alice", netip.MustParseAddr("127.0.0.1"))
+		a.start()
+		a.done(failed)
+	}
+	told := make(chan error, 1)
+	go func() {
+		cfg, err := pgx.ParseConfig(f.dsn(""))
+		if err == nil {
+			cfg.Password = "wrong"
+			_, err = pgx.ConnectConfig(context.Background(), cfg)
+		}
+		told <- err
+	}()
+	eventually(t, "an answer is held back", func() bool { return f.held.len() == 1 })
+	f.stop()
+	var e *pgconn.PgError
+	if err := <-told; !errors.As(err, &e) || e.Code != "57P01" {
+		t.Errorf("got %v, want 57P01", err)
+	}
 }
