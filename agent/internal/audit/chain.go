@@ -163,11 +163,10 @@ func (c *chain) append(e *Entry) ([]byte, error) {
 		}
 	}
 	b = append(b, '\n')
-	n, err := c.file.Write(b)
-	c.size += int64(n)
-	if err != nil {
-		return nil, err
+	if _, err := c.file.Write(b); err != nil {
+		return nil, errors.Join(err, c.file.Truncate(c.size)) // half a line would look like damage
 	}
+	c.size += int64(len(b))
 	if c.first == 0 {
 		c.first, c.before = r.Sequence, r.Before
 	}
@@ -178,11 +177,15 @@ func (c *chain) append(e *Entry) ([]byte, error) {
 
 // rotate begins the next file and drops what is over the quota.
 func (c *chain) rotate(first uint64) error {
-	if err := errors.Join(c.file.Sync(), c.file.Close()); err != nil {
+	full := c.file
+	if err := full.Sync(); err != nil {
 		return err
 	}
-	c.file, c.pending = nil, nil
 	if err := c.open(fileName(c.class, first)); err != nil {
+		return err // the full one goes on, and the next record tries again
+	}
+	c.pending = nil
+	if err := full.Close(); err != nil {
 		return err
 	}
 	names, err := files(c.dir, c.class)

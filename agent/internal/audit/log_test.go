@@ -298,3 +298,30 @@ func TestFileIsReplaced(t *testing.T) {
 		})
 	}
 }
+
+// TestRotationIsTriedAgain has the next file of a class refuse to be made, for a
+// while: no record may be lost, then or later.
+func TestRotationIsTriedAgain(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	l.each(0, 5)
+	l.flush(true)
+	c := l.mu.chains[Logins]
+	c.size += fileBytes // as if the file were full
+	inTheWay := path(dir, 6)
+	if err := os.Mkdir(inTheWay, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l.each(5, 1)
+	if l.Failed() == nil {
+		t.Fatal("a record was written though its file could not be made")
+	}
+	if err := os.Remove(inTheWay); err != nil {
+		t.Fatal(err)
+	}
+	l.each(6, 1)
+	l.flush(true)
+	if kept, err := Verify(dir, l.Anchors()); l.Failed() != nil || err != nil || kept[Logins] != (Kept{1, 6}) {
+		t.Errorf("kept %v, %v, %v; want 6 records", kept, l.Failed(), err)
+	}
+}
