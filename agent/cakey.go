@@ -43,8 +43,15 @@ func (b *backend) MoveCAKey(ctx context.Context, from, to cluster.NodeID) error 
 }
 
 // giveCAKey hands the CA's key to another node, which has it durably before this
-// node removes its own: cut short, both hold it.
+// node removes its own: cut short, both hold it. A node's word is not enough for
+// it: the meta range must have recorded that an admin asked.
 func (n *Node) giveCAKey(ctx context.Context, to cluster.NodeID) error {
+	if err := n.catchUp(ctx); err != nil {
+		return err
+	}
+	if to == n.id.Node || !n.machine.View().CAKeyMayGo(n.id.Node, to) {
+		return fmt.Errorf("the meta range has no record that the CA's key is to go from %s to %s", n.id.Node, to)
+	}
 	ca, err := n.issuer()
 	if err != nil {
 		return err

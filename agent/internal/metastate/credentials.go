@@ -2,6 +2,7 @@ package metastate
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -61,6 +62,19 @@ type MoveCAKey struct {
 	From   cluster.NodeID `json:"from"`
 	To     cluster.NodeID `json:"to"`
 	Reason string         `json:"reason,omitempty"`
+}
+
+// caKeyFrom is where the record of such a move says who held the key.
+const caKeyFrom = "from"
+
+// CAKeyMayGo reports whether the newest recorded move of the CA's key is that one.
+func (v *View) CAKeyMayGo(from, to cluster.NodeID) bool {
+	for _, e := range slices.Backward(v.Events) {
+		if e.Kind == cluster.EventCAKeyMoved {
+			return e.Node == to && e.Data[caKeyFrom] == from.String()
+		}
+	}
+	return false
 }
 
 // RevokeCertificate ends a client certificate, also one that was made offline.
@@ -160,7 +174,7 @@ func (c *change) moveCAKey(in *MoveCAKey) Result {
 	case c.view.CARotation != nil:
 		return refused(CodeConflict, "the CA is being rotated: end that first, with 'nodedbctl cert rotate-ca finalize' or 'abort'")
 	}
-	c.event(cluster.Event{Kind: cluster.EventCAKeyMoved, Node: in.To, Text: fmt.Sprintf("the CA's key goes from %s to %s", in.From, in.To)})
+	c.event(cluster.Event{Kind: cluster.EventCAKeyMoved, Node: in.To, Data: map[string]string{caKeyFrom: in.From.String()}, Text: fmt.Sprintf("the CA's key goes from %s to %s", in.From, in.To)})
 	return Result{}
 }
 
