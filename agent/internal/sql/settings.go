@@ -54,10 +54,20 @@ func (s *settings) origin(k *setting) (reset, source string) {
 	return reset, source
 }
 
+const (
+	// maxSetting bounds a value.
+	maxSetting = 64 << 10
+	// maxOwn bounds what an application's own settings take, names and values: a
+	// session keeps them, and can have any number.
+	maxOwn = 256 << 10
+)
+
 // check normalises a value for the setting called name.
 func (s *settings) check(name, value string) (string, *Error) {
 	k, ok := s.known[name]
 	switch {
+	case len(value) > maxSetting:
+		return "", &Error{Code: "54000", Message: fmt.Sprintf("a value of parameter %q may have at most %d KiB", name, maxSetting>>10)}
 	case !ok && strings.Contains(name, ".") && !strings.HasPrefix(name, "nodedb."):
 		return value, nil // an application's own
 	case !ok:
@@ -87,6 +97,10 @@ func (s *settings) set(name, value string, local bool) *Error {
 	if err != nil {
 		return err
 	}
+	if _, ok := s.known[name]; !ok && s.ownWithout(name)+len(name)+len(value) > maxOwn {
+		return &Error{Code: "53400", Message: fmt.Sprintf("the settings app.* and the like of a session may take at most %d KiB", maxOwn>>10),
+			Hint: "RESET those that are not needed any more."}
+	}
 	if local {
 		put(&s.local, name, value)
 	} else {
@@ -95,6 +109,19 @@ func (s *settings) set(name, value string, local bool) *Error {
 	}
 	s.report()
 	return nil
+}
+
+// ownWithout is what the application's own settings take, but for one.
+func (s *settings) ownWithout(name string) int {
+	n := 0
+	for _, m := range []map[string]string{s.values, s.local} {
+		for own, value := range m {
+			if _, ok := s.known[own]; !ok && own != name {
+				n += len(own) + len(value)
+			}
+		}
+	}
+	return n
 }
 
 func put(m *map[string]string, name, value string) {

@@ -2,6 +2,7 @@ package sql
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -189,4 +190,26 @@ func TestPlansFollowSettings(t *testing.T) {
 		}
 	}
 	c.want("1|2024-06-01 12:00:00\nSELECT 1", "select max(g), max(timestamp '2024-06-01 12:00') from generate_series(1, 1) g")
+}
+
+// TestSettingsAreBounded wants what a session keeps of settings to stay small: an
+// application's own can have any name.
+func TestSettingsAreBounded(t *testing.T) {
+	c := newFixture(t, nil).open()
+	long := strings.Repeat("x", maxSetting)
+	c.want("SET", "set app.a = '"+long+"'")
+	for _, name := range []string{"app.a", "application_name", "search_path"} {
+		c.want(`54000 a value of parameter "`+name+`" may have at most 64 KiB`, "set "+name+" = '"+long+"x'")
+	}
+	refused := ""
+	for i := range 2 * maxOwn / maxSetting {
+		if got := c.run(fmt.Sprintf("set app.b%d = '%s'", i, long)); got != "SET" {
+			refused = got
+		}
+	}
+	if want := "53400 the settings app.* and the like of a session may take at most 256 KiB"; refused != want {
+		t.Errorf("got %q, want %q", refused, want)
+	}
+	c.want("SET", "set app.b0 = ''") // makes room
+	c.want("SET", "set app.b1 = '"+long[:100]+"'")
 }
