@@ -67,6 +67,8 @@ func TestRefused(t *testing.T) {
 		{"SELECT 1 UNION SELECT 1, 2", "42601"},
 		{"SELECT " + strings.Repeat("1+", 1200) + "1", "54001"},
 		{"SELECT " + strings.Repeat("initcap(", 10) + "'x'" + strings.Repeat(")", 10), "54001"},
+		{"SELECT " + strings.Repeat("(", 30) + "true" + strings.Repeat(", 1) < (true, 1)", 30), "54001"},
+		{"SELECT (1" + strings.Repeat(", 1", 2000) + ") < (1" + strings.Repeat(", 1", 2000) + ")", "54001"},
 		{"SELECT " + strings.Repeat("abs(", 950) + "1" + strings.Repeat(")", 950), "54001"},
 	} {
 		_, _, err := rewriteText(c.sql)
@@ -83,6 +85,8 @@ func TestDeepIsFine(t *testing.T) {
 		"SELECT " + strings.Repeat("1/", 800) + "1",
 		"SELECT 1 WHERE " + strings.Repeat("true AND ", 5000) + "true",
 		"SELECT 1 IN (" + strings.Repeat("1,", 5000) + "1)",
+		"SELECT (1, 2) IN (" + strings.Repeat("(1, 2),", 50000) + "(1, 2))",
+		"SELECT (1, 2, 3) < (1, 2, 3) AND (1, 2) <> (3, 4)",
 	} {
 		if _, _, err := rewriteText(sql); err != nil {
 			t.Errorf("%.30s: %v", sql, err)

@@ -9,10 +9,36 @@ import (
 // maxChain bounds how many comparisons are chained: DuckDB nests each under the next.
 const maxChain = 64
 
+// rowsLeast is what comparisons of rows may copy in any case, in bytes of the tree,
+// and rowsFactor how many times the statement's own size beside it. Nested in each
+// other they double at each level.
+const (
+	rowsLeast  = 1 << 20
+	rowsFactor = 4
+)
+
 // expandRows makes comparisons of rows, which to DuckDB are structs that equal each
 // other where both have a NULL, comparisons of their fields, which are unknown there.
-func expandRows(m protoreflect.Message) {
+func expandRows(tree *pg.SelectStmt) error {
+	most := rowsLeast + rowsFactor*proto.Size(tree)
+	x := rowExpander{left: most}
+	x.expand(tree.ProtoReflect())
+	switch {
+	case x.left < 0:
+		return errorf("54001", -1, "the comparisons of rows in this statement are too complex")
+	case x.left < most:
+		return checkDepth(tree) // in order, each field is below the one before
+	}
+	return nil
+}
+
+type rowExpander struct{ left int } // bytes that may be copied
+
+func (x *rowExpander) expand(m protoreflect.Message) {
 	visit(m, func(n *pg.Node) {
+		if x.left < 0 {
+			return
+		}
 		if t := n.GetNullTest(); len(t.GetArg().GetRowExpr().GetArgs()) > 0 {
 			n.Node = rowNull(t).Node
 			return
@@ -25,11 +51,11 @@ func expandRows(m protoreflect.Message) {
 		op := lastName(e.GetName())
 		switch e.GetKind() {
 		case pg.A_Expr_Kind_AEXPR_OP:
-			if c := compareRows(op, left, e.GetRexpr().GetRowExpr().GetArgs()); c != nil {
+			if c := x.compare(op, left, e.GetRexpr().GetRowExpr().GetArgs()); c != nil {
 				n.Node = c.Node
 			}
 		case pg.A_Expr_Kind_AEXPR_IN:
-			if c := rowIn(left, e.GetRexpr().GetList().GetItems(), op == "<>"); c != nil {
+			if c := x.in(left, e.GetRexpr().GetList().GetItems(), op == "<>"); c != nil {
 				n.Node = c.Node
 			}
 		default:
@@ -46,11 +72,11 @@ func rowNull(t *pg.NullTest) *pg.Node {
 	return chain(pg.BoolExprType_AND_EXPR, all)
 }
 
-// rowIn is (a, b) IN ((1, 2), ...); nil if an item is no row of as many fields.
-func rowIn(left, items []*pg.Node, negated bool) *pg.Node {
+// in is (a, b) IN ((1, 2), ...); nil if an item is no row of as many fields.
+func (x *rowExpander) in(left, items []*pg.Node, negated bool) *pg.Node {
 	var any []*pg.Node
 	for _, item := range items {
-		c := compareRows("=", left, item.GetRowExpr().GetArgs())
+		c := x.compare("=", left, item.GetRowExpr().GetArgs())
 		if c == nil {
 			return nil
 		}
@@ -63,14 +89,20 @@ func rowIn(left, items []*pg.Node, negated bool) *pg.Node {
 	return not(in)
 }
 
-// compareRows compares two rows field by field; nil if they are not of the same
-// length, or the operator is none that compares.
-func compareRows(op string, left, right []*pg.Node) *pg.Node {
+// compare compares two rows field by field; nil if they are not of the same length,
+// the operator is none that compares, or too much would be copied.
+func (x *rowExpander) compare(op string, left, right []*pg.Node) *pg.Node {
 	if len(left) == 0 || len(left) != len(right) {
 		return nil
 	}
 	field := func(op string, i int) *pg.Node {
 		return pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str(op)}, clone(left[i]), clone(right[i]), -1)
+	}
+	for i := range left {
+		x.left -= 2 * (proto.Size(left[i]) + proto.Size(right[i])) // twice where order matters
+	}
+	if x.left < 0 {
+		return nil
 	}
 	switch op {
 	case "=", "<>", "!=":

@@ -51,7 +51,9 @@ func Rewrite(in Input) (*Statement, error) {
 		return nil, err
 	}
 	tree := proto.Clone(in.Select).(*pg.SelectStmt)
-	expandRows(tree.ProtoReflect())
+	if err := expandRows(tree); err != nil {
+		return nil, err
+	}
 	r := &rewriter{in: in, made: map[*pg.Node]bool{}, params: append([]datum.Type(nil), in.ParamTypes...)}
 	r.hidden = namesIn(tree)
 	r.top = tree
