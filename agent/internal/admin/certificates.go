@@ -170,7 +170,8 @@ func (s *service) RenewCertificate(ctx context.Context, r *adminpb.RenewCertific
 }
 
 // MoveCAKey implements adminpb.AdminHandler. The record comes first: where the key
-// went is in the audit, whatever happens then.
+// went is in the audit, whatever happens then. A move that was cut short left it on
+// both nodes, and is ended by another one.
 func (s *service) MoveCAKey(ctx context.Context, r *adminpb.MoveCAKeyRequest) (*adminpb.MoveCAKeyResponse, error) {
 	ids, err := s.known([]uint32{r.GetTo()})
 	if err != nil {
@@ -182,13 +183,14 @@ func (s *service) MoveCAKey(ctx context.Context, r *adminpb.MoveCAKeyRequest) (*
 		return nil, err
 	}
 	holders := look.reporting(func(k *cluster.KeyStatus) bool { return k.Signs != "" })
+	others := slices.DeleteFunc(slices.Clone(holders), func(id cluster.NodeID) bool { return id == to })
 	switch {
-	case slices.Contains(holders, to):
+	case len(others) == 0 && len(holders) > 0:
 		return &adminpb.MoveCAKeyResponse{From: uint32(to), To: uint32(to)}, nil
 	case len(holders) == 0:
 		return nil, &Error{Kind: KindUnavailable, Message: "no node that answers holds the CA's key: start the node that does, or put certs/ca.key (mode 0600) there by hand"}
 	}
-	from := holders[0]
+	from := others[0]
 	if _, err := s.propose(ctx, metastate.Command{MoveCAKey: &metastate.MoveCAKey{From: from, To: to, Reason: r.GetReason()}}); err != nil {
 		return nil, err
 	}
