@@ -43,7 +43,7 @@ func macros() []string {
 			'''' || replace(replace(CAST(s AS VARCHAR), '\', '\\'), '''', '''''') || ''''`,
 		`nd_quote_nullable(s) AS coalesce(nd_quote_literal(s), 'NULL')`,
 		`nd_split_part(s, d, n) AS CASE WHEN d <> '' THEN split_part(s, d, n) WHEN n IN (1, -1) THEN s ELSE left(s, 0) END`,
-		`nd_text_of_bool(b) AS CASE WHEN b THEN 't' WHEN NOT b THEN 'f' END`,
+		`nd_text_of_bool(b) AS left(CAST(b AS VARCHAR), 1)`, // b once: a macro is its text, and nested it would double
 		regexpMatch(0), regexpMatch(1), regexpMatch(2), regexpMatch(3), regexpMatch(4),
 		`nd_regexp_count(s, p) AS len(regexp_extract_all(s, p))`,
 
