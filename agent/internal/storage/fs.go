@@ -2,6 +2,8 @@ package storage
 
 import (
 	"errors"
+	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -18,9 +20,83 @@ type MemFS = vfs.MemFS
 func NewCrashableFS() *MemFS { return vfs.NewCrashableMem() }
 
 // CrashClone returns what a power cut now leaves of fs: everything synced, and
-// each unsynced block with the given probability.
+// each unsynced block and name with the given probability. What becomes of them is
+// decided by rng's next number, their path and their place alone: Pebble's own
+// clone draws in the order of a map, so that no seed would say what is left.
 func CrashClone(fs *MemFS, unsyncedPercent int, rng *rand.Rand) *MemFS {
-	return fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: unsyncedPercent, RNG: rng})
+	clone := fs.CrashClone(vfs.CrashCloneCfg{})
+	if unsyncedPercent == 0 {
+		return clone
+	}
+	c := crash{clone: clone, percent: unsyncedPercent, seed: rng.Uint64()}
+	c.now = fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(0, 0))})
+	if err := c.dir("/"); err != nil {
+		panic(fmt.Sprintf("clone a file system in memory: %v", err)) // it has no disk that fails
+	}
+	return clone
+}
+
+// crash adds to clone, which has what was synced, some of what else there is now.
+type crash struct {
+	now, clone *MemFS
+	percent    int
+	seed       uint64
+}
+
+func (c *crash) dir(path string) error {
+	names, err := c.now.List(path)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := c.child(c.now.PathJoin(path, name)); err != nil {
+			return err
+		}
+	}
+	d, err := c.clone.OpenDir(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// child adds a directory or a file. A file whose name was not synced is there as a
+// whole or not at all, since what of its bytes was synced is not known here.
+func (c *crash) child(path string) error {
+	of := fnv.New64a()
+	_, _ = of.Write([]byte(path))
+	rng := rand.New(rand.NewPCG(c.seed, of.Sum64()))
+	stays := func() bool { return rng.IntN(100) < c.percent }
+	_, err := c.clone.Stat(path)
+	named := err == nil
+	if !named && !stays() {
+		return nil
+	}
+	info, err := c.now.Stat(path)
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		if err := c.clone.MkdirAll(path, 0o700); err != nil {
+			return err
+		}
+		return c.dir(path)
+	}
+	b, err := readAll(c.now, path)
+	if err != nil {
+		return err
+	}
+	f, err := c.clone.OpenReadWrite(path, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	const block = 4096
+	for at := 0; at < len(b) && err == nil; at += block {
+		if !named || stays() {
+			_, err = f.WriteAt(b[at:min(at+block, len(b))], int64(at))
+		}
+	}
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // DamageLog flips bytes of what was synced to the newest log of the store in dir,
