@@ -200,7 +200,7 @@ func TestStartIsRefused(t *testing.T) {
 		if err := os.WriteFile(cfg, []byte("listenSqk: 127.0.0.1:1\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		unchanged(t, n.Dir, func() { refused(t, start(n, "--config", cfg), 2, "field listenSqk not found") })
+		unchanged(t, n.Dir, func() { refused(t, start(n, "--config", cfg), 2, "there is no setting listenSqk") })
 	})
 	t.Run("in use", func(t *testing.T) {
 		refused(t, start(c.Node(1)), 73, "is in use by another process")
