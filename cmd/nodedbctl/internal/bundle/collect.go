@@ -198,15 +198,17 @@ func (c *collector) nodeItem(n *adminpb.Node, item string) step {
 	}}
 }
 
+// direct asks the node at its own address and at no other: another node would
+// answer of itself.
 func (c *collector) direct(ctx context.Context, n *adminpb.Node, item string) (*adminpb.CollectDebugResponse, error) {
 	cx := c.client.Context()
-	cx.Addrs = []string{n.GetAddresses().GetAdmin()}
+	cx.Addrs, cx.Known = []string{n.GetAddresses().GetAdmin()}, nil
 	d, err := client.Dial(cx)
 	if err != nil {
 		return nil, err
 	}
 	defer d.Close()
-	return d.CollectDebug(ctx, &adminpb.CollectDebugRequest{Item: item})
+	return d.CollectDebug(ctx, &adminpb.CollectDebugRequest{Node: n.GetId(), Item: item})
 }
 
 // fileName is the name that a node gives, if it is only a name.
