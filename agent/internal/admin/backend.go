@@ -34,8 +34,9 @@ type KeyMaker interface {
 	// NextCA makes the CA that is to come, on a node that holds the present one's
 	// key, and returns its certificate (PEM). Asked again, it returns the same.
 	NextCA(ctx context.Context) ([]byte, error)
-	// MoveCAKey has the node that holds the CA's key hand it to another one.
-	MoveCAKey(ctx context.Context, from, to cluster.NodeID) error
+	// MoveCAKey has the node that holds the CA's key hand it to another one, as the
+	// meta range has recorded it.
+	MoveCAKey(ctx context.Context, record uint64, from, to cluster.NodeID) error
 	// NewGossipKey makes the gossip key that is to come and returns its fingerprint.
 	NewGossipKey() (fingerprint string, err error)
 }

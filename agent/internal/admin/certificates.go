@@ -169,9 +169,9 @@ func (s *service) RenewCertificate(ctx context.Context, r *adminpb.RenewCertific
 	return &adminpb.RenewCertificateResponse{Certificate: nodeCertProto(ids[0], &keys, time.Now())}, nil
 }
 
-// MoveCAKey implements adminpb.AdminHandler. The record comes first: where the key
-// went is in the audit, whatever happens then. A move that was cut short left it on
-// both nodes, and is ended by another one.
+// MoveCAKey implements adminpb.AdminHandler. The record comes first: the nodes
+// move the key under it only, and it stays in the audit whatever happens then. A
+// move that was cut short left the key on both, and is ended by another one.
 func (s *service) MoveCAKey(ctx context.Context, r *adminpb.MoveCAKeyRequest) (*adminpb.MoveCAKeyResponse, error) {
 	ids, err := s.known([]uint32{r.GetTo()})
 	if err != nil {
@@ -191,10 +191,11 @@ func (s *service) MoveCAKey(ctx context.Context, r *adminpb.MoveCAKeyRequest) (*
 		return nil, &Error{Kind: KindUnavailable, Message: "no node that answers holds the CA's key: start the node that does, or put certs/ca.key (mode 0600) there by hand"}
 	}
 	from := others[0]
-	if _, err := s.propose(ctx, metastate.Command{MoveCAKey: &metastate.MoveCAKey{From: from, To: to, Reason: r.GetReason()}}); err != nil {
+	res, err := s.propose(ctx, metastate.Command{MoveCAKey: &metastate.MoveCAKey{From: from, To: to, Reason: r.GetReason()}})
+	if err != nil {
 		return nil, err
 	}
-	if err := s.backend.MoveCAKey(ctx, from, to); err != nil {
+	if err := s.backend.MoveCAKey(ctx, res.Index, from, to); err != nil {
 		return nil, err
 	}
 	return &adminpb.MoveCAKeyResponse{From: uint32(from), To: uint32(to)}, nil

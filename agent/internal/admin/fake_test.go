@@ -259,7 +259,9 @@ func (b *fakeBackend) RenewNode(context.Context, cluster.NodeID) (cluster.KeySta
 	return cluster.KeyStatus{Serial: "aa"}, nil
 }
 
-func (b *fakeBackend) MoveCAKey(context.Context, cluster.NodeID, cluster.NodeID) error { return nil }
+func (b *fakeBackend) MoveCAKey(context.Context, uint64, cluster.NodeID, cluster.NodeID) error {
+	return nil
+}
 
 func (b *fakeBackend) NextCA(context.Context) ([]byte, error) {
 	ca, err := auth.NewCA(clusterID)

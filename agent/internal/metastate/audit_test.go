@@ -194,7 +194,7 @@ func TestAuditIsBounded(t *testing.T) {
 		AuditRefused: {Command{By: "eve", Via: ViaSQL, ChangeUser: &ChangeUser{Name: "root", Verifier: new(string)}}, &Refusal{Code: CodeDenied}},
 		AuditAnchors: {Command{By: "n1", Via: ViaAgent, AnchorLog: &AnchorLog{Node: 1}}, nil},
 	} {
-		c := newChange(v, hlc.New(time.Unix(1000, 0)))
+		c := newChange(v, 0, hlc.New(time.Unix(1000, 0)))
 		c.audit(&ask.cmd, 50, ask.refusal)
 		if got := c.view.Audit.Chains[want]; got.First != 2 || got.Last != auditKept[want]+1 || c.view.Audit.Last != 900001 || len(c.writes) != 2 || c.writes[1].value != nil {
 			t.Errorf("%s: got %+v and %d writes, want the oldest dropped", want, got, len(c.writes))
@@ -389,7 +389,7 @@ func TestPeopleNeedTheirRoleAtApply(t *testing.T) {
 // TestEveryCommandHasARole fails for a command that was added without saying who
 // may ask for it.
 func TestEveryCommandHasARole(t *testing.T) {
-	internal := []string{"InitCluster", "AddNode", "UpdateNode", "ResetStore", "UpdateRanges", "ForgetDropped", "UpdateOperation", "RecordEvents", "RecordSweep", "AnchorLog"}
+	internal := []string{"InitCluster", "AddNode", "UpdateNode", "ResetStore", "UpdateRanges", "ForgetDropped", "UpdateOperation", "RecordEvents", "RecordSweep", "AnchorLog", "EndCAKeyMove"}
 	typ := reflect.TypeFor[Command]()
 	for i := range typ.NumField() {
 		f := typ.Field(i)

@@ -17,7 +17,9 @@ import (
 // half-way leaves nothing, because nothing staged is used then.
 type change struct {
 	now    time.Time
+	index  uint64 // of the command
 	by     string // who asked for the command
+	via    string // and through what
 	view   *View
 	writes []recordWrite
 	// refusal is set by a record that cannot be encoded.
@@ -38,9 +40,9 @@ func (r recordWrite) apply(w Writer) error {
 	return w.Set(r.key, r.value)
 }
 
-func newChange(old *View, ts hlc.Timestamp) *change {
+func newChange(old *View, index uint64, ts hlc.Timestamp) *change {
 	v := *old
-	return &change{now: ts.Time(), view: &v, cloned: map[any]bool{}}
+	return &change{now: ts.Time(), index: index, view: &v, cloned: map[any]bool{}}
 }
 
 // own makes *m the change's own copy.
@@ -133,6 +135,7 @@ func (c *change) stageHeads() {
 		ID: v.ClusterID, Name: v.ClusterName, CreatedAt: v.CreatedAt, CACert: v.CACert,
 		Settings: v.Settings, SchemaVersion: v.SchemaVersion, Next: v.next,
 		CARotation: v.CARotation, GossipRotation: v.GossipRotation, GossipKey: v.GossipKey,
+		CAKeyMove: v.CAKeyMove,
 	})
 }
 

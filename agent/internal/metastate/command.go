@@ -50,6 +50,7 @@ type Command struct {
 	IssueCertificate  *IssueCertificate  `json:"issueCertificate,omitempty"`
 	RevokeCertificate *RevokeCertificate `json:"revokeCertificate,omitempty"`
 	MoveCAKey         *MoveCAKey         `json:"moveCaKey,omitempty"`
+	EndCAKeyMove      *EndCAKeyMove      `json:"endCaKeyMove,omitempty"`
 	RotateCA          *RotateCA          `json:"rotateCa,omitempty"`
 	RotateGossip      *RotateGossip      `json:"rotateGossip,omitempty"`
 

@@ -2,7 +2,6 @@ package metastate
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -54,27 +53,6 @@ type IssueCertificate struct {
 	KeyHash   []byte    `json:"keyHash"`
 	ExpiresAt time.Time `json:"expiresAt"`
 	AdminRole string    `json:"adminRole,omitempty"`
-}
-
-// MoveCAKey records that the CA's key is to go from one node to another, ahead of
-// the nodes' doing it.
-type MoveCAKey struct {
-	From   cluster.NodeID `json:"from"`
-	To     cluster.NodeID `json:"to"`
-	Reason string         `json:"reason,omitempty"`
-}
-
-// caKeyFrom is where the record of such a move says who held the key.
-const caKeyFrom = "from"
-
-// CAKeyMayGo reports whether the newest recorded move of the CA's key is that one.
-func (v *View) CAKeyMayGo(from, to cluster.NodeID) bool {
-	for _, e := range slices.Backward(v.Events) {
-		if e.Kind == cluster.EventCAKeyMoved {
-			return e.Node == to && e.Data[caKeyFrom] == from.String()
-		}
-	}
-	return false
 }
 
 // RevokeCertificate ends a client certificate, also one that was made offline.
@@ -164,20 +142,6 @@ func (c *change) forgetCertificates() bool {
 	return found
 }
 
-func (c *change) moveCAKey(in *MoveCAKey) Result {
-	n, r := c.liveNode(in.To)
-	switch {
-	case r != nil:
-		return Result{Refusal: r}
-	case n.Membership != cluster.Active:
-		return refused(CodeInvalid, "%s is %s: the CA's key goes to an active node only", n.ID, n.Membership)
-	case c.view.CARotation != nil:
-		return refused(CodeConflict, "the CA is being rotated: end that first, with 'nodedbctl cert rotate-ca finalize' or 'abort'")
-	}
-	c.event(cluster.Event{Kind: cluster.EventCAKeyMoved, Node: in.To, Data: map[string]string{caKeyFrom: in.From.String()}, Text: fmt.Sprintf("the CA's key goes from %s to %s", in.From, in.To)})
-	return Result{}
-}
-
 func (c *change) revokeCertificate(in *RevokeCertificate) Result {
 	if in.Serial == "" || len(in.Serial) > 64 {
 		return refused(CodeInvalid, "the serial of a certificate is missing or malformed")
@@ -203,6 +167,7 @@ func (c *change) rotateCA(in *RotateCA) Result {
 	if in.Step == StepFinalize {
 		c.view.CACert = c.view.CARotation.Next
 	}
+	c.view.CAKeyMove = nil // it was of the CA as it was before
 	c.view.CARotation, c.heads = next, true
 	c.event(cluster.Event{Kind: cluster.EventCARotated, Text: "rotation of the CA: " + in.Step})
 	return Result{}

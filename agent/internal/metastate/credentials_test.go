@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
 
 func TestRotationsGoStepByStep(t *testing.T) {
@@ -75,26 +73,5 @@ func TestCertificatesAreRecordedAndRevoked(t *testing.T) {
 	}
 	if res := s.do(t, Command{RevokeCertificate: &RevokeCertificate{Serial: "offline"}}); res.Refusal != nil || !s.View().Revoked("offline") {
 		t.Errorf("one that was made offline: %v", res.Err())
-	}
-}
-
-// TestCAKeyGoesOnlyAsRecorded wants the holder of the CA's key to find out from
-// the newest record where it may go, and nobody to forge that record as an event.
-func TestCAKeyGoesOnlyAsRecorded(t *testing.T) {
-	s := newStored(t)
-	if s.View().CAKeyMayGo(2, 1) {
-		t.Error("it may go though nobody asked")
-	}
-	for _, from := range []cluster.NodeID{2, 3} {
-		if res := s.do(t, Command{By: "root", Via: ViaAdmin, MoveCAKey: &MoveCAKey{From: from, To: 1}}); res.Refusal != nil {
-			t.Fatal(res.Err())
-		}
-		if v := s.View(); !v.CAKeyMayGo(from, 1) || v.CAKeyMayGo(from, 4) || v.CAKeyMayGo(5-from, 1) {
-			t.Errorf("recorded was %s to n1", from)
-		}
-	}
-	forged := cluster.Event{Kind: cluster.EventCAKeyMoved, Node: 1, Text: "x", Data: map[string]string{caKeyFrom: "n4"}}
-	if res := s.do(t, Command{By: "n1", Via: ViaAgent, RecordEvents: &RecordEvents{Events: []cluster.Event{forged}}}); res.Refusal == nil || s.View().CAKeyMayGo(4, 1) {
-		t.Error("an event passed for the record of a move")
 	}
 }

@@ -20,7 +20,7 @@ func (c *change) carryOut(cmd *Command) Result {
 	if !c.view.Initialized() && cmd.InitCluster == nil {
 		return refused(CodeUninitialized, "the cluster is not initialised")
 	}
-	c.by = cmd.By
+	c.by, c.via = cmd.By, cmd.Via
 	if refusal := c.authorize(cmd); refusal != nil {
 		return Result{Refusal: refusal}
 	}
@@ -62,7 +62,8 @@ func (cmd *Command) parts() int {
 		cmd.PutUser != nil, cmd.DropUser != nil, cmd.SetSetting != nil,
 		cmd.RecordEvents != nil, cmd.PauseOperation != nil, cmd.ResumeOperation != nil, cmd.LimitOperation != nil,
 		cmd.ChangeUser != nil, cmd.AnchorLog != nil, cmd.PutPlan != nil, cmd.RecordSweep != nil,
-		cmd.IssueCertificate != nil, cmd.RevokeCertificate != nil, cmd.RotateCA != nil, cmd.RotateGossip != nil, cmd.MoveCAKey != nil, len(cmd.Batch) > 0,
+		cmd.IssueCertificate != nil, cmd.RevokeCertificate != nil, cmd.RotateCA != nil, cmd.RotateGossip != nil,
+		cmd.MoveCAKey != nil, cmd.EndCAKeyMove != nil, len(cmd.Batch) > 0,
 	} {
 		if set {
 			n++
@@ -140,7 +141,9 @@ func (c *change) credentials(cmd *Command, by string) Result {
 	case cmd.IssueCertificate != nil:
 		return c.issueCertificate(cmd.IssueCertificate, by)
 	case cmd.MoveCAKey != nil:
-		return c.moveCAKey(cmd.MoveCAKey)
+		return c.moveCAKey(cmd.MoveCAKey, by)
+	case cmd.EndCAKeyMove != nil:
+		return c.endCAKeyMove(cmd.EndCAKeyMove)
 	case cmd.RevokeCertificate != nil:
 		return c.revokeCertificate(cmd.RevokeCertificate)
 	case cmd.RotateCA != nil:

@@ -69,9 +69,6 @@ func (c *change) recordEvents(in *RecordEvents) Result {
 		if e.Kind == "" || e.Text == "" || len(e.Text) > maxEventText {
 			return refused(CodeInvalid, "an event needs a kind and a text of at most %d bytes", maxEventText)
 		}
-		if e.Kind == cluster.EventCAKeyMoved { // the holder of the key acts on it
-			return refused(CodeInvalid, "%s is recorded by the move itself only", e.Kind)
-		}
 		c.event(e)
 	}
 	return Result{}

@@ -83,13 +83,13 @@ func (m *Machine) publish(v *View) {
 // engine failed.
 func (m *Machine) apply(w Writer, index uint64, ts hlc.Timestamp, command []byte) ([]byte, error) {
 	old := m.View()
-	c := newChange(old, ts)
+	c := newChange(old, index, ts)
 	cmd, res := c.run(command)
 	if res.Refusal == nil && c.refusal != nil {
 		res = Result{Refusal: c.refusal}
 	}
 	if res.Refusal != nil {
-		c = newChange(old, ts) // drop what was staged
+		c = newChange(old, index, ts) // drop what was staged
 	}
 	c.view.Index, c.view.TS = index, ts
 	if cmd != nil && c.view.Initialized() {
@@ -163,6 +163,8 @@ type clusterRecord struct {
 	CARotation     *Rotation `json:"caRotation,omitempty"`
 	GossipRotation *Rotation `json:"gossipRotation,omitempty"`
 	GossipKey      string    `json:"gossipKey,omitempty"`
+
+	CAKeyMove *CAKeyMove `json:"caKeyMove,omitempty"`
 }
 
 // load rebuilds the view from the records that next returns until it returns
@@ -211,6 +213,7 @@ func (v *View) loadRecord(kind string, value []byte) error {
 		v.ClusterID, v.ClusterName, v.CreatedAt, v.CACert = c.ID, c.Name, c.CreatedAt, c.CACert
 		v.SchemaVersion, v.next = c.SchemaVersion, c.Next
 		v.CARotation, v.GossipRotation, v.GossipKey = c.CARotation, c.GossipRotation, c.GossipKey
+		v.CAKeyMove = c.CAKeyMove
 		if c.Settings != nil {
 			v.Settings = c.Settings
 		}

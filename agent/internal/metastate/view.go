@@ -24,7 +24,8 @@ type View struct {
 	// CARotation and GossipRotation are under way; nil: none is.
 	CARotation     *Rotation
 	GossipRotation *Rotation
-	GossipKey      string // fingerprint of the key, after its first rotation
+	GossipKey      string     // fingerprint of the key, after its first rotation
+	CAKeyMove      *CAKeyMove // nil: none is asked for
 	Settings       Settings
 
 	Nodes  map[cluster.NodeID]*cluster.Node
