@@ -118,7 +118,14 @@ func (f *fakeCluster) CreateJoinToken(_ context.Context, r *adminpb.CreateJoinTo
 	return &adminpb.CreateJoinTokenResponse{Secret: "ndbjoin1.id.secret.pin", Token: &adminpb.JoinToken{Id: "id", Uses: r.GetUses(), UsesLeft: r.GetUses()}}, nil
 }
 
-func (f *fakeCluster) CheckSafe(_ context.Context, r *adminpb.CheckSafeRequest) (*adminpb.CheckSafeResponse, error) {
+func (f *fakeCluster) CheckSafe(ctx context.Context, r *adminpb.CheckSafeRequest) (*adminpb.CheckSafeResponse, error) {
+	if slices.Equal(r.GetNodes(), []uint32{4}) { // not yet: it is looked at again while the caller wants that
+		if r.GetWait() == 0 {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return &adminpb.CheckSafeResponse{AsOf: asOf(), NotYet: true, Findings: []*adminpb.Finding{{Code: "COLLECTING", Text: "no report yet"}}}, nil
+	}
 	out := &adminpb.CheckSafeResponse{AsOf: asOf(), Safe: len(r.GetNodes()) < 2, Ranges: 64, SurvivesOne: &adminpb.Survival{Yes: true}, SurvivesTwo: &adminpb.Survival{Failing: 3}}
 	if !out.Safe {
 		out.Findings = []*adminpb.Finding{{Code: "QUORUM_AT_RISK", Severity: "refuse", Text: "12 of 64 ranges would stop"}}

@@ -193,9 +193,7 @@ func (w *waiting) look(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	call, cancel := context.WithTimeout(ctx, w.e.Flags.NodeTimeout+2*time.Second)
-	defer cancel()
-	missing, err := w.ask(call, c)
+	missing, err := w.ask(ctx, c)
 	var failed *client.Error
 	if errors.As(err, &failed) && (failed.Retryable() || failed.Kind == client.Cancelled) {
 		return "", &goneError{failed}
@@ -203,11 +201,18 @@ func (w *waiting) look(ctx context.Context) (string, error) {
 	return missing, err
 }
 
+// oneCall bounds a call: each may wait for the figures of a node that is silent.
+func (w *waiting) oneCall(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, w.e.Flags.NodeTimeout+2*time.Second)
+}
+
 func (w *waiting) ask(ctx context.Context, c *client.Client) (string, error) {
+	call, cancel := w.oneCall(ctx)
+	defer cancel()
 	if of := ofCluster[w.o.condition]; of != nil {
-		return of(ctx, c)
+		return of(call, c)
 	}
-	r, err := c.ListNodes(ctx, &adminpb.ListNodesRequest{All: true, NodeTimeout: w.e.NodeTimeout()})
+	r, err := c.ListNodes(call, &adminpb.ListNodesRequest{All: true, NodeTimeout: w.e.NodeTimeout()})
 	if err != nil {
 		return "", err
 	}
@@ -272,20 +277,31 @@ func (w *waiting) stoppable(ctx context.Context, c *client.Client) (string, erro
 		}
 	}
 	for _, ids := range groups {
-		r, err := c.CheckSafe(ctx, &adminpb.CheckSafeRequest{Question: "stop", Nodes: ids, NodeTimeout: w.e.NodeTimeout()})
-		if err != nil {
-			return "", err
-		}
-		if !r.GetSafe() {
-			text := render.Nodes(ids, " ") + " may not stop"
-			for _, f := range r.GetFindings() {
-				text += "; " + f.GetCode() + " " + f.GetText()
-			}
-			return text, nil
+		if missing, err := w.mayStop(ctx, c, ids); missing != "" || err != nil {
+			return missing, err
 		}
 	}
 	return "", nil
 }
+
+// mayStop asks whether nodes may stop together. The node need not look again by
+// itself at what passes: this verb does.
+func (w *waiting) mayStop(ctx context.Context, c *client.Client, ids []uint32) (string, error) {
+	call, cancel := w.oneCall(ctx)
+	defer cancel()
+	r, err := c.CheckSafe(call, &adminpb.CheckSafeRequest{Question: "stop", Nodes: ids, NodeTimeout: w.e.NodeTimeout(), Wait: noWait})
+	if err != nil || r.GetSafe() {
+		return "", err
+	}
+	text := render.Nodes(ids, " ") + " may not stop"
+	for _, f := range r.GetFindings() {
+		text += "; " + f.GetCode() + " " + f.GetText()
+	}
+	return text, nil
+}
+
+// noWait is next to nothing: 0 is the node's default.
+const noWait = 0.001
 
 // done says that it is so: to people on stderr, to programs as a verdict.
 func (w *waiting) done(e *ctl.Env) error {
