@@ -490,21 +490,3 @@ func (s *Service) Wait(ctx context.Context, id string, until func(*cluster.Opera
 		}
 	}
 }
-
-// Survive says how many lost nodes every range outlives.
-func (s *Service) Survive(ctx context.Context) (placement.Survival, Observation) {
-	o := s.ClusterStatus(ctx, 0)
-	return placement.Survive(o.Snapshot), o
-}
-
-// OKToStop says whether the processes of nodes may stop together.
-func (s *Service) OKToStop(ctx context.Context, nodes []cluster.NodeID) (placement.Verdict, Observation) {
-	until := time.Now().Add(settleFor)
-	for {
-		o := s.ClusterStatus(ctx, 0)
-		v := placement.SafeToStop(o.Snapshot, nodes)
-		if !v.Passes() || time.Now().After(until) || sleep(ctx, settleEvery) != nil {
-			return v, o
-		}
-	}
-}
