@@ -110,7 +110,7 @@ func (m *caKeyMover) give(ctx context.Context, asker cluster.NodeID, payload []b
 	if _, err := m.call(ctx, ask.To, methodTakeCA, out); err != nil {
 		return fmt.Errorf("%s did not take it: %w", ask.To, err)
 	}
-	res, err := m.propose(ctx, metastate.Command{
+	res, err := m.propose(metastate.WithoutActor(ctx), metastate.Command{
 		By: m.id.String(), Via: metastate.ViaAgent, EndCAKeyMove: &metastate.EndCAKeyMove{Record: ask.Record},
 	})
 	if err == nil {

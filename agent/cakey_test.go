@@ -43,7 +43,10 @@ func newKeyHolders(t *testing.T) *keyHolders {
 		}
 		h.movers[id] = &caKeyMover{
 			id: id, certDir: dir, issuer: func() (*auth.CA, error) { return auth.LoadCA(dir) },
-			view: h.meta.machine.View, catchUp: func(context.Context) error { return nil }, propose: h.meta.propose,
+			view: h.meta.machine.View, catchUp: func(context.Context) error { return nil }, propose: func(ctx context.Context, c metastate.Command) (metastate.Result, error) {
+				c.Stamp(ctx) // as the meta range does
+				return h.meta.propose(ctx, c)
+			},
 			denied: func(e audit.Entry) { h.denied[id] = append(h.denied[id], e) }, logger: slog.New(slog.DiscardHandler),
 			call: func(ctx context.Context, to cluster.NodeID, _ string, payload []byte) ([]byte, error) {
 				err := h.movers[to].take(ctx, id, payload)
@@ -78,7 +81,9 @@ func (h *keyHolders) give(asker, from cluster.NodeID, ask giveCARequest) error {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return h.movers[from].give(h.t.Context(), asker, payload)
+	// The admin's call gets as far as the holder, if that is who took it.
+	ctx := metastate.WithActor(h.t.Context(), metastate.Actor{By: "root", Via: metastate.ViaAdmin})
+	return h.movers[from].give(ctx, asker, payload)
 }
 
 // hold fails unless exactly these nodes have the key.
