@@ -221,7 +221,6 @@ func TestWatchOutlivesTheNode(t *testing.T) {
 		if err := send(&adminpb.Operation{Id: "op-1", State: "running", MetaIndex: 10}); err != nil {
 			return err
 		}
-		go func() { _ = n1.srv.Close() }()
 		<-ctx.Done()
 		return ctx.Err()
 	}
@@ -241,8 +240,12 @@ func TestWatchOutlivesTheNode(t *testing.T) {
 	var seen []string
 	lost := 0
 	last, err := c.WatchOperation(t.Context(), "op-1", Watcher{
-		Changed: func(o *adminpb.Operation) error { seen = append(seen, o.GetState()+o.GetPhase()); return nil },
-		Lost:    func(error) { lost++ },
+		Changed: func(o *adminpb.Operation) error {
+			seen = append(seen, o.GetState()+o.GetPhase())
+			_ = n1.srv.Close() // now that its word has arrived
+			return nil
+		},
+		Lost: func(error) { lost++ },
 	})
 	if err != nil || last.GetState() != "succeeded" {
 		t.Fatalf("got %v %v", last, err)

@@ -41,7 +41,6 @@ func TestWatchResumesAtAnotherNode(t *testing.T) {
 		if err := out.Send(&adminpb.WatchResponse{Reset_: true, Resume: "token-1", AsOf: asOf(10), Nodes: []*adminpb.Node{{Id: 1}}}); err != nil {
 			return err
 		}
-		go func() { _ = n1.srv.Close() }()
 		<-ctx.Done()
 		return ctx.Err()
 	}
@@ -70,6 +69,7 @@ func TestWatchResumesAtAnotherNode(t *testing.T) {
 			if !u.Fresh.After(fresh) {
 				t.Error("newer data do not count as fresh")
 			}
+			_ = n1.srv.Close() // now that its data have arrived
 		}
 		fresh = u.Fresh
 		if len(story) >= 4 && story[len(story)-1] == "n2" {
