@@ -509,7 +509,7 @@ func TestTwoOperators(t *testing.T) {
 // middle of its decommission: after it has lost its copy of the meta range and
 // before it is told to stop. Started again it must find the others, and end.
 func TestADecommissionedNodeLearnsIt(t *testing.T) {
-	c := Start(t, Options{Nodes: 4, Ranges: 4})
+	c := Start(t, Options{Nodes: 4, Ranges: 4, StartFlags: []string{"--log-level", "debug"}})
 	n := c.Node(1)
 	if r := c.TryCtl("decommission", "n1", "--dry-run"); r.Code != 5 || !strings.Contains(r.Stdout+r.Stderr, "cert move-ca --to n2") {
 		t.Errorf("the only holder of the CA's key: exit %d: %s%s", r.Code, r.Stdout, r.Stderr)

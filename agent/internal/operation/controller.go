@@ -51,6 +51,7 @@ type Controller struct {
 	snap  *placement.Snapshot
 	heard map[cluster.RangeID][]seen
 	out   []Action
+	begun []Begun
 }
 
 // NewController returns a Controller that has seen nothing.
@@ -81,7 +82,7 @@ func (c *Controller) reset(term uint64, now time.Time) {
 // Step takes in what was learnt and returns what to do. A Controller whose node
 // does not lead the meta range does nothing.
 func (c *Controller) Step(in Input) []Action {
-	c.in, c.out = in, nil
+	c.in, c.out, c.begun = in, nil, nil
 	if in.View == nil {
 		return nil
 	}

@@ -13,6 +13,7 @@ type moving struct {
 	move     placement.Move
 	op       string // empty: upkeep
 	inflight uint64
+	told     bool // in begun
 
 	step     string
 	why      string
@@ -29,6 +30,15 @@ type moving struct {
 	matchAt   time.Time
 	ended     bool // done, or to be planned anew
 }
+
+// Begun is a move whose first change was made.
+type Begun struct {
+	Operation string // empty: upkeep
+	Move      placement.Move
+}
+
+// Begun returns the moves that the last step learnt to have begun, each once.
+func (c *Controller) Begun() []Begun { return c.begun }
 
 // blocked reports whether the move cannot go on by itself for now.
 func (m *moving) blocked() bool { return !m.blockedAt.IsZero() }
@@ -235,6 +245,10 @@ func (c *Controller) moveDone(done Completion) {
 		m.cleared = true
 	case ActChange:
 		m.attempts, m.failed, m.polledAt = 0, "", time.Time{}
+		if !m.told {
+			m.told = true
+			c.begun = append(c.begun, Begun{Operation: m.op, Move: m.move})
+		}
 	}
 }
 

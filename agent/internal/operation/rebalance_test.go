@@ -84,9 +84,21 @@ func (r *rig) moved(plan placement.Plan) (done, not int) {
 func TestPlanIsApplied(t *testing.T) {
 	r, plan := fourOn3(t, 1)
 	id := r.apply(plan, false)
+	r.begun = nil
 	r.until("the rebalance", time.Minute, r.ended(id))
 	op := r.op(id)
 	done, not := r.moved(plan)
+	said := map[cluster.RangeID]int{}
+	for _, b := range r.begun {
+		if said[b.Move.Range]++; b.Operation != id || b.Move.From == 0 || b.Move.To != 4 || b.Move.Why == "" {
+			t.Errorf("a move that began: %+v", b)
+		}
+	}
+	for _, m := range plan.Moves {
+		if said[m.Range] != 1 {
+			t.Errorf("%s: said %d times, want once", m, said[m.Range])
+		}
+	}
 	if op.State != cluster.OpSucceeded || not != 0 || done != len(plan.Moves) {
 		r.dump()
 		t.Fatalf("%s %s: %d moves made, %d not", op.State, op.Why, done, not)

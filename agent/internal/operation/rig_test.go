@@ -32,6 +32,7 @@ type rig struct {
 	// Of the coordinator of now.
 	coordinator cluster.NodeID
 	actions     int // carried out so far
+	begun       []Begun
 	log         []string
 	// copyRate is how many bytes per second all snapshots together send; 0: a
 	// learner has none to wait for.
@@ -439,6 +440,7 @@ func (r *rig) coordinate() {
 		for _, a := range n.ctl.Step(in) {
 			r.pending = append(r.pending, &pending{due: r.now.Add(time.Duration(1+r.rng.IntN(3)) * tick), from: id, nonce: n.nonce, action: a})
 		}
+		r.begun = append(r.begun, n.ctl.Begun()...)
 	}
 }
 

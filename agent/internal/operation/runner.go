@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/placement"
 )
@@ -134,6 +135,9 @@ func (r *Runner) step(ctx context.Context, now time.Time, term uint64) {
 	if term != 0 {
 		r.logOperations(in.View)
 	}
+	for _, b := range r.ctl.Begun() {
+		r.cfg.Logger.Info("replica moves", logattr.Range(b.Move.Range), logattr.From(node(b.Move.From)), logattr.To(node(b.Move.To)), logattr.Operation(b.Operation), logattr.Reason(b.Move.Why))
+	}
 	for _, a := range actions {
 		r.wg.Add(1)
 		go func() {
@@ -145,6 +149,14 @@ func (r *Runner) step(ctx context.Context, now time.Time, term uint64) {
 			r.poke()
 		}()
 	}
+}
+
+// node names a node in a log line; the empty string is none.
+func node(id cluster.NodeID) string {
+	if id == 0 {
+		return ""
+	}
+	return id.String()
 }
 
 // logOperations logs each change of an operation's state once.

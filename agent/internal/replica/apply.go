@@ -184,7 +184,7 @@ func (r *Replica) applyChange(b *storage.Batch, e *pb.Entry) error {
 	if err := cs.Equivalent(confState(next)); err != nil {
 		invariant.Check(false, "%s: raft's configuration is not the descriptor's: %v", r.rangeID, err)
 	}
-	r.cfg.Logger.Info("replicas changed", logattr.Range(r.rangeID), logattr.Reason(describe(change)))
+	r.cfg.Logger.Debug("replicas changed", logattr.Range(r.rangeID), logattr.Reason(describe(change)))
 	r.fate(e, Outcome{Descriptor: next.Clone()})
 	r.changed(before)
 	return nil

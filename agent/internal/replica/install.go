@@ -183,7 +183,7 @@ func (r *Replica) installed(a *Append) {
 		r.fail(fmt.Errorf("load snapshot: %w", err))
 		return
 	}
-	r.cfg.Logger.Info("snapshot installed", logattr.Range(r.rangeID), logattr.Replica(r.id))
+	r.cfg.Logger.Debug("snapshot installed", logattr.Range(r.rangeID), logattr.Replica(r.id))
 	var reply []byte
 	for _, m := range a.responses {
 		if m.GetType() == pb.MsgAppResp && m.GetTo() == uint64(in.Header.From) {

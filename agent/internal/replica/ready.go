@@ -89,7 +89,7 @@ func (r *Replica) leadership(ss *raft.SoftState) {
 		r.leaderKnown()
 	}
 	if r.leading != led {
-		r.cfg.Logger.Info("leadership", logattr.Range(r.rangeID), logattr.From(role(led)), logattr.To(role(r.leading)))
+		r.cfg.Logger.Debug("leadership", logattr.Range(r.rangeID), logattr.From(role(led)), logattr.To(role(r.leading)))
 	}
 }
 

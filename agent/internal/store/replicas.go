@@ -162,7 +162,7 @@ func (c *Core) destroy(s *slot, next cluster.ReplicaID, done func(error)) {
 	}
 	d := s.r.Descriptor().Clone()
 	s.r.Close(&RangeNotFoundError{Range: s.id})
-	c.log.Info("replica destroyed", logattr.Range(s.id), logattr.Replica(s.r.ID()))
+	c.log.Debug("replica destroyed", logattr.Range(s.id), logattr.Replica(s.r.ID()))
 	c.writes = append(c.writes, write{
 		apply: func(b *storage.Batch) error { return replica.WriteDestroyed(b, d, next) },
 		done: func() {

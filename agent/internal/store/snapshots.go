@@ -24,7 +24,7 @@ func (s *Store) sendSnapshot(ctx context.Context, j *replica.SnapshotJob) {
 		reply, err = s.stream(ctx, j)
 		<-s.slots
 		if err == nil {
-			s.cfg.Logger.Info("snapshot sent", logattr.Range(j.Range), logattr.Peer(j.Node), logattr.Duration(time.Since(begun)))
+			s.cfg.Logger.Debug("snapshot sent", logattr.Range(j.Range), logattr.Peer(j.Node), logattr.Duration(time.Since(begun)))
 		}
 	case <-ctx.Done():
 	}
