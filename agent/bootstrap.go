@@ -85,6 +85,10 @@ func Init(cfg Config, o InitOptions) (res InitResult, err error) {
 	if o.CredsDir == "" {
 		o.CredsDir = filepath.Join(cfg.DataDir, "creds")
 	}
+	pass := auth.ReadPassphrase(cfg.CAKeyPassphraseFile)
+	if err := pass.Err(); err != nil {
+		return res, &ExitError{Code: ExitUsage, Message: "--ca-passphrase-file", Err: err}
+	}
 	undo, err := makeDataDir(cfg.DataDir)
 	if err != nil {
 		return res, err
@@ -101,7 +105,7 @@ func Init(cfg Config, o InitOptions) (res InitResult, err error) {
 	if undoCreds, err = makeDataDir(o.CredsDir); err != nil {
 		return res, err
 	}
-	b := &founding{cfg: cfg, opts: o, clusterID: uuid.NewString()}
+	b := &founding{cfg: cfg, opts: o, caPass: pass, clusterID: uuid.NewString()}
 	if err := b.write(); err != nil {
 		return res, &ExitError{Code: ExitDataDir, Message: "init", Err: err}
 	}
@@ -134,6 +138,7 @@ func makeDataDir(dir string) (undo func(), err error) {
 type founding struct {
 	cfg       Config
 	opts      InitOptions
+	caPass    *auth.Passphrase
 	clusterID string
 	record    bootstrapRecord
 }
@@ -184,7 +189,7 @@ func (f *founding) writeCerts(ca *auth.CA) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	caKey, err := ca.KeyPEM()
+	caKey, err := ca.SealedPEM(f.caPass)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,7 @@ type takeCARequest struct {
 type caKeyMover struct {
 	id      cluster.NodeID
 	certDir string // of ca.crt and ca.key
+	caPass  *auth.Passphrase
 	issuer  func() (*auth.CA, error)
 	view    func() *metastate.View
 	catchUp func(context.Context) error
@@ -47,7 +48,7 @@ type caKeyMover struct {
 
 func (n *Node) caKeyMover() *caKeyMover {
 	return &caKeyMover{
-		id: n.id.Node, certDir: certsPath(n.cfg.DataDir), issuer: n.issuer,
+		id: n.id.Node, certDir: certsPath(n.cfg.DataDir), caPass: n.caPass, issuer: n.issuer,
 		view: n.machine.View, catchUp: n.catchUp, propose: n.meta.Propose, call: n.callNode, denied: n.logins.Add, logger: n.logger,
 	}
 }
@@ -134,10 +135,14 @@ func (m *caKeyMover) take(ctx context.Context, from cluster.NodeID, payload []by
 	if err := m.recorded(ctx, from, ask.Record, from, m.id); err != nil {
 		return err
 	}
-	if _, err := auth.TakeCAKey(m.certDir, ask.Key); err != nil {
+	if _, err := auth.TakeCAKey(m.certDir, ask.Key, m.caPass); err != nil {
 		return err
 	}
-	m.logger.Info("this node holds the CA's key from now on", logattr.Peer(from))
+	how := "not encrypted: this node has no passphrase for it"
+	if m.caPass.Set() {
+		how = "encrypted by this node's passphrase"
+	}
+	m.logger.Info("this node holds the CA's key from now on", logattr.Peer(from), logattr.Reason(how))
 	return nil
 }
 

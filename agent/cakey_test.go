@@ -41,8 +41,9 @@ func newKeyHolders(t *testing.T) *keyHolders {
 				t.Fatal(err)
 			}
 		}
+		pass := auth.ReadPassphrase("")
 		h.movers[id] = &caKeyMover{
-			id: id, certDir: dir, issuer: func() (*auth.CA, error) { return auth.LoadCA(dir) },
+			id: id, certDir: dir, caPass: pass, issuer: func() (*auth.CA, error) { return auth.LoadCA(dir, pass) },
 			view: h.meta.machine.View, catchUp: func(context.Context) error { return nil }, propose: func(ctx context.Context, c metastate.Command) (metastate.Result, error) {
 				c.Stamp(ctx) // as the meta range does
 				return h.meta.propose(ctx, c)
@@ -94,7 +95,7 @@ func (h *keyHolders) hold(want ...cluster.NodeID) {
 		is[id] = true
 	}
 	for id, m := range h.movers {
-		_, err := auth.LoadCA(m.certDir)
+		_, err := auth.LoadCA(m.certDir, m.caPass)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			h.t.Fatal(err)
 		}
@@ -182,7 +183,7 @@ func TestCAKeyMoveIsRepeated(t *testing.T) {
 // likes.
 func TestCAKeyIsTakenOnlyAsAnAdminSaid(t *testing.T) {
 	h := newKeyHolders(t)
-	ca, err := auth.LoadCA(h.movers[1].certDir)
+	ca, err := auth.LoadCA(h.movers[1].certDir, h.movers[1].caPass)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,4 +202,59 @@ func TestCAKeyIsTakenOnlyAsAnAdminSaid(t *testing.T) {
 		t.Errorf("taken from another node: %v, %+v", err, h.denied[2])
 	}
 	h.hold(1)
+}
+
+func passphraseFile(t *testing.T, mode os.FileMode) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "passphrase")
+	if err := os.WriteFile(path, []byte("correct horse\n"), mode); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestJoinThroughASealedKey lets a node join where the CA's key is encrypted, and
+// refuses it with a clear word where nothing opens the key.
+func TestJoinThroughASealedKey(t *testing.T) {
+	f, pass := newFounder(t), auth.ReadPassphrase(passphraseFile(t, 0o600))
+	ca, err := auth.LoadCA(f.server.certDir, f.server.caPass)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ca.KeyPEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := auth.TakeCAKey(f.server.certDir, key, pass); err != nil {
+		t.Fatal(err)
+	}
+	dir, token := filepath.Join(t.TempDir(), "d"), f.token(1, "")
+	_, err = Join(t.Context(), testConfig(dir, 7010), JoinOptions{Peer: f.addr, TokenFile: token})
+	wantExit(t, err, ExitIdentity, "cannot open its CA key")
+	f.server.caPass = pass
+	if _, err = Join(t.Context(), testConfig(dir, 7010), JoinOptions{Peer: f.addr, TokenFile: token}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestInitSealsTheCAKey(t *testing.T) {
+	cfg := testConfig(filepath.Join(t.TempDir(), "d"), 7000)
+	cfg.CAKeyPassphraseFile = passphraseFile(t, 0o644)
+	_, err := Init(cfg, testInit)
+	wantExit(t, err, ExitUsage, "chmod 600")
+	wantNothing(t, cfg.DataDir)
+	cfg.CAKeyPassphraseFile = passphraseFile(t, 0o600)
+	if _, err := Init(cfg, testInit); err != nil {
+		t.Fatal(err)
+	}
+	saved, err := LoadConfig(cfg.DataDir, ConfigPath(cfg.DataDir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := auth.LoadCA(certsPath(cfg.DataDir), auth.ReadPassphrase(saved.CAKeyPassphraseFile)); err != nil {
+		t.Error(err)
+	}
+	if _, err := auth.LoadCA(certsPath(cfg.DataDir), auth.ReadPassphrase("")); !errors.Is(err, auth.ErrSealed) {
+		t.Errorf("without the passphrase: %v", err)
+	}
 }

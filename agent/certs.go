@@ -63,6 +63,7 @@ func (n *Node) Reload() {
 // Run implements lifecycle.Component.
 func (k *certKeeper) Run(ctx context.Context, ready func()) error {
 	ready()
+	k.tellSealed()
 	changed := k.n.machine.Watch(ctx)
 	tick := time.NewTicker(certsLook)
 	defer tick.Stop()
@@ -82,6 +83,15 @@ func (k *certKeeper) Run(ctx context.Context, ready func()) error {
 			continue
 		}
 		k.keep(ctx)
+	}
+}
+
+// tellSealed says once why this node does not count as one that holds the CA's key.
+func (k *certKeeper) tellSealed() {
+	if _, err := auth.LoadCA(certsPath(k.n.cfg.DataDir), k.n.caPass); errors.Is(err, auth.ErrSealed) {
+		k.n.logger.Error("this node signs no certificates", logattr.Err(err))
+	} else if err := k.n.caPass.Err(); err != nil {
+		k.n.logger.Error("this node can take no CA key: the passphrase for it cannot be read", logattr.Err(err))
 	}
 }
 
@@ -259,7 +269,7 @@ func (n *Node) keyStatus() cluster.KeyStatus {
 	for _, r := range b.Roots() {
 		s.Trusts = append(s.Trusts, auth.Fingerprint(r))
 	}
-	if ca, err := auth.LoadCA(certsPath(n.cfg.DataDir)); err == nil {
+	if ca, err := auth.LoadCA(certsPath(n.cfg.DataDir), n.caPass); err == nil {
 		s.Signs = auth.Fingerprint(ca.Cert())
 	}
 	if n.gossip != nil {
@@ -299,9 +309,12 @@ func (n *Node) certMethods() map[string]method {
 
 // issuer is the CA that signs, if this node has its key.
 func (n *Node) issuer() (*auth.CA, error) {
-	ca, err := auth.LoadCA(certsPath(n.cfg.DataDir))
+	ca, err := auth.LoadCA(certsPath(n.cfg.DataDir), n.caPass)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &transport.CallError{Code: codeNoCA, Message: n.id.Node.String() + " holds no CA key"}
+	}
+	if errors.Is(err, auth.ErrSealed) {
+		return nil, &transport.CallError{Code: codeNoCA, Message: n.id.Node.String() + ": " + err.Error()}
 	}
 	if err != nil {
 		return nil, err
@@ -383,7 +396,7 @@ func (n *Node) makeNextCA() ([]byte, error) {
 	if _, err := n.issuer(); err != nil {
 		return nil, err
 	}
-	return auth.StageCA(certsPath(n.cfg.DataDir), n.id.ClusterID)
+	return auth.StageCA(certsPath(n.cfg.DataDir), n.id.ClusterID, n.caPass)
 }
 
 // askIssuer asks this node, then the others, until one holds the CA's key.

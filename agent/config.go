@@ -58,6 +58,10 @@ type Config struct {
 	// nodes, if it holds the CA's key; default 90 days. They are renewed at two
 	// thirds of it: a node that is off for the last third must be given one by hand.
 	CertLife time.Duration `yaml:"certLife,omitempty"`
+	// CAKeyPassphraseFile holds the passphrase that the CA's key is encrypted by on
+	// this node's disk, if it is to hold that key; mode 0600. Empty: that of
+	// NODEDB_CA_PASSPHRASE in the environment, if it is set. Lost, and the key is.
+	CAKeyPassphraseFile string `yaml:"caKeyPassphraseFile,omitempty"`
 	// AuditExport is where a copy of each audit record goes: file:/PATH, syslog, or
 	// syslog:HOST:PORT over UDP; empty: nowhere, and who can write this node's disk
 	// can drop what it alone has.

@@ -119,7 +119,7 @@ func newFounder(t testing.TB) *founder {
 	}}); err != nil || res.Err() != nil {
 		t.Fatal(err, res.Err())
 	}
-	f.server = &joinServer{id: id, certDir: certsPath(f.dir), certs: certs, keys: sync.OnceValue(func() [][]byte { return [][]byte{gossip.NewKey()} }),
+	f.server = &joinServer{id: id, certDir: certsPath(f.dir), caPass: auth.ReadPassphrase(""), certs: certs, keys: sync.OnceValue(func() [][]byte { return [][]byte{gossip.NewKey()} }),
 		view: f.meta.machine.View, propose: f.meta.propose, logger: slog.New(slog.DiscardHandler), refused: logsample.New(slog.New(slog.DiscardHandler)),
 		catchUp: func(context.Context) error { f.asked++; return nil }, denied: func(e audit.Entry) { f.denied = append(f.denied, e) }}
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -32,6 +32,7 @@ import (
 type joinServer struct {
 	id      Identity
 	certDir string // of ca.crt and ca.key
+	caPass  *auth.Passphrase
 	certs   *auth.Source
 	keys    func() [][]byte // of gossip
 	view    func() *metastate.View
@@ -46,7 +47,7 @@ type joinServer struct {
 
 func (n *Node) joinHandler() *joinServer {
 	return &joinServer{
-		id: n.id, certDir: certsPath(n.cfg.DataDir), certs: n.certs, keys: n.gossipKeys,
+		id: n.id, certDir: certsPath(n.cfg.DataDir), caPass: n.caPass, certs: n.certs, keys: n.gossipKeys,
 		view: n.machine.View, catchUp: n.catchUp, propose: n.meta.Propose, denied: n.logins.Add,
 		logger: n.part("join"), refused: logsample.New(n.part("join")),
 	}
@@ -92,9 +93,12 @@ type refuseJoin struct {
 func (r *refuseJoin) Error() string { return r.text }
 
 func (s *joinServer) answer(r *http.Request) (*joinResponse, error) {
-	ca, err := auth.LoadCA(s.certDir)
+	ca, err := auth.LoadCA(s.certDir, s.caPass)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &refuseJoin{http.StatusForbidden, "no CA key here", fmt.Sprintf("%s holds no CA key and issues no certificates: join through the node that does, which nodedbctl cert show names", s.id.Node)}
+	}
+	if errors.Is(err, auth.ErrSealed) {
+		return nil, &refuseJoin{http.StatusForbidden, "the CA key is encrypted", fmt.Sprintf("%s cannot open its CA key and issues no certificates: set its passphrase, as its log says", s.id.Node)}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the CA key: %w", err)

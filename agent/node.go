@@ -62,7 +62,8 @@ type Node struct {
 	lock    *dirLock
 	book    *peerBook
 	certs   *auth.Source
-	keys    [][]byte // of gossip
+	caPass  *auth.Passphrase // of the CA's key
+	keys    [][]byte         // of gossip
 
 	listenRPC, listenAdmin net.Listener
 	files                  descriptors
@@ -159,7 +160,7 @@ func (n *Node) openSecrets() error {
 	if who.Node != n.id.Node || who.Cluster != n.id.ClusterID {
 		return &ExitError{Code: ExitIdentity, Message: fmt.Sprintf("the certificate is for %s of cluster %s, the data directory is %s of cluster %s: one of them was copied from elsewhere", who, who.Cluster, n.id.Node, n.id.ClusterID)}
 	}
-	n.certs = certs
+	n.certs, n.caPass = certs, auth.ReadPassphrase(n.cfg.CAKeyPassphraseFile)
 	text, err := auth.ReadSecret(gossipKeyPath(n.cfg.DataDir))
 	if err != nil {
 		return &ExitError{Code: ExitDataDir, Message: "gossip key", Err: err}

@@ -98,9 +98,17 @@ func runInit(args []string, stdout, stderr io.Writer) error {
 	f.IntVar(&o.Replicas, "replicas", 3, "replicas wanted of each range: 1, 3, 5 or 7")
 	f.DurationVar(&o.DeadAfter, "dead-after", 0, "how long a node is dead before its replicas are re-created elsewhere (default 5m)")
 	f.StringVar(&o.CredsDir, "creds-dir", "", "`directory` for the administrator's credentials (default DATA-DIR/creds)")
+	f.StringVar(&cfg.CAKeyPassphraseFile, "ca-passphrase-file", "", "`file` (mode 0600) with a passphrase to encrypt the CA's key by; node.yaml names it from then on")
 	listenFlags(f, &cfg)
 	if err := parse(f, args, stderr); err != nil {
 		return err
+	}
+	if p := cfg.CAKeyPassphraseFile; p != "" {
+		abs, err := filepath.Abs(p)
+		if err != nil {
+			return err
+		}
+		cfg.CAKeyPassphraseFile = abs // the node may be started elsewhere
 	}
 	res, err := agent.Init(cfg, o)
 	if err != nil {

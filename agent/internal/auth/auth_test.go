@@ -131,7 +131,7 @@ func TestLoadBundle(t *testing.T) {
 	if err != nil || b.Identity.Node != 7 || b.Identity.Cluster != testCluster {
 		t.Fatalf("got %+v, %v", b, err)
 	}
-	if ca, err := LoadCA(dir); err != nil || ca.Pin() != Pin(parseOne(t, b.RootPEM())) {
+	if ca, err := LoadCA(dir, none); err != nil || ca.Pin() != Pin(parseOne(t, b.RootPEM())) {
 		t.Fatalf("load CA: %v", err)
 	}
 	elsewhere := good(t)
@@ -157,7 +157,7 @@ func TestLoadBundle(t *testing.T) {
 		})
 	}
 	remove(t, dir, CAKeyFile)
-	if _, err := LoadCA(dir); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := LoadCA(dir, none); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("without a CA key: got %v", err)
 	}
 }

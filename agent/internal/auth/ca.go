@@ -34,7 +34,7 @@ const (
 // CA is the cluster's certificate authority: its certificate and its key.
 type CA struct {
 	cert *x509.Certificate
-	key  crypto.Signer
+	key  *ecdsa.PrivateKey
 }
 
 // NewCA makes the authority of a cluster.
@@ -61,14 +61,15 @@ func NewCA(clusterID string) (*CA, error) {
 }
 
 // LoadCA reads ca.crt and ca.key from dir. fs.ErrNotExist marks a node that
-// holds no CA key and so cannot issue certificates.
-func LoadCA(dir string) (*CA, error) {
+// holds no CA key and so cannot issue certificates, ErrSealed one that cannot
+// open it.
+func LoadCA(dir string, p *Passphrase) (*CA, error) {
 	certs, err := readCerts(filepath.Join(dir, CACertFile))
 	if err != nil {
 		return nil, err
 	}
 	keyPath := filepath.Join(dir, CAKeyFile)
-	key, err := readKey(keyPath)
+	key, err := readCAKey(keyPath, p)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +82,7 @@ func LoadCA(dir string) (*CA, error) {
 
 // caOf finds the certificate of a CA's key. While the CA is rotated there are
 // several: the key says which one signs.
-func caOf(key crypto.Signer, certs []*x509.Certificate) (*CA, error) {
+func caOf(key *ecdsa.PrivateKey, certs []*x509.Certificate) (*CA, error) {
 	for _, c := range certs {
 		if pub, ok := c.PublicKey.(*ecdsa.PublicKey); ok && pub.Equal(key.Public()) {
 			return &CA{cert: c, key: key}, nil
@@ -96,8 +97,12 @@ func (ca *CA) Cert() *x509.Certificate { return ca.cert }
 // CertPEM returns the authority's certificate as PEM.
 func (ca *CA) CertPEM() []byte { return certPEM(ca.cert.Raw) }
 
-// KeyPEM returns the authority's private key as PEM: for ca.key only.
+// KeyPEM returns the authority's private key as PEM, not encrypted: for a node that
+// is to hold it.
 func (ca *CA) KeyPEM() ([]byte, error) { return KeyPEM(ca.key) }
+
+// SealedPEM returns the authority's private key as ca.key is to hold it.
+func (ca *CA) SealedPEM(p *Passphrase) ([]byte, error) { return p.seal(ca.key) }
 
 // Pin is the SHA-256 of the authority's public key, as in join tokens.
 func (ca *CA) Pin() [32]byte { return Pin(ca.cert) }

@@ -96,7 +96,7 @@ func signerOf(leaf *x509.Certificate, roots []*x509.Certificate) *x509.Certifica
 
 // TakeCAKey puts the CA's key (PEM), which another node gave away, into dir. It must
 // be that of a root that dir knows.
-func TakeCAKey(dir string, keyPEM []byte) (*CA, error) {
+func TakeCAKey(dir string, keyPEM []byte, p *Passphrase) (*CA, error) {
 	key, err := ParseKey(keyPEM)
 	if err != nil {
 		return nil, fmt.Errorf("take the CA's key: %w", err)
@@ -108,10 +108,14 @@ func TakeCAKey(dir string, keyPEM []byte) (*CA, error) {
 	if _, err := caOf(key, roots); err != nil {
 		return nil, fmt.Errorf("take the CA's key: %w", err)
 	}
-	if err := replaceFile(filepath.Join(dir, CAKeyFile), keyPEM); err != nil {
+	sealed, err := p.seal(key)
+	if err != nil {
+		return nil, fmt.Errorf("take the CA's key: %w", err)
+	}
+	if err := replaceFile(filepath.Join(dir, CAKeyFile), sealed); err != nil {
 		return nil, err
 	}
-	return LoadCA(dir)
+	return LoadCA(dir, p)
 }
 
 // DropCAKey removes the CA's key from dir.
@@ -121,12 +125,12 @@ func DropCAKey(dir string) error {
 
 // StageCA makes the CA that is to come beside the one in dir, or returns the one
 // that was made before. Only a node that holds the CA's key may.
-func StageCA(dir, clusterID string) (certPEM []byte, err error) {
-	if _, err := LoadCA(dir); err != nil {
+func StageCA(dir, clusterID string, p *Passphrase) (certPEM []byte, err error) {
+	if _, err := LoadCA(dir, p); err != nil {
 		return nil, err
 	}
 	if b, err := os.ReadFile(filepath.Join(dir, NextCACertFile)); err == nil {
-		if _, kerr := readKey(filepath.Join(dir, NextCAKeyFile)); kerr == nil {
+		if _, kerr := readCAKey(filepath.Join(dir, NextCAKeyFile), p); kerr == nil {
 			return b, nil
 		}
 	}
@@ -134,7 +138,7 @@ func StageCA(dir, clusterID string) (certPEM []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	keyPEM, err := ca.KeyPEM()
+	keyPEM, err := ca.SealedPEM(p)
 	if err != nil {
 		return nil, err
 	}

@@ -112,11 +112,11 @@ func TestRenewAfterTwoThirds(t *testing.T) {
 func TestCAIsStagedAndActivated(t *testing.T) {
 	ca := newCA(t, testCluster)
 	dir := nodeDir(t, ca)
-	next, err := StageCA(dir, testCluster)
+	next, err := StageCA(dir, testCluster, none)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := StageCA(dir, testCluster); err != nil || !bytes.Equal(again, next) {
+	if again, err := StageCA(dir, testCluster, none); err != nil || !bytes.Equal(again, next) {
 		t.Errorf("staged again: another CA, %v", err)
 	}
 	certs, err := ParseCerts(next)
@@ -133,7 +133,7 @@ func TestCAIsStagedAndActivated(t *testing.T) {
 	if done, err := ActivateCA(dir, Fingerprint(certs[0])); !done || err != nil {
 		t.Fatalf("activate: %v %v", done, err)
 	}
-	signs, err := LoadCA(dir)
+	signs, err := LoadCA(dir, none)
 	if err != nil || Fingerprint(signs.Cert()) != Fingerprint(certs[0]) {
 		t.Errorf("the CA that signs is %v, %v", signs, err)
 	}
@@ -147,7 +147,7 @@ func TestCAIsStagedAndActivated(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, CAKeyFile)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := StageCA(dir, testCluster); err == nil {
+	if _, err := StageCA(dir, testCluster, none); err == nil {
 		t.Error("a node without the CA's key stages one")
 	}
 }

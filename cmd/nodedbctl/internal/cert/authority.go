@@ -56,26 +56,11 @@ func newAuthority(cluster string, now time.Time) (*authority, error) {
 }
 
 // readAuthority reads a CA's certificate and key. Errors do not quote the key.
-func readAuthority(certFile, keyFile string) (*authority, error) {
-	fi, err := os.Stat(keyFile)
+func readAuthority(certFile string, k *caKeyFlags) (*authority, error) {
+	keyFile := k.file
+	key, err := k.read()
 	if err != nil {
-		return nil, ctl.Usagef("--ca-key: %v", err)
-	}
-	if fi.Mode().Perm()&0o077 != 0 {
-		return nil, ctl.Usagef("%s may be read by others (mode %04o): chmod 600 %s", keyFile, fi.Mode().Perm(), keyFile)
-	}
-	text, err := os.ReadFile(keyFile) //nolint:gosec // the operator names it
-	if err != nil {
-		return nil, ctl.Usagef("--ca-key: %v", err)
-	}
-	block, _ := pem.Decode(text)
-	if block == nil || block.Type != "PRIVATE KEY" {
-		return nil, ctl.Usagef("%s holds no PEM private key", keyFile)
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	key, ok := parsed.(*ecdsa.PrivateKey)
-	if err != nil || !ok {
-		return nil, ctl.Usagef("%s holds no ECDSA key", keyFile)
+		return nil, err
 	}
 	certs, err := os.ReadFile(certFile) //nolint:gosec // the operator names it
 	if err != nil {

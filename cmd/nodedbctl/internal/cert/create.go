@@ -54,7 +54,7 @@ type nodeOptions struct {
 	node  uint32
 	hosts []string
 	dir   string
-	caKey string
+	caKey caKeyFlags
 	ttl   time.Duration
 }
 
@@ -65,10 +65,10 @@ func newCreateNode(e *ctl.Env) *cobra.Command {
 		Long: "create-node is for clusters whose CA key is on no node. Put the two files into DATADIR/certs of the\n" +
 			"node, node.key first: it takes them without a restart.",
 		RunE: func(*cobra.Command, []string) error {
-			if o.node == 0 || o.caKey == "" || e.Flags.CA == "" {
+			if o.node == 0 || o.caKey.file == "" || e.Flags.CA == "" {
 				return ctl.Usagef("--node, --ca and --ca-key are needed")
 			}
-			a, err := readAuthority(e.Flags.CA, o.caKey)
+			a, err := readAuthority(e.Flags.CA, &o.caKey)
 			if err != nil {
 				return err
 			}
@@ -91,15 +91,16 @@ func newCreateNode(e *ctl.Env) *cobra.Command {
 	f.Uint32Var(&o.node, "node", 0, "number of the node, as in n4")
 	f.StringSliceVar(&o.hosts, "host", nil, "names and addresses under which clients reach the node")
 	f.StringVar(&o.dir, "dir", ".", "directory to write to")
-	f.StringVar(&o.caKey, "ca-key", "", "file of the CA's key (mode 0600); --ca is its certificate")
+	o.caKey.bind(f, "file of the CA's key (mode 0600); --ca is its certificate")
 	f.DurationVar(&o.ttl, "ttl", 365*24*time.Hour, "how long it is good")
 	return c
 }
 
 type clientOptions struct {
-	dir, caKey, role string
-	ttl              time.Duration
-	change           ctl.Change
+	dir, role string
+	caKey     caKeyFlags
+	ttl       time.Duration
+	change    ctl.Change
 }
 
 func newCreateClient(e *ctl.Env) *cobra.Command {
@@ -113,7 +114,7 @@ func newCreateClient(e *ctl.Env) *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&o.dir, "dir", ".", "directory to write to")
-	f.StringVar(&o.caKey, "ca-key", "", "file of the CA's key: sign here, without a cluster; --ca is its certificate")
+	o.caKey.bind(f, "file of the CA's key: sign here, without a cluster; --ca is its certificate")
 	f.StringVar(&o.role, "role", "", "make the user with this role of the admin API: viewer|operator|admin")
 	f.DurationVar(&o.ttl, "ttl", 30*24*time.Hour, "how long it is good")
 	o.change.Bind(f)
@@ -127,7 +128,7 @@ func createClient(ctx context.Context, e *ctl.Env, user string, o *clientOptions
 		return ctl.Usagef("--role must be viewer, operator or admin, not %q", o.role)
 	case user == "" || filepath.Base(user) != user:
 		return ctl.Usagef("%q cannot be a user's name in a file name", user)
-	case o.caKey != "" && (o.role != "" || e.Flags.CA == ""):
+	case o.caKey.file != "" && (o.role != "" || e.Flags.CA == ""):
 		return ctl.Usagef("with --ca-key, --ca is needed, and --role is the cluster's to give")
 	}
 	if _, err := os.Stat(filepath.Join(o.dir, user+".crt")); err == nil {
@@ -138,8 +139,8 @@ func createClient(ctx context.Context, e *ctl.Env, user string, o *clientOptions
 		return err
 	}
 	var text []byte
-	if o.caKey != "" {
-		a, err := readAuthority(e.Flags.CA, o.caKey)
+	if o.caKey.file != "" {
+		a, err := readAuthority(e.Flags.CA, &o.caKey)
 		if err != nil {
 			return err
 		}
