@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"slices"
@@ -88,6 +89,10 @@ func (n *Node) openStorage() (func() error, error) {
 	}
 	if n.marks, err = store.OpenMarks(engine); err != nil {
 		return nil, errors.Join(&ExitError{Code: ExitDataDir, Message: "open the store", Err: err}, engine.Close())
+	}
+	// Before a word leaves this node: its first hello is to be compared already.
+	if err := n.marks.Begin(rand.Uint32()); err != nil {
+		return nil, errors.Join(n.storageError("begin a boot", err), engine.Close())
 	}
 	n.machine = metastate.New()
 	n.machine.Subscribe(func(v *metastate.View) { n.metaTimes.note(v.Index, time.Now()) })
@@ -180,7 +185,9 @@ func (n *Node) openStore() (func() error, error) {
 		}
 		return datastate.NewMetered(&n.meter)
 	}
-	cfg.Marks, cfg.OnBehind, cfg.OnWaiting = n.marks, n.storeBehind, n.waiting
+	cfg.Marks, cfg.BootNonce, cfg.OnBehind, cfg.OnWaiting = n.marks, rand.Uint32(), n.storeBehind, n.waiting
+	n.heardOut = make(chan struct{})
+	cfg.OnHeard = func() { close(n.heardOut) }
 	cfg.OnFatal = n.storeFailed
 	s, err := store.Open(cfg)
 	if err != nil {
@@ -305,7 +312,7 @@ func (n *Node) makePeers() {
 	n.peers = peers.New(peers.Config{
 		Self: n.id.Node, Nonce: n.nonce, Caller: n.transport, Peers: n.others, Board: n.board, MaxClockOffset: n.cfg.MaxClockOffset,
 		MetaIndex: func() uint64 { return n.machine.View().Index }, OnOpen: n.doubted, Logger: n.part("peers"),
-		Standing: n.marks.Standing, OnStanding: func(id cluster.NodeID, s cluster.Standing) { n.marks.Hear(id, s) },
+		Mark: n.marks.Ping, OnMark: func(id cluster.NodeID, m cluster.Mark) { n.marks.Hear(id, m) },
 	})
 }
 

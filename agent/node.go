@@ -73,7 +73,7 @@ type Node struct {
 	// Made by the components, in their order; each is set before the next starts.
 	engine    *storage.Engine
 	marks     *store.Marks
-	heard     heardBoots
+	heardOut  chan struct{} // closed when peers have had the time to object to the store
 	behinds   chan metastate.Command
 	clock     *hlc.Clock
 	machine   *metastate.Machine

@@ -71,6 +71,13 @@ func (n *Node) claimStore(ident storeIdent) error {
 // register tells the meta range that this incarnation runs, and where. It waits
 // until the meta range has arrived on this node.
 func (n *Node) register(ctx context.Context, ready func()) error {
+	// A store that is refused must leave no record that its right disk would
+	// stumble over.
+	select {
+	case <-n.heardOut:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	if err := n.awaken(ctx); err != nil {
 		return err
 	}

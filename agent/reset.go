@@ -193,7 +193,7 @@ func writeFreshStore(path string, id Identity, answer *resetAnswer) error {
 		lost = append(lost, store.Emptied(l))
 	}
 	b := engine.NewBatch()
-	err = errors.Join(store.WriteEmptied(b, lost), b.Set(keys.StoreIdent(), ident))
+	err = errors.Join(store.WriteEmptied(b, answer.Generation, lost), b.Set(keys.StoreIdent(), ident))
 	if err == nil {
 		err = b.Commit(true)
 	}

@@ -43,7 +43,7 @@ func TestEmptyStore(t *testing.T) {
 			plantStore(t, dir, id.UUID)
 			crash(t, dir)
 			answer := &resetAnswer{
-				ResetGrant: operation.ResetGrant{Lost: []operation.LostReplica{{Range: 7, Replica: 1, Next: 4}}},
+				ResetGrant: operation.ResetGrant{Generation: 1, Lost: []operation.LostReplica{{Range: 7, Replica: 1, Next: 4}}},
 				Peers:      []PeerAddress{{Node: 2, UUID: "u2", RPC: "a:1", Gossip: "a:2", Admin: "a:3"}},
 			}
 			must(t, emptyStore(dir, id, answer))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -16,37 +15,11 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/transport"
 )
 
-// heardBoots are the incarnations that peers came with last. A hello is older
-// than other words of the same process may be: only its first is compared.
-type heardBoots struct {
-	mu     sync.Mutex
-	nonces map[cluster.NodeID]string
-}
-
-func (h *heardBoots) is(p transport.Peer) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.nonces[p.Node] == p.Nonce
-}
-
-func (h *heardBoots) set(p transport.Peer) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.nonces == nil {
-		h.nonces = map[cluster.NodeID]string{}
-	}
-	h.nonces[p.Node] = p.Nonce
-}
-
 // compareStore refuses a peer whose store lost what it had told this node, and
 // one of whose store a copy has been started since.
 func (n *Node) compareStore(p transport.Peer) error {
-	known, behind := n.marks.Hear(p.Node, p.Standing)
+	known, behind := n.marks.Compare(p.Node, p.Standing)
 	if !behind {
-		n.heard.set(p)
-		return nil
-	}
-	if n.heard.is(p) {
 		return nil
 	}
 	b := store.Behind{Peer: p.Node, Known: known, Standing: p.Standing}
@@ -54,7 +27,7 @@ func (n *Node) compareStore(p transport.Peer) error {
 		n.store.Refuse(b)
 	}
 	return &transport.RefusedError{Code: transport.RefusedBehind, Detail: b.Refusal(), Reason: fmt.Sprintf(
-		"the store of %s is as of %s, and has told %s here", p.Node, p.Standing.Found, known)}
+		"the store of %s is as of %s, and has told %s here", p.Node, p.Standing.Found(), known)}
 }
 
 // storeFailed ends the node when its store can do nothing more.
@@ -73,10 +46,10 @@ func (n *Node) storeFailed(err error) {
 
 // storeBehind leaves in the cluster's event log that a peer was refused.
 func (n *Node) storeBehind(b store.Behind) {
-	text := fmt.Sprintf("%s was refused: its store lost what it had synced; it is as of %s, and %s has heard %s of it", b.Peer, b.Standing.Found, n.id.Node, b.Known)
+	text := fmt.Sprintf("%s was refused: its store lost what it had synced; it is as of %s, and %s has heard %s of it", b.Peer, b.Standing.Found(), n.id.Node, b.Known)
 	cmd := metastate.Command{By: n.id.Node.String(), Via: "agent", RecordEvents: &metastate.RecordEvents{Events: []cluster.Event{{
 		Kind: cluster.EventStoreBehind, Severity: cluster.SeverityError, Node: b.Peer, Source: n.id.Node, Text: text,
-		Data: map[string]string{"found": b.Standing.Found.String(), "known": b.Known.String()},
+		Data: map[string]string{"found": b.Standing.Found().String(), "known": b.Known.String()},
 	}}}}
 	select {
 	case n.behinds <- cmd:

@@ -79,8 +79,32 @@ func StoreIdent() []byte { return []byte{spaceStore, 's'} }
 // StoreClock is the key of the clock's ceiling.
 func StoreClock() []byte { return []byte{spaceStore, 'c'} }
 
-// StoreMarks is the key of the store's own mark and of those that it heard.
-func StoreMarks() []byte { return []byte{spaceStore, 'm'} }
+// StoreMark is the key of the mark that the store has reached.
+func StoreMark() []byte { return []byte{spaceStore, 'm'} }
+
+// StoreStarts is the key of the marks that the starts of the store found.
+func StoreStarts() []byte { return []byte{spaceStore, 'b'} }
+
+// StoreGeneration is the key of how often the node's store was emptied.
+func StoreGeneration() []byte { return []byte{spaceStore, 'g'} }
+
+// StoreHeard is the key of the newest mark that was heard of a peer.
+func StoreHeard(n cluster.NodeID) []byte {
+	return binary.BigEndian.AppendUint32([]byte{spaceStore, 'h'}, uint32(n))
+}
+
+// StoreHeardAll holds the keys of all peers.
+func StoreHeardAll() Span {
+	return Span{Start: []byte{spaceStore, 'h'}, End: []byte{spaceStore, 'h' + 1}}
+}
+
+// DecodeStoreHeard returns the peer of such a key.
+func DecodeStoreHeard(key []byte) (cluster.NodeID, error) {
+	if len(key) != 6 || key[0] != spaceStore || key[1] != 'h' {
+		return 0, ErrMalformed
+	}
+	return cluster.NodeID(binary.BigEndian.Uint32(key[2:])), nil
+}
 
 // ReplicaTombstone is the key of the record that outlives a replica: the next
 // replica id that range id may have here.

@@ -34,10 +34,10 @@ type Config struct {
 	MetaIndex func() uint64
 	// OnMetaIndex is told a peer's, in the goroutine of the ping; may be nil.
 	OnMetaIndex func(cluster.NodeID, uint64)
-	// Standing is what this node's store says of itself, OnStanding takes what a
+	// Standing is what this node's store says of itself, OnMark takes what a
 	// peer's says, in the goroutine of the ping; may be nil.
-	Standing   func() cluster.Standing
-	OnStanding func(cluster.NodeID, cluster.Standing)
+	Mark   func() cluster.Mark
+	OnMark func(cluster.NodeID, cluster.Mark)
 	// OnOpen is told of a peer whose breaker opens; it must not block; may be nil.
 	OnOpen func(cluster.NodeID)
 	// Board is told when this node's clock is off by more than MaxClockOffset from
@@ -105,11 +105,11 @@ func New(cfg Config) *Peers {
 	if cfg.OnMetaIndex == nil {
 		cfg.OnMetaIndex = func(cluster.NodeID, uint64) {}
 	}
-	if cfg.Standing == nil {
-		cfg.Standing = func() cluster.Standing { return cluster.Standing{} }
+	if cfg.Mark == nil {
+		cfg.Mark = func() cluster.Mark { return cluster.Mark{} }
 	}
-	if cfg.OnStanding == nil {
-		cfg.OnStanding = func(cluster.NodeID, cluster.Standing) {}
+	if cfg.OnMark == nil {
+		cfg.OnMark = func(cluster.NodeID, cluster.Mark) {}
 	}
 	if cfg.OnOpen == nil {
 		cfg.OnOpen = func(cluster.NodeID) {}
@@ -209,12 +209,12 @@ func (p *Peers) ping(ctx context.Context, id cluster.NodeID) {
 	p.Report(id, err)
 	if err == nil {
 		p.cfg.OnMetaIndex(id, reply.metaIndex)
-		p.cfg.OnStanding(id, reply.standing)
+		p.cfg.OnMark(id, reply.mark)
 	}
 }
 
 func (p *Peers) self() ping {
-	return ping{metaIndex: p.cfg.MetaIndex(), now: time.Now(), nonce: p.cfg.Nonce, standing: p.cfg.Standing()}
+	return ping{metaIndex: p.cfg.MetaIndex(), now: time.Now(), nonce: p.cfg.Nonce, mark: p.cfg.Mark()}
 }
 
 // Methods are the calls that peers make to each other.
@@ -226,7 +226,7 @@ func (p *Peers) Methods() map[string]func(context.Context, cluster.NodeID, []byt
 				return nil, err
 			}
 			p.cfg.OnMetaIndex(from, in.metaIndex)
-			p.cfg.OnStanding(from, in.standing)
+			p.cfg.OnMark(from, in.mark)
 			return p.self().encode(), nil
 		},
 	}

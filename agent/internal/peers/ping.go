@@ -16,10 +16,10 @@ const pingVersion = 1
 
 // ping is what both ends tell each other.
 type ping struct {
-	metaIndex uint64    // applied by the sender
-	now       time.Time // the sender's clock
-	nonce     string    // of the sender's incarnation
-	standing  cluster.Standing
+	metaIndex uint64       // applied by the sender
+	now       time.Time    // the sender's clock
+	nonce     string       // of the sender's incarnation
+	mark      cluster.Mark // of the sender's store
 }
 
 var errPing = errors.New("malformed ping")
@@ -28,7 +28,7 @@ func (p ping) encode() []byte {
 	b := binary.AppendUvarint([]byte{pingVersion}, p.metaIndex)
 	b = binary.BigEndian.AppendUint64(b, uint64(p.now.UnixNano())) //nolint:gosec // two's complement both ways
 	b = binary.AppendUvarint(b, uint64(len(p.nonce)))
-	return p.standing.Append(append(b, p.nonce...))
+	return p.mark.Append(append(b, p.nonce...))
 }
 
 // decodePing ignores what a later version adds at the end.
@@ -47,9 +47,9 @@ func decodePing(b []byte) (ping, error) {
 		return ping{}, errPing
 	}
 	nonce := string(b[8+n : 8+n+int(length)]) //nolint:gosec // bounded above
-	standing, _, ok := cluster.DecodeStanding(b[8+n+int(length):])
+	mark, _, ok := cluster.DecodeMark(b[8+n+int(length):])
 	if !ok {
 		return ping{}, errPing
 	}
-	return ping{metaIndex: index, now: now, nonce: nonce, standing: standing}, nil
+	return ping{metaIndex: index, now: now, nonce: nonce, mark: mark}, nil
 }

@@ -30,5 +30,8 @@ func (Planted) TellsEarly() bool { return false }
 // CountsFresh is false.
 func (Planted) CountsFresh() bool { return false }
 
+// CountsLate is false.
+func (Planted) CountsLate() bool { return false }
+
 // NoSync reports whether log appends skip the sync.
 func (Planted) NoSync() bool { return false }

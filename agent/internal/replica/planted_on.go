@@ -25,6 +25,8 @@ type Planted struct {
 	TellEarly bool
 	// FreshCounts counts the answer of a peer whose store is new.
 	FreshCounts bool
+	// CountLate counts no commit while a replica is held.
+	CountLate bool
 }
 
 func (p Planted) dupApply() bool  { return p.DupApply }
@@ -50,6 +52,9 @@ func (p Planted) TellsEarly() bool { return p.TellEarly }
 
 // CountsFresh reports FreshCounts.
 func (p Planted) CountsFresh() bool { return p.FreshCounts }
+
+// CountsLate reports CountLate.
+func (p Planted) CountsLate() bool { return p.CountLate }
 
 // NoSync reports whether log appends skip the sync.
 func (p Planted) NoSync() bool { return p.SkipSync }

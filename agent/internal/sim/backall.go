@@ -26,7 +26,7 @@ func (w *World) backAll() {
 	m := &moment{at: w.now, snapshots: len(w.history.snapshots)}
 	for _, n := range w.nodes {
 		fs := n.cutPower()
-		l := ledger{heard: maps.Clone(n.ledger.stored), stored: maps.Clone(n.ledger.stored)}
+		l := ledger{own: n.ledger.own, heard: maps.Clone(n.ledger.stored), stored: maps.Clone(n.ledger.stored)}
 		m.disks, m.ledgers = append(m.disks, fs), append(m.ledgers, l)
 	}
 	w.After(w.ms(500, 4000), func() { w.restore(m) })

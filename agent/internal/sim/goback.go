@@ -15,46 +15,45 @@ import (
 // what every batch of raft messages says.
 const pingEvery = time.Second
 
-// ledger is what the simulation itself knows of who heard what: which peers have
-// synced anything since they heard a mark of a node. It does not ask the code
-// under test.
+// ledger is what the simulation itself knows of who heard what. It does not ask
+// the code under test: it counts the synced batches of each log, and remembers
+// which peers have synced anything since they heard from a node that had written
+// so many.
 type ledger struct {
-	heard, stored map[cluster.NodeID]cluster.Mark
+	own           uint64
+	heard, stored map[cluster.NodeID]uint64
 }
 
 func newLedger() ledger {
-	return ledger{heard: map[cluster.NodeID]cluster.Mark{}, stored: map[cluster.NodeID]cluster.Mark{}}
+	return ledger{heard: map[cluster.NodeID]uint64{}, stored: map[cluster.NodeID]uint64{}}
 }
 
-func (l *ledger) hear(from cluster.NodeID, m cluster.Mark) {
-	if m.After(l.heard[from]) {
-		l.heard[from] = m
-	}
-}
+func (l *ledger) hear(from cluster.NodeID, count uint64) { l.heard[from] = max(l.heard[from], count) }
 
 func (l *ledger) synced() {
-	for id, m := range l.heard {
-		l.stored[id] = m
+	l.own++
+	for id, count := range l.heard {
+		l.stored[id] = count
 	}
 }
 
 // crashed forgets what was heard and not stored.
 func (l *ledger) crashed() {
 	clear(l.heard)
-	for id, m := range l.stored {
-		l.heard[id] = m
+	for id, count := range l.stored {
+		l.heard[id] = count
 	}
 }
 
 // oldDisk is what a disk held at some moment: a copy, or a snapshot of a volume.
 type oldDisk struct {
-	fs   *storage.MemFS
-	mark cluster.Mark
+	fs    *storage.MemFS
+	count uint64 // of the ledger
 }
 
 // ping tells all other nodes how far the store is.
 func (n *Node) ping() {
-	s, age := n.marks.Standing(), n.w.age
+	mark, count, age := n.marks.Ping(), n.ledger.own, n.w.age
 	for _, dst := range n.w.nodes {
 		link := [2]cluster.NodeID{n.id, dst.id}
 		if dst == n || n.w.chance(n.w.loss) {
@@ -65,8 +64,9 @@ func (n *Node) ping() {
 				return
 			}
 			dst.do(func() {
-				dst.marks.Hear(n.id, s)
-				dst.ledger.hear(n.id, s.Now)
+				if dst.marks.Hear(n.id, mark) && !mark.IsZero() {
+					dst.ledger.hear(n.id, count)
+				}
 			})
 		})
 	}
@@ -81,8 +81,8 @@ func (w *World) copyDisks() {
 	}
 	n := w.nodes[w.rng.IntN(len(w.nodes))]
 	few := func(st cluster.RangeStatus) bool { return len(st.Descriptor.Voters()) < 3 }
-	if n.up && n.disk == nil && n.torn == nil && len(n.core.Status()) > 0 && !slices.ContainsFunc(n.core.Status(), few) {
-		n.old = &oldDisk{fs: n.cutPower(), mark: n.marks.Standing().Now}
+	if n.up && n.disk == nil && n.torn == nil && !n.marks.Now().IsZero() && len(n.core.Status()) > 0 && !slices.ContainsFunc(n.core.Status(), few) {
+		n.old = &oldDisk{fs: n.cutPower(), count: n.ledger.own}
 	}
 	w.After(w.ms(500, 2000), w.copyDisks)
 }
@@ -107,7 +107,7 @@ func (w *World) mayGoBack(n *Node) bool {
 		return false
 	}
 	return !slices.ContainsFunc(w.nodes, func(o *Node) bool {
-		return o != n && !w.gone(o.id) && (o.disk != nil || !o.ledger.stored[n.id].After(n.old.mark))
+		return o != n && !w.gone(o.id) && (o.disk != nil || o.ledger.stored[n.id] <= n.old.count)
 	})
 }
 
@@ -175,8 +175,8 @@ func (n *Node) mend() {
 
 // mayReset reports whether every range keeps a quorum without what a node holds.
 func (w *World) mayReset(n *Node) bool {
-	if w.operators != nil {
-		return false // nothing in the coordinators makes a lost replica anew
+	if w.operators != nil || !w.faults {
+		return false // nothing in the coordinators makes a lost replica anew; movers need time
 	}
 	for _, id := range w.ranges() {
 		if !w.born(id) {
@@ -211,13 +211,17 @@ func (n *Node) holds(d *cluster.RangeDescriptor) bool {
 
 // reset empties the store behind tombstones, as nodedb-agent reset does.
 func (n *Node) reset() {
+	own := n.ledger.own // goes on: others have heard of it
 	n.fs, n.ledger, n.wiped = storage.NewCrashableFS(), newLedger(), true
+	n.ledger.own = own
 	e, err := storage.Open(storage.Options{Dir: "store", FS: n.fs, Deterministic: true})
 	if err != nil {
 		n.w.fail("reset %s: %v", n.id, err)
 		return
 	}
 	b := e.NewBatch()
+	n.resets++
+	err = store.WriteEmptied(b, n.resets, nil)
 	for _, id := range n.w.ranges() {
 		if _, st, ok := n.w.Leader(id); ok {
 			err = errors.Join(err, replica.WriteDestroyed(b, &st.Descriptor, st.Descriptor.NextReplica))
@@ -228,12 +232,13 @@ func (n *Node) reset() {
 	}
 }
 
-// lost returns a node of ids whose replica of a range is gone for good: its store
-// was emptied.
-func (m *mover) lost(d *cluster.RangeDescriptor, ids []cluster.NodeID) (cluster.NodeID, bool) {
-	for _, id := range ids {
-		if n := m.w.nodes[id-1]; n.up && n.disk == nil && n.wiped && !n.holds(d) {
-			return id, true
+// lost returns a node of ids whose replica of a range is gone for good: a voter
+// whose store was emptied, or a learner that an old disk was asked to prepare.
+func (m *mover) lost(d *cluster.RangeDescriptor, role cluster.ReplicaRole) (cluster.NodeID, bool) {
+	for _, r := range d.Replicas {
+		n := m.w.nodes[r.Node-1]
+		if r.Role == role && n.up && n.disk == nil && (n.wiped || role == cluster.Learner) && !n.holds(d) {
+			return r.Node, true
 		}
 	}
 	return 0, false

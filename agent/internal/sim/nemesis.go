@@ -172,8 +172,8 @@ func (m *mover) choose(d *cluster.RangeDescriptor, leader cluster.NodeID) (clust
 	w := m.w
 	c := cluster.ReplicaChange{Expect: d.Generation}
 	voters, learners := d.Voters(), d.Learners()
-	lostVoter, lost := m.lost(d, voters)
-	lostLearner, gone := m.lost(d, learners)
+	lostVoter, lost := m.lost(d, cluster.Voter)
+	lostLearner, gone := m.lost(d, cluster.Learner)
 	switch {
 	case d.Joint():
 		r, _ := d.On(leader)

@@ -39,6 +39,7 @@ type Node struct {
 
 	marks  *store.Marks // of this life
 	ledger ledger
+	resets uint64         // of its store
 	old    *oldDisk       // a copy that was taken
 	disk   *storage.MemFS // the right one, while another is in its place
 	wiped  bool           // its store was emptied once
@@ -80,7 +81,7 @@ func (n *Node) open() {
 	}
 	n.clock = hlc.NewClock(func() time.Time { return epoch.Add(n.w.now + n.offset) }, 500*time.Millisecond)
 	cfg := store.DefaultConfig()
-	cfg.Node, cfg.Engine, cfg.Clock, cfg.Marks = n.id, e, n.clock, n.marks
+	cfg.Node, cfg.Engine, cfg.Clock, cfg.Marks, cfg.BootNonce = n.id, e, n.clock, n.marks, n.w.rng.Uint32()
 	n.machine = metastate.New()
 	cfg.Machine = func(d cluster.RangeDescriptor) replica.StateMachine {
 		if d.IsMeta() {
@@ -220,7 +221,6 @@ func (n *Node) diskDelay() time.Duration {
 }
 
 func (n *Node) write(b *store.LogBatch) {
-	before := n.marks.Standing().Now
 	err := b.Write(n.engine)
 	if n.torn != nil {
 		return // pump sees the crash
@@ -229,7 +229,7 @@ func (n *Node) write(b *store.LogBatch) {
 		n.w.fail("log writer of %s: %v", n.id, err)
 		return
 	}
-	if n.marks.Standing().Now.After(before) {
+	if b.Synced() {
 		n.ledger.synced()
 	}
 	n.core.BatchDone(b)

@@ -85,6 +85,12 @@ func TestANewNodeBesideAnOldDisk(t *testing.T) {
 	runSeeds(t, 6, func(c *Config) { c.Extra = (*World).wipeBeside })
 }
 
+// TestADiskGoesBackBesideHeldRanges puts disks back to moments at which some
+// ranges of their node still waited.
+func TestADiskGoesBackBesideHeldRanges(t *testing.T) {
+	runSeeds(t, 6, func(c *Config) { c.Extra = (*World).backWhileHeld })
+}
+
 func operated(c *Config) {
 	c.Operate, c.Duration, c.Nodes, c.Ranges, c.Clients = true, 80*time.Second, 6, 3, 4
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/replica"
+	"github.com/nodedb/nodedb/agent/internal/store"
 )
 
 // Config says what a run is made of.
@@ -253,7 +254,7 @@ func (w *World) send(from *Node, to cluster.NodeID, batch []byte) bool {
 		copies = 2
 	}
 	dst := w.nodes[to-1]
-	told, age := from.marks.Standing().Now, w.age
+	mark, count, age := from.marks.Now(), from.ledger.own, w.age
 	for range copies {
 		d := 300*time.Microsecond + time.Duration(w.rng.IntN(2000))*time.Microsecond
 		if w.chance(2) {
@@ -264,9 +265,11 @@ func (w *World) send(from *Node, to cluster.NodeID, batch []byte) bool {
 				return
 			}
 			dst.do(func() {
-				dst.ledger.hear(from.id, told)
-				if err := dst.core.HandleRaft(from.id, batch); err != nil {
+				switch err := dst.core.HandleRaft(from.id, batch); {
+				case err != nil:
 					dst.refused++
+				case store.Speaks(batch) && !mark.IsZero():
+					dst.ledger.hear(from.id, count)
 				}
 			})
 		})

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -11,24 +12,27 @@ import (
 
 // comeback is the return of a store. A store that comes back may be an older copy
 // of itself: its replicas would vote and acknowledge as if what came later had
-// never been. So it presents to every peer the mark that it found, and a replica
-// is held until a quorum of its range's voters, this node counted, knows of
-// nothing later. Who knows of something later ends this node.
+// never been. So it tells every peer what each of its starts found on disk, and a
+// replica is held until a quorum of its range's voters, this node counted, knows
+// of nothing later. Who knows of something later ends this node.
 //
-// Only when the last replica is free does this start begin a boot of its own. Until
-// then no commit counts and the node tells what it found: a start that has not
-// convinced everybody it needs leaves no trace that a later one could hide behind.
+// A start begins a boot of its own before it asks, and counts from its first
+// commit: what it does while some ranges still wait is known of too. It hides
+// nothing by that, for a standing names the starts before it, with what they
+// found.
 //
-// A store without a mark is new. It presents nothing, learns from the first peer
+// A store without a mark is new. It tells nothing, learns from the first peer
 // that answers what all others told, and begins above what is known of its node.
 type comeback struct {
 	loading  bool
-	empty    bool                    // the start found a mark, and no replica
-	ticks    int                     // since the start, or since anything was held
-	peers    []cluster.NodeID        // whom it asks, in order
-	answered map[cluster.NodeID]bool // they know of nothing later
-	told     map[cluster.NodeID]cluster.Standing
-	waiting  []cluster.NodeID // as OnWaiting was told
+	settled  bool                            // nothing is held any more
+	heard    bool                            // OnHeard was told
+	empty    bool                            // the start found a mark, and no replica
+	ticks    int                             // since the start, or since anything was held
+	peers    []cluster.NodeID                // whom it asks, in order
+	answered map[cluster.NodeID]bool         // they know of nothing later
+	told     map[cluster.NodeID]cluster.Mark // what peers that were refused had told before
+	waiting  []cluster.NodeID                // as OnWaiting was told
 }
 
 const (
@@ -38,8 +42,6 @@ const (
 	askEvery = 10
 	// patience is how many ticks pass before the wait is worth a word.
 	patience = 10
-	// missedBoots is how far above a peer's knowledge an emptied store begins.
-	missedBoots = 1000
 )
 
 // LostError says that the store is older than what it once told.
@@ -48,17 +50,17 @@ type LostError struct {
 	// Known is what the store had told Peer, Standing what it is now.
 	Known    cluster.Mark
 	Standing cluster.Standing
+	// Settled says that this start had been found good before.
+	Settled bool
 }
 
 func (e *LostError) Error() string {
-	return fmt.Sprintf("%s knows this store as of %s; it is as of %s", e.Peer, e.Known, e.Standing.Found)
+	return fmt.Sprintf("%s knows this store as of %s; it is as of %s", e.Peer, e.Known, e.Standing.Found())
 }
 
 // Overtaken reports whether the store was good when it started, and a copy of it
 // has been started since.
-func (e *LostError) Overtaken() bool {
-	return e.Standing.Now != e.Standing.Found && e.Known.After(e.Standing.Now)
-}
+func (e *LostError) Overtaken() bool { return e.Settled }
 
 // Behind says that a peer's store has lost what it had told this node.
 type Behind struct {
@@ -81,32 +83,57 @@ func (c *Core) holds() bool {
 	if c.cfg.Planted.AsksNobody() {
 		return false
 	}
-	return c.back.loading || c.marks.fresh() || c.back.empty && !c.marks.settled()
+	return c.back.loading || c.marks.fresh() || c.back.empty && !c.back.settled
 }
 
-// comeBack begins to ask, after the replicas were loaded.
+// comeBack begins this start's boot and to ask, after the replicas were loaded.
 func (c *Core) comeBack() error {
 	c.back.loading, c.back.empty = false, len(c.order) == 0
+	if err := c.marks.Begin(c.cfg.BootNonce); err != nil {
+		return err
+	}
 	if c.cfg.Planted.AsksNobody() && !c.marks.fresh() {
-		return c.begin(cluster.Mark{})
+		c.settle()
+		return nil
 	}
 	for _, s := range c.order {
 		c.askMembers(s.r.Members())
 	}
 	c.ask()
-	return c.release()
+	c.release()
+	c.noteHeard()
+	return nil
 }
 
-// begin begins a boot of this start, above floor, and frees every replica.
-func (c *Core) begin(floor cluster.Mark) error {
-	if err := c.marks.raise(floor); err != nil {
+// noteHeard tells once that whoever is there has had the time to object to this
+// store.
+func (c *Core) noteHeard() {
+	if !c.back.heard && (c.back.settled || len(c.order) == 0 || c.back.ticks >= askTicks) {
+		c.back.heard = true
+		if c.cfg.OnHeard != nil {
+			c.cfg.OnHeard()
+		}
+	}
+}
+
+// beginAbove begins the first boot of a store that is new and frees every replica.
+func (c *Core) beginAbove(floor uint32) error {
+	if err := c.marks.begin(floor, c.cfg.BootNonce); err != nil {
 		return err
 	}
+	c.settle()
+	return nil
+}
+
+// settle frees every replica: nobody is asked any more.
+func (c *Core) settle() {
+	c.back.settled = true
+	c.marks.speak()
+	c.noteHeard()
 	for _, s := range c.order {
 		c.free(s)
 	}
 	c.noteWaiting()
-	return nil
 }
 
 // free lets a replica take part.
@@ -115,6 +142,7 @@ func (c *Core) free(s *slot) {
 		return
 	}
 	s.held = false
+	c.marks.speak()
 	if s.r.Initialised() && s.r.OnlyVoter() && !c.clock.waking && !s.destroying {
 		s.r.Campaign()
 	}
@@ -130,43 +158,49 @@ func (c *Core) askMembers(d *cluster.RangeDescriptor) {
 
 func (c *Core) askPeer(n cluster.NodeID) {
 	i, found := slices.BinarySearch(c.back.peers, n)
-	if !found && n != c.cfg.Node && !c.marks.settled() {
+	if !found && n != c.cfg.Node && !c.back.settled {
 		c.back.peers = slices.Insert(c.back.peers, i, n)
 	}
 }
 
 // ask asks every peer that has not answered.
 func (c *Core) ask() {
-	for _, n := range c.back.peers {
-		if !c.back.answered[n] {
-			o := c.outbox(n)
-			o.full = append(o.full, newBatch(askFormat))
-		}
+	for _, n := range c.unanswered() {
+		c.askOne(n)
 	}
+}
+
+func (c *Core) askOne(n cluster.NodeID) {
+	o := c.outbox(n)
+	o.met = c.marks.Now().Boot
+	o.full = append(o.full, c.question())
+}
+
+// question tells this store's past and asks what is known of it.
+func (c *Core) question() []byte {
+	return cluster.AppendPast(newBatch(askFormat), c.marks.Standing().Past)
 }
 
 // askAgain is called at each tick.
 func (c *Core) askAgain() {
-	if c.marks.settled() {
+	if c.back.settled {
 		return
 	}
 	c.back.ticks++
 	if c.back.ticks <= askTicks || c.back.ticks%askEvery == 0 {
 		c.ask()
 	}
-	if err := c.release(); err != nil {
-		c.fatal(err)
-	}
+	c.release()
+	c.noteHeard()
 	if c.back.ticks >= patience {
 		c.noteWaiting()
 	}
 }
 
-// release frees the replicas whose peers have answered, and begins a boot ahead
-// of the last.
-func (c *Core) release() error {
-	if c.marks.fresh() || c.marks.settled() {
-		return nil
+// release frees the replicas whose peers have answered.
+func (c *Core) release() {
+	if c.marks.fresh() || c.back.settled {
+		return
 	}
 	var proven []*slot
 	rest := false
@@ -179,16 +213,15 @@ func (c *Core) release() error {
 			rest = true
 		}
 	}
-	if c.back.empty && len(c.back.answered) == 0 {
-		return nil
+	switch {
+	case c.back.empty && len(c.back.answered) == 0:
+	case !rest:
+		c.settle()
+	default:
+		for _, s := range proven {
+			c.free(s)
+		}
 	}
-	if !rest {
-		return c.begin(cluster.Mark{})
-	}
-	for _, s := range proven {
-		c.free(s)
-	}
-	return nil
 }
 
 // proven reports whether a range's voters have answered: a quorum of both halves
@@ -251,41 +284,65 @@ func (c *Core) noteWaiting() {
 	}
 }
 
-// compare takes the standing in a batch's header, and the batch itself if it is a
-// question or an answer. done says that there is nothing more to it. It goes
-// ahead of the clock: a node that waits for its clock asks and answers already.
+// compare takes what a batch says of the sender's store, and the batch itself if
+// it is a question or an answer. done says that there is nothing more to it. It
+// goes ahead of the clock: a node that waits for its clock asks and answers
+// already.
 func (c *Core) compare(from cluster.NodeID, batch []byte) (done bool, err error) {
-	standing, body, _ := cluster.DecodeStanding(batch[standingAt:])
+	now, body, _ := cluster.DecodeMark(batch[markAt:])
 	c.askPeer(from)
-	known, behind := c.marks.Hear(from, standing)
-	if behind {
-		c.refuse(from, known, standing)
-		return true, fmt.Errorf("batch from %s: its store lost what it had told: it is as of %s, and told %s", from, standing.Found, known)
-	}
-	if len(c.back.told) > 0 {
-		delete(c.back.told, from) // a good store is back: another bad one is news
-	}
 	switch batch[0] {
-	case askFormat:
-		c.answer(from, known, standing)
+	case batchFormat:
+		if !c.marks.Hear(from, now) {
+			c.wonder(from)
+			return true, fmt.Errorf("batch from %s: what its store is was not compared yet", from)
+		}
+		if len(c.back.told) > 0 {
+			delete(c.back.told, from) // a good store is back: another bad one is news
+		}
+		return false, nil
+	case whoFormat:
+		c.askOne(from)
 		return true, nil
-	case answerFormat:
-		return true, c.takeAnswer(from, body)
 	}
-	return false, nil
+	past, body, ok := cluster.DecodePast(body)
+	if !ok {
+		return true, fmt.Errorf("batch from %s: %w", from, replica.ErrMalformedMessage)
+	}
+	standing := cluster.Standing{Now: now, Past: past}
+	known, behind := c.marks.Compare(from, standing)
+	switch {
+	case behind:
+		c.refuse(from, known, standing)
+		return true, fmt.Errorf("batch from %s: its store lost what it had told: it is as of %s, and told %s", from, standing.Found(), known)
+	case batch[0] == askFormat:
+		c.answer(from, known, now)
+		return true, nil
+	}
+	return true, c.takeAnswer(from, body)
+}
+
+// wonder asks a peer what its store is, at most once a tick.
+func (c *Core) wonder(from cluster.NodeID) {
+	o := c.outbox(from)
+	if o.wondered == c.ticks+1 {
+		return
+	}
+	o.wondered = c.ticks + 1
+	o.full = append(o.full, newBatch(whoFormat))
 }
 
 // refuse tells a peer that its store is older than what this node knows.
 func (c *Core) refuse(from cluster.NodeID, known cluster.Mark, s cluster.Standing) {
-	c.answer(from, known, s)
-	if c.back.told == nil {
-		c.back.told = map[cluster.NodeID]cluster.Standing{}
-	}
-	if c.back.told[from].Found == s.Found {
+	c.answer(from, known, s.Now)
+	if c.back.told[from] == known {
 		return
 	}
-	c.back.told[from] = s
-	c.log.Error("a peer's store lost what it had told, nothing of it is taken", logattr.Peer(from), logattr.From(known.String()), logattr.To(s.Found.String()))
+	if c.back.told == nil {
+		c.back.told = map[cluster.NodeID]cluster.Mark{}
+	}
+	c.back.told[from] = known
+	c.log.Error("a peer's store lost what it had told, nothing of it is taken", logattr.Peer(from), logattr.From(known.String()), logattr.To(s.Found().String()))
 	if c.cfg.OnBehind != nil {
 		c.cfg.OnBehind(Behind{Peer: from, Known: known, Standing: s})
 	}
@@ -306,27 +363,28 @@ func (s *Store) TakeAnswer(from cluster.NodeID, answer []byte) {
 	})
 }
 
-// answer tells a peer what is known of it: the standing that it told, for it to
-// know which start is meant, what is known, whether that counts, and to a peer
-// that is new all that was heard of others.
-func (c *Core) answer(to cluster.NodeID, known cluster.Mark, s cluster.Standing) {
+// answer tells a peer what is known of it: the boot that asked, for it to know
+// which start is meant, what is known, whether that counts, and to a peer that is
+// new all that was heard of others. This store's own past comes first.
+func (c *Core) answer(to cluster.NodeID, known, asked cluster.Mark) {
 	// A store that is new has heard nothing.
 	knows := !c.marks.fresh() || c.cfg.Planted.CountsFresh()
 	var table []heardMark
-	if s.Now.IsZero() {
+	if asked.IsZero() {
 		// One that may have gone back itself teaches nobody.
-		knows = knows && (c.marks.settled() || len(c.back.answered) > 0)
+		knows = knows && (c.back.settled || len(c.back.answered) > 0)
 		table = c.marks.table()
 	}
+	b := cluster.AppendPast(newBatch(answerFormat), c.marks.Standing().Past)
 	o := c.outbox(to)
-	o.full = append(o.full, append(newBatch(answerFormat), encodeAnswer(known, s, knows, table)...))
+	o.full = append(o.full, append(b, encodeAnswer(asked.Boot, known, knows, table)...))
 }
 
 // Refusal is the answer to a peer whose store is behind what is known of it.
-func (b *Behind) Refusal() []byte { return encodeAnswer(b.Known, b.Standing, true, nil) }
+func (b *Behind) Refusal() []byte { return encodeAnswer(b.Standing.Now.Boot, b.Known, true, nil) }
 
-func encodeAnswer(known cluster.Mark, s cluster.Standing, knows bool, table []heardMark) []byte {
-	b := known.Append(s.Append(nil))
+func encodeAnswer(asked cluster.Boot, known cluster.Mark, knows bool, table []heardMark) []byte {
+	b := known.Append(binary.BigEndian.AppendUint64(nil, uint64(asked)))
 	if knows {
 		b = append(b, 1)
 	} else {
@@ -338,17 +396,19 @@ func encodeAnswer(known cluster.Mark, s cluster.Standing, knows bool, table []he
 // takeAnswer takes what a peer knows of this store. An answer to an earlier
 // start says nothing.
 func (c *Core) takeAnswer(from cluster.NodeID, b []byte) error {
-	asked, rest, ok := cluster.DecodeStanding(b)
-	known, rest, ok2 := cluster.DecodeMark(rest)
-	if !ok || !ok2 || len(rest) == 0 || rest[0] > 1 {
+	const answerLen = 8 + cluster.MarkLen + 1
+	if len(b) < answerLen || b[answerLen-1] > 1 {
 		return fmt.Errorf("answer from %s: %w", from, replica.ErrMalformedMessage)
 	}
-	table, ok := decodeTable(rest[1:])
+	asked := cluster.Boot(binary.BigEndian.Uint64(b))
+	known, _, _ := cluster.DecodeMark(b[8:])
+	knows := b[answerLen-1] == 1
+	table, ok := decodeTable(b[answerLen:])
 	if !ok {
 		return fmt.Errorf("answer from %s: %w", from, replica.ErrMalformedMessage)
 	}
-	if asked.Found == c.marks.Standing().Found {
-		c.judge(from, known, rest[0] == 1, table)
+	if asked == c.marks.Now().Boot {
+		c.judge(from, known, knows, table)
 	}
 	return nil
 }
@@ -363,17 +423,14 @@ func (c *Core) judge(from cluster.NodeID, known cluster.Mark, knows bool, table 
 	switch now := c.marks.Standing(); {
 	case c.marks.fresh():
 		err = c.learn(known, knows, table)
-	case now.Behind(known) || known.After(now.Now):
-		// The next start is to fare no better.
-		if err = c.marks.fallBack(); err == nil {
-			err = &LostError{Peer: from, Known: known, Standing: now}
-		}
-	case knows && !c.marks.settled():
+	case now.Behind(known):
+		err = &LostError{Peer: from, Known: known, Standing: now, Settled: c.back.settled}
+	case knows && !c.back.settled:
 		if c.back.answered == nil {
 			c.back.answered = map[cluster.NodeID]bool{}
 		}
 		c.back.answered[from] = true
-		err = c.release()
+		c.release()
 	}
 	if err != nil {
 		c.fatal(err)
@@ -381,33 +438,29 @@ func (c *Core) judge(from cluster.NodeID, known cluster.Mark, knows bool, table 
 }
 
 // learn takes over what a peer knows into a store that is new. Its node may have
-// lived before, with a store that was emptied: it begins above what was ever told
-// in its name, by as many boots as this peer may have missed.
+// lived before, with a store that was emptied: it begins above what was told then.
 func (c *Core) learn(known cluster.Mark, knows bool, table []heardMark) error {
 	if !knows {
 		return nil
 	}
 	c.marks.adopt(c.cfg.Node, table)
-	if !known.IsZero() {
-		known.Boot += missedBoots
-	}
-	return c.begin(known)
+	return c.beginAbove(known.Boot.Number())
 }
 
-// sealReply puts this store's standing ahead of the acknowledgement of a snapshot.
+// sealReply puts this store's mark ahead of the acknowledgement of a snapshot.
 func (c *Core) sealReply(reply []byte) []byte {
-	return append(c.marks.Standing().Append(make([]byte, 0, cluster.StandingLen+len(reply))), reply...)
+	return append(c.marks.Now().Append(make([]byte, 0, cluster.MarkLen+len(reply))), reply...)
 }
 
 // openReply takes it off, as compare does with batches.
 func (c *Core) openReply(from cluster.NodeID, reply []byte) ([]byte, error) {
-	standing, rest, ok := cluster.DecodeStanding(reply)
+	now, rest, ok := cluster.DecodeMark(reply)
 	if !ok {
 		return nil, fmt.Errorf("reply of %s to a snapshot: %w", from, replica.ErrMalformedMessage)
 	}
-	if known, behind := c.marks.Hear(from, standing); behind {
-		c.refuse(from, known, standing)
-		return nil, fmt.Errorf("reply of %s to a snapshot: its store lost what it had told", from)
+	if !c.marks.Hear(from, now) {
+		c.wonder(from)
+		return nil, fmt.Errorf("reply of %s to a snapshot: what its store is was not compared yet", from)
 	}
 	return rest, nil
 }

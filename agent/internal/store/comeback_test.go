@@ -1,13 +1,17 @@
 package store
 
 import (
+	"encoding/binary"
 	"errors"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 	"github.com/nodedb/nodedb/agent/internal/storage"
 )
@@ -17,6 +21,8 @@ type trio struct {
 	t     *testing.T
 	now   time.Time
 	nodes [3]*trioNode
+	// starts counts all of them: no two have one nonce.
+	starts uint32
 }
 
 type trioNode struct {
@@ -78,6 +84,8 @@ func (x *trio) open(i int) {
 		}
 	}
 	cfg.OnBehind = func(b Behind) { n.behind = append(n.behind, b) }
+	x.starts++
+	cfg.BootNonce = x.starts
 	n.lost, n.spoke = nil, false
 	n.c, err = OpenCore(cfg)
 	x.must(err)
@@ -124,6 +132,9 @@ func (x *trio) work(n *trioNode) (busy bool) {
 	n.c.Process()
 	n.c.Flush(func(to cluster.NodeID, b []byte) bool {
 		n.spoke = n.spoke || b[0] == batchFormat
+		if int(to) > len(x.nodes) {
+			return false
+		}
 		if dst := x.nodes[to-1]; dst.c != nil && dst.lost == nil {
 			_ = dst.c.HandleRaft(n.id, b) // a refusal is what some tests are about
 			busy = true
@@ -196,7 +207,7 @@ func (x *trio) write() {
 	x.t.Helper()
 	c := x.leading()
 	p := &replica.Proposal{Payload: datastate.EncodeBatch(&datastate.Batch{Ops: []datastate.Op{putOp("k", x.now.String())}})}
-	copy(p.ID[:], cluster.Mark{Boot: uint64(c.cfg.Clock.Now()), Round: 1}.Append(nil))
+	copy(p.ID[:], binary.BigEndian.AppendUint64(nil, uint64(c.cfg.Clock.Now())))
 	answered := false
 	p.Done = func(o replica.Outcome) { x.must(o.Err); answered = true }
 	c.Propose(2, p)
@@ -272,7 +283,7 @@ func TestAReturnCostsOneExchange(t *testing.T) {
 	x.now = x.now.Add(5 * time.Second) // the clock's ceiling is another wait
 	x.tick()
 	for _, n := range x.nodes {
-		if !n.c.marks.settled() {
+		if !n.c.back.settled {
 			t.Errorf("%s still asks after one exchange: %v", n.id, n.c.unanswered())
 		}
 	}
@@ -283,7 +294,7 @@ func TestAReturnCostsOneExchange(t *testing.T) {
 	}
 	x.open(0)
 	x.settle()
-	if n := x.nodes[0]; n.spoke || n.c.marks.settled() {
+	if n := x.nodes[0]; n.spoke || n.c.back.settled {
 		t.Error("n1 takes part although nobody has answered")
 	}
 	x.open(2)
@@ -341,15 +352,15 @@ func TestTheNewerCopyWins(t *testing.T) {
 }
 
 // TestAStoreWithoutReplicasAsks: it has nobody to ask until it gets a replica,
-// and begins no boot before.
+// and the replica waits for it.
 func TestAStoreWithoutReplicasAsks(t *testing.T) {
 	f := newCoreFixture(t)
 	f.c.DestroyReplica(2, 2, f.must)
 	f.run()
 	f.must(f.e.Close())
 	f.open()
-	if f.c.marks.settled() {
-		t.Fatal("a boot has begun although nobody was asked")
+	if f.c.back.settled {
+		t.Fatal("it has settled although nobody was asked")
 	}
 	d := descriptor(3, 48, 64)
 	d.NextReplica = 3
@@ -357,37 +368,88 @@ func TestAStoreWithoutReplicasAsks(t *testing.T) {
 	d.Replicas[0].Node = 3
 	f.c.PrepareReplica(d, 3, f.must)
 	f.run()
-	if s := f.c.slots[3]; s == nil || !s.held || f.c.marks.settled() {
+	if s := f.c.slots[3]; s == nil || !s.held || f.c.back.settled {
 		t.Fatalf("the replica takes part although nobody has answered: %+v", s)
 	}
 	now := f.c.marks.Standing()
 	for _, from := range []cluster.NodeID{2, 3} {
-		f.must(f.c.takeAnswer(from, encodeAnswer(cluster.Mark{}, now, true, nil)))
+		f.must(f.c.takeAnswer(from, encodeAnswer(now.Now.Boot, cluster.Mark{}, true, nil)))
 	}
-	if f.c.slots[3].held || !f.c.marks.settled() {
+	if f.c.slots[3].held || !f.c.back.settled {
 		t.Error("the replica is held although all have answered")
+	}
+}
+
+// TestRoundsCountWhileOthersWait: a range without a quorum holds its replica, and
+// what the others do meanwhile is known of all the same.
+func TestRoundsCountWhileOthersWait(t *testing.T) {
+	x := newTrio(t)
+	n := x.nodes[0]
+	d := descriptor(5, 64, 80)
+	d.Replicas = nil
+	for id := range cluster.ReplicaID(3) { // n7 to n9, which are down
+		d.Replicas = append(d.Replicas, cluster.ReplicaDescriptor{Node: cluster.NodeID(id + 7), Replica: id + 1, Role: cluster.Voter})
+	}
+	d.NextReplica = 5
+	n.c.PrepareReplica(d, 4, x.must)
+	x.settle()
+	x.close(0)
+	x.open(0)
+	x.settle()
+	if n.c.back.settled {
+		t.Fatal("n1 has settled although a range of it has no quorum")
+	}
+	old := storage.CrashClone(n.fs, 0, nil)
+	x.write()
+	x.close(0)
+	n.fs = old
+	x.open(0)
+	x.settle()
+	if n.lost == nil || n.spoke {
+		t.Errorf("n1 with a disk from before the write: lost %v, spoke %v", n.lost, n.spoke)
 	}
 }
 
 // TestMarksAreRead wants that what is stored comes back, and damage is an error.
 func TestMarksAreRead(t *testing.T) {
-	own := cluster.Mark{Boot: 3, Round: 9}
-	heard := map[cluster.NodeID]cluster.Mark{2: {Boot: 1, Round: 300}, 7: {Boot: 4, Round: 1}}
-	b := encodeMarks(own, heard)
-	got, table, err := decodeMarks(b)
-	if err != nil || got != own || len(table) != 2 || table[2] != heard[2] || table[7] != heard[7] {
-		t.Errorf("got %v, %v, %v", got, table, err)
-	}
-	for i := range b {
-		if _, _, err := decodeMarks(b[:i]); !errors.Is(err, storage.ErrCorruption) {
-			t.Errorf("the first %d bytes: %v", i, err)
+	f := newCoreFixture(t)
+	m := f.c.marks
+	heard := map[cluster.NodeID]cluster.Mark{2: {Boot: cluster.NewBoot(1, 5), Round: 300}, 7: {Boot: cluster.NewBoot(4, 6), Round: 1}}
+	for n, mark := range heard {
+		if _, behind := m.Compare(n, cluster.Standing{Now: mark}); behind || !m.Hear(n, mark) {
+			t.Fatalf("%s is behind, though nothing is known of it", n)
 		}
+	}
+	b := f.e.NewWriteBatch()
+	f.must(m.commit(b))
+	f.must(b.Close())
+	again, err := OpenMarks(f.e)
+	f.must(err)
+	if got := again.mu.synced; got != m.Now() {
+		t.Errorf("read the mark %s, want %s", got, m.Now())
+	}
+	if !maps.Equal(again.mu.heard, heard) {
+		t.Errorf("read %v of peers, want %v", again.mu.heard, heard)
+	}
+	f.must(again.begin(0, 9))
+	if s := again.Standing(); s.Found() != m.Now() || s.Now.Boot.Number() != m.Now().Boot.Number()+1 {
+		t.Errorf("the next start says %+v after %s", s, m.Now())
+	}
+	for _, key := range [][]byte{keys.StoreMark(), keys.StoreStarts(), keys.StoreHeard(7)} {
+		v, _, err := f.e.Get(key)
+		f.must(err)
+		for _, bad := range [][]byte{{}, v[:len(v)-1], append(slices.Clone(v), 1)} {
+			f.set(key, bad)
+			if _, err := OpenMarks(f.e); !errors.Is(err, storage.ErrCorruption) {
+				t.Errorf("key %x is %x: %v", key, bad, err)
+			}
+		}
+		f.set(key, v)
 	}
 }
 
 func FuzzTakeAnswer(f *testing.F) {
-	s := cluster.Standing{Now: cluster.Mark{Boot: 1, Round: 1}, Found: cluster.Mark{Boot: 1, Round: 1}}
-	f.Add(encodeAnswer(cluster.Mark{Boot: 2}, s, true, []heardMark{{2, cluster.Mark{Boot: 1, Round: 2}}}))
+	f.Add(encodeAnswer(cluster.NewBoot(1, 0), cluster.Mark{Boot: 2}, true, []heardMark{{2, cluster.Mark{Boot: 1, Round: 2}}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		x := newCoreFixture(t)
 		_ = x.c.takeAnswer(9, b)

@@ -33,6 +33,8 @@ type Config struct {
 	Machine func(cluster.RangeDescriptor) replica.StateMachine
 	// Marks is what the store remembers of marks; nil: it is opened with the store.
 	Marks *Marks
+	// BootNonce is a random number of this start.
+	BootNonce uint32
 	// Sender reaches the other nodes. Only the shell uses it.
 	Sender Sender
 	// Logger gets what an operator wants to know; nil discards it.
@@ -43,6 +45,9 @@ type Config struct {
 	// OnBehind is told, once for each start of it, of a peer whose store lost what
 	// it had told. It must not block; may be nil.
 	OnBehind func(Behind)
+	// OnHeard is told once when whoever is there has had the time to object to this
+	// store. It must not block; may be nil.
+	OnHeard func()
 	// OnWaiting is told when what replicas here wait for has changed, nobody last.
 	// It must not block; may be nil.
 	OnWaiting func(peers []cluster.NodeID, ranges int)

@@ -94,7 +94,7 @@ func OpenCore(cfg Config) (*Core, error) {
 		}
 		c.marks = m
 	}
-	c.marks.plant(cfg.Planted)
+	c.marks.planted = cfg.Planted
 	if err := c.clock.open(cfg.Engine, cfg.Clock, c.marks); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}

@@ -46,6 +46,15 @@ func (f *coreFixture) must(err error) {
 	}
 }
 
+// set writes one key past the core.
+func (f *coreFixture) set(key, value []byte) {
+	f.t.Helper()
+	b := f.e.NewWriteBatch()
+	f.must(b.Set(key, value))
+	f.must(b.Commit(true))
+	f.must(b.Close())
+}
+
 func (f *coreFixture) open() {
 	f.t.Helper()
 	var err error
@@ -302,6 +311,9 @@ func TestARemovedReplicaIsTold(t *testing.T) {
 	g.run()
 	g.c.PrepareReplica(d, 2, g.must)
 	g.run()
+	if _, behind := g.c.marks.Compare(1, f.c.marks.Standing()); behind {
+		t.Fatal("nothing is known of n1, and it is behind")
+	}
 	g.must(g.c.HandleRaft(1, told))
 	g.run()
 	if _, ok := g.c.RangeStatus(2); ok {

@@ -25,8 +25,12 @@ type Emptied struct {
 const whyEmptied = "it is gone: the store of its node was emptied (nodedb-agent reset)"
 
 // WriteEmptied makes the engine the store of a node that lost all these replicas:
-// none of their ids comes back, and each is reported as gone.
-func WriteEmptied(w storage.Writer, lost []Emptied) error {
+// none of their ids comes back, and each is reported as gone. Generation is how
+// often the node's store was emptied, this time counted.
+func WriteEmptied(w storage.Writer, generation uint64, lost []Emptied) error {
+	if err := writeGeneration(w, generation); err != nil {
+		return err
+	}
 	for _, e := range lost {
 		if e.Range == 0 || e.Replica == 0 || e.Next <= e.Replica {
 			return fmt.Errorf("a lost replica that cannot be: %s, replica %d, next %d", e.Range, e.Replica, e.Next)

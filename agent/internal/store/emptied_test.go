@@ -16,10 +16,10 @@ func TestAnEmptiedStore(t *testing.T) {
 	e, err := storage.Open(storage.Options{Dir: "d", FS: f.fs})
 	f.must(err)
 	b := e.NewBatch()
-	if err := WriteEmptied(b, []Emptied{{Range: 2, Replica: 3, Next: 3}}); err == nil {
+	if err := WriteEmptied(b, 1, []Emptied{{Range: 2, Replica: 3, Next: 3}}); err == nil {
 		t.Error("the next replica id is one that was used: no error")
 	}
-	f.must(errors.Join(WriteEmptied(b, []Emptied{{Range: 2, Replica: 3, Next: 5}, {Range: 4, Replica: 2, Next: 3}}), b.Commit(true), b.Close(), e.Close()))
+	f.must(errors.Join(WriteEmptied(b, 1, []Emptied{{Range: 2, Replica: 3, Next: 5}, {Range: 4, Replica: 2, Next: 3}}), b.Commit(true), b.Close(), e.Close()))
 	f.open()
 	t.Cleanup(func() { _ = f.e.Close() })
 	want := func(when string, gone ...cluster.RangeID) {

@@ -25,7 +25,9 @@ type LogBatch struct {
 	writes  []write
 	ceiling hlc.Timestamp
 	marks   *Marks
+	synced  bool // once written
 	noSync  bool // a planted fault
+	late    bool // a planted fault: it does not count
 }
 
 // TakeBatch hands out what has to be written; nil if there is nothing, or a
@@ -38,7 +40,8 @@ func (c *Core) TakeBatch() *LogBatch {
 	if len(c.writes) == 0 && ceiling == 0 {
 		return nil
 	}
-	b := &LogBatch{writes: c.writes, ceiling: ceiling, marks: c.marks, noSync: c.cfg.Planted.NoSync()}
+	b := &LogBatch{writes: c.writes, ceiling: ceiling, marks: c.marks, noSync: c.cfg.Planted.NoSync(),
+		late: c.cfg.Planted.CountsLate() && !c.back.settled}
 	c.marks.taken()
 	c.writes = nil
 	c.writing = true
@@ -69,9 +72,11 @@ func (b *LogBatch) Write(e *storage.Engine) error {
 	if b.ceiling != 0 {
 		err = writeCeiling(w, b.ceiling)
 	}
-	switch {
+	switch b.synced = sync && !b.noSync; {
 	case err != nil:
-	case sync && !b.noSync:
+	case b.synced && b.late:
+		err = w.Commit(true)
+	case b.synced:
 		err = b.marks.commit(w)
 	case !w.Empty():
 		err = w.Commit(false)
@@ -81,6 +86,9 @@ func (b *LogBatch) Write(e *storage.Engine) error {
 	}
 	return nil
 }
+
+// Synced reports whether the batch, which was written, is on disk.
+func (b *LogBatch) Synced() bool { return b.synced }
 
 func writeAppend(w *storage.Batch, a *replica.Append) error {
 	if a.Snapshot != nil {

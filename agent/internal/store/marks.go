@@ -17,10 +17,12 @@ import (
 const marksFormat byte = 1
 
 // Marks is what a store remembers of marks: its own, which counts its synced
-// commits, and the newest that it heard of each peer. It may be used by any
-// goroutine: the transport compares there who comes to its door.
+// commits, those that its starts found, and the newest that it heard of each
+// peer. It may be used by any goroutine: the transport compares there who comes
+// to its door.
 type Marks struct {
 	engine  *storage.Engine
+	floor   uint32 // all boots before the store was emptied are below
 	planted replica.Planted
 
 	// commits is held by a synced commit from the choice of its number to its end,
@@ -29,63 +31,147 @@ type Marks struct {
 
 	mu struct {
 		sync.Mutex
-		synced cluster.Mark // of the last commit that counted
+		synced cluster.Mark // of the last commit
 		told   cluster.Mark // to peers: synced, but for a planted fault
-		found  cluster.Mark
-		// raised says that this start has begun a boot of its own. Until then no
-		// commit counts: who presents what it found may present it again.
-		raised bool
-		heard  map[cluster.NodeID]cluster.Mark
+		past   []cluster.Mark
+		// begun says that this start has begun its boot. Until then no commit counts
+		// and nothing is told.
+		begun    bool
+		speaking bool // replicas of this start take part
+		heard    map[cluster.NodeID]cluster.Mark
+		changed  map[cluster.NodeID]bool // heard since it was last written
+		// compared is what peers said of themselves and were not behind with.
+		compared map[cluster.NodeID]cluster.Standing
 	}
 }
 
 // OpenMarks reads what the store remembers and changes nothing.
 func OpenMarks(e *storage.Engine) (*Marks, error) {
 	m := &Marks{engine: e}
-	m.mu.heard = map[cluster.NodeID]cluster.Mark{}
-	v, ok, err := e.Get(keys.StoreMarks())
-	if err != nil {
+	m.mu.heard, m.mu.changed = map[cluster.NodeID]cluster.Mark{}, map[cluster.NodeID]bool{}
+	m.mu.compared = map[cluster.NodeID]cluster.Standing{}
+	if err := m.read(); err != nil {
 		return nil, fmt.Errorf("read marks: %w", err)
 	}
-	if ok {
-		if m.mu.found, m.mu.heard, err = decodeMarks(v); err != nil {
-			return nil, fmt.Errorf("read marks: %w", err)
-		}
-	}
-	m.mu.synced, m.mu.told = m.mu.found, m.mu.found
 	return m, nil
 }
 
-// plant has m do what a test plants.
-func (m *Marks) plant(p replica.Planted) {
-	m.planted = p
-	if p.PresentsRaised() && !m.mu.found.IsZero() {
-		m.mu.found.Boot++
-		m.mu.synced, m.mu.told = m.mu.found, m.mu.found
+func (m *Marks) read() error {
+	v, ok, err := m.engine.Get(keys.StoreGeneration())
+	if err != nil {
+		return err
 	}
+	if ok {
+		if m.floor, err = decodeGeneration(v); err != nil {
+			return err
+		}
+	}
+	v, ok, err = m.engine.Get(keys.StoreMark())
+	if err != nil || !ok {
+		return err
+	}
+	if m.mu.synced, ok = decodeMark(v); !ok || m.mu.synced.IsZero() {
+		return storage.ErrCorruption
+	}
+	if v, ok, err = m.engine.Get(keys.StoreStarts()); err != nil {
+		return err
+	}
+	if ok {
+		if m.mu.past, ok = decodeStarts(v); !ok {
+			return storage.ErrCorruption
+		}
+	}
+	span := keys.StoreHeardAll()
+	it, err := m.engine.NewIter(span.Start, span.End)
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		node, err := keys.DecodeStoreHeard(it.Key())
+		mark, ok := decodeMark(it.Value())
+		if err != nil || !ok {
+			return errors.Join(storage.ErrCorruption, it.Close())
+		}
+		m.mu.heard[node] = mark
+	}
+	return it.Close()
 }
 
-// Standing is what the store says of itself.
+// Standing is what the store says of itself: nothing until this start has begun
+// its boot.
 func (m *Marks) Standing() cluster.Standing {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return cluster.Standing{Now: m.mu.told, Found: m.mu.found}
+	if !m.mu.begun {
+		return cluster.Standing{}
+	}
+	if m.planted.PresentsRaised() {
+		return cluster.Standing{Now: m.mu.told}
+	}
+	return cluster.Standing{Now: m.mu.told, Past: m.mu.past}
 }
 
-// Hear takes what a peer says of itself. It returns what was known of the peer
-// before, and whether the peer is behind that: then nothing else that it sends
-// may be taken.
-func (m *Marks) Hear(from cluster.NodeID, s cluster.Standing) (known cluster.Mark, behind bool) {
+// Now is the mark of a standing.
+func (m *Marks) Now() cluster.Mark {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.mu.begun {
+		return cluster.Mark{}
+	}
+	return m.mu.told
+}
+
+// Ping is the mark that goes with pings: none until replicas of this start take
+// part. Who leads nothing speaks to few, and all are to know of it.
+func (m *Marks) Ping() cluster.Mark {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.mu.speaking {
+		return cluster.Mark{}
+	}
+	return m.mu.told
+}
+
+func (m *Marks) speak() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.speaking = true
+}
+
+// Compare compares what a peer says of itself with what is known of it, and
+// reports whether the peer is behind that: then nothing else that it sends may be
+// taken. It keeps nothing of the peer's start for good: a start that is refused
+// elsewhere must leave no trace that its honest disk would stumble over.
+func (m *Marks) Compare(from cluster.NodeID, s cluster.Standing) (known cluster.Mark, behind bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	known = m.mu.heard[from]
-	if s.Behind(known) {
-		return known, true
+	if behind = s.Behind(known); !behind && !s.Now.IsZero() {
+		m.mu.compared[from] = s
 	}
-	if s.Now.After(known) {
-		m.mu.heard[from] = s.Now
+	return known, behind
+}
+
+// Hear takes the mark that messages of a peer's replicas come with, or a ping of a
+// start whose replicas take part: from then on only that start of the peer is
+// good, or a later one.
+// It reports whether that start was compared. A store that is new says nothing,
+// and has lost nothing.
+func (m *Marks) Hear(from cluster.NodeID, now cluster.Mark) (compared bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known := m.mu.heard[from]
+	if s := m.mu.compared[from]; known.Boot != now.Boot && !now.IsZero() && (s.Now.Boot != now.Boot || s.Behind(known)) {
+		return false
 	}
-	return known, false
+	m.note(from, now)
+	return true
+}
+
+func (m *Marks) note(from cluster.NodeID, now cluster.Mark) {
+	if now.After(m.mu.heard[from]) {
+		m.mu.heard[from], m.mu.changed[from] = now, true
+	}
 }
 
 // fresh reports whether the store has told no mark in its life: it is new, and
@@ -93,20 +179,18 @@ func (m *Marks) Hear(from cluster.NodeID, s cluster.Standing) (known cluster.Mar
 func (m *Marks) fresh() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.mu.found.IsZero() && !m.mu.raised
-}
-
-func (m *Marks) settled() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.mu.raised
+	return m.mu.synced.IsZero()
 }
 
 // table returns what was heard, in the order of nodes.
 func (m *Marks) table() []heardMark {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return sortedMarks(m.mu.heard)
+	out := make([]heardMark, 0, len(m.mu.heard))
+	for _, n := range slices.Sorted(maps.Keys(m.mu.heard)) {
+		out = append(out, heardMark{n, m.mu.heard[n]})
+	}
+	return out
 }
 
 // adopt takes over what a peer heard of the others.
@@ -114,45 +198,48 @@ func (m *Marks) adopt(self cluster.NodeID, table []heardMark) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, h := range table {
-		if h.node != self && h.mark.After(m.mu.heard[h.node]) {
-			m.mu.heard[h.node] = h.mark
+		if h.node != self {
+			m.note(h.node, h.mark)
 		}
 	}
 }
 
-// raise begins a boot of its own, durably, above floor and what was found.
-func (m *Marks) raise(floor cluster.Mark) error {
+// Begin begins the boot of a start that found a mark, and does nothing in a store
+// that is new, or twice. Nonce is a random number.
+func (m *Marks) Begin(nonce uint32) error {
+	m.mu.Lock()
+	done := m.mu.begun || m.mu.synced.IsZero()
+	m.mu.Unlock()
+	if done {
+		return nil
+	}
+	return m.begin(0, nonce)
+}
+
+// begin begins the boot of this start, durably, above floor, what was found, and
+// all boots before the store was emptied: from here on each synced commit counts.
+func (m *Marks) begin(floor, nonce uint32) error {
 	m.commits.Lock()
 	defer m.commits.Unlock()
 	m.mu.Lock()
-	next := cluster.Mark{Boot: max(m.mu.synced.Boot, floor.Boot) + 1, Round: max(m.mu.synced.Round, floor.Round) + 1}
+	found, past := m.mu.synced, m.mu.past
 	m.mu.Unlock()
+	if !found.IsZero() {
+		past = append(slices.Clone(past), found)
+		past = past[max(0, len(past)-cluster.MaxPast):]
+	}
+	next := cluster.Mark{Boot: cluster.NewBoot(max(found.Boot.Number(), floor, m.floor)+1, nonce), Round: found.Round + 1}
 	b := m.engine.NewWriteBatch()
-	if err := errors.Join(m.write(b, next), b.Close()); err != nil {
+	err := b.Set(keys.StoreStarts(), cluster.AppendPast([]byte{marksFormat}, past))
+	if err == nil {
+		err = m.write(b, next)
+	}
+	if err = errors.Join(err, b.Close()); err != nil {
 		return fmt.Errorf("begin a boot: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.mu.raised = true
-	return nil
-}
-
-// fallBack writes again the mark that this start found: who was refused for it is
-// refused at the next start too, whatever it has done meanwhile.
-func (m *Marks) fallBack() error {
-	m.commits.Lock()
-	defer m.commits.Unlock()
-	m.mu.Lock()
-	found, raised := m.mu.found, m.mu.raised
-	m.mu.raised = false
-	m.mu.Unlock()
-	if !raised || found.IsZero() {
-		return nil
-	}
-	b := m.engine.NewWriteBatch()
-	if err := errors.Join(m.write(b, found), b.Close()); err != nil {
-		return fmt.Errorf("write the mark that was refused: %w", err)
-	}
+	m.mu.past, m.mu.begun = past, true
 	return nil
 }
 
@@ -162,28 +249,31 @@ func (m *Marks) commit(b *storage.Batch) error {
 	m.commits.Lock()
 	defer m.commits.Unlock()
 	m.mu.Lock()
-	next, counts := m.mu.synced, m.mu.raised
+	next, begun := m.mu.synced, m.mu.begun
 	m.mu.Unlock()
-	if !counts && b.Empty() {
+	if !begun && b.Empty() {
 		return nil
 	}
-	if !counts {
+	if !begun {
 		return b.Commit(true)
 	}
 	next.Round++
 	return m.write(b, next)
 }
 
-// write commits b with the record that next is reached; m.commits is held.
+// write commits b with the record that next is reached, and what was heard since
+// the last one; m.commits is held.
 func (m *Marks) write(b *storage.Batch, next cluster.Mark) error {
 	m.mu.Lock()
-	heard := m.mu.heard
-	if m.planted.Forgets() {
-		heard = nil
+	err := b.Set(keys.StoreMark(), next.Append([]byte{marksFormat}))
+	for _, n := range slices.Sorted(maps.Keys(m.mu.changed)) {
+		if err == nil && !m.planted.Forgets() {
+			err = b.Set(keys.StoreHeard(n), m.mu.heard[n].Append([]byte{marksFormat}))
+		}
 	}
-	record := encodeMarks(next, heard)
+	clear(m.mu.changed)
 	m.mu.Unlock()
-	if err := b.Set(keys.StoreMarks(), record); err != nil {
+	if err != nil {
 		return err
 	}
 	if err := b.Commit(true); err != nil {
@@ -202,55 +292,58 @@ func (m *Marks) taken() {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.mu.raised {
+	if m.mu.begun {
 		m.mu.told.Round = m.mu.synced.Round + 1
 	}
 }
 
-// heardMark is one line of the table.
+func decodeMark(b []byte) (cluster.Mark, bool) {
+	if len(b) == 0 || b[0] != marksFormat {
+		return cluster.Mark{}, false
+	}
+	m, rest, ok := cluster.DecodeMark(b[1:])
+	return m, ok && len(rest) == 0
+}
+
+func decodeStarts(b []byte) ([]cluster.Mark, bool) {
+	if len(b) == 0 || b[0] != marksFormat {
+		return nil, false
+	}
+	past, rest, ok := cluster.DecodePast(b[1:])
+	return past, ok && len(rest) == 0
+}
+
+// bootsPerGeneration is how far apart the boots of a node begin before and after
+// its store was emptied: more starts than a disk sees in its life.
+const bootsPerGeneration = 1 << 16
+
+func writeGeneration(w storage.Writer, generation uint64) error {
+	if generation == 0 || generation >= 1<<32/bootsPerGeneration {
+		return fmt.Errorf("a store cannot have been emptied %d times", generation)
+	}
+	return w.Set(keys.StoreGeneration(), binary.BigEndian.AppendUint32([]byte{marksFormat}, uint32(generation)))
+}
+
+// decodeGeneration returns the number that boots of the generation are above.
+func decodeGeneration(b []byte) (floor uint32, err error) {
+	if len(b) != 5 || b[0] != marksFormat {
+		return 0, storage.ErrCorruption
+	}
+	return binary.BigEndian.Uint32(b[1:]) * bootsPerGeneration, nil
+}
+
+// heardMark is one line of the table that a store that is new takes over.
 type heardMark struct {
 	node cluster.NodeID
 	mark cluster.Mark
 }
 
-func sortedMarks(heard map[cluster.NodeID]cluster.Mark) []heardMark {
-	out := make([]heardMark, 0, len(heard))
-	for _, n := range slices.Sorted(maps.Keys(heard)) {
-		out = append(out, heardMark{n, heard[n]})
-	}
-	return out
-}
-
-func encodeMarks(own cluster.Mark, heard map[cluster.NodeID]cluster.Mark) []byte {
-	b := make([]byte, 0, 1+cluster.MarkLen+2+8*len(heard))
-	b = own.Append(append(b, marksFormat))
-	return appendTable(b, sortedMarks(heard))
-}
-
 func appendTable(b []byte, table []heardMark) []byte {
 	b = binary.AppendUvarint(b, uint64(len(table)))
 	for _, h := range table {
-		b = binary.AppendUvarint(b, uint64(h.node))
-		b = binary.AppendUvarint(b, h.mark.Boot)
-		b = binary.AppendUvarint(b, h.mark.Round)
+		b = h.mark.Append(binary.AppendUvarint(b, uint64(h.node)))
 	}
 	return b
-}
-
-func decodeMarks(b []byte) (own cluster.Mark, heard map[cluster.NodeID]cluster.Mark, err error) {
-	if len(b) == 0 || b[0] != marksFormat {
-		return own, nil, storage.ErrCorruption
-	}
-	own, rest, ok := cluster.DecodeMark(b[1:])
-	table, tableOK := decodeTable(rest)
-	if !ok || !tableOK || own.IsZero() {
-		return own, nil, storage.ErrCorruption
-	}
-	heard = make(map[cluster.NodeID]cluster.Mark, len(table))
-	for _, h := range table {
-		heard[h.node] = h.mark
-	}
-	return own, heard, nil
 }
 
 // decodeTable reads a table that is all of b.
@@ -261,18 +354,15 @@ func decodeTable(b []byte) (table []heardMark, ok bool) {
 	}
 	b = b[n:]
 	for range count {
-		var v [3]uint64
-		for i := range v {
-			x, n := binary.Uvarint(b)
-			if n <= 0 {
-				return nil, false
-			}
-			v[i], b = x, b[n:]
-		}
-		if v[0] == 0 || v[0] > 1<<32-1 {
+		node, n := binary.Uvarint(b)
+		if n <= 0 || node == 0 || node > 1<<32-1 {
 			return nil, false
 		}
-		table = append(table, heardMark{cluster.NodeID(v[0]), cluster.Mark{Boot: v[1], Round: v[2]}})
+		h := heardMark{node: cluster.NodeID(node)}
+		if h.mark, b, ok = cluster.DecodeMark(b[n:]); !ok {
+			return nil, false
+		}
+		table = append(table, h)
 	}
 	return table, len(b) == 0
 }

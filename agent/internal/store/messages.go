@@ -14,18 +14,20 @@ import (
 )
 
 // A batch between two nodes is: what it is, the sender's clock (none while it
-// waits for its own: then only questions and answers leave), the standing of
-// the sender's store, then messages one after another. Every batch carries the
-// clock: that is what keeps timestamps of a new leader above reads that an old one
-// served. Every batch carries the standing: no vote and no acknowledgement is
-// taken from a store that has lost what it told before.
+// waits for its own: then only questions and answers leave), the mark of the
+// sender's store, then what it carries: messages one after another, or what a
+// question or an answer says. Every batch carries the clock: that is what keeps
+// timestamps of a new leader above reads that an old one served. Every batch
+// carries the mark: no vote and no acknowledgement is taken from a start of a
+// store that was not found to have all that it told before.
 const (
 	batchFormat  byte = 1 // messages of replicas
-	askFormat    byte = 2 // nothing more
+	askFormat    byte = 2
 	answerFormat byte = 3
+	whoFormat    byte = 4 // asks to be asked; nothing more
 	clockAt           = 1
-	standingAt        = clockAt + 8
-	batchHeader       = standingAt + cluster.StandingLen
+	markAt            = clockAt + 8
+	batchHeader       = markAt + cluster.MarkLen
 	// batchBytes is where a batch is sealed and another one begun.
 	batchBytes = 1 << 20
 	// goneType marks a notice that a replica is removed, prepareType a request to
@@ -40,6 +42,11 @@ type outbox struct {
 	buf  []byte
 	full [][]byte
 	told uint64 // tick at which raft last heard that the node is unreachable
+	// met is the boot in which the node was told this store's past: what comes from
+	// a start that it has not compared is dropped.
+	met cluster.Boot
+	// wondered is the tick at which the node was last asked what its store is.
+	wondered uint64
 }
 
 func (o *outbox) begin() {
@@ -50,7 +57,7 @@ func (o *outbox) begin() {
 
 // newBatch begins a batch; Flush fills its header.
 func newBatch(format byte) []byte {
-	b := make([]byte, batchHeader, batchHeader+cluster.StandingLen+cluster.MarkLen+16)
+	b := make([]byte, batchHeader, batchHeader+64)
 	b[0] = format
 	return b
 }
@@ -76,8 +83,9 @@ func (c *Core) outbox(n cluster.NodeID) *outbox {
 // Flush hands every batch to send, which returns false if it had to drop it.
 func (c *Core) Flush(send func(to cluster.NodeID, batch []byte) bool) {
 	var now hlc.Timestamp
-	var header [cluster.StandingLen]byte
-	standing := c.marks.Standing().Append(header[:0])
+	var header [cluster.MarkLen]byte
+	reached := c.marks.Now()
+	mark := reached.Append(header[:0])
 	for _, o := range c.peerOrder {
 		if c.clock.waking { // peers would refuse the clock; questions and answers have none
 			o.buf = nil
@@ -89,6 +97,10 @@ func (c *Core) Flush(send func(to cluster.NodeID, batch []byte) bool) {
 		if now == 0 && !c.clock.waking {
 			now = c.cfg.Clock.Now()
 		}
+		if o.met != reached.Boot {
+			o.met = reached.Boot
+			o.full = slices.Insert(o.full, 0, c.question())
+		}
 		batches := append(o.full, o.buf)
 		o.full, o.buf = nil, nil
 		for _, b := range batches {
@@ -96,7 +108,7 @@ func (c *Core) Flush(send func(to cluster.NodeID, batch []byte) bool) {
 				continue
 			}
 			binary.BigEndian.PutUint64(b[clockAt:], uint64(now))
-			copy(b[standingAt:], standing)
+			copy(b[markAt:], mark)
 			if !send(o.node, b) {
 				c.unreachable(o)
 			}
@@ -121,7 +133,7 @@ var errWaking = errors.New("the clock has not reached yet what this node used be
 // HandleRaft takes a batch from a peer. An error says that the rest of it was
 // dropped; raft sends again what matters.
 func (c *Core) HandleRaft(from cluster.NodeID, batch []byte) error {
-	if len(batch) < batchHeader || batch[0] < batchFormat || batch[0] > answerFormat {
+	if len(batch) < batchHeader || batch[0] < batchFormat || batch[0] > whoFormat {
 		return fmt.Errorf("batch from %s: %w", from, replica.ErrMalformedMessage)
 	}
 	if done, err := c.compare(from, batch); done || err != nil {

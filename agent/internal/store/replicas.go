@@ -32,12 +32,15 @@ func (c *Core) Bootstrap(descs []cluster.RangeDescriptor, done func(error)) {
 		fresh = append(fresh, d.Clone())
 	}
 	// Who begins a cluster has nobody to learn from.
-	if c.marks.fresh() || c.back.empty && !c.marks.settled() {
-		if err := c.begin(cluster.Mark{}); err != nil {
+	switch {
+	case c.marks.fresh():
+		if err := c.beginAbove(0); err != nil {
 			c.fatal(err)
 			done(err)
 			return
 		}
+	case c.back.empty && !c.back.settled:
+		c.settle()
 	}
 	c.create(fresh, done, func(b *storage.Batch, d *cluster.RangeDescriptor) error {
 		return replica.WriteBootstrap(b, d.Replicas[0].Replica, d)

@@ -169,12 +169,12 @@ func TestRefusals(t *testing.T) {
 			}
 		}, "n2 refuses the connection: n1 was decommissioned", RefusedDecommissioned},
 		{"a store that is behind", func(_ *testing.T, _ *network, d, a *Config) {
-			was := cluster.Standing{Now: cluster.Mark{Boot: 3, Round: 7}, Found: cluster.Mark{Boot: 2, Round: 6}}
+			was := cluster.Standing{Now: cluster.Mark{Boot: cluster.NewBoot(3, 9), Round: 7}, Past: []cluster.Mark{{Boot: cluster.NewBoot(2, 8), Round: 6}}}
 			d.Standing = func() cluster.Standing { return was }
 			a.Compare = func(p Peer) error {
 				return &RefusedError{Code: RefusedBehind, Reason: p.Standing.Now.String() + " is old", Detail: p.Standing.Append(nil)}
 			}
-		}, "n2 refuses the connection: boot 3, round 7 is old", RefusedBehind},
+		}, "n2 refuses the connection: boot 3 (00000009), round 7 is old", RefusedBehind},
 		{"the dialler does not admit", func(_ *testing.T, _ *network, d, _ *Config) {
 			d.Admit = func(p Peer) error { return fmt.Errorf("%s is gone", p.Node) }
 		}, "n2 is gone", ""},
