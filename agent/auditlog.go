@@ -135,7 +135,7 @@ func (n *Node) auditMethods() map[string]method {
 			if err := json.Unmarshal(payload, &ask); err != nil {
 				return nil, err
 			}
-			found, err := audit.Read(auditPath(n.cfg.DataDir), ask.Since, min(ask.Limit, loginsMost))
+			found, err := audit.Read(auditPath(n.cfg.DataDir), ask.Since, min(max(ask.Limit, 0), loginsMost))
 			if err != nil {
 				return nil, err
 			}

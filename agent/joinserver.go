@@ -92,7 +92,8 @@ type refuseJoin struct {
 
 func (r *refuseJoin) Error() string { return r.text }
 
-func (s *joinServer) answer(r *http.Request) (*joinResponse, error) {
+// signer reads the CA's key, for those whose token is good.
+func (s *joinServer) signer() (*auth.CA, error) {
 	ca, err := auth.LoadCA(s.certDir, s.caPass)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &refuseJoin{http.StatusForbidden, "no CA key here", fmt.Sprintf("%s holds no CA key and issues no certificates: join through the node that does, which nodedbctl cert show names", s.id.Node)}
@@ -103,11 +104,19 @@ func (s *joinServer) answer(r *http.Request) (*joinResponse, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the CA key: %w", err)
 	}
+	return ca, nil
+}
+
+func (s *joinServer) answer(r *http.Request) (*joinResponse, error) {
 	token, err := s.authenticate(r)
 	if err != nil {
 		return nil, err
 	}
 	admin.Authenticated(r.Context())
+	ca, err := s.signer()
+	if err != nil {
+		return nil, err
+	}
 	var req joinRequest
 	dec := json.NewDecoder(r.Body)
 	dec.DisallowUnknownFields()

@@ -106,6 +106,10 @@ func (c *Client) Cluster() Cluster {
 	return Cluster{ID: c.learnt.cluster.ID, Addrs: slices.Clone(c.learnt.cluster.Addrs)}
 }
 
+// learntMost bounds what is learnt of a cluster: so many nodes are not down at
+// once, and each costs a dial when they are.
+const learntMost = 16
+
 // note learns the nodes that an answer names: the client may fail over to them.
 // The one that answered has proved itself by the context's CA. The first answer
 // says which cluster this is; another one's nodes are not learnt.
@@ -132,6 +136,7 @@ func (c *Client) note(msg any) {
 			addrs = append(addrs, a)
 		}
 	}
+	addrs = addrs[:min(len(addrs), learntMost)]
 	c.learnt.Lock()
 	id := r.GetAsOf().GetClusterId()
 	if len(addrs) == 0 || c.learnt.cluster.ID != "" && c.learnt.cluster.ID != id {

@@ -40,12 +40,13 @@ type Entry struct {
 	Count int `json:"count,omitempty"`
 }
 
-// Class is where the entry belongs.
+// Class is where the entry belongs. A login that failed is a stranger's, whoever's
+// name it gave: nobody has proved to be that.
 func (e *Entry) Class() Class {
 	switch {
 	case e.Decision == "done":
 		return Logins
-	case e.User != "":
+	case e.User != "" && e.Action != "Login":
 		return Denied
 	}
 	return Strangers

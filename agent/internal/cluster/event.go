@@ -46,7 +46,7 @@ const (
 // certificates: only admins see those.
 func (k EventKind) AboutCredentials() bool {
 	about, _, _ := strings.Cut(string(k), ".")
-	return about == "user" || about == "token" || about == "certificate"
+	return about == "user" || about == "token" || about == "certificate" || about == "ca-key"
 }
 
 // EventOperation is the kind of an operation's change to a state: operation.running.

@@ -61,17 +61,28 @@ func (r *Runner) Reset(ctx context.Context, req ResetRequest) (ResetGrant, error
 	if res.Refusal != nil {
 		return ResetGrant{Refused: res.Refusal.Message}, nil //nolint:nilerr // a refusal is an answer
 	}
+	// A range may have changed since the question was judged.
+	v = r.cfg.Meta.View()
+	r.mu.Lock()
+	s = Snapshot(now, r.cfg.Self, v, r.mu.reports, r.cfg.Liveness())
+	r.mu.Unlock()
+	return lostReplicas(v, s, req.Node), nil
+}
+
+// lostReplicas is what goes with the store of a node, as of a view that has its
+// reset.
+func lostReplicas(v *metastate.View, s *placement.Snapshot, node cluster.NodeID) ResetGrant {
 	out := ResetGrant{Lost: []LostReplica{}}
-	if n := r.cfg.Meta.View().Nodes[req.Node]; n != nil {
+	if n := v.Nodes[node]; n != nil {
 		out.Generation = n.StoreGeneration
 	}
 	for i := range s.Ranges {
 		d := &s.Ranges[i].Descriptor
-		if rep, ok := d.On(req.Node); ok {
+		if rep, ok := d.On(node); ok {
 			out.Lost = append(out.Lost, LostReplica{Range: d.ID, Replica: rep.Replica, Next: d.NextReplica})
 		}
 	}
-	return out, nil
+	return out
 }
 
 // refusedReset tells the last refusal, which is not about reports if there is
