@@ -90,6 +90,8 @@ type GetStatusResponse struct {
 	Running        []*Operation           `protobuf:"bytes,18,rep,name=running,proto3" json:"running,omitempty"`
 	Problems       []*Problem             `protobuf:"bytes,19,rep,name=problems,proto3" json:"problems,omitempty"`
 	RangesUnsized  uint32                 `protobuf:"varint,20,opt,name=ranges_unsized,json=rangesUnsized,proto3" json:"ranges_unsized,omitempty"` // ranges of which no replica answered: not in bytes
+	Rebalance      string                 `protobuf:"bytes,21,opt,name=rebalance,proto3" json:"rebalance,omitempty"`                               // the policy: off | observe | auto
+	LastMove       *timestamppb.Timestamp `protobuf:"bytes,22,opt,name=last_move,json=lastMove,proto3" json:"last_move,omitempty"`                 // when a move, transfer or rebalance last ended; unset: none is remembered
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -262,6 +264,20 @@ func (x *GetStatusResponse) GetRangesUnsized() uint32 {
 		return x.RangesUnsized
 	}
 	return 0
+}
+
+func (x *GetStatusResponse) GetRebalance() string {
+	if x != nil {
+		return x.Rebalance
+	}
+	return ""
+}
+
+func (x *GetStatusResponse) GetLastMove() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastMove
+	}
+	return nil
 }
 
 type Survival struct {
@@ -2008,7 +2024,7 @@ const file_nodes_proto_rawDesc = "" +
 	"\vnodes.proto\x12\x0fnodedb.admin.v1\x1a\n" +
 	"base.proto\x1a\fevents.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x10operations.proto\x1a\franges.proto\"5\n" +
 	"\x10GetStatusRequest\x12!\n" +
-	"\fnode_timeout\x18\x01 \x01(\x01R\vnodeTimeout\"\x8f\x06\n" +
+	"\fnode_timeout\x18\x01 \x01(\x01R\vnodeTimeout\"\xe6\x06\n" +
 	"\x11GetStatusResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12\x16\n" +
 	"\x06health\x18\x02 \x01(\tR\x06health\x12\x1f\n" +
@@ -2033,7 +2049,9 @@ const file_nodes_proto_rawDesc = "" +
 	"\rranges_moving\x18\x11 \x01(\rR\frangesMoving\x124\n" +
 	"\arunning\x18\x12 \x03(\v2\x1a.nodedb.admin.v1.OperationR\arunning\x124\n" +
 	"\bproblems\x18\x13 \x03(\v2\x18.nodedb.admin.v1.ProblemR\bproblems\x12%\n" +
-	"\x0eranges_unsized\x18\x14 \x01(\rR\rrangesUnsized\"\x89\x01\n" +
+	"\x0eranges_unsized\x18\x14 \x01(\rR\rrangesUnsized\x12\x1c\n" +
+	"\trebalance\x18\x15 \x01(\tR\trebalance\x127\n" +
+	"\tlast_move\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\blastMove\"\x89\x01\n" +
 	"\bSurvival\x12\x10\n" +
 	"\x03yes\x18\x01 \x01(\bR\x03yes\x12\x18\n" +
 	"\afailing\x18\x02 \x01(\rR\afailing\x12\x14\n" +
@@ -2242,39 +2260,40 @@ var file_nodes_proto_depIdxs = []int32{
 	2,  // 2: nodedb.admin.v1.GetStatusResponse.survives_two:type_name -> nodedb.admin.v1.Survival
 	25, // 3: nodedb.admin.v1.GetStatusResponse.running:type_name -> nodedb.admin.v1.Operation
 	3,  // 4: nodedb.admin.v1.GetStatusResponse.problems:type_name -> nodedb.admin.v1.Problem
-	24, // 5: nodedb.admin.v1.ListNodesResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	7,  // 6: nodedb.admin.v1.ListNodesResponse.nodes:type_name -> nodedb.admin.v1.Node
-	6,  // 7: nodedb.admin.v1.Node.addresses:type_name -> nodedb.admin.v1.Addresses
-	26, // 8: nodedb.admin.v1.Node.joined_at:type_name -> google.protobuf.Timestamp
-	26, // 9: nodedb.admin.v1.Node.started_at:type_name -> google.protobuf.Timestamp
-	8,  // 10: nodedb.admin.v1.Node.tombstone:type_name -> nodedb.admin.v1.Tombstone
-	26, // 11: nodedb.admin.v1.Tombstone.at:type_name -> google.protobuf.Timestamp
-	24, // 12: nodedb.admin.v1.ListMembersResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	11, // 13: nodedb.admin.v1.ListMembersResponse.members:type_name -> nodedb.admin.v1.Member
-	12, // 14: nodedb.admin.v1.Member.seen_by:type_name -> nodedb.admin.v1.Observation
-	24, // 15: nodedb.admin.v1.CheckSafeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	27, // 16: nodedb.admin.v1.CheckSafeResponse.findings:type_name -> nodedb.admin.v1.Finding
-	28, // 17: nodedb.admin.v1.CheckSafeResponse.fixes:type_name -> nodedb.admin.v1.Fix
-	2,  // 18: nodedb.admin.v1.CheckSafeResponse.survives_one:type_name -> nodedb.admin.v1.Survival
-	2,  // 19: nodedb.admin.v1.CheckSafeResponse.survives_two:type_name -> nodedb.admin.v1.Survival
-	24, // 20: nodedb.admin.v1.CheckResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	17, // 21: nodedb.admin.v1.CheckResponse.rules:type_name -> nodedb.admin.v1.Rule
-	24, // 22: nodedb.admin.v1.ExplainMemberResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	11, // 23: nodedb.admin.v1.ExplainMemberResponse.member:type_name -> nodedb.admin.v1.Member
-	20, // 24: nodedb.admin.v1.ExplainMemberResponse.doubts:type_name -> nodedb.admin.v1.Doubt
-	29, // 25: nodedb.admin.v1.ExplainMemberResponse.transitions:type_name -> nodedb.admin.v1.Event
-	26, // 26: nodedb.admin.v1.Doubt.since:type_name -> google.protobuf.Timestamp
-	26, // 27: nodedb.admin.v1.Doubt.last_ping:type_name -> google.protobuf.Timestamp
-	26, // 28: nodedb.admin.v1.Doubt.breaker_since:type_name -> google.protobuf.Timestamp
-	24, // 29: nodedb.admin.v1.InspectRaftResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	30, // 30: nodedb.admin.v1.InspectRaftResponse.range:type_name -> nodedb.admin.v1.Range
-	23, // 31: nodedb.admin.v1.InspectRaftResponse.replicas:type_name -> nodedb.admin.v1.RaftState
-	31, // 32: nodedb.admin.v1.RaftState.progress:type_name -> nodedb.admin.v1.Replica
-	33, // [33:33] is the sub-list for method output_type
-	33, // [33:33] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	26, // 5: nodedb.admin.v1.GetStatusResponse.last_move:type_name -> google.protobuf.Timestamp
+	24, // 6: nodedb.admin.v1.ListNodesResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	7,  // 7: nodedb.admin.v1.ListNodesResponse.nodes:type_name -> nodedb.admin.v1.Node
+	6,  // 8: nodedb.admin.v1.Node.addresses:type_name -> nodedb.admin.v1.Addresses
+	26, // 9: nodedb.admin.v1.Node.joined_at:type_name -> google.protobuf.Timestamp
+	26, // 10: nodedb.admin.v1.Node.started_at:type_name -> google.protobuf.Timestamp
+	8,  // 11: nodedb.admin.v1.Node.tombstone:type_name -> nodedb.admin.v1.Tombstone
+	26, // 12: nodedb.admin.v1.Tombstone.at:type_name -> google.protobuf.Timestamp
+	24, // 13: nodedb.admin.v1.ListMembersResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	11, // 14: nodedb.admin.v1.ListMembersResponse.members:type_name -> nodedb.admin.v1.Member
+	12, // 15: nodedb.admin.v1.Member.seen_by:type_name -> nodedb.admin.v1.Observation
+	24, // 16: nodedb.admin.v1.CheckSafeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	27, // 17: nodedb.admin.v1.CheckSafeResponse.findings:type_name -> nodedb.admin.v1.Finding
+	28, // 18: nodedb.admin.v1.CheckSafeResponse.fixes:type_name -> nodedb.admin.v1.Fix
+	2,  // 19: nodedb.admin.v1.CheckSafeResponse.survives_one:type_name -> nodedb.admin.v1.Survival
+	2,  // 20: nodedb.admin.v1.CheckSafeResponse.survives_two:type_name -> nodedb.admin.v1.Survival
+	24, // 21: nodedb.admin.v1.CheckResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	17, // 22: nodedb.admin.v1.CheckResponse.rules:type_name -> nodedb.admin.v1.Rule
+	24, // 23: nodedb.admin.v1.ExplainMemberResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	11, // 24: nodedb.admin.v1.ExplainMemberResponse.member:type_name -> nodedb.admin.v1.Member
+	20, // 25: nodedb.admin.v1.ExplainMemberResponse.doubts:type_name -> nodedb.admin.v1.Doubt
+	29, // 26: nodedb.admin.v1.ExplainMemberResponse.transitions:type_name -> nodedb.admin.v1.Event
+	26, // 27: nodedb.admin.v1.Doubt.since:type_name -> google.protobuf.Timestamp
+	26, // 28: nodedb.admin.v1.Doubt.last_ping:type_name -> google.protobuf.Timestamp
+	26, // 29: nodedb.admin.v1.Doubt.breaker_since:type_name -> google.protobuf.Timestamp
+	24, // 30: nodedb.admin.v1.InspectRaftResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	30, // 31: nodedb.admin.v1.InspectRaftResponse.range:type_name -> nodedb.admin.v1.Range
+	23, // 32: nodedb.admin.v1.InspectRaftResponse.replicas:type_name -> nodedb.admin.v1.RaftState
+	31, // 33: nodedb.admin.v1.RaftState.progress:type_name -> nodedb.admin.v1.Replica
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_nodes_proto_init() }

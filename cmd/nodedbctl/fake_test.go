@@ -74,6 +74,7 @@ func (f *fakeCluster) GetStatus(context.Context, *adminpb.GetStatusRequest) (*ad
 		AsOf: asOf(), Health: "degraded", NodesAlive: 4, NodesTotal: 5, MetaLeader: 1, MetaTerm: 41, Bytes: 310 << 30, Replication: 3,
 		DiskMax: 0.26, DiskMaxNode: 5, RangesOk: 60, RangesUnder: 4, SurvivesOne: &adminpb.Survival{Yes: true},
 		SurvivesTwo: &adminpb.Survival{Failing: 27, Worst: []uint32{2, 4}, WorstRanges: 138},
+		Rebalance:   "auto", LastMove: timestamppb.New(now.Add(-3 * time.Hour)),
 		Problems:    []*adminpb.Problem{{Code: "NODE_DOWN", Text: "n4 is dead; its replicas are re-created after 5m0s", Command: "nodedbctl nodes show n4"}},
 	}, nil
 }

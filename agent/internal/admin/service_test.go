@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connectproto"
@@ -31,6 +32,30 @@ func TestStatusOfAHealthyCluster(t *testing.T) {
 	}
 	if s.GetBytes() != 4*4096 {
 		t.Errorf("bytes: got %d, want those of one copy of the data ranges", s.GetBytes())
+	}
+}
+
+// TestStatusTellsOfMoves: only what moved and has ended well counts.
+func TestStatusTellsOfMoves(t *testing.T) {
+	r := newRig(t)
+	at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	r.backend.change(func(v *metastate.View) {
+		for id, o := range map[string]cluster.Operation{
+			"op-1": {Spec: cluster.OperationSpec{Kind: cluster.OpRebalance}, State: cluster.OpSucceeded, EndedAt: at.Add(-time.Hour)},
+			"op-2": {Spec: cluster.OperationSpec{Kind: cluster.OpMove}, State: cluster.OpSucceeded, EndedAt: at},
+			"op-3": {Spec: cluster.OperationSpec{Kind: cluster.OpMove}, State: cluster.OpCancelled, EndedAt: at.Add(time.Hour)},
+			"op-4": {Spec: cluster.OperationSpec{Kind: cluster.OpDrain}, State: cluster.OpSucceeded, EndedAt: at.Add(time.Hour)},
+		} {
+			o.ID = id
+			v.Operations[id] = &o
+		}
+	})
+	s, err := r.client("viewer").GetStatus(t.Context(), &adminpb.GetStatusRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.GetRebalance() != "auto" || !s.GetLastMove().AsTime().Equal(at) {
+		t.Errorf("rebalance %q, last move %v, want auto and %s", s.GetRebalance(), s.GetLastMove(), at)
 	}
 }
 

@@ -29,6 +29,7 @@ func (s *service) GetStatus(ctx context.Context, r *adminpb.GetStatusRequest) (*
 	out := &adminpb.GetStatusResponse{
 		AsOf: look.asOf(), MetaLeader: uint32(leader), MetaTerm: term,
 		Replication: uint32(look.View.Settings.ReplicationFactor()),
+		Rebalance:   look.View.Settings.Rebalance(), LastMove: timestamp(look.lastMove()),
 	}
 	for _, n := range look.members() {
 		out.NodesTotal++
@@ -53,6 +54,17 @@ func (s *service) GetStatus(ctx context.Context, r *adminpb.GetStatusRequest) (*
 	out.Problems = look.problems(leader)
 	out.Health = healthWord(out)
 	return out, nil
+}
+
+// lastMove is when something was last moved to even out the load; zero: it is not
+// remembered.
+func (s *sight) lastMove() (last time.Time) {
+	for _, o := range s.View.Operations {
+		if o.Spec.Kind.MovesOnly() && o.State == cluster.OpSucceeded && o.EndedAt.After(last) {
+			last = o.EndedAt
+		}
+	}
+	return last
 }
 
 func (s *sight) countRanges(out *adminpb.GetStatusResponse) {

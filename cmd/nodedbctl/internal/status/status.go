@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -71,14 +72,26 @@ func Text(e *ctl.Env, meta render.Meta, r *adminpb.GetStatusResponse) string {
 		data += fmt.Sprintf(" and %s that no node tells of", render.Plural(int(n), "range"))
 	}
 	fmt.Fprintf(&b, "data       %s · %s · moving %s · %s\n", data, disk, render.Bytes(r.GetBytesMoving()), ranges)
-	writeOperations(&b, r.GetRunning())
+	writeOperations(&b, r.GetRunning(), evening(r, e.Now()))
 	writeProblems(&b, r.GetProblems())
 	return b.String()
 }
 
-func writeOperations(b *strings.Builder, running []*adminpb.Operation) {
+// evening says whether load is evened out by itself, and when it last was.
+func evening(r *adminpb.GetStatusResponse, now time.Time) string {
+	if r.GetRebalance() == "" {
+		return "" // a node of an earlier version
+	}
+	if at := r.GetLastMove(); at != nil {
+		return fmt.Sprintf("rebalance: %s (last move %s ago)", r.GetRebalance(), render.Duration(now.Sub(at.AsTime())))
+	}
+	return "rebalance: " + r.GetRebalance()
+}
+
+func writeOperations(b *strings.Builder, running []*adminpb.Operation, rebalance string) {
 	if len(running) == 0 {
-		b.WriteString("ops        none running\n")
+		fmt.Fprintf(b, "%-10s %s\n", "ops", strings.TrimRight("none running       "+rebalance, " "))
+		return
 	}
 	for i, o := range running {
 		head := ""
@@ -87,6 +100,9 @@ func writeOperations(b *strings.Builder, running []*adminpb.Operation) {
 		}
 		fmt.Fprintf(b, "%-10s %s  %s %s  %s  %s %s\n", head, o.GetId(), o.GetSpec().GetKind(), render.Nodes(o.GetSpec().GetNodes(), " "),
 			o.GetState(), o.GetPhase(), render.Percent(client.Share(o)))
+	}
+	if rebalance != "" {
+		fmt.Fprintf(b, "%-10s %s\n", "", rebalance)
 	}
 }
 

@@ -1,6 +1,8 @@
 package view
 
 import (
+	"time"
+
 	"github.com/nodedb/nodedb/client/adminpb"
 )
 
@@ -20,6 +22,8 @@ type Status struct {
 	BytesMoving uint64      `json:"bytesMoving"`
 	Ranges      StatusRange `json:"ranges"`
 	Operations  []Operation `json:"operations"`
+	Rebalance   string      `json:"rebalance"` // the policy
+	LastMove    *time.Time  `json:"lastMove"`
 	Problems    []Problem   `json:"problems"`
 }
 
@@ -51,7 +55,7 @@ func NewStatus(s *adminpb.GetStatusResponse) Status {
 		MetaTerm: s.GetMetaTerm(), AnyOne: NewSurvival(s.GetSurvivesOne()), AnyTwo: NewSurvival(s.GetSurvivesTwo()), Bytes: s.GetBytes(), Unsized: s.GetRangesUnsized(),
 		Replication: s.GetReplication(), DiskMaxPct: tenth(100 * s.GetDiskMax()), DiskMaxNode: optionalNode(s.GetDiskMaxNode()),
 		BytesMoving: s.GetBytesMoving(), Ranges: StatusRange{s.GetRangesOk(), s.GetRangesUnder(), s.GetRangesNoQuorum(), s.GetRangesMoving()},
-		Operations: []Operation{}, Problems: []Problem{},
+		Operations: []Operation{}, Problems: []Problem{}, Rebalance: s.GetRebalance(), LastMove: moment(s.GetLastMove()),
 	}
 	for _, o := range s.GetRunning() {
 		v.Operations = append(v.Operations, NewOperation(o))
