@@ -43,6 +43,25 @@ type pkg struct {
 
 var mapRow = regexp.MustCompile(`^\| ([a-z][a-zA-Z/-]+) \| ([^|]+) \|([^|]*)\|$`)
 
+// TestTopLevel holds the house to its rooms: what people and scripts find at the
+// top is fixed.
+func TestTopLevel(t *testing.T) {
+	for dir, rooms := range map[string][]string{
+		"..":     {"agent", "bin", "client", "cmd", "docs", "tui", "go.mod", "go.sum", "Makefile", "README.md", "LICENSE"},
+		"../cmd": {"nodedb-agent", "nodedbctl"},
+	} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if name := e.Name(); !strings.HasPrefix(name, ".") && !slices.Contains(rooms, name) {
+				t.Errorf("%s/%s is not at the top level: a package belongs below agent, client or tui", dir, name)
+			}
+		}
+	}
+}
+
 // TestCodeMap holds docs/ARCHITECTURE.md's code map true: every package is in
 // it, says its purpose in its documentation, and imports only what its row allows.
 func TestCodeMap(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 // version is set by the build.
 var version = "unknown"
 
-//go:generate go run ../internal/thirdparty ../../docs/THIRD_PARTY.md . ../nodedbctl
+//go:generate go run ../nodedbctl/internal/thirdparty ../../docs/THIRD_PARTY.md . ../nodedbctl
 
 func main() {
 	keepPrivate()

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent"
-	"github.com/nodedb/nodedb/cmd/internal/build"
+	"github.com/nodedb/nodedb/client/build"
 )
 
 type verb struct {

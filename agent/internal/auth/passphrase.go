@@ -10,7 +10,7 @@ import (
 	"os"
 	"sync"
 
-	"github.com/nodedb/nodedb/internal/sealedkey"
+	"github.com/nodedb/nodedb/client/sealedkey"
 )
 
 // PassphraseVariable is the environment variable that has the passphrase of the

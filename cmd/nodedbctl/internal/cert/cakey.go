@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/nodedb/nodedb/client/sealedkey"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
-	"github.com/nodedb/nodedb/internal/sealedkey"
 )
 
 // caKeyFlags say where the CA's key is, and what opens it.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/nodedb/nodedb/internal/sealedkey"
+	"github.com/nodedb/nodedb/client/sealedkey"
 )
 
 func TestSealedCAKeyOffline(t *testing.T) {

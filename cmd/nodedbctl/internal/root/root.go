@@ -17,7 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/nodedb/nodedb/client/adminpb"
-	"github.com/nodedb/nodedb/cmd/internal/build"
+	"github.com/nodedb/nodedb/client/build"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/api"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/audit"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/bundle"
