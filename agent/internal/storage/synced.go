@@ -259,11 +259,16 @@ type logFile struct {
 	vfs.File
 	fs  *syncedFS
 	end logEnd
+	// failed says that a write came to less than it should, on a full disk say. The
+	// log ends before it, whatever is synced later: nothing more is promised.
+	failed bool
 }
 
 func (f *logFile) Write(p []byte) (int, error) {
 	n, err := f.File.Write(p)
-	f.end.length += int64(n)
+	if f.failed = f.failed || err != nil || n < len(p); !f.failed {
+		f.end.length += int64(n)
+	}
 	return n, err
 }
 
@@ -280,7 +285,7 @@ func (f *logFile) SyncTo(length int64) (full bool, err error) {
 }
 
 func (f *logFile) synced(err error) error {
-	if err != nil || f.end.length == 0 {
+	if err != nil || f.failed || f.end.length == 0 {
 		return err
 	}
 	return f.fs.promise(f.end)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -179,6 +180,57 @@ func TestPromiseIsNeverTooMuch(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+// fullFS has room for so many bytes.
+type fullFS struct {
+	vfs.FS
+	room int
+}
+
+func (fs *fullFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := fs.FS.Create(name, category)
+	return &fullFile{File: f, fs: fs}, err
+}
+
+type fullFile struct {
+	vfs.File
+	fs *fullFS
+}
+
+func (f *fullFile) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p[:min(len(p), f.fs.room)])
+	if f.fs.room -= n; err == nil && n < len(p) {
+		err = syscall.ENOSPC
+	}
+	return n, err
+}
+
+// TestPartOfAWriteIsNotPromised: on a full disk a write leaves its beginning in
+// the log, and Pebble syncs once more as it closes.
+func TestPartOfAWriteIsNotPromised(t *testing.T) {
+	mem := NewCrashableFS()
+	fs, err := openSynced(&fullFS{FS: mem, room: 1 << 20}, "d", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := fs.Create("d/000009.log", vfs.WriteCategoryUnspecified)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(make([]byte, 1000)); err != nil || f.Sync() != nil {
+		t.Fatal(err)
+	}
+	fs.FS.(*fullFS).room = 300
+	if n, err := f.Write(make([]byte, 1000)); n != 300 || !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("wrote %d bytes: %v", n, err)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if end, ok, err := readSynced(mem, "d"); err != nil || !ok || end.length != 1000 {
+		t.Errorf("promised %d bytes, want 1000: %v %v", end.length, ok, err)
 	}
 }
 
