@@ -75,7 +75,7 @@ func (f *fakeCluster) GetStatus(context.Context, *adminpb.GetStatusRequest) (*ad
 		DiskMax: 0.26, DiskMaxNode: 5, RangesOk: 60, RangesUnder: 4, SurvivesOne: &adminpb.Survival{Yes: true},
 		SurvivesTwo: &adminpb.Survival{Failing: 27, Worst: []uint32{2, 4}, WorstRanges: 138},
 		Rebalance:   "auto", LastMove: timestamppb.New(now.Add(-3 * time.Hour)),
-		Problems:    []*adminpb.Problem{{Code: "NODE_DOWN", Text: "n4 is dead; its replicas are re-created after 5m0s", Command: "nodedbctl nodes show n4"}},
+		Problems: []*adminpb.Problem{{Code: "NODE_DOWN", Text: "n4 is dead; its replicas are re-created after 5m0s", Command: "nodedbctl nodes show n4"}},
 	}, nil
 }
 
