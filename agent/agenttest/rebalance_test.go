@@ -165,6 +165,13 @@ func TestJoinedNodeGetsLoad(t *testing.T) {
 	})
 	t.Logf("n4 had its share after %s", time.Since(began))
 	c.Ctl("rebalance", "policy", "off")
+	Eventually(t, time.Minute, "the rebalancer has ended what it began", func() error {
+		running, err := c.List("ops")
+		if err == nil && len(running) > 0 {
+			err = fmt.Errorf("%v is %v", running[0]["id"], running[0]["state"])
+		}
+		return err
+	})
 	c.Ctl("cordon", "n4")
 	ranges, err := c.List("ranges")
 	if err != nil {

@@ -121,6 +121,36 @@ func TestALostStoreIsReset(t *testing.T) {
 	}
 }
 
+// TestAnOldCopyIsReset: the right disk is gone for good, and what is left of it is
+// a copy from before its last start. Emptied, it is welcome; the right disk is not
+// any more.
+func TestAnOldCopyIsReset(t *testing.T) {
+	c := Start(t, Options{Ranges: 4})
+	c.fill(300)
+	n3 := c.Node(3)
+	n3.Kill()
+	old := c.clone(n3).Dir
+	n3.Start()
+	n3.exec(20, "UPDATE filler SET t = 'small' WHERE id = %d")
+	n3.Kill()
+	right := c.swap(n3, old)
+	wantLost(t, n3)
+	if r := n3.reset(); r.Code != 0 {
+		t.Fatalf("reset: %+v", r)
+	}
+	n3.Start()
+	c.awaitHome(n3)
+	if got := n3.rows(); got != 300 {
+		t.Errorf("%d rows after the reset, want 300", got)
+	}
+	n3.Kill()
+	c.swap(n3, right)
+	n3.StartUnready()
+	if code := n3.WaitExit(time.Minute); code != 74 && code != 78 {
+		t.Errorf("the disk that was given up: exit %d\n%s", code, n3.LogTail(5))
+	}
+}
+
 // snapshotOf lists what a data directory holds of the store and the identity.
 func snapshotOf(t *testing.T, dir string) string {
 	t.Helper()

@@ -217,6 +217,9 @@ func (c *change) resetStore(in *ResetStore) Result {
 		return refused(CodeConflict, "%s has the identity %s, not %s", n.ID, n.UUID, in.UUID)
 	}
 	n.StoreGeneration++
+	// The directory may be an old copy, which cannot name the last incarnation; it
+	// begins anew by this.
+	n.BootNonce = ""
 	c.putNode(n)
 	c.event(cluster.Event{
 		Kind: cluster.EventNodeReset, Severity: cluster.SeverityWarn, Node: n.ID,
