@@ -17,6 +17,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 	// An old disk is found by what it says or, when its node only listens, by the
 	// leader that remembers.
 	const votes, listens = "takes part with a disk that went back", "its log lost entries that it had acknowledged"
+	// An old disk that was believed, and said so in a ping, has the right one refused.
 	const condemned = "has an honest disk and is refused"
 	for name, bug := range map[string]struct {
 		replica.Planted
@@ -33,7 +34,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"peers forget":                      {Planted: replica.Planted{PeersForget: true}, says: []string{votes, listens}},
 		"a number told before its sync":     {Planted: replica.Planted{TellEarly: true}, says: []string{condemned}},
 		"nothing counts until all are free": {Planted: replica.Planted{CountLate: true}, says: []string{votes, listens}, extra: (*World).backWhileHeld},
-		"a new peer's ignorance counts":     {Planted: replica.Planted{FreshCounts: true}, says: []string{votes, listens}, extra: (*World).wipeBeside},
+		"a new peer's ignorance counts":     {Planted: replica.Planted{FreshCounts: true}, says: []string{votes, listens, condemned}, extra: (*World).wipeBeside},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := uint64(1); seed <= seeds; seed++ {
