@@ -180,8 +180,7 @@ func wildcard(host string) bool {
 }
 
 var (
-	nameForm     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
-	localityForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,32}=[A-Za-z0-9._-]{1,64}(,[A-Za-z0-9._-]{1,32}=[A-Za-z0-9._-]{1,64}){0,7}$`)
+	nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 )
 
 // checkName refuses names of nodes and clusters that would not stand in a
@@ -206,10 +205,8 @@ func checkNodeName(what, name string) (number cluster.NodeID, err error) {
 }
 
 func checkLocality(l string) error {
-	if l != "" && !localityForm.MatchString(l) {
-		return fmt.Errorf("locality %q must look like region=eu,zone=a", l)
-	}
-	return nil
+	_, err := cluster.ParseLocality(l)
+	return err
 }
 
 // checkAddresses refuses addresses that others cannot reach or that would stand

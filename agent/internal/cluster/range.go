@@ -31,6 +31,8 @@ type RangeDescriptor struct {
 	ID RangeID `json:"id"`
 	// Parent is the range that this one was split from; 0: none.
 	Parent RangeID `json:"parent,omitempty"`
+	// Pool is the placement group whose keys it owns.
+	Pool PoolID `json:"pool,omitempty"`
 	// Start and End bound the vshards [Start, End) that the range owns; both are
 	// zero for the meta range.
 	Start VShard `json:"start"`

@@ -197,7 +197,7 @@ func (c *Controller) blocked(m *moving) {
 	if m.blockedAt.IsZero() {
 		m.blockedAt = c.in.Now
 	}
-	if m.code == placement.NoTarget || m.code == placement.Disk {
+	if m.code == placement.NoTarget || m.code == placement.Disk || m.code == placement.Constraint {
 		c.giveUp(m, m.code, m.why)
 		return
 	}

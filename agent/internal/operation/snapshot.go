@@ -93,6 +93,8 @@ func (src *sources) node(n *cluster.Node) placement.Node {
 		ID: n.ID, Name: n.Name, Version: n.Version, Membership: n.Membership, Cordon: n.Cordon,
 		Liveness: src.alive(n.ID),
 	}
+	// A locality was checked when the node told it; one that cannot be read is none.
+	out.Locality, _ = cluster.ParseLocality(n.Locality)
 	if out.Liveness != cluster.Alive {
 		if since, ok := src.downSince[n.ID]; ok {
 			out.DownFor = src.now.Sub(since).Seconds()

@@ -40,7 +40,7 @@ func (p *planner) cheapestGrowth(r *Range, leaving []cluster.NodeID, extra map[c
 	least := uint64(0)
 	for i := range p.s.Nodes {
 		n := &p.s.Nodes[i]
-		if _, held := r.Descriptor.On(n.ID); held || n.refuses() != "" || slices.Contains(leaving, n.ID) || p.planned(r, n.ID) {
+		if _, held := r.Descriptor.On(n.ID); held || n.refuses() != "" || !p.s.admits(r, n.ID) || slices.Contains(leaving, n.ID) || p.planned(r, n.ID) {
 			continue
 		}
 		if by := p.growth(n, extra[n.ID]+r.Bytes); best == nil || by < least {

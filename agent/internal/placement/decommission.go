@@ -56,6 +56,7 @@ func (p *planner) decommission() {
 	p.refuseStuck(stuck)
 	p.refuseMissing(NoTarget, missing[NoTarget], leaving)
 	p.refuseMissing(Disk, missing[Disk], leaving)
+	p.refuseConstrained(missing[Constraint], leaving)
 	p.checkCAKey(leaving)
 	p.checkConflicts()
 	p.warnings(leaving)

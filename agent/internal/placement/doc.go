@@ -23,8 +23,11 @@
 //  2. A Plan never names a target that Safe would refuse in the same Snapshot.
 //  3. The replicas wanted are declared, never derived from how many nodes there
 //     are: a plan makes no range smaller than that.
-//  4. A rebalance stops: each of its steps brings the sum of the squared
-//     deviations down, so under a steady load it cannot want undone what it did.
+//  4. Constraints of a pool are hard: no plan and no change puts a replica on a
+//     node that they exclude. How far apart replicas lie is soft, but goes before
+//     the load: no step for the load brings them closer together.
+//  5. A rebalance stops: each of its steps brings replicas further apart,
+//     or leaves them so and brings the sum of the squared deviations down, so under a steady load it cannot want undone what it did.
 //
 // # What is not here
 //

@@ -3,6 +3,7 @@ package placement
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
@@ -19,6 +20,7 @@ type NodeVerdict struct {
 	Node        cluster.NodeID
 	Holds       bool
 	May         bool
+	Code        Code // of a no that is the pool's; "" otherwise
 	Why         string
 	WouldChange string // what would make a no a yes
 	// Gain is what the best move of a replica there would bring, in percent points.
@@ -55,11 +57,15 @@ func (s *Snapshot) explainNode(r *Range, n *Node, b *board) NodeVerdict {
 		}
 		if why := n.refuses(); why != "" {
 			v.May, v.Why = false, v.Why+", but "+why
+		} else if why := s.misplaced(r, n); why != "" {
+			v.May, v.Code, v.Why = false, Constraint, v.Why+", but "+why
 		}
 	case r.Descriptor.IsMeta():
 		v.May, v.Why = n.refuses() == "", "every node has a replica of the meta range"
 	case n.refuses() != "":
 		v.Why = n.refuses()
+	case s.misplaced(r, n) != "":
+		v.Code, v.Why = Constraint, s.misplaced(r, n)
 	case s.overfull(n, r.Bytes):
 		v.Why = fmt.Sprintf("its disk would be over %.0f %% full", s.MaxDisk*100)
 	case n.Hot():
@@ -78,10 +84,31 @@ func (s *Snapshot) explainNode(r *Range, n *Node, b *board) NodeVerdict {
 	if !holds && v.May && !r.Descriptor.IsMeta() {
 		v.Gain = b.bestGain(r, n.ID)
 		if len(r.Descriptor.Voters()) >= s.wanted(r) {
-			v.Why += fmt.Sprintf(", in the place of one of its %s", count(len(r.Descriptor.Voters()), "voter"))
+			v.Why += ", in the place of " + s.replaceable(r, n.ID)
 		}
 	}
 	return v
+}
+
+// replaceable says whose place a replica on node may take without bringing the
+// others closer together.
+func (s *Snapshot) replaceable(r *Range, node cluster.NodeID) string {
+	voters := r.Descriptor.Voters()
+	now := s.crowd(voters)
+	var able []cluster.NodeID
+	for _, id := range voters {
+		if s.crowd(with(voters, node, id)).compare(now) <= 0 {
+			able = append(able, id)
+		}
+	}
+	switch len(able) {
+	case len(voters):
+		return fmt.Sprintf("one of its %s", count(len(voters), "voter"))
+	case 0:
+		return "none by the rebalancer: its replicas would lie closer together"
+	}
+	slices.Sort(able)
+	return "that on " + strings.Join(strings.Split(names(able), ", "), " or ") + ": else they would lie closer together"
 }
 
 // bestGain tries a move to node from each that holds a replica.
@@ -167,6 +194,8 @@ func (s *Snapshot) nodeFixes(id cluster.NodeID, r *Range) []Fix {
 		return []Fix{{Does: "make it ready again", Command: "nodedbctl undrain " + id.String()}}
 	case !n.Reported:
 		return []Fix{{Does: "see why it is silent", Command: "nodedbctl members why " + id.String()}}
+	case s.misplaced(r, n) != "":
+		return s.constraintFixes(r, n)
 	case s.overfull(n, r.Bytes):
 		return []Fix{{Does: fmt.Sprintf("%s more disk on %s", size(s.missingDisk(n, r.Bytes)), id)}}
 	}

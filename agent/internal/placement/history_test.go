@@ -50,7 +50,42 @@ func newHistory(t *testing.T, seed uint64) *history {
 	nodes := 1 + rng.IntN(8)
 	on := 1 + rng.IntN(nodes)
 	rf := []int{1, 3, 3, 3, 5}[rng.IntN(5)]
-	return &history{t: t, seed: seed, rng: rng, s: build(nodes, 1+rng.IntN(6), rf, on, uint64(rng.IntN(500))<<20)}
+	h := &history{t: t, seed: seed, rng: rng, s: build(nodes, 1+rng.IntN(6), rf, on, uint64(rng.IntN(500))<<20)}
+	if rng.IntN(2) == 0 {
+		h.locate()
+	}
+	return h
+}
+
+// locate puts the nodes into zones, some of the ranges into a second pool, and
+// constrains it.
+func (h *history) locate() {
+	for i := range h.s.Nodes {
+		h.relocate(&h.s.Nodes[i])
+	}
+	h.s.Pools = []cluster.Pool{{ID: 1, Name: "second"}}
+	h.constrain()
+	for i := range h.s.Ranges {
+		if r := &h.s.Ranges[i]; !r.Descriptor.IsMeta() && i%2 == 0 {
+			r.Descriptor.Pool = 1
+		}
+	}
+}
+
+func (h *history) relocate(n *placement.Node) {
+	n.Locality = locality([]string{"", "region=eu,zone=a", "region=eu,zone=b", "region=eu,zone=c", "region=us,zone=d"}[h.rng.IntN(5)])
+}
+
+// constrain gives the second pool other wishes, if there is one.
+func (h *history) constrain() {
+	p := h.s.Pool(1)
+	if p == nil {
+		return
+	}
+	p.Replicas = []int{1, 3, 5}[h.rng.IntN(3)]
+	p.Constraints, _ = cluster.ParseConstraints([]string{"", "+region=eu", "-zone=a", "+region=eu,-zone=b"}[h.rng.IntN(4)])
+	p.PreferLeader, _ = cluster.ParsePreference([]string{"", "zone=c"}[h.rng.IntN(2)])
+	h.note("pool second wants %d replicas, %s, leaders %s", p.Replicas, p.Constraints, p.PreferLeader)
 }
 
 func (h *history) run() {
@@ -65,7 +100,16 @@ func (h *history) run() {
 		case 3:
 			h.lag()
 		case 4:
-			h.load()
+			switch h.rng.IntN(8) {
+			case 0:
+				h.constrain()
+			case 1:
+				if h.s.Pool(1) != nil {
+					h.relocate(h.node())
+				}
+			default:
+				h.load()
+			}
 		default:
 			h.step()
 		}
@@ -238,9 +282,21 @@ func (h *history) check(before *placement.Snapshot, id cluster.RangeID) {
 	if err := is.Descriptor.Validate(); err != nil {
 		h.t.Errorf("%s: %v", id, err)
 	}
-	if d := &is.Descriptor; !d.IsMeta() && staying(d) < min(staying(&was.Descriptor), h.s.RF) {
+	d := &is.Descriptor
+	if !d.IsMeta() && staying(d) < min(staying(&was.Descriptor), h.s.Wanted(is)) {
 		h.t.Errorf("%s shrank below what is declared: %v", id, d.Replicas)
 	}
+	for _, rep := range d.Replicas {
+		if had, there := was.Descriptor.On(rep.Node); (!there || had.Role == cluster.Learner && rep.Role != cluster.Learner) && !h.admits(is, rep.Node) {
+			h.t.Errorf("%s was given a %s on %s, which its pool excludes", id, rep.Role, rep.Node)
+		}
+	}
+}
+
+// admits reports whether the constraints of r's pool let a replica be on a node.
+func (h *history) admits(r *placement.Range, id cluster.NodeID) bool {
+	p := h.s.Pool(r.Descriptor.Pool)
+	return r.Descriptor.IsMeta() || p == nil || p.Constraints.Admit(h.s.Node(id).Locality)
 }
 
 // staying counts the voters that d has once it is out of a joint configuration.
@@ -313,23 +369,67 @@ func (h *history) rest() {
 
 // settled checks what upkeep promises once it has nothing left to do.
 func (h *history) settled() {
-	eligible := 0
-	for i := range h.s.Nodes {
-		if h.s.Nodes[i].Membership == cluster.Active {
-			eligible++
-		}
-	}
 	for i := range h.s.Ranges {
-		d := &h.s.Ranges[i].Descriptor
+		r := &h.s.Ranges[i]
+		d := &r.Descriptor
+		var eligible []cluster.NodeID
+		for i := range h.s.Nodes {
+			if n := &h.s.Nodes[i]; n.Membership == cluster.Active && h.admits(r, n.ID) {
+				eligible = append(eligible, n.ID)
+			}
+		}
 		if d.Joint() {
 			h.t.Errorf("%s is left in a joint configuration", d.ID)
 		}
-		if !d.IsMeta() && (len(d.Voters()) < min(h.s.RF, eligible) || len(d.Learners()) > 0) {
+		if !d.IsMeta() && (len(d.Voters()) < min(h.s.Wanted(r), len(eligible)) || len(d.Learners()) > 0) {
 			h.t.Errorf("%s is not whole: %v", d.ID, d.Replicas)
+		}
+		if !d.IsMeta() && len(eligible) >= h.s.Wanted(r) {
+			h.placed(r, eligible)
 		}
 	}
 	if h.t.Failed() {
 		h.dump()
+	}
+}
+
+// placed checks that r lies where its pool wants it, and that no move of a replica
+// would bring its replicas further apart.
+func (h *history) placed(r *placement.Range, eligible []cluster.NodeID) {
+	voters := r.Descriptor.Voters()
+	shared := func(nodes []cluster.NodeID) (out [cluster.MaxTiers]int) {
+		for i, a := range nodes {
+			for _, b := range nodes[i+1:] {
+				for tier := range h.s.Node(a).Locality.Shared(h.s.Node(b).Locality) {
+					out[tier]++
+				}
+			}
+		}
+		return out
+	}
+	now, hot := shared(voters), false
+	for _, id := range voters {
+		if h.s.Node(id).Membership != cluster.Active {
+			return // its decommission moves it, and the others stay until then
+		}
+	}
+	for _, id := range voters {
+		hot = hot || h.s.Node(id).Hot()
+		if !h.admits(r, id) {
+			h.t.Errorf("%s is on %s, which its pool excludes", r.Descriptor.ID, id)
+		}
+	}
+	for i, out := range voters {
+		for _, in := range eligible {
+			if out == r.Leader || hot || h.s.Node(in).Hot() || slices.Contains(voters, in) {
+				continue
+			}
+			moved := slices.Clone(voters)
+			moved[i] = in
+			if c := shared(moved); slices.Compare(c[:], now[:]) < 0 {
+				h.t.Errorf("%s is on %v, and %s instead of %s would spread it further", r.Descriptor.ID, voters, in, out)
+			}
+		}
 	}
 }
 

@@ -89,7 +89,8 @@ func (l *load) emptiest(a, b cluster.NodeID) int {
 // that keep the candidates out. Nodes in not are no candidates. One whose replica
 // is on its way out is: a copy may come back when that has gone.
 func (p *planner) target(r *Range, not []cluster.NodeID) (cluster.NodeID, Code) {
-	best, why := cluster.NodeID(0), NoTarget
+	best, why := candidate{}, NoTarget
+	staying := p.staying(r, not)
 	for i := range p.s.Nodes {
 		n := &p.s.Nodes[i]
 		if n.refuses() != "" || slices.Contains(not, n.ID) {
@@ -100,28 +101,47 @@ func (p *planner) target(r *Range, not []cluster.NodeID) (cluster.NodeID, Code) 
 		if votes || there && r.failed(n.ID) || p.planned(r, n.ID) {
 			continue
 		}
+		if !p.s.admits(r, n.ID) {
+			if why == NoTarget {
+				why = Constraint
+			}
+			continue
+		}
 		if !there && p.s.overfull(n, p.load.at(n.ID).in+r.Bytes) {
 			why = Disk
 			continue
 		}
-		if best == 0 || p.prefers(r, n.ID, best) {
-			best = n.ID
+		x := candidate{node: n.ID, learns: there && rep.Role == cluster.Learner, crowd: p.s.crowd(with(staying, n.ID, 0))}
+		if best.node == 0 || p.prefers(x, best) {
+			best = x
 		}
 	}
-	return best, why
+	return best.node, why
 }
 
-// prefers reports whether a is a better target than b: a learner that is there
-// already costs no copy.
-func (p *planner) prefers(r *Range, a, b cluster.NodeID) bool {
-	learns := func(id cluster.NodeID) bool {
-		rep, there := r.Descriptor.On(id)
-		return there && rep.Role == cluster.Learner
+// candidate is a node that could take a replica.
+type candidate struct {
+	node   cluster.NodeID
+	learns bool     // it holds a learner of the range already
+	crowd  crowding // of the range's replicas, this one among them
+}
+
+// prefers reports whether a is a better target than b: the replicas are spread
+// over localities as far as they can be, a learner that is there already costs no
+// copy, and then the load decides.
+func (p *planner) prefers(a, b candidate) bool {
+	return cmp.Or(a.crowd.compare(b.crowd), -compareBool(a.learns, b.learns), p.load.emptiest(a.node, b.node)) < 0
+}
+
+// staying lists the nodes where voters of r are and stay, and those where this
+// plan puts one, but for those in not.
+func (p *planner) staying(r *Range, not []cluster.NodeID) []cluster.NodeID {
+	_, nodes := halves(&r.Descriptor)
+	nodes = slices.DeleteFunc(nodes, func(id cluster.NodeID) bool { return slices.Contains(not, id) })
+	for i := len(p.plan.Moves) - 1; i >= 0 && p.plan.Moves[i].Range == r.Descriptor.ID; i-- {
+		nodes = with(nodes, p.plan.Moves[i].To, p.plan.Moves[i].From)
 	}
-	if hasA := learns(a); hasA != learns(b) {
-		return hasA
-	}
-	return p.load.emptiest(a, b) < 0
+	return nodes
 }
 
 // planned reports whether a move of this plan gives r a replica on n.
@@ -135,14 +155,15 @@ func (p *planner) planned(r *Range, n cluster.NodeID) bool {
 }
 
 // successor returns the voter of r that should lead instead of its leader: live,
-// caught up, not in not, with the fewest leaderships; 0 if there is none.
+// caught up, not in not, where its pool prefers leaders, with the fewest
+// leaderships; 0 if there is none.
 func (p *planner) successor(r *Range, not []cluster.NodeID) cluster.NodeID {
 	best := cluster.NodeID(0)
 	for _, rep := range r.Descriptor.Replicas {
 		if rep.Node == r.Leader || slices.Contains(not, rep.Node) || SafeTransfer(p.s, r, rep.Node) != "" {
 			continue
 		}
-		if best == 0 || cmp.Or(cmp.Compare(p.load.at(rep.Node).leaders, p.load.at(best).leaders), cmp.Compare(rep.Node, best)) < 0 {
+		if best == 0 || cmp.Or(-compareBool(p.s.likes(r, rep.Node), p.s.likes(r, best)), cmp.Compare(p.load.at(rep.Node).leaders, p.load.at(best).leaders), cmp.Compare(rep.Node, best)) < 0 {
 			best = rep.Node
 		}
 	}

@@ -127,6 +127,10 @@ func addReplica(r *placement.Range, n cluster.NodeID, role cluster.ReplicaRole) 
 func (st *story) set(d *datadriven.TestData) string {
 	for line := range strings.Lines(d.Input) {
 		words := strings.Fields(line)
+		if words[0] == "pool" {
+			st.setPool(words[1:])
+			continue
+		}
 		if words[0] == "busy" {
 			st.s.Busy = append(st.s.Busy, parseNode(words[1]))
 			continue
@@ -157,6 +161,8 @@ func (st *story) setNode(n *placement.Node, words []string) {
 			n.Service = cluster.Service(key)
 		case "ca-key":
 			n.CAKey = true
+		case "at":
+			n.Locality = locality(strings.ReplaceAll(value, ":", "="))
 		case "cordon":
 			n.Cordon = true
 		case "uncordon":
@@ -182,6 +188,9 @@ func (st *story) setRange(r *placement.Range, words []string) {
 		switch key {
 		case "leader":
 			r.Leader = parseNode(value)
+		case "pool":
+			id, _ := strconv.ParseUint(value, 10, 8)
+			r.Descriptor.Pool = cluster.PoolID(id)
 		case "reads":
 			r.Reads, _ = strconv.ParseFloat(value, 64)
 		case "writes":
@@ -205,6 +214,44 @@ func (st *story) setRange(r *placement.Range, words []string) {
 			st.t.Fatalf("set range: unknown word %q", w)
 		}
 	}
+}
+
+func locality(text string) cluster.Locality {
+	l, err := cluster.ParseLocality(text)
+	if err != nil {
+		panic(err)
+	}
+	return l
+}
+
+// set pool 1 name=hot replicas=3 constraints=+zone=a prefer=zone=b
+func (st *story) setPool(words []string) {
+	id, _ := strconv.ParseUint(words[0], 10, 8)
+	p := cluster.Pool{ID: cluster.PoolID(id), Name: "pool" + words[0], PoolSpec: cluster.PoolSpec{Replicas: 3}}
+	if have := st.s.Pool(p.ID); have != nil {
+		p = *have
+	} else {
+		st.s.Pools = append(st.s.Pools, p)
+	}
+	var err error
+	for _, w := range words[1:] {
+		key, value, _ := strings.Cut(w, "=")
+		switch key {
+		case "name":
+			p.Name = value
+		case "replicas":
+			p.Replicas, err = strconv.Atoi(value)
+		case "constraints":
+			p.Constraints, err = cluster.ParseConstraints(value)
+		case "prefer":
+			p.PreferLeader, err = cluster.ParsePreference(value)
+		}
+		if err != nil {
+			st.t.Fatal(err)
+		}
+	}
+	st.s.Sort()
+	*st.s.Pool(p.ID) = p
 }
 
 // safe r2 swap add=n4 remove=n1 [expect=7]
@@ -378,7 +425,11 @@ func parseRange(t *testing.T, s string) cluster.RangeID {
 func explain(e placement.Explanation) string {
 	var b strings.Builder
 	for _, n := range e.Nodes {
-		fmt.Fprintf(&b, "%s holds %v may %v: %s", n.Node, n.Holds, n.May, n.Why)
+		fmt.Fprintf(&b, "%s holds %v may %v: ", n.Node, n.Holds, n.May)
+		if n.Code != "" {
+			fmt.Fprintf(&b, "%s ", n.Code)
+		}
+		b.WriteString(n.Why)
 		if n.WouldChange != "" {
 			b.WriteString("; " + n.WouldChange)
 		}
@@ -435,5 +486,9 @@ func verdict(v *placement.Verdict) string {
 }
 
 func survival(s placement.Survival) string {
-	return fmt.Sprintf("any %d; singles %v; pairs %d, worst %v: %d ranges; lost %v\n", s.Any, s.Singles, s.Pairs, s.Worst, s.WorstRanges, s.Lost)
+	text := fmt.Sprintf("any %d; singles %v; pairs %d, worst %v: %d ranges; lost %v\n", s.Any, s.Singles, s.Pairs, s.Worst, s.WorstRanges, s.Lost)
+	for _, l := range s.Localities {
+		text += fmt.Sprintf("%s %v: %d ranges %v\n", l.Locality, l.Nodes, l.Ranges, l.First)
+	}
+	return text
 }

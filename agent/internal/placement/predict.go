@@ -1,6 +1,7 @@
 package placement
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -95,7 +96,8 @@ func (p *planner) sources() {
 // two, since each range goes over by one joint change that needs both halves.
 func (p *planner) survival() {
 	pr := &p.plan.Prediction
-	pr.Before = Survive(p.s).Any
+	before := Survive(p.s)
+	pr.Before = before.Any
 	after := p.s.Clone()
 	if p.in.Goal == GoalDrain {
 		for _, id := range p.in.Nodes {
@@ -111,7 +113,7 @@ func (p *planner) survival() {
 	pr.After = pr.Survival.Any
 	pr.During = min(pr.Before, pr.After)
 	if p.in.Goal == GoalDecommission && p.verdict.OK() {
-		p.warnSpread(after)
+		p.warnSpread(after, narrow(&before))
 	}
 }
 
@@ -144,9 +146,17 @@ func (s *Snapshot) settle(m Move) {
 	d.NextReplica++
 }
 
+// narrow counts the ranges that the loss of the worst locality would stop.
+func narrow(v *Survival) int {
+	if l := v.WorstLocality(); l != nil {
+		return l.Ranges
+	}
+	return 0
+}
+
 // warnSpread warns if the cluster outlives fewer losses afterwards, or if one
 // more loss would leave fewer nodes than replicas wanted.
-func (p *planner) warnSpread(after *Snapshot) {
+func (p *planner) warnSpread(after *Snapshot, was int) {
 	left := 0
 	for i := range after.Nodes {
 		n := &after.Nodes[i]
@@ -154,7 +164,10 @@ func (p *planner) warnSpread(after *Snapshot) {
 			left++
 		}
 	}
+	is := narrow(&p.plan.Prediction.Survival)
 	switch pr := &p.plan.Prediction; {
+	case is > was:
+		p.verdict.warn("spread", SpreadThin, fmt.Sprintf("after this, the loss of one locality would stop %s, before %d", count(is, "range"), was))
 	case pr.After < pr.Before:
 		p.verdict.warn("spread", SpreadThin, "after this the cluster outlives "+count(max(pr.After, 0), "lost node")+", before "+count(pr.Before, "lost node"))
 	case left <= p.s.RF:

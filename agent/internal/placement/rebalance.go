@@ -33,8 +33,9 @@ func (in *Intent) maxMoves() int {
 	return DefaultMaxMoves
 }
 
-// rebalance plans the steps that even the load out most: leaderships first, which
-// cost nothing, then replicas, which are copied. Each step brings the sum of the
+// rebalance plans what puts leaders where their pools prefer them and replicas
+// further apart, then the steps that even the load out most: leaderships first,
+// which cost nothing, then replicas, which are copied. Each step brings the sum of the
 // squared, weighted deviations from the mean down, so no later plan can want it
 // undone while the load stays as it is; and each range is in one step at most.
 func (p *planner) rebalance() {
@@ -48,11 +49,15 @@ func (p *planner) rebalance() {
 	for d := range dims {
 		r.acting[d] = b.goal.starts[d] && b.acts(d)
 	}
-	if r.acting == ([dims]bool{}) {
+	r.indexLed()
+	r.preferLeaders()
+	if p.in.Balance != BalanceLeaders {
+		r.spreadOut()
+	}
+	if r.acting == ([dims]bool{}) && p.plan.Empty() {
 		p.verdict.pass("balance", fmt.Sprintf("no dimension is more than %d %% of the mean apart", p.in.threshold()))
 		return
 	}
-	r.indexLed()
 	for !r.full() && r.transferOne() {
 	}
 	if p.in.Balance != BalanceLeaders {
@@ -127,7 +132,7 @@ func (r *rebalancing) transferOne() bool {
 		from := r.board.at[x.Leader]
 		for _, rep := range x.Descriptor.Replicas {
 			to, carries := r.board.at[rep.Node]
-			if !carries || to == from || rep.Role != cluster.Voter {
+			if !carries || to == from || rep.Role != cluster.Voter || r.s.likes(x, x.Leader) && !r.s.likes(x, rep.Node) {
 				continue
 			}
 			s := step{r: x, from: from, to: to, gain: r.gain(from, to, r.board.leading(x, from))}
@@ -161,7 +166,7 @@ func (r *rebalancing) moveOne() bool {
 					continue
 				}
 				s := step{r: x, from: from, to: to, gain: r.gain(from, to, load), leads: x.Leader == node}
-				if s.gain > 0 && s.better(best) && r.takes(x, r.board.nodes[to]) {
+				if s.gain > 0 && s.better(best) && r.takes(x, node, r.board.nodes[to]) {
 					best = s
 				}
 			}
@@ -199,23 +204,36 @@ func (r *rebalancing) ends() (full, empty []int) {
 	return slices.Compact(full), slices.Compact(empty)
 }
 
+// rearrangeable reports whether a replica of x may move at all.
+func (r *rebalancing) rearrangeable(x *Range) bool {
+	d := &x.Descriptor
+	if d.IsMeta() || d.Joint() || r.used[d.ID] || r.skips(d.ID) || r.cooling[d.ID] || len(d.Learners()) > 0 || len(d.Voters()) != r.s.wanted(x) {
+		return false
+	}
+	return r.well(x) && !r.s.Node(x.Leader).Hot()
+}
+
 // movable reports whether the replica of x on node may move at all.
 func (r *rebalancing) movable(x *Range, node cluster.NodeID) bool {
 	d := &x.Descriptor
-	if d.IsMeta() || d.Joint() || r.used[d.ID] || r.skips(d.ID) || r.cooling[d.ID] || len(d.Learners()) > 0 || len(d.Voters()) != r.s.wanted(x) {
+	if !r.rearrangeable(x) {
 		return false
 	}
 	if x.Leader == node && len(d.Voters()) > 1 {
 		return false // who would lead then is not foreseen: a transfer comes first
 	}
 	rep, there := d.On(node)
-	return there && rep.Role == cluster.Voter && r.well(x) && !r.s.Node(x.Leader).Hot()
+	return there && rep.Role == cluster.Voter
 }
 
-// takes reports whether node may be given a replica of x.
-func (r *rebalancing) takes(x *Range, node cluster.NodeID) bool {
+// takes reports whether node may be given the replica of x on from: its pool
+// allows that, and the replicas lie no closer together.
+func (r *rebalancing) takes(x *Range, from, node cluster.NodeID) bool {
 	n := r.s.Node(node)
-	if _, taken := x.Descriptor.On(node); taken || n.Hot() {
+	if _, taken := x.Descriptor.On(node); taken || n.Hot() || !r.s.admits(x, node) {
+		return false
+	}
+	if voters := x.Descriptor.Voters(); r.s.crowd(with(voters, node, from)).compare(r.s.crowd(voters)) > 0 {
 		return false
 	}
 	return !r.s.overfull(n, r.load.at(node).in+x.Bytes)

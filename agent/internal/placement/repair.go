@@ -55,7 +55,7 @@ func (p *planner) cure(r *Range) (Move, bool) {
 			return Move{From: gone, Demote: d.IsMeta() && !r.failed(gone), Why: "one voter too many"}, true
 		}
 		if why := p.beyond(r, gone); why != "" {
-			if to, _ := p.target(r, nil); to != 0 {
+			if to, _ := p.target(r, []cluster.NodeID{gone}); to != 0 {
 				return Move{From: gone, To: to, Demote: d.IsMeta() && !r.failed(gone), Why: why}, true
 			}
 			if r.failed(gone) && p.s.Node(gone).refuses() == "" {
@@ -65,7 +65,27 @@ func (p *planner) cure(r *Range) (Move, bool) {
 	} else if len(voters) > want {
 		return Move{From: p.spareVoter(r), Demote: d.IsMeta(), Why: "one voter too many"}, true
 	}
-	return p.tidy(r)
+	if m, ok := p.tidy(r); ok {
+		return m, true
+	}
+	return p.replace(r)
+}
+
+// replace takes a replica off a node that the constraints of its pool exclude, as
+// they are or as the node's locality is since it was started anew.
+func (p *planner) replace(r *Range) (Move, bool) {
+	if r.Descriptor.IsMeta() || len(r.Descriptor.Voters()) != p.s.wanted(r) || !p.well(r) {
+		return Move{}, false
+	}
+	for _, id := range r.Descriptor.Voters() {
+		if p.s.admits(r, id) {
+			continue
+		}
+		if to, _ := p.target(r, []cluster.NodeID{id}); to != 0 {
+			return Move{From: id, To: to, Why: id.String() + " " + p.s.misplaced(r, p.s.Node(id))}, true
+		}
+	}
+	return Move{}, false
 }
 
 // beyond returns why a voter that does not count is not waited for; "" if it is.
@@ -115,13 +135,17 @@ func (p *planner) worstVoter(r *Range) cluster.NodeID {
 	return worst
 }
 
-// spareVoter picks the voter that can best be spared: not the leader, on a node
-// that is leaving, else on the fullest one.
+// spareVoter picks the voter that can best be spared: on a node that is leaving,
+// else on one that the constraints of its pool exclude, else the one without which
+// the others are spread furthest, not the leader, on the fullest node.
 func (p *planner) spareVoter(r *Range) cluster.NodeID {
 	voters := r.Descriptor.Voters()
+	all := slices.Clone(voters)
 	slices.SortFunc(voters, func(a, b cluster.NodeID) int {
 		return cmp.Or(
 			-compareBool(p.goes(a), p.goes(b)),
+			compareBool(p.s.admits(r, a), p.s.admits(r, b)),
+			p.s.crowd(with(all, 0, a)).compare(p.s.crowd(with(all, 0, b))),
 			compareBool(a == r.Leader, b == r.Leader),
 			-p.load.emptiest(a, b))
 	})

@@ -59,8 +59,8 @@ func (v Violation) String() string {
 //	(c) live voters are a quorum after the change, in both halves of a joint one,
 //	    and those of the new half have caught up;
 //	(d) one change at a time, on the generation that was planned for;
-//	(e) nothing is placed on a node that is leaving, cordoned, not alive, or
-//	    whose disk would be too full.
+//	(e) nothing is placed on a node that is leaving, cordoned, not alive, whose
+//	    disk would be too full, or that the constraints of the range's pool exclude.
 func Safe(s *Snapshot, c Change) []Violation {
 	r := s.Range(c.Range)
 	if r == nil {
@@ -198,6 +198,9 @@ func (k *kernel) target() {
 	}
 	if why := n.refuses(); why != "" {
 		k.refuse(NoTarget, "e", n.ID, "%s %s", n.ID, why)
+	}
+	if why := k.s.misplaced(k.r, n); why != "" {
+		k.refuse(Constraint, "e", n.ID, "%s %s", n.ID, why)
 	}
 	if k.c.Kind == cluster.AddLearner && k.s.overfull(n, k.r.Bytes) {
 		k.refuse(Disk, "e", n.ID, "the disk of %s would be over %.0f %% full", n.ID, k.s.MaxDisk*100)

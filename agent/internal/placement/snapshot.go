@@ -25,6 +25,7 @@ type Node struct {
 	Liveness   cluster.Liveness
 	Service    cluster.Service
 	Cordon     bool
+	Locality   cluster.Locality
 	Reported   bool    // its own status is in the Snapshot
 	DownFor    float64 // seconds since it was last alive; 0 while it is
 	Bytes      uint64  // live bytes of its store
@@ -106,7 +107,8 @@ func (r *Range) failed(n cluster.NodeID) bool { return slices.Contains(r.Failed,
 // call Sort; the functions of this package then only read it.
 type Snapshot struct {
 	MetaIndex uint64
-	RF        int // replicas wanted of each data range
+	RF        int // replicas wanted of each data range of the default pool
+	Pools     []cluster.Pool
 	Nodes     []Node
 	Ranges    []Range
 	// Busy lists the nodes of operations in flight: they may stop at any moment.
@@ -134,6 +136,7 @@ func (s *Snapshot) Settled() *Snapshot {
 func (s *Snapshot) Sort() *Snapshot {
 	slices.SortFunc(s.Nodes, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(s.Ranges, func(a, b Range) int { return cmp.Compare(a.Descriptor.ID, b.Descriptor.ID) })
+	slices.SortFunc(s.Pools, func(a, b cluster.Pool) int { return cmp.Compare(a.ID, b.ID) })
 	slices.Sort(s.Busy)
 	s.Busy = slices.Compact(s.Busy)
 	for i := range s.Ranges {
@@ -228,7 +231,7 @@ func (s *Snapshot) living() nodeSet {
 // an odd number that grows with the membership for the meta range.
 func (s *Snapshot) wanted(r *Range) int {
 	if !r.Descriptor.IsMeta() {
-		return max(s.RF, 1)
+		return s.spec(r).Replicas
 	}
 	return metaVoters(s.staying())
 }

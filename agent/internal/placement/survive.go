@@ -22,21 +22,29 @@ type Survival struct {
 	Pairs       int              `json:"pairs"`
 	Worst       []cluster.NodeID `json:"worst,omitempty"`
 	WorstRanges int              `json:"worstRanges,omitempty"`
+	// Localities say what the loss of each would cost, if nodes have any that tell
+	// them apart.
+	Localities []LocalityLoss `json:"localities,omitempty"`
 	// Lost are the ranges without a quorum now.
 	Lost []cluster.RangeID `json:"lost,omitempty"`
 }
 
 type pair struct{ a, b cluster.NodeID }
 
-// Survive looks at every range: which nodes, alone or in pairs, may be lost.
+// Survive looks at every range: which nodes, alone or in pairs, and which
+// localities may be lost.
 func Survive(s *Snapshot) Survival {
 	t := survey{s: s, singles: map[cluster.NodeID]int{}, pairs: map[pair]int{}}
 	var out Survival
+	places := s.localities()
 	for i := range s.Ranges {
 		if !t.add(&s.Ranges[i]) {
 			out.Lost = append(out.Lost, s.Ranges[i].Descriptor.ID)
+			continue
 		}
+		places.add(s, &s.Ranges[i])
 	}
+	out.Localities = places.result()
 	for n := range t.singles {
 		out.Singles = append(out.Singles, n)
 	}

@@ -1,0 +1,122 @@
+package placement
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+)
+
+// Pool returns the pool with the id, or nil.
+func (s *Snapshot) Pool(id cluster.PoolID) *cluster.Pool {
+	i, ok := slices.BinarySearchFunc(s.Pools, id, func(p cluster.Pool, id cluster.PoolID) int { return cmp.Compare(p.ID, id) })
+	if !ok {
+		return nil
+	}
+	return &s.Pools[i]
+}
+
+// spec is what r's pool wants. Nothing constrains the meta range: every node has
+// a copy of it.
+func (s *Snapshot) spec(r *Range) *cluster.PoolSpec {
+	if !r.Descriptor.IsMeta() {
+		if p := s.Pool(r.Descriptor.Pool); p != nil {
+			return &p.PoolSpec
+		}
+	}
+	return &cluster.PoolSpec{Replicas: max(s.RF, 1)}
+}
+
+// poolName is what r's pool is called.
+func (s *Snapshot) poolName(r *Range) string {
+	if p := s.Pool(r.Descriptor.Pool); p != nil {
+		return p.Name
+	}
+	return cluster.DefaultPoolName
+}
+
+// misplaced says why the constraints of r's pool keep its replicas off n; "" if
+// they do not.
+func (s *Snapshot) misplaced(r *Range, n *Node) string {
+	c, broken := s.spec(r).Constraints.Broken(n.Locality)
+	if !broken {
+		return ""
+	}
+	where := "has no locality"
+	if len(n.Locality) > 0 {
+		where = "is in " + n.Locality.String()
+	}
+	return fmt.Sprintf("%s, and pool %s wants %s", where, s.poolName(r), c)
+}
+
+// admits reports whether the constraints of r's pool let a replica be on a node.
+func (s *Snapshot) admits(r *Range, id cluster.NodeID) bool {
+	n := s.Node(id)
+	return n == nil || s.spec(r).Constraints.Admit(n.Locality)
+}
+
+// likes reports whether the pool of r prefers that the node leads.
+func (s *Snapshot) likes(r *Range, id cluster.NodeID) bool {
+	n := s.Node(id)
+	return n != nil && s.spec(r).PreferLeader.Likes(n.Locality)
+}
+
+// constraintFixes says what would let a node that the constraints of r's pool
+// refuse hold a replica.
+func (s *Snapshot) constraintFixes(r *Range, n *Node) []Fix {
+	c, broken := s.spec(r).Constraints.Broken(n.Locality)
+	if !broken {
+		return nil
+	}
+	where := "at " + c.Tier.String()
+	if c.Forbidden {
+		where = "elsewhere than at " + c.Tier.String()
+	}
+	left := slices.DeleteFunc(slices.Clone(s.spec(r).Constraints), func(x cluster.Constraint) bool { return x == c })
+	return []Fix{{
+		Does:    fmt.Sprintf("start a node %s, or drop the constraint %s of pool %s", where, c, s.poolName(r)),
+		Command: fmt.Sprintf("nodedbctl pools alter %s --constraints '%s'", s.poolName(r), left),
+	}}
+}
+
+// refuseConstrained refuses because the nodes that would be left are not where the
+// pools of ranges want them.
+func (p *planner) refuseConstrained(ranges []cluster.RangeID, leaving []cluster.NodeID) {
+	if len(ranges) == 0 {
+		return
+	}
+	r := p.s.Range(ranges[0])
+	spec, name := p.s.spec(r), p.s.poolName(r)
+	var remain []cluster.NodeID
+	for i := range p.s.Nodes {
+		if n := &p.s.Nodes[i]; n.refuses() == "" && spec.Constraints.Admit(n.Locality) && !slices.Contains(leaving, n.ID) {
+			remain = append(remain, n.ID)
+		}
+	}
+	missing := max(spec.Replicas-len(remain), 1)
+	out := Refusal{
+		Code: Constraint, Ranges: ranges, Nodes: p.in.Nodes,
+		Why:   fmt.Sprintf("%s of pool %s need %s with %s; %s", count(len(ranges), "range"), name, count(spec.Replicas, "node"), spec.Constraints, remaining(remain)),
+		Fixes: []Fix{{Does: fmt.Sprintf("start %s with %s", more(missing, "node"), spec.Constraints), Command: "nodedbctl join-token create"}},
+	}
+	if fewer := fitting(len(remain)); fewer > 0 {
+		out.Fixes = append(out.Fixes, Fix{Does: "want fewer replicas", Command: fmt.Sprintf("nodedbctl pools alter %s --replicas %d", name, fewer)})
+	}
+	out.Fixes = append(out.Fixes, Fix{Does: "let its replicas be elsewhere too", Command: fmt.Sprintf("nodedbctl pools alter %s --constraints ''", name)})
+	p.verdict.refuse("constraints", out)
+}
+
+// fitting is the most replicas that a pool may want on so many nodes; 0: none.
+func fitting(nodes int) int {
+	most := 0
+	for _, n := range cluster.ReplicaCounts {
+		if n <= nodes {
+			most = n
+		}
+	}
+	return most
+}
+
+// more writes "1 more node", "2 more nodes".
+func more(n int, noun string) string { return count(n, "more "+noun) }
