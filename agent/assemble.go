@@ -193,7 +193,7 @@ func (n *Node) openStore() (func() error, error) {
 	if err != nil {
 		return nil, &ExitError{Code: ExitDataDir, Message: "open the replicas", Err: err}
 	}
-	n.store = s
+	n.store, n.ranges = s, newRangeBoard(s.StatusSince, n.meter.Load)
 	return s.Close, nil
 }
 

@@ -35,8 +35,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	st := c.n.status()
 	var leaders, failed, leaderless int
 	var reads, writes uint64
-	for i := range st.Ranges {
-		r := &st.Ranges[i]
+	for _, r := range st.Ranges {
 		if r.IsLeader() {
 			leaders++
 		}

@@ -58,7 +58,7 @@ type Node struct {
 	board   *health.Board
 	usage   *usage
 	logTail *logTail
-	rates   rates
+	ranges  *rangeBoard
 	lock    *dirLock
 	book    *peerBook
 	certs   *auth.Source
@@ -333,7 +333,7 @@ func (n *Node) tellCoordinator() {
 func (n *Node) status() cluster.NodeStatus {
 	st := cluster.NodeStatus{
 		Node: n.id.Node, BootNonce: n.nonce, Service: n.serviceState(), Version: n.cfg.Version, StartedAt: n.started,
-		MetaIndex: n.machine.View().Index, Bytes: n.engine.SizeOnDisk(), Ranges: n.store.Status(),
+		MetaIndex: n.machine.View().Index, Bytes: n.engine.SizeOnDisk(),
 		CPU: n.usage.cpu(time.Now(), runtime.NumCPU()), Liveness: n.liveness(), Peers: n.peerStatus(),
 		Keys: n.keyStatus(), CertExpires: n.certs.Current().Expires().UTC(),
 	}
@@ -342,12 +342,11 @@ func (n *Node) status() cluster.NodeStatus {
 		st.ClockOffset = offset.Seconds()
 	}
 	st.DiskUsed, st.DiskTotal = n.usage.disk()
-	for i := range st.Ranges {
-		if r := &st.Ranges[i]; r.IsLeader() && !r.Descriptor.IsMeta() {
-			r.Load = n.meter.Load(&r.Descriptor, time.Now())
-		}
+	st.ReadsPerSecond, st.WritesPerSecond = n.ranges.refresh(time.Now())
+	st.Ranges = n.ranges.board.All()
+	if age := n.store.StatusAge(); age > time.Second {
+		st.RangesAge = age.Seconds()
 	}
-	n.rates.fill(&st, time.Now())
 	if p := n.pgwire.Load(); p != nil {
 		st.Sessions = p.Sessions()
 	}

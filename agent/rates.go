@@ -6,22 +6,41 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/statusboard"
 )
 
 // How rates are made of counters.
 const (
 	rateGap    = time.Second      // samples nearer than this give no new rate
 	rateWindow = 10 * time.Second // over which rates are smoothed
+	// rateLeast is the least rate that is told, per second: below it a smoothed rate
+	// only fades, and each step would be a change to tell the cluster.
+	rateLeast = 0.05
 )
 
-// rates turns the counters of this node's replicas into rates per second,
-// smoothed: the rebalancer must not chase a burst.
-type rates struct {
+// rangeBoard is what this node tells of its replicas: what the store publishes,
+// with the load of those that lead and with rates per second, smoothed: the
+// rebalancer must not chase a burst.
+type rangeBoard struct {
+	board *statusboard.Board[cluster.RangeID, cluster.RangeStatus]
+	// since asks the store for what changed.
+	since func(base uint64) statusboard.Changes[cluster.RangeID, cluster.RangeStatus]
+	// load is what a range that is led here serves; nil: next to nothing.
+	load func(d *cluster.RangeDescriptor, now time.Time) *cluster.RangeLoad
+
 	mu struct {
 		sync.Mutex
-		at      time.Time
-		samples map[cluster.RangeID]rateSample
+		seen          uint64 // generation of the store's board
+		at            time.Time
+		samples       map[cluster.RangeID]rateSample
+		reads, writes float64 // sums of the rates
 	}
+}
+
+func newRangeBoard(since func(base uint64) statusboard.Changes[cluster.RangeID, cluster.RangeStatus], load func(d *cluster.RangeDescriptor, now time.Time) *cluster.RangeLoad) *rangeBoard {
+	b := &rangeBoard{board: statusboard.New[cluster.RangeID](statusboard.Ranges()), since: since, load: load}
+	b.mu.samples = map[cluster.RangeID]rateSample{}
+	return b
 }
 
 type rateSample struct {
@@ -31,26 +50,74 @@ type rateSample struct {
 	writeRate     float64
 }
 
-// fill sets the rates in st, from the counters in it.
-func (r *rates) fill(st *cluster.NodeStatus, now time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	gap := now.Sub(r.mu.at)
-	if r.mu.samples == nil || gap >= rateGap {
-		next := make(map[cluster.RangeID]rateSample, len(st.Ranges))
-		for i := range st.Ranges {
-			x := &st.Ranges[i]
-			next[x.Descriptor.ID] = r.mu.samples[x.Descriptor.ID].next(x, gap)
+// refresh brings the board up to date: with what the store has published since
+// the last call, and once a second with new rates. It returns the sums of the rates.
+func (b *rangeBoard) refresh(now time.Time) (reads, writes float64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.since(b.mu.seen)
+	for _, id := range c.Gone {
+		b.drop(id)
+	}
+	if gap := now.Sub(b.mu.at); gap >= rateGap {
+		b.sample(b.since(0), gap)
+		b.mu.at = now
+		return b.mu.reads, b.mu.writes
+	}
+	for _, x := range c.Changed {
+		b.put(x.Value, now)
+	}
+	b.mu.seen = c.To
+	return b.mu.reads, b.mu.writes
+}
+
+func (b *rangeBoard) drop(id cluster.RangeID) {
+	b.board.Drop(id)
+	delete(b.mu.samples, id)
+}
+
+// sample makes new rates of all counters.
+func (b *rangeBoard) sample(all statusboard.Changes[cluster.RangeID, cluster.RangeStatus], gap time.Duration) {
+	now := b.mu.at.Add(gap)
+	next := make(map[cluster.RangeID]rateSample, len(all.Changed))
+	reads, writes := 0.0, 0.0
+	for _, x := range all.Changed {
+		s := b.mu.samples[x.Key].next(x.Value, gap)
+		next[x.Key] = s
+		reads, writes = reads+told(s.readRate), writes+told(s.writeRate)
+	}
+	for id := range b.mu.samples {
+		if _, ok := next[id]; !ok {
+			b.board.Drop(id)
 		}
-		r.mu.samples, r.mu.at = next, now
 	}
-	for i := range st.Ranges {
-		x := &st.Ranges[i]
-		s := r.mu.samples[x.Descriptor.ID]
-		x.ReadsPerSecond, x.WritesPerSecond = s.readRate, s.writeRate
-		st.ReadsPerSecond += s.readRate
-		st.WritesPerSecond += s.writeRate
+	b.mu.samples, b.mu.seen, b.mu.reads, b.mu.writes = next, all.To, reads, writes
+	for _, x := range all.Changed {
+		b.put(x.Value, now)
 	}
+}
+
+// put tells a status, with its rates and load.
+func (b *rangeBoard) put(st *cluster.RangeStatus, now time.Time) {
+	x := *st
+	s := b.mu.samples[x.Descriptor.ID]
+	x.ReadsPerSecond, x.WritesPerSecond = told(s.readRate), told(s.writeRate)
+	if x.IsLeader() && !x.Descriptor.IsMeta() {
+		if x.Load = b.load(&x.Descriptor, now); x.Load != nil {
+			x.Load.Rate = told(x.Load.Rate)
+		}
+	}
+	b.board.Put(x.Descriptor.ID, &x)
+}
+
+// told is a rate as it is told: to three digits, so that one that hardly moves is
+// no news.
+func told(rate float64) float64 {
+	if rate < rateLeast {
+		return 0
+	}
+	unit := math.Pow(10, math.Floor(math.Log10(rate))-2)
+	return math.Round(rate/unit) * unit
 }
 
 // next is the sample after s. A replica that is new, or counts anew, has no rate

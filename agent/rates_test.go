@@ -5,16 +5,21 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/statusboard"
 )
 
 func TestRates(t *testing.T) {
-	var r rates
+	store := statusboard.New[cluster.RangeID](statusboard.Ranges())
+	b := newRangeBoard(func(base uint64) statusboard.Changes[cluster.RangeID, cluster.RangeStatus] {
+		return store.Since(base, false)
+	},
+		func(*cluster.RangeDescriptor, time.Time) *cluster.RangeLoad { return nil })
 	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 	count := func(replica cluster.ReplicaID, reads, writes uint64) *cluster.NodeStatus {
-		st := &cluster.NodeStatus{Ranges: []cluster.RangeStatus{{
-			Descriptor: cluster.RangeDescriptor{ID: 2}, Replica: replica, Reads: reads, Writes: writes,
-		}}}
-		r.fill(st, now)
+		store.Put(2, &cluster.RangeStatus{Descriptor: cluster.RangeDescriptor{ID: 2}, Replica: replica, Reads: reads, Writes: writes})
+		st := &cluster.NodeStatus{}
+		st.ReadsPerSecond, st.WritesPerSecond = b.refresh(now)
+		st.Ranges = b.board.All()
 		return st
 	}
 	if st := count(1, 1000, 500); st.ReadsPerSecond != 0 || st.WritesPerSecond != 0 {

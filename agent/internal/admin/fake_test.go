@@ -89,7 +89,7 @@ func newFakeBackend(ca []byte) *fakeBackend {
 		leader := cluster.NodeID(id%3) + 1
 		for n := cluster.NodeID(1); n <= 3; n++ {
 			st := cluster.RangeStatus{Descriptor: *d, Replica: cluster.ReplicaID(n), Leader: leader, Term: 7, Commit: 50, Applied: 50, Bytes: 4096, Keys: 10}
-			b.statuses[n].Ranges = append(b.statuses[n].Ranges, st)
+			b.statuses[n].Ranges = append(b.statuses[n].Ranges, &st)
 		}
 	}
 	return b
@@ -108,7 +108,7 @@ func (b *fakeBackend) InspectRaft(_ context.Context, id cluster.RangeID, nodes [
 				if st.IsLeader() {
 					state = "leader"
 				}
-				out[n] = &cluster.RaftState{Status: st, State: state, Vote: cluster.ReplicaID(st.Leader), FirstIndex: 11, LastIndex: 50, LogBytes: 4000}
+				out[n] = &cluster.RaftState{Status: *st, State: state, Vote: cluster.ReplicaID(st.Leader), FirstIndex: 11, LastIndex: 50, LogBytes: 4000}
 			}
 		}
 	}

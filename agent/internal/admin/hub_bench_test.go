@@ -38,7 +38,7 @@ func largeBackend(nodes, ranges int) *fakeBackend {
 					st.Progress = append(st.Progress, cluster.ReplicaProgress{Node: to.Node, Match: 50, Active: true})
 				}
 			}
-			b.statuses[rep.Node].Ranges = append(b.statuses[rep.Node].Ranges, st)
+			b.statuses[rep.Node].Ranges = append(b.statuses[rep.Node].Ranges, &st)
 		}
 	}
 	return b
@@ -70,8 +70,10 @@ func BenchmarkHub(b *testing.B) {
 				left := busy
 				for _, st := range back.statuses {
 					for j := range st.Ranges {
-						if r := &st.Ranges[j]; r.IsLeader() && left > 0 {
-							r.Commit, r.Applied = r.Commit+1, r.Applied+1
+						if r := st.Ranges[j]; r.IsLeader() && left > 0 {
+							next := *r
+							next.Commit, next.Applied = r.Commit+1, r.Applied+1
+							st.Ranges[j] = &next
 							left--
 						}
 					}

@@ -48,8 +48,7 @@ func newSight(o *Observation, source cluster.NodeID) *sight {
 	}
 	for _, node := range sortedKeys(o.Statuses) {
 		status := o.Statuses[node]
-		for i := range status.Ranges {
-			r := &status.Ranges[i]
+		for _, r := range status.Ranges {
 			f := found[r.Descriptor.ID]
 			if f == nil {
 				f = &rangeSight{descriptor: r.Descriptor, reports: map[cluster.NodeID]*cluster.RangeStatus{}}

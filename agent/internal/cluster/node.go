@@ -1,6 +1,10 @@
 package cluster
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // Membership answers: does this node belong to the cluster? The meta range decides.
 type Membership string
@@ -91,10 +95,13 @@ type NodeStatus struct {
 	DiskTotal uint64    `json:"diskTotal"`
 	CPU       float64   `json:"cpu"` // share of one machine, 0..1
 	// ReadsPerSecond and WritesPerSecond are the sums over the replicas here.
-	ReadsPerSecond  float64       `json:"readsPerSecond,omitempty"`
-	WritesPerSecond float64       `json:"writesPerSecond,omitempty"`
-	Statements      Statements    `json:"statements,omitzero"`
-	Ranges          []RangeStatus `json:"ranges,omitempty"`
+	ReadsPerSecond  float64    `json:"readsPerSecond,omitempty"`
+	WritesPerSecond float64    `json:"writesPerSecond,omitempty"`
+	Statements      Statements `json:"statements,omitzero"`
+	// Ranges are the replicas here, by range. They are shared: not to be changed.
+	Ranges []*RangeStatus `json:"ranges,omitempty"`
+	// RangesAge is how old Ranges is, in seconds, if the store does not get on.
+	RangesAge float64 `json:"rangesAge,omitempty"`
 	// Liveness is this node's view of its peers, Peers how it finds each of them.
 	Liveness map[NodeID]Liveness   `json:"liveness,omitempty"`
 	Peers    map[NodeID]PeerStatus `json:"peers,omitempty"`
@@ -102,6 +109,15 @@ type NodeStatus struct {
 	ClockOffset float64   `json:"clockOffset,omitempty"`
 	CertExpires time.Time `json:"certExpires,omitzero"`
 	Keys        KeyStatus `json:"keys,omitzero"`
+}
+
+// Range returns what the node says of its replica of a range; nil: it has none.
+func (s *NodeStatus) Range(id RangeID) *RangeStatus {
+	i, ok := slices.BinarySearchFunc(s.Ranges, id, func(r *RangeStatus, id RangeID) int { return cmp.Compare(r.Descriptor.ID, id) })
+	if !ok {
+		return nil
+	}
+	return s.Ranges[i]
 }
 
 // KeyStatus is what a node has of certificates and keys, by fingerprint: the

@@ -124,7 +124,7 @@ func (c *testCluster) splitSome(child cluster.RangeID, salt int) {
 		for _, n := range c.all() {
 			for _, st := range n.store.Status() {
 				if st.IsLeader() && st.Descriptor.End-st.Descriptor.Start > widest.Descriptor.End-widest.Descriptor.Start {
-					widest = st
+					widest = *st
 				}
 			}
 		}

@@ -22,7 +22,7 @@ type Proposer interface {
 // Store is the part of *store.Store that meta uses.
 type Store interface {
 	RangeStatus(id cluster.RangeID) (cluster.RangeStatus, bool)
-	Status() []cluster.RangeStatus
+	Status() []*cluster.RangeStatus
 }
 
 // Config is what a Meta needs.

@@ -30,7 +30,7 @@ type fakeRange struct {
 	at       uint64 // what the follower has applied
 	failing  error
 	commands []metastate.Command
-	statuses []cluster.RangeStatus
+	statuses []*cluster.RangeStatus
 }
 
 func newFakeRange(t testing.TB) *fakeRange {
@@ -129,7 +129,7 @@ func (f *fakeRange) proposed() int {
 	return len(f.commands)
 }
 
-func (f *fakeRange) Status() []cluster.RangeStatus {
+func (f *fakeRange) Status() []*cluster.RangeStatus {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.statuses
@@ -138,7 +138,7 @@ func (f *fakeRange) Status() []cluster.RangeStatus {
 func (f *fakeRange) RangeStatus(id cluster.RangeID) (cluster.RangeStatus, bool) {
 	for _, s := range f.Status() {
 		if s.Descriptor.ID == id {
-			return s, true
+			return *s, true
 		}
 	}
 	return cluster.RangeStatus{}, false
@@ -232,7 +232,7 @@ func TestLeader(t *testing.T) {
 		if node, _, self := m.Leader(); node != 0 || self {
 			t.Errorf("Leader() = %s, %v without a replica", node, self)
 		}
-		f.statuses = []cluster.RangeStatus{{Descriptor: cluster.RangeDescriptor{ID: 1}, Leader: 1, Term: 7}}
+		f.statuses = []*cluster.RangeStatus{{Descriptor: cluster.RangeDescriptor{ID: 1}, Leader: 1, Term: 7}}
 		if node, term, self := m.Leader(); node != 1 || term != 7 || !self {
 			t.Errorf("Leader() = %s, %d, %v, want n1, 7, true", node, term, self)
 		}
@@ -304,7 +304,7 @@ func TestAudit(t *testing.T) {
 		d := descriptor(3, 5)
 		d.Replicas = []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}}
 		f.mu.Lock()
-		f.statuses = []cluster.RangeStatus{{Descriptor: d, Replica: 1, Leader: 1}}
+		f.statuses = []*cluster.RangeStatus{{Descriptor: d, Replica: 1, Leader: 1}}
 		f.mu.Unlock()
 		elapse(m.cfg.Audit + time.Second)
 		if _, r3 := generations(m); r3 != 5 {

@@ -162,7 +162,7 @@ func (r *draining) handOver(ctx context.Context) error {
 
 // handingOver records how far both halves of handOver are: unready ends when the
 // load balancers have had their time, leaders when the node leads nothing.
-func (r *draining) handingOver(led []cluster.RangeStatus, orphans int, left time.Duration) {
+func (r *draining) handingOver(led []*cluster.RangeStatus, orphans int, left time.Duration) {
 	now := time.Now().UTC().Round(0)
 	r.note(func(op *cluster.Operation) {
 		op.Done.Leaders = max(0, op.Total.Leaders-len(led)-orphans)
@@ -184,7 +184,7 @@ func (r *draining) handingOver(led []cluster.RangeStatus, orphans int, left time
 }
 
 // handOverLeft says what a drain waits for before it refuses sessions.
-func handOverLeft(led []cluster.RangeStatus, left time.Duration) string {
+func handOverLeft(led []*cluster.RangeStatus, left time.Duration) string {
 	var parts []string
 	if len(led) > 0 {
 		parts = append(parts, fmt.Sprintf("%d leaderships left, %s first", len(led), led[0].Descriptor.ID))
@@ -197,7 +197,7 @@ func handOverLeft(led []cluster.RangeStatus, left time.Duration) string {
 
 // led returns the ranges that this node leads and another voter could, and how
 // many nobody else could.
-func (r *draining) led() (led []cluster.RangeStatus, orphans int) {
+func (r *draining) led() (led []*cluster.RangeStatus, orphans int) {
 	for _, st := range r.d.cfg.Store.Status() {
 		if !st.IsLeader() {
 			continue
@@ -213,7 +213,7 @@ func (r *draining) led() (led []cluster.RangeStatus, orphans int) {
 
 // transferSome hands over up to eight ranges at once, each to the voter that has
 // caught up and leads least.
-func (r *draining) transferSome(ctx context.Context, led []cluster.RangeStatus, tried map[cluster.RangeID]map[cluster.NodeID]bool) {
+func (r *draining) transferSome(ctx context.Context, led []*cluster.RangeStatus, tried map[cluster.RangeID]map[cluster.NodeID]bool) {
 	counts := r.counts()
 	var wg sync.WaitGroup
 	for _, st := range led[:min(len(led), 8)] {
@@ -221,7 +221,7 @@ func (r *draining) transferSome(ctx context.Context, led []cluster.RangeStatus, 
 		if tried[id] == nil {
 			tried[id] = map[cluster.NodeID]bool{}
 		}
-		to := r.heir(&st, counts, tried[id])
+		to := r.heir(st, counts, tried[id])
 		if to == 0 {
 			clear(tried[id])
 			continue

@@ -149,8 +149,7 @@ func (c *Controller) seenOf(id cluster.NodeID) []cluster.Event {
 // stoppedOn returns the events of a node's replicas that have stopped.
 func (c *Controller) stoppedOn(id cluster.NodeID, st *cluster.NodeStatus) []cluster.Event {
 	var out []cluster.Event
-	for i := range st.Ranges {
-		r := &st.Ranges[i]
+	for _, r := range st.Ranges {
 		if r.Failed == "" {
 			continue
 		}

@@ -485,7 +485,7 @@ func (c *real) drainUnderLoad() {
 		t.Fatalf("drain of %s: %s %q", lead.id, done.State, done.Why)
 	}
 	t.Logf("drained %s after %s", lead.id, time.Since(began).Round(time.Millisecond))
-	leads := slices.DeleteFunc(lead.store.Status(), func(st cluster.RangeStatus) bool { return !st.IsLeader() })
+	leads := slices.DeleteFunc(lead.store.Status(), func(st *cluster.RangeStatus) bool { return !st.IsLeader() })
 	if len(leads) > 0 || lead.now() != cluster.Drained {
 		t.Errorf("%s leads %d ranges and is %s", lead.id, len(leads), lead.now())
 	}

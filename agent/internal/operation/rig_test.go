@@ -374,7 +374,7 @@ func (r *rig) status(id cluster.NodeID) *cluster.NodeStatus {
 	st := &cluster.NodeStatus{Node: id, Service: n.service, Version: "v1", BootNonce: fmt.Sprint(n.nonce)}
 	for _, rid := range sorted(n.held) {
 		if rs, ok := r.rangeStatus(id, rid); ok {
-			st.Ranges = append(st.Ranges, rs)
+			st.Ranges = append(st.Ranges, &rs)
 		}
 	}
 	return st

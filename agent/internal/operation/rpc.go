@@ -37,7 +37,7 @@ type Store interface {
 	Split(ctx context.Context, id cluster.RangeID, split cluster.RangeSplit) (parent, child *cluster.RangeDescriptor, err error)
 	DestroyReplica(ctx context.Context, id cluster.RangeID, minNext cluster.ReplicaID) error
 	RangeStatus(id cluster.RangeID) (cluster.RangeStatus, bool)
-	Status() []cluster.RangeStatus
+	Status() []*cluster.RangeStatus
 }
 
 // request is the payload of every replica.* call; each uses what it needs.

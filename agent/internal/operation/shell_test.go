@@ -183,7 +183,7 @@ func (st *shellStore) RangeStatus(id cluster.RangeID) (cluster.RangeStatus, bool
 	return st.s.r.rangeStatus(st.id, id)
 }
 
-func (st *shellStore) Status() []cluster.RangeStatus {
+func (st *shellStore) Status() []*cluster.RangeStatus {
 	st.s.mu.Lock()
 	defer st.s.mu.Unlock()
 	return st.s.r.status(st.id).Ranges

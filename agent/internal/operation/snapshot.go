@@ -134,8 +134,7 @@ func (src *sources) told() map[cluster.RangeID][]seen {
 		if st == nil {
 			continue
 		}
-		for i := range st.Ranges {
-			r := &st.Ranges[i]
+		for _, r := range st.Ranges {
 			all[r.Descriptor.ID] = append(all[r.Descriptor.ID], seen{node: id, at: src.reports[id].At, status: r})
 		}
 	}

@@ -65,10 +65,8 @@ func (c *Controller) loadOf(x *placement.Range) *cluster.RangeLoad {
 	if !ok || r.Status == nil || c.in.Now.Sub(r.At) > c.cfg.Fresh {
 		return nil
 	}
-	for i := range r.Status.Ranges {
-		if st := &r.Status.Ranges[i]; st.Descriptor.ID == x.Descriptor.ID && st.IsLeader() {
-			return st.Load
-		}
+	if st := r.Status.Range(x.Descriptor.ID); st != nil && st.IsLeader() {
+		return st.Load
 	}
 	return nil
 }

@@ -78,10 +78,8 @@ func leaderStatus(o *Observation, x *placement.Range) *cluster.RangeStatus {
 	if st == nil {
 		return nil
 	}
-	for i := range st.Ranges {
-		if r := &st.Ranges[i]; r.Descriptor.ID == x.Descriptor.ID && r.IsLeader() {
-			return r
-		}
+	if r := st.Range(x.Descriptor.ID); r != nil && r.IsLeader() {
+		return r
 	}
 	return nil
 }

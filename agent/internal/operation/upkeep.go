@@ -84,8 +84,7 @@ func (c *Controller) collectReplicas() {
 		if n == nil || !n.Live() || !n.Reported {
 			continue
 		}
-		for i := range c.in.Reports[node].Status.Ranges {
-			st := &c.in.Reports[node].Status.Ranges[i]
+		for _, st := range c.in.Reports[node].Status.Ranges {
 			id := st.Descriptor.ID
 			r := c.snap.Range(id)
 			if r == nil || c.moves[id] != nil || st.Replica >= r.Descriptor.NextReplica || c.in.Now.Sub(c.destroyed[id]) < destroyEvery {

@@ -49,6 +49,25 @@ func (r *Replica) Status() cluster.RangeStatus {
 	return s
 }
 
+// Due reports whether Process would find something to do.
+func (r *Replica) Due() bool {
+	return r.stopped() || r.incoming != nil || len(r.queue) > 0 || len(r.reads.waiting)+len(r.reads.inFlight) > 0 || r.rn.HasReady()
+}
+
+// Unsettled reports whether somebody is likely to wait for what the replica says:
+// it leads, and a copy is on its way or a change of the replicas is under way.
+func (r *Replica) Unsettled() bool {
+	if !r.leading {
+		return false
+	}
+	for i := range r.desc.Replicas {
+		if r.desc.Replicas[i].Role != cluster.Voter {
+			return true
+		}
+	}
+	return len(r.sending) > 0
+}
+
 func (r *Replica) sentTo(id cluster.ReplicaID) uint64 {
 	if s := r.sending[id]; s != nil {
 		return s.Sent()

@@ -129,7 +129,7 @@ func (c *coordinator) status() *cluster.NodeStatus {
 	n := c.n
 	return &cluster.NodeStatus{
 		Node: n.id, BootNonce: fmt.Sprint(n.life), Service: c.service, Version: "v1",
-		MetaIndex: n.machine.View().Index, Ranges: n.core.Status(),
+		MetaIndex: n.machine.View().Index, Ranges: n.board.All(),
 	}
 }
 
@@ -251,8 +251,8 @@ func (c *coordinator) serve(a ops.Action, reply func(ops.Completion)) {
 func (c *coordinator) standing(ids ...cluster.RangeID) []cluster.RangeStatus {
 	var out []cluster.RangeStatus
 	for _, id := range ids {
-		if st, ok := c.n.core.RangeStatus(id); ok {
-			out = append(out, st)
+		if st, ok := c.n.board.Get(id); ok {
+			out = append(out, *st)
 		}
 	}
 	return out

@@ -12,6 +12,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/replica"
+	"github.com/nodedb/nodedb/agent/internal/statusboard"
 	"github.com/nodedb/nodedb/agent/internal/storage"
 	"github.com/nodedb/nodedb/agent/internal/store"
 )
@@ -23,6 +24,7 @@ type Node struct {
 	fs     *storage.MemFS
 	engine *storage.Engine
 	core   *store.Core
+	board  *statusboard.Board[cluster.RangeID, cluster.RangeStatus] // of this life
 	clock  *hlc.Clock
 	offset time.Duration // of its physical clock
 	found  hlc.Timestamp // what the clock held when the node was opened
@@ -97,6 +99,8 @@ func (n *Node) open() {
 		n.w.fail("open core of %s: %v", n.id, err)
 		return
 	}
+	n.board = statusboard.New[cluster.RangeID](statusboard.Ranges())
+	n.core.PublishTo(n.board)
 	n.up, n.found = true, n.clock.Last()
 	n.checkCeiling()
 	if n.w.cfg.Operate {

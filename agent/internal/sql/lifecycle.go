@@ -76,8 +76,7 @@ func (s *Session) shownLifecycle(ctx context.Context, kind syntax.ShowKind, name
 func raftGroups(statuses map[cluster.NodeID]*cluster.NodeStatus) [][]datum.Datum {
 	var out [][]datum.Datum
 	for _, node := range nodesOf(statuses) {
-		for i := range statuses[node].Ranges {
-			r := &statuses[node].Ranges[i]
+		for _, r := range statuses[node].Ranges {
 			rep, _ := r.Descriptor.ByReplica(r.Replica)
 			state, match := "follower", datum.MakeNull(datum.Int8)
 			switch {
@@ -110,14 +109,13 @@ func matchOf(leader *cluster.NodeStatus, id cluster.RangeID, node cluster.NodeID
 	if leader == nil {
 		return 0, false
 	}
-	for i := range leader.Ranges {
-		if leader.Ranges[i].Descriptor.ID != id {
-			continue
-		}
-		for _, p := range leader.Ranges[i].Progress {
-			if p.Node == node {
-				return p.Match, true
-			}
+	r := leader.Range(id)
+	if r == nil {
+		return 0, false
+	}
+	for _, p := range r.Progress {
+		if p.Node == node {
+			return p.Match, true
 		}
 	}
 	return 0, false
@@ -174,8 +172,8 @@ func (s *Server) oneNode(view *metastate.View, statuses map[cluster.NodeID]*clus
 		return append(out, pair("reported", "no: it did not answer in time"))
 	}
 	leaders := 0
-	for i := range st.Ranges {
-		if st.Ranges[i].IsLeader() {
+	for _, r := range st.Ranges {
+		if r.IsLeader() {
 			leaders++
 		}
 	}

@@ -160,8 +160,8 @@ func (s *Server) nodes(view *metastate.View, statuses map[cluster.NodeID]*cluste
 		if st := statuses[id]; st != nil {
 			service, version = datum.MakeText(string(st.Service)), st.Version
 			leaders := 0
-			for i := range st.Ranges {
-				if st.Ranges[i].IsLeader() {
+			for _, r := range st.Ranges {
+				if r.IsLeader() {
 					leaders++
 				}
 			}
@@ -181,12 +181,16 @@ type rangeSight struct {
 	answered   int                  // voters that answered
 }
 
-func see(view *metastate.View, statuses map[cluster.NodeID]*cluster.NodeStatus, id cluster.RangeID) rangeSight {
-	sight := rangeSight{descriptor: view.Ranges[id]}
-	for _, st := range statuses {
-		for i := range st.Ranges {
-			r := &st.Ranges[i]
-			if r.Descriptor.ID != id {
+// seeAll joins what the nodes say, by range, in one pass over all of it.
+func seeAll(view *metastate.View, statuses map[cluster.NodeID]*cluster.NodeStatus) map[cluster.RangeID]*rangeSight {
+	sights := make(map[cluster.RangeID]*rangeSight, len(view.Ranges))
+	for id, d := range view.Ranges {
+		sights[id] = &rangeSight{descriptor: d}
+	}
+	for _, node := range nodesOf(statuses) {
+		for _, r := range statuses[node].Ranges {
+			sight := sights[r.Descriptor.ID]
+			if sight == nil {
 				continue
 			}
 			if r.Descriptor.Generation > sight.descriptor.Generation {
@@ -197,12 +201,14 @@ func see(view *metastate.View, statuses map[cluster.NodeID]*cluster.NodeStatus, 
 			}
 		}
 	}
-	for _, v := range sight.descriptor.Voters() {
-		if statuses[v] != nil {
-			sight.answered++
+	for _, sight := range sights {
+		for _, v := range sight.descriptor.Voters() {
+			if statuses[v] != nil {
+				sight.answered++
+			}
 		}
 	}
-	return sight
+	return sights
 }
 
 // state says how the range is: healthy, under, over, no-quorum, moving, electing.
@@ -231,9 +237,10 @@ func (s *Server) ranges(view *metastate.View, statuses map[cluster.NodeID]*clust
 			active++
 		}
 	}
-	var out [][]datum.Datum
+	sights := seeAll(view, statuses)
+	out := make([][]datum.Datum, 0, len(sights))
 	for _, id := range view.RangeIDs() {
-		sight := see(view, statuses, id)
+		sight := sights[id]
 		d := sight.descriptor
 		wanted := min(view.Settings.ReplicationFactor(), active)
 		leader := cluster.NodeID(0)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -15,6 +14,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/replica"
+	"github.com/nodedb/nodedb/agent/internal/statusboard"
 	"github.com/nodedb/nodedb/agent/internal/storage"
 )
 
@@ -46,9 +46,10 @@ type Core struct {
 	ticks     uint64
 	dead      error
 
-	// statuses, if the shell set it, holds a *cluster.RangeStatus by range: as of
-	// the last tick, and at once when leader, term or descriptor change.
-	statuses *sync.Map
+	// statuses, if the shell set it, holds what each replica says: at once when
+	// leader, term or descriptor change, each tick while a copy catches up, and
+	// what else differs once in statusTicks.
+	statuses *statusboard.Board[cluster.RangeID, cluster.RangeStatus]
 
 	emptied map[cluster.RangeID]cluster.ReplicaID // gone with an emptied store
 
@@ -77,7 +78,10 @@ type retry struct {
 
 const (
 	retryTicks = 10
-	metaFirst  = cluster.MetaRangeID
+	// statusTicks is how often, in ticks, each replica's figures are looked at:
+	// once a second. More often costs a busy node of many ranges more than its raft.
+	statusTicks = 10
+	metaFirst   = cluster.MetaRangeID
 )
 
 // OpenCore loads every replica that the engine holds.
@@ -208,8 +212,13 @@ func (c *Core) Tick() {
 			continue
 		}
 		s.r.Tick()
-		c.mark(s)
-		c.publish(s.r)
+		if s.r.Due() {
+			c.mark(s)
+		}
+		// By id, so that not all of them have their turn in one tick.
+		if s.r.Unsettled() || (c.ticks+uint64(s.id))%statusTicks == 0 {
+			c.publish(s.r)
+		}
 	}
 	c.callElections()
 	rest := c.retries[:0]
@@ -393,18 +402,28 @@ func (c *Core) Changed(r *replica.Replica, announce bool) {
 	}
 }
 
-func (c *Core) publishTo(m *sync.Map) {
-	c.statuses = m
+// PublishTo has the core keep a board current, for those who must not wait for it.
+func (c *Core) PublishTo(b *statusboard.Board[cluster.RangeID, cluster.RangeStatus]) {
+	c.statuses = b
+	for _, st := range c.emptiedStatus() {
+		b.Put(st.Descriptor.ID, &st)
+	}
 	for _, s := range c.order {
 		c.publish(s.r)
 	}
 }
 
-// publish keeps the status table current, for those who ask often.
 func (c *Core) publish(r *replica.Replica) {
 	if s, ok := c.slots[r.Range()]; ok && !s.destroying && c.statuses != nil {
 		st := r.Status()
-		c.statuses.Store(r.Range(), &st)
+		c.statuses.Put(r.Range(), &st)
+	}
+}
+
+// unpublish takes what is there no more off the board.
+func (c *Core) unpublish(id cluster.RangeID) {
+	if c.statuses != nil {
+		c.statuses.Drop(id)
 	}
 }
 

@@ -97,6 +97,9 @@ func (c *Core) bury(id cluster.RangeID, next cluster.ReplicaID, done func(error)
 		apply: func(b *storage.Batch) error { return b.Delete(keys.EmptiedReplica(id)) },
 		done: func() {
 			delete(c.emptied, id)
+			if c.slots[id] == nil {
+				c.unpublish(id)
+			}
 			done(nil)
 		},
 	})

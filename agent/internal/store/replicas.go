@@ -160,9 +160,7 @@ func (c *Core) destroy(s *slot, next cluster.ReplicaID, done func(error)) {
 		return
 	}
 	s.destroying = true
-	if c.statuses != nil {
-		defer c.statuses.Delete(s.id) // after Close, which publishes
-	}
+	defer c.unpublish(s.id) // after Close, which publishes
 	d := s.r.Descriptor().Clone()
 	s.r.Close(&RangeNotFoundError{Range: s.id})
 	c.log.Debug("replica destroyed", logattr.Range(s.id), logattr.Replica(s.r.ID()))

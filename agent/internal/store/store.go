@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/replica"
+	"github.com/nodedb/nodedb/agent/internal/statusboard"
 )
 
 // maxTicks is how many ticks are made up for after the process was held up. More
@@ -39,8 +41,10 @@ type Store struct {
 	once   sync.Once
 	// cancel ends the streams of snapshots.
 	cancel context.CancelFunc
-	// statuses is the core's table.
-	statuses sync.Map
+	// statuses is the core's board, passed when the loop last went round.
+	statuses *statusboard.Board[cluster.RangeID, cluster.RangeStatus]
+	passed   atomic.Int64 // nanoseconds after opened
+	opened   time.Time
 }
 
 type logResult struct {
@@ -79,12 +83,13 @@ func Open(cfg Config) (*Store, error) {
 		stop:   make(chan struct{}),
 		dead:   make(chan struct{}),
 		awake:  make(chan struct{}),
-		wakes:  core.Wakes(),
+		opened: time.Now(), statuses: statusboard.New[cluster.RangeID](statusboard.Ranges()),
+		wakes: core.Wakes(),
 	}
 	if s.wakes.IsZero() {
 		close(s.awake)
 	}
-	core.publishTo(&s.statuses)
+	core.PublishTo(s.statuses)
 	s.wg.Go(s.writeLog)
 	s.wg.Go(func() { s.loop(ctx) })
 	return s, nil
@@ -139,6 +144,7 @@ func (s *Store) loop(ctx context.Context) {
 			close(s.awake)
 		}
 		s.effects(ctx)
+		s.passed.Store(int64(time.Since(s.opened)))
 	}
 }
 
@@ -267,8 +273,13 @@ func (s *Store) Propose(ctx context.Context, id cluster.RangeID, cmd Command) (r
 // Read returns a linearizable view at the leader: leadership is confirmed, no
 // later write commits at or below ts, and every earlier one is applied.
 func (s *Store) Read(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp) (*ReadHandle, error) {
+	return s.read(ctx, func(c *Core, done func(*ReadHandle, error)) { c.Read(id, ts, done) })
+}
+
+// read asks the core for a view. Nobody's view outlives the wait for it.
+func (s *Store) read(ctx context.Context, ask func(c *Core, done func(*ReadHandle, error))) (*ReadHandle, error) {
 	w := &readWaiter{ch: make(chan readAnswer, 1)}
-	if err := s.inbox.ask(false, func(c *Core) { c.Read(id, ts, w.done) }); err != nil {
+	if err := s.inbox.ask(false, func(c *Core) { ask(c, w.done) }); err != nil {
 		return nil, err
 	}
 	select {
@@ -280,7 +291,7 @@ func (s *Store) Read(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp) 
 	}
 }
 
-// readWaiter is a caller of Read. One that left must not leak its view.
+// readWaiter is a caller of read. One that left must not leak its view.
 type readWaiter struct {
 	ch chan readAnswer
 	mu sync.Mutex
@@ -319,8 +330,8 @@ func (w *readWaiter) abandon() {
 }
 
 // ReadLocal returns what this node's replica has applied.
-func (s *Store) ReadLocal(id cluster.RangeID) (*ReadHandle, error) {
-	return request(context.Background(), s, func(c *Core, done func(*ReadHandle, error)) { done(c.ReadLocal(id)) })
+func (s *Store) ReadLocal(ctx context.Context, id cluster.RangeID) (*ReadHandle, error) {
+	return s.read(ctx, func(c *Core, done func(*ReadHandle, error)) { done(c.ReadLocal(id)) })
 }
 
 // ChangeReplicas makes one change at the leader and waits until it is applied.
@@ -359,24 +370,38 @@ func (s *Store) do(ctx context.Context, fn func(*Core, func(error))) error {
 	return err
 }
 
-// Status describes every replica on this node.
-func (s *Store) Status() []cluster.RangeStatus {
-	out, err := request(context.Background(), s, func(c *Core, done func([]cluster.RangeStatus, error)) { done(c.Status(), nil) })
-	if err != nil {
-		return nil
+// Status describes every replica on this node, by range, as published. It never
+// waits for the loop: a node whose disk hangs must still say so. What it returns
+// is shared: do not change it.
+func (s *Store) Status() []*cluster.RangeStatus {
+	select {
+	case <-s.dead:
+		return nil // a store that has stopped has no replicas
+	default:
+		return s.statuses.All()
 	}
-	return out
 }
 
-// RangeStatus describes one replica: leader, term and descriptor as of now, the
-// rest as of the last tick. It does not wait for the core.
+// RangeStatus describes one replica, as published: leader, term and descriptor as
+// of now, the rest as of the last second.
 func (s *Store) RangeStatus(id cluster.RangeID) (cluster.RangeStatus, bool) {
-	v, ok := s.statuses.Load(id)
+	st, ok := s.statuses.Get(id)
 	if !ok {
 		return cluster.RangeStatus{}, false
 	}
-	st, ok := v.(*cluster.RangeStatus)
-	return *st, ok
+	return *st, true
+}
+
+// StatusSince returns what changed of the replicas' statuses since a generation
+// of them; 0: everything.
+func (s *Store) StatusSince(base uint64) statusboard.Changes[cluster.RangeID, cluster.RangeStatus] {
+	return s.statuses.Since(base, false)
+}
+
+// StatusAge is how long ago the loop that publishes the statuses last went round.
+// It does so each tick: more than a second is a loop that waits for something.
+func (s *Store) StatusAge() time.Duration {
+	return time.Since(s.opened) - time.Duration(s.passed.Load())
 }
 
 // OnDescriptor sets what is called when the descriptor of a range that this node

@@ -340,7 +340,7 @@ func (c *testCluster) sameState(id cluster.RangeID) {
 			if !ok {
 				continue
 			}
-			h, err := n.get().ReadLocal(id)
+			h, err := n.get().ReadLocal(c.t.Context(), id)
 			if err != nil {
 				return err
 			}
