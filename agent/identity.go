@@ -47,8 +47,9 @@ func StoreLost(dir, how string) *ExitError {
 		"the store lost what it had synced: %s. If %s is a copy, a restored backup or a snapshot of a volume, put the right disk back; if that is lost or damaged, run nodedb-agent reset --data-dir %s and start the node again: it empties the store and gets everything from the other nodes", how, dir, dir)}
 }
 
-// identityFormat is the version of identity.json and of the data directory.
-const identityFormat = 1
+// identityFormat is the version of identity.json and of the data directory. 1 was
+// before the first release: its store has another order of keys.
+const identityFormat = 2
 
 // Identity is who the node is: D/identity.json, written once by init or join.
 type Identity struct {
@@ -113,6 +114,9 @@ func LoadIdentity(dir string) (Identity, error) {
 	}
 	if id.Format > identityFormat {
 		return id, &ExitError{Code: ExitDataDir, Message: fmt.Sprintf("%s has format %d, this binary knows %d at most: start it with the newer nodedb-agent", dir, id.Format, identityFormat)}
+	}
+	if id.Format == 1 {
+		return id, &ExitError{Code: ExitDataDir, Message: fmt.Sprintf("%s was written by a nodedb-agent from before the first release, whose format 1 cannot be read or converted: keep that binary to read it, or make the node anew with init or join in an empty directory", dir)}
 	}
 	if id.Format < 1 || id.Node == 0 || id.UUID == "" || id.ClusterID == "" {
 		return id, &ExitError{Code: ExitDataDir, Message: identityPath(dir) + " is incomplete: restore it, or wipe the directory and join as a new node"}

@@ -213,10 +213,10 @@ func TestStartIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, bytes.Replace(text, []byte(`"format": 1`), []byte(`"format": 2`), 1), 0o600); err != nil {
+		if err := os.WriteFile(path, bytes.Replace(text, []byte(`"format": 2`), []byte(`"format": 3`), 1), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		unchanged(t, d.Dir, func() { refused(t, start(d), 73, "has format 2, this binary knows 1 at most") })
+		unchanged(t, d.Dir, func() { refused(t, start(d), 73, "has format 3, this binary knows 2 at most") })
 	})
 	t.Run("the store of another node", func(t *testing.T) {
 		c.Node(2).Kill()

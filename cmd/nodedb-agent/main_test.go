@@ -68,7 +68,7 @@ func TestExitCodes(t *testing.T) {
 	if code, _, errs := agentRun("init", "--data-dir", newer); code != 0 {
 		t.Fatal(errs)
 	}
-	rewrite(t, filepath.Join(newer, "identity.json"), `"format": 1`, `"format": 99`)
+	rewrite(t, filepath.Join(newer, "identity.json"), `"format": 2`, `"format": 99`)
 	copied := filepath.Join(dir, "copied")
 	if code, _, errs := agentRun("init", "--data-dir", copied); code != 0 {
 		t.Fatal(errs)

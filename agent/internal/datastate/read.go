@@ -35,7 +35,7 @@ func decodeVersion(v []byte) (value []byte, tombstone bool, err error) {
 // Get returns the newest version of row at or before ts; ok is false if there is
 // none or it is a tombstone. value is a copy.
 func Get(r storage.Reader, row []byte, ts hlc.Timestamp) (value []byte, version hlc.Timestamp, ok bool, err error) {
-	it, err := r.NewIter(keys.Version(row, ts), keys.PrefixEnd(row))
+	it, err := r.NewRowIter()
 	if err != nil {
 		return nil, 0, false, fmt.Errorf("read row: %w", err)
 	}
@@ -44,8 +44,8 @@ func Get(r storage.Reader, row []byte, ts hlc.Timestamp) (value []byte, version 
 			err = e
 		}
 	}()
-	if !it.First() {
-		return nil, 0, false, nil
+	if !it.SeekRowGE(keys.Version(row, ts)) {
+		return nil, 0, false, nil // the iterator's error comes with Close
 	}
 	_, version, err = keys.DecodeVersion(it.Key())
 	if err != nil {

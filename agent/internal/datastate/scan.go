@@ -9,10 +9,6 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/storage"
 )
 
-// nextTries is how many versions of one row a scan steps over before it seeks:
-// a seek costs about as much as that many steps.
-const nextTries = 8
-
 // Scan calls fn for each row of span that has a value at ts, in key order or
 // its reverse, until fn returns false or a limit of opts is reached. row and
 // value are valid during the call only. resume is nil if the whole span was
@@ -90,26 +86,12 @@ func (s *scan) forward() error {
 		if err != nil {
 			return err
 		}
-		s.row = append(s.row[:0], row...)
 		if !tombstone && !s.emit(row, value, version) {
 			return nil
 		}
-		valid = s.skipRow()
+		valid = s.it.NextRow()
 	}
 	return s.it.Err()
-}
-
-// skipRow moves to the first key that is no version of s.row.
-func (s *scan) skipRow() bool {
-	for range nextTries {
-		if !s.it.Next() {
-			return false
-		}
-		if k := s.it.Key(); len(k) != len(s.row)+keys.TimestampLen || !bytes.HasPrefix(k, s.row) {
-			return true
-		}
-	}
-	return s.it.SeekGE(keys.PrefixEnd(s.row))
 }
 
 // reverse visits rows from the end. Going backward meets a row's oldest version

@@ -6,7 +6,8 @@
 //	0x02 raft: range id, then hard state, log (this replica only)
 //	0x03 range-local replicated state: range id, then descriptor, applied state,
 //	     idempotency records; the meta range's records are here too
-//	0x04 data: vshard, collection, space, encoded primary key, ^timestamp
+//	0x04 data: vshard, collection, space, encoded primary key, 00; then of a
+//	     version its suffix: ^timestamp, 09
 //
 // A data range is exactly two spans: its range-local span and the data span of
 // its vshards. The meta range is its range-local span.
@@ -15,6 +16,9 @@
 //
 //  1. Encodings are order-preserving and prefix-free within a space.
 //  2. Every decoder returns an error for malformed input; none panics (fuzzed).
+//  3. Split of a key or bound is decided by its bytes alone. A bound in the data
+//     space is a row, ends in the terminator, or is not longer than the head of a
+//     row: none looks like a version.
 package keys
 
 import (
@@ -25,7 +29,6 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
-	"github.com/nodedb/nodedb/agent/internal/hlc"
 )
 
 // The key spaces.
@@ -58,9 +61,6 @@ const vshardCounts byte = 'c'
 
 // primarySpace is the space byte of rows in a data key; indexes get others.
 const primarySpace byte = 0x00
-
-// TimestampLen is the length of the timestamp that ends a row version's key.
-const TimestampLen = 8
 
 // ErrMalformed marks a key that no encoder of this package made.
 var ErrMalformed = errors.New("malformed key")
@@ -231,36 +231,27 @@ func collectionPrefix(v cluster.VShard, c cluster.CollectionID) []byte {
 }
 
 // Row is the key prefix of every version of a row; primary is the encoded
-// primary key.
+// primary key, or the beginning of one: then it is the bound below all rows that
+// begin so.
 func Row(v cluster.VShard, c cluster.CollectionID, primary []byte) []byte {
-	return append(collectionPrefix(v, c), primary...)
+	return append(append(collectionPrefix(v, c), primary...), terminator)
 }
 
 // RowLen is the length of a Row key before the primary key.
 const RowLen = 1 + 2 + 8 + 1
 
-// Version is the key of one version of a row: newest first under Row.
-func Version(row []byte, ts hlc.Timestamp) []byte {
-	return binary.BigEndian.AppendUint64(append(make([]byte, 0, len(row)+TimestampLen), row...), ^uint64(ts))
-}
-
-// DecodeVersion splits a key made by Version. row aliases key.
-func DecodeVersion(key []byte) (row []byte, ts hlc.Timestamp, err error) {
-	if len(key) < RowLen+TimestampLen || key[0] != spaceData {
-		return nil, 0, fmt.Errorf("%w: row version % x", ErrMalformed, key)
-	}
-	n := len(key) - TimestampLen
-	return key[:n], hlc.Timestamp(^binary.BigEndian.Uint64(key[n:])), nil
-}
-
 // DecodeRow splits a key made by Row. primary aliases row.
 func DecodeRow(row []byte) (v cluster.VShard, c cluster.CollectionID, primary []byte, err error) {
-	if len(row) < RowLen || row[0] != spaceData {
+	n := len(row) - 1
+	if n < RowLen || row[0] != spaceData || row[n] != terminator {
 		return 0, 0, nil, fmt.Errorf("%w: row % x", ErrMalformed, row)
 	}
 	v = cluster.VShard(binary.BigEndian.Uint16(row[1:3]))
-	return v, cluster.CollectionID(binary.BigEndian.Uint64(row[3:11])), row[RowLen:], nil
+	return v, cluster.CollectionID(binary.BigEndian.Uint64(row[3:11])), row[RowLen:n], nil
 }
+
+// Primary returns the encoded primary key of a row, which it aliases.
+func Primary(row []byte) []byte { return row[RowLen : len(row)-1] }
 
 // VShardOf returns the vshard of a row: xxhash64(collection, primary key) mod 1024.
 func VShardOf(c cluster.CollectionID, primary []byte) cluster.VShard {

@@ -103,10 +103,36 @@ func FuzzDecode(f *testing.F) {
 		if row, ts, err := DecodeVersion(b); err == nil && !bytes.Equal(Version(row, ts), b) {
 			t.Errorf("version % x does not round trip", b)
 		}
-		if v, c, pk, err := DecodeRow(b); err == nil && b[11] == 0 && !bytes.Equal(Row(v, c, pk), b) {
+		if v, c, pk, err := DecodeRow(b); err == nil && b[RowLen-1] == 0 && !bytes.Equal(Row(v, c, pk), b) {
 			t.Errorf("row % x does not round trip", b)
 		}
 		_, _, _ = DecodeRecord(b)
 		_, _ = DecodeRaftRange(b)
+	})
+}
+
+// FuzzSplit wants every version split at the end of its row, whatever its key, and
+// nothing split twice.
+func FuzzSplit(f *testing.F) {
+	f.Add(uint16(7), uint64(9), []byte{2, 9}, uint64(9), []byte{4, 0, 9})
+	f.Add(uint16(0x0900), uint64(0x09), []byte{}, uint64(1<<63), RaftEntry(256, 9))
+	f.Fuzz(func(t *testing.T, v uint16, c uint64, primary []byte, ts uint64, any []byte) {
+		row := Row(cluster.VShard(v), cluster.CollectionID(c), primary)
+		key := Version(row, hlc.Timestamp(ts))
+		if Split(key) != len(row) || Split(row) != len(row) {
+			t.Errorf("row % x: split at %d, its version at %d", row, Split(row), Split(key))
+		}
+		if got, at, err := DecodeVersion(key); err != nil || !bytes.Equal(got, row) || at != hlc.Timestamp(ts) || !bytes.Equal(Primary(got), primary) {
+			t.Errorf("row % x at %d: decoded % x at %s, %v", row, ts, got, at, err)
+		}
+		n := Split(any)
+		if n < 0 || n > len(any) || n < len(any) && any[0] != spaceData || Split(any[:n:n]) != n {
+			t.Errorf("% x is split at %d", any, n)
+		}
+		for _, s := range []Span{DataSpan(cluster.VShard(v), cluster.VShard(v)+1), CollectionSpan(cluster.VShard(v), cluster.CollectionID(c))} {
+			if Split(s.Start) != len(s.Start) || Split(s.End) != len(s.End) {
+				t.Errorf("a bound of [% x, % x) is split", s.Start, s.End)
+			}
+		}
 	})
 }

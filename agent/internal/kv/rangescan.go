@@ -46,7 +46,7 @@ func (s *rangeScan) fill(chunk *chunkWriter) (more bool, err error) {
 		}
 		resume, err := datastate.Scan(s.r, s.span(s.vshard), s.req.TS, datastate.ScanOptions{Limit: rows, MaxBytes: size},
 			func(row, value []byte, version hlc.Timestamp) bool {
-				s.add(chunk, s.vshard, row[keys.RowLen:], value, version)
+				s.add(chunk, s.vshard, keys.Primary(row), value, version)
 				return true
 			})
 		if err != nil {
@@ -198,7 +198,7 @@ func (s *rangeScan) refill(src *vshardSource) error {
 	}
 	opts := datastate.ScanOptions{Limit: limit, MaxBytes: batchBytes, Reverse: s.req.Reverse, Resume: src.resume}
 	resume, err := datastate.Scan(s.r, src.span, s.req.TS, opts, func(row, value []byte, version hlc.Timestamp) bool {
-		src.rows = append(src.rows, Row{Key: bytes.Clone(row[keys.RowLen:]), Value: bytes.Clone(value), Version: version})
+		src.rows = append(src.rows, Row{Key: bytes.Clone(keys.Primary(row)), Value: bytes.Clone(value), Version: version})
 		return true
 	})
 	src.resume, src.done = resume, resume == nil

@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/nodedb/nodedb/agent/internal/hlc"
 )
 
 // Reader reads ordered bytes.
@@ -12,6 +14,20 @@ type Reader interface {
 	Get(key []byte) (value []byte, ok bool, err error)
 	// NewIter iterates over [start, end). The caller closes the iterator.
 	NewIter(start, end []byte) (*Iterator, error)
+	// NewRowIter makes an iterator for SeekRowGE alone, which asks the filters of all
+	// levels: most of its rows may not exist.
+	NewRowIter() (*Iterator, error)
+}
+
+// Span is what an iterator visits: [Start, End), and of the versions of rows at
+// least those of the times From to To. A zero To asks for all keys.
+//
+// Blocks that hold no such version are skipped, tables too, and with them whatever
+// else is there: keys that are no versions, and versions of other times, are met or
+// not. Who asks for times looks at each version's own.
+type Span struct {
+	Start, End []byte
+	From, To   hlc.Timestamp
 }
 
 // Writer takes writes.
@@ -51,6 +67,9 @@ func (b *Batch) Get(key []byte) ([]byte, bool, error) { return get(b.b, key) }
 // Writes made after NewIter are not seen by the iterator.
 func (b *Batch) NewIter(start, end []byte) (*Iterator, error) { return newIter(b.b, start, end) }
 
+// NewRowIter makes an iterator for SeekRowGE alone.
+func (b *Batch) NewRowIter() (*Iterator, error) { return newRowIter(b.b) }
+
 // Empty reports whether nothing was written.
 func (b *Batch) Empty() bool { return b.b.Empty() }
 
@@ -79,6 +98,12 @@ func (s *Snapshot) Get(key []byte) ([]byte, bool, error) { return get(s.s, key) 
 // NewIter iterates over [start, end).
 func (s *Snapshot) NewIter(start, end []byte) (*Iterator, error) { return newIter(s.s, start, end) }
 
+// NewRowIter makes an iterator for SeekRowGE alone.
+func (s *Snapshot) NewRowIter() (*Iterator, error) { return newRowIter(s.s) }
+
+// NewSpanIter iterates over what span asks for.
+func (s *Snapshot) NewSpanIter(span Span) (*Iterator, error) { return newSpanIter(s.s, span) }
+
 // Close releases the snapshot; every iterator of it must be closed before.
 func (s *Snapshot) Close() error { return mark(s.s.Close()) }
 
@@ -95,7 +120,23 @@ func get(r pebble.Reader, key []byte) ([]byte, bool, error) {
 }
 
 func newIter(r pebble.Reader, start, end []byte) (*Iterator, error) {
-	it, err := r.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: end})
+	return openIter(r, &pebble.IterOptions{LowerBound: start, UpperBound: end})
+}
+
+func newRowIter(r pebble.Reader) (*Iterator, error) {
+	return openIter(r, &pebble.IterOptions{UseL6Filters: true})
+}
+
+func newSpanIter(r pebble.Reader, s Span) (*Iterator, error) {
+	o := &pebble.IterOptions{LowerBound: s.Start, UpperBound: s.End}
+	if s.To != 0 {
+		o.PointKeyFilters = []pebble.BlockPropertyFilter{timesFilter(s.From, s.To)}
+	}
+	return openIter(r, o)
+}
+
+func openIter(r pebble.Reader, o *pebble.IterOptions) (*Iterator, error) {
+	it, err := r.NewIter(o)
 	if err != nil {
 		return nil, mark(err)
 	}
@@ -121,6 +162,13 @@ func (i *Iterator) Prev() bool { return i.it.Prev() }
 
 // SeekGE moves to the first key at or after key.
 func (i *Iterator) SeekGE(key []byte) bool { return i.it.SeekGE(key) }
+
+// SeekRowGE moves to the first version of key's row at or after key. Next goes no
+// further than the row.
+func (i *Iterator) SeekRowGE(key []byte) bool { return i.it.SeekPrefixGE(key) }
+
+// NextRow moves forward to the first key of another row.
+func (i *Iterator) NextRow() bool { return i.it.NextPrefix() }
 
 // SeekLT moves to the last key before key.
 func (i *Iterator) SeekLT(key []byte) bool { return i.it.SeekLT(key) }

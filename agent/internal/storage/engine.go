@@ -9,12 +9,14 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // Engine is one store on disk.
 type Engine struct {
 	db       *pebble.DB
+	tables   sstable.WriterOptions // of tables made outside
 	fs       vfs.FS
 	synced   *syncedFS // nil: read-only
 	incoming string
@@ -79,6 +81,8 @@ func Open(o Options) (*Engine, error) {
 		FS:                          o.FS,
 		Cache:                       cache,
 		Logger:                      log,
+		Comparer:                    comparer,
+		BlockPropertyCollectors:     []func() pebble.BlockPropertyCollector{newTimes},
 		FormatMajorVersion:          pebble.FormatNewest,
 		MemTableSize:                uint64(o.MemTableBytes),
 		MemTableStopWritesThreshold: 4,
@@ -99,6 +103,7 @@ func Open(o Options) (*Engine, error) {
 	if o.Deterministic {
 		opts.BytesPerSync, opts.DisableTableStats = 0, true
 	}
+	opts.EnsureDefaults() // of which tables made outside need some
 	e := &Engine{fs: o.FS, incoming: o.FS.PathJoin(o.Dir, "incoming")}
 	if err := e.open(o, opts); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", o.Dir, mark(err))
@@ -123,10 +128,15 @@ func (e *Engine) open(o Options, opts *pebble.Options) (err error) {
 		}
 		opts.FS = e.synced
 	}
-	if e.db, err = openGuarded(o.Dir, opts); err != nil && e.synced != nil {
-		err = errors.Join(err, e.synced.close())
+	if e.db, err = openGuarded(o.Dir, opts); err != nil {
+		if e.synced != nil {
+			err = errors.Join(err, e.synced.close())
+		}
+		return err
 	}
-	return err
+	// A table from outside is made as a flush would make it: with filters and times.
+	e.tables = opts.MakeWriterOptions(0, e.db.TableFormat())
+	return nil
 }
 
 func openGuarded(dir string, opts *pebble.Options) (db *pebble.DB, err error) {
@@ -153,6 +163,12 @@ func (e *Engine) Get(key []byte) ([]byte, bool, error) { return get(e.db, key) }
 
 // NewIter iterates over [start, end) of the engine as it is now.
 func (e *Engine) NewIter(start, end []byte) (*Iterator, error) { return newIter(e.db, start, end) }
+
+// NewRowIter makes an iterator for SeekRowGE alone.
+func (e *Engine) NewRowIter() (*Iterator, error) { return newRowIter(e.db) }
+
+// NewSpanIter iterates over what span asks for.
+func (e *Engine) NewSpanIter(span Span) (*Iterator, error) { return newSpanIter(e.db, span) }
 
 // NewSnapshot returns a view of the engine as it is now.
 func (e *Engine) NewSnapshot() *Snapshot { return &Snapshot{s: e.db.NewSnapshot()} }

@@ -28,8 +28,7 @@ func (e *Engine) NewTable() (*TableWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create table: %w", mark(err))
 	}
-	opts := sstable.WriterOptions{TableFormat: e.db.TableFormat()}
-	return &TableWriter{w: sstable.NewWriter(objstorageprovider.NewFileWritable(f), opts), fs: e.fs, path: path}, nil
+	return &TableWriter{w: sstable.NewWriter(objstorageprovider.NewFileWritable(f), e.tables), fs: e.fs, path: path}, nil
 }
 
 // Set adds key.
