@@ -309,7 +309,7 @@ func (n *Node) found(ctx context.Context, rec bootstrapRecord) error {
 	}
 	cmd := metastate.Command{By: rootUser, Via: "init", InitCluster: &metastate.InitCluster{
 		ClusterID: n.id.ClusterID, Name: rec.ClusterName, CACert: string(n.certs.Current().RootPEM()),
-		Settings: rec.settings(),
+		Settings: rec.settings(), Replicas: rec.Replicas,
 		Node: cluster.Node{
 			ID: n.id.Node, UUID: n.id.UUID, Name: n.id.Name, Addresses: n.cfg.Advertised(), Locality: n.cfg.Locality, Version: n.cfg.Version,
 		},
@@ -323,7 +323,7 @@ func (n *Node) found(ctx context.Context, rec bootstrapRecord) error {
 }
 
 func (r *bootstrapRecord) settings() metastate.Settings {
-	s := metastate.Settings{metastate.SettingReplicationFactor: fmt.Sprint(r.Replicas)}
+	s := metastate.Settings{}
 	if r.DeadAfter != "" {
 		s[metastate.SettingDeadAfter] = r.DeadAfter
 	}

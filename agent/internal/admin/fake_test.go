@@ -199,7 +199,7 @@ func (b *fakeBackend) Observe(context.Context, time.Duration) (Observation, erro
 	b.observed.Add(1)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	o := Observation{At: time.Now(), View: b.view, Statuses: b.statuses, Liveness: map[cluster.NodeID]cluster.Liveness{}, Snapshot: &placement.Snapshot{RF: 3}}
+	o := Observation{At: time.Now(), View: b.view, Statuses: b.statuses, Liveness: map[cluster.NodeID]cluster.Liveness{}, Snapshot: &placement.Snapshot{}}
 	for id, n := range b.view.Nodes {
 		o.Liveness[id] = cluster.Alive
 		if b.statuses[id] == nil {

@@ -57,7 +57,7 @@ func BenchmarkHub(b *testing.B) {
 				b.Fatal(err)
 			}
 			s.hub.mu.watches = append(s.hub.mu.watches, w) // no loop: the benchmark looks
-			o := Observation{View: back.view, Statuses: back.statuses, Liveness: back.statuses[1].Liveness, Snapshot: &placement.Snapshot{RF: 3}}
+			o := Observation{View: back.view, Statuses: back.statuses, Liveness: back.statuses[1].Liveness, Snapshot: &placement.Snapshot{}}
 			look := func(i int) *adminpb.WatchResponse {
 				o.At = time.Unix(int64(1000+i), 0)
 				s.hub.see(b.Context(), newSight(&o, 1), w.topics)

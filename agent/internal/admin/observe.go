@@ -126,7 +126,7 @@ func (s *sight) judge(f *rangeSight) string {
 	want := s.wanted(f)
 	least := want
 	if f.descriptor.IsMeta() { // it has more voters than data ranges, and a replica on every node already
-		least = min(want, s.View.Settings.ReplicationFactor())
+		least = min(want, s.View.DefaultPool().Replicas)
 	}
 	switch {
 	case live+silent < least:
@@ -144,7 +144,7 @@ func (s *sight) wanted(f *rangeSight) int {
 			return s.Snapshot.Wanted(r)
 		}
 	}
-	return s.View.Settings.ReplicationFactor()
+	return s.View.ReplicasWanted(&f.descriptor)
 }
 
 func (s *sight) asOf() *adminpb.AsOf {

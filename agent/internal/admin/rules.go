@@ -109,7 +109,7 @@ func (c *checkup) replicasOf(node cluster.NodeID) string {
 			held++
 		}
 	}
-	rf, live := c.View.Settings.ReplicationFactor(), len(c.live())
+	rf, live := c.View.MostReplicas(), len(c.live())
 	switch {
 	case held == 0:
 		return "its replicas are elsewhere by now: start it again, or decommission it"
@@ -125,11 +125,30 @@ func underReplicated(c *checkup) []breach {
 		return nil
 	}
 	command := "nodedbctl ranges --state under"
-	if len(c.members()) < c.View.Settings.ReplicationFactor() {
+	if len(c.members()) < c.View.MostReplicas() {
 		command = "nodedbctl join-token create"
 	}
 	return []breach{{severity: severityWarn, command: command, ranges: ids,
-		text: fmt.Sprintf("%s with fewer than %s", plural(len(ids), "range"), plural(c.View.Settings.ReplicationFactor(), "live voter"))}}
+		text: plural(len(ids), "range") + " with fewer live voters than " + c.poolsOf(ids)}}
+}
+
+// poolsOf names the pools of ranges, each with the replicas that it wants.
+func (c *checkup) poolsOf(ids []cluster.RangeID) string {
+	var pools []string
+	for _, id := range ids {
+		d := c.View.Ranges[id]
+		if d == nil || d.IsMeta() {
+			continue
+		}
+		text := fmt.Sprintf("the %d of pool %s", c.View.ReplicasWanted(d), c.View.PoolName(d.Pool))
+		if !slices.Contains(pools, text) {
+			pools = append(pools, text)
+		}
+	}
+	if len(pools) == 0 {
+		return "it wants"
+	}
+	return strings.Join(pools, ", ")
 }
 
 func heldOperations(c *checkup) []breach {

@@ -252,7 +252,7 @@ func TestTheMetaRangeOfFive(t *testing.T) {
 	d := cluster.RangeDescriptor{ID: cluster.MetaRangeID, Generation: 1, NextReplica: 6}
 	f := &rangeSight{reports: map[cluster.NodeID]*cluster.RangeStatus{}}
 	s := &sight{Observation: &Observation{View: &metastate.View{}, Liveness: map[cluster.NodeID]cluster.Liveness{}}}
-	snap := &placement.Snapshot{RF: 3}
+	snap := &placement.Snapshot{}
 	for id := cluster.NodeID(1); id <= 5; id++ {
 		d.Replicas = append(d.Replicas, cluster.ReplicaDescriptor{Node: id, Replica: cluster.ReplicaID(id), Role: cluster.Voter})
 		f.reports[id] = &cluster.RangeStatus{Descriptor: d, Leader: 1}

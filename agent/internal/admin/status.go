@@ -28,7 +28,7 @@ func (s *service) GetStatus(ctx context.Context, r *adminpb.GetStatusRequest) (*
 	leader, term := s.backend.MetaLeader()
 	out := &adminpb.GetStatusResponse{
 		AsOf: look.asOf(), MetaLeader: uint32(leader), MetaTerm: term,
-		Replication: uint32(look.View.Settings.ReplicationFactor()),
+		Replication: uint32(look.View.DefaultPool().Replicas),
 		Rebalance:   look.View.Settings.Rebalance(), LastMove: timestamp(look.lastMove()),
 	}
 	for _, n := range look.members() {

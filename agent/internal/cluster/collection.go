@@ -9,6 +9,8 @@ type Collection struct {
 	// PrimaryKey lists column ids in key order; never empty.
 	PrimaryKey []ColumnID `json:"primaryKey"`
 	NextColumn ColumnID   `json:"nextColumn"`
+	// Pool is the placement group that its rows are in.
+	Pool PoolID `json:"pool,omitempty"`
 }
 
 // Column describes one column.

@@ -14,6 +14,9 @@ const (
 	OpRebalance    OperationKind = "rebalance" // carry out a stored plan
 	OpMove         OperationKind = "move"      // one replica of one range
 	OpTransfer     OperationKind = "transfer"  // the leadership of one range
+	OpPoolCreate   OperationKind = "pool-create"
+	OpPoolAlter    OperationKind = "pool-alter" // have a pool's ranges as it wants them now
+	OpPoolDrop     OperationKind = "pool-drop"
 )
 
 // OperationState is where an operation stands; operations.md section 4.
@@ -57,6 +60,11 @@ type OperationSpec struct {
 	MaxMoves   int           `json:"maxMoves,omitempty"`
 	Plan       string        `json:"plan,omitempty"`   // the stored plan that a rebalance carries out
 	Strict     bool          `json:"strict,omitempty"` // refuse the plan if a part of it is stale
+	// Pool is the name of a pool, Wanted what a pool-create or pool-alter makes of it,
+	// and Ranges how many ranges a new one begins with.
+	Pool   string    `json:"pool,omitempty"`
+	Wanted *PoolSpec `json:"wanted,omitempty"`
+	Ranges int       `json:"ranges,omitempty"`
 }
 
 // Operation is the durable record of a plan being carried out.
@@ -116,6 +124,9 @@ type Operation struct {
 	// brings, and brought, the fullest and the emptiest node nearer.
 	GainPredicted float64 `json:"gainPredicted,omitempty"`
 	GainAchieved  float64 `json:"gainAchieved,omitempty"`
+	// PoolBefore is, of a pool-alter, what its pool wanted before: a cancellation
+	// gives it back.
+	PoolBefore *PoolSpec `json:"poolBefore,omitempty"`
 }
 
 // Rate is the bytes per second that the operation lets each node send and
@@ -169,6 +180,11 @@ type Blocker struct {
 // that do.
 func (k OperationKind) MovesOnly() bool {
 	return k == OpRebalance || k == OpMove || k == OpTransfer
+}
+
+// OfPool reports whether an operation is about a pool.
+func (k OperationKind) OfPool() bool {
+	return k == OpPoolCreate || k == OpPoolAlter || k == OpPoolDrop
 }
 
 // Phase is one step of an operation.

@@ -24,7 +24,6 @@ type PoolState string
 const (
 	PoolCreating PoolState = "creating" // its ranges are being made
 	PoolReady    PoolState = "ready"
-	PoolDropping PoolState = "dropping" // its ranges are being removed
 )
 
 // Bounds of a pool.
@@ -56,6 +55,27 @@ type Pool struct {
 	Ranges  int       `json:"ranges"`
 	Version uint64    `json:"version"` // rises with each change of the record
 	State   PoolState `json:"state"`
+	// Seeds are its ranges that are still to be made.
+	Seeds []PoolSeed `json:"seeds,omitempty"`
+}
+
+// PoolSeed says of a range of a new pool on which node it is made, once and for
+// all: as replica 1. Anywhere else it is never made.
+type PoolSeed struct {
+	Range RangeID `json:"range"`
+	Node  NodeID  `json:"node"`
+}
+
+// Text is what the spec says, as people write it.
+func (s *PoolSpec) Text() string {
+	text := fmt.Sprintf("replicas %d", s.Replicas)
+	if len(s.Constraints) > 0 {
+		text += ", constraints " + s.Constraints.String()
+	}
+	if len(s.PreferLeader) > 0 {
+		text += ", leaders preferred at " + s.PreferLeader.String()
+	}
+	return text
 }
 
 var poolNameForm = regexp.MustCompile(`^[a-z_][a-z0-9_-]*$`)

@@ -54,6 +54,13 @@ type Command struct {
 	RotateCA          *RotateCA          `json:"rotateCa,omitempty"`
 	RotateGossip      *RotateGossip      `json:"rotateGossip,omitempty"`
 
+	CreatePool   *CreatePool   `json:"createPool,omitempty"`
+	AlterPool    *AlterPool    `json:"alterPool,omitempty"`
+	RenamePool   *RenamePool   `json:"renamePool,omitempty"`
+	DropPool     *DropPool     `json:"dropPool,omitempty"`
+	ReadyPool    *ReadyPool    `json:"readyPool,omitempty"`
+	ClearRemoved *ClearRemoved `json:"clearRemoved,omitempty"`
+
 	// Batch is applied all or nothing, in order; it may not hold another batch.
 	// By, Via and RequestID of the outer command hold for all.
 	Batch []Command `json:"batch,omitempty"`
@@ -66,7 +73,8 @@ type InitCluster struct {
 	Name      string       `json:"name"`
 	CACert    string       `json:"caCert"` // PEM
 	Settings  Settings     `json:"settings,omitempty"`
-	Node      cluster.Node `json:"node"` // the first node; Membership and JoinedAt are set here
+	Replicas  int          `json:"replicas,omitempty"` // of the default pool; 0: 3
+	Node      cluster.Node `json:"node"`               // the first node; Membership and JoinedAt are set here
 	// Ranges are all ranges as they were bootstrapped, the meta range included.
 	Ranges []cluster.RangeDescriptor `json:"ranges"`
 	Users  []PutUser                 `json:"users,omitempty"`

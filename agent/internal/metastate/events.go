@@ -159,7 +159,12 @@ func (c *change) operationEvents(old, op *cluster.Operation) {
 		e.Node = op.Spec.Nodes[0]
 		e.Data["nodes"] = nodeNames(op.Spec.Nodes)
 	}
-	what := fmt.Sprintf("%s, %s of %s", op.ID, op.Spec.Kind, orNothing(nodeNames(op.Spec.Nodes)))
+	about := orNothing(nodeNames(op.Spec.Nodes))
+	if op.Spec.Pool != "" {
+		about = "pool " + op.Spec.Pool
+		e.Data["pool"] = op.Spec.Pool
+	}
+	what := fmt.Sprintf("%s, %s of %s", op.ID, op.Spec.Kind, about)
 	switch {
 	case old == nil:
 		e.Kind, e.Text, e.By = cluster.EventOperationCreated, what+", was asked for", op.RequestedBy

@@ -141,6 +141,8 @@ const (
 	kindPlan        = "plan"
 	kindSweep       = "sweep"
 	kindCertificate = "certificate"
+	kindPool        = "pool"
+	kindRemoved     = "removed"
 )
 
 // appliedRecord is rewritten by every command.
@@ -256,6 +258,10 @@ func (v *View) loadMore(kind string, value []byte) error {
 		return loadInto(value, v.Certificates, func(c *Certificate) string { return c.Serial })
 	case kindPlan:
 		return loadInto(value, v.Plans, func(p *cluster.StoredPlan) string { return p.ID })
+	case kindPool:
+		return loadInto(value, v.Pools, func(p *cluster.Pool) cluster.PoolID { return p.ID })
+	case kindRemoved:
+		return loadInto(value, v.Removed, func(r *RemovedRange) cluster.RangeID { return r.ID })
 	case kindSweep:
 		return loadInto(value, v.Sweeps, func(s *cluster.Sweep) string { return s.ID })
 	}

@@ -172,6 +172,9 @@ func outcome(r Result) string {
 	if r.Collection != nil {
 		s += fmt.Sprintf(" collection %d", r.Collection.ID)
 	}
+	if r.Pool != nil {
+		s += fmt.Sprintf(" pool %d version %d", r.Pool.ID, r.Pool.Version)
+	}
 	if r.Operation != nil {
 		s += fmt.Sprintf(" %s %s", r.Operation.ID, r.Operation.State)
 	}
@@ -211,6 +214,14 @@ func show(v *View, what string) string {
 		}
 		for _, id := range slices.Sorted(maps.Keys(v.Dropped)) {
 			line("dropped %d %s", id, v.Dropped[id].Collection.Name)
+		}
+	case "pools":
+		for _, id := range v.PoolIDs() {
+			p := v.Pools[id]
+			line("%d %s version=%d %s: %s seeds=%v", id, p.Name, p.Version, p.State, p.Text(), p.Seeds)
+		}
+		for _, id := range slices.Sorted(maps.Keys(v.Removed)) {
+			line("removed %s of pool %d on %v", id, v.Removed[id].Pool, v.Removed[id].Nodes)
 		}
 	case "events":
 		for _, e := range v.Events {
@@ -283,7 +294,7 @@ func TestValidateSetting(t *testing.T) {
 		name, value string
 		ok          bool
 	}{
-		{SettingReplicationFactor, "3", true}, {SettingReplicationFactor, "0", false},
+		{"replication_factor", "3", false}, // pools have replicas
 		{SettingDeadAfter, "30s", true}, {SettingDeadAfter, "soon", false},
 		{SettingSnapshotRate, "33554432", true}, {SettingSnapshotRate, "1", false},
 		{SettingCAKey, "offline", true}, {SettingCAKey, "n1", false},

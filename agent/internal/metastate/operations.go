@@ -20,7 +20,7 @@ func (c *change) createOperation(in *CreateOperation, by string) Result {
 	if op.RequestedBy == "" {
 		op.RequestedBy = by
 	}
-	if op.Spec.Kind == "" || len(op.Spec.Nodes) == 0 && op.Spec.Kind != cluster.OpSplit || op.State.Final() {
+	if op.Spec.Kind == "" || len(op.Spec.Nodes) == 0 && op.Spec.Kind != cluster.OpSplit && !op.Spec.Kind.OfPool() || op.State.Final() {
 		return refused(CodeInvalid, "an operation needs a kind, nodes and a state that is not final")
 	}
 	op.Child = 0
@@ -46,6 +46,11 @@ func (c *change) createOperation(in *CreateOperation, by string) Result {
 	}
 	if r := c.settleConflicts(&op); r != nil {
 		return Result{Refusal: r}
+	}
+	if op.Spec.Kind.OfPool() {
+		if r := c.checkPoolOperation(&op); r != nil {
+			return Result{Refusal: r}
+		}
 	}
 	if op.Spec.Kind == cluster.OpSplit {
 		if r := c.prepareSplit(&op); r != nil {
@@ -188,7 +193,7 @@ func (c *change) updateOperation(in *UpdateOperation) Result {
 	op.Spec, op.RequestedBy, op.Reason, op.IdempotencyKey = old.Spec, old.RequestedBy, old.Reason, old.IdempotencyKey
 	op.CreatedAt, op.CoordinatorTerm, op.Child = old.CreatedAt, in.Term, old.Child
 	op.Cause, op.PreemptedBy, op.Held = old.Cause, old.PreemptedBy, old.Held
-	op.Limit, op.Queue = old.Limit, old.Queue
+	op.Limit, op.Queue, op.PoolBefore = old.Limit, old.Queue, old.PoolBefore
 	if !op.State.Final() && (old.State == cluster.OpPaused) != (op.State == cluster.OpPaused) && op.State != cluster.OpCancelling {
 		// A person, or an operation in its place, pauses and resumes; the coordinator had not seen it yet.
 		op.State, op.Why = old.State, old.Why

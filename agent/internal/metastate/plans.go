@@ -143,6 +143,8 @@ func sameWork(a, b *cluster.OperationSpec) bool {
 		return a.Range == b.Range && a.To == b.To
 	case cluster.OpSplit:
 		return a.Range == b.Range
+	case cluster.OpPoolCreate, cluster.OpPoolAlter, cluster.OpPoolDrop:
+		return a.Pool == b.Pool
 	}
 	return slices.Equal(a.Nodes, b.Nodes)
 }

@@ -20,7 +20,7 @@ const (
 	CodeDenied        Code = "DENIED"         // a join token that is wrong, used up, expired or revoked
 	CodeStale         Code = "STALE"          // the writer is not the newest
 	CodeFinal         Code = "FINAL"          // the operation has ended
-	CodeReferenced    Code = "REFERENCED"     // ranges still name the node
+	CodeReferenced    Code = "REFERENCED"     // ranges still name the node, or collections are in the pool
 	CodeNoReturn      Code = "NO_RETURN"      // past the point of no return
 	CodeLimit         Code = "LIMIT_EXCEEDED" // too much of something
 )
@@ -47,6 +47,7 @@ type Result struct {
 	Collection *cluster.Collection `json:"collection,omitempty"` // CreateCollection, DropCollection
 	Operation  *cluster.Operation  `json:"operation,omitempty"`  // CreateOperation, UpdateOperation, RequestCancel
 	Plan       *cluster.StoredPlan `json:"plan,omitempty"`       // PutPlan
+	Pool       *cluster.Pool       `json:"pool,omitempty"`       // of the commands about pools
 	Batch      []Result            `json:"batch,omitempty"`      // one per command, if none was refused
 }
 

@@ -16,6 +16,9 @@ func (c *change) createCollection(in *CreateCollection) Result {
 		}
 		return refused(CodeExists, "collection %q already exists", col.Name)
 	}
+	if p := c.view.Pools[col.Pool]; p == nil || p.State != cluster.PoolReady {
+		return refused(CodeConflict, "collection %q: pool %s is not ready yet", col.Name, c.view.PoolName(col.Pool))
+	}
 	if err := validateCollection(&col); err != nil {
 		return refused(CodeInvalid, "collection %q: %v", col.Name, err)
 	}

@@ -4,14 +4,15 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
 
 // The cluster settings that this version knows.
 const (
-	SettingReplicationFactor = "replication_factor" // replicas wanted of each range, 1 to 7; default 3
-	SettingDeadAfter         = "dead_after"         // how long a node is dead before its replicas are re-created; default 5m
-	SettingGCTTL             = "gc_ttl"             // how long old versions of rows are kept; default 1h
-	SettingSnapshotRate      = "snapshot_rate"      // snapshot bytes per second and node; default 33554432
+	SettingDeadAfter    = "dead_after"    // how long a node is dead before its replicas are re-created; default 5m
+	SettingGCTTL        = "gc_ttl"        // how long old versions of rows are kept; default 1h
+	SettingSnapshotRate = "snapshot_rate" // snapshot bytes per second and node; default 33554432
 	// SettingSplitLoad is the rows read and written per second from which on a range
 	// is split at the vshard that halves its load; 0: never; default 2500.
 	SettingSplitLoad       = "split_load_threshold"
@@ -21,6 +22,16 @@ const (
 	// or offline, in a person's keeping; then check does not miss it.
 	SettingCAKey = "ca_key"
 )
+
+// settingReplicas is no setting any more: who asks for it is told where it went.
+const settingReplicas = "replication_factor"
+
+func orThree(value string) string {
+	if value == "" {
+		return strconv.Itoa(cluster.DefaultReplicas)
+	}
+	return value
+}
 
 // Values of SettingCAKey.
 const (
@@ -33,14 +44,6 @@ const MinSnapshotRate = 1 << 16
 
 // Settings are the cluster settings by name, in their text form. Absent: default.
 type Settings map[string]string
-
-// ReplicationFactor is the number of replicas wanted of each range.
-func (s Settings) ReplicationFactor() int {
-	if n, err := strconv.Atoi(s[SettingReplicationFactor]); err == nil {
-		return n
-	}
-	return 3
-}
 
 // DeadAfter is how long a node is dead before its replicas are re-created.
 func (s Settings) DeadAfter() time.Duration { return s.duration(SettingDeadAfter, 5*time.Minute) }
@@ -104,10 +107,8 @@ func (s Settings) duration(name string, fallback time.Duration) time.Duration {
 // versions store.
 func ValidateSetting(name, value string) error {
 	switch name {
-	case SettingReplicationFactor:
-		if n, err := strconv.Atoi(value); err != nil || n < 1 || n > 7 {
-			return fmt.Errorf("%s must be a number from 1 to 7, not %q", name, value)
-		}
+	case settingReplicas, "replicas":
+		return fmt.Errorf("%s is no setting: replicas belong to a pool; ALTER POOL %s SET replicas = %s", name, cluster.DefaultPoolName, orThree(value))
 	case SettingDeadAfter, SettingGCTTL:
 		if d, err := time.ParseDuration(value); err != nil || d < time.Second {
 			return fmt.Errorf("%s must be a duration of at least 1s, such as 5m, not %q", name, value)

@@ -17,6 +17,9 @@ func (c *change) updateRanges(in *UpdateRanges) Result {
 			return refused(CodeInvalid, "the descriptor of %s is wrong: %v", d.ID, err)
 		}
 		old := c.view.Ranges[d.ID]
+		if c.view.Removed[d.ID] != nil {
+			continue // said by a replica that has not heard of it
+		}
 		if old != nil && old.Generation >= d.Generation {
 			continue
 		}
@@ -26,6 +29,7 @@ func (c *change) updateRanges(in *UpdateRanges) Result {
 			}
 		}
 		c.putRange(*d)
+		c.planted(d)
 		c.rangeEvent(old, d)
 		changed = true
 	}

@@ -35,6 +35,9 @@ func (c *change) initCluster(in *InitCluster, by string) Result {
 	if r := c.updateRanges(&UpdateRanges{Descriptors: in.Ranges}); r.Refusal != nil {
 		return r
 	}
+	if r := c.foundPool(in.Replicas, len(c.view.RangesIn(cluster.DefaultPool))); r != nil {
+		return Result{Refusal: r}
+	}
 	c.event(cluster.Event{Kind: cluster.EventClusterCreated, Text: fmt.Sprintf("cluster %s was created with %s", in.Name, node.ID), Node: node.ID})
 	if r := c.checkCoverage(); r != nil {
 		return Result{Refusal: r}
@@ -274,6 +277,9 @@ func (c *change) setMembership(in *SetMembership, by string) Result {
 			m.Tombstone = &cluster.Tombstone{At: c.now, By: by, Reason: in.Reason, Operation: in.Operation}
 		}
 		c.putNode(m)
+		if in.To == cluster.Decommissioned {
+			c.forsake(id)
+		}
 		c.membershipEvent(n, n.Membership, in)
 		changed = true
 	}

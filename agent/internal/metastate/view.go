@@ -31,6 +31,10 @@ type View struct {
 	Nodes  map[cluster.NodeID]*cluster.Node
 	Ranges map[cluster.RangeID]*cluster.RangeDescriptor
 
+	Pools map[cluster.PoolID]*cluster.Pool
+	// Removed are the ranges of pools that were dropped.
+	Removed map[cluster.RangeID]*RemovedRange
+
 	// SchemaVersion rises with every change of a collection.
 	SchemaVersion   uint64
 	Collections     map[string]*cluster.Collection // by name
@@ -62,6 +66,7 @@ type counters struct {
 	Node       cluster.NodeID       `json:"node"`
 	Collection cluster.CollectionID `json:"collection"`
 	Range      cluster.RangeID      `json:"range,omitempty"` // 0: none was given out
+	Pool       cluster.PoolID       `json:"pool,omitempty"`  // the last one, not the next
 }
 
 // spanIndex maps each vshard to the range that owns it; 0: none.
@@ -125,6 +130,8 @@ func emptyView() *View {
 		Settings:        Settings{},
 		Nodes:           map[cluster.NodeID]*cluster.Node{},
 		Ranges:          map[cluster.RangeID]*cluster.RangeDescriptor{},
+		Pools:           map[cluster.PoolID]*cluster.Pool{},
+		Removed:         map[cluster.RangeID]*RemovedRange{},
 		Collections:     map[string]*cluster.Collection{},
 		CollectionsByID: map[cluster.CollectionID]*cluster.Collection{},
 		Dropped:         map[cluster.CollectionID]*DroppedCollection{},
@@ -141,12 +148,15 @@ func emptyView() *View {
 	}
 }
 
-// Epoch rises with every change of a range's replicas and of a node's
-// membership: at the same epoch the same plan has the same moves.
+// Epoch rises with every change of a range's replicas, of a node's membership
+// and of what a pool wants: at the same epoch the same plan has the same moves.
 func (v *View) Epoch() uint64 {
 	var e uint64
 	for _, d := range v.Ranges {
 		e += d.Generation
+	}
+	for _, p := range v.Pools {
+		e += p.Version
 	}
 	for _, n := range v.Nodes {
 		e++

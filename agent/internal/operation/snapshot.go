@@ -66,11 +66,14 @@ func busy(view *metastate.View, except string) []cluster.NodeID {
 func (src *sources) build() *placement.Snapshot {
 	v := src.view
 	s := &placement.Snapshot{
-		MetaIndex: v.Index, RF: v.Settings.ReplicationFactor(), Rate: v.Settings.SnapshotRate(),
+		MetaIndex: v.Index, Rate: v.Settings.SnapshotRate(),
 		DeadAfter: v.Settings.DeadAfter().Seconds(),
 	}
 	for _, id := range v.NodeIDs() {
 		s.Nodes = append(s.Nodes, src.node(v.Nodes[id]))
+	}
+	for _, id := range v.PoolIDs() {
+		s.Pools = append(s.Pools, *v.Pools[id])
 	}
 	src.heard = src.told()
 	for _, id := range v.RangeIDs() {

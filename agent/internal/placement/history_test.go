@@ -63,7 +63,7 @@ func (h *history) locate() {
 	for i := range h.s.Nodes {
 		h.relocate(&h.s.Nodes[i])
 	}
-	h.s.Pools = []cluster.Pool{{ID: 1, Name: "second"}}
+	h.s.Pools = append(h.s.Pools, cluster.Pool{ID: 1, Name: "second"})
 	h.constrain()
 	for i := range h.s.Ranges {
 		if r := &h.s.Ranges[i]; !r.Descriptor.IsMeta() && i%2 == 0 {
@@ -439,7 +439,7 @@ func (h *history) note(format string, args ...any) {
 
 func (h *history) dump() {
 	h.t.Helper()
-	h.t.Logf("seed %d, rf %d, %d nodes", h.seed, h.s.RF, len(h.s.Nodes))
+	h.t.Logf("seed %d, rf %d, %d nodes", h.seed, h.s.Pools[0].Replicas, len(h.s.Nodes))
 	for _, line := range h.log[max(0, len(h.log)-80):] {
 		h.t.Log("  " + line)
 	}

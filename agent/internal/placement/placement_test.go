@@ -82,7 +82,7 @@ func (st *story) cluster(d *datadriven.TestData) string {
 }
 
 func build(nodes, ranges, rf, on int, size uint64) *placement.Snapshot {
-	s := &placement.Snapshot{MetaIndex: 100, RF: rf}
+	s := &placement.Snapshot{MetaIndex: 100, Pools: []cluster.Pool{{Name: cluster.DefaultPoolName, PoolSpec: cluster.PoolSpec{Replicas: rf}}}}
 	for i := 1; i <= nodes; i++ {
 		s.Nodes = append(s.Nodes, placement.Node{
 			ID: cluster.NodeID(i), Membership: cluster.Active, Liveness: cluster.Alive, Service: cluster.Ready, Reported: true, Version: "v1",

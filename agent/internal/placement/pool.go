@@ -25,7 +25,19 @@ func (s *Snapshot) spec(r *Range) *cluster.PoolSpec {
 			return &p.PoolSpec
 		}
 	}
-	return &cluster.PoolSpec{Replicas: max(s.RF, 1)}
+	return &anywhere
+}
+
+// anywhere is what nobody has said anything else of.
+var anywhere = cluster.PoolSpec{Replicas: cluster.DefaultReplicas}
+
+// mostReplicas is the most replicas that a pool wants.
+func (s *Snapshot) mostReplicas() int {
+	most := 0
+	for i := range s.Pools {
+		most = max(most, s.Pools[i].Replicas)
+	}
+	return most
 }
 
 // poolName is what r's pool is called.

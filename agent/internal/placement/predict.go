@@ -170,8 +170,8 @@ func (p *planner) warnSpread(after *Snapshot, was int) {
 		p.verdict.warn("spread", SpreadThin, fmt.Sprintf("after this, the loss of one locality would stop %s, before %d", count(is, "range"), was))
 	case pr.After < pr.Before:
 		p.verdict.warn("spread", SpreadThin, "after this the cluster outlives "+count(max(pr.After, 0), "lost node")+", before "+count(pr.Before, "lost node"))
-	case left <= p.s.RF:
-		p.verdict.warn("spread", SpreadThin, "after this, a lost node's replicas have nowhere to go: "+count(left, "node")+" for "+count(p.s.RF, "replica"))
+	case left <= p.s.mostReplicas():
+		p.verdict.warn("spread", SpreadThin, "after this, a lost node's replicas have nowhere to go: "+count(left, "node")+" for "+count(p.s.mostReplicas(), "replica"))
 	default:
 		p.verdict.pass("spread", "a lost node's replicas have somewhere to go")
 	}

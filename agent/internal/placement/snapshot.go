@@ -107,8 +107,7 @@ func (r *Range) failed(n cluster.NodeID) bool { return slices.Contains(r.Failed,
 // call Sort; the functions of this package then only read it.
 type Snapshot struct {
 	MetaIndex uint64
-	RF        int // replicas wanted of each data range of the default pool
-	Pools     []cluster.Pool
+	Pools     []cluster.Pool // what they want; of one that is not there: three replicas, anywhere
 	Nodes     []Node
 	Ranges    []Range
 	// Busy lists the nodes of operations in flight: they may stop at any moment.

@@ -242,7 +242,7 @@ func (s *Server) ranges(view *metastate.View, statuses map[cluster.NodeID]*clust
 	for _, id := range view.RangeIDs() {
 		sight := sights[id]
 		d := sight.descriptor
-		wanted := min(view.Settings.ReplicationFactor(), active)
+		wanted := min(view.ReplicasWanted(d), active)
 		leader := cluster.NodeID(0)
 		counts := [4]datum.Datum{}
 		for i := range counts {
