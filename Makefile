@@ -17,7 +17,7 @@ VULN := $(GO) tool -modfile=.tools/vuln.mod govulncheck
 CLUSTER_PKGS := ./agent/agenttest/...
 SOURCES := $(wildcard agent client cmd tui)
 
-.PHONY: help build demo test check bench fmt lint vet generate generate-check man unit cluster fuzz test-long vuln clean
+.PHONY: help build demo test check bench bench-compare fmt lint vet generate generate-check man unit cluster fuzz test-long vuln clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,8 +51,22 @@ checked:
 	$(GO) build -tags invariants -ldflags '$(LDFLAGS)' -o bin/checked/nodedb-agent ./cmd/nodedb-agent
 	CGO_ENABLED=0 $(GO) build -ldflags '$(LDFLAGS)' -o bin/checked/nodedbctl ./cmd/nodedbctl
 
-bench: build ## the figures of docs/BENCHMARKS.md, beside peers that are on PATH
-	$(GO) test -tags bench -count 1 -timeout 60m -v -run 'TestBench' ./agent/agenttest/... ./tui
+# What a newcomer sets: BENCH_QUICK=1, BENCH_ONLY=step,step, BENCH_OUT=file (docs/BENCHMARKS.md).
+BENCH_OUT ?= bin/bench.jsonl
+bench: build peers ## the figures of docs/BENCHMARKS.md, beside etcd and PostgreSQL (BENCH_QUICK=1: 3 minutes)
+	BENCH_ETCD=$(CURDIR)/bin/peers/etcd BENCH_OUT=$(abspath $(BENCH_OUT)) \
+	  $(GO) test -tags bench -count 1 -timeout 90m -v -run '^TestBench$$' ./agent/agenttest/bench
+	$(if $(BENCH_ONLY)$(BENCH_QUICK),,$(GO) test -tags bench -count 1 -timeout 30m -v -run TestBench ./tui)
+
+bench-compare: ## compare two runs of bench: OLD=file NEW=file
+	@$(GO) run ./agent/agenttest/bench/benchreport $(OLD) $(NEW)
+
+# etcd from its Go module, at the version of .tools/etcd.mod. Not an error without a network.
+.PHONY: peers
+peers:
+	@mkdir -p bin/peers
+	@$(GO) build -modfile=.tools/etcd.mod -o bin/peers/etcd go.etcd.io/etcd/server/v3 2>bin/peers/etcd.log || { rm -f bin/peers/etcd; \
+	  echo "bench: etcd is not measured: it could not be built from its Go module (no network?): $$(tail -n 1 bin/peers/etcd.log)"; }
 
 test-long: build ## long simulations, fuzzing and fault suites; for a person
 	$(GO) test -tags 'invariants long' -count 1 -timeout 90m ./agent/internal/sim/...

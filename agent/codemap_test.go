@@ -18,7 +18,7 @@ const module = "github.com/nodedb/nodedb/"
 var owners = map[string][]string{
 	"github.com/cockroachdb/pebble/v2":               {"agent/internal/storage"},
 	"github.com/hashicorp/memberlist":                {"agent/internal/gossip"},
-	"google.golang.org/grpc":                         {"agent/internal/transport"},
+	"google.golang.org/grpc":                         {"agent/internal/transport", "agent/agenttest/bench"}, // the bench speaks it to etcd
 	"github.com/jackc/pgx/v5/pgproto3":               {"agent/internal/pgwire"},
 	"github.com/duckdb/duckdb-go-bindings":           {"agent/internal/sql/duck"},
 	"github.com/spf13/cobra":                         {"cmd/nodedbctl"},

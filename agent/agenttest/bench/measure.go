@@ -2,9 +2,12 @@ package bench
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/nodedb/nodedb/agent/agenttest/bench/systems"
 )
 
 // warmup is how long a load runs before it counts.
@@ -12,73 +15,105 @@ const warmup = 500 * time.Millisecond
 
 // measured is what a closed loop of clients saw.
 type measured struct {
-	Clients  int
-	Ops      int
-	Failed   int
+	Ops int
+	// Errors counts what failed, by systems.Kind.
+	Errors   map[string]int
 	FirstErr error
 	Elapsed  time.Duration
 	P50, P99 time.Duration
-	// CPU is what all processes of the system and the load generator used.
-	CPU time.Duration
+	// Nodes is the CPU time of the system's processes, Load that of the load generator.
+	Nodes, Load time.Duration
 }
 
 func (m measured) perSecond() float64 { return float64(m.Ops) / m.Elapsed.Seconds() }
 
-// cpuPerOp is zero if nothing was measured.
-func (m measured) cpuPerOp() time.Duration {
+func (m measured) failed() (n int) {
+	for _, of := range m.Errors {
+		n += of
+	}
+	return n
+}
+
+// each is how much of d an operation has, in milliseconds; 0 if nothing was measured.
+func (m measured) each(d time.Duration) float64 {
 	if m.Ops == 0 {
 		return 0
 	}
-	return m.CPU / time.Duration(m.Ops)
+	return inMS(d) / float64(m.Ops)
 }
+
+func inMS(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // operation is one statement of client number client; seq rises by one.
 type operation func(ctx context.Context, client, seq int) error
 
+// tally is what one client saw.
+type tally struct {
+	took   []time.Duration
+	errors map[string]int
+	first  error
+}
+
 // closedLoop runs op by so many clients for d and returns what they saw. cpu
-// returns the CPU time used so far.
+// returns the CPU time that the system's processes used so far. What begins
+// during the warm-up does not count, neither as done nor as failed.
 func closedLoop(ctx context.Context, clients int, d time.Duration, cpu func() time.Duration, op operation) measured {
 	begin := time.Now()
 	counted, end := begin.Add(warmup), begin.Add(warmup+d)
-	per := make([][]time.Duration, clients)
-	failed := make([]int, clients)
-	errs := make([]error, clients)
-	var cpuStart time.Duration
+	per := make([]tally, clients)
+	var nodes, load time.Duration
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		waitUntil(ctx, counted)
-		cpuStart = cpu()
+		nodes, load = cpu(), systems.OwnCPU()
 	})
 	for client := range clients {
-		wg.Go(func() {
-			for seq := 0; ctx.Err() == nil; seq++ {
-				start := time.Now()
-				if !start.Before(end) {
-					return
-				}
-				err := op(ctx, client, seq)
-				switch {
-				case err != nil:
-					failed[client]++
-					errs[client] = err
-				case start.After(counted):
-					per[client] = append(per[client], time.Since(start))
-				}
-			}
-		})
+		wg.Go(func() { per[client] = loop(ctx, counted, end, client, op) })
 	}
 	wg.Wait()
-	m := measured{Clients: clients, Elapsed: time.Since(counted), CPU: cpu() - cpuStart}
-	all := slices.Concat(per...)
-	m.Ops = len(all)
-	m.P50, m.P99 = percentiles(all)
-	for i := range failed {
-		m.Failed += failed[i]
+	m := measured{Elapsed: time.Since(counted), Nodes: cpu() - nodes, Load: systems.OwnCPU() - load, Errors: map[string]int{}}
+	var all []time.Duration
+	for _, t := range per {
+		all = append(all, t.took...)
+		for kind, n := range t.errors {
+			m.Errors[kind] += n
+		}
 		if m.FirstErr == nil {
-			m.FirstErr = errs[i]
+			m.FirstErr = t.first
 		}
 	}
+	m.Ops = len(all)
+	m.P50, m.P99 = percentiles(all)
 	return m
+}
+
+// loop is one client.
+func loop(ctx context.Context, counted, end time.Time, client int, op operation) tally {
+	t := tally{errors: map[string]int{}}
+	for seq := 0; ctx.Err() == nil; seq++ {
+		start := time.Now()
+		if !start.Before(end) {
+			break
+		}
+		err := op(ctx, client, seq)
+		counts := !start.Before(counted)
+		switch {
+		case err != nil:
+			kind := systems.Kind(err)
+			if t.first == nil {
+				t.first = err
+			}
+			if counts {
+				t.errors[kind]++
+			}
+			if kind == "other" { // no server said it: don't spin on a lost connection
+				waitUntil(ctx, time.Now().Add(10*time.Millisecond))
+			}
+		case counts:
+			t.took = append(t.took, time.Since(start))
+		}
+	}
+	return t
 }
 
 func percentiles(all []time.Duration) (p50, p99 time.Duration) {
@@ -89,25 +124,13 @@ func percentiles(all []time.Duration) (p50, p99 time.Duration) {
 	return all[len(all)/2], all[min(len(all)-1, len(all)*99/100)]
 }
 
-func waitUntil(ctx context.Context, when time.Time) {
-	timer := time.NewTimer(time.Until(when))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}
-
 // gaps is what paced writers met while something happened to the cluster.
 type gaps struct {
-	Writers int
-	Acked   int
-	Failed  int // statements that got an error
+	Acked  int
+	Failed int // statements that got an error
 	// Sessions is how often a session was ended by the node's own word (57P01).
 	Sessions int
 	Longest  time.Duration
-	// Affected is how many writers waited longer than twice the usual at least once.
-	Affected int
 	P99      time.Duration
 	Errors   map[string]int // by SQLSTATE or kind
 }
@@ -119,54 +142,64 @@ type writer interface {
 	classify(err error) (kind string, ended bool)
 }
 
-// paced runs the writers, one write per pace each, while event runs and for
-// settle after it.
+// paced runs the writers, one write per pace each, while event runs, and for
+// settle before and after it.
 func paced(ctx context.Context, writers []writer, pace, settle time.Duration, event func()) gaps {
 	ctx, stop := context.WithCancel(ctx)
-	g := gaps{Writers: len(writers), Errors: map[string]int{}}
-	var mu sync.Mutex
-	var all []time.Duration
+	defer stop()
+	per := make([]gaps, len(writers))
+	took := make([][]time.Duration, len(writers))
 	var wg sync.WaitGroup
 	for i, w := range writers {
 		wg.Go(func() {
 			// Spread over the pace, so that the writers don't march in step.
 			waitUntil(ctx, time.Now().Add(pace*time.Duration(i)/time.Duration(len(writers))))
-			tick := time.NewTicker(pace)
-			defer tick.Stop()
-			var longest time.Duration
-			for ctx.Err() == nil {
-				took, attempts := oneWrite(ctx, w, &mu, &g)
-				if attempts {
-					mu.Lock()
-					all = append(all, took)
-					mu.Unlock()
-					longest = max(longest, took)
-				}
-				select {
-				case <-tick.C:
-				case <-ctx.Done():
-				}
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			g.Longest = max(g.Longest, longest)
-			if longest > 200*time.Millisecond {
-				g.Affected++
-			}
+			per[i], took[i] = write(ctx, w, pace)
 		})
 	}
-	waitUntil(ctx, time.Now().Add(settle/2))
+	waitUntil(ctx, time.Now().Add(settle))
 	event()
 	waitUntil(ctx, time.Now().Add(settle))
 	stop()
 	wg.Wait()
-	g.Acked = len(all)
-	_, g.P99 = percentiles(all)
-	return g
+	sum := gaps{Errors: map[string]int{}}
+	for _, g := range per {
+		sum.Failed += g.Failed
+		sum.Sessions += g.Sessions
+		sum.Longest = max(sum.Longest, g.Longest)
+		for kind := range maps.Keys(g.Errors) {
+			sum.Errors[kind] += g.Errors[kind]
+		}
+	}
+	all := slices.Concat(took...)
+	sum.Acked = len(all)
+	_, sum.P99 = percentiles(all)
+	return sum
 }
 
-// oneWrite tries until the write is acknowledged; ok is false if the run ended first.
-func oneWrite(ctx context.Context, w writer, mu *sync.Mutex, g *gaps) (took time.Duration, ok bool) {
+// write is one writer, until the context ends.
+func write(ctx context.Context, w writer, pace time.Duration) (g gaps, took []time.Duration) {
+	g.Errors = map[string]int{}
+	tick := time.NewTicker(pace)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		one, acked := oneWrite(ctx, w, &g)
+		if acked {
+			took = append(took, one)
+		}
+		// A write that still hangs when the run ends has waited as long at least.
+		g.Longest = max(g.Longest, one)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+	return g, took
+}
+
+// oneWrite tries until the write is acknowledged; acked is false if the run
+// ended first.
+func oneWrite(ctx context.Context, w writer, g *gaps) (took time.Duration, acked bool) {
 	start := time.Now()
 	for {
 		err := w.write(ctx)
@@ -174,17 +207,15 @@ func oneWrite(ctx context.Context, w writer, mu *sync.Mutex, g *gaps) (took time
 			return time.Since(start), true
 		}
 		if ctx.Err() != nil {
-			return 0, false
+			return time.Since(start), false
 		}
 		kind, ended := w.classify(err)
-		mu.Lock()
 		g.Errors[kind]++
 		if ended {
 			g.Sessions++
 		} else {
 			g.Failed++
 		}
-		mu.Unlock()
 		waitUntil(ctx, time.Now().Add(2*time.Millisecond))
 	}
 }

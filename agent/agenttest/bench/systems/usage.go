@@ -1,4 +1,4 @@
-package bench
+package systems
 
 import (
 	"bytes"
@@ -13,20 +13,20 @@ import (
 // clockTick is the unit of /proc's CPU times: USER_HZ, 100 on every Linux.
 const clockTick = 10 * time.Millisecond
 
-// usage is what a process, or several, use.
-type usage struct {
+// Usage is what a process, or several, use.
+type Usage struct {
 	CPU time.Duration // since their start
 	RSS int64         // bytes
 }
 
-// treeUsage is what a process uses, and what its descendants do: a node and its
+// Tree is what a process uses, and what its descendants do: a node and its
 // worker, a postmaster and its backends (which leave its process group).
-func treeUsage(root int) (own, descendants usage) {
+func Tree(root int) (own, descendants Usage) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		return own, descendants
 	}
-	parent, used := map[int]int{}, map[int]usage{}
+	parent, used := map[int]int{}, map[int]Usage{}
 	for _, path := range stats {
 		text, err := os.ReadFile(path) //nolint:gosec // names come from /proc
 		if err != nil {
@@ -63,7 +63,7 @@ func descends(parent map[int]int, pid, root int) bool {
 
 // parseStat reads /proc/PID/stat. The command's name is in parentheses and may
 // hold anything, so fields count from the last one.
-func parseStat(text []byte) (pid, parent int, u usage, err error) {
+func parseStat(text []byte) (pid, parent int, u Usage, err error) {
 	open, end := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
 	if open < 0 || end < open {
 		return 0, 0, u, fmt.Errorf("no command in %q", text)
@@ -85,8 +85,8 @@ func parseStat(text []byte) (pid, parent int, u usage, err error) {
 	return int(numbers[0]), int(numbers[1]), u, nil
 }
 
-// ownCPU is what this process has used.
-func ownCPU() time.Duration {
+// OwnCPU is what this process has used.
+func OwnCPU() time.Duration {
 	var r syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
 		return 0
@@ -94,12 +94,12 @@ func ownCPU() time.Duration {
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
-// cpuOf returns a function that sums the CPU of process trees and this process.
-func cpuOf(roots ...int) func() time.Duration {
+// CPUOf returns a function that sums the CPU of process trees so far.
+func CPUOf(roots ...int) func() time.Duration {
 	return func() time.Duration {
-		sum := ownCPU()
+		var sum time.Duration
 		for _, root := range roots {
-			own, descendants := treeUsage(root)
+			own, descendants := Tree(root)
 			sum += own.CPU + descendants.CPU
 		}
 		return sum
