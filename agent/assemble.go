@@ -23,6 +23,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/peers"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 	"github.com/nodedb/nodedb/agent/internal/routing"
+	"github.com/nodedb/nodedb/agent/internal/statusboard"
 	"github.com/nodedb/nodedb/agent/internal/storage"
 	"github.com/nodedb/nodedb/agent/internal/store"
 	"github.com/nodedb/nodedb/agent/internal/transport"
@@ -193,7 +194,8 @@ func (n *Node) openStore() (func() error, error) {
 	if err != nil {
 		return nil, &ExitError{Code: ExitDataDir, Message: "open the replicas", Err: err}
 	}
-	n.store, n.ranges = s, newRangeBoard(s.StatusSince, n.meter.Load)
+	n.store, n.ranges = s, newRangeBoard(s.Statuses(), n.meter.Load)
+	n.source = &statusboard.Source{Head: n.figures, Ranges: n.ranges.board, Peers: statusboard.New[cluster.NodeID](statusboard.Peers())}
 	return s.Close, nil
 }
 
@@ -289,7 +291,7 @@ func (n *Node) makeOperation() {
 		Logger: n.part("drain"),
 	})
 	n.opServer = &operation.Server{
-		Store: n.store, Inspect: n.store.Inspect, Status: n.status, Drainer: n.drainer, Stop: n.stopByOperation,
+		Store: n.store, Inspect: n.store.Inspect, Status: n.source, Drainer: n.drainer, Stop: n.stopByOperation,
 		Descriptor: func(ctx context.Context, id cluster.RangeID) (*cluster.RangeDescriptor, error) {
 			h, err := n.store.Read(ctx, id, n.clock.Now())
 			if err != nil {

@@ -171,7 +171,7 @@ type transportPortrait struct {
 
 func (n *Node) selfPortrait() portrait {
 	leader, _, _ := n.meta.Leader()
-	p := portrait{Identity: n.id, Status: n.status(), Leader: leader, Problems: n.board.Problems(), Routing: n.routingTable()}
+	p := portrait{Identity: n.id, Status: n.source.Whole(), Leader: leader, Problems: n.board.Problems(), Routing: n.routingTable()}
 	for _, s := range n.transport.Status() {
 		t := transportPortrait{Node: s.Node, Connected: s.Connected, Since: s.Since}
 		if s.Err != nil {

@@ -32,7 +32,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	st := c.n.status()
+	st := c.n.source.Whole()
 	var leaders, failed, leaderless int
 	var reads, writes uint64
 	for _, r := range st.Ranges {
@@ -65,7 +65,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	if c.n.export != nil {
 		ch <- prometheus.MustNewConstMetric(desc("audit_export_dropped_total", "Audit records whose copy was not sent."), prometheus.CounterValue, float64(c.n.export.Dropped()))
 	}
-	for id, l := range st.Liveness {
+	for id, l := range c.n.liveness() {
 		gauge(desc("gossip_peer_alive", "1 while gossip sees the peer alive.", "peer"), map[bool]float64{true: 1}[l == cluster.Alive], id.String())
 	}
 	counter := func(d *prometheus.Desc, v uint64) {

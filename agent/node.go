@@ -43,6 +43,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/pgwire"
 	"github.com/nodedb/nodedb/agent/internal/routing"
 	"github.com/nodedb/nodedb/agent/internal/sql"
+	"github.com/nodedb/nodedb/agent/internal/statusboard"
 	"github.com/nodedb/nodedb/agent/internal/storage"
 	"github.com/nodedb/nodedb/agent/internal/store"
 	"github.com/nodedb/nodedb/agent/internal/transport"
@@ -59,6 +60,7 @@ type Node struct {
 	usage   *usage
 	logTail *logTail
 	ranges  *rangeBoard
+	source  *statusboard.Source // of what others are told of this node
 	lock    *dirLock
 	book    *peerBook
 	certs   *auth.Source
@@ -329,12 +331,13 @@ func (n *Node) tellCoordinator() {
 	}
 }
 
-// status is what this node says of itself to whoever asks.
-func (n *Node) status() cluster.NodeStatus {
+// figures are what this node says of itself to whoever asks, without ranges and
+// peers: it brings the boards of those up to date.
+func (n *Node) figures() cluster.NodeStatus {
 	st := cluster.NodeStatus{
 		Node: n.id.Node, BootNonce: n.nonce, Service: n.serviceState(), Version: n.cfg.Version, StartedAt: n.started,
 		MetaIndex: n.machine.View().Index, Bytes: n.engine.SizeOnDisk(),
-		CPU: n.usage.cpu(time.Now(), runtime.NumCPU()), Liveness: n.liveness(), Peers: n.peerStatus(),
+		CPU:  n.usage.cpu(time.Now(), runtime.NumCPU()),
 		Keys: n.keyStatus(), CertExpires: n.certs.Current().Expires().UTC(),
 	}
 	if n.peers != nil {
@@ -343,7 +346,7 @@ func (n *Node) status() cluster.NodeStatus {
 	}
 	st.DiskUsed, st.DiskTotal = n.usage.disk()
 	st.ReadsPerSecond, st.WritesPerSecond = n.ranges.refresh(time.Now())
-	st.Ranges = n.ranges.board.All()
+	n.showPeers()
 	if age := n.store.StatusAge(); age > time.Second {
 		st.RangesAge = age.Seconds()
 	}

@@ -10,6 +10,19 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/transport"
 )
 
+// showPeers brings the board of peers up to date.
+func (n *Node) showPeers() {
+	now := n.peerStatus()
+	for id, p := range now {
+		n.source.Peers.Put(id, &p)
+	}
+	for _, p := range n.source.Peers.Since(0, false).Changed {
+		if _, ok := now[p.Key]; !ok {
+			n.source.Peers.Drop(p.Key)
+		}
+	}
+}
+
 // peerStatus says how this node finds each of its peers.
 func (n *Node) peerStatus() map[cluster.NodeID]cluster.PeerStatus {
 	out := map[cluster.NodeID]cluster.PeerStatus{}

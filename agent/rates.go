@@ -23,8 +23,7 @@ const (
 // rebalancer must not chase a burst.
 type rangeBoard struct {
 	board *statusboard.Board[cluster.RangeID, cluster.RangeStatus]
-	// since asks the store for what changed.
-	since func(base uint64) statusboard.Changes[cluster.RangeID, cluster.RangeStatus]
+	store *statusboard.Board[cluster.RangeID, cluster.RangeStatus] // what it publishes
 	// load is what a range that is led here serves; nil: next to nothing.
 	load func(d *cluster.RangeDescriptor, now time.Time) *cluster.RangeLoad
 
@@ -37,8 +36,8 @@ type rangeBoard struct {
 	}
 }
 
-func newRangeBoard(since func(base uint64) statusboard.Changes[cluster.RangeID, cluster.RangeStatus], load func(d *cluster.RangeDescriptor, now time.Time) *cluster.RangeLoad) *rangeBoard {
-	b := &rangeBoard{board: statusboard.New[cluster.RangeID](statusboard.Ranges()), since: since, load: load}
+func newRangeBoard(store *statusboard.Board[cluster.RangeID, cluster.RangeStatus], load func(d *cluster.RangeDescriptor, now time.Time) *cluster.RangeLoad) *rangeBoard {
+	b := &rangeBoard{board: statusboard.New[cluster.RangeID](statusboard.Ranges()), store: store, load: load}
 	b.mu.samples = map[cluster.RangeID]rateSample{}
 	return b
 }
@@ -55,12 +54,12 @@ type rateSample struct {
 func (b *rangeBoard) refresh(now time.Time) (reads, writes float64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c := b.since(b.mu.seen)
+	c := b.store.Since(b.mu.seen, false)
 	for _, id := range c.Gone {
 		b.drop(id)
 	}
 	if gap := now.Sub(b.mu.at); gap >= rateGap {
-		b.sample(b.since(0), gap)
+		b.sample(b.store.Since(0, false), gap)
 		b.mu.at = now
 		return b.mu.reads, b.mu.writes
 	}

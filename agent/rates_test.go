@@ -10,10 +10,7 @@ import (
 
 func TestRates(t *testing.T) {
 	store := statusboard.New[cluster.RangeID](statusboard.Ranges())
-	b := newRangeBoard(func(base uint64) statusboard.Changes[cluster.RangeID, cluster.RangeStatus] {
-		return store.Since(base, false)
-	},
-		func(*cluster.RangeDescriptor, time.Time) *cluster.RangeLoad { return nil })
+	b := newRangeBoard(store, func(*cluster.RangeDescriptor, time.Time) *cluster.RangeLoad { return nil })
 	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 	count := func(replica cluster.ReplicaID, reads, writes uint64) *cluster.NodeStatus {
 		store.Put(2, &cluster.RangeStatus{Descriptor: cluster.RangeDescriptor{ID: 2}, Replica: replica, Reads: reads, Writes: writes})

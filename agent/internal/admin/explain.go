@@ -52,8 +52,8 @@ func (s *sight) member(n *cluster.Node) *adminpb.Member {
 		Node: uint32(n.ID), Name: n.Name, GossipAddress: n.Addresses.Gossip, Liveness: string(s.liveness(n.ID)),
 	}
 	for _, from := range sortedKeys(s.Statuses) {
-		if l, ok := s.Statuses[from].Liveness[n.ID]; ok && from != n.ID {
-			m.SeenBy = append(m.SeenBy, &adminpb.Observation{Node: uint32(from), Liveness: string(l)})
+		if p, ok := s.Statuses[from].Peers[n.ID]; ok && p.Liveness != "" && from != n.ID {
+			m.SeenBy = append(m.SeenBy, &adminpb.Observation{Node: uint32(from), Liveness: string(p.Liveness)})
 		}
 	}
 	return m

@@ -71,7 +71,7 @@ func newFakeBackend(ca []byte) *fakeBackend {
 		}
 		b.statuses[id] = &cluster.NodeStatus{
 			Node: id, Service: cluster.Ready, Version: "v1", Bytes: 1000 * uint64(id), DiskUsed: 10, DiskTotal: 100,
-			Liveness: map[cluster.NodeID]cluster.Liveness{1: cluster.Alive, 2: cluster.Alive, 3: cluster.Alive},
+			Peers: map[cluster.NodeID]cluster.PeerStatus{1: {Liveness: cluster.Alive}, 2: {Liveness: cluster.Alive}, 3: {Liveness: cluster.Alive}},
 		}
 		if id == 1 {
 			b.statuses[id].Keys.Signs = "5161"

@@ -19,9 +19,9 @@ func largeBackend(nodes, ranges int) *fakeBackend {
 	b.statuses = map[cluster.NodeID]*cluster.NodeStatus{}
 	for id := cluster.NodeID(1); int(id) <= nodes; id++ {
 		v.Nodes[id] = &cluster.Node{ID: id, Name: id.String(), Membership: cluster.Active}
-		b.statuses[id] = &cluster.NodeStatus{Node: id, Service: cluster.Ready, Liveness: map[cluster.NodeID]cluster.Liveness{}}
+		b.statuses[id] = &cluster.NodeStatus{Node: id, Service: cluster.Ready, Peers: map[cluster.NodeID]cluster.PeerStatus{}}
 		for peer := cluster.NodeID(1); int(peer) <= nodes; peer++ {
-			b.statuses[id].Liveness[peer] = cluster.Alive
+			b.statuses[id].Peers[peer] = cluster.PeerStatus{Liveness: cluster.Alive}
 		}
 	}
 	for id := cluster.RangeID(1); int(id) <= ranges; id++ {
@@ -57,7 +57,7 @@ func BenchmarkHub(b *testing.B) {
 				b.Fatal(err)
 			}
 			s.hub.mu.watches = append(s.hub.mu.watches, w) // no loop: the benchmark looks
-			o := Observation{View: back.view, Statuses: back.statuses, Liveness: back.statuses[1].Liveness, Snapshot: &placement.Snapshot{}}
+			o := Observation{View: back.view, Statuses: back.statuses, Liveness: map[cluster.NodeID]cluster.Liveness{}, Snapshot: &placement.Snapshot{}}
 			look := func(i int) *adminpb.WatchResponse {
 				o.At = time.Unix(int64(1000+i), 0)
 				s.hub.see(b.Context(), newSight(&o, 1), w.topics)

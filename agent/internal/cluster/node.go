@@ -102,9 +102,8 @@ type NodeStatus struct {
 	Ranges []*RangeStatus `json:"ranges,omitempty"`
 	// RangesAge is how old Ranges is, in seconds, if the store does not get on.
 	RangesAge float64 `json:"rangesAge,omitempty"`
-	// Liveness is this node's view of its peers, Peers how it finds each of them.
-	Liveness map[NodeID]Liveness   `json:"liveness,omitempty"`
-	Peers    map[NodeID]PeerStatus `json:"peers,omitempty"`
+	// Peers is how this node finds each of its peers.
+	Peers map[NodeID]PeerStatus `json:"peers,omitempty"`
 	// ClockOffset is how far, in seconds, the median of the peers' clocks is ahead.
 	ClockOffset float64   `json:"clockOffset,omitempty"`
 	CertExpires time.Time `json:"certExpires,omitzero"`

@@ -21,6 +21,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/operation"
 	"github.com/nodedb/nodedb/agent/internal/replica"
+	"github.com/nodedb/nodedb/agent/internal/statusboard"
 	"github.com/nodedb/nodedb/agent/internal/storage"
 	"github.com/nodedb/nodedb/agent/internal/store"
 )
@@ -137,7 +138,7 @@ func (n *realNode) operate() {
 		},
 	})
 	n.server = &operation.Server{
-		Store: n.store, Status: n.status, Drainer: n.drainer, Stop: stop,
+		Store: n.store, Drainer: n.drainer, Stop: stop,
 		Descriptor: func(ctx context.Context, id cluster.RangeID) (*cluster.RangeDescriptor, error) {
 			h, err := n.store.Read(ctx, id, n.clock.Now())
 			if err != nil {
@@ -146,6 +147,7 @@ func (n *realNode) operate() {
 			defer h.Close()
 			return h.Descriptor.Clone(), nil
 		},
+		Status: &statusboard.Source{Head: n.figures, Ranges: n.store.Statuses(), Peers: statusboard.New[cluster.NodeID](statusboard.Peers())},
 	}
 	n.service = operation.NewService(operation.ServiceConfig{Self: n.id, Meta: n, Caller: n, Server: n.server, Liveness: liveness})
 	runner := operation.NewRunner(operation.RunnerConfig{Self: n.id, Meta: n, Caller: n, Server: n.server, Liveness: liveness})
@@ -163,10 +165,10 @@ func (n *realNode) operate() {
 	})
 }
 
-func (n *realNode) status() cluster.NodeStatus {
+func (n *realNode) figures() cluster.NodeStatus {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return cluster.NodeStatus{Node: n.id, BootNonce: "1", Service: n.state, Version: "v1", MetaIndex: n.machine.View().Index, Ranges: n.store.Status()}
+	return cluster.NodeStatus{Node: n.id, BootNonce: "1", Service: n.state, Version: "v1", MetaIndex: n.machine.View().Index}
 }
 
 func (n *realNode) now() cluster.Service {

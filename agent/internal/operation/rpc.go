@@ -6,10 +6,11 @@ import (
 	"fmt"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/statusboard"
 )
 
-// The methods that every node serves for the coordinator. Payloads are JSON:
-// they are rare, and readable in a trace.
+// The methods that every node serves for the coordinator. Payloads are JSON: they
+// are rare, and readable in a trace. Only the answer to MethodStatus is packed.
 const (
 	MethodPrepare  = "replica.prepare"
 	MethodChange   = "replica.change"
@@ -69,8 +70,8 @@ type Server struct {
 	// Inspect returns the raft state of this node's replica of a range; nil: this
 	// node does not tell.
 	Inspect func(ctx context.Context, id cluster.RangeID) (cluster.RaftState, error)
-	// Status says what this node is and does.
-	Status func() cluster.NodeStatus
+	// Status is what this node is and does.
+	Status *statusboard.Source
 	// Drainer drains this node.
 	Drainer *Drainer
 	// Stop ends the process, with exit code 0; it does not wait for the end.
@@ -91,10 +92,20 @@ func (s *Server) Methods() map[string]func(ctx context.Context, from cluster.Nod
 		MethodUndrain:  s.handle(s.undrain),
 		MethodStop:     s.handle(s.stop),
 		MethodInspect:  s.inspect,
-		MethodStatus: func(context.Context, cluster.NodeID, []byte) ([]byte, error) {
-			return json.Marshal(s.Status())
-		},
+		MethodStatus:   s.status,
 	}
+}
+
+// status tells the asker what it does not have yet.
+func (s *Server) status(_ context.Context, _ cluster.NodeID, payload []byte) ([]byte, error) {
+	var r statusboard.Request
+	if len(payload) > 0 {
+		if err := json.Unmarshal(payload, &r); err != nil {
+			return nil, fmt.Errorf("decode the request: %w", err)
+		}
+	}
+	a := s.Status.Answer(r)
+	return a.Encode()
 }
 
 func (s *Server) handle(serve func(context.Context, *request) (*reply, error)) func(context.Context, cluster.NodeID, []byte) ([]byte, error) {

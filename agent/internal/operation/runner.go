@@ -49,6 +49,7 @@ type Runner struct {
 	cfg    RunnerConfig
 	ctl    *Controller
 	local  map[string]func(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error)
+	heard  intake
 	wake   chan struct{}
 	wg     sync.WaitGroup
 	logged map[string]cluster.OperationState
@@ -73,7 +74,7 @@ func NewRunner(cfg RunnerConfig) *Runner {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	r := &Runner{cfg: cfg, ctl: NewController(cfg.Config), wake: make(chan struct{}, 1), logged: map[string]cluster.OperationState{}}
-	r.local = cfg.Server.Methods()
+	r.local, r.heard.brief = cfg.Server.Methods(), true
 	r.mu.reports = map[cluster.NodeID]Report{}
 	r.mu.asking = map[cluster.NodeID]bool{}
 	r.mu.granted = map[cluster.NodeID]grant{}
@@ -217,7 +218,7 @@ func (r *Runner) refresh(ctx context.Context, id cluster.NodeID) error {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
 	began := time.Now().UTC().Round(0)
-	st, err := r.status(ctx, id)
+	st, _, err := r.heard.ask(ctx, id, r.call)
 	if err != nil {
 		return err
 	}
@@ -245,22 +246,6 @@ func (r *Runner) Methods() map[string]func(ctx context.Context, from cluster.Nod
 		MethodMayStop: r.serveMayStop,
 		MethodReset:   r.serveReset,
 	}
-}
-
-// status asks one node what it is and does.
-func (r *Runner) status(ctx context.Context, id cluster.NodeID) (*cluster.NodeStatus, error) {
-	b, err := r.call(ctx, id, MethodStatus, nil)
-	if err != nil {
-		return nil, err
-	}
-	st := &cluster.NodeStatus{}
-	if err := json.Unmarshal(b, st); err != nil {
-		return nil, fmt.Errorf("decode the status of %s: %w", id, err)
-	}
-	if st.Node != id {
-		return nil, fmt.Errorf("%s answered for %s", st.Node, id)
-	}
-	return st, nil
 }
 
 // call reaches a node, this one without a hop.

@@ -2,7 +2,6 @@ package operation
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,10 +28,15 @@ type ServiceConfig struct {
 type Service struct {
 	cfg    ServiceConfig
 	recent recentPlans
+	heard  intake
 }
 
 // NewService returns a Service.
 func NewService(cfg ServiceConfig) *Service { return &Service{cfg: cfg} }
+
+// keepStatuses is how long the answers of all nodes are kept for the next question:
+// a dashboard asks each second, and of many ranges they are much memory.
+const keepStatuses = time.Minute
 
 // Observation is the cluster as one fan-out found it.
 type Observation struct {
@@ -78,6 +82,7 @@ func (s *Service) ClusterStatus(ctx context.Context, perNode time.Duration) Obse
 		}()
 	}
 	wg.Wait()
+	s.heard.keepFor(keepStatuses)
 	close(answers)
 	o.At = time.Now().UTC().Round(0)
 	reports := map[cluster.NodeID]Report{}
@@ -96,18 +101,11 @@ func (s *Service) ClusterStatus(ctx context.Context, perNode time.Duration) Obse
 
 func (s *Service) ask(ctx context.Context, id cluster.NodeID) (*cluster.NodeStatus, error) {
 	if id == s.cfg.Self {
-		st := s.cfg.Server.Status()
+		st := s.cfg.Server.Status.Whole()
 		return &st, nil
 	}
-	b, err := s.cfg.Caller.Call(ctx, id, MethodStatus, nil)
-	if err != nil {
-		return nil, err
-	}
-	st := &cluster.NodeStatus{}
-	if err := json.Unmarshal(b, st); err != nil {
-		return nil, fmt.Errorf("decode the status of %s: %w", id, err)
-	}
-	return st, nil
+	st, _, err := s.heard.ask(ctx, id, s.cfg.Caller.Call)
+	return st, err
 }
 
 // Preview is what an operation would do.

@@ -103,7 +103,7 @@ func TestServiceRefusesAtOnce(t *testing.T) {
 		ctx := context.Background()
 		svc := s.nodes[2].service
 		// Let upkeep come to rest, so that the view stands still.
-		s.eventually("rest", time.Minute, func() bool { return s.nodes[1].server.Status().MetaIndex == 0 && s.led(1) > 0 })
+		s.eventually("rest", time.Minute, func() bool { return s.nodes[1].server.Status.Head().MetaIndex == 0 && s.led(1) > 0 })
 		before, began := s.r.view().Index, time.Now()
 		err := wantRefusal(t, Unsafe)(svc.Start(ctx, StartRequest{Spec: decommission(3)}))
 		if took := time.Since(began); took >= time.Second {

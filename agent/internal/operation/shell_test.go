@@ -10,6 +10,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/statusboard"
 )
 
 // shell is the rig with real Runners, Drainers and Services around it, in the
@@ -122,13 +123,7 @@ func (s *shell) open(ctx context.Context, id cluster.NodeID) {
 			}
 			return &c.Descriptors[0], nil
 		},
-		Status: func() cluster.NodeStatus {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			st := s.r.status(id)
-			st.Sessions = len(n.sessions.Blockers())
-			return *st
-		},
+		Status: s.source(n),
 	}
 	n.runner = NewRunner(RunnerConfig{Self: id, Meta: meta, Caller: shellCaller{s, id}, Server: n.server, Liveness: liveness})
 	n.service = NewService(ServiceConfig{Self: id, Meta: meta, Caller: shellCaller{s, id}, Server: n.server, Liveness: liveness, Sweeps: n.runner.Sweeps})
@@ -142,6 +137,30 @@ func (s *shell) open(ctx context.Context, id cluster.NodeID) {
 			s.t.Errorf("drainer of %s: %v", id, err)
 		}
 	})
+}
+
+// source tells what the rig says of a node.
+func (s *shell) source(n *shellNode) *statusboard.Source {
+	src := &statusboard.Source{
+		Ranges: statusboard.New[cluster.RangeID](statusboard.Ranges()), Peers: statusboard.New[cluster.NodeID](statusboard.Peers()),
+	}
+	src.Head = func() cluster.NodeStatus {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		st := s.r.status(n.id)
+		st.Sessions = len(n.sessions.Blockers())
+		for _, x := range src.Ranges.All() {
+			if st.Range(x.Descriptor.ID) == nil {
+				src.Ranges.Drop(x.Descriptor.ID)
+			}
+		}
+		for _, x := range st.Ranges {
+			src.Ranges.Put(x.Descriptor.ID, x)
+		}
+		st.Ranges = nil
+		return *st
+	}
+	return src
 }
 
 // do carries out an action at this node's store.

@@ -10,6 +10,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	ops "github.com/nodedb/nodedb/agent/internal/operation" // here an operation is a client's
 	"github.com/nodedb/nodedb/agent/internal/replica"
+	"github.com/nodedb/nodedb/agent/internal/statusboard"
 )
 
 var (
@@ -22,6 +23,8 @@ type coordinator struct {
 	n        *Node
 	ctl      *ops.Controller
 	reports  map[cluster.NodeID]ops.Report
+	heard    map[cluster.NodeID]*statusboard.Copy
+	source   *statusboard.Source
 	done     []ops.Completion
 	polled   time.Duration
 	audited  time.Duration
@@ -35,8 +38,9 @@ type coordinator struct {
 func (n *Node) operate() {
 	c := &coordinator{
 		n: n, ctl: ops.NewController(ops.DefaultConfig()), reports: map[cluster.NodeID]ops.Report{},
-		service: cluster.Ready, down: map[cluster.NodeID]time.Duration{},
+		service: cluster.Ready, down: map[cluster.NodeID]time.Duration{}, heard: map[cluster.NodeID]*statusboard.Copy{},
 	}
+	c.source = &statusboard.Source{Head: c.figures, Ranges: n.board, Peers: statusboard.New[cluster.NodeID](statusboard.Peers())}
 	n.coord = c
 	n.core.OnDescriptor(func(d cluster.RangeDescriptor) { n.later(n.w.ms(1, 20), func() { c.publish(d, 5) }) })
 	n.later(n.w.ms(50, 200), c.step)
@@ -125,27 +129,47 @@ func (c *coordinator) liveness() map[cluster.NodeID]cluster.Liveness {
 	return out
 }
 
-func (c *coordinator) status() *cluster.NodeStatus {
+func (c *coordinator) figures() cluster.NodeStatus {
 	n := c.n
-	return &cluster.NodeStatus{
+	return cluster.NodeStatus{
 		Node: n.id, BootNonce: fmt.Sprint(n.life), Service: c.service, Version: "v1",
-		MetaIndex: n.machine.View().Index, Ranges: n.board.All(),
+		MetaIndex: n.machine.View().Index,
 	}
 }
 
-// poll asks every node how it is.
+// poll asks every node how it is: each tells what changed since it told last.
 func (c *coordinator) poll() {
 	for _, o := range c.n.w.nodes {
-		var st *cluster.NodeStatus
+		if c.heard[o.id] == nil {
+			c.heard[o.id] = &statusboard.Copy{}
+		}
+		have := c.heard[o.id].Have()
+		var answer []byte
 		c.call(o.id, func(to *Node, reply func(ops.Completion)) {
-			st = to.coord.status()
-			reply(ops.Completion{})
+			a := to.coord.source.Answer(statusboard.Request{Have: have})
+			var err error
+			answer, err = a.Encode()
+			reply(ops.Completion{Err: err})
 		}, func(done ops.Completion) {
 			if done.Err == nil {
-				c.reports[o.id] = ops.Report{Status: st, At: c.now()}
+				c.takeIn(o.id, answer)
 			}
 		})
 	}
+}
+
+func (c *coordinator) takeIn(id cluster.NodeID, answer []byte) {
+	a, err := statusboard.DecodeAnswer(answer)
+	if err != nil {
+		c.n.w.fail("%s: the status of %s: %v", c.n.id, id, err)
+		return
+	}
+	st, _, err := c.heard[id].Apply(a)
+	if err != nil {
+		c.heard[id].Forget() // the node has restarted: it is asked for all the next time
+		return
+	}
+	c.reports[id] = ops.Report{Status: st, At: c.now()}
 }
 
 // call has serve run on another node and gives its answer to done, or an error

@@ -15,7 +15,7 @@ func Ranges() Rules[cluster.RangeStatus] {
 
 func sameDescriptor(a, b *cluster.RangeStatus) bool {
 	x, y := &a.Descriptor, &b.Descriptor
-	return x.Generation == y.Generation && x.ID == y.ID && x.Parent == y.Parent && x.Start == y.Start && x.End == y.End &&
+	return x.Generation == y.Generation && x.ID == y.ID && x.Parent == y.Parent && x.Pool == y.Pool && x.Start == y.Start && x.End == y.End &&
 		x.NextReplica == y.NextReplica && slices.Equal(x.Replicas, y.Replicas)
 }
 

@@ -392,10 +392,10 @@ func (s *Store) RangeStatus(id cluster.RangeID) (cluster.RangeStatus, bool) {
 	return *st, true
 }
 
-// StatusSince returns what changed of the replicas' statuses since a generation
-// of them; 0: everything.
-func (s *Store) StatusSince(base uint64) statusboard.Changes[cluster.RangeID, cluster.RangeStatus] {
-	return s.statuses.Since(base, false)
+// Statuses returns the board that the statuses are published on. It is the store's
+// to write.
+func (s *Store) Statuses() *statusboard.Board[cluster.RangeID, cluster.RangeStatus] {
+	return s.statuses
 }
 
 // StatusAge is how long ago the loop that publishes the statuses last went round.

@@ -1,0 +1,182 @@
+package statusboard
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+)
+
+// answerFormat is the version of an encoded Answer; see docs/FORMATS.md.
+const answerFormat byte = 1
+
+// What a range's record holds beyond its figures.
+const (
+	hasDescriptor = 1 << iota
+	hasFailed
+	hasLoad
+	hasRates
+	knownParts = 1<<iota - 1
+)
+
+var roles = []cluster.ReplicaRole{cluster.Voter, cluster.Learner, cluster.VoterIncoming, cluster.VoterOutgoing}
+
+// errAnswer is returned for bytes that are no answer.
+var errAnswer = errors.New("malformed status")
+
+// peersOnWire are the changes of peers; they are few, and rare.
+type peersOnWire struct {
+	Changed map[cluster.NodeID]*cluster.PeerStatus `json:"changed,omitempty"`
+	Gone    []cluster.NodeID                       `json:"gone,omitempty"`
+}
+
+// Encode packs an Answer.
+func (a *Answer) Encode() ([]byte, error) {
+	head := a.Head
+	head.Ranges, head.Peers = nil, nil
+	h, err := json.Marshal(&head)
+	if err != nil {
+		return nil, fmt.Errorf("encode the status of %s: %w", head.Node, err)
+	}
+	p := peersOnWire{Gone: a.Peers.Gone, Changed: map[cluster.NodeID]*cluster.PeerStatus{}}
+	for _, x := range a.Peers.Changed {
+		p.Changed[x.Key] = x.Value
+	}
+	peers, err := json.Marshal(&p)
+	if err != nil {
+		return nil, fmt.Errorf("encode the peers of %s: %w", head.Node, err)
+	}
+	b := make([]byte, 0, len(h)+len(peers)+64+len(a.Ranges.Changed)*96)
+	b = append(b, answerFormat)
+	b = appendBytes(b, h)
+	for _, v := range []uint64{a.Peers.From, a.Peers.To} {
+		b = binary.AppendUvarint(b, v)
+	}
+	b = appendBytes(b, peers)
+	for _, v := range []uint64{a.Ranges.From, a.Ranges.To, uint64(len(a.Ranges.Gone))} {
+		b = binary.AppendUvarint(b, v)
+	}
+	for _, id := range a.Ranges.Gone {
+		b = binary.AppendUvarint(b, uint64(id))
+	}
+	b = binary.AppendUvarint(b, uint64(len(a.Ranges.Changed)))
+	for i := range a.Ranges.Changed {
+		b = appendRange(b, &a.Ranges.Changed[i])
+	}
+	return b, nil
+}
+
+func appendBytes[T ~string | ~[]byte](b []byte, v T) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(v))), v...)
+}
+
+func appendFloat(b []byte, v float64) []byte {
+	return binary.BigEndian.AppendUint64(b, math.Float64bits(v))
+}
+
+func appendRange(b []byte, x *Changed[cluster.RangeID, cluster.RangeStatus]) []byte {
+	st := x.Value
+	parts := byte(0)
+	for _, p := range []struct {
+		part byte
+		has  bool
+	}{{hasDescriptor, x.Root}, {hasFailed, st.Failed != ""}, {hasLoad, st.Load != nil}, {hasRates, st.ReadsPerSecond != 0 || st.WritesPerSecond != 0}} {
+		if p.has {
+			parts |= p.part
+		}
+	}
+	b = append(binary.AppendUvarint(b, uint64(x.Key)), parts)
+	for _, v := range []uint64{
+		uint64(st.Replica), uint64(st.Leader), st.Term, st.Commit, st.Settled, st.Applied, st.Bytes, st.Keys, st.Reads, st.Writes, uint64(st.Middle),
+	} {
+		b = binary.AppendUvarint(b, v)
+	}
+	b = binary.AppendUvarint(b, uint64(len(st.Progress)))
+	for i := range st.Progress {
+		b = appendProgress(b, &st.Progress[i])
+	}
+	if parts&hasDescriptor != 0 {
+		b = appendDescriptor(b, &st.Descriptor)
+	}
+	if parts&hasFailed != 0 {
+		b = appendBytes(b, st.Failed)
+	}
+	if l := st.Load; l != nil {
+		b = appendFloat(appendFloat(b, l.Rate), l.Left)
+		b = binary.AppendUvarint(b, uint64(l.Middle))
+	}
+	if parts&hasRates != 0 {
+		b = appendFloat(appendFloat(b, st.ReadsPerSecond), st.WritesPerSecond)
+	}
+	return b
+}
+
+func appendProgress(b []byte, p *cluster.ReplicaProgress) []byte {
+	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(p.Node)), p.Match)
+	bits := byte(0)
+	if p.Active {
+		bits |= 1
+	}
+	if p.Snapshot {
+		bits |= 2
+	}
+	return binary.AppendUvarint(append(b, bits), p.Sent)
+}
+
+func appendDescriptor(b []byte, d *cluster.RangeDescriptor) []byte {
+	for _, v := range []uint64{uint64(d.Parent), uint64(d.Pool), uint64(d.Start), uint64(d.End), d.Generation, uint64(d.NextReplica), uint64(len(d.Replicas))} {
+		b = binary.AppendUvarint(b, v)
+	}
+	for _, r := range d.Replicas {
+		b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(r.Node)), uint64(r.Replica))
+		b = append(b, byte(slices.Index(roles, r.Role))) //nolint:gosec // an unknown role is 255, which no reader takes
+	}
+	return b
+}
+
+// DecodeAnswer unpacks what Encode made. Of a range without Root, the descriptor
+// has the id only: the asker's Copy has the rest.
+func DecodeAnswer(b []byte) (Answer, error) {
+	var a Answer
+	if len(b) == 0 || b[0] != answerFormat {
+		return a, fmt.Errorf("%w: not of version %d", errAnswer, answerFormat)
+	}
+	d := &decoder{b: b[1:]}
+	if err := json.Unmarshal(d.bytes(), &a.Head); err != nil && d.err == nil {
+		return a, fmt.Errorf("%w: %w", errAnswer, err)
+	}
+	a.Peers.From, a.Peers.To = d.uvarint(), d.uvarint()
+	var p peersOnWire
+	if err := json.Unmarshal(d.bytes(), &p); err != nil && d.err == nil {
+		return a, fmt.Errorf("%w: %w", errAnswer, err)
+	}
+	a.Peers.Gone = p.Gone
+	for _, id := range sortedKeys(p.Changed) {
+		if p.Changed[id] == nil {
+			return a, fmt.Errorf("%w: a peer without a status", errAnswer)
+		}
+		a.Peers.Changed = append(a.Peers.Changed, Changed[cluster.NodeID, cluster.PeerStatus]{Key: id, Value: p.Changed[id], Root: true})
+	}
+	a.Ranges.From, a.Ranges.To = d.uvarint(), d.uvarint()
+	for range d.count(1) {
+		a.Ranges.Gone = append(a.Ranges.Gone, cluster.RangeID(d.uvarint()))
+	}
+	a.Ranges.Changed = make([]Changed[cluster.RangeID, cluster.RangeStatus], d.count(leastRange))
+	last := cluster.RangeID(0)
+	for i := range a.Ranges.Changed {
+		a.Ranges.Changed[i] = d.rangeStatus()
+		if id := a.Ranges.Changed[i].Key; id <= last {
+			d.fail("%s after %s", id, last)
+		} else {
+			last = id
+		}
+	}
+	if len(d.b) > 0 {
+		d.fail("%d bytes too many", len(d.b))
+	}
+	return a, d.err
+}
