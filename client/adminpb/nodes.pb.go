@@ -287,6 +287,7 @@ type Survival struct {
 	Worst         []uint32               `protobuf:"varint,3,rep,packed,name=worst,proto3" json:"worst,omitempty"`                         // the set that harms most
 	WorstRanges   uint32                 `protobuf:"varint,4,opt,name=worst_ranges,json=worstRanges,proto3" json:"worst_ranges,omitempty"` // ranges without a quorum then
 	Unknown       bool                   `protobuf:"varint,5,opt,name=unknown,proto3" json:"unknown,omitempty"`                            // too few nodes answered
+	Copies        []uint32               `protobuf:"varint,6,rep,packed,name=copies,proto3" json:"copies,omitempty"`                       // nodes that hold copies and no vote: their loss stops nothing
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -354,6 +355,13 @@ func (x *Survival) GetUnknown() bool {
 		return x.Unknown
 	}
 	return false
+}
+
+func (x *Survival) GetCopies() []uint32 {
+	if x != nil {
+		return x.Copies
+	}
+	return nil
 }
 
 type Problem struct {
@@ -2051,13 +2059,14 @@ const file_nodes_proto_rawDesc = "" +
 	"\bproblems\x18\x13 \x03(\v2\x18.nodedb.admin.v1.ProblemR\bproblems\x12%\n" +
 	"\x0eranges_unsized\x18\x14 \x01(\rR\rrangesUnsized\x12\x1c\n" +
 	"\trebalance\x18\x15 \x01(\tR\trebalance\x127\n" +
-	"\tlast_move\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\blastMove\"\x89\x01\n" +
+	"\tlast_move\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\blastMove\"\xa1\x01\n" +
 	"\bSurvival\x12\x10\n" +
 	"\x03yes\x18\x01 \x01(\bR\x03yes\x12\x18\n" +
 	"\afailing\x18\x02 \x01(\rR\afailing\x12\x14\n" +
 	"\x05worst\x18\x03 \x03(\rR\x05worst\x12!\n" +
 	"\fworst_ranges\x18\x04 \x01(\rR\vworstRanges\x12\x18\n" +
-	"\aunknown\x18\x05 \x01(\bR\aunknown\"K\n" +
+	"\aunknown\x18\x05 \x01(\bR\aunknown\x12\x16\n" +
+	"\x06copies\x18\x06 \x03(\rR\x06copies\"K\n" +
 	"\aProblem\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12\x18\n" +

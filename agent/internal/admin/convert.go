@@ -153,7 +153,7 @@ func survivesText(any int) string {
 }
 
 func survivalProto(v placement.Survival, known bool) (one, two *adminpb.Survival) {
-	one = &adminpb.Survival{Yes: v.Any >= 1, Failing: uint32(len(v.Singles)), Unknown: !known}
+	one = &adminpb.Survival{Yes: v.Any >= 1, Failing: uint32(len(v.Singles)), Unknown: !known, Copies: nodeIDs(v.Copies)}
 	if len(v.Singles) > 0 {
 		one.Worst, one.WorstRanges = nodeIDs([]cluster.NodeID{v.WorstSingle}), uint32(v.SingleRanges)
 	}

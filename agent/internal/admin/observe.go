@@ -120,7 +120,7 @@ func (s *sight) judge(f *rangeSight) string {
 		return rangeUnknown
 	case f.leader == nil:
 		return rangeElecting
-	case f.descriptor.Joint() || (!f.descriptor.IsMeta() && len(f.descriptor.Learners()) > 0):
+	case f.descriptor.Moving(s.wanted(f), f.leader):
 		return rangeMoving
 	}
 	want := s.wanted(f)

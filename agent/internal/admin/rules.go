@@ -125,11 +125,14 @@ func underReplicated(c *checkup) []breach {
 		return nil
 	}
 	command := "nodedbctl ranges --state under"
-	if len(c.members()) < c.View.MostReplicas() {
+	text := plural(len(ids), "range") + " with fewer live voters than " + c.poolsOf(ids)
+	if n := len(c.members()); n < c.View.MostReplicas() {
 		command = "nodedbctl join-token create"
+		if n%2 == 0 {
+			text += fmt.Sprintf(": %d nodes, and an even number of voters outlives no more losses: one copy of each does not vote", n)
+		}
 	}
-	return []breach{{severity: severityWarn, command: command, ranges: ids,
-		text: plural(len(ids), "range") + " with fewer live voters than " + c.poolsOf(ids)}}
+	return []breach{{severity: severityWarn, command: command, ranges: ids, text: text}}
 }
 
 // poolsOf names the pools of ranges, each with the replicas that it wants.
@@ -396,6 +399,9 @@ func survivesNone(c *checkup) []breach {
 	if c.Snapshot == nil || v.Any != 0 {
 		return nil // of a range without a quorum, NO_QUORUM tells
 	}
-	return []breach{{severity: severityWarn, nodes: v.Singles, command: "nodedbctl survive",
-		text: "the loss of one node would stop ranges: " + nodeNames(v.Singles)}}
+	text := "the loss of one node would stop ranges: " + nodeNames(v.Singles)
+	if len(v.Copies) > 0 {
+		text += "; " + nodeNames(v.Copies) + " may be lost: copies only, and no vote"
+	}
+	return []breach{{severity: severityWarn, nodes: v.Singles, command: "nodedbctl survive", text: text}}
 }

@@ -92,6 +92,30 @@ func (d *RangeDescriptor) Learners() []NodeID {
 	return d.nodes(func(r ReplicaRole) bool { return r == Learner })
 }
 
+// Moving reports whether replicas are on their way, as the range's leader sees it:
+// the range is between two configurations, or it has learners that are to vote or
+// to go. Those of the meta range stay, and so does one copy beside fewer voters
+// than wanted once it holds what there is to copy.
+func (d *RangeDescriptor) Moving(wanted int, leader *RangeStatus) bool {
+	learners := d.Learners()
+	switch {
+	case d.Joint():
+		return true
+	case d.IsMeta() || len(learners) == 0:
+		return false
+	case len(d.Voters()) >= wanted:
+		return true
+	}
+	following, copying := 0, false
+	for _, p := range leader.Progress {
+		if rep, ok := d.On(p.Node); ok && rep.Role == Learner && p.Active {
+			following++
+			copying = copying || p.Snapshot || p.Match == 0
+		}
+	}
+	return copying || following > 1
+}
+
 func (d *RangeDescriptor) nodes(want func(ReplicaRole) bool) []NodeID {
 	var ns []NodeID
 	for _, r := range d.Replicas {
@@ -135,15 +159,14 @@ func (d *RangeDescriptor) Validate() error {
 type ChangeKind string
 
 // The steps. A move of a replica from A to B is AddLearner(B), then (when B has
-// caught up) Swap(add B, remove A), then a transfer if A leads, then
-// LeaveJoint, then RemoveLearner(A). Growing is AddLearner(B), Promote(B);
-// shrinking is Demote(A), RemoveLearner(A).
+// caught up) ChangeVoters(promote B, demote A), then a transfer if A leads, then
+// LeaveJoint, then RemoveLearner(A). A range grows by two voters at once, for
+// their number is odd: AddLearner(B), AddLearner(C), ChangeVoters(promote B and
+// C), LeaveJoint; it shrinks by two in the same way.
 const (
 	AddLearner    ChangeKind = "add-learner"
-	Promote       ChangeKind = "promote"     // learner Add becomes a voter
-	Demote        ChangeKind = "demote"      // voter Remove becomes a learner, by joint consensus
-	Swap          ChangeKind = "swap"        // enter joint: Add incoming, Remove outgoing
-	LeaveJoint    ChangeKind = "leave-joint" // finish a swap or demotion
+	ChangeVoters  ChangeKind = "change-voters" // enter joint: learners Promote incoming, voters Demote outgoing
+	LeaveJoint    ChangeKind = "leave-joint"   // finish a change of voters
 	RemoveLearner ChangeKind = "remove-learner"
 )
 
@@ -151,9 +174,13 @@ const (
 // generation Expect.
 type ReplicaChange struct {
 	Kind   ChangeKind `json:"kind"`
-	Add    NodeID     `json:"add,omitempty"`
-	Remove NodeID     `json:"remove,omitempty"`
-	Expect uint64     `json:"expect"`
+	Add    NodeID     `json:"add,omitempty"`    // of AddLearner
+	Remove NodeID     `json:"remove,omitempty"` // of RemoveLearner
+	// Promote and Demote are of ChangeVoters: the nodes whose learners become voters
+	// and whose voters become learners, all at once.
+	Promote []NodeID `json:"promote,omitempty"`
+	Demote  []NodeID `json:"demote,omitempty"`
+	Expect  uint64   `json:"expect"`
 }
 
 // RangeSplit asks a range to give its vshards from At on to the new range

@@ -232,7 +232,11 @@ func (c *testCluster) grow(id cluster.RangeID, node cluster.NodeID) {
 		c.t.Fatalf("add %s to %s: %v", node, id, err)
 	}
 	eventually(c.t, func() error {
-		_, err := lead.store.ChangeReplicas(ctx, id, cluster.ReplicaChange{Kind: cluster.Promote, Add: node, Expect: d.Generation})
+		_, err := lead.store.ChangeReplicas(ctx, id, cluster.ReplicaChange{Kind: cluster.ChangeVoters, Promote: []cluster.NodeID{node}, Expect: d.Generation})
+		return err
+	})
+	eventually(c.t, func() error {
+		_, err := lead.store.ChangeReplicas(ctx, id, cluster.ReplicaChange{Kind: cluster.LeaveJoint, Expect: d.Generation + 1})
 		return err
 	})
 }

@@ -368,7 +368,7 @@ func TestNoPingPong(t *testing.T) {
 	moves := map[cluster.RangeID]int{}
 	transfers, last := 0, time.Time{}
 	r.watch = func(a Action) {
-		if a.Kind == ActChange && a.Change.Kind == cluster.Swap && a.Range != cluster.MetaRangeID {
+		if a.Kind == ActChange && a.Change.Kind == cluster.ChangeVoters && a.Range != cluster.MetaRangeID {
 			moves[a.Range]++
 			last = r.now
 		}

@@ -116,7 +116,14 @@ func (p *planner) reserved(r *Range, leaving []cluster.NodeID) Code {
 		return ""
 	}
 	_, voters := halves(&r.Descriptor)
-	return p.reserve(r, voters, leaving, len(voters)-p.wantedWithout(r, leaving))
+	return p.reserve(r, voters, leaving, len(voters)-p.keptWithout(r, leaving))
+}
+
+// keptWithout is how many voters r keeps when the nodes have left: an odd number,
+// no fewer than it has unless fewer are wanted.
+func (p *planner) keptWithout(r *Range, leaving []cluster.NodeID) int {
+	_, voters := halves(&r.Descriptor)
+	return odd(min(len(voters), p.wantedWithout(r, leaving)))
 }
 
 // wantedWithout is how many voters r should have when the nodes have left.
@@ -136,19 +143,24 @@ func (p *planner) wantedWithout(r *Range, leaving []cluster.NodeID) int {
 // vacate plans the moves that take r off the intent's nodes.
 func (p *planner) vacate(r *Range, leaving []cluster.NodeID) Code {
 	_, voters := halves(&r.Descriptor)
-	spare := len(voters) - p.wantedWithout(r, leaving)
+	spare := len(voters) - p.keptWithout(r, leaving)
+	var out []cluster.NodeID // whose votes are not replaced
 	for _, rep := range slices.Clone(r.Descriptor.Replicas) {
-		if !slices.Contains(p.in.Nodes, rep.Node) {
+		switch {
+		case !slices.Contains(p.in.Nodes, rep.Node) || slices.Contains(out, rep.Node):
 			continue
-		}
-		votes := slices.Contains(voters, rep.Node)
-		if !votes {
+		case !slices.Contains(voters, rep.Node):
 			p.move(r, Move{From: rep.Node, Why: "a learner on a leaving node"})
 			continue
-		}
-		if spare > 0 {
-			spare--
-			p.move(r, Move{From: rep.Node, Demote: r.Descriptor.IsMeta(), Why: "the range has a voter to spare"})
+		case spare > 0:
+			m := Move{From: rep.Node, Demote: r.Descriptor.IsMeta(), Why: "the range has a voter to spare"}
+			out = append(out, rep.Node)
+			if (len(voters)-len(out))%2 == 0 { // two at once, so that the rest is an odd number
+				m.Also, m.Why = p.spareWith(r, out, leaving), "the range has two voters to spare"
+				out = append(out, m.Also)
+			}
+			spare = len(voters) - len(out) - p.keptWithout(r, leaving)
+			p.move(r, m)
 			continue
 		}
 		to, code := p.target(r, leaving)
@@ -156,8 +168,26 @@ func (p *planner) vacate(r *Range, leaving []cluster.NodeID) Code {
 			return code
 		}
 		p.move(r, Move{From: rep.Node, To: to, Demote: r.Descriptor.IsMeta(), Why: "the node is leaving"})
+		if r.Leader == rep.Node && p.successor(r, p.in.Nodes) == 0 {
+			p.load.lead(r.Leader, to) // the only voter's leadership goes over with its vote
+		}
 	}
-	return p.reserve(r, voters, leaving, spare)
+	stay := slices.DeleteFunc(voters, func(id cluster.NodeID) bool { return slices.Contains(out, id) })
+	return p.reserve(r, stay, leaving, spare)
+}
+
+// spareWith picks the voter that loses its vote along with those in out: one that
+// is leaving too, else the one that can best be spared.
+func (p *planner) spareWith(r *Range, out, leaving []cluster.NodeID) cluster.NodeID {
+	spares := slices.DeleteFunc(p.spares(r), func(id cluster.NodeID) bool { return slices.Contains(out, id) })
+	for _, among := range [][]cluster.NodeID{p.in.Nodes, leaving} {
+		for _, id := range spares {
+			if slices.Contains(among, id) {
+				return id
+			}
+		}
+	}
+	return spares[0]
 }
 
 // reserve asks whether the voters of r that other decommissions take off their

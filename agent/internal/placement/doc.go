@@ -28,6 +28,9 @@
 //     the load: no step for the load brings them closer together.
 //  5. A rebalance stops: each of its steps brings replicas further apart,
 //     or leaves them so and brings the sum of the squared deviations down, so under a steady load it cannot want undone what it did.
+//  6. No plan and no step of one leaves an even number of voters where there was an
+//     odd one, but for taking away a replica that has stopped; and no step of
+//     repair has a range outlive the loss of fewer nodes than before it.
 //
 // # What is not here
 //

@@ -147,6 +147,9 @@ func (s *Snapshot) explainRange(r *Range, in Intent) string {
 		m.Range = id
 		return fmt.Sprintf("repair would make %s: %s", m, m.Why)
 	}
+	if why := p.short(r); why != "" {
+		return why
+	}
 	if r.Descriptor.IsMeta() {
 		return "every node has a replica of the meta range; its voters follow the number of nodes"
 	}

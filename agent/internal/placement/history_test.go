@@ -54,7 +54,19 @@ func newHistory(t *testing.T, seed uint64) *history {
 	if rng.IntN(2) == 0 {
 		h.locate()
 	}
+	h.halve()
 	return h
+}
+
+// halve leaves some ranges with an even number of voters, as a crash or an older
+// state may have.
+func (h *history) halve() {
+	for i := range h.s.Ranges {
+		d := &h.s.Ranges[i].Descriptor
+		if l := d.Learners(); len(l) > 0 && h.rng.IntN(4) == 0 {
+			d.Replicas[slices.IndexFunc(d.Replicas, func(r cluster.ReplicaDescriptor) bool { return r.Node == l[0] })].Role = cluster.Voter
+		}
+	}
 }
 
 // locate puts the nodes into zones, some of the ranges into a second pool, and
@@ -92,6 +104,10 @@ func (h *history) run() {
 	for range 60 {
 		switch h.rng.IntN(10) {
 		case 0:
+			if h.rng.IntN(8) == 0 {
+				h.declare()
+				continue
+			}
 			h.fail()
 		case 1:
 			h.heal()
@@ -121,6 +137,13 @@ func (h *history) run() {
 	h.rest()
 }
 
+// declare wants another number of replicas.
+func (h *history) declare() {
+	p := h.s.Pool(0)
+	p.Replicas = []int{1, 3, 5}[h.rng.IntN(3)]
+	h.note("pool default wants %d replicas", p.Replicas)
+}
+
 // load lets the load of a range and of a node be another one.
 func (h *history) load() {
 	r := &h.s.Ranges[h.rng.IntN(len(h.s.Ranges))]
@@ -141,9 +164,25 @@ func (h *history) fail() {
 		n.Cordon = true
 	case 3:
 		n.Service = cluster.Draining
+		if h.rng.IntN(3) == 0 {
+			h.stop(&h.s.Ranges[h.rng.IntN(len(h.s.Ranges))])
+		}
 	}
 	h.note("%s %s %s cordon %v", n.ID, n.Liveness, n.Service, n.Cordon)
 	h.elect()
+}
+
+// stop lets a replica stop with an error, if its range keeps its quorum.
+func (h *history) stop(r *placement.Range) {
+	rep := r.Descriptor.Replicas[h.rng.IntN(len(r.Descriptor.Replicas))]
+	c := h.s.Clone()
+	x := c.Range(r.Descriptor.ID)
+	x.Failed, x.Caught = append(x.Failed, rep.Node), slices.DeleteFunc(x.Caught, func(n cluster.NodeID) bool { return n == rep.Node })
+	if rep.Node == r.Leader || !c.HasQuorum(x) || !h.committed(x) {
+		return
+	}
+	r.Failed, r.Caught = x.Failed, x.Caught
+	h.note("%s on %s has stopped", r.Descriptor.ID, rep.Node)
 }
 
 func (h *history) heal() {
@@ -282,13 +321,42 @@ func (h *history) check(before *placement.Snapshot, id cluster.RangeID) {
 	if err := is.Descriptor.Validate(); err != nil {
 		h.t.Errorf("%s: %v", id, err)
 	}
-	d := &is.Descriptor
-	if !d.IsMeta() && staying(d) < min(staying(&was.Descriptor), h.s.Wanted(is)) {
+	stopped := staying(&was.Descriptor) - staying(&is.Descriptor)
+	if len(was.Failed) == 0 {
+		stopped = 0
+	}
+	d, voters := &is.Descriptor, staying(&was.Descriptor)
+	if !d.IsMeta() && staying(d) < min(voters-1+voters%2, h.s.Wanted(is))-stopped {
 		h.t.Errorf("%s shrank below what is declared: %v", id, d.Replicas)
+	}
+	if voters%2 == 1 && staying(d)%2 == 0 && stopped == 0 {
+		h.t.Errorf("%s has an even number of voters: %v", id, d.Replicas)
 	}
 	for _, rep := range d.Replicas {
 		if had, there := was.Descriptor.On(rep.Node); (!there || had.Role == cluster.Learner && rep.Role != cluster.Learner) && !h.admits(is, rep.Node) {
 			h.t.Errorf("%s was given a %s on %s, which its pool excludes", id, rep.Role, rep.Node)
+		}
+	}
+	h.checkLosses(before, was, is)
+}
+
+// checkLosses holds that a step makes no range weaker: each node whose loss it
+// outlived before, it outlives after. What is asked for may: that the only voter
+// goes elsewhere, that three become one, that a healthy voter of a range with an
+// ill one goes elsewhere, which needs both configurations for a moment.
+func (h *history) checkLosses(before *placement.Snapshot, was, is *placement.Range) {
+	from, to := staying(&was.Descriptor), staying(&is.Descriptor)
+	swap := slices.ContainsFunc(is.Descriptor.Replicas, func(r cluster.ReplicaDescriptor) bool { return r.Role == cluster.VoterOutgoing })
+	ill := slices.ContainsFunc(was.Descriptor.Voters(), func(n cluster.NodeID) bool {
+		return slices.Contains(was.Failed, n) || !before.Node(n).Live()
+	})
+	if swap && (from == 1 || to == 1 && h.s.Wanted(is) == 1 || ill) {
+		return
+	}
+	for i := range before.Nodes {
+		id := before.Nodes[i].ID
+		if outlives(before, was.Descriptor.ID, id) && !outlives(h.s, is.Descriptor.ID, id) {
+			h.t.Errorf("%s outlived the loss of %s, and does not any more: %v, then %v", is.Descriptor.ID, id, was.Descriptor.Replicas, is.Descriptor.Replicas)
 		}
 	}
 }
@@ -297,6 +365,12 @@ func (h *history) check(before *placement.Snapshot, id cluster.RangeID) {
 func (h *history) admits(r *placement.Range, id cluster.NodeID) bool {
 	p := h.s.Pool(r.Descriptor.Pool)
 	return r.Descriptor.IsMeta() || p == nil || p.Constraints.Admit(h.s.Node(id).Locality)
+}
+
+func outlives(s *placement.Snapshot, id cluster.RangeID, lost cluster.NodeID) bool {
+	c := s.Clone()
+	c.Node(lost).Liveness = cluster.Dead
+	return c.HasQuorum(c.Range(id))
 }
 
 // staying counts the voters that d has once it is out of a joint configuration.
@@ -328,16 +402,12 @@ func (h *history) rest() {
 		n := &h.s.Nodes[i]
 		n.Liveness, n.DownFor, n.Service, n.Cordon = cluster.Alive, 0, cluster.Ready, false
 	}
-	h.elect()
 	for i := range h.s.Ranges {
-		r := &h.s.Ranges[i]
-		r.Caught = nil
-		for _, rep := range r.Descriptor.Replicas {
-			r.Caught = append(r.Caught, rep.Node)
-		}
+		h.s.Ranges[i].Failed = nil
 	}
 	h.elect()
 	for range 40 {
+		h.catchUp()
 		h.moves = nil
 		idle := true
 		for _, goal := range []placement.Goal{placement.GoalRepair, placement.GoalRebalance} {
@@ -367,6 +437,18 @@ func (h *history) rest() {
 	h.dump()
 }
 
+// catchUp lets every replica hold everything.
+func (h *history) catchUp() {
+	for i := range h.s.Ranges {
+		r := &h.s.Ranges[i]
+		r.Caught = nil
+		for _, rep := range r.Descriptor.Replicas {
+			r.Caught = append(r.Caught, rep.Node)
+		}
+	}
+	h.elect()
+}
+
 // settled checks what upkeep promises once it has nothing left to do.
 func (h *history) settled() {
 	for i := range h.s.Ranges {
@@ -381,11 +463,18 @@ func (h *history) settled() {
 		if d.Joint() {
 			h.t.Errorf("%s is left in a joint configuration", d.ID)
 		}
-		if !d.IsMeta() && (len(d.Voters()) < min(h.s.Wanted(r), len(eligible)) || len(d.Learners()) > 0) {
+		copies := min(h.s.Wanted(r), len(eligible))
+		voters := copies - 1 + copies%2
+		away := slices.ContainsFunc(d.Replicas, func(x cluster.ReplicaDescriptor) bool { return !slices.Contains(eligible, x.Node) })
+		exact := away || len(d.Voters()) == voters && len(d.Learners()) == copies-voters
+		if !d.IsMeta() && (len(d.Voters()) < voters || len(d.Voters())%2 == 0 || !exact) {
 			h.t.Errorf("%s is not whole: %v", d.ID, d.Replicas)
 		}
 		if !d.IsMeta() && len(eligible) >= h.s.Wanted(r) {
 			h.placed(r, eligible)
+		}
+		if d.IsMeta() && (len(d.Voters()) != h.s.Wanted(r) || len(d.Replicas) < len(eligible)) {
+			h.t.Errorf("the meta range is not whole: %v", d.Replicas)
 		}
 	}
 	if h.t.Failed() {

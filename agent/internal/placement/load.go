@@ -52,17 +52,26 @@ func (l *load) at(n cluster.NodeID) *carried {
 	return c
 }
 
-func (l *load) move(m Move, size uint64) {
-	meta := m.Range == cluster.MetaRangeID
-	if m.To != 0 && !(meta && m.Learner) {
-		c := l.at(m.To)
+func (l *load) move(m Move, r *Range) {
+	meta, size := r.Descriptor.IsMeta(), r.Bytes
+	for _, to := range m.comes() {
+		if meta && m.Learner {
+			continue // not counted
+		}
+		c := l.at(to)
+		c.moves++
+		if _, there := r.Descriptor.On(to); !meta && there {
+			continue // counted already
+		}
 		c.replicas++
 		c.bytes += size
 		c.in += m.Bytes
-		c.moves++
 	}
-	if m.From != 0 && !(meta && m.To == 0 && !m.Demote) {
-		c := l.at(m.From)
+	for _, from := range m.goes() {
+		if meta && m.To == 0 && !m.Demote || !meta && m.Demote {
+			continue // a learner of the meta range is not counted, and one that is kept is
+		}
+		c := l.at(from)
 		c.replicas--
 		c.bytes -= min(size, c.bytes)
 	}
@@ -85,38 +94,50 @@ func (l *load) emptiest(a, b cluster.NodeID) int {
 		cmp.Compare(a, b))
 }
 
-// target returns the best node for one more replica of r, or 0 and the codes
-// that keep the candidates out. Nodes in not are no candidates. One whose replica
-// is on its way out is: a copy may come back when that has gone.
+// target returns the best node for one more voter of r, or 0 and the code that
+// keeps the candidates out. Nodes in not are no candidates, and leave.
 func (p *planner) target(r *Range, not []cluster.NodeID) (cluster.NodeID, Code) {
+	return p.targetBeside(r, p.staying(r, not), not)
+}
+
+// targetBeside returns the best node for one more voter beside those on nodes.
+func (p *planner) targetBeside(r *Range, nodes, not []cluster.NodeID) (cluster.NodeID, Code) {
 	best, why := candidate{}, NoTarget
-	staying := p.staying(r, not)
 	for i := range p.s.Nodes {
 		n := &p.s.Nodes[i]
-		if n.refuses() != "" || slices.Contains(not, n.ID) {
+		if slices.Contains(not, n.ID) {
 			continue
 		}
-		rep, there := r.Descriptor.On(n.ID)
-		votes := there && (rep.Role == cluster.Voter || rep.Role == cluster.VoterIncoming)
-		if votes || there && r.failed(n.ID) || p.planned(r, n.ID) {
-			continue
-		}
-		if !p.s.admits(r, n.ID) {
-			if why == NoTarget {
-				why = Constraint
+		switch code := p.barred(r, n); {
+		case code == Disk || code == Constraint && why == NoTarget:
+			why = code
+		case code == "":
+			if x := p.candidate(r, n.ID, nodes); best.node == 0 || p.prefers(x, best) {
+				best = x
 			}
-			continue
-		}
-		if !there && p.s.overfull(n, p.load.at(n.ID).in+r.Bytes) {
-			why = Disk
-			continue
-		}
-		x := candidate{node: n.ID, learns: there && rep.Role == cluster.Learner, crowd: p.s.crowd(with(staying, n.ID, 0))}
-		if best.node == 0 || p.prefers(x, best) {
-			best = x
 		}
 	}
 	return best.node, why
+}
+
+// barred returns what keeps n from being given a voter of r; "" if nothing does.
+// A replica that is on its way out does not: a copy may come back when that has
+// gone.
+func (p *planner) barred(r *Range, n *Node) Code {
+	if n.refuses() != "" {
+		return NoTarget
+	}
+	rep, there := r.Descriptor.On(n.ID)
+	votes := there && (rep.Role == cluster.Voter || rep.Role == cluster.VoterIncoming)
+	switch {
+	case votes || there && r.failed(n.ID) || p.planned(r, n.ID):
+		return NoTarget
+	case !p.s.admits(r, n.ID):
+		return Constraint
+	case !there && p.s.overfull(n, p.load.at(n.ID).in+r.Bytes):
+		return Disk
+	}
+	return ""
 }
 
 // candidate is a node that could take a replica.
@@ -124,6 +145,11 @@ type candidate struct {
 	node   cluster.NodeID
 	learns bool     // it holds a learner of the range already
 	crowd  crowding // of the range's replicas, this one among them
+}
+
+func (p *planner) candidate(r *Range, id cluster.NodeID, beside []cluster.NodeID) candidate {
+	rep, there := r.Descriptor.On(id)
+	return candidate{node: id, learns: there && rep.Role == cluster.Learner, crowd: p.s.crowd(with(beside, id, 0))}
 }
 
 // prefers reports whether a is a better target than b: the replicas are spread
@@ -139,7 +165,13 @@ func (p *planner) staying(r *Range, not []cluster.NodeID) []cluster.NodeID {
 	_, nodes := halves(&r.Descriptor)
 	nodes = slices.DeleteFunc(nodes, func(id cluster.NodeID) bool { return slices.Contains(not, id) })
 	for i := len(p.plan.Moves) - 1; i >= 0 && p.plan.Moves[i].Range == r.Descriptor.ID; i-- {
-		nodes = with(nodes, p.plan.Moves[i].To, p.plan.Moves[i].From)
+		m := p.plan.Moves[i]
+		for _, id := range m.goes() {
+			nodes = with(nodes, 0, id)
+		}
+		for _, id := range m.comes() {
+			nodes = with(nodes, id, 0)
+		}
 	}
 	return nodes
 }
@@ -147,7 +179,7 @@ func (p *planner) staying(r *Range, not []cluster.NodeID) []cluster.NodeID {
 // planned reports whether a move of this plan gives r a replica on n.
 func (p *planner) planned(r *Range, n cluster.NodeID) bool {
 	for i := len(p.plan.Moves) - 1; i >= 0 && p.plan.Moves[i].Range == r.Descriptor.ID; i-- {
-		if p.plan.Moves[i].To == n {
+		if slices.Contains(p.plan.Moves[i].comes(), n) {
 			return true
 		}
 	}

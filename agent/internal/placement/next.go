@@ -1,6 +1,8 @@
 package placement
 
 import (
+	"slices"
+
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
 
@@ -42,6 +44,8 @@ func Next(s *Snapshot, m Move) Step {
 	switch {
 	case d.Joint():
 		return n.leave()
+	case m.To != 0 && m.Learner:
+		return n.copy()
 	case m.To != 0 && !n.arrived():
 		return n.arrive()
 	case m.From != 0:
@@ -66,41 +70,92 @@ func (n next) leave() Step {
 	return n.change(cluster.ReplicaChange{Kind: cluster.LeaveJoint}, "joint")
 }
 
-// arrived reports whether the target holds what the move wants there.
+// copy gives the target a learner. One of a data range is waited for: it is to
+// be promoted, or to be counted on as a copy. Of the meta range every node has
+// one, and others are not to wait for it.
+func (n next) copy() Step {
+	switch _, there := n.r.Descriptor.On(n.m.To); {
+	case !there:
+		return n.change(cluster.ReplicaChange{Kind: cluster.AddLearner, Add: n.m.To}, "learner")
+	case !n.r.Descriptor.IsMeta() && !n.r.CaughtUp(n.m.To):
+		return n.catchUp(n.m.To)
+	}
+	return Step{Kind: StepDone, Name: "done"}
+}
+
+func (n next) catchUp(id cluster.NodeID) Step {
+	return Step{Kind: StepWait, Name: "catch-up", Why: id.String() + " is catching up"}
+}
+
+// arrived reports whether the targets vote.
 func (n next) arrived() bool {
-	rep, ok := n.r.Descriptor.On(n.m.To)
-	return ok && (n.m.Learner || rep.Role == cluster.Voter)
+	return !slices.ContainsFunc(n.m.comes(), func(id cluster.NodeID) bool { return !n.votes(id) })
+}
+
+func (n next) votes(id cluster.NodeID) bool {
+	rep, ok := n.r.Descriptor.On(id)
+	return ok && rep.Role == cluster.Voter
 }
 
 func (n next) arrive() Step {
 	d := &n.r.Descriptor
-	if _, ok := d.On(n.m.To); !ok {
-		return n.change(cluster.ReplicaChange{Kind: cluster.AddLearner, Add: n.m.To}, "learner")
+	if n.m.From != 0 && !n.votes(n.m.From) {
+		// Someone else took its vote: whether To is needed is for repair to say.
+		return n.depart()
 	}
-	if !n.r.CaughtUp(n.m.To) {
-		return Step{Kind: StepWait, Name: "catch-up", Why: n.m.To.String() + " is catching up"}
+	for _, to := range n.m.comes() {
+		if _, ok := d.On(to); !ok {
+			return n.change(cluster.ReplicaChange{Kind: cluster.AddLearner, Add: to}, "learner")
+		}
 	}
-	if from, ok := d.On(n.m.From); ok && from.Role == cluster.Voter {
-		return n.change(cluster.ReplicaChange{Kind: cluster.Swap, Add: n.m.To, Remove: n.m.From}, "joint")
+	for _, to := range n.m.comes() {
+		if !n.r.CaughtUp(to) {
+			return n.catchUp(to)
+		}
 	}
-	if len(d.Voters()) >= n.s.wanted(n.r) {
-		// Someone else filled the place: the learner is not needed any more.
-		return n.change(cluster.ReplicaChange{Kind: cluster.RemoveLearner, Remove: n.m.To}, "remove")
+	change := cluster.ReplicaChange{Kind: cluster.ChangeVoters, Promote: n.m.comes()}
+	if n.m.From != 0 {
+		change.Demote = []cluster.NodeID{n.m.From}
+		return n.change(change, "joint")
 	}
-	return n.change(cluster.ReplicaChange{Kind: cluster.Promote, Add: n.m.To}, "joint")
+	switch grown := len(d.Voters()) + len(change.Promote); {
+	case grown > n.s.wanted(n.r):
+		return n.unneeded() // someone else filled the place
+	case grown%2 == 0 && !n.s.Planted.evenVoters() || slices.ContainsFunc(change.Promote, n.votes):
+		return Step{Kind: StepDone, Name: "done"} // for repair to plan anew
+	}
+	return n.change(change, "joint")
+}
+
+// unneeded removes the learners of the move, of a data range, and ends it.
+func (n next) unneeded() Step {
+	for _, to := range n.m.comes() {
+		if rep, ok := n.r.Descriptor.On(to); ok && rep.Role == cluster.Learner && !n.r.Descriptor.IsMeta() {
+			return n.change(cluster.ReplicaChange{Kind: cluster.RemoveLearner, Remove: to}, "remove")
+		}
+	}
+	return Step{Kind: StepDone, Name: "done"}
 }
 
 func (n next) depart() Step {
-	rep, ok := n.r.Descriptor.On(n.m.From)
-	switch {
-	case !ok || rep.Role == cluster.Learner && n.m.Demote:
-		return Step{Kind: StepDone, Name: "done"}
-	case rep.Role == cluster.Learner:
-		return n.change(cluster.ReplicaChange{Kind: cluster.RemoveLearner, Remove: n.m.From}, "remove")
-	case n.r.Leader == n.m.From:
-		return n.transfer("joint")
+	var vote []cluster.NodeID
+	for _, from := range n.m.goes() {
+		if n.votes(from) {
+			vote = append(vote, from)
+		}
 	}
-	return n.change(cluster.ReplicaChange{Kind: cluster.Demote, Remove: n.m.From}, "joint")
+	if len(vote) > 0 {
+		if slices.Contains(vote, n.r.Leader) {
+			return n.transfer("joint")
+		}
+		return n.change(cluster.ReplicaChange{Kind: cluster.ChangeVoters, Demote: vote}, "joint")
+	}
+	for _, from := range n.m.goes() {
+		if _, ok := n.r.Descriptor.On(from); ok && !n.m.Demote {
+			return n.change(cluster.ReplicaChange{Kind: cluster.RemoveLearner, Remove: from}, "remove")
+		}
+	}
+	return Step{Kind: StepDone, Name: "done"}
 }
 
 // change asks the kernel, and is blocked by what it says.
@@ -113,7 +168,7 @@ func (n next) change(c cluster.ReplicaChange, name string) Step {
 }
 
 func (n next) transfer(name string) Step {
-	if to := Successor(n.s, n.m.Range, nil); to != 0 {
+	if to := Successor(n.s, n.m.Range, n.m.goes()); to != 0 {
 		return Step{Kind: StepTransfer, To: to, Name: name}
 	}
 	if to := n.stopgap(); to != 0 {
@@ -127,7 +182,7 @@ func (n next) transfer(name string) Step {
 func (n next) stopgap() cluster.NodeID {
 	for _, rep := range n.r.Descriptor.Replicas {
 		stays := rep.Role == cluster.Voter || rep.Role == cluster.VoterIncoming
-		if stays && rep.Node != n.r.Leader && rep.Node != n.m.From && n.s.live(n.r, rep.Node) && n.r.CaughtUp(rep.Node) {
+		if stays && rep.Node != n.r.Leader && !slices.Contains(n.m.goes(), rep.Node) && n.s.live(n.r, rep.Node) && n.r.CaughtUp(rep.Node) {
 			return rep.Node
 		}
 	}

@@ -106,8 +106,14 @@ func build(nodes, ranges, rf, on int, size uint64) *placement.Snapshot {
 			ID: cluster.RangeID(i + 2), Start: cluster.VShard(i), End: cluster.VShard(i + 1), Generation: 1, NextReplica: 1,
 		}, Bytes: size}
 		for k := range min(rf, on) {
-			n := cluster.NodeID((i+k)%on + 1)
-			addReplica(&r, n, cluster.Voter)
+			n, role := cluster.NodeID((i+k)%on+1), cluster.Voter
+			if on == 2 {
+				n = cluster.NodeID(k + 1) // the first node has the only vote
+			}
+			if k == min(rf, on)-1 && k%2 == 1 {
+				role = cluster.Learner
+			}
+			addReplica(&r, n, role)
 			s.Node(n).Bytes += size
 		}
 		r.Leader = r.Descriptor.Replicas[0].Node
@@ -254,7 +260,7 @@ func (st *story) setPool(words []string) {
 	*st.s.Pool(p.ID) = p
 }
 
-// safe r2 swap add=n4 remove=n1 [expect=7]
+// safe r2 change-voters promote=n4 demote=n1 [expect=7]
 func (st *story) safe(d *datadriven.TestData) string {
 	id, err := cluster.ParseRangeID(d.CmdArgs[0].Key)
 	if err != nil {
@@ -269,6 +275,10 @@ func (st *story) safe(d *datadriven.TestData) string {
 			c.Add = parseNode(a.Vals[0])
 		case "remove":
 			c.Remove = parseNode(a.Vals[0])
+		case "promote":
+			c.Promote = append(c.Promote, parseNode(a.Vals[0]))
+		case "demote":
+			c.Demote = append(c.Demote, parseNode(a.Vals[0]))
 		case "expect":
 			c.Expect, _ = strconv.ParseUint(a.Vals[0], 10, 64)
 		}
@@ -352,6 +362,9 @@ func (st *story) carry(d *datadriven.TestData) string {
 			}
 			advance(&st.s, m.Range, step)
 		}
+		if r := st.s.Range(m.Range); m.Learner && !r.CaughtUp(m.To) { // of the meta range: nobody waits for it
+			r.Caught = append(r.Caught, m.To)
+		}
 	}
 	for _, x := range st.plan.Transfers {
 		st.s.Range(x.Range).Leader = x.To
@@ -393,6 +406,12 @@ func describe(s placement.Step) string {
 		}
 		if s.Change.Remove != 0 {
 			text += " remove " + s.Change.Remove.String()
+		}
+		for _, n := range s.Change.Promote {
+			text += " promote " + n.String()
+		}
+		for _, n := range s.Change.Demote {
+			text += " demote " + n.String()
 		}
 		return text
 	case placement.StepTransfer:
@@ -486,7 +505,11 @@ func verdict(v *placement.Verdict) string {
 }
 
 func survival(s placement.Survival) string {
-	text := fmt.Sprintf("any %d; singles %v; pairs %d, worst %v: %d ranges; lost %v\n", s.Any, s.Singles, s.Pairs, s.Worst, s.WorstRanges, s.Lost)
+	copies := ""
+	if len(s.Copies) > 0 {
+		copies = fmt.Sprintf("; copies only %v", s.Copies)
+	}
+	text := fmt.Sprintf("any %d; singles %v; pairs %d, worst %v: %d ranges; lost %v%s\n", s.Any, s.Singles, s.Pairs, s.Worst, s.WorstRanges, s.Lost, copies)
 	for _, l := range s.Localities {
 		text += fmt.Sprintf("%s %v: %d ranges %v\n", l.Locality, l.Nodes, l.Ranges, l.First)
 	}

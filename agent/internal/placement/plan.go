@@ -50,7 +50,12 @@ type Move struct {
 	Range cluster.RangeID `json:"range"`
 	From  cluster.NodeID  `json:"from,omitempty"`
 	To    cluster.NodeID  `json:"to,omitempty"`
-	// Demote keeps From as a learner (of the meta range: every node has a copy).
+	// Also goes the same way in the same joint change, so that the voters stay an
+	// odd number: with To, without From, its learner becomes a voter too; with From,
+	// without To, it goes too.
+	Also cluster.NodeID `json:"also,omitempty"`
+	// Demote keeps From as a learner: of the meta range every node has a copy, and
+	// of a data range one is kept where an even number of nodes holds it.
 	Demote bool `json:"demote,omitempty"`
 	// Learner says that To is to be a learner, not a voter.
 	Learner bool   `json:"learner,omitempty"`
@@ -65,13 +70,35 @@ func (m Move) String() string {
 	case m.From == 0 && m.To == 0:
 		return fmt.Sprintf("%s finish", m.Range)
 	case m.From == 0:
-		return fmt.Sprintf("%s +%s", m.Range, m.To)
+		return fmt.Sprintf("%s +%s", m.Range, names(m.comes()))
 	case m.To == 0 && m.Demote:
-		return fmt.Sprintf("%s -%s (keeps a learner)", m.Range, m.From)
+		return fmt.Sprintf("%s -%s (keeps a learner)", m.Range, names(m.goes()))
 	case m.To == 0:
-		return fmt.Sprintf("%s -%s", m.Range, m.From)
+		return fmt.Sprintf("%s -%s", m.Range, names(m.goes()))
 	}
 	return fmt.Sprintf("%s %s->%s", m.Range, m.From, m.To)
+}
+
+// comes lists the nodes that m brings a replica to.
+func (m Move) comes() []cluster.NodeID {
+	switch {
+	case m.To == 0:
+		return nil
+	case m.From == 0 && m.Also != 0:
+		return []cluster.NodeID{m.To, m.Also}
+	}
+	return []cluster.NodeID{m.To}
+}
+
+// goes lists the nodes that m takes a voter from.
+func (m Move) goes() []cluster.NodeID {
+	switch {
+	case m.From == 0:
+		return nil
+	case m.To == 0 && m.Also != 0:
+		return []cluster.NodeID{m.From, m.Also}
+	}
+	return []cluster.NodeID{m.From}
 }
 
 // Transfer hands the leadership of a range over.
@@ -175,13 +202,14 @@ func (p *Plan) Steps() any {
 	type move struct {
 		Range    cluster.RangeID
 		From, To cluster.NodeID
+		Also     cluster.NodeID `json:",omitempty"`
 	}
 	steps := struct {
 		Moves     []move
 		Transfers []Transfer `json:",omitempty"`
 	}{Moves: make([]move, len(p.Moves))}
 	for i, m := range p.Moves {
-		steps.Moves[i] = move{m.Range, m.From, m.To}
+		steps.Moves[i] = move{m.Range, m.From, m.To, m.Also}
 	}
 	if p.Intent.Goal == GoalRebalance || p.Intent.Goal == GoalTransfer {
 		steps.Transfers = p.Transfers
@@ -197,7 +225,7 @@ func (p *planner) move(r *Range, m Move) {
 	if _, there := r.Descriptor.On(m.To); m.To != 0 && !there {
 		m.Bytes = r.Bytes
 	}
-	p.load.move(m, r.Bytes)
+	p.load.move(m, r)
 	p.plan.Moves = append(p.plan.Moves, m)
 	p.plan.Total.Replicas++
 	p.plan.Total.Bytes += m.Bytes

@@ -124,26 +124,25 @@ func (s *Snapshot) settle(m Move) {
 		return
 	}
 	d := &r.Descriptor
-	if i := index(d, m.From); m.From != 0 && i >= 0 {
-		if m.Demote {
+	for _, from := range m.goes() {
+		if i := index(d, from); i >= 0 && m.Demote {
 			d.Replicas[i].Role = cluster.Learner
-		} else {
+		} else if i >= 0 {
 			d.Replicas = append(d.Replicas[:i], d.Replicas[i+1:]...)
 		}
-	}
-	if m.To == 0 {
-		return
 	}
 	role := cluster.Voter
 	if m.Learner {
 		role = cluster.Learner
 	}
-	if i := index(d, m.To); i >= 0 {
-		d.Replicas[i].Role = role
-		return
+	for _, to := range m.comes() {
+		if i := index(d, to); i >= 0 {
+			d.Replicas[i].Role = role
+			continue
+		}
+		d.Replicas = append(d.Replicas, cluster.ReplicaDescriptor{Node: to, Replica: d.NextReplica, Role: role})
+		d.NextReplica++
 	}
-	d.Replicas = append(d.Replicas, cluster.ReplicaDescriptor{Node: m.To, Replica: d.NextReplica, Role: role})
-	d.NextReplica++
 }
 
 // narrow counts the ranges that the loss of the worst locality would stop.

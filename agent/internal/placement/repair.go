@@ -44,16 +44,14 @@ func (p *planner) cure(r *Range) (Move, bool) {
 	if d.Joint() {
 		return stray(d), true
 	}
-	voters, want := d.Voters(), p.s.wanted(r)
-	if len(voters) < want {
-		if to, _ := p.target(r, nil); to != 0 {
-			return Move{To: to, Why: "too few voters"}, true
-		}
+	goal, room := p.goal(r)
+	if m, ok := p.more(r, goal); ok {
+		return m, true
+	}
+	if m, ok := p.fewer(r, goal, room); ok {
+		return m, true
 	}
 	if gone := p.worstVoter(r); gone != 0 {
-		if len(voters) > want {
-			return Move{From: gone, Demote: d.IsMeta() && !r.failed(gone), Why: "one voter too many"}, true
-		}
 		if why := p.beyond(r, gone); why != "" {
 			if to, _ := p.target(r, []cluster.NodeID{gone}); to != 0 {
 				return Move{From: gone, To: to, Demote: d.IsMeta() && !r.failed(gone), Why: why}, true
@@ -62,19 +60,17 @@ func (p *planner) cure(r *Range) (Move, bool) {
 				return Move{From: gone, Why: why + ", and there is no other place: it is made anew there"}, true
 			}
 		}
-	} else if len(voters) > want {
-		return Move{From: p.spareVoter(r), Demote: d.IsMeta(), Why: "one voter too many"}, true
 	}
-	if m, ok := p.tidy(r); ok {
+	if m, ok := p.tidy(r, goal, room); ok {
 		return m, true
 	}
-	return p.replace(r)
+	return p.replace(r, goal)
 }
 
 // replace takes a replica off a node that the constraints of its pool exclude, as
 // they are or as the node's locality is since it was started anew.
-func (p *planner) replace(r *Range) (Move, bool) {
-	if r.Descriptor.IsMeta() || len(r.Descriptor.Voters()) != p.s.wanted(r) || !p.well(r) {
+func (p *planner) replace(r *Range, goal int) (Move, bool) {
+	if r.Descriptor.IsMeta() || len(r.Descriptor.Voters()) != goal || !p.well(r) {
 		return Move{}, false
 	}
 	for _, id := range r.Descriptor.Voters() {
@@ -135,21 +131,25 @@ func (p *planner) worstVoter(r *Range) cluster.NodeID {
 	return worst
 }
 
-// spareVoter picks the voter that can best be spared: on a node that is leaving,
-// else on one that the constraints of its pool exclude, else the one without which
-// the others are spread furthest, not the leader, on the fullest node.
-func (p *planner) spareVoter(r *Range) cluster.NodeID {
-	voters := r.Descriptor.Voters()
+// spares lists the voters of r in the order in which they can be spared: those
+// that do not count first, the worst of them at once, then those on nodes that are
+// leaving, else on nodes that the constraints of the pool exclude, else the one
+// without which the others are spread furthest, not the leader, on the fullest
+// node.
+func (p *planner) spares(r *Range) []cluster.NodeID {
+	voters, worst := r.Descriptor.Voters(), p.worstVoter(r)
 	all := slices.Clone(voters)
 	slices.SortFunc(voters, func(a, b cluster.NodeID) int {
 		return cmp.Or(
+			-compareBool(a == worst, b == worst),
+			-compareBool(!p.s.live(r, a), !p.s.live(r, b)),
 			-compareBool(p.goes(a), p.goes(b)),
 			compareBool(p.s.admits(r, a), p.s.admits(r, b)),
 			p.s.crowd(with(all, 0, a)).compare(p.s.crowd(with(all, 0, b))),
 			compareBool(a == r.Leader, b == r.Leader),
 			-p.load.emptiest(a, b))
 	})
-	return voters[0]
+	return voters
 }
 
 func (p *planner) goes(id cluster.NodeID) bool {
@@ -168,8 +168,9 @@ func compareBool(a, b bool) int {
 }
 
 // tidy adds or removes learners: the meta range has one on every node that does
-// not vote, a data range has none but that of a move, and moves are skipped.
-func (p *planner) tidy(r *Range) (Move, bool) {
+// not vote; a data range has those that it is to grow by, and one more copy where
+// an even number of nodes can hold it. Moves are skipped.
+func (p *planner) tidy(r *Range, goal, room int) (Move, bool) {
 	d := &r.Descriptor
 	if d.IsMeta() {
 		for i := range p.s.Nodes {
@@ -179,17 +180,18 @@ func (p *planner) tidy(r *Range) (Move, bool) {
 			}
 		}
 	}
-	for _, rep := range d.Replicas {
-		if rep.Role != cluster.Learner {
-			continue
-		}
-		n := p.s.Node(rep.Node)
-		if r.failed(rep.Node) {
-			return Move{From: rep.Node, Why: "its replica has stopped with an error"}, true
-		}
-		if !d.IsMeta() || n == nil || n.Membership == cluster.Decommissioned {
-			return Move{From: rep.Node, Why: "a learner left behind"}, true
+	learners := p.learners(r)
+	for _, x := range learners {
+		n := p.s.Node(x.node)
+		switch {
+		case r.failed(x.node):
+			return Move{From: x.node, Why: "its replica has stopped with an error"}, true
+		case n == nil || n.Membership == cluster.Decommissioned:
+			return Move{From: x.node, Why: "a learner left behind"}, true
 		}
 	}
-	return Move{}, false
+	if d.IsMeta() {
+		return Move{}, false
+	}
+	return p.copies(r, learners, max(goal, min(p.s.wanted(r), room))-len(d.Voters()))
 }

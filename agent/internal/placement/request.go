@@ -134,7 +134,7 @@ func (s *Snapshot) moveProblem(r *Range, m Move, more uint64) *Violation {
 	copied := &one.Ranges[0]
 	for _, c := range []cluster.ReplicaChange{
 		{Kind: cluster.AddLearner, Add: m.To},
-		{Kind: cluster.Swap, Add: m.To, Remove: m.From},
+		{Kind: cluster.ChangeVoters, Promote: []cluster.NodeID{m.To}, Demote: []cluster.NodeID{m.From}},
 	} {
 		c.Expect = copied.Descriptor.Generation
 		if found := Safe(&one, Change{Range: m.Range, ReplicaChange: c}); len(found) > 0 {

@@ -20,6 +20,7 @@ const (
 	Conflict     Code = "CONFLICT"
 	VersionMix   Code = "VERSION"
 	Collecting   Code = "COLLECTING"
+	EvenVoters   Code = "EVEN_VOTERS"
 	Tombstoned   Code = "TOMBSTONED"
 	CAKey        Code = "CA_KEY"
 
@@ -53,14 +54,18 @@ func (v Violation) String() string {
 // made now:
 //
 //	(a) add before remove: a voter leaves only when a caught-up one takes its
-//	    place in the same joint change, when the range has one too many, or when
-//	    its replica has stopped with an error, for it counts for nothing;
-//	(b) while a voter is dead, suspect or leaving, only such a voter is removed;
+//	    place in the same joint change, when the range has too many, or when its
+//	    replica has stopped with an error, for it counts for nothing;
+//	(b) while a voter is dead, suspect or leaving, no other is removed unless that
+//	    one goes too;
 //	(c) live voters are a quorum after the change, in both halves of a joint one,
 //	    and those of the new half have caught up;
 //	(d) one change at a time, on the generation that was planned for;
 //	(e) nothing is placed on a node that is leaving, cordoned, not alive, whose
-//	    disk would be too full, or that the constraints of the range's pool exclude.
+//	    disk would be too full, or that the constraints of the range's pool exclude;
+//	(f) the voters are an odd number afterwards, unless one goes whose replica has
+//	    stopped: an even number outlives no more losses than the odd one below it,
+//	    and one voter that becomes two outlives fewer.
 func Safe(s *Snapshot, c Change) []Violation {
 	r := s.Range(c.Range)
 	if r == nil {
@@ -78,6 +83,7 @@ func Safe(s *Snapshot, c Change) []Violation {
 	k.addBeforeRemove()
 	k.worstFirst()
 	k.keepsQuorum(after)
+	k.oddNumber(after)
 	k.target()
 	return k.found
 }
@@ -119,32 +125,48 @@ func (k *kernel) after() *cluster.RangeDescriptor {
 
 // addBeforeRemove is rule (a).
 func (k *kernel) addBeforeRemove() {
-	if k.c.Kind == cluster.Promote || k.c.Kind == cluster.Swap {
-		if !k.r.CaughtUp(k.c.Add) {
-			k.refuse(QuorumAtRisk, "a", k.c.Add, "%s has not caught up", k.c.Add)
+	for _, n := range k.c.Promote {
+		switch {
+		case k.r.failed(n):
+			k.refuse(NoTarget, "a", n, "the replica on %s has stopped with an error", n)
+		case !k.r.CaughtUp(n):
+			k.refuse(QuorumAtRisk, "a", n, "%s has not caught up", n)
 		}
 	}
-	if k.c.Kind == cluster.Demote && !k.r.failed(k.c.Remove) {
-		voters, want := len(k.r.Descriptor.Voters()), k.s.wanted(k.r)
-		if voters-1 < want {
-			k.refuse(QuorumAtRisk, "a", k.c.Remove, "%d of %d voters would be left, %d are wanted: add one first", voters-1, voters, want)
+	before := len(k.r.Descriptor.Voters())
+	after, stopped := before+len(k.c.Promote), 0
+	for _, n := range k.c.Demote {
+		after--
+		if k.r.failed(n) {
+			stopped++
 		}
+	}
+	if want := odd(min(before, k.s.wanted(k.r))); len(k.c.Demote) > 0 && after < want-stopped {
+		k.refuse(QuorumAtRisk, "a", k.c.Demote[0], "%d of %d voters would be left, %d are wanted: add others first", after, before, want)
 	}
 }
 
 // worstFirst is rule (b).
 func (k *kernel) worstFirst() {
-	if k.c.Kind != cluster.Swap && k.c.Kind != cluster.Demote {
-		return
-	}
-	if k.ailing(k.c.Remove) {
+	healthy := slices.IndexFunc(k.c.Demote, func(n cluster.NodeID) bool { return !k.ailing(n) })
+	if healthy < 0 {
 		return
 	}
 	for _, v := range k.r.Descriptor.Voters() {
-		if k.ailing(v) {
-			k.refuse(QuorumAtRisk, "b", v, "%s would be removed although it is healthy and %s is not", k.c.Remove, v)
+		if k.ailing(v) && !slices.Contains(k.c.Demote, v) {
+			k.refuse(QuorumAtRisk, "b", v, "%s would be removed although it is healthy and %s is not", k.c.Demote[healthy], v)
 			return
 		}
+	}
+}
+
+// oddNumber is rule (f).
+func (k *kernel) oddNumber(after *cluster.RangeDescriptor) {
+	if k.c.Kind != cluster.ChangeVoters || k.s.Planted.evenVoters() || slices.ContainsFunc(k.c.Demote, k.r.failed) {
+		return
+	}
+	if _, voters := halves(after); len(voters)%2 == 0 {
+		k.refuse(EvenVoters, "f", 0, "%d voters outlive no more losses than %d", len(voters), len(voters)-1)
 	}
 }
 
@@ -167,7 +189,7 @@ func (k *kernel) keepsQuorum(after *cluster.RangeDescriptor) {
 			return
 		}
 	}
-	if k.c.Kind != cluster.Swap && k.c.Kind != cluster.Demote && k.c.Kind != cluster.Promote {
+	if k.c.Kind != cluster.ChangeVoters {
 		return
 	}
 	// A live voter that is far behind cannot acknowledge yet: counting on it would
@@ -180,12 +202,19 @@ func (k *kernel) keepsQuorum(after *cluster.RangeDescriptor) {
 
 // target is rule (e).
 func (k *kernel) target() {
-	if k.c.Add == 0 {
-		return
+	for _, id := range k.c.Promote {
+		k.takes(id)
 	}
-	n := k.s.Node(k.c.Add)
+	if k.c.Kind == cluster.AddLearner {
+		k.takes(k.c.Add)
+	}
+}
+
+// takes refuses a node that may not be given a replica.
+func (k *kernel) takes(id cluster.NodeID) {
+	n := k.s.Node(id)
 	if n == nil {
-		k.refuse(NoTarget, "e", k.c.Add, "%s is no node of this cluster", k.c.Add)
+		k.refuse(NoTarget, "e", id, "%s is no node of this cluster", id)
 		return
 	}
 	if k.r.Descriptor.IsMeta() && k.c.Kind == cluster.AddLearner {
@@ -225,21 +254,10 @@ func Applied(d *cluster.RangeDescriptor, c cluster.ReplicaChange) (*cluster.Rang
 		}
 		next.Replicas = append(next.Replicas, cluster.ReplicaDescriptor{Node: c.Add, Replica: next.NextReplica, Role: cluster.Learner})
 		next.NextReplica++
-	case cluster.Promote:
-		if !has(next, add, cluster.Learner) {
-			return nil, fmt.Sprintf("%s holds no learner", c.Add)
+	case cluster.ChangeVoters:
+		if problem := changeVoters(next, c.Promote, c.Demote); problem != "" {
+			return nil, problem
 		}
-		next.Replicas[add].Role = cluster.Voter
-	case cluster.Demote:
-		if !has(next, remove, cluster.Voter) {
-			return nil, fmt.Sprintf("%s holds no voter", c.Remove)
-		}
-		next.Replicas[remove].Role = cluster.VoterOutgoing
-	case cluster.Swap:
-		if !has(next, add, cluster.Learner) || !has(next, remove, cluster.Voter) {
-			return nil, fmt.Sprintf("%s must hold a learner and %s a voter", c.Add, c.Remove)
-		}
-		next.Replicas[add].Role, next.Replicas[remove].Role = cluster.VoterIncoming, cluster.VoterOutgoing
 	case cluster.LeaveJoint:
 		for i := range next.Replicas {
 			switch next.Replicas[i].Role {
@@ -258,6 +276,31 @@ func Applied(d *cluster.RangeDescriptor, c cluster.ReplicaChange) (*cluster.Rang
 		return nil, fmt.Sprintf("no such change: %q", c.Kind)
 	}
 	return next, ""
+}
+
+// changeVoters puts d between two configurations, or says what does not fit.
+func changeVoters(d *cluster.RangeDescriptor, promote, demote []cluster.NodeID) string {
+	for _, n := range promote {
+		i := index(d, n)
+		if !has(d, i, cluster.Learner) {
+			return fmt.Sprintf("%s holds no learner", n)
+		}
+		d.Replicas[i].Role = cluster.VoterIncoming
+	}
+	for _, n := range demote {
+		i := index(d, n)
+		if !has(d, i, cluster.Voter) {
+			return fmt.Sprintf("%s holds no voter", n)
+		}
+		d.Replicas[i].Role = cluster.VoterOutgoing
+	}
+	if len(promote)+len(demote) == 0 {
+		return "no voter was named that would come or go"
+	}
+	if _, voters := halves(d); len(voters) == 0 {
+		return "the last voter cannot be demoted"
+	}
+	return ""
 }
 
 func index(d *cluster.RangeDescriptor, n cluster.NodeID) int {

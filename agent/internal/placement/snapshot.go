@@ -115,6 +115,8 @@ type Snapshot struct {
 	MaxDisk   float64 // 0: DefaultMaxDisk
 	Rate      uint64  // bytes per second and node; 0: DefaultRate
 	DeadAfter float64 // seconds; 0: DefaultDeadAfter
+	// Planted holds faults that tests plant.
+	Planted Planted
 }
 
 // Settled is the Snapshot as it will be when operations in flight have ended and
@@ -258,6 +260,9 @@ func metaVoters(nodes int) int {
 }
 
 func quorum(voters int) int { return voters/2 + 1 }
+
+// odd is the largest odd number up to n, for n of 1 or more.
+func odd(n int) int { return n - (n+1)%2 }
 
 // halves returns the voters of the two configurations of d that must both
 // agree; outside a joint configuration they are the same.

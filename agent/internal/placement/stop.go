@@ -156,7 +156,12 @@ func (s *Snapshot) stopFixes(nodes []cluster.NodeID) []Fix {
 		}
 	}
 	if s.fewVoters() {
-		fixes = append(fixes, Fix{Does: "add 1 node", Command: "nodedbctl join-token create"})
+		fixes = append(fixes, Fix{Does: "add " + count(max(1, 3-s.staying()), "node"), Command: "nodedbctl join-token create"})
+	}
+	if len(nodes) == 1 {
+		if heir := s.heir(nodes[0]); heir != 0 {
+			fixes = append(fixes, Fix{Does: fmt.Sprintf("give %s up for good: its votes go over to %s", nodes[0], heir), Command: "nodedbctl decommission " + nodes[0].String()})
+		}
 	}
 	return fixes
 }
@@ -181,6 +186,30 @@ func (s *Snapshot) fewVoters() bool {
 		}
 	}
 	return false
+}
+
+// heir returns the node that could take the only votes that node has: it holds a
+// caught-up copy of every range that node alone votes for; 0: there is none.
+func (s *Snapshot) heir(node cluster.NodeID) cluster.NodeID {
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		if n.ID == node || n.refuses() != "" {
+			continue
+		}
+		alone, all := 0, true
+		for k := range s.Ranges {
+			r := &s.Ranges[k]
+			if v := r.Descriptor.Voters(); len(v) == 1 && v[0] == node {
+				alone++
+				_, holds := r.Descriptor.On(n.ID)
+				all = all && holds && r.CaughtUp(n.ID)
+			}
+		}
+		if alone > 0 && all {
+			return n.ID
+		}
+	}
+	return 0
 }
 
 // LargestSafe returns the longest list it finds, in the order given, of nodes

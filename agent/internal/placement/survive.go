@@ -25,6 +25,9 @@ type Survival struct {
 	// Localities say what the loss of each would cost, if nodes have any that tell
 	// them apart.
 	Localities []LocalityLoss `json:"localities,omitempty"`
+	// Copies are the nodes whose replicas do not vote anywhere: no loss of one of
+	// them takes a quorum, and none of them can take the place of a voter by itself.
+	Copies []cluster.NodeID `json:"copies,omitempty"`
 	// Lost are the ranges without a quorum now.
 	Lost []cluster.RangeID `json:"lost,omitempty"`
 }
@@ -54,6 +57,7 @@ func Survive(s *Snapshot) Survival {
 			out.WorstSingle, out.SingleRanges = n, t.singles[n]
 		}
 	}
+	out.Copies = s.copies()
 	out.Pairs, out.Worst, out.WorstRanges = t.worst()
 	switch {
 	case len(out.Lost) > 0:
@@ -65,6 +69,29 @@ func Survive(s *Snapshot) Survival {
 	default:
 		out.Any = 2
 	}
+	return out
+}
+
+// copies lists the nodes that hold copies of data and no vote.
+func (s *Snapshot) copies() []cluster.NodeID {
+	votes, holds := map[cluster.NodeID]bool{}, map[cluster.NodeID]bool{}
+	for i := range s.Ranges {
+		d := &s.Ranges[i].Descriptor
+		for _, rep := range d.Replicas {
+			if rep.Role != cluster.Learner {
+				votes[rep.Node] = true
+			} else if !d.IsMeta() {
+				holds[rep.Node] = true
+			}
+		}
+	}
+	var out []cluster.NodeID
+	for n := range holds {
+		if !votes[n] {
+			out = append(out, n)
+		}
+	}
+	slices.Sort(out)
 	return out
 }
 

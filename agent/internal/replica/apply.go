@@ -198,6 +198,12 @@ func describe(c cluster.ReplicaChange) string {
 	if c.Remove != 0 {
 		s += " -" + c.Remove.String()
 	}
+	for _, n := range c.Promote {
+		s += " +" + n.String()
+	}
+	for _, n := range c.Demote {
+		s += " -" + n.String()
+	}
 	return s
 }
 

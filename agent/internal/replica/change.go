@@ -50,11 +50,12 @@ func (r *Replica) checkChange(c cluster.ReplicaChange) error {
 		return &StaleDescriptorError{Current: *r.desc.Clone()}
 	}
 	switch c.Kind {
-	case cluster.Promote, cluster.Swap:
-		return r.checkCaughtUp(c.Add)
-	case cluster.Demote:
-		if c.Remove == r.cfg.Node {
-			return nil // enters a joint configuration, in which leadership moves
+	case cluster.ChangeVoters:
+		// This replica may be one that goes: leadership moves in the joint configuration.
+		for _, n := range c.Promote {
+			if err := r.checkCaughtUp(n); err != nil {
+				return err
+			}
 		}
 	case cluster.LeaveJoint:
 		if d, ok := r.desc.ByReplica(r.id); !ok || d.Role == cluster.VoterOutgoing {

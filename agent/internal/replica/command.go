@@ -22,7 +22,7 @@ func (id CommandID) Timestamp() hlc.Timestamp {
 // Formats of what raft entries and this package's records hold; docs/FORMATS.md.
 const (
 	envelopeFormat   byte = 1
-	changeFormat     byte = 1
+	changeFormat     byte = 2
 	appliedFormat    byte = 1
 	descriptorFormat byte = 1
 	identityFormat   byte = 1

@@ -26,12 +26,8 @@ func planChange(d *cluster.RangeDescriptor, c cluster.ReplicaChange) (*cluster.R
 	switch c.Kind {
 	case cluster.AddLearner:
 		cc, err = addLearner(next, c.Add)
-	case cluster.Promote:
-		cc, err = promote(next, c.Add)
-	case cluster.Demote:
-		cc, err = demote(next, c.Remove)
-	case cluster.Swap:
-		cc, err = swap(next, c.Add, c.Remove)
+	case cluster.ChangeVoters:
+		cc, err = changeVoters(next, c.Promote, c.Demote)
 	case cluster.LeaveJoint:
 		cc = leaveJoint(next)
 	case cluster.RemoveLearner:
@@ -56,26 +52,34 @@ func addLearner(d *cluster.RangeDescriptor, n cluster.NodeID) (*pb.ConfChangeV2,
 	return simple(pb.ConfChangeAddLearnerNode, id), nil
 }
 
-func promote(d *cluster.RangeDescriptor, n cluster.NodeID) (*pb.ConfChangeV2, error) {
-	id, err := setRole(d, n, cluster.Learner, cluster.Voter)
-	return simple(pb.ConfChangeAddNode, id), err
-}
-
-func demote(d *cluster.RangeDescriptor, n cluster.NodeID) (*pb.ConfChangeV2, error) {
-	if len(d.Voters()) < 2 {
+// changeVoters enters a joint configuration in which learners become voters and
+// voters learners, all at once. A simple change would do for one voter; one shape
+// for all is easier to be sure of.
+func changeVoters(d *cluster.RangeDescriptor, promote, demote []cluster.NodeID) (*pb.ConfChangeV2, error) {
+	var cs []*pb.ConfChangeSingle
+	for _, n := range promote {
+		id, err := setRole(d, n, cluster.Learner, cluster.VoterIncoming)
+		if err != nil {
+			return nil, err
+		}
+		cs = append(cs, change(pb.ConfChangeAddNode, id))
+	}
+	for _, n := range demote {
+		id, err := setRole(d, n, cluster.Voter, cluster.VoterOutgoing)
+		if err != nil {
+			return nil, err
+		}
+		cs = append(cs, change(pb.ConfChangeAddLearnerNode, id))
+	}
+	if len(cs) == 0 {
+		return nil, invalid(d, "no voter was named that would come or go")
+	}
+	if !slices.ContainsFunc(d.Replicas, func(r cluster.ReplicaDescriptor) bool {
+		return r.Role == cluster.Voter || r.Role == cluster.VoterIncoming
+	}) {
 		return nil, invalid(d, "the last voter cannot be demoted")
 	}
-	id, err := setRole(d, n, cluster.Voter, cluster.VoterOutgoing)
-	return joint(change(pb.ConfChangeAddLearnerNode, id)), err
-}
-
-func swap(d *cluster.RangeDescriptor, add, remove cluster.NodeID) (*pb.ConfChangeV2, error) {
-	in, err := setRole(d, add, cluster.Learner, cluster.VoterIncoming)
-	if err != nil {
-		return nil, err
-	}
-	out, err := setRole(d, remove, cluster.Voter, cluster.VoterOutgoing)
-	return joint(change(pb.ConfChangeAddNode, in), change(pb.ConfChangeAddLearnerNode, out)), err
+	return joint(cs...), nil
 }
 
 func leaveJoint(d *cluster.RangeDescriptor) *pb.ConfChangeV2 {

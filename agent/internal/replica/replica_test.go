@@ -20,10 +20,26 @@ func threeVoters() *cluster.RangeDescriptor {
 	}}
 }
 
+// voters is the change that promotes one node and demotes another; 0: none.
+func voters(promote, demote cluster.NodeID) cluster.ReplicaChange {
+	c := cluster.ReplicaChange{Kind: cluster.ChangeVoters}
+	if promote != 0 {
+		c.Promote = []cluster.NodeID{promote}
+	}
+	if demote != 0 {
+		c.Demote = []cluster.NodeID{demote}
+	}
+	return c
+}
+
 func TestPlanChange(t *testing.T) {
 	d := threeVoters()
 	joint := d.Clone()
 	joint.Replicas[2].Role, joint.Replicas[3].Role = cluster.VoterOutgoing, cluster.VoterIncoming
+	two := d.Clone() // a range of one voter and three learners
+	for i := range two.Replicas[1:] {
+		two.Replicas[1+i].Role = cluster.Learner
+	}
 	alone := d.Clone()
 	alone.Replicas = alone.Replicas[:1]
 	tests := []struct {
@@ -35,12 +51,18 @@ func TestPlanChange(t *testing.T) {
 		{"add a learner", d, cluster.ReplicaChange{Kind: cluster.AddLearner, Add: 9}, "voters:1 voters:2 voters:3 learners:4 learners:5"},
 		{"add one where one is", d, cluster.ReplicaChange{Kind: cluster.AddLearner, Add: 4}, ""},
 		{"add one nowhere", d, cluster.ReplicaChange{Kind: cluster.AddLearner}, ""},
-		{"promote", d, cluster.ReplicaChange{Kind: cluster.Promote, Add: 4}, "voters:1 voters:2 voters:3 voters:4"},
-		{"promote a voter", d, cluster.ReplicaChange{Kind: cluster.Promote, Add: 3}, ""},
-		{"swap", d, cluster.ReplicaChange{Kind: cluster.Swap, Add: 4, Remove: 3}, "voters:1 voters:2 voters:4 voters_outgoing:1 voters_outgoing:2 voters_outgoing:3 learners_next:3"},
-		{"swap with a stranger", d, cluster.ReplicaChange{Kind: cluster.Swap, Add: 4, Remove: 9}, ""},
-		{"demote", d, cluster.ReplicaChange{Kind: cluster.Demote, Remove: 3}, "voters:1 voters:2 learners:4 voters_outgoing:1 voters_outgoing:2 voters_outgoing:3 learners_next:3"},
-		{"demote the last voter", alone, cluster.ReplicaChange{Kind: cluster.Demote, Remove: 1}, ""},
+		{"promote", d, voters(4, 0), "voters:1 voters:2 voters:3 voters:4 voters_outgoing:1 voters_outgoing:2 voters_outgoing:3"},
+		{"promote a voter", d, voters(3, 0), ""},
+		{"promote one twice", two, cluster.ReplicaChange{Kind: cluster.ChangeVoters, Promote: []cluster.NodeID{4, 4}}, ""},
+		{"promote two", two, cluster.ReplicaChange{Kind: cluster.ChangeVoters, Promote: []cluster.NodeID{3, 4}}, "voters:1 voters:3 voters:4 learners:2 voters_outgoing:1"},
+		{"demote two", d, cluster.ReplicaChange{Kind: cluster.ChangeVoters, Demote: []cluster.NodeID{1, 3}}, "voters:2 learners:4 voters_outgoing:1 voters_outgoing:2 voters_outgoing:3 learners_next:1 learners_next:3"},
+		{"demote all", d, cluster.ReplicaChange{Kind: cluster.ChangeVoters, Demote: []cluster.NodeID{1, 2, 3}}, ""},
+		{"the voter of one goes over", two, voters(2, 1), "voters:2 learners:3 learners:4 voters_outgoing:1 learners_next:1"},
+		{"neither", d, cluster.ReplicaChange{Kind: cluster.ChangeVoters}, ""},
+		{"swap", d, voters(4, 3), "voters:1 voters:2 voters:4 voters_outgoing:1 voters_outgoing:2 voters_outgoing:3 learners_next:3"},
+		{"swap with a stranger", d, voters(4, 9), ""},
+		{"demote", d, voters(0, 3), "voters:1 voters:2 learners:4 voters_outgoing:1 voters_outgoing:2 voters_outgoing:3 learners_next:3"},
+		{"demote the last voter", alone, voters(0, 1), ""},
 		{"leave joint", joint, cluster.ReplicaChange{Kind: cluster.LeaveJoint}, "voters:1 voters:2 voters:4 learners:3"},
 		{"leave joint when not in it", d, cluster.ReplicaChange{Kind: cluster.LeaveJoint}, ""},
 		{"add while joint", joint, cluster.ReplicaChange{Kind: cluster.AddLearner, Add: 9}, ""},

@@ -126,7 +126,7 @@ func (w *World) calm() {
 }
 
 // mover changes the replicas of one range all the time: it grows it to three
-// voters and then moves them around, as a controller without memory would.
+// voters by one change and then moves them around, as a controller without memory would.
 type mover struct {
 	w  *World
 	id cluster.RangeID
@@ -166,8 +166,7 @@ func (m *mover) handOver(n *Node, d *cluster.RangeDescriptor) {
 	}
 }
 
-// choose picks the next change of a range, from its descriptor alone. The youngest
-// replica is the one to promote if it is a learner; other learners are to go.
+// choose picks the next change of a range, from its descriptor alone.
 func (m *mover) choose(d *cluster.RangeDescriptor, leader cluster.NodeID) (cluster.ReplicaChange, bool) {
 	w := m.w
 	c := cluster.ReplicaChange{Expect: d.Generation}
@@ -183,21 +182,11 @@ func (m *mover) choose(d *cluster.RangeDescriptor, leader cluster.NodeID) (clust
 	case gone:
 		c.Kind, c.Remove = cluster.RemoveLearner, lostLearner
 		return c, true
-	case len(learners) > 0:
-		youngest := d.Replicas[len(d.Replicas)-1]
-		l := learners[0]
-		if youngest.Node != l || (w.faults && w.chance(5)) {
-			c.Kind, c.Remove = cluster.RemoveLearner, l
-		} else if len(voters) < 3 {
-			c.Kind, c.Add = cluster.Promote, l
-		} else {
-			c.Kind, c.Add, c.Remove = cluster.Swap, l, voters[w.rng.IntN(len(voters))]
-			if lost {
-				c.Remove = lostVoter
-			}
-			w.Stats.Moves++
-		}
+	case len(learners) == 2 && len(voters) < 3:
+		c.Kind, c.Promote = cluster.ChangeVoters, learners
 		return c, true
+	case len(learners) > 0 && len(voters) == 3:
+		return m.use(c, d, lostVoter), true
 	case len(voters) < 3 || lost || w.faults && w.chance(60):
 		c.Kind = cluster.AddLearner
 		for _, i := range w.rng.Perm(len(w.nodes)) {
@@ -208,6 +197,22 @@ func (m *mover) choose(d *cluster.RangeDescriptor, leader cluster.NodeID) (clust
 		}
 	}
 	return c, false
+}
+
+// use swaps a voter for the youngest replica if that is a learner; others are to go.
+func (m *mover) use(c cluster.ReplicaChange, d *cluster.RangeDescriptor, lost cluster.NodeID) cluster.ReplicaChange {
+	w, voters, l := m.w, d.Voters(), d.Learners()[0]
+	if d.Replicas[len(d.Replicas)-1].Node != l || (w.faults && w.chance(5)) {
+		c.Kind, c.Remove = cluster.RemoveLearner, l
+		return c
+	}
+	out := voters[w.rng.IntN(len(voters))]
+	if lost != 0 {
+		out = lost
+	}
+	c.Kind, c.Promote, c.Demote = cluster.ChangeVoters, []cluster.NodeID{l}, []cluster.NodeID{out}
+	w.Stats.Moves++
+	return c
 }
 
 func (m *mover) carryOut(n *Node, d *cluster.RangeDescriptor, c cluster.ReplicaChange) {

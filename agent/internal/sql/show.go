@@ -219,7 +219,7 @@ func (r *rangeSight) state(wanted int) string {
 		return "no-quorum"
 	case r.leader == nil:
 		return "electing"
-	case r.descriptor.Joint() || len(r.descriptor.Learners()) > 0:
+	case r.descriptor.Moving(wanted, r.leader):
 		return "moving"
 	case voters < wanted || r.answered < voters:
 		return "under"
@@ -255,11 +255,6 @@ func (s *Server) ranges(view *metastate.View, statuses map[cluster.NodeID]*clust
 		voters := d.Voters()
 		if d.IsMeta() { // it has voters on up to five nodes, and learners everywhere else by design
 			wanted = len(voters)
-			if sight.state(wanted) == "moving" && !d.Joint() {
-				copied := *d
-				copied.Replicas = slices.DeleteFunc(slices.Clone(d.Replicas), func(r cluster.ReplicaDescriptor) bool { return r.Role == cluster.Learner })
-				sight.descriptor = &copied
-			}
 		}
 		out = append(out, []datum.Datum{datum.MakeText(id.String()), datum.MakeText(vshards(d)), leaderName(leader), nodeNames(voters),
 			nodeNames(d.Learners()), counts[0], counts[1], counts[2], counts[3], datum.MakeText(sight.state(wanted)), number(d.Generation)})

@@ -55,9 +55,10 @@ func newTrio(t *testing.T) *trio {
 		d := x.leader().r.Descriptor().Clone()
 		x.nodes[to-1].c.PrepareReplica(*d, d.NextReplica, x.must)
 		x.settle()
-		x.change(cluster.ReplicaChange{Kind: cluster.AddLearner, Add: to, Expect: uint64(1 + 2*i)})
-		x.change(cluster.ReplicaChange{Kind: cluster.Promote, Add: to, Expect: uint64(2 + 2*i)})
+		x.change(cluster.ReplicaChange{Kind: cluster.AddLearner, Add: to, Expect: uint64(1 + i)})
 	}
+	x.change(cluster.ReplicaChange{Kind: cluster.ChangeVoters, Promote: []cluster.NodeID{2, 3}, Expect: 3})
+	x.change(cluster.ReplicaChange{Kind: cluster.LeaveJoint, Expect: 4})
 	return x
 }
 

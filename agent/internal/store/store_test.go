@@ -270,7 +270,14 @@ func (c *testCluster) change(id cluster.RangeID, kind cluster.ChangeKind, add, r
 				return err
 			}
 		}
-		_, err := s.ChangeReplicas(ctx, id, cluster.ReplicaChange{Kind: kind, Add: add, Remove: remove, Expect: st.Descriptor.Generation})
+		change := cluster.ReplicaChange{Kind: kind, Add: add, Remove: remove, Expect: st.Descriptor.Generation}
+		if kind == cluster.ChangeVoters {
+			change.Add, change.Remove, change.Promote = 0, 0, []cluster.NodeID{add}
+			if remove != 0 {
+				change.Demote = []cluster.NodeID{remove}
+			}
+		}
+		_, err := s.ChangeReplicas(ctx, id, change)
 		return err
 	})
 }
@@ -290,7 +297,8 @@ func (c *testCluster) grow(id cluster.RangeID, to ...cluster.NodeID) {
 	c.t.Helper()
 	for _, n := range to {
 		c.change(id, cluster.AddLearner, n, 0)
-		c.change(id, cluster.Promote, n, 0)
+		c.change(id, cluster.ChangeVoters, n, 0)
+		c.change(id, cluster.LeaveJoint, 0, 0)
 	}
 }
 
@@ -392,7 +400,7 @@ func TestMoveOfALeader(t *testing.T) {
 	}
 	from := c.leader(2).id
 	c.change(2, cluster.AddLearner, 4, 0)
-	c.change(2, cluster.Swap, 4, from)
+	c.change(2, cluster.ChangeVoters, 4, from)
 	s := c.nodes[from].get()
 	st, _ := s.RangeStatus(2)
 	_, err := s.ChangeReplicas(t.Context(), 2, cluster.ReplicaChange{Kind: cluster.LeaveJoint, Expect: st.Descriptor.Generation})
@@ -468,7 +476,7 @@ func TestSnapshotSaysHowFarItIs(t *testing.T) {
 	})
 	leader.SetSnapshotRate(1 << 40)
 	c.nodes[2].get().SetSnapshotRate(1 << 40)
-	c.change(2, cluster.Promote, 2, 0)
+	c.change(2, cluster.ChangeVoters, 2, 0)
 	eventually(t, "nothing is being sent", func() error {
 		if n, _ := sent(); n != 0 {
 			return fmt.Errorf("%d bytes of a snapshot that has arrived", n)
@@ -516,7 +524,7 @@ func TestAStrayJointConfigurationIsLeft(t *testing.T) {
 	c.grow(2, 2, 3)
 	c.change(2, cluster.AddLearner, 4, 0)
 	from := c.leader(2).id
-	c.change(2, cluster.Swap, 4, from)
+	c.change(2, cluster.ChangeVoters, 4, from)
 	eventually(t, "leaving the joint configuration", func() error {
 		st, ok := c.leader(2).get().RangeStatus(2)
 		if !ok || st.Descriptor.Joint() {

@@ -114,6 +114,20 @@ func NewSurvive(e *ctl.Env) *cobra.Command {
 	}
 }
 
+// loses tells the nodes apart where some hold copies only, as the second of two
+// does.
+func loses(r *adminpb.CheckSafeResponse) string {
+	one := r.GetSurvivesOne()
+	if len(one.GetCopies()) == 0 || one.GetFailing() != 1 {
+		return ""
+	}
+	text := fmt.Sprintf("loses %s:    no, it has the only vote of %s\n", render.Nodes(one.GetWorst(), ","), render.Plural(int(one.GetWorstRanges()), "range"))
+	for _, n := range one.GetCopies() {
+		text += fmt.Sprintf("loses %s:    yes, %s holds copies only\n", render.Node(n), render.Node(n))
+	}
+	return text
+}
+
 func survive(ctx context.Context, e *ctl.Env) error {
 	c, err := e.Client()
 	if err != nil {
@@ -131,7 +145,7 @@ func survive(ctx context.Context, e *ctl.Env) error {
 			LargestSafe: []uint32{}, Ranges: r.GetRanges(), AnyOne: &any1, AnyTwo: &any2,
 		},
 		Text: func(w io.Writer) error {
-			_, err := fmt.Fprintf(w, "any 1 node:  %s\nany 2 nodes: %s\n%s looked at as of meta@%d\n", render.Survival(r.GetSurvivesOne(), "nodes"),
+			_, err := fmt.Fprintf(w, "any 1 node:  %s\n%sany 2 nodes: %s\n%s looked at as of meta@%d\n", render.Survival(r.GetSurvivesOne(), "nodes"), loses(r),
 				render.Survival(r.GetSurvivesTwo(), "pairs"), render.Plural(int(r.GetRanges()), "range"), r.GetAsOf().GetMetaIndex())
 			return err
 		},

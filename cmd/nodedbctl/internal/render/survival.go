@@ -27,5 +27,12 @@ func Survival(s *adminpb.Survival, sets string) string {
 	if n := s.GetWorstRanges(); n > 0 {
 		text += ": " + Plural(int(n), "range")
 	}
+	if copies := s.GetCopies(); len(copies) > 0 {
+		hold := "hold"
+		if len(copies) == 1 {
+			hold = "holds"
+		}
+		text += "; " + Nodes(copies, ", ") + " " + hold + " copies only"
+	}
 	return text + ")"
 }

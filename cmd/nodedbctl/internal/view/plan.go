@@ -188,9 +188,11 @@ type Survival struct {
 	Failing     uint32   `json:"failing"`
 	Worst       []uint32 `json:"worst"`
 	WorstRanges uint32   `json:"worstRanges"`
+	// Copies are the nodes that hold copies and no vote: their loss stops nothing.
+	Copies []uint32 `json:"copies,omitempty"`
 }
 
 // NewSurvival makes a Survival.
 func NewSurvival(s *adminpb.Survival) Survival {
-	return Survival{Yes: s.GetYes(), Known: !s.GetUnknown(), Failing: s.GetFailing(), Worst: orEmpty(s.GetWorst()), WorstRanges: s.GetWorstRanges()}
+	return Survival{Yes: s.GetYes(), Known: !s.GetUnknown(), Failing: s.GetFailing(), Worst: orEmpty(s.GetWorst()), WorstRanges: s.GetWorstRanges(), Copies: s.GetCopies()}
 }
