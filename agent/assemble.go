@@ -13,6 +13,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/gossip"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
@@ -73,7 +74,7 @@ func (n *Node) openStorage() (func() error, error) {
 	}
 	n.clock = hlc.NewClock(time.Now, n.cfg.MaxClockOffset)
 	engine, err := storage.Open(storage.Options{
-		Dir: storePath(n.cfg.DataDir), CacheBytes: n.cfg.CacheBytes, Files: n.files.Store, Logger: n.part("storage"),
+		Dir: storePath(n.cfg.DataDir), Version: n.versions.Active(), CacheBytes: n.cfg.CacheBytes, Files: n.files.Store, Logger: n.part("storage"),
 		OnFatal: func(err error) { n.stop("storage failed", n.storageError("storage", err)) },
 	})
 	if errors.Is(err, storage.ErrCorruption) {
@@ -130,6 +131,7 @@ func (n *Node) openTransport() (func() error, error) {
 	n.handler = newHandler(n.part("transport"))
 	t, err := transport.New(transport.Config{
 		Self: n.id.Node, ClusterID: n.id.ClusterID, Nonce: n.nonce, Standing: n.marks.Standing, TLS: n.certs, Handler: n.handler,
+		Supports: n.versions.Support(), OnUnfit: n.unfitPeer,
 		Resolve: n.resolve, Admit: n.admit, Compare: n.compareStore, OnRefused: n.refused, Logger: n.part("transport"),
 	})
 	if err != nil {
@@ -150,8 +152,12 @@ func (n *Node) resolve(id cluster.NodeID) (string, bool) {
 	return at.RPC, ok
 }
 
-// admit refuses peers that were decommissioned.
+// admit refuses peers that were decommissioned, and binaries too old for the cluster.
 func (n *Node) admit(p transport.Peer) error {
+	if active := n.versions.Active(); p.Supports.Max < active {
+		return &transport.RefusedError{Code: transport.RefusedVersion, Reason: fmt.Sprintf(
+			"%s runs %s, and the cluster is at version %d: start it with the newer nodedb-agent", p.Node, p.Supports, active)}
+	}
 	if node := n.machine.View().Nodes[p.Node]; node != nil && node.Membership == cluster.Decommissioned {
 		return &transport.RefusedError{Code: refusedDecommissioned, Reason: p.Node.String() + " was decommissioned"}
 	}
@@ -173,6 +179,9 @@ func (n *Node) refused(err *transport.RefusedError) {
 	if err.Code == transport.RefusedBehind && closed(n.handler.started) {
 		n.store.TakeAnswer(err.Node, err.Detail)
 	}
+	if err.Code == transport.RefusedVersion {
+		n.refusedForVersion(err)
+	}
 	n.logger.Warn("a peer refuses this node", logattr.Err(err))
 }
 
@@ -189,8 +198,11 @@ func (n *Node) openStore() (func() error, error) {
 	cfg.Marks, cfg.BootNonce, cfg.OnBehind, cfg.OnWaiting = n.marks, rand.Uint32(), n.storeBehind, n.waiting
 	n.heardOut = make(chan struct{})
 	cfg.OnHeard = func() { close(n.heardOut) }
-	cfg.OnFatal = n.storeFailed
+	cfg.OnFatal, cfg.Check = n.storeFailed, n.checkCommand
 	s, err := store.Open(cfg)
+	if errors.Is(err, gate.ErrNewer) {
+		return nil, &ExitError{Code: ExitIdentity, Message: "this nodedb-agent is too old for its store: start it with the newer one", Err: err}
+	}
 	if err != nil {
 		return nil, &ExitError{Code: ExitDataDir, Message: "open the replicas", Err: err}
 	}
@@ -265,7 +277,7 @@ func (n *Node) others() []cluster.NodeID {
 }
 
 func (n *Node) openMeta() (func() error, error) {
-	m, err := meta.New(meta.Config{Self: n.id.Node, Machine: n.machine, DB: n.db, Store: n.store, Logger: n.part("meta")})
+	m, err := meta.New(meta.Config{Self: n.id.Node, Machine: n.machine, DB: n.db, Store: n.store, Versions: n.versions, Logger: n.part("meta")})
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/gossip"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 )
@@ -171,6 +172,9 @@ func (f *founding) write() error {
 	if err := writeFileSync(bootstrapPath(f.cfg.DataDir), rec); err != nil {
 		return err
 	}
+	if err := saveVersions(f.cfg.DataDir, gate.Stored{Active: gate.Binary().Max}); err != nil {
+		return err
+	}
 	return saveIdentity(f.cfg.DataDir, Identity{
 		Format: identityFormat, ClusterID: f.clusterID, ClusterName: f.opts.ClusterName, Node: firstNode, Name: f.opts.Name, UUID: uuid.NewString(),
 	})
@@ -309,9 +313,9 @@ func (n *Node) found(ctx context.Context, rec bootstrapRecord) error {
 	}
 	cmd := metastate.Command{By: rootUser, Via: "init", InitCluster: &metastate.InitCluster{
 		ClusterID: n.id.ClusterID, Name: rec.ClusterName, CACert: string(n.certs.Current().RootPEM()),
-		Settings: rec.settings(), Replicas: rec.Replicas,
+		Settings: rec.settings(), Replicas: rec.Replicas, Active: n.versions.Active(),
 		Node: cluster.Node{
-			ID: n.id.Node, UUID: n.id.UUID, Name: n.id.Name, Addresses: n.cfg.Advertised(), Locality: n.cfg.Locality, Version: n.cfg.Version,
+			ID: n.id.Node, UUID: n.id.UUID, Name: n.id.Name, Addresses: n.cfg.Advertised(), Locality: n.cfg.Locality, Version: n.cfg.Version, Supports: n.versions.Support(),
 		},
 		Ranges: descs, Users: rec.Users, Tokens: rec.Tokens,
 	}}

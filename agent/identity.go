@@ -20,7 +20,7 @@ const (
 	ExitUnreachable = 69 // cannot reach the cluster (join)
 	ExitDataDir     = 73 // data directory unusable
 	ExitStoreLost   = 74 // the store lost what it had synced
-	ExitIdentity    = 78 // decommissioned or wrong identity
+	ExitIdentity    = 78 // decommissioned, wrong identity, or a binary that does not fit the cluster
 )
 
 // ExitError is an error with the code that the process ends with.

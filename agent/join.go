@@ -20,6 +20,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 )
 
 // joinTimeout bounds the whole exchange of a join.
@@ -34,6 +35,7 @@ type joinRequest struct {
 	Addresses cluster.Addresses `json:"addresses"`
 	Locality  string            `json:"locality,omitempty"`
 	Version   string            `json:"version"`
+	Supports  gate.Support      `json:"supports"`
 }
 
 // joinResponse is what it gets.
@@ -46,6 +48,7 @@ type joinResponse struct {
 	Cert        []byte         `json:"cert"`      // PEM
 	GossipKeys  []byte         `json:"gossipKey"` // as in gossip.key
 	Peers       []PeerAddress  `json:"peers"`
+	Active      gate.Version   `json:"active"` // of the cluster
 }
 
 // joinRefusal is the body of an answer other than 200.
@@ -211,7 +214,7 @@ func (j *joining) ask(ctx context.Context) (*joinResponse, error) {
 	}
 	body, err := json.Marshal(joinRequest{
 		CSR: csr, UUID: j.pending.UUID, Name: j.opts.Name,
-		Addresses: j.cfg.Advertised(), Locality: j.cfg.Locality, Version: j.cfg.Version,
+		Addresses: j.cfg.Advertised(), Locality: j.cfg.Locality, Version: j.cfg.Version, Supports: gate.Binary(),
 	})
 	if err != nil {
 		return nil, err
@@ -287,6 +290,9 @@ func (j *joining) finish(r *joinResponse) (Identity, error) {
 		Format: identityFormat, ClusterID: r.ClusterID, ClusterName: r.ClusterName, Node: r.Node, Name: r.Name, UUID: j.pending.UUID,
 	}
 	if err := savePeers(dir, r.Peers); err != nil {
+		return Identity{}, err
+	}
+	if err := saveVersions(dir, gate.Stored{Active: r.Active}); err != nil {
 		return Identity{}, err
 	}
 	if err := saveIdentity(dir, id); err != nil {

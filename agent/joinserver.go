@@ -141,7 +141,7 @@ func (s *joinServer) answer(r *http.Request) (*joinResponse, error) {
 	v := s.view()
 	out := &joinResponse{
 		ClusterID: s.id.ClusterID, ClusterName: v.ClusterName, Node: id, Name: id.String(),
-		CA: s.certs.Current().RootPEM(), Cert: cert, GossipKeys: gossip.EncodeKeys(s.keys()), Peers: memberAddresses(v, id),
+		CA: s.certs.Current().RootPEM(), Cert: cert, GossipKeys: gossip.EncodeKeys(s.keys()), Peers: memberAddresses(v, id), Active: v.Active,
 	}
 	if node := v.Nodes[id]; node != nil {
 		out.Name = node.Name
@@ -206,7 +206,7 @@ func noMetaRange() error {
 func (s *joinServer) admitJoin(ctx context.Context, req *joinRequest, token auth.JoinToken, keyHash [32]byte) (cluster.NodeID, error) {
 	hash := token.Hash()
 	res, err := s.propose(ctx, metastate.Command{By: "join:" + token.ID, Via: metastate.ViaJoin, AddNode: &metastate.AddNode{
-		UUID: req.UUID, Name: req.Name, Addresses: req.Addresses, Locality: req.Locality, Version: req.Version,
+		UUID: req.UUID, Name: req.Name, Addresses: req.Addresses, Locality: req.Locality, Version: req.Version, Supports: req.Supports,
 		TokenID: token.ID, TokenHash: hash[:], KeyHash: keyHash[:],
 	}})
 	if err != nil {
@@ -215,7 +215,7 @@ func (s *joinServer) admitJoin(ctx context.Context, req *joinRequest, token auth
 	}
 	if r := res.Refusal; r != nil {
 		status := http.StatusForbidden
-		if r.Code == metastate.CodeExists || r.Code == metastate.CodeInvalid {
+		if r.Code == metastate.CodeExists || r.Code == metastate.CodeInvalid || r.Code == metastate.CodeVersion {
 			status = http.StatusConflict
 		}
 		return 0, &refuseJoin{status, "refused by the cluster", r.Message}

@@ -31,6 +31,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/connlimit"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/gossip"
 	"github.com/nodedb/nodedb/agent/internal/health"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
@@ -72,11 +73,13 @@ type Node struct {
 	doorRPC, doorAdmin     *connlimit.Gate // of the listeners
 	doorGossip             *connlimit.Gate
 
+	versions *gate.Keeper
+
 	// Made by the components, in their order; each is set before the next starts.
 	engine    *storage.Engine
 	marks     *store.Marks
 	heardOut  chan struct{} // closed when peers have had the time to object to the store
-	behinds   chan metastate.Command
+	refusals  chan metastate.Command
 	clock     *hlc.Clock
 	machine   *metastate.Machine
 	table     *routing.Table
@@ -108,7 +111,9 @@ type Node struct {
 		sync.Mutex
 		service cluster.Service
 		// exit is what Run returns when the node stopped by itself; nil: cleanly.
-		exit     error
+		exit error
+		// unfit says why each peer was last refused for its versions.
+		unfit    map[cluster.NodeID]string
 		stopping bool
 	}
 }
@@ -126,13 +131,17 @@ func New(cfg Config) (*Node, error) {
 	if err := refuseDecommissioned(cfg.DataDir, id); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, id: id, started: time.Now().UTC(), board: health.NewBoard(), usage: &usage{dir: cfg.DataDir}, logTail: &logTail{}, behinds: make(chan metastate.Command, behindsQueue)}
-	n.mu.service = cluster.Starting
+	n := &Node{cfg: cfg, id: id, started: time.Now().UTC(), board: health.NewBoard(), usage: &usage{dir: cfg.DataDir}, logTail: &logTail{}, refusals: make(chan metastate.Command, refusalsQueue)}
+	n.mu.service, n.mu.unfit = cluster.Starting, map[cluster.NodeID]string{}
 	n.keeper = newCertKeeper(n)
 	n.board.Set(health.Problem{Component: "node", Code: "starting"})
 	n.logger = newLogger(cfg, io.MultiWriter(os.Stderr, n.logTail)).With(logattr.Node(id.Node))
 	n.takeDescriptors()
 	if n.lock, err = lockDir(cfg.DataDir, lockWait); err != nil {
+		return nil, err
+	}
+	if err := n.openVersions(); err != nil {
+		n.lock.release()
 		return nil, err
 	}
 	if err := n.openSecrets(); err != nil {

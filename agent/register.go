@@ -150,7 +150,7 @@ func (n *Node) checkRecord(node *cluster.Node) error {
 func (n *Node) announce(ctx context.Context, previous []string) error {
 	n.board.Clear("meta range")
 	cmd := metastate.Command{By: n.id.Node.String(), Via: "agent", UpdateNode: &metastate.UpdateNode{
-		Node: n.id.Node, UUID: n.id.UUID, Addresses: n.cfg.Advertised(), Locality: n.cfg.Locality, Version: n.cfg.Version, BootNonce: n.nonce,
+		Node: n.id.Node, UUID: n.id.UUID, Addresses: n.cfg.Advertised(), Locality: n.cfg.Locality, Version: n.cfg.Version, Supports: n.versions.Support(), BootNonce: n.nonce,
 		Claim: &metastate.Claim{Previous: previous},
 	}}
 	res, err := n.persist(ctx, cmd)

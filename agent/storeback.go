@@ -47,29 +47,33 @@ func (n *Node) storeFailed(err error) {
 // storeBehind leaves in the cluster's event log that a peer was refused.
 func (n *Node) storeBehind(b store.Behind) {
 	text := fmt.Sprintf("%s was refused: its store lost what it had synced; it is as of %s, and %s has heard %s of it", b.Peer, b.Standing.Found(), n.id.Node, b.Known)
-	cmd := metastate.Command{By: n.id.Node.String(), Via: "agent", RecordEvents: &metastate.RecordEvents{Events: []cluster.Event{{
+	n.later(metastate.Command{By: n.id.Node.String(), Via: "agent", RecordEvents: &metastate.RecordEvents{Events: []cluster.Event{{
 		Kind: cluster.EventStoreBehind, Severity: cluster.SeverityError, Node: b.Peer, Source: n.id.Node, Text: text,
 		Data: map[string]string{"found": b.Standing.Found().String(), "known": b.Known.String()},
-	}}}}
+	}}}})
+}
+
+// later has an event recorded when the meta range can.
+func (n *Node) later(cmd metastate.Command) {
 	select {
-	case n.behinds <- cmd:
+	case n.refusals <- cmd:
 	default: // enough is told already
 	}
 }
 
 const (
-	behindsQueue  = 16
+	refusalsQueue = 16
 	eventPatience = 2 * time.Minute
 	eventPause    = time.Second
 )
 
-// recordBehinds gets the events of storeBehind to the meta range, which may be
+// recordRefusals gets the events of peers that were refused to the meta range, which may be
 // without a leader just now.
-func (n *Node) recordBehinds(ctx context.Context, ready func()) error {
+func (n *Node) recordRefusals(ctx context.Context, ready func()) error {
 	ready()
 	for {
 		select {
-		case cmd := <-n.behinds:
+		case cmd := <-n.refusals:
 			if err := n.proposeEvent(ctx, cmd); err != nil {
 				n.logger.Warn("event not recorded", logattr.Err(err))
 			}

@@ -44,6 +44,7 @@ const (
 	EventCARotated           EventKind = "ca.rotated"
 	EventGossipKeyRotated    EventKind = "gossip.rotated"
 	EventSettingChanged      EventKind = "setting.changed"
+	EventVersionRaised       EventKind = "version.raised"
 )
 
 // AboutCredentials reports whether an event tells of users, tokens or
@@ -72,6 +73,10 @@ const (
 // EventStoreBehind says that a node was refused, by the node in Source: its store
 // is older than what it had told.
 const EventStoreBehind EventKind = "store.behind"
+
+// EventVersionRefused says that a node was refused, by the node in Source: its
+// binary does not run at the cluster's version.
+const EventVersionRefused EventKind = "version.refused"
 
 // EventSeverity is how much an event matters.
 type EventSeverity string

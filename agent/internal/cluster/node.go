@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/gate"
 )
 
 // Membership answers: does this node belong to the cluster? The meta range decides.
@@ -52,14 +54,16 @@ type Addresses struct {
 
 // Node is the meta range's record of a node.
 type Node struct {
-	ID         NodeID     `json:"id"`
-	UUID       string     `json:"uuid"` // in the data directory; the identity
-	Name       string     `json:"name"`
-	Addresses  Addresses  `json:"addresses"`
-	Locality   string     `json:"locality,omitempty"` // "region=eu,zone=a"
-	Version    string     `json:"version"`
-	Membership Membership `json:"membership"`
-	Cordon     bool       `json:"cordon,omitempty"`
+	ID        NodeID    `json:"id"`
+	UUID      string    `json:"uuid"` // in the data directory; the identity
+	Name      string    `json:"name"`
+	Addresses Addresses `json:"addresses"`
+	Locality  string    `json:"locality,omitempty"` // "region=eu,zone=a"
+	Version   string    `json:"version"`
+	// Supports are the versions of a cluster that the node's binary can run at.
+	Supports   gate.Support `json:"supports"`
+	Membership Membership   `json:"membership"`
+	Cordon     bool         `json:"cordon,omitempty"`
 	// CordonUntil is when the cordon ends by itself; zero: never.
 	CordonUntil  time.Time `json:"cordonUntil,omitzero"`
 	CordonReason string    `json:"cordonReason,omitempty"`

@@ -1,6 +1,10 @@
 package cluster
 
-import "time"
+import (
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/gate"
+)
 
 // OperationKind is what an operation does.
 type OperationKind string
@@ -17,6 +21,7 @@ const (
 	OpPoolCreate   OperationKind = "pool-create"
 	OpPoolAlter    OperationKind = "pool-alter" // have a pool's ranges as it wants them now
 	OpPoolDrop     OperationKind = "pool-drop"
+	OpUpgrade      OperationKind = "upgrade" // raise the cluster's version
 )
 
 // OperationState is where an operation stands; operations.md section 4.
@@ -62,9 +67,10 @@ type OperationSpec struct {
 	Strict     bool          `json:"strict,omitempty"` // refuse the plan if a part of it is stale
 	// Pool is the name of a pool, Wanted what a pool-create or pool-alter makes of it,
 	// and Ranges how many ranges a new one begins with.
-	Pool   string    `json:"pool,omitempty"`
-	Wanted *PoolSpec `json:"wanted,omitempty"`
-	Ranges int       `json:"ranges,omitempty"`
+	Pool    string       `json:"pool,omitempty"`
+	Wanted  *PoolSpec    `json:"wanted,omitempty"`
+	Ranges  int          `json:"ranges,omitempty"`
+	Version gate.Version `json:"version,omitempty"` // of an upgrade: the one to come
 }
 
 // Operation is the durable record of a plan being carried out.
@@ -186,6 +192,9 @@ func (k OperationKind) MovesOnly() bool {
 func (k OperationKind) OfPool() bool {
 	return k == OpPoolCreate || k == OpPoolAlter || k == OpPoolDrop
 }
+
+// NamesNodes reports whether an operation of kind k is of nodes that it names.
+func (k OperationKind) NamesNodes() bool { return k != OpSplit && k != OpUpgrade }
 
 // Phase is one step of an operation.
 type Phase struct {

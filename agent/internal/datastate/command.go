@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 )
 
@@ -49,7 +50,7 @@ const (
 	Applied Outcome = iota + 1
 	ConditionFailed
 	WrongRange // a row is not of this range's vshards
-	Malformed  // the command could not be read
+	Malformed  // a row is named twice
 )
 
 // Result is the answer to a batch, equal on every replica.
@@ -63,7 +64,8 @@ type Result struct {
 	ExistingTS hlc.Timestamp
 }
 
-// ErrMalformed marks bytes that no encoder of this package made.
+// ErrMalformed marks bytes that no encoder of this package made. Those that one of
+// a newer version may have made are gate.ErrNewer.
 var ErrMalformed = errors.New("malformed data command")
 
 const (
@@ -98,11 +100,12 @@ func (c Condition) hasTimestamp() bool { return c == VersionIs || c == NotNewerT
 // minOp is the shortest encoding of an Op; it bounds what a count may claim.
 const minOp = 3
 
-// DecodeBatch decodes what EncodeBatch made. The batch aliases data.
-func DecodeBatch(data []byte) (*Batch, error) {
+// DecodeBatch decodes what EncodeBatch made, as a binary does that supports s. The
+// batch aliases data.
+func DecodeBatch(data []byte, s gate.Support) (*Batch, error) {
 	d := decoder{rest: data}
 	if f := d.byte(); d.err == nil && f != batchFormat {
-		return nil, fmt.Errorf("%w: batch format %d", ErrMalformed, f)
+		return nil, gate.Newer("batch of format %d", f)
 	}
 	n := d.uvarint()
 	if d.err == nil && n > uint64(len(d.rest)/minOp) {
@@ -136,9 +139,9 @@ func (d *decoder) op(op *Op) error {
 	case d.err != nil:
 		return d.err
 	case op.Kind != Put && op.Kind != Delete:
-		return fmt.Errorf("%w: kind %d", ErrMalformed, op.Kind)
+		return gate.Newer("op of kind %d", op.Kind)
 	case op.Expect > NotNewerThan:
-		return fmt.Errorf("%w: condition %d", ErrMalformed, op.Expect)
+		return gate.Newer("condition %d", op.Expect)
 	}
 	return nil
 }
@@ -161,7 +164,7 @@ func EncodeResult(r *Result) []byte {
 func DecodeResult(data []byte) (*Result, error) {
 	d := decoder{rest: data}
 	if f := d.byte(); d.err == nil && f != resultFormat {
-		return nil, fmt.Errorf("%w: result format %d", ErrMalformed, f)
+		return nil, gate.Newer("result of format %d", f)
 	}
 	r := &Result{Outcome: Outcome(d.byte())}
 	if d.err == nil && (r.Outcome < Applied || r.Outcome > Malformed) {

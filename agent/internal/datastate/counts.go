@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/storage"
@@ -68,7 +69,10 @@ func (m *Machine) LoadCounts(r storage.Reader, d *cluster.RangeDescriptor, rows,
 		if !ok {
 			continue
 		}
-		if len(b) != countsLen || b[0] != countsFormat {
+		if len(b) > 0 && b[0] != countsFormat {
+			return gate.Newer("counts of vshard %d of format %d", v, b[0])
+		}
+		if len(b) != countsLen {
 			return fmt.Errorf("%w: counts of vshard %d", storage.ErrCorruption, v)
 		}
 		m.counts.of[v-d.Start] = count{int64(binary.BigEndian.Uint64(b[1:])), int64(binary.BigEndian.Uint64(b[9:]))}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/storage"
@@ -12,12 +13,16 @@ import (
 // Machine is the state machine of one data range; it satisfies replica.StateMachine.
 // It counts what each vshard of the range holds, and stores that beside the rows.
 type Machine struct {
-	counts counts
-	meter  Meter
+	support gate.Support
+	counts  counts
+	meter   Meter
 }
 
-// New returns the state machine of an empty range.
-func New() *Machine { return &Machine{} }
+// New returns the state machine of an empty range, of this binary.
+func New() *Machine { return NewFor(gate.Binary()) }
+
+// NewFor returns the state machine of a binary that supports s.
+func NewFor(s gate.Support) *Machine { return &Machine{support: s} }
 
 // Meter hears of the load; it must not influence what it measures.
 type Meter interface {
@@ -26,7 +31,7 @@ type Meter interface {
 }
 
 // NewMetered returns the state machine of an empty range, whose writes meter hears of.
-func NewMetered(meter Meter) *Machine { return &Machine{meter: meter} }
+func NewMetered(meter Meter) *Machine { return &Machine{support: gate.Binary(), meter: meter} }
 
 // Reload has nothing to do: all state is read where it is used.
 func (m *Machine) Reload(storage.Reader) error { return nil }
@@ -34,9 +39,12 @@ func (m *Machine) Reload(storage.Reader) error { return nil }
 // Apply evaluates command against the state in rw and, if every condition
 // holds, writes its versions at ts. An error means that the engine failed.
 func (m *Machine) Apply(rw storage.ReadWriter, desc *cluster.RangeDescriptor, _ uint64, ts hlc.Timestamp, command []byte) ([]byte, error) {
-	b, err := DecodeBatch(command)
-	if err != nil || hasDuplicates(b) {
-		return EncodeResult(&Result{Outcome: Malformed}), nil //nolint:nilerr // what cannot be read is refused, on every replica alike
+	b, err := DecodeBatch(command, m.support)
+	if err != nil {
+		return nil, err // another binary may read it and write: this replica has to stop
+	}
+	if hasDuplicates(b) {
+		return EncodeResult(&Result{Outcome: Malformed}), nil
 	}
 	live := make([]bool, len(b.Ops))
 	for i := range b.Ops {

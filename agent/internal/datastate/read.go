@@ -3,6 +3,7 @@ package datastate
 import (
 	"fmt"
 
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/storage"
@@ -26,8 +27,11 @@ func encodeVersion(op *Op) []byte {
 
 // decodeVersion splits a stored version; value aliases v.
 func decodeVersion(v []byte) (value []byte, tombstone bool, err error) {
-	if len(v) < versionHeader || v[0] != versionFormat || v[1] > flagTombstone {
+	if len(v) < versionHeader {
 		return nil, false, fmt.Errorf("%w: stored row version", storage.ErrCorruption)
+	}
+	if v[0] != versionFormat || v[1] > flagTombstone {
+		return nil, false, gate.Newer("stored row version of format %d with flags %#x", v[0], v[1])
 	}
 	return v[versionHeader:], v[1] == flagTombstone, nil
 }

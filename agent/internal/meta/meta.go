@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
@@ -25,6 +26,12 @@ type Store interface {
 	Status() []*cluster.RangeStatus
 }
 
+// Versions is the part of *gate.Keeper that meta uses.
+type Versions interface {
+	Support() gate.Support
+	Active() gate.Version
+}
+
 // Config is what a Meta needs.
 type Config struct {
 	Self    cluster.NodeID
@@ -32,6 +39,9 @@ type Config struct {
 	DB      Proposer
 	Store   Store
 	Logger  *slog.Logger // nil discards
+	// Versions says what may be proposed: what this binary knows, and what the
+	// cluster's version allows. Nil: what the binary knows.
+	Versions Versions
 
 	// Policy is the patience of proposals; zero fields take kv's default.
 	Policy kv.Policy
@@ -136,7 +146,7 @@ func (m *Meta) Wait(ctx context.Context, index uint64) error {
 // *store.AmbiguousError that nobody knows.
 func (m *Meta) Propose(ctx context.Context, cmd metastate.Command) (metastate.Result, error) {
 	cmd.Stamp(ctx)
-	payload, err := metastate.EncodeCommand(cmd)
+	payload, err := m.encode(cmd)
 	if err != nil {
 		return metastate.Result{}, err
 	}
@@ -154,6 +164,15 @@ func (m *Meta) Propose(ctx context.Context, cmd metastate.Command) (metastate.Re
 		m.cfg.Logger.Warn("meta range accepted a command that this node has not applied yet", slog.Any("err", err))
 	}
 	return res, nil
+}
+
+// encode encodes a command that the cluster's version allows.
+func (m *Meta) encode(cmd metastate.Command) ([]byte, error) {
+	payload, err := metastate.EncodeCommand(cmd)
+	if err != nil || m.cfg.Versions == nil {
+		return payload, err
+	}
+	return payload, metastate.CheckCommand(payload, m.cfg.Versions.Support(), m.cfg.Versions.Active())
 }
 
 // Leader returns who leads the meta range as far as this node knows, in which

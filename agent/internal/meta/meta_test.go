@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
@@ -77,7 +78,7 @@ func (f *fakeRange) Propose(_ context.Context, id cluster.RangeID, payload []byt
 	if f.failing != nil {
 		return nil, 0, f.failing
 	}
-	cmd, err := metastate.DecodeCommand(payload)
+	cmd, err := metastate.DecodeCommand(payload, gate.Binary())
 	if err != nil {
 		f.t.Error(err)
 	}

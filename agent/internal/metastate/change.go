@@ -135,7 +135,7 @@ func (c *change) stageHeads() {
 		ID: v.ClusterID, Name: v.ClusterName, CreatedAt: v.CreatedAt, CACert: v.CACert,
 		Settings: v.Settings, SchemaVersion: v.SchemaVersion, Next: v.next,
 		CARotation: v.CARotation, GossipRotation: v.GossipRotation, GossipKey: v.GossipKey,
-		CAKeyMove: v.CAKeyMove,
+		CAKeyMove: v.CAKeyMove, Active: v.Active, Raising: v.Raising,
 	})
 }
 

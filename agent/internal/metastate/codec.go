@@ -6,23 +6,42 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/nodedb/nodedb/agent/internal/gate"
 )
 
 // formatVersion is the first byte of every command, result and record.
 const formatVersion byte = 1
 
-// errFormat says that bytes are of no version this node knows.
-var errFormat = errors.New("unknown format version")
-
 // EncodeCommand returns the bytes of c to propose.
 func EncodeCommand(c Command) ([]byte, error) { return encode("command", c) }
 
-// DecodeCommand reads what EncodeCommand made. Unknown fields are errors: a
-// field that only some replicas understood would let them drift apart.
-func DecodeCommand(b []byte) (Command, error) {
+// DecodeCommand reads what EncodeCommand made, as a binary does that supports s.
+// Whatever it does not know is gate.ErrNewer: a field or a kind that only some
+// replicas understood would let them drift apart.
+func DecodeCommand(b []byte, s gate.Support) (Command, error) {
 	var c Command
-	err := decode("command", b, &c)
-	return c, err
+	if err := decode("command", b, &c); err != nil {
+		return c, err
+	}
+	if needs, what := c.needs(); needs > s.Max {
+		return c, gate.Newer("a meta command with %s", what)
+	}
+	return c, nil
+}
+
+// CheckCommand refuses what may not be proposed: what a binary that supports s
+// cannot read, and what the active version does not allow. active 0 asks for the
+// first alone.
+func CheckCommand(b []byte, s gate.Support, active gate.Version) error {
+	c, err := DecodeCommand(b, s)
+	if err != nil {
+		return err
+	}
+	if needs, what := c.needs(); active != 0 && needs > active {
+		return &gate.ClosedError{What: "a meta command with " + what, Needs: needs, Active: active}
+	}
+	return nil
 }
 
 // EncodeResult returns the bytes of r.
@@ -45,15 +64,15 @@ func encode(what string, v any) ([]byte, error) {
 
 func decode(what string, b []byte, into any) error {
 	if len(b) == 0 || b[0] != formatVersion {
-		return fmt.Errorf("decode meta %s: %w", what, errFormat)
+		return gate.Newer("a meta %s of another format", what)
 	}
 	d := json.NewDecoder(bytes.NewReader(b[1:]))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		return fmt.Errorf("decode meta %s: %w", what, err)
+		return gate.Newer("decode meta %s: %v", what, err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("decode meta %s: data after the object", what)
+		return gate.Newer("decode meta %s: data after the object", what)
 	}
 	return nil
 }

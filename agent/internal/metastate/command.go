@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 )
 
 // Command is one change of the meta range. Exactly one of the pointers (or
@@ -53,6 +54,10 @@ type Command struct {
 	EndCAKeyMove      *EndCAKeyMove      `json:"endCaKeyMove,omitempty"`
 	RotateCA          *RotateCA          `json:"rotateCa,omitempty"`
 	RotateGossip      *RotateGossip      `json:"rotateGossip,omitempty"`
+	PromiseVersion    *PromiseVersion    `json:"promiseVersion,omitempty"`
+	RaiseVersion      *RaiseVersion      `json:"raiseVersion,omitempty"`
+
+	commandNext
 
 	CreatePool   *CreatePool   `json:"createPool,omitempty"`
 	AlterPool    *AlterPool    `json:"alterPool,omitempty"`
@@ -74,6 +79,7 @@ type InitCluster struct {
 	CACert    string       `json:"caCert"` // PEM
 	Settings  Settings     `json:"settings,omitempty"`
 	Replicas  int          `json:"replicas,omitempty"` // of the default pool; 0: 3
+	Active    gate.Version `json:"active,omitempty"`   // the cluster's version; 0: the first
 	Node      cluster.Node `json:"node"`               // the first node; Membership and JoinedAt are set here
 	// Ranges are all ranges as they were bootstrapped, the meta range included.
 	Ranges []cluster.RangeDescriptor `json:"ranges"`
@@ -89,6 +95,7 @@ type AddNode struct {
 	Addresses cluster.Addresses `json:"addresses"`
 	Locality  string            `json:"locality,omitempty"`
 	Version   string            `json:"version"`
+	Supports  gate.Support      `json:"supports,omitzero"` // absent: the first version
 	BootNonce string            `json:"bootNonce,omitempty"`
 	TokenID   string            `json:"tokenId"`
 	TokenHash []byte            `json:"tokenHash"` // SHA-256 of the secret that the node showed
@@ -102,6 +109,7 @@ type UpdateNode struct {
 	Addresses cluster.Addresses `json:"addresses"`
 	Locality  string            `json:"locality,omitempty"`
 	Version   string            `json:"version"`
+	Supports  gate.Support      `json:"supports,omitzero"` // absent: the first version
 	BootNonce string            `json:"bootNonce"`
 	// Claim, if given, must name the incarnation that is recorded.
 	Claim *Claim `json:"claim,omitempty"`

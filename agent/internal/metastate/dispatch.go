@@ -3,16 +3,6 @@ package metastate
 // maxBatch bounds the commands of one batch.
 const maxBatch = 1000
 
-// run carries out a command. Without one that could be read there is no cmd.
-func (c *change) run(command []byte) (cmd *Command, res Result) {
-	read, err := DecodeCommand(command)
-	if err != nil {
-		// The decoder's own words may differ between Go versions; results may not.
-		return nil, refused(CodeMalformed, "the command is malformed or of a newer version")
-	}
-	return &read, c.carryOut(&read)
-}
-
 func (c *change) carryOut(cmd *Command) Result {
 	if cmd.parts() != 1 {
 		return refused(CodeMalformed, "a command must hold one change, this one holds %d", cmd.parts())
@@ -63,7 +53,7 @@ func (cmd *Command) parts() int {
 		cmd.RecordEvents != nil, cmd.PauseOperation != nil, cmd.ResumeOperation != nil, cmd.LimitOperation != nil,
 		cmd.ChangeUser != nil, cmd.AnchorLog != nil, cmd.PutPlan != nil, cmd.RecordSweep != nil,
 		cmd.IssueCertificate != nil, cmd.RevokeCertificate != nil, cmd.RotateCA != nil, cmd.RotateGossip != nil,
-		cmd.MoveCAKey != nil, cmd.EndCAKeyMove != nil,
+		cmd.MoveCAKey != nil, cmd.EndCAKeyMove != nil, cmd.PromiseVersion != nil, cmd.RaiseVersion != nil,
 		cmd.CreatePool != nil, cmd.AlterPool != nil, cmd.RenamePool != nil, cmd.DropPool != nil, cmd.ReadyPool != nil, cmd.ClearRemoved != nil,
 		len(cmd.Batch) > 0,
 	} {
@@ -139,9 +129,13 @@ func (c *change) dispatch(cmd *Command, by string) Result {
 	}
 }
 
-// credentials are the commands about certificates and keys.
+// credentials are the commands about certificates and keys, and about versions.
 func (c *change) credentials(cmd *Command, by string) Result {
 	switch {
+	case cmd.PromiseVersion != nil:
+		return c.promiseVersion(cmd.PromiseVersion)
+	case cmd.RaiseVersion != nil:
+		return c.raiseVersion(cmd.RaiseVersion)
 	case cmd.IssueCertificate != nil:
 		return c.issueCertificate(cmd.IssueCertificate, by)
 	case cmd.MoveCAKey != nil:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 )
 
@@ -42,7 +43,7 @@ func seedCommands(f *testing.F) {
 func FuzzDecodeCommand(f *testing.F) {
 	seedCommands(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		cmd, err := DecodeCommand(b)
+		cmd, err := DecodeCommand(b, gate.Binary())
 		if err != nil {
 			return
 		}
@@ -50,7 +51,7 @@ func FuzzDecodeCommand(f *testing.F) {
 		if err != nil {
 			return // a time that JSON does not hold
 		}
-		twice, err := DecodeCommand(again)
+		twice, err := DecodeCommand(again, gate.Binary())
 		if err != nil {
 			t.Fatalf("%q becomes %q, which is no command: %v", b, again, err)
 		}
@@ -72,6 +73,9 @@ func FuzzApply(f *testing.F) {
 	base.Events = slices.Clip(base.Events) // machines do not share what is behind it
 	index, ts := begun.index+1, hlc.New(begun.clock.Add(time.Second))
 	f.Fuzz(func(t *testing.T, command []byte) {
+		if begun.refuses(t, command) {
+			return
+		}
 		apply := func() (*View, records, []byte) {
 			m, w, v := New(), records{}, base
 			m.publish(&v)

@@ -2,7 +2,6 @@ package metastate
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -10,13 +9,15 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 )
 
 // Machine is the state machine of the meta range.
 type Machine struct {
-	view atomic.Pointer[View]
+	support gate.Support
+	view    atomic.Pointer[View]
 
 	mu struct {
 		sync.Mutex
@@ -30,9 +31,12 @@ type subscription struct {
 	fn func(*View)
 }
 
-// New returns a machine with an empty view; Reload fills it.
-func New() *Machine {
-	m := &Machine{}
+// New returns a machine with an empty view, of this binary; Reload fills it.
+func New() *Machine { return NewFor(gate.Binary()) }
+
+// NewFor returns the machine of a binary that supports s.
+func NewFor(s gate.Support) *Machine {
+	m := &Machine{support: s}
 	m.view.Store(emptyView())
 	return m
 }
@@ -82,9 +86,14 @@ func (m *Machine) publish(v *View) {
 // apply runs one command and returns its result. An error means that the
 // engine failed.
 func (m *Machine) apply(w Writer, index uint64, ts hlc.Timestamp, command []byte) ([]byte, error) {
+	cmd, err := DecodeCommand(command, m.support)
+	if err != nil {
+		// Another binary may read it and change its state: this replica has to stop.
+		return nil, fmt.Errorf("apply meta command at %d: %w", index, err)
+	}
 	old := m.View()
 	c := newChange(old, index, ts)
-	cmd, res := c.run(command)
+	res := c.carryOut(&cmd)
 	if res.Refusal == nil && c.refusal != nil {
 		res = Result{Refusal: c.refusal}
 	}
@@ -92,8 +101,8 @@ func (m *Machine) apply(w Writer, index uint64, ts hlc.Timestamp, command []byte
 		c = newChange(old, index, ts) // drop what was staged
 	}
 	c.view.Index, c.view.TS = index, ts
-	if cmd != nil && c.view.Initialized() {
-		c.audit(cmd, index, res.Refusal)
+	if c.view.Initialized() {
+		c.audit(&cmd, index, res.Refusal)
 	}
 	c.stageHeads()
 	res.stamp(index, ts)
@@ -167,6 +176,9 @@ type clusterRecord struct {
 	GossipKey      string    `json:"gossipKey,omitempty"`
 
 	CAKeyMove *CAKeyMove `json:"caKeyMove,omitempty"`
+
+	Active  gate.Version `json:"active"`
+	Raising *Raising     `json:"raising,omitempty"`
 }
 
 // load rebuilds the view from the records that next returns until it returns
@@ -215,7 +227,7 @@ func (v *View) loadRecord(kind string, value []byte) error {
 		v.ClusterID, v.ClusterName, v.CreatedAt, v.CACert = c.ID, c.Name, c.CreatedAt, c.CACert
 		v.SchemaVersion, v.next = c.SchemaVersion, c.Next
 		v.CARotation, v.GossipRotation, v.GossipKey = c.CARotation, c.GossipRotation, c.GossipKey
-		v.CAKeyMove = c.CAKeyMove
+		v.CAKeyMove, v.Active, v.Raising = c.CAKeyMove, c.Active, c.Raising
 		if c.Settings != nil {
 			v.Settings = c.Settings
 		}
@@ -265,7 +277,7 @@ func (v *View) loadMore(kind string, value []byte) error {
 	case kindSweep:
 		return loadInto(value, v.Sweeps, func(s *cluster.Sweep) string { return s.ID })
 	}
-	return fmt.Errorf("written by a newer version: %w", errFormat)
+	return gate.Newer("a kind of record that is not known")
 }
 
 func loadInto[K comparable, T any](value []byte, m map[K]*T, key func(*T) K) error {
@@ -277,11 +289,6 @@ func loadInto[K comparable, T any](value []byte, m map[K]*T, key func(*T) K) err
 	return nil
 }
 
-// decodeRecord reads a record. Unlike a command, it may hold fields that a
-// newer version added.
-func decodeRecord(b []byte, into any) error {
-	if len(b) == 0 || b[0] != formatVersion {
-		return errFormat
-	}
-	return json.Unmarshal(b[1:], into)
-}
+// decodeRecord reads a record. One with a field that is not known would lose it
+// when it is written again.
+func decodeRecord(b []byte, into any) error { return decode("record", b, into) }

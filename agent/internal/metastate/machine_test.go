@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/storage"
 )
@@ -78,6 +80,20 @@ func (m *tester) do(t testing.TB, command []byte) Result {
 	return res
 }
 
+// refuses applies a command that this binary does not know: it must say so and
+// leave everything as it was.
+func (m *tester) refuses(t testing.TB, command []byte) bool {
+	t.Helper()
+	if _, err := DecodeCommand(command, gate.Binary()); err == nil {
+		return false
+	}
+	before := m.View()
+	if _, err := m.apply(m.store, m.index+1, hlc.New(m.clock), command); !errors.Is(err, gate.ErrNewer) || m.View() != before {
+		t.Fatalf("%q was applied: %v", command, err)
+	}
+	return true
+}
+
 func (m *tester) command(t testing.TB, c Command) Result {
 	t.Helper()
 	b, err := EncodeCommand(c)
@@ -128,7 +144,12 @@ func TestCommands(t *testing.T) {
 			case "do":
 				var out string
 				for line := range bytes.Lines([]byte(d.Input)) {
-					out += outcome(m.do(t, append([]byte{formatVersion}, bytes.TrimSpace(line)...)))
+					command := append([]byte{formatVersion}, bytes.TrimSpace(line)...)
+					if m.refuses(t, command) {
+						out += "the replica stops\n"
+						continue
+					}
+					out += outcome(m.do(t, command))
 				}
 				return out
 			case "sleep":
@@ -187,6 +208,11 @@ func show(v *View, what string) string {
 	switch what {
 	case "cluster":
 		line("%s %q index=%d schema=%d settings=%v", v.ClusterID, v.ClusterName, v.Index, v.SchemaVersion, v.Settings)
+	case "version":
+		line("active %d, without 2: %v, unpromised: %v", v.Active, v.Without(2), v.Unpromised())
+		if r := v.Raising; r != nil {
+			line("raising to %d since %d by %s, promised by %v", r.To, r.Index, r.Operation, r.Promised)
+		}
 	case "nodes":
 		for _, id := range v.NodeIDs() {
 			n := v.Nodes[id]

@@ -20,7 +20,7 @@ func (c *change) createOperation(in *CreateOperation, by string) Result {
 	if op.RequestedBy == "" {
 		op.RequestedBy = by
 	}
-	if op.Spec.Kind == "" || len(op.Spec.Nodes) == 0 && op.Spec.Kind != cluster.OpSplit && !op.Spec.Kind.OfPool() || op.State.Final() {
+	if op.Spec.Kind == "" || len(op.Spec.Nodes) == 0 && op.Spec.Kind.NamesNodes() || op.State.Final() {
 		return refused(CodeInvalid, "an operation needs a kind, nodes and a state that is not final")
 	}
 	op.Child = 0
@@ -54,6 +54,11 @@ func (c *change) createOperation(in *CreateOperation, by string) Result {
 	}
 	if op.Spec.Kind == cluster.OpSplit {
 		if r := c.prepareSplit(&op); r != nil {
+			return Result{Refusal: r}
+		}
+	}
+	if op.Spec.Kind == cluster.OpUpgrade {
+		if r := c.prepareUpgrade(&op); r != nil {
 			return Result{Refusal: r}
 		}
 	}
@@ -214,6 +219,7 @@ func (c *change) updateOperation(in *UpdateOperation) Result {
 	c.operationEvents(old, stored)
 	if op.State.Final() {
 		c.release(op.ID)
+		c.endRaising(op.ID)
 	}
 	return Result{Operation: stored}
 }

@@ -22,6 +22,7 @@ const (
 	CodeFinal         Code = "FINAL"          // the operation has ended
 	CodeReferenced    Code = "REFERENCED"     // ranges still name the node, or collections are in the pool
 	CodeNoReturn      Code = "NO_RETURN"      // past the point of no return
+	CodeVersion       Code = "VERSION"        // a binary, or a node, without the version that is needed
 	CodeLimit         Code = "LIMIT_EXCEEDED" // too much of something
 )
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 )
 
 func (c *change) initCluster(in *InitCluster, by string) Result {
@@ -21,6 +22,7 @@ func (c *change) initCluster(in *InitCluster, by string) Result {
 		return refused(CodeInvalid, "a cluster needs an id, a name and a first node with id and uuid")
 	}
 	v.ClusterID, v.ClusterName, v.CACert, v.CreatedAt = in.ClusterID, in.Name, in.CACert, c.now
+	v.Active = max(in.Active, gate.First)
 	v.Settings = Settings{}
 	maps.Copy(v.Settings, in.Settings)
 	v.next.Node = in.Node.ID + 1
@@ -28,6 +30,7 @@ func (c *change) initCluster(in *InitCluster, by string) Result {
 
 	node := in.Node
 	node.Membership, node.JoinedAt, node.Tombstone = cluster.Active, c.now, nil
+	node.Supports = node.Supports.Or()
 	if node.Name == "" {
 		node.Name = node.ID.String()
 	}
@@ -94,6 +97,11 @@ func (c *change) addNode(in *AddNode) Result {
 	if r := c.checkNewNode(in.UUID, in.Name); r != nil {
 		return Result{Refusal: r}
 	}
+	for _, check := range []func(string, gate.Support) *Refusal{c.checkSupport, c.checkRaising} {
+		if r := check("the new node", in.Supports.Or()); r != nil {
+			return Result{Refusal: r}
+		}
+	}
 	id, _ := cluster.NumberOfName(in.Name) // checked above
 	if id == 0 {
 		id = c.view.freeNumber()
@@ -108,7 +116,7 @@ func (c *change) addNode(in *AddNode) Result {
 	}
 	c.putNode(cluster.Node{
 		ID: id, UUID: in.UUID, Name: name, Addresses: in.Addresses, Locality: in.Locality,
-		Version: in.Version, BootNonce: in.BootNonce, Membership: cluster.Joining, JoinedAt: c.now,
+		Version: in.Version, Supports: in.Supports.Or(), BootNonce: in.BootNonce, Membership: cluster.Joining, JoinedAt: c.now,
 	})
 	t := *token
 	t.Consumed = append(slices.Clone(t.Consumed), JoinedKey{KeyHash: in.KeyHash, Node: id, At: c.now})
@@ -198,6 +206,14 @@ func (c *change) updateNode(in *UpdateNode) Result {
 	if in.Claim != nil && n.BootNonce != "" && n.BootNonce != in.BootNonce && !slices.Contains(in.Claim.Previous, n.BootNonce) {
 		return refused(CodeConflict, "%s has run from another copy of its data directory since, at %s: a data directory that was copied or restored cannot be used; wipe it and join as a new node", n.ID, n.Addresses.RPC)
 	}
+	if r := c.checkSupport(n.ID.String(), in.Supports.Or()); r != nil {
+		return Result{Refusal: r}
+	}
+	if raising := c.view.Raising; raising != nil && slices.Contains(raising.Promised, n.ID) {
+		if r := c.checkRaising(n.ID.String(), in.Supports.Or()); r != nil {
+			return Result{Refusal: r}
+		}
+	}
 	if n.BootNonce != in.BootNonce {
 		c.event(cluster.Event{
 			Kind: cluster.EventNodeStarted, Node: n.ID, Text: fmt.Sprintf("%s started, version %s", n.ID, in.Version),
@@ -205,6 +221,7 @@ func (c *change) updateNode(in *UpdateNode) Result {
 		})
 	}
 	n.Addresses, n.Locality, n.Version, n.BootNonce = in.Addresses, in.Locality, in.Version, in.BootNonce
+	n.Supports = in.Supports.Or()
 	c.putNode(n)
 	return Result{Node: n.ID}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 )
 
@@ -27,6 +28,10 @@ type View struct {
 	GossipKey      string     // fingerprint of the key, after its first rotation
 	CAKeyMove      *CAKeyMove // nil: none is asked for
 	Settings       Settings
+	// Active is the version of the cluster, and Raising the one to come; nil: none is
+	// being raised.
+	Active  gate.Version
+	Raising *Raising
 
 	Nodes  map[cluster.NodeID]*cluster.Node
 	Ranges map[cluster.RangeID]*cluster.RangeDescriptor

@@ -1,6 +1,7 @@
 package operation
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -127,7 +128,9 @@ func decodeRequest(payload []byte) (*request, error) {
 	if len(payload) == 0 {
 		return req, nil
 	}
-	if err := json.Unmarshal(payload, req); err != nil {
+	d := json.NewDecoder(bytes.NewReader(payload))
+	d.DisallowUnknownFields() // a request is carried out whole, or not at all
+	if err := d.Decode(req); err != nil {
 		return nil, fmt.Errorf("decode the request: %w", err)
 	}
 	return req, nil

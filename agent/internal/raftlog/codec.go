@@ -6,6 +6,7 @@ import (
 
 	pb "go.etcd.io/raft/v3/raftpb"
 
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/storage"
 )
 
@@ -15,6 +16,26 @@ const (
 	hardStateFormat byte = 1
 	positionFormat  byte = 1
 )
+
+// known refuses bytes of a format that this binary does not know, and those that
+// are shorter than its own.
+func known(b []byte, format byte, least int, what string) error {
+	if len(b) > 0 && b[0] != format {
+		return gate.Newer("%s of format %d", what, b[0])
+	}
+	if len(b) < least {
+		return fmt.Errorf("%w: %s", storage.ErrCorruption, what)
+	}
+	return nil
+}
+
+// exactly refuses those of another length too.
+func exactly(b []byte, format byte, size int, what string) error {
+	if err := known(b, format, size, what); err != nil || len(b) == size {
+		return err
+	}
+	return fmt.Errorf("%w: %s", storage.ErrCorruption, what)
+}
 
 // Position is a place in a log.
 type Position struct{ Index, Term uint64 }
@@ -41,8 +62,11 @@ func decodeEntry(index uint64, v []byte) (*pb.Entry, error) {
 
 // splitEntry reads a stored entry's term and data; data aliases v.
 func splitEntry(v []byte) (term uint64, data []byte, err error) {
-	if len(v) < 3 || v[0] != entryFormat || pb.EntryType(v[1]) > pb.EntryConfChangeV2 {
-		return 0, nil, fmt.Errorf("%w: raft entry", storage.ErrCorruption)
+	if err := known(v, entryFormat, 3, "raft entry"); err != nil {
+		return 0, nil, err
+	}
+	if pb.EntryType(v[1]) > pb.EntryConfChangeV2 {
+		return 0, nil, gate.Newer("raft entry of type %d", v[1])
 	}
 	term, n := binary.Uvarint(v[2:])
 	if n <= 0 {
@@ -71,8 +95,8 @@ func encodeHardState(hs *pb.HardState) []byte {
 }
 
 func decodeHardState(v []byte) (*pb.HardState, error) {
-	if len(v) != 25 || v[0] != hardStateFormat {
-		return nil, fmt.Errorf("%w: hard state", storage.ErrCorruption)
+	if err := exactly(v, hardStateFormat, 25, "hard state"); err != nil {
+		return nil, err
 	}
 	return &pb.HardState{
 		Term:   new(binary.BigEndian.Uint64(v[1:])),
@@ -88,8 +112,8 @@ func encodePosition(p Position) []byte {
 }
 
 func decodePosition(v []byte) (Position, error) {
-	if len(v) != 17 || v[0] != positionFormat {
-		return Position{}, fmt.Errorf("%w: truncated state", storage.ErrCorruption)
+	if err := exactly(v, positionFormat, 17, "truncated state"); err != nil {
+		return Position{}, err
 	}
 	return Position{binary.BigEndian.Uint64(v[1:]), binary.BigEndian.Uint64(v[9:])}, nil
 }

@@ -1,11 +1,13 @@
 package replica
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/storage"
 )
@@ -28,6 +30,37 @@ const (
 	identityFormat   byte = 1
 	recordFormat     byte = 1
 )
+
+// known refuses bytes of a format that this binary does not know, and those that
+// are shorter than its own.
+func known(b []byte, format byte, least int, what string) error {
+	if len(b) > 0 && b[0] != format {
+		return gate.Newer("%s of format %d", what, b[0])
+	}
+	if len(b) < least {
+		return fmt.Errorf("%w: %s", storage.ErrCorruption, what)
+	}
+	return nil
+}
+
+// exactly refuses those of another length too.
+func exactly(b []byte, format byte, size int, what string) error {
+	if err := known(b, format, size, what); err != nil || len(b) == size {
+		return err
+	}
+	return fmt.Errorf("%w: %s", storage.ErrCorruption, what)
+}
+
+// readJSON reads JSON that this binary knows every field of: it would drop others
+// when it writes the same again, and act as if they were not there.
+func readJSON(b []byte, into any, what string) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return gate.Newer("%s: %v", what, err)
+	}
+	return nil
+}
 
 // An envelope is: format, flags, command id, timestamp, payload. The timestamp
 // is that of the range's leader, when it proposed.
@@ -67,8 +100,11 @@ func encodeEnvelope(p *Proposal) []byte {
 
 // decodeEnvelope splits an entry's data.
 func decodeEnvelope(b []byte) (e envelope, err error) {
-	if len(b) < envelopeHeader || b[0] != envelopeFormat || b[1] > envelopeRetry|envelopeSplit {
-		return e, fmt.Errorf("%w: command envelope", storage.ErrCorruption)
+	if err := known(b, envelopeFormat, envelopeHeader, "command envelope"); err != nil {
+		return e, err
+	}
+	if b[1] > envelopeRetry|envelopeSplit {
+		return e, gate.Newer("command envelope with flags %#x", b[1])
 	}
 	copy(e.id[:], b[2:18])
 	e.ts = hlc.Timestamp(binary.BigEndian.Uint64(b[18:26]))
@@ -88,10 +124,11 @@ func encodeChange(c cluster.ReplicaChange) ([]byte, error) {
 
 func decodeChange(b []byte) (cluster.ReplicaChange, error) {
 	var c changeCommand
-	if err := json.Unmarshal(b, &c); err != nil || c.Format != changeFormat {
-		return c.Change, fmt.Errorf("%w: change of replicas", storage.ErrCorruption)
+	err := readJSON(b, &c, "change of replicas")
+	if err == nil && c.Format != changeFormat {
+		err = gate.Newer("change of replicas of format %d", c.Format)
 	}
-	return c.Change, nil
+	return c.Change, err
 }
 
 // appliedState is written with every apply: it says which prefix of the log the
@@ -117,8 +154,8 @@ func (a *appliedState) encode() []byte {
 }
 
 func decodeApplied(b []byte) (a appliedState, err error) {
-	if len(b) != appliedLen || b[0] != appliedFormat {
-		return a, fmt.Errorf("%w: applied state", storage.ErrCorruption)
+	if err := exactly(b, appliedFormat, appliedLen, "applied state"); err != nil {
+		return a, err
 	}
 	u := func(i int) uint64 { return binary.BigEndian.Uint64(b[1+8*i:]) }
 	return appliedState{
@@ -134,13 +171,10 @@ func encodeDescriptor(d *cluster.RangeDescriptor) ([]byte, error) {
 
 func decodeDescriptor(b []byte) (*cluster.RangeDescriptor, error) {
 	d := &cluster.RangeDescriptor{}
-	if len(b) == 0 || b[0] != descriptorFormat {
-		return nil, fmt.Errorf("%w: range descriptor", storage.ErrCorruption)
+	if err := known(b, descriptorFormat, 1, "range descriptor"); err != nil {
+		return nil, err
 	}
-	if err := json.Unmarshal(b[1:], d); err != nil {
-		return nil, fmt.Errorf("%w: range descriptor: %w", storage.ErrCorruption, err)
-	}
-	return d, nil
+	return d, readJSON(b[1:], d, "range descriptor")
 }
 
 // Identity is a replica's own record: which replica of which range it is. The
@@ -158,14 +192,11 @@ func encodeIdentity(i *Identity) ([]byte, error) {
 }
 
 func decodeIdentity(b []byte) (*Identity, error) {
-	if len(b) < 9 || b[0] != identityFormat {
-		return nil, fmt.Errorf("%w: replica identity", storage.ErrCorruption)
+	if err := known(b, identityFormat, 9, "replica identity"); err != nil {
+		return nil, err
 	}
 	i := &Identity{ID: cluster.ReplicaID(binary.BigEndian.Uint64(b[1:]))}
-	if err := json.Unmarshal(b[9:], &i.Descriptor); err != nil {
-		return nil, fmt.Errorf("%w: replica identity: %w", storage.ErrCorruption, err)
-	}
-	return i, nil
+	return i, readJSON(b[9:], &i.Descriptor, "replica identity")
 }
 
 // A record of an applied command is: format, timestamp, result.
@@ -175,8 +206,8 @@ func encodeRecord(ts hlc.Timestamp, result []byte) []byte {
 }
 
 func decodeRecord(b []byte) (hlc.Timestamp, []byte, error) {
-	if len(b) < 9 || b[0] != recordFormat {
-		return 0, nil, fmt.Errorf("%w: command record", storage.ErrCorruption)
+	if err := known(b, recordFormat, 9, "command record"); err != nil {
+		return 0, nil, err
 	}
 	return hlc.Timestamp(binary.BigEndian.Uint64(b[1:])), b[9:], nil
 }
@@ -187,8 +218,8 @@ func encodeTombstone(next cluster.ReplicaID) []byte {
 }
 
 func decodeTombstone(b []byte) (cluster.ReplicaID, error) {
-	if len(b) != 9 || b[0] != identityFormat {
-		return 0, fmt.Errorf("%w: replica tombstone", storage.ErrCorruption)
+	if err := exactly(b, identityFormat, 9, "replica tombstone"); err != nil {
+		return 0, err
 	}
 	return cluster.ReplicaID(binary.BigEndian.Uint64(b[1:])), nil
 }

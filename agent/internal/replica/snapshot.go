@@ -12,6 +12,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/storage"
@@ -38,11 +39,11 @@ type SnapshotHeader struct {
 // DecodeSnapshotHeader reads a header and checks that it makes sense.
 func DecodeSnapshotHeader(b []byte) (*SnapshotHeader, error) {
 	h := &SnapshotHeader{}
-	if err := json.Unmarshal(b, h); err != nil {
-		return nil, fmt.Errorf("decode snapshot header: %w", err)
+	if err := readJSON(b, h, "snapshot header"); err != nil {
+		return nil, err
 	}
 	if h.Format != snapshotFormat {
-		return nil, fmt.Errorf("decode snapshot header: format %d is unknown", h.Format)
+		return nil, gate.Newer("snapshot header of format %d", h.Format)
 	}
 	if err := h.Descriptor.Validate(); err != nil {
 		return nil, fmt.Errorf("decode snapshot header: %w", err)

@@ -7,6 +7,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/storage"
@@ -22,10 +23,11 @@ type splitCommand struct {
 
 func decodeSplit(b []byte) (cluster.RangeSplit, error) {
 	var c splitCommand
-	if err := json.Unmarshal(b, &c); err != nil || c.Format != splitFormat {
-		return c.Split, fmt.Errorf("%w: split", storage.ErrCorruption)
+	err := readJSON(b, &c, "split")
+	if err == nil && c.Format != splitFormat {
+		err = gate.Newer("split of format %d", c.Format)
 	}
-	return c.Split, nil
+	return c.Split, err
 }
 
 // planSplit computes the two descriptors that a split makes of one. It is a pure

@@ -11,6 +11,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/nodedb/nodedb/agent/internal/gate"
 )
 
 // Engine is one store on disk.
@@ -36,6 +38,9 @@ var (
 type Options struct {
 	// Dir holds the engine's files.
 	Dir string
+	// Version is the cluster's: it decides what the files may look like. 0 is the
+	// first. Files that were written at a later one stay as they are.
+	Version gate.Version
 	// FS is where Dir is; nil is the disk.
 	FS FS
 	// CacheBytes is the size of the block cache; 0 is 64 MiB. Too small costs reads.
@@ -83,7 +88,7 @@ func Open(o Options) (*Engine, error) {
 		Logger:                      log,
 		Comparer:                    comparer,
 		BlockPropertyCollectors:     []func() pebble.BlockPropertyCollector{newTimes},
-		FormatMajorVersion:          pebble.FormatNewest,
+		FormatMajorVersion:          formatAt(o.Version),
 		MemTableSize:                uint64(o.MemTableBytes),
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       2,
@@ -178,6 +183,18 @@ func (e *Engine) NewBatch() *Batch { return &Batch{b: e.db.NewIndexedBatch()} }
 
 // NewWriteBatch returns a batch that is cheaper but cannot be read.
 func (e *Engine) NewWriteBatch() *Batch { return &Batch{b: e.db.NewBatch(), blind: true} }
+
+// Raise lets the engine write what v allows, for good: a binary whose Pebble does
+// not know it cannot open the store any more.
+func (e *Engine) Raise(v gate.Version) error {
+	if f := formatAt(v); e.db.FormatMajorVersion() < f {
+		return mark(e.db.RatchetFormatMajorVersion(f))
+	}
+	return nil
+}
+
+// formatFirst is Pebble's format major version at the first cluster version.
+const formatFirst = pebble.FormatTableFormatV6
 
 // Flush writes memtables to tables.
 func (e *Engine) Flush() error { return mark(e.db.Flush()) }

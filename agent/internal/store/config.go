@@ -31,6 +31,9 @@ type Config struct {
 	Clock *hlc.Clock
 	// Machine makes the state machine of a range.
 	Machine func(cluster.RangeDescriptor) replica.StateMachine
+	// Check refuses a command that this binary could not apply, before it is proposed
+	// here; nil: none is. It is called by whoever proposes, not in the core.
+	Check func(id cluster.RangeID, payload []byte) error
 	// Marks is what the store remembers of marks; nil: it is opened with the store.
 	Marks *Marks
 	// BootNonce is a random number of this start.

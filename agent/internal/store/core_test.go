@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -373,8 +374,9 @@ func TestQueuedProposalCanBeCancelled(t *testing.T) {
 func TestOverload(t *testing.T) {
 	f := newCoreFixture(t)
 	refused := 0
+	megabyte := datastate.EncodeBatch(&datastate.Batch{Ops: []datastate.Op{putOp("b", strings.Repeat("x", 1<<20))}})
 	for i := range 40 {
-		f.c.Propose(2, &replica.Proposal{ID: f.id(uint64(i)), Payload: make([]byte, 1<<20), Done: func(o replica.Outcome) {
+		f.c.Propose(2, &replica.Proposal{ID: f.id(uint64(i)), Payload: megabyte, Done: func(o replica.Outcome) {
 			if errors.Is(o.Err, ErrOverloaded) {
 				refused++
 			}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -108,7 +109,9 @@ func decodePrepare(b []byte) (d cluster.RangeDescriptor, id cluster.ReplicaID, r
 		return d, 0, nil, malformed
 	}
 	body := b[1+n+m:]
-	if err := json.Unmarshal(body[:size], &d); err != nil {
+	strict := json.NewDecoder(bytes.NewReader(body[:size]))
+	strict.DisallowUnknownFields() // they would be lost in this node's replica
+	if err := strict.Decode(&d); err != nil {
 		return d, 0, nil, fmt.Errorf("%w: %w", malformed, err)
 	}
 	return d, cluster.ReplicaID(r), body[size:], nil

@@ -254,6 +254,11 @@ func request[T any](ctx context.Context, s *Store, fn func(c *Core, done func(T,
 
 // Propose replicates cmd and returns its result once it is applied here.
 func (s *Store) Propose(ctx context.Context, id cluster.RangeID, cmd Command) (result []byte, ts hlc.Timestamp, err error) {
+	if s.cfg.Check != nil {
+		if err := s.cfg.Check(id, cmd.Payload); err != nil {
+			return nil, 0, fmt.Errorf("%s: the command is not proposed: %w", id, err)
+		}
+	}
 	ch := make(chan replica.Outcome, 1)
 	p := &replica.Proposal{ID: cmd.ID, Retry: cmd.Retry, Payload: cmd.Payload, Done: func(o replica.Outcome) { ch <- o }}
 	if err := s.inbox.ask(false, func(c *Core) { c.Propose(id, p) }); err != nil {

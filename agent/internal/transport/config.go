@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 )
 
 // Handler is what a node does with what its peers send. Slices that it gets are
@@ -36,6 +37,8 @@ type Peer struct {
 	Node   cluster.NodeID
 	Serial string // of its certificate, hexadecimal
 	Nonce  string // of its incarnation
+	// Supports is what its binary supports.
+	Supports gate.Support
 	// Standing is what its store said of itself in the hello.
 	Standing cluster.Standing
 }
@@ -51,6 +54,11 @@ type Config struct {
 	Self      cluster.NodeID
 	ClusterID string
 	Nonce     string // of this incarnation, told to peers
+	// Supports is what this binary supports; zero: what it is built for.
+	Supports gate.Support
+	// OnUnfit is told, outside any lock, of a peer that this node refuses for its
+	// versions; with an empty reason, of one that it takes. May be nil.
+	OnUnfit func(peer cluster.NodeID, reason string)
 	// Standing is what this node's store says of itself; nil: nothing.
 	Standing func() cluster.Standing
 	TLS      TLS
@@ -90,6 +98,12 @@ func (c *Config) setDefaults() {
 	}
 	if c.Compare == nil {
 		c.Compare = func(Peer) error { return nil }
+	}
+	if c.Supports == (gate.Support{}) {
+		c.Supports = gate.Binary()
+	}
+	if c.OnUnfit == nil {
+		c.OnUnfit = func(cluster.NodeID, string) {}
 	}
 	if c.Standing == nil {
 		c.Standing = func() cluster.Standing { return cluster.Standing{} }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 )
 
 func TestFrames(t *testing.T) {
@@ -63,14 +64,14 @@ func FuzzDecodeFrame(f *testing.F) {
 }
 
 func FuzzDecodeHello(f *testing.F) {
-	h := hello{version: protocol, cluster: testCluster, from: 1, to: 2, nonce: "n", standing: cluster.Standing{Now: cluster.Mark{Boot: 2, Round: 9}, Past: []cluster.Mark{{Boot: 1, Round: 8}}}}
+	h := hello{supports: gate.Support{Min: 1, Max: 3}, cluster: testCluster, from: 1, to: 2, nonce: "n", standing: cluster.Standing{Now: cluster.Mark{Boot: 2, Round: 9}, Past: []cluster.Mark{{Boot: 1, Round: 8}}}}
 	f.Add(h.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
-		h, err := decodeHello(b)
+		h, err := decodeHello(b, gate.Binary())
 		if err != nil {
 			return
 		}
-		if again, err := decodeHello(h.encode()); err != nil || !reflect.DeepEqual(again, h) {
+		if again, err := decodeHello(h.encode(), gate.Binary()); err != nil || !reflect.DeepEqual(again, h) {
 			t.Fatalf("%+v became %+v, %v", h, again, err)
 		}
 	})

@@ -6,14 +6,13 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 )
 
-// protocol is the version of the frames. A node speaks one.
-const protocol = 1
-
-// hello is the first frame of each stream, from either end.
+// hello is the first frame of each stream, from either end. What the versions of
+// both binaries are comes first: the rest is in the form of a version that both know.
 type hello struct {
-	version  uint64
+	supports gate.Support
 	cluster  string
 	from, to cluster.NodeID
 	nonce    string
@@ -21,17 +20,27 @@ type hello struct {
 }
 
 func (h *hello) encode() []byte {
-	b := binary.AppendUvarint(nil, h.version)
+	b := binary.AppendUvarint(nil, uint64(h.supports.Min))
+	b = binary.AppendUvarint(b, uint64(h.supports.Max))
 	b = appendBytes(b, h.cluster)
 	b = binary.AppendUvarint(b, uint64(h.from))
 	b = binary.AppendUvarint(b, uint64(h.to))
 	return h.standing.Append(appendBytes(b, h.nonce))
 }
 
-// decodeHello ignores what a later version adds at the end.
-func decodeHello(b []byte) (hello, error) {
+// decodeHello ignores what a later version adds at the end. Of a binary with which
+// own shares no version it reads the versions alone.
+func decodeHello(b []byte, own gate.Support) (hello, error) {
 	r := reader{b: b}
-	h := hello{version: r.uvarint(), cluster: string(r.bytes())}
+	low, high := r.uvarint(), r.uvarint()
+	if r.err != nil || low > high || high > 1<<32-1 {
+		return hello{}, fmt.Errorf("hello: %w", errFrame)
+	}
+	h := hello{supports: gate.Support{Min: gate.Version(low), Max: gate.Version(high)}}
+	if !h.supports.Shares(own) {
+		return h, nil
+	}
+	h.cluster = string(r.bytes())
 	from, to := r.uvarint(), r.uvarint()
 	h.nonce = string(r.bytes())
 	var ok bool
@@ -47,19 +56,30 @@ func decodeHello(b []byte) (hello, error) {
 
 // hello is what this node says to a peer.
 func (t *Transport) hello(to cluster.NodeID) frame {
-	h := hello{version: protocol, cluster: t.cfg.ClusterID, from: t.cfg.Self, to: to, nonce: t.cfg.Nonce, standing: t.cfg.Standing()}
+	h := hello{supports: t.cfg.Supports, cluster: t.cfg.ClusterID, from: t.cfg.Self, to: to, nonce: t.cfg.Nonce, standing: t.cfg.Standing()}
 	return frame{kind: kindHello, payload: h.encode()}
 }
 
 // check compares what a peer says of itself with its certificate and with what
 // this node is, and asks Admit and Compare.
 func (t *Transport) check(h hello, id auth.Identity) (Peer, *RefusedError) {
+	p, refusal := t.compare(h, id)
+	switch {
+	case refusal == nil:
+		t.cfg.OnUnfit(p.Node, "")
+	case refusal.Code == RefusedVersion:
+		t.cfg.OnUnfit(id.Node, refusal.Reason)
+	}
+	return p, refusal
+}
+
+func (t *Transport) compare(h hello, id auth.Identity) (Peer, *RefusedError) {
 	refuse := func(code, format string, args ...any) (Peer, *RefusedError) {
 		return Peer{}, &RefusedError{Code: code, Reason: fmt.Sprintf(format, args...)}
 	}
 	switch {
-	case h.version != protocol:
-		return refuse(RefusedVersion, "it speaks transport version %d, this is %d", h.version, protocol)
+	case !h.supports.Shares(t.cfg.Supports):
+		return refuse(RefusedVersion, "%s runs %s, this node %s: they have none in common", id.Node, h.supports, t.cfg.Supports)
 	case h.cluster != t.cfg.ClusterID || id.Cluster != t.cfg.ClusterID:
 		return refuse(RefusedCluster, "it belongs to cluster %s, this is %s", h.cluster, t.cfg.ClusterID)
 	case h.from == 0 || h.from != id.Node:
@@ -69,7 +89,7 @@ func (t *Transport) check(h hello, id auth.Identity) (Peer, *RefusedError) {
 	case h.from == t.cfg.Self:
 		return refuse(RefusedNode, "another process has the identity of %s", h.from)
 	}
-	p := Peer{Node: h.from, Serial: id.Serial, Nonce: h.nonce, Standing: h.standing}
+	p := Peer{Node: h.from, Supports: h.supports, Serial: id.Serial, Nonce: h.nonce, Standing: h.standing}
 	for _, ask := range []func(Peer) error{t.cfg.Admit, t.cfg.Compare} {
 		if err := ask(p); err != nil {
 			return Peer{}, asRefused(err)

@@ -187,7 +187,7 @@ func (p *peer) readHello(stream grpc.ClientStream) (Peer, error) {
 	case f.kind != kindHello:
 		return Peer{}, errFrame
 	}
-	h, err := decodeHello(f.payload)
+	h, err := decodeHello(f.payload, p.t.cfg.Supports)
 	if err != nil {
 		return Peer{}, err
 	}

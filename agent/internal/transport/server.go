@@ -139,7 +139,7 @@ func (t *Transport) greet(in *inbound) (ok bool, err error) {
 	if f.kind != kindHello {
 		return false, status.Error(codes.InvalidArgument, "stream does not begin with a hello")
 	}
-	h, err := decodeHello(f.payload)
+	h, err := decodeHello(f.payload, t.cfg.Supports)
 	if err != nil {
 		return false, status.Error(codes.InvalidArgument, err.Error())
 	}
