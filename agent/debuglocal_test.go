@@ -76,6 +76,9 @@ func TestDamagedStore(t *testing.T) {
 		t.Errorf("got %+v %v, want the problem and its way out", r, err)
 	}
 	n := &Node{cfg: cfg, logger: slog.New(slog.DiscardHandler), usage: &usage{dir: dir}}
+	if err := n.openVersions(); err != nil {
+		t.Fatal(err)
+	}
 	var exit *ExitError
 	if _, err := n.openStorage(); !errors.As(err, &exit) || exit.Code != ExitStoreLost {
 		t.Errorf("got %v, want exit %d", err, ExitStoreLost)
