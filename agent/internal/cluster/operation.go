@@ -194,7 +194,7 @@ func (k OperationKind) OfPool() bool {
 }
 
 // NamesNodes reports whether an operation of kind k is of nodes that it names.
-func (k OperationKind) NamesNodes() bool { return k != OpSplit && k != OpUpgrade }
+func (k OperationKind) NamesNodes() bool { return k != OpSplit && k != OpUpgrade && !k.OfPool() }
 
 // Phase is one step of an operation.
 type Phase struct {

@@ -147,6 +147,8 @@ func TestCommands(t *testing.T) {
 					command := append([]byte{formatVersion}, bytes.TrimSpace(line)...)
 					if m.refuses(t, command) {
 						out += "the replica stops\n"
+						m.index++
+						m.clock = m.clock.Add(time.Second)
 						continue
 					}
 					out += outcome(m.do(t, command))
