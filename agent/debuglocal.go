@@ -62,9 +62,12 @@ type LocalRange struct {
 	FirstIndex uint64   `json:"firstIndex"`
 	LastIndex  uint64   `json:"lastIndex"`
 	LogBytes   int64    `json:"logBytes"`
-	Keys       int64    `json:"keys"`
 	Bytes      int64    `json:"bytes"`
-	Error      string   `json:"error,omitempty"`
+	// Keys, LiveBytes and DeadBytes are nil while the replica has not counted them.
+	Keys      *int64 `json:"keys"`
+	LiveBytes *int64 `json:"liveBytes"`
+	DeadBytes *int64 `json:"deadBytes"`
+	Error     string `json:"error,omitempty"`
 }
 
 // DebugLocal reads the data directory of a node that does not run. It changes
@@ -175,6 +178,9 @@ func newLocalRange(id cluster.RangeID, s *replica.Stored, err error) LocalRange 
 		out.Learners = append(out.Learners, uint32(n))
 	}
 	out.Replica, out.HasState, out.Term, out.Vote, out.Commit = uint64(s.Replica), s.HasState, s.Term, s.Vote, s.Commit
-	out.Applied, out.FirstIndex, out.LastIndex, out.LogBytes, out.Keys, out.Bytes = s.Applied, s.First, s.Last, s.LogBytes, s.Keys, s.Bytes
+	out.Applied, out.FirstIndex, out.LastIndex, out.LogBytes, out.Bytes = s.Applied, s.First, s.Last, s.LogBytes, s.Counts.Bytes()
+	if s.Counted && s.HasState {
+		out.Keys, out.LiveBytes, out.DeadBytes = new(s.Counts.Rows), new(s.Counts.Live), new(s.Counts.Dead)
+	}
 	return out
 }

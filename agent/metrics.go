@@ -34,7 +34,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	st := c.n.source.Whole()
 	var leaders, failed, leaderless int
-	var reads, writes uint64
+	var reads, writes, live, dead uint64
 	for _, r := range st.Ranges {
 		if r.IsLeader() {
 			leaders++
@@ -46,12 +46,15 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			leaderless++
 		}
 		reads, writes = reads+r.Reads, writes+r.Writes
+		live, dead = live+r.LiveBytes, dead+r.DeadBytes
 	}
 	gauge(desc("store_replicas_count", "Replicas on this node."), float64(len(st.Ranges)))
 	gauge(desc("store_leaders_count", "Ranges that this node leads."), float64(leaders))
 	gauge(desc("store_replicas_failed_count", "Replicas that have stopped after an error."), float64(failed))
 	gauge(desc("store_ranges_leaderless_count", "Replicas that know no leader of their range."), float64(leaderless))
 	gauge(desc("store_bytes", "Bytes of the store on disk."), float64(st.Bytes))
+	gauge(desc("store_live_bytes", "Bytes of rows' newest versions that have a value, of replicas on this node that are counted."), float64(live))
+	gauge(desc("store_dead_bytes", "Bytes of all other versions, of replicas on this node that are counted."), float64(dead))
 	gauge(desc("store_disk_used_bytes", "Used bytes of the file system."), float64(st.DiskUsed))
 	gauge(desc("store_disk_total_bytes", "Size of the file system."), float64(st.DiskTotal))
 	gauge(desc("sql_sessions_count", "SQL sessions."), float64(st.Sessions))

@@ -332,7 +332,7 @@ func (f *fixture) story(seconds int) []*adminpb.WatchResponse {
 
 func cloneRange(r *adminpb.Range) *adminpb.Range {
 	return &adminpb.Range{
-		Id: r.Id, Meta: r.Meta, Start: r.Start, End: r.End, Leader: r.Leader, Term: r.Term, Replicas: r.Replicas, Bytes: r.Bytes, Keys: r.Keys,
+		Id: r.Id, Meta: r.Meta, Start: r.Start, End: r.End, Leader: r.Leader, Term: r.Term, Replicas: r.Replicas, Bytes: r.Bytes, Keys: r.Keys, LiveBytes: r.LiveBytes, DeadBytes: r.DeadBytes,
 		ReadsPerSecond: r.ReadsPerSecond, WritesPerSecond: r.WritesPerSecond, State: r.State, Generation: r.Generation, Commit: r.Commit, Applied: r.Applied,
 	}
 }

@@ -77,6 +77,45 @@ func TestSplitUnderLoad(t *testing.T) {
 	for i := 1; i <= 3; i++ {
 		l.Check(c.Node(i))
 	}
+	c.checkCounted(t)
+}
+
+// checkCounted waits until all ranges are counted, and compares their rows with
+// SQL's, and live and dead bytes with their sum. The counters are updated: there
+// are dead bytes.
+func (c *Cluster) checkCounted(t *testing.T) {
+	c.t.Helper()
+	want := psql(t, c.Node(1), "SELECT (SELECT count(*) FROM ledger) + (SELECT count(*) FROM counters)")
+	Eventually(c.t, 30*time.Second, "all ranges are counted", func() error {
+		ranges, err := c.List("ranges")
+		if err != nil {
+			return err
+		}
+		rows, dead := 0.0, 0.0
+		for _, r := range ranges {
+			if r["meta"] == true {
+				continue
+			}
+			bytes, known := r["bytes"].(float64)
+			if !known || bytes != r["liveBytes"].(float64)+r["deadBytes"].(float64) {
+				return fmt.Errorf("r%v has %v bytes, %v live and %v dead", r["id"], r["bytes"], r["liveBytes"], r["deadBytes"])
+			}
+			rows, dead = rows+r["keys"].(float64), dead+r["deadBytes"].(float64)
+		}
+		if fmt.Sprint(rows) != strings.TrimSpace(want) || dead == 0 {
+			return fmt.Errorf("the ranges count %v rows and %v dead bytes, SQL counts %s rows", rows, dead, want)
+		}
+		return nil
+	})
+	nodes, err := c.List("nodes")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, n := range nodes {
+		if live, ok := n["liveBytes"].(float64); n["reported"] == true && (!ok || live == 0) {
+			c.t.Errorf("%v has %v live bytes", n["name"], n["liveBytes"])
+		}
+	}
 }
 
 // leaderOf returns the node that leads a range.

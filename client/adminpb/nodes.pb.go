@@ -625,8 +625,14 @@ type Node struct {
 	StatementsPerSecond float64                `protobuf:"fixed64,25,opt,name=statements_per_second,json=statementsPerSecond,proto3" json:"statements_per_second,omitempty"` // SQL, lately
 	LatencyP50          float64                `protobuf:"fixed64,26,opt,name=latency_p50,json=latencyP50,proto3" json:"latency_p50,omitempty"`                              // of statements, seconds; 0: none ran
 	LatencyP99          float64                `protobuf:"fixed64,27,opt,name=latency_p99,json=latencyP99,proto3" json:"latency_p99,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// What the node's replicas hold, before compression: newest versions that have a
+	// value, and all other versions; and how many replicas are being counted, and not
+	// in it.
+	LiveBytes         uint64 `protobuf:"varint,28,opt,name=live_bytes,json=liveBytes,proto3" json:"live_bytes,omitempty"`
+	DeadBytes         uint64 `protobuf:"varint,29,opt,name=dead_bytes,json=deadBytes,proto3" json:"dead_bytes,omitempty"`
+	ReplicasUncounted uint32 `protobuf:"varint,30,opt,name=replicas_uncounted,json=replicasUncounted,proto3" json:"replicas_uncounted,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Node) Reset() {
@@ -844,6 +850,27 @@ func (x *Node) GetLatencyP50() float64 {
 func (x *Node) GetLatencyP99() float64 {
 	if x != nil {
 		return x.LatencyP99
+	}
+	return 0
+}
+
+func (x *Node) GetLiveBytes() uint64 {
+	if x != nil {
+		return x.LiveBytes
+	}
+	return 0
+}
+
+func (x *Node) GetDeadBytes() uint64 {
+	if x != nil {
+		return x.DeadBytes
+	}
+	return 0
+}
+
+func (x *Node) GetReplicasUncounted() uint32 {
+	if x != nil {
+		return x.ReplicasUncounted
 	}
 	return 0
 }
@@ -2081,7 +2108,7 @@ const file_nodes_proto_rawDesc = "" +
 	"\x03sql\x18\x01 \x01(\tR\x03sql\x12\x10\n" +
 	"\x03rpc\x18\x02 \x01(\tR\x03rpc\x12\x16\n" +
 	"\x06gossip\x18\x03 \x01(\tR\x06gossip\x12\x14\n" +
-	"\x05admin\x18\x04 \x01(\tR\x05admin\"\xf0\x06\n" +
+	"\x05admin\x18\x04 \x01(\tR\x05admin\"\xdd\a\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -2117,7 +2144,12 @@ const file_nodes_proto_rawDesc = "" +
 	"\vlatency_p50\x18\x1a \x01(\x01R\n" +
 	"latencyP50\x12\x1f\n" +
 	"\vlatency_p99\x18\x1b \x01(\x01R\n" +
-	"latencyP99\"\x82\x01\n" +
+	"latencyP99\x12\x1d\n" +
+	"\n" +
+	"live_bytes\x18\x1c \x01(\x04R\tliveBytes\x12\x1d\n" +
+	"\n" +
+	"dead_bytes\x18\x1d \x01(\x04R\tdeadBytes\x12-\n" +
+	"\x12replicas_uncounted\x18\x1e \x01(\rR\x11replicasUncounted\"\x82\x01\n" +
 	"\tTombstone\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +

@@ -168,10 +168,14 @@ type Range struct {
 	Generation      uint64                 `protobuf:"varint,13,opt,name=generation,proto3" json:"generation,omitempty"`
 	Commit          uint64                 `protobuf:"varint,14,opt,name=commit,proto3" json:"commit,omitempty"`
 	Applied         uint64                 `protobuf:"varint,15,opt,name=applied,proto3" json:"applied,omitempty"`
-	SizeUnknown     bool                   `protobuf:"varint,16,opt,name=size_unknown,json=sizeUnknown,proto3" json:"size_unknown,omitempty"` // no replica answered: bytes and keys are 0 and not known
+	SizeUnknown     bool                   `protobuf:"varint,16,opt,name=size_unknown,json=sizeUnknown,proto3" json:"size_unknown,omitempty"` // no replica answered, or the range is being counted: bytes and keys are 0 and not known
 	LoadUnknown     bool                   `protobuf:"varint,17,opt,name=load_unknown,json=loadUnknown,proto3" json:"load_unknown,omitempty"` // no leader answered: so are reads, writes, commit and applied
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Of bytes: newest versions that have a value, and all other versions. Unknown as
+	// bytes are.
+	LiveBytes     uint64 `protobuf:"varint,25,opt,name=live_bytes,json=liveBytes,proto3" json:"live_bytes,omitempty"`
+	DeadBytes     uint64 `protobuf:"varint,26,opt,name=dead_bytes,json=deadBytes,proto3" json:"dead_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Range) Reset() {
@@ -321,6 +325,20 @@ func (x *Range) GetLoadUnknown() bool {
 		return x.LoadUnknown
 	}
 	return false
+}
+
+func (x *Range) GetLiveBytes() uint64 {
+	if x != nil {
+		return x.LiveBytes
+	}
+	return 0
+}
+
+func (x *Range) GetDeadBytes() uint64 {
+	if x != nil {
+		return x.DeadBytes
+	}
+	return 0
 }
 
 type Replica struct {
@@ -1126,7 +1144,7 @@ const file_ranges_proto_rawDesc = "" +
 	"\fnode_timeout\x18\x05 \x01(\x01R\vnodeTimeout\"p\n" +
 	"\x12ListRangesResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12.\n" +
-	"\x06ranges\x18\x02 \x03(\v2\x16.nodedb.admin.v1.RangeR\x06ranges\"\xe3\x03\n" +
+	"\x06ranges\x18\x02 \x03(\v2\x16.nodedb.admin.v1.RangeR\x06ranges\"\xa1\x04\n" +
 	"\x05Range\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x12\n" +
 	"\x04meta\x18\x02 \x01(\bR\x04meta\x12\x14\n" +
@@ -1147,7 +1165,11 @@ const file_ranges_proto_rawDesc = "" +
 	"\x06commit\x18\x0e \x01(\x04R\x06commit\x12\x18\n" +
 	"\aapplied\x18\x0f \x01(\x04R\aapplied\x12!\n" +
 	"\fsize_unknown\x18\x10 \x01(\bR\vsizeUnknown\x12!\n" +
-	"\fload_unknown\x18\x11 \x01(\bR\vloadUnknown\"\xc7\x01\n" +
+	"\fload_unknown\x18\x11 \x01(\bR\vloadUnknown\x12\x1d\n" +
+	"\n" +
+	"live_bytes\x18\x19 \x01(\x04R\tliveBytes\x12\x1d\n" +
+	"\n" +
+	"dead_bytes\x18\x1a \x01(\x04R\tdeadBytes\"\xc7\x01\n" +
 	"\aReplica\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x18\n" +
 	"\areplica\x18\x02 \x01(\x04R\areplica\x12\x12\n" +

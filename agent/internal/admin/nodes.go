@@ -41,6 +41,11 @@ func (s *sight) node(n *cluster.Node) *adminpb.Node {
 	if st := s.Statuses[n.ID]; st != nil {
 		p.Reported, p.Service, p.Version = true, string(st.Service), st.Version
 		p.Bytes, p.DiskUsed, p.DiskTotal = st.Bytes, st.DiskUsed, st.DiskTotal
+		for _, r := range st.Ranges {
+			if p.LiveBytes, p.DeadBytes = p.LiveBytes+r.LiveBytes, p.DeadBytes+r.DeadBytes; !r.Counted {
+				p.ReplicasUncounted++
+			}
+		}
 		p.Cpu, p.Sessions, p.MetaIndex, p.StartedAt = st.CPU, uint32(st.Sessions), st.MetaIndex, timestamp(st.StartedAt)
 		p.StatementsPerSecond, p.LatencyP50, p.LatencyP99 = st.Statements.PerSecond, st.Statements.P50, st.Statements.P99
 	}

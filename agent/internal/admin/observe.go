@@ -90,15 +90,18 @@ func (f *rangeSight) leaderNode() cluster.NodeID {
 	return 0
 }
 
-// size is the leader's figure, else the largest that is known.
-func (f *rangeSight) size() (bytes, keys uint64) {
+// size says what the range holds: as its leader says, or else the replica that has
+// most. The zero value: nobody has told.
+func (f *rangeSight) size() (st cluster.RangeStatus) {
 	if f.leader != nil {
-		return f.leader.Bytes, f.leader.Keys
+		return *f.leader
 	}
-	for _, r := range f.reports {
-		bytes, keys = max(bytes, r.Bytes), max(keys, r.Keys)
+	for _, node := range sortedKeys(f.reports) {
+		if r := f.reports[node]; st.Replica == 0 || r.Bytes > st.Bytes {
+			st = *r
+		}
 	}
-	return bytes, keys
+	return st
 }
 
 // judge finds the state of a range; the worst that holds wins.

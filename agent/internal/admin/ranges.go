@@ -60,8 +60,10 @@ func rangeProto(f *rangeSight) *adminpb.Range {
 		Id: uint32(d.ID), Meta: d.IsMeta(), Start: uint32(d.Start), End: uint32(d.End), Generation: d.Generation,
 		Leader: uint32(f.leaderNode()), State: f.state, ReadsPerSecond: f.rate.reads, WritesPerSecond: f.rate.writes,
 	}
-	p.Bytes, p.Keys = f.size()
-	p.SizeUnknown, p.LoadUnknown = len(f.reports) == 0, f.leader == nil
+	p.SizeUnknown, p.LoadUnknown = true, f.leader == nil
+	if st := f.size(); st.Counted {
+		p.SizeUnknown, p.Bytes, p.Keys, p.LiveBytes, p.DeadBytes = false, st.Bytes, st.Keys, st.LiveBytes, st.DeadBytes
+	}
 	progress := map[cluster.NodeID]cluster.ReplicaProgress{}
 	if f.leader != nil {
 		p.Term, p.Commit, p.Applied = f.leader.Term, f.leader.Commit, f.leader.Applied

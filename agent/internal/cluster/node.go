@@ -155,13 +155,18 @@ type RangeStatus struct {
 	// 0: it has not led for so long.
 	Settled uint64 `json:"settled,omitempty"`
 	Applied uint64 `json:"applied"`
-	Bytes   uint64 `json:"bytes"`
-	Keys    uint64 `json:"keys"`
+	// Bytes is what the replica holds, live and dead; unless it is Counted, a guess.
+	Bytes uint64 `json:"bytes"`
+	// Counted says that the figures are exact: Keys are rows that have a value,
+	// LiveBytes those of their newest versions, DeadBytes of all other versions.
+	// They are 0 until then.
+	Counted   bool   `json:"counted,omitempty"`
+	Keys      uint64 `json:"keys"`
+	LiveBytes uint64 `json:"liveBytes,omitempty"`
+	DeadBytes uint64 `json:"deadBytes,omitempty"`
 	// Reads and Writes count since the process started.
 	Reads  uint64 `json:"reads"`
 	Writes uint64 `json:"writes"`
-	// Middle is the boundary at which a split would halve the bytes; 0: unknown.
-	Middle VShard `json:"middle,omitempty"`
 	// Load is what the leader serves now; nil: next to nothing, or not known.
 	Load *RangeLoad `json:"load,omitempty"`
 	// ReadsPerSecond and WritesPerSecond are smoothed over some ten seconds. A

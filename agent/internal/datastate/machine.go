@@ -11,10 +11,9 @@ import (
 )
 
 // Machine is the state machine of one data range; it satisfies replica.StateMachine.
-// It counts what each vshard of the range holds, and stores that beside the rows.
 type Machine struct {
 	support gate.Support
-	counts  counts
+	added   cluster.Counts // by commands, since TakeCounts
 	meter   Meter
 }
 
@@ -46,20 +45,19 @@ func (m *Machine) Apply(rw storage.ReadWriter, desc *cluster.RangeDescriptor, _ 
 	if hasDuplicates(b) {
 		return EncodeResult(&Result{Outcome: Malformed}), nil
 	}
-	live := make([]bool, len(b.Ops))
+	found := make([]version, len(b.Ops))
 	for i := range b.Ops {
-		refusal, present, err := check(rw, desc, &b.Ops[i])
-		if err != nil {
+		var refusal *Result
+		if refusal, found[i], err = check(rw, desc, &b.Ops[i]); err != nil {
 			return nil, fmt.Errorf("check op %d: %w", i, err)
 		}
 		if refusal != nil {
 			refusal.FailedOp = i
 			return EncodeResult(refusal), nil
 		}
-		live[i] = present
 	}
 	for i := range b.Ops {
-		if err := m.write(rw, &b.Ops[i], ts, live[i]); err != nil {
+		if err := m.write(rw, &b.Ops[i], ts, &found[i]); err != nil {
 			return nil, fmt.Errorf("write op %d: %w", i, err)
 		}
 	}
@@ -79,7 +77,8 @@ func hasDuplicates(b *Batch) bool {
 	return len(seen) < len(b.Ops)
 }
 
-func (m *Machine) write(w storage.Writer, op *Op, ts hlc.Timestamp, live bool) error {
+// write adds a version over the one that was found.
+func (m *Machine) write(w storage.Writer, op *Op, ts hlc.Timestamp, found *version) error {
 	key, value := keys.Version(op.Row, ts), encodeVersion(op)
 	if err := w.Set(key, value); err != nil {
 		return err
@@ -88,34 +87,26 @@ func (m *Machine) write(w storage.Writer, op *Op, ts hlc.Timestamp, live bool) e
 	if err != nil {
 		return err // check has decoded it
 	}
-	rows := int64(0)
-	switch {
-	case op.Kind == Put && !live:
-		rows = 1
-	case op.Kind == Delete && live:
-		rows = -1
-	}
-	m.counts.add(v, rows, int64(len(key)+len(value)))
+	m.added = m.added.Plus(found.counted(op.Kind == Delete, int64(len(key)+len(value))))
 	if m.meter != nil {
 		m.meter.Wrote(v, 1)
 	}
 	return nil
 }
 
-// check evaluates op's condition. present says whether the row has a value now.
-func check(r storage.Reader, desc *cluster.RangeDescriptor, op *Op) (refusal *Result, present bool, err error) {
+// check evaluates op's condition, on the newest version that it found.
+func check(r storage.Reader, desc *cluster.RangeDescriptor, op *Op) (refusal *Result, found version, err error) {
 	v, _, _, err := keys.DecodeRow(op.Row)
 	if err != nil || !desc.Contains(v) {
-		return &Result{Outcome: WrongRange}, false, nil //nolint:nilerr // a row of no range is refused, on every replica alike
+		return &Result{Outcome: WrongRange}, found, nil //nolint:nilerr // a row of no range is refused, on every replica alike
 	}
-	value, version, present, err := Get(r, op.Row, hlc.Max)
-	if err != nil {
-		return nil, false, err
+	if found, err = get(r, op.Row, hlc.Max); err != nil {
+		return nil, found, err
 	}
-	if op.Expect.holds(op.ExpectTS, version, present) {
-		return nil, present, nil
+	if op.Expect.holds(op.ExpectTS, found.ts, found.live) {
+		return nil, found, nil
 	}
-	return &Result{Outcome: ConditionFailed, Existing: value, ExistingTS: version}, present, nil
+	return &Result{Outcome: ConditionFailed, Existing: found.value, ExistingTS: found.ts}, found, nil
 }
 
 func (c Condition) holds(want, version hlc.Timestamp, present bool) bool {

@@ -33,7 +33,7 @@ func versions(r storage.Reader, span keys.Span, pace Pace, fn func(row, value []
 	for ok := it.First(); ok; ok = it.Next() {
 		n := keys.Split(it.Key())
 		if n == len(it.Key()) {
-			continue // no version: what a vshard holds, in numbers
+			return fmt.Errorf("%w: % x is no row version", storage.ErrCorruption, it.Key())
 		}
 		row, size := it.Key()[:n], int64(len(it.Key())+len(it.Value()))
 		newest := !bytes.Equal(row, last)

@@ -36,12 +36,25 @@ func decodeVersion(v []byte) (value []byte, tombstone bool, err error) {
 	return v[versionHeader:], v[1] == flagTombstone, nil
 }
 
+// version is one version of a row; the zero value: there is none.
+type version struct {
+	ts    hlc.Timestamp
+	value []byte // a copy
+	live  bool   // it is no tombstone
+	size  int64  // of key and stored value
+}
+
 // Get returns the newest version of row at or before ts; ok is false if there is
 // none or it is a tombstone. value is a copy.
-func Get(r storage.Reader, row []byte, ts hlc.Timestamp) (value []byte, version hlc.Timestamp, ok bool, err error) {
+func Get(r storage.Reader, row []byte, ts hlc.Timestamp) (value []byte, at hlc.Timestamp, ok bool, err error) {
+	v, err := get(r, row, ts)
+	return v.value, v.ts, v.live, err
+}
+
+func get(r storage.Reader, row []byte, ts hlc.Timestamp) (v version, err error) {
 	it, err := r.NewRowIter()
 	if err != nil {
-		return nil, 0, false, fmt.Errorf("read row: %w", err)
+		return v, fmt.Errorf("read row: %w", err)
 	}
 	defer func() {
 		if e := it.Close(); err == nil {
@@ -49,17 +62,20 @@ func Get(r storage.Reader, row []byte, ts hlc.Timestamp) (value []byte, version 
 		}
 	}()
 	if !it.SeekRowGE(keys.Version(row, ts)) {
-		return nil, 0, false, nil // the iterator's error comes with Close
+		return v, nil // the iterator's error comes with Close
 	}
-	_, version, err = keys.DecodeVersion(it.Key())
+	if _, v.ts, err = keys.DecodeVersion(it.Key()); err != nil {
+		return v, err
+	}
+	value, tombstone, err := decodeVersion(it.Value())
 	if err != nil {
-		return nil, 0, false, err
+		return v, err
 	}
-	v, tombstone, err := decodeVersion(it.Value())
-	if err != nil || tombstone {
-		return nil, version, false, err
+	v.size = int64(len(it.Key()) + len(it.Value()))
+	if v.live = !tombstone; v.live {
+		v.value = append([]byte{}, value...)
 	}
-	return append([]byte{}, v...), version, true, nil
+	return v, nil
 }
 
 // ScanOptions bounds a Scan.

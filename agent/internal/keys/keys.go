@@ -56,9 +56,6 @@ const (
 	rangeRecord      byte = 'm'
 )
 
-// vshardCounts ends the key of a vshard's counts.
-const vshardCounts byte = 'c'
-
 // primarySpace is the space byte of rows in a data key; indexes get others.
 const primarySpace byte = 0x00
 
@@ -211,13 +208,6 @@ func DataSpan(start, end cluster.VShard) Span {
 
 func vshardKey(v cluster.VShard) []byte {
 	return binary.BigEndian.AppendUint16([]byte{spaceData}, uint16(v))
-}
-
-// VShardCounts is the key of what a vshard holds, in numbers. It lies in the
-// vshard's span, under the collection 0, which has no rows: it goes where the
-// vshard goes.
-func VShardCounts(v cluster.VShard) []byte {
-	return append(binary.BigEndian.AppendUint64(vshardKey(v), 0), vshardCounts)
 }
 
 // CollectionSpan holds all rows of one collection in one vshard.

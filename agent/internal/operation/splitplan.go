@@ -85,7 +85,7 @@ func leaderStatus(o *Observation, x *placement.Range) *cluster.RangeStatus {
 }
 
 // boundary picks where a range is split unless somebody says: where its load is
-// halved, else its bytes, else its vshards; 0: it has one vshard.
+// halved, else its vshards; 0: it has one vshard.
 func boundary(st *cluster.RangeStatus, d *cluster.RangeDescriptor) cluster.VShard {
 	inside := func(at cluster.VShard) bool { return at > d.Start && at < d.End }
 	switch {
@@ -93,8 +93,6 @@ func boundary(st *cluster.RangeStatus, d *cluster.RangeDescriptor) cluster.VShar
 		return 0
 	case st != nil && st.Load != nil && inside(st.Load.Middle):
 		return st.Load.Middle
-	case st != nil && inside(st.Middle):
-		return st.Middle
 	}
 	return d.Start + (d.End-d.Start)/2
 }

@@ -48,14 +48,16 @@ func (r *Replica) apply(m *pb.Message) {
 
 func (r *Replica) applyEntries(entries []*pb.Entry) error {
 	b := r.cfg.Engine.NewBatch()
-	generation := r.desc.Generation
+	generation, before := r.desc.Generation, r.applied
 	r.children = nil
 	for _, e := range entries {
 		if err := r.applyEntry(b, e); err != nil {
 			return errors.Join(fmt.Errorf("apply entry %d: %w", e.GetIndex(), err), b.Close())
 		}
 	}
-	err := r.storeCounts(b)
+	r.addCounts()
+	r.checkCounts()
+	err := r.countFirst(before)
 	if err == nil {
 		err = b.Set(keys.RangeApplied(r.rangeID), r.applied.encode())
 	}

@@ -139,28 +139,37 @@ type appliedState struct {
 	LastTS hlc.Timestamp
 	// Forgotten bounds the command ids whose records are dropped: older ones are
 	// refused, because nobody knows whether they were applied.
-	Forgotten   hlc.Timestamp
-	Keys, Bytes int64 // of the state machine, if it counts
+	Forgotten hlc.Timestamp
+	// Counts is what the range holds, if its state machine counts: with Counted
+	// exactly, else a guess to which all that was written since is added.
+	Counts  cluster.Counts
+	Counted bool
 }
 
-const appliedLen = 1 + 6*8
+const appliedLen = 1 + 7*8 + 1
 
 func (a *appliedState) encode() []byte {
 	b := append(make([]byte, 0, appliedLen), appliedFormat)
-	for _, v := range [...]uint64{a.Index, a.Term, uint64(a.LastTS), uint64(a.Forgotten), uint64(a.Keys), uint64(a.Bytes)} {
+	for _, v := range [...]uint64{a.Index, a.Term, uint64(a.LastTS), uint64(a.Forgotten), uint64(a.Counts.Rows), uint64(a.Counts.Live), uint64(a.Counts.Dead)} {
 		b = binary.BigEndian.AppendUint64(b, v)
 	}
-	return b
+	if a.Counted {
+		return append(b, 1)
+	}
+	return append(b, 0)
 }
 
 func decodeApplied(b []byte) (a appliedState, err error) {
 	if err := exactly(b, appliedFormat, appliedLen, "applied state"); err != nil {
 		return a, err
 	}
+	if b[appliedLen-1] > 1 {
+		return a, gate.Newer("applied state that is counted %d", b[appliedLen-1])
+	}
 	u := func(i int) uint64 { return binary.BigEndian.Uint64(b[1+8*i:]) }
 	return appliedState{
 		Index: u(0), Term: u(1), LastTS: hlc.Timestamp(u(2)), Forgotten: hlc.Timestamp(u(3)),
-		Keys: int64(u(4)), Bytes: int64(u(5)),
+		Counts: cluster.Counts{Rows: int64(u(4)), Live: int64(u(5)), Dead: int64(u(6))}, Counted: b[appliedLen-1] == 1,
 	}, nil
 }
 

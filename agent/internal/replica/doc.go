@@ -14,17 +14,27 @@
 //
 //  1. A proposal has exactly one fate: applied, certainly lost, or, only when
 //     this replica cannot learn it, ambiguous.
+//
 //  2. Timestamps of commands rise strictly with the log, and are above the
 //     timestamp of every read that was served before they were proposed.
+//
 //  3. A command id is applied at most once, however often it is retried, while
 //     its record is kept; later it is refused.
+//
 //  4. Descriptor and raft configuration change together, in one apply.
+//
 //  5. A message that raft ties to persistence leaves after the append it depends
 //     on is durable.
+//
 //  6. The log starts after index 10, term 5: an empty log is never mistaken for
 //     a range's log, and a new replica always needs a snapshot.
+//
 //  7. State on disk is the prefix of the log up to the applied index that is
 //     stored in the same batch.
+//
+//  8. What a range holds is in one record with the applied index, so that a replay
+//     counts nothing twice. It is Counted, then it is exact and equal on all replicas
+//     at that index, or a guess, until a job has counted it off this goroutine.
 //
 // # What is not here
 //

@@ -162,6 +162,7 @@ func (r *Replica) takeIncoming(s *pb.Snapshot) *Incoming {
 	in := r.incoming
 	invariant.Check(in != nil && in.Header.Index == s.GetMetadata().GetIndex(), "%s: raft restores a snapshot that did not arrive", r.rangeID)
 	r.incoming = nil
+	r.installing, r.counting = true, nil
 	r.lastIndex = in.Header.Index
 	if end := in.Header.Descriptor.End; end < r.desc.End {
 		in.beyond = keys.DataSpan(end, r.desc.End)
@@ -172,6 +173,7 @@ func (r *Replica) takeIncoming(s *pb.Snapshot) *Incoming {
 // installed follows a snapshot that is durable now.
 func (r *Replica) installed(a *Append) {
 	in := a.Snapshot
+	r.installing = false
 	r.log.Reset(in.position())
 	r.jump(in.Header.Index, errors.New("a snapshot replaced the log"))
 	err := r.loadState()

@@ -72,7 +72,7 @@ func WriteNew(w storage.Writer, id cluster.ReplicaID, d *cluster.RangeDescriptor
 
 // WriteBootstrap writes a replica that has the state of an empty range.
 func WriteBootstrap(w *storage.Batch, id cluster.ReplicaID, d *cluster.RangeDescriptor) error {
-	return writeInitial(w, id, d, appliedState{})
+	return writeInitial(w, id, d, appliedState{Counted: true})
 }
 
 // writeInitial writes a replica whose log is empty and whose state is applied.

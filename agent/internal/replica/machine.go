@@ -18,14 +18,3 @@ type StateMachine interface {
 	// new state.
 	Reload(r storage.Reader) error
 }
-
-// Counter is satisfied by a StateMachine that counts what its range holds, by
-// vshard, so that both halves of a split know theirs. The replica stores the
-// sums with the applied state.
-type Counter interface {
-	// LoadCounts is called after Reload: keys and bytes are what StoreCounts
-	// returned when the state was stored.
-	LoadCounts(r storage.Reader, d *cluster.RangeDescriptor, keys, bytes int64) error
-	// StoreCounts writes what changed since, and returns what the vshards of d hold.
-	StoreCounts(w storage.Writer, d *cluster.RangeDescriptor) (keys, bytes int64, err error)
-}

@@ -10,6 +10,10 @@ func (Planted) dupApply() bool  { return false }
 func (Planted) localRead() bool { return false }
 func (Planted) sendFirst() bool { return false }
 
+func (Planted) countFirst() bool      { return false }
+func (Planted) recountFromView() bool { return false }
+func (Planted) guessCounts() bool     { return false }
+
 // The rest is for package store.
 
 // AsksNobody is false here, as all others are.

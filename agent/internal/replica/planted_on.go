@@ -13,6 +13,14 @@ type Planted struct {
 	// SkipSync appends to the log without a sync.
 	SkipSync bool
 
+	// CountFirst stores what a range holds before what it counts, and syncs it: a
+	// replay counts again.
+	CountFirst bool
+	// RecountFromView forgets what was written while a range was counted.
+	RecountFromView bool
+	// GuessCounts takes half of a range that was split for what each half holds.
+	GuessCounts bool
+
 	// AskNobody has a node that returns ask no peer about its store.
 	AskNobody bool
 	// TrustSelf has it ask, and not wait for answers.
@@ -32,6 +40,10 @@ type Planted struct {
 func (p Planted) dupApply() bool  { return p.DupApply }
 func (p Planted) localRead() bool { return p.LocalRead }
 func (p Planted) sendFirst() bool { return p.SendFirst }
+
+func (p Planted) countFirst() bool      { return p.CountFirst }
+func (p Planted) recountFromView() bool { return p.RecountFromView }
+func (p Planted) guessCounts() bool     { return p.GuessCounts }
 
 // The rest is for package store.
 

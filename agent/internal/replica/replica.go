@@ -69,6 +69,10 @@ type Replica struct {
 	joint    int // ticks in a joint configuration while leading
 	activity activity
 
+	counting   *CountJob // under way; nil: none
+	countPause int       // ticks until the next one may be asked for
+	installing bool      // a snapshot that raft accepted is being written
+
 	counts struct{ reads, writes uint64 }
 }
 
@@ -103,6 +107,8 @@ type Output interface {
 	Changed(r *Replica, announce bool)
 	// Gone tells a node that its replica of the range is removed, for ids below next.
 	Gone(id cluster.RangeID, node cluster.NodeID, next cluster.ReplicaID)
+	// Count asks for a job to be carried out; Counted ends it.
+	Count(j *CountJob)
 	// Born tells that r was split and that this node's replica of the child is
 	// written, in the batch that was just committed.
 	Born(r *Replica, child *cluster.RangeDescriptor)
@@ -182,13 +188,7 @@ func (r *Replica) loadState() error {
 	r.lastTS = max(r.lastTS, r.applied.LastTS)
 	// A snapshot comes without the clock that messages carry.
 	r.cfg.Clock.Forward(r.applied.LastTS)
-	if err := r.machine.Reload(r.cfg.Engine); err != nil {
-		return err
-	}
-	if c, ok := r.machine.(Counter); ok {
-		return c.LoadCounts(r.cfg.Engine, r.desc, r.applied.Keys, r.applied.Bytes)
-	}
-	return nil
+	return r.machine.Reload(r.cfg.Engine)
 }
 
 func (r *Replica) setDescriptor(d *cluster.RangeDescriptor) {
@@ -280,6 +280,7 @@ func (r *Replica) Tick() {
 	r.tickTransfers()
 	r.tickJoint()
 	r.tickAbsent()
+	r.tickCount()
 }
 
 // Unreachable tells raft that messages to a node were lost, so that it probes

@@ -106,7 +106,9 @@ func (r *Replica) applySplit(b *storage.Batch, e *pb.Entry, env *envelope) error
 	if err := b.Set(keys.RangeDescriptor(r.rangeID), value); err != nil {
 		return err
 	}
-	if err := r.writeChild(b, child, env); err != nil {
+	var state appliedState
+	state.Counts, state.Counted = r.divideCounts()
+	if err := r.writeChild(b, child, env, state); err != nil {
 		return fmt.Errorf("split off %s: %w", child.ID, err)
 	}
 	r.setDescriptor(parent)
@@ -118,7 +120,7 @@ func (r *Replica) applySplit(b *storage.Batch, e *pb.Entry, env *envelope) error
 // writeChild writes this node's replica of the child: alike on every node but
 // for its id. Ids of commands that are older than the split are refused there:
 // they may be the parent's, which knows.
-func (r *Replica) writeChild(b *storage.Batch, child *cluster.RangeDescriptor, env *envelope) error {
+func (r *Replica) writeChild(b *storage.Batch, child *cluster.RangeDescriptor, env *envelope, applied appliedState) error {
 	d, ok := child.On(r.cfg.Node)
 	if !ok {
 		return fmt.Errorf("%w: this node is not in the descriptor", storage.ErrCorruption)
@@ -138,22 +140,9 @@ func (r *Replica) writeChild(b *storage.Batch, child *cluster.RangeDescriptor, e
 	} else if found {
 		return fmt.Errorf("%w: a replica of it is here", storage.ErrCorruption)
 	}
-	applied := appliedState{LastTS: env.ts, Forgotten: env.ts + 1}
-	if c, ok := r.machine.(Counter); ok {
-		if applied.Keys, applied.Bytes, err = c.StoreCounts(b, child); err != nil {
-			return err
-		}
-	}
+	applied.LastTS, applied.Forgotten = env.ts, env.ts+1
 	r.children = append(r.children, child)
 	return writeInitial(b, d.Replica, child, applied)
-}
-
-// storeCounts writes what the state machine counted.
-func (r *Replica) storeCounts(b *storage.Batch) (err error) {
-	if c, ok := r.machine.(Counter); ok {
-		r.applied.Keys, r.applied.Bytes, err = c.StoreCounts(b, r.desc)
-	}
-	return err
 }
 
 // Inherit has a replica that was just split off begin where its parent stands: no

@@ -15,15 +15,13 @@ func (r *Replica) Status() cluster.RangeStatus {
 		Leader:     r.nodeOf(cluster.ReplicaID(r.lead)),
 		Term:       r.term,
 		Applied:    r.applied.Index,
-		Bytes:      uint64(max(r.applied.Bytes, 0)),
-		Keys:       uint64(max(r.applied.Keys, 0)),
+		Bytes:      uint64(max(r.applied.Counts.Bytes(), 0)),
+		Counted:    r.applied.Counted,
 		Reads:      r.counts.reads,
 		Writes:     r.counts.writes,
 	}
-	if m, ok := r.machine.(interface {
-		Middle(d *cluster.RangeDescriptor) cluster.VShard
-	}); ok {
-		s.Middle = m.Middle(r.desc)
+	if n := r.applied.Counts; s.Counted {
+		s.Keys, s.LiveBytes, s.DeadBytes = uint64(n.Rows), uint64(n.Live), uint64(n.Dead)
 	}
 	if r.failed != nil {
 		s.Failed = r.failed.Error()

@@ -22,7 +22,9 @@ type Stored struct {
 	Applied, AppliedTerm uint64
 	First, Last          uint64 // of the log; First > Last: it is empty
 	LogBytes             int64
-	Keys, Bytes          int64
+	// Counts is what the range holds, Counted whether exactly that.
+	Counts  cluster.Counts
+	Counted bool
 }
 
 // ReadStored reads the stored replica of a range. It changes nothing.
@@ -51,7 +53,7 @@ func ReadStored(r storage.Reader, id cluster.RangeID) (*Stored, error) {
 		if err != nil {
 			return nil, fmt.Errorf("inspect %s: %w", id, err)
 		}
-		s.Applied, s.AppliedTerm, s.Keys, s.Bytes = a.Index, a.Term, a.Keys, a.Bytes
+		s.Applied, s.AppliedTerm, s.Counts, s.Counted = a.Index, a.Term, a.Counts, a.Counted
 	}
 	log, err := raftlog.Load(r, id, s.Applied, raftlog.Source{ConfState: func() *pb.ConfState { return confState(&s.Descriptor) }})
 	if err != nil {

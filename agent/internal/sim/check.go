@@ -11,6 +11,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 )
 
@@ -176,6 +177,12 @@ func (w *World) checkRange(id cluster.RangeID) {
 		w.fail("%s has no leader at the end", id)
 		return
 	}
+	for _, r := range st.Descriptor.Replicas {
+		w.checkCounts(w.nodes[r.Node-1], id)
+	}
+	if len(w.errors) > 0 {
+		return
+	}
 	want, err := w.contents(leader, id)
 	if err != nil {
 		w.fail("read %s on %s: %v", id, leader.id, err)
@@ -209,6 +216,26 @@ func (w *World) checkRange(id cluster.RangeID) {
 			w.fail("read %v: %v", at, err)
 		}
 		w.history.add(operation{client: w.cfg.Clients, at: at, kind: read, result: string(v), call: w.now, ret: w.now + 1})
+	}
+}
+
+// checkCounts wants the figures of a replica to be those of a scan.
+func (w *World) checkCounts(n *Node, id cluster.RangeID) {
+	h, err := n.core.ReadLocal(id)
+	if err != nil {
+		w.fail("read %s on %s: %v", id, n.id, err)
+		return
+	}
+	defer h.Close()
+	got, ok := n.core.RangeStatus(id)
+	want, err := datastate.Count(h.Reader, keys.DataSpan(h.Descriptor.Start, h.Descriptor.End), nil)
+	switch {
+	case err != nil:
+		w.fail("count %s on %s: %v", id, n.id, err)
+	case !ok || !got.Counted:
+		w.fail("%s on %s is not counted at the end", id, n.id)
+	case got.Keys != uint64(want.Rows) || got.LiveBytes != uint64(want.Live) || got.DeadBytes != uint64(want.Dead):
+		w.fail("%s on %s counts %d rows, %d live and %d dead bytes; it holds %+v", id, n.id, got.Keys, got.LiveBytes, got.DeadBytes, want)
 	}
 }
 

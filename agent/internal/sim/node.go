@@ -204,6 +204,9 @@ func (n *Node) pump() {
 	for _, j := range n.core.TakeSnapshots() {
 		n.later(n.w.ms(1, 30), func() { n.sendSnapshot(j) })
 	}
+	for _, j := range n.core.TakeCounts() {
+		n.later(n.w.ms(1, 300), func() { n.count(j) })
+	}
 	if !n.awake() && n.clock.Last() != n.found {
 		n.w.fail("%s used its clock before it had passed %s", n.id, n.found)
 	}
@@ -285,6 +288,17 @@ func (n *Node) close() {
 	if err := n.engine.Close(); err != nil {
 		n.w.fail("close engine of %s: %v", n.id, err)
 	}
+}
+
+// count carries out one job of the node's core: the view is read at once, and the
+// result comes later.
+func (n *Node) count(j *replica.CountJob) {
+	if j.Open() != nil {
+		return // void: the replica asks again if it has to
+	}
+	counted, err := j.Count(nil)
+	n.w.Stats.Counts++
+	n.later(n.w.ms(1, 2000), func() { n.core.Counted(j, counted, err) })
 }
 
 // sendSnapshot carries out one job of the node's core.

@@ -63,6 +63,7 @@ func (s *Stats) add(o *Stats) {
 	s.Refused += o.Refused
 	s.Resets += o.Resets
 	s.Restores += o.Restores
+	s.Counts += o.Counts
 }
 
 func TestSeeds(t *testing.T) { runSeeds(t, 20, func(*Config) {}) }

@@ -81,7 +81,7 @@ type Stats struct {
 	Operations, Drains, Succeeded     int
 	Splits, Missed, Rerouted, Strayed int
 	WentBack, Refused, Resets         int
-	Restores                          int
+	Restores, Counts                  int
 }
 
 type event struct {

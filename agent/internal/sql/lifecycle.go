@@ -220,7 +220,7 @@ func (s *Server) summary(view *metastate.View, statuses map[cluster.NodeID]*clus
 }
 
 // rangeState is the column of SHOW RANGES with the state.
-const rangeState = 9
+const rangeState = 11
 
 func events(list []*cluster.Event) [][]datum.Datum {
 	var out [][]datum.Datum

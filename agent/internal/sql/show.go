@@ -34,7 +34,7 @@ func showColumns(kind syntax.ShowKind) []shownColumn {
 			{"version", text}, {"ranges", number}, {"leaders", number}, {"bytes", number}, {"sessions", number}, {"locality", text}}
 	case syntax.ShowRanges:
 		return []shownColumn{{"range", text}, {"vshards", text}, {"leader", text}, {"voters", text}, {"learners", text}, {"bytes", number},
-			{"keys", number}, {"reads", number}, {"writes", number}, {"state", text}, {"gen", number}}
+			{"live_bytes", number}, {"dead_bytes", number}, {"keys", number}, {"reads", number}, {"writes", number}, {"state", text}, {"gen", number}}
 	case syntax.ShowRouting:
 		return []shownColumn{{"range", text}, {"vshards", text}, {"leader", text}, {"address", text}, {"replicas", text}, {"gen", number}}
 	case syntax.ShowSchemaVersion:
@@ -244,20 +244,23 @@ func (s *Server) ranges(view *metastate.View, statuses map[cluster.NodeID]*clust
 		d := sight.descriptor
 		wanted := min(view.ReplicasWanted(d), active)
 		leader := cluster.NodeID(0)
-		counts := [4]datum.Datum{}
+		counts := [6]datum.Datum{} // bytes, live and dead ones, keys; reads, writes
 		for i := range counts {
 			counts[i] = datum.MakeNull(datum.Int8)
 		}
 		if l := sight.leader; l != nil {
 			leader = l.Leader
-			counts = [4]datum.Datum{number(l.Bytes), number(l.Keys), number(l.Reads), number(l.Writes)}
+			if l.Counted {
+				counts[0], counts[1], counts[2], counts[3] = number(l.Bytes), number(l.LiveBytes), number(l.DeadBytes), number(l.Keys)
+			}
+			counts[4], counts[5] = number(l.Reads), number(l.Writes)
 		}
 		voters := d.Voters()
 		if d.IsMeta() { // it has voters on up to five nodes, and learners everywhere else by design
 			wanted = len(voters)
 		}
 		out = append(out, []datum.Datum{datum.MakeText(id.String()), datum.MakeText(vshards(d)), leaderName(leader), nodeNames(voters),
-			nodeNames(d.Learners()), counts[0], counts[1], counts[2], counts[3], datum.MakeText(sight.state(wanted)), number(d.Generation)})
+			nodeNames(d.Learners()), counts[0], counts[1], counts[2], counts[3], counts[4], counts[5], datum.MakeText(sight.state(wanted)), number(d.Generation)})
 	}
 	return out
 }

@@ -14,7 +14,7 @@ import (
 // The least bytes of records: a count that promises more than is there is refused
 // before anything is made for it.
 const (
-	leastRange    = 14
+	leastRange    = 15
 	leastProgress = 4
 	leastReplica  = 3
 )
@@ -105,10 +105,10 @@ func (d *decoder) rangeStatus() Changed[cluster.RangeID, cluster.RangeStatus] {
 		d.fail("parts %x of %s are not known here", parts, st.Descriptor.ID)
 	}
 	st.Replica, st.Leader = cluster.ReplicaID(d.uvarint()), d.node()
-	for _, v := range []*uint64{&st.Term, &st.Commit, &st.Settled, &st.Applied, &st.Bytes, &st.Keys, &st.Reads, &st.Writes} {
+	for _, v := range []*uint64{&st.Term, &st.Commit, &st.Settled, &st.Applied, &st.Bytes, &st.Keys, &st.LiveBytes, &st.DeadBytes, &st.Reads, &st.Writes} {
 		*v = d.uvarint()
 	}
-	st.Middle = d.vshard()
+	st.Counted = parts&isCounted != 0
 	if n := d.count(leastProgress); n > 0 {
 		st.Progress = make([]cluster.ReplicaProgress, n)
 	}

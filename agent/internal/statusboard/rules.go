@@ -27,7 +27,8 @@ func sameRange(a, b *cluster.RangeStatus) bool {
 func sameFigures(a, b *cluster.RangeStatus) bool {
 	return a.Replica == b.Replica && a.Leader == b.Leader && a.Term == b.Term && a.Commit == b.Commit &&
 		a.Settled == b.Settled && a.Applied == b.Applied && a.Bytes == b.Bytes && a.Keys == b.Keys &&
-		a.Reads == b.Reads && a.Writes == b.Writes && a.Middle == b.Middle &&
+		a.Counted == b.Counted && a.LiveBytes == b.LiveBytes && a.DeadBytes == b.DeadBytes &&
+		a.Reads == b.Reads && a.Writes == b.Writes &&
 		a.ReadsPerSecond == b.ReadsPerSecond && a.WritesPerSecond == b.WritesPerSecond
 }
 

@@ -20,6 +20,7 @@ const (
 	hasFailed
 	hasLoad
 	hasRates
+	isCounted
 	knownParts = 1<<iota - 1
 )
 
@@ -84,14 +85,14 @@ func appendRange(b []byte, x *Changed[cluster.RangeID, cluster.RangeStatus]) []b
 	for _, p := range []struct {
 		part byte
 		has  bool
-	}{{hasDescriptor, x.Root}, {hasFailed, st.Failed != ""}, {hasLoad, st.Load != nil}, {hasRates, st.ReadsPerSecond != 0 || st.WritesPerSecond != 0}} {
+	}{{hasDescriptor, x.Root}, {hasFailed, st.Failed != ""}, {hasLoad, st.Load != nil}, {isCounted, st.Counted}, {hasRates, st.ReadsPerSecond != 0 || st.WritesPerSecond != 0}} {
 		if p.has {
 			parts |= p.part
 		}
 	}
 	b = append(binary.AppendUvarint(b, uint64(x.Key)), parts)
 	for _, v := range []uint64{
-		uint64(st.Replica), uint64(st.Leader), st.Term, st.Commit, st.Settled, st.Applied, st.Bytes, st.Keys, st.Reads, st.Writes, uint64(st.Middle),
+		uint64(st.Replica), uint64(st.Leader), st.Term, st.Commit, st.Settled, st.Applied, st.Bytes, st.Keys, st.LiveBytes, st.DeadBytes, st.Reads, st.Writes,
 	} {
 		b = binary.AppendUvarint(b, v)
 	}

@@ -64,6 +64,9 @@ type Config struct {
 	HeartbeatTicks int
 	// SnapshotRate limits snapshot bytes per second sent by this node; default 32 MiB.
 	SnapshotRate int64
+	// CountRate limits bytes per second that are read to count ranges; default 64 MiB:
+	// a small part of what a disk reads and a core unpacks.
+	CountRate int64
 	// SnapshotSends is how many snapshots are sent at once; default 2.
 	SnapshotSends int
 	// LogBytes and LogEntries are how much applied log a replica keeps; defaults
@@ -90,6 +93,7 @@ func DefaultConfig() Config {
 		HeartbeatTicks:  1,
 		SnapshotRate:    32 << 20,
 		SnapshotSends:   2,
+		CountRate:       64 << 20,
 		LogBytes:        8 << 20,
 		LogEntries:      4096,
 		MaxCommandBytes: 4 << 20,
@@ -112,6 +116,7 @@ func (c *Config) Validate() error {
 	need(c.HeartbeatTicks > 0, "heartbeat ticks must be positive")
 	need(c.ElectionTicks > c.HeartbeatTicks, "election ticks must exceed heartbeat ticks")
 	need(c.SnapshotRate > 0 && c.SnapshotSends > 0, "snapshot rate and sends must be positive")
+	need(c.CountRate > 0, "count rate must be positive")
 	need(c.LogBytes > 0 && c.LogEntries > 0, "log limits must be positive")
 	need(c.MaxCommandBytes > 0 && c.QueueRequests > 0 && c.QueueBytes > 0, "queue limits must be positive")
 	return errors.Join(errs...)

@@ -41,6 +41,7 @@ type Core struct {
 
 	elections []election // of ranges that were split off here
 	snapshots []*replica.SnapshotJob
+	countJobs []*replica.CountJob
 	retries   []retry
 	finished  []*finishedRead
 	ticks     uint64
@@ -443,6 +444,24 @@ func (c *Core) TakeSnapshots() []*replica.SnapshotJob {
 	js := c.snapshots
 	c.snapshots = nil
 	return js
+}
+
+// Count satisfies replica.Output.
+func (c *Core) Count(j *replica.CountJob) { c.countJobs = append(c.countJobs, j) }
+
+// TakeCounts hands out the ranges that are to be counted.
+func (c *Core) TakeCounts() []*replica.CountJob {
+	js := c.countJobs
+	c.countJobs = nil
+	return js
+}
+
+// Counted ends a job that TakeCounts handed out.
+func (c *Core) Counted(j *replica.CountJob, n cluster.Counts, err error) {
+	j.Replica().Counted(j, n, err)
+	if s, ok := c.slots[j.Range]; ok {
+		c.mark(s)
+	}
 }
 
 // SnapshotDone ends a job that TakeSnapshots handed out.

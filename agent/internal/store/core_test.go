@@ -75,6 +75,11 @@ func (f *coreFixture) run() {
 	for {
 		f.c.Process()
 		f.c.Flush(func(cluster.NodeID, []byte) bool { f.sent++; return true })
+		for _, j := range f.c.TakeCounts() {
+			f.must(j.Open())
+			n, err := j.Count(nil)
+			f.c.Counted(j, n, err)
+		}
 		b := f.c.TakeBatch()
 		if b == nil {
 			return

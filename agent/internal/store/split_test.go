@@ -62,11 +62,16 @@ func TestASplitGivesAwayTheRightHalf(t *testing.T) {
 	if o.Descriptor.End != 40 || o.Child.Start != 40 || o.Child.End != 48 {
 		t.Fatalf("halves %+v and %+v", o.Descriptor, o.Child)
 	}
+	if st, ok := f.c.RangeStatus(9); !ok || !st.IsLeader() || st.Counted || st.Bytes == 0 || st.Descriptor.Parent != 2 {
+		t.Fatalf("child, not counted yet: %+v, %v", st, ok)
+	}
+	f.c.Tick()
+	f.run()
 	st, ok := f.c.RangeStatus(9)
-	if !ok || !st.IsLeader() || st.Keys != 1 || st.Descriptor.Parent != 2 {
+	if !ok || !st.Counted || st.Keys != 1 || st.LiveBytes != st.Bytes {
 		t.Fatalf("child: %+v, %v", st, ok)
 	}
-	if st, _ := f.c.RangeStatus(2); st.Keys != 1 || st.Descriptor.End != 40 {
+	if st, _ := f.c.RangeStatus(2); !st.Counted || st.Keys != 1 || st.Descriptor.End != 40 {
 		t.Errorf("parent: %+v", st)
 	}
 
@@ -128,8 +133,10 @@ func TestASplitIsAllOrNothing(t *testing.T) {
 		if !ok || !parent.IsLeader() || parent.Descriptor.End != 40 {
 			t.Errorf("parent: %+v, %v: its log is durable", parent, ok)
 		}
+		f.c.Tick()
+		f.run()
 		child, ok := f.c.RangeStatus(9)
-		if !ok || !child.IsLeader() || child.Keys != 1 {
+		if !ok || !child.IsLeader() || !child.Counted || child.Keys != 1 {
 			t.Errorf("child: %+v, %v", child, ok)
 		}
 	}

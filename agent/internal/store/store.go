@@ -31,14 +31,17 @@ type Store struct {
 	rate   *rateLimit    // of snapshots sent
 	intake *rateLimit    // of snapshots received
 	slots  chan struct{} // one token for each snapshot being sent
-	batch  chan *LogBatch
-	synced chan logResult
-	stop   chan struct{} // closed by Close
-	dead   chan struct{} // closed when the loop has ended
-	awake  chan struct{} // closed when the core speaks
-	wakes  time.Time     // when that will be, as of Open
-	wg     sync.WaitGroup
-	once   sync.Once
+	// counting has one token: ranges are counted one after another, at scanRate.
+	counting chan struct{}
+	scanRate *rateLimit
+	batch    chan *LogBatch
+	synced   chan logResult
+	stop     chan struct{} // closed by Close
+	dead     chan struct{} // closed when the loop has ended
+	awake    chan struct{} // closed when the core speaks
+	wakes    time.Time     // when that will be, as of Open
+	wg       sync.WaitGroup
+	once     sync.Once
 	// cancel ends the streams of snapshots.
 	cancel context.CancelFunc
 	// statuses is the core's board, passed when the loop last went round.
@@ -78,6 +81,10 @@ func Open(cfg Config) (*Store, error) {
 		rate:   newRateLimit(cfg.SnapshotRate),
 		intake: newRateLimit(cfg.SnapshotRate),
 		slots:  make(chan struct{}, cfg.SnapshotSends),
+
+		counting: make(chan struct{}, 1),
+		scanRate: newRateLimit(cfg.CountRate),
+
 		batch:  make(chan *LogBatch, 1),
 		synced: make(chan logResult, 1),
 		stop:   make(chan struct{}),
@@ -200,6 +207,9 @@ func (s *Store) effects(ctx context.Context) {
 	s.core.Flush(s.cfg.Sender.SendRaft)
 	for _, j := range s.core.TakeSnapshots() {
 		s.wg.Go(func() { s.sendSnapshot(ctx, j) })
+	}
+	for _, j := range s.core.TakeCounts() {
+		s.wg.Go(func() { s.count(ctx, j) })
 	}
 }
 

@@ -16,6 +16,14 @@ func rangeBytes(r *adminpb.Range) string {
 	return cell.Bytes(r.GetBytes())
 }
 
+// rangeDead is what of it is versions that nobody reads by default.
+func rangeDead(r *adminpb.Range) string {
+	if r.GetSizeUnknown() || r.GetMeta() {
+		return cell.None
+	}
+	return cell.Bytes(r.GetDeadBytes())
+}
+
 func rangeKeys(r *adminpb.Range) string {
 	if r.GetSizeUnknown() || r.GetMeta() {
 		return cell.None

@@ -99,6 +99,8 @@ func newRanges() *ranges {
 		table.Column[R]{Title: "LEARNERS", Width: 9, From: 100, Cell: func(th *theme.Theme, r R) (string, cell.Style) { return replicaNodes(r, learning...), th.Busy }},
 		table.Column[R]{Title: "BYTES", Width: 10, Right: true, Cell: plain(rangeBytes),
 			Compare: func(a, b R) int { return cmp.Compare(a.GetBytes(), b.GetBytes()) }},
+		table.Column[R]{Title: "DEAD", Width: 10, Right: true, From: 124, Cell: plain(rangeDead),
+			Compare: func(a, b R) int { return cmp.Compare(a.GetDeadBytes(), b.GetDeadBytes()) }},
 		table.Column[R]{Title: "KEYS", Width: 9, Right: true, From: 110, Cell: plain(rangeKeys),
 			Compare: func(a, b R) int { return cmp.Compare(a.GetKeys(), b.GetKeys()) }},
 		table.Column[R]{Title: "READS/S", Width: 7, Right: true, Cell: plain(rangeReads),
@@ -410,6 +412,7 @@ func (p *ranges) card(th *theme.Theme, width int, r *adminpb.Range) *cell.Block 
 	row("voters", replicaNodes(r, voting...))
 	row("learners", replicaNodes(r, learning...))
 	row("bytes", rangeBytes(r))
+	row("dead", rangeDead(r))
 	row("keys", rangeKeys(r))
 	row("reads/s", rangeReads(r))
 	row("writes/s", rangeWrites(r))

@@ -120,7 +120,12 @@ var localColumns = []render.Column[view.LocalRange]{
 	{Head: "COMMIT", Key: "commit", Right: true, Cell: func(r view.LocalRange) string { return fmt.Sprint(r.Commit) }},
 	{Head: "APPLIED", Key: "applied", Right: true, Cell: func(r view.LocalRange) string { return fmt.Sprint(r.Applied) }},
 	{Head: "LAST", Key: "lastIndex", Right: true, Cell: func(r view.LocalRange) string { return fmt.Sprint(r.LastIndex) }},
-	{Head: "KEYS", Key: "keys", Right: true, Cell: func(r view.LocalRange) string { return fmt.Sprint(r.Keys) }},
+	{Head: "KEYS", Key: "keys", Right: true, Cell: func(r view.LocalRange) string {
+		if r.Keys == nil {
+			return render.None
+		}
+		return fmt.Sprint(*r.Keys)
+	}},
 	{Head: "LOG", Key: "logBytes", Wide: true, Right: true, Cell: func(r view.LocalRange) string { return render.Bytes(uint64(max(0, r.LogBytes))) }},
 	{Head: "ERROR", Key: "error", Cell: func(r view.LocalRange) string { return render.Or(r.Error) }},
 }

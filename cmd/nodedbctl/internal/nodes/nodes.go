@@ -69,6 +69,8 @@ var columns = []render.Column[view.Node]{
 	{Head: "REPLICAS", Key: "replicas", Right: true, Cell: func(n view.Node) string { return fmt.Sprint(n.Replicas) }},
 	{Head: "LEADERS", Key: "leaders", Right: true, Cell: func(n view.Node) string { return fmt.Sprint(n.Leaders) }},
 	{Head: "BYTES", Less: true, Key: "bytes", Right: true, Cell: func(n view.Node) string { return known(n, render.Bytes(n.Bytes)) }},
+	{Head: "LIVE", Wide: true, Key: "liveBytes", Right: true, Cell: func(n view.Node) string { return counted(n.LiveBytes) }},
+	{Head: "DEAD", Wide: true, Key: "deadBytes", Right: true, Cell: func(n view.Node) string { return counted(n.DeadBytes) }},
 	{Head: "DISK", Key: "diskUsedPct", Right: true, Cell: func(n view.Node) string { return known(n, fmt.Sprintf("%.0f%%", n.DiskUsedPct)) }},
 	{Head: "CPU", Less: true, Key: "cpuPct", Right: true, Cell: func(n view.Node) string { return known(n, fmt.Sprintf("%.0f%%", n.CPUPct)) }},
 	{Head: "SESSIONS", Less: true, Key: "sessions", Right: true, Cell: func(n view.Node) string { return known(n, fmt.Sprint(n.Sessions)) }},
@@ -79,6 +81,14 @@ var columns = []render.Column[view.Node]{
 	{Head: "LOCALITY", Key: "locality", Wide: true, Cell: func(n view.Node) string { return render.Or(n.Locality) }},
 	{Head: "UUID", Key: "uuid", Wide: true, Cell: func(n view.Node) string { return n.UUID }},
 	{Head: "OPERATION", Key: "operation", Cell: func(n view.Node) string { return operation(n) }},
+}
+
+// counted writes what replicas hold, unless some of them are being counted.
+func counted(bytes *uint64) string {
+	if bytes == nil {
+		return render.None
+	}
+	return render.Bytes(*bytes)
 }
 
 // known hides figures that the node did not report.
@@ -143,7 +153,7 @@ func writeShow(w io.Writer, e *ctl.Env, n view.Node) error {
 	line("version", "%s", render.Or(n.Version))
 	line("replicas", "%d, leads %d", n.Replicas, n.Leaders)
 	if n.Reported {
-		line("data", "%s", render.Bytes(n.Bytes))
+		line("data", "%s on disk; rows: %s live, %s dead", render.Bytes(n.Bytes), counted(n.LiveBytes), counted(n.DeadBytes))
 		line("disk", "%s of %s (%.0f%%)", render.Bytes(n.DiskUsed), render.Bytes(n.DiskTotal), n.DiskUsedPct)
 		line("cpu", "%.0f%%", n.CPUPct)
 		line("sessions", "%d", n.Sessions)

@@ -93,6 +93,7 @@ var columns = []render.Column[view.Range]{
 	{Head: "VOTERS", Key: "voters", Cell: func(r view.Range) string { return render.Nodes(r.Voters, ",") }},
 	{Head: "LEARNERS", Key: "learners", Cell: func(r view.Range) string { return render.Nodes(r.Learners, ",") }},
 	{Head: "BYTES", Key: "bytes", Right: true, Cell: func(r view.Range) string { return known(r.Bytes, render.Bytes) }},
+	{Head: "DEAD", Key: "deadBytes", Right: true, Cell: func(r view.Range) string { return known(r.DeadBytes, render.Bytes) }},
 	{Head: "KEYS", Key: "keys", Right: true, Cell: func(r view.Range) string { return known(r.Keys, decimal) }},
 	{Head: "READS/S", Key: "readsPerSec", Right: true, Cell: func(r view.Range) string { return known(r.ReadsPerSec, render.Number) }},
 	{Head: "WRITES/S", Key: "writesPerSec", Right: true, Cell: func(r view.Range) string { return known(r.WritesPerSec, render.Number) }},
@@ -167,7 +168,7 @@ func writeShow(w io.Writer, e *ctl.Env, r view.Range) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "range %s  vshards %s  %s  gen %d\n", r.Name, vshards(r), e.Term.Paint(stateStyle(r.State), r.State), r.Generation)
 	fmt.Fprintf(&b, "leader %s  term %d  commit %d  applied %d\n", leader(r.Leader), r.Term, r.Commit, r.Applied)
-	fmt.Fprintf(&b, "%s  %s keys  %s reads/s  %s writes/s\n\n", known(r.Bytes, render.Bytes), known(r.Keys, decimal), known(r.ReadsPerSec, render.Number), known(r.WritesPerSec, render.Number))
+	fmt.Fprintf(&b, "%s (%s live, %s dead)  %s keys  %s reads/s  %s writes/s\n\n", known(r.Bytes, render.Bytes), known(r.LiveBytes, render.Bytes), known(r.DeadBytes, render.Bytes), known(r.Keys, decimal), known(r.ReadsPerSec, render.Number), known(r.WritesPerSec, render.Number))
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return err
 	}

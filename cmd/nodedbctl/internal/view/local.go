@@ -103,7 +103,9 @@ type LocalRange struct {
 	FirstIndex uint64   `json:"firstIndex"`
 	LastIndex  uint64   `json:"lastIndex"`
 	LogBytes   int64    `json:"logBytes"`
-	Keys       int64    `json:"keys"`
 	Bytes      int64    `json:"bytes"`
+	Keys       *int64   `json:"keys"` // null: the replica was being counted
+	LiveBytes  *int64   `json:"liveBytes"`
+	DeadBytes  *int64   `json:"deadBytes"`
 	Error      string   `json:"error,omitempty"`
 }

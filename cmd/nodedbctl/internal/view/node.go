@@ -24,20 +24,24 @@ type Address struct {
 
 // Node is the kind Node.
 type Node struct {
-	ID          uint32     `json:"id"`
-	Name        string     `json:"name"`
-	UUID        string     `json:"uuid"`
-	Membership  string     `json:"membership"`
-	Liveness    string     `json:"liveness"`
-	Service     string     `json:"service"`
-	Status      string     `json:"status"`
-	Cordoned    bool       `json:"cordoned"`
-	Address     Address    `json:"address"`
-	Locality    string     `json:"locality"`
-	Version     string     `json:"version"`
-	Replicas    uint32     `json:"replicas"`
-	Leaders     uint32     `json:"leaders"`
-	Bytes       uint64     `json:"bytes"`
+	ID         uint32  `json:"id"`
+	Name       string  `json:"name"`
+	UUID       string  `json:"uuid"`
+	Membership string  `json:"membership"`
+	Liveness   string  `json:"liveness"`
+	Service    string  `json:"service"`
+	Status     string  `json:"status"`
+	Cordoned   bool    `json:"cordoned"`
+	Address    Address `json:"address"`
+	Locality   string  `json:"locality"`
+	Version    string  `json:"version"`
+	Replicas   uint32  `json:"replicas"`
+	Leaders    uint32  `json:"leaders"`
+	Bytes      uint64  `json:"bytes"`
+	// LiveBytes and DeadBytes are what its replicas hold, before compression; null:
+	// not known, or some are being counted.
+	LiveBytes   *uint64    `json:"liveBytes"`
+	DeadBytes   *uint64    `json:"deadBytes"`
 	DiskUsed    uint64     `json:"diskUsed"`
 	DiskTotal   uint64     `json:"diskTotal"`
 	DiskUsedPct float64    `json:"diskUsedPct"`
@@ -70,6 +74,9 @@ func NewNode(n *adminpb.Node) Node {
 		DiskUsed: n.GetDiskUsed(), DiskTotal: n.GetDiskTotal(), CPUPct: tenth(n.GetCpu() * 100), Sessions: n.GetSessions(),
 		MetaIndex: n.GetMetaIndex(), Reported: n.GetReported(), JoinedAt: moment(n.GetJoinedAt()), StartedAt: moment(n.GetStartedAt()),
 		Operation: optional(n.GetOperationId()),
+	}
+	if n.GetReported() && n.GetReplicasUncounted() == 0 {
+		v.LiveBytes, v.DeadBytes = new(n.GetLiveBytes()), new(n.GetDeadBytes())
 	}
 	if n.GetDiskTotal() > 0 {
 		v.DiskUsedPct = tenth(100 * float64(n.GetDiskUsed()) / float64(n.GetDiskTotal()))

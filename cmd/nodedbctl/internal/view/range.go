@@ -19,7 +19,9 @@ type Range struct {
 	Voters       []uint32  `json:"voters"`
 	Learners     []uint32  `json:"learners"`
 	Replicas     []Replica `json:"replicas"`
-	Bytes        *uint64   `json:"bytes"` // null: no replica answered
+	Bytes        *uint64   `json:"bytes"` // null: no replica answered, or it is being counted
+	LiveBytes    *uint64   `json:"liveBytes"`
+	DeadBytes    *uint64   `json:"deadBytes"`
 	Keys         *uint64   `json:"keys"`
 	ReadsPerSec  *float64  `json:"readsPerSec"` // null: no leader answered
 	WritesPerSec *float64  `json:"writesPerSec"`
@@ -53,7 +55,7 @@ func NewRange(r *adminpb.Range) Range {
 	if !r.GetSizeUnknown() {
 		v.Bytes = new(r.GetBytes())
 		if !r.GetMeta() {
-			v.Keys = new(r.GetKeys())
+			v.LiveBytes, v.DeadBytes, v.Keys = new(r.GetLiveBytes()), new(r.GetDeadBytes()), new(r.GetKeys())
 		}
 	}
 	if !r.GetLoadUnknown() {

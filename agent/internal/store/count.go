@@ -1,0 +1,23 @@
+package store
+
+import (
+	"context"
+
+	"github.com/nodedb/nodedb/agent/internal/replica"
+)
+
+// count carries out one job. The view is taken when its turn has come.
+func (s *Store) count(ctx context.Context, j *replica.CountJob) {
+	select {
+	case s.counting <- struct{}{}:
+	case <-ctx.Done():
+		return
+	}
+	defer func() { <-s.counting }()
+	defer j.Drop() // the loop may open it after its caller has left
+	if err := s.do(ctx, func(_ *Core, done func(error)) { done(j.Open()) }); err != nil {
+		return // void: the replica asks again if it has to
+	}
+	n, err := j.Count(func(bytes int64) error { return s.scanRate.wait(ctx, int(bytes)) })
+	_ = s.inbox.ask(true, func(c *Core) { c.Counted(j, n, err) }) // a stopped store does not care
+}
