@@ -54,7 +54,7 @@ checked:
 # What a newcomer sets: BENCH_QUICK=1, BENCH_ONLY=step,step, BENCH_OUT=file (docs/BENCHMARKS.md).
 BENCH_OUT ?= bin/bench.jsonl
 bench: build peers ## the figures of docs/BENCHMARKS.md, beside etcd and PostgreSQL (BENCH_QUICK=1: 3 minutes)
-	BENCH_ETCD=$(CURDIR)/bin/peers/etcd BENCH_OUT=$(abspath $(BENCH_OUT)) \
+	BENCH_ETCD=$(CURDIR)/bin/peers/etcd BENCH_OUT=$(abspath $(BENCH_OUT)) BENCH_PROFILE=$(abspath $(BENCH_PROFILE)) \
 	  $(GO) test -tags bench -count 1 -timeout 90m -v -run '^TestBench$$' ./agent/agenttest/bench
 	$(if $(BENCH_ONLY)$(BENCH_QUICK),,$(GO) test -tags bench -count 1 -timeout 30m -v -run TestBench ./tui)
 

@@ -70,6 +70,6 @@ func hangDisk(ctx context.Context, strace string, pid int, during func()) error 
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil { // lets go of the process
 		return fmt.Errorf("end strace: %w", err)
 	}
-	<-ended
+	_ = <-ended // it says that it was interrupted
 	return nil
 }

@@ -14,7 +14,7 @@
 //     each, in three rounds; the order turns with the rounds. A figure is the
 //     median of the rounds, a ratio that of the ratios of each round.
 //  3. CPU is what /proc says of the system's processes, and what the load
-//     generator itself used, meanwhile.
+//     generator itself used, over a whole turn, for each operation of that turn.
 //  4. A gap is how long one paced client's write took from its first attempt to
 //     its acknowledgement, retries and reconnects included; a write that hangs
 //     when the run ends counts with what it has waited.

@@ -15,13 +15,15 @@ const warmup = 500 * time.Millisecond
 
 // measured is what a closed loop of clients saw.
 type measured struct {
-	Ops int
+	Ops  int // done, after the warm-up
+	Done int // done, the warm-up included
 	// Errors counts what failed, by systems.Kind.
 	Errors   map[string]int
 	FirstErr error
 	Elapsed  time.Duration
 	P50, P99 time.Duration
-	// Nodes is the CPU time of the system's processes, Load that of the load generator.
+	// Nodes is the CPU time of the system's processes for what is done, Load that of
+	// the load generator.
 	Nodes, Load time.Duration
 }
 
@@ -34,12 +36,13 @@ func (m measured) failed() (n int) {
 	return n
 }
 
-// each is how much of d an operation has, in milliseconds; 0 if nothing was measured.
-func (m measured) each(d time.Duration) float64 {
-	if m.Ops == 0 {
+// each is how much of a CPU time an operation has, in milliseconds; 0 if nothing
+// was done.
+func (m measured) each(cpu time.Duration) float64 {
+	if m.Done == 0 {
 		return 0
 	}
-	return inMS(d) / float64(m.Ops)
+	return inMS(cpu) / float64(m.Done)
 }
 
 func inMS(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
@@ -50,31 +53,31 @@ type operation func(ctx context.Context, client, seq int) error
 // tally is what one client saw.
 type tally struct {
 	took   []time.Duration
+	done   int // the warm-up included
 	errors map[string]int
 	first  error
 }
 
 // closedLoop runs op by so many clients for d and returns what they saw. cpu
-// returns the CPU time that the system's processes used so far. What begins
-// during the warm-up does not count, neither as done nor as failed.
+// returns the CPU time that the system's processes used so far: it is asked before
+// the clients begin and after they end, because reading hundreds of processes while
+// they compete for the CPUs would take long enough to be wrong. What begins during
+// the warm-up does not count otherwise, neither as done nor as failed.
 func closedLoop(ctx context.Context, clients int, d time.Duration, cpu func() time.Duration, op operation) measured {
+	nodes, load := cpu(), systems.OwnCPU()
 	begin := time.Now()
 	counted, end := begin.Add(warmup), begin.Add(warmup+d)
 	per := make([]tally, clients)
-	var nodes, load time.Duration
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		waitUntil(ctx, counted)
-		nodes, load = cpu(), systems.OwnCPU()
-	})
 	for client := range clients {
 		wg.Go(func() { per[client] = loop(ctx, counted, end, client, op) })
 	}
 	wg.Wait()
-	m := measured{Elapsed: time.Since(counted), Nodes: cpu() - nodes, Load: systems.OwnCPU() - load, Errors: map[string]int{}}
+	m := measured{Elapsed: time.Since(counted), Load: systems.OwnCPU() - load, Nodes: cpu() - nodes, Errors: map[string]int{}}
 	var all []time.Duration
 	for _, t := range per {
 		all = append(all, t.took...)
+		m.Done += t.done
 		for kind, n := range t.errors {
 			m.Errors[kind] += n
 		}
@@ -111,6 +114,9 @@ func loop(ctx context.Context, counted, end time.Time, client int, op operation)
 			}
 		case counts:
 			t.took = append(t.took, time.Since(start))
+			t.done++
+		default:
+			t.done++
 		}
 	}
 	return t

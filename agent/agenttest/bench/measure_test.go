@@ -12,6 +12,27 @@ import (
 
 func noCPU() time.Duration { return 0 }
 
+// TestClosedLoopCPU: CPU time is that of all that is done, the warm-up included,
+// and is not asked for while clients are at work.
+func TestClosedLoopCPU(t *testing.T) {
+	var working atomic.Int64
+	asked := 0
+	m := closedLoop(t.Context(), 3, 20*time.Millisecond, func() time.Duration {
+		if asked++; working.Load() != 0 {
+			t.Error("CPU was asked for while clients were at work")
+		}
+		return time.Duration(asked) * time.Second
+	}, func(ctx context.Context, _, _ int) error {
+		working.Add(1)
+		defer working.Add(-1)
+		waitUntil(ctx, time.Now().Add(time.Millisecond))
+		return nil
+	})
+	if m.Nodes != time.Second || m.Done <= m.Ops || asked != 2 {
+		t.Errorf("closedLoop = %+v, CPU asked for %d times", m, asked)
+	}
+}
+
 func TestClosedLoop(t *testing.T) {
 	var calls atomic.Int64
 	m := closedLoop(t.Context(), 4, 50*time.Millisecond, noCPU, func(ctx context.Context, _, seq int) error {
@@ -97,8 +118,8 @@ func TestPercentiles(t *testing.T) {
 }
 
 func TestMeasured(t *testing.T) {
-	m := measured{Ops: 4, Elapsed: 2 * time.Second, Nodes: time.Second}
-	if m.perSecond() != 2 || m.each(m.Nodes) != 250 || (measured{}).each(time.Second) != 0 {
+	m := measured{Ops: 4, Done: 8, Elapsed: 2 * time.Second, Nodes: time.Second}
+	if m.perSecond() != 2 || m.each(m.Nodes) != 125 || (measured{}).each(time.Second) != 0 {
 		t.Errorf("%+v: %v/s, %v ms each", m, m.perSecond(), m.each(m.Nodes))
 	}
 }
