@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -89,8 +90,8 @@ func runPgbench(ctx context.Context, path string, s *systems.SQL, args ...string
 	out, err := exec.CommandContext(ctx, path, append(args, s.URLs[0])...).CombinedOutput() //nolint:gosec // a program of this machine
 	if err != nil {
 		for line := range strings.SplitSeq(string(out), "\n") {
-			if strings.Contains(line, "ERROR") || strings.Contains(line, "error:") {
-				return 0, fmt.Errorf("pgbench: %s", line)
+			if _, said, ok := strings.Cut(line, "pgbench: error: "); ok {
+				return 0, errors.New(said)
 			}
 		}
 		return 0, fmt.Errorf("pgbench: %w: %s", err, out)

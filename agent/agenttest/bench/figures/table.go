@@ -43,7 +43,7 @@ func pairs(m map[string]string, between string) string {
 type row struct{ name, system string }
 
 // PrintStep writes one step: a line for each case and system, a column for each
-// metric (and the ratio by the first of them), then what was skipped, the targets, and what to know.
+// metric (of the first one with its span, and the ratio by it), then what was skipped, the targets, and what to know.
 func (f *File) PrintStep(w io.Writer, name string) error {
 	var rows []row
 	var metrics []string
@@ -102,10 +102,14 @@ func (f *File) grid(w io.Writer, rows []row, metrics []string, cells map[row]map
 		if compared {
 			_, _ = fmt.Fprintf(tw, "\t%s", ratioTo(r.system, metrics, cells[row{r.name, Ours}]))
 		}
+		first := true
 		for _, m := range metrics {
 			_, _ = fmt.Fprint(tw, "\t")
-			if fig, ok := cells[r][m]; ok {
+			if fig, ok := cells[r][m]; ok && first {
 				_, _ = fmt.Fprint(tw, fig.text())
+				first = false
+			} else if ok {
+				_, _ = fmt.Fprint(tw, Amount(fig.Value, fig.Unit))
 			}
 		}
 		_, _ = fmt.Fprintln(tw)
