@@ -59,6 +59,7 @@ bench: build peers ## the figures of docs/BENCHMARKS.md, beside etcd and Postgre
 	$(if $(BENCH_ONLY)$(BENCH_QUICK),,$(GO) test -tags bench -count 1 -timeout 30m -v -run TestBench ./tui)
 
 bench-compare: ## compare two runs of bench: OLD=file NEW=file
+	@test -n "$(OLD)" -a -n "$(NEW)" || { echo "make bench-compare OLD=file NEW=file: files that make bench BENCH_OUT=file wrote"; exit 2; }
 	@$(GO) run ./agent/agenttest/bench/benchreport $(OLD) $(NEW)
 
 # etcd from its Go module, at the version of .tools/etcd.mod. Not an error without a network.

@@ -10,14 +10,19 @@ import (
 	"github.com/nodedb/nodedb/agent/agenttest/bench/figures"
 )
 
-const usage = `usage: benchreport FILE       prints the figures as tables
-       benchreport OLD NEW    compares them: what became better, what is noise
+const usage = `usage: benchreport FILE          prints the figures as tables
+       benchreport -md FILE      as one table of Markdown, for a document
+       benchreport OLD NEW       compares them: what became better, what is noise
 `
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run returns the exit code: 0, 1 if a file cannot be read, 2 for wrong usage.
 func run(args []string, out, errs io.Writer) int {
+	markdown := len(args) == 2 && args[0] == "-md"
+	if markdown {
+		args = args[1:]
+	}
 	if len(args) < 1 || len(args) > 2 {
 		fmt.Fprint(errs, usage)
 		return 2
@@ -32,9 +37,12 @@ func run(args []string, out, errs io.Writer) int {
 		files = append(files, f)
 	}
 	var err error
-	if len(files) == 1 {
+	switch {
+	case markdown:
+		err = files[0].PrintMarkdown(out)
+	case len(files) == 1:
 		err = files[0].Print(out)
-	} else {
+	default:
 		err = figures.PrintChanges(out, files[0], files[1])
 	}
 	if err != nil {

@@ -26,6 +26,7 @@ func TestRun(t *testing.T) {
 		{[]string{path, path, path}, 2, "usage"},
 		{[]string{path + "x"}, 1, "no such file"},
 		{[]string{path}, 0, "500/s"},
+		{[]string{"-md", path}, 0, "| insert: 1 client, rate | 500/s |"},
 		{[]string{path, path}, 0, "same"},
 	} {
 		var out, errs bytes.Buffer

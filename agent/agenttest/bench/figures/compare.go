@@ -3,16 +3,19 @@ package figures
 import (
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"strings"
 	"text/tabwriter"
 )
 
 const (
-	// within is how far apart two figures may be and still be called equal: below
-	// it, two runs of one program on an idle machine differ.
+	// within is how far apart two figures may be and still be called equal: by so
+	// much, two runs of one program on an idle machine differ. As all of these it is
+	// a factor less one, up or down.
 	within = 0.10
+	// once is the same for figures that were measured a single time in either run:
+	// there is no telling how they spread.
+	once = 0.50
 	// unknownDrift is how much the machine itself may differ between two runs if
 	// no peer tells: so much was seen within minutes on shared machines.
 	unknownDrift = 0.70
@@ -108,13 +111,16 @@ func (c *Change) judge(d Drift) {
 	case d.Figures == 0:
 		tolerance = unknownDrift
 	default:
-		tolerance = max(within, d.Max-1, 1-d.Min)
+		tolerance = max(within, apart(d.Max), apart(d.Min))
+	}
+	if timed(c.New.Unit) && min(len(c.Old.Rounds), len(c.New.Rounds)) < 2 {
+		tolerance = max(tolerance, once)
 	}
 	overlap := newLow <= high && low <= newHigh
 	switch {
 	case c.Old.Value == c.New.Value && (times == 1 || times == 0):
 		c.Verdict = "same"
-	case times != 0 && (math.Abs(times-1) < tolerance || overlap):
+	case times != 0 && (apart(times) < tolerance || overlap):
 		c.Verdict = "noise"
 	case (c.New.Better == More) == (times > 1 || times == 0 && c.New.Value > c.Old.Value):
 		c.Verdict = "better"
@@ -122,6 +128,9 @@ func (c *Change) judge(d Drift) {
 		c.Verdict = "worse"
 	}
 }
+
+// apart is how far a factor is from 1, up or down.
+func apart(times float64) float64 { return max(times, 1/times) - 1 }
 
 // timed reports whether a figure of this unit depends on how fast the machine is.
 func timed(unit string) bool { return unit != "MiB" && unit != "x" && unit != "" }
@@ -143,7 +152,7 @@ func PrintChanges(w io.Writer, older, newer *File) error {
 	} else {
 		_, _ = fmt.Fprintf(w, "noise: no peer was measured in both runs, so nothing tells what the machine drifted: below %.0f %%, figures of time are called noise.\n", 100*unknownDrift)
 	}
-	_, _ = fmt.Fprintf(w, "Where a peer is named, its ratio is judged, not the value. Differences below %.0f %%, and spans of rounds that overlap, are noise.\n\n", 100*within)
+	_, _ = fmt.Fprintf(w, "Where a peer is named, its ratio is judged, not the value. Differences below %.0f %% (%.0f %% for what was measured once), and spans of rounds that overlap, are noise.\n\n", 100*within, 100*once)
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0) // Flush reports what went wrong
 	_, _ = fmt.Fprintln(tw, "STEP\tCASE\tMETRIC\tOLD\tNEW\tNEW / OLD\tAGAINST\tOLD\tNEW\tJUDGED")
 	for _, c := range changes {

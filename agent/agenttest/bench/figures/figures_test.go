@@ -108,6 +108,24 @@ func TestPrint(t *testing.T) {
 	}
 }
 
+func TestPrintMarkdown(t *testing.T) {
+	var out bytes.Buffer
+	if err := sample(t, []float64{4000, 5000, 4500}, []float64{4000, 4000, 4000}).PrintMarkdown(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"| insert: 64 clients, rate | 4,500/s [4,000-5,000] | 1.12x [1.00-1.25] etcd | >= 1.60x etcd (aim 2.50x) | MISSED |",
+		"| insert: postgres | skipped: it is not here | | | |",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "p99") {
+		t.Errorf("a figure without a target that is not the first of its case:\n%s", out.String())
+	}
+}
+
 func TestAmount(t *testing.T) {
 	for _, tt := range []struct {
 		v          float64
@@ -140,6 +158,16 @@ func TestCompare(t *testing.T) {
 		}
 		if math.Abs(drift.Median-tt.drift) > 0.01 {
 			t.Errorf("%s: the machine's drift is %v, want %v", name, drift, tt.drift)
+		}
+	}
+}
+
+// TestCompareOnce: a figure that was measured a single time says less.
+func TestCompareOnce(t *testing.T) {
+	once := func(rate float64) *figures.File { return sample(t, []float64{rate}, []float64{4000}) }
+	for rate, want := range map[float64]string{5500: "noise", 2900: "noise", 6500: "better", 2500: "worse"} {
+		if changes, _, _ := figures.Compare(once(4000), once(rate)); changes[0].Verdict != want {
+			t.Errorf("4,000/s became %v/s in one round: %q, want %q", rate, changes[0].Verdict, want)
 		}
 	}
 }

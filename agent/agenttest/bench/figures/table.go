@@ -25,8 +25,12 @@ func (f *File) Print(w io.Writer) error {
 // PrintRun writes where and how the figures were made.
 func (f *File) PrintRun(w io.Writer) error {
 	r := f.Run
-	_, err := fmt.Fprintf(w, "%s, %d CPUs, %s, load average at the start %.1f; %s; %s\n",
-		r.At.UTC().Format(time.RFC3339), r.CPUs, r.Go, r.Load, pairs(r.Versions, " "), pairs(r.Settings, "="))
+	busy := ""
+	if r.Load > float64(r.CPUs) {
+		busy = " (BUSY: others were at work, these figures are noise)"
+	}
+	_, err := fmt.Fprintf(w, "%s, %d CPUs, %s, load average at the start %.1f%s; %s; %s\n",
+		r.At.UTC().Format(time.RFC3339), r.CPUs, r.Go, r.Load, busy, pairs(r.Versions, " "), pairs(r.Settings, "="))
 	return err
 }
 
@@ -43,7 +47,8 @@ func pairs(m map[string]string, between string) string {
 type row struct{ name, system string }
 
 // PrintStep writes one step: a line for each case and system, a column for each
-// metric (of the first one with its span, and the ratio by it), then what was skipped, the targets, and what to know.
+// metric (of the first one with its span, and the ratio by it), then what was
+// skipped, the targets, and what to know.
 func (f *File) PrintStep(w io.Writer, name string) error {
 	var rows []row
 	var metrics []string
