@@ -120,6 +120,8 @@ type Config struct {
 	// HotFor is how long a range's load must be above the threshold before it is
 	// split. Default 20 s. Too short: a passing peak splits ranges for ever.
 	HotFor time.Duration
+	// Planted is empty but in tests of the tag "planted".
+	Planted Planted
 	// SplitCooldown is how long both halves of a split are left alone. Default 60 s.
 	SplitCooldown time.Duration
 }

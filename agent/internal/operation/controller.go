@@ -41,22 +41,26 @@ type Controller struct {
 
 	sweep    sweeping
 	repairAt time.Time
+	repaired rest   // what the last plan of repairs rested on
+	ended    uint64 // moves and transfers that have ended
+	hotAt    time.Time
 
 	// downSince outlives terms: a new leader that watched all along need not wait
 	// for dead_after again.
 	downSince map[cluster.NodeID]time.Time
+	lookout   *lookout // outlives terms, too
 
 	// Of the step.
 	in    Input
-	snap  *placement.Snapshot
-	heard map[cluster.RangeID][]seen
+	src   sources
+	snap  *placement.Snapshot // the lookout's
 	out   []Action
 	begun []Begun
 }
 
 // NewController returns a Controller that has seen nothing.
 func NewController(cfg Config) *Controller {
-	c := &Controller{cfg: cfg, downSince: map[cluster.NodeID]time.Time{}, observed: newObserved()}
+	c := &Controller{cfg: cfg, downSince: map[cluster.NodeID]time.Time{}, observed: newObserved(), lookout: newLookout(cfg.Planted)}
 	c.reset(0, time.Time{})
 	return c
 }
@@ -72,7 +76,8 @@ func (c *Controller) reset(term uint64, now time.Time) {
 	c.extra = map[cluster.RangeID][]seen{}
 	c.newer = map[cluster.RangeID]*cluster.RangeDescriptor{}
 	c.hot, c.splitAsked = map[cluster.RangeID]time.Time{}, time.Time{}
-	c.sweptAt, c.repairAt = time.Time{}, time.Time{}
+	c.sweptAt, c.repairAt, c.hotAt = time.Time{}, time.Time{}, time.Time{}
+	c.repaired, c.ended = rest{}, 0
 	c.avoided, c.lifted = map[cluster.NodeID]time.Time{}, map[cluster.NodeID]time.Time{}
 	c.sourced = map[cluster.RangeID]int{}
 	c.observing, c.observedAt = 0, time.Time{}
@@ -105,17 +110,24 @@ func (c *Controller) Step(in Input) []Action {
 	return c.out
 }
 
-// look builds the snapshot of this step.
+// look brings the snapshot up to this step.
 func (c *Controller) look() {
-	src := sources{
+	c.src = sources{
 		now: c.in.Now, self: c.in.Self, view: c.in.View, reports: c.in.Reports, liveness: c.in.Liveness,
 		fresh: c.cfg.Fresh, extra: c.extra, newer: c.newer, downSince: c.downSince,
 	}
-	c.snap = src.build()
-	c.heard = src.heard
+	c.lookout.update(&c.src)
+	c.snap = c.lookout.snap
 }
 
-// Snapshot returns what the last step planned on; nil before the first.
+// Busy reports whether time alone may bring something to do soon: an operation is
+// under way, replicas or leaderships move, reports are awaited.
+func (c *Controller) Busy() bool {
+	return c.term != 0 && (len(c.moves)+len(c.transfers) > 0 || c.operating() || c.snap != nil && !c.collected())
+}
+
+// Snapshot returns what the last step planned on; nil before the first. The next
+// step changes it.
 func (c *Controller) Snapshot() *placement.Snapshot { return c.snap }
 
 // watchLiveness keeps since when each node is down.

@@ -7,11 +7,14 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/placement"
 )
 
+// heard returns what nodes have said of a range.
+func (c *Controller) heard(id cluster.RangeID) []seen { return c.lookout.heard(&c.src, id) }
+
 // copied returns how many bytes of a range the replica on a node holds, as far as
 // the range's leader knows: all of them, or what was sent of a snapshot. It
 // depends on reports alone, so that a new coordinator says the same.
 func (c *Controller) copied(x *placement.Range, node cluster.NodeID) uint64 {
-	for _, told := range c.heard[x.Descriptor.ID] {
+	for _, told := range c.heard(x.Descriptor.ID) {
 		st := told.status
 		if told.node != x.Leader || !st.IsLeader() {
 			continue
@@ -79,7 +82,7 @@ func (c *Controller) count(r *run) {
 		if !holds(x, r.op.Spec.Nodes) {
 			continue
 		}
-		if x.Leader == 0 || len(c.heard[x.Descriptor.ID]) == 0 {
+		if x.Leader == 0 || len(c.heard(x.Descriptor.ID)) == 0 {
 			return
 		}
 		n, of := c.arriving(r, x)

@@ -34,12 +34,13 @@ func (in *intake) of(id cluster.NodeID) *statusboard.Copy {
 	return in.copies[id]
 }
 
-// keepFor forgets everything d from now, unless it is called again.
-func (in *intake) keepFor(d time.Duration) {
+// keepFor forgets everything d from now, and calls also, unless it is called again.
+func (in *intake) keepFor(d time.Duration, also func()) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.drop == nil {
 		in.drop = time.AfterFunc(d, func() {
+			also()
 			in.mu.Lock()
 			defer in.mu.Unlock()
 			in.copies = nil

@@ -93,6 +93,7 @@ func (c *Controller) stepMoves() {
 		}
 		if m.ended {
 			delete(c.moves, id)
+			c.ended++
 		}
 	}
 }
@@ -288,6 +289,7 @@ func (c *Controller) stepTransfers() {
 	for _, id := range sorted(c.transfers) {
 		if h := c.transfers[id]; h.inflight == 0 && !c.in.Now.Before(h.retryAt) {
 			delete(c.transfers, id)
+			c.ended++
 		}
 	}
 }

@@ -2,6 +2,7 @@ package operation
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -91,7 +92,7 @@ func (c *Controller) observe() {
 		}
 		events = append(events, c.seenOf(id)...)
 	}
-	if len(events) == 0 {
+	if events = append(events, c.closed()...); len(events) == 0 {
 		return
 	}
 	events = events[:min(len(events), eventsAtOnce)]
@@ -127,19 +128,37 @@ func (c *Controller) seenOf(id cluster.NodeID) []cluster.Event {
 			Kind: cluster.EventNodeService, Node: id, Text: fmt.Sprintf("%s is %s", id, st.Service), Data: map[string]string{"service": string(st.Service)},
 		})
 	}
-	out = append(out, c.stoppedOn(id, st)...)
-	for _, to := range sorted(st.Peers) {
-		pair := [2]cluster.NodeID{id, to}
+	out = append(out, c.stoppedOn(id)...)
+	return append(out, c.opened(id, st)...)
+}
+
+// opened returns the events of the breakers that a node has opened.
+func (c *Controller) opened(id cluster.NodeID, st *cluster.NodeStatus) []cluster.Event {
+	var out []cluster.Event
+	for _, to := range c.lookout.unreached(id, st) {
 		n := c.in.View.Nodes[to]
-		switch open := st.Peers[to].Breaker == "open"; {
-		case n == nil || n.Membership == cluster.Decommissioned:
-		case open && !c.observed.open[pair] && c.in.Liveness[to] == cluster.Alive:
-			// Of a node that is dead everybody's breaker opens: that is no news.
-			out = append(out, cluster.Event{
-				Kind: cluster.EventBreakerOpen, Severity: cluster.SeverityWarn, Node: to, Source: id,
-				Text: short(fmt.Sprintf("%s does not reach %s, though it is alive: %s", id, to, st.Peers[to].LastError)),
-			})
-		case !open && c.observed.open[pair]:
+		if n == nil || n.Membership == cluster.Decommissioned || c.observed.open[[2]cluster.NodeID{id, to}] || c.in.Liveness[to] != cluster.Alive {
+			continue // of a node that is dead everybody's breaker opens: that is no news
+		}
+		out = append(out, cluster.Event{
+			Kind: cluster.EventBreakerOpen, Severity: cluster.SeverityWarn, Node: to, Source: id,
+			Text: short(fmt.Sprintf("%s does not reach %s, though it is alive: %s", id, to, st.Peers[to].LastError)),
+		})
+	}
+	return out
+}
+
+// closed returns the events of the breakers that are open no more.
+func (c *Controller) closed() []cluster.Event {
+	var out []cluster.Event
+	for _, pair := range slices.SortedFunc(maps.Keys(c.observed.open), func(a, b [2]cluster.NodeID) int { return slices.Compare(a[:], b[:]) }) {
+		id, to := pair[0], pair[1]
+		n, r := c.in.View.Nodes[to], c.in.Reports[id]
+		known := r.Status != nil && c.in.Now.Sub(r.At) <= c.cfg.Fresh && (c.in.Liveness[id] == cluster.Alive || id == c.in.Self)
+		if !known || n == nil || n.Membership == cluster.Decommissioned {
+			continue
+		}
+		if p, ok := r.Status.Peers[to]; ok && p.Breaker != "open" {
 			out = append(out, cluster.Event{Kind: cluster.EventBreakerClosed, Node: to, Source: id, Text: fmt.Sprintf("%s reaches %s again", id, to)})
 		}
 	}
@@ -147,12 +166,10 @@ func (c *Controller) seenOf(id cluster.NodeID) []cluster.Event {
 }
 
 // stoppedOn returns the events of a node's replicas that have stopped.
-func (c *Controller) stoppedOn(id cluster.NodeID, st *cluster.NodeStatus) []cluster.Event {
+func (c *Controller) stoppedOn(id cluster.NodeID) []cluster.Event {
 	var out []cluster.Event
-	for _, r := range st.Ranges {
-		if r.Failed == "" {
-			continue
-		}
+	for _, rid := range sorted(c.lookout.failed[id]) {
+		r := c.lookout.failed[id][rid]
 		key := stoppedReplica{id, r.Descriptor.ID, fmt.Sprint(r.Replica)}
 		if c.observed.stopped[key] {
 			continue

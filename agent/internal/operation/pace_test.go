@@ -104,7 +104,7 @@ func TestLearnerThatWasGivenUp(t *testing.T) {
 		{Node: 2, Match: 100}, {Node: 3, Match: 100}, {Node: 4, Match: 100}, {Node: 5, Snapshot: true, Sent: 250},
 	}}
 	c := NewController(DefaultConfig())
-	c.heard = map[cluster.RangeID][]seen{2: {{node: 1, status: st}}}
+	c.lookout.told = map[cluster.RangeID][]seen{2: {{node: 1, status: st}}}
 	x := &placement.Range{Descriptor: d, Leader: 1, Bytes: 1000}
 	r := &run{op: cluster.Operation{ID: "op-1", Spec: decommission(3)}}
 	c.moves[2] = &moving{op: "op-1", move: placement.Move{Range: 2, From: 3, To: 5}}

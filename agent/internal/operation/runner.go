@@ -7,12 +7,12 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
-	"github.com/nodedb/nodedb/agent/internal/placement"
 )
 
 // Meta is the meta range as this package needs it; meta.Meta satisfies it.
@@ -25,7 +25,10 @@ type Meta interface {
 
 // Config of the shell: how often it looks, how long it waits.
 const (
+	// tickEvery is how often the Controller looks while time matters or nodes have
+	// news; restEvery, when nothing has happened.
 	tickEvery     = 200 * time.Millisecond
+	restEvery     = time.Second
 	pollEvery     = time.Second
 	pollTimeout   = 3 * time.Second
 	actionTimeout = 10 * time.Second
@@ -51,17 +54,17 @@ type Runner struct {
 	local  map[string]func(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error)
 	heard  intake
 	wake   chan struct{}
+	news   atomic.Bool // a node has told something new: look at the next tick
 	wg     sync.WaitGroup
 	logged map[string]cluster.OperationState
 
 	mu struct {
 		sync.Mutex
-		reports  map[cluster.NodeID]Report
-		asking   map[cluster.NodeID]bool
-		done     []Completion
-		snapshot *placement.Snapshot
-		granted  map[cluster.NodeID]grant // certificates to stop
-		sweeps   Sweeps
+		reports map[cluster.NodeID]Report
+		asking  map[cluster.NodeID]bool
+		done    []Completion
+		granted map[cluster.NodeID]grant // certificates to stop
+		sweeps  Sweeps
 	}
 }
 
@@ -89,16 +92,19 @@ func (r *Runner) Run(ctx context.Context, ready func()) error {
 	defer r.wg.Wait()
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
-	var polledAt time.Time
+	var polledAt, steppedAt time.Time
+	var led uint64
 	if ready != nil {
 		ready()
 	}
 	for {
+		woken := false
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		case <-r.wake:
+			woken = true
 		}
 		_, term, self := r.cfg.Meta.Leader()
 		if !self {
@@ -109,6 +115,11 @@ func (r *Runner) Run(ctx context.Context, ready func()) error {
 			polledAt = now
 			r.poll(ctx)
 		}
+		due := r.news.Swap(false) || r.ctl.Busy() || term != led || now.Sub(steppedAt) >= restEvery
+		if !woken && !due {
+			continue
+		}
+		steppedAt, led = now, term
 		r.step(ctx, now, term)
 	}
 }
@@ -131,7 +142,7 @@ func (r *Runner) step(ctx context.Context, now time.Time, term uint64) {
 	r.mu.Unlock()
 	actions := r.ctl.Step(in)
 	r.mu.Lock()
-	r.mu.snapshot, r.mu.sweeps = r.ctl.Snapshot(), r.ctl.Sweeps()
+	r.mu.sweeps = r.ctl.Sweeps()
 	r.mu.Unlock()
 	if term != 0 {
 		r.logOperations(in.View)
@@ -218,14 +229,18 @@ func (r *Runner) refresh(ctx context.Context, id cluster.NodeID) error {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
 	began := time.Now().UTC().Round(0)
-	st, _, err := r.heard.ask(ctx, id, r.call)
+	st, news, err := r.heard.ask(ctx, id, r.call)
 	if err != nil {
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.mu.reports[id].At.Before(began) {
+	was := r.mu.reports[id]
+	if was.At.Before(began) {
 		r.mu.reports[id] = Report{Status: st, At: began}
+	}
+	if news || was.Status == nil || was.Status.Service != st.Service || began.Sub(was.At) > r.cfg.Config.Fresh {
+		r.news.Store(true)
 	}
 	return nil
 }

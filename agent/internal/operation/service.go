@@ -29,6 +29,10 @@ type Service struct {
 	cfg    ServiceConfig
 	recent recentPlans
 	heard  intake
+	mu     struct {
+		sync.Mutex
+		lookout *lookout // of the last question to all nodes; nil: none lately
+	}
 }
 
 // NewService returns a Service.
@@ -82,7 +86,11 @@ func (s *Service) ClusterStatus(ctx context.Context, perNode time.Duration) Obse
 		}()
 	}
 	wg.Wait()
-	s.heard.keepFor(keepStatuses)
+	s.heard.keepFor(keepStatuses, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.mu.lookout = nil
+	})
 	close(answers)
 	o.At = time.Now().UTC().Round(0)
 	reports := map[cluster.NodeID]Report{}
@@ -95,8 +103,23 @@ func (s *Service) ClusterStatus(ctx context.Context, perNode time.Duration) Obse
 		reports[a.node] = Report{Status: a.status, At: o.At}
 	}
 	slices.Sort(o.Missing)
-	o.Snapshot = Snapshot(o.At, s.cfg.Self, o.View, reports, o.Liveness)
+	o.Snapshot = s.snapshot(&sources{now: o.At, self: s.cfg.Self, view: o.View, reports: reports, liveness: o.Liveness, fresh: DefaultConfig().Fresh})
 	return o
+}
+
+// snapshot returns a snapshot that stays as it is. What it has in common with the
+// last one is not made anew.
+func (s *Service) snapshot(src *sources) *placement.Snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.lookout == nil {
+		s.mu.lookout = newLookout(Planted{})
+	}
+	s.mu.lookout.update(src)
+	out := *s.mu.lookout.snap
+	out.Ranges = slices.Clone(out.Ranges)
+	out.Busy = busy(src.view, "")
+	return &out
 }
 
 func (s *Service) ask(ctx context.Context, id cluster.NodeID) (*cluster.NodeStatus, error) {

@@ -2,7 +2,6 @@ package operation
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"time"
 
@@ -36,8 +35,6 @@ type sources struct {
 	newer map[cluster.RangeID]*cluster.RangeDescriptor
 	// downSince says since when a node is not alive.
 	downSince map[cluster.NodeID]time.Time
-	// heard is what was said of each range; build fills it in.
-	heard map[cluster.RangeID][]seen
 }
 
 // Snapshot builds what the planner sees from a view, the nodes' reports and
@@ -46,7 +43,7 @@ func Snapshot(now time.Time, self cluster.NodeID, view *metastate.View, reports 
 	src := sources{now: now, self: self, view: view, reports: reports, liveness: liveness, fresh: DefaultConfig().Fresh}
 	s := src.build()
 	s.Busy = busy(view, "")
-	return s.Sort()
+	return s
 }
 
 // busy lists the nodes of the operations in flight other than except. Those that
@@ -63,23 +60,11 @@ func busy(view *metastate.View, except string) []cluster.NodeID {
 	return slices.Compact(nodes)
 }
 
+// build makes a snapshot from nothing.
 func (src *sources) build() *placement.Snapshot {
-	v := src.view
-	s := &placement.Snapshot{
-		MetaIndex: v.Index, Rate: v.Settings.SnapshotRate(),
-		DeadAfter: v.Settings.DeadAfter().Seconds(),
-	}
-	for _, id := range v.NodeIDs() {
-		s.Nodes = append(s.Nodes, src.node(v.Nodes[id]))
-	}
-	for _, id := range v.PoolIDs() {
-		s.Pools = append(s.Pools, *v.Pools[id])
-	}
-	src.heard = src.told()
-	for _, id := range v.RangeIDs() {
-		s.Ranges = append(s.Ranges, src.rangeOf(v.Ranges[id], src.heard[id]))
-	}
-	return s.Sort()
+	l := newLookout(Planted{})
+	l.update(src)
+	return l.snap
 }
 
 // report returns the node's report if it is fresh.
@@ -96,8 +81,6 @@ func (src *sources) node(n *cluster.Node) placement.Node {
 		ID: n.ID, Name: n.Name, Version: n.Version, Membership: n.Membership, Cordon: n.Cordon,
 		Liveness: src.alive(n.ID),
 	}
-	// A locality was checked when the node told it; one that cannot be read is none.
-	out.Locality, _ = cluster.ParseLocality(n.Locality)
 	if out.Liveness != cluster.Alive {
 		if since, ok := src.downSince[n.ID]; ok {
 			out.DownFor = src.now.Sub(since).Seconds()
@@ -127,26 +110,6 @@ func (src *sources) alive(id cluster.NodeID) cluster.Liveness {
 		return cluster.Alive
 	}
 	return cluster.Dead
-}
-
-// told gathers what was said of each range, per node the newest.
-func (src *sources) told() map[cluster.RangeID][]seen {
-	all := make(map[cluster.RangeID][]seen, len(src.view.Ranges))
-	for _, id := range slices.Sorted(maps.Keys(src.reports)) {
-		st := src.report(id)
-		if st == nil {
-			continue
-		}
-		for _, r := range st.Ranges {
-			all[r.Descriptor.ID] = append(all[r.Descriptor.ID], seen{node: id, at: src.reports[id].At, status: r})
-		}
-	}
-	for _, id := range slices.Sorted(maps.Keys(src.extra)) {
-		for _, x := range src.extra[id] {
-			all[id] = newest(all[id], x)
-		}
-	}
-	return all
 }
 
 // newest adds x to list unless that node has said something later.

@@ -2,6 +2,8 @@ package operation
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -23,9 +25,16 @@ func (c *Controller) splitHot() {
 	}
 	var hottest *placement.Range
 	var load *cluster.RangeLoad
-	for i := range c.snap.Ranges {
-		x := &c.snap.Ranges[i]
-		id := x.Descriptor.ID
+	for id := range c.hot {
+		if !c.lookout.loads[id] {
+			delete(c.hot, id)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.lookout.loads)) {
+		x := c.snap.Range(id)
+		if x == nil {
+			continue
+		}
 		l := c.loadOf(x)
 		if limit == 0 || l == nil || l.Rate < limit {
 			delete(c.hot, id)

@@ -1,6 +1,7 @@
 package operation
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 // The pauses between two sweeps of upkeep: short while there is work.
 const (
 	repairEvery  = 500 * time.Millisecond
+	repairAnyway = 5 * time.Second // a disk was cleared, a processor is idle again
 	destroyEvery = 10 * time.Second
 	tellEvery    = 2 * time.Second
 )
@@ -30,8 +32,11 @@ func (c *Controller) upkeep() {
 	}
 	c.welcome()
 	c.collectReplicas()
-	c.splitHot()
-	if c.in.Now.Sub(c.repairAt) >= repairEvery {
+	if c.in.Now.Sub(c.hotAt) >= c.cfg.SpreadEvery {
+		c.hotAt = c.in.Now
+		c.splitHot()
+	}
+	if c.repairDue() {
 		c.repairAt = c.in.Now
 		c.repair()
 	}
@@ -79,27 +84,44 @@ func (c *Controller) stopTombstoned() {
 // Replica ids never return, so an id that the descriptor has given out and does
 // not list is gone for good.
 func (c *Controller) collectReplicas() {
-	for _, node := range sorted(c.in.Reports) {
-		n := c.snap.Node(node)
-		if n == nil || !n.Live() || !n.Reported {
+	for _, id := range slices.Sorted(maps.Keys(c.lookout.strays)) {
+		r := c.snap.Range(id)
+		if r == nil || c.moves[id] != nil || c.in.Now.Sub(c.destroyed[id]) < destroyEvery {
 			continue
 		}
-		for _, st := range c.in.Reports[node].Status.Ranges {
-			id := st.Descriptor.ID
-			r := c.snap.Range(id)
-			if r == nil || c.moves[id] != nil || st.Replica >= r.Descriptor.NextReplica || c.in.Now.Sub(c.destroyed[id]) < destroyEvery {
-				continue
-			}
-			if rep, ok := r.Descriptor.On(node); ok && rep.Replica <= st.Replica {
+		for _, x := range c.lookout.told[id] {
+			n := c.snap.Node(x.node)
+			if n == nil || !n.Live() || !n.Reported || !stray(&r.Descriptor, x.node, x.status.Replica) {
 				continue
 			}
 			if id == cluster.MetaRangeID && n.Leaving() {
 				continue // its last copy of what the cluster knows goes with the process
 			}
 			c.destroyed[id] = c.in.Now
-			c.do(Action{Kind: ActDestroy, To: node, Range: id, Replica: st.Replica + 1})
+			c.do(Action{Kind: ActDestroy, To: x.node, Range: id, Replica: x.status.Replica + 1})
+			break
 		}
 	}
+}
+
+// rest is what a plan of repairs rests on: at the same rest it is the same plan.
+type rest struct{ shape, ended uint64 }
+
+// repairDue reports whether a plan of repairs may be another one than the last: what
+// it rests on has changed, or an operation gives up or claims ranges; while a node
+// is down time decides, and now and then figures do.
+func (c *Controller) repairDue() bool {
+	since := c.in.Now.Sub(c.repairAt)
+	switch now := (rest{c.lookout.shape, c.ended}); {
+	case since < repairEvery:
+		return false
+	case now != c.repaired || c.operating():
+		c.repaired = now
+		return true
+	case len(c.downSince) > 0:
+		return since >= c.cfg.SpreadEvery
+	}
+	return since >= repairAnyway
 }
 
 // repair starts what makes ranges whole. Ranges that an operation is about to
@@ -125,6 +147,9 @@ func (c *Controller) spokenFor() []cluster.RangeID {
 		}
 	}
 	ids = append(ids, c.claimed()...)
+	if len(leaving) == 0 {
+		return ids
+	}
 	for i := range c.snap.Ranges {
 		d := &c.snap.Ranges[i].Descriptor
 		if d.IsMeta() && c.awaited(d) {
@@ -148,6 +173,9 @@ func (c *Controller) awaited(meta *cluster.RangeDescriptor) bool {
 
 // handOff takes leaderships off nodes that are on their way out.
 func (c *Controller) handOff() {
+	if !slices.ContainsFunc(c.snap.Nodes, func(n placement.Node) bool { return n.HandsOver() }) {
+		return
+	}
 	in := placement.Intent{Goal: placement.GoalHandOff, MaxTransfers: c.cfg.SpreadTransfers}
 	in.Skip = append(sorted(c.moves), sorted(c.transfers)...)
 	plan, _ := placement.Make(c.snap, in)

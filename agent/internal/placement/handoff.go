@@ -10,7 +10,7 @@ func (p *planner) handOff() {
 			return
 		}
 		n := p.s.Node(r.Leader)
-		if n == nil || !n.Live() || !n.stops() && !n.Leaving() || p.skips(r.Descriptor.ID) {
+		if n == nil || !n.HandsOver() || p.skips(r.Descriptor.ID) {
 			continue // a cordoned node receives nothing, and keeps what it has
 		}
 		if to := p.successor(r, nil); to != 0 {

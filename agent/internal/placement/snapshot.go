@@ -57,6 +57,10 @@ func (n *Node) stops() bool {
 	return n.Service == cluster.Draining || n.Service == cluster.Drained || n.Service == cluster.Stopping
 }
 
+// HandsOver reports whether the node's leaderships go elsewhere: it lives, and is
+// on its way out.
+func (n *Node) HandsOver() bool { return n.Live() && (n.stops() || n.Leaving()) }
+
 // leads reports whether the node may be given leaderships.
 func (n *Node) leads() bool {
 	return n.Live() && !n.Leaving() && !n.Cordon && !n.stops()
@@ -143,6 +147,12 @@ func (s *Snapshot) Sort() *Snapshot {
 	for i := range s.Ranges {
 		slices.Sort(s.Ranges[i].Caught)
 	}
+	return s.Defaults()
+}
+
+// Defaults fills in the limits that are not set. A Snapshot that is in order
+// already needs no more.
+func (s *Snapshot) Defaults() *Snapshot {
 	if s.MaxDisk == 0 {
 		s.MaxDisk = DefaultMaxDisk
 	}

@@ -1,0 +1,22 @@
+//go:build planted
+
+package operation
+
+import (
+	"math/rand/v2"
+	"testing"
+)
+
+// TestPlantedDeafSources: a source whose changes do not reach the snapshot is found.
+func TestPlantedDeafSources(t *testing.T) {
+	for _, source := range []string{"view", "reports", "age", "liveness", "extra", "newer", "passing"} {
+		first, found := rand.Uint64(), ""
+		for seed := first; seed < first+20 && found == ""; seed++ {
+			found = watchOutlook(seed, Planted{Deaf: source}, 300)
+		}
+		if found == "" {
+			t.Errorf("deaf to %s: not found in 20 seeds from %d on", source, first)
+		}
+		t.Logf("deaf to %s: %s", source, found)
+	}
+}
