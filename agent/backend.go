@@ -67,17 +67,17 @@ func (b *backend) InspectRaft(ctx context.Context, id cluster.RangeID, nodes []c
 	return b.n.service.InspectRaft(ctx, id, nodes, perNode)
 }
 
-// VShard implements admin.Observer.
-func (b *backend) VShard(collection string, key []string) (cluster.VShard, error) {
+// Row implements admin.Observer.
+func (b *backend) Row(collection string, key []string) ([]byte, error) {
 	c, ok := b.n.machine.View().Collection(collection)
 	if !ok {
-		return 0, &admin.Error{Kind: admin.KindNotFound, Message: fmt.Sprintf("there is no collection %q: nodedbctl sql -e 'SHOW COLLECTIONS' lists them", collection)}
+		return nil, &admin.Error{Kind: admin.KindNotFound, Message: fmt.Sprintf("there is no collection %q: nodedbctl sql -e 'SHOW COLLECTIONS' lists them", collection)}
 	}
 	encoded, err := catalog.KeyFromText(c, key)
 	if err != nil {
-		return 0, &admin.Error{Kind: admin.KindInvalid, Message: err.Error(), Err: err}
+		return nil, &admin.Error{Kind: admin.KindInvalid, Message: err.Error(), Err: err}
 	}
-	return keys.VShardOf(c.ID, encoded), nil
+	return keys.Row(c.Pool, keys.VShardOf(c.ID, encoded), c.ID, encoded), nil
 }
 
 // Plan implements admin.Operator.

@@ -342,7 +342,7 @@ func firstDescriptors(node cluster.NodeID, count int) []cluster.RangeDescriptor 
 	for i := range count {
 		descs = append(descs, cluster.RangeDescriptor{
 			ID:    cluster.MetaRangeID + 1 + cluster.RangeID(i),
-			Start: cluster.VShard(i * cluster.VShards / count), End: cluster.VShard((i + 1) * cluster.VShards / count),
+			Start: cluster.VShard(i * cluster.VShards / count).Key(), End: cluster.VShard((i + 1) * cluster.VShards / count).Key(),
 			Generation: 1, NextReplica: 2, Replicas: only,
 		})
 	}

@@ -48,8 +48,11 @@ type LocalNode struct {
 type LocalRange struct {
 	ID         uint32   `json:"id"`
 	Meta       bool     `json:"meta"`
-	Start      uint32   `json:"start"`
+	Start      uint32   `json:"start"` // the vshards [start, end) of which it owns a part
 	End        uint32   `json:"end"`
+	Pool       string   `json:"pool,omitempty"` // of a data range
+	StartKey   string   `json:"startKey"`       // hex
+	EndKey     string   `json:"endKey"`
 	Generation uint64   `json:"generation"`
 	Replica    uint64   `json:"replica"`
 	Voters     []uint32 `json:"voters"`
@@ -170,7 +173,11 @@ func newLocalRange(id cluster.RangeID, s *replica.Stored, err error) LocalRange 
 		return out
 	}
 	d := &s.Descriptor
-	out.Meta, out.Start, out.End, out.Generation = d.IsMeta(), uint32(d.Start), uint32(d.End), d.Generation
+	first, end := d.VShards()
+	out.Meta, out.Start, out.End, out.Generation = d.IsMeta(), uint32(first), uint32(end), d.Generation
+	if out.StartKey, out.EndKey = d.Start.Hex(), d.End.Hex(); !d.IsMeta() {
+		out.Pool = d.Pool.String()
+	}
 	for _, n := range d.Voters() {
 		out.Voters = append(out.Voters, uint32(n))
 	}

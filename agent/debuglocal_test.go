@@ -93,7 +93,7 @@ func plantStore(t *testing.T, dir, uuid string) {
 		t.Fatal(err)
 	}
 	b := engine.NewBatch()
-	d := &cluster.RangeDescriptor{ID: 7, Start: 0, End: 64, Generation: 1, NextReplica: 2, Replicas: []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}}}
+	d := &cluster.RangeDescriptor{ID: 7, Start: cluster.VShard(0).Key(), End: cluster.VShard(64).Key(), Generation: 1, NextReplica: 2, Replicas: []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}}}
 	ident, err := json.Marshal(storeIdent{Format: identityFormat, Node: 1, UUID: uuid})
 	if err != nil {
 		t.Fatal(err)

@@ -271,7 +271,7 @@ func TestInitRefusals(t *testing.T) {
 
 func TestFirstDescriptors(t *testing.T) {
 	for _, count := range []int{1, 3, 7, 64, 100, 1000, 1024} {
-		next := cluster.VShard(0)
+		next := cluster.VShard(0).Key()
 		least, most := cluster.VShards, 0
 		for _, d := range firstDescriptors(1, count) {
 			if err := d.Validate(); err != nil {
@@ -281,13 +281,13 @@ func TestFirstDescriptors(t *testing.T) {
 				continue
 			}
 			if d.Start != next {
-				t.Fatalf("%d ranges: one begins at %d, not %d", count, d.Start, next)
+				t.Fatalf("%d ranges: one begins at %s, not %s", count, d.Start, next)
 			}
 			next = d.End
-			least, most = min(least, int(d.End-d.Start)), max(most, int(d.End-d.Start))
+			least, most = min(least, int(d.End.VShard()-d.Start.VShard())), max(most, int(d.End.VShard()-d.Start.VShard()))
 		}
-		if next != cluster.VShards || most-least > 1 {
-			t.Errorf("%d ranges end at %d, of %d to %d vshards", count, next, least, most)
+		if next.VShard() != cluster.VShards || most-least > 1 {
+			t.Errorf("%d ranges end at %s, of %d to %d vshards", count, next, least, most)
 		}
 	}
 }

@@ -41,12 +41,15 @@ type OperationSpec struct {
 	Range uint32 `protobuf:"varint,12,opt,name=range,proto3" json:"range,omitempty"`
 	From  uint32 `protobuf:"varint,13,opt,name=from,proto3" json:"from,omitempty"`
 	To    uint32 `protobuf:"varint,14,opt,name=to,proto3" json:"to,omitempty"`
-	At    uint32 `protobuf:"varint,15,opt,name=at,proto3" json:"at,omitempty"` // the vshard that begins the new range; 0: the middle
+	At    uint32 `protobuf:"varint,15,opt,name=at,proto3" json:"at,omitempty"` // the vshard with which the new range begins, or in which; 0: the middle
 	// Of kind rebalance.
-	Goal          string `protobuf:"bytes,16,opt,name=goal,proto3" json:"goal,omitempty"` // bytes | load | leaders; empty: all of them
-	MaxMoves      uint32 `protobuf:"varint,17,opt,name=max_moves,json=maxMoves,proto3" json:"max_moves,omitempty"`
-	Plan          string `protobuf:"bytes,18,opt,name=plan,proto3" json:"plan,omitempty"`      // the stored plan to apply: exactly its moves
-	Strict        bool   `protobuf:"varint,19,opt,name=strict,proto3" json:"strict,omitempty"` // refuse the whole plan if a part of it is stale
+	Goal     string `protobuf:"bytes,16,opt,name=goal,proto3" json:"goal,omitempty"` // bytes | load | leaders; empty: all of them
+	MaxMoves uint32 `protobuf:"varint,17,opt,name=max_moves,json=maxMoves,proto3" json:"max_moves,omitempty"`
+	Plan     string `protobuf:"bytes,18,opt,name=plan,proto3" json:"plan,omitempty"`      // the stored plan to apply: exactly its moves
+	Strict   bool   `protobuf:"varint,19,opt,name=strict,proto3" json:"strict,omitempty"` // refuse the whole plan if a part of it is stale
+	// Of a split: the key with which the new range begins, in hex as Range.start_key;
+	// it goes before at.
+	AtKey         string `protobuf:"bytes,20,opt,name=at_key,json=atKey,proto3" json:"at_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -212,6 +215,13 @@ func (x *OperationSpec) GetStrict() bool {
 		return x.Strict
 	}
 	return false
+}
+
+func (x *OperationSpec) GetAtKey() string {
+	if x != nil {
+		return x.AtKey
+	}
+	return ""
 }
 
 type PlanOperationRequest struct {
@@ -2661,7 +2671,7 @@ var File_operations_proto protoreflect.FileDescriptor
 const file_operations_proto_rawDesc = "" +
 	"\n" +
 	"\x10operations.proto\x12\x0fnodedb.admin.v1\x1a\n" +
-	"base.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd7\x03\n" +
+	"base.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\x03\n" +
 	"\rOperationSpec\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05nodes\x18\x02 \x03(\rR\x05nodes\x12\x1a\n" +
@@ -2684,7 +2694,8 @@ const file_operations_proto_rawDesc = "" +
 	"\x04goal\x18\x10 \x01(\tR\x04goal\x12\x1b\n" +
 	"\tmax_moves\x18\x11 \x01(\rR\bmaxMoves\x12\x12\n" +
 	"\x04plan\x18\x12 \x01(\tR\x04plan\x12\x16\n" +
-	"\x06strict\x18\x13 \x01(\bR\x06strict\"m\n" +
+	"\x06strict\x18\x13 \x01(\bR\x06strict\x12\x15\n" +
+	"\x06at_key\x18\x14 \x01(\tR\x05atKey\"m\n" +
 	"\x14PlanOperationRequest\x122\n" +
 	"\x04spec\x18\x01 \x01(\v2\x1e.nodedb.admin.v1.OperationSpecR\x04spec\x12!\n" +
 	"\fnode_timeout\x18\x02 \x01(\x01R\vnodeTimeout\"n\n" +

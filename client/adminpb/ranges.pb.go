@@ -155,7 +155,7 @@ type Range struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	Id              uint32                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	Meta            bool                   `protobuf:"varint,2,opt,name=meta,proto3" json:"meta,omitempty"`
-	Start           uint32                 `protobuf:"varint,3,opt,name=start,proto3" json:"start,omitempty"` // vshards [start, end)
+	Start           uint32                 `protobuf:"varint,3,opt,name=start,proto3" json:"start,omitempty"` // the vshards [start, end) of which the range owns a part
 	End             uint32                 `protobuf:"varint,4,opt,name=end,proto3" json:"end,omitempty"`
 	Leader          uint32                 `protobuf:"varint,5,opt,name=leader,proto3" json:"leader,omitempty"` // 0: unknown
 	Term            uint64                 `protobuf:"varint,6,opt,name=term,proto3" json:"term,omitempty"`
@@ -170,6 +170,11 @@ type Range struct {
 	Applied         uint64                 `protobuf:"varint,15,opt,name=applied,proto3" json:"applied,omitempty"`
 	SizeUnknown     bool                   `protobuf:"varint,16,opt,name=size_unknown,json=sizeUnknown,proto3" json:"size_unknown,omitempty"` // no replica answered, or the range is being counted: bytes and keys are 0 and not known
 	LoadUnknown     bool                   `protobuf:"varint,17,opt,name=load_unknown,json=loadUnknown,proto3" json:"load_unknown,omitempty"` // no leader answered: so are reads, writes, commit and applied
+	Pool            string                 `protobuf:"bytes,18,opt,name=pool,proto3" json:"pool,omitempty"`                                   // the name of its pool; empty: the meta range
+	// The keys [start_key, end_key) of the pool that the range owns, in hex: two bytes
+	// begin a vshard, more are a row.
+	StartKey string `protobuf:"bytes,19,opt,name=start_key,json=startKey,proto3" json:"start_key,omitempty"`
+	EndKey   string `protobuf:"bytes,20,opt,name=end_key,json=endKey,proto3" json:"end_key,omitempty"`
 	// Of bytes: newest versions that have a value, and all other versions. Unknown as
 	// bytes are.
 	LiveBytes     uint64 `protobuf:"varint,25,opt,name=live_bytes,json=liveBytes,proto3" json:"live_bytes,omitempty"`
@@ -325,6 +330,27 @@ func (x *Range) GetLoadUnknown() bool {
 		return x.LoadUnknown
 	}
 	return false
+}
+
+func (x *Range) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *Range) GetStartKey() string {
+	if x != nil {
+		return x.StartKey
+	}
+	return ""
+}
+
+func (x *Range) GetEndKey() string {
+	if x != nil {
+		return x.EndKey
+	}
+	return ""
 }
 
 func (x *Range) GetLiveBytes() uint64 {
@@ -546,6 +572,9 @@ type Route struct {
 	LeaderAddress string                 `protobuf:"bytes,5,opt,name=leader_address,json=leaderAddress,proto3" json:"leader_address,omitempty"` // of SQL
 	Replicas      []uint32               `protobuf:"varint,6,rep,packed,name=replicas,proto3" json:"replicas,omitempty"`
 	Generation    uint64                 `protobuf:"varint,7,opt,name=generation,proto3" json:"generation,omitempty"`
+	Pool          string                 `protobuf:"bytes,8,opt,name=pool,proto3" json:"pool,omitempty"`
+	StartKey      string                 `protobuf:"bytes,9,opt,name=start_key,json=startKey,proto3" json:"start_key,omitempty"` // as in Range
+	EndKey        string                 `protobuf:"bytes,10,opt,name=end_key,json=endKey,proto3" json:"end_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -629,6 +658,27 @@ func (x *Route) GetGeneration() uint64 {
 	return 0
 }
 
+func (x *Route) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *Route) GetStartKey() string {
+	if x != nil {
+		return x.StartKey
+	}
+	return ""
+}
+
+func (x *Route) GetEndKey() string {
+	if x != nil {
+		return x.EndKey
+	}
+	return ""
+}
+
 type LookupRouteRequest struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Collection string                 `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
@@ -687,6 +737,7 @@ type LookupRouteResponse struct {
 	AsOf          *AsOf                  `protobuf:"bytes,1,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
 	Vshard        uint32                 `protobuf:"varint,2,opt,name=vshard,proto3" json:"vshard,omitempty"`
 	Route         *Route                 `protobuf:"bytes,3,opt,name=route,proto3" json:"route,omitempty"`
+	RowKey        string                 `protobuf:"bytes,4,opt,name=row_key,json=rowKey,proto3" json:"row_key,omitempty"` // the row's place among the bounds of ranges, in hex
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -740,6 +791,13 @@ func (x *LookupRouteResponse) GetRoute() *Route {
 		return x.Route
 	}
 	return nil
+}
+
+func (x *LookupRouteResponse) GetRowKey() string {
+	if x != nil {
+		return x.RowKey
+	}
+	return ""
 }
 
 type ExplainRangeRequest struct {
@@ -1144,7 +1202,7 @@ const file_ranges_proto_rawDesc = "" +
 	"\fnode_timeout\x18\x05 \x01(\x01R\vnodeTimeout\"p\n" +
 	"\x12ListRangesResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12.\n" +
-	"\x06ranges\x18\x02 \x03(\v2\x16.nodedb.admin.v1.RangeR\x06ranges\"\xa1\x04\n" +
+	"\x06ranges\x18\x02 \x03(\v2\x16.nodedb.admin.v1.RangeR\x06ranges\"\xeb\x04\n" +
 	"\x05Range\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x12\n" +
 	"\x04meta\x18\x02 \x01(\bR\x04meta\x12\x14\n" +
@@ -1165,7 +1223,10 @@ const file_ranges_proto_rawDesc = "" +
 	"\x06commit\x18\x0e \x01(\x04R\x06commit\x12\x18\n" +
 	"\aapplied\x18\x0f \x01(\x04R\aapplied\x12!\n" +
 	"\fsize_unknown\x18\x10 \x01(\bR\vsizeUnknown\x12!\n" +
-	"\fload_unknown\x18\x11 \x01(\bR\vloadUnknown\x12\x1d\n" +
+	"\fload_unknown\x18\x11 \x01(\bR\vloadUnknown\x12\x12\n" +
+	"\x04pool\x18\x12 \x01(\tR\x04pool\x12\x1b\n" +
+	"\tstart_key\x18\x13 \x01(\tR\bstartKey\x12\x17\n" +
+	"\aend_key\x18\x14 \x01(\tR\x06endKey\x12\x1d\n" +
 	"\n" +
 	"live_bytes\x18\x19 \x01(\x04R\tliveBytes\x12\x1d\n" +
 	"\n" +
@@ -1183,7 +1244,7 @@ const file_ranges_proto_rawDesc = "" +
 	"\fnode_timeout\x18\x01 \x01(\x01R\vnodeTimeout\"p\n" +
 	"\x12GetRoutingResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12.\n" +
-	"\x06routes\x18\x02 \x03(\v2\x16.nodedb.admin.v1.RouteR\x06routes\"\xc0\x01\n" +
+	"\x06routes\x18\x02 \x03(\v2\x16.nodedb.admin.v1.RouteR\x06routes\"\x8a\x02\n" +
 	"\x05Route\x12\x14\n" +
 	"\x05range\x18\x01 \x01(\rR\x05range\x12\x14\n" +
 	"\x05start\x18\x02 \x01(\rR\x05start\x12\x10\n" +
@@ -1193,16 +1254,21 @@ const file_ranges_proto_rawDesc = "" +
 	"\breplicas\x18\x06 \x03(\rR\breplicas\x12\x1e\n" +
 	"\n" +
 	"generation\x18\a \x01(\x04R\n" +
-	"generation\"F\n" +
+	"generation\x12\x12\n" +
+	"\x04pool\x18\b \x01(\tR\x04pool\x12\x1b\n" +
+	"\tstart_key\x18\t \x01(\tR\bstartKey\x12\x17\n" +
+	"\aend_key\x18\n" +
+	" \x01(\tR\x06endKey\"F\n" +
 	"\x12LookupRouteRequest\x12\x1e\n" +
 	"\n" +
 	"collection\x18\x01 \x01(\tR\n" +
 	"collection\x12\x10\n" +
-	"\x03key\x18\x02 \x03(\tR\x03key\"\x87\x01\n" +
+	"\x03key\x18\x02 \x03(\tR\x03key\"\xa0\x01\n" +
 	"\x13LookupRouteResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12\x16\n" +
 	"\x06vshard\x18\x02 \x01(\rR\x06vshard\x12,\n" +
-	"\x05route\x18\x03 \x01(\v2\x16.nodedb.admin.v1.RouteR\x05route\"N\n" +
+	"\x05route\x18\x03 \x01(\v2\x16.nodedb.admin.v1.RouteR\x05route\x12\x17\n" +
+	"\arow_key\x18\x04 \x01(\tR\x06rowKey\"N\n" +
 	"\x13ExplainRangeRequest\x12\x14\n" +
 	"\x05range\x18\x01 \x01(\rR\x05range\x12!\n" +
 	"\fnode_timeout\x18\x02 \x01(\x01R\vnodeTimeout\"\xbb\x01\n" +

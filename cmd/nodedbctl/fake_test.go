@@ -84,8 +84,8 @@ func (f *fakeCluster) ListRanges(_ context.Context, r *adminpb.ListRangesRequest
 	voters := []*adminpb.Replica{{Node: 1, Replica: 1, Role: "voter"}, {Node: 2, Replica: 2, Role: "voter"}, {Node: 3, Replica: 3, Role: "voter"}}
 	all := []*adminpb.Range{
 		{Id: 1, Meta: true, Leader: 1, Replicas: voters, Bytes: 1258291, WritesPerSecond: 3, State: "healthy", Generation: 4},
-		{Id: 2, Start: 0, End: 16, Leader: 2, Replicas: voters, Bytes: 25270682, Keys: 51234, ReadsPerSecond: 120, WritesPerSecond: 88, State: "healthy", Generation: 17},
-		{Id: 3, Start: 16, End: 32, Replicas: append(voters[:2:2], &adminpb.Replica{Node: 5, Replica: 4, Role: "learner"}), Bytes: 512, State: "electing", Generation: 18},
+		{Id: 2, Start: 0, End: 16, Pool: "default", StartKey: "0000", EndKey: "0010", Leader: 2, Replicas: voters, Bytes: 25270682, Keys: 51234, ReadsPerSecond: 120, WritesPerSecond: 88, State: "healthy", Generation: 17},
+		{Id: 3, Start: 16, End: 32, Pool: "default", StartKey: "0010", EndKey: "001f000000000000000700026b0000010000", Replicas: append(voters[:2:2], &adminpb.Replica{Node: 5, Replica: 4, Role: "learner"}), Bytes: 512, State: "electing", Generation: 18},
 	}
 	for _, x := range all {
 		if len(r.GetIds()) == 0 || slices.Contains(r.GetIds(), x.GetId()) {
@@ -102,8 +102,8 @@ func (f *fakeCluster) LookupRoute(_ context.Context, r *adminpb.LookupRouteReque
 	if r.GetCollection() == "broken" {
 		return nil, refuse(connect.CodeInternal, "internal error; the node's log says more", &adminpb.ErrorDetail{Kind: adminpb.ErrorKind_ERROR_KIND_INTERNAL})
 	}
-	return &adminpb.LookupRouteResponse{AsOf: asOf(), Vshard: 417, Route: &adminpb.Route{
-		Range: 27, Start: 416, End: 432, Leader: 2, LeaderAddress: "127.0.0.1:6432", Replicas: []uint32{1, 2, 3}, Generation: 17,
+	return &adminpb.LookupRouteResponse{AsOf: asOf(), Vshard: 417, RowKey: "01a1000000000000000700026b000100", Route: &adminpb.Route{
+		Range: 27, Start: 416, End: 432, Pool: "default", StartKey: "01a0", EndKey: "01b0", Leader: 2, LeaderAddress: "127.0.0.1:6432", Replicas: []uint32{1, 2, 3}, Generation: 17,
 	}}, nil
 }
 

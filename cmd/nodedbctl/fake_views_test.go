@@ -28,8 +28,8 @@ func (f *fakeCluster) ListMembers(context.Context, *adminpb.ListMembersRequest) 
 
 func (f *fakeCluster) GetRouting(context.Context, *adminpb.GetRoutingRequest) (*adminpb.GetRoutingResponse, error) {
 	return &adminpb.GetRoutingResponse{AsOf: asOf(), Routes: []*adminpb.Route{
-		{Range: 2, Start: 0, End: 16, Leader: 2, LeaderAddress: "10.0.0.2:6432", Replicas: []uint32{1, 2, 3}, Generation: 17},
-		{Range: 3, Start: 16, End: 32, Replicas: []uint32{1, 2, 5}, Generation: 18},
+		{Range: 2, Start: 0, End: 16, Pool: "default", StartKey: "0000", EndKey: "0010", Leader: 2, LeaderAddress: "10.0.0.2:6432", Replicas: []uint32{1, 2, 3}, Generation: 17},
+		{Range: 3, Start: 16, End: 32, Pool: "default", StartKey: "0010", EndKey: "001f000000000000000700026b0000010000", Replicas: []uint32{1, 2, 5}, Generation: 18},
 	}}, nil
 }
 

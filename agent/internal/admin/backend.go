@@ -104,10 +104,10 @@ type Observer interface {
 	// InspectRaft asks each of nodes for the raft state of its replica of a range.
 	// Who does not answer in time, or has none, is not in the result.
 	InspectRaft(ctx context.Context, id cluster.RangeID, nodes []cluster.NodeID, perNode time.Duration) map[cluster.NodeID]*cluster.RaftState
-	// VShard is where the row of collection with this primary key lives, each
+	// Row is the stored row (keys.Row) of collection with this primary key, each
 	// column given as text. KindNotFound: no such collection; KindInvalid: the key
 	// does not fit its columns.
-	VShard(collection string, key []string) (cluster.VShard, error)
+	Row(collection string, key []string) ([]byte, error)
 }
 
 // Observation is the cluster as one fan-out found it.
@@ -186,7 +186,7 @@ type Preview struct {
 	Plan    placement.Plan
 	Verdict placement.Verdict
 	Took    time.Duration
-	At      cluster.VShard // of a split: the boundary
+	At      cluster.Key // of a split: the boundary
 }
 
 // StartRequest asks for an operation.

@@ -71,7 +71,7 @@ func (s *service) InspectRaft(ctx context.Context, r *adminpb.InspectRaftRequest
 		if f.descriptor.ID != id {
 			continue
 		}
-		return &adminpb.InspectRaftResponse{AsOf: look.asOf(), Range: rangeProto(f), Replicas: s.raftStates(ctx, f, r.GetNodeTimeout())}, nil
+		return &adminpb.InspectRaftResponse{AsOf: look.asOf(), Range: look.rangeProto(f), Replicas: s.raftStates(ctx, f, r.GetNodeTimeout())}, nil
 	}
 	return nil, &Error{Kind: KindNotFound, Message: fmt.Sprintf("there is no range %s", id)}
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/health"
+	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/placement"
 	"github.com/nodedb/nodedb/client/adminpb"
@@ -80,7 +81,7 @@ func newFakeBackend(ca []byte) *fakeBackend {
 	for id := cluster.RangeID(1); id <= 5; id++ {
 		d := &cluster.RangeDescriptor{ID: id, Generation: 4, NextReplica: 4}
 		if id > 1 {
-			d.Start, d.End = cluster.VShard(id-2)*256, cluster.VShard(id-1)*256
+			d.Start, d.End = (cluster.VShard(id-2) * 256).Key(), (cluster.VShard(id-1) * 256).Key()
 		}
 		for n := cluster.NodeID(1); n <= 3; n++ {
 			d.Replicas = append(d.Replicas, cluster.ReplicaDescriptor{Node: n, Replica: cluster.ReplicaID(n), Role: cluster.Voter})
@@ -273,11 +274,11 @@ func (b *fakeBackend) NextCA(context.Context) ([]byte, error) {
 
 func (b *fakeBackend) NewGossipKey() (string, error) { return "f00d", nil }
 
-func (b *fakeBackend) VShard(collection string, _ []string) (cluster.VShard, error) {
+func (b *fakeBackend) Row(collection string, _ []string) ([]byte, error) {
 	if collection != "users" {
-		return 0, &Error{Kind: KindNotFound, Message: "there is no collection " + collection}
+		return nil, &Error{Kind: KindNotFound, Message: "there is no collection " + collection}
 	}
-	return 417, nil
+	return keys.Row(cluster.DefaultPool, 417, 7, []byte("k")), nil
 }
 
 func (b *fakeBackend) Plan(ctx context.Context, spec cluster.OperationSpec) (Preview, error) {

@@ -33,10 +33,29 @@ func (s *service) spec(p *adminpb.OperationSpec) (cluster.OperationSpec, error) 
 		Kind: cluster.OperationKind(p.GetKind()), Nodes: nodes, Shutdown: p.GetShutdown(), LBWait: p.GetLbWait(),
 		TxnTimeout: p.GetTxnTimeout(), Deadline: p.GetDeadline(), OnDeadline: p.GetOnDeadline(), TTL: p.GetTtl(),
 		Rate: p.GetRate(), MaxDisk: p.GetMaxDisk(), Keep: p.GetKeepRunning(),
-		Range: cluster.RangeID(p.GetRange()), From: cluster.NodeID(p.GetFrom()), To: cluster.NodeID(p.GetTo()), At: cluster.VShard(min(p.GetAt(), cluster.VShards)),
+		Range: cluster.RangeID(p.GetRange()), From: cluster.NodeID(p.GetFrom()), To: cluster.NodeID(p.GetTo()),
 		Goal: p.GetGoal(), MaxMoves: int(p.GetMaxMoves()), Plan: p.GetPlan(), Strict: p.GetStrict(),
 	}
+	var err error
+	if spec.At, err = boundary(p); err != nil {
+		return spec, err
+	}
 	return spec, checkSpec(&spec)
+}
+
+// boundary returns where a caller wants a range split; empty: anywhere.
+func boundary(p *adminpb.OperationSpec) (cluster.Key, error) {
+	if p.GetAtKey() == "" {
+		if p.GetAt() == 0 {
+			return "", nil
+		}
+		return cluster.VShard(min(p.GetAt(), cluster.VShards)).Key(), nil
+	}
+	k, err := cluster.KeyOfHex(p.GetAtKey())
+	if err != nil {
+		return "", &Error{Kind: KindInvalid, Message: "at_key: " + err.Error(), Err: err}
+	}
+	return k, nil
 }
 
 func checkSpec(s *cluster.OperationSpec) error {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/client/adminpb"
 )
 
@@ -27,7 +28,7 @@ func (s *service) ListRanges(ctx context.Context, r *adminpb.ListRangesRequest) 
 	out := &adminpb.ListRangesResponse{AsOf: look.asOf()}
 	for i := range look.ranges {
 		if f := &look.ranges[i]; wantsRange(r, f) {
-			out.Ranges = append(out.Ranges, rangeProto(f))
+			out.Ranges = append(out.Ranges, look.rangeProto(f))
 		}
 	}
 	if len(r.GetIds()) > 0 && len(out.Ranges) == 0 {
@@ -54,12 +55,16 @@ func wantsRange(r *adminpb.ListRangesRequest, f *rangeSight) bool {
 	return true
 }
 
-func rangeProto(f *rangeSight) *adminpb.Range {
+func (s *sight) rangeProto(f *rangeSight) *adminpb.Range {
 	d := &f.descriptor
 	p := &adminpb.Range{
-		Id: uint32(d.ID), Meta: d.IsMeta(), Start: uint32(d.Start), End: uint32(d.End), Generation: d.Generation,
+		Id: uint32(d.ID), Meta: d.IsMeta(), StartKey: d.Start.Hex(), EndKey: d.End.Hex(), Generation: d.Generation,
 		Leader: uint32(f.leaderNode()), State: f.state, ReadsPerSecond: f.rate.reads, WritesPerSecond: f.rate.writes,
 	}
+	if !d.IsMeta() {
+		p.Pool = s.View.PoolName(d.Pool)
+	}
+	p.Start, p.End = vshards(d)
 	p.SizeUnknown, p.LoadUnknown = true, f.leader == nil
 	if st := f.size(); st.Counted {
 		p.SizeUnknown, p.Bytes, p.Keys, p.LiveBytes, p.DeadBytes = false, st.Bytes, st.Keys, st.LiveBytes, st.DeadBytes
@@ -85,6 +90,12 @@ func rangeProto(f *rangeSight) *adminpb.Range {
 	return p
 }
 
+// vshards returns the vshards of which d owns a part.
+func vshards(d *cluster.RangeDescriptor) (start, end uint32) {
+	first, last := d.VShards()
+	return uint32(first), uint32(last)
+}
+
 // GetRouting implements adminpb.AdminHandler.
 func (s *service) GetRouting(ctx context.Context, r *adminpb.GetRoutingRequest) (*adminpb.GetRoutingResponse, error) {
 	look, err := s.look(ctx, r.GetNodeTimeout())
@@ -103,8 +114,10 @@ func (s *service) GetRouting(ctx context.Context, r *adminpb.GetRoutingRequest) 
 func (s *sight) route(f *rangeSight) *adminpb.Route {
 	d := &f.descriptor
 	p := &adminpb.Route{
-		Range: uint32(d.ID), Start: uint32(d.Start), End: uint32(d.End), Generation: d.Generation, Leader: uint32(f.leaderNode()),
+		Range: uint32(d.ID), Pool: s.View.PoolName(d.Pool), StartKey: d.Start.Hex(), EndKey: d.End.Hex(), Generation: d.Generation,
+		Leader: uint32(f.leaderNode()),
 	}
+	p.Start, p.End = vshards(d)
 	if n := s.View.Nodes[f.leaderNode()]; n != nil {
 		p.LeaderAddress = n.Addresses.SQL
 	}
@@ -120,7 +133,7 @@ func (s *service) LookupRoute(ctx context.Context, r *adminpb.LookupRouteRequest
 	if r.GetCollection() == "" || len(r.GetKey()) == 0 {
 		return nil, &Error{Kind: KindInvalid, Message: "a collection and the value of each column of its primary key are needed"}
 	}
-	v, err := s.backend.VShard(r.GetCollection(), r.GetKey())
+	row, err := s.backend.Row(r.GetCollection(), r.GetKey())
 	if err != nil {
 		return nil, err
 	}
@@ -128,10 +141,11 @@ func (s *service) LookupRoute(ctx context.Context, r *adminpb.LookupRouteRequest
 	if err != nil {
 		return nil, err
 	}
+	at := keys.Bound(row)
 	for i := range look.ranges {
-		if f := &look.ranges[i]; !f.descriptor.IsMeta() && f.descriptor.Contains(v) {
-			return &adminpb.LookupRouteResponse{AsOf: look.asOf(), Vshard: uint32(v), Route: look.route(f)}, nil
+		if f := &look.ranges[i]; keys.Owns(&f.descriptor, row) {
+			return &adminpb.LookupRouteResponse{AsOf: look.asOf(), Vshard: uint32(at.VShard()), RowKey: at.Hex(), Route: look.route(f)}, nil
 		}
 	}
-	return nil, &Error{Kind: KindUnavailable, Elsewhere: true, Message: fmt.Sprintf("no range owns vshard %d: this node's metadata is incomplete", v)}
+	return nil, &Error{Kind: KindUnavailable, Elsewhere: true, Message: fmt.Sprintf("no range owns %s: this node's metadata is incomplete", at.Text())}
 }

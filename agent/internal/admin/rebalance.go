@@ -119,7 +119,7 @@ func (s *service) ExplainRange(ctx context.Context, r *adminpb.ExplainRangeReque
 	out := &adminpb.ExplainRangeResponse{AsOf: look.asOf(), Why: e.Why}
 	for i := range look.ranges {
 		if f := &look.ranges[i]; f.descriptor.ID == id {
-			out.Range = rangeProto(f)
+			out.Range = look.rangeProto(f)
 		}
 	}
 	for _, n := range e.Nodes {

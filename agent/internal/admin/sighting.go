@@ -275,7 +275,7 @@ func (s *sight) rangeMap() map[uint32]*adminpb.Range {
 	out := make(map[uint32]*adminpb.Range, len(s.ranges))
 	for i := range s.ranges {
 		f := &s.ranges[i]
-		out[uint32(f.descriptor.ID)] = rangeProto(f)
+		out[uint32(f.descriptor.ID)] = s.rangeProto(f)
 	}
 	return out
 }

@@ -4,13 +4,12 @@ package cluster
 type Collection struct {
 	ID      CollectionID `json:"id"`
 	Name    string       `json:"name"`
-	Version uint64       `json:"version"` // rises with each change of the descriptor
+	Pool    PoolID       `json:"pool,omitempty"` // where its rows live
+	Version uint64       `json:"version"`        // rises with each change of the descriptor
 	Columns []Column     `json:"columns"`
 	// PrimaryKey lists column ids in key order; never empty.
 	PrimaryKey []ColumnID `json:"primaryKey"`
 	NextColumn ColumnID   `json:"nextColumn"`
-	// Pool is the placement group that its rows are in.
-	Pool PoolID `json:"pool,omitempty"`
 }
 
 // Column describes one column.

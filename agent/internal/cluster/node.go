@@ -184,8 +184,8 @@ type RangeLoad struct {
 	// Rate is rows read and written per second.
 	Rate float64 `json:"rate"`
 	// Middle is the boundary at which a split would come closest to halving the
-	// load; 0: the range has one vshard. Left is the share of the load before it.
-	Middle VShard  `json:"middle,omitempty"`
+	// load; empty: there is none. Left is the share of the load before it.
+	Middle Key     `json:"middle,omitempty"`
 	Left   float64 `json:"left,omitempty"`
 }
 

@@ -14,7 +14,7 @@ const (
 	OpDrain        OperationKind = "drain"
 	OpDecommission OperationKind = "decommission"
 	OpRepair       OperationKind = "repair"
-	OpSplit        OperationKind = "split"     // one range at a vshard boundary
+	OpSplit        OperationKind = "split"     // one range at a key
 	OpRebalance    OperationKind = "rebalance" // carry out a stored plan
 	OpMove         OperationKind = "move"      // one replica of one range
 	OpTransfer     OperationKind = "transfer"  // the leadership of one range
@@ -57,7 +57,7 @@ type OperationSpec struct {
 	Rate       uint64        `json:"rate,omitempty"`    // snapshot bytes/s per node; 0: the default
 	MaxDisk    float64       `json:"maxDisk,omitempty"` // 0..1; 0: the default 0.8
 	Keep       bool          `json:"keep,omitempty"`    // --keep-running after decommission
-	At         VShard        `json:"at,omitempty"`      // of a split: the first vshard of the new range
+	At         Key           `json:"at,omitempty"`      // of a split: the first key of the new range
 	Range      RangeID       `json:"range,omitempty"`   // of a move, transfer or split
 	From       NodeID        `json:"from,omitempty"`
 	To         NodeID        `json:"to,omitempty"`

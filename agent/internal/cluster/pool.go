@@ -11,6 +11,14 @@ import (
 // PoolID names a pool in keys.
 type PoolID uint8
 
+// String returns the name of the default pool, and the number of another.
+func (p PoolID) String() string {
+	if p == DefaultPool {
+		return DefaultPoolName
+	}
+	return "pool " + strconv.Itoa(int(p))
+}
+
 // DefaultPool is everybody's: it is there from the beginning and is never dropped.
 const DefaultPool PoolID = 0
 

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 )
@@ -31,15 +32,14 @@ type RangeDescriptor struct {
 	ID RangeID `json:"id"`
 	// Parent is the range that this one was split from; 0: none.
 	Parent RangeID `json:"parent,omitempty"`
-	// Pool is the placement group whose keys it owns.
-	Pool PoolID `json:"pool,omitempty"`
-	// Start and End bound the vshards [Start, End) that the range owns; both are
-	// zero for the meta range.
-	Start VShard `json:"start"`
-	End   VShard `json:"end"`
+	// Pool is the pool of whose keys the range owns [Start, End); both bounds are
+	// empty for the meta range.
+	Pool  PoolID `json:"pool,omitempty"`
+	Start Key    `json:"start"`
+	End   Key    `json:"end"`
 	// Generation rises by one with every applied change of replicas or span. A
 	// range that was split off begins with its parent's: it is above every one in
-	// which an ancestor owned its vshards.
+	// which an ancestor owned its keys.
 	Generation  uint64              `json:"generation"`
 	NextReplica ReplicaID           `json:"nextReplica"`
 	Replicas    []ReplicaDescriptor `json:"replicas"`
@@ -48,8 +48,36 @@ type RangeDescriptor struct {
 // IsMeta reports whether d describes the meta range.
 func (d *RangeDescriptor) IsMeta() bool { return d.ID == MetaRangeID }
 
-// Contains reports whether the range owns v.
-func (d *RangeDescriptor) Contains(v VShard) bool { return v >= d.Start && v < d.End }
+// Contains reports whether the range owns the key k of pool p.
+func (d *RangeDescriptor) Contains(p PoolID, k Key) bool {
+	return p == d.Pool && k >= d.Start && k < d.End
+}
+
+// Inside reports whether k can divide the range.
+func (d *RangeDescriptor) Inside(k Key) bool { return k > d.Start && k < d.End }
+
+// Overlaps reports whether a key belongs to both ranges.
+func (d *RangeDescriptor) Overlaps(o *RangeDescriptor) bool {
+	return d.Pool == o.Pool && d.Start < o.End && o.Start < d.End
+}
+
+// VShards returns the vshards [first, end) of which the range owns a part.
+func (d *RangeDescriptor) VShards() (first, end VShard) {
+	return d.Start.VShard(), d.End.NextVShard()
+}
+
+// Span is the span of the range's keys for people: [400,417), its vshards as
+// numbers; of another pool than the default one its name follows.
+func (d *RangeDescriptor) Span() string {
+	if d.IsMeta() {
+		return "no keys"
+	}
+	s := fmt.Sprintf("[%s,%s)", d.Start, d.End)
+	if d.Pool != DefaultPool {
+		s += " of " + d.Pool.String()
+	}
+	return s
+}
 
 // On returns the replica on node n.
 func (d *RangeDescriptor) On(n NodeID) (ReplicaDescriptor, bool) {
@@ -139,8 +167,12 @@ func (d *RangeDescriptor) Validate() error {
 	if d.ID == 0 {
 		errs = append(errs, errors.New("range id is zero"))
 	}
-	if !d.IsMeta() && (d.Start >= d.End || d.End > VShards) {
-		errs = append(errs, fmt.Errorf("vshards [%d,%d) are no span of [0,%d)", d.Start, d.End, VShards))
+	if !d.IsMeta() {
+		if err := cmp.Or(d.Start.Validate(), d.End.Validate()); err != nil {
+			errs = append(errs, fmt.Errorf("%s is no span of keys: %w", d.Span(), err))
+		} else if d.Start >= d.End {
+			errs = append(errs, fmt.Errorf("%s is no span of keys", d.Span()))
+		}
 	}
 	nodes, ids := map[NodeID]bool{}, map[ReplicaID]bool{}
 	for _, r := range d.Replicas {
@@ -183,10 +215,10 @@ type ReplicaChange struct {
 	Expect  uint64   `json:"expect"`
 }
 
-// RangeSplit asks a range to give its vshards from At on to the new range
-// Child, on the condition that it is still at generation Expect.
+// RangeSplit asks a range to give its keys from At on to the new range Child, on
+// the condition that it is still at generation Expect.
 type RangeSplit struct {
-	At     VShard  `json:"at"`
+	At     Key     `json:"at"`
 	Child  RangeID `json:"child"`
 	Expect uint64  `json:"expect"`
 }

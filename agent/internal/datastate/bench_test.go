@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/storage"
@@ -18,7 +19,7 @@ const (
 
 // benchRow is a row whose number is even if it is there.
 func benchRow(n int) []byte {
-	return keys.Row(20, 5, append(binary.BigEndian.AppendUint64([]byte{2}, uint64(n)), 0))
+	return keys.Row(cluster.DefaultPool, 20, 5, append(binary.BigEndian.AppendUint64([]byte{2}, uint64(n)), 0))
 }
 
 // benchStore has rows with two versions each, written in a random order, so that

@@ -49,7 +49,7 @@ type Outcome byte
 const (
 	Applied Outcome = iota + 1
 	ConditionFailed
-	WrongRange // a row is not of this range's vshards
+	WrongRange // a row is not between this range's bounds
 	Malformed  // a row is named twice
 )
 

@@ -18,7 +18,7 @@ func (m *Machine) TakeCounts() cluster.Counts {
 
 // Count counts what r holds of a range; it satisfies replica.Counter.
 func (*Machine) Count(r storage.Reader, d *cluster.RangeDescriptor, pace func(bytes int64) error) (cluster.Counts, error) {
-	return Count(r, keys.DataSpan(d.Start, d.End), pace)
+	return Count(r, keys.DataSpan(d.Pool, d.Start, d.End), pace)
 }
 
 // Count counts what r holds of span. It reads all of it, so it must not run where

@@ -25,10 +25,10 @@ func open(t testing.TB) *storage.Engine {
 	return e
 }
 
-var desc = &cluster.RangeDescriptor{ID: 2, Start: 16, End: 32}
+var desc = &cluster.RangeDescriptor{ID: 2, Start: cluster.VShard(16).Key(), End: cluster.VShard(32).Key()}
 
 func testRow(v cluster.VShard, n int) []byte {
-	return keys.Row(v, 5, []byte(fmt.Sprintf("%04d\x00", n)))
+	return keys.Row(cluster.DefaultPool, v, 5, []byte(fmt.Sprintf("%04d\x00", n)))
 }
 
 func apply(t testing.TB, m *Machine, rw storage.ReadWriter, ts hlc.Timestamp, ops ...Op) *Result {
@@ -205,7 +205,7 @@ func compare(t *testing.T, r storage.Reader, model map[string][]modelVersion, at
 		ts         hlc.Timestamp
 	}
 	var want []pair
-	span := keys.DataSpan(16, cluster.VShard(17+rng.IntN(2)))
+	span := keys.DataSpan(cluster.DefaultPool, cluster.VShard(16).Key(), cluster.VShard(17+rng.IntN(2)).Key())
 	for row := range model {
 		v, ok := at(row, ts)
 		got, version, found, err := Get(r, []byte(row), ts)
@@ -249,7 +249,7 @@ func TestScanSkipsManyVersions(t *testing.T) {
 	}
 	for _, reverse := range []bool{false, true} {
 		n := 0
-		if _, err := Scan(b, keys.DataSpan(16, 17), 50, ScanOptions{Reverse: reverse}, func(_, _ []byte, v hlc.Timestamp) bool {
+		if _, err := Scan(b, keys.DataSpan(cluster.DefaultPool, cluster.VShard(16).Key(), cluster.VShard(17).Key()), 50, ScanOptions{Reverse: reverse}, func(_, _ []byte, v hlc.Timestamp) bool {
 			n++
 			return v == 50
 		}); err != nil || n != 2 {

@@ -83,21 +83,20 @@ func (m *Machine) write(w storage.Writer, op *Op, ts hlc.Timestamp, found *versi
 	if err := w.Set(key, value); err != nil {
 		return err
 	}
-	v, _, _, err := keys.DecodeRow(op.Row)
+	row, err := keys.DecodeRow(op.Row)
 	if err != nil {
 		return err // check has decoded it
 	}
 	m.added = m.added.Plus(found.counted(op.Kind == Delete, int64(len(key)+len(value))))
 	if m.meter != nil {
-		m.meter.Wrote(v, 1)
+		m.meter.Wrote(row.VShard, 1)
 	}
 	return nil
 }
 
 // check evaluates op's condition, on the newest version that it found.
 func check(r storage.Reader, desc *cluster.RangeDescriptor, op *Op) (refusal *Result, found version, err error) {
-	v, _, _, err := keys.DecodeRow(op.Row)
-	if err != nil || !desc.Contains(v) {
+	if _, err := keys.DecodeRow(op.Row); err != nil || !keys.Owns(desc, op.Row) {
 		return &Result{Outcome: WrongRange}, found, nil //nolint:nilerr // a row of no range is refused, on every replica alike
 	}
 	if found, err = get(r, op.Row, hlc.Max); err != nil {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 )
@@ -35,7 +36,7 @@ func TestMiddle(t *testing.T) {
 			t.Fatal(err)
 		}
 		told := int64(0)
-		row, err := Middle(e, keys.CollectionSpan(20, 5), func(n int64) error { told += n; return nil })
+		row, err := Middle(e, keys.CollectionSpan(cluster.DefaultPool, 20, 5), func(n int64) error { told += n; return nil })
 		if err != nil || (row == nil) != (rows < 2) {
 			t.Fatalf("seed %d: %d rows: row % x, %v", seed, rows, row, err)
 		}
@@ -61,7 +62,7 @@ func TestMiddleOfFewRows(t *testing.T) {
 	}
 	for n, want := range [][]byte{nil, testRow(20, 1), testRow(20, 1), testRow(20, 2)} {
 		put(n)
-		if row, err := Middle(e, keys.CollectionSpan(20, 5), nil); err != nil || !bytes.Equal(row, want) {
+		if row, err := Middle(e, keys.CollectionSpan(cluster.DefaultPool, 20, 5), nil); err != nil || !bytes.Equal(row, want) {
 			t.Errorf("%d rows: % x, %v; want % x", n+1, row, err, want)
 		}
 	}
@@ -69,7 +70,7 @@ func TestMiddleOfFewRows(t *testing.T) {
 		put(n)
 	}
 	stop := fmt.Errorf("stop")
-	if _, err := Middle(e, keys.CollectionSpan(20, 5), func(int64) error { return stop }); !errors.Is(err, stop) {
+	if _, err := Middle(e, keys.CollectionSpan(cluster.DefaultPool, 20, 5), func(int64) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("stopped: %v", err)
 	}
 }

@@ -64,7 +64,7 @@ func (s *scan) emit(row, value []byte, version hlc.Timestamp) (more bool) {
 		// Every version of row sorts at or after row itself, which no version equals.
 		s.resume = bytes.Clone(row)
 	} else {
-		s.resume = keys.PrefixEnd(row)
+		s.resume = keys.RowEnd(row)
 	}
 	return false
 }

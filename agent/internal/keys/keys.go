@@ -6,11 +6,11 @@
 //	0x02 raft: range id, then hard state, log (this replica only)
 //	0x03 range-local replicated state: range id, then descriptor, applied state,
 //	     idempotency records; the meta range's records are here too
-//	0x04 data: vshard, collection, space, encoded primary key, 00; then of a
-//	     version its suffix: ^timestamp, 09
+//	0x04 data: pool, vshard, collection, space, encoded primary key, 00, then of a
+//	     version ^timestamp and 09
 //
-// A data range is exactly two spans: its range-local span and the data span of
-// its vshards. The meta range is its range-local span.
+// A data range is exactly two spans: its range-local span and the data span
+// between its bounds. The meta range is its range-local span.
 //
 // # Invariants
 //
@@ -22,6 +22,7 @@
 package keys
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -201,46 +202,82 @@ func DecodeRecord(key []byte) (kind string, rest []byte, err error) {
 // RangeSpan holds the range-local state of a range.
 func RangeSpan(id cluster.RangeID) Span { return prefixSpan(rangeKey(id, 0)[:9]) }
 
-// DataSpan holds all rows of the vshards [start, end).
-func DataSpan(start, end cluster.VShard) Span {
-	return Span{vshardKey(start), vshardKey(end)}
+// DataSpan holds all rows of pool p in [start, end).
+func DataSpan(p cluster.PoolID, start, end cluster.Key) Span {
+	return Span{dataKey(p, start), dataKey(p, end)}
 }
 
-func vshardKey(v cluster.VShard) []byte {
-	return binary.BigEndian.AppendUint16([]byte{spaceData}, uint16(v))
+func dataKey(p cluster.PoolID, k cluster.Key) []byte {
+	return append([]byte{spaceData, byte(p)}, k...)
+}
+
+func vshardKey(p cluster.PoolID, v cluster.VShard) []byte {
+	return binary.BigEndian.AppendUint16([]byte{spaceData, byte(p)}, uint16(v))
 }
 
 // CollectionSpan holds all rows of one collection in one vshard.
-func CollectionSpan(v cluster.VShard, c cluster.CollectionID) Span {
-	return prefixSpan(collectionPrefix(v, c))
+func CollectionSpan(p cluster.PoolID, v cluster.VShard, c cluster.CollectionID) Span {
+	return prefixSpan(collectionPrefix(p, v, c, 0))
 }
 
-func collectionPrefix(v cluster.VShard, c cluster.CollectionID) []byte {
-	k := binary.BigEndian.AppendUint64(vshardKey(v), uint64(c))
+// collectionPrefix returns what rows of a collection begin with, with room for more.
+func collectionPrefix(p cluster.PoolID, v cluster.VShard, c cluster.CollectionID, room int) []byte {
+	k := append(make([]byte, 0, RowLen+room), spaceData, byte(p))
+	k = binary.BigEndian.AppendUint16(k, uint16(v))
+	k = binary.BigEndian.AppendUint64(k, uint64(c))
 	return append(k, primarySpace)
 }
+
+// RowLen is the length of a Row key before the primary key.
+const RowLen = 1 + 1 + 2 + 8 + 1
 
 // Row is the key prefix of every version of a row; primary is the encoded
 // primary key, or the beginning of one: then it is the bound below all rows that
 // begin so.
-func Row(v cluster.VShard, c cluster.CollectionID, primary []byte) []byte {
-	return append(append(collectionPrefix(v, c), primary...), terminator)
+func Row(p cluster.PoolID, v cluster.VShard, c cluster.CollectionID, primary []byte) []byte {
+	k := append(collectionPrefix(p, v, c, len(primary)+1), primary...)
+	return append(k, terminator)
 }
 
-// RowLen is the length of a Row key before the primary key.
-const RowLen = 1 + 2 + 8 + 1
+// RowEnd returns the bound after every version of row, and before the next row.
+func RowEnd(row []byte) []byte {
+	end := bytes.Clone(row)
+	end[len(end)-1] = terminator + 1
+	return end
+}
 
-// DecodeRow splits a key made by Row. primary aliases row.
-func DecodeRow(row []byte) (v cluster.VShard, c cluster.CollectionID, primary []byte, err error) {
-	n := len(row) - 1
-	if n < RowLen || row[0] != spaceData || row[n] != terminator {
-		return 0, 0, nil, fmt.Errorf("%w: row % x", ErrMalformed, row)
+// PoolOf returns the pool of a row.
+func PoolOf(row []byte) cluster.PoolID { return cluster.PoolID(row[1]) }
+
+// Bound returns the place of row in the key space of its pool.
+func Bound(row []byte) cluster.Key { return cluster.Key(row[2:]) }
+
+// Owns reports whether the range d owns row.
+func Owns(d *cluster.RangeDescriptor, row []byte) bool {
+	return !d.IsMeta() && len(row) > RowLen && row[0] == spaceData && row[1] == byte(d.Pool) &&
+		string(row[2:]) >= string(d.Start) && string(row[2:]) < string(d.End)
+}
+
+// RowParts is what a row's key says.
+type RowParts struct {
+	Pool       cluster.PoolID
+	VShard     cluster.VShard
+	Collection cluster.CollectionID
+	Primary    []byte // aliases the row
+}
+
+// DecodeRow splits a key made by Row.
+func DecodeRow(row []byte) (RowParts, error) {
+	if len(row) <= RowLen || row[0] != spaceData || row[len(row)-1] != terminator {
+		return RowParts{}, fmt.Errorf("%w: row % x", ErrMalformed, row)
 	}
-	v = cluster.VShard(binary.BigEndian.Uint16(row[1:3]))
-	return v, cluster.CollectionID(binary.BigEndian.Uint64(row[3:11])), row[RowLen:n], nil
+	return RowParts{
+		Pool: cluster.PoolID(row[1]), VShard: cluster.VShard(binary.BigEndian.Uint16(row[2:4])),
+		Collection: cluster.CollectionID(binary.BigEndian.Uint64(row[4:12])), Primary: Primary(row),
+	}, nil
 }
 
-// Primary returns the encoded primary key of a row, which it aliases.
+// Primary returns the encoded primary key of a row. It aliases row.
 func Primary(row []byte) []byte { return row[RowLen : len(row)-1] }
 
 // VShardOf returns the vshard of a row: xxhash64(collection, primary key) mod 1024.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -11,7 +12,7 @@ import (
 )
 
 func TestVersionsOrderNewestFirstWithinARow(t *testing.T) {
-	row := Row(7, 42, []byte("pk"))
+	row := Row(3, 7, 42, []byte("pk"))
 	var ks [][]byte
 	for _, ts := range []hlc.Timestamp{hlc.Max, 1 << 40, 77, 1, 0} {
 		ks = append(ks, Version(row, ts))
@@ -23,22 +24,71 @@ func TestVersionsOrderNewestFirstWithinARow(t *testing.T) {
 	if err != nil || !bytes.Equal(got, row) || ts != 77 {
 		t.Errorf("decode: got % x %d %v", got, ts, err)
 	}
-	v, c, pk, err := DecodeRow(row)
-	if err != nil || v != 7 || c != 42 || string(pk) != "pk" {
-		t.Errorf("decode row: got %d %d %q %v", v, c, pk, err)
+	parts, err := DecodeRow(row)
+	if err != nil || parts.Pool != 3 || parts.VShard != 7 || parts.Collection != 42 || string(parts.Primary) != "pk" {
+		t.Errorf("decode row: got %+v %v", parts, err)
+	}
+	if PoolOf(row) != 3 || Bound(row).VShard() != 7 || Bound(row).Validate() != nil {
+		t.Errorf("pool %d, bound %s", PoolOf(row), Bound(row))
+	}
+}
+
+// TestSplitByTheKeyAlone holds the third invariant: what is no version never looks
+// like one, whatever the primary key ends with.
+func TestSplitByTheKeyAlone(t *testing.T) {
+	for _, pk := range []string{"", "a", "\x09", "\x00\x09", strings.Repeat("\x09", 30)} {
+		row := Row(9, 9, 9, []byte(pk))
+		version := Version(row, 9)
+		if Split(version) != len(row) {
+			t.Errorf("%q: the row of % x has %d bytes, want %d", pk, version, Split(version), len(row))
+		}
+		span := CollectionSpan(9, 9, 9)
+		data := DataSpan(9, cluster.VShard(9).Key(), Bound(row))
+		for _, k := range [][]byte{row, RowEnd(row), span.Start, span.End, data.Start, data.End} {
+			if Split(k) != len(k) {
+				t.Errorf("%q: the bound % x looks like a version", pk, k)
+			}
+			if _, _, err := DecodeVersion(k); err == nil {
+				t.Errorf("%q: the bound % x was decoded as a version", pk, k)
+			}
+		}
+		if bytes.Compare(version, row) <= 0 || bytes.Compare(version, RowEnd(row)) >= 0 || !span.Contains(version) {
+			t.Errorf("%q: % x is not within its row and collection", pk, version)
+		}
+	}
+}
+
+func TestOwns(t *testing.T) {
+	row := Row(2, 417, 7, []byte("k"))
+	for _, c := range []struct {
+		pool       cluster.PoolID
+		start, end cluster.Key
+		want       bool
+	}{
+		{2, cluster.VShard(417).Key(), cluster.VShard(418).Key(), true},
+		{1, cluster.VShard(417).Key(), cluster.VShard(418).Key(), false},
+		{2, cluster.VShard(417).Key(), Bound(row), false},
+		{2, Bound(row), cluster.VShard(418).Key(), true},
+		{2, cluster.VShard(418).Key(), cluster.VShard(419).Key(), false},
+	} {
+		d := &cluster.RangeDescriptor{ID: 5, Pool: c.pool, Start: c.start, End: c.end}
+		span := DataSpan(d.Pool, d.Start, d.End)
+		if Owns(d, row) != c.want || span.Contains(Version(row, 5)) != c.want || d.Contains(2, Bound(row)) != c.want {
+			t.Errorf("%s owns the row: %v, its span %v, its descriptor %v; want %v", d.Span(), Owns(d, row), span.Contains(Version(row, 5)), d.Contains(2, Bound(row)), c.want)
+		}
 	}
 }
 
 func TestARangeIsExactlyItsSpans(t *testing.T) {
-	data := DataSpan(16, 32)
+	data := DataSpan(0, cluster.VShard(16).Key(), cluster.VShard(32).Key())
 	for v := range cluster.VShard(cluster.VShards) {
-		key := Version(Row(v, 1<<63, []byte{0xff, 0xff}), 5)
+		key := Version(Row(0, v, 1<<63, []byte{0xff, 0xff}), 5)
 		if got, want := data.Contains(key), v >= 16 && v < 32; got != want {
 			t.Errorf("row of vshard %d in the span of [16,32): got %v", v, got)
 		}
 	}
-	last := DataSpan(1008, cluster.VShards)
-	if !last.Contains(Row(1023, 1<<64-1, []byte{0xff})) {
+	last := DataSpan(0, cluster.VShard(1008).Key(), cluster.VShard(cluster.VShards).Key())
+	if !last.Contains(Row(0, 1023, 1<<64-1, []byte{0xff})) {
 		t.Error("the last vshard's rows are outside the last span")
 	}
 	local := RangeSpan(5)
@@ -96,14 +146,14 @@ func TestRecordKeys(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add(Version(Row(1, 2, []byte("k")), 3))
+	f.Add(Version(Row(0, 1, 2, []byte("k")), 3))
 	f.Add(Record(1, "node", []byte("n1")))
 	f.Add(RaftEntry(9, 10))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if row, ts, err := DecodeVersion(b); err == nil && !bytes.Equal(Version(row, ts), b) {
 			t.Errorf("version % x does not round trip", b)
 		}
-		if v, c, pk, err := DecodeRow(b); err == nil && b[RowLen-1] == 0 && !bytes.Equal(Row(v, c, pk), b) {
+		if p, err := DecodeRow(b); err == nil && b[RowLen-1] == primarySpace && !bytes.Equal(Row(p.Pool, p.VShard, p.Collection, p.Primary), b) {
 			t.Errorf("row % x does not round trip", b)
 		}
 		_, _, _ = DecodeRecord(b)
@@ -117,7 +167,8 @@ func FuzzSplit(f *testing.F) {
 	f.Add(uint16(7), uint64(9), []byte{2, 9}, uint64(9), []byte{4, 0, 9})
 	f.Add(uint16(0x0900), uint64(0x09), []byte{}, uint64(1<<63), RaftEntry(256, 9))
 	f.Fuzz(func(t *testing.T, v uint16, c uint64, primary []byte, ts uint64, any []byte) {
-		row := Row(cluster.VShard(v), cluster.CollectionID(c), primary)
+		p := cluster.PoolID(c)
+		row := Row(p, cluster.VShard(v), cluster.CollectionID(c), primary)
 		key := Version(row, hlc.Timestamp(ts))
 		if Split(key) != len(row) || Split(row) != len(row) {
 			t.Errorf("row % x: split at %d, its version at %d", row, Split(row), Split(key))
@@ -129,7 +180,7 @@ func FuzzSplit(f *testing.F) {
 		if n < 0 || n > len(any) || n < len(any) && any[0] != spaceData || Split(any[:n:n]) != n {
 			t.Errorf("% x is split at %d", any, n)
 		}
-		for _, s := range []Span{DataSpan(cluster.VShard(v), cluster.VShard(v)+1), CollectionSpan(cluster.VShard(v), cluster.CollectionID(c))} {
+		for _, s := range []Span{DataSpan(p, cluster.VShard(v).Key(), Bound(row)), CollectionSpan(p, cluster.VShard(v), cluster.CollectionID(c))} {
 			if Split(s.Start) != len(s.Start) || Split(s.End) != len(s.End) {
 				t.Errorf("a bound of [% x, % x) is split", s.Start, s.End)
 			}

@@ -81,7 +81,7 @@ func startCluster(t testing.TB, n, ranges int) *testCluster {
 	for i := range ranges {
 		descs = append(descs, cluster.RangeDescriptor{
 			ID:    cluster.RangeID(i + 2),
-			Start: cluster.VShard(i * cluster.VShards / ranges), End: cluster.VShard((i + 1) * cluster.VShards / ranges),
+			Start: cluster.VShard(i * cluster.VShards / ranges).Key(), End: cluster.VShard((i + 1) * cluster.VShards / ranges).Key(),
 		})
 	}
 	for i := range descs {

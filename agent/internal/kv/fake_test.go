@@ -82,7 +82,7 @@ func newFakeCluster(t testing.TB, nodes, ranges int) *fakeCluster {
 	for i := range ranges {
 		desc := cluster.RangeDescriptor{
 			ID: cluster.RangeID(i + 2), Generation: 1, NextReplica: cluster.ReplicaID(nodes + 1),
-			Start: cluster.VShard(i * cluster.VShards / ranges), End: cluster.VShard((i + 1) * cluster.VShards / ranges),
+			Start: cluster.VShard(i * cluster.VShards / ranges).Key(), End: cluster.VShard((i + 1) * cluster.VShards / ranges).Key(),
 		}
 		for n := 1; n <= nodes; n++ {
 			desc.Replicas = append(desc.Replicas, cluster.ReplicaDescriptor{Node: cluster.NodeID(n), Replica: cluster.ReplicaID(n), Role: cluster.Voter})
@@ -143,9 +143,9 @@ func (v fakeView) Range(id cluster.RangeID) (*cluster.RangeDescriptor, bool) {
 	return d, ok
 }
 
-func (v fakeView) RangeOf(s cluster.VShard) (*cluster.RangeDescriptor, bool) {
+func (v fakeView) RangeOf(p cluster.PoolID, k cluster.Key) (*cluster.RangeDescriptor, bool) {
 	for _, d := range v.known {
-		if d.Contains(s) {
+		if d.Contains(p, k) {
 			return d, true
 		}
 	}

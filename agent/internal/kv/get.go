@@ -9,7 +9,6 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
-	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/store"
 )
 
@@ -17,6 +16,7 @@ import (
 type GetRequest struct {
 	// TS is the time to read at; 0: after everything acknowledged so far.
 	TS         hlc.Timestamp
+	Pool       cluster.PoolID // of the collection
 	Collection cluster.CollectionID
 	Keys       [][]byte // encoded primary keys
 	Policy     Policy
@@ -31,8 +31,8 @@ func (d *DB) Get(ctx context.Context, req GetRequest) ([]Row, error) {
 	}
 	started := time.Now()
 	for try := 0; len(todo) > 0; try++ {
-		groups, err := d.group(len(todo), func(i int) (cluster.CollectionID, []byte) {
-			return req.Collection, req.Keys[todo[i]]
+		groups, err := d.group(len(todo), func(i int) []byte {
+			return rowOf(req.Pool, req.Collection, req.Keys[todo[i]])
 		})
 		if err != nil {
 			return nil, err
@@ -83,10 +83,7 @@ func (d *DB) getRound(ctx context.Context, req *GetRequest, groups []group, rows
 
 // getRange reads one group and fills its rows, which no other group touches.
 func (d *DB) getRange(ctx context.Context, req *GetRequest, g *group, rows []Row) error {
-	m := readRequest{Range: g.id, TS: req.TS, Rows: make([][]byte, len(g.items))}
-	for i, n := range g.items {
-		m.Rows[i] = keys.Row(g.vshards[i], req.Collection, req.Keys[n])
-	}
+	m := readRequest{Range: g.id, TS: req.TS, Rows: g.rows}
 	var found []readRow
 	err := d.request(g.id, req.Policy).run(ctx, func(ctx context.Context, node cluster.NodeID) (err error) {
 		found, err = d.readAt(ctx, node, &m)

@@ -423,8 +423,8 @@ func TestSplit(t *testing.T) {
 	c.mu.Lock()
 	left := c.ranges[2]
 	right := &fakeRange{desc: *left.desc.Clone(), machine: datastate.New(), leader: 3, results: map[[16]byte]fakeResult{}}
-	left.desc.End, left.desc.Generation = 512, 2
-	right.desc.ID, right.desc.Start, right.desc.Generation = 3, 512, 2
+	left.desc.End, left.desc.Generation = cluster.VShard(512).Key(), 2
+	right.desc.ID, right.desc.Start, right.desc.Generation = 3, cluster.VShard(512).Key(), 2
 	c.ranges[3] = right
 	c.mu.Unlock()
 	n := c.nodes[1]

@@ -163,9 +163,10 @@ func decodeReadReply(b []byte) (m readReply, clock hlc.Timestamp, err error) {
 type scanRequest struct {
 	Range      cluster.RangeID
 	TS         hlc.Timestamp
+	Pool       cluster.PoolID
 	Collection cluster.CollectionID
-	// From and To bound the vshards [From, To), which the range must own.
-	From, To cluster.VShard
+	// From and To bound the keys [From, To) of the pool, which the range must own.
+	From, To cluster.Key
 	// Start and End bound the encoded primary keys [Start, End); empty: no bound.
 	Start, End []byte
 	Ordered    bool // by primary key over all vshards; else by vshard first
@@ -184,12 +185,13 @@ type position struct {
 }
 
 func (m *scanRequest) encode(now hlc.Timestamp) []byte {
-	w := beginMessage(96+len(m.Start)+len(m.End), now)
+	w := beginMessage(96+len(m.From)+len(m.To)+len(m.Start)+len(m.End), now)
 	w.uvarint(uint64(m.Range))
 	w.ts(m.TS)
 	w.uvarint(uint64(m.Collection))
-	w.uvarint(uint64(m.From))
-	w.uvarint(uint64(m.To))
+	w.byte(byte(m.Pool))
+	w.bytes([]byte(m.From))
+	w.bytes([]byte(m.To))
 	w.bytes(m.Start)
 	w.bytes(m.End)
 	w.bool(m.Ordered)
@@ -210,7 +212,8 @@ func decodeScanRequest(b []byte) (m scanRequest, clock hlc.Timestamp, err error)
 	r, clock := openMessage(b)
 	m.Range, m.TS = cluster.RangeID(r.uvarint()), r.ts()
 	m.Collection = cluster.CollectionID(r.uvarint())
-	m.From, m.To = r.vshard(), r.vshard()
+	m.Pool = cluster.PoolID(r.byte())
+	m.From, m.To = r.bound(), r.bound()
 	m.Start, m.End = r.bytes(), r.bytes()
 	m.Ordered, m.Reverse = r.bool(), r.bool()
 	if r.bool() {
@@ -219,6 +222,15 @@ func decodeScanRequest(b []byte) (m scanRequest, clock hlc.Timestamp, err error)
 	}
 	m.MaxRows, m.MaxBytes, m.MaxChunks, m.Limit = r.uvarint(), r.uvarint(), r.uvarint(), r.uvarint()
 	return m, clock, r.end()
+}
+
+func (r *reader) bound() cluster.Key {
+	k := cluster.Key(r.bytes())
+	if r.err == nil && k.Validate() != nil {
+		r.fail("no bound")
+		return ""
+	}
+	return k
 }
 
 func (r *reader) vshard() cluster.VShard {

@@ -38,7 +38,7 @@ func TestMessagesRoundTrip(t *testing.T) {
 	check("read reply", rows, gotRows, clock, err)
 
 	scan := scanRequest{
-		Range: 4, TS: 8, Collection: 7, From: 1, To: 1024, Start: []byte("a"), End: []byte("z"), Ordered: true, Reverse: true,
+		Range: 4, TS: 8, Collection: 7, From: cluster.VShard(1).Key(), To: cluster.VShard(1024).Key(), Start: []byte("a"), End: []byte("z"), Ordered: true, Reverse: true,
 		After: &position{VShard: 5, Key: []byte("k")}, MaxRows: 10, MaxBytes: 20, MaxChunks: 30, Limit: 40,
 	}
 	gotScan, clock, err := decodeScanRequest(scan.encode(testClock))
@@ -56,7 +56,7 @@ func TestErrorsRoundTrip(t *testing.T) {
 	for _, want := range []error{
 		&store.NotLeaderError{Range: 4, Leader: 2, Generation: 7},
 		&store.RangeNotFoundError{Range: 9},
-		&store.RangeMismatchError{Descriptor: cluster.RangeDescriptor{ID: 4, Start: 1, End: 9, Generation: 3, NextReplica: 2, Replicas: []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}}}},
+		&store.RangeMismatchError{Descriptor: cluster.RangeDescriptor{ID: 4, Start: cluster.VShard(1).Key(), End: cluster.VShard(9).Key(), Generation: 3, NextReplica: 2, Replicas: []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}}}},
 		&store.AmbiguousError{Cause: errors.New("lost")},
 		&store.ReplicaFailedError{Range: 3, Cause: errors.New("disk")},
 		store.ErrProposalLost, store.ErrOverloaded, store.ErrStopped, store.ErrTooLarge, context.Canceled,
@@ -79,7 +79,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add((&proposeReply{Err: &store.RangeMismatchError{}}).encode(1))
 	f.Add((&readRequest{Range: 3, Rows: [][]byte{[]byte("a")}}).encode(1))
 	f.Add((&readReply{Rows: []readRow{{Value: []byte("v")}}}).encode(1))
-	f.Add((&scanRequest{Range: 4, To: 1024, After: &position{}}).encode(1))
+	f.Add((&scanRequest{Range: 4, From: cluster.VShard(0).Key(), To: cluster.VShard(1024).Key(), After: &position{}}).encode(1))
 	w := newChunkWriter(1, 0)
 	w.add([]byte("k"), []byte("v"), 3)
 	f.Add(w.finish(true))

@@ -52,8 +52,9 @@ func (m *Meter) Load(d *cluster.RangeDescriptor, now time.Time) *cluster.RangeLo
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.sample(now)
+	first, end := d.VShards()
 	total := 0.0
-	for v := d.Start; v < d.End; v++ {
+	for v := first; v < end; v++ {
 		total += m.mu.rates[v]
 	}
 	if total < leastLoad {
@@ -61,10 +62,10 @@ func (m *Meter) Load(d *cluster.RangeDescriptor, now time.Time) *cluster.RangeLo
 	}
 	out := &cluster.RangeLoad{Rate: total}
 	left, off := 0.0, total
-	for at := d.Start + 1; at < d.End; at++ {
+	for at := first + 1; at < end; at++ {
 		left += m.mu.rates[at-1]
 		if diff := max(2*left-total, total-2*left); diff < off {
-			out.Middle, out.Left, off = at, left/total, diff
+			out.Middle, out.Left, off = at.Key(), left/total, diff
 		}
 	}
 	return out

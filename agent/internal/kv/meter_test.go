@@ -10,7 +10,7 @@ import (
 
 func TestMeterFindsTheMiddleOfTheLoad(t *testing.T) {
 	var m Meter
-	d := &cluster.RangeDescriptor{Start: 16, End: 32}
+	d := &cluster.RangeDescriptor{Start: cluster.VShard(16).Key(), End: cluster.VShard(32).Key()}
 	now := time.Unix(1_800_000_000, 0)
 	if got := m.Load(d, now); got != nil {
 		t.Errorf("an idle range has the load %+v", got)
@@ -25,10 +25,10 @@ func TestMeterFindsTheMiddleOfTheLoad(t *testing.T) {
 		m.Load(d, now)
 	}
 	got := m.Load(d, now)
-	if got == nil || math.Abs(got.Rate-300) > 3 || got.Middle != 18 || math.Abs(got.Left-2.0/3) > 0.01 {
+	if got == nil || math.Abs(got.Rate-300) > 3 || got.Middle != cluster.VShard(18).Key() || math.Abs(got.Left-2.0/3) > 0.01 {
 		t.Errorf("load %+v, want 300 rows per second, two thirds of them before vshard 18", got)
 	}
-	if one := m.Load(&cluster.RangeDescriptor{Start: 17, End: 18}, now); one == nil || one.Middle != 0 {
+	if one := m.Load(&cluster.RangeDescriptor{Start: cluster.VShard(17).Key(), End: cluster.VShard(18).Key()}, now); one == nil || one.Middle != "" {
 		t.Errorf("a single vshard has the load %+v, want no middle", one)
 	}
 	for range 120 {

@@ -56,6 +56,7 @@ func (d *DB) proposeAt(ctx context.Context, node cluster.NodeID, id cluster.Rang
 
 // Mutation writes one row.
 type Mutation struct {
+	Pool       cluster.PoolID // of the collection
 	Collection cluster.CollectionID
 	Key        []byte // encoded primary key
 	Delete     bool
@@ -91,8 +92,9 @@ func (d *DB) Write(ctx context.Context, muts []Mutation, o WriteOptions) (hlc.Ti
 	}
 	started := time.Now()
 	for try := 0; len(todo) > 0; try++ {
-		groups, err := d.group(len(todo), func(i int) (cluster.CollectionID, []byte) {
-			return muts[todo[i]].Collection, muts[todo[i]].Key
+		groups, err := d.group(len(todo), func(i int) []byte {
+			m := &muts[todo[i]]
+			return rowOf(m.Pool, m.Collection, m.Key)
 		})
 		if err != nil {
 			return w.ts, errors.Join(w.err, err)
@@ -161,7 +163,7 @@ func (w *write) writeRange(ctx context.Context, g *group) {
 	for i, n := range g.items {
 		m := &w.muts[n]
 		op := datastate.Op{
-			Row: keys.Row(g.vshards[i], m.Collection, m.Key), Kind: datastate.Put,
+			Row: g.rows[i], Kind: datastate.Put,
 			Value: m.Value, Expect: m.Expect, ExpectTS: m.ExpectTS,
 		}
 		if m.Delete {
@@ -245,19 +247,22 @@ func worse(a, b error) error {
 
 // group is the part of a request that one range serves.
 type group struct {
-	id      cluster.RangeID
-	items   []int // positions in the request
-	vshards []cluster.VShard
+	id    cluster.RangeID
+	items []int    // positions in the request
+	rows  [][]byte // their keys.Row
 }
 
-// group sorts n keys by range, in the order of first appearance.
-func (d *DB) group(n int, key func(i int) (cluster.CollectionID, []byte)) ([]group, error) {
+func rowOf(p cluster.PoolID, c cluster.CollectionID, primary []byte) []byte {
+	return keys.Row(p, keys.VShardOf(c, primary), c, primary)
+}
+
+// group sorts n rows by range, in the order of first appearance.
+func (d *DB) group(n int, row func(i int) []byte) ([]group, error) {
 	var groups []group
 	index := map[cluster.RangeID]int{}
 	for i := range n {
-		c, k := key(i)
-		v := keys.VShardOf(c, k)
-		route, ok := d.cfg.Table.Lookup(v)
+		r := row(i)
+		route, ok := d.cfg.Table.Row(r)
 		if !ok {
 			return nil, &UnavailableError{Cause: errNoRoute}
 		}
@@ -268,7 +273,7 @@ func (d *DB) group(n int, key func(i int) (cluster.CollectionID, []byte)) ([]gro
 			groups = append(groups, group{id: route.Descriptor.ID})
 		}
 		g := &groups[at]
-		g.items, g.vshards = append(g.items, i), append(g.vshards, v)
+		g.items, g.rows = append(g.items, i), append(g.rows, r)
 	}
 	return groups, nil
 }

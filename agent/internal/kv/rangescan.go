@@ -20,16 +20,17 @@ type rangeScan struct {
 	last *position
 
 	vshard cluster.VShard // of an unordered scan: the one under way
+	end    cluster.VShard // the first that is not touched
 	merge  *vshardMerge   // of an ordered scan
 }
 
 func newRangeScan(r storage.Reader, req *scanRequest) *rangeScan {
-	s := &rangeScan{r: r, req: req, left: -1, last: req.After, vshard: req.From}
+	s := &rangeScan{r: r, req: req, left: -1, last: req.After, vshard: req.From.VShard(), end: req.To.NextVShard()}
 	if req.Limit > 0 {
 		s.left = int64(min(req.Limit, 1<<62))
 	}
 	if req.After != nil && !req.Ordered {
-		s.vshard = max(req.From, req.After.VShard)
+		s.vshard = max(s.vshard, req.After.VShard)
 	}
 	return s
 }
@@ -39,7 +40,7 @@ func (s *rangeScan) fill(chunk *chunkWriter) (more bool, err error) {
 	if s.req.Ordered {
 		return s.fillOrdered(chunk)
 	}
-	for ; s.vshard < s.req.To; s.vshard++ {
+	for ; s.vshard < s.end; s.vshard++ {
 		rows, size := s.room(chunk)
 		if rows == 0 || size <= 0 {
 			return s.left != 0, nil
@@ -80,29 +81,37 @@ func (s *rangeScan) add(chunk *chunkWriter, v cluster.VShard, key, value []byte,
 	s.last.Key = append(s.last.Key[:0], key...)
 }
 
-// span returns what is left to read of vshard v.
+// span returns what is left to read of vshard v, between the bounds of the request.
 func (s *rangeScan) span(v cluster.VShard) keys.Span {
-	span := keys.CollectionSpan(v, s.req.Collection)
+	span := keys.CollectionSpan(s.req.Pool, v, s.req.Collection)
 	if len(s.req.Start) > 0 {
-		span.Start = keys.Row(v, s.req.Collection, s.req.Start)
+		span.Start = keys.Row(s.req.Pool, v, s.req.Collection, s.req.Start)
 	}
 	if len(s.req.End) > 0 {
-		span.End = keys.Row(v, s.req.Collection, s.req.End)
+		span.End = keys.Row(s.req.Pool, v, s.req.Collection, s.req.End)
 	}
+	span = clip(span, keys.DataSpan(s.req.Pool, s.req.From, s.req.To))
 	if s.last == nil || !s.req.Ordered && s.last.VShard != v {
 		return span
 	}
 	// Row keys are prefix-free: all versions of the last row, and no other row,
-	// lie between it and its PrefixEnd.
-	row := keys.Row(v, s.req.Collection, s.last.Key)
+	// lie between it and its RowEnd.
+	row := keys.Row(s.req.Pool, v, s.req.Collection, s.last.Key)
 	if s.req.Reverse {
-		if bytes.Compare(row, span.End) < 0 {
-			span.End = row
-		}
-	} else if after := keys.PrefixEnd(row); bytes.Compare(after, span.Start) > 0 {
-		span.Start = after
+		return clip(span, keys.Span{Start: span.Start, End: row})
 	}
-	return span
+	return clip(span, keys.Span{Start: keys.RowEnd(row), End: span.End})
+}
+
+// clip returns the part of s that lies in within.
+func clip(s, within keys.Span) keys.Span {
+	if bytes.Compare(s.Start, within.Start) < 0 {
+		s.Start = within.Start
+	}
+	if bytes.Compare(s.End, within.End) > 0 {
+		s.End = within.End
+	}
+	return s
 }
 
 // fillOrdered merges the vshards by primary key.
@@ -173,7 +182,7 @@ const (
 
 func (s *rangeScan) newMerge() (*vshardMerge, error) {
 	m := &vshardMerge{reverse: s.req.Reverse}
-	for v := s.req.From; v < s.req.To; v++ {
+	for v := s.vshard; v < s.end; v++ {
 		src := &vshardSource{vshard: v, span: s.span(v), batch: firstBatch}
 		if err := s.refill(src); err != nil {
 			return nil, err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/store"
 )
 
@@ -20,6 +21,7 @@ import (
 type ScanRequest struct {
 	// TS is the time to read at; 0: after everything acknowledged so far.
 	TS         hlc.Timestamp
+	Pool       cluster.PoolID // of the collection
 	Collection cluster.CollectionID
 	// Start and End bound the encoded primary keys [Start, End); nil: no bound.
 	Start, End []byte
@@ -57,8 +59,8 @@ type RowIterator struct {
 	inputs []*pieceSource // of an ordered scan
 }
 
-// piece is a run of vshards that one range owned when the scan began.
-type piece struct{ from, to cluster.VShard }
+// piece is a span of keys that one range owned when the scan began.
+type piece struct{ from, to cluster.Key }
 
 var errClosed = errors.New("the scan was closed")
 
@@ -72,7 +74,7 @@ func (d *DB) Scan(ctx context.Context, req ScanRequest) (*RowIterator, error) {
 		}
 		req.TS = ts
 	}
-	pieces, err := d.pieces()
+	pieces, err := d.pieces(req.Pool)
 	if err != nil {
 		return nil, err
 	}
@@ -90,20 +92,20 @@ func (d *DB) Scan(ctx context.Context, req ScanRequest) (*RowIterator, error) {
 	return it, nil
 }
 
-// pieces cuts the key space by range.
-func (d *DB) pieces() ([]piece, error) {
+// pieces cuts the key space of a pool by range.
+func (d *DB) pieces(p cluster.PoolID) ([]piece, error) {
 	var ps []piece
-	for v := cluster.VShard(0); v < cluster.VShards; {
-		route, ok := d.cfg.Table.Lookup(v)
+	for at, end := cluster.VShard(0).Key(), cluster.VShard(cluster.VShards).Key(); at < end; {
+		route, ok := d.cfg.Table.Lookup(p, at)
 		if !ok {
 			return nil, &UnavailableError{Cause: errNoRoute}
 		}
 		to := route.Descriptor.End
-		if !route.Descriptor.Contains(v) {
-			to = v + 1 // of a range that nobody here knows yet
+		if !route.Descriptor.Contains(p, at) {
+			to = (at.VShard() + 1).Key() // of a range that nobody here knows yet
 		}
-		ps = append(ps, piece{v, to})
-		v = to
+		ps = append(ps, piece{at, to})
+		at = to
 	}
 	return ps, nil
 }
@@ -238,26 +240,26 @@ func (r *pieceReader) run() error {
 	}
 }
 
-// pass reads from one view of the range that owns the next vshard.
+// pass reads from one view of the range that owns what comes next.
 func (r *pieceReader) pass() (more bool, err error) {
 	it := r.it
 	from := r.piece.from
 	if r.after != nil && !it.req.Ordered {
-		from = max(from, r.after.VShard)
+		from = max(from, keys.Bound(keys.Row(it.req.Pool, r.after.VShard, it.req.Collection, r.after.Key)))
 	}
-	route, ok := it.db.cfg.Table.Lookup(from)
+	route, ok := it.db.cfg.Table.Lookup(it.req.Pool, from)
 	if !ok {
 		return false, &UnavailableError{Cause: errNoRoute}
 	}
 	to := r.piece.to
-	if route.Descriptor.Contains(from) { // else it refuses, and tells
+	if route.Descriptor.Contains(it.req.Pool, from) { // else it refuses, and tells
 		to = min(to, route.Descriptor.End)
 	}
 	if it.req.Ordered && to < r.piece.to {
 		return false, &splitPieceError{at: to}
 	}
 	req := scanRequest{
-		Range: route.Descriptor.ID, TS: it.req.TS, Collection: it.req.Collection, From: from, To: to,
+		Range: route.Descriptor.ID, TS: it.req.TS, Pool: it.req.Pool, Collection: it.req.Collection, From: from, To: to,
 		Start: it.req.Start, End: it.req.End, Ordered: it.req.Ordered, Reverse: it.req.Reverse,
 		MaxRows: uint64(it.db.cfg.ChunkRows), MaxBytes: uint64(it.db.cfg.ChunkBytes),
 	}

@@ -8,16 +8,16 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
 
-// splitPieceError says that the range of a piece was split at a vshard.
-type splitPieceError struct{ at cluster.VShard }
+// splitPieceError says that the range of a piece was split.
+type splitPieceError struct{ at cluster.Key }
 
 func (e *splitPieceError) Error() string {
-	return fmt.Sprintf("the range was split at vshard %d", e.at)
+	return fmt.Sprintf("the range was split at %s", e.at)
 }
 
 // fork goes on with an ordered piece whose range was split: it reads both halves,
 // each from where the piece stands, and merges them by key.
-func (r *pieceReader) fork(at cluster.VShard) error {
+func (r *pieceReader) fork(at cluster.Key) error {
 	it := r.it
 	m := &pieceMerge{reverse: it.req.Reverse}
 	for _, p := range []piece{{r.piece.from, at}, {at, r.piece.to}} {

@@ -81,14 +81,15 @@ func (s *Server) read(ctx context.Context, req *readRequest) ([]readRow, error) 
 	defer h.Close()
 	rows := make([]readRow, len(req.Rows))
 	for i, row := range req.Rows {
-		v, _, _, err := keys.DecodeRow(row)
+		parts, err := keys.DecodeRow(row)
 		if err != nil {
 			return nil, err
 		}
-		if !h.Descriptor.Contains(v) {
-			return nil, s.mismatch(&h.Descriptor, v, v+1)
+		if !keys.Owns(&h.Descriptor, row) {
+			at := keys.Bound(row)
+			return nil, s.mismatch(&h.Descriptor, parts.Pool, at, at+"\x00")
 		}
-		s.cfg.Meter.read(v, 1)
+		s.cfg.Meter.read(parts.VShard, 1)
 		value, version, ok, err := datastate.Get(h.Reader, row, ts)
 		if err != nil {
 			return nil, fmt.Errorf("read a row: %w", err)
@@ -100,20 +101,27 @@ func (s *Server) read(ctx context.Context, req *readRequest) ([]readRow, error) 
 	return rows, nil
 }
 
-// mismatch says what d owns by now, and who owns the rest of [from, to) as far
-// as this node knows.
-func (s *Server) mismatch(d *cluster.RangeDescriptor, from, to cluster.VShard) error {
+// maxOthers bounds the ranges that one refusal names.
+const maxOthers = 64
+
+// mismatch says what d owns by now, and who owns the rest of [from, to) of pool p
+// as far as this node knows.
+func (s *Server) mismatch(d *cluster.RangeDescriptor, p cluster.PoolID, from, to cluster.Key) error {
 	e := &store.RangeMismatchError{Descriptor: *d.Clone()}
-	for v := from; v < to; {
-		route, ok := s.cfg.Table.Lookup(v)
-		if d.Contains(v) || !ok || !route.Descriptor.Contains(v) {
-			v++
+	for at := from; at < to && len(e.Others) < maxOthers; {
+		if d.Contains(p, at) {
+			at = d.End
+			continue
+		}
+		route, ok := s.cfg.Table.Lookup(p, at)
+		if !ok || !route.Descriptor.Contains(p, at) {
+			at = (at.VShard() + 1).Key()
 			continue
 		}
 		if route.Descriptor.ID != d.ID {
 			e.Others = append(e.Others, *route.Descriptor.Clone())
 		}
-		v = route.Descriptor.End
+		at = route.Descriptor.End
 	}
 	return e
 }
@@ -175,8 +183,8 @@ func (s *Server) scan(ctx context.Context, req *scanRequest, send func(chunk []b
 		return err
 	}
 	defer h.Close()
-	if h.Descriptor.Start > req.From || h.Descriptor.End < req.To || req.From >= req.To {
-		return s.mismatch(&h.Descriptor, req.From, min(req.To, cluster.VShards))
+	if d := &h.Descriptor; req.Pool != d.Pool || d.Start > req.From || d.End < req.To || req.From >= req.To {
+		return s.mismatch(d, req.Pool, req.From, req.To)
 	}
 	req.MaxRows, req.MaxBytes = min(max(req.MaxRows, 1), maxChunkRows), min(max(req.MaxBytes, 1), maxChunkBytes)
 	rs := newRangeScan(h.Reader, req)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/store"
 )
@@ -123,13 +124,16 @@ func (c *testCluster) splitSome(child cluster.RangeID, salt int) {
 		var widest cluster.RangeStatus
 		for _, n := range c.all() {
 			for _, st := range n.store.Status() {
-				if st.IsLeader() && st.Descriptor.End-st.Descriptor.Start > widest.Descriptor.End-widest.Descriptor.Start {
+				if st.IsLeader() && width(&st.Descriptor) > width(&widest.Descriptor) {
 					widest = *st
 				}
 			}
 		}
 		d := widest.Descriptor
-		at := d.Start + (d.End-d.Start)/2 + cluster.VShard(salt%3)
+		at := (d.Start.VShard() + width(&d)/2 + cluster.VShard(salt%3)).Key()
+		if salt%2 > 0 { // at a row, with some rows of the vshard before it
+			at = keys.Bound(keys.Row(d.Pool, at.VShard(), collection, []byte{'m', 0}))
+		}
 		_, _, err := c.leader(d.ID).store.Split(c.t.Context(), d.ID, cluster.RangeSplit{At: at, Child: child, Expect: d.Generation})
 		var stale *store.StaleDescriptorError
 		if errors.As(err, &stale) && stale.Current.End == at {
@@ -137,6 +141,11 @@ func (c *testCluster) splitSome(child cluster.RangeID, salt int) {
 		}
 		return err
 	})
+}
+
+func width(d *cluster.RangeDescriptor) cluster.VShard {
+	first, end := d.VShards()
+	return end - first
 }
 
 // checkScan reads everything and compares it with the rows that must be there at

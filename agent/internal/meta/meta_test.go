@@ -45,8 +45,8 @@ func newFakeRange(t testing.TB) *fakeRange {
 		ClusterID: "c", Name: "test", Node: cluster.Node{ID: 1, UUID: "u"},
 		Ranges: []cluster.RangeDescriptor{
 			{ID: 1, Generation: 1, NextReplica: 2},
-			{ID: 2, End: 512, Generation: 1, NextReplica: 2},
-			{ID: 3, Start: 512, End: 1024, Generation: 1, NextReplica: 2},
+			{ID: 2, Start: cluster.VShard(0).Key(), End: cluster.VShard(512).Key(), Generation: 1, NextReplica: 2},
+			{ID: 3, Start: cluster.VShard(512).Key(), End: cluster.VShard(1024).Key(), Generation: 1, NextReplica: 2},
 		},
 	}})
 	return f
@@ -241,9 +241,9 @@ func TestLeader(t *testing.T) {
 }
 
 func descriptor(id cluster.RangeID, generation uint64) cluster.RangeDescriptor {
-	d := cluster.RangeDescriptor{ID: id, End: 512, Generation: generation, NextReplica: 2}
+	d := cluster.RangeDescriptor{ID: id, Start: cluster.VShard(0).Key(), End: cluster.VShard(512).Key(), Generation: generation, NextReplica: 2}
 	if id == 3 {
-		d.Start, d.End = 512, 1024
+		d.Start, d.End = cluster.VShard(512).Key(), cluster.VShard(1024).Key()
 	}
 	return d
 }

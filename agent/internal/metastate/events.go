@@ -101,9 +101,9 @@ func (c *change) rangeEvent(old, d *cluster.RangeDescriptor) {
 	case old == nil && c.view.LastEvent() == 0:
 		return // part of the cluster's beginning
 	case old == nil:
-		e.Kind, e.Text = cluster.EventRangeCreated, fmt.Sprintf("%s was created: vshards %d-%d on %s", d.ID, d.Start, d.End-1, nodeNames(settled(d)))
+		e.Kind, e.Text = cluster.EventRangeCreated, fmt.Sprintf("%s was created: keys %s on %s", d.ID, d.Span(), nodeNames(settled(d)))
 	case old.Start != d.Start || old.End != d.End:
-		e.Kind, e.Text = cluster.EventRangeSplit, fmt.Sprintf("%s now owns vshards %d-%d, before %d-%d", d.ID, d.Start, d.End-1, old.Start, old.End-1)
+		e.Kind, e.Text = cluster.EventRangeSplit, fmt.Sprintf("%s now owns %s, before %s", d.ID, d.Span(), old.Span())
 	default:
 		added, removed := difference(settled(d), settled(old)), difference(settled(old), settled(d))
 		switch {

@@ -19,7 +19,7 @@ func seedCommands(f *testing.F) {
 	for _, c := range []Command{
 		initCommand(),
 		{SetMembership: &SetMembership{Nodes: []cluster.NodeID{1}, To: cluster.Decommissioned}},
-		{UpdateRanges: &UpdateRanges{Descriptors: []cluster.RangeDescriptor{{ID: 9, Start: 1, End: 2, Generation: 4}}}},
+		{UpdateRanges: &UpdateRanges{Descriptors: []cluster.RangeDescriptor{{ID: 9, Start: cluster.VShard(1).Key(), End: cluster.VShard(2).Key(), Generation: 4}}}},
 		{CreateOperation: &CreateOperation{Operation: cluster.Operation{Spec: cluster.OperationSpec{Kind: cluster.OpDrain, Nodes: []cluster.NodeID{1, 1}}}}},
 		{UpdateOperation: &UpdateOperation{Operation: cluster.Operation{ID: "op-1"}}},
 		{By: "root", Via: ViaSQL, CreateCollection: &CreateCollection{Collection: cluster.Collection{Name: "a"}}},

@@ -201,11 +201,10 @@ func (m *Machine) load(next func() (key, value []byte, err error)) error {
 			return fmt.Errorf("read meta record of kind %q: %w", kind, err)
 		}
 	}
-	spans, err := indexSpans(v.Ranges)
-	if err != nil {
+	v.spans = dataRanges(v.Ranges)
+	if err := disjoint(v.spans); err != nil {
 		return fmt.Errorf("read meta records: %w", err)
 	}
-	v.spans = spans
 	m.publish(v)
 	return nil
 }

@@ -109,8 +109,8 @@ func dump(t testing.TB, v *View) string {
 	b, err := json.Marshal(struct {
 		*View
 		Next  counters
-		Spans *spanIndex
-	}{v, v.next, v.spans})
+		Spans []*cluster.RangeDescriptor
+	}{v, v.next, append([]*cluster.RangeDescriptor{}, v.spans...)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,8 +123,8 @@ func initCommand() Command {
 		Node: cluster.Node{ID: 1, UUID: "uuid-1", Version: "v0.1.0"},
 		Ranges: []cluster.RangeDescriptor{
 			{ID: 1, Generation: 1, NextReplica: 2, Replicas: []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}}},
-			{ID: 2, End: 512, Generation: 1, NextReplica: 2, Replicas: []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}}},
-			{ID: 3, Start: 512, End: 1024, Generation: 1, NextReplica: 2, Replicas: []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}}},
+			{ID: 2, Start: cluster.VShard(0).Key(), End: cluster.VShard(512).Key(), Generation: 1, NextReplica: 2, Replicas: []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}}},
+			{ID: 3, Start: cluster.VShard(512).Key(), End: cluster.VShard(1024).Key(), Generation: 1, NextReplica: 2, Replicas: []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}}},
 		},
 		Users:  []PutUser{{Name: "root", Verifier: "SCRAM", AdminRole: "admin"}},
 		Tokens: []CreateToken{{ID: "t0", Owner: "root", Role: "admin", Hash: []byte{1}}},
@@ -226,7 +226,7 @@ func show(v *View, what string) string {
 	case "ranges":
 		for _, id := range v.RangeIDs() {
 			d := v.Ranges[id]
-			line("%s [%d,%d) generation=%d replicas=%v", d.ID, d.Start, d.End, d.Generation, d.Replicas)
+			line("%s %s generation=%d replicas=%v", d.ID, d.Span(), d.Generation, d.Replicas)
 		}
 	case "operations":
 		for _, id := range v.OperationIDs() {
@@ -273,12 +273,14 @@ func TestRangeOf(t *testing.T) {
 	m := newTester()
 	m.command(t, initCommand())
 	for vshard, want := range map[cluster.VShard]cluster.RangeID{0: 2, 511: 2, 512: 3, 1023: 3} {
-		if d, ok := m.View().RangeOf(vshard); !ok || d.ID != want {
+		if d, ok := m.View().RangeOf(cluster.DefaultPool, vshard.Key()); !ok || d.ID != want {
 			t.Errorf("RangeOf(%d) = %v, want %s", vshard, d, want)
 		}
 	}
-	if d, ok := m.View().RangeOf(cluster.VShards); ok {
-		t.Errorf("RangeOf(%d) = %v, want none", cluster.VShards, d)
+	for _, p := range []Place{{cluster.DefaultPool, lastBound}, {1, firstBound}} {
+		if d, ok := m.View().RangeOf(p.Pool, p.Key); ok {
+			t.Errorf("RangeOf(%s) = %v, want none", p, d)
+		}
 	}
 }
 

@@ -319,6 +319,7 @@ func (c *change) dropPool(in *DropPool) Result {
 		c.erase(kindRange, idKey(uint64(id)))
 		c.removeRange(RemovedRange{ID: id, Pool: p.ID, Nodes: nodes})
 	}
+	c.view.spans = slices.DeleteFunc(slices.Clone(c.view.spans), func(d *cluster.RangeDescriptor) bool { return d.Pool == p.ID })
 	for _, s := range p.Seeds {
 		c.removeRange(RemovedRange{ID: s.Range, Pool: p.ID, Nodes: []cluster.NodeID{s.Node}})
 	}

@@ -4,13 +4,15 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
+	"sort"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
 
 func (c *change) updateRanges(in *UpdateRanges) Result {
-	changed := false
+	var news []*cluster.RangeDescriptor
 	for i := range in.Descriptors {
 		d := &in.Descriptors[i]
 		if err := d.Validate(); err != nil {
@@ -23,6 +25,9 @@ func (c *change) updateRanges(in *UpdateRanges) Result {
 		if old != nil && old.Generation >= d.Generation {
 			continue
 		}
+		if old != nil && (old.Pool != d.Pool || old.Start != d.Start) {
+			return refused(CodeConflict, "%s begins with %s and cannot begin elsewhere", d.ID, Place{old.Pool, old.Start})
+		}
 		for _, r := range d.Replicas {
 			if n, ok := c.view.Nodes[r.Node]; ok && n.Membership == cluster.Decommissioned {
 				return refused(CodeTombstoned, "%s names %s, which was decommissioned", d.ID, r.Node)
@@ -31,45 +36,74 @@ func (c *change) updateRanges(in *UpdateRanges) Result {
 		c.putRange(*d)
 		c.planted(d)
 		c.rangeEvent(old, d)
-		changed = true
+		news = append(news, d)
 	}
-	if !changed {
+	if len(news) == 0 {
 		return Result{Existed: true}
 	}
-	if r := c.clipOverlaps(); r != nil {
+	if r := c.placeSpans(news); r != nil {
 		return Result{Refusal: r}
 	}
-	spans, err := indexSpans(c.view.Ranges)
-	if err != nil {
-		return refused(CodeConflict, "%v", err)
-	}
-	c.view.spans = spans
 	return Result{}
 }
 
-// clipOverlaps settles which of two ranges owns a vshard that both claim: a split
-// is reported by both halves, in any order. The half that was split off was born
-// with a generation above every one in which an ancestor owned its vshards, so
-// that the older descriptor is the one that has not heard of the split.
-func (c *change) clipOverlaps() *Refusal {
-	ds := dataRanges(c.view.Ranges)
-	for i, d := range ds[:max(len(ds)-1, 0)] {
-		next := ds[i+1]
-		if next.Start >= d.End {
+// placeSpans puts the ranges that changed into their places among the others, and
+// settles what two of them claim.
+func (c *change) placeSpans(news []*cluster.RangeDescriptor) *Refusal {
+	spans := make([]*cluster.RangeDescriptor, len(c.view.spans), len(c.view.spans)+len(news))
+	copy(spans, c.view.spans)
+	for _, d := range news {
+		if d.IsMeta() {
 			continue
 		}
-		if next.Parent == 0 || next.Start == d.Start || next.Generation <= d.Generation {
-			return refuse(CodeConflict, "%s: %s and %s both own vshard %d", errOverlap, d.ID, next.ID, next.Start)
+		at, known := slices.BinarySearchFunc(spans, d, bySpan)
+		if known {
+			spans[at] = c.view.Ranges[d.ID]
+		} else {
+			spans = slices.Insert(spans, at, c.view.Ranges[d.ID])
 		}
-		clipped := *d
-		clipped.End = next.Start
-		c.putRange(clipped)
-		c.rangeEvent(d, &clipped)
+	}
+	c.view.spans = spans
+	for _, d := range news {
+		if d.IsMeta() {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(spans, d, bySpan)
+		for i := max(at, 1); i <= min(at+1, len(spans)-1); i++ {
+			if r := c.clipOverlap(i - 1); r != nil {
+				return r
+			}
+		}
 	}
 	return nil
 }
 
-// dataRanges returns the ranges of a view that own vshards, in their order.
+// clipOverlap settles which of two neighbours, at i and after it, owns a key that
+// both claim: a split is reported by both halves, in any order. The half that was
+// split off was born with a generation above every one in which an ancestor owned
+// its keys, so that the older descriptor is the one that has not heard of the split.
+func (c *change) clipOverlap(i int) *Refusal {
+	d, next := c.view.spans[i], c.view.spans[i+1]
+	if !d.Overlaps(next) {
+		return nil
+	}
+	if next.Parent == 0 || next.Start == d.Start || next.Generation <= d.Generation {
+		return refuse(CodeConflict, "%v: %s and %s both own %s", errOverlap, d.ID, next.ID, Place{next.Pool, next.Start})
+	}
+	clipped := *d
+	clipped.End = next.Start
+	c.putRange(clipped)
+	c.rangeEvent(d, &clipped)
+	c.view.spans[i] = c.view.Ranges[d.ID]
+	return nil
+}
+
+// bySpan orders data ranges by their first keys.
+func bySpan(a, b *cluster.RangeDescriptor) int {
+	return cmp.Or(cmp.Compare(a.Pool, b.Pool), cmp.Compare(a.Start, b.Start), cmp.Compare(a.ID, b.ID))
+}
+
+// dataRanges returns the ranges of a view that own keys, in their order.
 func dataRanges(ranges map[cluster.RangeID]*cluster.RangeDescriptor) []*cluster.RangeDescriptor {
 	ds := make([]*cluster.RangeDescriptor, 0, len(ranges))
 	for _, d := range ranges {
@@ -77,48 +111,85 @@ func dataRanges(ranges map[cluster.RangeID]*cluster.RangeDescriptor) []*cluster.
 			ds = append(ds, d)
 		}
 	}
-	slices.SortFunc(ds, func(a, b *cluster.RangeDescriptor) int {
-		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.ID, b.ID))
-	})
+	slices.SortFunc(ds, bySpan)
 	return ds
 }
 
 var errOverlap = errors.New("ranges overlap")
 
-// indexSpans maps every vshard to the range that owns it; those of a range that
-// is not known yet to their left neighbour.
-func indexSpans(ranges map[cluster.RangeID]*cluster.RangeDescriptor) (*spanIndex, error) {
-	var idx spanIndex
-	var left *cluster.RangeDescriptor
-	at := cluster.VShard(0)
-	fill := func(to cluster.VShard) {
-		for ; at < to; at++ {
-			if left != nil {
-				idx[at] = left.ID
-			}
+// disjoint refuses spans of which two own one key.
+func disjoint(spans []*cluster.RangeDescriptor) error {
+	for i, d := range spans[:max(len(spans)-1, 0)] {
+		if next := spans[i+1]; d.Overlaps(next) {
+			return fmt.Errorf("%w: %s and %s both own %s", errOverlap, d.ID, next.ID, Place{next.Pool, next.Start})
 		}
 	}
-	for _, d := range dataRanges(ranges) {
-		if d.Start < at {
-			return nil, fmt.Errorf("%w: %s and %s both own vshard %d", errOverlap, left.ID, d.ID, d.Start)
-		}
-		fill(d.Start)
-		left = d
-		fill(d.End)
-	}
-	fill(cluster.VShards)
-	return &idx, nil
+	return nil
 }
 
-// orphan returns a vshard that no known range owns, if there is one.
-func (v *View) orphan() (cluster.VShard, bool) {
-	for s, id := range v.spans {
-		if d, ok := v.Ranges[id]; !ok || !d.Contains(cluster.VShard(s)) {
-			return cluster.VShard(s), true
+// after returns how many of the spans begin at or before the key k of pool p.
+func after(spans []*cluster.RangeDescriptor, p cluster.PoolID, k cluster.Key) int {
+	return sort.Search(len(spans), func(i int) bool {
+		d := spans[i]
+		return d.Pool > p || d.Pool == p && d.Start > k
+	})
+}
+
+// The bounds of every pool.
+var (
+	firstBound = cluster.VShard(0).Key()
+	lastBound  = cluster.VShard(cluster.VShards).Key()
+)
+
+// Place is a key of a pool.
+type Place struct {
+	Pool cluster.PoolID
+	Key  cluster.Key
+}
+
+func (p Place) String() string {
+	if p.Pool == cluster.DefaultPool {
+		return p.Key.Text()
+	}
+	return p.Key.Text() + " of " + p.Pool.String()
+}
+
+// Uncovered returns a key that none of the ranges owns, if there is one, of a pool
+// that is ready: one that is being created has no rows yet.
+func (v *View) Uncovered(ranges iter.Seq[cluster.RangeDescriptor]) (Place, bool) {
+	var ds []*cluster.RangeDescriptor
+	for d := range ranges {
+		if !d.IsMeta() {
+			ds = append(ds, &d)
 		}
 	}
-	return 0, false
+	slices.SortFunc(ds, bySpan)
+	return v.uncovered(ds)
 }
+
+// uncovered is Uncovered of ranges in the order of their keys.
+func (v *View) uncovered(spans []*cluster.RangeDescriptor) (Place, bool) {
+	pools := v.PoolIDs()
+	if len(pools) == 0 { // no cluster yet
+		pools = []cluster.PoolID{cluster.DefaultPool}
+	}
+	for _, p := range pools {
+		if record := v.Pools[p]; record != nil && record.State != cluster.PoolReady {
+			continue
+		}
+		at := firstBound
+		for i := after(spans, p, ""); i < len(spans) && spans[i].Pool == p && spans[i].Start <= at; i++ {
+			at = max(at, spans[i].End)
+		}
+		if at != lastBound {
+			return Place{p, at}, true
+		}
+	}
+	return Place{}, false
+}
+
+// orphan returns a key that no known range owns, if there is one.
+func (v *View) orphan() (Place, bool) { return v.uncovered(v.spans) }
 
 // newRangeID gives out the id of a range that is to be split off. Ids never
 // return: not even those of splits that came to nothing.
@@ -143,8 +214,8 @@ func (c *change) prepareSplit(op *cluster.Operation) *Refusal {
 		return refuse(CodeNotFound, "there is no range %s", op.Spec.Range)
 	case d.IsMeta():
 		return refuse(CodeInvalid, "the meta range cannot be split")
-	case op.Spec.At <= d.Start || op.Spec.At >= d.End:
-		return refuse(CodeInvalid, "vshard %d is no boundary inside %s, which owns [%d,%d)", op.Spec.At, d.ID, d.Start, d.End)
+	case op.Spec.At.Validate() != nil || !d.Inside(op.Spec.At):
+		return refuse(CodeInvalid, "%s is no boundary inside %s, which owns %s", op.Spec.At.Text(), d.ID, d.Span())
 	}
 	op.Child = c.newRangeID()
 	return nil

@@ -9,7 +9,7 @@ import (
 )
 
 // TestSplitsArriveInAnyOrder publishes the descriptors of random trees of splits
-// and moves in random order, some twice. At every moment each vshard has one
+// and moves in random order, some twice. At every moment each key has one
 // range, records do not overlap, and at the end all is known.
 func TestSplitsArriveInAnyOrder(t *testing.T) {
 	for seed := range uint64(40) {
@@ -25,8 +25,7 @@ func TestSplitsArriveInAnyOrder(t *testing.T) {
 			id := cluster.RangeID(2 + rng.IntN(int(next)-2))
 			d := truth[id]
 			d.Generation++
-			if d.End-d.Start > 1 && rng.IntN(3) > 0 {
-				at := d.Start + 1 + cluster.VShard(rng.IntN(int(d.End-d.Start)-1))
+			if at, ok := randomKey(rng, &d); ok && rng.IntN(3) > 0 {
 				child := d
 				child.ID, child.Parent, child.Start = next, id, at
 				d.End = at
@@ -53,25 +52,38 @@ func TestSplitsArriveInAnyOrder(t *testing.T) {
 			}
 		}
 		if s, ok := m.View().orphan(); ok {
-			t.Errorf("seed %d: vshard %d has no range at the end", seed, s)
+			t.Errorf("seed %d: the key %s has no range at the end", seed, s)
 		}
 	}
 }
 
+// randomKey draws a key inside d: a vshard, or a row of one of a few.
+func randomKey(rng *rand.Rand, d *cluster.RangeDescriptor) (cluster.Key, bool) {
+	first, end := d.VShards()
+	at := (first + cluster.VShard(rng.IntN(int(end-first)))).Key()
+	if rng.IntN(2) > 0 {
+		at += cluster.Key("\x00\x00\x00\x00\x00\x00\x00\x07\x00" + string(rune('a'+rng.IntN(20))) + "\x00")
+	}
+	return at, d.Inside(at)
+}
+
 func checkSpans(t *testing.T, v *View) {
 	t.Helper()
-	var owned [cluster.VShards]cluster.RangeID
-	for _, d := range dataRanges(v.Ranges) {
-		for s := d.Start; s < d.End; s++ {
-			if owned[s] != 0 {
-				t.Fatalf("%s and %s both own vshard %d", owned[s], d.ID, s)
-			}
-			owned[s] = d.ID
-		}
+	spans := dataRanges(v.Ranges)
+	if !slices.Equal(spans, v.spans) {
+		t.Fatalf("the spans %v are not those of the ranges %v", v.spans, spans)
+	}
+	if err := disjoint(spans); err != nil {
+		t.Fatal(err)
 	}
 	for s := range cluster.VShard(cluster.VShards) {
-		if d, ok := v.RangeOf(s); !ok || owned[s] != 0 && d.ID != owned[s] {
-			t.Fatalf("vshard %d is said to belong to %+v, not to %s", s, d, owned[s])
+		if d, ok := v.RangeOf(cluster.DefaultPool, s.Key()); !ok || d.Start > s.Key() {
+			t.Fatalf("vshard %d is said to belong to %+v", s, d)
+		}
+	}
+	for _, d := range spans {
+		if got, ok := v.RangeOf(d.Pool, d.Start); !ok || got != d {
+			t.Fatalf("%s is said to belong to %+v, not to %s", d.Start, got, d.ID)
 		}
 	}
 }
@@ -82,7 +94,7 @@ func TestSplitOperationsNameTheChild(t *testing.T) {
 	split := func(id cluster.RangeID, at cluster.VShard, key string) Result {
 		t.Helper()
 		return m.command(t, Command{CreateOperation: &CreateOperation{Operation: cluster.Operation{
-			Spec: cluster.OperationSpec{Kind: cluster.OpSplit, Range: id, At: at}, Child: 99, IdempotencyKey: key,
+			Spec: cluster.OperationSpec{Kind: cluster.OpSplit, Range: id, At: at.Key()}, Child: 99, IdempotencyKey: key,
 		}}})
 	}
 	first := split(2, 100, "")
@@ -124,7 +136,7 @@ func TestNobodyLeavesUnderAnUnknownRange(t *testing.T) {
 		{CreateJoinToken: &CreateJoinToken{ID: "j", Hash: []byte{1}, Uses: 1, ExpiresAt: m.clock.Add(1e12)}},
 		{AddNode: &AddNode{UUID: "u2", TokenID: "j", TokenHash: []byte{1}, KeyHash: []byte{2}}},
 		{SetMembership: &SetMembership{Nodes: []cluster.NodeID{2}, To: cluster.Decommissioning}},
-		{UpdateRanges: &UpdateRanges{Descriptors: []cluster.RangeDescriptor{{ID: 3, Start: 512, End: 600, Generation: 2, NextReplica: 2}}}},
+		{UpdateRanges: &UpdateRanges{Descriptors: []cluster.RangeDescriptor{{ID: 3, Start: cluster.VShard(512).Key(), End: cluster.VShard(600).Key(), Generation: 2, NextReplica: 2}}}},
 	} {
 		if r := m.command(t, c); r.Refusal != nil {
 			t.Fatal(r.Refusal)
@@ -134,7 +146,7 @@ func TestNobodyLeavesUnderAnUnknownRange(t *testing.T) {
 	if r := m.command(t, leave); r.Refusal == nil || r.Refusal.Code != CodeReferenced {
 		t.Errorf("%+v, want it refused", r)
 	}
-	child := cluster.RangeDescriptor{ID: 9, Parent: 3, Start: 600, End: 1024, Generation: 2, NextReplica: 2}
+	child := cluster.RangeDescriptor{ID: 9, Parent: 3, Start: cluster.VShard(600).Key(), End: cluster.VShard(1024).Key(), Generation: 2, NextReplica: 2}
 	m.command(t, Command{UpdateRanges: &UpdateRanges{Descriptors: []cluster.RangeDescriptor{child}}})
 	if ids := m.View().RangeIDs(); !slices.Contains(ids, 9) {
 		t.Fatalf("ranges %v", ids)

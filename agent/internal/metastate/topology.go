@@ -58,14 +58,14 @@ func (c *change) initCluster(in *InitCluster, by string) Result {
 	return Result{Node: node.ID}
 }
 
-// checkCoverage refuses a view that lacks the meta range or leaves a vshard
+// checkCoverage refuses a view that lacks the meta range or leaves a key
 // without a range.
 func (c *change) checkCoverage() *Refusal {
 	if _, ok := c.view.MetaRange(); !ok {
 		return refuse(CodeInvalid, "the meta range is missing")
 	}
 	if s, ok := c.view.orphan(); ok {
-		return refuse(CodeInvalid, "vshard %d belongs to no range", s)
+		return refuse(CodeInvalid, "%s belongs to no range", s)
 	}
 	return nil
 }
@@ -344,7 +344,7 @@ func (c *change) checkTransition(n *cluster.Node, to cluster.Membership) *Refusa
 		}
 	}
 	if s, ok := c.view.orphan(); ok {
-		return refuse(CodeReferenced, "vshard %d was given to a new range that is not known here yet: it may be on %s", s, n.ID)
+		return refuse(CodeReferenced, "%s was given to a new range that is not known here yet: it may be on %s", s, n.ID)
 	}
 	return nil
 }

@@ -62,8 +62,9 @@ type View struct {
 	Plans  map[string]*cluster.StoredPlan // by id
 	Sweeps map[string]*cluster.Sweep      // of the rebalancer, by id
 
-	next  counters
-	spans *spanIndex
+	next counters
+	// spans are the data ranges in the order of their keys; replaced, never changed.
+	spans []*cluster.RangeDescriptor
 }
 
 // counters are the next ids to give out.
@@ -73,9 +74,6 @@ type counters struct {
 	Range      cluster.RangeID      `json:"range,omitempty"` // 0: none was given out
 	Pool       cluster.PoolID       `json:"pool,omitempty"`  // the last one, not the next
 }
-
-// spanIndex maps each vshard to the range that owns it; 0: none.
-type spanIndex [cluster.VShards]cluster.RangeID
 
 // DroppedCollection remembers a collection whose rows are garbage.
 type DroppedCollection struct {
@@ -149,7 +147,6 @@ func emptyView() *View {
 		Plans:           map[string]*cluster.StoredPlan{},
 		Sweeps:          map[string]*cluster.Sweep{},
 		next:            counters{Node: 1, Collection: 1},
-		spans:           &spanIndex{},
 	}
 }
 
@@ -175,15 +172,18 @@ func (v *View) Epoch() uint64 {
 // Initialized reports whether the cluster was initialised.
 func (v *View) Initialized() bool { return v.ClusterID != "" }
 
-// RangeOf returns the range that owns vshard s. Of a range that was split off
-// just now and is not known yet it returns the left neighbour, whose leader
-// knows: a vshard always has a range.
-func (v *View) RangeOf(s cluster.VShard) (*cluster.RangeDescriptor, bool) {
-	if s >= cluster.VShards {
+// RangeOf returns the range that owns the key k of pool p. Of a range that was
+// split off just now and is not known yet it returns the left neighbour, whose
+// leader knows: a key always has a range.
+func (v *View) RangeOf(p cluster.PoolID, k cluster.Key) (*cluster.RangeDescriptor, bool) {
+	if k >= lastBound {
 		return nil, false
 	}
-	d, ok := v.Ranges[v.spans[s]]
-	return d, ok
+	i := after(v.spans, p, k)
+	if i == 0 || v.spans[i-1].Pool != p {
+		return nil, false
+	}
+	return v.spans[i-1], true
 }
 
 // Range returns the range with the id.

@@ -2,6 +2,7 @@ package operation
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -355,8 +356,8 @@ func (c *Controller) verify(r *run) {
 	if len(r.proof.waiting) > 0 {
 		return
 	}
-	if v, missing := uncovered(r.proof.found); missing && r.proof.failed == "" {
-		r.proof.failed = fmt.Sprintf("vshard %d belongs to a range that was split off just now", v)
+	if at, missing := c.in.View.Uncovered(maps.Values(r.proof.found)); missing && r.proof.failed == "" {
+		r.proof.failed = fmt.Sprintf("%s belongs to a range that was split off just now", at)
 	}
 	if r.proof.failed != "" || len(r.proof.found) < len(c.snap.Ranges) {
 		r.op.Why = "the proof waits: " + r.proof.failed

@@ -96,7 +96,7 @@ func TestProgressAfterAFailover(t *testing.T) {
 // TestLearnerThatWasGivenUp: a copy that was made for a target that was given up
 // is no progress of the move that goes on elsewhere.
 func TestLearnerThatWasGivenUp(t *testing.T) {
-	d := cluster.RangeDescriptor{ID: 2, Generation: 3, NextReplica: 6, End: 16}
+	d := cluster.RangeDescriptor{ID: 2, Generation: 3, NextReplica: 6, Start: cluster.VShard(0).Key(), End: cluster.VShard(16).Key()}
 	for i, role := range []cluster.ReplicaRole{cluster.Voter, cluster.Voter, cluster.Voter, cluster.Learner, cluster.Learner} {
 		d.Replicas = append(d.Replicas, cluster.ReplicaDescriptor{Node: cluster.NodeID(i + 1), Replica: cluster.ReplicaID(i + 1), Role: role})
 	}

@@ -297,7 +297,7 @@ func (c *real) bootstrap() {
 	for i := range realRanges + 1 {
 		d := cluster.RangeDescriptor{ID: cluster.RangeID(i + 1), Generation: 1, NextReplica: 2, Replicas: []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}}}
 		if i > 0 {
-			d.Start, d.End = cluster.VShard((i-1)*realSpan), cluster.VShard(i*realSpan)
+			d.Start, d.End = cluster.VShard((i-1)*realSpan).Key(), cluster.VShard(i*realSpan).Key()
 		}
 		init.Ranges = append(init.Ranges, d)
 	}
@@ -376,7 +376,7 @@ func (c *real) write(stop <-chan struct{}, clock *hlc.Clock) map[cluster.RangeID
 }
 
 func (c *real) row(id cluster.RangeID, i int) []byte {
-	return keys.Row(cluster.VShard(int(id-2)*realSpan), 7, fmt.Appendf(nil, "%08d\x00", i))
+	return keys.Row(cluster.DefaultPool, cluster.VShard(int(id-2)*realSpan), 7, fmt.Appendf(nil, "%08d\x00", i))
 }
 
 // check reads every acknowledged row back.

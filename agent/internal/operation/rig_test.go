@@ -103,7 +103,7 @@ func newRig(t testing.TB, seed uint64, n, on, ranges int) *rig {
 	for i := range ranges + 1 {
 		d := cluster.RangeDescriptor{ID: cluster.RangeID(i + 1), Generation: 1, NextReplica: 1}
 		if i > 0 {
-			d.Start, d.End = cluster.VShard((i-1)*cluster.VShards/ranges), cluster.VShard(i*cluster.VShards/ranges)
+			d.Start, d.End = cluster.VShard((i-1)*cluster.VShards/ranges).Key(), cluster.VShard(i*cluster.VShards/ranges).Key()
 		}
 		voters := 3
 		if i == 0 && on >= 5 {

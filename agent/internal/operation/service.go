@@ -137,7 +137,7 @@ type Preview struct {
 	Verdict  placement.Verdict
 	Took     time.Duration
 	Snapshot *placement.Snapshot
-	At       cluster.VShard // of a split
+	At       cluster.Key // of a split
 }
 
 // DryRun plans without changing anything. A refusal is in the verdict.

@@ -64,7 +64,7 @@ func (c *Controller) splitHot() {
 // worthSplitting reports whether a split would bring something now.
 func (c *Controller) worthSplitting(x *placement.Range, l *cluster.RangeLoad) bool {
 	d := &x.Descriptor
-	return l.Middle > d.Start && l.Middle < d.End && max(l.Left, 1-l.Left) < oneSided &&
+	return d.Inside(l.Middle) && max(l.Left, 1-l.Left) < oneSided &&
 		!d.Joint() && c.moves[d.ID] == nil && !c.splitLately(d.ID)
 }
 

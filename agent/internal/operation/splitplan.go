@@ -20,8 +20,8 @@ func validateSplit(v *metastate.View, spec *cluster.OperationSpec) error {
 		return refused(NotFound, "there is no range %s", spec.Range)
 	case d.IsMeta():
 		return refused(Invalid, "the meta range cannot be split")
-	case spec.At != 0 && (spec.At <= d.Start || spec.At >= d.End):
-		return refused(Invalid, "vshard %d is no boundary inside %s, which owns the vshards [%d,%d)", spec.At, d.ID, d.Start, d.End)
+	case spec.At != "" && !d.Inside(spec.At):
+		return refused(Invalid, "%s is no boundary inside %s, which owns %s", spec.At.Text(), d.ID, d.Span())
 	}
 	return nil
 }
@@ -37,25 +37,25 @@ func (s *Service) previewSplit(ctx context.Context, spec cluster.OperationSpec) 
 		return p
 	}
 	d := &x.Descriptor
-	if p.At == 0 {
+	if p.At == "" {
 		p.At = boundary(leaderStatus(&o, x), d)
 	}
 	refuse := func(code placement.Code, why string, fixes ...placement.Fix) {
 		p.Verdict.Refusals = append(p.Verdict.Refusals, placement.Refusal{Code: code, Ranges: []cluster.RangeID{d.ID}, Why: why, Fixes: fixes})
 	}
 	switch {
-	case p.At == 0:
-		refuse(placement.Constraint, fmt.Sprintf("%s owns one vshard, %d: there is no boundary inside it", d.ID, d.Start))
+	case p.At == "":
+		refuse(placement.Constraint, fmt.Sprintf("%s owns nothing but a part of the vshard %d: say with --at at which row to split it", d.ID, d.Start.VShard()))
 	case x.Leader == 0:
 		refuse(placement.QuorumAtRisk, fmt.Sprintf("%s has no leader that is known", d.ID),
 			placement.Fix{Does: "see why", Command: "nodedbctl ranges show " + d.ID.String()})
 	}
-	if p.At != 0 {
+	if p.At != "" {
 		spec.At = p.At
-		p.Plan.ID = cluster.NewPlanID(o.View.ClusterID, spec, splitSteps{d.Start, d.End, d.Generation})
+		p.Plan.ID = cluster.NewPlanID(o.View.ClusterID, spec, splitSteps{d.Pool, d.Start, d.End, d.Generation})
 		p.Verdict.Checks = append(p.Verdict.Checks, placement.Check{
 			Name: "split", State: placement.CheckOK,
-			Detail: fmt.Sprintf("%s keeps the vshards [%d,%d), a new range gets [%d,%d)", d.ID, d.Start, p.At, p.At, d.End),
+			Detail: fmt.Sprintf("%s keeps [%s,%s), a new range gets [%s,%s)", d.ID, d.Start, p.At, p.At, d.End),
 		})
 	}
 	p.Plan.MetaIndex = o.Snapshot.MetaIndex
@@ -68,7 +68,8 @@ func (s *Service) previewSplit(ctx context.Context, spec cluster.OperationSpec) 
 
 // splitSteps is the range that a split divides, as it is now.
 type splitSteps struct {
-	Start, End cluster.VShard
+	Pool       cluster.PoolID
+	Start, End cluster.Key
 	Generation uint64
 }
 
@@ -85,16 +86,16 @@ func leaderStatus(o *Observation, x *placement.Range) *cluster.RangeStatus {
 }
 
 // boundary picks where a range is split unless somebody says: where its load is
-// halved, else its vshards; 0: it has one vshard.
-func boundary(st *cluster.RangeStatus, d *cluster.RangeDescriptor) cluster.VShard {
-	inside := func(at cluster.VShard) bool { return at > d.Start && at < d.End }
-	switch {
-	case d.End-d.Start < 2:
-		return 0
-	case st != nil && st.Load != nil && inside(st.Load.Middle):
+// halved, else its vshards; empty: it has one vshard.
+func boundary(st *cluster.RangeStatus, d *cluster.RangeDescriptor) cluster.Key {
+	first, end := d.VShards()
+	switch middle := (first + (end-first)/2).Key(); {
+	case st != nil && st.Load != nil && d.Inside(st.Load.Middle):
 		return st.Load.Middle
+	case d.Inside(middle):
+		return middle
 	}
-	return d.Start + (d.End-d.Start)/2
+	return ""
 }
 
 // startSplit records a split; the coordinator begins it.
@@ -128,7 +129,7 @@ func (s *Service) splitUnderWay(spec *cluster.OperationSpec, key string) *cluste
 	for _, id := range v.OperationIDs() {
 		op := v.Operations[id]
 		same := op.Spec.Kind == cluster.OpSplit && op.Spec.Range == spec.Range && !op.State.Final()
-		if (same || key != "" && op.IdempotencyKey == key) && (spec.At == 0 || spec.At == op.Spec.At) {
+		if (same || key != "" && op.IdempotencyKey == key) && (spec.At == "" || spec.At == op.Spec.At) {
 			return op
 		}
 	}

@@ -36,12 +36,12 @@ func (c *Controller) carrySplit(r *run) {
 	case x == nil:
 		r.fail(fmt.Sprintf("there is no range %s", spec.Range))
 	case x.Descriptor.End <= spec.At:
-		c.awaitChild(r)
+		c.awaitChild(r, x.Descriptor.Pool)
 	case r.op.State == cluster.OpCancelling:
 		r.op.State, r.dirty = cluster.OpCancelled, true
 	case r.op.State == cluster.OpPaused:
 	case spec.At <= x.Descriptor.Start:
-		r.fail(fmt.Sprintf("vshard %d is no boundary inside %s, which owns [%d,%d)", spec.At, spec.Range, x.Descriptor.Start, x.Descriptor.End))
+		r.fail(fmt.Sprintf("%s is no boundary inside %s, which owns %s", spec.At.Text(), spec.Range, x.Descriptor.Span()))
 	case c.moves[spec.Range] != nil:
 		r.say(cluster.OpRunning, fmt.Sprintf("waits for the move of %s", spec.Range))
 	case x.Descriptor.Joint():
@@ -59,7 +59,7 @@ func (c *Controller) carrySplit(r *run) {
 }
 
 // awaitChild ends the operation when the meta range shows both halves.
-func (c *Controller) awaitChild(r *run) {
+func (c *Controller) awaitChild(r *run, pool cluster.PoolID) {
 	r.phase(PhasePublish, c.in.Now)
 	spec := &r.op.Spec
 	parent, child := c.in.View.Ranges[spec.Range], c.in.View.Ranges[r.op.Child]
@@ -67,11 +67,11 @@ func (c *Controller) awaitChild(r *run) {
 	case child != nil && parent != nil && parent.End <= spec.At:
 		endPhase(&r.op, PhasePublish, phaseDone, "", c.in.Now)
 		r.op.State, r.dirty = cluster.OpSucceeded, true
-		r.op.Why = fmt.Sprintf("%s has the vshards [%d,%d), %s [%d,%d)", parent.ID, parent.Start, parent.End, child.ID, child.Start, child.End)
+		r.op.Why = fmt.Sprintf("%s has the keys %s, %s %s", parent.ID, parent.Span(), child.ID, child.Span())
 		r.op.Done = r.op.Total
 	case child == nil:
-		if d, ok := c.in.View.RangeOf(spec.At); ok && d.Contains(spec.At) && d.ID != spec.Range {
-			r.fail(fmt.Sprintf("%s was split before: vshard %d belongs to %s", spec.Range, spec.At, d.ID))
+		if d, ok := c.in.View.RangeOf(pool, spec.At); ok && d.Contains(pool, spec.At) && d.ID != spec.Range {
+			r.fail(fmt.Sprintf("%s was split before: %s belongs to %s", spec.Range, spec.At.Text(), d.ID))
 			return
 		}
 		r.op.Why = fmt.Sprintf("waits until %s has a leader and the meta range knows it", r.op.Child)
@@ -104,23 +104,6 @@ func (c *Controller) beingSplit(id cluster.RangeID) bool {
 		}
 	}
 	return false
-}
-
-// uncovered returns a vshard that none of the ranges owns: one that was split off
-// while they were collected is missing.
-func uncovered(ranges map[cluster.RangeID]cluster.RangeDescriptor) (cluster.VShard, bool) {
-	var owned [cluster.VShards]bool
-	for _, d := range ranges {
-		for v := d.Start; v < d.End; v++ {
-			owned[v] = true
-		}
-	}
-	for v, ok := range owned {
-		if !ok {
-			return cluster.VShard(v), true
-		}
-	}
-	return 0, false
 }
 
 func (s *Server) split(ctx context.Context, r *request) (*reply, error) {

@@ -19,7 +19,7 @@ func (r *rig) split(a Action) Completion {
 		return Completion{Err: errors.New("not the leader")}
 	case a.Split.Expect != x.desc.Generation:
 		return Completion{Err: fmt.Errorf("stale: generation %d", x.desc.Generation)}
-	case a.Split.At <= x.desc.Start || a.Split.At >= x.desc.End || r.ranges[a.Split.Child] != nil:
+	case !x.desc.Inside(a.Split.At) || r.ranges[a.Split.Child] != nil:
 		r.t.Errorf("%s: split %+v cannot be", a.Range, a.Split)
 	}
 	child := *x.desc.Clone()
@@ -37,7 +37,7 @@ func (r *rig) split(a Action) Completion {
 }
 
 func splitOf(id cluster.RangeID, at cluster.VShard) cluster.OperationSpec {
-	return cluster.OperationSpec{Kind: cluster.OpSplit, Range: id, At: at}
+	return cluster.OperationSpec{Kind: cluster.OpSplit, Range: id, At: at.Key()}
 }
 
 func TestSplitOperation(t *testing.T) {
@@ -53,10 +53,10 @@ func TestSplitOperation(t *testing.T) {
 		r.until("split", time.Minute, r.ended(id))
 		op := r.op(id)
 		parent, child := r.view().Ranges[3], r.view().Ranges[op.Child]
-		if op.State != cluster.OpSucceeded || parent.End != 300 || child == nil || child.Start != 300 || child.End != 512 {
+		if op.State != cluster.OpSucceeded || parent.End != cluster.VShard(300).Key() || child == nil || child.Start != cluster.VShard(300).Key() || child.End != cluster.VShard(512).Key() {
 			t.Fatalf("seed %d: %s (%s): %+v and %+v", seed, op.State, op.Why, parent, child)
 		}
-		if !strings.Contains(op.Why, "r3 has the vshards [256,300)") {
+		if !strings.Contains(op.Why, "r3 has the keys [256,300), r") {
 			t.Errorf("it says %q", op.Why)
 		}
 		late := r.propose(metastate.Command{By: "test", CreateOperation: &metastate.CreateOperation{Operation: cluster.Operation{Spec: splitOf(3, 300)}}})
@@ -79,8 +79,8 @@ func TestSplitWaitsForItsRange(t *testing.T) {
 	}
 	r.must(metastate.Command{By: "test", RequestCancel: &metastate.RequestCancel{ID: id}})
 	r.until("cancelled", time.Minute, r.ended(id))
-	if op := r.op(id); op.State != cluster.OpCancelled || x.desc.End != 512 {
-		t.Errorf("%s, and the range ends at %d", op.State, x.desc.End)
+	if op := r.op(id); op.State != cluster.OpCancelled || x.desc.End != cluster.VShard(512).Key() {
+		t.Errorf("%s, and the range ends at %s", op.State, x.desc.End)
 	}
 }
 
@@ -96,7 +96,7 @@ func TestDecommissionWithSplits(t *testing.T) {
 			}
 			d := r.view().Ranges[cluster.RangeID(2+i)]
 			r.propose(metastate.Command{By: "test", CreateOperation: &metastate.CreateOperation{
-				Operation: cluster.Operation{Spec: splitOf(d.ID, d.Start+(d.End-d.Start)/2), State: cluster.OpQueued},
+				Operation: cluster.Operation{Spec: splitOf(d.ID, (d.Start.VShard()+d.End.VShard())/2), State: cluster.OpQueued},
 			}})
 		}
 		r.until("decommission", 4*time.Minute, r.ended(id))
@@ -126,9 +126,9 @@ func TestHotRangesAreSplit(t *testing.T) {
 			r.advance()
 		}
 	}
-	hot := &cluster.RangeLoad{Rate: 5000, Middle: 300, Left: 0.5}
-	r.ranges[4].load = &cluster.RangeLoad{Rate: 9000, Middle: 600, Left: 0.97} // one vshard has it all
-	r.ranges[5].load = &cluster.RangeLoad{Rate: 2000, Middle: 800, Left: 0.5}  // below the threshold
+	hot := &cluster.RangeLoad{Rate: 5000, Middle: cluster.VShard(300).Key(), Left: 0.5}
+	r.ranges[4].load = &cluster.RangeLoad{Rate: 9000, Middle: cluster.VShard(600).Key(), Left: 0.97} // one vshard has it all
+	r.ranges[5].load = &cluster.RangeLoad{Rate: 2000, Middle: cluster.VShard(800).Key(), Left: 0.5}  // below the threshold
 	r.must(metastate.Command{SetSetting: &metastate.SetSetting{Name: metastate.SettingRebalance, Value: metastate.RebalanceOff}})
 	r.ranges[3].load = hot
 	wait(time.Minute)
@@ -140,20 +140,20 @@ func TestHotRangesAreSplit(t *testing.T) {
 	if n := splits(); n != 0 {
 		t.Fatalf("%d splits after 5 s: a peak is not enough", n)
 	}
-	r.until("split of r3", time.Minute, func() bool { return r.ranges[3].desc.End == 300 })
-	r.ranges[3].load = &cluster.RangeLoad{Rate: 5000, Middle: 280, Left: 0.5} // still hot: smoothed
+	r.until("split of r3", time.Minute, func() bool { return r.ranges[3].desc.End == cluster.VShard(300).Key() })
+	r.ranges[3].load = &cluster.RangeLoad{Rate: 5000, Middle: cluster.VShard(280).Key(), Left: 0.5} // still hot: smoothed
 	wait(30 * time.Second)
 	if n := splits(); n != 1 {
 		t.Errorf("%d splits within the cooldown, want 1", n)
 	}
-	r.until("the next split of r3", 3*time.Minute, func() bool { return r.ranges[3].desc.End == 280 })
+	r.until("the next split of r3", 3*time.Minute, func() bool { return r.ranges[3].desc.End == cluster.VShard(280).Key() })
 	for _, op := range r.view().Operations {
 		if op.Spec.Kind == cluster.OpSplit && (op.RequestedBy != "coordinator" || !strings.Contains(op.Reason, "rows per second") || op.Spec.Range != 3) {
 			t.Errorf("operation %+v", op)
 		}
 	}
 	r.must(metastate.Command{SetSetting: &metastate.SetSetting{Name: metastate.SettingSplitLoad, Value: "0"}})
-	r.ranges[2].load = &cluster.RangeLoad{Rate: 50000, Middle: 100, Left: 0.5}
+	r.ranges[2].load = &cluster.RangeLoad{Rate: 50000, Middle: cluster.VShard(100).Key(), Left: 0.5}
 	was := splits()
 	wait(2 * time.Minute)
 	if n := splits(); n != was {

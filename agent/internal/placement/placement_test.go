@@ -103,7 +103,7 @@ func build(nodes, ranges, rf, on int, size uint64) *placement.Snapshot {
 	s.Ranges = append(s.Ranges, meta)
 	for i := range ranges {
 		r := placement.Range{Descriptor: cluster.RangeDescriptor{
-			ID: cluster.RangeID(i + 2), Start: cluster.VShard(i), End: cluster.VShard(i + 1), Generation: 1, NextReplica: 1,
+			ID: cluster.RangeID(i + 2), Start: cluster.VShard(i).Key(), End: cluster.VShard(i + 1).Key(), Generation: 1, NextReplica: 1,
 		}, Bytes: size}
 		for k := range min(rf, on) {
 			n, role := cluster.NodeID((i+k)%on+1), cluster.Voter

@@ -56,7 +56,7 @@ type RangeMismatchError struct {
 }
 
 func (e *RangeMismatchError) Error() string {
-	return fmt.Sprintf("%s: owns vshards [%d,%d)", e.Descriptor.ID, e.Descriptor.Start, e.Descriptor.End)
+	return fmt.Sprintf("%s: owns %s", e.Descriptor.ID, e.Descriptor.Span())
 }
 
 // AmbiguousError says that nobody here knows whether the command was or will be

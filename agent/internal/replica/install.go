@@ -131,7 +131,7 @@ func (r *Replica) Install(in *Incoming, done func(reply []byte, err error)) {
 	case h.To != r.id || r.incoming != nil:
 		in.finish(nil, &RefusedError{Range: r.rangeID, Reason: "snapshot is for another replica, or another one is being installed"})
 		return
-	case h.Index > r.applied.Index && (h.Descriptor.Start != r.desc.Start || h.Descriptor.End > r.desc.End):
+	case h.Index > r.applied.Index && (h.Descriptor.Pool != r.desc.Pool || h.Descriptor.Start != r.desc.Start || h.Descriptor.End > r.desc.End):
 		// A split takes from a range, nothing gives.
 		in.finish(nil, &RefusedError{Range: r.rangeID, Reason: "snapshot is of another span"})
 		return
@@ -165,7 +165,7 @@ func (r *Replica) takeIncoming(s *pb.Snapshot) *Incoming {
 	r.installing, r.counting = true, nil
 	r.lastIndex = in.Header.Index
 	if end := in.Header.Descriptor.End; end < r.desc.End {
-		in.beyond = keys.DataSpan(end, r.desc.End)
+		in.beyond = keys.DataSpan(r.desc.Pool, end, r.desc.End)
 	}
 	return in
 }

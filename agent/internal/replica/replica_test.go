@@ -14,7 +14,7 @@ import (
 )
 
 func threeVoters() *cluster.RangeDescriptor {
-	return &cluster.RangeDescriptor{ID: 2, Start: 0, End: 16, Generation: 7, NextReplica: 5, Replicas: []cluster.ReplicaDescriptor{
+	return &cluster.RangeDescriptor{ID: 2, Start: cluster.VShard(0).Key(), End: cluster.VShard(16).Key(), Generation: 7, NextReplica: 5, Replicas: []cluster.ReplicaDescriptor{
 		{Node: 1, Replica: 1, Role: cluster.Voter}, {Node: 2, Replica: 2, Role: cluster.Voter},
 		{Node: 3, Replica: 3, Role: cluster.Voter}, {Node: 4, Replica: 4, Role: cluster.Learner},
 	}}

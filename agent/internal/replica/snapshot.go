@@ -162,7 +162,7 @@ func (r *Replica) stepReply(j *SnapshotJob, reply []byte) error {
 func Spans(d *cluster.RangeDescriptor) []keys.Span {
 	spans := []keys.Span{keys.RangeSpan(d.ID)}
 	if !d.IsMeta() {
-		spans = append(spans, keys.DataSpan(d.Start, d.End))
+		spans = append(spans, keys.DataSpan(d.Pool, d.Start, d.End))
 	}
 	return spans
 }

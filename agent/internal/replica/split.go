@@ -41,8 +41,8 @@ func planSplit(d *cluster.RangeDescriptor, s cluster.RangeSplit) (parent, child 
 		return nil, nil, invalid(d, "the meta range cannot be split")
 	case d.Joint():
 		return nil, nil, invalid(d, "a range between two configurations cannot be split")
-	case s.At <= d.Start || s.At >= d.End:
-		return nil, nil, invalid(d, fmt.Sprintf("vshard %d is no boundary inside [%d,%d)", s.At, d.Start, d.End))
+	case s.At.Validate() != nil || !d.Inside(s.At):
+		return nil, nil, invalid(d, fmt.Sprintf("%s is no boundary inside %s", s.At.Text(), d.Span()))
 	case s.Child <= cluster.MetaRangeID || s.Child == d.ID:
 		return nil, nil, invalid(d, fmt.Sprintf("%s cannot be the id of the new range", s.Child))
 	}
@@ -50,7 +50,7 @@ func planSplit(d *cluster.RangeDescriptor, s cluster.RangeSplit) (parent, child 
 	parent.End = s.At
 	parent.Generation++
 	child = &cluster.RangeDescriptor{
-		ID: s.Child, Parent: d.ID, Start: s.At, End: d.End, Generation: parent.Generation, NextReplica: 1,
+		ID: s.Child, Parent: d.ID, Pool: d.Pool, Start: s.At, End: d.End, Generation: parent.Generation, NextReplica: 1,
 	}
 	for _, r := range d.Replicas {
 		child.Replicas = append(child.Replicas, cluster.ReplicaDescriptor{Node: r.Node, Replica: child.NextReplica, Role: r.Role})
@@ -112,7 +112,7 @@ func (r *Replica) applySplit(b *storage.Batch, e *pb.Entry, env *envelope) error
 		return fmt.Errorf("split off %s: %w", child.ID, err)
 	}
 	r.setDescriptor(parent)
-	r.cfg.Logger.Info("range split", logattr.Range(r.rangeID), logattr.Reason(fmt.Sprintf("vshards from %d on are %s now", s.At, child.ID)))
+	r.cfg.Logger.Info("range split", logattr.Range(r.rangeID), logattr.Reason(fmt.Sprintf("keys from %s on are %s now", s.At, child.ID)))
 	r.fate(e, Outcome{TS: env.ts, Descriptor: parent.Clone(), Child: child.Clone()})
 	return nil
 }
@@ -132,7 +132,7 @@ func (r *Replica) writeChild(b *storage.Batch, child *cluster.RangeDescriptor, e
 	if d.Replica < next {
 		// It was here and was removed: a replica that jumps back in time cannot be,
 		// but its rows would be nobody's.
-		span := keys.DataSpan(child.Start, child.End)
+		span := keys.DataSpan(child.Pool, child.Start, child.End)
 		return b.DeleteRange(span.Start, span.End)
 	}
 	if _, found, err := b.Get(keys.RaftReplica(child.ID)); err != nil {

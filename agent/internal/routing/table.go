@@ -11,8 +11,8 @@ import (
 
 // View is what the meta range says of ranges; *metastate.View is one.
 type View interface {
-	// RangeOf returns the range that owns vshard s.
-	RangeOf(s cluster.VShard) (*cluster.RangeDescriptor, bool)
+	// RangeOf returns the range that owns the key k of pool p.
+	RangeOf(p cluster.PoolID, k cluster.Key) (*cluster.RangeDescriptor, bool)
 	// Range returns the range with the id.
 	Range(id cluster.RangeID) (*cluster.RangeDescriptor, bool)
 }
@@ -51,34 +51,39 @@ func New(view func() View) *Table {
 	return t
 }
 
-// Lookup returns the route of the range that owns vshard s. Just after a split
-// that may be the range that owned it before, which refuses and tells.
-func (t *Table) Lookup(s cluster.VShard) (Route, bool) {
+// Lookup returns the route of the range that owns the key at of pool p. Just after
+// a split that may be the range that owned it before, which refuses and tells.
+func (t *Table) Lookup(p cluster.PoolID, at cluster.Key) (Route, bool) {
 	k := t.learnt.Load()
-	d, ok := t.view().RangeOf(s)
+	d, ok := t.view().RangeOf(p, at)
 	if ok {
 		d = k.newest(d)
 	}
-	switch {
-	case ok && d.Contains(s):
+	if ok && d.Contains(p, at) {
 		// The right half may be learnt and the left one not: it is the newer.
 		for _, half := range k.halves {
-			if half.Contains(s) && half.Generation > d.Generation {
+			if half.Contains(p, at) && half.Generation > d.Generation {
 				d = half
 			}
 		}
-	case k.owner(s) != nil:
-		d = k.owner(s)
-	case !ok:
+	} else if owner := k.owner(p, at); owner != nil {
+		d, ok = owner, true
+	}
+	if !ok {
 		return Route{}, false
 	}
 	return Route{Descriptor: d, Leader: k.leaders[d.ID]}, true
 }
 
+// Row returns the route of the range that holds the row, a key of keys.Row.
+func (t *Table) Row(row []byte) (Route, bool) {
+	return t.Lookup(keys.PoolOf(row), keys.Bound(row))
+}
+
 // Key returns the route of the range that holds the row with the encoded
 // primary key.
-func (t *Table) Key(c cluster.CollectionID, primary []byte) (Route, bool) {
-	return t.Lookup(keys.VShardOf(c, primary))
+func (t *Table) Key(p cluster.PoolID, c cluster.CollectionID, primary []byte) (Route, bool) {
+	return t.Row(keys.Row(p, keys.VShardOf(c, primary), c, primary))
 }
 
 // Range returns the route of the range with the id.
@@ -180,11 +185,11 @@ func (k *knowledge) newest(d *cluster.RangeDescriptor) *cluster.RangeDescriptor 
 	return d
 }
 
-// owner returns the newest learnt descriptor that owns s, or nil.
-func (k *knowledge) owner(s cluster.VShard) *cluster.RangeDescriptor {
+// owner returns the newest learnt descriptor that owns the key at of pool p, or nil.
+func (k *knowledge) owner(p cluster.PoolID, at cluster.Key) *cluster.RangeDescriptor {
 	var best *cluster.RangeDescriptor
 	for _, d := range k.descriptors {
-		if d.Contains(s) && (best == nil || d.Generation > best.Generation) {
+		if d.Contains(p, at) && (best == nil || d.Generation > best.Generation) {
 			best = d
 		}
 	}

@@ -208,10 +208,10 @@ func (w *World) checkRange(id cluster.RangeID) {
 	}
 	defer h.Close()
 	for _, at := range w.places() {
-		if !h.Descriptor.Contains(at.vshard()) {
+		if !keys.Owns(&h.Descriptor, at.row()) {
 			continue
 		}
-		v, _, _, err := datastate.Get(h.Reader, row(at), hlc.Max)
+		v, _, _, err := datastate.Get(h.Reader, at.row(), hlc.Max)
 		if err != nil {
 			w.fail("read %v: %v", at, err)
 		}
@@ -228,7 +228,7 @@ func (w *World) checkCounts(n *Node, id cluster.RangeID) {
 	}
 	defer h.Close()
 	got, ok := n.core.RangeStatus(id)
-	want, err := datastate.Count(h.Reader, keys.DataSpan(h.Descriptor.Start, h.Descriptor.End), nil)
+	want, err := datastate.Count(h.Reader, keys.DataSpan(h.Descriptor.Pool, h.Descriptor.Start, h.Descriptor.End), nil)
 	switch {
 	case err != nil:
 		w.fail("count %s on %s: %v", id, n.id, err)

@@ -105,7 +105,7 @@ func (k *call) choose() {
 	k.bind()
 	k.op.value = fmt.Sprintf("%d.%d", k.c.id, w.Stats.Ops)
 	w.Stats.Ops++
-	o := datastate.Op{Row: row(k.op.at), Kind: datastate.Put, Value: []byte(k.op.value)}
+	o := datastate.Op{Row: k.op.at.row(), Kind: datastate.Put, Value: []byte(k.op.value)}
 	known, ok := k.c.seen[k.op.at]
 	switch r := w.rng.IntN(10); {
 	case r < 4:
@@ -134,16 +134,12 @@ func (k *call) bind() {
 }
 
 func (k *call) owner() cluster.RangeID {
-	r, ok := k.c.table.Lookup(k.op.at.vshard())
+	r, ok := k.c.table.Row(k.op.at.row())
 	if !ok {
 		k.c.w.fail("the client knows no range for %v", k.op.at)
 		return k.op.at.id
 	}
 	return r.Descriptor.ID
-}
-
-func row(at place) []byte {
-	return keys.Row(at.vshard(), 1, []byte{byte(at.key), 0})
 }
 
 // attempt sends the request to a node, sometimes twice.
@@ -162,7 +158,7 @@ func (k *call) attempt() {
 	to := k.to
 	if try > k.bound && k.op.kind != read && w.chance(15) {
 		// A retry goes astray: to the range that owns the key by now.
-		if _, st, ok := w.owner(k.op.at.vshard()); ok {
+		if _, st, ok := w.owner(k.op.at); ok {
 			to = st.Descriptor.ID
 		}
 		if to != k.to {
@@ -215,14 +211,14 @@ func (k *call) serve(n *Node, to cluster.RangeID, try int) {
 	if k.op.kind == read {
 		n.core.Read(to, k.ts, func(h *store.ReadHandle, err error) {
 			v, err := k.look(h, err)
-			news := n.news(to, k.op.at.vshard())
+			news := n.news(to, k.op.at)
 			answer(func() { k.readDone(v, err, try, news) })
 		})
 		return
 	}
 	p := &replica.Proposal{ID: k.cmd, Retry: try > k.bound, Payload: k.data}
 	p.Done = func(o replica.Outcome) {
-		news := n.news(to, k.op.at.vshard())
+		news := n.news(to, k.op.at)
 		answer(func() { k.writeDone(o, try, news) })
 	}
 	n.core.Propose(to, p)
@@ -234,11 +230,11 @@ type rerouted struct {
 	clock  hlc.Timestamp // of who says so
 }
 
-// news is what a node knows of a range, and of the owner of a vshard.
-func (n *Node) news(id cluster.RangeID, v cluster.VShard) rerouted {
+// news is what a node knows of a range, and of the owner of a row.
+func (n *Node) news(id cluster.RangeID, at place) rerouted {
 	news := rerouted{clock: n.clock.Now()}
 	for _, st := range n.core.Status() {
-		if d := st.Descriptor; st.Applied > 0 && (d.ID == id || d.Parent != 0 && d.Contains(v)) {
+		if d := st.Descriptor; st.Applied > 0 && (d.ID == id || d.Parent != 0 && keys.Owns(&d, at.row())) {
 			news.ranges = append(news.ranges, d)
 		}
 	}
@@ -284,15 +280,15 @@ func (k *call) look(h *store.ReadHandle, err error) (version, error) {
 		return version{}, err
 	}
 	defer h.Close()
-	if !h.Descriptor.Contains(k.op.at.vshard()) {
+	if !keys.Owns(&h.Descriptor, k.op.at.row()) {
 		return version{}, &store.RangeMismatchError{Descriptor: h.Descriptor}
 	}
-	old, _, _, err := datastate.Get(h.Reader, row(k.op.at), k.ts)
+	old, _, _, err := datastate.Get(h.Reader, k.op.at.row(), k.ts)
 	if err != nil {
 		return version{}, err
 	}
 	k.c.w.history.noteSnapshot(snapshotRead{k.op.at, k.ts, string(old)})
-	v, ts, _, err := datastate.Get(h.Reader, row(k.op.at), hlc.Max)
+	v, ts, _, err := datastate.Get(h.Reader, k.op.at.row(), hlc.Max)
 	return version{string(v), ts}, err
 }
 
@@ -385,7 +381,7 @@ func (w *World) reread() {
 		return
 	}
 	s := w.history.snapshots[w.rng.IntN(len(w.history.snapshots))]
-	n, st, ok := w.owner(s.at.vshard())
+	n, st, ok := w.owner(s.at)
 	if !ok {
 		return
 	}
@@ -395,10 +391,10 @@ func (w *World) reread() {
 				return
 			}
 			defer h.Close()
-			if !h.Descriptor.Contains(s.at.vshard()) {
+			if !keys.Owns(&h.Descriptor, s.at.row()) {
 				return
 			}
-			got, _, _, err := datastate.Get(h.Reader, row(s.at), s.ts)
+			got, _, _, err := datastate.Get(h.Reader, s.at.row(), s.ts)
 			w.Stats.Rereads++
 			if err != nil || string(got) != s.value {
 				w.fail("key %v at %s was %q and is now %q (%v)", s.at, s.ts, s.value, got, err)

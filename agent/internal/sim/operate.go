@@ -166,12 +166,12 @@ func (w *World) bootstrapped() []cluster.RangeDescriptor {
 			Replicas: []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}},
 		}
 		if !d.IsMeta() {
-			d.Start, d.End = cluster.VShard(16*id), cluster.VShard(16*id+16)
+			d.Start, d.End = cluster.VShard(homeWidth*id).Key(), cluster.VShard(homeWidth*id+homeWidth).Key()
 		}
 		ds = append(ds, d)
 	}
-	if w.cfg.Operate { // a cluster's ranges own every vshard
-		ds[1].Start, ds[len(ds)-1].End = 0, cluster.VShards
+	if w.cfg.Operate { // a cluster's ranges own every key
+		ds[1].Start, ds[len(ds)-1].End = cluster.VShard(0).Key(), cluster.VShard(cluster.VShards).Key()
 	}
 	return ds
 }

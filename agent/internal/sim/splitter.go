@@ -1,9 +1,11 @@
 package sim
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 	"github.com/nodedb/nodedb/agent/internal/routing"
@@ -34,20 +36,32 @@ func (w *World) split() {
 	w.beginMoves(child)
 }
 
-// boundary draws a vshard at which d can be split, among those that hold keys.
-func (w *World) boundary(d *cluster.RangeDescriptor) (cluster.VShard, bool) {
-	home := homeOf(d.Start, w.cfg.Ranges)
-	from, to := max(d.Start, home)+1, min(d.End, home+homeWidth)
-	if from >= to {
-		return 0, false
+// boundary draws a key at which d can be split: half of the time the beginning of
+// a vshard, among those that hold keys, else the row of a key.
+func (w *World) boundary(d *cluster.RangeDescriptor) (cluster.Key, bool) {
+	home := homeOf(d.Start.VShard(), w.cfg.Ranges)
+	for range boundaryTries {
+		at := (home + cluster.VShard(w.rng.IntN(homeWidth))).Key()
+		if w.chance(50) {
+			at = place{cluster.RangeID(home / homeWidth), w.rng.IntN(w.cfg.Keys)}.bound()
+		}
+		if d.Inside(at) {
+			return at, true
+		}
 	}
-	return from + cluster.VShard(w.rng.IntN(int(to-from))), true
+	return "", false
 }
+
+// boundaryTries is how often a boundary is drawn: a small range has few.
+const boundaryTries = 8
 
 func (w *World) noteSplit(o replica.Outcome) {
 	if o.Err == nil {
 		w.Stats.Splits++
-		w.trace(uint64(o.Child.ID), uint64(o.Child.Start))
+		w.trace(uint64(o.Child.ID), uint64(o.Child.Start.VShard()))
+		if !o.Child.Start.Whole() {
+			w.Stats.Divided++
+		}
 	}
 }
 
@@ -68,10 +82,18 @@ func homeOf(v cluster.VShard, ranges int) cluster.VShard {
 	return min(max(v/homeWidth*homeWidth, first), last)
 }
 
-// vshard returns where a key lies: the keys of a range are spread over its home.
+// vshard returns where a key lies: the keys of a range are spread over its home,
+// two to a vshard, so that a boundary can come between them.
 func (p place) vshard() cluster.VShard {
-	return cluster.VShard(homeWidth*int(p.id) + 5*p.key%homeWidth)
+	return cluster.VShard(homeWidth*int(p.id) + 5*(p.key/2)%homeWidth)
 }
+
+// row is the stored row of a key.
+func (p place) row() []byte {
+	return keys.Row(cluster.DefaultPool, p.vshard(), 1, []byte{byte(p.key), 0})
+}
+
+func (p place) bound() cluster.Key { return keys.Bound(p.row()) }
 
 // bootstrappedView is what a gateway knows of ranges before it heard of splits.
 type bootstrappedView map[cluster.RangeID]*cluster.RangeDescriptor
@@ -81,10 +103,10 @@ func (v bootstrappedView) Range(id cluster.RangeID) (*cluster.RangeDescriptor, b
 	return d, ok
 }
 
-func (v bootstrappedView) RangeOf(s cluster.VShard) (*cluster.RangeDescriptor, bool) {
+func (v bootstrappedView) RangeOf(p cluster.PoolID, k cluster.Key) (*cluster.RangeDescriptor, bool) {
 	var found *cluster.RangeDescriptor
 	for _, d := range v {
-		if !d.IsMeta() && d.Contains(s) {
+		if !d.IsMeta() && d.Contains(p, k) {
 			found = d // exactly one does
 		}
 	}
@@ -99,14 +121,13 @@ func (w *World) newTable() *routing.Table {
 	return routing.New(func() routing.View { return view })
 }
 
-// owner returns the range that owns a vshard, and its leader, as far as leaders
-// know.
-func (w *World) owner(v cluster.VShard) (*Node, cluster.RangeStatus, bool) {
+// owner returns the range that owns a row, and its leader, as far as leaders know.
+func (w *World) owner(at place) (*Node, cluster.RangeStatus, bool) {
 	var best *Node
 	var found cluster.RangeStatus
 	for _, id := range w.ranges() {
 		n, st, ok := w.Leader(id)
-		if ok && st.Descriptor.Contains(v) && (best == nil || st.Descriptor.Generation > found.Descriptor.Generation) {
+		if ok && keys.Owns(&st.Descriptor, at.row()) && (best == nil || st.Descriptor.Generation > found.Descriptor.Generation) {
 			best, found = n, st
 		}
 	}
@@ -150,29 +171,33 @@ func (o *operators) askSplit() {
 	o.create(cluster.OperationSpec{Kind: cluster.OpSplit, Range: st.Descriptor.ID, At: at})
 }
 
-// checkOwners wants every vshard to have exactly one range at the end.
+// checkOwners wants every key to have exactly one range at the end.
 func (w *World) checkOwners() {
-	owned := map[cluster.VShard]cluster.RangeID{}
+	var found []*cluster.RangeDescriptor
 	for _, id := range w.ranges() {
 		_, st, ok := w.Leader(id)
 		if !ok {
 			continue
 		}
-		d := &st.Descriptor
-		for v := d.Start; v < d.End; v++ {
-			if o, ok := owned[v]; ok {
-				w.fail("%s and %s both own vshard %d at the end", o, id, v)
-				return
-			}
-			owned[v] = id
+		found = append(found, st.Descriptor.Clone())
+	}
+	slices.SortFunc(found, func(a, b *cluster.RangeDescriptor) int { return cmp.Compare(a.Start, b.Start) })
+	for i, d := range found[:max(len(found)-1, 0)] {
+		if next := found[i+1]; d.Overlaps(next) {
+			w.fail("%s %s and %s %s both own a key at the end", d.ID, d.Span(), next.ID, next.Span())
+			return
 		}
 	}
 	for _, d := range w.bootstrapped() {
-		for v := d.Start; v < d.End; v++ {
-			if owned[v] == 0 {
-				w.fail("vshard %d of %s has no range with a leader at the end", v, d.ID)
-				return
+		at := d.Start
+		for _, f := range found {
+			if f.Start <= at && f.End > at {
+				at = f.End
 			}
+		}
+		if at < d.End {
+			w.fail("%s of %s has no range with a leader at the end", at.Text(), d.ID)
+			return
 		}
 	}
 }

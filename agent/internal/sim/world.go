@@ -80,6 +80,7 @@ type Stats struct {
 	SlowDisks, Blackouts, Damaged     int
 	Operations, Drains, Succeeded     int
 	Splits, Missed, Rerouted, Strayed int
+	Divided                           int // splits inside a vshard
 	WentBack, Refused, Resets         int
 	Restores, Counts                  int
 }

@@ -69,7 +69,7 @@ func (f *fakeDB) Fresh(context.Context) (hlc.Timestamp, error) {
 	return f.ts, nil
 }
 
-func (f *fakeDB) RangeOf(c cluster.CollectionID, key []byte) cluster.RangeID {
+func (f *fakeDB) RangeOf(_ cluster.PoolID, c cluster.CollectionID, key []byte) cluster.RangeID {
 	return cluster.RangeID(2 + keys.VShardOf(c, key)/f.span)
 }
 
@@ -153,7 +153,7 @@ func (f *fakeDB) Write(_ context.Context, muts []kv.Mutation, o kv.WriteOptions)
 	defer f.mu.Unlock()
 	ranges := map[cluster.RangeID]bool{}
 	for _, m := range muts {
-		ranges[f.RangeOf(m.Collection, m.Key)] = true
+		ranges[f.RangeOf(m.Pool, m.Collection, m.Key)] = true
 	}
 	if o.OneRange && len(ranges) > 1 {
 		return 0, &kv.MultiRangeError{Ranges: len(ranges)}
@@ -214,7 +214,7 @@ func newFakeMeta(t testing.TB) *fakeMeta {
 	replicas := []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}}
 	init.Ranges = append(init.Ranges, cluster.RangeDescriptor{ID: cluster.MetaRangeID, Generation: 1, NextReplica: 2, Replicas: replicas})
 	for i := range cluster.VShard(16) {
-		init.Ranges = append(init.Ranges, cluster.RangeDescriptor{ID: cluster.RangeID(2 + i), Start: i * 64, End: (i + 1) * 64, Generation: 1, NextReplica: 2, Replicas: replicas})
+		init.Ranges = append(init.Ranges, cluster.RangeDescriptor{ID: cluster.RangeID(2 + i), Start: (i * 64).Key(), End: ((i + 1) * 64).Key(), Generation: 1, NextReplica: 2, Replicas: replicas})
 	}
 	init.Users = []metastate.PutUser{{Name: "root", AdminRole: "admin"}, {Name: "alice"}}
 	if _, err := m.Propose(context.Background(), metastate.Command{InitCluster: init}); err != nil {

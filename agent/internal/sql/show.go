@@ -269,7 +269,8 @@ func vshards(d *cluster.RangeDescriptor) string {
 	if d.IsMeta() {
 		return "meta"
 	}
-	return strconv.Itoa(int(d.Start)) + "-" + strconv.Itoa(int(d.End)-1)
+	first, end := d.VShards()
+	return strconv.Itoa(int(first)) + "-" + strconv.Itoa(int(end)-1)
 }
 
 func replicaNodes(d *cluster.RangeDescriptor) []cluster.NodeID {
@@ -312,7 +313,7 @@ func (s *Session) route(node *syntax.ShowCluster) ([][]datum.Datum, error) {
 		return nil, err
 	}
 	v := keys.VShardOf(table.ID(), key)
-	d, ok := view.RangeOf(v)
+	d, ok := view.RangeOf(table.Pool(), keys.Bound(keys.Row(table.Pool(), v, table.ID(), key)))
 	if !ok {
 		return nil, &Error{Code: "08006", Message: fmt.Sprintf("no range owns vshard %d: this node's metadata is incomplete", v), Hint: "Try again."}
 	}

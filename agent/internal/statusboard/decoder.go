@@ -56,9 +56,7 @@ func (d *decoder) node() cluster.NodeID {
 	return cluster.NodeID(d.upTo(math.MaxUint32)) //nolint:gosec // bounded
 }
 
-func (d *decoder) vshard() cluster.VShard {
-	return cluster.VShard(d.upTo(cluster.VShards)) //nolint:gosec // bounded
-}
+func (d *decoder) key() cluster.Key { return cluster.Key(d.bytes()) }
 
 // count reads how many records of at least size bytes follow.
 func (d *decoder) count(size int) int {
@@ -122,7 +120,7 @@ func (d *decoder) rangeStatus() Changed[cluster.RangeID, cluster.RangeStatus] {
 		st.Failed = string(d.bytes())
 	}
 	if parts&hasLoad != 0 {
-		st.Load = &cluster.RangeLoad{Rate: d.float(), Left: d.float(), Middle: d.vshard()}
+		st.Load = &cluster.RangeLoad{Rate: d.float(), Left: d.float(), Middle: d.key()}
 	}
 	if parts&hasRates != 0 {
 		st.ReadsPerSecond, st.WritesPerSecond = d.float(), d.float()
@@ -140,7 +138,7 @@ func (d *decoder) progress(p *cluster.ReplicaProgress) {
 func (d *decoder) descriptor(x *cluster.RangeDescriptor) {
 	x.Parent = cluster.RangeID(d.uvarint())
 	x.Pool = cluster.PoolID(d.upTo(math.MaxUint8)) //nolint:gosec // bounded
-	x.Start, x.End = d.vshard(), d.vshard()
+	x.Start, x.End = d.key(), d.key()
 	x.Generation, x.NextReplica = d.uvarint(), cluster.ReplicaID(d.uvarint())
 	if n := d.count(leastReplica); n > 0 {
 		x.Replicas = make([]cluster.ReplicaDescriptor, n)

@@ -108,7 +108,7 @@ func appendRange(b []byte, x *Changed[cluster.RangeID, cluster.RangeStatus]) []b
 	}
 	if l := st.Load; l != nil {
 		b = appendFloat(appendFloat(b, l.Rate), l.Left)
-		b = binary.AppendUvarint(b, uint64(l.Middle))
+		b = appendBytes(b, l.Middle)
 	}
 	if parts&hasRates != 0 {
 		b = appendFloat(appendFloat(b, st.ReadsPerSecond), st.WritesPerSecond)
@@ -129,7 +129,9 @@ func appendProgress(b []byte, p *cluster.ReplicaProgress) []byte {
 }
 
 func appendDescriptor(b []byte, d *cluster.RangeDescriptor) []byte {
-	for _, v := range []uint64{uint64(d.Parent), uint64(d.Pool), uint64(d.Start), uint64(d.End), d.Generation, uint64(d.NextReplica), uint64(len(d.Replicas))} {
+	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(d.Parent)), uint64(d.Pool))
+	b = appendBytes(appendBytes(b, d.Start), d.End)
+	for _, v := range []uint64{d.Generation, uint64(d.NextReplica), uint64(len(d.Replicas))} {
 		b = binary.AppendUvarint(b, v)
 	}
 	for _, r := range d.Replicas {

@@ -38,14 +38,14 @@ func primaries(rng *rand.Rand) [][]byte {
 // leading bytes off a row, which no table here does: the head of a row is put back.
 func TestComparer(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
-	head := keys.CollectionSpan(417, 5).Start
+	head := keys.CollectionSpan(cluster.DefaultPool, 417, 5).Start
 	with := func(key []byte) []byte { return slices.Concat(head, key) }
 	c := *comparer
 	c.Split = func(key []byte) int { return keys.Split(with(key)) - len(head) }
 	c.Compare = func(a, b []byte) int { return compare(with(a), with(b)) }
 	var rows, suffixes [][]byte
 	for _, p := range primaries(rng) {
-		rows = append(rows, keys.Row(417, 5, p)[len(head):])
+		rows = append(rows, keys.Row(cluster.DefaultPool, 417, 5, p)[len(head):])
 	}
 	for _, ts := range []hlc.Timestamp{0, 1, 9, 9 << 40, hlc.Timestamp(rng.Uint64()), hlc.Max - 1, hlc.Max} {
 		s := keys.Suffix(ts)
@@ -77,9 +77,9 @@ func storedKeys(rng *rand.Rand) [][]byte {
 			ks = append(ks, keys.Idempotency(id, command))
 		}
 		v := cluster.VShard(n % cluster.VShards)
-		spans = append(spans, keys.DataSpan(v, v+1), keys.CollectionSpan(v, cluster.CollectionID(n)))
+		spans = append(spans, keys.DataSpan(cluster.PoolID(n), v.Key(), (v+1).Key()), keys.CollectionSpan(cluster.PoolID(n), v, cluster.CollectionID(n)))
 		for _, p := range primaries(rng) {
-			row := keys.Row(v, cluster.CollectionID(n), p)
+			row := keys.Row(cluster.PoolID(n), v, cluster.CollectionID(n), p)
 			ks = append(ks, row, keys.PrefixEnd(row), keys.Version(row, hlc.Timestamp(rng.Uint64())), keys.Version(row, 9), keys.Version(row, hlc.Max))
 		}
 	}
@@ -158,7 +158,9 @@ func TestTimesSkipBlocks(t *testing.T) {
 	const rows = 20_000
 	e := open(t, NewCrashableFS())
 	defer e.Close()
-	row := func(v cluster.VShard, n int) []byte { return keys.Row(v, 5, fmt.Appendf(nil, "%08d", n)) }
+	row := func(v cluster.VShard, n int) []byte {
+		return keys.Row(cluster.DefaultPool, v, 5, fmt.Appendf(nil, "%08d", n))
+	}
 	b, table := e.NewWriteBatch(), mustTable(t, e)
 	for n := range rows {
 		ts := hlc.Timestamp(n + 1)
@@ -174,7 +176,7 @@ func TestTimesSkipBlocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, from := range []hlc.Timestamp{1, rows / 2, rows - 99} {
-		all := keys.DataSpan(0, cluster.VShards)
+		all := keys.DataSpan(cluster.DefaultPool, cluster.VShard(0).Key(), cluster.VShard(cluster.VShards).Key())
 		it, err := e.NewSpanIter(Span{Start: all.Start, End: all.End, From: from, To: from + 99})
 		if err != nil {
 			t.Fatal(err)
@@ -217,7 +219,7 @@ func mustTable(t *testing.T, e *Engine) *TableWriter {
 func TestDeletedVersionsStayDeleted(t *testing.T) {
 	e := open(t, NewCrashableFS())
 	defer e.Close()
-	row := keys.Row(16, 5, []byte("k"))
+	row := keys.Row(cluster.DefaultPool, 16, 5, []byte("k"))
 	for _, write := range []func(*Batch) error{
 		func(b *Batch) error { return b.Set(keys.Version(row, 7), []byte("v")) },
 		func(b *Batch) error { return b.Delete(keys.Version(row, 7)) },
@@ -242,7 +244,7 @@ func TestRowsOfOneHead(t *testing.T) {
 	defer e.Close()
 	b := e.NewBatch()
 	defer b.Close()
-	short, long := keys.Row(16, 5, []byte("k")), keys.Row(16, 5, []byte("k\x00long"))
+	short, long := keys.Row(cluster.DefaultPool, 16, 5, []byte("k")), keys.Row(cluster.DefaultPool, 16, 5, []byte("k\x00long"))
 	for _, k := range [][]byte{keys.Version(short, 1), keys.Version(short, 3), keys.Version(long, 2)} {
 		if err := b.Set(k, nil); err != nil {
 			t.Fatal(err)
@@ -257,7 +259,7 @@ func TestRowsOfOneHead(t *testing.T) {
 		if !it.SeekRowGE(keys.Version(short, 2)) || !bytes.Equal(it.Key(), keys.Version(short, 1)) || it.Next() {
 			t.Error("the row's versions at or before 2 are not [1]")
 		}
-		if it.SeekRowGE(keys.Version(keys.Row(16, 5, []byte("none")), 9)) {
+		if it.SeekRowGE(keys.Version(keys.Row(cluster.DefaultPool, 16, 5, []byte("none")), 9)) {
 			t.Error("found a row that is not there")
 		}
 		if err := it.Close(); err != nil {

@@ -169,7 +169,7 @@ func (c *Core) checkOverlaps() error {
 }
 
 func overlap(a, b *cluster.RangeDescriptor) bool {
-	return !a.IsMeta() && !b.IsMeta() && a.Start < b.End && b.Start < a.End
+	return !a.IsMeta() && !b.IsMeta() && a.Overlaps(b)
 }
 
 func (c *Core) mark(s *slot) {

@@ -112,7 +112,7 @@ func (f *coreFixture) id(n uint64) (id replica.CommandID) {
 }
 
 func putOp(key, value string) datastate.Op {
-	return datastate.Op{Row: keys.Row(32, 7, append([]byte(key), 0)), Kind: datastate.Put, Value: []byte(value)}
+	return datastate.Op{Row: keys.Row(cluster.DefaultPool, 32, 7, append([]byte(key), 0)), Kind: datastate.Put, Value: []byte(value)}
 }
 
 func TestACommandIsAppliedOnce(t *testing.T) {

@@ -95,7 +95,7 @@ func (c *Core) mayCreate(d *cluster.RangeDescriptor, id cluster.ReplicaID) error
 	}
 	for _, s := range c.order {
 		if overlap(s.r.Descriptor(), d) {
-			return refuse("%s here holds some of its vshards", s.id)
+			return refuse("%s here holds some of its keys", s.id)
 		}
 	}
 	return nil

@@ -32,7 +32,7 @@ func (f *coreFixture) proposeTo(id cluster.RangeID, cmd replica.CommandID, op da
 }
 
 func putAt(v cluster.VShard, key, value string) datastate.Op {
-	return datastate.Op{Row: keys.Row(v, 7, append([]byte(key), 0)), Kind: datastate.Put, Value: []byte(value)}
+	return datastate.Op{Row: keys.Row(cluster.DefaultPool, v, 7, append([]byte(key), 0)), Kind: datastate.Put, Value: []byte(value)}
 }
 
 func outcome(t *testing.T, o replica.Outcome) datastate.Outcome {
@@ -57,9 +57,9 @@ func TestASplitGivesAwayTheRightHalf(t *testing.T) {
 	f.must(err)
 	h.Close()
 
-	o := f.split(2, cluster.RangeSplit{At: 40, Child: 9, Expect: 1})
+	o := f.split(2, cluster.RangeSplit{At: cluster.VShard(40).Key(), Child: 9, Expect: 1})
 	f.must(o.Err)
-	if o.Descriptor.End != 40 || o.Child.Start != 40 || o.Child.End != 48 {
+	if o.Descriptor.End != cluster.VShard(40).Key() || o.Child.Start != cluster.VShard(40).Key() || o.Child.End != cluster.VShard(48).Key() {
 		t.Fatalf("halves %+v and %+v", o.Descriptor, o.Child)
 	}
 	if st, ok := f.c.RangeStatus(9); !ok || !st.IsLeader() || st.Counted || st.Bytes == 0 || st.Descriptor.Parent != 2 {
@@ -71,7 +71,7 @@ func TestASplitGivesAwayTheRightHalf(t *testing.T) {
 	if !ok || !st.Counted || st.Keys != 1 || st.LiveBytes != st.Bytes {
 		t.Fatalf("child: %+v, %v", st, ok)
 	}
-	if st, _ := f.c.RangeStatus(2); !st.Counted || st.Keys != 1 || st.Descriptor.End != 40 {
+	if st, _ := f.c.RangeStatus(2); !st.Counted || st.Keys != 1 || st.Descriptor.End != cluster.VShard(40).Key() {
 		t.Errorf("parent: %+v", st)
 	}
 
@@ -96,13 +96,13 @@ func TestASplitGivesAwayTheRightHalf(t *testing.T) {
 
 	var no *InvalidChangeError
 	var stale *StaleDescriptorError
-	if o := f.split(2, cluster.RangeSplit{At: 36, Child: 10, Expect: 1}); !errors.As(o.Err, &stale) {
+	if o := f.split(2, cluster.RangeSplit{At: cluster.VShard(36).Key(), Child: 10, Expect: 1}); !errors.As(o.Err, &stale) {
 		t.Errorf("a split of another generation: %v", o.Err)
 	}
-	if o := f.split(2, cluster.RangeSplit{At: 40, Child: 10, Expect: 2}); !errors.As(o.Err, &no) {
+	if o := f.split(2, cluster.RangeSplit{At: cluster.VShard(40).Key(), Child: 10, Expect: 2}); !errors.As(o.Err, &no) {
 		t.Errorf("a split at the end: %v", o.Err)
 	}
-	f.must(f.split(9, cluster.RangeSplit{At: 44, Child: 10, Expect: st.Descriptor.Generation}).Err)
+	f.must(f.split(9, cluster.RangeSplit{At: cluster.VShard(44).Key(), Child: 10, Expect: st.Descriptor.Generation}).Err)
 
 	f.must(f.e.Close()) // a clean stop
 	f.open()
@@ -111,7 +111,7 @@ func TestASplitGivesAwayTheRightHalf(t *testing.T) {
 	f.run()
 	for id, want := range map[cluster.RangeID][2]cluster.VShard{2: {32, 40}, 9: {40, 44}, 10: {44, 48}} {
 		st, ok := f.c.RangeStatus(id)
-		if d := st.Descriptor; !ok || d.Start != want[0] || d.End != want[1] || !st.IsLeader() {
+		if d := st.Descriptor; !ok || d.Start != want[0].Key() || d.End != want[1].Key() || !st.IsLeader() {
 			t.Errorf("%s after a restart: %+v, %v", id, st, ok)
 		}
 	}
@@ -123,14 +123,14 @@ func TestASplitIsAllOrNothing(t *testing.T) {
 	for percent := range 11 {
 		f := newCoreFixture(t)
 		f.propose(f.id(1), putAt(45, "r", "1"))
-		f.c.Split(2, cluster.RangeSplit{At: 40, Child: 9, Expect: 1}, func(replica.Outcome) {})
+		f.c.Split(2, cluster.RangeSplit{At: cluster.VShard(40).Key(), Child: 9, Expect: 1}, func(replica.Outcome) {})
 		f.run()
 		f.crash(10 * percent)
 		f.now = f.now.Add(5e9)
 		f.c.Tick()
 		f.run()
 		parent, ok := f.c.RangeStatus(2)
-		if !ok || !parent.IsLeader() || parent.Descriptor.End != 40 {
+		if !ok || !parent.IsLeader() || parent.Descriptor.End != cluster.VShard(40).Key() {
 			t.Errorf("parent: %+v, %v: its log is durable", parent, ok)
 		}
 		f.c.Tick()
@@ -145,7 +145,7 @@ func TestASplitIsAllOrNothing(t *testing.T) {
 func TestPreparingWhatASplitMade(t *testing.T) {
 	f := newCoreFixture(t)
 	child := cluster.RangeDescriptor{
-		ID: 9, Parent: 2, Start: 40, End: 48, Generation: 2, NextReplica: 3,
+		ID: 9, Parent: 2, Start: cluster.VShard(40).Key(), End: cluster.VShard(48).Key(), Generation: 2, NextReplica: 3,
 		Replicas: []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}, {Node: 2, Replica: 2, Role: cluster.Voter}},
 	}
 	batch := func(d cluster.RangeDescriptor, to cluster.ReplicaDescriptor) []byte {
@@ -162,8 +162,8 @@ func TestPreparingWhatASplitMade(t *testing.T) {
 	if _, ok := f.c.RangeStatus(9); ok {
 		t.Error("prepared although the parent here is still as wide as before the split")
 	}
-	f.must(f.split(2, cluster.RangeSplit{At: 40, Child: 7, Expect: 1}).Err)
-	child.Start, child.End = 48, 56
+	f.must(f.split(2, cluster.RangeSplit{At: cluster.VShard(40).Key(), Child: 7, Expect: 1}).Err)
+	child.Start, child.End = cluster.VShard(48).Key(), cluster.VShard(56).Key()
 	f.must(f.c.HandleRaft(2, batch(child, child.Replicas[0])))
 	f.run()
 	if st, ok := f.c.RangeStatus(9); !ok || st.Replica != 1 {

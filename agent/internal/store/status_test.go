@@ -65,7 +65,7 @@ func TestStatusIsPublishedOnChange(t *testing.T) {
 	if c := ticks(); len(c.Changed) > 0 {
 		t.Errorf("an idle range has told %+v", c.Changed[0].Value)
 	}
-	f.propose(f.id(1), datastate.Op{Row: keys.Row(32, 7, []byte("a\x00")), Kind: datastate.Put, Value: []byte("1")})
+	f.propose(f.id(1), datastate.Op{Row: keys.Row(cluster.DefaultPool, 32, 7, []byte("a\x00")), Kind: datastate.Put, Value: []byte("1")})
 	if c := ticks(); len(c.Changed) != 1 || c.Changed[0].Value.Keys != 1 || c.Changed[0].Root {
 		t.Errorf("after a write: %+v", c)
 	}

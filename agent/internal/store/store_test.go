@@ -146,7 +146,7 @@ func (n *testNode) SendSnapshot(ctx context.Context, to cluster.NodeID, header [
 
 func descriptor(id cluster.RangeID, start, end cluster.VShard) cluster.RangeDescriptor {
 	return cluster.RangeDescriptor{
-		ID: id, Start: start, End: end, Generation: 1, NextReplica: 2,
+		ID: id, Start: start.Key(), End: end.Key(), Generation: 1, NextReplica: 2,
 		Replicas: []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}},
 	}
 }
@@ -189,7 +189,7 @@ func (c *testCluster) leader(id cluster.RangeID) *testNode {
 
 func (c *testCluster) row(id cluster.RangeID, key string) []byte {
 	// All test ranges own a span that begins at 16*id.
-	return keys.Row(cluster.VShard(16*id), 7, append([]byte(key), 0))
+	return keys.Row(cluster.DefaultPool, cluster.VShard(16*id), 7, append([]byte(key), 0))
 }
 
 func put(row []byte, value string) []byte {
@@ -547,7 +547,7 @@ func TestBrokenSnapshotStreamChangesNothing(t *testing.T) {
 	if err := target.PrepareReplica(t.Context(), d, 2); err != nil {
 		t.Fatal(err)
 	}
-	header := []byte(`{"format":1,"range":2,"from":1,"to":2,"term":6,"index":20,"logTerm":6,"descriptor":{"id":2,"start":32,"end":48,"generation":2,"nextReplica":3,"replicas":[{"node":1,"replica":1,"role":"voter"},{"node":2,"replica":2,"role":"learner"}]}}`)
+	header := []byte(`{"format":1,"range":2,"from":1,"to":2,"term":6,"index":20,"logTerm":6,"descriptor":{"id":2,"start":"0020","end":"0030","generation":2,"nextReplica":3,"replicas":[{"node":1,"replica":1,"role":"voter"},{"node":2,"replica":2,"role":"learner"}]}}`)
 	for name, chunk := range map[string][]byte{
 		"garbage":          []byte("garbage"),
 		"foreign key":      append([]byte{1, 2}, 0x04, 0x00, 1, 'v'),

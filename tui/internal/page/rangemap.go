@@ -237,10 +237,33 @@ func (m *rangeMap) legend(th *theme.Theme, width int, what metric, nodes []*admi
 	return l
 }
 
-// vshards is the span of a range: 416-431, or meta.
-func vshards(r *adminpb.Range) string {
-	if r.GetMeta() {
+// spanned is a range or its route.
+type spanned interface {
+	GetStart() uint32
+	GetEnd() uint32
+	GetStartKey() string
+	GetEndKey() string
+}
+
+// vshards is the span of a range: 416-431, or meta. A star marks a vshard of which
+// it owns a part.
+func vshards(r spanned) string {
+	if m, ok := r.(*adminpb.Range); ok && m.GetMeta() {
 		return "meta"
 	}
-	return fmt.Sprintf("%d-%d", r.GetStart(), max(r.GetEnd(), 1)-1)
+	first, last := fmt.Sprint(r.GetStart()), fmt.Sprint(max(r.GetEnd(), 1)-1)
+	before, after := divides(r.GetStartKey()), divides(r.GetEndKey())
+	if first == last && (before || after) {
+		return first + "*"
+	}
+	if before {
+		first += "*"
+	}
+	if after {
+		last += "*"
+	}
+	return first + "-" + last
 }
+
+// divides reports whether a bound, in hex, is a row inside a vshard.
+func divides(key string) bool { return len(key) > 4 }

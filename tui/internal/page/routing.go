@@ -192,7 +192,7 @@ func (p *routing) drawLookup(th *theme.Theme, b *cell.Block) {
 	default:
 		r := p.found.GetRoute()
 		b.Add(cell.NewLine(b.Width).Space(1).Put(th.Dim, "vshard ").Put(th.Title, fmt.Sprint(p.found.GetVshard())).
-			Put(th.Dim, "  range ").Put(th.Title, cell.Range(r.GetRange())).Put(th.Dim, fmt.Sprintf(" [%d,%d)", r.GetStart(), r.GetEnd())).
+			Put(th.Dim, "  range ").Put(th.Title, cell.Range(r.GetRange())).Put(th.Dim, " vshards "+vshards(r)).
 			Put(th.Dim, "  leader ").Put(th.Title, cell.Node(r.GetLeader())).Put(th.Info, " "+r.GetLeaderAddress()))
 		b.Add(cell.NewLine(b.Width).Space(1).Put(th.Dim, "replicas ").Put(th.Plain, cell.Nodes(r.GetReplicas(), " ")).Put(th.Dim, fmt.Sprintf("  generation %d  as of meta@%d",
 			r.GetGeneration(), p.found.GetAsOf().GetMetaIndex()))).Blank()

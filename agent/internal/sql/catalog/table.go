@@ -78,6 +78,9 @@ func (t *Table) Name() string { return t.Desc.Name }
 // ID returns the collection's id.
 func (t *Table) ID() cluster.CollectionID { return t.Desc.ID }
 
+// Pool returns the pool in which the rows live.
+func (t *Table) Pool() cluster.PoolID { return t.Desc.Pool }
+
 // ColumnIndex returns the index of the column called name.
 func (t *Table) ColumnIndex(name string) (int, bool) {
 	i, ok := t.byName[name]

@@ -113,7 +113,7 @@ func (r *Run) chunks(writes []*rowWrite) []*chunk {
 	open := map[cluster.RangeID]*chunk{}
 	bytes := map[cluster.RangeID]int{}
 	for _, w := range writes {
-		id := r.DB.RangeOf(w.mut.Collection, w.mut.Key)
+		id := r.DB.RangeOf(w.mut.Pool, w.mut.Collection, w.mut.Key)
 		c := open[id]
 		if c == nil || len(c.rows) >= chunkRows || bytes[id]+w.size() > chunkBytes {
 			c = &chunk{}

@@ -155,7 +155,7 @@ func (r *Run) change(ch *queryplan.Change, f found) (*rowWrite, error) {
 	if err != nil {
 		return nil, err
 	}
-	mut := kv.Mutation{Collection: ch.Table.ID(), Key: f.key, Expect: datastate.VersionIs, ExpectTS: f.version}
+	mut := kv.Mutation{Pool: ch.Table.Pool(), Collection: ch.Table.ID(), Key: f.key, Expect: datastate.VersionIs, ExpectTS: f.version}
 	if f.version == 0 {
 		mut.Expect, mut.ExpectTS = datastate.NotNewerThan, r.TS
 	}
@@ -172,7 +172,7 @@ func (r *Run) change(ch *queryplan.Change, f found) (*rowWrite, error) {
 	if err != nil || string(key) == string(f.key) {
 		return w, err
 	}
-	if r.DB.RangeOf(ch.Table.ID(), key) != r.DB.RangeOf(ch.Table.ID(), f.key) {
+	if p, c := ch.Table.Pool(), ch.Table.ID(); r.DB.RangeOf(p, c, key) != r.DB.RangeOf(p, c, f.key) {
 		return nil, &syntax.Error{Code: "0A000", Message: "changing a primary key so that the row moves to another range is not supported yet",
 			Hint: "INSERT the new row, then DELETE the old one."}
 	}

@@ -18,7 +18,7 @@ type DB interface {
 	Scan(ctx context.Context, req kv.ScanRequest) (Rows, error)
 	Write(ctx context.Context, muts []kv.Mutation, o kv.WriteOptions) (hlc.Timestamp, error)
 	// RangeOf says which range, as far as is known, holds a key; 0: unknown.
-	RangeOf(c cluster.CollectionID, key []byte) cluster.RangeID
+	RangeOf(p cluster.PoolID, c cluster.CollectionID, key []byte) cluster.RangeID
 }
 
 // Rows are the rows of a scan: Next returns io.EOF after the last.
@@ -40,8 +40,8 @@ func (w wrapped) Scan(ctx context.Context, req kv.ScanRequest) (Rows, error) {
 	return it, nil
 }
 
-func (w wrapped) RangeOf(c cluster.CollectionID, key []byte) cluster.RangeID {
-	route, ok := w.Table().Key(c, key)
+func (w wrapped) RangeOf(p cluster.PoolID, c cluster.CollectionID, key []byte) cluster.RangeID {
+	route, ok := w.Table().Key(p, c, key)
 	if !ok {
 		return 0
 	}

@@ -61,7 +61,7 @@ func (r *Run) Insert(ctx context.Context, ins *queryplan.Insert, slow SlowRows) 
 }
 
 func insertion(table *catalog.Table, p proposed) *rowWrite {
-	return &rowWrite{result: p.row, mut: kv.Mutation{Collection: table.ID(), Key: p.key,
+	return &rowWrite{result: p.row, mut: kv.Mutation{Pool: table.Pool(), Collection: table.ID(), Key: p.key,
 		Value: table.EncodeValue(p.row), Expect: datastate.Absent}}
 }
 
@@ -318,7 +318,7 @@ func (r *Run) conflictUpdate(ins *queryplan.Insert, found kv.Row, p proposed) (*
 	if err != nil {
 		return nil, err
 	}
-	return &rowWrite{result: updated, mut: kv.Mutation{Collection: ins.Table.ID(), Key: p.key, Value: ins.Table.EncodeValue(updated),
+	return &rowWrite{result: updated, mut: kv.Mutation{Pool: ins.Table.Pool(), Collection: ins.Table.ID(), Key: p.key, Value: ins.Table.EncodeValue(updated),
 		Expect: datastate.VersionIs, ExpectTS: found.Version}}, nil
 }
 

@@ -45,7 +45,7 @@ func (r *Run) get(ctx context.Context, table *catalog.Table, keys [][]byte) ([]k
 		return nil, err
 	}
 	if r.Tx == nil || r.Tx.tables[table.ID()] == nil {
-		rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Collection: table.ID(), Keys: keys})
+		rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: table.Pool(), Collection: table.ID(), Keys: keys})
 		if err != nil {
 			return nil, fmt.Errorf("read rows of %q by key: %w", table.Name(), err)
 		}
@@ -64,7 +64,7 @@ func (r *Run) get(ctx context.Context, table *catalog.Table, keys [][]byte) ([]k
 	if len(missing) == 0 {
 		return out, nil
 	}
-	rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Collection: table.ID(), Keys: missing})
+	rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: table.Pool(), Collection: table.ID(), Keys: missing})
 	if err != nil {
 		return nil, fmt.Errorf("read rows of %q by key: %w", table.Name(), err)
 	}
@@ -80,7 +80,7 @@ func (r *Run) scan(ctx context.Context, table *catalog.Table, req kv.ScanRequest
 	if err != nil {
 		return nil, err
 	}
-	req.TS, req.Collection = ts, table.ID()
+	req.TS, req.Pool, req.Collection = ts, table.Pool(), table.ID()
 	var own *buffer
 	if r.Tx != nil {
 		own = r.Tx.tables[table.ID()]

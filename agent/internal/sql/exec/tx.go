@@ -82,7 +82,7 @@ func (t *Tx) put(table *catalog.Table, key, value []byte, absent bool) error {
 	if err := checkRow(table, key, value); err != nil {
 		return err
 	}
-	rng := t.db.RangeOf(table.ID(), key)
+	rng := t.db.RangeOf(table.Pool(), table.ID(), key)
 	if t.rng != 0 && rng != t.rng {
 		return MultiRange()
 	}
@@ -143,7 +143,7 @@ func (t *Tx) Commit(ctx context.Context) error {
 	var tables []*catalog.Table
 	for _, b := range t.tables {
 		for k, w := range b.rows {
-			muts = append(muts, kv.Mutation{Collection: b.table.ID(), Key: []byte(k), Delete: w.value == nil, Value: w.value,
+			muts = append(muts, kv.Mutation{Pool: b.table.Pool(), Collection: b.table.ID(), Key: []byte(k), Delete: w.value == nil, Value: w.value,
 				Expect: w.expect, ExpectTS: t.expectTS(w)})
 			tables = append(tables, b.table)
 		}

@@ -111,7 +111,7 @@ var localColumns = []render.Column[view.LocalRange]{
 		if r.Meta {
 			return "meta"
 		}
-		return fmt.Sprintf("%d-%d", r.Start, int(r.End)-1)
+		return render.VShards(r.Start, r.End, r.StartKey, r.EndKey)
 	}},
 	{Head: "REPLICA", Key: "replica", Right: true, Cell: func(r view.LocalRange) string { return fmt.Sprint(r.Replica) }},
 	{Head: "VOTERS", Key: "voters", Cell: func(r view.LocalRange) string { return render.Nodes(r.Voters, ",") }},

@@ -184,7 +184,7 @@ func writePlan(w io.Writer, e *ctl.Env, got *adminpb.PlanOperationResponse, r Re
 	}
 	slices.SortStableFunc(p.Nodes, func(a, b *adminpb.NodeChange) int { return cmp.Compare(leaving(a), leaving(b)) })
 	if s := p.GetSpec(); s.GetKind() == "split" {
-		fmt.Fprintf(&b, "  split     %s: a new range begins at vshard %d; no row moves\n", render.Range(s.GetRange()), s.GetAt())
+		fmt.Fprintf(&b, "  split     %s: a new range begins at %s; no row moves\n", render.Range(s.GetRange()), splitPoint(s))
 	}
 	writeEffects(&b, p.GetNodes())
 	WriteDimensions(&b, p)

@@ -22,9 +22,17 @@ func title(o *adminpb.Operation) string {
 	case "transfer":
 		return fmt.Sprintf("transfer %s to %s", render.Range(s.GetRange()), render.Node(s.GetTo()))
 	case "split":
-		return fmt.Sprintf("split %s at vshard %d", render.Range(s.GetRange()), s.GetAt())
+		return fmt.Sprintf("split %s at %s", render.Range(s.GetRange()), splitPoint(s))
 	}
 	return o.GetSpec().GetKind() + " " + render.Nodes(o.GetSpec().GetNodes(), " ")
+}
+
+// splitPoint is where a range is split: vshard 417, or a key.
+func splitPoint(s *adminpb.OperationSpec) string {
+	if at := render.Key(s.GetAt(), s.GetAtKey()); strings.HasPrefix(at, "0x") {
+		return "the key " + at
+	}
+	return fmt.Sprintf("vshard %d", s.GetAt())
 }
 
 func mark(p *adminpb.Phase) string {

@@ -99,6 +99,9 @@ var columns = []render.Column[view.Range]{
 	{Head: "WRITES/S", Key: "writesPerSec", Right: true, Cell: func(r view.Range) string { return known(r.WritesPerSec, render.Number) }},
 	{Head: "STATE", Key: "state", Cell: func(r view.Range) string { return r.State }, Style: func(r view.Range) term.Style { return stateStyle(r.State) }},
 	{Head: "GEN", Key: "generation", Right: true, Cell: func(r view.Range) string { return fmt.Sprint(r.Generation) }},
+	{Head: "POOL", Key: "pool", Wide: true, Cell: func(r view.Range) string { return render.Or(r.Pool) }},
+	{Head: "START KEY", Key: "startKey", Wide: true, Cell: func(r view.Range) string { return render.Or(r.StartKey) }},
+	{Head: "END KEY", Key: "endKey", Wide: true, Cell: func(r view.Range) string { return render.Or(r.EndKey) }},
 	{Head: "TERM", Key: "term", Wide: true, Right: true, Cell: func(r view.Range) string { return fmt.Sprint(r.Term) }},
 	{Head: "COMMIT", Key: "commit", Wide: true, Right: true, Cell: func(r view.Range) string { return fmt.Sprint(r.Commit) }},
 	{Head: "APPLIED", Key: "applied", Wide: true, Right: true, Cell: func(r view.Range) string { return fmt.Sprint(r.Applied) }},
@@ -108,7 +111,7 @@ func vshards(r view.Range) string {
 	if r.Meta {
 		return "meta"
 	}
-	return fmt.Sprintf("%d-%d", r.Start, r.End-1)
+	return render.VShards(r.Start, r.End, r.StartKey, r.EndKey)
 }
 
 // known writes a figure, or that it is not known.
@@ -167,6 +170,9 @@ func show(ctx context.Context, e *ctl.Env, arg string) error {
 func writeShow(w io.Writer, e *ctl.Env, r view.Range) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "range %s  vshards %s  %s  gen %d\n", r.Name, vshards(r), e.Term.Paint(stateStyle(r.State), r.State), r.Generation)
+	if !r.Meta {
+		fmt.Fprintf(&b, "pool %s  keys [%s,%s)\n", r.Pool, render.Key(r.Start, r.StartKey), render.Key(r.End, r.EndKey))
+	}
 	fmt.Fprintf(&b, "leader %s  term %d  commit %d  applied %d\n", leader(r.Leader), r.Term, r.Commit, r.Applied)
 	fmt.Fprintf(&b, "%s (%s live, %s dead)  %s keys  %s reads/s  %s writes/s\n\n", known(r.Bytes, render.Bytes), known(r.LiveBytes, render.Bytes), known(r.DeadBytes, render.Bytes), known(r.Keys, decimal), known(r.ReadsPerSec, render.Number), known(r.WritesPerSec, render.Number))
 	if _, err := io.WriteString(w, b.String()); err != nil {

@@ -66,7 +66,7 @@ func show(ctx context.Context, e *ctl.Env, node string) error {
 }
 
 var columns = []render.Column[view.Route]{
-	{Head: "VSHARDS", Key: "start", Cell: func(r view.Route) string { return fmt.Sprintf("%d-%d", r.Start, r.End-1) }},
+	{Head: "VSHARDS", Key: "start", Cell: func(r view.Route) string { return render.VShards(r.Start, r.End, r.StartKey, r.EndKey) }},
 	{Head: "RANGE", Key: "range", Cell: func(r view.Route) string { return render.Range(r.Range) }},
 	{Head: "LEADER", Key: "leader", Cell: leader},
 	{Head: "ADDRESS", Key: "leaderAddress", Cell: func(r view.Route) string { return render.Or(r.LeaderAddress) }},
@@ -90,12 +90,12 @@ func lookup(ctx context.Context, e *ctl.Env, collection string, key []string) er
 	if err != nil {
 		return err
 	}
-	v := view.RouteLookup{Collection: collection, Key: key, VShard: r.GetVshard(), Route: view.NewRoute(r.GetRoute())}
+	v := view.RouteLookup{Collection: collection, Key: key, VShard: r.GetVshard(), RowKey: r.GetRowKey(), Route: view.NewRoute(r.GetRoute())}
 	one := render.One[view.RouteLookup]{
 		Kind: "RouteLookup", Meta: e.Meta(r.GetAsOf()), Item: v, Name: render.Range(v.Range),
 		Text: func(w io.Writer) error {
-			_, err := fmt.Fprintf(w, "vshard %d  range %s [%d,%d)  leader %s %s  replicas %s  gen %d\n", v.VShard, render.Range(v.Range),
-				v.Start, v.End, leader(v.Route), render.Or(v.LeaderAddress), render.Nodes(v.Replicas, " "), v.Generation)
+			_, err := fmt.Fprintf(w, "vshard %d  key 0x%s  range %s [%s,%s)  leader %s %s  replicas %s  gen %d\n", v.VShard, v.RowKey, render.Range(v.Range),
+				render.Key(v.Start, v.StartKey), render.Key(v.End, v.EndKey), leader(v.Route), render.Or(v.LeaderAddress), render.Nodes(v.Replicas, " "), v.Generation)
 			return err
 		},
 	}

@@ -91,6 +91,9 @@ type LocalRange struct {
 	Meta       bool     `json:"meta"`
 	Start      uint32   `json:"start"`
 	End        uint32   `json:"end"`
+	Pool       string   `json:"pool,omitempty"`
+	StartKey   string   `json:"startKey"`
+	EndKey     string   `json:"endKey"`
 	Generation uint64   `json:"generation"`
 	Replica    uint64   `json:"replica"`
 	Voters     []uint32 `json:"voters"`

@@ -41,7 +41,8 @@ type Operation struct {
 	ItemsTotal  uint32     `json:"itemsTotal"`
 	ModelError  *float64   `json:"modelErrorPct"`
 	Range       *uint32    `json:"range,omitempty"` // of a move, transfer or split
-	At          *uint32    `json:"at,omitempty"`    // of a split: the vshard with which the new range begins
+	At          *uint32    `json:"at,omitempty"`    // of a split: the vshard with which the new range begins, or in which
+	AtKey       string     `json:"atKey,omitempty"` // the key with which it begins
 	// Of a rebalance, in percent points.
 	GainPredicted float64 `json:"gainPredicted,omitempty"`
 	GainAchieved  float64 `json:"gainAchieved,omitempty"`
@@ -127,7 +128,7 @@ func NewOperation(o *adminpb.Operation) Operation {
 		})
 	}
 	v.GainPredicted, v.GainAchieved = tenth(o.GetGainPredicted()), tenth(o.GetGainAchieved())
-	v.Range, v.At = optionalNode(o.GetSpec().GetRange()), optionalNode(o.GetSpec().GetAt())
+	v.Range, v.At, v.AtKey = optionalNode(o.GetSpec().GetRange()), optionalNode(o.GetSpec().GetAt()), o.GetSpec().GetAtKey()
 	v.Pct = tenth(100 * client.Share(o))
 	for _, p := range o.GetPhases() {
 		v.Phases = append(v.Phases, Phase{Name: p.GetName(), State: p.GetState(), Note: p.GetNote(), Began: moment(p.GetBegan()), Ended: moment(p.GetEnded())})

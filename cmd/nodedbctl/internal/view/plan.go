@@ -24,9 +24,10 @@ type Plan struct {
 	Survives      Survives  `json:"survives"`
 	Effects       []Effect  `json:"effects"`
 	Moves         []Move    `json:"moves"`
-	// Of a split: the range, and the vshard with which the new range begins.
+	// Of a split: the range, the key with which the new range begins, and its vshard.
 	Range *uint32 `json:"range,omitempty"`
 	At    *uint32 `json:"at,omitempty"`
+	AtKey string  `json:"atKey,omitempty"`
 	// ModelErrorPct is by how much the last operations missed their predictions.
 	ModelErrorPct float64 `json:"modelErrorPct"`
 	// Of a rebalance: how even the load is before and after, and the gain in
@@ -102,7 +103,7 @@ func NewPlan(p *adminpb.Plan) Plan {
 		Replicas: p.GetReplicas(), Leaders: p.GetLeaders(), Bytes: p.GetBytes(), Bottleneck: p.GetBottleneck(),
 		Seconds:  Seconds{P50: tenth(p.GetSecondsP50()), P90: tenth(p.GetSecondsP90()), LowerBound: tenth(p.GetSecondsLowerBound())},
 		Survives: Survives{Before: p.GetSurvivesBefore(), During: p.GetSurvivesDuring(), After: p.GetSurvivesAfter()},
-		Range:    optionalNode(p.GetSpec().GetRange()), At: optionalNode(p.GetSpec().GetAt()),
+		Range:    optionalNode(p.GetSpec().GetRange()), At: optionalNode(p.GetSpec().GetAt()), AtKey: p.GetSpec().GetAtKey(),
 		Effects: []Effect{}, Moves: []Move{}, ModelErrorPct: tenth(100 * p.GetModelError()),
 		Gain: p.GetGain(),
 	}

@@ -7,13 +7,17 @@ import (
 	"github.com/nodedb/nodedb/client/adminpb"
 )
 
-// Range is the kind Range. The vshards are [start, end).
+// Range is the kind Range. It owns a part of the vshards [start, end): the keys
+// [startKey, endKey) of its pool, in hex.
 type Range struct {
 	ID           uint32    `json:"id"`
 	Name         string    `json:"name"`
 	Meta         bool      `json:"metaRange"` // "meta" is the envelope's
 	Start        uint32    `json:"start"`
 	End          uint32    `json:"end"`
+	Pool         string    `json:"pool,omitempty"` // nothing: the meta range
+	StartKey     string    `json:"startKey"`
+	EndKey       string    `json:"endKey"`
 	Leader       *uint32   `json:"leader"`
 	Term         uint64    `json:"term"`
 	Voters       []uint32  `json:"voters"`
@@ -49,6 +53,7 @@ type Replica struct {
 func NewRange(r *adminpb.Range) Range {
 	v := Range{
 		ID: r.GetId(), Name: fmt.Sprintf("r%d", r.GetId()), Meta: r.GetMeta(), Start: r.GetStart(), End: r.GetEnd(),
+		Pool: r.GetPool(), StartKey: r.GetStartKey(), EndKey: r.GetEndKey(),
 		Leader: optionalNode(r.GetLeader()), Term: r.GetTerm(), Voters: []uint32{}, Learners: []uint32{}, Replicas: []Replica{},
 		State: r.GetState(), Generation: r.GetGeneration(), Commit: r.GetCommit(), Applied: r.GetApplied(),
 	}
@@ -82,6 +87,9 @@ type Route struct {
 	Range         uint32   `json:"range"`
 	Start         uint32   `json:"start"`
 	End           uint32   `json:"end"`
+	Pool          string   `json:"pool"`
+	StartKey      string   `json:"startKey"`
+	EndKey        string   `json:"endKey"`
 	Leader        *uint32  `json:"leader"`
 	LeaderAddress string   `json:"leaderAddress"`
 	Replicas      []uint32 `json:"replicas"`
@@ -92,7 +100,7 @@ type Route struct {
 func NewRoute(r *adminpb.Route) Route {
 	slices.Sort(r.Replicas)
 	return Route{
-		Range: r.GetRange(), Start: r.GetStart(), End: r.GetEnd(), Leader: optionalNode(r.GetLeader()),
+		Range: r.GetRange(), Start: r.GetStart(), End: r.GetEnd(), Pool: r.GetPool(), StartKey: r.GetStartKey(), EndKey: r.GetEndKey(), Leader: optionalNode(r.GetLeader()),
 		LeaderAddress: r.GetLeaderAddress(), Replicas: orEmpty(r.GetReplicas()), Generation: r.GetGeneration(),
 	}
 }
@@ -102,6 +110,7 @@ type RouteLookup struct {
 	Collection string   `json:"collection"`
 	Key        []string `json:"key"`
 	VShard     uint32   `json:"vshard"`
+	RowKey     string   `json:"rowKey"`
 	Route
 }
 
