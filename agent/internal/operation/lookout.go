@@ -276,20 +276,46 @@ func (l *lookout) takeView(src *sources, dirty map[cluster.RangeID]bool) {
 	if l.view == src.view || l.planted.deaf("view") && l.view != nil {
 		return
 	}
+	var added, gone []cluster.RangeID
 	src.view.RangesSince(l.view, func(id cluster.RangeID, d *cluster.RangeDescriptor) {
-		i, found := slices.BinarySearchFunc(l.snap.Ranges, id, func(r placement.Range, id cluster.RangeID) int { return cmp.Compare(r.Descriptor.ID, id) })
-		switch {
-		case d == nil && found:
-			l.snap.Ranges = slices.Delete(l.snap.Ranges, i, i+1)
-			delete(l.strays, id)
-			delete(l.loads, id)
-			l.shape++
-		case d != nil && !found:
-			l.snap.Ranges = slices.Insert(l.snap.Ranges, i, placement.Range{Descriptor: cluster.RangeDescriptor{ID: id}})
+		switch known := l.snap.Range(id) != nil; {
+		case d == nil && known:
+			gone = append(gone, id)
+		case d != nil && !known:
+			added = append(added, id)
 		}
 		dirty[id] = true
 	})
+	l.resize(added, gone)
 	l.view = src.view
+}
+
+// resize makes room for ranges, and takes some away, in one pass: a new coordinator
+// has room for none.
+func (l *lookout) resize(added, gone []cluster.RangeID) {
+	if len(gone) > 0 {
+		slices.Sort(gone)
+		l.snap.Ranges = slices.DeleteFunc(l.snap.Ranges, func(r placement.Range) bool {
+			_, is := slices.BinarySearch(gone, r.Descriptor.ID)
+			return is
+		})
+		for _, id := range gone {
+			delete(l.strays, id)
+			delete(l.loads, id)
+		}
+		l.shape++
+	}
+	if len(added) == 0 {
+		return
+	}
+	slices.Sort(added) // ids rise: mostly the list is in order then
+	for _, id := range added {
+		l.snap.Ranges = append(l.snap.Ranges, placement.Range{Descriptor: cluster.RangeDescriptor{ID: id}})
+	}
+	byID := func(a, b placement.Range) int { return cmp.Compare(a.Descriptor.ID, b.Descriptor.ID) }
+	if !slices.IsSortedFunc(l.snap.Ranges, byID) {
+		slices.SortFunc(l.snap.Ranges, byID)
+	}
 }
 
 // heard returns what was said of a range, per node the newest, by node.
