@@ -74,6 +74,8 @@ type Options struct {
 	Nodes    int // default 3
 	Ranges   int // default 16: cluster tests share two cores
 	Replicas int // default 3
+	// Growing clusters begin with fewer nodes than replicas: nobody waits for those.
+	Growing bool
 	// InitFlags are added to init, StartFlags to every node's start.
 	InitFlags, StartFlags []string
 }
@@ -113,7 +115,9 @@ func Start(t testing.TB, opts Options) *Cluster {
 	for range opts.Nodes - 1 {
 		c.AddNode()
 	}
-	c.WaitReplicated()
+	if !opts.Growing {
+		c.WaitReplicated()
+	}
 	return c
 }
 

@@ -118,6 +118,7 @@ func (c *Controller) look() {
 	}
 	c.lookout.update(&c.src)
 	c.snap = c.lookout.snap
+	c.snap.Planted = c.cfg.Planted
 }
 
 // Busy reports whether time alone may bring something to do soon: an operation is

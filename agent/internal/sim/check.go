@@ -190,6 +190,10 @@ func (w *World) checkRange(id cluster.RangeID) {
 	}
 	for _, r := range st.Descriptor.Replicas {
 		n := w.nodes[r.Node-1]
+		if n.lost {
+			w.fail("%s has a replica on %s at the end, whose disk is lost", id, n.id)
+			return
+		}
 		got, err := w.contents(n, id)
 		if err != nil || !slices.Equal(got, want) {
 			ns, _ := n.core.RangeStatus(id)
@@ -198,7 +202,7 @@ func (w *World) checkRange(id cluster.RangeID) {
 			return
 		}
 	}
-	if len(st.Descriptor.Voters()) < 3 {
+	if len(st.Descriptor.Voters()) < w.votersAtEnd() {
 		w.fail("%s has the voters %v at the end", id, st.Descriptor.Voters())
 	}
 	h, err := leader.core.ReadLocal(id)

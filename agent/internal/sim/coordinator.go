@@ -36,8 +36,10 @@ type coordinator struct {
 
 // operate starts the coordinator of a node that was started.
 func (n *Node) operate() {
+	cfg := ops.DefaultConfig()
+	cfg.Planted = n.w.cfg.PlantedPlan
 	c := &coordinator{
-		n: n, ctl: ops.NewController(ops.DefaultConfig()), reports: map[cluster.NodeID]ops.Report{},
+		n: n, ctl: ops.NewController(cfg), reports: map[cluster.NodeID]ops.Report{},
 		service: cluster.Ready, down: map[cluster.NodeID]time.Duration{}, heard: map[cluster.NodeID]*statusboard.Copy{},
 	}
 	c.source = &statusboard.Source{Head: c.figures, Ranges: n.board, Peers: statusboard.New[cluster.NodeID](statusboard.Peers())}
@@ -238,6 +240,7 @@ func (c *coordinator) serve(a ops.Action, reply func(ops.Completion)) {
 		n.core.ChangeReplicas(a.Range, a.Change, func(o replica.Outcome) {
 			done := ops.Completion{Err: o.Err, Statuses: c.standing(a.Range)}
 			if o.Descriptor != nil {
+				w.noteVoters(o.Descriptor)
 				done.Descriptors = []cluster.RangeDescriptor{*o.Descriptor.Clone()}
 			}
 			reply(done)

@@ -45,6 +45,7 @@ type Node struct {
 	old    *oldDisk       // a copy that was taken
 	disk   *storage.MemFS // the right one, while another is in its place
 	wiped  bool           // its store was emptied once
+	lost   bool           // its disk is gone for good, and the node with it
 
 	machine *metastate.Machine // of the meta range; of this life
 	coord   *coordinator       // of this life; nil without operators

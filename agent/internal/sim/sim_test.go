@@ -26,6 +26,9 @@ func runSeeds(t *testing.T, count uint64, tune func(*Config)) {
 		for _, e := range errs {
 			t.Errorf("seed %d: %s", seed, e)
 		}
+		if w.Stats.Even > 0 {
+			t.Errorf("seed %d: %d changes left an even number of voters", seed, w.Stats.Even)
+		}
 		sum.add(&w.Stats)
 		if t.Failed() && *seedCount == 0 {
 			break
@@ -64,6 +67,9 @@ func (s *Stats) add(o *Stats) {
 	s.Resets += o.Resets
 	s.Restores += o.Restores
 	s.Counts += o.Counts
+	s.Joined += o.Joined
+	s.Lost += o.Lost
+	s.Even += o.Even
 }
 
 func TestSeeds(t *testing.T) { runSeeds(t, 20, func(*Config) {}) }
@@ -71,6 +77,13 @@ func TestSeeds(t *testing.T) { runSeeds(t, 20, func(*Config) {}) }
 // TestOperations has people drain and decommission nodes under the same faults,
 // through the real coordinators.
 func TestOperations(t *testing.T) { runSeeds(t, 8, operated) }
+
+// TestGrowth has nodes join one after the other, the disk of the newest be lost at
+// any moment, and nodes leave when all are there. No range ever has an even number
+// of voters.
+func TestGrowth(t *testing.T) {
+	runSeeds(t, 8, grown)
+}
 
 // TestAllDisksGoBack puts all disks back to one instant: nobody knows better, so
 // the cluster is as it was then, and consistent.
@@ -94,6 +107,10 @@ func TestADiskGoesBackBesideHeldRanges(t *testing.T) {
 
 func operated(c *Config) {
 	c.Operate, c.Duration, c.Nodes, c.Ranges, c.Clients = true, 80*time.Second, 6, 3, 4
+}
+
+func grown(c *Config) {
+	c.Operate, c.Grow, c.Duration, c.Nodes, c.Ranges, c.Clients = true, true, 100*time.Second, 5, 2, 4
 }
 
 // TestReplay holds the promise that a seed is a run: without it a failing seed

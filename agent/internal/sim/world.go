@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/placement"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 	"github.com/nodedb/nodedb/agent/internal/store"
 )
@@ -28,6 +29,11 @@ type Config struct {
 	// Operate runs the meta range and the coordinators of package operation, and
 	// people who ask for drains and decommissions, instead of one mover per range.
 	Operate bool
+	// Grow has the nodes join one after the other, with Operate, and the disk of the
+	// newest be lost now and then.
+	Grow bool
+	// PlantedPlan holds faults that tests plant in the planner.
+	PlantedPlan placement.Planted
 	// Extra, if set, is called once when the cluster is up: it may schedule events
 	// of its own, such as drains and decommissions, with World.After.
 	Extra func(*World)
@@ -83,6 +89,7 @@ type Stats struct {
 	Divided                           int // splits inside a vshard
 	WentBack, Refused, Resets         int
 	Restores, Counts                  int
+	Joined, Lost, Even                int
 }
 
 type event struct {
@@ -188,8 +195,10 @@ func (w *World) quiet() time.Duration {
 	return quiet
 }
 
-// gone reports whether a node was decommissioned and has stopped.
-func (w *World) gone(id cluster.NodeID) bool { return w.operators != nil && w.operators.retired[id] }
+// gone reports whether a node was decommissioned and has stopped, or is lost.
+func (w *World) gone(id cluster.NodeID) bool {
+	return w.operators != nil && (w.operators.retired[id] || w.nodes[id-1].lost)
+}
 
 func (w *World) bootstrap() {
 	ds := w.bootstrapped()
