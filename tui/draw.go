@@ -134,6 +134,8 @@ func mayFail(th *theme.Theme, s *adminpb.Survival) (string, cell.Style) {
 		return th.Sym.Unknown + " may a node fail?", th.Warn
 	case s.GetYes():
 		return "any 1 node may fail", th.Plain
+	case s.GetFailing() > 0 && len(s.GetCopies()) > 0:
+		return th.Sym.Warn + " only " + cell.Nodes(s.GetCopies(), ", ") + " may fail", th.Warn
 	}
 	return th.Sym.Warn + " no node may fail", th.Warn
 }

@@ -198,6 +198,9 @@ func survival(th *theme.Theme, l *cell.Line, what string, s *adminpb.Survival, s
 		if s.GetFailing() > 0 {
 			why = fmt.Sprintf(" (%d %s; worst %s: %s)", s.GetFailing(), sets, cell.Nodes(s.GetWorst(), "+"), cell.Plural(int(s.GetWorstRanges()), "range"))
 		}
+		if copies := s.GetCopies(); len(copies) > 0 {
+			why += " (copies only: " + cell.Nodes(copies, ", ") + ")"
+		}
 		if l.Left() > cell.Width(why)+16 { // the other question is told as well
 			l.Put(th.Dim, why)
 		}
