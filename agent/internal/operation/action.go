@@ -5,7 +5,6 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
-	"github.com/nodedb/nodedb/agent/internal/placement"
 )
 
 // Report is the newest status of a node, and when it came in.
@@ -125,8 +124,6 @@ type Config struct {
 	Planted Planted
 	// SplitCooldown is how long both halves of a split are left alone. Default 60 s.
 	SplitCooldown time.Duration
-	// Planted holds faults that tests plant.
-	Planted placement.Planted
 }
 
 // DefaultConfig returns a Config with every default set.

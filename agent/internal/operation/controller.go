@@ -118,7 +118,7 @@ func (c *Controller) look() {
 	}
 	c.lookout.update(&c.src)
 	c.snap = c.lookout.snap
-	c.snap.Planted = c.cfg.Planted
+	c.snap.Planted = c.cfg.Planted.plan()
 }
 
 // Busy reports whether time alone may bring something to do soon: an operation is

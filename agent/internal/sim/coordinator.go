@@ -37,7 +37,7 @@ type coordinator struct {
 // operate starts the coordinator of a node that was started.
 func (n *Node) operate() {
 	cfg := ops.DefaultConfig()
-	cfg.Planted = n.w.cfg.PlantedPlan
+	cfg.Planted = n.w.cfg.PlantedOps
 	c := &coordinator{
 		n: n, ctl: ops.NewController(cfg), reports: map[cluster.NodeID]ops.Report{},
 		service: cluster.Ready, down: map[cluster.NodeID]time.Duration{}, heard: map[cluster.NodeID]*statusboard.Copy{},

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	ops "github.com/nodedb/nodedb/agent/internal/operation"
 	"github.com/nodedb/nodedb/agent/internal/placement"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 )
@@ -24,7 +25,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 	const condemned = "has an honest disk and is refused"
 	for name, bug := range map[string]struct {
 		replica.Planted
-		plan  placement.Planted
+		ops   ops.Planted
 		tune  func(*Config)
 		says  []string // of the error that finds it, one of them; empty: any
 		extra func(*World)
@@ -43,7 +44,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"a number told before its sync":        {Planted: replica.Planted{TellEarly: true}, says: []string{condemned}},
 		"nothing counts until all are free":    {Planted: replica.Planted{CountLate: true}, says: []string{votes, listens}, extra: (*World).backWhileHeld},
 		"a new peer's ignorance counts":        {Planted: replica.Planted{FreshCounts: true}, says: []string{votes, listens, condemned}, extra: (*World).wipeBeside},
-		"one voter becomes two":                {plan: placement.Planted{EvenVoters: true}, tune: grown, says: []string{"has no leader at the end", "whose disk is lost"}},
+		"one voter becomes two":                {ops: ops.Planted{Plan: placement.Planted{EvenVoters: true}}, tune: grown, says: []string{"has no leader at the end", "whose disk is lost"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := uint64(1); seed <= seeds; seed++ {
@@ -51,7 +52,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 				if bug.tune != nil {
 					bug.tune(&cfg)
 				}
-				cfg.Planted, cfg.PlantedPlan, cfg.Extra = bug.Planted, bug.plan, bug.extra
+				cfg.Planted, cfg.PlantedOps, cfg.Extra = bug.Planted, bug.ops, bug.extra
 				_, errs := Run(t, cfg)
 				if len(errs) == 0 {
 					continue

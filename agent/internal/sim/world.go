@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
-	"github.com/nodedb/nodedb/agent/internal/placement"
+	ops "github.com/nodedb/nodedb/agent/internal/operation" // here an operation is a client's
 	"github.com/nodedb/nodedb/agent/internal/replica"
 	"github.com/nodedb/nodedb/agent/internal/store"
 )
@@ -32,8 +32,8 @@ type Config struct {
 	// Grow has the nodes join one after the other, with Operate, and the disk of the
 	// newest be lost now and then.
 	Grow bool
-	// PlantedPlan holds faults that tests plant in the planner.
-	PlantedPlan placement.Planted
+	// PlantedOps holds faults that tests plant in the coordinators.
+	PlantedOps ops.Planted
 	// Extra, if set, is called once when the cluster is up: it may schedule events
 	// of its own, such as drains and decommissions, with World.After.
 	Extra func(*World)
