@@ -25,7 +25,7 @@ func TestThePlannerKnowsRaft(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	refused := 0
 	for range 300 {
-		d := &cluster.RangeDescriptor{ID: 2, End: 16, Generation: 1, NextReplica: 2, Replicas: []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}}}
+		d := &cluster.RangeDescriptor{ID: 2, Start: cluster.VShard(0).Key(), End: cluster.VShard(16).Key(), Generation: 1, NextReplica: 2, Replicas: []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}}}
 		for range 60 {
 			c := anyChange(rng, d)
 			planned, problem := placement.Applied(d, c)
