@@ -130,6 +130,8 @@ type Operation struct {
 	// brings, and brought, the fullest and the emptiest node nearer.
 	GainPredicted float64 `json:"gainPredicted,omitempty"`
 	GainAchieved  float64 `json:"gainAchieved,omitempty"`
+	// PoolID is the pool that a pool-alter or pool-drop is about.
+	PoolID PoolID `json:"poolId,omitempty"`
 	// PoolBefore is, of a pool-alter, what its pool wanted before: a cancellation
 	// gives it back.
 	PoolBefore *PoolSpec `json:"poolBefore,omitempty"`

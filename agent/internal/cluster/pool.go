@@ -72,6 +72,9 @@ type Pool struct {
 type PoolSeed struct {
 	Range RangeID `json:"range"`
 	Node  NodeID  `json:"node"`
+	// Start and End bound its vshards, [Start, End).
+	Start VShard `json:"start"`
+	End   VShard `json:"end"`
 }
 
 // Text is what the spec says, as people write it.

@@ -198,7 +198,7 @@ func (c *change) updateOperation(in *UpdateOperation) Result {
 	op.Spec, op.RequestedBy, op.Reason, op.IdempotencyKey = old.Spec, old.RequestedBy, old.Reason, old.IdempotencyKey
 	op.CreatedAt, op.CoordinatorTerm, op.Child = old.CreatedAt, in.Term, old.Child
 	op.Cause, op.PreemptedBy, op.Held = old.Cause, old.PreemptedBy, old.Held
-	op.Limit, op.Queue, op.PoolBefore = old.Limit, old.Queue, old.PoolBefore
+	op.Limit, op.Queue, op.PoolID, op.PoolBefore = old.Limit, old.Queue, old.PoolID, old.PoolBefore
 	if !op.State.Final() && (old.State == cluster.OpPaused) != (op.State == cluster.OpPaused) && op.State != cluster.OpCancelling {
 		// A person, or an operation in its place, pauses and resumes; the coordinator had not seen it yet.
 		op.State, op.Why = old.State, old.Why
@@ -259,6 +259,9 @@ func (c *change) requestCancel(in *RequestCancel, by string) Result {
 		return refused(CodeFinal, "operation %s has ended: %s", old.ID, old.State)
 	case old.State == cluster.OpCancelling:
 		return Result{Existed: true, Operation: old}
+	}
+	if old.Spec.Kind == cluster.OpPoolDrop {
+		return refused(CodeNoReturn, "operation %s is past the point of no return: pool %s is dropped", old.ID, old.Spec.Pool)
 	}
 	if old.Spec.Kind == cluster.OpDecommission {
 		for _, id := range old.Spec.Nodes {

@@ -218,11 +218,14 @@ func (c *change) createPool(in *CreatePool) Result {
 	c.view.next.Pool++
 	c.heads = true
 	p := cluster.Pool{ID: c.view.next.Pool, Name: in.Name, PoolSpec: in.Spec, Ranges: len(in.Nodes), Version: 1, State: cluster.PoolCreating}
-	for _, node := range in.Nodes {
+	for i, node := range in.Nodes {
 		if _, r := c.liveNode(node); r != nil {
 			return Result{Refusal: r}
 		}
-		p.Seeds = append(p.Seeds, cluster.PoolSeed{Range: c.newRangeID(), Node: node})
+		p.Seeds = append(p.Seeds, cluster.PoolSeed{
+			Range: c.newRangeID(), Node: node,
+			Start: cluster.VShard(i * cluster.VShards / len(in.Nodes)), End: cluster.VShard((i + 1) * cluster.VShards / len(in.Nodes)),
+		})
 	}
 	c.event(cluster.Event{Kind: cluster.EventPoolCreated, Text: fmt.Sprintf("pool %s was created: %s", p.Name, p.Text())})
 	return Result{Pool: c.putPool(p)}

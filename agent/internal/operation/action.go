@@ -33,6 +33,7 @@ type ActionKind string
 // The kinds. All but ActCommand are calls of the node To.
 const (
 	ActCommand  ActionKind = "command"  // propose Command to the meta range
+	ActCreate   ActionKind = "create"   // make Descriptor's range, of a new pool, here and nowhere else
 	ActPrepare  ActionKind = "prepare"  // make room for Replica of Descriptor's range
 	ActChange   ActionKind = "change"   // make Change of Range at its leader
 	ActSplit    ActionKind = "split"    // split Range as Split says, at its leader

@@ -24,7 +24,7 @@ func (c *Controller) held(r *run) bool {
 		r.movedAt, r.progressAt = c.in.Now, c.in.Now // a pause is no stall
 		if r.op.Spec.Kind.MovesOnly() {
 			c.giveWay(r)
-		} else if r.op.Phase == PhaseMove {
+		} else if r.op.Phase == PhaseMove && !r.op.Spec.Kind.OfPool() {
 			c.count(r)
 			c.items(r)
 		}

@@ -31,9 +31,12 @@ type Controller struct {
 	hot        map[cluster.RangeID]time.Time // since when a range's load is above the threshold
 	splitAsked time.Time                     // when a split of a hot range was asked for last
 	sweptAt    time.Time
-	avoided    map[cluster.NodeID]time.Time // nodes that moves failed on: until when none is planned there
-	sourced    map[cluster.RangeID]int      // how often a range's copy has stalled
-	lifted     map[cluster.NodeID]time.Time // when a cordon's end was last asked for
+	avoided    map[cluster.NodeID]time.Time  // nodes that moves failed on: until when none is planned there
+	sourced    map[cluster.RangeID]int       // how often a range's copy has stalled
+	lifted     map[cluster.NodeID]time.Time  // when a cordon's end was last asked for
+	seeding    map[cluster.RangeID]uint64    // ranges of new pools that are being made, by which action
+	seeded     map[cluster.RangeID]time.Time // when each was last asked for
+	clearing   map[replicaAt]time.Time       // when the removal of a dropped pool's replica was last asked for
 
 	observing  uint64 // the action that records events
 	observedAt time.Time
@@ -80,6 +83,8 @@ func (c *Controller) reset(term uint64, now time.Time) {
 	c.repaired, c.ended = rest{}, 0
 	c.avoided, c.lifted = map[cluster.NodeID]time.Time{}, map[cluster.NodeID]time.Time{}
 	c.sourced = map[cluster.RangeID]int{}
+	c.seeding, c.seeded = map[cluster.RangeID]uint64{}, map[cluster.RangeID]time.Time{}
+	c.clearing = map[replicaAt]time.Time{}
 	c.observing, c.observedAt = 0, time.Time{}
 	c.sweep = sweeping{}
 }
@@ -178,6 +183,9 @@ func (c *Controller) absorb() {
 		switch done.Action.Kind {
 		case ActPrepare, ActChange, ActStatus, ActDestroy:
 			c.moveDone(done)
+			c.removedDone(done)
+		case ActCreate:
+			c.seedDone(done)
 		case ActSplit:
 			c.splitDone(done)
 		case ActTransfer:

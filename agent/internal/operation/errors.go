@@ -15,6 +15,8 @@ const (
 	Conflict  RefusedKind = "conflict"   // another operation, or the same with other options
 	StalePlan RefusedKind = "stale-plan" // the plan that was confirmed is not the one that would run
 	NotFound  RefusedKind = "not-found"
+	Exists    RefusedKind = "exists" // the name is taken
+	InUse     RefusedKind = "in-use" // collections are in the pool
 	Invalid   RefusedKind = "invalid"
 	Denied    RefusedKind = "denied" // whoever asks may not, or no longer
 )

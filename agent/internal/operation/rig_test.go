@@ -40,7 +40,8 @@ type rig struct {
 	// shelled says that real Runners coordinate.
 	shelled bool
 	// watch, if set, sees every action before it is carried out.
-	watch func(a Action)
+	watch    func(a Action)
+	locality func(cluster.NodeID) string
 	// refuse, if set, says why a call is answered with an error.
 	refuse func(a Action) error
 }
@@ -58,6 +59,7 @@ type fakeNode struct {
 	done    []Completion
 	polled  time.Time
 	held    map[cluster.RangeID]cluster.ReplicaID // what is on its disk
+	buried  map[cluster.RangeID]cluster.ReplicaID // below which none comes back
 	stopped map[cluster.RangeID]cluster.ReplicaID // replicas that stopped with an error
 	slow    bool                                  // learners here never catch up
 }
@@ -94,11 +96,17 @@ func (memory) DeleteRange(_, _ []byte) error { return nil }
 
 // newRig starts a cluster of n active nodes; ranges are spread over the first on.
 func newRig(t testing.TB, seed uint64, n, on, ranges int) *rig {
+	return newRigAt(t, seed, n, on, ranges, func(cluster.NodeID) string { return "" })
+}
+
+// newRigAt says where the nodes are, too.
+func newRigAt(t testing.TB, seed uint64, n, on, ranges int, at func(cluster.NodeID) string) *rig {
 	r := &rig{
-		t: t, rng: rand.New(rand.NewPCG(seed, 7)), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC),
+		locality: at,
+		t:        t, rng: rand.New(rand.NewPCG(seed, 7)), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC),
 		machine: metastate.New(), nodes: map[cluster.NodeID]*fakeNode{}, ranges: map[cluster.RangeID]*fakeRange{},
 	}
-	init := &metastate.InitCluster{ClusterID: "c1", Name: "rig", CACert: "PEM", Node: cluster.Node{ID: 1, UUID: "uuid-1"},
+	init := &metastate.InitCluster{ClusterID: "c1", Name: "rig", CACert: "PEM", Node: cluster.Node{ID: 1, UUID: "uuid-1", Locality: at(1)},
 		Users: []metastate.PutUser{{Name: "test", AdminRole: "admin"}, {Name: "other", AdminRole: "admin"}}}
 	for i := range ranges + 1 {
 		d := cluster.RangeDescriptor{ID: cluster.RangeID(i + 1), Generation: 1, NextReplica: 1}
@@ -148,7 +156,7 @@ func (r *rig) join(id cluster.NodeID) {
 	r.nodes[id] = &fakeNode{
 		id: id, up: true, service: cluster.Ready, nonce: 1, ctl: NewController(DefaultConfig()),
 		reports: map[cluster.NodeID]Report{}, held: map[cluster.RangeID]cluster.ReplicaID{},
-		stopped: map[cluster.RangeID]cluster.ReplicaID{},
+		stopped: map[cluster.RangeID]cluster.ReplicaID{}, buried: map[cluster.RangeID]cluster.ReplicaID{},
 	}
 	if id == 1 {
 		return
@@ -157,7 +165,7 @@ func (r *rig) join(id cluster.NodeID) {
 	r.must(metastate.Command{CreateJoinToken: &metastate.CreateJoinToken{ID: token, Hash: []byte{1}, Uses: 1, ExpiresAt: r.now.Add(time.Hour)}})
 	r.must(metastate.Command{AddNode: &metastate.AddNode{
 		UUID: fmt.Sprintf("uuid-%d", id), Version: "v1", TokenID: token, TokenHash: []byte{1}, KeyHash: []byte{byte(id)},
-		BootNonce: "1",
+		BootNonce: "1", Locality: r.locality(id),
 	}})
 	if _, holds := r.ranges[cluster.MetaRangeID].desc.On(id); holds {
 		r.must(metastate.Command{SetMembership: &metastate.SetMembership{Nodes: []cluster.NodeID{id}, To: cluster.Active}})
@@ -494,6 +502,8 @@ func (r *rig) carryOut(a Action) Completion {
 		}
 	}
 	switch a.Kind {
+	case ActCreate:
+		return r.create(n, a)
 	case ActPrepare:
 		return r.prepare(n, a)
 	case ActChange:
@@ -503,8 +513,9 @@ func (r *rig) carryOut(a Action) Completion {
 	case ActTransfer:
 		return r.transfer(a)
 	case ActDestroy:
+		n.buried[a.Range] = max(n.buried[a.Range], a.Replica)
 		if id, ok := n.held[a.Range]; ok && id < a.Replica {
-			if rep, named := r.ranges[a.Range].desc.On(n.id); named && rep.Replica == id {
+			if rep, named := r.ranges[a.Range].desc.On(n.id); named && rep.Replica == id && r.view().Removed[a.Range] == nil {
 				r.t.Errorf("%s: told to destroy replica %d of %s, which is in use", n.id, id, a.Range)
 			}
 			delete(n.held, a.Range)

@@ -33,6 +33,7 @@ type Caller interface {
 
 // Store is what the coordinator's calls need of the node's store.
 type Store interface {
+	CreateRange(ctx context.Context, desc cluster.RangeDescriptor) error
 	PrepareReplica(ctx context.Context, desc cluster.RangeDescriptor, replica cluster.ReplicaID) error
 	ChangeReplicas(ctx context.Context, id cluster.RangeID, change cluster.ReplicaChange) (*cluster.RangeDescriptor, error)
 	Transfer(ctx context.Context, id cluster.RangeID, to cluster.NodeID) error
@@ -83,6 +84,7 @@ type Server struct {
 func (s *Server) Methods() map[string]func(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error) {
 	return map[string]func(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error){
 		MethodPrepare:  s.handle(s.prepare),
+		MethodCreate:   s.handle(s.create),
 		MethodChange:   s.handle(s.change),
 		MethodSplit:    s.handle(s.split),
 		MethodTransfer: s.handle(s.transfer),

@@ -199,6 +199,8 @@ func (c *Controller) stepOperation(r *run) {
 		c.stepSplit(r)
 	case cluster.OpRebalance, cluster.OpMove, cluster.OpTransfer:
 		c.stepSteps(r)
+	case cluster.OpPoolCreate, cluster.OpPoolAlter, cluster.OpPoolDrop:
+		c.stepPool(r)
 	default:
 		r.fail("this version cannot carry out " + string(r.op.Spec.Kind))
 	}
@@ -247,7 +249,7 @@ func (c *Controller) save() {
 		if r == nil || r.saving != 0 || r.command != 0 || c.in.Now.Before(r.retryAt) {
 			continue
 		}
-		progress := (r.op.Spec.Kind == cluster.OpDecommission || r.op.Spec.Kind.MovesOnly()) && progressed(&r.op, r.stored) && c.in.Now.Sub(r.savedAt) >= c.cfg.Save
+		progress := (r.op.Spec.Kind == cluster.OpDecommission || r.op.Spec.Kind.MovesOnly() || r.op.Spec.Kind.OfPool()) && progressed(&r.op, r.stored) && c.in.Now.Sub(r.savedAt) >= c.cfg.Save
 		if !r.dirty && !progress {
 			continue
 		}

@@ -305,6 +305,8 @@ func (r *Runner) carryOut(ctx context.Context, a Action) Completion {
 // call returns the method and the request that an action is.
 func (a *Action) call() (string, *request) {
 	switch a.Kind {
+	case ActCreate:
+		return MethodCreate, &request{Range: a.Range, Descriptor: &a.Descriptor}
 	case ActPrepare:
 		return MethodPrepare, &request{Range: a.Range, Descriptor: &a.Descriptor, Replica: a.Replica}
 	case ActChange:

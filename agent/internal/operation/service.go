@@ -189,6 +189,9 @@ func (s *Service) plan(spec cluster.OperationSpec, snap *placement.Snapshot) Pre
 	if spec.Kind.MovesOnly() {
 		return s.planSteps(spec, snap)
 	}
+	if spec.Kind.OfPool() {
+		return s.previewPool(spec, snap)
+	}
 	goal := placement.GoalDrain
 	if spec.Kind == cluster.OpDecommission {
 		goal = placement.GoalDecommission
@@ -209,6 +212,9 @@ func (s *Service) validate(spec cluster.OperationSpec) (cluster.OperationSpec, e
 	v := s.cfg.Meta.View()
 	if spec.Kind == cluster.OpSplit {
 		return spec, validateSplit(v, &spec)
+	}
+	if spec.Kind.OfPool() {
+		return spec, validatePool(v, &spec)
 	}
 	switch {
 	case spec.Kind != cluster.OpDrain && spec.Kind != cluster.OpDecommission:
@@ -255,6 +261,9 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (op cluster.Operati
 	}
 	if spec.Kind.MovesOnly() {
 		return s.startSteps(ctx, r, spec)
+	}
+	if spec.Kind.OfPool() {
+		return s.startPool(ctx, r, spec)
 	}
 	record := cluster.Operation{Spec: spec, RequestedBy: r.By, Reason: r.Reason, IdempotencyKey: r.Key, State: cluster.OpQueued, Queue: r.Queue}
 	if !s.repeats(spec, r.Key) {
@@ -343,6 +352,10 @@ func ofMeta(r *metastate.Refusal) error {
 		kind = Unsafe
 	case metastate.CodeDenied:
 		kind = Denied
+	case metastate.CodeExists:
+		kind = Exists
+	case metastate.CodeReferenced:
+		kind = InUse
 	}
 	return &RefusedError{Kind: kind, Message: r.Message, Operation: r.Operation}
 }

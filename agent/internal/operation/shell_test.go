@@ -180,6 +180,10 @@ func (st *shellStore) PrepareReplica(_ context.Context, d cluster.RangeDescripto
 	return st.do(Action{Kind: ActPrepare, Range: d.ID, Descriptor: d, Replica: replica}).Err
 }
 
+func (st *shellStore) CreateRange(_ context.Context, d cluster.RangeDescriptor) error {
+	return st.do(Action{Kind: ActCreate, Range: d.ID, Descriptor: d}).Err
+}
+
 func (st *shellStore) ChangeReplicas(_ context.Context, id cluster.RangeID, change cluster.ReplicaChange) (*cluster.RangeDescriptor, error) {
 	c := st.do(Action{Kind: ActChange, Range: id, Change: change})
 	if c.Err != nil {

@@ -32,6 +32,7 @@ func (c *Controller) upkeep() {
 	}
 	c.welcome()
 	c.collectReplicas()
+	c.clearRemoved()
 	if c.in.Now.Sub(c.hotAt) >= c.cfg.SpreadEvery {
 		c.hotAt = c.in.Now
 		c.splitHot()
@@ -147,6 +148,7 @@ func (c *Controller) spokenFor() []cluster.RangeID {
 		}
 	}
 	ids = append(ids, c.claimed()...)
+	ids = append(ids, c.ofPools()...)
 	if len(leaving) == 0 {
 		return ids
 	}
@@ -157,6 +159,19 @@ func (c *Controller) spokenFor() []cluster.RangeID {
 		}
 		if slices.ContainsFunc(d.Replicas, func(rep cluster.ReplicaDescriptor) bool { return slices.Contains(leaving, rep.Node) }) {
 			ids = append(ids, d.ID)
+		}
+	}
+	return ids
+}
+
+// ofPools lists the ranges of pools that operations under way are changing.
+func (c *Controller) ofPools() []cluster.RangeID {
+	var ids []cluster.RangeID
+	for _, r := range c.runs {
+		if r.op.Spec.Kind.OfPool() && !r.op.State.Final() && r.op.State != cluster.OpPaused {
+			if pool, ok := c.in.View.Pool(r.op.Spec.Pool); ok {
+				ids = append(ids, c.in.View.RangesIn(pool.ID)...)
+			}
 		}
 	}
 	return ids

@@ -239,7 +239,9 @@ func (h *history) elect() {
 
 func (h *history) plan() {
 	in := placement.Intent{Goal: placement.GoalRepair}
-	switch h.rng.IntN(5) {
+	switch h.rng.IntN(6) {
+	case 4:
+		in.Goal, in.Pool = placement.GoalPool, cluster.PoolID(h.rng.IntN(len(h.s.Pools)))
 	case 0:
 		in.Goal = placement.GoalRebalance
 		in.Balance = []placement.Balance{placement.BalanceAll, placement.BalanceBytes, placement.BalanceLeaders, placement.BalanceLoad}[h.rng.IntN(4)]

@@ -309,6 +309,11 @@ func (st *story) makePlan(d *datadriven.TestData) string {
 			in.From = parseNode(a.Vals[0])
 		case "to":
 			in.To = parseNode(a.Vals[0])
+		case "pool":
+			id, _ := strconv.Atoi(a.Vals[0])
+			in.Pool = cluster.PoolID(id)
+		case "wanted":
+			in.Wanted = wantedOf(st.t, a.Vals[0])
 		}
 	}
 	var v placement.Verdict
@@ -341,6 +346,24 @@ func (st *story) makePlan(d *datadriven.TestData) string {
 		fmt.Fprintf(&b, "gain %.1f\n", st.plan.Gain)
 	}
 	return b.String() + verdict(&v)
+}
+
+// wantedOf reads 5 or 5/+zone=a/zone=a.
+func wantedOf(t *testing.T, text string) *cluster.PoolSpec {
+	t.Helper()
+	parts := append(strings.Split(text, "/"), "", "")
+	spec := &cluster.PoolSpec{}
+	var err error
+	if spec.Replicas, err = strconv.Atoi(parts[0]); err == nil {
+		spec.Constraints, err = cluster.ParseConstraints(strings.ReplaceAll(parts[1], ":", "="))
+	}
+	if err == nil {
+		spec.PreferLeader, err = cluster.ParsePreference(strings.ReplaceAll(parts[2], ":", "="))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return spec
 }
 
 // carry takes every move of the last plan to its end, learners catching up when

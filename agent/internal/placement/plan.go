@@ -18,6 +18,7 @@ const (
 	GoalRebalance    Goal = "rebalance"    // the load is even
 	GoalMove         Goal = "move"         // the replica of Range goes From a node To another
 	GoalTransfer     Goal = "transfer"     // To leads Range
+	GoalPool         Goal = "pool"         // the ranges of Pool are as it wants them, or as Wanted says
 )
 
 // Intent is what is asked of Make.
@@ -36,6 +37,9 @@ type Intent struct {
 	Range cluster.RangeID `json:"range,omitempty"`
 	From  cluster.NodeID  `json:"from,omitempty"`
 	To    cluster.NodeID  `json:"to,omitempty"`
+	// Pool and Wanted (nil: what it wants already) are of GoalPool.
+	Pool   cluster.PoolID    `json:"pool,omitempty"`
+	Wanted *cluster.PoolSpec `json:"wanted,omitempty"`
 	// Skip lists ranges that something else is moving, Cooling those whose replicas
 	// a rebalance leaves where they are because they moved a short while ago,
 	// CoolingLeaders those whose leadership it does.
@@ -150,6 +154,9 @@ func (p *Plan) Empty() bool { return len(p.Moves) == 0 && len(p.Transfers) == 0 
 // Make plans how to reach the goal of the intent from the snapshot. A plan whose
 // verdict refuses says how far it got; it must not be carried out.
 func Make(s *Snapshot, in Intent) (Plan, Verdict) {
+	if in.Goal == GoalPool {
+		s = s.wanting(in.Pool, in.Wanted)
+	}
 	p := planner{s: s, in: in, load: newLoad(s), skip: setOf(in.Skip), cooling: setOf(in.Cooling), warm: setOf(in.CoolingLeaders)}
 	p.plan.Intent, p.plan.MetaIndex = in, s.MetaIndex
 	switch in.Goal {
@@ -167,6 +174,8 @@ func Make(s *Snapshot, in Intent) (Plan, Verdict) {
 		p.moveOne()
 	case GoalTransfer:
 		p.transferOne()
+	case GoalPool:
+		p.pool()
 	default:
 		p.verdict.refuse("goal", Refusal{Code: Constraint, Why: fmt.Sprintf("no such goal: %q", in.Goal)})
 	}

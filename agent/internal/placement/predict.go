@@ -45,7 +45,7 @@ func (p *planner) predict() {
 		if p.plan.Empty() {
 			return
 		}
-	case GoalDrain, GoalDecommission:
+	case GoalDrain, GoalDecommission, GoalPool:
 	}
 	p.sources()
 	var slots int
@@ -112,7 +112,7 @@ func (p *planner) survival() {
 	pr.Survival = Survive(after)
 	pr.After = pr.Survival.Any
 	pr.During = min(pr.Before, pr.After)
-	if p.in.Goal == GoalDecommission && p.verdict.OK() {
+	if (p.in.Goal == GoalDecommission || p.in.Goal == GoalPool) && p.verdict.OK() {
 		p.warnSpread(after, narrow(&before))
 	}
 }

@@ -87,18 +87,37 @@ func (c *Core) emptiedStatus() []cluster.RangeStatus {
 	return out
 }
 
-// bury forgets a replica that is gone and that its range has removed.
+// bury sees to it that no replica below next of a range that has none here comes,
+// and forgets one that is gone and that its range has removed.
 func (c *Core) bury(id cluster.RangeID, next cluster.ReplicaID, done func(error)) {
-	if was, ok := c.emptied[id]; !ok || was >= next {
+	stone, err := replica.Tombstone(c.cfg.Engine, id)
+	if err != nil {
+		done(err)
+		return
+	}
+	was, gone := c.emptied[id]
+	if gone = gone && was < next; !gone && stone >= next {
 		done(nil)
 		return
 	}
 	c.writes = append(c.writes, write{
-		apply: func(b *storage.Batch) error { return b.Delete(keys.EmptiedReplica(id)) },
+		apply: func(b *storage.Batch) error {
+			if stone < next {
+				if err := replica.WriteTombstone(b, id, next); err != nil {
+					return err
+				}
+			}
+			if !gone {
+				return nil
+			}
+			return b.Delete(keys.EmptiedReplica(id))
+		},
 		done: func() {
-			delete(c.emptied, id)
-			if c.slots[id] == nil {
-				c.unpublish(id)
+			if gone {
+				delete(c.emptied, id)
+				if c.slots[id] == nil {
+					c.unpublish(id)
+				}
 			}
 			done(nil)
 		},

@@ -47,6 +47,28 @@ func (c *Core) Bootstrap(descs []cluster.RangeDescriptor, done func(error)) {
 	})
 }
 
+// CreateRange makes this node the single voter of a range of a new pool; done is
+// called once that is durable. It is idempotent, and refused where the range had a
+// replica before: its state begins once.
+func (c *Core) CreateRange(d cluster.RangeDescriptor, done func(error)) {
+	r, ok := d.On(c.cfg.Node)
+	if err := d.Validate(); err != nil || !ok || len(d.Replicas) != 1 || r.Role != cluster.Voter || r.Replica != 1 || d.IsMeta() {
+		done(&RefusedError{Range: d.ID, Reason: "a range is made with a descriptor whose only replica is voter 1 here"})
+		return
+	}
+	if s, ok := c.slots[d.ID]; ok && !s.destroying && s.r.ID() == r.Replica {
+		done(nil)
+		return
+	}
+	if err := c.mayCreate(&d, r.Replica); err != nil {
+		done(err)
+		return
+	}
+	c.create([]*cluster.RangeDescriptor{d.Clone()}, done, func(b *storage.Batch, d *cluster.RangeDescriptor) error {
+		return replica.WriteBootstrap(b, r.Replica, d)
+	})
+}
+
 // PrepareReplica makes an empty replica that waits for a snapshot; done is called
 // once it is durable. It is idempotent.
 func (c *Core) PrepareReplica(d cluster.RangeDescriptor, id cluster.ReplicaID, done func(error)) {

@@ -378,6 +378,11 @@ func (s *Store) Bootstrap(ctx context.Context, descs []cluster.RangeDescriptor) 
 	return s.do(ctx, func(c *Core, done func(error)) { c.Bootstrap(descs, done) })
 }
 
+// CreateRange makes this node the single voter of a range of a new pool.
+func (s *Store) CreateRange(ctx context.Context, d cluster.RangeDescriptor) error {
+	return s.do(ctx, func(c *Core, done func(error)) { c.CreateRange(d, done) })
+}
+
 func (s *Store) do(ctx context.Context, fn func(*Core, func(error))) error {
 	_, err := request(ctx, s, func(c *Core, done func(struct{}, error)) {
 		fn(c, func(err error) { done(struct{}{}, err) })
