@@ -180,6 +180,7 @@ func adminError(err error) error {
 func refusedError(r *operation.RefusedError) error {
 	kinds := map[operation.RefusedKind]admin.Kind{
 		operation.Invalid: admin.KindInvalid, operation.NotFound: admin.KindNotFound, operation.Unsafe: admin.KindUnsafe,
+		operation.Exists: admin.KindConflict, operation.InUse: admin.KindUnsafe,
 		operation.Conflict: admin.KindConflict, operation.StalePlan: admin.KindStalePlan, operation.Denied: admin.KindDenied,
 	}
 	e := admin.Refused(r.Message, r.Verdict)

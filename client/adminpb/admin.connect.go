@@ -37,6 +37,10 @@ const (
 	AdminListNodesProcedure = "/nodedb.admin.v1.Admin/ListNodes"
 	// AdminListMembersProcedure is the procedure name of the Admin's ListMembers RPC.
 	AdminListMembersProcedure = "/nodedb.admin.v1.Admin/ListMembers"
+	// AdminListPoolsProcedure is the procedure name of the Admin's ListPools RPC.
+	AdminListPoolsProcedure = "/nodedb.admin.v1.Admin/ListPools"
+	// AdminRenamePoolProcedure is the procedure name of the Admin's RenamePool RPC.
+	AdminRenamePoolProcedure = "/nodedb.admin.v1.Admin/RenamePool"
 	// AdminListRangesProcedure is the procedure name of the Admin's ListRanges RPC.
 	AdminListRangesProcedure = "/nodedb.admin.v1.Admin/ListRanges"
 	// AdminGetRoutingProcedure is the procedure name of the Admin's GetRouting RPC.
@@ -152,6 +156,21 @@ var (
 			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("ListMembers"),
 			Procedure:        AdminListMembersProcedure,
 			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
+	adminListPoolsSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("ListPools"),
+			Procedure:        AdminListPoolsProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
+	adminRenamePoolSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_admin_proto.Services().ByName("Admin").Methods().ByName("RenamePool"),
+			Procedure:  AdminRenamePoolProcedure,
 		}
 	})
 	adminListRangesSpec = sync.OnceValue(func() connect.Spec {
@@ -501,6 +520,9 @@ type AdminClient interface {
 	GetStatus(context.Context, *GetStatusRequest) (*GetStatusResponse, error)
 	ListNodes(context.Context, *ListNodesRequest) (*ListNodesResponse, error)
 	ListMembers(context.Context, *ListMembersRequest) (*ListMembersResponse, error)
+	ListPools(context.Context, *ListPoolsRequest) (*ListPoolsResponse, error)
+	// RenamePool gives a pool another name; what it wants is changed by an operation.
+	RenamePool(context.Context, *RenamePoolRequest) (*RenamePoolResponse, error)
 	ListRanges(context.Context, *ListRangesRequest) (*ListRangesResponse, error)
 	// GetRouting is the routing table as the meta range has it.
 	GetRouting(context.Context, *GetRoutingRequest) (*GetRoutingResponse, error)
@@ -626,6 +648,9 @@ type AdminHandler interface {
 	GetStatus(context.Context, *GetStatusRequest) (*GetStatusResponse, error)
 	ListNodes(context.Context, *ListNodesRequest) (*ListNodesResponse, error)
 	ListMembers(context.Context, *ListMembersRequest) (*ListMembersResponse, error)
+	ListPools(context.Context, *ListPoolsRequest) (*ListPoolsResponse, error)
+	// RenamePool gives a pool another name; what it wants is changed by an operation.
+	RenamePool(context.Context, *RenamePoolRequest) (*RenamePoolResponse, error)
 	ListRanges(context.Context, *ListRangesRequest) (*ListRangesResponse, error)
 	// GetRouting is the routing table as the meta range has it.
 	GetRouting(context.Context, *GetRoutingRequest) (*GetRoutingResponse, error)
@@ -707,6 +732,8 @@ func RegisterAdminHandler(server *connect.Server, svc AdminHandler) {
 		connect.Method{Spec: adminGetStatusSpec(), Handler: adapter.getStatus},
 		connect.Method{Spec: adminListNodesSpec(), Handler: adapter.listNodes},
 		connect.Method{Spec: adminListMembersSpec(), Handler: adapter.listMembers},
+		connect.Method{Spec: adminListPoolsSpec(), Handler: adapter.listPools},
+		connect.Method{Spec: adminRenamePoolSpec(), Handler: adapter.renamePool},
 		connect.Method{Spec: adminListRangesSpec(), Handler: adapter.listRanges},
 		connect.Method{Spec: adminGetRoutingSpec(), Handler: adapter.getRouting},
 		connect.Method{Spec: adminLookupRouteSpec(), Handler: adapter.lookupRoute},
@@ -798,6 +825,14 @@ func (UnimplementedAdminHandler) ListNodes(context.Context, *ListNodesRequest) (
 
 func (UnimplementedAdminHandler) ListMembers(context.Context, *ListMembersRequest) (*ListMembersResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.ListMembers is not implemented")
+}
+
+func (UnimplementedAdminHandler) ListPools(context.Context, *ListPoolsRequest) (*ListPoolsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.ListPools is not implemented")
+}
+
+func (UnimplementedAdminHandler) RenamePool(context.Context, *RenamePoolRequest) (*RenamePoolResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.RenamePool is not implemented")
 }
 
 func (UnimplementedAdminHandler) ListRanges(context.Context, *ListRangesRequest) (*ListRangesResponse, error) {
@@ -1003,6 +1038,22 @@ func (c *adminClient) ListNodes(ctx context.Context, req *ListNodesRequest) (*Li
 func (c *adminClient) ListMembers(ctx context.Context, req *ListMembersRequest) (*ListMembersResponse, error) {
 	var res ListMembersResponse
 	if err := c.client.CallUnary(ctx, adminListMembersSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) ListPools(ctx context.Context, req *ListPoolsRequest) (*ListPoolsResponse, error) {
+	var res ListPoolsResponse
+	if err := c.client.CallUnary(ctx, adminListPoolsSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) RenamePool(ctx context.Context, req *RenamePoolRequest) (*RenamePoolResponse, error) {
+	var res RenamePoolResponse
+	if err := c.client.CallUnary(ctx, adminRenamePoolSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1400,6 +1451,30 @@ func (h adminHandler) listMembers(ctx context.Context, _ connect.Spec, stream co
 		return err
 	}
 	res, err := h.svc.ListMembers(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) listPools(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req ListPoolsRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.ListPools(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) renamePool(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req RenamePoolRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.RenamePool(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -91,6 +91,7 @@ type GetStatusResponse struct {
 	Problems       []*Problem             `protobuf:"bytes,19,rep,name=problems,proto3" json:"problems,omitempty"`
 	RangesUnsized  uint32                 `protobuf:"varint,20,opt,name=ranges_unsized,json=rangesUnsized,proto3" json:"ranges_unsized,omitempty"` // ranges of which no replica answered: not in bytes
 	Rebalance      string                 `protobuf:"bytes,21,opt,name=rebalance,proto3" json:"rebalance,omitempty"`                               // the policy: off | observe | auto
+	Localities     []*LocalityLoss        `protobuf:"bytes,30,rep,name=localities,proto3" json:"localities,omitempty"`                             // as CheckSafe says
 	LastMove       *timestamppb.Timestamp `protobuf:"bytes,22,opt,name=last_move,json=lastMove,proto3" json:"last_move,omitempty"`                 // when a move, transfer or rebalance last ended; unset: none is remembered
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -271,6 +272,13 @@ func (x *GetStatusResponse) GetRebalance() string {
 		return x.Rebalance
 	}
 	return ""
+}
+
+func (x *GetStatusResponse) GetLocalities() []*LocalityLoss {
+	if x != nil {
+		return x.Localities
+	}
+	return nil
 }
 
 func (x *GetStatusResponse) GetLastMove() *timestamppb.Timestamp {
@@ -1251,7 +1259,8 @@ type CheckSafeResponse struct {
 	SurvivesTwo *Survival              `protobuf:"bytes,8,opt,name=survives_two,json=survivesTwo,proto3" json:"survives_two,omitempty"`
 	// not_yet: it is not safe now, and will be by itself: replicas are catching up,
 	// or a leader is about to report. Ask again.
-	NotYet        bool `protobuf:"varint,9,opt,name=not_yet,json=notYet,proto3" json:"not_yet,omitempty"`
+	NotYet        bool            `protobuf:"varint,9,opt,name=not_yet,json=notYet,proto3" json:"not_yet,omitempty"`
+	Localities    []*LocalityLoss `protobuf:"bytes,20,rep,name=localities,proto3" json:"localities,omitempty"` // of question survive; empty: no locality tells nodes apart
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1349,6 +1358,82 @@ func (x *CheckSafeResponse) GetNotYet() bool {
 	return false
 }
 
+func (x *CheckSafeResponse) GetLocalities() []*LocalityLoss {
+	if x != nil {
+		return x.Localities
+	}
+	return nil
+}
+
+// LocalityLoss is what the loss of all nodes of a locality would cost.
+type LocalityLoss struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Locality      string                 `protobuf:"bytes,1,opt,name=locality,proto3" json:"locality,omitempty"` // "region=eu,zone=a"
+	Nodes         []uint32               `protobuf:"varint,2,rep,packed,name=nodes,proto3" json:"nodes,omitempty"`
+	Ranges        uint32                 `protobuf:"varint,3,opt,name=ranges,proto3" json:"ranges,omitempty"`      // that would lose their quorum
+	First         []uint32               `protobuf:"varint,4,rep,packed,name=first,proto3" json:"first,omitempty"` // of these the first
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LocalityLoss) Reset() {
+	*x = LocalityLoss{}
+	mi := &file_nodes_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LocalityLoss) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LocalityLoss) ProtoMessage() {}
+
+func (x *LocalityLoss) ProtoReflect() protoreflect.Message {
+	mi := &file_nodes_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LocalityLoss.ProtoReflect.Descriptor instead.
+func (*LocalityLoss) Descriptor() ([]byte, []int) {
+	return file_nodes_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *LocalityLoss) GetLocality() string {
+	if x != nil {
+		return x.Locality
+	}
+	return ""
+}
+
+func (x *LocalityLoss) GetNodes() []uint32 {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *LocalityLoss) GetRanges() uint32 {
+	if x != nil {
+		return x.Ranges
+	}
+	return 0
+}
+
+func (x *LocalityLoss) GetFirst() []uint32 {
+	if x != nil {
+		return x.First
+	}
+	return nil
+}
+
 type CheckRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	NodeTimeout   float64                `protobuf:"fixed64,1,opt,name=node_timeout,json=nodeTimeout,proto3" json:"node_timeout,omitempty"`
@@ -1358,7 +1443,7 @@ type CheckRequest struct {
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_nodes_proto_msgTypes[15]
+	mi := &file_nodes_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1370,7 +1455,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[15]
+	mi := &file_nodes_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1383,7 +1468,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{15}
+	return file_nodes_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CheckRequest) GetNodeTimeout() float64 {
@@ -1403,7 +1488,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_nodes_proto_msgTypes[16]
+	mi := &file_nodes_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1415,7 +1500,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[16]
+	mi := &file_nodes_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1428,7 +1513,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{16}
+	return file_nodes_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CheckResponse) GetAsOf() *AsOf {
@@ -1460,7 +1545,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_nodes_proto_msgTypes[17]
+	mi := &file_nodes_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1472,7 +1557,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[17]
+	mi := &file_nodes_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1485,7 +1570,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{17}
+	return file_nodes_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Rule) GetCode() string {
@@ -1540,7 +1625,7 @@ type ExplainMemberRequest struct {
 
 func (x *ExplainMemberRequest) Reset() {
 	*x = ExplainMemberRequest{}
-	mi := &file_nodes_proto_msgTypes[18]
+	mi := &file_nodes_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1552,7 +1637,7 @@ func (x *ExplainMemberRequest) String() string {
 func (*ExplainMemberRequest) ProtoMessage() {}
 
 func (x *ExplainMemberRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[18]
+	mi := &file_nodes_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1565,7 +1650,7 @@ func (x *ExplainMemberRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainMemberRequest.ProtoReflect.Descriptor instead.
 func (*ExplainMemberRequest) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{18}
+	return file_nodes_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ExplainMemberRequest) GetNode() uint32 {
@@ -1595,7 +1680,7 @@ type ExplainMemberResponse struct {
 
 func (x *ExplainMemberResponse) Reset() {
 	*x = ExplainMemberResponse{}
-	mi := &file_nodes_proto_msgTypes[19]
+	mi := &file_nodes_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1607,7 +1692,7 @@ func (x *ExplainMemberResponse) String() string {
 func (*ExplainMemberResponse) ProtoMessage() {}
 
 func (x *ExplainMemberResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[19]
+	mi := &file_nodes_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1620,7 +1705,7 @@ func (x *ExplainMemberResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainMemberResponse.ProtoReflect.Descriptor instead.
 func (*ExplainMemberResponse) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{19}
+	return file_nodes_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ExplainMemberResponse) GetAsOf() *AsOf {
@@ -1678,7 +1763,7 @@ type Doubt struct {
 
 func (x *Doubt) Reset() {
 	*x = Doubt{}
-	mi := &file_nodes_proto_msgTypes[20]
+	mi := &file_nodes_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1690,7 +1775,7 @@ func (x *Doubt) String() string {
 func (*Doubt) ProtoMessage() {}
 
 func (x *Doubt) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[20]
+	mi := &file_nodes_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1703,7 +1788,7 @@ func (x *Doubt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Doubt.ProtoReflect.Descriptor instead.
 func (*Doubt) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{20}
+	return file_nodes_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Doubt) GetObserver() uint32 {
@@ -1793,7 +1878,7 @@ type InspectRaftRequest struct {
 
 func (x *InspectRaftRequest) Reset() {
 	*x = InspectRaftRequest{}
-	mi := &file_nodes_proto_msgTypes[21]
+	mi := &file_nodes_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1805,7 +1890,7 @@ func (x *InspectRaftRequest) String() string {
 func (*InspectRaftRequest) ProtoMessage() {}
 
 func (x *InspectRaftRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[21]
+	mi := &file_nodes_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1818,7 +1903,7 @@ func (x *InspectRaftRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRaftRequest.ProtoReflect.Descriptor instead.
 func (*InspectRaftRequest) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{21}
+	return file_nodes_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *InspectRaftRequest) GetRange() uint32 {
@@ -1846,7 +1931,7 @@ type InspectRaftResponse struct {
 
 func (x *InspectRaftResponse) Reset() {
 	*x = InspectRaftResponse{}
-	mi := &file_nodes_proto_msgTypes[22]
+	mi := &file_nodes_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1858,7 +1943,7 @@ func (x *InspectRaftResponse) String() string {
 func (*InspectRaftResponse) ProtoMessage() {}
 
 func (x *InspectRaftResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[22]
+	mi := &file_nodes_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1871,7 +1956,7 @@ func (x *InspectRaftResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRaftResponse.ProtoReflect.Descriptor instead.
 func (*InspectRaftResponse) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{22}
+	return file_nodes_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *InspectRaftResponse) GetAsOf() *AsOf {
@@ -1919,7 +2004,7 @@ type RaftState struct {
 
 func (x *RaftState) Reset() {
 	*x = RaftState{}
-	mi := &file_nodes_proto_msgTypes[23]
+	mi := &file_nodes_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1931,7 +2016,7 @@ func (x *RaftState) String() string {
 func (*RaftState) ProtoMessage() {}
 
 func (x *RaftState) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[23]
+	mi := &file_nodes_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1944,7 +2029,7 @@ func (x *RaftState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftState.ProtoReflect.Descriptor instead.
 func (*RaftState) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{23}
+	return file_nodes_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RaftState) GetNode() uint32 {
@@ -2059,7 +2144,7 @@ const file_nodes_proto_rawDesc = "" +
 	"\vnodes.proto\x12\x0fnodedb.admin.v1\x1a\n" +
 	"base.proto\x1a\fevents.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x10operations.proto\x1a\franges.proto\"5\n" +
 	"\x10GetStatusRequest\x12!\n" +
-	"\fnode_timeout\x18\x01 \x01(\x01R\vnodeTimeout\"\xe6\x06\n" +
+	"\fnode_timeout\x18\x01 \x01(\x01R\vnodeTimeout\"\xa5\a\n" +
 	"\x11GetStatusResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12\x16\n" +
 	"\x06health\x18\x02 \x01(\tR\x06health\x12\x1f\n" +
@@ -2085,7 +2170,10 @@ const file_nodes_proto_rawDesc = "" +
 	"\arunning\x18\x12 \x03(\v2\x1a.nodedb.admin.v1.OperationR\arunning\x124\n" +
 	"\bproblems\x18\x13 \x03(\v2\x18.nodedb.admin.v1.ProblemR\bproblems\x12%\n" +
 	"\x0eranges_unsized\x18\x14 \x01(\rR\rrangesUnsized\x12\x1c\n" +
-	"\trebalance\x18\x15 \x01(\tR\trebalance\x127\n" +
+	"\trebalance\x18\x15 \x01(\tR\trebalance\x12=\n" +
+	"\n" +
+	"localities\x18\x1e \x03(\v2\x1d.nodedb.admin.v1.LocalityLossR\n" +
+	"localities\x127\n" +
 	"\tlast_move\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\blastMove\"\xa1\x01\n" +
 	"\bSurvival\x12\x10\n" +
 	"\x03yes\x18\x01 \x01(\bR\x03yes\x12\x18\n" +
@@ -2173,7 +2261,7 @@ const file_nodes_proto_rawDesc = "" +
 	"\bquestion\x18\x01 \x01(\tR\bquestion\x12\x14\n" +
 	"\x05nodes\x18\x02 \x03(\rR\x05nodes\x12!\n" +
 	"\fnode_timeout\x18\x03 \x01(\x01R\vnodeTimeout\x12\x12\n" +
-	"\x04wait\x18\x04 \x01(\x01R\x04wait\"\x85\x03\n" +
+	"\x04wait\x18\x04 \x01(\x01R\x04wait\"\xc4\x03\n" +
 	"\x11CheckSafeResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12\x12\n" +
 	"\x04safe\x18\x02 \x01(\bR\x04safe\x124\n" +
@@ -2183,7 +2271,15 @@ const file_nodes_proto_rawDesc = "" +
 	"\x06ranges\x18\x06 \x01(\rR\x06ranges\x12<\n" +
 	"\fsurvives_one\x18\a \x01(\v2\x19.nodedb.admin.v1.SurvivalR\vsurvivesOne\x12<\n" +
 	"\fsurvives_two\x18\b \x01(\v2\x19.nodedb.admin.v1.SurvivalR\vsurvivesTwo\x12\x17\n" +
-	"\anot_yet\x18\t \x01(\bR\x06notYet\"1\n" +
+	"\anot_yet\x18\t \x01(\bR\x06notYet\x12=\n" +
+	"\n" +
+	"localities\x18\x14 \x03(\v2\x1d.nodedb.admin.v1.LocalityLossR\n" +
+	"localities\"n\n" +
+	"\fLocalityLoss\x12\x1a\n" +
+	"\blocality\x18\x01 \x01(\tR\blocality\x12\x14\n" +
+	"\x05nodes\x18\x02 \x03(\rR\x05nodes\x12\x16\n" +
+	"\x06ranges\x18\x03 \x01(\rR\x06ranges\x12\x14\n" +
+	"\x05first\x18\x04 \x03(\rR\x05first\"1\n" +
 	"\fCheckRequest\x12!\n" +
 	"\fnode_timeout\x18\x01 \x01(\x01R\vnodeTimeout\"h\n" +
 	"\rCheckResponse\x12*\n" +
@@ -2260,7 +2356,7 @@ func file_nodes_proto_rawDescGZIP() []byte {
 	return file_nodes_proto_rawDescData
 }
 
-var file_nodes_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_nodes_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_nodes_proto_goTypes = []any{
 	(*GetStatusRequest)(nil),      // 0: nodedb.admin.v1.GetStatusRequest
 	(*GetStatusResponse)(nil),     // 1: nodedb.admin.v1.GetStatusResponse
@@ -2277,64 +2373,67 @@ var file_nodes_proto_goTypes = []any{
 	(*Observation)(nil),           // 12: nodedb.admin.v1.Observation
 	(*CheckSafeRequest)(nil),      // 13: nodedb.admin.v1.CheckSafeRequest
 	(*CheckSafeResponse)(nil),     // 14: nodedb.admin.v1.CheckSafeResponse
-	(*CheckRequest)(nil),          // 15: nodedb.admin.v1.CheckRequest
-	(*CheckResponse)(nil),         // 16: nodedb.admin.v1.CheckResponse
-	(*Rule)(nil),                  // 17: nodedb.admin.v1.Rule
-	(*ExplainMemberRequest)(nil),  // 18: nodedb.admin.v1.ExplainMemberRequest
-	(*ExplainMemberResponse)(nil), // 19: nodedb.admin.v1.ExplainMemberResponse
-	(*Doubt)(nil),                 // 20: nodedb.admin.v1.Doubt
-	(*InspectRaftRequest)(nil),    // 21: nodedb.admin.v1.InspectRaftRequest
-	(*InspectRaftResponse)(nil),   // 22: nodedb.admin.v1.InspectRaftResponse
-	(*RaftState)(nil),             // 23: nodedb.admin.v1.RaftState
-	(*AsOf)(nil),                  // 24: nodedb.admin.v1.AsOf
-	(*Operation)(nil),             // 25: nodedb.admin.v1.Operation
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(*Finding)(nil),               // 27: nodedb.admin.v1.Finding
-	(*Fix)(nil),                   // 28: nodedb.admin.v1.Fix
-	(*Event)(nil),                 // 29: nodedb.admin.v1.Event
-	(*Range)(nil),                 // 30: nodedb.admin.v1.Range
-	(*Replica)(nil),               // 31: nodedb.admin.v1.Replica
+	(*LocalityLoss)(nil),          // 15: nodedb.admin.v1.LocalityLoss
+	(*CheckRequest)(nil),          // 16: nodedb.admin.v1.CheckRequest
+	(*CheckResponse)(nil),         // 17: nodedb.admin.v1.CheckResponse
+	(*Rule)(nil),                  // 18: nodedb.admin.v1.Rule
+	(*ExplainMemberRequest)(nil),  // 19: nodedb.admin.v1.ExplainMemberRequest
+	(*ExplainMemberResponse)(nil), // 20: nodedb.admin.v1.ExplainMemberResponse
+	(*Doubt)(nil),                 // 21: nodedb.admin.v1.Doubt
+	(*InspectRaftRequest)(nil),    // 22: nodedb.admin.v1.InspectRaftRequest
+	(*InspectRaftResponse)(nil),   // 23: nodedb.admin.v1.InspectRaftResponse
+	(*RaftState)(nil),             // 24: nodedb.admin.v1.RaftState
+	(*AsOf)(nil),                  // 25: nodedb.admin.v1.AsOf
+	(*Operation)(nil),             // 26: nodedb.admin.v1.Operation
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	(*Finding)(nil),               // 28: nodedb.admin.v1.Finding
+	(*Fix)(nil),                   // 29: nodedb.admin.v1.Fix
+	(*Event)(nil),                 // 30: nodedb.admin.v1.Event
+	(*Range)(nil),                 // 31: nodedb.admin.v1.Range
+	(*Replica)(nil),               // 32: nodedb.admin.v1.Replica
 }
 var file_nodes_proto_depIdxs = []int32{
-	24, // 0: nodedb.admin.v1.GetStatusResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	25, // 0: nodedb.admin.v1.GetStatusResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	2,  // 1: nodedb.admin.v1.GetStatusResponse.survives_one:type_name -> nodedb.admin.v1.Survival
 	2,  // 2: nodedb.admin.v1.GetStatusResponse.survives_two:type_name -> nodedb.admin.v1.Survival
-	25, // 3: nodedb.admin.v1.GetStatusResponse.running:type_name -> nodedb.admin.v1.Operation
+	26, // 3: nodedb.admin.v1.GetStatusResponse.running:type_name -> nodedb.admin.v1.Operation
 	3,  // 4: nodedb.admin.v1.GetStatusResponse.problems:type_name -> nodedb.admin.v1.Problem
-	26, // 5: nodedb.admin.v1.GetStatusResponse.last_move:type_name -> google.protobuf.Timestamp
-	24, // 6: nodedb.admin.v1.ListNodesResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	7,  // 7: nodedb.admin.v1.ListNodesResponse.nodes:type_name -> nodedb.admin.v1.Node
-	6,  // 8: nodedb.admin.v1.Node.addresses:type_name -> nodedb.admin.v1.Addresses
-	26, // 9: nodedb.admin.v1.Node.joined_at:type_name -> google.protobuf.Timestamp
-	26, // 10: nodedb.admin.v1.Node.started_at:type_name -> google.protobuf.Timestamp
-	8,  // 11: nodedb.admin.v1.Node.tombstone:type_name -> nodedb.admin.v1.Tombstone
-	26, // 12: nodedb.admin.v1.Tombstone.at:type_name -> google.protobuf.Timestamp
-	24, // 13: nodedb.admin.v1.ListMembersResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	11, // 14: nodedb.admin.v1.ListMembersResponse.members:type_name -> nodedb.admin.v1.Member
-	12, // 15: nodedb.admin.v1.Member.seen_by:type_name -> nodedb.admin.v1.Observation
-	24, // 16: nodedb.admin.v1.CheckSafeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	27, // 17: nodedb.admin.v1.CheckSafeResponse.findings:type_name -> nodedb.admin.v1.Finding
-	28, // 18: nodedb.admin.v1.CheckSafeResponse.fixes:type_name -> nodedb.admin.v1.Fix
-	2,  // 19: nodedb.admin.v1.CheckSafeResponse.survives_one:type_name -> nodedb.admin.v1.Survival
-	2,  // 20: nodedb.admin.v1.CheckSafeResponse.survives_two:type_name -> nodedb.admin.v1.Survival
-	24, // 21: nodedb.admin.v1.CheckResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	17, // 22: nodedb.admin.v1.CheckResponse.rules:type_name -> nodedb.admin.v1.Rule
-	24, // 23: nodedb.admin.v1.ExplainMemberResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	11, // 24: nodedb.admin.v1.ExplainMemberResponse.member:type_name -> nodedb.admin.v1.Member
-	20, // 25: nodedb.admin.v1.ExplainMemberResponse.doubts:type_name -> nodedb.admin.v1.Doubt
-	29, // 26: nodedb.admin.v1.ExplainMemberResponse.transitions:type_name -> nodedb.admin.v1.Event
-	26, // 27: nodedb.admin.v1.Doubt.since:type_name -> google.protobuf.Timestamp
-	26, // 28: nodedb.admin.v1.Doubt.last_ping:type_name -> google.protobuf.Timestamp
-	26, // 29: nodedb.admin.v1.Doubt.breaker_since:type_name -> google.protobuf.Timestamp
-	24, // 30: nodedb.admin.v1.InspectRaftResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	30, // 31: nodedb.admin.v1.InspectRaftResponse.range:type_name -> nodedb.admin.v1.Range
-	23, // 32: nodedb.admin.v1.InspectRaftResponse.replicas:type_name -> nodedb.admin.v1.RaftState
-	31, // 33: nodedb.admin.v1.RaftState.progress:type_name -> nodedb.admin.v1.Replica
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	15, // 5: nodedb.admin.v1.GetStatusResponse.localities:type_name -> nodedb.admin.v1.LocalityLoss
+	27, // 6: nodedb.admin.v1.GetStatusResponse.last_move:type_name -> google.protobuf.Timestamp
+	25, // 7: nodedb.admin.v1.ListNodesResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	7,  // 8: nodedb.admin.v1.ListNodesResponse.nodes:type_name -> nodedb.admin.v1.Node
+	6,  // 9: nodedb.admin.v1.Node.addresses:type_name -> nodedb.admin.v1.Addresses
+	27, // 10: nodedb.admin.v1.Node.joined_at:type_name -> google.protobuf.Timestamp
+	27, // 11: nodedb.admin.v1.Node.started_at:type_name -> google.protobuf.Timestamp
+	8,  // 12: nodedb.admin.v1.Node.tombstone:type_name -> nodedb.admin.v1.Tombstone
+	27, // 13: nodedb.admin.v1.Tombstone.at:type_name -> google.protobuf.Timestamp
+	25, // 14: nodedb.admin.v1.ListMembersResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	11, // 15: nodedb.admin.v1.ListMembersResponse.members:type_name -> nodedb.admin.v1.Member
+	12, // 16: nodedb.admin.v1.Member.seen_by:type_name -> nodedb.admin.v1.Observation
+	25, // 17: nodedb.admin.v1.CheckSafeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	28, // 18: nodedb.admin.v1.CheckSafeResponse.findings:type_name -> nodedb.admin.v1.Finding
+	29, // 19: nodedb.admin.v1.CheckSafeResponse.fixes:type_name -> nodedb.admin.v1.Fix
+	2,  // 20: nodedb.admin.v1.CheckSafeResponse.survives_one:type_name -> nodedb.admin.v1.Survival
+	2,  // 21: nodedb.admin.v1.CheckSafeResponse.survives_two:type_name -> nodedb.admin.v1.Survival
+	15, // 22: nodedb.admin.v1.CheckSafeResponse.localities:type_name -> nodedb.admin.v1.LocalityLoss
+	25, // 23: nodedb.admin.v1.CheckResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	18, // 24: nodedb.admin.v1.CheckResponse.rules:type_name -> nodedb.admin.v1.Rule
+	25, // 25: nodedb.admin.v1.ExplainMemberResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	11, // 26: nodedb.admin.v1.ExplainMemberResponse.member:type_name -> nodedb.admin.v1.Member
+	21, // 27: nodedb.admin.v1.ExplainMemberResponse.doubts:type_name -> nodedb.admin.v1.Doubt
+	30, // 28: nodedb.admin.v1.ExplainMemberResponse.transitions:type_name -> nodedb.admin.v1.Event
+	27, // 29: nodedb.admin.v1.Doubt.since:type_name -> google.protobuf.Timestamp
+	27, // 30: nodedb.admin.v1.Doubt.last_ping:type_name -> google.protobuf.Timestamp
+	27, // 31: nodedb.admin.v1.Doubt.breaker_since:type_name -> google.protobuf.Timestamp
+	25, // 32: nodedb.admin.v1.InspectRaftResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	31, // 33: nodedb.admin.v1.InspectRaftResponse.range:type_name -> nodedb.admin.v1.Range
+	24, // 34: nodedb.admin.v1.InspectRaftResponse.replicas:type_name -> nodedb.admin.v1.RaftState
+	32, // 35: nodedb.admin.v1.RaftState.progress:type_name -> nodedb.admin.v1.Replica
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_nodes_proto_init() }
@@ -2352,7 +2451,7 @@ func file_nodes_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nodes_proto_rawDesc), len(file_nodes_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

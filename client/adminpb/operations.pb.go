@@ -26,7 +26,7 @@ const (
 
 type OperationSpec struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
-	Kind        string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // drain | decommission | rebalance | move | transfer | split
+	Kind        string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // drain | decommission | rebalance | move | transfer | split | pool-create | pool-alter | pool-drop
 	Nodes       []uint32               `protobuf:"varint,2,rep,packed,name=nodes,proto3" json:"nodes,omitempty"`
 	Shutdown    bool                   `protobuf:"varint,3,opt,name=shutdown,proto3" json:"shutdown,omitempty"`
 	LbWait      float64                `protobuf:"fixed64,4,opt,name=lb_wait,json=lbWait,proto3" json:"lb_wait,omitempty"`
@@ -49,7 +49,11 @@ type OperationSpec struct {
 	Strict   bool   `protobuf:"varint,19,opt,name=strict,proto3" json:"strict,omitempty"` // refuse the whole plan if a part of it is stale
 	// Of a split: the key with which the new range begins, in hex as Range.start_key;
 	// it goes before at.
-	AtKey         string `protobuf:"bytes,20,opt,name=at_key,json=atKey,proto3" json:"at_key,omitempty"`
+	AtKey string `protobuf:"bytes,20,opt,name=at_key,json=atKey,proto3" json:"at_key,omitempty"`
+	// Of kinds pool-create, pool-alter and pool-drop.
+	Pool          string    `protobuf:"bytes,30,opt,name=pool,proto3" json:"pool,omitempty"`
+	Wanted        *PoolWish `protobuf:"bytes,31,opt,name=wanted,proto3" json:"wanted,omitempty"`
+	PoolRanges    uint32    `protobuf:"varint,32,opt,name=pool_ranges,json=poolRanges,proto3" json:"pool_ranges,omitempty"` // that a new pool begins with; 0: 8
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -224,6 +228,89 @@ func (x *OperationSpec) GetAtKey() string {
 	return ""
 }
 
+func (x *OperationSpec) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *OperationSpec) GetWanted() *PoolWish {
+	if x != nil {
+		return x.Wanted
+	}
+	return nil
+}
+
+func (x *OperationSpec) GetPoolRanges() uint32 {
+	if x != nil {
+		return x.PoolRanges
+	}
+	return 0
+}
+
+// PoolWish is what a pool is to want; what is not set stays as it is, or is the
+// default of a new pool.
+type PoolWish struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Replicas      *uint32                `protobuf:"varint,1,opt,name=replicas,proto3,oneof" json:"replicas,omitempty"` // 1, 3, 5 or 7
+	Constraints   *string                `protobuf:"bytes,2,opt,name=constraints,proto3,oneof" json:"constraints,omitempty"`
+	PreferLeader  *string                `protobuf:"bytes,3,opt,name=prefer_leader,json=preferLeader,proto3,oneof" json:"prefer_leader,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PoolWish) Reset() {
+	*x = PoolWish{}
+	mi := &file_operations_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PoolWish) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PoolWish) ProtoMessage() {}
+
+func (x *PoolWish) ProtoReflect() protoreflect.Message {
+	mi := &file_operations_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PoolWish.ProtoReflect.Descriptor instead.
+func (*PoolWish) Descriptor() ([]byte, []int) {
+	return file_operations_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *PoolWish) GetReplicas() uint32 {
+	if x != nil && x.Replicas != nil {
+		return *x.Replicas
+	}
+	return 0
+}
+
+func (x *PoolWish) GetConstraints() string {
+	if x != nil && x.Constraints != nil {
+		return *x.Constraints
+	}
+	return ""
+}
+
+func (x *PoolWish) GetPreferLeader() string {
+	if x != nil && x.PreferLeader != nil {
+		return *x.PreferLeader
+	}
+	return ""
+}
+
 type PlanOperationRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Spec          *OperationSpec         `protobuf:"bytes,1,opt,name=spec,proto3" json:"spec,omitempty"`
@@ -234,7 +321,7 @@ type PlanOperationRequest struct {
 
 func (x *PlanOperationRequest) Reset() {
 	*x = PlanOperationRequest{}
-	mi := &file_operations_proto_msgTypes[1]
+	mi := &file_operations_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -246,7 +333,7 @@ func (x *PlanOperationRequest) String() string {
 func (*PlanOperationRequest) ProtoMessage() {}
 
 func (x *PlanOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[1]
+	mi := &file_operations_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -259,7 +346,7 @@ func (x *PlanOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanOperationRequest.ProtoReflect.Descriptor instead.
 func (*PlanOperationRequest) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{1}
+	return file_operations_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *PlanOperationRequest) GetSpec() *OperationSpec {
@@ -286,7 +373,7 @@ type PlanOperationResponse struct {
 
 func (x *PlanOperationResponse) Reset() {
 	*x = PlanOperationResponse{}
-	mi := &file_operations_proto_msgTypes[2]
+	mi := &file_operations_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -298,7 +385,7 @@ func (x *PlanOperationResponse) String() string {
 func (*PlanOperationResponse) ProtoMessage() {}
 
 func (x *PlanOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[2]
+	mi := &file_operations_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -311,7 +398,7 @@ func (x *PlanOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanOperationResponse.ProtoReflect.Descriptor instead.
 func (*PlanOperationResponse) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{2}
+	return file_operations_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *PlanOperationResponse) GetAsOf() *AsOf {
@@ -360,7 +447,7 @@ type Plan struct {
 
 func (x *Plan) Reset() {
 	*x = Plan{}
-	mi := &file_operations_proto_msgTypes[3]
+	mi := &file_operations_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -372,7 +459,7 @@ func (x *Plan) String() string {
 func (*Plan) ProtoMessage() {}
 
 func (x *Plan) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[3]
+	mi := &file_operations_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -385,7 +472,7 @@ func (x *Plan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plan.ProtoReflect.Descriptor instead.
 func (*Plan) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{3}
+	return file_operations_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Plan) GetId() string {
@@ -573,7 +660,7 @@ type NodeChange struct {
 
 func (x *NodeChange) Reset() {
 	*x = NodeChange{}
-	mi := &file_operations_proto_msgTypes[4]
+	mi := &file_operations_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -585,7 +672,7 @@ func (x *NodeChange) String() string {
 func (*NodeChange) ProtoMessage() {}
 
 func (x *NodeChange) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[4]
+	mi := &file_operations_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -598,7 +685,7 @@ func (x *NodeChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeChange.ProtoReflect.Descriptor instead.
 func (*NodeChange) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{4}
+	return file_operations_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *NodeChange) GetNode() uint32 {
@@ -677,7 +764,7 @@ type PlannedMove struct {
 
 func (x *PlannedMove) Reset() {
 	*x = PlannedMove{}
-	mi := &file_operations_proto_msgTypes[5]
+	mi := &file_operations_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -689,7 +776,7 @@ func (x *PlannedMove) String() string {
 func (*PlannedMove) ProtoMessage() {}
 
 func (x *PlannedMove) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[5]
+	mi := &file_operations_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -702,7 +789,7 @@ func (x *PlannedMove) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlannedMove.ProtoReflect.Descriptor instead.
 func (*PlannedMove) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{5}
+	return file_operations_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *PlannedMove) GetKind() string {
@@ -753,7 +840,7 @@ type StartOperationRequest struct {
 
 func (x *StartOperationRequest) Reset() {
 	*x = StartOperationRequest{}
-	mi := &file_operations_proto_msgTypes[6]
+	mi := &file_operations_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -765,7 +852,7 @@ func (x *StartOperationRequest) String() string {
 func (*StartOperationRequest) ProtoMessage() {}
 
 func (x *StartOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[6]
+	mi := &file_operations_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -778,7 +865,7 @@ func (x *StartOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartOperationRequest.ProtoReflect.Descriptor instead.
 func (*StartOperationRequest) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{6}
+	return file_operations_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StartOperationRequest) GetSpec() *OperationSpec {
@@ -826,7 +913,7 @@ type StartOperationResponse struct {
 
 func (x *StartOperationResponse) Reset() {
 	*x = StartOperationResponse{}
-	mi := &file_operations_proto_msgTypes[7]
+	mi := &file_operations_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -838,7 +925,7 @@ func (x *StartOperationResponse) String() string {
 func (*StartOperationResponse) ProtoMessage() {}
 
 func (x *StartOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[7]
+	mi := &file_operations_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -851,7 +938,7 @@ func (x *StartOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartOperationResponse.ProtoReflect.Descriptor instead.
 func (*StartOperationResponse) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{7}
+	return file_operations_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StartOperationResponse) GetOperation() *Operation {
@@ -909,7 +996,7 @@ type Operation struct {
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_operations_proto_msgTypes[8]
+	mi := &file_operations_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -921,7 +1008,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[8]
+	mi := &file_operations_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -934,7 +1021,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{8}
+	return file_operations_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Operation) GetId() string {
@@ -1183,7 +1270,7 @@ type Blocker struct {
 
 func (x *Blocker) Reset() {
 	*x = Blocker{}
-	mi := &file_operations_proto_msgTypes[9]
+	mi := &file_operations_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1195,7 +1282,7 @@ func (x *Blocker) String() string {
 func (*Blocker) ProtoMessage() {}
 
 func (x *Blocker) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[9]
+	mi := &file_operations_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1208,7 +1295,7 @@ func (x *Blocker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Blocker.ProtoReflect.Descriptor instead.
 func (*Blocker) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{9}
+	return file_operations_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Blocker) GetNode() uint32 {
@@ -1266,7 +1353,7 @@ type Phase struct {
 
 func (x *Phase) Reset() {
 	*x = Phase{}
-	mi := &file_operations_proto_msgTypes[10]
+	mi := &file_operations_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1278,7 +1365,7 @@ func (x *Phase) String() string {
 func (*Phase) ProtoMessage() {}
 
 func (x *Phase) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[10]
+	mi := &file_operations_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1291,7 +1378,7 @@ func (x *Phase) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Phase.ProtoReflect.Descriptor instead.
 func (*Phase) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{10}
+	return file_operations_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Phase) GetName() string {
@@ -1342,7 +1429,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_operations_proto_msgTypes[11]
+	mi := &file_operations_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1354,7 +1441,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[11]
+	mi := &file_operations_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1367,7 +1454,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{11}
+	return file_operations_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Progress) GetRanges() uint32 {
@@ -1424,7 +1511,7 @@ type Item struct {
 
 func (x *Item) Reset() {
 	*x = Item{}
-	mi := &file_operations_proto_msgTypes[12]
+	mi := &file_operations_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1436,7 +1523,7 @@ func (x *Item) String() string {
 func (*Item) ProtoMessage() {}
 
 func (x *Item) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[12]
+	mi := &file_operations_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1449,7 +1536,7 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Item.ProtoReflect.Descriptor instead.
 func (*Item) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{12}
+	return file_operations_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Item) GetRange() uint32 {
@@ -1542,7 +1629,7 @@ type Proof struct {
 
 func (x *Proof) Reset() {
 	*x = Proof{}
-	mi := &file_operations_proto_msgTypes[13]
+	mi := &file_operations_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1554,7 +1641,7 @@ func (x *Proof) String() string {
 func (*Proof) ProtoMessage() {}
 
 func (x *Proof) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[13]
+	mi := &file_operations_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1567,7 +1654,7 @@ func (x *Proof) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proof.ProtoReflect.Descriptor instead.
 func (*Proof) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{13}
+	return file_operations_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Proof) GetMetaIndex() uint64 {
@@ -1614,7 +1701,7 @@ type GetOperationRequest struct {
 
 func (x *GetOperationRequest) Reset() {
 	*x = GetOperationRequest{}
-	mi := &file_operations_proto_msgTypes[14]
+	mi := &file_operations_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1626,7 +1713,7 @@ func (x *GetOperationRequest) String() string {
 func (*GetOperationRequest) ProtoMessage() {}
 
 func (x *GetOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[14]
+	mi := &file_operations_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1639,7 +1726,7 @@ func (x *GetOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOperationRequest.ProtoReflect.Descriptor instead.
 func (*GetOperationRequest) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{14}
+	return file_operations_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetOperationRequest) GetId() string {
@@ -1659,7 +1746,7 @@ type GetOperationResponse struct {
 
 func (x *GetOperationResponse) Reset() {
 	*x = GetOperationResponse{}
-	mi := &file_operations_proto_msgTypes[15]
+	mi := &file_operations_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1671,7 +1758,7 @@ func (x *GetOperationResponse) String() string {
 func (*GetOperationResponse) ProtoMessage() {}
 
 func (x *GetOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[15]
+	mi := &file_operations_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1684,7 +1771,7 @@ func (x *GetOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOperationResponse.ProtoReflect.Descriptor instead.
 func (*GetOperationResponse) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{15}
+	return file_operations_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetOperationResponse) GetAsOf() *AsOf {
@@ -1710,7 +1797,7 @@ type ListOperationsRequest struct {
 
 func (x *ListOperationsRequest) Reset() {
 	*x = ListOperationsRequest{}
-	mi := &file_operations_proto_msgTypes[16]
+	mi := &file_operations_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1722,7 +1809,7 @@ func (x *ListOperationsRequest) String() string {
 func (*ListOperationsRequest) ProtoMessage() {}
 
 func (x *ListOperationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[16]
+	mi := &file_operations_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1735,7 +1822,7 @@ func (x *ListOperationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperationsRequest.ProtoReflect.Descriptor instead.
 func (*ListOperationsRequest) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{16}
+	return file_operations_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListOperationsRequest) GetAll() bool {
@@ -1755,7 +1842,7 @@ type ListOperationsResponse struct {
 
 func (x *ListOperationsResponse) Reset() {
 	*x = ListOperationsResponse{}
-	mi := &file_operations_proto_msgTypes[17]
+	mi := &file_operations_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1767,7 +1854,7 @@ func (x *ListOperationsResponse) String() string {
 func (*ListOperationsResponse) ProtoMessage() {}
 
 func (x *ListOperationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[17]
+	mi := &file_operations_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1780,7 +1867,7 @@ func (x *ListOperationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperationsResponse.ProtoReflect.Descriptor instead.
 func (*ListOperationsResponse) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{17}
+	return file_operations_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListOperationsResponse) GetAsOf() *AsOf {
@@ -1806,7 +1893,7 @@ type WatchOperationRequest struct {
 
 func (x *WatchOperationRequest) Reset() {
 	*x = WatchOperationRequest{}
-	mi := &file_operations_proto_msgTypes[18]
+	mi := &file_operations_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1818,7 +1905,7 @@ func (x *WatchOperationRequest) String() string {
 func (*WatchOperationRequest) ProtoMessage() {}
 
 func (x *WatchOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[18]
+	mi := &file_operations_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1831,7 +1918,7 @@ func (x *WatchOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOperationRequest.ProtoReflect.Descriptor instead.
 func (*WatchOperationRequest) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{18}
+	return file_operations_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *WatchOperationRequest) GetId() string {
@@ -1850,7 +1937,7 @@ type WatchOperationResponse struct {
 
 func (x *WatchOperationResponse) Reset() {
 	*x = WatchOperationResponse{}
-	mi := &file_operations_proto_msgTypes[19]
+	mi := &file_operations_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1862,7 +1949,7 @@ func (x *WatchOperationResponse) String() string {
 func (*WatchOperationResponse) ProtoMessage() {}
 
 func (x *WatchOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[19]
+	mi := &file_operations_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1875,7 +1962,7 @@ func (x *WatchOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOperationResponse.ProtoReflect.Descriptor instead.
 func (*WatchOperationResponse) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{19}
+	return file_operations_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *WatchOperationResponse) GetOperation() *Operation {
@@ -1895,7 +1982,7 @@ type CancelOperationRequest struct {
 
 func (x *CancelOperationRequest) Reset() {
 	*x = CancelOperationRequest{}
-	mi := &file_operations_proto_msgTypes[20]
+	mi := &file_operations_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1907,7 +1994,7 @@ func (x *CancelOperationRequest) String() string {
 func (*CancelOperationRequest) ProtoMessage() {}
 
 func (x *CancelOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[20]
+	mi := &file_operations_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1920,7 +2007,7 @@ func (x *CancelOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOperationRequest.ProtoReflect.Descriptor instead.
 func (*CancelOperationRequest) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{20}
+	return file_operations_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CancelOperationRequest) GetId() string {
@@ -1946,7 +2033,7 @@ type CancelOperationResponse struct {
 
 func (x *CancelOperationResponse) Reset() {
 	*x = CancelOperationResponse{}
-	mi := &file_operations_proto_msgTypes[21]
+	mi := &file_operations_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1958,7 +2045,7 @@ func (x *CancelOperationResponse) String() string {
 func (*CancelOperationResponse) ProtoMessage() {}
 
 func (x *CancelOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[21]
+	mi := &file_operations_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1971,7 +2058,7 @@ func (x *CancelOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOperationResponse.ProtoReflect.Descriptor instead.
 func (*CancelOperationResponse) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{21}
+	return file_operations_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CancelOperationResponse) GetOperation() *Operation {
@@ -1991,7 +2078,7 @@ type UndrainRequest struct {
 
 func (x *UndrainRequest) Reset() {
 	*x = UndrainRequest{}
-	mi := &file_operations_proto_msgTypes[22]
+	mi := &file_operations_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2003,7 +2090,7 @@ func (x *UndrainRequest) String() string {
 func (*UndrainRequest) ProtoMessage() {}
 
 func (x *UndrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[22]
+	mi := &file_operations_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2016,7 +2103,7 @@ func (x *UndrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UndrainRequest.ProtoReflect.Descriptor instead.
 func (*UndrainRequest) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{22}
+	return file_operations_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *UndrainRequest) GetNodes() []uint32 {
@@ -2042,7 +2129,7 @@ type UndrainResponse struct {
 
 func (x *UndrainResponse) Reset() {
 	*x = UndrainResponse{}
-	mi := &file_operations_proto_msgTypes[23]
+	mi := &file_operations_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2054,7 +2141,7 @@ func (x *UndrainResponse) String() string {
 func (*UndrainResponse) ProtoMessage() {}
 
 func (x *UndrainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[23]
+	mi := &file_operations_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2067,7 +2154,7 @@ func (x *UndrainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UndrainResponse.ProtoReflect.Descriptor instead.
 func (*UndrainResponse) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{23}
+	return file_operations_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *UndrainResponse) GetOperations() []*Operation {
@@ -2087,7 +2174,7 @@ type RecommissionRequest struct {
 
 func (x *RecommissionRequest) Reset() {
 	*x = RecommissionRequest{}
-	mi := &file_operations_proto_msgTypes[24]
+	mi := &file_operations_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2099,7 +2186,7 @@ func (x *RecommissionRequest) String() string {
 func (*RecommissionRequest) ProtoMessage() {}
 
 func (x *RecommissionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[24]
+	mi := &file_operations_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2112,7 +2199,7 @@ func (x *RecommissionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecommissionRequest.ProtoReflect.Descriptor instead.
 func (*RecommissionRequest) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{24}
+	return file_operations_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RecommissionRequest) GetNodes() []uint32 {
@@ -2138,7 +2225,7 @@ type RecommissionResponse struct {
 
 func (x *RecommissionResponse) Reset() {
 	*x = RecommissionResponse{}
-	mi := &file_operations_proto_msgTypes[25]
+	mi := &file_operations_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2150,7 +2237,7 @@ func (x *RecommissionResponse) String() string {
 func (*RecommissionResponse) ProtoMessage() {}
 
 func (x *RecommissionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[25]
+	mi := &file_operations_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2163,7 +2250,7 @@ func (x *RecommissionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecommissionResponse.ProtoReflect.Descriptor instead.
 func (*RecommissionResponse) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{25}
+	return file_operations_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RecommissionResponse) GetOperations() []*Operation {
@@ -2185,7 +2272,7 @@ type SetCordonRequest struct {
 
 func (x *SetCordonRequest) Reset() {
 	*x = SetCordonRequest{}
-	mi := &file_operations_proto_msgTypes[26]
+	mi := &file_operations_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2197,7 +2284,7 @@ func (x *SetCordonRequest) String() string {
 func (*SetCordonRequest) ProtoMessage() {}
 
 func (x *SetCordonRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[26]
+	mi := &file_operations_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2210,7 +2297,7 @@ func (x *SetCordonRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetCordonRequest.ProtoReflect.Descriptor instead.
 func (*SetCordonRequest) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{26}
+	return file_operations_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SetCordonRequest) GetNodes() []uint32 {
@@ -2250,7 +2337,7 @@ type SetCordonResponse struct {
 
 func (x *SetCordonResponse) Reset() {
 	*x = SetCordonResponse{}
-	mi := &file_operations_proto_msgTypes[27]
+	mi := &file_operations_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2262,7 +2349,7 @@ func (x *SetCordonResponse) String() string {
 func (*SetCordonResponse) ProtoMessage() {}
 
 func (x *SetCordonResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[27]
+	mi := &file_operations_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2275,7 +2362,7 @@ func (x *SetCordonResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetCordonResponse.ProtoReflect.Descriptor instead.
 func (*SetCordonResponse) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{27}
+	return file_operations_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SetCordonResponse) GetChanged() []uint32 {
@@ -2295,7 +2382,7 @@ type PauseOperationRequest struct {
 
 func (x *PauseOperationRequest) Reset() {
 	*x = PauseOperationRequest{}
-	mi := &file_operations_proto_msgTypes[28]
+	mi := &file_operations_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2307,7 +2394,7 @@ func (x *PauseOperationRequest) String() string {
 func (*PauseOperationRequest) ProtoMessage() {}
 
 func (x *PauseOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[28]
+	mi := &file_operations_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2320,7 +2407,7 @@ func (x *PauseOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseOperationRequest.ProtoReflect.Descriptor instead.
 func (*PauseOperationRequest) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{28}
+	return file_operations_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PauseOperationRequest) GetId() string {
@@ -2346,7 +2433,7 @@ type PauseOperationResponse struct {
 
 func (x *PauseOperationResponse) Reset() {
 	*x = PauseOperationResponse{}
-	mi := &file_operations_proto_msgTypes[29]
+	mi := &file_operations_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2358,7 +2445,7 @@ func (x *PauseOperationResponse) String() string {
 func (*PauseOperationResponse) ProtoMessage() {}
 
 func (x *PauseOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[29]
+	mi := &file_operations_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2371,7 +2458,7 @@ func (x *PauseOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseOperationResponse.ProtoReflect.Descriptor instead.
 func (*PauseOperationResponse) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{29}
+	return file_operations_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *PauseOperationResponse) GetOperation() *Operation {
@@ -2390,7 +2477,7 @@ type ResumeOperationRequest struct {
 
 func (x *ResumeOperationRequest) Reset() {
 	*x = ResumeOperationRequest{}
-	mi := &file_operations_proto_msgTypes[30]
+	mi := &file_operations_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2402,7 +2489,7 @@ func (x *ResumeOperationRequest) String() string {
 func (*ResumeOperationRequest) ProtoMessage() {}
 
 func (x *ResumeOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[30]
+	mi := &file_operations_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2415,7 +2502,7 @@ func (x *ResumeOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeOperationRequest.ProtoReflect.Descriptor instead.
 func (*ResumeOperationRequest) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{30}
+	return file_operations_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ResumeOperationRequest) GetId() string {
@@ -2434,7 +2521,7 @@ type ResumeOperationResponse struct {
 
 func (x *ResumeOperationResponse) Reset() {
 	*x = ResumeOperationResponse{}
-	mi := &file_operations_proto_msgTypes[31]
+	mi := &file_operations_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2446,7 +2533,7 @@ func (x *ResumeOperationResponse) String() string {
 func (*ResumeOperationResponse) ProtoMessage() {}
 
 func (x *ResumeOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[31]
+	mi := &file_operations_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2459,7 +2546,7 @@ func (x *ResumeOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeOperationResponse.ProtoReflect.Descriptor instead.
 func (*ResumeOperationResponse) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{31}
+	return file_operations_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ResumeOperationResponse) GetOperation() *Operation {
@@ -2479,7 +2566,7 @@ type LimitOperationRequest struct {
 
 func (x *LimitOperationRequest) Reset() {
 	*x = LimitOperationRequest{}
-	mi := &file_operations_proto_msgTypes[32]
+	mi := &file_operations_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2491,7 +2578,7 @@ func (x *LimitOperationRequest) String() string {
 func (*LimitOperationRequest) ProtoMessage() {}
 
 func (x *LimitOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[32]
+	mi := &file_operations_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2504,7 +2591,7 @@ func (x *LimitOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LimitOperationRequest.ProtoReflect.Descriptor instead.
 func (*LimitOperationRequest) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{32}
+	return file_operations_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *LimitOperationRequest) GetId() string {
@@ -2530,7 +2617,7 @@ type LimitOperationResponse struct {
 
 func (x *LimitOperationResponse) Reset() {
 	*x = LimitOperationResponse{}
-	mi := &file_operations_proto_msgTypes[33]
+	mi := &file_operations_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2542,7 +2629,7 @@ func (x *LimitOperationResponse) String() string {
 func (*LimitOperationResponse) ProtoMessage() {}
 
 func (x *LimitOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[33]
+	mi := &file_operations_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2555,7 +2642,7 @@ func (x *LimitOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LimitOperationResponse.ProtoReflect.Descriptor instead.
 func (*LimitOperationResponse) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{33}
+	return file_operations_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *LimitOperationResponse) GetOperation() *Operation {
@@ -2582,7 +2669,7 @@ type Dimension struct {
 
 func (x *Dimension) Reset() {
 	*x = Dimension{}
-	mi := &file_operations_proto_msgTypes[34]
+	mi := &file_operations_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2594,7 +2681,7 @@ func (x *Dimension) String() string {
 func (*Dimension) ProtoMessage() {}
 
 func (x *Dimension) ProtoReflect() protoreflect.Message {
-	mi := &file_operations_proto_msgTypes[34]
+	mi := &file_operations_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2607,7 +2694,7 @@ func (x *Dimension) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dimension.ProtoReflect.Descriptor instead.
 func (*Dimension) Descriptor() ([]byte, []int) {
-	return file_operations_proto_rawDescGZIP(), []int{34}
+	return file_operations_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Dimension) GetName() string {
@@ -2671,7 +2758,7 @@ var File_operations_proto protoreflect.FileDescriptor
 const file_operations_proto_rawDesc = "" +
 	"\n" +
 	"\x10operations.proto\x12\x0fnodedb.admin.v1\x1a\n" +
-	"base.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\x03\n" +
+	"base.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x04\n" +
 	"\rOperationSpec\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05nodes\x18\x02 \x03(\rR\x05nodes\x12\x1a\n" +
@@ -2695,7 +2782,18 @@ const file_operations_proto_rawDesc = "" +
 	"\tmax_moves\x18\x11 \x01(\rR\bmaxMoves\x12\x12\n" +
 	"\x04plan\x18\x12 \x01(\tR\x04plan\x12\x16\n" +
 	"\x06strict\x18\x13 \x01(\bR\x06strict\x12\x15\n" +
-	"\x06at_key\x18\x14 \x01(\tR\x05atKey\"m\n" +
+	"\x06at_key\x18\x14 \x01(\tR\x05atKey\x12\x12\n" +
+	"\x04pool\x18\x1e \x01(\tR\x04pool\x121\n" +
+	"\x06wanted\x18\x1f \x01(\v2\x19.nodedb.admin.v1.PoolWishR\x06wanted\x12\x1f\n" +
+	"\vpool_ranges\x18  \x01(\rR\n" +
+	"poolRanges\"\xab\x01\n" +
+	"\bPoolWish\x12\x1f\n" +
+	"\breplicas\x18\x01 \x01(\rH\x00R\breplicas\x88\x01\x01\x12%\n" +
+	"\vconstraints\x18\x02 \x01(\tH\x01R\vconstraints\x88\x01\x01\x12(\n" +
+	"\rprefer_leader\x18\x03 \x01(\tH\x02R\fpreferLeader\x88\x01\x01B\v\n" +
+	"\t_replicasB\x0e\n" +
+	"\f_constraintsB\x10\n" +
+	"\x0e_prefer_leader\"m\n" +
 	"\x14PlanOperationRequest\x122\n" +
 	"\x04spec\x18\x01 \x01(\v2\x1e.nodedb.admin.v1.OperationSpecR\x04spec\x12!\n" +
 	"\fnode_timeout\x18\x02 \x01(\x01R\vnodeTimeout\"n\n" +
@@ -2925,92 +3023,94 @@ func file_operations_proto_rawDescGZIP() []byte {
 	return file_operations_proto_rawDescData
 }
 
-var file_operations_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_operations_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_operations_proto_goTypes = []any{
 	(*OperationSpec)(nil),           // 0: nodedb.admin.v1.OperationSpec
-	(*PlanOperationRequest)(nil),    // 1: nodedb.admin.v1.PlanOperationRequest
-	(*PlanOperationResponse)(nil),   // 2: nodedb.admin.v1.PlanOperationResponse
-	(*Plan)(nil),                    // 3: nodedb.admin.v1.Plan
-	(*NodeChange)(nil),              // 4: nodedb.admin.v1.NodeChange
-	(*PlannedMove)(nil),             // 5: nodedb.admin.v1.PlannedMove
-	(*StartOperationRequest)(nil),   // 6: nodedb.admin.v1.StartOperationRequest
-	(*StartOperationResponse)(nil),  // 7: nodedb.admin.v1.StartOperationResponse
-	(*Operation)(nil),               // 8: nodedb.admin.v1.Operation
-	(*Blocker)(nil),                 // 9: nodedb.admin.v1.Blocker
-	(*Phase)(nil),                   // 10: nodedb.admin.v1.Phase
-	(*Progress)(nil),                // 11: nodedb.admin.v1.Progress
-	(*Item)(nil),                    // 12: nodedb.admin.v1.Item
-	(*Proof)(nil),                   // 13: nodedb.admin.v1.Proof
-	(*GetOperationRequest)(nil),     // 14: nodedb.admin.v1.GetOperationRequest
-	(*GetOperationResponse)(nil),    // 15: nodedb.admin.v1.GetOperationResponse
-	(*ListOperationsRequest)(nil),   // 16: nodedb.admin.v1.ListOperationsRequest
-	(*ListOperationsResponse)(nil),  // 17: nodedb.admin.v1.ListOperationsResponse
-	(*WatchOperationRequest)(nil),   // 18: nodedb.admin.v1.WatchOperationRequest
-	(*WatchOperationResponse)(nil),  // 19: nodedb.admin.v1.WatchOperationResponse
-	(*CancelOperationRequest)(nil),  // 20: nodedb.admin.v1.CancelOperationRequest
-	(*CancelOperationResponse)(nil), // 21: nodedb.admin.v1.CancelOperationResponse
-	(*UndrainRequest)(nil),          // 22: nodedb.admin.v1.UndrainRequest
-	(*UndrainResponse)(nil),         // 23: nodedb.admin.v1.UndrainResponse
-	(*RecommissionRequest)(nil),     // 24: nodedb.admin.v1.RecommissionRequest
-	(*RecommissionResponse)(nil),    // 25: nodedb.admin.v1.RecommissionResponse
-	(*SetCordonRequest)(nil),        // 26: nodedb.admin.v1.SetCordonRequest
-	(*SetCordonResponse)(nil),       // 27: nodedb.admin.v1.SetCordonResponse
-	(*PauseOperationRequest)(nil),   // 28: nodedb.admin.v1.PauseOperationRequest
-	(*PauseOperationResponse)(nil),  // 29: nodedb.admin.v1.PauseOperationResponse
-	(*ResumeOperationRequest)(nil),  // 30: nodedb.admin.v1.ResumeOperationRequest
-	(*ResumeOperationResponse)(nil), // 31: nodedb.admin.v1.ResumeOperationResponse
-	(*LimitOperationRequest)(nil),   // 32: nodedb.admin.v1.LimitOperationRequest
-	(*LimitOperationResponse)(nil),  // 33: nodedb.admin.v1.LimitOperationResponse
-	(*Dimension)(nil),               // 34: nodedb.admin.v1.Dimension
-	(*AsOf)(nil),                    // 35: nodedb.admin.v1.AsOf
-	(*Finding)(nil),                 // 36: nodedb.admin.v1.Finding
-	(*Fix)(nil),                     // 37: nodedb.admin.v1.Fix
-	(*timestamppb.Timestamp)(nil),   // 38: google.protobuf.Timestamp
+	(*PoolWish)(nil),                // 1: nodedb.admin.v1.PoolWish
+	(*PlanOperationRequest)(nil),    // 2: nodedb.admin.v1.PlanOperationRequest
+	(*PlanOperationResponse)(nil),   // 3: nodedb.admin.v1.PlanOperationResponse
+	(*Plan)(nil),                    // 4: nodedb.admin.v1.Plan
+	(*NodeChange)(nil),              // 5: nodedb.admin.v1.NodeChange
+	(*PlannedMove)(nil),             // 6: nodedb.admin.v1.PlannedMove
+	(*StartOperationRequest)(nil),   // 7: nodedb.admin.v1.StartOperationRequest
+	(*StartOperationResponse)(nil),  // 8: nodedb.admin.v1.StartOperationResponse
+	(*Operation)(nil),               // 9: nodedb.admin.v1.Operation
+	(*Blocker)(nil),                 // 10: nodedb.admin.v1.Blocker
+	(*Phase)(nil),                   // 11: nodedb.admin.v1.Phase
+	(*Progress)(nil),                // 12: nodedb.admin.v1.Progress
+	(*Item)(nil),                    // 13: nodedb.admin.v1.Item
+	(*Proof)(nil),                   // 14: nodedb.admin.v1.Proof
+	(*GetOperationRequest)(nil),     // 15: nodedb.admin.v1.GetOperationRequest
+	(*GetOperationResponse)(nil),    // 16: nodedb.admin.v1.GetOperationResponse
+	(*ListOperationsRequest)(nil),   // 17: nodedb.admin.v1.ListOperationsRequest
+	(*ListOperationsResponse)(nil),  // 18: nodedb.admin.v1.ListOperationsResponse
+	(*WatchOperationRequest)(nil),   // 19: nodedb.admin.v1.WatchOperationRequest
+	(*WatchOperationResponse)(nil),  // 20: nodedb.admin.v1.WatchOperationResponse
+	(*CancelOperationRequest)(nil),  // 21: nodedb.admin.v1.CancelOperationRequest
+	(*CancelOperationResponse)(nil), // 22: nodedb.admin.v1.CancelOperationResponse
+	(*UndrainRequest)(nil),          // 23: nodedb.admin.v1.UndrainRequest
+	(*UndrainResponse)(nil),         // 24: nodedb.admin.v1.UndrainResponse
+	(*RecommissionRequest)(nil),     // 25: nodedb.admin.v1.RecommissionRequest
+	(*RecommissionResponse)(nil),    // 26: nodedb.admin.v1.RecommissionResponse
+	(*SetCordonRequest)(nil),        // 27: nodedb.admin.v1.SetCordonRequest
+	(*SetCordonResponse)(nil),       // 28: nodedb.admin.v1.SetCordonResponse
+	(*PauseOperationRequest)(nil),   // 29: nodedb.admin.v1.PauseOperationRequest
+	(*PauseOperationResponse)(nil),  // 30: nodedb.admin.v1.PauseOperationResponse
+	(*ResumeOperationRequest)(nil),  // 31: nodedb.admin.v1.ResumeOperationRequest
+	(*ResumeOperationResponse)(nil), // 32: nodedb.admin.v1.ResumeOperationResponse
+	(*LimitOperationRequest)(nil),   // 33: nodedb.admin.v1.LimitOperationRequest
+	(*LimitOperationResponse)(nil),  // 34: nodedb.admin.v1.LimitOperationResponse
+	(*Dimension)(nil),               // 35: nodedb.admin.v1.Dimension
+	(*AsOf)(nil),                    // 36: nodedb.admin.v1.AsOf
+	(*Finding)(nil),                 // 37: nodedb.admin.v1.Finding
+	(*Fix)(nil),                     // 38: nodedb.admin.v1.Fix
+	(*timestamppb.Timestamp)(nil),   // 39: google.protobuf.Timestamp
 }
 var file_operations_proto_depIdxs = []int32{
-	0,  // 0: nodedb.admin.v1.PlanOperationRequest.spec:type_name -> nodedb.admin.v1.OperationSpec
-	35, // 1: nodedb.admin.v1.PlanOperationResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	3,  // 2: nodedb.admin.v1.PlanOperationResponse.plan:type_name -> nodedb.admin.v1.Plan
-	0,  // 3: nodedb.admin.v1.Plan.spec:type_name -> nodedb.admin.v1.OperationSpec
-	36, // 4: nodedb.admin.v1.Plan.findings:type_name -> nodedb.admin.v1.Finding
-	37, // 5: nodedb.admin.v1.Plan.fixes:type_name -> nodedb.admin.v1.Fix
-	4,  // 6: nodedb.admin.v1.Plan.nodes:type_name -> nodedb.admin.v1.NodeChange
-	5,  // 7: nodedb.admin.v1.Plan.moves:type_name -> nodedb.admin.v1.PlannedMove
-	34, // 8: nodedb.admin.v1.Plan.dimensions:type_name -> nodedb.admin.v1.Dimension
-	34, // 9: nodedb.admin.v1.Plan.dimensions_after:type_name -> nodedb.admin.v1.Dimension
-	0,  // 10: nodedb.admin.v1.StartOperationRequest.spec:type_name -> nodedb.admin.v1.OperationSpec
-	8,  // 11: nodedb.admin.v1.StartOperationResponse.operation:type_name -> nodedb.admin.v1.Operation
-	0,  // 12: nodedb.admin.v1.Operation.spec:type_name -> nodedb.admin.v1.OperationSpec
-	38, // 13: nodedb.admin.v1.Operation.created_at:type_name -> google.protobuf.Timestamp
-	38, // 14: nodedb.admin.v1.Operation.started_at:type_name -> google.protobuf.Timestamp
-	38, // 15: nodedb.admin.v1.Operation.ended_at:type_name -> google.protobuf.Timestamp
-	10, // 16: nodedb.admin.v1.Operation.phases:type_name -> nodedb.admin.v1.Phase
-	11, // 17: nodedb.admin.v1.Operation.total:type_name -> nodedb.admin.v1.Progress
-	11, // 18: nodedb.admin.v1.Operation.done:type_name -> nodedb.admin.v1.Progress
-	12, // 19: nodedb.admin.v1.Operation.items:type_name -> nodedb.admin.v1.Item
-	13, // 20: nodedb.admin.v1.Operation.proof:type_name -> nodedb.admin.v1.Proof
-	36, // 21: nodedb.admin.v1.Operation.findings:type_name -> nodedb.admin.v1.Finding
-	37, // 22: nodedb.admin.v1.Operation.next:type_name -> nodedb.admin.v1.Fix
-	9,  // 23: nodedb.admin.v1.Operation.blockers:type_name -> nodedb.admin.v1.Blocker
-	38, // 24: nodedb.admin.v1.Phase.began:type_name -> google.protobuf.Timestamp
-	38, // 25: nodedb.admin.v1.Phase.ended:type_name -> google.protobuf.Timestamp
-	38, // 26: nodedb.admin.v1.Item.retry_at:type_name -> google.protobuf.Timestamp
-	35, // 27: nodedb.admin.v1.GetOperationResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	8,  // 28: nodedb.admin.v1.GetOperationResponse.operation:type_name -> nodedb.admin.v1.Operation
-	35, // 29: nodedb.admin.v1.ListOperationsResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	8,  // 30: nodedb.admin.v1.ListOperationsResponse.operations:type_name -> nodedb.admin.v1.Operation
-	8,  // 31: nodedb.admin.v1.WatchOperationResponse.operation:type_name -> nodedb.admin.v1.Operation
-	8,  // 32: nodedb.admin.v1.CancelOperationResponse.operation:type_name -> nodedb.admin.v1.Operation
-	8,  // 33: nodedb.admin.v1.UndrainResponse.operations:type_name -> nodedb.admin.v1.Operation
-	8,  // 34: nodedb.admin.v1.RecommissionResponse.operations:type_name -> nodedb.admin.v1.Operation
-	8,  // 35: nodedb.admin.v1.PauseOperationResponse.operation:type_name -> nodedb.admin.v1.Operation
-	8,  // 36: nodedb.admin.v1.ResumeOperationResponse.operation:type_name -> nodedb.admin.v1.Operation
-	8,  // 37: nodedb.admin.v1.LimitOperationResponse.operation:type_name -> nodedb.admin.v1.Operation
-	38, // [38:38] is the sub-list for method output_type
-	38, // [38:38] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	1,  // 0: nodedb.admin.v1.OperationSpec.wanted:type_name -> nodedb.admin.v1.PoolWish
+	0,  // 1: nodedb.admin.v1.PlanOperationRequest.spec:type_name -> nodedb.admin.v1.OperationSpec
+	36, // 2: nodedb.admin.v1.PlanOperationResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	4,  // 3: nodedb.admin.v1.PlanOperationResponse.plan:type_name -> nodedb.admin.v1.Plan
+	0,  // 4: nodedb.admin.v1.Plan.spec:type_name -> nodedb.admin.v1.OperationSpec
+	37, // 5: nodedb.admin.v1.Plan.findings:type_name -> nodedb.admin.v1.Finding
+	38, // 6: nodedb.admin.v1.Plan.fixes:type_name -> nodedb.admin.v1.Fix
+	5,  // 7: nodedb.admin.v1.Plan.nodes:type_name -> nodedb.admin.v1.NodeChange
+	6,  // 8: nodedb.admin.v1.Plan.moves:type_name -> nodedb.admin.v1.PlannedMove
+	35, // 9: nodedb.admin.v1.Plan.dimensions:type_name -> nodedb.admin.v1.Dimension
+	35, // 10: nodedb.admin.v1.Plan.dimensions_after:type_name -> nodedb.admin.v1.Dimension
+	0,  // 11: nodedb.admin.v1.StartOperationRequest.spec:type_name -> nodedb.admin.v1.OperationSpec
+	9,  // 12: nodedb.admin.v1.StartOperationResponse.operation:type_name -> nodedb.admin.v1.Operation
+	0,  // 13: nodedb.admin.v1.Operation.spec:type_name -> nodedb.admin.v1.OperationSpec
+	39, // 14: nodedb.admin.v1.Operation.created_at:type_name -> google.protobuf.Timestamp
+	39, // 15: nodedb.admin.v1.Operation.started_at:type_name -> google.protobuf.Timestamp
+	39, // 16: nodedb.admin.v1.Operation.ended_at:type_name -> google.protobuf.Timestamp
+	11, // 17: nodedb.admin.v1.Operation.phases:type_name -> nodedb.admin.v1.Phase
+	12, // 18: nodedb.admin.v1.Operation.total:type_name -> nodedb.admin.v1.Progress
+	12, // 19: nodedb.admin.v1.Operation.done:type_name -> nodedb.admin.v1.Progress
+	13, // 20: nodedb.admin.v1.Operation.items:type_name -> nodedb.admin.v1.Item
+	14, // 21: nodedb.admin.v1.Operation.proof:type_name -> nodedb.admin.v1.Proof
+	37, // 22: nodedb.admin.v1.Operation.findings:type_name -> nodedb.admin.v1.Finding
+	38, // 23: nodedb.admin.v1.Operation.next:type_name -> nodedb.admin.v1.Fix
+	10, // 24: nodedb.admin.v1.Operation.blockers:type_name -> nodedb.admin.v1.Blocker
+	39, // 25: nodedb.admin.v1.Phase.began:type_name -> google.protobuf.Timestamp
+	39, // 26: nodedb.admin.v1.Phase.ended:type_name -> google.protobuf.Timestamp
+	39, // 27: nodedb.admin.v1.Item.retry_at:type_name -> google.protobuf.Timestamp
+	36, // 28: nodedb.admin.v1.GetOperationResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	9,  // 29: nodedb.admin.v1.GetOperationResponse.operation:type_name -> nodedb.admin.v1.Operation
+	36, // 30: nodedb.admin.v1.ListOperationsResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	9,  // 31: nodedb.admin.v1.ListOperationsResponse.operations:type_name -> nodedb.admin.v1.Operation
+	9,  // 32: nodedb.admin.v1.WatchOperationResponse.operation:type_name -> nodedb.admin.v1.Operation
+	9,  // 33: nodedb.admin.v1.CancelOperationResponse.operation:type_name -> nodedb.admin.v1.Operation
+	9,  // 34: nodedb.admin.v1.UndrainResponse.operations:type_name -> nodedb.admin.v1.Operation
+	9,  // 35: nodedb.admin.v1.RecommissionResponse.operations:type_name -> nodedb.admin.v1.Operation
+	9,  // 36: nodedb.admin.v1.PauseOperationResponse.operation:type_name -> nodedb.admin.v1.Operation
+	9,  // 37: nodedb.admin.v1.ResumeOperationResponse.operation:type_name -> nodedb.admin.v1.Operation
+	9,  // 38: nodedb.admin.v1.LimitOperationResponse.operation:type_name -> nodedb.admin.v1.Operation
+	39, // [39:39] is the sub-list for method output_type
+	39, // [39:39] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_operations_proto_init() }
@@ -3019,13 +3119,14 @@ func file_operations_proto_init() {
 		return
 	}
 	file_base_proto_init()
+	file_operations_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_operations_proto_rawDesc), len(file_operations_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -929,6 +929,7 @@ type PlacementVerdict struct {
 	Why           string                 `protobuf:"bytes,4,opt,name=why,proto3" json:"why,omitempty"`
 	WouldChange   string                 `protobuf:"bytes,5,opt,name=would_change,json=wouldChange,proto3" json:"would_change,omitempty"` // what would make a no a yes
 	Gain          float64                `protobuf:"fixed64,6,opt,name=gain,proto3" json:"gain,omitempty"`                                // that the best move there would bring, in percent points
+	Code          string                 `protobuf:"bytes,7,opt,name=code,proto3" json:"code,omitempty"`                                  // of a no that is the pool's: CONSTRAINT
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1003,6 +1004,13 @@ func (x *PlacementVerdict) GetGain() float64 {
 		return x.Gain
 	}
 	return 0
+}
+
+func (x *PlacementVerdict) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
 }
 
 type DiffRoutingRequest struct {
@@ -1276,14 +1284,15 @@ const file_ranges_proto_rawDesc = "" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12,\n" +
 	"\x05range\x18\x02 \x01(\v2\x16.nodedb.admin.v1.RangeR\x05range\x127\n" +
 	"\x05nodes\x18\x03 \x03(\v2!.nodedb.admin.v1.PlacementVerdictR\x05nodes\x12\x10\n" +
-	"\x03why\x18\x04 \x01(\tR\x03why\"\x97\x01\n" +
+	"\x03why\x18\x04 \x01(\tR\x03why\"\xab\x01\n" +
 	"\x10PlacementVerdict\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x14\n" +
 	"\x05holds\x18\x02 \x01(\bR\x05holds\x12\x10\n" +
 	"\x03may\x18\x03 \x01(\tR\x03may\x12\x10\n" +
 	"\x03why\x18\x04 \x01(\tR\x03why\x12!\n" +
 	"\fwould_change\x18\x05 \x01(\tR\vwouldChange\x12\x12\n" +
-	"\x04gain\x18\x06 \x01(\x01R\x04gain\"7\n" +
+	"\x04gain\x18\x06 \x01(\x01R\x04gain\x12\x12\n" +
+	"\x04code\x18\a \x01(\tR\x04code\"7\n" +
 	"\x12DiffRoutingRequest\x12!\n" +
 	"\fnode_timeout\x18\x01 \x01(\x01R\vnodeTimeout\"u\n" +
 	"\x13DiffRoutingResponse\x12*\n" +

@@ -51,11 +51,16 @@ func timestamp(t time.Time) *timestamppb.Timestamp {
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 func specProto(s cluster.OperationSpec) *adminpb.OperationSpec {
-	return &adminpb.OperationSpec{
+	p := &adminpb.OperationSpec{
 		Kind: string(s.Kind), Nodes: nodeIDs(s.Nodes), Shutdown: s.Shutdown, LbWait: s.LBWait, TxnTimeout: s.TxnTimeout,
 		Deadline: s.Deadline, OnDeadline: s.OnDeadline, Ttl: s.TTL, Rate: s.Rate, MaxDisk: s.MaxDisk, KeepRunning: s.Keep,
 		Range: uint32(s.Range), From: uint32(s.From), To: uint32(s.To), At: uint32(s.At.VShard()), AtKey: s.At.Hex(), Goal: s.Goal, MaxMoves: uint32(s.MaxMoves), Plan: s.Plan, Strict: s.Strict,
+		Pool: s.Pool, PoolRanges: uint32(s.Ranges),
 	}
+	if w := s.Wanted; w != nil {
+		p.Wanted = &adminpb.PoolWish{Replicas: new(uint32(w.Replicas)), Constraints: new(w.Constraints.String()), PreferLeader: new(w.PreferLeader.String())}
+	}
+	return p
 }
 
 func operationProto(o *cluster.Operation, metaIndex uint64) *adminpb.Operation {
@@ -161,6 +166,15 @@ func survivalProto(v placement.Survival, known bool) (one, two *adminpb.Survival
 		Yes: v.Any >= 2, Failing: uint32(v.Pairs), Worst: nodeIDs(v.Worst), WorstRanges: uint32(v.WorstRanges), Unknown: !known,
 	}
 	return one, two
+}
+
+func localitiesProto(v placement.Survival) []*adminpb.LocalityLoss {
+	var out []*adminpb.LocalityLoss
+	for i := range v.Localities {
+		l := &v.Localities[i]
+		out = append(out, &adminpb.LocalityLoss{Locality: l.Locality, Nodes: nodeIDs(l.Nodes), Ranges: uint32(l.Ranges), First: rangeIDs(l.First)})
+	}
+	return out
 }
 
 func nodeNames(ids []cluster.NodeID) string {

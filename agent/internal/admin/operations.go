@@ -23,7 +23,7 @@ func (s *service) spec(p *adminpb.OperationSpec) (cluster.OperationSpec, error) 
 		return cluster.OperationSpec{}, &Error{Kind: KindInvalid, Message: "spec is missing"}
 	}
 	var nodes []cluster.NodeID
-	if kind := cluster.OperationKind(p.GetKind()); !kind.MovesOnly() && kind != cluster.OpSplit || len(p.GetNodes()) > 0 {
+	if kind := cluster.OperationKind(p.GetKind()); !kind.MovesOnly() && kind != cluster.OpSplit && !kind.OfPool() || len(p.GetNodes()) > 0 {
 		var err error
 		if nodes, err = s.known(p.GetNodes()); err != nil {
 			return cluster.OperationSpec{}, err
@@ -39,6 +39,12 @@ func (s *service) spec(p *adminpb.OperationSpec) (cluster.OperationSpec, error) 
 	var err error
 	if spec.At, err = boundary(p); err != nil {
 		return spec, err
+	}
+	if spec.Kind.OfPool() {
+		spec.Pool, spec.Ranges = p.GetPool(), int(p.GetPoolRanges())
+		if spec.Wanted, err = wish(s.backend.View(), &spec, p.GetWanted()); err != nil {
+			return spec, err
+		}
 	}
 	return spec, checkSpec(&spec)
 }
@@ -62,8 +68,8 @@ func checkSpec(s *cluster.OperationSpec) error {
 	invalid := func(format string, args ...any) error {
 		return &Error{Kind: KindInvalid, Message: fmt.Sprintf(format, args...)}
 	}
-	if s.Kind != cluster.OpDrain && s.Kind != cluster.OpDecommission && s.Kind != cluster.OpSplit && !s.Kind.MovesOnly() {
-		return invalid("unknown kind of operation %q: drain, decommission, rebalance, move, transfer or split", s.Kind)
+	if s.Kind != cluster.OpDrain && s.Kind != cluster.OpDecommission && s.Kind != cluster.OpSplit && !s.Kind.MovesOnly() && !s.Kind.OfPool() {
+		return invalid("unknown kind of operation %q: drain, decommission, rebalance, move, transfer, split, pool-create, pool-alter or pool-drop", s.Kind)
 	}
 	for name, v := range map[string]float64{"lb_wait": s.LBWait, "txn_timeout": s.TxnTimeout, "deadline": s.Deadline, "ttl": s.TTL} {
 		if !(v >= 0 && v <= deadlineMost.Seconds()) { // also refuses NaN

@@ -128,7 +128,7 @@ func (s *service) ExplainRange(ctx context.Context, r *adminpb.ExplainRangeReque
 			may = "yes"
 		}
 		out.Nodes = append(out.Nodes, &adminpb.PlacementVerdict{
-			Node: uint32(n.Node), Holds: n.Holds, May: may, Why: n.Why, WouldChange: n.WouldChange, Gain: n.Gain,
+			Node: uint32(n.Node), Holds: n.Holds, May: may, Why: n.Why, WouldChange: n.WouldChange, Gain: n.Gain, Code: string(n.Code),
 		})
 	}
 	return out, nil

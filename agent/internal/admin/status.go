@@ -50,7 +50,9 @@ func (s *service) GetStatus(ctx context.Context, r *adminpb.GetStatusRequest) (*
 		}
 	}
 	conceal(ctx, out.Running...)
-	out.SurvivesOne, out.SurvivesTwo = survivalProto(look.survive(), look.Snapshot != nil)
+	survival := look.survive()
+	out.SurvivesOne, out.SurvivesTwo = survivalProto(survival, look.Snapshot != nil)
+	out.Localities = localitiesProto(survival)
 	out.Problems = look.problems(leader)
 	out.Health = healthWord(out)
 	return out, nil
@@ -160,6 +162,7 @@ func (s *service) checkSafe(ctx context.Context, r *adminpb.CheckSafeRequest) (*
 	out := &adminpb.CheckSafeResponse{AsOf: look.asOf(), Ranges: uint32(len(look.ranges)), Safe: true}
 	survival := look.survive()
 	out.SurvivesOne, out.SurvivesTwo = survivalProto(survival, true)
+	out.Localities = localitiesProto(survival)
 	if r.GetQuestion() == "survive" {
 		out.Safe = survival.Any >= 1
 		return out, nil

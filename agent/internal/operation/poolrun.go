@@ -83,7 +83,7 @@ func (c *Controller) seed(r *run, pool *cluster.Pool) {
 // seedDescriptor is a range of a new pool as it begins.
 func seedDescriptor(pool *cluster.Pool, s cluster.PoolSeed) cluster.RangeDescriptor {
 	return cluster.RangeDescriptor{
-		ID: s.Range, Pool: pool.ID, Start: s.Start, End: s.End, Generation: 1, NextReplica: 2,
+		ID: s.Range, Pool: pool.ID, Start: s.Start.Key(), End: s.End.Key(), Generation: 1, NextReplica: 2,
 		Replicas: []cluster.ReplicaDescriptor{{Node: s.Node, Replica: 1, Role: cluster.Voter}},
 	}
 }
@@ -219,8 +219,8 @@ func (c *Controller) verifyPool(r *run, pool *cluster.Pool) {
 		return
 	}
 	failed := r.proof.failed
-	if v, missing := uncovered(r.proof.found); missing && failed == "" {
-		failed = fmt.Sprintf("vshard %d belongs to a range that was split off just now", v)
+	if k, missing := gap(r.proof.found); missing && failed == "" {
+		failed = fmt.Sprintf("%s belongs to a range that was split off just now", k.Text())
 	}
 	for _, id := range sorted(r.proof.found) {
 		d := r.proof.found[id]
@@ -236,6 +236,23 @@ func (c *Controller) verifyPool(r *run, pool *cluster.Pool) {
 		return
 	}
 	c.finishPool(r, pool)
+}
+
+// gap returns a key that none of the ranges of a pool owns, if there is one.
+func gap(found map[cluster.RangeID]cluster.RangeDescriptor) (cluster.Key, bool) {
+	var ds []cluster.RangeDescriptor
+	for _, id := range sorted(found) {
+		ds = append(ds, found[id])
+	}
+	slices.SortFunc(ds, func(a, b cluster.RangeDescriptor) int { return cmp.Compare(a.Start, b.Start) })
+	at := cluster.VShard(0).Key()
+	for i := range ds {
+		if ds[i].Start > at {
+			break
+		}
+		at = max(at, ds[i].End)
+	}
+	return at, at != cluster.VShard(cluster.VShards).Key()
 }
 
 func (c *Controller) beginPoolProof(r *run, pool *cluster.Pool) {
@@ -270,7 +287,7 @@ func (c *Controller) finishPool(r *run, pool *cluster.Pool) {
 			publish.Descriptors = append(publish.Descriptors, d)
 		}
 	}
-	end := c.ended(r, cluster.OpSucceeded)
+	end := c.ending(r, cluster.OpSucceeded)
 	endPhase(&end, PhaseVerify, phaseDone, "", c.in.Now)
 	end.Proof = &cluster.Proof{MetaIndex: c.in.View.Index, Descriptors: len(found), Leaders: len(found)}
 	end.Done = end.Total
@@ -290,8 +307,8 @@ func (c *Controller) finishPool(r *run, pool *cluster.Pool) {
 	r.command = c.command(r.op.ID, metastate.Command{Batch: batch})
 }
 
-// ended is the record of r as it ends.
-func (c *Controller) ended(r *run, state cluster.OperationState) cluster.Operation {
+// ending is the record of r as it ends.
+func (c *Controller) ending(r *run, state cluster.OperationState) cluster.Operation {
 	end := r.op
 	end.State, end.Items, end.Phases = state, nil, slices.Clone(r.op.Phases)
 	end.ItemsTotal, end.Pace, end.Stalled, end.Refusals = 0, cluster.Pace{}, false, nil
@@ -310,7 +327,7 @@ func (c *Controller) cancelPool(r *run, pool *cluster.Pool) {
 	if c.movingFor(r.op.ID) || c.handing(r.op.ID) || r.saving != 0 {
 		return
 	}
-	end := c.ended(r, cluster.OpCancelled)
+	end := c.ending(r, cluster.OpCancelled)
 	var batch []metastate.Command
 	switch {
 	case r.op.Spec.Kind == cluster.OpPoolCreate && pool.State == cluster.PoolCreating:
@@ -347,7 +364,7 @@ func (c *Controller) removePool(r *run) {
 		r.say(cluster.OpRunning, fmt.Sprintf("%d replicas are still to be removed", waiting))
 		return
 	}
-	end := c.ended(r, cluster.OpSucceeded)
+	end := c.ending(r, cluster.OpSucceeded)
 	end.Done = end.Total
 	endPhase(&end, PhaseRemove, phaseDone, "", c.in.Now)
 	end.Why = ""

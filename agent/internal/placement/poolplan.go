@@ -149,6 +149,12 @@ func (s *Snapshot) able(spec *cluster.PoolSpec) []cluster.NodeID {
 	return out
 }
 
+// Able lists the nodes that may hold replicas of a pool that wants spec.
+func (s *Snapshot) Able(spec *cluster.PoolSpec) []cluster.NodeID { return s.able(spec) }
+
+// Likes reports whether the pool of r prefers that the node leads.
+func (s *Snapshot) Likes(r *Range, id cluster.NodeID) bool { return s.likes(r, id) }
+
 // unsatisfiable says why no pool can have what spec says, and what would let it;
 // nil: one can.
 func (s *Snapshot) unsatisfiable(name string, spec *cluster.PoolSpec) *Refusal {

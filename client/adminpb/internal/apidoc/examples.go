@@ -24,6 +24,8 @@ var examples = map[string]example{
 	"GetStatus":          {body: `{}`},
 	"ListNodes":          {body: `{"all":true}`},
 	"ListMembers":        {body: `{}`},
+	"ListPools":          {body: `{}`},
+	"RenamePool":         {body: `{"name":"critical","to":"hot"}`, fails: 404},
 	"ListRanges":         {body: `{"ids":[1,2]}`},
 	"GetRouting":         {body: `{}`},
 	"LookupRoute":        {body: `{"collection":"orders","key":["4711"]}`, fails: 404},

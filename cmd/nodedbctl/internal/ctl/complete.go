@@ -2,6 +2,7 @@ package ctl
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -65,6 +66,16 @@ func LiveRanges(ctx context.Context, c *client.Client) ([]string, error) {
 	return out, err
 }
 
+// LivePools offers the names of pools.
+func LivePools(ctx context.Context, c *client.Client) ([]string, error) {
+	r, err := c.ListPools(ctx, &adminpb.ListPoolsRequest{NodeTimeout: completeNodeTimeout})
+	var out []string
+	for _, p := range r.GetPools() {
+		out = append(out, fmt.Sprintf("%s\t%s, %d replicas %s", p.GetName(), p.GetState(), p.GetReplicas(), p.GetConstraints()))
+	}
+	return out, err
+}
+
 // LiveOperations offers the ids of operations, those that run first.
 func LiveOperations(ctx context.Context, c *client.Client) ([]string, error) {
 	r, err := c.ListOperations(ctx, &adminpb.ListOperationsRequest{All: true})
@@ -75,7 +86,7 @@ func LiveOperations(ctx context.Context, c *client.Client) ([]string, error) {
 	})
 	var out []string
 	for _, o := range os {
-		out = append(out, o.GetId()+"\t"+o.GetSpec().GetKind()+" "+render.Nodes(o.GetSpec().GetNodes(), " ")+", "+o.GetState())
+		out = append(out, o.GetId()+"\t"+o.GetSpec().GetKind()+" "+about(o)+", "+o.GetState())
 	}
 	return out, err
 }
@@ -162,6 +173,8 @@ func (e *Env) completePlace(cmd *cobra.Command, place string) cobra.CompletionFu
 		return e.Live(LiveNodes)
 	case "RANGE":
 		return e.Live(LiveRanges)
+	case "POOL":
+		return e.Live(LivePools)
 	case "OPERATION", "OP":
 		return e.Live(LiveOperations)
 	case "PLAN":
@@ -204,7 +217,7 @@ func placeholders(c *cobra.Command) []place {
 
 // flagPlaces says what the values of flags are, by the flags' names.
 var flagPlaces = map[string]string{
-	"node": "NODE", "from": "NODE", "to": "NODE", "context": "CONTEXT",
+	"node": "NODE", "from": "NODE", "to": "NODE", "context": "CONTEXT", "pool": "POOL",
 }
 
 var flagWords = map[string][]string{
@@ -223,8 +236,11 @@ func attachFlags(e *Env, c *cobra.Command) {
 			continue // the global --from is a file
 		}
 		complete := e.Live(LiveNodes)
-		if kind == "CONTEXT" {
+		switch kind {
+		case "CONTEXT":
 			complete = e.ContextNames
+		case "POOL":
+			complete = e.Live(LivePools)
 		}
 		_ = c.RegisterFlagCompletionFunc(name, complete) // it has one of its own already: fine
 	}
@@ -233,4 +249,12 @@ func attachFlags(e *Env, c *cobra.Command) {
 			_ = c.RegisterFlagCompletionFunc(name, Words(words...)) // as above
 		}
 	}
+}
+
+// about is what an operation works on.
+func about(o *adminpb.Operation) string {
+	if p := o.GetSpec().GetPool(); p != "" {
+		return p
+	}
+	return render.Nodes(o.GetSpec().GetNodes(), " ")
 }

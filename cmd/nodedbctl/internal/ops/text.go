@@ -23,6 +23,8 @@ func title(o *adminpb.Operation) string {
 		return fmt.Sprintf("transfer %s to %s", render.Range(s.GetRange()), render.Node(s.GetTo()))
 	case "split":
 		return fmt.Sprintf("split %s at %s", render.Range(s.GetRange()), splitPoint(s))
+	case "pool-create", "pool-alter", "pool-drop":
+		return s.GetKind() + " " + s.GetPool()
 	}
 	return o.GetSpec().GetKind() + " " + render.Nodes(o.GetSpec().GetNodes(), " ")
 }
@@ -269,6 +271,10 @@ func proofText(o *adminpb.Operation) string {
 	case "rebalance", "move", "transfer":
 		return fmt.Sprintf("%s applied by their leaders at meta@%d · %d replicas left where they were moved from",
 			render.Plural(int(p.GetDescriptors()), "descriptor"), p.GetMetaIndex(), p.GetReferences())
+	}
+	if pool := o.GetSpec().GetPool(); pool != "" {
+		return fmt.Sprintf("%s of pool %s read at meta@%d · each is as the pool wants it · %d/%d leaders applied",
+			render.Plural(int(p.GetDescriptors()), "descriptor"), pool, p.GetMetaIndex(), p.GetLeaders(), p.GetDescriptors())
 	}
 	s := fmt.Sprintf("%d references to %s in %d descriptors at meta@%d · %d/%d leaders applied", p.GetReferences(),
 		render.Nodes(o.GetSpec().GetNodes(), ","), p.GetDescriptors(), p.GetMetaIndex(), p.GetLeaders(), p.GetDescriptors())

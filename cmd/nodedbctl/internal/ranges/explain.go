@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -71,7 +72,7 @@ var verdictColumns = []render.Column[view.PlacementVerdict]{
 		}
 		return fmt.Sprintf("%.1f", n.Gain)
 	}},
-	{Head: "BECAUSE", Cell: func(n view.PlacementVerdict) string { return n.Why }},
+	{Head: "BECAUSE", Cell: func(n view.PlacementVerdict) string { return strings.TrimSpace(n.Code + " " + n.Why) }},
 	{Head: "WOULD CHANGE IT", Cell: func(n view.PlacementVerdict) string { return render.Or(n.WouldChange) }},
 }
 

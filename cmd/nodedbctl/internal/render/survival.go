@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/nodedb/nodedb/client/adminpb"
 )
@@ -35,4 +36,25 @@ func Survival(s *adminpb.Survival, sets string) string {
 		text += "; " + Nodes(copies, ", ") + " " + hold + " copies only"
 	}
 	return text + ")"
+}
+
+// Localities writes what the loss of each would cost, a line each; nothing if no
+// locality tells nodes apart.
+func Localities(ls []*adminpb.LocalityLoss) string {
+	var b strings.Builder
+	for _, l := range ls {
+		cost := "yes"
+		if n := l.GetRanges(); n > 0 {
+			var first []string
+			for _, id := range l.GetFirst() {
+				first = append(first, Range(id))
+			}
+			if int(n) > len(first) {
+				first = append(first, "…")
+			}
+			cost = fmt.Sprintf("no (%s would stop: %s)", Plural(int(n), "range"), strings.Join(first, ", "))
+		}
+		fmt.Fprintf(&b, "all of %s (%s): %s\n", l.GetLocality(), Nodes(l.GetNodes(), ", "), cost)
+	}
+	return b.String()
 }

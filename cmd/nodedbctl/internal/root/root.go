@@ -33,6 +33,7 @@ import (
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/members"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/nodes"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ops"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/pools"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/raft"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ranges"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/rebalance"
@@ -79,7 +80,7 @@ func New(e *ctl.Env) *cobra.Command {
 			c.AddCommand(x)
 		}
 	}
-	add(groupLook, status.New(e), dashboard.New(e), nodes.New(e), members.New(e), ranges.New(e), routing.New(e), ops.New(e), events.New(e), check.New(e), nodes.NewWait(e),
+	add(groupLook, status.New(e), dashboard.New(e), nodes.New(e), members.New(e), ranges.New(e), pools.New(e), routing.New(e), ops.New(e), events.New(e), check.New(e), nodes.NewWait(e),
 		nodes.NewOKToStop(e), nodes.NewOKToRemove(e), nodes.NewSurvive(e))
 	add(groupChange, nodes.NewDrain(e), nodes.NewUndrain(e), nodes.NewCordon(e), nodes.NewUncordon(e), nodes.NewDecommission(e), nodes.NewRecommission(e),
 		rebalance.New(e))

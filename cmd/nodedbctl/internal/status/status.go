@@ -98,7 +98,7 @@ func writeOperations(b *strings.Builder, running []*adminpb.Operation, rebalance
 		if i == 0 {
 			head = "ops"
 		}
-		fmt.Fprintf(b, "%-10s %s  %s %s  %s  %s %s\n", head, o.GetId(), o.GetSpec().GetKind(), render.Nodes(o.GetSpec().GetNodes(), " "),
+		fmt.Fprintf(b, "%-10s %s  %s %s  %s  %s %s\n", head, o.GetId(), o.GetSpec().GetKind(), about(o),
 			o.GetState(), o.GetPhase(), render.Percent(client.Share(o)))
 	}
 	if rebalance != "" {
@@ -132,4 +132,12 @@ func healthStyle(h string) term.Style {
 		return term.Warn
 	}
 	return term.Bad
+}
+
+// about is what an operation works on.
+func about(o *adminpb.Operation) string {
+	if p := o.GetSpec().GetPool(); p != "" {
+		return p
+	}
+	return render.Nodes(o.GetSpec().GetNodes(), " ")
 }

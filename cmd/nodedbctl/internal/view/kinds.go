@@ -26,6 +26,7 @@ func Kinds() []Kind {
 		one("MemberExplanation", MemberExplanation{}),
 		list("NodeList", Node{}), one("Node", Node{}),
 		list("OperationList", Operation{}), one("Operation", Operation{}), one("OperationProgress", Operation{}),
+		list("PoolList", Pool{}), one("Pool", Pool{}),
 		list("PlanList", Plan{}), one("Plan", Plan{}),
 		one("RaftReport", RaftReport{}),
 		one("RangeExplanation", RangeExplanation{}),

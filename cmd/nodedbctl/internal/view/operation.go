@@ -40,6 +40,7 @@ type Operation struct {
 	Next        []Fix      `json:"next"`
 	ItemsTotal  uint32     `json:"itemsTotal"`
 	ModelError  *float64   `json:"modelErrorPct"`
+	Pool        string     `json:"pool,omitempty"`  // of pool-create, pool-alter, pool-drop
 	Range       *uint32    `json:"range,omitempty"` // of a move, transfer or split
 	At          *uint32    `json:"at,omitempty"`    // of a split: the vshard with which the new range begins, or in which
 	AtKey       string     `json:"atKey,omitempty"` // the key with which it begins
@@ -128,6 +129,7 @@ func NewOperation(o *adminpb.Operation) Operation {
 		})
 	}
 	v.GainPredicted, v.GainAchieved = tenth(o.GetGainPredicted()), tenth(o.GetGainAchieved())
+	v.Pool = o.GetSpec().GetPool()
 	v.Range, v.At, v.AtKey = optionalNode(o.GetSpec().GetRange()), optionalNode(o.GetSpec().GetAt()), o.GetSpec().GetAtKey()
 	v.Pct = tenth(100 * client.Share(o))
 	for _, p := range o.GetPhases() {

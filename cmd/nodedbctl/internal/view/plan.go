@@ -180,6 +180,8 @@ type Verdict struct {
 	Ranges      uint32    `json:"ranges"`
 	AnyOne      *Survival `json:"anyOne,omitempty"`
 	AnyTwo      *Survival `json:"anyTwo,omitempty"`
+	// Localities say what the loss of each would cost; of survive.
+	Localities []LocalityLoss `json:"localities,omitempty"`
 }
 
 // Survival says whether the cluster outlives any loss of so many nodes.

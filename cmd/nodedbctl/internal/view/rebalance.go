@@ -137,6 +137,7 @@ type PlacementVerdict struct {
 	Why         string  `json:"why"`
 	WouldChange string  `json:"wouldChange"`
 	Gain        float64 `json:"gain"`
+	Code        string  `json:"code,omitempty"` // of a no that is the pool's: CONSTRAINT
 }
 
 // NewRangeExplanation makes a RangeExplanation.
@@ -144,7 +145,7 @@ func NewRangeExplanation(r *adminpb.ExplainRangeResponse) RangeExplanation {
 	v := RangeExplanation{Range: NewRange(r.GetRange()), Nodes: []PlacementVerdict{}, Why: r.GetWhy()}
 	for _, n := range r.GetNodes() {
 		v.Nodes = append(v.Nodes, PlacementVerdict{
-			Node: n.GetNode(), Holds: n.GetHolds(), May: n.GetMay() == "yes", Why: n.GetWhy(), WouldChange: n.GetWouldChange(), Gain: tenth(n.GetGain()),
+			Node: n.GetNode(), Holds: n.GetHolds(), May: n.GetMay() == "yes", Why: n.GetWhy(), WouldChange: n.GetWouldChange(), Gain: tenth(n.GetGain()), Code: n.GetCode(),
 		})
 	}
 	return v
