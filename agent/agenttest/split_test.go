@@ -93,14 +93,17 @@ func (c *Cluster) checkCounted(t *testing.T) {
 		}
 		rows, dead := 0.0, 0.0
 		for _, r := range ranges {
-			if r["meta"] == true {
+			if r["metaRange"] == true {
 				continue
 			}
 			bytes, known := r["bytes"].(float64)
-			if !known || bytes != r["liveBytes"].(float64)+r["deadBytes"].(float64) {
+			live, _ := r["liveBytes"].(float64)
+			gone, _ := r["deadBytes"].(float64)
+			keys, _ := r["keys"].(float64)
+			if !known || bytes != live+gone {
 				return fmt.Errorf("r%v has %v bytes, %v live and %v dead", r["id"], r["bytes"], r["liveBytes"], r["deadBytes"])
 			}
-			rows, dead = rows+r["keys"].(float64), dead+r["deadBytes"].(float64)
+			rows, dead = rows+keys, dead+gone
 		}
 		if fmt.Sprint(rows) != strings.TrimSpace(want) || dead == 0 {
 			return fmt.Errorf("the ranges count %v rows and %v dead bytes, SQL counts %s rows", rows, dead, want)

@@ -28,6 +28,18 @@ type ReplicaID uint64
 // CollectionID identifies a collection for ever.
 type CollectionID uint64
 
+// WriterID is the small number of who committed a version of a row: a SQL user, or
+// a part of the system. Numbers of users are never given again. 0: nobody says.
+type WriterID uint32
+
+// Writers of the system.
+const (
+	// SystemWriter writes rows on nobody's behalf.
+	SystemWriter WriterID = 1
+	// FirstUser is the number of the first user; those between are kept for the system.
+	FirstUser WriterID = 16
+)
+
 // ColumnID identifies a column within its collection for ever.
 type ColumnID uint32
 

@@ -38,7 +38,7 @@ func benchStore(b *testing.B) *storage.Engine {
 			for j := range value {
 				value[j] = byte(rng.Uint32())
 			}
-			if err := batch.Set(keys.Version(benchRow(2*n), ts), encodeVersion(&Op{Kind: Put, Value: value})); err != nil {
+			if err := batch.Set(keys.Version(benchRow(2*n), ts), encodeVersion(&Op{Kind: Put, Value: value}, 7)); err != nil {
 				b.Fatal(err)
 			}
 			if i%1000 == 999 {

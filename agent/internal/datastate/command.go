@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 )
@@ -40,7 +42,10 @@ type Op struct {
 }
 
 // Batch is a command: all of its Ops are applied, or none. No row appears twice.
-type Batch struct{ Ops []Op }
+type Batch struct {
+	Writer cluster.WriterID // on whose behalf
+	Ops    []Op
+}
 
 // Outcome is what became of a batch.
 type Outcome byte
@@ -75,11 +80,12 @@ const (
 
 // EncodeBatch encodes b.
 func EncodeBatch(b *Batch) []byte {
-	n := 1 + binary.MaxVarintLen64
+	n := 1 + binary.MaxVarintLen32 + binary.MaxVarintLen64
 	for i := range b.Ops {
 		n += 2 + 2*binary.MaxVarintLen32 + 8 + len(b.Ops[i].Row) + len(b.Ops[i].Value)
 	}
 	out := append(make([]byte, 0, n), batchFormat)
+	out = binary.AppendUvarint(out, uint64(b.Writer))
 	out = binary.AppendUvarint(out, uint64(len(b.Ops)))
 	for i := range b.Ops {
 		op := &b.Ops[i]
@@ -107,14 +113,17 @@ func DecodeBatch(data []byte, s gate.Support) (*Batch, error) {
 	if f := d.byte(); d.err == nil && f != batchFormat {
 		return nil, gate.Newer("batch of format %d", f)
 	}
-	n := d.uvarint()
+	writer, n := d.uvarint(), d.uvarint()
+	if d.err == nil && writer > math.MaxUint32 {
+		return nil, fmt.Errorf("%w: writer %d", ErrMalformed, writer)
+	}
 	if d.err == nil && n > uint64(len(d.rest)/minOp) {
 		return nil, fmt.Errorf("%w: %d ops in %d bytes", ErrMalformed, n, len(d.rest))
 	}
 	if d.err != nil {
 		return nil, d.err
 	}
-	b := &Batch{Ops: make([]Op, n)}
+	b := &Batch{Writer: cluster.WriterID(writer), Ops: make([]Op, n)}
 	for i := range b.Ops {
 		if err := d.op(&b.Ops[i]); err != nil {
 			return nil, fmt.Errorf("op %d: %w", i, err)

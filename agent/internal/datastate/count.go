@@ -25,11 +25,11 @@ func (*Machine) Count(r storage.Reader, d *cluster.RangeDescriptor, pace func(by
 // anything waits for it.
 func Count(r storage.Reader, span keys.Span, pace Pace) (n cluster.Counts, err error) {
 	err = versions(r, span, pace, func(_, value []byte, newest bool, size int64) error {
-		_, tombstone, err := decodeVersion(value)
+		v, err := decodeVersion(value)
 		if err != nil {
 			return err
 		}
-		if newest && !tombstone {
+		if newest && v.Live {
 			n.Rows++
 			n.Live += size
 		} else {
@@ -44,8 +44,8 @@ func Count(r storage.Reader, span keys.Span, pace Pace) (n cluster.Counts, err e
 }
 
 // counted is what a write of size bytes over the newest version adds.
-func (v *version) counted(tombstone bool, size int64) (n cluster.Counts) {
-	if v.live {
+func (v *Version) counted(tombstone bool, size int64) (n cluster.Counts) {
+	if v.Live {
 		n = cluster.Counts{Rows: -1, Live: -v.size, Dead: v.size}
 	}
 	if tombstone {

@@ -109,7 +109,7 @@ func TestRefusals(t *testing.T) {
 	}
 	// What this binary cannot read another one may: the replica has to stop.
 	for what, command := range map[string][]byte{
-		"another format": {99, 0}, "another kind": {batchFormat, 1, 9, 0, 1, 'r'}, "another condition": {batchFormat, 1, 2, 9, 1, 'r'},
+		"another format": {99, 0}, "another kind": {batchFormat, 0, 1, 9, 0, 1, 'r'}, "another condition": {batchFormat, 0, 1, 2, 9, 1, 'r'},
 	} {
 		if _, err := m.Apply(b, desc, 1, 1, command); !errors.Is(err, gate.ErrNewer) {
 			t.Errorf("%s: %v, want %v", what, err, gate.ErrNewer)
@@ -259,7 +259,7 @@ func TestScanSkipsManyVersions(t *testing.T) {
 }
 
 func FuzzDecodeBatch(f *testing.F) {
-	f.Add(EncodeBatch(&Batch{Ops: []Op{{Row: []byte("row"), Kind: Put, Value: []byte("v"), Expect: VersionIs, ExpectTS: 7}, {Row: []byte("r"), Kind: Delete}}}))
+	f.Add(EncodeBatch(&Batch{Writer: 300, Ops: []Op{{Row: []byte("row"), Kind: Put, Value: []byte("v"), Expect: VersionIs, ExpectTS: 7}, {Row: []byte("r"), Kind: Delete}}}))
 	f.Add([]byte{batchFormat, 0xff, 0xff, 0xff, 0xff, 0x0f})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		b, err := DecodeBatch(data, gate.Binary())
@@ -267,7 +267,7 @@ func FuzzDecodeBatch(f *testing.F) {
 			return
 		}
 		again, err := DecodeBatch(EncodeBatch(b), gate.Binary())
-		if err != nil || len(again.Ops) != len(b.Ops) {
+		if err != nil || len(again.Ops) != len(b.Ops) || again.Writer != b.Writer {
 			t.Errorf("decoded %+v, encoded and decoded again %+v, %v", b, again, err)
 		}
 	})
@@ -289,7 +289,7 @@ func FuzzDecodeResult(f *testing.F) {
 }
 
 func FuzzDecodeVersion(f *testing.F) {
-	f.Add(encodeVersion(&Op{Kind: Put, Value: []byte("v")}))
-	f.Add(encodeVersion(&Op{Kind: Delete}))
-	f.Fuzz(func(_ *testing.T, data []byte) { _, _, _ = decodeVersion(data) })
+	f.Add(encodeVersion(&Op{Kind: Put, Value: []byte("v")}, 7))
+	f.Add(encodeVersion(&Op{Kind: Delete}, 7))
+	f.Fuzz(func(_ *testing.T, data []byte) { _, _ = decodeVersion(data) })
 }

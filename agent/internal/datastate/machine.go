@@ -45,7 +45,7 @@ func (m *Machine) Apply(rw storage.ReadWriter, desc *cluster.RangeDescriptor, _ 
 	if hasDuplicates(b) {
 		return EncodeResult(&Result{Outcome: Malformed}), nil
 	}
-	found := make([]version, len(b.Ops))
+	found := make([]Version, len(b.Ops))
 	for i := range b.Ops {
 		var refusal *Result
 		if refusal, found[i], err = check(rw, desc, &b.Ops[i]); err != nil {
@@ -57,7 +57,7 @@ func (m *Machine) Apply(rw storage.ReadWriter, desc *cluster.RangeDescriptor, _ 
 		}
 	}
 	for i := range b.Ops {
-		if err := m.write(rw, &b.Ops[i], ts, &found[i]); err != nil {
+		if err := m.write(rw, b, i, ts, &found[i]); err != nil {
 			return nil, fmt.Errorf("write op %d: %w", i, err)
 		}
 	}
@@ -78,8 +78,9 @@ func hasDuplicates(b *Batch) bool {
 }
 
 // write adds a version over the one that was found.
-func (m *Machine) write(w storage.Writer, op *Op, ts hlc.Timestamp, found *version) error {
-	key, value := keys.Version(op.Row, ts), encodeVersion(op)
+func (m *Machine) write(w storage.Writer, b *Batch, i int, ts hlc.Timestamp, found *Version) error {
+	op := &b.Ops[i]
+	key, value := keys.Version(op.Row, ts), encodeVersion(op, b.Writer)
 	if err := w.Set(key, value); err != nil {
 		return err
 	}
@@ -95,17 +96,17 @@ func (m *Machine) write(w storage.Writer, op *Op, ts hlc.Timestamp, found *versi
 }
 
 // check evaluates op's condition, on the newest version that it found.
-func check(r storage.Reader, desc *cluster.RangeDescriptor, op *Op) (refusal *Result, found version, err error) {
+func check(r storage.Reader, desc *cluster.RangeDescriptor, op *Op) (refusal *Result, found Version, err error) {
 	if _, err := keys.DecodeRow(op.Row); err != nil || !keys.Owns(desc, op.Row) {
 		return &Result{Outcome: WrongRange}, found, nil //nolint:nilerr // a row of no range is refused, on every replica alike
 	}
-	if found, err = get(r, op.Row, hlc.Max); err != nil {
+	if found, err = Read(r, op.Row, hlc.Max); err != nil {
 		return nil, found, err
 	}
-	if op.Expect.holds(op.ExpectTS, found.ts, found.live) {
+	if op.Expect.holds(op.ExpectTS, found.TS, found.Live) {
 		return nil, found, nil
 	}
-	return &Result{Outcome: ConditionFailed, Existing: found.value, ExistingTS: found.ts}, found, nil
+	return &Result{Outcome: ConditionFailed, Existing: found.Value, ExistingTS: found.TS}, found, nil
 }
 
 func (c Condition) holds(want, version hlc.Timestamp, present bool) bool {

@@ -25,7 +25,7 @@ func TestMiddle(t *testing.T) {
 			row := testRow(20, n)
 			before[string(row)] = total
 			for ts := range hlc.Timestamp(1 + rng.IntN(3)) {
-				value := encodeVersion(&Op{Kind: Put, Value: make([]byte, rng.IntN(1+n))})
+				value := encodeVersion(&Op{Kind: Put, Value: make([]byte, rng.IntN(1+n))}, 7)
 				if err := b.Set(keys.Version(row, ts+1), value); err != nil {
 					t.Fatal(err)
 				}
@@ -56,7 +56,7 @@ func TestMiddleOfFewRows(t *testing.T) {
 	e := open(t)
 	put := func(n int) {
 		b := e.NewWriteBatch()
-		if err := errors.Join(b.Set(keys.Version(testRow(20, n), 1), encodeVersion(&Op{Kind: Put, Value: make([]byte, 1000)})), b.Commit(false), b.Close()); err != nil {
+		if err := errors.Join(b.Set(keys.Version(testRow(20, n), 1), encodeVersion(&Op{Kind: Put, Value: make([]byte, 1000)}, 7)), b.Commit(false), b.Close()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -82,11 +82,11 @@ func (s *scan) forward() error {
 			valid = s.it.SeekGE(keys.Version(row, s.ts))
 			continue
 		}
-		value, tombstone, err := decodeVersion(s.it.Value())
+		v, err := decodeVersion(s.it.Value())
 		if err != nil {
 			return err
 		}
-		if !tombstone && !s.emit(row, value, version) {
+		if v.Live && !s.emit(row, v.Value, version) {
 			return nil
 		}
 		valid = s.it.NextRow()
@@ -127,11 +127,11 @@ func (s *scan) newestOf() (valid bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	value, tombstone, err := decodeVersion(s.it.Value())
+	v, err := decodeVersion(s.it.Value())
 	if err != nil {
 		return false, err
 	}
-	if !tombstone && !s.emit(s.row, value, version) {
+	if v.Live && !s.emit(s.row, v.Value, version) {
 		return false, nil
 	}
 	return s.it.SeekLT(s.row), nil

@@ -69,6 +69,8 @@ type Mutation struct {
 type WriteOptions struct {
 	// OneRange refuses mutations of more than one range: the write is atomic.
 	OneRange bool
+	// Writer is on whose behalf; its number goes into the versions.
+	Writer cluster.WriterID
 	// Policy is the patience; zero fields take the DB's default.
 	Policy Policy
 }
@@ -159,7 +161,7 @@ func (w *write) round(ctx context.Context, groups []group) []int {
 
 // writeRange writes one group.
 func (w *write) writeRange(ctx context.Context, g *group) {
-	batch := datastate.Batch{Ops: make([]datastate.Op, len(g.items))}
+	batch := datastate.Batch{Writer: w.opts.Writer, Ops: make([]datastate.Op, len(g.items))}
 	for i, n := range g.items {
 		m := &w.muts[n]
 		op := datastate.Op{

@@ -115,7 +115,15 @@ func (c *change) putJoinToken(t JoinToken) {
 	own(c, &c.view.JoinTokens)[t.ID] = stage(c, kindJoinToken, []byte(t.ID), &t)
 }
 
+// putUser stages a user, who gets a number with the first record and keeps it.
 func (c *change) putUser(u User) {
+	if old := c.view.Users[u.Name]; old != nil {
+		u.Number = old.Number
+	} else {
+		u.Number = max(c.view.next.User, cluster.FirstUser)
+		c.view.next.User = u.Number + 1
+		c.heads = true
+	}
 	own(c, &c.view.Users)[u.Name] = stage(c, kindUser, []byte(u.Name), &u)
 }
 

@@ -374,3 +374,26 @@ func TestOverEngine(t *testing.T) {
 		t.Errorf("after reload\n got %s\nwant %s", got, want)
 	}
 }
+
+// TestUsersKeepTheirNumbers: a number stands for one user for ever.
+func TestUsersKeepTheirNumbers(t *testing.T) {
+	m := newTester()
+	m.command(t, initCommand())
+	number := func(name string) cluster.WriterID { return m.View().Users[name].Number }
+	m.command(t, Command{PutUser: &PutUser{Name: "amy"}})
+	m.command(t, Command{ChangeUser: &ChangeUser{Name: "ben", Create: true}})
+	root, amy, ben := number("root"), number("amy"), number("ben")
+	if root != cluster.FirstUser || amy != root+1 || ben != amy+1 {
+		t.Errorf("root, amy and ben have %d, %d, %d", root, amy, ben)
+	}
+	m.command(t, Command{PutUser: &PutUser{Name: "amy", AdminRole: "viewer"}})
+	m.command(t, Command{ChangeUser: &ChangeUser{Name: "ben", AdminRole: new("viewer")}})
+	if number("amy") != amy || number("ben") != ben {
+		t.Error("a change of a user changed the number")
+	}
+	m.command(t, Command{DropUser: &DropUser{Name: "ben"}})
+	m.command(t, Command{PutUser: &PutUser{Name: "ben"}})
+	if number("ben") != ben+1 {
+		t.Errorf("the next ben has %d, the first had %d", number("ben"), ben)
+	}
+}

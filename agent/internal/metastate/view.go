@@ -73,6 +73,7 @@ type counters struct {
 	Collection cluster.CollectionID `json:"collection"`
 	Range      cluster.RangeID      `json:"range,omitempty"` // 0: none was given out
 	Pool       cluster.PoolID       `json:"pool,omitempty"`  // the last one, not the next
+	User       cluster.WriterID     `json:"user,omitempty"`  // 0: none was given out
 }
 
 // DroppedCollection remembers a collection whose rows are garbage.
@@ -120,9 +121,12 @@ type JoinedKey struct {
 
 // User is a SQL role that can log in.
 type User struct {
-	Name      string `json:"name"`
-	Verifier  string `json:"verifier,omitempty"`  // SCRAM-SHA-256$..., as PostgreSQL stores it; empty: no password
-	AdminRole string `json:"adminRole,omitempty"` // viewer | operator | admin; empty: none
+	Name string `json:"name"`
+	// Number stands for the user in versions of rows; the next user of that name has
+	// another.
+	Number    cluster.WriterID `json:"number"`
+	Verifier  string           `json:"verifier,omitempty"`  // SCRAM-SHA-256$..., as PostgreSQL stores it; empty: no password
+	AdminRole string           `json:"adminRole,omitempty"` // viewer | operator | admin; empty: none
 	// ConnectionLimit bounds the user's SQL sessions on each node; nil: the default.
 	ConnectionLimit *int32    `json:"connectionLimit,omitempty"`
 	ChangedAt       time.Time `json:"changedAt"`

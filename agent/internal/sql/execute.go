@@ -127,7 +127,7 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 		return "", err
 	}
 	out := &output{sink: sink, columns: p.Columns}
-	run := &exec.Run{DB: s.server.cfg.DB, Tx: s.tx, Env: env, Emit: out.row}
+	run := &exec.Run{DB: s.server.cfg.DB, Tx: s.tx, Writer: s.writer(), Env: env, Emit: out.row}
 	n, err := s.runPlan(ctx, plan, run, out)
 	if err != nil {
 		return "", err

@@ -31,6 +31,14 @@ func (s *Session) adminRole(view *metastate.View) string {
 	return ""
 }
 
+// writer is the number of the session's user, for what it commits.
+func (s *Session) writer() cluster.WriterID {
+	if u := s.server.catalog.View().Users[s.options.User]; u != nil {
+		return u.Number
+	}
+	return 0
+}
+
 // need refuses users that lack a role, and records it.
 func (s *Session) need(role, statement string) error {
 	has := s.adminRole(s.server.catalog.View())

@@ -152,7 +152,7 @@ func (r *Run) writeRows(ctx context.Context, rows []*rowWrite) (failed *rowWrite
 			muts, owner = append(muts, *w.old), append(owner, w)
 		}
 	}
-	_, err = r.DB.Write(ctx, muts, kv.WriteOptions{OneRange: true})
+	_, err = r.DB.Write(ctx, muts, kv.WriteOptions{OneRange: true, Writer: r.Writer})
 	var condition *kv.ConditionError
 	if errors.As(err, &condition) && condition.Mutation < len(owner) {
 		return owner[condition.Mutation], err

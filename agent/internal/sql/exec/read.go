@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
@@ -22,6 +23,8 @@ func isEOF(err error) bool { return errors.Is(err, io.EOF) }
 type Run struct {
 	DB DB
 	Tx *Tx // nil: outside of a transaction
+	// Writer is the number of the user, for what is written outside of a transaction.
+	Writer cluster.WriterID
 	// TS is the snapshot to read at outside of a transaction; 0: each read sees
 	// everything acknowledged before it.
 	TS  hlc.Timestamp

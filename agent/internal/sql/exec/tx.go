@@ -21,6 +21,7 @@ const maxTxBytes = maxRowBytes
 // Tx is an explicit transaction: one snapshot and buffered writes.
 type Tx struct {
 	db     DB
+	writer cluster.WriterID
 	ts     hlc.Timestamp // 0: no statement has read yet
 	tables map[cluster.CollectionID]*buffer
 	bytes  int
@@ -38,8 +39,10 @@ type buffered struct {
 	expect datastate.Condition
 }
 
-// NewTx begins a transaction.
-func NewTx(db DB) *Tx { return &Tx{db: db, tables: map[cluster.CollectionID]*buffer{}} }
+// NewTx begins a transaction of the user with that number.
+func NewTx(db DB, writer cluster.WriterID) *Tx {
+	return &Tx{db: db, writer: writer, tables: map[cluster.CollectionID]*buffer{}}
+}
 
 // snapshot fixes the transaction's read timestamp.
 func (t *Tx) snapshot(ctx context.Context) (hlc.Timestamp, error) {
@@ -151,7 +154,7 @@ func (t *Tx) Commit(ctx context.Context) error {
 	if len(muts) == 0 {
 		return nil
 	}
-	_, err := t.db.Write(ctx, muts, kv.WriteOptions{OneRange: true})
+	_, err := t.db.Write(ctx, muts, kv.WriteOptions{OneRange: true, Writer: t.writer})
 	var multi *kv.MultiRangeError
 	var failed *kv.ConditionError
 	switch {
