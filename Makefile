@@ -91,6 +91,7 @@ fmt-check:
 
 vet:
 	$(GO) vet ./...
+	$(GO) vet -tags bench ./agent/agenttest/bench ./tui
 
 lint: ## golangci-lint (its first build takes minutes)
 	$(LINT) run ./...
