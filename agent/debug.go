@@ -47,7 +47,7 @@ func (n *Node) debugMethods() map[string]method {
 func (n *Node) routingTable() admin.RoutingTable {
 	v := n.machine.View()
 	t := admin.RoutingTable{MetaIndex: v.Index, Generations: map[cluster.RangeID]uint64{}, Leaders: map[cluster.RangeID]cluster.NodeID{}}
-	for id := range v.Ranges {
+	for id := range v.Ranges.All() {
 		r, ok := n.table.Range(id)
 		if !ok {
 			continue

@@ -52,7 +52,7 @@ type fakeBackend struct {
 func newFakeBackend(ca []byte) *fakeBackend {
 	v := &metastate.View{
 		Index: 100, ClusterID: clusterID, ClusterName: "test", CACert: string(ca), Settings: metastate.Settings{},
-		Nodes: map[cluster.NodeID]*cluster.Node{}, Ranges: map[cluster.RangeID]*cluster.RangeDescriptor{},
+		Nodes:       map[cluster.NodeID]*cluster.Node{},
 		Collections: map[string]*cluster.Collection{"users": {ID: 1, Name: "users"}}, Operations: map[string]*cluster.Operation{},
 		Certificates: map[string]*metastate.Certificate{},
 		Tokens:       map[string]*metastate.Token{}, JoinTokens: map[string]*metastate.JoinToken{}, Users: map[string]*metastate.User{},
@@ -86,7 +86,7 @@ func newFakeBackend(ca []byte) *fakeBackend {
 		for n := cluster.NodeID(1); n <= 3; n++ {
 			d.Replicas = append(d.Replicas, cluster.ReplicaDescriptor{Node: n, Replica: cluster.ReplicaID(n), Role: cluster.Voter})
 		}
-		v.Ranges[id] = d
+		v.Ranges = v.Ranges.With(d)
 		leader := cluster.NodeID(id%3) + 1
 		for n := cluster.NodeID(1); n <= 3; n++ {
 			st := cluster.RangeStatus{Descriptor: *d, Replica: cluster.ReplicaID(n), Leader: leader, Term: 7, Commit: 50, Applied: 50, Bytes: 4096, Keys: 10}
@@ -209,7 +209,7 @@ func (b *fakeBackend) Observe(context.Context, time.Duration) (Observation, erro
 		}
 		o.Snapshot.Nodes = append(o.Snapshot.Nodes, placement.Node{ID: id, Membership: n.Membership, Liveness: o.Liveness[id], Service: cluster.Ready, Reported: b.statuses[id] != nil})
 	}
-	for id, d := range b.view.Ranges {
+	for id, d := range b.view.Ranges.All() {
 		o.Snapshot.Ranges = append(o.Snapshot.Ranges, placement.Range{Descriptor: *d, Leader: cluster.NodeID(id%3) + 1, Caught: []cluster.NodeID{1, 2, 3}})
 	}
 	if b.behind.Add(-1) >= 0 {

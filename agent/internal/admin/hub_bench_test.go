@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/placement"
 	"github.com/nodedb/nodedb/client/adminpb"
 )
@@ -15,7 +16,7 @@ import (
 func largeBackend(nodes, ranges int) *fakeBackend {
 	b := newFakeBackend(nil)
 	v := b.view
-	v.Nodes, v.Ranges = map[cluster.NodeID]*cluster.Node{}, map[cluster.RangeID]*cluster.RangeDescriptor{}
+	v.Nodes, v.Ranges = map[cluster.NodeID]*cluster.Node{}, metastate.RangeMap{}
 	b.statuses = map[cluster.NodeID]*cluster.NodeStatus{}
 	for id := cluster.NodeID(1); int(id) <= nodes; id++ {
 		v.Nodes[id] = &cluster.Node{ID: id, Name: id.String(), Membership: cluster.Active}
@@ -30,7 +31,7 @@ func largeBackend(nodes, ranges int) *fakeBackend {
 			n := cluster.NodeID((int(id)+i*7)%nodes) + 1
 			d.Replicas = append(d.Replicas, cluster.ReplicaDescriptor{Node: n, Replica: cluster.ReplicaID(i + 1), Role: cluster.Voter})
 		}
-		v.Ranges[id] = &d
+		v.Ranges = v.Ranges.With(&d)
 		for i, rep := range d.Replicas {
 			st := cluster.RangeStatus{Descriptor: d, Replica: rep.Replica, Leader: d.Replicas[0].Node, Term: 7, Commit: 50, Applied: 50, Bytes: 4096}
 			if i == 0 {

@@ -43,7 +43,7 @@ type rangeSight struct {
 func newSight(o *Observation, source cluster.NodeID) *sight {
 	s := &sight{Observation: o, source: source, replicas: map[cluster.NodeID]uint32{}, leaders: map[cluster.NodeID]uint32{}}
 	found := map[cluster.RangeID]*rangeSight{}
-	for id, d := range o.View.Ranges {
+	for id, d := range o.View.Ranges.All() {
 		found[id] = &rangeSight{descriptor: *d, reports: map[cluster.NodeID]*cluster.RangeStatus{}}
 	}
 	for _, node := range sortedKeys(o.Statuses) {

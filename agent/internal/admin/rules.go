@@ -139,7 +139,7 @@ func underReplicated(c *checkup) []breach {
 func (c *checkup) poolsOf(ids []cluster.RangeID) string {
 	var pools []string
 	for _, id := range ids {
-		d := c.View.Ranges[id]
+		d := c.View.Ranges.Get(id)
 		if d == nil || d.IsMeta() {
 			continue
 		}

@@ -89,8 +89,7 @@ func TestWatchSendsWhatChanged(t *testing.T) {
 		t.Errorf("after an operation began: got %v", m)
 	}
 	r.backend.change(func(v *metastate.View) {
-		v.Ranges = maps.Clone(v.Ranges)
-		delete(v.Ranges, 5)
+		v.Ranges = v.Ranges.Without(5)
 		for id := cluster.NodeID(1); id <= 3; id++ {
 			go r.backend.setStatus(id, func(st *cluster.NodeStatus) { st.Ranges = st.Ranges[:4] })
 		}

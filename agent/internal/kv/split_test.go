@@ -84,7 +84,7 @@ func TestSplitsUnderLoad(t *testing.T) {
 	want := rows.all()
 	for _, n := range c.all() {
 		eventually(t, func() error {
-			if got := len(n.meta.View().Ranges); got != 1+2+8 {
+			if got := n.meta.View().Ranges.Len(); got != 1+2+8 {
 				return fmt.Errorf("%s knows %d ranges", n.id, got)
 			}
 			return nil
@@ -95,7 +95,7 @@ func TestSplitsUnderLoad(t *testing.T) {
 	}
 	eventually(t, func() error { // a status is as of the last tick
 		total := uint64(0)
-		for _, d := range c.all()[0].meta.View().Ranges {
+		for _, d := range c.all()[0].meta.View().Ranges.All() {
 			if st, _ := c.leader(d.ID).store.RangeStatus(d.ID); !d.IsMeta() {
 				total += st.Keys
 			}

@@ -250,7 +250,7 @@ func descriptor(id cluster.RangeID, generation uint64) cluster.RangeDescriptor {
 
 func generations(m *Meta) (r2, r3 uint64) {
 	v := m.View()
-	return v.Ranges[2].Generation, v.Ranges[3].Generation
+	return v.Ranges.Get(2).Generation, v.Ranges.Get(3).Generation
 }
 
 func TestPublishCoalesces(t *testing.T) {

@@ -78,7 +78,7 @@ func (c *change) putNode(n cluster.Node) {
 }
 
 func (c *change) putRange(d cluster.RangeDescriptor) {
-	own(c, &c.view.Ranges)[d.ID] = stage(c, kindRange, idKey(uint64(d.ID)), &d)
+	c.view.Ranges = c.view.Ranges.With(stage(c, kindRange, idKey(uint64(d.ID)), &d))
 }
 
 func (c *change) putCollection(col cluster.Collection) *cluster.Collection {

@@ -234,7 +234,10 @@ func (v *View) loadRecord(kind string, value []byte) error {
 	case kindNode:
 		return loadInto(value, v.Nodes, func(n *cluster.Node) cluster.NodeID { return n.ID })
 	case kindRange:
-		return loadInto(value, v.Ranges, func(d *cluster.RangeDescriptor) cluster.RangeID { return d.ID })
+		d := &cluster.RangeDescriptor{}
+		err := decodeRecord(value, d)
+		v.Ranges = v.Ranges.With(d)
+		return err
 	case kindCollection:
 		if err := loadInto(value, v.Collections, func(c *cluster.Collection) string { return c.Name }); err != nil {
 			return err

@@ -225,7 +225,7 @@ func show(v *View, what string) string {
 		}
 	case "ranges":
 		for _, id := range v.RangeIDs() {
-			d := v.Ranges[id]
+			d := v.Ranges.Get(id)
 			line("%s %s generation=%d replicas=%v", d.ID, d.Span(), d.Generation, d.Replicas)
 		}
 	case "operations":

@@ -134,7 +134,7 @@ func (v *View) CollectionsIn(id cluster.PoolID) []string {
 func (v *View) RangesIn(id cluster.PoolID) []cluster.RangeID {
 	var ids []cluster.RangeID
 	for _, rid := range v.RangeIDs() {
-		if d := v.Ranges[rid]; !d.IsMeta() && d.Pool == id {
+		if d := v.Ranges.Get(rid); !d.IsMeta() && d.Pool == id {
 			ids = append(ids, rid)
 		}
 	}
@@ -315,10 +315,10 @@ func (c *change) dropPool(in *DropPool) Result {
 	}
 	for _, id := range c.view.RangesIn(p.ID) {
 		var nodes []cluster.NodeID
-		for _, rep := range c.view.Ranges[id].Replicas {
+		for _, rep := range c.view.Ranges.Get(id).Replicas {
 			nodes = append(nodes, rep.Node)
 		}
-		delete(own(c, &c.view.Ranges), id)
+		c.view.Ranges = c.view.Ranges.Without(id)
 		c.erase(kindRange, idKey(uint64(id)))
 		c.removeRange(RemovedRange{ID: id, Pool: p.ID, Nodes: nodes})
 	}

@@ -18,7 +18,7 @@ func (c *change) updateRanges(in *UpdateRanges) Result {
 		if err := d.Validate(); err != nil {
 			return refused(CodeInvalid, "the descriptor of %s is wrong: %v", d.ID, err)
 		}
-		old := c.view.Ranges[d.ID]
+		old := c.view.Ranges.Get(d.ID)
 		if c.view.Removed[d.ID] != nil {
 			continue // said by a replica that has not heard of it
 		}
@@ -58,9 +58,9 @@ func (c *change) placeSpans(news []*cluster.RangeDescriptor) *Refusal {
 		}
 		at, known := slices.BinarySearchFunc(spans, d, bySpan)
 		if known {
-			spans[at] = c.view.Ranges[d.ID]
+			spans[at] = c.view.Ranges.Get(d.ID)
 		} else {
-			spans = slices.Insert(spans, at, c.view.Ranges[d.ID])
+			spans = slices.Insert(spans, at, c.view.Ranges.Get(d.ID))
 		}
 	}
 	c.view.spans = spans
@@ -94,7 +94,7 @@ func (c *change) clipOverlap(i int) *Refusal {
 	clipped.End = next.Start
 	c.putRange(clipped)
 	c.rangeEvent(d, &clipped)
-	c.view.spans[i] = c.view.Ranges[d.ID]
+	c.view.spans[i] = c.view.Ranges.Get(d.ID)
 	return nil
 }
 
@@ -104,9 +104,9 @@ func bySpan(a, b *cluster.RangeDescriptor) int {
 }
 
 // dataRanges returns the ranges of a view that own keys, in their order.
-func dataRanges(ranges map[cluster.RangeID]*cluster.RangeDescriptor) []*cluster.RangeDescriptor {
-	ds := make([]*cluster.RangeDescriptor, 0, len(ranges))
-	for _, d := range ranges {
+func dataRanges(ranges RangeMap) []*cluster.RangeDescriptor {
+	ds := make([]*cluster.RangeDescriptor, 0, ranges.Len())
+	for _, d := range ranges.All() {
 		if !d.IsMeta() {
 			ds = append(ds, d)
 		}
@@ -195,7 +195,7 @@ func (v *View) orphan() (Place, bool) { return v.uncovered(v.spans) }
 // return: not even those of splits that came to nothing.
 func (c *change) newRangeID() cluster.RangeID {
 	next := max(c.view.next.Range, cluster.MetaRangeID+1)
-	for id := range c.view.Ranges {
+	for id := range c.view.Ranges.All() {
 		next = max(next, id+1)
 	}
 	c.view.next.Range = next + 1
@@ -208,7 +208,7 @@ func (c *change) prepareSplit(op *cluster.Operation) *Refusal {
 	if len(op.Spec.Nodes) > 0 {
 		return refuse(CodeInvalid, "a split is of a range, not of nodes")
 	}
-	d, ok := c.view.Ranges[op.Spec.Range]
+	d, ok := c.view.Range(op.Spec.Range)
 	switch {
 	case !ok:
 		return refuse(CodeNotFound, "there is no range %s", op.Spec.Range)

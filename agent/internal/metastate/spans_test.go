@@ -17,7 +17,7 @@ func TestSplitsArriveInAnyOrder(t *testing.T) {
 		m := newTester()
 		m.command(t, initCommand())
 		truth := map[cluster.RangeID]cluster.RangeDescriptor{}
-		for id, d := range m.View().Ranges {
+		for id, d := range m.View().Ranges.All() {
 			truth[id] = *d
 		}
 		var news []cluster.RangeDescriptor

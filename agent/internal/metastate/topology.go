@@ -339,7 +339,7 @@ func (c *change) checkTransition(n *cluster.Node, to cluster.Membership) *Refusa
 		return nil
 	}
 	for _, id := range c.view.RangeIDs() {
-		if _, ok := c.view.Ranges[id].On(n.ID); ok {
+		if _, ok := c.view.Ranges.Get(id).On(n.ID); ok {
 			return refuse(CodeReferenced, "%s still has a replica of %s", n.ID, id)
 		}
 	}

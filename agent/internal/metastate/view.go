@@ -34,7 +34,7 @@ type View struct {
 	Raising *Raising
 
 	Nodes  map[cluster.NodeID]*cluster.Node
-	Ranges map[cluster.RangeID]*cluster.RangeDescriptor
+	Ranges RangeMap
 
 	Pools map[cluster.PoolID]*cluster.Pool
 	// Removed are the ranges of pools that were dropped.
@@ -136,7 +136,6 @@ func emptyView() *View {
 	return &View{
 		Settings:        Settings{},
 		Nodes:           map[cluster.NodeID]*cluster.Node{},
-		Ranges:          map[cluster.RangeID]*cluster.RangeDescriptor{},
 		Pools:           map[cluster.PoolID]*cluster.Pool{},
 		Removed:         map[cluster.RangeID]*RemovedRange{},
 		Collections:     map[string]*cluster.Collection{},
@@ -158,7 +157,7 @@ func emptyView() *View {
 // and of what a pool wants: at the same epoch the same plan has the same moves.
 func (v *View) Epoch() uint64 {
 	var e uint64
-	for _, d := range v.Ranges {
+	for _, d := range v.Ranges.All() {
 		e += d.Generation
 	}
 	for _, p := range v.Pools {
@@ -192,21 +191,26 @@ func (v *View) RangeOf(p cluster.PoolID, k cluster.Key) (*cluster.RangeDescripto
 
 // Range returns the range with the id.
 func (v *View) Range(id cluster.RangeID) (*cluster.RangeDescriptor, bool) {
-	d, ok := v.Ranges[id]
-	return d, ok
+	d := v.Ranges.Get(id)
+	return d, d != nil
 }
 
 // MetaRange returns the meta range's descriptor.
 func (v *View) MetaRange() (*cluster.RangeDescriptor, bool) {
-	d, ok := v.Ranges[cluster.MetaRangeID]
-	return d, ok
+	return v.Range(cluster.MetaRangeID)
 }
 
 // NodeIDs returns all node ids, ascending, tombstones included.
 func (v *View) NodeIDs() []cluster.NodeID { return slices.Sorted(maps.Keys(v.Nodes)) }
 
 // RangeIDs returns all range ids, ascending.
-func (v *View) RangeIDs() []cluster.RangeID { return slices.Sorted(maps.Keys(v.Ranges)) }
+func (v *View) RangeIDs() []cluster.RangeID {
+	ids := make([]cluster.RangeID, 0, v.Ranges.Len())
+	for id := range v.Ranges.All() {
+		ids = append(ids, id)
+	}
+	return ids
+}
 
 // NodeByUUID returns the node with the identity uuid.
 func (v *View) NodeByUUID(uuid string) (*cluster.Node, bool) {

@@ -240,7 +240,7 @@ func (c *Controller) forget() {
 		}
 	}
 	for id, d := range c.newer {
-		if v := c.in.View.Ranges[id]; v != nil && v.Generation >= d.Generation {
+		if v := c.in.View.Ranges.Get(id); v != nil && v.Generation >= d.Generation {
 			delete(c.newer, id)
 		}
 	}

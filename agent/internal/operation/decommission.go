@@ -431,7 +431,7 @@ func (c *Controller) finish(r *run) {
 				proof.References++
 			}
 		}
-		if old := c.in.View.Ranges[id]; old == nil || old.Generation < d.Generation {
+		if old := c.in.View.Ranges.Get(id); old == nil || old.Generation < d.Generation {
 			publish.Descriptors = append(publish.Descriptors, d)
 		}
 	}

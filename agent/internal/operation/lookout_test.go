@@ -25,7 +25,7 @@ func newOutlook(seed uint64) *outlook {
 	o := &outlook{rng: rand.New(rand.NewPCG(seed, 11)), next: 2}
 	o.src = sources{
 		now: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC), self: 1, fresh: 5 * time.Second,
-		view:    &metastate.View{Index: 1, Nodes: map[cluster.NodeID]*cluster.Node{}, Ranges: map[cluster.RangeID]*cluster.RangeDescriptor{}},
+		view:    &metastate.View{Index: 1, Nodes: map[cluster.NodeID]*cluster.Node{}},
 		reports: map[cluster.NodeID]Report{}, liveness: map[cluster.NodeID]cluster.Liveness{}, extra: map[cluster.RangeID][]seen{},
 		newer: map[cluster.RangeID]*cluster.RangeDescriptor{}, downSince: map[cluster.NodeID]time.Time{},
 	}
@@ -42,7 +42,7 @@ func newOutlook(seed uint64) *outlook {
 func (o *outlook) edit(fn func(v *metastate.View)) {
 	v := *o.src.view
 	v.Index++
-	v.Ranges, v.Nodes = maps.Clone(v.Ranges), maps.Clone(v.Nodes)
+	v.Nodes = maps.Clone(v.Nodes)
 	fn(&v)
 	o.src.view = &v
 }
@@ -50,7 +50,7 @@ func (o *outlook) edit(fn func(v *metastate.View)) {
 func (o *outlook) addRange() {
 	id := o.next
 	o.next++
-	o.edit(func(v *metastate.View) { v.Ranges[id] = o.descriptor(id) })
+	o.edit(func(v *metastate.View) { v.Ranges = v.Ranges.With(o.descriptor(id)) })
 }
 
 func (o *outlook) node() cluster.NodeID { return cluster.NodeID(o.rng.IntN(5) + 1) }
@@ -142,10 +142,10 @@ func (o *outlook) change() {
 	case 7:
 		id := o.id()
 		o.edit(func(v *metastate.View) {
-			if _, ok := v.Ranges[id]; ok && o.rng.IntN(6) == 0 {
-				delete(v.Ranges, id) // its pool was dropped
+			if v.Ranges.Get(id) != nil && o.rng.IntN(6) == 0 {
+				v.Ranges = v.Ranges.Without(id) // its pool was dropped
 			} else {
-				v.Ranges[id] = o.descriptor(id)
+				v.Ranges = v.Ranges.With(o.descriptor(id))
 			}
 		})
 	case 8:
@@ -179,7 +179,7 @@ func fromNothing(src *sources) []placement.Range {
 	}
 	var out []placement.Range
 	for _, id := range src.view.RangeIDs() {
-		out = append(out, src.rangeOf(src.view.Ranges[id], all[id]))
+		out = append(out, src.rangeOf(src.view.Ranges.Get(id), all[id]))
 	}
 	return out
 }

@@ -241,7 +241,7 @@ func (s *Service) validateSteps(spec cluster.OperationSpec) (cluster.OperationSp
 		}
 		return spec, nil
 	}
-	r := v.Ranges[spec.Range]
+	r := v.Ranges.Get(spec.Range)
 	if r == nil {
 		return spec, refused(NotFound, "there is no range %s", spec.Range)
 	}

@@ -333,7 +333,7 @@ func (c *real) settled() error {
 	if v == nil {
 		return errors.New("the meta range has no leader")
 	}
-	for id, d := range v.View().Ranges {
+	for id, d := range v.View().Ranges.All() {
 		if d.Joint() || len(d.Voters()) != 3 || !d.IsMeta() && len(d.Learners()) > 0 {
 			return fmt.Errorf("%s: %v", id, d.Replicas)
 		}

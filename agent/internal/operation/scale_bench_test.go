@@ -37,7 +37,7 @@ func vastDescriptor(id cluster.RangeID, nodes int) *cluster.RangeDescriptor {
 
 func newVast(nodes, ranges int) *vast {
 	v := &vast{
-		view:    &metastate.View{Index: 1, ClusterID: "c", Nodes: map[cluster.NodeID]*cluster.Node{}, Ranges: map[cluster.RangeID]*cluster.RangeDescriptor{}},
+		view:    &metastate.View{Index: 1, ClusterID: "c", Nodes: map[cluster.NodeID]*cluster.Node{}},
 		sources: map[cluster.NodeID]*statusboard.Source{}, copies: map[cluster.NodeID]*statusboard.Copy{}, ctl: NewController(DefaultConfig()),
 	}
 	v.in = Input{Now: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC), Self: 1, Term: 7, View: v.view, Reports: map[cluster.NodeID]Report{}, Liveness: map[cluster.NodeID]cluster.Liveness{}}
@@ -58,7 +58,7 @@ func newVast(nodes, ranges int) *vast {
 	}
 	for i := range ranges {
 		d := vastDescriptor(cluster.RangeID(i+1), nodes)
-		v.view.Ranges[d.ID] = d
+		v.view.Ranges = v.view.Ranges.With(d)
 		for _, rep := range d.Replicas {
 			v.sources[rep.Node].Ranges.Put(d.ID, vastStatus(d, rep, 100))
 		}
@@ -115,13 +115,9 @@ func (v *vast) write(id cluster.NodeID, ranges int, commit uint64) {
 func (v *vast) publish(id cluster.RangeID) {
 	next := *v.view
 	next.Index++
-	next.Ranges = make(map[cluster.RangeID]*cluster.RangeDescriptor, len(v.view.Ranges))
-	for k, d := range v.view.Ranges {
-		next.Ranges[k] = d
-	}
-	d := v.view.Ranges[id].Clone()
+	d := v.view.Ranges.Get(id).Clone()
 	d.Generation++
-	next.Ranges[id] = d
+	next.Ranges = next.Ranges.With(d)
 	v.view, v.in.View = &next, &next
 }
 

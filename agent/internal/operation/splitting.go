@@ -62,7 +62,7 @@ func (c *Controller) carrySplit(r *run) {
 func (c *Controller) awaitChild(r *run, pool cluster.PoolID) {
 	r.phase(PhasePublish, c.in.Now)
 	spec := &r.op.Spec
-	parent, child := c.in.View.Ranges[spec.Range], c.in.View.Ranges[r.op.Child]
+	parent, child := c.in.View.Ranges.Get(spec.Range), c.in.View.Ranges.Get(r.op.Child)
 	switch {
 	case child != nil && parent != nil && parent.End <= spec.At:
 		endPhase(&r.op, PhasePublish, phaseDone, "", c.in.Now)

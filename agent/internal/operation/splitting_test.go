@@ -52,7 +52,7 @@ func TestSplitOperation(t *testing.T) {
 		}
 		r.until("split", time.Minute, r.ended(id))
 		op := r.op(id)
-		parent, child := r.view().Ranges[3], r.view().Ranges[op.Child]
+		parent, child := r.view().Ranges.Get(3), r.view().Ranges.Get(op.Child)
 		if op.State != cluster.OpSucceeded || parent.End != cluster.VShard(300).Key() || child == nil || child.Start != cluster.VShard(300).Key() || child.End != cluster.VShard(512).Key() {
 			t.Fatalf("seed %d: %s (%s): %+v and %+v", seed, op.State, op.Why, parent, child)
 		}
@@ -94,7 +94,7 @@ func TestDecommissionWithSplits(t *testing.T) {
 			for range 10 + r.rng.IntN(30) {
 				r.advance()
 			}
-			d := r.view().Ranges[cluster.RangeID(2+i)]
+			d := r.view().Ranges.Get(cluster.RangeID(2 + i))
 			r.propose(metastate.Command{By: "test", CreateOperation: &metastate.CreateOperation{
 				Operation: cluster.Operation{Spec: splitOf(d.ID, (d.Start.VShard()+d.End.VShard())/2), State: cluster.OpQueued},
 			}})

@@ -207,7 +207,7 @@ func (s *Server) summary(view *metastate.View, statuses map[cluster.NodeID]*clus
 	out := [][]datum.Datum{
 		pair("name", view.ClusterName), pair("id", view.ClusterID), pair("nodes", strconv.Itoa(members)), pair("nodes_alive", strconv.Itoa(alive)),
 		pair("meta_leader", leaderName(s.cfg.Views.Leader(cluster.MetaRangeID)).Text()), pair("meta_index", fmt.Sprint(view.Index)),
-		pair("replicas", strconv.Itoa(view.DefaultPool().Replicas)), pair("pools", strconv.Itoa(len(view.Pools))), pair("ranges", strconv.Itoa(len(view.Ranges))),
+		pair("replicas", strconv.Itoa(view.DefaultPool().Replicas)), pair("pools", strconv.Itoa(len(view.Pools))), pair("ranges", strconv.Itoa(view.Ranges.Len())),
 	}
 	for _, state := range []string{"healthy", "under", "over", "moving", "electing", "no-quorum"} {
 		out = append(out, pair("ranges_"+state, strconv.Itoa(states[state])))

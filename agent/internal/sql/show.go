@@ -183,8 +183,8 @@ type rangeSight struct {
 
 // seeAll joins what the nodes say, by range, in one pass over all of it.
 func seeAll(view *metastate.View, statuses map[cluster.NodeID]*cluster.NodeStatus) map[cluster.RangeID]*rangeSight {
-	sights := make(map[cluster.RangeID]*rangeSight, len(view.Ranges))
-	for id, d := range view.Ranges {
+	sights := make(map[cluster.RangeID]*rangeSight, view.Ranges.Len())
+	for id, d := range view.Ranges.All() {
 		sights[id] = &rangeSight{descriptor: d}
 	}
 	for _, node := range nodesOf(statuses) {
@@ -292,7 +292,7 @@ func address(view *metastate.View, node cluster.NodeID) datum.Datum {
 func (s *Server) routing(view *metastate.View) [][]datum.Datum {
 	var out [][]datum.Datum
 	for _, id := range view.RangeIDs() {
-		if d := view.Ranges[id]; !d.IsMeta() {
+		if d := view.Ranges.Get(id); !d.IsMeta() {
 			leader := s.cfg.Views.Leader(id)
 			out = append(out, []datum.Datum{datum.MakeText(id.String()), datum.MakeText(vshards(d)), leaderName(leader), address(view, leader),
 				nodeNames(replicaNodes(d)), number(d.Generation)})

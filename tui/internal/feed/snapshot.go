@@ -119,7 +119,11 @@ func merge[T any](old, changed []T, gone []uint32, id func(T) uint32) []T {
 	}
 	out = append(out, old[i:]...)
 	if len(gone) > 0 {
-		out = slices.DeleteFunc(out, func(x T) bool { return slices.Contains(gone, id(x)) })
+		gone = slices.Sorted(slices.Values(gone))
+		out = slices.DeleteFunc(out, func(x T) bool {
+			_, is := slices.BinarySearch(gone, id(x))
+			return is
+		})
 	}
 	return out
 }
