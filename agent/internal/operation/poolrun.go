@@ -283,7 +283,7 @@ func (c *Controller) finishPool(r *run, pool *cluster.Pool) {
 	for _, id := range sorted(found) {
 		d := found[id]
 		fewest = min(fewest, len(d.Voters()))
-		if old := c.in.View.Ranges[id]; old == nil || old.Generation < d.Generation {
+		if old := c.in.View.Ranges.Get(id); old == nil || old.Generation < d.Generation {
 			publish.Descriptors = append(publish.Descriptors, d)
 		}
 	}
@@ -392,11 +392,9 @@ func (c *Controller) clearRemoved() {
 			at = append(at, replicaAt{n, id})
 		}
 	}
-	for _, node := range sorted(c.in.Reports) {
-		for i := range c.in.Reports[node].Status.Ranges {
-			if id := c.in.Reports[node].Status.Ranges[i].Descriptor.ID; c.in.View.Removed[id] != nil {
-				at = append(at, replicaAt{node, id})
-			}
+	for _, id := range c.in.View.RemovedIDs() {
+		for _, x := range c.lookout.told[id] {
+			at = append(at, replicaAt{x.node, id})
 		}
 	}
 	asked := 0

@@ -101,7 +101,7 @@ func (s *Service) previewPool(spec cluster.OperationSpec, snap *placement.Snapsh
 	case spec.Kind == cluster.OpPoolDrop:
 		for _, id := range v.RangesIn(pool.ID) {
 			p.Plan.Total.Ranges++
-			p.Plan.Total.Replicas += len(v.Ranges[id].Replicas)
+			p.Plan.Total.Replicas += len(v.Ranges.Get(id).Replicas)
 		}
 		p.Verdict.Pass("collections", "no collection is in it")
 	default:
