@@ -76,6 +76,8 @@ type Options struct {
 	Replicas int // default 3
 	// Growing clusters begin with fewer nodes than replicas: nobody waits for those.
 	Growing bool
+	// Locality says where the node of a number is; nil: nowhere.
+	Locality func(number int) string
 	// InitFlags are added to init, StartFlags to every node's start.
 	InitFlags, StartFlags []string
 }

@@ -31,7 +31,11 @@ type Node struct {
 }
 
 func (n *Node) listenFlags() []string {
-	return []string{"--listen-sql", n.SQL, "--listen-rpc", n.RPC, "--listen-gossip", n.Gossip, "--listen-admin", n.Admin}
+	flags := []string{"--listen-sql", n.SQL, "--listen-rpc", n.RPC, "--listen-gossip", n.Gossip, "--listen-admin", n.Admin}
+	if at := n.c.opts.Locality; at != nil {
+		flags = append(flags, "--locality", at(n.Number))
+	}
+	return flags
 }
 
 // JoinFlags are the flags of nodedb-agent join that are this node's own.

@@ -75,6 +75,12 @@ func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 		return s.alterNode(ctx, node, sink)
 	case *syntax.Rebalance:
 		return s.rebalance(ctx, node, sink)
+	case *syntax.CreatePool:
+		return s.createPool(ctx, node)
+	case *syntax.AlterPool:
+		return s.alterPool(ctx, node)
+	case *syntax.DropPool:
+		return s.dropPool(ctx, node)
 	case *syntax.CreateCollection:
 		return s.create(ctx, node)
 	case *syntax.DropCollection:

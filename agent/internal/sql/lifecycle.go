@@ -22,6 +22,8 @@ type Operator interface {
 	Undrain(ctx context.Context, nodes []cluster.NodeID, by, reason string) ([]cluster.Operation, error)
 	Recommission(ctx context.Context, nodes []cluster.NodeID, by, reason string) ([]cluster.Operation, error)
 	SetCordon(ctx context.Context, node cluster.NodeID, cordon bool, by string) error
+	RenamePool(ctx context.Context, name, to, by string) (cluster.Pool, error)
+	Wait(ctx context.Context, id string, until func(*cluster.Operation) bool) (cluster.Operation, error)
 }
 
 // lifecycleColumns are the columns of what showLifecycle shows.
@@ -36,6 +38,11 @@ func lifecycleColumns(kind syntax.ShowKind) ([]shownColumn, bool) {
 			{"failures", number}, {"rtt_ms", decimal}, {"clock_offset_ms", decimal}, {"last_error", text}}, true
 	case syntax.ShowNode, syntax.ShowSummary:
 		return []shownColumn{{"item", text}, {"value", text}}, true
+	case syntax.ShowPools:
+		return []shownColumn{{"name", text}, {"state", text}, {"replicas", number}, {"constraints", text}, {"prefer_leader", text},
+			{"ranges", number}, {"misfit", number}, {"collections", number}, {"operation", text}}, true
+	case syntax.ShowPool:
+		return []shownColumn{{"item", text}, {"value", text}}, true
 	case syntax.ShowEvents:
 		return []shownColumn{{"sequence", number}, {"time", at}, {"kind", text}, {"severity", text}, {"node", text}, {"range", text},
 			{"operation", text}, {"by", text}, {"text", text}}, true
@@ -45,12 +52,18 @@ func lifecycleColumns(kind syntax.ShowKind) ([]shownColumn, bool) {
 
 // lifecycleTables are shown as tables of nodedb_internal too.
 var lifecycleTables = map[string]syntax.ShowKind{
-	"raft_groups": syntax.ShowRaftGroups, "peer_health": syntax.ShowPeerHealth, "cluster": syntax.ShowSummary, "events": syntax.ShowEvents,
+	"raft_groups": syntax.ShowRaftGroups, "peer_health": syntax.ShowPeerHealth, "cluster": syntax.ShowSummary, "events": syntax.ShowEvents, "pools": syntax.ShowPools,
 }
 
 // shownLifecycle makes the rows of what lifecycleColumns describes.
 func (s *Session) shownLifecycle(ctx context.Context, kind syntax.ShowKind, name string) ([][]datum.Datum, error) {
 	view := s.server.catalog.View()
+	switch kind {
+	case syntax.ShowPools:
+		return s.server.pools(view), nil
+	case syntax.ShowPool:
+		return s.server.onePool(view, name)
+	}
 	if kind == syntax.ShowEvents {
 		return events(s.visibleEvents(view)), nil
 	}
@@ -311,6 +324,7 @@ func operationError(err error) error {
 	}
 	codes := map[operation.RefusedKind]string{
 		operation.Unsafe: "55000", operation.Conflict: "55006", operation.StalePlan: "55000", operation.NotFound: "42704", operation.Invalid: "22023",
+		operation.Exists: "42710", operation.InUse: "2BP01", operation.Denied: "42501",
 	}
 	e := &Error{Code: codes[refused.Kind], Message: refused.Message, cause: err}
 	for _, r := range refused.Verdict.Refusals {

@@ -26,6 +26,14 @@ func (o *fakeOperator) Start(ctx context.Context, r operation.StartRequest) (clu
 			Refusals: []placement.Refusal{{Code: placement.NoTarget, Ranges: []cluster.RangeID{2, 3}, Fixes: []placement.Fix{{Does: "add 1 node", Command: "nodedbctl join-token create"}}}},
 		}}
 	}
+	if r.Spec.Kind.OfPool() {
+		what := ""
+		if w := r.Spec.Wanted; w != nil {
+			what = fmt.Sprintf(" %d %s %s %d", w.Replicas, w.Constraints, w.PreferLeader, r.Spec.Ranges)
+		}
+		o.note(ctx, "%s %s%s", r.Spec.Kind, r.Spec.Pool, what)
+		return cluster.Operation{ID: "op-1", Spec: r.Spec, State: cluster.OpQueued}, false, nil
+	}
 	o.note(ctx, "%s %v", r.Spec.Kind, r.Spec.Nodes)
 	return cluster.Operation{ID: "op-1", Spec: r.Spec, State: cluster.OpQueued}, false, nil
 }
@@ -38,6 +46,16 @@ func (o *fakeOperator) Undrain(ctx context.Context, nodes []cluster.NodeID, _, _
 func (o *fakeOperator) Recommission(ctx context.Context, nodes []cluster.NodeID, _, _ string) ([]cluster.Operation, error) {
 	o.note(ctx, "recommission %v", nodes)
 	return []cluster.Operation{{ID: "op-2", State: cluster.OpCancelling}}, nil
+}
+
+func (o *fakeOperator) RenamePool(ctx context.Context, name, to, by string) (cluster.Pool, error) {
+	o.note(ctx, "rename pool %s to %s by %s", name, to, by)
+	return cluster.Pool{Name: to}, nil
+}
+
+func (o *fakeOperator) Wait(_ context.Context, id string, until func(*cluster.Operation) bool) (cluster.Operation, error) {
+	until(&cluster.Operation{ID: id, State: cluster.OpRunning, Why: "waits until 8 ranges have a leader"})
+	return cluster.Operation{ID: id, State: cluster.OpSucceeded}, nil
 }
 
 func (o *fakeOperator) SetCordon(ctx context.Context, node cluster.NodeID, cordon bool, _ string) error {

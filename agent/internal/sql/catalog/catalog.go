@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -100,6 +101,19 @@ func (c *Catalog) Create(ctx context.Context, stmt *syntax.CreateCollection, by 
 	desc, err := describe(stmt)
 	if err != nil {
 		return false, err
+	}
+	if stmt.Pool != "" {
+		view := c.View()
+		pool, ok := view.Pool(stmt.Pool)
+		switch {
+		case !ok:
+			return false, &syntax.Error{
+				Code: "42704", Message: fmt.Sprintf("there is no pool %q: %s", stmt.Pool, strings.Join(view.PoolNames(), ", ")), Position: stmt.PoolPosition,
+			}
+		case pool.State != cluster.PoolReady:
+			return false, &syntax.Error{Code: "55006", Message: fmt.Sprintf("pool %q is %s: its ranges are still being made", stmt.Pool, pool.State), Hint: "SHOW OPERATIONS says how far it is."}
+		}
+		desc.Pool = pool.ID
 	}
 	t, err := NewTable(desc)
 	if err != nil {

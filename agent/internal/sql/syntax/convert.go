@@ -84,6 +84,9 @@ func unsupportedStatement(stmt *pg.Node) *Error {
 	case *pg.Node_CopyStmt:
 		return Unsupported("COPY", "Use INSERT with several rows.")
 	case *pg.Node_AlterTableStmt, *pg.Node_RenameStmt:
+		if movesPool(stmt.GetAlterTableStmt()) {
+			return Unsupported("moving a collection to another pool", "Create a collection WITH (pool = ...) and copy the rows with INSERT INTO ... SELECT.")
+		}
 		return Unsupported("ALTER TABLE", "Create a new collection and copy the rows with INSERT INTO ... SELECT.")
 	case *pg.Node_TruncateStmt:
 		return Unsupported("TRUNCATE", "Use DELETE FROM, or drop the collection and create it again.")
@@ -123,8 +126,8 @@ func unsupportedParts(c *pg.CreateStmt) string {
 		return "PARTITION BY"
 	case c.GetOfTypename() != nil:
 		return "CREATE TABLE OF"
-	case len(c.GetOptions()) > 0:
-		return "WITH (storage parameters)"
+	case otherStorage(c):
+		return "WITH (storage parameters other than pool)"
 	case c.GetTablespacename() != "":
 		return "TABLESPACE"
 	case c.GetAccessMethod() != "":
@@ -134,6 +137,11 @@ func unsupportedParts(c *pg.CreateStmt) string {
 	}
 }
 
+func otherStorage(c *pg.CreateStmt) bool {
+	_, _, other := storage(c.GetOptions())
+	return other
+}
+
 func convertCreate(c *pg.CreateStmt, word string) (Node, *Error) {
 	if part := unsupportedParts(c); part != "" {
 		return nil, Unsupported(part, "")
@@ -141,6 +149,7 @@ func convertCreate(c *pg.CreateStmt, word string) (Node, *Error) {
 	r := c.GetRelation()
 	out := &CreateCollection{Word: word, IfNotExists: c.GetIfNotExists(),
 		Name: Name{Schema: r.GetSchemaname(), Name: r.GetRelname(), Position: Position(r.GetLocation())}}
+	out.Pool, out.PoolPosition, _ = storage(c.GetOptions())
 	for _, e := range c.GetTableElts() {
 		switch n := e.GetNode().(type) {
 		case *pg.Node_ColumnDef:

@@ -45,6 +45,9 @@ func dispatch(text string, deep bool) (Node, *Error) {
 		switch word := p.word(); {
 		case word == "collection":
 			return parseCollection(p, first == "create", deep)
+		case word == "pool" && first != "truncate":
+			p.advance()
+			return p.pool(first)
 		case word == "node" && first == "alter":
 			p.advance()
 			return p.alterNode()
@@ -69,10 +72,11 @@ func parseCollection(p *cursor, create, deep bool) (Node, *Error) {
 }
 
 // bareName reads the rest of the text after COLLECTION. It returns where the name
-// ends if there is nothing else, -1 otherwise; several says that another
+// ends if there is nothing else but WITH, -1 otherwise; several says that another
 // statement follows.
 func (p *cursor) bareName() (end int, several bool) {
 	end = -1
+	with := -1 // where the name ends before WITH
 	bare, exists := true, []string{"if", "not", "exists"}
 	for p.advance(); p.token.kind != tokenSemicolon && p.token.kind != tokenEnd && p.token.kind != tokenBad; p.advance() {
 		if len(exists) > 0 && p.word() == exists[0] {
@@ -80,6 +84,9 @@ func (p *cursor) bareName() (end int, several bool) {
 			continue
 		}
 		exists = nil
+		if bare && with < 0 && end >= 0 && p.word() == "with" {
+			with = end
+		}
 		bare = bare && (p.token.kind == tokenWord || p.token.kind == tokenQuoted || p.text[p.token.start:p.token.end] == ".")
 		end = p.token.end
 	}
@@ -87,7 +94,10 @@ func (p *cursor) bareName() (end int, several bool) {
 		p.advance()
 		several = p.token.kind != tokenEnd
 	}
-	if !bare {
+	switch {
+	case with >= 0:
+		end = with
+	case !bare:
 		end = -1
 	}
 	return end, several
@@ -200,6 +210,12 @@ func (p *cursor) show() (node Node, err *Error, ok bool) { //nolint:revive // ok
 	case ShowNodes, ShowRanges, ShowCollections, ShowOperations, ShowRebalance:
 		p.advance()
 		return &ShowCluster{Kind: kind}, p.end(), true
+	case ShowPools:
+		p.advance()
+		return &ShowCluster{Kind: kind}, p.end(), true
+	case ShowPool:
+		node, err := p.showPool()
+		return node, err, true
 	case "tables":
 		p.advance()
 		return &ShowCluster{Kind: ShowCollections}, p.end(), true

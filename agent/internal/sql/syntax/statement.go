@@ -35,6 +35,9 @@ type CreateCollection struct {
 	IfNotExists bool
 	Columns     []ColumnDef
 	PrimaryKey  []string // empty: none was given
+	// Pool is of WITH (pool = 'x'); empty: the default one.
+	Pool         string `json:",omitempty"`
+	PoolPosition int    `json:",omitempty"`
 }
 
 // ColumnDef is a column of a CreateCollection.

@@ -1,0 +1,219 @@
+package syntax
+
+import (
+	"fmt"
+	"strconv"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+)
+
+// The pools that can be shown.
+const (
+	ShowPools ShowKind = "pools"
+	ShowPool  ShowKind = "pool"
+)
+
+// PoolOptions are what is said of a pool; nil: nothing.
+type PoolOptions struct {
+	Replicas, Ranges          *int
+	Constraints, PreferLeader *string
+}
+
+// CreatePool is CREATE POOL name [WITH (option = value, ...)].
+type CreatePool struct {
+	Name    string
+	Options PoolOptions
+}
+
+// AlterPool is ALTER POOL name SET option = value, ... or RENAME TO name.
+type AlterPool struct {
+	Name     string
+	Options  PoolOptions
+	RenameTo string // "": SET
+}
+
+// DropPool is DROP POOL [IF EXISTS] name.
+type DropPool struct {
+	Name     string
+	IfExists bool
+}
+
+func (*CreatePool) node() {}
+func (*AlterPool) node()  {}
+func (*DropPool) node()   {}
+
+// poolOptions are the names of the options, for who writes another one.
+const poolOptions = "replicas, ranges, constraints, prefer_leader"
+
+// pool reads what follows CREATE, ALTER or DROP POOL.
+func (p *cursor) pool(verb string) (Node, *Error) {
+	drop := &DropPool{}
+	if verb == "drop" && p.word() == "if" {
+		p.advance()
+		if p.word() != "exists" {
+			return nil, near(p.text, p.token)
+		}
+		p.advance()
+		drop.IfExists = true
+	}
+	name, err := p.identifier()
+	if err != nil {
+		return nil, err
+	}
+	switch verb {
+	case "drop":
+		drop.Name = name
+		return drop, p.end()
+	case "create":
+		c := &CreatePool{Name: name}
+		if p.word() == "with" {
+			p.advance()
+			if p.token.kind != tokenOpen {
+				return nil, near(p.text, p.token)
+			}
+			if err := p.options(&c.Options); err != nil {
+				return nil, err
+			}
+		}
+		return c, p.end()
+	case "alter":
+		return p.alterPool(name)
+	}
+	return nil, near(p.text, p.token)
+}
+
+func (p *cursor) alterPool(name string) (Node, *Error) {
+	a := &AlterPool{Name: name}
+	switch p.word() {
+	case "rename":
+		p.advance()
+		if p.word() != "to" {
+			return nil, near(p.text, p.token)
+		}
+		p.advance()
+		var err *Error
+		if a.RenameTo, err = p.identifier(); err != nil {
+			return nil, err
+		}
+	case "set":
+		p.advance()
+		if err := p.options(&a.Options); err != nil {
+			return nil, err
+		}
+		if a.Options.Ranges != nil {
+			return nil, &Error{Code: "22023", Message: "ranges is what a pool begins with: split a range with nodedbctl ranges split"}
+		}
+	default:
+		return nil, near(p.text, p.token)
+	}
+	return a, p.end()
+}
+
+// options reads option = value, ...; parentheses may stand around them.
+func (p *cursor) options(o *PoolOptions) *Error {
+	open := p.token.kind == tokenOpen
+	if open {
+		p.advance()
+	}
+	for {
+		if err := p.option(o); err != nil {
+			return err
+		}
+		if p.token.kind != tokenComma {
+			break
+		}
+		p.advance()
+	}
+	if !open {
+		return nil
+	}
+	if p.token.kind != tokenClose {
+		return near(p.text, p.token)
+	}
+	p.advance()
+	return nil
+}
+
+func (p *cursor) option(o *PoolOptions) *Error {
+	at := p.token.start + 1
+	name, err := p.identifier()
+	if err != nil {
+		return err
+	}
+	if p.text[p.token.start:p.token.end] != "=" {
+		return near(p.text, p.token)
+	}
+	p.advance()
+	value, err := p.literal()
+	if err != nil {
+		return err
+	}
+	numbers := map[string]**int{"replicas": &o.Replicas, "ranges": &o.Ranges}
+	texts := map[string]**string{"constraints": &o.Constraints, "prefer_leader": &o.PreferLeader}
+	invalid := func(format string, args ...any) *Error {
+		return &Error{Code: "22023", Message: fmt.Sprintf(format, args...), Position: at}
+	}
+	if to, ok := numbers[name]; ok {
+		n, e := strconv.Atoi(value.Text)
+		switch {
+		case e != nil:
+			return invalid("%s must be a number, not %q", name, value.Text)
+		case *to != nil:
+			return invalid("%s is there twice", name)
+		}
+		*to = &n
+		return nil
+	}
+	to, ok := texts[name]
+	switch {
+	case !ok:
+		return invalid("a pool has no option %q: %s", name, poolOptions)
+	case !value.Quoted:
+		return invalid("%s must be a string, such as '+zone=a'", name)
+	case *to != nil:
+		return invalid("%s is there twice", name)
+	}
+	*to = &value.Text
+	return nil
+}
+
+// showPool reads the name after SHOW POOL.
+func (p *cursor) showPool() (Node, *Error) {
+	p.advance()
+	name, err := p.identifier()
+	if err != nil {
+		return nil, err
+	}
+	return &ShowCluster{Kind: ShowPool, Node: name}, p.end()
+}
+
+// storage reads WITH (pool = 'x'); other says that there is anything else.
+func storage(options []*pg.Node) (pool string, position int, other bool) {
+	for _, o := range options {
+		d := o.GetDefElem()
+		if d.GetDefname() != "pool" || d.GetDefnamespace() != "" {
+			other = true
+			continue
+		}
+		pool, position = d.GetArg().GetString_().GetSval(), Position(d.GetLocation())
+		if pool == "" { // a bare word is read as the name of a type
+			if names := d.GetArg().GetTypeName().GetNames(); len(names) == 1 {
+				pool = names[0].GetString_().GetSval()
+			}
+		}
+		other = other || pool == ""
+	}
+	return pool, position, other
+}
+
+// movesPool reports whether ALTER TABLE asks for another pool.
+func movesPool(a *pg.AlterTableStmt) bool {
+	for _, c := range a.GetCmds() {
+		for _, o := range c.GetAlterTableCmd().GetDef().GetList().GetItems() {
+			if o.GetDefElem().GetDefname() == "pool" {
+				return true
+			}
+		}
+	}
+	return false
+}
