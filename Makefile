@@ -17,7 +17,7 @@ VULN := $(GO) tool -modfile=.tools/vuln.mod govulncheck
 CLUSTER_PKGS := ./agent/agenttest/...
 SOURCES := $(wildcard agent client cmd tui)
 
-.PHONY: help build demo test check bench bench-compare fmt lint vet generate generate-check man unit cluster fuzz test-long vuln clean
+.PHONY: help build demo test check bench bench-compare bench-scale fmt lint vet generate generate-check man unit cluster fuzz test-long vuln clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,10 @@ bench: build peers ## the figures of docs/BENCHMARKS.md, beside etcd and Postgre
 	BENCH_ETCD=$(CURDIR)/bin/peers/etcd BENCH_OUT=$(abspath $(BENCH_OUT)) BENCH_PROFILE=$(abspath $(BENCH_PROFILE)) \
 	  $(GO) test -tags bench -count 1 -timeout 90m -v -run '^TestBench$$' ./agent/agenttest/bench
 	$(if $(BENCH_ONLY)$(BENCH_QUICK),,$(GO) test -tags bench -count 1 -timeout 30m -v -run TestBench ./tui)
+
+bench-scale: ## the control plane of 1,000 nodes and 100,000 ranges, synthetic
+	$(GO) test -run xxx -bench 'Hub|StatusIntake|Coordinator|Publish|Since|Owner|Decommission|OKToStop|Rebalance' -benchmem \
+	  ./agent/internal/operation ./agent/internal/metastate ./agent/internal/placement ./agent/internal/admin
 
 bench-compare: ## compare two runs of bench: OLD=file NEW=file
 	@test -n "$(OLD)" -a -n "$(NEW)" || { echo "make bench-compare OLD=file NEW=file: files that make bench BENCH_OUT=file wrote"; exit 2; }

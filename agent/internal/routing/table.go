@@ -28,6 +28,10 @@ type Table struct {
 	view func() View
 	// learnt is replaced, never changed.
 	learnt atomic.Pointer[knowledge]
+	// leaders holds a NodeID by RangeID: a hint changes alone, whatever their number.
+	leaders sync.Map
+	// changed is closed and replaced when a hint or learnt changes.
+	changed atomic.Pointer[chan struct{}]
 	// mu serialises the writers of learnt.
 	mu sync.Mutex
 	// wrong counts the hints that turned out to be wrong.
@@ -37,17 +41,15 @@ type Table struct {
 // knowledge is what nodes said that the meta range's copy may not show yet.
 type knowledge struct {
 	descriptors map[cluster.RangeID]*cluster.RangeDescriptor
-	leaders     map[cluster.RangeID]cluster.NodeID
 	// halves are the descriptors of ranges that were split off.
 	halves []*cluster.RangeDescriptor
-	// changed is closed when this knowledge is replaced.
-	changed chan struct{}
 }
 
 // New returns a table over the views that view returns.
 func New(view func() View) *Table {
 	t := &Table{view: view}
-	t.learnt.Store(&knowledge{changed: make(chan struct{})})
+	t.learnt.Store(&knowledge{})
+	t.changed.Store(new(make(chan struct{})))
 	return t
 }
 
@@ -72,7 +74,7 @@ func (t *Table) Lookup(p cluster.PoolID, at cluster.Key) (Route, bool) {
 	if !ok {
 		return Route{}, false
 	}
-	return Route{Descriptor: d, Leader: k.leaders[d.ID]}, true
+	return Route{Descriptor: d, Leader: t.Leader(d.ID)}, true
 }
 
 // Row returns the route of the range that holds the row, a key of keys.Row.
@@ -95,14 +97,21 @@ func (t *Table) Range(id cluster.RangeID) (Route, bool) {
 	} else if d = k.descriptors[id]; d == nil {
 		return Route{}, false
 	}
-	return Route{Descriptor: d, Leader: k.leaders[id]}, true
+	return Route{Descriptor: d, Leader: t.Leader(id)}, true
 }
 
 // Leader returns the hint for the leader of a range; 0: none.
-func (t *Table) Leader(id cluster.RangeID) cluster.NodeID { return t.learnt.Load().leaders[id] }
+func (t *Table) Leader(id cluster.RangeID) cluster.NodeID {
+	v, ok := t.leaders.Load(id)
+	if !ok {
+		return 0
+	}
+	node, _ := v.(cluster.NodeID)
+	return node
+}
 
 // Changed returns a channel that is closed when a hint or descriptor changes.
-func (t *Table) Changed() <-chan struct{} { return t.learnt.Load().changed }
+func (t *Table) Changed() <-chan struct{} { return *t.changed.Load() }
 
 // Learn takes a descriptor that a replica reported, if it is newer than the
 // known one.
@@ -133,7 +142,8 @@ func (t *Table) SetLeader(id cluster.RangeID, node cluster.NodeID) {
 	if had != 0 {
 		t.wrong.Add(1)
 	}
-	t.update(func(k *knowledge) { k.leaders[id] = node })
+	t.leaders.Store(id, node)
+	t.tell()
 }
 
 // DropLeader drops the hint for a range if it is still node.
@@ -142,18 +152,20 @@ func (t *Table) DropLeader(id cluster.RangeID, node cluster.NodeID) {
 		return
 	}
 	t.wrong.Add(1)
-	t.update(func(k *knowledge) {
-		if k.leaders[id] == node {
-			delete(k.leaders, id)
-		}
-	})
+	if t.leaders.CompareAndDelete(id, node) {
+		t.tell()
+	}
 }
 
 // Forget drops all leader hints that name node: gossip suspects it.
 func (t *Table) Forget(node cluster.NodeID) {
-	t.update(func(k *knowledge) {
-		maps.DeleteFunc(k.leaders, func(_ cluster.RangeID, n cluster.NodeID) bool { return n == node })
+	t.leaders.Range(func(id, n any) bool {
+		if n == node {
+			t.leaders.CompareAndDelete(id, n)
+		}
+		return true
 	})
+	t.tell()
 }
 
 func (t *Table) update(change func(*knowledge)) {
@@ -162,11 +174,8 @@ func (t *Table) update(change func(*knowledge)) {
 	old := t.learnt.Load()
 	next := &knowledge{
 		descriptors: make(map[cluster.RangeID]*cluster.RangeDescriptor, len(old.descriptors)+1),
-		leaders:     make(map[cluster.RangeID]cluster.NodeID, len(old.leaders)+1),
-		changed:     make(chan struct{}),
 	}
 	maps.Copy(next.descriptors, old.descriptors)
-	maps.Copy(next.leaders, old.leaders)
 	change(next)
 	for _, d := range next.descriptors {
 		if d.Parent != 0 {
@@ -174,8 +183,11 @@ func (t *Table) update(change func(*knowledge)) {
 		}
 	}
 	t.learnt.Store(next)
-	close(old.changed)
+	t.tell()
 }
+
+// tell wakes those who wait for a change, after it was made.
+func (t *Table) tell() { close(*t.changed.Swap(new(make(chan struct{})))) }
 
 // newest returns the learnt descriptor of d's range if it is newer than d.
 func (k *knowledge) newest(d *cluster.RangeDescriptor) *cluster.RangeDescriptor {

@@ -158,3 +158,21 @@ func BenchmarkKey(b *testing.B) {
 		table.Key(0, 7, key)
 	}
 }
+
+// TestAHintIsOneHint counts what one more leader hint makes, beside few and beside
+// many: the same.
+func TestAHintIsOneHint(t *testing.T) {
+	for _, hints := range []int{1000, 100_000} {
+		table := New(func() View { return fakeView{} })
+		for i := range hints {
+			table.SetLeader(cluster.RangeID(i+1), 1)
+		}
+		next := cluster.NodeID(1)
+		if n := testing.AllocsPerRun(20, func() {
+			next++
+			table.SetLeader(77, next)
+		}); n > 12 {
+			t.Errorf("beside %d hints, one more makes %v objects", hints, n)
+		}
+	}
+}
