@@ -34,10 +34,11 @@ func Read(r storage.Reader, row []byte, ts hlc.Timestamp) (v Version, err error)
 	if err != nil {
 		return v, err
 	}
-	if v, err = decodeVersion(it.Value()); err != nil {
+	stored := it.Value() // once: another call may take the bytes back
+	if v, err = decodeVersion(stored); err != nil {
 		return v, err
 	}
-	v.TS, v.size = at, int64(len(it.Key())+len(it.Value()))
+	v.TS, v.size = at, int64(len(it.Key())+len(stored))
 	if v.Live {
 		v.Value = append([]byte{}, v.Value...)
 	}
