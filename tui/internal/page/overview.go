@@ -381,7 +381,7 @@ func (o *overview) side(th *theme.Theme, s Size) *cell.Block {
 	b := cell.NewBlock(s.Width)
 	o.sideNodes(th, b, max(3, s.Height-32))
 	b.Blank()
-	m := newRangeMap(o.s.Ranges)
+	m := newRangeMap(o.s.Ranges, everyPool)
 	b.Add(section(th, s.Width, "vshards", "by load, reads and writes"))
 	m.draw(th, b, mapLook{metric: byLoad, cellWidth: 1})
 	if room := s.Height - b.Height() - 2; room > 2 {

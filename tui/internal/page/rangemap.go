@@ -1,8 +1,10 @@
 package page
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/nodedb/nodedb/client/adminpb"
 	"github.com/nodedb/nodedb/tui/internal/cell"
@@ -29,21 +31,42 @@ const (
 
 func (m metric) String() string { return [...]string{"state", "load", "leader"}[m] }
 
-// rangeMap says which range owns each vshard.
+// rangeMap says which ranges of a pool own each vshard.
 type rangeMap struct {
-	owner [vshardCount]*adminpb.Range
-	mean  float64 // load of the ranges that have any
+	pool  string
+	order []*adminpb.Range            // by their keys
+	owner [vshardCount]*adminpb.Range // the first of a vshard that is divided
+	parts map[int][]*adminpb.Range    // of vshards that are divided: all of them
+	mean  float64                     // load of the ranges that have any
 }
 
-func newRangeMap(ranges []*adminpb.Range) *rangeMap {
-	m := &rangeMap{}
-	loaded := 0.0
+// everyPool is what the map shows while nothing else is selected.
+const everyPool = "default"
+
+// poolOf is the name of a range's pool.
+func poolOf(r *adminpb.Range) string { return cmp.Or(r.GetPool(), everyPool) }
+
+func newRangeMap(ranges []*adminpb.Range, pool string) *rangeMap {
+	m := &rangeMap{pool: pool, parts: map[int][]*adminpb.Range{}}
 	for _, r := range ranges {
-		if r.GetMeta() {
-			continue
+		if !r.GetMeta() && poolOf(r) == pool {
+			m.order = append(m.order, r)
 		}
+	}
+	slices.SortFunc(m.order, func(a, b *adminpb.Range) int {
+		return cmp.Or(cmp.Compare(a.GetStart(), b.GetStart()), cmp.Compare(a.GetStartKey(), b.GetStartKey()))
+	})
+	loaded := 0.0
+	for _, r := range m.order {
 		for v := r.GetStart(); v < min(r.GetEnd(), vshardCount); v++ {
-			m.owner[v] = r
+			if first := m.owner[v]; first == nil {
+				m.owner[v] = r
+			} else {
+				if m.parts[int(v)] == nil {
+					m.parts[int(v)] = []*adminpb.Range{first}
+				}
+				m.parts[int(v)] = append(m.parts[int(v)], r)
+			}
 		}
 		if load := rangeLoad(r); load > 0 {
 			m.mean += load
@@ -52,6 +75,34 @@ func newRangeMap(ranges []*adminpb.Range) *rangeMap {
 	}
 	m.mean /= max(loaded, 1)
 	return m
+}
+
+// shown returns the range that stands for a vshard: of several the selected one, else
+// the hottest or, where the map is not of the load, the one in the worst state.
+func (m *rangeMap) shown(v int, look *mapLook) *adminpb.Range {
+	best := m.owner[v]
+	for _, r := range m.parts[v] {
+		if r.GetId() == look.selected {
+			return r
+		}
+		worse := cmp.Compare(theme.RangeState(r.GetState()), theme.RangeState(best.GetState()))
+		if look.metric == byLoad {
+			worse = 0
+		}
+		if cmp.Or(worse, cmp.Compare(rangeLoad(r), rangeLoad(best))) > 0 {
+			best = r
+		}
+	}
+	return best
+}
+
+// beside returns the range that is by steps after r in the order of keys; nil: none.
+func (m *rangeMap) beside(r *adminpb.Range, by int) *adminpb.Range {
+	at := slices.IndexFunc(m.order, func(o *adminpb.Range) bool { return o.GetId() == r.GetId() })
+	if at < 0 || at+by < 0 || at+by >= len(m.order) {
+		return nil
+	}
+	return m.order[at+by]
 }
 
 // rangeLoad is reads and writes per second.
@@ -84,9 +135,9 @@ func (m *rangeMap) draw(th *theme.Theme, b *cell.Block, look mapLook) {
 		l := cell.NewLine(b.Width).Field(th.Faint, fmt.Sprint(row*mapColumns), mapMargin-1, true).Space(1)
 		var last *cell.Style
 		for col := 0; col < mapColumns; {
-			r := m.owner[row*mapColumns+col]
+			r := m.shown(row*mapColumns+col, &look)
 			n := 1
-			for col+n < mapColumns && m.owner[row*mapColumns+col+n] == r {
+			for col+n < mapColumns && m.shown(row*mapColumns+col+n, &look) == r {
 				n++
 			}
 			m.run(th, l, &last, r, n*look.cellWidth, look)
@@ -193,7 +244,11 @@ func (m *rangeMap) paint(th *theme.Theme, r *adminpb.Range, what metric) (*cell.
 
 // legend says what the glyphs and colours of the map mean.
 func (m *rangeMap) legend(th *theme.Theme, width int, what metric, nodes []*adminpb.Node) *cell.Line {
-	l := cell.NewLine(width).Put(th.Title, "vshards").Put(th.Dim, " by "+what.String()+"  ")
+	l := cell.NewLine(width).Put(th.Title, "vshards")
+	if m.pool != everyPool {
+		l.Put(th.Dim, " of pool ").Put(th.Title, m.pool)
+	}
+	l.Put(th.Dim, " by "+what.String()+"  ")
 	switch what {
 	case byState:
 		for _, s := range []string{"no-quorum", "under", "electing", "moving", "over", "healthy"} {

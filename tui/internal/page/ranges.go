@@ -117,7 +117,7 @@ func newRanges() *ranges {
 			return strconv.FormatUint(r.GetApplied(), 10), th.Dim
 		}},
 	)
-	return &ranges{t: t, m: &rangeMap{}}
+	return &ranges{t: t, m: newRangeMap(nil, everyPool)}
 }
 
 func (*ranges) Name() string { return Ranges }
@@ -127,7 +127,7 @@ func (*ranges) Topics() []string { return []string{feed.Status, feed.Ranges, fee
 func (p *ranges) Load(s *feed.Snapshot) {
 	p.s = s
 	p.t.Set(s.Ranges)
-	p.m = newRangeMap(s.Ranges)
+	p.m = newRangeMap(s.Ranges, p.m.pool)
 }
 
 func (p *ranges) Filter(query string) error {
@@ -263,12 +263,22 @@ func (p *ranges) steer(key string) bool {
 	if !ok {
 		return false
 	}
+	m := p.mapOf(r)
 	at := int(r.GetStart())
 	switch key {
-	case "left", "h":
-		at--
-	case "right", "l":
-		at = int(r.GetEnd())
+	case "left", "h", "right", "l":
+		by := 1
+		if key == "left" || key == "h" {
+			by = -1
+		}
+		to := m.beside(r, by)
+		if r.GetMeta() && len(m.order) > 0 {
+			to = m.order[0]
+		}
+		if to != nil {
+			p.t.Select(uint64(to.GetId()))
+		}
+		return true
 	case "up", "k":
 		at -= mapColumns
 	case "down", "j":
@@ -283,11 +293,20 @@ func (p *ranges) steer(key string) bool {
 		at = 0
 	}
 	if at >= 0 && at < vshardCount {
-		if to := p.m.owner[at]; to != nil {
+		if to := m.owner[at]; to != nil {
 			p.t.Select(uint64(to.GetId()))
 		}
 	}
 	return true
+}
+
+// mapOf is the map of the pool of r, the range that is selected; of the meta range,
+// which is in none, the one that was shown last.
+func (p *ranges) mapOf(r *adminpb.Range) *rangeMap {
+	if r != nil && !r.GetMeta() && poolOf(r) != p.m.pool {
+		p.m = newRangeMap(p.s.Ranges, poolOf(r))
+	}
+	return p.m
 }
 
 // nextBad goes to the next range in the worst state that there is.
@@ -364,7 +383,7 @@ func (p *ranges) selected() *adminpb.Range {
 func (p *ranges) drawMap(th *theme.Theme, s Size) *cell.Block {
 	b := cell.NewBlock(s.Width)
 	r := p.selected()
-	b.Add(p.m.legend(th, s.Width, p.metric, p.s.Nodes))
+	b.Add(p.mapOf(r).legend(th, s.Width, p.metric, p.s.Nodes))
 	p.m.draw(th, b, mapLook{metric: p.metric, cellWidth: 1, selected: r.GetId(), match: p.test})
 	b.Blank()
 	p.line(th, b, r)
@@ -384,7 +403,7 @@ func (p *ranges) line(th *theme.Theme, b *cell.Block, r *adminpb.Range) {
 func (p *ranges) drawBoth(th *theme.Theme, s Size) *cell.Block {
 	r := p.selected()
 	left := cell.NewBlock(bothWidth)
-	left.Add(p.m.legend(th, bothWidth, p.metric, p.s.Nodes))
+	left.Add(p.mapOf(r).legend(th, bothWidth, p.metric, p.s.Nodes))
 	p.m.draw(th, left, mapLook{metric: p.metric, cellWidth: 2, selected: r.GetId(), match: p.test})
 	b := left
 	if side := s.Width - bothWidth - 3; side >= 20 {
