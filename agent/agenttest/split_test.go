@@ -3,6 +3,7 @@ package agenttest
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +37,7 @@ func TestSplitUnderLoad(t *testing.T) {
 
 	leader := c.leaderOf("r2")
 	out := c.Ctl("ranges", "split", "r2", "--at", "100", "--reason", "test")
-	if !strings.Contains(out, "succeeded") || !strings.Contains(out, "r2 has the vshards [0,100)") {
+	if !strings.Contains(out, "succeeded") || !strings.Contains(out, "r2 has the keys [0,100)") {
 		t.Errorf("split:\n%s", out)
 	}
 	t.Logf("kill -9 %s, which led r2\n%s", leader.Name, out)
@@ -194,4 +195,113 @@ func TestBusyRangeIsSplit(t *testing.T) {
 		t.Errorf("%d statements failed, e.g. %v", len(errs), errs[:min(3, len(errs))])
 	}
 	l.Check(c.Node(1))
+}
+
+// TestSplitInsideAVShard splits a range at rows of one vshard under a ledger of
+// writes: by the key, by the row's name and by the middle that the leader finds. A
+// node is killed on the way, the new range moves to another node, and everything is
+// read through every node.
+func TestSplitInsideAVShard(t *testing.T) {
+	c := Start(t, Options{Nodes: 4, Ranges: 2})
+	l := c.StartLedger(8)
+	l.Advance(200, 30*time.Second)
+	// Rows enough that every vshard has some.
+	psql(t, c.Node(1), "CREATE TABLE wide (id int PRIMARY KEY, v text)")
+	psql(t, c.Node(1), "INSERT INTO wide SELECT g, repeat('x', 100) FROM generate_series(1, 6000) g")
+	sum := psql(t, c.Node(1), "SELECT count(*), sum(id) FROM wide")
+
+	type place struct {
+		VShard   int    `json:"vshard"`
+		Range    int    `json:"range"`
+		RowKey   string `json:"rowKey"`
+		StartKey string `json:"startKey"`
+		EndKey   string `json:"endKey"`
+	}
+	lookup := func(id int) (p place) {
+		t.Helper()
+		out := c.Ctl("routing", "lookup", "wide", fmt.Sprint(id), "-o", "json")
+		if err := json.Unmarshal([]byte(out), &p); err != nil || p.RowKey == "" {
+			t.Fatalf("routing lookup: %v in %s", err, out)
+		}
+		return p
+	}
+	row := lookup(1)
+	parent := fmt.Sprint("r", row.Range)
+	out := c.Ctl("ranges", "split", parent, "--at", "0x"+row.RowKey, "--reason", "test")
+	if !strings.Contains(out, "succeeded") || !strings.Contains(out, "0x"+row.RowKey) {
+		t.Errorf("split at a row:\n%s", out)
+	}
+	child := lookup(1)
+	if child.Range == row.Range || child.StartKey != row.RowKey || child.VShard != row.VShard {
+		t.Errorf("the row is in r%d from %s on, want a new range that begins with it", child.Range, child.StartKey)
+	}
+	if r := c.TryCtl("ranges", "split", parent, "--at", "0x"+row.RowKey); r.Code != 2 {
+		t.Errorf("the same split again: exit %d, want 2\n%s", r.Code, r.Stderr)
+	}
+	// By the name of a row, of the range that has it now.
+	second := lookup(2)
+	out = c.Ctl("ranges", "split", fmt.Sprint("r", second.Range), "--at", "wide/2")
+	if got := lookup(2); got.StartKey != second.RowKey {
+		t.Errorf("after the split at wide/2 its range begins with %s, want %s\n%s", got.StartKey, second.RowKey, out)
+	}
+	// What is left of a vshard alone has no vshard's beginning inside: its leader
+	// finds a row.
+	tail := lookup(1)
+	if next := fmt.Sprint(tail.VShard + 1); tail.EndKey > row.RowKey[:4]+"ff" && tail.VShard+1 < 1024 {
+		c.Ctl("ranges", "split", fmt.Sprint("r", tail.Range), "--at", next)
+		c.Ctl("ranges", "split", fmt.Sprint("r", tail.Range))
+		if got := lookup(1); len(got.EndKey) <= 4 || got.EndKey <= got.StartKey {
+			t.Errorf("the vshard's part was split at %q, want a row", got.EndKey)
+		}
+	}
+	victim := c.leaderOf(fmt.Sprint("r", tail.Range))
+	victim.Kill()
+	l.Advance(50, 30*time.Second)
+	victim.Start()
+	c.WaitReplicated()
+
+	c.moveAway(fmt.Sprint("r", tail.Range))
+	c.WaitReplicated()
+	l.Advance(50, 30*time.Second)
+	for i, n := range c.Nodes() {
+		if got := psql(t, n, "SELECT count(*), sum(id) FROM wide"); got != sum {
+			t.Errorf("n%d reads %q, want %q", i+1, got, sum)
+		}
+		if got := psql(t, n, "SELECT id FROM wide WHERE id IN (1, 2) ORDER BY id"); strings.TrimSpace(got) != "1\n2" {
+			t.Errorf("n%d reads the rows at the boundaries as %q", i+1, got)
+		}
+		if got := psql(t, n, "SHOW RANGES"); !strings.Contains(got, row.RowKey) {
+			t.Errorf("SHOW RANGES on n%d does not show the bound %s", i+1, row.RowKey)
+		}
+	}
+	_, errs := l.Stop()
+	if len(errs) > 0 {
+		t.Errorf("%d statements failed, e.g. %v", len(errs), errs[:min(3, len(errs))])
+	}
+	l.Check(c.Node(1))
+}
+
+// moveAway moves a replica of a range that does not lead to the node without one.
+func (c *Cluster) moveAway(name string) {
+	c.t.Helper()
+	var r struct {
+		Leader int   `json:"leader"`
+		Voters []int `json:"voters"`
+	}
+	if err := json.Unmarshal([]byte(c.Ctl("ranges", "show", name, "-o", "json")), &r); err != nil {
+		c.t.Fatal(err)
+	}
+	from, to := 0, 0
+	for n := 1; n <= len(c.Nodes()); n++ {
+		switch {
+		case !slices.Contains(r.Voters, n):
+			to = n
+		case n != r.Leader:
+			from = n
+		}
+	}
+	if from == 0 || to == 0 {
+		c.t.Fatalf("%s has %+v: nowhere to move", name, r)
+	}
+	c.Ctl("ranges", "move", name, "--from", fmt.Sprint("n", from), "--to", fmt.Sprint("n", to))
 }

@@ -64,6 +64,12 @@ func TestDescriptorSpans(t *testing.T) {
 	if first, end := right.VShards(); first != 417 || end != 420 {
 		t.Errorf("right touches [%d,%d), want [417,420)", first, end)
 	}
+	one := RangeDescriptor{ID: 4, Start: VShard(417).Key(), End: row}
+	for text, d := range map[string]*RangeDescriptor{"400-417*": &left, "417*-419": &right, "417*": &one} {
+		if d.VShardText() != text {
+			t.Errorf("%s is shown as %s, want %s", d.Span(), d.VShardText(), text)
+		}
+	}
 	if err := left.Validate(); err != nil {
 		t.Error(err)
 	}

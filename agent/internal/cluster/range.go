@@ -66,6 +66,22 @@ func (d *RangeDescriptor) VShards() (first, end VShard) {
 	return d.Start.VShard(), d.End.NextVShard()
 }
 
+// VShardText is the vshards of the range for people: 400-416, with a star at one of
+// which it owns a part; 417* if that is all.
+func (d *RangeDescriptor) VShardText() string {
+	star := func(k Key) string {
+		if k.Whole() {
+			return ""
+		}
+		return "*"
+	}
+	first, end := d.VShards()
+	if first+1 == end && star(d.Start)+star(d.End) != "" {
+		return fmt.Sprintf("%d*", first)
+	}
+	return fmt.Sprintf("%d%s-%d%s", first, star(d.Start), end-1, star(d.End))
+}
+
 // Span is the span of the range's keys for people: [400,417), its vshards as
 // numbers; of another pool than the default one its name follows.
 func (d *RangeDescriptor) Span() string {

@@ -25,8 +25,8 @@ func NewFor(s gate.Support) *Machine { return &Machine{support: s} }
 
 // Meter hears of the load; it must not influence what it measures.
 type Meter interface {
-	// Wrote says that n rows of v were written.
-	Wrote(v cluster.VShard, n int)
+	// Wrote says that a row of the range was written; row is valid during the call.
+	Wrote(id cluster.RangeID, row []byte)
 }
 
 // NewMetered returns the state machine of an empty range, whose writes meter hears of.
@@ -57,7 +57,7 @@ func (m *Machine) Apply(rw storage.ReadWriter, desc *cluster.RangeDescriptor, _ 
 		}
 	}
 	for i := range b.Ops {
-		if err := m.write(rw, b, i, ts, &found[i]); err != nil {
+		if err := m.write(rw, desc.ID, b, i, ts, &found[i]); err != nil {
 			return nil, fmt.Errorf("write op %d: %w", i, err)
 		}
 	}
@@ -78,19 +78,15 @@ func hasDuplicates(b *Batch) bool {
 }
 
 // write adds a version over the one that was found.
-func (m *Machine) write(w storage.Writer, b *Batch, i int, ts hlc.Timestamp, found *Version) error {
+func (m *Machine) write(w storage.Writer, id cluster.RangeID, b *Batch, i int, ts hlc.Timestamp, found *Version) error {
 	op := &b.Ops[i]
 	key, value := keys.Version(op.Row, ts), encodeVersion(op, b.Writer)
 	if err := w.Set(key, value); err != nil {
 		return err
 	}
-	row, err := keys.DecodeRow(op.Row)
-	if err != nil {
-		return err // check has decoded it
-	}
 	m.added = m.added.Plus(found.counted(op.Kind == Delete, int64(len(key)+len(value))))
 	if m.meter != nil {
-		m.meter.Wrote(row.VShard, 1)
+		m.meter.Wrote(id, op.Row)
 	}
 	return nil
 }

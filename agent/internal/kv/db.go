@@ -149,6 +149,8 @@ type DB struct {
 	server *Server
 	fresh  freshness
 
+	middles middles
+
 	// ctx ends at Close.
 	ctx   context.Context //nolint:containedctx // the life of the DB's own goroutines, not of a request
 	close context.CancelFunc

@@ -81,15 +81,14 @@ func (s *Server) read(ctx context.Context, req *readRequest) ([]readRow, error) 
 	defer h.Close()
 	rows := make([]readRow, len(req.Rows))
 	for i, row := range req.Rows {
-		parts, err := keys.DecodeRow(row)
-		if err != nil {
+		if _, err := keys.DecodeRow(row); err != nil {
 			return nil, err
 		}
 		if !keys.Owns(&h.Descriptor, row) {
 			at := keys.Bound(row)
-			return nil, s.mismatch(&h.Descriptor, parts.Pool, at, at+"\x00")
+			return nil, s.mismatch(&h.Descriptor, keys.PoolOf(row), at, at+"\x00")
 		}
-		s.cfg.Meter.read(parts.VShard, 1)
+		s.cfg.Meter.read(req.Range, row)
 		value, version, ok, err := datastate.Get(h.Reader, row, ts)
 		if err != nil {
 			return nil, fmt.Errorf("read a row: %w", err)
@@ -196,7 +195,7 @@ func (s *Server) scan(ctx context.Context, req *scanRequest, send func(chunk []b
 		}
 		chunk.last = rs.last
 		if rs.last != nil {
-			s.cfg.Meter.read(rs.last.VShard, 1)
+			s.cfg.Meter.read(req.Range, keys.Row(req.Pool, rs.last.VShard, req.Collection, rs.last.Key))
 		}
 		if err := send(chunk.finish(more)); err != nil || !more || n >= req.MaxChunks {
 			return err

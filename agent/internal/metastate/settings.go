@@ -14,8 +14,12 @@ const (
 	SettingGCTTL        = "gc_ttl"        // how long old versions of rows are kept; default 1h
 	SettingSnapshotRate = "snapshot_rate" // snapshot bytes per second and node; default 33554432
 	// SettingSplitLoad is the rows read and written per second from which on a range
-	// is split at the vshard that halves its load; 0: never; default 2500.
-	SettingSplitLoad       = "split_load_threshold"
+	// is split at the key that halves its load; 0: never; default 2500.
+	SettingSplitLoad = "split_load_threshold"
+	// SettingRangeMaxBytes is the size above which a range is split in the middle of
+	// its bytes; 0: never; default 536870912 (512 MiB): a copy of it takes 16 s at the
+	// default snapshot_rate.
+	SettingRangeMaxBytes   = "range_max_bytes"
 	SettingRebalance       = "rebalance"        // off, observe or auto; default auto
 	SettingRebalanceSpread = "rebalance_spread" // percent of the mean that extremes may be apart; default 20
 	// SettingCAKey says where the CA's key is meant to be: on a node (the default),
@@ -38,6 +42,10 @@ const (
 	CAKeyOnNode  = "node"
 	CAKeyOffline = "offline"
 )
+
+// minRangeMaxBytes is the least size above which ranges are split: smaller ones cost
+// more than they carry.
+const minRangeMaxBytes = 64 << 10
 
 // MinSnapshotRate is the least rate of snapshots, in bytes per second.
 const MinSnapshotRate = 1 << 16
@@ -65,6 +73,14 @@ func (s Settings) SplitLoad() float64 {
 		return float64(n)
 	}
 	return 2500
+}
+
+// RangeMaxBytes is the size above which a range is split; 0: never.
+func (s Settings) RangeMaxBytes() uint64 {
+	if n, err := strconv.ParseUint(s[SettingRangeMaxBytes], 10, 64); err == nil {
+		return n
+	}
+	return 512 << 20
 }
 
 // The policies of the rebalancer.
@@ -116,6 +132,10 @@ func ValidateSetting(name, value string) error {
 	case SettingSnapshotRate:
 		if n, err := strconv.ParseUint(value, 10, 64); err != nil || n < MinSnapshotRate {
 			return fmt.Errorf("%s must be at least 65536 bytes per second, not %q", name, value)
+		}
+	case SettingRangeMaxBytes:
+		if n, err := strconv.ParseUint(value, 10, 64); err != nil || n > 0 && n < minRangeMaxBytes {
+			return fmt.Errorf("%s must be a number of bytes from %d on, or 0 for never, not %q", name, minRangeMaxBytes, value)
 		}
 	case SettingSplitLoad:
 		if _, err := strconv.ParseUint(value, 10, 32); err != nil {

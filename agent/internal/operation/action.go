@@ -37,6 +37,7 @@ const (
 	ActPrepare  ActionKind = "prepare"  // make room for Replica of Descriptor's range
 	ActChange   ActionKind = "change"   // make Change of Range at its leader
 	ActSplit    ActionKind = "split"    // split Range as Split says, at its leader
+	ActMiddle   ActionKind = "middle"   // where Range's bytes are halved, as its leader finds it
 	ActTransfer ActionKind = "transfer" // hand Range's leadership to Node
 	ActDestroy  ActionKind = "destroy"  // remove the replica of Range with an id below Replica
 	ActStatus   ActionKind = "status"   // how Ranges stand, as their leader sees it
@@ -73,6 +74,7 @@ type Completion struct {
 	// Statuses come from ActChange, ActTransfer and ActStatus; At is when.
 	Statuses []cluster.RangeStatus
 	At       time.Time
+	Middle   cluster.Key      // ActMiddle
 	Result   metastate.Result // ActCommand
 }
 

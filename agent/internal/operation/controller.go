@@ -29,7 +29,8 @@ type Controller struct {
 	extra      map[cluster.RangeID][]seen
 	newer      map[cluster.RangeID]*cluster.RangeDescriptor
 	hot        map[cluster.RangeID]time.Time // since when a range's load is above the threshold
-	splitAsked time.Time                     // when a split of a hot range was asked for last
+	large      largeRange
+	splitAsked time.Time // when a split of a hot range was asked for last
 	sweptAt    time.Time
 	avoided    map[cluster.NodeID]time.Time  // nodes that moves failed on: until when none is planned there
 	sourced    map[cluster.RangeID]int       // how often a range's copy has stalled
@@ -78,7 +79,7 @@ func (c *Controller) reset(term uint64, now time.Time) {
 	c.told = map[cluster.NodeID]time.Time{}
 	c.extra = map[cluster.RangeID][]seen{}
 	c.newer = map[cluster.RangeID]*cluster.RangeDescriptor{}
-	c.hot, c.splitAsked = map[cluster.RangeID]time.Time{}, time.Time{}
+	c.hot, c.splitAsked, c.large = map[cluster.RangeID]time.Time{}, time.Time{}, largeRange{}
 	c.sweptAt, c.repairAt, c.hotAt = time.Time{}, time.Time{}, time.Time{}
 	c.repaired, c.ended = rest{}, 0
 	c.avoided, c.lifted = map[cluster.NodeID]time.Time{}, map[cluster.NodeID]time.Time{}
@@ -188,6 +189,8 @@ func (c *Controller) absorb() {
 			c.seedDone(done)
 		case ActSplit:
 			c.splitDone(done)
+		case ActMiddle:
+			c.middleDone(done)
 		case ActTransfer:
 			c.moveDone(done)
 			c.transferDone(done)

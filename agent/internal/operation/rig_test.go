@@ -42,6 +42,9 @@ type rig struct {
 	// watch, if set, sees every action before it is carried out.
 	watch    func(a Action)
 	locality func(cluster.NodeID) string
+	// pendingMiddle counts the questions for middles: every third is answered, by middle.
+	pendingMiddle int
+	middle        func(id cluster.RangeID) cluster.Key
 	// refuse, if set, says why a call is answered with an error.
 	refuse func(a Action) error
 }
@@ -510,6 +513,11 @@ func (r *rig) carryOut(a Action) Completion {
 		return r.change(a)
 	case ActSplit:
 		return r.split(a)
+	case ActMiddle:
+		if r.pendingMiddle++; r.pendingMiddle%3 > 0 {
+			return Completion{Err: errors.New("the middle is being looked for")}
+		}
+		return Completion{Middle: r.middle(a.Range)}
 	case ActTransfer:
 		return r.transfer(a)
 	case ActDestroy:

@@ -60,6 +60,7 @@ type request struct {
 type reply struct {
 	Descriptors []cluster.RangeDescriptor `json:"descriptors,omitempty"`
 	Statuses    []cluster.RangeStatus     `json:"statuses,omitempty"`
+	At          cluster.Key               `json:"at,omitempty"`
 }
 
 // Server answers the coordinator's calls on this node.
@@ -69,6 +70,9 @@ type Server struct {
 	// Descriptor reads a range's descriptor linearizably at its leader, which this
 	// node must be.
 	Descriptor func(ctx context.Context, id cluster.RangeID) (*cluster.RangeDescriptor, error)
+	// Middle returns where a split would halve the bytes of a range that this node
+	// leads, or an error until it knows.
+	Middle func(ctx context.Context, id cluster.RangeID) (cluster.Key, error)
 	// Inspect returns the raft state of this node's replica of a range; nil: this
 	// node does not tell.
 	Inspect func(ctx context.Context, id cluster.RangeID) (cluster.RaftState, error)
@@ -87,6 +91,7 @@ func (s *Server) Methods() map[string]func(ctx context.Context, from cluster.Nod
 		MethodCreate:   s.handle(s.create),
 		MethodChange:   s.handle(s.change),
 		MethodSplit:    s.handle(s.split),
+		MethodMiddle:   s.handle(s.middle),
 		MethodTransfer: s.handle(s.transfer),
 		MethodDestroy:  s.handle(s.destroy),
 		MethodStatuses: s.handle(s.statuses),

@@ -298,7 +298,7 @@ func (r *Runner) carryOut(ctx context.Context, a Action) Completion {
 		done.Err = fmt.Errorf("decode the answer to %s: %w", a.Kind, err)
 		return done
 	}
-	done.Descriptors, done.Statuses = rep.Descriptors, rep.Statuses
+	done.Descriptors, done.Statuses, done.Middle = rep.Descriptors, rep.Statuses, rep.At
 	return done
 }
 
@@ -313,6 +313,8 @@ func (a *Action) call() (string, *request) {
 		return MethodChange, &request{Range: a.Range, Change: &a.Change}
 	case ActSplit:
 		return MethodSplit, &request{Range: a.Range, Split: &a.Split}
+	case ActMiddle:
+		return MethodMiddle, &request{Range: a.Range}
 	case ActTransfer:
 		return MethodTransfer, &request{Range: a.Range, Node: a.Node}
 	case ActDestroy:

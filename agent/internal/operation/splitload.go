@@ -12,11 +12,11 @@ import (
 )
 
 // oneSided is the share of the load from which on a split is of no use: a single
-// vshard has it, and cannot be split.
+// row has it, and cannot be split.
 const oneSided = 0.9
 
 // splitHot asks for a split of a range whose load has been above the threshold for
-// a while, at the vshard that halves it: one at a time, and not the same one again
+// a while, at the key that halves it: one at a time, and not the same one again
 // before it is known what the last split did.
 func (c *Controller) splitHot() {
 	limit := c.in.View.Settings.SplitLoad()
@@ -53,19 +53,29 @@ func (c *Controller) splitHot() {
 	if hottest == nil || c.in.Now.Sub(c.splitAsked) < c.cfg.HotFor || c.splitting() {
 		return
 	}
+	c.askSplit(hottest.Descriptor.ID, load.Middle, fmt.Sprintf("load: %.0f rows per second for %s, the threshold is %.0f",
+		load.Rate, c.in.Now.Sub(c.hot[hottest.Descriptor.ID]).Round(time.Second), limit))
+}
+
+// askSplit asks for a split as an operator would.
+func (c *Controller) askSplit(id cluster.RangeID, at cluster.Key, reason string) {
 	c.splitAsked = c.in.Now
 	c.command(upkeepOperation, metastate.Command{CreateOperation: &metastate.CreateOperation{Operation: cluster.Operation{
-		Spec:        cluster.OperationSpec{Kind: cluster.OpSplit, Range: hottest.Descriptor.ID, At: load.Middle},
+		Spec:        cluster.OperationSpec{Kind: cluster.OpSplit, Range: id, At: at},
 		RequestedBy: "coordinator", State: cluster.OpQueued, Phases: splitPhases(), Total: cluster.Progress{Ranges: 1},
-		Reason: fmt.Sprintf("load: %.0f rows per second for %s, the threshold is %.0f", load.Rate, c.in.Now.Sub(c.hot[hottest.Descriptor.ID]).Round(time.Second), limit),
+		Reason: reason,
 	}}})
 }
 
 // worthSplitting reports whether a split would bring something now.
 func (c *Controller) worthSplitting(x *placement.Range, l *cluster.RangeLoad) bool {
 	d := &x.Descriptor
-	return d.Inside(l.Middle) && max(l.Left, 1-l.Left) < oneSided &&
-		!d.Joint() && c.moves[d.ID] == nil && !c.splitLately(d.ID)
+	return d.Inside(l.Middle) && max(l.Left, 1-l.Left) < oneSided && c.splittable(d)
+}
+
+// splittable reports whether nothing is in the way of a split of its own accord.
+func (c *Controller) splittable(d *cluster.RangeDescriptor) bool {
+	return !d.Joint() && c.moves[d.ID] == nil && !c.splitLately(d.ID)
 }
 
 // loadOf returns what the range's leader says of its load, if that is fresh.

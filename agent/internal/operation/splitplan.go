@@ -2,6 +2,7 @@ package operation
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -38,14 +39,16 @@ func (s *Service) previewSplit(ctx context.Context, spec cluster.OperationSpec) 
 	}
 	d := &x.Descriptor
 	if p.At == "" {
-		p.At = boundary(leaderStatus(&o, x), d)
+		if p.At = boundary(leaderStatus(&o, x), d); p.At == "" && x.Leader != 0 {
+			p.At = s.middle(ctx, x)
+		}
 	}
 	refuse := func(code placement.Code, why string, fixes ...placement.Fix) {
 		p.Verdict.Refusals = append(p.Verdict.Refusals, placement.Refusal{Code: code, Ranges: []cluster.RangeID{d.ID}, Why: why, Fixes: fixes})
 	}
 	switch {
 	case p.At == "":
-		refuse(placement.Constraint, fmt.Sprintf("%s owns nothing but a part of the vshard %d: say with --at at which row to split it", d.ID, d.Start.VShard()))
+		refuse(placement.Constraint, fmt.Sprintf("%s owns at most the vshard %d, and no middle of its rows was found: it may have one row, or none, or be large; say with --at where to split it", d.ID, d.Start.VShard()))
 	case x.Leader == 0:
 		refuse(placement.QuorumAtRisk, fmt.Sprintf("%s has no leader that is known", d.ID),
 			placement.Fix{Does: "see why", Command: "nodedbctl ranges show " + d.ID.String()})
@@ -86,7 +89,7 @@ func leaderStatus(o *Observation, x *placement.Range) *cluster.RangeStatus {
 }
 
 // boundary picks where a range is split unless somebody says: where its load is
-// halved, else its vshards; empty: it has one vshard.
+// halved, else its vshards; empty: it has no vshard's beginning inside.
 func boundary(st *cluster.RangeStatus, d *cluster.RangeDescriptor) cluster.Key {
 	first, end := d.VShards()
 	switch middle := (first + (end-first)/2).Key(); {
@@ -96,6 +99,44 @@ func boundary(st *cluster.RangeStatus, d *cluster.RangeDescriptor) cluster.Key {
 		return middle
 	}
 	return ""
+}
+
+// middlePause is the pause between two questions for the middle of a range.
+const middlePause = 100 * time.Millisecond
+
+// middle asks the leader where the bytes of the range are halved, until it knows or
+// the time for one action is over; empty: it does not know.
+func (s *Service) middle(ctx context.Context, x *placement.Range) cluster.Key {
+	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
+	defer cancel()
+	for {
+		at, err := s.askMiddle(ctx, x)
+		if err == nil {
+			return at
+		}
+		select {
+		case <-ctx.Done():
+			return ""
+		case <-time.After(middlePause):
+		}
+	}
+}
+
+func (s *Service) askMiddle(ctx context.Context, x *placement.Range) (cluster.Key, error) {
+	if x.Leader == s.cfg.Self {
+		return s.cfg.Server.Middle(ctx, x.Descriptor.ID)
+	}
+	payload, err := json.Marshal(&request{Range: x.Descriptor.ID})
+	if err != nil {
+		return "", err
+	}
+	b, err := s.cfg.Caller.Call(ctx, x.Leader, MethodMiddle, payload)
+	if err != nil {
+		return "", err
+	}
+	var rep reply
+	err = json.Unmarshal(b, &rep)
+	return rep.At, err
 }
 
 // startSplit records a split; the coordinator begins it.

@@ -16,6 +16,10 @@ const (
 // MethodSplit splits a range at its leader.
 const MethodSplit = "range.split"
 
+// MethodMiddle asks the leader of a range at which key its bytes are halved; until
+// it knows it answers with an error.
+const MethodMiddle = "range.middle"
+
 func splitPhases() []cluster.Phase { return phases(PhaseCheck, PhaseSplit, PhasePublish) }
 
 // stepSplit carries a split on. Nothing of it is kept in memory: where it stands
@@ -104,6 +108,14 @@ func (c *Controller) beingSplit(id cluster.RangeID) bool {
 		}
 	}
 	return false
+}
+
+func (s *Server) middle(ctx context.Context, r *request) (*reply, error) {
+	at, err := s.Middle(ctx, r.Range)
+	if err != nil {
+		return nil, err
+	}
+	return &reply{At: at}, nil
 }
 
 func (s *Server) split(ctx context.Context, r *request) (*reply, error) {

@@ -160,3 +160,49 @@ func TestHotRangesAreSplit(t *testing.T) {
 		t.Errorf("%d splits more although the threshold is 0", n-was)
 	}
 }
+
+// TestLargeRangesAreSplit has the cluster split what is larger than the limit, where
+// the leader finds the middle: one at a time, at a row too, and not for ever what
+// has no middle.
+func TestLargeRangesAreSplit(t *testing.T) {
+	r := newRig(t, 3, 4, 4, 4)
+	row := cluster.VShard(300).Key() + "\x00\x00\x00\x00\x00\x00\x00\x07\x00k\x00"
+	asked := map[cluster.RangeID]int{}
+	r.middle = func(id cluster.RangeID) cluster.Key {
+		asked[id]++
+		if id == 3 {
+			return row
+		}
+		return ""
+	}
+	r.ranges[3].bytes, r.ranges[4].bytes = 3<<20, 2<<20
+	for range int(time.Minute / tick) {
+		r.advance()
+	}
+	if len(asked) > 0 {
+		t.Fatalf("asked for middles %v while all ranges are small", asked)
+	}
+	r.must(metastate.Command{SetSetting: &metastate.SetSetting{Name: metastate.SettingRangeMaxBytes, Value: "1048576"}})
+	r.until("split of r3", 2*time.Minute, func() bool { return r.ranges[3].desc.End == row })
+	r.ranges[3].bytes = 1 << 19
+	r.until("a look for the middle of r4", 2*time.Minute, func() bool { return asked[4] > 0 })
+	for range int(3 * time.Minute / tick) {
+		r.advance()
+	}
+	if asked[4] != 1 {
+		t.Errorf("the middle of r4 was looked for %d times, and there is none", asked[4])
+	}
+	r.ranges[4].bytes = 5 << 20
+	r.until("another look for the middle of r4", 2*time.Minute, func() bool { return asked[4] > 1 })
+	n := 0
+	for _, op := range r.view().Operations {
+		if op.Spec.Kind == cluster.OpSplit {
+			if n++; op.Spec.Range != 3 || op.RequestedBy != "coordinator" || !strings.Contains(op.Reason, "size: ") {
+				t.Errorf("operation %+v", op)
+			}
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d splits, want 1", n)
+	}
+}

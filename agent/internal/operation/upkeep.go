@@ -36,6 +36,7 @@ func (c *Controller) upkeep() {
 	if c.in.Now.Sub(c.hotAt) >= c.cfg.SpreadEvery {
 		c.hotAt = c.in.Now
 		c.splitHot()
+		c.splitLarge()
 	}
 	if c.repairDue() {
 		c.repairAt = c.in.Now

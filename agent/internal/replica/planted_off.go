@@ -14,6 +14,8 @@ func (Planted) countFirst() bool      { return false }
 func (Planted) recountFromView() bool { return false }
 func (Planted) guessCounts() bool     { return false }
 
+func (Planted) wideChild() bool { return false }
+
 // The rest is for package store.
 
 // AsksNobody is false here, as all others are.
@@ -36,6 +38,9 @@ func (Planted) CountsFresh() bool { return false }
 
 // CountsLate is false.
 func (Planted) CountsLate() bool { return false }
+
+// DestroysWide is false.
+func (Planted) DestroysWide() bool { return false }
 
 // NoSync reports whether log appends skip the sync.
 func (Planted) NoSync() bool { return false }

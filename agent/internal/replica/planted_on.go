@@ -21,6 +21,11 @@ type Planted struct {
 	// GuessCounts takes half of a range that was split for what each half holds.
 	GuessCounts bool
 
+	// WideChild has a range that is split off begin with the vshard of its first row.
+	WideChild bool
+	// WideDestroy deletes the rows of a replica that is removed by whole vshards.
+	WideDestroy bool
+
 	// AskNobody has a node that returns ask no peer about its store.
 	AskNobody bool
 	// TrustSelf has it ask, and not wait for answers.
@@ -45,6 +50,8 @@ func (p Planted) countFirst() bool      { return p.CountFirst }
 func (p Planted) recountFromView() bool { return p.RecountFromView }
 func (p Planted) guessCounts() bool     { return p.GuessCounts }
 
+func (p Planted) wideChild() bool { return p.WideChild }
+
 // The rest is for package store.
 
 // AsksNobody reports AskNobody.
@@ -67,6 +74,9 @@ func (p Planted) CountsFresh() bool { return p.FreshCounts }
 
 // CountsLate reports CountLate.
 func (p Planted) CountsLate() bool { return p.CountLate }
+
+// DestroysWide reports WideDestroy.
+func (p Planted) DestroysWide() bool { return p.WideDestroy }
 
 // NoSync reports whether log appends skip the sync.
 func (p Planted) NoSync() bool { return p.SkipSync }

@@ -99,6 +99,9 @@ func (r *Replica) applySplit(b *storage.Batch, e *pb.Entry, env *envelope) error
 		r.fate(e, Outcome{Err: err})
 		return nil //nolint:nilerr // a refusal is an outcome
 	}
+	if r.cfg.Planted.wideChild() {
+		child.Start = child.Start.VShard().Key()
+	}
 	value, err := encodeDescriptor(parent)
 	if err != nil {
 		return err

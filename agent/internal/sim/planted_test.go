@@ -30,21 +30,23 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		says  []string // of the error that finds it, one of them; empty: any
 		extra func(*World)
 	}{
-		"log without sync":                     {Planted: replica.Planted{SkipSync: true}},
-		"read without quorum":                  {Planted: replica.Planted{LocalRead: true}},
-		"messages sent before the write":       {Planted: replica.Planted{SendFirst: true}},
-		"retry applied twice":                  {Planted: replica.Planted{DupApply: true}},
-		"counts stored before what they count": {Planted: replica.Planted{CountFirst: true}, says: []string{counts, impossible}},
-		"a count forgets what came meanwhile":  {Planted: replica.Planted{RecountFromView: true}, says: []string{counts, impossible}},
-		"halves are not counted":               {Planted: replica.Planted{GuessCounts: true}, says: []string{counts, impossible}},
-		"a return asks nobody":                 {Planted: replica.Planted{AskNobody: true}, says: []string{votes, listens}},
-		"a return trusts itself":               {Planted: replica.Planted{TrustSelf: true}, says: []string{votes, listens}},
-		"the raised boot is presented":         {Planted: replica.Planted{PresentRaised: true}, says: []string{votes, listens}},
-		"peers forget":                         {Planted: replica.Planted{PeersForget: true}, says: []string{votes, listens}},
-		"a number told before its sync":        {Planted: replica.Planted{TellEarly: true}, says: []string{condemned}},
-		"nothing counts until all are free":    {Planted: replica.Planted{CountLate: true}, says: []string{votes, listens}, extra: (*World).backWhileHeld},
-		"a new peer's ignorance counts":        {Planted: replica.Planted{FreshCounts: true}, says: []string{votes, listens, condemned}, extra: (*World).wipeBeside},
-		"one voter becomes two":                {ops: ops.Planted{Plan: placement.Planted{EvenVoters: true}}, tune: grown, says: []string{"has no leader at the end", "whose disk is lost"}},
+		"log without sync":                      {Planted: replica.Planted{SkipSync: true}},
+		"read without quorum":                   {Planted: replica.Planted{LocalRead: true}},
+		"messages sent before the write":        {Planted: replica.Planted{SendFirst: true}},
+		"retry applied twice":                   {Planted: replica.Planted{DupApply: true}},
+		"counts stored before what they count":  {Planted: replica.Planted{CountFirst: true}, says: []string{counts, impossible}},
+		"a count forgets what came meanwhile":   {Planted: replica.Planted{RecountFromView: true}, says: []string{counts, impossible}},
+		"halves are not counted":                {Planted: replica.Planted{GuessCounts: true}, says: []string{counts, impossible}},
+		"a split at a row takes the vshard":     {Planted: replica.Planted{WideChild: true}},
+		"a replica is removed by whole vshards": {Planted: replica.Planted{WideDestroy: true}},
+		"a return asks nobody":                  {Planted: replica.Planted{AskNobody: true}, says: []string{votes, listens}},
+		"a return trusts itself":                {Planted: replica.Planted{TrustSelf: true}, says: []string{votes, listens}},
+		"the raised boot is presented":          {Planted: replica.Planted{PresentRaised: true}, says: []string{votes, listens}},
+		"peers forget":                          {Planted: replica.Planted{PeersForget: true}, says: []string{votes, listens}},
+		"a number told before its sync":         {Planted: replica.Planted{TellEarly: true}, says: []string{condemned}},
+		"nothing counts until all are free":     {Planted: replica.Planted{CountLate: true}, says: []string{votes, listens}, extra: (*World).backWhileHeld},
+		"a new peer's ignorance counts":         {Planted: replica.Planted{FreshCounts: true}, says: []string{votes, listens, condemned}, extra: (*World).wipeBeside},
+		"one voter becomes two":                 {ops: ops.Planted{Plan: placement.Planted{EvenVoters: true}}, tune: grown, says: []string{"has no leader at the end", "whose disk is lost"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := uint64(1); seed <= seeds; seed++ {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -34,9 +33,10 @@ func showColumns(kind syntax.ShowKind) []shownColumn {
 			{"version", text}, {"ranges", number}, {"leaders", number}, {"bytes", number}, {"sessions", number}, {"locality", text}}
 	case syntax.ShowRanges:
 		return []shownColumn{{"range", text}, {"vshards", text}, {"leader", text}, {"voters", text}, {"learners", text}, {"bytes", number},
-			{"live_bytes", number}, {"dead_bytes", number}, {"keys", number}, {"reads", number}, {"writes", number}, {"state", text}, {"gen", number}}
+			{"live_bytes", number}, {"dead_bytes", number}, {"keys", number}, {"reads", number}, {"writes", number}, {"state", text}, {"gen", number}, {"pool", text}, {"start_key", text}, {"end_key", text}}
 	case syntax.ShowRouting:
-		return []shownColumn{{"range", text}, {"vshards", text}, {"leader", text}, {"address", text}, {"replicas", text}, {"gen", number}}
+		return []shownColumn{{"range", text}, {"vshards", text}, {"leader", text}, {"address", text}, {"replicas", text}, {"gen", number},
+			{"pool", text}, {"start_key", text}, {"end_key", text}}
 	case syntax.ShowSchemaVersion:
 		return []shownColumn{{"version", number}, {"applied_index", number}, {"node", text}}
 	case syntax.ShowRebalance:
@@ -259,18 +259,26 @@ func (s *Server) ranges(view *metastate.View, statuses map[cluster.NodeID]*clust
 		if d.IsMeta() { // it has voters on up to five nodes, and learners everywhere else by design
 			wanted = len(voters)
 		}
-		out = append(out, []datum.Datum{datum.MakeText(id.String()), datum.MakeText(vshards(d)), leaderName(leader), nodeNames(voters),
-			nodeNames(d.Learners()), counts[0], counts[1], counts[2], counts[3], counts[4], counts[5], datum.MakeText(sight.state(wanted)), number(d.Generation)})
+		out = append(out, append([]datum.Datum{datum.MakeText(id.String()), datum.MakeText(vshards(d)), leaderName(leader), nodeNames(voters),
+			nodeNames(d.Learners()), counts[0], counts[1], counts[2], counts[3], counts[4], counts[5], datum.MakeText(sight.state(wanted)), number(d.Generation)}, place(view, d)...))
 	}
 	return out
+}
+
+// place is the pool of a range and its bounds in hex; of the meta range nothing.
+func place(view *metastate.View, d *cluster.RangeDescriptor) []datum.Datum {
+	if d.IsMeta() {
+		none := datum.MakeNull(datum.Text)
+		return []datum.Datum{none, none, none}
+	}
+	return []datum.Datum{datum.MakeText(view.PoolName(d.Pool)), datum.MakeText(d.Start.Hex()), datum.MakeText(d.End.Hex())}
 }
 
 func vshards(d *cluster.RangeDescriptor) string {
 	if d.IsMeta() {
 		return "meta"
 	}
-	first, end := d.VShards()
-	return strconv.Itoa(int(first)) + "-" + strconv.Itoa(int(end)-1)
+	return d.VShardText()
 }
 
 func replicaNodes(d *cluster.RangeDescriptor) []cluster.NodeID {
@@ -294,8 +302,8 @@ func (s *Server) routing(view *metastate.View) [][]datum.Datum {
 	for _, id := range view.RangeIDs() {
 		if d := view.Ranges.Get(id); !d.IsMeta() {
 			leader := s.cfg.Views.Leader(id)
-			out = append(out, []datum.Datum{datum.MakeText(id.String()), datum.MakeText(vshards(d)), leaderName(leader), address(view, leader),
-				nodeNames(replicaNodes(d)), number(d.Generation)})
+			out = append(out, append([]datum.Datum{datum.MakeText(id.String()), datum.MakeText(vshards(d)), leaderName(leader), address(view, leader),
+				nodeNames(replicaNodes(d)), number(d.Generation)}, place(view, d)...))
 		}
 	}
 	return out

@@ -187,7 +187,7 @@ func (c *Core) destroy(s *slot, next cluster.ReplicaID, done func(error)) {
 	s.r.Close(&RangeNotFoundError{Range: s.id})
 	c.log.Debug("replica destroyed", logattr.Range(s.id), logattr.Replica(s.r.ID()))
 	c.writes = append(c.writes, write{
-		apply: func(b *storage.Batch) error { return replica.WriteDestroyed(b, d, next) },
+		apply: func(b *storage.Batch) error { return replica.WriteDestroyed(b, c.destroyed(d), next) },
 		done: func() {
 			delete(c.slots, s.id)
 			c.order = slices.DeleteFunc(c.order, func(o *slot) bool { return o == s })
@@ -196,4 +196,14 @@ func (c *Core) destroy(s *slot, next cluster.ReplicaID, done func(error)) {
 			}
 		},
 	})
+}
+
+// destroyed is what goes with a replica of the range d: what it owns, and no more.
+func (c *Core) destroyed(d *cluster.RangeDescriptor) *cluster.RangeDescriptor {
+	if c.cfg.Planted.DestroysWide() && !d.IsMeta() {
+		wide := d.Clone()
+		wide.Start, wide.End = d.Start.VShard().Key(), d.End.NextVShard().Key()
+		return wide
+	}
+	return d
 }

@@ -2,7 +2,9 @@ package ranges
 
 import (
 	"context"
-	"fmt"
+	"encoding/hex"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,34 +19,62 @@ const lastVShard = 1023
 
 func newSplit(e *ctl.Env) *cobra.Command {
 	var change ctl.Change
-	var at int
+	var at string
 	c := &cobra.Command{
-		Use: "split RANGE [--at VSHARD]", Short: "Split a range in two at a vshard boundary", Args: cobra.ExactArgs(1),
-		Long: "Split a range in two at a vshard boundary. The new range begins at VSHARD; without --at the boundary is\n" +
-			"where the load is halved, else the bytes, else the vshards. No row moves.",
+		Use: "split RANGE [--at VSHARD|KEY]", Short: "Split a range in two", Args: cobra.ExactArgs(1),
+		Long: "Split a range in two: the new range begins at VSHARD, or at the row KEY inside a vshard, written 0x... as\n" +
+			"routing lookup prints it, or COLLECTION/VALUE, with a value for each column of the primary key. Without --at\n" +
+			"the boundary is where the load is halved, else between vshards, else in the middle of the bytes. No row moves.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if cmd.Flags().Changed("at") && (at < 1 || at > lastVShard) {
-				return ctl.Usagef("--at is the vshard with which the new range begins, from 1 to %d, not %d", lastVShard, at)
-			}
-			return split(cmd.Context(), e, args[0], uint32(at), change)
+			return split(cmd.Context(), e, args[0], at, change)
 		},
 	}
 	change.Bind(c.Flags())
-	c.Flags().IntVar(&at, "at", 0, "the vshard with which the new range begins")
+	c.Flags().StringVar(&at, "at", "", "where the new range begins: a vshard, 0x and a key, or COLLECTION/VALUE")
 	return c
 }
 
-func split(ctx context.Context, e *ctl.Env, arg string, at uint32, change ctl.Change) error {
+func split(ctx context.Context, e *ctl.Env, arg, at string, change ctl.Change) error {
 	id, err := ctl.RangeID(arg)
 	if err != nil {
 		return err
 	}
+	spec := &adminpb.OperationSpec{Kind: "split", Range: id, Deadline: change.Deadline.Seconds()}
 	command := "ranges split " + render.Range(id)
-	if at != 0 {
-		command += fmt.Sprintf(" --at %d", at)
+	if at != "" {
+		command += " --at " + at
+		if err := splitPoint(ctx, e, at, spec); err != nil {
+			return err
+		}
 	}
-	return ops.Start(ctx, e, ops.Request{
-		Change: change, Command: command,
-		Spec: &adminpb.OperationSpec{Kind: "split", Range: id, At: at, Deadline: change.Deadline.Seconds()},
-	})
+	return ops.Start(ctx, e, ops.Request{Change: change, Command: command, Spec: spec})
+}
+
+// splitPoint sets where the new range begins.
+func splitPoint(ctx context.Context, e *ctl.Env, at string, spec *adminpb.OperationSpec) error {
+	if digits, ok := strings.CutPrefix(at, "0x"); ok {
+		if b, err := hex.DecodeString(digits); err != nil || len(b) == 0 {
+			return ctl.Usagef("--at %s: these are no hex digits of whole bytes: copy the key from nodedbctl routing lookup COLLECTION KEY, or from startKey in nodedbctl ranges -o json", at)
+		}
+		spec.AtKey = strings.ToLower(digits)
+		return nil
+	}
+	if collection, values, ok := strings.Cut(at, "/"); ok && collection != "" && values != "" {
+		c, err := e.Client()
+		if err != nil {
+			return err
+		}
+		r, err := c.LookupRoute(ctx, &adminpb.LookupRouteRequest{Collection: collection, Key: strings.Split(values, "/")})
+		if err != nil {
+			return err
+		}
+		spec.AtKey = r.GetRowKey()
+		return nil
+	}
+	n, err := strconv.ParseUint(at, 10, 32)
+	if err != nil || n < 1 || n > lastVShard {
+		return ctl.Usagef("--at is where the new range begins: a vshard from 1 to %d, 0x and the hex digits of a key, or COLLECTION/VALUE; not %q", lastVShard, at)
+	}
+	spec.At = uint32(n)
+	return nil
 }
