@@ -41,6 +41,7 @@ func (c *Cluster) sql(statement string) string {
 func TestPools(t *testing.T) {
 	zone := func(n int) string { return fmt.Sprintf("region=eu,zone=%c", 'a'+(n-1)%2) } // a: 1, 3, 5; b: 2, 4
 	c := Start(t, Options{Nodes: 5, Ranges: 4, Locality: zone})
+	c.Ctl("wait", "--all", "--for", "ready") // the last to join is no member yet when its process is ready
 	l := c.StartLedger(4)
 	l.Advance(50, 30*time.Second)
 
