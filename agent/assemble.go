@@ -262,7 +262,7 @@ func (n *Node) openKV() (func() error, error) {
 	db, err := kv.New(kv.Config{
 		Awake: awake,
 		Self:  n.id.Node, Store: n.store, Caller: &watched{n.transport, n}, Clock: n.clock, Table: n.table, Meter: &n.meter,
-		Peers: n.others, Suspect: n.suspects,
+		Peers: n.others, Suspect: n.suspects, Active: n.versions.Active,
 	})
 	if err != nil {
 		return nil, err

@@ -345,6 +345,7 @@ func (n *Node) tellCoordinator() {
 func (n *Node) figures() cluster.NodeStatus {
 	st := cluster.NodeStatus{
 		Node: n.id.Node, BootNonce: n.nonce, Service: n.serviceState(), Version: n.cfg.Version, StartedAt: n.started,
+		Active: n.versions.Active(), Promised: n.versions.Stored().Promised,
 		MetaIndex: n.machine.View().Index, Bytes: n.engine.SizeOnDisk(),
 		CPU:  n.usage.cpu(time.Now(), runtime.NumCPU()),
 		Keys: n.keyStatus(), CertExpires: n.certs.Current().Expires().UTC(),

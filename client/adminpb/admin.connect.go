@@ -71,6 +71,8 @@ const (
 	AdminWhoAmIProcedure = "/nodedb.admin.v1.Admin/WhoAmI"
 	// AdminGetVersionProcedure is the procedure name of the Admin's GetVersion RPC.
 	AdminGetVersionProcedure = "/nodedb.admin.v1.Admin/GetVersion"
+	// AdminGetUpgradeProcedure is the procedure name of the Admin's GetUpgrade RPC.
+	AdminGetUpgradeProcedure = "/nodedb.admin.v1.Admin/GetUpgrade"
 	// AdminCreateTokenProcedure is the procedure name of the Admin's CreateToken RPC.
 	AdminCreateTokenProcedure = "/nodedb.admin.v1.Admin/CreateToken"
 	// AdminListTokensProcedure is the procedure name of the Admin's ListTokens RPC.
@@ -285,6 +287,14 @@ var (
 			StreamType:       connect.StreamTypeUnary,
 			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("GetVersion"),
 			Procedure:        AdminGetVersionProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
+	adminGetUpgradeSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("GetUpgrade"),
+			Procedure:        AdminGetUpgradeProcedure,
 			IdempotencyLevel: connect.IdempotencyNoSideEffects,
 		}
 	})
@@ -547,6 +557,8 @@ type AdminClient interface {
 	SetCordon(context.Context, *SetCordonRequest) (*SetCordonResponse, error)
 	WhoAmI(context.Context, *WhoAmIRequest) (*WhoAmIResponse, error)
 	GetVersion(context.Context, *GetVersionRequest) (*GetVersionResponse, error)
+	// GetUpgrade says at which version the cluster is, and whether it can be raised.
+	GetUpgrade(context.Context, *GetUpgradeRequest) (*GetUpgradeResponse, error)
 	CreateToken(context.Context, *CreateTokenRequest) (*CreateTokenResponse, error)
 	ListTokens(context.Context, *ListTokensRequest) (*ListTokensResponse, error)
 	RevokeToken(context.Context, *RevokeTokenRequest) (*RevokeTokenResponse, error)
@@ -675,6 +687,8 @@ type AdminHandler interface {
 	SetCordon(context.Context, *SetCordonRequest) (*SetCordonResponse, error)
 	WhoAmI(context.Context, *WhoAmIRequest) (*WhoAmIResponse, error)
 	GetVersion(context.Context, *GetVersionRequest) (*GetVersionResponse, error)
+	// GetUpgrade says at which version the cluster is, and whether it can be raised.
+	GetUpgrade(context.Context, *GetUpgradeRequest) (*GetUpgradeResponse, error)
 	CreateToken(context.Context, *CreateTokenRequest) (*CreateTokenResponse, error)
 	ListTokens(context.Context, *ListTokensRequest) (*ListTokensResponse, error)
 	RevokeToken(context.Context, *RevokeTokenRequest) (*RevokeTokenResponse, error)
@@ -749,6 +763,7 @@ func RegisterAdminHandler(server *connect.Server, svc AdminHandler) {
 		connect.Method{Spec: adminSetCordonSpec(), Handler: adapter.setCordon},
 		connect.Method{Spec: adminWhoAmISpec(), Handler: adapter.whoAmI},
 		connect.Method{Spec: adminGetVersionSpec(), Handler: adapter.getVersion},
+		connect.Method{Spec: adminGetUpgradeSpec(), Handler: adapter.getUpgrade},
 		connect.Method{Spec: adminCreateTokenSpec(), Handler: adapter.createToken},
 		connect.Method{Spec: adminListTokensSpec(), Handler: adapter.listTokens},
 		connect.Method{Spec: adminRevokeTokenSpec(), Handler: adapter.revokeToken},
@@ -893,6 +908,10 @@ func (UnimplementedAdminHandler) WhoAmI(context.Context, *WhoAmIRequest) (*WhoAm
 
 func (UnimplementedAdminHandler) GetVersion(context.Context, *GetVersionRequest) (*GetVersionResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.GetVersion is not implemented")
+}
+
+func (UnimplementedAdminHandler) GetUpgrade(context.Context, *GetUpgradeRequest) (*GetUpgradeResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.GetUpgrade is not implemented")
 }
 
 func (UnimplementedAdminHandler) CreateToken(context.Context, *CreateTokenRequest) (*CreateTokenResponse, error) {
@@ -1174,6 +1193,14 @@ func (c *adminClient) WhoAmI(ctx context.Context, req *WhoAmIRequest) (*WhoAmIRe
 func (c *adminClient) GetVersion(ctx context.Context, req *GetVersionRequest) (*GetVersionResponse, error) {
 	var res GetVersionResponse
 	if err := c.client.CallUnary(ctx, adminGetVersionSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) GetUpgrade(ctx context.Context, req *GetUpgradeRequest) (*GetUpgradeResponse, error) {
+	var res GetUpgradeResponse
+	if err := c.client.CallUnary(ctx, adminGetUpgradeSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1651,6 +1678,18 @@ func (h adminHandler) getVersion(ctx context.Context, _ connect.Spec, stream con
 		return err
 	}
 	res, err := h.svc.GetVersion(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) getUpgrade(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req GetUpgradeRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.GetUpgrade(ctx, &req)
 	if err != nil {
 		return err
 	}

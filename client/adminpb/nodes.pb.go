@@ -2137,6 +2137,266 @@ func (x *RaftState) GetFailed() string {
 	return ""
 }
 
+type GetUpgradeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	NodeTimeout   float64                `protobuf:"fixed64,1,opt,name=node_timeout,json=nodeTimeout,proto3" json:"node_timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetUpgradeRequest) Reset() {
+	*x = GetUpgradeRequest{}
+	mi := &file_nodes_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetUpgradeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetUpgradeRequest) ProtoMessage() {}
+
+func (x *GetUpgradeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nodes_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetUpgradeRequest.ProtoReflect.Descriptor instead.
+func (*GetUpgradeRequest) Descriptor() ([]byte, []int) {
+	return file_nodes_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *GetUpgradeRequest) GetNodeTimeout() float64 {
+	if x != nil {
+		return x.NodeTimeout
+	}
+	return 0
+}
+
+type GetUpgradeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AsOf          *AsOf                  `protobuf:"bytes,1,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	Active        uint32                 `protobuf:"varint,2,opt,name=active,proto3" json:"active,omitempty"`                             // the version of the cluster
+	Newest        uint32                 `protobuf:"varint,3,opt,name=newest,proto3" json:"newest,omitempty"`                             // that every node's binary supports
+	Target        uint32                 `protobuf:"varint,4,opt,name=target,proto3" json:"target,omitempty"`                             // that any node's binary supports: what finalize would raise to
+	Raising       uint32                 `protobuf:"varint,5,opt,name=raising,proto3" json:"raising,omitempty"`                           // 0: nothing is being raised
+	OperationId   string                 `protobuf:"bytes,6,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"` // that raises it
+	CanFinalize   bool                   `protobuf:"varint,7,opt,name=can_finalize,json=canFinalize,proto3" json:"can_finalize,omitempty"`
+	Findings      []*Finding             `protobuf:"bytes,8,rep,name=findings,proto3" json:"findings,omitempty"` // why not
+	Allows        []string               `protobuf:"bytes,9,rep,name=allows,proto3" json:"allows,omitempty"`     // by a version between active and target
+	Nodes         []*NodeUpgrade         `protobuf:"bytes,10,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetUpgradeResponse) Reset() {
+	*x = GetUpgradeResponse{}
+	mi := &file_nodes_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetUpgradeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetUpgradeResponse) ProtoMessage() {}
+
+func (x *GetUpgradeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nodes_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetUpgradeResponse.ProtoReflect.Descriptor instead.
+func (*GetUpgradeResponse) Descriptor() ([]byte, []int) {
+	return file_nodes_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *GetUpgradeResponse) GetAsOf() *AsOf {
+	if x != nil {
+		return x.AsOf
+	}
+	return nil
+}
+
+func (x *GetUpgradeResponse) GetActive() uint32 {
+	if x != nil {
+		return x.Active
+	}
+	return 0
+}
+
+func (x *GetUpgradeResponse) GetNewest() uint32 {
+	if x != nil {
+		return x.Newest
+	}
+	return 0
+}
+
+func (x *GetUpgradeResponse) GetTarget() uint32 {
+	if x != nil {
+		return x.Target
+	}
+	return 0
+}
+
+func (x *GetUpgradeResponse) GetRaising() uint32 {
+	if x != nil {
+		return x.Raising
+	}
+	return 0
+}
+
+func (x *GetUpgradeResponse) GetOperationId() string {
+	if x != nil {
+		return x.OperationId
+	}
+	return ""
+}
+
+func (x *GetUpgradeResponse) GetCanFinalize() bool {
+	if x != nil {
+		return x.CanFinalize
+	}
+	return false
+}
+
+func (x *GetUpgradeResponse) GetFindings() []*Finding {
+	if x != nil {
+		return x.Findings
+	}
+	return nil
+}
+
+func (x *GetUpgradeResponse) GetAllows() []string {
+	if x != nil {
+		return x.Allows
+	}
+	return nil
+}
+
+func (x *GetUpgradeResponse) GetNodes() []*NodeUpgrade {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+type NodeUpgrade struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          uint32                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Version       string                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"` // of the binary
+	Min           uint32                 `protobuf:"varint,4,opt,name=min,proto3" json:"min,omitempty"`        // versions of a cluster that it supports
+	Max           uint32                 `protobuf:"varint,5,opt,name=max,proto3" json:"max,omitempty"`
+	Active        uint32                 `protobuf:"varint,6,opt,name=active,proto3" json:"active,omitempty"`     // what the node has stored, and acts upon; 0: it did not answer
+	Promised      uint32                 `protobuf:"varint,7,opt,name=promised,proto3" json:"promised,omitempty"` // 0: nothing
+	Liveness      string                 `protobuf:"bytes,8,opt,name=liveness,proto3" json:"liveness,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeUpgrade) Reset() {
+	*x = NodeUpgrade{}
+	mi := &file_nodes_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeUpgrade) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeUpgrade) ProtoMessage() {}
+
+func (x *NodeUpgrade) ProtoReflect() protoreflect.Message {
+	mi := &file_nodes_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeUpgrade.ProtoReflect.Descriptor instead.
+func (*NodeUpgrade) Descriptor() ([]byte, []int) {
+	return file_nodes_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *NodeUpgrade) GetNode() uint32 {
+	if x != nil {
+		return x.Node
+	}
+	return 0
+}
+
+func (x *NodeUpgrade) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *NodeUpgrade) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *NodeUpgrade) GetMin() uint32 {
+	if x != nil {
+		return x.Min
+	}
+	return 0
+}
+
+func (x *NodeUpgrade) GetMax() uint32 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
+}
+
+func (x *NodeUpgrade) GetActive() uint32 {
+	if x != nil {
+		return x.Active
+	}
+	return 0
+}
+
+func (x *NodeUpgrade) GetPromised() uint32 {
+	if x != nil {
+		return x.Promised
+	}
+	return 0
+}
+
+func (x *NodeUpgrade) GetLiveness() string {
+	if x != nil {
+		return x.Liveness
+	}
+	return ""
+}
+
 var File_nodes_proto protoreflect.FileDescriptor
 
 const file_nodes_proto_rawDesc = "" +
@@ -2342,7 +2602,30 @@ const file_nodes_proto_rawDesc = "" +
 	"generation\x18\r \x01(\x04R\n" +
 	"generation\x124\n" +
 	"\bprogress\x18\x0e \x03(\v2\x18.nodedb.admin.v1.ReplicaR\bprogress\x12\x16\n" +
-	"\x06failed\x18\x0f \x01(\tR\x06failedB1Z/github.com/nodedb/nodedb/client/adminpb;adminpbb\x06proto3"
+	"\x06failed\x18\x0f \x01(\tR\x06failed\"6\n" +
+	"\x11GetUpgradeRequest\x12!\n" +
+	"\fnode_timeout\x18\x01 \x01(\x01R\vnodeTimeout\"\xea\x02\n" +
+	"\x12GetUpgradeResponse\x12*\n" +
+	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12\x16\n" +
+	"\x06active\x18\x02 \x01(\rR\x06active\x12\x16\n" +
+	"\x06newest\x18\x03 \x01(\rR\x06newest\x12\x16\n" +
+	"\x06target\x18\x04 \x01(\rR\x06target\x12\x18\n" +
+	"\araising\x18\x05 \x01(\rR\araising\x12!\n" +
+	"\foperation_id\x18\x06 \x01(\tR\voperationId\x12!\n" +
+	"\fcan_finalize\x18\a \x01(\bR\vcanFinalize\x124\n" +
+	"\bfindings\x18\b \x03(\v2\x18.nodedb.admin.v1.FindingR\bfindings\x12\x16\n" +
+	"\x06allows\x18\t \x03(\tR\x06allows\x122\n" +
+	"\x05nodes\x18\n" +
+	" \x03(\v2\x1c.nodedb.admin.v1.NodeUpgradeR\x05nodes\"\xc3\x01\n" +
+	"\vNodeUpgrade\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\rR\x04node\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\x12\x10\n" +
+	"\x03min\x18\x04 \x01(\rR\x03min\x12\x10\n" +
+	"\x03max\x18\x05 \x01(\rR\x03max\x12\x16\n" +
+	"\x06active\x18\x06 \x01(\rR\x06active\x12\x1a\n" +
+	"\bpromised\x18\a \x01(\rR\bpromised\x12\x1a\n" +
+	"\bliveness\x18\b \x01(\tR\blivenessB1Z/github.com/nodedb/nodedb/client/adminpb;adminpbb\x06proto3"
 
 var (
 	file_nodes_proto_rawDescOnce sync.Once
@@ -2356,7 +2639,7 @@ func file_nodes_proto_rawDescGZIP() []byte {
 	return file_nodes_proto_rawDescData
 }
 
-var file_nodes_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_nodes_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_nodes_proto_goTypes = []any{
 	(*GetStatusRequest)(nil),      // 0: nodedb.admin.v1.GetStatusRequest
 	(*GetStatusResponse)(nil),     // 1: nodedb.admin.v1.GetStatusResponse
@@ -2383,57 +2666,63 @@ var file_nodes_proto_goTypes = []any{
 	(*InspectRaftRequest)(nil),    // 22: nodedb.admin.v1.InspectRaftRequest
 	(*InspectRaftResponse)(nil),   // 23: nodedb.admin.v1.InspectRaftResponse
 	(*RaftState)(nil),             // 24: nodedb.admin.v1.RaftState
-	(*AsOf)(nil),                  // 25: nodedb.admin.v1.AsOf
-	(*Operation)(nil),             // 26: nodedb.admin.v1.Operation
-	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
-	(*Finding)(nil),               // 28: nodedb.admin.v1.Finding
-	(*Fix)(nil),                   // 29: nodedb.admin.v1.Fix
-	(*Event)(nil),                 // 30: nodedb.admin.v1.Event
-	(*Range)(nil),                 // 31: nodedb.admin.v1.Range
-	(*Replica)(nil),               // 32: nodedb.admin.v1.Replica
+	(*GetUpgradeRequest)(nil),     // 25: nodedb.admin.v1.GetUpgradeRequest
+	(*GetUpgradeResponse)(nil),    // 26: nodedb.admin.v1.GetUpgradeResponse
+	(*NodeUpgrade)(nil),           // 27: nodedb.admin.v1.NodeUpgrade
+	(*AsOf)(nil),                  // 28: nodedb.admin.v1.AsOf
+	(*Operation)(nil),             // 29: nodedb.admin.v1.Operation
+	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
+	(*Finding)(nil),               // 31: nodedb.admin.v1.Finding
+	(*Fix)(nil),                   // 32: nodedb.admin.v1.Fix
+	(*Event)(nil),                 // 33: nodedb.admin.v1.Event
+	(*Range)(nil),                 // 34: nodedb.admin.v1.Range
+	(*Replica)(nil),               // 35: nodedb.admin.v1.Replica
 }
 var file_nodes_proto_depIdxs = []int32{
-	25, // 0: nodedb.admin.v1.GetStatusResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	28, // 0: nodedb.admin.v1.GetStatusResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	2,  // 1: nodedb.admin.v1.GetStatusResponse.survives_one:type_name -> nodedb.admin.v1.Survival
 	2,  // 2: nodedb.admin.v1.GetStatusResponse.survives_two:type_name -> nodedb.admin.v1.Survival
-	26, // 3: nodedb.admin.v1.GetStatusResponse.running:type_name -> nodedb.admin.v1.Operation
+	29, // 3: nodedb.admin.v1.GetStatusResponse.running:type_name -> nodedb.admin.v1.Operation
 	3,  // 4: nodedb.admin.v1.GetStatusResponse.problems:type_name -> nodedb.admin.v1.Problem
 	15, // 5: nodedb.admin.v1.GetStatusResponse.localities:type_name -> nodedb.admin.v1.LocalityLoss
-	27, // 6: nodedb.admin.v1.GetStatusResponse.last_move:type_name -> google.protobuf.Timestamp
-	25, // 7: nodedb.admin.v1.ListNodesResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	30, // 6: nodedb.admin.v1.GetStatusResponse.last_move:type_name -> google.protobuf.Timestamp
+	28, // 7: nodedb.admin.v1.ListNodesResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	7,  // 8: nodedb.admin.v1.ListNodesResponse.nodes:type_name -> nodedb.admin.v1.Node
 	6,  // 9: nodedb.admin.v1.Node.addresses:type_name -> nodedb.admin.v1.Addresses
-	27, // 10: nodedb.admin.v1.Node.joined_at:type_name -> google.protobuf.Timestamp
-	27, // 11: nodedb.admin.v1.Node.started_at:type_name -> google.protobuf.Timestamp
+	30, // 10: nodedb.admin.v1.Node.joined_at:type_name -> google.protobuf.Timestamp
+	30, // 11: nodedb.admin.v1.Node.started_at:type_name -> google.protobuf.Timestamp
 	8,  // 12: nodedb.admin.v1.Node.tombstone:type_name -> nodedb.admin.v1.Tombstone
-	27, // 13: nodedb.admin.v1.Tombstone.at:type_name -> google.protobuf.Timestamp
-	25, // 14: nodedb.admin.v1.ListMembersResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	30, // 13: nodedb.admin.v1.Tombstone.at:type_name -> google.protobuf.Timestamp
+	28, // 14: nodedb.admin.v1.ListMembersResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	11, // 15: nodedb.admin.v1.ListMembersResponse.members:type_name -> nodedb.admin.v1.Member
 	12, // 16: nodedb.admin.v1.Member.seen_by:type_name -> nodedb.admin.v1.Observation
-	25, // 17: nodedb.admin.v1.CheckSafeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	28, // 18: nodedb.admin.v1.CheckSafeResponse.findings:type_name -> nodedb.admin.v1.Finding
-	29, // 19: nodedb.admin.v1.CheckSafeResponse.fixes:type_name -> nodedb.admin.v1.Fix
+	28, // 17: nodedb.admin.v1.CheckSafeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	31, // 18: nodedb.admin.v1.CheckSafeResponse.findings:type_name -> nodedb.admin.v1.Finding
+	32, // 19: nodedb.admin.v1.CheckSafeResponse.fixes:type_name -> nodedb.admin.v1.Fix
 	2,  // 20: nodedb.admin.v1.CheckSafeResponse.survives_one:type_name -> nodedb.admin.v1.Survival
 	2,  // 21: nodedb.admin.v1.CheckSafeResponse.survives_two:type_name -> nodedb.admin.v1.Survival
 	15, // 22: nodedb.admin.v1.CheckSafeResponse.localities:type_name -> nodedb.admin.v1.LocalityLoss
-	25, // 23: nodedb.admin.v1.CheckResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	28, // 23: nodedb.admin.v1.CheckResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	18, // 24: nodedb.admin.v1.CheckResponse.rules:type_name -> nodedb.admin.v1.Rule
-	25, // 25: nodedb.admin.v1.ExplainMemberResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	28, // 25: nodedb.admin.v1.ExplainMemberResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	11, // 26: nodedb.admin.v1.ExplainMemberResponse.member:type_name -> nodedb.admin.v1.Member
 	21, // 27: nodedb.admin.v1.ExplainMemberResponse.doubts:type_name -> nodedb.admin.v1.Doubt
-	30, // 28: nodedb.admin.v1.ExplainMemberResponse.transitions:type_name -> nodedb.admin.v1.Event
-	27, // 29: nodedb.admin.v1.Doubt.since:type_name -> google.protobuf.Timestamp
-	27, // 30: nodedb.admin.v1.Doubt.last_ping:type_name -> google.protobuf.Timestamp
-	27, // 31: nodedb.admin.v1.Doubt.breaker_since:type_name -> google.protobuf.Timestamp
-	25, // 32: nodedb.admin.v1.InspectRaftResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	31, // 33: nodedb.admin.v1.InspectRaftResponse.range:type_name -> nodedb.admin.v1.Range
+	33, // 28: nodedb.admin.v1.ExplainMemberResponse.transitions:type_name -> nodedb.admin.v1.Event
+	30, // 29: nodedb.admin.v1.Doubt.since:type_name -> google.protobuf.Timestamp
+	30, // 30: nodedb.admin.v1.Doubt.last_ping:type_name -> google.protobuf.Timestamp
+	30, // 31: nodedb.admin.v1.Doubt.breaker_since:type_name -> google.protobuf.Timestamp
+	28, // 32: nodedb.admin.v1.InspectRaftResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	34, // 33: nodedb.admin.v1.InspectRaftResponse.range:type_name -> nodedb.admin.v1.Range
 	24, // 34: nodedb.admin.v1.InspectRaftResponse.replicas:type_name -> nodedb.admin.v1.RaftState
-	32, // 35: nodedb.admin.v1.RaftState.progress:type_name -> nodedb.admin.v1.Replica
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	35, // 35: nodedb.admin.v1.RaftState.progress:type_name -> nodedb.admin.v1.Replica
+	28, // 36: nodedb.admin.v1.GetUpgradeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	31, // 37: nodedb.admin.v1.GetUpgradeResponse.findings:type_name -> nodedb.admin.v1.Finding
+	27, // 38: nodedb.admin.v1.GetUpgradeResponse.nodes:type_name -> nodedb.admin.v1.NodeUpgrade
+	39, // [39:39] is the sub-list for method output_type
+	39, // [39:39] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_nodes_proto_init() }
@@ -2451,7 +2740,7 @@ func file_nodes_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nodes_proto_rawDesc), len(file_nodes_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -26,7 +26,7 @@ const (
 
 type OperationSpec struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
-	Kind        string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // drain | decommission | rebalance | move | transfer | split | pool-create | pool-alter | pool-drop
+	Kind        string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // drain | decommission | rebalance | move | transfer | split | upgrade | pool-create | pool-alter | pool-drop
 	Nodes       []uint32               `protobuf:"varint,2,rep,packed,name=nodes,proto3" json:"nodes,omitempty"`
 	Shutdown    bool                   `protobuf:"varint,3,opt,name=shutdown,proto3" json:"shutdown,omitempty"`
 	LbWait      float64                `protobuf:"fixed64,4,opt,name=lb_wait,json=lbWait,proto3" json:"lb_wait,omitempty"`
@@ -49,7 +49,8 @@ type OperationSpec struct {
 	Strict   bool   `protobuf:"varint,19,opt,name=strict,proto3" json:"strict,omitempty"` // refuse the whole plan if a part of it is stale
 	// Of a split: the key with which the new range begins, in hex as Range.start_key;
 	// it goes before at.
-	AtKey string `protobuf:"bytes,20,opt,name=at_key,json=atKey,proto3" json:"at_key,omitempty"`
+	AtKey   string `protobuf:"bytes,20,opt,name=at_key,json=atKey,proto3" json:"at_key,omitempty"`
+	Version uint32 `protobuf:"varint,21,opt,name=version,proto3" json:"version,omitempty"` // of kind upgrade: the one to raise the cluster to; 0: the newest
 	// Of kinds pool-create, pool-alter and pool-drop.
 	Pool          string    `protobuf:"bytes,30,opt,name=pool,proto3" json:"pool,omitempty"`
 	Wanted        *PoolWish `protobuf:"bytes,31,opt,name=wanted,proto3" json:"wanted,omitempty"`
@@ -226,6 +227,13 @@ func (x *OperationSpec) GetAtKey() string {
 		return x.AtKey
 	}
 	return ""
+}
+
+func (x *OperationSpec) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
 }
 
 func (x *OperationSpec) GetPool() string {
@@ -2758,7 +2766,7 @@ var File_operations_proto protoreflect.FileDescriptor
 const file_operations_proto_rawDesc = "" +
 	"\n" +
 	"\x10operations.proto\x12\x0fnodedb.admin.v1\x1a\n" +
-	"base.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x04\n" +
+	"base.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf0\x04\n" +
 	"\rOperationSpec\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05nodes\x18\x02 \x03(\rR\x05nodes\x12\x1a\n" +
@@ -2782,7 +2790,8 @@ const file_operations_proto_rawDesc = "" +
 	"\tmax_moves\x18\x11 \x01(\rR\bmaxMoves\x12\x12\n" +
 	"\x04plan\x18\x12 \x01(\tR\x04plan\x12\x16\n" +
 	"\x06strict\x18\x13 \x01(\bR\x06strict\x12\x15\n" +
-	"\x06at_key\x18\x14 \x01(\tR\x05atKey\x12\x12\n" +
+	"\x06at_key\x18\x14 \x01(\tR\x05atKey\x12\x18\n" +
+	"\aversion\x18\x15 \x01(\rR\aversion\x12\x12\n" +
 	"\x04pool\x18\x1e \x01(\tR\x04pool\x121\n" +
 	"\x06wanted\x18\x1f \x01(\v2\x19.nodedb.admin.v1.PoolWishR\x06wanted\x12\x1f\n" +
 	"\vpool_ranges\x18  \x01(\rR\n" +

@@ -14,6 +14,15 @@ func (f *fakeCluster) GetVersion(context.Context, *adminpb.GetVersionRequest) (*
 	return &adminpb.GetVersionResponse{Version: "v1.0.0", Node: 1, Api: "nodedb.admin/v1"}, nil
 }
 
+func (f *fakeCluster) GetUpgrade(context.Context, *adminpb.GetUpgradeRequest) (*adminpb.GetUpgradeResponse, error) {
+	out := &adminpb.GetUpgradeResponse{AsOf: asOf(), Active: 1, Newest: 1, Target: 2, Allows: []string{"rows say more"}}
+	for _, n := range f.nodes() {
+		out.Nodes = append(out.Nodes, &adminpb.NodeUpgrade{Node: n.GetId(), Name: n.GetName(), Version: n.GetVersion(), Min: 1, Max: 1 + n.GetId()%2, Active: 1, Liveness: n.GetLiveness()})
+	}
+	out.Findings = []*adminpb.Finding{{Code: "VERSION", Severity: "refuse", Text: "version 2 is not supported by every node: n2 runs v1.0.0"}}
+	return out, nil
+}
+
 func (f *fakeCluster) ListMembers(context.Context, *adminpb.ListMembersRequest) (*adminpb.ListMembersResponse, error) {
 	out := &adminpb.ListMembersResponse{AsOf: asOf()}
 	out.AsOf.Complete, out.AsOf.Missing = false, []uint32{4}

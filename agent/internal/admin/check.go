@@ -11,6 +11,7 @@ import (
 // Severities of a rule, besides warn.
 const (
 	severityOK      = "ok"
+	severityInfo    = "info" // nothing is wrong: something is to be done one day
 	severityError   = "error"
 	severityUnknown = "unknown"
 )
@@ -46,6 +47,7 @@ var rules = []rule{
 	{"META_QUORUM", "the meta range has a leader", false, metaQuorum},
 	{"NO_QUORUM", "every range has a quorum", false, noQuorum},
 	{"NODE_DOWN", "every node is alive and answers", false, nodesDown},
+	{"VERSION_REFUSED", "every node's binary fits the cluster's version", false, versionRefused},
 	{"STORE_BEHIND", "no store is older than what it told", false, storesBehind},
 	{"REPLICA_FAILED", "no replica has failed", true, failedReplicas},
 	{"UNDER_REPLICATED", "every range has the voters that are declared", false, underReplicated},
@@ -61,6 +63,7 @@ var rules = []rule{
 	{"CA_KEY", "a node that stays holds the CA's key", false, caKeyHeld},
 	{"STALE_ROUTING", "every node follows the meta range", true, staleRouting},
 	{"VERSION_MIX", "all nodes run one version", true, versionMix},
+	{"VERSION_NOT_FINAL", "the cluster is at the newest version that its nodes support", false, versionNotFinal},
 	{"SURVIVAL", "the cluster outlives the loss of any one node", false, survivesNone},
 }
 

@@ -54,7 +54,7 @@ func specProto(s cluster.OperationSpec) *adminpb.OperationSpec {
 	p := &adminpb.OperationSpec{
 		Kind: string(s.Kind), Nodes: nodeIDs(s.Nodes), Shutdown: s.Shutdown, LbWait: s.LBWait, TxnTimeout: s.TxnTimeout,
 		Deadline: s.Deadline, OnDeadline: s.OnDeadline, Ttl: s.TTL, Rate: s.Rate, MaxDisk: s.MaxDisk, KeepRunning: s.Keep,
-		Range: uint32(s.Range), From: uint32(s.From), To: uint32(s.To), At: uint32(s.At.VShard()), AtKey: s.At.Hex(), Goal: s.Goal, MaxMoves: uint32(s.MaxMoves), Plan: s.Plan, Strict: s.Strict,
+		Range: uint32(s.Range), From: uint32(s.From), To: uint32(s.To), At: uint32(s.At.VShard()), AtKey: s.At.Hex(), Goal: s.Goal, MaxMoves: uint32(s.MaxMoves), Plan: s.Plan, Strict: s.Strict, Version: uint32(s.Version),
 		Pool: s.Pool, PoolRanges: uint32(s.Ranges),
 	}
 	if w := s.Wanted; w != nil {

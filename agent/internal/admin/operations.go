@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/client/adminpb"
 )
@@ -23,7 +24,7 @@ func (s *service) spec(p *adminpb.OperationSpec) (cluster.OperationSpec, error) 
 		return cluster.OperationSpec{}, &Error{Kind: KindInvalid, Message: "spec is missing"}
 	}
 	var nodes []cluster.NodeID
-	if kind := cluster.OperationKind(p.GetKind()); !kind.MovesOnly() && kind != cluster.OpSplit && !kind.OfPool() || len(p.GetNodes()) > 0 {
+	if kind := cluster.OperationKind(p.GetKind()); !kind.MovesOnly() && kind.NamesNodes() || len(p.GetNodes()) > 0 {
 		var err error
 		if nodes, err = s.known(p.GetNodes()); err != nil {
 			return cluster.OperationSpec{}, err
@@ -34,7 +35,7 @@ func (s *service) spec(p *adminpb.OperationSpec) (cluster.OperationSpec, error) 
 		TxnTimeout: p.GetTxnTimeout(), Deadline: p.GetDeadline(), OnDeadline: p.GetOnDeadline(), TTL: p.GetTtl(),
 		Rate: p.GetRate(), MaxDisk: p.GetMaxDisk(), Keep: p.GetKeepRunning(),
 		Range: cluster.RangeID(p.GetRange()), From: cluster.NodeID(p.GetFrom()), To: cluster.NodeID(p.GetTo()),
-		Goal: p.GetGoal(), MaxMoves: int(p.GetMaxMoves()), Plan: p.GetPlan(), Strict: p.GetStrict(),
+		Goal: p.GetGoal(), MaxMoves: int(p.GetMaxMoves()), Plan: p.GetPlan(), Strict: p.GetStrict(), Version: gate.Version(p.GetVersion()),
 	}
 	var err error
 	if spec.At, err = boundary(p); err != nil {
@@ -68,8 +69,8 @@ func checkSpec(s *cluster.OperationSpec) error {
 	invalid := func(format string, args ...any) error {
 		return &Error{Kind: KindInvalid, Message: fmt.Sprintf(format, args...)}
 	}
-	if s.Kind != cluster.OpDrain && s.Kind != cluster.OpDecommission && s.Kind != cluster.OpSplit && !s.Kind.MovesOnly() && !s.Kind.OfPool() {
-		return invalid("unknown kind of operation %q: drain, decommission, rebalance, move, transfer, split, pool-create, pool-alter or pool-drop", s.Kind)
+	if s.Kind != cluster.OpDrain && s.Kind != cluster.OpDecommission && s.Kind != cluster.OpSplit && s.Kind != cluster.OpUpgrade && !s.Kind.MovesOnly() && !s.Kind.OfPool() {
+		return invalid("unknown kind of operation %q: drain, decommission, rebalance, move, transfer, split, upgrade, pool-create, pool-alter or pool-drop", s.Kind)
 	}
 	for name, v := range map[string]float64{"lb_wait": s.LBWait, "txn_timeout": s.TxnTimeout, "deadline": s.Deadline, "ttl": s.TTL} {
 		if !(v >= 0 && v <= deadlineMost.Seconds()) { // also refuses NaN

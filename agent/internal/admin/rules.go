@@ -391,7 +391,7 @@ func versionMix(c *checkup) []breach {
 	for _, v := range sortedKeys(runs) {
 		parts = append(parts, v+" on "+nodeNames(runs[v]))
 	}
-	return []breach{{severity: severityWarn, command: "nodedbctl nodes", text: "more than one version runs: " + strings.Join(parts, "; ")}}
+	return []breach{{severity: severityWarn, command: "nodedbctl upgrade status", text: "more than one version runs: " + strings.Join(parts, "; ")}}
 }
 
 func survivesNone(c *checkup) []breach {

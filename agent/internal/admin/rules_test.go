@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/placement"
 	"github.com/nodedb/nodedb/client/adminpb"
@@ -28,6 +29,17 @@ func TestRules(t *testing.T) {
 		},
 		"VERSION_MIX": func(b *fakeBackend, _ *metastate.View) {
 			b.statuses[1].Version = "v2"
+		},
+		"VERSION_REFUSED": func(_ *fakeBackend, v *metastate.View) {
+			v.Events = append(v.Events, &cluster.Event{Sequence: 1, Kind: cluster.EventVersionRefused, Node: 3, Text: "n3 was refused by n1: too old"})
+		},
+		"VERSION_NOT_FINAL": func(_ *fakeBackend, v *metastate.View) {
+			v.Active = 1
+			for id, n := range v.Nodes {
+				m := *n
+				m.Supports = gate.Support{Min: 1, Max: 2}
+				v.Nodes[id] = &m
+			}
 		},
 		"DRAINED": func(b *fakeBackend, _ *metastate.View) {
 			b.statuses[2].Service = cluster.Drained

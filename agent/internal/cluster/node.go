@@ -86,18 +86,22 @@ type Tombstone struct {
 
 // NodeStatus is what a node says of itself when asked. It is never stored.
 type NodeStatus struct {
-	Node      NodeID    `json:"node"`
-	BootNonce string    `json:"bootNonce"`
-	Service   Service   `json:"service"`
-	Version   string    `json:"version"`
-	StartedAt time.Time `json:"startedAt"`
-	MetaIndex uint64    `json:"metaIndex"` // applied index of the meta range here
-	MetaTerm  uint64    `json:"metaTerm"`
-	Sessions  int       `json:"sessions"`
-	Bytes     uint64    `json:"bytes"` // live bytes of the store on disk
-	DiskUsed  uint64    `json:"diskUsed"`
-	DiskTotal uint64    `json:"diskTotal"`
-	CPU       float64   `json:"cpu"` // share of one machine, 0..1
+	Node      NodeID  `json:"node"`
+	BootNonce string  `json:"bootNonce"`
+	Service   Service `json:"service"`
+	Version   string  `json:"version"`
+	// Active is the cluster version that the node acts upon, Promised the one that it
+	// has promised; 0: none.
+	Active    gate.Version `json:"active,omitempty"`
+	Promised  gate.Version `json:"promised,omitempty"`
+	StartedAt time.Time    `json:"startedAt"`
+	MetaIndex uint64       `json:"metaIndex"` // applied index of the meta range here
+	MetaTerm  uint64       `json:"metaTerm"`
+	Sessions  int          `json:"sessions"`
+	Bytes     uint64       `json:"bytes"` // live bytes of the store on disk
+	DiskUsed  uint64       `json:"diskUsed"`
+	DiskTotal uint64       `json:"diskTotal"`
+	CPU       float64      `json:"cpu"` // share of one machine, 0..1
 	// ReadsPerSecond and WritesPerSecond are the sums over the replicas here.
 	ReadsPerSecond  float64    `json:"readsPerSecond,omitempty"`
 	WritesPerSecond float64    `json:"writesPerSecond,omitempty"`

@@ -39,12 +39,16 @@ type Op struct {
 	Value    []byte // of a Put
 	Expect   Condition
 	ExpectTS hlc.Timestamp // of VersionIs and NotNewerThan
+
+	opNext
 }
 
 // Batch is a command: all of its Ops are applied, or none. No row appears twice.
 type Batch struct {
 	Writer cluster.WriterID // on whose behalf
 	Ops    []Op
+
+	batchNext
 }
 
 // Outcome is what became of a batch.
@@ -84,7 +88,7 @@ func EncodeBatch(b *Batch) []byte {
 	for i := range b.Ops {
 		n += 2 + 2*binary.MaxVarintLen32 + 8 + len(b.Ops[i].Row) + len(b.Ops[i].Value)
 	}
-	out := append(make([]byte, 0, n), batchFormat)
+	out := b.appendHead(make([]byte, 0, n))
 	out = binary.AppendUvarint(out, uint64(b.Writer))
 	out = binary.AppendUvarint(out, uint64(len(b.Ops)))
 	for i := range b.Ops {
@@ -110,8 +114,9 @@ const minOp = 3
 // batch aliases data.
 func DecodeBatch(data []byte, s gate.Support) (*Batch, error) {
 	d := decoder{rest: data}
-	if f := d.byte(); d.err == nil && f != batchFormat {
-		return nil, gate.Newer("batch of format %d", f)
+	b := &Batch{}
+	if err := d.head(b, s); err != nil {
+		return nil, err
 	}
 	writer, n := d.uvarint(), d.uvarint()
 	if d.err == nil && writer > math.MaxUint32 {
@@ -123,11 +128,12 @@ func DecodeBatch(data []byte, s gate.Support) (*Batch, error) {
 	if d.err != nil {
 		return nil, d.err
 	}
-	b := &Batch{Writer: cluster.WriterID(writer), Ops: make([]Op, n)}
+	b.Writer, b.Ops = cluster.WriterID(writer), make([]Op, n)
 	for i := range b.Ops {
 		if err := d.op(&b.Ops[i]); err != nil {
 			return nil, fmt.Errorf("op %d: %w", i, err)
 		}
+		b.keep(&b.Ops[i])
 	}
 	if len(d.rest) > 0 {
 		return nil, fmt.Errorf("%w: %d bytes after the batch", ErrMalformed, len(d.rest))

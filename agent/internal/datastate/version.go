@@ -38,8 +38,9 @@ func encodeVersion(op *Op, writer cluster.WriterID) []byte {
 		v = append(v, fieldWriter, 0)
 		v = binary.AppendUvarint(v, uint64(writer))
 		v[4] = byte(len(v) - 5)
-		v[2] = byte(len(v) - 3)
 	}
+	v = op.appendFields(v)
+	v[2] = byte(len(v) - 3) // a few bytes each
 	if op.Kind == Delete {
 		v[1] = flagTombstone
 		return v

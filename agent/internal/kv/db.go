@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/routing"
 	"github.com/nodedb/nodedb/agent/internal/store"
@@ -44,6 +45,9 @@ type Config struct {
 	// Awake is closed when this node may use its clock; nil: it may. Until then
 	// requests wait, as long as their patience lasts.
 	Awake <-chan struct{}
+
+	// Active is the cluster's version: it decides the format of writes. nil: the first.
+	Active func() gate.Version
 
 	// Meter, if set, counts what is read.
 	Meter *Meter
@@ -104,6 +108,9 @@ func (p Policy) pause(n int, spent time.Duration) (d time.Duration, ok bool) {
 
 // setDefaults fills what is not set.
 func (c *Config) setDefaults() {
+	if c.Active == nil {
+		c.Active = func() gate.Version { return gate.First }
+	}
 	c.Policy = c.Policy.orDefault(DefaultPolicy())
 	if c.AttemptTimeout == 0 {
 		c.AttemptTimeout = time.Second

@@ -173,6 +173,7 @@ func (w *write) writeRange(ctx context.Context, g *group) {
 		}
 		batch.Ops[i] = op
 	}
+	batch.For(w.db.cfg.Active(), w.db.cfg.Self)
 	raw, ts, err := w.db.Propose(ctx, g.id, datastate.EncodeBatch(&batch), w.opts.Policy)
 	if err == nil {
 		var res *datastate.Result

@@ -168,9 +168,13 @@ func (m *Meta) Propose(ctx context.Context, cmd metastate.Command) (metastate.Re
 
 // encode encodes a command that the cluster's version allows.
 func (m *Meta) encode(cmd metastate.Command) ([]byte, error) {
+	if m.cfg.Versions == nil {
+		return metastate.EncodeCommand(cmd)
+	}
+	cmd.For(m.cfg.Versions.Active(), m.cfg.Self)
 	payload, err := metastate.EncodeCommand(cmd)
-	if err != nil || m.cfg.Versions == nil {
-		return payload, err
+	if err != nil {
+		return nil, err
 	}
 	return payload, metastate.CheckCommand(payload, m.cfg.Versions.Support(), m.cfg.Versions.Active())
 }

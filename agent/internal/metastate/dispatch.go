@@ -14,6 +14,7 @@ func (c *change) carryOut(cmd *Command) Result {
 	if refusal := c.authorize(cmd); refusal != nil {
 		return Result{Refusal: refusal}
 	}
+	c.applyNext(cmd)
 	if cmd.Batch == nil {
 		return c.dispatch(cmd, cmd.By)
 	}

@@ -197,6 +197,9 @@ func (m *Machine) load(next func() (key, value []byte, err error)) error {
 		if err != nil {
 			return fmt.Errorf("read meta records: %w", err)
 		}
+		if recordNeeds(kind) > m.support.Max {
+			return gate.Newer("a meta record of kind %q", kind)
+		}
 		if err := v.loadRecord(kind, value); err != nil {
 			return fmt.Errorf("read meta record of kind %q: %w", kind, err)
 		}
@@ -279,7 +282,7 @@ func (v *View) loadMore(kind string, value []byte) error {
 	case kindSweep:
 		return loadInto(value, v.Sweeps, func(s *cluster.Sweep) string { return s.ID })
 	}
-	return gate.Newer("a kind of record that is not known")
+	return v.loadNext(kind, value)
 }
 
 func loadInto[K comparable, T any](value []byte, m map[K]*T, key func(*T) K) error {

@@ -62,6 +62,8 @@ type View struct {
 	Plans  map[string]*cluster.StoredPlan // by id
 	Sweeps map[string]*cluster.Sweep      // of the rebalancer, by id
 
+	viewNext
+
 	next counters
 	// spans are the data ranges in the order of their keys; replaced, never changed.
 	spans []*cluster.RangeDescriptor

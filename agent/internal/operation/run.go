@@ -197,6 +197,8 @@ func (c *Controller) stepOperation(r *run) {
 		c.watchDrain(r)
 	case cluster.OpSplit:
 		c.stepSplit(r)
+	case cluster.OpUpgrade:
+		c.stepUpgrade(r)
 	case cluster.OpRebalance, cluster.OpMove, cluster.OpTransfer:
 		c.stepSteps(r)
 	case cluster.OpPoolCreate, cluster.OpPoolAlter, cluster.OpPoolDrop:

@@ -146,6 +146,11 @@ func (s *Service) DryRun(ctx context.Context, spec cluster.OperationSpec) (Previ
 	if err != nil {
 		return Preview{}, err
 	}
+	if spec.Kind == cluster.OpUpgrade {
+		p := s.previewUpgrade(ctx, spec)
+		s.recent.add(p.Plan.ID, spec)
+		return p, nil
+	}
 	if spec.Kind == cluster.OpSplit {
 		p := s.previewSplit(ctx, spec)
 		spec.At = p.At
@@ -216,6 +221,9 @@ func (s *Service) validate(spec cluster.OperationSpec) (cluster.OperationSpec, e
 	if spec.Kind.OfPool() {
 		return spec, validatePool(v, &spec)
 	}
+	if spec.Kind == cluster.OpUpgrade {
+		return spec, validateUpgrade(v, &spec)
+	}
 	switch {
 	case spec.Kind != cluster.OpDrain && spec.Kind != cluster.OpDecommission:
 		return spec, refused(Invalid, "there is no operation called %q", spec.Kind)
@@ -258,6 +266,9 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (op cluster.Operati
 	}
 	if spec.Kind == cluster.OpSplit {
 		return s.startSplit(ctx, r, spec)
+	}
+	if spec.Kind == cluster.OpUpgrade {
+		return s.startUpgrade(ctx, r, spec)
 	}
 	if spec.Kind.MovesOnly() {
 		return s.startSteps(ctx, r, spec)
@@ -348,7 +359,7 @@ func ofMeta(r *metastate.Refusal) error {
 		kind = NotFound
 	case metastate.CodeInvalid, metastate.CodeMalformed:
 		kind = Invalid
-	case metastate.CodeTombstoned, metastate.CodeNoReturn:
+	case metastate.CodeTombstoned, metastate.CodeNoReturn, metastate.CodeVersion:
 		kind = Unsafe
 	case metastate.CodeDenied:
 		kind = Denied

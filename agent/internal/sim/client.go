@@ -9,6 +9,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/replica"
@@ -121,7 +122,12 @@ func (k *call) choose() {
 		k.op.kind, k.op.value = remove, ""
 		o.Kind, o.Value = datastate.Delete, nil
 	}
-	k.data = datastate.EncodeBatch(&datastate.Batch{Ops: []datastate.Op{o}})
+	b := &datastate.Batch{Ops: []datastate.Op{o}}
+	if active := k.node.versions.Active(); active > gate.First {
+		w.Stats.NewWrites++
+		b.For(active, k.node.id)
+	}
+	k.data = datastate.EncodeBatch(b)
 }
 
 // bind names the command anew, and has it belong to the range that owns its key
@@ -220,6 +226,10 @@ func (k *call) serve(n *Node, to cluster.RangeID, try int) {
 	p.Done = func(o replica.Outcome) {
 		news := n.news(to, k.op.at)
 		answer(func() { k.writeDone(o, try, news) })
+	}
+	if _, err := datastate.DecodeBatch(k.data, n.binary); err != nil {
+		p.Done(replica.Outcome{Err: err}) // the leader's own check, ahead of its core
+		return
 	}
 	n.core.Propose(to, p)
 }

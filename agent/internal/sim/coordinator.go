@@ -134,7 +134,7 @@ func (c *coordinator) liveness() map[cluster.NodeID]cluster.Liveness {
 func (c *coordinator) figures() cluster.NodeStatus {
 	n := c.n
 	return cluster.NodeStatus{
-		Node: n.id, BootNonce: fmt.Sprint(n.life), Service: c.service, Version: "v1",
+		Node: n.id, BootNonce: fmt.Sprint(n.life), Service: c.service, Version: "v1", Active: n.versions.Active(),
 		MetaIndex: n.machine.View().Index,
 	}
 }

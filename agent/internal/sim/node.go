@@ -9,6 +9,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/replica"
@@ -47,6 +48,10 @@ type Node struct {
 	wiped  bool           // its store was emptied once
 	lost   bool           // its disk is gone for good, and the node with it
 
+	binary   gate.Support // what the node is started with
+	stored   gate.Stored  // beside its store
+	versions *gate.Keeper // of this life
+
 	machine *metastate.Machine // of the meta range; of this life
 	coord   *coordinator       // of this life; nil without operators
 
@@ -55,7 +60,12 @@ type Node struct {
 }
 
 func newNode(w *World, id cluster.NodeID) *Node {
-	return &Node{w: w, id: id, fs: storage.NewCrashableFS(), offset: w.ms(0, 100), ledger: newLedger()}
+	n := &Node{w: w, id: id, fs: storage.NewCrashableFS(), offset: w.ms(0, 100), ledger: newLedger(), binary: gate.Binary()}
+	if w.cfg.Upgrade {
+		n.binary.Max = gate.First
+	}
+	n.stored.Active = n.binary.Max
+	return n
 }
 
 // ID returns the node's id.
@@ -70,8 +80,9 @@ func (n *Node) Up() bool { return n.up && !n.paused }
 func (n *Node) open() {
 	n.life++
 	n.torn, n.crashIn, n.paused = nil, 0, false
+	n.openVersions()
 	e, err := storage.Open(storage.Options{
-		Dir: "store", FS: storage.SyncHookFS(n.fs, n.syncing), Deterministic: true, CacheBytes: 1 << 20, MemTableBytes: 16 << 20,
+		Dir: "store", Version: n.stored.Active, FS: storage.SyncHookFS(n.fs, n.syncing), Deterministic: true, CacheBytes: 1 << 20, MemTableBytes: 16 << 20,
 	})
 	if err != nil {
 		n.w.fail("open engine of %s: %v", n.id, err)
@@ -85,12 +96,12 @@ func (n *Node) open() {
 	n.clock = hlc.NewClock(func() time.Time { return epoch.Add(n.w.now + n.offset) }, 500*time.Millisecond)
 	cfg := store.DefaultConfig()
 	cfg.Node, cfg.Engine, cfg.Clock, cfg.Marks, cfg.BootNonce = n.id, e, n.clock, n.marks, n.w.rng.Uint32()
-	n.machine = metastate.New()
+	n.machine = metastate.NewFor(n.binary)
 	cfg.Machine = func(d cluster.RangeDescriptor) replica.StateMachine {
 		if d.IsMeta() {
 			return n.machine
 		}
-		return datastate.New()
+		return datastate.NewFor(n.binary)
 	}
 	cfg.LogEntries = 64
 	cfg.Planted = n.w.cfg.Planted
@@ -106,6 +117,8 @@ func (n *Node) open() {
 	n.checkCeiling()
 	if n.w.cfg.Operate {
 		n.operate()
+		n.register()
+		n.followVersion()
 	}
 	n.w.trace(uint64(n.id), uint64(n.life))
 	n.later(n.w.ms(1, 100), n.tick)

@@ -44,6 +44,9 @@ func (w *World) beginOperators() {
 	}
 	o.inOrder(cmds)
 	w.After(w.ms(5000, 9000), o.ask)
+	if w.cfg.Upgrade {
+		w.After(w.ms(9000, 15000), o.roll)
+	}
 }
 
 // join returns the commands by which one more node becomes a member.
@@ -140,6 +143,7 @@ func (o *operators) check() {
 			w.fail("%s succeeded with the proof %+v", id, op.Proof)
 		}
 	}
+	o.checkVersions(v)
 	for _, id := range v.NodeIDs() {
 		o.checkNode(v, v.Nodes[id], st)
 	}
@@ -194,9 +198,14 @@ func (w *World) bootstrapped() []cluster.RangeDescriptor {
 // propose gives a command to this node's replica of the meta range. done is
 // called once, unless the node crashes.
 func (n *Node) propose(cmd metastate.Command, done func(metastate.Result, error)) {
+	cmd.For(n.versions.Active(), n.id)
 	b, err := metastate.EncodeCommand(cmd)
 	if err != nil {
 		n.w.fail("encode a command: %v", err)
+		return
+	}
+	if err := metastate.CheckCommand(b, n.binary, n.versions.Active()); err != nil {
+		n.w.fail("%s proposes what its cluster does not allow: %v", n.id, err)
 		return
 	}
 	if !n.awake() {

@@ -70,6 +70,10 @@ func (s *Stats) add(o *Stats) {
 	s.Joined += o.Joined
 	s.Lost += o.Lost
 	s.Even += o.Even
+	s.Rolled += o.Rolled
+	s.Unfit += o.Unfit
+	s.Raised += o.Raised
+	s.NewWrites += o.NewWrites
 }
 
 func TestSeeds(t *testing.T) { runSeeds(t, 20, func(*Config) {}) }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	ops "github.com/nodedb/nodedb/agent/internal/operation" // here an operation is a client's
 	"github.com/nodedb/nodedb/agent/internal/replica"
 	"github.com/nodedb/nodedb/agent/internal/store"
@@ -34,6 +35,12 @@ type Config struct {
 	Grow bool
 	// PlantedOps holds faults that tests plant in the coordinators.
 	PlantedOps ops.Planted
+	// Upgrade, with Operate, has every node begin with a binary of the first version,
+	// and people roll the nodes to what this one supports, back and forth, and
+	// finalize.
+	Upgrade bool
+	// PlantedVersions holds faults that tests plant in what nodes keep of versions.
+	PlantedVersions gate.Planted
 	// Extra, if set, is called once when the cluster is up: it may schedule events
 	// of its own, such as drains and decommissions, with World.After.
 	Extra func(*World)
@@ -90,6 +97,7 @@ type Stats struct {
 	WentBack, Refused, Resets         int
 	Restores, Counts                  int
 	Joined, Lost, Even                int
+	Rolled, Unfit, Raised, NewWrites  int
 }
 
 type event struct {

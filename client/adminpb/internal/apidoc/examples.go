@@ -41,6 +41,7 @@ var examples = map[string]example{
 	"SetCordon":          {body: `{"nodes":[2],"cordon":false}`},
 	"WhoAmI":             {body: `{}`},
 	"GetVersion":         {body: `{}`},
+	"GetUpgrade":         {body: `{}`},
 	"CreateToken":        {body: `{"role":"ROLE_VIEWER","ttl":3600}`},
 	"ListTokens":         {body: `{}`},
 	"RevokeToken":        {body: `{"id":"abcdefgh"}`, fails: 404},

@@ -45,6 +45,7 @@ import (
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/status"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/term"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/token"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/upgrade"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/view"
 )
 
@@ -83,7 +84,7 @@ func New(e *ctl.Env) *cobra.Command {
 	add(groupLook, status.New(e), dashboard.New(e), nodes.New(e), members.New(e), ranges.New(e), pools.New(e), routing.New(e), ops.New(e), events.New(e), check.New(e), nodes.NewWait(e),
 		nodes.NewOKToStop(e), nodes.NewOKToRemove(e), nodes.NewSurvive(e))
 	add(groupChange, nodes.NewDrain(e), nodes.NewUndrain(e), nodes.NewCordon(e), nodes.NewUncordon(e), nodes.NewDecommission(e), nodes.NewRecommission(e),
-		rebalance.New(e))
+		rebalance.New(e), upgrade.New(e))
 	add(groupAccess, jointoken.New(e), token.New(e), token.NewWhoAmI(e), audit.New(e), cert.New(e), contexts.New(e), config.New(e))
 	add(groupLook, newAliases()...)
 	add(groupMore, sqlshell.New(e), demo.New(e), api.New(e), newDebug(e), newVersion(e), reference.NewMan(e), reference.NewReference(e), schema.New(e))

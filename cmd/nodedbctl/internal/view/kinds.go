@@ -38,6 +38,7 @@ func Kinds() []Kind {
 		list("SettingList", Setting{}), one("Setting", Setting{}),
 		one("Status", Status{}),
 		list("TokenList", Token{}), one("Token", Token{}),
+		one("UpgradeStatus", UpgradeStatus{}),
 		one("Verdict", Verdict{}),
 		one("Version", Version{}),
 		one("WhoAmI", WhoAmI{}),
