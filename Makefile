@@ -39,8 +39,9 @@ vuln: ## known vulnerabilities of what is linked (skipped where VULNDB cannot be
 	  then $(VULN) -db $(VULNDB) ./cmd/...; \
 	  else echo "vuln: skipped: $(VULNDB) cannot be reached"; fi
 
-unit: ## unit tests, with invariants on
+unit: ## unit tests, with invariants on; then upgrades to the build that has the next version
 	$(GO) test -tags invariants $$($(GO) list ./... | grep -v /agent/agenttest)
+	$(GO) test -tags 'invariants nextversion' ./agent/internal/metastate ./agent/internal/datastate ./agent/internal/sim -run 'TestUpgrades|TestNext'
 
 cluster: checked ## tests on real processes with invariants on, one at a time
 	NODEDB_BIN=$(CURDIR)/bin/checked $(GO) test -p 1 -count 1 -timeout 25m $(CLUSTER_PKGS)
@@ -49,6 +50,7 @@ cluster: checked ## tests on real processes with invariants on, one at a time
 .PHONY: checked
 checked:
 	$(GO) build -tags invariants -ldflags '$(LDFLAGS)' -o bin/checked/nodedb-agent ./cmd/nodedb-agent
+	$(GO) build -tags 'invariants nextversion' -ldflags '$(LDFLAGS)-next' -o bin/checked/nodedb-agent-next ./cmd/nodedb-agent
 	CGO_ENABLED=0 $(GO) build -ldflags '$(LDFLAGS)' -o bin/checked/nodedbctl ./cmd/nodedbctl
 
 # What a newcomer sets: BENCH_QUICK=1, BENCH_ONLY=step,step, BENCH_OUT=file (docs/BENCHMARKS.md).
@@ -76,7 +78,7 @@ peers:
 test-long: build ## long simulations, fuzzing and fault suites; for a person
 	$(GO) test -tags 'invariants long' -count 1 -timeout 90m ./agent/internal/sim/...
 	$(GO) test -count 1 -timeout 60m -run TestRandomHistories ./agent/internal/placement -placement.histories 100000
-	$(GO) test -tags 'invariants planted' -count 1 -timeout 30m -run Planted -v ./agent/internal/sim/... ./agent/internal/operation/
+	$(GO) test -tags 'invariants planted nextversion' -count 1 -timeout 30m -run Planted -v ./agent/internal/sim/... ./agent/internal/operation/
 	$(MAKE) fuzz FUZZTIME=45s
 
 FUZZTIME ?= 20s

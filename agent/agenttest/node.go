@@ -1,6 +1,7 @@
 package agenttest
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -24,6 +25,8 @@ type Node struct {
 	Number                  int
 	Name, Dir               string
 	SQL, RPC, Gossip, Admin string // host:port
+	// Agent is the nodedb-agent that Start starts; empty: the cluster's.
+	Agent string
 
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has ended
@@ -52,7 +55,7 @@ func (n *Node) StartUnready() {
 	}
 	defer func() { _ = log.Close() }()
 	args := append([]string{"start", "--data-dir", n.Dir}, n.c.opts.StartFlags...)
-	n.cmd = exec.CommandContext(context.Background(), n.c.bin.Agent, args...)
+	n.cmd = exec.CommandContext(context.Background(), cmp.Or(n.Agent, n.c.bin.Agent), args...)
 	n.cmd.Stdout, n.cmd.Stderr = log, log
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := n.cmd.Start(); err != nil {
