@@ -24,13 +24,10 @@ type upgradeStatus struct {
 
 func (c *Cluster) upgradeStatus() (s upgradeStatus) {
 	c.t.Helper()
-	var doc struct {
-		Item upgradeStatus `json:"item"`
-	}
-	if out := c.Ctl("upgrade", "status", "-o", "json"); json.Unmarshal([]byte(out), &doc) != nil {
+	if out := c.Ctl("upgrade", "status", "-o", "json"); json.Unmarshal([]byte(out), &s) != nil || len(s.Nodes) == 0 {
 		c.t.Fatalf("upgrade status: %s", out)
 	}
-	return doc.Item
+	return s
 }
 
 // TestRollingUpgrade rolls a cluster under load to a build that has the next
