@@ -314,13 +314,10 @@ func (c *change) dropPool(in *DropPool) Result {
 		return conflictOf(op)
 	}
 	for _, id := range c.view.RangesIn(p.ID) {
-		var nodes []cluster.NodeID
-		for _, rep := range c.view.Ranges.Get(id).Replicas {
-			nodes = append(nodes, rep.Node)
-		}
+		d := c.view.Ranges.Get(id)
 		c.view.Ranges = c.view.Ranges.Without(id)
 		c.erase(kindRange, idKey(uint64(id)))
-		c.removeRange(RemovedRange{ID: id, Pool: p.ID, Nodes: nodes})
+		c.removeRange(RemovedRange{ID: id, Pool: p.ID, Nodes: holders(d)})
 	}
 	c.view.spans = slices.DeleteFunc(slices.Clone(c.view.spans), func(d *cluster.RangeDescriptor) bool { return d.Pool == p.ID })
 	for _, s := range p.Seeds {
@@ -336,6 +333,24 @@ func (c *change) dropPool(in *DropPool) Result {
 	c.erase(kindPool, idKey(uint64(p.ID)))
 	c.event(cluster.Event{Kind: cluster.EventPoolDropped, Text: fmt.Sprintf("pool %s was dropped", p.Name)})
 	return Result{Pool: p}
+}
+
+func holders(d *cluster.RangeDescriptor) []cluster.NodeID {
+	var nodes []cluster.NodeID
+	for _, rep := range d.Replicas {
+		nodes = append(nodes, rep.Node)
+	}
+	return nodes
+}
+
+// removeLate removes a range that was split off while its pool was dropped: nobody
+// had heard of it then.
+func (c *change) removeLate(d *cluster.RangeDescriptor) *Refusal {
+	if d.Pool > c.view.next.Pool {
+		return refuse(CodeInvalid, "%s is of pool #%d, and there never was one", d.ID, d.Pool)
+	}
+	c.removeRange(RemovedRange{ID: d.ID, Pool: d.Pool, Nodes: holders(d)})
+	return nil
 }
 
 func (c *change) removeRange(r RemovedRange) {

@@ -13,6 +13,7 @@ import (
 
 func (c *change) updateRanges(in *UpdateRanges) Result {
 	var news []*cluster.RangeDescriptor
+	removed := false
 	for i := range in.Descriptors {
 		d := &in.Descriptors[i]
 		if err := d.Validate(); err != nil {
@@ -21,6 +22,13 @@ func (c *change) updateRanges(in *UpdateRanges) Result {
 		old := c.view.Ranges.Get(d.ID)
 		if c.view.Removed[d.ID] != nil {
 			continue // said by a replica that has not heard of it
+		}
+		if d.Pool != cluster.DefaultPool && c.view.Pools[d.Pool] == nil {
+			if r := c.removeLate(d); r != nil {
+				return Result{Refusal: r}
+			}
+			removed = true
+			continue
 		}
 		if old != nil && old.Generation >= d.Generation {
 			continue
@@ -39,7 +47,7 @@ func (c *change) updateRanges(in *UpdateRanges) Result {
 		news = append(news, d)
 	}
 	if len(news) == 0 {
-		return Result{Existed: true}
+		return Result{Existed: !removed}
 	}
 	if r := c.placeSpans(news); r != nil {
 		return Result{Refusal: r}

@@ -381,7 +381,7 @@ type replicaAt struct {
 }
 
 // clearRemoved has the replicas of dropped pools removed wherever they are: where
-// the record says, and where a node that was away reports one.
+// the record says, and where a node reports one.
 func (c *Controller) clearRemoved() {
 	if len(c.in.View.Removed) == 0 {
 		return
@@ -392,7 +392,14 @@ func (c *Controller) clearRemoved() {
 			at = append(at, replicaAt{n, id})
 		}
 	}
-	for _, id := range c.in.View.RemovedIDs() {
+	var told []cluster.RangeID // where no record says so too: a replica was added just before
+	for id := range c.in.View.Removed {
+		if len(c.lookout.told[id]) > 0 {
+			told = append(told, id)
+		}
+	}
+	slices.Sort(told)
+	for _, id := range told {
 		for _, x := range c.lookout.told[id] {
 			at = append(at, replicaAt{x.node, id})
 		}

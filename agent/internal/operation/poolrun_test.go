@@ -181,3 +181,21 @@ func TestAlterPoolIsBlocked(t *testing.T) {
 	}
 	r.holdsExactly("default")
 }
+
+// TestReplicasOfADroppedPoolGoWhereverTheyAre: a node holds a replica of a range that
+// was removed, and no record names the node: the replica was added just before.
+func TestReplicasOfADroppedPoolGoWhereverTheyAre(t *testing.T) {
+	r := newRig(t, 1, 4, 4, 2)
+	pool := r.must(metastate.Command{By: "test", CreatePool: &metastate.CreatePool{Name: "hot", Spec: wanted(t, 3, "", ""), Nodes: []cluster.NodeID{1}}}).Pool
+	id := pool.Seeds[0].Range
+	d := cluster.RangeDescriptor{
+		ID: id, Pool: pool.ID, Start: pool.Seeds[0].Start.Key(), End: pool.Seeds[0].End.Key(), Generation: 1, NextReplica: 2,
+		Replicas: []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}},
+	}
+	r.create(r.nodes[1], Action{Descriptor: d})
+	r.must(metastate.Command{UpdateRanges: &metastate.UpdateRanges{Descriptors: []cluster.RangeDescriptor{d}}})
+	r.must(metastate.Command{By: "test", DropPool: &metastate.DropPool{Name: "hot"}})
+	r.until("the record is cleared", time.Minute, func() bool { return len(r.view().Removed[id].Nodes) == 0 })
+	r.nodes[4].held[id] = 2
+	r.until("n4 has no replica", time.Minute, func() bool { _, held := r.nodes[4].held[id]; return !held })
+}
