@@ -49,15 +49,21 @@ func (c *Core) Bootstrap(descs []cluster.RangeDescriptor, done func(error)) {
 
 // CreateRange makes this node the single voter of a range of a new pool; done is
 // called once that is durable. It is idempotent, and refused where the range had a
-// replica before: its state begins once.
+// replica before: its state begins once. Where the store may be an old copy nobody
+// knows that it had none.
 func (c *Core) CreateRange(d cluster.RangeDescriptor, done func(error)) {
 	r, ok := d.On(c.cfg.Node)
-	if err := d.Validate(); err != nil || !ok || len(d.Replicas) != 1 || r.Role != cluster.Voter || r.Replica != 1 || d.IsMeta() {
-		done(&RefusedError{Range: d.ID, Reason: "a range is made with a descriptor whose only replica is voter 1 here"})
+	begins := d.Generation == 1 && d.NextReplica == 2 && d.Parent == 0 && !d.IsMeta()
+	if err := d.Validate(); err != nil || !ok || !begins || len(d.Replicas) != 1 || r.Role != cluster.Voter || r.Replica != 1 {
+		done(&RefusedError{Range: d.ID, Reason: "a range is made with a descriptor whose only replica is voter 1 here, as it begins"})
 		return
 	}
 	if s, ok := c.slots[d.ID]; ok && !s.destroying && s.r.ID() == r.Replica {
 		done(nil)
+		return
+	}
+	if !c.back.settled {
+		done(&RefusedError{Range: d.ID, Reason: "whether this store is the newest of its node is not known yet: ask again"})
 		return
 	}
 	if err := c.mayCreate(&d, r.Replica); err != nil {
