@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 )
 
 // Bounds of the rules.
@@ -88,10 +89,14 @@ func failedReplicas(c *checkup) []breach {
 		for _, node := range sortedKeys(f.reports) {
 			if why := f.reports[node].Failed; why != "" {
 				id := f.descriptor.ID
+				text := fmt.Sprintf("the replica of %s on %s has stopped: %s; ", id, node, why)
 				b := breach{severity: severityError, nodes: []cluster.NodeID{node}, ranges: []cluster.RangeID{id},
-					command: "nodedbctl ranges show " + id.String(), text: fmt.Sprintf("the replica of %s on %s has stopped: %s; it is made anew by itself", id, node, why)}
-				if f.state == rangeNoQuorum {
-					b.command, b.text = "nodedbctl check", fmt.Sprintf("the replica of %s on %s has stopped: %s; it is made anew once %s has a quorum: start its other nodes", id, node, why, id)
+					command: "nodedbctl ranges show " + id.String(), text: text + "it is made anew by itself"}
+				switch {
+				case strings.Contains(why, gate.ErrNewer.Error()):
+					b.command, b.text = "nodedbctl upgrade status", text+fmt.Sprintf("start %s with the newer nodedb-agent", node)
+				case f.state == rangeNoQuorum:
+					b.command, b.text = "nodedbctl check", text+fmt.Sprintf("it is made anew once %s has a quorum: start its other nodes", id)
 				}
 				out = append(out, b)
 			}

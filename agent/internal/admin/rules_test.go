@@ -284,3 +284,19 @@ func TestTheMetaRangeOfFive(t *testing.T) {
 		}
 	}
 }
+
+// TestAReplicaThatMetNewerBytes: making it anew does not help, a newer binary does.
+func TestAReplicaThatMetNewerBytes(t *testing.T) {
+	r := newRig(t)
+	r.backend.change(func(*metastate.View) { r.backend.statuses[3].Ranges[1].Failed = gate.Newer("batch format 2").Error() })
+	got, err := r.client("viewer").Check(t.Context(), &adminpb.CheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range got.GetRules() {
+		if x.GetCode() == "REPLICA_FAILED" && strings.HasSuffix(x.GetText(), "start n3 with the newer nodedb-agent") && x.GetCommand() == "nodedbctl upgrade status" {
+			return
+		}
+	}
+	t.Errorf("rules: %v", got.GetRules())
+}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	"go.uber.org/goleak"
 )
 
@@ -175,6 +176,12 @@ func TestRefusals(t *testing.T) {
 				return &RefusedError{Code: RefusedBehind, Reason: p.Standing.Now.String() + " is old", Detail: p.Standing.Append(nil)}
 			}
 		}, "n2 refuses the connection: boot 3 (00000009), round 7 is old", RefusedBehind},
+		{"a newer binary that shares no version", func(_ *testing.T, _ *network, d, _ *Config) {
+			d.Supports = gate.Support{Min: 8, Max: 9}
+		}, "they have none in common", RefusedVersion},
+		{"an older binary that shares no version", func(_ *testing.T, _ *network, _, a *Config) {
+			a.Supports = gate.Support{Min: 8, Max: 9}
+		}, "they have none in common", RefusedVersion},
 		{"the dialler does not admit", func(_ *testing.T, _ *network, d, _ *Config) {
 			d.Admit = func(p Peer) error { return fmt.Errorf("%s is gone", p.Node) }
 		}, "n2 is gone", ""},
