@@ -30,6 +30,7 @@ type ListRangesRequest struct {
 	Node          uint32                 `protobuf:"varint,3,opt,name=node,proto3" json:"node,omitempty"`
 	States        []string               `protobuf:"bytes,4,rep,name=states,proto3" json:"states,omitempty"`
 	NodeTimeout   float64                `protobuf:"fixed64,5,opt,name=node_timeout,json=nodeTimeout,proto3" json:"node_timeout,omitempty"`
+	Pool          string                 `protobuf:"bytes,6,opt,name=pool,proto3" json:"pool,omitempty"` // only ranges of the pool with this name
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -97,6 +98,13 @@ func (x *ListRangesRequest) GetNodeTimeout() float64 {
 		return x.NodeTimeout
 	}
 	return 0
+}
+
+func (x *ListRangesRequest) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
 }
 
 type ListRangesResponse struct {
@@ -470,6 +478,7 @@ func (x *Replica) GetFailed() string {
 type GetRoutingRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	NodeTimeout   float64                `protobuf:"fixed64,1,opt,name=node_timeout,json=nodeTimeout,proto3" json:"node_timeout,omitempty"`
+	Pool          string                 `protobuf:"bytes,2,opt,name=pool,proto3" json:"pool,omitempty"` // only ranges of the pool with this name
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -509,6 +518,13 @@ func (x *GetRoutingRequest) GetNodeTimeout() float64 {
 		return x.NodeTimeout
 	}
 	return 0
+}
+
+func (x *GetRoutingRequest) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
 }
 
 type GetRoutingResponse struct {
@@ -1199,7 +1215,7 @@ var File_ranges_proto protoreflect.FileDescriptor
 const file_ranges_proto_rawDesc = "" +
 	"\n" +
 	"\franges.proto\x12\x0fnodedb.admin.v1\x1a\n" +
-	"base.proto\"\x94\x01\n" +
+	"base.proto\"\xa8\x01\n" +
 	"\x11ListRangesRequest\x12\x10\n" +
 	"\x03ids\x18\x01 \x03(\rR\x03ids\x12\x1e\n" +
 	"\n" +
@@ -1207,7 +1223,8 @@ const file_ranges_proto_rawDesc = "" +
 	"collection\x12\x12\n" +
 	"\x04node\x18\x03 \x01(\rR\x04node\x12\x16\n" +
 	"\x06states\x18\x04 \x03(\tR\x06states\x12!\n" +
-	"\fnode_timeout\x18\x05 \x01(\x01R\vnodeTimeout\"p\n" +
+	"\fnode_timeout\x18\x05 \x01(\x01R\vnodeTimeout\x12\x12\n" +
+	"\x04pool\x18\x06 \x01(\tR\x04pool\"p\n" +
 	"\x12ListRangesResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12.\n" +
 	"\x06ranges\x18\x02 \x03(\v2\x16.nodedb.admin.v1.RangeR\x06ranges\"\xeb\x04\n" +
@@ -1247,9 +1264,10 @@ const file_ranges_proto_rawDesc = "" +
 	"\x06active\x18\x05 \x01(\bR\x06active\x12\x1a\n" +
 	"\bsnapshot\x18\x06 \x01(\bR\bsnapshot\x12\x18\n" +
 	"\aapplied\x18\a \x01(\x04R\aapplied\x12\x16\n" +
-	"\x06failed\x18\b \x01(\tR\x06failed\"6\n" +
+	"\x06failed\x18\b \x01(\tR\x06failed\"J\n" +
 	"\x11GetRoutingRequest\x12!\n" +
-	"\fnode_timeout\x18\x01 \x01(\x01R\vnodeTimeout\"p\n" +
+	"\fnode_timeout\x18\x01 \x01(\x01R\vnodeTimeout\x12\x12\n" +
+	"\x04pool\x18\x02 \x01(\tR\x04pool\"p\n" +
 	"\x12GetRoutingResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12.\n" +
 	"\x06routes\x18\x02 \x03(\v2\x16.nodedb.admin.v1.RouteR\x06routes\"\x8a\x02\n" +

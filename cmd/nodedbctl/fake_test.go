@@ -74,6 +74,7 @@ func (f *fakeCluster) GetStatus(context.Context, *adminpb.GetStatusRequest) (*ad
 		AsOf: asOf(), Health: "degraded", NodesAlive: 4, NodesTotal: 5, MetaLeader: 1, MetaTerm: 41, Bytes: 310 << 30, Replication: 3,
 		DiskMax: 0.26, DiskMaxNode: 5, RangesOk: 60, RangesUnder: 4, SurvivesOne: &adminpb.Survival{Yes: true},
 		SurvivesTwo: &adminpb.Survival{Failing: 27, Worst: []uint32{2, 4}, WorstRanges: 138},
+		Localities:  []*adminpb.LocalityLoss{{Locality: "zone=a", Nodes: []uint32{1, 4}, Ranges: 3, First: []uint32{2}}, {Locality: "zone=b", Nodes: []uint32{2, 3, 5}}},
 		Rebalance:   "auto", LastMove: timestamppb.New(now.Add(-3 * time.Hour)),
 		Problems: []*adminpb.Problem{{Code: "NODE_DOWN", Text: "n4 is dead; its replicas are re-created after 5m0s", Command: "nodedbctl nodes show n4"}},
 	}, nil
@@ -88,7 +89,7 @@ func (f *fakeCluster) ListRanges(_ context.Context, r *adminpb.ListRangesRequest
 		{Id: 3, Start: 16, End: 32, Pool: "default", StartKey: "0010", EndKey: "001f000000000000000700026b0000010000", Replicas: append(voters[:2:2], &adminpb.Replica{Node: 5, Replica: 4, Role: "learner"}), Bytes: 512, State: "electing", Generation: 18},
 	}
 	for _, x := range all {
-		if len(r.GetIds()) == 0 || slices.Contains(r.GetIds(), x.GetId()) {
+		if (len(r.GetIds()) == 0 || slices.Contains(r.GetIds(), x.GetId())) && (r.GetPool() == "" || r.GetPool() == x.GetPool()) {
 			out.Ranges = append(out.Ranges, x)
 		}
 	}

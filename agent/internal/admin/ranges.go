@@ -7,16 +7,15 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/client/adminpb"
 )
 
 // ListRanges implements adminpb.AdminHandler.
 func (s *service) ListRanges(ctx context.Context, r *adminpb.ListRangesRequest) (*adminpb.ListRangesResponse, error) {
-	if name := r.GetCollection(); name != "" {
-		// Rows of every collection are spread over all data ranges by hash.
-		if _, ok := s.backend.View().Collection(name); !ok {
-			return nil, &Error{Kind: KindNotFound, Message: fmt.Sprintf("there is no collection %q", name)}
-		}
+	pools, err := poolsAsked(s.backend.View(), r.GetPool(), r.GetCollection())
+	if err != nil {
+		return nil, err
 	}
 	if n := cluster.NodeID(r.GetNode()); n != 0 && s.backend.View().Nodes[n] == nil {
 		return nil, &Error{Kind: KindNotFound, Message: fmt.Sprintf("there is no node %s", n)}
@@ -27,7 +26,7 @@ func (s *service) ListRanges(ctx context.Context, r *adminpb.ListRangesRequest) 
 	}
 	out := &adminpb.ListRangesResponse{AsOf: look.asOf()}
 	for i := range look.ranges {
-		if f := &look.ranges[i]; wantsRange(r, f) {
+		if f := &look.ranges[i]; wantsRange(r, f) && pools.hold(f.descriptor) {
 			out.Ranges = append(out.Ranges, look.rangeProto(f))
 		}
 	}
@@ -37,15 +36,43 @@ func (s *service) ListRanges(ctx context.Context, r *adminpb.ListRangesRequest) 
 	return out, nil
 }
 
+// askedPools are those whose ranges are asked for; nil: all, and the meta range.
+type askedPools map[cluster.PoolID]bool
+
+// poolsAsked are the pools that a name and a collection leave. Rows of a collection
+// are spread over all ranges of its pool by hash.
+func poolsAsked(v *metastate.View, pool, collection string) (askedPools, error) {
+	var out askedPools
+	if pool != "" {
+		p, ok := v.Pool(pool)
+		if !ok {
+			return nil, noPool(v, pool)
+		}
+		out = askedPools{p.ID: true}
+	}
+	if collection == "" {
+		return out, nil
+	}
+	c, ok := v.Collection(collection)
+	switch {
+	case !ok:
+		return nil, &Error{Kind: KindNotFound, Message: fmt.Sprintf("there is no collection %q", collection)}
+	case out != nil && !out[c.Pool]:
+		return askedPools{}, nil // in another pool: no range is of both
+	}
+	return askedPools{c.Pool: true}, nil
+}
+
+func (p askedPools) hold(d cluster.RangeDescriptor) bool {
+	return p == nil || !d.IsMeta() && p[d.Pool]
+}
+
 func wantsRange(r *adminpb.ListRangesRequest, f *rangeSight) bool {
 	d := &f.descriptor
 	if len(r.GetIds()) > 0 && !slices.Contains(r.GetIds(), uint32(d.ID)) {
 		return false
 	}
 	if len(r.GetStates()) > 0 && !slices.Contains(r.GetStates(), f.state) {
-		return false
-	}
-	if r.GetCollection() != "" && d.IsMeta() {
 		return false
 	}
 	if n := cluster.NodeID(r.GetNode()); n != 0 {
@@ -98,13 +125,17 @@ func vshards(d *cluster.RangeDescriptor) (start, end uint32) {
 
 // GetRouting implements adminpb.AdminHandler.
 func (s *service) GetRouting(ctx context.Context, r *adminpb.GetRoutingRequest) (*adminpb.GetRoutingResponse, error) {
+	pools, err := poolsAsked(s.backend.View(), r.GetPool(), "")
+	if err != nil {
+		return nil, err
+	}
 	look, err := s.look(ctx, r.GetNodeTimeout())
 	if err != nil {
 		return nil, err
 	}
 	out := &adminpb.GetRoutingResponse{AsOf: look.asOf()}
 	for i := range look.ranges {
-		if f := &look.ranges[i]; !f.descriptor.IsMeta() {
+		if f := &look.ranges[i]; !f.descriptor.IsMeta() && pools.hold(f.descriptor) {
 			out.Routes = append(out.Routes, look.route(f))
 		}
 	}

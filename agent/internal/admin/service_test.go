@@ -105,6 +105,34 @@ func TestStatusWithADeadNode(t *testing.T) {
 	}
 }
 
+// TestRangesOfAPool: a pool's ranges are its own, and a collection's are its pool's.
+func TestRangesOfAPool(t *testing.T) {
+	r := newRig(t)
+	c := r.client("viewer")
+	r.backend.change(func(v *metastate.View) {
+		v.Pools = map[cluster.PoolID]*cluster.Pool{
+			0: {Name: cluster.DefaultPoolName, PoolSpec: cluster.PoolSpec{Replicas: 3}, State: cluster.PoolReady},
+			1: {ID: 1, Name: "hot", PoolSpec: cluster.PoolSpec{Replicas: 3}, State: cluster.PoolReady},
+		}
+		d := *v.Ranges.Get(3)
+		d.Pool, d.Generation = 1, d.Generation+1
+		v.Ranges = v.Ranges.With(&d)
+	})
+	for pool, want := range map[string]int{"hot": 1, cluster.DefaultPoolName: 3, "": 5} {
+		rs, err := c.ListRanges(t.Context(), &adminpb.ListRangesRequest{Pool: pool})
+		if err != nil || len(rs.GetRanges()) != want {
+			t.Errorf("ranges of pool %q: got %v %v, want %d", pool, rs.GetRanges(), err, want)
+		}
+		routes, err := c.GetRouting(t.Context(), &adminpb.GetRoutingRequest{Pool: pool})
+		if want = min(want, 4); err != nil || len(routes.GetRoutes()) != want {
+			t.Errorf("routes of pool %q: got %v %v, want %d", pool, routes.GetRoutes(), err, want)
+		}
+	}
+	if _, err := c.ListRanges(t.Context(), &adminpb.ListRangesRequest{Pool: "cold"}); connect.CodeOf(err) != connect.CodeNotFound {
+		t.Errorf("a pool that is not: got %v, want not found", err)
+	}
+}
+
 func TestOKToStop(t *testing.T) {
 	r := newRig(t)
 	c := r.client("viewer")

@@ -60,7 +60,8 @@ func (s *Session) shownLifecycle(ctx context.Context, kind syntax.ShowKind, name
 	view := s.server.catalog.View()
 	switch kind {
 	case syntax.ShowPools:
-		return s.server.pools(view), nil
+		statuses, _ := s.server.cfg.Views.ClusterStatus(ctx)
+		return s.server.pools(view, statuses), ctx.Err()
 	case syntax.ShowPool:
 		return s.server.onePool(view, name)
 	}

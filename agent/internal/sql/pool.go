@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
@@ -159,18 +160,24 @@ func operationOn(view *metastate.View, pool string) string {
 	return ""
 }
 
-// pools makes the rows of SHOW POOLS.
-func (s *Server) pools(view *metastate.View) [][]datum.Datum {
+// pools makes the rows of SHOW POOLS. What is misfit is what nodedbctl pools says.
+func (s *Server) pools(view *metastate.View, statuses map[cluster.NodeID]*cluster.NodeStatus) [][]datum.Datum {
+	now := time.Now()
+	reports := make(map[cluster.NodeID]operation.Report, len(statuses))
+	for id, st := range statuses {
+		reports[id] = operation.Report{Status: st, At: now}
+	}
+	snap := operation.Snapshot(now, s.cfg.Node, view, reports, s.cfg.Views.Liveness())
+	misfits := map[cluster.PoolID]int{}
+	for i := range snap.Ranges {
+		if r := &snap.Ranges[i]; !r.Descriptor.IsMeta() && snap.Misfit(r) != "" {
+			misfits[r.Descriptor.Pool]++
+		}
+	}
 	var out [][]datum.Datum
 	for _, id := range view.PoolIDs() {
 		p := view.Pools[id]
-		misfit := len(p.Seeds)
-		ranges := view.RangesIn(id)
-		for _, rid := range ranges {
-			if len(view.Ranges.Get(rid).Voters()) != p.Replicas {
-				misfit++
-			}
-		}
+		ranges, misfit := view.RangesIn(id), len(p.Seeds)+misfits[id]
 		out = append(out, []datum.Datum{datum.MakeText(p.Name), datum.MakeText(string(p.State)), number(p.Replicas), datum.MakeText(p.Constraints.String()),
 			datum.MakeText(p.PreferLeader.String()), number(len(ranges)), number(misfit), number(len(view.CollectionsIn(id))), datum.MakeText(operationOn(view, p.Name))})
 	}

@@ -37,12 +37,20 @@ func TestPoolStatements(t *testing.T) {
 		}
 	}
 	c.want("default|ready|3|||16|16|0|\nSHOW", "SHOW POOLS")
+	for text, lines := range map[string]int{
+		"SHOW RANGES": 18, "SHOW RANGES FOR POOL default": 17, "SHOW ROUTING": 17, "SHOW ROUTING FOR POOL default": 17,
+	} {
+		if got := strings.Count(c.run(text), "\n") + 1; got != lines {
+			t.Errorf("%s shows %d lines, want %d", text, got, lines)
+		}
+	}
 	for text, code := range map[string]string{
 		"CREATE POOL": "42601", "CREATE POOL hot WITH replicas = 5": "42601", "CREATE POOL hot WITH (replicas 5)": "42601", "ALTER POOL hot": "42601",
 		"ALTER POOL hot SET": "42601", "DROP POOL a b": "42601", "CREATE POOL hot WITH (replicas = 5": "42601", "CREATE POOL hot; CREATE POOL cold": "42601",
 		"CREATE POOL hot WITH (copies = 5)": "22023", "CREATE POOL hot WITH (replicas = 'many')": "22023", "CREATE POOL hot WITH (replicas = 4)": "22023",
 		"CREATE POOL hot WITH (constraints = 'zone=a')": "22023", "CREATE POOL hot WITH (ranges = 0)": "22023", "ALTER POOL default SET ranges = 9": "22023",
 		"CREATE POOL hot WITH (replicas = 5, replicas = 3)": "22023", "ALTER POOL cold SET replicas = 3": "42704", "SHOW POOL cold": "42704",
+		"SHOW RANGES FOR POOL cold": "42704", "SHOW ROUTING FOR POOL cold": "42704", "SHOW RANGES FOR x": "42601",
 		"CREATE COLLECTION x (id int8 PRIMARY KEY) WITH (pool = 'cold')": "42704",
 		"CREATE TABLE x (id int8 PRIMARY KEY) WITH (fillfactor = 70)":    "0A000", "ALTER TABLE x SET (pool = 'cold')": "0A000",
 	} {

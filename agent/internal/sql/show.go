@@ -78,6 +78,9 @@ func (s *Session) showCluster(ctx context.Context, node *syntax.ShowCluster, sin
 	} else {
 		rows, err = s.shown(ctx, node.Kind, node.Node)
 	}
+	if err == nil && node.Pool != "" {
+		rows, err = s.ofPool(node, rows)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -88,6 +91,15 @@ func (s *Session) showCluster(ctx context.Context, node *syntax.ShowCluster, sin
 		}
 	}
 	return "SHOW", out.begin()
+}
+
+// ofPool leaves the rows whose column pool is the pool asked for.
+func (s *Session) ofPool(node *syntax.ShowCluster, rows [][]datum.Datum) ([][]datum.Datum, error) {
+	if _, err := findPool(s.server.catalog.View(), node.Pool); err != nil {
+		return nil, err
+	}
+	at := slices.IndexFunc(showColumns(node.Kind), func(c shownColumn) bool { return c.name == "pool" })
+	return slices.DeleteFunc(rows, func(row []datum.Datum) bool { return row[at].Null || row[at].Text() != node.Pool }), nil
 }
 
 // shown makes the rows of a SHOW; name is that of SHOW NODE.

@@ -273,8 +273,13 @@ func Resume(id string) *Action {
 func Cancel(o *adminpb.Operation) *Action {
 	id := o.GetId()
 	text := []string{strings.TrimSpace(o.GetSpec().GetKind()+" "+cell.Nodes(o.GetSpec().GetNodes(), " ")) + " ends where it is; what was moved stays moved"}
-	if o.GetSpec().GetKind() == "drain" {
+	switch kind := o.GetSpec().GetKind(); {
+	case kind == "drain":
 		text[0] = "the drain ends and the node serves again"
+	case kind == "pool-alter":
+		text[0] = "pool " + o.GetSpec().GetPool() + " wants again what it wanted before; repair takes back what was added"
+	case o.GetSpec().GetPool() != "":
+		text[0] = strings.TrimSpace(kind + " " + o.GetSpec().GetPool() + " ends where it is")
 	}
 	a := verdict(Action{Title: "cancel " + id, Command: "nodedbctl ops cancel " + id, Word: id}, text...)
 	a.Do = func(ctx context.Context, c adminpb.AdminClient, _ *Verdict) (*Outcome, error) {

@@ -26,6 +26,9 @@ func Title(o *adminpb.Operation) string {
 	case "rebalance":
 		return "rebalance"
 	}
+	if s.GetPool() != "" {
+		return s.GetKind() + " " + s.GetPool()
+	}
 	return s.GetKind() + " " + cell.Nodes(s.GetNodes(), " ")
 }
 

@@ -207,12 +207,16 @@ func (p *cursor) identifier() (string, *Error) {
 // show reads what follows SHOW. ok is false if it is a setting's name.
 func (p *cursor) show() (node Node, err *Error, ok bool) { //nolint:revive // ok tells "not mine" from an error
 	switch kind := ShowKind(p.word()); kind {
-	case ShowNodes, ShowRanges, ShowCollections, ShowOperations, ShowRebalance:
+	case ShowNodes, ShowCollections, ShowOperations, ShowRebalance:
 		p.advance()
 		return &ShowCluster{Kind: kind}, p.end(), true
 	case ShowPools:
 		p.advance()
 		return &ShowCluster{Kind: kind}, p.end(), true
+	case ShowRanges:
+		p.advance()
+		node, err := p.showRanges()
+		return node, err, true
 	case ShowPool:
 		node, err := p.showPool()
 		return node, err, true
@@ -260,14 +264,41 @@ func (p *cursor) rebalance() (Node, *Error) {
 	return node, p.end()
 }
 
-// showRouting reads [FOR collection KEY value [, ...]]; parentheses may stand
-// around the values.
+// showRanges reads [FOR POOL name].
+func (p *cursor) showRanges() (Node, *Error) {
+	node := &ShowCluster{Kind: ShowRanges}
+	if p.word() != "for" {
+		return node, p.end()
+	}
+	p.advance()
+	if p.word() != "pool" {
+		return nil, near(p.text, p.token)
+	}
+	return p.forPool(node)
+}
+
+// forPool reads the name after FOR POOL.
+func (p *cursor) forPool(node *ShowCluster) (Node, *Error) {
+	p.advance()
+	name, err := p.identifier()
+	if err != nil {
+		return nil, err
+	}
+	node.Pool = name
+	return node, p.end()
+}
+
+// showRouting reads [FOR POOL name], or [FOR collection KEY value [, ...]];
+// parentheses may stand around the values. A collection called pool is quoted.
 func (p *cursor) showRouting() (Node, *Error) {
 	node := &ShowCluster{Kind: ShowRouting}
 	if p.word() != "for" {
 		return node, p.end()
 	}
 	p.advance()
+	if p.word() == "pool" {
+		return p.forPool(node)
+	}
 	name, err := p.name()
 	if err != nil {
 		return nil, err

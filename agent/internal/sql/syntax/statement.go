@@ -86,6 +86,8 @@ type ShowCluster struct {
 	Key        []Literal
 	// Node is set for SHOW NODE n: n4, 4 or a name.
 	Node string `json:",omitempty"`
+	// Pool is set for SHOW RANGES and SHOW ROUTING FOR POOL name.
+	Pool string `json:",omitempty"`
 }
 
 // Rebalance is REBALANCE [BYTES | LOAD | LEADERS] or REBALANCE PLAN 'id' [STRICT].

@@ -62,6 +62,8 @@ func TestParse(t *testing.T) {
 		{"with a as (select 1) insert into t select * from a", "insert"}, {"update t set a = 1", "update"}, {"delete from t", "delete"},
 		{"SHOW RANGES", `ShowCluster{"Kind":"ranges","Collection":null,"Key":null}`},
 		{"show /* x */ schema\nversion ;", `ShowCluster{"Kind":"schema version","Collection":null,"Key":null}`},
+		{"SHOW RANGES FOR POOL hot", `ShowCluster{"Kind":"ranges","Collection":null,"Key":null,"Pool":"hot"}`},
+		{"show routing for pool \"hot\"", `ShowCluster{"Kind":"routing","Collection":null,"Key":null,"Pool":"hot"}`},
 		{"show routing", `ShowCluster{"Kind":"routing","Collection":null,"Key":null}`},
 		{"show routing for public.\"Or\"\"ders\" key (-1, 'it''s', true)", `ShowCluster{"Kind":"routing","Collection":{"Schema":"public","Name":"Or\"ders","Position":18},"Key":[{"Text":"-1","Quoted":false,"Position":41},{"Text":"it's","Quoted":true,"Position":45},{"Text":"true","Quoted":false,"Position":54}]}`},
 		{"SHOW RAFT GROUPS", `ShowCluster{"Kind":"raft groups","Collection":null,"Key":null}`}, {"show peer health;", `ShowCluster{"Kind":"peer health","Collection":null,"Key":null}`},

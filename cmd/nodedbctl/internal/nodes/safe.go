@@ -143,11 +143,11 @@ func survive(ctx context.Context, e *ctl.Env) error {
 		Item: view.Verdict{
 			Question: "survive", Nodes: []uint32{}, OK: r.GetSafe(), Findings: []view.Finding{}, Fixes: []view.Fix{},
 			LargestSafe: []uint32{}, Ranges: r.GetRanges(), AnyOne: &any1, AnyTwo: &any2,
-			Localities: view.NewLocalityLosses(r.GetLocalities()),
+			AnyPlace: view.NewTierLosses(r.GetLocalities()), Localities: view.NewLocalityLosses(r.GetLocalities()),
 		},
 		Text: func(w io.Writer) error {
-			_, err := fmt.Fprintf(w, "any 1 node:  %s\n%sany 2 nodes: %s\n%s%s looked at as of meta@%d\n", render.Survival(r.GetSurvivesOne(), "nodes"), loses(r),
-				render.Survival(r.GetSurvivesTwo(), "pairs"), render.Localities(r.GetLocalities()), render.Plural(int(r.GetRanges()), "range"), r.GetAsOf().GetMetaIndex())
+			_, err := fmt.Fprintf(w, "any 1 node:  %s\n%sany 2 nodes: %s\n%s%s%s looked at as of meta@%d\n", render.Survival(r.GetSurvivesOne(), "nodes"), loses(r),
+				render.Survival(r.GetSurvivesTwo(), "pairs"), render.Tiers(r.GetLocalities(), "any 1 %s: %s\n"), render.Localities(r.GetLocalities()), render.Plural(int(r.GetRanges()), "range"), r.GetAsOf().GetMetaIndex())
 			return err
 		},
 	}

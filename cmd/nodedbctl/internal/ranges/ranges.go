@@ -19,6 +19,7 @@ import (
 
 type listOptions struct {
 	collection string
+	pool       string
 	node       string
 	states     []string
 	hot        bool
@@ -38,6 +39,7 @@ func New(e *ctl.Env) *cobra.Command {
 	for _, x := range []*cobra.Command{c, ls} {
 		f := x.Flags()
 		f.StringVar(&o.collection, "collection", "", "only ranges that hold rows of this collection")
+		f.StringVar(&o.pool, "pool", "", "only ranges of this pool")
 		f.StringVar(&o.node, "node", "", "only ranges with a replica on this node")
 		f.StringSliceVar(&o.states, "state", nil, "only ranges in these states: "+strings.Join(states, ","))
 		f.BoolVar(&o.hot, "hot", false, "the busiest first")
@@ -61,7 +63,7 @@ func list(ctx context.Context, e *ctl.Env, o *listOptions) error {
 	if err != nil {
 		return err
 	}
-	req := &adminpb.ListRangesRequest{Collection: o.collection, States: o.states, NodeTimeout: e.NodeTimeout()}
+	req := &adminpb.ListRangesRequest{Collection: o.collection, Pool: o.pool, States: o.states, NodeTimeout: e.NodeTimeout()}
 	if o.node != "" {
 		nodes, err := e.ResolveNodes(ctx, []string{o.node})
 		if err != nil {

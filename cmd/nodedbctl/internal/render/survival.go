@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/nodedb/nodedb/client"
 	"github.com/nodedb/nodedb/client/adminpb"
 )
 
@@ -36,6 +37,20 @@ func Survival(s *adminpb.Survival, sets string) string {
 		text += "; " + Nodes(copies, ", ") + " " + hold + " copies only"
 	}
 	return text + ")"
+}
+
+// Tiers writes for each tier of the localities whether any one place of it may be
+// lost: "zone", "no (2 of them; worst zone=a: 3 ranges)".
+func Tiers(ls []*adminpb.LocalityLoss, format string) string {
+	var b strings.Builder
+	for _, t := range client.TierLosses(ls) {
+		answer := "yes"
+		if t.Failing > 0 {
+			answer = fmt.Sprintf("no (%d of them; worst %s: %s)", t.Failing, t.Worst.GetLocality(), Plural(int(t.Worst.GetRanges()), "range"))
+		}
+		fmt.Fprintf(&b, format, t.Tier, answer)
+	}
+	return b.String()
 }
 
 // Localities writes what the loss of each would cost, a line each; nothing if no

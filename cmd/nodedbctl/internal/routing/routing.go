@@ -15,16 +15,19 @@ import (
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/view"
 )
 
+type showOptions struct{ node, pool string }
+
 // New makes the command routing.
 func New(e *ctl.Env) *cobra.Command {
-	node := ""
+	var o showOptions
 	run := func(cmd *cobra.Command, _ []string) error {
-		return e.Repeat(cmd.Context(), func(ctx context.Context) error { return show(ctx, e, node) })
+		return e.Repeat(cmd.Context(), func(ctx context.Context) error { return show(ctx, e, &o) })
 	}
 	c := &cobra.Command{Use: "routing [show]", Short: "Show the routing table, look a key up", Args: cobra.NoArgs, RunE: run}
 	sub := &cobra.Command{Use: "show", Aliases: []string{"ls"}, Short: "Show the routing table", Args: cobra.NoArgs, RunE: run}
 	for _, x := range []*cobra.Command{c, sub} {
-		x.Flags().StringVar(&node, "node", "", "only ranges with a replica on this node")
+		x.Flags().StringVar(&o.node, "node", "", "only ranges with a replica on this node")
+		x.Flags().StringVar(&o.pool, "pool", "", "only ranges of this pool")
 	}
 	c.AddCommand(sub, newDiff(e),
 		&cobra.Command{
@@ -37,12 +40,12 @@ func New(e *ctl.Env) *cobra.Command {
 	return c
 }
 
-func show(ctx context.Context, e *ctl.Env, node string) error {
+func show(ctx context.Context, e *ctl.Env, o *showOptions) error {
 	c, err := e.Client()
 	if err != nil {
 		return err
 	}
-	r, err := c.GetRouting(ctx, &adminpb.GetRoutingRequest{NodeTimeout: e.NodeTimeout()})
+	r, err := c.GetRouting(ctx, &adminpb.GetRoutingRequest{Pool: o.pool, NodeTimeout: e.NodeTimeout()})
 	if err != nil {
 		return err
 	}
@@ -50,8 +53,8 @@ func show(ctx context.Context, e *ctl.Env, node string) error {
 		Kind: "RoutingTable", Line: "Route", Meta: e.Meta(r.GetAsOf()), Columns: columns, Name: func(r view.Route) string { return render.Range(r.Range) },
 	}
 	on := uint32(0)
-	if node != "" {
-		nodes, err := e.ResolveNodes(ctx, []string{node})
+	if o.node != "" {
+		nodes, err := e.ResolveNodes(ctx, []string{o.node})
 		if err != nil {
 			return err
 		}

@@ -59,6 +59,7 @@ func Text(e *ctl.Env, meta render.Meta, r *adminpb.GetStatusResponse) string {
 		e.Term.Paint(healthStyle(r.GetHealth()), r.GetHealth()), r.GetNodesAlive(), r.GetNodesTotal(), leader, meta.AsOf.MetaIndex,
 		render.Duration(view.Age(meta, e.Now())))
 	fmt.Fprintf(&b, "survives   any 1 node: %s    any 2 nodes: %s\n", render.Survival(r.GetSurvivesOne(), "nodes"), render.Survival(r.GetSurvivesTwo(), "pairs"))
+	b.WriteString(render.Tiers(r.GetLocalities(), "           any 1 %s: %s\n"))
 	disk := "disk unknown"
 	if n := r.GetDiskMaxNode(); n != 0 {
 		disk = fmt.Sprintf("disk max %s (%s)", render.Percent(r.GetDiskMax()), render.Node(n))

@@ -180,7 +180,9 @@ type Verdict struct {
 	Ranges      uint32    `json:"ranges"`
 	AnyOne      *Survival `json:"anyOne,omitempty"`
 	AnyTwo      *Survival `json:"anyTwo,omitempty"`
-	// Localities say what the loss of each would cost; of survive.
+	// AnyPlace says for each tier of the localities whether any one place may be
+	// lost, Localities what the loss of each would cost; of survive.
+	AnyPlace   []TierLoss     `json:"anyPlace,omitempty"`
 	Localities []LocalityLoss `json:"localities,omitempty"`
 }
 

@@ -1,6 +1,9 @@
 package view
 
-import "github.com/nodedb/nodedb/client/adminpb"
+import (
+	"github.com/nodedb/nodedb/client"
+	"github.com/nodedb/nodedb/client/adminpb"
+)
 
 // Pool is the kind Pool: a placement group.
 type Pool struct {
@@ -29,6 +32,24 @@ func NewPool(p *adminpb.Pool) Pool {
 		Ranges: p.GetRanges(), Missing: p.GetRangesMissing(), Misfit: p.GetRangesMisfit(), LeadersElsewhere: p.GetLeadersElsewhere(), Bytes: p.GetBytes(),
 		Collections: orEmpty(p.GetCollections()), Nodes: orEmpty(p.GetNodes()), Misfits: orEmpty(p.GetMisfits()), Operation: p.GetOperation(), Version: p.GetVersion(),
 	}
+}
+
+// TierLoss says of one tier of the localities whether any one place of it may be lost.
+type TierLoss struct {
+	Tier    string `json:"tier"` // "zone"
+	Yes     bool   `json:"yes"`
+	Failing int    `json:"failing"`         // places whose loss would stop a range
+	Worst   string `json:"worst,omitempty"` // "region=eu,zone=a"
+	Ranges  uint32 `json:"ranges"`          // that the loss of the worst would stop
+}
+
+// NewTierLosses makes TierLosses.
+func NewTierLosses(ls []*adminpb.LocalityLoss) []TierLoss {
+	out := []TierLoss{}
+	for _, t := range client.TierLosses(ls) {
+		out = append(out, TierLoss{Tier: t.Tier, Yes: t.Failing == 0, Failing: t.Failing, Worst: t.Worst.GetLocality(), Ranges: t.Worst.GetRanges()})
+	}
+	return out
 }
 
 // LocalityLoss is what the loss of all nodes of a locality would cost.
