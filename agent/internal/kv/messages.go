@@ -208,6 +208,11 @@ func (m *scanRequest) encode(now hlc.Timestamp) []byte {
 	return w.b
 }
 
+// within reports whether d owns all that m asks for.
+func (m *scanRequest) within(d *cluster.RangeDescriptor) bool {
+	return m.Pool == d.Pool && d.Start <= m.From && m.To <= d.End && m.From < m.To
+}
+
 func decodeScanRequest(b []byte) (m scanRequest, clock hlc.Timestamp, err error) {
 	r, clock := openMessage(b)
 	m.Range, m.TS = cluster.RangeID(r.uvarint()), r.ts()

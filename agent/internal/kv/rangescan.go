@@ -19,6 +19,8 @@ type rangeScan struct {
 	left int64 // rows; negative: no limit
 	last *position
 
+	planted Planted
+
 	vshard cluster.VShard // of an unordered scan: the one under way
 	end    cluster.VShard // the first that is not touched
 	merge  *vshardMerge   // of an ordered scan
@@ -90,7 +92,10 @@ func (s *rangeScan) span(v cluster.VShard) keys.Span {
 	if len(s.req.End) > 0 {
 		span.End = keys.Row(s.req.Pool, v, s.req.Collection, s.req.End)
 	}
-	span = clip(span, keys.DataSpan(s.req.Pool, s.req.From, s.req.To))
+	// The neighbour's rows of a vshard that is divided may be in the same store.
+	if !s.planted.wideScan() {
+		span = clip(span, keys.DataSpan(s.req.Pool, s.req.From, s.req.To))
+	}
 	if s.last == nil || !s.req.Ordered && s.last.VShard != v {
 		return span
 	}

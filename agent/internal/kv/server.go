@@ -182,7 +182,7 @@ func (s *Server) scan(ctx context.Context, req *scanRequest, send func(chunk []b
 		return err
 	}
 	defer h.Close()
-	if d := &h.Descriptor; req.Pool != d.Pool || d.Start > req.From || d.End < req.To || req.From >= req.To {
+	if d := &h.Descriptor; !req.within(d) {
 		return s.mismatch(d, req.Pool, req.From, req.To)
 	}
 	req.MaxRows, req.MaxBytes = min(max(req.MaxRows, 1), maxChunkRows), min(max(req.MaxBytes, 1), maxChunkBytes)

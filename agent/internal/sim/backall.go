@@ -15,6 +15,7 @@ type moment struct {
 	disks     []*storage.MemFS
 	ledgers   []ledger
 	snapshots int // of the history, noted before
+	spans     int
 }
 
 // backAll has all disks go back at once to one instant, some seconds after it.
@@ -23,7 +24,7 @@ func (w *World) backAll() {
 		w.After(200*time.Millisecond, w.backAll)
 		return
 	}
-	m := &moment{at: w.now, snapshots: len(w.history.snapshots)}
+	m := &moment{at: w.now, snapshots: len(w.history.snapshots), spans: len(w.history.spans)}
 	for _, n := range w.nodes {
 		fs := n.cutPower()
 		l := ledger{own: n.ledger.own, heard: maps.Clone(n.ledger.stored), stored: maps.Clone(n.ledger.stored)}
@@ -50,6 +51,7 @@ func (w *World) restore(m *moment) {
 		})
 	}
 	w.history.revert(m)
+	w.scanner.forget()
 	for _, c := range w.clients {
 		c.forget()
 	}
@@ -58,7 +60,7 @@ func (w *World) restore(m *moment) {
 // revert makes the history one in which nothing after m was promised: writes may
 // have happened or not, and what was seen since says nothing.
 func (h *history) revert(m *moment) {
-	h.snapshots = h.snapshots[:m.snapshots]
+	h.snapshots, h.spans = h.snapshots[:m.snapshots], h.spans[:m.spans]
 	kept := h.ops[:0]
 	for _, o := range h.ops {
 		if o.ret > m.at && o.certainty == known {

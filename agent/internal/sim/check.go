@@ -46,6 +46,7 @@ type snapshotRead struct {
 type history struct {
 	ops       []operation
 	snapshots []snapshotRead
+	spans     []spanRead
 }
 
 func (h *history) add(o operation) { h.ops = append(h.ops, o) }
@@ -144,6 +145,9 @@ func (w *World) check() {
 		}
 	}
 	w.checkOwners()
+	if len(w.errors) == 0 {
+		w.checkSpans()
+	}
 	if w.operators != nil {
 		w.operators.check()
 	}

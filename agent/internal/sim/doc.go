@@ -19,6 +19,8 @@
 //  4. No replica stops with an error.
 //  5. A node whose disk went back takes no part if every other node has stored that
 //     it knows of something later; one whose disk is honest is never refused.
+//  6. A scan over several ranges gives each row once, as it was at one time, while
+//     ranges are split at vshards and at rows.
 //
 // # How to use a failing seed
 //

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nodedb/nodedb/agent/internal/kv"
 	ops "github.com/nodedb/nodedb/agent/internal/operation"
 	"github.com/nodedb/nodedb/agent/internal/placement"
 	"github.com/nodedb/nodedb/agent/internal/replica"
@@ -26,6 +27,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 	for name, bug := range map[string]struct {
 		replica.Planted
 		ops   ops.Planted
+		scan  kv.Planted
 		tune  func(*Config)
 		says  []string // of the error that finds it, one of them; empty: any
 		extra func(*World)
@@ -39,6 +41,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"halves are not counted":                {Planted: replica.Planted{GuessCounts: true}, says: []string{counts, impossible}},
 		"a split at a row takes the vshard":     {Planted: replica.Planted{WideChild: true}},
 		"a replica is removed by whole vshards": {Planted: replica.Planted{WideDestroy: true}},
+		"a scan reads the whole of a vshard":    {scan: kv.Planted{WideScan: true}, says: []string{"a scan of ["}},
 		"a return asks nobody":                  {Planted: replica.Planted{AskNobody: true}, says: []string{votes, listens}},
 		"a return trusts itself":                {Planted: replica.Planted{TrustSelf: true}, says: []string{votes, listens}},
 		"the raised boot is presented":          {Planted: replica.Planted{PresentRaised: true}, says: []string{votes, listens}},
@@ -54,7 +57,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 				if bug.tune != nil {
 					bug.tune(&cfg)
 				}
-				cfg.Planted, cfg.PlantedOps, cfg.Extra = bug.Planted, bug.ops, bug.extra
+				cfg.Planted, cfg.PlantedOps, cfg.PlantedScan, cfg.Extra = bug.Planted, bug.ops, bug.scan, bug.extra
 				_, errs := Run(t, cfg)
 				if len(errs) == 0 {
 					continue

@@ -59,6 +59,8 @@ func (s *Stats) add(o *Stats) {
 	s.Drains += o.Drains
 	s.Succeeded += o.Succeeded
 	s.Splits += o.Splits
+	s.Divided += o.Divided
+	s.Scans += o.Scans
 	s.Missed += o.Missed
 	s.Rerouted += o.Rerouted
 	s.Strayed += o.Strayed

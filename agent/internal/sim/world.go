@@ -12,6 +12,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/gate"
+	"github.com/nodedb/nodedb/agent/internal/kv"
 	ops "github.com/nodedb/nodedb/agent/internal/operation" // here an operation is a client's
 	"github.com/nodedb/nodedb/agent/internal/replica"
 	"github.com/nodedb/nodedb/agent/internal/store"
@@ -41,6 +42,8 @@ type Config struct {
 	Upgrade bool
 	// PlantedVersions holds faults that tests plant in what nodes keep of versions.
 	PlantedVersions gate.Planted
+	// PlantedScan holds faults that tests plant in the leader's part of a scan.
+	PlantedScan kv.Planted
 	// Extra, if set, is called once when the cluster is up: it may schedule events
 	// of its own, such as drains and decommissions, with World.After.
 	Extra func(*World)
@@ -78,7 +81,8 @@ type World struct {
 	history   history
 	moves     map[cluster.RangeID]*mover
 	children  []cluster.RangeID // asked for: some splits come to nothing
-	operators *operators        // nil without Operate
+	scanner   *scanner
+	operators *operators // nil without Operate
 	errors    []string
 	Stats     Stats
 }
@@ -94,6 +98,7 @@ type Stats struct {
 	Operations, Drains, Succeeded     int
 	Splits, Missed, Rerouted, Strayed int
 	Divided                           int // splits inside a vshard
+	Scans                             int // over several ranges, that came to their end
 	WentBack, Refused, Resets         int
 	Restores, Counts                  int
 	Joined, Lost, Even                int
@@ -163,6 +168,7 @@ func (w *World) begin() {
 		}
 		w.After(w.ms(2000, 5000), w.split)
 	}
+	w.beginScans()
 	w.After(3*time.Second, w.nemesis)
 	w.After(6*time.Second, w.copyDisks)
 	w.After(w.cfg.Duration-w.quiet(), w.calm)

@@ -1,0 +1,8 @@
+//go:build !planted
+
+package kv
+
+// Planted are faults that tests plant; without the tag there are none.
+type Planted struct{}
+
+func (Planted) wideScan() bool { return false }

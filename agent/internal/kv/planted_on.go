@@ -1,0 +1,11 @@
+//go:build planted
+
+package kv
+
+// Planted are faults that tests plant, to prove that the simulation finds them.
+type Planted struct {
+	// WideScan reads the whole of a vshard of which a range owns a part.
+	WideScan bool
+}
+
+func (p Planted) wideScan() bool { return p.WideScan }
