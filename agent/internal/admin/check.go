@@ -51,6 +51,8 @@ var rules = []rule{
 	{"STORE_BEHIND", "no store is older than what it told", false, storesBehind},
 	{"REPLICA_FAILED", "no replica has failed", true, failedReplicas},
 	{"UNDER_REPLICATED", "every range has the voters that are declared", false, underReplicated},
+	{"POOL_MISFIT", "every range has its replicas where its pool wants them", false, misfitPools},
+	{"POOL_STUCK", "no pool is stuck on its way", false, stuckPools},
 	{"OPERATION", "no operation is blocked, paused or stalled", false, heldOperations},
 	{"DISK", "every disk has room", true, fullDisks},
 	{"CERT_EXPIRY", "no certificate expires soon", true, expiringCertificates},
@@ -64,6 +66,7 @@ var rules = []rule{
 	{"STALE_ROUTING", "every node follows the meta range", true, staleRouting},
 	{"VERSION_MIX", "all nodes run one version", true, versionMix},
 	{"VERSION_NOT_FINAL", "the cluster is at the newest version that its nodes support", false, versionNotFinal},
+	{"SPREAD_ZONES", "replicas are spread over the localities as evenly as the nodes allow", false, crowdedRanges},
 	{"SURVIVAL", "the cluster outlives the loss of any one node", false, survivesNone},
 }
 

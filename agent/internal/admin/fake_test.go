@@ -207,7 +207,14 @@ func (b *fakeBackend) Observe(context.Context, time.Duration) (Observation, erro
 			o.Liveness[id] = cluster.Dead
 			o.Missing = append(o.Missing, id)
 		}
-		o.Snapshot.Nodes = append(o.Snapshot.Nodes, placement.Node{ID: id, Membership: n.Membership, Liveness: o.Liveness[id], Service: cluster.Ready, Reported: b.statuses[id] != nil})
+		where, err := cluster.ParseLocality(n.Locality)
+		if err != nil {
+			return o, err
+		}
+		o.Snapshot.Nodes = append(o.Snapshot.Nodes, placement.Node{ID: id, Locality: where, Membership: n.Membership, Liveness: o.Liveness[id], Service: cluster.Ready, Reported: b.statuses[id] != nil})
+	}
+	for _, id := range b.view.PoolIDs() {
+		o.Snapshot.Pools = append(o.Snapshot.Pools, *b.view.Pools[id])
 	}
 	for id, d := range b.view.Ranges.All() {
 		o.Snapshot.Ranges = append(o.Snapshot.Ranges, placement.Range{Descriptor: *d, Leader: cluster.NodeID(id%3) + 1, Caught: []cluster.NodeID{1, 2, 3}})

@@ -165,6 +165,8 @@ func heldOperations(c *checkup) []breach {
 		op := c.View.Operations[id]
 		b := breach{severity: severityWarn, nodes: op.Spec.Nodes, command: "nodedbctl ops show " + id}
 		switch {
+		case op.Spec.Kind.OfPool() && held(op):
+			continue // POOL_STUCK tells
 		case op.State == cluster.OpBlocked, op.State == cluster.OpPaused:
 			b.code, b.text = "OPERATION_"+strings.ToUpper(string(op.State)), fmt.Sprintf("%s is %s: %s", id, op.State, op.Why)
 		case op.Stalled && !op.State.Final():

@@ -71,6 +71,21 @@ func TestRules(t *testing.T) {
 		"OPERATION_PAUSED": func(_ *fakeBackend, v *metastate.View) {
 			v.Operations["op-1"] = &cluster.Operation{ID: "op-1", State: cluster.OpPaused, Why: "paused by ann", Spec: cluster.OperationSpec{Kind: cluster.OpDecommission, Nodes: []cluster.NodeID{3}}}
 		},
+		"POOL_MISFIT": func(_ *fakeBackend, v *metastate.View) {
+			locate(v, "zone=a", "zone=b", "zone=c")
+			v.Pools = map[cluster.PoolID]*cluster.Pool{0: {Name: "default", State: cluster.PoolReady,
+				PoolSpec: cluster.PoolSpec{Replicas: 3, Constraints: cluster.Constraints{{Tier: cluster.Tier{Key: "zone", Value: "c"}, Forbidden: true}}}}}
+		},
+		"POOL_STUCK": func(_ *fakeBackend, v *metastate.View) {
+			v.Operations["op-1"] = &cluster.Operation{ID: "op-1", State: cluster.OpBlocked, Why: "waits for n3", Spec: cluster.OperationSpec{Kind: cluster.OpPoolAlter, Pool: "default"}}
+		},
+		"SPREAD_ZONES": func(b *fakeBackend, v *metastate.View) {
+			locate(v, "zone=a", "zone=a", "zone=b", "zone=c") // all replicas are on the first three
+			n := *v.Nodes[3]
+			n.ID, n.UUID, n.Name, n.Locality = 4, "uuid-4", "n4", "zone=c"
+			v.Nodes[4] = &n
+			b.statuses[4] = &cluster.NodeStatus{Node: 4, Service: cluster.Ready, Version: "v1", DiskUsed: 10, DiskTotal: 100}
+		},
 		"STORE_BEHIND": func(_ *fakeBackend, v *metastate.View) {
 			v.Events = append(v.Events, &cluster.Event{Sequence: 1, Kind: cluster.EventNodeStarted, Node: 3},
 				&cluster.Event{Sequence: 2, Kind: cluster.EventStoreBehind, Node: 3})
@@ -98,6 +113,64 @@ func TestRules(t *testing.T) {
 			}
 			if code == "" && len(broken) > 0 || code != "" && !slices.Contains(broken, code) {
 				t.Errorf("broken rules: %v, want %q", broken, code)
+			}
+		})
+	}
+}
+
+// locate says where the first nodes are.
+func locate(v *metastate.View, where ...string) {
+	for i, w := range where {
+		id := cluster.NodeID(i + 1) //nolint:gosec // an index
+		if v.Nodes[id] == nil {
+			continue
+		}
+		n := *v.Nodes[id]
+		n.Locality = w
+		v.Nodes[id] = &n
+	}
+}
+
+// TestMisfitsThatAreMended: what an operation is at work on, or a node that has
+// just come changes, is no symptom; nor is a pool's operation told of twice.
+func TestMisfitsThatAreMended(t *testing.T) {
+	misfit := func(v *metastate.View) {
+		locate(v, "zone=a", "zone=b", "zone=c")
+		v.Pools = map[cluster.PoolID]*cluster.Pool{0: {Name: "default", State: cluster.PoolReady,
+			PoolSpec: cluster.PoolSpec{Replicas: 3, Constraints: cluster.Constraints{{Tier: cluster.Tier{Key: "zone", Value: "c"}, Forbidden: true}}}}}
+	}
+	alter := func(v *metastate.View, state cluster.OperationState) {
+		v.Operations["op-1"] = &cluster.Operation{ID: "op-1", State: state, Why: "waits", Spec: cluster.OperationSpec{Kind: cluster.OpPoolAlter, Pool: "default"}}
+	}
+	for name, tt := range map[string]struct {
+		spoil func(v *metastate.View)
+		want  []string
+	}{
+		"at work": {func(v *metastate.View) { alter(v, cluster.OpRunning) }, nil},
+		"blocked": {func(v *metastate.View) { alter(v, cluster.OpBlocked) }, []string{"POOL_MISFIT", "POOL_STUCK"}},
+		"paused":  {func(v *metastate.View) { alter(v, cluster.OpPaused) }, []string{"POOL_MISFIT", "OPERATION_PAUSED"}},
+		"a node has just started": {func(v *metastate.View) {
+			v.Events = append(v.Events, &cluster.Event{Sequence: 1, Time: time.Now(), Kind: cluster.EventNodeStarted, Node: 3})
+		}, nil},
+		"a node started long ago": {func(v *metastate.View) {
+			v.Events = append(v.Events, &cluster.Event{Sequence: 1, Time: time.Now().Add(-2 * placementPatience), Kind: cluster.EventNodeStarted, Node: 3})
+		}, []string{"POOL_MISFIT"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.backend.change(func(v *metastate.View) { misfit(v); tt.spoil(v) })
+			got, err := r.client("viewer").Check(t.Context(), &adminpb.CheckRequest{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var broken []string
+			for _, x := range got.GetRules() {
+				if x.GetSeverity() != severityOK {
+					broken = append(broken, x.GetCode())
+				}
+			}
+			if !slices.Equal(broken, tt.want) {
+				t.Errorf("broken rules: %v, want %v", broken, tt.want)
 			}
 		})
 	}

@@ -51,6 +51,8 @@ func (st *story) run(d *datadriven.TestData) string {
 		return fmt.Sprintln(placement.LargestSafe(&st.s, nodesOf(d)))
 	case "survive":
 		return survival(placement.Survive(&st.s))
+	case "symptoms":
+		return fmt.Sprintf("misplaced %v, crowded %v\n", st.s.Misplaced(), st.s.Crowded())
 	case "plan":
 		return st.makePlan(d)
 	case "carry":

@@ -106,10 +106,13 @@ func (p *planner) refuseConstrained(ranges []cluster.RangeID, leaving []cluster.
 			remain = append(remain, n.ID)
 		}
 	}
-	missing := max(spec.Replicas-len(remain), 1)
+	missing, needs := max(spec.Replicas-len(remain), 1), "need"
+	if len(ranges) == 1 {
+		needs = "needs"
+	}
 	out := Refusal{
 		Code: Constraint, Ranges: ranges, Nodes: p.in.Nodes,
-		Why:   fmt.Sprintf("%s of pool %s need %s with %s; %s", count(len(ranges), "range"), name, count(spec.Replicas, "node"), spec.Constraints, remaining(remain)),
+		Why:   fmt.Sprintf("%s of pool %s %s %s with %s; %s", count(len(ranges), "range"), name, needs, count(spec.Replicas, "node"), spec.Constraints, remaining(remain)),
 		Fixes: []Fix{{Does: fmt.Sprintf("start %s with %s", more(missing, "node"), spec.Constraints), Command: "nodedbctl join-token create"}},
 	}
 	if fewer := fitting(len(remain)); fewer > 0 {
