@@ -61,8 +61,9 @@ bench: build peers ## the figures of docs/BENCHMARKS.md, beside etcd and Postgre
 	$(if $(BENCH_ONLY)$(BENCH_QUICK),,$(GO) test -tags bench -count 1 -timeout 30m -v -run TestBench ./tui)
 
 bench-scale: ## the control plane of 1,000 nodes and 100,000 ranges, synthetic
-	$(GO) test -run xxx -bench 'Hub|StatusIntake|Coordinator|Publish|Since|Owner|Decommission|OKToStop|Rebalance' -benchmem \
-	  ./agent/internal/operation ./agent/internal/metastate ./agent/internal/placement ./agent/internal/admin
+	$(GO) test -run xxx -bench 'Hub|Scale|StatusIntake|Coordinator|Publish|Since|Owner|Decommission|OKToStop|Rebalance' -benchmem \
+	  ./agent/internal/operation ./agent/internal/metastate ./agent/internal/placement ./agent/internal/admin \
+	  ./agent/internal/routing ./tui ./tui/internal/feed
 
 bench-compare: ## compare two runs of bench: OLD=file NEW=file
 	@test -n "$(OLD)" -a -n "$(NEW)" || { echo "make bench-compare OLD=file NEW=file: files that make bench BENCH_OUT=file wrote"; exit 2; }

@@ -62,6 +62,11 @@ func (b *backend) Observe(ctx context.Context, perNode time.Duration) (admin.Obs
 	return observation(&o), nil
 }
 
+// Pings implements admin.Observer.
+func (b *backend) Pings(ctx context.Context, perNode time.Duration) map[cluster.NodeID]*cluster.NodeStatus {
+	return b.n.service.Pings(ctx, perNode)
+}
+
 // InspectRaft implements admin.Observer.
 func (b *backend) InspectRaft(ctx context.Context, id cluster.RangeID, nodes []cluster.NodeID, perNode time.Duration) map[cluster.NodeID]*cluster.RaftState {
 	return b.n.service.InspectRaft(ctx, id, nodes, perNode)

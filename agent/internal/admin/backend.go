@@ -99,8 +99,11 @@ type MetaRange interface {
 type Observer interface {
 	// Observe asks every node of the cluster for its status at once and waits for
 	// each no longer than perNode (0: 3 s). Nodes that do not answer are missing;
-	// that is no error.
+	// that is no error. How long pings take is as of some time ago.
 	Observe(ctx context.Context, perNode time.Duration) (Observation, error)
+	// Pings asks every node, as Observe does, and for how long its pings take, too.
+	// Who does not answer is not in the result.
+	Pings(ctx context.Context, perNode time.Duration) map[cluster.NodeID]*cluster.NodeStatus
 	// InspectRaft asks each of nodes for the raft state of its replica of a range.
 	// Who does not answer in time, or has none, is not in the result.
 	InspectRaft(ctx context.Context, id cluster.RangeID, nodes []cluster.NodeID, perNode time.Duration) map[cluster.NodeID]*cluster.RaftState

@@ -136,10 +136,13 @@ func (c *checkup) live() []*cluster.Node {
 }
 
 func (c *checkup) inState(state string) []cluster.RangeID {
+	if c.states[state] == 0 {
+		return nil
+	}
 	var ids []cluster.RangeID
-	for i := range c.ranges {
-		if c.ranges[i].state == state {
-			ids = append(ids, c.ranges[i].descriptor.ID)
+	for _, id := range sortedKeys(c.notable) {
+		if c.notable[id].state == state {
+			ids = append(ids, id)
 		}
 	}
 	return ids

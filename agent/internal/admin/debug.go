@@ -88,8 +88,7 @@ func (s *service) DiffRouting(ctx context.Context, r *adminpb.DiffRoutingRequest
 
 func (s *sight) diff(node cluster.NodeID, t *RoutingTable, behind time.Duration) *adminpb.RoutingDiff {
 	d := &adminpb.RoutingDiff{Node: uint32(node), MetaIndex: t.MetaIndex, BehindSeconds: behind.Seconds(), WrongLeaderPerSecond: t.WrongPerSecond}
-	for i := range s.ranges {
-		f := &s.ranges[i]
+	for _, f := range s.ranges {
 		id := f.descriptor.ID
 		if have := t.Generations[id]; have < f.descriptor.Generation {
 			d.Stale = append(d.Stale, uint32(id))

@@ -4,7 +4,8 @@
 // on the node's admin port, the health endpoints and /metrics beside it, and on
 // the node's unix socket what a local root may ask without credentials: health
 // and drain. What it needs of the node is the interface Backend; what operators
-// see of nodes and ranges is derived here, in views.go, from what Backend gives.
+// see of nodes and ranges is derived here, in observe.go and
+// join.go, from what Backend gives.
 //
 // # Concurrency
 //
@@ -18,6 +19,9 @@
 //  3. Unknown JSON fields are refused: a misspelt dryRun never runs the real thing.
 //  4. Only an *Error's text crosses to the caller; other errors are logged and
 //     answered as "internal error".
+//  5. A sight, and what it shows of a range, never changes: another state is another
+//     pointer. The next sight joins anew only what a source says something else of
+//     (TestOneChangeIsOneRange, TestASightIsWhatAFreshOneIs).
 //
 // # What is not here
 //

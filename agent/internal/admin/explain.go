@@ -18,9 +18,10 @@ func (s *service) ExplainMember(ctx context.Context, r *adminpb.ExplainMemberReq
 	if err != nil {
 		return nil, err
 	}
-	out := &adminpb.ExplainMemberResponse{AsOf: look.asOf(), Member: look.member(look.View.Nodes[id]), Flaps: uint32(look.flaps(id))}
-	for _, from := range sortedKeys(look.Statuses) {
-		if p, ok := look.Statuses[from].Peers[id]; ok && from != id {
+	out := &adminpb.ExplainMemberResponse{AsOf: look.asOf(), Member: look.member(look.View.Nodes[id], sortedKeys(look.Statuses), words{}), Flaps: uint32(look.flapped[id])}
+	pings := s.backend.Pings(ctx, perNode(r.GetNodeTimeout()))
+	for _, from := range sortedKeys(pings) {
+		if p, ok := pings[from].Peers[id]; ok && from != id {
 			out.Doubts = append(out.Doubts, doubtProto(from, p))
 		}
 	}
@@ -47,13 +48,44 @@ func doubtProto(from cluster.NodeID, p cluster.PeerStatus) *adminpb.Doubt {
 	return d
 }
 
-func (s *sight) member(n *cluster.Node) *adminpb.Member {
+// memberList is each member as the others see it. It is made once for all that ask
+// while they see the same: of a thousand nodes it is a million words.
+func (s *sight) memberList() []*adminpb.Member {
+	s.roster.once.Do(func() {
+		words := words{}
+		from := sortedKeys(s.Statuses)
+		for _, n := range s.members() {
+			s.roster.list = append(s.roster.list, s.member(n, from, words))
+		}
+	})
+	return s.roster.list
+}
+
+// words are what nodes say, each once: they are shared, as most say the same of all.
+type words map[word]*adminpb.Observation
+
+type word struct {
+	from     cluster.NodeID
+	liveness cluster.Liveness
+}
+
+func (w words) of(from cluster.NodeID, l cluster.Liveness) *adminpb.Observation {
+	at := word{from, l}
+	if w[at] == nil {
+		w[at] = &adminpb.Observation{Node: uint32(from), Liveness: string(l)}
+	}
+	return w[at]
+}
+
+// member is n as the nodes from, ascending, see it.
+func (s *sight) member(n *cluster.Node, from []cluster.NodeID, words words) *adminpb.Member {
 	m := &adminpb.Member{
 		Node: uint32(n.ID), Name: n.Name, GossipAddress: n.Addresses.Gossip, Liveness: string(s.liveness(n.ID)),
+		SeenBy: make([]*adminpb.Observation, 0, len(from)),
 	}
-	for _, from := range sortedKeys(s.Statuses) {
-		if p, ok := s.Statuses[from].Peers[n.ID]; ok && p.Liveness != "" && from != n.ID {
-			m.SeenBy = append(m.SeenBy, &adminpb.Observation{Node: uint32(from), Liveness: string(p.Liveness)})
+	for _, id := range from {
+		if p, ok := s.peers[id].of[n.ID]; ok && p.Liveness != "" && id != n.ID {
+			m.SeenBy = append(m.SeenBy, words.of(id, p.Liveness))
 		}
 	}
 	return m
@@ -66,12 +98,8 @@ func (s *service) InspectRaft(ctx context.Context, r *adminpb.InspectRaftRequest
 	if err != nil {
 		return nil, err
 	}
-	for i := range look.ranges {
-		f := &look.ranges[i]
-		if f.descriptor.ID != id {
-			continue
-		}
-		return &adminpb.InspectRaftResponse{AsOf: look.asOf(), Range: look.rangeProto(f), Replicas: s.raftStates(ctx, f, r.GetNodeTimeout())}, nil
+	if f := look.find(id); f != nil {
+		return &adminpb.InspectRaftResponse{AsOf: look.asOf(), Range: f.show(), Replicas: s.raftStates(ctx, f, r.GetNodeTimeout())}, nil
 	}
 	return nil, &Error{Kind: KindNotFound, Message: fmt.Sprintf("there is no range %s", id)}
 }
@@ -82,8 +110,8 @@ func (s *service) raftStates(ctx context.Context, f *rangeSight, perNode float64
 	for _, rep := range f.descriptor.Replicas {
 		asked[rep.Node] = true
 	}
-	for node := range f.reports {
-		asked[node] = true
+	for _, x := range f.reports {
+		asked[x.node] = true
 	}
 	wait := nodeTimeoutDefault
 	if perNode > 0 {

@@ -200,7 +200,7 @@ func (b *fakeBackend) Observe(context.Context, time.Duration) (Observation, erro
 	b.observed.Add(1)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	o := Observation{At: time.Now(), View: b.view, Statuses: b.statuses, Liveness: map[cluster.NodeID]cluster.Liveness{}, Snapshot: &placement.Snapshot{}}
+	o := Observation{At: time.Now(), View: b.view, Statuses: maps.Clone(b.statuses), Liveness: map[cluster.NodeID]cluster.Liveness{}, Snapshot: &placement.Snapshot{}}
 	for id, n := range b.view.Nodes {
 		o.Liveness[id] = cluster.Alive
 		if b.statuses[id] == nil {
@@ -227,6 +227,12 @@ func (b *fakeBackend) Observe(context.Context, time.Duration) (Observation, erro
 	}
 	o.Snapshot.Sort()
 	return o, nil
+}
+
+func (b *fakeBackend) Pings(context.Context, time.Duration) map[cluster.NodeID]*cluster.NodeStatus {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.statuses)
 }
 
 func (b *fakeBackend) Denied(e audit.Entry) {

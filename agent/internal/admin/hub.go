@@ -47,7 +47,8 @@ type hub struct {
 	nodes      *ledger[uint32, *adminpb.Node]
 	ranges     *ledger[uint32, *adminpb.Range]
 	operations *ledger[string, *seenOperation]
-	rebalanced time.Time // when the loop asked for topic rebalance
+	ranged     []*rangeSight // in ranges
+	rebalanced time.Time     // when the loop asked for topic rebalance
 
 	mu struct {
 		sync.Mutex

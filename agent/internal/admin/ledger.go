@@ -40,11 +40,17 @@ type edit[K cmp.Ordered, V any] struct {
 
 func (e *edit[K, V]) empty() bool { return len(e.put) == 0 && len(e.drop) == 0 }
 
+// has reports whether v is what k is now.
+func (l *ledger[K, V]) has(k K, v V) bool {
+	old := l.entries[k]
+	return old != nil && !old.gone && l.same(old.value, v)
+}
+
 // compare finds what all items being now changes; it changes nothing.
 func (l *ledger[K, V]) compare(now map[K]V) edit[K, V] {
 	e := edit[K, V]{put: map[K]V{}}
 	for k, v := range now {
-		if old := l.entries[k]; old == nil || old.gone || !l.same(old.value, v) {
+		if !l.has(k, v) {
 			e.put[k] = v
 		}
 	}

@@ -36,20 +36,17 @@ func (s *sight) node(n *cluster.Node) *adminpb.Node {
 		Addresses: &adminpb.Addresses{
 			Sql: n.Addresses.SQL, Rpc: n.Addresses.RPC, Gossip: n.Addresses.Gossip, Admin: n.Addresses.Admin,
 		},
-		OperationId: operationOn(s.View, n.ID), Status: s.status(n),
+		OperationId: s.operations[n.ID], Status: s.status(n),
 	}
 	if st := s.Statuses[n.ID]; st != nil {
 		p.Reported, p.Service, p.Version = true, string(st.Service), st.Version
 		p.Bytes, p.DiskUsed, p.DiskTotal = st.Bytes, st.DiskUsed, st.DiskTotal
-		for _, r := range st.Ranges {
-			if p.LiveBytes, p.DeadBytes = p.LiveBytes+r.LiveBytes, p.DeadBytes+r.DeadBytes; !r.Counted {
-				p.ReplicasUncounted++
-			}
-		}
+		held := s.stored[n.ID]
+		p.LiveBytes, p.DeadBytes, p.ReplicasUncounted = held.live, held.dead, held.uncounted
 		p.Cpu, p.Sessions, p.MetaIndex, p.StartedAt = st.CPU, uint32(st.Sessions), st.MetaIndex, timestamp(st.StartedAt)
 		p.StatementsPerSecond, p.LatencyP50, p.LatencyP99 = st.Statements.PerSecond, st.Statements.P50, st.Statements.P99
 	}
-	p.Replicas, p.Leaders = s.replicas[n.ID], s.leaders[n.ID]
+	p.Replicas, p.Leaders = uint32(s.replicas[n.ID]), uint32(s.leaders[n.ID])
 	if t := n.Tombstone; t != nil {
 		p.Tombstone = &adminpb.Tombstone{At: timestamppb.New(t.At), By: t.By, Reason: t.Reason, OperationId: t.Operation}
 	}
@@ -89,27 +86,13 @@ func (s *sight) status(n *cluster.Node) string {
 	}
 }
 
-// operationOn returns the id of the operation that is at work on a node.
-func operationOn(v *metastate.View, id cluster.NodeID) string {
-	for _, op := range v.OperationIDs() {
-		if o := v.Operations[op]; !o.State.Final() && slices.Contains(o.Spec.Nodes, id) {
-			return op
-		}
-	}
-	return ""
-}
-
 // ListMembers implements adminpb.AdminHandler.
 func (s *service) ListMembers(ctx context.Context, r *adminpb.ListMembersRequest) (*adminpb.ListMembersResponse, error) {
 	look, err := s.look(ctx, r.GetNodeTimeout())
 	if err != nil {
 		return nil, err
 	}
-	out := &adminpb.ListMembersResponse{AsOf: look.asOf()}
-	for _, n := range look.members() {
-		out.Members = append(out.Members, look.member(n))
-	}
-	return out, nil
+	return &adminpb.ListMembersResponse{AsOf: look.asOf(), Members: look.memberList()}, nil
 }
 
 // cordonMost bounds the time limit of a cordon.

@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"slices"
+	"sync"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -22,64 +23,102 @@ const (
 	rangeUnknown  = "unknown"
 )
 
-// sight is an Observation with what is derived from it.
+// sight is an Observation with what is derived from it. It never changes: the next
+// one shares with it whatever is the same.
 type sight struct {
 	*Observation
 	source cluster.NodeID
-	ranges []rangeSight // by id
-	// replicas and leaders count those of each node.
-	replicas, leaders map[cluster.NodeID]uint32
+	ranges []*rangeSight // by id
+	census
+	peers  map[cluster.NodeID]*peersSight
+	roster *roster
+	survey *survey
+	// operations are those at work on each node, by the first of their ids.
+	operations map[cluster.NodeID]string
+	flapped    map[cluster.NodeID]int // returns of each node within flapWindow
+	joined     int                    // ranges that were joined anew
 }
 
-// rangeSight is one range as the nodes report it.
+// rangeSight is one range as the nodes report it. Pointers are states: one that
+// differs is another rangeSight.
 type rangeSight struct {
-	descriptor cluster.RangeDescriptor // the newest that anybody knows
-	leader     *cluster.RangeStatus    // of the replica that leads; nil: none reports to
-	reports    map[cluster.NodeID]*cluster.RangeStatus
+	descriptor *cluster.RangeDescriptor // the newest that anybody knows
+	pool       string                   // the name of its pool; empty: the meta range
+	leader     *cluster.RangeStatus     // of the replica that leads; nil: none reports to
+	reports    []report                 // by node
 	state      string
-	rate       rate
+	shown      sync.Once
+	proto      *adminpb.Range // made by shown
 }
 
-func newSight(o *Observation, source cluster.NodeID) *sight {
-	s := &sight{Observation: o, source: source, replicas: map[cluster.NodeID]uint32{}, leaders: map[cluster.NodeID]uint32{}}
-	found := map[cluster.RangeID]*rangeSight{}
-	for id, d := range o.View.Ranges.All() {
-		found[id] = &rangeSight{descriptor: *d, reports: map[cluster.NodeID]*cluster.RangeStatus{}}
-	}
-	for _, node := range sortedKeys(o.Statuses) {
-		status := o.Statuses[node]
-		for _, r := range status.Ranges {
-			f := found[r.Descriptor.ID]
-			if f == nil {
-				f = &rangeSight{descriptor: r.Descriptor, reports: map[cluster.NodeID]*cluster.RangeStatus{}}
-				found[r.Descriptor.ID] = f
-			}
-			f.see(node, r)
-		}
-	}
-	for _, id := range sortedKeys(found) {
-		f := found[id]
-		f.state = s.judge(f)
-		if f.leader != nil {
-			f.rate = rate{reads: f.leader.ReadsPerSecond, writes: f.leader.WritesPerSecond}
-		}
-		s.ranges = append(s.ranges, *f)
-		s.leaders[f.leaderNode()]++
-		for _, r := range f.descriptor.Replicas {
-			s.replicas[r.Node]++
-		}
-	}
-	return s
+// report is what one node says of its replica.
+type report struct {
+	node   cluster.NodeID
+	status *cluster.RangeStatus
 }
 
-func (f *rangeSight) see(node cluster.NodeID, r *cluster.RangeStatus) {
-	f.reports[node] = r
-	if r.Descriptor.Generation > f.descriptor.Generation {
-		f.descriptor = r.Descriptor
+// survey is what follows from one shape of the cluster. To find it takes a look at
+// every range: each answer is found once, for all that ask.
+type survey struct {
+	survives, misfits, spread sync.Once
+	survival                  placement.Survival
+	misplacedIDs, crowdedIDs  []cluster.RangeID
+}
+
+func (v *survey) survive(s *placement.Snapshot) placement.Survival {
+	v.survives.Do(func() { v.survival = placement.Survive(s) })
+	return v.survival
+}
+
+// misplaced are the ranges that are not as their pool wants them.
+func (v *survey) misplaced(s *placement.Snapshot) []cluster.RangeID {
+	v.misfits.Do(func() { v.misplacedIDs = s.Misplaced() })
+	return v.misplacedIDs
+}
+
+// crowded are the ranges whose replicas lie closer together than the nodes allow.
+func (v *survey) crowded(s *placement.Snapshot) []cluster.RangeID {
+	v.spread.Do(func() { v.crowdedIDs = s.Crowded() })
+	return v.crowdedIDs
+}
+
+// see sets what a node says of the range; nil: nothing.
+func (f *rangeSight) see(node cluster.NodeID, st *cluster.RangeStatus) {
+	i, found := slices.BinarySearchFunc(f.reports, node, func(r report, n cluster.NodeID) int { return cmp.Compare(r.node, n) })
+	switch {
+	case st == nil && found:
+		f.reports = slices.Delete(f.reports, i, i+1)
+	case st == nil:
+	case found:
+		f.reports[i].status = st
+	default:
+		f.reports = slices.Insert(f.reports, i, report{node, st})
 	}
-	// A deposed leader that has not heard of it has a lower term.
-	if r.IsLeader() && (f.leader == nil || r.Term > f.leader.Term) {
-		f.leader = r
+}
+
+// on returns what a node says of its replica; nil: nothing.
+func (f *rangeSight) on(node cluster.NodeID) *cluster.RangeStatus {
+	for i := range f.reports {
+		if f.reports[i].node == node {
+			return f.reports[i].status
+		}
+	}
+	return nil
+}
+
+// settle finds what follows from the meta range's descriptor, if it has one, and the
+// reports.
+func (f *rangeSight) settle(known *cluster.RangeDescriptor) {
+	f.descriptor, f.leader = known, nil
+	for i := range f.reports {
+		r := f.reports[i].status
+		if f.descriptor == nil || r.Descriptor.Generation > f.descriptor.Generation {
+			f.descriptor = &r.Descriptor
+		}
+		// A deposed leader that has not heard of it has a lower term.
+		if r.IsLeader() && (f.leader == nil || r.Term > f.leader.Term) {
+			f.leader = r
+		}
 	}
 }
 
@@ -92,41 +131,56 @@ func (f *rangeSight) leaderNode() cluster.NodeID {
 
 // size says what the range holds: as its leader says, or else the replica that has
 // most. The zero value: nobody has told.
-func (f *rangeSight) size() (st cluster.RangeStatus) {
+func (f *rangeSight) size() *cluster.RangeStatus {
 	if f.leader != nil {
-		return *f.leader
+		return f.leader
 	}
-	for _, node := range sortedKeys(f.reports) {
-		if r := f.reports[node]; st.Replica == 0 || r.Bytes > st.Bytes {
-			st = *r
+	st := &cluster.RangeStatus{}
+	for _, r := range f.reports {
+		if st.Replica == 0 || r.status.Bytes > st.Bytes {
+			st = r.status
 		}
 	}
 	return st
 }
 
+// strange reports whether the replica that a node tells of belongs to the range no more.
+func (f *rangeSight) strange(r report) bool {
+	rep, held := f.descriptor.On(r.node)
+	return (!held || rep.Replica > r.status.Replica) && r.status.Replica < f.descriptor.NextReplica
+}
+
+// notable reports whether a rule may have something to say of the range.
+func (f *rangeSight) notable() bool {
+	return f.state != rangeHealthy || slices.ContainsFunc(f.reports, func(r report) bool { return r.status.Failed != "" || f.strange(r) })
+}
+
 // judge finds the state of a range; the worst that holds wins.
 func (s *sight) judge(f *rangeSight) string {
-	voters := f.descriptor.Voters()
-	live, silent := 0, 0
-	for _, v := range voters {
-		switch r, reported := f.reports[v]; {
-		case reported && r.Failed == "":
+	total, live, silent := 0, 0, 0
+	for _, rep := range f.descriptor.Replicas {
+		if rep.Role == cluster.Learner {
+			continue
+		}
+		total++
+		switch r := f.on(rep.Node); {
+		case r != nil && r.Failed == "":
 			live++
-		case !reported && s.Liveness[v] == cluster.Alive:
+		case r == nil && s.Liveness[rep.Node] == cluster.Alive:
 			silent++
 		}
 	}
+	want := s.wanted(f)
 	switch {
-	case live+silent < len(voters)/2+1:
+	case live+silent < total/2+1:
 		return rangeNoQuorum
 	case f.leader == nil && silent > 0:
 		return rangeUnknown
 	case f.leader == nil:
 		return rangeElecting
-	case f.descriptor.Moving(s.wanted(f), f.leader):
+	case f.descriptor.Moving(want, f.leader):
 		return rangeMoving
 	}
-	want := s.wanted(f)
 	least := want
 	if f.descriptor.IsMeta() { // it has more voters than data ranges, and a replica on every node already
 		least = min(want, s.View.DefaultPool().Replicas)
@@ -134,7 +188,7 @@ func (s *sight) judge(f *rangeSight) string {
 	switch {
 	case live+silent < least:
 		return rangeUnder
-	case len(voters) > want:
+	case total > want:
 		return rangeOver
 	}
 	return rangeHealthy
@@ -147,7 +201,23 @@ func (s *sight) wanted(f *rangeSight) int {
 			return s.Snapshot.Wanted(r)
 		}
 	}
-	return s.View.ReplicasWanted(&f.descriptor)
+	return s.View.ReplicasWanted(f.descriptor)
+}
+
+// find returns the range with the id; nil: nobody knows it.
+func (s *sight) find(id cluster.RangeID) *rangeSight {
+	if i, ok := s.at(id); ok {
+		return s.ranges[i]
+	}
+	return nil
+}
+
+func (s *sight) at(id cluster.RangeID) (int, bool) {
+	// Ids are given out one after another: nearly always it is where its number says.
+	if i := int(id) - 1; i >= 0 && i < len(s.ranges) && s.ranges[i].descriptor.ID == id {
+		return i, true
+	}
+	return slices.BinarySearchFunc(s.ranges, id, func(f *rangeSight, id cluster.RangeID) int { return cmp.Compare(f.descriptor.ID, id) })
 }
 
 func (s *sight) asOf() *adminpb.AsOf {
@@ -172,11 +242,8 @@ func (s *sight) survive() placement.Survival {
 	if s.Snapshot == nil {
 		return placement.Survival{}
 	}
-	return placement.Survive(s.Snapshot)
+	return s.survey.survive(s.Snapshot)
 }
-
-// rate is the load of a range per second, as its leader measures it.
-type rate struct{ reads, writes float64 }
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
 	ks := make([]K, 0, len(m))

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
-	"github.com/nodedb/nodedb/agent/internal/placement"
 )
 
 // placementPatience is how long replicas may lie otherwise than pools want after
@@ -21,7 +20,7 @@ func misfitPools(c *checkup) []breach {
 		return nil
 	}
 	var out []breach
-	misfits := c.byPool(c.Snapshot.Misplaced())
+	misfits := c.byPool(c.survey.misplaced(c.Snapshot))
 	for _, pool := range sortedKeys(misfits) {
 		ids := misfits[pool]
 		r := c.Snapshot.Range(ids[0])
@@ -37,13 +36,13 @@ func crowdedRanges(c *checkup) []breach {
 	if c.Snapshot == nil || c.settling() {
 		return nil
 	}
-	ids := c.calm(c.Snapshot.Crowded())
+	ids := c.calm(c.survey.crowded(c.Snapshot))
 	if len(ids) == 0 {
 		return nil
 	}
 	b := breach{severity: severityWarn, ranges: ids, command: "nodedbctl rebalance plan",
 		text: fmt.Sprintf("%s less spread over the localities than the nodes allow", areRanges(len(ids)))}
-	v := placement.Survive(c.Snapshot)
+	v := c.survive()
 	if worst := v.WorstLocality(); worst != nil && slices.ContainsFunc(worst.First, func(id cluster.RangeID) bool { return slices.Contains(ids, id) }) {
 		b.text += fmt.Sprintf(": the loss of %s would stop %s", worst.Locality, plural(worst.Ranges, "range"))
 	}
@@ -111,7 +110,7 @@ func (c *checkup) settling() bool {
 
 // calm leaves the ranges of which no move was heard lately.
 func (c *checkup) calm(ids []cluster.RangeID) []cluster.RangeID {
-	return slices.DeleteFunc(ids, func(id cluster.RangeID) bool { return !c.settledFor(id, placementPatience) })
+	return slices.DeleteFunc(slices.Clone(ids), func(id cluster.RangeID) bool { return !c.settledFor(id, placementPatience) })
 }
 
 // byPool parts the ranges that are calm by their pool.

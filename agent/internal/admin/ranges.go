@@ -25,9 +25,9 @@ func (s *service) ListRanges(ctx context.Context, r *adminpb.ListRangesRequest) 
 		return nil, err
 	}
 	out := &adminpb.ListRangesResponse{AsOf: look.asOf()}
-	for i := range look.ranges {
-		if f := &look.ranges[i]; wantsRange(r, f) && pools.hold(f.descriptor) {
-			out.Ranges = append(out.Ranges, look.rangeProto(f))
+	for _, f := range look.ranges {
+		if wantsRange(r, f) && pools.hold(f.descriptor) {
+			out.Ranges = append(out.Ranges, f.show())
 		}
 	}
 	if len(r.GetIds()) > 0 && len(out.Ranges) == 0 {
@@ -63,12 +63,12 @@ func poolsAsked(v *metastate.View, pool, collection string) (askedPools, error) 
 	return askedPools{c.Pool: true}, nil
 }
 
-func (p askedPools) hold(d cluster.RangeDescriptor) bool {
+func (p askedPools) hold(d *cluster.RangeDescriptor) bool {
 	return p == nil || !d.IsMeta() && p[d.Pool]
 }
 
 func wantsRange(r *adminpb.ListRangesRequest, f *rangeSight) bool {
-	d := &f.descriptor
+	d := f.descriptor
 	if len(r.GetIds()) > 0 && !slices.Contains(r.GetIds(), uint32(d.ID)) {
 		return false
 	}
@@ -82,34 +82,39 @@ func wantsRange(r *adminpb.ListRangesRequest, f *rangeSight) bool {
 	return true
 }
 
-func (s *sight) rangeProto(f *rangeSight) *adminpb.Range {
-	d := &f.descriptor
+// show is the range as the protocol tells it. It is made once, and shared.
+func (f *rangeSight) show() *adminpb.Range {
+	f.shown.Do(func() { f.proto = f.message() })
+	return f.proto
+}
+
+func (f *rangeSight) message() *adminpb.Range {
+	d := f.descriptor
 	p := &adminpb.Range{
 		Id: uint32(d.ID), Meta: d.IsMeta(), StartKey: d.Start.Hex(), EndKey: d.End.Hex(), Generation: d.Generation,
-		Leader: uint32(f.leaderNode()), State: f.state, ReadsPerSecond: f.rate.reads, WritesPerSecond: f.rate.writes,
-	}
-	if !d.IsMeta() {
-		p.Pool = s.View.PoolName(d.Pool)
+		Leader: uint32(f.leaderNode()), State: f.state, Pool: f.pool,
 	}
 	p.Start, p.End = vshards(d)
 	p.SizeUnknown, p.LoadUnknown = true, f.leader == nil
 	if st := f.size(); st.Counted {
 		p.SizeUnknown, p.Bytes, p.Keys, p.LiveBytes, p.DeadBytes = false, st.Bytes, st.Keys, st.LiveBytes, st.DeadBytes
 	}
-	progress := map[cluster.NodeID]cluster.ReplicaProgress{}
-	if f.leader != nil {
-		p.Term, p.Commit, p.Applied = f.leader.Term, f.leader.Commit, f.leader.Applied
-		for _, pr := range f.leader.Progress {
-			progress[pr.Node] = pr
-		}
+	var progress []cluster.ReplicaProgress
+	if l := f.leader; l != nil {
+		p.Term, p.Commit, p.Applied, progress = l.Term, l.Commit, l.Applied, l.Progress
+		p.ReadsPerSecond, p.WritesPerSecond = l.ReadsPerSecond, l.WritesPerSecond
 	}
+	p.Replicas = make([]*adminpb.Replica, 0, len(d.Replicas))
 	for _, rep := range d.Replicas {
-		pr := progress[rep.Node]
+		var pr cluster.ReplicaProgress
+		if i := slices.IndexFunc(progress, func(x cluster.ReplicaProgress) bool { return x.Node == rep.Node }); i >= 0 {
+			pr = progress[i]
+		}
 		out := &adminpb.Replica{
 			Node: uint32(rep.Node), Replica: uint64(rep.Replica), Role: string(rep.Role),
 			Match: pr.Match, Active: pr.Active || rep.Node == f.leaderNode(), Snapshot: pr.Snapshot,
 		}
-		if st := f.reports[rep.Node]; st != nil {
+		if st := f.on(rep.Node); st != nil {
 			out.Applied, out.Failed = st.Applied, st.Failed
 		}
 		p.Replicas = append(p.Replicas, out)
@@ -134,8 +139,8 @@ func (s *service) GetRouting(ctx context.Context, r *adminpb.GetRoutingRequest) 
 		return nil, err
 	}
 	out := &adminpb.GetRoutingResponse{AsOf: look.asOf()}
-	for i := range look.ranges {
-		if f := &look.ranges[i]; !f.descriptor.IsMeta() && pools.hold(f.descriptor) {
+	for _, f := range look.ranges {
+		if !f.descriptor.IsMeta() && pools.hold(f.descriptor) {
 			out.Routes = append(out.Routes, look.route(f))
 		}
 	}
@@ -143,7 +148,7 @@ func (s *service) GetRouting(ctx context.Context, r *adminpb.GetRoutingRequest) 
 }
 
 func (s *sight) route(f *rangeSight) *adminpb.Route {
-	d := &f.descriptor
+	d := f.descriptor
 	p := &adminpb.Route{
 		Range: uint32(d.ID), Pool: s.View.PoolName(d.Pool), StartKey: d.Start.Hex(), EndKey: d.End.Hex(), Generation: d.Generation,
 		Leader: uint32(f.leaderNode()),
@@ -173,8 +178,8 @@ func (s *service) LookupRoute(ctx context.Context, r *adminpb.LookupRouteRequest
 		return nil, err
 	}
 	at := keys.Bound(row)
-	for i := range look.ranges {
-		if f := &look.ranges[i]; keys.Owns(&f.descriptor, row) {
+	for _, f := range look.ranges {
+		if keys.Owns(f.descriptor, row) {
 			return &adminpb.LookupRouteResponse{AsOf: look.asOf(), Vshard: uint32(at.VShard()), RowKey: at.Hex(), Route: look.route(f)}, nil
 		}
 	}

@@ -115,12 +115,10 @@ func (s *service) ExplainRange(ctx context.Context, r *adminpb.ExplainRangeReque
 	if err != nil {
 		return nil, err
 	}
-	look := newSight(&o, s.backend.Self())
+	look := s.memory.see(&o, s.backend.Self())
 	out := &adminpb.ExplainRangeResponse{AsOf: look.asOf(), Why: e.Why}
-	for i := range look.ranges {
-		if f := &look.ranges[i]; f.descriptor.ID == id {
-			out.Range = look.rangeProto(f)
-		}
+	if f := look.find(id); f != nil {
+		out.Range = f.show()
 	}
 	for _, n := range e.Nodes {
 		may := "no"

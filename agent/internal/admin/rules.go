@@ -84,11 +84,10 @@ func storesBehind(c *checkup) []breach {
 
 func failedReplicas(c *checkup) []breach {
 	var out []breach
-	for i := range c.ranges {
-		f := &c.ranges[i]
-		for _, node := range sortedKeys(f.reports) {
-			if why := f.reports[node].Failed; why != "" {
-				id := f.descriptor.ID
+	for _, id := range sortedKeys(c.notable) {
+		f := c.notable[id]
+		for _, r := range f.reports {
+			if node, why := r.node, r.status.Failed; why != "" {
 				text := fmt.Sprintf("the replica of %s on %s has stopped: %s; ", id, node, why)
 				b := breach{severity: severityError, nodes: []cluster.NodeID{node}, ranges: []cluster.RangeID{id},
 					command: "nodedbctl ranges show " + id.String(), text: text + "it is made anew by itself"}
@@ -107,13 +106,7 @@ func failedReplicas(c *checkup) []breach {
 
 // replicasOf says what becomes of the replicas of data of a node that is down.
 func (c *checkup) replicasOf(node cluster.NodeID) string {
-	held := 0
-	for i := range c.ranges {
-		d := c.ranges[i].descriptor
-		if _, on := d.On(node); on && !d.IsMeta() {
-			held++
-		}
-	}
+	held := c.data[node]
 	rf, live := c.View.MostReplicas(), len(c.live())
 	switch {
 	case held == 0:
@@ -254,35 +247,26 @@ func openBreakers(c *checkup) []breach {
 	var out []breach
 	live := c.live()
 	for _, from := range live {
-		st := c.Statuses[from.ID]
-		if st == nil {
+		p := c.peers[from.ID]
+		if p == nil {
 			continue
 		}
-		for _, to := range live {
-			if p, ok := st.Peers[to.ID]; ok && p.Breaker == "open" && from.ID != to.ID {
-				out = append(out, breach{severity: severityWarn, nodes: []cluster.NodeID{from.ID, to.ID}, command: "nodedbctl members why " + to.ID.String(),
-					text: fmt.Sprintf("%s does not reach %s, though it is alive: %s", from.ID, to.ID, p.LastError)})
+		for _, to := range p.open {
+			n := c.View.Nodes[to]
+			if n == nil || n.Membership == cluster.Decommissioned || c.liveness(to) != cluster.Alive || from.ID == to {
+				continue
 			}
+			out = append(out, breach{severity: severityWarn, nodes: []cluster.NodeID{from.ID, to}, command: "nodedbctl members why " + to.String(),
+				text: fmt.Sprintf("%s does not reach %s, though it is alive: %s", from.ID, to, p.of[to].LastError)})
 		}
 	}
 	return out
 }
 
-// flaps counts how often a node came back within the last hour.
-func (s *sight) flaps(id cluster.NodeID) int {
-	count := 0
-	for _, e := range s.View.Events {
-		if e.Kind == cluster.EventNodeAlive && e.Node == id && s.At.Sub(e.Time) < flapWindow {
-			count++
-		}
-	}
-	return count
-}
-
 func flapping(c *checkup) []breach {
 	var out []breach
 	for _, n := range c.members() {
-		if count := c.flaps(n.ID); count >= flapsMost {
+		if count := c.flapped[n.ID]; count >= flapsMost {
 			out = append(out, breach{severity: severityWarn, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl members why " + n.ID.String(),
 				text: fmt.Sprintf("%s came back %s within an hour", n.ID, plural(count, "time"))})
 		}
@@ -317,19 +301,15 @@ func drainedNodes(c *checkup) []breach {
 func orphans(c *checkup) []breach {
 	var out []breach
 	for _, n := range c.members() {
-		if n.Membership == cluster.Decommissioning && operationOn(c.View, n.ID) == "" {
+		if n.Membership == cluster.Decommissioning && c.operations[n.ID] == "" {
 			out = append(out, breach{severity: severityWarn, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl recommission " + n.ID.String(),
 				text: n.ID.String() + " is decommissioning, but no operation works on it"})
 		}
 	}
-	for i := range c.ranges {
-		f := &c.ranges[i]
-		for _, node := range sortedKeys(f.reports) {
-			rep, held := f.descriptor.On(node)
-			st := f.reports[node]
-			strange := !held || rep.Replica > st.Replica
-			if strange && st.Replica < f.descriptor.NextReplica && c.settledFor(f.descriptor.ID, orphanPatience) {
-				id := f.descriptor.ID
+	for _, id := range sortedKeys(c.notable) {
+		f := c.notable[id]
+		for _, r := range f.reports {
+			if node := r.node; f.strange(r) && c.settledFor(id, orphanPatience) {
 				out = append(out, breach{severity: severityWarn, nodes: []cluster.NodeID{node}, ranges: []cluster.RangeID{id},
 					command: "nodedbctl debug raft " + id.String(), text: fmt.Sprintf("%s holds a replica of %s that belongs to it no more", node, id)})
 			}

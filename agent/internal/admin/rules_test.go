@@ -335,21 +335,21 @@ func TestListEvents(t *testing.T) {
 // none that a range must have.
 func TestTheMetaRangeOfFive(t *testing.T) {
 	d := cluster.RangeDescriptor{ID: cluster.MetaRangeID, Generation: 1, NextReplica: 6}
-	f := &rangeSight{reports: map[cluster.NodeID]*cluster.RangeStatus{}}
+	f := &rangeSight{}
 	s := &sight{Observation: &Observation{View: &metastate.View{}, Liveness: map[cluster.NodeID]cluster.Liveness{}}}
 	snap := &placement.Snapshot{}
 	for id := cluster.NodeID(1); id <= 5; id++ {
 		d.Replicas = append(d.Replicas, cluster.ReplicaDescriptor{Node: id, Replica: cluster.ReplicaID(id), Role: cluster.Voter})
-		f.reports[id] = &cluster.RangeStatus{Descriptor: d, Leader: 1}
+		f.see(id, &cluster.RangeStatus{Descriptor: d, Leader: 1})
 		s.Liveness[id] = cluster.Alive
 		snap.Nodes = append(snap.Nodes, placement.Node{ID: id, Membership: cluster.Active, Liveness: cluster.Alive})
 	}
 	snap.Ranges = []placement.Range{{Descriptor: d, Leader: 1}}
-	f.descriptor, f.leader, s.Snapshot = d, f.reports[1], snap.Sort()
+	f.descriptor, f.leader, s.Snapshot = &d, f.on(1), snap.Sort()
 	for lost, want := range []string{rangeHealthy, rangeHealthy, rangeHealthy, rangeNoQuorum} {
 		if lost > 0 {
 			id := cluster.NodeID(6 - lost)
-			delete(f.reports, id)
+			f.see(id, nil)
 			s.Liveness[id] = cluster.Dead
 		}
 		if got := s.judge(f); got != want {

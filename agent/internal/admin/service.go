@@ -20,6 +20,7 @@ type service struct {
 	backend Backend
 	watches chan struct{} // one slot per open watch
 	hub     *hub
+	memory  memory
 }
 
 func newService(b Backend, logger *slog.Logger) *service {
@@ -39,7 +40,7 @@ func (s *service) look(ctx context.Context, timeout float64) (*sight, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newSight(&o, s.backend.Self()), nil
+	return s.memory.see(&o, s.backend.Self()), nil
 }
 
 // perNode is how long to wait for each node, of what the caller asks for in seconds.

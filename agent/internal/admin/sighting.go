@@ -55,10 +55,10 @@ func (h *hub) see(ctx context.Context, look *sight, topics topic) {
 		s.nodes = h.nodes.compare(look.nodeMap())
 	}
 	if topics&topicRanges != 0 {
-		s.ranges = h.ranges.compare(look.rangeMap())
+		s.ranges = h.differing(look)
 	}
 	if topics&topicOperations != 0 {
-		s.operations = h.operations.compare(seenOperations(look.View))
+		s.operations = h.operations.compare(h.seenOperations(look.View))
 	}
 	h.ask(withSight(ctx, look), topics, &s)
 	h.remember(&s)
@@ -76,8 +76,11 @@ func (h *hub) ask(ctx context.Context, topics topic, s *sighting) {
 		h.note("status", err)
 	}
 	if topics&topicMembers != 0 {
-		s.members, err = h.service.ListMembers(ctx, &adminpb.ListMembersRequest{})
+		m, err := h.service.ListMembers(ctx, &adminpb.ListMembersRequest{})
 		h.note("members", err)
+		if !h.has(m.GetMembers()) {
+			s.members = m
+		}
 	}
 	if topics&topicRebalance != 0 && time.Since(h.rebalanced) >= rebalanceGap {
 		h.rebalanced = time.Now()
@@ -114,7 +117,7 @@ func (h *hub) glance() {
 	topics := h.wanted()
 	var s sighting
 	if topics&topicOperations != 0 {
-		s.operations = h.operations.compare(seenOperations(h.service.backend.View()))
+		s.operations = h.operations.compare(h.seenOperations(h.service.backend.View()))
 	}
 	if topics&topicEvents != 0 {
 		s.events = h.newEvents(context.Background())
@@ -236,6 +239,14 @@ func (h *hub) eventsSince(w *watching) []*adminpb.Event {
 	return out
 }
 
+// has reports whether the watches have been told this list already.
+func (h *hub) has(members []*adminpb.Member) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	told := h.mu.members.value.GetMembers()
+	return len(told) > 0 && len(told) == len(members) && &told[0] == &members[0]
+}
+
 // lists adds the topics of many items.
 func (h *hub) lists(w *watching, m *adminpb.WatchResponse) (news bool) {
 	if w.topics&topicNodes != 0 {
@@ -271,18 +282,39 @@ func (s *sight) nodeMap() map[uint32]*adminpb.Node {
 	return out
 }
 
-func (s *sight) rangeMap() map[uint32]*adminpb.Range {
-	out := make(map[uint32]*adminpb.Range, len(s.ranges))
-	for i := range s.ranges {
-		f := &s.ranges[i]
-		out[uint32(f.descriptor.ID)] = s.rangeProto(f)
+// differing finds the ranges that differ from those in the ledger. Both lists are by
+// id, and pointers are states: of what is the same only the pointer is looked at.
+func (h *hub) differing(look *sight) edit[uint32, *adminpb.Range] {
+	e := edit[uint32, *adminpb.Range]{put: map[uint32]*adminpb.Range{}}
+	was, is := h.ranged, look.ranges
+	for len(was) > 0 || len(is) > 0 {
+		switch {
+		case len(is) == 0 || len(was) > 0 && was[0].descriptor.ID < is[0].descriptor.ID:
+			e.drop = append(e.drop, uint32(was[0].descriptor.ID))
+			was = was[1:]
+		case len(was) == 0 || is[0].descriptor.ID < was[0].descriptor.ID:
+			e.put[uint32(is[0].descriptor.ID)] = is[0].show()
+			is = is[1:]
+		default:
+			// Not all that a node says is told: the ledger's word counts.
+			if was[0] != is[0] && !h.ranges.has(uint32(is[0].descriptor.ID), is[0].show()) {
+				e.put[uint32(is[0].descriptor.ID)] = is[0].show()
+			}
+			was, is = was[1:], is[1:]
+		}
 	}
-	return out
+	h.ranged = look.ranges
+	return e
 }
 
-func seenOperations(v *metastate.View) map[string]*seenOperation {
+// seenOperations are those of v. What was seen already is not made anew.
+func (h *hub) seenOperations(v *metastate.View) map[string]*seenOperation {
 	out := make(map[string]*seenOperation, len(v.Operations))
 	for id, o := range v.Operations {
+		if at := h.operations.entries[id]; at != nil && !at.gone && at.value.record == o {
+			out[id] = at.value
+			continue
+		}
 		out[id] = &seenOperation{record: o, shown: brief(operationProto(o, v.Index))}
 	}
 	return out

@@ -70,25 +70,9 @@ func (s *sight) lastMove() (last time.Time) {
 }
 
 func (s *sight) countRanges(out *adminpb.GetStatusResponse) {
-	for i := range s.ranges {
-		f := &s.ranges[i]
-		if !f.descriptor.IsMeta() {
-			out.Bytes += f.size().Bytes // of halves of a split the guess: their sum is right
-			if len(f.reports) == 0 {
-				out.RangesUnsized++
-			}
-		}
-		switch f.state {
-		case rangeUnder:
-			out.RangesUnder++
-		case rangeNoQuorum:
-			out.RangesNoQuorum++
-		case rangeMoving:
-			out.RangesMoving++
-		default:
-			out.RangesOk++
-		}
-	}
+	out.Bytes, out.RangesUnsized = s.bytes, uint32(s.unsized) // of halves of a split the guess: their sum is right
+	out.RangesUnder, out.RangesNoQuorum, out.RangesMoving = uint32(s.states[rangeUnder]), uint32(s.states[rangeNoQuorum]), uint32(s.states[rangeMoving])
+	out.RangesOk = uint32(len(s.ranges)) - out.RangesUnder - out.RangesNoQuorum - out.RangesMoving
 }
 
 // moving is the size of the replicas that are being copied for o now.

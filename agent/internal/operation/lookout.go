@@ -2,12 +2,12 @@ package operation
 
 import (
 	"cmp"
-	"reflect"
 	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/placement"
+	"github.com/nodedb/nodedb/agent/internal/statusboard"
 )
 
 // lookout keeps a snapshot as its sources are: of the ranges, only those are joined
@@ -39,8 +39,9 @@ type lookout struct {
 	pools   []*cluster.Pool
 
 	// shape counts changes of what plans rest on but figures: who holds, leads, lives,
-	// has caught up.
+	// has caught up. shaped is the shape that snap has.
 	shape   uint64
+	shaped  uint64
 	joined  int // ranges joined by the last update
 	planted Planted
 }
@@ -75,13 +76,16 @@ func (l *lookout) update(src *sources) {
 			l.joined++
 		}
 	}
+	if l.snap.Shape == nil || l.shaped != l.shape {
+		l.snap.Shape, l.shaped = &placement.Shape{}, l.shape
+	}
 }
 
 // takeNodes makes everything but the ranges anew: there are a thousand nodes at
 // most, and most of what is said of them is another figure each time.
 func (l *lookout) takeNodes(src *sources) {
 	v, s := src.view, l.snap
-	head := placement.Snapshot{MetaIndex: v.Index, Rate: v.Settings.SnapshotRate(), DeadAfter: v.Settings.DeadAfter().Seconds(), Ranges: s.Ranges}
+	head := placement.Snapshot{MetaIndex: v.Index, Rate: v.Settings.SnapshotRate(), DeadAfter: v.Settings.DeadAfter().Seconds(), Ranges: s.Ranges, Shape: s.Shape}
 	head.Nodes = make([]placement.Node, 0, len(v.Nodes))
 	records := make(map[cluster.NodeID]*cluster.Node, len(v.Nodes))
 	for _, id := range v.NodeIDs() {
@@ -128,36 +132,19 @@ func (l *lookout) takeReports(src *sources, dirty map[cluster.RangeID]bool) {
 		if st == nil {
 			continue
 		}
-		if was := l.reports[id]; !samePointers(was, st.Ranges) && !l.planted.deaf("reports") {
-			l.hear(id, was, st.Ranges, dirty)
+		if !l.planted.deaf("reports") {
+			l.hear(id, l.reports[id], st.Ranges, dirty)
 		}
 		l.reports[id] = st.Ranges
 		l.hearPeers(id, st)
 	}
 }
 
-func samePointers(a, b []*cluster.RangeStatus) bool {
-	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
-}
-
-// hear takes in what a node tells now, against what it told before. Both are
-// sorted by range.
+// hear takes in what a node tells now, against what it told before.
 func (l *lookout) hear(node cluster.NodeID, was, is []*cluster.RangeStatus, dirty map[cluster.RangeID]bool) {
-	for len(was) > 0 || len(is) > 0 {
-		switch {
-		case len(is) == 0 || len(was) > 0 && was[0].Descriptor.ID < is[0].Descriptor.ID:
-			l.say(node, was[0].Descriptor.ID, nil, dirty)
-			was = was[1:]
-		case len(was) == 0 || is[0].Descriptor.ID < was[0].Descriptor.ID:
-			l.say(node, is[0].Descriptor.ID, is[0], dirty)
-			is = is[1:]
-		default:
-			if was[0] != is[0] {
-				l.say(node, is[0].Descriptor.ID, is[0], dirty)
-			}
-			was, is = was[1:], is[1:]
-		}
-	}
+	statusboard.Differ(was, is, func(was, is *cluster.RangeStatus) {
+		l.say(node, cmp.Or(is, was).Descriptor.ID, is, dirty)
+	})
 }
 
 // say sets what a node tells of a range; nil: nothing.
@@ -194,7 +181,7 @@ func (l *lookout) say(node cluster.NodeID, id cluster.RangeID, st *cluster.Range
 // hearPeers finds the peers that a node does not reach, when it says something new
 // of its peers: an unchanged map is the same map.
 func (l *lookout) hearPeers(id cluster.NodeID, st *cluster.NodeStatus) {
-	if p := l.peers[id]; p != nil && reflect.ValueOf(p.of).Pointer() == reflect.ValueOf(st.Peers).Pointer() {
+	if p := l.peers[id]; p != nil && statusboard.SamePeers(p.of, st.Peers) {
 		return
 	}
 	p := &peersOf{of: st.Peers}

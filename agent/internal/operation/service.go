@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -28,7 +29,8 @@ type ServiceConfig struct {
 type Service struct {
 	cfg    ServiceConfig
 	recent recentPlans
-	heard  intake
+	heard  intake // what dashboards and plans look at, without how long pings take
+	pings  intake // with it: of a thousand nodes a million figures, which few ask for
 	mu     struct {
 		sync.Mutex
 		lookout *lookout // of the last question to all nodes; nil: none lately
@@ -36,7 +38,7 @@ type Service struct {
 }
 
 // NewService returns a Service.
-func NewService(cfg ServiceConfig) *Service { return &Service{cfg: cfg} }
+func NewService(cfg ServiceConfig) *Service { return &Service{cfg: cfg, heard: intake{brief: true}} }
 
 // keepStatuses is how long the answers of all nodes are kept for the next question:
 // a dashboard asks each second, and of many ranges they are much memory.
@@ -63,44 +65,21 @@ func (s *Service) ClusterStatus(ctx context.Context, perNode time.Duration) Obse
 		o.Liveness[id] = l
 	}
 	o.Liveness[s.cfg.Self] = cluster.Alive
-	type answer struct {
-		node   cluster.NodeID
-		status *cluster.NodeStatus
-	}
-	var wg sync.WaitGroup
-	answers := make(chan answer, len(o.View.Nodes))
-	for _, id := range o.View.NodeIDs() {
-		if o.View.Nodes[id].Membership == cluster.Decommissioned {
-			continue
-		}
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			ctx, cancel := context.WithTimeout(ctx, perNode)
-			defer cancel()
-			st, err := s.ask(ctx, id)
-			if err != nil {
-				st = nil
-			}
-			answers <- answer{id, st}
-		}()
-	}
-	wg.Wait()
+	answers := s.askAll(ctx, o.View, perNode, &s.heard)
 	s.heard.keepFor(keepStatuses, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.mu.lookout = nil
 	})
-	close(answers)
 	o.At = time.Now().UTC().Round(0)
 	reports := map[cluster.NodeID]Report{}
-	for a := range answers {
-		if a.status == nil {
-			o.Missing = append(o.Missing, a.node)
+	for node, st := range answers {
+		if st == nil {
+			o.Missing = append(o.Missing, node)
 			continue
 		}
-		o.Statuses[a.node] = a.status
-		reports[a.node] = Report{Status: a.status, At: o.At}
+		o.Statuses[node] = st
+		reports[node] = Report{Status: st, At: o.At}
 	}
 	slices.Sort(o.Missing)
 	o.Snapshot = s.snapshot(&sources{now: o.At, self: s.cfg.Self, view: o.View, reports: reports, liveness: o.Liveness, fresh: DefaultConfig().Fresh})
@@ -122,12 +101,56 @@ func (s *Service) snapshot(src *sources) *placement.Snapshot {
 	return &out
 }
 
-func (s *Service) ask(ctx context.Context, id cluster.NodeID) (*cluster.NodeStatus, error) {
+// Pings asks every node at once how long its pings take, with the rest of its status.
+// Who does not answer within perNode (0: 3 s) is not in the result.
+func (s *Service) Pings(ctx context.Context, perNode time.Duration) map[cluster.NodeID]*cluster.NodeStatus {
+	if perNode <= 0 {
+		perNode = pollTimeout
+	}
+	out := s.askAll(ctx, s.cfg.Meta.View(), perNode, &s.pings)
+	s.pings.keepFor(keepStatuses, func() {})
+	maps.DeleteFunc(out, func(_ cluster.NodeID, st *cluster.NodeStatus) bool { return st == nil })
+	return out
+}
+
+// askAll asks every node of a view at once; nil is the status of one that does not
+// answer in time.
+func (s *Service) askAll(ctx context.Context, v *metastate.View, perNode time.Duration, in *intake) map[cluster.NodeID]*cluster.NodeStatus {
+	type answer struct {
+		node   cluster.NodeID
+		status *cluster.NodeStatus
+	}
+	var wg sync.WaitGroup
+	answers := make(chan answer, len(v.Nodes))
+	for _, id := range v.NodeIDs() {
+		if v.Nodes[id].Membership == cluster.Decommissioned {
+			continue
+		}
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, perNode)
+			defer cancel()
+			st, err := s.ask(ctx, id, in)
+			if err != nil {
+				st = nil
+			}
+			answers <- answer{id, st}
+		})
+	}
+	wg.Wait()
+	close(answers)
+	out := make(map[cluster.NodeID]*cluster.NodeStatus, len(v.Nodes))
+	for a := range answers {
+		out[a.node] = a.status
+	}
+	return out
+}
+
+func (s *Service) ask(ctx context.Context, id cluster.NodeID, in *intake) (*cluster.NodeStatus, error) {
 	if id == s.cfg.Self {
 		st := s.cfg.Server.Status.Whole()
 		return &st, nil
 	}
-	st, _, err := s.heard.ask(ctx, id, s.cfg.Caller.Call)
+	st, _, err := in.ask(ctx, id, s.cfg.Caller.Call)
 	return st, err
 }
 

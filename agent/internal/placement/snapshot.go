@@ -119,15 +119,22 @@ type Snapshot struct {
 	MaxDisk   float64 // 0: DefaultMaxDisk
 	Rate      uint64  // bytes per second and node; 0: DefaultRate
 	DeadAfter float64 // seconds; 0: DefaultDeadAfter
+	// Shape is the same pointer in two Snapshots that differ in figures only: same
+	// holders, leaders, liveness, who has caught up. Nil: that is not known.
+	Shape *Shape
 	// Planted holds faults that tests plant.
 	Planted Planted
 }
+
+// Shape stands for all of a Snapshot but its figures. It has a size, so that no two
+// have one address.
+type Shape struct{ _ byte }
 
 // Settled is the Snapshot as it will be when operations in flight have ended and
 // nodes that drain, or are drained, serve again: what waits its turn is judged by it.
 func (s *Snapshot) Settled() *Snapshot {
 	out := *s
-	out.Busy, out.Nodes = nil, slices.Clone(s.Nodes)
+	out.Busy, out.Nodes, out.Shape = nil, slices.Clone(s.Nodes), nil
 	for i := range out.Nodes {
 		if n := &out.Nodes[i]; n.stops() {
 			n.Service = cluster.Ready
@@ -168,6 +175,7 @@ func (s *Snapshot) Defaults() *Snapshot {
 // Clone returns a copy that may be changed without changing s.
 func (s *Snapshot) Clone() *Snapshot {
 	c := *s
+	c.Shape = nil // whoever clones changes it
 	c.Nodes = slices.Clone(s.Nodes)
 	c.Busy = slices.Clone(s.Busy)
 	c.Ranges = slices.Clone(s.Ranges)
