@@ -40,7 +40,7 @@ type Op struct {
 	Expect   Condition
 	ExpectTS hlc.Timestamp // of VersionIs and NotNewerThan
 
-	opNext
+	opNext //nolint:unused // has fields in builds with the tag nextversion
 }
 
 // Batch is a command: all of its Ops are applied, or none. No row appears twice.
@@ -48,7 +48,7 @@ type Batch struct {
 	Writer cluster.WriterID // on whose behalf
 	Ops    []Op
 
-	batchNext
+	batchNext //nolint:unused // has fields in builds with the tag nextversion
 }
 
 // Outcome is what became of a batch.

@@ -211,10 +211,6 @@ func dataKey(p cluster.PoolID, k cluster.Key) []byte {
 	return append([]byte{spaceData, byte(p)}, k...)
 }
 
-func vshardKey(p cluster.PoolID, v cluster.VShard) []byte {
-	return binary.BigEndian.AppendUint16([]byte{spaceData, byte(p)}, uint16(v))
-}
-
 // CollectionSpan holds all rows of one collection in one vshard.
 func CollectionSpan(p cluster.PoolID, v cluster.VShard, c cluster.CollectionID) Span {
 	return prefixSpan(collectionPrefix(p, v, c, 0))

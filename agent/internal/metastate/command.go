@@ -57,7 +57,7 @@ type Command struct {
 	PromiseVersion    *PromiseVersion    `json:"promiseVersion,omitempty"`
 	RaiseVersion      *RaiseVersion      `json:"raiseVersion,omitempty"`
 
-	commandNext
+	commandNext //nolint:unused // has fields in builds with the tag nextversion
 
 	CreatePool   *CreatePool   `json:"createPool,omitempty"`
 	AlterPool    *AlterPool    `json:"alterPool,omitempty"`
