@@ -68,7 +68,7 @@ type Pool struct {
 }
 
 // PoolSeed says of a range of a new pool on which node it is made, once and for
-// all: as replica 1. Anywhere else it is never made.
+// all: as replica 1. Anywhere else the range with this id is never made.
 type PoolSeed struct {
 	Range RangeID `json:"range"`
 	Node  NodeID  `json:"node"`

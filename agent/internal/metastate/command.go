@@ -64,6 +64,7 @@ type Command struct {
 	RenamePool   *RenamePool   `json:"renamePool,omitempty"`
 	DropPool     *DropPool     `json:"dropPool,omitempty"`
 	ReadyPool    *ReadyPool    `json:"readyPool,omitempty"`
+	ReseedPool   *ReseedPool   `json:"reseedPool,omitempty"`
 	ClearRemoved *ClearRemoved `json:"clearRemoved,omitempty"`
 
 	// Batch is applied all or nothing, in order; it may not hold another batch.

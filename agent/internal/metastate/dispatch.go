@@ -55,7 +55,7 @@ func (cmd *Command) parts() int {
 		cmd.ChangeUser != nil, cmd.AnchorLog != nil, cmd.PutPlan != nil, cmd.RecordSweep != nil,
 		cmd.IssueCertificate != nil, cmd.RevokeCertificate != nil, cmd.RotateCA != nil, cmd.RotateGossip != nil,
 		cmd.MoveCAKey != nil, cmd.EndCAKeyMove != nil, cmd.PromiseVersion != nil, cmd.RaiseVersion != nil,
-		cmd.CreatePool != nil, cmd.AlterPool != nil, cmd.RenamePool != nil, cmd.DropPool != nil, cmd.ReadyPool != nil, cmd.ClearRemoved != nil,
+		cmd.CreatePool != nil, cmd.AlterPool != nil, cmd.RenamePool != nil, cmd.DropPool != nil, cmd.ReadyPool != nil, cmd.ReseedPool != nil, cmd.ClearRemoved != nil,
 		len(cmd.Batch) > 0,
 	} {
 		if set {
@@ -123,7 +123,7 @@ func (c *change) dispatch(cmd *Command, by string) Result {
 		return c.recordSweep(cmd.RecordSweep)
 	case cmd.SetSetting != nil:
 		return c.setSetting(cmd.SetSetting)
-	case cmd.CreatePool != nil, cmd.AlterPool != nil, cmd.RenamePool != nil, cmd.DropPool != nil, cmd.ReadyPool != nil, cmd.ClearRemoved != nil:
+	case cmd.CreatePool != nil, cmd.AlterPool != nil, cmd.RenamePool != nil, cmd.DropPool != nil, cmd.ReadyPool != nil, cmd.ReseedPool != nil, cmd.ClearRemoved != nil:
 		return c.pools(cmd)
 	default:
 		return c.credentials(cmd, by)

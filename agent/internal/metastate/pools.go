@@ -44,6 +44,16 @@ type ReadyPool struct {
 	Pool cluster.PoolID `json:"pool"`
 }
 
+// ReseedPool has a range of a new pool made on another node, under another id: the
+// node where it was to be made is lost. Whether it was made there nobody knows, and
+// nobody need: it is removed as the ranges of a dropped pool are. No row can be in
+// it, for nothing is put into a pool before all of its ranges were published.
+type ReseedPool struct {
+	Pool  cluster.PoolID  `json:"pool"`
+	Range cluster.RangeID `json:"range"`
+	Node  cluster.NodeID  `json:"node"` // where it is made now
+}
+
 // ClearRemoved says that a node holds no replica of ranges that were removed, and
 // never will.
 type ClearRemoved struct {
@@ -51,7 +61,8 @@ type ClearRemoved struct {
 	Ranges []cluster.RangeID `json:"ranges"`
 }
 
-// RemovedRange remembers a range of a pool that was dropped. It is kept for good:
+// RemovedRange remembers a range of a pool that was dropped, or one that was made
+// under another id instead. It is kept for good:
 // what is said of the range later, by a node that was away, is not believed.
 type RemovedRange struct {
 	ID   cluster.RangeID `json:"id"`
@@ -189,6 +200,8 @@ func (c *change) pools(cmd *Command) Result {
 		return c.dropPool(cmd.DropPool)
 	case cmd.ReadyPool != nil:
 		return c.readyPool(cmd.ReadyPool)
+	case cmd.ReseedPool != nil:
+		return c.reseedPool(cmd.ReseedPool)
 	default:
 		return c.clearRemoved(cmd.ClearRemoved)
 	}
@@ -392,6 +405,29 @@ func (c *change) planted(d *cluster.RangeDescriptor) {
 	grown := *p
 	grown.Seeds = slices.Delete(slices.Clone(p.Seeds), at, at+1)
 	c.putPool(grown)
+}
+
+func (c *change) reseedPool(in *ReseedPool) Result {
+	p := c.view.Pools[in.Pool]
+	if p == nil {
+		return refused(CodeNotFound, "there is no pool %d", in.Pool)
+	}
+	at := slices.IndexFunc(p.Seeds, func(s cluster.PoolSeed) bool { return s.Range == in.Range })
+	if at < 0 || p.Seeds[at].Node == in.Node {
+		return Result{Existed: true, Pool: p} // it was published meanwhile
+	}
+	if _, r := c.liveNode(in.Node); r != nil {
+		return Result{Refusal: r}
+	}
+	lost := p.Seeds[at]
+	c.removeRange(RemovedRange{ID: lost.Range, Pool: p.ID, Nodes: []cluster.NodeID{lost.Node}})
+	moved := *p
+	moved.Seeds = slices.Clone(p.Seeds)
+	moved.Seeds[at].Range, moved.Seeds[at].Node = c.newRangeID(), in.Node
+	moved.Version++
+	c.event(cluster.Event{Kind: cluster.EventPoolAltered, Text: fmt.Sprintf(
+		"%s of pool %s, which was to be made on %s, is made on %s as %s", lost.Range, p.Name, lost.Node, in.Node, moved.Seeds[at].Range)})
+	return Result{Pool: c.putPool(moved)}
 }
 
 func (c *change) clearRemoved(in *ClearRemoved) Result {

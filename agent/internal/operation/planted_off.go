@@ -10,4 +10,6 @@ type Planted struct{}
 
 func (Planted) deaf(string) bool { return false }
 
+func (Planted) seedsAgain() bool { return false }
+
 func (Planted) plan() placement.Planted { return placement.Planted{} }

@@ -9,9 +9,14 @@ type Planted struct {
 	// Deaf names a source whose changes do not reach the coordinator's snapshot: view,
 	// reports, age, liveness, extra, newer or passing.
 	Deaf string
+	// SeedAgain has a range of a new pool made on another node under the same id when
+	// the node where it is to be made is away.
+	SeedAgain bool
 	// Plan are faults of the planner.
 	Plan placement.Planted
 }
+
+func (p Planted) seedsAgain() bool { return p.SeedAgain }
 
 func (p Planted) plan() placement.Planted { return p.Plan }
 

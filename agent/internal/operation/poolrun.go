@@ -60,24 +60,68 @@ func (c *Controller) carryPool(r *run) {
 func (c *Controller) seed(r *run, pool *cluster.Pool) {
 	r.phase(PhaseSeed, c.in.Now)
 	notePhase(&r.op, PhaseSeed, fmt.Sprintf("%d of %d ranges are made", pool.Ranges-len(pool.Seeds), pool.Ranges))
-	var away []string
+	var away, lost []cluster.PoolSeed
 	for _, s := range pool.Seeds {
 		n := c.snap.Node(s.Node)
 		if n == nil || !n.Live() {
-			away = append(away, fmt.Sprintf("%s on %s", s.Range, s.Node))
+			if c.cfg.Planted.seedsAgain() {
+				c.seedAgain(r, pool, s)
+			}
+			away = append(away, s)
+			if n == nil || n.Membership == cluster.Decommissioned || n.Down() && n.DownFor >= c.snap.DeadAfter {
+				lost = append(lost, s)
+			}
 			continue
 		}
 		if c.seeding[s.Range] != 0 || c.in.Now.Sub(c.seeded[s.Range]) < tellEvery {
 			continue
 		}
-		c.seeded[s.Range] = c.in.Now
-		c.seeding[s.Range] = c.do(Action{Kind: ActCreate, Operation: r.op.ID, To: s.Node, Range: s.Range, Descriptor: seedDescriptor(pool, s)})
+		c.makeRange(r, pool, s)
 	}
-	if len(away) > 0 {
-		r.say(cluster.OpBlocked, fmt.Sprintf("is made only where the pool's record says, and the node is not alive: %s; start it, or cancel and create the pool again", strings.Join(away, ", ")))
+	if len(away) == 0 {
+		r.say(cluster.OpRunning, cmp.Or(r.unmade, fmt.Sprintf("waits until %d ranges have a leader", len(pool.Seeds))))
 		return
 	}
-	r.say(cluster.OpRunning, fmt.Sprintf("waits until %d ranges have a leader", len(pool.Seeds)))
+	var where []string
+	for _, s := range away {
+		where = append(where, fmt.Sprintf("%s on %s", s.Range, s.Node))
+	}
+	why := fmt.Sprintf("%s is to be made and the node is not alive: start it; when it has been dead for %s the range is made elsewhere", strings.Join(where, ", "), c.in.View.Settings.DeadAfter())
+	if len(lost) > 0 && !c.reseed(r, pool, lost) {
+		why = fmt.Sprintf("%s is to be made and the node is lost, and no other node can take it: see nodedbctl nodes", strings.Join(where, ", "))
+	}
+	r.say(cluster.OpBlocked, why)
+}
+
+// reseed has ranges whose nodes are lost made on others, and reports whether there
+// are any. They get other ids: whether one was made on its node nobody knows, so it
+// is never made elsewhere, but given up. Nothing can be in it: the pool is not
+// ready, and no range grows that was not published.
+func (c *Controller) reseed(r *run, pool *cluster.Pool, lost []cluster.PoolSeed) bool {
+	nodes := placement.Seed(c.snap, &pool.PoolSpec, len(lost))
+	if len(nodes) == 0 {
+		return false
+	}
+	var batch []metastate.Command
+	for i, s := range lost {
+		batch = append(batch, metastate.Command{ReseedPool: &metastate.ReseedPool{Pool: pool.ID, Range: s.Range, Node: nodes[i]}})
+	}
+	r.command = c.command(r.op.ID, metastate.Command{Batch: batch})
+	return true
+}
+
+// makeRange has one range of a new pool made.
+func (c *Controller) makeRange(r *run, pool *cluster.Pool, s cluster.PoolSeed) {
+	c.seeded[s.Range] = c.in.Now
+	c.seeding[s.Range] = c.do(Action{Kind: ActCreate, Operation: r.op.ID, To: s.Node, Range: s.Range, Descriptor: seedDescriptor(pool, s)})
+}
+
+// seedAgain is what must not be: the same range on another node.
+func (c *Controller) seedAgain(r *run, pool *cluster.Pool, s cluster.PoolSeed) {
+	if nodes := placement.Seed(c.snap, &pool.PoolSpec, 1); len(nodes) > 0 && c.in.Now.Sub(c.seeded[s.Range]) >= tellEvery {
+		s.Node = nodes[0]
+		c.makeRange(r, pool, s)
+	}
 }
 
 // seedDescriptor is a range of a new pool as it begins.
@@ -95,8 +139,11 @@ func (c *Controller) seedDone(done Completion) {
 		return
 	}
 	delete(c.seeding, id)
-	if r := c.runs[done.Action.Operation]; r != nil && done.Err != nil {
-		r.op.Why, r.dirty = fmt.Sprintf("%s cannot be made on %s: %v", id, done.Action.To, done.Err), true
+	if r := c.runs[done.Action.Operation]; r != nil {
+		r.unmade = ""
+		if done.Err != nil {
+			r.unmade = fmt.Sprintf("%s cannot be made on %s yet: %v", id, done.Action.To, done.Err)
+		}
 	}
 }
 

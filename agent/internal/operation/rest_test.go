@@ -47,6 +47,9 @@ func (r *rig) whole() bool {
 	}
 	for id, x := range r.ranges {
 		d := &x.desc
+		if r.view().Removed[id] != nil {
+			continue
+		}
 		voters := min(3, active)
 		if id == cluster.MetaRangeID {
 			voters = map[bool]int{true: 5, false: 3}[active >= 5]

@@ -136,6 +136,7 @@ type run struct {
 	sqlDrainAt time.Time
 	reopening  map[cluster.NodeID]int // how often each node was told to serve again
 	proof      *proofing
+	unmade     string    // why a range of a new pool is not made yet
 	steps      []step    // of an operation that moves only
 	checkedAt  time.Time // since when its steps are checked
 }
