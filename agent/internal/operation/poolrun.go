@@ -200,6 +200,10 @@ func (c *Controller) replanPool(r *run, pool *cluster.Pool) (done bool) {
 	if len(plan.Moves) > 0 || c.movingFor(r.op.ID) {
 		return false
 	}
+	if verdict.Passes() {
+		r.say(cluster.OpRunning, "waits: "+verdict.String())
+		return true
+	}
 	if !verdict.OK() && !c.enough(r, pool) {
 		r.say(cluster.OpBlocked, verdict.String())
 		return true
@@ -339,7 +343,7 @@ func (c *Controller) finishPool(r *run, pool *cluster.Pool) {
 	end.Proof = &cluster.Proof{MetaIndex: c.in.View.Index, Descriptors: len(found), Leaders: len(found)}
 	end.Done = end.Total
 	end.ModelError = score(r.stored, end.Planned, c.in.Now)
-	end.Why = fmt.Sprintf("%d ranges have %d voters each, applied at their leaders", len(found), pool.Replicas)
+	end.Why = fmt.Sprintf("%s, applied at their leaders", eachHas(len(found), pool.Replicas))
 	if fewest < pool.Replicas {
 		end.Why = fmt.Sprintf("%d ranges have a leader; some have %d of %d voters: the rest is added as nodes come", len(found), fewest, pool.Replicas)
 	}
@@ -352,6 +356,13 @@ func (c *Controller) finishPool(r *run, pool *cluster.Pool) {
 	}
 	batch = append(batch, metastate.Command{UpdateOperation: &metastate.UpdateOperation{Operation: end, Term: c.term}})
 	r.command = c.command(r.op.ID, metastate.Command{Batch: batch})
+}
+
+func eachHas(ranges, voters int) string {
+	if voters == 1 {
+		return fmt.Sprintf("%d ranges have 1 voter each", ranges)
+	}
+	return fmt.Sprintf("%d ranges have %d voters each", ranges, voters)
 }
 
 // ending is the record of r as it ends.

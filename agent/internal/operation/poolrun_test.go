@@ -96,7 +96,7 @@ func TestAlterPool(t *testing.T) {
 			if op.State != cluster.OpSucceeded || op.Proof == nil || op.Proof.Leaders != 6 || op.Done.Replicas != op.Total.Replicas {
 				t.Fatalf("seed %d, %s: %s (%s), proof %+v, done %+v of %+v", seed, to.Text(), op.State, op.Why, op.Proof, op.Done, op.Total)
 			}
-			if want := fmt.Sprintf("6 ranges have %d voters each", to.Replicas); !strings.Contains(op.Why, want) {
+			if want := eachHas(6, to.Replicas); !strings.Contains(op.Why, want) {
 				t.Errorf("it says %q, want %q", op.Why, want)
 			}
 			r.holdsExactly("default")

@@ -261,11 +261,27 @@ func (p *planner) refuseStuck(stuck []cluster.RangeID) {
 	if slices.Contains(stuck, cluster.MetaRangeID) {
 		code = MetaQuorum
 	}
+	p.refuseLeaderless(slices.DeleteFunc(slices.Clone(stuck), func(id cluster.RangeID) bool { return !p.s.HasQuorum(p.s.Range(id)) }))
+	stuck = slices.DeleteFunc(stuck, func(id cluster.RangeID) bool { return p.s.HasQuorum(p.s.Range(id)) })
+	if len(stuck) == 0 {
+		return
+	}
 	r := p.s.Range(stuck[0])
 	p.verdict.refuse("quorum", Refusal{
 		Code: code, Ranges: stuck, Fixes: p.s.stopFixes(p.in.Nodes),
 		Why: fmt.Sprintf("%s cannot change their replicas without a quorum; %s: %s", count(len(stuck), "range"), r.Descriptor.ID, p.s.shortfall(r, nil)),
 	})
+}
+
+// refuseLeaderless refuses because ranges that have a quorum are led by nobody who
+// is known: they elect, or their leader has not told yet.
+func (p *planner) refuseLeaderless(ranges []cluster.RangeID) {
+	if len(ranges) > 0 {
+		p.verdict.refuse("leaders known", Refusal{
+			Code: Collecting, Ranges: ranges, Passes: true, Fixes: []Fix{{Does: "ask again in a few seconds"}},
+			Why: fmt.Sprintf("no leader is known of %s yet, %s first", count(len(ranges), "range"), ranges[0]),
+		})
+	}
 }
 
 // refuseMissing refuses for want of nodes, or of room on them.

@@ -65,7 +65,7 @@ func (s *Snapshot) left(r *Range, node cluster.NodeID) string {
 			left++
 		}
 	}
-	text := fmt.Sprintf("%d of %s would be left, %d are needed", left, count(len(voters), "voter"), quorum(len(voters)))
+	text := fmt.Sprintf("%d of %s would be left, %s needed", left, count(len(voters), "voter"), are(quorum(len(voters))))
 	for _, o := range out {
 		text += ", " + o
 	}

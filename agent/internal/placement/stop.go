@@ -133,7 +133,11 @@ func (s *Snapshot) shortfall(r *Range, nodes []cluster.NodeID) string {
 			why = append(why, part.what+" "+names(part.nodes))
 		}
 	}
-	return fmt.Sprintf("%d of %s would be left, %d are needed (%s)", left, count(len(voters), "voter"), quorum(len(voters)), strings.Join(why, "; "))
+	text := fmt.Sprintf("%d of %s would be left, %s needed", left, count(len(voters), "voter"), are(quorum(len(voters))))
+	if len(why) > 0 {
+		text += " (" + strings.Join(why, "; ") + ")"
+	}
+	return text
 }
 
 func (s *Snapshot) stopFixes(nodes []cluster.NodeID) []Fix {

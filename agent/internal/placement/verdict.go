@@ -103,6 +103,14 @@ func names(ids []cluster.NodeID) string {
 func args(ids []cluster.NodeID) string { return strings.ReplaceAll(names(ids), ",", "") }
 
 // count writes "1 node", "2 nodes".
+// are is how many there are: 1 is, 2 are.
+func are(n int) string {
+	if n == 1 {
+		return "1 is"
+	}
+	return fmt.Sprintf("%d are", n)
+}
+
 func count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
