@@ -189,6 +189,6 @@ func refusedError(r *operation.RefusedError) error {
 		operation.Conflict: admin.KindConflict, operation.StalePlan: admin.KindStalePlan, operation.Denied: admin.KindDenied,
 	}
 	e := admin.Refused(r.Message, r.Verdict)
-	e.Kind, e.Err = kinds[r.Kind], r
+	e.Kind, e.Err, e.Operation = kinds[r.Kind], r, r.Operation
 	return e
 }

@@ -53,6 +53,10 @@ func TestSpecDifference(t *testing.T) {
 	if got := a.Difference(&b); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	five, three := OperationSpec{Kind: OpPoolAlter, Pool: "p", Wanted: &PoolSpec{Replicas: 5}}, OperationSpec{Kind: OpPoolAlter, Pool: "p", Wanted: &PoolSpec{Replicas: 3}}
+	if got, want := five.Difference(&three), "wanted: replicas 5, asked replicas 3"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 	if got := a.Difference(&a); got != "" {
 		t.Errorf("of the same: %q", got)
 	}

@@ -51,6 +51,10 @@ func optionText(name string, v json.RawMessage) string {
 	if v == nil || string(v) == "null" {
 		return "unset"
 	}
+	var pool PoolSpec
+	if name == "wanted" && json.Unmarshal(v, &pool) == nil {
+		return pool.Text()
+	}
 	n, err := strconv.ParseUint(string(v), 10, 64)
 	if name != "rate" || err != nil {
 		return string(v)

@@ -130,7 +130,7 @@ type StoredPlan struct {
 // CreatePlan plans and keeps the plan. One that would be refused is an error; an
 // empty one is not kept.
 func (s *Service) CreatePlan(ctx context.Context, spec cluster.OperationSpec, by string) (StoredPlan, Observation, error) {
-	spec, err := s.validate(spec)
+	spec, err := s.validate(spec, "")
 	if err != nil {
 		return StoredPlan{}, Observation{}, err
 	}

@@ -28,13 +28,15 @@ func poolPhases(kind cluster.OperationKind) []cluster.Phase {
 }
 
 // validatePool says what is wrong with a request about a pool, and fills in how
-// many ranges a new one begins with.
-func validatePool(v *metastate.View, spec *cluster.OperationSpec) error {
+// many ranges a new one begins with. What is recorded under the key may be asked for
+// again: the meta range says which operation it is.
+func validatePool(v *metastate.View, spec *cluster.OperationSpec, key string) error {
 	if len(spec.Nodes) > 0 {
 		return refused(Invalid, "a %s is of a pool: it names no nodes", spec.Kind)
 	}
 	spec.Nodes = nil
 	pool, exists := v.Pool(spec.Pool)
+	recorded := repeatsPool(v, spec, key)
 	if spec.Kind != cluster.OpPoolDrop {
 		if spec.Wanted == nil {
 			return refused(Invalid, "a %s says what the pool wants", spec.Kind)
@@ -53,12 +55,13 @@ func validatePool(v *metastate.View, spec *cluster.OperationSpec) error {
 		if err := cluster.CheckPoolName(spec.Pool); err != nil {
 			return refused(Invalid, "%v", err)
 		}
-		if exists && !underWay(v, spec) {
+		if exists && !recorded {
 			return refused(Exists, "pool %q already exists", spec.Pool)
 		}
 		return nil
 	}
 	switch {
+	case recorded:
 	case !exists:
 		return refused(NotFound, "there is no pool %q: %s", spec.Pool, strings.Join(v.PoolNames(), ", "))
 	case spec.Kind == cluster.OpPoolDrop && pool.ID == cluster.DefaultPool:
@@ -67,7 +70,7 @@ func validatePool(v *metastate.View, spec *cluster.OperationSpec) error {
 		if used := v.CollectionsIn(pool.ID); len(used) > 0 {
 			return refused(InUse, "pool %q cannot be dropped: it has the collections %s", spec.Pool, strings.Join(used, ", "))
 		}
-	case pool.State != cluster.PoolReady && !underWay(v, spec):
+	case pool.State != cluster.PoolReady:
 		return refused(Conflict, "pool %q is %s: it can be changed when it is ready", spec.Pool, pool.State)
 	}
 	return nil
@@ -123,7 +126,7 @@ func (s *Service) startPool(ctx context.Context, r StartRequest, spec cluster.Op
 		Spec: spec, RequestedBy: r.By, Reason: r.Reason, IdempotencyKey: r.Key, State: cluster.OpQueued, Queue: r.Queue, Phases: poolPhases(spec.Kind),
 	}
 	batch := []metastate.Command{{CreateOperation: &metastate.CreateOperation{Operation: record}}}
-	if !s.repeatsPool(&spec, r.Key) {
+	if !repeatsPool(s.cfg.Meta.View(), &spec, r.Key) {
 		p := s.settled(ctx, spec)
 		if err := s.accept(r, spec, &p); err != nil {
 			return op, false, err
@@ -143,8 +146,7 @@ func (s *Service) startPool(ctx context.Context, r StartRequest, spec cluster.Op
 }
 
 // repeatsPool reports whether an operation does what is asked for already.
-func (s *Service) repeatsPool(spec *cluster.OperationSpec, key string) bool {
-	v := s.cfg.Meta.View()
+func repeatsPool(v *metastate.View, spec *cluster.OperationSpec, key string) bool {
 	if underWay(v, spec) {
 		return true
 	}

@@ -165,7 +165,7 @@ type Preview struct {
 
 // DryRun plans without changing anything. A refusal is in the verdict.
 func (s *Service) DryRun(ctx context.Context, spec cluster.OperationSpec) (Preview, error) {
-	spec, err := s.validate(spec)
+	spec, err := s.validate(spec, "")
 	if err != nil {
 		return Preview{}, err
 	}
@@ -230,7 +230,7 @@ func (s *Service) plan(spec cluster.OperationSpec, snap *placement.Snapshot) Pre
 }
 
 // validate brings a spec into its form, or says what is wrong with it.
-func (s *Service) validate(spec cluster.OperationSpec) (cluster.OperationSpec, error) {
+func (s *Service) validate(spec cluster.OperationSpec, key string) (cluster.OperationSpec, error) {
 	if spec.Kind.MovesOnly() {
 		return s.validateSteps(spec)
 	}
@@ -242,7 +242,7 @@ func (s *Service) validate(spec cluster.OperationSpec) (cluster.OperationSpec, e
 		return spec, validateSplit(v, &spec)
 	}
 	if spec.Kind.OfPool() {
-		return spec, validatePool(v, &spec)
+		return spec, validatePool(v, &spec, key)
 	}
 	if spec.Kind == cluster.OpUpgrade {
 		return spec, validateUpgrade(v, &spec)
@@ -283,7 +283,7 @@ type StartRequest struct {
 // Start checks and records an operation; the coordinator begins it. The same
 // request again finds the operation of the first. A refusal is a *RefusedError.
 func (s *Service) Start(ctx context.Context, r StartRequest) (op cluster.Operation, existed bool, err error) {
-	spec, err := s.validate(r.Spec)
+	spec, err := s.validate(r.Spec, r.Key)
 	if err != nil {
 		return op, false, err
 	}
@@ -516,7 +516,7 @@ func (s *Service) SetCordon(ctx context.Context, node cluster.NodeID, cordon boo
 // returned operation has no id. Who may not ask is refused.
 func (s *Service) DrainSelf(ctx context.Context, spec cluster.OperationSpec, by string) (cluster.Operation, error) {
 	spec.Kind, spec.Nodes = cluster.OpDrain, []cluster.NodeID{s.cfg.Self}
-	if _, err := s.validate(spec); err != nil {
+	if _, err := s.validate(spec, ""); err != nil {
 		return cluster.Operation{}, err
 	}
 	asking, cancel := context.WithTimeout(ctx, pollTimeout)

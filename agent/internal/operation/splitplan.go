@@ -22,9 +22,19 @@ func validateSplit(v *metastate.View, spec *cluster.OperationSpec) error {
 	case d.IsMeta():
 		return refused(Invalid, "the meta range cannot be split")
 	case spec.At != "" && !d.Inside(spec.At):
-		return refused(Invalid, "%s is no boundary inside %s, which owns %s", spec.At.Text(), d.ID, d.Span())
+		return refused(Invalid, "%s is no boundary inside %s, which owns [%s,%s) of pool %s%s", spec.At.Text(), d.ID, d.Start, d.End, v.PoolName(d.Pool), ownerOf(v, d.Pool, spec.At))
 	}
 	return nil
+}
+
+// ownerOf names the range of the pool inside which a key is; "": it begins one.
+func ownerOf(v *metastate.View, pool cluster.PoolID, at cluster.Key) string {
+	for _, id := range v.RangesIn(pool) {
+		if v.Ranges.Get(id).Inside(at) {
+			return fmt.Sprintf("; it is inside %s", id)
+		}
+	}
+	return ""
 }
 
 // previewSplit says where a range would be split, and whether it can be now.
