@@ -73,6 +73,9 @@ func (s *Session) createPool(ctx context.Context, node *syntax.CreatePool) (stri
 	if err != nil {
 		return "", err
 	}
+	if _, ok := s.server.catalog.View().Pool(node.Name); ok && node.IfNotExists {
+		return s.poolIsThere(ctx, node.Name)
+	}
 	spec := cluster.OperationSpec{Kind: cluster.OpPoolCreate, Pool: node.Name, Wanted: want}
 	if node.Options.Ranges != nil {
 		if err := cluster.CheckPoolRanges(*node.Options.Ranges); err != nil {
@@ -84,15 +87,41 @@ func (s *Session) createPool(ctx context.Context, node *syntax.CreatePool) (stri
 	if err != nil {
 		return "", err
 	}
-	s.notice("NOTICE", "00000", "%s makes the pool and goes on if this statement ends before it", op.ID)
+	return s.awaitPool(ctx, op.ID)
+}
+
+// poolIsThere answers CREATE POOL IF NOT EXISTS: a pool that is being created is
+// waited for, so that it can be used when the statement has succeeded.
+func (s *Session) poolIsThere(ctx context.Context, name string) (string, error) {
+	if err := s.mayChangePools("CREATE POOL"); err != nil {
+		return "", err
+	}
+	s.notice("NOTICE", "42710", "pool %q already exists, skipping", name)
+	view := s.server.catalog.View()
+	if pool, ok := view.Pool(name); ok && pool.State == cluster.PoolCreating {
+		if id := operationOn(view, name); id != "" {
+			return s.awaitPool(ctx, id)
+		}
+	}
+	return "CREATE POOL", nil
+}
+
+// awaitPool waits until the operation that makes a pool has ended.
+func (s *Session) awaitPool(ctx context.Context, id string) (string, error) {
+	s.notice("NOTICE", "00000", "%s makes the pool and goes on if this statement ends before it", id)
 	last := ""
-	op, err = s.server.cfg.Operator.Wait(ctx, op.ID, func(o *cluster.Operation) bool {
+	op, err := s.server.cfg.Operator.Wait(ctx, id, func(o *cluster.Operation) bool {
 		if o.Why != "" && o.Why != last {
 			last = o.Why
 			s.notice("NOTICE", "00000", "%s is %s: %s", o.ID, o.State, o.Why)
 		}
 		return false
 	})
+	if over := ended(err); err != nil && over != nil {
+		over.Detail = id + " goes on and makes the pool."
+		over.Hint = "SHOW POOL tells its state; nodedbctl ops watch " + id + ", or nodedbctl ops cancel " + id + "."
+		return "", over
+	}
 	if err != nil {
 		return "", err
 	}

@@ -126,8 +126,6 @@ func unsupportedParts(c *pg.CreateStmt) string {
 		return "PARTITION BY"
 	case c.GetOfTypename() != nil:
 		return "CREATE TABLE OF"
-	case otherStorage(c):
-		return "WITH (storage parameters other than pool)"
 	case c.GetTablespacename() != "":
 		return "TABLESPACE"
 	case c.GetAccessMethod() != "":
@@ -137,11 +135,6 @@ func unsupportedParts(c *pg.CreateStmt) string {
 	}
 }
 
-func otherStorage(c *pg.CreateStmt) bool {
-	_, _, other := storage(c.GetOptions())
-	return other
-}
-
 func convertCreate(c *pg.CreateStmt, word string) (Node, *Error) {
 	if part := unsupportedParts(c); part != "" {
 		return nil, Unsupported(part, "")
@@ -149,7 +142,10 @@ func convertCreate(c *pg.CreateStmt, word string) (Node, *Error) {
 	r := c.GetRelation()
 	out := &CreateCollection{Word: word, IfNotExists: c.GetIfNotExists(),
 		Name: Name{Schema: r.GetSchemaname(), Name: r.GetRelname(), Position: Position(r.GetLocation())}}
-	out.Pool, out.PoolPosition, _ = storage(c.GetOptions())
+	var err *Error
+	if out.Pool, out.PoolPosition, err = storage(c.GetOptions()); err != nil {
+		return nil, err
+	}
 	for _, e := range c.GetTableElts() {
 		switch n := e.GetNode().(type) {
 		case *pg.Node_ColumnDef:

@@ -133,11 +133,16 @@ func (l *lexer) scan() tokenKind {
 const operatorChars = "+-*/<>=~!@#%^&|`?"
 
 func (l *lexer) operator() tokenKind {
+	start := l.pos
 	for l.pos < len(l.text) && strings.IndexByte(operatorChars, l.text[l.pos]) >= 0 {
 		if rest := l.text[l.pos:]; strings.HasPrefix(rest, "--") || strings.HasPrefix(rest, "/*") {
 			break
 		}
 		l.pos++
+	}
+	// As in PostgreSQL: + and - end an operator only if there is one of these in it.
+	for l.pos-start > 1 && strings.IndexByte("+-", l.text[l.pos-1]) >= 0 && !strings.ContainsAny(l.text[start:l.pos], "~!@#%^&|`?") {
+		l.pos--
 	}
 	return tokenOperator
 }

@@ -19,10 +19,11 @@ type PoolOptions struct {
 	Constraints, PreferLeader *string
 }
 
-// CreatePool is CREATE POOL name [WITH (option = value, ...)].
+// CreatePool is CREATE POOL [IF NOT EXISTS] name [WITH (option = value, ...)].
 type CreatePool struct {
-	Name    string
-	Options PoolOptions
+	Name        string
+	IfNotExists bool
+	Options     PoolOptions
 }
 
 // AlterPool is ALTER POOL name SET option = value, ... or RENAME TO name.
@@ -47,14 +48,16 @@ const poolOptions = "replicas, ranges, constraints, prefer_leader"
 
 // pool reads what follows CREATE, ALTER or DROP POOL.
 func (p *cursor) pool(verb string) (Node, *Error) {
-	drop := &DropPool{}
-	if verb == "drop" && p.word() == "if" {
-		p.advance()
-		if p.word() != "exists" {
-			return nil, near(p.text, p.token)
-		}
-		p.advance()
-		drop.IfExists = true
+	drop, create := &DropPool{}, &CreatePool{}
+	var err *Error
+	switch verb {
+	case "drop":
+		drop.IfExists, err = p.condition("if", "exists")
+	case "create":
+		create.IfNotExists, err = p.condition("if", "not", "exists")
+	}
+	if err != nil {
+		return nil, err
 	}
 	name, err := p.identifier()
 	if err != nil {
@@ -65,21 +68,35 @@ func (p *cursor) pool(verb string) (Node, *Error) {
 		drop.Name = name
 		return drop, p.end()
 	case "create":
-		c := &CreatePool{Name: name}
+		create.Name = name
 		if p.word() == "with" {
 			p.advance()
 			if p.token.kind != tokenOpen {
 				return nil, near(p.text, p.token)
 			}
-			if err := p.options(&c.Options); err != nil {
+			if err := p.options(&create.Options); err != nil {
 				return nil, err
 			}
 		}
-		return c, p.end()
+		return create, p.end()
 	case "alter":
 		return p.alterPool(name)
 	}
 	return nil, near(p.text, p.token)
+}
+
+// condition reads words of which all stand there or not the first.
+func (p *cursor) condition(words ...string) (bool, *Error) {
+	if p.word() != words[0] {
+		return false, nil
+	}
+	for _, w := range words {
+		if p.word() != w {
+			return false, near(p.text, p.token)
+		}
+		p.advance()
+	}
+	return true, nil
 }
 
 func (p *cursor) alterPool(name string) (Node, *Error) {
@@ -187,13 +204,15 @@ func (p *cursor) showPool() (Node, *Error) {
 	return &ShowCluster{Kind: ShowPool, Node: name}, p.end()
 }
 
-// storage reads WITH (pool = 'x'); other says that there is anything else.
-func storage(options []*pg.Node) (pool string, position int, other bool) {
+// storage reads WITH (pool = 'x').
+func storage(options []*pg.Node) (pool string, position int, err *Error) {
 	for _, o := range options {
 		d := o.GetDefElem()
 		if d.GetDefname() != "pool" || d.GetDefnamespace() != "" {
-			other = true
-			continue
+			return "", 0, Unsupported("WITH (storage parameters other than pool)", "")
+		}
+		if position > 0 {
+			return "", 0, &Error{Code: "22023", Message: `parameter "pool" specified more than once`, Position: Position(d.GetLocation())}
 		}
 		pool, position = d.GetArg().GetString_().GetSval(), Position(d.GetLocation())
 		if pool == "" { // a bare word is read as the name of a type
@@ -201,9 +220,11 @@ func storage(options []*pg.Node) (pool string, position int, other bool) {
 				pool = names[0].GetString_().GetSval()
 			}
 		}
-		other = other || pool == ""
+		if pool == "" {
+			return "", 0, &Error{Code: "22023", Message: "pool must be the name of one, such as WITH (pool = 'critical')", Position: position}
+		}
 	}
-	return pool, position, other
+	return pool, position, nil
 }
 
 // movesPool reports whether ALTER TABLE asks for another pool.
