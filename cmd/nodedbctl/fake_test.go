@@ -103,6 +103,11 @@ func (f *fakeCluster) LookupRoute(_ context.Context, r *adminpb.LookupRouteReque
 	if r.GetCollection() == "broken" {
 		return nil, refuse(connect.CodeInternal, "internal error; the node's log says more", &adminpb.ErrorDetail{Kind: adminpb.ErrorKind_ERROR_KIND_INTERNAL})
 	}
+	if r.GetCollection() == "payments" {
+		return &adminpb.LookupRouteResponse{AsOf: asOf(), Vshard: 1, RowKey: "0001000000000000000800026b000100", Route: &adminpb.Route{
+			Range: 10, End: 1024, Pool: "crit", StartKey: "0000", EndKey: "0400", Leader: 2, LeaderAddress: "127.0.0.1:6432", Replicas: []uint32{1, 2, 3}, Generation: 4,
+		}}, nil
+	}
 	return &adminpb.LookupRouteResponse{AsOf: asOf(), Vshard: 417, RowKey: "01a1000000000000000700026b000100", Route: &adminpb.Route{
 		Range: 27, Start: 416, End: 432, Pool: "default", StartKey: "01a0", EndKey: "01b0", Leader: 2, LeaderAddress: "127.0.0.1:6432", Replicas: []uint32{1, 2, 3}, Generation: 17,
 	}}, nil

@@ -112,7 +112,7 @@ func (c *checkup) replicasOf(node cluster.NodeID) string {
 	case held == 0:
 		return "its replicas are elsewhere by now: start it again, or decommission it"
 	case live < rf:
-		return fmt.Sprintf("its %s cannot be re-created: %d live nodes for %d replicas", plural(held, "replica"), live, rf)
+		return fmt.Sprintf("its %s cannot be re-created: %s for %s", plural(held, "replica"), plural(live, "live node"), plural(rf, "replica"))
 	}
 	return fmt.Sprintf("its %s are re-created elsewhere when it has been away for %s", plural(held, "replica"), c.View.Settings.DeadAfter())
 }

@@ -2,6 +2,7 @@ package ctl
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -69,6 +70,11 @@ func (a *Away) Text() string {
 	return a.textLocked()
 }
 
+// What is Text for an end: nothing is tried any more.
+func (a *Away) What() string { return strings.TrimSuffix(a.Text(), stillTrying) }
+
+const stillTrying = "; still trying, Ctrl-C ends this"
+
 func (a *Away) textLocked() string {
 	if a.mu.since.IsZero() {
 		return ""
@@ -77,7 +83,7 @@ func (a *Away) textLocked() string {
 	if a.mu.why != nil {
 		s += fmt.Sprintf(" (%v)", a.mu.why)
 	}
-	return s + "; still trying, Ctrl-C ends this"
+	return s + stillTrying
 }
 
 func (a *Away) remind() {

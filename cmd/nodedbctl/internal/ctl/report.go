@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/nodedb/nodedb/client"
@@ -57,8 +58,11 @@ func message(err error) string {
 	if errors.As(err, &c) {
 		return c.Message
 	}
-	return err.Error()
+	return numberError.ReplaceAllString(err.Error(), "")
 }
+
+// numberError is what strconv says of a flag's text before what is wrong with it.
+var numberError = regexp.MustCompile(`strconv\.Parse[A-Z][a-z]+: parsing "[^"]*": `)
 
 func (e *Env) reportJSON(path string, err error) {
 	code := CodeOf(err)
@@ -114,7 +118,7 @@ func nexts(path string, err error) []*adminpb.Fix {
 
 // listed says where what is unknown is listed, by the noun in the message.
 var listed = []struct{ noun, command string }{
-	{"node", "nodedbctl nodes --all"}, {"range", "nodedbctl ranges"}, {"operation", "nodedbctl ops ls --all"}, {"plan", "nodedbctl rebalance plans"},
+	{"pool", "nodedbctl pools"}, {"node", "nodedbctl nodes --all"}, {"range", "nodedbctl ranges"}, {"operation", "nodedbctl ops ls --all"}, {"plan", "nodedbctl rebalance plans"},
 	{"collection", `nodedbctl sql -e 'SHOW TABLES'`}, {"join token", "nodedbctl join-token ls"}, {"token", "nodedbctl token ls"},
 	{"certificate", "nodedbctl cert show"}, {"context", "nodedbctl context ls"},
 }
@@ -138,7 +142,12 @@ func usual(code Exit, message, path string) []string {
 		return []string{"nodedbctl whoami", "nodedbctl context show"}
 	case Unsafe:
 		return []string{"nodedbctl check"}
-	case Timeout, Conflict:
+	case Conflict:
+		if strings.HasPrefix(message, "pool ") && strings.Contains(message, "already exists") {
+			return []string{"nodedbctl pools"}
+		}
+		return []string{"nodedbctl ops ls --all"}
+	case Timeout:
 		return []string{"nodedbctl ops ls --all"}
 	case Unavailable:
 		return []string{"nodedbctl context show", "another node: --addr HOST:PORT"}

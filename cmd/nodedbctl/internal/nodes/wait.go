@@ -1,6 +1,7 @@
 package nodes
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -101,13 +102,17 @@ func wait(ctx context.Context, e *ctl.Env, args []string, o waitOptions) error {
 	defer away.Stop()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
+	said := "no node has answered yet"
 	for {
 		missing, err := w.look(limited)
 		var gone *goneError
+		text := ""
 		switch {
+		case errors.As(err, &gone) && limited.Err() != nil: // the time is over, and ended the call: what was seen before holds
+			missing = said
 		case errors.As(err, &gone):
 			away.Lost(gone.err)
-			missing = away.Text()
+			missing, text = away.What(), away.Text()
 		case err != nil:
 			return err
 		default:
@@ -117,7 +122,7 @@ func wait(ctx context.Context, e *ctl.Env, args []string, o waitOptions) error {
 			progress.Clear()
 			return w.done(e)
 		}
-		text := "waiting for " + w.subject() + " to be " + o.condition + ": " + missing
+		said, text = missing, "waiting for "+w.subject()+" to be "+o.condition+": "+cmp.Or(text, missing)
 		progress.Show([]string{text}, text, false)
 		select {
 		case <-tick.C:
@@ -127,7 +132,7 @@ func wait(ctx context.Context, e *ctl.Env, args []string, o waitOptions) error {
 		if ctx.Err() != nil {
 			return ctl.Silent(ctl.Interrupted)
 		}
-		return &ctl.Error{Code: ctl.Timeout, Message: w.subject() + " is not " + o.condition + ": " + missing, Next: []string{w.next()}}
+		return &ctl.Error{Code: ctl.Timeout, Message: w.subject() + w.is() + " not " + o.condition + ": " + missing, Next: []string{w.next()}}
 	}
 }
 
@@ -168,6 +173,13 @@ func (w *waiting) subject() string {
 		return "the cluster"
 	}
 	return strings.Join(w.args, " ")
+}
+
+func (w *waiting) is() string {
+	if len(w.args) > 1 {
+		return " are"
+	}
+	return " is"
 }
 
 // next is the command that shows more.
@@ -317,7 +329,7 @@ func (w *waiting) done(e *ctl.Env) error {
 		Kind: "Verdict", Name: strings.Join(names, "\n"), Meta: e.Local(),
 		Item: view.Verdict{Question: w.o.condition, Nodes: ids, OK: true, Findings: []view.Finding{}, Fixes: []view.Fix{}, LargestSafe: []uint32{}},
 		Text: func(io.Writer) error {
-			e.Term.Say("%s is %s", w.subject(), w.o.condition)
+			e.Term.Say("%s%s %s", w.subject(), w.is(), w.o.condition)
 			return nil
 		},
 	}

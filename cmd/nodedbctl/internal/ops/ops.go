@@ -93,7 +93,7 @@ func columns(now time.Time) []render.Column[view.Operation] {
 	return []render.Column[op]{
 		{Head: "OPERATION", Key: "id", Cell: func(o op) string { return o.ID }},
 		{Head: "KIND", Key: "operationKind", Cell: func(o op) string { return o.Kind }},
-		{Head: "NODES", Key: "nodes", Cell: func(o op) string { return render.Nodes(o.Nodes, ",") }},
+		{Head: "OF", Key: "nodes", Cell: about},
 		{Head: "STATE", Key: "state", Cell: func(o op) string { return o.State }, Style: func(o op) term.Style { return stateStyle(o.State) }},
 		{Head: "PHASE", Key: "phase", Cell: func(o op) string { return render.Or(o.Phase) }},
 		{Head: "DONE", Key: "pct", Right: true, Cell: func(o op) string { return fmt.Sprintf("%.0f%%", o.Pct) }},
@@ -103,6 +103,17 @@ func columns(now time.Time) []render.Column[view.Operation] {
 		{Head: "BY", Key: "requestedBy", Cell: func(o op) string { return render.Or(o.RequestedBy) }},
 		{Head: "WHY", Key: "why", Cell: func(o op) string { return render.Or(o.Why) }},
 	}
+}
+
+// about is what an operation works on: nodes, a pool or a range.
+func about(o view.Operation) string {
+	switch {
+	case o.Pool != "":
+		return "pool " + o.Pool
+	case len(o.Nodes) == 0 && o.Range != nil:
+		return render.Range(*o.Range)
+	}
+	return render.Nodes(o.Nodes, ",")
 }
 
 func stateStyle(state string) term.Style {

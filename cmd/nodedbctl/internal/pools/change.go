@@ -2,15 +2,18 @@ package pools
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/nodedb/nodedb/client"
 	"github.com/nodedb/nodedb/client/adminpb"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ops"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/view"
 )
 
 // wishes are the flags that say what a pool is to want.
@@ -65,6 +68,9 @@ func newCreate(e *ctl.Env) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			wish, again := w.wish(cmd.Flags())
 			if cmd.Flags().Changed("ranges") {
+				if w.ranges == 0 {
+					return ctl.Usagef("--ranges: a pool begins with one range at least")
+				}
 				again = append(again, "--ranges", fmt.Sprint(w.ranges))
 			}
 			return start(cmd.Context(), e, &w, "create", args[0], again, &adminpb.OperationSpec{Kind: "pool-create", Wanted: wish, PoolRanges: w.ranges})
@@ -121,6 +127,25 @@ func newRename(e *ctl.Env) *cobra.Command {
 	return c
 }
 
+// mayRename refuses what the cluster would refuse, so that a dry run says it too.
+func mayRename(ctx context.Context, c *client.Client, name, to string) error {
+	if _, err := c.ListPools(ctx, &adminpb.ListPoolsRequest{Name: name}); err != nil {
+		return err
+	}
+	if name == view.DefaultPool {
+		return ctl.Usagef("pool %q keeps its name: it is what a collection is in that names no pool", name)
+	}
+	var failed *client.Error
+	switch _, err := c.ListPools(ctx, &adminpb.ListPoolsRequest{Name: to}); {
+	case err == nil:
+		return &ctl.Error{Code: ctl.Conflict, Message: fmt.Sprintf("pool %q already exists", to), Next: []string{"nodedbctl pools"}}
+	case errors.As(err, &failed) && failed.Kind == client.NotFound:
+		return nil
+	default:
+		return err
+	}
+}
+
 func rename(ctx context.Context, e *ctl.Env, change *ctl.Change, name, to string) error {
 	command := "pools rename " + name + " " + to
 	if err := change.Allow(e, e.Again(command, "--dry-run")); err != nil {
@@ -132,6 +157,9 @@ func rename(ctx context.Context, e *ctl.Env, change *ctl.Change, name, to string
 	}
 	call, cancel := e.Call(ctx)
 	defer cancel()
+	if err := mayRename(call, c, name, to); err != nil {
+		return err
+	}
 	plan := ctl.Instant{Command: command, Effects: []string{fmt.Sprintf("would call pool %s %s", name, to)}}
 	if yes, err := change.Agree(ctx, e, plan); err != nil || !yes {
 		return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -81,6 +82,7 @@ func list(ctx context.Context, e *ctl.Env, o *listOptions) error {
 	for _, x := range r.GetRanges() {
 		l.Items = append(l.Items, view.NewRange(x))
 	}
+	l.Columns = render.Show(columns, "POOL", slices.ContainsFunc(l.Items, func(r view.Range) bool { return r.Pool != "" && r.Pool != view.DefaultPool }))
 	out := e.Flags.Output
 	if o.hot && out.Sort == "" {
 		out.Sort = "-writesPerSec"

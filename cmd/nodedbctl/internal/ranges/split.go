@@ -50,6 +50,29 @@ func split(ctx context.Context, e *ctl.Env, arg, at string, change ctl.Change) e
 	return ops.Start(ctx, e, ops.Request{Change: change, Command: command, Spec: spec})
 }
 
+// samePool refuses a row of another pool than the range's: each pool has all keys
+// for itself, so the same key is inside a range of each.
+func samePool(ctx context.Context, e *ctl.Env, at string, id uint32, route *adminpb.Route) error {
+	if route.GetRange() == id {
+		return nil
+	}
+	c, err := e.Client()
+	if err != nil {
+		return err
+	}
+	r, err := c.ListRanges(ctx, &adminpb.ListRangesRequest{Ids: []uint32{id}, NodeTimeout: e.NodeTimeout()})
+	if err != nil {
+		return err
+	}
+	own := r.GetRanges()[0]
+	if own.GetMeta() || own.GetPool() == route.GetPool() {
+		return nil // the cluster says whether the key is inside
+	}
+	wrong := ctl.Usagef("--at %s: the row is in %s of pool %s, and %s is of pool %s", at, render.Range(route.GetRange()), route.GetPool(), render.Range(id), own.GetPool())
+	wrong.Next = []string{"nodedbctl ranges split " + render.Range(route.GetRange()) + " --at " + at}
+	return wrong
+}
+
 // splitPoint sets where the new range begins.
 func splitPoint(ctx context.Context, e *ctl.Env, at string, spec *adminpb.OperationSpec) error {
 	if digits, ok := strings.CutPrefix(at, "0x"); ok {
@@ -69,7 +92,7 @@ func splitPoint(ctx context.Context, e *ctl.Env, at string, spec *adminpb.Operat
 			return err
 		}
 		spec.AtKey = r.GetRowKey()
-		return nil
+		return samePool(ctx, e, at, spec.GetRange(), r.GetRoute())
 	}
 	n, err := strconv.ParseUint(at, 10, 32)
 	if err != nil || n < 1 || n > lastVShard {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // None stands for what is not known or does not apply.
@@ -101,6 +102,26 @@ func Plural(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// Wrap breaks text at blanks into lines of at most width characters; a longer word
+// stands alone.
+func Wrap(text string, width int) []string {
+	var lines []string
+	line, used := "", 0
+	for word := range strings.FieldsSeq(text) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case used > 0 && used+1+n > width:
+			lines = append(lines, line)
+			line, used = word, n
+			continue
+		case used > 0:
+			line, used = line+" ", used+1
+		}
+		line, used = line+word, used+n
+	}
+	return append(lines, line)
 }
 
 // Or returns s, or None for an empty one.

@@ -91,6 +91,18 @@ type Column[T any] struct {
 	Style func(T) term.Style // nil: plain
 }
 
+// Show returns columns with the one under head shown by default, or with -o wide
+// only. Its place stays: scripts count the fields of CSV.
+func Show[T any](columns []Column[T], head string, show bool) []Column[T] {
+	out := slices.Clone(columns)
+	for i := range out {
+		if out[i].Head == head {
+			out[i].Wide = !show
+		}
+	}
+	return out
+}
+
 // List is an answer of several items of one kind.
 type List[T any] struct {
 	Kind    string // NodeList

@@ -65,6 +65,7 @@ func show(ctx context.Context, e *ctl.Env, o *showOptions) error {
 			l.Items = append(l.Items, view.NewRoute(x))
 		}
 	}
+	l.Columns = render.Show(columns, "POOL", slices.ContainsFunc(l.Items, func(r view.Route) bool { return r.Pool != "" && r.Pool != view.DefaultPool }))
 	return l.Print(e.Term, e.Flags.Output)
 }
 
@@ -75,6 +76,15 @@ var columns = []render.Column[view.Route]{
 	{Head: "ADDRESS", Key: "leaderAddress", Cell: func(r view.Route) string { return render.Or(r.LeaderAddress) }},
 	{Head: "REPLICAS", Key: "replicas", Cell: func(r view.Route) string { return render.Nodes(r.Replicas, ",") }},
 	{Head: "GEN", Key: "generation", Right: true, Cell: func(r view.Route) string { return fmt.Sprint(r.Generation) }},
+	{Head: "POOL", Key: "pool", Wide: true, Cell: func(r view.Route) string { return render.Or(r.Pool) }},
+}
+
+// ofPool names a pool where it is not the one that everything is in.
+func ofPool(name string) string {
+	if name == "" || name == view.DefaultPool {
+		return ""
+	}
+	return " of pool " + name
 }
 
 func leader(r view.Route) string {
@@ -97,7 +107,7 @@ func lookup(ctx context.Context, e *ctl.Env, collection string, key []string) er
 	one := render.One[view.RouteLookup]{
 		Kind: "RouteLookup", Meta: e.Meta(r.GetAsOf()), Item: v, Name: render.Range(v.Range),
 		Text: func(w io.Writer) error {
-			_, err := fmt.Fprintf(w, "vshard %d  key 0x%s  range %s [%s,%s)  leader %s %s  replicas %s  gen %d\n", v.VShard, v.RowKey, render.Range(v.Range),
+			_, err := fmt.Fprintf(w, "vshard %d  key 0x%s  range %s%s [%s,%s)  leader %s %s  replicas %s  gen %d\n", v.VShard, v.RowKey, render.Range(v.Range), ofPool(v.Pool),
 				render.Key(v.Start, v.StartKey), render.Key(v.End, v.EndKey), leader(v.Route), render.Or(v.LeaderAddress), render.Nodes(v.Replicas, " "), v.Generation)
 			return err
 		},

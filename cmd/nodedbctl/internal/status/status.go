@@ -2,6 +2,7 @@
 package status
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -74,7 +75,7 @@ func Text(e *ctl.Env, meta render.Meta, r *adminpb.GetStatusResponse) string {
 	}
 	fmt.Fprintf(&b, "data       %s · %s · moving %s · %s\n", data, disk, render.Bytes(r.GetBytesMoving()), ranges)
 	writeOperations(&b, r.GetRunning(), evening(r, e.Now()))
-	writeProblems(&b, r.GetProblems())
+	writeProblems(&b, r.GetProblems(), cmp.Or(e.Term.Width, usualWidth))
 	return b.String()
 }
 
@@ -107,21 +108,45 @@ func writeOperations(b *strings.Builder, running []*adminpb.Operation, rebalance
 	}
 }
 
-func writeProblems(b *strings.Builder, ps []*adminpb.Problem) {
+const (
+	usualWidth  = 100 // columns that are filled where no terminal says how many there are
+	narrowest   = 40  // columns of text that are filled at least, also where there are fewer
+	beforeText  = len("problems   1. ")
+	beforeRunIt = len("     -> ")
+)
+
+// writeProblems puts the command behind the text where both fit into a line, else
+// below it.
+func writeProblems(b *strings.Builder, ps []*adminpb.Problem, columns int) {
 	if len(ps) == 0 {
 		b.WriteString("problems   none\n")
 	}
-	width := 0
+	length := func(s string) int { return len([]rune(s)) }
+	fits := func(text int, p *adminpb.Problem) bool {
+		return beforeText+text+beforeRunIt+length(p.GetCommand()) <= columns
+	}
+	width := 0 // of the texts that have their command behind them
 	for _, p := range ps {
-		width = max(width, len([]rune(p.GetText())))
+		if n := length(p.GetText()); fits(n, p) {
+			width = max(width, n)
+		}
 	}
 	for i, p := range ps {
 		head := ""
 		if i == 0 {
 			head = "problems"
 		}
-		pad := strings.Repeat(" ", width-len([]rune(p.GetText())))
-		fmt.Fprintf(b, "%-10s %d. %s%s     -> %s\n", head, i+1, p.GetText(), pad, p.GetCommand())
+		n := length(p.GetText())
+		if fits(n, p) {
+			if fits(width, p) {
+				n = width
+			}
+			fmt.Fprintf(b, "%-10s %d. %-*s     -> %s\n", head, i+1, n, p.GetText(), p.GetCommand())
+			continue
+		}
+		indent := strings.Repeat(" ", beforeText)
+		text := strings.Join(render.Wrap(p.GetText(), max(columns-beforeText, narrowest)), "\n"+indent)
+		fmt.Fprintf(b, "%-10s %d. %s\n%s-> %s\n", head, i+1, text, indent, p.GetCommand())
 	}
 }
 

@@ -25,6 +25,9 @@ type Pool struct {
 	Version          uint64   `json:"version"`
 }
 
+// DefaultPool is what everything is in of which nothing else is said.
+const DefaultPool = "default"
+
 // NewPool makes a Pool.
 func NewPool(p *adminpb.Pool) Pool {
 	return Pool{

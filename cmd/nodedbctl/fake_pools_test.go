@@ -1,0 +1,27 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"connectrpc.com/connect/v2"
+
+	"github.com/nodedb/nodedb/client/adminpb"
+)
+
+// ListPools has the pools default and crit.
+func (f *fakeCluster) ListPools(_ context.Context, r *adminpb.ListPoolsRequest) (*adminpb.ListPoolsResponse, error) {
+	out := &adminpb.ListPoolsResponse{AsOf: asOf()}
+	for _, p := range []*adminpb.Pool{
+		{Name: "default", State: "ready", Replicas: 3, Ranges: 64, Nodes: []uint32{1, 2, 3}, Version: 1},
+		{Id: 1, Name: "crit", State: "ready", Replicas: 3, Constraints: "+zone=a", Ranges: 1, Nodes: []uint32{1, 2, 3}, Version: 2},
+	} {
+		if r.GetName() == "" || r.GetName() == p.GetName() {
+			out.Pools = append(out.Pools, p)
+		}
+	}
+	if len(out.Pools) == 0 {
+		return nil, refuse(connect.CodeNotFound, fmt.Sprintf("there is no pool %q: default, crit", r.GetName()), &adminpb.ErrorDetail{Kind: adminpb.ErrorKind_ERROR_KIND_NOT_FOUND})
+	}
+	return out, nil
+}
