@@ -50,6 +50,15 @@ func narrow(req, out proto.Message) finding {
 		if len(r.GetIds()) > 0 && len(a.Ranges) == 0 {
 			return nothing
 		}
+	case *adminpb.GetRoutingRequest:
+		a := out.(*adminpb.GetRoutingResponse)
+		a.Routes = slices.DeleteFunc(a.Routes, func(x *adminpb.Route) bool { return r.GetPool() != "" && x.GetPool() != r.GetPool() })
+	case *adminpb.ListPoolsRequest:
+		a := out.(*adminpb.ListPoolsResponse)
+		a.Pools = slices.DeleteFunc(a.Pools, func(p *adminpb.Pool) bool { return r.GetName() != "" && p.GetName() != r.GetName() })
+		if len(a.Pools) == 0 {
+			return nothing
+		}
 	case *adminpb.ListPlansRequest:
 		a := out.(*adminpb.ListPlansResponse)
 		a.Plans = slices.DeleteFunc(a.Plans, func(p *adminpb.StoredPlan) bool { return r.GetId() != "" && p.GetPlan().GetId() != r.GetId() })
@@ -76,6 +85,7 @@ func narrow(req, out proto.Message) finding {
 
 func wanted(r *adminpb.ListRangesRequest, x *adminpb.Range) bool {
 	on := r.GetNode() == 0 || slices.ContainsFunc(x.GetReplicas(), func(p *adminpb.Replica) bool { return p.GetNode() == r.GetNode() })
+	on = on && (r.GetPool() == "" || x.GetPool() == r.GetPool())
 	return on && (len(r.GetIds()) == 0 || slices.Contains(r.GetIds(), x.GetId())) && (len(r.GetStates()) == 0 || slices.Contains(r.GetStates(), x.GetState()))
 }
 
