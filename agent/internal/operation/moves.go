@@ -88,6 +88,9 @@ func (c *Controller) weight(m placement.Move) int {
 func (c *Controller) stepMoves() {
 	for _, id := range sorted(c.moves) {
 		m := c.moves[id]
+		if m.inflight == 0 && c.in.View.Removed[id] != nil {
+			m.ended = true // its pool was dropped
+		}
 		if m.inflight == 0 && !m.ended && !c.in.Now.Before(m.retryAt) {
 			c.stepMove(m)
 		}

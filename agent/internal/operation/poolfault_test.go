@@ -218,3 +218,37 @@ func TestTheNodeOfANewRangeIsDecommissioned(t *testing.T) {
 	}
 	r.holdsExactly("hot")
 }
+
+// TestDropPoolDuringAMove: a move that somebody asked for ends with the range, on
+// its way or when all that is missing is the proof.
+func TestDropPoolDuringAMove(t *testing.T) {
+	for _, phase := range []string{PhaseMove, PhaseVerify} {
+		t.Run(phase, func(t *testing.T) { dropDuring(t, phase) })
+	}
+}
+
+func dropDuring(t *testing.T, phase string) {
+	r := zoned(t, 1, 6, 6, 4)
+	r.refuse = func(a Action) error {
+		if a.Kind == ActProof && phase == PhaseVerify && r.view().Pools[1] != nil && r.view().Pools[1].State == cluster.PoolReady {
+			return errors.New("the answer was lost")
+		}
+		return nil
+	}
+	r.until("created", 3*time.Minute, r.ended(r.createPool("hot", wanted(t, 3, "", ""), 1)))
+	pool, _ := r.view().Pool("hot")
+	x := r.ranges[r.view().RangesIn(pool.ID)[0]]
+	to := cluster.NodeID(1)
+	for _, named := x.desc.On(to); named; _, named = x.desc.On(to) {
+		to++
+	}
+	r.nodes[to].slow = phase == PhaseMove
+	move := r.start(cluster.OperationSpec{Kind: cluster.OpMove, Nodes: []cluster.NodeID{x.leader, to}, Range: x.desc.ID, From: x.leader, To: to})
+	r.until(phase, time.Minute, func() bool {
+		_, named := x.desc.On(to)
+		return named && r.phaseNow(move) == phase
+	})
+	r.until("dropped", time.Minute, r.ended(r.dropPool("hot")))
+	r.until("the move has ended", time.Minute, r.ended(move))
+	r.nothingLeft()
+}

@@ -440,6 +440,9 @@ func (c *Controller) beginStepProof(r *run) {
 			continue
 		}
 		id := r.steps[i].id()
+		if c.in.View.Removed[id] != nil {
+			continue // its pool was dropped: nobody leads it
+		}
 		x := c.snap.Range(id)
 		if x == nil || x.Leader == 0 {
 			r.proof.failed = id.String() + " has no leader that is known"

@@ -42,5 +42,8 @@ func (Planted) CountsLate() bool { return false }
 // DestroysWide is false.
 func (Planted) DestroysWide() bool { return false }
 
+// MakesAgain is false.
+func (Planted) MakesAgain() bool { return false }
+
 // NoSync reports whether log appends skip the sync.
 func (Planted) NoSync() bool { return false }

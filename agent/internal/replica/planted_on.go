@@ -26,6 +26,9 @@ type Planted struct {
 	// WideDestroy deletes the rows of a replica that is removed by whole vshards.
 	WideDestroy bool
 
+	// MakeAgain makes a range of a new pool behind a tombstone.
+	MakeAgain bool
+
 	// AskNobody has a node that returns ask no peer about its store.
 	AskNobody bool
 	// TrustSelf has it ask, and not wait for answers.
@@ -77,6 +80,9 @@ func (p Planted) CountsLate() bool { return p.CountLate }
 
 // DestroysWide reports WideDestroy.
 func (p Planted) DestroysWide() bool { return p.WideDestroy }
+
+// MakesAgain reports MakeAgain.
+func (p Planted) MakesAgain() bool { return p.MakeAgain }
 
 // NoSync reports whether log appends skip the sync.
 func (p Planted) NoSync() bool { return p.SkipSync }

@@ -140,7 +140,7 @@ func (w *World) check() {
 		return
 	}
 	for _, id := range w.ranges() {
-		if w.born(id) {
+		if w.born(id) && !w.removed(id) {
 			w.checkRange(id)
 		}
 	}
@@ -206,7 +206,7 @@ func (w *World) checkRange(id cluster.RangeID) {
 			return
 		}
 	}
-	if len(st.Descriptor.Voters()) < w.votersAtEnd() {
+	if len(st.Descriptor.Voters()) < w.votersAtEnd(&st.Descriptor) {
 		w.fail("%s has the voters %v at the end", id, st.Descriptor.Voters())
 	}
 	h, err := leader.core.ReadLocal(id)
@@ -249,10 +249,22 @@ func (w *World) checkCounts(n *Node, id cluster.RangeID) {
 
 // places lists all keys.
 func (w *World) places() []place {
+	ps := w.homes()
+	if pool, ok := w.hot(); ok {
+		for _, p := range w.homes() {
+			p.pool = pool.ID
+			ps = append(ps, p)
+		}
+	}
+	return ps
+}
+
+// homes lists the keys of the default pool.
+func (w *World) homes() []place {
 	var ps []place
 	for i := range w.cfg.Ranges {
 		for key := range w.cfg.Keys {
-			ps = append(ps, place{cluster.RangeID(2 + i), key})
+			ps = append(ps, place{id: cluster.RangeID(2 + i), key: key})
 		}
 	}
 	return ps

@@ -38,10 +38,11 @@ type client struct {
 	now   *call // under way, or the last
 }
 
-// place is a key of a range, as that was bootstrapped.
+// place is a key of a range, as that was bootstrapped; or the same one of a pool.
 type place struct {
-	id  cluster.RangeID
-	key int
+	id   cluster.RangeID
+	key  int
+	pool cluster.PoolID
 }
 
 // version is a value and its timestamp.
@@ -85,7 +86,7 @@ func (c *client) next() {
 	if w.chance(10) {
 		w.reread()
 	}
-	at := place{cluster.RangeID(2 + w.rng.IntN(w.cfg.Ranges)), w.rng.IntN(w.cfg.Keys)}
+	at := w.homeOfPool(place{id: cluster.RangeID(2 + w.rng.IntN(w.cfg.Ranges)), key: w.rng.IntN(w.cfg.Keys)})
 	k := &call{c: c, op: operation{client: c.id, at: at, call: w.now}}
 	k.node = w.nodes[w.rng.IntN(len(w.nodes))]
 	if !k.node.Up() || !k.node.awake() {
@@ -141,6 +142,9 @@ func (k *call) bind() {
 
 func (k *call) owner() cluster.RangeID {
 	r, ok := k.c.table.Row(k.op.at.row())
+	if !ok && k.op.at.pool != cluster.DefaultPool {
+		return 0 // the pool was dropped: no node has such a range
+	}
 	if !ok {
 		k.c.w.fail("the client knows no range for %v", k.op.at)
 		return k.op.at.id

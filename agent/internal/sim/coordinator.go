@@ -234,7 +234,7 @@ func (c *coordinator) serve(a ops.Action, reply func(ops.Completion)) {
 	plain := func(err error) { reply(ops.Completion{Err: err, Statuses: c.standing(a.Range)}) }
 	switch a.Kind {
 	case ops.ActCreate:
-		n.core.CreateRange(a.Descriptor, plain)
+		c.create(a, plain)
 	case ops.ActPrepare:
 		n.core.PrepareReplica(a.Descriptor, a.Replica, plain)
 	case ops.ActChange:

@@ -21,6 +21,8 @@
 //     it knows of something later; one whose disk is honest is never refused.
 //  6. A scan over several ranges gives each row once, as it was at one time, while
 //     ranges are split at vshards and at rows.
+//  7. A range of a new pool is made once; none is where its pool does not admit it
+//     when all is calm, and of a dropped one nothing is left on any node.
 //
 // # How to use a failing seed
 //

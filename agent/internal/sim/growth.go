@@ -108,7 +108,10 @@ func (w *World) noteVoters(d *cluster.RangeDescriptor) {
 
 // votersAtEnd is how many voters a range must have when all is calm: three, if
 // there are nodes for them.
-func (w *World) votersAtEnd() int {
+func (w *World) votersAtEnd(d *cluster.RangeDescriptor) int {
+	if d.Pool != cluster.DefaultPool {
+		return w.newest().ReplicasWanted(d)
+	}
 	if w.cfg.Grow && w.left() < 3 {
 		return 1
 	}

@@ -22,6 +22,7 @@ type operators struct {
 	w       *World
 	asked   []string // operations, in the order of their creation
 	retired map[cluster.NodeID]bool
+	pools   *pooler
 	joined  int // nodes that were asked to join, the first included
 }
 
@@ -30,7 +31,7 @@ func (w *World) beginOperators() {
 	o := &operators{w: w, retired: map[cluster.NodeID]bool{}}
 	w.operators = o
 	init := &metastate.InitCluster{
-		ClusterID: "sim", Name: "sim", CACert: "PEM", Node: cluster.Node{ID: 1, UUID: "uuid-1"},
+		ClusterID: "sim", Name: "sim", CACert: "PEM", Node: cluster.Node{ID: 1, UUID: "uuid-1", Locality: w.locality(1)},
 		Settings: metastate.Settings{metastate.SettingDeadAfter: "8s"}, Ranges: w.bootstrapped(),
 	}
 	cmds := []metastate.Command{{InitCluster: init}}
@@ -44,6 +45,7 @@ func (w *World) beginOperators() {
 	}
 	o.inOrder(cmds)
 	w.After(w.ms(5000, 9000), o.ask)
+	o.beginPools()
 	if w.cfg.Upgrade {
 		w.After(w.ms(9000, 15000), o.roll)
 	}
@@ -56,7 +58,7 @@ func (o *operators) join() []metastate.Command {
 	token := fmt.Sprintf("t%d", o.joined)
 	return []metastate.Command{
 		{CreateJoinToken: &metastate.CreateJoinToken{ID: token, Hash: []byte{1}, Uses: 1, ExpiresAt: epoch.Add(time.Hour)}},
-		{AddNode: &metastate.AddNode{UUID: "uuid-" + token, Version: "v1", TokenID: token, TokenHash: []byte{1}, KeyHash: []byte{byte(o.joined)}}},
+		{AddNode: &metastate.AddNode{UUID: "uuid-" + token, Version: "v1", TokenID: token, TokenHash: []byte{1}, KeyHash: []byte{byte(o.joined)}, Locality: o.w.locality(cluster.NodeID(o.joined))}},
 	}
 }
 
@@ -94,7 +96,7 @@ func (o *operators) ask() {
 		return
 	}
 	kind := cluster.OpDecommission
-	if w.chance(50) || o.joined < w.cfg.Nodes || o.mourning() {
+	if w.cfg.Pools || w.chance(50) || o.joined < w.cfg.Nodes || o.mourning() {
 		kind = cluster.OpDrain
 	}
 	node := cluster.NodeID(1 + w.rng.IntN(o.joined))
@@ -144,6 +146,9 @@ func (o *operators) check() {
 		}
 	}
 	o.checkVersions(v)
+	if w.cfg.Pools {
+		o.checkPools(v)
+	}
 	for _, id := range v.NodeIDs() {
 		o.checkNode(v, v.Nodes[id], st)
 	}

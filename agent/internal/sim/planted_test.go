@@ -49,6 +49,8 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"a number told before its sync":         {Planted: replica.Planted{TellEarly: true}, says: []string{condemned}},
 		"nothing counts until all are free":     {Planted: replica.Planted{CountLate: true}, says: []string{votes, listens}, extra: (*World).backWhileHeld},
 		"a new peer's ignorance counts":         {Planted: replica.Planted{FreshCounts: true}, says: []string{votes, listens, condemned}, extra: (*World).wipeBeside},
+		"a range is made again where it was":    {Planted: replica.Planted{MakeAgain: true}, tune: pooled, says: []string{"before"}},
+		"a range is made again elsewhere":       {ops: ops.Planted{SeedAgain: true}, tune: pooled, says: []string{"before"}},
 		"one voter becomes two":                 {ops: ops.Planted{Plan: placement.Planted{EvenVoters: true}}, tune: grown, says: []string{"has no leader at the end", "whose disk is lost"}},
 	} {
 		t.Run(name, func(t *testing.T) {

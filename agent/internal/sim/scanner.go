@@ -78,7 +78,7 @@ func (s *scanner) span() spanRead {
 	first, last := cluster.VShard(2*homeWidth), cluster.VShard((2+w.cfg.Ranges)*homeWidth)
 	x := spanRead{from: first.Key(), to: last.Key()}
 	if w.chance(30) {
-		ps := w.places()
+		ps := w.homes()
 		x.from = ps[w.rng.IntN(len(ps))].bound()
 	}
 	return x
@@ -199,7 +199,7 @@ func isRouting(err error) bool {
 func (w *World) checkSpans() {
 	for _, s := range w.history.spans {
 		var want []string
-		for _, at := range w.places() {
+		for _, at := range w.homes() {
 			if at.bound() < s.from || at.bound() >= s.to {
 				continue
 			}

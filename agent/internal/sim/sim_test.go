@@ -72,6 +72,9 @@ func (s *Stats) add(o *Stats) {
 	s.Joined += o.Joined
 	s.Lost += o.Lost
 	s.Even += o.Even
+	s.Pools += o.Pools
+	s.Altered += o.Altered
+	s.Dropped += o.Dropped
 	s.Rolled += o.Rolled
 	s.Unfit += o.Unfit
 	s.Raised += o.Raised
@@ -109,6 +112,14 @@ func TestANewNodeBesideAnOldDisk(t *testing.T) {
 // ranges of their node still waited.
 func TestADiskGoesBackBesideHeldRanges(t *testing.T) {
 	runSeeds(t, 6, func(c *Config) { c.Extra = (*World).backWhileHeld })
+}
+
+// TestPools has people make a pool, put keys into it, alter its replicas from one to
+// three, five and three elsewhere, and drop it, while what can go wrong does.
+func TestPools(t *testing.T) { runSeeds(t, 6, pooled) }
+
+func pooled(c *Config) {
+	c.Operate, c.Pools, c.Duration, c.Nodes, c.Ranges, c.Clients = true, true, 120*time.Second, 7, 2, 4
 }
 
 func operated(c *Config) {

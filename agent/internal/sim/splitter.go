@@ -6,7 +6,6 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/keys"
-	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 	"github.com/nodedb/nodedb/agent/internal/routing"
 )
@@ -43,7 +42,7 @@ func (w *World) boundary(d *cluster.RangeDescriptor) (cluster.Key, bool) {
 	for range boundaryTries {
 		at := (home + cluster.VShard(w.rng.IntN(homeWidth))).Key()
 		if w.chance(50) {
-			at = place{cluster.RangeID(home / homeWidth), w.rng.IntN(w.cfg.Keys)}.bound()
+			at = place{id: cluster.RangeID(home / homeWidth), key: w.rng.IntN(w.cfg.Keys)}.bound()
 		}
 		if d.Inside(at) {
 			return at, true
@@ -85,12 +84,16 @@ func homeOf(v cluster.VShard, ranges int) cluster.VShard {
 // vshard returns where a key lies: the keys of a range are spread over its home,
 // two to a vshard, so that a boundary can come between them.
 func (p place) vshard() cluster.VShard {
-	return cluster.VShard(homeWidth*int(p.id) + 5*(p.key/2)%homeWidth)
+	at := cluster.VShard(homeWidth*int(p.id) + 5*(p.key/2)%homeWidth)
+	if p.pool != cluster.DefaultPool && p.key%2 == 1 {
+		at += cluster.VShards / 2 // a pool begins with two ranges
+	}
+	return at
 }
 
 // row is the stored row of a key.
 func (p place) row() []byte {
-	return keys.Row(cluster.DefaultPool, p.vshard(), 1, []byte{byte(p.key), 0})
+	return keys.Row(p.pool, p.vshard(), 1, []byte{byte(p.key), 0})
 }
 
 func (p place) bound() cluster.Key { return keys.Bound(p.row()) }
@@ -118,6 +121,9 @@ func (w *World) newTable() *routing.Table {
 	for _, d := range w.bootstrapped() {
 		view[d.ID] = d.Clone()
 	}
+	if w.cfg.Pools {
+		return routing.New(func() routing.View { return pooledView{view, w} })
+	}
 	return routing.New(func() routing.View { return view })
 }
 
@@ -138,12 +144,7 @@ func (w *World) owner(at place) (*Node, cluster.RangeStatus, bool) {
 // operations are to split off, by the newest view of any node.
 func (w *World) recorded() []cluster.RangeID {
 	ids := w.first()
-	var v *metastate.View
-	for _, n := range w.nodes {
-		if n.machine != nil && (v == nil || n.machine.View().Index > v.Index) {
-			v = n.machine.View()
-		}
-	}
+	v := w.newest()
 	for _, id := range v.RangeIDs() {
 		if id != cluster.MetaRangeID && !slices.Contains(ids, id) {
 			ids = append(ids, id)
@@ -176,22 +177,24 @@ func (w *World) checkOwners() {
 	var found []*cluster.RangeDescriptor
 	for _, id := range w.ranges() {
 		_, st, ok := w.Leader(id)
-		if !ok {
+		if !ok || w.removed(id) {
 			continue
 		}
 		found = append(found, st.Descriptor.Clone())
 	}
-	slices.SortFunc(found, func(a, b *cluster.RangeDescriptor) int { return cmp.Compare(a.Start, b.Start) })
+	slices.SortFunc(found, func(a, b *cluster.RangeDescriptor) int {
+		return cmp.Or(cmp.Compare(a.Pool, b.Pool), cmp.Compare(a.Start, b.Start))
+	})
 	for i, d := range found[:max(len(found)-1, 0)] {
 		if next := found[i+1]; d.Overlaps(next) {
 			w.fail("%s %s and %s %s both own a key at the end", d.ID, d.Span(), next.ID, next.Span())
 			return
 		}
 	}
-	for _, d := range w.bootstrapped() {
+	for _, d := range append(w.bootstrapped(), w.pooled()...) {
 		at := d.Start
 		for _, f := range found {
-			if f.Start <= at && f.End > at {
+			if f.Pool == d.Pool && f.Start <= at && f.End > at {
 				at = f.End
 			}
 		}

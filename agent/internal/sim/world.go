@@ -34,6 +34,8 @@ type Config struct {
 	// Grow has the nodes join one after the other, with Operate, and the disk of the
 	// newest be lost now and then.
 	Grow bool
+	// Pools, with Operate, has people make a pool, alter and drop it.
+	Pools bool
 	// PlantedOps holds faults that tests plant in the coordinators.
 	PlantedOps ops.Planted
 	// Upgrade, with Operate, has every node begin with a binary of the first version,
@@ -102,6 +104,7 @@ type Stats struct {
 	WentBack, Refused, Resets         int
 	Restores, Counts                  int
 	Joined, Lost, Even                int
+	Pools, Altered, Dropped           int
 	Rolled, Unfit, Raised, NewWrites  int
 }
 
