@@ -39,7 +39,7 @@ func TestMerge(t *testing.T) {
 		{[]uint32{1}, []uint32{2, 2}, []uint32{1}, []uint32{2}},
 	} {
 		old := nodes(c.old...)
-		got := merge(old, nodes(c.changed...), c.gone, (*adminpb.Node).GetId)
+		got := merge(old, nodes(c.changed...), c.gone, (*adminpb.Node).GetId, func(_, _ *adminpb.Node) {})
 		if !slices.Equal(ids(got, (*adminpb.Node).GetId), c.want) {
 			t.Errorf("%+v: got %v", c, ids(got, (*adminpb.Node).GetId))
 		}
@@ -96,8 +96,12 @@ func TestMemoryIsBounded(t *testing.T) {
 
 func TestSilenceIsFilledInTheCharts(t *testing.T) {
 	var l *Load
-	l = l.sample([]*adminpb.Range{{Id: 1, Leader: 2, ReadsPerSecond: 5}}, nil, 1)
-	l = l.sample([]*adminpb.Range{{Id: 1, Leader: 3, ReadsPerSecond: 8}}, []*adminpb.Node{{Id: 2, StatementsPerSecond: 3, LatencyP99: 0.002}, {Id: 4, StatementsPerSecond: 4, LatencyP99: 0.007}}, 4)
+	var now sums
+	first := &adminpb.Range{Id: 1, Leader: 2, ReadsPerSecond: 5}
+	now.swap(nil, first)
+	l = l.sample(&now, nil, 1)
+	now.swap(first, &adminpb.Range{Id: 1, Leader: 3, ReadsPerSecond: 8})
+	l = l.sample(&now, []*adminpb.Node{{Id: 2, StatementsPerSecond: 3, LatencyP99: 0.002}, {Id: 4, StatementsPerSecond: 4, LatencyP99: 0.007}}, 4)
 	if want := []float64{5, 5, 5, 5, 8}; !slices.Equal(l.Reads, want) {
 		t.Errorf("got %v, want %v", l.Reads, want)
 	}

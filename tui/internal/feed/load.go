@@ -44,19 +44,52 @@ func (l *Load) Of(node uint32) NodeLoad {
 	return l.Nodes[node]
 }
 
+// sums are the load of all ranges, and of those that each node leads. They are kept
+// as ranges change, in whole millionths: what is added and taken away again leaves
+// nothing.
+type sums struct {
+	reads, writes int64
+	nodes         map[uint32]nodeSums
+}
+
+type nodeSums struct{ reads, writes, ranges int64 }
+
+const millionths = 1e6 // of one
+
+// swap counts is in the place of was; nil is none.
+func (s *sums) swap(was, is *adminpb.Range) {
+	s.add(was, -1)
+	s.add(is, 1)
+}
+
+func (s *sums) add(r *adminpb.Range, by int64) {
+	if r == nil {
+		return
+	}
+	reads, writes := by*int64(r.GetReadsPerSecond()*millionths+0.5), by*int64(r.GetWritesPerSecond()*millionths+0.5)
+	s.reads, s.writes = s.reads+reads, s.writes+writes
+	n := r.GetLeader()
+	if n == 0 {
+		return
+	}
+	if s.nodes == nil {
+		s.nodes = map[uint32]nodeSums{}
+	}
+	x := s.nodes[n]
+	if x = (nodeSums{x.reads + reads, x.writes + writes, x.ranges + by}); x.ranges == 0 {
+		delete(s.nodes, n)
+		return
+	}
+	s.nodes[n] = x
+}
+
 // sample returns l with one more second's figures; gap is how many seconds have
 // passed since the last, which are filled with what was known then.
-func (l *Load) sample(ranges []*adminpb.Range, nodes []*adminpb.Node, gap int) *Load {
+func (l *Load) sample(now *sums, nodes []*adminpb.Node, gap int) *Load {
 	next := &Load{Nodes: map[uint32]NodeLoad{}}
-	var reads, writes float64
-	for _, r := range ranges {
-		a, b := r.GetReadsPerSecond(), r.GetWritesPerSecond()
-		reads, writes = reads+a, writes+b
-		if n := r.GetLeader(); n != 0 {
-			x := next.Nodes[n]
-			x.Reads, x.Writes = x.Reads+a, x.Writes+b
-			next.Nodes[n] = x
-		}
+	reads, writes := float64(now.reads)/millionths, float64(now.writes)/millionths
+	for n, x := range now.nodes {
+		next.Nodes[n] = NodeLoad{Reads: float64(x.reads) / millionths, Writes: float64(x.writes) / millionths}
 	}
 	var before Load
 	if l != nil {

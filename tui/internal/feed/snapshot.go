@@ -97,33 +97,34 @@ func (s *Snapshot) Running() []*adminpb.Operation {
 	return s.Status.GetRunning()
 }
 
-// merge returns old, ascending by id, with changed put in and gone taken out.
-// Old is shared with snapshots that were published: it is not touched.
-func merge[T any](old, changed []T, gone []uint32, id func(T) uint32) []T {
+// merge returns old, ascending by id, with changed put in and gone taken out. Old is
+// shared with snapshots that were published: it is not touched. Of what stays as it
+// is only pointers are copied. swap is told of each item that comes, goes or changes;
+// the zero T is none.
+func merge[T any](old, changed []T, gone []uint32, id func(T) uint32, swap func(was, is T)) []T {
+	var none T
 	changed = slices.Clone(changed)
 	slices.SortStableFunc(changed, func(a, b T) int { return cmp.Compare(id(a), id(b)) })
 	out := make([]T, 0, len(old)+len(changed))
-	i := 0
-	for _, c := range changed {
-		for ; i < len(old) && id(old[i]) < id(c); i++ {
-			out = append(out, old[i])
+	for i, c := range changed {
+		if i+1 < len(changed) && id(changed[i+1]) == id(c) {
+			continue // sent twice: the later one holds
 		}
-		if i < len(old) && id(old[i]) == id(c) {
-			i++
+		at, found := slices.BinarySearchFunc(old, id(c), func(x T, id32 uint32) int { return cmp.Compare(id(x), id32) })
+		out = append(append(out, old[:at]...), c)
+		was := none
+		if found {
+			was, at = old[at], at+1
 		}
-		if n := len(out); n > 0 && id(out[n-1]) == id(c) {
-			out[n-1] = c // sent twice: the later one holds
-			continue
-		}
-		out = append(out, c)
+		swap(was, c)
+		old = old[at:]
 	}
-	out = append(out, old[i:]...)
-	if len(gone) > 0 {
-		gone = slices.Sorted(slices.Values(gone))
-		out = slices.DeleteFunc(out, func(x T) bool {
-			_, is := slices.BinarySearch(gone, id(x))
-			return is
-		})
+	out = append(out, old...)
+	for _, g := range gone {
+		if at, found := slices.BinarySearchFunc(out, g, func(x T, id32 uint32) int { return cmp.Compare(id(x), id32) }); found {
+			swap(out[at], none)
+			out = slices.Delete(out, at, at+1)
+		}
 	}
 	return out
 }

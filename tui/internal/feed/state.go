@@ -19,6 +19,7 @@ const (
 type state struct {
 	snap    Snapshot
 	sampled time.Time
+	sums    sums // of snap.Ranges
 }
 
 // apply folds one response of a stream of these topics in.
@@ -40,10 +41,10 @@ func (st *state) apply(r *adminpb.WatchResponse, topics []string, now time.Time)
 		s.Status = r.GetStatus()
 	}
 	if len(r.GetNodes())+len(r.GetNodesGone()) > 0 {
-		s.Nodes = merge(s.Nodes, r.GetNodes(), r.GetNodesGone(), (*adminpb.Node).GetId)
+		s.Nodes = merge(s.Nodes, r.GetNodes(), r.GetNodesGone(), (*adminpb.Node).GetId, func(_, _ *adminpb.Node) {})
 	}
 	if len(r.GetRanges())+len(r.GetRangesGone()) > 0 {
-		s.Ranges = merge(s.Ranges, r.GetRanges(), r.GetRangesGone(), (*adminpb.Range).GetId)
+		s.Ranges = merge(s.Ranges, r.GetRanges(), r.GetRangesGone(), (*adminpb.Range).GetId, st.sums.swap)
 	}
 	if len(r.GetOperations()) > 0 {
 		s.Operations = mergeOperations(s.Operations, r.GetOperations())
@@ -67,7 +68,7 @@ func (st *state) forget(topics []string) {
 		case Nodes:
 			st.snap.Nodes = nil
 		case Ranges:
-			st.snap.Ranges = nil
+			st.snap.Ranges, st.sums = nil, sums{}
 		case Operations:
 			st.snap.Operations = nil
 		}
@@ -105,7 +106,7 @@ func (st *state) sample(now time.Time) {
 	if !st.sampled.IsZero() {
 		gap = secondsBetween(st.sampled, now)
 	}
-	st.snap.Load = st.snap.Load.sample(st.snap.Ranges, st.snap.Nodes, gap)
+	st.snap.Load = st.snap.Load.sample(&st.sums, st.snap.Nodes, gap)
 	st.sampled = now
 }
 

@@ -11,7 +11,7 @@ type row struct {
 }
 
 var fields = Fields[row]{
-	Text:    func(r row) string { return r.name + " " + r.state },
+	Text:    func(b []byte, r row) []byte { return append(append(append(b, r.name...), ' '), r.state...) },
 	Words:   map[string]func(row) string{"state": func(r row) string { return r.state }},
 	Whole:   map[string]func(row, string) bool{"name": func(r row, v string) bool { return r.name == v }},
 	Numbers: map[string]func(row) float64{"load": func(r row) float64 { return r.load }},

@@ -23,7 +23,9 @@ type events struct {
 }
 
 var eventFields = match.Fields[*adminpb.Event]{
-	Text: func(e *adminpb.Event) string { return e.GetKind() + " " + e.GetText() + " " + e.GetOperationId() },
+	Text: func(b []byte, e *adminpb.Event) []byte {
+		return fmt.Append(b, e.GetKind(), " ", e.GetText(), " ", e.GetOperationId())
+	},
 	Words: map[string]func(*adminpb.Event) string{
 		"kind": (*adminpb.Event).GetKind, "severity": (*adminpb.Event).GetSeverity, "by": (*adminpb.Event).GetBy, "op": (*adminpb.Event).GetOperationId,
 	},

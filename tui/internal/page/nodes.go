@@ -24,8 +24,8 @@ type nodes struct {
 }
 
 var nodeFields = match.Fields[*adminpb.Node]{
-	Text: func(n *adminpb.Node) string {
-		return cell.Node(n.GetId()) + " " + n.GetName() + " " + n.GetStatus() + " " + n.GetLocality() + " " + n.GetAddresses().GetSql()
+	Text: func(b []byte, n *adminpb.Node) []byte {
+		return fmt.Append(b, cell.Node(n.GetId()), " ", n.GetName(), " ", n.GetStatus(), " ", n.GetLocality(), " ", n.GetAddresses().GetSql())
 	},
 	Words: map[string]func(*adminpb.Node) string{
 		"status": (*adminpb.Node).GetStatus, "membership": (*adminpb.Node).GetMembership, "liveness": (*adminpb.Node).GetLiveness,
@@ -98,7 +98,7 @@ func newNodes() *nodes {
 		}},
 		table.Column[N]{Title: "LOCALITY", Width: 8, Grow: true, From: 160, Cell: text((*adminpb.Node).GetLocality)},
 	)
-	p.t.Sort = 1
+	p.t.Sort, p.t.ByKey = 1, true
 	return p
 }
 

@@ -30,8 +30,8 @@ type operations struct {
 }
 
 var operationFields = match.Fields[*adminpb.Operation]{
-	Text: func(o *adminpb.Operation) string {
-		return o.GetId() + " " + progress.Title(o) + " " + o.GetState() + " " + o.GetRequestedBy()
+	Text: func(b []byte, o *adminpb.Operation) []byte {
+		return fmt.Append(b, o.GetId(), " ", progress.Title(o), " ", o.GetState(), " ", o.GetRequestedBy())
 	},
 	Words: map[string]func(*adminpb.Operation) string{
 		"kind": func(o *adminpb.Operation) string { return o.GetSpec().GetKind() }, "state": (*adminpb.Operation).GetState, "by": (*adminpb.Operation).GetRequestedBy,

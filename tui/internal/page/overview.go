@@ -20,9 +20,26 @@ import (
 type overview struct {
 	s      *feed.Snapshot
 	cursor int
+	m      *rangeMap // of the ranges when it was drawn last
+	top    topRanges
 }
 
-func newOverview() *overview { return &overview{} }
+// topRanges are the busiest of some ranges.
+type topRanges struct {
+	of   []*adminpb.Range
+	most int
+	list []*adminpb.Range
+}
+
+// busiest returns the busiest ranges. They are looked for once in each list.
+func (t *topRanges) busiest(ranges []*adminpb.Range, most int) []*adminpb.Range {
+	if same := len(t.of) == len(ranges) && (len(ranges) == 0 || &t.of[0] == &ranges[0]); !same || most != t.most {
+		*t = topRanges{of: ranges, most: most, list: busiest(ranges, most)}
+	}
+	return t.list
+}
+
+func newOverview() *overview { return &overview{m: newRangeMap(nil, everyPool)} }
 
 func (*overview) Name() string { return Overview }
 
@@ -381,9 +398,9 @@ func (o *overview) side(th *theme.Theme, s Size) *cell.Block {
 	b := cell.NewBlock(s.Width)
 	o.sideNodes(th, b, max(3, s.Height-32))
 	b.Blank()
-	m := newRangeMap(o.s.Ranges, everyPool)
+	o.m.set(o.s.Ranges)
 	b.Add(section(th, s.Width, "vshards", "by load, reads and writes"))
-	m.draw(th, b, mapLook{metric: byLoad, cellWidth: 1})
+	o.m.draw(th, b, mapLook{metric: byLoad, cellWidth: 1})
 	if room := s.Height - b.Height() - 2; room > 2 {
 		b.Blank()
 		b.Add(section(th, s.Width, "busiest ranges", ""))
@@ -427,7 +444,7 @@ func (o *overview) sideNodes(th *theme.Theme, b *cell.Block, most int) {
 }
 
 func (o *overview) busiest(th *theme.Theme, b *cell.Block, room int) {
-	ranges := busiest(o.s.Ranges, room)
+	ranges := o.top.busiest(o.s.Ranges, room)
 	if len(ranges) == 0 {
 		b.Text(th.Dim, "no load")
 	}

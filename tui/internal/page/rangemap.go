@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"slices"
+	"strconv"
 
 	"github.com/nodedb/nodedb/client/adminpb"
 	"github.com/nodedb/nodedb/tui/internal/cell"
@@ -31,13 +31,23 @@ const (
 
 func (m metric) String() string { return [...]string{"state", "load", "leader"}[m] }
 
-// rangeMap says which ranges of a pool own each vshard.
+// rangeMap says which ranges of a pool own each vshard. It follows the snapshots: of
+// ranges that own what they owned only their vshards' cells are looked at again.
 type rangeMap struct {
 	pool  string
-	order []*adminpb.Range            // by their keys
-	owner [vshardCount]*adminpb.Range // the first of a vshard that is divided
-	parts map[int][]*adminpb.Range    // of vshards that are divided: all of them
-	mean  float64                     // load of the ranges that have any
+	rows  []*adminpb.Range // of all pools, by id, as of the last set
+	cells [vshardCount]mapCell
+	load  int64 // of the ranges that have any, in thousandths
+	busy  int64 // how many those are
+	made  int   // cells looked at by the last set
+}
+
+// mapCell is what is in one vshard.
+type mapCell struct {
+	parts   []int32 // the ranges that own a part, as places in rows
+	first   int32   // of parts, by keys
+	worst   int32   // the one in the worst state, of several the hottest
+	hottest int32
 }
 
 // everyPool is what the map shows while nothing else is selected.
@@ -47,62 +57,179 @@ const everyPool = "default"
 func poolOf(r *adminpb.Range) string { return cmp.Or(r.GetPool(), everyPool) }
 
 func newRangeMap(ranges []*adminpb.Range, pool string) *rangeMap {
-	m := &rangeMap{pool: pool, parts: map[int][]*adminpb.Range{}}
-	for _, r := range ranges {
-		if !r.GetMeta() && poolOf(r) == pool {
-			m.order = append(m.order, r)
+	m := &rangeMap{pool: pool}
+	m.rebuild(ranges)
+	return m
+}
+
+// owns reports whether the map is about r.
+func (m *rangeMap) owns(r *adminpb.Range) bool { return !r.GetMeta() && poolOf(r) == m.pool }
+
+// set takes the ranges of a newer snapshot, by id.
+func (m *rangeMap) set(rows []*adminpb.Range) {
+	old := m.rows
+	m.made = 0
+	if len(rows) == len(old) && (len(old) == 0 || &rows[0] == &old[0]) {
+		return
+	}
+	if len(rows) < len(old) {
+		m.rebuild(rows)
+		return
+	}
+	var changed []int32
+	for i, was := range old {
+		if is := rows[i]; was != is {
+			if !sameSpan(was, is) {
+				m.rebuild(rows)
+				return
+			}
+			changed = append(changed, int32(i))
 		}
 	}
-	slices.SortFunc(m.order, func(a, b *adminpb.Range) int {
-		return cmp.Or(cmp.Compare(a.GetStart(), b.GetStart()), cmp.Compare(a.GetStartKey(), b.GetStartKey()))
-	})
-	loaded := 0.0
-	for _, r := range m.order {
-		for v := r.GetStart(); v < min(r.GetEnd(), vshardCount); v++ {
-			if first := m.owner[v]; first == nil {
-				m.owner[v] = r
-			} else {
-				if m.parts[int(v)] == nil {
-					m.parts[int(v)] = []*adminpb.Range{first}
-				}
-				m.parts[int(v)] = append(m.parts[int(v)], r)
+	m.rows = rows
+	for _, i := range changed {
+		if r := rows[i]; m.owns(r) {
+			m.weigh(old[i], -1)
+			m.weigh(r, 1)
+			for v := r.GetStart(); v < min(r.GetEnd(), vshardCount); v++ {
+				m.refresh(int(v), i, old[i])
 			}
 		}
-		if load := rangeLoad(r); load > 0 {
-			m.mean += load
-			loaded++
-		}
 	}
-	m.mean /= max(loaded, 1)
-	return m
+	for i := len(old); i < len(rows); i++ {
+		m.add(int32(i))
+	}
+}
+
+// sameSpan reports whether two states are of one range that owns what it owned.
+func sameSpan(a, b *adminpb.Range) bool {
+	return a.GetId() == b.GetId() && a.GetStart() == b.GetStart() && a.GetEnd() == b.GetEnd() && a.GetStartKey() == b.GetStartKey() && a.GetPool() == b.GetPool()
+}
+
+func (m *rangeMap) rebuild(rows []*adminpb.Range) {
+	m.rows, m.load, m.busy = rows, 0, 0
+	for v := range m.cells {
+		m.cells[v] = mapCell{parts: m.cells[v].parts[:0]}
+	}
+	for i := range rows {
+		m.add(int32(i))
+	}
+}
+
+// add puts a range into the cells of its vshards.
+func (m *rangeMap) add(i int32) {
+	r := m.rows[i]
+	if !m.owns(r) {
+		return
+	}
+	m.weigh(r, 1)
+	for v := r.GetStart(); v < min(r.GetEnd(), vshardCount); v++ {
+		c := &m.cells[v]
+		m.made++
+		if c.parts = append(c.parts, i); len(c.parts) == 1 {
+			c.first, c.worst, c.hottest = i, i, i
+			continue
+		}
+		if byKeys(r, m.rows[c.first]) < 0 {
+			c.first = i
+		}
+		m.raise(c, i)
+	}
+}
+
+// raise puts a range in the place of those that it outdoes.
+func (m *rangeMap) raise(c *mapCell, i int32) {
+	if m.worse(i, c.worst) {
+		c.worst = i
+	}
+	if m.hotter(i, c.hottest) {
+		c.hottest = i
+	}
+}
+
+// refresh looks at a vshard of which range i was another state. Only if the range
+// stood for it, and does so no more, the others are looked at.
+func (m *rangeMap) refresh(v int, i int32, was *adminpb.Range) {
+	c, is := &m.cells[v], m.rows[i]
+	m.made++
+	fell := i == c.hottest && rangeLoad(is) < rangeLoad(was) ||
+		i == c.worst && (theme.RangeState(is.GetState()) < theme.RangeState(was.GetState()) || rangeLoad(is) < rangeLoad(was))
+	if !fell {
+		m.raise(c, i)
+		return
+	}
+	c.worst, c.hottest = c.parts[0], c.parts[0]
+	for _, o := range c.parts[1:] {
+		m.made++
+		m.raise(c, o)
+	}
+}
+
+// weigh counts the load of a range; by is 1, or -1 to count it no more.
+func (m *rangeMap) weigh(r *adminpb.Range, by int64) {
+	if load := rangeLoad(r); load > 0 {
+		m.load, m.busy = m.load+by*int64(load*1000+0.5), m.busy+by
+	}
+}
+
+// mean is the load of the ranges that have any.
+func (m *rangeMap) mean() float64 { return float64(m.load) / 1000 / float64(max(m.busy, 1)) }
+
+// hotter and worse put the first by keys before others that are alike.
+func (m *rangeMap) hotter(a, b int32) bool {
+	x, y := m.rows[a], m.rows[b]
+	return cmp.Or(cmp.Compare(rangeLoad(x), rangeLoad(y)), byKeys(y, x)) > 0
+}
+
+func (m *rangeMap) worse(a, b int32) bool {
+	x, y := m.rows[a], m.rows[b]
+	return cmp.Or(cmp.Compare(theme.RangeState(x.GetState()), theme.RangeState(y.GetState())), cmp.Compare(rangeLoad(x), rangeLoad(y)), byKeys(y, x)) > 0
+}
+
+// byKeys is the order of the ranges of a pool.
+func byKeys(a, b *adminpb.Range) int {
+	return cmp.Or(cmp.Compare(a.GetStart(), b.GetStart()), cmp.Compare(a.GetStartKey(), b.GetStartKey()), cmp.Compare(a.GetId(), b.GetId()))
+}
+
+// owner is the first range of a vshard; nil: none is known.
+func (m *rangeMap) owner(v int) *adminpb.Range {
+	if c := &m.cells[v]; len(c.parts) > 0 {
+		return m.rows[c.first]
+	}
+	return nil
 }
 
 // shown returns the range that stands for a vshard: of several the selected one, else
 // the hottest or, where the map is not of the load, the one in the worst state.
 func (m *rangeMap) shown(v int, look *mapLook) *adminpb.Range {
-	best := m.owner[v]
-	for _, r := range m.parts[v] {
-		if r.GetId() == look.selected {
-			return r
-		}
-		worse := cmp.Compare(theme.RangeState(r.GetState()), theme.RangeState(best.GetState()))
-		if look.metric == byLoad {
-			worse = 0
-		}
-		if cmp.Or(worse, cmp.Compare(rangeLoad(r), rangeLoad(best))) > 0 {
-			best = r
-		}
+	c := &m.cells[v]
+	switch s := look.selected; {
+	case len(c.parts) == 0:
+		return nil
+	case s != nil && m.owns(s) && v >= int(s.GetStart()) && v < int(s.GetEnd()):
+		return s
+	case look.metric == byLoad:
+		return m.rows[c.hottest]
 	}
-	return best
+	return m.rows[c.worst]
 }
 
-// beside returns the range that is by steps after r in the order of keys; nil: none.
+// beside returns the range that is before (by < 0) or after r in the order of keys;
+// nil: none.
 func (m *rangeMap) beside(r *adminpb.Range, by int) *adminpb.Range {
-	at := slices.IndexFunc(m.order, func(o *adminpb.Range) bool { return o.GetId() == r.GetId() })
-	if at < 0 || at+by < 0 || at+by >= len(m.order) {
-		return nil
+	step := cmp.Compare(by, 0)
+	for v := int(r.GetStart()); v >= 0 && v < vshardCount; v += step {
+		var best *adminpb.Range
+		for _, i := range m.cells[v].parts {
+			if o := m.rows[i]; byKeys(o, r) == step && (best == nil || byKeys(o, best) == -step) {
+				best = o
+			}
+		}
+		if best != nil {
+			return best
+		}
 	}
-	return m.order[at+by]
+	return nil
 }
 
 // rangeLoad is reads and writes per second.
@@ -115,17 +242,17 @@ const heatSpan = 10
 // heat is the tenth of the scale that a load is in: logarithmic, with the mean in
 // the middle.
 func (m *rangeMap) heat(load float64) int {
-	if load <= 0 || m.mean <= 0 {
+	if load <= 0 || m.mean() <= 0 {
 		return 0
 	}
-	return max(0, min(9, int(5+5*math.Log(load/m.mean)/math.Log(heatSpan))))
+	return max(0, min(9, int(5+5*math.Log(load/m.mean())/math.Log(heatSpan))))
 }
 
 // mapLook is how the map is drawn.
 type mapLook struct {
 	metric    metric
-	cellWidth int // cells per vshard
-	selected  uint32
+	cellWidth int                       // cells per vshard
+	selected  *adminpb.Range            // nil: none
 	match     func(*adminpb.Range) bool // others are faint; nil: all match
 }
 
@@ -161,7 +288,7 @@ func (m *rangeMap) run(th *theme.Theme, l *cell.Line, last **cell.Style, r *admi
 		style = &th.Faint
 	}
 	label := m.label(r, look.metric, width)
-	if r.GetId() == look.selected {
+	if look.selected != nil && r.GetId() == look.selected.GetId() {
 		style = &th.Select
 		if width <= 2 {
 			fill = th.Sym.Cursor
@@ -263,7 +390,7 @@ func (m *rangeMap) legend(th *theme.Theme, width int, what metric, nodes []*admi
 			l.Put(style, th.RangeGlyph(s)).Put(th.Dim, " "+s+"  ")
 		}
 	case byLoad:
-		l.Put(th.Dim, cell.Rate(m.mean/heatSpan)+" ")
+		l.Put(th.Dim, cell.Rate(m.mean()/heatSpan)+" ")
 		for i := range 10 {
 			text := "  "
 			if !th.Color {
@@ -275,7 +402,7 @@ func (m *rangeMap) legend(th *theme.Theme, width int, what metric, nodes []*admi
 			}
 			l.Put(style, text)
 		}
-		l.Put(th.Dim, " "+cell.Rate(m.mean*heatSpan)+" reads and writes/s, the mean in the middle")
+		l.Put(th.Dim, " "+cell.Rate(m.mean()*heatSpan)+" reads and writes/s, the mean in the middle")
 	case byLeader:
 		for _, n := range nodes {
 			if l.Left() < 10 {
@@ -302,22 +429,26 @@ type spanned interface {
 
 // vshards is the span of a range: 416-431, or meta. A star marks a vshard of which
 // it owns a part.
-func vshards(r spanned) string {
+func vshards(r spanned) string { return string(appendVShards(nil, r)) }
+
+func appendVShards(b []byte, r spanned) []byte {
 	if m, ok := r.(*adminpb.Range); ok && m.GetMeta() {
-		return "meta"
+		return append(b, "meta"...)
 	}
-	first, last := fmt.Sprint(r.GetStart()), fmt.Sprint(max(r.GetEnd(), 1)-1)
+	first, last := r.GetStart(), max(r.GetEnd(), 1)-1
 	before, after := divides(r.GetStartKey()), divides(r.GetEndKey())
+	b = strconv.AppendUint(b, uint64(first), 10)
+	if before || after && first == last {
+		b = append(b, '*')
+	}
 	if first == last && (before || after) {
-		return first + "*"
+		return b
 	}
-	if before {
-		first += "*"
-	}
+	b = strconv.AppendUint(append(b, '-'), uint64(last), 10)
 	if after {
-		last += "*"
+		b = append(b, '*')
 	}
-	return first + "-" + last
+	return b
 }
 
 // divides reports whether a bound, in hex, is a row inside a vshard.

@@ -32,7 +32,10 @@ type ranges struct {
 }
 
 var rangeFields = match.Fields[*adminpb.Range]{
-	Text:  func(r *adminpb.Range) string { return cell.Range(r.GetId()) + " " + vshards(r) + " " + r.GetState() },
+	Text: func(b []byte, r *adminpb.Range) []byte {
+		b = append(strconv.AppendUint(append(b, 'r'), uint64(r.GetId()), 10), ' ')
+		return append(append(appendVShards(b, r), ' '), r.GetState()...)
+	},
 	Words: map[string]func(*adminpb.Range) string{"state": (*adminpb.Range).GetState},
 	Whole: map[string]func(*adminpb.Range, string) bool{
 		"leader": func(r *adminpb.Range, v string) bool {
@@ -117,6 +120,7 @@ func newRanges() *ranges {
 			return strconv.FormatUint(r.GetApplied(), 10), th.Dim
 		}},
 	)
+	t.ByKey = true
 	return &ranges{t: t, m: newRangeMap(nil, everyPool)}
 }
 
@@ -127,7 +131,7 @@ func (*ranges) Topics() []string { return []string{feed.Status, feed.Ranges, fee
 func (p *ranges) Load(s *feed.Snapshot) {
 	p.s = s
 	p.t.Set(s.Ranges)
-	p.m = newRangeMap(s.Ranges, p.m.pool)
+	p.m.set(s.Ranges)
 }
 
 func (p *ranges) Filter(query string) error {
@@ -272,8 +276,8 @@ func (p *ranges) steer(key string) bool {
 			by = -1
 		}
 		to := m.beside(r, by)
-		if r.GetMeta() && len(m.order) > 0 {
-			to = m.order[0]
+		if r.GetMeta() {
+			to = m.owner(0)
 		}
 		if to != nil {
 			p.t.Select(uint64(to.GetId()))
@@ -293,7 +297,7 @@ func (p *ranges) steer(key string) bool {
 		at = 0
 	}
 	if at >= 0 && at < vshardCount {
-		if to := m.owner[at]; to != nil {
+		if to := m.owner(at); to != nil {
 			p.t.Select(uint64(to.GetId()))
 		}
 	}
@@ -337,8 +341,8 @@ func (p *ranges) Click(x, y int) {
 		if p.both {
 			width = 2
 		}
-		if v := (y-1)*mapColumns + (x-mapMargin)/width; x >= mapMargin && (x-mapMargin)/width < mapColumns && p.m.owner[v] != nil {
-			p.t.Select(uint64(p.m.owner[v].GetId()))
+		if v := (y-1)*mapColumns + (x-mapMargin)/width; x >= mapMargin && (x-mapMargin)/width < mapColumns && p.m.owner(v) != nil {
+			p.t.Select(uint64(p.m.owner(v).GetId()))
 		}
 	case p.both:
 		p.t.Click(y - mapRows - 2)
@@ -384,7 +388,7 @@ func (p *ranges) drawMap(th *theme.Theme, s Size) *cell.Block {
 	b := cell.NewBlock(s.Width)
 	r := p.selected()
 	b.Add(p.mapOf(r).legend(th, s.Width, p.metric, p.s.Nodes))
-	p.m.draw(th, b, mapLook{metric: p.metric, cellWidth: 1, selected: r.GetId(), match: p.test})
+	p.m.draw(th, b, mapLook{metric: p.metric, cellWidth: 1, selected: r, match: p.test})
 	b.Blank()
 	p.line(th, b, r)
 	return b.Resize(s.Height)
@@ -404,7 +408,7 @@ func (p *ranges) drawBoth(th *theme.Theme, s Size) *cell.Block {
 	r := p.selected()
 	left := cell.NewBlock(bothWidth)
 	left.Add(p.mapOf(r).legend(th, bothWidth, p.metric, p.s.Nodes))
-	p.m.draw(th, left, mapLook{metric: p.metric, cellWidth: 2, selected: r.GetId(), match: p.test})
+	p.m.draw(th, left, mapLook{metric: p.metric, cellWidth: 2, selected: r, match: p.test})
 	b := left
 	if side := s.Width - bothWidth - 3; side >= 20 {
 		b = cell.Beside(mapRows+1, th.Rule, th.Sym.Vertical, left, p.card(th, side, r))

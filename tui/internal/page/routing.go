@@ -48,6 +48,7 @@ func newRouting() *routing {
 		}},
 		table.Column[R]{Title: "GEN", Width: 8, Right: true, Cell: func(th *theme.Theme, r R) (string, cell.Style) { return fmt.Sprint(r.GetGeneration()), th.Dim }},
 	)
+	p.t.ByKey = true
 	return p
 }
 

@@ -5,10 +5,13 @@
 //
 //  1. The row under the cursor never changes by itself while it exists, and
 //     keeps its place on the screen (TestSelectionFollowsItsRow).
-//  2. Rows are shared and never changed.
+//  2. Rows are shared and never changed: another state is another row.
+//  3. Of rows that are as they were nothing is asked when others change: neither
+//     Key, Match nor Compare (TestOneRowIsOneRow). Only their places are copied.
 package table
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/nodedb/nodedb/tui/internal/cell"
@@ -16,7 +19,7 @@ import (
 )
 
 // Column describes one column of rows T.
-type Column[T any] struct {
+type Column[T comparable] struct {
 	Title string
 	Width int  // cells; of Grow the least
 	Grow  bool // takes what is left
@@ -29,14 +32,16 @@ type Column[T any] struct {
 }
 
 // Table shows rows T, each known by its Key.
-type Table[T any] struct {
+type Table[T comparable] struct {
 	Columns []Column[T]
 	Key     func(T) uint64
 	Sort    int // column; -1: as the rows come
 	Reverse bool
+	ByKey   bool // the rows come ascending by Key
 
 	rows     []T
-	shown    []int32
+	shown    []int32 // places in rows
+	spare    []int32 // what shown was before
 	match    func(T) bool
 	cursor   int
 	top      int
@@ -48,14 +53,112 @@ type Table[T any] struct {
 }
 
 // New returns an empty table in the rows' own order.
-func New[T any](key func(T) uint64, columns ...Column[T]) *Table[T] {
+func New[T comparable](key func(T) uint64, columns ...Column[T]) *Table[T] {
 	return &Table[T]{Columns: columns, Key: key, Sort: -1}
 }
 
 // Set replaces the rows, which stay shared.
 func (t *Table[T]) Set(rows []T) {
+	changed, ok := t.changes(rows)
 	t.rows = rows
-	t.arrange()
+	if !ok {
+		t.arrange()
+		return
+	}
+	if len(changed) > 0 {
+		t.rearrange(changed)
+	}
+}
+
+// changes lists, ascending, the places where rows has something else than there is;
+// not ok: rows moved, or so many differ that all are better arranged anew.
+func (t *Table[T]) changes(rows []T) (changed []int32, ok bool) {
+	if len(rows) < len(t.rows) || len(t.rows) == 0 {
+		return nil, false
+	}
+	for i, was := range t.rows {
+		if is := rows[i]; is != was {
+			if t.Key(is) != t.Key(was) || len(changed) > len(t.rows)/8 {
+				return nil, false
+			}
+			changed = append(changed, int32(i))
+		}
+	}
+	for i := len(t.rows); i < len(rows); i++ {
+		changed = append(changed, int32(i))
+	}
+	return changed, len(changed) <= len(rows)/8+1
+}
+
+// rearrange puts the rows at some places where they belong now; the others keep
+// their order.
+func (t *Table[T]) rearrange(changed []int32) {
+	under := int32(-1) // the place of the row under the cursor
+	if _, ok := t.Selected(); ok && t.has {
+		under = t.shown[t.cursor]
+	}
+	dirty := make(map[int32]bool, len(changed))
+	var in []int32
+	for _, i := range changed {
+		if dirty[i] = true; t.match == nil || t.match(t.rows[i]) {
+			in = append(in, i)
+		}
+	}
+	order := t.order()
+	slices.SortFunc(in, order)
+	rest := slices.DeleteFunc(t.shown, func(i int32) bool { return dirty[i] })
+	out := slices.Grow(t.spare[:0], len(rest)+len(in))
+	for _, i := range in {
+		at, _ := slices.BinarySearchFunc(rest, i, order)
+		out = append(append(out, rest[:at]...), i)
+		rest = rest[at:]
+	}
+	out = append(out, rest...)
+	t.shown, t.spare = out, t.shown[:0]
+	if under >= 0 && t.Key(t.rows[under]) == t.selected {
+		t.follow(slices.Index(t.shown, under))
+	} else if t.has {
+		t.follow(t.find(t.selected))
+	}
+	t.clamp()
+}
+
+// order is how two places of rows are shown: by the column that is sorted by, then
+// as the rows come.
+func (t *Table[T]) order() func(a, b int32) int {
+	if t.Sort < 0 || t.Sort >= len(t.Columns) || t.Columns[t.Sort].Compare == nil {
+		return cmp.Compare[int32]
+	}
+	compare, sign := t.Columns[t.Sort].Compare, 1
+	if t.Reverse {
+		sign = -1
+	}
+	return func(a, b int32) int {
+		if c := compare(t.rows[a], t.rows[b]); c != 0 {
+			return sign * c
+		}
+		return cmp.Compare(a, b)
+	}
+}
+
+// find returns where the row with a key is shown; -1: nowhere.
+func (t *Table[T]) find(key uint64) int {
+	if !t.ByKey {
+		return slices.IndexFunc(t.shown, func(i int32) bool { return t.Key(t.rows[i]) == key })
+	}
+	at, ok := slices.BinarySearchFunc(t.rows, key, func(r T, key uint64) int { return cmp.Compare(t.Key(r), key) })
+	if !ok {
+		return -1
+	}
+	return slices.Index(t.shown, int32(at))
+}
+
+// follow moves the cursor to where its row is shown now, on the same line.
+func (t *Table[T]) follow(i int) {
+	if i >= 0 {
+		t.top += i - t.cursor
+		t.cursor = i
+	}
 }
 
 // Match shows only rows for which match holds; nil: all.
@@ -91,22 +194,11 @@ func (t *Table[T]) arrange() {
 			t.shown = append(t.shown, int32(i))
 		}
 	}
-	if t.Sort >= 0 && t.Sort < len(t.Columns) && t.Columns[t.Sort].Compare != nil {
-		compare := t.Columns[t.Sort].Compare
-		sign := 1
-		if t.Reverse {
-			sign = -1
-		}
-		slices.SortStableFunc(t.shown, func(a, b int32) int { return sign * compare(t.rows[a], t.rows[b]) })
+	if t.Sort >= 0 {
+		slices.SortFunc(t.shown, t.order())
 	}
 	if t.has {
-		for i, at := range t.shown {
-			if t.Key(t.rows[at]) == t.selected {
-				t.top += i - t.cursor
-				t.cursor = i
-				break
-			}
-		}
+		t.follow(t.find(t.selected))
 	}
 	t.clamp()
 }
@@ -135,11 +227,9 @@ func (t *Table[T]) Go(to int) {
 
 // Select moves the cursor to the row with a key, if it is shown.
 func (t *Table[T]) Select(key uint64) bool {
-	for i := range t.shown {
-		if t.Key(t.Row(i)) == key {
-			t.Go(i)
-			return true
-		}
+	if i := t.find(key); i >= 0 {
+		t.Go(i)
+		return true
 	}
 	t.selected, t.has = key, true // it may come yet
 	return false
