@@ -48,6 +48,7 @@ var rules = []rule{
 	{"NO_QUORUM", "every range has a quorum", false, noQuorum},
 	{"NODE_DOWN", "every node is alive and answers", false, nodesDown},
 	{"VERSION_REFUSED", "every node's binary fits the cluster's version", false, versionRefused},
+	{"STORE_STUCK", "the store of every node gets on", true, stuckStores},
 	{"STORE_BEHIND", "no store is older than what it told", false, storesBehind},
 	{"REPLICA_FAILED", "no replica has failed", true, failedReplicas},
 	{"UNDER_REPLICATED", "every range has the voters that are declared", false, underReplicated},

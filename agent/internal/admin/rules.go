@@ -16,6 +16,8 @@ import (
 // Bounds of the rules.
 const (
 	skewMost       = 0.5 // seconds from the median of the peers
+	stuckWarn      = 3   // seconds without a round of the core loop, which goes each tick: longer than any write of a disk that works
+	stuckError     = 30  // seconds after which a disk does not come back by itself
 	certWarn       = 30 * 24 * time.Hour
 	certError      = 7 * 24 * time.Hour
 	flapsMost      = 3 // returns within an hour
@@ -53,6 +55,25 @@ func nodesDown(c *checkup) []breach {
 			b.code, b.command, b.text = "NODE_SILENT", "nodedbctl members why "+n.ID.String(), n.ID.String()+" did not answer in time"
 		default:
 			continue
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+// stuckStores finds the nodes whose core loop does not go round: they answer, but of
+// their ranges only what was true when it did last.
+func stuckStores(c *checkup) []breach {
+	var out []breach
+	for _, n := range c.members() {
+		st := c.Statuses[n.ID]
+		if st == nil || st.RangesAge < stuckWarn {
+			continue
+		}
+		b := breach{severity: severityWarn, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl nodes show " + n.ID.String(),
+			text: fmt.Sprintf("the store of %s has not got on for %.0f s: its disk hangs or is very slow, or it gets no CPU; what is shown of its ranges is that old", n.ID, st.RangesAge)}
+		if st.RangesAge >= stuckError {
+			b.severity = severityError
 		}
 		out = append(out, b)
 	}

@@ -86,6 +86,7 @@ func TestRules(t *testing.T) {
 			v.Nodes[4] = &n
 			b.statuses[4] = &cluster.NodeStatus{Node: 4, Service: cluster.Ready, Version: "v1", DiskUsed: 10, DiskTotal: 100}
 		},
+		"STORE_STUCK": func(b *fakeBackend, _ *metastate.View) { b.statuses[3].RangesAge = 4 },
 		"STORE_BEHIND": func(_ *fakeBackend, v *metastate.View) {
 			v.Events = append(v.Events, &cluster.Event{Sequence: 1, Kind: cluster.EventNodeStarted, Node: 3},
 				&cluster.Event{Sequence: 2, Kind: cluster.EventStoreBehind, Node: 3})
