@@ -179,7 +179,10 @@ func (d *Dashboard) redrawHead() {
 }
 
 // tabs that are short on narrow screens.
-var shortNames = map[string]string{page.Operations: "ops"}
+var shortNames = map[string]string{page.Operations: "ops", page.Rebalance: "balance"}
+
+// tabsWidth is from where all tabs fit with their whole names, and badges.
+const tabsWidth = 116
 
 func (d *Dashboard) drawTabs(b *cell.Block) {
 	th := d.th
@@ -188,11 +191,11 @@ func (d *Dashboard) drawTabs(b *cell.Block) {
 	for i, p := range d.pages {
 		d.frame.tabs = append(d.frame.tabs, l.Width())
 		name := p.Name()
-		if s, ok := shortNames[name]; ok && b.Width < 100 {
+		if s, ok := shortNames[name]; ok && b.Width < tabsWidth {
 			name = s
 		}
 		text := fmt.Sprintf("%d %s", i+1, name)
-		if b.Width >= 100 {
+		if b.Width >= tabsWidth {
 			text = " " + text + " "
 		}
 		if i == d.at {
@@ -211,7 +214,7 @@ func (d *Dashboard) drawTabs(b *cell.Block) {
 
 // badge counts what needs a look in a view, or is at work.
 func (d *Dashboard) badge(name string) (int, theme.Level) {
-	if d.snap == nil || d.w < 100 {
+	if d.snap == nil || d.w < tabsWidth {
 		return 0, theme.Quiet
 	}
 	st := d.snap.Status

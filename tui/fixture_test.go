@@ -224,6 +224,22 @@ func (f *fixture) rebalance() *adminpb.GetRebalanceResponse {
 	}
 }
 
+// pools is what is asked for beside the stream.
+func (f *fixture) pools() *adminpb.ListPoolsResponse {
+	r := &adminpb.ListPoolsResponse{AsOf: asOf(), Pools: []*adminpb.Pool{
+		{Name: "default", State: "ready", Replicas: 3, Ranges: uint32(f.ranges), Bytes: 310 << 30, Collections: []string{"orders", "users"}, Nodes: []uint32{1, 2, 3, 4, 5}, Version: 1},
+		{Id: 1, Name: "critical", State: "ready", Replicas: 5, Constraints: "+region=eu", PreferLeader: "zone=b", Ranges: 8, Bytes: 12 << 30, Collections: []string{"payments"}, Nodes: []uint32{1, 2, 3, 4, 5}, Version: 4},
+	}}
+	if f.quiet {
+		return r
+	}
+	p := r.Pools[1]
+	p.RangesMisfit, p.LeadersElsewhere = 2, 1
+	p.Misfits = []string{"r70 has 3 of 5 voters", "r71 has a learner on n4"}
+	r.Pools = append(r.Pools, &adminpb.Pool{Id: 2, Name: "archive", State: "creating", Replicas: 3, Constraints: "-disk=ssd", RangesMissing: 6, Ranges: 2, Nodes: []uint32{1, 2, 4}, Operation: "op-40c1", Version: 1})
+	return r
+}
+
 // whole is a first response of all topics.
 func (f *fixture) whole() *adminpb.WatchResponse {
 	r := &adminpb.WatchResponse{

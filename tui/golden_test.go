@@ -13,6 +13,7 @@ import (
 
 	"github.com/nodedb/nodedb/client/adminpb"
 	"github.com/nodedb/nodedb/tui/internal/feed"
+	"github.com/nodedb/nodedb/tui/internal/page"
 )
 
 var update = flag.Bool("update", false, "write the golden frames anew")
@@ -91,12 +92,18 @@ func press(d *Dashboard, keys ...string) {
 	}
 }
 
+// givePools answers what the view of the pools asks for.
+func givePools(d *Dashboard, f *fixture) {
+	d.update(fromPage{number: d.number, page: page.Pools, result: page.Result{Name: "pools", Value: f.pools()}})
+}
+
 // TestGoldenViews holds the frame of each view in each look.
 func TestGoldenViews(t *testing.T) {
 	for _, s := range sizes {
 		snap := fold(t, newFixture(5, 64, false).story(90)...)
 		for _, look := range []string{"dark", "light", "16", "mono", "ascii"} {
 			d := dashboardOf(t, snap, &adminpb.WhoAmIResponse{Name: "root", Role: adminpb.Role_ROLE_ADMIN}, look, s.w, s.h)
+			givePools(d, newFixture(5, 64, false))
 			for i, name := range Views() {
 				press(d, fmt.Sprint(i+1))
 				golden(t, d, fmt.Sprintf("%dx%d/%s.%s", s.w, s.h, name, look))
@@ -120,6 +127,15 @@ func TestGoldenStates(t *testing.T) {
 		{"map-load", bad, func(d *Dashboard) { press(d, "3", "m", "l", "l") }},
 		{"ranges-table", bad, func(d *Dashboard) { press(d, "3", "t", "s", "s", "s") }},
 		{"range-detail", bad, func(d *Dashboard) { press(d, "3", "n", "enter") }},
+		{"pool", bad, func(d *Dashboard) {
+			givePools(d, newFixture(5, 64, false))
+			press(d, "9", "j")
+		}},
+		{"pool-mistake", bad, func(d *Dashboard) {
+			givePools(d, newFixture(5, 64, false))
+			press(d, "9", "E", "x", "enter")
+		}},
+		{"pools-loading", bad, func(d *Dashboard) { press(d, "9") }},
 		{"operation", bad, func(d *Dashboard) { press(d, "6", "enter") }},
 		{"filter-typing", bad, func(d *Dashboard) { press(d, "2", "/", "s", "t", "a", "t", "u", "s", ":", "d") }},
 		{"filter-nothing", bad, func(d *Dashboard) { press(d, "2", "/", "z", "z", "z", "enter") }},

@@ -52,7 +52,7 @@ func (s *simulated) PlanOperation(_ context.Context, r *adminpb.PlanOperationReq
 			{Node: 5, ReplicasBefore: 39, BytesBefore: 31 << 30, LeadersBefore: 12},
 		},
 		Findings: []*adminpb.Finding{{Code: "SPREAD_THIN", Severity: "warn", Text: "after this, losing n2 puts 310 GiB on two nodes"}}}
-	if r.GetSpec().GetNodes()[0] == 1 {
+	if r.GetSpec().GetPool() == "" && r.GetSpec().GetNodes()[0] == 1 {
 		p.Feasible, p.Moves = false, nil
 		p.Findings = []*adminpb.Finding{{Code: "NO_TARGET", Severity: "refuse", Text: "64 of 64 ranges need 3 voters; only n2 would remain"}}
 		p.Fixes = []*adminpb.Fix{{Text: "add a node", Command: "nodedbctl join-token create"}}
@@ -64,6 +64,12 @@ func (s *simulated) StartOperation(_ context.Context, r *adminpb.StartOperationR
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.started = append(s.started, fmt.Sprintf("%s %v confirm %s", r.GetSpec().GetKind(), r.GetSpec().GetNodes(), r.GetConfirm()))
+	if pool := r.GetSpec().GetPool(); pool != "" {
+		s.started[len(s.started)-1] = fmt.Sprintf("%s %s %d %s confirm %s", r.GetSpec().GetKind(), pool, r.GetSpec().GetWanted().GetReplicas(), r.GetSpec().GetWanted().GetConstraints(), r.GetConfirm())
+		s.op = &adminpb.Operation{Id: "op-7f3a", Spec: r.GetSpec(), State: "running", Phase: "move", CreatedAt: timestamppb.New(epoch), Total: &adminpb.Progress{Ranges: 8}, Done: &adminpb.Progress{Ranges: 3}}
+		s.note()
+		return &adminpb.StartOperationResponse{Operation: s.op}, nil
+	}
 	if r.GetSpec().GetNodes()[0] == 2 {
 		return nil, &client.Error{Kind: client.StalePlan, Message: "the plan is no longer the same", Sent: true}
 	}
@@ -82,6 +88,16 @@ func (s *simulated) SetCordon(_ context.Context, r *adminpb.SetCordonRequest) (*
 	defer s.mu.Unlock()
 	s.started = append(s.started, fmt.Sprintf("cordon %v %v", r.GetNodes(), r.GetCordon()))
 	return &adminpb.SetCordonResponse{Changed: r.GetNodes()}, nil
+}
+
+func (s *simulated) ListPools(context.Context, *adminpb.ListPoolsRequest) (*adminpb.ListPoolsResponse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.f.pools()
+	if s.op.GetSpec().GetPool() == r.Pools[1].Name {
+		r.Pools[1].Operation = s.op.GetId()
+	}
+	return r, nil
 }
 
 func (s *simulated) LookupRoute(_ context.Context, r *adminpb.LookupRouteRequest) (*adminpb.LookupRouteResponse, error) {
@@ -291,6 +307,38 @@ func TestDecommissionStory(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := "decommission [5] confirm pl-9c41"; len(c.started) != 1 || c.started[0] != want {
+		t.Errorf("asked for %q, want %q once", c.started, want)
+	}
+}
+
+// TestPoolStory goes from the list of pools to an alteration at work, and to the
+// ranges of a pool.
+func TestPoolStory(t *testing.T) {
+	c := newSimulated()
+	s := open(t, c, 100, 32)
+	s.see("HEALTHY", "● live", "root admin")
+	s.keys(":pools\r")
+	s.see("CONSTRAINTS", "default", "critical", "+region=eu")
+	s.keys("j")
+	s.see("pool critical", "preferred at zone=b", "payments")
+	s.keys("E--replicas many\r")
+	s.see("--replicas takes 1, 3, 5 or 7")
+	s.keys("E--replicas 3 --constraints -zone=c\r")
+	s.see("alter pool critical", "plan pl-9c41", "pools alter critical --replicas 3 --constraints", "type critical to alter")
+	s.keys("critical\r")
+	s.see("… running", "op-7f3a", "3/8 ranges")
+	s.keys(esc)
+	s.gone("enter opens the operation")
+	s.see("at work", "pool-alter critical")
+	s.keys("gX")
+	s.see("it is never dropped")
+	s.keys("\r")
+	s.see("pool:default  esc clears")
+	s.keys("q")
+	if err := <-s.done; err != nil {
+		t.Fatal(err)
+	}
+	if want := "pool-alter critical 3 -zone=c confirm pl-9c41"; len(c.started) != 1 || c.started[0] != want {
 		t.Errorf("asked for %q, want %q once", c.started, want)
 	}
 }

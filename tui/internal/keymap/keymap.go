@@ -29,7 +29,7 @@ func act(label, does string, keys ...string) Key {
 
 // Keys that work everywhere.
 var (
-	Views   = key("1-8", "go to a view", "1", "2", "3", "4", "5", "6", "7", "8")
+	Views   = key("1-9", "go to a view", "1", "2", "3", "4", "5", "6", "7", "8", "9")
 	Next    = key("tab", "next view", "tab")
 	Back    = key("esc", "back, or clear the filter", "esc")
 	Leave   = key("esc", "back", "esc")
@@ -73,6 +73,8 @@ var (
 	Recommission = act("R", "recommission", "R")
 	MoveRange    = act("M", "move a replica", "M")
 	Transfer     = act("T", "transfer leadership", "T")
+	Alter        = act("E", "alter", "E")
+	Drop         = act("X", "drop", "X")
 	Apply        = act("A", "plan and apply", "A")
 	Pause        = act("P", "pause", "P")
 	Resume       = act("R", "resume", "R")

@@ -22,6 +22,7 @@ const (
 	Operations = "operations"
 	Members    = "members"
 	Events     = "events"
+	Pools      = "pools"
 )
 
 // Size is what a page has to draw in.
@@ -118,7 +119,7 @@ type Result struct {
 
 // All makes one page of each kind, in the order of their keys.
 func All() []Page {
-	return []Page{newOverview(), newNodes(), newRanges(), newRouting(), newRebalance(), newOperations(), newMembers(), newEvents()}
+	return []Page{newOverview(), newNodes(), newRanges(), newRouting(), newRebalance(), newOperations(), newMembers(), newEvents(), newPools()}
 }
 
 // section is the head of a part of a page: its name, figures, and a rule.

@@ -16,6 +16,14 @@ func rangeBytes(r *adminpb.Range) string {
 	return cell.Bytes(r.GetBytes())
 }
 
+// rangePool is the name of its pool; the meta range is in none.
+func rangePool(r *adminpb.Range) string {
+	if r.GetMeta() {
+		return cell.None
+	}
+	return poolOf(r)
+}
+
 // rangeDead is what of it is versions that nobody reads by default.
 func rangeDead(r *adminpb.Range) string {
 	if r.GetSizeUnknown() || r.GetMeta() {

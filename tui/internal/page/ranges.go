@@ -38,6 +38,7 @@ var rangeFields = match.Fields[*adminpb.Range]{
 	},
 	Words: map[string]func(*adminpb.Range) string{"state": (*adminpb.Range).GetState},
 	Whole: map[string]func(*adminpb.Range, string) bool{
+		"pool": func(r *adminpb.Range, v string) bool { return !r.GetMeta() && poolOf(r) == v },
 		"leader": func(r *adminpb.Range, v string) bool {
 			return cell.Node(r.GetLeader()) == v || r.GetLeader() == 0 && v == "none"
 		},
@@ -86,6 +87,8 @@ func newRanges() *ranges {
 			Compare: func(a, b R) int { return cmp.Compare(a.GetId(), b.GetId()) }},
 		table.Column[R]{Title: "VSHARDS", Width: 9, Cell: func(th *theme.Theme, r R) (string, cell.Style) { return vshards(r), th.Dim },
 			Compare: func(a, b R) int { return cmp.Compare(a.GetStart(), b.GetStart()) }},
+		table.Column[R]{Title: "POOL", Width: 9, From: 104, Cell: func(th *theme.Theme, r R) (string, cell.Style) { return rangePool(r), th.Dim },
+			Compare: func(a, b R) int { return strings.Compare(rangePool(a), rangePool(b)) }},
 		table.Column[R]{Title: "STATE", Width: 12, Cell: func(th *theme.Theme, r R) (string, cell.Style) {
 			mark, style := th.Mark(theme.RangeState(r.GetState()))
 			return mark + " " + r.GetState(), style
@@ -431,6 +434,7 @@ func (p *ranges) card(th *theme.Theme, width int, r *adminpb.Range) *cell.Block 
 	row := func(name, value string) {
 		b.Add(cell.NewLine(width).Field(th.Dim, name, 10, false).Put(th.Plain, value))
 	}
+	row("pool", rangePool(r))
 	row("leader", cell.Node(r.GetLeader()))
 	row("voters", replicaNodes(r, voting...))
 	row("learners", replicaNodes(r, learning...))
