@@ -24,13 +24,17 @@ const (
 )
 
 type ListRangesRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Ids           []uint32               `protobuf:"varint,1,rep,packed,name=ids,proto3" json:"ids,omitempty"`
-	Collection    string                 `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
-	Node          uint32                 `protobuf:"varint,3,opt,name=node,proto3" json:"node,omitempty"`
-	States        []string               `protobuf:"bytes,4,rep,name=states,proto3" json:"states,omitempty"`
-	NodeTimeout   float64                `protobuf:"fixed64,5,opt,name=node_timeout,json=nodeTimeout,proto3" json:"node_timeout,omitempty"`
-	Pool          string                 `protobuf:"bytes,6,opt,name=pool,proto3" json:"pool,omitempty"` // only ranges of the pool with this name
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Ids         []uint32               `protobuf:"varint,1,rep,packed,name=ids,proto3" json:"ids,omitempty"`
+	Collection  string                 `protobuf:"bytes,2,opt,name=collection,proto3" json:"collection,omitempty"`
+	Node        uint32                 `protobuf:"varint,3,opt,name=node,proto3" json:"node,omitempty"`
+	States      []string               `protobuf:"bytes,4,rep,name=states,proto3" json:"states,omitempty"`
+	NodeTimeout float64                `protobuf:"fixed64,5,opt,name=node_timeout,json=nodeTimeout,proto3" json:"node_timeout,omitempty"`
+	Pool        string                 `protobuf:"bytes,6,opt,name=pool,proto3" json:"pool,omitempty"` // only ranges of the pool with this name
+	// A page: at most limit ranges (0: all) with ids after this one. One answer of all
+	// of very many ranges may be larger than a client takes.
+	After         uint32 `protobuf:"varint,7,opt,name=after,proto3" json:"after,omitempty"`
+	Limit         uint32 `protobuf:"varint,8,opt,name=limit,proto3" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -107,10 +111,25 @@ func (x *ListRangesRequest) GetPool() string {
 	return ""
 }
 
+func (x *ListRangesRequest) GetAfter() uint32 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+func (x *ListRangesRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
 type ListRangesResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	AsOf          *AsOf                  `protobuf:"bytes,1,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
 	Ranges        []*Range               `protobuf:"bytes,2,rep,name=ranges,proto3" json:"ranges,omitempty"`
+	Next          uint32                 `protobuf:"varint,3,opt,name=next,proto3" json:"next,omitempty"` // there are more: ask for those after this id; 0: there are none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -157,6 +176,13 @@ func (x *ListRangesResponse) GetRanges() []*Range {
 		return x.Ranges
 	}
 	return nil
+}
+
+func (x *ListRangesResponse) GetNext() uint32 {
+	if x != nil {
+		return x.Next
+	}
+	return 0
 }
 
 type Range struct {
@@ -1215,7 +1241,7 @@ var File_ranges_proto protoreflect.FileDescriptor
 const file_ranges_proto_rawDesc = "" +
 	"\n" +
 	"\franges.proto\x12\x0fnodedb.admin.v1\x1a\n" +
-	"base.proto\"\xa8\x01\n" +
+	"base.proto\"\xd4\x01\n" +
 	"\x11ListRangesRequest\x12\x10\n" +
 	"\x03ids\x18\x01 \x03(\rR\x03ids\x12\x1e\n" +
 	"\n" +
@@ -1224,10 +1250,13 @@ const file_ranges_proto_rawDesc = "" +
 	"\x04node\x18\x03 \x01(\rR\x04node\x12\x16\n" +
 	"\x06states\x18\x04 \x03(\tR\x06states\x12!\n" +
 	"\fnode_timeout\x18\x05 \x01(\x01R\vnodeTimeout\x12\x12\n" +
-	"\x04pool\x18\x06 \x01(\tR\x04pool\"p\n" +
+	"\x04pool\x18\x06 \x01(\tR\x04pool\x12\x14\n" +
+	"\x05after\x18\a \x01(\rR\x05after\x12\x14\n" +
+	"\x05limit\x18\b \x01(\rR\x05limit\"\x84\x01\n" +
 	"\x12ListRangesResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12.\n" +
-	"\x06ranges\x18\x02 \x03(\v2\x16.nodedb.admin.v1.RangeR\x06ranges\"\xeb\x04\n" +
+	"\x06ranges\x18\x02 \x03(\v2\x16.nodedb.admin.v1.RangeR\x06ranges\x12\x12\n" +
+	"\x04next\x18\x03 \x01(\rR\x04next\"\xeb\x04\n" +
 	"\x05Range\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x12\n" +
 	"\x04meta\x18\x02 \x01(\bR\x04meta\x12\x14\n" +

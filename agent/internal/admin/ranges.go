@@ -25,10 +25,19 @@ func (s *service) ListRanges(ctx context.Context, r *adminpb.ListRangesRequest) 
 		return nil, err
 	}
 	out := &adminpb.ListRangesResponse{AsOf: look.asOf()}
-	for _, f := range look.ranges {
-		if wantsRange(r, f) && pools.hold(f.descriptor) {
-			out.Ranges = append(out.Ranges, f.show())
+	from, found := look.at(cluster.RangeID(r.GetAfter()))
+	if found {
+		from++
+	}
+	for _, f := range look.ranges[from:] {
+		if !wantsRange(r, f) || !pools.hold(f.descriptor) {
+			continue
 		}
+		if n := len(out.Ranges); n > 0 && n == int(r.GetLimit()) {
+			out.Next = out.Ranges[n-1].GetId()
+			break
+		}
+		out.Ranges = append(out.Ranges, f.show())
 	}
 	if len(r.GetIds()) > 0 && len(out.Ranges) == 0 {
 		return nil, &Error{Kind: KindNotFound, Message: fmt.Sprintf("there is no range %s", cluster.RangeID(r.GetIds()[0]))}

@@ -46,6 +46,9 @@ func (e *Env) Live(list Candidates) cobra.CompletionFunc {
 // nodeTimeout of a completion: a node that is away must not hold it up.
 const completeNodeTimeout = 0.3
 
+// completeMost bounds the ranges that a completion offers: nobody reads more.
+const completeMost = 1000
+
 // LiveNodes offers the ids of nodes.
 func LiveNodes(ctx context.Context, c *client.Client) ([]string, error) {
 	r, err := c.ListNodes(ctx, &adminpb.ListNodesRequest{NodeTimeout: completeNodeTimeout})
@@ -58,7 +61,7 @@ func LiveNodes(ctx context.Context, c *client.Client) ([]string, error) {
 
 // LiveRanges offers the ids of ranges.
 func LiveRanges(ctx context.Context, c *client.Client) ([]string, error) {
-	r, err := c.ListRanges(ctx, &adminpb.ListRangesRequest{NodeTimeout: completeNodeTimeout})
+	r, err := c.ListRanges(ctx, &adminpb.ListRangesRequest{NodeTimeout: completeNodeTimeout, Limit: completeMost})
 	var out []string
 	for _, x := range r.GetRanges() {
 		out = append(out, render.Range(x.GetId())+"\t"+x.GetState()+", leader "+render.Node(x.GetLeader()))

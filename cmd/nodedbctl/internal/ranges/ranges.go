@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/nodedb/nodedb/client"
 	"github.com/nodedb/nodedb/client/adminpb"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
@@ -72,7 +73,7 @@ func list(ctx context.Context, e *ctl.Env, o *listOptions) error {
 		}
 		req.Node = nodes[0].GetId()
 	}
-	r, err := c.ListRanges(ctx, req)
+	r, err := client.Ranges(ctx, c, req)
 	if err != nil {
 		return err
 	}
