@@ -252,6 +252,35 @@ func (f *fixture) whole() *adminpb.WatchResponse {
 	return r
 }
 
+// divided is a first response of a cluster where three ranges share the vshard 72,
+// one of which moves and one of which is being counted, and where the pool crit has
+// four ranges of its own, the last of them divided too.
+func (f *fixture) divided() *adminpb.WatchResponse {
+	const row, next = "0048000000000000000700026b000100", "0048000000000000000700026b900100"
+	w := f.whole()
+	left := w.Ranges[5] // [64,80)
+	middle, right := cloneRange(left), cloneRange(left)
+	left.End, left.EndKey = 73, row
+	middle.Id, middle.Start, middle.End, middle.StartKey, middle.EndKey = 70, 72, 73, row, next
+	middle.ReadsPerSecond, middle.State = 2000, "moving"
+	right.Id, right.Start, right.StartKey, right.SizeUnknown = 71, 72, next, true
+	w.Ranges = append(w.Ranges, middle, right)
+	for i := range uint32(5) {
+		r := cloneRange(left)
+		r.Id, r.Pool, r.Start, r.End, r.StartKey, r.EndKey = 80+i, "crit", i*256, (i+1)*256, "", ""
+		r.ReadsPerSecond = float64(10 * (i + 1))
+		switch i {
+		case 3:
+			r.End, r.EndKey = 1001, "03e8000000000000000900026b000100"
+		case 4:
+			r.Start, r.End, r.StartKey, r.State = 1000, 1024, "03e8000000000000000900026b000100", "under"
+		}
+		w.Ranges = append(w.Ranges, r)
+	}
+	w.Status.RangesOk = uint32(len(w.Ranges))
+	return w
+}
+
 var allTopics = []string{feed.Status, feed.Nodes, feed.Ranges, feed.Operations, feed.Members, feed.Rebalance, feed.Events}
 
 // fold makes the snapshot that a feed makes of responses, one a second.

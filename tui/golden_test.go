@@ -117,6 +117,7 @@ func TestGoldenStates(t *testing.T) {
 	admin := &adminpb.WhoAmIResponse{Name: "root", Role: adminpb.Role_ROLE_ADMIN}
 	bad := fold(t, newFixture(5, 64, false).story(90)...)
 	good := fold(t, newFixture(5, 64, true).story(90)...)
+	split := fold(t, newFixture(5, 64, true).divided())
 	states := []struct {
 		name string
 		snap *feed.Snapshot
@@ -125,6 +126,9 @@ func TestGoldenStates(t *testing.T) {
 		{"healthy", good, func(*Dashboard) {}},
 		{"map-leader", bad, func(d *Dashboard) { press(d, "3", "m", "m") }},
 		{"map-load", bad, func(d *Dashboard) { press(d, "3", "m", "l", "l") }},
+		{"map-divided", split, func(d *Dashboard) { press(d, "3", "l") }}, // the worst of three has the vshard
+		{"map-part", split, func(d *Dashboard) { press(d, "3", "l", "l", "l", "l", "l", "l") }},
+		{"map-pool", split, func(d *Dashboard) { press(d, "3", "m", "t", "G", "t") }},
 		{"ranges-table", bad, func(d *Dashboard) { press(d, "3", "t", "s", "s", "s") }},
 		{"range-detail", bad, func(d *Dashboard) { press(d, "3", "n", "enter") }},
 		{"pool", bad, func(d *Dashboard) {

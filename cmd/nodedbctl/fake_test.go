@@ -61,6 +61,10 @@ func (f *fakeCluster) nodes() []*adminpb.Node {
 		}
 		ns = append(ns, n)
 	}
+	for i, n := range ns { // n3 counts one of its replicas
+		n.LiveBytes, n.DeadBytes = n.GetBytes(), 1<<20
+		n.ReplicasUncounted = uint32(map[bool]int{true: 1}[i == 2])
+	}
 	ns[3].Liveness, ns[3].Status, ns[3].Service, ns[3].Reported = "dead", "dead", "", false
 	return ns
 }
@@ -86,7 +90,7 @@ func (f *fakeCluster) ListRanges(_ context.Context, r *adminpb.ListRangesRequest
 	all := []*adminpb.Range{
 		{Id: 1, Meta: true, Leader: 1, Replicas: voters, Bytes: 1258291, WritesPerSecond: 3, State: "healthy", Generation: 4},
 		{Id: 2, Start: 0, End: 16, Pool: "default", StartKey: "0000", EndKey: "0010", Leader: 2, Replicas: voters, Bytes: 25270682, Keys: 51234, ReadsPerSecond: 120, WritesPerSecond: 88, State: "healthy", Generation: 17},
-		{Id: 3, Start: 16, End: 32, Pool: "default", StartKey: "0010", EndKey: "001f000000000000000700026b0000010000", Replicas: append(voters[:2:2], &adminpb.Replica{Node: 5, Replica: 4, Role: "learner"}), Bytes: 512, State: "electing", Generation: 18},
+		{Id: 3, Start: 16, End: 32, Pool: "default", StartKey: "0010", EndKey: "001f000000000000000700026b0000010000", Replicas: append(voters[:2:2], &adminpb.Replica{Node: 5, Replica: 4, Role: "learner"}), SizeUnknown: true, State: "electing", Generation: 18},
 	}
 	for _, x := range all {
 		if (len(r.GetIds()) == 0 || slices.Contains(r.GetIds(), x.GetId())) && (r.GetPool() == "" || r.GetPool() == x.GetPool()) {
@@ -102,6 +106,9 @@ func (f *fakeCluster) ListRanges(_ context.Context, r *adminpb.ListRangesRequest
 func (f *fakeCluster) LookupRoute(_ context.Context, r *adminpb.LookupRouteRequest) (*adminpb.LookupRouteResponse, error) {
 	if r.GetCollection() == "broken" {
 		return nil, refuse(connect.CodeInternal, "internal error; the node's log says more", &adminpb.ErrorDetail{Kind: adminpb.ErrorKind_ERROR_KIND_INTERNAL})
+	}
+	if r.GetCollection() == "files" && len(r.GetKey()) > 1 {
+		return nil, refuse(connect.CodeInvalidArgument, fmt.Sprintf("the key of files has 1 columns (path), %d were given", len(r.GetKey())), &adminpb.ErrorDetail{Kind: adminpb.ErrorKind_ERROR_KIND_INVALID})
 	}
 	if r.GetCollection() == "payments" {
 		return &adminpb.LookupRouteResponse{AsOf: asOf(), Vshard: 1, RowKey: "0001000000000000000800026b000100", Route: &adminpb.Route{
@@ -163,6 +170,9 @@ func (f *fakeCluster) PlanOperation(_ context.Context, r *adminpb.PlanOperationR
 	if movesOnly(r.GetSpec()) {
 		return f.planSteps(r)
 	}
+	if r.GetSpec().GetKind() == "split" {
+		return planSplit(r)
+	}
 	p := &adminpb.Plan{Id: "pl-9c41", Spec: r.GetSpec(), TopologyEpoch: 57, Feasible: true, ChecksOk: 11, Replicas: 413, Leaders: 138,
 		Bytes: 110917320499, SecondsP50: 900, SecondsP90: 1260, SecondsLowerBound: 827, Bottleneck: "n2,n8", ComputedIn: 0.041,
 		SurvivesBefore: "any 1 node", SurvivesDuring: "any 1 node", SurvivesAfter: "any 1 node",
@@ -181,6 +191,9 @@ func (f *fakeCluster) PlanOperation(_ context.Context, r *adminpb.PlanOperationR
 func (f *fakeCluster) StartOperation(_ context.Context, r *adminpb.StartOperationRequest) (*adminpb.StartOperationResponse, error) {
 	if movesOnly(r.GetSpec()) {
 		return f.startSteps(r)
+	}
+	if r.GetSpec().GetKind() == "split" {
+		return f.startSplit(r)
 	}
 	node := r.GetSpec().GetNodes()[0]
 	if r.GetSpec().GetKind() == "decommission" && node == 3 {
@@ -232,7 +245,7 @@ func (f *fakeCluster) WatchOperation(ctx context.Context, r *adminpb.WatchOperat
 		return refuse(connect.CodeNotFound, "there is no operation "+r.GetId(), &adminpb.ErrorDetail{Kind: adminpb.ErrorKind_ERROR_KIND_NOT_FOUND})
 	}
 	ends := map[string]string{"op-de5": "succeeded", "op-dr2": "succeeded", "op-dr1": "failed", "op-dr3": "cancelled",
-		"op-rebalance": "succeeded", "op-move": "succeeded", "op-transfer": "succeeded"}
+		"op-rebalance": "succeeded", "op-move": "succeeded", "op-transfer": "succeeded", "op-split": "succeeded"}
 	for step := 1; step <= 2; step++ {
 		o = clone(o)
 		o.MetaIndex++

@@ -251,7 +251,10 @@ func (m *fakeMeta) Propose(_ context.Context, cmd metastate.Command) (metastate.
 	return result, result.Err()
 }
 
-type fakeViews struct{ meta *fakeMeta }
+type fakeViews struct {
+	meta      *fakeMeta
+	uncounted cluster.RangeID // one that is being counted; 0: none
+}
 
 func (v fakeViews) Liveness() map[cluster.NodeID]cluster.Liveness {
 	return map[cluster.NodeID]cluster.Liveness{1: cluster.Alive}
@@ -260,7 +263,7 @@ func (v fakeViews) Leader(cluster.RangeID) cluster.NodeID { return 1 }
 func (v fakeViews) ClusterStatus(context.Context) (map[cluster.NodeID]*cluster.NodeStatus, []cluster.NodeID) {
 	st := &cluster.NodeStatus{Node: 1, Service: cluster.Ready, Version: "v1", Bytes: 1000, Sessions: 1, MetaIndex: v.meta.View().Index}
 	for _, id := range v.meta.View().RangeIDs() {
-		st.Ranges = append(st.Ranges, &cluster.RangeStatus{Descriptor: *v.meta.View().Ranges.Get(id), Replica: 1, Leader: 1, Term: 5, Counted: true, Bytes: 10, LiveBytes: 7, DeadBytes: 3, Keys: 2})
+		st.Ranges = append(st.Ranges, &cluster.RangeStatus{Descriptor: *v.meta.View().Ranges.Get(id), Replica: 1, Leader: 1, Term: 5, Counted: id != v.uncounted, Bytes: 10, LiveBytes: 7, DeadBytes: 3, Keys: 2})
 	}
 	return map[cluster.NodeID]*cluster.NodeStatus{1: st}, nil
 }
@@ -277,7 +280,7 @@ func newFixture(t testing.TB, executor duck.Executor) *fixture {
 	t.Helper()
 	f := &fixture{t: t, db: newFakeDB(), meta: newFakeMeta(t)}
 	var err error
-	f.server, err = NewServer(Config{DB: f.db, Meta: f.meta, Duck: executor, Views: fakeViews{f.meta}, Node: 1, Version: "v1",
+	f.server, err = NewServer(Config{DB: f.db, Meta: f.meta, Duck: executor, Views: fakeViews{meta: f.meta}, Node: 1, Version: "v1",
 		Logger: slog.New(slog.NewTextHandler(testWriter{t}, nil))})
 	if err != nil {
 		t.Fatal(err)

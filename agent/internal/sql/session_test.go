@@ -342,7 +342,7 @@ func TestTimeoutAndCancel(t *testing.T) {
 func TestShowCluster(t *testing.T) {
 	c := newFixture(t, nil).open(func(o *SessionOptions) { o.User = "root" })
 	c.run(createT)
-	c.want("n1|n1|127.0.0.1:6432|active|alive|ready|v1|17|17|1000|1|\nSHOW", "show nodes")
+	c.want("n1|n1|127.0.0.1:6432|active|alive|ready|v1|17|17|1000|119|51|1|\nSHOW", "show nodes")
 	got := strings.Split(c.run("show ranges"), "\n")
 	if len(got) != 18 || got[0] != "r1|meta|n1|n1|–|10|7|3|2|0|0|healthy|1|NULL|NULL|NULL" || got[1] != "r2|0-63|n1|n1|–|10|7|3|2|0|0|healthy|1|default|0000|0040" {
 		t.Errorf("%q", got)

@@ -30,7 +30,7 @@ func showColumns(kind syntax.ShowKind) []shownColumn {
 	switch kind {
 	case syntax.ShowNodes:
 		return []shownColumn{{"id", text}, {"name", text}, {"address", text}, {"membership", text}, {"liveness", text}, {"service", text},
-			{"version", text}, {"ranges", number}, {"leaders", number}, {"bytes", number}, {"sessions", number}, {"locality", text}}
+			{"version", text}, {"ranges", number}, {"leaders", number}, {"bytes", number}, {"live_bytes", number}, {"dead_bytes", number}, {"sessions", number}, {"locality", text}}
 	case syntax.ShowRanges:
 		return []shownColumn{{"range", text}, {"vshards", text}, {"leader", text}, {"voters", text}, {"learners", text}, {"bytes", number},
 			{"live_bytes", number}, {"dead_bytes", number}, {"keys", number}, {"reads", number}, {"writes", number}, {"state", text}, {"gen", number}, {"pool", text}, {"start_key", text}, {"end_key", text}}
@@ -165,23 +165,27 @@ func (s *Server) nodes(view *metastate.View, statuses map[cluster.NodeID]*cluste
 			alive = "unknown"
 		}
 		service, version := datum.MakeNull(datum.Text), n.Version
-		counts := [4]datum.Datum{}
+		counts := [6]datum.Datum{} // ranges, leaders; bytes, live and dead ones; sessions
 		for i := range counts {
 			counts[i] = datum.MakeNull(datum.Int8)
 		}
 		if st := statuses[id]; st != nil {
 			service, version = datum.MakeText(string(st.Service)), st.Version
-			leaders := 0
+			leaders, live, dead, counted := 0, uint64(0), uint64(0), true
 			for _, r := range st.Ranges {
 				if r.IsLeader() {
 					leaders++
 				}
+				live, dead, counted = live+r.LiveBytes, dead+r.DeadBytes, counted && r.Counted
 			}
-			counts = [4]datum.Datum{number(len(st.Ranges)), number(leaders), number(st.Bytes), number(st.Sessions)}
+			counts[0], counts[1], counts[2], counts[5] = number(len(st.Ranges)), number(leaders), number(st.Bytes), number(st.Sessions)
+			if counted { // else the sum would be a guess
+				counts[3], counts[4] = number(live), number(dead)
+			}
 		}
 		out = append(out, []datum.Datum{datum.MakeText(id.String()), datum.MakeText(n.Name), datum.MakeText(n.Addresses.SQL),
 			datum.MakeText(string(n.Membership)), datum.MakeText(string(alive)), service, datum.MakeText(version),
-			counts[0], counts[1], counts[2], counts[3], datum.MakeText(n.Locality)})
+			counts[0], counts[1], counts[2], counts[3], counts[4], counts[5], datum.MakeText(n.Locality)})
 	}
 	return out
 }

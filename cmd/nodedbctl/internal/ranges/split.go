@@ -23,8 +23,9 @@ func newSplit(e *ctl.Env) *cobra.Command {
 	c := &cobra.Command{
 		Use: "split RANGE [--at VSHARD|KEY]", Short: "Split a range in two", Args: cobra.ExactArgs(1),
 		Long: "Split a range in two: the new range begins at VSHARD, or at the row KEY inside a vshard, written 0x... as\n" +
-			"routing lookup prints it, or COLLECTION/VALUE, with a value for each column of the primary key. Without --at\n" +
-			"the boundary is where the load is halved, else between vshards, else in the middle of the bytes. No row moves.",
+			"routing lookup prints it, or COLLECTION/VALUE, with a value for each column of the primary key and a slash\n" +
+			"between them: a row whose values have slashes is written 0x... Without --at the boundary is where the load is\n" +
+			"halved, else between vshards, else in the middle of the bytes. No row moves.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return split(cmd.Context(), e, args[0], at, change)
 		},
@@ -73,6 +74,13 @@ func samePool(ctx context.Context, e *ctl.Env, at string, id uint32, route *admi
 	return wrong
 }
 
+// slashes says how a row is written whose values have slashes.
+func slashes(at, collection string, err error) error {
+	wrong := ctl.Usagef("--at %s: %v; a slash ends a value here: a row whose values have slashes is written 0x and the key that routing lookup prints", at, err)
+	wrong.Next = []string{"nodedbctl routing lookup " + collection + " VALUE..."}
+	return wrong
+}
+
 // splitPoint sets where the new range begins.
 func splitPoint(ctx context.Context, e *ctl.Env, at string, spec *adminpb.OperationSpec) error {
 	if digits, ok := strings.CutPrefix(at, "0x"); ok {
@@ -88,6 +96,9 @@ func splitPoint(ctx context.Context, e *ctl.Env, at string, spec *adminpb.Operat
 			return err
 		}
 		r, err := c.LookupRoute(ctx, &adminpb.LookupRouteRequest{Collection: collection, Key: strings.Split(values, "/")})
+		if err != nil && strings.Contains(values, "/") && ctl.CodeOf(err) == ctl.Usage {
+			return slashes(at, collection, err)
+		}
 		if err != nil {
 			return err
 		}
