@@ -101,9 +101,9 @@ func (c *change) rangeEvent(old, d *cluster.RangeDescriptor) {
 	case old == nil && c.view.LastEvent() == 0:
 		return // part of the cluster's beginning
 	case old == nil:
-		e.Kind, e.Text = cluster.EventRangeCreated, fmt.Sprintf("%s was created: keys %s on %s", d.ID, d.Span(), nodeNames(settled(d)))
+		e.Kind, e.Text = cluster.EventRangeCreated, fmt.Sprintf("%s was created: keys %s on %s", d.ID, c.view.Span(d), nodeNames(settled(d)))
 	case old.Start != d.Start || old.End != d.End:
-		e.Kind, e.Text = cluster.EventRangeSplit, fmt.Sprintf("%s now owns %s, before %s", d.ID, d.Span(), old.Span())
+		e.Kind, e.Text = cluster.EventRangeSplit, fmt.Sprintf("%s now owns %s, before %s", d.ID, c.view.Span(d), c.view.Span(old))
 	default:
 		added, removed := difference(settled(d), settled(old)), difference(settled(old), settled(d))
 		switch {

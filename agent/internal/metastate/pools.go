@@ -105,6 +105,14 @@ func (v *View) PoolName(id cluster.PoolID) string {
 	return fmt.Sprintf("#%d", id)
 }
 
+// Span is the span of d's keys for people, with its pool by name.
+func (v *View) Span(d *cluster.RangeDescriptor) string {
+	if d.IsMeta() || d.Pool == cluster.DefaultPool {
+		return d.Span()
+	}
+	return fmt.Sprintf("[%s,%s) of pool %s", d.Start, d.End, v.PoolName(d.Pool))
+}
+
 // DefaultPool is the pool that everything is in of which nothing else is said.
 func (v *View) DefaultPool() *cluster.Pool {
 	if p := v.Pools[cluster.DefaultPool]; p != nil {

@@ -223,7 +223,7 @@ func (c *change) prepareSplit(op *cluster.Operation) *Refusal {
 	case d.IsMeta():
 		return refuse(CodeInvalid, "the meta range cannot be split")
 	case op.Spec.At.Validate() != nil || !d.Inside(op.Spec.At):
-		return refuse(CodeInvalid, "%s is no boundary inside %s, which owns %s", op.Spec.At.Text(), d.ID, d.Span())
+		return refuse(CodeInvalid, "%s is no boundary inside %s, which owns %s", op.Spec.At.Text(), d.ID, c.view.Span(d))
 	}
 	op.Child = c.newRangeID()
 	return nil

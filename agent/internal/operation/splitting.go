@@ -45,7 +45,7 @@ func (c *Controller) carrySplit(r *run) {
 		r.op.State, r.dirty = cluster.OpCancelled, true
 	case r.op.State == cluster.OpPaused:
 	case spec.At <= x.Descriptor.Start:
-		r.fail(fmt.Sprintf("%s is no boundary inside %s, which owns %s", spec.At.Text(), spec.Range, x.Descriptor.Span()))
+		r.fail(fmt.Sprintf("%s is no boundary inside %s, which owns %s", spec.At.Text(), spec.Range, c.in.View.Span(&x.Descriptor)))
 	case c.moves[spec.Range] != nil:
 		r.say(cluster.OpRunning, fmt.Sprintf("waits for the move of %s", spec.Range))
 	case x.Descriptor.Joint():
@@ -71,7 +71,7 @@ func (c *Controller) awaitChild(r *run, pool cluster.PoolID) {
 	case child != nil && parent != nil && parent.End <= spec.At:
 		endPhase(&r.op, PhasePublish, phaseDone, "", c.in.Now)
 		r.op.State, r.dirty = cluster.OpSucceeded, true
-		r.op.Why = fmt.Sprintf("%s has the keys %s, %s %s", parent.ID, parent.Span(), child.ID, child.Span())
+		r.op.Why = fmt.Sprintf("%s has the keys %s, %s %s", parent.ID, c.in.View.Span(parent), child.ID, c.in.View.Span(child))
 		r.op.Done = r.op.Total
 	case child == nil:
 		if d, ok := c.in.View.RangeOf(pool, spec.At); ok && d.Contains(pool, spec.At) && d.ID != spec.Range {
