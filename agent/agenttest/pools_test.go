@@ -1,6 +1,7 @@
 package agenttest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -36,17 +37,19 @@ func (c *Cluster) sql(statement string) string {
 	return strings.TrimSpace(c.Ctl("sql", "-e", statement))
 }
 
-// TestPools makes a pool that one zone has to itself, puts a table into it, grows
-// the default pool under load, and drops the pool again.
+// TestPools makes a pool that one zone of three has to itself, puts a table into it,
+// grows the default pool under load, and drops the pool again; then another one,
+// whose coordinator is killed, that nodes are taken away from, and that is dropped
+// while one of its nodes is down.
 func TestPools(t *testing.T) {
-	zone := func(n int) string { return fmt.Sprintf("region=eu,zone=%c", 'a'+(n-1)%2) } // a: 1, 3, 5; b: 2, 4
-	c := Start(t, Options{Nodes: 5, Ranges: 4, Locality: zone})
+	zone := func(n int) string { return "region=eu,zone=" + string("abacab"[n-1]) }
+	c := Start(t, Options{Nodes: 6, Ranges: 4, Locality: zone})
 	c.Ctl("wait", "--all", "--for", "ready") // the last to join is no member yet when its process is ready
 	l := c.StartLedger(4)
 	l.Advance(50, 30*time.Second)
 
 	for _, no := range []struct{ statement, says string }{
-		{"CREATE POOL hot WITH (constraints = '+zone=c')", "pool hot needs 3 nodes with +zone=c, there are 0"},
+		{"CREATE POOL hot WITH (constraints = '+zone=c')", "pool hot needs 3 nodes with +zone=c, there is 1"},
 		{"CREATE POOL hot WITH (replicas = 5, constraints = '+zone=a')", "pool hot needs 5 nodes with +zone=a, there are 3"},
 		{"DROP POOL default", "cannot be dropped: it is everybody's"},
 	} {
@@ -80,7 +83,7 @@ func TestPools(t *testing.T) {
 	c.Ctl("pools", "alter", "default", "--replicas", "5", "--confirm", strings.TrimSpace(plan), "--reason", "test")
 	for r, on := range c.votersOf("default") {
 		if len(on) != 5 {
-			t.Errorf("%s of pool default is on %v, want all five", r, on)
+			t.Errorf("%s of pool default is on %v, want five", r, on)
 		}
 	}
 	for r, on := range c.votersOf("hot") {
@@ -107,6 +110,119 @@ func TestPools(t *testing.T) {
 		t.Errorf("the load met errors: %v", errs[:min(3, len(errs))])
 	}
 	l.Check(c.Node(1))
+	c.poolOutlives()
+}
+
+// poolOutlives has a pool that keeps off zone c (n4) meet what happens to clusters.
+func (c *Cluster) poolOutlives() {
+	t := c.t
+	t.Helper()
+	id := c.begin("pools", "create", "cold", "--replicas", "3", "--constraints", "-zone=c", "--ranges", "4", "--yes")
+	coordinator := c.metaLeader()
+	coordinator.Kill()
+	coordinator.Start()
+	if o := c.awaitOp(id, "has ended", ended); o["state"] != "succeeded" {
+		t.Fatalf("CREATE POOL is %v: %v", o["state"], o["why"])
+	}
+	c.sql("CREATE TABLE kept (id int8 PRIMARY KEY, body text) WITH (pool = 'cold')")
+	c.sql("INSERT INTO kept SELECT g, repeat('x', 100) FROM generate_series(1, 500) g")
+	c.keepsOff("cold", 4)
+
+	// n5 leaves for good, n2 is drained: neither sends anything to zone c.
+	c.Ctl("decommission", "n5", "--yes")
+	c.keepsOff("cold", 4, 5)
+	c.Ctl("drain", "n2", "--lb-wait", "0s")
+	c.keepsOff("cold", 4, 5)
+	for r := range c.votersOf("cold") {
+		if c.leaders()[r] == "2" {
+			t.Errorf("n2 is drained and leads %s", r)
+		}
+	}
+	c.Ctl("undrain", "n2")
+	if got := c.sql("SELECT count(*) FROM kept"); !strings.Contains(got, "500") {
+		t.Errorf("the table holds %s, want 500 rows", got)
+	}
+
+	away, had := c.Node(3), []string(nil)
+	for r, on := range c.votersOf("cold") {
+		if slices.Contains(on, 3) {
+			had = append(had, r)
+		}
+	}
+	if len(had) == 0 {
+		t.Fatalf("n3 holds nothing of pool cold: %v", c.votersOf("cold"))
+	}
+	away.Kill()
+	if left := c.heldBy(away, had); len(left) != len(had) {
+		t.Errorf("n3 holds %v, want %v: its data directory is read wrong", left, had)
+	}
+	c.sql("DROP TABLE kept")
+	c.sql("DROP POOL cold")
+	away.Start()
+	Eventually(t, time.Minute, "n3 runs nothing of pool cold", func() error {
+		groups, err := away.raftGroups("n3")
+		if err != nil {
+			return err
+		}
+		if left := slices.DeleteFunc(slices.Clone(had), func(r string) bool { return !slices.Contains(groups, r) }); len(left) > 0 || len(groups) == 0 {
+			return fmt.Errorf("it runs %v of %v", left, groups)
+		}
+		return nil
+	})
+	away.Kill()
+	if left := c.heldBy(away, had); len(left) > 0 {
+		t.Errorf("the disk of n3 has %v of a pool that was dropped", left)
+	}
+	away.Start()
+	c.Ctl("wait", "--for", "healthy")
+}
+
+// raftGroups lists the ranges of which a node runs a replica, as n knows.
+func (n *Node) raftGroups(of string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	conn, err := n.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	rows, err := conn.Query(ctx, "SHOW RAFT GROUPS")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []string
+	for rows.Next() {
+		values, err := rows.Values()
+		if err != nil {
+			return nil, err
+		}
+		if fmt.Sprint(values[1]) == of {
+			out = append(out, fmt.Sprint(values[0]))
+		}
+	}
+	return out, rows.Err()
+}
+
+// keepsOff checks that the ranges of a pool have three voters each, none on the nodes.
+func (c *Cluster) keepsOff(pool string, nodes ...int) {
+	c.t.Helper()
+	voters := c.votersOf(pool)
+	if len(voters) != 4 {
+		c.t.Errorf("pool %s has the ranges %v, want 4", pool, voters)
+	}
+	for r, on := range voters {
+		if len(on) != 3 || slices.ContainsFunc(nodes, func(n int) bool { return slices.Contains(on, n) }) {
+			c.t.Errorf("%s of pool %s is on %v, want three nodes and none of %v", r, pool, on, nodes)
+		}
+	}
+}
+
+// heldBy lists those of the ranges that the data directory of a stopped node holds.
+func (c *Cluster) heldBy(n *Node, ranges []string) []string {
+	c.t.Helper()
+	out := strings.Fields(c.Ctl("debug", "local", "--data-dir", n.Dir))
+	return slices.DeleteFunc(slices.Clone(ranges), func(r string) bool { return !slices.Contains(out, r) })
 }
 
 func (c *Cluster) mustList(args ...string) []map[string]any {
