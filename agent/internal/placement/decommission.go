@@ -57,6 +57,7 @@ func (p *planner) decommission() {
 	p.refuseMissing(NoTarget, missing[NoTarget], leaving)
 	p.refuseMissing(Disk, missing[Disk], leaving)
 	p.refuseConstrained(missing[Constraint], leaving)
+	p.checkPools(leaving)
 	p.checkCAKey(leaving)
 	p.checkConflicts()
 	p.warnings(leaving)

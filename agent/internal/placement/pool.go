@@ -122,6 +122,50 @@ func (p *planner) refuseConstrained(ranges []cluster.RangeID, leaving []cluster.
 	p.verdict.refuse("constraints", out)
 }
 
+// checkPools refuses to take from a pool a node that is alive and that it needs,
+// where it has as many as it wants. Its ranges may have fewer voters yet: what raises
+// them would wait for a node, and the decommission for them, both for ever.
+func (p *planner) checkPools(leaving []cluster.NodeID) {
+	if !p.verdict.OK() {
+		return // its ranges say so themselves
+	}
+	for i := range p.s.Pools {
+		pool := &p.s.Pools[i]
+		var remain, alive []cluster.NodeID
+		have := 0 // cordoned and down ones too: they keep what they have, and come back
+		for j := range p.s.Nodes {
+			n := &p.s.Nodes[j]
+			if n.Membership != cluster.Active || !pool.Constraints.Admit(n.Locality) {
+				continue
+			}
+			have++
+			switch {
+			case !slices.Contains(leaving, n.ID):
+				remain = append(remain, n.ID)
+			case n.Live():
+				alive = append(alive, n.ID)
+			}
+		}
+		if have < pool.Replicas || len(remain) >= pool.Replicas || len(alive) == 0 {
+			continue
+		}
+		with, code := "", NoTarget
+		if len(pool.Constraints) > 0 {
+			with, code = " with "+pool.Constraints.String(), Constraint
+		}
+		out := Refusal{
+			Code: code, Nodes: p.in.Nodes,
+			Why:   fmt.Sprintf("pool %s wants %s on as many nodes%s; %s", pool.Name, count(pool.Replicas, "replica"), with, remaining(remain)),
+			Fixes: []Fix{{Does: fmt.Sprintf("start %s%s", more(pool.Replicas-len(remain), "node"), with), Command: "nodedbctl join-token create"}},
+		}
+		if fewer := fitting(len(remain)); fewer > 0 {
+			out.Fixes = append(out.Fixes, Fix{Does: "want fewer replicas", Command: fmt.Sprintf("nodedbctl pools alter %s --replicas %d", pool.Name, fewer)})
+		}
+		p.verdict.refuse("pools", out)
+		return
+	}
+}
+
 // fitting is the most replicas that a pool may want on so many nodes; 0: none.
 func fitting(nodes int) int {
 	most := 0
