@@ -42,6 +42,29 @@ func (c *Controller) held(r *run) bool {
 	return false
 }
 
+// overdue has an operation cancelled that has not ended by its deadline, as a person
+// would cancel it, and reports whether it has just asked. A pause and the queue
+// count. The deadline of a drain is its node's: what it does then is in the spec.
+// Past the point of no return an operation goes on.
+func (c *Controller) overdue(r *run) bool {
+	spec := &r.op.Spec
+	limit := seconds(spec.Deadline, 0)
+	switch {
+	case limit <= 0 || c.in.Now.Sub(r.op.CreatedAt) < limit:
+		return false
+	case spec.Kind == cluster.OpDrain || spec.Kind == cluster.OpPoolDrop || r.op.State == cluster.OpCancelling || r.op.State.Final():
+		return false
+	case spec.Kind == cluster.OpDecommission && (r.op.Phase == PhaseVerify || r.op.Phase == PhaseTombstone || r.op.Phase == PhaseStop):
+		return false
+	case r.command != 0 || c.in.Now.Before(r.retryAt):
+		return false
+	}
+	r.command = c.command(r.op.ID, metastate.Command{RequestCancel: &metastate.RequestCancel{
+		ID: r.op.ID, Reason: fmt.Sprintf("its deadline of %s has passed", limit),
+	}})
+	return true
+}
+
 // inFront returns the oldest operation that an operation of the queue waits for.
 func (c *Controller) inFront(r *run) *cluster.Operation {
 	for _, id := range c.in.View.OperationIDs() {

@@ -83,6 +83,35 @@ func TestCancelWhilePaused(t *testing.T) {
 	}
 }
 
+// TestDeadline: what has not ended by its deadline is cancelled and says why, whether
+// it runs, is paused or waits for a node; what is in time ends as it would have.
+func TestDeadline(t *testing.T) {
+	spec := decommission(5)
+	spec.Deadline = 3
+	for name, prepare := range map[string]func(*rig, string){
+		"runs": func(r *rig, _ string) { r.copyRate = 1 << 10 },
+		"paused": func(r *rig, id string) {
+			r.must(metastate.Command{PauseOperation: &metastate.PauseOperation{ID: id}})
+		},
+	} {
+		r := newRig(t, 24, 5, 5, 120)
+		id := r.start(spec)
+		prepare(r, id)
+		r.until(name+": cancelled", time.Minute, r.ended(id))
+		if op := r.op(id); op.State != cluster.OpCancelled || !strings.Contains(op.Why, "its deadline of 3s has passed") {
+			t.Errorf("%s: the operation is %s: %s", name, op.State, op.Why)
+		}
+		if m := r.view().Nodes[5].Membership; m != cluster.Active {
+			t.Errorf("%s: n5 is %s after the cancellation", name, m)
+		}
+	}
+	r := newRig(t, 24, 5, 5, 8)
+	spec.Deadline = 600
+	id := r.start(spec)
+	r.until("in time", 3*time.Minute, r.ended(id))
+	r.gone(id, 5)
+}
+
 // TestQueue: a decommission of a node that is being drained waits for the drain,
 // and says so; one that nothing is in front of begins.
 func TestQueue(t *testing.T) {

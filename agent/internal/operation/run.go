@@ -188,7 +188,7 @@ func (c *Controller) stepOperation(r *run) {
 		r.dirty = false
 	}
 	r.op.Limit = r.stored.Limit
-	if c.held(r) {
+	if c.overdue(r) || c.held(r) {
 		return
 	}
 	switch r.op.Spec.Kind {

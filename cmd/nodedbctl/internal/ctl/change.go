@@ -35,7 +35,7 @@ func (c *Change) Bind(f *pflag.FlagSet) {
 	f.StringVar(&c.IdempotencyKey, "idempotency-key", "", "the same key is the same request")
 	f.BoolVar(&c.Detach, "detach", false, "return once it has begun")
 	f.BoolVar(&c.Queue, "queue", false, "wait for a conflicting operation instead of being refused")
-	f.DurationVar(&c.Deadline, "deadline", 0, "how long the operation may take")
+	f.DurationVar(&c.Deadline, "deadline", 0, "how long the operation may take; then it is cancelled (a drain: --on-deadline)")
 }
 
 // Allow checks whether the change may be made in this context. needs is how the
