@@ -107,6 +107,7 @@ func (c *Controller) Step(in Input) []Action {
 	}
 	c.absorb()
 	c.look()
+	c.endRemoved()
 	c.observe()
 	c.stepOperations()
 	c.stepTransfers()

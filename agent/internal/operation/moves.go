@@ -84,13 +84,21 @@ func (c *Controller) weight(m placement.Move) int {
 	return 4
 }
 
+// endRemoved ends the moves of ranges whose pool was dropped, before anything looks
+// at a range that is no more. What a call under way still makes is removed.
+func (c *Controller) endRemoved() {
+	for _, id := range sorted(c.moves) {
+		if c.in.View.Removed[id] != nil {
+			delete(c.moves, id)
+			c.ended++
+		}
+	}
+}
+
 // stepMoves carries on every move that is not waiting for an answer.
 func (c *Controller) stepMoves() {
 	for _, id := range sorted(c.moves) {
 		m := c.moves[id]
-		if m.inflight == 0 && c.in.View.Removed[id] != nil {
-			m.ended = true // its pool was dropped
-		}
 		if m.inflight == 0 && !m.ended && !c.in.Now.Before(m.retryAt) {
 			c.stepMove(m)
 		}

@@ -227,6 +227,40 @@ func TestDropPoolDuringAMove(t *testing.T) {
 	}
 }
 
+// TestCancelAMoveOfADroppedPool while a call of it is under way.
+func TestCancelAMoveOfADroppedPool(t *testing.T) {
+	for _, spec := range []cluster.OperationSpec{{Kind: cluster.OpMove}, {Kind: cluster.OpDecommission}} {
+		for wait := range 12 {
+			r := zoned(t, uint64(wait), 6, 6, 4)
+			r.until("created", 3*time.Minute, r.ended(r.createPool("hot", wanted(t, 3, "", ""), 1, 2, 3)))
+			pool, _ := r.view().Pool("hot")
+			x := r.ranges[r.view().RangesIn(pool.ID)[0]]
+			to := cluster.NodeID(1)
+			for _, named := x.desc.On(to); named; _, named = x.desc.On(to) {
+				to++
+			}
+			spec.Nodes = []cluster.NodeID{x.leader}
+			if spec.Kind == cluster.OpMove {
+				spec.Nodes, spec.Range, spec.From, spec.To = []cluster.NodeID{x.leader, to}, x.desc.ID, x.leader, to
+			}
+			move := r.start(spec)
+			for range wait {
+				r.advance()
+			}
+			if r.op(move).State.Final() {
+				continue
+			}
+			drop := r.dropPool("hot")
+			if res := r.propose(metastate.Command{By: "test", RequestCancel: &metastate.RequestCancel{ID: move}}); res.Refusal != nil {
+				continue
+			}
+			r.until("cancelled", time.Minute, r.ended(move))
+			r.until("dropped", time.Minute, r.ended(drop))
+			r.nothingLeft()
+		}
+	}
+}
+
 func dropDuring(t *testing.T, phase string) {
 	r := zoned(t, 1, 6, 6, 4)
 	r.refuse = func(a Action) error {
