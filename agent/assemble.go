@@ -158,10 +158,17 @@ func (n *Node) admit(p transport.Peer) error {
 		return &transport.RefusedError{Code: transport.RefusedVersion, Reason: fmt.Sprintf(
 			"%s runs %s, and the cluster is at version %d: start it with the newer nodedb-agent", p.Node, p.Supports, active)}
 	}
-	if node := n.machine.View().Nodes[p.Node]; node != nil && node.Membership == cluster.Decommissioned {
+	if n.decommissioned(p.Node) {
 		return &transport.RefusedError{Code: refusedDecommissioned, Reason: p.Node.String() + " was decommissioned"}
 	}
 	return nil
+}
+
+// decommissioned reports whether the meta range, as it is known here, says so of a
+// node.
+func (n *Node) decommissioned(id cluster.NodeID) bool {
+	node := n.machine.View().Nodes[id]
+	return node != nil && node.Membership == cluster.Decommissioned
 }
 
 const refusedDecommissioned = "decommissioned"

@@ -187,7 +187,7 @@ func (n *Node) servePeers(w http.ResponseWriter, r *http.Request) {
 	}
 	at := n.cfg.Advertised()
 	a := peersAnswer{Self: PeerAddress{Node: n.id.Node, UUID: n.id.UUID, RPC: at.RPC, Gossip: at.Gossip, Admin: at.Admin}}
-	if err := n.admit(transport.Peer{Node: who.Node}); err != nil {
+	if n.decommissioned(who.Node) {
 		a.Decommissioned = true
 	} else {
 		a.Peers = memberAddresses(n.machine.View(), who.Node)
