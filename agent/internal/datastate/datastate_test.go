@@ -88,6 +88,9 @@ func TestConditions(t *testing.T) {
 			if r.Outcome == ConditionFailed && bytes.Equal(x.row, present) && (string(r.Existing) != "p" || r.ExistingTS != 10) {
 				t.Errorf("existing %q at %s, want p at 10", r.Existing, r.ExistingTS)
 			}
+			if r.Outcome == ConditionFailed && !bytes.Equal(x.row, present) && r.Existing != nil {
+				t.Errorf("existing %q of no row", r.Existing)
+			}
 			if r.Outcome != Applied && r.FailedOp != 1 {
 				t.Errorf("failed op %d, want 1", r.FailedOp)
 			}

@@ -41,6 +41,8 @@ func Read(r storage.Reader, row []byte, ts hlc.Timestamp) (v Version, err error)
 	v.TS, v.size = at, int64(len(it.Key())+len(stored))
 	if v.Live {
 		v.Value = append([]byte{}, v.Value...)
+	} else {
+		v.Value = nil
 	}
 	return v, nil
 }

@@ -66,9 +66,11 @@ var ErrMalformed = errors.New("malformed key")
 // Span is the half-open key interval [Start, End).
 type Span struct{ Start, End []byte }
 
-// Contains reports whether key lies in s.
+// Contains reports whether key lies in s, in the order of the store: a version lies
+// where its row does, and no bound is a version.
 func (s Span) Contains(key []byte) bool {
-	return string(key) >= string(s.Start) && string(key) < string(s.End)
+	row := key[:Split(key)]
+	return string(row) >= string(s.Start) && string(row) < string(s.End)
 }
 
 // StoreIdent is the key of the store's identity record.
@@ -267,8 +269,12 @@ func DecodeRow(row []byte) (RowParts, error) {
 	if len(row) <= RowLen || row[0] != spaceData || row[len(row)-1] != terminator {
 		return RowParts{}, fmt.Errorf("%w: row % x", ErrMalformed, row)
 	}
+	v := cluster.VShard(binary.BigEndian.Uint16(row[2:4]))
+	if v >= cluster.VShards {
+		return RowParts{}, fmt.Errorf("%w: row % x is of vshard %d", ErrMalformed, row, v)
+	}
 	return RowParts{
-		Pool: cluster.PoolID(row[1]), VShard: cluster.VShard(binary.BigEndian.Uint16(row[2:4])),
+		Pool: cluster.PoolID(row[1]), VShard: v,
 		Collection: cluster.CollectionID(binary.BigEndian.Uint64(row[4:12])), Primary: Primary(row),
 	}, nil
 }

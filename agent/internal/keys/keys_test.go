@@ -2,6 +2,7 @@ package keys
 
 import (
 	"bytes"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -54,6 +55,30 @@ func TestSplitByTheKeyAlone(t *testing.T) {
 		}
 		if bytes.Compare(version, row) <= 0 || bytes.Compare(version, RowEnd(row)) >= 0 || !span.Contains(version) {
 			t.Errorf("%q: % x is not within its row and collection", pk, version)
+		}
+	}
+}
+
+// TestSpansKeepRowsWhole: a bound in the middle of a row's versions, which is no row
+// that anybody stored, belongs to the order of rows all the same.
+func TestSpansKeepRowsWhole(t *testing.T) {
+	row := Row(0, 9, 7, []byte("k"))
+	bound := Bound(row) + "\x00"
+	if err := bound.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	first, last := cluster.VShard(9).Key(), cluster.VShard(10).Key()
+	for _, ts := range []hlc.Timestamp{0, 1 << 50, hlc.Max} {
+		if v := Version(row, ts); !DataSpan(0, first, bound).Contains(v) || DataSpan(0, bound, last).Contains(v) {
+			t.Errorf("% x is not left of %s, and its row is", v, bound)
+		}
+	}
+}
+
+func TestNoRowIsOfAVShardThatIsNot(t *testing.T) {
+	for _, v := range []cluster.VShard{cluster.VShards, 1<<16 - 1} {
+		if _, err := DecodeRow(Row(0, v, 7, []byte("k"))); !errors.Is(err, ErrMalformed) {
+			t.Errorf("a row of vshard %d: %v, want %v", v, err, ErrMalformed)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 )
 
@@ -15,9 +16,11 @@ func (s *Store) count(ctx context.Context, j *replica.CountJob) {
 	}
 	defer func() { <-s.counting }()
 	defer j.Drop() // the loop may open it after its caller has left
-	if err := s.do(ctx, func(_ *Core, done func(error)) { done(j.Open()) }); err != nil {
-		return // void: the replica asks again if it has to
+	var n cluster.Counts
+	err := s.do(ctx, func(_ *Core, done func(error)) { done(j.Open()) })
+	if err == nil {
+		n, err = j.Count(func(bytes int64) error { return s.scanRate.wait(ctx, int(bytes)) })
 	}
-	n, err := j.Count(func(bytes int64) error { return s.scanRate.wait(ctx, int(bytes)) })
+	// Of a failure too, as when the loop is overloaded: the replica asks again.
 	_ = s.inbox.ask(true, func(c *Core) { c.Counted(j, n, err) }) // a stopped store does not care
 }
