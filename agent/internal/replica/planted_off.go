@@ -36,6 +36,9 @@ func (Planted) TellsEarly() bool { return false }
 // CountsFresh is false.
 func (Planted) CountsFresh() bool { return false }
 
+// FreesMade is false.
+func (Planted) FreesMade() bool { return false }
+
 // CountsLate is false.
 func (Planted) CountsLate() bool { return false }
 

@@ -41,6 +41,8 @@ type Planted struct {
 	TellEarly bool
 	// FreshCounts counts the answer of a peer whose store is new.
 	FreshCounts bool
+	// FreeMade has a replica that is made take part while those found still wait.
+	FreeMade bool
 	// CountLate counts no commit while a replica is held.
 	CountLate bool
 }
@@ -74,6 +76,9 @@ func (p Planted) TellsEarly() bool { return p.TellEarly }
 
 // CountsFresh reports FreshCounts.
 func (p Planted) CountsFresh() bool { return p.FreshCounts }
+
+// FreesMade reports FreeMade.
+func (p Planted) FreesMade() bool { return p.FreeMade }
 
 // CountsLate reports CountLate.
 func (p Planted) CountsLate() bool { return p.CountLate }

@@ -125,13 +125,29 @@ func (w *World) wipeBeside() {
 	n, fresh := w.nodes[w.rng.IntN(len(w.nodes))], w.nodes[w.rng.IntN(len(w.nodes))]
 	if w.faults && n != fresh && fresh.up && fresh.disk == nil && w.mayGoBack(n) && w.mayReset(fresh) {
 		w.Stats.Resets++
+		known := w.published() // before others crash: an operator resets with a quorum
 		w.goBack(n)
 		fresh.crash()
-		fresh.reset()
+		fresh.reset(known)
 		fresh.open()
 		w.crashOthers(n, fresh)
 	}
 	w.After(w.ms(100, 500), w.wipeBeside)
+}
+
+// unheard has disks go back whose nodes hear and are not heard: nobody answers what
+// they ask, and movers make replicas on them meanwhile.
+func (w *World) unheard() {
+	if n := w.nodes[w.rng.IntN(len(w.nodes))]; w.faults && w.mayGoBack(n) {
+		w.goBack(n)
+		for _, o := range w.nodes {
+			if o != n {
+				w.cut[[2]cluster.NodeID{n.id, o.id}] = true
+			}
+		}
+		w.After(w.ms(3000, 6000), func() { clear(w.cut) })
+	}
+	w.After(w.ms(100, 500), w.unheard)
 }
 
 // speaks is called with each batch that a node sends.
@@ -168,7 +184,7 @@ func (n *Node) mend() {
 	n.fs, n.disk = n.disk, nil
 	if n.w.chance(50) && n.w.mayReset(n) {
 		n.w.Stats.Resets++
-		n.reset()
+		n.reset(n.w.published())
 	}
 	n.open()
 }
@@ -209,8 +225,20 @@ func (n *Node) holds(d *cluster.RangeDescriptor) bool {
 	return ok && st.Replica == want.Replica
 }
 
-// reset empties the store behind tombstones, as nodedb-agent reset does.
-func (n *Node) reset() {
+// published is what the leaders say of their ranges.
+func (w *World) published() []cluster.RangeDescriptor {
+	var out []cluster.RangeDescriptor
+	for _, id := range w.ranges() {
+		if _, st, ok := w.Leader(id); ok {
+			out = append(out, st.Descriptor)
+		}
+	}
+	return out
+}
+
+// reset empties the store behind tombstones of the ranges that are known, as
+// nodedb-agent reset does.
+func (n *Node) reset(known []cluster.RangeDescriptor) {
 	own := n.ledger.own // goes on: others have heard of it
 	n.fs, n.ledger, n.wiped = storage.NewCrashableFS(), newLedger(), true
 	n.ledger.own = own
@@ -222,10 +250,8 @@ func (n *Node) reset() {
 	b := e.NewBatch()
 	n.resets++
 	err = store.WriteEmptied(b, n.resets, nil)
-	for _, id := range n.w.ranges() {
-		if _, st, ok := n.w.Leader(id); ok {
-			err = errors.Join(err, replica.WriteDestroyed(b, &st.Descriptor, st.Descriptor.NextReplica))
-		}
+	for i := range known {
+		err = errors.Join(err, replica.WriteDestroyed(b, &known[i], known[i].NextReplica))
 	}
 	if err = errors.Join(err, b.Commit(true), b.Close(), e.Close()); err != nil {
 		n.w.fail("reset %s: %v", n.id, err)

@@ -122,6 +122,11 @@ func pooled(c *Config) {
 	c.Operate, c.Pools, c.Duration, c.Nodes, c.Ranges, c.Clients = true, true, 120*time.Second, 7, 2, 4
 }
 
+// TestADiskGoesBackUnheard puts disks back into nodes whose questions get lost.
+func TestADiskGoesBackUnheard(t *testing.T) {
+	runSeeds(t, 6, func(c *Config) { c.Extra = (*World).unheard })
+}
+
 func operated(c *Config) {
 	c.Operate, c.Duration, c.Nodes, c.Ranges, c.Clients = true, 80*time.Second, 6, 3, 4
 }

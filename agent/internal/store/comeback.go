@@ -77,13 +77,17 @@ func Speaks(batch []byte) bool { return batch[0] == batchFormat }
 func (s *slot) takesPart() bool { return !s.destroying && !s.held }
 
 // holds reports whether a replica that is loaded now is to be held: all that the
-// start finds, and all of a store that is new, or found none and so asks nobody
-// until it gets one.
+// start finds, and all that is made until nothing is held any more. A store that is
+// an older copy lacks the tombstones of what came after it, and the replica itself
+// if it was made before: it would vote and acknowledge a second time.
 func (c *Core) holds() bool {
-	if c.cfg.Planted.AsksNobody() {
+	switch {
+	case c.cfg.Planted.AsksNobody():
+		return false
+	case c.cfg.Planted.FreesMade() && !c.back.loading && !c.marks.fresh() && !c.back.empty:
 		return false
 	}
-	return c.back.loading || c.marks.fresh() || c.back.empty && !c.back.settled
+	return !c.back.settled
 }
 
 // comeBack begins this start's boot and to ask, after the replicas were loaded.

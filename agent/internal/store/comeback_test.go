@@ -381,6 +381,46 @@ func TestAStoreWithoutReplicasAsks(t *testing.T) {
 	}
 }
 
+// TestWhatIsMadeInAReturnWaits: an old disk knows nothing of a replica that it was
+// given later. Made a second time it would vote and acknowledge a second time.
+func TestWhatIsMadeInAReturnWaits(t *testing.T) {
+	x := newTrio(t)
+	n := x.nodes[2]
+	old := storage.CrashClone(n.fs, 0, nil)
+	d := descriptor(3, 48, 64)
+	d.Replicas = nil
+	for i, id := range []cluster.NodeID{1, 2, 9} { // n9 is down, and has never heard of n3
+		d.Replicas = append(d.Replicas, cluster.ReplicaDescriptor{Node: id, Replica: cluster.ReplicaID(i + 1), Role: cluster.Voter})
+	}
+	d.NextReplica = 5
+	n.c.PrepareReplica(d, 4, x.must)
+	x.settle()
+	good := n.fs
+	for i := range x.nodes {
+		x.close(i)
+	}
+	n.fs = old
+	x.open(2)
+	n.c.PrepareReplica(d, 4, x.must)
+	x.settle()
+	if s := n.c.slots[3]; s == nil || !s.held || n.spoke {
+		t.Fatalf("the replica takes part although nobody has answered: %+v, spoke %v", s, n.spoke)
+	}
+	x.open(0)
+	x.settle()
+	if n.lost == nil || n.spoke {
+		t.Fatalf("n3 with an old disk: lost %v, spoke %v", n.lost, n.spoke)
+	}
+	x.close(2)
+	n.fs = good
+	x.open(2)
+	x.open(1)
+	x.settle()
+	if n.lost != nil || n.c.slots[3].held || !n.c.back.settled {
+		t.Errorf("n3 with its right disk: %v, it holds %+v", n.lost, n.c.slots[3])
+	}
+}
+
 // TestRoundsCountWhileOthersWait: a range without a quorum holds its replica, and
 // what the others do meanwhile is known of all the same.
 func TestRoundsCountWhileOthersWait(t *testing.T) {

@@ -108,7 +108,7 @@ func OpenCore(cfg Config) (*Core, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	for _, id := range ids {
-		if err := c.load(id); err != nil {
+		if err := c.load(id, c.holds()); err != nil {
 			return nil, fmt.Errorf("open store: %w", err)
 		}
 	}
@@ -125,7 +125,7 @@ func OpenCore(cfg Config) (*Core, error) {
 }
 
 // load opens one replica and finishes what a crash interrupted.
-func (c *Core) load(id cluster.RangeID) error {
+func (c *Core) load(id cluster.RangeID, held bool) error {
 	r, err := replica.Open(replica.Config{
 		Node: c.cfg.Node, Range: id, Engine: c.cfg.Engine, Clock: c.cfg.Clock, Machine: c.cfg.Machine,
 		Output: c, Logger: c.log, ElectionTicks: c.cfg.ElectionTicks, HeartbeatTicks: c.cfg.HeartbeatTicks,
@@ -135,7 +135,7 @@ func (c *Core) load(id cluster.RangeID) error {
 	if err != nil {
 		return err
 	}
-	s := &slot{r: r, id: id, held: c.holds()}
+	s := &slot{r: r, id: id, held: held}
 	c.slots[id] = s
 	i, _ := slices.BinarySearchFunc(c.order, id, func(s *slot, id cluster.RangeID) int { return cmp.Compare(s.id, id) })
 	c.order = slices.Insert(c.order, i, s)

@@ -24,9 +24,10 @@
 //     more; the process must stop.
 //  6. The clock never restarts below a timestamp it gave: a ceiling is durable
 //     ahead of it.
-//  7. A replica that a start finds says nothing until a quorum of its range's
-//     voters, this node counted, has said that it knows of nothing later than what
-//     the start found on disk (comeback). Nothing is taken from a peer of which
+//  7. A replica that a start finds, or that is made while others of its store still
+//     wait, says nothing until a quorum of its range's voters, this node counted, has
+//     said that it knows of nothing later than what the start found on disk
+//     (comeback). Nothing is taken from a peer of which
 //     something later is known.
 //
 // # What is not here

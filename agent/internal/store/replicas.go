@@ -138,7 +138,7 @@ func (c *Core) create(ds []*cluster.RangeDescriptor, done func(error), put func(
 	finish := func() {
 		for _, d := range ds {
 			c.creating = slices.DeleteFunc(c.creating, func(o *cluster.RangeDescriptor) bool { return o == d })
-			if err := c.load(d.ID); err != nil {
+			if err := c.load(d.ID, c.holds()); err != nil {
 				c.fatal(fmt.Errorf("open a replica just written: %w", err))
 				done(err)
 				return

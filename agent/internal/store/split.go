@@ -42,7 +42,11 @@ func (c *Core) Split(id cluster.RangeID, split cluster.RangeSplit, done func(rep
 func (c *Core) Born(parent *replica.Replica, child *cluster.RangeDescriptor) {
 	_, exists := c.slots[child.ID]
 	invariant.Check(!exists, "%s: split off from %s, and here already", child.ID, parent.Range())
-	if err := c.load(child.ID); err != nil {
+	held := c.holds()
+	if p := c.slots[parent.Range()]; p != nil {
+		held = p.held // the same peers have answered for both
+	}
+	if err := c.load(child.ID, held); err != nil {
 		c.fatal(fmt.Errorf("open a replica just split off: %w", err))
 		return
 	}
