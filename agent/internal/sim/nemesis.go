@@ -84,12 +84,11 @@ func (w *World) partition(n *Node, heal time.Duration) {
 // jumpClock moves a node's physical clock, sometimes further than peers accept.
 func (w *World) jumpClock(n *Node, heal time.Duration) {
 	w.Stats.ClockJumps++
-	before := n.offset
-	n.offset += w.ms(0, 400) - 200*time.Millisecond
+	n.offset = n.honest + w.ms(0, 400) - 200*time.Millisecond
 	if w.chance(25) {
-		n.offset = before + 3*time.Second
+		n.offset = n.honest + 3*time.Second
 	}
-	w.After(heal, func() { n.offset = before })
+	w.After(heal, func() { n.offset = n.honest }) // another jump may lie between
 }
 
 // blackout cuts the power of most nodes at once.
@@ -121,7 +120,7 @@ func (w *World) calm() {
 	clear(w.cut)
 	for _, n := range w.nodes {
 		n.paused, n.slow, n.crashIn = false, false, 0
-		n.offset = 50 * time.Millisecond
+		n.offset, n.honest = 50*time.Millisecond, 50*time.Millisecond
 	}
 }
 

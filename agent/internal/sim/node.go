@@ -28,6 +28,7 @@ type Node struct {
 	board  *statusboard.Board[cluster.RangeID, cluster.RangeStatus] // of this life
 	clock  *hlc.Clock
 	offset time.Duration // of its physical clock
+	honest time.Duration // what offset is when nobody has moved the clock
 	found  hlc.Timestamp // what the clock held when the node was opened
 
 	up     bool
@@ -60,7 +61,8 @@ type Node struct {
 }
 
 func newNode(w *World, id cluster.NodeID) *Node {
-	n := &Node{w: w, id: id, fs: storage.NewCrashableFS(), offset: w.ms(0, 100), ledger: newLedger(), binary: gate.Binary()}
+	skew := w.ms(0, 100)
+	n := &Node{w: w, id: id, fs: storage.NewCrashableFS(), offset: skew, honest: skew, ledger: newLedger(), binary: gate.Binary()}
 	if w.cfg.Upgrade {
 		n.binary.Max = gate.First
 	}
