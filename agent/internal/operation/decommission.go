@@ -165,6 +165,11 @@ func (c *Controller) moveOff(r *run) {
 	if len(r.work) == 0 && c.in.Now.Sub(r.plannedA) >= replanEvery {
 		c.replan(r)
 	}
+	c.begin(r)
+}
+
+// begin starts what of an operation's work there is room for, and says how it stands.
+func (c *Controller) begin(r *run) {
 	rest := r.work[:0]
 	for _, m := range r.work {
 		if c.moves[m.Range] != nil || c.start(r.op.ID, m) {

@@ -352,15 +352,7 @@ func (s *Service) startSteps(ctx context.Context, r StartRequest, spec cluster.O
 		}
 	}
 	batch = append(batch, metastate.Command{CreateOperation: &metastate.CreateOperation{Operation: record}})
-	res, err := s.cfg.Meta.Propose(ctx, metastate.Command{By: r.By, Via: "admin", Batch: batch})
-	if err != nil {
-		return op, false, fmt.Errorf("record the operation: %w", err)
-	}
-	if res.Refusal != nil {
-		return op, false, ofMeta(res.Refusal)
-	}
-	last := res.Batch[len(res.Batch)-1]
-	return *last.Operation, last.Existed, nil
+	return s.record(ctx, r, metastate.Command{Batch: batch})
 }
 
 // known finds what the request repeats: an operation that it attaches to, whose

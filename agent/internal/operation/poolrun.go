@@ -165,16 +165,7 @@ func (c *Controller) growPool(r *run, pool *cluster.Pool) {
 			return
 		}
 	}
-	rest := r.work[:0]
-	for _, m := range r.work {
-		if c.moves[m.Range] != nil || c.start(r.op.ID, m) {
-			delete(r.gave, m.Range)
-			continue
-		}
-		rest = append(rest, m)
-	}
-	r.work = rest
-	c.standing(r)
+	c.begin(r)
 }
 
 // replanPool plans anew, and reports whether there is nothing to move any more.

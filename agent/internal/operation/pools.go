@@ -134,15 +134,7 @@ func (s *Service) startPool(ctx context.Context, r StartRequest, spec cluster.Op
 		record.PlanID, record.Total, record.Planned = p.Plan.ID, p.Plan.Total, p.Plan.Prediction.P50
 		batch = s.poolChange(&record, &p)
 	}
-	res, err := s.cfg.Meta.Propose(ctx, metastate.Command{By: r.By, Via: "admin", Batch: batch})
-	if err != nil {
-		return op, false, fmt.Errorf("record the operation: %w", err)
-	}
-	if res.Refusal != nil {
-		return op, false, ofMeta(res.Refusal)
-	}
-	last := res.Batch[len(res.Batch)-1]
-	return *last.Operation, last.Existed, nil
+	return s.record(ctx, r, metastate.Command{Batch: batch})
 }
 
 // repeatsPool reports whether an operation does what is asked for already.

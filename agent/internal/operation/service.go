@@ -311,14 +311,21 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (op cluster.Operati
 			record.Phases = drainPhases(spec.Shutdown)
 		}
 	}
-	res, err := s.cfg.Meta.Propose(ctx, metastate.Command{
-		By: r.By, Via: "admin", CreateOperation: &metastate.CreateOperation{Operation: record},
-	})
+	return s.record(ctx, r, metastate.Command{CreateOperation: &metastate.CreateOperation{Operation: record}})
+}
+
+// record proposes what creates an operation, alone or as the last of a batch.
+func (s *Service) record(ctx context.Context, r StartRequest, cmd metastate.Command) (op cluster.Operation, existed bool, err error) {
+	cmd.By, cmd.Via = r.By, "admin"
+	res, err := s.cfg.Meta.Propose(ctx, cmd)
 	if err != nil {
 		return op, false, fmt.Errorf("record the operation: %w", err)
 	}
 	if res.Refusal != nil {
 		return op, false, ofMeta(res.Refusal)
+	}
+	if n := len(res.Batch); n > 0 {
+		res = res.Batch[n-1]
 	}
 	return *res.Operation, res.Existed, nil
 }

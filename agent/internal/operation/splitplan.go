@@ -162,16 +162,7 @@ func (s *Service) startSplit(ctx context.Context, r StartRequest, spec cluster.O
 		record.Spec.At = p.At
 		record.PlanID, record.Total = p.Plan.ID, p.Plan.Total
 	}
-	res, err := s.cfg.Meta.Propose(ctx, metastate.Command{
-		By: r.By, Via: "admin", CreateOperation: &metastate.CreateOperation{Operation: record},
-	})
-	if err != nil {
-		return op, false, fmt.Errorf("record the operation: %w", err)
-	}
-	if res.Refusal != nil {
-		return op, false, ofMeta(res.Refusal)
-	}
-	return *res.Operation, res.Existed, nil
+	return s.record(ctx, r, metastate.Command{CreateOperation: &metastate.CreateOperation{Operation: record}})
 }
 
 // splitUnderWay returns the operation that a request without a boundary repeats.

@@ -87,14 +87,5 @@ func (s *Service) startUpgrade(ctx context.Context, r StartRequest, spec cluster
 		}
 		record.PlanID = p.Plan.ID
 	}
-	res, err := s.cfg.Meta.Propose(ctx, metastate.Command{
-		By: r.By, Via: "admin", CreateOperation: &metastate.CreateOperation{Operation: record},
-	})
-	if err != nil {
-		return op, false, fmt.Errorf("record the operation: %w", err)
-	}
-	if res.Refusal != nil {
-		return op, false, ofMeta(res.Refusal)
-	}
-	return *res.Operation, res.Existed, nil
+	return s.record(ctx, r, metastate.Command{CreateOperation: &metastate.CreateOperation{Operation: record}})
 }

@@ -17,26 +17,6 @@ const (
 	positionFormat  byte = 1
 )
 
-// known refuses bytes of a format that this binary does not know, and those that
-// are shorter than its own.
-func known(b []byte, format byte, least int, what string) error {
-	if len(b) > 0 && b[0] != format {
-		return gate.Newer("%s of format %d", what, b[0])
-	}
-	if len(b) < least {
-		return fmt.Errorf("%w: %s", storage.ErrCorruption, what)
-	}
-	return nil
-}
-
-// exactly refuses those of another length too.
-func exactly(b []byte, format byte, size int, what string) error {
-	if err := known(b, format, size, what); err != nil || len(b) == size {
-		return err
-	}
-	return fmt.Errorf("%w: %s", storage.ErrCorruption, what)
-}
-
 // Position is a place in a log.
 type Position struct{ Index, Term uint64 }
 
@@ -62,7 +42,7 @@ func decodeEntry(index uint64, v []byte) (*pb.Entry, error) {
 
 // splitEntry reads a stored entry's term and data; data aliases v.
 func splitEntry(v []byte) (term uint64, data []byte, err error) {
-	if err := known(v, entryFormat, 3, "raft entry"); err != nil {
+	if err := storage.CheckFormat(v, entryFormat, 3, "raft entry"); err != nil {
 		return 0, nil, err
 	}
 	if pb.EntryType(v[1]) > pb.EntryConfChangeV2 {
@@ -95,7 +75,7 @@ func encodeHardState(hs *pb.HardState) []byte {
 }
 
 func decodeHardState(v []byte) (*pb.HardState, error) {
-	if err := exactly(v, hardStateFormat, 25, "hard state"); err != nil {
+	if err := storage.CheckFixed(v, hardStateFormat, 25, "hard state"); err != nil {
 		return nil, err
 	}
 	return &pb.HardState{
@@ -112,7 +92,7 @@ func encodePosition(p Position) []byte {
 }
 
 func decodePosition(v []byte) (Position, error) {
-	if err := exactly(v, positionFormat, 17, "truncated state"); err != nil {
+	if err := storage.CheckFixed(v, positionFormat, 17, "truncated state"); err != nil {
 		return Position{}, err
 	}
 	return Position{binary.BigEndian.Uint64(v[1:]), binary.BigEndian.Uint64(v[9:])}, nil

@@ -31,35 +31,19 @@ const (
 	recordFormat     byte = 1
 )
 
-// known refuses bytes of a format that this binary does not know, and those that
-// are shorter than its own.
-func known(b []byte, format byte, least int, what string) error {
-	if len(b) > 0 && b[0] != format {
-		return gate.Newer("%s of format %d", what, b[0])
-	}
-	if len(b) < least {
-		return fmt.Errorf("%w: %s", storage.ErrCorruption, what)
-	}
-	return nil
-}
-
-// exactly refuses those of another length too.
-func exactly(b []byte, format byte, size int, what string) error {
-	if err := known(b, format, size, what); err != nil || len(b) == size {
-		return err
-	}
-	return fmt.Errorf("%w: %s", storage.ErrCorruption, what)
-}
-
 // readJSON reads JSON that this binary knows every field of: it would drop others
 // when it writes the same again, and act as if they were not there.
 func readJSON(b []byte, into any, what string) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
+	switch err := d.Decode(into); {
+	case err == nil:
+		return nil
+	case json.Valid(b):
 		return gate.Newer("%s: %v", what, err)
+	default:
+		return fmt.Errorf("%w: %s: %v", storage.ErrCorruption, what, err)
 	}
-	return nil
 }
 
 // An envelope is: format, flags, command id, timestamp, payload. The timestamp
@@ -100,7 +84,7 @@ func encodeEnvelope(p *Proposal) []byte {
 
 // decodeEnvelope splits an entry's data.
 func decodeEnvelope(b []byte) (e envelope, err error) {
-	if err := known(b, envelopeFormat, envelopeHeader, "command envelope"); err != nil {
+	if err := storage.CheckFormat(b, envelopeFormat, envelopeHeader, "command envelope"); err != nil {
 		return e, err
 	}
 	if b[1] > envelopeRetry|envelopeSplit {
@@ -160,7 +144,7 @@ func (a *appliedState) encode() []byte {
 }
 
 func decodeApplied(b []byte) (a appliedState, err error) {
-	if err := exactly(b, appliedFormat, appliedLen, "applied state"); err != nil {
+	if err := storage.CheckFixed(b, appliedFormat, appliedLen, "applied state"); err != nil {
 		return a, err
 	}
 	if b[appliedLen-1] > 1 {
@@ -180,7 +164,7 @@ func encodeDescriptor(d *cluster.RangeDescriptor) ([]byte, error) {
 
 func decodeDescriptor(b []byte) (*cluster.RangeDescriptor, error) {
 	d := &cluster.RangeDescriptor{}
-	if err := known(b, descriptorFormat, 1, "range descriptor"); err != nil {
+	if err := storage.CheckFormat(b, descriptorFormat, 1, "range descriptor"); err != nil {
 		return nil, err
 	}
 	return d, readJSON(b[1:], d, "range descriptor")
@@ -201,7 +185,7 @@ func encodeIdentity(i *Identity) ([]byte, error) {
 }
 
 func decodeIdentity(b []byte) (*Identity, error) {
-	if err := known(b, identityFormat, 9, "replica identity"); err != nil {
+	if err := storage.CheckFormat(b, identityFormat, 9, "replica identity"); err != nil {
 		return nil, err
 	}
 	i := &Identity{ID: cluster.ReplicaID(binary.BigEndian.Uint64(b[1:]))}
@@ -215,7 +199,7 @@ func encodeRecord(ts hlc.Timestamp, result []byte) []byte {
 }
 
 func decodeRecord(b []byte) (hlc.Timestamp, []byte, error) {
-	if err := known(b, recordFormat, 9, "command record"); err != nil {
+	if err := storage.CheckFormat(b, recordFormat, 9, "command record"); err != nil {
 		return 0, nil, err
 	}
 	return hlc.Timestamp(binary.BigEndian.Uint64(b[1:])), b[9:], nil
@@ -227,7 +211,7 @@ func encodeTombstone(next cluster.ReplicaID) []byte {
 }
 
 func decodeTombstone(b []byte) (cluster.ReplicaID, error) {
-	if err := exactly(b, identityFormat, 9, "replica tombstone"); err != nil {
+	if err := storage.CheckFixed(b, identityFormat, 9, "replica tombstone"); err != nil {
 		return 0, err
 	}
 	return cluster.ReplicaID(binary.BigEndian.Uint64(b[1:])), nil
