@@ -292,14 +292,7 @@ func (j *join) takePeers() {
 			continue
 		}
 		same = false
-		p := &peersSight{of: st.Peers}
-		for to, peer := range st.Peers {
-			if peer.Breaker == "open" {
-				p.open = append(p.open, to)
-			}
-		}
-		slices.Sort(p.open)
-		s.peers[node] = p
+		s.peers[node] = &peersSight{of: st.Peers, open: statusboard.Unreached(st.Peers)}
 	}
 	if s.roster = old.roster; !same {
 		s.roster = &roster{}

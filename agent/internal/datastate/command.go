@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/codec"
 	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 )
@@ -97,9 +98,9 @@ func EncodeBatch(b *Batch) []byte {
 		if op.Expect.hasTimestamp() {
 			out = binary.BigEndian.AppendUint64(out, uint64(op.ExpectTS))
 		}
-		out = appendBytes(out, op.Row)
+		out = codec.AppendBytes(out, op.Row)
 		if op.Kind == Put {
-			out = appendBytes(out, op.Value)
+			out = codec.AppendBytes(out, op.Value)
 		}
 	}
 	return out
@@ -113,20 +114,20 @@ const minOp = 3
 // DecodeBatch decodes what EncodeBatch made, as a binary does that supports s. The
 // batch aliases data.
 func DecodeBatch(data []byte, s gate.Support) (*Batch, error) {
-	d := decoder{rest: data}
+	d := decode(data)
 	b := &Batch{}
 	if err := d.head(b, s); err != nil {
 		return nil, err
 	}
-	writer, n := d.uvarint(), d.uvarint()
-	if d.err == nil && writer > math.MaxUint32 {
+	writer, n := d.Uvarint(), d.Uvarint()
+	if d.Err() == nil && writer > math.MaxUint32 {
 		return nil, fmt.Errorf("%w: writer %d", ErrMalformed, writer)
 	}
-	if d.err == nil && n > uint64(len(d.rest)/minOp) {
-		return nil, fmt.Errorf("%w: %d ops in %d bytes", ErrMalformed, n, len(d.rest))
+	if d.Err() == nil && n > uint64(d.Len()/minOp) {
+		return nil, fmt.Errorf("%w: %d ops in %d bytes", ErrMalformed, n, d.Len())
 	}
-	if d.err != nil {
-		return nil, d.err
+	if d.Err() != nil {
+		return nil, d.Err()
 	}
 	b.Writer, b.Ops = cluster.WriterID(writer), make([]Op, n)
 	for i := range b.Ops {
@@ -135,24 +136,24 @@ func DecodeBatch(data []byte, s gate.Support) (*Batch, error) {
 		}
 		b.keep(&b.Ops[i])
 	}
-	if len(d.rest) > 0 {
-		return nil, fmt.Errorf("%w: %d bytes after the batch", ErrMalformed, len(d.rest))
+	if d.Len() > 0 {
+		return nil, fmt.Errorf("%w: %d bytes after the batch", ErrMalformed, d.Len())
 	}
 	return b, nil
 }
 
 func (d *decoder) op(op *Op) error {
-	op.Kind, op.Expect = OpKind(d.byte()), Condition(d.byte())
+	op.Kind, op.Expect = OpKind(d.Byte()), Condition(d.Byte())
 	if op.Expect.hasTimestamp() {
-		op.ExpectTS = hlc.Timestamp(d.uint64())
+		op.ExpectTS = hlc.Timestamp(d.Uint64())
 	}
-	op.Row = d.bytes()
+	op.Row = d.Bytes()
 	if op.Kind == Put {
-		op.Value = d.bytes()
+		op.Value = d.Bytes()
 	}
 	switch {
-	case d.err != nil:
-		return d.err
+	case d.Err() != nil:
+		return d.Err()
 	case op.Kind != Put && op.Kind != Delete:
 		return gate.Newer("op of kind %d", op.Kind)
 	case op.Expect > NotNewerThan:
@@ -172,89 +173,36 @@ func EncodeResult(r *Result) []byte {
 	if r.Existing == nil {
 		return append(out, 0)
 	}
-	return appendBytes(append(out, 1), r.Existing)
+	return codec.AppendBytes(append(out, 1), r.Existing)
 }
 
 // DecodeResult decodes what EncodeResult made. The result aliases data.
 func DecodeResult(data []byte) (*Result, error) {
-	d := decoder{rest: data}
-	if f := d.byte(); d.err == nil && f != resultFormat {
+	d := decode(data)
+	if f := d.Byte(); d.Err() == nil && f != resultFormat {
 		return nil, gate.Newer("result of format %d", f)
 	}
-	r := &Result{Outcome: Outcome(d.byte())}
-	if d.err == nil && (r.Outcome < Applied || r.Outcome > Malformed) {
+	r := &Result{Outcome: Outcome(d.Byte())}
+	if d.Err() == nil && (r.Outcome < Applied || r.Outcome > Malformed) {
 		return nil, fmt.Errorf("%w: outcome %d", ErrMalformed, r.Outcome)
 	}
 	if r.Outcome == ConditionFailed || r.Outcome == WrongRange {
-		op := d.uvarint()
+		op := d.Uvarint()
 		if op > 1<<31 {
 			return nil, fmt.Errorf("%w: op %d failed", ErrMalformed, op)
 		}
-		r.FailedOp, r.ExistingTS = int(op), hlc.Timestamp(d.uint64())
-		if d.byte() == 1 {
-			r.Existing = d.bytes()
+		r.FailedOp, r.ExistingTS = int(op), hlc.Timestamp(d.Uint64())
+		if d.Byte() == 1 {
+			r.Existing = d.Bytes()
 		}
 	}
-	if d.err == nil && len(d.rest) > 0 {
-		return nil, fmt.Errorf("%w: %d bytes after the result", ErrMalformed, len(d.rest))
+	if d.Err() == nil && d.Len() > 0 {
+		return nil, fmt.Errorf("%w: %d bytes after the result", ErrMalformed, d.Len())
 	}
-	return r, d.err
+	return r, d.Err()
 }
 
-func appendBytes(out, b []byte) []byte {
-	return append(binary.AppendUvarint(out, uint64(len(b))), b...)
-}
+// decoder reads what this package encodes.
+type decoder struct{ codec.Reader }
 
-// decoder reads from rest and remembers the first error.
-type decoder struct {
-	rest []byte
-	err  error
-}
-
-func (d *decoder) short() {
-	if d.err == nil {
-		d.err = fmt.Errorf("%w: it ends early", ErrMalformed)
-	}
-	d.rest = nil
-}
-
-func (d *decoder) byte() byte {
-	if len(d.rest) == 0 {
-		d.short()
-		return 0
-	}
-	b := d.rest[0]
-	d.rest = d.rest[1:]
-	return b
-}
-
-func (d *decoder) uint64() uint64 {
-	if len(d.rest) < 8 {
-		d.short()
-		return 0
-	}
-	v := binary.BigEndian.Uint64(d.rest)
-	d.rest = d.rest[8:]
-	return v
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.rest)
-	if n <= 0 {
-		d.short()
-		return 0
-	}
-	d.rest = d.rest[n:]
-	return v
-}
-
-func (d *decoder) bytes() []byte {
-	n := d.uvarint()
-	if n > uint64(len(d.rest)) {
-		d.short()
-		return nil
-	}
-	b := d.rest[:n:n]
-	d.rest = d.rest[n:]
-	return b
-}
+func decode(b []byte) decoder { return decoder{codec.Read(b, ErrMalformed)} }

@@ -22,10 +22,10 @@ func (b *Batch) appendHead(out []byte) []byte { return append(out, batchFormat) 
 
 // head reads what begins a batch.
 func (d *decoder) head(_ *Batch, _ gate.Support) error {
-	if f := d.byte(); d.err == nil && f != batchFormat {
+	if f := d.Byte(); d.Err() == nil && f != batchFormat {
 		return gate.Newer("batch of format %d", f)
 	}
-	return d.err
+	return d.Err()
 }
 
 // keep gives an op of b what its row's version keeps of the batch.

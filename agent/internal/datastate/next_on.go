@@ -39,18 +39,13 @@ func (b *Batch) appendHead(out []byte) []byte {
 
 // head reads what begins a batch.
 func (d *decoder) head(b *Batch, s gate.Support) error {
-	f := d.byte()
+	f := d.Byte()
 	switch {
-	case d.err != nil:
-		return d.err
+	case d.Err() != nil:
+		return d.Err()
 	case f == batchWithOrigin && s.Max >= gate.BatchOrigin:
-		if len(d.rest) < originLen {
-			d.short()
-			return d.err
-		}
-		b.origin = cluster.NodeID(binary.BigEndian.Uint32(d.rest))
-		d.rest = d.rest[originLen:]
-		return nil
+		b.origin = cluster.NodeID(d.Uint32())
+		return d.Err()
 	case f != batchFormat:
 		return gate.Newer("batch of format %d", f)
 	}

@@ -70,10 +70,10 @@ func decodeVersion(b []byte) (v Version, err error) {
 }
 
 func (v *Version) fields(b []byte) error {
-	d := decoder{rest: b}
-	for len(d.rest) > 0 {
-		tag, body := d.uvarint(), d.bytes()
-		if d.err != nil {
+	d := decode(b)
+	for d.Len() > 0 {
+		tag, body := d.Uvarint(), d.Bytes()
+		if d.Err() != nil {
 			return damaged("a field ends early")
 		}
 		if tag != fieldWriter {

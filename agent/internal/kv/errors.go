@@ -172,13 +172,13 @@ func writeError(w *writer, err error) {
 
 // readError is the inverse of writeError. Faults of the message stick to r.
 func readError(r *reader) error {
-	switch r.byte() {
+	switch r.Byte() {
 	case codeNone:
 		return nil
 	case codeNotLeader:
-		return &store.NotLeaderError{Range: cluster.RangeID(r.uvarint()), Leader: r.node(), Generation: r.uvarint()}
+		return &store.NotLeaderError{Range: cluster.RangeID(r.Uvarint()), Leader: r.node(), Generation: r.Uvarint()}
 	case codeRangeNotFound:
-		return &store.RangeNotFoundError{Range: cluster.RangeID(r.uvarint())}
+		return &store.RangeNotFoundError{Range: cluster.RangeID(r.Uvarint())}
 	case codeRangeMismatch:
 		return readMismatch(r)
 	case codeAmbiguous:
@@ -190,7 +190,7 @@ func readError(r *reader) error {
 	case codeStopped:
 		return store.ErrStopped
 	case codeReplicaFailed:
-		return &store.ReplicaFailedError{Range: cluster.RangeID(r.uvarint()), Cause: errors.New(r.text())}
+		return &store.ReplicaFailedError{Range: cluster.RangeID(r.Uvarint()), Cause: errors.New(r.text())}
 	case codeTooLarge:
 		return store.ErrTooLarge
 	case codeCanceled:
@@ -200,23 +200,23 @@ func readError(r *reader) error {
 	case codeOther:
 		return &RemoteError{Message: r.text()}
 	}
-	r.fail("unknown error code")
-	return r.err
+	r.Fail("unknown error code")
+	return r.Err()
 }
 
 func (r *reader) node() cluster.NodeID {
-	v := r.uvarint()
+	v := r.Uvarint()
 	if v > 1<<32-1 {
-		r.fail("node id past the end")
+		r.Fail("node id past the end")
 		return 0
 	}
 	return cluster.NodeID(v)
 }
 
 func (r *reader) milliseconds() time.Duration {
-	v := r.uvarint()
+	v := r.Uvarint()
 	if v > uint64(math.MaxInt64/time.Millisecond) {
-		r.fail("duration past the end")
+		r.Fail("duration past the end")
 		return 0
 	}
 	return time.Duration(v) * time.Millisecond
@@ -239,8 +239,8 @@ func writeMismatch(w *writer, e *store.RangeMismatchError) {
 
 func readMismatch(r *reader) error {
 	var m mismatchBody
-	if err := json.Unmarshal(r.bytes(), &m); err != nil {
-		r.fail("descriptor")
+	if err := json.Unmarshal(r.Bytes(), &m); err != nil {
+		r.Fail("descriptor")
 	}
 	return &store.RangeMismatchError{Descriptor: m.RangeDescriptor, Others: m.Others}
 }

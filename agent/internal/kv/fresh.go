@@ -119,7 +119,7 @@ func (d *DB) askClock(ctx context.Context, node cluster.NodeID) hlc.Timestamp {
 		return 0
 	}
 	r, clock := openMessage(b)
-	if r.end() != nil {
+	if r.End() != nil {
 		return 0
 	}
 	return clock

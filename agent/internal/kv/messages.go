@@ -2,6 +2,7 @@ package kv
 
 import (
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/codec"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/store"
 )
@@ -28,9 +29,9 @@ func beginMessage(size int, now hlc.Timestamp) *writer {
 }
 
 func openMessage(b []byte) (r *reader, clock hlc.Timestamp) {
-	r = &reader{b: b}
-	if f := r.byte(); r.err == nil && f != messageFormat {
-		r.fail("unknown format")
+	r = &reader{codec.Read(b, errMalformed)}
+	if f := r.Byte(); r.Err() == nil && f != messageFormat {
+		r.Fail("unknown format")
 	}
 	return r, r.ts()
 }
@@ -52,11 +53,11 @@ func (m *proposeRequest) encode(now hlc.Timestamp) []byte {
 
 func decodeProposeRequest(b []byte) (m proposeRequest, clock hlc.Timestamp, err error) {
 	r, clock := openMessage(b)
-	m.Range = cluster.RangeID(r.uvarint())
-	copy(m.Command.ID[:], r.raw(16))
+	m.Range = cluster.RangeID(r.Uvarint())
+	copy(m.Command.ID[:], r.Raw(16))
 	m.Command.Retry = r.bool()
-	m.Command.Payload = r.raw(uint64(len(r.b)))
-	return m, clock, r.end()
+	m.Command.Payload = r.Raw(uint64(r.Len()))
+	return m, clock, r.End()
 }
 
 // proposeReply is the answer; Err excludes the rest.
@@ -80,9 +81,9 @@ func decodeProposeReply(b []byte) (m proposeReply, clock hlc.Timestamp, err erro
 	r, clock := openMessage(b)
 	if m.Err = readError(r); m.Err == nil {
 		m.TS = r.ts()
-		m.Result = r.raw(uint64(len(r.b)))
+		m.Result = r.Raw(uint64(r.Len()))
 	}
-	return m, clock, r.end()
+	return m, clock, r.End()
 }
 
 // readRequest asks the leader of a range for rows.
@@ -109,12 +110,12 @@ func (m *readRequest) encode(now hlc.Timestamp) []byte {
 
 func decodeReadRequest(b []byte) (m readRequest, clock hlc.Timestamp, err error) {
 	r, clock := openMessage(b)
-	m.Range, m.TS = cluster.RangeID(r.uvarint()), r.ts()
-	m.Rows = make([][]byte, r.count(1))
+	m.Range, m.TS = cluster.RangeID(r.Uvarint()), r.ts()
+	m.Rows = make([][]byte, r.Count32(1))
 	for i := range m.Rows {
-		m.Rows[i] = r.bytes()
+		m.Rows[i] = r.Bytes()
 	}
-	return m, clock, r.end()
+	return m, clock, r.End()
 }
 
 // readReply is the answer, in the order of the request; Err excludes the rest.
@@ -150,13 +151,13 @@ func (m *readReply) encode(now hlc.Timestamp) []byte {
 func decodeReadReply(b []byte) (m readReply, clock hlc.Timestamp, err error) {
 	r, clock := openMessage(b)
 	if m.Err = readError(r); m.Err == nil {
-		m.Rows = make([]readRow, r.count(9))
+		m.Rows = make([]readRow, r.Count32(9))
 		for i := range m.Rows {
 			m.Rows[i].Version = r.ts()
 			m.Rows[i].Value = r.optional()
 		}
 	}
-	return m, clock, r.end()
+	return m, clock, r.End()
 }
 
 // scanRequest asks the leader of a range for the rows of a collection.
@@ -215,33 +216,33 @@ func (m *scanRequest) within(d *cluster.RangeDescriptor) bool {
 
 func decodeScanRequest(b []byte) (m scanRequest, clock hlc.Timestamp, err error) {
 	r, clock := openMessage(b)
-	m.Range, m.TS = cluster.RangeID(r.uvarint()), r.ts()
-	m.Collection = cluster.CollectionID(r.uvarint())
-	m.Pool = cluster.PoolID(r.byte())
+	m.Range, m.TS = cluster.RangeID(r.Uvarint()), r.ts()
+	m.Collection = cluster.CollectionID(r.Uvarint())
+	m.Pool = cluster.PoolID(r.Byte())
 	m.From, m.To = r.bound(), r.bound()
-	m.Start, m.End = r.bytes(), r.bytes()
+	m.Start, m.End = r.Bytes(), r.Bytes()
 	m.Ordered, m.Reverse = r.bool(), r.bool()
 	if r.bool() {
 		m.After = &position{VShard: r.vshard()}
-		m.After.Key = r.bytes()
+		m.After.Key = r.Bytes()
 	}
-	m.MaxRows, m.MaxBytes, m.MaxChunks, m.Limit = r.uvarint(), r.uvarint(), r.uvarint(), r.uvarint()
-	return m, clock, r.end()
+	m.MaxRows, m.MaxBytes, m.MaxChunks, m.Limit = r.Uvarint(), r.Uvarint(), r.Uvarint(), r.Uvarint()
+	return m, clock, r.End()
 }
 
 func (r *reader) bound() cluster.Key {
-	k := cluster.Key(r.bytes())
-	if r.err == nil && k.Validate() != nil {
-		r.fail("no bound")
+	k := cluster.Key(r.Bytes())
+	if r.Err() == nil && k.Validate() != nil {
+		r.Fail("no bound")
 		return ""
 	}
 	return k
 }
 
 func (r *reader) vshard() cluster.VShard {
-	v := r.uvarint()
+	v := r.Uvarint()
 	if v > cluster.VShards {
-		r.fail("vshard past the end")
+		r.Fail("vshard past the end")
 		return 0
 	}
 	return cluster.VShard(v)
@@ -304,17 +305,17 @@ func encodeScanError(now hlc.Timestamp, err error) []byte {
 func decodeScanChunk(b []byte) (m scanChunk, clock hlc.Timestamp, err error) {
 	r, clock := openMessage(b)
 	if m.Err = readError(r); m.Err == nil {
-		m.Rows = make([]Row, r.count(10))
+		m.Rows = make([]Row, r.Count32(10))
 		for i := range m.Rows {
 			m.Rows[i].Version = r.ts()
-			m.Rows[i].Key = r.bytes()
-			m.Rows[i].Value = r.bytes()
+			m.Rows[i].Key = r.Bytes()
+			m.Rows[i].Value = r.Bytes()
 		}
 		m.More = r.bool()
 		if r.bool() {
 			m.Last = &position{VShard: r.vshard()}
-			m.Last.Key = r.bytes()
+			m.Last.Key = r.Bytes()
 		}
 	}
-	return m, clock, r.end()
+	return m, clock, r.End()
 }

@@ -60,7 +60,7 @@ func (s *Server) handleRead(ctx context.Context, from cluster.NodeID, payload []
 
 func (s *Server) handleClock(_ context.Context, _ cluster.NodeID, payload []byte) ([]byte, error) {
 	r, clock := openMessage(payload)
-	if err := r.end(); err != nil {
+	if err := r.End(); err != nil {
 		return nil, err
 	}
 	// A gateway too far ahead is no reason not to tell it the time.

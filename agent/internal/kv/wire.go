@@ -3,8 +3,8 @@ package kv
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 
+	"github.com/nodedb/nodedb/agent/internal/codec"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 )
 
@@ -38,90 +38,23 @@ func (w *writer) optional(v []byte) {
 	}
 }
 
-// reader takes fields from a message; the first fault sticks. What it returns
-// aliases the message.
-type reader struct {
-	b   []byte
-	err error
-}
-
-func (r *reader) fail(what string) {
-	if r.err == nil {
-		r.err = fmt.Errorf("%w: %s", errMalformed, what)
-	}
-	r.b = nil
-}
-
-func (r *reader) raw(n uint64) []byte {
-	if r.err != nil || n > uint64(len(r.b)) {
-		r.fail("too short")
-		return nil
-	}
-	v := r.b[:n:n]
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) byte() byte {
-	if v := r.raw(1); v != nil {
-		return v[0]
-	}
-	return 0
-}
+// reader takes fields from a message.
+type reader struct{ codec.Reader }
 
 func (r *reader) bool() bool {
-	v := r.byte()
+	v := r.Byte()
 	if v > 1 {
-		r.fail("a truth value is neither 0 nor 1")
+		r.Fail("a truth value is neither 0 nor 1")
 	}
 	return v == 1
 }
 
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.fail("bad number")
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) ts() hlc.Timestamp {
-	if v := r.raw(8); v != nil {
-		return hlc.Timestamp(binary.BigEndian.Uint64(v))
-	}
-	return 0
-}
-
-func (r *reader) bytes() []byte { return r.raw(r.uvarint()) }
-func (r *reader) text() string  { return string(r.bytes()) }
+func (r *reader) ts() hlc.Timestamp { return hlc.Timestamp(r.Uint64()) }
+func (r *reader) text() string      { return string(r.Bytes()) }
 
 func (r *reader) optional() []byte {
 	if !r.bool() {
 		return nil
 	}
-	return r.bytes()
-}
-
-// count reads how many items follow, each of at least size bytes.
-func (r *reader) count(size int) int {
-	v := r.raw(4)
-	if v == nil {
-		return 0
-	}
-	n := uint64(binary.BigEndian.Uint32(v))
-	if n*uint64(size) > uint64(len(r.b)) {
-		r.fail("more items than bytes")
-		return 0
-	}
-	return int(n)
-}
-
-// end returns the first fault, or one for bytes left over.
-func (r *reader) end() error {
-	if r.err == nil && len(r.b) > 0 {
-		r.fail("data after the end")
-	}
-	return r.err
+	return r.Bytes()
 }

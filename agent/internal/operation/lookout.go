@@ -184,14 +184,7 @@ func (l *lookout) hearPeers(id cluster.NodeID, st *cluster.NodeStatus) {
 	if p := l.peers[id]; p != nil && statusboard.SamePeers(p.of, st.Peers) {
 		return
 	}
-	p := &peersOf{of: st.Peers}
-	for to, peer := range st.Peers {
-		if peer.Breaker == "open" {
-			p.open = append(p.open, to)
-		}
-	}
-	slices.Sort(p.open)
-	l.peers[id] = p
+	l.peers[id] = &peersOf{of: st.Peers, open: statusboard.Unreached(st.Peers)}
 }
 
 // unreached lists the peers to which a node's breaker is open.

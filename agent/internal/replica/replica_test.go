@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/codec"
 	"github.com/nodedb/nodedb/agent/internal/raftlog"
 )
 
@@ -211,11 +212,11 @@ func FuzzSnapshotHeader(f *testing.F) {
 }
 
 func FuzzChunk(f *testing.F) {
-	f.Add(appendBytes(appendBytes([]byte{chunkFormat}, []byte("key")), []byte("value")))
+	f.Add(codec.AppendBytes(codec.AppendBytes([]byte{chunkFormat}, []byte("key")), []byte("value")))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		again := []byte{chunkFormat}
 		err := decodeChunk(data, func(k, v []byte) error {
-			again = appendBytes(appendBytes(again, k), v)
+			again = codec.AppendBytes(codec.AppendBytes(again, k), v)
 			return nil
 		})
 		if err == nil && len(again) == len(data) && !bytes.Equal(again, data) {

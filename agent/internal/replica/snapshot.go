@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/codec"
 	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
@@ -206,8 +206,8 @@ func (s *SnapshotReader) Next() ([]byte, error) {
 			s.it = nil
 			continue
 		}
-		chunk = appendBytes(chunk, s.it.Key())
-		chunk = appendBytes(chunk, s.it.Value())
+		chunk = codec.AppendBytes(chunk, s.it.Key())
+		chunk = codec.AppendBytes(chunk, s.it.Value())
 		s.it.Next()
 	}
 	if len(chunk) == 1 {
@@ -226,20 +226,21 @@ func (s *SnapshotReader) Close() error {
 	return errors.Join(err, s.snap.Close())
 }
 
-func appendBytes(out, b []byte) []byte {
-	return append(binary.AppendUvarint(out, uint64(len(b))), b...)
-}
+var errChunk = errors.New("malformed chunk of a snapshot")
 
 // decodeChunk calls fn for each pair of a chunk; both alias it.
 func decodeChunk(chunk []byte, fn func(key, value []byte) error) error {
 	if len(chunk) == 0 || chunk[0] != chunkFormat {
-		return errors.New("snapshot chunk: unknown format")
+		return fmt.Errorf("%w: unknown format", errChunk)
 	}
-	d := decoder{rest: chunk[1:]}
-	for len(d.rest) > 0 {
-		key, value := d.bytes(), d.bytes()
-		if d.bad || len(key) == 0 {
-			return errors.New("snapshot chunk: it ends early")
+	d := codec.Read(chunk[1:], errChunk)
+	for d.Len() > 0 {
+		key, value := d.Bytes(), d.Bytes()
+		if len(key) == 0 {
+			d.Fail("a pair without a key")
+		}
+		if err := d.Err(); err != nil {
+			return err
 		}
 		if err := fn(key, value); err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/codec"
 	"github.com/nodedb/nodedb/agent/internal/raftlog"
 )
 
@@ -74,7 +75,7 @@ func EncodeMessage(buf []byte, id cluster.RangeID, m *pb.Message) []byte {
 		}
 	}
 	if flags&hasContext != 0 {
-		buf = appendBytes(buf, m.GetContext())
+		buf = codec.AppendBytes(buf, m.GetContext())
 	}
 	if flags&hasEntries == 0 {
 		return buf
@@ -83,7 +84,7 @@ func EncodeMessage(buf []byte, id cluster.RangeID, m *pb.Message) []byte {
 	for _, e := range m.GetEntries() {
 		buf = append(buf, byte(e.GetType()))
 		buf = binary.AppendUvarint(buf, e.GetTerm())
-		buf = appendBytes(buf, e.GetData())
+		buf = codec.AppendBytes(buf, e.GetData())
 	}
 	return buf
 }
@@ -92,23 +93,23 @@ func EncodeMessage(buf []byte, id cluster.RangeID, m *pb.Message) []byte {
 // is fit for Step: nothing that raft would panic at passes. It shares no memory
 // with b but the data of entries, which nobody changes.
 func DecodeMessage(b []byte) (id cluster.RangeID, m *pb.Message, rest []byte, err error) {
-	d := decoder{rest: b}
+	d := decode(b)
 	a := &struct {
 		m                                            pb.Message
 		kind                                         pb.MessageType
 		from, to, term, index, logTerm, commit, hint uint64
 		reject                                       bool
 	}{}
-	a.kind = pb.MessageType(d.byte())
-	flags := d.byte()
-	id = cluster.RangeID(d.uvarint())
-	a.from, a.to, a.term = d.uvarint(), d.uvarint(), d.uvarint()
+	a.kind = pb.MessageType(d.Byte())
+	flags := d.Byte()
+	id = cluster.RangeID(d.Uvarint())
+	a.from, a.to, a.term = d.Uvarint(), d.Uvarint(), d.Uvarint()
 	a.m.Type, a.m.From, a.m.To, a.m.Term = &a.kind, &a.from, &a.to, &a.term
 	optional := func(flag byte, at *uint64) *uint64 {
 		if flags&flag == 0 {
 			return nil
 		}
-		*at = d.uvarint()
+		*at = d.Uvarint()
 		return at
 	}
 	a.m.Index = optional(hasIndex, &a.index)
@@ -120,18 +121,18 @@ func DecodeMessage(b []byte) (id cluster.RangeID, m *pb.Message, rest []byte, er
 		a.m.Reject = &a.reject
 	}
 	if flags&hasContext != 0 {
-		a.m.Context = append([]byte(nil), d.bytes()...)
+		a.m.Context = append([]byte(nil), d.Bytes()...)
 	}
 	if flags&hasEntries != 0 {
 		a.m.Entries = d.entries(a.index)
 	}
-	if d.bad {
-		return 0, nil, nil, fmt.Errorf("%w: it ends early", ErrMalformedMessage)
+	if err := d.Err(); err != nil {
+		return 0, nil, nil, err
 	}
 	if err := checkMessage(&a.m); err != nil {
 		return 0, nil, nil, err
 	}
-	return id, &a.m, d.rest, nil
+	return id, &a.m, d.Rest(), nil
 }
 
 func checkMessage(m *pb.Message) error {
@@ -162,59 +163,27 @@ const maxReplicaID = 1 << 62
 
 // entries reads entries that follow index.
 func (d *decoder) entries(index uint64) []*pb.Entry {
-	n := d.uvarint()
-	if n > uint64(len(d.rest)/3) || index+n < index {
-		d.bad = true
+	n := d.Count(3)
+	if index+uint64(n) < index {
+		d.Fail("entries past the last index")
 		return nil
 	}
 	es := make([]*pb.Entry, n)
 	for i := range es {
-		kind := pb.EntryType(d.byte())
-		e := raftlog.NewEntry(kind, d.uvarint(), index+1+uint64(i))
-		if data := d.bytes(); len(data) > 0 {
+		kind := pb.EntryType(d.Byte())
+		e := raftlog.NewEntry(kind, d.Uvarint(), index+1+uint64(i))
+		if data := d.Bytes(); len(data) > 0 {
 			e.Data = data
 		}
 		if kind != pb.EntryNormal && kind != pb.EntryConfChangeV2 {
-			d.bad = true
+			d.Fail("entry of type %d", kind)
 		}
 		es[i] = e
 	}
 	return es
 }
 
-// decoder reads from rest; bad says that it ended early.
-type decoder struct {
-	rest []byte
-	bad  bool
-}
+// decoder reads what this package puts on the wire.
+type decoder struct{ codec.Reader }
 
-func (d *decoder) byte() byte {
-	if len(d.rest) == 0 {
-		d.bad = true
-		return 0
-	}
-	b := d.rest[0]
-	d.rest = d.rest[1:]
-	return b
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.rest)
-	if n <= 0 {
-		d.bad, d.rest = true, nil
-		return 0
-	}
-	d.rest = d.rest[n:]
-	return v
-}
-
-func (d *decoder) bytes() []byte {
-	n := d.uvarint()
-	if d.bad || n > uint64(len(d.rest)) {
-		d.bad, d.rest = true, nil
-		return nil
-	}
-	b := d.rest[:n:n]
-	d.rest = d.rest[n:]
-	return b
-}
+func decode(b []byte) decoder { return decoder{codec.Read(b, ErrMalformedMessage)} }

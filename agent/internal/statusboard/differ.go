@@ -2,6 +2,7 @@ package statusboard
 
 import (
 	"reflect"
+	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
@@ -35,4 +36,16 @@ func Differ(was, is []*cluster.RangeStatus, fn func(was, is *cluster.RangeStatus
 // makes another one when something in it changes.
 func SamePeers(a, b map[cluster.NodeID]cluster.PeerStatus) bool {
 	return reflect.ValueOf(a).Pointer() == reflect.ValueOf(b).Pointer()
+}
+
+// Unreached lists the peers to which a node's breaker is open, in their order.
+func Unreached(peers map[cluster.NodeID]cluster.PeerStatus) []cluster.NodeID {
+	var open []cluster.NodeID
+	for to, peer := range peers {
+		if peer.Breaker == "open" {
+			open = append(open, to)
+		}
+	}
+	slices.Sort(open)
+	return open
 }

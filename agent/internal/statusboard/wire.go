@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/codec"
 )
 
 // answerFormat is the version of an encoded Answer; see docs/FORMATS.md.
@@ -53,11 +54,11 @@ func (a *Answer) Encode() ([]byte, error) {
 	}
 	b := make([]byte, 0, len(h)+len(peers)+64+len(a.Ranges.Changed)*96)
 	b = append(b, answerFormat)
-	b = appendBytes(b, h)
+	b = codec.AppendBytes(b, h)
 	for _, v := range []uint64{a.Peers.From, a.Peers.To} {
 		b = binary.AppendUvarint(b, v)
 	}
-	b = appendBytes(b, peers)
+	b = codec.AppendBytes(b, peers)
 	for _, v := range []uint64{a.Ranges.From, a.Ranges.To, uint64(len(a.Ranges.Gone))} {
 		b = binary.AppendUvarint(b, v)
 	}
@@ -69,10 +70,6 @@ func (a *Answer) Encode() ([]byte, error) {
 		b = appendRange(b, &a.Ranges.Changed[i])
 	}
 	return b, nil
-}
-
-func appendBytes[T ~string | ~[]byte](b []byte, v T) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(v))), v...)
 }
 
 func appendFloat(b []byte, v float64) []byte {
@@ -104,11 +101,11 @@ func appendRange(b []byte, x *Changed[cluster.RangeID, cluster.RangeStatus]) []b
 		b = appendDescriptor(b, &st.Descriptor)
 	}
 	if parts&hasFailed != 0 {
-		b = appendBytes(b, st.Failed)
+		b = codec.AppendBytes(b, st.Failed)
 	}
 	if l := st.Load; l != nil {
 		b = appendFloat(appendFloat(b, l.Rate), l.Left)
-		b = appendBytes(b, l.Middle)
+		b = codec.AppendBytes(b, l.Middle)
 	}
 	if parts&hasRates != 0 {
 		b = appendFloat(appendFloat(b, st.ReadsPerSecond), st.WritesPerSecond)
@@ -130,7 +127,7 @@ func appendProgress(b []byte, p *cluster.ReplicaProgress) []byte {
 
 func appendDescriptor(b []byte, d *cluster.RangeDescriptor) []byte {
 	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(d.Parent)), uint64(d.Pool))
-	b = appendBytes(appendBytes(b, d.Start), d.End)
+	b = codec.AppendBytes(codec.AppendBytes(b, d.Start), d.End)
 	for _, v := range []uint64{d.Generation, uint64(d.NextReplica), uint64(len(d.Replicas))} {
 		b = binary.AppendUvarint(b, v)
 	}
@@ -148,13 +145,13 @@ func DecodeAnswer(b []byte) (Answer, error) {
 	if len(b) == 0 || b[0] != answerFormat {
 		return a, fmt.Errorf("%w: not of version %d", errAnswer, answerFormat)
 	}
-	d := &decoder{b: b[1:]}
-	if err := json.Unmarshal(d.bytes(), &a.Head); err != nil && d.err == nil {
+	d := &decoder{codec.Read(b[1:], errAnswer)}
+	if err := json.Unmarshal(d.Bytes(), &a.Head); err != nil && d.Err() == nil {
 		return a, fmt.Errorf("%w: %w", errAnswer, err)
 	}
-	a.Peers.From, a.Peers.To = d.uvarint(), d.uvarint()
+	a.Peers.From, a.Peers.To = d.Uvarint(), d.Uvarint()
 	var p peersOnWire
-	if err := json.Unmarshal(d.bytes(), &p); err != nil && d.err == nil {
+	if err := json.Unmarshal(d.Bytes(), &p); err != nil && d.Err() == nil {
 		return a, fmt.Errorf("%w: %w", errAnswer, err)
 	}
 	a.Peers.Gone = p.Gone
@@ -164,22 +161,22 @@ func DecodeAnswer(b []byte) (Answer, error) {
 		}
 		a.Peers.Changed = append(a.Peers.Changed, Changed[cluster.NodeID, cluster.PeerStatus]{Key: id, Value: p.Changed[id], Root: true})
 	}
-	a.Ranges.From, a.Ranges.To = d.uvarint(), d.uvarint()
-	for range d.count(1) {
-		a.Ranges.Gone = append(a.Ranges.Gone, cluster.RangeID(d.uvarint()))
+	a.Ranges.From, a.Ranges.To = d.Uvarint(), d.Uvarint()
+	for range d.Count(1) {
+		a.Ranges.Gone = append(a.Ranges.Gone, cluster.RangeID(d.Uvarint()))
 	}
-	a.Ranges.Changed = make([]Changed[cluster.RangeID, cluster.RangeStatus], d.count(leastRange))
+	a.Ranges.Changed = make([]Changed[cluster.RangeID, cluster.RangeStatus], d.Count(leastRange))
 	last := cluster.RangeID(0)
 	for i := range a.Ranges.Changed {
 		a.Ranges.Changed[i] = d.rangeStatus()
 		if id := a.Ranges.Changed[i].Key; id <= last {
-			d.fail("%s after %s", id, last)
+			d.Fail("%s after %s", id, last)
 		} else {
 			last = id
 		}
 	}
-	if len(d.b) > 0 {
-		d.fail("%d bytes too many", len(d.b))
+	if d.Len() > 0 {
+		d.Fail("%d bytes too many", d.Len())
 	}
-	return a, d.err
+	return a, d.Err()
 }

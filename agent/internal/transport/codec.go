@@ -10,12 +10,12 @@ import (
 // message is what gRPC carries: bytes.
 type message struct{ data []byte }
 
-// codec hands bytes to gRPC and back. Sent messages go back to the pool when
+// grpcCodec hands bytes to gRPC and back. Sent messages go back to the pool when
 // gRPC has written them; received ones are copied out once and belong to the
 // receiver.
-type codec struct{ pool *bufferPool }
+type grpcCodec struct{ pool *bufferPool }
 
-func (c codec) Marshal(v any) (mem.BufferSlice, error) {
+func (c grpcCodec) Marshal(v any) (mem.BufferSlice, error) {
 	m, ok := v.(*message)
 	if !ok {
 		return nil, fmt.Errorf("transport: cannot send a %T", v)
@@ -23,7 +23,7 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 	return mem.BufferSlice{mem.NewBuffer(&m.data, c.pool)}, nil
 }
 
-func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
+func (c grpcCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	m, ok := v.(*message)
 	if !ok {
 		return fmt.Errorf("transport: cannot receive a %T", v)
@@ -32,7 +32,7 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	return nil
 }
 
-func (codec) Name() string { return "nodedb-frames" }
+func (grpcCodec) Name() string { return "nodedb-frames" }
 
 // bufferPool keeps send buffers. A buffer that grew large is let go.
 type bufferPool struct{ p sync.Pool }

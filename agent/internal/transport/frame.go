@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/codec"
 )
 
 // kind is what a frame is.
@@ -48,11 +50,11 @@ func (f *frame) append(b []byte) []byte {
 	case kindRequest:
 		b = binary.AppendUvarint(b, f.id)
 		b = binary.AppendUvarint(b, uint64(f.timeout/time.Microsecond))
-		b = appendBytes(b, f.name)
+		b = codec.AppendBytes(b, f.name)
 	case kindError:
 		b = binary.AppendUvarint(b, f.id)
-		b = appendBytes(b, f.name)
-		b = appendBytes(b, f.message)
+		b = codec.AppendBytes(b, f.name)
+		b = codec.AppendBytes(b, f.message)
 	case kindReply:
 		b = binary.AppendUvarint(b, f.id)
 	case kindCancel:
@@ -61,12 +63,7 @@ func (f *frame) append(b []byte) []byte {
 		return b
 	case kindRaft, kindData, kindHello:
 	}
-	return appendBytes(b, f.payload)
-}
-
-func appendBytes[T string | []byte](b []byte, s T) []byte {
-	b = binary.AppendUvarint(b, uint64(len(s)))
-	return append(b, s...)
+	return codec.AppendBytes(b, f.payload)
 }
 
 // decodeFrame reads one frame. Its payload is part of b.
@@ -74,56 +71,29 @@ func decodeFrame(b []byte) (f frame, rest []byte, err error) {
 	if len(b) == 0 {
 		return f, nil, errFrame
 	}
-	r := reader{b: b[1:]}
+	r := read(b[1:])
 	f.kind = kind(b[0])
 	switch f.kind {
 	case kindRequest:
-		f.id = r.uvarint()
-		f.timeout = time.Duration(min(r.uvarint(), uint64(1<<63-1)/uint64(time.Microsecond))) * time.Microsecond
-		f.name = string(r.bytes())
+		f.id = r.Uvarint()
+		f.timeout = time.Duration(min(r.Uvarint(), uint64(1<<63-1)/uint64(time.Microsecond))) * time.Microsecond
+		f.name = string(r.Bytes())
 	case kindError:
-		f.id = r.uvarint()
-		f.name, f.message = string(r.bytes()), string(r.bytes())
+		f.id = r.Uvarint()
+		f.name, f.message = string(r.Bytes()), string(r.Bytes())
 	case kindReply:
-		f.id = r.uvarint()
+		f.id = r.Uvarint()
 	case kindCancel:
-		f.id = r.uvarint()
-		return f, r.b, r.err
+		f.id = r.Uvarint()
+		return f, r.Rest(), r.Err()
 	case kindEnd:
-		return f, r.b, nil
+		return f, r.Rest(), nil
 	case kindRaft, kindData, kindHello:
 	default:
 		return f, nil, errFrame
 	}
-	f.payload = r.bytes()
-	return f, r.b, r.err
+	f.payload = r.Bytes()
+	return f, r.Rest(), r.Err()
 }
 
-// reader takes fields off the front of b; after an error it gives zero values.
-type reader struct {
-	b   []byte
-	err error
-}
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 || r.err != nil {
-		r.fail()
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) bytes() []byte {
-	n := r.uvarint()
-	if r.err != nil || n > uint64(len(r.b)) {
-		r.fail()
-		return nil
-	}
-	v := r.b[:n:n]
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) fail() { r.b, r.err = nil, errFrame }
+func read(b []byte) codec.Reader { return codec.Read(b, errFrame) }

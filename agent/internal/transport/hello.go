@@ -6,6 +6,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/codec"
 	"github.com/nodedb/nodedb/agent/internal/gate"
 )
 
@@ -22,32 +23,32 @@ type hello struct {
 func (h *hello) encode() []byte {
 	b := binary.AppendUvarint(nil, uint64(h.supports.Min))
 	b = binary.AppendUvarint(b, uint64(h.supports.Max))
-	b = appendBytes(b, h.cluster)
+	b = codec.AppendBytes(b, h.cluster)
 	b = binary.AppendUvarint(b, uint64(h.from))
 	b = binary.AppendUvarint(b, uint64(h.to))
-	return h.standing.Append(appendBytes(b, h.nonce))
+	return h.standing.Append(codec.AppendBytes(b, h.nonce))
 }
 
 // decodeHello ignores what a later version adds at the end. Of a binary with which
 // own shares no version it reads the versions alone.
 func decodeHello(b []byte, own gate.Support) (hello, error) {
-	r := reader{b: b}
-	low, high := r.uvarint(), r.uvarint()
-	if r.err != nil || low > high || high > 1<<32-1 {
+	r := read(b)
+	low, high := r.Uvarint(), r.Uvarint()
+	if r.Err() != nil || low > high || high > 1<<32-1 {
 		return hello{}, fmt.Errorf("hello: %w", errFrame)
 	}
 	h := hello{supports: gate.Support{Min: gate.Version(low), Max: gate.Version(high)}}
 	if !h.supports.Shares(own) {
 		return h, nil
 	}
-	h.cluster = string(r.bytes())
-	from, to := r.uvarint(), r.uvarint()
-	h.nonce = string(r.bytes())
+	h.cluster = string(r.Bytes())
+	from, to := r.Uvarint(), r.Uvarint()
+	h.nonce = string(r.Bytes())
 	var ok bool
-	if h.standing, _, ok = cluster.DecodeStanding(r.b); !ok {
-		r.fail()
+	if h.standing, _, ok = cluster.DecodeStanding(r.Rest()); !ok {
+		r.Fail("no standing")
 	}
-	if r.err != nil || from > 1<<32-1 || to > 1<<32-1 {
+	if r.Err() != nil || from > 1<<32-1 || to > 1<<32-1 {
 		return hello{}, fmt.Errorf("hello: %w", errFrame)
 	}
 	h.from, h.to = cluster.NodeID(from), cluster.NodeID(to)

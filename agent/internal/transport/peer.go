@@ -239,7 +239,7 @@ func (p *peer) dial() (*grpc.ClientConn, error) {
 	cc, err := grpc.NewClient("passthrough:///"+p.id.String(),
 		grpc.WithTransportCredentials(credentials.NewTLS(t.cfg.TLS.ClientConfig(p.id))),
 		grpc.WithContextDialer(dialer), grpc.WithNoProxy(), grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec{t.pool}), grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(grpcCodec{t.pool}), grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
 		grpc.WithStaticStreamWindowSize(streamWindow), grpc.WithStaticConnWindowSize(connWindow),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout, PermitWithoutStream: true}),
 		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: t.cfg.HandshakeTimeout,

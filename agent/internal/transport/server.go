@@ -33,7 +33,7 @@ func streamDesc(method string) *grpc.StreamDesc {
 func (t *Transport) newServer() *grpc.Server {
 	s := grpc.NewServer(
 		grpc.Creds(credited{credentials.NewTLS(t.cfg.TLS.ServerConfig())}),
-		grpc.ForceServerCodecV2(codec{t.pool}),
+		grpc.ForceServerCodecV2(grpcCodec{t.pool}),
 		grpc.ConnectionTimeout(t.cfg.HandshakeTimeout),
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage), grpc.MaxConcurrentStreams(4096),
 		grpc.StaticStreamWindowSize(streamWindow), grpc.StaticConnWindowSize(connWindow),
