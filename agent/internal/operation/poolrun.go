@@ -79,7 +79,7 @@ func (c *Controller) seed(r *run, pool *cluster.Pool) {
 		c.makeRange(r, pool, s)
 	}
 	if len(away) == 0 {
-		r.say(cluster.OpRunning, cmp.Or(r.unmade, fmt.Sprintf("waits until %d ranges have a leader", len(pool.Seeds))))
+		r.say(cluster.OpRunning, cmp.Or(r.unmade, fmt.Sprintf("waits for the leaders of %d of its ranges", len(pool.Seeds))))
 		return
 	}
 	var where []string

@@ -68,7 +68,7 @@ func (c *Controller) awaitPromises(r *run) {
 		r.say(cluster.OpBlocked, fmt.Sprintf("%s must promise version %d and is down: start it, decommission it, or run nodedbctl upgrade abort", nodeNames(down), r.op.Spec.Version))
 		return
 	}
-	r.say(cluster.OpRunning, fmt.Sprintf("waits until %s has promised version %d", nodeNames(missing), r.op.Spec.Version))
+	r.say(cluster.OpRunning, fmt.Sprintf("waits for the promise of version %d by %s", r.op.Spec.Version, nodeNames(missing)))
 }
 
 // settleUpgrade ends the operation when every node that runs acts upon the version;

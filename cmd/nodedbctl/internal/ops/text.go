@@ -23,6 +23,8 @@ func title(o *adminpb.Operation) string {
 		return fmt.Sprintf("transfer %s to %s", render.Range(s.GetRange()), render.Node(s.GetTo()))
 	case "split":
 		return fmt.Sprintf("split %s at %s", render.Range(s.GetRange()), splitPoint(s))
+	case "upgrade":
+		return fmt.Sprintf("upgrade to version %d", s.GetVersion())
 	case "pool-create", "pool-alter", "pool-drop":
 		return s.GetKind() + " " + s.GetPool()
 	}
