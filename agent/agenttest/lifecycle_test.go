@@ -269,7 +269,7 @@ func TestSlowRateIsKept(t *testing.T) {
 	c := Start(t, Options{Nodes: 4})
 	c.fill(6000)
 	c.awaitShare(4)
-	const rate = 512 << 10
+	const rate = 256 << 10 // of about 1.7 MiB
 	plan, err := c.tryObject("decommission", "n4", "--dry-run", "--rate", fmt.Sprint(rate))
 	if err != nil {
 		t.Fatal(err)

@@ -42,7 +42,7 @@ func readJSON(b []byte, into any, what string) error {
 	case json.Valid(b):
 		return gate.Newer("%s: %v", what, err)
 	default:
-		return fmt.Errorf("%w: %s: %v", storage.ErrCorruption, what, err)
+		return fmt.Errorf("%w: %s: %w", storage.ErrCorruption, what, err)
 	}
 }
 
