@@ -26,6 +26,13 @@ func bulks() []bulk {
 		{name: "params", text: func(n int) string {
 			return "insert into t (id, name) values " + listOf(n, "($%d, 'x')") + " on conflict do nothing"
 		}},
+		{name: "pairs", text: func(n int) string { // 16,000 rows of two parameters are the most that fit
+			rows := make([]string, n/2)
+			for i := range rows {
+				rows[i] = fmt.Sprintf("($%d, $%d)", 2*i+1, 2*i+2)
+			}
+			return "insert into t (id, name) values " + strings.Join(rows, ", ") + " on conflict do nothing"
+		}},
 		{name: "other types", other: true, text: func(n int) string {
 			return "insert into t (id, name) values " + listOf(n, "($%d, 'x')") + " on conflict do nothing"
 		}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
@@ -113,6 +114,10 @@ func storeError(err error) *Error {
 		return &Error{Code: "40003", Message: "it is not known whether the statement was applied", cause: err,
 			Hint: "Read the rows before you try again."}
 	case errors.As(err, &partial):
+		if e := *AsError(partial.Cause); strings.HasPrefix(e.Code, "23") { // it names the row
+			e.Hint = fmt.Sprintf("%d of %d rows were written: a statement is atomic within one range only.", partial.Written, partial.Wanted)
+			return &e
+		}
 		return &Error{Code: "40003", Message: "the statement was applied in part", cause: err,
 			Detail: fmt.Sprintf("%d of %d rows were written before this: %s", partial.Written, partial.Wanted, AsError(partial.Cause).Message),
 			Hint:   "A statement is atomic within one range only. Read the rows before you try again."}

@@ -45,6 +45,8 @@ type fakeDB struct {
 	ts    hlc.Timestamp
 	rows  map[string][]version // collection and key -> versions, oldest first
 	wrote int                  // commands
+	gets  int                  // reads by key
+	sent  int                  // rows that scans gave
 	// before is called, without the lock, before a command is applied; its error is
 	// the write's.
 	before func(muts []kv.Mutation) error
@@ -86,6 +88,7 @@ func at(vs []version, ts hlc.Timestamp) version {
 func (f *fakeDB) Get(ctx context.Context, req kv.GetRequest) ([]kv.Row, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.gets++
 	if req.TS == 0 {
 		req.TS = f.ts
 	}
@@ -123,10 +126,13 @@ func (f *fakeDB) Scan(ctx context.Context, req kv.ScanRequest) (exec.Rows, error
 	if req.Limit > 0 && int64(len(out)) > req.Limit {
 		out = out[:req.Limit]
 	}
-	return &fakeRows{rows: out}, ctx.Err()
+	return &fakeRows{db: f, rows: out}, ctx.Err()
 }
 
-type fakeRows struct{ rows []kv.Row }
+type fakeRows struct {
+	db   *fakeDB
+	rows []kv.Row
+}
 
 func (r *fakeRows) Close() {}
 
@@ -140,6 +146,9 @@ func (r *fakeRows) Next(ctx context.Context) ([]kv.Row, error) {
 	n := min(3, len(r.rows))
 	out := r.rows[:n]
 	r.rows = r.rows[n:]
+	r.db.mu.Lock()
+	r.db.sent += n
+	r.db.mu.Unlock()
 	return out, nil
 }
 

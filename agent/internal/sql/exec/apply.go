@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/kv"
@@ -19,8 +18,11 @@ const (
 	// chunkBytes and chunkRows bound one command to a range.
 	chunkBytes = 1 << 20
 	chunkRows  = 4096
-	// applyParallel is how many ranges one statement writes to at once.
-	applyParallel = 16
+	// flightBytes and flightCommands bound what one statement has sent and not yet
+	// heard of: enough for a command to each of 64 ranges and for several to one,
+	// little enough that a hundred such statements leave a node its memory.
+	flightBytes    = 8 << 20
+	flightCommands = 256
 	// maxAttempts is how often a statement that lost against others runs again.
 	maxAttempts = 20
 	// maxRows and maxBytes bound what one statement changes: it is held in memory.
@@ -48,6 +50,8 @@ type rowWrite struct {
 	old *kv.Mutation
 	// result is the row for RETURNING.
 	result []datum.Datum
+	// at is the place of the row among those that apply was given.
+	at int
 }
 
 func (w *rowWrite) size() int {
@@ -60,84 +64,151 @@ func (w *rowWrite) size() int {
 
 // chunk is a group of rows of one range that are written together.
 type chunk struct {
-	rows []*rowWrite
-	err  error
+	rows  []*rowWrite
+	bytes int
+	err   error
 	// failed is the row whose condition did not hold.
 	failed *rowWrite
 }
 
 // apply writes rows, each range's in commands of their own, and returns the rows
-// that were written and those of ranges where a condition failed.
-func (r *Run) apply(ctx context.Context, table *catalog.Table, writes []*rowWrite) (written []*rowWrite, conflicts []*chunk, err error) {
-	for _, w := range writes { // before any is written
+// that were written, in order, and those of ranges where a condition failed. After an error
+// that no condition explains nothing more is sent. With firstConflict the same goes
+// for a condition that failed: only rows that stand before it are sent then, so that
+// the first of the statement's conflicts is among those returned.
+func (r *Run) apply(ctx context.Context, table *catalog.Table, writes []*rowWrite, firstConflict bool) (written []*rowWrite, conflicts []*chunk, err error) {
+	for i, w := range writes { // before any is written
 		if err := checkRow(table, w.mut.Key, w.mut.Value); err != nil {
 			return nil, nil, err
 		}
+		w.at = i
 	}
+	f := &flight{run: r, done: make(chan []*chunk, flightCommands), until: len(writes), firstConflict: firstConflict}
 	chunks := r.chunks(writes)
-	results := make([][]*chunk, len(chunks))
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, applyParallel)
-	for i := range chunks {
-		if i == len(chunks)-1 { // the last, usually the only one, needs no goroutine
-			results[i] = r.write(ctx, chunks[i])
-			break
+	for i, c := range chunks {
+		f.makeRoom(c)
+		if f.stopped(ctx) || c.rows[0].at > f.until {
+			continue
 		}
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			results[i] = r.write(ctx, chunks[i])
-		})
+		f.send(ctx, c, i == len(chunks)-1)
 	}
-	wg.Wait()
+	for f.running > 0 {
+		f.land(<-f.done)
+	}
+	if len(chunks) > 1 {
+		slices.SortFunc(f.written, func(a, b *rowWrite) int { return a.at - b.at })
+	}
+	return f.written, f.conflicts, f.err
+}
+
+// flight is the commands of one apply that were sent.
+type flight struct {
+	run            *Run
+	firstConflict  bool
+	done           chan []*chunk
+	running, bytes int
+	until          int // rows behind this one are not sent any more
+
+	written   []*rowWrite
+	conflicts []*chunk
+	err       error
+}
+
+// send writes a chunk beside the others; the last one, usually the only one, needs
+// no goroutine.
+func (f *flight) send(ctx context.Context, c *chunk, last bool) {
+	f.running, f.bytes = f.running+1, f.bytes+c.bytes
+	if last {
+		f.land(f.run.write(ctx, c))
+		return
+	}
+	go func() { f.done <- f.run.write(ctx, c) }() // apply waits for running to be 0
+}
+
+// makeRoom waits until c may be sent beside what is under way, and hears of what
+// has ended.
+func (f *flight) makeRoom(c *chunk) {
+	for f.running > 0 {
+		if f.running >= flightCommands || f.bytes+c.bytes > flightBytes {
+			f.land(<-f.done)
+			continue
+		}
+		select {
+		case parts := <-f.done:
+			f.land(parts)
+		default:
+			return
+		}
+	}
+}
+
+// stopped reports whether nothing more is to be sent.
+func (f *flight) stopped(ctx context.Context) bool {
+	if f.err == nil && ctx.Err() != nil {
+		f.err = context.Cause(ctx)
+	}
+	return f.err != nil
+}
+
+// land takes what became of one chunk.
+func (f *flight) land(parts []*chunk) {
+	f.running--
 	var ambiguous *store.AmbiguousError
-	for _, c := range slices.Concat(results...) {
+	for _, c := range parts {
+		f.bytes -= c.bytes
 		switch {
 		case c.failed != nil:
-			conflicts = append(conflicts, c)
+			f.conflicts = append(f.conflicts, c)
+			if f.firstConflict {
+				f.until = min(f.until, c.failed.at)
+			}
 		case c.err == nil:
-			written = append(written, c.rows...)
-		case err == nil || errors.As(c.err, &ambiguous):
-			err = c.err
+			f.written = append(f.written, c.rows...)
+		case f.err == nil || errors.As(c.err, &ambiguous):
+			f.err = c.err
 		}
 	}
-	return written, conflicts, err
 }
 
 // chunks groups rows by range, in order.
 func (r *Run) chunks(writes []*rowWrite) []*chunk {
 	if len(writes) == 1 {
-		return []*chunk{{rows: writes}}
+		return []*chunk{{rows: writes, bytes: writes[0].size()}}
 	}
 	var out []*chunk
 	open := map[cluster.RangeID]*chunk{}
-	bytes := map[cluster.RangeID]int{}
 	for _, w := range writes {
 		id := r.DB.RangeOf(w.mut.Pool, w.mut.Collection, w.mut.Key)
 		c := open[id]
-		if c == nil || len(c.rows) >= chunkRows || bytes[id]+w.size() > chunkBytes {
+		if c == nil || len(c.rows) >= chunkRows || c.bytes+w.size() > chunkBytes {
 			c = &chunk{}
-			open[id], bytes[id] = c, 0
+			open[id] = c
 			out = append(out, c)
 		}
 		c.rows = append(c.rows, w)
-		bytes[id] += w.size()
+		c.bytes += w.size()
 	}
 	return out
 }
 
-// write writes one chunk. If the range was split meanwhile its rows go one by
-// one, each a chunk of its own.
+// write writes one chunk. If the range was split meanwhile its rows go to the ranges
+// that hold them now, or one by one as long as those are not known.
 func (r *Run) write(ctx context.Context, c *chunk) []*chunk {
 	c.failed, c.err = r.writeRows(ctx, c.rows)
 	var multi *kv.MultiRangeError
 	if !errors.As(c.err, &multi) || len(c.rows) == 1 {
 		return []*chunk{c}
 	}
-	out := make([]*chunk, len(c.rows))
-	for i, w := range c.rows {
-		out[i] = &chunk{rows: []*rowWrite{w}}
-		out[i].failed, out[i].err = r.writeRows(ctx, out[i].rows)
+	parts := r.chunks(c.rows)
+	if len(parts) == 1 {
+		parts = parts[:0]
+		for _, w := range c.rows {
+			parts = append(parts, &chunk{rows: []*rowWrite{w}, bytes: w.size()})
+		}
+	}
+	var out []*chunk
+	for _, part := range parts {
+		out = append(out, r.write(ctx, part)...)
 	}
 	return out
 }

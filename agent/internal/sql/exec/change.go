@@ -50,7 +50,7 @@ func (r *Run) Change(ctx context.Context, ch *queryplan.Change, slow SlowRows) (
 			}
 			break
 		}
-		written, conflicts, err := r.apply(ctx, ch.Table, writes)
+		written, conflicts, err := r.apply(ctx, ch.Table, writes, false)
 		for _, w := range written {
 			results = append(results, w.result)
 			done[string(w.mut.Key)] = struct{}{}

@@ -12,7 +12,11 @@
 // each range atomically (a statement of more than chunkBytes in one range goes in
 // pieces). Where the condition fails the statement is run again for the rows that
 // were not written, so each row is changed exactly once, and from its newest
-// version. In a transaction (Tx) writes are buffered, reads see them, and COMMIT
+// version. An INSERT reads nothing first: that a key is there already is what its
+// range's leader finds, and the first such row of the statement is what is told; rows
+// of other ranges may have been written by then. The commands of a statement are under
+// way side by side, several to one range too, up to flightBytes. An INSERT ... SELECT
+// is written in windows of windowBytes while its source is read. In a transaction (Tx) writes are buffered, reads see them, and COMMIT
 // writes them with their conditions, in one range or not at all.
 //
 // # Concurrency
@@ -24,6 +28,8 @@
 //  1. No row is changed twice by one statement, whatever was retried.
 //  2. A statement whose outcome is unknown, or known to be partial, ends with an
 //     AmbiguousError or a PartialError, never with a plain failure.
-//  3. A read in a transaction sees one snapshot, with the transaction's own writes
+//  3. What a statement has sent and not heard of is at most flightBytes; an INSERT ...
+//     SELECT holds at most two windows of rows beside it.
+//  4. A read in a transaction sees one snapshot, with the transaction's own writes
 //     over it.
 package exec

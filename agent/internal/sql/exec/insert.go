@@ -23,6 +23,9 @@ type proposed struct {
 
 // Insert runs an INSERT and returns the number of rows inserted or updated.
 func (r *Run) Insert(ctx context.Context, ins *queryplan.Insert, slow SlowRows) (int64, error) {
+	if r.streams(ins) {
+		return r.insertStream(ctx, ins, slow)
+	}
 	rows, err := r.proposals(ctx, ins, slow)
 	if err != nil || len(rows) == 0 {
 		return 0, err
@@ -33,31 +36,64 @@ func (r *Run) Insert(ctx context.Context, ins *queryplan.Insert, slow SlowRows) 
 		}
 		return r.upsert(ctx, ins, rows)
 	}
-	results := make([][]datum.Datum, len(rows))
-	writes := make([]*rowWrite, len(rows))
-	for i, p := range rows {
-		writes[i] = insertion(ins.Table, p)
-		results[i] = p.row
+	if r.Tx != nil {
+		return r.insertInTx(ctx, ins, rows)
 	}
-	if err := r.refuseDuplicates(ctx, ins.Table, writes); err != nil {
+	writes := insertions(ins.Table, rows)
+	if err := refuseRepeated(ins.Table, writes); err != nil {
 		return 0, err
 	}
-	if r.Tx != nil {
-		for _, w := range writes {
-			if err := r.Tx.put(ins.Table, w.mut.Key, w.mut.Value, true); err != nil {
-				return 0, err
-			}
-		}
-		return int64(len(rows)), r.returning(ins.Returning, results)
-	}
-	written, conflicts, err := r.apply(ctx, ins.Table, writes)
-	if err == nil && len(conflicts) > 0 {
-		err = uniqueViolation(ins.Table, conflicts[0].failed.mut.Key)
-	}
+	written, err := r.insertRows(ctx, ins.Table, writes)
 	if err != nil {
-		return 0, finish(err, len(written), len(writes))
+		return 0, finish(err, written, len(writes))
 	}
-	return int64(len(rows)), r.returning(ins.Returning, results)
+	return int64(len(rows)), r.returning(ins.Returning, results(writes))
+}
+
+// insertRows writes new rows. That a key is there already is what the leader of its
+// range finds: nothing is read before. The violation that is told is the first in
+// the order of the rows.
+func (r *Run) insertRows(ctx context.Context, table *catalog.Table, writes []*rowWrite) (written int, err error) {
+	done, conflicts, err := r.apply(ctx, table, writes, true)
+	if err == nil && len(conflicts) > 0 {
+		first := slices.MinFunc(conflicts, func(a, b *chunk) int { return a.failed.at - b.failed.at })
+		err = uniqueViolation(table, first.failed.mut.Key)
+	}
+	return len(done), err
+}
+
+// insertInTx buffers new rows. COMMIT would find the keys that are there already,
+// but a statement that violates a key has to say so itself.
+func (r *Run) insertInTx(ctx context.Context, ins *queryplan.Insert, rows []proposed) (int64, error) {
+	writes := insertions(ins.Table, rows)
+	if err := refuseRepeated(ins.Table, writes); err != nil {
+		return 0, err
+	}
+	if err := r.refusePresent(ctx, ins.Table, writes); err != nil {
+		return 0, err
+	}
+	for _, w := range writes {
+		if err := r.Tx.put(ins.Table, w.mut.Key, w.mut.Value, true); err != nil {
+			return 0, err
+		}
+	}
+	return int64(len(rows)), r.returning(ins.Returning, results(writes))
+}
+
+func insertions(table *catalog.Table, rows []proposed) []*rowWrite {
+	writes := make([]*rowWrite, len(rows))
+	for i, p := range rows {
+		writes[i] = insertion(table, p)
+	}
+	return writes
+}
+
+func results(writes []*rowWrite) [][]datum.Datum {
+	rows := make([][]datum.Datum, len(writes))
+	for i, w := range writes {
+		rows[i] = w.result
+	}
+	return rows
 }
 
 func insertion(table *catalog.Table, p proposed) *rowWrite {
@@ -65,11 +101,21 @@ func insertion(table *catalog.Table, p proposed) *rowWrite {
 		Value: table.EncodeValue(p.row), Expect: datastate.Absent}}
 }
 
-// proposals computes the rows.
+// proposals computes all rows.
 func (r *Run) proposals(ctx context.Context, ins *queryplan.Insert, slow SlowRows) ([]proposed, error) {
 	var out []proposed
 	total := 0
-	add := func(row []datum.Datum) error {
+	err := r.propose(ctx, ins, slow, func(p proposed) error {
+		out = append(out, p)
+		total += rowBytes(p.row)
+		return checkSize(len(out), total)
+	})
+	return out, err
+}
+
+// propose computes the rows and gives each to add.
+func (r *Run) propose(ctx context.Context, ins *queryplan.Insert, slow SlowRows, add func(proposed) error) error {
+	check := func(row []datum.Datum) error {
 		if err := checkNotNull(ins.Table, row); err != nil {
 			return err
 		}
@@ -77,36 +123,34 @@ func (r *Run) proposals(ctx context.Context, ins *queryplan.Insert, slow SlowRow
 		if err != nil {
 			return err
 		}
-		out = append(out, proposed{key: key, row: row})
-		total += rowBytes(row)
-		return checkSize(len(out), total)
+		return add(proposed{key: key, row: row})
 	}
 	if ins.Select == nil && ins.Slow == nil {
 		for _, exprs := range ins.Rows {
 			row, err := r.evalRow(exprs)
 			if err != nil {
-				return nil, err
+				return err
 			}
-			if err := add(row); err != nil {
-				return nil, err
+			if err := check(row); err != nil {
+				return err
 			}
 		}
-		return out, nil
+		return nil
 	}
 	source := func(values []datum.Datum) error {
 		row, err := r.mapRow(ins, values)
 		if err != nil {
 			return err
 		}
-		return add(row)
+		return check(row)
 	}
 	if ins.Slow != nil {
-		return out, slow(ctx, ins.Slow, source)
+		return slow(ctx, ins.Slow, source)
 	}
 	inner := *r
 	inner.Emit = source
 	_, err := inner.Select(ctx, ins.Select)
-	return out, err
+	return err
 }
 
 func (r *Run) evalRow(exprs []queryplan.Expr) ([]datum.Datum, error) {
@@ -182,22 +226,23 @@ func rowText(table *catalog.Table, row []datum.Datum) string {
 	return strings.Join(parts, ", ")
 }
 
-// refuseDuplicates finds keys that are there already where the write itself would
-// find them late: twice in the statement, in a transaction, or in one of several
-// commands, the others of which would be applied by then.
-func (r *Run) refuseDuplicates(ctx context.Context, table *catalog.Table, writes []*rowWrite) error {
-	if len(writes) > 1 {
-		seen := make(map[string]struct{}, len(writes))
-		for _, w := range writes {
-			if _, ok := seen[string(w.mut.Key)]; ok {
-				return uniqueViolation(table, w.mut.Key)
-			}
-			seen[string(w.mut.Key)] = struct{}{}
-		}
-	}
-	if r.Tx == nil && len(r.chunks(writes)) == 1 {
+// refuseRepeated finds a key that a statement has twice, before anything is written.
+func refuseRepeated(table *catalog.Table, writes []*rowWrite) error {
+	if len(writes) < 2 {
 		return nil
 	}
+	seen := make(map[string]struct{}, len(writes))
+	for _, w := range writes {
+		if _, ok := seen[string(w.mut.Key)]; ok {
+			return uniqueViolation(table, w.mut.Key)
+		}
+		seen[string(w.mut.Key)] = struct{}{}
+	}
+	return nil
+}
+
+// refusePresent finds keys that are there already, as the transaction sees them.
+func (r *Run) refusePresent(ctx context.Context, table *catalog.Table, writes []*rowWrite) error {
 	for part := range slices.Chunk(writes, chunkRows) {
 		keys := make([][]byte, len(part))
 		for i, w := range part {
@@ -234,8 +279,12 @@ func distinct(rows []proposed, ins *queryplan.Insert) ([]proposed, error) {
 	return out, nil
 }
 
-// upsert runs an INSERT with ON CONFLICT.
+// upsert runs an INSERT with ON CONFLICT. What is there is read anew at each attempt,
+// whatever snapshot the source was read at: a row that came later would be met for ever.
 func (r *Run) upsert(ctx context.Context, ins *queryplan.Insert, rows []proposed) (int64, error) {
+	latest := *r
+	latest.TS = 0
+	r = &latest
 	var results [][]datum.Datum
 	done := 0
 	for attempt := 0; len(rows) > 0; attempt++ {
@@ -255,7 +304,7 @@ func (r *Run) upsert(ctx context.Context, ins *queryplan.Insert, rows []proposed
 			}
 			break
 		}
-		written, conflicts, err := r.apply(ctx, ins.Table, writes)
+		written, conflicts, err := r.apply(ctx, ins.Table, writes, false)
 		done += len(written)
 		for _, w := range written {
 			results = append(results, w.result)
