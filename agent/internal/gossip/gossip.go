@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -196,12 +195,9 @@ func (g *Gossip) missing() (missing []Seed) {
 	return missing
 }
 
-// View returns the liveness of every node that was ever seen, this one included.
-func (g *Gossip) View() map[cluster.NodeID]cluster.Liveness {
-	g.watch.mu.Lock()
-	defer g.watch.mu.Unlock()
-	return maps.Clone(g.watch.mu.view)
-}
+// View returns the liveness of every node that was ever seen, this one included. It
+// costs nothing, and what it returns is shared: do not change it.
+func (g *Gossip) View() map[cluster.NodeID]cluster.Liveness { return *g.watch.view.Load() }
 
 // Subscribe calls fn for every transition from now on, until cancel. fn must
 // not block.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -35,9 +36,12 @@ type watcher struct {
 	cfg  Config
 	kick chan struct{} // 1 deep
 
+	// view is a map that is never changed: each request of a client looks at it. Only
+	// publish replaces it.
+	view atomic.Pointer[map[cluster.NodeID]cluster.Liveness]
+
 	mu struct {
 		sync.Mutex
-		view map[cluster.NodeID]cluster.Liveness
 		// self counts the tables that the self-join in progress still hands over;
 		// both is closed when it has handed over both.
 		self   int
@@ -53,7 +57,7 @@ type watcher struct {
 
 func newWatcher(cfg Config) *watcher {
 	w := &watcher{cfg: cfg, kick: make(chan struct{}, 1)}
-	w.mu.view = map[cluster.NodeID]cluster.Liveness{cfg.Self: cluster.Alive}
+	w.view.Store(&map[cluster.NodeID]cluster.Liveness{cfg.Self: cluster.Alive})
 	w.mu.subs = map[int]func(Transition){}
 	w.mu.standing, w.mu.hints = map[cluster.NodeID]Standing{}, map[cluster.NodeID]hint{}
 	w.mu.standing[cfg.Self] = Standing{Liveness: cluster.Alive, Since: time.Now().UTC().Round(0), Cause: "this node"}
@@ -167,21 +171,25 @@ func (w *watcher) publish() {
 		return
 	}
 	seen[w.cfg.Self] = cluster.Alive // what others think of us, we refute
+	view := maps.Clone(*w.view.Load())
 	var ts []Transition
 	for id, to := range seen {
-		if from := w.mu.view[id]; from != to && (from != "" || to == cluster.Alive || to == cluster.Suspect) {
+		if from := view[id]; from != to && (from != "" || to == cluster.Alive || to == cluster.Suspect) {
 			ts = append(ts, Transition{Node: id, From: from, To: to, At: now})
 		}
 	}
-	for id, from := range w.mu.view {
+	for id, from := range view {
 		if _, ok := seen[id]; !ok && from != cluster.Dead && from != cluster.Left {
 			ts = append(ts, Transition{Node: id, From: from, To: cluster.Dead, At: now})
 		}
 	}
 	slices.SortFunc(ts, func(a, b Transition) int { return cmp.Compare(a.Node, b.Node) })
 	for _, t := range ts {
-		w.mu.view[t.Node] = t.To
+		view[t.Node] = t.To
 		w.stand(t)
+	}
+	if len(ts) > 0 {
+		w.view.Store(&view)
 	}
 	var subs []func(Transition)
 	for _, id := range slices.Sorted(maps.Keys(w.mu.subs)) {
