@@ -10,6 +10,8 @@ func (Planted) dupApply() bool  { return false }
 func (Planted) localRead() bool { return false }
 func (Planted) sendFirst() bool { return false }
 
+func (Planted) holdCommits() bool { return false }
+
 func (Planted) countFirst() bool      { return false }
 func (Planted) recountFromView() bool { return false }
 func (Planted) guessCounts() bool     { return false }
@@ -47,6 +49,9 @@ func (Planted) DestroysWide() bool { return false }
 
 // MakesAgain is false.
 func (Planted) MakesAgain() bool { return false }
+
+// DropsLate is false.
+func (Planted) DropsLate() bool { return false }
 
 // NoSync reports whether log appends skip the sync.
 func (Planted) NoSync() bool { return false }

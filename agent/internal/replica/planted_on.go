@@ -10,6 +10,8 @@ type Planted struct {
 	LocalRead bool
 	// SendFirst sends messages before the append they depend on is durable.
 	SendFirst bool
+	// HoldCommits never sends what a leader holds back of its commit index.
+	HoldCommits bool
 	// SkipSync appends to the log without a sync.
 	SkipSync bool
 
@@ -43,6 +45,8 @@ type Planted struct {
 	FreshCounts bool
 	// FreeMade has a replica that is made take part while those found still wait.
 	FreeMade bool
+	// DropLate calls a command that was not decided in time lost, although raft has it.
+	DropLate bool
 	// CountLate counts no commit while a replica is held.
 	CountLate bool
 }
@@ -50,6 +54,8 @@ type Planted struct {
 func (p Planted) dupApply() bool  { return p.DupApply }
 func (p Planted) localRead() bool { return p.LocalRead }
 func (p Planted) sendFirst() bool { return p.SendFirst }
+
+func (p Planted) holdCommits() bool { return p.HoldCommits }
 
 func (p Planted) countFirst() bool      { return p.CountFirst }
 func (p Planted) recountFromView() bool { return p.RecountFromView }
@@ -88,6 +94,9 @@ func (p Planted) DestroysWide() bool { return p.WideDestroy }
 
 // MakesAgain reports MakeAgain.
 func (p Planted) MakesAgain() bool { return p.MakeAgain }
+
+// DropsLate reports DropLate.
+func (p Planted) DropsLate() bool { return p.DropLate }
 
 // NoSync reports whether log appends skip the sync.
 func (p Planted) NoSync() bool { return p.SkipSync }

@@ -39,7 +39,10 @@ type Proposal struct {
 	ID      CommandID
 	Retry   bool
 	Payload []byte
-	Done    func(Outcome) // called once, by the core, unless Cancel returned true
+	// Ticks is how long it may wait to be given to raft; 0: for ever. Then the core
+	// takes it back. Raft may have it for longer: its fate is known when it is applied.
+	Ticks uint64
+	Done  func(Outcome) // called once, by the core, unless Cancel returned true
 
 	state  atomic.Int32
 	change *cluster.ReplicaChange
@@ -153,16 +156,23 @@ func (r *Replica) nextTS() hlc.Timestamp {
 // noteSlots learns the index and term of the entries that this leader proposed.
 func (r *Replica) noteSlots(entries []*pb.Entry) {
 	for _, e := range entries {
+		if e.GetTerm() != r.leaderTerm {
+			continue
+		}
+		if len(e.Data) == 0 {
+			r.news.alert(e.GetIndex())
+			continue
+		}
 		if len(r.unslotted) == 0 {
 			break
-		}
-		if e.GetTerm() != r.leaderTerm || len(e.Data) == 0 {
-			continue
 		}
 		p := r.unslotted[0]
 		r.unslotted = r.unslotted[1:]
 		invariant.Check(p.change != nil || string(e.Data[2:18]) == string(p.ID[:]), "%s: entry %d is not the command that was proposed", r.rangeID, e.GetIndex())
 		p.index, p.term = e.GetIndex(), e.GetTerm()
+		if p.change != nil || p.split {
+			r.news.alert(p.index)
+		}
 		r.slotted.push(p)
 	}
 	if n := len(entries); n > 0 {

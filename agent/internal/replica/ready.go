@@ -39,6 +39,7 @@ func (r *Replica) Process() {
 		}
 		r.handleReady(r.rn.Ready())
 	}
+	r.tickCommits()
 	if in := r.incoming; in != nil {
 		// raft has no use for it: the log is ahead of it already.
 		r.incoming = nil
@@ -79,6 +80,9 @@ func (r *Replica) leadership(ss *raft.SoftState) {
 	if r.leading && !led {
 		r.leaderTerm, r.ready, r.joint = r.term, false, 0
 	}
+	if r.leading != led {
+		r.news.reset()
+	}
 	if led && !r.leading {
 		r.ready = false
 		r.orphan()
@@ -117,6 +121,12 @@ func (r *Replica) send(m *pb.Message) {
 		r.requestSnapshot(m)
 		return
 	}
+	if !r.holdsCommit(m) {
+		r.toPeer(m)
+	}
+}
+
+func (r *Replica) toPeer(m *pb.Message) {
 	if node := r.nodeOf(cluster.ReplicaID(m.GetTo())); node != 0 {
 		r.out.Send(r.rangeID, node, m)
 	}

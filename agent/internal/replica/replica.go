@@ -68,6 +68,7 @@ type Replica struct {
 	nodes    map[cluster.ReplicaID]cluster.NodeID
 	joint    int // ticks in a joint configuration while leading
 	activity activity
+	news     commitNews
 
 	counting   *CountJob // under way; nil: none
 	countPause int       // ticks until the next one may be asked for
@@ -276,6 +277,7 @@ func (r *Replica) Tick() {
 	r.refusing = false
 	r.reads.age++
 	r.rn.Tick()
+	r.news.due = r.news.waiting()
 	r.tickActivity()
 	r.tickTransfers()
 	r.tickJoint()

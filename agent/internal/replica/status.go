@@ -49,7 +49,7 @@ func (r *Replica) Status() cluster.RangeStatus {
 
 // Due reports whether Process would find something to do.
 func (r *Replica) Due() bool {
-	return r.stopped() || r.incoming != nil || len(r.queue) > 0 || len(r.reads.waiting)+len(r.reads.inFlight) > 0 || r.rn.HasReady()
+	return r.stopped() || r.incoming != nil || len(r.queue) > 0 || len(r.reads.waiting)+len(r.reads.inFlight) > 0 || r.news.due || r.rn.HasReady()
 }
 
 // Unsettled reports whether somebody is likely to wait for what the replica says:

@@ -23,6 +23,8 @@ type trio struct {
 	nodes [3]*trioNode
 	// starts counts all of them: no two have one nonce.
 	starts uint32
+	tune   []func(*Config)
+	sent   int // batches of replicas' messages
 }
 
 type trioNode struct {
@@ -37,8 +39,8 @@ type trioNode struct {
 	spoke bool
 }
 
-func newTrio(t *testing.T) *trio {
-	x := &trio{t: t, now: time.UnixMilli(1_800_000_000_000)}
+func newTrio(t *testing.T, tune ...func(*Config)) *trio {
+	x := &trio{t: t, now: time.UnixMilli(1_800_000_000_000), tune: tune}
 	for i := range x.nodes {
 		x.nodes[i] = &trioNode{id: cluster.NodeID(i + 1), fs: storage.NewCrashableFS()}
 		x.open(i)
@@ -87,6 +89,9 @@ func (x *trio) open(i int) {
 	cfg.OnBehind = func(b Behind) { n.behind = append(n.behind, b) }
 	x.starts++
 	cfg.BootNonce = x.starts
+	for _, fn := range x.tune {
+		fn(&cfg)
+	}
 	n.lost, n.spoke = nil, false
 	n.c, err = OpenCore(cfg)
 	x.must(err)
@@ -118,6 +123,11 @@ func (x *trio) tick() {
 			n.c.Tick()
 		}
 	}
+	x.deliver()
+}
+
+// deliver lets everybody work until nobody has anything to do; no time passes.
+func (x *trio) deliver() {
 	for busy := true; busy; {
 		busy = false
 		for _, n := range x.nodes {
@@ -133,6 +143,9 @@ func (x *trio) work(n *trioNode) (busy bool) {
 	n.c.Process()
 	n.c.Flush(func(to cluster.NodeID, b []byte) bool {
 		n.spoke = n.spoke || b[0] == batchFormat
+		if b[0] == batchFormat {
+			x.sent++
+		}
 		if int(to) > len(x.nodes) {
 			return false
 		}
@@ -203,19 +216,25 @@ func (x *trio) change(c cluster.ReplicaChange) {
 	}
 }
 
-// write has a row replicated.
+// write has a row replicated, and lets time pass.
 func (x *trio) write() {
 	x.t.Helper()
+	answered := x.propose()
+	x.settle()
+	if !*answered {
+		x.t.Fatal("no answer to a write")
+	}
+}
+
+// propose gives a row to the leader; answered is set when it is replicated.
+func (x *trio) propose() (answered *bool) {
 	c := x.leading()
 	p := &replica.Proposal{Payload: datastate.EncodeBatch(&datastate.Batch{Ops: []datastate.Op{putOp("k", x.now.String())}})}
 	copy(p.ID[:], binary.BigEndian.AppendUint64(nil, uint64(c.cfg.Clock.Now())))
-	answered := false
-	p.Done = func(o replica.Outcome) { x.must(o.Err); answered = true }
+	answered = new(bool)
+	p.Done = func(o replica.Outcome) { x.must(o.Err); *answered = true }
 	c.Propose(2, p)
-	x.settle()
-	if !answered {
-		x.t.Fatal("no answer to a write")
-	}
+	return answered
 }
 
 // TestAStoreThatWentBackIsFound goes through the ways in which a disk goes back:
