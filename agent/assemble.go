@@ -56,6 +56,7 @@ func (n *Node) assemble() (closeAll func(), err error) {
 	n.handler.awake, _ = n.store.Awake()
 	n.handler.scan = n.db.Server().HandleScan
 	n.handler.register(n.handler.clocked(n.db.Server().Methods()))
+	n.handler.begins = map[string]begin{kv.MethodPropose: n.db.Server().BeginPropose}
 	n.handler.register(n.opServer.Methods())
 	n.handler.register(n.runner.Methods())
 	n.handler.register(n.peers.Methods())

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
@@ -23,7 +24,12 @@ type handler struct {
 	awake   <-chan struct{} // of the store
 	scan    func(ctx context.Context, from cluster.NodeID, request []byte, send func([]byte) error) error
 	methods map[string]method
+	// begins are those of methods that need no goroutine.
+	begins map[string]begin
 }
+
+// begin takes a call and answers it by reply; see transport.Handler.
+type begin = func(from cluster.NodeID, payload []byte, within time.Duration, reply func([]byte, error)) (cancel func())
 
 func newHandler(logger *slog.Logger) *handler {
 	return &handler{logger: logger, started: make(chan struct{}), methods: map[string]method{}}
@@ -63,6 +69,22 @@ func (h *handler) HandleRaft(from cluster.NodeID, batch []byte) {
 	if err := h.store.HandleRaft(from, batch); err != nil {
 		h.logger.Debug("raft batch refused", logattr.Peer(from), logattr.Err(err))
 	}
+}
+
+// BeginCall implements transport.Handler.
+func (h *handler) BeginCall(from cluster.NodeID, name string, payload []byte, within time.Duration, reply func([]byte, error)) (cancel func(), ok bool) {
+	if !closed(h.started) {
+		return nil, false // HandleCall says so
+	}
+	b, ok := h.begins[name]
+	if !ok {
+		return nil, false
+	}
+	if !closed(h.awake) {
+		reply(nil, errStarting())
+		return func() {}, true
+	}
+	return b(from, payload, within, reply), true
 }
 
 // HandleCall implements transport.Handler.

@@ -313,7 +313,7 @@ func (n *testNode) Call(ctx context.Context, to cluster.NodeID, method string, p
 	}
 	ch := make(chan reply, 1)
 	n.wg.Go(func() {
-		b, err := peer.db.Server().Methods()[method](ctx, n.id, payload)
+		b, err := serve(ctx, peer.db.Server(), n.id, method, payload)
 		ch <- reply{b, err}
 	})
 	r := <-ch
@@ -321,6 +321,30 @@ func (n *testNode) Call(ctx context.Context, to cluster.NodeID, method string, p
 		return nil, &transport.UnreachableError{Node: to, Sent: true, Cause: io.ErrUnexpectedEOF}
 	}
 	return r.b, r.err
+}
+
+// serve answers a call as the transport has it answered.
+func serve(ctx context.Context, s *kv.Server, from cluster.NodeID, method string, payload []byte) ([]byte, error) {
+	if method != kv.MethodPropose {
+		return s.Methods()[method](ctx, from, payload)
+	}
+	type reply struct {
+		b   []byte
+		err error
+	}
+	ch := make(chan reply, 1)
+	var within time.Duration
+	if at, ok := ctx.Deadline(); ok {
+		within = time.Until(at)
+	}
+	cancel := s.BeginPropose(from, payload, within, func(b []byte, err error) { ch <- reply{b, err} })
+	select {
+	case r := <-ch:
+		return r.b, r.err
+	case <-ctx.Done():
+		cancel()
+		return nil, &transport.UnreachableError{Node: from, Sent: true, Cause: ctx.Err()}
+	}
 }
 
 func (n *testNode) Scan(ctx context.Context, to cluster.NodeID, request []byte, fn func([]byte) error) error {

@@ -19,6 +19,7 @@ import (
 // Store is the part of *store.Store that kv uses.
 type Store interface {
 	Propose(ctx context.Context, id cluster.RangeID, cmd store.Command) ([]byte, hlc.Timestamp, error)
+	Begin(id cluster.RangeID, cmd store.Command, within time.Duration, done func([]byte, hlc.Timestamp, error)) (cancel func())
 	Read(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp) (*store.ReadHandle, error)
 	RangeStatus(id cluster.RangeID) (cluster.RangeStatus, bool)
 }

@@ -222,6 +222,21 @@ func (n *fakeNode) Propose(_ context.Context, id cluster.RangeID, cmd store.Comm
 	return res, r.lastTS, batch.Commit(false)
 }
 
+// Begin implements Store: the fake never waits.
+func (n *fakeNode) Begin(id cluster.RangeID, cmd store.Command, _ time.Duration, done func([]byte, hlc.Timestamp, error)) (cancel func()) {
+	done(n.Propose(context.Background(), id, cmd))
+	return func() {}
+}
+
+// serve answers a call as the transport has it answered.
+func serve(ctx context.Context, s *Server, from cluster.NodeID, method string, payload []byte) (b []byte, err error) {
+	if method == MethodPropose {
+		s.BeginPropose(from, payload, 0, func(reply []byte, e error) { b, err = reply, e })
+		return b, err
+	}
+	return s.Methods()[method](ctx, from, payload)
+}
+
 func (n *fakeNode) Read(_ context.Context, id cluster.RangeID, ts hlc.Timestamp) (*store.ReadHandle, error) {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
@@ -260,7 +275,7 @@ func (n *fakeNode) Call(ctx context.Context, to cluster.NodeID, method string, p
 	if !ok {
 		return nil, &transport.UnreachableError{Node: to, Cause: fmt.Errorf("no such node")}
 	}
-	b, err := peer.db.Server().Methods()[method](ctx, n.id, payload)
+	b, err := serve(ctx, peer.db.Server(), n.id, method, payload)
 	if f.after != nil {
 		return nil, f.after
 	}

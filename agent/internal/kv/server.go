@@ -3,6 +3,7 @@ package kv
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
@@ -16,13 +17,13 @@ type Server struct {
 	cfg Config
 }
 
-// Methods returns the handlers of calls, by method.
+// Methods returns the handlers of calls, by method, but for MethodPropose: see
+// BeginPropose.
 func (s *Server) Methods() map[string]func(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error) {
 	return map[string]func(context.Context, cluster.NodeID, []byte) ([]byte, error){
-		MethodPropose: s.handlePropose,
-		MethodRead:    s.handleRead,
-		MethodScan:    s.handleFirstChunk,
-		MethodClock:   s.handleClock,
+		MethodRead:  s.handleRead,
+		MethodScan:  s.handleFirstChunk,
+		MethodClock: s.handleClock,
 	}
 }
 
@@ -32,17 +33,24 @@ func (s *Server) hear(clock hlc.Timestamp, from cluster.NodeID) error {
 	return clockError(s.cfg.Clock.Update(clock), s.cfg.Self, from)
 }
 
-func (s *Server) handlePropose(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error) {
+// BeginPropose takes a MethodPropose and gives its answer to reply, once, when the
+// command's fate is known: nobody waits meanwhile. A command that raft does not have
+// within the time that its gateway waits, or when cancel is called, is taken back.
+func (s *Server) BeginPropose(from cluster.NodeID, payload []byte, within time.Duration, reply func([]byte, error)) (cancel func()) {
 	req, clock, err := decodeProposeRequest(payload)
 	if err != nil {
-		return nil, err
+		reply(nil, err)
+		return func() {}
 	}
-	var reply proposeReply
-	if reply.Err = s.hear(clock, from); reply.Err == nil {
-		reply.Result, reply.TS, reply.Err = s.cfg.Store.Propose(ctx, req.Range, req.Command)
+	done := func(result []byte, ts hlc.Timestamp, err error) {
+		answer := proposeReply{TS: ts, Result: result, Err: clockError(err, s.cfg.Self, from)}
+		reply(answer.encode(s.cfg.Clock.Now()), nil)
 	}
-	reply.Err = clockError(reply.Err, s.cfg.Self, from)
-	return reply.encode(s.cfg.Clock.Now()), nil
+	if err := s.hear(clock, from); err != nil {
+		done(nil, 0, err)
+		return func() {}
+	}
+	return s.cfg.Store.Begin(req.Range, req.Command, within, done)
 }
 
 func (s *Server) handleRead(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error) {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -61,6 +62,7 @@ type call struct {
 	to    cluster.RangeID // where the command belongs, through all of its retries
 	node  *Node           // tried last
 	tries int
+	times int // that it was sent: some attempts arrive twice
 	bound int // the try with which it came to belong there
 	done  bool
 	// strayed says that a try went to another range than where it belongs.
@@ -164,6 +166,7 @@ func (k *call) attempt() {
 	if w.chance(5) {
 		copies = 2
 	}
+	k.times += copies
 	k.sent = true
 	to := k.to
 	if try > k.bound && k.op.kind != read && w.chance(15) {
@@ -230,6 +233,9 @@ func (k *call) serve(n *Node, to cluster.RangeID, try int) {
 	p.Done = func(o replica.Outcome) {
 		news := n.news(to, k.op.at)
 		answer(func() { k.writeDone(o, try, news) })
+	}
+	if w.chance(30) {
+		p.Ticks = 1 + w.rng.Uint64N(3)
 	}
 	if _, err := datastate.DecodeBatch(k.data, n.binary); err != nil {
 		p.Done(replica.Outcome{Err: err}) // the leader's own check, ahead of its core
@@ -360,6 +366,8 @@ func (k *call) failed(err error, try int) {
 	var notLeader *store.NotLeaderError
 	var offset *hlc.OffsetError
 	switch {
+	case errors.Is(err, context.DeadlineExceeded) && k.times == 1 && k.c.w.chance(50):
+		k.lost()
 	case errors.As(err, &notLeader):
 		k.retry(notLeader.Leader)
 	case errors.As(err, &offset), store.Retryable(err):
@@ -367,6 +375,14 @@ func (k *call) failed(err error, try int) {
 	default:
 		k.c.w.fail("%s of %v: %v", k.op.kind, k.op.at, err)
 	}
+}
+
+// lost ends a command that was sent once and, as its leader says, surely not applied:
+// whoever reads its value reads what nobody wrote.
+func (k *call) lost() {
+	k.c.w.Stats.Late++
+	k.done = true
+	k.c.w.After(k.c.w.ms(5, 60), k.c.next)
 }
 
 func (k *call) expire() {

@@ -35,6 +35,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"log without sync":                      {Planted: replica.Planted{SkipSync: true}},
 		"read without quorum":                   {Planted: replica.Planted{LocalRead: true}},
 		"messages sent before the write":        {Planted: replica.Planted{SendFirst: true}},
+		"what is late is called lost":           {Planted: replica.Planted{DropLate: true}},
 		"retry applied twice":                   {Planted: replica.Planted{DupApply: true}},
 		"counts stored before what they count":  {Planted: replica.Planted{CountFirst: true}, says: []string{counts, impossible}},
 		"a count forgets what came meanwhile":   {Planted: replica.Planted{RecountFromView: true}, says: []string{counts, impossible}},

@@ -64,6 +64,7 @@ func (s *Stats) add(o *Stats) {
 	s.Missed += o.Missed
 	s.Rerouted += o.Rerouted
 	s.Strayed += o.Strayed
+	s.Late += o.Late
 	s.WentBack += o.WentBack
 	s.Refused += o.Refused
 	s.Resets += o.Resets

@@ -99,6 +99,7 @@ type Stats struct {
 	SlowDisks, Blackouts, Damaged     int
 	Operations, Drains, Succeeded     int
 	Splits, Missed, Rerouted, Strayed int
+	Late                              int // commands taken back
 	Divided                           int // splits inside a vshard
 	Scans                             int // over several ranges, that came to their end
 	WentBack, Refused, Resets         int

@@ -43,6 +43,7 @@ type Core struct {
 	snapshots []*replica.SnapshotJob
 	countJobs []*replica.CountJob
 	retries   []retry
+	waiting   waiting
 	finished  []*finishedRead
 	ticks     uint64
 	dead      error
@@ -204,6 +205,7 @@ func (c *Core) OnDescriptor(fn func(cluster.RangeDescriptor)) {
 // a process that slept would call elections in spite of them.
 func (c *Core) Tick() {
 	c.ticks++
+	c.waiting.expire(c.ticks, c.cfg.Planted)
 	c.askAgain()
 	if !c.awake() {
 		return
@@ -300,6 +302,7 @@ func (c *Core) Propose(id cluster.RangeID, p *replica.Proposal) {
 		}
 		return
 	}
+	c.waiting.add(c.ticks, p)
 	s.r.Propose(p)
 }
 

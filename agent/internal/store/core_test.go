@@ -376,6 +376,46 @@ func TestQueuedProposalCanBeCancelled(t *testing.T) {
 	}
 }
 
+// TestALateProposalIsTakenBack: one that raft did not get in time is certainly lost,
+// and no longer queued; one that raft has is not called lost.
+func TestALateProposalIsTakenBack(t *testing.T) {
+	f := newCoreFixture(t)
+	var late, inTime []replica.Outcome
+	queued := &replica.Proposal{ID: f.id(1), Ticks: 2, Payload: datastate.EncodeBatch(&datastate.Batch{Ops: []datastate.Op{putOp("a", "1")}}), Done: func(o replica.Outcome) { late = append(late, o) }}
+	f.c.Propose(2, queued)
+	f.c.Tick()
+	f.c.Tick()
+	if len(late) > 0 {
+		t.Fatalf("taken back too soon: %+v", late)
+	}
+	f.c.Tick()
+	if len(late) != 1 || !errors.Is(late[0].Err, ErrProposalLost) || MaybeApplied(late[0].Err) {
+		t.Fatalf("after its time: %+v, want one certain loss", late)
+	}
+	f.run()
+	given := &replica.Proposal{ID: f.id(2), Ticks: 2, Payload: datastate.EncodeBatch(&datastate.Batch{Ops: []datastate.Op{putOp("b", "1")}}), Done: func(o replica.Outcome) { inTime = append(inTime, o) }}
+	f.c.Propose(2, given)
+	f.c.Process() // raft has it, and nothing is written yet
+	for range 5 {
+		f.c.Tick()
+	}
+	if len(inTime) > 0 {
+		t.Fatalf("raft has it, and its fate is %+v", inTime)
+	}
+	f.run()
+	if len(inTime) != 1 || inTime[0].Err != nil || len(late) != 1 {
+		t.Errorf("fates %+v and %+v", inTime, late)
+	}
+	h, err := f.read(f.c.cfg.Clock.Now())
+	f.must(err)
+	defer h.Close()
+	for row, want := range map[string]bool{"a": false, "b": true} {
+		if _, _, ok, err := datastate.Get(h.Reader, putOp(row, "").Row, hlc.Max); ok != want || err != nil {
+			t.Errorf("row %s is there: %t, %v", row, ok, err)
+		}
+	}
+}
+
 func TestOverload(t *testing.T) {
 	f := newCoreFixture(t)
 	refused := 0

@@ -285,6 +285,31 @@ func (s *Store) Propose(ctx context.Context, id cluster.RangeID, cmd Command) (r
 	}
 }
 
+// Begin is Propose for who does not wait: done is called once, by the core or before
+// Begin returns, and must not block. A command that is not given to raft within that
+// time (0: there is no limit), or when cancel is called, is taken back.
+func (s *Store) Begin(id cluster.RangeID, cmd Command, within time.Duration, done func([]byte, hlc.Timestamp, error)) (cancel func()) {
+	if s.cfg.Check != nil {
+		if err := s.cfg.Check(id, cmd.Payload); err != nil {
+			done(nil, 0, fmt.Errorf("%s: the command is not proposed: %w", id, err))
+			return func() {}
+		}
+	}
+	p := &replica.Proposal{ID: cmd.ID, Retry: cmd.Retry, Payload: cmd.Payload, Done: func(o replica.Outcome) { done(o.Result, o.TS, o.Err) }}
+	if within > 0 {
+		p.Ticks = uint64((within + s.cfg.Tick - 1) / s.cfg.Tick) //nolint:gosec // positive
+	}
+	if err := s.inbox.ask(false, func(c *Core) { c.Propose(id, p) }); err != nil {
+		done(nil, 0, err)
+		return func() {}
+	}
+	return func() {
+		if p.Cancel() {
+			done(nil, 0, fmt.Errorf("%w: %w", ErrProposalLost, context.Canceled))
+		}
+	}
+}
+
 // Read returns a linearizable view at the leader: leadership is confirmed, no
 // later write commits at or below ts, and every earlier one is applied.
 func (s *Store) Read(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp) (*ReadHandle, error) {

@@ -502,6 +502,44 @@ func TestLaggingFollowerGetsASnapshot(t *testing.T) {
 	c.sameState(2)
 }
 
+// TestBegin: nobody waits for a command that is begun; it says once what became of it.
+func TestBegin(t *testing.T) {
+	c := newCluster(t, 1, nil)
+	c.bootstrap(1)
+	n := c.leader(2)
+	type outcome struct {
+		ts  hlc.Timestamp
+		err error
+	}
+	fates := make(chan outcome, 4)
+	begin := func(id cluster.RangeID) (cancel func()) {
+		return n.get().Begin(id, Command{ID: newID(n.clock), Payload: put(c.row(2, "k"), "v")}, time.Minute, func(_ []byte, ts hlc.Timestamp, err error) { fates <- outcome{ts, err} })
+	}
+	begin(2)
+	if o := <-fates; o.err != nil || o.ts == 0 {
+		t.Errorf("a command: %+v", o)
+	}
+	begin(99)
+	var missing *RangeNotFoundError
+	if o := <-fates; !errors.As(o.err, &missing) {
+		t.Errorf("a range that is not here: %+v", o)
+	}
+	// It is taken back, or too late for that: one answer either way.
+	begin(2)()
+	if o := <-fates; o.err != nil && !errors.Is(o.err, ErrProposalLost) {
+		t.Errorf("cancelled: %+v", o)
+	}
+	s := n.get()
+	n.close()
+	s.Begin(2, Command{ID: newID(n.clock)}, 0, func(_ []byte, _ hlc.Timestamp, err error) { fates <- outcome{0, err} })
+	if o := <-fates; !errors.Is(o.err, ErrStopped) {
+		t.Errorf("of a store that has stopped: %+v", o)
+	}
+	if len(fates) > 0 {
+		t.Errorf("answered twice: %+v", <-fates)
+	}
+}
+
 func TestRequestsOfStoppedStore(t *testing.T) {
 	c := newCluster(t, 1, nil)
 	c.bootstrap(1)

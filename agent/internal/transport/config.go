@@ -16,6 +16,11 @@ import (
 type Handler interface {
 	// HandleRaft takes a batch of raft messages. It must not block.
 	HandleRaft(from cluster.NodeID, batch []byte)
+	// BeginCall is offered each call of a peer first, by the stream's reader: it must
+	// not block. If it takes the call it answers by reply, once, from any goroutine;
+	// within is how long the caller waits, 0 says for ever, and cancel is called when
+	// the caller has gone. Calls that it does not take go to HandleCall.
+	BeginCall(from cluster.NodeID, method string, payload []byte, within time.Duration, reply func([]byte, error)) (cancel func(), ok bool)
 	// HandleCall answers a call. ctx ends with the caller's. An error that is, or
 	// wraps, a *CallError reaches the caller as it is; others as CodeInternal.
 	HandleCall(ctx context.Context, from cluster.NodeID, method string, payload []byte) ([]byte, error)

@@ -19,8 +19,8 @@
 //  1. All methods of Transport may be called by any goroutine.
 //  2. A peer has one goroutine that dials; a session has one writer and one
 //     reader per stream. Only the writer calls SendMsg, only the reader RecvMsg.
-//  3. Each call that arrives runs in a goroutine of its own; HandleRaft runs in
-//     the stream's reader and must not block.
+//  3. HandleRaft and BeginCall run in the stream's reader and must not block. Calls
+//     that BeginCall does not take run in goroutines of their own.
 //  4. Close ends all of them and waits.
 //
 // # Invariants

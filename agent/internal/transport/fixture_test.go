@@ -114,6 +114,7 @@ func (n *network) start(id cluster.NodeID, cfg Config) *Transport {
 // handler answers with functions; those not set refuse.
 type handler struct {
 	raft     func(from cluster.NodeID, batch []byte)
+	begin    func(method string, payload []byte, within time.Duration, reply func([]byte, error)) (func(), bool)
 	call     func(ctx context.Context, from cluster.NodeID, method string, payload []byte) ([]byte, error)
 	snapshot func(ctx context.Context, header []byte, recv func() ([]byte, error)) ([]byte, error)
 	scan     func(ctx context.Context, request []byte, send func([]byte) error) error
@@ -125,6 +126,13 @@ func (h *handler) HandleRaft(from cluster.NodeID, batch []byte) {
 	if h.raft != nil {
 		h.raft(from, batch)
 	}
+}
+
+func (h *handler) BeginCall(_ cluster.NodeID, method string, payload []byte, within time.Duration, reply func([]byte, error)) (func(), bool) {
+	if h.begin == nil {
+		return nil, false
+	}
+	return h.begin(method, payload, within, reply)
 }
 
 func (h *handler) HandleCall(ctx context.Context, from cluster.NodeID, method string, payload []byte) ([]byte, error) {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -224,6 +226,9 @@ func (t *Transport) serveCalls(in *inbound) error {
 	})
 	err := in.frames(c.handle)
 	in.end(err)
+	for _, cancel := range c.running() {
+		cancel()
+	}
 	c.wg.Wait()
 	c.out.close()
 	writer.Wait()
@@ -248,32 +253,58 @@ func (c *inboundCalls) handle(f frame) error {
 	}
 }
 
+// running returns what ends each call that has no answer yet.
+func (c *inboundCalls) running() []context.CancelFunc {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Values(c.mu.cancel))
+}
+
+// begin gives a call to who answers it.
 func (c *inboundCalls) begin(f frame) {
+	c.mu.Lock()
+	full := len(c.mu.cancel) >= c.t.cfg.MaxInboundCalls
+	if !full {
+		c.mu.cancel[f.id] = func() {} // until somebody has it
+	}
+	c.mu.Unlock()
+	if full {
+		c.reply(f.id, nil, &CallError{Code: CodeOverloaded, Message: "too many calls at once"})
+		return
+	}
+	cancel, ok := c.t.cfg.Handler.BeginCall(c.in.peer.Node, f.name, f.payload, f.timeout, func(reply []byte, err error) { c.end(f.id, reply, err) })
+	if !ok {
+		cancel = c.run(f)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, open := c.mu.cancel[f.id]; open { // it may have been answered already
+		c.mu.cancel[f.id] = cancel
+	}
+}
+
+// end answers a call.
+func (c *inboundCalls) end(id uint64, reply []byte, err error) {
+	c.mu.Lock()
+	delete(c.mu.cancel, id)
+	c.mu.Unlock()
+	c.reply(id, reply, err)
+}
+
+// run answers a call in a goroutine of its own.
+func (c *inboundCalls) run(f frame) context.CancelFunc {
 	ctx, cancel := c.in.ctx, context.CancelFunc(nil)
 	if f.timeout > 0 {
 		ctx, cancel = context.WithTimeout(ctx, f.timeout)
 	} else {
 		ctx, cancel = context.WithCancel(ctx)
 	}
-	c.mu.Lock()
-	full := len(c.mu.cancel) >= c.t.cfg.MaxInboundCalls
-	if !full {
-		c.mu.cancel[f.id] = cancel
-	}
-	c.mu.Unlock()
-	if full {
-		cancel()
-		c.reply(f.id, nil, &CallError{Code: CodeOverloaded, Message: "too many calls at once"})
-		return
-	}
 	c.wg.Go(func() {
 		reply, err := c.t.cfg.Handler.HandleCall(ctx, c.in.peer.Node, f.name, f.payload)
-		c.mu.Lock()
-		delete(c.mu.cancel, f.id)
-		c.mu.Unlock()
 		cancel()
-		c.reply(f.id, reply, err)
+		c.end(f.id, reply, err)
 	})
+	return cancel
 }
 
 func (c *inboundCalls) reply(id uint64, payload []byte, err error) {
