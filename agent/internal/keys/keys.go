@@ -146,7 +146,16 @@ func RaftLost(id cluster.RangeID) []byte { return raftKey(id, raftLost) }
 
 // RaftEntry is the key of one log entry.
 func RaftEntry(id cluster.RangeID, index uint64) []byte {
-	return binary.BigEndian.AppendUint64(raftKey(id, raftLog), index)
+	return AppendRaftEntry(make([]byte, 0, RaftEntryLen), id, index)
+}
+
+// RaftEntryLen is the length of the key of a log entry.
+const RaftEntryLen = 1 + 8 + 1 + 8
+
+// AppendRaftEntry appends the key of one log entry to b.
+func AppendRaftEntry(b []byte, id cluster.RangeID, index uint64) []byte {
+	b = binary.BigEndian.AppendUint64(append(b, spaceRaft), uint64(id))
+	return binary.BigEndian.AppendUint64(append(b, raftLog), index)
 }
 
 // RaftSpan holds everything of a replica's raft space.

@@ -26,12 +26,13 @@ type Append struct {
 // Empty reports whether there is nothing to write.
 func (a *Append) Empty() bool { return len(a.Entries) == 0 && a.HardState == nil }
 
-// Write adds the append to w.
-func (a *Append) Write(w storage.Writer) error {
-	var buf []byte
+// Write adds the append to w. Entries are encoded where they stay.
+func (a *Append) Write(w *storage.Batch) error {
 	for _, e := range a.Entries {
-		buf = encodeEntry(buf[:0], e)
-		if err := w.Set(keys.RaftEntry(a.Range, e.GetIndex()), buf); err != nil {
+		f := w.Fill(keys.RaftEntryLen, entryLen(e))
+		keys.AppendRaftEntry(f.Key[:0], a.Range, e.GetIndex())
+		encodeEntry(f.Value[:0], e)
+		if err := f.Done(); err != nil {
 			return fmt.Errorf("append entry %d of %s: %w", e.GetIndex(), a.Range, err)
 		}
 	}

@@ -20,6 +20,15 @@ const (
 // Position is a place in a log.
 type Position struct{ Index, Term uint64 }
 
+// entryLen is the length of an encoded entry.
+func entryLen(e *pb.Entry) int {
+	n := 3 + len(e.GetData()) // format, type, and the first byte of the term
+	for term := e.GetTerm(); term >= 0x80; term >>= 7 {
+		n++
+	}
+	return n
+}
+
 // encodeEntry encodes e without its index, which is in the key.
 func encodeEntry(buf []byte, e *pb.Entry) []byte {
 	buf = append(buf, entryFormat, byte(e.GetType()))

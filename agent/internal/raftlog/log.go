@@ -97,8 +97,7 @@ func (l *Log) loadBounds() error {
 		return err
 	}
 	l.last = l.truncated.Index
-	prefix := len(keys.RaftEntry(l.id, 0))
-	for ok := it.First(); ok && len(it.Key()) == prefix; ok = it.Next() {
+	for ok := it.First(); ok && len(it.Key()) == keys.RaftEntryLen; ok = it.Next() {
 		if string(it.Key()) != string(keys.RaftEntry(l.id, l.last+1)) {
 			return joinClose(it, fmt.Errorf("%w: entry %d is missing", storage.ErrCorruption, l.last+1))
 		}

@@ -223,3 +223,28 @@ func FuzzDecode(f *testing.F) {
 		_, _ = decodePosition(data)
 	})
 }
+
+// BenchmarkAppend writes rounds of entries of 220 bytes without a sync.
+func BenchmarkAppend(b *testing.B) {
+	for _, n := range []uint64{1, 16} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			e, err := storage.Open(storage.Options{Dir: "d", FS: storage.NewCrashableFS()})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer func() { _ = e.Close() }()
+			es := entries(11, 10+n, 6)
+			for _, x := range es {
+				x.Data = make([]byte, 220)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				w := e.NewWriteBatch()
+				a := Append{Range: 2, Entries: es}
+				if err := errors.Join(a.Write(w), w.Close()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -52,6 +52,23 @@ type Batch struct {
 // Set writes value at key; both are copied.
 func (b *Batch) Set(key, value []byte) error { return mark(b.b.Set(key, value, nil)) }
 
+// Filled is a write whose key and value are made in the batch itself, where Set would
+// copy them to. Both must be filled before Done, which ends the write, and nothing
+// else may be written in between.
+type Filled struct {
+	Key, Value []byte
+	op         *pebble.DeferredBatchOp
+}
+
+// Fill begins a write of a key and a value of those lengths.
+func (b *Batch) Fill(key, value int) Filled {
+	op := b.b.SetDeferred(key, value)
+	return Filled{Key: op.Key, Value: op.Value, op: op}
+}
+
+// Done ends the write.
+func (f Filled) Done() error { return mark(f.op.Finish()) }
+
 // Delete removes key.
 func (b *Batch) Delete(key []byte) error { return mark(b.b.Delete(key, nil)) }
 

@@ -182,7 +182,7 @@ func (c *Core) askOne(n cluster.NodeID) {
 
 // question tells this store's past and asks what is known of it.
 func (c *Core) question() []byte {
-	return cluster.AppendPast(newBatch(askFormat), c.marks.Standing().Past)
+	return cluster.AppendPast(newBatch(askFormat, 0), c.marks.Standing().Past)
 }
 
 // askAgain is called at each tick.
@@ -333,7 +333,7 @@ func (c *Core) wonder(from cluster.NodeID) {
 		return
 	}
 	o.wondered = c.ticks + 1
-	o.full = append(o.full, newBatch(whoFormat))
+	o.full = append(o.full, newBatch(whoFormat, 0))
 }
 
 // refuse tells a peer that its store is older than what this node knows.
@@ -379,7 +379,7 @@ func (c *Core) answer(to cluster.NodeID, known, asked cluster.Mark) {
 		knows = knows && (c.back.settled || len(c.back.answered) > 0)
 		table = c.marks.table()
 	}
-	b := cluster.AppendPast(newBatch(answerFormat), c.marks.Standing().Past)
+	b := cluster.AppendPast(newBatch(answerFormat, 0), c.marks.Standing().Past)
 	o := c.outbox(to)
 	o.full = append(o.full, append(b, encodeAnswer(asked.Boot, known, knows, table)...))
 }

@@ -277,8 +277,11 @@ func (c *Core) process(s *slot) {
 // noteLost makes the stop of a replica that lost its log outlive this process: a
 // leader that comes later may not remember what the replica acknowledged.
 func (c *Core) noteLost(s *slot) {
+	if s.noted || s.r.Failed() == nil {
+		return
+	}
 	var lost *replica.LostLogError
-	if s.noted || !errors.As(s.r.Failed(), &lost) {
+	if !errors.As(s.r.Failed(), &lost) {
 		return
 	}
 	s.noted = true

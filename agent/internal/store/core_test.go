@@ -332,7 +332,7 @@ func heartbeat(term uint64) []byte {
 }
 
 func batchOf(ts hlc.Timestamp, messages ...[]byte) []byte {
-	b := newBatch(batchFormat)
+	b := newBatch(batchFormat, 0)
 	binary.BigEndian.PutUint64(b[clockAt:], uint64(ts))
 	for _, m := range messages {
 		b = append(b, m...)

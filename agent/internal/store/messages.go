@@ -40,6 +40,7 @@ const (
 type outbox struct {
 	node cluster.NodeID
 	buf  []byte
+	room int // that the last batch would have wanted
 	full [][]byte
 	told uint64 // tick at which raft last heard that the node is unreachable
 	// met is the boot in which the node was told this store's past: what comes from
@@ -51,13 +52,14 @@ type outbox struct {
 
 func (o *outbox) begin() {
 	if len(o.buf) == 0 {
-		o.buf = append(make([]byte, 0, 512), newBatch(batchFormat)...)
+		// The last round says how much this one has to say.
+		o.buf = newBatch(batchFormat, o.room)
 	}
 }
 
-// newBatch begins a batch; Flush fills its header.
-func newBatch(format byte) []byte {
-	b := make([]byte, batchHeader, batchHeader+64)
+// newBatch begins a batch with room for so many bytes; Flush fills its header.
+func newBatch(format byte, room int) []byte {
+	b := make([]byte, batchHeader, batchHeader+max(64, room))
 	b[0] = format
 	return b
 }
@@ -101,6 +103,7 @@ func (c *Core) Flush(send func(to cluster.NodeID, batch []byte) bool) {
 			o.met = reached.Boot
 			o.full = slices.Insert(o.full, 0, c.question())
 		}
+		o.room = min(len(o.buf), batchBytes/16)
 		batches := append(o.full, o.buf)
 		o.full, o.buf = nil, nil
 		for _, b := range batches {
