@@ -224,24 +224,3 @@ func (r *Replica) changed(before *cluster.RangeDescriptor) {
 		}
 	}
 }
-
-// truncate drops the older half of the applied log once it is too long.
-// Followers that are alive and not too far behind keep what they need, and so
-// do snapshots on their way.
-func (r *Replica) truncate(b *storage.Batch) error {
-	first, last := r.log.Truncated().Index, r.lastIndex
-	if last-first <= r.cfg.LogEntries && r.log.Bytes() <= r.cfg.LogBytes {
-		return nil
-	}
-	index := min(first+(last-first)/2, r.applied.Index)
-	if r.leading && r.log.Bytes() <= 8*r.cfg.LogBytes {
-		index = min(index, r.slowest())
-	}
-	for _, h := range r.holds {
-		index = min(index, h)
-	}
-	if index < first+(last-first)/4 {
-		return nil // not worth a range deletion
-	}
-	return r.log.Truncate(b, index)
-}

@@ -25,6 +25,7 @@ type trio struct {
 	starts uint32
 	tune   []func(*Config)
 	sent   int // batches of replicas' messages
+	snaps  int // snapshots
 }
 
 type trioNode struct {
@@ -168,6 +169,7 @@ func (x *trio) work(n *trioNode) (busy bool) {
 }
 
 func (x *trio) snapshot(n *trioNode, j *replica.SnapshotJob) {
+	x.snaps++
 	header, r, err := j.Open()
 	x.must(err)
 	h, err := replica.DecodeSnapshotHeader(header)

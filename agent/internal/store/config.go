@@ -69,8 +69,10 @@ type Config struct {
 	CountRate int64
 	// SnapshotSends is how many snapshots are sent at once; default 2.
 	SnapshotSends int
-	// LogBytes and LogEntries are how much applied log a replica keeps; defaults
-	// 8 MiB and 4096. Too little: lagging replicas need snapshots.
+	// LogBytes and LogEntries are how much applied log a leader keeps while a follower
+	// is away; defaults 8 MiB and 4096. Too little: those that come back need snapshots.
+	// While all are there a sixteenth and a quarter are kept: log that lives longer than
+	// a memtable is written to tables, and compacted, to be thrown away.
 	LogBytes   int64
 	LogEntries uint64
 	// MaxCommandBytes is the largest command; default 4 MiB.
