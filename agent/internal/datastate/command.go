@@ -162,10 +162,14 @@ func (d *decoder) op(op *Op) error {
 	return nil
 }
 
-// EncodeResult encodes r.
+// EncodeResult encodes r. What was applied is nil: a range remembers the results of
+// its commands for a while, and nearly all are that.
 func EncodeResult(r *Result) []byte {
+	if r.Outcome == Applied {
+		return nil
+	}
 	out := []byte{resultFormat, byte(r.Outcome)}
-	if r.Outcome == Applied || r.Outcome == Malformed {
+	if r.Outcome == Malformed {
 		return out
 	}
 	out = binary.AppendUvarint(out, uint64(r.FailedOp))
@@ -178,12 +182,15 @@ func EncodeResult(r *Result) []byte {
 
 // DecodeResult decodes what EncodeResult made. The result aliases data.
 func DecodeResult(data []byte) (*Result, error) {
+	if len(data) == 0 {
+		return &Result{Outcome: Applied}, nil
+	}
 	d := decode(data)
 	if f := d.Byte(); d.Err() == nil && f != resultFormat {
 		return nil, gate.Newer("result of format %d", f)
 	}
 	r := &Result{Outcome: Outcome(d.Byte())}
-	if d.Err() == nil && (r.Outcome < Applied || r.Outcome > Malformed) {
+	if d.Err() == nil && (r.Outcome <= Applied || r.Outcome > Malformed) {
 		return nil, fmt.Errorf("%w: outcome %d", ErrMalformed, r.Outcome)
 	}
 	if r.Outcome == ConditionFailed || r.Outcome == WrongRange {

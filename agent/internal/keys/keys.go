@@ -5,7 +5,7 @@
 //	0x01 store identity, tombstones           (this node only)
 //	0x02 raft: range id, then hard state, log (this replica only)
 //	0x03 range-local replicated state: range id, then descriptor, applied state,
-//	     idempotency records; the meta range's records are here too
+//	     ids of applied commands; the meta range's records are here too
 //	0x04 data: pool, vshard, collection, space, encoded primary key, 00, then of a
 //	     version ^timestamp and 09
 //
@@ -51,10 +51,10 @@ const (
 
 // Suffixes in the range space, after the range id.
 const (
-	rangeDescriptor  byte = 'd'
-	rangeApplied     byte = 'a'
-	rangeIdempotency byte = 'i'
-	rangeRecord      byte = 'm'
+	rangeDescriptor byte = 'd'
+	rangeApplied    byte = 'a'
+	rangeIDs        byte = 'i'
+	rangeRecord     byte = 'm'
 )
 
 // primarySpace is the space byte of rows in a data key; indexes get others.
@@ -182,10 +182,22 @@ func RangeDescriptor(id cluster.RangeID) []byte { return rangeKey(id, rangeDescr
 // RangeApplied is the key of the applied state, written with every apply.
 func RangeApplied(id cluster.RangeID) []byte { return rangeKey(id, rangeApplied) }
 
-// Idempotency is the key of the result of a command. A command id begins with
-// its gateway's timestamp, so old records are one span.
-func Idempotency(id cluster.RangeID, command [16]byte) []byte {
-	return append(rangeKey(id, rangeIdempotency), command[:]...)
+// AppliedIDs is the key of a part of the ids of commands that were applied in the
+// round that ended at index. Older ones come first, so that those to forget are one
+// span.
+func AppliedIDs(id cluster.RangeID, index uint64, part uint32) []byte {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(rangeKey(id, rangeIDs), index), part)
+}
+
+// AppliedIDsSpan holds the ids of all commands that are remembered.
+func AppliedIDsSpan(id cluster.RangeID) Span { return prefixSpan(rangeKey(id, rangeIDs)) }
+
+// DecodeAppliedIDs returns the index of such a key.
+func DecodeAppliedIDs(key []byte) (index uint64, err error) {
+	if len(key) != 22 || key[0] != spaceRange || key[9] != rangeIDs {
+		return 0, fmt.Errorf("%w: ids of commands % x", ErrMalformed, key)
+	}
+	return binary.BigEndian.Uint64(key[10:18]), nil
 }
 
 // Record is the key of a record of a range-local state machine (the meta range).

@@ -117,7 +117,7 @@ func TestARangeIsExactlyItsSpans(t *testing.T) {
 		t.Error("the last vshard's rows are outside the last span")
 	}
 	local := RangeSpan(5)
-	for _, k := range [][]byte{RangeDescriptor(5), RangeApplied(5), Idempotency(5, [16]byte{0xff}), Record(5, "node", []byte{1})} {
+	for _, k := range [][]byte{RangeDescriptor(5), RangeApplied(5), AppliedIDs(5, 1<<63, 7), Record(5, "node", []byte{1})} {
 		if !local.Contains(k) || RangeSpan(4).Contains(k) || RangeSpan(6).Contains(k) {
 			t.Errorf("range-local key % x is not in the span of its range alone", k)
 		}
@@ -183,6 +183,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		_, _, _ = DecodeRecord(b)
 		_, _ = DecodeRaftRange(b)
+		_, _ = DecodeAppliedIDs(b)
 	})
 }
 

@@ -83,6 +83,11 @@ func DefaultPolicy() Policy {
 	return Policy{Attempts: 5, Quick: 750 * time.Millisecond, Budget: 10 * time.Second}
 }
 
+// longestBudget leaves the last attempt of a command its time, and clocks their
+// offset, before ranges forget the command's id: a retry later than that could only
+// be told that nobody knows.
+const longestBudget = store.IDAge - 5*time.Second
+
 func (p Policy) orDefault(d Policy) Policy {
 	if p.Attempts == 0 {
 		p.Attempts = d.Attempts
@@ -93,6 +98,7 @@ func (p Policy) orDefault(d Policy) Policy {
 	if p.Budget == 0 {
 		p.Budget = d.Budget
 	}
+	p.Budget = min(p.Budget, longestBudget)
 	return p
 }
 
@@ -147,6 +153,7 @@ func (c *Config) Validate() error {
 	need(c.Self != 0, "node id is not set")
 	need(c.Store != nil && c.Caller != nil && c.Clock != nil && c.Table != nil, "store, caller, clock and table must be set")
 	need(c.AttemptTimeout >= 0 && c.FreshTimeout >= 0, "timeouts must not be negative")
+	need(c.Policy.Budget <= longestBudget, fmt.Sprintf("a budget of %s is longer than ranges remember commands: at most %s", c.Policy.Budget, longestBudget))
 	need(c.ScanParallel >= 0 && c.ChunkRows >= 0 && c.ChunkBytes >= 0, "scan limits must not be negative")
 	return errors.Join(errs...)
 }

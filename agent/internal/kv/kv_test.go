@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,6 +20,23 @@ import (
 
 func put(i int, v string, expect datastate.Condition) Mutation {
 	return Mutation{Collection: testCollection, Key: key(i), Value: []byte(v), Expect: expect}
+}
+
+// TestPatienceEndsBeforeRangesForget: a retry that comes later than a range
+// remembers its command could only be told that nobody knows.
+func TestPatienceEndsBeforeRangesForget(t *testing.T) {
+	c := Config{}
+	c.setDefaults()
+	if last := c.Policy.Budget + 2*c.AttemptTimeout; last > store.IDAge {
+		t.Errorf("by default the last attempt ends after %s, ranges remember %s", last, store.IDAge)
+	}
+	if p := (Policy{Budget: time.Hour}).orDefault(c.Policy); p.Budget+2*c.AttemptTimeout > store.IDAge {
+		t.Errorf("a request is patient for %s, ranges remember %s", p.Budget, store.IDAge)
+	}
+	c.Policy.Budget = store.IDAge
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "a budget of 30s is longer than ranges remember commands: at most 25s") {
+		t.Errorf("a budget of %s: %v", c.Policy.Budget, err)
+	}
 }
 
 // get reads one row through a node at the newest time.

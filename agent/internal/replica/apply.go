@@ -3,7 +3,6 @@ package replica
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
@@ -15,16 +14,6 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/storage"
 )
-
-// Records of applied commands are kept for recordAge of command time, and
-// dropped in one range deletion each forgetEvery.
-const (
-	recordAge   = 30 * time.Second
-	forgetEvery = 5 * time.Second
-)
-
-// errForgotten is the cause when a command's record is gone by now.
-var errForgotten = errors.New("command is too old to know whether it was applied")
 
 // apply applies committed entries in one batch, without a sync: the log is
 // durable, and the applied index goes with the state, so that a crash leaves
@@ -58,6 +47,9 @@ func (r *Replica) applyEntries(entries []*pb.Entry) error {
 	r.addCounts()
 	r.checkCounts()
 	err := r.countFirst(before)
+	if err == nil {
+		err = r.ids.end(b, r.rangeID, r.applied.Index, r.applied.LastTS)
+	}
 	if err == nil {
 		err = b.Set(keys.RangeApplied(r.rangeID), r.applied.encode())
 	}
@@ -97,8 +89,8 @@ func (r *Replica) applyEntry(b *storage.Batch, e *pb.Entry) error {
 }
 
 // applyCommand applies a command, unless its id says that it was applied before:
-// then its first result is the result. The lookup is made for every command, not
-// for retries alone: a first attempt may reach this range after its own retry.
+// then its first result is the result. Every command is asked for, not retries
+// alone: a first attempt may reach this range after its own retry.
 func (r *Replica) applyCommand(b *storage.Batch, e *pb.Entry) error {
 	env, err := decodeEnvelope(e.Data)
 	if err != nil {
@@ -115,46 +107,39 @@ func (r *Replica) applyCommand(b *storage.Batch, e *pb.Entry) error {
 		return r.applySplit(b, e, &env)
 	}
 	r.counts.writes++
-	if id.Timestamp() < r.applied.Forgotten {
-		r.fate(e, Outcome{Err: &AmbiguousError{Cause: errForgotten}})
+	if o, ok := r.Applied(id); ok {
+		r.fate(e, o)
 		return nil
-	}
-	key := keys.Idempotency(r.rangeID, id)
-	record, ok, err := b.Get(key)
-	if err != nil {
-		return err
-	}
-	if ok && !r.cfg.Planted.dupApply() {
-		first, result, err := decodeRecord(record)
-		r.fate(e, Outcome{Result: result, TS: first})
-		return err
 	}
 	result, err := r.machine.Apply(b, r.desc, e.GetIndex(), ts, env.payload)
 	if err != nil {
 		return err
 	}
 	r.fate(e, Outcome{Result: result, TS: ts})
-	return b.Set(key, encodeRecord(ts, result))
+	r.ids.add(id, ts, result)
+	return nil
 }
 
-// forget drops old records. It depends on timestamps in the log only, so that
-// every replica forgets at the same entry.
+// Applied returns what became of a command that this replica has applied, if it
+// has. Of one that is so old that its id is forgotten nobody knows: the outcome is
+// that.
+func (r *Replica) Applied(id CommandID) (o Outcome, ok bool) {
+	if id.Timestamp() < r.applied.Forgotten {
+		return Outcome{Err: &AmbiguousError{Cause: errForgotten}}, true
+	}
+	ts, result, ok := r.ids.find(id)
+	return Outcome{Result: result, TS: ts}, ok && !r.cfg.Planted.dupApply()
+}
+
+// forget forgets old ids. It depends on timestamps in the log only, so that every
+// replica forgets at the same entry.
 func (r *Replica) forget(b *storage.Batch, now hlc.Timestamp) error {
-	horizon := now.Add(-recordAge)
+	horizon := now.Add(-IDAge)
 	if horizon < r.applied.Forgotten.Add(forgetEvery) || horizon > now {
 		return nil
 	}
 	r.applied.Forgotten = horizon
-	var from, to CommandID
-	to = commandIDAt(horizon)
-	return b.DeleteRange(keys.Idempotency(r.rangeID, from), keys.Idempotency(r.rangeID, to))
-}
-
-func commandIDAt(ts hlc.Timestamp) (id CommandID) {
-	for i := range 8 {
-		id[i] = byte(ts >> (56 - 8*i))
-	}
-	return id
+	return r.ids.forget(b, r.rangeID, r.cfg.Planted.forgetEarly(horizon))
 }
 
 // applyChange changes the descriptor and raft's configuration together, if the

@@ -28,7 +28,7 @@ const (
 	appliedFormat    byte = 1
 	descriptorFormat byte = 1
 	identityFormat   byte = 1
-	recordFormat     byte = 1
+	idsFormat        byte = 1
 )
 
 // readJSON reads JSON that this binary knows every field of: it would drop others
@@ -121,8 +121,8 @@ type appliedState struct {
 	Index, Term uint64
 	// LastTS is the timestamp of the newest applied command.
 	LastTS hlc.Timestamp
-	// Forgotten bounds the command ids whose records are dropped: older ones are
-	// refused, because nobody knows whether they were applied.
+	// Forgotten bounds the command ids that are forgotten: older ones are refused,
+	// because nobody knows whether they were applied.
 	Forgotten hlc.Timestamp
 	// Counts is what the range holds, if its state machine counts: with Counted
 	// exactly, else a guess to which all that was written since is added.
@@ -190,19 +190,6 @@ func decodeIdentity(b []byte) (*Identity, error) {
 	}
 	i := &Identity{ID: cluster.ReplicaID(binary.BigEndian.Uint64(b[1:]))}
 	return i, readJSON(b[9:], &i.Descriptor, "replica identity")
-}
-
-// A record of an applied command is: format, timestamp, result.
-func encodeRecord(ts hlc.Timestamp, result []byte) []byte {
-	b := append(make([]byte, 0, 9+len(result)), recordFormat)
-	return append(binary.BigEndian.AppendUint64(b, uint64(ts)), result...)
-}
-
-func decodeRecord(b []byte) (hlc.Timestamp, []byte, error) {
-	if err := storage.CheckFormat(b, recordFormat, 9, "command record"); err != nil {
-		return 0, nil, err
-	}
-	return hlc.Timestamp(binary.BigEndian.Uint64(b[1:])), b[9:], nil
 }
 
 // Tombstones hold the lowest replica id that a range may have here.

@@ -19,7 +19,9 @@
 //     timestamp of every read that was served before they were proposed.
 //
 //  3. A command id is applied at most once, however often it is retried, while
-//     its record is kept; later it is refused.
+//     it is remembered: for IDAge of log time, through starts, by who gets a
+//     snapshot, by both halves of a split. Later it is refused. Which ids are
+//     remembered depends on timestamps in the log alone.
 //
 //  4. Descriptor and raft configuration change together, in one apply.
 //

@@ -2,6 +2,8 @@
 
 package replica
 
+import "github.com/nodedb/nodedb/agent/internal/hlc"
+
 // Planted are faults that the tag "planted" lets tests plant, to prove that the
 // simulation finds them. Here it is empty: none can be planted.
 type Planted struct{}
@@ -10,7 +12,12 @@ func (Planted) dupApply() bool  { return false }
 func (Planted) localRead() bool { return false }
 func (Planted) sendFirst() bool { return false }
 
-func (Planted) holdCommits() bool { return false }
+func (Planted) holdCommits() bool   { return false }
+func (Planted) openBlank() bool     { return false }
+func (Planted) snapshotBlank() bool { return false }
+func (Planted) childBlank() bool    { return false }
+
+func (Planted) forgetEarly(horizon hlc.Timestamp) hlc.Timestamp { return horizon }
 
 func (Planted) countFirst() bool      { return false }
 func (Planted) recountFromView() bool { return false }

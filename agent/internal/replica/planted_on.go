@@ -2,6 +2,8 @@
 
 package replica
 
+import "github.com/nodedb/nodedb/agent/internal/hlc"
+
 // Planted are faults that tests plant, to prove that the simulation finds them.
 type Planted struct {
 	// DupApply applies a retried command again.
@@ -14,6 +16,15 @@ type Planted struct {
 	HoldCommits bool
 	// SkipSync appends to the log without a sync.
 	SkipSync bool
+
+	// OpenBlank opens a replica without the ids of the commands that it applied.
+	OpenBlank bool
+	// SnapshotBlank takes them from no snapshot.
+	SnapshotBlank bool
+	// ChildBlank gives them to no range that is split off.
+	ChildBlank bool
+	// ForgetEarly forgets ids while commands of their age are still taken.
+	ForgetEarly bool
 
 	// CountFirst stores what a range holds before what it counts, and syncs it: a
 	// replay counts again.
@@ -55,7 +66,17 @@ func (p Planted) dupApply() bool  { return p.DupApply }
 func (p Planted) localRead() bool { return p.LocalRead }
 func (p Planted) sendFirst() bool { return p.SendFirst }
 
-func (p Planted) holdCommits() bool { return p.HoldCommits }
+func (p Planted) holdCommits() bool   { return p.HoldCommits }
+func (p Planted) openBlank() bool     { return p.OpenBlank }
+func (p Planted) snapshotBlank() bool { return p.SnapshotBlank }
+func (p Planted) childBlank() bool    { return p.ChildBlank }
+
+func (p Planted) forgetEarly(horizon hlc.Timestamp) hlc.Timestamp {
+	if p.ForgetEarly {
+		return horizon.Add(IDAge)
+	}
+	return horizon
+}
 
 func (p Planted) countFirst() bool      { return p.CountFirst }
 func (p Planted) recountFromView() bool { return p.RecountFromView }

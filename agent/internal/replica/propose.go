@@ -67,9 +67,11 @@ func (p *Proposal) Cancel() bool {
 func (p *Proposal) take() bool { return p.state.CompareAndSwap(proposalQueued, proposalTaken) }
 
 // refuse answers a proposal that was not given to raft.
-func (p *Proposal) refuse(err error) {
+func (p *Proposal) refuse(err error) { p.answer(Outcome{Err: err}) }
+
+func (p *Proposal) answer(o Outcome) {
 	if p.take() {
-		p.Done(Outcome{Err: err})
+		p.Done(o)
 	}
 }
 
@@ -85,6 +87,10 @@ func (r *Replica) Propose(p *Proposal) {
 	case len(r.queue) >= maxQueued || r.queueBytes+len(p.Payload) > maxQueuedBytes:
 		p.refuse(ErrOverloaded)
 	default:
+		if o, ok := r.Applied(p.ID); ok && !p.split {
+			p.answer(o) // a retry: what was applied once needs no entry, nor a leader
+			return
+		}
 		r.queue = append(r.queue, p)
 		r.queueBytes += len(p.Payload)
 	}

@@ -30,6 +30,7 @@ type Replica struct {
 	desc    *cluster.RangeDescriptor // without replicas until a snapshot brought state
 	made    *cluster.RangeDescriptor // that the replica was made with
 	applied appliedState
+	ids     appliedIDs // of commands that were applied
 	failed  error
 	removed bool // applied its own removal; it does nothing more
 
@@ -189,7 +190,18 @@ func (r *Replica) loadState() error {
 	r.lastTS = max(r.lastTS, r.applied.LastTS)
 	// A snapshot comes without the clock that messages carry.
 	r.cfg.Clock.Forward(r.applied.LastTS)
+	if err := r.loadIDs(); err != nil {
+		return err
+	}
 	return r.machine.Reload(r.cfg.Engine)
+}
+
+func (r *Replica) loadIDs() error {
+	r.ids = appliedIDs{}
+	if opening := r.rn == nil; opening && r.cfg.Planted.openBlank() || !opening && r.cfg.Planted.snapshotBlank() {
+		return nil
+	}
+	return r.ids.load(r.cfg.Engine, r.rangeID, r.applied.Forgotten)
 }
 
 func (r *Replica) setDescriptor(d *cluster.RangeDescriptor) {

@@ -121,8 +121,8 @@ func (r *Replica) applySplit(b *storage.Batch, e *pb.Entry, env *envelope) error
 }
 
 // writeChild writes this node's replica of the child: alike on every node but
-// for its id. Ids of commands that are older than the split are refused there:
-// they may be the parent's, which knows.
+// for its id. It knows the commands that the parent has applied: a retry may come
+// to either half.
 func (r *Replica) writeChild(b *storage.Batch, child *cluster.RangeDescriptor, env *envelope, applied appliedState) error {
 	d, ok := child.On(r.cfg.Node)
 	if !ok {
@@ -143,7 +143,12 @@ func (r *Replica) writeChild(b *storage.Batch, child *cluster.RangeDescriptor, e
 	} else if found {
 		return fmt.Errorf("%w: a replica of it is here", storage.ErrCorruption)
 	}
-	applied.LastTS, applied.Forgotten = env.ts, env.ts+1
+	applied.LastTS, applied.Forgotten = env.ts, r.applied.Forgotten
+	if !r.cfg.Planted.childBlank() {
+		if err := r.ids.copyTo(b, child.ID, applied.Forgotten); err != nil {
+			return err
+		}
+	}
 	r.children = append(r.children, child)
 	return writeInitial(b, d.Replica, child, applied)
 }

@@ -270,7 +270,8 @@ func (w *World) homes() []place {
 	return ps
 }
 
-// contents returns all pairs of a range on a node, as "key=value" in order.
+// contents returns all pairs of a range on a node, as "key=value" in order, and of
+// the ids of commands what is remembered: each replica packs them its own way.
 func (w *World) contents(n *Node, id cluster.RangeID) ([]string, error) {
 	h, err := n.core.ReadLocal(id)
 	if err != nil {
@@ -284,11 +285,17 @@ func (w *World) contents(n *Node, id cluster.RangeID) ([]string, error) {
 			return nil, err
 		}
 		for ok := it.First(); ok; ok = it.Next() {
-			out = append(out, string(bytes.Join([][]byte{it.Key(), it.Value()}, []byte("="))))
+			if !keys.AppliedIDsSpan(id).Contains(it.Key()) {
+				out = append(out, string(bytes.Join([][]byte{it.Key(), it.Value()}, []byte("="))))
+			}
 		}
 		if err := it.Close(); err != nil {
 			return nil, err
 		}
 	}
-	return out, nil
+	ids, err := replica.AppliedIDs(h.Reader, id)
+	for _, x := range ids {
+		out = append(out, fmt.Sprintf("command %x at %s=%x", x.ID, x.TS, x.Result))
+	}
+	return out, err
 }

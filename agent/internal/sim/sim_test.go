@@ -60,6 +60,7 @@ func (s *Stats) add(o *Stats) {
 	s.Succeeded += o.Succeeded
 	s.Splits += o.Splits
 	s.Divided += o.Divided
+	s.Echoes += o.Echoes
 	s.Scans += o.Scans
 	s.Missed += o.Missed
 	s.Rerouted += o.Rerouted

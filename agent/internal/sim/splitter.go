@@ -61,6 +61,29 @@ func (w *World) noteSplit(o replica.Outcome) {
 		if !o.Child.Start.Whole() {
 			w.Stats.Divided++
 		}
+		w.echo(o.Child)
+	}
+}
+
+// echo has commands that were applied before a split, and answered, come once more
+// to the child that owns their rows now: late copies of retries that went there. It
+// must know that they are done with.
+func (w *World) echo(child *cluster.RangeDescriptor) {
+	for _, c := range w.clients {
+		k := c.now
+		if k == nil || !k.done || !k.op.ok || k.op.certainty != known || !keys.Owns(child, k.op.at.row()) {
+			continue
+		}
+		w.After(w.ms(200, 3000), func() {
+			n, _, ok := w.Leader(child.ID)
+			if !ok {
+				return
+			}
+			w.Stats.Echoes++
+			n.do(func() {
+				n.core.Propose(child.ID, &replica.Proposal{ID: k.cmd, Retry: true, Payload: k.data, Done: func(replica.Outcome) {}})
+			})
+		})
 	}
 }
 

@@ -101,6 +101,7 @@ type Stats struct {
 	Splits, Missed, Rerouted, Strayed int
 	Late                              int // commands taken back
 	Divided                           int // splits inside a vshard
+	Echoes                            int // of commands that were answered before a split
 	Scans                             int // over several ranges, that came to their end
 	WentBack, Refused, Resets         int
 	Restores, Counts                  int

@@ -69,12 +69,10 @@ func storedKeys(rng *rand.Rand) [][]byte {
 		id := cluster.RangeID(n)
 		ks = append(ks, keys.StoreHeard(cluster.NodeID(n)), keys.ReplicaTombstone(id), keys.EmptiedReplica(id), keys.RaftHardState(id),
 			keys.RaftTruncated(id), keys.RaftReplica(id), keys.RaftLost(id), keys.RangeDescriptor(id), keys.RangeApplied(id))
-		spans = append(spans, keys.RaftSpan(id), keys.RecordSpan(id), keys.RangeSpan(id))
+		spans = append(spans, keys.RaftSpan(id), keys.RecordSpan(id), keys.RangeSpan(id), keys.AppliedIDsSpan(id))
 		for _, m := range numbers {
 			ks = append(ks, keys.RaftEntry(id, m), keys.Record(id, "node", binary.BigEndian.AppendUint64(nil, m)))
-			var command [16]byte
-			binary.BigEndian.PutUint64(command[8:], m)
-			ks = append(ks, keys.Idempotency(id, command))
+			ks = append(ks, keys.AppliedIDs(id, m, uint32(n)))
 		}
 		v := cluster.VShard(n % cluster.VShards)
 		spans = append(spans, keys.DataSpan(cluster.PoolID(n), v.Key(), (v+1).Key()), keys.CollectionSpan(cluster.PoolID(n), v, cluster.CollectionID(n)))

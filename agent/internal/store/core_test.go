@@ -130,6 +130,27 @@ func TestACommandIsAppliedOnce(t *testing.T) {
 	}
 }
 
+// TestAStartKnowsTheCommands: what was applied before it is not applied again.
+func TestAStartKnowsTheCommands(t *testing.T) {
+	f := newCoreFixture(t)
+	insert := putOp("a", "1")
+	insert.Expect = datastate.Absent
+	first := f.propose(f.id(1), insert)
+	refused := f.propose(f.id(2), insert)
+	f.must(f.e.Close())
+	f.open()
+	f.now = f.now.Add(5e9) // the clock's ceiling passes
+	f.c.Tick()
+	f.run()
+	f.now = f.now.Add(-5e9)
+	if again := f.propose(f.id(1), insert); again.Err != nil || again.TS != first.TS || len(again.Result) > 0 {
+		t.Errorf("first %+v, after a start %+v", first, again)
+	}
+	if again := f.propose(f.id(2), insert); again.Err != nil || again.TS != refused.TS || string(again.Result) != string(refused.Result) {
+		t.Errorf("refused %+v, after a start %+v", refused, again)
+	}
+}
+
 func TestACommandTooOldToKnowIsAmbiguous(t *testing.T) {
 	f := newCoreFixture(t)
 	old := f.id(1)

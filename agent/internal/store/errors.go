@@ -26,6 +26,9 @@ var (
 	ErrTooLarge      = replica.ErrTooLarge
 )
 
+// IDAge is how long a range remembers that it applied a command.
+const IDAge = replica.IDAge
+
 // Retryable reports whether the request that err answers may succeed if it is
 // made again, here or at the leader.
 func Retryable(err error) bool { return replica.Retryable(err) }

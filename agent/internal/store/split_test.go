@@ -75,14 +75,14 @@ func TestASplitGivesAwayTheRightHalf(t *testing.T) {
 		t.Errorf("parent: %+v", st)
 	}
 
-	// A retry finds its record where the command went first, also for a row that
-	// is the child's now; the child does not apply it again.
+	// A retry finds what came of the command where it went first, also for a row that
+	// is the child's now; and at the child, which knows what the parent knew.
 	again := f.propose(f.id(2), right)
 	if again.Err != nil || again.TS != moved.TS || outcome(t, again) != datastate.Applied {
 		t.Errorf("retry at the parent: %+v", again)
 	}
-	if o := f.proposeTo(9, f.id(2), right); !MaybeApplied(o.Err) {
-		t.Errorf("retry at the child: %+v, want it ambiguous", o)
+	if o := f.proposeTo(9, f.id(2), right); outcome(t, o) != datastate.Applied || o.TS != moved.TS {
+		t.Errorf("retry at the child: %+v, want what the parent said", o)
 	}
 	if got := outcome(t, f.propose(f.id(3), right)); got != datastate.WrongRange {
 		t.Errorf("a row of the child at the parent: %v", got)
