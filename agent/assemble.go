@@ -15,7 +15,6 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/gossip"
-	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/meta"
@@ -73,7 +72,7 @@ func (n *Node) openStorage() (func() error, error) {
 	if err := n.checkSpace(); err != nil {
 		return nil, err
 	}
-	n.clock = hlc.NewClock(time.Now, n.cfg.MaxClockOffset)
+	n.makeClock()
 	engine, err := storage.Open(storage.Options{
 		Dir: storePath(n.cfg.DataDir), Version: n.versions.Active(), CacheBytes: n.cfg.CacheBytes, Files: n.files.Store, Logger: n.part("storage"),
 		OnFatal: func(err error) { n.stop("storage failed", n.storageError("storage", err)) },
@@ -333,10 +332,11 @@ func (n *Node) makeOperation() {
 
 func (n *Node) makePeers() {
 	n.peers = peers.New(peers.Config{
-		Self: n.id.Node, Nonce: n.nonce, Caller: n.transport, Peers: n.others, Board: n.board, MaxClockOffset: n.cfg.MaxClockOffset,
+		Self: n.id.Node, Nonce: n.nonce, Caller: n.transport, Peers: n.others, Steady: n.steady, OnJudged: n.clockJudged,
 		MetaIndex: func() uint64 { return n.machine.View().Index }, OnOpen: n.doubted, Logger: n.part("peers"),
 		Mark: n.marks.Ping, OnMark: func(id cluster.NodeID, m cluster.Mark) { n.marks.Hear(id, m) },
 	})
+	n.peers.Judge() // a node without peers need not wait for Run
 }
 
 // stopByOperation ends the process because an operation says so.

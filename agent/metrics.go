@@ -6,6 +6,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/connlimit"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
 )
 
 // metrics returns what /metrics shows. Everything is read when it is asked for:
@@ -67,6 +68,15 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(desc("audit_log_replaced_total", "Files of the log of logins that another hand has replaced or changed."), prometheus.CounterValue, float64(c.n.logins.Replaced()))
 	if c.n.export != nil {
 		ch <- prometheus.MustNewConstMetric(desc("audit_export_dropped_total", "Audit records whose copy was not sent."), prometheus.CounterValue, float64(c.n.export.Dropped()))
+	}
+	clock := c.n.clockStatus()
+	gauge(desc("clock_settled", "1 while the node knows what the time is."), map[bool]float64{true: 1}[clock.Belief != hlc.Asking.String()])
+	gauge(desc("clock_step_seconds", "How far the machine's clock is ahead of the node's time; beyond max_clock_offset it is not followed."), clock.Step)
+	gauge(desc("clock_ahead_seconds", "How far the newest timestamp is ahead of the node's time."), clock.Ahead)
+	for _, p := range c.n.peers.Status() {
+		if !p.LastOK.IsZero() {
+			gauge(desc("clock_peer_offset_seconds", "How far the peer's time is ahead of this node's.", "peer"), p.Offset.Seconds(), p.Node.String())
+		}
 	}
 	for id, l := range c.n.liveness() {
 		gauge(desc("gossip_peer_alive", "1 while gossip sees the peer alive.", "peer"), map[bool]float64{true: 1}[l == cluster.Alive], id.String())

@@ -81,6 +81,8 @@ type Node struct {
 	heardOut  chan struct{} // closed when peers have had the time to object to the store
 	refusals  chan metastate.Command
 	clock     *hlc.Clock
+	steady    *hlc.Steady // what clock follows
+	clockTold clockWatch
 	machine   *metastate.Machine
 	table     *routing.Table
 	meter     kv.Meter
@@ -350,10 +352,7 @@ func (n *Node) figures() cluster.NodeStatus {
 		CPU:  n.usage.cpu(time.Now(), runtime.NumCPU()),
 		Keys: n.keyStatus(), CertExpires: n.certs.Current().Expires().UTC(),
 	}
-	if n.peers != nil {
-		offset, _ := n.peers.ClockOffset()
-		st.ClockOffset = offset.Seconds()
-	}
+	st.Clock = n.clockStatus()
 	st.DiskUsed, st.DiskTotal = n.usage.disk()
 	st.ReadsPerSecond, st.WritesPerSecond = n.ranges.refresh(time.Now())
 	n.showPeers()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -187,26 +186,6 @@ func (n *Node) persist(ctx context.Context, cmd metastate.Command) (metastate.Re
 			return metastate.Result{}, context.Cause(ctx)
 		case <-time.After(pause):
 		}
-	}
-}
-
-// awaken waits until this node may use its clock: after a restart that is when
-// the clock has passed what was used before.
-func (n *Node) awaken(ctx context.Context) error {
-	const component = "clock ceiling"
-	awake, wakes := n.store.Awake()
-	if closed(awake) {
-		return nil
-	}
-	n.board.Set(health.Problem{Component: component, Code: "clock-ahead", Detail: fmt.Sprintf(
-		"before its restart this node used times that its clock has not reached yet: it waits until %s", wakes.UTC().Format(time.RFC3339))})
-	n.logger.Info("node waits for its clock to pass what it used before", slog.Time("until", wakes.UTC()))
-	select {
-	case <-awake:
-		n.board.Clear(component)
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 

@@ -57,6 +57,7 @@ func (n *Node) StartUnready() {
 	args := append([]string{"start", "--data-dir", n.Dir}, n.c.opts.StartFlags...)
 	n.cmd = exec.CommandContext(context.Background(), cmp.Or(n.Agent, n.c.bin.Agent), args...)
 	n.cmd.Stdout, n.cmd.Stderr = log, log
+	n.cmd.Env = append(os.Environ(), clockFileVariable+"="+n.clockPath())
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := n.cmd.Start(); err != nil {
 		n.c.t.Fatal(err)
@@ -91,6 +92,26 @@ func (n *Node) WaitReady() {
 		}
 		return err
 	})
+}
+
+// clockFileVariable is how builds for tests are told of a file that moves their wall
+// clock; see agent/clockhook_on.go.
+const clockFileVariable = "NODEDB_TEST_CLOCK_FILE"
+
+func (n *Node) clockPath() string { return n.Dir + ".clock" }
+
+// SetClock moves the wall clock of the node's machine, as the node sees it, from now
+// on and through restarts. It has no effect on a production build.
+func (n *Node) SetClock(offset time.Duration) {
+	n.c.t.Helper()
+	next := n.clockPath() + ".new"
+	err := os.WriteFile(next, []byte(offset.String()), 0o600)
+	if err == nil {
+		err = os.Rename(next, n.clockPath())
+	}
+	if err != nil {
+		n.c.t.Fatal(err)
+	}
 }
 
 // HTTP gets a path of the admin port without credentials.

@@ -28,7 +28,7 @@ func (s *service) ExplainMember(ctx context.Context, r *adminpb.ExplainMemberReq
 	for i := len(look.View.Events) - 1; i >= 0; i-- {
 		switch e := look.View.Events[i]; e.Kind {
 		case cluster.EventNodeAlive, cluster.EventNodeSuspect, cluster.EventNodeDead, cluster.EventNodeLeft, cluster.EventNodeStarted, cluster.EventStoreBehind, cluster.EventVersionRefused,
-			cluster.EventBreakerOpen, cluster.EventBreakerClosed:
+			cluster.EventBreakerOpen, cluster.EventBreakerClosed, cluster.EventClockStepped, cluster.EventClockAhead:
 			if e.Node == id {
 				out.Transitions = append(out.Transitions, eventProto(e))
 			}

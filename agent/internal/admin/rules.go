@@ -15,9 +15,8 @@ import (
 
 // Bounds of the rules.
 const (
-	skewMost       = 0.5 // seconds from the median of the peers
-	stuckWarn      = 3   // seconds without a round of the core loop, which goes each tick: longer than any write of a disk that works
-	stuckError     = 30  // seconds after which a disk does not come back by itself
+	stuckWarn      = 3  // seconds without a round of the core loop, which goes each tick: longer than any write of a disk that works
+	stuckError     = 30 // seconds after which a disk does not come back by itself
 	certWarn       = 30 * 24 * time.Hour
 	certError      = 7 * 24 * time.Hour
 	flapsMost      = 3 // returns within an hour
@@ -250,16 +249,75 @@ func days(d time.Duration) string {
 	return plural(int(d/(24*time.Hour)), "day")
 }
 
-func skewedClocks(c *checkup) []breach {
+// clocks looks at where each node's time stands.
+func (c *checkup) clocks(find func(n cluster.NodeID, st *cluster.ClockStatus) (severity, text string)) []breach {
 	var out []breach
 	for _, n := range c.members() {
-		// Of two nodes nobody can say whose clock is wrong; each sees one peer then.
-		if st := c.Statuses[n.ID]; st != nil && math.Abs(st.ClockOffset) > skewMost {
-			out = append(out, breach{severity: severityWarn, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl members why " + n.ID.String(),
-				text: fmt.Sprintf("the clock of %s is %.1f s from those of its peers: check its NTP", n.ID, math.Abs(st.ClockOffset))})
+		st := c.Statuses[n.ID]
+		if st == nil || st.Clock.Belief == "" {
+			continue
+		}
+		if severity, text := find(n.ID, &st.Clock); text != "" {
+			out = append(out, breach{severity: severity, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl members why " + n.ID.String(), text: text})
 		}
 	}
 	return out
+}
+
+// aheadClocks finds the nodes whose timestamps others refuse, and those that wait
+// after a start until their time has passed what they used before.
+func aheadClocks(c *checkup) []breach {
+	return c.clocks(func(n cluster.NodeID, st *cluster.ClockStatus) (severity, text string) {
+		switch ahead := seconds(st.Ahead).Round(100 * time.Millisecond); {
+		case !st.Waits.IsZero() && st.IsAhead():
+			return severityError, fmt.Sprintf("%s is silent until %s, in %s: before its restart it used times that are not reached yet", n, st.Waits.UTC().Format(time.RFC3339), ahead)
+		case st.IsAhead():
+			return severityError, fmt.Sprintf("%s has used timestamps that are %s ahead of its time: others do not listen to it until that has passed", n, ahead)
+		}
+		return "", ""
+	})
+}
+
+func unsettledClocks(c *checkup) []breach {
+	return c.clocks(func(n cluster.NodeID, st *cluster.ClockStatus) (severity, text string) {
+		switch st.Belief {
+		case "asking":
+			return severityError, fmt.Sprintf("%s does not know what the time is and is silent: too few of its peers have answered since it started, or their times differ", n)
+		case "past":
+			return severityWarn, fmt.Sprintf("%s goes by the time at which it was stopped: too few of its peers have answered since it started to say what the time is", n)
+		}
+		return "", ""
+	})
+}
+
+// steppedClocks finds the nodes that do not follow their machines' clocks.
+func steppedClocks(c *checkup) []breach {
+	return c.clocks(func(n cluster.NodeID, st *cluster.ClockStatus) (severity, text string) {
+		if !st.Stepped() {
+			return "", ""
+		}
+		side, what := "ahead of", "it goes on without it; repair its NTP"
+		if st.Step < 0 {
+			side = "behind"
+		}
+		switch {
+		case st.Taking && st.Step > 0:
+			what = fmt.Sprintf("most machines' clocks say the same, and nodes follow them in %s; if they are wrong, repair NTP before that", seconds(st.Due).Round(time.Second))
+		case st.Taking:
+			what = "most machines' clocks say the same: the nodes' time goes slower until it is there; do not stop all nodes at once before that, they would wait"
+		}
+		return severityWarn, fmt.Sprintf("the clock of %s's machine is %s %s the node's time: %s", n, seconds(math.Abs(st.Step)).Round(100*time.Millisecond), side, what)
+	})
+}
+
+func skewedClocks(c *checkup) []breach {
+	return c.clocks(func(n cluster.NodeID, st *cluster.ClockStatus) (severity, text string) {
+		// Of two nodes nobody can say whose time is wrong; each sees one peer then.
+		if math.Abs(st.Offset) <= st.Limit {
+			return "", ""
+		}
+		return severityWarn, fmt.Sprintf("the time of %s is %.1f s from those of its peers: check its NTP", n, math.Abs(st.Offset))
+	})
 }
 
 // openBreakers finds pairs of which gossip says that both are alive, but calls do

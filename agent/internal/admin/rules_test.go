@@ -19,7 +19,16 @@ func TestRules(t *testing.T) {
 	for code, spoil := range map[string]func(b *fakeBackend, v *metastate.View){
 		"": func(*fakeBackend, *metastate.View) {},
 		"CLOCK_SKEW": func(b *fakeBackend, _ *metastate.View) {
-			b.statuses[2].ClockOffset = -1.5
+			b.statuses[2].Clock = cluster.ClockStatus{Belief: "sure", Limit: 0.5, Offset: -1.5}
+		},
+		"CLOCK_STEPPED": func(b *fakeBackend, _ *metastate.View) {
+			b.statuses[2].Clock = cluster.ClockStatus{Belief: "sure", Limit: 0.5, Step: -3600}
+		},
+		"CLOCK_AHEAD": func(b *fakeBackend, _ *metastate.View) {
+			b.statuses[2].Clock = cluster.ClockStatus{Belief: "sure", Limit: 0.5, Ahead: 61}
+		},
+		"CLOCK_UNSETTLED": func(b *fakeBackend, _ *metastate.View) {
+			b.statuses[2].Clock = cluster.ClockStatus{Belief: "past", Limit: 0.5}
 		},
 		"CERT_EXPIRY": func(b *fakeBackend, _ *metastate.View) {
 			b.statuses[3].CertExpires = time.Now().Add(12 * 24 * time.Hour)

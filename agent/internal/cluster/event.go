@@ -78,6 +78,14 @@ const EventStoreBehind EventKind = "store.behind"
 // binary does not run at the cluster's version.
 const EventVersionRefused EventKind = "version.refused"
 
+// EventClockStepped says that a machine's clock was set by more than nodes follow
+// at once, or is back; EventClockAhead that a node has used timestamps ahead of its
+// time, or that this is over.
+const (
+	EventClockStepped EventKind = "clock.stepped"
+	EventClockAhead   EventKind = "clock.ahead"
+)
+
 // EventSeverity is how much an event matters.
 type EventSeverity string
 

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -111,11 +112,10 @@ type NodeStatus struct {
 	// RangesAge is how old Ranges is, in seconds, if the store does not get on.
 	RangesAge float64 `json:"rangesAge,omitempty"`
 	// Peers is how this node finds each of its peers.
-	Peers map[NodeID]PeerStatus `json:"peers,omitempty"`
-	// ClockOffset is how far, in seconds, the median of the peers' clocks is ahead.
-	ClockOffset float64   `json:"clockOffset,omitempty"`
-	CertExpires time.Time `json:"certExpires,omitzero"`
-	Keys        KeyStatus `json:"keys,omitzero"`
+	Peers       map[NodeID]PeerStatus `json:"peers,omitempty"`
+	Clock       ClockStatus           `json:"clock,omitzero"`
+	CertExpires time.Time             `json:"certExpires,omitzero"`
+	Keys        KeyStatus             `json:"keys,omitzero"`
 }
 
 // Range returns what the node says of its replica of a range; nil: it has none.
@@ -126,6 +126,31 @@ func (s *NodeStatus) Range(id RangeID) *RangeStatus {
 	}
 	return s.Ranges[i]
 }
+
+// ClockStatus is where a node's time stands. All but Waits are seconds.
+type ClockStatus struct {
+	// Belief is what the time rests on: asking, past or sure; empty: not told.
+	Belief string `json:"belief,omitempty"`
+	// Offset is how far the median of the peers' times is ahead.
+	Offset float64 `json:"offset,omitempty"`
+	// Step is how far the machine's clock is ahead of the node's time, Limit how far
+	// it may be. Taking says that a majority of the machines' clocks agrees with it:
+	// a step forward is taken in Due.
+	Step   float64 `json:"step,omitempty"`
+	Limit  float64 `json:"limit,omitempty"`
+	Taking bool    `json:"taking,omitempty"`
+	Due    float64 `json:"due,omitempty"`
+	// Ahead is how far the newest timestamp is ahead of the node's time, Waits the
+	// time for which the node is silent after a start.
+	Ahead float64   `json:"ahead,omitempty"`
+	Waits time.Time `json:"waits,omitzero"`
+}
+
+// Stepped reports whether the node does not follow its machine's clock.
+func (s *ClockStatus) Stepped() bool { return math.Abs(s.Step) > s.Limit }
+
+// IsAhead reports whether others refuse the node's timestamps.
+func (s *ClockStatus) IsAhead() bool { return s.Ahead > s.Limit }
 
 // KeyStatus is what a node has of certificates and keys, by fingerprint: the
 // hexadecimal SHA-256 of a public key, or of a gossip key.

@@ -14,6 +14,8 @@
 //     Ceiling reported was stored.
 //  2. Update refuses a timestamp that is further ahead of the physical clock
 //     than MaxOffset, and then changes nothing.
+//  3. The physical clock of a node is a Steady: a step of the wall clock that
+//     others do not agree with is in no timestamp.
 package hlc
 
 import (
@@ -64,6 +66,7 @@ func (e *OffsetError) Error() string {
 type Clock struct {
 	physical  func() time.Time
 	maxOffset time.Duration
+	steady    *Steady // nil: physical is to be trusted
 
 	mu struct {
 		sync.Mutex
@@ -75,6 +78,33 @@ type Clock struct {
 func NewClock(physical func() time.Time, maxOffset time.Duration) *Clock {
 	return &Clock{physical: physical, maxOffset: maxOffset}
 }
+
+// NewSteadyClock returns a clock whose physical clock is s.
+func NewSteadyClock(s *Steady) *Clock {
+	return &Clock{physical: s.Now, maxOffset: s.cfg.Bound, steady: s}
+}
+
+// Settled reports whether the physical clock may be used: after a start peers may
+// have to say first what the time is.
+func (c *Clock) Settled() bool { return c.steady == nil || c.steady.Settled() }
+
+// Found tells the physical clock where it was before a restart: see Steady.Found.
+func (c *Clock) Found(at time.Time) {
+	if c.steady != nil {
+		c.steady.Found(at)
+	}
+}
+
+// Wall returns the wall clock, which may be anywhere.
+func (c *Clock) Wall() time.Time {
+	if c.steady == nil {
+		return c.physical()
+	}
+	return c.steady.Wall()
+}
+
+// Ahead is how far the clock is ahead of the physical one.
+func (c *Clock) Ahead() time.Duration { return c.Last().Time().Sub(c.physical()) }
 
 // Now returns a timestamp after every one returned or accepted before.
 func (c *Clock) Now() Timestamp {

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
-	"github.com/nodedb/nodedb/agent/internal/health"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/transport"
 )
@@ -40,14 +40,16 @@ type Config struct {
 	OnMark func(cluster.NodeID, cluster.Mark)
 	// OnOpen is told of a peer whose breaker opens; it must not block; may be nil.
 	OnOpen func(cluster.NodeID)
-	// Board is told when this node's clock is off by more than MaxClockOffset from
-	// the median of its peers; may be nil.
-	Board          *health.Board
-	MaxClockOffset time.Duration // default 500 ms
-	Interval       time.Duration // between pings; default 1 s
-	Timeout        time.Duration // of one ping; default 1 s
-	Failures       int           // in a row that open a breaker; default 3
-	Logger         *slog.Logger
+	// Steady is what this node's time is: pings tell it, and what they bring back
+	// judges it.
+	Steady *hlc.Steady
+	// OnJudged is called when the time was judged anew, in the goroutine of Run; may
+	// be nil.
+	OnJudged func()
+	Interval time.Duration // between pings; default 1 s, a fifth of it while the time is not settled
+	Timeout  time.Duration // of one ping; default 1 s
+	Failures int           // in a row that open a breaker; default 3
+	Logger   *slog.Logger
 }
 
 // Status is what is known of one peer.
@@ -59,7 +61,9 @@ type Status struct {
 	Err       error     // of the last ping, if it failed
 	LastOK    time.Time // of the last answer
 	RTT       time.Duration
-	Offset    time.Duration // of its clock to ours
+	Offset    time.Duration // of its time to ours
+	Step      time.Duration // of its wall clock to its time
+	Belief    hlc.Belief    // what its time rests on
 	MetaIndex uint64        // that it last told
 	Nonce     string
 }
@@ -91,13 +95,14 @@ type peer struct {
 	breaker breaker
 	busy    bool // a ping is in flight
 	status  Status
+	clock   hlc.PeerClock
+	clockAt time.Duration // by the boot-time clock; 0: never
 }
 
 // New returns peers that nobody is pinged for until Run.
 func New(cfg Config) *Peers {
 	setDefault(&cfg.Interval, time.Second)
 	setDefault(&cfg.Timeout, time.Second)
-	setDefault(&cfg.MaxClockOffset, 500*time.Millisecond)
 	setDefault(&cfg.Failures, 3)
 	if cfg.MetaIndex == nil {
 		cfg.MetaIndex = func() uint64 { return 0 }
@@ -110,6 +115,9 @@ func New(cfg Config) *Peers {
 	}
 	if cfg.OnMark == nil {
 		cfg.OnMark = func(cluster.NodeID, cluster.Mark) {}
+	}
+	if cfg.OnJudged == nil {
+		cfg.OnJudged = func() {}
 	}
 	if cfg.OnOpen == nil {
 		cfg.OnOpen = func(cluster.NodeID) {}
@@ -133,20 +141,25 @@ func (p *Peers) Run(ctx context.Context, ready func()) error {
 	ready()
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	tick := time.NewTicker(p.cfg.Interval)
-	defer tick.Stop()
 	for {
 		for _, id := range p.due() {
 			wg.Go(func() { p.ping(ctx, id) })
 		}
-		p.judgeClock()
+		p.Judge()
+		p.cfg.OnJudged()
+		pause := p.cfg.Interval
+		if p.cfg.Steady.Standing().Belief != hlc.Sure {
+			pause /= askShare // nobody is served meanwhile
+		}
 		select {
-		case <-tick.C:
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
+
+const askShare = 5
 
 // due returns the peers without a ping in flight, and forgets those that are no
 // peers any more.
@@ -186,9 +199,9 @@ func (p *Peers) entry(id cluster.NodeID) *peer {
 func (p *Peers) ping(ctx context.Context, id cluster.NodeID) {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()
-	sent := time.Now()
+	sent, boot := time.Now(), p.cfg.Steady.Boot()
 	b, err := p.cfg.Caller.Call(ctx, id, MethodPing, p.self().encode())
-	rtt := time.Since(sent)
+	rtt, back := time.Since(sent), p.cfg.Steady.Boot()
 	var reply ping
 	if err == nil {
 		reply, err = decodePing(b)
@@ -200,9 +213,14 @@ func (p *Peers) ping(ctx context.Context, id cluster.NodeID) {
 	if err == nil {
 		e.status.RTT, e.status.LastOK = rtt, time.Now()
 		e.status.MetaIndex, e.status.Nonce = reply.metaIndex, reply.nonce
-		e.status.Offset = reply.now.Sub(sent.Add(rtt / 2))
+		e.read(&reply, boot, back)
+		own := p.cfg.Steady.Standing().Time.Add(-back)
+		e.status.Offset, e.status.Step, e.status.Belief = e.clock.Time.Sub(own), reply.wall.Sub(reply.time), reply.belief
 	}
 	p.mu.Unlock()
+	if err == nil && p.cfg.Steady.Standing().Belief != hlc.Sure {
+		p.Judge() // somebody may wait
+	}
 	if errors.Is(context.Cause(ctx), context.Canceled) {
 		return // this node stops: that says nothing about the peer
 	}
@@ -214,7 +232,47 @@ func (p *Peers) ping(ctx context.Context, id cluster.NodeID) {
 }
 
 func (p *Peers) self() ping {
-	return ping{metaIndex: p.cfg.MetaIndex(), now: time.Now(), nonce: p.cfg.Nonce, mark: p.cfg.Mark()}
+	st := p.cfg.Steady.Standing()
+	return ping{metaIndex: p.cfg.MetaIndex(), wall: st.Time.Add(st.Step), time: st.Time, belief: st.Belief, nonce: p.cfg.Nonce, mark: p.cfg.Mark()}
+}
+
+// read takes the clocks that a ping came back with. It was sent and came back at
+// times of the boot-time clock that lie apart by more than clocks may: then it says
+// nothing.
+func (e *peer) read(reply *ping, sent, back time.Duration) {
+	if back-sent > maxTrip {
+		return
+	}
+	middle := (sent + back) / 2
+	e.clockAt = back
+	e.clock = hlc.PeerClock{Wall: reply.wall.Add(-middle), Time: reply.time.Add(-middle), Belief: reply.belief}
+}
+
+// maxTrip is the longest round trip of a ping that says what the time is, clockAge
+// how long it says so.
+const (
+	maxTrip  = 500 * time.Millisecond
+	clockAge = 3 * time.Second
+)
+
+// Judge has the node's time judged by what peers said lately.
+func (p *Peers) Judge() {
+	members := 1
+	for _, id := range p.cfg.Peers() {
+		if id != p.cfg.Self {
+			members++
+		}
+	}
+	now := p.cfg.Steady.Boot()
+	var clocks []hlc.PeerClock
+	p.mu.Lock()
+	for _, id := range slices.Sorted(maps.Keys(p.mu.peers)) {
+		if e := p.mu.peers[id]; e.clockAt != 0 && now-e.clockAt <= clockAge {
+			clocks = append(clocks, e.clock)
+		}
+	}
+	p.mu.Unlock()
+	p.cfg.Steady.Judge(members, clocks)
 }
 
 // Methods are the calls that peers make to each other.
@@ -282,9 +340,8 @@ func (p *Peers) Status() []Status {
 	return out
 }
 
-// ClockOffset is how far the median of the peers' clocks is ahead of this
-// node's, and of how many peers. A single peer's clock says nothing about whose
-// is wrong.
+// ClockOffset is how far the median of the peers' times is ahead of this node's,
+// and of how many peers. A single peer says nothing about whose is wrong.
 func (p *Peers) ClockOffset() (offset time.Duration, peers int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -299,18 +356,4 @@ func (p *Peers) ClockOffset() (offset time.Duration, peers int) {
 	}
 	slices.SortFunc(all, cmp.Compare)
 	return all[len(all)/2], len(all)
-}
-
-func (p *Peers) judgeClock() {
-	if p.cfg.Board == nil {
-		return
-	}
-	const component = "clock"
-	offset, n := p.ClockOffset()
-	if n < 2 || offset.Abs() <= p.cfg.MaxClockOffset {
-		p.cfg.Board.Clear(component)
-		return
-	}
-	p.cfg.Board.Set(health.Problem{Component: component, Code: "clock-offset",
-		Detail: fmt.Sprintf("this node's clock is %s from the median of %d peers, more than %s: check NTP", offset, n, p.cfg.MaxClockOffset)})
 }

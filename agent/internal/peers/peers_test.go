@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
-	"github.com/nodedb/nodedb/agent/internal/health"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/transport"
 )
 
@@ -18,7 +19,7 @@ type mesh struct {
 	mu     sync.Mutex
 	nodes  map[cluster.NodeID]*Peers
 	down   map[cluster.NodeID]bool
-	clocks map[cluster.NodeID]time.Duration
+	clocks map[cluster.NodeID]time.Duration // offsets of the walls
 	resets map[cluster.NodeID]int
 }
 
@@ -29,19 +30,35 @@ type link struct {
 
 func (l link) Call(ctx context.Context, to cluster.NodeID, method string, payload []byte) ([]byte, error) {
 	l.m.mu.Lock()
-	down, p, skew := l.m.down[to], l.m.nodes[to], l.m.clocks[to]
+	down, p := l.m.down[to], l.m.nodes[to]
 	l.m.mu.Unlock()
 	if down {
 		<-ctx.Done()
 		return nil, &transport.UnreachableError{Node: to, Sent: true, Cause: ctx.Err()}
 	}
-	b, err := p.Methods()[method](ctx, l.from, payload)
-	if err != nil {
-		return nil, err
+	return p.Methods()[method](ctx, l.from, payload)
+}
+
+// steady is the time of a node: the machines of all started at once.
+func (m *mesh) steady(id cluster.NodeID) *hlc.Steady {
+	begun := time.Now()
+	boot := func() time.Duration { return time.Hour + time.Since(begun) }
+	return hlc.NewSteady(hlc.SteadyConfig{
+		Read: func() (time.Time, time.Duration) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			return time.Now().Round(0).Add(m.clocks[id]), boot()
+		},
+		Boot: boot, Bound: 500 * time.Millisecond, Patience: time.Minute, Silence: 5 * time.Second,
+	})
+}
+
+func (m *mesh) jump(offset time.Duration, ids ...cluster.NodeID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, id := range ids {
+		m.clocks[id] = offset
 	}
-	in, err := decodePing(b)
-	in.now = in.now.Add(skew)
-	return in.encode(), err
 }
 
 func (l link) Reset(node cluster.NodeID) {
@@ -67,7 +84,7 @@ func newMesh(t *testing.T, count int, mut func(*Config)) (*mesh, func()) {
 	var wg sync.WaitGroup
 	for _, id := range ids {
 		cfg := Config{Self: id, Nonce: "boot-" + id.String(), Caller: link{m, id},
-			Peers: func() []cluster.NodeID { return ids }, MetaIndex: func() uint64 { return uint64(100 + id) }}
+			Peers: func() []cluster.NodeID { return ids }, MetaIndex: func() uint64 { return uint64(100 + id) }, Steady: m.steady(id)}
 		if mut != nil {
 			mut(&cfg)
 		}
@@ -138,37 +155,59 @@ func TestBreakerOpensAndHeals(t *testing.T) {
 	})
 }
 
-func TestClockOffset(t *testing.T) {
+// TestClocks: nodes agree on the time when they start, and one whose wall clock
+// steps goes on with the others. Everybody sees whose it is.
+func TestClocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		boards := map[cluster.NodeID]*health.Board{}
-		m, stop := newMesh(t, 3, func(c *Config) { c.Board = health.NewBoard(); boards[c.Self] = c.Board })
+		var judged atomic.Int32
+		m, stop := newMesh(t, 3, func(c *Config) { c.OnJudged = func() { judged.Add(1) } })
 		defer stop()
-		m.mu.Lock()
-		m.clocks[2], m.clocks[3] = 2*time.Second, 2*time.Second // so n1 is behind
-		m.mu.Unlock()
+		m.jump(time.Hour, 1) // ahead of its first ping: it starts with a wrong clock
 		pass(3 * time.Second)
-		if ps := boards[1].Problems(); len(ps) != 1 || ps[0].Code != "clock-offset" {
-			t.Errorf("got %+v", ps)
+		begun := time.Now()
+		for id, p := range m.nodes {
+			if st := p.cfg.Steady.Standing(); st.Belief != hlc.Sure || st.Time.Sub(begun).Abs() > time.Second {
+				t.Errorf("%s goes by %+v", id, st)
+			}
+			if offset, n := p.ClockOffset(); offset.Abs() > 100*time.Millisecond || n != 2 {
+				t.Errorf("%s is %s from %d peers", id, offset, n)
+			}
 		}
-		m.mu.Lock()
-		m.clocks[2], m.clocks[3] = 0, 0
-		m.mu.Unlock()
-		pass(3 * time.Second)
-		if ps := boards[1].Problems(); len(ps) != 0 {
-			t.Errorf("healed: got %+v", ps)
+		if st := m.nodes[2].Status()[0]; st.Node != 1 || st.Step.Round(time.Minute) != time.Hour || st.Belief != hlc.Sure {
+			t.Errorf("n2 sees n1 as %+v", st)
+		}
+		if judged.Load() == 0 {
+			t.Error("nobody was told of the judgement")
+		}
+	})
+}
+
+// TestOldReadingsSayNothing: a node that was stopped hears of its peers anew first.
+func TestOldReadingsSayNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, stop := newMesh(t, 3, nil)
+		defer stop()
+		pass(2 * time.Second)
+		m.set(2, true)
+		m.set(3, true)
+		pass(10 * time.Second)
+		m.jump(time.Hour, 1, 2, 3)
+		pass(3 * time.Minute)
+		if off := m.nodes[1].cfg.Steady.Now().Sub(time.Now()); off.Abs() > time.Second {
+			t.Errorf("without peers a step was taken: off by %s", off)
 		}
 	})
 }
 
 func FuzzDecodePing(f *testing.F) {
-	f.Add(ping{metaIndex: 7, now: time.Unix(1, 2), nonce: "n", mark: cluster.Mark{Boot: 2, Round: 9}}.encode())
+	f.Add(ping{metaIndex: 7, wall: time.Unix(1, 2), time: time.Unix(3, 4), belief: hlc.Sure, nonce: "n", mark: cluster.Mark{Boot: 2, Round: 9}}.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := decodePing(b)
 		if err != nil {
 			return
 		}
 		again, err := decodePing(p.encode())
-		if err != nil || again.metaIndex != p.metaIndex || again.nonce != p.nonce || again.mark != p.mark || !again.now.Equal(p.now) {
+		if err != nil || again.metaIndex != p.metaIndex || again.nonce != p.nonce || again.mark != p.mark || !again.wall.Equal(p.wall) || !again.time.Equal(p.time) || again.belief != p.belief {
 			t.Fatalf("%+v became %+v, %v", p, again, err)
 		}
 	})

@@ -30,6 +30,9 @@ func (Planted) wideChild() bool { return false }
 // AsksNobody is false here, as all others are.
 func (Planted) AsksNobody() bool { return false }
 
+// WritesCeilingFirst is false.
+func (Planted) WritesCeilingFirst() bool { return false }
+
 // TrustsSelf is false.
 func (Planted) TrustsSelf() bool { return false }
 

@@ -42,6 +42,10 @@ type Planted struct {
 	// MakeAgain makes a range of a new pool behind a tombstone.
 	MakeAgain bool
 
+	// CeilingFirst makes the clock's ceiling durable ahead of the wall clock, whether
+	// or not others agree with that.
+	CeilingFirst bool
+
 	// AskNobody has a node that returns ask no peer about its store.
 	AskNobody bool
 	// TrustSelf has it ask, and not wait for answers.
@@ -85,6 +89,9 @@ func (p Planted) guessCounts() bool     { return p.GuessCounts }
 func (p Planted) wideChild() bool { return p.WideChild }
 
 // The rest is for package store.
+
+// WritesCeilingFirst reports CeilingFirst.
+func (p Planted) WritesCeilingFirst() bool { return p.CeilingFirst }
 
 // AsksNobody reports AskNobody.
 func (p Planted) AsksNobody() bool { return p.AskNobody }

@@ -14,7 +14,16 @@ func (w *World) nemesis() {
 	}
 	n := w.victim()
 	heal := w.ms(500, 5000)
-	switch w.rng.IntN(14) {
+	switch what := w.rng.IntN(16); {
+	case w.wrongUntil > w.now && what != 4 && what != 7: // see jumpAll
+	default:
+		w.misfortune(what, n, heal)
+	}
+	w.After(w.ms(800, 3500), w.nemesis)
+}
+
+func (w *World) misfortune(what int, n *Node, heal time.Duration) {
+	switch what {
 	case 0:
 		n.crash()
 	case 1:
@@ -27,10 +36,12 @@ func (w *World) nemesis() {
 		w.loss = w.rng.IntN(40)
 		w.After(heal, func() { w.loss = 0 })
 	case 5:
-		if n.up {
+		if n.up && w.chance(50) {
 			w.Stats.Pauses++
 			n.paused = true
 			w.After(heal, func() { n.paused = false })
+		} else if n.up {
+			w.sleep(n, heal)
 		}
 	case 6:
 		w.jumpClock(n, heal)
@@ -47,8 +58,11 @@ func (w *World) nemesis() {
 		w.blackout()
 	case 11, 12, 13:
 		w.goBack(w.nodes[w.rng.IntN(len(w.nodes))])
+	case 14, 15:
+		if w.othersSure(n) && n.Up() {
+			w.jumpAll()
+		}
 	}
-	w.After(w.ms(800, 3500), w.nemesis)
 }
 
 // victim prefers a leader: faults there hurt most.
@@ -79,16 +93,6 @@ func (w *World) partition(n *Node, heal time.Duration) {
 		}
 	}
 	w.After(heal, func() { clear(w.cut) })
-}
-
-// jumpClock moves a node's physical clock, sometimes further than peers accept.
-func (w *World) jumpClock(n *Node, heal time.Duration) {
-	w.Stats.ClockJumps++
-	n.offset = n.honest + w.ms(0, 400) - 200*time.Millisecond
-	if w.chance(25) {
-		n.offset = n.honest + 3*time.Second
-	}
-	w.After(heal, func() { n.offset = n.honest }) // another jump may lie between
 }
 
 // blackout cuts the power of most nodes at once.

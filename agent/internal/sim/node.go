@@ -27,9 +27,12 @@ type Node struct {
 	core   *store.Core
 	board  *statusboard.Board[cluster.RangeID, cluster.RangeStatus] // of this life
 	clock  *hlc.Clock
-	offset time.Duration // of its physical clock
-	honest time.Duration // what offset is when nobody has moved the clock
-	found  hlc.Timestamp // what the clock held when the node was opened
+	steady *hlc.Steady                // what the clock follows; of this life
+	clocks map[cluster.NodeID]reading // of peers
+	offset time.Duration              // of its wall clock
+	asleep time.Duration              // what its monotonic clock has missed
+	honest time.Duration              // what offset is when nobody has moved the clock
+	found  hlc.Timestamp              // what the clock held when the node was opened
 
 	up     bool
 	paused bool
@@ -95,7 +98,8 @@ func (n *Node) open() {
 		n.w.fail("open marks of %s: %v", n.id, err)
 		return
 	}
-	n.clock = hlc.NewClock(func() time.Time { return epoch.Add(n.w.now + n.offset) }, 500*time.Millisecond)
+	n.steady, n.clocks = n.newSteady(), map[cluster.NodeID]reading{}
+	n.clock = hlc.NewSteadyClock(n.steady)
 	cfg := store.DefaultConfig()
 	cfg.Node, cfg.Engine, cfg.Clock, cfg.Marks, cfg.BootNonce = n.id, e, n.clock, n.marks, n.w.rng.Uint32()
 	n.machine = metastate.NewFor(n.binary)
@@ -126,21 +130,20 @@ func (n *Node) open() {
 	n.later(n.w.ms(1, 100), n.tick)
 	n.later(n.w.ms(500, 1500), n.flush)
 	n.later(n.w.ms(0, 1000), n.ping)
+	n.later(n.w.ms(1, 50), n.askClocks)
 	n.pump()
 }
 
 // awake reports whether the node may use its clock.
-func (n *Node) awake() bool { return n.core.Wakes().IsZero() }
+func (n *Node) awake() bool { return n.core.Awake() }
 
-// longestWait is how long a restarted node may be silent: the lead of a ceiling
-// that was stored while the clock was ahead by what the nemesis does at most,
-// twice over.
-const longestWait = 10 * time.Second
+// longestWait is how long a restarted node may be silent: the lead of a ceiling.
+const longestWait = ceilingSlack
 
 // checkCeiling holds that restarts do not push the clock's ceiling.
 func (n *Node) checkCeiling() {
-	if wakes := n.core.Wakes(); !wakes.IsZero() && wakes.Sub(n.clock.Physical()) > longestWait {
-		n.w.fail("%s stays silent for %s after a restart", n.id, wakes.Sub(n.clock.Physical()))
+	if wakes := n.core.Wakes(); !wakes.IsZero() && wakes.Sub(n.w.truth()) > longestWait && !n.w.tainted {
+		n.w.fail("%s stays silent for %s after a restart", n.id, wakes.Sub(n.w.truth()))
 	}
 }
 

@@ -49,6 +49,8 @@ func (s *Stats) add(o *Stats) {
 	s.Pauses += o.Pauses
 	s.Partitions += o.Partitions
 	s.ClockJumps += o.ClockJumps
+	s.MassJumps += o.MassJumps
+	s.Sleeps += o.Sleeps
 	s.Transfers += o.Transfers
 	s.Moves += o.Moves
 	s.Rereads += o.Rereads

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/gate"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	ops "github.com/nodedb/nodedb/agent/internal/operation" // here an operation is a client's
 	"github.com/nodedb/nodedb/agent/internal/replica"
@@ -46,6 +47,8 @@ type Config struct {
 	PlantedVersions gate.Planted
 	// PlantedScan holds faults that tests plant in the leader's part of a scan.
 	PlantedScan kv.Planted
+	// PlantedClock holds faults that tests plant in what nodes take for the time.
+	PlantedClock hlc.Planted
 	// Extra, if set, is called once when the cluster is up: it may schedule events
 	// of its own, such as drains and decommissions, with World.After.
 	Extra func(*World)
@@ -79,6 +82,10 @@ type World struct {
 	cut     map[[2]cluster.NodeID]bool
 	loss    int // percent
 	faults  bool
+	// wrongUntil is how long most clocks may be wrong; tainted says that a node took a
+	// time from them: then all that is said of clocks is void.
+	wrongUntil time.Duration
+	tainted    bool
 
 	history   history
 	moves     map[cluster.RangeID]*mover
@@ -95,6 +102,7 @@ type Stats struct {
 	Messages, Snapshots, Changes      int
 	Crashes, TornCrashes, Pauses      int
 	Partitions, ClockJumps, Transfers int
+	MassJumps, Sleeps                 int
 	Moves, Rereads                    int
 	SlowDisks, Blackouts, Damaged     int
 	Operations, Drains, Succeeded     int

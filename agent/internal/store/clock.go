@@ -7,6 +7,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/replica"
 	"github.com/nodedb/nodedb/agent/internal/storage"
 )
 
@@ -30,35 +31,35 @@ type clock struct {
 	marks   *Marks
 	ceiling hlc.Timestamp // durable
 	asked   hlc.Timestamp // being written
-	// waking: after a restart, until the physical clock is near start. Nothing is
-	// given or accepted then, so the ceiling stays: one that rose with each restart
-	// would keep a node that restarts often away for longer each time.
-	waking bool
-	start  hlc.Timestamp // the ceiling that was found
+	// waking: after a restart, until it is settled what the time is and the physical
+	// clock is near start. Nothing is given or accepted then, so the ceiling stays: one
+	// that rose with each restart would keep a node that restarts often away for longer
+	// each time.
+	waking  bool
+	start   hlc.Timestamp // the ceiling that was found
+	planted replica.Planted
 }
 
 func (c *clock) open(e *storage.Engine, h *hlc.Clock, m *Marks) error {
 	c.hlc, c.engine, c.marks = h, e, m
-	v, ok, err := e.Get(keys.StoreClock())
-	if err != nil {
+	var err error
+	if c.ceiling, err = Ceiling(e); err != nil {
 		return fmt.Errorf("read clock: %w", err)
 	}
-	if ok {
-		if len(v) != 9 || v[0] != clockFormat {
-			return fmt.Errorf("read clock: %w", storage.ErrCorruption)
-		}
-		c.ceiling = hlc.Timestamp(binary.BigEndian.Uint64(v[1:]))
+	if c.ceiling != 0 {
 		h.Forward(c.ceiling)
-		c.start, c.waking = c.ceiling, true
-		c.wake()
+		c.start = c.ceiling
+		h.Found(c.ceiling.Time().Add(-ceilingLead))
 	}
+	c.waking = true
+	c.wake()
 	return nil
 }
 
 // wake ends the silence after a restart once the physical clock is near the
 // ceiling.
 func (c *clock) wake() bool {
-	if c.waking && c.start.Time().Sub(c.hlc.Physical()) <= wakeMargin {
+	if c.waking && c.hlc.Settled() && c.start.Time().Sub(c.hlc.Physical()) <= wakeMargin {
 		c.waking = false
 	}
 	return !c.waking
@@ -68,10 +69,28 @@ func (c *clock) wake() bool {
 // itself only after the process was held up for a second or more; otherwise wanted
 // has raised the ceiling with some append before.
 func (c *clock) secure() error {
-	if c.waking || max(hlc.New(c.hlc.Physical()), c.hlc.Last()) < c.ceiling {
+	if c.waking || c.present() < c.ceiling {
 		return nil
 	}
-	return c.store(c.next())
+	return c.store(c.present().Add(ceilingLead))
+}
+
+// present is the newest timestamp that there is now.
+func (c *clock) present() hlc.Timestamp {
+	now := c.hlc.Physical()
+	if c.planted.WritesCeilingFirst() {
+		now = c.hlc.Wall()
+	}
+	return max(hlc.New(now), c.hlc.Last())
+}
+
+// rest makes the present durable at a clean stop: that spares the next start the
+// wait for the ceiling. A node that has given no timestamp has nothing to add.
+func (c *clock) rest() error {
+	if c.waking {
+		return nil
+	}
+	return c.store(c.present())
 }
 
 // wakes returns when the clock is near enough to the ceiling that was found.
@@ -91,16 +110,12 @@ func (c *clock) observe(ts hlc.Timestamp) error {
 	return c.hlc.Update(ts)
 }
 
-func (c *clock) next() hlc.Timestamp {
-	return max(hlc.New(c.hlc.Physical()), c.hlc.Last()).Add(ceilingLead)
-}
-
 // wanted returns the ceiling that the next batch should store, 0 if none.
 func (c *clock) wanted() hlc.Timestamp {
 	if c.waking {
 		return 0
 	}
-	now := max(hlc.New(c.hlc.Physical()), c.hlc.Last())
+	now := c.present()
 	if now.Add(ceilingLow) < max(c.ceiling, c.asked) {
 		return 0
 	}
@@ -128,4 +143,17 @@ func (c *clock) store(ts hlc.Timestamp) error {
 
 func writeCeiling(w storage.Writer, ts hlc.Timestamp) error {
 	return w.Set(keys.StoreClock(), binary.BigEndian.AppendUint64([]byte{clockFormat}, uint64(ts)))
+}
+
+// Ceiling reads the ceiling of a store: nothing above it was given or taken by its
+// node. 0: it has not spoken yet.
+func Ceiling(r storage.Reader) (hlc.Timestamp, error) {
+	v, ok, err := r.Get(keys.StoreClock())
+	if err != nil || !ok {
+		return 0, err
+	}
+	if len(v) != 9 || v[0] != clockFormat {
+		return 0, storage.ErrCorruption
+	}
+	return hlc.Timestamp(binary.BigEndian.Uint64(v[1:])), nil
 }

@@ -101,6 +101,7 @@ func OpenCore(cfg Config) (*Core, error) {
 		c.marks = m
 	}
 	c.marks.planted = cfg.Planted
+	c.clock.planted = cfg.Planted
 	if err := c.clock.open(cfg.Engine, cfg.Clock, c.marks); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
@@ -524,10 +525,14 @@ func (c *Core) serving(id cluster.RangeID) (*slot, error) {
 	return c.slot(id)
 }
 
-// Wakes returns when this node begins to speak after a restart, by the physical
-// clock; the zero time: it does.
+// Awake reports whether this node speaks: it is settled what the time is, and the
+// clock has passed what was used before a restart.
+func (c *Core) Awake() bool { return !c.clock.waking }
+
+// Wakes returns the time, by the physical clock, that has to be passed before this
+// node speaks after a restart; the zero time: none.
 func (c *Core) Wakes() time.Time {
-	if !c.clock.waking {
+	if !c.clock.waking || c.clock.start == 0 {
 		return time.Time{}
 	}
 	return c.clock.wakes()

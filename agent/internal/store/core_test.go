@@ -289,7 +289,7 @@ func TestRestartsDoNotPushTheCeiling(t *testing.T) {
 	}
 	f.must(f.e.Close())
 	f.open()
-	for waited := time.Duration(0); !f.c.Wakes().IsZero(); waited += 100 * time.Millisecond {
+	for waited := time.Duration(0); !f.c.Awake(); waited += 100 * time.Millisecond {
 		if waited > ceilingLead {
 			t.Fatalf("after 13 restarts the node is still silent after %s", waited)
 		}

@@ -39,7 +39,7 @@ type Store struct {
 	stop     chan struct{} // closed by Close
 	dead     chan struct{} // closed when the loop has ended
 	awake    chan struct{} // closed when the core speaks
-	wakes    time.Time     // when that will be, as of Open
+	wakes    time.Time     // what has to be passed for that, as of Open
 	wg       sync.WaitGroup
 	once     sync.Once
 	// cancel ends the streams of snapshots.
@@ -93,7 +93,7 @@ func Open(cfg Config) (*Store, error) {
 		opened: time.Now(), statuses: statusboard.New[cluster.RangeID](statusboard.Ranges()),
 		wakes: core.Wakes(),
 	}
-	if s.wakes.IsZero() {
+	if core.Awake() {
 		close(s.awake)
 	}
 	core.PublishTo(s.statuses)
@@ -113,8 +113,7 @@ func (s *Store) Close() error {
 	if s.core.Dead() != nil {
 		return fmt.Errorf("close store: %w", s.core.Dead())
 	}
-	// A clean stop spares the next start the wait for the clock's ceiling.
-	return s.core.clock.store(max(s.cfg.Clock.Last(), hlc.New(s.cfg.Clock.Physical())))
+	return s.core.clock.rest()
 }
 
 // loop is the core loop.
@@ -124,7 +123,7 @@ func (s *Store) loop(ctx context.Context) {
 	ticker := time.NewTicker(s.cfg.Tick)
 	defer ticker.Stop()
 	last := time.Now()
-	waking := !s.wakes.IsZero()
+	waking := !s.core.Awake()
 	var requests []func(*Core)
 	var batches []raftBatch
 	for {
@@ -146,7 +145,7 @@ func (s *Store) loop(ctx context.Context) {
 			s.end(s.core.Dead())
 			return
 		}
-		if waking && s.core.Wakes().IsZero() {
+		if waking && s.core.Awake() {
 			waking = false
 			close(s.awake)
 		}
@@ -155,9 +154,10 @@ func (s *Store) loop(ctx context.Context) {
 	}
 }
 
-// Awake returns a channel that is closed when the node gives timestamps: at
-// once, or, after a restart, when its clock has passed what it used before.
-// Until then nobody on this node may use the clock. wakes is when that will be.
+// Awake returns a channel that is closed when the node gives timestamps: when it
+// is settled what the time is and, after a restart, the clock has passed what it
+// used before. Until then nobody on this node may use the clock. wakes is the time
+// that has to be passed; zero: none.
 func (s *Store) Awake() (awake <-chan struct{}, wakes time.Time) { return s.awake, s.wakes }
 
 // round gives the core everything that happened.
