@@ -270,6 +270,7 @@ func (n *Node) openKV() (func() error, error) {
 		Awake: awake,
 		Self:  n.id.Node, Store: n.store, Caller: &watched{n.transport, n}, Clock: n.clock, Table: n.table, Meter: &n.meter,
 		Peers: n.others, Suspect: n.suspects, Active: n.versions.Active,
+		Requests: n.memory.requests, Reads: n.memory.reads, ViewAge: n.cfg.ViewAge,
 	})
 	if err != nil {
 		return nil, err

@@ -47,6 +47,10 @@ type Config struct {
 	// the worker and the cache leave of it, and SQL sessions get a quarter. Too
 	// high: the kernel ends the node. GOMEMLIMIT in the environment goes first.
 	Memory int64 `yaml:"memory,omitempty"`
+	// ViewAge is how long a scan may keep its view of a range, and with it what was
+	// overwritten or deleted since; default 30s. A client that reads more slowly gets
+	// the same rows from a newer view.
+	ViewAge time.Duration `yaml:"viewAge,omitempty"`
 	// SQLMemory bounds the memory of the SQL worker process, in bytes; default
 	// 1 GiB. Queries that need more spill to disk, or fail with 53200.
 	SQLMemory int64 `yaml:"sqlMemory,omitempty"`
@@ -91,7 +95,7 @@ func DefaultConfig(dataDir string) Config {
 		DataDir:   dataDir,
 		ListenSQL: defaultSQL, ListenRPC: defaultRPC, ListenGossip: defaultGossip, ListenAdmin: defaultAdmin,
 		ElectionTimeout: time.Second, MaxClockOffset: 500 * time.Millisecond,
-		CacheBytes: 64 << 20, SQLMemory: 1 << 30, MaxConnections: 1000,
+		CacheBytes: 64 << 20, ViewAge: 30 * time.Second, SQLMemory: 1 << 30, MaxConnections: 1000,
 		DrainDeadline: 30 * time.Second, CertLife: 90 * 24 * time.Hour, LogLevel: "info", LogFormat: "text", Version: "unknown",
 	}
 }
@@ -159,6 +163,7 @@ func (c *Config) Validate() error {
 	need(c.MaxClockOffset > 0, "maxClockOffset must be positive")
 	need(c.CacheBytes >= 1<<20, "cacheBytes must be at least 1 MiB")
 	need(c.Memory == 0 || c.Memory >= 256<<20, "memory must be at least 256 MiB, or 0 for the limit of the cgroup or machine")
+	need(c.ViewAge >= 100*time.Millisecond, "viewAge must be at least 100ms")
 	need(c.SQLMemory >= 64<<20, "sqlMemory must be at least 64 MiB")
 	need(c.MaxConnections > 0, "maxConnections must be positive")
 	need(c.DrainDeadline > 0, "drainDeadline must be positive")

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/nodedb/nodedb/agent/internal/budget"
 )
 
 // memory is how a node divides what it may use.
@@ -18,7 +20,22 @@ type memory struct {
 	total    int64
 	source   string // where total comes from
 	heap     int64  // soft limit of the Go heap
-	sessions int64  // of it, what SQL sessions can make the node hold
+	heapFrom string // where heap comes from: source, or GOMEMLIMIT
+	counted  int64  // of the heap, what others can make the node hold
+	sessions int64  // of that, what SQL sessions can
+}
+
+// budgets are the parts of what others can make a node hold. They may be promised
+// more together than there is: the whole is the bound. Clients have a bound below
+// the whole, so that they cannot keep raft and snapshots from their work.
+type budgets struct {
+	node       *budget.Budget
+	sessions   *budget.Budget // what SQL sessions keep, and their messages
+	statements *budget.Budget // what statements hold while they run here
+	requests   *budget.Budget // of other gateways, for ranges here
+	reads      *budget.Budget // what was read here and is not sent yet
+	raft       *budget.Budget // messages that wait for the store, or for a peer to take them
+	snapshots  *budget.Budget // being received
 }
 
 // minHeap is the least soft limit: below it the collector would do nothing else.
@@ -36,21 +53,38 @@ func (c *Config) memory(root fs.FS) memory {
 		m.total, m.source = physical, "machine"
 	}
 	rest := m.total - c.SQLMemory - c.SQLMemory/2 - c.CacheBytes
-	m.heap = max(rest/10*9, m.total/2, minHeap)
-	m.sessions = min(m.total/4, m.heap/2)
+	m.heap, m.heapFrom = max(rest/10*9, m.total/2, minHeap), m.source
+	if os.Getenv("GOMEMLIMIT") != "" {
+		if own := debug.SetMemoryLimit(-1); own < m.total { // else it bounds nothing
+			m.heap = own
+		}
+		m.heapFrom = "GOMEMLIMIT"
+	}
+	// The rest is what is not counted, and garbage that was not collected yet.
+	m.counted = m.heap / 10 * 6
+	m.sessions = min(m.total/4, m.heap/2, m.counted/4*3)
 	return m
+}
+
+// budgets divides what is counted.
+func (m memory) budgets() budgets {
+	node := budget.New("node", m.counted)
+	clients := node.Child("clients", m.counted/4*3)
+	return budgets{
+		node:     node,
+		sessions: clients.Child("sessions", m.sessions), statements: clients.Child("statements", m.counted/2),
+		requests: clients.Child("requests", m.counted/4), reads: clients.Child("reads", m.counted/4),
+		raft: node.Child("raft", m.counted/4), snapshots: node.Child("snapshots", m.counted/4),
+	}
 }
 
 // apply sets the heap's soft limit, unless the environment has one.
 func (m memory) apply(log *slog.Logger) {
-	limit, from := m.heap, m.source
-	if os.Getenv("GOMEMLIMIT") != "" {
-		limit, from = debug.SetMemoryLimit(-1), "GOMEMLIMIT"
-	} else {
-		debug.SetMemoryLimit(limit)
+	if m.heapFrom != "GOMEMLIMIT" {
+		debug.SetMemoryLimit(m.heap)
 	}
-	log.Info("memory is limited", slog.String("source", from), slog.Int64("memoryBytes", m.total),
-		slog.Int64("heapLimitBytes", limit), slog.Int64("sessionsBytes", m.sessions))
+	log.Info("memory is limited", slog.String("source", m.heapFrom), slog.Int64("memoryBytes", m.total),
+		slog.Int64("heapLimitBytes", m.heap), slog.Int64("countedBytes", m.counted), slog.Int64("sessionsBytes", m.sessions))
 }
 
 func physicalMemory() int64 {
@@ -109,7 +143,7 @@ func readLimit(root fs.FS, name string) int64 {
 
 // describe is a comment of `config print`.
 func (m memory) describe() string {
-	return fmt.Sprintf("# memory in force: %d bytes (%s); heap limit %d, SQL sessions %d\n", m.total, m.source, m.heap, m.sessions)
+	return fmt.Sprintf("# memory in force: %d bytes (%s); heap limit %d (%s), counted %d, SQL sessions %d\n", m.total, m.source, m.heap, m.heapFrom, m.counted, m.sessions)
 }
 
 // MemoryNote says, as a comment for node.yaml, how the memory is divided here.

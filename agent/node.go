@@ -74,6 +74,7 @@ type Node struct {
 	doorGossip             *connlimit.Gate
 
 	versions *gate.Keeper
+	memory   budgets // made by Run
 
 	// Made by the components, in their order; each is set before the next starts.
 	engine    *storage.Engine

@@ -30,12 +30,14 @@ func (n *Node) Run(ctx context.Context) error {
 	run, cancel := context.WithCancelCause(context.Background())
 	n.cancel = cancel
 	defer cancel(nil)
+	division := n.cfg.memory(os.DirFS("/"))
+	division.apply(n.logger)
+	n.memory = division.budgets()
 	closeAll, err := n.assemble()
 	if err != nil {
 		return err
 	}
 	defer closeAll()
-	n.cfg.memory(os.DirFS("/")).apply(n.logger)
 
 	go func() { // ends with run, below
 		select {
@@ -147,7 +149,7 @@ func (n *Node) runDuck(ctx context.Context, ready func()) error {
 	}
 	defer d.Close()
 	server, err := sql.NewServer(sql.Config{
-		DB: exec.Wrap(n.db), Meta: n.meta, Duck: d, Views: &clusterViews{n}, Operator: n.service, Rebalancer: n.service, Node: n.id.Node, MaxSessions: n.cfg.MaxConnections,
+		DB: exec.Wrap(n.db), Meta: n.meta, Duck: d, Views: &clusterViews{n}, Operator: n.service, Rebalancer: n.service, Node: n.id.Node, Memory: n.memory.statements, MaxSessions: n.cfg.MaxConnections,
 		Version: n.cfg.Version, Denied: n.recordDenial, Logger: n.part("sql"),
 	})
 	if err != nil {
@@ -163,7 +165,7 @@ func (n *Node) runSQL(ctx context.Context, ready func()) error {
 	cfg := pgwire.DefaultConfig()
 	cfg.Listen, cfg.TLS, cfg.ClusterID, cfg.Logger = n.cfg.ListenSQL, n.certs.SQLConfig(), n.id.ClusterID, n.part("pgwire")
 	cfg.MaxConnections = n.files.SQL
-	cfg.MemoryBytes = n.cfg.memory(os.DirFS("/")).sessions
+	cfg.Memory = n.memory.sessions
 	cfg.RequireTLS = true
 	cfg.SaltSecret = n.saltSecret()
 	cfg.Credentials = func(user string) (string, bool) {

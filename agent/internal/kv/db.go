@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/internal/budget"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
@@ -66,6 +67,15 @@ type Config struct {
 	// ChunkRows and ChunkBytes bound one message of a scan; defaults 2048, 1 MiB.
 	ChunkRows  int
 	ChunkBytes int
+
+	// Requests is what requests of other gateways may hold here while they wait, and
+	// Reads what is read for any gateway and not sent yet. Beyond it they are
+	// refused with store.ErrOverloaded; nil: there is no bound.
+	Requests, Reads *budget.Budget
+	// ViewAge is how long a scan may keep its view of a range; then it goes on from
+	// a new one. Default 30 s. Too long: readers that do not read keep what was
+	// overwritten or deleted meanwhile on disk. Too short: large scans begin anew.
+	ViewAge time.Duration
 }
 
 // Policy is the patience of a request: Attempts that follow each other within
@@ -134,6 +144,9 @@ func (c *Config) setDefaults() {
 	if c.ChunkBytes == 0 {
 		c.ChunkBytes = 1 << 20
 	}
+	if c.ViewAge == 0 {
+		c.ViewAge = 30 * time.Second
+	}
 	if c.Peers == nil {
 		c.Peers = func() []cluster.NodeID { return nil }
 	}
@@ -152,7 +165,7 @@ func (c *Config) Validate() error {
 	}
 	need(c.Self != 0, "node id is not set")
 	need(c.Store != nil && c.Caller != nil && c.Clock != nil && c.Table != nil, "store, caller, clock and table must be set")
-	need(c.AttemptTimeout >= 0 && c.FreshTimeout >= 0, "timeouts must not be negative")
+	need(c.AttemptTimeout >= 0 && c.FreshTimeout >= 0 && c.ViewAge >= 0, "timeouts must not be negative")
 	need(c.Policy.Budget <= longestBudget, fmt.Sprintf("a budget of %s is longer than ranges remember commands: at most %s", c.Policy.Budget, longestBudget))
 	need(c.ScanParallel >= 0 && c.ChunkRows >= 0 && c.ChunkBytes >= 0, "scan limits must not be negative")
 	return errors.Join(errs...)
@@ -192,6 +205,9 @@ type Row struct {
 	Value   []byte // nil: there is no such row
 	Version hlc.Timestamp
 }
+
+// Size is about how much memory the row takes.
+func (r *Row) Size() int64 { return int64(len(r.Key) + len(r.Value) + 64) }
 
 // New returns a DB. The caller closes it.
 func New(cfg Config) (*DB, error) {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/internal/budget"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/store"
@@ -20,6 +21,8 @@ type GetRequest struct {
 	Collection cluster.CollectionID
 	Keys       [][]byte // encoded primary keys
 	Policy     Policy
+	// Memory grows by the Size of each row that was found; nil: nothing is counted.
+	Memory *budget.Account
 }
 
 // Get returns the rows, in the order of the keys; Value is nil where there is none.
@@ -84,16 +87,34 @@ func (d *DB) getRound(ctx context.Context, req *GetRequest, groups []group, rows
 // getRange reads one group and fills its rows, which no other group touches.
 func (d *DB) getRange(ctx context.Context, req *GetRequest, g *group, rows []Row) error {
 	m := readRequest{Range: g.id, TS: req.TS, Rows: g.rows}
-	var found []readRow
-	err := d.request(g.id, req.Policy).run(ctx, func(ctx context.Context, node cluster.NodeID) (err error) {
-		found, err = d.readAt(ctx, node, &m)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("read from %s: %w", g.id, err)
-	}
-	for i, n := range g.items {
-		rows[n].Value, rows[n].Version = found[i].Value, found[i].Version
+	items := g.items
+	for len(items) > 0 {
+		var found []readRow
+		err := d.request(g.id, req.Policy).run(ctx, func(ctx context.Context, node cluster.NodeID) (err error) {
+			found, err = d.readAt(ctx, node, &m)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("read from %s: %w", g.id, err)
+		}
+		if len(found) < len(items) && m.TS == 0 {
+			// More than one answer holds: all of it at one time, then.
+			if m.TS, err = d.Fresh(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		for i, f := range found {
+			row := &rows[items[i]]
+			row.Value, row.Version = f.Value, f.Version
+			if f.Value == nil {
+				continue
+			}
+			if err := req.Memory.Grow(row.Size()); err != nil {
+				return fmt.Errorf("read from %s: %w", g.id, err)
+			}
+		}
+		items, m.Rows = items[len(found):], m.Rows[len(found):]
 	}
 	return nil
 }
@@ -111,7 +132,7 @@ func (d *DB) readAt(ctx context.Context, node cluster.NodeID, m *readRequest) ([
 		return nil, err
 	}
 	d.heard(clock)
-	if reply.Err == nil && len(reply.Rows) != len(m.Rows) {
+	if reply.Err == nil && (len(reply.Rows) == 0 || len(reply.Rows) > len(m.Rows)) {
 		return nil, fmt.Errorf("%w: %d rows for %d keys", errMalformed, len(reply.Rows), len(m.Rows))
 	}
 	return reply.Rows, reply.Err

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/internal/budget"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/keys"
@@ -30,6 +31,8 @@ type ScanRequest struct {
 	Ordered, Reverse bool
 	Limit            int64 // 0: none
 	Policy           Policy
+	// Memory holds what was read and not taken yet; nil: nothing is counted.
+	Memory *budget.Account
 }
 
 const (
@@ -54,9 +57,19 @@ type RowIterator struct {
 
 	pieces []piece
 	next   atomic.Int64   // the piece that an unordered reader takes next
-	rows   chan []Row     // of an unordered scan
+	rows   chan rowBatch  // of an unordered scan
+	given  int64          // bytes of the batch that Next of an unordered scan returned last
 	merge  *pieceMerge    // of an ordered scan, once it began
 	inputs []*pieceSource // of an ordered scan
+
+	held  atomic.Int64  // bytes of req.Memory
+	freed chan struct{} // holds one token when held has shrunk
+}
+
+// rowBatch is one chunk on its way to the caller.
+type rowBatch struct {
+	rows  []Row
+	bytes int64 // of Memory
 }
 
 // piece is a span of keys that one range owned when the scan began.
@@ -79,7 +92,7 @@ func (d *DB) Scan(ctx context.Context, req ScanRequest) (*RowIterator, error) {
 		return nil, err
 	}
 	req.Ordered = req.Ordered || req.Reverse
-	it := &RowIterator{db: d, req: req, left: -1, pieces: pieces}
+	it := &RowIterator{db: d, req: req, left: -1, pieces: pieces, freed: make(chan struct{}, 1)}
 	if req.Limit > 0 {
 		it.left = req.Limit
 	}
@@ -124,7 +137,7 @@ func (it *RowIterator) Next(ctx context.Context) ([]Row, error) {
 	if it.req.Ordered {
 		rows, err = it.nextMerged(ctx)
 	} else {
-		rows, err = it.receive(ctx, it.rows)
+		rows, err = it.nextBatch(ctx)
 	}
 	if err != nil {
 		return nil, err
@@ -140,33 +153,74 @@ func (it *RowIterator) Next(ctx context.Context) ([]Row, error) {
 func (it *RowIterator) Close() {
 	it.cancel(errClosed)
 	it.wg.Wait()
+	it.req.Memory.Shrink(it.held.Swap(0))
+}
+
+// nextBatch returns what a reader of an unordered scan has read.
+func (it *RowIterator) nextBatch(ctx context.Context) ([]Row, error) {
+	// First: a reader may wait for the memory of what the caller is done with.
+	it.free(it.given)
+	b, err := it.receive(ctx, it.rows)
+	it.given = b.bytes
+	return b.rows, err
+}
+
+// hold takes memory for a chunk. The readers of an unordered scan share what the
+// scan can get: one of them waits for what another has read to be taken. What an
+// ordered scan needs of one range is not free before it has something of each.
+func (it *RowIterator) hold(n int64) error {
+	for {
+		err := it.req.Memory.Grow(n)
+		if err == nil {
+			it.held.Add(n)
+			return nil
+		}
+		if it.req.Ordered || it.held.Load() == 0 {
+			return err
+		}
+		select {
+		case <-it.freed:
+		case <-it.ctx.Done():
+			return context.Cause(it.ctx)
+		}
+	}
+}
+
+// free gives back what hold has taken, unless Close does.
+func (it *RowIterator) free(n int64) {
+	if n == 0 || it.ctx.Err() != nil {
+		return
+	}
+	it.req.Memory.Shrink(n)
+	it.held.Add(-n)
+	select {
+	case it.freed <- struct{}{}:
+	default:
+	}
 }
 
 // receive takes the next batch from a reader, or its end.
-func (it *RowIterator) receive(ctx context.Context, ch <-chan []Row) ([]Row, error) {
+func (it *RowIterator) receive(ctx context.Context, ch <-chan rowBatch) (rowBatch, error) {
 	select {
-	case rows, ok := <-ch:
+	case b, ok := <-ch:
 		if ok {
-			return rows, nil
+			return b, nil
 		}
 		// A reader that fails cancels all before it closes its channel.
 		if err := context.Cause(it.ctx); err != nil {
-			return nil, err
+			return rowBatch{}, err
 		}
-		return nil, io.EOF
+		return rowBatch{}, io.EOF
 	case <-it.ctx.Done():
-		return nil, context.Cause(it.ctx)
+		return rowBatch{}, context.Cause(it.ctx)
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return rowBatch{}, context.Cause(ctx)
 	}
 }
 
-func (it *RowIterator) send(ch chan<- []Row, rows []Row) error {
-	if len(rows) == 0 {
-		return nil
-	}
+func (it *RowIterator) send(ch chan<- rowBatch, b rowBatch) error {
 	select {
-	case ch <- rows:
+	case ch <- b:
 		return nil
 	case <-it.ctx.Done():
 		return context.Cause(it.ctx)
@@ -175,7 +229,7 @@ func (it *RowIterator) send(ch chan<- []Row, rows []Row) error {
 
 func (it *RowIterator) startUnordered() {
 	n := min(it.db.cfg.ScanParallel, len(it.pieces))
-	it.rows = make(chan []Row, n)
+	it.rows = make(chan rowBatch, n)
 	var readers sync.WaitGroup
 	for range n {
 		readers.Add(1)
@@ -203,14 +257,14 @@ func (it *RowIterator) startUnordered() {
 type pieceReader struct {
 	it    *RowIterator
 	piece piece
-	out   chan<- []Row
+	out   chan<- rowBatch
 	after *position
 	left  int64
 	rq    *request // of the pass
 }
 
 // read sends the rows of p to out, retrying and resuming as leaders change.
-func (it *RowIterator) read(p piece, out chan<- []Row) error {
+func (it *RowIterator) read(p piece, out chan<- rowBatch) error {
 	return (&pieceReader{it: it, piece: p, out: out, left: it.req.Limit}).run()
 }
 
@@ -334,8 +388,14 @@ func (r *pieceReader) deliver(b []byte) (more bool, err error) {
 	if chunk.Err != nil {
 		return false, chunk.Err
 	}
-	if err := r.it.send(r.out, chunk.Rows); err != nil {
-		return false, err
+	if len(chunk.Rows) > 0 {
+		// The rows are parts of b.
+		if err := r.it.hold(int64(len(b))); err != nil {
+			return false, err
+		}
+		if err := r.it.send(r.out, rowBatch{chunk.Rows, int64(len(b))}); err != nil {
+			return false, err
+		}
 	}
 	if chunk.Last != nil {
 		r.after = chunk.Last
@@ -347,13 +407,14 @@ func (r *pieceReader) deliver(b []byte) (more bool, err error) {
 
 // pieceSource is one range's part of an ordered scan.
 type pieceSource struct {
-	ch   chan []Row
-	rows []Row
+	ch    chan rowBatch
+	rows  []Row
+	bytes int64 // of Memory, for rows
 }
 
 func (it *RowIterator) startOrdered() {
 	for _, p := range it.pieces {
-		src := &pieceSource{ch: make(chan []Row, 1)}
+		src := &pieceSource{ch: make(chan rowBatch, 1)}
 		it.inputs = append(it.inputs, src)
 		it.wg.Go(func() {
 			defer close(src.ch)
@@ -432,10 +493,11 @@ func (it *RowIterator) nextOf(ctx context.Context, m *pieceMerge) ([]Row, error)
 
 // advance takes the next batch of src; !ok: it has ended.
 func (it *RowIterator) advance(ctx context.Context, src *pieceSource) (ok bool, err error) {
-	rows, err := it.receive(ctx, src.ch)
+	it.free(src.bytes)
+	b, err := it.receive(ctx, src.ch)
+	src.rows, src.bytes = b.rows, b.bytes
 	if errors.Is(err, io.EOF) {
 		return false, nil
 	}
-	src.rows = rows
 	return err == nil, err
 }

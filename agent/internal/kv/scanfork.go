@@ -21,7 +21,7 @@ func (r *pieceReader) fork(at cluster.Key) error {
 	it := r.it
 	m := &pieceMerge{reverse: it.req.Reverse}
 	for _, p := range []piece{{r.piece.from, at}, {at, r.piece.to}} {
-		src := &pieceSource{ch: make(chan []Row, 1)}
+		src := &pieceSource{ch: make(chan rowBatch, 1)}
 		m.inputs = append(m.inputs, src)
 		half := &pieceReader{it: it, piece: p, out: src.ch, left: r.left}
 		if r.after != nil {
@@ -47,7 +47,7 @@ func (r *pieceReader) fork(at cluster.Key) error {
 			rows = rows[:min(int64(len(rows)), left)]
 			left -= int64(len(rows))
 		}
-		if err := it.send(r.out, rows); err != nil {
+		if err := it.send(r.out, rowBatch{rows: rows}); err != nil {
 			return err
 		}
 	}

@@ -14,7 +14,8 @@ import (
 
 // Server answers requests on the ranges that this node leads.
 type Server struct {
-	cfg Config
+	cfg   Config
+	views views
 }
 
 // Methods returns the handlers of calls, by method, but for MethodPropose: see
@@ -33,6 +34,19 @@ func (s *Server) hear(clock hlc.Timestamp, from cluster.NodeID) error {
 	return clockError(s.cfg.Clock.Update(clock), s.cfg.Self, from)
 }
 
+// admit takes memory for a request of another gateway, until it is answered. Those
+// of the meta range are let in always: what mends an overload goes through it.
+func (s *Server) admit(id cluster.RangeID, payload []byte) (held int64, err error) {
+	if id == cluster.MetaRangeID {
+		return 0, nil
+	}
+	held = int64(len(payload))
+	if err := s.cfg.Requests.Reserve(held); err != nil {
+		return 0, fmt.Errorf("%w: %w", store.ErrOverloaded, err)
+	}
+	return held, nil
+}
+
 // BeginPropose takes a MethodPropose and gives its answer to reply, once, when the
 // command's fate is known: nobody waits meanwhile. A command that raft does not have
 // within the time that its gateway waits, or when cancel is called, is taken back.
@@ -42,7 +56,13 @@ func (s *Server) BeginPropose(from cluster.NodeID, payload []byte, within time.D
 		reply(nil, err)
 		return func() {}
 	}
+	held, err := s.admit(req.Range, payload)
+	if err != nil {
+		reply((&proposeReply{Err: err}).encode(s.cfg.Clock.Now()), nil)
+		return func() {}
+	}
 	done := func(result []byte, ts hlc.Timestamp, err error) {
+		s.cfg.Requests.Release(held)
 		answer := proposeReply{TS: ts, Result: result, Err: clockError(err, s.cfg.Self, from)}
 		reply(answer.encode(s.cfg.Clock.Now()), nil)
 	}
@@ -59,7 +79,12 @@ func (s *Server) handleRead(ctx context.Context, from cluster.NodeID, payload []
 		return nil, err
 	}
 	var reply readReply
-	if reply.Err = s.hear(clock, from); reply.Err == nil {
+	held, err := s.admit(req.Range, payload)
+	defer s.cfg.Requests.Release(held)
+	if reply.Err = err; err == nil {
+		reply.Err = s.hear(clock, from)
+	}
+	if reply.Err == nil {
 		reply.Rows, reply.Err = s.read(ctx, &req)
 	}
 	reply.Err = clockError(reply.Err, s.cfg.Self, from)
@@ -76,7 +101,12 @@ func (s *Server) handleClock(_ context.Context, _ cluster.NodeID, payload []byte
 	return beginMessage(0, s.cfg.Clock.Now()).b, nil
 }
 
-// read returns the rows at the request's time, or at this node's own.
+// readBytes bounds the values of one answer, but for its first row: who asked for
+// more asks again for the rest.
+const readBytes = 1 << 20
+
+// read returns the rows at the request's time, or at this node's own; fewer, but at
+// least one, if they are large.
 func (s *Server) read(ctx context.Context, req *readRequest) ([]readRow, error) {
 	ts := req.TS
 	if ts == 0 {
@@ -88,6 +118,7 @@ func (s *Server) read(ctx context.Context, req *readRequest) ([]readRow, error) 
 	}
 	defer h.Close()
 	rows := make([]readRow, len(req.Rows))
+	size := 0
 	for i, row := range req.Rows {
 		if _, err := keys.DecodeRow(row); err != nil {
 			return nil, err
@@ -103,6 +134,9 @@ func (s *Server) read(ctx context.Context, req *readRequest) ([]readRow, error) 
 		}
 		if rows[i].Version = version; ok {
 			rows[i].Value = value
+		}
+		if size += len(value); size > readBytes {
+			return rows[:i+1], nil
 		}
 	}
 	return rows, nil
@@ -189,7 +223,8 @@ func (s *Server) scan(ctx context.Context, req *scanRequest, send func(chunk []b
 	if err != nil {
 		return err
 	}
-	defer h.Close()
+	view := s.views.begin(h, s.cfg.ViewAge)
+	defer view.close()
 	if d := &h.Descriptor; !req.within(d) {
 		return s.mismatch(d, req.Pool, req.From, req.To)
 	}
@@ -205,11 +240,30 @@ func (s *Server) scan(ctx context.Context, req *scanRequest, send func(chunk []b
 		if rs.last != nil {
 			s.cfg.Meter.read(req.Range, keys.Row(req.Pool, rs.last.VShard, req.Collection, rs.last.Key))
 		}
-		if err := send(chunk.finish(more)); err != nil || !more || n >= req.MaxChunks {
+		last := !more || n >= req.MaxChunks
+		if last {
+			view.close()
+		} else {
+			view.rest()
+		}
+		if err := s.sendChunk(chunk.finish(more), send); err != nil || last {
 			return err
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if !view.read() {
+			return nil // the chunk before said that there is more
+		}
 	}
+}
+
+// sendChunk counts the chunk until it is sent: as long as its reader lets it wait.
+func (s *Server) sendChunk(chunk []byte, send func([]byte) error) error {
+	n := int64(len(chunk))
+	if err := s.cfg.Reads.Reserve(n); err != nil {
+		return fmt.Errorf("%w: %w", store.ErrOverloaded, err)
+	}
+	defer s.cfg.Reads.Release(n)
+	return send(chunk)
 }

@@ -2,8 +2,8 @@ package pgwire
 
 import (
 	"fmt"
-	"sync/atomic"
 
+	"github.com/nodedb/nodedb/agent/internal/budget"
 	"github.com/nodedb/nodedb/agent/internal/sql"
 )
 
@@ -13,32 +13,24 @@ const (
 	maxKeptBytes = 64 << 20
 	// freeBytes is what a message may take without being counted.
 	freeBytes = 16 << 10
+	// sessionBytes is about what a session takes that does nothing: its buffers,
+	// its settings, the stacks of its goroutine.
+	sessionBytes = 64 << 10
 )
 
-// budget is the memory that clients can make the server use. It is asked before
-// memory is taken.
-type budget struct {
-	limit int64
-	used  atomic.Int64
-}
-
-func (b *budget) take(n int64) *sql.Error {
-	if b.used.Add(n) <= b.limit {
-		return nil
-	}
-	b.used.Add(-n)
-	return &sql.Error{Code: "53200", Message: "out of memory",
-		Detail: fmt.Sprintf("The sessions of this node may use %d MiB for statements, parameters and rows that they keep, and %d more bytes are needed.", b.limit>>20, n),
-		Hint:   "Split the statement, connect to another node, or raise memory in node.yaml."}
-}
-
-func (b *budget) give(n int64) { b.used.Add(-n) }
-
-// account is one connection's part of the budget. Its goroutine owns it.
+// account is one connection's part of Config.Memory. Its goroutine owns it.
 type account struct {
-	budget  *budget
+	budget  *budget.Budget
 	kept    int64 // by named statements and portals, and held rows
 	message int64 // what the current message needs
+}
+
+// take is asked before memory is taken.
+func (a *account) take(n int64) *sql.Error {
+	if err := a.budget.Reserve(n); err != nil {
+		return sql.AsError(err)
+	}
+	return nil
 }
 
 // use takes memory until the message is done.
@@ -46,7 +38,7 @@ func (a *account) use(n int64) *sql.Error {
 	if n <= freeBytes {
 		return nil
 	}
-	if err := a.budget.take(n); err != nil {
+	if err := a.take(n); err != nil {
 		return err
 	}
 	a.message += n
@@ -56,7 +48,7 @@ func (a *account) use(n int64) *sql.Error {
 // backTo gives back what the message has used since it used that much.
 func (a *account) backTo(message int64) {
 	if a.message > message {
-		a.budget.give(a.message - message)
+		a.budget.Release(a.message - message)
 		a.message = message
 	}
 }
@@ -77,7 +69,7 @@ func (h *hold) grow(a *account, n int64) *sql.Error {
 			Detail: fmt.Sprintf("A session may keep %d MiB of prepared statements, parameters and rows of half-read portals.", maxKeptBytes>>20),
 			Hint:   "Close statements and portals that are not needed any more, and read portals to their end."}
 	}
-	if err := a.budget.take(n); err != nil {
+	if err := a.take(n); err != nil {
 		return err
 	}
 	if h.many {
@@ -109,7 +101,7 @@ func (h *hold) release() {
 	if h.bytes == 0 {
 		return
 	}
-	h.account.budget.give(h.bytes)
+	h.account.budget.Release(h.bytes)
 	if h.many {
 		h.account.kept -= h.bytes
 	}

@@ -1,12 +1,17 @@
 package pgwire
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/nodedb/nodedb/agent/internal/budget"
 )
 
 // last is the outcome of an answer: what stands before ReadyForQuery.
@@ -50,7 +55,7 @@ func TestPreparedStatementsAddUp(t *testing.T) {
 		t.Errorf("after statements were closed: %s", got)
 	}
 	c.conn.Close()
-	eventually(t, "all is given back", func() bool { return f.budget.used.Load() == 0 })
+	eventually(t, "all is given back", func() bool { return f.cfg.Memory.Used() == 0 })
 }
 
 // TestStatementsOfPortalsAddUp closes statements that portals still need, and
@@ -74,7 +79,7 @@ func TestStatementsOfPortalsAddUp(t *testing.T) {
 				t.Error("100 portals keep 100 statements of 1 MB")
 			}
 			c.conn.Close()
-			eventually(t, "all is given back", func() bool { return f.budget.used.Load() == 0 })
+			eventually(t, "all is given back", func() bool { return f.cfg.Memory.Used() == 0 })
 		})
 	}
 }
@@ -99,7 +104,7 @@ func TestParametersAddUp(t *testing.T) {
 		t.Errorf("%d portals with a parameter of 4 MB, want 15", bound)
 	}
 	c.conn.Close()
-	eventually(t, "all is given back", func() bool { return f.budget.used.Load() == 0 })
+	eventually(t, "all is given back", func() bool { return f.cfg.Memory.Used() == 0 })
 }
 
 // TestHeldRowsAddUp reads many portals by turns: what is read ahead is one sum.
@@ -115,7 +120,7 @@ func TestHeldRowsAddUp(t *testing.T) {
 		if last(got) != "suspended" {
 			refused = last(got)
 		}
-		if used := f.budget.used.Load(); used > maxKeptBytes+(1<<20) {
+		if used := f.cfg.Memory.Used(); used > maxKeptBytes+(1<<20) {
 			t.Fatalf("%d bytes are held", used)
 		}
 	}
@@ -131,13 +136,13 @@ func TestHeldRowsAddUp(t *testing.T) {
 		t.Errorf("%d half-read portals of 15 MB: %q, want 53200", held, refused)
 	}
 	c.conn.Close()
-	eventually(t, "all is given back", func() bool { return f.budget.used.Load() == 0 })
+	eventually(t, "all is given back", func() bool { return f.cfg.Memory.Used() == 0 })
 }
 
 // TestServerBudget refuses messages for which there is no memory, before they are
 // read, and goes on.
 func TestServerBudget(t *testing.T) {
-	f := start(t, func(c *Config) { c.MemoryBytes = 1 << 20 })
+	f := start(t, func(c *Config) { c.Memory = budget.New("sessions", 1<<20) })
 	c := f.raw(t)
 	big := "insert " + strings.Repeat("x", 2<<20)
 	sync := &pgproto3.Sync{}
@@ -159,7 +164,7 @@ func TestServerBudget(t *testing.T) {
 	if got := c.do(&pgproto3.Query{String: "insert"}); !slices.Equal(got, []string{"INSERT 0 1", "ready I"}) {
 		t.Errorf("a small one after it: %q", got)
 	}
-	if used := f.budget.used.Load(); used != 0 {
+	if used := f.cfg.Memory.Used(); used != sessionBytes {
 		t.Errorf("%d bytes are still counted", used)
 	}
 }
@@ -172,5 +177,22 @@ func TestIdleKeepsNoMessage(t *testing.T) {
 	}
 	if q.String != "" || p.Query != "" || b.Parameters != nil {
 		t.Error("an idle session keeps its last message")
+	}
+}
+
+// TestSessionsAddUp opens sessions that do nothing until there is no memory for one
+// more.
+func TestSessionsAddUp(t *testing.T) {
+	f := start(t, func(c *Config) { c.Memory = budget.New("sessions", 3*sessionBytes+sessionBytes/2) })
+	for range 3 {
+		f.raw(t)
+	}
+	_, err := pgx.Connect(testContext(t), f.dsn(""))
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) || refused.Code != "53200" || refused.Severity != "FATAL" || !strings.Contains(refused.Hint, "nodedbctl nodes show") {
+		t.Errorf("a session without memory for it: %v", err)
+	}
+	if used := f.cfg.Memory.Used(); used != 3*sessionBytes {
+		t.Errorf("%d bytes are counted", used)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/internal/budget"
 	"github.com/nodedb/nodedb/agent/internal/sql"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
@@ -113,10 +114,10 @@ type Config struct {
 	// MaxMessageBytes bounds a client's message. It is memory that any client
 	// with a login can make the node use, per connection.
 	MaxMessageBytes int
-	// MemoryBytes bounds what all clients together can make the node hold for
-	// their statements, parameters and half-read rows. More gets 53200; a limit
-	// beyond the node's memory lets clients end it.
-	MemoryBytes int64
+	// Memory is what all clients together can make the node hold for their sessions,
+	// statements, parameters and half-read rows. More gets 53200; a limit beyond the
+	// node's memory lets clients end it. nil: there is no bound.
+	Memory *budget.Budget
 	// StopTimeout is how long Run waits for running statements when it stops.
 	StopTimeout time.Duration
 	Logger      *slog.Logger
@@ -133,7 +134,6 @@ func DefaultConfig() Config {
 		AuthTimeout:     10 * time.Second,
 		WriteTimeout:    time.Minute,
 		MaxMessageBytes: 64 << 20,
-		MemoryBytes:     1 << 30,
 		StopTimeout:     5 * time.Second,
 		Logger:          slog.New(slog.DiscardHandler),
 	}
@@ -161,7 +161,6 @@ func (c *Config) Validate() error {
 	require(c.AuthTimeout > 0, "auth timeout must be positive")
 	require(c.WriteTimeout > 0, "write timeout must be positive")
 	require(c.MaxMessageBytes >= maxLoginMessageBytes, "max message bytes too small")
-	require(c.MemoryBytes > 0, "memory must be positive")
 	require(c.StopTimeout > 0, "stop timeout must be positive")
 	require(c.Logger != nil, "no logger")
 	if err := errors.Join(errs...); err != nil {

@@ -65,6 +65,7 @@ type conn struct {
 	stopLogin context.CancelFunc
 	place     *guest // until it is logged in
 	admitted  bool   // counts among the server's sessions
+	base      hold   // what a session takes that does nothing
 
 	mu struct {
 		sync.Mutex
@@ -82,7 +83,7 @@ type conn struct {
 }
 
 func newConn(ctx context.Context, s *Server, raw net.Conn) *conn {
-	c := &conn{server: s, raw: raw, net: raw, key: make([]byte, 32), account: account{budget: &s.budget}}
+	c := &conn{server: s, raw: raw, net: raw, key: make([]byte, 32), account: account{budget: s.cfg.Memory}}
 	// The sessions outlive ctx until Server.Run has told each to end.
 	c.ctx = context.WithoutCancel(ctx)
 	c.loginCtx, c.stopLogin = context.WithCancel(c.ctx)
@@ -154,6 +155,7 @@ func (c *conn) close() {
 	if c.session != nil {
 		c.session.Close()
 	}
+	c.base.release()
 }
 
 // fail tells the client why the connection ends, if there is somebody to tell.

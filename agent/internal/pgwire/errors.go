@@ -115,3 +115,10 @@ func refuse(conn net.Conn, e *sql.Error) {
 	}
 	_, _ = conn.Write(buf) // the client may be gone; there is nobody else to tell
 }
+
+// noMemory ends a login for which there is no memory.
+func noMemory(why *sql.Error) *sql.Error {
+	e := fatal(why.Code, why.Message)
+	e.Detail, e.Hint = why.Detail, why.Hint
+	return e
+}

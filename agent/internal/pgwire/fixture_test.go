@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/nodedb/nodedb/agent/internal/auth"
+	"github.com/nodedb/nodedb/agent/internal/budget"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -53,6 +54,7 @@ func start(t testing.TB, change func(*Config)) *fixture {
 		return verifier, user == "alice" || user == "bob"
 	}
 	cfg.TLS = f.certificates(t).SQLConfig()
+	cfg.Memory = budget.New("sessions", 1<<30)
 	if change != nil {
 		change(&cfg)
 	}

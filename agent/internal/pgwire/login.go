@@ -281,6 +281,10 @@ func (c *conn) openSession() error {
 	if err := c.server.admit(c); err != nil {
 		return err
 	}
+	if err := c.base.grow(&c.account, sessionBytes); err != nil {
+		c.server.counters.refused.Add(1)
+		return noMemory(err)
+	}
 	c.out.send(&pgproto3.AuthenticationOk{})
 	mark := len(c.out.buf)
 	session, err := c.server.cfg.Open(c.loginCtx, sql.SessionOptions{

@@ -25,7 +25,6 @@ type Server struct {
 	listener net.Listener
 	throttle *throttle
 	counters counters
-	budget   budget
 	forwards chan struct{} // one token per cancel request on its way to another node
 	logins   *room         // those that log in
 	held     *room         // those that wait for their turn, or for the answer to a failure
@@ -60,7 +59,6 @@ func New(cfg Config) (*Server, error) {
 func newServer(cfg Config) *Server {
 	s := &Server{
 		cfg: cfg, throttle: newThrottle(), strangers: logsample.New(cfg.Logger),
-		budget:   budget{limit: cfg.MemoryBytes},
 		forwards: make(chan struct{}, forwardsMost),
 		logins:   newRoom(cfg.MaxLogins, 0), held: newRoom(cfg.MaxLogins, max(1, cfg.MaxLogins/4)),
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/nodedb/nodedb/agent/internal/budget"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -39,7 +40,7 @@ func (e *Error) Unwrap() error { return e.cause }
 // with nothing of it having been applied.
 func (e *Error) Retryable() bool {
 	switch e.Code {
-	case "40001", "40P01", "57P03", "08006", "53000":
+	case "40001", "40P01", "57P03", "08006", "53200":
 		return true
 	}
 	return false
@@ -66,7 +67,10 @@ func AsError(err error) *Error {
 	var d *datum.Error
 	var q *duck.Error
 	var refusal *metastate.Refusal
+	var full *budget.FullError
 	switch {
+	case errors.As(err, &full):
+		return outOfMemory(full)
 	case errors.As(err, &s):
 		return &Error{Code: s.Code, Message: s.Message, Detail: s.Detail, Hint: s.Hint, Position: s.Position,
 			Table: s.Table, Column: s.Column, Constraint: s.Constraint, cause: err}
@@ -80,6 +84,13 @@ func AsError(err error) *Error {
 	default:
 		return &Error{Code: "XX000", Message: "internal error", Hint: "The node's log has the details.", cause: err}
 	}
+}
+
+// outOfMemory says that a budget of this node is used up.
+func outOfMemory(full *budget.FullError) *Error {
+	return &Error{Code: "53200", Message: "out of memory", cause: full,
+		Detail: fmt.Sprintf("The memory of this node for %s, %d MiB, is used up: %d more bytes are needed.", full.Budget, full.Limit>>20, full.Wanted),
+		Hint:   "Split the statement, run fewer at once, connect to another node, or raise memory in node.yaml; nodedbctl nodes show tells who holds how much."}
 }
 
 // ended maps the end of the statement's context, unless something may have been
@@ -126,11 +137,12 @@ func storeError(err error) *Error {
 	case errors.As(err, &clock):
 		return &Error{Code: "08006", Message: "the nodes' clocks differ too much to serve this statement", cause: err,
 			Hint: "Nothing was written. Try again, or on another node; nodedbctl check tells which clock is off."}
+	case errors.Is(err, store.ErrOverloaded):
+		return &Error{Code: "53200", Message: "a node that has rows of this statement has no room for more requests", cause: err,
+			Hint: "Nothing was written. Try again later, or run fewer statements at once; nodedbctl check tells which node it is."}
 	case errors.As(err, &unavailable):
 		return &Error{Code: "08006", Message: "no leader could be reached for rows of this statement", cause: err,
 			Hint: "Nothing was written. Try again; SHOW RANGES tells which ranges have no leader."}
-	case errors.Is(err, store.ErrOverloaded):
-		return &Error{Code: "53000", Message: "the node is overloaded", Hint: "Nothing was written. Try again later.", cause: err}
 	case errors.Is(err, store.ErrTooLarge):
 		return &Error{Code: "54000", Message: "the rows are too large to be written together", Hint: "Write fewer rows, or smaller ones.", cause: err}
 	case errors.Is(err, store.ErrStopped):

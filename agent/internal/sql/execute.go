@@ -133,7 +133,9 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 		return "", err
 	}
 	out := &output{sink: sink, columns: p.Columns}
-	run := &exec.Run{DB: s.server.cfg.DB, Tx: s.tx, Writer: s.writer(), Env: env, Emit: out.row}
+	memory := s.server.cfg.Memory.Open()
+	defer memory.Close()
+	run := &exec.Run{DB: s.server.cfg.DB, Tx: s.tx, Writer: s.writer(), Env: env, Emit: out.row, Memory: memory}
 	n, err := s.runPlan(ctx, plan, run, out)
 	if err != nil {
 		return "", err

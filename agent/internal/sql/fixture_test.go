@@ -97,6 +97,9 @@ func (f *fakeDB) Get(ctx context.Context, req kv.GetRequest) ([]kv.Row, error) {
 		out[i].Key = k
 		if v := at(f.rows[fakeKey(req.Collection, k)], req.TS); v.value != nil {
 			out[i].Value, out[i].Version = v.value, v.ts
+			if err := req.Memory.Grow(out[i].Size()); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return out, ctx.Err()

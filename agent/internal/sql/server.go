@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/internal/budget"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
@@ -46,6 +47,10 @@ type Config struct {
 	// Denied is told of each statement that was refused for want of a role; may be nil.
 	Denied func(Denial)
 	Node   cluster.NodeID
+	// Memory is what statements may hold while they run: rows to be written, to be
+	// sorted, that were read ahead, and what transactions buffer. More gets 53200.
+	// nil: there is no bound.
+	Memory *budget.Budget
 	// MaxSessions is how many sessions may be open; default 500. More get 53300.
 	MaxSessions int
 	// Version is the version of NodeDB, for version().

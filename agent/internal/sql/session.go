@@ -202,6 +202,7 @@ func (s *Session) setting(name string) (string, bool) {
 
 // Close rolls back and ends the session.
 func (s *Session) Close() {
+	s.tx.Close()
 	s.tx = nil
 	s.server.forget(s)
 }

@@ -51,6 +51,11 @@ func (r *Run) Change(ctx context.Context, ch *queryplan.Change, slow SlowRows) (
 			break
 		}
 		written, conflicts, err := r.apply(ctx, ch.Table, writes, false)
+		for _, c := range conflicts { // they are looked for again
+			for _, w := range c.rows {
+				r.Memory.Shrink(int64(w.size() + rowBytes(w.result) + perRow))
+			}
+		}
 		for _, w := range written {
 			results = append(results, w.result)
 			done[string(w.mut.Key)] = struct{}{}
@@ -144,7 +149,11 @@ func (r *Run) changes(ctx context.Context, ch *queryplan.Change, slow SlowRows, 
 			return err
 		}
 		writes = append(writes, w)
-		total += w.size() + rowBytes(w.result)
+		n := w.size() + rowBytes(w.result)
+		total += n
+		if err := r.Memory.Grow(int64(n + perRow)); err != nil {
+			return err
+		}
 		return checkSize(len(writes), total)
 	})
 	return writes, err
@@ -189,6 +198,9 @@ func (r *Run) changeInTx(ctx context.Context, ch *queryplan.Change, slow SlowRow
 	err := r.find(ctx, ch, slow, func(f found) error {
 		rows = append(rows, f)
 		total += rowBytes(f.row)
+		if err := r.Memory.Grow(int64(2*rowBytes(f.row) + perRow)); err != nil {
+			return err
+		}
 		return checkSize(len(rows), total)
 	})
 	if err != nil {

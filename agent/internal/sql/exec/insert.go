@@ -108,6 +108,10 @@ func (r *Run) proposals(ctx context.Context, ins *queryplan.Insert, slow SlowRow
 	err := r.propose(ctx, ins, slow, func(p proposed) error {
 		out = append(out, p)
 		total += rowBytes(p.row)
+		// The row, and what is written of it.
+		if err := r.Memory.Grow(heldRow(p.row)); err != nil {
+			return err
+		}
 		return checkSize(len(out), total)
 	})
 	return out, err
@@ -188,6 +192,12 @@ func rowBytes(row []datum.Datum) int {
 	}
 	return n
 }
+
+// heldRow is about what a row takes that is to be written.
+func heldRow(row []datum.Datum) int64 { return int64(2*rowBytes(row) + perRow) }
+
+// perRow is about what a row that is held takes beside its values.
+const perRow = 256
 
 func checkSize(rows, bytes int) error {
 	if rows > maxRows || bytes > maxBytes {

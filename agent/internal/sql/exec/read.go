@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/nodedb/nodedb/agent/internal/budget"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
@@ -31,6 +32,8 @@ type Run struct {
 	Env *queryplan.Env
 	// Emit takes one row of the result; the slice is used again.
 	Emit func(row []datum.Datum) error
+	// Memory is asked before the statement holds more; nil: there is no bound.
+	Memory *budget.Account
 }
 
 // snapshot returns the timestamp of reads, 0 outside of a transaction.
@@ -47,8 +50,47 @@ func (r *Run) get(ctx context.Context, table *catalog.Table, keys [][]byte) ([]k
 	if err != nil {
 		return nil, err
 	}
+	return r.getAt(ctx, table, keys, ts)
+}
+
+// keyBatch is how many rows a statement that names many keys reads at once: they
+// are all held until they were looked at.
+const keyBatch = 512
+
+// byKey reads rows by key in batches, all of one time, and calls fn with each that
+// is there until it returns false.
+func (r *Run) byKey(ctx context.Context, table *catalog.Table, keys [][]byte, fn func(kv.Row) (bool, error)) error {
+	ts, err := r.snapshot(ctx)
+	if err == nil && ts == 0 && len(keys) > keyBatch {
+		ts, err = r.DB.Fresh(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	for part := range slices.Chunk(keys, keyBatch) {
+		before := r.Memory.Used()
+		rows, err := r.getAt(ctx, table, part, ts)
+		if err != nil {
+			return err
+		}
+		read := r.Memory.Used() - before
+		for _, row := range rows {
+			if row.Value == nil {
+				continue
+			}
+			if more, err := fn(row); err != nil || !more {
+				return err
+			}
+		}
+		r.Memory.Shrink(read)
+	}
+	return nil
+}
+
+// getAt reads rows by key as of ts, own writes included.
+func (r *Run) getAt(ctx context.Context, table *catalog.Table, keys [][]byte, ts hlc.Timestamp) ([]kv.Row, error) {
 	if r.Tx == nil || r.Tx.tables[table.ID()] == nil {
-		rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: table.Pool(), Collection: table.ID(), Keys: keys})
+		rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: table.Pool(), Collection: table.ID(), Keys: keys, Memory: r.Memory})
 		if err != nil {
 			return nil, fmt.Errorf("read rows of %q by key: %w", table.Name(), err)
 		}
@@ -67,7 +109,7 @@ func (r *Run) get(ctx context.Context, table *catalog.Table, keys [][]byte) ([]k
 	if len(missing) == 0 {
 		return out, nil
 	}
-	rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: table.Pool(), Collection: table.ID(), Keys: missing})
+	rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: table.Pool(), Collection: table.ID(), Keys: missing, Memory: r.Memory})
 	if err != nil {
 		return nil, fmt.Errorf("read rows of %q by key: %w", table.Name(), err)
 	}
@@ -83,7 +125,7 @@ func (r *Run) scan(ctx context.Context, table *catalog.Table, req kv.ScanRequest
 	if err != nil {
 		return nil, err
 	}
-	req.TS, req.Pool, req.Collection = ts, table.Pool(), table.ID()
+	req.TS, req.Pool, req.Collection, req.Memory = ts, table.Pool(), table.ID(), r.Memory
 	var own *buffer
 	if r.Tx != nil {
 		own = r.Tx.tables[table.ID()]
@@ -109,19 +151,7 @@ func (r *Run) access(ctx context.Context, table *catalog.Table, a *queryplan.Acc
 		if err != nil || len(keys) == 0 {
 			return err
 		}
-		rows, err := r.get(ctx, table, keys)
-		if err != nil {
-			return err
-		}
-		for _, row := range rows {
-			if row.Value == nil {
-				continue
-			}
-			if more, err := fn(row); err != nil || !more {
-				return err
-			}
-		}
-		return nil
+		return r.byKey(ctx, table, keys, fn)
 	}
 	var empty bool
 	var err error
@@ -288,6 +318,9 @@ func (p *projector) keep(row []datum.Datum) error {
 		if k.keys[i], err = s.Expr.Eval(env); err != nil {
 			return err
 		}
+	}
+	if err := p.run.Memory.Grow(int64(rowBytes(k.row) + rowBytes(k.keys) + perRow)); err != nil {
+		return err
 	}
 	p.kept = append(p.kept, k)
 	return nil

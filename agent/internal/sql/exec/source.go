@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
@@ -66,8 +67,10 @@ type tableScan struct {
 	table   *catalog.Table
 	decoder *catalog.Decoder
 	columns []int
-	rows    Rows // nil: all rows are in batch
+	rows    Rows     // nil: they are read by key
+	keys    [][]byte // that were not read yet
 	batch   []kv.Row
+	held    int64 // bytes of memory, for batch
 	row     []datum.Datum
 	out     []datum.Datum
 }
@@ -77,15 +80,7 @@ func (s *tableScan) open(ctx context.Context, a *queryplan.Access) error {
 	env := *s.run.Env
 	if a.ByKey() {
 		keys, err := a.Keys(&env)
-		if err != nil || len(keys) == 0 {
-			return err
-		}
-		rows, err := s.run.get(ctx, s.table, keys)
-		for _, r := range rows {
-			if r.Value != nil {
-				s.batch = append(s.batch, r)
-			}
-		}
+		s.keys = keys
 		return err
 	}
 	start, end, empty, err := a.Span(&env)
@@ -100,10 +95,7 @@ func (s *tableScan) open(ctx context.Context, a *queryplan.Access) error {
 func (s *tableScan) Fill(ctx context.Context, b *duck.Batch) (done bool, err error) {
 	for !b.Full() {
 		if len(s.batch) == 0 {
-			if s.rows == nil {
-				return true, nil
-			}
-			if s.batch, err = s.rows.Next(ctx); errors.Is(err, io.EOF) {
+			if s.batch, err = s.next(ctx); errors.Is(err, io.EOF) {
 				return true, nil
 			} else if err != nil {
 				return false, fmt.Errorf("scan %q: %w", s.table.Name(), err)
@@ -125,6 +117,26 @@ func (s *tableScan) Fill(ctx context.Context, b *duck.Batch) (done bool, err err
 		}
 	}
 	return false, nil
+}
+
+// next returns more rows, perhaps none, or io.EOF.
+func (s *tableScan) next(ctx context.Context) ([]kv.Row, error) {
+	if s.rows != nil {
+		return s.rows.Next(ctx)
+	}
+	s.run.Memory.Shrink(s.held)
+	s.held = 0
+	if len(s.keys) == 0 {
+		return nil, io.EOF
+	}
+	part := s.keys[:min(len(s.keys), keyBatch)]
+	s.keys = s.keys[len(part):]
+	rows, err := s.run.get(ctx, s.table, part)
+	rows = slices.DeleteFunc(rows, func(r kv.Row) bool { return r.Value == nil })
+	for _, r := range rows {
+		s.held += r.Size()
+	}
+	return rows, err
 }
 
 // Close ends the reading.

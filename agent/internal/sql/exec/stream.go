@@ -26,7 +26,8 @@ type stream struct {
 
 	rows  []proposed // of the window that fills
 	bytes int
-	seen  int // rows of the source so far
+	held  int64 // of the Run's memory, for rows
+	seen  int   // rows of the source so far
 
 	// under is the window that is being written; nil: none.
 	under chan windowDone
@@ -37,6 +38,7 @@ type stream struct {
 // windowDone is what became of a window.
 type windowDone struct {
 	writes  []*rowWrite
+	held    int64
 	written int
 	err     error
 }
@@ -66,9 +68,30 @@ func (s *stream) add(ctx context.Context, p proposed) error {
 			return err
 		}
 	}
+	if err := s.hold(ctx, heldRow(p.row)); err != nil {
+		return err
+	}
 	s.rows = append(s.rows, p)
 	s.bytes += len(p.key) + rowBytes(p.row)
 	return nil
+}
+
+// hold takes memory for a row; if there is none, once what is held is written.
+func (s *stream) hold(ctx context.Context, n int64) error {
+	err := s.run.Memory.Grow(n)
+	if err != nil && (len(s.rows) > 0 || s.under != nil) {
+		if err := s.flush(ctx); err != nil {
+			return err
+		}
+		if err := s.wait(); err != nil {
+			return err
+		}
+		err = s.run.Memory.Grow(n)
+	}
+	if err == nil {
+		s.held += n
+	}
+	return err
 }
 
 // flush begins to write the window, once the one before is written.
@@ -78,7 +101,10 @@ func (s *stream) flush(ctx context.Context) error {
 	if err := s.wait(); err != nil || len(rows) == 0 {
 		return err
 	}
+	held := s.held
+	s.held = 0
 	if s.ins.Conflict != nil {
+		defer s.run.Memory.Shrink(held)
 		return s.upsert(ctx, rows)
 	}
 	writes := insertions(s.ins.Table, rows)
@@ -88,7 +114,7 @@ func (s *stream) flush(ctx context.Context) error {
 	s.under = make(chan windowDone, 1)
 	go func() { // wait hears of its end, on every way out
 		written, err := s.run.insertRows(ctx, s.ins.Table, writes)
-		s.under <- windowDone{writes: writes, written: written, err: err}
+		s.under <- windowDone{writes: writes, held: held, written: written, err: err}
 	}()
 	return nil
 }
@@ -101,6 +127,7 @@ func (s *stream) wait() error {
 	done := <-s.under
 	s.under = nil
 	s.written += done.written
+	defer s.run.Memory.Shrink(done.held)
 	if done.err != nil {
 		return done.err
 	}

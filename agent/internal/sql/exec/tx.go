@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/nodedb/nodedb/agent/internal/budget"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
@@ -26,6 +27,7 @@ type Tx struct {
 	tables map[cluster.CollectionID]*buffer
 	bytes  int
 	rng    cluster.RangeID // of all writes, 0: none yet
+	memory *budget.Account // for what is buffered
 }
 
 // buffer holds a transaction's writes to one collection.
@@ -39,9 +41,17 @@ type buffered struct {
 	expect datastate.Condition
 }
 
-// NewTx begins a transaction of the user with that number.
-func NewTx(db DB, writer cluster.WriterID) *Tx {
-	return &Tx{db: db, writer: writer, tables: map[cluster.CollectionID]*buffer{}}
+// NewTx begins a transaction of the user with that number; what it buffers counts
+// in memory.
+func NewTx(db DB, writer cluster.WriterID, memory *budget.Account) *Tx {
+	return &Tx{db: db, writer: writer, tables: map[cluster.CollectionID]*buffer{}, memory: memory}
+}
+
+// Close gives back what the transaction holds. It is not to be used after it.
+func (t *Tx) Close() {
+	if t != nil {
+		t.memory.Close()
+	}
 }
 
 // snapshot fixes the transaction's read timestamp.
@@ -98,6 +108,9 @@ func (t *Tx) put(table *catalog.Table, key, value []byte, absent bool) error {
 	if t.bytes += len(key) + len(value); t.bytes > maxTxBytes {
 		return &syntax.Error{Code: "54000", Message: fmt.Sprintf("a transaction may write at most %d MiB", maxTxBytes>>20),
 			Hint: "Split it: transactions are limited until they can span ranges."}
+	}
+	if err := t.memory.Grow(int64(2*len(key) + len(value) + 128)); err != nil {
+		return err
 	}
 	if w, ok := b.rows[string(key)]; ok {
 		w.value = value
