@@ -84,6 +84,16 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	counter := func(d *prometheus.Desc, v uint64) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v))
 	}
+	for _, p := range st.Memory {
+		gauge(desc("memory_used_bytes", "Bytes that others make the node hold, by part; a part is in those it belongs to, up to the whole (node).", "part"), float64(p.Used), p.Name)
+		gauge(desc("memory_peak_bytes", "The most that a part has held since the start; 0: not known.", "part"), float64(p.Peak), p.Name)
+		gauge(desc("memory_limit_bytes", "The bound of a part: more is refused.", "part"), float64(p.Limit), p.Name)
+		ch <- prometheus.MustNewConstMetric(desc("memory_refused_total", "Requests refused for want of memory.", "part"), prometheus.CounterValue, float64(p.Refused), p.Name)
+	}
+	views := c.n.db.Server().Views()
+	gauge(desc("kv_views_count", "Views of ranges of scans whose readers have not taken all."), float64(views.Open))
+	gauge(desc("kv_view_oldest_seconds", "Age of the oldest of these views: what was overwritten since stays on disk."), views.Oldest.Seconds())
+	ch <- prometheus.MustNewConstMetric(desc("kv_views_taken_total", "Views taken from scans whose readers did not read; they went on from newer ones."), prometheus.CounterValue, float64(views.Taken))
 	for port, g := range map[string]*connlimit.Gate{"admin": c.n.doorAdmin, "rpc": c.n.doorRPC, "gossip": c.n.doorGossip} {
 		s := g.Stats()
 		gauge(desc("port_connections_count", "Connections from outside.", "port"), float64(s.Open), port)

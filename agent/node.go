@@ -44,6 +44,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/pgwire"
 	"github.com/nodedb/nodedb/agent/internal/routing"
 	"github.com/nodedb/nodedb/agent/internal/sql"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck"
 	"github.com/nodedb/nodedb/agent/internal/statusboard"
 	"github.com/nodedb/nodedb/agent/internal/storage"
 	"github.com/nodedb/nodedb/agent/internal/store"
@@ -101,6 +102,7 @@ type Node struct {
 	keeper    *certKeeper
 	runner    *operation.Runner
 	service   *operation.Service
+	duck      atomic.Pointer[duck.Engine]
 	sql       atomic.Pointer[sql.Server]
 	pgwire    atomic.Pointer[pgwire.Server]
 	admin     *admin.Server
@@ -360,6 +362,7 @@ func (n *Node) figures() cluster.NodeStatus {
 	if age := n.store.StatusAge(); age > time.Second {
 		st.RangesAge = age.Seconds()
 	}
+	st.Memory = n.memoryParts(time.Now())
 	if p := n.pgwire.Load(); p != nil {
 		st.Sessions = p.Sessions()
 	}

@@ -82,6 +82,7 @@ func (n *Node) components() []lifecycle.Component {
 		{Name: "audit export", Run: n.exportAudit},
 		{Name: "certificates", Run: n.keeper.Run},
 		{Name: "health watch", Run: n.watchHealth},
+		{Name: "memory watch", Run: n.watchMemory},
 		{Name: "SQL", Run: n.runSQL},
 	}
 }
@@ -148,6 +149,7 @@ func (n *Node) runDuck(ctx context.Context, ready func()) error {
 		return err
 	}
 	defer d.Close()
+	n.duck.Store(d)
 	server, err := sql.NewServer(sql.Config{
 		DB: exec.Wrap(n.db), Meta: n.meta, Duck: d, Views: &clusterViews{n}, Operator: n.service, Rebalancer: n.service, Node: n.id.Node, Memory: n.memory.statements, MaxSessions: n.cfg.MaxConnections,
 		Version: n.cfg.Version, Denied: n.recordDenial, Logger: n.part("sql"),

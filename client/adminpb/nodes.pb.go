@@ -636,9 +636,10 @@ type Node struct {
 	// What the node's replicas hold, before compression: newest versions that have a
 	// value, and all other versions; and how many replicas are being counted, and not
 	// in it.
-	LiveBytes         uint64 `protobuf:"varint,28,opt,name=live_bytes,json=liveBytes,proto3" json:"live_bytes,omitempty"`
-	DeadBytes         uint64 `protobuf:"varint,29,opt,name=dead_bytes,json=deadBytes,proto3" json:"dead_bytes,omitempty"`
-	ReplicasUncounted uint32 `protobuf:"varint,30,opt,name=replicas_uncounted,json=replicasUncounted,proto3" json:"replicas_uncounted,omitempty"`
+	LiveBytes         uint64        `protobuf:"varint,28,opt,name=live_bytes,json=liveBytes,proto3" json:"live_bytes,omitempty"`
+	DeadBytes         uint64        `protobuf:"varint,29,opt,name=dead_bytes,json=deadBytes,proto3" json:"dead_bytes,omitempty"`
+	ReplicasUncounted uint32        `protobuf:"varint,30,opt,name=replicas_uncounted,json=replicasUncounted,proto3" json:"replicas_uncounted,omitempty"`
+	Memory            []*MemoryPart `protobuf:"bytes,31,rep,name=memory,proto3" json:"memory,omitempty"` // the whole, then its parts
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -883,6 +884,106 @@ func (x *Node) GetReplicasUncounted() uint32 {
 	return 0
 }
 
+func (x *Node) GetMemory() []*MemoryPart {
+	if x != nil {
+		return x.Memory
+	}
+	return nil
+}
+
+// One part of a node's memory that has a bound; what would be beyond it is refused.
+type MemoryPart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Depth         uint32                 `protobuf:"varint,2,opt,name=depth,proto3" json:"depth,omitempty"` // below the part before it that has a smaller one
+	Used          uint64                 `protobuf:"varint,3,opt,name=used,proto3" json:"used,omitempty"`   // bytes, as peak and limit
+	Peak          uint64                 `protobuf:"varint,4,opt,name=peak,proto3" json:"peak,omitempty"`   // since the start; 0: not known
+	Limit         uint64                 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	Refused       uint64                 `protobuf:"varint,6,opt,name=refused,proto3" json:"refused,omitempty"`                          // requests since the start
+	RefusedAgo    float64                `protobuf:"fixed64,7,opt,name=refused_ago,json=refusedAgo,proto3" json:"refused_ago,omitempty"` // seconds since the last one; 0: there was none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MemoryPart) Reset() {
+	*x = MemoryPart{}
+	mi := &file_nodes_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemoryPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemoryPart) ProtoMessage() {}
+
+func (x *MemoryPart) ProtoReflect() protoreflect.Message {
+	mi := &file_nodes_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemoryPart.ProtoReflect.Descriptor instead.
+func (*MemoryPart) Descriptor() ([]byte, []int) {
+	return file_nodes_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *MemoryPart) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *MemoryPart) GetDepth() uint32 {
+	if x != nil {
+		return x.Depth
+	}
+	return 0
+}
+
+func (x *MemoryPart) GetUsed() uint64 {
+	if x != nil {
+		return x.Used
+	}
+	return 0
+}
+
+func (x *MemoryPart) GetPeak() uint64 {
+	if x != nil {
+		return x.Peak
+	}
+	return 0
+}
+
+func (x *MemoryPart) GetLimit() uint64 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *MemoryPart) GetRefused() uint64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
+func (x *MemoryPart) GetRefusedAgo() float64 {
+	if x != nil {
+		return x.RefusedAgo
+	}
+	return 0
+}
+
 type Tombstone struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	At            *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
@@ -895,7 +996,7 @@ type Tombstone struct {
 
 func (x *Tombstone) Reset() {
 	*x = Tombstone{}
-	mi := &file_nodes_proto_msgTypes[8]
+	mi := &file_nodes_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -907,7 +1008,7 @@ func (x *Tombstone) String() string {
 func (*Tombstone) ProtoMessage() {}
 
 func (x *Tombstone) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[8]
+	mi := &file_nodes_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -920,7 +1021,7 @@ func (x *Tombstone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tombstone.ProtoReflect.Descriptor instead.
 func (*Tombstone) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{8}
+	return file_nodes_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Tombstone) GetAt() *timestamppb.Timestamp {
@@ -960,7 +1061,7 @@ type ListMembersRequest struct {
 
 func (x *ListMembersRequest) Reset() {
 	*x = ListMembersRequest{}
-	mi := &file_nodes_proto_msgTypes[9]
+	mi := &file_nodes_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -972,7 +1073,7 @@ func (x *ListMembersRequest) String() string {
 func (*ListMembersRequest) ProtoMessage() {}
 
 func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[9]
+	mi := &file_nodes_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -985,7 +1086,7 @@ func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersRequest.ProtoReflect.Descriptor instead.
 func (*ListMembersRequest) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{9}
+	return file_nodes_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListMembersRequest) GetNodeTimeout() float64 {
@@ -1005,7 +1106,7 @@ type ListMembersResponse struct {
 
 func (x *ListMembersResponse) Reset() {
 	*x = ListMembersResponse{}
-	mi := &file_nodes_proto_msgTypes[10]
+	mi := &file_nodes_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1017,7 +1118,7 @@ func (x *ListMembersResponse) String() string {
 func (*ListMembersResponse) ProtoMessage() {}
 
 func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[10]
+	mi := &file_nodes_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1030,7 +1131,7 @@ func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersResponse.ProtoReflect.Descriptor instead.
 func (*ListMembersResponse) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{10}
+	return file_nodes_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListMembersResponse) GetAsOf() *AsOf {
@@ -1060,7 +1161,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_nodes_proto_msgTypes[11]
+	mi := &file_nodes_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1072,7 +1173,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[11]
+	mi := &file_nodes_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1085,7 +1186,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{11}
+	return file_nodes_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Member) GetNode() uint32 {
@@ -1133,7 +1234,7 @@ type Observation struct {
 
 func (x *Observation) Reset() {
 	*x = Observation{}
-	mi := &file_nodes_proto_msgTypes[12]
+	mi := &file_nodes_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1145,7 +1246,7 @@ func (x *Observation) String() string {
 func (*Observation) ProtoMessage() {}
 
 func (x *Observation) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[12]
+	mi := &file_nodes_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1158,7 +1259,7 @@ func (x *Observation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Observation.ProtoReflect.Descriptor instead.
 func (*Observation) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{12}
+	return file_nodes_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Observation) GetNode() uint32 {
@@ -1191,7 +1292,7 @@ type CheckSafeRequest struct {
 
 func (x *CheckSafeRequest) Reset() {
 	*x = CheckSafeRequest{}
-	mi := &file_nodes_proto_msgTypes[13]
+	mi := &file_nodes_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1203,7 +1304,7 @@ func (x *CheckSafeRequest) String() string {
 func (*CheckSafeRequest) ProtoMessage() {}
 
 func (x *CheckSafeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[13]
+	mi := &file_nodes_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1216,7 +1317,7 @@ func (x *CheckSafeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckSafeRequest.ProtoReflect.Descriptor instead.
 func (*CheckSafeRequest) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{13}
+	return file_nodes_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CheckSafeRequest) GetQuestion() string {
@@ -1267,7 +1368,7 @@ type CheckSafeResponse struct {
 
 func (x *CheckSafeResponse) Reset() {
 	*x = CheckSafeResponse{}
-	mi := &file_nodes_proto_msgTypes[14]
+	mi := &file_nodes_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1279,7 +1380,7 @@ func (x *CheckSafeResponse) String() string {
 func (*CheckSafeResponse) ProtoMessage() {}
 
 func (x *CheckSafeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[14]
+	mi := &file_nodes_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1292,7 +1393,7 @@ func (x *CheckSafeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckSafeResponse.ProtoReflect.Descriptor instead.
 func (*CheckSafeResponse) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{14}
+	return file_nodes_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CheckSafeResponse) GetAsOf() *AsOf {
@@ -1378,7 +1479,7 @@ type LocalityLoss struct {
 
 func (x *LocalityLoss) Reset() {
 	*x = LocalityLoss{}
-	mi := &file_nodes_proto_msgTypes[15]
+	mi := &file_nodes_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1390,7 +1491,7 @@ func (x *LocalityLoss) String() string {
 func (*LocalityLoss) ProtoMessage() {}
 
 func (x *LocalityLoss) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[15]
+	mi := &file_nodes_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1403,7 +1504,7 @@ func (x *LocalityLoss) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocalityLoss.ProtoReflect.Descriptor instead.
 func (*LocalityLoss) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{15}
+	return file_nodes_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LocalityLoss) GetLocality() string {
@@ -1443,7 +1544,7 @@ type CheckRequest struct {
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_nodes_proto_msgTypes[16]
+	mi := &file_nodes_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1455,7 +1556,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[16]
+	mi := &file_nodes_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1468,7 +1569,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{16}
+	return file_nodes_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CheckRequest) GetNodeTimeout() float64 {
@@ -1488,7 +1589,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_nodes_proto_msgTypes[17]
+	mi := &file_nodes_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1500,7 +1601,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[17]
+	mi := &file_nodes_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1513,7 +1614,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{17}
+	return file_nodes_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CheckResponse) GetAsOf() *AsOf {
@@ -1545,7 +1646,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_nodes_proto_msgTypes[18]
+	mi := &file_nodes_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1557,7 +1658,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[18]
+	mi := &file_nodes_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1570,7 +1671,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{18}
+	return file_nodes_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Rule) GetCode() string {
@@ -1625,7 +1726,7 @@ type ExplainMemberRequest struct {
 
 func (x *ExplainMemberRequest) Reset() {
 	*x = ExplainMemberRequest{}
-	mi := &file_nodes_proto_msgTypes[19]
+	mi := &file_nodes_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1637,7 +1738,7 @@ func (x *ExplainMemberRequest) String() string {
 func (*ExplainMemberRequest) ProtoMessage() {}
 
 func (x *ExplainMemberRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[19]
+	mi := &file_nodes_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1650,7 +1751,7 @@ func (x *ExplainMemberRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainMemberRequest.ProtoReflect.Descriptor instead.
 func (*ExplainMemberRequest) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{19}
+	return file_nodes_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ExplainMemberRequest) GetNode() uint32 {
@@ -1680,7 +1781,7 @@ type ExplainMemberResponse struct {
 
 func (x *ExplainMemberResponse) Reset() {
 	*x = ExplainMemberResponse{}
-	mi := &file_nodes_proto_msgTypes[20]
+	mi := &file_nodes_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1692,7 +1793,7 @@ func (x *ExplainMemberResponse) String() string {
 func (*ExplainMemberResponse) ProtoMessage() {}
 
 func (x *ExplainMemberResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[20]
+	mi := &file_nodes_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1705,7 +1806,7 @@ func (x *ExplainMemberResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainMemberResponse.ProtoReflect.Descriptor instead.
 func (*ExplainMemberResponse) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{20}
+	return file_nodes_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ExplainMemberResponse) GetAsOf() *AsOf {
@@ -1763,7 +1864,7 @@ type Doubt struct {
 
 func (x *Doubt) Reset() {
 	*x = Doubt{}
-	mi := &file_nodes_proto_msgTypes[21]
+	mi := &file_nodes_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1775,7 +1876,7 @@ func (x *Doubt) String() string {
 func (*Doubt) ProtoMessage() {}
 
 func (x *Doubt) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[21]
+	mi := &file_nodes_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1788,7 +1889,7 @@ func (x *Doubt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Doubt.ProtoReflect.Descriptor instead.
 func (*Doubt) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{21}
+	return file_nodes_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Doubt) GetObserver() uint32 {
@@ -1878,7 +1979,7 @@ type InspectRaftRequest struct {
 
 func (x *InspectRaftRequest) Reset() {
 	*x = InspectRaftRequest{}
-	mi := &file_nodes_proto_msgTypes[22]
+	mi := &file_nodes_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1890,7 +1991,7 @@ func (x *InspectRaftRequest) String() string {
 func (*InspectRaftRequest) ProtoMessage() {}
 
 func (x *InspectRaftRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[22]
+	mi := &file_nodes_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1903,7 +2004,7 @@ func (x *InspectRaftRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRaftRequest.ProtoReflect.Descriptor instead.
 func (*InspectRaftRequest) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{22}
+	return file_nodes_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *InspectRaftRequest) GetRange() uint32 {
@@ -1931,7 +2032,7 @@ type InspectRaftResponse struct {
 
 func (x *InspectRaftResponse) Reset() {
 	*x = InspectRaftResponse{}
-	mi := &file_nodes_proto_msgTypes[23]
+	mi := &file_nodes_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1943,7 +2044,7 @@ func (x *InspectRaftResponse) String() string {
 func (*InspectRaftResponse) ProtoMessage() {}
 
 func (x *InspectRaftResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[23]
+	mi := &file_nodes_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1956,7 +2057,7 @@ func (x *InspectRaftResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRaftResponse.ProtoReflect.Descriptor instead.
 func (*InspectRaftResponse) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{23}
+	return file_nodes_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *InspectRaftResponse) GetAsOf() *AsOf {
@@ -2004,7 +2105,7 @@ type RaftState struct {
 
 func (x *RaftState) Reset() {
 	*x = RaftState{}
-	mi := &file_nodes_proto_msgTypes[24]
+	mi := &file_nodes_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2016,7 +2117,7 @@ func (x *RaftState) String() string {
 func (*RaftState) ProtoMessage() {}
 
 func (x *RaftState) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[24]
+	mi := &file_nodes_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2029,7 +2130,7 @@ func (x *RaftState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftState.ProtoReflect.Descriptor instead.
 func (*RaftState) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{24}
+	return file_nodes_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RaftState) GetNode() uint32 {
@@ -2146,7 +2247,7 @@ type GetUpgradeRequest struct {
 
 func (x *GetUpgradeRequest) Reset() {
 	*x = GetUpgradeRequest{}
-	mi := &file_nodes_proto_msgTypes[25]
+	mi := &file_nodes_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2158,7 +2259,7 @@ func (x *GetUpgradeRequest) String() string {
 func (*GetUpgradeRequest) ProtoMessage() {}
 
 func (x *GetUpgradeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[25]
+	mi := &file_nodes_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2171,7 +2272,7 @@ func (x *GetUpgradeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUpgradeRequest.ProtoReflect.Descriptor instead.
 func (*GetUpgradeRequest) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{25}
+	return file_nodes_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetUpgradeRequest) GetNodeTimeout() float64 {
@@ -2199,7 +2300,7 @@ type GetUpgradeResponse struct {
 
 func (x *GetUpgradeResponse) Reset() {
 	*x = GetUpgradeResponse{}
-	mi := &file_nodes_proto_msgTypes[26]
+	mi := &file_nodes_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2211,7 +2312,7 @@ func (x *GetUpgradeResponse) String() string {
 func (*GetUpgradeResponse) ProtoMessage() {}
 
 func (x *GetUpgradeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[26]
+	mi := &file_nodes_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2224,7 +2325,7 @@ func (x *GetUpgradeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUpgradeResponse.ProtoReflect.Descriptor instead.
 func (*GetUpgradeResponse) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{26}
+	return file_nodes_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetUpgradeResponse) GetAsOf() *AsOf {
@@ -2313,7 +2414,7 @@ type NodeUpgrade struct {
 
 func (x *NodeUpgrade) Reset() {
 	*x = NodeUpgrade{}
-	mi := &file_nodes_proto_msgTypes[27]
+	mi := &file_nodes_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2325,7 +2426,7 @@ func (x *NodeUpgrade) String() string {
 func (*NodeUpgrade) ProtoMessage() {}
 
 func (x *NodeUpgrade) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[27]
+	mi := &file_nodes_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2338,7 +2439,7 @@ func (x *NodeUpgrade) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeUpgrade.ProtoReflect.Descriptor instead.
 func (*NodeUpgrade) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{27}
+	return file_nodes_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *NodeUpgrade) GetNode() uint32 {
@@ -2456,7 +2557,7 @@ const file_nodes_proto_rawDesc = "" +
 	"\x03sql\x18\x01 \x01(\tR\x03sql\x12\x10\n" +
 	"\x03rpc\x18\x02 \x01(\tR\x03rpc\x12\x16\n" +
 	"\x06gossip\x18\x03 \x01(\tR\x06gossip\x12\x14\n" +
-	"\x05admin\x18\x04 \x01(\tR\x05admin\"\xdd\a\n" +
+	"\x05admin\x18\x04 \x01(\tR\x05admin\"\x92\b\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -2497,7 +2598,18 @@ const file_nodes_proto_rawDesc = "" +
 	"live_bytes\x18\x1c \x01(\x04R\tliveBytes\x12\x1d\n" +
 	"\n" +
 	"dead_bytes\x18\x1d \x01(\x04R\tdeadBytes\x12-\n" +
-	"\x12replicas_uncounted\x18\x1e \x01(\rR\x11replicasUncounted\"\x82\x01\n" +
+	"\x12replicas_uncounted\x18\x1e \x01(\rR\x11replicasUncounted\x123\n" +
+	"\x06memory\x18\x1f \x03(\v2\x1b.nodedb.admin.v1.MemoryPartR\x06memory\"\xaf\x01\n" +
+	"\n" +
+	"MemoryPart\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05depth\x18\x02 \x01(\rR\x05depth\x12\x12\n" +
+	"\x04used\x18\x03 \x01(\x04R\x04used\x12\x12\n" +
+	"\x04peak\x18\x04 \x01(\x04R\x04peak\x12\x14\n" +
+	"\x05limit\x18\x05 \x01(\x04R\x05limit\x12\x18\n" +
+	"\arefused\x18\x06 \x01(\x04R\arefused\x12\x1f\n" +
+	"\vrefused_ago\x18\a \x01(\x01R\n" +
+	"refusedAgo\"\x82\x01\n" +
 	"\tTombstone\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
@@ -2639,7 +2751,7 @@ func file_nodes_proto_rawDescGZIP() []byte {
 	return file_nodes_proto_rawDescData
 }
 
-var file_nodes_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_nodes_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_nodes_proto_goTypes = []any{
 	(*GetStatusRequest)(nil),      // 0: nodedb.admin.v1.GetStatusRequest
 	(*GetStatusResponse)(nil),     // 1: nodedb.admin.v1.GetStatusResponse
@@ -2649,80 +2761,82 @@ var file_nodes_proto_goTypes = []any{
 	(*ListNodesResponse)(nil),     // 5: nodedb.admin.v1.ListNodesResponse
 	(*Addresses)(nil),             // 6: nodedb.admin.v1.Addresses
 	(*Node)(nil),                  // 7: nodedb.admin.v1.Node
-	(*Tombstone)(nil),             // 8: nodedb.admin.v1.Tombstone
-	(*ListMembersRequest)(nil),    // 9: nodedb.admin.v1.ListMembersRequest
-	(*ListMembersResponse)(nil),   // 10: nodedb.admin.v1.ListMembersResponse
-	(*Member)(nil),                // 11: nodedb.admin.v1.Member
-	(*Observation)(nil),           // 12: nodedb.admin.v1.Observation
-	(*CheckSafeRequest)(nil),      // 13: nodedb.admin.v1.CheckSafeRequest
-	(*CheckSafeResponse)(nil),     // 14: nodedb.admin.v1.CheckSafeResponse
-	(*LocalityLoss)(nil),          // 15: nodedb.admin.v1.LocalityLoss
-	(*CheckRequest)(nil),          // 16: nodedb.admin.v1.CheckRequest
-	(*CheckResponse)(nil),         // 17: nodedb.admin.v1.CheckResponse
-	(*Rule)(nil),                  // 18: nodedb.admin.v1.Rule
-	(*ExplainMemberRequest)(nil),  // 19: nodedb.admin.v1.ExplainMemberRequest
-	(*ExplainMemberResponse)(nil), // 20: nodedb.admin.v1.ExplainMemberResponse
-	(*Doubt)(nil),                 // 21: nodedb.admin.v1.Doubt
-	(*InspectRaftRequest)(nil),    // 22: nodedb.admin.v1.InspectRaftRequest
-	(*InspectRaftResponse)(nil),   // 23: nodedb.admin.v1.InspectRaftResponse
-	(*RaftState)(nil),             // 24: nodedb.admin.v1.RaftState
-	(*GetUpgradeRequest)(nil),     // 25: nodedb.admin.v1.GetUpgradeRequest
-	(*GetUpgradeResponse)(nil),    // 26: nodedb.admin.v1.GetUpgradeResponse
-	(*NodeUpgrade)(nil),           // 27: nodedb.admin.v1.NodeUpgrade
-	(*AsOf)(nil),                  // 28: nodedb.admin.v1.AsOf
-	(*Operation)(nil),             // 29: nodedb.admin.v1.Operation
-	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
-	(*Finding)(nil),               // 31: nodedb.admin.v1.Finding
-	(*Fix)(nil),                   // 32: nodedb.admin.v1.Fix
-	(*Event)(nil),                 // 33: nodedb.admin.v1.Event
-	(*Range)(nil),                 // 34: nodedb.admin.v1.Range
-	(*Replica)(nil),               // 35: nodedb.admin.v1.Replica
+	(*MemoryPart)(nil),            // 8: nodedb.admin.v1.MemoryPart
+	(*Tombstone)(nil),             // 9: nodedb.admin.v1.Tombstone
+	(*ListMembersRequest)(nil),    // 10: nodedb.admin.v1.ListMembersRequest
+	(*ListMembersResponse)(nil),   // 11: nodedb.admin.v1.ListMembersResponse
+	(*Member)(nil),                // 12: nodedb.admin.v1.Member
+	(*Observation)(nil),           // 13: nodedb.admin.v1.Observation
+	(*CheckSafeRequest)(nil),      // 14: nodedb.admin.v1.CheckSafeRequest
+	(*CheckSafeResponse)(nil),     // 15: nodedb.admin.v1.CheckSafeResponse
+	(*LocalityLoss)(nil),          // 16: nodedb.admin.v1.LocalityLoss
+	(*CheckRequest)(nil),          // 17: nodedb.admin.v1.CheckRequest
+	(*CheckResponse)(nil),         // 18: nodedb.admin.v1.CheckResponse
+	(*Rule)(nil),                  // 19: nodedb.admin.v1.Rule
+	(*ExplainMemberRequest)(nil),  // 20: nodedb.admin.v1.ExplainMemberRequest
+	(*ExplainMemberResponse)(nil), // 21: nodedb.admin.v1.ExplainMemberResponse
+	(*Doubt)(nil),                 // 22: nodedb.admin.v1.Doubt
+	(*InspectRaftRequest)(nil),    // 23: nodedb.admin.v1.InspectRaftRequest
+	(*InspectRaftResponse)(nil),   // 24: nodedb.admin.v1.InspectRaftResponse
+	(*RaftState)(nil),             // 25: nodedb.admin.v1.RaftState
+	(*GetUpgradeRequest)(nil),     // 26: nodedb.admin.v1.GetUpgradeRequest
+	(*GetUpgradeResponse)(nil),    // 27: nodedb.admin.v1.GetUpgradeResponse
+	(*NodeUpgrade)(nil),           // 28: nodedb.admin.v1.NodeUpgrade
+	(*AsOf)(nil),                  // 29: nodedb.admin.v1.AsOf
+	(*Operation)(nil),             // 30: nodedb.admin.v1.Operation
+	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
+	(*Finding)(nil),               // 32: nodedb.admin.v1.Finding
+	(*Fix)(nil),                   // 33: nodedb.admin.v1.Fix
+	(*Event)(nil),                 // 34: nodedb.admin.v1.Event
+	(*Range)(nil),                 // 35: nodedb.admin.v1.Range
+	(*Replica)(nil),               // 36: nodedb.admin.v1.Replica
 }
 var file_nodes_proto_depIdxs = []int32{
-	28, // 0: nodedb.admin.v1.GetStatusResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	29, // 0: nodedb.admin.v1.GetStatusResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	2,  // 1: nodedb.admin.v1.GetStatusResponse.survives_one:type_name -> nodedb.admin.v1.Survival
 	2,  // 2: nodedb.admin.v1.GetStatusResponse.survives_two:type_name -> nodedb.admin.v1.Survival
-	29, // 3: nodedb.admin.v1.GetStatusResponse.running:type_name -> nodedb.admin.v1.Operation
+	30, // 3: nodedb.admin.v1.GetStatusResponse.running:type_name -> nodedb.admin.v1.Operation
 	3,  // 4: nodedb.admin.v1.GetStatusResponse.problems:type_name -> nodedb.admin.v1.Problem
-	15, // 5: nodedb.admin.v1.GetStatusResponse.localities:type_name -> nodedb.admin.v1.LocalityLoss
-	30, // 6: nodedb.admin.v1.GetStatusResponse.last_move:type_name -> google.protobuf.Timestamp
-	28, // 7: nodedb.admin.v1.ListNodesResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	16, // 5: nodedb.admin.v1.GetStatusResponse.localities:type_name -> nodedb.admin.v1.LocalityLoss
+	31, // 6: nodedb.admin.v1.GetStatusResponse.last_move:type_name -> google.protobuf.Timestamp
+	29, // 7: nodedb.admin.v1.ListNodesResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	7,  // 8: nodedb.admin.v1.ListNodesResponse.nodes:type_name -> nodedb.admin.v1.Node
 	6,  // 9: nodedb.admin.v1.Node.addresses:type_name -> nodedb.admin.v1.Addresses
-	30, // 10: nodedb.admin.v1.Node.joined_at:type_name -> google.protobuf.Timestamp
-	30, // 11: nodedb.admin.v1.Node.started_at:type_name -> google.protobuf.Timestamp
-	8,  // 12: nodedb.admin.v1.Node.tombstone:type_name -> nodedb.admin.v1.Tombstone
-	30, // 13: nodedb.admin.v1.Tombstone.at:type_name -> google.protobuf.Timestamp
-	28, // 14: nodedb.admin.v1.ListMembersResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	11, // 15: nodedb.admin.v1.ListMembersResponse.members:type_name -> nodedb.admin.v1.Member
-	12, // 16: nodedb.admin.v1.Member.seen_by:type_name -> nodedb.admin.v1.Observation
-	28, // 17: nodedb.admin.v1.CheckSafeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	31, // 18: nodedb.admin.v1.CheckSafeResponse.findings:type_name -> nodedb.admin.v1.Finding
-	32, // 19: nodedb.admin.v1.CheckSafeResponse.fixes:type_name -> nodedb.admin.v1.Fix
-	2,  // 20: nodedb.admin.v1.CheckSafeResponse.survives_one:type_name -> nodedb.admin.v1.Survival
-	2,  // 21: nodedb.admin.v1.CheckSafeResponse.survives_two:type_name -> nodedb.admin.v1.Survival
-	15, // 22: nodedb.admin.v1.CheckSafeResponse.localities:type_name -> nodedb.admin.v1.LocalityLoss
-	28, // 23: nodedb.admin.v1.CheckResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	18, // 24: nodedb.admin.v1.CheckResponse.rules:type_name -> nodedb.admin.v1.Rule
-	28, // 25: nodedb.admin.v1.ExplainMemberResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	11, // 26: nodedb.admin.v1.ExplainMemberResponse.member:type_name -> nodedb.admin.v1.Member
-	21, // 27: nodedb.admin.v1.ExplainMemberResponse.doubts:type_name -> nodedb.admin.v1.Doubt
-	33, // 28: nodedb.admin.v1.ExplainMemberResponse.transitions:type_name -> nodedb.admin.v1.Event
-	30, // 29: nodedb.admin.v1.Doubt.since:type_name -> google.protobuf.Timestamp
-	30, // 30: nodedb.admin.v1.Doubt.last_ping:type_name -> google.protobuf.Timestamp
-	30, // 31: nodedb.admin.v1.Doubt.breaker_since:type_name -> google.protobuf.Timestamp
-	28, // 32: nodedb.admin.v1.InspectRaftResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	34, // 33: nodedb.admin.v1.InspectRaftResponse.range:type_name -> nodedb.admin.v1.Range
-	24, // 34: nodedb.admin.v1.InspectRaftResponse.replicas:type_name -> nodedb.admin.v1.RaftState
-	35, // 35: nodedb.admin.v1.RaftState.progress:type_name -> nodedb.admin.v1.Replica
-	28, // 36: nodedb.admin.v1.GetUpgradeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	31, // 37: nodedb.admin.v1.GetUpgradeResponse.findings:type_name -> nodedb.admin.v1.Finding
-	27, // 38: nodedb.admin.v1.GetUpgradeResponse.nodes:type_name -> nodedb.admin.v1.NodeUpgrade
-	39, // [39:39] is the sub-list for method output_type
-	39, // [39:39] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	31, // 10: nodedb.admin.v1.Node.joined_at:type_name -> google.protobuf.Timestamp
+	31, // 11: nodedb.admin.v1.Node.started_at:type_name -> google.protobuf.Timestamp
+	9,  // 12: nodedb.admin.v1.Node.tombstone:type_name -> nodedb.admin.v1.Tombstone
+	8,  // 13: nodedb.admin.v1.Node.memory:type_name -> nodedb.admin.v1.MemoryPart
+	31, // 14: nodedb.admin.v1.Tombstone.at:type_name -> google.protobuf.Timestamp
+	29, // 15: nodedb.admin.v1.ListMembersResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	12, // 16: nodedb.admin.v1.ListMembersResponse.members:type_name -> nodedb.admin.v1.Member
+	13, // 17: nodedb.admin.v1.Member.seen_by:type_name -> nodedb.admin.v1.Observation
+	29, // 18: nodedb.admin.v1.CheckSafeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	32, // 19: nodedb.admin.v1.CheckSafeResponse.findings:type_name -> nodedb.admin.v1.Finding
+	33, // 20: nodedb.admin.v1.CheckSafeResponse.fixes:type_name -> nodedb.admin.v1.Fix
+	2,  // 21: nodedb.admin.v1.CheckSafeResponse.survives_one:type_name -> nodedb.admin.v1.Survival
+	2,  // 22: nodedb.admin.v1.CheckSafeResponse.survives_two:type_name -> nodedb.admin.v1.Survival
+	16, // 23: nodedb.admin.v1.CheckSafeResponse.localities:type_name -> nodedb.admin.v1.LocalityLoss
+	29, // 24: nodedb.admin.v1.CheckResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	19, // 25: nodedb.admin.v1.CheckResponse.rules:type_name -> nodedb.admin.v1.Rule
+	29, // 26: nodedb.admin.v1.ExplainMemberResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	12, // 27: nodedb.admin.v1.ExplainMemberResponse.member:type_name -> nodedb.admin.v1.Member
+	22, // 28: nodedb.admin.v1.ExplainMemberResponse.doubts:type_name -> nodedb.admin.v1.Doubt
+	34, // 29: nodedb.admin.v1.ExplainMemberResponse.transitions:type_name -> nodedb.admin.v1.Event
+	31, // 30: nodedb.admin.v1.Doubt.since:type_name -> google.protobuf.Timestamp
+	31, // 31: nodedb.admin.v1.Doubt.last_ping:type_name -> google.protobuf.Timestamp
+	31, // 32: nodedb.admin.v1.Doubt.breaker_since:type_name -> google.protobuf.Timestamp
+	29, // 33: nodedb.admin.v1.InspectRaftResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	35, // 34: nodedb.admin.v1.InspectRaftResponse.range:type_name -> nodedb.admin.v1.Range
+	25, // 35: nodedb.admin.v1.InspectRaftResponse.replicas:type_name -> nodedb.admin.v1.RaftState
+	36, // 36: nodedb.admin.v1.RaftState.progress:type_name -> nodedb.admin.v1.Replica
+	29, // 37: nodedb.admin.v1.GetUpgradeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	32, // 38: nodedb.admin.v1.GetUpgradeResponse.findings:type_name -> nodedb.admin.v1.Finding
+	28, // 39: nodedb.admin.v1.GetUpgradeResponse.nodes:type_name -> nodedb.admin.v1.NodeUpgrade
+	40, // [40:40] is the sub-list for method output_type
+	40, // [40:40] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_nodes_proto_init() }
@@ -2740,7 +2854,7 @@ func file_nodes_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nodes_proto_rawDesc), len(file_nodes_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   28,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -56,6 +56,7 @@ var rules = []rule{
 	{"POOL_STUCK", "no pool is stuck on its way", false, stuckPools},
 	{"OPERATION", "no operation is blocked, paused or stalled", false, heldOperations},
 	{"DISK", "every disk has room", true, fullDisks},
+	{"MEMORY_PRESSURE", "every node has memory for what is asked of it", true, memoryPressure},
 	{"CERT_EXPIRY", "no certificate expires soon", true, expiringCertificates},
 	{"CLOCK_AHEAD", "no node has used timestamps ahead of its time", true, aheadClocks},
 	{"CLOCK_UNSETTLED", "every node knows what the time is", true, unsettledClocks},

@@ -44,6 +44,7 @@ func (s *sight) node(n *cluster.Node) *adminpb.Node {
 		held := s.stored[n.ID]
 		p.LiveBytes, p.DeadBytes, p.ReplicasUncounted = held.live, held.dead, held.uncounted
 		p.Cpu, p.Sessions, p.MetaIndex, p.StartedAt = st.CPU, uint32(st.Sessions), st.MetaIndex, timestamp(st.StartedAt)
+		p.Memory = memoryProto(st.Memory)
 		p.StatementsPerSecond, p.LatencyP50, p.LatencyP99 = st.Statements.PerSecond, st.Statements.P50, st.Statements.P99
 	}
 	p.Replicas, p.Leaders = uint32(s.replicas[n.ID]), uint32(s.leaders[n.ID])
@@ -51,6 +52,15 @@ func (s *sight) node(n *cluster.Node) *adminpb.Node {
 		p.Tombstone = &adminpb.Tombstone{At: timestamppb.New(t.At), By: t.By, Reason: t.Reason, OperationId: t.Operation}
 	}
 	return p
+}
+
+func memoryProto(parts []cluster.MemoryPart) []*adminpb.MemoryPart {
+	out := make([]*adminpb.MemoryPart, len(parts))
+	for i, m := range parts {
+		out[i] = &adminpb.MemoryPart{Name: m.Name, Depth: uint32(m.Depth), Used: uint64(m.Used), Peak: uint64(m.Peak), Limit: uint64(m.Limit), //nolint:gosec // not negative
+			Refused: m.Refused, RefusedAgo: m.RefusedAgo}
+	}
+	return out
 }
 
 // liveness is gossip's word; a decommissioned node that gossip has forgotten has left.

@@ -23,6 +23,8 @@ const (
 	flapWindow     = time.Hour
 	metaLagMost    = 500 // commands that a node may be behind
 	orphanPatience = 30 * time.Second
+	memoryNear     = 0.9             // of a part's bound: the next large request is refused
+	memoryRecent   = 5 * time.Minute // since something was refused
 )
 
 func metaQuorum(c *checkup) []breach {
@@ -205,6 +207,31 @@ func fullDisks(c *checkup) []breach {
 		if used := float64(st.DiskUsed) / float64(st.DiskTotal); used > diskFull {
 			out = append(out, breach{severity: severityWarn, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl join-token create",
 				text: fmt.Sprintf("the disk of %s is %.0f%% full", n.ID, used*100)})
+		}
+	}
+	return out
+}
+
+// memoryPressure finds parts of nodes' memory that are used up, or were lately.
+func memoryPressure(c *checkup) []breach {
+	var out []breach
+	for _, n := range c.members() {
+		st := c.Statuses[n.ID]
+		if st == nil {
+			continue
+		}
+		for _, p := range st.Memory {
+			var text string
+			switch {
+			case p.RefusedAgo > 0 && p.RefusedAgo < memoryRecent.Seconds():
+				text = fmt.Sprintf("%s refused a request %.0f s ago for want of memory for %s (%d of %d MiB now, %s since the start)",
+					n.ID, p.RefusedAgo, p.Name, p.Used>>20, p.Limit>>20, plural(int(min(p.Refused, math.MaxInt32)), "refusal"))
+			case p.Limit > 0 && float64(p.Used) > memoryNear*float64(p.Limit):
+				text = fmt.Sprintf("%s has hardly any memory left for %s: %d of %d MiB", n.ID, p.Name, p.Used>>20, p.Limit>>20)
+			default:
+				continue
+			}
+			out = append(out, breach{severity: severityWarn, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl nodes show " + n.ID.String(), text: text})
 		}
 	}
 	return out

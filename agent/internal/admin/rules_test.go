@@ -36,6 +36,9 @@ func TestRules(t *testing.T) {
 		"DISK": func(b *fakeBackend, _ *metastate.View) {
 			b.statuses[1].DiskUsed = 81
 		},
+		"MEMORY_PRESSURE": func(b *fakeBackend, _ *metastate.View) {
+			b.statuses[2].Memory = []cluster.MemoryPart{{Name: "node", Used: 10, Limit: 100}, {Name: "statements", Depth: 1, Used: 10, Limit: 50, Refused: 3, RefusedAgo: 12}}
+		},
 		"VERSION_MIX": func(b *fakeBackend, _ *metastate.View) {
 			b.statuses[1].Version = "v2"
 		},

@@ -86,6 +86,9 @@ const (
 	EventClockAhead   EventKind = "clock.ahead"
 )
 
+// EventMemoryFull says that a node had no memory left for a part of its work.
+const EventMemoryFull EventKind = "memory.full"
+
 // EventSeverity is how much an event matters.
 type EventSeverity string
 

@@ -116,6 +116,23 @@ type NodeStatus struct {
 	Clock       ClockStatus           `json:"clock,omitzero"`
 	CertExpires time.Time             `json:"certExpires,omitzero"`
 	Keys        KeyStatus             `json:"keys,omitzero"`
+	// Memory is what others make the node hold: the whole, then its parts, each after
+	// the one that it is a part of.
+	Memory []MemoryPart `json:"memory,omitempty"`
+}
+
+// MemoryPart is one part of a node's memory that has a bound. What would be beyond
+// it is refused.
+type MemoryPart struct {
+	Name  string `json:"name"`
+	Depth int    `json:"depth,omitempty"` // below the part before it that has a smaller one
+	Used  int64  `json:"used"`            // bytes, as Peak and Limit
+	Peak  int64  `json:"peak,omitempty"`  // since the start; 0: not known
+	Limit int64  `json:"limit"`
+	// Refused counts requests since the start, RefusedAgo is the age of the last one
+	// in seconds; 0: there was none.
+	Refused    uint64  `json:"refused,omitempty"`
+	RefusedAgo float64 `json:"refusedAgo,omitempty"`
 }
 
 // Range returns what the node says of its replica of a range; nil: it has none.

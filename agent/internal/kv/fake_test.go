@@ -291,12 +291,22 @@ func (n *fakeNode) Scan(ctx context.Context, to cluster.NodeID, request []byte, 
 		return f.before
 	}
 	chunks := 0
-	return n.c.nodes[to].db.Server().HandleScan(ctx, n.id, request, func(b []byte) error {
-		if chunks++; f.after != nil && chunks > 2 {
-			return f.after // the stream breaks after two chunks
+	var own error // an error of fn is the caller's, not the peer's
+	err := n.c.nodes[to].db.Server().HandleScan(ctx, n.id, request, func(b []byte) error {
+		if own != nil {
+			return own
 		}
-		return fn(b)
+		if chunks++; f.after != nil && chunks > 2 {
+			own = f.after // the stream breaks after two chunks
+			return own
+		}
+		own = fn(b)
+		return own
 	})
+	if own != nil {
+		return own
+	}
+	return err
 }
 
 const testCollection cluster.CollectionID = 9

@@ -103,6 +103,17 @@ func (e *Engine) Close() {
 	<-e.ended
 }
 
+// Memory returns what the worker takes, 0 while there is none, and what it may take.
+func (e *Engine) Memory() (used, limit int64) {
+	e.mu.Lock()
+	p := e.mu.process
+	e.mu.Unlock()
+	if p != nil {
+		used = residentBytes(p.cmd.Process.Pid)
+	}
+	return used, e.config.mostMemory()
+}
+
 // Status is the worker's condition.
 type Status struct {
 	PID      int // 0 while none serves

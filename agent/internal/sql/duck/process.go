@@ -65,7 +65,7 @@ func startProcess(ctx context.Context, c Config) (*process, error) {
 		_ = p.wait()
 		return nil, fmt.Errorf("start sqlworker: %w: %s", err, p.output)
 	}
-	go p.watchMemory(c.MemoryBytes + c.MemoryBytes/2 + processBytes)
+	go p.watchMemory(c.mostMemory())
 	return p, nil
 }
 
@@ -75,6 +75,9 @@ const (
 	// memoryInterval is how often the worker's memory is looked at.
 	memoryInterval = 50 * time.Millisecond
 )
+
+// mostMemory is what the process may take.
+func (c *Config) mostMemory() int64 { return c.MemoryBytes + c.MemoryBytes/2 + processBytes }
 
 // watchMemory kills the process when it takes more than limit, until it has ended:
 // DuckDB's own limit does not count results, long values and what its allocator

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -157,6 +158,7 @@ func writeShow(w io.Writer, e *ctl.Env, n view.Node) error {
 		line("disk", "%s of %s (%.0f%%)", render.Bytes(n.DiskUsed), render.Bytes(n.DiskTotal), n.DiskUsedPct)
 		line("cpu", "%.0f%%", n.CPUPct)
 		line("sessions", "%d", n.Sessions)
+		memory(line, n)
 		line("metadata", "applied up to meta@%d", n.MetaIndex)
 	} else {
 		line("figures", "none: the node did not answer within %s", e.Flags.NodeTimeout)
@@ -175,6 +177,22 @@ func writeShow(w io.Writer, e *ctl.Env, n view.Node) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// memory writes a line for each part of the node's memory.
+func memory(line func(head, format string, args ...any), n view.Node) {
+	head := "memory"
+	for _, m := range n.Memory {
+		text := fmt.Sprintf("%s%-*s %s of %s", strings.Repeat("  ", int(m.Depth)), 15-2*int(m.Depth), m.Name, render.Bytes(m.Used), render.Bytes(m.Limit))
+		if m.Peak > 0 {
+			text += ", at most " + render.Bytes(m.Peak)
+		}
+		if m.RefusedAgo != nil {
+			text += fmt.Sprintf(", refused %d times, last %s ago", m.Refused, render.Duration(time.Duration(*m.RefusedAgo*float64(time.Second))))
+		}
+		line(head, "%s", text)
+		head = ""
+	}
 }
 
 // Complete offers the ids of live nodes.

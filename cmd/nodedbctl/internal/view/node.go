@@ -53,6 +53,21 @@ type Node struct {
 	StartedAt   *time.Time `json:"startedAt"`
 	Operation   *string    `json:"operation"`
 	Tombstone   *Tombstone `json:"tombstone,omitempty"`
+	// Memory is what others make the node hold: the whole, then its parts.
+	Memory []MemoryPart `json:"memory"`
+}
+
+// MemoryPart is a part of a node's memory that has a bound; beyond it requests are
+// refused.
+type MemoryPart struct {
+	Name    string `json:"name"`
+	Depth   uint32 `json:"depth"`
+	Used    uint64 `json:"used"`
+	Peak    uint64 `json:"peak"`
+	Limit   uint64 `json:"limit"`
+	Refused uint64 `json:"refused"`
+	// RefusedAgo is the age of the last refusal in seconds; null: there was none.
+	RefusedAgo *float64 `json:"refusedAgo"`
 }
 
 // Tombstone says how a node's membership ended.
@@ -74,6 +89,13 @@ func NewNode(n *adminpb.Node) Node {
 		DiskUsed: n.GetDiskUsed(), DiskTotal: n.GetDiskTotal(), CPUPct: tenth(n.GetCpu() * 100), Sessions: n.GetSessions(),
 		MetaIndex: n.GetMetaIndex(), Reported: n.GetReported(), JoinedAt: moment(n.GetJoinedAt()), StartedAt: moment(n.GetStartedAt()),
 		Operation: optional(n.GetOperationId()),
+	}
+	v.Memory = make([]MemoryPart, len(n.GetMemory()))
+	for i, m := range n.GetMemory() {
+		v.Memory[i] = MemoryPart{Name: m.GetName(), Depth: m.GetDepth(), Used: m.GetUsed(), Peak: m.GetPeak(), Limit: m.GetLimit(), Refused: m.GetRefused()}
+		if ago := m.GetRefusedAgo(); ago > 0 {
+			v.Memory[i].RefusedAgo = &ago
+		}
 	}
 	if n.GetReported() && n.GetReplicasUncounted() == 0 {
 		v.LiveBytes, v.DeadBytes = new(n.GetLiveBytes()), new(n.GetDeadBytes())
