@@ -106,19 +106,13 @@ func (r *request) failure(err error) error {
 
 // once makes one attempt, which ends early when the node is suspected.
 func (r *request) once(ctx context.Context, node cluster.NodeID, attempt func(context.Context, cluster.NodeID) error) error {
+	var patience time.Duration
 	if !r.unbounded {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, r.db.patience(node), errAttempt)
-		defer cancel()
+		patience = r.db.patience(node)
 	}
-	if node == r.db.cfg.Self {
-		return attempt(ctx, node)
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stop := context.AfterFunc(r.db.life(node), func() { cancel(errSuspected) })
-	defer stop()
-	return attempt(ctx, node)
+	a := r.db.attempt(ctx, node, patience)
+	defer a.finish()
+	return attempt(a, node)
 }
 
 // candidate returns the node to try next, 0 if all were tried in this round:

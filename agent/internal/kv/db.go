@@ -192,9 +192,8 @@ type DB struct {
 
 // peer is what the DB knows of another node, or of this one, as a leader.
 type peer struct {
-	// ctx ends when gossip suspects the node: it cancels what waits for it.
-	ctx context.Context //nolint:containedctx // a lifetime, not of a request
-	end context.CancelFunc
+	// attempts wait for the node: they end when gossip suspects it.
+	attempts map[*attempt]struct{}
 	// silent is when an attempt last ended without an answer; zero: it answered since.
 	silent time.Time
 }
@@ -225,6 +224,15 @@ func New(cfg Config) (*DB, error) {
 // contexts.
 func (d *DB) Close() error {
 	d.close()
+	var ends []func()
+	d.mu.Lock()
+	for _, p := range d.mu.peers {
+		ends = append(ends, p.end())
+	}
+	d.mu.Unlock()
+	for _, end := range ends {
+		end()
+	}
 	d.wg.Wait()
 	return nil
 }
@@ -244,10 +252,20 @@ func (d *DB) Table() *routing.Table { return d.cfg.Table }
 func (d *DB) Suspected(node cluster.NodeID) {
 	d.cfg.Table.Forget(node)
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if p, ok := d.mu.peers[node]; ok {
-		p.end()
-		p.ctx, p.end = context.WithCancel(d.ctx)
+	end := d.peer(node).end()
+	d.mu.Unlock()
+	end()
+}
+
+// end takes away the attempts that wait for the node. What it returns ends them,
+// without the DB's lock.
+func (p *peer) end() func() {
+	all := p.attempts
+	p.attempts = nil
+	return func() {
+		for a := range all {
+			a.end(errSuspected)
+		}
 	}
 }
 
@@ -256,17 +274,9 @@ func (d *DB) peer(node cluster.NodeID) *peer {
 	p, ok := d.mu.peers[node]
 	if !ok {
 		p = &peer{}
-		p.ctx, p.end = context.WithCancel(d.ctx)
 		d.mu.peers[node] = p
 	}
 	return p
-}
-
-// life returns a context that ends when node is suspected.
-func (d *DB) life(node cluster.NodeID) context.Context {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.peer(node).ctx
 }
 
 // doubtAge is how long a node that did not answer is in doubt, unless it answers.

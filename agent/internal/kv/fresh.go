@@ -110,11 +110,9 @@ func (d *DB) askClocks(ctx context.Context) error {
 
 // askClock returns the clock of a node, 0 if it does not answer.
 func (d *DB) askClock(ctx context.Context, node cluster.NodeID) hlc.Timestamp {
-	ctx, cancel := context.WithTimeout(ctx, d.cfg.FreshTimeout)
-	defer cancel()
-	stop := context.AfterFunc(d.life(node), cancel)
-	defer stop()
-	b, err := d.cfg.Caller.Call(ctx, node, MethodClock, beginMessage(0, d.cfg.Clock.Last()).b)
+	a := d.attempt(ctx, node, d.cfg.FreshTimeout)
+	defer a.finish()
+	b, err := d.cfg.Caller.Call(a, node, MethodClock, beginMessage(0, d.cfg.Clock.Last()).b)
 	if err != nil {
 		return 0
 	}

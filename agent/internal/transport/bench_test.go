@@ -36,9 +36,22 @@ func pair(b *testing.B, h *handler) *Transport {
 // BenchmarkCall reports the CPU of both ends per call, at several numbers of
 // concurrent callers.
 func BenchmarkCall(b *testing.B) {
+	benchCalls(b, &handler{call: func(_ context.Context, _ cluster.NodeID, _ string, p []byte) ([]byte, error) { return p, nil }})
+}
+
+// BenchmarkBegunCall is the same for calls that get no goroutine.
+func BenchmarkBegunCall(b *testing.B) {
+	benchCalls(b, &handler{begin: func(_ string, p []byte, _ time.Duration, reply func([]byte, error)) (func(), bool) {
+		reply(p, nil)
+		return func() {}, true
+	}})
+}
+
+func benchCalls(b *testing.B, h *handler) {
+	b.Helper()
 	for _, callers := range []int{1, 16, 256} {
 		b.Run(fmt.Sprint("callers=", callers), func(b *testing.B) {
-			a := pair(b, &handler{call: func(_ context.Context, _ cluster.NodeID, _ string, p []byte) ([]byte, error) { return p, nil }})
+			a := pair(b, h)
 			payload := make([]byte, 300)
 			b.SetParallelism((callers + 1) / 2)
 			b.ReportAllocs()
