@@ -9,6 +9,7 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -75,7 +76,7 @@ func (n *Node) openStorage() (func() error, error) {
 	n.makeClock()
 	engine, err := storage.Open(storage.Options{
 		Dir: storePath(n.cfg.DataDir), Version: n.versions.Active(), CacheBytes: n.cfg.CacheBytes, Files: n.files.Store, Logger: n.part("storage"),
-		OnFatal: func(err error) { n.stop("storage failed", n.storageError("storage", err)) },
+		OnFatal: func(err error) { n.abandon("storage failed", n.storageError("storage", err)) },
 	})
 	if errors.Is(err, storage.ErrCorruption) {
 		return nil, StoreLost(n.cfg.DataDir, err.Error())
@@ -118,7 +119,12 @@ func (n *Node) storageError(what string, err error) *ExitError {
 	if errors.Is(err, storage.ErrDiskFull) {
 		return n.diskFull(err)
 	}
-	return &ExitError{Code: 1, Message: what, Err: err}
+	var errno syscall.Errno
+	if !errors.Is(err, storage.ErrFatal) && !errors.Is(err, storage.ErrCorruption) && !errors.As(err, &errno) {
+		return &ExitError{Code: 1, Message: what, Err: err}
+	}
+	return &ExitError{Code: ExitDataDir, Err: err, Message: fmt.Sprintf(
+		"%s: the disk of %s fails; nothing that was acknowledged is lost; look at the disk (dmesg), put another in its place, then start the node again, or decommission it", what, n.cfg.DataDir)}
 }
 
 func (n *Node) diskFull(err error) *ExitError {
@@ -196,6 +202,7 @@ func (n *Node) openStore() (func() error, error) {
 	cfg := store.DefaultConfig()
 	cfg.Node, cfg.Engine, cfg.Clock, cfg.Sender, cfg.Logger = n.id.Node, n.engine, n.clock, n.transport, n.part("store")
 	cfg.ElectionTicks = int(n.cfg.ElectionTimeout / cfg.Tick)
+	cfg.StallTicks = int(n.cfg.DiskStall / cfg.Tick)
 	cfg.Machine = func(d cluster.RangeDescriptor) replica.StateMachine {
 		if d.IsMeta() {
 			return n.machine
@@ -303,7 +310,7 @@ func (n *Node) makeOperation() {
 	n.drainer = operation.NewDrainer(operation.DrainerConfig{
 		Self: n.id.Node, BootNonce: n.nonce, Store: n.store, SQL: &sqlSessions{n}, Meta: n.meta,
 		SetService: n.setService, Liveness: n.liveness,
-		Flush: func(context.Context) error { return n.engine.Flush() },
+		Flush: n.flush,
 		Stop:  n.stopByOperation,
 		MayStop: func(ctx context.Context, op string) (operation.StopCertificate, error) {
 			return n.runner.AskMayStop(ctx, op)

@@ -40,6 +40,16 @@ type Config struct {
 	// MaxClockOffset is how far ahead a peer's clock may be; default 500ms. Beyond
 	// it its messages are refused.
 	MaxClockOffset time.Duration `yaml:"maxClockOffset,omitempty"`
+	// DiskStall is how long an operation on the store's disk may take before the disk
+	// counts as hung, and the node hands its leaderships away; default 1s: many times
+	// what a sync takes on a disk that works, and half of what ranges wait for a
+	// leader that died. Too short: leaderships leave a disk that is only busy.
+	DiskStall time.Duration `yaml:"diskStall,omitempty"`
+	// DiskExit is how long it may take before the process ends with code 73; default
+	// 20s: a controller that resets a link, or a volume that fails over, is back by
+	// then. Too short: a node is lost that would have come back. Too long: whoever
+	// watches processes sees none that is ill.
+	DiskExit time.Duration `yaml:"diskExit,omitempty"`
 	// CacheBytes is Pebble's block cache; default 64 MiB.
 	CacheBytes int64 `yaml:"cacheBytes,omitempty"`
 	// Memory is what the node may use, its SQL worker included, in bytes; default:
@@ -95,6 +105,7 @@ func DefaultConfig(dataDir string) Config {
 		DataDir:   dataDir,
 		ListenSQL: defaultSQL, ListenRPC: defaultRPC, ListenGossip: defaultGossip, ListenAdmin: defaultAdmin,
 		ElectionTimeout: time.Second, MaxClockOffset: 500 * time.Millisecond,
+		DiskStall: time.Second, DiskExit: 20 * time.Second,
 		CacheBytes: 64 << 20, ViewAge: 30 * time.Second, SQLMemory: 1 << 30, MaxConnections: 1000,
 		DrainDeadline: 30 * time.Second, CertLife: 90 * 24 * time.Hour, LogLevel: "info", LogFormat: "text", Version: "unknown",
 	}
@@ -161,6 +172,8 @@ func (c *Config) Validate() error {
 	errs = append(errs, checkLocality(c.Locality), checkPeers(c.AskPeers))
 	need(c.ElectionTimeout >= 200*time.Millisecond && c.ElectionTimeout <= 10*time.Second, "electionTimeout %s is not between 200ms and 10s", c.ElectionTimeout)
 	need(c.MaxClockOffset > 0, "maxClockOffset must be positive")
+	need(c.DiskStall >= 500*time.Millisecond && c.DiskStall <= time.Minute, "diskStall %s is not between 500ms and 1m", c.DiskStall)
+	need(c.DiskExit >= 2*c.DiskStall, "diskExit %s is shorter than twice diskStall (%s): leaderships are to leave first", c.DiskExit, c.DiskStall)
 	need(c.CacheBytes >= 1<<20, "cacheBytes must be at least 1 MiB")
 	need(c.Memory == 0 || c.Memory >= 256<<20, "memory must be at least 256 MiB, or 0 for the limit of the cgroup or machine")
 	need(c.ViewAge >= 100*time.Millisecond, "viewAge must be at least 100ms")

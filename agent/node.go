@@ -110,6 +110,10 @@ type Node struct {
 	wrongHints counterRate // of the routing table
 	metaTimes  indexTimes
 
+	disk     diskBoard
+	forsake  sync.Once
+	forsaken chan struct{} // closed when nobody is to wait any more for what waits for the disk
+
 	rate   atomic.Uint64           // of snapshots, as the store was told last
 	cancel context.CancelCauseFunc // ends Run
 	mu     struct {
@@ -136,7 +140,7 @@ func New(cfg Config) (*Node, error) {
 	if err := refuseDecommissioned(cfg.DataDir, id); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, id: id, started: time.Now().UTC(), board: health.NewBoard(), usage: &usage{dir: cfg.DataDir}, logTail: &logTail{}, refusals: make(chan metastate.Command, refusalsQueue)}
+	n := &Node{cfg: cfg, id: id, started: time.Now().UTC(), board: health.NewBoard(), usage: &usage{dir: cfg.DataDir}, logTail: &logTail{}, refusals: make(chan metastate.Command, refusalsQueue), forsaken: make(chan struct{})}
 	n.mu.service, n.mu.unfit = cluster.Starting, map[cluster.NodeID]string{}
 	n.keeper = newCertKeeper(n)
 	n.board.Set(health.Problem{Component: "node", Code: "starting"})
@@ -287,6 +291,9 @@ func (n *Node) stop(why string, exit error) {
 		n.logger.Info("node stops", logattr.Reason(why))
 		n.cancel(errors.New(why))
 	}
+	if n.disk.get().State == cluster.DiskHung {
+		n.forsake.Do(func() { close(n.forsaken) })
+	}
 }
 
 // stopDecommissioned ends the node for good: it leaves a record that keeps this
@@ -357,6 +364,7 @@ func (n *Node) figures() cluster.NodeStatus {
 	}
 	st.Clock = n.clockStatus()
 	st.DiskUsed, st.DiskTotal = n.usage.disk()
+	st.Disk = n.disk.get()
 	st.ReadsPerSecond, st.WritesPerSecond = n.ranges.refresh(time.Now())
 	n.showPeers()
 	if age := n.store.StatusAge(); age > time.Second {

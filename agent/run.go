@@ -26,6 +26,26 @@ const stopTimeout = 20 * time.Second
 // Run runs the node until ctx is done, then drains it and stops. It returns nil
 // after a clean stop, of a decommissioned node too, and an *ExitError otherwise.
 func (n *Node) Run(ctx context.Context) error {
+	done := make(chan error, 1)
+	go func() { done <- n.run(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-n.forsaken:
+	}
+	patience := time.NewTimer(abandonAfter)
+	defer patience.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-patience.C:
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.mu.exit // what still waits for the disk ends with the process
+}
+
+func (n *Node) run(ctx context.Context) error {
 	defer n.close()
 	run, cancel := context.WithCancelCause(context.Background())
 	n.cancel = cancel
@@ -37,8 +57,11 @@ func (n *Node) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer closeAll()
 
+	watch, unwatch := context.WithCancel(context.Background())
+	defer unwatch() // the last: what closes may wait for the disk
+	defer closeAll()
+	go n.watchDisk(watch)
 	go func() { // ends with run, below
 		select {
 		case <-ctx.Done():

@@ -35,7 +35,7 @@ func (n *Node) storeFailed(err error) {
 	var lost *store.LostError
 	switch {
 	case !errors.As(err, &lost):
-		n.stop("store failed", n.storageError("store", err))
+		n.abandon("store failed", n.storageError("store", err))
 	case lost.Overtaken():
 		n.stop("a copy of this node's directory was started", &ExitError{Code: ExitIdentity, Message: fmt.Sprintf(
 			"another process runs as %s: a copy of %s has been started since this one (%s has heard of it): one data directory may run once; stop the other, and find out which of the two is to stay", n.id.Node, n.cfg.DataDir, lost.Peer)})

@@ -48,6 +48,8 @@ var rules = []rule{
 	{"NO_QUORUM", "every range has a quorum", false, noQuorum},
 	{"NODE_DOWN", "every node is alive and answers", false, nodesDown},
 	{"VERSION_REFUSED", "every node's binary fits the cluster's version", false, versionRefused},
+	{"DISK_HUNG", "no disk hangs", true, hungDisks},
+	{"DISK_SLOW", "every disk syncs in time", true, slowDisks},
 	{"STORE_STUCK", "the store of every node gets on", true, stuckStores},
 	{"STORE_BEHIND", "no store is older than what it told", false, storesBehind},
 	{"REPLICA_FAILED", "no replica has failed", true, failedReplicas},

@@ -81,6 +81,30 @@ func stuckStores(c *checkup) []breach {
 	return out
 }
 
+// hungDisks finds the nodes whose disk answers nothing.
+func hungDisks(c *checkup) []breach {
+	var out []breach
+	for _, n := range c.members() {
+		if st := c.Statuses[n.ID]; st != nil && st.Hung() {
+			out = append(out, breach{severity: severityError, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl nodes show " + n.ID.String(), text: fmt.Sprintf(
+				"the disk of %s hangs: %s of %s has taken %.1f s so far; its leaderships go elsewhere, and the process ends by itself if that goes on", n.ID, st.Disk.Operation, st.Disk.Path, st.Disk.Age)})
+		}
+	}
+	return out
+}
+
+// slowDisks finds the nodes whose disk is slow, or hung a moment ago.
+func slowDisks(c *checkup) []breach {
+	var out []breach
+	for _, n := range c.members() {
+		if st := c.Statuses[n.ID]; st != nil && st.Disk.State == cluster.DiskSlow {
+			out = append(out, breach{severity: severityWarn, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl nodes show " + n.ID.String(), text: fmt.Sprintf(
+				"the disk of %s is slow: syncs of %s take %.0f ms in the median, %.0f at most; others lead before it does", n.ID, st.Disk.Path, 1000*st.Disk.SyncMedian, 1000*st.Disk.SyncLongest)})
+		}
+	}
+	return out
+}
+
 // storesBehind finds the nodes that were refused for their store and have not
 // started with another one since.
 func storesBehind(c *checkup) []breach {

@@ -98,6 +98,12 @@ func TestRules(t *testing.T) {
 			v.Nodes[4] = &n
 			b.statuses[4] = &cluster.NodeStatus{Node: 4, Service: cluster.Ready, Version: "v1", DiskUsed: 10, DiskTotal: 100}
 		},
+		"DISK_HUNG": func(b *fakeBackend, _ *metastate.View) {
+			b.statuses[3].Disk = cluster.DiskStatus{Path: "/d/store", State: cluster.DiskHung, Operation: "sync 000007.log", Age: 4}
+		},
+		"DISK_SLOW": func(b *fakeBackend, _ *metastate.View) {
+			b.statuses[3].Disk = cluster.DiskStatus{Path: "/d/store", State: cluster.DiskSlow, SyncMedian: 0.2, SyncLongest: 0.3}
+		},
 		"STORE_STUCK": func(b *fakeBackend, _ *metastate.View) { b.statuses[3].RangesAge = 4 },
 		"STORE_BEHIND": func(_ *fakeBackend, v *metastate.View) {
 			v.Events = append(v.Events, &cluster.Event{Sequence: 1, Kind: cluster.EventNodeStarted, Node: 3},

@@ -74,6 +74,13 @@ const (
 // is older than what it had told.
 const EventStoreBehind EventKind = "store.behind"
 
+// What a node says of its own disk.
+const (
+	EventDiskHung EventKind = "disk.hung"
+	EventDiskSlow EventKind = "disk.slow"
+	EventDiskWell EventKind = "disk.well"
+)
+
 // EventVersionRefused says that a node was refused, by the node in Source: its
 // binary does not run at the cluster's version.
 const EventVersionRefused EventKind = "version.refused"

@@ -102,7 +102,9 @@ type NodeStatus struct {
 	Bytes     uint64       `json:"bytes"` // live bytes of the store on disk
 	DiskUsed  uint64       `json:"diskUsed"`
 	DiskTotal uint64       `json:"diskTotal"`
-	CPU       float64      `json:"cpu"` // share of one machine, 0..1
+	// Disk is how that disk does.
+	Disk DiskStatus `json:"disk,omitzero"`
+	CPU  float64    `json:"cpu"` // share of one machine, 0..1
 	// ReadsPerSecond and WritesPerSecond are the sums over the replicas here.
 	ReadsPerSecond  float64    `json:"readsPerSecond,omitempty"`
 	WritesPerSecond float64    `json:"writesPerSecond,omitempty"`
@@ -134,6 +136,31 @@ type MemoryPart struct {
 	Refused    uint64  `json:"refused,omitempty"`
 	RefusedAgo float64 `json:"refusedAgo,omitempty"`
 }
+
+// DiskState is how the disk of a store does.
+type DiskState string
+
+// The states of disks.
+const (
+	DiskWell DiskState = "well"
+	DiskSlow DiskState = "slow" // or it hung a moment ago
+	DiskHung DiskState = "hung"
+)
+
+// DiskStatus is how the disk of a node's store does. Times are in seconds.
+type DiskStatus struct {
+	Path  string    `json:"path"`
+	State DiskState `json:"state"`
+	// Operation is what has been under way for longest, for Age: "sync 000007.log".
+	Operation string  `json:"operation,omitempty"`
+	Age       float64 `json:"age,omitempty"`
+	// SyncMedian and SyncLongest are of the last syncs of the log.
+	SyncMedian  float64 `json:"syncMedian,omitempty"`
+	SyncLongest float64 `json:"syncLongest,omitempty"`
+}
+
+// Hung reports whether the node's disk hangs: it holds data and serves none.
+func (s *NodeStatus) Hung() bool { return s.Disk.State == DiskHung }
 
 // Range returns what the node says of its replica of a range; nil: it has none.
 func (s *NodeStatus) Range(id RangeID) *RangeStatus {

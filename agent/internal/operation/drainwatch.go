@@ -51,7 +51,7 @@ func (c *Controller) admitDrain(r *run, node cluster.NodeID) {
 	}
 	n := c.snap.Node(node)
 	switch nonce := c.incarnation(node); {
-	case !n.Live():
+	case !n.Live() && !c.hung(node):
 		r.fail(fmt.Sprintf("%s is not alive: there is nothing to drain", node))
 		return
 	case n.Reported && nonce != "":
@@ -75,6 +75,12 @@ func (c *Controller) admitDrain(r *run, node cluster.NodeID) {
 		r.op.Total.Sessions = st.Sessions
 	}
 	r.say(cluster.OpRunning, "")
+}
+
+// hung reports whether a node answers, and its disk does not: it drains all the same.
+func (c *Controller) hung(id cluster.NodeID) bool {
+	r, ok := c.in.Reports[id]
+	return ok && r.Status != nil && r.Status.Hung()
 }
 
 // collecting reports whether a verdict that refuses may be due to replicas that

@@ -115,7 +115,7 @@ func (l *lookout) takeNodes(src *sources) {
 func sameNode(a, b placement.Node) bool {
 	return a.ID == b.ID && a.Name == b.Name && a.Version == b.Version && a.Membership == b.Membership && a.Liveness == b.Liveness &&
 		a.Service == b.Service && a.Cordon == b.Cordon && a.Reported == b.Reported && a.DiskTotal == b.DiskTotal && a.CAKey == b.CAKey &&
-		a.Hot() == b.Hot() && slices.Equal(a.Locality, b.Locality)
+		a.Hot() == b.Hot() && a.SlowDisk == b.SlowDisk && slices.Equal(a.Locality, b.Locality)
 }
 
 // takeReports finds what nodes tell of their replicas that they did not tell before.
@@ -206,7 +206,7 @@ func (l *lookout) takeLiveness(src *sources, dirty map[cluster.RangeID]bool) {
 	for id := range src.view.Nodes {
 		now[id] = src.alive(id)
 	}
-	now[src.self] = cluster.Alive
+	now[src.self] = src.alive(src.self)
 	turned := map[cluster.NodeID]bool{}
 	for id, is := range now {
 		if l.alive[id] != is {

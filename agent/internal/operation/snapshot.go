@@ -90,6 +90,7 @@ func (src *sources) node(n *cluster.Node) placement.Node {
 		out.Reported, out.Service = true, st.Service
 		out.Bytes, out.DiskUsed, out.DiskTotal = st.Bytes, st.DiskUsed, st.DiskTotal
 		out.CPU, out.CAKey = st.CPU, st.Keys.Signs != ""
+		out.SlowDisk = st.Disk.State == cluster.DiskSlow
 		if st.Version != "" {
 			out.Version = st.Version
 		}
@@ -98,8 +99,11 @@ func (src *sources) node(n *cluster.Node) placement.Node {
 }
 
 // alive is gossip's opinion; of a node that gossip does not know, whether it
-// has answered lately.
+// has answered lately. A node whose disk hangs is as good as dead.
 func (src *sources) alive(id cluster.NodeID) cluster.Liveness {
+	if st := src.report(id); st != nil && st.Hung() {
+		return cluster.Dead // it answers, and can neither store nor serve
+	}
 	if id == src.self {
 		return cluster.Alive
 	}

@@ -195,7 +195,7 @@ func (p *planner) successor(r *Range, not []cluster.NodeID) cluster.NodeID {
 		if rep.Node == r.Leader || slices.Contains(not, rep.Node) || SafeTransfer(p.s, r, rep.Node) != "" {
 			continue
 		}
-		if best == 0 || cmp.Or(-compareBool(p.s.likes(r, rep.Node), p.s.likes(r, best)), cmp.Compare(p.load.at(rep.Node).leaders, p.load.at(best).leaders), cmp.Compare(rep.Node, best)) < 0 {
+		if best == 0 || cmp.Or(compareBool(p.s.Node(rep.Node).SlowDisk, p.s.Node(best).SlowDisk), -compareBool(p.s.likes(r, rep.Node), p.s.likes(r, best)), cmp.Compare(p.load.at(rep.Node).leaders, p.load.at(best).leaders), cmp.Compare(rep.Node, best)) < 0 {
 			best = rep.Node
 		}
 	}
@@ -214,6 +214,8 @@ func SafeTransfer(s *Snapshot, r *Range, node cluster.NodeID) string {
 		return "is not alive"
 	case !n.leads():
 		return "is leaving, cordoned or draining"
+	case n.SlowDisk && s.Node(r.Leader) != nil && !s.Node(r.Leader).mustGo():
+		return "has a slow disk"
 	case !r.CaughtUp(node):
 		return "has not caught up"
 	}

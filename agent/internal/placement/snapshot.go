@@ -33,6 +33,7 @@ type Node struct {
 	DiskTotal  uint64  // 0: not known
 	CPU        float64 // share of the machine, 0..1
 	CAKey      bool    // it holds the key of the cluster's CA
+	SlowDisk   bool    // others lead before it does
 }
 
 // Hot reports whether the node has no CPU to spare: it receives nothing and
@@ -58,8 +59,11 @@ func (n *Node) stops() bool {
 }
 
 // HandsOver reports whether the node's leaderships go elsewhere: it lives, and is
-// on its way out.
-func (n *Node) HandsOver() bool { return n.Live() && (n.stops() || n.Leaving()) }
+// on its way out, or its disk is slow.
+func (n *Node) HandsOver() bool { return n.Live() && (n.stops() || n.Leaving() || n.SlowDisk) }
+
+// mustGo reports whether leaderships leave the node even for one whose disk is slow.
+func (n *Node) mustGo() bool { return !n.Live() || n.stops() || n.Leaving() }
 
 // leads reports whether the node may be given leaderships.
 func (n *Node) leads() bool {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -124,19 +125,51 @@ func (r *Replica) tickJoint() {
 }
 
 // successor picks who should lead instead of this replica: of those that stay,
-// the one with the longest log.
+// the one with the longest log; of several, another one for each range.
 func (r *Replica) successor() (node cluster.NodeID, ok bool) {
 	var best uint64
+	var heirs []cluster.NodeID
 	for _, d := range r.desc.Replicas {
 		if d.Role != cluster.Voter && d.Role != cluster.VoterIncoming || d.Replica == r.id {
 			continue
 		}
 		pr, known := r.progress(uint64(d.Replica))
-		if known && pr.RecentActive && pr.Match > best {
-			node, best, ok = d.Node, pr.Match, true
+		if !known || !pr.RecentActive || pr.Match < best {
+			continue
+		}
+		if pr.Match > best {
+			best, heirs = pr.Match, nil
+		}
+		heirs = append(heirs, d.Node)
+	}
+	if best == 0 {
+		return 0, false
+	}
+	return heirs[uint64(r.rangeID)%uint64(len(heirs))], true
+}
+
+// GiveUp hands the leadership to the voter whose log is longest, and without
+// patience left steps down, if there is anybody else who could lead. Neither writes:
+// it is for a node whose disk hangs.
+func (r *Replica) GiveUp(now bool) {
+	if r.stopped() || !r.leading || r.OnlyVoter() {
+		return
+	}
+	if to, ok := r.successor(); ok && !now {
+		if len(r.transfers) == 0 {
+			r.Transfer(to, func(error) {})
+		}
+		return
+	}
+	defer r.guard()
+	// raft steps down when it has heard of no quorum since it asked last: the first
+	// of the two makes it forget what it has heard.
+	for range 2 {
+		check := &pb.Message{Type: pb.MsgCheckQuorum.Enum(), From: new(uint64(raft.LocalAppendThread))}
+		if err := r.rn.Step(check); err != nil {
+			r.cfg.Logger.Warn("raft does not step down", logattr.Range(r.rangeID), logattr.Err(err))
 		}
 	}
-	return node, ok
 }
 
 // transfer is a hand-over of leadership under way.

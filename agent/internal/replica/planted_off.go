@@ -63,5 +63,14 @@ func (Planted) MakesAgain() bool { return false }
 // DropsLate is false.
 func (Planted) DropsLate() bool { return false }
 
+// KeepsHung is false.
+func (Planted) KeepsHung() bool { return false }
+
+// CampaignsHung is false.
+func (Planted) CampaignsHung() bool { return false }
+
+// AcksHung is false.
+func (Planted) AcksHung() bool { return false }
+
 // NoSync reports whether log appends skip the sync.
 func (Planted) NoSync() bool { return false }

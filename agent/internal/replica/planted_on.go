@@ -39,6 +39,13 @@ type Planted struct {
 	// WideDestroy deletes the rows of a replica that is removed by whole vshards.
 	WideDestroy bool
 
+	// KeepHung keeps the leaderships of a node whose disk hangs.
+	KeepHung bool
+	// CampaignHung has such a node begin elections and take leaderships.
+	CampaignHung bool
+	// AckHung takes a write that hangs for done.
+	AckHung bool
+
 	// MakeAgain makes a range of a new pool behind a tombstone.
 	MakeAgain bool
 
@@ -125,6 +132,15 @@ func (p Planted) MakesAgain() bool { return p.MakeAgain }
 
 // DropsLate reports DropLate.
 func (p Planted) DropsLate() bool { return p.DropLate }
+
+// KeepsHung reports KeepHung.
+func (p Planted) KeepsHung() bool { return p.KeepHung }
+
+// CampaignsHung reports CampaignHung.
+func (p Planted) CampaignsHung() bool { return p.CampaignHung }
+
+// AcksHung reports AckHung.
+func (p Planted) AcksHung() bool { return p.AckHung }
 
 // NoSync reports whether log appends skip the sync.
 func (p Planted) NoSync() bool { return p.SkipSync }

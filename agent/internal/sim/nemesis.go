@@ -48,6 +48,13 @@ func (w *World) misfortune(what int, n *Node, heal time.Duration) {
 	case 7:
 		w.transfer()
 	case 8, 9:
+		if w.chance(40) {
+			n.hangFor(heal)
+			if w.chance(50) {
+				w.After(w.ms(1200, 3000), n.crash) // with what hung never written
+			}
+			break
+		}
 		w.Stats.SlowDisks++
 		n.slow = true
 		w.After(heal, func() { n.slow = false })
@@ -124,6 +131,7 @@ func (w *World) calm() {
 	clear(w.cut)
 	for _, n := range w.nodes {
 		n.paused, n.slow, n.crashIn = false, false, 0
+		n.answerAgain()
 		n.offset, n.honest = 50*time.Millisecond, 50*time.Millisecond
 	}
 }

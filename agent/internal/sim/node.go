@@ -37,6 +37,7 @@ type Node struct {
 	up     bool
 	paused bool
 	slow   bool // its disk
+	hang   hang // of its disk
 	life   int  // rises with each start and crash: events of an earlier life are void
 
 	// A crash inside a write: when crashIn syncs have been seen, torn is what the
@@ -84,7 +85,7 @@ func (n *Node) Up() bool { return n.up && !n.paused }
 
 func (n *Node) open() {
 	n.life++
-	n.torn, n.crashIn, n.paused = nil, 0, false
+	n.torn, n.crashIn, n.paused, n.hang = nil, 0, false, hang{}
 	n.openVersions()
 	e, err := storage.Open(storage.Options{
 		Dir: "store", Version: n.stored.Active, FS: storage.SyncHookFS(n.fs, n.syncing), Deterministic: true, CacheBytes: 1 << 20, MemTableBytes: 16 << 20,
@@ -193,6 +194,7 @@ func (n *Node) do(fn func()) {
 
 func (n *Node) tick() {
 	n.core.Tick()
+	n.checkHang()
 	// Ticks come a little late, never early.
 	n.later(100*time.Millisecond+time.Duration(n.w.rng.IntN(4000))*time.Microsecond, n.tick)
 }
@@ -200,8 +202,10 @@ func (n *Node) tick() {
 // flush writes the memtable out at a moment that the seed decides, before the
 // engine would do so by itself in the background.
 func (n *Node) flush() {
-	if err := n.engine.Flush(); err != nil {
-		n.w.fail("flush of %s: %v", n.id, err)
+	if !n.hang.on {
+		if err := n.engine.Flush(); err != nil {
+			n.w.fail("flush of %s: %v", n.id, err)
+		}
 	}
 	n.later(n.w.ms(500, 1500), n.flush)
 }
@@ -247,6 +251,10 @@ func (n *Node) diskDelay() time.Duration {
 }
 
 func (n *Node) write(b *store.LogBatch) {
+	if n.hang.on {
+		n.hang.stuck = b
+		return
+	}
 	err := b.Write(n.engine)
 	if n.torn != nil {
 		return // pump sees the crash

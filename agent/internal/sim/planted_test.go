@@ -55,6 +55,9 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"a number told before its sync":         {Planted: replica.Planted{TellEarly: true}, says: []string{condemned}},
 		"nothing counts until all are free":     {Planted: replica.Planted{CountLate: true}, says: []string{votes, listens}, extra: (*World).backWhileHeld},
 		"a new peer's ignorance counts":         {Planted: replica.Planted{FreshCounts: true}, says: []string{votes, listens, condemned}, extra: (*World).wipeBeside},
+		"a hung disk keeps its leaderships":     {Planted: replica.Planted{KeepHung: true}, tune: hung, says: []string{"and its disk hangs"}},
+		"a hung disk is campaigned for":         {Planted: replica.Planted{CampaignHung: true}, tune: hung, says: []string{"and its disk hangs"}},
+		"a write that hangs is taken for done":  {Planted: replica.Planted{AckHung: true}},
 		"a range is made again where it was":    {Planted: replica.Planted{MakeAgain: true}, tune: pooled, says: []string{"before"}},
 		"a range is made again elsewhere":       {ops: ops.Planted{SeedAgain: true}, tune: pooled, says: []string{"before"}},
 		"one voter becomes two":                 {ops: ops.Planted{Plan: placement.Planted{EvenVoters: true}}, tune: grown, says: []string{"has no leader at the end", "whose disk is lost"}},
@@ -65,7 +68,10 @@ func TestPlantedBugsAreFound(t *testing.T) {
 				if bug.tune != nil {
 					bug.tune(&cfg)
 				}
-				cfg.Planted, cfg.PlantedOps, cfg.PlantedScan, cfg.Extra = bug.Planted, bug.ops, bug.scan, bug.extra
+				cfg.Planted, cfg.PlantedOps, cfg.PlantedScan = bug.Planted, bug.ops, bug.scan
+				if bug.extra != nil {
+					cfg.Extra = bug.extra
+				}
 				_, errs := Run(t, cfg)
 				if len(errs) == 0 {
 					continue

@@ -83,6 +83,8 @@ func (s *Stats) add(o *Stats) {
 	s.Unfit += o.Unfit
 	s.Raised += o.Raised
 	s.NewWrites += o.NewWrites
+	s.Hangs += o.Hangs
+	s.Served += o.Served
 }
 
 func TestSeeds(t *testing.T) { runSeeds(t, 20, func(*Config) {}) }
@@ -129,6 +131,14 @@ func pooled(c *Config) {
 // TestADiskGoesBackUnheard puts disks back into nodes whose questions get lost.
 func TestADiskGoesBackUnheard(t *testing.T) {
 	runSeeds(t, 6, func(c *Config) { c.Extra = (*World).unheard })
+}
+
+// TestDisksHang has one disk after another hang, and nothing else go wrong: what the
+// node led is served elsewhere in bounded time, and it takes no leadership.
+func TestDisksHang(t *testing.T) { runSeeds(t, 8, hung) }
+
+func hung(c *Config) {
+	c.Duration, c.Nodes, c.Steady, c.Extra = 60*time.Second, 5, true, (*World).hangDisks
 }
 
 func operated(c *Config) {

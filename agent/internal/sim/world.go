@@ -49,6 +49,9 @@ type Config struct {
 	PlantedScan kv.Planted
 	// PlantedClock holds faults that tests plant in what nodes take for the time.
 	PlantedClock hlc.Planted
+
+	// Steady has nothing go wrong but what Extra brings.
+	Steady bool
 	// Extra, if set, is called once when the cluster is up: it may schedule events
 	// of its own, such as drains and decommissions, with World.After.
 	Extra func(*World)
@@ -116,6 +119,7 @@ type Stats struct {
 	Joined, Lost, Even                int
 	Pools, Altered, Dropped           int
 	Rolled, Unfit, Raised, NewWrites  int
+	Hangs, Served                     int // disks that hung, ranges then found served elsewhere
 }
 
 type event struct {
@@ -182,7 +186,9 @@ func (w *World) begin() {
 		w.After(w.ms(2000, 5000), w.split)
 	}
 	w.beginScans()
-	w.After(3*time.Second, w.nemesis)
+	if !w.cfg.Steady {
+		w.After(3*time.Second, w.nemesis)
+	}
 	w.After(6*time.Second, w.copyDisks)
 	w.After(w.cfg.Duration-w.quiet(), w.calm)
 	if w.cfg.Extra != nil {

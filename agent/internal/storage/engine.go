@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -20,6 +22,7 @@ type Engine struct {
 	db       *pebble.DB
 	tables   sstable.WriterOptions // of tables made outside
 	fs       vfs.FS
+	disk     *Watch
 	synced   *syncedFS // nil: read-only
 	incoming string
 	seq      sequence
@@ -79,6 +82,8 @@ func (o *Options) withDefaults() {
 // there must be one). Damage of what was synced is ErrCorruption.
 func Open(o Options) (*Engine, error) {
 	o.withDefaults()
+	disk := newWatch(o.FS)
+	o.FS = disk
 	log := &engineLog{log: o.Logger, onFatal: o.OnFatal}
 	cache := pebble.NewCache(o.CacheBytes)
 	defer cache.Unref()
@@ -109,7 +114,7 @@ func Open(o Options) (*Engine, error) {
 		opts.BytesPerSync, opts.DisableTableStats = 0, true
 	}
 	opts.EnsureDefaults() // of which tables made outside need some
-	e := &Engine{fs: o.FS, incoming: o.FS.PathJoin(o.Dir, "incoming")}
+	e := &Engine{fs: o.FS, disk: disk, incoming: o.FS.PathJoin(o.Dir, "incoming")}
 	if err := e.open(o, opts); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", o.Dir, mark(err))
 	}
@@ -199,6 +204,9 @@ const formatFirst = pebble.FormatTableFormatV6
 // Flush writes memtables to tables.
 func (e *Engine) Flush() error { return mark(e.db.Flush()) }
 
+// Disk tells what is under way on the engine's disk.
+func (e *Engine) Disk() *Watch { return e.disk }
+
 // SizeOnDisk returns the bytes that the engine's files take.
 func (e *Engine) SizeOnDisk() uint64 { return e.db.Metrics().DiskSpaceUsage() }
 
@@ -239,6 +247,8 @@ func (e *Engine) Ingest(paths []string) (err error) {
 
 // engineLog gives Pebble's messages to slog. Pebble expects Fatalf not to
 // return: it panics, and recoverFatal turns that into ErrFatal where a caller waits.
+// In a goroutine of Pebble's own nobody would recover: that goroutine ends, so that
+// the process can say why it does.
 type engineLog struct {
 	log     *slog.Logger
 	onFatal func(error)
@@ -263,7 +273,26 @@ func (l *engineLog) Fatalf(format string, args ...any) {
 	if l.onFatal != nil {
 		l.onFatal(err)
 	}
+	if !calledFromHere() {
+		runtime.Goexit()
+	}
 	panic(fatal{err})
+}
+
+// calledFromHere reports whether a function of this package is on the stack, other
+// than those of engineLog.
+func calledFromHere() bool {
+	var pcs [64]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(0, pcs[:])])
+	for {
+		f, more := frames.Next()
+		if strings.Contains(f.Function, "/internal/storage.") && !strings.Contains(f.Function, "engineLog") && !strings.HasSuffix(f.Function, "calledFromHere") {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
 }
 
 func recoverFatal(err *error) {

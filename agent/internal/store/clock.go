@@ -31,6 +31,7 @@ type clock struct {
 	marks   *Marks
 	ceiling hlc.Timestamp // durable
 	asked   hlc.Timestamp // being written
+	heard   hlc.Timestamp // was refused: the next ceiling is to be above it
 	// waking: after a restart, until it is settled what the time is and the physical
 	// clock is near start. Nothing is given or accepted then, so the ceiling stays: one
 	// that rose with each restart would keep a node that restarts often away for longer
@@ -65,16 +66,6 @@ func (c *clock) wake() bool {
 	return !c.waking
 }
 
-// secure makes sure that the present is below the durable ceiling. It writes by
-// itself only after the process was held up for a second or more; otherwise wanted
-// has raised the ceiling with some append before.
-func (c *clock) secure() error {
-	if c.waking || c.present() < c.ceiling {
-		return nil
-	}
-	return c.store(c.present().Add(ceilingLead))
-}
-
 // present is the newest timestamp that there is now.
 func (c *clock) present() hlc.Timestamp {
 	now := c.hlc.Physical()
@@ -93,6 +84,19 @@ func (c *clock) rest() error {
 	return c.store(c.present())
 }
 
+// dry reports whether the present is at or above the durable ceiling: after the
+// process was held up for a second or more, or while the disk hangs; otherwise wanted
+// has raised the ceiling with some append before. A node gives and takes no timestamp
+// then. It does not wait for the disk here: the loop must go round while that hangs.
+func (c *clock) dry() bool { return !c.waking && c.left() <= 0 }
+
+// left is how long the durable ceiling lasts.
+func (c *clock) left() time.Duration {
+	return c.ceiling.Time().Sub(c.present().Time())
+}
+
+var errDry = fmt.Errorf("%w: the clock waits for the disk", ErrOverloaded)
+
 // wakes returns when the clock is near enough to the ceiling that was found.
 func (c *clock) wakes() time.Time { return c.start.Time().Add(-wakeMargin) }
 
@@ -104,10 +108,8 @@ func (c *clock) observe(ts hlc.Timestamp) error {
 	if ahead := ts.Time().Sub(c.hlc.Physical()); ahead > ceilingLead/2 {
 		return c.hlc.Update(ts) // refused; the clock's own limit is stricter
 	}
-	if err := c.store(ts.Add(ceilingLead)); err != nil {
-		return err
-	}
-	return c.hlc.Update(ts)
+	c.heard = max(c.heard, ts)
+	return errDry
 }
 
 // wanted returns the ceiling that the next batch should store, 0 if none.
@@ -115,7 +117,7 @@ func (c *clock) wanted() hlc.Timestamp {
 	if c.waking {
 		return 0
 	}
-	now := c.present()
+	now := max(c.present(), c.heard)
 	if now.Add(ceilingLow) < max(c.ceiling, c.asked) {
 		return 0
 	}

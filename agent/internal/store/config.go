@@ -62,6 +62,10 @@ type Config struct {
 	ElectionTicks int
 	// HeartbeatTicks is the ticks between heartbeats; default 1.
 	HeartbeatTicks int
+	// StallTicks is the age of a write, in ticks, past which the disk counts as hung
+	// and leaderships are handed away; default 10. Too short: a disk that is only busy
+	// costs leaderships. Too long: ranges led here wait for so long.
+	StallTicks int
 	// SnapshotRate limits snapshot bytes per second sent by this node; default 32 MiB.
 	SnapshotRate int64
 	// CountRate limits bytes per second that are read to count ranges; default 64 MiB:
@@ -93,6 +97,7 @@ func DefaultConfig() Config {
 		Tick:            100 * time.Millisecond,
 		ElectionTicks:   10,
 		HeartbeatTicks:  1,
+		StallTicks:      10,
 		SnapshotRate:    32 << 20,
 		SnapshotSends:   2,
 		CountRate:       64 << 20,
@@ -117,6 +122,7 @@ func (c *Config) Validate() error {
 	need(c.Tick > 0, "tick must be positive")
 	need(c.HeartbeatTicks > 0, "heartbeat ticks must be positive")
 	need(c.ElectionTicks > c.HeartbeatTicks, "election ticks must exceed heartbeat ticks")
+	need(c.StallTicks > maxTicks, "stall ticks must exceed the ticks that are made up for")
 	need(c.SnapshotRate > 0 && c.SnapshotSends > 0, "snapshot rate and sends must be positive")
 	need(c.CountRate > 0, "count rate must be positive")
 	need(c.LogBytes > 0 && c.LogEntries > 0, "log limits must be positive")

@@ -32,8 +32,9 @@ type Core struct {
 	order []*slot // by range id: the meta range first
 	dirty []*slot
 
-	writes   []write // for the next batch of the log writer
-	writing  bool
+	writes   []write   // for the next batch of the log writer
+	out      *LogBatch // that is being written; nil: none
+	disk     diskWatch
 	creating []*cluster.RangeDescriptor // being written
 
 	peers     map[cluster.NodeID]*outbox
@@ -211,8 +212,12 @@ func (c *Core) Tick() {
 	if !c.awake() {
 		return
 	}
+	c.tickDisk()
+	if c.clock.dry() {
+		return
+	}
 	for _, s := range c.order {
-		if s.held {
+		if s.held || c.hangs() && !s.r.Leading() {
 			continue
 		}
 		s.r.Tick()
@@ -241,9 +246,8 @@ func (c *Core) Process() {
 	if c.dead != nil {
 		return
 	}
-	if err := c.clock.secure(); err != nil {
-		c.fatal(err)
-		return
+	if c.clock.dry() {
+		return // until the batch that raises the ceiling is on disk
 	}
 	if s, ok := c.slots[metaFirst]; ok && s.dirty {
 		c.process(s)
@@ -516,10 +520,10 @@ func (c *Core) Install(in *replica.Incoming, done func(reply []byte, err error))
 	c.slots[in.Header.Range].r.Install(in, func(reply []byte, err error) { done(c.sealReply(reply), err) })
 }
 
-// serving is slot for requests of gateways, which a node that wakes up refuses:
-// it leads nothing, and gives no timestamps.
+// serving is slot for requests of gateways, which a node refuses that wakes up, or
+// whose clock has run dry: it gives no timestamps.
 func (c *Core) serving(id cluster.RangeID) (*slot, error) {
-	if c.clock.waking {
+	if c.clock.waking || c.clock.dry() {
 		return nil, &NotLeaderError{Range: id}
 	}
 	return c.slot(id)
@@ -548,6 +552,7 @@ func (c *Core) awake() bool {
 	for _, s := range c.order {
 		if s.r.Initialised() && s.r.OnlyVoter() && !s.held {
 			s.r.Campaign()
+			c.mark(s)
 		}
 	}
 	return true

@@ -159,6 +159,7 @@ func TestACommandTooOldToKnowIsAmbiguous(t *testing.T) {
 	}
 	for i := range uint64(10) {
 		f.now = f.now.Add(10 * time.Second)
+		f.run() // the clock's ceiling is to rise first
 		if o := f.propose(f.id(100+i), putOp("b", "x")); o.Err != nil {
 			t.Fatal(o.Err)
 		}
@@ -297,6 +298,7 @@ func TestRestartsDoNotPushTheCeiling(t *testing.T) {
 		f.c.Tick()
 		f.run()
 	}
+	f.run()
 	f.must(f.propose(f.id(99), putOp("a", "1")).Err)
 }
 

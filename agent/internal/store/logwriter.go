@@ -25,15 +25,17 @@ type LogBatch struct {
 	writes  []write
 	ceiling hlc.Timestamp
 	marks   *Marks
-	synced  bool // once written
-	noSync  bool // a planted fault
-	late    bool // a planted fault: it does not count
+	synced  bool   // once written
+	noSync  bool   // a planted fault
+	taken   uint64 // tick
+	late    bool   // a planted fault: it does not count
+	acked   bool   // a planted fault: it was taken for done
 }
 
 // TakeBatch hands out what has to be written; nil if there is nothing, or a
 // batch is out already.
 func (c *Core) TakeBatch() *LogBatch {
-	if c.writing {
+	if c.out != nil {
 		return nil
 	}
 	ceiling := c.clock.wanted()
@@ -44,7 +46,8 @@ func (c *Core) TakeBatch() *LogBatch {
 		late: c.cfg.Planted.CountsLate() && !c.back.settled}
 	c.marks.taken()
 	c.writes = nil
-	c.writing = true
+	b.taken = c.ticks
+	c.out = b
 	return b
 }
 
@@ -118,7 +121,14 @@ func (c *Core) BatchFailed(err error) { c.fatal(err) }
 
 // BatchDone tells the core that b is durable.
 func (c *Core) BatchDone(b *LogBatch) {
-	c.writing = false
+	c.out = nil
+	if !b.acked {
+		c.durable(b)
+	}
+}
+
+// durable goes on with what waited for b.
+func (c *Core) durable(b *LogBatch) {
 	c.clock.stored(b.ceiling)
 	for i := range b.writes {
 		w := &b.writes[i]

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 
+	pb "go.etcd.io/raft/v3/raftpb"
+
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
@@ -88,15 +90,16 @@ func (c *Core) Flush(send func(to cluster.NodeID, batch []byte) bool) {
 	var header [cluster.MarkLen]byte
 	reached := c.marks.Now()
 	mark := reached.Append(header[:0])
+	mute := c.clock.waking || c.clock.dry() // peers would refuse the clock; questions and answers have none
 	for _, o := range c.peerOrder {
-		if c.clock.waking { // peers would refuse the clock; questions and answers have none
+		if mute {
 			o.buf = nil
 			o.full = slices.DeleteFunc(o.full, Speaks)
 		}
 		if len(o.buf) == 0 && len(o.full) == 0 {
 			continue
 		}
-		if now == 0 && !c.clock.waking {
+		if now == 0 && !mute {
 			now = c.cfg.Clock.Now()
 		}
 		if o.met != reached.Boot {
@@ -145,6 +148,9 @@ func (c *Core) HandleRaft(from cluster.NodeID, batch []byte) error {
 	if c.clock.waking {
 		return errWaking
 	}
+	if c.clock.dry() {
+		return errDry
+	}
 	// A refused clock drops the whole batch: to acknowledge any of it would let a
 	// node with a wrong clock commit or serve reads.
 	if err := c.observe(hlc.Timestamp(binary.BigEndian.Uint64(batch[clockAt:]))); err != nil {
@@ -179,6 +185,9 @@ func (c *Core) handle(from cluster.NodeID, b []byte) (rest []byte, err error) {
 	id, m, rest, err := replica.DecodeMessage(b)
 	if err != nil {
 		return nil, err
+	}
+	if m.GetType() == pb.MsgTimeoutNow && c.hangs() {
+		return rest, nil // this node takes no leadership
 	}
 	if s, ok := c.slots[id]; ok && s.takesPart() {
 		s.r.Step(from, m)

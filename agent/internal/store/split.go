@@ -67,7 +67,7 @@ func (c *Core) Born(parent *replica.Replica, child *cluster.RangeDescriptor) {
 func (c *Core) callElections() {
 	rest := c.elections[:0]
 	for _, e := range c.elections {
-		if e.at > c.ticks {
+		if e.at > c.ticks || c.hangs() {
 			rest = append(rest, e)
 			continue
 		}

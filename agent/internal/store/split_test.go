@@ -150,7 +150,7 @@ func TestPreparingWhatASplitMade(t *testing.T) {
 	}
 	batch := func(d cluster.RangeDescriptor, to cluster.ReplicaDescriptor) []byte {
 		t.Helper()
-		sender := &Core{cfg: f.c.cfg, marks: &Marks{}, peers: map[cluster.NodeID]*outbox{}}
+		sender := &Core{cfg: f.c.cfg, clock: f.c.clock, marks: &Marks{}, peers: map[cluster.NodeID]*outbox{}}
 		sender.cfg.Node = 2
 		sender.Prepare(&d, to)
 		var out []byte

@@ -47,6 +47,7 @@ type Store struct {
 	// statuses is the core's board, passed when the loop last went round.
 	statuses *statusboard.Board[cluster.RangeID, cluster.RangeStatus]
 	passed   atomic.Int64 // nanoseconds after opened
+	writing  atomic.Int64 // when the batch that is written was begun, likewise; 0: none
 	opened   time.Time
 }
 
@@ -177,7 +178,7 @@ func (s *Store) round(done *logResult, requests []func(*Core), batches []raftBat
 	}
 	for _, b := range batches {
 		err := s.core.HandleRaft(b.from, b.bytes)
-		if err != nil && !errors.Is(err, errWaking) && time.Since(s.warned[b.from]) > warnEvery {
+		if err != nil && !errors.Is(err, errWaking) && !errors.Is(err, errDry) && time.Since(s.warned[b.from]) > warnEvery {
 			s.warned[b.from] = time.Now()
 			s.cfg.Logger.Warn("messages dropped", logattr.Peer(b.from), logattr.Err(err))
 		}
@@ -224,8 +225,26 @@ func (s *Store) end(why error) {
 // writeLog is the log writer: it makes one batch after another durable.
 func (s *Store) writeLog() {
 	for b := range s.batch {
-		s.synced <- logResult{b, b.Write(s.cfg.Engine)}
+		s.writing.Store(int64(time.Since(s.opened)))
+		err := b.Write(s.cfg.Engine)
+		s.writing.Store(0)
+		s.synced <- logResult{b, err}
 	}
+}
+
+// WriteAge is how long the log writer's batch has been under way; 0: there is none.
+// It asks nobody.
+func (s *Store) WriteAge() time.Duration {
+	if begun := s.writing.Load(); begun != 0 {
+		return time.Since(s.opened) - time.Duration(begun)
+	}
+	return 0
+}
+
+// DiskHangs tells the store that the disk hangs, or no more, as its own writes do
+// not show: then, too, it hands its leaderships away.
+func (s *Store) DiskHangs(hung bool) {
+	_ = s.inbox.ask(true, func(c *Core) { c.DiskHangs(hung) }) // a stopped store leads nothing
 }
 
 // request runs fn in the core and waits for its answer.
