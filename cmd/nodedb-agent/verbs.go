@@ -94,7 +94,7 @@ func runInit(args []string, stdout, stderr io.Writer) error {
 	f.StringVar(&cfg.DataDir, "data-dir", "", "`directory` of the node; made if it is not there")
 	f.StringVar(&o.Name, "name", "n1", "`name` of the node")
 	f.StringVar(&o.ClusterName, "cluster-name", "nodedb", "`name` of the cluster, shown to operators")
-	f.IntVar(&o.Ranges, "ranges", 64, "how many data ranges, 1 to 1024")
+	f.IntVar(&o.Ranges, "ranges", agent.DefaultRanges, "how many data ranges it begins with, 1 to 1024: they split as they grow")
 	f.IntVar(&o.Replicas, "replicas", 3, "replicas wanted of each range: 1, 3, 5 or 7")
 	f.DurationVar(&o.DeadAfter, "dead-after", 0, "how long a node is dead before its replicas are re-created elsewhere (default 5m)")
 	f.StringVar(&o.CredsDir, "creds-dir", "", "`directory` for the administrator's credentials (default DATA-DIR/creds)")

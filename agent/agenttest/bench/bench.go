@@ -18,7 +18,7 @@ import (
 )
 
 // ranges is how many a new cluster has by default.
-const ranges = 64
+const ranges = 16
 
 // step is one part of a run.
 type step struct {

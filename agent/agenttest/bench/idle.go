@@ -16,7 +16,7 @@ const (
 	watched  = 20 * time.Second
 )
 
-func (b *bench) idle(t *testing.T) { b.rest(t, ranges, figures.Target{Reach: 1.2, Aim: 0.8}) }
+func (b *bench) idle(t *testing.T) { b.rest(t, 64, figures.Target{Reach: 1.2, Aim: 0.8}) }
 
 func (b *bench) idle640(t *testing.T) { b.rest(t, 640, figures.Target{Reach: 2, Aim: 1.2}) }
 
