@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
-	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/health"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
@@ -122,12 +121,12 @@ func (n *Node) promise(ctx context.Context, index uint64) bool {
 }
 
 // checkCommand refuses what this binary could not apply, ahead of its proposal here.
+// The leader of a data range finds out by itself: it evaluates.
 func (n *Node) checkCommand(id cluster.RangeID, payload []byte) error {
-	if id == cluster.MetaRangeID {
-		return metastate.CheckCommand(payload, n.versions.Support(), 0)
+	if id != cluster.MetaRangeID {
+		return nil
 	}
-	_, err := datastate.DecodeBatch(payload, n.versions.Support())
-	return err
+	return metastate.CheckCommand(payload, n.versions.Support(), 0)
 }
 
 // unfitPeer leaves in the cluster's event log that a peer was refused for its

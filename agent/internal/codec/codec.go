@@ -86,6 +86,12 @@ func (r *Reader) Uvarint() uint64 {
 	return v
 }
 
+// Varint takes a zigzag number.
+func (r *Reader) Varint() int64 {
+	u := r.Uvarint()
+	return int64(u>>1) ^ -int64(u&1)
+}
+
 // UpTo takes a uvarint that is at most most.
 func (r *Reader) UpTo(most uint64) uint64 {
 	v := r.Uvarint()

@@ -2,214 +2,75 @@ package datastate
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
-	"math"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/codec"
 	"github.com/nodedb/nodedb/agent/internal/gate"
-	"github.com/nodedb/nodedb/agent/internal/hlc"
 )
 
-// OpKind is what an Op does to its row.
-type OpKind byte
+const commandFormat byte = 1
 
-// The kinds.
+// The kinds of commands.
 const (
-	Put OpKind = iota + 1
-	Delete
+	kindWrites  byte = 1
+	kindRefusal byte = 2
 )
 
-// Condition is what must hold of a row before a batch is applied.
-type Condition byte
+// write is a version that a command adds: of a row, as it is stored.
+type write struct{ row, stored []byte }
 
-// The conditions.
-const (
-	Any          Condition = iota // nothing
-	Absent                        // no row, or a deleted one
-	Present                       // a row
-	VersionIs                     // a row whose newest version is ExpectTS
-	NotNewerThan                  // no version, tombstones included, newer than ExpectTS
-)
+// command is what the leader has replicated: outcomes, and nothing that would have to
+// be looked up to apply them.
+type command struct {
+	adds   cluster.Counts
+	writes []write
+	result []byte // of a refusal, which writes nothing; nil: of writes
 
-// Op writes one row on a condition.
-type Op struct {
-	Row      []byte // keys.Row
-	Kind     OpKind
-	Value    []byte // of a Put
-	Expect   Condition
-	ExpectTS hlc.Timestamp // of VersionIs and NotNewerThan
-
-	opNext //nolint:unused // has fields in builds with the tag nextversion
+	commandNext //nolint:unused // has fields in builds with the tag nextversion
 }
 
-// Batch is a command: all of its Ops are applied, or none. No row appears twice.
-type Batch struct {
-	Writer cluster.WriterID // on whose behalf
-	Ops    []Op
-
-	batchNext //nolint:unused // has fields in builds with the tag nextversion
-}
-
-// Outcome is what became of a batch.
-type Outcome byte
-
-// The outcomes.
-const (
-	Applied Outcome = iota + 1
-	ConditionFailed
-	WrongRange // a row is not between this range's bounds
-	Malformed  // a row is named twice
-)
-
-// Result is the answer to a batch, equal on every replica.
-type Result struct {
-	Outcome Outcome
-	// FailedOp is the index of the Op whose condition failed or whose row is elsewhere.
-	FailedOp int
-	// Existing is the failing row's value, nil if it has none; ExistingTS is the
-	// timestamp of its newest version, tombstones included, 0 if it has none.
-	Existing   []byte
-	ExistingTS hlc.Timestamp
-}
-
-// ErrMalformed marks bytes that no encoder of this package made. Those that one of
-// a newer version may have made are gate.ErrNewer.
-var ErrMalformed = errors.New("malformed data command")
-
-const (
-	batchFormat  byte = 1
-	resultFormat byte = 1
-)
-
-// EncodeBatch encodes b.
-func EncodeBatch(b *Batch) []byte {
-	n := 1 + binary.MaxVarintLen32 + binary.MaxVarintLen64
-	for i := range b.Ops {
-		n += 2 + 2*binary.MaxVarintLen32 + 8 + len(b.Ops[i].Row) + len(b.Ops[i].Value)
+func (c *command) encode() []byte {
+	if c.result != nil {
+		return append(c.appendHead(make([]byte, 0, 2+len(c.result))), append([]byte{kindRefusal}, c.result...)...)
 	}
-	out := b.appendHead(make([]byte, 0, n))
-	out = binary.AppendUvarint(out, uint64(b.Writer))
-	out = binary.AppendUvarint(out, uint64(len(b.Ops)))
-	for i := range b.Ops {
-		op := &b.Ops[i]
-		out = append(out, byte(op.Kind), byte(op.Expect))
-		if op.Expect.hasTimestamp() {
-			out = binary.BigEndian.AppendUint64(out, uint64(op.ExpectTS))
-		}
-		out = codec.AppendBytes(out, op.Row)
-		if op.Kind == Put {
-			out = codec.AppendBytes(out, op.Value)
-		}
+	n := 2 + 4*binary.MaxVarintLen64
+	for _, w := range c.writes {
+		n += 2*binary.MaxVarintLen32 + len(w.row) + len(w.stored)
+	}
+	out := append(c.appendHead(make([]byte, 0, n)), kindWrites)
+	for _, v := range [...]int64{c.adds.Rows, c.adds.Live, c.adds.Dead} {
+		out = binary.AppendVarint(out, v)
+	}
+	out = binary.AppendUvarint(out, uint64(len(c.writes)))
+	for _, w := range c.writes {
+		out = codec.AppendBytes(codec.AppendBytes(out, w.row), w.stored)
 	}
 	return out
 }
 
-func (c Condition) hasTimestamp() bool { return c == VersionIs || c == NotNewerThan }
+// minWrite is the shortest encoding of a write; it bounds what a count may claim.
+const minWrite = 2
 
-// minOp is the shortest encoding of an Op; it bounds what a count may claim.
-const minOp = 3
-
-// DecodeBatch decodes what EncodeBatch made, as a binary does that supports s. The
-// batch aliases data.
-func DecodeBatch(data []byte, s gate.Support) (*Batch, error) {
+// decodeCommand decodes a command, as a binary does that supports s. It aliases data.
+func decodeCommand(data []byte, s gate.Support) (*command, error) {
 	d := decode(data)
-	b := &Batch{}
-	if err := d.head(b, s); err != nil {
+	c := &command{}
+	if err := d.commandHead(c, s); err != nil {
 		return nil, err
 	}
-	writer, n := d.Uvarint(), d.Uvarint()
-	if d.Err() == nil && writer > math.MaxUint32 {
-		return nil, fmt.Errorf("%w: writer %d", ErrMalformed, writer)
-	}
-	if d.Err() == nil && n > uint64(d.Len()/minOp) {
-		return nil, fmt.Errorf("%w: %d ops in %d bytes", ErrMalformed, n, d.Len())
-	}
-	if d.Err() != nil {
-		return nil, d.Err()
-	}
-	b.Writer, b.Ops = cluster.WriterID(writer), make([]Op, n)
-	for i := range b.Ops {
-		if err := d.op(&b.Ops[i]); err != nil {
-			return nil, fmt.Errorf("op %d: %w", i, err)
-		}
-		b.keep(&b.Ops[i])
-	}
-	if d.Len() > 0 {
-		return nil, fmt.Errorf("%w: %d bytes after the batch", ErrMalformed, d.Len())
-	}
-	return b, nil
-}
-
-func (d *decoder) op(op *Op) error {
-	op.Kind, op.Expect = OpKind(d.Byte()), Condition(d.Byte())
-	if op.Expect.hasTimestamp() {
-		op.ExpectTS = hlc.Timestamp(d.Uint64())
-	}
-	op.Row = d.Bytes()
-	if op.Kind == Put {
-		op.Value = d.Bytes()
-	}
-	switch {
+	switch kind := d.Byte(); {
 	case d.Err() != nil:
-		return d.Err()
-	case op.Kind != Put && op.Kind != Delete:
-		return gate.Newer("op of kind %d", op.Kind)
-	case op.Expect > NotNewerThan:
-		return gate.Newer("condition %d", op.Expect)
+		return nil, d.Err()
+	case kind == kindRefusal:
+		c.result = d.Raw(uint64(d.Len()))
+		return c, d.End()
+	case kind != kindWrites:
+		return nil, gate.Newer("command of kind %d", kind)
 	}
-	return nil
+	c.adds = cluster.Counts{Rows: d.Varint(), Live: d.Varint(), Dead: d.Varint()}
+	c.writes = make([]write, d.Count(minWrite))
+	for i := range c.writes {
+		c.writes[i] = write{d.Bytes(), d.Bytes()}
+	}
+	return c, d.End()
 }
-
-// EncodeResult encodes r. What was applied is nil: a range remembers the results of
-// its commands for a while, and nearly all are that.
-func EncodeResult(r *Result) []byte {
-	if r.Outcome == Applied {
-		return nil
-	}
-	out := []byte{resultFormat, byte(r.Outcome)}
-	if r.Outcome == Malformed {
-		return out
-	}
-	out = binary.AppendUvarint(out, uint64(r.FailedOp))
-	out = binary.BigEndian.AppendUint64(out, uint64(r.ExistingTS))
-	if r.Existing == nil {
-		return append(out, 0)
-	}
-	return codec.AppendBytes(append(out, 1), r.Existing)
-}
-
-// DecodeResult decodes what EncodeResult made. The result aliases data.
-func DecodeResult(data []byte) (*Result, error) {
-	if len(data) == 0 {
-		return &Result{Outcome: Applied}, nil
-	}
-	d := decode(data)
-	if f := d.Byte(); d.Err() == nil && f != resultFormat {
-		return nil, gate.Newer("result of format %d", f)
-	}
-	r := &Result{Outcome: Outcome(d.Byte())}
-	if d.Err() == nil && (r.Outcome <= Applied || r.Outcome > Malformed) {
-		return nil, fmt.Errorf("%w: outcome %d", ErrMalformed, r.Outcome)
-	}
-	if r.Outcome == ConditionFailed || r.Outcome == WrongRange {
-		op := d.Uvarint()
-		if op > 1<<31 {
-			return nil, fmt.Errorf("%w: op %d failed", ErrMalformed, op)
-		}
-		r.FailedOp, r.ExistingTS = int(op), hlc.Timestamp(d.Uint64())
-		if d.Byte() == 1 {
-			r.Existing = d.Bytes()
-		}
-	}
-	if d.Err() == nil && d.Len() > 0 {
-		return nil, fmt.Errorf("%w: %d bytes after the result", ErrMalformed, d.Len())
-	}
-	return r, d.Err()
-}
-
-// decoder reads what this package encodes.
-type decoder struct{ codec.Reader }
-
-func decode(b []byte) decoder { return decoder{codec.Read(b, ErrMalformed)} }

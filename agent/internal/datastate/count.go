@@ -43,14 +43,14 @@ func Count(r storage.Reader, span keys.Span, pace Pace) (n cluster.Counts, err e
 	return n, nil
 }
 
-// counted is what a write of size bytes over the newest version adds.
-func (v *Version) counted(tombstone bool, size int64) (n cluster.Counts) {
+// counted is what a write adds that leaves a row as next says, over the newest version.
+func (v *Version) counted(next *Version) (n cluster.Counts) {
 	if v.Live {
 		n = cluster.Counts{Rows: -1, Live: -v.size, Dead: v.size}
 	}
-	if tombstone {
-		n.Dead += size
+	if !next.Live {
+		n.Dead += next.size
 		return n
 	}
-	return n.Plus(cluster.Counts{Rows: 1, Live: size})
+	return n.Plus(cluster.Counts{Rows: 1, Live: next.size})
 }

@@ -11,8 +11,10 @@ import (
 
 const (
 	batchWithOrigin byte = 2 // format: its gateway (u32) before the ops
-	fieldOrigin          = 2 // of a row version: the gateway (u32)
-	originLen            = 4
+	// commandWithOrigins is the format of a command whose versions have the field.
+	commandWithOrigins byte = 2
+	fieldOrigin             = 2 // of a row version: the gateway (u32)
+	originLen               = 4
 )
 
 type (
@@ -20,6 +22,8 @@ type (
 	batchNext struct{ origin cluster.NodeID }
 	// opNext is what an op's row version keeps of it.
 	opNext struct{ origin cluster.NodeID }
+	// commandNext is what it adds to a command: versions that say their origin.
+	commandNext struct{ origins bool }
 )
 
 // For has b say what the active version allows it to say.
@@ -62,4 +66,29 @@ func (op *Op) appendFields(v []byte) []byte {
 		return v
 	}
 	return binary.BigEndian.AppendUint32(append(v, fieldOrigin, originLen), uint32(op.origin))
+}
+
+// of has c say what the batch that it is made of needs.
+func (c *command) of(b *Batch) { c.origins = b.origin != 0 }
+
+// appendHead begins the encoding of c.
+func (c *command) appendHead(out []byte) []byte {
+	if c.origins {
+		return append(out, commandWithOrigins)
+	}
+	return append(out, commandFormat)
+}
+
+// commandHead reads what begins a command.
+func (d *decoder) commandHead(c *command, s gate.Support) error {
+	f := d.Byte()
+	switch {
+	case d.Err() != nil:
+		return d.Err()
+	case f == commandWithOrigins && s.Max >= gate.BatchOrigin:
+		c.origins = true
+	case f != commandFormat:
+		return gate.Newer("command of format %d", f)
+	}
+	return nil
 }

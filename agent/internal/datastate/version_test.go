@@ -68,7 +68,7 @@ func TestTheWriterIsStored(t *testing.T) {
 		{Writer: 21, Ops: []Op{{Row: put, Kind: Put, Value: []byte("v")}, {Row: gone, Kind: Put}}},
 		{Writer: 22, Ops: []Op{{Row: gone, Kind: Delete}}},
 	} {
-		if _, err := m.Apply(b, desc, 1, hlc.Timestamp(ts+1), EncodeBatch(&batch)); err != nil {
+		if _, _, err := evaluate(m, b, hlc.Timestamp(ts+1), EncodeBatch(&batch)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/evaluation"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/routing"
 	"github.com/nodedb/nodedb/agent/internal/storage"
@@ -213,7 +214,18 @@ func (n *fakeNode) Propose(_ context.Context, id cluster.RangeID, cmd store.Comm
 	r.lastTS = max(n.clock.Now(), r.lastTS+1)
 	batch := n.c.engine.NewBatch()
 	defer func() { _ = batch.Close() }()
-	res, err := r.machine.Apply(batch, &r.desc, r.index, r.lastTS, cmd.Payload)
+	req, err := r.machine.Open(cmd.Payload)
+	if err != nil {
+		return nil, 0, err
+	}
+	decision, err := req.Evaluate(n.c.engine, &r.desc, make([]evaluation.Pending, len(req.Rows())))
+	if err != nil {
+		return nil, 0, err
+	}
+	if decision.Command == nil {
+		return decision.Refusal(0), 0, nil
+	}
+	res, _, err := r.machine.Write(batch, &r.desc, r.lastTS, decision.Command)
 	if err != nil {
 		return nil, 0, err
 	}

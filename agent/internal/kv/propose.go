@@ -21,12 +21,12 @@ func (d *DB) Propose(ctx context.Context, id cluster.RangeID, payload []byte, p 
 	cmd := store.Command{Payload: payload}
 	r := d.request(id, p)
 	r.write = true
-	attempts := 0
+	named := false
 	err = r.run(ctx, func(ctx context.Context, node cluster.NodeID) error {
-		if attempts++; attempts == 1 {
-			cmd.ID = d.newCommandID()
+		if !named {
+			named, cmd.ID = true, d.newCommandID()
 		}
-		cmd.Retry = attempts > 1
+		cmd.Retry = r.maybe
 		result, ts, err = d.proposeAt(ctx, node, id, cmd)
 		return err
 	})

@@ -19,11 +19,15 @@ import (
 // durable, and the applied index goes with the state, so that a crash leaves
 // the state of some earlier entry and the rest is applied again.
 func (r *Replica) apply(m *pb.Message) {
+	end := r.desc.End
 	if err := r.applyEntries(m.GetEntries()); err != nil {
 		r.fail(err)
 		return
 	}
 	r.deliver()
+	if r.leading && r.desc.End != end {
+		r.restart()
+	}
 	if r.removed {
 		return
 	}
@@ -88,9 +92,10 @@ func (r *Replica) applyEntry(b *storage.Batch, e *pb.Entry) error {
 	return fmt.Errorf("%w: entry of type %s", storage.ErrCorruption, e.GetType())
 }
 
-// applyCommand applies a command, unless its id says that it was applied before:
-// then its first result is the result. Every command is asked for, not retries
-// alone: a first attempt may reach this range after its own retry.
+// applyCommand applies a command. One of an Applier is not applied if its id says
+// that it was before: then its first result is the result. The lookup is made for
+// every command, not for retries alone: a first attempt may reach this range after
+// its own retry.
 func (r *Replica) applyCommand(b *storage.Batch, e *pb.Entry) error {
 	env, err := decodeEnvelope(e.Data)
 	if err != nil {
@@ -107,16 +112,33 @@ func (r *Replica) applyCommand(b *storage.Batch, e *pb.Entry) error {
 		return r.applySplit(b, e, &env)
 	}
 	r.counts.writes++
+	if r.evaluator != nil {
+		return r.applyOutcome(b, e, &env)
+	}
 	if o, ok := r.Applied(id); ok {
 		r.fate(e, o)
 		return nil
 	}
-	result, err := r.machine.Apply(b, r.desc, e.GetIndex(), ts, env.payload)
+	result, err := r.applier.Apply(b, r.desc, e.GetIndex(), ts, env.payload)
 	if err != nil {
 		return err
 	}
 	r.fate(e, Outcome{Result: result, TS: ts})
 	r.ids.add(id, ts, result)
+	return nil
+}
+
+// applyOutcome applies what a leader has evaluated, and reads nothing. The id needs
+// no look: the leader knew all that was applied before its term, and has let no
+// request into its log twice. It must have none either: what was decided after this
+// command rests on it.
+func (r *Replica) applyOutcome(b *storage.Batch, e *pb.Entry, env *envelope) error {
+	result, applied, err := r.evaluator.Write(b, r.desc, env.ts, env.payload)
+	if err != nil {
+		return err
+	}
+	r.fate(e, Outcome{Result: result, TS: env.ts, rejected: !applied})
+	r.ids.add(env.id, env.ts, result)
 	return nil
 }
 

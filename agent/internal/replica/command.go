@@ -52,7 +52,7 @@ const envelopeHeader = 2 + 16 + 8
 
 // The flags of an envelope.
 const (
-	// envelopeRetry says that the command is not a first attempt. It is kept for
+	// envelopeRetry says that an earlier attempt may still arrive. It is kept for
 	// those who read logs; deduplication does not depend on it.
 	envelopeRetry byte = 1
 	// envelopeSplit says that the command is not for the state machine: the range
@@ -69,7 +69,11 @@ type envelope struct {
 }
 
 func encodeEnvelope(p *Proposal) []byte {
-	b := make([]byte, envelopeHeader, envelopeHeader+len(p.Payload))
+	payload := p.Payload
+	if p.command != nil {
+		payload = p.command
+	}
+	b := make([]byte, envelopeHeader, envelopeHeader+len(payload))
 	b[0] = envelopeFormat
 	if p.Retry {
 		b[1] |= envelopeRetry
@@ -79,7 +83,7 @@ func encodeEnvelope(p *Proposal) []byte {
 	}
 	copy(b[2:], p.ID[:])
 	binary.BigEndian.PutUint64(b[18:], uint64(p.ts))
-	return append(b, p.Payload...)
+	return append(b, payload...)
 }
 
 // decodeEnvelope splits an entry's data.

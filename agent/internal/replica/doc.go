@@ -1,8 +1,8 @@
 // Package replica runs one copy of one range.
 //
 // A Replica owns a raft.RawNode, its log (package raftlog) and the range's state
-// machine. It is a step function: messages, ticks, proposals and completed
-// appends go in; messages, appends and snapshot requests come out as Effects.
+// machine. It is a step function: messages, ticks, proposals, completed appends and
+// evaluations go in; messages, appends, evaluations and snapshot requests come out.
 // Package store runs all replicas of a node.
 //
 // # Concurrency
@@ -21,7 +21,8 @@
 //  3. A command id is applied at most once, however often it is retried, while
 //     it is remembered: for IDAge of log time, through starts, by who gets a
 //     snapshot, by both halves of a split. Later it is refused. Which ids are
-//     remembered depends on timestamps in the log alone.
+//     remembered depends on timestamps in the log alone. A leader lets no id into
+//     its log twice.
 //
 //  4. Descriptor and raft configuration change together, in one apply.
 //
@@ -37,6 +38,14 @@
 //  8. What a range holds is in one record with the applied index, so that a replay
 //     counts nothing twice. It is Counted, then it is exact and equal on all replicas
 //     at that index, or a guess, until a job has counted it off this goroutine.
+//
+//  9. Of an Evaluator's range: a request is evaluated after the leader has applied an
+//     entry of its term, in the order of its rows' lines, over all that was decided
+//     before it; what was evaluated in another leadership is never proposed. A command
+//     that a leader proposes is never rejected where it is applied.
+//
+//  10. A refusal is answered after what it was decided on is applied and leadership is
+//     confirmed; if an earlier attempt may still arrive, it is refused by an entry.
 //
 // # What is not here
 //

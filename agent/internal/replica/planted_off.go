@@ -23,6 +23,12 @@ func (Planted) countFirst() bool      { return false }
 func (Planted) recountFromView() bool { return false }
 func (Planted) guessCounts() bool     { return false }
 
+func (Planted) noLatch() bool           { return false }
+func (Planted) freeLatchEarly() bool    { return false }
+func (Planted) evaluateUnready() bool   { return false }
+func (Planted) proposeVoid() bool       { return false }
+func (Planted) refuseUnconfirmed() bool { return false }
+
 func (Planted) wideChild() bool { return false }
 
 // The rest is for package store.

@@ -46,6 +46,17 @@ type Planted struct {
 	// AckHung takes a write that hangs for done.
 	AckHung bool
 
+	// NoLatch evaluates requests on one row at once.
+	NoLatch bool
+	// FreeLatchEarly evaluates the next request on a row without what is decided and not applied.
+	FreeLatchEarly bool
+	// EvaluateUnready evaluates before the leader has applied an entry of its term.
+	EvaluateUnready bool
+	// ProposeVoid proposes what was evaluated in an earlier leadership.
+	ProposeVoid bool
+	// RefuseUnconfirmed answers refusals without asking whether somebody else leads.
+	RefuseUnconfirmed bool
+
 	// MakeAgain makes a range of a new pool behind a tombstone.
 	MakeAgain bool
 
@@ -92,6 +103,12 @@ func (p Planted) forgetEarly(horizon hlc.Timestamp) hlc.Timestamp {
 func (p Planted) countFirst() bool      { return p.CountFirst }
 func (p Planted) recountFromView() bool { return p.RecountFromView }
 func (p Planted) guessCounts() bool     { return p.GuessCounts }
+
+func (p Planted) noLatch() bool           { return p.NoLatch }
+func (p Planted) freeLatchEarly() bool    { return p.FreeLatchEarly }
+func (p Planted) evaluateUnready() bool   { return p.EvaluateUnready }
+func (p Planted) proposeVoid() bool       { return p.ProposeVoid }
+func (p Planted) refuseUnconfirmed() bool { return p.RefuseUnconfirmed }
 
 func (p Planted) wideChild() bool { return p.WideChild }
 

@@ -32,11 +32,14 @@ type Outcome struct {
 	// Descriptor is set for changes of replicas and splits, Child for splits.
 	Descriptor *cluster.RangeDescriptor
 	Child      *cluster.RangeDescriptor
+
+	rejected bool // applied nowhere
 }
 
-// Proposal is one command, one change of replicas or one split, on its way.
+// Proposal is one request or command, one change of replicas or one split, on its way.
 type Proposal struct {
-	ID      CommandID
+	ID CommandID
+	// Retry says that an earlier attempt may still arrive, wherever.
 	Retry   bool
 	Payload []byte
 	// Ticks is how long it may wait to be given to raft; 0: for ever. Then the core
@@ -50,6 +53,10 @@ type Proposal struct {
 	ts     hlc.Timestamp
 	index  uint64 // the slot, once raft gave one
 	term   uint64
+
+	claimed  bool // as state says, of the range's own knowledge
+	admitted bool // counted as waiting
+	evaluated
 }
 
 const (
@@ -75,7 +82,8 @@ func (p *Proposal) answer(o Outcome) {
 	}
 }
 
-// Propose queues a command. Process gives it to raft.
+// Propose queues a request or a command. Process has a request evaluated, and gives
+// a command to raft.
 func (r *Replica) Propose(p *Proposal) {
 	switch {
 	case r.failed != nil:
@@ -84,23 +92,43 @@ func (r *Replica) Propose(p *Proposal) {
 		p.refuse(r.notLeader())
 	case len(p.Payload) > r.cfg.MaxCommandBytes:
 		p.refuse(ErrTooLarge)
-	case len(r.queue) >= maxQueued || r.queueBytes+len(p.Payload) > maxQueuedBytes:
+	case r.queued >= maxQueued || r.queueBytes+len(p.Payload) > maxQueuedBytes:
 		p.refuse(ErrOverloaded)
 	default:
 		if o, ok := r.Applied(p.ID); ok && !p.split {
 			p.answer(o) // a retry: what was applied once needs no entry, nor a leader
 			return
 		}
+		if r.evaluator != nil && !p.split {
+			r.enter(p)
+			return
+		}
+		r.admit(p)
 		r.queue = append(r.queue, p)
-		r.queueBytes += len(p.Payload)
+	}
+}
+
+// admit counts p as waiting, until discharge.
+func (r *Replica) admit(p *Proposal) {
+	p.admitted = true
+	r.queued++
+	r.queueBytes += len(p.Payload)
+}
+
+func (r *Replica) discharge(p *Proposal) {
+	if p.admitted {
+		p.admitted = false
+		r.queued--
+		r.queueBytes -= len(p.Payload)
 	}
 }
 
 // stepQueued gives queued commands to raft, many at once. They wait while a new
 // leader has not applied its own first entry, while enough appends are
-// outstanding, and while raft refuses (a transfer is under way).
+// outstanding, while raft refuses (a transfer is under way), and behind a split: what
+// is proposed then must be of the range as the split leaves it.
 func (r *Replica) stepQueued() {
-	for len(r.queue) > 0 && r.leading && r.ready && r.appends < maxAppends && !r.refusing {
+	for len(r.queue) > 0 && r.leading && r.ready && r.appends < maxAppends && !r.refusing && r.evals.split == nil {
 		if !r.stepSome() {
 			return
 		}
@@ -111,12 +139,16 @@ func (r *Replica) stepSome() bool {
 	n, size := 0, 0
 	entries := make([]*pb.Entry, 0, min(len(r.queue), maxStepEntries))
 	taken := r.taken[:0]
-	for ; n < len(r.queue) && size < maxStepBytes && len(entries) < maxStepEntries; n++ {
+	for ; n < len(r.queue) && size < maxStepBytes && len(entries) < maxStepEntries && r.evals.split == nil; n++ {
 		p := r.queue[n]
-		if !p.take() { // cancelled
+		if !r.claim(p) { // cancelled
 			continue
 		}
 		p.ts = r.nextTS()
+		invariant.Check(p.ts > p.saw, "%s: a command at %s follows what its evaluation saw at %s", r.rangeID, p.ts, p.saw)
+		if p.split {
+			r.evals.split = p
+		}
 		e := &pb.Entry{Data: encodeEnvelope(p)}
 		size += len(e.Data)
 		entries = append(entries, e)
@@ -131,10 +163,17 @@ func (r *Replica) stepSome() bool {
 	if err != nil {
 		// Nothing was appended: they stay in the queue.
 		for _, p := range taken {
-			p.state.Store(proposalQueued)
+			p.ts = 0
+			if p.request == nil {
+				p.claimed = false
+				p.state.Store(proposalQueued)
+			}
 		}
-		r.refusing = true
+		r.refusing, r.evals.split = true, nil
 		return false
+	}
+	for _, p := range taken {
+		p.stage = inRaft
 	}
 	r.unslotted = append(r.unslotted, taken...)
 	r.dequeue(n)
@@ -143,7 +182,7 @@ func (r *Replica) stepSome() bool {
 
 func (r *Replica) dequeue(n int) {
 	for _, p := range r.queue[:n] {
-		r.queueBytes -= len(p.Payload)
+		r.discharge(p)
 	}
 	clear(r.queue[:n])
 	r.queue = r.queue[n:]
@@ -205,6 +244,8 @@ func (r *Replica) fate(e *pb.Entry, o Outcome) {
 func (r *Replica) settle(p *Proposal, e *pb.Entry, o Outcome) {
 	if p.index != e.GetIndex() || p.term != e.GetTerm() {
 		o = Outcome{Err: ErrProposalLost}
+	} else if p.result != nil && o.Err == nil && !o.rejected {
+		o.Result = p.result
 	}
 	r.outcomes = append(r.outcomes, settled{p, o})
 }
@@ -220,7 +261,7 @@ func (r *Replica) deliver() {
 	os := r.outcomes
 	r.outcomes = r.outcomes[:0]
 	for i := range os {
-		os[i].p.Done(os[i].o)
+		r.answer(os[i].p, os[i].o)
 		os[i] = settled{}
 	}
 }
@@ -236,7 +277,7 @@ func (r *Replica) orphan() {
 		r.orphans[p.index] = append(r.orphans[p.index], p)
 	}
 	for _, p := range r.unslotted {
-		p.Done(Outcome{Err: &AmbiguousError{Cause: errors.New("leadership ended while the command was proposed")}})
+		r.answer(p, Outcome{Err: &AmbiguousError{Cause: errUnsettled}})
 	}
 	r.unslotted = nil
 }
@@ -246,14 +287,14 @@ func (r *Replica) jump(to uint64, why error) {
 	cause := &AmbiguousError{Cause: why}
 	for p := r.slotted.front(); p != nil && p.index <= to; p = r.slotted.front() {
 		r.slotted.pop()
-		p.Done(Outcome{Err: cause})
+		r.answer(p, Outcome{Err: cause})
 	}
 	for _, index := range slices.Sorted(maps.Keys(r.orphans)) {
 		if index > to {
 			break
 		}
 		for _, p := range r.orphans[index] {
-			p.Done(Outcome{Err: cause})
+			r.answer(p, Outcome{Err: cause})
 		}
 		delete(r.orphans, index)
 	}
@@ -262,9 +303,9 @@ func (r *Replica) jump(to uint64, why error) {
 // refuseQueued answers every proposal that raft never saw.
 func (r *Replica) refuseQueued(err error) {
 	for _, p := range r.queue {
-		p.refuse(err)
+		r.answer(p, Outcome{Err: err})
 	}
-	r.queue, r.queueBytes = nil, 0
+	r.queue = nil
 }
 
 // proposeChange gives a change of replicas to raft at once.
@@ -278,7 +319,7 @@ func (r *Replica) proposeChange(p *Proposal, cc *pb.ConfChangeV2) error {
 	if err != nil {
 		return err
 	}
-	if !p.take() {
+	if !r.claim(p) {
 		return nil
 	}
 	m := &pb.Message{Type: pb.MsgProp.Enum(), From: new(uint64(r.id)), Entries: []*pb.Entry{{Type: pb.EntryConfChangeV2.Enum(), Data: data}}}
@@ -286,12 +327,12 @@ func (r *Replica) proposeChange(p *Proposal, cc *pb.ConfChangeV2) error {
 		if errors.Is(err, raft.ErrProposalDropped) {
 			err = ErrChangePending
 		}
-		p.Done(Outcome{Err: err})
+		r.answer(p, Outcome{Err: err})
 		return nil
 	}
 	if m.Entries[0].GetType() != pb.EntryConfChangeV2 {
 		// raft put an empty entry in the place of a change that it refuses.
-		p.Done(Outcome{Err: ErrChangePending})
+		r.answer(p, Outcome{Err: ErrChangePending})
 		return nil
 	}
 	r.unslotted = append(r.unslotted, p)

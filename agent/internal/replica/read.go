@@ -16,7 +16,8 @@ type Read struct {
 	TS   hlc.Timestamp
 	Done func(error)
 
-	need uint64 // the index that must be applied first
+	need    uint64 // the index that must be applied first
+	refusal bool   // of a request that waits for it: it reads nothing
 }
 
 // readQueue batches reads: one ReadIndex is in flight, and everything that
@@ -106,7 +107,9 @@ func (r *Replica) finishReads() {
 			rest = append(rest, read)
 			continue
 		}
-		r.counts.reads++
+		if !read.refusal {
+			r.counts.reads++
+		}
 		read.Done(nil)
 	}
 	clear(q.confirmed[len(rest):])

@@ -32,6 +32,7 @@ func (r *Replica) Process() {
 	}
 	defer r.guard()
 	for !r.stopped() {
+		r.evaluateGranted()
 		r.stepQueued()
 		r.issueReads()
 		if !r.rn.HasReady() {
@@ -86,6 +87,7 @@ func (r *Replica) leadership(ss *raft.SoftState) {
 	if led && !r.leading {
 		r.ready = false
 		r.orphan()
+		r.void(r.notLeader())
 		r.refuseQueued(r.notLeader())
 		r.refuseReads(r.notLeader())
 	}

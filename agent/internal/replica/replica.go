@@ -24,8 +24,11 @@ type Replica struct {
 	id      cluster.ReplicaID
 	out     Output
 	machine StateMachine
-	rn      *raft.RawNode
-	log     *raftlog.Log
+	// One of the two is the machine.
+	applier   Applier
+	evaluator Evaluator
+	rn        *raft.RawNode
+	log       *raftlog.Log
 
 	desc    *cluster.RangeDescriptor // without replicas until a snapshot brought state
 	made    *cluster.RangeDescriptor // that the replica was made with
@@ -49,7 +52,9 @@ type Replica struct {
 	readMark   hlc.Timestamp // of the latest read; volatile, see store's clock rules
 	lastIndex  uint64        // of the log, durable or not
 
-	queue       []*Proposal
+	evals       evaluations
+	queue       []*Proposal // for raft
+	queued      int         // requests and commands that raft has not seen
 	queueBytes  int
 	taken       []*Proposal // scratch of stepSome
 	refusing    bool        // raft refused a proposal; asked again at the next tick or apply
@@ -111,6 +116,8 @@ type Output interface {
 	Gone(id cluster.RangeID, node cluster.NodeID, next cluster.ReplicaID)
 	// Count asks for a job to be carried out; Counted ends it.
 	Count(j *CountJob)
+	// Evaluate asks for a request to be evaluated; Evaluated ends it.
+	Evaluate(j *Evaluation)
 	// Born tells that r was split and that this node's replica of the child is
 	// written, in the batch that was just committed.
 	Born(r *Replica, child *cluster.RangeDescriptor)
@@ -121,7 +128,7 @@ type Output interface {
 
 // Open loads the replica of a range that this node holds.
 func Open(cfg Config) (*Replica, error) {
-	r := &Replica{cfg: cfg, rangeID: cfg.Range, out: cfg.Output, nodes: map[cluster.ReplicaID]cluster.NodeID{}}
+	r := &Replica{cfg: cfg, rangeID: cfg.Range, out: cfg.Output, nodes: map[cluster.ReplicaID]cluster.NodeID{}, evals: newEvaluations()}
 	if err := r.load(); err != nil {
 		return nil, fmt.Errorf("open replica of %s: %w", cfg.Range, err)
 	}
@@ -146,6 +153,10 @@ func (r *Replica) load() error {
 		r.nodes[d.Replica] = d.Node
 	}
 	r.machine = r.cfg.Machine(ident.Descriptor)
+	r.applier, _ = r.machine.(Applier)
+	if r.evaluator, _ = r.machine.(Evaluator); (r.applier == nil) == (r.evaluator == nil) {
+		return fmt.Errorf("state machine %T evaluates requests or applies commands, one of the two", r.machine)
+	}
 	r.desc = ident.Descriptor.Clone()
 	r.desc.Replicas, r.desc.Generation = nil, 0
 	if err := r.loadState(); err != nil {
@@ -373,12 +384,13 @@ func (r *Replica) Close(err error) {
 }
 
 func (r *Replica) release(err error) {
+	r.void(err)
 	r.refuseQueued(err)
 	r.refuseReads(err)
 	os := r.outcomes
 	r.outcomes = nil
 	for _, o := range os { // decided, but not committed here
-		o.p.Done(Outcome{Err: &AmbiguousError{Cause: err}})
+		r.answer(o.p, Outcome{Err: &AmbiguousError{Cause: err}})
 	}
 	r.orphan()
 	r.jump(math.MaxUint64, err)

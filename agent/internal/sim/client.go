@@ -69,6 +69,8 @@ type call struct {
 	strayed bool
 	// sent says that an attempt may have reached a node and was not refused.
 	sent bool
+	// maybe says that an earlier attempt may still arrive.
+	maybe bool
 }
 
 const (
@@ -138,7 +140,7 @@ func (k *call) choose() {
 func (k *call) bind() {
 	binary.BigEndian.PutUint64(k.cmd[:], uint64(k.node.clock.Now()))
 	binary.BigEndian.PutUint64(k.cmd[8:], k.c.w.rng.Uint64())
-	k.to = k.owner()
+	k.to, k.maybe = k.owner(), false
 	k.bound = k.tries + 1
 }
 
@@ -179,15 +181,20 @@ func (k *call) attempt() {
 			w.Stats.Strayed++
 		}
 	}
-	for range copies {
+	// What arrives twice counts as a retry, as what is sent after an attempt of unknown
+	// fate: whoever refuses it must refuse the other one too.
+	k.maybe = k.maybe || copies > 1
+	for i := range copies {
 		d := w.ms(0, 3)
 		if w.chance(3) {
 			d = w.ms(10, 1500)
 		}
-		w.After(d, func() { n.do(func() { k.serve(n, to, try) }) })
+		retry := k.maybe
+		w.After(d+time.Duration(i), func() { n.do(func() { k.serve(n, to, try, retry) }) })
 	}
 	w.After(attemptTime, func() {
 		if !k.done && k.tries == try {
+			k.maybe = true
 			k.retry(0)
 		}
 	})
@@ -210,7 +217,7 @@ func (k *call) retry(hint cluster.NodeID) {
 }
 
 // serve is the request at a node; its answer travels back, unless it gets lost.
-func (k *call) serve(n *Node, to cluster.RangeID, try int) {
+func (k *call) serve(n *Node, to cluster.RangeID, try int, retry bool) {
 	w := k.c.w
 	if !n.awake() {
 		n.later(w.ms(0, 3), func() { k.failed(&store.NotLeaderError{Range: to}, try) })
@@ -229,17 +236,13 @@ func (k *call) serve(n *Node, to cluster.RangeID, try int) {
 		})
 		return
 	}
-	p := &replica.Proposal{ID: k.cmd, Retry: try > k.bound, Payload: k.data}
+	p := &replica.Proposal{ID: k.cmd, Retry: retry, Payload: k.data}
 	p.Done = func(o replica.Outcome) {
 		news := n.news(to, k.op.at)
 		answer(func() { k.writeDone(o, try, news) })
 	}
 	if w.chance(30) {
 		p.Ticks = 1 + w.rng.Uint64N(3)
-	}
-	if _, err := datastate.DecodeBatch(k.data, n.binary); err != nil {
-		p.Done(replica.Outcome{Err: err}) // the leader's own check, ahead of its core
-		return
 	}
 	n.core.Propose(to, p)
 }
@@ -350,6 +353,9 @@ func (k *call) writeDone(o replica.Outcome, try int, news rerouted) {
 		return
 	}
 	k.op.ok = r.Outcome == datastate.Applied
+	if !k.op.ok && try != k.tries {
+		return // of an attempt that was given up: another is on its way, and may be applied
+	}
 	if k.op.ok {
 		k.c.seen[k.op.at] = version{k.op.value, o.TS}
 	} else {
@@ -363,6 +369,7 @@ func (k *call) failed(err error, try int) {
 	if try != k.tries {
 		return // an answer to an attempt that was given up
 	}
+	k.maybe = k.maybe || store.MaybeApplied(err)
 	var notLeader *store.NotLeaderError
 	var offset *hlc.OffsetError
 	switch {

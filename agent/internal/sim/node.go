@@ -108,7 +108,7 @@ func (n *Node) open() {
 		if d.IsMeta() {
 			return n.machine
 		}
-		return datastate.NewFor(n.binary)
+		return datastate.NewPlanted(n.binary, n.w.cfg.PlantedData)
 	}
 	cfg.LogEntries = 64
 	cfg.Planted = n.w.cfg.Planted
@@ -227,6 +227,9 @@ func (n *Node) pump() {
 	for _, j := range n.core.TakeSnapshots() {
 		n.later(n.w.ms(1, 30), func() { n.sendSnapshot(j) })
 	}
+	for _, j := range n.core.TakeEvaluations() {
+		n.later(n.evaluationDelay(), func() { n.evaluate(j) })
+	}
 	for _, j := range n.core.TakeCounts() {
 		n.later(n.w.ms(1, 300), func() { n.count(j) })
 	}
@@ -248,6 +251,26 @@ func (n *Node) diskDelay() time.Duration {
 		return n.w.ms(5, 60)
 	}
 	return 200*time.Microsecond + time.Duration(n.w.rng.IntN(1500))*time.Microsecond
+}
+
+// evaluate carries out one evaluation of the node's core: what it reads it reads at
+// once, and the result comes later.
+func (n *Node) evaluate(j *replica.Evaluation) {
+	j.Run()
+	n.w.Stats.Evaluations++
+	n.later(n.evaluationDelay(), func() { n.core.Evaluated([]*replica.Evaluation{j}) })
+}
+
+// evaluationDelay is short for what is in memory; a row may have to come from a slow
+// disk, while the world goes on.
+func (n *Node) evaluationDelay() time.Duration {
+	switch {
+	case n.slow:
+		return n.w.ms(1, 200)
+	case n.w.chance(2):
+		return n.w.ms(5, 2500)
+	}
+	return time.Duration(n.w.rng.IntN(500)) * time.Microsecond
 }
 
 func (n *Node) write(b *store.LogBatch) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	ops "github.com/nodedb/nodedb/agent/internal/operation"
 	"github.com/nodedb/nodedb/agent/internal/placement"
@@ -23,11 +24,13 @@ func TestPlantedBugsAreFound(t *testing.T) {
 	// An old disk that was believed, and said so in a ping, has the right one refused.
 	// By the scan at the end, or by a sum that cannot be.
 	const counts, impossible = "live and", "broken invariant: r"
+	const linear = "is not linearizable"
 	const condemned = "has an honest disk and is refused"
 	for name, bug := range map[string]struct {
 		replica.Planted
 		ops   ops.Planted
 		scan  kv.Planted
+		data  datastate.Planted
 		tune  func(*Config)
 		says  []string // of the error that finds it, one of them; empty: any
 		extra func(*World)
@@ -36,6 +39,12 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"read without quorum":                   {Planted: replica.Planted{LocalRead: true}},
 		"messages sent before the write":        {Planted: replica.Planted{SendFirst: true}},
 		"what is late is called lost":           {Planted: replica.Planted{DropLate: true}},
+		"no latches":                            {Planted: replica.Planted{NoLatch: true}, says: []string{linear, counts, impossible}},
+		"a latch is free before its time":       {Planted: replica.Planted{FreeLatchEarly: true}, says: []string{linear, counts, impossible}},
+		"a new leader evaluates too early":      {Planted: replica.Planted{EvaluateUnready: true}, says: []string{linear, counts, impossible}},
+		"what a former leader evaluated counts": {Planted: replica.Planted{ProposeVoid: true}},
+		"a refusal is not confirmed":            {Planted: replica.Planted{RefuseUnconfirmed: true}, says: []string{linear}},
+		"counts are left out of commands":       {data: datastate.Planted{CountsLeftOut: true}, says: []string{counts, impossible}},
 		"retry applied twice":                   {Planted: replica.Planted{DupApply: true}},
 		"a start knows no commands":             {Planted: replica.Planted{OpenBlank: true}},
 		"a snapshot brings no commands":         {Planted: replica.Planted{SnapshotBlank: true}},
@@ -68,7 +77,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 				if bug.tune != nil {
 					bug.tune(&cfg)
 				}
-				cfg.Planted, cfg.PlantedOps, cfg.PlantedScan = bug.Planted, bug.ops, bug.scan
+				cfg.Planted, cfg.PlantedOps, cfg.PlantedScan, cfg.PlantedData = bug.Planted, bug.ops, bug.scan, bug.data
 				if bug.extra != nil {
 					cfg.Extra = bug.extra
 				}

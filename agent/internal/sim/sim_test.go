@@ -73,6 +73,7 @@ func (s *Stats) add(o *Stats) {
 	s.Resets += o.Resets
 	s.Restores += o.Restores
 	s.Counts += o.Counts
+	s.Evaluations += o.Evaluations
 	s.Joined += o.Joined
 	s.Lost += o.Lost
 	s.Even += o.Even

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
@@ -45,6 +46,8 @@ type Config struct {
 	Upgrade bool
 	// PlantedVersions holds faults that tests plant in what nodes keep of versions.
 	PlantedVersions gate.Planted
+	// PlantedData holds faults that tests plant in the state machines of data ranges.
+	PlantedData datastate.Planted
 	// PlantedScan holds faults that tests plant in the leader's part of a scan.
 	PlantedScan kv.Planted
 	// PlantedClock holds faults that tests plant in what nodes take for the time.
@@ -115,7 +118,7 @@ type Stats struct {
 	Echoes                            int // of commands that were answered before a split
 	Scans                             int // over several ranges, that came to their end
 	WentBack, Refused, Resets         int
-	Restores, Counts                  int
+	Restores, Counts, Evaluations     int
 	Joined, Lost, Even                int
 	Pools, Altered, Dropped           int
 	Rolled, Unfit, Raised, NewWrites  int

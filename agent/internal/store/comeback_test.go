@@ -161,6 +161,7 @@ func (x *trio) work(n *trioNode) (busy bool) {
 		n.c.BatchDone(b)
 		busy = true
 	}
+	busy = evaluateAll(n.c) || busy
 	for _, j := range n.c.TakeSnapshots() {
 		x.snapshot(n, j)
 		busy = true

@@ -43,6 +43,7 @@ type Core struct {
 	elections []election // of ranges that were split off here
 	snapshots []*replica.SnapshotJob
 	countJobs []*replica.CountJob
+	evals     []*replica.Evaluation
 	retries   []retry
 	waiting   waiting
 	finished  []*finishedRead
@@ -207,7 +208,7 @@ func (c *Core) OnDescriptor(fn func(cluster.RangeDescriptor)) {
 // a process that slept would call elections in spite of them.
 func (c *Core) Tick() {
 	c.ticks++
-	c.waiting.expire(c.ticks, c.cfg.Planted)
+	c.expire()
 	c.askAgain()
 	if !c.awake() {
 		return
@@ -310,7 +311,7 @@ func (c *Core) Propose(id cluster.RangeID, p *replica.Proposal) {
 		}
 		return
 	}
-	c.waiting.add(c.ticks, p)
+	c.waiting.add(c.ticks, id, p)
 	s.r.Propose(p)
 }
 
@@ -471,6 +472,34 @@ func (c *Core) TakeCounts() []*replica.CountJob {
 func (c *Core) Counted(j *replica.CountJob, n cluster.Counts, err error) {
 	j.Replica().Counted(j, n, err)
 	if s, ok := c.slots[j.Range]; ok {
+		c.mark(s)
+	}
+}
+
+// Evaluate satisfies replica.Output.
+func (c *Core) Evaluate(j *replica.Evaluation) { c.evals = append(c.evals, j) }
+
+// TakeEvaluations hands out the requests that are to be evaluated.
+func (c *Core) TakeEvaluations() []*replica.Evaluation {
+	js := c.evals
+	c.evals = nil
+	return js
+}
+
+// Evaluated ends evaluations that TakeEvaluations handed out.
+func (c *Core) Evaluated(js []*replica.Evaluation) {
+	for _, j := range js {
+		j.Replica().Evaluated(j)
+		if s, ok := c.slots[j.Range]; ok {
+			c.mark(s)
+		}
+	}
+}
+
+// Cancelled tells that the proposal of a request was taken back.
+func (c *Core) Cancelled(id cluster.RangeID, p *replica.Proposal) {
+	if s, ok := c.slots[id]; ok {
+		s.r.Cancelled(p)
 		c.mark(s)
 	}
 }

@@ -80,13 +80,24 @@ func (f *coreFixture) run() {
 			n, err := j.Count(nil)
 			f.c.Counted(j, n, err)
 		}
-		b := f.c.TakeBatch()
-		if b == nil {
+		evaluated := evaluateAll(f.c)
+		if b := f.c.TakeBatch(); b != nil {
+			f.must(b.Write(f.e))
+			f.c.BatchDone(b)
+		} else if !evaluated {
 			return
 		}
-		f.must(b.Write(f.e))
-		f.c.BatchDone(b)
 	}
+}
+
+// evaluateAll carries out the evaluations that a core wants.
+func evaluateAll(c *Core) (any bool) {
+	js := c.TakeEvaluations()
+	for _, j := range js {
+		j.Run()
+	}
+	c.Evaluated(js)
+	return len(js) > 0
 }
 
 func (f *coreFixture) propose(id replica.CommandID, ops ...datastate.Op) (o replica.Outcome) {
@@ -418,6 +429,8 @@ func TestALateProposalIsTakenBack(t *testing.T) {
 	f.run()
 	given := &replica.Proposal{ID: f.id(2), Ticks: 2, Payload: datastate.EncodeBatch(&datastate.Batch{Ops: []datastate.Op{putOp("b", "1")}}), Done: func(o replica.Outcome) { inTime = append(inTime, o) }}
 	f.c.Propose(2, given)
+	f.c.Process()
+	evaluateAll(f.c)
 	f.c.Process() // raft has it, and nothing is written yet
 	for range 5 {
 		f.c.Tick()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,7 +62,8 @@ type Command struct {
 	// ID names the command through all of its retries: eight bytes of the
 	// gateway's timestamp, big-endian, then eight random ones.
 	ID [16]byte
-	// Retry says that this is not the first attempt.
+	// Retry says that an earlier attempt may still arrive: a refusal of this one must
+	// refuse that one too.
 	Retry   bool
 	Payload []byte
 }
@@ -209,9 +211,25 @@ func (s *Store) effects(ctx context.Context) {
 	for _, j := range s.core.TakeSnapshots() {
 		s.wg.Go(func() { s.sendSnapshot(ctx, j) })
 	}
+	for js := range slices.Chunk(s.core.TakeEvaluations(), evaluationsAtOnce) {
+		s.wg.Go(func() { s.evaluate(js) })
+	}
 	for _, j := range s.core.TakeCounts() {
 		s.wg.Go(func() { s.count(ctx, j) })
 	}
+}
+
+// evaluationsAtOnce is how many requests one goroutine evaluates: a goroutine for each
+// costs as much as an evaluation that reads memory, and behind one that reads a slow
+// disk the others wait.
+const evaluationsAtOnce = 8
+
+// evaluate carries out evaluations.
+func (s *Store) evaluate(js []*replica.Evaluation) {
+	for _, j := range js {
+		j.Run()
+	}
+	_ = s.inbox.ask(true, func(c *Core) { c.Evaluated(js) }) // a stopped store has answered
 }
 
 // end answers everyone. The queue is closed first, so that nobody comes after.
@@ -298,10 +316,16 @@ func (s *Store) Propose(ctx context.Context, id cluster.RangeID, cmd Command) (r
 		return o.Result, o.TS, o.Err
 	case <-ctx.Done():
 		if p.Cancel() {
+			s.cancelled(id, p)
 			return nil, 0, fmt.Errorf("%w: %w", ErrProposalLost, context.Cause(ctx))
 		}
 		return nil, 0, &AmbiguousError{Cause: context.Cause(ctx)}
 	}
+}
+
+// cancelled has a proposal that was taken back leave its place in line.
+func (s *Store) cancelled(id cluster.RangeID, p *replica.Proposal) {
+	_ = s.inbox.ask(true, func(c *Core) { c.Cancelled(id, p) }) // a stopped store has no lines
 }
 
 // Begin is Propose for who does not wait: done is called once, by the core or before
@@ -324,6 +348,7 @@ func (s *Store) Begin(id cluster.RangeID, cmd Command, within time.Duration, don
 	}
 	return func() {
 		if p.Cancel() {
+			s.cancelled(id, p)
 			done(nil, 0, fmt.Errorf("%w: %w", ErrProposalLost, context.Canceled))
 		}
 	}

@@ -1,0 +1,234 @@
+// Package latch keeps requests on the same rows apart, first come first served.
+//
+// A request takes latches on all of its rows at once. On each row it stands in
+// line behind those that came before; when nobody ahead of it has still to make up
+// its mind, it is granted. It then decides what the rows become and passes: the next
+// in line is granted, and goes on from what was decided. It releases when the fate
+// of its decision is known. Until then readers may wait for it. Latches are in
+// memory only.
+//
+// # Concurrency
+//
+// A Table may be used by any goroutine. Nothing it does blocks: who waits is found
+// in Granted, or has a channel closed.
+//
+// # Invariants
+//
+//  1. Of two requests that share a row, the one that came first is granted first,
+//     and the second not before the first has passed or released.
+//  2. No deadlock: requests stand in the same order on all rows that they share.
+//  3. A request is granted at most once, and never after it was released.
+//  4. A line holds at most as many as the table's bound.
+package latch
+
+import (
+	"errors"
+	"slices"
+	"sync"
+)
+
+// ErrFull refuses a request that would stand in a line that is full.
+var ErrFull = errors.New("too many requests wait for one row")
+
+// Table holds the latches of one range's rows.
+type Table struct {
+	bound int
+
+	mu sync.Mutex
+	// lines has an entry for each row that somebody has a latch on; guarded by mu.
+	lines   map[string]*line
+	granted []*Latch // not fetched yet; guarded by mu
+}
+
+// line is who stands at one row, in the order of arrival: those that have passed
+// first, then at most one that is granted, then those that wait.
+type line struct {
+	latches []*Latch
+}
+
+// state is how far a latch is.
+type state int
+
+const (
+	waiting state = iota
+	holding
+	passed
+	released
+)
+
+// Latch is a place in the lines of some rows.
+type Latch struct {
+	// Owner is whatever the one who acquired it wants to find in Granted.
+	Owner any
+
+	table *Table
+	rows  []string
+	// state, behind and watchers are guarded by the table's mu.
+	state    state
+	behind   int // rows on which somebody ahead has not passed
+	watchers []*watcher
+}
+
+// watcher waits for some latches.
+type watcher struct {
+	left int
+	done chan struct{}
+}
+
+// New returns a table that lets bound requests stand in one line.
+func New(bound int) *Table { return &Table{bound: bound, lines: map[string]*line{}} }
+
+// Acquire stands in line on all rows. A row that is named twice counts once. The
+// latch comes out of Granted when it is its turn, which may be at once.
+func (t *Table) Acquire(rows [][]byte, owner any) (*Latch, error) {
+	l := &Latch{Owner: owner, table: t, rows: make([]string, 0, len(rows))}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, row := range rows {
+		if at := t.lines[string(row)]; at != nil && len(at.latches) >= t.bound {
+			return nil, ErrFull
+		}
+	}
+	for _, r := range rows {
+		row := string(r)
+		at := t.lines[row]
+		if at == nil {
+			at = &line{}
+			t.lines[row] = at
+		}
+		if n := len(at.latches); n > 0 && at.latches[n-1] == l {
+			continue
+		} else if n > 0 && at.latches[n-1].state != passed {
+			l.behind++
+		}
+		at.latches = append(at.latches, l)
+		l.rows = append(l.rows, row)
+	}
+	t.grant(l)
+	return l, nil
+}
+
+// grant grants a latch that nobody is ahead of. t.mu is held.
+func (t *Table) grant(l *Latch) {
+	if l.state == waiting && l.behind == 0 {
+		l.state = holding
+		t.granted = append(t.granted, l)
+	}
+}
+
+// Granted returns what was granted since it was called last, in the order of
+// grants, without what was released meanwhile.
+func (t *Table) Granted() []*Latch {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.granted) == 0 {
+		return nil
+	}
+	ls := slices.DeleteFunc(t.granted, func(l *Latch) bool { return l.state != holding })
+	t.granted = nil
+	return ls
+}
+
+// Pass lets the next in line go on: what becomes of the rows is decided, and not yet
+// done. Only who was granted passes.
+func (l *Latch) Pass() {
+	t := l.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l.state != holding {
+		return
+	}
+	l.state = passed
+	for _, row := range l.rows {
+		at := t.lines[row]
+		if i := slices.Index(at.latches, l); i+1 < len(at.latches) {
+			t.advance(at.latches[i+1])
+		}
+	}
+}
+
+// advance tells a latch that on one row nobody is ahead of it any more. t.mu is held.
+func (t *Table) advance(l *Latch) {
+	l.behind--
+	t.grant(l)
+}
+
+// Release gives the places up, in whatever state the latch is: the fate of what was
+// decided is known, or it will not be decided. A second call does nothing.
+func (l *Latch) Release() {
+	t := l.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l.state == released {
+		return
+	}
+	ahead := l.state != passed // of those behind it
+	l.state = released
+	for _, row := range l.rows {
+		at := t.lines[row]
+		i := slices.Index(at.latches, l)
+		// Who stood behind one that waited still stands behind somebody who has not passed.
+		first := i == 0 || at.latches[i-1].state == passed
+		at.latches = slices.Delete(at.latches, i, i+1)
+		if len(at.latches) == 0 {
+			delete(t.lines, row)
+		} else if ahead && first && i < len(at.latches) {
+			t.advance(at.latches[i])
+		}
+	}
+	l.finish()
+}
+
+// finish tells those who wait for the latch. The table's mu is held.
+func (l *Latch) finish() {
+	for _, w := range l.watchers {
+		if w.left--; w.left == 0 {
+			close(w.done)
+		}
+	}
+	l.watchers = nil
+}
+
+// Reset releases every latch: what was decided under them is void, or its fate is
+// for others to learn.
+func (t *Table) Reset() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, at := range t.lines {
+		for _, l := range at.latches {
+			l.state = released
+			l.finish()
+		}
+	}
+	clear(t.lines)
+	t.granted = nil
+}
+
+// Held reports whether something was decided for a row whose fate is not known.
+func (t *Table) Held(row []byte) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	at := t.lines[string(row)]
+	return at != nil && at.latches[0].state == passed
+}
+
+// Wait returns a channel that is closed when all that is decided for a row now has
+// found its fate, or was given up by Reset; nil: there is nothing to wait for.
+// What is decided later is not waited for.
+func (t *Table) Wait(row []byte) <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	at := t.lines[string(row)]
+	if at == nil || at.latches[0].state != passed {
+		return nil
+	}
+	w := &watcher{done: make(chan struct{})}
+	for _, l := range at.latches {
+		if l.state != passed {
+			break
+		}
+		w.left++
+		l.watchers = append(l.watchers, w)
+	}
+	return w.done
+}

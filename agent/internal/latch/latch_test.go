@@ -1,0 +1,193 @@
+package latch
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+func rows(names ...string) [][]byte {
+	var out [][]byte
+	for _, n := range names {
+		out = append(out, []byte(n))
+	}
+	return out
+}
+
+func acquire(t *testing.T, table *Table, owner string, names ...string) *Latch {
+	t.Helper()
+	l, err := table.Acquire(rows(names...), owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func granted(t *testing.T, table *Table, want ...string) {
+	t.Helper()
+	var got []string
+	for _, l := range table.Granted() {
+		owner, _ := l.Owner.(string)
+		got = append(got, owner)
+	}
+	if !slices.Equal(got, want) {
+		t.Fatalf("granted %v, want %v", got, want)
+	}
+}
+
+func TestALine(t *testing.T) {
+	table := New(3)
+	a := acquire(t, table, "a", "x", "y", "x")
+	b := acquire(t, table, "b", "y", "z")
+	c := acquire(t, table, "c", "z")
+	granted(t, table, "a")
+	if table.Held([]byte("x")) || table.Wait([]byte("x")) != nil {
+		t.Error("nothing is decided for x yet")
+	}
+	a.Pass()
+	granted(t, table, "b")
+	x, y := table.Wait([]byte("x")), table.Wait([]byte("y"))
+	b.Pass()
+	both := table.Wait([]byte("y"))
+	a.Release()
+	a.Release()
+	<-x
+	<-y
+	select {
+	case <-both:
+		t.Error("b has not released y")
+	default:
+	}
+	b.Release()
+	<-both
+	granted(t, table, "c")
+	c.Release()
+	if len(table.lines) != 0 {
+		t.Errorf("lines are left: %v", table.lines)
+	}
+}
+
+// TestWhoLeavesTheMiddle has one that waits be cancelled: those behind it move up,
+// and are not granted before those ahead of it have passed.
+func TestWhoLeavesTheMiddle(t *testing.T) {
+	table := New(3)
+	a, b := acquire(t, table, "a", "x"), acquire(t, table, "b", "x")
+	acquire(t, table, "c", "x")
+	if _, err := table.Acquire(rows("x"), "d"); !errors.Is(err, ErrFull) {
+		t.Errorf("a fourth in a line of three: %v", err)
+	}
+	b.Release()
+	granted(t, table, "a")
+	acquire(t, table, "d", "x")
+	a.Release()
+	granted(t, table, "c")
+	watch := table.Wait([]byte("x"))
+	table.Reset()
+	granted(t, table)
+	if watch != nil || len(table.lines) != 0 {
+		t.Error("a reset leaves nothing")
+	}
+}
+
+// TestModel drives random requests, and holds every grant to the rule: nobody who
+// came before and shares a row may be undecided, and everybody's turn comes.
+func TestModel(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 1))
+	type request struct {
+		l       *Latch
+		rows    [][]byte
+		granted bool
+		passed  bool
+	}
+	for range 200 {
+		table := New(64)
+		var open []*request // in the order of arrival
+		turns := func() {
+			for _, l := range table.Granted() {
+				i := slices.IndexFunc(open, func(r *request) bool { return r.l == l })
+				if i < 0 || open[i].granted {
+					t.Fatal("granted what is not open, or twice")
+				}
+				open[i].granted = true
+			}
+			for i, r := range open {
+				free := !slices.ContainsFunc(open[:i], func(o *request) bool {
+					return !o.passed && slices.ContainsFunc(o.rows, func(row []byte) bool {
+						return slices.ContainsFunc(r.rows, func(x []byte) bool { return string(x) == string(row) })
+					})
+				})
+				if free != r.granted {
+					t.Fatalf("request %d of %d: free %v, granted %v", i, len(open), free, r.granted)
+				}
+			}
+		}
+		for step := range 300 {
+			switch n := rng.IntN(10); {
+			case n < 4 && step < 250:
+				r := &request{}
+				for range 1 + rng.IntN(3) {
+					r.rows = append(r.rows, []byte(fmt.Sprint(rng.IntN(5))))
+				}
+				var err error
+				if r.l, err = table.Acquire(r.rows, nil); err != nil {
+					continue
+				}
+				open = append(open, r)
+			case n < 7 && len(open) > 0:
+				if r := open[rng.IntN(len(open))]; r.granted && !r.passed {
+					r.l.Pass()
+					r.passed = true
+				}
+			case len(open) > 0:
+				i := rng.IntN(len(open))
+				open[i].l.Release()
+				open = slices.Delete(open, i, i+1)
+			}
+			turns()
+		}
+		for len(open) > 0 {
+			i := slices.IndexFunc(open, func(r *request) bool { return r.granted })
+			if i < 0 {
+				t.Fatal("nobody's turn: a deadlock")
+			}
+			open[i].l.Release()
+			open = slices.Delete(open, i, i+1)
+			turns()
+		}
+		if len(table.lines) != 0 {
+			t.Fatalf("%d lines are left", len(table.lines))
+		}
+	}
+}
+
+// TestReaders has readers wait while an owner works; it is for the race detector.
+func TestReaders(t *testing.T) {
+	table := New(1000)
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for range 500 {
+				if ch := table.Wait([]byte(fmt.Sprint(i % 2))); ch != nil {
+					<-ch
+				}
+				table.Held([]byte("0"))
+			}
+		})
+	}
+	for n := range 2000 {
+		if _, err := table.Acquire(rows(fmt.Sprint(n%2)), nil); err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range table.Granted() {
+			l.Pass()
+			l.Release()
+		}
+	}
+	wg.Wait()
+}

@@ -1,0 +1,382 @@
+package replica
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/evaluation"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/invariant"
+	"github.com/nodedb/nodedb/agent/internal/latch"
+	"github.com/nodedb/nodedb/agent/internal/logattr"
+)
+
+// maxLine is how many requests wait for one row: at 2,000 a second they wait half a
+// second, which is less than a gateway gives an attempt.
+const maxLine = 1024
+
+// evaluations is what a leader knows of the requests that it evaluates. It begins
+// empty with each leadership, and what an earlier one left is void.
+type evaluations struct {
+	epoch   uint64 // rises when all that is under way becomes void
+	seq     uint64 // of the last request
+	order   uint64 // of the last decision
+	latches *latch.Table
+	// open are the requests that have no answer yet, those in raft included.
+	open map[CommandID]*Proposal
+	// pending is what commands leave of rows that are not applied yet: the newest.
+	pending map[string]*left
+	split   *Proposal // given to raft, and not applied: nothing is proposed behind it
+}
+
+// left is what a command leaves of a row.
+type left struct {
+	by      *Proposal
+	version any
+}
+
+// stage is how far a request is.
+type stage int
+
+const (
+	inLine  stage = iota // waits for its latches, or is being evaluated
+	decided              // has its command, which waits for raft
+	refused              // waits until its refusal is certain
+	inRaft
+)
+
+// evaluated is the part of a Proposal that a request adds.
+type evaluated struct {
+	request  evaluation.Request
+	stage    stage
+	seq      uint64 // of its arrival
+	order    uint64 // of its decision
+	latch    *latch.Latch
+	command  []byte // what is proposed in place of the payload
+	result   []byte // the answer once that is applied
+	saw      hlc.Timestamp
+	joined   []*Proposal // the same request, made again: they get its answer
+	refusals []func(err error)
+	answered bool
+}
+
+func newEvaluations() evaluations {
+	return evaluations{latches: latch.New(maxLine), open: map[CommandID]*Proposal{}, pending: map[string]*left{}}
+}
+
+// Latches returns the latches of the range's rows. Any goroutine may use them: they
+// are of no use but while this replica leads.
+func (r *Replica) Latches() *latch.Table { return r.evals.latches }
+
+// enter takes a request: it stands in line for its rows, or joins its first attempt.
+func (r *Replica) enter(p *Proposal) {
+	if first := r.evals.open[p.ID]; first != nil {
+		// From here on nobody may take it back: it may be applied.
+		if r.claim(p) {
+			first.joined = append(first.joined, p)
+		}
+		return
+	}
+	req, err := r.evaluator.Open(p.Payload)
+	if err != nil {
+		p.refuse(fmt.Errorf("%s: the request is not evaluated: %w", r.rangeID, err))
+		return
+	}
+	r.evals.seq++
+	p.request, p.seq = req, r.evals.seq
+	r.standInLine(p)
+}
+
+func (r *Replica) standInLine(p *Proposal) {
+	rows := p.request.Rows()
+	if r.cfg.Planted.noLatch() {
+		rows = nil
+	}
+	l, err := r.evals.latches.Acquire(rows, p)
+	if err != nil {
+		r.answer(p, Outcome{Err: ErrOverloaded})
+		return
+	}
+	p.latch, p.stage = l, inLine
+	r.evals.open[p.ID] = p
+	r.admit(p)
+}
+
+// claim makes p the range's own: who asked can take it back no more. False: it has
+// been taken back.
+func (r *Replica) claim(p *Proposal) bool {
+	p.claimed = p.claimed || p.take()
+	return p.claimed
+}
+
+// Cancelled tells that p was taken back: its place in line is free.
+func (r *Replica) Cancelled(p *Proposal) {
+	if r.stopped() || p.answered || r.evals.open[p.ID] != p || p.claimed {
+		return
+	}
+	defer r.guard()
+	r.drop(p)
+}
+
+// drop forgets a request that was taken back. Those that had joined it go on.
+func (r *Replica) drop(p *Proposal) {
+	p.answered = true
+	r.leave(p)
+	for i, q := range p.joined {
+		q.request, q.seq = p.request, p.seq
+		if r.standInLine(q); !q.answered {
+			q.joined = p.joined[i+1:]
+			return
+		}
+	}
+}
+
+// leave takes a request out of all that it was in.
+func (r *Replica) leave(p *Proposal) {
+	r.discharge(p)
+	if p.request == nil {
+		return
+	}
+	if r.evals.open[p.ID] == p {
+		delete(r.evals.open, p.ID)
+	}
+	if p.latch != nil {
+		p.latch.Release()
+	}
+	for _, row := range p.request.Rows() {
+		if v := r.evals.pending[string(row)]; v != nil && v.by == p {
+			delete(r.evals.pending, string(row))
+		}
+	}
+}
+
+// answer ends a proposal, once. What was refused over what it leaves is refused for
+// certain now, or has to be asked again.
+func (r *Replica) answer(p *Proposal, o Outcome) {
+	if p.answered {
+		return
+	}
+	p.answered = true
+	r.leave(p)
+	if r.evals.split == p {
+		r.evals.split = nil
+	}
+	if r.claim(p) {
+		p.Done(o)
+	}
+	for _, q := range p.joined {
+		q.Done(o)
+	}
+	err := o.Err
+	if o.rejected {
+		err = ErrProposalLost
+	}
+	for _, refuse := range p.refusals {
+		refuse(err)
+	}
+	p.joined, p.refusals = nil, nil
+}
+
+// Evaluation is a request to be evaluated outside of the loop: whoever carries it out
+// calls Run, anywhere, and then the core's Evaluated.
+type Evaluation struct {
+	Range cluster.RangeID
+
+	replica *Replica
+	p       *Proposal
+	epoch   uint64
+	desc    *cluster.RangeDescriptor
+	pending []evaluation.Pending
+	by      []*Proposal // whose pending versions these are
+	result  evaluation.Decision
+	err     error
+}
+
+// evaluateGranted hands out the requests whose turn it is. A new leader's wait until
+// it is ready: until then it does not know what earlier leaders have acknowledged.
+func (r *Replica) evaluateGranted() {
+	if !r.leading || !r.ready && !r.cfg.Planted.evaluateUnready() {
+		return
+	}
+	for {
+		ls := r.evals.latches.Granted()
+		if len(ls) == 0 {
+			return
+		}
+		for _, l := range ls {
+			if p, ok := l.Owner.(*Proposal); ok {
+				r.evaluate(p)
+			}
+		}
+	}
+}
+
+func (r *Replica) evaluate(p *Proposal) {
+	// Of every request, not of retries alone: a first attempt may come after its own
+	// retry. What is applied from here on cannot have this id: its requests join.
+	if o, ok := r.Applied(p.ID); ok {
+		r.answer(p, o)
+		return
+	}
+	rows := p.request.Rows()
+	j := &Evaluation{
+		Range: r.rangeID, replica: r, p: p, epoch: r.evals.epoch, desc: r.desc,
+		pending: make([]evaluation.Pending, len(rows)), by: make([]*Proposal, len(rows)),
+	}
+	for i, row := range rows {
+		if v := r.evals.pending[string(row)]; v != nil && !r.cfg.Planted.freeLatchEarly() {
+			j.pending[i], j.by[i] = evaluation.Pending{Version: v.version, TS: v.by.ts}, v.by
+		}
+	}
+	r.out.Evaluate(j)
+}
+
+// Run evaluates. Any goroutine may call it, once.
+func (j *Evaluation) Run() {
+	j.result, j.err = j.p.request.Evaluate(j.replica.cfg.Engine, j.desc, j.pending)
+}
+
+// Evaluated takes an evaluation that was carried out. One of before the leadership or
+// the range changed is void: its request was answered then, or stands in line anew.
+func (r *Replica) Evaluated(j *Evaluation) {
+	p := j.p
+	if r.stopped() {
+		return
+	}
+	defer r.guard()
+	if r.cfg.Planted.proposeVoid() && j.epoch != r.evals.epoch && j.result.Command != nil && r.leading && r.ready {
+		p.answered, p.stage, p.command = true, decided, j.result.Command
+		r.queue = append(r.queue, p)
+		return
+	}
+	if j.epoch != r.evals.epoch || p.answered {
+		return
+	}
+	switch {
+	case j.err != nil:
+		r.answer(p, Outcome{Err: fmt.Errorf("%s: evaluate: %w", r.rangeID, j.err)})
+		r.fail(fmt.Errorf("evaluate a request: %w", j.err))
+	case j.result.Command == nil:
+		r.refuse(j)
+	case len(j.result.Command) > 2*r.cfg.MaxCommandBytes: // headers come on top of what was asked
+		r.answer(p, Outcome{Err: ErrTooLarge})
+	case !r.claim(p):
+		r.drop(p)
+	default:
+		r.decide(p, &j.result)
+	}
+}
+
+// decide has a command follow those that were decided before, and lets the next in
+// line go on from what it leaves.
+func (r *Replica) decide(p *Proposal, d *evaluation.Decision) {
+	r.evals.order++
+	p.stage, p.order, p.command, p.result, p.saw = decided, r.evals.order, d.Command, d.Result, d.Saw
+	for i, row := range p.request.Rows() {
+		if v := d.Leaves[i]; v != nil {
+			r.evals.pending[string(row)] = &left{by: p, version: v}
+		}
+	}
+	p.latch.Pass()
+	r.queue = append(r.queue, p)
+}
+
+// refuse makes a refusal certain. It needs no entry: it is enough that this replica
+// still leads after it was decided, and that what it was decided on is applied.
+func (r *Replica) refuse(j *Evaluation) {
+	p, refusal := j.p, j.result.Refusal
+	p.stage = refused
+	p.latch.Release()
+	var last *Proposal // the last command that it was decided on; those before are applied before
+	for _, q := range j.by {
+		if q != nil && !q.answered && (last == nil || q.order > last.order) {
+			last = q
+		}
+	}
+	settle := func(err error) {
+		switch {
+		case p.answered:
+		case err != nil: // what it was refused for never was
+			r.answer(p, Outcome{Err: ErrProposalLost})
+		default:
+			var ts hlc.Timestamp
+			if q := j.by[j.result.Row]; q != nil {
+				ts = q.ts
+			}
+			r.confirm(p, refusal(ts))
+		}
+	}
+	if last == nil {
+		settle(nil)
+		return
+	}
+	last.refusals = append(last.refusals, settle)
+}
+
+// confirm answers with a refusal once leadership is confirmed, as for a read. If an
+// earlier attempt may still arrive, it must find that it is refused: then the answer
+// is recorded by an entry.
+func (r *Replica) confirm(p *Proposal, result []byte) {
+	if r.cfg.Planted.refuseUnconfirmed() {
+		r.answer(p, Outcome{Result: result})
+		return
+	}
+	if !p.Retry {
+		r.Read(&Read{refusal: true, Done: func(err error) { r.answer(p, Outcome{Result: result, Err: err}) }})
+		return
+	}
+	if !r.claim(p) {
+		r.drop(p)
+		return
+	}
+	p.command, p.result = r.evaluator.Record(result), result
+	r.queue = append(r.queue, p)
+}
+
+// void ends all evaluations. What raft has not seen is answered with err.
+func (r *Replica) void(err error) {
+	r.evals.epoch++
+	r.evals.latches.Reset()
+	clear(r.evals.pending)
+	r.evals.split = nil
+	for _, p := range r.opened() {
+		delete(r.evals.open, p.ID)
+		if p.stage != inRaft {
+			r.answer(p, Outcome{Err: err})
+		}
+	}
+}
+
+// opened returns the requests without an answer, in the order in which they came.
+func (r *Replica) opened() []*Proposal {
+	return slices.SortedFunc(maps.Values(r.evals.open), func(a, b *Proposal) int { return cmp.Compare(a.seq, b.seq) })
+}
+
+// restart evaluates anew what raft has not seen, after the range has given rows away:
+// what was decided about them cannot be applied, nor what was decided upon that.
+// Nothing is in raft: nothing is proposed behind a split.
+func (r *Replica) restart() {
+	r.evals.epoch++
+	r.evals.latches.Reset()
+	clear(r.evals.pending)
+	r.queue = slices.DeleteFunc(r.queue, func(p *Proposal) bool { return p.stage == decided && p.request != nil })
+	for _, p := range r.opened() {
+		invariant.Check(p.stage != inRaft, "%s: a command was proposed behind a split", r.rangeID)
+		if p.stage == refused {
+			continue
+		}
+		r.discharge(p)
+		p.command, p.result = nil, nil
+		r.standInLine(p)
+	}
+	r.cfg.Logger.Debug("requests are evaluated anew", logattr.Range(r.rangeID))
+}
+
+var errUnsettled = errors.New("leadership ended while the command was proposed")
+
+// Replica returns whose request it is.
+func (j *Evaluation) Replica() *Replica { return j.replica }
