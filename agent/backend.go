@@ -72,6 +72,12 @@ func (b *backend) InspectRaft(ctx context.Context, id cluster.RangeID, nodes []c
 	return b.n.service.InspectRaft(ctx, id, nodes, perNode)
 }
 
+// VerifyRange implements admin.Observer.
+func (b *backend) VerifyRange(ctx context.Context, id cluster.RangeID) (cluster.Comparison, error) {
+	c, err := b.n.service.Verify(ctx, id)
+	return c, adminError(err)
+}
+
 // Row implements admin.Observer.
 func (b *backend) Row(collection string, key []string) ([]byte, error) {
 	c, ok := b.n.machine.View().Collection(collection)
@@ -187,6 +193,7 @@ func refusedError(r *operation.RefusedError) error {
 		operation.Invalid: admin.KindInvalid, operation.NotFound: admin.KindNotFound, operation.Unsafe: admin.KindUnsafe,
 		operation.Exists: admin.KindConflict, operation.InUse: admin.KindUnsafe,
 		operation.Conflict: admin.KindConflict, operation.StalePlan: admin.KindStalePlan, operation.Denied: admin.KindDenied,
+		operation.NoLeader: admin.KindUnavailable,
 	}
 	e := admin.Refused(r.Message, r.Verdict)
 	e.Kind, e.Err, e.Operation = kinds[r.Kind], r, r.Operation

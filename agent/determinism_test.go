@@ -50,6 +50,7 @@ var shells = map[string]shell{
 	"operation/intake.go":      {why: "what nodes were asked is forgotten when nobody asks any more", only: []string{"time.AfterFunc"}},
 	"operation/service.go":     {why: "answers requests for operations on any node: asks all nodes at once"},
 	"operation/upgradeplan.go": {why: "the part of the service that plans upgrades"},
+	"operation/verifynow.go":   {why: "the part of the service that has a range compared now, and waits for its replicas"},
 	"operation/splitplan.go":   {why: "the part of the service that plans splits"},
 	"metastate/machine.go":     {why: "Watch ends with its caller's context; nothing that is applied depends on it", only: []string{"context.AfterFunc"}},
 }

@@ -64,6 +64,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(desc("store_disk_sync_median_seconds", "Median of the last 16 syncs of the log."), st.Disk.SyncMedian)
 	gauge(desc("store_disk_sync_longest_seconds", "Longest of the last 16 syncs of the log."), st.Disk.SyncLongest)
 	gauge(desc("sql_sessions_count", "SQL sessions."), float64(st.Sessions))
+	gauge(desc("ranges_diverged_count", "Ranges whose replicas hold different things; told by the coordinator, 0 on other nodes."), float64(c.n.runner.Diverged()))
 	gauge(desc("meta_applied_index", "Applied index of the meta range."), float64(st.MetaIndex))
 	gauge(desc("node_ready", "1 while the node serves clients."), map[bool]float64{true: 1}[st.Service == cluster.Ready])
 	gauge(desc("cert_expiry_timestamp_seconds", "When this node's certificate expires."), float64(c.n.certs.Current().Expires().Unix()))

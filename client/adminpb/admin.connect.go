@@ -95,6 +95,8 @@ const (
 	AdminExplainMemberProcedure = "/nodedb.admin.v1.Admin/ExplainMember"
 	// AdminExplainRangeProcedure is the procedure name of the Admin's ExplainRange RPC.
 	AdminExplainRangeProcedure = "/nodedb.admin.v1.Admin/ExplainRange"
+	// AdminVerifyRangeProcedure is the procedure name of the Admin's VerifyRange RPC.
+	AdminVerifyRangeProcedure = "/nodedb.admin.v1.Admin/VerifyRange"
 	// AdminInspectRaftProcedure is the procedure name of the Admin's InspectRaft RPC.
 	AdminInspectRaftProcedure = "/nodedb.admin.v1.Admin/InspectRaft"
 	// AdminDiffRoutingProcedure is the procedure name of the Admin's DiffRouting RPC.
@@ -382,6 +384,13 @@ var (
 			IdempotencyLevel: connect.IdempotencyNoSideEffects,
 		}
 	})
+	adminVerifyRangeSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_admin_proto.Services().ByName("Admin").Methods().ByName("VerifyRange"),
+			Procedure:  AdminVerifyRangeProcedure,
+		}
+	})
 	adminInspectRaftSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType:       connect.StreamTypeUnary,
@@ -575,6 +584,8 @@ type AdminClient interface {
 	ExplainMember(context.Context, *ExplainMemberRequest) (*ExplainMemberResponse, error)
 	// ExplainRange says for every node whether a replica of the range may be there.
 	ExplainRange(context.Context, *ExplainRangeRequest) (*ExplainRangeResponse, error)
+	// VerifyRange has the replicas of a range compared now, and waits for them.
+	VerifyRange(context.Context, *VerifyRangeRequest) (*VerifyRangeResponse, error)
 	// InspectRaft shows a range's raft state as each of its replicas has it.
 	InspectRaft(context.Context, *InspectRaftRequest) (*InspectRaftResponse, error)
 	// DiffRouting compares each node's routing table with the meta range.
@@ -705,6 +716,8 @@ type AdminHandler interface {
 	ExplainMember(context.Context, *ExplainMemberRequest) (*ExplainMemberResponse, error)
 	// ExplainRange says for every node whether a replica of the range may be there.
 	ExplainRange(context.Context, *ExplainRangeRequest) (*ExplainRangeResponse, error)
+	// VerifyRange has the replicas of a range compared now, and waits for them.
+	VerifyRange(context.Context, *VerifyRangeRequest) (*VerifyRangeResponse, error)
 	// InspectRaft shows a range's raft state as each of its replicas has it.
 	InspectRaft(context.Context, *InspectRaftRequest) (*InspectRaftResponse, error)
 	// DiffRouting compares each node's routing table with the meta range.
@@ -775,6 +788,7 @@ func RegisterAdminHandler(server *connect.Server, svc AdminHandler) {
 		connect.Method{Spec: adminCheckSpec(), Handler: adapter.check},
 		connect.Method{Spec: adminExplainMemberSpec(), Handler: adapter.explainMember},
 		connect.Method{Spec: adminExplainRangeSpec(), Handler: adapter.explainRange},
+		connect.Method{Spec: adminVerifyRangeSpec(), Handler: adapter.verifyRange},
 		connect.Method{Spec: adminInspectRaftSpec(), Handler: adapter.inspectRaft},
 		connect.Method{Spec: adminDiffRoutingSpec(), Handler: adapter.diffRouting},
 		connect.Method{Spec: adminPauseOperationSpec(), Handler: adapter.pauseOperation},
@@ -956,6 +970,10 @@ func (UnimplementedAdminHandler) ExplainMember(context.Context, *ExplainMemberRe
 
 func (UnimplementedAdminHandler) ExplainRange(context.Context, *ExplainRangeRequest) (*ExplainRangeResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.ExplainRange is not implemented")
+}
+
+func (UnimplementedAdminHandler) VerifyRange(context.Context, *VerifyRangeRequest) (*VerifyRangeResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.VerifyRange is not implemented")
 }
 
 func (UnimplementedAdminHandler) InspectRaft(context.Context, *InspectRaftRequest) (*InspectRaftResponse, error) {
@@ -1289,6 +1307,14 @@ func (c *adminClient) ExplainMember(ctx context.Context, req *ExplainMemberReque
 func (c *adminClient) ExplainRange(ctx context.Context, req *ExplainRangeRequest) (*ExplainRangeResponse, error) {
 	var res ExplainRangeResponse
 	if err := c.client.CallUnary(ctx, adminExplainRangeSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) VerifyRange(ctx context.Context, req *VerifyRangeRequest) (*VerifyRangeResponse, error) {
+	var res VerifyRangeResponse
+	if err := c.client.CallUnary(ctx, adminVerifyRangeSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1818,6 +1844,18 @@ func (h adminHandler) explainRange(ctx context.Context, _ connect.Spec, stream c
 		return err
 	}
 	res, err := h.svc.ExplainRange(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) verifyRange(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req VerifyRangeRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.VerifyRange(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ package adminpb
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -211,8 +212,9 @@ type Range struct {
 	EndKey   string `protobuf:"bytes,20,opt,name=end_key,json=endKey,proto3" json:"end_key,omitempty"`
 	// Of bytes: newest versions that have a value, and all other versions. Unknown as
 	// bytes are.
-	LiveBytes     uint64 `protobuf:"varint,25,opt,name=live_bytes,json=liveBytes,proto3" json:"live_bytes,omitempty"`
-	DeadBytes     uint64 `protobuf:"varint,26,opt,name=dead_bytes,json=deadBytes,proto3" json:"dead_bytes,omitempty"`
+	LiveBytes     uint64      `protobuf:"varint,25,opt,name=live_bytes,json=liveBytes,proto3" json:"live_bytes,omitempty"`
+	DeadBytes     uint64      `protobuf:"varint,26,opt,name=dead_bytes,json=deadBytes,proto3" json:"dead_bytes,omitempty"`
+	Comparison    *Comparison `protobuf:"bytes,27,opt,name=comparison,proto3" json:"comparison,omitempty"` // absent: its replicas were not compared yet
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -401,6 +403,202 @@ func (x *Range) GetDeadBytes() uint64 {
 	return 0
 }
 
+func (x *Range) GetComparison() *Comparison {
+	if x != nil {
+		return x.Comparison
+	}
+	return nil
+}
+
+// Comparison is what the replicas of a range told when they were compared last.
+type Comparison struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`          // the entry of the log at which; 0: none has told
+	At            *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`                 // of that entry
+	Same          []uint32               `protobuf:"varint,3,rep,packed,name=same,proto3" json:"same,omitempty"`     // nodes whose replicas hold the same
+	Differ        []uint32               `protobuf:"varint,4,rep,packed,name=differ,proto3" json:"differ,omitempty"` // those that hold something else than most; all, if no more than half hold the same
+	Untold        []uint32               `protobuf:"varint,5,rep,packed,name=untold,proto3" json:"untold,omitempty"` // those that have not told, or could not
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Comparison) Reset() {
+	*x = Comparison{}
+	mi := &file_ranges_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Comparison) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Comparison) ProtoMessage() {}
+
+func (x *Comparison) ProtoReflect() protoreflect.Message {
+	mi := &file_ranges_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Comparison.ProtoReflect.Descriptor instead.
+func (*Comparison) Descriptor() ([]byte, []int) {
+	return file_ranges_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Comparison) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Comparison) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Comparison) GetSame() []uint32 {
+	if x != nil {
+		return x.Same
+	}
+	return nil
+}
+
+func (x *Comparison) GetDiffer() []uint32 {
+	if x != nil {
+		return x.Differ
+	}
+	return nil
+}
+
+func (x *Comparison) GetUntold() []uint32 {
+	if x != nil {
+		return x.Untold
+	}
+	return nil
+}
+
+type VerifyRangeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Range         uint32                 `protobuf:"varint,1,opt,name=range,proto3" json:"range,omitempty"`
+	Timeout       float64                `protobuf:"fixed64,2,opt,name=timeout,proto3" json:"timeout,omitempty"` // seconds to wait for the replicas; 0: 120
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyRangeRequest) Reset() {
+	*x = VerifyRangeRequest{}
+	mi := &file_ranges_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyRangeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyRangeRequest) ProtoMessage() {}
+
+func (x *VerifyRangeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ranges_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyRangeRequest.ProtoReflect.Descriptor instead.
+func (*VerifyRangeRequest) Descriptor() ([]byte, []int) {
+	return file_ranges_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *VerifyRangeRequest) GetRange() uint32 {
+	if x != nil {
+		return x.Range
+	}
+	return 0
+}
+
+func (x *VerifyRangeRequest) GetTimeout() float64 {
+	if x != nil {
+		return x.Timeout
+	}
+	return 0
+}
+
+type VerifyRangeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AsOf          *AsOf                  `protobuf:"bytes,1,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	Range         uint32                 `protobuf:"varint,2,opt,name=range,proto3" json:"range,omitempty"`
+	Comparison    *Comparison            `protobuf:"bytes,3,opt,name=comparison,proto3" json:"comparison,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyRangeResponse) Reset() {
+	*x = VerifyRangeResponse{}
+	mi := &file_ranges_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyRangeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyRangeResponse) ProtoMessage() {}
+
+func (x *VerifyRangeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ranges_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyRangeResponse.ProtoReflect.Descriptor instead.
+func (*VerifyRangeResponse) Descriptor() ([]byte, []int) {
+	return file_ranges_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *VerifyRangeResponse) GetAsOf() *AsOf {
+	if x != nil {
+		return x.AsOf
+	}
+	return nil
+}
+
+func (x *VerifyRangeResponse) GetRange() uint32 {
+	if x != nil {
+		return x.Range
+	}
+	return 0
+}
+
+func (x *VerifyRangeResponse) GetComparison() *Comparison {
+	if x != nil {
+		return x.Comparison
+	}
+	return nil
+}
+
 type Replica struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          uint32                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -417,7 +615,7 @@ type Replica struct {
 
 func (x *Replica) Reset() {
 	*x = Replica{}
-	mi := &file_ranges_proto_msgTypes[3]
+	mi := &file_ranges_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -429,7 +627,7 @@ func (x *Replica) String() string {
 func (*Replica) ProtoMessage() {}
 
 func (x *Replica) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[3]
+	mi := &file_ranges_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -442,7 +640,7 @@ func (x *Replica) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replica.ProtoReflect.Descriptor instead.
 func (*Replica) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{3}
+	return file_ranges_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Replica) GetNode() uint32 {
@@ -511,7 +709,7 @@ type GetRoutingRequest struct {
 
 func (x *GetRoutingRequest) Reset() {
 	*x = GetRoutingRequest{}
-	mi := &file_ranges_proto_msgTypes[4]
+	mi := &file_ranges_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -523,7 +721,7 @@ func (x *GetRoutingRequest) String() string {
 func (*GetRoutingRequest) ProtoMessage() {}
 
 func (x *GetRoutingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[4]
+	mi := &file_ranges_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -536,7 +734,7 @@ func (x *GetRoutingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRoutingRequest.ProtoReflect.Descriptor instead.
 func (*GetRoutingRequest) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{4}
+	return file_ranges_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetRoutingRequest) GetNodeTimeout() float64 {
@@ -563,7 +761,7 @@ type GetRoutingResponse struct {
 
 func (x *GetRoutingResponse) Reset() {
 	*x = GetRoutingResponse{}
-	mi := &file_ranges_proto_msgTypes[5]
+	mi := &file_ranges_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -575,7 +773,7 @@ func (x *GetRoutingResponse) String() string {
 func (*GetRoutingResponse) ProtoMessage() {}
 
 func (x *GetRoutingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[5]
+	mi := &file_ranges_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -588,7 +786,7 @@ func (x *GetRoutingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRoutingResponse.ProtoReflect.Descriptor instead.
 func (*GetRoutingResponse) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{5}
+	return file_ranges_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetRoutingResponse) GetAsOf() *AsOf {
@@ -623,7 +821,7 @@ type Route struct {
 
 func (x *Route) Reset() {
 	*x = Route{}
-	mi := &file_ranges_proto_msgTypes[6]
+	mi := &file_ranges_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -635,7 +833,7 @@ func (x *Route) String() string {
 func (*Route) ProtoMessage() {}
 
 func (x *Route) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[6]
+	mi := &file_ranges_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -648,7 +846,7 @@ func (x *Route) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Route.ProtoReflect.Descriptor instead.
 func (*Route) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{6}
+	return file_ranges_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Route) GetRange() uint32 {
@@ -732,7 +930,7 @@ type LookupRouteRequest struct {
 
 func (x *LookupRouteRequest) Reset() {
 	*x = LookupRouteRequest{}
-	mi := &file_ranges_proto_msgTypes[7]
+	mi := &file_ranges_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -744,7 +942,7 @@ func (x *LookupRouteRequest) String() string {
 func (*LookupRouteRequest) ProtoMessage() {}
 
 func (x *LookupRouteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[7]
+	mi := &file_ranges_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -757,7 +955,7 @@ func (x *LookupRouteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRouteRequest.ProtoReflect.Descriptor instead.
 func (*LookupRouteRequest) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{7}
+	return file_ranges_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *LookupRouteRequest) GetCollection() string {
@@ -786,7 +984,7 @@ type LookupRouteResponse struct {
 
 func (x *LookupRouteResponse) Reset() {
 	*x = LookupRouteResponse{}
-	mi := &file_ranges_proto_msgTypes[8]
+	mi := &file_ranges_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -798,7 +996,7 @@ func (x *LookupRouteResponse) String() string {
 func (*LookupRouteResponse) ProtoMessage() {}
 
 func (x *LookupRouteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[8]
+	mi := &file_ranges_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -811,7 +1009,7 @@ func (x *LookupRouteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRouteResponse.ProtoReflect.Descriptor instead.
 func (*LookupRouteResponse) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{8}
+	return file_ranges_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *LookupRouteResponse) GetAsOf() *AsOf {
@@ -852,7 +1050,7 @@ type ExplainRangeRequest struct {
 
 func (x *ExplainRangeRequest) Reset() {
 	*x = ExplainRangeRequest{}
-	mi := &file_ranges_proto_msgTypes[9]
+	mi := &file_ranges_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -864,7 +1062,7 @@ func (x *ExplainRangeRequest) String() string {
 func (*ExplainRangeRequest) ProtoMessage() {}
 
 func (x *ExplainRangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[9]
+	mi := &file_ranges_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -877,7 +1075,7 @@ func (x *ExplainRangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRangeRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRangeRequest) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{9}
+	return file_ranges_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ExplainRangeRequest) GetRange() uint32 {
@@ -906,7 +1104,7 @@ type ExplainRangeResponse struct {
 
 func (x *ExplainRangeResponse) Reset() {
 	*x = ExplainRangeResponse{}
-	mi := &file_ranges_proto_msgTypes[10]
+	mi := &file_ranges_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -918,7 +1116,7 @@ func (x *ExplainRangeResponse) String() string {
 func (*ExplainRangeResponse) ProtoMessage() {}
 
 func (x *ExplainRangeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[10]
+	mi := &file_ranges_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -931,7 +1129,7 @@ func (x *ExplainRangeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRangeResponse.ProtoReflect.Descriptor instead.
 func (*ExplainRangeResponse) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{10}
+	return file_ranges_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExplainRangeResponse) GetAsOf() *AsOf {
@@ -978,7 +1176,7 @@ type PlacementVerdict struct {
 
 func (x *PlacementVerdict) Reset() {
 	*x = PlacementVerdict{}
-	mi := &file_ranges_proto_msgTypes[11]
+	mi := &file_ranges_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -990,7 +1188,7 @@ func (x *PlacementVerdict) String() string {
 func (*PlacementVerdict) ProtoMessage() {}
 
 func (x *PlacementVerdict) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[11]
+	mi := &file_ranges_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1003,7 +1201,7 @@ func (x *PlacementVerdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementVerdict.ProtoReflect.Descriptor instead.
 func (*PlacementVerdict) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{11}
+	return file_ranges_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PlacementVerdict) GetNode() uint32 {
@@ -1064,7 +1262,7 @@ type DiffRoutingRequest struct {
 
 func (x *DiffRoutingRequest) Reset() {
 	*x = DiffRoutingRequest{}
-	mi := &file_ranges_proto_msgTypes[12]
+	mi := &file_ranges_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1076,7 +1274,7 @@ func (x *DiffRoutingRequest) String() string {
 func (*DiffRoutingRequest) ProtoMessage() {}
 
 func (x *DiffRoutingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[12]
+	mi := &file_ranges_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1089,7 +1287,7 @@ func (x *DiffRoutingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRoutingRequest.ProtoReflect.Descriptor instead.
 func (*DiffRoutingRequest) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{12}
+	return file_ranges_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DiffRoutingRequest) GetNodeTimeout() float64 {
@@ -1109,7 +1307,7 @@ type DiffRoutingResponse struct {
 
 func (x *DiffRoutingResponse) Reset() {
 	*x = DiffRoutingResponse{}
-	mi := &file_ranges_proto_msgTypes[13]
+	mi := &file_ranges_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1121,7 +1319,7 @@ func (x *DiffRoutingResponse) String() string {
 func (*DiffRoutingResponse) ProtoMessage() {}
 
 func (x *DiffRoutingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[13]
+	mi := &file_ranges_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1134,7 +1332,7 @@ func (x *DiffRoutingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRoutingResponse.ProtoReflect.Descriptor instead.
 func (*DiffRoutingResponse) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{13}
+	return file_ranges_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DiffRoutingResponse) GetAsOf() *AsOf {
@@ -1166,7 +1364,7 @@ type RoutingDiff struct {
 
 func (x *RoutingDiff) Reset() {
 	*x = RoutingDiff{}
-	mi := &file_ranges_proto_msgTypes[14]
+	mi := &file_ranges_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1178,7 +1376,7 @@ func (x *RoutingDiff) String() string {
 func (*RoutingDiff) ProtoMessage() {}
 
 func (x *RoutingDiff) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[14]
+	mi := &file_ranges_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1191,7 +1389,7 @@ func (x *RoutingDiff) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoutingDiff.ProtoReflect.Descriptor instead.
 func (*RoutingDiff) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{14}
+	return file_ranges_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RoutingDiff) GetNode() uint32 {
@@ -1241,7 +1439,7 @@ var File_ranges_proto protoreflect.FileDescriptor
 const file_ranges_proto_rawDesc = "" +
 	"\n" +
 	"\franges.proto\x12\x0fnodedb.admin.v1\x1a\n" +
-	"base.proto\"\xd4\x01\n" +
+	"base.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd4\x01\n" +
 	"\x11ListRangesRequest\x12\x10\n" +
 	"\x03ids\x18\x01 \x03(\rR\x03ids\x12\x1e\n" +
 	"\n" +
@@ -1256,7 +1454,7 @@ const file_ranges_proto_rawDesc = "" +
 	"\x12ListRangesResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12.\n" +
 	"\x06ranges\x18\x02 \x03(\v2\x16.nodedb.admin.v1.RangeR\x06ranges\x12\x12\n" +
-	"\x04next\x18\x03 \x01(\rR\x04next\"\xeb\x04\n" +
+	"\x04next\x18\x03 \x01(\rR\x04next\"\xa8\x05\n" +
 	"\x05Range\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x12\n" +
 	"\x04meta\x18\x02 \x01(\bR\x04meta\x12\x14\n" +
@@ -1284,7 +1482,26 @@ const file_ranges_proto_rawDesc = "" +
 	"\n" +
 	"live_bytes\x18\x19 \x01(\x04R\tliveBytes\x12\x1d\n" +
 	"\n" +
-	"dead_bytes\x18\x1a \x01(\x04R\tdeadBytes\"\xc7\x01\n" +
+	"dead_bytes\x18\x1a \x01(\x04R\tdeadBytes\x12;\n" +
+	"\n" +
+	"comparison\x18\x1b \x01(\v2\x1b.nodedb.admin.v1.ComparisonR\n" +
+	"comparison\"\x92\x01\n" +
+	"\n" +
+	"Comparison\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
+	"\x04same\x18\x03 \x03(\rR\x04same\x12\x16\n" +
+	"\x06differ\x18\x04 \x03(\rR\x06differ\x12\x16\n" +
+	"\x06untold\x18\x05 \x03(\rR\x06untold\"D\n" +
+	"\x12VerifyRangeRequest\x12\x14\n" +
+	"\x05range\x18\x01 \x01(\rR\x05range\x12\x18\n" +
+	"\atimeout\x18\x02 \x01(\x01R\atimeout\"\x94\x01\n" +
+	"\x13VerifyRangeResponse\x12*\n" +
+	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12\x14\n" +
+	"\x05range\x18\x02 \x01(\rR\x05range\x12;\n" +
+	"\n" +
+	"comparison\x18\x03 \x01(\v2\x1b.nodedb.admin.v1.ComparisonR\n" +
+	"comparison\"\xc7\x01\n" +
 	"\aReplica\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x18\n" +
 	"\areplica\x18\x02 \x01(\x04R\areplica\x12\x12\n" +
@@ -1366,43 +1583,51 @@ func file_ranges_proto_rawDescGZIP() []byte {
 	return file_ranges_proto_rawDescData
 }
 
-var file_ranges_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_ranges_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_ranges_proto_goTypes = []any{
-	(*ListRangesRequest)(nil),    // 0: nodedb.admin.v1.ListRangesRequest
-	(*ListRangesResponse)(nil),   // 1: nodedb.admin.v1.ListRangesResponse
-	(*Range)(nil),                // 2: nodedb.admin.v1.Range
-	(*Replica)(nil),              // 3: nodedb.admin.v1.Replica
-	(*GetRoutingRequest)(nil),    // 4: nodedb.admin.v1.GetRoutingRequest
-	(*GetRoutingResponse)(nil),   // 5: nodedb.admin.v1.GetRoutingResponse
-	(*Route)(nil),                // 6: nodedb.admin.v1.Route
-	(*LookupRouteRequest)(nil),   // 7: nodedb.admin.v1.LookupRouteRequest
-	(*LookupRouteResponse)(nil),  // 8: nodedb.admin.v1.LookupRouteResponse
-	(*ExplainRangeRequest)(nil),  // 9: nodedb.admin.v1.ExplainRangeRequest
-	(*ExplainRangeResponse)(nil), // 10: nodedb.admin.v1.ExplainRangeResponse
-	(*PlacementVerdict)(nil),     // 11: nodedb.admin.v1.PlacementVerdict
-	(*DiffRoutingRequest)(nil),   // 12: nodedb.admin.v1.DiffRoutingRequest
-	(*DiffRoutingResponse)(nil),  // 13: nodedb.admin.v1.DiffRoutingResponse
-	(*RoutingDiff)(nil),          // 14: nodedb.admin.v1.RoutingDiff
-	(*AsOf)(nil),                 // 15: nodedb.admin.v1.AsOf
+	(*ListRangesRequest)(nil),     // 0: nodedb.admin.v1.ListRangesRequest
+	(*ListRangesResponse)(nil),    // 1: nodedb.admin.v1.ListRangesResponse
+	(*Range)(nil),                 // 2: nodedb.admin.v1.Range
+	(*Comparison)(nil),            // 3: nodedb.admin.v1.Comparison
+	(*VerifyRangeRequest)(nil),    // 4: nodedb.admin.v1.VerifyRangeRequest
+	(*VerifyRangeResponse)(nil),   // 5: nodedb.admin.v1.VerifyRangeResponse
+	(*Replica)(nil),               // 6: nodedb.admin.v1.Replica
+	(*GetRoutingRequest)(nil),     // 7: nodedb.admin.v1.GetRoutingRequest
+	(*GetRoutingResponse)(nil),    // 8: nodedb.admin.v1.GetRoutingResponse
+	(*Route)(nil),                 // 9: nodedb.admin.v1.Route
+	(*LookupRouteRequest)(nil),    // 10: nodedb.admin.v1.LookupRouteRequest
+	(*LookupRouteResponse)(nil),   // 11: nodedb.admin.v1.LookupRouteResponse
+	(*ExplainRangeRequest)(nil),   // 12: nodedb.admin.v1.ExplainRangeRequest
+	(*ExplainRangeResponse)(nil),  // 13: nodedb.admin.v1.ExplainRangeResponse
+	(*PlacementVerdict)(nil),      // 14: nodedb.admin.v1.PlacementVerdict
+	(*DiffRoutingRequest)(nil),    // 15: nodedb.admin.v1.DiffRoutingRequest
+	(*DiffRoutingResponse)(nil),   // 16: nodedb.admin.v1.DiffRoutingResponse
+	(*RoutingDiff)(nil),           // 17: nodedb.admin.v1.RoutingDiff
+	(*AsOf)(nil),                  // 18: nodedb.admin.v1.AsOf
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
 }
 var file_ranges_proto_depIdxs = []int32{
-	15, // 0: nodedb.admin.v1.ListRangesResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	18, // 0: nodedb.admin.v1.ListRangesResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	2,  // 1: nodedb.admin.v1.ListRangesResponse.ranges:type_name -> nodedb.admin.v1.Range
-	3,  // 2: nodedb.admin.v1.Range.replicas:type_name -> nodedb.admin.v1.Replica
-	15, // 3: nodedb.admin.v1.GetRoutingResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	6,  // 4: nodedb.admin.v1.GetRoutingResponse.routes:type_name -> nodedb.admin.v1.Route
-	15, // 5: nodedb.admin.v1.LookupRouteResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	6,  // 6: nodedb.admin.v1.LookupRouteResponse.route:type_name -> nodedb.admin.v1.Route
-	15, // 7: nodedb.admin.v1.ExplainRangeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	2,  // 8: nodedb.admin.v1.ExplainRangeResponse.range:type_name -> nodedb.admin.v1.Range
-	11, // 9: nodedb.admin.v1.ExplainRangeResponse.nodes:type_name -> nodedb.admin.v1.PlacementVerdict
-	15, // 10: nodedb.admin.v1.DiffRoutingResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	14, // 11: nodedb.admin.v1.DiffRoutingResponse.nodes:type_name -> nodedb.admin.v1.RoutingDiff
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	6,  // 2: nodedb.admin.v1.Range.replicas:type_name -> nodedb.admin.v1.Replica
+	3,  // 3: nodedb.admin.v1.Range.comparison:type_name -> nodedb.admin.v1.Comparison
+	19, // 4: nodedb.admin.v1.Comparison.at:type_name -> google.protobuf.Timestamp
+	18, // 5: nodedb.admin.v1.VerifyRangeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	3,  // 6: nodedb.admin.v1.VerifyRangeResponse.comparison:type_name -> nodedb.admin.v1.Comparison
+	18, // 7: nodedb.admin.v1.GetRoutingResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	9,  // 8: nodedb.admin.v1.GetRoutingResponse.routes:type_name -> nodedb.admin.v1.Route
+	18, // 9: nodedb.admin.v1.LookupRouteResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	9,  // 10: nodedb.admin.v1.LookupRouteResponse.route:type_name -> nodedb.admin.v1.Route
+	18, // 11: nodedb.admin.v1.ExplainRangeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	2,  // 12: nodedb.admin.v1.ExplainRangeResponse.range:type_name -> nodedb.admin.v1.Range
+	14, // 13: nodedb.admin.v1.ExplainRangeResponse.nodes:type_name -> nodedb.admin.v1.PlacementVerdict
+	18, // 14: nodedb.admin.v1.DiffRoutingResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	17, // 15: nodedb.admin.v1.DiffRoutingResponse.nodes:type_name -> nodedb.admin.v1.RoutingDiff
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_ranges_proto_init() }
@@ -1417,7 +1642,7 @@ func file_ranges_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ranges_proto_rawDesc), len(file_ranges_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -61,6 +61,17 @@ func (f *fakeCluster) ExplainMember(_ context.Context, r *adminpb.ExplainMemberR
 	}, nil
 }
 
+func (f *fakeCluster) VerifyRange(_ context.Context, r *adminpb.VerifyRangeRequest) (*adminpb.VerifyRangeResponse, error) {
+	c := &adminpb.Comparison{Index: 90, At: timestamppb.New(now.Add(-time.Second)), Same: []uint32{1, 2, 3}}
+	switch r.GetRange() {
+	case 1:
+		c.Same, c.Differ = []uint32{1, 3}, []uint32{2}
+	case 3:
+		c.Same, c.Untold = []uint32{1, 2}, []uint32{3}
+	}
+	return &adminpb.VerifyRangeResponse{AsOf: asOf(), Range: r.GetRange(), Comparison: c}, nil
+}
+
 func (f *fakeCluster) InspectRaft(ctx context.Context, r *adminpb.InspectRaftRequest) (*adminpb.InspectRaftResponse, error) {
 	ranges, err := f.ListRanges(ctx, &adminpb.ListRangesRequest{Ids: []uint32{r.GetRange()}})
 	if err != nil {

@@ -107,6 +107,9 @@ type Observer interface {
 	// InspectRaft asks each of nodes for the raft state of its replica of a range.
 	// Who does not answer in time, or has none, is not in the result.
 	InspectRaft(ctx context.Context, id cluster.RangeID, nodes []cluster.NodeID, perNode time.Duration) map[cluster.NodeID]*cluster.RaftState
+	// VerifyRange has the replicas of a range compared, and waits until all have told
+	// or ctx ends: then it says who has not. KindNotFound, KindUnavailable (no leader).
+	VerifyRange(ctx context.Context, id cluster.RangeID) (cluster.Comparison, error)
 	// Row is the stored row (keys.Row) of collection with this primary key, each
 	// column given as text. KindNotFound: no such collection; KindInvalid: the key
 	// does not fit its columns.

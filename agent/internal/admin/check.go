@@ -52,6 +52,7 @@ var rules = []rule{
 	{"DISK_SLOW", "every disk syncs in time", true, slowDisks},
 	{"STORE_STUCK", "the store of every node gets on", true, stuckStores},
 	{"STORE_BEHIND", "no store is older than what it told", false, storesBehind},
+	{"REPLICA_DIVERGED", "no replica holds something else than the others, as far as they were compared", true, divergedRanges},
 	{"REPLICA_FAILED", "no replica has failed", true, failedReplicas},
 	{"UNDER_REPLICATED", "every range has the voters that are declared", false, underReplicated},
 	{"POOL_MISFIT", "every range has its replicas where its pool wants them", false, misfitPools},

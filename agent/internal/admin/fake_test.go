@@ -100,6 +100,10 @@ func (b *fakeBackend) Self() cluster.NodeID                 { return 1 }
 func (b *fakeBackend) Version() string                      { return "v1" }
 func (b *fakeBackend) MetaLeader() (cluster.NodeID, uint64) { return 2, 41 }
 
+func (b *fakeBackend) VerifyRange(_ context.Context, id cluster.RangeID) (cluster.Comparison, error) {
+	return cluster.Comparison{Index: 50, At: time.UnixMilli(1_700_000_000_000).UTC(), Same: []cluster.NodeID{1, 3}, Differ: []cluster.NodeID{2}}, nil
+}
+
 func (b *fakeBackend) InspectRaft(_ context.Context, id cluster.RangeID, nodes []cluster.NodeID, _ time.Duration) map[cluster.NodeID]*cluster.RaftState {
 	out := map[cluster.NodeID]*cluster.RaftState{}
 	for _, n := range nodes {

@@ -150,9 +150,19 @@ func (f *rangeSight) strange(r report) bool {
 	return (!held || rep.Replica > r.status.Replica) && r.status.Replica < f.descriptor.NextReplica
 }
 
+// comparison compares what the replicas have told that they hold.
+func (f *rangeSight) comparison() cluster.Comparison {
+	return cluster.Compare(f.descriptor, func(r cluster.ReplicaDescriptor) []cluster.Checksum {
+		if st := f.on(r.Node); st != nil && st.Replica == r.Replica {
+			return st.Checksums
+		}
+		return nil
+	})
+}
+
 // notable reports whether a rule may have something to say of the range.
 func (f *rangeSight) notable() bool {
-	return f.state != rangeHealthy || slices.ContainsFunc(f.reports, func(r report) bool { return r.status.Failed != "" || f.strange(r) })
+	return f.state != rangeHealthy || len(f.comparison().Differ) > 0 || slices.ContainsFunc(f.reports, func(r report) bool { return r.status.Failed != "" || f.strange(r) })
 }
 
 // judge finds the state of a range; the worst that holds wins.

@@ -113,6 +113,9 @@ func (f *rangeSight) message() *adminpb.Range {
 		p.Term, p.Commit, p.Applied, progress = l.Term, l.Commit, l.Applied, l.Progress
 		p.ReadsPerSecond, p.WritesPerSecond = l.ReadsPerSecond, l.WritesPerSecond
 	}
+	if c := f.comparison(); c.Index > 0 {
+		p.Comparison = comparisonProto(&c)
+	}
 	p.Replicas = make([]*adminpb.Replica, 0, len(d.Replicas))
 	for _, rep := range d.Replicas {
 		var pr cluster.ReplicaProgress

@@ -150,6 +150,18 @@ func failedReplicas(c *checkup) []breach {
 	return out
 }
 
+// divergedRanges finds ranges whose replicas hold different things.
+func divergedRanges(c *checkup) []breach {
+	var out []breach
+	for _, id := range sortedKeys(c.notable) {
+		if cmp := c.notable[id].comparison(); len(cmp.Differ) > 0 {
+			out = append(out, breach{severity: severityError, nodes: cmp.Differ, ranges: []cluster.RangeID{id}, command: "nodedbctl ranges show " + id.String(),
+				text: cmp.Tell(id) + "; nothing is mended by itself: docs/OPERATIONS.md, Replicas that differ"})
+		}
+	}
+	return out
+}
+
 // replicasOf says what becomes of the replicas of data of a node that is down.
 func (c *checkup) replicasOf(node cluster.NodeID) string {
 	held := c.data[node]

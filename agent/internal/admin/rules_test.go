@@ -18,6 +18,11 @@ import (
 func TestRules(t *testing.T) {
 	for code, spoil := range map[string]func(b *fakeBackend, v *metastate.View){
 		"": func(*fakeBackend, *metastate.View) {},
+		"REPLICA_DIVERGED": func(b *fakeBackend, _ *metastate.View) {
+			for id := cluster.NodeID(1); id <= 3; id++ {
+				b.statuses[id].Ranges[2].Checksums = []cluster.Checksum{{Index: 40, Generation: 4, Sum: map[cluster.NodeID]uint64{2: 8}[id], Versions: 5}}
+			}
+		},
 		"CLOCK_SKEW": func(b *fakeBackend, _ *metastate.View) {
 			b.statuses[2].Clock = cluster.ClockStatus{Belief: "sure", Limit: 0.5, Offset: -1.5}
 		},

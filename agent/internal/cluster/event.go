@@ -65,6 +65,7 @@ const (
 	EventNodeLeft        EventKind = "node.left"
 	EventNodeService     EventKind = "node.service"
 	EventReplicaFailed   EventKind = "replica.failed"
+	EventRangeDiverged   EventKind = "range.diverged"
 	EventBreakerOpen     EventKind = "breaker.open"
 	EventBreakerClosed   EventKind = "breaker.closed"
 	EventCoordinatorMove EventKind = "coordinator.changed"

@@ -250,6 +250,8 @@ type RangeStatus struct {
 	Progress []ReplicaProgress `json:"progress,omitempty"`
 	// Failed says why this replica has stopped, if it has.
 	Failed string `json:"failed,omitempty"`
+	// Checksums are what the replica held when it was compared last, the newest first.
+	Checksums []Checksum `json:"checksums,omitempty"`
 }
 
 // RangeLoad is how busy a range is.

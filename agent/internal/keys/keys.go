@@ -47,6 +47,7 @@ const (
 	raftLog       byte = 'l'
 	raftReplica   byte = 'i'
 	raftLost      byte = 'x'
+	raftChecksums byte = 'v'
 )
 
 // Suffixes in the range space, after the range id.
@@ -140,6 +141,10 @@ func RaftTruncated(id cluster.RangeID) []byte { return raftKey(id, raftTruncated
 
 // RaftReplica is the key of the replica's own id.
 func RaftReplica(id cluster.RangeID) []byte { return raftKey(id, raftReplica) }
+
+// RaftChecksums is the key of what the replica was found to hold when it was
+// compared with the others.
+func RaftChecksums(id cluster.RangeID) []byte { return raftKey(id, raftChecksums) }
 
 // RaftLost is the key of why a replica stopped for good.
 func RaftLost(id cluster.RangeID) []byte { return raftKey(id, raftLost) }

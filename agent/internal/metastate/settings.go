@@ -19,7 +19,10 @@ const (
 	// SettingRangeMaxBytes is the size above which a range is split in the middle of
 	// its bytes; 0: never; default 536870912 (512 MiB): a copy of it takes 16 s at the
 	// default snapshot_rate.
-	SettingRangeMaxBytes   = "range_max_bytes"
+	SettingRangeMaxBytes = "range_max_bytes"
+	// SettingVerifyEvery is how often the replicas of each range are compared; 0s:
+	// never by themselves; default 24h.
+	SettingVerifyEvery     = "verify_every"
 	SettingRebalance       = "rebalance"        // off, observe or auto; default auto
 	SettingRebalanceSpread = "rebalance_spread" // percent of the mean that extremes may be apart; default 20
 	// SettingCAKey says where the CA's key is meant to be: on a node (the default),
@@ -83,6 +86,12 @@ func (s Settings) RangeMaxBytes() uint64 {
 	return 512 << 20
 }
 
+// VerifyEvery is how often the replicas of each range are compared; 0: never.
+func (s Settings) VerifyEvery() time.Duration { return s.duration(SettingVerifyEvery, 24*time.Hour) }
+
+// minVerifyEvery is the shortest interval: less would be reading all the time.
+const minVerifyEvery = time.Minute
+
 // The policies of the rebalancer.
 const (
 	RebalanceOff     = "off"
@@ -128,6 +137,10 @@ func ValidateSetting(name, value string) error {
 	case SettingDeadAfter, SettingGCTTL:
 		if d, err := time.ParseDuration(value); err != nil || d < time.Second {
 			return fmt.Errorf("%s must be a duration of at least 1s, such as 5m, not %q", name, value)
+		}
+	case SettingVerifyEvery:
+		if d, err := time.ParseDuration(value); err != nil || d != 0 && d < minVerifyEvery {
+			return fmt.Errorf("%s must be a duration of at least 1m, such as 24h, or 0s for never, not %q", name, value)
 		}
 	case SettingSnapshotRate:
 		if n, err := strconv.ParseUint(value, 10, 64); err != nil || n < MinSnapshotRate {

@@ -37,6 +37,7 @@ const (
 	ActPrepare  ActionKind = "prepare"  // make room for Replica of Descriptor's range
 	ActChange   ActionKind = "change"   // make Change of Range at its leader
 	ActSplit    ActionKind = "split"    // split Range as Split says, at its leader
+	ActVerify   ActionKind = "verify"   // have the replicas of Range compared, at its leader
 	ActMiddle   ActionKind = "middle"   // where Range's bytes are halved, as its leader finds it
 	ActTransfer ActionKind = "transfer" // hand Range's leadership to Node
 	ActDestroy  ActionKind = "destroy"  // remove the replica of Range with an id below Replica
@@ -123,6 +124,9 @@ type Config struct {
 	// HotFor is how long a range's load must be above the threshold before it is
 	// split. Default 20 s. Too short: a passing peak splits ranges for ever.
 	HotFor time.Duration
+	// VerifyPause is how long a range is left alone after its replicas were asked to be
+	// compared: a large one takes that long to be read. Default 10 min.
+	VerifyPause time.Duration
 	// Planted is empty but in tests of the tag "planted".
 	Planted Planted
 	// SplitCooldown is how long both halves of a split are left alone. Default 60 s.
@@ -137,5 +141,6 @@ func DefaultConfig() Config {
 		Cooldown: 5 * time.Minute, Attempts: 5,
 		Collect: 15 * time.Second, Fresh: 5 * time.Second, Save: time.Second, Retry: 500 * time.Millisecond,
 		Poll: 100 * time.Millisecond, Stall: time.Minute, SQLDrain: time.Minute, HotFor: 20 * time.Second, SplitCooldown: time.Minute,
+		VerifyPause: 10 * time.Minute,
 	}
 }

@@ -30,6 +30,7 @@ type Controller struct {
 	newer      map[cluster.RangeID]*cluster.RangeDescriptor
 	hot        map[cluster.RangeID]time.Time // since when a range's load is above the threshold
 	large      largeRange
+	verifying  verifying
 	splitAsked time.Time // when a split of a hot range was asked for last
 	sweptAt    time.Time
 	avoided    map[cluster.NodeID]time.Time  // nodes that moves failed on: until when none is planned there
@@ -80,6 +81,7 @@ func (c *Controller) reset(term uint64, now time.Time) {
 	c.extra = map[cluster.RangeID][]seen{}
 	c.newer = map[cluster.RangeID]*cluster.RangeDescriptor{}
 	c.hot, c.splitAsked, c.large = map[cluster.RangeID]time.Time{}, time.Time{}, largeRange{}
+	c.verifying = verifying{asked: map[cluster.RangeID]time.Time{}}
 	c.sweptAt, c.repairAt, c.hotAt = time.Time{}, time.Time{}, time.Time{}
 	c.repaired, c.ended = rest{}, 0
 	c.avoided, c.lifted = map[cluster.NodeID]time.Time{}, map[cluster.NodeID]time.Time{}
@@ -205,8 +207,8 @@ func (c *Controller) absorb() {
 			if r := c.runs[done.Action.Operation]; r != nil && done.Err == nil && r.reopening != nil {
 				r.reopening[done.Action.To] = reopenTries
 			}
-		case ActDrain, ActStop:
-			// The node's next report shows what came of it.
+		case ActDrain, ActStop, ActVerify:
+			// The nodes' next reports show what came of it.
 		}
 	}
 	c.forget()

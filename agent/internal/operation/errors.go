@@ -18,7 +18,8 @@ const (
 	Exists    RefusedKind = "exists" // the name is taken
 	InUse     RefusedKind = "in-use" // collections are in the pool
 	Invalid   RefusedKind = "invalid"
-	Denied    RefusedKind = "denied" // whoever asks may not, or no longer
+	NoLeader  RefusedKind = "no-leader" // of the range; it may have one soon
+	Denied    RefusedKind = "denied"    // whoever asks may not, or no longer
 )
 
 // RefusedError says why a request was refused. Nothing was changed.

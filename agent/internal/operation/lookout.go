@@ -33,7 +33,9 @@ type lookout struct {
 	strays map[cluster.RangeID]bool   // ranges of which a node tells a replica that may be gone from the descriptor
 	loads  map[cluster.RangeID]bool   // ranges whose leader tells a load
 	failed map[cluster.NodeID]map[cluster.RangeID]*cluster.RangeStatus
-	peers  map[cluster.NodeID]*peersOf
+	// diverged are the ranges whose replicas tell that they hold different things.
+	diverged map[cluster.RangeID]cluster.Comparison
+	peers    map[cluster.NodeID]*peersOf
 
 	records map[cluster.NodeID]*cluster.Node // of the view
 	pools   []*cluster.Pool
@@ -56,7 +58,7 @@ func newLookout(planted Planted) *lookout {
 	return &lookout{
 		snap: &placement.Snapshot{}, reports: map[cluster.NodeID][]*cluster.RangeStatus{}, alive: map[cluster.NodeID]cluster.Liveness{},
 		passing: map[cluster.RangeID]bool{}, told: map[cluster.RangeID][]seen{}, strays: map[cluster.RangeID]bool{},
-		loads: map[cluster.RangeID]bool{}, failed: map[cluster.NodeID]map[cluster.RangeID]*cluster.RangeStatus{},
+		loads: map[cluster.RangeID]bool{}, diverged: map[cluster.RangeID]cluster.Comparison{}, failed: map[cluster.NodeID]map[cluster.RangeID]*cluster.RangeStatus{},
 		peers: map[cluster.NodeID]*peersOf{}, planted: planted,
 	}
 }
@@ -282,6 +284,7 @@ func (l *lookout) resize(added, gone []cluster.RangeID) {
 		for _, id := range gone {
 			delete(l.strays, id)
 			delete(l.loads, id)
+			delete(l.diverged, id)
 		}
 		l.shape++
 	}
@@ -334,7 +337,25 @@ func (l *lookout) join(src *sources, d *cluster.RangeDescriptor) {
 		}
 	}
 	mark(l.strays, slices.ContainsFunc(l.told[d.ID], func(s seen) bool { return stray(&x.Descriptor, s.node, s.status.Replica) }))
+	if cmp := l.compare(&x.Descriptor); len(cmp.Differ) > 0 {
+		l.diverged[d.ID] = cmp
+	} else {
+		delete(l.diverged, d.ID)
+	}
 	mark(l.loads, slices.ContainsFunc(l.told[d.ID], func(s seen) bool { return s.status.Load != nil }))
+}
+
+// compare compares what the replicas of d have told.
+func (l *lookout) compare(d *cluster.RangeDescriptor) cluster.Comparison {
+	list := l.told[d.ID]
+	return cluster.Compare(d, func(r cluster.ReplicaDescriptor) []cluster.Checksum {
+		for _, x := range list {
+			if x.node == r.Node && x.status.Replica == r.Replica {
+				return x.status.Checksums
+			}
+		}
+		return nil
+	})
 }
 
 // stray reports whether the descriptor has given the replica's id out and does not

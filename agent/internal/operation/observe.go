@@ -25,6 +25,7 @@ type observed struct {
 	service  map[cluster.NodeID]cluster.Service
 	open     map[[2]cluster.NodeID]bool // breakers: observer, peer
 	stopped  map[stoppedReplica]bool
+	diverged map[divergedRange]bool
 	term     string // of the last coordinator
 }
 
@@ -35,10 +36,16 @@ type stoppedReplica struct {
 	replica string
 }
 
+// divergedRange is a range whose replicas were found to differ at an entry.
+type divergedRange struct {
+	id    cluster.RangeID
+	index string
+}
+
 func newObserved() observed {
 	return observed{
 		liveness: map[cluster.NodeID]cluster.Liveness{}, service: map[cluster.NodeID]cluster.Service{},
-		open: map[[2]cluster.NodeID]bool{}, stopped: map[stoppedReplica]bool{},
+		open: map[[2]cluster.NodeID]bool{}, stopped: map[stoppedReplica]bool{}, diverged: map[divergedRange]bool{},
 	}
 }
 
@@ -66,6 +73,8 @@ func (o *observed) read(v *metastate.View) {
 			delete(o.open, [2]cluster.NodeID{e.Source, e.Node})
 		case cluster.EventReplicaFailed:
 			o.stopped[stoppedReplica{e.Node, e.Range, e.Data["replica"]}] = true
+		case cluster.EventRangeDiverged:
+			o.diverged[divergedRange{e.Range, e.Data["index"]}] = true
 		case cluster.EventCoordinatorMove:
 			o.term = e.Data["term"]
 		}
@@ -92,6 +101,7 @@ func (c *Controller) observe() {
 		}
 		events = append(events, c.seenOf(id)...)
 	}
+	events = append(events, c.diverged()...)
 	if events = append(events, c.closed()...); len(events) == 0 {
 		return
 	}

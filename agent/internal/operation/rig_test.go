@@ -21,14 +21,17 @@ const tick = 100 * time.Millisecond
 // real meta state machine over nodes and ranges that follow the rules of raft
 // as far as a coordinator can see. It is deterministic for a seed.
 type rig struct {
-	t       testing.TB
-	rng     *rand.Rand
-	now     time.Time
-	machine *metastate.Machine
-	index   uint64
-	nodes   map[cluster.NodeID]*fakeNode
-	ranges  map[cluster.RangeID]*fakeRange
-	pending []*pending
+	t   testing.TB
+	rng *rand.Rand
+	// sums are what the replicas told when they were compared, verified when they were.
+	sums     map[cluster.RangeID]map[cluster.NodeID][]cluster.Checksum
+	verified []verified
+	now      time.Time
+	machine  *metastate.Machine
+	index    uint64
+	nodes    map[cluster.NodeID]*fakeNode
+	ranges   map[cluster.RangeID]*fakeRange
+	pending  []*pending
 	// Of the coordinator of now.
 	coordinator cluster.NodeID
 	actions     int // carried out so far
@@ -98,6 +101,11 @@ func (memory) Delete(_ []byte) error         { return nil }
 func (memory) DeleteRange(_, _ []byte) error { return nil }
 
 // newRig starts a cluster of n active nodes; ranges are spread over the first on.
+type verified struct {
+	id cluster.RangeID
+	at time.Time
+}
+
 func newRig(t testing.TB, seed uint64, n, on, ranges int) *rig {
 	return newRigAt(t, seed, n, on, ranges, func(cluster.NodeID) string { return "" })
 }
@@ -107,6 +115,7 @@ func newRigAt(t testing.TB, seed uint64, n, on, ranges int, at func(cluster.Node
 	r := &rig{
 		locality: at,
 		t:        t, rng: rand.New(rand.NewPCG(seed, 7)), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC),
+		sums:    map[cluster.RangeID]map[cluster.NodeID][]cluster.Checksum{},
 		machine: metastate.New(), nodes: map[cluster.NodeID]*fakeNode{}, ranges: map[cluster.RangeID]*fakeRange{},
 	}
 	init := &metastate.InitCluster{ClusterID: "c1", Name: "rig", CACert: "PEM", Node: cluster.Node{ID: 1, UUID: "uuid-1", Locality: at(1)},
@@ -398,6 +407,7 @@ func (r *rig) rangeStatus(id cluster.NodeID, rid cluster.RangeID) (cluster.Range
 		return cluster.RangeStatus{}, false
 	}
 	rs := cluster.RangeStatus{Descriptor: *x.desc.Clone(), Replica: replica, Leader: x.leader, Term: x.term, Commit: x.commit, Applied: x.match[id], Bytes: x.bytes, WritesPerSecond: x.writes}
+	rs.Checksums = r.sums[rid][id]
 	if rep, ok := x.desc.On(id); !ok || rep.Replica != replica {
 		rs.Leader, rs.Term = 0, 0 // removed, or not added yet: it knows nothing
 		rs.Descriptor.Generation = 0
@@ -513,6 +523,14 @@ func (r *rig) carryOut(a Action) Completion {
 		return r.change(a)
 	case ActSplit:
 		return r.split(a)
+	case ActVerify:
+		r.verified = append(r.verified, verified{a.Range, r.now})
+		sums := map[cluster.NodeID][]cluster.Checksum{}
+		for _, rep := range r.ranges[a.Range].desc.Replicas {
+			sums[rep.Node] = []cluster.Checksum{{Index: r.ranges[a.Range].commit, At: r.now, Generation: 1, Sum: 7}}
+		}
+		r.sums[a.Range] = sums
+		return Completion{}
 	case ActMiddle:
 		if r.pendingMiddle++; r.pendingMiddle%3 > 0 {
 			return Completion{Err: errors.New("the middle is being looked for")}

@@ -38,6 +38,7 @@ type Store interface {
 	ChangeReplicas(ctx context.Context, id cluster.RangeID, change cluster.ReplicaChange) (*cluster.RangeDescriptor, error)
 	Transfer(ctx context.Context, id cluster.RangeID, to cluster.NodeID) error
 	Split(ctx context.Context, id cluster.RangeID, split cluster.RangeSplit) (parent, child *cluster.RangeDescriptor, err error)
+	Verify(ctx context.Context, id cluster.RangeID) (index uint64, err error)
 	DestroyReplica(ctx context.Context, id cluster.RangeID, minNext cluster.ReplicaID) error
 	RangeStatus(id cluster.RangeID) (cluster.RangeStatus, bool)
 	Status() []*cluster.RangeStatus
@@ -61,6 +62,7 @@ type reply struct {
 	Descriptors []cluster.RangeDescriptor `json:"descriptors,omitempty"`
 	Statuses    []cluster.RangeStatus     `json:"statuses,omitempty"`
 	At          cluster.Key               `json:"at,omitempty"`
+	Index       uint64                    `json:"index,omitempty"`
 }
 
 // Server answers the coordinator's calls on this node.
@@ -92,6 +94,7 @@ func (s *Server) Methods() map[string]func(ctx context.Context, from cluster.Nod
 		MethodChange:   s.handle(s.change),
 		MethodSplit:    s.handle(s.split),
 		MethodMiddle:   s.handle(s.middle),
+		MethodVerify:   s.handle(s.verify),
 		MethodTransfer: s.handle(s.transfer),
 		MethodDestroy:  s.handle(s.destroy),
 		MethodStatuses: s.handle(s.statuses),

@@ -49,14 +49,16 @@ type RunnerConfig struct {
 
 // Runner is the shell of a Controller: it asks, waits, calls.
 type Runner struct {
-	cfg    RunnerConfig
-	ctl    *Controller
-	local  map[string]func(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error)
-	heard  intake
-	wake   chan struct{}
-	news   atomic.Bool // a node has told something new: look at the next tick
-	wg     sync.WaitGroup
-	logged map[string]cluster.OperationState
+	cfg   RunnerConfig
+	ctl   *Controller
+	local map[string]func(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error)
+	heard intake
+	wake  chan struct{}
+	// diverged is how many ranges have replicas that differ, if this node coordinates.
+	diverged atomic.Int64
+	news     atomic.Bool // a node has told something new: look at the next tick
+	wg       sync.WaitGroup
+	logged   map[string]cluster.OperationState
 
 	mu struct {
 		sync.Mutex
@@ -141,6 +143,10 @@ func (r *Runner) step(ctx context.Context, now time.Time, term uint64) {
 	in.Done, r.mu.done = r.mu.done, nil
 	r.mu.Unlock()
 	actions := r.ctl.Step(in)
+	r.diverged.Store(0)
+	if term != 0 {
+		r.diverged.Store(int64(r.ctl.Diverged()))
+	}
 	r.mu.Lock()
 	r.mu.sweeps = r.ctl.Sweeps()
 	r.mu.Unlock()
@@ -186,6 +192,10 @@ func (r *Runner) logOperations(v *metastate.View) {
 		}
 	}
 }
+
+// Diverged is how many ranges have replicas that differ, as this node sees it while
+// it coordinates; 0 on others.
+func (r *Runner) Diverged() int64 { return r.diverged.Load() }
 
 // Sweeps is when the rebalancer looked last and looks next.
 func (r *Runner) Sweeps() Sweeps {
@@ -313,6 +323,8 @@ func (a *Action) call() (string, *request) {
 		return MethodChange, &request{Range: a.Range, Change: &a.Change}
 	case ActSplit:
 		return MethodSplit, &request{Range: a.Range, Split: &a.Split}
+	case ActVerify:
+		return MethodVerify, &request{Range: a.Range}
 	case ActMiddle:
 		return MethodMiddle, &request{Range: a.Range}
 	case ActTransfer:

@@ -192,6 +192,10 @@ func (st *shellStore) ChangeReplicas(_ context.Context, id cluster.RangeID, chan
 	return &c.Descriptors[0], nil
 }
 
+func (st *shellStore) Verify(_ context.Context, id cluster.RangeID) (uint64, error) {
+	return 1, st.do(Action{Kind: ActVerify, Range: id}).Err
+}
+
 func (st *shellStore) Transfer(_ context.Context, id cluster.RangeID, to cluster.NodeID) error {
 	return st.do(Action{Kind: ActTransfer, Range: id, Node: to}).Err
 }

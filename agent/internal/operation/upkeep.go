@@ -37,6 +37,7 @@ func (c *Controller) upkeep() {
 		c.hotAt = c.in.Now
 		c.splitHot()
 		c.splitLarge()
+		c.verifyRanges()
 	}
 	if c.repairDue() {
 		c.repairAt = c.in.Now

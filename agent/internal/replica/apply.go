@@ -69,6 +69,7 @@ func (r *Replica) applyEntries(entries []*pb.Entry) error {
 	for _, child := range r.children {
 		r.out.Born(r, child)
 	}
+	r.emitChecksum()
 	if r.leading && !r.ready && r.applied.Term == r.leaderTerm {
 		r.becomeReady()
 	} else if r.desc.Generation != generation {
@@ -110,6 +111,10 @@ func (r *Replica) applyCommand(b *storage.Batch, e *pb.Entry) error {
 	}
 	if env.split {
 		return r.applySplit(b, e, &env)
+	}
+	if env.verify {
+		r.applyVerify(e, &env)
+		return nil
 	}
 	r.counts.writes++
 	if r.evaluator != nil {

@@ -58,6 +58,9 @@ const (
 	// envelopeSplit says that the command is not for the state machine: the range
 	// is split. It has no id.
 	envelopeSplit byte = 2
+	// envelopeVerify says that the entry changes nothing: every replica reads what it
+	// holds there, to be compared. It has no id and no payload.
+	envelopeVerify byte = 4
 )
 
 // envelope is a command as an entry holds it.
@@ -65,6 +68,7 @@ type envelope struct {
 	id      CommandID
 	ts      hlc.Timestamp
 	split   bool
+	verify  bool
 	payload []byte // aliases the entry
 }
 
@@ -81,6 +85,9 @@ func encodeEnvelope(p *Proposal) []byte {
 	if p.split {
 		b[1] |= envelopeSplit
 	}
+	if p.verify {
+		b[1] |= envelopeVerify
+	}
 	copy(b[2:], p.ID[:])
 	binary.BigEndian.PutUint64(b[18:], uint64(p.ts))
 	return append(b, payload...)
@@ -91,12 +98,12 @@ func decodeEnvelope(b []byte) (e envelope, err error) {
 	if err := storage.CheckFormat(b, envelopeFormat, envelopeHeader, "command envelope"); err != nil {
 		return e, err
 	}
-	if b[1] > envelopeRetry|envelopeSplit {
+	if b[1] > envelopeRetry|envelopeSplit|envelopeVerify {
 		return e, gate.Newer("command envelope with flags %#x", b[1])
 	}
 	copy(e.id[:], b[2:18])
 	e.ts = hlc.Timestamp(binary.BigEndian.Uint64(b[18:26]))
-	e.split, e.payload = b[1]&envelopeSplit != 0, b[envelopeHeader:]
+	e.split, e.verify, e.payload = b[1]&envelopeSplit != 0, b[1]&envelopeVerify != 0, b[envelopeHeader:]
 	return e, nil
 }
 

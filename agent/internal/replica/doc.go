@@ -47,6 +47,10 @@
 //  10. A refusal is answered after what it was decided on is applied and leadership is
 //     confirmed; if an earlier attempt may still arrive, it is refused by an entry.
 //
+//  11. Replicas that read what they hold for the same verification, at the same
+//     generation, hold the same: whenever each reads. What they cannot know any more
+//     is void, and is compared with nothing.
+//
 // # What is not here
 //
 // Which replica should exist where: packages placement and operation.

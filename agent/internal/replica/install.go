@@ -162,7 +162,7 @@ func (r *Replica) takeIncoming(s *pb.Snapshot) *Incoming {
 	in := r.incoming
 	invariant.Check(in != nil && in.Header.Index == s.GetMetadata().GetIndex(), "%s: raft restores a snapshot that did not arrive", r.rangeID)
 	r.incoming = nil
-	r.installing, r.counting = true, nil
+	r.installing, r.counting, r.summing = true, nil, nil
 	r.lastIndex = in.Header.Index
 	if end := in.Header.Descriptor.End; end < r.desc.End {
 		in.beyond = keys.DataSpan(r.desc.Pool, end, r.desc.End)
@@ -185,6 +185,7 @@ func (r *Replica) installed(a *Append) {
 		r.fail(fmt.Errorf("load snapshot: %w", err))
 		return
 	}
+	r.keepChecksums(nil)
 	r.cfg.Logger.Debug("snapshot installed", logattr.Range(r.rangeID), logattr.Replica(r.id))
 	var reply []byte
 	for _, m := range a.responses {

@@ -28,6 +28,7 @@ func (Planted) freeLatchEarly() bool    { return false }
 func (Planted) evaluateUnready() bool   { return false }
 func (Planted) proposeVoid() bool       { return false }
 func (Planted) refuseUnconfirmed() bool { return false }
+func (Planted) sumLate() bool           { return false }
 
 func (Planted) wideChild() bool { return false }
 

@@ -34,6 +34,9 @@ type Planted struct {
 	// GuessCounts takes half of a range that was split for what each half holds.
 	GuessCounts bool
 
+	// SumLate has a checksum take in what came after its entry.
+	SumLate bool
+
 	// WideChild has a range that is split off begin with the vshard of its first row.
 	WideChild bool
 	// WideDestroy deletes the rows of a replica that is removed by whole vshards.
@@ -109,6 +112,7 @@ func (p Planted) freeLatchEarly() bool    { return p.FreeLatchEarly }
 func (p Planted) evaluateUnready() bool   { return p.EvaluateUnready }
 func (p Planted) proposeVoid() bool       { return p.ProposeVoid }
 func (p Planted) refuseUnconfirmed() bool { return p.RefuseUnconfirmed }
+func (p Planted) sumLate() bool           { return p.SumLate }
 
 func (p Planted) wideChild() bool { return p.WideChild }
 

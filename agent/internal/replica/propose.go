@@ -29,6 +29,8 @@ type Outcome struct {
 	Result []byte
 	TS     hlc.Timestamp // of the entry, or of the first attempt's
 	Err    error
+	// Index is set for a verification: of its entry.
+	Index uint64
 	// Descriptor is set for changes of replicas and splits, Child for splits.
 	Descriptor *cluster.RangeDescriptor
 	Child      *cluster.RangeDescriptor
@@ -36,7 +38,8 @@ type Outcome struct {
 	rejected bool // applied nowhere
 }
 
-// Proposal is one request or command, one change of replicas or one split, on its way.
+// Proposal is one request or command, one change of replicas, one split or one
+// verification, on its way.
 type Proposal struct {
 	ID CommandID
 	// Retry says that an earlier attempt may still arrive, wherever.
@@ -50,6 +53,7 @@ type Proposal struct {
 	state  atomic.Int32
 	change *cluster.ReplicaChange
 	split  bool // Payload is a splitCommand
+	verify bool // without a payload
 	ts     hlc.Timestamp
 	index  uint64 // the slot, once raft gave one
 	term   uint64
@@ -95,11 +99,11 @@ func (r *Replica) Propose(p *Proposal) {
 	case r.queued >= maxQueued || r.queueBytes+len(p.Payload) > maxQueuedBytes:
 		p.refuse(ErrOverloaded)
 	default:
-		if o, ok := r.Applied(p.ID); ok && !p.split {
+		if o, ok := r.Applied(p.ID); ok && !p.split && !p.verify {
 			p.answer(o) // a retry: what was applied once needs no entry, nor a leader
 			return
 		}
-		if r.evaluator != nil && !p.split {
+		if r.evaluator != nil && !p.split && !p.verify {
 			r.enter(p)
 			return
 		}
@@ -215,7 +219,7 @@ func (r *Replica) noteSlots(entries []*pb.Entry) {
 		r.unslotted = r.unslotted[1:]
 		invariant.Check(p.change != nil || string(e.Data[2:18]) == string(p.ID[:]), "%s: entry %d is not the command that was proposed", r.rangeID, e.GetIndex())
 		p.index, p.term = e.GetIndex(), e.GetTerm()
-		if p.change != nil || p.split {
+		if p.change != nil || p.split || p.verify {
 			r.news.alert(p.index)
 		}
 		r.slotted.push(p)

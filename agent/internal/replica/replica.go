@@ -80,6 +80,10 @@ type Replica struct {
 	countPause int       // ticks until the next one may be asked for
 	installing bool      // a snapshot that raft accepted is being written
 
+	summing   *ChecksumJob       // asked for by the log; nil: none
+	sumDue    bool               // summing is not handed out yet
+	checksums []cluster.Checksum // told, the newest first
+
 	counts struct{ reads, writes uint64 }
 }
 
@@ -118,6 +122,8 @@ type Output interface {
 	Count(j *CountJob)
 	// Evaluate asks for a request to be evaluated; Evaluated ends it.
 	Evaluate(j *Evaluation)
+	// Checksum asks for a job to be carried out; Checksummed ends it.
+	Checksum(j *ChecksumJob)
 	// Born tells that r was split and that this node's replica of the child is
 	// written, in the batch that was just committed.
 	Born(r *Replica, child *cluster.RangeDescriptor)
@@ -137,7 +143,7 @@ func Open(cfg Config) (*Replica, error) {
 		return nil, fmt.Errorf("open replica of %s: %w", cfg.Range, err)
 	}
 	r.rn = rn
-	if err := r.loadLost(); err != nil {
+	if err := errors.Join(r.loadLost(), r.loadChecksums()); err != nil {
 		return nil, fmt.Errorf("open replica of %s: %w", cfg.Range, err)
 	}
 	return r, nil

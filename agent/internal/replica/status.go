@@ -19,6 +19,7 @@ func (r *Replica) Status() cluster.RangeStatus {
 		Counted:    r.applied.Counted,
 		Reads:      r.counts.reads,
 		Writes:     r.counts.writes,
+		Checksums:  r.checksums,
 	}
 	if n := r.applied.Counts; s.Counted {
 		s.Keys, s.LiveBytes, s.DeadBytes = uint64(n.Rows), uint64(n.Live), uint64(n.Dead)

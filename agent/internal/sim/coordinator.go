@@ -256,6 +256,8 @@ func (c *coordinator) serve(a ops.Action, reply func(ops.Completion)) {
 			}
 			reply(done)
 		})
+	case ops.ActVerify:
+		n.core.Verify(a.Range, func(o replica.Outcome) { plain(o.Err) })
 	case ops.ActTransfer:
 		w.Stats.Transfers++
 		n.core.Transfer(a.Range, a.Node, plain)

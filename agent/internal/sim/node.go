@@ -233,6 +233,13 @@ func (n *Node) pump() {
 	for _, j := range n.core.TakeCounts() {
 		n.later(n.w.ms(1, 300), func() { n.count(j) })
 	}
+	for _, j := range n.core.TakeChecksums() {
+		wait := n.w.ms(1, 1000)
+		if n.w.chance(20) {
+			wait = n.w.ms(2000, 9000) // others have their turn first
+		}
+		n.later(wait, func() { n.checksum(j) })
+	}
 	if !n.awake() && n.clock.Last() != n.found {
 		n.w.fail("%s used its clock before it had passed %s", n.id, n.found)
 	}

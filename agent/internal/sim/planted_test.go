@@ -25,6 +25,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 	// By the scan at the end, or by a sum that cannot be.
 	const counts, impossible = "live and", "broken invariant: r"
 	const linear = "is not linearizable"
+	const diverged = "has diverged: ["
 	const condemned = "has an honest disk and is refused"
 	for name, bug := range map[string]struct {
 		replica.Planted
@@ -70,6 +71,8 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"a range is made again where it was":    {Planted: replica.Planted{MakeAgain: true}, tune: pooled, says: []string{"before"}},
 		"a range is made again elsewhere":       {ops: ops.Planted{SeedAgain: true}, tune: pooled, says: []string{"before"}},
 		"one voter becomes two":                 {ops: ops.Planted{Plan: placement.Planted{EvenVoters: true}}, tune: grown, says: []string{"has no leader at the end", "whose disk is lost"}},
+		"a checksum takes in what came later":   {Planted: replica.Planted{SumLate: true}, says: []string{diverged}},
+		"a bit of a stored row flips":           {says: []string{diverged}, extra: (*World).flipBit},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := uint64(1); seed <= seeds; seed++ {

@@ -26,6 +26,9 @@ func runSeeds(t *testing.T, count uint64, tune func(*Config)) {
 		for _, e := range errs {
 			t.Errorf("seed %d: %s", seed, e)
 		}
+		if w.Stats.Compared == 0 {
+			t.Errorf("seed %d: no replicas were compared", seed)
+		}
 		if w.Stats.Even > 0 {
 			t.Errorf("seed %d: %d changes left an even number of voters", seed, w.Stats.Even)
 		}
@@ -74,6 +77,8 @@ func (s *Stats) add(o *Stats) {
 	s.Restores += o.Restores
 	s.Counts += o.Counts
 	s.Evaluations += o.Evaluations
+	s.Checksums += o.Checksums
+	s.Compared += o.Compared
 	s.Joined += o.Joined
 	s.Lost += o.Lost
 	s.Even += o.Even

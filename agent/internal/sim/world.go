@@ -119,6 +119,7 @@ type Stats struct {
 	Scans                             int // over several ranges, that came to their end
 	WentBack, Refused, Resets         int
 	Restores, Counts, Evaluations     int
+	Checksums, Compared               int // replicas that were read, and found alike
 	Joined, Lost, Even                int
 	Pools, Altered, Dropped           int
 	Rolled, Unfit, Raised, NewWrites  int
@@ -188,6 +189,7 @@ func (w *World) begin() {
 		}
 		w.After(w.ms(2000, 5000), w.split)
 	}
+	w.After(w.ms(3500, 5000), w.verify)
 	w.beginScans()
 	if !w.cfg.Steady {
 		w.After(3*time.Second, w.nemesis)

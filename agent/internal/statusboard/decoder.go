@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/codec"
@@ -16,6 +17,7 @@ const (
 	leastRange    = 15
 	leastProgress = 4
 	leastReplica  = 3
+	leastChecksum = 12
 )
 
 // decoder reads what wire.go appends.
@@ -59,7 +61,22 @@ func (d *decoder) rangeStatus() Changed[cluster.RangeID, cluster.RangeStatus] {
 	if parts&hasRates != 0 {
 		st.ReadsPerSecond, st.WritesPerSecond = d.float(), d.float()
 	}
+	if parts&hasChecksums != 0 {
+		if n := d.Count(leastChecksum); n > 0 {
+			st.Checksums = make([]cluster.Checksum, n)
+		}
+		for i := range st.Checksums {
+			d.checksum(&st.Checksums[i])
+		}
+	}
 	return Changed[cluster.RangeID, cluster.RangeStatus]{Key: st.Descriptor.ID, Value: st, Root: parts&hasDescriptor != 0}
+}
+
+func (d *decoder) checksum(c *cluster.Checksum) {
+	c.Index = d.Uvarint()
+	c.At = time.UnixMilli(int64(d.UpTo(math.MaxInt64))).UTC() //nolint:gosec // bounded
+	c.Void = d.Byte()&1 != 0
+	c.Generation, c.Sum, c.Versions = d.Uvarint(), d.Uint64(), d.Uvarint()
 }
 
 func (d *decoder) progress(p *cluster.ReplicaProgress) {

@@ -21,7 +21,7 @@ func sameDescriptor(a, b *cluster.RangeStatus) bool {
 
 func sameRange(a, b *cluster.RangeStatus) bool {
 	load := a.Load == b.Load || a.Load != nil && b.Load != nil && *a.Load == *b.Load
-	return load && sameFigures(a, b) && a.Failed == b.Failed && slices.Equal(a.Progress, b.Progress) && sameDescriptor(a, b)
+	return load && slices.Equal(a.Checksums, b.Checksums) && sameFigures(a, b) && a.Failed == b.Failed && slices.Equal(a.Progress, b.Progress) && sameDescriptor(a, b)
 }
 
 func sameFigures(a, b *cluster.RangeStatus) bool {

@@ -22,6 +22,7 @@ const (
 	hasLoad
 	hasRates
 	isCounted
+	hasChecksums
 	knownParts = 1<<iota - 1
 )
 
@@ -82,7 +83,7 @@ func appendRange(b []byte, x *Changed[cluster.RangeID, cluster.RangeStatus]) []b
 	for _, p := range []struct {
 		part byte
 		has  bool
-	}{{hasDescriptor, x.Root}, {hasFailed, st.Failed != ""}, {hasLoad, st.Load != nil}, {isCounted, st.Counted}, {hasRates, st.ReadsPerSecond != 0 || st.WritesPerSecond != 0}} {
+	}{{hasDescriptor, x.Root}, {hasFailed, st.Failed != ""}, {hasLoad, st.Load != nil}, {isCounted, st.Counted}, {hasChecksums, len(st.Checksums) > 0}, {hasRates, st.ReadsPerSecond != 0 || st.WritesPerSecond != 0}} {
 		if p.has {
 			parts |= p.part
 		}
@@ -110,7 +111,24 @@ func appendRange(b []byte, x *Changed[cluster.RangeID, cluster.RangeStatus]) []b
 	if parts&hasRates != 0 {
 		b = appendFloat(appendFloat(b, st.ReadsPerSecond), st.WritesPerSecond)
 	}
+	if parts&hasChecksums != 0 {
+		b = binary.AppendUvarint(b, uint64(len(st.Checksums)))
+		for i := range st.Checksums {
+			b = appendChecksum(b, &st.Checksums[i])
+		}
+	}
 	return b
+}
+
+func appendChecksum(b []byte, c *cluster.Checksum) []byte {
+	b = binary.AppendUvarint(b, c.Index)
+	b = binary.AppendUvarint(b, uint64(c.At.UnixMilli())) //nolint:gosec // of an entry: after 1970
+	bits := byte(0)
+	if c.Void {
+		bits = 1
+	}
+	b = binary.AppendUvarint(append(b, bits), c.Generation)
+	return binary.AppendUvarint(binary.BigEndian.AppendUint64(b, c.Sum), c.Versions)
 }
 
 func appendProgress(b []byte, p *cluster.ReplicaProgress) []byte {

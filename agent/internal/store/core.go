@@ -44,6 +44,7 @@ type Core struct {
 	snapshots []*replica.SnapshotJob
 	countJobs []*replica.CountJob
 	evals     []*replica.Evaluation
+	sumJobs   []*replica.ChecksumJob
 	retries   []retry
 	waiting   waiting
 	finished  []*finishedRead

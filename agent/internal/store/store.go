@@ -35,14 +35,17 @@ type Store struct {
 	// counting has one token: ranges are counted one after another, at scanRate.
 	counting chan struct{}
 	scanRate *rateLimit
-	batch    chan *LogBatch
-	synced   chan logResult
-	stop     chan struct{} // closed by Close
-	dead     chan struct{} // closed when the loop has ended
-	awake    chan struct{} // closed when the core speaks
-	wakes    time.Time     // what has to be passed for that, as of Open
-	wg       sync.WaitGroup
-	once     sync.Once
+	// summing and sumRate are the same for checksums.
+	summing chan struct{}
+	sumRate *rateLimit
+	batch   chan *LogBatch
+	synced  chan logResult
+	stop    chan struct{} // closed by Close
+	dead    chan struct{} // closed when the loop has ended
+	awake   chan struct{} // closed when the core speaks
+	wakes   time.Time     // what has to be passed for that, as of Open
+	wg      sync.WaitGroup
+	once    sync.Once
 	// cancel ends the streams of snapshots.
 	cancel context.CancelFunc
 	// statuses is the core's board, passed when the loop last went round.
@@ -87,6 +90,8 @@ func Open(cfg Config) (*Store, error) {
 
 		counting: make(chan struct{}, 1),
 		scanRate: newRateLimit(cfg.CountRate),
+		summing:  make(chan struct{}, 1),
+		sumRate:  newRateLimit(cfg.ChecksumRate),
 
 		batch:  make(chan *LogBatch, 1),
 		synced: make(chan logResult, 1),
@@ -216,6 +221,9 @@ func (s *Store) effects(ctx context.Context) {
 	}
 	for _, j := range s.core.TakeCounts() {
 		s.wg.Go(func() { s.count(ctx, j) })
+	}
+	for _, j := range s.core.TakeChecksums() {
+		s.wg.Go(func() { s.checksum(ctx, j) })
 	}
 }
 

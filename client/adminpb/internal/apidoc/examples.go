@@ -53,6 +53,7 @@ var examples = map[string]example{
 	"Check":              {body: `{}`},
 	"ExplainMember":      {body: `{"node":2}`},
 	"ExplainRange":       {body: `{"range":2}`},
+	"VerifyRange":        {body: `{"range":2,"timeout":30}`},
 	"InspectRaft":        {body: `{"range":1}`},
 	"DiffRouting":        {body: `{}`},
 	"PauseOperation":     {body: `{"id":"op-7f3a"}`, fails: 404},

@@ -1,4 +1,4 @@
-// Package ranges is the noun "range": list, show, explain, move, transfer and split them.
+// Package ranges is the noun "range": list, show, explain, move, transfer, split and verify them.
 package ranges
 
 import (
@@ -36,7 +36,7 @@ func New(e *ctl.Env) *cobra.Command {
 	run := func(cmd *cobra.Command, _ []string) error {
 		return e.Repeat(cmd.Context(), func(ctx context.Context) error { return list(ctx, e, &o) })
 	}
-	c := &cobra.Command{Use: "ranges [ls]", Aliases: []string{"range"}, Short: "List, show, explain, move, transfer and split ranges", Args: cobra.NoArgs, RunE: run}
+	c := &cobra.Command{Use: "ranges [ls]", Aliases: []string{"range"}, Short: "List, show, explain, move, transfer, split and verify ranges", Args: cobra.NoArgs, RunE: run}
 	ls := &cobra.Command{Use: "ls", Aliases: []string{"list"}, Short: "List ranges", Args: cobra.NoArgs, RunE: run}
 	for _, x := range []*cobra.Command{c, ls} {
 		f := x.Flags()
@@ -46,7 +46,7 @@ func New(e *ctl.Env) *cobra.Command {
 		f.StringSliceVar(&o.states, "state", nil, "only ranges in these states: "+strings.Join(states, ","))
 		f.BoolVar(&o.hot, "hot", false, "the busiest first")
 	}
-	c.AddCommand(newExplain(e), newMove(e), newTransfer(e), newSplit(e), ls, &cobra.Command{
+	c.AddCommand(newExplain(e), newMove(e), newTransfer(e), newSplit(e), newVerify(e), ls, &cobra.Command{
 		Use: "show RANGE", Short: "Show a range and each of its replicas", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.Repeat(cmd.Context(), func(ctx context.Context) error { return show(ctx, e, args[0]) })
@@ -179,7 +179,12 @@ func writeShow(w io.Writer, e *ctl.Env, r view.Range) error {
 		fmt.Fprintf(&b, "pool %s  keys [%s,%s)\n", r.Pool, render.Key(r.Start, r.StartKey), render.Key(r.End, r.EndKey))
 	}
 	fmt.Fprintf(&b, "leader %s  term %d  commit %d  applied %d\n", leader(r.Leader), r.Term, r.Commit, r.Applied)
-	fmt.Fprintf(&b, "%s (%s live, %s dead)  %s keys  %s reads/s  %s writes/s\n\n", known(r.Bytes, render.Bytes), known(r.LiveBytes, render.Bytes), known(r.DeadBytes, render.Bytes), known(r.Keys, decimal), known(r.ReadsPerSec, render.Number), known(r.WritesPerSec, render.Number))
+	fmt.Fprintf(&b, "%s (%s live, %s dead)  %s keys  %s reads/s  %s writes/s\n", known(r.Bytes, render.Bytes), known(r.LiveBytes, render.Bytes), known(r.DeadBytes, render.Bytes), known(r.Keys, decimal), known(r.ReadsPerSec, render.Number), known(r.WritesPerSec, render.Number))
+	compared := "not yet"
+	if r.Comparison != nil {
+		compared = told(e, r.Comparison)
+	}
+	b.WriteString("compared " + compared + "\n\n")
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return err
 	}

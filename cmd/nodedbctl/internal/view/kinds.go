@@ -29,7 +29,7 @@ func Kinds() []Kind {
 		list("PoolList", Pool{}), one("Pool", Pool{}),
 		list("PlanList", Plan{}), one("Plan", Plan{}),
 		one("RaftReport", RaftReport{}),
-		one("RangeExplanation", RangeExplanation{}),
+		one("RangeExplanation", RangeExplanation{}), one("RangeVerification", RangeVerification{}),
 		list("RangeList", Range{}), one("Range", Range{}),
 		one("Rebalance", Rebalance{}), one("RebalancePolicy", RebalancePolicy{}), list("SweepList", Sweep{}), one("Sweep", Sweep{}),
 		one("Route", Route{}), list("RoutingTable", Route{}), one("RouteLookup", RouteLookup{}),

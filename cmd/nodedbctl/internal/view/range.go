@@ -3,6 +3,7 @@ package view
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/nodedb/nodedb/client/adminpb"
 )
@@ -33,6 +34,8 @@ type Range struct {
 	Generation   uint64    `json:"generation"`
 	Commit       uint64    `json:"commit"`
 	Applied      uint64    `json:"applied"`
+	// Comparison is what the replicas told when they were compared last; null: never.
+	Comparison *Comparison `json:"comparison"`
 	// History is what became of the range, oldest first; of ranges show.
 	History []Event `json:"history,omitempty"`
 }
@@ -66,6 +69,9 @@ func NewRange(r *adminpb.Range) Range {
 	if !r.GetLoadUnknown() {
 		v.ReadsPerSec, v.WritesPerSec = new(tenth(r.GetReadsPerSecond())), new(tenth(r.GetWritesPerSecond()))
 	}
+	if c := r.GetComparison(); c != nil {
+		v.Comparison = new(NewComparison(c))
+	}
 	for _, rep := range r.GetReplicas() {
 		if rep.GetRole() == "learner" {
 			v.Learners = append(v.Learners, rep.GetNode())
@@ -80,6 +86,49 @@ func NewRange(r *adminpb.Range) Range {
 	slices.Sort(v.Voters)
 	slices.Sort(v.Learners)
 	return v
+}
+
+// Comparison is what the replicas of a range hold, beside each other, at one entry of
+// its log.
+type Comparison struct {
+	Index uint64     `json:"index"`
+	At    *time.Time `json:"at"`
+	// Same are nodes; Differ those that hold something else than most, or all.
+	Same   []uint32 `json:"same"`
+	Differ []uint32 `json:"differ"`
+	Untold []uint32 `json:"untold"`
+}
+
+// NewComparison makes a Comparison.
+func NewComparison(c *adminpb.Comparison) Comparison {
+	return Comparison{
+		Index: c.GetIndex(), At: moment(c.GetAt()), Same: orEmpty(c.GetSame()), Differ: orEmpty(c.GetDiffer()), Untold: orEmpty(c.GetUntold()),
+	}
+}
+
+// Result is a comparison in one word: same, differ, or unknown.
+func (c Comparison) Result() string {
+	switch {
+	case len(c.Differ) > 0:
+		return "differ"
+	case len(c.Same) > 0 && len(c.Untold) == 0:
+		return "same"
+	}
+	return "unknown"
+}
+
+// RangeVerification is the kind RangeVerification.
+type RangeVerification struct {
+	Range  uint32 `json:"range"`
+	Name   string `json:"name"`
+	Result string `json:"result"` // same | differ | unknown: not all have told
+	Comparison
+}
+
+// NewRangeVerification makes a RangeVerification.
+func NewRangeVerification(r *adminpb.VerifyRangeResponse) RangeVerification {
+	c := NewComparison(r.GetComparison())
+	return RangeVerification{Range: r.GetRange(), Name: fmt.Sprintf("r%d", r.GetRange()), Result: c.Result(), Comparison: c}
 }
 
 // Route is an item of the kind RoutingTable.

@@ -1,0 +1,297 @@
+package replica
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"slices"
+	"sync"
+	"time"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/gate"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/logattr"
+	"github.com/nodedb/nodedb/agent/internal/storage"
+)
+
+// errChecksumVoid ends a job whose range is not what it was at the entry.
+var errChecksumVoid = errors.New("the range has changed since")
+
+// ChecksumJob reads what a replica held at the entry of its log that asked for it:
+// whoever carries it out gives the result back with Checksummed. Replicas read at
+// different moments and compare all the same: the timestamps of a range's log rise,
+// so the versions at or below the entry's are those of the entries up to it. The
+// records of the meta range have no versions: there the view itself must be at the
+// entry, or the job is void.
+type ChecksumJob struct {
+	Range cluster.RangeID
+
+	replica *Replica
+	desc    *cluster.RangeDescriptor
+	index   uint64
+	ts      hlc.Timestamp
+
+	mu      sync.Mutex
+	view    *storage.Snapshot // guarded by mu
+	dropped bool              // guarded by mu
+}
+
+// Replica returns whose range it is.
+func (j *ChecksumJob) Replica() *Replica { return j.replica }
+
+// Open takes the view, between two applies: it belongs to the goroutine of the
+// replica. Sum or Drop releases it.
+func (j *ChecksumJob) Open() error {
+	r := j.replica
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if r.summing != j || r.stopped() || r.installing || j.dropped || r.desc.Generation != j.desc.Generation {
+		return errChecksumVoid
+	}
+	j.view = r.cfg.Engine.NewSnapshot()
+	return nil
+}
+
+// Drop gives the job up; it may race with Open.
+func (j *ChecksumJob) Drop() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.dropped = true
+	if j.view != nil {
+		_ = j.view.Close() // nobody has read it
+		j.view = nil
+	}
+}
+
+// Sum reads the view. Any goroutine may call it, once. pace is told of the bytes
+// that were read, and ends the reading by its error; nil: nobody waits.
+func (j *ChecksumJob) Sum(pace func(bytes int64) error) (c cluster.Checksum, err error) {
+	j.mu.Lock()
+	view := j.view
+	j.view = nil
+	j.mu.Unlock()
+	if view == nil {
+		return c, errChecksumVoid
+	}
+	s := &summer{hash: sha256.New(), pace: pace}
+	if j.desc.IsMeta() {
+		err = j.sumRecords(view, s)
+	} else {
+		err = j.sumVersions(view, s)
+	}
+	if err = errors.Join(err, view.Close()); err != nil {
+		return c, err
+	}
+	c = j.checksum()
+	c.Generation, c.Versions = j.desc.Generation, s.n
+	c.Sum = binary.BigEndian.Uint64(s.hash.Sum(nil))
+	return c, nil
+}
+
+// checksum is the job's, of which nothing was read yet.
+func (j *ChecksumJob) checksum() cluster.Checksum {
+	return cluster.Checksum{Index: j.index, At: j.ts.Time()}
+}
+
+// sumVersions reads the descriptor, as it was at the entry, and the versions of rows
+// that the log had up to there, tombstones included.
+func (j *ChecksumJob) sumVersions(r storage.Reader, s *summer) error {
+	d, err := encodeDescriptor(j.desc)
+	if err != nil {
+		return err
+	}
+	s.add(nil, d)
+	return s.read(r, keys.DataSpan(j.desc.Pool, j.desc.Start, j.desc.End), func(key, value []byte) error {
+		_, ts, err := keys.DecodeVersion(key)
+		if err != nil {
+			return err
+		}
+		if ts <= j.ts || j.replica.cfg.Planted.sumLate() {
+			s.n++
+			s.add(key, value)
+		}
+		return nil
+	})
+}
+
+// sumRecords reads the records of the meta range.
+func (j *ChecksumJob) sumRecords(r storage.Reader, s *summer) error {
+	v, ok, err := r.Get(keys.RangeApplied(j.Range))
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errChecksumVoid
+	}
+	applied, err := decodeApplied(v)
+	if err != nil {
+		return err
+	}
+	if applied.Index != j.index {
+		return errChecksumVoid
+	}
+	return s.read(r, keys.RecordSpan(j.Range), func(key, value []byte) error {
+		s.n++
+		s.add(key, value)
+		return nil
+	})
+}
+
+// summer adds up what it is given, in order.
+type summer struct {
+	hash hash.Hash
+	n    uint64 // versions, or records
+	pace func(bytes int64) error
+	head []byte
+}
+
+// paceEvery is how much is read between two calls of pace.
+const paceEvery = 64 << 10
+
+func (s *summer) read(r storage.Reader, span keys.Span, fn func(key, value []byte) error) (err error) {
+	it, err := r.NewIter(span.Start, span.End)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	size := int64(0)
+	for ok := it.First(); ok; ok = it.Next() {
+		value := it.Value()
+		if err := fn(it.Key(), value); err != nil {
+			return err
+		}
+		if size += int64(len(it.Key()) + len(value)); s.pace != nil && size >= paceEvery {
+			if err := s.pace(size); err != nil {
+				return err
+			}
+			size = 0
+		}
+	}
+	return it.Err()
+}
+
+// add adds a pair; the lengths keep one from running into the next.
+func (s *summer) add(key, value []byte) {
+	s.head = binary.AppendUvarint(binary.AppendUvarint(s.head[:0], uint64(len(key))), uint64(len(value)))
+	for _, b := range [][]byte{s.head, key, value} {
+		_, _ = s.hash.Write(b) // a hash takes everything
+	}
+}
+
+// Verify proposes the entry at which every replica reads what it holds. done is
+// called once it is applied here, with its index.
+func (r *Replica) Verify(done func(Outcome)) {
+	r.Propose(&Proposal{verify: true, Done: done})
+}
+
+// applyVerify asks for the job. It replaces one that has not ended: only the newest
+// entry is of interest.
+func (r *Replica) applyVerify(e *pb.Entry, env *envelope) {
+	r.summing = &ChecksumJob{Range: r.rangeID, replica: r, desc: r.desc.Clone(), index: e.GetIndex(), ts: env.ts}
+	r.sumDue = true
+	r.fate(e, Outcome{TS: env.ts, Index: e.GetIndex()})
+}
+
+// emitChecksum hands out the job that the entries applied just now asked for.
+func (r *Replica) emitChecksum() {
+	if r.sumDue {
+		r.sumDue = false
+		r.out.Checksum(r.summing)
+	}
+}
+
+// Checksummed ends a job. The result is kept with the replica, so that it is known
+// after a restart, too.
+func (r *Replica) Checksummed(j *ChecksumJob, c cluster.Checksum, err error) {
+	if r.summing != j || r.stopped() {
+		return
+	}
+	defer r.guard()
+	r.summing = nil
+	if err != nil {
+		if !errors.Is(err, errChecksumVoid) {
+			r.cfg.Logger.Warn("replica not compared", logattr.Range(r.rangeID), logattr.Err(err))
+		}
+		c = j.checksum()
+		c.Void = true
+	}
+	kept := append([]cluster.Checksum{c}, r.checksums...)
+	r.keepChecksums(kept[:min(len(kept), cluster.ChecksumsKept)])
+}
+
+// keepChecksums replaces what the replica has told: nil after a snapshot, which may
+// have mended what differed.
+func (r *Replica) keepChecksums(cs []cluster.Checksum) {
+	if len(cs) == 0 && len(r.checksums) == 0 {
+		return
+	}
+	r.checksums = cs
+	b := r.cfg.Engine.NewWriteBatch()
+	err := b.Set(keys.RaftChecksums(r.rangeID), encodeChecksums(cs))
+	if err == nil {
+		err = b.Commit(false)
+	}
+	if err = errors.Join(err, b.Close()); err != nil {
+		r.fail(fmt.Errorf("store checksums: %w", err))
+		return
+	}
+	r.out.Changed(r, false)
+}
+
+// loadChecksums reads what the replica has told before.
+func (r *Replica) loadChecksums() error {
+	v, ok, err := r.cfg.Engine.Get(keys.RaftChecksums(r.rangeID))
+	if err != nil || !ok {
+		return err
+	}
+	r.checksums, err = decodeChecksums(v)
+	return err
+}
+
+const (
+	checksumsFormat byte = 1
+	checksumLen          = 1 + 5*8
+)
+
+// encodeChecksums encodes a format byte, then each checksum: 1 if it is void, index,
+// time of the entry in milliseconds, generation, sum, versions.
+func encodeChecksums(cs []cluster.Checksum) []byte {
+	b := []byte{checksumsFormat}
+	for _, c := range cs {
+		void := byte(0)
+		if c.Void {
+			void = 1
+		}
+		b = append(b, void)
+		for _, v := range [...]uint64{c.Index, uint64(c.At.UnixMilli()), c.Generation, c.Sum, c.Versions} { //nolint:gosec // of an entry: after 1970
+			b = binary.BigEndian.AppendUint64(b, v)
+		}
+	}
+	return b
+}
+
+func decodeChecksums(b []byte) ([]cluster.Checksum, error) {
+	if err := storage.CheckFormat(b, checksumsFormat, 1, "checksums"); err != nil {
+		return nil, err
+	}
+	if len(b)%checksumLen != 1 {
+		return nil, fmt.Errorf("%w: checksums of %d bytes", storage.ErrCorruption, len(b))
+	}
+	var out []cluster.Checksum
+	for part := range slices.Chunk(b[1:], checksumLen) {
+		if part[0] > 1 {
+			return nil, gate.Newer("checksum that is void %d", part[0])
+		}
+		u := func(i int) uint64 { return binary.BigEndian.Uint64(part[1+8*i:]) }
+		out = append(out, cluster.Checksum{
+			Void: part[0] == 1, Index: u(0), At: time.UnixMilli(int64(u(1))).UTC(), Generation: u(2), Sum: u(3), Versions: u(4), //nolint:gosec // checked by nobody: a time is shown
+		})
+	}
+	return out, nil
+}
