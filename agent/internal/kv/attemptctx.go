@@ -13,7 +13,7 @@ import (
 // wait for anything: the timer, the channel and who cancels it are made when somebody
 // first asks for Done.
 type attempt struct {
-	context.Context // the request's
+	context.Context //nolint:containedctx // it is one: the request's, with an end of its own
 
 	db    *DB
 	node  cluster.NodeID

@@ -20,14 +20,14 @@ func TestAttempts(t *testing.T) {
 		want  error // Err, after the event
 		cause error
 	}{
-		"its time":              {2, func(*DB, context.CancelCauseFunc) { time.Sleep(time.Second) }, context.DeadlineExceeded, errAttempt},
-		"its time, at home":     {1, func(*DB, context.CancelCauseFunc) { time.Sleep(time.Second) }, context.DeadlineExceeded, errAttempt},
+		"its time":              {2, func(*DB, context.CancelCauseFunc) { <-time.After(time.Second) }, context.DeadlineExceeded, errAttempt},
+		"its time, at home":     {1, func(*DB, context.CancelCauseFunc) { <-time.After(time.Second) }, context.DeadlineExceeded, errAttempt},
 		"the request":           {2, func(_ *DB, cancel context.CancelCauseFunc) { cancel(errGone) }, context.Canceled, errGone},
 		"suspicion":             {2, func(d *DB, _ context.CancelCauseFunc) { d.Suspected(2) }, context.Canceled, errSuspected},
 		"the DB":                {2, func(d *DB, _ context.CancelCauseFunc) { _ = d.Close() }, context.Canceled, errSuspected},
 		"suspicion of another":  {2, func(d *DB, _ context.CancelCauseFunc) { d.Suspected(3) }, nil, nil},
 		"suspicion of oneself":  {1, func(d *DB, _ context.CancelCauseFunc) { d.Suspected(1) }, nil, nil},
-		"nothing, and not late": {2, func(*DB, context.CancelCauseFunc) { time.Sleep(999 * time.Millisecond) }, nil, nil},
+		"nothing, and not late": {2, func(*DB, context.CancelCauseFunc) { <-time.After(999 * time.Millisecond) }, nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -68,7 +68,7 @@ func TestAnAttemptNobodyWaitsFor(t *testing.T) {
 		if a.Err() != nil {
 			t.Error(a.Err())
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		if !errors.Is(a.Err(), context.DeadlineExceeded) {
 			t.Errorf("late: %v", a.Err())
 		}
