@@ -299,14 +299,29 @@ func (n *Node) stop(why string, exit error) {
 // stopDecommissioned ends the node for good: it leaves a record that keeps this
 // data directory from starting again.
 func (n *Node) stopDecommissioned(string) {
-	b, err := json.Marshal(farewell{At: time.Now().UTC(), Reason: "decommissioned"})
-	if err == nil {
-		err = os.WriteFile(farewellPath(n.cfg.DataDir), b, 0o600)
-	}
-	if err != nil {
+	if err := n.writeFarewell(); err != nil {
 		n.logger.Warn("record of the decommission is not written; peers will refuse this node", logattr.Err(err))
 	}
 	n.stop("decommissioned", nil)
+}
+
+// writeFarewell leaves the record, if the disk takes it in time: if it does not,
+// the peers refuse this node all the same.
+func (n *Node) writeFarewell() error {
+	b, err := json.Marshal(farewell{At: time.Now().UTC(), Reason: "decommissioned"})
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() { done <- os.WriteFile(farewellPath(n.cfg.DataDir), b, 0o600) }()
+	patience := time.NewTimer(abandonAfter)
+	defer patience.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-patience.C:
+		return fmt.Errorf("the disk has not taken it within %s", abandonAfter)
+	}
 }
 
 // Service is what the node does for clients.

@@ -5,8 +5,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/storage"
 )
 
 // usage measures what this process takes of the machine.
@@ -61,14 +62,4 @@ func processTicks() (uint64, bool) {
 }
 
 // disk returns used and total bytes of the file system that holds the store.
-// Blocks that the file system reserves count as neither: as df computes it, the
-// share that is used is of what this process may ever use.
-func (u *usage) disk() (used, total uint64) {
-	var st syscall.Statfs_t
-	if err := syscall.Statfs(u.dir, &st); err != nil {
-		return 0, 0
-	}
-	size := uint64(st.Bsize) //nolint:gosec // a block size is positive
-	used = (st.Blocks - st.Bfree) * size
-	return used, used + st.Bavail*size
-}
+func (u *usage) disk() (used, total uint64) { return storage.Space(u.dir) }

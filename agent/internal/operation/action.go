@@ -45,7 +45,7 @@ const (
 	ActProof    ActionKind = "proof"    // the descriptors of Ranges, read linearizably at their leader
 	ActDrain    ActionKind = "drain"    // close the SQL sessions and be idle
 	ActUndrain  ActionKind = "undrain"
-	ActStop     ActionKind = "stop" // the node was decommissioned: end the process
+	ActStop     ActionKind = "stop" // end the process: it was decommissioned, or drained by Operation
 )
 
 // Action is one thing that the Controller wants done. Its outcome comes back in

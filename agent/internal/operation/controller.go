@@ -207,7 +207,12 @@ func (c *Controller) absorb() {
 			if r := c.runs[done.Action.Operation]; r != nil && done.Err == nil && r.reopening != nil {
 				r.reopening[done.Action.To] = reopenTries
 			}
-		case ActDrain, ActStop, ActVerify:
+		case ActStop:
+			// The node's next report shows what came of it; of a hung one there may be none.
+			if r := c.runs[done.Action.Operation]; r != nil && done.Err == nil {
+				r.stopped = true
+			}
+		case ActDrain, ActVerify:
 			// The nodes' next reports show what came of it.
 		}
 	}

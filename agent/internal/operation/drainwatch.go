@@ -27,6 +27,10 @@ func (c *Controller) watchDrain(r *run) {
 	switch {
 	case r.op.State == cluster.OpQueued:
 		c.admitDrain(r, node)
+	case r.stopped:
+		c.closeDrain(r, fmt.Sprintf("the disk of %s hangs, and its process ends without it", node))
+	case c.hung(node) && r.op.Spec.Shutdown:
+		c.stopHung(r, node)
 	case c.restarted(r, node):
 		c.closeDrain(r, fmt.Sprintf("%s was restarted, and serves again", node))
 	case c.goneFor(node) > silentFor:
@@ -51,6 +55,9 @@ func (c *Controller) admitDrain(r *run, node cluster.NodeID) {
 	}
 	n := c.snap.Node(node)
 	switch nonce := c.incarnation(node); {
+	case c.hung(node) && !r.op.Spec.Shutdown:
+		r.fail(fmt.Sprintf("the disk of %s hangs: it leads nothing, and hears of no drain; with --shutdown its process is stopped", node))
+		return
 	case !n.Live() && !c.hung(node):
 		r.fail(fmt.Sprintf("%s is not alive: there is nothing to drain", node))
 		return
@@ -77,7 +84,15 @@ func (c *Controller) admitDrain(r *run, node cluster.NodeID) {
 	r.say(cluster.OpRunning, "")
 }
 
-// hung reports whether a node answers, and its disk does not: it drains all the same.
+// stopHung ends the process of a node whose disk hangs. The node cannot follow the
+// meta range, so that it hears of nothing; its leaderships are gone by themselves,
+// and SafeToStop has counted it as dead.
+func (c *Controller) stopHung(r *run, node cluster.NodeID) {
+	r.retryAt = c.in.Now.Add(time.Second)
+	c.do(Action{Kind: ActStop, Operation: r.op.ID, To: node})
+}
+
+// hung reports whether a node answers, and its disk does not.
 func (c *Controller) hung(id cluster.NodeID) bool {
 	r, ok := c.in.Reports[id]
 	return ok && r.Status != nil && r.Status.Hung()
@@ -149,7 +164,7 @@ func (c *Controller) closeDrain(r *run, why string) {
 	switch {
 	case r.op.State == cluster.OpCancelling:
 		r.op.State = cluster.OpCancelled
-	case r.op.Phase == PhaseDrained || r.op.Phase == PhaseStop:
+	case r.op.Phase == PhaseDrained || r.op.Phase == PhaseStop || r.stopped:
 		r.op.State = cluster.OpSucceeded
 	default:
 		r.op.State = cluster.OpFailed

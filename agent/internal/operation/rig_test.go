@@ -68,6 +68,7 @@ type fakeNode struct {
 	buried  map[cluster.RangeID]cluster.ReplicaID // below which none comes back
 	stopped map[cluster.RangeID]cluster.ReplicaID // replicas that stopped with an error
 	slow    bool                                  // learners here never catch up
+	disk    cluster.DiskState
 }
 
 type fakeRange struct {
@@ -391,7 +392,7 @@ func (r *rig) metaWorks() bool {
 
 func (r *rig) status(id cluster.NodeID) *cluster.NodeStatus {
 	n := r.nodes[id]
-	st := &cluster.NodeStatus{Node: id, Service: n.service, Version: "v1", BootNonce: fmt.Sprint(n.nonce)}
+	st := &cluster.NodeStatus{Node: id, Service: n.service, Version: "v1", BootNonce: fmt.Sprint(n.nonce), Disk: cluster.DiskStatus{State: n.disk}}
 	for _, rid := range sorted(n.held) {
 		if rs, ok := r.rangeStatus(id, rid); ok {
 			st.Ranges = append(st.Ranges, &rs)
@@ -571,7 +572,7 @@ func (r *rig) carryOut(a Action) Completion {
 	case ActUndrain:
 		n.service = cluster.Ready
 	case ActStop:
-		if r.view().Nodes[n.id].Tombstone == nil {
+		if r.view().Nodes[n.id].Tombstone == nil && n.disk != cluster.DiskHung {
 			r.t.Errorf("%s was told to stop without a tombstone", n.id)
 		}
 		n.up, n.left, n.downAt = false, true, r.now

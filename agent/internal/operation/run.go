@@ -115,6 +115,7 @@ type run struct {
 	saving  uint64 // the action that records it
 	command uint64 // the action that the phase waits for
 	retryAt time.Time
+	stopped bool // the process of a drain whose disk hangs was told to end
 
 	work     []placement.Move // planned, not begun
 	plannedA time.Time        // when

@@ -340,5 +340,8 @@ func (a *Action) call() (string, *request) {
 	case ActUndrain:
 		return MethodUndrain, &request{}
 	}
+	if a.Operation != "" {
+		return MethodStop, &request{Reason: "drained"}
+	}
 	return MethodStop, &request{Reason: "decommissioned"}
 }

@@ -64,9 +64,6 @@ type Options struct {
 }
 
 func (o *Options) withDefaults() {
-	if o.FS == nil {
-		o.FS = vfs.Default
-	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 64 << 20
 	}
@@ -81,6 +78,9 @@ func (o *Options) withDefaults() {
 // Open opens the engine in o.Dir and creates it if there is none (read-only:
 // there must be one). Damage of what was synced is ErrCorruption.
 func Open(o Options) (*Engine, error) {
+	if o.FS == nil {
+		o.FS = injectFaults(vfs.Default, o.Dir)
+	}
 	o.withDefaults()
 	disk := newWatch(o.FS)
 	o.FS = disk

@@ -1,0 +1,148 @@
+package agenttest
+
+import (
+	"debug/buildinfo"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// sicken makes the node's disk as text says, in binaries that are made for tests
+// (package storage, disk-faults); empty: it is well.
+func (n *Node) sicken(text string) {
+	n.c.t.Helper()
+	path := filepath.Join(n.Dir, "disk-faults")
+	// By one rename: half a file would be another disk.
+	if err := errors.Join(os.WriteFile(path+".new", []byte(text), 0o600), os.Rename(path+".new", path)); err != nil {
+		n.c.t.Fatal(err)
+	}
+}
+
+// configure adds a line to node.yaml of a node that is down.
+func (n *Node) configure(line string) {
+	n.c.t.Helper()
+	path := filepath.Join(n.Dir, "node.yaml")
+	text, err := os.ReadFile(path)
+	if err == nil {
+		key, _, _ := strings.Cut(line, ":")
+		var kept []string
+		for l := range strings.Lines(string(text)) {
+			if !strings.HasPrefix(l, key+":") {
+				kept = append(kept, l)
+			}
+		}
+		err = os.WriteFile(path, []byte(strings.Join(kept, "")+line+"\n"), 0o600)
+	}
+	if err != nil {
+		n.c.t.Fatal(err)
+	}
+}
+
+// waitRule waits until check says that a rule is broken, in a line that holds all
+// of some words.
+func (c *Cluster) waitRule(code string, words ...string) {
+	c.t.Helper()
+	Eventually(c.t, 20*time.Second, code, func() error {
+		r := c.TryCtl("check")
+		for line := range strings.Lines(r.Stdout) {
+			ok := strings.Contains(line, code)
+			for _, w := range words {
+				ok = ok && strings.Contains(line, w)
+			}
+			if ok {
+				return nil
+			}
+		}
+		return fmt.Errorf("exit %d: %s%s", r.Code, r.Stdout, r.Stderr)
+	})
+}
+
+// needFaults skips a test of binaries in which no disk can be made sick.
+func needFaults(t *testing.T) {
+	t.Helper()
+	info, err := buildinfo.ReadFile(FindBinaries(t).Agent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range info.Settings {
+		if s.Key == "-tags" && strings.Contains(s.Value, "invariants") {
+			return
+		}
+	}
+	t.Skip("this nodedb-agent was built without the tag invariants, so that its disk cannot be made sick: run make cluster")
+}
+
+// TestASickDisk takes one of three disks through a hang that ends the process, a
+// hang in which the node is drained, and slowness, under load.
+func TestASickDisk(t *testing.T) {
+	needFaults(t)
+	c := Start(t, Options{})
+	n2 := c.Node(2)
+	restart := func(exit string) {
+		if n2.Running() {
+			n2.Terminate()
+		}
+		n2.sicken("")
+		n2.configure("diskExit: " + exit)
+		n2.Start()
+		c.WaitReplicated()
+	}
+	restart("6s")
+	l := c.StartLedger(6)
+	l.Advance(200, StartTimeout)
+
+	n2.sicken("sync hang\n")
+	c.waitRule("DISK_HUNG", "n2", filepath.Join(n2.Dir, "store"), "sync", " s so far")
+	l.Advance(200, StartTimeout)
+	if code, body, err := n2.HTTP("/health/ready"); err == nil && (code != 503 || !strings.Contains(body, "disk-hung")) {
+		t.Errorf("/health/ready of a node whose disk hangs: %d %s", code, body)
+	}
+	if code := n2.WaitExit(30 * time.Second); code != 73 || !strings.Contains(n2.LogTail(3), "hangs") {
+		t.Errorf("the process ended with code %d, want 73:\n%s", code, n2.LogTail(5))
+	}
+	Eventually(t, StartTimeout, "the event", func() error {
+		if r := c.TryCtl("events", "--kind", "disk"); !strings.Contains(r.Stdout, "disk.hung") {
+			return fmt.Errorf("%s%s", r.Stdout, r.Stderr)
+		}
+		return nil
+	})
+
+	restart("2m")
+	l.Advance(200, StartTimeout)
+	n2.sicken("sync hang\n")
+	c.waitRule("DISK_HUNG", "n2")
+	if r := c.TryCtl("drain", "n2", "--lb-wait", "0s", "--shutdown", "--deadline", "40s"); r.Code != 0 {
+		t.Errorf("drain of a node whose disk hangs: exit %d\n%s%s\n%s", r.Code, r.Stdout, r.Stderr, n2.LogTail(10))
+	}
+	n2.WaitExit(20 * time.Second)
+
+	restart("2m")
+	n2.sicken("sync 200ms\n")
+	c.waitRule("DISK_SLOW", "n2", filepath.Join(n2.Dir, "store"), " ms in the median")
+	Eventually(t, StartTimeout, "others lead", func() error {
+		ranges, err := c.List("ranges")
+		for _, r := range ranges {
+			if r["leader"] == "n2" {
+				return fmt.Errorf("n2 leads %v", r["id"])
+			}
+		}
+		return err
+	})
+	n2.sicken("")
+	gap, errs := l.Stop()
+	if len(errs) > 0 {
+		t.Errorf("errors of statements: %v", errs)
+	}
+	l.Check(c.Node(1))
+	t.Logf("longest time between two acknowledged writes of one writer: %s (figure: 3 s)", gap.Round(time.Millisecond))
+
+	// A disk that fails: nobody knows what is on it.
+	n2.sicken("sync EIO\n")
+	if code := n2.WaitExit(30 * time.Second); code != 73 || !strings.Contains(n2.LogTail(5), "fails") {
+		t.Errorf("the process ended with code %d, want 73:\n%s", code, n2.LogTail(8))
+	}
+}
