@@ -315,7 +315,7 @@ func (n *Node) makeOperation() {
 		MayStop: func(ctx context.Context, op string) (operation.StopCertificate, error) {
 			return n.runner.AskMayStop(ctx, op)
 		},
-		Logger: n.part("drain"),
+		Logger: n.part("drain"), Now: n.steady.Now,
 	})
 	n.opServer = &operation.Server{
 		Store: n.store, Inspect: n.store.Inspect, Status: n.source, Drainer: n.drainer, Stop: n.stopByOperation,
@@ -330,11 +330,11 @@ func (n *Node) makeOperation() {
 		},
 	}
 	n.runner = operation.NewRunner(operation.RunnerConfig{
-		Self: n.id.Node, Meta: n.meta, Caller: n.transport, Server: n.opServer, Liveness: n.liveness, Logger: n.part("coordinator"),
+		Self: n.id.Node, Meta: n.meta, Caller: n.transport, Server: n.opServer, Liveness: n.liveness, Logger: n.part("coordinator"), Now: n.steady.Now,
 	})
 	n.service = operation.NewService(operation.ServiceConfig{
 		Self: n.id.Node, Meta: n.meta, Caller: n.transport, Server: n.opServer, Liveness: n.liveness,
-		Sweeps: n.runner.Sweeps,
+		Sweeps: n.runner.Sweeps, Now: n.steady.Now,
 	})
 }
 

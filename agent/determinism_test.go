@@ -45,7 +45,6 @@ var shells = map[string]shell{
 		why: "one drain: waits for load balancers, leaderships and sessions of this process"},
 	"operation/runner.go":      {why: "drives the controller's Step: polls nodes, carries actions out"},
 	"operation/certificate.go": {why: "the coordinator's word that a process may stop, and the node's wait for it"},
-	"operation/reset.go":       {why: "the coordinator's word that a store may be emptied, asked of a running node"},
 	"operation/inspect.go":     {why: "asks the nodes of a range for its raft state, at once"},
 	"operation/intake.go":      {why: "what nodes were asked is forgotten when nobody asks any more", only: []string{"time.AfterFunc"}},
 	"operation/service.go":     {why: "answers requests for operations on any node: asks all nodes at once"},

@@ -30,6 +30,7 @@ func verbs() []verb {
 		{"join", "make this directory a node of a running cluster; does not start", runJoin},
 		{"start", "run the node until SIGTERM or SIGINT (drains, then stops; a second signal stops at once)", runStart},
 		{"reset", "empty the store of a stopped node that lost what it had synced (exit code 74); keeps its identity", runReset},
+		{"clock", "of a stopped node: from which time on its clock begins, and lower that if nothing in its store is above", runClock},
 		{"drain", "drain --self: make the running node safe to stop, over its unix socket", runDrain},
 		{"debug-local", "what the data directory of a stopped node holds; changes nothing (nodedbctl debug local shows it)", runDebugLocal},
 		{"config", "config print: the configuration in force", runConfig},
@@ -282,6 +283,61 @@ func runReset(args []string, stdout, stderr io.Writer) error {
 	}
 	_, _ = fmt.Fprintf(stdout, "the store of %s (%s) is empty; %d replicas went with it and are made anew from the other nodes\nstart it     nodedb-agent start --data-dir %s\n", r.Identity.Name, r.Identity.Node, r.Lost, dir)
 	return nil
+}
+
+func runClock(args []string, stdout, stderr io.Writer) error {
+	f := flags("clock")
+	var dir, lower string
+	f.StringVar(&dir, "data-dir", "", "`directory` of the node, which must not run")
+	f.StringVar(&lower, "lower-to", "", "`time` (2026-11-29T08:00:00Z) at which the clock is to begin; all nodes of the cluster must have stopped")
+	if err := parse(f, args, stderr); err != nil {
+		return err
+	}
+	if dir == "" {
+		return &agent.ExitError{Code: agent.ExitUsage, Message: "usage: nodedb-agent clock --data-dir D [--lower-to TIME]"}
+	}
+	var to time.Time
+	if lower != "" {
+		var err error
+		if to, err = time.Parse(time.RFC3339Nano, lower); err != nil {
+			return &agent.ExitError{Code: agent.ExitUsage, Message: fmt.Sprintf("--lower-to wants a time such as 2026-11-29T08:00:00Z, not %q", lower)}
+		}
+	}
+	c, err := agent.ClockOffline(dir, to)
+	if err != nil {
+		return err
+	}
+	_, _ = io.WriteString(stdout, clockText(c, dir, to))
+	return nil
+}
+
+// clockText says what the store of a stopped node holds of time.
+func clockText(c agent.StoredClock, dir string, to time.Time) string {
+	const form = "2006-01-02T15:04:05.000Z"
+	var b strings.Builder
+	who := fmt.Sprintf("%s (%s)", c.Identity.Name, c.Identity.Node)
+	switch wait := time.Until(c.Ceiling); {
+	case c.Ceiling.IsZero():
+		fmt.Fprintf(&b, "%s has given no timestamp yet\n", who)
+	case c.Lowered:
+		fmt.Fprintf(&b, "the clock of %s begins at %s; it began at %s\n", who, to.UTC().Format(form), c.Ceiling.UTC().Format(form))
+	case !to.IsZero():
+		fmt.Fprintf(&b, "the clock of %s begins at %s already, and nothing was changed\n", who, c.Ceiling.UTC().Format(form))
+	case wait > 0:
+		fmt.Fprintf(&b, "the clock of %s begins at %s, in %s by this machine's clock\n", who, c.Ceiling.UTC().Format(form), wait.Round(time.Second))
+	default:
+		fmt.Fprintf(&b, "the clock of %s begins at %s, which this machine's clock has passed\n", who, c.Ceiling.UTC().Format(form))
+	}
+	if c.Where == "" {
+		b.WriteString("newest       nothing in the store has a timestamp\n")
+	} else {
+		fmt.Fprintf(&b, "newest       %s, before %s\n", c.Where, c.Newest.UTC().Format(form))
+	}
+	b.WriteString("not proved   reads that were answered above that, and what this node promised to others: stop all nodes before you start one\n")
+	if to.IsZero() && c.Newest.Before(c.Ceiling) {
+		fmt.Fprintf(&b, "lower it     nodedb-agent clock --data-dir %s --lower-to TIME, of all nodes the same, not before %s\n", dir, c.Newest.UTC().Format(form))
+	}
+	return b.String()
 }
 
 func runConfig(args []string, stdout, stderr io.Writer) error {

@@ -333,7 +333,7 @@ func aheadClocks(c *checkup) []breach {
 	return c.clocks(func(n cluster.NodeID, st *cluster.ClockStatus) (severity, text string) {
 		switch ahead := seconds(st.Ahead).Round(100 * time.Millisecond); {
 		case !st.Waits.IsZero() && st.IsAhead():
-			return severityError, fmt.Sprintf("%s is silent until %s, in %s: before its restart it used times that are not reached yet", n, st.Waits.UTC().Format(time.RFC3339), ahead)
+			return severityError, fmt.Sprintf("%s is silent until %s, in %s: before its restart it used times that are not reached yet; docs/OPERATIONS.md (timestamps ahead of the time) has a way out", n, st.Waits.UTC().Format(time.RFC3339), ahead)
 		case st.IsAhead():
 			return severityError, fmt.Sprintf("%s has used timestamps that are %s ahead of its time: others do not listen to it until that has passed", n, ahead)
 		}

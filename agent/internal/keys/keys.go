@@ -235,6 +235,9 @@ func DataSpan(p cluster.PoolID, start, end cluster.Key) Span {
 	return Span{dataKey(p, start), dataKey(p, end)}
 }
 
+// AllData holds the rows of all pools.
+func AllData() Span { return prefixSpan([]byte{spaceData}) }
+
 func dataKey(p cluster.PoolID, k cluster.Key) []byte {
 	return append([]byte{spaceData, byte(p)}, k...)
 }

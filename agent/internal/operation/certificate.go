@@ -47,7 +47,7 @@ func (r *Runner) MayStop(ctx context.Context, node cluster.NodeID, op string) (S
 	if err := r.refresh(ctx, node); err != nil {
 		return StopCertificate{}, fmt.Errorf("ask %s how it stands: %w", node, err)
 	}
-	now := time.Now().UTC().Round(0)
+	now := r.now()
 	v := r.cfg.Meta.View()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -166,7 +166,7 @@ func (r *draining) certify(ctx context.Context, op string) error {
 // valid reports whether a certificate is for this node, as the topology is here,
 // and has not expired.
 func (r *draining) valid(c StopCertificate) bool {
-	if c.Node != r.d.cfg.Self || !time.Now().Before(c.Expires) {
+	if c.Node != r.d.cfg.Self || !r.d.now().Before(c.Expires) {
 		return false
 	}
 	return r.d.cfg.Meta == nil || r.d.cfg.Meta.View().Epoch() == c.Epoch

@@ -51,6 +51,8 @@ type DrainerConfig struct {
 	// Stop ends the process with exit code 0; it does not wait for the end.
 	Stop   func(reason string)
 	Logger *slog.Logger // nil discards
+	// Now is what this node takes for the time: wall clocks jump; nil: time.Now.
+	Now func() time.Time
 
 	// TxnTimeout and Deadline hold where a spec names none. Defaults 60 s and 5 min.
 	TxnTimeout, Deadline time.Duration
@@ -87,10 +89,15 @@ func NewDrainer(cfg DrainerConfig) *Drainer {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	d := &Drainer{cfg: cfg, wake: make(chan struct{}, 1)}
 	d.mu.finished, d.mu.asked = map[string]bool{}, map[string]bool{}
 	return d
 }
+
+func (d *Drainer) now() time.Time { return d.cfg.Now().UTC().Round(0) }
 
 // Run carries out the drains that the meta range asks of this node until ctx is
 // done. A node that finds its own tombstone stops.
@@ -298,7 +305,7 @@ func (d *Drainer) propose(ctx context.Context, op *cluster.Operation) (metastate
 // writeEnd writes how a drain ended. A process that is about to stop tries
 // twice; one that stays, until it is undrained.
 func (d *Drainer) writeEnd(ctx context.Context, op *cluster.Operation, failed error) {
-	now := time.Now().UTC().Round(0)
+	now := d.now()
 	op.State, op.Why = cluster.OpSucceeded, ""
 	if failed != nil {
 		op.State, op.Why = cluster.OpFailed, failed.Error()

@@ -163,7 +163,7 @@ func (r *draining) handOver(ctx context.Context) error {
 // handingOver records how far both halves of handOver are: unready ends when the
 // load balancers have had their time, leaders when the node leads nothing.
 func (r *draining) handingOver(led []*cluster.RangeStatus, orphans int, left time.Duration) {
-	now := time.Now().UTC().Round(0)
+	now := r.d.now()
 	r.note(func(op *cluster.Operation) {
 		op.Done.Leaders = max(0, op.Total.Leaders-len(led)-orphans)
 		op.Why = handOverLeft(led, left)
@@ -398,7 +398,7 @@ func (r *draining) reopen() {
 // phase begins a phase and has it recorded at once.
 func (r *draining) phase(name string) {
 	r.mu.Lock()
-	beginPhase(r.mu.op, name, time.Now().UTC().Round(0))
+	beginPhase(r.mu.op, name, r.d.now())
 	r.mu.Unlock()
 	r.record(r.phased)
 }

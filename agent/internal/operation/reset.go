@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
@@ -45,7 +44,7 @@ func (r *Runner) Reset(ctx context.Context, req ResetRequest) (ResetGrant, error
 	if _, _, self := r.cfg.Meta.Leader(); !self {
 		return ResetGrant{}, errNotCoordinator
 	}
-	now := time.Now().UTC().Round(0)
+	now := r.now()
 	v := r.cfg.Meta.View()
 	r.mu.Lock()
 	s := Snapshot(now, r.cfg.Self, v, r.mu.reports, r.cfg.Liveness())

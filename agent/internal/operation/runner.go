@@ -45,6 +45,8 @@ type RunnerConfig struct {
 	Liveness func() map[cluster.NodeID]cluster.Liveness
 	Logger   *slog.Logger // nil discards
 	Config   Config       // zero: DefaultConfig
+	// Now is what this node takes for the time: wall clocks jump; nil: time.Now.
+	Now func() time.Time
 }
 
 // Runner is the shell of a Controller: it asks, waits, calls.
@@ -77,6 +79,9 @@ func NewRunner(cfg RunnerConfig) *Runner {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	r := &Runner{cfg: cfg, ctl: NewController(cfg.Config), wake: make(chan struct{}, 1), logged: map[string]cluster.OperationState{}}
 	r.local, r.heard.brief = cfg.Server.Methods(), true
@@ -112,7 +117,7 @@ func (r *Runner) Run(ctx context.Context, ready func()) error {
 		if !self {
 			term = 0
 		}
-		now := time.Now().UTC().Round(0)
+		now := r.now()
 		if term != 0 && now.Sub(polledAt) >= pollEvery {
 			polledAt = now
 			r.poll(ctx)
@@ -125,6 +130,8 @@ func (r *Runner) Run(ctx context.Context, ready func()) error {
 		r.step(ctx, now, term)
 	}
 }
+
+func (r *Runner) now() time.Time { return r.cfg.Now().UTC().Round(0) }
 
 // Wake has the Runner look at once: a node's liveness changed. It does not block.
 func (r *Runner) Wake() { r.poke() }
@@ -238,7 +245,7 @@ func (r *Runner) ask(ctx context.Context, id cluster.NodeID) {
 func (r *Runner) refresh(ctx context.Context, id cluster.NodeID) error {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	began := time.Now().UTC().Round(0)
+	began := r.now()
 	st, news, err := r.heard.ask(ctx, id, r.call)
 	if err != nil {
 		return err
@@ -285,7 +292,7 @@ func (r *Runner) call(ctx context.Context, to cluster.NodeID, method string, pay
 func (r *Runner) carryOut(ctx context.Context, a Action) Completion {
 	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
 	defer cancel()
-	done := Completion{Action: a, At: time.Now().UTC().Round(0)}
+	done := Completion{Action: a, At: r.now()}
 	if a.Kind == ActCommand {
 		done.Result, done.Err = r.cfg.Meta.Propose(ctx, a.Command)
 		return done
@@ -297,7 +304,7 @@ func (r *Runner) carryOut(ctx context.Context, a Action) Completion {
 		return done
 	}
 	b, err := r.call(ctx, a.To, method, payload)
-	done.At = time.Now().UTC().Round(0)
+	done.At = r.now()
 	if err != nil {
 		done.Err = err
 		r.cfg.Logger.Debug("action did not succeed", "action", string(a.Kind), "node", a.To.String(), "range", a.Range.String(), "error", err)

@@ -23,6 +23,8 @@ type ServiceConfig struct {
 	Liveness func() map[cluster.NodeID]cluster.Liveness
 	// Sweeps is when the rebalancer looked, if this node coordinates.
 	Sweeps func() Sweeps
+	// Now is what this node takes for the time: wall clocks jump; nil: time.Now.
+	Now func() time.Time
 }
 
 // Service is how operations are asked for, on any node.
@@ -38,7 +40,12 @@ type Service struct {
 }
 
 // NewService returns a Service.
-func NewService(cfg ServiceConfig) *Service { return &Service{cfg: cfg, heard: intake{brief: true}} }
+func NewService(cfg ServiceConfig) *Service {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Service{cfg: cfg, heard: intake{brief: true}}
+}
 
 // keepStatuses is how long the answers of all nodes are kept for the next question:
 // a dashboard asks each second, and of many ranges they are much memory.
@@ -71,7 +78,7 @@ func (s *Service) ClusterStatus(ctx context.Context, perNode time.Duration) Obse
 		defer s.mu.Unlock()
 		s.mu.lookout = nil
 	})
-	o.At = time.Now().UTC().Round(0)
+	o.At = s.cfg.Now().UTC().Round(0)
 	reports := map[cluster.NodeID]Report{}
 	for node, st := range answers {
 		if st == nil {

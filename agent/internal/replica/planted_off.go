@@ -32,6 +32,9 @@ func (Planted) sumLate() bool           { return false }
 
 func (Planted) wideChild() bool { return false }
 
+// ProvesWithoutLog is false.
+func (Planted) ProvesWithoutLog() bool { return false }
+
 // The rest is for package store.
 
 // AsksNobody is false here, as all others are.

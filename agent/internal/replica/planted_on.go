@@ -67,6 +67,10 @@ type Planted struct {
 	// or not others agree with that.
 	CeilingFirst bool
 
+	// ProveWithoutLog has the proof that a store holds nothing above a time pass over
+	// the logs.
+	ProveWithoutLog bool
+
 	// AskNobody has a node that returns ask no peer about its store.
 	AskNobody bool
 	// TrustSelf has it ask, and not wait for answers.
@@ -115,6 +119,9 @@ func (p Planted) refuseUnconfirmed() bool { return p.RefuseUnconfirmed }
 func (p Planted) sumLate() bool           { return p.SumLate }
 
 func (p Planted) wideChild() bool { return p.WideChild }
+
+// ProvesWithoutLog reports ProveWithoutLog.
+func (p Planted) ProvesWithoutLog() bool { return p.ProveWithoutLog }
 
 // The rest is for package store.
 

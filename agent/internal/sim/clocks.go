@@ -47,6 +47,7 @@ const readingAge = 3 * pingEvery
 
 // askClocks asks every other node what its clocks say, and judges by what is known.
 func (n *Node) askClocks() {
+	n.checkTime()
 	age, life := n.w.age, n.life
 	for _, dst := range n.w.nodes {
 		if dst == n || n.w.gone(dst.id) || n.w.cut[[2]cluster.NodeID{n.id, dst.id}] || n.w.chance(n.w.loss) {
@@ -201,4 +202,22 @@ func (w *World) sleep(n *Node, d time.Duration) {
 			n.paused = false
 		}
 	})
+}
+
+// sleepOften puts one machine after the other to sleep.
+func (w *World) sleepOften() {
+	if n := w.nodes[w.rng.IntN(len(w.nodes))]; w.faults && n.Up() {
+		w.sleep(n, w.ms(1000, 3000))
+	}
+	w.After(w.ms(500, 2000), w.sleepOften)
+}
+
+// startWrong restarts nodes whose clocks were set meanwhile.
+func (w *World) startWrong() {
+	if n := w.nodes[w.rng.IntN(len(w.nodes))]; w.faults && n.up && !w.mostJumped(n) {
+		n.crash()
+		n.offset = n.honest + w.jump()
+		w.After(w.ms(4000, 6000), func() { n.offset = n.honest })
+	}
+	w.After(w.ms(1000, 3000), w.startWrong)
 }

@@ -85,7 +85,7 @@ func (c *coordinator) metaLeader() cluster.NodeID {
 }
 
 // now is the node's own time.
-func (c *coordinator) now() time.Time { return epoch.Add(c.n.w.now + c.n.offset).UTC() }
+func (c *coordinator) now() time.Time { return c.n.steady.Now().UTC() }
 
 // step lets the Controller look, and the node see to its own drain.
 func (c *coordinator) step() {

@@ -14,7 +14,7 @@ func (w *World) nemesis() {
 	}
 	n := w.victim()
 	heal := w.ms(500, 5000)
-	switch what := w.rng.IntN(16); {
+	switch what := w.rng.IntN(17); {
 	case w.wrongUntil > w.now && what != 4 && what != 7: // see jumpAll
 	default:
 		w.misfortune(what, n, heal)
@@ -69,6 +69,8 @@ func (w *World) misfortune(what int, n *Node, heal time.Duration) {
 		if w.othersSure(n) && n.Up() {
 			w.jumpAll()
 		}
+	case 16:
+		w.lowerAll()
 	}
 }
 

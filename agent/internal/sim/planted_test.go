@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	ops "github.com/nodedb/nodedb/agent/internal/operation"
 	"github.com/nodedb/nodedb/agent/internal/placement"
@@ -26,12 +27,14 @@ func TestPlantedBugsAreFound(t *testing.T) {
 	const counts, impossible = "live and", "broken invariant: r"
 	const linear = "is not linearizable"
 	const diverged = "has diverged: ["
+	const wrongTime, wrongCeiling = "although most clocks are right", "although most clocks were right"
 	const condemned = "has an honest disk and is refused"
 	for name, bug := range map[string]struct {
 		replica.Planted
 		ops   ops.Planted
 		scan  kv.Planted
 		data  datastate.Planted
+		clock hlc.Planted
 		tune  func(*Config)
 		says  []string // of the error that finds it, one of them; empty: any
 		extra func(*World)
@@ -70,6 +73,11 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"a write that hangs is taken for done":  {Planted: replica.Planted{AckHung: true}},
 		"a range is made again where it was":    {Planted: replica.Planted{MakeAgain: true}, tune: pooled, says: []string{"before"}},
 		"a range is made again elsewhere":       {ops: ops.Planted{SeedAgain: true}, tune: pooled, says: []string{"before"}},
+		"a step of a clock is taken at once":    {clock: hlc.Planted{StepAtOnce: true}, says: []string{wrongTime, wrongCeiling}},
+		"a start believes its clock":            {clock: hlc.Planted{TrustStart: true}, extra: (*World).startWrong, says: []string{wrongTime, wrongCeiling}},
+		"a sleep is a step":                     {clock: hlc.Planted{SleepIsStep: true}, extra: (*World).sleepOften, says: []string{wrongTime}},
+		"the ceiling goes ahead of the vote":    {Planted: replica.Planted{CeilingFirst: true}, says: []string{wrongCeiling, "stays silent for"}},
+		"a proof passes over the log":           {Planted: replica.Planted{ProveWithoutLog: true}, extra: (*World).lowerOften, says: []string{"was lowered to"}},
 		"one voter becomes two":                 {ops: ops.Planted{Plan: placement.Planted{EvenVoters: true}}, tune: grown, says: []string{"has no leader at the end", "whose disk is lost"}},
 		"a checksum takes in what came later":   {Planted: replica.Planted{SumLate: true}, says: []string{diverged}},
 		"a bit of a stored row flips":           {says: []string{diverged}, extra: (*World).flipBit},
@@ -80,7 +88,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 				if bug.tune != nil {
 					bug.tune(&cfg)
 				}
-				cfg.Planted, cfg.PlantedOps, cfg.PlantedScan, cfg.PlantedData = bug.Planted, bug.ops, bug.scan, bug.data
+				cfg.Planted, cfg.PlantedOps, cfg.PlantedScan, cfg.PlantedData, cfg.PlantedClock = bug.Planted, bug.ops, bug.scan, bug.data, bug.clock
 				if bug.extra != nil {
 					cfg.Extra = bug.extra
 				}

@@ -51,6 +51,8 @@ func (s *Stats) add(o *Stats) {
 	s.ClockJumps += o.ClockJumps
 	s.MassJumps += o.MassJumps
 	s.Sleeps += o.Sleeps
+	s.Lowered += o.Lowered
+	s.NotLowered += o.NotLowered
 	s.Transfers += o.Transfers
 	s.Moves += o.Moves
 	s.Rereads += o.Rereads

@@ -109,6 +109,7 @@ type Stats struct {
 	Crashes, TornCrashes, Pauses      int
 	Partitions, ClockJumps, Transfers int
 	MassJumps, Sleeps                 int
+	Lowered, NotLowered               int
 	Moves, Rereads                    int
 	SlowDisks, Blackouts, Damaged     int
 	Operations, Drains, Succeeded     int
