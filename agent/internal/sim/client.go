@@ -37,6 +37,7 @@ type client struct {
 	seen  map[place]version // newest known
 	table *routing.Table
 	now   *call // under way, or the last
+	wrote *call // the last that is known to be applied
 }
 
 // place is a key of a range, as that was bootstrapped; or the same one of a pool.
@@ -357,6 +358,7 @@ func (k *call) writeDone(o replica.Outcome, try int, news rerouted) {
 		return // of an attempt that was given up: another is on its way, and may be applied
 	}
 	if k.op.ok {
+		k.c.wrote = k
 		k.c.seen[k.op.at] = version{k.op.value, o.TS}
 	} else {
 		k.op.result = string(r.Existing)

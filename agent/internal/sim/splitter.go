@@ -70,8 +70,8 @@ func (w *World) noteSplit(o replica.Outcome) {
 // must know that they are done with.
 func (w *World) echo(child *cluster.RangeDescriptor) {
 	for _, c := range w.clients {
-		k := c.now
-		if k == nil || !k.done || !k.op.ok || k.op.certainty != known || !keys.Owns(child, k.op.at.row()) {
+		k := c.wrote
+		if k == nil || !keys.Owns(child, k.op.at.row()) {
 			continue
 		}
 		w.After(w.ms(200, 3000), func() {

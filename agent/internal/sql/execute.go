@@ -135,7 +135,7 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 	out := &output{sink: sink, columns: p.Columns}
 	memory := s.server.cfg.Memory.Open()
 	defer memory.Close()
-	run := &exec.Run{DB: s.server.cfg.DB, Tx: s.tx, Writer: s.writer(), Env: env, Emit: out.row, Memory: memory}
+	run := &exec.Run{DB: s.server.cfg.DB, Lines: s.server.lines, Tx: s.tx, Writer: s.writer(), Env: env, Emit: out.row, Memory: memory}
 	n, err := s.runPlan(ctx, plan, run, out)
 	if err != nil {
 		return "", err

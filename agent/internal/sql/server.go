@@ -81,6 +81,7 @@ type Server struct {
 	known   map[string]*setting
 	version string
 	pace    pace
+	lines   *exec.Lines
 
 	passwords ownChanges
 
@@ -102,7 +103,7 @@ func NewServer(cfg Config) (*Server, error) {
 	if cfg.MaxSessions == 0 {
 		cfg.MaxSessions = 500
 	}
-	s := &Server{cfg: cfg, catalog: catalog.New(cfg.Meta), parsed: syntax.NewCache(parsedStatements), known: knownSettings()}
+	s := &Server{cfg: cfg, catalog: catalog.New(cfg.Meta), parsed: syntax.NewCache(parsedStatements), known: knownSettings(), lines: exec.NewLines()}
 	s.version = fmt.Sprintf("PostgreSQL %s (NodeDB %s) on %s/%s", serverVersion, cmp.Or(cfg.Version, "dev"), runtime.GOOS, runtime.GOARCH)
 	s.mu.sessions = map[*Session]struct{}{}
 	return s, nil

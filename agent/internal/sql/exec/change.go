@@ -30,6 +30,13 @@ func (r *Run) Change(ctx context.Context, ch *queryplan.Change, slow SlowRows) (
 	if r.Tx != nil {
 		return r.changeInTx(ctx, ch, slow)
 	}
+	if ch.Slow == nil && !ch.KeyChange && ch.Access.ByKey() {
+		if keys, err := ch.Access.Keys(r.Env); err != nil {
+			return 0, err
+		} else if len(keys) == 1 {
+			return r.changeOne(ctx, ch, keys[0])
+		}
+	}
 	done := map[string]struct{}{} // keys, old and new, that were written
 	var results [][]datum.Datum
 	for attempt := 0; ; attempt++ {

@@ -5,6 +5,14 @@
 // writes. The rows of a slow plan come from sql/duck; exec is also what feeds
 // that (Source).
 //
+// # One row, many clients
+//
+// A statement outside of a transaction that changes one row by its key stands in line
+// for it (Lines): while a write of the row is under way, all who come for it wait, and
+// go together into the next one, each upon what the one before it left. So they do not
+// lose against each other. The write is of the line, not of a statement: who leaves
+// while it is under way does not know what became of it.
+//
 // # How writes stay right
 //
 // Outside of a transaction each statement reads at a timestamp and writes on the
@@ -22,6 +30,8 @@
 // # Concurrency
 //
 // A Run and a Tx belong to one goroutine. A Run writes to several ranges at once.
+// Lines belong to all sessions of a gateway; a line's goroutine has each statement
+// compute its change in the statement's own, while that waits.
 //
 // # Invariants
 //

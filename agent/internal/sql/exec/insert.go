@@ -295,6 +295,9 @@ func (r *Run) upsert(ctx context.Context, ins *queryplan.Insert, rows []proposed
 	latest := *r
 	latest.TS = 0
 	r = &latest
+	if r.Tx == nil && len(rows) == 1 {
+		return r.upsertOne(ctx, ins, rows[0])
+	}
 	var results [][]datum.Datum
 	done := 0
 	for attempt := 0; len(rows) > 0; attempt++ {

@@ -30,6 +30,8 @@ type Run struct {
 	// everything acknowledged before it.
 	TS  hlc.Timestamp
 	Env *queryplan.Env
+	// Lines are the gateway's.
+	Lines *Lines
 	// Emit takes one row of the result; the slice is used again.
 	Emit func(row []datum.Datum) error
 	// Memory is asked before the statement holds more; nil: there is no bound.

@@ -1,0 +1,117 @@
+package agenttest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// TestManyClientsChangeOneRow has 18 clients of three nodes add to one row, by UPDATE
+// and by INSERT ... ON CONFLICT, and kills the leader of its range in the middle. No
+// statement loses against another, and the sum is what was acknowledged: but for
+// those whose connection or leader was lost, which may count or not.
+func TestManyClientsChangeOneRow(t *testing.T) {
+	c := Start(t, Options{Ranges: 1})
+	c.WaitReplicated()
+	psql(t, c.Node(1), "CREATE TABLE hot (id int8 PRIMARY KEY, n int8)")
+	psql(t, c.Node(1), "INSERT INTO hot VALUES (1, 0)")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var done, unsure atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 18 {
+		wg.Go(func() { addToHotRow(ctx, t, c.Nodes(), i, &done, &unsure) })
+	}
+	advance := func(by int64) {
+		t.Helper()
+		want := done.Load() + by
+		Eventually(t, 60*time.Second, "additions", func() error {
+			if got := done.Load(); got < want {
+				return fmt.Errorf("%d of %d", got, want)
+			}
+			return nil
+		})
+	}
+	advance(500)
+	leader := leaderOf(t, c, "r2")
+	t.Logf("kill -9 %s", leader.Name)
+	leader.Kill()
+	advance(500)
+	leader.Start()
+	c.WaitReplicated()
+	advance(200)
+	stop()
+	wg.Wait()
+	conn, err := c.Node(1).Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	var sum int64
+	if err := conn.QueryRow(t.Context(), "SELECT n FROM hot WHERE id = 1").Scan(&sum); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("the row is %d: %d acknowledged, %d unsure", sum, done.Load(), unsure.Load())
+	if sum < done.Load() || sum > done.Load()+unsure.Load() {
+		t.Errorf("the row is %d, want %d to %d", sum, done.Load(), done.Load()+unsure.Load())
+	}
+}
+
+// leaderOf returns the node that leads a range.
+func leaderOf(t *testing.T, c *Cluster, id string) *Node {
+	t.Helper()
+	var found *Node
+	Eventually(t, 30*time.Second, "the leader of "+id, func() error {
+		ranges, err := c.List("ranges")
+		if err != nil {
+			return err
+		}
+		for _, r := range ranges {
+			for _, n := range c.Nodes() {
+				if fmt.Sprint(r["id"]) == id && fmt.Sprint(r["leader"]) == n.Name {
+					found = n
+					return nil
+				}
+			}
+		}
+		return fmt.Errorf("none in %v", ranges)
+	})
+	return found
+}
+
+// addToHotRow adds until ctx ends, through any node that answers.
+func addToHotRow(ctx context.Context, t *testing.T, nodes []*Node, i int, done, unsure *atomic.Int64) {
+	for at := i; ctx.Err() == nil; at++ {
+		conn, err := nodes[at%len(nodes)].Connect(ctx)
+		if err != nil {
+			continue
+		}
+		for ctx.Err() == nil {
+			text := "UPDATE hot SET n = n + 1 WHERE id = 1"
+			if i%2 == 0 {
+				text = "INSERT INTO hot VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET n = hot.n + 1"
+			}
+			stmt, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+			_, err := conn.Exec(stmt, text)
+			cancel()
+			if err == nil {
+				done.Add(1)
+				continue
+			}
+			unsure.Add(1)
+			var pg *pgconn.PgError
+			if errors.As(err, &pg) && pg.Code != "40003" && !strings.HasPrefix(pg.Code, "57P0") && !strings.HasPrefix(pg.Code, "08") {
+				t.Errorf("client %d: %s %s", i, pg.Code, pg.Message)
+			}
+			break
+		}
+		_ = conn.Close(context.WithoutCancel(ctx))
+	}
+}

@@ -1,0 +1,256 @@
+package exec
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
+	"github.com/nodedb/nodedb/agent/internal/store"
+)
+
+const (
+	// maxTogether is how many statements one write of a row carries at most: enough
+	// that a row takes thousands a second, few enough that the last one waits
+	// microseconds for the others' arithmetic.
+	maxTogether = 256
+	// lineAttempts is how often such a write is tried: it loses only against writes of
+	// other gateways, of which each has one under way, and they take turns.
+	lineAttempts = 200
+)
+
+// Lines are the statements of a gateway that change single rows outside of
+// transactions: UPDATE and DELETE of one key, INSERT of one row with ON CONFLICT.
+// Those of one row stand in line. Whoever waits while a write is under way goes into
+// the next one: their changes are made one upon the other, in the order in which they
+// came, and are committed together, as if nobody had looked in between. So clients of
+// one row do not lose against each other; gateways of one row do, against each other,
+// and their writes queue at the range's leader.
+type Lines struct {
+	mu    sync.Mutex
+	lines map[lineKey]*line // guarded by mu; one is there as long as its server runs
+}
+
+// NewLines returns the lines of a gateway.
+func NewLines() *Lines { return &Lines{lines: map[lineKey]*line{}} }
+
+// lineKey is a row, and who writes it: that goes into the row's version.
+type lineKey struct {
+	pool       cluster.PoolID
+	collection cluster.CollectionID
+	key        string
+	writer     cluster.WriterID
+}
+
+type line struct {
+	key     lineKey
+	db      DB
+	waiting []*place // guarded by Lines.mu
+}
+
+// place is one statement's place in a line. The statement computes its change itself,
+// when it is told what the row is: as often as the write has to be tried.
+type place struct {
+	turn chan kv.Row
+	made chan change   // has room for one
+	done chan error    // has room for one: what became of it
+	gone chan struct{} // closed by a statement that does not wait any longer
+}
+
+// change is what a statement makes of a row.
+type change struct {
+	write *rowWrite // nil: it leaves the row as it is
+	err   error
+}
+
+// alone changes one row in its line, by what step makes of it, and returns what step
+// made in the end.
+func (r *Run) alone(ctx context.Context, table *catalog.Table, key []byte, step func(kv.Row) (*rowWrite, error)) (*rowWrite, error) {
+	p := &place{turn: make(chan kv.Row), made: make(chan change, 1), done: make(chan error, 1), gone: make(chan struct{})}
+	r.Lines.join(lineKey{table.Pool(), table.ID(), string(key), r.Writer}, r.DB, p)
+	var last change
+	for {
+		select {
+		case row := <-p.turn:
+			last = r.step(table, key, row, step)
+			p.made <- last
+		case err := <-p.done:
+			if err == nil {
+				err = last.err
+			}
+			return last.write, err
+		case <-ctx.Done():
+			close(p.gone)
+			if last.write != nil { // the write that carries it may be under way
+				return nil, &store.AmbiguousError{Cause: context.Cause(ctx)}
+			}
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// step makes one statement's change of a row, which the statement holds until it ends.
+func (r *Run) step(table *catalog.Table, key []byte, row kv.Row, step func(kv.Row) (*rowWrite, error)) change {
+	w, err := step(row)
+	if err == nil && w != nil {
+		err = checkRow(table, key, w.mut.Value)
+	}
+	if err == nil && w != nil {
+		err = r.Memory.Grow(int64(w.size() + rowBytes(w.result) + perRow))
+	}
+	if err != nil {
+		return change{err: err}
+	}
+	return change{write: w}
+}
+
+// join puts a statement into a line, and has the line served.
+func (l *Lines) join(k lineKey, db DB, p *place) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ln := l.lines[k]
+	if ln == nil {
+		ln = &line{key: k, db: db}
+		l.lines[k] = ln
+		go l.serve(ln) // ends when nobody is in line; kv's patience bounds its writes
+	}
+	ln.waiting = append(ln.waiting, p)
+}
+
+// next takes those out of a line that go into one write; none: the line is gone.
+func (l *Lines) next(ln *line) []*place {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := min(len(ln.waiting), maxTogether)
+	if n == 0 {
+		delete(l.lines, ln.key)
+		return nil
+	}
+	ps := ln.waiting[:n:n]
+	ln.waiting = ln.waiting[n:]
+	return ps
+}
+
+// serve writes a row until nobody is in line for it.
+func (l *Lines) serve(ln *line) {
+	// The statements' own contexts end their waiting, not the write of all.
+	ctx := context.Background()
+	var known *kv.Row // as the last write left it
+	for ps := l.next(ln); len(ps) > 0; ps = l.next(ln) {
+		var err error
+		known, err = ln.together(ctx, ps, known)
+		for _, p := range ps {
+			p.done <- err
+		}
+	}
+}
+
+// together makes the changes of all statements in one write. What is known of the row
+// from before may be old: a write upon it finds out, and what writes nothing asks.
+func (ln *line) together(ctx context.Context, ps []*place, known *kv.Row) (*kv.Row, error) {
+	fresh := false
+	for range lineAttempts {
+		if known == nil {
+			row, err := ln.read(ctx)
+			if err != nil {
+				return nil, err
+			}
+			known, fresh = row, true
+		}
+		first := *known
+		row, changed := offer(ps, first)
+		if !changed || first.Value == nil && row.Value == nil {
+			if fresh {
+				return known, nil
+			}
+			known = nil
+			continue
+		}
+		mut := kv.Mutation{Pool: ln.key.pool, Collection: ln.key.collection, Key: first.Key, Value: row.Value, Delete: row.Value == nil, Expect: datastate.Absent}
+		if first.Value != nil {
+			mut.Expect, mut.ExpectTS = datastate.VersionIs, first.Version
+		}
+		ts, err := ln.db.Write(ctx, []kv.Mutation{mut}, kv.WriteOptions{OneRange: true, Writer: ln.key.writer})
+		var condition *kv.ConditionError
+		switch {
+		case errors.As(err, &condition): // another gateway was first
+			known, fresh = &kv.Row{Key: first.Key, Value: condition.Existing, Version: condition.ExistingTS}, true
+		case err != nil:
+			return nil, err
+		default:
+			row.Version = ts
+			return &row, nil
+		}
+	}
+	return nil, errConflict
+}
+
+func (ln *line) read(ctx context.Context) (*kv.Row, error) {
+	rows, err := ln.db.Get(ctx, kv.GetRequest{Pool: ln.key.pool, Collection: ln.key.collection, Keys: [][]byte{[]byte(ln.key.key)}})
+	if err != nil {
+		return nil, err
+	}
+	return &rows[0], nil
+}
+
+// offer has one statement after another change the row. Those that are gone are left
+// out: nothing of theirs was written.
+func offer(ps []*place, row kv.Row) (kv.Row, bool) {
+	changed := false
+	for _, p := range ps {
+		select {
+		case p.turn <- row:
+		case <-p.gone:
+			continue
+		}
+		if c := <-p.made; c.write != nil {
+			row.Value, changed = c.write.mut.Value, true
+			if c.write.mut.Delete {
+				row.Value = nil
+			}
+		}
+	}
+	return row, changed
+}
+
+// changeOne runs an UPDATE or a DELETE of one key.
+func (r *Run) changeOne(ctx context.Context, ch *queryplan.Change, key []byte) (int64, error) {
+	w, err := r.alone(ctx, ch.Table, key, func(kr kv.Row) (*rowWrite, error) {
+		if kr.Value == nil {
+			return nil, nil
+		}
+		row := make([]datum.Datum, len(ch.Table.Columns))
+		if err := ch.Table.DecodeRow(kr.Key, kr.Value, row); err != nil {
+			return nil, err
+		}
+		if ok, err := r.accepts(ch.Filter, row); err != nil || !ok {
+			return nil, err
+		}
+		return r.change(ch, found{key: kr.Key, row: row, version: kr.Version})
+	})
+	return r.one(w, err, ch.Returning)
+}
+
+// upsertOne runs an INSERT of one row with ON CONFLICT.
+func (r *Run) upsertOne(ctx context.Context, ins *queryplan.Insert, p proposed) (int64, error) {
+	w, err := r.alone(ctx, ins.Table, p.key, func(kr kv.Row) (*rowWrite, error) {
+		if kr.Value == nil {
+			return insertion(ins.Table, p), nil
+		}
+		return r.conflictUpdate(ins, kr, p)
+	})
+	return r.one(w, err, ins.Returning)
+}
+
+// one ends a statement that changed a row, or none.
+func (r *Run) one(w *rowWrite, err error, returning []queryplan.Expr) (int64, error) {
+	if err != nil || w == nil {
+		return 0, err
+	}
+	return 1, r.returning(returning, [][]datum.Datum{w.result})
+}

@@ -1,0 +1,128 @@
+package sql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/store"
+)
+
+// TestManyClientsOfOneRow: statements outside of transactions that change one row do
+// not lose against each other, nor against the transactions of others; every one is
+// done once, and many go into one write.
+func TestManyClientsOfOneRow(t *testing.T) {
+	const clients, each = 32, 30
+	f := newFixture(t, nil)
+	c := f.open()
+	c.want("CREATE TABLE", "create table t (id int8 primary key, n int8, text text)")
+	c.want("INSERT 0 1", "insert into t values (1, 0, '')")
+	f.db.before = func([]kv.Mutation) error {
+		for range 20 { // others come meanwhile
+			runtime.Gosched()
+		}
+		return nil
+	}
+	var wg sync.WaitGroup
+	var seen sync.Map // what was returned
+	var sum atomic.Int64
+	for i := range clients {
+		s := f.open()
+		wg.Go(func() {
+			for n := range each {
+				var got string
+				switch (i + n) % 4 {
+				case 0:
+					got = s.run("insert into t values (1, 0, '') on conflict (id) do update set n = t.n + 1 returning n")
+				case 1:
+					got = s.run("update t set n = n + 1 where id = 1 and n < 0") // finds nothing to do
+					if got != "UPDATE 0" {
+						t.Errorf("an update that does not apply: %s", got)
+					}
+					continue
+				case 2:
+					if got = s.run("update t set n = n / 0 where id = 1"); !strings.HasPrefix(got, "22012") {
+						t.Errorf("an update that fails: %s", got)
+					}
+					continue
+				default:
+					got = s.run("update t set n = n + 1 where id = 1 returning n")
+				}
+				number, tag, _ := strings.Cut(got, "\n")
+				if _, twice := seen.LoadOrStore(number, true); twice || tag != "UPDATE 1" && tag != "INSERT 0 1" {
+					t.Errorf("got %q (returned twice: %v)", got, twice)
+				}
+				sum.Add(1)
+			}
+		})
+	}
+	other := f.open()
+	wg.Go(func() {
+		for range each {
+			other.run("begin")
+			other.run("update t set n = n + 1 where id = 1")
+			if got := other.run("commit"); got == "COMMIT" {
+				sum.Add(1)
+			} else if !strings.HasPrefix(got, "40001") {
+				t.Errorf("commit: %s", got)
+			}
+		}
+	})
+	wg.Wait()
+	c.want(fmt.Sprintf("%d\nSELECT 1", sum.Load()), "select n from t where id = 1")
+	if f.db.wrote > int(sum.Load()) {
+		t.Errorf("%d writes for %d changes", f.db.wrote, sum.Load())
+	}
+}
+
+// TestWhoLeavesALine: a statement that is cancelled before its change was tried has
+// changed nothing; one whose write is under way does not know.
+func TestWhoLeavesALine(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.open()
+	c.want("CREATE TABLE", "create table t (id int8 primary key, n int8)")
+	c.want("INSERT 0 1", "insert into t values (1, 0)")
+	writing, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	f.db.before = func([]kv.Mutation) error {
+		once.Do(func() {
+			close(writing)
+			<-goOn
+		})
+		return nil
+	}
+	update := func(ctx context.Context) <-chan string {
+		s, ch := f.open(), make(chan string, 1)
+		go func() { ch <- s.runContext(ctx, "update t set n = n + 1 where id = 1") }()
+		return ch
+	}
+	first, cancelFirst := context.WithCancel(t.Context())
+	second, cancelSecond := context.WithCancel(t.Context())
+	a := update(first)
+	<-writing
+	b := update(second)
+	third := update(t.Context())
+	cancelSecond()
+	if got := <-b; !strings.HasPrefix(got, "57014") {
+		t.Errorf("cancelled in line: %s", got)
+	}
+	cancelFirst()
+	if got := <-a; !strings.HasPrefix(got, "40003") {
+		t.Errorf("cancelled while its write was under way: %s", got)
+	}
+	close(goOn)
+	if got := <-third; got != "UPDATE 1" {
+		t.Errorf("the third: %s", got)
+	}
+	c.want("2\nSELECT 1", "select n from t where id = 1")
+
+	// What becomes of a write of unknown fate is told to all that it carried.
+	f.db.before = func([]kv.Mutation) error { return &store.AmbiguousError{Cause: errors.New("lost")} }
+	c.want("40003 it is not known whether the statement was applied", "update t set n = n + 1 where id = 1")
+}
