@@ -75,7 +75,7 @@ func leaderOf(t *testing.T, c *Cluster, id string) *Node {
 		}
 		for _, r := range ranges {
 			for _, n := range c.Nodes() {
-				if fmt.Sprint(r["id"]) == id && fmt.Sprint(r["leader"]) == n.Name {
+				if r["name"] == id && fmt.Sprint("n", r["leader"]) == n.Name {
 					found = n
 					return nil
 				}
