@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net"
 	"path/filepath"
@@ -114,6 +115,15 @@ func (n *Node) checkSpace() error {
 	return nil
 }
 
+// diskFree is how many bytes the disk has left; all of them if nobody can tell.
+func (n *Node) diskFree() uint64 {
+	used, total := n.usage.disk()
+	if total == 0 {
+		return math.MaxUint64
+	}
+	return total - used
+}
+
 // storageError is what the process ends with when its disk fails it.
 func (n *Node) storageError(what string, err error) *ExitError {
 	if errors.Is(err, storage.ErrDiskFull) {
@@ -136,7 +146,7 @@ func (n *Node) diskFull(err error) *ExitError {
 func (n *Node) openTransport() (func() error, error) {
 	n.handler = newHandler(n.part("transport"))
 	t, err := transport.New(transport.Config{
-		Self: n.id.Node, ClusterID: n.id.ClusterID, Nonce: n.nonce, Standing: n.marks.Standing, TLS: n.certs, Handler: n.handler,
+		Self: n.id.Node, ClusterID: n.id.ClusterID, Nonce: n.nonce, Standing: n.marks.Standing, TLS: n.certs, Handler: n.handler, Memory: n.memory.raft,
 		Supports: n.versions.Support(), OnUnfit: n.unfitPeer,
 		Resolve: n.resolve, Admit: n.admit, Compare: n.compareStore, OnRefused: n.refused, Logger: n.part("transport"),
 	})
@@ -213,6 +223,7 @@ func (n *Node) openStore() (func() error, error) {
 	n.heardOut = make(chan struct{})
 	cfg.OnHeard = func() { close(n.heardOut) }
 	cfg.OnFatal, cfg.Check = n.storeFailed, n.checkCommand
+	cfg.Snapshots, cfg.Messages, cfg.DiskFree = n.memory.snapshots, n.memory.raft, n.diskFree
 	s, err := store.Open(cfg)
 	if errors.Is(err, gate.ErrNewer) {
 		return nil, &ExitError{Code: ExitIdentity, Message: "this nodedb-agent is too old for its store: start it with the newer one", Err: err}

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -104,7 +105,12 @@ func (h *handler) HandleSnapshot(ctx context.Context, from cluster.NodeID, heade
 	if !closed(h.started) {
 		return nil, errStarting()
 	}
-	return h.store.HandleSnapshot(ctx, from, header, recv)
+	reply, err := h.store.HandleSnapshot(ctx, from, header, recv)
+	var later *store.LaterError
+	if errors.As(err, &later) {
+		err = &transport.CallError{Code: transport.CodeOverloaded, Message: later.Error()}
+	}
+	return reply, err
 }
 
 // HandleScan implements transport.Handler.

@@ -96,6 +96,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(desc("memory_limit_bytes", "The bound of a part: more is refused.", "part"), float64(p.Limit), p.Name)
 		ch <- prometheus.MustNewConstMetric(desc("memory_refused_total", "Requests refused for want of memory.", "part"), prometheus.CounterValue, float64(p.Refused), p.Name)
 	}
+	counter(desc("store_snapshots_refused_total", "Snapshots that were not received for want of memory or room on the disk; their senders try again."), c.n.store.SnapshotsRefused())
 	views := c.n.db.Server().Views()
 	gauge(desc("kv_views_count", "Views of ranges of scans whose readers have not taken all."), float64(views.Open))
 	gauge(desc("kv_view_oldest_seconds", "Age of the oldest of these views: what was overwritten since stays on disk."), views.Oldest.Seconds())

@@ -11,7 +11,6 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/gossip"
-	"github.com/nodedb/nodedb/agent/internal/health"
 	"github.com/nodedb/nodedb/agent/internal/lifecycle"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/pgwire"
@@ -223,25 +222,3 @@ func (n *Node) runSQL(ctx context.Context, ready func()) error {
 // saltSecret makes the salts of unknown users: the same on all nodes, and
 // nothing that a client can compute.
 func (n *Node) saltSecret() []byte { return auth.DeriveSecret(n.keys[0], "scram salt") }
-
-// watchHealth says so on the health board while the meta range has no leader
-// that this node knows.
-func (n *Node) watchHealth(ctx context.Context, ready func()) error {
-	ready()
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	last := time.Now()
-	for {
-		if leader, _, _ := n.meta.Leader(); leader != 0 {
-			last = time.Now()
-			n.board.Clear("meta range")
-		} else if time.Since(last) > 10*time.Second {
-			n.board.Set(health.Problem{Component: "meta range", Code: "no-meta-leader", Detail: "no leader of the meta range is known here for " + time.Since(last).Round(time.Second).String()})
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
-}

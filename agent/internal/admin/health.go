@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -31,10 +32,20 @@ func (s *Server) report() healthReport {
 	if n := view.Nodes[self]; n != nil {
 		r.Membership = string(n.Membership)
 	}
-	if svc := s.backend.Service(); svc != cluster.Ready && svc != cluster.Cordoned && len(r.Problems) == 0 {
-		r.Problems = []health.Problem{{Component: "service", Code: string(svc)}}
+	r.Ready = !slices.ContainsFunc(r.Problems, func(p health.Problem) bool { return !p.Warning })
+	if svc := s.backend.Service(); r.Ready && svc != cluster.Ready && svc != cluster.Cordoned {
+		r.Ready, r.Problems = false, append(r.Problems, health.Problem{Component: "service", Code: string(svc)})
 	}
-	r.Ready = len(r.Problems) == 0
+	// What keeps traffic away comes first: scripts read the first code.
+	slices.SortStableFunc(r.Problems, func(a, b health.Problem) int {
+		switch {
+		case a.Warning == b.Warning:
+			return 0
+		case b.Warning:
+			return -1
+		}
+		return 1
+	})
 	return r
 }
 
@@ -49,7 +60,11 @@ func (s *Server) serveReady(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusServiceUnavailable, map[string]any{"status": r.Problems[0].Code, "problems": r.Problems})
 		return
 	}
-	writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
+	answer := map[string]any{"status": "ready"}
+	if len(r.Problems) > 0 {
+		answer["warnings"] = r.Problems
+	}
+	writeJSON(w, http.StatusOK, answer)
 }
 
 func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {

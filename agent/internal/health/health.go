@@ -10,12 +10,15 @@ import (
 	"sync"
 )
 
-// Problem is why the node should not get traffic.
+// Problem is why the node should not get traffic; a warning is something else that
+// is wrong.
 type Problem struct {
 	Component string `json:"component"`
 	// Code is a stable word for scripts, e.g. "starting", "draining", "no-meta-leader".
 	Code   string `json:"code"`
 	Detail string `json:"detail,omitempty"`
+	// Warning says that the node should get traffic all the same.
+	Warning bool `json:"warning,omitempty"`
 }
 
 // Board holds the current problems of a node.
@@ -47,7 +50,8 @@ func (b *Board) Clear(component string) {
 	delete(b.mu.problems, component)
 }
 
-// Problems returns all problems, ordered by component. None: the node is ready.
+// Problems returns all problems, ordered by component. None but warnings: the node
+// is ready.
 func (b *Board) Problems() []Problem {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -34,6 +34,8 @@ type SnapshotHeader struct {
 	Index      uint64                  `json:"index"`
 	LogTerm    uint64                  `json:"logTerm"`
 	Descriptor cluster.RangeDescriptor `json:"descriptor"`
+	// Bytes is about what the range holds: the receiver looks for room first.
+	Bytes uint64 `json:"bytes,omitempty"`
 }
 
 // DecodeSnapshotHeader reads a header and checks that it makes sense.
@@ -102,6 +104,7 @@ func (j *SnapshotJob) Open() (header []byte, reader *SnapshotReader, err error) 
 	header, err = json.Marshal(&SnapshotHeader{
 		Format: snapshotFormat, Range: r.rangeID, From: r.id, To: j.to,
 		Term: r.term, Index: r.applied.Index, LogTerm: r.applied.Term, Descriptor: *r.desc,
+		Bytes: uint64(max(r.applied.Counts.Bytes(), 0)),
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode snapshot header: %w", err)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/internal/budget"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/replica"
@@ -76,6 +77,13 @@ type Config struct {
 	ChecksumRate int64
 	// SnapshotSends is how many snapshots are sent at once; default 2.
 	SnapshotSends int
+	// SnapshotReceives is how many snapshots are received at once; default 2.
+	SnapshotReceives int
+	// Snapshots is the memory for those, Messages that for batches of peers that wait
+	// for the core; nil: there is no bound, but for QueueBytes.
+	Snapshots, Messages *budget.Budget
+	// DiskFree is how many bytes the disk has left; nil: enough.
+	DiskFree func() uint64
 	// LogBytes and LogEntries are how much applied log a leader keeps while a follower
 	// is away; defaults 8 MiB and 4096. Too little: those that come back need snapshots.
 	// While all are there a sixteenth and a quarter are kept: log that lives longer than
@@ -96,20 +104,21 @@ type Config struct {
 // DefaultConfig returns a Config with every default set.
 func DefaultConfig() Config {
 	return Config{
-		Logger:          slog.New(slog.DiscardHandler),
-		Tick:            100 * time.Millisecond,
-		ElectionTicks:   10,
-		HeartbeatTicks:  1,
-		StallTicks:      10,
-		SnapshotRate:    32 << 20,
-		SnapshotSends:   2,
-		CountRate:       64 << 20,
-		ChecksumRate:    16 << 20,
-		LogBytes:        8 << 20,
-		LogEntries:      4096,
-		MaxCommandBytes: 4 << 20,
-		QueueRequests:   16384,
-		QueueBytes:      64 << 20,
+		Logger:           slog.New(slog.DiscardHandler),
+		Tick:             100 * time.Millisecond,
+		ElectionTicks:    10,
+		HeartbeatTicks:   1,
+		StallTicks:       10,
+		SnapshotRate:     32 << 20,
+		SnapshotSends:    2,
+		SnapshotReceives: 2,
+		CountRate:        64 << 20,
+		ChecksumRate:     16 << 20,
+		LogBytes:         8 << 20,
+		LogEntries:       4096,
+		MaxCommandBytes:  4 << 20,
+		QueueRequests:    16384,
+		QueueBytes:       64 << 20,
 	}
 }
 
@@ -127,7 +136,7 @@ func (c *Config) Validate() error {
 	need(c.HeartbeatTicks > 0, "heartbeat ticks must be positive")
 	need(c.ElectionTicks > c.HeartbeatTicks, "election ticks must exceed heartbeat ticks")
 	need(c.StallTicks > maxTicks, "stall ticks must exceed the ticks that are made up for")
-	need(c.SnapshotRate > 0 && c.SnapshotSends > 0, "snapshot rate and sends must be positive")
+	need(c.SnapshotRate > 0 && c.SnapshotSends > 0 && c.SnapshotReceives > 0, "snapshot rate, sends and receives must be positive")
 	need(c.CountRate > 0 && c.ChecksumRate > 0, "count and checksum rates must be positive")
 	need(c.LogBytes > 0 && c.LogEntries > 0, "log limits must be positive")
 	need(c.MaxCommandBytes > 0 && c.QueueRequests > 0 && c.QueueBytes > 0, "queue limits must be positive")

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"fmt"
 	"sync"
 
+	"github.com/nodedb/nodedb/agent/internal/budget"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
 
@@ -12,6 +14,7 @@ type inbox struct {
 	signal chan struct{} // holds one token while there is something
 
 	maxRequests, maxBytes int
+	memory                *budget.Budget // of batches
 
 	mu struct {
 		sync.Mutex
@@ -27,8 +30,8 @@ type raftBatch struct {
 	bytes []byte
 }
 
-func newInbox(maxRequests, maxBytes int) *inbox {
-	return &inbox{signal: make(chan struct{}, 1), maxRequests: maxRequests, maxBytes: maxBytes}
+func newInbox(maxRequests, maxBytes int, memory *budget.Budget) *inbox {
+	return &inbox{signal: make(chan struct{}, 1), maxRequests: maxRequests, maxBytes: maxBytes, memory: memory}
 }
 
 // ask queues a request; internal ones (completions) are never refused for want
@@ -57,6 +60,9 @@ func (i *inbox) message(b raftBatch) error {
 	if i.mu.bytes+len(b.bytes) > i.maxBytes {
 		return ErrOverloaded
 	}
+	if err := i.memory.Reserve(int64(len(b.bytes))); err != nil {
+		return fmt.Errorf("%w: %w", ErrOverloaded, err)
+	}
 	i.mu.batches = append(i.mu.batches, b)
 	i.mu.bytes += len(b.bytes)
 	i.wake()
@@ -77,6 +83,7 @@ func (i *inbox) take(requests []func(*Core), batches []raftBatch) ([]func(*Core)
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	r, b := i.mu.requests, i.mu.batches
+	i.memory.Release(int64(i.mu.bytes))
 	i.mu.requests, i.mu.batches, i.mu.bytes = requests[:0], batches[:0], 0
 	return r, b
 }
@@ -86,5 +93,7 @@ func (i *inbox) close() []func(*Core) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.mu.closed = true
+	i.memory.Release(int64(i.mu.bytes))
+	i.mu.bytes = 0
 	return i.mu.requests
 }

@@ -66,6 +66,11 @@ func (s *Store) HandleSnapshot(ctx context.Context, from cluster.NodeID, header 
 	if d, ok := h.Descriptor.ByReplica(h.From); !ok || d.Node != from {
 		return nil, &RefusedError{Range: h.Range, Reason: "snapshot is not from the sender's own replica"}
 	}
+	leave, err := s.places.enter(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	if err := s.do(ctx, func(c *Core, done func(error)) { done(c.ExpectSnapshot(h)) }); err != nil {
 		return nil, err
 	}

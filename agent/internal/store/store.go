@@ -32,6 +32,7 @@ type Store struct {
 	rate   *rateLimit    // of snapshots sent
 	intake *rateLimit    // of snapshots received
 	slots  chan struct{} // one token for each snapshot being sent
+	places *places       // of snapshots being received
 	// counting has one token: ranges are counted one after another, at scanRate.
 	counting chan struct{}
 	scanRate *rateLimit
@@ -83,10 +84,11 @@ func Open(cfg Config) (*Store, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Store{
 		cfg: cfg, core: core, cancel: cancel, warned: map[cluster.NodeID]time.Time{},
-		inbox:  newInbox(cfg.QueueRequests, cfg.QueueBytes),
+		inbox:  newInbox(cfg.QueueRequests, cfg.QueueBytes, cfg.Messages),
 		rate:   newRateLimit(cfg.SnapshotRate),
 		intake: newRateLimit(cfg.SnapshotRate),
 		slots:  make(chan struct{}, cfg.SnapshotSends),
+		places: newPlaces(&cfg),
 
 		counting: make(chan struct{}, 1),
 		scanRate: newRateLimit(cfg.CountRate),

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/internal/budget"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/gate"
 )
@@ -88,7 +89,10 @@ type Config struct {
 	BackoffMax       time.Duration // default 1 s: longer delays failover after a restart
 	RaftQueueBytes   int           // waiting per peer, then dropped; default 16 MiB
 	CallQueueBytes   int           // waiting per peer and direction, then refused; default 64 MiB
-	MaxInboundCalls  int           // running per peer, then refused; default 8192
+	// Memory bounds the raft batches that wait for all peers together; nil: there is
+	// no bound.
+	Memory          *budget.Budget
+	MaxInboundCalls int // running per peer, then refused; default 8192
 }
 
 func (c *Config) setDefaults() {

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/internal/budget"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
 
@@ -12,9 +13,10 @@ import (
 // stream's writer takes all at once, so that under load one gRPC message
 // carries many.
 type outbox struct {
-	limit int // bytes
-	pool  *bufferPool
-	wake  chan struct{} // 1 deep
+	limit  int            // bytes
+	memory *budget.Budget // of what waits
+	pool   *bufferPool
+	wake   chan struct{} // 1 deep
 
 	mu struct {
 		sync.Mutex
@@ -24,8 +26,8 @@ type outbox struct {
 	}
 }
 
-func newOutbox(limit int, pool *bufferPool) *outbox {
-	o := &outbox{limit: limit, pool: pool, wake: make(chan struct{}, 1)}
+func newOutbox(limit int, memory *budget.Budget, pool *bufferPool) *outbox {
+	o := &outbox{limit: limit, memory: memory, pool: pool, wake: make(chan struct{}, 1)}
 	o.mu.buf = pool.Get(0)
 	return o
 }
@@ -36,7 +38,7 @@ func (o *outbox) push(f *frame) (batch uint64, ok bool) {
 	n := f.size()
 	o.mu.Lock()
 	have := len(*o.mu.buf)
-	if o.mu.closed || have > 0 && have+n > o.limit {
+	if o.mu.closed || have > 0 && have+n > o.limit || o.memory.Reserve(int64(n)) != nil {
 		o.mu.Unlock()
 		return 0, false
 	}
@@ -62,6 +64,7 @@ func (o *outbox) take() *[]byte {
 		return nil
 	}
 	b := o.mu.buf
+	o.memory.Release(int64(len(*b)))
 	o.mu.buf = next
 	o.mu.taken++
 	return b
@@ -72,6 +75,10 @@ func (o *outbox) take() *[]byte {
 func (o *outbox) close() (taken uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if !o.mu.closed { // nobody takes what is left
+		o.memory.Release(int64(len(*o.mu.buf)))
+		*o.mu.buf = (*o.mu.buf)[:0]
+	}
 	o.mu.closed = true
 	return o.mu.taken
 }

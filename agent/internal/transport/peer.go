@@ -108,7 +108,7 @@ func (p *peer) runSession(ctx context.Context) (up bool, err error) {
 		return false, context.Cause(ctx)
 	}
 	s := &session{node: p.id, peer: who, end: cancel,
-		raft: newOutbox(p.t.cfg.RaftQueueBytes, p.t.pool), calls: newOutbox(p.t.cfg.CallQueueBytes, p.t.pool)}
+		raft: newOutbox(p.t.cfg.RaftQueueBytes, p.t.cfg.Memory, p.t.pool), calls: newOutbox(p.t.cfg.CallQueueBytes, nil, p.t.pool)}
 	s.mu.pending = map[uint64]*pendingCall{}
 	p.up(s)
 	return true, p.serve(ctx, s, raft, calls)

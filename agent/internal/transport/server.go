@@ -217,7 +217,7 @@ type inboundCalls struct {
 }
 
 func (t *Transport) serveCalls(in *inbound) error {
-	c := &inboundCalls{t: t, in: in, out: newOutbox(t.cfg.CallQueueBytes, t.pool)}
+	c := &inboundCalls{t: t, in: in, out: newOutbox(t.cfg.CallQueueBytes, nil, t.pool)}
 	c.mu.cancel = map[uint64]context.CancelFunc{}
 	var writer sync.WaitGroup
 	writer.Go(func() {
