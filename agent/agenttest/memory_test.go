@@ -19,19 +19,19 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// configure appends settings to node.yaml of every node and starts them with it.
-func (c *Cluster) configure(settings string) {
+// configure sets keys in node.yaml of every node and starts them with it.
+func (c *Cluster) configure(settings map[string]string) {
 	c.t.Helper()
 	for _, n := range c.Nodes() {
 		if code := n.Terminate(); code != 0 {
 			c.t.Fatalf("%s ended with %d", n.Name, code)
 		}
-		f, err := os.OpenFile(filepath.Join(n.Dir, "node.yaml"), os.O_APPEND|os.O_WRONLY, 0)
-		if err == nil {
-			_, err = f.WriteString(settings)
-			err = errors.Join(err, f.Close())
+		path := filepath.Join(n.Dir, "node.yaml")
+		text, err := os.ReadFile(path)
+		for key, value := range settings {
+			text = append(regexp.MustCompile(`(?m)^`+key+`:.*\n`).ReplaceAll(text, nil), key+": "+value+"\n"...)
 		}
-		if err != nil {
+		if err = errors.Join(err, os.WriteFile(path, text, 0o600)); err != nil {
 			c.t.Fatal(err)
 		}
 		n.Start()
@@ -79,7 +79,7 @@ const (
 // more than the nodes can hold.
 func TestMemoryHasABound(t *testing.T) {
 	c := Start(t, Options{Ranges: 8})
-	c.configure("memory: 268435456\nviewAge: 500ms\n")
+	c.configure(map[string]string{"memory": "268435456", "viewAge": "500ms"})
 	c.Ctl("wait", "--all", "--for", "ready")
 	c.sql("CREATE TABLE pads (id int8 PRIMARY KEY, pad text)")
 	c.sql(fmt.Sprintf("INSERT INTO pads SELECT g, repeat('x', %d) FROM generate_series(1, %d) g", padBytes, padRows))
