@@ -93,15 +93,25 @@ func outOfMemory(full *budget.FullError) *Error {
 		Hint:   "Split the statement, run fewer at once, connect to another node, or raise memory in node.yaml; nodedbctl nodes show tells who holds how much."}
 }
 
+// endedError says that the statement's context ended, whatever else went wrong then.
+type endedError struct{ why, err error }
+
+func (e *endedError) Error() string   { return e.why.Error() + ": " + e.err.Error() }
+func (e *endedError) Unwrap() []error { return []error{e.why, e.err} }
+
 // ended maps the end of the statement's context, unless something may have been
 // applied by then; nil: the context did not end.
 func ended(err error) *Error {
 	var ambiguous *store.AmbiguousError
 	var partial *exec.PartialError
 	var worker *duck.Error
+	var unavailable *kv.UnavailableError
+	var over *endedError
 	switch {
 	case errors.As(err, &ambiguous), errors.As(err, &partial):
 		return nil
+	case errors.As(err, &unavailable) && !errors.As(err, &over):
+		return nil // it was an attempt at one node that took too long
 	case errors.As(err, &worker) && worker.Code == "57014": // it knows which of the two
 		return &Error{Code: worker.Code, Message: worker.Message, cause: err}
 	case errors.Is(err, context.Canceled):

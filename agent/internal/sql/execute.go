@@ -39,7 +39,7 @@ func (s *Session) Execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 	if err != nil {
 		s.FailTx()
 		if ended := ctx.Err(); ended != nil && !AsError(err).MaybeApplied() {
-			err = fmt.Errorf("%w: %w", ended, err) // whatever it looked like from inside
+			err = &endedError{why: ended, err: err} // whatever it looked like from inside
 		}
 	}
 	return tag, err

@@ -260,6 +260,7 @@ func TestStoreErrors(t *testing.T) {
 	}{
 		{&store.AmbiguousError{Cause: errors.New("gone")}, "40003 it is not known whether the statement was applied"},
 		{&kv.UnavailableError{Range: 3, Cause: errors.New("no leader")}, "08006 no leader could be reached for rows of this statement"},
+		{&kv.UnavailableError{Range: 2, Cause: context.DeadlineExceeded}, "08006 no leader could be reached for rows of this statement"},
 		{store.ErrOverloaded, "53200 a node that has rows of this statement has no room for more requests"},
 		{store.ErrTooLarge, "54000 the rows are too large to be written together"},
 		{errors.New("secret"), "XX000 internal error"},
