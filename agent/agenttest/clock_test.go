@@ -101,4 +101,91 @@ func TestClocksThatJump(t *testing.T) {
 		t.Errorf("a statement met %s", e)
 	}
 	l.Check(c.Node(1))
+	c.lowerClocks()
+	l.Check(c.Node(2))
+	c.startAhead(t)
+	l.Check(c.Node(3))
+}
+
+// storedClock is what nodedb-agent clock says of a stopped node: nothing in its
+// store is at notBefore or above.
+func (c *Cluster) storedClock(n *Node, args ...string) (r Result, notBefore string) {
+	c.t.Helper()
+	r = c.try(c.bin.Agent, append([]string{"clock", "--data-dir", n.Dir}, args...)...)
+	if _, at, ok := strings.Cut(r.Stdout, ", before "); ok {
+		notBefore, _, _ = strings.Cut(at, "\n")
+	}
+	return r, notBefore
+}
+
+func (c *Cluster) killAll() {
+	for _, n := range c.Nodes() {
+		n.Kill()
+	}
+}
+
+func (c *Cluster) startAll(offset time.Duration) {
+	c.t.Helper()
+	for _, n := range c.Nodes() {
+		n.SetClock(offset)
+		n.StartUnready()
+	}
+}
+
+// lowerClocks goes through the procedure of docs/OPERATIONS.md. Nothing of the jumps
+// is in the stores.
+func (c *Cluster) lowerClocks() {
+	c.t.Helper()
+	if r, _ := c.storedClock(c.Node(1)); r.Code != 73 || !strings.Contains(r.Stderr, "in use") {
+		c.t.Errorf("the clock of a node that runs: exit %d, %s", r.Code, r.Stderr)
+	}
+	c.killAll()
+	latest := ""
+	for _, n := range c.Nodes() {
+		r, at := c.storedClock(n)
+		newest, err := time.Parse(time.RFC3339Nano, at)
+		if r.Code != 0 || err != nil || time.Until(newest) > time.Second {
+			c.t.Errorf("the clock of %s: exit %d, newest %q (%v): %s%s", n.Name, r.Code, at, err, r.Stdout, r.Stderr)
+		}
+		latest = max(latest, at)
+	}
+	for _, n := range c.Nodes() {
+		if r, _ := c.storedClock(n, "--lower-to", latest); r.Code != 0 {
+			c.t.Errorf("lower the clock of %s: exit %d, %s", n.Name, r.Code, r.Stderr)
+		}
+	}
+	c.startAll(0)
+	for _, n := range c.Nodes() {
+		n.WaitReady()
+	}
+}
+
+// startAhead starts all nodes with clocks that are wrong alike, which nobody can
+// tell, and then with right ones: they say until when they wait, and their clocks
+// cannot be lowered, for rows were written.
+func (c *Cluster) startAhead(t *testing.T) {
+	c.t.Helper()
+	c.killAll()
+	c.startAll(time.Hour)
+	for _, n := range c.Nodes() {
+		n.WaitReady()
+	}
+	psql(t, c.Node(1), "INSERT INTO ledger VALUES (99, 1, 'ahead'); DELETE FROM ledger WHERE writer = 99")
+	c.killAll()
+	c.startAll(0)
+	c.waitBroken("CLOCK_AHEAD", 1, 2, 3)
+	Eventually(t, StartTimeout, "a node that waits for its clock says so", func() error {
+		if code, body, err := c.Node(2).HTTP("/healthz"); err != nil || code != 503 || !strings.Contains(body, "clock-ahead") {
+			return fmt.Errorf("/healthz answers %d %s %v", code, body, err)
+		}
+		return nil
+	})
+	c.killAll()
+	if r, _ := c.storedClock(c.Node(1), "--lower-to", time.Now().UTC().Format(time.RFC3339)); r.Code != 73 || !strings.Contains(r.Stderr, "cannot begin there") {
+		c.t.Errorf("a clock below what was written is lowered: exit %d, %s%s", r.Code, r.Stdout, r.Stderr)
+	}
+	c.startAll(time.Hour)
+	for _, n := range c.Nodes() {
+		n.WaitReady()
+	}
 }

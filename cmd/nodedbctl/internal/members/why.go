@@ -60,6 +60,7 @@ func writeWhy(w io.Writer, e *ctl.Env, v view.MemberExplanation) error {
 		{Head: "LIVENESS", Cell: func(d view.Doubt) string { return render.Or(d.Liveness) }},
 		{Head: "FOR", Cell: func(d view.Doubt) string { return ago(d.Since, now) }},
 		{Head: "RTT", Right: true, Cell: rtt},
+		{Head: "CLOCK", Right: true, Cell: offset},
 		{Head: "LAST PING", Cell: func(d view.Doubt) string { return ago(d.LastPing, now) }},
 		{Head: "BREAKER", Cell: func(d view.Doubt) string { return render.Or(d.Breaker) }},
 		{Head: "CAUSE", Cell: func(d view.Doubt) string { return render.Or(d.Cause) }},
@@ -86,6 +87,14 @@ func ago(t *time.Time, now time.Time) string {
 		return render.None
 	}
 	return render.Duration(now.Sub(*t))
+}
+
+// offset is how far the member's time is ahead of the observer's.
+func offset(d view.Doubt) string {
+	if d.LastPing == nil {
+		return render.None
+	}
+	return fmt.Sprintf("%+.1f ms", d.ClockOffset*1000)
 }
 
 func rtt(d view.Doubt) string {
