@@ -11,6 +11,10 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/placement"
 )
 
+// clockSlack is how far time may go back between two steps without anything being
+// begun anew: shorter pauses end by themselves.
+const clockSlack = time.Second
+
 // Controller decides what is done next for every operation and for upkeep. It
 // is a step function: no clock, no goroutine, no I/O.
 type Controller struct {
@@ -54,6 +58,8 @@ type Controller struct {
 	// for dead_after again.
 	downSince map[cluster.NodeID]time.Time
 	lookout   *lookout // outlives terms, too
+
+	latest time.Time // of the last step
 
 	// Of the step.
 	in    Input
@@ -100,10 +106,13 @@ func (c *Controller) Step(in Input) []Action {
 		return nil
 	}
 	c.watchLiveness()
-	if in.Term != c.term {
-		c.reset(in.Term, in.Now) // what is in flight belongs to the term before
+	if in.Term != c.term || in.Now.Before(c.latest.Add(-clockSlack)) {
+		// What is in flight belongs to the term before, or what was put off to a time
+		// that will not come for long: the clock was ahead and was put right.
+		c.reset(in.Term, in.Now)
 		c.in.Done = nil
 	}
+	c.latest = in.Now
 	if in.Term == 0 || !in.View.Initialized() {
 		return nil
 	}

@@ -2,6 +2,7 @@ package operation
 
 import (
 	"slices"
+	"testing"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -120,5 +121,30 @@ func (r *rig) dump() {
 	if len(r.pending) > 0 {
 		p := slices.MinFunc(r.pending, func(a, b *pending) int { return a.due.Compare(b.due) })
 		r.t.Logf("next action %+v", p.action)
+	}
+}
+
+// TestAClockThatIsPutRight: what the coordinator put off while its clock was an hour
+// ahead is not put off for an hour.
+func TestAClockThatIsPutRight(t *testing.T) {
+	for seed := range uint64(5) {
+		r := newRig(t, seed, 5, 5, 12)
+		r.rest(time.Minute)
+		r.skew = time.Hour
+		r.pass(20 * time.Second)
+		id := r.start(decommission(5))
+		r.until("a transfer has ended", time.Minute, func() bool {
+			for _, h := range r.nodes[r.ranges[cluster.MetaRangeID].leader].ctl.transfers {
+				if h.op == id && h.inflight == 0 {
+					return true
+				}
+			}
+			return false
+		})
+		r.skew = 0
+		r.until("it ends", 10*time.Minute, func() bool { return r.op(id).State.Final() })
+		if got := r.op(id).State; got != cluster.OpSucceeded {
+			t.Errorf("seed %d: %s", seed, got)
+		}
 	}
 }
