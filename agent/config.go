@@ -50,6 +50,11 @@ type Config struct {
 	// then. Too short: a node is lost that would have come back. Too long: whoever
 	// watches processes sees none that is ill.
 	DiskExit time.Duration `yaml:"diskExit,omitempty"`
+	// DiskReserve is how many bytes of the disk are kept when it is full, so that
+	// DELETE, DROP, drains and moves stay possible: with less left, this node takes no
+	// rows for ranges that it leads (53100). Default: a twentieth of the disk, 1 GiB at
+	// most. Too small: logs fill it before anybody has made room, and the process ends.
+	DiskReserve uint64 `yaml:"diskReserve,omitempty"`
 	// CacheBytes is Pebble's block cache; default 64 MiB.
 	CacheBytes int64 `yaml:"cacheBytes,omitempty"`
 	// Memory is what the node may use, its SQL worker included, in bytes; default:

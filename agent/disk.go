@@ -80,7 +80,7 @@ func (n *Node) watchDisk(ctx context.Context) {
 	j := diskJudge{stall: n.cfg.DiskStall, state: cluster.DiskWell}
 	tick := time.NewTicker(diskLook)
 	defer tick.Stop()
-	last := time.Duration(0)
+	last, looks := time.Duration(0), 0
 	for {
 		now := time.Since(begun)
 		st, age := n.lookAtDisk()
@@ -91,6 +91,9 @@ func (n *Node) watchDisk(ctx context.Context) {
 		changed := j.look(now, age, n.engine.Disk().Syncs())
 		st.State = j.state
 		n.disk.set(st)
+		if looks++; looks%10 == 1 { // once a second: it asks the file system
+			n.lookAtRoom()
+		}
 		if changed {
 			n.diskChanged(st)
 		}
@@ -104,6 +107,32 @@ func (n *Node) watchDisk(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
+	}
+}
+
+// reserve returns how much of a disk is kept.
+func (c *Config) reserve(total uint64) uint64 {
+	if c.DiskReserve > 0 {
+		return c.DiskReserve
+	}
+	return min(total/20, 1<<30)
+}
+
+// lookAtRoom finds out whether only the reserve is left of the disk. A quarter more
+// than that ends it, so that it is not full and not full by turns.
+func (n *Node) lookAtRoom() {
+	used, total := n.usage.disk()
+	if total == 0 {
+		return
+	}
+	free, keep := total-used, n.cfg.reserve(total)
+	switch full := n.full.Load(); {
+	case !full && free < keep:
+		n.full.Store(true)
+		n.logger.Error("the disk is full but for its reserve: no more rows are taken here", slog.Uint64("freeBytes", free), slog.Uint64("reserveBytes", keep))
+	case full && free >= keep+keep/4:
+		n.full.Store(false)
+		n.logger.Info("the disk has room again", slog.Uint64("freeBytes", free))
 	}
 }
 

@@ -58,6 +58,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(desc("store_dead_bytes", "Bytes of all other versions, of replicas on this node that are counted."), float64(dead))
 	gauge(desc("store_disk_used_bytes", "Used bytes of the file system."), float64(st.DiskUsed))
 	gauge(desc("store_disk_total_bytes", "Size of the file system."), float64(st.DiskTotal))
+	gauge(desc("store_disk_full", "1 while only its reserve is left of the disk, and the node takes no more rows."), map[bool]float64{true: 1}[st.DiskFull])
 	gauge(desc("store_disk_hung", "1 while an operation on the store's disk has taken longer than diskStall."), map[bool]float64{true: 1}[st.Disk.State == cluster.DiskHung])
 	gauge(desc("store_disk_slow", "1 while the store's disk is slow, or hung a moment ago."), map[bool]float64{true: 1}[st.Disk.State == cluster.DiskSlow])
 	gauge(desc("store_disk_operation_age_seconds", "How long the oldest operation on the store's disk has been under way; 0: there is none."), st.Disk.Age)

@@ -111,6 +111,7 @@ type Node struct {
 	metaTimes  indexTimes
 
 	disk     diskBoard
+	full     atomic.Bool // but for its reserve
 	forsake  sync.Once
 	forsaken chan struct{} // closed when nobody is to wait any more for what waits for the disk
 
@@ -379,7 +380,7 @@ func (n *Node) figures() cluster.NodeStatus {
 	}
 	st.Clock = n.clockStatus()
 	st.DiskUsed, st.DiskTotal = n.usage.disk()
-	st.Disk = n.disk.get()
+	st.Disk, st.DiskFull, st.DiskReserve = n.disk.get(), n.full.Load(), n.cfg.reserve(st.DiskTotal)
 	st.ReadsPerSecond, st.WritesPerSecond = n.ranges.refresh(time.Now())
 	n.showPeers()
 	if age := n.store.StatusAge(); age > time.Second {

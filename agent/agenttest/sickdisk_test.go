@@ -1,6 +1,7 @@
 package agenttest
 
 import (
+	"context"
 	"debug/buildinfo"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // sicken makes the node's disk as text says, in binaries that are made for tests
@@ -140,9 +143,48 @@ func TestASickDisk(t *testing.T) {
 	l.Check(c.Node(1))
 	t.Logf("longest time between two acknowledged writes of one writer: %s (figure: 3 s)", gap.Round(time.Millisecond))
 
+	c.fullDisks()
+
 	// A disk that fails: nobody knows what is on it.
 	n2.sicken("sync EIO\n")
 	if code := n2.WaitExit(30 * time.Second); code != 73 || !strings.Contains(n2.LogTail(5), "fails") {
 		t.Errorf("the process ended with code %d, want 73:\n%s", code, n2.LogTail(8))
 	}
+}
+
+// fullDisks lets every disk have only its reserve left: no rows are taken, and they
+// can be deleted.
+func (c *Cluster) fullDisks() {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), StartTimeout)
+	defer cancel()
+	conn, err := c.Node(1).Connect(ctx)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	for _, n := range c.Nodes() {
+		n.sicken("free 4194304\n")
+	}
+	for _, n := range c.Nodes() {
+		c.waitRule("DISK_FULL", n.Name)
+	}
+	var pg *pgconn.PgError
+	for _, stmt := range []string{"INSERT INTO ledger VALUES (99, 1, 'x')", "UPDATE counters SET n = 7 WHERE writer = 0"} {
+		if _, err := conn.Exec(ctx, stmt); !errors.As(err, &pg) || pg.Code != "53100" {
+			c.t.Errorf("%s with full disks: %v, want 53100", stmt, err)
+		}
+	}
+	for _, stmt := range []string{"DELETE FROM counters WHERE writer = 0", "DROP TABLE counters"} {
+		if _, err := conn.Exec(ctx, stmt); err != nil {
+			c.t.Errorf("%s with full disks: %v", stmt, err)
+		}
+	}
+	for _, n := range c.Nodes() {
+		n.sicken("")
+	}
+	Eventually(c.t, StartTimeout, "rows are taken again", func() error {
+		_, err := conn.Exec(ctx, "INSERT INTO ledger VALUES (99, 1, 'x')")
+		return err
+	})
 }

@@ -240,6 +240,11 @@ func fullDisks(c *checkup) []breach {
 		if st == nil || st.DiskTotal == 0 {
 			continue
 		}
+		if st.DiskFull {
+			out = append(out, breach{code: "DISK_FULL", severity: severityError, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl join-token create", text: fmt.Sprintf(
+				"the disk of %s is full but for its reserve (%d MiB): it takes no more rows (53100); DELETE and DROP work; add a node, or grow the volume", n.ID, st.DiskReserve>>20)})
+			continue
+		}
 		if used := float64(st.DiskUsed) / float64(st.DiskTotal); used > diskFull {
 			out = append(out, breach{severity: severityWarn, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl join-token create",
 				text: fmt.Sprintf("the disk of %s is %.0f%% full", n.ID, used*100)})

@@ -102,6 +102,10 @@ type NodeStatus struct {
 	Bytes     uint64       `json:"bytes"` // live bytes of the store on disk
 	DiskUsed  uint64       `json:"diskUsed"`
 	DiskTotal uint64       `json:"diskTotal"`
+	// DiskReserve is what is kept for DELETE, DROP, drains and moves when the disk is
+	// full; DiskFull: less than that is left, and this node takes no more rows.
+	DiskReserve uint64 `json:"diskReserve,omitempty"`
+	DiskFull    bool   `json:"diskFull,omitempty"`
 	// Disk is how that disk does.
 	Disk DiskStatus `json:"disk,omitzero"`
 	CPU  float64    `json:"cpu"` // share of one machine, 0..1

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/codec"
@@ -53,6 +54,12 @@ type Batch struct {
 	Ops    []Op
 
 	batchNext //nolint:unused // has fields in builds with the tag nextversion
+}
+
+// Grows reports whether a batch that DecodeBatch takes writes more than tombstones.
+func Grows(data []byte, s gate.Support) bool {
+	b, err := DecodeBatch(data, s)
+	return err == nil && slices.ContainsFunc(b.Ops, func(op Op) bool { return op.Kind == Put })
 }
 
 // Outcome is what became of a batch.

@@ -226,7 +226,7 @@ func surelyNothing(err error) bool {
 		return !unreachable.Sent
 	}
 	return errors.As(err, &notLeader) || errors.As(err, &notFound) || errors.As(err, &mismatch) || errors.As(err, &clock) ||
-		errors.Is(err, store.ErrProposalLost) || errors.Is(err, store.ErrOverloaded)
+		errors.Is(err, store.ErrProposalLost) || errors.Is(err, store.ErrOverloaded) || errors.Is(err, store.ErrDiskFull)
 }
 
 // pollLocal is how often a pause looks whether the local replica knows a new leader.

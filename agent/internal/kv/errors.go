@@ -115,6 +115,7 @@ const (
 	codeCanceled
 	codeOther
 	codeClock
+	codeDiskFull
 )
 
 // writeError encodes what err means to a gateway.
@@ -156,6 +157,8 @@ func writeError(w *writer, err error) {
 		w.text(failed.Cause.Error())
 	case errors.Is(err, store.ErrTooLarge):
 		w.byte(codeTooLarge)
+	case errors.Is(err, store.ErrDiskFull):
+		w.byte(codeDiskFull)
 	case errors.As(err, &clock):
 		w.byte(codeClock)
 		w.uvarint(uint64(clock.At))
@@ -193,6 +196,8 @@ func readError(r *reader) error {
 		return &store.ReplicaFailedError{Range: cluster.RangeID(r.Uvarint()), Cause: errors.New(r.text())}
 	case codeTooLarge:
 		return store.ErrTooLarge
+	case codeDiskFull:
+		return store.ErrDiskFull
 	case codeCanceled:
 		return context.Canceled
 	case codeClock:

@@ -59,7 +59,7 @@ func TestErrorsRoundTrip(t *testing.T) {
 		&store.RangeMismatchError{Descriptor: cluster.RangeDescriptor{ID: 4, Start: cluster.VShard(1).Key(), End: cluster.VShard(9).Key(), Generation: 3, NextReplica: 2, Replicas: []cluster.ReplicaDescriptor{{Node: 1, Replica: 1, Role: cluster.Voter}}}},
 		&store.AmbiguousError{Cause: errors.New("lost")},
 		&store.ReplicaFailedError{Range: 3, Cause: errors.New("disk")},
-		store.ErrProposalLost, store.ErrOverloaded, store.ErrStopped, store.ErrTooLarge, context.Canceled,
+		store.ErrProposalLost, store.ErrOverloaded, store.ErrStopped, store.ErrTooLarge, store.ErrDiskFull, context.Canceled,
 		&RemoteError{Message: "odd"},
 		&ClockError{At: 1, Of: 3, Ahead: 4995 * time.Millisecond, Limit: 500 * time.Millisecond},
 	} {

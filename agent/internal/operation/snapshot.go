@@ -90,7 +90,7 @@ func (src *sources) node(n *cluster.Node) placement.Node {
 		out.Reported, out.Service = true, st.Service
 		out.Bytes, out.DiskUsed, out.DiskTotal = st.Bytes, st.DiskUsed, st.DiskTotal
 		out.CPU, out.CAKey = st.CPU, st.Keys.Signs != ""
-		out.SlowDisk = st.Disk.State == cluster.DiskSlow
+		out.SlowDisk = st.Disk.State == cluster.DiskSlow || st.DiskFull
 		if st.Version != "" {
 			out.Version = st.Version
 		}

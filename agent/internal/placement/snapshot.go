@@ -33,7 +33,7 @@ type Node struct {
 	DiskTotal  uint64  // 0: not known
 	CPU        float64 // share of the machine, 0..1
 	CAKey      bool    // it holds the key of the cluster's CA
-	SlowDisk   bool    // others lead before it does
+	SlowDisk   bool    // or full: others lead before it does
 }
 
 // Hot reports whether the node has no CPU to spare: it receives nothing and

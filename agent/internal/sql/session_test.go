@@ -262,6 +262,7 @@ func TestStoreErrors(t *testing.T) {
 		{&kv.UnavailableError{Range: 3, Cause: errors.New("no leader")}, "08006 no leader could be reached for rows of this statement"},
 		{&kv.UnavailableError{Range: 2, Cause: context.DeadlineExceeded}, "08006 no leader could be reached for rows of this statement"},
 		{store.ErrOverloaded, "53200 a node that has rows of this statement has no room for more requests"},
+		{store.ErrDiskFull, "53100 a disk that has rows of this statement is full but for its reserve"},
 		{store.ErrTooLarge, "54000 the rows are too large to be written together"},
 		{errors.New("secret"), "XX000 internal error"},
 	} {

@@ -1,6 +1,10 @@
 package store
 
-import "github.com/nodedb/nodedb/agent/internal/replica"
+import (
+	"errors"
+
+	"github.com/nodedb/nodedb/agent/internal/replica"
+)
 
 // The errors that the API returns; each says whether anything was done.
 type (
@@ -25,6 +29,10 @@ var (
 	ErrLeaderLeaves  = replica.ErrLeaderLeaves
 	ErrTooLarge      = replica.ErrTooLarge
 )
+
+// ErrDiskFull says that a command was not proposed, as it would take more of a disk
+// that has only its reserve left. Config.Check returns it.
+var ErrDiskFull = errors.New("the disk is full but for its reserve")
 
 // IDAge is how long a range remembers that it applied a command.
 const IDAge = replica.IDAge
