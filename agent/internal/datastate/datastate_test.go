@@ -316,3 +316,18 @@ func FuzzDecodeVersion(f *testing.F) {
 	f.Add(encodeVersion(&Op{Kind: Delete}, 7))
 	f.Fuzz(func(_ *testing.T, data []byte) { _, _ = decodeVersion(data) })
 }
+
+func FuzzDecodeCommand(f *testing.F) {
+	f.Add((&command{adds: cluster.Counts{Rows: 1, Live: 9, Dead: -3}, writes: []write{{[]byte("row"), []byte("stored")}}}).encode())
+	f.Add((&command{result: []byte("refused")}).encode())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := decodeCommand(data, gate.Binary())
+		if err != nil {
+			return
+		}
+		again, err := decodeCommand(c.encode(), gate.Binary())
+		if err != nil || again.adds != c.adds || len(again.writes) != len(c.writes) || !bytes.Equal(again.result, c.result) {
+			t.Errorf("decoded %+v, encoded and decoded again %+v, %v", c, again, err)
+		}
+	})
+}
