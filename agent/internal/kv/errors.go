@@ -97,7 +97,7 @@ var (
 	errAttempt    = fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
 	errSuspected  = fmt.Errorf("the node is suspected to be down: %w", context.Canceled)
 	errTooOften   = errors.New("the ranges changed too often")
-	errWaking     = errors.New("this node waits until its clock has passed what it used before it was restarted")
+	errWaking     = errors.New("this node has started and does not know yet what the time is, or waits until it has passed what it used before")
 )
 
 // The codes of errors in messages.

@@ -23,6 +23,10 @@
 //     ranges are split at vshards and at rows.
 //  7. A range of a new pool is made once; none is where its pool does not admit it
 //     when all is calm, and of a dropped one nothing is left on any node.
+//  8. While most wall clocks are right, a node's time is the true one (or behind, if
+//     it goes on from its past), and no ceiling is further ahead than its lead: also
+//     while most are wrong for less than the patience of nodes. No log holds an entry
+//     at a time that a proof says nothing is at.
 //
 // # How to use a failing seed
 //

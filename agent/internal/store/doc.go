@@ -23,7 +23,9 @@
 //  5. After an error of a synced write the store reports it and does nothing
 //     more; the process must stop.
 //  6. The clock never restarts below a timestamp it gave: a ceiling is durable
-//     ahead of it.
+//     ahead of it. Nothing is said before it is settled what the time is, and no
+//     ceiling goes ahead of a time that peers have not agreed with (hlc.Steady). It is
+//     lowered only while the node does not run (LowerCeiling).
 //  7. A replica that a start finds, or that is made while others of its store still
 //     wait, says nothing until a quorum of its range's voters, this node counted, has
 //     said that it knows of nothing later than what the start found on disk
