@@ -213,6 +213,7 @@ func (n *Node) openStore() (func() error, error) {
 	cfg.Node, cfg.Engine, cfg.Clock, cfg.Sender, cfg.Logger = n.id.Node, n.engine, n.clock, n.transport, n.part("store")
 	cfg.ElectionTicks = int(n.cfg.ElectionTimeout / cfg.Tick)
 	cfg.StallTicks = int(n.cfg.DiskStall / cfg.Tick)
+	cfg.Boottime, cfg.Jitter = boottime, rand.N[time.Duration]
 	cfg.Machine = func(d cluster.RangeDescriptor) replica.StateMachine {
 		if d.IsMeta() {
 			return n.machine

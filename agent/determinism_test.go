@@ -16,7 +16,7 @@ import (
 
 // corePackages hold the step functions that the simulation replays bit by bit,
 // and the values that they are made of.
-var corePackages = []string{"cluster", "hlc", "keys", "raftlog", "latch", "evaluation", "replica", "datastate", "metastate", "placement", "store", "operation"}
+var corePackages = []string{"cluster", "hlc", "keys", "raftlog", "lease", "latch", "evaluation", "replica", "datastate", "metastate", "placement", "store", "operation"}
 
 // impureImports are what a core must not reach for: it is handed a clock, an
 // engine, randomness and a sender.

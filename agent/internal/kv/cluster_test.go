@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -24,6 +25,9 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/store"
 	"github.com/nodedb/nodedb/agent/internal/transport"
 )
+
+// began is when the boot-time clock of the tests was 0.
+var began = time.Now()
 
 // testCluster is nodes in one process: real stores, real meta range, kv and
 // meta over a network that is function calls and can be cut.
@@ -132,6 +136,7 @@ func (c *testCluster) add(id cluster.NodeID) *testNode {
 	}
 	cfg := store.DefaultConfig()
 	cfg.Node, cfg.Engine, cfg.Clock, cfg.Sender, cfg.Tick = id, n.engine, n.clock, n, 20*time.Millisecond
+	cfg.Boottime, cfg.Jitter = func() time.Duration { return time.Since(began) }, rand.N[time.Duration]
 	cfg.Machine = func(d cluster.RangeDescriptor) replica.StateMachine {
 		if d.IsMeta() {
 			return n.machine

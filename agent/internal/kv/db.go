@@ -14,6 +14,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/routing"
+	"github.com/nodedb/nodedb/agent/internal/storage"
 	"github.com/nodedb/nodedb/agent/internal/store"
 )
 
@@ -22,6 +23,7 @@ type Store interface {
 	Propose(ctx context.Context, id cluster.RangeID, cmd store.Command) ([]byte, hlc.Timestamp, error)
 	Begin(id cluster.RangeID, cmd store.Command, within time.Duration, done func([]byte, hlc.Timestamp, error)) (cancel func())
 	Read(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp) (*store.ReadHandle, error)
+	ReadRows(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp, fn func(storage.Reader, *cluster.RangeDescriptor) error) error
 	RangeStatus(id cluster.RangeID) (cluster.RangeStatus, bool)
 }
 

@@ -249,6 +249,15 @@ func serve(ctx context.Context, s *Server, from cluster.NodeID, method string, p
 	return s.Methods()[method](ctx, from, payload)
 }
 
+func (n *fakeNode) ReadRows(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp, fn func(storage.Reader, *cluster.RangeDescriptor) error) error {
+	h, err := n.Read(ctx, id, ts)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	return fn(h.Reader, &h.Descriptor)
+}
+
 func (n *fakeNode) Read(_ context.Context, id cluster.RangeID, ts hlc.Timestamp) (*store.ReadHandle, error) {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()

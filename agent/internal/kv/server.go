@@ -9,6 +9,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/storage"
 	"github.com/nodedb/nodedb/agent/internal/store"
 )
 
@@ -112,23 +113,28 @@ func (s *Server) read(ctx context.Context, req *readRequest) ([]readRow, error) 
 	if ts == 0 {
 		ts = s.cfg.Clock.Now()
 	}
-	h, err := s.cfg.Store.Read(ctx, req.Range, ts)
-	if err != nil {
-		return nil, err
-	}
-	defer h.Close()
+	var rows []readRow
+	err := s.cfg.Store.ReadRows(ctx, req.Range, ts, func(r storage.Reader, d *cluster.RangeDescriptor) (err error) {
+		rows, err = s.rows(req, ts, r, d)
+		return err
+	})
+	return rows, err
+}
+
+// rows reads the rows of a request from a range at a time.
+func (s *Server) rows(req *readRequest, ts hlc.Timestamp, r storage.Reader, d *cluster.RangeDescriptor) ([]readRow, error) {
 	rows := make([]readRow, len(req.Rows))
 	size := 0
 	for i, row := range req.Rows {
 		if _, err := keys.DecodeRow(row); err != nil {
 			return nil, err
 		}
-		if !keys.Owns(&h.Descriptor, row) {
+		if !keys.Owns(d, row) {
 			at := keys.Bound(row)
-			return nil, s.mismatch(&h.Descriptor, keys.PoolOf(row), at, at+"\x00")
+			return nil, s.mismatch(d, keys.PoolOf(row), at, at+"\x00")
 		}
 		s.cfg.Meter.read(req.Range, row)
-		value, version, ok, err := datastate.Get(h.Reader, row, ts)
+		value, version, ok, err := datastate.Get(r, row, ts)
 		if err != nil {
 			return nil, fmt.Errorf("read a row: %w", err)
 		}

@@ -34,6 +34,9 @@ const (
 	realSpan   = cluster.VShards / realRanges
 )
 
+// began is when the boot-time clock of the tests was 0.
+var began = time.Now()
+
 // real is a cluster of real stores, state machines, Runners and Drainers in one
 // process; only the network is pretence.
 type real struct {
@@ -99,6 +102,7 @@ func (c *real) open(id cluster.NodeID) {
 	n.clock = hlc.NewClock(time.Now, 500*time.Millisecond)
 	cfg := store.DefaultConfig()
 	cfg.Node, cfg.Engine, cfg.Clock, cfg.Sender, cfg.Tick = id, e, n.clock, n, 20*time.Millisecond
+	cfg.Boottime, cfg.Jitter = func() time.Duration { return time.Since(began) }, rand.N[time.Duration]
 	cfg.Machine = func(d cluster.RangeDescriptor) replica.StateMachine {
 		if d.IsMeta() {
 			return n.machine

@@ -66,6 +66,12 @@ func (r *Replica) applyEntries(entries []*pb.Entry) error {
 	if err = errors.Join(err, b.Close()); err != nil {
 		return fmt.Errorf("commit applied entries: %w", err)
 	}
+	if r.desc.Generation != generation {
+		// Nobody may read what was split off under the lease of before. It comes back
+		// with the new descriptor when all that follows from the change is done.
+		r.leased.grant(nil, r.last())
+	}
+	r.leased.reached(r.applied.Index)
 	for _, child := range r.children {
 		r.out.Born(r, child)
 	}

@@ -201,6 +201,7 @@ func (r *Replica) Transfer(to cluster.NodeID, done func(error)) {
 			return
 		}
 		defer r.guard()
+		r.giveUp()
 		r.rn.TransferLeader(uint64(d.Replica))
 		r.transfers = append(r.transfers, &transfer{to: to, done: done})
 	}

@@ -20,8 +20,8 @@ import (
 // applies them. A follower that is to take over is told before it is asked to. And the
 // meta range holds nothing back: all nodes read their own copy of it.
 //
-// An append without entries may have another reason: raft probes with it. Then it is
-// late by less than a tick.
+// An append without entries that is no news is a probe: it leaves at once. One that is
+// both is late by less than a tick.
 type commitNews struct {
 	peers  []peerNews
 	urgent uint64 // index whose commit is told at once
@@ -60,7 +60,7 @@ func (c *commitNews) hold(m *pb.Message) bool {
 		return false
 	}
 	p, commit := c.peer(m.GetTo()), m.GetCommit()
-	if t == pb.MsgApp && len(m.GetEntries()) == 0 && (p.told >= c.urgent || commit < c.urgent) {
+	if t == pb.MsgApp && len(m.GetEntries()) == 0 && commit > p.told && (p.told >= c.urgent || commit < c.urgent) {
 		p.held = m
 		return true
 	}

@@ -30,6 +30,7 @@ func TestCommitsWait(t *testing.T) {
 		"what matters is told at once":       {urgent: 5, sent: []sent{{app, 4, 0, true, true}, {app, 5, 0, false, false}, {app, 6, 0, true, true}}},
 		"or with what is told anyway":        {urgent: 5, sent: []sent{{app, 5, 1, false, false}, {app, 6, 0, true, true}}},
 		"what is to be committed may matter": {urgent: 9, sent: []sent{{app, 4, 0, true, true}, {app, 4, 2, false, false}, {app, 9, 0, false, false}}},
+		"a probe is no news":                 {sent: []sent{{beat, 5, 0, false, false}, {app, 5, 0, false, false}, {app, 6, 0, true, true}}},
 		"answers never wait":                 {sent: []sent{{pb.MsgAppResp, 0, 0, false, false}, {pb.MsgVoteResp, 0, 0, false, false}}},
 	} {
 		t.Run(name, func(t *testing.T) {

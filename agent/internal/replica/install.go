@@ -139,13 +139,14 @@ func (r *Replica) Install(in *Incoming, done func(reply []byte, err error)) {
 	defer r.guard()
 	r.incoming = in
 	r.setNodes(h)
-	err := r.rn.Step(&pb.Message{
+	m := &pb.Message{
 		Type: pb.MsgSnap.Enum(), From: new(uint64(h.From)), To: new(uint64(h.To)), Term: new(h.Term),
 		Snapshot: &pb.Snapshot{Metadata: &pb.SnapshotMetadata{
 			Index: new(h.Index), Term: new(h.LogTerm), ConfState: confState(&h.Descriptor),
 		}},
-	})
-	if err != nil {
+	}
+	r.hears(m) // as one that leads
+	if err := r.rn.Step(m); err != nil {
 		r.incoming = nil
 		in.finish(nil, err)
 	}

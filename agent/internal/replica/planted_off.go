@@ -2,11 +2,17 @@
 
 package replica
 
-import "github.com/nodedb/nodedb/agent/internal/hlc"
+import (
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/lease"
+)
 
 // Planted are faults that the tag "planted" lets tests plant, to prove that the
 // simulation finds them. Here it is empty: none can be planted.
 type Planted struct{}
+
+// Leases returns no faults of leases.
+func (Planted) Leases() lease.Planted { return lease.Planted{} }
 
 func (Planted) dupApply() bool  { return false }
 func (Planted) localRead() bool { return false }

@@ -2,7 +2,10 @@
 
 package replica
 
-import "github.com/nodedb/nodedb/agent/internal/hlc"
+import (
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/lease"
+)
 
 // Planted are faults that tests plant, to prove that the simulation finds them.
 type Planted struct {
@@ -89,7 +92,13 @@ type Planted struct {
 	DropLate bool
 	// CountLate counts no commit while a replica is held.
 	CountLate bool
+
+	// Lease are faults of leases.
+	Lease lease.Planted
 }
+
+// Leases returns Lease.
+func (p Planted) Leases() lease.Planted { return p.Lease }
 
 func (p Planted) dupApply() bool  { return p.DupApply }
 func (p Planted) localRead() bool { return p.LocalRead }

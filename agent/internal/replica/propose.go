@@ -139,7 +139,18 @@ func (r *Replica) stepQueued() {
 	}
 }
 
-func (r *Replica) stepSome() bool {
+func (r *Replica) stepSome() (more bool) {
+	r.leased.propose(func(mark hlc.Timestamp) uint64 {
+		if more = r.stepAbove(mark); !more {
+			return 0
+		}
+		return r.last()
+	})
+	return more
+}
+
+// stepAbove gives commands to raft, with timestamps above the read mark.
+func (r *Replica) stepAbove(mark hlc.Timestamp) bool {
 	n, size := 0, 0
 	entries := make([]*pb.Entry, 0, min(len(r.queue), maxStepEntries))
 	taken := r.taken[:0]
@@ -148,7 +159,7 @@ func (r *Replica) stepSome() bool {
 		if !r.claim(p) { // cancelled
 			continue
 		}
-		p.ts = r.nextTS()
+		p.ts = r.nextTS(mark)
 		invariant.Check(p.ts > p.saw, "%s: a command at %s follows what its evaluation saw at %s", r.rangeID, p.ts, p.saw)
 		if p.split {
 			r.evals.split = p
@@ -180,6 +191,7 @@ func (r *Replica) stepSome() bool {
 		p.stage = inRaft
 	}
 	r.unslotted = append(r.unslotted, taken...)
+	r.given += uint64(len(entries))
 	r.dequeue(n)
 	return true
 }
@@ -197,8 +209,8 @@ func (r *Replica) dequeue(n int) {
 
 // nextTS returns the timestamp of the next command: after every command before
 // it and after every read that was served.
-func (r *Replica) nextTS() hlc.Timestamp {
-	r.lastTS = max(r.cfg.Clock.Now(), r.lastTS+1, r.readMark+1)
+func (r *Replica) nextTS(mark hlc.Timestamp) hlc.Timestamp {
+	r.lastTS = max(r.cfg.Clock.Now(), r.lastTS+1, mark+1)
 	return r.lastTS
 }
 
@@ -225,7 +237,7 @@ func (r *Replica) noteSlots(entries []*pb.Entry) {
 		r.slotted.push(p)
 	}
 	if n := len(entries); n > 0 {
-		r.lastIndex = entries[n-1].GetIndex()
+		r.lastIndex, r.given = entries[n-1].GetIndex(), 0
 	}
 }
 
@@ -326,18 +338,29 @@ func (r *Replica) proposeChange(p *Proposal, cc *pb.ConfChangeV2) error {
 	if !r.claim(p) {
 		return nil
 	}
+	r.leased.propose(func(hlc.Timestamp) uint64 {
+		err = r.stepChange(p, data)
+		return r.last()
+	})
+	if err != nil {
+		r.answer(p, Outcome{Err: err})
+	}
+	return nil
+}
+
+// stepChange gives a change of replicas to raft.
+func (r *Replica) stepChange(p *Proposal, data []byte) error {
 	m := &pb.Message{Type: pb.MsgProp.Enum(), From: new(uint64(r.id)), Entries: []*pb.Entry{{Type: pb.EntryConfChangeV2.Enum(), Data: data}}}
 	if err := r.rn.Step(m); err != nil {
 		if errors.Is(err, raft.ErrProposalDropped) {
 			err = ErrChangePending
 		}
-		r.answer(p, Outcome{Err: err})
-		return nil
+		return err
 	}
+	r.given++
 	if m.Entries[0].GetType() != pb.EntryConfChangeV2 {
 		// raft put an empty entry in the place of a change that it refuses.
-		r.answer(p, Outcome{Err: ErrChangePending})
-		return nil
+		return ErrChangePending
 	}
 	r.unslotted = append(r.unslotted, p)
 	return nil

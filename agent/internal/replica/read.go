@@ -51,8 +51,8 @@ func (r *Replica) Read(q *Read) {
 		q.Done(ErrOverloaded)
 		return
 	}
-	r.readMark = max(r.readMark, q.TS)
-	q.need = r.lastIndex
+	r.leased.raise(q.TS)
+	q.need = r.last()
 	r.reads.waiting = append(r.reads.waiting, q)
 }
 

@@ -46,6 +46,7 @@ func (r *Replica) Process() {
 		r.incoming = nil
 		in.finish(nil, nil)
 	}
+	r.followLease()
 }
 
 func (r *Replica) handleReady(rd raft.Ready) {
@@ -115,6 +116,7 @@ func role(leads bool) string {
 func (r *Replica) becomeReady() {
 	r.ready = true
 	r.lastTS = max(r.lastTS, r.applied.LastTS, r.cfg.Clock.Now())
+	r.askBindings()
 	r.out.Changed(r, true)
 }
 

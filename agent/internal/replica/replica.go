@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"time"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -12,6 +13,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/lease"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/raftlog"
 	"github.com/nodedb/nodedb/agent/internal/storage"
@@ -49,8 +51,8 @@ type Replica struct {
 	leaderTerm uint64
 	ready      bool
 	lastTS     hlc.Timestamp // of the newest command proposed or applied
-	readMark   hlc.Timestamp // of the latest read; volatile, see store's clock rules
 	lastIndex  uint64        // of the log, durable or not
+	given      uint64        // entries given to raft that lastIndex does not count yet
 
 	evals       evaluations
 	queue       []*Proposal // for raft
@@ -65,6 +67,9 @@ type Replica struct {
 	reads       readQueue
 	readContext uint64
 	transfers   []*transfer
+
+	lease  leasing
+	leased *LeaseReads
 
 	appends  int // outstanding
 	incoming *Incoming
@@ -101,7 +106,14 @@ type Config struct {
 	LogBytes                      int64
 	LogEntries                    uint64
 	MaxCommandBytes               int
-	Planted                       Planted
+
+	// Pairs are the promises between this node and others; Ceiling is what of this
+	// node's clock is durable, for any goroutine; Jitter draws a duration below a limit.
+	Pairs   *lease.Pairs
+	Ceiling func() hlc.Timestamp
+	Jitter  func(limit time.Duration) time.Duration
+
+	Planted Planted
 }
 
 // Output takes what a replica wants done. The store's core is one.
@@ -130,11 +142,17 @@ type Output interface {
 	// Prepare asks a node to make its replica of a range that was split off, which
 	// it may have missed; it may get lost.
 	Prepare(d *cluster.RangeDescriptor, to cluster.ReplicaDescriptor)
+	// SendLease sends a word about the range's lease to a node; it may get lost.
+	SendLease(id cluster.RangeID, to cluster.NodeID, m *LeaseMessage)
+	// Release has everybody who was bound to this leader hear that it leads no more,
+	// whatever becomes of the replica.
+	Release(j ReleaseJob)
 }
 
 // Open loads the replica of a range that this node holds.
 func Open(cfg Config) (*Replica, error) {
 	r := &Replica{cfg: cfg, rangeID: cfg.Range, out: cfg.Output, nodes: map[cluster.ReplicaID]cluster.NodeID{}, evals: newEvaluations()}
+	r.leased = &LeaseReads{now: cfg.Pairs.Now, own: cfg.Ceiling, planted: cfg.Planted.Leases()}
 	if err := r.load(); err != nil {
 		return nil, fmt.Errorf("open replica of %s: %w", cfg.Range, err)
 	}
@@ -205,6 +223,7 @@ func (r *Replica) loadState() error {
 		}
 	}
 	r.lastTS = max(r.lastTS, r.applied.LastTS)
+	r.leased.reached(r.applied.Index)
 	// A snapshot comes without the clock that messages carry.
 	r.cfg.Clock.Forward(r.applied.LastTS)
 	if err := r.loadIDs(); err != nil {
@@ -222,7 +241,7 @@ func (r *Replica) loadIDs() error {
 }
 
 func (r *Replica) setDescriptor(d *cluster.RangeDescriptor) {
-	r.desc = d
+	r.desc, r.lease.stale = d, true
 	for _, x := range d.Replicas {
 		r.nodes[x.Replica] = x.Node
 	}
@@ -280,12 +299,20 @@ func (r *Replica) Leading() bool { return r.leading }
 // Failed returns why the replica has stopped, if it has.
 func (r *Replica) Failed() error { return r.failed }
 
-// Campaign starts an election at once: for the only voter of a range.
+// LeaseReads is for reads under the replica's lease, in any goroutine.
+func (r *Replica) LeaseReads() *LeaseReads { return r.leased }
+
+// Campaign starts an election at once, for the only voter of a range, unless the
+// replica or its node may take part in none.
 func (r *Replica) Campaign() {
-	if r.stopped() {
+	if r.stopped() || !r.mayCampaign() {
 		return
 	}
 	defer r.guard()
+	r.campaign()
+}
+
+func (r *Replica) campaign() {
 	if err := r.rn.Campaign(); err != nil {
 		r.cfg.Logger.Debug("campaign refused", logattr.Range(r.rangeID), logattr.Err(err))
 	}
@@ -305,13 +332,17 @@ func (r *Replica) Tick() {
 	defer r.guard()
 	r.refusing = false
 	r.reads.age++
-	r.rn.Tick()
+	if r.ticks() {
+		r.rn.Tick()
+	}
+	r.tickLease()
 	r.news.due = r.news.waiting()
 	r.tickActivity()
 	r.tickTransfers()
 	r.tickJoint()
 	r.tickAbsent()
 	r.tickCount()
+	r.tickRest()
 }
 
 // Unreachable tells raft that messages to a node were lost, so that it probes
@@ -349,6 +380,9 @@ func (r *Replica) Step(from cluster.NodeID, m *pb.Message) {
 		r.fail(err)
 		return
 	}
+	if !r.hears(m) {
+		return
+	}
 	if err := r.rn.Step(m); err != nil && !errors.Is(err, raft.ErrStepPeerNotFound) {
 		r.cfg.Logger.Debug("raft refused a message", logattr.Range(r.rangeID), logattr.Peer(from), logattr.Err(err))
 	}
@@ -378,6 +412,7 @@ func (r *Replica) fail(err error) {
 	r.cfg.Logger.Error("replica has stopped", logattr.Range(r.rangeID), logattr.Replica(r.id), logattr.Err(err))
 	r.release(r.failedError())
 	r.leading, r.lead = false, 0
+	r.followLease()
 	r.out.Changed(r, false)
 }
 
@@ -386,6 +421,7 @@ func (r *Replica) Close(err error) {
 	if r.failed == nil {
 		r.failed = err
 	}
+	r.followLease()
 	r.release(err)
 }
 

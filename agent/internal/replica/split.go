@@ -157,7 +157,7 @@ func (r *Replica) writeChild(b *storage.Batch, child *cluster.RangeDescriptor, e
 // command may commit at or below a timestamp at which the parent was read.
 func (r *Replica) Inherit(parent *Replica) {
 	r.lastTS = max(r.lastTS, parent.lastTS)
-	r.readMark = max(r.readMark, parent.readMark)
+	r.leased.raise(parent.leased.readMark())
 }
 
 // tickAbsent has the leader of a range that was split off prepare the replicas

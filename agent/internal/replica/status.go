@@ -9,6 +9,8 @@ import (
 
 // Status describes the replica.
 func (r *Replica) Status() cluster.RangeStatus {
+	served := r.leased.served.Load()
+	r.leased.said.Store(served)
 	s := cluster.RangeStatus{
 		Descriptor: *r.desc.Clone(),
 		Replica:    r.id,
@@ -17,7 +19,7 @@ func (r *Replica) Status() cluster.RangeStatus {
 		Applied:    r.applied.Index,
 		Bytes:      uint64(max(r.applied.Counts.Bytes(), 0)),
 		Counted:    r.applied.Counted,
-		Reads:      r.counts.reads,
+		Reads:      r.counts.reads + served,
 		Writes:     r.counts.writes,
 		Checksums:  r.checksums,
 	}
@@ -32,7 +34,9 @@ func (r *Replica) Status() cluster.RangeStatus {
 	if !r.leading {
 		return s
 	}
-	s.Settled = r.activity.settled(r.cfg.ElectionTicks)
+	if s.Settled = r.activity.settled(r.cfg.ElectionTicks); r.Asleep() {
+		s.Settled = s.Commit // nothing was outstanding when it fell asleep
+	}
 	r.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
 		if id == uint64(r.id) {
 			return
@@ -47,6 +51,10 @@ func (r *Replica) Status() cluster.RangeStatus {
 	})
 	return s
 }
+
+// WasRead reports whether the replica was read, under its lease, since Status last
+// said how often.
+func (r *Replica) WasRead() bool { return r.leased.served.Load() != r.leased.said.Load() }
 
 // Due reports whether Process would find something to do.
 func (r *Replica) Due() bool {

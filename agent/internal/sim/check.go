@@ -13,6 +13,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/replica"
+	"github.com/nodedb/nodedb/agent/internal/storage"
 )
 
 // certainty says whether the client knows what became of an operation.
@@ -145,6 +146,7 @@ func (w *World) check() {
 		}
 	}
 	w.checkOwners()
+	w.checkSilence()
 	if len(w.errors) == 0 {
 		w.checkSpans()
 	}
@@ -223,7 +225,43 @@ func (w *World) checkRange(id cluster.RangeID) {
 		if err != nil {
 			w.fail("read %v: %v", at, err)
 		}
+		w.checkReads(h.Reader, at)
 		w.history.add(operation{client: w.cfg.Clients, at: at, kind: read, result: string(v), call: w.now, ret: w.now + 1})
+	}
+}
+
+// checkSilence wants nothing said about ranges that nobody uses.
+func (w *World) checkSilence() {
+	if w.operators != nil || w.Stats.Noisy == 0 {
+		return
+	}
+	for _, id := range w.ranges() {
+		if _, st, ok := w.Leader(id); ok && st.Descriptor.Joint() {
+			return // its replicas are still being moved
+		}
+	}
+	w.fail("%d messages of replicas in the last second, while nobody wants anything: %s", w.Stats.Noisy, w.whoIsAwake())
+}
+
+func (w *World) whoIsAwake() (out []string) {
+	for _, n := range w.nodes {
+		if n.up {
+			out = append(out, n.core.WhyAwake()...)
+		}
+	}
+	return out
+}
+
+// checkReads wants that no command came below a read that was served.
+func (w *World) checkReads(r storage.Reader, at place) {
+	for _, s := range w.history.snapshots {
+		if s.at != at {
+			continue
+		}
+		if got, _, _, err := datastate.Get(r, at.row(), s.ts); err != nil || string(got) != s.value {
+			w.fail("a command came below a read that was served: key %v at %s was %q and is %q (%v)", at, s.ts, s.value, got, err)
+			return
+		}
 	}
 }
 

@@ -94,6 +94,9 @@ func (c *client) next() {
 	at := w.homeOfPool(place{id: cluster.RangeID(2 + w.rng.IntN(w.cfg.Ranges)), key: w.rng.IntN(w.cfg.Keys)})
 	k := &call{c: c, op: operation{client: c.id, at: at, call: w.now}}
 	k.node = w.nodes[w.rng.IntN(len(w.nodes))]
+	if w.cfg.Leases && w.chance(70) {
+		k.node = w.anyLeader(at)
+	}
 	if !k.node.Up() || !k.node.awake() {
 		w.After(20*time.Millisecond, c.next)
 		return
@@ -115,7 +118,7 @@ func (k *call) choose() {
 	o := datastate.Op{Row: k.op.at.row(), Kind: datastate.Put, Value: []byte(k.op.value)}
 	known, ok := k.c.seen[k.op.at]
 	switch r := w.rng.IntN(10); {
-	case r < 4:
+	case r < 4 || w.readsOnly(k.node):
 		k.op.kind, k.op.value = read, ""
 		return
 	case r < 6:
@@ -193,7 +196,7 @@ func (k *call) attempt() {
 		retry := k.maybe
 		w.After(d+time.Duration(i), func() { n.do(func() { k.serve(n, to, try, retry) }) })
 	}
-	w.After(attemptTime, func() {
+	w.After(w.attemptTime(), func() {
 		if !k.done && k.tries == try {
 			k.maybe = true
 			k.retry(0)
@@ -230,11 +233,11 @@ func (k *call) serve(n *Node, to cluster.RangeID, try int, retry bool) {
 		}
 	}
 	if k.op.kind == read {
-		n.core.Read(to, k.ts, func(h *store.ReadHandle, err error) {
-			v, err := k.look(h, err)
-			news := n.news(to, k.op.at)
-			answer(func() { k.readDone(v, err, try, news) })
-		})
+		if q, ok := n.core.BeginRead(to, k.ts); ok {
+			k.leased(n, to, q, try, answer)
+			return
+		}
+		k.readRound(n, to, try, answer)
 		return
 	}
 	p := &replica.Proposal{ID: k.cmd, Retry: retry, Payload: k.data}
@@ -246,6 +249,16 @@ func (k *call) serve(n *Node, to cluster.RangeID, try int, retry bool) {
 		p.Ticks = 1 + w.rng.Uint64N(3)
 	}
 	n.core.Propose(to, p)
+}
+
+// readRound is a read for which a quorum is asked.
+func (k *call) readRound(n *Node, to cluster.RangeID, try int, answer func(func())) {
+	n.core.Read(to, k.ts, func(h *store.ReadHandle, err error) {
+		v, err := k.look(h, err)
+		k.note(v, err)
+		news := n.news(to, k.op.at)
+		answer(func() { k.readDone(v.newest, err, try, news) })
+	})
 }
 
 // rerouted is what a client hears of a range that does not own its key.
@@ -297,23 +310,34 @@ func (k *call) reroute(news rerouted) {
 	})
 }
 
-// look reads the newest value: that must be linearizable. It also notes what the
-// key holds at the read's timestamp: that must never change.
-func (k *call) look(h *store.ReadHandle, err error) (version, error) {
+// looked is what a read finds: the newest value, which must be linearizable, and
+// what the key holds at the read's timestamp, which must never change.
+type looked struct {
+	newest version
+	old    string
+}
+
+func (k *call) look(h *store.ReadHandle, err error) (v looked, _ error) {
 	if err != nil {
-		return version{}, err
+		return v, err
 	}
 	defer h.Close()
 	if !keys.Owns(&h.Descriptor, k.op.at.row()) {
-		return version{}, &store.RangeMismatchError{Descriptor: h.Descriptor}
+		return v, &store.RangeMismatchError{Descriptor: h.Descriptor}
 	}
 	old, _, _, err := datastate.Get(h.Reader, k.op.at.row(), k.ts)
 	if err != nil {
-		return version{}, err
+		return v, err
 	}
-	k.c.w.history.noteSnapshot(snapshotRead{k.op.at, k.ts, string(old)})
-	v, ts, _, err := datastate.Get(h.Reader, k.op.at.row(), hlc.Max)
-	return version{string(v), ts}, err
+	newest, ts, _, err := datastate.Get(h.Reader, k.op.at.row(), hlc.Max)
+	return looked{version{string(newest), ts}, string(old)}, err
+}
+
+// note keeps what was served.
+func (k *call) note(v looked, err error) {
+	if err == nil {
+		k.c.w.history.noteSnapshot(snapshotRead{k.op.at, k.ts, v.old})
+	}
 }
 
 func (k *call) readDone(v version, err error, try int, news rerouted) {
@@ -411,7 +435,7 @@ func (k *call) finish(o certainty) {
 	fmt.Fprintf(h, "%+v", k.op)
 	w.trace(h.Sum64())
 	w.history.add(k.op)
-	w.After(w.ms(5, 60), k.c.next)
+	w.After(w.pause(), k.c.next)
 }
 
 // reread reads at a timestamp that some read used before.

@@ -200,6 +200,8 @@ func (m *mover) choose(d *cluster.RangeDescriptor, leader cluster.NodeID) (clust
 		return c, true
 	case len(learners) > 0 && len(voters) == 3:
 		return m.use(c, d, lostVoter), true
+	case w.cfg.Leases && len(voters) >= 3 && !lost && w.chance(70):
+		return c, false
 	case len(voters) < 3 || lost || w.faults && w.chance(60):
 		c.Kind = cluster.AddLearner
 		for _, i := range w.rng.Perm(len(w.nodes)) {

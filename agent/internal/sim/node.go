@@ -11,6 +11,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/lease"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 	"github.com/nodedb/nodedb/agent/internal/statusboard"
@@ -33,6 +34,8 @@ type Node struct {
 	asleep time.Duration              // what its monotonic clock has missed
 	honest time.Duration              // what offset is when nobody has moved the clock
 	found  hlc.Timestamp              // what the clock held when the node was opened
+	rate   float64                    // of its boot-time clock
+	booted time.Duration              // what that clock would have shown at the begin of the run
 
 	up     bool
 	paused bool
@@ -67,6 +70,10 @@ type Node struct {
 func newNode(w *World, id cluster.NodeID) *Node {
 	skew := w.ms(0, 100)
 	n := &Node{w: w, id: id, fs: storage.NewCrashableFS(), offset: skew, honest: skew, ledger: newLedger(), binary: gate.Binary()}
+	n.rate, n.booted = 1+float64(w.rng.IntN(3)-1)*lease.Rate/100, w.ms(0, 1<<20)
+	if w.cfg.Leases {
+		n.wrongClocks()
+	}
 	if w.cfg.Upgrade {
 		n.binary.Max = gate.First
 	}
@@ -103,6 +110,7 @@ func (n *Node) open() {
 	n.clock = hlc.NewSteadyClock(n.steady)
 	cfg := store.DefaultConfig()
 	cfg.Node, cfg.Engine, cfg.Clock, cfg.Marks, cfg.BootNonce = n.id, e, n.clock, n.marks, n.w.rng.Uint32()
+	cfg.Boottime, cfg.Jitter = n.boottime, n.jitter
 	n.machine = metastate.NewFor(n.binary)
 	cfg.Machine = func(d cluster.RangeDescriptor) replica.StateMachine {
 		if d.IsMeta() {
@@ -111,6 +119,9 @@ func (n *Node) open() {
 		return datastate.NewPlanted(n.binary, n.w.cfg.PlantedData)
 	}
 	cfg.LogEntries = 64
+	if n.w.cfg.Leases && n.w.cfg.Seed%2 == 0 {
+		cfg.ElectionTicks = 4 // nothing may rest on raft's own check
+	}
 	cfg.Planted = n.w.cfg.Planted
 	cfg.Logger = slog.New(slog.DiscardHandler)
 	cfg.OnFatal = n.ended
@@ -133,6 +144,20 @@ func (n *Node) open() {
 	n.later(n.w.ms(0, 1000), n.ping)
 	n.later(n.w.ms(1, 50), n.askClocks)
 	n.pump()
+}
+
+// boottime is the node's boot-time clock, whose rate is as wrong as leases allow.
+func (n *Node) boottime() time.Duration {
+	return n.booted + time.Duration(float64(n.w.now)*n.rate)
+}
+
+// jitter is short now and then: elections right after the end of support are the
+// ones that find mistakes.
+func (n *Node) jitter(limit time.Duration) time.Duration {
+	if n.w.chance(30) {
+		return 0
+	}
+	return time.Duration(n.w.rng.Int64N(int64(limit)))
 }
 
 // awake reports whether the node may use its clock.
@@ -240,6 +265,7 @@ func (n *Node) pump() {
 		}
 		n.later(wait, func() { n.checksum(j) })
 	}
+	n.w.watchLeases(n)
 	if !n.awake() && n.clock.Last() != n.found {
 		n.w.fail("%s used its clock before it had passed %s", n.id, n.found)
 	}
@@ -309,7 +335,10 @@ func (n *Node) crashed() bool {
 }
 
 // crash cuts the power: what was not synced may be lost.
-func (n *Node) crash() {
+func (n *Node) crash() { n.crashFor(n.w.ms(200, 4000)) }
+
+// crashFor cuts it for a while.
+func (n *Node) crashFor(d time.Duration) {
 	if !n.up {
 		return
 	}
@@ -325,7 +354,7 @@ func (n *Node) crash() {
 	n.ledger.crashed()
 	n.w.trace(uint64(n.id), uint64(n.life))
 	life := n.life
-	n.w.After(n.w.ms(200, 4000), func() {
+	n.w.After(d, func() {
 		if n.life == life && !n.w.gone(n.id) {
 			n.tryDamaged()
 			n.open()

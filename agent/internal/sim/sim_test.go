@@ -90,6 +90,14 @@ func (s *Stats) add(o *Stats) {
 	s.NewWrites += o.NewWrites
 	s.Hangs += o.Hangs
 	s.Served += o.Served
+	s.LeaseReads += o.LeaseReads
+	s.LeasesLost += o.LeasesLost
+	s.Noisy += o.Noisy
+}
+
+// TestLeases has many read under leases while their promises are put to the test.
+func TestLeases(t *testing.T) {
+	runSeeds(t, 40, func(c *Config) { *c = LeaseConfig(c.Seed) })
 }
 
 func TestSeeds(t *testing.T) {

@@ -55,6 +55,10 @@ type Config struct {
 
 	// Steady has nothing go wrong but what Extra brings.
 	Steady bool
+
+	// Leases makes a run of what endangers leases: many short reads, clocks that are as
+	// wrong as may be, and sequences of faults around leaders.
+	Leases bool
 	// Extra, if set, is called once when the cluster is up: it may schedule events
 	// of its own, such as drains and decommissions, with World.After.
 	Extra func(*World)
@@ -86,7 +90,11 @@ type World struct {
 	clients []*client
 	age     int // rises when all disks go back: messages of before are void
 	cut     map[[2]cluster.NodeID]bool
-	loss    int // percent
+	served  map[cluster.RangeID]hlc.Timestamp   // the latest read under a lease
+	led     map[cluster.RangeID]uint64          // the latest term in which anybody could write
+	cutEnds map[[2]cluster.NodeID]time.Duration // of cuts by cutFor
+	odd     int                                 // with Leases: the node whose clocks are unlike the others'; -1: none
+	loss    int                                 // percent
 	faults  bool
 	// wrongUntil is how long most clocks may be wrong; tainted says that a node took a
 	// time from them: then all that is said of clocks is void.
@@ -123,6 +131,8 @@ type Stats struct {
 	Checksums, Compared               int // replicas that were read, and found alike
 	Joined, Lost, Even                int
 	Pools, Altered, Dropped           int
+	LeaseReads, LeasesLost            int
+	Noisy                             int // messages of replicas in the last second
 	Rolled, Unfit, Raised, NewWrites  int
 	Hangs, Served                     int // disks that hung, ranges then found served elsewhere
 }
@@ -154,7 +164,12 @@ func Run(t *testing.T, cfg Config) (*World, []string) {
 	cryptotest.SetGlobalRandom(t, cfg.Seed) // raft draws its election timeouts there
 	w := &World{
 		t: t, cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 42)), faults: true,
-		cut: map[[2]cluster.NodeID]bool{}, moves: map[cluster.RangeID]*mover{},
+		cut: map[[2]cluster.NodeID]bool{}, cutEnds: map[[2]cluster.NodeID]time.Duration{},
+		served: map[cluster.RangeID]hlc.Timestamp{}, led: map[cluster.RangeID]uint64{}, moves: map[cluster.RangeID]*mover{},
+	}
+	w.odd = -1
+	if cfg.Leases && w.chance(60) {
+		w.odd = w.rng.IntN(3)
 	}
 	for i := range cfg.Nodes {
 		n := newNode(w, cluster.NodeID(i+1))
@@ -188,10 +203,17 @@ func (w *World) begin() {
 		for _, id := range w.ranges() {
 			w.beginMoves(id)
 		}
-		w.After(w.ms(2000, 5000), w.split)
+		if !w.cfg.Leases || w.chance(30) {
+			w.After(w.ms(2000, 5000), w.split)
+		}
 	}
 	w.After(w.ms(3500, 5000), w.verify)
 	w.beginScans()
+	if w.cfg.Leases {
+		w.After(leasesBegin, w.leaseFaults)
+		w.After(w.cfg.Duration-w.quiet(), w.calm)
+		return
+	}
 	if !w.cfg.Steady {
 		w.After(3*time.Second, w.nemesis)
 	}
@@ -230,6 +252,9 @@ func (w *World) anyRange() cluster.RangeID {
 func (w *World) quiet() time.Duration {
 	if w.cfg.Operate {
 		return settle
+	}
+	if w.cfg.Leases {
+		return leasesQuiet
 	}
 	return quiet
 }
@@ -291,6 +316,9 @@ func (w *World) Hash() uint64 { return w.hash }
 // send carries a batch between nodes, or not.
 func (w *World) send(from *Node, to cluster.NodeID, batch []byte) bool {
 	w.Stats.Messages++
+	if w.now > w.cfg.Duration-time.Second {
+		w.Stats.Noisy += store.Messages(batch)
+	}
 	from.speaks(batch)
 	h := fnv.New64a()
 	_, _ = h.Write(batch) // never fails

@@ -47,7 +47,7 @@ func (c *clock) open(e *storage.Engine, h *hlc.Clock, m *Marks) error {
 	if c.ceiling, err = Ceiling(e); err != nil {
 		return fmt.Errorf("read clock: %w", err)
 	}
-	if c.ceiling != 0 {
+	if c.ceiling != 0 && !c.planted.Leases().Volatile() {
 		h.Forward(c.ceiling)
 		c.start = c.ceiling
 		h.Found(c.ceiling.Time().Add(-ceilingLead))

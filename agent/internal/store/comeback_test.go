@@ -26,6 +26,7 @@ type trio struct {
 	tune   []func(*Config)
 	sent   int // batches of replicas' messages
 	snaps  int // snapshots
+	said   int // messages of replicas
 }
 
 type trioNode struct {
@@ -81,6 +82,8 @@ func (x *trio) open(i int) {
 	cfg := DefaultConfig()
 	cfg.Node, cfg.Engine = n.id, n.e
 	cfg.Clock = hlc.NewClock(func() time.Time { return x.now }, 500*time.Millisecond)
+	cfg.Boottime = func() time.Duration { return time.Duration(x.now.UnixNano()) }
+	cfg.Jitter = func(limit time.Duration) time.Duration { return limit / time.Duration(1+i) }
 	cfg.Machine = func(cluster.RangeDescriptor) replica.StateMachine { return datastate.New() }
 	cfg.OnFatal = func(err error) {
 		if !errors.As(err, &n.lost) {
@@ -113,9 +116,14 @@ func (x *trio) close(i int) {
 func (x *trio) settle() {
 	x.t.Helper()
 	for range 60 {
-		x.now = x.now.Add(100 * time.Millisecond)
-		x.tick()
+		x.step()
 	}
+}
+
+// step lets one tick pass.
+func (x *trio) step() {
+	x.now = x.now.Add(100 * time.Millisecond)
+	x.tick()
 }
 
 func (x *trio) tick() {
@@ -147,6 +155,7 @@ func (x *trio) work(n *trioNode) (busy bool) {
 		if b[0] == batchFormat {
 			x.sent++
 		}
+		x.said += Messages(b)
 		if int(to) > len(x.nodes) {
 			return false
 		}
@@ -162,6 +171,12 @@ func (x *trio) work(n *trioNode) (busy bool) {
 		busy = true
 	}
 	busy = evaluateAll(n.c) || busy
+	for _, j := range n.c.TakeCounts() {
+		x.must(j.Open())
+		counted, err := j.Count(nil)
+		n.c.Counted(j, counted, err)
+		busy = true
+	}
 	for _, j := range n.c.TakeSnapshots() {
 		x.snapshot(n, j)
 		busy = true

@@ -35,6 +35,11 @@ type Config struct {
 	// Check refuses a command that this binary could not apply, before it is proposed
 	// here; nil: none is. It is called by whoever proposes, not in the core.
 	Check func(id cluster.RangeID, payload []byte) error
+	// Boottime reads the machine's boot-time clock: one that never steps, and goes on
+	// while the machine sleeps and the process is stopped. Leases rest on it.
+	Boottime func() time.Duration
+	// Jitter draws a duration below a limit.
+	Jitter func(limit time.Duration) time.Duration
 	// Marks is what the store remembers of marks; nil: it is opened with the store.
 	Marks *Marks
 	// BootNonce is a random number of this start.
@@ -132,6 +137,7 @@ func (c *Config) Validate() error {
 	}
 	need(c.Node != 0, "node id is not set")
 	need(c.Engine != nil && c.Clock != nil && c.Machine != nil, "engine, clock and machine must be set")
+	need(c.Boottime != nil && c.Jitter != nil, "boot-time clock and jitter must be set")
 	need(c.Tick > 0, "tick must be positive")
 	need(c.HeartbeatTicks > 0, "heartbeat ticks must be positive")
 	need(c.ElectionTicks > c.HeartbeatTicks, "election ticks must exceed heartbeat ticks")

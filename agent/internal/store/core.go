@@ -28,6 +28,8 @@ type Core struct {
 	marks *Marks
 	back  comeback
 
+	leases leases
+
 	slots map[cluster.RangeID]*slot
 	order []*slot // by range id: the meta range first
 	dirty []*slot
@@ -108,6 +110,7 @@ func OpenCore(cfg Config) (*Core, error) {
 	if err := c.clock.open(cfg.Engine, cfg.Clock, c.marks); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
+	c.openLeases()
 	ids, err := replica.List(cfg.Engine)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
@@ -135,13 +138,14 @@ func (c *Core) load(id cluster.RangeID, held bool) error {
 		Node: c.cfg.Node, Range: id, Engine: c.cfg.Engine, Clock: c.cfg.Clock, Machine: c.cfg.Machine,
 		Output: c, Logger: c.log, ElectionTicks: c.cfg.ElectionTicks, HeartbeatTicks: c.cfg.HeartbeatTicks,
 		LogBytes: c.cfg.LogBytes, LogEntries: c.cfg.LogEntries, MaxCommandBytes: c.cfg.MaxCommandBytes,
-		Planted: c.cfg.Planted,
+		Pairs: c.leases.pairs, Ceiling: c.ceiling, Jitter: c.cfg.Jitter, Planted: c.cfg.Planted,
 	})
 	if err != nil {
 		return err
 	}
 	s := &slot{r: r, id: id, held: held}
 	c.slots[id] = s
+	c.leases.reads.Store(id, r.LeaseReads())
 	i, _ := slices.BinarySearchFunc(c.order, id, func(s *slot, id cluster.RangeID) int { return cmp.Compare(s.id, id) })
 	c.order = slices.Insert(c.order, i, s)
 	c.publish(r)
@@ -190,6 +194,7 @@ func (c *Core) slot(id cluster.RangeID) (*slot, error) {
 	if !ok || s.destroying {
 		return nil, &RangeNotFoundError{Range: id}
 	}
+	s.r.Wake()
 	c.mark(s)
 	return s, nil
 }
@@ -215,11 +220,18 @@ func (c *Core) Tick() {
 		return
 	}
 	c.tickDisk()
+	c.tickLeases()
 	if c.clock.dry() {
 		return
 	}
 	for _, s := range c.order {
 		if s.held || c.hangs() && !s.r.Leading() {
+			continue
+		}
+		if s.r.Asleep() {
+			if (c.ticks+uint64(s.id))%statusTicks == 0 && s.r.WasRead() {
+				c.publish(s.r)
+			}
 			continue
 		}
 		s.r.Tick()
@@ -251,6 +263,7 @@ func (c *Core) Process() {
 	if c.clock.dry() {
 		return // until the batch that raises the ceiling is on disk
 	}
+	c.ceilingStored()
 	if s, ok := c.slots[metaFirst]; ok && s.dirty {
 		c.process(s)
 	}
@@ -579,12 +592,7 @@ func (c *Core) awake() bool {
 	if !c.clock.wake() {
 		return false
 	}
-	for _, s := range c.order {
-		if s.r.Initialised() && s.r.OnlyVoter() && !s.held {
-			s.r.Campaign()
-			c.mark(s)
-		}
-	}
+	c.campaignAlone()
 	return true
 }
 

@@ -64,6 +64,8 @@ func (f *coreFixture) open() {
 	cfg := DefaultConfig()
 	cfg.Node, cfg.Engine = 1, f.e
 	cfg.Clock = hlc.NewClock(func() time.Time { return f.now }, 500*time.Millisecond)
+	cfg.Boottime = func() time.Duration { return time.Duration(f.now.UnixNano()) }
+	cfg.Jitter = func(limit time.Duration) time.Duration { return limit / 2 }
 	cfg.Machine = func(cluster.RangeDescriptor) replica.StateMachine { return datastate.New() }
 	f.c, err = OpenCore(cfg)
 	f.must(err)

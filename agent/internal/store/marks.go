@@ -24,6 +24,7 @@ type Marks struct {
 	engine  *storage.Engine
 	floor   uint32 // all boots before the store was emptied are below
 	planted replica.Planted
+	heard   bool // the start found that the store had heard of a peer
 
 	// commits is held by a synced commit from the choice of its number to its end,
 	// so that numbers rise in the order of the engine's log.
@@ -40,6 +41,8 @@ type Marks struct {
 		speaking bool // replicas of this start take part
 		heard    map[cluster.NodeID]cluster.Mark
 		changed  map[cluster.NodeID]bool // heard since it was last written
+		// saved are the peers of whom something was heard durably.
+		saved map[cluster.NodeID]bool
 		// compared is what peers said of themselves and were not behind with.
 		compared map[cluster.NodeID]cluster.Standing
 	}
@@ -50,6 +53,7 @@ func OpenMarks(e *storage.Engine) (*Marks, error) {
 	m := &Marks{engine: e}
 	m.mu.heard, m.mu.changed = map[cluster.NodeID]cluster.Mark{}, map[cluster.NodeID]bool{}
 	m.mu.compared = map[cluster.NodeID]cluster.Standing{}
+	m.mu.saved = map[cluster.NodeID]bool{}
 	if err := m.read(); err != nil {
 		return nil, fmt.Errorf("read marks: %w", err)
 	}
@@ -92,9 +96,21 @@ func (m *Marks) read() error {
 		if err != nil || !ok {
 			return errors.Join(storage.ErrCorruption, it.Close())
 		}
-		m.mu.heard[node] = mark
+		m.mu.heard[node], m.mu.saved[node] = mark, true
 	}
+	m.heard = len(m.mu.heard) > 0
 	return it.Close()
+}
+
+// heardAny reports whether the start found that the store had heard of a peer.
+func (m *Marks) heardAny() bool { return m.heard }
+
+// knows reports whether the store has durably heard of a peer: the next start finds
+// that it has.
+func (m *Marks) knows(n cluster.NodeID) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.saved[n]
 }
 
 // Standing is what the store says of itself: nothing until this start has begun
@@ -271,6 +287,7 @@ func (m *Marks) write(b *storage.Batch, next cluster.Mark) error {
 			err = b.Set(keys.StoreHeard(n), m.mu.heard[n].Append([]byte{marksFormat}))
 		}
 	}
+	told := slices.Collect(maps.Keys(m.mu.changed))
 	clear(m.mu.changed)
 	m.mu.Unlock()
 	if err != nil {
@@ -281,6 +298,9 @@ func (m *Marks) write(b *storage.Batch, next cluster.Mark) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	for _, n := range told {
+		m.mu.saved[n] = true
+	}
 	m.mu.synced, m.mu.told = next, next
 	return nil
 }

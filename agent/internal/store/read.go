@@ -56,6 +56,9 @@ func (c *Core) Read(id cluster.RangeID, ts hlc.Timestamp, done func(*ReadHandle,
 		done(nil, err)
 		return
 	}
+	if s.r.Leading() {
+		c.leases.rounds.Add(1)
+	}
 	s.r.Read(&replica.Read{TS: ts, Done: func(err error) {
 		if err != nil {
 			done(nil, err)

@@ -188,6 +188,7 @@ func (c *Core) destroy(s *slot, next cluster.ReplicaID, done func(error)) {
 		return
 	}
 	s.destroying = true
+	c.leases.reads.Delete(s.id)
 	defer c.unpublish(s.id) // after Close, which publishes
 	d := s.r.Descriptor().Clone()
 	s.r.Close(&RangeNotFoundError{Range: s.id})

@@ -14,6 +14,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 	"github.com/nodedb/nodedb/agent/internal/statusboard"
+	"github.com/nodedb/nodedb/agent/internal/storage"
 )
 
 // maxTicks is how many ticks are made up for after the process was held up. More
@@ -364,9 +365,52 @@ func (s *Store) Begin(id cluster.RangeID, cmd Command, within time.Duration, don
 	}
 }
 
-// Read returns a linearizable view at the leader: leadership is confirmed, no
-// later write commits at or below ts, and every earlier one is applied.
+// Read returns a linearizable view at the leader: no later write commits at or below
+// ts, and every earlier one is applied. Leadership is confirmed by the lease, without
+// the core loop, or else by a quorum.
 func (s *Store) Read(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp) (*ReadHandle, error) {
+	if q, ok := s.beginRead(ctx, id, ts); ok {
+		v := &view{snap: s.cfg.Engine.NewSnapshot()}
+		v.refs.Store(1)
+		h := &ReadHandle{Reader: v.snap, Descriptor: *q.Descriptor, view: v}
+		if q.Check() { // what is read later is in the view already
+			return h, nil
+		}
+		h.Close()
+	}
+	return s.readRound(ctx, id, ts)
+}
+
+// ReadRows has fn read a few rows at ts, as from the view that Read returns. fn may
+// be called twice: what it read first counts for nothing then. Under a lease it reads
+// the engine as it is, which holds for ts all that it will ever hold.
+func (s *Store) ReadRows(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp, fn func(r storage.Reader, d *cluster.RangeDescriptor) error) error {
+	if q, ok := s.beginRead(ctx, id, ts); ok {
+		if err := fn(s.cfg.Engine, q.Descriptor); q.Check() {
+			return err
+		}
+	}
+	h, err := s.readRound(ctx, id, ts)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	return fn(h.Reader, &h.Descriptor)
+}
+
+// beginRead begins a read under a lease and waits for what was proposed before it.
+func (s *Store) beginRead(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp) (q replica.LeaseRead, ok bool) {
+	select {
+	case <-s.dead:
+		return q, false
+	default:
+	}
+	q, ok = s.core.BeginRead(id, ts)
+	return q, ok && q.Wait(ctx.Done())
+}
+
+// readRound has a quorum confirm leadership.
+func (s *Store) readRound(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp) (*ReadHandle, error) {
 	return s.read(ctx, func(c *Core, done func(*ReadHandle, error)) { c.Read(id, ts, done) })
 }
 

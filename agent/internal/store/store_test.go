@@ -20,6 +20,9 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/storage"
 )
 
+// began is when the tests' boot-time clock was 0.
+var began = time.Now()
+
 // testCluster is some stores in one process with a network that can be cut.
 type testCluster struct {
 	t     testing.TB
@@ -71,6 +74,8 @@ func (n *testNode) open() {
 	cfg := DefaultConfig()
 	cfg.Node, cfg.Engine, cfg.Clock, cfg.Sender = n.id, e, n.clock, n
 	cfg.Machine = func(cluster.RangeDescriptor) replica.StateMachine { return datastate.New() }
+	cfg.Boottime = func() time.Duration { return time.Since(began) }
+	cfg.Jitter = rand.N[time.Duration]
 	cfg.Tick = 20 * time.Millisecond
 	cfg.Logger = slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelInfo})).With("node", n.id)
 	cfg.OnFatal = func(err error) { t.Errorf("store of %s: %v", n.id, err) }

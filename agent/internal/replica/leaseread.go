@@ -1,0 +1,177 @@
+package replica
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/lease"
+)
+
+// LeaseReads is what a replica shares with those who read under its lease outside
+// of the core loop. Any goroutine may use it.
+type LeaseReads struct {
+	now     func() time.Duration // boot-time clock
+	own     func() hlc.Timestamp // the ceiling of this node's clock that is durable
+	planted lease.Planted
+
+	granted atomic.Pointer[granted]
+	served  atomic.Uint64
+	said    atomic.Uint64 // of served, by the last status
+
+	mu struct {
+		sync.Mutex
+		mark     hlc.Timestamp // of the latest read: no later command is at or below it
+		proposed uint64        // index of the last entry that was given to raft
+		applied  uint64        // index up to which the engine holds everything
+		waiting  []waiter
+	}
+}
+
+// granted is a lease and the descriptor that it was made for. A new one is made
+// whenever anything in it changes, so that one that is still there has never ended.
+type granted struct {
+	grant  *lease.Grant
+	desc   *cluster.RangeDescriptor
+	before atomic.Bool // a planted fault: a verdict of some time ago
+}
+
+type waiter struct {
+	index uint64
+	done  chan struct{}
+}
+
+// LeaseRead is one read under a lease.
+type LeaseRead struct {
+	// Descriptor is the range's. It must not be changed.
+	Descriptor *cluster.RangeDescriptor
+
+	l    *LeaseReads
+	g    *granted
+	ts   hlc.Timestamp
+	need uint64
+}
+
+func (l *LeaseReads) holds(g *granted, ts hlc.Timestamp) bool {
+	return g != nil && g.grant.Holds(l.now(), ts, l.own())
+}
+
+// Begin begins a read at ts, which the node's clock has reached: from here on no
+// command of this leader gets a timestamp at or below it (rule 15). ok is false if
+// there is no lease for it.
+func (l *LeaseReads) Begin(ts hlc.Timestamp) (q LeaseRead, ok bool) {
+	g := l.granted.Load()
+	if g == nil || !l.holds(g, ts) && !l.planted.ChecksBefore() {
+		return q, false // a hint that spares the wait; what counts is Check
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.planted.RaisesNoMark() {
+		l.mu.mark = max(l.mu.mark, ts)
+	}
+	return LeaseRead{Descriptor: g.desc, l: l, g: g, ts: ts, need: l.mu.proposed}, true
+}
+
+// Ready reports whether the engine holds all that the read has to see (rule 16): what
+// was proposed when it began, and so everything that was committed.
+func (q *LeaseRead) Ready() bool {
+	q.l.mu.Lock()
+	defer q.l.mu.Unlock()
+	return q.l.mu.applied >= q.need || q.l.planted.WaitsForNothing()
+}
+
+// Wait waits until the read is Ready. It returns false if the lease went meanwhile,
+// or done was closed.
+func (q *LeaseRead) Wait(done <-chan struct{}) bool {
+	for {
+		q.l.mu.Lock()
+		if q.l.mu.applied >= q.need {
+			q.l.mu.Unlock()
+			return true
+		}
+		if q.l.granted.Load() != q.g {
+			q.l.mu.Unlock()
+			return false
+		}
+		w := waiter{q.need, make(chan struct{})}
+		q.l.mu.waiting = append(q.l.mu.waiting, w)
+		q.l.mu.Unlock()
+		select {
+		case <-w.done:
+		case <-done:
+			return false
+		}
+	}
+}
+
+// Check reports, after the state was read, whether the lease held all the time
+// (rule 17). If not, what was read is worth nothing.
+func (q *LeaseRead) Check() bool {
+	ok := q.l.holds(q.g, q.ts) && q.l.granted.Load() == q.g
+	if q.l.planted.ChecksBefore() {
+		ok = q.g.before.Load()
+	}
+	if ok {
+		q.l.served.Add(1)
+	}
+	return ok
+}
+
+// Served is how many reads were served.
+func (l *LeaseReads) Served() uint64 { return l.served.Load() }
+
+// raise raises the read mark.
+func (l *LeaseReads) raise(ts hlc.Timestamp) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.mark = max(l.mu.mark, ts)
+}
+
+// readMark is the timestamp of the latest read.
+func (l *LeaseReads) readMark() hlc.Timestamp {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.mark
+}
+
+// propose gives entries to raft while no read begins: fn gets the read mark and
+// returns the index of the last entry, 0 if raft took none.
+func (l *LeaseReads) propose(fn func(mark hlc.Timestamp) (last uint64)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if last := fn(l.mu.mark); last != 0 {
+		l.mu.proposed = last
+	}
+}
+
+// reached tells up to where the engine holds everything.
+func (l *LeaseReads) reached(applied uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.applied = applied
+	rest := l.mu.waiting[:0]
+	for _, w := range l.mu.waiting {
+		if w.index > applied {
+			rest = append(rest, w)
+			continue
+		}
+		close(w.done)
+	}
+	clear(l.mu.waiting[len(rest):])
+	l.mu.waiting = rest
+}
+
+// grant puts a lease in the place of another, or of none; nil withdraws it. last is
+// the index of the last entry of the log.
+func (l *LeaseReads) grant(g *granted, last uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.proposed = last
+	l.granted.Store(g)
+	for _, w := range l.mu.waiting { // whoever waits under another one looks again
+		close(w.done)
+	}
+	l.mu.waiting = nil
+}

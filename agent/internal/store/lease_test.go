@@ -1,0 +1,164 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/lease"
+	"github.com/nodedb/nodedb/agent/internal/replica"
+	"github.com/nodedb/nodedb/agent/internal/storage"
+)
+
+// leased waits until range 2 has a leader with a lease, and returns its place.
+func (x *trio) leased() int {
+	x.t.Helper()
+	for range 200 {
+		for i, n := range x.nodes {
+			if n.c == nil {
+				continue
+			}
+			if q, ok := n.c.BeginRead(2, n.c.cfg.Clock.Now()); ok && q.Ready() && q.Check() {
+				return i
+			}
+		}
+		x.step()
+	}
+	x.t.Fatal("nobody has a lease")
+	return 0
+}
+
+// TestALeaseServesReadsWithoutARound reads under a lease, and not without support.
+func TestALeaseServesReadsWithoutARound(t *testing.T) {
+	x := newTrio(t)
+	l := x.leased()
+	leader := x.nodes[l]
+	for i := range x.nodes {
+		if i != l {
+			if _, ok := x.nodes[i].c.BeginRead(2, x.nodes[i].c.cfg.Clock.Now()); ok {
+				t.Error("a follower reads under a lease")
+			}
+		}
+	}
+	q, ok := leader.c.BeginRead(2, leader.c.cfg.Clock.Now())
+	if !ok || !q.Check() {
+		t.Fatal("no lease")
+	}
+	x.now = x.now.Add(lease.Duration)
+	if q.Check() {
+		t.Error("the lease outlives the promises")
+	}
+	if _, ok := leader.c.BeginRead(2, leader.c.cfg.Clock.Now()); ok {
+		t.Error("a lease without promises")
+	}
+}
+
+// TestTheLeaseOfATransferIsGone gives a lease up with a transfer, for the term.
+func TestTheLeaseOfATransferIsGone(t *testing.T) {
+	x := newTrio(t)
+	l := x.leased()
+	leader := x.nodes[l]
+	q, _ := leader.c.BeginRead(2, leader.c.cfg.Clock.Now())
+	leader.c.Transfer(2, x.nodes[(l+1)%3].id, func(error) {})
+	if q.Check() {
+		t.Error("a read goes on under a lease that was given up")
+	}
+	if got := x.leased(); got != (l+1)%3 {
+		t.Logf("n%d leads", got+1)
+	}
+}
+
+// TestIdleRangesAreSilent has a range fall asleep, and wake when something happens.
+func TestIdleRangesAreSilent(t *testing.T) {
+	x := newTrio(t)
+	leader := x.nodes[x.leased()]
+	asleep := func() bool {
+		for _, n := range x.nodes {
+			if !n.c.slots[2].r.Asleep() {
+				return false
+			}
+		}
+		return true
+	}
+	for i := 0; !asleep(); i++ {
+		if i == 100 {
+			t.Fatal("the range does not fall asleep")
+		}
+		x.step()
+	}
+	x.said = 0
+	for range 30 {
+		x.step()
+	}
+	if x.said != 0 || !asleep() {
+		t.Errorf("%d messages of replicas while all sleep", x.said)
+	}
+	if q, ok := leader.c.BeginRead(2, leader.c.cfg.Clock.Now()); !ok || !q.Ready() || !q.Check() {
+		t.Error("no lease while asleep")
+	}
+	var done bool
+	leader.c.Propose(2, &replica.Proposal{
+		ID: newID(leader.c.cfg.Clock), Payload: datastate.EncodeBatch(&datastate.Batch{Ops: []datastate.Op{putOp("a", "1")}}),
+		Done: func(o replica.Outcome) { done = o.Err == nil || done },
+	})
+	for i := 0; !done && i < 50; i++ {
+		x.step()
+	}
+	if !done {
+		t.Error("nothing was written to a range that slept")
+	}
+}
+
+// TestReadsUnderALeaseSeeWhatWasWritten has many read, in goroutines of their own, what
+// was answered before they began.
+func TestReadsUnderALeaseSeeWhatWasWritten(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	c.bootstrap(1)
+	c.grow(2, 2, 3)
+	c.write(2, "a", "0")
+	var newest atomic.Int64
+	ctx, cancel := context.WithCancel(t.Context())
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for ctx.Err() == nil {
+				want := newest.Load()
+				n := c.leader(2)
+				at := n.clock.Now()
+				var got string
+				err := n.get().ReadRows(ctx, 2, at, func(r storage.Reader, _ *cluster.RangeDescriptor) error {
+					v, _, _, err := datastate.Get(r, c.row(2, "a"), at)
+					got = string(v)
+					return err
+				})
+				if err != nil {
+					continue // leadership may have moved
+				}
+				if i, err := strconv.ParseInt(got, 10, 64); err != nil || i < want {
+					t.Errorf("read %q when %d had been written (%v)", got, want, err)
+					return
+				}
+			}
+		})
+	}
+	served := func() (n uint64) {
+		for _, x := range c.nodes {
+			n += x.get().core.slots[2].r.LeaseReads().Served()
+		}
+		return n
+	}
+	for i := int64(1); i <= 50 || served() < 1000 && i < 5000; i++ {
+		c.write(2, "a", fmt.Sprint(i))
+		newest.Store(i)
+	}
+	cancel()
+	readers.Wait()
+	if served() < 1000 {
+		t.Errorf("%d reads were served under leases", served())
+	}
+}
