@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/internal/boottime"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/gate"
@@ -213,7 +214,7 @@ func (n *Node) openStore() (func() error, error) {
 	cfg.Node, cfg.Engine, cfg.Clock, cfg.Sender, cfg.Logger = n.id.Node, n.engine, n.clock, n.transport, n.part("store")
 	cfg.ElectionTicks = int(n.cfg.ElectionTimeout / cfg.Tick)
 	cfg.StallTicks = int(n.cfg.DiskStall / cfg.Tick)
-	cfg.Boottime, cfg.Jitter = boottime, rand.N[time.Duration]
+	cfg.Boottime, cfg.Jitter = boottime.Now, rand.N[time.Duration]
 	cfg.Machine = func(d cluster.RangeDescriptor) replica.StateMachine {
 		if d.IsMeta() {
 			return n.machine
@@ -313,8 +314,8 @@ func (n *Node) openMeta() (func() error, error) {
 		m.Publish(d)
 		n.db.Table().Learn(d)
 	})
-	n.applyRate(m.View())
-	m.Subscribe(n.applyRate)
+	n.applySettings(m.View())
+	m.Subscribe(n.applySettings)
 	return m.Close, nil
 }
 

@@ -53,6 +53,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(desc("store_leaders_count", "Ranges that this node leads."), float64(leaders))
 	gauge(desc("store_replicas_failed_count", "Replicas that have stopped after an error."), float64(failed))
 	gauge(desc("store_ranges_leaderless_count", "Replicas that know no leader of their range."), float64(leaderless))
+	c.leases(ch)
 	gauge(desc("store_bytes", "Bytes of the store on disk."), float64(st.Bytes))
 	gauge(desc("store_live_bytes", "Bytes of rows' newest versions that have a value, of replicas on this node that are counted."), float64(live))
 	gauge(desc("store_dead_bytes", "Bytes of all other versions, of replicas on this node that are counted."), float64(dead))
@@ -112,4 +113,17 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	counter(desc("store_reads_total", "Reads served by ranges of this node since it started."), reads)
 	counter(desc("store_writes_total", "Commands applied by ranges of this node since it started."), writes)
+}
+
+// leases tells what reads went by, and who supports this node.
+func (c *collector) leases(ch chan<- prometheus.Metric) {
+	if c.n.store == nil {
+		return
+	}
+	leased, rounds := c.n.store.LeaseReads()
+	ch <- prometheus.MustNewConstMetric(desc("store_reads_leased_total", "Reads that were served under leases."), prometheus.CounterValue, float64(leased))
+	ch <- prometheus.MustNewConstMetric(desc("store_reads_quorum_total", "Reads for which a leader asked a quorum: it held no lease, or lease_reads is off."), prometheus.CounterValue, float64(rounds))
+	for _, s := range c.n.store.Support() {
+		ch <- prometheus.MustNewConstMetric(desc("store_support_seconds", "For how long a peer's support of this node still counts; 0: it does not.", "peer"), prometheus.GaugeValue, s.Left.Seconds(), s.Node.String())
+	}
 }

@@ -83,11 +83,12 @@ func (w *watched) Call(ctx context.Context, to cluster.NodeID, method string, pa
 	return b, err
 }
 
-// applyRate has the store keep the rate that the meta range asks for.
-func (n *Node) applyRate(v *metastate.View) {
+// applySettings has the store keep what the meta range asks for.
+func (n *Node) applySettings(v *metastate.View) {
 	if !v.Initialized() {
 		return
 	}
+	n.store.SetLeaseReads(v.Settings.LeaseReads())
 	rate := v.SnapshotRate()
 	if n.rate.Swap(rate) != rate {
 		n.store.SetSnapshotRate(int64(min(rate, 1<<62))) //nolint:gosec // bounded

@@ -62,9 +62,6 @@ func (g *Grant) Holds(now time.Duration, ts, own hlc.Timestamp) bool {
 			}
 		}
 	}
-	if g.planted.oneHalf() {
-		return count[0] >= g.need[0]
-	}
 	return count[0] >= g.need[0] && count[1] >= g.need[1]
 }
 

@@ -198,22 +198,10 @@ func (p *Pairs) Supports(n cluster.NodeID, boot cluster.Boot, e Epoch) bool {
 	return g.live && g.boot == boot && p.epoch(g) == e && p.now() <= g.until
 }
 
-// Promised is a promise of this node that lasts.
+// Promised says for how long a node's support of this one still counts.
 type Promised struct {
 	Node cluster.NodeID
 	Left time.Duration
-}
-
-// Given returns whom this node supports, by node.
-func (p *Pairs) Given() []Promised {
-	var out []Promised
-	now := p.now()
-	for _, g := range p.given {
-		if g.live && now <= g.until {
-			out = append(out, Promised{Node: g.node, Left: g.until - now})
-		}
-	}
-	return out
 }
 
 // Take takes a peer's answer; what belongs to another boot of this node, or to an
@@ -255,9 +243,6 @@ func (p *Pairs) Peer(n cluster.NodeID) *Peer {
 	p.peers = slices.Insert(p.peers, i, peer)
 	return peer
 }
-
-// Peers returns all that was ever heard of, by node.
-func (p *Pairs) Peers() []*Peer { return p.peers }
 
 // Version changes whenever support of a peer begins, ends or changes its epoch, as
 // Review has seen it: who sleeps looks again then.

@@ -13,7 +13,6 @@ func (Planted) sameEpoch() bool        { return false }
 func (Planted) noCeiling() bool        { return false }
 func (Planted) fullDuration() bool     { return false }
 func (Planted) oneShort() bool         { return false }
-func (Planted) oneHalf() bool          { return false }
 func (Planted) unboundCounts() bool    { return false }
 func (Planted) filtersNothing() bool   { return false }
 func (Planted) noRelease() bool        { return false }

@@ -18,8 +18,6 @@ type Planted struct {
 	FullDuration bool
 	// OneShort takes one voter less for a majority (rule 14).
 	OneShort bool
-	// OneHalf counts the first half of a joint configuration only (rule 14).
-	OneHalf bool
 	// UnboundCounts counts support of nodes that are not bound (rule 14).
 	UnboundCounts bool
 	// Ticks ticks bound followers, and lets raft alone judge votes (rules 10 and 11).
@@ -45,7 +43,6 @@ func (p Planted) sameEpoch() bool        { return p.SameEpoch }
 func (p Planted) noCeiling() bool        { return p.NoCeiling }
 func (p Planted) fullDuration() bool     { return p.FullDuration }
 func (p Planted) oneShort() bool         { return p.OneShort }
-func (p Planted) oneHalf() bool          { return p.OneHalf }
 func (p Planted) unboundCounts() bool    { return p.UnboundCounts }
 func (p Planted) filtersNothing() bool   { return p.Ticks }
 func (p Planted) noRelease() bool        { return p.NoRelease }

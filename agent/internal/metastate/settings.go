@@ -28,6 +28,9 @@ const (
 	// SettingCAKey says where the CA's key is meant to be: on a node (the default),
 	// or offline, in a person's keeping; then check does not miss it.
 	SettingCAKey = "ca_key"
+	// SettingLeaseReads says whether leaders serve reads under leases: on (the default),
+	// or off, where virtual machines may be paused: then each read asks a quorum.
+	SettingLeaseReads = "lease_reads"
 )
 
 // settingReplicas is no setting any more: who asks for it is told where it went.
@@ -116,6 +119,9 @@ func (s Settings) RebalanceSpread() int {
 	return 20
 }
 
+// LeaseReads reports whether leaders serve reads under leases.
+func (s Settings) LeaseReads() bool { return s[SettingLeaseReads] != "off" }
+
 // CAKeyOffline reports whether no node is meant to hold the CA's key.
 func (s Settings) CAKeyOffline() bool { return s[SettingCAKey] == CAKeyOffline }
 
@@ -157,6 +163,10 @@ func ValidateSetting(name, value string) error {
 	case SettingRebalance:
 		if value != RebalanceOff && value != RebalanceObserve && value != RebalanceAuto {
 			return fmt.Errorf("%s must be off, observe or auto, not %q", name, value)
+		}
+	case SettingLeaseReads:
+		if value != "on" && value != "off" {
+			return fmt.Errorf("%s must be on or off, not %q", name, value)
 		}
 	case SettingCAKey:
 		if value != CAKeyOnNode && value != CAKeyOffline {

@@ -19,7 +19,6 @@ type LeaseReads struct {
 
 	granted atomic.Pointer[granted]
 	served  atomic.Uint64
-	said    atomic.Uint64 // of served, by the last status
 
 	mu struct {
 		sync.Mutex

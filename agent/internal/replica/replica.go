@@ -70,6 +70,7 @@ type Replica struct {
 
 	lease  leasing
 	leased *LeaseReads
+	said   struct{ served, applied uint64 } // by the last Status
 
 	appends  int // outstanding
 	incoming *Incoming

@@ -10,7 +10,7 @@ import (
 // Status describes the replica.
 func (r *Replica) Status() cluster.RangeStatus {
 	served := r.leased.served.Load()
-	r.leased.said.Store(served)
+	r.said.served, r.said.applied = served, r.applied.Index
 	s := cluster.RangeStatus{
 		Descriptor: *r.desc.Clone(),
 		Replica:    r.id,
@@ -52,9 +52,11 @@ func (r *Replica) Status() cluster.RangeStatus {
 	return s
 }
 
-// WasRead reports whether the replica was read, under its lease, since Status last
-// said how often.
-func (r *Replica) WasRead() bool { return r.leased.served.Load() != r.leased.said.Load() }
+// Moved reports whether a replica that sleeps was read, or has applied something, since
+// Status last said so.
+func (r *Replica) Moved() bool {
+	return r.leased.served.Load() != r.said.served || r.applied.Index != r.said.applied
+}
 
 // Due reports whether Process would find something to do.
 func (r *Replica) Due() bool {

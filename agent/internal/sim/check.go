@@ -240,7 +240,7 @@ func (w *World) checkSilence() {
 			return // its replicas are still being moved
 		}
 	}
-	w.fail("%d messages of replicas in the last second, while nobody wants anything: %s", w.Stats.Noisy, w.whoIsAwake())
+	w.fail("%d messages of replicas in the last moment, while nobody wants anything: %s", w.Stats.Noisy, w.whoIsAwake())
 }
 
 func (w *World) whoIsAwake() (out []string) {

@@ -97,7 +97,7 @@ func (s *Stats) add(o *Stats) {
 
 // TestLeases has many read under leases while their promises are put to the test.
 func TestLeases(t *testing.T) {
-	runSeeds(t, 40, func(c *Config) { *c = LeaseConfig(c.Seed) })
+	runSeeds(t, 20, func(c *Config) { *c = LeaseConfig(c.Seed) })
 }
 
 func TestSeeds(t *testing.T) {

@@ -69,6 +69,10 @@ func DefaultConfig(seed uint64) Config {
 	return Config{Seed: seed, Duration: 30 * time.Second, Nodes: 4, Ranges: 3, Clients: 6, Keys: 4}
 }
 
+// lastMoment is the end of quiet, in which nothing is to be said any more: several
+// times as long as a range is awake by itself between two messages.
+const lastMoment = 500 * time.Millisecond
+
 // quiet is the end of a run: no faults and no clients, so that everything settles.
 const quiet = 12 * time.Second
 
@@ -132,7 +136,7 @@ type Stats struct {
 	Joined, Lost, Even                int
 	Pools, Altered, Dropped           int
 	LeaseReads, LeasesLost            int
-	Noisy                             int // messages of replicas in the last second
+	Noisy                             int // messages of replicas in the last moment
 	Rolled, Unfit, Raised, NewWrites  int
 	Hangs, Served                     int // disks that hung, ranges then found served elsewhere
 }
@@ -316,7 +320,7 @@ func (w *World) Hash() uint64 { return w.hash }
 // send carries a batch between nodes, or not.
 func (w *World) send(from *Node, to cluster.NodeID, batch []byte) bool {
 	w.Stats.Messages++
-	if w.now > w.cfg.Duration-time.Second {
+	if w.now > w.cfg.Duration-lastMoment {
 		w.Stats.Noisy += store.Messages(batch)
 	}
 	from.speaks(batch)

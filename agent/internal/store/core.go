@@ -229,7 +229,7 @@ func (c *Core) Tick() {
 			continue
 		}
 		if s.r.Asleep() {
-			if (c.ticks+uint64(s.id))%statusTicks == 0 && s.r.WasRead() {
+			if (c.ticks+uint64(s.id))%statusTicks == 0 && s.r.Moved() {
 				c.publish(s.r)
 			}
 			continue

@@ -28,6 +28,8 @@ type leases struct {
 	off     atomic.Bool // reads ask a quorum always
 	rounds  atomic.Uint64
 	durable atomic.Uint64 // the clock's ceiling
+	peers   atomic.Pointer[[]*lease.Peer]
+	gone    atomic.Uint64 // reads under leases of replicas that are not here any more
 }
 
 // release is what a leader that stepped down still has to say (rule 20).
@@ -57,7 +59,7 @@ func (c *Core) ceiling() hlc.Timestamp { return hlc.Timestamp(c.leases.durable.L
 // tickLeases is called at each tick, ahead of the replicas'.
 func (c *Core) tickLeases() {
 	l := &c.leases
-	c.expire()
+	c.withdraw()
 	l.pairs.Begin(c.marks.Ping().Boot) // none until replicas of this start take part
 	if l.hushed && !l.pairs.Silent() {
 		l.hushed = false
@@ -93,9 +95,9 @@ func (c *Core) campaignAlone() {
 	}
 }
 
-// expire withdraws support that ran out, ahead of everything else that happens: the
+// withdraw withdraws support that ran out, ahead of everything else that happens: the
 // clock moves above what was read under it, and what was bound is free (rule 5).
-func (c *Core) expire() {
+func (c *Core) withdraw() {
 	for _, e := range c.leases.pairs.Expire() {
 		c.cfg.Clock.Forward(e.Ceiling)
 		for _, s := range c.order {
@@ -113,12 +115,15 @@ func (c *Core) askSupport() {
 	if !ok {
 		return
 	}
+	var peers []*lease.Peer
 	for _, n := range c.neighbours() {
+		peers = append(peers, c.leases.pairs.Peer(n))
 		o := c.outbox(n)
 		o.begin()
 		o.buf = appendAsk(o.buf, &q)
 		o.end()
 	}
+	c.leases.peers.Store(&peers)
 }
 
 // neighbours are the nodes that share a range with this one, in order.
@@ -238,6 +243,31 @@ func (c *Core) BeginRead(id cluster.RangeID, ts hlc.Timestamp) (q replica.LeaseR
 	}
 	reads, _ := v.(*replica.LeaseReads)
 	return reads.Begin(ts)
+}
+
+// leaseReads counts the reads of this start; any goroutine may call it.
+func (c *Core) leaseReads() (leased, rounds uint64) {
+	c.leases.reads.Range(func(_, v any) bool {
+		if r, ok := v.(*replica.LeaseReads); ok {
+			leased += r.Served()
+		}
+		return true
+	})
+	return leased + c.leases.gone.Load(), c.leases.rounds.Load()
+}
+
+// support is what peers promise; any goroutine may call it.
+func (c *Core) support() []lease.Promised {
+	peers := c.leases.peers.Load()
+	if peers == nil {
+		return nil
+	}
+	now := c.cfg.Boottime()
+	out := make([]lease.Promised, 0, len(*peers))
+	for _, p := range *peers {
+		out = append(out, lease.Promised{Node: p.Node(), Left: p.Left(now)})
+	}
+	return out
 }
 
 // Lease is what this node's replica of a range says of its lease.

@@ -161,7 +161,7 @@ func (c *Core) HandleRaft(from cluster.NodeID, batch []byte) error {
 	if err := c.observe(hlc.Timestamp(binary.BigEndian.Uint64(batch[clockAt:]))); err != nil {
 		return fmt.Errorf("refuse all messages of %s: %w", from, err)
 	}
-	c.expire()
+	c.withdraw()
 	for rest := batch[batchHeader:]; len(rest) > 0; {
 		tail, err := c.handle(from, rest)
 		if err != nil {

@@ -189,6 +189,7 @@ func (c *Core) destroy(s *slot, next cluster.ReplicaID, done func(error)) {
 	}
 	s.destroying = true
 	c.leases.reads.Delete(s.id)
+	c.leases.gone.Add(s.r.LeaseReads().Served())
 	defer c.unpublish(s.id) // after Close, which publishes
 	d := s.r.Descriptor().Clone()
 	s.r.Close(&RangeNotFoundError{Range: s.id})
