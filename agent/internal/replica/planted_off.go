@@ -82,9 +82,6 @@ func (Planted) DropsLate() bool { return false }
 // KeepsHung is false.
 func (Planted) KeepsHung() bool { return false }
 
-// CampaignsHung is false.
-func (Planted) CampaignsHung() bool { return false }
-
 // AcksHung is false.
 func (Planted) AcksHung() bool { return false }
 

@@ -47,8 +47,6 @@ type Planted struct {
 
 	// KeepHung keeps the leaderships of a node whose disk hangs.
 	KeepHung bool
-	// CampaignHung has such a node begin elections and take leaderships.
-	CampaignHung bool
 	// AckHung takes a write that hangs for done.
 	AckHung bool
 
@@ -172,9 +170,6 @@ func (p Planted) DropsLate() bool { return p.DropLate }
 
 // KeepsHung reports KeepHung.
 func (p Planted) KeepsHung() bool { return p.KeepHung }
-
-// CampaignsHung reports CampaignHung.
-func (p Planted) CampaignsHung() bool { return p.CampaignHung }
 
 // AcksHung reports AckHung.
 func (p Planted) AcksHung() bool { return p.AckHung }

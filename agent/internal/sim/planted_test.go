@@ -69,7 +69,6 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"nothing counts until all are free":     {Planted: replica.Planted{CountLate: true}, says: []string{votes, listens}, extra: (*World).backWhileHeld},
 		"a new peer's ignorance counts":         {Planted: replica.Planted{FreshCounts: true}, says: []string{votes, listens, condemned}, extra: (*World).wipeBeside},
 		"a hung disk keeps its leaderships":     {Planted: replica.Planted{KeepHung: true}, tune: hung, says: []string{"and its disk hangs"}},
-		"a hung disk is campaigned for":         {Planted: replica.Planted{CampaignHung: true}, tune: hung, says: []string{"and its disk hangs"}},
 		"a write that hangs is taken for done":  {Planted: replica.Planted{AckHung: true}},
 		"a range is made again where it was":    {Planted: replica.Planted{MakeAgain: true}, tune: pooled, says: []string{"before"}},
 		"a range is made again elsewhere":       {ops: ops.Planted{SeedAgain: true}, tune: pooled, says: []string{"before"}},

@@ -70,7 +70,7 @@ func (c *Core) tickDisk() {
 }
 
 // hangs reports whether this node is to lead nothing, its disk being what it is.
-func (c *Core) hangs() bool { return c.disk.hung && !c.cfg.Planted.CampaignsHung() }
+func (c *Core) hangs() bool { return c.disk.hung }
 
 // DiskHangs tells the core that the disk hangs, or no more, in a way that the batch
 // that is out does not show: in a read, say.
