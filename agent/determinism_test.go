@@ -39,6 +39,7 @@ type shell struct {
 // longer fails the test too.
 var shells = map[string]shell{
 	"store/store.go":       {why: "the loop that drives the core: its goroutines and its ticker"},
+	"store/places.go":      {why: "places of snapshots that are received: their goroutines wait there", only: []string{"time.NewTimer"}},
 	"store/snapshots.go":   {why: "streams snapshots beside the core, at a limited rate"},
 	"operation/drainer.go": {why: "runs drains on the node that is drained, beside its sessions"},
 	"operation/draining.go": {
