@@ -34,37 +34,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	st := c.n.source.Whole()
-	var leaders, failed, leaderless int
-	var reads, writes, live, dead uint64
-	for _, r := range st.Ranges {
-		if r.IsLeader() {
-			leaders++
-		}
-		if r.Failed != "" {
-			failed++
-		}
-		if r.Leader == 0 {
-			leaderless++
-		}
-		reads, writes = reads+r.Reads, writes+r.Writes
-		live, dead = live+r.LiveBytes, dead+r.DeadBytes
-	}
-	gauge(desc("store_replicas_count", "Replicas on this node."), float64(len(st.Ranges)))
-	gauge(desc("store_leaders_count", "Ranges that this node leads."), float64(leaders))
-	gauge(desc("store_replicas_failed_count", "Replicas that have stopped after an error."), float64(failed))
-	gauge(desc("store_ranges_leaderless_count", "Replicas that know no leader of their range."), float64(leaderless))
+	c.stored(ch, &st)
 	c.leases(ch)
-	gauge(desc("store_bytes", "Bytes of the store on disk."), float64(st.Bytes))
-	gauge(desc("store_live_bytes", "Bytes of rows' newest versions that have a value, of replicas on this node that are counted."), float64(live))
-	gauge(desc("store_dead_bytes", "Bytes of all other versions, of replicas on this node that are counted."), float64(dead))
-	gauge(desc("store_disk_used_bytes", "Used bytes of the file system."), float64(st.DiskUsed))
-	gauge(desc("store_disk_total_bytes", "Size of the file system."), float64(st.DiskTotal))
-	gauge(desc("store_disk_full", "1 while only its reserve is left of the disk, and the node takes no more rows."), map[bool]float64{true: 1}[st.DiskFull])
-	gauge(desc("store_disk_hung", "1 while an operation on the store's disk has taken longer than diskStall."), map[bool]float64{true: 1}[st.Disk.State == cluster.DiskHung])
-	gauge(desc("store_disk_slow", "1 while the store's disk is slow, or hung a moment ago."), map[bool]float64{true: 1}[st.Disk.State == cluster.DiskSlow])
-	gauge(desc("store_disk_operation_age_seconds", "How long the oldest operation on the store's disk has been under way; 0: there is none."), st.Disk.Age)
-	gauge(desc("store_disk_sync_median_seconds", "Median of the last 16 syncs of the log."), st.Disk.SyncMedian)
-	gauge(desc("store_disk_sync_longest_seconds", "Longest of the last 16 syncs of the log."), st.Disk.SyncLongest)
 	gauge(desc("sql_sessions_count", "SQL sessions."), float64(st.Sessions))
 	gauge(desc("ranges_diverged_count", "Ranges whose replicas hold different things; told by the coordinator, 0 on other nodes."), float64(c.n.runner.Diverged()))
 	gauge(desc("meta_applied_index", "Applied index of the meta range."), float64(st.MetaIndex))
@@ -111,8 +82,45 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 				prometheus.CounterValue, float64(v), port, why)
 		}
 	}
-	counter(desc("store_reads_total", "Reads served by ranges of this node since it started."), reads)
-	counter(desc("store_writes_total", "Commands applied by ranges of this node since it started."), writes)
+}
+
+// stored tells what the replicas of this node are and hold, and how its disk is.
+func (c *collector) stored(ch chan<- prometheus.Metric, st *cluster.NodeStatus) {
+	gauge := func(d *prometheus.Desc, v float64) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v)
+	}
+	var leaders, failed, leaderless int
+	var reads, writes, live, dead uint64
+	for _, r := range st.Ranges {
+		if r.IsLeader() {
+			leaders++
+		}
+		if r.Failed != "" {
+			failed++
+		}
+		if r.Leader == 0 {
+			leaderless++
+		}
+		reads, writes = reads+r.Reads, writes+r.Writes
+		live, dead = live+r.LiveBytes, dead+r.DeadBytes
+	}
+	gauge(desc("store_replicas_count", "Replicas on this node."), float64(len(st.Ranges)))
+	gauge(desc("store_leaders_count", "Ranges that this node leads."), float64(leaders))
+	gauge(desc("store_replicas_failed_count", "Replicas that have stopped after an error."), float64(failed))
+	gauge(desc("store_ranges_leaderless_count", "Replicas that know no leader of their range."), float64(leaderless))
+	gauge(desc("store_bytes", "Bytes of the store on disk."), float64(st.Bytes))
+	gauge(desc("store_live_bytes", "Bytes of rows' newest versions that have a value, of replicas on this node that are counted."), float64(live))
+	gauge(desc("store_dead_bytes", "Bytes of all other versions, of replicas on this node that are counted."), float64(dead))
+	gauge(desc("store_disk_used_bytes", "Used bytes of the file system."), float64(st.DiskUsed))
+	gauge(desc("store_disk_total_bytes", "Size of the file system."), float64(st.DiskTotal))
+	gauge(desc("store_disk_full", "1 while only its reserve is left of the disk, and the node takes no more rows."), map[bool]float64{true: 1}[st.DiskFull])
+	gauge(desc("store_disk_hung", "1 while an operation on the store's disk has taken longer than diskStall."), map[bool]float64{true: 1}[st.Disk.State == cluster.DiskHung])
+	gauge(desc("store_disk_slow", "1 while the store's disk is slow, or hung a moment ago."), map[bool]float64{true: 1}[st.Disk.State == cluster.DiskSlow])
+	gauge(desc("store_disk_operation_age_seconds", "How long the oldest operation on the store's disk has been under way; 0: there is none."), st.Disk.Age)
+	gauge(desc("store_disk_sync_median_seconds", "Median of the last 16 syncs of the log."), st.Disk.SyncMedian)
+	gauge(desc("store_disk_sync_longest_seconds", "Longest of the last 16 syncs of the log."), st.Disk.SyncLongest)
+	ch <- prometheus.MustNewConstMetric(desc("store_reads_total", "Reads served by ranges of this node since it started."), prometheus.CounterValue, float64(reads))
+	ch <- prometheus.MustNewConstMetric(desc("store_writes_total", "Commands applied by ranges of this node since it started."), prometheus.CounterValue, float64(writes))
 }
 
 // leases tells what reads went by, and who supports this node.

@@ -136,7 +136,7 @@ func (c *Cluster) rangesOf(v cluster.VShard) (owner, other string) {
 		c.t.Fatal(err)
 	}
 	for _, r := range ranges {
-		start, end := r["start"].(float64), r["end"].(float64) //nolint:forcetypeassert,errcheck // a panic fails the test
+		start, end := r["start"].(float64), r["end"].(float64) //nolint:forcetypeassert // a panic fails the test
 		switch name, _ := r["name"].(string); {
 		case r["metaRange"] == true:
 		case start <= float64(v) && float64(v) < end:

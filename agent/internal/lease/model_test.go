@@ -115,7 +115,7 @@ func (m *model) post(x letter) {
 	if m.rng.IntN(10) == 0 {
 		return
 	}
-	x.at = m.now + time.Duration(m.rng.Int64N(int64([]time.Duration{5, 5, 900}[m.rng.IntN(3)]*time.Millisecond)))
+	x.at = m.now + time.Duration(m.rng.Int64N(int64([]time.Duration{5 * time.Millisecond, 5 * time.Millisecond, 900 * time.Millisecond}[m.rng.IntN(3)])))
 	m.mail = append(m.mail, x)
 }
 

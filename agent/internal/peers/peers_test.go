@@ -193,7 +193,7 @@ func TestOldReadingsSayNothing(t *testing.T) {
 		pass(10 * time.Second)
 		m.jump(time.Hour, 1, 2, 3)
 		pass(3 * time.Minute)
-		if off := m.nodes[1].cfg.Steady.Now().Sub(time.Now()); off.Abs() > time.Second {
+		if off := time.Until(m.nodes[1].cfg.Steady.Now()); off.Abs() > time.Second {
 			t.Errorf("without peers a step was taken: off by %s", off)
 		}
 	})

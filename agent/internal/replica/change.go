@@ -165,7 +165,7 @@ func (r *Replica) GiveUp(now bool) {
 	// raft steps down when it has heard of no quorum since it asked last: the first
 	// of the two makes it forget what it has heard.
 	for range 2 {
-		check := &pb.Message{Type: pb.MsgCheckQuorum.Enum(), From: new(uint64(raft.LocalAppendThread))}
+		check := &pb.Message{Type: pb.MsgCheckQuorum.Enum(), From: new(raft.LocalAppendThread)}
 		if err := r.rn.Step(check); err != nil {
 			r.cfg.Logger.Warn("raft does not step down", logattr.Range(r.rangeID), logattr.Err(err))
 		}

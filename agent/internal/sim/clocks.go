@@ -203,21 +203,3 @@ func (w *World) sleep(n *Node, d time.Duration) {
 		}
 	})
 }
-
-// sleepOften puts one machine after the other to sleep.
-func (w *World) sleepOften() {
-	if n := w.nodes[w.rng.IntN(len(w.nodes))]; w.faults && n.Up() {
-		w.sleep(n, w.ms(1000, 3000))
-	}
-	w.After(w.ms(500, 2000), w.sleepOften)
-}
-
-// startWrong restarts nodes whose clocks were set meanwhile.
-func (w *World) startWrong() {
-	if n := w.nodes[w.rng.IntN(len(w.nodes))]; w.faults && n.up && !w.mostJumped(n) {
-		n.crash()
-		n.offset = n.honest + w.jump()
-		w.After(w.ms(4000, 6000), func() { n.offset = n.honest })
-	}
-	w.After(w.ms(1000, 3000), w.startWrong)
-}

@@ -103,11 +103,3 @@ func (h *history) forgetAbove(ts hlc.Timestamp) {
 	h.snapshots = slices.DeleteFunc(h.snapshots, func(s snapshotRead) bool { return s.ts >= ts })
 	h.spans = slices.DeleteFunc(h.spans, func(s spanRead) bool { return s.ts >= ts })
 }
-
-// lowerOften has all clocks lowered again and again.
-func (w *World) lowerOften() {
-	if w.faults {
-		w.lowerAll()
-	}
-	w.After(w.ms(3000, 6000), w.lowerOften)
-}
