@@ -61,6 +61,7 @@ type evaluated struct {
 	saw      hlc.Timestamp
 	joined   []*Proposal // the same request, made again: they get its answer
 	refusals []func(err error)
+	waits    bool // refused over what another request leaves, whose fate is open
 	answered bool
 }
 
@@ -78,6 +79,8 @@ func (r *Replica) enter(p *Proposal) {
 		// From here on nobody may take it back: it may be applied.
 		if r.claim(p) {
 			first.joined = append(first.joined, p)
+			// What may still arrive beside p must find the answer that p gets.
+			first.Retry = first.Retry || p.Retry
 		}
 		return
 	}
@@ -298,6 +301,7 @@ func (r *Replica) refuse(j *Evaluation) {
 		}
 	}
 	settle := func(err error) {
+		p.waits = false
 		switch {
 		case p.answered:
 		case err != nil: // what it was refused for never was
@@ -314,6 +318,7 @@ func (r *Replica) refuse(j *Evaluation) {
 		settle(nil)
 		return
 	}
+	p.waits = true
 	last.refusals = append(last.refusals, settle)
 }
 
@@ -325,10 +330,21 @@ func (r *Replica) confirm(p *Proposal, result []byte) {
 		r.answer(p, Outcome{Result: result})
 		return
 	}
-	if !p.Retry {
-		r.Read(&Read{refusal: true, Done: func(err error) { r.answer(p, Outcome{Result: result, Err: err}) }})
+	if p.Retry {
+		r.record(p, result)
 		return
 	}
+	r.Read(&Read{refusal: true, Done: func(err error) {
+		if err == nil && p.Retry && !p.answered { // a retry has joined it meanwhile
+			r.record(p, result)
+			return
+		}
+		r.answer(p, Outcome{Result: result, Err: err})
+	}})
+}
+
+// record has an entry answer with a refusal.
+func (r *Replica) record(p *Proposal, result []byte) {
 	if !r.claim(p) {
 		r.drop(p)
 		return
@@ -366,11 +382,11 @@ func (r *Replica) restart() {
 	r.queue = slices.DeleteFunc(r.queue, func(p *Proposal) bool { return p.stage == decided && p.request != nil })
 	for _, p := range r.opened() {
 		invariant.Check(p.stage != inRaft, "%s: a command was proposed behind a split", r.rangeID)
-		if p.stage == refused {
-			continue
+		if p.stage == refused && !p.waits {
+			continue // it was refused over what is applied
 		}
 		r.discharge(p)
-		p.command, p.result = nil, nil
+		p.command, p.result, p.refusals, p.waits = nil, nil, nil, false
 		r.standInLine(p)
 	}
 	r.cfg.Logger.Debug("requests are evaluated anew", logattr.Range(r.rangeID))

@@ -36,6 +36,37 @@ func TestARefusalNeedsNoEntry(t *testing.T) {
 	}
 }
 
+// TestARetryThatJoinsIsRefusedByAnEntry: a first attempt that comes late is joined by
+// its second retry. The first retry may still come, and must find the same refusal.
+func TestARetryThatJoinsIsRefusedByAnEntry(t *testing.T) {
+	f := newCoreFixture(t)
+	if o := f.propose(f.id(1), putOp("a", "1")); outcome(t, o) != datastate.Applied {
+		t.Fatalf("put: %+v", o)
+	}
+	insert := putOp("a", "2")
+	insert.Expect = datastate.Absent
+	answers := 0
+	for _, retry := range []bool{false, true} {
+		f.c.Propose(2, &replica.Proposal{
+			ID: f.id(2), Retry: retry, Payload: datastate.EncodeBatch(&datastate.Batch{Ops: []datastate.Op{insert}}),
+			Done: func(o replica.Outcome) {
+				if answers++; outcome(t, o) != datastate.ConditionFailed {
+					t.Errorf("an insert over a row: %+v", o)
+				}
+			},
+		})
+	}
+	f.run()
+	gone := putOp("a", "")
+	gone.Kind = datastate.Delete
+	if o := f.propose(f.id(3), gone); answers != 2 || outcome(t, o) != datastate.Applied {
+		t.Fatalf("%d answers, a deletion %+v", answers, o)
+	}
+	if late := f.propose(f.id(2), insert); outcome(t, late) != datastate.ConditionFailed {
+		t.Errorf("an attempt comes late, after the row has gone: %+v", late)
+	}
+}
+
 // TestALineGoesOnFromWhatIsDecided: the second of two requests on one row is evaluated
 // upon what the first leaves before that is applied, and one between them that is
 // taken back leaves its place.
