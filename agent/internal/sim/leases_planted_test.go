@@ -32,7 +32,7 @@ func TestPlantedBugsOfLeasesAreFound(t *testing.T) {
 		"rule 3: epochs survive a restart":               {Planted: lease.Planted{BootOutsideEpoch: true}},
 		"rules 10 and 11: bound followers tick and vote": {Planted: lease.Planted{Ticks: true}},
 		"rule 14: one voter less":                        {Planted: lease.Planted{OneShort: true}},
-		"rule 15: the read mark stays":                   {Planted: lease.Planted{NoMark: true}, says: []string{overtaken}},
+		"rule 15: the read mark stays":                   {Planted: lease.Planted{NoMark: true}, says: []string{overtaken, "and is now"}},
 		"rule 16: what was proposed is not waited for":   {Planted: lease.Planted{NoWait: true}},
 		"rule 17: the verdict is older than the request": {Planted: lease.Planted{CheckBefore: true}},
 	})
@@ -52,8 +52,8 @@ func findBug(t *testing.T, seeds uint64, bug *leaseBug) {
 		cfg := LeaseConfig(seed)
 		cfg.Planted = replica.Planted{Lease: bug.Planted}
 		_, errs := Run(t, cfg)
-		if len(errs) == 0 {
-			continue
+		if len(errs) == 0 || len(bug.says) == 0 && strings.Contains(errs[0], noisy) {
+			continue // a range that falls asleep a little late proves nothing
 		}
 		t.Logf("found by seed %d: %s", seed, errs[0])
 		if len(bug.says) > 0 && !slices.ContainsFunc(bug.says, func(s string) bool { return strings.Contains(errs[0], s) }) {
