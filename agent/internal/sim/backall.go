@@ -35,8 +35,13 @@ func (w *World) backAll() {
 
 // restore puts every disk back. Nobody knows of anything later, and what was
 // acknowledged since is lost: that is what was asked for. Messages that are on
-// their way belong to processes that are gone.
+// their way belong to processes that are gone. As all nodes start at once, it waits
+// until most clocks are right.
 func (w *World) restore(m *moment) {
+	if w.mostWrong() {
+		w.After(w.wrongUntil-w.now, func() { w.restore(m) })
+		return
+	}
 	w.Stats.Restores++
 	w.age++
 	for i, n := range w.nodes {

@@ -10,7 +10,7 @@ import (
 // until the node is refused.
 func (w *World) backWhileHeld() {
 	w.After(w.ms(2000, 5000), w.backWhileHeld)
-	if !w.faults || slices.ContainsFunc(w.nodes, func(n *Node) bool { return !n.up || n.disk != nil || n.torn != nil }) {
+	if !w.faults || w.mostWrong() || slices.ContainsFunc(w.nodes, func(n *Node) bool { return !n.up || n.disk != nil || n.torn != nil }) {
 		return
 	}
 	order := w.rng.Perm(len(w.nodes))

@@ -146,14 +146,18 @@ func (w *World) mostJumped(n *Node) bool {
 	return 2*wrong >= len(w.nodes)
 }
 
+// mostWrong reports whether most clocks may be wrong: see jumpAll.
+func (w *World) mostWrong() bool { return w.wrongUntil > w.now }
+
 func (n *Node) clockWrong() bool { return (n.offset - n.honest).Abs() > clockBound/2 }
 
 // jumpAll is a bad time server: most clocks, or all, are set to the same wrong time
 // within a second, and repaired one after the other within longestJump. Nodes may be
 // restarted meanwhile, as long as others run that know what the time is: nobody can
-// tell a cluster that starts as a whole that most of its clocks are wrong.
+// tell a cluster that starts as a whole that most of its clocks are wrong. So whatever
+// restarts several nodes waits until mostWrong is over.
 func (w *World) jumpAll() {
-	if w.wrongUntil > w.now {
+	if w.mostWrong() {
 		return
 	}
 	w.wrongUntil = w.now + longestJump + time.Second

@@ -103,7 +103,7 @@ func (w *World) goBack(n *Node) {
 }
 
 func (w *World) mayGoBack(n *Node) bool {
-	if n.old == nil || n.disk != nil || w.gone(n.id) {
+	if n.old == nil || n.disk != nil || w.gone(n.id) || w.mostWrong() { // the others may crash too
 		return false
 	}
 	return !slices.ContainsFunc(w.nodes, func(o *Node) bool {

@@ -15,7 +15,7 @@ func (w *World) nemesis() {
 	n := w.victim()
 	heal := w.ms(500, 5000)
 	switch what := w.rng.IntN(17); {
-	case w.wrongUntil > w.now && what != 4 && what != 7: // see jumpAll
+	case w.mostWrong() && what != 4 && what != 7: // see jumpAll
 	default:
 		w.misfortune(what, n, heal)
 	}
