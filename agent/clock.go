@@ -124,23 +124,28 @@ func toDuration(s float64) time.Duration { return time.Duration(s * float64(time
 func seconds(s float64) string { return toDuration(s).Round(100 * time.Millisecond).String() }
 
 // awaken waits until this node may use its clock: it is settled what the time is
-// and, after a restart, the clock has passed what was used before.
+// and, after a restart, the clock has passed what was used before. It says that the
+// node waits as long as that time is to come only: a node may also wait for peers to
+// say what the time is, and may learn from them that its wall clock is wrong.
 func (n *Node) awaken(ctx context.Context) error {
 	const component = "clock ceiling"
 	awake, wakes := n.store.Awake()
-	if closed(awake) {
-		return nil
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	for told := false; !closed(awake); {
+		if !told && wakes.After(n.clock.Physical()) {
+			told = true
+			n.board.Set(health.Problem{Component: component, Code: "clock-ahead", Detail: fmt.Sprintf(
+				"before its restart this node used times that its clock has not reached yet: it waits until %s", wakes.UTC().Format(time.RFC3339))})
+			n.logger.Info("node waits for its clock to pass what it used before", slog.Time("until", wakes.UTC()))
+		}
+		select {
+		case <-awake:
+		case <-again.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
-	if !wakes.IsZero() {
-		n.board.Set(health.Problem{Component: component, Code: "clock-ahead", Detail: fmt.Sprintf(
-			"before its restart this node used times that its clock has not reached yet: it waits until %s", wakes.UTC().Format(time.RFC3339))})
-		n.logger.Info("node waits for its clock to pass what it used before", slog.Time("until", wakes.UTC()))
-	}
-	select {
-	case <-awake:
-		n.board.Clear(component)
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	n.board.Clear(component)
+	return nil
 }

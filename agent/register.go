@@ -70,15 +70,15 @@ func (n *Node) claimStore(ident storeIdent) error {
 // register tells the meta range that this incarnation runs, and where. It waits
 // until the meta range has arrived on this node.
 func (n *Node) register(ctx context.Context, ready func()) error {
+	if err := n.awaken(ctx); err != nil { // first: whoever looks at the node learns at once why it waits
+		return err
+	}
 	// A store that is refused must leave no record that its right disk would
 	// stumble over.
 	select {
 	case <-n.heardOut:
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	}
-	if err := n.awaken(ctx); err != nil {
-		return err
 	}
 	if err := n.waitForSelf(ctx); err != nil {
 		return err
