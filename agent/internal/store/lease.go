@@ -157,17 +157,19 @@ func (c *Core) giveSupport(from cluster.NodeID, q lease.Ask) {
 }
 
 // stepLease takes a word about a range's lease. A release is answered whether there
-// is a replica or not: what is not here is not bound.
+// is a replica or not: what is not here is not bound. A store that may be an older
+// copy says nothing about any range; the release is repeated.
 func (c *Core) stepLease(from cluster.NodeID, id cluster.RangeID, m *replica.LeaseMessage) {
 	if m.Kind == replica.Released {
 		c.released(from, id, m)
 		return
 	}
-	if s, ok := c.slots[id]; ok && s.takesPart() {
+	s, here := c.slots[id]
+	if here && s.takesPart() {
 		s.r.StepLease(from, m)
 		c.mark(s)
 	}
-	if m.Kind == replica.Release {
+	if m.Kind == replica.Release && !(here && s.held || !here && c.holds()) {
 		c.SendLease(id, from, &replica.LeaseMessage{Kind: replica.Released, From: m.To, To: m.From, Term: m.Term})
 	}
 }
