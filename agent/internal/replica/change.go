@@ -202,6 +202,7 @@ func (r *Replica) Transfer(to cluster.NodeID, done func(error)) {
 		}
 		defer r.guard()
 		r.giveUp()
+		r.Wake() // rule 19: a node whose disk hangs gives up what sleeps, too
 		r.rn.TransferLeader(uint64(d.Replica))
 		r.transfers = append(r.transfers, &transfer{to: to, done: done})
 	}

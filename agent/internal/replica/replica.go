@@ -360,7 +360,7 @@ func (r *Replica) Unreachable(node cluster.NodeID) {
 // Step takes a message from the replica's peer on a node. The message was
 // decoded by DecodeMessage, which lets no malformed one pass.
 func (r *Replica) Step(from cluster.NodeID, m *pb.Message) {
-	if r.stopped() || m.GetTo() != uint64(r.id) {
+	if r.stopped() {
 		return
 	}
 	defer r.guard()
@@ -368,10 +368,14 @@ func (r *Replica) Step(from cluster.NodeID, m *pb.Message) {
 	if r.Initialised() && sender < r.desc.NextReplica {
 		if _, ok := r.desc.ByReplica(sender); !ok {
 			// Replica ids are never used again: this one was removed by a change that
-			// is committed, whether it knows or not.
+			// is committed, whether it knows or not. It may know only replicas that are
+			// gone themselves, so that it matters not to which one it speaks.
 			r.out.Gone(r.rangeID, from, sender+1)
 			return
 		}
+	}
+	if m.GetTo() != uint64(r.id) {
+		return
 	}
 	if t := m.GetType(); !r.Initialised() && (t == pb.MsgVote || t == pb.MsgPreVote || t == pb.MsgTimeoutNow) {
 		return // a replica without a log has no opinion

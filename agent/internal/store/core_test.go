@@ -328,6 +328,27 @@ func TestMessagesOfAWrongClockAreDropped(t *testing.T) {
 	}
 }
 
+// TestARemovedReplicaIsToldWhomeverItAsks has one that missed all that became of its
+// peers speak to one that is gone, too.
+func TestARemovedReplicaIsToldWhomeverItAsks(t *testing.T) {
+	f := newCoreFixture(t)
+	f.c.ChangeReplicas(2, cluster.ReplicaChange{Kind: cluster.AddLearner, Add: 2, Expect: 1}, func(o replica.Outcome) { f.must(o.Err) })
+	f.run()
+	f.c.ChangeReplicas(2, cluster.ReplicaChange{Kind: cluster.RemoveLearner, Remove: 2, Expect: 2}, func(o replica.Outcome) { f.must(o.Err) })
+	f.run()
+	for _, to := range []uint64{1, 7} {
+		f.must(f.c.HandleRaft(2, batchOf(hlc.New(f.now), replica.EncodeMessage(nil, 2, &pb.Message{
+			Type: pb.MsgPreVote.Enum(), From: new(uint64(2)), To: new(to), Term: new(uint64(99)),
+		}))))
+		var told []byte
+		f.c.Process()
+		f.c.Flush(func(_ cluster.NodeID, batch []byte) bool { told = batch; return true })
+		if len(told) <= batchHeader || told[len(told)-3] != goneType {
+			t.Errorf("to a message for replica %d the answer is % x", to, told)
+		}
+	}
+}
+
 func TestARemovedReplicaIsTold(t *testing.T) {
 	f := newCoreFixture(t)
 	d := descriptor(2, 32, 48)
