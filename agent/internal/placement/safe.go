@@ -57,7 +57,7 @@ func (v Violation) String() string {
 //	    place in the same joint change, when the range has too many, or when its
 //	    replica has stopped with an error, for it counts for nothing;
 //	(b) while a voter is dead, suspect or leaving, no other is removed unless that
-//	    one goes too;
+//	    one goes too, or unless it is alive and another voter comes in the place;
 //	(c) live voters are a quorum after the change, in both halves of a joint one,
 //	    and those of the new half have caught up;
 //	(d) one change at a time, on the generation that was planned for;
@@ -152,8 +152,12 @@ func (k *kernel) worstFirst() {
 	if healthy < 0 {
 		return
 	}
+	// If a voter that leaves and works stood in the way of a swap, a move that has
+	// begun and the decommission would wait for each other.
+	swap := len(k.c.Promote) >= len(k.c.Demote)
 	for _, v := range k.r.Descriptor.Voters() {
-		if k.ailing(v) && !slices.Contains(k.c.Demote, v) {
+		works := k.s.Node(v) != nil && k.s.live(k.r, v)
+		if k.ailing(v) && !slices.Contains(k.c.Demote, v) && !(swap && works) {
 			k.refuse(QuorumAtRisk, "b", v, "%s would be removed although it is healthy and %s is not", k.c.Demote[healthy], v)
 			return
 		}
