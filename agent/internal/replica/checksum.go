@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash"
 	"slices"
-	"sync"
 	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -19,9 +18,6 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/storage"
 )
-
-// errChecksumVoid ends a job whose range is not what it was at the entry.
-var errChecksumVoid = errors.New("the range has changed since")
 
 // ChecksumJob reads what a replica held at the entry of its log that asked for it:
 // whoever carries it out gives the result back with Checksummed. Replicas read at
@@ -37,9 +33,7 @@ type ChecksumJob struct {
 	index   uint64
 	ts      hlc.Timestamp
 
-	mu      sync.Mutex
-	view    *storage.Snapshot // guarded by mu
-	dropped bool              // guarded by mu
+	jobView
 }
 
 // Replica returns whose range it is.
@@ -49,35 +43,18 @@ func (j *ChecksumJob) Replica() *Replica { return j.replica }
 // replica. Sum or Drop releases it.
 func (j *ChecksumJob) Open() error {
 	r := j.replica
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if r.summing != j || r.stopped() || r.installing || j.dropped || r.desc.Generation != j.desc.Generation {
-		return errChecksumVoid
+	if r.summing != j || r.stopped() || r.installing || r.desc.Generation != j.desc.Generation || !j.open(r.cfg.Engine) {
+		return errVoid
 	}
-	j.view = r.cfg.Engine.NewSnapshot()
 	return nil
-}
-
-// Drop gives the job up; it may race with Open.
-func (j *ChecksumJob) Drop() {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.dropped = true
-	if j.view != nil {
-		_ = j.view.Close() // nobody has read it
-		j.view = nil
-	}
 }
 
 // Sum reads the view. Any goroutine may call it, once. pace is told of the bytes
 // that were read, and ends the reading by its error; nil: nobody waits.
 func (j *ChecksumJob) Sum(pace func(bytes int64) error) (c cluster.Checksum, err error) {
-	j.mu.Lock()
-	view := j.view
-	j.view = nil
-	j.mu.Unlock()
+	view := j.take()
 	if view == nil {
-		return c, errChecksumVoid
+		return c, errVoid
 	}
 	s := &summer{hash: sha256.New(), pace: pace}
 	if j.desc.IsMeta() {
@@ -127,14 +104,14 @@ func (j *ChecksumJob) sumRecords(r storage.Reader, s *summer) error {
 		return err
 	}
 	if !ok {
-		return errChecksumVoid
+		return errVoid
 	}
 	applied, err := decodeApplied(v)
 	if err != nil {
 		return err
 	}
 	if applied.Index != j.index {
-		return errChecksumVoid
+		return errVoid
 	}
 	return s.read(r, keys.RecordSpan(j.Range), func(key, value []byte) error {
 		s.n++
@@ -215,7 +192,7 @@ func (r *Replica) Checksummed(j *ChecksumJob, c cluster.Checksum, err error) {
 	defer r.guard()
 	r.summing = nil
 	if err != nil {
-		if !errors.Is(err, errChecksumVoid) {
+		if !errors.Is(err, errVoid) {
 			r.cfg.Logger.Warn("replica not compared", logattr.Range(r.rangeID), logattr.Err(err))
 		}
 		c = j.checksum()

@@ -3,7 +3,6 @@ package replica
 import (
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/invariant"
@@ -27,8 +26,6 @@ type Counter interface {
 // be read: a disk that fails is not asked in a circle.
 const recountTicks = 100
 
-var errCountVoid = errors.New("the range has changed since")
-
 // CountJob counts a range anew, from a view that it takes: whoever carries it out
 // gives the result back with Counted, which adds what was written since the view.
 type CountJob struct {
@@ -38,9 +35,7 @@ type CountJob struct {
 	desc    *cluster.RangeDescriptor
 	since   cluster.Counts // the replica's: added after the view was taken
 
-	mu      sync.Mutex
-	view    *storage.Snapshot // guarded by mu
-	dropped bool              // guarded by mu
+	jobView
 }
 
 // Replica returns whose range it is.
@@ -50,38 +45,22 @@ func (j *CountJob) Replica() *Replica { return j.replica }
 // replica. Count or Drop releases it.
 func (j *CountJob) Open() error {
 	r := j.replica
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if r.counting != j || r.stopped() || j.dropped {
-		return errCountVoid
+	if r.counting != j || r.stopped() || !j.open(r.cfg.Engine) {
+		return errVoid
 	}
-	j.view, j.since = r.cfg.Engine.NewSnapshot(), cluster.Counts{}
+	j.since = cluster.Counts{}
 	return nil
 }
 
 // Count reads the view. Any goroutine may call it, once.
 func (j *CountJob) Count(pace func(bytes int64) error) (n cluster.Counts, err error) {
-	j.mu.Lock()
-	view := j.view
-	j.view = nil
-	j.mu.Unlock()
+	view := j.take()
 	c, ok := j.replica.machine.(Counter)
 	if view == nil || !ok {
-		return n, errCountVoid
+		return n, errVoid
 	}
 	n, err = c.Count(view, j.desc, pace)
 	return n, errors.Join(err, view.Close())
-}
-
-// Drop gives the job up; it may race with Open.
-func (j *CountJob) Drop() {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.dropped = true
-	if j.view != nil {
-		_ = j.view.Close() // nobody has read it
-		j.view = nil
-	}
 }
 
 // tickCount asks for a count, if there is none: after a split, and after a start
