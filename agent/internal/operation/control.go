@@ -83,9 +83,10 @@ func (c *Controller) inFront(r *run) *cluster.Operation {
 }
 
 // waits keeps an operation of the queue in it if it is refused only because of
-// other operations and of nodes that are drained: settled is the verdict without them.
+// other operations, of nodes that are drained, and of what passes by itself, as a
+// leadership that is on its way: settled is the verdict without the first two.
 func (c *Controller) waits(r *run, refused, settled placement.Verdict) bool {
-	if !r.op.Queue || !settled.OK() {
+	if !r.op.Queue || !settled.OK() && !settled.Passes() {
 		return false
 	}
 	why := "waits for other operations and drained nodes: " + refused.String()

@@ -1,6 +1,7 @@
 package operation
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -140,7 +141,13 @@ func TestQueue(t *testing.T) {
 // TestQueueWaitsForADrainedNode: a drain of the queue that is not safe beside a
 // node that was drained waits until that one serves again, whatever drained it.
 func TestQueueWaitsForADrainedNode(t *testing.T) {
-	r := newRig(t, 29, 3, 3, 4)
+	for seed := range uint64(20) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { queueWaitsForADrainedNode(t, seed) })
+	}
+}
+
+func queueWaitsForADrainedNode(t *testing.T, seed uint64) {
+	r := newRig(t, seed, 3, 3, 4)
 	r.nodes[1].service = cluster.Drained
 	drain := cluster.OperationSpec{Kind: cluster.OpDrain, Nodes: []cluster.NodeID{2}}
 	res := r.must(metastate.Command{By: "bob", CreateOperation: &metastate.CreateOperation{Operation: cluster.Operation{Spec: drain, State: cluster.OpQueued, Queue: true}}})
