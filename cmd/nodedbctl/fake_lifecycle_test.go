@@ -46,6 +46,8 @@ func (f *fakeCluster) Check(context.Context, *adminpb.CheckRequest) (*adminpb.Ch
 		{Code: "NODE_DOWN", Severity: "error", Text: "n4 is dead; its replicas are re-created after 5m0s", Command: "nodedbctl members why n4", Nodes: []uint32{4}},
 		{Code: "CERT_EXPIRY", Severity: "warn", Text: "the certificate of n2 expires in 12 days", Command: "nodedbctl cert renew n2", Nodes: []uint32{2}},
 		{Code: "NO_QUORUM", Severity: "ok", Text: "every range has a quorum"},
+		{Code: "DISK_HUNG", Severity: "unknown", Text: "no disk hangs, as far as is known: n4 did not answer", Nodes: []uint32{4}},
+		{Code: "DISK_SLOW", Severity: "unknown", Text: "every disk syncs in time, as far as is known: n4 did not answer", Nodes: []uint32{4}},
 	}}, nil
 }
 
