@@ -58,7 +58,7 @@ func (b *Batch) Evaluate(r storage.Reader, desc *cluster.RangeDescriptor, pendin
 // refuse decides that nothing is done, because of the row of an Op.
 func refuse(op int, res *Result) evaluation.Decision {
 	res.FailedOp = op
-	return evaluation.Decision{Row: op, Refusal: func(pending hlc.Timestamp) []byte {
+	return evaluation.Decision{Row: op, Again: res.Outcome == ConditionFailed, Refusal: func(pending hlc.Timestamp) []byte {
 		if res.ExistingTS == hlc.Max {
 			res.ExistingTS = pending
 		}

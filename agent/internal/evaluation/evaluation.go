@@ -49,4 +49,6 @@ type Decision struct {
 	Refusal func(pending hlc.Timestamp) []byte
 	// Row is which row decided.
 	Row int
+	// Again says that who is refused may ask anew, about the rows as they are.
+	Again bool
 }

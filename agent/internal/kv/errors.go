@@ -20,6 +20,9 @@ type ConditionError struct {
 	// Existing is the row's value, nil if it has none; ExistingTS its newest version.
 	Existing   []byte
 	ExistingTS hlc.Timestamp
+	// Place is where the next write of these rows may go on; the zero Place, unless
+	// the Write asked for one.
+	Place Place
 }
 
 func (e *ConditionError) Error() string {

@@ -42,11 +42,31 @@ type proposeRequest struct {
 	Command store.Command
 }
 
+// The flags of a proposeRequest.
+const (
+	proposeRetry byte = 1 << iota
+	proposeKeep
+	proposeInPlace // of a request, whose id follows
+)
+
 func (m *proposeRequest) encode(now hlc.Timestamp) []byte {
-	w := beginMessage(32+len(m.Command.Payload), now)
+	w := beginMessage(48+len(m.Command.Payload), now)
 	w.uvarint(uint64(m.Range))
 	w.raw(m.Command.ID[:])
-	w.bool(m.Command.Retry)
+	var flags byte
+	if m.Command.Retry {
+		flags |= proposeRetry
+	}
+	if m.Command.Keep {
+		flags |= proposeKeep
+	}
+	if m.Command.InPlaceOf != [16]byte{} {
+		flags |= proposeInPlace
+	}
+	w.byte(flags)
+	if flags&proposeInPlace != 0 {
+		w.raw(m.Command.InPlaceOf[:])
+	}
 	w.raw(m.Command.Payload)
 	return w.b
 }
@@ -55,7 +75,14 @@ func decodeProposeRequest(b []byte) (m proposeRequest, clock hlc.Timestamp, err 
 	r, clock := openMessage(b)
 	m.Range = cluster.RangeID(r.Uvarint())
 	copy(m.Command.ID[:], r.Raw(16))
-	m.Command.Retry = r.bool()
+	flags := r.Byte()
+	if flags > proposeRetry|proposeKeep|proposeInPlace {
+		r.Fail("unknown flags")
+	}
+	m.Command.Retry, m.Command.Keep = flags&proposeRetry != 0, flags&proposeKeep != 0
+	if flags&proposeInPlace != 0 {
+		copy(m.Command.InPlaceOf[:], r.Raw(16))
+	}
 	m.Command.Payload = r.Raw(uint64(r.Len()))
 	return m, clock, r.End()
 }

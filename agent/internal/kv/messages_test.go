@@ -21,7 +21,7 @@ func TestMessagesRoundTrip(t *testing.T) {
 			t.Errorf("%s: got %+v, clock %s, error %v; want %+v", name, got, clock, err, want)
 		}
 	}
-	propose := proposeRequest{Range: 3, Command: store.Command{ID: [16]byte{1, 15: 9}, Retry: true, Payload: []byte("p")}}
+	propose := proposeRequest{Range: 3, Command: store.Command{ID: [16]byte{1, 15: 9}, Retry: true, Keep: true, InPlaceOf: [16]byte{2, 15: 8}, Payload: []byte("p")}}
 	gotPropose, clock, err := decodeProposeRequest(propose.encode(testClock))
 	check("propose request", propose, gotPropose, clock, err)
 

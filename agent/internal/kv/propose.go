@@ -18,7 +18,11 @@ import (
 // whichever node leads. It returns the machine's result and the timestamp of
 // the entry. A zero field of p takes the DB's default.
 func (d *DB) Propose(ctx context.Context, id cluster.RangeID, payload []byte, p Policy) (result []byte, ts hlc.Timestamp, err error) {
-	cmd := store.Command{Payload: payload}
+	return d.propose(ctx, id, &store.Command{Payload: payload}, p)
+}
+
+// propose names cmd and applies it.
+func (d *DB) propose(ctx context.Context, id cluster.RangeID, cmd *store.Command, p Policy) (result []byte, ts hlc.Timestamp, err error) {
 	r := d.request(id, p)
 	r.write = true
 	named := false
@@ -27,7 +31,7 @@ func (d *DB) Propose(ctx context.Context, id cluster.RangeID, payload []byte, p 
 			named, cmd.ID = true, d.newCommandID()
 		}
 		cmd.Retry = r.maybe
-		result, ts, err = d.proposeAt(ctx, node, id, cmd)
+		result, ts, err = d.proposeAt(ctx, node, id, *cmd)
 		return err
 	})
 	if err != nil {
@@ -73,6 +77,37 @@ type WriteOptions struct {
 	Writer cluster.WriterID
 	// Policy is the patience; zero fields take the DB's default.
 	Policy Policy
+	// Keep has a write that is refused by a condition keep its place in the lines of
+	// its rows for some 300 ms: the next write of the same rows, or of some of them,
+	// that names it as Place is decided before all others. With OneRange only.
+	Keep bool
+	// Place is that of the write that this one comes in the stead of.
+	Place Place
+}
+
+// Place is a place in the lines of some rows, kept by a write that was refused. Who
+// has no use for it gives it up: others wait behind it until it ends by itself.
+type Place struct {
+	of cluster.RangeID
+	by [16]byte // the command
+}
+
+// Kept reports whether there is a place at all.
+func (p Place) Kept() bool { return p.of != 0 }
+
+// GiveUp ends a place that nothing will be written in. It makes one attempt, because
+// the place ends by itself, too.
+func (d *DB) GiveUp(ctx context.Context, p Place) {
+	if !p.Kept() {
+		return
+	}
+	r := d.request(p.of, Policy{})
+	if node := r.candidate(); node != 0 {
+		_ = r.once(ctx, node, func(ctx context.Context, node cluster.NodeID) error {
+			_, _, err := d.proposeAt(ctx, node, p.of, store.Command{ID: d.newCommandID(), InPlaceOf: p.by})
+			return err
+		})
+	}
 }
 
 // maxReplans bounds how often a write or read is grouped anew because ranges
@@ -174,7 +209,8 @@ func (w *write) writeRange(ctx context.Context, g *group) {
 		batch.Ops[i] = op
 	}
 	batch.For(w.db.cfg.Active(), w.db.cfg.Self)
-	raw, ts, err := w.db.Propose(ctx, g.id, datastate.EncodeBatch(&batch), w.opts.Policy)
+	cmd := store.Command{Payload: datastate.EncodeBatch(&batch), Keep: w.opts.Keep && w.opts.OneRange, InPlaceOf: w.opts.Place.by}
+	raw, ts, err := w.db.propose(ctx, g.id, &cmd, w.opts.Policy)
 	if err == nil {
 		var res *datastate.Result
 		if res, err = datastate.DecodeResult(raw); err == nil {
@@ -182,6 +218,10 @@ func (w *write) writeRange(ctx context.Context, g *group) {
 				w.db.learnSpan(ctx, batch.Ops[res.FailedOp].Row, g.id)
 			}
 			err = resultError(res, g)
+		}
+		var condition *ConditionError
+		if cmd.Keep && errors.As(err, &condition) {
+			condition.Place = Place{of: g.id, by: cmd.ID}
 		}
 	}
 	var mismatch *store.RangeMismatchError

@@ -4,8 +4,9 @@
 // line behind those that came before; when nobody ahead of it has still to make up
 // its mind, it is granted. It then decides what the rows become and passes: the next
 // in line is granted, and goes on from what was decided. It releases when the fate
-// of its decision is known. Until then readers may wait for it. Latches are in
-// memory only.
+// of its decision is known. Until then readers may wait for it. Who decides nothing
+// may keep what it was granted for another request, which takes it over. Latches are
+// in memory only.
 //
 // # Concurrency
 //
@@ -19,6 +20,7 @@
 //  2. No deadlock: requests stand in the same order on all rows that they share.
 //  3. A request is granted at most once, and never after it was released.
 //  4. A line holds at most as many as the table's bound.
+//  5. What is handed over was granted, and nobody has been granted it since.
 package latch
 
 import (
@@ -165,18 +167,74 @@ func (l *Latch) Release() {
 	ahead := l.state != passed // of those behind it
 	l.state = released
 	for _, row := range l.rows {
-		at := t.lines[row]
-		i := slices.Index(at.latches, l)
-		// Who stood behind one that waited still stands behind somebody who has not passed.
-		first := i == 0 || at.latches[i-1].state == passed
-		at.latches = slices.Delete(at.latches, i, i+1)
-		if len(at.latches) == 0 {
-			delete(t.lines, row)
-		} else if ahead && first && i < len(at.latches) {
-			t.advance(at.latches[i])
-		}
+		t.remove(l, row, ahead)
 	}
 	l.finish()
+}
+
+// remove takes a latch out of the line of one row; ahead says that those behind it
+// wait for it. t.mu is held.
+func (t *Table) remove(l *Latch, row string, ahead bool) {
+	at := t.lines[row]
+	i := slices.Index(at.latches, l)
+	// Who stood behind one that waited still stands behind somebody who has not passed.
+	first := i == 0 || at.latches[i-1].state == passed
+	at.latches = slices.Delete(at.latches, i, i+1)
+	if len(at.latches) == 0 {
+		delete(t.lines, row)
+	} else if ahead && first && i < len(at.latches) {
+		t.advance(at.latches[i])
+	}
+}
+
+// Size is about how much memory the latch takes.
+func (l *Latch) Size() int {
+	n := 256
+	for _, row := range l.rows {
+		n += len(row) + 64
+	}
+	return n
+}
+
+// Holding reports whether the latch was granted, and has neither passed nor been
+// released.
+func (l *Latch) Holding() bool {
+	l.table.mu.Lock()
+	defer l.table.mu.Unlock()
+	return l.state == holding
+}
+
+// HandOver gives a latch that is held to another owner, who needs no more than these
+// rows, and grants it anew; the other rows are released. False: it is not held any
+// more, or not on all of these rows; then nothing has changed.
+func (l *Latch) HandOver(rows [][]byte, owner any) bool {
+	t := l.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l.state != holding {
+		return false
+	}
+	wanted := make(map[string]bool, len(rows))
+	for _, row := range rows {
+		wanted[string(row)] = true
+	}
+	kept := make([]string, 0, len(wanted))
+	for _, row := range l.rows {
+		if wanted[row] {
+			kept = append(kept, row)
+		}
+	}
+	if len(kept) < len(wanted) {
+		return false
+	}
+	for _, row := range l.rows {
+		if !wanted[row] {
+			t.remove(l, row, true)
+		}
+	}
+	l.rows, l.Owner = kept, owner
+	t.granted = append(t.granted, l)
+	return true
 }
 
 // finish tells those who wait for the latch. The table's mu is held.

@@ -93,6 +93,33 @@ func TestWhoLeavesTheMiddle(t *testing.T) {
 	}
 }
 
+// TestWhoTakesOver: a latch that is held goes to another owner ahead of those who wait,
+// who get the rows that it does not need. One that is not held any more does not.
+func TestWhoTakesOver(t *testing.T) {
+	table := New(3)
+	a := acquire(t, table, "a", "x", "y")
+	granted(t, table, "a")
+	acquire(t, table, "b", "y")
+	c := acquire(t, table, "c", "x")
+	if a.HandOver(rows("x", "z"), "other") || !a.Holding() {
+		t.Error("handed over on a row that it does not hold")
+	}
+	if !a.HandOver(rows("x", "x"), "heir") {
+		t.Fatal("not handed over")
+	}
+	granted(t, table, "b", "heir")
+	a.Pass()
+	granted(t, table, "c")
+	if a.Holding() || a.HandOver(rows("x"), "late") {
+		t.Error("handed over after the next was granted")
+	}
+	a.Release()
+	c.Release()
+	if c.HandOver(rows("x"), "later") || len(table.lines) != 1 {
+		t.Errorf("handed over after its release, or lines are left: %v", table.lines)
+	}
+}
+
 // TestModel drives random requests, and holds every grant to the rule: nobody who
 // came before and shares a row may be undecided, and everybody's turn comes.
 func TestModel(t *testing.T) {
@@ -139,6 +166,14 @@ func TestModel(t *testing.T) {
 					continue
 				}
 				open = append(open, r)
+			case n == 4 && len(open) > 0:
+				r := open[rng.IntN(len(open))]
+				rows := r.rows[:1+rng.IntN(len(r.rows))]
+				if ok := r.l.HandOver(rows, nil); ok != (r.granted && !r.passed) {
+					t.Fatalf("handed over %v: granted %v, passed %v", ok, r.granted, r.passed)
+				} else if ok {
+					r.rows, r.granted = rows, false
+				}
 			case n < 7 && len(open) > 0:
 				if r := open[rng.IntN(len(open))]; r.granted && !r.passed {
 					r.l.Pass()

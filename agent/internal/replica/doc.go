@@ -47,7 +47,11 @@
 //  10. A refusal is answered after what it was decided on is applied and leadership is
 //     confirmed; if an earlier attempt may still arrive, it is refused by an entry.
 //
-//  11. Replicas that read what they hold for the same verification, at the same
+//  11. Who takes over the place of a refused request is evaluated under a latch that was
+//     held since before that was refused. No place is kept for longer than placeTicks,
+//     nor through a change of leadership or bounds.
+//
+//  12. Replicas that read what they hold for the same verification, at the same
 //     generation, hold the same: whenever each reads. What they cannot know any more
 //     is void, and is compared with nothing.
 //

@@ -31,6 +31,7 @@ type evaluations struct {
 	// pending is what commands leave of rows that are not applied yet: the newest.
 	pending map[string]*left
 	split   *Proposal // given to raft, and not applied: nothing is proposed behind it
+	places  places
 }
 
 // left is what a command leaves of a row.
@@ -62,11 +63,12 @@ type evaluated struct {
 	joined   []*Proposal // the same request, made again: they get its answer
 	refusals []func(err error)
 	waits    bool // refused over what another request leaves, whose fate is open
+	again    bool // refused so that it may be asked anew
 	answered bool
 }
 
 func newEvaluations() evaluations {
-	return evaluations{latches: latch.New(maxLine), open: map[CommandID]*Proposal{}, pending: map[string]*left{}}
+	return evaluations{latches: latch.New(maxLine), open: map[CommandID]*Proposal{}, pending: map[string]*left{}, places: newPlaces()}
 }
 
 // Latches returns the latches of the range's rows. Any goroutine may use them: they
@@ -80,7 +82,7 @@ func (r *Replica) enter(p *Proposal) {
 		if r.claim(p) {
 			first.joined = append(first.joined, p)
 			// What may still arrive beside p must find the answer that p gets.
-			first.Retry = first.Retry || p.Retry
+			first.Retry = first.Retry || p.Retry && !r.cfg.Planted.joinUnrecorded()
 		}
 		return
 	}
@@ -99,10 +101,13 @@ func (r *Replica) standInLine(p *Proposal) {
 	if r.cfg.Planted.noLatch() {
 		rows = nil
 	}
-	l, err := r.evals.latches.Acquire(rows, p)
-	if err != nil {
-		r.answer(p, Outcome{Err: ErrOverloaded})
-		return
+	l := r.takeOver(p, rows)
+	if l == nil {
+		var err error
+		if l, err = r.evals.latches.Acquire(rows, p); err != nil {
+			r.answer(p, Outcome{Err: ErrOverloaded})
+			return
+		}
 	}
 	p.latch, p.stage = l, inLine
 	r.evals.open[p.ID] = p
@@ -164,6 +169,9 @@ func (r *Replica) answer(p *Proposal, o Outcome) {
 		return
 	}
 	p.answered = true
+	if o.Err == nil {
+		r.keepPlace(p)
+	}
 	r.leave(p)
 	if r.evals.split == p {
 		r.evals.split = nil
@@ -292,8 +300,10 @@ func (r *Replica) decide(p *Proposal, d *evaluation.Decision) {
 // still leads after it was decided, and that what it was decided on is applied.
 func (r *Replica) refuse(j *Evaluation) {
 	p, refusal := j.p, j.result.Refusal
-	p.stage = refused
-	p.latch.Release()
+	p.stage, p.again = refused, j.result.Again
+	if !p.Keep || !p.again {
+		p.latch.Release()
+	}
 	var last *Proposal // the last command that it was decided on; those before are applied before
 	for _, q := range j.by {
 		if q != nil && !q.answered && (last == nil || q.order > last.order) {
@@ -356,8 +366,7 @@ func (r *Replica) record(p *Proposal, result []byte) {
 // void ends all evaluations. What raft has not seen is answered with err.
 func (r *Replica) void(err error) {
 	r.evals.epoch++
-	r.evals.latches.Reset()
-	clear(r.evals.pending)
+	r.resetLatches()
 	r.evals.split = nil
 	for _, p := range r.opened() {
 		delete(r.evals.open, p.ID)
@@ -365,6 +374,13 @@ func (r *Replica) void(err error) {
 			r.answer(p, Outcome{Err: err})
 		}
 	}
+}
+
+// resetLatches forgets who stands where, and what is pending there.
+func (r *Replica) resetLatches() {
+	r.evals.latches.Reset()
+	clear(r.evals.pending)
+	r.evals.places.reset()
 }
 
 // opened returns the requests without an answer, in the order in which they came.
@@ -377,8 +393,7 @@ func (r *Replica) opened() []*Proposal {
 // Nothing is in raft: nothing is proposed behind a split.
 func (r *Replica) restart() {
 	r.evals.epoch++
-	r.evals.latches.Reset()
-	clear(r.evals.pending)
+	r.resetLatches()
 	r.queue = slices.DeleteFunc(r.queue, func(p *Proposal) bool { return p.stage == decided && p.request != nil })
 	for _, p := range r.opened() {
 		invariant.Check(p.stage != inRaft, "%s: a command was proposed behind a split", r.rangeID)
@@ -386,7 +401,7 @@ func (r *Replica) restart() {
 			continue // it was refused over what is applied
 		}
 		r.discharge(p)
-		p.command, p.result, p.refusals, p.waits = nil, nil, nil, false
+		p.command, p.result, p.refusals, p.waits, p.again = nil, nil, nil, false, false
 		r.standInLine(p)
 	}
 	r.cfg.Logger.Debug("requests are evaluated anew", logattr.Range(r.rangeID))

@@ -34,6 +34,10 @@ func (Planted) freeLatchEarly() bool    { return false }
 func (Planted) evaluateUnready() bool   { return false }
 func (Planted) proposeVoid() bool       { return false }
 func (Planted) refuseUnconfirmed() bool { return false }
+func (Planted) joinUnrecorded() bool    { return false }
+func (Planted) noPlace() bool           { return false }
+func (Planted) endlessPlace() bool      { return false }
+func (Planted) takeEnded() bool         { return false }
 func (Planted) sumLate() bool           { return false }
 
 func (Planted) wideChild() bool { return false }

@@ -60,6 +60,15 @@ type Planted struct {
 	ProposeVoid bool
 	// RefuseUnconfirmed answers refusals without asking whether somebody else leads.
 	RefuseUnconfirmed bool
+	// JoinUnrecorded has a request be refused without an entry although a retry has
+	// joined it.
+	JoinUnrecorded bool
+	// NoPlace keeps nobody's place.
+	NoPlace bool
+	// EndlessPlace keeps places for ever.
+	EndlessPlace bool
+	// TakeEnded has a request take over a place that has ended, without a latch.
+	TakeEnded bool
 
 	// MakeAgain makes a range of a new pool behind a tombstone.
 	MakeAgain bool
@@ -123,6 +132,10 @@ func (p Planted) freeLatchEarly() bool    { return p.FreeLatchEarly }
 func (p Planted) evaluateUnready() bool   { return p.EvaluateUnready }
 func (p Planted) proposeVoid() bool       { return p.ProposeVoid }
 func (p Planted) refuseUnconfirmed() bool { return p.RefuseUnconfirmed }
+func (p Planted) joinUnrecorded() bool    { return p.JoinUnrecorded }
+func (p Planted) noPlace() bool           { return p.NoPlace }
+func (p Planted) endlessPlace() bool      { return p.EndlessPlace }
+func (p Planted) takeEnded() bool         { return p.TakeEnded }
 func (p Planted) sumLate() bool           { return p.SumLate }
 
 func (p Planted) wideChild() bool { return p.WideChild }

@@ -45,6 +45,11 @@ type Proposal struct {
 	// Retry says that an earlier attempt may still arrive, wherever.
 	Retry   bool
 	Payload []byte
+	// Keep asks that a request that is refused keeps its place in line, for one that
+	// comes in its stead: that names it as InPlaceOf. One without a payload gives the
+	// place up.
+	Keep      bool
+	InPlaceOf CommandID
 	// Ticks is how long it may wait to be given to raft; 0: for ever. Then the core
 	// takes it back. Raft may have it for longer: its fate is known when it is applied.
 	Ticks uint64
@@ -98,6 +103,8 @@ func (r *Replica) Propose(p *Proposal) {
 		p.refuse(ErrTooLarge)
 	case r.queued >= maxQueued || r.queueBytes+len(p.Payload) > maxQueuedBytes:
 		p.refuse(ErrOverloaded)
+	case p.InPlaceOf != CommandID{} && len(p.Payload) == 0:
+		r.giveUpPlace(p)
 	default:
 		if o, ok := r.Applied(p.ID); ok && !p.split && !p.verify {
 			p.answer(o) // a retry: what was applied once needs no entry, nor a leader

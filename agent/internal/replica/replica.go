@@ -337,6 +337,7 @@ func (r *Replica) Tick() {
 		r.rn.Tick()
 	}
 	r.tickLease()
+	r.tickPlaces()
 	r.news.due = r.news.waiting()
 	r.tickActivity()
 	r.tickTransfers()

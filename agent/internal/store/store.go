@@ -72,6 +72,15 @@ type Command struct {
 	// refuse that one too.
 	Retry   bool
 	Payload []byte
+	// Keep asks a range of data that the request, if it is refused because a condition
+	// does not hold, keeps its place in line for a while. InPlaceOf is the id of the
+	// request whose place this one takes; without a payload it gives that up.
+	Keep      bool
+	InPlaceOf [16]byte
+}
+
+func (c *Command) proposal(done func(replica.Outcome)) *replica.Proposal {
+	return &replica.Proposal{ID: c.ID, Retry: c.Retry, Payload: c.Payload, Keep: c.Keep, InPlaceOf: c.InPlaceOf, Done: done}
 }
 
 // Open starts the store.
@@ -319,7 +328,7 @@ func (s *Store) Propose(ctx context.Context, id cluster.RangeID, cmd Command) (r
 		}
 	}
 	ch := make(chan replica.Outcome, 1)
-	p := &replica.Proposal{ID: cmd.ID, Retry: cmd.Retry, Payload: cmd.Payload, Done: func(o replica.Outcome) { ch <- o }}
+	p := cmd.proposal(func(o replica.Outcome) { ch <- o })
 	if err := s.inbox.ask(false, func(c *Core) { c.Propose(id, p) }); err != nil {
 		return nil, 0, err
 	}
@@ -350,7 +359,7 @@ func (s *Store) Begin(id cluster.RangeID, cmd Command, within time.Duration, don
 			return func() {}
 		}
 	}
-	p := &replica.Proposal{ID: cmd.ID, Retry: cmd.Retry, Payload: cmd.Payload, Done: func(o replica.Outcome) { done(o.Result, o.TS, o.Err) }}
+	p := cmd.proposal(func(o replica.Outcome) { done(o.Result, o.TS, o.Err) })
 	if within > 0 {
 		p.Ticks = uint64((within + s.cfg.Tick - 1) / s.cfg.Tick) //nolint:gosec // positive
 	}
