@@ -155,6 +155,9 @@ func (r *fakeRows) Next(ctx context.Context) ([]kv.Row, error) {
 	return out, nil
 }
 
+// GiveUp has nothing to do: no place is kept here.
+func (f *fakeDB) GiveUp(context.Context, kv.Place) {}
+
 func (f *fakeDB) Write(_ context.Context, muts []kv.Mutation, o kv.WriteOptions) (hlc.Timestamp, error) {
 	if f.before != nil {
 		if err := f.before(muts); err != nil {

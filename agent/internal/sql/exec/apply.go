@@ -23,8 +23,6 @@ const (
 	// little enough that a hundred such statements leave a node its memory.
 	flightBytes    = 8 << 20
 	flightCommands = 256
-	// maxAttempts is how often a statement that lost against others runs again.
-	maxAttempts = 20
 	// maxRows and maxBytes bound what one statement changes: it is held in memory.
 	maxRows  = 1_000_000
 	maxBytes = 256 << 20
@@ -50,8 +48,10 @@ type rowWrite struct {
 	old *kv.Mutation
 	// result is the row for RETURNING.
 	result []datum.Datum
-	// at is the place of the row among those that apply was given.
+	// at is where the row stands among those that apply was given.
 	at int
+	// place is kept for the row at the leader of its range.
+	place kv.Place
 }
 
 func (w *rowWrite) size() int {
@@ -66,16 +66,20 @@ func (w *rowWrite) size() int {
 type chunk struct {
 	rows  []*rowWrite
 	bytes int
+	place kv.Place // kept for the rows
 	err   error
-	// failed is the row whose condition did not hold.
+	// failed is the row whose condition did not hold. lost is the place that is kept
+	// since.
 	failed *rowWrite
+	lost   kv.Place
 }
 
 // apply writes rows, each range's in commands of their own, and returns the rows
 // that were written, in order, and those of ranges where a condition failed. After an error
 // that no condition explains nothing more is sent. With firstConflict the same goes
 // for a condition that failed: only rows that stand before it are sent then, so that
-// the first of the statement's conflicts is among those returned.
+// the first of the statement's conflicts is among those returned. Without it rows that
+// lost keep their places at their leaders, because the statement comes again.
 func (r *Run) apply(ctx context.Context, table *catalog.Table, writes []*rowWrite, firstConflict bool) (written []*rowWrite, conflicts []*chunk, err error) {
 	for i, w := range writes { // before any is written
 		if err := checkRow(table, w.mut.Key, w.mut.Value); err != nil {
@@ -119,10 +123,10 @@ type flight struct {
 func (f *flight) send(ctx context.Context, c *chunk, last bool) {
 	f.running, f.bytes = f.running+1, f.bytes+c.bytes
 	if last {
-		f.land(f.run.write(ctx, c))
+		f.land(f.run.write(ctx, c, !f.firstConflict))
 		return
 	}
-	go func() { f.done <- f.run.write(ctx, c) }() // apply waits for running to be 0
+	go func() { f.done <- f.run.write(ctx, c, !f.firstConflict) }() // apply waits for running to be 0
 }
 
 // makeRoom waits until c may be sent beside what is under way, and hears of what
@@ -170,19 +174,23 @@ func (f *flight) land(parts []*chunk) {
 	}
 }
 
-// chunks groups rows by range, in order.
+// chunks groups rows by range and place, in order.
 func (r *Run) chunks(writes []*rowWrite) []*chunk {
 	if len(writes) == 1 {
-		return []*chunk{{rows: writes, bytes: writes[0].size()}}
+		return []*chunk{{rows: writes, bytes: writes[0].size(), place: writes[0].place}}
+	}
+	type group struct {
+		id    cluster.RangeID
+		place kv.Place
 	}
 	var out []*chunk
-	open := map[cluster.RangeID]*chunk{}
+	open := map[group]*chunk{}
 	for _, w := range writes {
-		id := r.DB.RangeOf(w.mut.Pool, w.mut.Collection, w.mut.Key)
-		c := open[id]
+		g := group{r.DB.RangeOf(w.mut.Pool, w.mut.Collection, w.mut.Key), w.place}
+		c := open[g]
 		if c == nil || len(c.rows) >= chunkRows || c.bytes+w.size() > chunkBytes {
-			c = &chunk{}
-			open[id] = c
+			c = &chunk{place: w.place}
+			open[g] = c
 			out = append(out, c)
 		}
 		c.rows = append(c.rows, w)
@@ -193,8 +201,8 @@ func (r *Run) chunks(writes []*rowWrite) []*chunk {
 
 // write writes one chunk. If the range was split meanwhile its rows go to the ranges
 // that hold them now, or one by one as long as those are not known.
-func (r *Run) write(ctx context.Context, c *chunk) []*chunk {
-	c.failed, c.err = r.writeRows(ctx, c.rows)
+func (r *Run) write(ctx context.Context, c *chunk, keep bool) []*chunk {
+	r.writeRows(ctx, c, keep)
 	var multi *kv.MultiRangeError
 	if !errors.As(c.err, &multi) || len(c.rows) == 1 {
 		return []*chunk{c}
@@ -208,30 +216,83 @@ func (r *Run) write(ctx context.Context, c *chunk) []*chunk {
 	}
 	var out []*chunk
 	for _, part := range parts {
-		out = append(out, r.write(ctx, part)...)
+		out = append(out, r.write(ctx, part, keep)...)
 	}
 	return out
 }
 
-// writeRows writes rows as one command.
-func (r *Run) writeRows(ctx context.Context, rows []*rowWrite) (failed *rowWrite, err error) {
-	muts := make([]kv.Mutation, 0, len(rows))
-	owner := make([]*rowWrite, 0, len(rows))
-	for _, w := range rows {
+// writeRows writes the rows of a chunk as one command.
+func (r *Run) writeRows(ctx context.Context, c *chunk, keep bool) {
+	muts := make([]kv.Mutation, 0, len(c.rows))
+	owner := make([]*rowWrite, 0, len(c.rows))
+	for _, w := range c.rows {
 		muts, owner = append(muts, w.mut), append(owner, w)
 		if w.old != nil {
 			muts, owner = append(muts, *w.old), append(owner, w)
 		}
 	}
-	_, err = r.DB.Write(ctx, muts, kv.WriteOptions{OneRange: true, Writer: r.Writer})
+	_, err := r.DB.Write(ctx, muts, kv.WriteOptions{OneRange: true, Writer: r.Writer, Keep: keep, Place: c.place})
 	var condition *kv.ConditionError
-	if errors.As(err, &condition) && condition.Mutation < len(owner) {
-		return owner[condition.Mutation], err
+	switch {
+	case err == nil:
+	case errors.As(err, &condition) && condition.Mutation < len(owner):
+		c.failed, c.lost, c.err = owner[condition.Mutation], condition.Place, err
+	default:
+		c.err = fmt.Errorf("write rows: %w", err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("write rows: %w", err)
+}
+
+// keptPlaces are the places of rows that a statement lost, while it looks at them again.
+type keptPlaces struct {
+	db    DB
+	byKey map[string]kv.Place
+}
+
+// lose keeps the places of rows that were not written.
+func (k *keptPlaces) lose(conflicts []*chunk) {
+	if k.byKey == nil {
+		k.byKey = map[string]kv.Place{}
 	}
-	return nil, nil
+	for _, c := range conflicts {
+		for _, w := range c.rows {
+			k.byKey[string(w.lookedUp())] = c.lost
+		}
+	}
+}
+
+// lookedUp is the key under which the statement finds the row.
+func (w *rowWrite) lookedUp() []byte {
+	if w.old != nil {
+		return w.old.Key
+	}
+	return w.mut.Key
+}
+
+// goOn has rows be written in their places. The places of others are given up.
+func (k *keptPlaces) goOn(writes []*rowWrite) {
+	used := map[kv.Place]bool{}
+	for _, w := range writes {
+		w.place = k.byKey[string(w.lookedUp())]
+		used[w.place] = true
+	}
+	for key, p := range k.byKey {
+		if used[p] {
+			delete(k.byKey, key)
+		}
+	}
+	k.giveUp()
+}
+
+// giveUp gives all places up that nothing was written in. Nobody waits for that.
+func (k *keptPlaces) giveUp() {
+	given := map[kv.Place]bool{{}: true}
+	for _, p := range k.byKey {
+		if !given[p] {
+			given[p] = true
+			go k.db.GiveUp(context.Background(), p) // ends with its one attempt
+		}
+	}
+	clear(k.byKey)
 }
 
 // finish turns what a failed apply did into the statement's error.

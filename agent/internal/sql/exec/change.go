@@ -39,10 +39,9 @@ func (r *Run) Change(ctx context.Context, ch *queryplan.Change, slow SlowRows) (
 	}
 	done := map[string]struct{}{} // keys, old and new, that were written
 	var results [][]datum.Datum
-	for attempt := 0; ; attempt++ {
-		if attempt == maxAttempts {
-			return 0, finish(errConflict, len(results), len(results)+1)
-		}
+	kept := keptPlaces{db: r.DB}
+	defer kept.giveUp()
+	for { // rows that changed are looked at again, for as long as the statement may take
 		if ch.Slow != nil { // its rows must be of one snapshot, which the writes then check
 			ts, err := r.DB.Fresh(ctx)
 			if err != nil {
@@ -57,7 +56,9 @@ func (r *Run) Change(ctx context.Context, ch *queryplan.Change, slow SlowRows) (
 			}
 			break
 		}
+		kept.goOn(writes)
 		written, conflicts, err := r.apply(ctx, ch.Table, writes, false)
+		kept.lose(conflicts)
 		for _, c := range conflicts { // they are looked for again
 			for _, w := range c.rows {
 				r.Memory.Shrink(int64(w.size() + rowBytes(w.result) + perRow))

@@ -17,6 +17,8 @@ type DB interface {
 	Get(ctx context.Context, req kv.GetRequest) ([]kv.Row, error)
 	Scan(ctx context.Context, req kv.ScanRequest) (Rows, error)
 	Write(ctx context.Context, muts []kv.Mutation, o kv.WriteOptions) (hlc.Timestamp, error)
+	// GiveUp ends a place that a Write kept and that is of no use any more.
+	GiveUp(ctx context.Context, p kv.Place)
 	// RangeOf says which range, as far as is known, holds a key; 0: unknown.
 	RangeOf(p cluster.PoolID, c cluster.CollectionID, key []byte) cluster.RangeID
 }
@@ -61,11 +63,11 @@ func (e *PartialError) Error() string {
 
 func (e *PartialError) Unwrap() error { return e.Cause }
 
-// errConflict ends a statement that lost too often against others.
-var errConflict = errors.New("rows kept changing while the statement ran") //nolint:gochecknoglobals // a sentinel
+// errConflict ends a transaction that lost against others.
+var errConflict = errors.New("rows changed while the transaction ran") //nolint:gochecknoglobals // a sentinel
 
-// ErrConflict is what a transaction, or a statement that was retried in vain,
-// ends with: nothing of it was written. SQLSTATE 40001.
+// ErrConflict is what a transaction ends with that lost: nothing of it was written.
+// SQLSTATE 40001.
 func ErrConflict() error { return errConflict }
 
 // drain reads all rows, calling fn with each; fn returns false to stop.

@@ -300,10 +300,9 @@ func (r *Run) upsert(ctx context.Context, ins *queryplan.Insert, rows []proposed
 	}
 	var results [][]datum.Datum
 	done := 0
-	for attempt := 0; len(rows) > 0; attempt++ {
-		if attempt == maxAttempts {
-			return 0, finish(errConflict, done, done+len(rows))
-		}
+	kept := keptPlaces{db: r.DB}
+	defer kept.giveUp()
+	for len(rows) > 0 {
 		writes, pending, err := r.upsertWrites(ctx, ins, rows)
 		if err != nil {
 			return 0, finish(err, done, done+len(rows))
@@ -317,7 +316,9 @@ func (r *Run) upsert(ctx context.Context, ins *queryplan.Insert, rows []proposed
 			}
 			break
 		}
+		kept.goOn(writes)
 		written, conflicts, err := r.apply(ctx, ins.Table, writes, false)
+		kept.lose(conflicts)
 		done += len(written)
 		for _, w := range written {
 			results = append(results, w.result)

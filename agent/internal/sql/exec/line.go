@@ -7,6 +7,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -14,23 +15,19 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/store"
 )
 
-const (
-	// maxTogether is how many statements one write of a row carries at most: enough
-	// that a row takes thousands a second, few enough that the last one waits
-	// microseconds for the others' arithmetic.
-	maxTogether = 256
-	// lineAttempts is how often such a write is tried: it loses only against writes of
-	// other gateways, of which each has one under way, and they take turns.
-	lineAttempts = 200
-)
+// maxTogether is how many statements one write of a row carries at most: enough that
+// a row takes thousands a second, few enough that the last one waits microseconds for
+// the others' arithmetic.
+const maxTogether = 256
 
 // Lines are the statements of a gateway that change single rows outside of
 // transactions: UPDATE and DELETE of one key, INSERT of one row with ON CONFLICT.
 // Those of one row stand in line. Whoever waits while a write is under way goes into
 // the next one: their changes are made one upon the other, in the order in which they
 // came, and are committed together, as if nobody had looked in between. So clients of
-// one row do not lose against each other; gateways of one row do, against each other,
-// and their writes queue at the range's leader.
+// one row do not lose against each other. Gateways of one row do, against each other:
+// their writes queue at the range's leader, and who lost keeps its place there, so that
+// it does not lose again. It is tried for as long as a statement waits.
 type Lines struct {
 	mu    sync.Mutex
 	lines map[lineKey]*line // guarded by mu; one is there as long as its server runs
@@ -51,6 +48,8 @@ type line struct {
 	key     lineKey
 	db      DB
 	waiting []*place // guarded by Lines.mu
+	// kept is the place at the range's leader, of the last write that lost; for serve.
+	kept kv.Place
 }
 
 // place is one statement's place in a line. The statement computes its change itself,
@@ -117,7 +116,7 @@ func (l *Lines) join(k lineKey, db DB, p *place) {
 	if ln == nil {
 		ln = &line{key: k, db: db}
 		l.lines[k] = ln
-		go l.serve(ln) // ends when nobody is in line; kv's patience bounds its writes
+		go l.serve(ln) // ends when nobody is in line who waits; kv's patience bounds each of its writes
 	}
 	ln.waiting = append(ln.waiting, p)
 }
@@ -148,13 +147,14 @@ func (l *Lines) serve(ln *line) {
 			p.done <- err
 		}
 	}
+	ln.db.GiveUp(ctx, ln.kept)
 }
 
 // together makes the changes of all statements in one write. What is known of the row
 // from before may be old: a write upon it finds out, and what writes nothing asks.
 func (ln *line) together(ctx context.Context, ps []*place, known *kv.Row) (*kv.Row, error) {
 	fresh := false
-	for range lineAttempts {
+	for {
 		if known == nil {
 			row, err := ln.read(ctx)
 			if err != nil {
@@ -163,7 +163,10 @@ func (ln *line) together(ctx context.Context, ps []*place, known *kv.Row) (*kv.R
 			known, fresh = row, true
 		}
 		first := *known
-		row, changed := offer(ps, first)
+		row, changed, there := offer(ps, first)
+		if !there {
+			return known, nil
+		}
 		if !changed || first.Value == nil && row.Value == nil {
 			if fresh {
 				return known, nil
@@ -171,15 +174,12 @@ func (ln *line) together(ctx context.Context, ps []*place, known *kv.Row) (*kv.R
 			known = nil
 			continue
 		}
-		mut := kv.Mutation{Pool: ln.key.pool, Collection: ln.key.collection, Key: first.Key, Value: row.Value, Delete: row.Value == nil, Expect: datastate.Absent}
-		if first.Value != nil {
-			mut.Expect, mut.ExpectTS = datastate.VersionIs, first.Version
-		}
-		ts, err := ln.db.Write(ctx, []kv.Mutation{mut}, kv.WriteOptions{OneRange: true, Writer: ln.key.writer})
+		ts, err := ln.write(ctx, &first, row.Value)
 		var condition *kv.ConditionError
 		switch {
 		case errors.As(err, &condition): // another gateway was first
 			known, fresh = &kv.Row{Key: first.Key, Value: condition.Existing, Version: condition.ExistingTS}, true
+			ln.kept = condition.Place
 		case err != nil:
 			return nil, err
 		default:
@@ -187,7 +187,17 @@ func (ln *line) together(ctx context.Context, ps []*place, known *kv.Row) (*kv.R
 			return &row, nil
 		}
 	}
-	return nil, errConflict
+}
+
+// write makes value of the row, if it is still as it was.
+func (ln *line) write(ctx context.Context, was *kv.Row, value []byte) (hlc.Timestamp, error) {
+	mut := kv.Mutation{Pool: ln.key.pool, Collection: ln.key.collection, Key: was.Key, Value: value, Delete: value == nil, Expect: datastate.Absent}
+	if was.Value != nil {
+		mut.Expect, mut.ExpectTS = datastate.VersionIs, was.Version
+	}
+	o := kv.WriteOptions{OneRange: true, Writer: ln.key.writer, Keep: true, Place: ln.kept}
+	ln.kept = kv.Place{}
+	return ln.db.Write(ctx, []kv.Mutation{mut}, o)
 }
 
 func (ln *line) read(ctx context.Context) (*kv.Row, error) {
@@ -199,15 +209,15 @@ func (ln *line) read(ctx context.Context) (*kv.Row, error) {
 }
 
 // offer has one statement after another change the row. Those that are gone are left
-// out: nothing of theirs was written.
-func offer(ps []*place, row kv.Row) (kv.Row, bool) {
-	changed := false
+// out: nothing of theirs was written; there says that somebody is not gone.
+func offer(ps []*place, row kv.Row) (_ kv.Row, changed, there bool) {
 	for _, p := range ps {
 		select {
 		case p.turn <- row:
 		case <-p.gone:
 			continue
 		}
+		there = true
 		if c := <-p.made; c.write != nil {
 			row.Value, changed = c.write.mut.Value, true
 			if c.write.mut.Delete {
@@ -215,7 +225,7 @@ func offer(ps []*place, row kv.Row) (kv.Row, bool) {
 			}
 		}
 	}
-	return row, changed
+	return row, changed, there
 }
 
 // changeOne runs an UPDATE or a DELETE of one key.
