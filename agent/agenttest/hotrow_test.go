@@ -13,31 +13,47 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
+// hotRows are the statements of TestManyClientsChangeOneRow, by the rows that each adds
+// one to.
+type hotRows struct {
+	text         string
+	rows         int
+	done, unsure atomic.Int64
+}
+
 // TestManyClientsChangeOneRow has 18 clients of three nodes add to one row, by UPDATE
-// and by INSERT ... ON CONFLICT, and kills the leader of its range in the middle. No
-// statement loses against another, and the sum is what was acknowledged: but for
-// those whose connection or leader was lost, which may count or not.
+// and by INSERT ... ON CONFLICT, alone or with two others, and kills the leader of its
+// range in the middle. No statement loses against another, and the sums are what was
+// acknowledged: but for those whose connection or leader was lost, which may count or
+// not.
 func TestManyClientsChangeOneRow(t *testing.T) {
 	c := Start(t, Options{Ranges: 1})
 	c.WaitReplicated()
 	psql(t, c.Node(1), "CREATE TABLE hot (id int8 PRIMARY KEY, n int8)")
-	psql(t, c.Node(1), "INSERT INTO hot VALUES (1, 0)")
+	psql(t, c.Node(1), "INSERT INTO hot VALUES (1, 0), (2, 0), (3, 0)")
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	var done, unsure atomic.Int64
+	kinds := []*hotRows{
+		{text: "UPDATE hot SET n = n + 1 WHERE id = 1", rows: 1},
+		{text: "INSERT INTO hot VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET n = hot.n + 1", rows: 1},
+		{text: "UPDATE hot SET n = n + 1 WHERE id IN (1, 2, 3)", rows: 3},
+		{text: "INSERT INTO hot VALUES (3, 1), (1, 1), (2, 1) ON CONFLICT (id) DO UPDATE SET n = hot.n + 1", rows: 3},
+	}
 	var wg sync.WaitGroup
 	for i := range 18 {
-		wg.Go(func() { addToHotRow(ctx, t, c.Nodes(), i, &done, &unsure) })
+		wg.Go(func() { addToHotRow(ctx, t, c.Nodes(), i, kinds[i%len(kinds)]) })
 	}
 	advance := func(by int64) {
 		t.Helper()
-		want := done.Load() + by
-		Eventually(t, 60*time.Second, "additions", func() error {
-			if got := done.Load(); got < want {
-				return fmt.Errorf("%d of %d", got, want)
-			}
-			return nil
-		})
+		for _, k := range kinds {
+			want := k.done.Load() + by/int64(k.rows)/4
+			Eventually(t, 60*time.Second, "additions", func() error {
+				if got := k.done.Load(); got < want {
+					return fmt.Errorf("%s: %d of %d", k.text, got, want)
+				}
+				return nil
+			})
+		}
 	}
 	advance(500)
 	leader := leaderOf(t, c, "r2")
@@ -54,13 +70,20 @@ func TestManyClientsChangeOneRow(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close(t.Context()) }()
-	var sum int64
-	if err := conn.QueryRow(t.Context(), "SELECT n FROM hot WHERE id = 1").Scan(&sum); err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("the row is %d: %d acknowledged, %d unsure", sum, done.Load(), unsure.Load())
-	if sum < done.Load() || sum > done.Load()+unsure.Load() {
-		t.Errorf("the row is %d, want %d to %d", sum, done.Load(), done.Load()+unsure.Load())
+	for row := 1; row <= 3; row++ {
+		var sum, done, unsure int64
+		if err := conn.QueryRow(t.Context(), "SELECT n FROM hot WHERE id = $1", row).Scan(&sum); err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range kinds {
+			if row <= k.rows {
+				done, unsure = done+k.done.Load(), unsure+k.unsure.Load()
+			}
+		}
+		t.Logf("row %d is %d: %d acknowledged, %d unsure", row, sum, done, unsure)
+		if sum < done || sum > done+unsure {
+			t.Errorf("row %d is %d, want %d to %d", row, sum, done, done+unsure)
+		}
 	}
 }
 
@@ -87,28 +110,24 @@ func leaderOf(t *testing.T, c *Cluster, id string) *Node {
 }
 
 // addToHotRow adds until ctx ends, through any node that answers.
-func addToHotRow(ctx context.Context, t *testing.T, nodes []*Node, i int, done, unsure *atomic.Int64) {
+func addToHotRow(ctx context.Context, t *testing.T, nodes []*Node, i int, k *hotRows) {
 	for at := i; ctx.Err() == nil; at++ {
 		conn, err := nodes[at%len(nodes)].Connect(ctx)
 		if err != nil {
 			continue
 		}
 		for ctx.Err() == nil {
-			text := "UPDATE hot SET n = n + 1 WHERE id = 1"
-			if i%2 == 0 {
-				text = "INSERT INTO hot VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET n = hot.n + 1"
-			}
 			stmt, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-			_, err := conn.Exec(stmt, text)
+			_, err := conn.Exec(stmt, k.text)
 			cancel()
 			if err == nil {
-				done.Add(1)
+				k.done.Add(1)
 				continue
 			}
-			unsure.Add(1)
+			k.unsure.Add(1)
 			var pg *pgconn.PgError
 			if errors.As(err, &pg) && pg.Code != "40003" && !strings.HasPrefix(pg.Code, "57P0") && !strings.HasPrefix(pg.Code, "08") {
-				t.Errorf("client %d: %s %s", i, pg.Code, pg.Message)
+				t.Errorf("client %d: %s: %s %s", i, k.text, pg.Code, pg.Message)
 			}
 			break
 		}
