@@ -169,7 +169,7 @@ func (k *call) attempt() {
 	k.tries++
 	try := k.tries
 	copies := 1
-	if w.chance(5) {
+	if w.chance(w.often(5, 40)) {
 		copies = 2
 	}
 	k.times += copies
@@ -190,7 +190,7 @@ func (k *call) attempt() {
 	k.maybe = k.maybe || copies > 1
 	for i := range copies {
 		d := w.ms(0, 3)
-		if w.chance(3) {
+		if w.chance(w.often(3, 30)) {
 			d = w.ms(10, 1500)
 		}
 		retry := k.maybe
@@ -202,6 +202,14 @@ func (k *call) attempt() {
 			k.retry(0)
 		}
 	})
+}
+
+// often is a percentage, which is larger in runs of echoes.
+func (w *World) often(percent, echoes int) int {
+	if w.cfg.Echoes {
+		return echoes
+	}
+	return percent
 }
 
 // retry tries another node: the hinted one, or any.

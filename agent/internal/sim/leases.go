@@ -131,7 +131,7 @@ func (w *World) pause() time.Duration {
 // attemptTime is how long a client waits for an answer. A short one keeps it from
 // waiting for a leader that is cut off, while another may lead.
 func (w *World) attemptTime() time.Duration {
-	if w.cfg.Leases {
+	if w.cfg.Leases || w.cfg.Echoes {
 		return 200 * time.Millisecond
 	}
 	return attemptTime

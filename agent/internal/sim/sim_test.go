@@ -93,11 +93,22 @@ func (s *Stats) add(o *Stats) {
 	s.LeaseReads += o.LeaseReads
 	s.LeasesLost += o.LeasesLost
 	s.Noisy += o.Noisy
+	s.Added += o.Added
+	s.Unsure += o.Unsure
+	s.Turns += o.Turns
 }
 
 // TestLeases has many read under leases while their promises are put to the test.
 func TestLeases(t *testing.T) {
 	runSeeds(t, 20, func(c *Config) { *c = LeaseConfig(c.Seed) })
+}
+
+// TestAHotRow has gateways, near and far from its leader, add to one row: the sum is
+// what they were told, and each has its turn.
+func TestAHotRow(t *testing.T) {
+	if sum := runSeeds(t, 10, hotRow); sum.Added < 1000 || sum.Turns < 100 {
+		t.Errorf("%d additions, %d of which lost first", sum.Added, sum.Turns)
+	}
 }
 
 func TestSeeds(t *testing.T) {
@@ -140,6 +151,11 @@ func TestADiskGoesBackBesideHeldRanges(t *testing.T) {
 // TestPools has people make a pool, put keys into it, alter its replicas from one to
 // three, five and three elsewhere, and drop it, while what can go wrong does.
 func TestPools(t *testing.T) { runSeeds(t, 6, pooled) }
+
+// echoes has the attempts of few clients meet each other.
+func echoes(c *Config) {
+	c.Echoes, c.Steady, c.Ranges, c.Keys, c.Clients = true, true, 1, 2, 12
+}
 
 func pooled(c *Config) {
 	c.Operate, c.Pools, c.Duration, c.Nodes, c.Ranges, c.Clients = true, true, 120*time.Second, 7, 2, 4

@@ -59,6 +59,10 @@ type Config struct {
 	// Leases makes a run of what endangers leases: many short reads, clocks that are as
 	// wrong as may be, and sequences of faults around leaders.
 	Leases bool
+	// Echoes has requests arrive late, and twice, far more often.
+	Echoes bool
+	// Hot has gateways add to one row, and nobody else write.
+	Hot bool
 	// Extra, if set, is called once when the cluster is up: it may schedule events
 	// of its own, such as drains and decommissions, with World.After.
 	Extra func(*World)
@@ -92,7 +96,9 @@ type World struct {
 
 	nodes   []*Node // nodes[0] is n1
 	clients []*client
-	age     int // rises when all disks go back: messages of before are void
+	adders  []*adder
+	unfair  string // what an adder met that is not fair; "": nothing
+	age     int    // rises when all disks go back: messages of before are void
 	cut     map[[2]cluster.NodeID]bool
 	served  map[cluster.RangeID]hlc.Timestamp   // the latest read under a lease
 	led     map[cluster.RangeID]uint64          // the latest term in which anybody could write
@@ -136,6 +142,7 @@ type Stats struct {
 	Joined, Lost, Even                int
 	Pools, Altered, Dropped           int
 	LeaseReads, LeasesLost            int
+	Added, Unsure, Turns              int // to a hot row; Turns: refusals that kept a place
 	Noisy                             int // messages of replicas in the last moment
 	Rolled, Unfit, Raised, NewWrites  int
 	Hangs, Served                     int // disks that hung, ranges then found served elsewhere
@@ -200,6 +207,9 @@ func (w *World) begin() {
 		c := &client{w: w, id: i}
 		w.clients = append(w.clients, c)
 		w.After(w.ms(100, 300), c.next)
+	}
+	if w.cfg.Hot {
+		w.beginAdders()
 	}
 	if w.cfg.Operate {
 		w.beginOperators()
