@@ -71,6 +71,19 @@ type Config struct {
 	SQLMemory int64 `yaml:"sqlMemory,omitempty"`
 	// MaxConnections bounds SQL sessions; default 1000.
 	MaxConnections int `yaml:"maxConnections,omitempty"`
+	// ShortStatements is how many statements that name their rows run at once; default
+	// 128 for each core, and no more than one for each 256 KiB of the memory for
+	// statements. Too few: rounds of the log carry less than they could. Too many:
+	// everybody waits a little, also those who would have been done.
+	ShortStatements int `yaml:"shortStatements,omitempty"`
+	// LongStatements is that of all others (scans, the SQL worker, many rows); default 8
+	// for each core, and no more than one for each 4 MiB. Too few: cores idle while
+	// statements wait for other nodes. Too many: they take memory and cores from short
+	// ones, and from the loop that votes.
+	LongStatements int `yaml:"longStatements,omitempty"`
+	// WaitingStatements is how many of each wait beside those; default half of
+	// MaxConnections, which is what one user may have. More get 53000.
+	WaitingStatements int `yaml:"waitingStatements,omitempty"`
 	// DrainDeadline bounds the drain on SIGTERM; default 30s.
 	DrainDeadline time.Duration `yaml:"drainDeadline,omitempty"`
 	// CertLife is how long the certificates are good that this node signs for
@@ -184,6 +197,7 @@ func (c *Config) Validate() error {
 	need(c.ViewAge >= 100*time.Millisecond, "viewAge must be at least 100ms")
 	need(c.SQLMemory >= 64<<20, "sqlMemory must be at least 64 MiB")
 	need(c.MaxConnections > 0, "maxConnections must be positive")
+	need(c.ShortStatements >= 0 && c.LongStatements >= 0 && c.WaitingStatements >= 0, "shortStatements, longStatements and waitingStatements must be positive, or 0 for their defaults")
 	need(c.DrainDeadline > 0, "drainDeadline must be positive")
 	need(c.CertLife >= time.Minute, "certLife must be at least 1m")
 	if c.AuditExport != "" {

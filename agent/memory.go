@@ -66,13 +66,16 @@ func (c *Config) memory(root fs.FS) memory {
 	return m
 }
 
+// statements is what statements may hold while they run.
+func (m memory) statements() int64 { return m.counted / 2 }
+
 // budgets divides what is counted.
 func (m memory) budgets() budgets {
 	node := budget.New("node", m.counted)
 	clients := node.Child("clients", m.counted/4*3)
 	return budgets{
 		node:     node,
-		sessions: clients.Child("sessions", m.sessions), statements: clients.Child("statements", m.counted/2),
+		sessions: clients.Child("sessions", m.sessions), statements: clients.Child("statements", m.statements()),
 		requests: clients.Child("requests", m.counted/4), reads: clients.Child("reads", m.counted/4),
 		raft: node.Child("raft", m.counted/4), snapshots: node.Child("snapshots", m.counted/4),
 	}
@@ -147,4 +150,7 @@ func (m memory) describe() string {
 }
 
 // MemoryNote says, as a comment for node.yaml, how the memory is divided here.
-func (c *Config) MemoryNote() string { return c.memory(os.DirFS("/")).describe() }
+func (c *Config) MemoryNote() string {
+	m := c.memory(os.DirFS("/"))
+	return m.describe() + c.statementQueues(m).describe()
+}

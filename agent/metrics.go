@@ -36,6 +36,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	st := c.n.source.Whole()
 	c.stored(ch, &st)
 	c.leases(ch)
+	c.statements(ch)
 	gauge(desc("sql_sessions_count", "SQL sessions."), float64(st.Sessions))
 	gauge(desc("ranges_diverged_count", "Ranges whose replicas hold different things; told by the coordinator, 0 on other nodes."), float64(c.n.runner.Diverged()))
 	gauge(desc("meta_applied_index", "Applied index of the meta range."), float64(st.MetaIndex))
@@ -133,5 +134,25 @@ func (c *collector) leases(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(desc("store_reads_quorum_total", "Reads for which a leader asked a quorum: it held no lease, or lease_reads is off."), prometheus.CounterValue, float64(rounds))
 	for _, s := range c.n.store.Support() {
 		ch <- prometheus.MustNewConstMetric(desc("store_support_seconds", "For how long a peer's support of this node still counts; 0: it does not.", "peer"), prometheus.GaugeValue, s.Left.Seconds(), s.Node.String())
+	}
+}
+
+// statements tells how many run and wait, by kind.
+func (c *collector) statements(ch chan<- prometheus.Metric) {
+	for _, q := range c.n.queues.all() {
+		u := q.Usage()
+		gauge := func(d *prometheus.Desc, v float64) {
+			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, u.Name)
+		}
+		counter := func(d *prometheus.Desc, v float64) {
+			ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, u.Name)
+		}
+		gauge(desc("sql_statements_running_count", "Statements that run, by kind: short ones name their rows, long ones are all others.", "kind"), float64(u.Running))
+		gauge(desc("sql_statements_limit_count", "How many statements of the kind run at once.", "kind"), float64(u.Limit))
+		gauge(desc("sql_statements_waiting_count", "Statements that wait until they may run.", "kind"), float64(u.Waiting))
+		gauge(desc("sql_statements_oldest_wait_seconds", "How long the longest of those has waited; 0: nobody waits.", "kind"), u.Oldest.Seconds())
+		counter(desc("sql_statements_waited_total", "Statements that had to wait and had their turn.", "kind"), float64(u.Waited))
+		counter(desc("sql_statements_wait_seconds_total", "How long they waited, together.", "kind"), u.WaitedFor.Seconds())
+		counter(desc("sql_statements_refused_total", "Statements that were refused because too many waited.", "kind"), float64(u.Refused))
 	}
 }

@@ -76,6 +76,7 @@ type Node struct {
 
 	versions *gate.Keeper
 	memory   budgets // made by Run
+	queues   queues  // likewise
 
 	// Made by the components, in their order; each is set before the next starts.
 	engine    *storage.Engine
@@ -387,6 +388,7 @@ func (n *Node) figures() cluster.NodeStatus {
 		st.RangesAge = age.Seconds()
 	}
 	st.Memory = n.memoryParts(time.Now())
+	st.Queues = n.queues.status(time.Now())
 	if p := n.pgwire.Load(); p != nil {
 		st.Sessions = p.Sessions()
 	}

@@ -52,6 +52,7 @@ func (n *Node) run(ctx context.Context) error {
 	division := n.cfg.memory(os.DirFS("/"))
 	division.apply(n.logger)
 	n.memory = division.budgets()
+	n.queues = n.cfg.statementQueues(division).make()
 	closeAll, err := n.assemble()
 	if err != nil {
 		return err
@@ -105,6 +106,7 @@ func (n *Node) components() []lifecycle.Component {
 		{Name: "certificates", Run: n.keeper.Run},
 		{Name: "health watch", Run: n.watchHealth},
 		{Name: "memory watch", Run: n.watchMemory},
+		{Name: "statements watch", Run: n.watchStatements},
 		{Name: "SQL", Run: n.runSQL},
 	}
 }
@@ -174,6 +176,7 @@ func (n *Node) runDuck(ctx context.Context, ready func()) error {
 	n.duck.Store(d)
 	server, err := sql.NewServer(sql.Config{
 		DB: exec.Wrap(n.db), Meta: n.meta, Duck: d, Views: &clusterViews{n}, Operator: n.service, Rebalancer: n.service, Node: n.id.Node, Memory: n.memory.statements, MaxSessions: n.cfg.MaxConnections,
+		Short: n.queues.short, Long: n.queues.long,
 		Version: n.cfg.Version, Denied: n.recordDenial, Logger: n.part("sql"),
 	})
 	if err != nil {

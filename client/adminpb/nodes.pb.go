@@ -636,10 +636,11 @@ type Node struct {
 	// What the node's replicas hold, before compression: newest versions that have a
 	// value, and all other versions; and how many replicas are being counted, and not
 	// in it.
-	LiveBytes         uint64        `protobuf:"varint,28,opt,name=live_bytes,json=liveBytes,proto3" json:"live_bytes,omitempty"`
-	DeadBytes         uint64        `protobuf:"varint,29,opt,name=dead_bytes,json=deadBytes,proto3" json:"dead_bytes,omitempty"`
-	ReplicasUncounted uint32        `protobuf:"varint,30,opt,name=replicas_uncounted,json=replicasUncounted,proto3" json:"replicas_uncounted,omitempty"`
-	Memory            []*MemoryPart `protobuf:"bytes,31,rep,name=memory,proto3" json:"memory,omitempty"` // the whole, then its parts
+	LiveBytes         uint64            `protobuf:"varint,28,opt,name=live_bytes,json=liveBytes,proto3" json:"live_bytes,omitempty"`
+	DeadBytes         uint64            `protobuf:"varint,29,opt,name=dead_bytes,json=deadBytes,proto3" json:"dead_bytes,omitempty"`
+	ReplicasUncounted uint32            `protobuf:"varint,30,opt,name=replicas_uncounted,json=replicasUncounted,proto3" json:"replicas_uncounted,omitempty"`
+	Memory            []*MemoryPart     `protobuf:"bytes,31,rep,name=memory,proto3" json:"memory,omitempty"` // the whole, then its parts
+	StatementQueues   []*StatementQueue `protobuf:"bytes,32,rep,name=statement_queues,json=statementQueues,proto3" json:"statement_queues,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -891,6 +892,114 @@ func (x *Node) GetMemory() []*MemoryPart {
 	return nil
 }
 
+func (x *Node) GetStatementQueues() []*StatementQueue {
+	if x != nil {
+		return x.StatementQueues
+	}
+	return nil
+}
+
+// The SQL statements of one kind that run on a node, and that wait until they may.
+type StatementQueue struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // short: they name their rows; long: all others
+	Running       uint32                 `protobuf:"varint,2,opt,name=running,proto3" json:"running,omitempty"`
+	Limit         uint32                 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	Waiting       uint32                 `protobuf:"varint,4,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	Room          uint32                 `protobuf:"varint,5,opt,name=room,proto3" json:"room,omitempty"`                                // for so many to wait; more are refused with 53000
+	Oldest        float64                `protobuf:"fixed64,6,opt,name=oldest,proto3" json:"oldest,omitempty"`                           // seconds that the longest waits; 0: nobody does
+	Refused       uint64                 `protobuf:"varint,7,opt,name=refused,proto3" json:"refused,omitempty"`                          // since the start
+	RefusedAgo    float64                `protobuf:"fixed64,8,opt,name=refused_ago,json=refusedAgo,proto3" json:"refused_ago,omitempty"` // seconds since the last one; 0: there was none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatementQueue) Reset() {
+	*x = StatementQueue{}
+	mi := &file_nodes_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatementQueue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatementQueue) ProtoMessage() {}
+
+func (x *StatementQueue) ProtoReflect() protoreflect.Message {
+	mi := &file_nodes_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatementQueue.ProtoReflect.Descriptor instead.
+func (*StatementQueue) Descriptor() ([]byte, []int) {
+	return file_nodes_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *StatementQueue) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *StatementQueue) GetRunning() uint32 {
+	if x != nil {
+		return x.Running
+	}
+	return 0
+}
+
+func (x *StatementQueue) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *StatementQueue) GetWaiting() uint32 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *StatementQueue) GetRoom() uint32 {
+	if x != nil {
+		return x.Room
+	}
+	return 0
+}
+
+func (x *StatementQueue) GetOldest() float64 {
+	if x != nil {
+		return x.Oldest
+	}
+	return 0
+}
+
+func (x *StatementQueue) GetRefused() uint64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
+func (x *StatementQueue) GetRefusedAgo() float64 {
+	if x != nil {
+		return x.RefusedAgo
+	}
+	return 0
+}
+
 // One part of a node's memory that has a bound; what would be beyond it is refused.
 type MemoryPart struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -907,7 +1016,7 @@ type MemoryPart struct {
 
 func (x *MemoryPart) Reset() {
 	*x = MemoryPart{}
-	mi := &file_nodes_proto_msgTypes[8]
+	mi := &file_nodes_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -919,7 +1028,7 @@ func (x *MemoryPart) String() string {
 func (*MemoryPart) ProtoMessage() {}
 
 func (x *MemoryPart) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[8]
+	mi := &file_nodes_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -932,7 +1041,7 @@ func (x *MemoryPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemoryPart.ProtoReflect.Descriptor instead.
 func (*MemoryPart) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{8}
+	return file_nodes_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *MemoryPart) GetName() string {
@@ -996,7 +1105,7 @@ type Tombstone struct {
 
 func (x *Tombstone) Reset() {
 	*x = Tombstone{}
-	mi := &file_nodes_proto_msgTypes[9]
+	mi := &file_nodes_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1008,7 +1117,7 @@ func (x *Tombstone) String() string {
 func (*Tombstone) ProtoMessage() {}
 
 func (x *Tombstone) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[9]
+	mi := &file_nodes_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1021,7 +1130,7 @@ func (x *Tombstone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tombstone.ProtoReflect.Descriptor instead.
 func (*Tombstone) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{9}
+	return file_nodes_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Tombstone) GetAt() *timestamppb.Timestamp {
@@ -1061,7 +1170,7 @@ type ListMembersRequest struct {
 
 func (x *ListMembersRequest) Reset() {
 	*x = ListMembersRequest{}
-	mi := &file_nodes_proto_msgTypes[10]
+	mi := &file_nodes_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1073,7 +1182,7 @@ func (x *ListMembersRequest) String() string {
 func (*ListMembersRequest) ProtoMessage() {}
 
 func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[10]
+	mi := &file_nodes_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1086,7 +1195,7 @@ func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersRequest.ProtoReflect.Descriptor instead.
 func (*ListMembersRequest) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{10}
+	return file_nodes_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListMembersRequest) GetNodeTimeout() float64 {
@@ -1106,7 +1215,7 @@ type ListMembersResponse struct {
 
 func (x *ListMembersResponse) Reset() {
 	*x = ListMembersResponse{}
-	mi := &file_nodes_proto_msgTypes[11]
+	mi := &file_nodes_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1118,7 +1227,7 @@ func (x *ListMembersResponse) String() string {
 func (*ListMembersResponse) ProtoMessage() {}
 
 func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[11]
+	mi := &file_nodes_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1131,7 +1240,7 @@ func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersResponse.ProtoReflect.Descriptor instead.
 func (*ListMembersResponse) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{11}
+	return file_nodes_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListMembersResponse) GetAsOf() *AsOf {
@@ -1161,7 +1270,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_nodes_proto_msgTypes[12]
+	mi := &file_nodes_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1173,7 +1282,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[12]
+	mi := &file_nodes_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1186,7 +1295,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{12}
+	return file_nodes_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Member) GetNode() uint32 {
@@ -1234,7 +1343,7 @@ type Observation struct {
 
 func (x *Observation) Reset() {
 	*x = Observation{}
-	mi := &file_nodes_proto_msgTypes[13]
+	mi := &file_nodes_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1246,7 +1355,7 @@ func (x *Observation) String() string {
 func (*Observation) ProtoMessage() {}
 
 func (x *Observation) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[13]
+	mi := &file_nodes_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1259,7 +1368,7 @@ func (x *Observation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Observation.ProtoReflect.Descriptor instead.
 func (*Observation) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{13}
+	return file_nodes_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Observation) GetNode() uint32 {
@@ -1292,7 +1401,7 @@ type CheckSafeRequest struct {
 
 func (x *CheckSafeRequest) Reset() {
 	*x = CheckSafeRequest{}
-	mi := &file_nodes_proto_msgTypes[14]
+	mi := &file_nodes_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1304,7 +1413,7 @@ func (x *CheckSafeRequest) String() string {
 func (*CheckSafeRequest) ProtoMessage() {}
 
 func (x *CheckSafeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[14]
+	mi := &file_nodes_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1317,7 +1426,7 @@ func (x *CheckSafeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckSafeRequest.ProtoReflect.Descriptor instead.
 func (*CheckSafeRequest) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{14}
+	return file_nodes_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CheckSafeRequest) GetQuestion() string {
@@ -1368,7 +1477,7 @@ type CheckSafeResponse struct {
 
 func (x *CheckSafeResponse) Reset() {
 	*x = CheckSafeResponse{}
-	mi := &file_nodes_proto_msgTypes[15]
+	mi := &file_nodes_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1380,7 +1489,7 @@ func (x *CheckSafeResponse) String() string {
 func (*CheckSafeResponse) ProtoMessage() {}
 
 func (x *CheckSafeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[15]
+	mi := &file_nodes_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1393,7 +1502,7 @@ func (x *CheckSafeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckSafeResponse.ProtoReflect.Descriptor instead.
 func (*CheckSafeResponse) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{15}
+	return file_nodes_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CheckSafeResponse) GetAsOf() *AsOf {
@@ -1479,7 +1588,7 @@ type LocalityLoss struct {
 
 func (x *LocalityLoss) Reset() {
 	*x = LocalityLoss{}
-	mi := &file_nodes_proto_msgTypes[16]
+	mi := &file_nodes_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1491,7 +1600,7 @@ func (x *LocalityLoss) String() string {
 func (*LocalityLoss) ProtoMessage() {}
 
 func (x *LocalityLoss) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[16]
+	mi := &file_nodes_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1504,7 +1613,7 @@ func (x *LocalityLoss) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocalityLoss.ProtoReflect.Descriptor instead.
 func (*LocalityLoss) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{16}
+	return file_nodes_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *LocalityLoss) GetLocality() string {
@@ -1544,7 +1653,7 @@ type CheckRequest struct {
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_nodes_proto_msgTypes[17]
+	mi := &file_nodes_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1556,7 +1665,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[17]
+	mi := &file_nodes_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1569,7 +1678,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{17}
+	return file_nodes_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CheckRequest) GetNodeTimeout() float64 {
@@ -1589,7 +1698,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_nodes_proto_msgTypes[18]
+	mi := &file_nodes_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1601,7 +1710,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[18]
+	mi := &file_nodes_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1614,7 +1723,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{18}
+	return file_nodes_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CheckResponse) GetAsOf() *AsOf {
@@ -1646,7 +1755,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_nodes_proto_msgTypes[19]
+	mi := &file_nodes_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1658,7 +1767,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[19]
+	mi := &file_nodes_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1671,7 +1780,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{19}
+	return file_nodes_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Rule) GetCode() string {
@@ -1726,7 +1835,7 @@ type ExplainMemberRequest struct {
 
 func (x *ExplainMemberRequest) Reset() {
 	*x = ExplainMemberRequest{}
-	mi := &file_nodes_proto_msgTypes[20]
+	mi := &file_nodes_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1738,7 +1847,7 @@ func (x *ExplainMemberRequest) String() string {
 func (*ExplainMemberRequest) ProtoMessage() {}
 
 func (x *ExplainMemberRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[20]
+	mi := &file_nodes_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1751,7 +1860,7 @@ func (x *ExplainMemberRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainMemberRequest.ProtoReflect.Descriptor instead.
 func (*ExplainMemberRequest) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{20}
+	return file_nodes_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ExplainMemberRequest) GetNode() uint32 {
@@ -1781,7 +1890,7 @@ type ExplainMemberResponse struct {
 
 func (x *ExplainMemberResponse) Reset() {
 	*x = ExplainMemberResponse{}
-	mi := &file_nodes_proto_msgTypes[21]
+	mi := &file_nodes_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1793,7 +1902,7 @@ func (x *ExplainMemberResponse) String() string {
 func (*ExplainMemberResponse) ProtoMessage() {}
 
 func (x *ExplainMemberResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[21]
+	mi := &file_nodes_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1806,7 +1915,7 @@ func (x *ExplainMemberResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainMemberResponse.ProtoReflect.Descriptor instead.
 func (*ExplainMemberResponse) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{21}
+	return file_nodes_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ExplainMemberResponse) GetAsOf() *AsOf {
@@ -1864,7 +1973,7 @@ type Doubt struct {
 
 func (x *Doubt) Reset() {
 	*x = Doubt{}
-	mi := &file_nodes_proto_msgTypes[22]
+	mi := &file_nodes_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1876,7 +1985,7 @@ func (x *Doubt) String() string {
 func (*Doubt) ProtoMessage() {}
 
 func (x *Doubt) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[22]
+	mi := &file_nodes_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1889,7 +1998,7 @@ func (x *Doubt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Doubt.ProtoReflect.Descriptor instead.
 func (*Doubt) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{22}
+	return file_nodes_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Doubt) GetObserver() uint32 {
@@ -1979,7 +2088,7 @@ type InspectRaftRequest struct {
 
 func (x *InspectRaftRequest) Reset() {
 	*x = InspectRaftRequest{}
-	mi := &file_nodes_proto_msgTypes[23]
+	mi := &file_nodes_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1991,7 +2100,7 @@ func (x *InspectRaftRequest) String() string {
 func (*InspectRaftRequest) ProtoMessage() {}
 
 func (x *InspectRaftRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[23]
+	mi := &file_nodes_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2004,7 +2113,7 @@ func (x *InspectRaftRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRaftRequest.ProtoReflect.Descriptor instead.
 func (*InspectRaftRequest) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{23}
+	return file_nodes_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *InspectRaftRequest) GetRange() uint32 {
@@ -2032,7 +2141,7 @@ type InspectRaftResponse struct {
 
 func (x *InspectRaftResponse) Reset() {
 	*x = InspectRaftResponse{}
-	mi := &file_nodes_proto_msgTypes[24]
+	mi := &file_nodes_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2044,7 +2153,7 @@ func (x *InspectRaftResponse) String() string {
 func (*InspectRaftResponse) ProtoMessage() {}
 
 func (x *InspectRaftResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[24]
+	mi := &file_nodes_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2057,7 +2166,7 @@ func (x *InspectRaftResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRaftResponse.ProtoReflect.Descriptor instead.
 func (*InspectRaftResponse) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{24}
+	return file_nodes_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *InspectRaftResponse) GetAsOf() *AsOf {
@@ -2105,7 +2214,7 @@ type RaftState struct {
 
 func (x *RaftState) Reset() {
 	*x = RaftState{}
-	mi := &file_nodes_proto_msgTypes[25]
+	mi := &file_nodes_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2117,7 +2226,7 @@ func (x *RaftState) String() string {
 func (*RaftState) ProtoMessage() {}
 
 func (x *RaftState) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[25]
+	mi := &file_nodes_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2130,7 +2239,7 @@ func (x *RaftState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftState.ProtoReflect.Descriptor instead.
 func (*RaftState) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{25}
+	return file_nodes_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RaftState) GetNode() uint32 {
@@ -2247,7 +2356,7 @@ type GetUpgradeRequest struct {
 
 func (x *GetUpgradeRequest) Reset() {
 	*x = GetUpgradeRequest{}
-	mi := &file_nodes_proto_msgTypes[26]
+	mi := &file_nodes_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2259,7 +2368,7 @@ func (x *GetUpgradeRequest) String() string {
 func (*GetUpgradeRequest) ProtoMessage() {}
 
 func (x *GetUpgradeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[26]
+	mi := &file_nodes_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2272,7 +2381,7 @@ func (x *GetUpgradeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUpgradeRequest.ProtoReflect.Descriptor instead.
 func (*GetUpgradeRequest) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{26}
+	return file_nodes_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetUpgradeRequest) GetNodeTimeout() float64 {
@@ -2300,7 +2409,7 @@ type GetUpgradeResponse struct {
 
 func (x *GetUpgradeResponse) Reset() {
 	*x = GetUpgradeResponse{}
-	mi := &file_nodes_proto_msgTypes[27]
+	mi := &file_nodes_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2312,7 +2421,7 @@ func (x *GetUpgradeResponse) String() string {
 func (*GetUpgradeResponse) ProtoMessage() {}
 
 func (x *GetUpgradeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[27]
+	mi := &file_nodes_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2325,7 +2434,7 @@ func (x *GetUpgradeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUpgradeResponse.ProtoReflect.Descriptor instead.
 func (*GetUpgradeResponse) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{27}
+	return file_nodes_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetUpgradeResponse) GetAsOf() *AsOf {
@@ -2414,7 +2523,7 @@ type NodeUpgrade struct {
 
 func (x *NodeUpgrade) Reset() {
 	*x = NodeUpgrade{}
-	mi := &file_nodes_proto_msgTypes[28]
+	mi := &file_nodes_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2426,7 +2535,7 @@ func (x *NodeUpgrade) String() string {
 func (*NodeUpgrade) ProtoMessage() {}
 
 func (x *NodeUpgrade) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[28]
+	mi := &file_nodes_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2439,7 +2548,7 @@ func (x *NodeUpgrade) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeUpgrade.ProtoReflect.Descriptor instead.
 func (*NodeUpgrade) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{28}
+	return file_nodes_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *NodeUpgrade) GetNode() uint32 {
@@ -2557,7 +2666,7 @@ const file_nodes_proto_rawDesc = "" +
 	"\x03sql\x18\x01 \x01(\tR\x03sql\x12\x10\n" +
 	"\x03rpc\x18\x02 \x01(\tR\x03rpc\x12\x16\n" +
 	"\x06gossip\x18\x03 \x01(\tR\x06gossip\x12\x14\n" +
-	"\x05admin\x18\x04 \x01(\tR\x05admin\"\x92\b\n" +
+	"\x05admin\x18\x04 \x01(\tR\x05admin\"\xde\b\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -2599,7 +2708,18 @@ const file_nodes_proto_rawDesc = "" +
 	"\n" +
 	"dead_bytes\x18\x1d \x01(\x04R\tdeadBytes\x12-\n" +
 	"\x12replicas_uncounted\x18\x1e \x01(\rR\x11replicasUncounted\x123\n" +
-	"\x06memory\x18\x1f \x03(\v2\x1b.nodedb.admin.v1.MemoryPartR\x06memory\"\xaf\x01\n" +
+	"\x06memory\x18\x1f \x03(\v2\x1b.nodedb.admin.v1.MemoryPartR\x06memory\x12J\n" +
+	"\x10statement_queues\x18  \x03(\v2\x1f.nodedb.admin.v1.StatementQueueR\x0fstatementQueues\"\xd5\x01\n" +
+	"\x0eStatementQueue\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\arunning\x18\x02 \x01(\rR\arunning\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\rR\x05limit\x12\x18\n" +
+	"\awaiting\x18\x04 \x01(\rR\awaiting\x12\x12\n" +
+	"\x04room\x18\x05 \x01(\rR\x04room\x12\x16\n" +
+	"\x06oldest\x18\x06 \x01(\x01R\x06oldest\x12\x18\n" +
+	"\arefused\x18\a \x01(\x04R\arefused\x12\x1f\n" +
+	"\vrefused_ago\x18\b \x01(\x01R\n" +
+	"refusedAgo\"\xaf\x01\n" +
 	"\n" +
 	"MemoryPart\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
@@ -2751,7 +2871,7 @@ func file_nodes_proto_rawDescGZIP() []byte {
 	return file_nodes_proto_rawDescData
 }
 
-var file_nodes_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_nodes_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_nodes_proto_goTypes = []any{
 	(*GetStatusRequest)(nil),      // 0: nodedb.admin.v1.GetStatusRequest
 	(*GetStatusResponse)(nil),     // 1: nodedb.admin.v1.GetStatusResponse
@@ -2761,82 +2881,84 @@ var file_nodes_proto_goTypes = []any{
 	(*ListNodesResponse)(nil),     // 5: nodedb.admin.v1.ListNodesResponse
 	(*Addresses)(nil),             // 6: nodedb.admin.v1.Addresses
 	(*Node)(nil),                  // 7: nodedb.admin.v1.Node
-	(*MemoryPart)(nil),            // 8: nodedb.admin.v1.MemoryPart
-	(*Tombstone)(nil),             // 9: nodedb.admin.v1.Tombstone
-	(*ListMembersRequest)(nil),    // 10: nodedb.admin.v1.ListMembersRequest
-	(*ListMembersResponse)(nil),   // 11: nodedb.admin.v1.ListMembersResponse
-	(*Member)(nil),                // 12: nodedb.admin.v1.Member
-	(*Observation)(nil),           // 13: nodedb.admin.v1.Observation
-	(*CheckSafeRequest)(nil),      // 14: nodedb.admin.v1.CheckSafeRequest
-	(*CheckSafeResponse)(nil),     // 15: nodedb.admin.v1.CheckSafeResponse
-	(*LocalityLoss)(nil),          // 16: nodedb.admin.v1.LocalityLoss
-	(*CheckRequest)(nil),          // 17: nodedb.admin.v1.CheckRequest
-	(*CheckResponse)(nil),         // 18: nodedb.admin.v1.CheckResponse
-	(*Rule)(nil),                  // 19: nodedb.admin.v1.Rule
-	(*ExplainMemberRequest)(nil),  // 20: nodedb.admin.v1.ExplainMemberRequest
-	(*ExplainMemberResponse)(nil), // 21: nodedb.admin.v1.ExplainMemberResponse
-	(*Doubt)(nil),                 // 22: nodedb.admin.v1.Doubt
-	(*InspectRaftRequest)(nil),    // 23: nodedb.admin.v1.InspectRaftRequest
-	(*InspectRaftResponse)(nil),   // 24: nodedb.admin.v1.InspectRaftResponse
-	(*RaftState)(nil),             // 25: nodedb.admin.v1.RaftState
-	(*GetUpgradeRequest)(nil),     // 26: nodedb.admin.v1.GetUpgradeRequest
-	(*GetUpgradeResponse)(nil),    // 27: nodedb.admin.v1.GetUpgradeResponse
-	(*NodeUpgrade)(nil),           // 28: nodedb.admin.v1.NodeUpgrade
-	(*AsOf)(nil),                  // 29: nodedb.admin.v1.AsOf
-	(*Operation)(nil),             // 30: nodedb.admin.v1.Operation
-	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
-	(*Finding)(nil),               // 32: nodedb.admin.v1.Finding
-	(*Fix)(nil),                   // 33: nodedb.admin.v1.Fix
-	(*Event)(nil),                 // 34: nodedb.admin.v1.Event
-	(*Range)(nil),                 // 35: nodedb.admin.v1.Range
-	(*Replica)(nil),               // 36: nodedb.admin.v1.Replica
+	(*StatementQueue)(nil),        // 8: nodedb.admin.v1.StatementQueue
+	(*MemoryPart)(nil),            // 9: nodedb.admin.v1.MemoryPart
+	(*Tombstone)(nil),             // 10: nodedb.admin.v1.Tombstone
+	(*ListMembersRequest)(nil),    // 11: nodedb.admin.v1.ListMembersRequest
+	(*ListMembersResponse)(nil),   // 12: nodedb.admin.v1.ListMembersResponse
+	(*Member)(nil),                // 13: nodedb.admin.v1.Member
+	(*Observation)(nil),           // 14: nodedb.admin.v1.Observation
+	(*CheckSafeRequest)(nil),      // 15: nodedb.admin.v1.CheckSafeRequest
+	(*CheckSafeResponse)(nil),     // 16: nodedb.admin.v1.CheckSafeResponse
+	(*LocalityLoss)(nil),          // 17: nodedb.admin.v1.LocalityLoss
+	(*CheckRequest)(nil),          // 18: nodedb.admin.v1.CheckRequest
+	(*CheckResponse)(nil),         // 19: nodedb.admin.v1.CheckResponse
+	(*Rule)(nil),                  // 20: nodedb.admin.v1.Rule
+	(*ExplainMemberRequest)(nil),  // 21: nodedb.admin.v1.ExplainMemberRequest
+	(*ExplainMemberResponse)(nil), // 22: nodedb.admin.v1.ExplainMemberResponse
+	(*Doubt)(nil),                 // 23: nodedb.admin.v1.Doubt
+	(*InspectRaftRequest)(nil),    // 24: nodedb.admin.v1.InspectRaftRequest
+	(*InspectRaftResponse)(nil),   // 25: nodedb.admin.v1.InspectRaftResponse
+	(*RaftState)(nil),             // 26: nodedb.admin.v1.RaftState
+	(*GetUpgradeRequest)(nil),     // 27: nodedb.admin.v1.GetUpgradeRequest
+	(*GetUpgradeResponse)(nil),    // 28: nodedb.admin.v1.GetUpgradeResponse
+	(*NodeUpgrade)(nil),           // 29: nodedb.admin.v1.NodeUpgrade
+	(*AsOf)(nil),                  // 30: nodedb.admin.v1.AsOf
+	(*Operation)(nil),             // 31: nodedb.admin.v1.Operation
+	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
+	(*Finding)(nil),               // 33: nodedb.admin.v1.Finding
+	(*Fix)(nil),                   // 34: nodedb.admin.v1.Fix
+	(*Event)(nil),                 // 35: nodedb.admin.v1.Event
+	(*Range)(nil),                 // 36: nodedb.admin.v1.Range
+	(*Replica)(nil),               // 37: nodedb.admin.v1.Replica
 }
 var file_nodes_proto_depIdxs = []int32{
-	29, // 0: nodedb.admin.v1.GetStatusResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	30, // 0: nodedb.admin.v1.GetStatusResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	2,  // 1: nodedb.admin.v1.GetStatusResponse.survives_one:type_name -> nodedb.admin.v1.Survival
 	2,  // 2: nodedb.admin.v1.GetStatusResponse.survives_two:type_name -> nodedb.admin.v1.Survival
-	30, // 3: nodedb.admin.v1.GetStatusResponse.running:type_name -> nodedb.admin.v1.Operation
+	31, // 3: nodedb.admin.v1.GetStatusResponse.running:type_name -> nodedb.admin.v1.Operation
 	3,  // 4: nodedb.admin.v1.GetStatusResponse.problems:type_name -> nodedb.admin.v1.Problem
-	16, // 5: nodedb.admin.v1.GetStatusResponse.localities:type_name -> nodedb.admin.v1.LocalityLoss
-	31, // 6: nodedb.admin.v1.GetStatusResponse.last_move:type_name -> google.protobuf.Timestamp
-	29, // 7: nodedb.admin.v1.ListNodesResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	17, // 5: nodedb.admin.v1.GetStatusResponse.localities:type_name -> nodedb.admin.v1.LocalityLoss
+	32, // 6: nodedb.admin.v1.GetStatusResponse.last_move:type_name -> google.protobuf.Timestamp
+	30, // 7: nodedb.admin.v1.ListNodesResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	7,  // 8: nodedb.admin.v1.ListNodesResponse.nodes:type_name -> nodedb.admin.v1.Node
 	6,  // 9: nodedb.admin.v1.Node.addresses:type_name -> nodedb.admin.v1.Addresses
-	31, // 10: nodedb.admin.v1.Node.joined_at:type_name -> google.protobuf.Timestamp
-	31, // 11: nodedb.admin.v1.Node.started_at:type_name -> google.protobuf.Timestamp
-	9,  // 12: nodedb.admin.v1.Node.tombstone:type_name -> nodedb.admin.v1.Tombstone
-	8,  // 13: nodedb.admin.v1.Node.memory:type_name -> nodedb.admin.v1.MemoryPart
-	31, // 14: nodedb.admin.v1.Tombstone.at:type_name -> google.protobuf.Timestamp
-	29, // 15: nodedb.admin.v1.ListMembersResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	12, // 16: nodedb.admin.v1.ListMembersResponse.members:type_name -> nodedb.admin.v1.Member
-	13, // 17: nodedb.admin.v1.Member.seen_by:type_name -> nodedb.admin.v1.Observation
-	29, // 18: nodedb.admin.v1.CheckSafeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	32, // 19: nodedb.admin.v1.CheckSafeResponse.findings:type_name -> nodedb.admin.v1.Finding
-	33, // 20: nodedb.admin.v1.CheckSafeResponse.fixes:type_name -> nodedb.admin.v1.Fix
-	2,  // 21: nodedb.admin.v1.CheckSafeResponse.survives_one:type_name -> nodedb.admin.v1.Survival
-	2,  // 22: nodedb.admin.v1.CheckSafeResponse.survives_two:type_name -> nodedb.admin.v1.Survival
-	16, // 23: nodedb.admin.v1.CheckSafeResponse.localities:type_name -> nodedb.admin.v1.LocalityLoss
-	29, // 24: nodedb.admin.v1.CheckResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	19, // 25: nodedb.admin.v1.CheckResponse.rules:type_name -> nodedb.admin.v1.Rule
-	29, // 26: nodedb.admin.v1.ExplainMemberResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	12, // 27: nodedb.admin.v1.ExplainMemberResponse.member:type_name -> nodedb.admin.v1.Member
-	22, // 28: nodedb.admin.v1.ExplainMemberResponse.doubts:type_name -> nodedb.admin.v1.Doubt
-	34, // 29: nodedb.admin.v1.ExplainMemberResponse.transitions:type_name -> nodedb.admin.v1.Event
-	31, // 30: nodedb.admin.v1.Doubt.since:type_name -> google.protobuf.Timestamp
-	31, // 31: nodedb.admin.v1.Doubt.last_ping:type_name -> google.protobuf.Timestamp
-	31, // 32: nodedb.admin.v1.Doubt.breaker_since:type_name -> google.protobuf.Timestamp
-	29, // 33: nodedb.admin.v1.InspectRaftResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	35, // 34: nodedb.admin.v1.InspectRaftResponse.range:type_name -> nodedb.admin.v1.Range
-	25, // 35: nodedb.admin.v1.InspectRaftResponse.replicas:type_name -> nodedb.admin.v1.RaftState
-	36, // 36: nodedb.admin.v1.RaftState.progress:type_name -> nodedb.admin.v1.Replica
-	29, // 37: nodedb.admin.v1.GetUpgradeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	32, // 38: nodedb.admin.v1.GetUpgradeResponse.findings:type_name -> nodedb.admin.v1.Finding
-	28, // 39: nodedb.admin.v1.GetUpgradeResponse.nodes:type_name -> nodedb.admin.v1.NodeUpgrade
-	40, // [40:40] is the sub-list for method output_type
-	40, // [40:40] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	32, // 10: nodedb.admin.v1.Node.joined_at:type_name -> google.protobuf.Timestamp
+	32, // 11: nodedb.admin.v1.Node.started_at:type_name -> google.protobuf.Timestamp
+	10, // 12: nodedb.admin.v1.Node.tombstone:type_name -> nodedb.admin.v1.Tombstone
+	9,  // 13: nodedb.admin.v1.Node.memory:type_name -> nodedb.admin.v1.MemoryPart
+	8,  // 14: nodedb.admin.v1.Node.statement_queues:type_name -> nodedb.admin.v1.StatementQueue
+	32, // 15: nodedb.admin.v1.Tombstone.at:type_name -> google.protobuf.Timestamp
+	30, // 16: nodedb.admin.v1.ListMembersResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	13, // 17: nodedb.admin.v1.ListMembersResponse.members:type_name -> nodedb.admin.v1.Member
+	14, // 18: nodedb.admin.v1.Member.seen_by:type_name -> nodedb.admin.v1.Observation
+	30, // 19: nodedb.admin.v1.CheckSafeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	33, // 20: nodedb.admin.v1.CheckSafeResponse.findings:type_name -> nodedb.admin.v1.Finding
+	34, // 21: nodedb.admin.v1.CheckSafeResponse.fixes:type_name -> nodedb.admin.v1.Fix
+	2,  // 22: nodedb.admin.v1.CheckSafeResponse.survives_one:type_name -> nodedb.admin.v1.Survival
+	2,  // 23: nodedb.admin.v1.CheckSafeResponse.survives_two:type_name -> nodedb.admin.v1.Survival
+	17, // 24: nodedb.admin.v1.CheckSafeResponse.localities:type_name -> nodedb.admin.v1.LocalityLoss
+	30, // 25: nodedb.admin.v1.CheckResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	20, // 26: nodedb.admin.v1.CheckResponse.rules:type_name -> nodedb.admin.v1.Rule
+	30, // 27: nodedb.admin.v1.ExplainMemberResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	13, // 28: nodedb.admin.v1.ExplainMemberResponse.member:type_name -> nodedb.admin.v1.Member
+	23, // 29: nodedb.admin.v1.ExplainMemberResponse.doubts:type_name -> nodedb.admin.v1.Doubt
+	35, // 30: nodedb.admin.v1.ExplainMemberResponse.transitions:type_name -> nodedb.admin.v1.Event
+	32, // 31: nodedb.admin.v1.Doubt.since:type_name -> google.protobuf.Timestamp
+	32, // 32: nodedb.admin.v1.Doubt.last_ping:type_name -> google.protobuf.Timestamp
+	32, // 33: nodedb.admin.v1.Doubt.breaker_since:type_name -> google.protobuf.Timestamp
+	30, // 34: nodedb.admin.v1.InspectRaftResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	36, // 35: nodedb.admin.v1.InspectRaftResponse.range:type_name -> nodedb.admin.v1.Range
+	26, // 36: nodedb.admin.v1.InspectRaftResponse.replicas:type_name -> nodedb.admin.v1.RaftState
+	37, // 37: nodedb.admin.v1.RaftState.progress:type_name -> nodedb.admin.v1.Replica
+	30, // 38: nodedb.admin.v1.GetUpgradeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	33, // 39: nodedb.admin.v1.GetUpgradeResponse.findings:type_name -> nodedb.admin.v1.Finding
+	29, // 40: nodedb.admin.v1.GetUpgradeResponse.nodes:type_name -> nodedb.admin.v1.NodeUpgrade
+	41, // [41:41] is the sub-list for method output_type
+	41, // [41:41] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_nodes_proto_init() }
@@ -2854,7 +2976,7 @@ func file_nodes_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nodes_proto_rawDesc), len(file_nodes_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -60,6 +60,7 @@ var rules = []rule{
 	{"OPERATION", "no operation is blocked, paused or stalled", false, heldOperations},
 	{"DISK", "every disk has room", true, fullDisks},
 	{"MEMORY_PRESSURE", "every node has memory for what is asked of it", true, memoryPressure},
+	{"STATEMENTS_WAIT", "statements need not wait long to run", true, waitingStatements},
 	{"CERT_EXPIRY", "no certificate expires soon", true, expiringCertificates},
 	{"CLOCK_AHEAD", "no node has used timestamps ahead of its time", true, aheadClocks},
 	{"CLOCK_UNSETTLED", "every node knows what the time is", true, unsettledClocks},

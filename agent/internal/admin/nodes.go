@@ -45,6 +45,10 @@ func (s *sight) node(n *cluster.Node) *adminpb.Node {
 		p.LiveBytes, p.DeadBytes, p.ReplicasUncounted = held.live, held.dead, held.uncounted
 		p.Cpu, p.Sessions, p.MetaIndex, p.StartedAt = st.CPU, uint32(st.Sessions), st.MetaIndex, timestamp(st.StartedAt)
 		p.Memory = memoryProto(st.Memory)
+		for _, q := range st.Queues {
+			p.StatementQueues = append(p.StatementQueues, &adminpb.StatementQueue{Name: q.Name, Running: uint32(q.Running), Limit: uint32(q.Limit), //nolint:gosec // not negative, below 2^31
+				Waiting: uint32(q.Waiting), Room: uint32(q.Room), Oldest: q.Oldest, Refused: q.Refused, RefusedAgo: q.RefusedAgo}) //nolint:gosec // likewise
+		}
 		p.StatementsPerSecond, p.LatencyP50, p.LatencyP99 = st.Statements.PerSecond, st.Statements.P50, st.Statements.P99
 	}
 	p.Replicas, p.Leaders = uint32(s.replicas[n.ID]), uint32(s.leaders[n.ID])

@@ -23,8 +23,9 @@ const (
 	flapWindow     = time.Hour
 	metaLagMost    = 500 // commands that a node may be behind
 	orphanPatience = 30 * time.Second
-	memoryNear     = 0.9             // of a part's bound: the next large request is refused
-	memoryRecent   = 5 * time.Minute // since something was refused
+	memoryNear     = 0.9              // of a part's bound: the next large request is refused
+	memoryRecent   = 5 * time.Minute  // since something was refused
+	waitLong       = 10 * time.Second // of a statement: clients give up
 )
 
 func metaQuorum(c *checkup) []breach {
@@ -269,6 +270,31 @@ func memoryPressure(c *checkup) []breach {
 					n.ID, p.RefusedAgo, p.Name, p.Used>>20, p.Limit>>20, plural(int(min(p.Refused, math.MaxInt32)), "refusal"))
 			case p.Limit > 0 && float64(p.Used) > memoryNear*float64(p.Limit):
 				text = fmt.Sprintf("%s has hardly any memory left for %s: %d of %d MiB", n.ID, p.Name, p.Used>>20, p.Limit>>20)
+			default:
+				continue
+			}
+			out = append(out, breach{severity: severityWarn, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl nodes show " + n.ID.String(), text: text})
+		}
+	}
+	return out
+}
+
+// waitingStatements finds nodes that have more statements to run than they can.
+func waitingStatements(c *checkup) []breach {
+	var out []breach
+	for _, n := range c.members() {
+		st := c.Statuses[n.ID]
+		if st == nil {
+			continue
+		}
+		for _, q := range st.Queues {
+			var text string
+			switch {
+			case q.RefusedAgo > 0 && q.RefusedAgo < memoryRecent.Seconds():
+				text = fmt.Sprintf("%s refused a %s statement %.0f s ago because too many waited (%d of %d run and %d of %d wait now, %s since the start)",
+					n.ID, q.Name, q.RefusedAgo, q.Running, q.Limit, q.Waiting, q.Room, plural(int(min(q.Refused, math.MaxInt32)), "refusal"))
+			case q.Oldest > waitLong.Seconds():
+				text = fmt.Sprintf("%s has a %s statement that waits to run since %.0f s: %d of %d run, %d wait", n.ID, q.Name, q.Oldest, q.Running, q.Limit, q.Waiting)
 			default:
 				continue
 			}

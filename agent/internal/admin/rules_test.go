@@ -44,6 +44,9 @@ func TestRules(t *testing.T) {
 		"MEMORY_PRESSURE": func(b *fakeBackend, _ *metastate.View) {
 			b.statuses[2].Memory = []cluster.MemoryPart{{Name: "node", Used: 10, Limit: 100}, {Name: "statements", Depth: 1, Used: 10, Limit: 50, Refused: 3, RefusedAgo: 12}}
 		},
+		"STATEMENTS_WAIT": func(b *fakeBackend, _ *metastate.View) {
+			b.statuses[2].Queues = []cluster.StatementQueue{{Name: "short", Running: 3, Limit: 256}, {Name: "long", Running: 16, Limit: 16, Waiting: 7, Room: 500, Oldest: 11}}
+		},
 		"VERSION_MIX": func(b *fakeBackend, _ *metastate.View) {
 			b.statuses[1].Version = "v2"
 		},

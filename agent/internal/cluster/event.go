@@ -97,6 +97,9 @@ const (
 // EventMemoryFull says that a node had no memory left for a part of its work.
 const EventMemoryFull EventKind = "memory.full"
 
+// EventStatementsRefused says that a node refused statements because too many waited.
+const EventStatementsRefused EventKind = "statements.refused"
+
 // EventSeverity is how much an event matters.
 type EventSeverity string
 

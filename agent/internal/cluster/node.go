@@ -125,6 +125,23 @@ type NodeStatus struct {
 	// Memory is what others make the node hold: the whole, then its parts, each after
 	// the one that it is a part of.
 	Memory []MemoryPart `json:"memory,omitempty"`
+	// Queues are the statements that run and wait.
+	Queues []StatementQueue `json:"queues,omitempty"`
+}
+
+// StatementQueue is the SQL statements of one kind that run on a node, and that wait
+// until they may.
+type StatementQueue struct {
+	Name    string  `json:"name"` // short or long
+	Running int     `json:"running"`
+	Limit   int     `json:"limit"`
+	Waiting int     `json:"waiting"`
+	Room    int     `json:"room"`             // for so many to wait
+	Oldest  float64 `json:"oldest,omitempty"` // seconds that the longest waits; 0: nobody does
+	// Refused counts those that could not even wait, since the start, RefusedAgo is the
+	// age of the last one in seconds; 0: there was none.
+	Refused    uint64  `json:"refused,omitempty"`
+	RefusedAgo float64 `json:"refusedAgo,omitempty"`
 }
 
 // MemoryPart is one part of a node's memory that has a bound. What would be beyond

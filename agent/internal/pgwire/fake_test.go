@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/internal/admission"
 	"github.com/nodedb/nodedb/agent/internal/sql"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
@@ -25,7 +26,8 @@ type fakeSQL struct {
 	draining atomic.Bool
 	tame     bool // nothing that takes long, and no panic
 	rowsSent atomic.Int64
-	sleeping chan struct{} // told when a sleep has begun
+	queue    *admission.Queue // in which "rows" has a place; nil: none
+	sleeping chan struct{}    // told when a sleep has begun
 	mu       struct {
 		sync.Mutex
 		opened []sql.SessionOptions
@@ -167,6 +169,12 @@ func (s *fakeSession) Execute(ctx context.Context, p *sql.Prepared, args []datum
 		}
 		return "SELECT 1", sink.Row(args)
 	case "rows":
+		place, err := s.sql.queue.Take(ctx, false)
+		if err != nil {
+			return "", err
+		}
+		defer place.End()
+		sink.(sql.ClientWaiter).WaitWith(place)
 		return s.rows(strings.Join(words[1:], ""), p, sink)
 	}
 	return strings.ToUpper(words[0]), nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"github.com/nodedb/nodedb/agent/internal/admission"
 	"github.com/nodedb/nodedb/agent/internal/sql"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
@@ -99,10 +100,11 @@ func (c *conn) start(p *portal) {
 	r.ctxErr = func(err error) *sql.Error { return statementError(ctx, err) }
 	r.next, r.stop = iter.Pull(func(yield func(struct{}) bool) {
 		r.sink.suspend = func() error {
+			r.sink.place.Yield() // until the client asks for more, if it does
 			if !yield(struct{}{}) {
 				return sql.ErrRowsUnread
 			}
-			return nil
+			return r.sink.place.Resume()
 		}
 		r.tag, r.err = c.session.Execute(ctx, p.statement.prepared, p.args, &r.sink)
 	})
@@ -227,7 +229,12 @@ type rowSink struct {
 	// left is how many rows may still go out before suspend is called; 0 is all.
 	left    int
 	suspend func() error
+	// place is the statement's right to run, given back while its client does not read.
+	place *admission.Place
 }
+
+// WaitWith implements sql.ClientWaiter.
+func (s *rowSink) WaitWith(p *admission.Place) { s.place = p }
 
 // Describe is called before the first row.
 func (s *rowSink) Describe(columns []sql.Column) error {
@@ -272,7 +279,7 @@ func (s *rowSink) Row(row []datum.Datum) error {
 		o.buf = o.buf[:mark]
 		return &sql.Error{Code: "54000", Message: fmt.Sprintf("row is longer than %d bytes", maxRowBytes)}
 	}
-	if err := o.endRow(mark); err != nil {
+	if err := s.endRow(mark); err != nil {
 		if o.err != nil {
 			return clientGone() // nothing is wrong inside
 		}
@@ -285,6 +292,14 @@ func (s *rowSink) Row(row []datum.Datum) error {
 		return nil
 	}
 	return s.suspend()
+}
+
+// endRow completes a row; the statement needs no place while its client does not read.
+func (s *rowSink) endRow(mark int) error {
+	if s.place == nil || s.out.hold != nil || len(s.out.buf) < outputLimit {
+		return s.out.endRow(mark)
+	}
+	return s.place.During(func() error { return s.out.endRow(mark) })
 }
 
 // maxRowBytes is what clients can take in one message, with room to spare.

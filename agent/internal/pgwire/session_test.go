@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"github.com/nodedb/nodedb/agent/internal/admission"
 	"github.com/nodedb/nodedb/agent/internal/sql"
 )
 
@@ -173,6 +174,38 @@ func TestPortals(t *testing.T) {
 	expect(t, "left behind by the client", c.do(open("z"), fetch("z", 1), sync), "bound", "row 0 row 0", "suspended", "ready T")
 	c.conn.Close()
 	eventually(t, "the session is closed", func() bool { return f.sql.closed() == 1 })
+}
+
+// TestHalfReadPortalsKeepNoPlace: others run while a client has not asked for more.
+func TestHalfReadPortalsKeepNoPlace(t *testing.T) {
+	f := start(t, nil)
+	f.sql.queue = admission.New("long", 1, 0)
+	running := func(want int) {
+		t.Helper()
+		if u := f.sql.queue.Usage(); u.Running != want {
+			t.Errorf("%+v, want %d running", u, want)
+		}
+	}
+	a, b := f.raw(t), f.raw(t)
+	sync, fetch := &pgproto3.Sync{}, &pgproto3.Execute{Portal: "p", MaxRows: 2}
+	for _, c := range []*rawClient{a, b} {
+		c.do(&pgproto3.Query{String: "begin"})
+		expect(t, "half", c.do(&pgproto3.Parse{Name: "s", Query: "rows 5"}, &pgproto3.Bind{DestinationPortal: "p", PreparedStatement: "s"}, fetch, sync),
+			"parsed", "bound", "row 0 row 0", "row 1 row 1", "suspended", "ready T")
+		running(0)
+	}
+	expect(t, "on", a.do(fetch, fetch, sync), "row 2 row 2", "row 3 row 3", "suspended", "row 4 row 4", "SELECT 5", "ready T")
+	expect(t, "read ahead for another", b.do(&pgproto3.Query{String: "insert"}), "INSERT 0 1", "ready T")
+	running(0)
+	expect(t, "what was read ahead", b.do(fetch, sync), "row 2 row 2", "row 3 row 3", "suspended", "ready T")
+	expect(t, "half again", a.do(&pgproto3.Bind{DestinationPortal: "p2", PreparedStatement: "s"}, &pgproto3.Execute{Portal: "p2", MaxRows: 1}, sync),
+		"bound", "row 0 row 0", "suspended", "ready T")
+	expect(t, "closed half-way", a.do(&pgproto3.Query{String: "rollback"}), "ROLLBACK", "ready I")
+	running(0)
+	a.conn.Close()
+	b.conn.Close()
+	eventually(t, "the sessions are closed", func() bool { return f.sql.closed() == 2 })
+	running(0)
 }
 
 // TestTypesThroughPgx sends each type to the server and back, in text and binary.

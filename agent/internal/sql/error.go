@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/nodedb/nodedb/agent/internal/admission"
 	"github.com/nodedb/nodedb/agent/internal/budget"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
@@ -40,7 +41,7 @@ func (e *Error) Unwrap() error { return e.cause }
 // with nothing of it having been applied.
 func (e *Error) Retryable() bool {
 	switch e.Code {
-	case "40001", "40P01", "57P03", "08006", "53200":
+	case "40001", "40P01", "57P03", "08006", "53200", "53000":
 		return true
 	}
 	return false
@@ -68,9 +69,12 @@ func AsError(err error) *Error {
 	var q *duck.Error
 	var refusal *metastate.Refusal
 	var full *budget.FullError
+	var crowded *admission.FullError
 	switch {
 	case errors.As(err, &full):
 		return outOfMemory(full)
+	case errors.As(err, &crowded):
+		return tooManyStatements(crowded)
 	case errors.As(err, &s):
 		return &Error{Code: s.Code, Message: s.Message, Detail: s.Detail, Hint: s.Hint, Position: s.Position,
 			Table: s.Table, Column: s.Column, Constraint: s.Constraint, cause: err}
@@ -91,6 +95,16 @@ func outOfMemory(full *budget.FullError) *Error {
 	return &Error{Code: "53200", Message: "out of memory", cause: full,
 		Detail: fmt.Sprintf("The memory of this node for %s, %d MiB, is used up: %d more bytes are needed.", full.Budget, full.Limit>>20, full.Wanted),
 		Hint:   "Split the statement, run fewer at once, connect to another node, or raise memory in node.yaml; nodedbctl nodes show tells who holds how much."}
+}
+
+// tooManyStatements says that a statement could not even wait. PostgreSQL has no such
+// limit, and so no code of its own for it: 53300 would say that the connection is one
+// too many, and pools drop it; 53400 that the same statement fails tomorrow as well.
+// 53000 is what is left of their class: the node has not enough for it now.
+func tooManyStatements(full *admission.FullError) *Error {
+	return &Error{Code: "53000", Message: "too many statements wait to run on this node", cause: full,
+		Detail: fmt.Sprintf("%d %s statements run and %d wait. Nothing of this one was done.", full.Limit, full.Queue, full.Room),
+		Hint:   "Try again later, or on another node; use fewer connections. nodedbctl check tells which nodes are overloaded."}
 }
 
 // endedError says that the statement's context ended, whatever else went wrong then.

@@ -132,6 +132,11 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 	if env.Args, err = checkArgs(env, args, plan.Params); err != nil {
 		return "", err
 	}
+	place, err := s.enter(ctx, plan, sink)
+	if err != nil {
+		return "", err
+	}
+	defer place.End()
 	out := &output{sink: sink, columns: p.Columns}
 	memory := s.server.cfg.Memory.Open()
 	defer memory.Close()

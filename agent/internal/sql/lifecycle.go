@@ -191,10 +191,14 @@ func (s *Server) oneNode(view *metastate.View, statuses map[cluster.NodeID]*clus
 			leaders++
 		}
 	}
-	return append(out, pair("service", string(st.Service)), pair("started", st.StartedAt.Format(time.RFC3339)), pair("ranges", strconv.Itoa(len(st.Ranges))),
+	out = append(out, pair("service", string(st.Service)), pair("started", st.StartedAt.Format(time.RFC3339)), pair("ranges", strconv.Itoa(len(st.Ranges))),
 		pair("leaders", strconv.Itoa(leaders)), pair("bytes", fmt.Sprint(st.Bytes)), pair("disk_used", fmt.Sprint(st.DiskUsed)),
 		pair("disk_total", fmt.Sprint(st.DiskTotal)), pair("cpu", fmt.Sprintf("%.2f", st.CPU)), pair("sessions", strconv.Itoa(st.Sessions)),
 		pair("meta_index", fmt.Sprint(st.MetaIndex)), pair("certificate_expires", st.CertExpires.Format(time.RFC3339)))
+	for _, q := range st.Queues {
+		out = append(out, pair("statements_"+q.Name, fmt.Sprintf("%d of %d run, %d of %d wait, %d refused", q.Running, q.Limit, q.Waiting, q.Room, q.Refused)))
+	}
+	return out
 }
 
 func (s *Server) summary(view *metastate.View, statuses map[cluster.NodeID]*cluster.NodeStatus, missing []cluster.NodeID) [][]datum.Datum {

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/internal/admission"
 	"github.com/nodedb/nodedb/agent/internal/budget"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/keys"
@@ -51,6 +52,10 @@ type Config struct {
 	// sorted, that were read ahead, and what transactions buffer. More gets 53200.
 	// nil: there is no bound.
 	Memory *budget.Budget
+	// Short and Long bound the statements that run at once: those that name their rows,
+	// and all others that read or write rows. More wait, and more than may wait get
+	// 53000. nil: there is no bound.
+	Short, Long *admission.Queue
 	// MaxSessions is how many sessions may be open; default 500. More get 53300.
 	MaxSessions int
 	// Version is the version of NodeDB, for version().

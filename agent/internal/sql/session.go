@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/internal/admission"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/exec"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
@@ -40,6 +41,7 @@ type Session struct {
 	seen     activity
 
 	tx       *exec.Tx // nil: outside of a transaction
+	entered  bool     // a statement of the transaction has had a place to run
 	failed   bool     // the transaction is
 	readOnly bool     // the transaction is
 	began    time.Time
@@ -91,6 +93,10 @@ type RowSink interface {
 	// ErrRowsUnread it ends a portal that was closed half-way.
 	Row(row []datum.Datum) error
 }
+
+// ClientWaiter is a RowSink that gives a statement's place back while it waits for its
+// client.
+type ClientWaiter interface{ WaitWith(p *admission.Place) }
 
 // ErrRowsUnread is returned by a RowSink whose client wants no more rows. Execute
 // ends with it (wrapped or not), and an open transaction goes on: nothing failed.

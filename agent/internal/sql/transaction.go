@@ -18,6 +18,7 @@ func (s *Session) begin(node *syntax.Begin, at time.Time) (string, error) {
 		return "", err
 	}
 	s.tx, s.failed, s.began, s.idle = exec.NewTx(s.server.cfg.DB, s.writer(), s.server.cfg.Memory.Open()), false, at, at
+	s.entered = false
 	s.readOnly = node.ReadOnly || s.Setting("default_transaction_read_only") == "on"
 	s.settings.begin()
 	return node.Word, nil

@@ -21,6 +21,8 @@ type Plan struct {
 	Params  []datum.Type
 	Columns []Column // of the rows; nil if there are none
 	Tables  []*catalog.Table
+	// system says that Slow reads system tables and nothing else.
+	system bool
 }
 
 // Column describes a column of the rows.
@@ -47,6 +49,8 @@ type Planner struct {
 
 	params *Params
 	tables []*catalog.Table
+	// stored and system say what the slow path was given: collections, system tables.
+	stored, system bool
 }
 
 // Plan plans a query.
@@ -72,7 +76,7 @@ func (p *Planner) Plan(ctx context.Context, q *syntax.Query) (*Plan, error) {
 			p.params.Types[i] = datum.Text
 		}
 	}
-	out.Params, out.Tables = p.params.Types, p.tables
+	out.Params, out.Tables, out.system = p.params.Types, p.tables, p.system && !p.stored
 	return out, nil
 }
 
@@ -105,7 +109,7 @@ func (p *Planner) slow(ctx context.Context, s *pg.SelectStmt) (duck.Prepared, []
 	if p.Slow == nil {
 		return nil, nil, &syntax.Error{Code: "0A000", Message: "this statement needs the SQL engine, which is not running on this node"}
 	}
-	prepared, err := p.Slow.Prepare(ctx, duck.Query{Select: s, Resolve: p.Resolve, ParamTypes: p.params.Types, Session: p.Session})
+	prepared, err := p.Slow.Prepare(ctx, duck.Query{Select: s, Resolve: p.resolve, ParamTypes: p.params.Types, Session: p.Session})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -120,6 +124,16 @@ func (p *Planner) slow(ctx context.Context, s *pg.SelectStmt) (duck.Prepared, []
 		}
 	}
 	return prepared, columns, nil
+}
+
+// resolve finds a table for the slow path, and notes of which kind it is.
+func (p *Planner) resolve(schema, name string) (*duck.Table, bool) {
+	t, ok := p.Resolve(schema, name)
+	if ok {
+		_, stored := t.Ref.(*catalog.Table)
+		p.stored, p.system = p.stored || stored, p.system || !stored
+	}
+	return t, ok
 }
 
 // compiler makes a compiler of expressions over scope.

@@ -158,6 +158,7 @@ func writeShow(w io.Writer, e *ctl.Env, n view.Node) error {
 		line("disk", "%s of %s (%.0f%%)", render.Bytes(n.DiskUsed), render.Bytes(n.DiskTotal), n.DiskUsedPct)
 		line("cpu", "%.0f%%", n.CPUPct)
 		line("sessions", "%d", n.Sessions)
+		statements(line, n)
 		memory(line, n)
 		line("metadata", "applied up to meta@%d", n.MetaIndex)
 	} else {
@@ -177,6 +178,22 @@ func writeShow(w io.Writer, e *ctl.Env, n view.Node) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// statements writes a line for each kind of statement.
+func statements(line func(head, format string, args ...any), n view.Node) {
+	head := "statements"
+	for _, q := range n.StatementQueues {
+		text := fmt.Sprintf("%-6s %d of %d run, %d of %d wait", q.Name, q.Running, q.Limit, q.Waiting, q.Room)
+		if q.Oldest > 0 {
+			text += ", longest " + render.Duration(time.Duration(q.Oldest*float64(time.Second)))
+		}
+		if q.RefusedAgo != nil {
+			text += fmt.Sprintf(", refused %d times, last %s ago", q.Refused, render.Duration(time.Duration(*q.RefusedAgo*float64(time.Second))))
+		}
+		line(head, "%s", text)
+		head = ""
+	}
 }
 
 // memory writes a line for each part of the node's memory.

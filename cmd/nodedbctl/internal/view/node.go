@@ -55,6 +55,22 @@ type Node struct {
 	Tombstone   *Tombstone `json:"tombstone,omitempty"`
 	// Memory is what others make the node hold: the whole, then its parts.
 	Memory []MemoryPart `json:"memory"`
+	// StatementQueues are the SQL statements that run and wait.
+	StatementQueues []StatementQueue `json:"statementQueues"`
+}
+
+// StatementQueue is the SQL statements of one kind that run on a node, and that wait
+// until they may.
+type StatementQueue struct {
+	Name    string  `json:"name"`
+	Running uint32  `json:"running"`
+	Limit   uint32  `json:"limit"`
+	Waiting uint32  `json:"waiting"`
+	Room    uint32  `json:"room"`
+	Oldest  float64 `json:"oldestSeconds"`
+	Refused uint64  `json:"refused"`
+	// RefusedAgo is the age of the last refusal in seconds; null: there was none.
+	RefusedAgo *float64 `json:"refusedAgo"`
 }
 
 // MemoryPart is a part of a node's memory that has a bound; beyond it requests are
@@ -95,6 +111,13 @@ func NewNode(n *adminpb.Node) Node {
 		v.Memory[i] = MemoryPart{Name: m.GetName(), Depth: m.GetDepth(), Used: m.GetUsed(), Peak: m.GetPeak(), Limit: m.GetLimit(), Refused: m.GetRefused()}
 		if ago := m.GetRefusedAgo(); ago > 0 {
 			v.Memory[i].RefusedAgo = &ago
+		}
+	}
+	v.StatementQueues = make([]StatementQueue, len(n.GetStatementQueues()))
+	for i, q := range n.GetStatementQueues() {
+		v.StatementQueues[i] = StatementQueue{Name: q.GetName(), Running: q.GetRunning(), Limit: q.GetLimit(), Waiting: q.GetWaiting(), Room: q.GetRoom(), Oldest: q.GetOldest(), Refused: q.GetRefused()}
+		if ago := q.GetRefusedAgo(); ago > 0 {
+			v.StatementQueues[i].RefusedAgo = &ago
 		}
 	}
 	if n.GetReported() && n.GetReplicasUncounted() == 0 {

@@ -1,0 +1,31 @@
+package sql
+
+import (
+	"context"
+
+	"github.com/nodedb/nodedb/agent/internal/admission"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
+)
+
+// enter waits until the statement may run. A transaction that has begun its work goes
+// ahead of statements that begin, and is not refused: what it holds would be lost.
+func (s *Session) enter(ctx context.Context, plan *queryplan.Plan, sink RowSink) (*admission.Place, error) {
+	var queue *admission.Queue
+	switch plan.Weight() {
+	case queryplan.Free:
+		return nil, nil //nolint:nilnil // a nil Place can be used
+	case queryplan.Short:
+		queue = s.server.cfg.Short
+	default:
+		queue = s.server.cfg.Long
+	}
+	place, err := queue.Take(ctx, s.tx != nil && s.entered)
+	if err != nil {
+		return nil, err
+	}
+	s.entered = s.tx != nil
+	if w, ok := sink.(ClientWaiter); ok && place != nil {
+		w.WaitWith(place)
+	}
+	return place, nil
+}
