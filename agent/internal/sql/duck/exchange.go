@@ -70,6 +70,8 @@ func (e *Engine) run(ctx context.Context, s *frame.Statement, scans *scanServer,
 var errNotBegun = errors.New("the worker has not begun the statement")
 
 func (x *exchange) run(ctx context.Context, payload []byte, handle func(event) error) (err error) {
+	x.worker.begin()
+	defer x.worker.end()
 	if x.lane, err = x.worker.lane(); err != nil {
 		return errNotBegun
 	}

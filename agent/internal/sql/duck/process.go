@@ -30,6 +30,10 @@ type process struct {
 
 	// fat is set when the process is killed for its memory.
 	fat atomic.Bool
+	// running counts the statements under way; begun, 1 deep, gets a token when one
+	// begins and none was.
+	running atomic.Int64
+	begun   chan struct{}
 
 	mu   sync.Mutex // guards idle, and one message at a time on control
 	idle []*frame.Conn
@@ -44,7 +48,7 @@ func startProcess(ctx context.Context, c Config) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{control: ours, output: &tail{}, gone: make(chan struct{})}
+	p := &process{control: ours, output: &tail{}, gone: make(chan struct{}), begun: make(chan struct{}, 1)}
 	p.cmd = exec.CommandContext(ctx, c.Program, frame.Argument)
 	p.cmd.Dir = c.SpillDir
 	p.cmd.Env = []string{frame.Marker + "=1", "HOME=" + c.SpillDir, "TMPDIR=" + c.SpillDir, "TZ=UTC", "GOTRACEBACK=single"}
@@ -72,30 +76,51 @@ func startProcess(ctx context.Context, c Config) (*process, error) {
 const (
 	// processBytes is what the worker's program takes without statements.
 	processBytes = 128 << 20
-	// memoryInterval is how often the worker's memory is looked at.
+	// memoryInterval is how often the worker's memory is looked at while it works.
 	memoryInterval = 50 * time.Millisecond
 )
 
 // mostMemory is what the process may take.
 func (c *Config) mostMemory() int64 { return c.MemoryBytes + c.MemoryBytes/2 + processBytes }
 
+// begin notes that a statement begins; end that it has ended.
+func (p *process) begin() {
+	if p.running.Add(1) > 1 {
+		return
+	}
+	select {
+	case p.begun <- struct{}{}:
+	default:
+	}
+}
+
+func (p *process) end() { p.running.Add(-1) }
+
 // watchMemory kills the process when it takes more than limit, until it has ended:
 // DuckDB's own limit does not count results, long values and what its allocator
-// keeps.
+// keeps. Without a statement it takes no more than it has: nobody looks then.
 func (p *process) watchMemory(limit int64) {
-	tick := time.NewTicker(memoryInterval)
-	defer tick.Stop()
+	timer := time.NewTimer(memoryInterval)
+	defer timer.Stop()
 	for {
 		select {
 		case <-p.gone:
 			return
-		case <-tick.C:
+		case <-timer.C:
 		}
 		if residentBytes(p.cmd.Process.Pid) > limit {
 			p.fat.Store(true)
 			p.kill()
 			return
 		}
+		if p.running.Load() == 0 {
+			select {
+			case <-p.gone:
+				return
+			case <-p.begun:
+			}
+		}
+		timer.Reset(memoryInterval)
 	}
 }
 
