@@ -41,6 +41,7 @@ type rig struct {
 	copyRate uint64
 	// shelled says that real Runners coordinate.
 	shelled bool
+	still   bool // nobody writes
 	// watch, if set, sees every action before it is carried out.
 	watch    func(a Action)
 	locality func(cluster.NodeID) string
@@ -342,7 +343,9 @@ func (r *rig) advanceRange(x *fakeRange) {
 	if !r.quorum(&x.desc) {
 		return
 	}
-	x.commit += uint64(r.rng.IntN(3))
+	if !r.still {
+		x.commit += uint64(r.rng.IntN(3))
+	}
 	for _, rep := range x.desc.Replicas {
 		n := r.nodes[rep.Node]
 		if !r.works(x.desc.ID, rep) || n.slow && rep.Role == cluster.Learner {

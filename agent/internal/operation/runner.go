@@ -25,8 +25,8 @@ type Meta interface {
 
 // Config of the shell: how often it looks, how long it waits.
 const (
-	// tickEvery is how often the Controller looks while time matters or nodes have
-	// news; restEvery, when nothing has happened.
+	// tickEvery is how often the Controller looks at most while time matters or nodes
+	// have news; restEvery, when nothing has happened.
 	tickEvery     = 200 * time.Millisecond
 	restEvery     = time.Second
 	pollEvery     = time.Second
@@ -43,8 +43,11 @@ type RunnerConfig struct {
 	Caller   Caller
 	Server   *Server // answers the calls to this node itself
 	Liveness func() map[cluster.NodeID]cluster.Liveness
-	Logger   *slog.Logger // nil discards
-	Config   Config       // zero: DefaultConfig
+	// Leads holds a signal when this node has come to lead the meta range; nil: that is
+	// seen within a second.
+	Leads  <-chan struct{}
+	Logger *slog.Logger // nil discards
+	Config Config       // zero: DefaultConfig
 	// Now is what this node takes for the time: wall clocks jump; nil: time.Now.
 	Now func() time.Time
 }
@@ -56,9 +59,9 @@ type Runner struct {
 	local map[string]func(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error)
 	heard intake
 	wake  chan struct{}
+	news  chan struct{} // holds a signal when a node has told something new
 	// diverged is how many ranges have replicas that differ, if this node coordinates.
 	diverged atomic.Int64
-	news     atomic.Bool // a node has told something new: look at the next tick
 	wg       sync.WaitGroup
 	logged   map[string]cluster.OperationState
 
@@ -83,7 +86,7 @@ func NewRunner(cfg RunnerConfig) *Runner {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	r := &Runner{cfg: cfg, ctl: NewController(cfg.Config), wake: make(chan struct{}, 1), logged: map[string]cluster.OperationState{}}
+	r := &Runner{cfg: cfg, ctl: NewController(cfg.Config), wake: make(chan struct{}, 1), news: make(chan struct{}, 1), logged: map[string]cluster.OperationState{}}
 	r.local, r.heard.brief = cfg.Server.Methods(), true
 	r.mu.reports = map[cluster.NodeID]Report{}
 	r.mu.asking = map[cluster.NodeID]bool{}
@@ -97,38 +100,75 @@ func (r *Runner) Run(ctx context.Context, ready func()) error {
 	cancel := r.cfg.Meta.Subscribe(func(*metastate.View) { r.poke() })
 	defer cancel()
 	defer r.wg.Wait()
-	tick := time.NewTicker(tickEvery)
-	defer tick.Stop()
-	var polledAt, steppedAt time.Time
-	var led uint64
 	if ready != nil {
 		ready()
 	}
+	p := paced{timer: time.NewTimer(tickEvery)}
+	defer p.timer.Stop()
 	for {
 		woken := false
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-p.timer.C:
+		case <-r.news:
+			p.news = true
 		case <-r.wake:
+			woken = true
+		case <-r.cfg.Leads:
 			woken = true
 		}
 		_, term, self := r.cfg.Meta.Leader()
 		if !self {
 			term = 0
 		}
-		now := r.now()
-		if term != 0 && now.Sub(polledAt) >= pollEvery {
-			polledAt = now
+		now := time.Now()
+		if term != 0 && p.polls(now) {
+			woken = true // one look for both
 			r.poll(ctx)
 		}
-		due := r.news.Swap(false) || r.ctl.Busy() || term != led || now.Sub(steppedAt) >= restEvery
-		if !woken && !due {
-			continue
+		if woken || p.steps(now, r.ctl.Busy() || term != p.led) {
+			p.stepped, p.led, p.news = now, term, false
+			r.step(ctx, r.now(), term)
 		}
-		steppedAt, led = now, term
-		r.step(ctx, now, term)
+		p.timer.Reset(p.pause(now, r.ctl.Busy()))
 	}
+}
+
+// paced says when a Runner looks next. All times are of the monotonic clock.
+type paced struct {
+	timer           *time.Timer
+	polled, stepped time.Time
+	news            bool // a node has told something new since the last step
+	led             uint64
+}
+
+// polls reports whether nodes are to be asked now.
+func (p *paced) polls(now time.Time) bool {
+	if now.Sub(p.polled) < pollEvery {
+		return false
+	}
+	p.polled = now
+	return true
+}
+
+// steps reports whether the Controller is to look now.
+func (p *paced) steps(now time.Time, busy bool) bool {
+	since := now.Sub(p.stepped)
+	return since >= restEvery || since >= tickEvery && (p.news || busy)
+}
+
+// pause returns how long there is nothing to do unless somebody wakes the Runner. A
+// node that does not coordinate looks, too: since when others are down outlives terms.
+func (p *paced) pause(now time.Time, busy bool) time.Duration {
+	next := p.stepped.Add(restEvery)
+	if p.led != 0 {
+		next = p.polled.Add(pollEvery)
+	}
+	if soon := p.stepped.Add(tickEvery); (p.news || busy) && soon.Before(next) {
+		next = soon
+	}
+	return max(next.Sub(now), 0)
 }
 
 func (r *Runner) now() time.Time { return r.cfg.Now().UTC().Round(0) }
@@ -136,9 +176,12 @@ func (r *Runner) now() time.Time { return r.cfg.Now().UTC().Round(0) }
 // Wake has the Runner look at once: a node's liveness changed. It does not block.
 func (r *Runner) Wake() { r.poke() }
 
-func (r *Runner) poke() {
+func (r *Runner) poke() { signal(r.wake) }
+
+// signal puts a token into a channel that holds one.
+func signal(c chan struct{}) {
 	select {
-	case r.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -257,7 +300,7 @@ func (r *Runner) refresh(ctx context.Context, id cluster.NodeID) error {
 		r.mu.reports[id] = Report{Status: st, At: began}
 	}
 	if news || was.Status == nil || was.Status.Service != st.Service || began.Sub(was.At) > r.cfg.Config.Fresh {
-		r.news.Store(true)
+		signal(r.news)
 	}
 	return nil
 }

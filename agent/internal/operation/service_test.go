@@ -103,7 +103,13 @@ func TestServiceRefusesAtOnce(t *testing.T) {
 		ctx := context.Background()
 		svc := s.nodes[2].service
 		// Let upkeep come to rest, so that the view stands still.
-		s.eventually("rest", time.Minute, func() bool { return s.nodes[1].server.Status.Head().MetaIndex == 0 && s.led(1) > 0 })
+		last, since := uint64(0), time.Now()
+		s.eventually("rest", time.Minute, func() bool {
+			if is := s.r.view().Index; is != last {
+				last, since = is, time.Now()
+			}
+			return s.led(1) > 0 && time.Since(since) > 5*time.Second
+		})
 		before, began := s.r.view().Index, time.Now()
 		err := wantRefusal(t, Unsafe)(svc.Start(ctx, StartRequest{Spec: decommission(3)}))
 		if took := time.Since(began); took >= time.Second {

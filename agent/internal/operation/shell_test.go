@@ -35,6 +35,7 @@ type shellNode struct {
 	runner   *Runner
 	mayStop  func() (StopCertificate, error) // instead of the coordinator
 	stopped  []string
+	looks    int // for who leads the meta range: each pass of the runner does
 }
 
 // inShell runs test against a cluster of n nodes.
@@ -242,6 +243,7 @@ func (m *shellMeta) Subscribe(fn func(*metastate.View)) (cancel func()) {
 func (m *shellMeta) Leader() (cluster.NodeID, uint64, bool) {
 	m.s.mu.Lock()
 	defer m.s.mu.Unlock()
+	m.s.nodes[m.id].looks++
 	x := m.s.r.ranges[cluster.MetaRangeID]
 	return x.leader, x.term, x.leader == m.id && m.s.r.up(m.id)
 }
