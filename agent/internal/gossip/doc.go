@@ -16,7 +16,7 @@
 // otherwise memberlist would merge the table with itself and count its own
 // suspicion as a second opinion. Both ends of that connection are ours, so the
 // table comes twice; a look whose two tables differ met a real join and is
-// repeated, as the join is. This runs a few times per second and whenever
+// repeated, as the join is. This runs every few seconds and whenever
 // memberlist's events or log lines say that something happened.
 //
 // # Concurrency

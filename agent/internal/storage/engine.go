@@ -107,6 +107,10 @@ func Open(o Options) (*Engine, error) {
 		DisableAutomaticCompactions: o.Deterministic,
 		ReadOnly:                    o.ReadOnly,
 	}
+	// One compaction runs at a time, whatever waits: there is no limit to sample ten
+	// times a second, as the scheduler that is made otherwise does on an idle node.
+	opts.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
+	opts.CompactionConcurrencyRange = func() (lower, upper int) { return 1, 1 }
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 		opts.Levels[i].FilterType = pebble.TableFilter
