@@ -313,6 +313,12 @@ func (n *Node) openMeta() (func() error, error) {
 	n.store.OnDescriptor(func(d cluster.RangeDescriptor) {
 		m.Publish(d)
 		n.db.Table().Learn(d)
+		if d.IsMeta() {
+			select {
+			case n.leads <- struct{}{}:
+			default:
+			}
+		}
 	})
 	n.applySettings(m.View())
 	m.Subscribe(n.applySettings)
@@ -343,7 +349,7 @@ func (n *Node) makeOperation() {
 		},
 	}
 	n.runner = operation.NewRunner(operation.RunnerConfig{
-		Self: n.id.Node, Meta: n.meta, Caller: n.transport, Server: n.opServer, Liveness: n.liveness, Logger: n.part("coordinator"), Now: n.steady.Now,
+		Self: n.id.Node, Meta: n.meta, Caller: n.transport, Server: n.opServer, Liveness: n.liveness, Logger: n.part("coordinator"), Now: n.steady.Now, Leads: n.leads,
 	})
 	n.service = operation.NewService(operation.ServiceConfig{
 		Self: n.id.Node, Meta: n.meta, Caller: n.transport, Server: n.opServer, Liveness: n.liveness,

@@ -25,8 +25,10 @@ const (
 	// wellSync and diskCalm are what ends it: syncs this short, for so long.
 	wellSync = 50 * time.Millisecond
 	diskCalm = 30 * time.Second
-	// diskLook is how often a node looks at its disk. A look costs microseconds.
+	// diskLook is how often a node looks at its disk while something on it takes long,
+	// diskRest how often at least: then it asks the file system for room, too.
 	diskLook = 100 * time.Millisecond
+	diskRest = time.Second
 )
 
 // diskJudge says how a disk does, from what is under way on it and its last syncs.
@@ -55,6 +57,17 @@ func (j *diskJudge) look(now, age time.Duration, s storage.Syncs) (changed bool)
 	return j.state != was
 }
 
+// pause returns how long nothing can be seen that was not seen now: neither what is
+// under way, whose age is given, nor what begins is to be judged before. It ends one
+// look early: after a long pause an age alone does not tell a disk that hangs from a
+// process that was held up.
+func (j *diskJudge) pause(age time.Duration) time.Duration {
+	if j.state == cluster.DiskHung {
+		return diskLook // its age is told
+	}
+	return min(max(j.stall-diskLook-age, diskLook), diskRest)
+}
+
 // diskBoard is what the node says of its disk.
 type diskBoard struct {
 	mu     sync.Mutex
@@ -78,12 +91,13 @@ func (b *diskBoard) set(s cluster.DiskStatus) {
 func (n *Node) watchDisk(ctx context.Context) {
 	begun := time.Now()
 	j := diskJudge{stall: n.cfg.DiskStall, state: cluster.DiskWell}
-	tick := time.NewTicker(diskLook)
-	defer tick.Stop()
-	last, looks := time.Duration(0), 0
+	timer := time.NewTimer(diskRest)
+	defer timer.Stop()
+	last, roomAt := time.Duration(0), -diskRest
 	for {
 		now := time.Since(begun)
 		st, age := n.lookAtDisk()
+		seen := age
 		if now-last > n.cfg.DiskStall/2 {
 			age = 0 // the process was held up itself, and the disk is not to blame
 		}
@@ -91,7 +105,8 @@ func (n *Node) watchDisk(ctx context.Context) {
 		changed := j.look(now, age, n.engine.Disk().Syncs())
 		st.State = j.state
 		n.disk.set(st)
-		if looks++; looks%10 == 1 { // once a second: it asks the file system
+		if now-roomAt >= diskRest-diskLook {
+			roomAt = now
 			n.lookAtRoom()
 		}
 		if changed {
@@ -102,10 +117,11 @@ func (n *Node) watchDisk(ctx context.Context) {
 				"the disk of %s hangs: %s has taken %s so far; nothing that was acknowledged is lost; look at the disk (dmesg, iostat -x), then start the node again, or decommission it", st.Path, st.Operation, age.Round(time.Second))})
 			return
 		}
+		timer.Reset(j.pause(seen))
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-timer.C:
 		}
 	}
 }

@@ -39,3 +39,33 @@ func TestADiskIsJudged(t *testing.T) {
 		}
 	}
 }
+
+// TestADiskIsLookedAtInTime has an operation begin at any moment, and the node look
+// when the judge says so: it is seen to hang as soon as by looks each 100 ms, and a
+// disk of which nothing takes long is looked at about once a second.
+func TestADiskIsLookedAtInTime(t *testing.T) {
+	const ms = time.Millisecond
+	for _, stall := range []time.Duration{300 * ms, time.Second, 5 * time.Second} {
+		for begins := time.Duration(0); begins < 3*time.Second; begins += 7 * ms {
+			j := diskJudge{stall: stall, state: cluster.DiskWell}
+			last, looks := time.Duration(0), 0
+			for now := time.Duration(0); ; looks++ {
+				seen := max(now-begins, 0)
+				age := seen
+				if now-last > stall/2 {
+					age = 0
+				}
+				if last = now; j.look(now, age, storage.Syncs{}) {
+					if late := now - begins - stall; j.state != cluster.DiskHung || late < 0 || late > diskLook+ms {
+						t.Fatalf("stall %s: what began at %s: %s at %s", stall, begins, j.state, now)
+					}
+					break
+				}
+				now += j.pause(seen)
+			}
+			if most := int((begins+stall)/min(diskRest, max(stall-diskLook, diskLook))) + 13; looks > most {
+				t.Fatalf("stall %s: %d looks until %s, want at most %d", stall, looks, begins+stall, most)
+			}
+		}
+	}
+}

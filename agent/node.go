@@ -83,6 +83,7 @@ type Node struct {
 	marks     *store.Marks
 	heardOut  chan struct{} // closed when peers have had the time to object to the store
 	refusals  chan metastate.Command
+	leads     chan struct{} // holds a signal when this node has come to lead the meta range
 	clock     *hlc.Clock
 	steady    *hlc.Steady // what clock follows
 	clockTold clockWatch
@@ -142,7 +143,7 @@ func New(cfg Config) (*Node, error) {
 	if err := refuseDecommissioned(cfg.DataDir, id); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, id: id, started: time.Now().UTC(), board: health.NewBoard(), usage: &usage{dir: cfg.DataDir}, logTail: &logTail{}, refusals: make(chan metastate.Command, refusalsQueue), forsaken: make(chan struct{})}
+	n := &Node{cfg: cfg, id: id, started: time.Now().UTC(), board: health.NewBoard(), usage: &usage{dir: cfg.DataDir}, logTail: &logTail{}, refusals: make(chan metastate.Command, refusalsQueue), leads: make(chan struct{}, 1), forsaken: make(chan struct{})}
 	n.mu.service, n.mu.unfit = cluster.Starting, map[cluster.NodeID]string{}
 	n.keeper = newCertKeeper(n)
 	n.board.Set(health.Problem{Component: "node", Code: "starting"})
