@@ -14,6 +14,11 @@ func (c Counts) Plus(d Counts) Counts {
 	return Counts{c.Rows + d.Rows, c.Live + d.Live, c.Dead + d.Dead}
 }
 
+// Minus returns what is left of c without d.
+func (c Counts) Minus(d Counts) Counts {
+	return Counts{c.Rows - d.Rows, c.Live - d.Live, c.Dead - d.Dead}
+}
+
 // Halves divides c in two, as evenly as it can.
 func (c Counts) Halves() (left, right Counts) {
 	left = Counts{c.Rows / 2, c.Live / 2, c.Dead / 2}

@@ -10,8 +10,8 @@ import (
 )
 
 // Apply applies the command of the entry at index: replica.StateMachine.
-func (m *Machine) Apply(rw storage.ReadWriter, _ *cluster.RangeDescriptor, index uint64, ts hlc.Timestamp, command []byte) ([]byte, error) {
-	return m.apply(rw, index, ts, command)
+func (m *Machine) Apply(w storage.Writer, _ *cluster.RangeDescriptor, index uint64, ts hlc.Timestamp, command []byte) ([]byte, error) {
+	return m.apply(w, index, ts, command)
 }
 
 // Reload rebuilds the view from the records in r.

@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"errors"
 	"fmt"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -15,78 +14,11 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/storage"
 )
 
-// apply applies committed entries in one batch, without a sync: the log is
-// durable, and the applied index goes with the state, so that a crash leaves
-// the state of some earlier entry and the rest is applied again.
-func (r *Replica) apply(m *pb.Message) {
-	end := r.desc.End
-	if err := r.applyEntries(m.GetEntries()); err != nil {
-		r.fail(err)
-		return
-	}
-	r.deliver()
-	if r.leading && r.desc.End != end {
-		r.restart()
-	}
-	if r.removed {
-		return
-	}
-	r.refusing = false
-	for _, resp := range m.GetResponses() {
-		if err := r.rn.Step(resp); err != nil {
-			r.cfg.Logger.Debug("raft refused its own message", logattr.Range(r.rangeID), logattr.Err(err))
-		}
-	}
-}
-
-func (r *Replica) applyEntries(entries []*pb.Entry) error {
-	b := r.cfg.Engine.NewBatch()
-	generation, before := r.desc.Generation, r.applied
-	r.children = nil
-	for _, e := range entries {
-		if err := r.applyEntry(b, e); err != nil {
-			return errors.Join(fmt.Errorf("apply entry %d: %w", e.GetIndex(), err), b.Close())
-		}
-	}
-	r.addCounts()
-	r.checkCounts()
-	err := r.countFirst(before)
-	if err == nil {
-		err = r.ids.end(b, r.rangeID, r.applied.Index, r.applied.LastTS)
-	}
-	if err == nil {
-		err = b.Set(keys.RangeApplied(r.rangeID), r.applied.encode())
-	}
-	if err == nil {
-		err = r.truncate(b)
-	}
-	if err == nil {
-		err = b.Commit(false)
-	}
-	if err = errors.Join(err, b.Close()); err != nil {
-		return fmt.Errorf("commit applied entries: %w", err)
-	}
-	if r.desc.Generation != generation {
-		// Nobody may read what was split off under the lease of before. It comes back
-		// with the new descriptor when all that follows from the change is done.
-		r.leased.grant(nil, r.last())
-	}
-	r.leased.reached(r.applied.Index)
-	for _, child := range r.children {
-		r.out.Born(r, child)
-	}
-	r.emitChecksum()
-	if r.leading && !r.ready && r.applied.Term == r.leaderTerm {
-		r.becomeReady()
-	} else if r.desc.Generation != generation {
-		r.out.Changed(r, r.leading)
-	}
-	return nil
-}
-
+// applyEntry decodes a committed entry, and writes what it does to b. It reads memory
+// alone, but for a split.
 func (r *Replica) applyEntry(b *storage.Batch, e *pb.Entry) error {
-	invariant.Check(e.GetIndex() == r.applied.Index+1, "%s: entry %d applied after %d", r.rangeID, e.GetIndex(), r.applied.Index)
-	r.applied.Index, r.applied.Term = e.GetIndex(), e.GetTerm()
+	invariant.Check(e.GetIndex() == r.decoded.Index+1, "%s: entry %d applied after %d", r.rangeID, e.GetIndex(), r.decoded.Index)
+	r.decoded.Index, r.decoded.Term = e.GetIndex(), e.GetTerm()
 	switch {
 	case len(e.Data) == 0: // a leader's first, or a conf change that raft refused
 		r.fate(e, Outcome{Err: ErrProposalLost})
@@ -109,8 +41,8 @@ func (r *Replica) applyCommand(b *storage.Batch, e *pb.Entry) error {
 		return err
 	}
 	id, ts := env.id, env.ts
-	invariant.Check(ts > r.applied.LastTS, "%s: entry %d has timestamp %s, one before it %s", r.rangeID, e.GetIndex(), ts, r.applied.LastTS)
-	r.applied.LastTS = ts
+	invariant.Check(ts > r.decoded.LastTS, "%s: entry %d has timestamp %s, one before it %s", r.rangeID, e.GetIndex(), ts, r.decoded.LastTS)
+	r.decoded.LastTS = ts
 	r.lastTS = max(r.lastTS, ts)
 	if err := r.forget(b, ts); err != nil {
 		return err
@@ -126,7 +58,7 @@ func (r *Replica) applyCommand(b *storage.Batch, e *pb.Entry) error {
 	if r.evaluator != nil {
 		return r.applyOutcome(b, e, &env)
 	}
-	if o, ok := r.Applied(id); ok {
+	if o, ok := r.known(id); ok {
 		r.fate(e, o)
 		return nil
 	}
@@ -153,25 +85,32 @@ func (r *Replica) applyOutcome(b *storage.Batch, e *pb.Entry, env *envelope) err
 	return nil
 }
 
-// Applied returns what became of a command that this replica has applied, if it
-// has. Of one that is so old that its id is forgotten nobody knows: the outcome is
-// that.
-func (r *Replica) Applied(id CommandID) (o Outcome, ok bool) {
-	if id.Timestamp() < r.applied.Forgotten {
+// known returns what becomes of a command that is in the log before this one, if its
+// id says that.
+func (r *Replica) known(id CommandID) (o Outcome, ok bool) {
+	if id.Timestamp() < r.decoded.Forgotten {
 		return Outcome{Err: &AmbiguousError{Cause: errForgotten}}, true
 	}
 	ts, result, ok := r.ids.find(id)
 	return Outcome{Result: result, TS: ts}, ok && !r.cfg.Planted.dupApply()
 }
 
+// Applied returns what became of a command that this replica has applied, if it
+// has. Of one that is so old that its id is forgotten nobody knows: the outcome is
+// that.
+func (r *Replica) Applied(id CommandID) (o Outcome, ok bool) {
+	o, ok = r.known(id)
+	return o, ok && o.TS <= r.applied.LastTS
+}
+
 // forget forgets old ids. It depends on timestamps in the log only, so that every
 // replica forgets at the same entry.
 func (r *Replica) forget(b *storage.Batch, now hlc.Timestamp) error {
 	horizon := now.Add(-IDAge)
-	if horizon < r.applied.Forgotten.Add(forgetEvery) || horizon > now {
+	if horizon < r.decoded.Forgotten.Add(forgetEvery) || horizon > now {
 		return nil
 	}
-	r.applied.Forgotten = horizon
+	r.decoded.Forgotten = horizon
 	return r.ids.forget(b, r.rangeID, r.cfg.Planted.forgetEarly(horizon))
 }
 

@@ -39,8 +39,8 @@ type ChecksumJob struct {
 // Replica returns whose range it is.
 func (j *ChecksumJob) Replica() *Replica { return j.replica }
 
-// Open takes the view, between two applies: it belongs to the goroutine of the
-// replica. Sum or Drop releases it.
+// Open takes the view, which belongs to the goroutine of the replica. Sum or Drop
+// releases it.
 func (j *ChecksumJob) Open() error {
 	r := j.replica
 	if r.summing != j || r.stopped() || r.installing || r.desc.Generation != j.desc.Generation || !j.open(r.cfg.Engine) {
@@ -171,15 +171,15 @@ func (r *Replica) Verify(done func(Outcome)) {
 // entry is of interest.
 func (r *Replica) applyVerify(e *pb.Entry, env *envelope) {
 	r.summing = &ChecksumJob{Range: r.rangeID, replica: r, desc: r.desc.Clone(), index: e.GetIndex(), ts: env.ts}
-	r.sumDue = true
+	r.collecting.sum = r.summing
 	r.fate(e, Outcome{TS: env.ts, Index: e.GetIndex()})
 }
 
-// emitChecksum hands out the job that the entries applied just now asked for.
-func (r *Replica) emitChecksum() {
-	if r.sumDue {
-		r.sumDue = false
-		r.out.Checksum(r.summing)
+// emitChecksum hands out the job that a round asked for, unless there is a newer one:
+// the view that it takes has all up to the entry.
+func (r *Replica) emitChecksum(j *ChecksumJob) {
+	if j != nil && r.summing == j {
+		r.out.Checksum(j)
 	}
 }
 

@@ -2,7 +2,6 @@ package replica
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/invariant"
@@ -33,7 +32,7 @@ type CountJob struct {
 
 	replica *Replica
 	desc    *cluster.RangeDescriptor
-	since   cluster.Counts // the replica's: added after the view was taken
+	base    cluster.Counts // that the view holds: what was added since is not in it
 
 	jobView
 }
@@ -41,14 +40,13 @@ type CountJob struct {
 // Replica returns whose range it is.
 func (j *CountJob) Replica() *Replica { return j.replica }
 
-// Open takes the view, between two applies: it belongs to the goroutine of the
-// replica. Count or Drop releases it.
+// Open takes the view; it belongs to the goroutine of the replica. Count or Drop
+// releases it.
 func (j *CountJob) Open() error {
 	r := j.replica
 	if r.counting != j || r.stopped() || !j.open(r.cfg.Engine) {
 		return errVoid
 	}
-	j.since = cluster.Counts{}
 	return nil
 }
 
@@ -59,7 +57,11 @@ func (j *CountJob) Count(pace func(bytes int64) error) (n cluster.Counts, err er
 	if view == nil || !ok {
 		return n, errVoid
 	}
-	n, err = c.Count(view, j.desc, pace)
+	state, err := storedState(view, j.Range)
+	if err == nil {
+		j.base = state.Counts
+		n, err = c.Count(view, j.desc, pace)
+	}
 	return n, errors.Join(err, view.Close())
 }
 
@@ -67,24 +69,20 @@ func (j *CountJob) Count(pace func(bytes int64) error) (n cluster.Counts, err er
 // or a snapshot whose state has none.
 func (r *Replica) tickCount() {
 	r.countPause = max(r.countPause-1, 0)
-	if r.applied.Counted || r.counting != nil || r.installing || r.countPause > 0 || !r.Initialised() {
+	if r.decoded.Counted || r.counting != nil || r.installing || r.countPause > 0 || !r.Initialised() {
 		return
 	}
 	r.counting = &CountJob{Range: r.rangeID, replica: r, desc: r.desc.Clone()}
 	r.out.Count(r.counting)
 }
 
-// addCounts adds what the commands that were just applied have changed.
+// addCounts adds what the commands that were decoded since have changed.
 func (r *Replica) addCounts() {
 	c, ok := r.machine.(Counter)
 	if !ok {
 		return
 	}
-	n := c.TakeCounts()
-	r.applied.Counts = r.applied.Counts.Plus(n)
-	if r.counting != nil {
-		r.counting.since = r.counting.since.Plus(n)
-	}
+	r.decoded.Counts = r.decoded.Counts.Plus(c.TakeCounts())
 }
 
 // divideCounts gives each half of a split its share: both have to be counted anew,
@@ -92,14 +90,15 @@ func (r *Replica) addCounts() {
 func (r *Replica) divideCounts() (right cluster.Counts, counted bool) {
 	r.addCounts()
 	r.counting = nil
-	nothing := r.applied.Counts == cluster.Counts{}
-	r.applied.Counts, right = r.applied.Counts.Halves()
-	r.applied.Counted = r.applied.Counted && (nothing || r.cfg.Planted.guessCounts())
-	return right, r.applied.Counted
+	nothing := r.decoded.Counts == cluster.Counts{}
+	r.decoded.Counts, right = r.decoded.Counts.Halves()
+	r.decoded.Counted = r.decoded.Counted && (nothing || r.cfg.Planted.guessCounts())
+	return right, r.decoded.Counted
 }
 
 // Counted ends a job. What was written since its view is added, and the sum is
-// stored at once: a range that nobody writes to would be counted after each start.
+// stored with the next round: a range that nobody writes to would be counted after
+// each start.
 func (r *Replica) Counted(j *CountJob, n cluster.Counts, err error) {
 	if r.counting != j || r.stopped() {
 		return
@@ -111,43 +110,35 @@ func (r *Replica) Counted(j *CountJob, n cluster.Counts, err error) {
 		r.cfg.Logger.Warn("range not counted, trying again", logattr.Range(r.rangeID), logattr.Err(err))
 		return
 	}
+	r.addCounts()
 	if !r.cfg.Planted.recountFromView() {
-		n = n.Plus(j.since)
+		n = n.Plus(r.decoded.Counts.Minus(j.base))
 	}
-	r.applied.Counts, r.applied.Counted = n, true
-	r.checkCounts()
-	if err := r.storeApplied(); err != nil {
-		r.fail(fmt.Errorf("store counts: %w", err))
-		return
-	}
-	r.out.Changed(r, false)
+	r.decoded.Counts, r.decoded.Counted = n, true
+	r.collect()
 }
 
 func (r *Replica) checkCounts() {
-	invariant.Check(!r.applied.Counted || !r.applied.Counts.Negative(), "%s: counted %+v", r.rangeID, r.applied.Counts)
+	invariant.Check(!r.decoded.Counted || !r.decoded.Counts.Negative(), "%s: counted %+v", r.rangeID, r.decoded.Counts)
 }
 
-// storeApplied writes the applied state alone. Nobody else writes it meanwhile: a
-// snapshot on its way voids the count, and so does the replica's end.
-func (r *Replica) storeApplied() error {
+// storeState writes an applied state apart from any round, as planted faults do.
+func (r *Replica) storeState(a appliedState, sync bool) error {
 	b := r.cfg.Engine.NewWriteBatch()
-	err := b.Set(keys.RangeApplied(r.rangeID), r.applied.encode())
+	err := b.Set(keys.RangeApplied(r.rangeID), a.encode())
 	if err == nil {
-		err = b.Commit(false)
+		err = b.Commit(sync)
 	}
 	return errors.Join(err, b.Close())
 }
 
 // countFirst is a planted fault: it makes counts durable ahead of what they count.
-func (r *Replica) countFirst(before appliedState) error {
+func (r *Replica) countFirst() error {
 	if !r.cfg.Planted.countFirst() {
 		return nil
 	}
-	before.Counts = r.applied.Counts
-	b := r.cfg.Engine.NewWriteBatch()
-	err := b.Set(keys.RangeApplied(r.rangeID), before.encode())
-	if err == nil {
-		err = b.Commit(true)
-	}
-	return errors.Join(err, b.Close())
+	r.addCounts()
+	before := r.applied
+	before.Counts = r.decoded.Counts
+	return r.storeState(before, true)
 }

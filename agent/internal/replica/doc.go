@@ -24,7 +24,9 @@
 //     remembered depends on timestamps in the log alone. A leader lets no id into
 //     its log twice.
 //
-//  4. Descriptor and raft configuration change together, in one apply.
+//  4. Descriptor and raft configuration change together, in an entry that is applied
+//     alone, after all before it are committed: so the descriptor is always that of
+//     applied.
 //
 //  5. A message that raft ties to persistence leaves after the append it depends
 //     on is durable.
@@ -33,7 +35,9 @@
 //     a range's log, and a new replica always needs a snapshot.
 //
 //  7. State on disk is the prefix of the log up to the applied index that is
-//     stored in the same batch.
+//     stored in the same batch, a Round. decoded is what the rounds under way will
+//     leave; applied is what is committed to the engine, and all that is told, read,
+//     sent or truncated goes by that.
 //
 //  8. What a range holds is in one record with the applied index, so that a replay
 //     counts nothing twice. It is Counted, then it is exact and equal on all replicas

@@ -177,6 +177,7 @@ func (r *Replica) installed(a *Append) {
 	r.installing = false
 	r.log.Reset(in.position())
 	r.jump(in.Header.Index, errors.New("a snapshot replaced the log"))
+	invariant.Check(r.Settled(), "%s: a snapshot was installed beside a round", r.rangeID)
 	err := r.loadState()
 	if err == nil && r.applied.Index != in.Header.Index {
 		err = fmt.Errorf("%w: snapshot at %d holds state at %d", storage.ErrCorruption, in.Header.Index, r.applied.Index)

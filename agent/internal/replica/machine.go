@@ -18,11 +18,12 @@ type StateMachine interface {
 // Applier evaluates commands where they are applied, on every replica alike.
 type Applier interface {
 	StateMachine
-	// Apply applies the command of the entry at index, reading and writing
-	// through rw only, and returns its result. It is deterministic and never
-	// fails: a refusal is a result, and so is malformed input. An error means
-	// that the engine failed: the replica stops. command is valid during the call.
-	Apply(rw storage.ReadWriter, desc *cluster.RangeDescriptor, index uint64, ts hlc.Timestamp, command []byte) (result []byte, err error)
+	// Apply applies the command of the entry at index and returns its result. It
+	// writes to w, which nobody can read yet, and reads memory only. It is
+	// deterministic and never fails: a refusal is a result, and so is malformed
+	// input. An error means that the engine failed: the replica stops. command is
+	// valid during the call.
+	Apply(w storage.Writer, desc *cluster.RangeDescriptor, index uint64, ts hlc.Timestamp, command []byte) (result []byte, err error)
 }
 
 // Evaluator has the leader evaluate requests. What it replicates are commands that

@@ -18,7 +18,11 @@ func (Planted) dupApply() bool  { return false }
 func (Planted) localRead() bool { return false }
 func (Planted) sendFirst() bool { return false }
 
-func (Planted) holdCommits() bool   { return false }
+func (Planted) holdCommits() bool { return false }
+func (Planted) applyEarly() bool  { return false }
+func (Planted) splitAtOnce() bool { return false }
+func (Planted) stateAhead() bool  { return false }
+
 func (Planted) openBlank() bool     { return false }
 func (Planted) snapshotBlank() bool { return false }
 func (Planted) childBlank() bool    { return false }

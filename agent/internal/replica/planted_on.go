@@ -20,6 +20,13 @@ type Planted struct {
 	// SkipSync appends to the log without a sync.
 	SkipSync bool
 
+	// ApplyEarly takes a round for committed when it is sealed.
+	ApplyEarly bool
+	// SplitAtOnce has an entry that stands alone not wait for the round before it.
+	SplitAtOnce bool
+	// StateAhead writes the applied state of a round ahead of the round.
+	StateAhead bool
+
 	// OpenBlank opens a replica without the ids of the commands that it applied.
 	OpenBlank bool
 	// SnapshotBlank takes them from no snapshot.
@@ -111,7 +118,11 @@ func (p Planted) dupApply() bool  { return p.DupApply }
 func (p Planted) localRead() bool { return p.LocalRead }
 func (p Planted) sendFirst() bool { return p.SendFirst }
 
-func (p Planted) holdCommits() bool   { return p.HoldCommits }
+func (p Planted) holdCommits() bool { return p.HoldCommits }
+func (p Planted) applyEarly() bool  { return p.ApplyEarly }
+func (p Planted) splitAtOnce() bool { return p.SplitAtOnce }
+func (p Planted) stateAhead() bool  { return p.StateAhead }
+
 func (p Planted) openBlank() bool     { return p.OpenBlank }
 func (p Planted) snapshotBlank() bool { return p.SnapshotBlank }
 func (p Planted) childBlank() bool    { return p.ChildBlank }

@@ -278,15 +278,14 @@ type settled struct {
 	o Outcome
 }
 
-// deliver answers the proposals that the last apply decided. It runs after the
-// apply was committed, so that what is acknowledged can be read.
-func (r *Replica) deliver() {
-	os := r.outcomes
-	r.outcomes = r.outcomes[:0]
+// deliver answers the proposals that a commit decided, and returns the room. It runs
+// after the commit, so that what is acknowledged can be read.
+func (r *Replica) deliver(os []settled) []settled {
 	for i := range os {
 		r.answer(os[i].p, os[i].o)
 		os[i] = settled{}
 	}
+	return os[:0]
 }
 
 // orphan keeps the slots of proposals of a leadership that ended: whoever leads

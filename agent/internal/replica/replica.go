@@ -34,8 +34,9 @@ type Replica struct {
 
 	desc    *cluster.RangeDescriptor // without replicas until a snapshot brought state
 	made    *cluster.RangeDescriptor // that the replica was made with
-	applied appliedState
-	ids     appliedIDs // of commands that were applied
+	decoded appliedState             // what the rounds under way will leave
+	applied appliedState             // what is committed to the engine
+	ids     appliedIDs               // of commands that were applied
 	failed  error
 	removed bool // applied its own removal; it does nothing more
 
@@ -72,6 +73,11 @@ type Replica struct {
 	leased *LeaseReads
 	said   struct{ served, applied uint64 } // by the last Status
 
+	todo       []*pb.Message // with entries to apply
+	decodedOf  int           // of the entries of the first
+	collecting *part         // of the round that is being collected
+	committing *part         // of the round that is being committed
+
 	appends  int // outstanding
 	incoming *Incoming
 	holds    []uint64 // indexes that snapshots being sent need in the log
@@ -87,7 +93,6 @@ type Replica struct {
 	installing bool      // a snapshot that raft accepted is being written
 
 	summing   *ChecksumJob       // asked for by the log; nil: none
-	sumDue    bool               // summing is not handed out yet
 	checksums []cluster.Checksum // told, the newest first
 
 	counts struct{ reads, writes uint64 }
@@ -121,6 +126,8 @@ type Config struct {
 type Output interface {
 	// Send sends m to the replica of the range on a node; it may get lost.
 	Send(id cluster.RangeID, to cluster.NodeID, m *pb.Message)
+	// Round is the round that is being collected.
+	Round() *Round
 	// Append has a written, in order, and calls Appended when it is durable.
 	Append(a *Append)
 	// SendSnapshot asks for a snapshot to be sent; SnapshotDone ends it.
@@ -213,16 +220,10 @@ func (r *Replica) loadState() error {
 		}
 		r.setDescriptor(d)
 	}
-	v, ok, err = r.cfg.Engine.Get(keys.RangeApplied(r.rangeID))
-	if err != nil {
+	if r.applied, err = storedState(r.cfg.Engine, r.rangeID); err != nil {
 		return err
 	}
-	r.applied = appliedState{}
-	if ok {
-		if r.applied, err = decodeApplied(v); err != nil {
-			return err
-		}
-	}
+	r.decoded = r.applied
 	r.lastTS = max(r.lastTS, r.applied.LastTS)
 	r.leased.reached(r.applied.Index)
 	// A snapshot comes without the clock that messages carry.
@@ -231,6 +232,15 @@ func (r *Replica) loadState() error {
 		return err
 	}
 	return r.machine.Reload(r.cfg.Engine)
+}
+
+// storedState reads an applied state; the zero value, if there is none.
+func storedState(from storage.Reader, id cluster.RangeID) (a appliedState, err error) {
+	v, ok, err := from.Get(keys.RangeApplied(id))
+	if err != nil || !ok {
+		return a, err
+	}
+	return decodeApplied(v)
 }
 
 func (r *Replica) loadIDs() error {
@@ -437,6 +447,10 @@ func (r *Replica) release(err error) {
 	r.refuseReads(err)
 	os := r.outcomes
 	r.outcomes = nil
+	if r.committing != nil {
+		os = append(r.committing.outcomes, os...)
+		r.committing.outcomes = nil
+	}
 	for _, o := range os { // decided, but not committed here
 		r.answer(o.p, Outcome{Err: &AmbiguousError{Cause: err}})
 	}

@@ -91,8 +91,8 @@ func (r *Replica) requestSnapshot(m *pb.Message) {
 	r.out.SendSnapshot(&SnapshotJob{Range: r.rangeID, Node: node, to: to, replica: r})
 }
 
-// Open takes the view that a job sends, at the index that is applied now, and
-// keeps the log from there on until SnapshotDone.
+// Open takes the view that a job sends, at the index that is committed to the engine
+// now, and keeps the log from there on until SnapshotDone.
 func (j *SnapshotJob) Open() (header []byte, reader *SnapshotReader, err error) {
 	r := j.replica
 	if r.stopped() || !r.leading {
@@ -101,15 +101,19 @@ func (j *SnapshotJob) Open() (header []byte, reader *SnapshotReader, err error) 
 	if _, ok := r.desc.ByReplica(j.to); !ok {
 		return nil, nil, fmt.Errorf("%s: replica %d is no longer wanted", r.rangeID, j.to)
 	}
-	header, err = json.Marshal(&SnapshotHeader{
-		Format: snapshotFormat, Range: r.rangeID, From: r.id, To: j.to,
-		Term: r.term, Index: r.applied.Index, LogTerm: r.applied.Term, Descriptor: *r.desc,
-		Bytes: uint64(max(r.applied.Counts.Bytes(), 0)),
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("encode snapshot header: %w", err)
+	snap := r.cfg.Engine.NewSnapshot()
+	state, err := storedState(snap, r.rangeID) // a round may have been committed, and not told of
+	if err == nil {
+		header, err = json.Marshal(&SnapshotHeader{
+			Format: snapshotFormat, Range: r.rangeID, From: r.id, To: j.to,
+			Term: r.term, Index: state.Index, LogTerm: state.Term, Descriptor: *r.desc,
+			Bytes: uint64(max(state.Counts.Bytes(), 0)),
+		})
 	}
-	j.reader = &SnapshotReader{snap: r.cfg.Engine.NewSnapshot(), spans: Spans(r.desc), index: r.applied.Index}
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("%s: begin a snapshot: %w", r.rangeID, err), snap.Close())
+	}
+	j.reader = &SnapshotReader{snap: snap, spans: Spans(r.desc), index: state.Index}
 	if r.sending == nil {
 		r.sending = map[cluster.ReplicaID]*SnapshotReader{}
 	}

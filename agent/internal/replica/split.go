@@ -128,7 +128,7 @@ func (r *Replica) writeChild(b *storage.Batch, child *cluster.RangeDescriptor, e
 	if !ok {
 		return fmt.Errorf("%w: this node is not in the descriptor", storage.ErrCorruption)
 	}
-	next, err := Tombstone(b, child.ID)
+	next, err := Tombstone(r.cfg.Engine, child.ID)
 	if err != nil {
 		return err
 	}
@@ -138,12 +138,12 @@ func (r *Replica) writeChild(b *storage.Batch, child *cluster.RangeDescriptor, e
 		span := keys.DataSpan(child.Pool, child.Start, child.End)
 		return b.DeleteRange(span.Start, span.End)
 	}
-	if _, found, err := b.Get(keys.RaftReplica(child.ID)); err != nil {
+	if _, found, err := r.cfg.Engine.Get(keys.RaftReplica(child.ID)); err != nil {
 		return err
 	} else if found {
 		return fmt.Errorf("%w: a replica of it is here", storage.ErrCorruption)
 	}
-	applied.LastTS, applied.Forgotten = env.ts, r.applied.Forgotten
+	applied.LastTS, applied.Forgotten = env.ts, r.decoded.Forgotten
 	if !r.cfg.Planted.childBlank() {
 		if err := r.ids.copyTo(b, child.ID, applied.Forgotten); err != nil {
 			return err

@@ -245,6 +245,9 @@ func (n *Node) pump() {
 	if n.crashed() || n.core.Dead() != nil {
 		return
 	}
+	if rd := n.core.TakeRound(); rd != nil {
+		n.later(n.applyDelay(), func() { n.commit(rd) })
+	}
 	if b := n.core.TakeBatch(); b != nil {
 		n.later(n.diskDelay(), func() { n.write(b) })
 	}
@@ -306,6 +309,23 @@ func (n *Node) evaluationDelay() time.Duration {
 		return n.w.ms(5, 2500)
 	}
 	return time.Duration(n.w.rng.IntN(500)) * time.Microsecond
+}
+
+// applyDelay is what a commit without a sync takes, which may wait for a memtable.
+func (n *Node) applyDelay() time.Duration {
+	if n.slow || n.w.chance(2) {
+		return n.w.ms(1, 200)
+	}
+	return time.Duration(n.w.rng.IntN(1500)) * time.Microsecond
+}
+
+func (n *Node) commit(rd *replica.Round) {
+	if err := rd.Commit(); err != nil {
+		n.w.fail("commit of %s: %v", n.id, err)
+		return
+	}
+	n.w.Stats.Rounds++
+	n.core.RoundDone(rd)
 }
 
 func (n *Node) write(b *store.LogBatch) {

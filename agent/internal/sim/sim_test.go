@@ -63,6 +63,7 @@ func (s *Stats) add(o *Stats) {
 	s.Drains += o.Drains
 	s.Succeeded += o.Succeeded
 	s.Splits += o.Splits
+	s.Rounds += o.Rounds
 	s.Divided += o.Divided
 	s.Echoes += o.Echoes
 	s.Scans += o.Scans

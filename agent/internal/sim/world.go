@@ -139,6 +139,7 @@ type Stats struct {
 	WentBack, Refused, Resets         int
 	Restores, Counts, Evaluations     int
 	Checksums, Compared               int // replicas that were read, and found alike
+	Rounds                            int // of apply
 	Joined, Lost, Even                int
 	Pools, Altered, Dropped           int
 	LeaseReads, LeasesLost            int

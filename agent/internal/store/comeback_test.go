@@ -177,6 +177,9 @@ func (x *trio) work(n *trioNode) (busy bool) {
 		n.c.Counted(j, counted, err)
 		busy = true
 	}
+	applied, err := commitRound(n.c)
+	x.must(err)
+	busy = applied || busy
 	for _, j := range n.c.TakeSnapshots() {
 		x.snapshot(n, j)
 		busy = true

@@ -39,6 +39,9 @@ type Core struct {
 	disk     diskWatch
 	creating []*cluster.RangeDescriptor // being written
 
+	round      *replica.Round // being collected; nil: nothing is
+	committing bool           // a round is
+
 	peers     map[cluster.NodeID]*outbox
 	peerOrder []*outbox // by node
 
@@ -401,6 +404,10 @@ func (c *Core) Close(err error) {
 		}
 	}
 	c.finished, c.writes = nil, nil
+	if c.round != nil {
+		c.round.Drop()
+		c.round = nil
+	}
 }
 
 // Send satisfies replica.Output.

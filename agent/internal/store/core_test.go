@@ -82,14 +82,41 @@ func (f *coreFixture) run() {
 			n, err := j.Count(nil)
 			f.c.Counted(j, n, err)
 		}
-		evaluated := evaluateAll(f.c)
-		if b := f.c.TakeBatch(); b != nil {
-			f.must(b.Write(f.e))
-			f.c.BatchDone(b)
-		} else if !evaluated {
+		busy := evaluateAll(f.c)
+		busy = f.applyRound() || busy
+		if !f.writeBatch() && !busy {
 			return
 		}
 	}
+}
+
+func (f *coreFixture) writeBatch() bool {
+	f.t.Helper()
+	b := f.c.TakeBatch()
+	if b == nil {
+		return false
+	}
+	f.must(b.Write(f.e))
+	f.c.BatchDone(b)
+	return true
+}
+
+func (f *coreFixture) applyRound() bool {
+	f.t.Helper()
+	any, err := commitRound(f.c)
+	f.must(err)
+	return any
+}
+
+// commitRound commits what a core has applied.
+func commitRound(c *Core) (any bool, err error) {
+	rd := c.TakeRound()
+	if rd == nil {
+		return false, nil
+	}
+	err = rd.Commit()
+	c.RoundDone(rd)
+	return true, err
 }
 
 // evaluateAll carries out the evaluations that a core wants.

@@ -8,7 +8,7 @@
 //
 // A Store may be used by any number of goroutines. It runs: one core loop, which
 // alone touches Core; one log writer, which syncs one batch for all ranges while
-// the core goes on; and one goroutine for each snapshot that is sent. A Core
+// the core goes on; one goroutine that commits what was applied; and one goroutine for each snapshot that is sent. A Core
 // belongs to one goroutine.
 //
 // # Invariants
@@ -20,8 +20,8 @@
 //  3. A replica comes to be by Bootstrap, PrepareReplica or a split, never by a raft
 //     message, and never with an id that was used before: tombstones outlive it.
 //  4. Spans of the replicas of one store never overlap.
-//  5. After an error of a synced write the store reports it and does nothing
-//     more; the process must stop.
+//  5. After an error of a synced write, or of the commit of a round of apply, the
+//     store reports it and does nothing more; the process must stop.
 //  6. The clock never restarts below a timestamp it gave: a ceiling is durable
 //     ahead of it. Nothing is said before it is settled what the time is, and no
 //     ceiling goes ahead of a time that peers have not agreed with (hlc.Steady). It is
@@ -31,6 +31,10 @@
 //     said that it knows of nothing later than what the start found on disk
 //     (comeback). Nothing is taken from a peer of which
 //     something later is known.
+//  8. What is applied is committed in rounds: one batch for all ranges, one in flight
+//     while the next is collected. Nobody hears of it, and nobody reads on the
+//     strength of it, before it is committed. What replaces or deletes the state of a
+//     replica comes after every round in which that takes part.
 //
 // # What is not here
 //

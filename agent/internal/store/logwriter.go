@@ -15,6 +15,7 @@ type write struct {
 	append *replica.Append
 
 	apply   func(*storage.Batch) error
+	after   *replica.Replica // whose rounds come before
 	done    func()
 	refused func(error)
 }
@@ -38,6 +39,9 @@ func (c *Core) TakeBatch() *LogBatch {
 	if c.out != nil {
 		return nil
 	}
+	if !c.mayWrite() {
+		return nil
+	}
 	ceiling := c.clock.wanted()
 	if len(c.writes) == 0 && ceiling == 0 {
 		return nil
@@ -49,6 +53,19 @@ func (c *Core) TakeBatch() *LogBatch {
 	b.taken = c.ticks
 	c.out = b
 	return b
+}
+
+// mayWrite reports whether no write has to wait for a round. One that replaces or
+// deletes the state of a replica comes after all rounds in which that takes part: what
+// they hold would come back. It takes part in no more than two.
+func (c *Core) mayWrite() bool {
+	for i := range c.writes {
+		w := &c.writes[i]
+		if w.after != nil && w.after.Uncommitted() || w.append != nil && w.append.Snapshot != nil && !w.append.Replica().Settled() {
+			return false
+		}
+	}
+	return true
 }
 
 // Write writes the batch. After an error nobody knows what is durable: the

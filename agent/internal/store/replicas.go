@@ -196,6 +196,7 @@ func (c *Core) destroy(s *slot, next cluster.ReplicaID, done func(error)) {
 	c.log.Debug("replica destroyed", logattr.Range(s.id), logattr.Replica(s.r.ID()))
 	c.writes = append(c.writes, write{
 		apply: func(b *storage.Batch) error { return replica.WriteDestroyed(b, c.destroyed(d), next) },
+		after: s.r,
 		done: func() {
 			delete(c.slots, s.id)
 			c.order = slices.DeleteFunc(c.order, func(o *slot) bool { return o == s })

@@ -43,6 +43,8 @@ type Store struct {
 	sumRate *rateLimit
 	batch   chan *LogBatch
 	synced  chan logResult
+	rounds  chan *replica.Round
+	applied chan roundResult
 	stop    chan struct{} // closed by Close
 	dead    chan struct{} // closed when the loop has ended
 	awake   chan struct{} // closed when the core speaks
@@ -60,6 +62,11 @@ type Store struct {
 
 type logResult struct {
 	batch *LogBatch
+	err   error
+}
+
+type roundResult struct {
+	round *replica.Round
 	err   error
 }
 
@@ -108,6 +115,10 @@ func Open(cfg Config) (*Store, error) {
 
 		batch:  make(chan *LogBatch, 1),
 		synced: make(chan logResult, 1),
+
+		rounds:  make(chan *replica.Round, 1),
+		applied: make(chan roundResult, 1),
+
 		stop:   make(chan struct{}),
 		dead:   make(chan struct{}),
 		awake:  make(chan struct{}),
@@ -119,6 +130,7 @@ func Open(cfg Config) (*Store, error) {
 	}
 	core.PublishTo(s.statuses)
 	s.wg.Go(s.writeLog)
+	s.wg.Go(s.commitRounds)
 	s.wg.Go(func() { s.loop(ctx) })
 	return s, nil
 }
@@ -141,6 +153,7 @@ func (s *Store) Close() error {
 func (s *Store) loop(ctx context.Context) {
 	defer close(s.dead)
 	defer close(s.batch)
+	defer close(s.rounds)
 	ticker := time.NewTicker(s.cfg.Tick)
 	defer ticker.Stop()
 	last := time.Now()
@@ -148,7 +161,8 @@ func (s *Store) loop(ctx context.Context) {
 	var requests []func(*Core)
 	var batches []raftBatch
 	for {
-		var done *logResult
+		var written *logResult
+		var applied *roundResult
 		select {
 		case <-s.stop:
 			s.end(ErrStopped)
@@ -156,10 +170,13 @@ func (s *Store) loop(ctx context.Context) {
 		case <-s.inbox.signal:
 		case <-ticker.C:
 		case r := <-s.synced:
-			done = &r
+			written = &r
+		case r := <-s.applied:
+			applied = &r
 		}
 		requests, batches = s.inbox.take(requests, batches)
-		s.round(done, requests, batches)
+		s.finish(written, applied)
+		s.events(requests, batches)
 		last = s.tick(last)
 		s.core.Process()
 		if s.core.Dead() != nil {
@@ -181,21 +198,36 @@ func (s *Store) loop(ctx context.Context) {
 // that has to be passed; zero: none.
 func (s *Store) Awake() (awake <-chan struct{}, wakes time.Time) { return s.awake, s.wakes }
 
-// round gives the core everything that happened.
-func (s *Store) round(done *logResult, requests []func(*Core), batches []raftBatch) {
-	if done == nil {
-		select {
-		case r := <-s.synced:
-			done = &r
-		default:
-		}
+// finish tells the core which of its effects have ended.
+func (s *Store) finish(written *logResult, applied *roundResult) {
+	select {
+	case r := <-s.synced:
+		written = &r
+	default:
 	}
-	if done != nil && done.err != nil {
-		s.core.BatchFailed(done.err)
-		return
-	} else if done != nil {
-		s.core.BatchDone(done.batch)
+	select {
+	case r := <-s.applied:
+		applied = &r
+	default:
 	}
+	switch {
+	case written == nil:
+	case written.err != nil:
+		s.core.BatchFailed(written.err)
+	default:
+		s.core.BatchDone(written.batch)
+	}
+	switch {
+	case applied == nil:
+	case applied.err != nil:
+		s.core.RoundFailed(applied.err)
+	default:
+		s.core.RoundDone(applied.round)
+	}
+}
+
+// events gives the core what came from outside.
+func (s *Store) events(requests []func(*Core), batches []raftBatch) {
 	for _, b := range batches {
 		err := s.core.HandleRaft(b.from, b.bytes)
 		if err != nil && !errors.Is(err, errWaking) && !errors.Is(err, errDry) && time.Since(s.warned[b.from]) > warnEvery {
@@ -222,6 +254,9 @@ func (s *Store) tick(last time.Time) time.Time {
 
 // effects carries out what the core wants done.
 func (s *Store) effects(ctx context.Context) {
+	if rd := s.core.TakeRound(); rd != nil {
+		s.rounds <- rd // never blocks: one round is out at a time
+	}
 	if b := s.core.TakeBatch(); b != nil {
 		s.batch <- b // never blocks: one batch is out at a time
 	}
@@ -284,6 +319,13 @@ func (s *Store) WriteAge() time.Duration {
 // not show: then, too, it hands its leaderships away.
 func (s *Store) DiskHangs(hung bool) {
 	_ = s.inbox.ask(true, func(c *Core) { c.DiskHangs(hung) }) // a stopped store leads nothing
+}
+
+// commitRounds makes one round after another visible.
+func (s *Store) commitRounds() {
+	for rd := range s.rounds {
+		s.applied <- roundResult{rd, rd.Commit()}
+	}
 }
 
 // request runs fn in the core and waits for its answer.
