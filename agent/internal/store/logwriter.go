@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/replica"
@@ -158,4 +159,29 @@ func (c *Core) durable(b *LogBatch) {
 			c.mark(s)
 		}
 	}
+}
+
+// logResult is how the write of a batch ended.
+type logResult struct {
+	batch *LogBatch
+	err   error
+}
+
+// writeLog is the log writer: it makes one batch after another durable.
+func (s *Store) writeLog() {
+	for b := range s.batch {
+		s.writing.Store(int64(time.Since(s.opened)))
+		err := b.Write(s.cfg.Engine)
+		s.writing.Store(0)
+		s.synced <- logResult{b, err}
+	}
+}
+
+// WriteAge is how long the log writer's batch has been under way; 0: there is none.
+// It asks nobody.
+func (s *Store) WriteAge() time.Duration {
+	if begun := s.writing.Load(); begun != 0 {
+		return time.Since(s.opened) - time.Duration(begun)
+	}
+	return 0
 }

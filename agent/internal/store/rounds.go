@@ -38,3 +38,16 @@ func (c *Core) RoundDone(rd *replica.Round) {
 		}
 	})
 }
+
+// roundResult is how the commit of a round ended.
+type roundResult struct {
+	round *replica.Round
+	err   error
+}
+
+// commitRounds makes one round after another visible.
+func (s *Store) commitRounds() {
+	for rd := range s.rounds {
+		s.applied <- roundResult{rd, rd.Commit()}
+	}
+}

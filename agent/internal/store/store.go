@@ -60,16 +60,6 @@ type Store struct {
 	opened   time.Time
 }
 
-type logResult struct {
-	batch *LogBatch
-	err   error
-}
-
-type roundResult struct {
-	round *replica.Round
-	err   error
-}
-
 // Command is one command for a range's state machine.
 type Command struct {
 	// ID names the command through all of its retries: eight bytes of the
@@ -296,36 +286,10 @@ func (s *Store) end(why error) {
 	s.core.Close(why)
 }
 
-// writeLog is the log writer: it makes one batch after another durable.
-func (s *Store) writeLog() {
-	for b := range s.batch {
-		s.writing.Store(int64(time.Since(s.opened)))
-		err := b.Write(s.cfg.Engine)
-		s.writing.Store(0)
-		s.synced <- logResult{b, err}
-	}
-}
-
-// WriteAge is how long the log writer's batch has been under way; 0: there is none.
-// It asks nobody.
-func (s *Store) WriteAge() time.Duration {
-	if begun := s.writing.Load(); begun != 0 {
-		return time.Since(s.opened) - time.Duration(begun)
-	}
-	return 0
-}
-
 // DiskHangs tells the store that the disk hangs, or no more, as its own writes do
 // not show: then, too, it hands its leaderships away.
 func (s *Store) DiskHangs(hung bool) {
 	_ = s.inbox.ask(true, func(c *Core) { c.DiskHangs(hung) }) // a stopped store leads nothing
-}
-
-// commitRounds makes one round after another visible.
-func (s *Store) commitRounds() {
-	for rd := range s.rounds {
-		s.applied <- roundResult{rd, rd.Commit()}
-	}
 }
 
 // request runs fn in the core and waits for its answer.
