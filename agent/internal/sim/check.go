@@ -234,9 +234,9 @@ func (w *World) checkRange(id cluster.RangeID) {
 	}
 }
 
-// checkSilence wants nothing said about ranges that nobody uses.
+// checkSilence wants nothing said about ranges that nobody uses, nor changes.
 func (w *World) checkSilence() {
-	if w.operators != nil || w.Stats.Noisy == 0 {
+	if w.operators != nil || w.Stats.Noisy == 0 || w.changed > w.cfg.Duration-3*lastMoment {
 		return
 	}
 	for _, id := range w.ranges() {

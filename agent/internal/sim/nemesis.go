@@ -161,6 +161,7 @@ func (m *mover) step() {
 		}
 		if c, ok := m.choose(d, n.id); ok {
 			w.Stats.Changes++
+			w.changed = w.now
 			n.do(func() { m.carryOut(n, d, c) })
 		} else if r, ok := d.On(n.id); ok && d.Joint() && r.Role == cluster.VoterOutgoing {
 			m.handOver(n, d)
