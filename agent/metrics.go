@@ -37,6 +37,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.stored(ch, &st)
 	c.leases(ch)
 	c.statements(ch)
+	c.work(ch)
 	gauge(desc("sql_sessions_count", "SQL sessions."), float64(st.Sessions))
 	gauge(desc("ranges_diverged_count", "Ranges whose replicas hold different things; told by the coordinator, 0 on other nodes."), float64(c.n.runner.Diverged()))
 	gauge(desc("meta_applied_index", "Applied index of the meta range."), float64(st.MetaIndex))
@@ -154,5 +155,25 @@ func (c *collector) statements(ch chan<- prometheus.Metric) {
 		counter(desc("sql_statements_waited_total", "Statements that had to wait and had their turn.", "kind"), float64(u.Waited))
 		counter(desc("sql_statements_wait_seconds_total", "How long they waited, together.", "kind"), u.WaitedFor.Seconds())
 		counter(desc("sql_statements_refused_total", "Statements that were refused because too many waited.", "kind"), float64(u.Refused))
+	}
+}
+
+// work tells what the store has done: of an idle node it hardly grows.
+func (c *collector) work(ch chan<- prometheus.Metric) {
+	if c.n.store == nil {
+		return
+	}
+	w := c.n.store.Work()
+	for _, m := range []struct {
+		name, help string
+		v          uint64
+	}{
+		{"store_passes_total", "Times the core loop went round.", w.Passes},
+		{"store_replica_ticks_total", "Ticks of replicas that were awake.", w.Ticks},
+		{"store_replica_steps_total", "Steps of replicas that had something to do.", w.Steps},
+		{"store_log_writes_total", "Batches given to the log writer, each for all ranges of a round.", w.Writes},
+		{"store_batches_sent_total", "Batches of messages sent to other nodes.", w.Batches},
+	} {
+		ch <- prometheus.MustNewConstMetric(desc(m.name, m.help), prometheus.CounterValue, float64(m.v))
 	}
 }

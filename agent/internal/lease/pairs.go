@@ -260,6 +260,23 @@ func (p *Pairs) Review() {
 	}
 }
 
+// Next returns when the first of the promises that count, given or received, runs out
+// unless it is renewed: Expire and Review find nothing before. ok is false if there is
+// none.
+func (p *Pairs) Next() (at time.Duration, ok bool) {
+	for _, g := range p.given {
+		if g.live && (!ok || g.until < at) {
+			at, ok = g.until, true
+		}
+	}
+	for _, peer := range p.peers {
+		if s := peer.now.Load(); peer.live && s != nil && (!ok || s.until < at) {
+			at, ok = s.until, true
+		}
+	}
+	return at, ok
+}
+
 // Node returns the peer's node.
 func (p *Peer) Node() cluster.NodeID { return p.node }
 

@@ -93,5 +93,8 @@ func (Planted) KeepsHung() bool { return false }
 // AcksHung is false.
 func (Planted) AcksHung() bool { return false }
 
+// TicksAsleep is false.
+func (Planted) TicksAsleep() bool { return false }
+
 // NoSync reports whether log appends skip the sync.
 func (Planted) NoSync() bool { return false }

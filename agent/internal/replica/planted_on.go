@@ -57,6 +57,9 @@ type Planted struct {
 	// AckHung takes a write that hangs for done.
 	AckHung bool
 
+	// TickAsleep has a node tick while all of its ranges sleep.
+	TickAsleep bool
+
 	// NoLatch evaluates requests on one row at once.
 	NoLatch bool
 	// FreeLatchEarly evaluates the next request on a row without what is decided and not applied.
@@ -197,6 +200,9 @@ func (p Planted) KeepsHung() bool { return p.KeepHung }
 
 // AcksHung reports AckHung.
 func (p Planted) AcksHung() bool { return p.AckHung }
+
+// TicksAsleep reports TickAsleep.
+func (p Planted) TicksAsleep() bool { return p.TickAsleep }
 
 // NoSync reports whether log appends skip the sync.
 func (p Planted) NoSync() bool { return p.SkipSync }

@@ -148,6 +148,7 @@ func (w *World) check() {
 	w.checkOwners()
 	w.checkHotRow()
 	w.checkSilence()
+	w.checkIdle()
 	if len(w.errors) == 0 {
 		w.checkSpans()
 	}

@@ -37,6 +37,10 @@ type Node struct {
 	rate   float64                    // of its boot-time clock
 	booted time.Duration              // what that clock would have shown at the begin of the run
 
+	ticked time.Duration // when its core's last tick was due
+	rest   int           // ticks from there until the next one that has something to do
+	alarm  int           // rises whenever that is another one: earlier alarms are void
+
 	up     bool
 	paused bool
 	slow   bool // its disk
@@ -139,7 +143,8 @@ func (n *Node) open() {
 		n.followVersion()
 	}
 	n.w.trace(uint64(n.id), uint64(n.life))
-	n.later(n.w.ms(1, 100), n.tick)
+	n.ticked, n.rest = n.w.now, 1
+	n.wakeAfter(n.w.ms(1, 100))
 	n.later(n.w.ms(500, 1500), n.flush)
 	n.later(n.w.ms(0, 1000), n.ping)
 	n.later(n.w.ms(1, 50), n.askClocks)
@@ -213,16 +218,55 @@ func (n *Node) do(fn func()) {
 		})
 		return
 	}
+	n.catchUp()
 	fn()
 	n.pump()
 }
 
-func (n *Node) tick() {
-	n.core.Tick()
-	n.checkHang()
-	// Ticks come a little late, never early.
-	n.later(100*time.Millisecond+time.Duration(n.w.rng.IntN(4000))*time.Microsecond, n.tick)
+// wakeAfter has the node tick after d, and no other alarm do so.
+func (n *Node) wakeAfter(d time.Duration) {
+	n.alarm++
+	alarm := n.alarm
+	n.later(d, func() {
+		if n.alarm == alarm {
+			n.tick()
+		}
+	})
 }
+
+// tick makes the ticks of the rest that has ended.
+func (n *Node) tick() {
+	for range n.rest {
+		n.core.Tick()
+		n.checkHang()
+	}
+	n.w.Stats.Wakes++
+	n.ticked, n.rest = n.w.now, 0 // pump says how long the next rest is
+}
+
+// catchUp makes the ticks of a rest that something ends, as store's shell does.
+func (n *Node) catchUp() {
+	if since := n.w.now - n.ticked; n.rest > 1 && since < time.Duration(n.rest)*tickLength {
+		for ; since >= tickLength; since -= tickLength {
+			n.core.Tick()
+			n.ticked += tickLength
+			n.rest--
+		}
+	}
+}
+
+// settle sets the alarm if the next tick with something to do is another one now.
+func (n *Node) settle() {
+	if n.rest != 0 && n.core.Rest() >= n.rest {
+		return
+	}
+	n.rest = n.core.Rest()
+	// Ticks come a little late, never early.
+	n.wakeAfter(max(n.ticked+time.Duration(n.rest)*tickLength-n.w.now, 0) + time.Duration(n.w.rng.IntN(4000))*time.Microsecond)
+}
+
+// tickLength is the default of package store.
+const tickLength = 100 * time.Millisecond
 
 // flush writes the memtable out at a moment that the seed decides, before the
 // engine would do so by itself in the background.
@@ -277,6 +321,7 @@ func (n *Node) pump() {
 			n.w.fail("%s: %s: %s", n.id, st.Descriptor.ID, st.Failed)
 		}
 	}
+	n.settle()
 }
 
 func (n *Node) diskDelay() time.Duration {

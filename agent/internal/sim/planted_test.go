@@ -76,6 +76,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"a number told before its sync":         {Planted: replica.Planted{TellEarly: true}, says: []string{condemned}},
 		"nothing counts until all are free":     {Planted: replica.Planted{CountLate: true}, says: []string{votes, listens, condemned}, extra: (*World).backWhileHeld},
 		"a new peer's ignorance counts":         {Planted: replica.Planted{FreshCounts: true}, says: []string{votes, listens, condemned}, extra: (*World).wipeBeside},
+		"a node without anything to do ticks":   {Planted: replica.Planted{TickAsleep: true}, tune: func(c *Config) { idling(c, 2) }, says: []string{"woke up"}},
 		"a hung disk keeps its leaderships":     {Planted: replica.Planted{KeepHung: true}, tune: hung, says: []string{"and its disk hangs"}},
 		"a write that hangs is taken for done":  {Planted: replica.Planted{AckHung: true}},
 		"a range is made again where it was":    {Planted: replica.Planted{MakeAgain: true}, tune: pooled, says: []string{"before"}},

@@ -97,6 +97,8 @@ func (s *Stats) add(o *Stats) {
 	s.Added += o.Added
 	s.Unsure += o.Unsure
 	s.Turns += o.Turns
+	s.Wakes += o.Wakes
+	s.IdleBatches += o.IdleBatches
 }
 
 // TestLeases has many read under leases while their promises are put to the test.

@@ -53,6 +53,9 @@ type Config struct {
 	// PlantedClock holds faults that tests plant in what nodes take for the time.
 	PlantedClock hlc.Planted
 
+	// Idle has nobody want anything once the ranges have three voters; nothing goes wrong.
+	Idle bool
+
 	// Steady has nothing go wrong but what Extra brings.
 	Steady bool
 
@@ -117,6 +120,7 @@ type World struct {
 	children  []cluster.RangeID // asked for: some splits come to nothing
 	scanner   *scanner
 	operators *operators // nil without Operate
+	resting   *resting   // nil before the end of a run with Idle
 	errors    []string
 	Stats     Stats
 }
@@ -146,6 +150,8 @@ type Stats struct {
 	LeaseReads, LeasesLost            int
 	Added, Unsure, Turns              int // to a hot row; Turns: refusals that kept a place
 	Noisy                             int // messages of replicas in the last moment
+	Wakes                             int // of nodes by time alone: ticks, or rests of several
+	IdleBatches                       int // sent in the end of a run with Idle
 	Rolled, Unfit, Raised, NewWrites  int
 	Hangs, Served                     int // disks that hung, ranges then found served elsewhere
 }
@@ -218,6 +224,10 @@ func (w *World) begin() {
 	} else {
 		for _, id := range w.ranges() {
 			w.beginMoves(id)
+		}
+		if w.cfg.Idle {
+			w.beginIdle()
+			return
 		}
 		if !w.cfg.Leases || w.chance(30) {
 			w.After(w.ms(2000, 5000), w.split)

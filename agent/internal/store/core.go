@@ -33,6 +33,9 @@ type Core struct {
 	slots map[cluster.RangeID]*slot
 	order []*slot // by range id: the meta range first
 	dirty []*slot
+	work  work
+	// stirred says that some replica has not slept since the last tick.
+	stirred bool
 
 	writes   []write   // for the next batch of the log writer
 	out      *LogBatch // that is being written; nil: none
@@ -147,7 +150,7 @@ func (c *Core) load(id cluster.RangeID, held bool) error {
 		return err
 	}
 	s := &slot{r: r, id: id, held: held}
-	c.slots[id] = s
+	c.slots[id], c.stirred = s, true
 	c.leases.reads.Store(id, r.LeaseReads())
 	i, _ := slices.BinarySearchFunc(c.order, id, func(s *slot, id cluster.RangeID) int { return cmp.Compare(s.id, id) })
 	c.order = slices.Insert(c.order, i, s)
@@ -227,25 +230,7 @@ func (c *Core) Tick() {
 	if c.clock.dry() {
 		return
 	}
-	for _, s := range c.order {
-		if s.held || c.hangs() && !s.r.Leading() {
-			continue
-		}
-		if s.r.Asleep() {
-			if (c.ticks+uint64(s.id))%statusTicks == 0 && s.r.Moved() {
-				c.publish(s.r)
-			}
-			continue
-		}
-		s.r.Tick()
-		if s.r.Due() {
-			c.mark(s)
-		}
-		// By id, so that not all of them have their turn in one tick.
-		if s.r.Unsettled() || (c.ticks+uint64(s.id))%statusTicks == 0 {
-			c.publish(s.r)
-		}
-	}
+	c.tickReplicas()
 	c.callElections()
 	rest := c.retries[:0]
 	for _, r := range c.retries {
@@ -266,6 +251,7 @@ func (c *Core) Process() {
 	if c.clock.dry() {
 		return // until the batch that raises the ceiling is on disk
 	}
+	c.work.passes.Add(1)
 	c.ceilingStored()
 	if s, ok := c.slots[metaFirst]; ok && s.dirty {
 		c.process(s)
@@ -287,6 +273,8 @@ func (c *Core) process(s *slot) {
 		return
 	}
 	s.r.Process()
+	c.work.steps.Add(1)
+	c.stirred = c.stirred || !s.r.Asleep()
 	if err := s.r.Failed(); errors.Is(err, storage.ErrFatal) {
 		c.fatal(err) // the engine failed, not this replica alone
 		return

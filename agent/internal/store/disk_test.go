@@ -25,8 +25,12 @@ func (f *hangFixture) step() {
 	f.c.Process()
 	f.c.Flush(func(to cluster.NodeID, b []byte) bool {
 		for rest := b[batchHeader:]; b[0] == batchFormat && len(rest) > 0; {
-			if rest[0] >= prepareType {
+			switch rest[0] {
+			case prepareType, goneType:
 				return true
+			case askSupportType:
+				rest = rest[askLen:]
+				continue
 			}
 			_, m, tail, err := replica.DecodeMessage(rest)
 			f.must(err)

@@ -18,9 +18,11 @@ import (
 // said until it is heard.
 type leases struct {
 	pairs    *lease.Pairs
-	version  uint64 // of pairs, as replicas were last told
-	asked    uint64 // tick of the last questions
-	hushed   bool   // the silence after the start lasts
+	version  uint64           // of pairs, as replicas were last told
+	asked    uint64           // tick of the last questions
+	ask      uint64           // tick of the next
+	near     []cluster.NodeID // whom they go to, as of when a replica was awake last
+	hushed   bool             // the silence after the start lasts
 	releases []*release
 
 	// What other goroutines read.
@@ -75,8 +77,8 @@ func (c *Core) tickLeases() {
 			}
 		}
 	}
-	if c.ticks-l.asked >= c.askTicks() {
-		l.asked = c.ticks
+	if c.ticks >= l.ask {
+		l.asked, l.ask = c.ticks, c.ticks+c.askTicks()
 		c.askSupport()
 	}
 	c.releaseAgain()
@@ -116,7 +118,10 @@ func (c *Core) askSupport() {
 		return
 	}
 	var peers []*lease.Peer
-	for _, n := range c.neighbours() {
+	if c.stirred || c.leases.near == nil {
+		c.leases.near = c.neighbours()
+	}
+	for _, n := range c.leases.near {
 		peers = append(peers, c.leases.pairs.Peer(n))
 		o := c.outbox(n)
 		o.begin()
@@ -154,6 +159,22 @@ func (c *Core) giveSupport(from cluster.NodeID, q lease.Ask) {
 	o.begin()
 	o.buf = appendPromise(o.buf, &a)
 	o.end()
+	c.askAlong(from)
+}
+
+// askAlong asks for support, too, when a peer has asked and it is nearly time: the
+// question goes with the promise, and idle nodes wake up together instead of each at a
+// moment of its own. The lower node sets the pace, so that the two do not drift apart
+// by less than what counts as nearly. The next question is due after whole ticks: the
+// one that runs has begun.
+func (c *Core) askAlong(from cluster.NodeID) {
+	l := &c.leases
+	since := c.ticks - l.asked
+	if since == 0 || since+1 < c.askTicks() && from > c.cfg.Node {
+		return
+	}
+	l.asked, l.ask = c.ticks, c.ticks+c.askTicks()+1
+	c.askSupport()
 }
 
 // stepLease takes a word about a range's lease. A release is answered whether there

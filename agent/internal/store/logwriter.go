@@ -53,6 +53,7 @@ func (c *Core) TakeBatch() *LogBatch {
 	c.writes = nil
 	b.taken = c.ticks
 	c.out = b
+	c.work.writes.Add(1)
 	return b
 }
 

@@ -120,6 +120,7 @@ func (c *Core) Flush(send func(to cluster.NodeID, batch []byte) bool) {
 			}
 			binary.BigEndian.PutUint64(b[clockAt:], uint64(now))
 			copy(b[markAt:], mark)
+			c.work.batches.Add(1)
 			if !send(o.node, b) {
 				c.unreachable(o)
 			}

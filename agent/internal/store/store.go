@@ -18,10 +18,6 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/storage"
 )
 
-// maxTicks is how many ticks are made up for after the process was held up. More
-// would call elections at once.
-const maxTicks = 3
-
 // warnEvery spares the log when a peer's messages are refused one after another.
 const warnEvery = 5 * time.Second
 
@@ -144,9 +140,9 @@ func (s *Store) loop(ctx context.Context) {
 	defer close(s.dead)
 	defer close(s.batch)
 	defer close(s.rounds)
-	ticker := time.NewTicker(s.cfg.Tick)
-	defer ticker.Stop()
-	last := time.Now()
+	pace := pacer{tick: s.cfg.Tick, last: time.Now(), rest: 1}
+	pace.timer = time.NewTimer(s.cfg.Tick)
+	defer pace.timer.Stop()
 	waking := !s.core.Awake()
 	var requests []func(*Core)
 	var batches []raftBatch
@@ -158,16 +154,18 @@ func (s *Store) loop(ctx context.Context) {
 			s.end(ErrStopped)
 			return
 		case <-s.inbox.signal:
-		case <-ticker.C:
+		case <-pace.timer.C:
+			pace.armed = time.Time{}
 		case r := <-s.synced:
 			written = &r
 		case r := <-s.applied:
 			applied = &r
 		}
 		requests, batches = s.inbox.take(requests, batches)
+		pace.catchUp(s.core)
 		s.finish(written, applied)
 		s.events(requests, batches)
-		last = s.tick(last)
+		pace.ticks(s.core)
 		s.core.Process()
 		if s.core.Dead() != nil {
 			s.end(s.core.Dead())
@@ -178,6 +176,7 @@ func (s *Store) loop(ctx context.Context) {
 			close(s.awake)
 		}
 		s.effects(ctx)
+		pace.arm(s.core.Rest())
 		s.passed.Store(int64(time.Since(s.opened)))
 	}
 }
@@ -228,18 +227,6 @@ func (s *Store) events(requests []func(*Core), batches []raftBatch) {
 	for _, fn := range requests {
 		fn(s.core)
 	}
-}
-
-// tick makes the ticks that are due, after the messages that arrived.
-func (s *Store) tick(last time.Time) time.Time {
-	due := int(time.Since(last) / s.cfg.Tick)
-	if due == 0 {
-		return last
-	}
-	for range min(due, maxTicks) {
-		s.core.Tick()
-	}
-	return last.Add(time.Duration(due) * s.cfg.Tick)
 }
 
 // effects carries out what the core wants done.
@@ -558,7 +545,7 @@ func (s *Store) Statuses() *statusboard.Board[cluster.RangeID, cluster.RangeStat
 }
 
 // StatusAge is how long ago the loop that publishes the statuses last went round.
-// It does so each tick: more than a second is a loop that waits for something.
+// It does so each few ticks: more than a second is a loop that waits for something.
 func (s *Store) StatusAge() time.Duration {
 	return time.Since(s.opened) - time.Duration(s.passed.Load())
 }
