@@ -39,6 +39,7 @@ type shell struct {
 // longer fails the test too.
 var shells = map[string]shell{
 	"store/store.go":       {why: "the loop that drives the core, and its goroutines"},
+	"store/logwriter.go":   {why: "the log writer, beside the loop, says since when it writes", only: []string{"time.Since"}},
 	"store/pace.go":        {why: "when the loop ticks: at once, or those of a rest at its end"},
 	"store/places.go":      {why: "places of snapshots that are received: their goroutines wait there", only: []string{"time.NewTimer"}},
 	"store/snapshots.go":   {why: "streams snapshots beside the core, at a limited rate"},
