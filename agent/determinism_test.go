@@ -42,6 +42,7 @@ var shells = map[string]shell{
 	"store/logwriter.go":   {why: "the log writer, beside the loop, says since when it writes", only: []string{"time.Since"}},
 	"store/pace.go":        {why: "when the loop ticks: at once, or those of a rest at its end"},
 	"store/places.go":      {why: "places of snapshots that are received: their goroutines wait there", only: []string{"time.NewTimer"}},
+	"store/inspect.go":     {why: "looks at a replica from outside of the loop, and waits for that no longer than a second", only: []string{"context.WithTimeout"}},
 	"store/snapshots.go":   {why: "streams snapshots beside the core, at a limited rate"},
 	"operation/drainer.go": {why: "runs drains on the node that is drained, beside its sessions"},
 	"operation/draining.go": {

@@ -35,7 +35,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	st := c.n.source.Whole()
 	c.stored(ch, &st)
-	c.leases(ch)
+	c.leases(ch, &st)
 	c.statements(ch)
 	c.work(ch)
 	gauge(desc("sql_sessions_count", "SQL sessions."), float64(st.Sessions))
@@ -123,19 +123,6 @@ func (c *collector) stored(ch chan<- prometheus.Metric, st *cluster.NodeStatus) 
 	gauge(desc("store_disk_sync_longest_seconds", "Longest of the last 16 syncs of the log."), st.Disk.SyncLongest)
 	ch <- prometheus.MustNewConstMetric(desc("store_reads_total", "Reads served by ranges of this node since it started."), prometheus.CounterValue, float64(reads))
 	ch <- prometheus.MustNewConstMetric(desc("store_writes_total", "Commands applied by ranges of this node since it started."), prometheus.CounterValue, float64(writes))
-}
-
-// leases tells what reads went by, and who supports this node.
-func (c *collector) leases(ch chan<- prometheus.Metric) {
-	if c.n.store == nil {
-		return
-	}
-	leased, rounds := c.n.store.LeaseReads()
-	ch <- prometheus.MustNewConstMetric(desc("store_reads_leased_total", "Reads that were served under leases."), prometheus.CounterValue, float64(leased))
-	ch <- prometheus.MustNewConstMetric(desc("store_reads_quorum_total", "Reads for which a leader asked a quorum: it held no lease, or lease_reads is off."), prometheus.CounterValue, float64(rounds))
-	for _, s := range c.n.store.Support() {
-		ch <- prometheus.MustNewConstMetric(desc("store_support_seconds", "For how long a peer's support of this node still counts; 0: it does not.", "peer"), prometheus.GaugeValue, s.Left.Seconds(), s.Node.String())
-	}
 }
 
 // statements tells how many run and wait, by kind.

@@ -29,6 +29,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/admin"
 	"github.com/nodedb/nodedb/agent/internal/audit"
 	"github.com/nodedb/nodedb/agent/internal/auth"
+	"github.com/nodedb/nodedb/agent/internal/boottime"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/connlimit"
 	"github.com/nodedb/nodedb/agent/internal/gate"
@@ -57,17 +58,19 @@ type Node struct {
 	id      Identity
 	nonce   string // of this incarnation
 	started time.Time
-	logger  *slog.Logger
-	board   *health.Board
-	usage   *usage
-	logTail *logTail
-	ranges  *rangeBoard
-	source  *statusboard.Source // of what others are told of this node
-	lock    *dirLock
-	book    *peerBook
-	certs   *auth.Source
-	caPass  *auth.Passphrase // of the CA's key
-	keys    [][]byte         // of gossip
+	// bootedAt is when the boot-time clock was 0, by the wall clock of the start.
+	bootedAt time.Time
+	logger   *slog.Logger
+	board    *health.Board
+	usage    *usage
+	logTail  *logTail
+	ranges   *rangeBoard
+	source   *statusboard.Source // of what others are told of this node
+	lock     *dirLock
+	book     *peerBook
+	certs    *auth.Source
+	caPass   *auth.Passphrase // of the CA's key
+	keys     [][]byte         // of gossip
 
 	listenRPC, listenAdmin net.Listener
 	files                  descriptors
@@ -143,7 +146,7 @@ func New(cfg Config) (*Node, error) {
 	if err := refuseDecommissioned(cfg.DataDir, id); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, id: id, started: time.Now().UTC(), board: health.NewBoard(), usage: &usage{dir: cfg.DataDir}, logTail: &logTail{}, refusals: make(chan metastate.Command, refusalsQueue), leads: make(chan struct{}, 1), forsaken: make(chan struct{})}
+	n := &Node{cfg: cfg, id: id, started: time.Now().UTC(), bootedAt: time.Now().Add(-boottime.Now()), board: health.NewBoard(), usage: &usage{dir: cfg.DataDir}, logTail: &logTail{}, refusals: make(chan metastate.Command, refusalsQueue), leads: make(chan struct{}, 1), forsaken: make(chan struct{})}
 	n.mu.service, n.mu.unfit = cluster.Starting, map[cluster.NodeID]string{}
 	n.keeper = newCertKeeper(n)
 	n.board.Set(health.Problem{Component: "node", Code: "starting"})

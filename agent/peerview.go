@@ -3,9 +3,11 @@ package agent
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/lease"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/transport"
 )
@@ -33,6 +35,7 @@ func (n *Node) peerStatus() map[cluster.NodeID]cluster.PeerStatus {
 			}
 		}
 	}
+	n.supportStatus(out)
 	if n.peers == nil {
 		return out
 	}
@@ -44,6 +47,35 @@ func (n *Node) peerStatus() map[cluster.NodeID]cluster.PeerStatus {
 			p.LastError = s.Err.Error()
 		}
 		out[s.Node] = p
+	}
+	return out
+}
+
+// supportStatus adds how support stands between this node and its peers.
+func (n *Node) supportStatus(out map[cluster.NodeID]cluster.PeerStatus) {
+	if n.store == nil {
+		return
+	}
+	received, given := n.store.Support()
+	for _, s := range received {
+		p := out[s.Node]
+		p.Received = n.support(&s)
+		out[s.Node] = p
+	}
+	for _, s := range given {
+		p := out[s.Node]
+		p.Given = n.support(&s)
+		out[s.Node] = p
+	}
+}
+
+func (n *Node) support(s *lease.Standing) cluster.Support {
+	out := cluster.Support{Epoch: cluster.SupportEpoch(s.Epoch), Live: s.Live, Left: s.Left.Seconds(), Ended: s.Ended, Cause: s.Cause}
+	if s.Since != 0 { // by the wall clock of the start, so that the same moment stays the same
+		out.Since = n.bootedAt.Add(s.Since).UTC().Round(time.Millisecond)
+	}
+	if s.Ceiling != 0 {
+		out.Ceiling = s.Ceiling.Time()
 	}
 	return out
 }

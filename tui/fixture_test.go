@@ -90,7 +90,18 @@ func (f *fixture) rng(i int) *adminpb.Range {
 	for k := range 3 {
 		r.Replicas = append(r.Replicas, &adminpb.Replica{Node: uint32((i+k)%f.nodes) + 1, Replica: uint64(k + 1), Role: "voter", Match: r.Commit - uint64(k), Active: true, Applied: r.Commit})
 	}
+	r.Comparison = &adminpb.Comparison{Index: r.GetCommit() - 100, At: ago(7 * time.Hour), Same: []uint32{r.Replicas[0].Node, r.Replicas[1].Node, r.Replicas[2].Node}}
+	r.Lease = &adminpb.Lease{Held: true, Awake: "it is used", ReadsLeased: 81200, ReadsConfirmed: 12, ReadsRefused: 1}
+	voters := func() {
+		for _, x := range r.Replicas {
+			if x.Node != r.Leader {
+				r.Lease.Voters = append(r.Lease.Voters, &adminpb.LeaseVoter{Node: x.Node, Bound: true, Epoch: "3.1", Supports: x.Active})
+			}
+		}
+	}
 	if f.quiet {
+		voters()
+		r.Lease.Asleep, r.Lease.Awake = true, ""
 		return r
 	}
 	for _, x := range r.Replicas {
@@ -101,14 +112,37 @@ func (f *fixture) rng(i int) *adminpb.Range {
 			}
 		}
 	}
+	if voters(); r.State == "under" {
+		r.Lease.Awake = "a replica is not bound to the leader: its node is away, or not yet asked"
+	}
 	switch i % 31 {
 	case 8:
 		r.State = "moving"
 		r.Replicas = append(r.Replicas, &adminpb.Replica{Node: uint32((i+3)%f.nodes) + 1, Replica: 9, Role: "learner", Snapshot: true})
 	case 19:
-		r.State, r.Leader = "no-quorum", 0
+		r.State, r.Leader, r.Lease = "no-quorum", 0, nil
 	}
 	return r
+}
+
+// raft is a range as each of its replicas has it: the leader's lease, and its voters
+// bound to it.
+func (f *fixture) raft(r *adminpb.Range) *adminpb.InspectRaftResponse {
+	out := &adminpb.InspectRaftResponse{AsOf: asOf(), Range: r}
+	for _, x := range r.GetReplicas() {
+		s := &adminpb.RaftState{
+			Node: x.GetNode(), Replica: x.GetReplica(), Role: x.GetRole(), State: "follower", Term: r.GetTerm(), Vote: 1, Leader: r.GetLeader(), Commit: r.GetCommit(), Applied: r.GetApplied(),
+			FirstIndex: r.GetCommit() - 500, LastIndex: r.GetCommit(), LogBytes: 1 << 20, Generation: r.GetGeneration(), BoundTo: r.GetLeader(), BoundTerm: r.GetTerm(),
+		}
+		switch {
+		case x.GetNode() == r.GetLeader():
+			s.State, s.BoundTo, s.BoundTerm, s.Lease, s.LeaseLeft = "leader", 0, 0, r.GetLease(), 0.73
+		case !x.GetActive():
+			s = &adminpb.RaftState{Node: x.GetNode(), Replica: x.GetReplica(), Role: x.GetRole(), State: "missing"}
+		}
+		out.Replicas = append(out.Replicas, s)
+	}
+	return out
 }
 
 func (f *fixture) allRanges() []*adminpb.Range {
@@ -378,6 +412,6 @@ func (f *fixture) story(seconds int) []*adminpb.WatchResponse {
 func cloneRange(r *adminpb.Range) *adminpb.Range {
 	return &adminpb.Range{
 		Id: r.Id, Meta: r.Meta, Start: r.Start, End: r.End, Leader: r.Leader, Term: r.Term, Replicas: r.Replicas, Bytes: r.Bytes, Keys: r.Keys, LiveBytes: r.LiveBytes, DeadBytes: r.DeadBytes,
-		ReadsPerSecond: r.ReadsPerSecond, WritesPerSecond: r.WritesPerSecond, State: r.State, Generation: r.Generation, Commit: r.Commit, Applied: r.Applied,
+		ReadsPerSecond: r.ReadsPerSecond, WritesPerSecond: r.WritesPerSecond, State: r.State, Generation: r.Generation, Lease: r.Lease, Comparison: r.Comparison, Commit: r.Commit, Applied: r.Applied,
 	}
 }

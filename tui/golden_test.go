@@ -130,6 +130,11 @@ func TestGoldenStates(t *testing.T) {
 		{"map-part", split, func(d *Dashboard) { press(d, "3", "l", "l", "l", "l", "l", "l") }},
 		{"map-pool", split, func(d *Dashboard) { press(d, "3", "m", "t", "G", "t") }},
 		{"ranges-table", bad, func(d *Dashboard) { press(d, "3", "t", "s", "s", "s") }},
+		{"range-lease", bad, func(d *Dashboard) {
+			press(d, "3", "t", "j", "j", "j", "enter")
+			r := newFixture(5, 64, false).raft(d.snap.Range(4))
+			d.update(fromPage{number: d.number, page: page.Ranges, result: page.Result{Name: "raft4", Value: r}})
+		}},
 		{"range-detail", bad, func(d *Dashboard) { press(d, "3", "n", "enter") }},
 		{"pool", bad, func(d *Dashboard) {
 			givePools(d, newFixture(5, 64, false))

@@ -99,6 +99,8 @@ const (
 	AdminVerifyRangeProcedure = "/nodedb.admin.v1.Admin/VerifyRange"
 	// AdminInspectRaftProcedure is the procedure name of the Admin's InspectRaft RPC.
 	AdminInspectRaftProcedure = "/nodedb.admin.v1.Admin/InspectRaft"
+	// AdminListSupportProcedure is the procedure name of the Admin's ListSupport RPC.
+	AdminListSupportProcedure = "/nodedb.admin.v1.Admin/ListSupport"
 	// AdminDiffRoutingProcedure is the procedure name of the Admin's DiffRouting RPC.
 	AdminDiffRoutingProcedure = "/nodedb.admin.v1.Admin/DiffRouting"
 	// AdminPauseOperationProcedure is the procedure name of the Admin's PauseOperation RPC.
@@ -399,6 +401,14 @@ var (
 			IdempotencyLevel: connect.IdempotencyNoSideEffects,
 		}
 	})
+	adminListSupportSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("ListSupport"),
+			Procedure:        AdminListSupportProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
 	adminDiffRoutingSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType:       connect.StreamTypeUnary,
@@ -588,6 +598,8 @@ type AdminClient interface {
 	VerifyRange(context.Context, *VerifyRangeRequest) (*VerifyRangeResponse, error)
 	// InspectRaft shows a range's raft state as each of its replicas has it.
 	InspectRaft(context.Context, *InspectRaftRequest) (*InspectRaftResponse, error)
+	// ListSupport shows which nodes promise each other support, which leases rest on.
+	ListSupport(context.Context, *ListSupportRequest) (*ListSupportResponse, error)
 	// DiffRouting compares each node's routing table with the meta range.
 	DiffRouting(context.Context, *DiffRoutingRequest) (*DiffRoutingResponse, error)
 	PauseOperation(context.Context, *PauseOperationRequest) (*PauseOperationResponse, error)
@@ -720,6 +732,8 @@ type AdminHandler interface {
 	VerifyRange(context.Context, *VerifyRangeRequest) (*VerifyRangeResponse, error)
 	// InspectRaft shows a range's raft state as each of its replicas has it.
 	InspectRaft(context.Context, *InspectRaftRequest) (*InspectRaftResponse, error)
+	// ListSupport shows which nodes promise each other support, which leases rest on.
+	ListSupport(context.Context, *ListSupportRequest) (*ListSupportResponse, error)
 	// DiffRouting compares each node's routing table with the meta range.
 	DiffRouting(context.Context, *DiffRoutingRequest) (*DiffRoutingResponse, error)
 	PauseOperation(context.Context, *PauseOperationRequest) (*PauseOperationResponse, error)
@@ -790,6 +804,7 @@ func RegisterAdminHandler(server *connect.Server, svc AdminHandler) {
 		connect.Method{Spec: adminExplainRangeSpec(), Handler: adapter.explainRange},
 		connect.Method{Spec: adminVerifyRangeSpec(), Handler: adapter.verifyRange},
 		connect.Method{Spec: adminInspectRaftSpec(), Handler: adapter.inspectRaft},
+		connect.Method{Spec: adminListSupportSpec(), Handler: adapter.listSupport},
 		connect.Method{Spec: adminDiffRoutingSpec(), Handler: adapter.diffRouting},
 		connect.Method{Spec: adminPauseOperationSpec(), Handler: adapter.pauseOperation},
 		connect.Method{Spec: adminResumeOperationSpec(), Handler: adapter.resumeOperation},
@@ -978,6 +993,10 @@ func (UnimplementedAdminHandler) VerifyRange(context.Context, *VerifyRangeReques
 
 func (UnimplementedAdminHandler) InspectRaft(context.Context, *InspectRaftRequest) (*InspectRaftResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.InspectRaft is not implemented")
+}
+
+func (UnimplementedAdminHandler) ListSupport(context.Context, *ListSupportRequest) (*ListSupportResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.ListSupport is not implemented")
 }
 
 func (UnimplementedAdminHandler) DiffRouting(context.Context, *DiffRoutingRequest) (*DiffRoutingResponse, error) {
@@ -1323,6 +1342,14 @@ func (c *adminClient) VerifyRange(ctx context.Context, req *VerifyRangeRequest) 
 func (c *adminClient) InspectRaft(ctx context.Context, req *InspectRaftRequest) (*InspectRaftResponse, error) {
 	var res InspectRaftResponse
 	if err := c.client.CallUnary(ctx, adminInspectRaftSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) ListSupport(ctx context.Context, req *ListSupportRequest) (*ListSupportResponse, error) {
+	var res ListSupportResponse
+	if err := c.client.CallUnary(ctx, adminListSupportSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1868,6 +1895,18 @@ func (h adminHandler) inspectRaft(ctx context.Context, _ connect.Spec, stream co
 		return err
 	}
 	res, err := h.svc.InspectRaft(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) listSupport(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req ListSupportRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.ListSupport(ctx, &req)
 	if err != nil {
 		return err
 	}

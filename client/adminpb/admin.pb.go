@@ -229,7 +229,7 @@ const file_admin_proto_rawDesc = "" +
 	"\x13ERROR_KIND_CONFLICT\x10\x05\x12\x19\n" +
 	"\x15ERROR_KIND_STALE_PLAN\x10\x06\x12\x1a\n" +
 	"\x16ERROR_KIND_UNAVAILABLE\x10\a\x12\x17\n" +
-	"\x13ERROR_KIND_INTERNAL\x10\b2\xb6(\n" +
+	"\x13ERROR_KIND_INTERNAL\x10\b2\x99)\n" +
 	"\x05Admin\x12[\n" +
 	"\tGetStatus\x12!.nodedb.admin.v1.GetStatusRequest\x1a\".nodedb.admin.v1.GetStatusResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12[\n" +
 	"\tListNodes\x12!.nodedb.admin.v1.ListNodesRequest\x1a\".nodedb.admin.v1.ListNodesResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12a\n" +
@@ -272,6 +272,7 @@ const file_admin_proto_rawDesc = "" +
 	"\fExplainRange\x12$.nodedb.admin.v1.ExplainRangeRequest\x1a%.nodedb.admin.v1.ExplainRangeResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12^\n" +
 	"\vVerifyRange\x12#.nodedb.admin.v1.VerifyRangeRequest\x1a$.nodedb.admin.v1.VerifyRangeResponse\"\x04\xc8\xda\x18\x02\x12a\n" +
 	"\vInspectRaft\x12#.nodedb.admin.v1.InspectRaftRequest\x1a$.nodedb.admin.v1.InspectRaftResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12a\n" +
+	"\vListSupport\x12#.nodedb.admin.v1.ListSupportRequest\x1a$.nodedb.admin.v1.ListSupportResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12a\n" +
 	"\vDiffRouting\x12#.nodedb.admin.v1.DiffRoutingRequest\x1a$.nodedb.admin.v1.DiffRoutingResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12g\n" +
 	"\x0ePauseOperation\x12&.nodedb.admin.v1.PauseOperationRequest\x1a'.nodedb.admin.v1.PauseOperationResponse\"\x04\xc8\xda\x18\x02\x12j\n" +
 	"\x0fResumeOperation\x12'.nodedb.admin.v1.ResumeOperationRequest\x1a(.nodedb.admin.v1.ResumeOperationResponse\"\x04\xc8\xda\x18\x02\x12g\n" +
@@ -348,76 +349,78 @@ var file_admin_proto_goTypes = []any{
 	(*ExplainRangeRequest)(nil),        // 37: nodedb.admin.v1.ExplainRangeRequest
 	(*VerifyRangeRequest)(nil),         // 38: nodedb.admin.v1.VerifyRangeRequest
 	(*InspectRaftRequest)(nil),         // 39: nodedb.admin.v1.InspectRaftRequest
-	(*DiffRoutingRequest)(nil),         // 40: nodedb.admin.v1.DiffRoutingRequest
-	(*PauseOperationRequest)(nil),      // 41: nodedb.admin.v1.PauseOperationRequest
-	(*ResumeOperationRequest)(nil),     // 42: nodedb.admin.v1.ResumeOperationRequest
-	(*LimitOperationRequest)(nil),      // 43: nodedb.admin.v1.LimitOperationRequest
-	(*GetRebalanceRequest)(nil),        // 44: nodedb.admin.v1.GetRebalanceRequest
-	(*CreatePlanRequest)(nil),          // 45: nodedb.admin.v1.CreatePlanRequest
-	(*ListPlansRequest)(nil),           // 46: nodedb.admin.v1.ListPlansRequest
-	(*SetRebalancePolicyRequest)(nil),  // 47: nodedb.admin.v1.SetRebalancePolicyRequest
-	(*ListAuditRequest)(nil),           // 48: nodedb.admin.v1.ListAuditRequest
-	(*VerifyAuditRequest)(nil),         // 49: nodedb.admin.v1.VerifyAuditRequest
-	(*ListCertificatesRequest)(nil),    // 50: nodedb.admin.v1.ListCertificatesRequest
-	(*IssueCertificateRequest)(nil),    // 51: nodedb.admin.v1.IssueCertificateRequest
-	(*RevokeCertificateRequest)(nil),   // 52: nodedb.admin.v1.RevokeCertificateRequest
-	(*RenewCertificateRequest)(nil),    // 53: nodedb.admin.v1.RenewCertificateRequest
-	(*MoveCAKeyRequest)(nil),           // 54: nodedb.admin.v1.MoveCAKeyRequest
-	(*RotateCARequest)(nil),            // 55: nodedb.admin.v1.RotateCARequest
-	(*RotateGossipKeyRequest)(nil),     // 56: nodedb.admin.v1.RotateGossipKeyRequest
-	(*CollectDebugRequest)(nil),        // 57: nodedb.admin.v1.CollectDebugRequest
-	(*GetStatusResponse)(nil),          // 58: nodedb.admin.v1.GetStatusResponse
-	(*ListNodesResponse)(nil),          // 59: nodedb.admin.v1.ListNodesResponse
-	(*ListMembersResponse)(nil),        // 60: nodedb.admin.v1.ListMembersResponse
-	(*ListPoolsResponse)(nil),          // 61: nodedb.admin.v1.ListPoolsResponse
-	(*RenamePoolResponse)(nil),         // 62: nodedb.admin.v1.RenamePoolResponse
-	(*ListRangesResponse)(nil),         // 63: nodedb.admin.v1.ListRangesResponse
-	(*GetRoutingResponse)(nil),         // 64: nodedb.admin.v1.GetRoutingResponse
-	(*LookupRouteResponse)(nil),        // 65: nodedb.admin.v1.LookupRouteResponse
-	(*CheckSafeResponse)(nil),          // 66: nodedb.admin.v1.CheckSafeResponse
-	(*PlanOperationResponse)(nil),      // 67: nodedb.admin.v1.PlanOperationResponse
-	(*StartOperationResponse)(nil),     // 68: nodedb.admin.v1.StartOperationResponse
-	(*GetOperationResponse)(nil),       // 69: nodedb.admin.v1.GetOperationResponse
-	(*ListOperationsResponse)(nil),     // 70: nodedb.admin.v1.ListOperationsResponse
-	(*WatchOperationResponse)(nil),     // 71: nodedb.admin.v1.WatchOperationResponse
-	(*CancelOperationResponse)(nil),    // 72: nodedb.admin.v1.CancelOperationResponse
-	(*UndrainResponse)(nil),            // 73: nodedb.admin.v1.UndrainResponse
-	(*RecommissionResponse)(nil),       // 74: nodedb.admin.v1.RecommissionResponse
-	(*SetCordonResponse)(nil),          // 75: nodedb.admin.v1.SetCordonResponse
-	(*WhoAmIResponse)(nil),             // 76: nodedb.admin.v1.WhoAmIResponse
-	(*GetVersionResponse)(nil),         // 77: nodedb.admin.v1.GetVersionResponse
-	(*GetUpgradeResponse)(nil),         // 78: nodedb.admin.v1.GetUpgradeResponse
-	(*CreateTokenResponse)(nil),        // 79: nodedb.admin.v1.CreateTokenResponse
-	(*ListTokensResponse)(nil),         // 80: nodedb.admin.v1.ListTokensResponse
-	(*RevokeTokenResponse)(nil),        // 81: nodedb.admin.v1.RevokeTokenResponse
-	(*CreateJoinTokenResponse)(nil),    // 82: nodedb.admin.v1.CreateJoinTokenResponse
-	(*ListJoinTokensResponse)(nil),     // 83: nodedb.admin.v1.ListJoinTokensResponse
-	(*RevokeJoinTokenResponse)(nil),    // 84: nodedb.admin.v1.RevokeJoinTokenResponse
-	(*WatchResponse)(nil),              // 85: nodedb.admin.v1.WatchResponse
-	(*ListEventsResponse)(nil),         // 86: nodedb.admin.v1.ListEventsResponse
-	(*CheckResponse)(nil),              // 87: nodedb.admin.v1.CheckResponse
-	(*ExplainMemberResponse)(nil),      // 88: nodedb.admin.v1.ExplainMemberResponse
-	(*ExplainRangeResponse)(nil),       // 89: nodedb.admin.v1.ExplainRangeResponse
-	(*VerifyRangeResponse)(nil),        // 90: nodedb.admin.v1.VerifyRangeResponse
-	(*InspectRaftResponse)(nil),        // 91: nodedb.admin.v1.InspectRaftResponse
-	(*DiffRoutingResponse)(nil),        // 92: nodedb.admin.v1.DiffRoutingResponse
-	(*PauseOperationResponse)(nil),     // 93: nodedb.admin.v1.PauseOperationResponse
-	(*ResumeOperationResponse)(nil),    // 94: nodedb.admin.v1.ResumeOperationResponse
-	(*LimitOperationResponse)(nil),     // 95: nodedb.admin.v1.LimitOperationResponse
-	(*GetRebalanceResponse)(nil),       // 96: nodedb.admin.v1.GetRebalanceResponse
-	(*CreatePlanResponse)(nil),         // 97: nodedb.admin.v1.CreatePlanResponse
-	(*ListPlansResponse)(nil),          // 98: nodedb.admin.v1.ListPlansResponse
-	(*SetRebalancePolicyResponse)(nil), // 99: nodedb.admin.v1.SetRebalancePolicyResponse
-	(*ListAuditResponse)(nil),          // 100: nodedb.admin.v1.ListAuditResponse
-	(*VerifyAuditResponse)(nil),        // 101: nodedb.admin.v1.VerifyAuditResponse
-	(*ListCertificatesResponse)(nil),   // 102: nodedb.admin.v1.ListCertificatesResponse
-	(*IssueCertificateResponse)(nil),   // 103: nodedb.admin.v1.IssueCertificateResponse
-	(*RevokeCertificateResponse)(nil),  // 104: nodedb.admin.v1.RevokeCertificateResponse
-	(*RenewCertificateResponse)(nil),   // 105: nodedb.admin.v1.RenewCertificateResponse
-	(*MoveCAKeyResponse)(nil),          // 106: nodedb.admin.v1.MoveCAKeyResponse
-	(*RotateCAResponse)(nil),           // 107: nodedb.admin.v1.RotateCAResponse
-	(*RotateGossipKeyResponse)(nil),    // 108: nodedb.admin.v1.RotateGossipKeyResponse
-	(*CollectDebugResponse)(nil),       // 109: nodedb.admin.v1.CollectDebugResponse
+	(*ListSupportRequest)(nil),         // 40: nodedb.admin.v1.ListSupportRequest
+	(*DiffRoutingRequest)(nil),         // 41: nodedb.admin.v1.DiffRoutingRequest
+	(*PauseOperationRequest)(nil),      // 42: nodedb.admin.v1.PauseOperationRequest
+	(*ResumeOperationRequest)(nil),     // 43: nodedb.admin.v1.ResumeOperationRequest
+	(*LimitOperationRequest)(nil),      // 44: nodedb.admin.v1.LimitOperationRequest
+	(*GetRebalanceRequest)(nil),        // 45: nodedb.admin.v1.GetRebalanceRequest
+	(*CreatePlanRequest)(nil),          // 46: nodedb.admin.v1.CreatePlanRequest
+	(*ListPlansRequest)(nil),           // 47: nodedb.admin.v1.ListPlansRequest
+	(*SetRebalancePolicyRequest)(nil),  // 48: nodedb.admin.v1.SetRebalancePolicyRequest
+	(*ListAuditRequest)(nil),           // 49: nodedb.admin.v1.ListAuditRequest
+	(*VerifyAuditRequest)(nil),         // 50: nodedb.admin.v1.VerifyAuditRequest
+	(*ListCertificatesRequest)(nil),    // 51: nodedb.admin.v1.ListCertificatesRequest
+	(*IssueCertificateRequest)(nil),    // 52: nodedb.admin.v1.IssueCertificateRequest
+	(*RevokeCertificateRequest)(nil),   // 53: nodedb.admin.v1.RevokeCertificateRequest
+	(*RenewCertificateRequest)(nil),    // 54: nodedb.admin.v1.RenewCertificateRequest
+	(*MoveCAKeyRequest)(nil),           // 55: nodedb.admin.v1.MoveCAKeyRequest
+	(*RotateCARequest)(nil),            // 56: nodedb.admin.v1.RotateCARequest
+	(*RotateGossipKeyRequest)(nil),     // 57: nodedb.admin.v1.RotateGossipKeyRequest
+	(*CollectDebugRequest)(nil),        // 58: nodedb.admin.v1.CollectDebugRequest
+	(*GetStatusResponse)(nil),          // 59: nodedb.admin.v1.GetStatusResponse
+	(*ListNodesResponse)(nil),          // 60: nodedb.admin.v1.ListNodesResponse
+	(*ListMembersResponse)(nil),        // 61: nodedb.admin.v1.ListMembersResponse
+	(*ListPoolsResponse)(nil),          // 62: nodedb.admin.v1.ListPoolsResponse
+	(*RenamePoolResponse)(nil),         // 63: nodedb.admin.v1.RenamePoolResponse
+	(*ListRangesResponse)(nil),         // 64: nodedb.admin.v1.ListRangesResponse
+	(*GetRoutingResponse)(nil),         // 65: nodedb.admin.v1.GetRoutingResponse
+	(*LookupRouteResponse)(nil),        // 66: nodedb.admin.v1.LookupRouteResponse
+	(*CheckSafeResponse)(nil),          // 67: nodedb.admin.v1.CheckSafeResponse
+	(*PlanOperationResponse)(nil),      // 68: nodedb.admin.v1.PlanOperationResponse
+	(*StartOperationResponse)(nil),     // 69: nodedb.admin.v1.StartOperationResponse
+	(*GetOperationResponse)(nil),       // 70: nodedb.admin.v1.GetOperationResponse
+	(*ListOperationsResponse)(nil),     // 71: nodedb.admin.v1.ListOperationsResponse
+	(*WatchOperationResponse)(nil),     // 72: nodedb.admin.v1.WatchOperationResponse
+	(*CancelOperationResponse)(nil),    // 73: nodedb.admin.v1.CancelOperationResponse
+	(*UndrainResponse)(nil),            // 74: nodedb.admin.v1.UndrainResponse
+	(*RecommissionResponse)(nil),       // 75: nodedb.admin.v1.RecommissionResponse
+	(*SetCordonResponse)(nil),          // 76: nodedb.admin.v1.SetCordonResponse
+	(*WhoAmIResponse)(nil),             // 77: nodedb.admin.v1.WhoAmIResponse
+	(*GetVersionResponse)(nil),         // 78: nodedb.admin.v1.GetVersionResponse
+	(*GetUpgradeResponse)(nil),         // 79: nodedb.admin.v1.GetUpgradeResponse
+	(*CreateTokenResponse)(nil),        // 80: nodedb.admin.v1.CreateTokenResponse
+	(*ListTokensResponse)(nil),         // 81: nodedb.admin.v1.ListTokensResponse
+	(*RevokeTokenResponse)(nil),        // 82: nodedb.admin.v1.RevokeTokenResponse
+	(*CreateJoinTokenResponse)(nil),    // 83: nodedb.admin.v1.CreateJoinTokenResponse
+	(*ListJoinTokensResponse)(nil),     // 84: nodedb.admin.v1.ListJoinTokensResponse
+	(*RevokeJoinTokenResponse)(nil),    // 85: nodedb.admin.v1.RevokeJoinTokenResponse
+	(*WatchResponse)(nil),              // 86: nodedb.admin.v1.WatchResponse
+	(*ListEventsResponse)(nil),         // 87: nodedb.admin.v1.ListEventsResponse
+	(*CheckResponse)(nil),              // 88: nodedb.admin.v1.CheckResponse
+	(*ExplainMemberResponse)(nil),      // 89: nodedb.admin.v1.ExplainMemberResponse
+	(*ExplainRangeResponse)(nil),       // 90: nodedb.admin.v1.ExplainRangeResponse
+	(*VerifyRangeResponse)(nil),        // 91: nodedb.admin.v1.VerifyRangeResponse
+	(*InspectRaftResponse)(nil),        // 92: nodedb.admin.v1.InspectRaftResponse
+	(*ListSupportResponse)(nil),        // 93: nodedb.admin.v1.ListSupportResponse
+	(*DiffRoutingResponse)(nil),        // 94: nodedb.admin.v1.DiffRoutingResponse
+	(*PauseOperationResponse)(nil),     // 95: nodedb.admin.v1.PauseOperationResponse
+	(*ResumeOperationResponse)(nil),    // 96: nodedb.admin.v1.ResumeOperationResponse
+	(*LimitOperationResponse)(nil),     // 97: nodedb.admin.v1.LimitOperationResponse
+	(*GetRebalanceResponse)(nil),       // 98: nodedb.admin.v1.GetRebalanceResponse
+	(*CreatePlanResponse)(nil),         // 99: nodedb.admin.v1.CreatePlanResponse
+	(*ListPlansResponse)(nil),          // 100: nodedb.admin.v1.ListPlansResponse
+	(*SetRebalancePolicyResponse)(nil), // 101: nodedb.admin.v1.SetRebalancePolicyResponse
+	(*ListAuditResponse)(nil),          // 102: nodedb.admin.v1.ListAuditResponse
+	(*VerifyAuditResponse)(nil),        // 103: nodedb.admin.v1.VerifyAuditResponse
+	(*ListCertificatesResponse)(nil),   // 104: nodedb.admin.v1.ListCertificatesResponse
+	(*IssueCertificateResponse)(nil),   // 105: nodedb.admin.v1.IssueCertificateResponse
+	(*RevokeCertificateResponse)(nil),  // 106: nodedb.admin.v1.RevokeCertificateResponse
+	(*RenewCertificateResponse)(nil),   // 107: nodedb.admin.v1.RenewCertificateResponse
+	(*MoveCAKeyResponse)(nil),          // 108: nodedb.admin.v1.MoveCAKeyResponse
+	(*RotateCAResponse)(nil),           // 109: nodedb.admin.v1.RotateCAResponse
+	(*RotateGossipKeyResponse)(nil),    // 110: nodedb.admin.v1.RotateGossipKeyResponse
+	(*CollectDebugResponse)(nil),       // 111: nodedb.admin.v1.CollectDebugResponse
 }
 var file_admin_proto_depIdxs = []int32{
 	0,   // 0: nodedb.admin.v1.ErrorDetail.kind:type_name -> nodedb.admin.v1.ErrorKind
@@ -459,78 +462,80 @@ var file_admin_proto_depIdxs = []int32{
 	37,  // 36: nodedb.admin.v1.Admin.ExplainRange:input_type -> nodedb.admin.v1.ExplainRangeRequest
 	38,  // 37: nodedb.admin.v1.Admin.VerifyRange:input_type -> nodedb.admin.v1.VerifyRangeRequest
 	39,  // 38: nodedb.admin.v1.Admin.InspectRaft:input_type -> nodedb.admin.v1.InspectRaftRequest
-	40,  // 39: nodedb.admin.v1.Admin.DiffRouting:input_type -> nodedb.admin.v1.DiffRoutingRequest
-	41,  // 40: nodedb.admin.v1.Admin.PauseOperation:input_type -> nodedb.admin.v1.PauseOperationRequest
-	42,  // 41: nodedb.admin.v1.Admin.ResumeOperation:input_type -> nodedb.admin.v1.ResumeOperationRequest
-	43,  // 42: nodedb.admin.v1.Admin.LimitOperation:input_type -> nodedb.admin.v1.LimitOperationRequest
-	44,  // 43: nodedb.admin.v1.Admin.GetRebalance:input_type -> nodedb.admin.v1.GetRebalanceRequest
-	45,  // 44: nodedb.admin.v1.Admin.CreatePlan:input_type -> nodedb.admin.v1.CreatePlanRequest
-	46,  // 45: nodedb.admin.v1.Admin.ListPlans:input_type -> nodedb.admin.v1.ListPlansRequest
-	47,  // 46: nodedb.admin.v1.Admin.SetRebalancePolicy:input_type -> nodedb.admin.v1.SetRebalancePolicyRequest
-	48,  // 47: nodedb.admin.v1.Admin.ListAudit:input_type -> nodedb.admin.v1.ListAuditRequest
-	49,  // 48: nodedb.admin.v1.Admin.VerifyAudit:input_type -> nodedb.admin.v1.VerifyAuditRequest
-	50,  // 49: nodedb.admin.v1.Admin.ListCertificates:input_type -> nodedb.admin.v1.ListCertificatesRequest
-	51,  // 50: nodedb.admin.v1.Admin.IssueCertificate:input_type -> nodedb.admin.v1.IssueCertificateRequest
-	52,  // 51: nodedb.admin.v1.Admin.RevokeCertificate:input_type -> nodedb.admin.v1.RevokeCertificateRequest
-	53,  // 52: nodedb.admin.v1.Admin.RenewCertificate:input_type -> nodedb.admin.v1.RenewCertificateRequest
-	54,  // 53: nodedb.admin.v1.Admin.MoveCAKey:input_type -> nodedb.admin.v1.MoveCAKeyRequest
-	55,  // 54: nodedb.admin.v1.Admin.RotateCA:input_type -> nodedb.admin.v1.RotateCARequest
-	56,  // 55: nodedb.admin.v1.Admin.RotateGossipKey:input_type -> nodedb.admin.v1.RotateGossipKeyRequest
-	57,  // 56: nodedb.admin.v1.Admin.CollectDebug:input_type -> nodedb.admin.v1.CollectDebugRequest
-	58,  // 57: nodedb.admin.v1.Admin.GetStatus:output_type -> nodedb.admin.v1.GetStatusResponse
-	59,  // 58: nodedb.admin.v1.Admin.ListNodes:output_type -> nodedb.admin.v1.ListNodesResponse
-	60,  // 59: nodedb.admin.v1.Admin.ListMembers:output_type -> nodedb.admin.v1.ListMembersResponse
-	61,  // 60: nodedb.admin.v1.Admin.ListPools:output_type -> nodedb.admin.v1.ListPoolsResponse
-	62,  // 61: nodedb.admin.v1.Admin.RenamePool:output_type -> nodedb.admin.v1.RenamePoolResponse
-	63,  // 62: nodedb.admin.v1.Admin.ListRanges:output_type -> nodedb.admin.v1.ListRangesResponse
-	64,  // 63: nodedb.admin.v1.Admin.GetRouting:output_type -> nodedb.admin.v1.GetRoutingResponse
-	65,  // 64: nodedb.admin.v1.Admin.LookupRoute:output_type -> nodedb.admin.v1.LookupRouteResponse
-	66,  // 65: nodedb.admin.v1.Admin.CheckSafe:output_type -> nodedb.admin.v1.CheckSafeResponse
-	67,  // 66: nodedb.admin.v1.Admin.PlanOperation:output_type -> nodedb.admin.v1.PlanOperationResponse
-	68,  // 67: nodedb.admin.v1.Admin.StartOperation:output_type -> nodedb.admin.v1.StartOperationResponse
-	69,  // 68: nodedb.admin.v1.Admin.GetOperation:output_type -> nodedb.admin.v1.GetOperationResponse
-	70,  // 69: nodedb.admin.v1.Admin.ListOperations:output_type -> nodedb.admin.v1.ListOperationsResponse
-	71,  // 70: nodedb.admin.v1.Admin.WatchOperation:output_type -> nodedb.admin.v1.WatchOperationResponse
-	72,  // 71: nodedb.admin.v1.Admin.CancelOperation:output_type -> nodedb.admin.v1.CancelOperationResponse
-	73,  // 72: nodedb.admin.v1.Admin.Undrain:output_type -> nodedb.admin.v1.UndrainResponse
-	74,  // 73: nodedb.admin.v1.Admin.Recommission:output_type -> nodedb.admin.v1.RecommissionResponse
-	75,  // 74: nodedb.admin.v1.Admin.SetCordon:output_type -> nodedb.admin.v1.SetCordonResponse
-	76,  // 75: nodedb.admin.v1.Admin.WhoAmI:output_type -> nodedb.admin.v1.WhoAmIResponse
-	77,  // 76: nodedb.admin.v1.Admin.GetVersion:output_type -> nodedb.admin.v1.GetVersionResponse
-	78,  // 77: nodedb.admin.v1.Admin.GetUpgrade:output_type -> nodedb.admin.v1.GetUpgradeResponse
-	79,  // 78: nodedb.admin.v1.Admin.CreateToken:output_type -> nodedb.admin.v1.CreateTokenResponse
-	80,  // 79: nodedb.admin.v1.Admin.ListTokens:output_type -> nodedb.admin.v1.ListTokensResponse
-	81,  // 80: nodedb.admin.v1.Admin.RevokeToken:output_type -> nodedb.admin.v1.RevokeTokenResponse
-	82,  // 81: nodedb.admin.v1.Admin.CreateJoinToken:output_type -> nodedb.admin.v1.CreateJoinTokenResponse
-	83,  // 82: nodedb.admin.v1.Admin.ListJoinTokens:output_type -> nodedb.admin.v1.ListJoinTokensResponse
-	84,  // 83: nodedb.admin.v1.Admin.RevokeJoinToken:output_type -> nodedb.admin.v1.RevokeJoinTokenResponse
-	85,  // 84: nodedb.admin.v1.Admin.Watch:output_type -> nodedb.admin.v1.WatchResponse
-	86,  // 85: nodedb.admin.v1.Admin.ListEvents:output_type -> nodedb.admin.v1.ListEventsResponse
-	87,  // 86: nodedb.admin.v1.Admin.Check:output_type -> nodedb.admin.v1.CheckResponse
-	88,  // 87: nodedb.admin.v1.Admin.ExplainMember:output_type -> nodedb.admin.v1.ExplainMemberResponse
-	89,  // 88: nodedb.admin.v1.Admin.ExplainRange:output_type -> nodedb.admin.v1.ExplainRangeResponse
-	90,  // 89: nodedb.admin.v1.Admin.VerifyRange:output_type -> nodedb.admin.v1.VerifyRangeResponse
-	91,  // 90: nodedb.admin.v1.Admin.InspectRaft:output_type -> nodedb.admin.v1.InspectRaftResponse
-	92,  // 91: nodedb.admin.v1.Admin.DiffRouting:output_type -> nodedb.admin.v1.DiffRoutingResponse
-	93,  // 92: nodedb.admin.v1.Admin.PauseOperation:output_type -> nodedb.admin.v1.PauseOperationResponse
-	94,  // 93: nodedb.admin.v1.Admin.ResumeOperation:output_type -> nodedb.admin.v1.ResumeOperationResponse
-	95,  // 94: nodedb.admin.v1.Admin.LimitOperation:output_type -> nodedb.admin.v1.LimitOperationResponse
-	96,  // 95: nodedb.admin.v1.Admin.GetRebalance:output_type -> nodedb.admin.v1.GetRebalanceResponse
-	97,  // 96: nodedb.admin.v1.Admin.CreatePlan:output_type -> nodedb.admin.v1.CreatePlanResponse
-	98,  // 97: nodedb.admin.v1.Admin.ListPlans:output_type -> nodedb.admin.v1.ListPlansResponse
-	99,  // 98: nodedb.admin.v1.Admin.SetRebalancePolicy:output_type -> nodedb.admin.v1.SetRebalancePolicyResponse
-	100, // 99: nodedb.admin.v1.Admin.ListAudit:output_type -> nodedb.admin.v1.ListAuditResponse
-	101, // 100: nodedb.admin.v1.Admin.VerifyAudit:output_type -> nodedb.admin.v1.VerifyAuditResponse
-	102, // 101: nodedb.admin.v1.Admin.ListCertificates:output_type -> nodedb.admin.v1.ListCertificatesResponse
-	103, // 102: nodedb.admin.v1.Admin.IssueCertificate:output_type -> nodedb.admin.v1.IssueCertificateResponse
-	104, // 103: nodedb.admin.v1.Admin.RevokeCertificate:output_type -> nodedb.admin.v1.RevokeCertificateResponse
-	105, // 104: nodedb.admin.v1.Admin.RenewCertificate:output_type -> nodedb.admin.v1.RenewCertificateResponse
-	106, // 105: nodedb.admin.v1.Admin.MoveCAKey:output_type -> nodedb.admin.v1.MoveCAKeyResponse
-	107, // 106: nodedb.admin.v1.Admin.RotateCA:output_type -> nodedb.admin.v1.RotateCAResponse
-	108, // 107: nodedb.admin.v1.Admin.RotateGossipKey:output_type -> nodedb.admin.v1.RotateGossipKeyResponse
-	109, // 108: nodedb.admin.v1.Admin.CollectDebug:output_type -> nodedb.admin.v1.CollectDebugResponse
-	57,  // [57:109] is the sub-list for method output_type
-	5,   // [5:57] is the sub-list for method input_type
+	40,  // 39: nodedb.admin.v1.Admin.ListSupport:input_type -> nodedb.admin.v1.ListSupportRequest
+	41,  // 40: nodedb.admin.v1.Admin.DiffRouting:input_type -> nodedb.admin.v1.DiffRoutingRequest
+	42,  // 41: nodedb.admin.v1.Admin.PauseOperation:input_type -> nodedb.admin.v1.PauseOperationRequest
+	43,  // 42: nodedb.admin.v1.Admin.ResumeOperation:input_type -> nodedb.admin.v1.ResumeOperationRequest
+	44,  // 43: nodedb.admin.v1.Admin.LimitOperation:input_type -> nodedb.admin.v1.LimitOperationRequest
+	45,  // 44: nodedb.admin.v1.Admin.GetRebalance:input_type -> nodedb.admin.v1.GetRebalanceRequest
+	46,  // 45: nodedb.admin.v1.Admin.CreatePlan:input_type -> nodedb.admin.v1.CreatePlanRequest
+	47,  // 46: nodedb.admin.v1.Admin.ListPlans:input_type -> nodedb.admin.v1.ListPlansRequest
+	48,  // 47: nodedb.admin.v1.Admin.SetRebalancePolicy:input_type -> nodedb.admin.v1.SetRebalancePolicyRequest
+	49,  // 48: nodedb.admin.v1.Admin.ListAudit:input_type -> nodedb.admin.v1.ListAuditRequest
+	50,  // 49: nodedb.admin.v1.Admin.VerifyAudit:input_type -> nodedb.admin.v1.VerifyAuditRequest
+	51,  // 50: nodedb.admin.v1.Admin.ListCertificates:input_type -> nodedb.admin.v1.ListCertificatesRequest
+	52,  // 51: nodedb.admin.v1.Admin.IssueCertificate:input_type -> nodedb.admin.v1.IssueCertificateRequest
+	53,  // 52: nodedb.admin.v1.Admin.RevokeCertificate:input_type -> nodedb.admin.v1.RevokeCertificateRequest
+	54,  // 53: nodedb.admin.v1.Admin.RenewCertificate:input_type -> nodedb.admin.v1.RenewCertificateRequest
+	55,  // 54: nodedb.admin.v1.Admin.MoveCAKey:input_type -> nodedb.admin.v1.MoveCAKeyRequest
+	56,  // 55: nodedb.admin.v1.Admin.RotateCA:input_type -> nodedb.admin.v1.RotateCARequest
+	57,  // 56: nodedb.admin.v1.Admin.RotateGossipKey:input_type -> nodedb.admin.v1.RotateGossipKeyRequest
+	58,  // 57: nodedb.admin.v1.Admin.CollectDebug:input_type -> nodedb.admin.v1.CollectDebugRequest
+	59,  // 58: nodedb.admin.v1.Admin.GetStatus:output_type -> nodedb.admin.v1.GetStatusResponse
+	60,  // 59: nodedb.admin.v1.Admin.ListNodes:output_type -> nodedb.admin.v1.ListNodesResponse
+	61,  // 60: nodedb.admin.v1.Admin.ListMembers:output_type -> nodedb.admin.v1.ListMembersResponse
+	62,  // 61: nodedb.admin.v1.Admin.ListPools:output_type -> nodedb.admin.v1.ListPoolsResponse
+	63,  // 62: nodedb.admin.v1.Admin.RenamePool:output_type -> nodedb.admin.v1.RenamePoolResponse
+	64,  // 63: nodedb.admin.v1.Admin.ListRanges:output_type -> nodedb.admin.v1.ListRangesResponse
+	65,  // 64: nodedb.admin.v1.Admin.GetRouting:output_type -> nodedb.admin.v1.GetRoutingResponse
+	66,  // 65: nodedb.admin.v1.Admin.LookupRoute:output_type -> nodedb.admin.v1.LookupRouteResponse
+	67,  // 66: nodedb.admin.v1.Admin.CheckSafe:output_type -> nodedb.admin.v1.CheckSafeResponse
+	68,  // 67: nodedb.admin.v1.Admin.PlanOperation:output_type -> nodedb.admin.v1.PlanOperationResponse
+	69,  // 68: nodedb.admin.v1.Admin.StartOperation:output_type -> nodedb.admin.v1.StartOperationResponse
+	70,  // 69: nodedb.admin.v1.Admin.GetOperation:output_type -> nodedb.admin.v1.GetOperationResponse
+	71,  // 70: nodedb.admin.v1.Admin.ListOperations:output_type -> nodedb.admin.v1.ListOperationsResponse
+	72,  // 71: nodedb.admin.v1.Admin.WatchOperation:output_type -> nodedb.admin.v1.WatchOperationResponse
+	73,  // 72: nodedb.admin.v1.Admin.CancelOperation:output_type -> nodedb.admin.v1.CancelOperationResponse
+	74,  // 73: nodedb.admin.v1.Admin.Undrain:output_type -> nodedb.admin.v1.UndrainResponse
+	75,  // 74: nodedb.admin.v1.Admin.Recommission:output_type -> nodedb.admin.v1.RecommissionResponse
+	76,  // 75: nodedb.admin.v1.Admin.SetCordon:output_type -> nodedb.admin.v1.SetCordonResponse
+	77,  // 76: nodedb.admin.v1.Admin.WhoAmI:output_type -> nodedb.admin.v1.WhoAmIResponse
+	78,  // 77: nodedb.admin.v1.Admin.GetVersion:output_type -> nodedb.admin.v1.GetVersionResponse
+	79,  // 78: nodedb.admin.v1.Admin.GetUpgrade:output_type -> nodedb.admin.v1.GetUpgradeResponse
+	80,  // 79: nodedb.admin.v1.Admin.CreateToken:output_type -> nodedb.admin.v1.CreateTokenResponse
+	81,  // 80: nodedb.admin.v1.Admin.ListTokens:output_type -> nodedb.admin.v1.ListTokensResponse
+	82,  // 81: nodedb.admin.v1.Admin.RevokeToken:output_type -> nodedb.admin.v1.RevokeTokenResponse
+	83,  // 82: nodedb.admin.v1.Admin.CreateJoinToken:output_type -> nodedb.admin.v1.CreateJoinTokenResponse
+	84,  // 83: nodedb.admin.v1.Admin.ListJoinTokens:output_type -> nodedb.admin.v1.ListJoinTokensResponse
+	85,  // 84: nodedb.admin.v1.Admin.RevokeJoinToken:output_type -> nodedb.admin.v1.RevokeJoinTokenResponse
+	86,  // 85: nodedb.admin.v1.Admin.Watch:output_type -> nodedb.admin.v1.WatchResponse
+	87,  // 86: nodedb.admin.v1.Admin.ListEvents:output_type -> nodedb.admin.v1.ListEventsResponse
+	88,  // 87: nodedb.admin.v1.Admin.Check:output_type -> nodedb.admin.v1.CheckResponse
+	89,  // 88: nodedb.admin.v1.Admin.ExplainMember:output_type -> nodedb.admin.v1.ExplainMemberResponse
+	90,  // 89: nodedb.admin.v1.Admin.ExplainRange:output_type -> nodedb.admin.v1.ExplainRangeResponse
+	91,  // 90: nodedb.admin.v1.Admin.VerifyRange:output_type -> nodedb.admin.v1.VerifyRangeResponse
+	92,  // 91: nodedb.admin.v1.Admin.InspectRaft:output_type -> nodedb.admin.v1.InspectRaftResponse
+	93,  // 92: nodedb.admin.v1.Admin.ListSupport:output_type -> nodedb.admin.v1.ListSupportResponse
+	94,  // 93: nodedb.admin.v1.Admin.DiffRouting:output_type -> nodedb.admin.v1.DiffRoutingResponse
+	95,  // 94: nodedb.admin.v1.Admin.PauseOperation:output_type -> nodedb.admin.v1.PauseOperationResponse
+	96,  // 95: nodedb.admin.v1.Admin.ResumeOperation:output_type -> nodedb.admin.v1.ResumeOperationResponse
+	97,  // 96: nodedb.admin.v1.Admin.LimitOperation:output_type -> nodedb.admin.v1.LimitOperationResponse
+	98,  // 97: nodedb.admin.v1.Admin.GetRebalance:output_type -> nodedb.admin.v1.GetRebalanceResponse
+	99,  // 98: nodedb.admin.v1.Admin.CreatePlan:output_type -> nodedb.admin.v1.CreatePlanResponse
+	100, // 99: nodedb.admin.v1.Admin.ListPlans:output_type -> nodedb.admin.v1.ListPlansResponse
+	101, // 100: nodedb.admin.v1.Admin.SetRebalancePolicy:output_type -> nodedb.admin.v1.SetRebalancePolicyResponse
+	102, // 101: nodedb.admin.v1.Admin.ListAudit:output_type -> nodedb.admin.v1.ListAuditResponse
+	103, // 102: nodedb.admin.v1.Admin.VerifyAudit:output_type -> nodedb.admin.v1.VerifyAuditResponse
+	104, // 103: nodedb.admin.v1.Admin.ListCertificates:output_type -> nodedb.admin.v1.ListCertificatesResponse
+	105, // 104: nodedb.admin.v1.Admin.IssueCertificate:output_type -> nodedb.admin.v1.IssueCertificateResponse
+	106, // 105: nodedb.admin.v1.Admin.RevokeCertificate:output_type -> nodedb.admin.v1.RevokeCertificateResponse
+	107, // 106: nodedb.admin.v1.Admin.RenewCertificate:output_type -> nodedb.admin.v1.RenewCertificateResponse
+	108, // 107: nodedb.admin.v1.Admin.MoveCAKey:output_type -> nodedb.admin.v1.MoveCAKeyResponse
+	109, // 108: nodedb.admin.v1.Admin.RotateCA:output_type -> nodedb.admin.v1.RotateCAResponse
+	110, // 109: nodedb.admin.v1.Admin.RotateGossipKey:output_type -> nodedb.admin.v1.RotateGossipKeyResponse
+	111, // 110: nodedb.admin.v1.Admin.CollectDebug:output_type -> nodedb.admin.v1.CollectDebugResponse
+	58,  // [58:111] is the sub-list for method output_type
+	5,   // [5:58] is the sub-list for method input_type
 	4,   // [4:5] is the sub-list for extension type_name
 	3,   // [3:4] is the sub-list for extension extendee
 	0,   // [0:3] is the sub-list for field type_name

@@ -1884,6 +1884,7 @@ type ExplainMemberResponse struct {
 	Doubts        []*Doubt               `protobuf:"bytes,3,rep,name=doubts,proto3" json:"doubts,omitempty"`           // one per node that reports
 	Transitions   []*Event               `protobuf:"bytes,4,rep,name=transitions,proto3" json:"transitions,omitempty"` // of its liveness, newest first
 	Flaps         uint32                 `protobuf:"varint,5,opt,name=flaps,proto3" json:"flaps,omitempty"`            // times it came back within the last hour
+	Support       []*Support             `protobuf:"bytes,6,rep,name=support,proto3" json:"support,omitempty"`         // that it gives others and that others give it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1953,6 +1954,235 @@ func (x *ExplainMemberResponse) GetFlaps() uint32 {
 	return 0
 }
 
+func (x *ExplainMemberResponse) GetSupport() []*Support {
+	if x != nil {
+		return x.Support
+	}
+	return nil
+}
+
+// Support is the promise of one node to another to follow nobody else: what leases
+// rest on. There is one for each ordered pair of nodes that share a range.
+type Support struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          uint32                 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"` // who supports
+	To            uint32                 `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`
+	Live          bool                   `protobuf:"varint,3,opt,name=live,proto3" json:"live,omitempty"`
+	Epoch         string                 `protobuf:"bytes,4,opt,name=epoch,proto3" json:"epoch,omitempty"`     // of the stretch: the supporter's boot and how many there were in it, "4.1"; empty: there never was one
+	Since         *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`     // when the stretch began, or ended
+	Left          float64                `protobuf:"fixed64,6,opt,name=left,proto3" json:"left,omitempty"`     // for how long the promise counts, seconds
+	Ceiling       *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=ceiling,proto3" json:"ceiling,omitempty"` // up to which reads may go by it
+	Ended         uint64                 `protobuf:"varint,8,opt,name=ended,proto3" json:"ended,omitempty"`    // stretches that are over, since the process of the node that tells started
+	Cause         string                 `protobuf:"bytes,9,opt,name=cause,proto3" json:"cause,omitempty"`     // why the last one ended: silent (not asked in time) | restarted | stalled (the supporter itself stood still); empty: not known
+	ToldBy        uint32                 `protobuf:"varint,10,opt,name=told_by,json=toldBy,proto3" json:"told_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Support) Reset() {
+	*x = Support{}
+	mi := &file_nodes_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Support) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Support) ProtoMessage() {}
+
+func (x *Support) ProtoReflect() protoreflect.Message {
+	mi := &file_nodes_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Support.ProtoReflect.Descriptor instead.
+func (*Support) Descriptor() ([]byte, []int) {
+	return file_nodes_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Support) GetFrom() uint32 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *Support) GetTo() uint32 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *Support) GetLive() bool {
+	if x != nil {
+		return x.Live
+	}
+	return false
+}
+
+func (x *Support) GetEpoch() string {
+	if x != nil {
+		return x.Epoch
+	}
+	return ""
+}
+
+func (x *Support) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *Support) GetLeft() float64 {
+	if x != nil {
+		return x.Left
+	}
+	return 0
+}
+
+func (x *Support) GetCeiling() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Ceiling
+	}
+	return nil
+}
+
+func (x *Support) GetEnded() uint64 {
+	if x != nil {
+		return x.Ended
+	}
+	return 0
+}
+
+func (x *Support) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *Support) GetToldBy() uint32 {
+	if x != nil {
+		return x.ToldBy
+	}
+	return 0
+}
+
+type ListSupportRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          uint32                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"` // only pairs with this node; 0: all
+	NodeTimeout   float64                `protobuf:"fixed64,2,opt,name=node_timeout,json=nodeTimeout,proto3" json:"node_timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSupportRequest) Reset() {
+	*x = ListSupportRequest{}
+	mi := &file_nodes_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSupportRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSupportRequest) ProtoMessage() {}
+
+func (x *ListSupportRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nodes_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSupportRequest.ProtoReflect.Descriptor instead.
+func (*ListSupportRequest) Descriptor() ([]byte, []int) {
+	return file_nodes_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ListSupportRequest) GetNode() uint32 {
+	if x != nil {
+		return x.Node
+	}
+	return 0
+}
+
+func (x *ListSupportRequest) GetNodeTimeout() float64 {
+	if x != nil {
+		return x.NodeTimeout
+	}
+	return 0
+}
+
+type ListSupportResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AsOf          *AsOf                  `protobuf:"bytes,1,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	Support       []*Support             `protobuf:"bytes,2,rep,name=support,proto3" json:"support,omitempty"` // by from, then to
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSupportResponse) Reset() {
+	*x = ListSupportResponse{}
+	mi := &file_nodes_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSupportResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSupportResponse) ProtoMessage() {}
+
+func (x *ListSupportResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nodes_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSupportResponse.ProtoReflect.Descriptor instead.
+func (*ListSupportResponse) Descriptor() ([]byte, []int) {
+	return file_nodes_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ListSupportResponse) GetAsOf() *AsOf {
+	if x != nil {
+		return x.AsOf
+	}
+	return nil
+}
+
+func (x *ListSupportResponse) GetSupport() []*Support {
+	if x != nil {
+		return x.Support
+	}
+	return nil
+}
+
 // Doubt is how one node finds another: by gossip and by its own calls.
 type Doubt struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1973,7 +2203,7 @@ type Doubt struct {
 
 func (x *Doubt) Reset() {
 	*x = Doubt{}
-	mi := &file_nodes_proto_msgTypes[23]
+	mi := &file_nodes_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1985,7 +2215,7 @@ func (x *Doubt) String() string {
 func (*Doubt) ProtoMessage() {}
 
 func (x *Doubt) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[23]
+	mi := &file_nodes_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1998,7 +2228,7 @@ func (x *Doubt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Doubt.ProtoReflect.Descriptor instead.
 func (*Doubt) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{23}
+	return file_nodes_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Doubt) GetObserver() uint32 {
@@ -2088,7 +2318,7 @@ type InspectRaftRequest struct {
 
 func (x *InspectRaftRequest) Reset() {
 	*x = InspectRaftRequest{}
-	mi := &file_nodes_proto_msgTypes[24]
+	mi := &file_nodes_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2100,7 +2330,7 @@ func (x *InspectRaftRequest) String() string {
 func (*InspectRaftRequest) ProtoMessage() {}
 
 func (x *InspectRaftRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[24]
+	mi := &file_nodes_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2113,7 +2343,7 @@ func (x *InspectRaftRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRaftRequest.ProtoReflect.Descriptor instead.
 func (*InspectRaftRequest) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{24}
+	return file_nodes_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *InspectRaftRequest) GetRange() uint32 {
@@ -2141,7 +2371,7 @@ type InspectRaftResponse struct {
 
 func (x *InspectRaftResponse) Reset() {
 	*x = InspectRaftResponse{}
-	mi := &file_nodes_proto_msgTypes[25]
+	mi := &file_nodes_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2153,7 +2383,7 @@ func (x *InspectRaftResponse) String() string {
 func (*InspectRaftResponse) ProtoMessage() {}
 
 func (x *InspectRaftResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[25]
+	mi := &file_nodes_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2166,7 +2396,7 @@ func (x *InspectRaftResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRaftResponse.ProtoReflect.Descriptor instead.
 func (*InspectRaftResponse) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{25}
+	return file_nodes_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *InspectRaftResponse) GetAsOf() *AsOf {
@@ -2192,29 +2422,37 @@ func (x *InspectRaftResponse) GetReplicas() []*RaftState {
 
 // RaftState is a replica as its own node has it.
 type RaftState struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Node          uint32                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"`
-	Replica       uint64                 `protobuf:"varint,2,opt,name=replica,proto3" json:"replica,omitempty"`
-	Role          string                 `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`   // voter | learner | incoming | outgoing
-	State         string                 `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"` // leader | follower | candidate | pre-candidate | missing
-	Term          uint64                 `protobuf:"varint,5,opt,name=term,proto3" json:"term,omitempty"`
-	Vote          uint64                 `protobuf:"varint,6,opt,name=vote,proto3" json:"vote,omitempty"`
-	Leader        uint32                 `protobuf:"varint,7,opt,name=leader,proto3" json:"leader,omitempty"`
-	Commit        uint64                 `protobuf:"varint,8,opt,name=commit,proto3" json:"commit,omitempty"`
-	Applied       uint64                 `protobuf:"varint,9,opt,name=applied,proto3" json:"applied,omitempty"`
-	FirstIndex    uint64                 `protobuf:"varint,10,opt,name=first_index,json=firstIndex,proto3" json:"first_index,omitempty"`
-	LastIndex     uint64                 `protobuf:"varint,11,opt,name=last_index,json=lastIndex,proto3" json:"last_index,omitempty"`
-	LogBytes      uint64                 `protobuf:"varint,12,opt,name=log_bytes,json=logBytes,proto3" json:"log_bytes,omitempty"`
-	Generation    uint64                 `protobuf:"varint,13,opt,name=generation,proto3" json:"generation,omitempty"`
-	Progress      []*Replica             `protobuf:"bytes,14,rep,name=progress,proto3" json:"progress,omitempty"` // of the leader
-	Failed        string                 `protobuf:"bytes,15,opt,name=failed,proto3" json:"failed,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Node       uint32                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"`
+	Replica    uint64                 `protobuf:"varint,2,opt,name=replica,proto3" json:"replica,omitempty"`
+	Role       string                 `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`   // voter | learner | incoming | outgoing
+	State      string                 `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"` // leader | follower | candidate | pre-candidate | missing
+	Term       uint64                 `protobuf:"varint,5,opt,name=term,proto3" json:"term,omitempty"`
+	Vote       uint64                 `protobuf:"varint,6,opt,name=vote,proto3" json:"vote,omitempty"`
+	Leader     uint32                 `protobuf:"varint,7,opt,name=leader,proto3" json:"leader,omitempty"`
+	Commit     uint64                 `protobuf:"varint,8,opt,name=commit,proto3" json:"commit,omitempty"`
+	Applied    uint64                 `protobuf:"varint,9,opt,name=applied,proto3" json:"applied,omitempty"`
+	FirstIndex uint64                 `protobuf:"varint,10,opt,name=first_index,json=firstIndex,proto3" json:"first_index,omitempty"`
+	LastIndex  uint64                 `protobuf:"varint,11,opt,name=last_index,json=lastIndex,proto3" json:"last_index,omitempty"`
+	LogBytes   uint64                 `protobuf:"varint,12,opt,name=log_bytes,json=logBytes,proto3" json:"log_bytes,omitempty"`
+	Generation uint64                 `protobuf:"varint,13,opt,name=generation,proto3" json:"generation,omitempty"`
+	Progress   []*Replica             `protobuf:"bytes,14,rep,name=progress,proto3" json:"progress,omitempty"` // of the leader
+	Failed     string                 `protobuf:"bytes,15,opt,name=failed,proto3" json:"failed,omitempty"`
+	Asleep     bool                   `protobuf:"varint,16,opt,name=asleep,proto3" json:"asleep,omitempty"`                  // it neither ticks nor sends
+	BoundTo    uint32                 `protobuf:"varint,17,opt,name=bound_to,json=boundTo,proto3" json:"bound_to,omitempty"` // the node of the leader that a follower is bound to; 0: none
+	BoundTerm  uint64                 `protobuf:"varint,18,opt,name=bound_term,json=boundTerm,proto3" json:"bound_term,omitempty"`
+	Lease      *Lease                 `protobuf:"bytes,19,opt,name=lease,proto3" json:"lease,omitempty"`                            // of a leader
+	LeaseLeft  float64                `protobuf:"fixed64,20,opt,name=lease_left,json=leaseLeft,proto3" json:"lease_left,omitempty"` // for how long it would last if nobody answered any more, seconds
+	// The store of the node does not get on: this is what it said so many seconds ago,
+	// and its log and vote are not known. 0: this is now.
+	Age           float64 `protobuf:"fixed64,21,opt,name=age,proto3" json:"age,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RaftState) Reset() {
 	*x = RaftState{}
-	mi := &file_nodes_proto_msgTypes[26]
+	mi := &file_nodes_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2226,7 +2464,7 @@ func (x *RaftState) String() string {
 func (*RaftState) ProtoMessage() {}
 
 func (x *RaftState) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[26]
+	mi := &file_nodes_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2239,7 +2477,7 @@ func (x *RaftState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftState.ProtoReflect.Descriptor instead.
 func (*RaftState) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{26}
+	return file_nodes_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RaftState) GetNode() uint32 {
@@ -2347,6 +2585,48 @@ func (x *RaftState) GetFailed() string {
 	return ""
 }
 
+func (x *RaftState) GetAsleep() bool {
+	if x != nil {
+		return x.Asleep
+	}
+	return false
+}
+
+func (x *RaftState) GetBoundTo() uint32 {
+	if x != nil {
+		return x.BoundTo
+	}
+	return 0
+}
+
+func (x *RaftState) GetBoundTerm() uint64 {
+	if x != nil {
+		return x.BoundTerm
+	}
+	return 0
+}
+
+func (x *RaftState) GetLease() *Lease {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *RaftState) GetLeaseLeft() float64 {
+	if x != nil {
+		return x.LeaseLeft
+	}
+	return 0
+}
+
+func (x *RaftState) GetAge() float64 {
+	if x != nil {
+		return x.Age
+	}
+	return 0
+}
+
 type GetUpgradeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	NodeTimeout   float64                `protobuf:"fixed64,1,opt,name=node_timeout,json=nodeTimeout,proto3" json:"node_timeout,omitempty"`
@@ -2356,7 +2636,7 @@ type GetUpgradeRequest struct {
 
 func (x *GetUpgradeRequest) Reset() {
 	*x = GetUpgradeRequest{}
-	mi := &file_nodes_proto_msgTypes[27]
+	mi := &file_nodes_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2368,7 +2648,7 @@ func (x *GetUpgradeRequest) String() string {
 func (*GetUpgradeRequest) ProtoMessage() {}
 
 func (x *GetUpgradeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[27]
+	mi := &file_nodes_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2381,7 +2661,7 @@ func (x *GetUpgradeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUpgradeRequest.ProtoReflect.Descriptor instead.
 func (*GetUpgradeRequest) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{27}
+	return file_nodes_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *GetUpgradeRequest) GetNodeTimeout() float64 {
@@ -2409,7 +2689,7 @@ type GetUpgradeResponse struct {
 
 func (x *GetUpgradeResponse) Reset() {
 	*x = GetUpgradeResponse{}
-	mi := &file_nodes_proto_msgTypes[28]
+	mi := &file_nodes_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2421,7 +2701,7 @@ func (x *GetUpgradeResponse) String() string {
 func (*GetUpgradeResponse) ProtoMessage() {}
 
 func (x *GetUpgradeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[28]
+	mi := &file_nodes_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2434,7 +2714,7 @@ func (x *GetUpgradeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUpgradeResponse.ProtoReflect.Descriptor instead.
 func (*GetUpgradeResponse) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{28}
+	return file_nodes_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetUpgradeResponse) GetAsOf() *AsOf {
@@ -2523,7 +2803,7 @@ type NodeUpgrade struct {
 
 func (x *NodeUpgrade) Reset() {
 	*x = NodeUpgrade{}
-	mi := &file_nodes_proto_msgTypes[29]
+	mi := &file_nodes_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2535,7 +2815,7 @@ func (x *NodeUpgrade) String() string {
 func (*NodeUpgrade) ProtoMessage() {}
 
 func (x *NodeUpgrade) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[29]
+	mi := &file_nodes_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2548,7 +2828,7 @@ func (x *NodeUpgrade) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeUpgrade.ProtoReflect.Descriptor instead.
 func (*NodeUpgrade) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{29}
+	return file_nodes_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *NodeUpgrade) GetNode() uint32 {
@@ -2786,13 +3066,32 @@ const file_nodes_proto_rawDesc = "" +
 	"\x06ranges\x18\x06 \x03(\rR\x06ranges\"M\n" +
 	"\x14ExplainMemberRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12!\n" +
-	"\fnode_timeout\x18\x02 \x01(\x01R\vnodeTimeout\"\xf4\x01\n" +
+	"\fnode_timeout\x18\x02 \x01(\x01R\vnodeTimeout\"\xa8\x02\n" +
 	"\x15ExplainMemberResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12/\n" +
 	"\x06member\x18\x02 \x01(\v2\x17.nodedb.admin.v1.MemberR\x06member\x12.\n" +
 	"\x06doubts\x18\x03 \x03(\v2\x16.nodedb.admin.v1.DoubtR\x06doubts\x128\n" +
 	"\vtransitions\x18\x04 \x03(\v2\x16.nodedb.admin.v1.EventR\vtransitions\x12\x14\n" +
-	"\x05flaps\x18\x05 \x01(\rR\x05flaps\"\x91\x03\n" +
+	"\x05flaps\x18\x05 \x01(\rR\x05flaps\x122\n" +
+	"\asupport\x18\x06 \x03(\v2\x18.nodedb.admin.v1.SupportR\asupport\"\x98\x02\n" +
+	"\aSupport\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\rR\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\rR\x02to\x12\x12\n" +
+	"\x04live\x18\x03 \x01(\bR\x04live\x12\x14\n" +
+	"\x05epoch\x18\x04 \x01(\tR\x05epoch\x120\n" +
+	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x12\n" +
+	"\x04left\x18\x06 \x01(\x01R\x04left\x124\n" +
+	"\aceiling\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aceiling\x12\x14\n" +
+	"\x05ended\x18\b \x01(\x04R\x05ended\x12\x14\n" +
+	"\x05cause\x18\t \x01(\tR\x05cause\x12\x17\n" +
+	"\atold_by\x18\n" +
+	" \x01(\rR\x06toldBy\"K\n" +
+	"\x12ListSupportRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\rR\x04node\x12!\n" +
+	"\fnode_timeout\x18\x02 \x01(\x01R\vnodeTimeout\"u\n" +
+	"\x13ListSupportResponse\x12*\n" +
+	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x122\n" +
+	"\asupport\x18\x02 \x03(\v2\x18.nodedb.admin.v1.SupportR\asupport\"\x91\x03\n" +
 	"\x05Doubt\x12\x1a\n" +
 	"\bobserver\x18\x01 \x01(\rR\bobserver\x12\x1a\n" +
 	"\bliveness\x18\x02 \x01(\tR\bliveness\x120\n" +
@@ -2813,7 +3112,7 @@ const file_nodes_proto_rawDesc = "" +
 	"\x13InspectRaftResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12,\n" +
 	"\x05range\x18\x02 \x01(\v2\x16.nodedb.admin.v1.RangeR\x05range\x126\n" +
-	"\breplicas\x18\x03 \x03(\v2\x1a.nodedb.admin.v1.RaftStateR\breplicas\"\xa0\x03\n" +
+	"\breplicas\x18\x03 \x03(\v2\x1a.nodedb.admin.v1.RaftStateR\breplicas\"\xd1\x04\n" +
 	"\tRaftState\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x18\n" +
 	"\areplica\x18\x02 \x01(\x04R\areplica\x12\x12\n" +
@@ -2834,7 +3133,15 @@ const file_nodes_proto_rawDesc = "" +
 	"generation\x18\r \x01(\x04R\n" +
 	"generation\x124\n" +
 	"\bprogress\x18\x0e \x03(\v2\x18.nodedb.admin.v1.ReplicaR\bprogress\x12\x16\n" +
-	"\x06failed\x18\x0f \x01(\tR\x06failed\"6\n" +
+	"\x06failed\x18\x0f \x01(\tR\x06failed\x12\x16\n" +
+	"\x06asleep\x18\x10 \x01(\bR\x06asleep\x12\x19\n" +
+	"\bbound_to\x18\x11 \x01(\rR\aboundTo\x12\x1d\n" +
+	"\n" +
+	"bound_term\x18\x12 \x01(\x04R\tboundTerm\x12,\n" +
+	"\x05lease\x18\x13 \x01(\v2\x16.nodedb.admin.v1.LeaseR\x05lease\x12\x1d\n" +
+	"\n" +
+	"lease_left\x18\x14 \x01(\x01R\tleaseLeft\x12\x10\n" +
+	"\x03age\x18\x15 \x01(\x01R\x03age\"6\n" +
 	"\x11GetUpgradeRequest\x12!\n" +
 	"\fnode_timeout\x18\x01 \x01(\x01R\vnodeTimeout\"\xea\x02\n" +
 	"\x12GetUpgradeResponse\x12*\n" +
@@ -2871,7 +3178,7 @@ func file_nodes_proto_rawDescGZIP() []byte {
 	return file_nodes_proto_rawDescData
 }
 
-var file_nodes_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_nodes_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_nodes_proto_goTypes = []any{
 	(*GetStatusRequest)(nil),      // 0: nodedb.admin.v1.GetStatusRequest
 	(*GetStatusResponse)(nil),     // 1: nodedb.admin.v1.GetStatusResponse
@@ -2896,69 +3203,79 @@ var file_nodes_proto_goTypes = []any{
 	(*Rule)(nil),                  // 20: nodedb.admin.v1.Rule
 	(*ExplainMemberRequest)(nil),  // 21: nodedb.admin.v1.ExplainMemberRequest
 	(*ExplainMemberResponse)(nil), // 22: nodedb.admin.v1.ExplainMemberResponse
-	(*Doubt)(nil),                 // 23: nodedb.admin.v1.Doubt
-	(*InspectRaftRequest)(nil),    // 24: nodedb.admin.v1.InspectRaftRequest
-	(*InspectRaftResponse)(nil),   // 25: nodedb.admin.v1.InspectRaftResponse
-	(*RaftState)(nil),             // 26: nodedb.admin.v1.RaftState
-	(*GetUpgradeRequest)(nil),     // 27: nodedb.admin.v1.GetUpgradeRequest
-	(*GetUpgradeResponse)(nil),    // 28: nodedb.admin.v1.GetUpgradeResponse
-	(*NodeUpgrade)(nil),           // 29: nodedb.admin.v1.NodeUpgrade
-	(*AsOf)(nil),                  // 30: nodedb.admin.v1.AsOf
-	(*Operation)(nil),             // 31: nodedb.admin.v1.Operation
-	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
-	(*Finding)(nil),               // 33: nodedb.admin.v1.Finding
-	(*Fix)(nil),                   // 34: nodedb.admin.v1.Fix
-	(*Event)(nil),                 // 35: nodedb.admin.v1.Event
-	(*Range)(nil),                 // 36: nodedb.admin.v1.Range
-	(*Replica)(nil),               // 37: nodedb.admin.v1.Replica
+	(*Support)(nil),               // 23: nodedb.admin.v1.Support
+	(*ListSupportRequest)(nil),    // 24: nodedb.admin.v1.ListSupportRequest
+	(*ListSupportResponse)(nil),   // 25: nodedb.admin.v1.ListSupportResponse
+	(*Doubt)(nil),                 // 26: nodedb.admin.v1.Doubt
+	(*InspectRaftRequest)(nil),    // 27: nodedb.admin.v1.InspectRaftRequest
+	(*InspectRaftResponse)(nil),   // 28: nodedb.admin.v1.InspectRaftResponse
+	(*RaftState)(nil),             // 29: nodedb.admin.v1.RaftState
+	(*GetUpgradeRequest)(nil),     // 30: nodedb.admin.v1.GetUpgradeRequest
+	(*GetUpgradeResponse)(nil),    // 31: nodedb.admin.v1.GetUpgradeResponse
+	(*NodeUpgrade)(nil),           // 32: nodedb.admin.v1.NodeUpgrade
+	(*AsOf)(nil),                  // 33: nodedb.admin.v1.AsOf
+	(*Operation)(nil),             // 34: nodedb.admin.v1.Operation
+	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
+	(*Finding)(nil),               // 36: nodedb.admin.v1.Finding
+	(*Fix)(nil),                   // 37: nodedb.admin.v1.Fix
+	(*Event)(nil),                 // 38: nodedb.admin.v1.Event
+	(*Range)(nil),                 // 39: nodedb.admin.v1.Range
+	(*Replica)(nil),               // 40: nodedb.admin.v1.Replica
+	(*Lease)(nil),                 // 41: nodedb.admin.v1.Lease
 }
 var file_nodes_proto_depIdxs = []int32{
-	30, // 0: nodedb.admin.v1.GetStatusResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	33, // 0: nodedb.admin.v1.GetStatusResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	2,  // 1: nodedb.admin.v1.GetStatusResponse.survives_one:type_name -> nodedb.admin.v1.Survival
 	2,  // 2: nodedb.admin.v1.GetStatusResponse.survives_two:type_name -> nodedb.admin.v1.Survival
-	31, // 3: nodedb.admin.v1.GetStatusResponse.running:type_name -> nodedb.admin.v1.Operation
+	34, // 3: nodedb.admin.v1.GetStatusResponse.running:type_name -> nodedb.admin.v1.Operation
 	3,  // 4: nodedb.admin.v1.GetStatusResponse.problems:type_name -> nodedb.admin.v1.Problem
 	17, // 5: nodedb.admin.v1.GetStatusResponse.localities:type_name -> nodedb.admin.v1.LocalityLoss
-	32, // 6: nodedb.admin.v1.GetStatusResponse.last_move:type_name -> google.protobuf.Timestamp
-	30, // 7: nodedb.admin.v1.ListNodesResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	35, // 6: nodedb.admin.v1.GetStatusResponse.last_move:type_name -> google.protobuf.Timestamp
+	33, // 7: nodedb.admin.v1.ListNodesResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	7,  // 8: nodedb.admin.v1.ListNodesResponse.nodes:type_name -> nodedb.admin.v1.Node
 	6,  // 9: nodedb.admin.v1.Node.addresses:type_name -> nodedb.admin.v1.Addresses
-	32, // 10: nodedb.admin.v1.Node.joined_at:type_name -> google.protobuf.Timestamp
-	32, // 11: nodedb.admin.v1.Node.started_at:type_name -> google.protobuf.Timestamp
+	35, // 10: nodedb.admin.v1.Node.joined_at:type_name -> google.protobuf.Timestamp
+	35, // 11: nodedb.admin.v1.Node.started_at:type_name -> google.protobuf.Timestamp
 	10, // 12: nodedb.admin.v1.Node.tombstone:type_name -> nodedb.admin.v1.Tombstone
 	9,  // 13: nodedb.admin.v1.Node.memory:type_name -> nodedb.admin.v1.MemoryPart
 	8,  // 14: nodedb.admin.v1.Node.statement_queues:type_name -> nodedb.admin.v1.StatementQueue
-	32, // 15: nodedb.admin.v1.Tombstone.at:type_name -> google.protobuf.Timestamp
-	30, // 16: nodedb.admin.v1.ListMembersResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	35, // 15: nodedb.admin.v1.Tombstone.at:type_name -> google.protobuf.Timestamp
+	33, // 16: nodedb.admin.v1.ListMembersResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	13, // 17: nodedb.admin.v1.ListMembersResponse.members:type_name -> nodedb.admin.v1.Member
 	14, // 18: nodedb.admin.v1.Member.seen_by:type_name -> nodedb.admin.v1.Observation
-	30, // 19: nodedb.admin.v1.CheckSafeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	33, // 20: nodedb.admin.v1.CheckSafeResponse.findings:type_name -> nodedb.admin.v1.Finding
-	34, // 21: nodedb.admin.v1.CheckSafeResponse.fixes:type_name -> nodedb.admin.v1.Fix
+	33, // 19: nodedb.admin.v1.CheckSafeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	36, // 20: nodedb.admin.v1.CheckSafeResponse.findings:type_name -> nodedb.admin.v1.Finding
+	37, // 21: nodedb.admin.v1.CheckSafeResponse.fixes:type_name -> nodedb.admin.v1.Fix
 	2,  // 22: nodedb.admin.v1.CheckSafeResponse.survives_one:type_name -> nodedb.admin.v1.Survival
 	2,  // 23: nodedb.admin.v1.CheckSafeResponse.survives_two:type_name -> nodedb.admin.v1.Survival
 	17, // 24: nodedb.admin.v1.CheckSafeResponse.localities:type_name -> nodedb.admin.v1.LocalityLoss
-	30, // 25: nodedb.admin.v1.CheckResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	33, // 25: nodedb.admin.v1.CheckResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	20, // 26: nodedb.admin.v1.CheckResponse.rules:type_name -> nodedb.admin.v1.Rule
-	30, // 27: nodedb.admin.v1.ExplainMemberResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	33, // 27: nodedb.admin.v1.ExplainMemberResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	13, // 28: nodedb.admin.v1.ExplainMemberResponse.member:type_name -> nodedb.admin.v1.Member
-	23, // 29: nodedb.admin.v1.ExplainMemberResponse.doubts:type_name -> nodedb.admin.v1.Doubt
-	35, // 30: nodedb.admin.v1.ExplainMemberResponse.transitions:type_name -> nodedb.admin.v1.Event
-	32, // 31: nodedb.admin.v1.Doubt.since:type_name -> google.protobuf.Timestamp
-	32, // 32: nodedb.admin.v1.Doubt.last_ping:type_name -> google.protobuf.Timestamp
-	32, // 33: nodedb.admin.v1.Doubt.breaker_since:type_name -> google.protobuf.Timestamp
-	30, // 34: nodedb.admin.v1.InspectRaftResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	36, // 35: nodedb.admin.v1.InspectRaftResponse.range:type_name -> nodedb.admin.v1.Range
-	26, // 36: nodedb.admin.v1.InspectRaftResponse.replicas:type_name -> nodedb.admin.v1.RaftState
-	37, // 37: nodedb.admin.v1.RaftState.progress:type_name -> nodedb.admin.v1.Replica
-	30, // 38: nodedb.admin.v1.GetUpgradeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	33, // 39: nodedb.admin.v1.GetUpgradeResponse.findings:type_name -> nodedb.admin.v1.Finding
-	29, // 40: nodedb.admin.v1.GetUpgradeResponse.nodes:type_name -> nodedb.admin.v1.NodeUpgrade
-	41, // [41:41] is the sub-list for method output_type
-	41, // [41:41] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	26, // 29: nodedb.admin.v1.ExplainMemberResponse.doubts:type_name -> nodedb.admin.v1.Doubt
+	38, // 30: nodedb.admin.v1.ExplainMemberResponse.transitions:type_name -> nodedb.admin.v1.Event
+	23, // 31: nodedb.admin.v1.ExplainMemberResponse.support:type_name -> nodedb.admin.v1.Support
+	35, // 32: nodedb.admin.v1.Support.since:type_name -> google.protobuf.Timestamp
+	35, // 33: nodedb.admin.v1.Support.ceiling:type_name -> google.protobuf.Timestamp
+	33, // 34: nodedb.admin.v1.ListSupportResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	23, // 35: nodedb.admin.v1.ListSupportResponse.support:type_name -> nodedb.admin.v1.Support
+	35, // 36: nodedb.admin.v1.Doubt.since:type_name -> google.protobuf.Timestamp
+	35, // 37: nodedb.admin.v1.Doubt.last_ping:type_name -> google.protobuf.Timestamp
+	35, // 38: nodedb.admin.v1.Doubt.breaker_since:type_name -> google.protobuf.Timestamp
+	33, // 39: nodedb.admin.v1.InspectRaftResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	39, // 40: nodedb.admin.v1.InspectRaftResponse.range:type_name -> nodedb.admin.v1.Range
+	29, // 41: nodedb.admin.v1.InspectRaftResponse.replicas:type_name -> nodedb.admin.v1.RaftState
+	40, // 42: nodedb.admin.v1.RaftState.progress:type_name -> nodedb.admin.v1.Replica
+	41, // 43: nodedb.admin.v1.RaftState.lease:type_name -> nodedb.admin.v1.Lease
+	33, // 44: nodedb.admin.v1.GetUpgradeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	36, // 45: nodedb.admin.v1.GetUpgradeResponse.findings:type_name -> nodedb.admin.v1.Finding
+	32, // 46: nodedb.admin.v1.GetUpgradeResponse.nodes:type_name -> nodedb.admin.v1.NodeUpgrade
+	47, // [47:47] is the sub-list for method output_type
+	47, // [47:47] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_nodes_proto_init() }
@@ -2976,7 +3293,7 @@ func file_nodes_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nodes_proto_rawDesc), len(file_nodes_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   30,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -215,6 +215,7 @@ type Range struct {
 	LiveBytes     uint64      `protobuf:"varint,25,opt,name=live_bytes,json=liveBytes,proto3" json:"live_bytes,omitempty"`
 	DeadBytes     uint64      `protobuf:"varint,26,opt,name=dead_bytes,json=deadBytes,proto3" json:"dead_bytes,omitempty"`
 	Comparison    *Comparison `protobuf:"bytes,27,opt,name=comparison,proto3" json:"comparison,omitempty"` // absent: its replicas were not compared yet
+	Lease         *Lease      `protobuf:"bytes,28,opt,name=lease,proto3" json:"lease,omitempty"`           // as the leader last said; absent: no leader answered
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -410,6 +411,194 @@ func (x *Range) GetComparison() *Comparison {
 	return nil
 }
 
+func (x *Range) GetLease() *Lease {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+// Lease is what lets the leader of a range serve reads without asking anybody.
+type Lease struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Held  bool                   `protobuf:"varint,1,opt,name=held,proto3" json:"held,omitempty"`
+	// lack is what it lacks to be held: starting | handing-over | unsupported | unbound | off.
+	Lack   string        `protobuf:"bytes,2,opt,name=lack,proto3" json:"lack,omitempty"`
+	Why    string        `protobuf:"bytes,3,opt,name=why,proto3" json:"why,omitempty"`        // the same for people
+	Voters []*LeaseVoter `protobuf:"bytes,4,rep,name=voters,proto3" json:"voters,omitempty"`  // those other than the leader
+	Asleep bool          `protobuf:"varint,5,opt,name=asleep,proto3" json:"asleep,omitempty"` // nothing happens in the range: its replicas neither tick nor send
+	Awake  string        `protobuf:"bytes,6,opt,name=awake,proto3" json:"awake,omitempty"`    // why it does not sleep
+	// Reads since the leader's process started: under the lease, after a quorum had
+	// confirmed the leader, and not served.
+	ReadsLeased    uint64 `protobuf:"varint,7,opt,name=reads_leased,json=readsLeased,proto3" json:"reads_leased,omitempty"`
+	ReadsConfirmed uint64 `protobuf:"varint,8,opt,name=reads_confirmed,json=readsConfirmed,proto3" json:"reads_confirmed,omitempty"`
+	ReadsRefused   uint64 `protobuf:"varint,9,opt,name=reads_refused,json=readsRefused,proto3" json:"reads_refused,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Lease) Reset() {
+	*x = Lease{}
+	mi := &file_ranges_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lease) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lease) ProtoMessage() {}
+
+func (x *Lease) ProtoReflect() protoreflect.Message {
+	mi := &file_ranges_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lease.ProtoReflect.Descriptor instead.
+func (*Lease) Descriptor() ([]byte, []int) {
+	return file_ranges_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Lease) GetHeld() bool {
+	if x != nil {
+		return x.Held
+	}
+	return false
+}
+
+func (x *Lease) GetLack() string {
+	if x != nil {
+		return x.Lack
+	}
+	return ""
+}
+
+func (x *Lease) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+func (x *Lease) GetVoters() []*LeaseVoter {
+	if x != nil {
+		return x.Voters
+	}
+	return nil
+}
+
+func (x *Lease) GetAsleep() bool {
+	if x != nil {
+		return x.Asleep
+	}
+	return false
+}
+
+func (x *Lease) GetAwake() string {
+	if x != nil {
+		return x.Awake
+	}
+	return ""
+}
+
+func (x *Lease) GetReadsLeased() uint64 {
+	if x != nil {
+		return x.ReadsLeased
+	}
+	return 0
+}
+
+func (x *Lease) GetReadsConfirmed() uint64 {
+	if x != nil {
+		return x.ReadsConfirmed
+	}
+	return 0
+}
+
+func (x *Lease) GetReadsRefused() uint64 {
+	if x != nil {
+		return x.ReadsRefused
+	}
+	return 0
+}
+
+// LeaseVoter is one voter on which a lease may rest.
+type LeaseVoter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          uint32                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"`
+	Bound         bool                   `protobuf:"varint,2,opt,name=bound,proto3" json:"bound,omitempty"`       // it follows nobody else while its node supports the leader's
+	Epoch         string                 `protobuf:"bytes,3,opt,name=epoch,proto3" json:"epoch,omitempty"`        // of that support: boot and stretch, "4.1"
+	Supports      bool                   `protobuf:"varint,4,opt,name=supports,proto3" json:"supports,omitempty"` // its node supports the leader's now, in that epoch if it is bound
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaseVoter) Reset() {
+	*x = LeaseVoter{}
+	mi := &file_ranges_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaseVoter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaseVoter) ProtoMessage() {}
+
+func (x *LeaseVoter) ProtoReflect() protoreflect.Message {
+	mi := &file_ranges_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaseVoter.ProtoReflect.Descriptor instead.
+func (*LeaseVoter) Descriptor() ([]byte, []int) {
+	return file_ranges_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *LeaseVoter) GetNode() uint32 {
+	if x != nil {
+		return x.Node
+	}
+	return 0
+}
+
+func (x *LeaseVoter) GetBound() bool {
+	if x != nil {
+		return x.Bound
+	}
+	return false
+}
+
+func (x *LeaseVoter) GetEpoch() string {
+	if x != nil {
+		return x.Epoch
+	}
+	return ""
+}
+
+func (x *LeaseVoter) GetSupports() bool {
+	if x != nil {
+		return x.Supports
+	}
+	return false
+}
+
 // Comparison is what the replicas of a range told when they were compared last.
 type Comparison struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -424,7 +613,7 @@ type Comparison struct {
 
 func (x *Comparison) Reset() {
 	*x = Comparison{}
-	mi := &file_ranges_proto_msgTypes[3]
+	mi := &file_ranges_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -436,7 +625,7 @@ func (x *Comparison) String() string {
 func (*Comparison) ProtoMessage() {}
 
 func (x *Comparison) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[3]
+	mi := &file_ranges_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -449,7 +638,7 @@ func (x *Comparison) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Comparison.ProtoReflect.Descriptor instead.
 func (*Comparison) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{3}
+	return file_ranges_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Comparison) GetIndex() uint64 {
@@ -497,7 +686,7 @@ type VerifyRangeRequest struct {
 
 func (x *VerifyRangeRequest) Reset() {
 	*x = VerifyRangeRequest{}
-	mi := &file_ranges_proto_msgTypes[4]
+	mi := &file_ranges_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -509,7 +698,7 @@ func (x *VerifyRangeRequest) String() string {
 func (*VerifyRangeRequest) ProtoMessage() {}
 
 func (x *VerifyRangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[4]
+	mi := &file_ranges_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -522,7 +711,7 @@ func (x *VerifyRangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRangeRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRangeRequest) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{4}
+	return file_ranges_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *VerifyRangeRequest) GetRange() uint32 {
@@ -550,7 +739,7 @@ type VerifyRangeResponse struct {
 
 func (x *VerifyRangeResponse) Reset() {
 	*x = VerifyRangeResponse{}
-	mi := &file_ranges_proto_msgTypes[5]
+	mi := &file_ranges_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -562,7 +751,7 @@ func (x *VerifyRangeResponse) String() string {
 func (*VerifyRangeResponse) ProtoMessage() {}
 
 func (x *VerifyRangeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[5]
+	mi := &file_ranges_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -575,7 +764,7 @@ func (x *VerifyRangeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRangeResponse.ProtoReflect.Descriptor instead.
 func (*VerifyRangeResponse) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{5}
+	return file_ranges_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *VerifyRangeResponse) GetAsOf() *AsOf {
@@ -615,7 +804,7 @@ type Replica struct {
 
 func (x *Replica) Reset() {
 	*x = Replica{}
-	mi := &file_ranges_proto_msgTypes[6]
+	mi := &file_ranges_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -627,7 +816,7 @@ func (x *Replica) String() string {
 func (*Replica) ProtoMessage() {}
 
 func (x *Replica) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[6]
+	mi := &file_ranges_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -640,7 +829,7 @@ func (x *Replica) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replica.ProtoReflect.Descriptor instead.
 func (*Replica) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{6}
+	return file_ranges_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Replica) GetNode() uint32 {
@@ -709,7 +898,7 @@ type GetRoutingRequest struct {
 
 func (x *GetRoutingRequest) Reset() {
 	*x = GetRoutingRequest{}
-	mi := &file_ranges_proto_msgTypes[7]
+	mi := &file_ranges_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -721,7 +910,7 @@ func (x *GetRoutingRequest) String() string {
 func (*GetRoutingRequest) ProtoMessage() {}
 
 func (x *GetRoutingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[7]
+	mi := &file_ranges_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -734,7 +923,7 @@ func (x *GetRoutingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRoutingRequest.ProtoReflect.Descriptor instead.
 func (*GetRoutingRequest) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{7}
+	return file_ranges_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetRoutingRequest) GetNodeTimeout() float64 {
@@ -761,7 +950,7 @@ type GetRoutingResponse struct {
 
 func (x *GetRoutingResponse) Reset() {
 	*x = GetRoutingResponse{}
-	mi := &file_ranges_proto_msgTypes[8]
+	mi := &file_ranges_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -773,7 +962,7 @@ func (x *GetRoutingResponse) String() string {
 func (*GetRoutingResponse) ProtoMessage() {}
 
 func (x *GetRoutingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[8]
+	mi := &file_ranges_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -786,7 +975,7 @@ func (x *GetRoutingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRoutingResponse.ProtoReflect.Descriptor instead.
 func (*GetRoutingResponse) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{8}
+	return file_ranges_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetRoutingResponse) GetAsOf() *AsOf {
@@ -821,7 +1010,7 @@ type Route struct {
 
 func (x *Route) Reset() {
 	*x = Route{}
-	mi := &file_ranges_proto_msgTypes[9]
+	mi := &file_ranges_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -833,7 +1022,7 @@ func (x *Route) String() string {
 func (*Route) ProtoMessage() {}
 
 func (x *Route) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[9]
+	mi := &file_ranges_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -846,7 +1035,7 @@ func (x *Route) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Route.ProtoReflect.Descriptor instead.
 func (*Route) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{9}
+	return file_ranges_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Route) GetRange() uint32 {
@@ -930,7 +1119,7 @@ type LookupRouteRequest struct {
 
 func (x *LookupRouteRequest) Reset() {
 	*x = LookupRouteRequest{}
-	mi := &file_ranges_proto_msgTypes[10]
+	mi := &file_ranges_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -942,7 +1131,7 @@ func (x *LookupRouteRequest) String() string {
 func (*LookupRouteRequest) ProtoMessage() {}
 
 func (x *LookupRouteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[10]
+	mi := &file_ranges_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -955,7 +1144,7 @@ func (x *LookupRouteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRouteRequest.ProtoReflect.Descriptor instead.
 func (*LookupRouteRequest) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{10}
+	return file_ranges_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *LookupRouteRequest) GetCollection() string {
@@ -984,7 +1173,7 @@ type LookupRouteResponse struct {
 
 func (x *LookupRouteResponse) Reset() {
 	*x = LookupRouteResponse{}
-	mi := &file_ranges_proto_msgTypes[11]
+	mi := &file_ranges_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -996,7 +1185,7 @@ func (x *LookupRouteResponse) String() string {
 func (*LookupRouteResponse) ProtoMessage() {}
 
 func (x *LookupRouteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[11]
+	mi := &file_ranges_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1009,7 +1198,7 @@ func (x *LookupRouteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRouteResponse.ProtoReflect.Descriptor instead.
 func (*LookupRouteResponse) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{11}
+	return file_ranges_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LookupRouteResponse) GetAsOf() *AsOf {
@@ -1050,7 +1239,7 @@ type ExplainRangeRequest struct {
 
 func (x *ExplainRangeRequest) Reset() {
 	*x = ExplainRangeRequest{}
-	mi := &file_ranges_proto_msgTypes[12]
+	mi := &file_ranges_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1062,7 +1251,7 @@ func (x *ExplainRangeRequest) String() string {
 func (*ExplainRangeRequest) ProtoMessage() {}
 
 func (x *ExplainRangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[12]
+	mi := &file_ranges_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1075,7 +1264,7 @@ func (x *ExplainRangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRangeRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRangeRequest) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{12}
+	return file_ranges_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ExplainRangeRequest) GetRange() uint32 {
@@ -1104,7 +1293,7 @@ type ExplainRangeResponse struct {
 
 func (x *ExplainRangeResponse) Reset() {
 	*x = ExplainRangeResponse{}
-	mi := &file_ranges_proto_msgTypes[13]
+	mi := &file_ranges_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1116,7 +1305,7 @@ func (x *ExplainRangeResponse) String() string {
 func (*ExplainRangeResponse) ProtoMessage() {}
 
 func (x *ExplainRangeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[13]
+	mi := &file_ranges_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1129,7 +1318,7 @@ func (x *ExplainRangeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRangeResponse.ProtoReflect.Descriptor instead.
 func (*ExplainRangeResponse) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{13}
+	return file_ranges_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExplainRangeResponse) GetAsOf() *AsOf {
@@ -1176,7 +1365,7 @@ type PlacementVerdict struct {
 
 func (x *PlacementVerdict) Reset() {
 	*x = PlacementVerdict{}
-	mi := &file_ranges_proto_msgTypes[14]
+	mi := &file_ranges_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1188,7 +1377,7 @@ func (x *PlacementVerdict) String() string {
 func (*PlacementVerdict) ProtoMessage() {}
 
 func (x *PlacementVerdict) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[14]
+	mi := &file_ranges_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1201,7 +1390,7 @@ func (x *PlacementVerdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementVerdict.ProtoReflect.Descriptor instead.
 func (*PlacementVerdict) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{14}
+	return file_ranges_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PlacementVerdict) GetNode() uint32 {
@@ -1262,7 +1451,7 @@ type DiffRoutingRequest struct {
 
 func (x *DiffRoutingRequest) Reset() {
 	*x = DiffRoutingRequest{}
-	mi := &file_ranges_proto_msgTypes[15]
+	mi := &file_ranges_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1274,7 +1463,7 @@ func (x *DiffRoutingRequest) String() string {
 func (*DiffRoutingRequest) ProtoMessage() {}
 
 func (x *DiffRoutingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[15]
+	mi := &file_ranges_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1287,7 +1476,7 @@ func (x *DiffRoutingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRoutingRequest.ProtoReflect.Descriptor instead.
 func (*DiffRoutingRequest) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{15}
+	return file_ranges_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DiffRoutingRequest) GetNodeTimeout() float64 {
@@ -1307,7 +1496,7 @@ type DiffRoutingResponse struct {
 
 func (x *DiffRoutingResponse) Reset() {
 	*x = DiffRoutingResponse{}
-	mi := &file_ranges_proto_msgTypes[16]
+	mi := &file_ranges_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1319,7 +1508,7 @@ func (x *DiffRoutingResponse) String() string {
 func (*DiffRoutingResponse) ProtoMessage() {}
 
 func (x *DiffRoutingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[16]
+	mi := &file_ranges_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1332,7 +1521,7 @@ func (x *DiffRoutingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRoutingResponse.ProtoReflect.Descriptor instead.
 func (*DiffRoutingResponse) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{16}
+	return file_ranges_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DiffRoutingResponse) GetAsOf() *AsOf {
@@ -1364,7 +1553,7 @@ type RoutingDiff struct {
 
 func (x *RoutingDiff) Reset() {
 	*x = RoutingDiff{}
-	mi := &file_ranges_proto_msgTypes[17]
+	mi := &file_ranges_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1376,7 +1565,7 @@ func (x *RoutingDiff) String() string {
 func (*RoutingDiff) ProtoMessage() {}
 
 func (x *RoutingDiff) ProtoReflect() protoreflect.Message {
-	mi := &file_ranges_proto_msgTypes[17]
+	mi := &file_ranges_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1389,7 +1578,7 @@ func (x *RoutingDiff) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoutingDiff.ProtoReflect.Descriptor instead.
 func (*RoutingDiff) Descriptor() ([]byte, []int) {
-	return file_ranges_proto_rawDescGZIP(), []int{17}
+	return file_ranges_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RoutingDiff) GetNode() uint32 {
@@ -1454,7 +1643,7 @@ const file_ranges_proto_rawDesc = "" +
 	"\x12ListRangesResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12.\n" +
 	"\x06ranges\x18\x02 \x03(\v2\x16.nodedb.admin.v1.RangeR\x06ranges\x12\x12\n" +
-	"\x04next\x18\x03 \x01(\rR\x04next\"\xa8\x05\n" +
+	"\x04next\x18\x03 \x01(\rR\x04next\"\xd6\x05\n" +
 	"\x05Range\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x12\n" +
 	"\x04meta\x18\x02 \x01(\bR\x04meta\x12\x14\n" +
@@ -1485,7 +1674,24 @@ const file_ranges_proto_rawDesc = "" +
 	"dead_bytes\x18\x1a \x01(\x04R\tdeadBytes\x12;\n" +
 	"\n" +
 	"comparison\x18\x1b \x01(\v2\x1b.nodedb.admin.v1.ComparisonR\n" +
-	"comparison\"\x92\x01\n" +
+	"comparison\x12,\n" +
+	"\x05lease\x18\x1c \x01(\v2\x16.nodedb.admin.v1.LeaseR\x05lease\"\x95\x02\n" +
+	"\x05Lease\x12\x12\n" +
+	"\x04held\x18\x01 \x01(\bR\x04held\x12\x12\n" +
+	"\x04lack\x18\x02 \x01(\tR\x04lack\x12\x10\n" +
+	"\x03why\x18\x03 \x01(\tR\x03why\x123\n" +
+	"\x06voters\x18\x04 \x03(\v2\x1b.nodedb.admin.v1.LeaseVoterR\x06voters\x12\x16\n" +
+	"\x06asleep\x18\x05 \x01(\bR\x06asleep\x12\x14\n" +
+	"\x05awake\x18\x06 \x01(\tR\x05awake\x12!\n" +
+	"\freads_leased\x18\a \x01(\x04R\vreadsLeased\x12'\n" +
+	"\x0freads_confirmed\x18\b \x01(\x04R\x0ereadsConfirmed\x12#\n" +
+	"\rreads_refused\x18\t \x01(\x04R\freadsRefused\"h\n" +
+	"\n" +
+	"LeaseVoter\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\rR\x04node\x12\x14\n" +
+	"\x05bound\x18\x02 \x01(\bR\x05bound\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\tR\x05epoch\x12\x1a\n" +
+	"\bsupports\x18\x04 \x01(\bR\bsupports\"\x92\x01\n" +
 	"\n" +
 	"Comparison\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12*\n" +
@@ -1583,51 +1789,55 @@ func file_ranges_proto_rawDescGZIP() []byte {
 	return file_ranges_proto_rawDescData
 }
 
-var file_ranges_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_ranges_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_ranges_proto_goTypes = []any{
 	(*ListRangesRequest)(nil),     // 0: nodedb.admin.v1.ListRangesRequest
 	(*ListRangesResponse)(nil),    // 1: nodedb.admin.v1.ListRangesResponse
 	(*Range)(nil),                 // 2: nodedb.admin.v1.Range
-	(*Comparison)(nil),            // 3: nodedb.admin.v1.Comparison
-	(*VerifyRangeRequest)(nil),    // 4: nodedb.admin.v1.VerifyRangeRequest
-	(*VerifyRangeResponse)(nil),   // 5: nodedb.admin.v1.VerifyRangeResponse
-	(*Replica)(nil),               // 6: nodedb.admin.v1.Replica
-	(*GetRoutingRequest)(nil),     // 7: nodedb.admin.v1.GetRoutingRequest
-	(*GetRoutingResponse)(nil),    // 8: nodedb.admin.v1.GetRoutingResponse
-	(*Route)(nil),                 // 9: nodedb.admin.v1.Route
-	(*LookupRouteRequest)(nil),    // 10: nodedb.admin.v1.LookupRouteRequest
-	(*LookupRouteResponse)(nil),   // 11: nodedb.admin.v1.LookupRouteResponse
-	(*ExplainRangeRequest)(nil),   // 12: nodedb.admin.v1.ExplainRangeRequest
-	(*ExplainRangeResponse)(nil),  // 13: nodedb.admin.v1.ExplainRangeResponse
-	(*PlacementVerdict)(nil),      // 14: nodedb.admin.v1.PlacementVerdict
-	(*DiffRoutingRequest)(nil),    // 15: nodedb.admin.v1.DiffRoutingRequest
-	(*DiffRoutingResponse)(nil),   // 16: nodedb.admin.v1.DiffRoutingResponse
-	(*RoutingDiff)(nil),           // 17: nodedb.admin.v1.RoutingDiff
-	(*AsOf)(nil),                  // 18: nodedb.admin.v1.AsOf
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(*Lease)(nil),                 // 3: nodedb.admin.v1.Lease
+	(*LeaseVoter)(nil),            // 4: nodedb.admin.v1.LeaseVoter
+	(*Comparison)(nil),            // 5: nodedb.admin.v1.Comparison
+	(*VerifyRangeRequest)(nil),    // 6: nodedb.admin.v1.VerifyRangeRequest
+	(*VerifyRangeResponse)(nil),   // 7: nodedb.admin.v1.VerifyRangeResponse
+	(*Replica)(nil),               // 8: nodedb.admin.v1.Replica
+	(*GetRoutingRequest)(nil),     // 9: nodedb.admin.v1.GetRoutingRequest
+	(*GetRoutingResponse)(nil),    // 10: nodedb.admin.v1.GetRoutingResponse
+	(*Route)(nil),                 // 11: nodedb.admin.v1.Route
+	(*LookupRouteRequest)(nil),    // 12: nodedb.admin.v1.LookupRouteRequest
+	(*LookupRouteResponse)(nil),   // 13: nodedb.admin.v1.LookupRouteResponse
+	(*ExplainRangeRequest)(nil),   // 14: nodedb.admin.v1.ExplainRangeRequest
+	(*ExplainRangeResponse)(nil),  // 15: nodedb.admin.v1.ExplainRangeResponse
+	(*PlacementVerdict)(nil),      // 16: nodedb.admin.v1.PlacementVerdict
+	(*DiffRoutingRequest)(nil),    // 17: nodedb.admin.v1.DiffRoutingRequest
+	(*DiffRoutingResponse)(nil),   // 18: nodedb.admin.v1.DiffRoutingResponse
+	(*RoutingDiff)(nil),           // 19: nodedb.admin.v1.RoutingDiff
+	(*AsOf)(nil),                  // 20: nodedb.admin.v1.AsOf
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
 }
 var file_ranges_proto_depIdxs = []int32{
-	18, // 0: nodedb.admin.v1.ListRangesResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	20, // 0: nodedb.admin.v1.ListRangesResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	2,  // 1: nodedb.admin.v1.ListRangesResponse.ranges:type_name -> nodedb.admin.v1.Range
-	6,  // 2: nodedb.admin.v1.Range.replicas:type_name -> nodedb.admin.v1.Replica
-	3,  // 3: nodedb.admin.v1.Range.comparison:type_name -> nodedb.admin.v1.Comparison
-	19, // 4: nodedb.admin.v1.Comparison.at:type_name -> google.protobuf.Timestamp
-	18, // 5: nodedb.admin.v1.VerifyRangeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	3,  // 6: nodedb.admin.v1.VerifyRangeResponse.comparison:type_name -> nodedb.admin.v1.Comparison
-	18, // 7: nodedb.admin.v1.GetRoutingResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	9,  // 8: nodedb.admin.v1.GetRoutingResponse.routes:type_name -> nodedb.admin.v1.Route
-	18, // 9: nodedb.admin.v1.LookupRouteResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	9,  // 10: nodedb.admin.v1.LookupRouteResponse.route:type_name -> nodedb.admin.v1.Route
-	18, // 11: nodedb.admin.v1.ExplainRangeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	2,  // 12: nodedb.admin.v1.ExplainRangeResponse.range:type_name -> nodedb.admin.v1.Range
-	14, // 13: nodedb.admin.v1.ExplainRangeResponse.nodes:type_name -> nodedb.admin.v1.PlacementVerdict
-	18, // 14: nodedb.admin.v1.DiffRoutingResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	17, // 15: nodedb.admin.v1.DiffRoutingResponse.nodes:type_name -> nodedb.admin.v1.RoutingDiff
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	8,  // 2: nodedb.admin.v1.Range.replicas:type_name -> nodedb.admin.v1.Replica
+	5,  // 3: nodedb.admin.v1.Range.comparison:type_name -> nodedb.admin.v1.Comparison
+	3,  // 4: nodedb.admin.v1.Range.lease:type_name -> nodedb.admin.v1.Lease
+	4,  // 5: nodedb.admin.v1.Lease.voters:type_name -> nodedb.admin.v1.LeaseVoter
+	21, // 6: nodedb.admin.v1.Comparison.at:type_name -> google.protobuf.Timestamp
+	20, // 7: nodedb.admin.v1.VerifyRangeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	5,  // 8: nodedb.admin.v1.VerifyRangeResponse.comparison:type_name -> nodedb.admin.v1.Comparison
+	20, // 9: nodedb.admin.v1.GetRoutingResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	11, // 10: nodedb.admin.v1.GetRoutingResponse.routes:type_name -> nodedb.admin.v1.Route
+	20, // 11: nodedb.admin.v1.LookupRouteResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	11, // 12: nodedb.admin.v1.LookupRouteResponse.route:type_name -> nodedb.admin.v1.Route
+	20, // 13: nodedb.admin.v1.ExplainRangeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	2,  // 14: nodedb.admin.v1.ExplainRangeResponse.range:type_name -> nodedb.admin.v1.Range
+	16, // 15: nodedb.admin.v1.ExplainRangeResponse.nodes:type_name -> nodedb.admin.v1.PlacementVerdict
+	20, // 16: nodedb.admin.v1.DiffRoutingResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	19, // 17: nodedb.admin.v1.DiffRoutingResponse.nodes:type_name -> nodedb.admin.v1.RoutingDiff
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_ranges_proto_init() }
@@ -1642,7 +1852,7 @@ func file_ranges_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ranges_proto_rawDesc), len(file_ranges_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

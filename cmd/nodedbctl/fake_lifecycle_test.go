@@ -59,8 +59,35 @@ func (f *fakeCluster) ExplainMember(_ context.Context, r *adminpb.ExplainMemberR
 			{Observer: 1, Liveness: "dead", Since: timestamppb.New(now.Add(-4 * time.Minute)), Cause: "no acks received", Breaker: "open", LastError: "connection refused"},
 			{Observer: 2, Liveness: "suspect", Cause: "another node's accusation", Rtt: 0.0012, LastPing: timestamppb.New(now.Add(-time.Second)), Breaker: "closed"},
 		},
-		Transitions: []*adminpb.Event{es[3], es[2]},
+		Transitions: []*adminpb.Event{es[3], es[2]}, Support: support(r.GetNode()),
 	}, nil
+}
+
+// support is that of n2 and n1 for each other, and what n4 had before it died.
+func support(node uint32) []*adminpb.Support {
+	all := []*adminpb.Support{
+		{From: 1, To: 2, Live: true, Epoch: "3.1", Since: timestamppb.New(now.Add(-3 * time.Hour)), Left: 0.82, Ceiling: timestamppb.New(now.Add(time.Second)), ToldBy: 1},
+		{From: 1, To: 4, Epoch: "3.2", Since: timestamppb.New(now.Add(-4 * time.Minute)), Ended: 2, Cause: "silent", ToldBy: 1},
+		{From: 2, To: 1, Live: true, Epoch: "1.4", Since: timestamppb.New(now.Add(-time.Minute)), Left: 0.9, Ended: 3, Cause: "stalled", ToldBy: 2},
+		{From: 4, To: 1, Epoch: "7.1", Since: timestamppb.New(now.Add(-4 * time.Minute)), Ended: 1, ToldBy: 1},
+	}
+	return slices.DeleteFunc(all, func(s *adminpb.Support) bool { return node != 0 && s.GetFrom() != node && s.GetTo() != node })
+}
+
+func (f *fakeCluster) ListSupport(_ context.Context, r *adminpb.ListSupportRequest) (*adminpb.ListSupportResponse, error) {
+	return &adminpb.ListSupportResponse{AsOf: asOf(), Support: support(r.GetNode())}, nil
+}
+
+// lease is one that n1 or n2 holds by the other's word, or, with n3 unbound, does not.
+func lease(leader uint32, held bool) *adminpb.Lease {
+	l := &adminpb.Lease{
+		Held: held, Voters: []*adminpb.LeaseVoter{{Node: 3 - leader, Bound: true, Epoch: "1.4", Supports: held}, {Node: 3}}, Awake: "a replica is not bound to the leader: its node is away, or not yet asked",
+		ReadsLeased: 1200, ReadsConfirmed: 14, ReadsRefused: 2,
+	}
+	if !held {
+		l.Lack, l.Why = "unsupported", "no promise of support counts from n2, n3"
+	}
+	return l
 }
 
 func (f *fakeCluster) VerifyRange(_ context.Context, r *adminpb.VerifyRangeRequest) (*adminpb.VerifyRangeResponse, error) {
@@ -81,8 +108,8 @@ func (f *fakeCluster) InspectRaft(ctx context.Context, r *adminpb.InspectRaftReq
 	}
 	return &adminpb.InspectRaftResponse{AsOf: asOf(), Range: ranges.GetRanges()[0], Replicas: []*adminpb.RaftState{
 		{Node: 1, Replica: 1, Role: "voter", State: "leader", Term: 7, Vote: 1, Leader: 1, Commit: 90, Applied: 90, FirstIndex: 11, LastIndex: 90, LogBytes: 4096, Generation: 17,
-			Progress: []*adminpb.Replica{{Node: 2, Replica: 2, Role: "voter", Match: 90, Active: true}}},
-		{Node: 2, Replica: 2, Role: "voter", State: "follower", Term: 7, Vote: 1, Leader: 1, Commit: 90, Applied: 89, FirstIndex: 11, LastIndex: 90, LogBytes: 4096, Generation: 17},
+			Progress: []*adminpb.Replica{{Node: 2, Replica: 2, Role: "voter", Match: 90, Active: true}}, Lease: lease(1, true), LeaseLeft: 0.71},
+		{Node: 2, Replica: 2, Role: "voter", State: "follower", Term: 7, Vote: 1, Leader: 1, Commit: 90, Applied: 89, FirstIndex: 11, LastIndex: 90, LogBytes: 4096, Generation: 17, Asleep: true, BoundTo: 1, BoundTerm: 7},
 		{Node: 3, Replica: 3, Role: "voter", State: "missing"},
 	}}, nil
 }

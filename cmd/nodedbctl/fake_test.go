@@ -88,8 +88,9 @@ func (f *fakeCluster) ListRanges(_ context.Context, r *adminpb.ListRangesRequest
 	out := &adminpb.ListRangesResponse{AsOf: asOf()}
 	voters := []*adminpb.Replica{{Node: 1, Replica: 1, Role: "voter"}, {Node: 2, Replica: 2, Role: "voter"}, {Node: 3, Replica: 3, Role: "voter"}}
 	all := []*adminpb.Range{
-		{Id: 1, Meta: true, Leader: 1, Replicas: voters, Bytes: 1258291, WritesPerSecond: 3, State: "healthy", Generation: 4},
-		{Id: 2, Start: 0, End: 16, Pool: "default", StartKey: "0000", EndKey: "0010", Leader: 2, Replicas: voters, Bytes: 25270682, Keys: 51234, ReadsPerSecond: 120, WritesPerSecond: 88, State: "healthy", Generation: 17},
+		{Id: 1, Meta: true, Leader: 1, Replicas: voters, Bytes: 1258291, WritesPerSecond: 3, State: "healthy", Generation: 4, Lease: lease(1, false)},
+		{Id: 2, Start: 0, End: 16, Pool: "default", StartKey: "0000", EndKey: "0010", Leader: 2, Replicas: voters, Bytes: 25270682, Keys: 51234, ReadsPerSecond: 120, WritesPerSecond: 88, State: "healthy", Generation: 17, Lease: lease(2, true),
+			Comparison: &adminpb.Comparison{Index: 80, At: timestamppb.New(now.Add(-time.Hour)), Same: []uint32{1, 2, 3}}},
 		{Id: 3, Start: 16, End: 32, Pool: "default", StartKey: "0010", EndKey: "001f000000000000000700026b0000010000", Replicas: append(voters[:2:2], &adminpb.Replica{Node: 5, Replica: 4, Role: "learner"}), SizeUnknown: true, State: "electing", Generation: 18},
 	}
 	for _, x := range all {

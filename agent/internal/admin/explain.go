@@ -20,6 +20,7 @@ func (s *service) ExplainMember(ctx context.Context, r *adminpb.ExplainMemberReq
 	}
 	out := &adminpb.ExplainMemberResponse{AsOf: look.asOf(), Member: look.member(look.View.Nodes[id], sortedKeys(look.Statuses), words{}), Flaps: uint32(look.flapped[id])}
 	pings := s.backend.Pings(ctx, perNode(r.GetNodeTimeout()))
+	out.Support = supports(pings, id)
 	for _, from := range sortedKeys(pings) {
 		if p, ok := pings[from].Peers[id]; ok && from != id {
 			out.Doubts = append(out.Doubts, doubtProto(from, p))
@@ -137,6 +138,8 @@ func raftProto(f *rangeSight, node cluster.NodeID, st *cluster.RaftState) *admin
 	p.Replica, p.State, p.Term, p.Vote = uint64(st.Status.Replica), st.State, st.Status.Term, uint64(st.Vote)
 	p.Leader, p.Commit, p.Applied = uint32(st.Status.Leader), st.Status.Commit, st.Status.Applied
 	p.FirstIndex, p.LastIndex, p.LogBytes, p.Generation, p.Failed = st.FirstIndex, st.LastIndex, st.LogBytes, d.Generation, st.Status.Failed
+	p.Asleep, p.BoundTo, p.BoundTerm, p.LeaseLeft, p.Age = st.Asleep, uint32(st.BoundTo), st.BoundTerm, st.LeaseLeft, st.Age
+	p.Lease = leaseProto(&st.Status)
 	if rep, ok := d.ByReplica(st.Status.Replica); ok {
 		p.Role = string(rep.Role)
 	}

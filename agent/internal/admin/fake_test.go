@@ -90,6 +90,10 @@ func newFakeBackend(ca []byte) *fakeBackend {
 		leader := cluster.NodeID(id%3) + 1
 		for n := cluster.NodeID(1); n <= 3; n++ {
 			st := cluster.RangeStatus{Descriptor: *d, Replica: cluster.ReplicaID(n), Leader: leader, Term: 7, Commit: 50, Applied: 50, Bytes: 4096, Keys: 10}
+			if n == leader {
+				st.Reads, st.Lease = 9, &cluster.LeaseStatus{Lack: cluster.LeaseUnbound, Awake: "it is used", Confirmed: 3, Refused: 1, Voters: []cluster.LeaseVoter{
+					{Node: 2, Supports: true}, {Node: 3, Supports: true, Bound: cluster.SupportEpoch{Boot: cluster.NewBoot(4, 7), Count: 2}}}}
+			}
 			b.statuses[n].Ranges = append(b.statuses[n].Ranges, &st)
 		}
 	}

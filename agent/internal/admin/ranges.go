@@ -116,6 +116,9 @@ func (f *rangeSight) message() *adminpb.Range {
 	if c := f.comparison(); c.Index > 0 {
 		p.Comparison = comparisonProto(&c)
 	}
+	if f.leader != nil {
+		p.Lease = leaseProto(f.leader)
+	}
 	p.Replicas = make([]*adminpb.Replica, 0, len(d.Replicas))
 	for _, rep := range d.Replicas {
 		var pr cluster.ReplicaProgress

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -314,8 +316,57 @@ func TestInspectRaft(t *testing.T) {
 	if x := got.GetReplicas()[0]; x.GetTerm() != 7 || x.GetFirstIndex() != 11 || x.GetLastIndex() != 50 || x.GetRole() != "voter" {
 		t.Errorf("n1: %v", x)
 	}
+	var l *adminpb.Lease
+	for _, x := range got.GetReplicas() {
+		if x.GetState() == "leader" {
+			l = x.GetLease()
+		} else if x.GetLease() != nil {
+			t.Errorf("n%d leads not, and has a lease: %v", x.GetNode(), x.GetLease())
+		}
+	}
+	l = cmp.Or(l, got.GetRange().GetLease())
+	if l.GetHeld() || l.GetLack() != "unbound" || l.GetWhy() != "not bound to the leader yet: n2" || l.GetReadsLeased() != 6 || l.GetReadsConfirmed() != 3 || l.GetReadsRefused() != 1 || l.GetAsleep() ||
+		l.GetVoters()[0].GetEpoch() != "" || l.GetVoters()[1].GetEpoch() != "4.2" {
+		t.Errorf("lease: %v", l)
+	}
 	if _, err := r.client("viewer").InspectRaft(t.Context(), &adminpb.InspectRaftRequest{Range: 99}); err == nil {
 		t.Error("r99 was inspected")
+	}
+}
+
+// TestListSupport: the supporter's word counts, and that of the supported if the
+// supporter is silent.
+func TestListSupport(t *testing.T) {
+	r := newRig(t)
+	e := cluster.SupportEpoch{Boot: cluster.NewBoot(4, 7), Count: 2}
+	r.backend.change(func(*metastate.View) {
+		r.backend.statuses[1].Peers = map[cluster.NodeID]cluster.PeerStatus{
+			2: {Given: cluster.Support{Epoch: e, Live: true, Left: 0.9}, Received: cluster.Support{Epoch: e, Ended: 5}},
+			3: {Given: cluster.Support{Epoch: e, Ended: 1, Cause: cluster.SupportSilent}, Received: cluster.Support{Epoch: e, Live: true, Left: 0.5}},
+		}
+		r.backend.statuses[2].Peers = map[cluster.NodeID]cluster.PeerStatus{1: {Given: cluster.Support{Epoch: e, Ended: 6, Cause: cluster.SupportStalled}}}
+		delete(r.backend.statuses, 3)
+	})
+	tell := func(node uint32) string {
+		t.Helper()
+		got, err := r.client("viewer").ListSupport(t.Context(), &adminpb.ListSupportRequest{Node: node})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out []string
+		for _, s := range got.GetSupport() {
+			out = append(out, fmt.Sprintf("n%d>n%d %v %s %d %s by n%d", s.GetFrom(), s.GetTo(), s.GetLive(), s.GetEpoch(), s.GetEnded(), s.GetCause(), s.GetToldBy()))
+		}
+		return strings.Join(out, "; ")
+	}
+	if got, want := tell(0), "n1>n2 true 4.2 0  by n1; n1>n3 false 4.2 1 silent by n1; n2>n1 false 4.2 6 stalled by n2; n3>n1 true 4.2 0  by n1"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got, want := tell(3), "n1>n3 false 4.2 1 silent by n1; n3>n1 true 4.2 0  by n1"; got != want {
+		t.Errorf("with n3: got %s, want %s", got, want)
+	}
+	if _, err := r.client("viewer").ListSupport(t.Context(), &adminpb.ListSupportRequest{Node: 9}); err == nil {
+		t.Error("n9 has support")
 	}
 }
 

@@ -94,6 +94,17 @@ func compared(d *RangeDescriptor, index uint64, nodes []NodeID, sums map[NodeID]
 	return out
 }
 
+// Result is the comparison in one word: same, differ, or unknown (not all have told).
+func (c *Comparison) Result() string {
+	switch {
+	case len(c.Differ) > 0:
+		return "differ"
+	case len(c.Same) > 0 && len(c.Untold) == 0:
+		return "same"
+	}
+	return "unknown"
+}
+
 // Tell says of a range that has diverged who differs from whom, and where.
 func (c *Comparison) Tell(id RangeID) string {
 	if len(c.Same) == 0 {

@@ -269,6 +269,8 @@ type RangeStatus struct {
 	WritesPerSecond float64 `json:"writesPerSecond,omitempty"`
 	// Progress is known by the leader only: one row per other replica.
 	Progress []ReplicaProgress `json:"progress,omitempty"`
+	// Lease is known by the leader only; nil: the replica does not lead.
+	Lease *LeaseStatus `json:"lease,omitempty"`
 	// Failed says why this replica has stopped, if it has.
 	Failed string `json:"failed,omitempty"`
 	// Checksums are what the replica held when it was compared last, the newest first.

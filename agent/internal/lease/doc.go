@@ -9,9 +9,10 @@
 //
 // # Concurrency
 //
-// Pairs and Binding belong to the goroutine of the store's core. A Grant never
-// changes, and Holds may be called by any goroutine: what changes behind it, a
-// peer's promise, is read atomically.
+// Pairs and Binding belong to the goroutine of the store's core, but for Pairs.Given,
+// which any goroutine may call, as Peer's methods. A Grant never changes, and Holds
+// may be called by any goroutine: what changes behind it, a peer's promise, is read
+// atomically.
 //
 // # Invariants
 //

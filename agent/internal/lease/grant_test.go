@@ -102,3 +102,33 @@ func TestRule11And12(t *testing.T) {
 		t.Error("who is not bound hears all")
 	}
 }
+
+// TestGrantLeft: a lease lasts as long as the promise with which it loses its majority,
+// in the half that loses it first.
+func TestGrantLeft(t *testing.T) {
+	peer := func(until time.Duration) *Peer {
+		p := &Peer{}
+		p.now.Store(&support{epoch: Epoch{Boot: 1, Count: 1}, until: until, ceiling: hlc.Max})
+		return p
+	}
+	voter := func(until time.Duration, half [2]bool) Voter {
+		return Voter{Peer: peer(until), Bound: Epoch{Boot: 1, Count: 1}, Half: half}
+	}
+	both, first, second := [2]bool{true, true}, [2]bool{true, false}, [2]bool{false, true}
+	unbound := Voter{Peer: peer(900), Half: both}
+	for name, c := range map[string]struct {
+		voters []Voter
+		want   time.Duration
+	}{
+		"the leader alone":             {[]Voter{{Half: both}}, Counted},
+		"one of two others is enough":  {[]Voter{{Half: both}, voter(300, both), voter(500, both)}, 500},
+		"unbound does not count":       {[]Voter{{Half: both}, voter(300, both), unbound}, 300},
+		"no majority":                  {[]Voter{{Half: both}, unbound, unbound}, 0},
+		"the half that ends first":     {[]Voter{{Half: both}, voter(500, first), voter(200, second)}, 200},
+		"five voters, the second best": {[]Voter{{Half: both}, voter(1, both), voter(2, both), voter(3, both), voter(4, both)}, 3},
+	} {
+		if got := NewGrant(c.voters, Planted{}).Left(0); got != c.want {
+			t.Errorf("%s: %s left, want %s", name, got, c.want)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package lease
 import (
 	"cmp"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -72,6 +73,7 @@ type Pairs struct {
 	boot    cluster.Boot // of this start; 0: not begun
 	silent  time.Duration
 
+	mu       sync.Mutex // boot and given are changed under mu, for others who read them
 	given    []*promise // by node
 	received map[cluster.NodeID]*Peer
 	peers    []*Peer // by node
@@ -86,6 +88,11 @@ type promise struct {
 	count   uint64
 	until   time.Duration
 	ceiling hlc.Timestamp
+
+	// For people.
+	since     time.Duration // when it began, or was withdrawn
+	restarted bool          // the peer has asked under another boot
+	cause     cluster.SupportCause
 }
 
 // Peer is the support that one peer gives. Any goroutine may read it.
@@ -93,6 +100,7 @@ type Peer struct {
 	node cluster.NodeID
 	now  atomic.Pointer[support]
 	live bool // as of the last Review
+	lost atomic.Uint64
 }
 
 // support never changes once it is published.
@@ -100,6 +108,7 @@ type support struct {
 	epoch   Epoch
 	until   time.Duration
 	ceiling hlc.Timestamp
+	since   time.Duration // when the stretch began to count
 }
 
 // NewPairs begins without any promise. now is the boot-time clock. A start that
@@ -113,7 +122,13 @@ func NewPairs(now func() time.Duration, mayHavePromised bool, planted Planted) *
 }
 
 // Begin sets the boot of this start; before it nothing is asked or promised.
-func (p *Pairs) Begin(boot cluster.Boot) { p.boot = boot }
+func (p *Pairs) Begin(boot cluster.Boot) {
+	if p.boot != boot {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.boot = boot
+	}
+}
 
 // Boot returns the boot of this start.
 func (p *Pairs) Boot() cluster.Boot { return p.boot }
@@ -138,9 +153,15 @@ func (p *Pairs) Promise(from cluster.NodeID, a Ask, durable hlc.Timestamp) (Answ
 		return Answer{}, false
 	}
 	now := p.now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	g := p.promise(from)
 	if g.live && g.boot != a.Boot {
+		g.restarted = true
 		return Answer{}, false // the peer started again: the old promise runs out first (rule 5)
+	}
+	if !g.live {
+		g.since, g.restarted = now, false
 	}
 	ceiling := min(a.Ceiling, durable)
 	if p.planted.volatileCeiling() {
@@ -175,13 +196,15 @@ func (p *Pairs) Expire() []Ended {
 		if !g.live || now <= g.until {
 			continue
 		}
-		g.live = false
+		p.mu.Lock()
+		g.end(now)
 		if !p.planted.sameEpoch() {
 			g.count++
 		}
 		if p.planted.noCeiling() {
 			g.ceiling = 0
 		}
+		p.mu.Unlock()
 		out = append(out, Ended{Node: g.node, Ceiling: g.ceiling})
 	}
 	return out
@@ -196,12 +219,6 @@ func (p *Pairs) Supports(n cluster.NodeID, boot cluster.Boot, e Epoch) bool {
 	}
 	g := p.given[i]
 	return g.live && g.boot == boot && p.epoch(g) == e && p.now() <= g.until
-}
-
-// Promised says for how long a node's support of this one still counts.
-type Promised struct {
-	Node cluster.NodeID
-	Left time.Duration
 }
 
 // Take takes a peer's answer; what belongs to another boot of this node, or to an
@@ -219,8 +236,11 @@ func (p *Pairs) Take(from cluster.NodeID, a Answer) {
 	if p.planted.fullDuration() {
 		counted = Duration
 	}
-	s := &support{epoch: a.Epoch, until: a.Sent + counted, ceiling: a.Ceiling}
+	s := &support{epoch: a.Epoch, until: a.Sent + counted, ceiling: a.Ceiling, since: p.now()}
 	if old != nil && old.epoch == a.Epoch {
+		if peer.live {
+			s.since = old.since
+		}
 		s.until, s.ceiling = max(s.until, old.until), max(s.ceiling, old.ceiling)
 	} else {
 		p.version++
@@ -256,6 +276,9 @@ func (p *Pairs) Review() {
 		if live := s != nil && now < s.until; live != peer.live {
 			peer.live = live
 			p.version++
+			if !live {
+				peer.lost.Add(1)
+			}
 		}
 	}
 }
@@ -288,13 +311,4 @@ func (p *Peer) Epoch(now time.Duration) (e Epoch, ok bool) {
 		return Epoch{}, false
 	}
 	return s.epoch, true
-}
-
-// Left returns for how long the peer's promise still counts; 0: it does not.
-func (p *Peer) Left(now time.Duration) time.Duration {
-	s := p.now.Load()
-	if s == nil {
-		return 0
-	}
-	return max(s.until-now, 0)
 }

@@ -196,7 +196,59 @@ func TestReview(t *testing.T) {
 	v.at += 2 * Duration
 	supported(t, l, v, 1, hlc.Max)
 	step("it begins again, in another epoch", true)
-	if left := l.Peer(follower).Left(l.at); left != Counted || l.Peer(follower).Node() != follower {
-		t.Errorf("left %s", left)
+	if s := l.Peer(follower).Standing(l.at); s.Left != Counted || s.Node != follower {
+		t.Errorf("it stands so: %+v", s)
 	}
+}
+
+// TestStanding says how support stands, for both sides, and why it ended.
+func TestStanding(t *testing.T) {
+	l, v := newSide(3, false), newSide(9, false)
+	l.at, v.at = 5*time.Second, 9*time.Second
+	if s := l.Peer(follower).Standing(l.at); s.Live || !s.Epoch.IsZero() || len(v.Given()) > 0 {
+		t.Errorf("before anything was asked: %+v, %+v", s, v.Given())
+	}
+	a := supported(t, l, v, 1, hlc.Max)
+	given := func() Standing {
+		t.Helper()
+		if g := v.Given(); len(g) == 1 && g[0].Node == leader {
+			return g[0]
+		}
+		t.Fatalf("given: %+v", v.Given())
+		return Standing{}
+	}
+	if g := given(); !g.Live || g.Since != v.at || g.Epoch != a.Epoch || g.Left != Duration || g.Ended != 0 {
+		t.Errorf("given: %+v", g)
+	}
+	since := l.at
+	l.at, v.at = l.at+AskEvery, v.at+AskEvery
+	supported(t, l, v, 1, hlc.Max)
+	if s := l.Peer(follower).Standing(l.at); !s.Live || s.Since != since || s.Epoch != a.Epoch || s.Left != Counted {
+		t.Errorf("received: %+v", s)
+	}
+	end := func(late time.Duration, want cluster.SupportCause) {
+		t.Helper()
+		v.at += Duration + late
+		v.Expire()
+		if g := given(); g.Live || g.Cause != want || g.Since != v.at || g.Left != 0 {
+			t.Errorf("%s after its end: %+v, want cause %s", late, g, want)
+		}
+	}
+	end(1, cluster.SupportSilent)
+	if g := given(); g.Epoch != a.Epoch || g.Ended != 1 {
+		t.Errorf("of the stretch that is over: %+v", g)
+	}
+	l.at += Counted
+	l.Review()
+	if s := l.Peer(follower).Standing(l.at); s.Live || s.Ended != 1 || s.Since != l.at {
+		t.Errorf("lost: %+v", s)
+	}
+	supported(t, l, v, 1, hlc.Max)
+	end(stalled+1, cluster.SupportStalled)
+	supported(t, l, v, 1, hlc.Max)
+	q, _ := newSide(4, true).Question(1)
+	if _, ok := v.Promise(leader, q, hlc.Max); ok {
+		t.Error("promised to another boot at once")
+	}
+	end(1, cluster.SupportRestarted)
 }

@@ -15,6 +15,7 @@ func (r *Replica) Inspect() cluster.RaftState {
 		s.State = "failed"
 		return s
 	}
+	s.Asleep, s.BoundTo, s.BoundTerm = r.Asleep(), r.lease.binding.Node, r.lease.binding.Term
 	basic := r.rn.BasicStatus()
 	s.Vote = cluster.ReplicaID(basic.GetVote())
 	switch basic.RaftState {

@@ -19,9 +19,13 @@ type LeaseReads struct {
 
 	granted atomic.Pointer[granted]
 	served  atomic.Uint64
+	refused atomic.Uint64 // reads that the replica did not serve
+	wakes   atomic.Uint64 // times that a command woke the range
+	waking  atomic.Uint64 // nanoseconds that all of them together took
 
 	mu struct {
 		sync.Mutex
+		woken    time.Duration // when a range that slept was woken; 0: that is over
 		mark     hlc.Timestamp // of the latest read: no later command is at or below it
 		proposed uint64        // index of the last entry that was given to raft
 		applied  uint64        // index up to which the engine holds everything
@@ -149,6 +153,7 @@ func (l *LeaseReads) propose(fn func(mark hlc.Timestamp) (last uint64)) {
 func (l *LeaseReads) reached(applied uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.woke(applied)
 	l.mu.applied = applied
 	rest := l.mu.waiting[:0]
 	for _, w := range l.mu.waiting {

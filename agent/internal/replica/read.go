@@ -39,16 +39,16 @@ func (q *readQueue) len() int { return len(q.waiting) + len(q.inFlight) + len(q.
 func (r *Replica) Read(q *Read) {
 	switch {
 	case r.failed != nil:
-		q.Done(r.failedError())
+		r.refuseRead(q, r.failedError())
 		return
 	case r.cfg.Planted.localRead():
 		q.Done(nil)
 		return
 	case !r.leading:
-		q.Done(r.notLeader())
+		r.refuseRead(q, r.notLeader())
 		return
 	case r.reads.len() >= maxReads:
-		q.Done(ErrOverloaded)
+		r.refuseRead(q, ErrOverloaded)
 		return
 	}
 	r.leased.raise(q.TS)
@@ -122,7 +122,14 @@ func (r *Replica) refuseReads(err error) {
 	r.reads = readQueue{}
 	for _, reads := range [][]*Read{q.confirmed, q.inFlight, q.waiting} {
 		for _, read := range reads {
-			read.Done(err)
+			r.refuseRead(read, err)
 		}
 	}
+}
+
+func (r *Replica) refuseRead(q *Read, err error) {
+	if !q.refusal {
+		r.leased.refused.Add(1)
+	}
+	q.Done(err)
 }

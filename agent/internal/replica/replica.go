@@ -95,7 +95,7 @@ type Replica struct {
 	summing   *ChecksumJob       // asked for by the log; nil: none
 	checksums []cluster.Checksum // told, the newest first
 
-	counts struct{ reads, writes uint64 }
+	counts struct{ reads, writes uint64 } // reads: by a quorum's word
 }
 
 // Config says how a replica runs; package store fills it.

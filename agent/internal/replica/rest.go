@@ -16,6 +16,7 @@ const restTicks = 5
 // ticks and nothing is sent. Anything that concerns the range wakes it.
 type resting struct {
 	asleep bool
+	woken  bool   // and not idle since
 	idle   int    // ticks
 	index  uint64 // that the followers were asked about
 	agreed map[cluster.ReplicaID]bool
@@ -34,6 +35,10 @@ func (r *Replica) Asleep() bool { return r.lease.rest.asleep }
 // Wake has the replica tick again (rule 21).
 func (r *Replica) Wake() {
 	s := &r.lease.rest
+	if s.asleep && r.leading {
+		s.woken = true
+		r.leased.wake()
+	}
 	s.asleep, s.idle, s.index = false, 0, 0
 }
 
@@ -84,6 +89,10 @@ func (r *Replica) tickRest() {
 	if r.Awake() != "" {
 		s.idle, s.index = 0, 0
 		return
+	}
+	if s.woken {
+		s.woken = false
+		r.leased.calm()
 	}
 	if s.idle++; s.idle < restTicks {
 		return

@@ -34,6 +34,7 @@ func (r *Replica) Status() cluster.RangeStatus {
 	if !r.leading {
 		return s
 	}
+	s.Lease = r.leaseStatus()
 	if s.Settled = r.activity.settled(r.cfg.ElectionTicks); r.Asleep() {
 		s.Settled = s.Commit // nothing was outstanding when it fell asleep
 	}

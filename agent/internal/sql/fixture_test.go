@@ -278,7 +278,8 @@ func (v fakeViews) Leader(cluster.RangeID) cluster.NodeID { return 1 }
 func (v fakeViews) ClusterStatus(context.Context) (map[cluster.NodeID]*cluster.NodeStatus, []cluster.NodeID) {
 	st := &cluster.NodeStatus{Node: 1, Service: cluster.Ready, Version: "v1", Bytes: 1000, Sessions: 1, MetaIndex: v.meta.View().Index}
 	for _, id := range v.meta.View().RangeIDs() {
-		st.Ranges = append(st.Ranges, &cluster.RangeStatus{Descriptor: *v.meta.View().Ranges.Get(id), Replica: 1, Leader: 1, Term: 5, Counted: id != v.uncounted, Bytes: 10, LiveBytes: 7, DeadBytes: 3, Keys: 2})
+		st.Ranges = append(st.Ranges, &cluster.RangeStatus{Descriptor: *v.meta.View().Ranges.Get(id), Replica: 1, Leader: 1, Term: 5, Counted: id != v.uncounted, Bytes: 10, LiveBytes: 7, DeadBytes: 3, Keys: 2, Reads: 9,
+			Lease: &cluster.LeaseStatus{Lack: cluster.LeaseUnbound, Voters: []cluster.LeaseVoter{{Node: 2, Supports: true}}, Awake: "it is used", Confirmed: 3, Refused: 1}})
 	}
 	return map[cluster.NodeID]*cluster.NodeStatus{1: st}, nil
 }

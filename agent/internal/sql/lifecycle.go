@@ -32,10 +32,12 @@ func lifecycleColumns(kind syntax.ShowKind) ([]shownColumn, bool) {
 	switch kind {
 	case syntax.ShowRaftGroups:
 		return []shownColumn{{"range", text}, {"node", text}, {"replica", number}, {"role", text}, {"leader", text}, {"term", number},
-			{"commit", number}, {"applied", number}, {"match", number}, {"state", text}, {"gen", number}}, true
+			{"commit", number}, {"applied", number}, {"match", number}, {"state", text}, {"gen", number},
+			{"lease", text}, {"lease_why", text}, {"bound", datum.Bool}, {"supports", datum.Bool}, {"awake", text}, {"reads_leased", number}, {"reads_confirmed", number}, {"reads_refused", number}}, true
 	case syntax.ShowPeerHealth:
 		return []shownColumn{{"observer", text}, {"peer", text}, {"liveness", text}, {"since", at}, {"cause", text}, {"breaker", text},
-			{"failures", number}, {"rtt_ms", decimal}, {"clock_offset_ms", decimal}, {"last_error", text}}, true
+			{"failures", number}, {"rtt_ms", decimal}, {"clock_offset_ms", decimal}, {"last_error", text},
+			{"supports", datum.Bool}, {"support_since", at}, {"supports_withdrawn", number}, {"withdrawn_cause", text}}, true
 	case syntax.ShowNode, syntax.ShowSummary:
 		return []shownColumn{{"item", text}, {"value", text}}, true
 	case syntax.ShowPools:
@@ -104,13 +106,42 @@ func raftGroups(statuses map[cluster.NodeID]*cluster.NodeStatus) [][]datum.Datum
 			if m, ok := matchOf(statuses[r.Leader], r.Descriptor.ID, node); ok {
 				match = number(m)
 			}
-			out = append(out, []datum.Datum{datum.MakeText(r.Descriptor.ID.String()), datum.MakeText(node.String()), number(uint64(r.Replica)),
+			out = append(out, append([]datum.Datum{datum.MakeText(r.Descriptor.ID.String()), datum.MakeText(node.String()), number(uint64(r.Replica)),
 				datum.MakeText(string(rep.Role)), leaderName(r.Leader), number(r.Term), number(r.Commit), number(r.Applied), match,
-				datum.MakeText(state), number(r.Descriptor.Generation)})
+				datum.MakeText(state), number(r.Descriptor.Generation)}, leaseCells(r, statuses[r.Leader])...))
 		}
 	}
 	slices.SortStableFunc(out, func(a, b []datum.Datum) int { return rangeNumber(a[0]) - rangeNumber(b[0]) })
 	return out
+}
+
+// leaseCells are, of a leader, its lease, why the range is awake (empty: it sleeps) and
+// what reads went by; of another voter what its leader says of it.
+func leaseCells(r *cluster.RangeStatus, leader *cluster.NodeStatus) []datum.Datum {
+	none, unknown, no := datum.MakeNull(datum.Text), datum.MakeNull(datum.Bool), datum.MakeNull(datum.Int8)
+	if l := r.Lease; l != nil {
+		return []datum.Datum{leaseWord(l), datum.MakeText(l.Why()), unknown, unknown, datum.MakeText(l.Awake), number(r.Reads - min(r.Reads, l.Confirmed)), number(l.Confirmed), number(l.Refused)}
+	}
+	out := []datum.Datum{none, none, unknown, unknown, none, no, no, no}
+	if leader == nil {
+		return out
+	}
+	rep, _ := r.Descriptor.ByReplica(r.Replica)
+	if lr := leader.Range(r.Descriptor.ID); lr != nil && lr.Lease != nil {
+		for i := range lr.Lease.Voters {
+			if v := &lr.Lease.Voters[i]; v.Node == rep.Node {
+				out[2], out[3] = datum.MakeBool(v.Bound != cluster.SupportEpoch{}), datum.MakeBool(v.Supports)
+			}
+		}
+	}
+	return out
+}
+
+func momentOf(t time.Time) datum.Datum {
+	if t.IsZero() {
+		return datum.MakeNull(datum.Timestamptz)
+	}
+	return datum.FromTime(t)
 }
 
 func rangeNumber(d datum.Datum) int {
@@ -150,12 +181,9 @@ func peerHealth(statuses map[cluster.NodeID]*cluster.NodeStatus) [][]datum.Datum
 	for _, from := range nodesOf(statuses) {
 		for _, to := range nodesOf(statuses[from].Peers) {
 			p := statuses[from].Peers[to]
-			since := datum.MakeNull(datum.Timestamptz)
-			if !p.Since.IsZero() {
-				since = datum.FromTime(p.Since)
-			}
-			out = append(out, []datum.Datum{datum.MakeText(from.String()), datum.MakeText(to.String()), datum.MakeText(string(p.Liveness)), since,
-				datum.MakeText(p.Cause), datum.MakeText(p.Breaker), number(p.Failures), millis(p.RTT), millis(p.ClockOffset), datum.MakeText(p.LastError)})
+			out = append(out, []datum.Datum{datum.MakeText(from.String()), datum.MakeText(to.String()), datum.MakeText(string(p.Liveness)), momentOf(p.Since),
+				datum.MakeText(p.Cause), datum.MakeText(p.Breaker), number(p.Failures), millis(p.RTT), millis(p.ClockOffset), datum.MakeText(p.LastError),
+				datum.MakeBool(p.Given.Live), momentOf(p.Given.Since), number(p.Given.Ended), datum.MakeText(string(p.Given.Cause))})
 		}
 	}
 	return out

@@ -102,7 +102,7 @@ func TestAlterNode(t *testing.T) {
 
 func TestShowLifecycle(t *testing.T) {
 	c := newFixture(t, nil).open(func(o *SessionOptions) { o.User = "root" })
-	if got := strings.Split(c.run("show raft groups"), "\n"); len(got) != 18 || got[0] != "r1|n1|1|voter|n1|5|0|0|NULL|leader|1" || !strings.HasPrefix(got[1], "r2|") {
+	if got := strings.Split(c.run("show raft groups"), "\n"); len(got) != 18 || got[0] != "r1|n1|1|voter|n1|5|0|0|NULL|leader|1|unbound|not bound to the leader yet: n2|NULL|NULL|it is used|6|3|1" || !strings.HasPrefix(got[1], "r2|") {
 		t.Errorf("show raft groups: %q", got)
 	}
 	c.want("SHOW", "show peer health")

@@ -33,7 +33,8 @@ func showColumns(kind syntax.ShowKind) []shownColumn {
 			{"version", text}, {"ranges", number}, {"leaders", number}, {"bytes", number}, {"live_bytes", number}, {"dead_bytes", number}, {"sessions", number}, {"locality", text}}
 	case syntax.ShowRanges:
 		return []shownColumn{{"range", text}, {"vshards", text}, {"leader", text}, {"voters", text}, {"learners", text}, {"bytes", number},
-			{"live_bytes", number}, {"dead_bytes", number}, {"keys", number}, {"reads", number}, {"writes", number}, {"state", text}, {"gen", number}, {"pool", text}, {"start_key", text}, {"end_key", text}}
+			{"live_bytes", number}, {"dead_bytes", number}, {"keys", number}, {"reads", number}, {"writes", number}, {"state", text}, {"gen", number}, {"pool", text}, {"start_key", text}, {"end_key", text},
+			{"lease", text}, {"compared_at", datum.Timestamptz}, {"compared", text}}
 	case syntax.ShowRouting:
 		return []shownColumn{{"range", text}, {"vshards", text}, {"leader", text}, {"address", text}, {"replicas", text}, {"gen", number},
 			{"pool", text}, {"start_key", text}, {"end_key", text}}
@@ -275,10 +276,43 @@ func (s *Server) ranges(view *metastate.View, statuses map[cluster.NodeID]*clust
 		if d.IsMeta() { // it has voters on up to five nodes, and learners everywhere else by design
 			wanted = len(voters)
 		}
-		out = append(out, append([]datum.Datum{datum.MakeText(id.String()), datum.MakeText(vshards(d)), leaderName(leader), nodeNames(voters),
-			nodeNames(d.Learners()), counts[0], counts[1], counts[2], counts[3], counts[4], counts[5], datum.MakeText(sight.state(wanted)), number(d.Generation)}, place(view, d)...))
+		row := append([]datum.Datum{datum.MakeText(id.String()), datum.MakeText(vshards(d)), leaderName(leader), nodeNames(voters),
+			nodeNames(d.Learners()), counts[0], counts[1], counts[2], counts[3], counts[4], counts[5], datum.MakeText(sight.state(wanted)), number(d.Generation)}, place(view, d)...)
+		out = append(out, append(append(row, sight.lease()), sight.compared(statuses)...))
 	}
 	return out
+}
+
+// lease is how the range's lease stands; NULL: no leader has told.
+func (r *rangeSight) lease() datum.Datum {
+	if r.leader == nil || r.leader.Lease == nil {
+		return datum.MakeNull(datum.Text)
+	}
+	return leaseWord(r.leader.Lease)
+}
+
+// leaseWord is held, or what the lease lacks.
+func leaseWord(l *cluster.LeaseStatus) datum.Datum {
+	if l.Held() {
+		return datum.MakeText("held")
+	}
+	return datum.MakeText(string(l.Lack))
+}
+
+// compared is when the replicas were compared last, and what came of it; NULL: never.
+func (r *rangeSight) compared(statuses map[cluster.NodeID]*cluster.NodeStatus) []datum.Datum {
+	c := cluster.Compare(r.descriptor, func(rep cluster.ReplicaDescriptor) []cluster.Checksum {
+		if st := statuses[rep.Node]; st != nil {
+			if x := st.Range(r.descriptor.ID); x != nil && x.Replica == rep.Replica {
+				return x.Checksums
+			}
+		}
+		return nil
+	})
+	if c.Index == 0 {
+		return []datum.Datum{datum.MakeNull(datum.Timestamptz), datum.MakeNull(datum.Text)}
+	}
+	return []datum.Datum{momentOf(c.At), datum.MakeText(c.Result())}
 }
 
 // place is the pool of a range and its bounds in hex; of the meta range nothing.

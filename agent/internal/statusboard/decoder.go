@@ -18,6 +18,7 @@ const (
 	leastProgress = 4
 	leastReplica  = 3
 	leastChecksum = 12
+	leastVoter    = 11
 )
 
 // decoder reads what wire.go appends.
@@ -69,7 +70,24 @@ func (d *decoder) rangeStatus() Changed[cluster.RangeID, cluster.RangeStatus] {
 			d.checksum(&st.Checksums[i])
 		}
 	}
+	if parts&hasLease != 0 {
+		st.Lease = d.lease()
+	}
 	return Changed[cluster.RangeID, cluster.RangeStatus]{Key: st.Descriptor.ID, Value: st, Root: parts&hasDescriptor != 0}
+}
+
+func (d *decoder) lease() *cluster.LeaseStatus {
+	l := &cluster.LeaseStatus{Lack: cluster.LeaseLack(d.Bytes()), Awake: string(d.Bytes())}
+	l.Confirmed, l.Refused = d.Uvarint(), d.Uvarint()
+	if n := d.Count(leastVoter); n > 0 {
+		l.Voters = make([]cluster.LeaseVoter, n)
+	}
+	for i := range l.Voters {
+		v := &l.Voters[i]
+		v.Node, v.Supports = d.node(), d.Byte()&1 != 0
+		v.Bound = cluster.SupportEpoch{Boot: cluster.Boot(d.Uint64()), Count: d.Uvarint()}
+	}
+	return l
 }
 
 func (d *decoder) checksum(c *cluster.Checksum) {

@@ -21,7 +21,7 @@ func sameDescriptor(a, b *cluster.RangeStatus) bool {
 
 func sameRange(a, b *cluster.RangeStatus) bool {
 	load := a.Load == b.Load || a.Load != nil && b.Load != nil && *a.Load == *b.Load
-	return load && slices.Equal(a.Checksums, b.Checksums) && sameFigures(a, b) && a.Failed == b.Failed && slices.Equal(a.Progress, b.Progress) && sameDescriptor(a, b)
+	return load && a.Lease.Same(b.Lease) && slices.Equal(a.Checksums, b.Checksums) && sameFigures(a, b) && a.Failed == b.Failed && slices.Equal(a.Progress, b.Progress) && sameDescriptor(a, b)
 }
 
 func sameFigures(a, b *cluster.RangeStatus) bool {
@@ -33,14 +33,17 @@ func sameFigures(a, b *cluster.RangeStatus) bool {
 }
 
 // Peers are the rules of a board of what a node finds of its peers. The root is
-// what matters when it changes: whether a peer is reached. How long a ping takes
-// is another figure each time.
+// what matters when it changes: whether a peer is reached, and whether it is
+// supported. How long a ping takes, or a promise counts, is another figure each time.
 func Peers() Rules[cluster.PeerStatus] {
 	return Rules[cluster.PeerStatus]{
 		Same: func(a, b *cluster.PeerStatus) bool { return *a == *b },
 		SameRoot: func(a, b *cluster.PeerStatus) bool {
 			x := *b
 			x.RTT, x.ClockOffset, x.LastPing = a.RTT, a.ClockOffset, a.LastPing
+			for to, from := range map[*cluster.Support]*cluster.Support{&x.Given: &a.Given, &x.Received: &a.Received} {
+				to.Left, to.Ceiling = from.Left, from.Ceiling
+			}
 			return *a == x
 		},
 	}

@@ -23,6 +23,7 @@ const (
 	hasRates
 	isCounted
 	hasChecksums
+	hasLease
 	knownParts = 1<<iota - 1
 )
 
@@ -83,7 +84,7 @@ func appendRange(b []byte, x *Changed[cluster.RangeID, cluster.RangeStatus]) []b
 	for _, p := range []struct {
 		part byte
 		has  bool
-	}{{hasDescriptor, x.Root}, {hasFailed, st.Failed != ""}, {hasLoad, st.Load != nil}, {isCounted, st.Counted}, {hasChecksums, len(st.Checksums) > 0}, {hasRates, st.ReadsPerSecond != 0 || st.WritesPerSecond != 0}} {
+	}{{hasDescriptor, x.Root}, {hasFailed, st.Failed != ""}, {hasLoad, st.Load != nil}, {isCounted, st.Counted}, {hasChecksums, len(st.Checksums) > 0}, {hasLease, st.Lease != nil}, {hasRates, st.ReadsPerSecond != 0 || st.WritesPerSecond != 0}} {
 		if p.has {
 			parts |= p.part
 		}
@@ -116,6 +117,26 @@ func appendRange(b []byte, x *Changed[cluster.RangeID, cluster.RangeStatus]) []b
 		for i := range st.Checksums {
 			b = appendChecksum(b, &st.Checksums[i])
 		}
+	}
+	if l := st.Lease; l != nil {
+		b = appendLease(b, l)
+	}
+	return b
+}
+
+func appendLease(b []byte, l *cluster.LeaseStatus) []byte {
+	b = codec.AppendBytes(codec.AppendBytes(b, l.Lack), l.Awake)
+	for _, v := range []uint64{l.Confirmed, l.Refused, uint64(len(l.Voters))} {
+		b = binary.AppendUvarint(b, v)
+	}
+	for i := range l.Voters {
+		v := &l.Voters[i]
+		bits := byte(0)
+		if v.Supports {
+			bits = 1
+		}
+		b = append(binary.AppendUvarint(b, uint64(v.Node)), bits)
+		b = binary.AppendUvarint(binary.BigEndian.AppendUint64(b, uint64(v.Bound.Boot)), v.Bound.Count)
 	}
 	return b
 }

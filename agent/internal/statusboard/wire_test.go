@@ -74,8 +74,8 @@ func TestEveryFieldTravels(t *testing.T) {
 	eachField(reflect.ValueOf(*full), nil, func(path []int) {
 		x := *full
 		x.Descriptor.Replicas, x.Progress = slices.Clone(full.Descriptor.Replicas), slices.Clone(full.Progress)
-		load := *full.Load
-		x.Load = &load
+		load, lease := *full.Load, *full.Lease
+		x.Load, x.Lease = &load, &lease
 		f := reflect.ValueOf(&x).Elem().FieldByIndex(path)
 		f.Set(reflect.Zero(f.Type()))
 		if statusboard.Ranges().Same(full, &x) {

@@ -437,8 +437,7 @@ func (c *Core) PublishTo(b *statusboard.Board[cluster.RangeID, cluster.RangeStat
 
 func (c *Core) publish(r *replica.Replica) {
 	if s, ok := c.slots[r.Range()]; ok && !s.destroying && c.statuses != nil {
-		st := r.Status()
-		c.statuses.Put(r.Range(), &st)
+		c.statuses.Put(r.Range(), c.leases.status(r))
 	}
 }
 

@@ -2,20 +2,46 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/replica"
 )
 
-// Inspect returns the raft state of this node's replica of a range.
+// inspectWait is how long Inspect waits for the loop: it goes round each tick.
+const inspectWait = time.Second
+
+// Inspect returns the raft state of this node's replica of a range. If the loop does
+// not get on, it is what was published.
 func (s *Store) Inspect(ctx context.Context, id cluster.RangeID) (cluster.RaftState, error) {
-	return request(ctx, s, func(c *Core, done func(cluster.RaftState, error)) { done(c.Inspect(id)) })
+	wait, cancel := context.WithTimeout(ctx, inspectWait)
+	defer cancel()
+	st, err := request(wait, s, func(c *Core, done func(cluster.RaftState, error)) { done(c.Inspect(id)) })
+	if wait.Err() != nil && ctx.Err() == nil {
+		st, err = s.published(id)
+	}
+	if err != nil {
+		return st, err
+	}
+	if r, ok := s.core.leases.reads.Load(id); ok {
+		reads, _ := r.(*replica.LeaseReads)
+		st.LeaseLeft = reads.Left().Seconds()
+	}
+	return st, nil
 }
 
-// Inspect returns the raft state of a replica.
-func (c *Core) Inspect(id cluster.RangeID) (cluster.RaftState, error) {
-	s, err := c.slot(id)
-	if err != nil {
-		return cluster.RaftState{}, err
+// published is what the board says of a replica.
+func (s *Store) published(id cluster.RangeID) (cluster.RaftState, error) {
+	st, ok := s.RangeStatus(id)
+	if !ok {
+		return cluster.RaftState{}, &RangeNotFoundError{Range: id}
 	}
-	return s.r.Inspect(), nil
+	out := cluster.RaftState{Status: st, State: "follower", Age: s.StatusAge().Seconds(), Asleep: st.Lease != nil && st.Lease.Awake == ""}
+	switch {
+	case st.Failed != "":
+		out.State = "failed"
+	case st.IsLeader():
+		out.State = "leader"
+	}
+	return out, nil
 }

@@ -28,10 +28,10 @@ type leases struct {
 	// What other goroutines read.
 	reads   sync.Map    // cluster.RangeID -> *replica.LeaseReads
 	off     atomic.Bool // reads ask a quorum always
-	rounds  atomic.Uint64
+	rounds  fallbacks
 	durable atomic.Uint64 // the clock's ceiling
 	peers   atomic.Pointer[[]*lease.Peer]
-	gone    atomic.Uint64 // reads under leases of replicas that are not here any more
+	gone    struct{ reads, refused, wakes, waking atomic.Uint64 } // of replicas that are not here any more
 }
 
 // release is what a leader that stepped down still has to say (rule 20).
@@ -266,31 +266,6 @@ func (c *Core) BeginRead(id cluster.RangeID, ts hlc.Timestamp) (q replica.LeaseR
 	}
 	reads, _ := v.(*replica.LeaseReads)
 	return reads.Begin(ts)
-}
-
-// leaseReads counts the reads of this start; any goroutine may call it.
-func (c *Core) leaseReads() (leased, rounds uint64) {
-	c.leases.reads.Range(func(_, v any) bool {
-		if r, ok := v.(*replica.LeaseReads); ok {
-			leased += r.Served()
-		}
-		return true
-	})
-	return leased + c.leases.gone.Load(), c.leases.rounds.Load()
-}
-
-// support is what peers promise; any goroutine may call it.
-func (c *Core) support() []lease.Promised {
-	peers := c.leases.peers.Load()
-	if peers == nil {
-		return nil
-	}
-	now := c.cfg.Boottime()
-	out := make([]lease.Promised, 0, len(*peers))
-	for _, p := range *peers {
-		out = append(out, lease.Promised{Node: p.Node(), Left: p.Left(now)})
-	}
-	return out
 }
 
 // Lease is what this node's replica of a range says of its lease.

@@ -101,6 +101,15 @@ func TestIdleRangesAreSilent(t *testing.T) {
 	if q, ok := leader.c.BeginRead(2, leader.c.cfg.Clock.Now()); !ok || !q.Ready() || !q.Check() {
 		t.Error("no lease while asleep")
 	}
+	if st, _ := leader.c.RangeStatus(2); st.Lease == nil || !st.Lease.Held() || st.Lease.Awake != "" {
+		t.Errorf("while it sleeps the leader says %+v", st.Lease)
+	}
+	if st, err := leader.c.Inspect(2); err != nil || !st.Asleep || !asleep() {
+		t.Errorf("who looks at a range that sleeps: %+v, %v, and it sleeps: %v", st, err, asleep())
+	}
+	if n, _ := leader.c.slots[2].r.LeaseReads().Wakes(); n != 0 {
+		t.Errorf("%d commands woke it before there was one", n)
+	}
 	var done bool
 	leader.c.Propose(2, &replica.Proposal{
 		ID: newID(leader.c.cfg.Clock), Payload: datastate.EncodeBatch(&datastate.Batch{Ops: []datastate.Op{putOp("a", "1")}}),
@@ -111,6 +120,74 @@ func TestIdleRangesAreSilent(t *testing.T) {
 	}
 	if !done {
 		t.Error("nothing was written to a range that slept")
+	}
+	if n, took := leader.c.slots[2].r.LeaseReads().Wakes(); n != 1 || took <= 0 || took > 5*leader.c.cfg.Tick {
+		t.Errorf("%d commands woke the range, in %s", n, took)
+	}
+}
+
+// TestLeaseStatus has a leader say what its lease rests on, what it lacks, and for what
+// reads it asked a quorum.
+func TestLeaseStatus(t *testing.T) {
+	x := newTrio(t)
+	l := x.leased()
+	leader := x.nodes[l].c
+	said := func() *cluster.LeaseStatus {
+		t.Helper()
+		st, ok := leader.RangeStatus(2)
+		if !ok || st.Lease == nil {
+			t.Fatalf("the leader says %+v", st)
+		}
+		return st.Lease
+	}
+	read := func(want cluster.LeaseLack, of int) {
+		t.Helper()
+		leader.Read(2, leader.cfg.Clock.Now(), func(h *ReadHandle, err error) {
+			if err == nil {
+				h.Close()
+			}
+		})
+		for i, lack := range cluster.LeaseLacks {
+			if n := leader.leases.rounds[i].Load(); lack == want && n != uint64(of) {
+				t.Errorf("%d reads asked a quorum for want of %q, want %d", n, lack, of)
+			}
+		}
+	}
+	for i := 0; i < 50 && (!said().Voters[0].Counts() || !said().Voters[1].Counts()); i++ {
+		x.step()
+	}
+	s := said()
+	if !s.Held() || len(s.Voters) != 2 || !s.Voters[0].Counts() || !s.Voters[1].Counts() || s.Why() != "" {
+		t.Errorf("held: %+v", s)
+	}
+	if f, _ := x.nodes[(l+1)%3].c.RangeStatus(2); f.Lease != nil {
+		t.Errorf("a follower speaks of its lease: %+v", f.Lease)
+	}
+	read(cluster.LeaseEnded, 1) // it holds now: it was away a moment ago
+	leader.leases.off.Store(true)
+	leader.leases.unused(s)
+	if s.Lack != cluster.LeaseOff {
+		t.Errorf("lease_reads is off: %+v", s)
+	}
+	read(cluster.LeaseOff, 1)
+	leader.leases.off.Store(false)
+	confirmed := said().Confirmed
+	for i := 0; i < 20 && said().Confirmed == confirmed; i++ {
+		x.step()
+	}
+	if got := said().Confirmed; got != confirmed+2 {
+		t.Errorf("%d reads confirmed by a quorum, %d before", got, confirmed)
+	}
+	x.now = x.now.Add(lease.Duration)
+	if s := said(); s.Lack != cluster.LeaseUnsupported || s.Voters[0].Supports || s.Why() == "" {
+		t.Errorf("without promises: %+v", s)
+	}
+	read(cluster.LeaseUnsupported, 1)
+	l = x.leased()
+	leader = x.nodes[l].c
+	leader.Transfer(2, x.nodes[(l+1)%3].id, func(error) {})
+	if s := said(); s.Lack != cluster.LeaseHandingOver {
+		t.Errorf("in a transfer: %+v", s)
 	}
 }
 

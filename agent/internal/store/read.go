@@ -57,7 +57,7 @@ func (c *Core) Read(id cluster.RangeID, ts hlc.Timestamp, done func(*ReadHandle,
 		return
 	}
 	if s.r.Leading() {
-		c.leases.rounds.Add(1)
+		c.leases.rounds.add(c.fallback(s.r, ts))
 	}
 	s.r.Read(&replica.Read{TS: ts, Done: func(err error) {
 		if err != nil {

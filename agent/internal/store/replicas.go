@@ -189,7 +189,7 @@ func (c *Core) destroy(s *slot, next cluster.ReplicaID, done func(error)) {
 	}
 	s.destroying = true
 	c.leases.reads.Delete(s.id)
-	c.leases.gone.Add(s.r.LeaseReads().Served())
+	c.leases.leave(s.r.LeaseReads())
 	defer c.unpublish(s.id) // after Close, which publishes
 	d := s.r.Descriptor().Clone()
 	s.r.Close(&RangeNotFoundError{Range: s.id})
@@ -215,4 +215,13 @@ func (c *Core) destroyed(d *cluster.RangeDescriptor) *cluster.RangeDescriptor {
 		return wide
 	}
 	return d
+}
+
+// Inspect returns the raft state of a replica.
+func (c *Core) Inspect(id cluster.RangeID) (cluster.RaftState, error) {
+	s, ok := c.slots[id]
+	if !ok || s.destroying {
+		return cluster.RaftState{}, &RangeNotFoundError{Range: id}
+	}
+	return s.r.Inspect(), nil // a range that sleeps is not woken by who looks at it
 }

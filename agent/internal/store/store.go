@@ -11,7 +11,6 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
-	"github.com/nodedb/nodedb/agent/internal/lease"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 	"github.com/nodedb/nodedb/agent/internal/statusboard"
@@ -563,16 +562,6 @@ func (s *Store) SetSnapshotRate(bytesPerSecond int64) {
 	s.rate.set(bytesPerSecond)
 	s.intake.set(bytesPerSecond)
 }
-
-// SetLeaseReads says whether reads are served under leases; else each asks a quorum.
-func (s *Store) SetLeaseReads(on bool) { s.core.leases.off.Store(!on) }
-
-// LeaseReads returns how many reads were served under leases since the start, and for
-// how many a quorum was asked at a leader.
-func (s *Store) LeaseReads() (leased, rounds uint64) { return s.core.leaseReads() }
-
-// Support returns which peers support this node, and for how long that still counts.
-func (s *Store) Support() []lease.Promised { return s.core.support() }
 
 // HandleRaft takes a batch that a peer's Sender sent. It does not block, and
 // keeps batch.

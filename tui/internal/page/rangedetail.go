@@ -117,6 +117,8 @@ func (d *rangeDetail) draw(th *theme.Theme, s Size, snap *feed.Snapshot) *cell.B
 		rangeReads(r), rangeWrites(r)))).Blank()
 	d.replicas(th, b, r)
 	b.Blank()
+	d.lease(th, b, r, s.Now)
+	b.Blank()
 	d.raftState(th, b)
 	b.Blank()
 	d.placement(th, b)

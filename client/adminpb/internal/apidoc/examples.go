@@ -55,6 +55,7 @@ var examples = map[string]example{
 	"ExplainRange":       {body: `{"range":2}`},
 	"VerifyRange":        {body: `{"range":2,"timeout":30}`},
 	"InspectRaft":        {body: `{"range":1}`},
+	"ListSupport":        {body: `{}`},
 	"DiffRouting":        {body: `{}`},
 	"PauseOperation":     {body: `{"id":"op-7f3a"}`, fails: 404},
 	"ResumeOperation":    {body: `{"id":"op-7f3a"}`, fails: 404},

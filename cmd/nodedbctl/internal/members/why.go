@@ -68,6 +68,9 @@ func writeWhy(w io.Writer, e *ctl.Env, v view.MemberExplanation) error {
 	if err := l.Print(e.Term, render.Options{}); err != nil {
 		return err
 	}
+	if err := writeSupport(w, e, v.Support); err != nil {
+		return err
+	}
 	b.Reset()
 	for i, t := range v.Transitions[:min(len(v.Transitions), transitionsShown)] {
 		if i == 0 {

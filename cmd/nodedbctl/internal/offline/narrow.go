@@ -50,6 +50,11 @@ func narrow(req, out proto.Message) finding {
 		if len(r.GetIds()) > 0 && len(a.Ranges) == 0 {
 			return nothing
 		}
+	case *adminpb.ListSupportRequest:
+		a := out.(*adminpb.ListSupportResponse)
+		a.Support = slices.DeleteFunc(a.Support, func(x *adminpb.Support) bool {
+			return r.GetNode() != 0 && x.GetFrom() != r.GetNode() && x.GetTo() != r.GetNode()
+		})
 	case *adminpb.GetRoutingRequest:
 		a := out.(*adminpb.GetRoutingResponse)
 		a.Routes = slices.DeleteFunc(a.Routes, func(x *adminpb.Route) bool { return r.GetPool() != "" && x.GetPool() != r.GetPool() })

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -77,6 +79,21 @@ func write(w io.Writer, e *ctl.Env, v view.RaftReport) error {
 		{Head: "BYTES", Right: true, Cell: func(r row) string { return render.Bytes(r.LogBytes) }},
 		{Head: "COMMIT", Right: true, Cell: number(func(r row) uint64 { return r.Commit })},
 		{Head: "APPLIED", Right: true, Cell: number(func(r row) uint64 { return r.Applied })},
+		{Head: "BOUND TO", Cell: func(r row) string {
+			if r.BoundTo == nil {
+				return render.None
+			}
+			return render.Node(*r.BoundTo)
+		}},
+		{Head: "SLEEP", Cell: func(r row) string {
+			switch {
+			case r.State == "missing":
+				return render.None
+			case r.Asleep:
+				return "asleep"
+			}
+			return "awake"
+		}},
 		{Head: "GEN", Right: true, Cell: number(func(r row) uint64 { return r.Generation })},
 		{Head: "FAILED", Cell: func(r row) string { return render.Or(r.Failed) }},
 	}}
@@ -84,6 +101,9 @@ func write(w io.Writer, e *ctl.Env, v view.RaftReport) error {
 		return err
 	}
 	for _, r := range v.Replicas {
+		if err := writeLease(w, r); err != nil {
+			return err
+		}
 		for _, p := range r.Progress {
 			state := map[bool]string{true: "active", false: "silent"}[p.Active]
 			if p.Snapshot {
@@ -95,4 +115,21 @@ func write(w io.Writer, e *ctl.Env, v view.RaftReport) error {
 		}
 	}
 	return nil
+}
+
+// writeLease says of a leader what its lease rests on.
+func writeLease(w io.Writer, r view.RaftReplica) error {
+	var b strings.Builder
+	if r.Age > 0 {
+		fmt.Fprintf(&b, "%s does not get on: this is what it said %s ago, and its log and vote are not known\n", render.Node(r.Node), render.Duration(time.Duration(r.Age*float64(time.Second))))
+	}
+	if l := r.Lease; l != nil {
+		fmt.Fprintf(&b, "lease  %s", l.Text(&r.Node))
+		if l.Held {
+			fmt.Fprintf(&b, ", %.2f s left if nobody answers", r.LeaseLeft)
+		}
+		fmt.Fprintf(&b, "\nreads  %s  %s\n", l.Reads(), l.Sleep())
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -107,6 +108,9 @@ var columns = []render.Column[view.Range]{
 	{Head: "POOL", Key: "pool", Wide: true, Cell: func(r view.Range) string { return render.Or(r.Pool) }},
 	{Head: "START KEY", Key: "startKey", Wide: true, Cell: func(r view.Range) string { return render.Or(r.StartKey) }},
 	{Head: "END KEY", Key: "endKey", Wide: true, Cell: func(r view.Range) string { return render.Or(r.EndKey) }},
+	{Head: "LEASE", Wide: true, Cell: leaseWord},
+	{Head: "SLEEP", Wide: true, Cell: sleep},
+	{Head: "COMPARED", Wide: true, Cell: compared},
 	{Head: "TERM", Key: "term", Wide: true, Right: true, Cell: func(r view.Range) string { return fmt.Sprint(r.Term) }},
 	{Head: "COMMIT", Key: "commit", Wide: true, Right: true, Cell: func(r view.Range) string { return fmt.Sprint(r.Commit) }},
 	{Head: "APPLIED", Key: "applied", Wide: true, Right: true, Cell: func(r view.Range) string { return fmt.Sprint(r.Applied) }},
@@ -180,11 +184,14 @@ func writeShow(w io.Writer, e *ctl.Env, r view.Range) error {
 	}
 	fmt.Fprintf(&b, "leader %s  term %d  commit %d  applied %d\n", leader(r.Leader), r.Term, r.Commit, r.Applied)
 	fmt.Fprintf(&b, "%s (%s live, %s dead)  %s keys  %s reads/s  %s writes/s\n", known(r.Bytes, render.Bytes), known(r.LiveBytes, render.Bytes), known(r.DeadBytes, render.Bytes), known(r.Keys, decimal), known(r.ReadsPerSec, render.Number), known(r.WritesPerSec, render.Number))
-	compared := "not yet"
-	if r.Comparison != nil {
-		compared = told(e, r.Comparison)
+	if l := r.Lease; l != nil {
+		fmt.Fprintf(&b, "lease %s\nreads %s  %s\n", e.Term.Paint(leaseStyle(l), l.Text(r.Leader)), l.Reads(), l.Sleep())
 	}
-	b.WriteString("compared " + compared + "\n\n")
+	last := "not yet"
+	if r.Comparison != nil {
+		last = told(e, r.Comparison)
+	}
+	b.WriteString("compared " + last + "\n\n")
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return err
 	}
@@ -193,6 +200,42 @@ func writeShow(w io.Writer, e *ctl.Env, r view.Range) error {
 		return err
 	}
 	return writeHistory(w, r.History)
+}
+
+func leaseStyle(l *view.Lease) term.Style {
+	if l.Held {
+		return term.Good
+	}
+	return term.Warn
+}
+
+// leaseWord is the lease of a range in one word.
+func leaseWord(r view.Range) string {
+	switch {
+	case r.Lease == nil:
+		return render.None
+	case r.Lease.Held:
+		return "held"
+	}
+	return r.Lease.Lack
+}
+
+func sleep(r view.Range) string {
+	switch {
+	case r.Lease == nil:
+		return render.None
+	case r.Lease.Asleep:
+		return "asleep"
+	}
+	return "awake"
+}
+
+// compared is what came of the last comparison of the replicas, and when it was.
+func compared(r view.Range) string {
+	if r.Comparison == nil || r.Comparison.At == nil {
+		return render.None
+	}
+	return r.Comparison.Result() + " " + r.Comparison.At.Format(time.RFC3339)
 }
 
 const (

@@ -162,8 +162,8 @@ func unknownVerb(c *cobra.Command, verb string) error {
 
 // newDebug makes the noun debug.
 func newDebug(e *ctl.Env) *cobra.Command {
-	c := &cobra.Command{Use: "debug", Short: "Look deeper: raft, bundles, stopped nodes"}
-	c.AddCommand(bundle.New(e), bundle.NewLocal(e), raft.New(e))
+	c := &cobra.Command{Use: "debug", Short: "Look deeper: raft, support between nodes, bundles, stopped nodes"}
+	c.AddCommand(bundle.New(e), bundle.NewLocal(e), raft.New(e), members.NewSupport(e))
 	return c
 }
 

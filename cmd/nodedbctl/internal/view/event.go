@@ -75,6 +75,8 @@ type MemberExplanation struct {
 	Doubts      []Doubt `json:"seenBy"`
 	Transitions []Event `json:"transitions"`
 	Flaps       uint32  `json:"flaps"`
+	// Support is what the member gives others and others give it.
+	Support []Support `json:"support"`
 }
 
 // Doubt is how one node finds another.
@@ -94,7 +96,7 @@ type Doubt struct {
 
 // NewMemberExplanation makes a MemberExplanation.
 func NewMemberExplanation(r *adminpb.ExplainMemberResponse) MemberExplanation {
-	v := MemberExplanation{Member: NewMember(r.GetMember()), Doubts: []Doubt{}, Transitions: NewEvents(r.GetTransitions()), Flaps: r.GetFlaps()}
+	v := MemberExplanation{Member: NewMember(r.GetMember()), Doubts: []Doubt{}, Transitions: NewEvents(r.GetTransitions()), Flaps: r.GetFlaps(), Support: NewSupport(r.GetSupport())}
 	for _, d := range r.GetDoubts() {
 		v.Doubts = append(v.Doubts, Doubt{
 			Observer: d.GetObserver(), Liveness: d.GetLiveness(), Since: moment(d.GetSince()), Cause: d.GetCause(), Incarnation: d.GetIncarnation(),
@@ -128,6 +130,17 @@ type RaftReplica struct {
 	Generation uint64    `json:"generation"`
 	Progress   []Replica `json:"progress,omitempty"`
 	Failed     string    `json:"failed,omitempty"`
+	// Asleep says that the replica neither ticks nor sends.
+	Asleep bool `json:"asleep"`
+	// BoundTo is the node of the leader that a follower is bound to, in BoundTerm.
+	BoundTo   *uint32 `json:"boundTo"`
+	BoundTerm uint64  `json:"boundTerm"`
+	Lease     *Lease  `json:"lease"` // of a leader
+	// LeaseLeft is for how long the lease would last if nobody answered any more.
+	LeaseLeft float64 `json:"leaseLeftSeconds"`
+	// Age is how old this is if the node's store does not get on; its log and vote are
+	// not known then. 0: it is now.
+	Age float64 `json:"ageSeconds"`
 }
 
 // NewRaftReport makes a RaftReport.
@@ -138,6 +151,10 @@ func NewRaftReport(r *adminpb.InspectRaftResponse) RaftReport {
 			Node: x.GetNode(), Replica: x.GetReplica(), Role: x.GetRole(), State: x.GetState(), Term: x.GetTerm(), Vote: x.GetVote(),
 			Leader: optionalNode(x.GetLeader()), Commit: x.GetCommit(), Applied: x.GetApplied(), FirstIndex: x.GetFirstIndex(),
 			LastIndex: x.GetLastIndex(), LogBytes: x.GetLogBytes(), Generation: x.GetGeneration(), Failed: x.GetFailed(),
+			Asleep: x.GetAsleep(), BoundTo: optionalNode(x.GetBoundTo()), BoundTerm: x.GetBoundTerm(), LeaseLeft: x.GetLeaseLeft(), Age: x.GetAge(),
+		}
+		if l := x.GetLease(); l != nil {
+			rep.Lease = new(NewLease(l))
 		}
 		for _, p := range x.GetProgress() {
 			rep.Progress = append(rep.Progress, Replica{

@@ -37,6 +37,7 @@ func Kinds() []Kind {
 		list("RowList", map[string]any{}), one("Row", map[string]any{}),
 		list("SettingList", Setting{}), one("Setting", Setting{}),
 		one("Status", Status{}),
+		list("SupportList", Support{}), one("Support", Support{}),
 		list("TokenList", Token{}), one("Token", Token{}),
 		one("UpgradeStatus", UpgradeStatus{}),
 		one("Verdict", Verdict{}),

@@ -36,6 +36,8 @@ type Range struct {
 	Applied      uint64    `json:"applied"`
 	// Comparison is what the replicas told when they were compared last; null: never.
 	Comparison *Comparison `json:"comparison"`
+	// Lease is as the leader last said; null: no leader answered.
+	Lease *Lease `json:"lease"`
 	// History is what became of the range, oldest first; of ranges show.
 	History []Event `json:"history,omitempty"`
 }
@@ -71,6 +73,9 @@ func NewRange(r *adminpb.Range) Range {
 	}
 	if c := r.GetComparison(); c != nil {
 		v.Comparison = new(NewComparison(c))
+	}
+	if l := r.GetLease(); l != nil {
+		v.Lease = new(NewLease(l))
 	}
 	for _, rep := range r.GetReplicas() {
 		if rep.GetRole() == "learner" {
