@@ -125,6 +125,19 @@ func (f *fixture) rng(i int) *adminpb.Range {
 	return r
 }
 
+// why is what the others say of n1, and which support there is between them.
+func why() *adminpb.ExplainMemberResponse {
+	return &adminpb.ExplainMemberResponse{
+		AsOf: asOf(), Member: &adminpb.Member{Node: 1, Name: "n1", Liveness: "alive"}, Flaps: 1,
+		Doubts: []*adminpb.Doubt{{Observer: 2, Liveness: "alive", Since: ago(3 * time.Hour), Cause: "it said so, or another node did", Rtt: 0.0008, LastPing: ago(time.Second), Breaker: "closed", ClockOffset: -0.012}},
+		Support: []*adminpb.Support{
+			{From: 1, To: 2, Live: true, Epoch: "3.1", Since: ago(3 * time.Hour), Left: 0.82, ToldBy: 1},
+			{From: 1, To: 3, Epoch: "3.2", Since: ago(4 * time.Minute), Ended: 2, Cause: "silent", ToldBy: 1},
+			{From: 2, To: 1, Live: true, Epoch: "1.4", Since: ago(time.Minute), Left: 0.9, Ended: 3, Cause: "stalled", ToldBy: 2},
+		},
+	}
+}
+
 // raft is a range as each of its replicas has it: the leader's lease, and its voters
 // bound to it.
 func (f *fixture) raft(r *adminpb.Range) *adminpb.InspectRaftResponse {

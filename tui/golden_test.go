@@ -135,6 +135,10 @@ func TestGoldenStates(t *testing.T) {
 			r := newFixture(5, 64, false).raft(d.snap.Range(4))
 			d.update(fromPage{number: d.number, page: page.Ranges, result: page.Result{Name: "raft4", Value: r}})
 		}},
+		{"member-why", bad, func(d *Dashboard) {
+			press(d, "7", "j", "j", "enter")
+			d.update(fromPage{number: d.number, page: page.Members, result: page.Result{Name: "why1", Value: why()}})
+		}},
 		{"range-detail", bad, func(d *Dashboard) { press(d, "3", "n", "enter") }},
 		{"pool", bad, func(d *Dashboard) {
 			givePools(d, newFixture(5, 64, false))

@@ -264,9 +264,37 @@ func (p *members) doubts(th *theme.Theme, b *cell.Block) {
 		}
 		b.Add(l)
 	}
+	support(th, b, w.GetSupport())
 	for _, e := range w.GetTransitions() {
 		b.Add(eventLine(th, e, b.Width))
 	}
+}
+
+// support is what nodes promise each other, which leases rest on.
+func support(th *theme.Theme, b *cell.Block, list []*adminpb.Support) {
+	if len(list) == 0 {
+		return
+	}
+	b.Blank().Add(section(th, b.Width, "support", "who promises to follow nobody else; leases rest on it"))
+	b.Add(cell.NewLine(b.Width).Space(1).Field(th.Head, "  FROM", 8, false).Field(th.Head, "TO", 6, false).Field(th.Head, "SINCE", 10, false).Field(th.Head, "EPOCH", 7, true).
+		Field(th.Head, "LEFT", 8, true).Field(th.Head, "WITHDRAWN", 11, true).Space(2).Put(th.Head, "LAST CAUSE"))
+	for _, s := range list {
+		level, left, since := theme.Quiet, fmt.Sprintf("%.2f s", s.GetLeft()), cell.None
+		if !s.GetLive() {
+			level, left = theme.Alarm, cell.None
+		}
+		if s.GetSince() != nil {
+			since = s.GetSince().AsTime().Local().Format("15:04:05")
+		}
+		cause := map[string]string{
+			"silent": cell.Node(s.GetTo()) + " did not ask in time", "restarted": cell.Node(s.GetTo()) + " started again", "stalled": cell.Node(s.GetFrom()) + " stood still itself",
+		}[s.GetCause()]
+		mark, style := th.Mark(level)
+		b.Add(cell.NewLine(b.Width).Space(1).Put(style, mark+" ").Field(th.Bold, cell.Node(s.GetFrom()), 6, false).Field(th.Bold, cell.Node(s.GetTo()), 6, false).
+			Field(th.Dim, since, 10, false).Field(th.Plain, s.GetEpoch(), 7, true).Field(style, left, 8, true).
+			Field(th.Plain, strconv.FormatUint(s.GetEnded(), 10), 11, true).Space(2).Put(th.Plain, cell.Or(cause)))
+	}
+	b.Blank()
 }
 
 func millis(seconds float64) string {

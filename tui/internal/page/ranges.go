@@ -58,17 +58,14 @@ var rangeFields = match.Fields[*adminpb.Range]{
 }
 
 func replicaNodes(r *adminpb.Range, roles ...string) string {
-	var b strings.Builder
+	var ids []uint32
 	for _, x := range r.GetReplicas() {
-		if !slices.Contains(roles, x.GetRole()) {
-			continue
+		if slices.Contains(roles, x.GetRole()) {
+			ids = append(ids, x.GetNode())
 		}
-		if b.Len() > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(cell.Node(x.GetNode()))
 	}
-	return cell.Or(b.String())
+	slices.Sort(ids) // as nodedbctl and SQL have them
+	return cell.Or(cell.Nodes(ids, ","))
 }
 
 // Roles of replicas that vote, and of those that do not yet.
