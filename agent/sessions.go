@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -73,14 +74,18 @@ func (n *Node) forwardCancel(ctx context.Context, pid uint32, key []byte) {
 		n.logger.Error("a cancel request cannot be encoded", logattr.Err(err))
 		return
 	}
-	for _, id := range n.others() {
-		if !pgwire.PIDOnNode(pid, uint32(id)) {
-			continue
-		}
+	for _, id := range cancelTargets(n.others(), pid, n.suspects) {
 		if _, err := n.transport.Call(ctx, id, methodCancel, payload); err != nil {
 			n.logger.Debug("cancel request not forwarded", logattr.Peer(id), logattr.Err(err))
 		}
 	}
+}
+
+// cancelTargets are the nodes that may have the session. One that seems to be gone is
+// not waited for: its sessions are gone with it, and whoever can reach the port could
+// keep all requests to living nodes waiting behind those to a dead one.
+func cancelTargets(others []cluster.NodeID, pid uint32, suspected func(cluster.NodeID) bool) []cluster.NodeID {
+	return slices.DeleteFunc(slices.Clone(others), func(id cluster.NodeID) bool { return !pgwire.PIDOnNode(pid, uint32(id)) || suspected(id) })
 }
 
 // sessionMethods answer the other nodes.

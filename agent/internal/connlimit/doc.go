@@ -3,7 +3,8 @@
 // A Gate counts the connections of one port, in all and by network. When it is
 // full, the oldest connection that has not authenticated makes room for the
 // newest: strangers push out each other, and whoever comes with a credential
-// gets in while they try. A connection that has authenticated is never closed.
+// gets in while they try. A connection that has authenticated is never closed, and
+// does not count against its network: behind one address may be many nodes.
 //
 // # Concurrency
 //

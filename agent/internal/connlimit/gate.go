@@ -10,7 +10,7 @@ import (
 // Config says how many connections a port holds. All must be positive.
 type Config struct {
 	Total      int // connections at once
-	PerNetwork int // of them from one address (IPv6: one /64); loopback is free
+	PerNetwork int // that have not authenticated, from one address (IPv6: one /64); loopback is free
 	Spare      int // beyond Total, for loopback only: the operator on the machine gets in
 }
 
@@ -21,7 +21,7 @@ type Gate struct {
 	mu struct {
 		sync.Mutex
 		open      int
-		byNetwork map[netip.Prefix]int
+		byNetwork map[netip.Prefix]int // of strangers
 		strangers *list.List // of *Conn that have not authenticated, oldest first
 		stats     Stats
 	}
@@ -109,16 +109,17 @@ func (g *Gate) leave(c *Conn) {
 	c.gone = true
 	g.known(c)
 	g.mu.open--
-	if g.mu.byNetwork[c.network]--; g.mu.byNetwork[c.network] == 0 {
-		delete(g.mu.byNetwork, c.network)
-	}
 }
 
 // known takes c from the strangers. The gate is locked.
 func (g *Gate) known(c *Conn) {
-	if c.place != nil {
-		g.mu.strangers.Remove(c.place)
-		c.place = nil
+	if c.place == nil {
+		return
+	}
+	g.mu.strangers.Remove(c.place)
+	c.place = nil
+	if g.mu.byNetwork[c.network]--; g.mu.byNetwork[c.network] == 0 {
+		delete(g.mu.byNetwork, c.network)
 	}
 }
 

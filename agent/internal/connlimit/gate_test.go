@@ -122,6 +122,33 @@ func TestAuthenticatedStay(t *testing.T) {
 	}
 }
 
+// TestManyPeersBehindOneAddress: those that have authenticated leave their network room
+// for more, and strangers of it are bounded as before.
+func TestManyPeersBehindOneAddress(t *testing.T) {
+	g := New(Config{Total: 20, PerNetwork: 3, Spare: 1})
+	for i := range 8 {
+		p, c := g.come("192.0.2.1")
+		if c == nil || p.closed {
+			t.Fatalf("peer %d of one address was refused", i)
+		}
+		c.Authenticated()
+		c.Authenticated() // counts once
+		if i%2 == 0 {
+			defer c.Close()
+		}
+	}
+	first, _ := g.come("192.0.2.1")
+	for range 2 {
+		g.come("192.0.2.1")
+	}
+	if _, c := g.come("192.0.2.1"); c == nil || !first.closed {
+		t.Error("a fourth stranger of the address did not take the place of its oldest")
+	}
+	if n := len(g.mu.byNetwork); n != 1 {
+		t.Errorf("%d networks are counted", n)
+	}
+}
+
 func TestListener(t *testing.T) {
 	raw, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
