@@ -36,6 +36,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	st := c.n.source.Whole()
 	c.stored(ch, &st)
 	c.leases(ch, &st)
+	c.lanes(ch)
 	c.statements(ch)
 	c.work(ch)
 	gauge(desc("sql_sessions_count", "SQL sessions."), float64(st.Sessions))
@@ -123,6 +124,22 @@ func (c *collector) stored(ch chan<- prometheus.Metric, st *cluster.NodeStatus) 
 	gauge(desc("store_disk_sync_longest_seconds", "Longest of the last 16 syncs of the log."), st.Disk.SyncLongest)
 	ch <- prometheus.MustNewConstMetric(desc("store_reads_total", "Reads served by ranges of this node since it started."), prometheus.CounterValue, float64(reads))
 	ch <- prometheus.MustNewConstMetric(desc("store_writes_total", "Commands applied by ranges of this node since it started."), prometheus.CounterValue, float64(writes))
+}
+
+// lanes tells what waits for the core loop.
+func (c *collector) lanes(ch chan<- prometheus.Metric) {
+	if c.n.store == nil {
+		return
+	}
+	for _, u := range c.n.store.Lanes() {
+		gauge := func(d *prometheus.Desc, v float64) {
+			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, u.Lane.String())
+		}
+		gauge(desc("store_lane_requests_count", "Requests that wait for the core loop, by lane: urgent ones keep the node and the cluster alive, bulk is what SQL makes of data ranges.", "lane"), float64(u.Requests))
+		gauge(desc("store_lane_message_bytes", "Bytes of messages from peers that wait for it.", "lane"), float64(u.Bytes))
+		gauge(desc("store_lane_oldest_seconds", "How long the oldest of those has waited; 0: the lane is empty.", "lane"), u.Oldest.Seconds())
+		gauge(desc("store_lane_longest_wait_seconds", "The longest that anything waited within the last half to whole minute.", "lane"), u.Longest.Seconds())
+	}
 }
 
 // statements tells how many run and wait, by kind.

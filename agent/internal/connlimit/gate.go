@@ -22,7 +22,7 @@ type Gate struct {
 		sync.Mutex
 		open      int
 		byNetwork map[netip.Prefix]int // of strangers
-		strangers *list.List // of *Conn that have not authenticated, oldest first
+		strangers *list.List           // of *Conn that have not authenticated, oldest first
 		stats     Stats
 	}
 }

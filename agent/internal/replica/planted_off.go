@@ -98,3 +98,6 @@ func (Planted) TicksAsleep() bool { return false }
 
 // NoSync reports whether log appends skip the sync.
 func (Planted) NoSync() bool { return false }
+
+// HasOneLane is false here.
+func (Planted) HasOneLane() bool { return false }

@@ -52,6 +52,9 @@ type Planted struct {
 	// WideDestroy deletes the rows of a replica that is removed by whole vshards.
 	WideDestroy bool
 
+	// OneLane has everything wait for the core in one line.
+	OneLane bool
+
 	// KeepHung keeps the leaderships of a node whose disk hangs.
 	KeepHung bool
 	// AckHung takes a write that hangs for done.
@@ -206,3 +209,6 @@ func (p Planted) TicksAsleep() bool { return p.TickAsleep }
 
 // NoSync reports whether log appends skip the sync.
 func (p Planted) NoSync() bool { return p.SkipSync }
+
+// HasOneLane reports OneLane.
+func (p Planted) HasOneLane() bool { return p.OneLane }

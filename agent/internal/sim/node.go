@@ -26,6 +26,7 @@ type Node struct {
 	fs     *storage.MemFS
 	engine *storage.Engine
 	core   *store.Core
+	lanes  *lanes                                                   // in a crowded run; of this life
 	board  *statusboard.Board[cluster.RangeID, cluster.RangeStatus] // of this life
 	clock  *hlc.Clock
 	steady *hlc.Steady                // what the clock follows; of this life
@@ -132,6 +133,9 @@ func (n *Node) open() {
 	if n.core, err = store.OpenCore(cfg); err != nil {
 		n.w.fail("open core of %s: %v", n.id, err)
 		return
+	}
+	if n.w.cfg.Crowded {
+		n.lanes = newLanes(n.w.cfg.Planted)
 	}
 	n.board = statusboard.New[cluster.RangeID](statusboard.Ranges())
 	n.core.PublishTo(n.board)

@@ -44,7 +44,9 @@ func (w *World) beginOperators() {
 		}
 	}
 	o.inOrder(cmds)
-	w.After(w.ms(5000, 9000), o.ask)
+	if !w.cfg.Crowded {
+		w.After(w.ms(5000, 9000), o.ask)
+	}
 	o.beginPools()
 	if w.cfg.Upgrade {
 		w.After(w.ms(9000, 15000), o.roll)

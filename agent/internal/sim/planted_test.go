@@ -41,6 +41,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		extra func(*World)
 	}{
 		"log without sync":                      {Planted: replica.Planted{SkipSync: true}},
+		"one lane for all":                      {Planted: replica.Planted{OneLane: true}, tune: crowded, says: []string{"into a flood", "in a flood", "of a flood"}},
 		"read without quorum":                   {Planted: replica.Planted{LocalRead: true}},
 		"messages sent before the write":        {Planted: replica.Planted{SendFirst: true}},
 		"what is late is called lost":           {Planted: replica.Planted{DropLate: true}},

@@ -91,6 +91,8 @@ func (s *Stats) add(o *Stats) {
 	s.NewWrites += o.NewWrites
 	s.Hangs += o.Hangs
 	s.Served += o.Served
+	s.Flooded += o.Flooded
+	s.Commands += o.Commands
 	s.LeaseReads += o.LeaseReads
 	s.LeasesLost += o.LeasesLost
 	s.Noisy += o.Noisy
@@ -111,6 +113,14 @@ func TestLeases(t *testing.T) {
 func TestAHotRow(t *testing.T) {
 	if sum := runSeeds(t, 10, hotRow); sum.Added < 1000 || sum.Turns < 100 {
 		t.Errorf("%d additions, %d of which lost first", sum.Added, sum.Turns)
+	}
+}
+
+// TestFloods asks for one range more than cores can do: leases of other ranges and the
+// meta range do not notice.
+func TestFloods(t *testing.T) {
+	if sum := runSeeds(t, 2, crowded); sum.Flooded < 4000 || sum.Commands < 60 {
+		t.Errorf("%d requests were answered, %d commands", sum.Flooded, sum.Commands)
 	}
 }
 

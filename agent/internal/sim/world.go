@@ -56,6 +56,8 @@ type Config struct {
 	// Idle has nobody want anything once the ranges have three voters; nothing goes wrong.
 	Idle bool
 
+	// Crowded has cores take time: what they have no time for waits in their lanes.
+	Crowded bool
 	// Steady has nothing go wrong but what Extra brings.
 	Steady bool
 
@@ -153,6 +155,7 @@ type Stats struct {
 	Wakes                             int // of nodes by time alone: ticks, or rests of several
 	IdleBatches                       int // sent in the end of a run with Idle
 	Rolled, Unfit, Raised, NewWrites  int
+	Flooded, Commands                 int // requests of floods that were answered, commands of the meta range beside them
 	Hangs, Served                     int // disks that hung, ranges then found served elsewhere
 }
 
@@ -368,7 +371,7 @@ func (w *World) send(from *Node, to cluster.NodeID, batch []byte) bool {
 				return
 			}
 			dst.do(func() {
-				switch err := dst.core.HandleRaft(from.id, batch); {
+				switch err := dst.hear(from.id, batch); {
 				case err != nil:
 					dst.refused++
 				case store.Speaks(batch) && !mark.IsZero():

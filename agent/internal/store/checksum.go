@@ -51,7 +51,7 @@ func (s *Store) checksum(ctx context.Context, j *replica.ChecksumJob) {
 	if err == nil {
 		sum, err = j.Sum(func(bytes int64) error { return s.sumRate.wait(ctx, int(bytes)) })
 	}
-	_ = s.inbox.ask(true, func(c *Core) { c.Checksummed(j, sum, err) }) // a stopped store does not care
+	_ = s.inbox.complete(func(c *Core) { c.Checksummed(j, sum, err) }) // a stopped store does not care
 }
 
 // Verify has every replica of a range that this node leads read what it holds at one

@@ -71,7 +71,7 @@ type Behind struct {
 
 // Speaks reports whether a batch carries messages of replicas: it is no question
 // and no answer.
-func Speaks(batch []byte) bool { return batch[0] == batchFormat }
+func Speaks(batch []byte) bool { return batch[0] == batchFormat || batch[0] == urgentFormat }
 
 // takesPart reports whether the replica hears and speaks.
 func (s *slot) takesPart() bool { return !s.destroying && !s.held }
@@ -177,7 +177,7 @@ func (c *Core) ask() {
 func (c *Core) askOne(n cluster.NodeID) {
 	o := c.outbox(n)
 	o.met = c.marks.Now().Boot
-	o.full = append(o.full, c.question())
+	o.others = append(o.others, c.question())
 }
 
 // question tells this store's past and asks what is known of it.
@@ -296,7 +296,7 @@ func (c *Core) compare(from cluster.NodeID, batch []byte) (done bool, err error)
 	now, body, _ := cluster.DecodeMark(batch[markAt:])
 	c.askPeer(from)
 	switch batch[0] {
-	case batchFormat:
+	case batchFormat, urgentFormat:
 		if !c.marks.Hear(from, now) {
 			c.wonder(from)
 			return true, fmt.Errorf("batch from %s: what its store is was not compared yet", from)
@@ -333,7 +333,7 @@ func (c *Core) wonder(from cluster.NodeID) {
 		return
 	}
 	o.wondered = c.ticks + 1
-	o.full = append(o.full, newBatch(whoFormat, 0))
+	o.others = append(o.others, newBatch(whoFormat, 0))
 }
 
 // refuse tells a peer that its store is older than what this node knows.
@@ -354,13 +354,13 @@ func (c *Core) refuse(from cluster.NodeID, known cluster.Mark, s cluster.Standin
 
 // Refuse refuses a peer that came to the transport's door.
 func (s *Store) Refuse(b Behind) {
-	_ = s.inbox.ask(true, func(c *Core) { c.refuse(b.Peer, b.Known, b.Standing) }) // a stopped store refuses all
+	_ = s.inbox.complete(func(c *Core) { c.refuse(b.Peer, b.Known, b.Standing) }) // a stopped store refuses all
 }
 
 // TakeAnswer takes an answer that came by another way than a batch: at the door
 // of a peer's transport.
 func (s *Store) TakeAnswer(from cluster.NodeID, answer []byte) {
-	_ = s.inbox.ask(true, func(c *Core) {
+	_ = s.inbox.complete(func(c *Core) {
 		if err := c.takeAnswer(from, answer); err != nil {
 			c.log.Warn("answer dropped", logattr.Peer(from), logattr.Err(err))
 		}
@@ -381,7 +381,7 @@ func (c *Core) answer(to cluster.NodeID, known, asked cluster.Mark) {
 	}
 	b := cluster.AppendPast(newBatch(answerFormat, 0), c.marks.Standing().Past)
 	o := c.outbox(to)
-	o.full = append(o.full, append(b, encodeAnswer(asked.Boot, known, knows, table)...))
+	o.others = append(o.others, append(b, encodeAnswer(asked.Boot, known, knows, table)...))
 }
 
 // Refusal is the answer to a peer whose store is behind what is known of it.

@@ -151,8 +151,8 @@ func (x *trio) work(n *trioNode) (busy bool) {
 	}
 	n.c.Process()
 	n.c.Flush(func(to cluster.NodeID, b []byte) bool {
-		n.spoke = n.spoke || b[0] == batchFormat
-		if b[0] == batchFormat {
+		n.spoke = n.spoke || Speaks(b)
+		if Speaks(b) {
 			x.sent++
 		}
 		x.said += Messages(b)

@@ -127,6 +127,10 @@ func DefaultConfig() Config {
 	}
 }
 
+func (c *Config) lanes() LaneLimits {
+	return LaneLimits{Requests: c.QueueRequests, Bytes: c.QueueBytes, ShareRequests: shareRequests, ShareBytes: shareBytes}
+}
+
 // Validate reports everything that is wrong with c.
 func (c *Config) Validate() error {
 	var errs []error

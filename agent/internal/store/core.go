@@ -405,9 +405,10 @@ func (c *Core) Send(id cluster.RangeID, to cluster.NodeID, m *pb.Message) {
 		return
 	}
 	o := c.outbox(to)
-	o.begin()
-	o.buf = replica.EncodeMessage(o.buf, id, m)
-	o.end()
+	g := o.lane(id, m.GetType())
+	g.begin()
+	g.buf = replica.EncodeMessage(g.buf, id, m)
+	g.end()
 }
 
 // Append satisfies replica.Output.
@@ -454,9 +455,9 @@ func (c *Core) Gone(id cluster.RangeID, node cluster.NodeID, next cluster.Replic
 		return
 	}
 	o := c.outbox(node)
-	o.begin()
-	o.buf = appendGone(o.buf, id, next)
-	o.end()
+	o.urgent.begin()
+	o.urgent.buf = appendGone(o.urgent.buf, id, next)
+	o.urgent.end()
 }
 
 // TakeSnapshots hands out the snapshots that are to be sent.

@@ -22,5 +22,5 @@ func (s *Store) count(ctx context.Context, j *replica.CountJob) {
 		n, err = j.Count(func(bytes int64) error { return s.scanRate.wait(ctx, int(bytes)) })
 	}
 	// Of a failure too, as when the loop is overloaded: the replica asks again.
-	_ = s.inbox.ask(true, func(c *Core) { c.Counted(j, n, err) }) // a stopped store does not care
+	_ = s.inbox.complete(func(c *Core) { c.Counted(j, n, err) }) // a stopped store does not care
 }

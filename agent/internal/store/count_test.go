@@ -31,14 +31,14 @@ func TestACountIsAskedForAgainAfterAnOverload(t *testing.T) {
 		return err
 	})
 	stuck, free := make(chan struct{}), make(chan struct{})
-	if err := s.inbox.ask(true, func(*Core) {
+	if err := s.inbox.complete(func(*Core) {
 		close(stuck)
 		<-free
 	}); err != nil {
 		t.Fatal(err)
 	}
 	<-stuck
-	for s.inbox.ask(false, func(*Core) {}) == nil {
+	for s.inbox.ask(Urgent, func(*Core) {}) == nil {
 	}
 	<-s.counting             // both have their turn
 	s.counting <- struct{}{} // and had it

@@ -24,7 +24,7 @@ type hangFixture struct {
 func (f *hangFixture) step() {
 	f.c.Process()
 	f.c.Flush(func(to cluster.NodeID, b []byte) bool {
-		for rest := b[batchHeader:]; b[0] == batchFormat && len(rest) > 0; {
+		for rest := b[batchHeader:]; Speaks(b) && len(rest) > 0; {
 			switch rest[0] {
 			case prepareType, goneType:
 				return true

@@ -35,6 +35,10 @@
 //     while the next is collected. Nobody hears of it, and nobody reads on the
 //     strength of it, before it is committed. What replaces or deletes the state of a
 //     replica comes after every round in which that takes part.
+//  9. What is urgent (support, elections, the meta range, operators, the end of what was
+//     begun) waits for no more of what SQL asks of data ranges than the core takes in a
+//     round, and has room of its own (TestLanes, TestFloods of package sim). The two
+//     lanes may overtake each other, as messages on two ways may.
 //
 // # What is not here
 //

@@ -3,68 +3,71 @@ package store
 import (
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/budget"
-	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/replica"
 )
 
-// inbox is what waits for the core loop. Requests and messages are bounded apart,
-// so that neither crowds the other out; both are refused at the door.
+// inbox holds the lanes for any number of goroutines.
 type inbox struct {
 	signal chan struct{} // holds one token while there is something
-
-	maxRequests, maxBytes int
-	memory                *budget.Budget // of batches
+	began  time.Time
+	memory *budget.Budget // of bulk messages; urgent ones are little, and have their own bound
 
 	mu struct {
 		sync.Mutex
-		requests []func(*Core)
-		batches  []raftBatch
-		bytes    int
-		closed   bool
+		lanes  *Lanes
+		closed bool
 	}
 }
 
-type raftBatch struct {
-	from  cluster.NodeID
-	bytes []byte
+func newInbox(limits LaneLimits, memory *budget.Budget, planted replica.Planted) *inbox {
+	i := &inbox{signal: make(chan struct{}, 1), began: time.Now(), memory: memory}
+	i.mu.lanes = NewLanes(limits, planted)
+	return i
 }
 
-func newInbox(maxRequests, maxBytes int, memory *budget.Budget) *inbox {
-	return &inbox{signal: make(chan struct{}, 1), maxRequests: maxRequests, maxBytes: maxBytes, memory: memory}
-}
+func (i *inbox) now() time.Duration { return time.Since(i.began) }
 
-// ask queues a request; internal ones (completions) are never refused for want
-// of room.
-func (i *inbox) ask(internal bool, fn func(*Core)) error {
+// ask queues a request.
+func (i *inbox) ask(l Lane, fn func(*Core)) error { return i.queue(l, false, fn) }
+
+// complete queues the end of what the core began.
+func (i *inbox) complete(fn func(*Core)) error { return i.queue(Urgent, true, fn) }
+
+func (i *inbox) queue(l Lane, completes bool, fn func(*Core)) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.mu.closed {
 		return ErrStopped
 	}
-	if !internal && len(i.mu.requests) >= i.maxRequests {
+	if !i.mu.lanes.Ask(l, completes, i.now(), fn) {
 		return ErrOverloaded
 	}
-	i.mu.requests = append(i.mu.requests, fn)
 	i.wake()
 	return nil
 }
 
 // message queues a batch from a peer, or refuses it: raft sends again.
-func (i *inbox) message(b raftBatch) error {
+func (i *inbox) message(b RaftBatch) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.mu.closed {
 		return ErrStopped
 	}
-	if i.mu.bytes+len(b.bytes) > i.maxBytes {
+	bulk := laneOfBatch(b.Bytes) == Bulk
+	if bulk {
+		if err := i.memory.Reserve(int64(len(b.Bytes))); err != nil {
+			return fmt.Errorf("%w: %w", ErrOverloaded, err)
+		}
+	}
+	if !i.mu.lanes.Message(b, i.now()) {
+		if bulk {
+			i.memory.Release(int64(len(b.Bytes)))
+		}
 		return ErrOverloaded
 	}
-	if err := i.memory.Reserve(int64(len(b.bytes))); err != nil {
-		return fmt.Errorf("%w: %w", ErrOverloaded, err)
-	}
-	i.mu.batches = append(i.mu.batches, b)
-	i.mu.bytes += len(b.bytes)
 	i.wake()
 	return nil
 }
@@ -76,24 +79,35 @@ func (i *inbox) wake() {
 	}
 }
 
-// take returns everything that waits, and takes back the slices of the last call.
-func (i *inbox) take(requests []func(*Core), batches []raftBatch) ([]func(*Core), []raftBatch) {
-	clear(requests)
-	clear(batches)
+// take moves into w what the core is to do next.
+func (i *inbox) take(w *Share) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	r, b := i.mu.requests, i.mu.batches
-	i.memory.Release(int64(i.mu.bytes))
-	i.mu.requests, i.mu.batches, i.mu.bytes = requests[:0], batches[:0], 0
-	return r, b
+	more, bytes := i.mu.lanes.Take(w, i.now())
+	i.memory.Release(int64(bytes))
+	if more {
+		i.wake()
+	}
 }
 
-// close refuses everything from now on and returns what waits.
+func (i *inbox) usage() []LaneUsage {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.mu.lanes.Usage(i.now())
+}
+
+// close refuses everything from now on and returns the requests that wait.
 func (i *inbox) close() []func(*Core) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.mu.closed = true
-	i.memory.Release(int64(i.mu.bytes))
-	i.mu.bytes = 0
-	return i.mu.requests
+	var out []func(*Core)
+	for more := true; more; {
+		var w Share
+		var bytes int
+		more, bytes = i.mu.lanes.Take(&w, i.now())
+		i.memory.Release(int64(bytes))
+		out = append(out, w.Requests...)
+	}
+	return out
 }

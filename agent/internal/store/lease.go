@@ -124,9 +124,9 @@ func (c *Core) askSupport() {
 	for _, n := range c.leases.near {
 		peers = append(peers, c.leases.pairs.Peer(n))
 		o := c.outbox(n)
-		o.begin()
-		o.buf = appendAsk(o.buf, &q)
-		o.end()
+		o.urgent.begin()
+		o.urgent.buf = appendAsk(o.urgent.buf, &q)
+		o.urgent.end()
 	}
 	c.leases.peers.Store(&peers)
 }
@@ -156,9 +156,9 @@ func (c *Core) giveSupport(from cluster.NodeID, q lease.Ask) {
 		return
 	}
 	o := c.outbox(from)
-	o.begin()
-	o.buf = appendPromise(o.buf, &a)
-	o.end()
+	o.urgent.begin()
+	o.urgent.buf = appendPromise(o.urgent.buf, &a)
+	o.urgent.end()
 	c.askAlong(from)
 }
 
@@ -201,9 +201,9 @@ func (c *Core) SendLease(id cluster.RangeID, to cluster.NodeID, m *replica.Lease
 		return
 	}
 	o := c.outbox(to)
-	o.begin()
-	o.buf = replica.EncodeLease(append(o.buf, leaseType), id, m)
-	o.end()
+	o.urgent.begin()
+	o.urgent.buf = replica.EncodeLease(append(o.urgent.buf, leaseType), id, m)
+	o.urgent.end()
 }
 
 // Release satisfies replica.Output.

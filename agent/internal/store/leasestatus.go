@@ -48,7 +48,7 @@ func (s *Store) SetLeaseReads(on bool) {
 	if s.core.leases.off.Swap(!on) == !on {
 		return
 	}
-	_ = s.inbox.ask(true, func(c *Core) { // a stopped store has no statuses
+	_ = s.inbox.complete(func(c *Core) { // a stopped store has no statuses
 		for _, slot := range c.order {
 			c.publish(slot.r)
 		}

@@ -27,6 +27,7 @@ const (
 	askFormat    byte = 2
 	answerFormat byte = 3
 	whoFormat    byte = 4 // asks to be asked; nothing more
+	urgentFormat byte = 5 // messages, as batchFormat, of the urgent lane
 	clockAt           = 1
 	markAt            = clockAt + 8
 	batchHeader       = markAt + cluster.MarkLen
@@ -46,10 +47,11 @@ const (
 // outbox collects what goes to one node.
 type outbox struct {
 	node cluster.NodeID
-	buf  []byte
-	room int // that the last batch would have wanted
-	full [][]byte
-	told uint64 // tick at which raft last heard that the node is unreachable
+	// urgent and bulk are messages, for those lanes of the receiver; both may be empty.
+	urgent, bulk outgoing
+	// others are questions and answers about stores.
+	others [][]byte
+	told   uint64 // tick at which raft last heard that the node is unreachable
 	// met is the boot in which the node was told this store's past: what comes from
 	// a start that it has not compared is dropped.
 	met cluster.Boot
@@ -57,11 +59,62 @@ type outbox struct {
 	wondered uint64
 }
 
-func (o *outbox) begin() {
-	if len(o.buf) == 0 {
+// outgoing collects messages of one lane.
+type outgoing struct {
+	format byte
+	buf    []byte
+	room   int // that the last batch would have wanted
+	full   [][]byte
+}
+
+// begin makes room for a message.
+func (g *outgoing) begin() {
+	if len(g.buf) == 0 {
 		// The last round says how much this one has to say.
-		o.buf = newBatch(batchFormat, o.room)
+		g.buf = newBatch(g.format, g.room)
 	}
+}
+
+// end is called after it.
+func (g *outgoing) end() {
+	if len(g.buf) >= batchBytes {
+		g.full = append(g.full, g.buf)
+		g.buf = nil
+	}
+}
+
+// take returns the batches.
+func (g *outgoing) take() [][]byte {
+	g.room = min(len(g.buf), batchBytes/16)
+	out := g.full
+	if len(g.buf) > 0 {
+		out = append(out, g.buf)
+	}
+	g.full, g.buf = nil, nil
+	return out
+}
+
+func (g *outgoing) empty() bool { return len(g.buf) == 0 && len(g.full) == 0 }
+
+// lane is where a message of a range goes. Elections are urgent: a range without a
+// leader serves nobody.
+func (o *outbox) lane(id cluster.RangeID, t pb.MessageType) *outgoing {
+	switch t {
+	case pb.MsgVote, pb.MsgVoteResp, pb.MsgPreVote, pb.MsgPreVoteResp, pb.MsgTimeoutNow:
+		return &o.urgent
+	}
+	if laneOf(id) == Urgent {
+		return &o.urgent
+	}
+	return &o.bulk
+}
+
+// laneOfBatch is the lane of a batch that arrives. Questions and answers are urgent.
+func laneOfBatch(b []byte) Lane {
+	if len(b) > 0 && b[0] == batchFormat {
+		return Bulk
+	}
+	return Urgent
 }
 
 // newBatch begins a batch with room for so many bytes; Flush fills its header.
@@ -71,17 +124,10 @@ func newBatch(format byte, room int) []byte {
 	return b
 }
 
-func (o *outbox) end() {
-	if len(o.buf) >= batchBytes {
-		o.full = append(o.full, o.buf)
-		o.buf = nil
-	}
-}
-
 func (c *Core) outbox(n cluster.NodeID) *outbox {
 	o, ok := c.peers[n]
 	if !ok {
-		o = &outbox{node: n}
+		o = &outbox{node: n, urgent: outgoing{format: urgentFormat}, bulk: outgoing{format: batchFormat}}
 		c.peers[n] = o
 		i, _ := slices.BinarySearchFunc(c.peerOrder, n, func(o *outbox, n cluster.NodeID) int { return cmp.Compare(o.node, n) })
 		c.peerOrder = slices.Insert(c.peerOrder, i, o)
@@ -98,10 +144,10 @@ func (c *Core) Flush(send func(to cluster.NodeID, batch []byte) bool) {
 	mute := c.clock.waking || c.clock.dry() // peers would refuse the clock; questions and answers have none
 	for _, o := range c.peerOrder {
 		if mute {
-			o.buf = nil
-			o.full = slices.DeleteFunc(o.full, Speaks)
+			o.urgent.take()
+			o.bulk.take()
 		}
-		if len(o.buf) == 0 && len(o.full) == 0 {
+		if o.urgent.empty() && o.bulk.empty() && len(o.others) == 0 {
 			continue
 		}
 		if now == 0 && !mute {
@@ -109,15 +155,11 @@ func (c *Core) Flush(send func(to cluster.NodeID, batch []byte) bool) {
 		}
 		if o.met != reached.Boot {
 			o.met = reached.Boot
-			o.full = slices.Insert(o.full, 0, c.question())
+			o.others = slices.Insert(o.others, 0, c.question())
 		}
-		o.room = min(len(o.buf), batchBytes/16)
-		batches := append(o.full, o.buf)
-		o.full, o.buf = nil, nil
+		batches := append(append(o.others, o.urgent.take()...), o.bulk.take()...)
+		o.others = nil
 		for _, b := range batches {
-			if len(b) == 0 {
-				continue
-			}
 			binary.BigEndian.PutUint64(b[clockAt:], uint64(now))
 			copy(b[markAt:], mark)
 			c.work.batches.Add(1)
@@ -145,7 +187,7 @@ var errWaking = errors.New("the clock has not reached yet what this node used be
 // HandleRaft takes a batch from a peer. An error says that the rest of it was
 // dropped; raft sends again what matters.
 func (c *Core) HandleRaft(from cluster.NodeID, batch []byte) error {
-	if len(batch) < batchHeader || batch[0] < batchFormat || batch[0] > whoFormat {
+	if len(batch) < batchHeader || batch[0] < batchFormat || batch[0] > urgentFormat {
 		return fmt.Errorf("batch from %s: %w", from, replica.ErrMalformedMessage)
 	}
 	if done, err := c.compare(from, batch); done || err != nil {
@@ -215,7 +257,7 @@ func (c *Core) handle(from cluster.NodeID, b []byte) (rest []byte, err error) {
 // about support: a cluster whose ranges are all idle says nothing else. It is for
 // tests, which want to hear that.
 func Messages(batch []byte) (n int) {
-	if len(batch) < batchHeader || batch[0] != batchFormat {
+	if len(batch) < batchHeader || !Speaks(batch) {
 		return 0
 	}
 	for b := batch[batchHeader:]; len(b) > 0; {

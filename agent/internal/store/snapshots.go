@@ -28,7 +28,7 @@ func (s *Store) sendSnapshot(ctx context.Context, j *replica.SnapshotJob) {
 		}
 	case <-ctx.Done():
 	}
-	_ = s.inbox.ask(true, func(c *Core) { c.SnapshotDone(j, reply, err) }) // a stopped store does not care
+	_ = s.inbox.complete(func(c *Core) { c.SnapshotDone(j, reply, err) }) // a stopped store does not care
 }
 
 func (s *Store) stream(ctx context.Context, j *replica.SnapshotJob) ([]byte, error) {

@@ -95,11 +95,11 @@ func (c *Core) Prepare(d *cluster.RangeDescriptor, to cluster.ReplicaDescriptor)
 		return
 	}
 	o := c.outbox(to.Node)
-	o.begin()
-	o.buf = append(o.buf, prepareType)
-	o.buf = binary.AppendUvarint(o.buf, uint64(to.Replica))
-	o.buf = append(binary.AppendUvarint(o.buf, uint64(len(b))), b...)
-	o.end()
+	o.urgent.begin()
+	o.urgent.buf = append(o.urgent.buf, prepareType)
+	o.urgent.buf = binary.AppendUvarint(o.urgent.buf, uint64(to.Replica))
+	o.urgent.buf = append(binary.AppendUvarint(o.urgent.buf, uint64(len(b))), b...)
+	o.urgent.end()
 }
 
 func decodePrepare(b []byte) (d cluster.RangeDescriptor, id cluster.ReplicaID, rest []byte, err error) {

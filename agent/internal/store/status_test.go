@@ -20,7 +20,7 @@ func TestStatusOfAStuckLoop(t *testing.T) {
 	c.bootstrap(1)
 	s := c.leader(2).get()
 	stuck, free := make(chan struct{}), make(chan struct{})
-	if err := s.inbox.ask(true, func(*Core) {
+	if err := s.inbox.complete(func(*Core) {
 		close(stuck)
 		<-free
 	}); err != nil {

@@ -87,7 +87,7 @@ func Open(cfg Config) (*Store, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Store{
 		cfg: cfg, core: core, cancel: cancel, warned: map[cluster.NodeID]time.Time{},
-		inbox:  newInbox(cfg.QueueRequests, cfg.QueueBytes, cfg.Messages),
+		inbox:  newInbox(cfg.lanes(), cfg.Messages, cfg.Planted),
 		rate:   newRateLimit(cfg.SnapshotRate),
 		intake: newRateLimit(cfg.SnapshotRate),
 		slots:  make(chan struct{}, cfg.SnapshotSends),
@@ -143,8 +143,7 @@ func (s *Store) loop(ctx context.Context) {
 	pace.timer = time.NewTimer(s.cfg.Tick)
 	defer pace.timer.Stop()
 	waking := !s.core.Awake()
-	var requests []func(*Core)
-	var batches []raftBatch
+	var work Share
 	for {
 		var written *logResult
 		var applied *roundResult
@@ -160,10 +159,10 @@ func (s *Store) loop(ctx context.Context) {
 		case r := <-s.applied:
 			applied = &r
 		}
-		requests, batches = s.inbox.take(requests, batches)
+		s.inbox.take(&work)
 		pace.catchUp(s.core)
 		s.finish(written, applied)
-		s.events(requests, batches)
+		s.events(&work)
 		pace.ticks(s.core)
 		s.core.Process()
 		if s.core.Dead() != nil {
@@ -215,15 +214,15 @@ func (s *Store) finish(written *logResult, applied *roundResult) {
 }
 
 // events gives the core what came from outside.
-func (s *Store) events(requests []func(*Core), batches []raftBatch) {
-	for _, b := range batches {
-		err := s.core.HandleRaft(b.from, b.bytes)
-		if err != nil && !errors.Is(err, errWaking) && !errors.Is(err, errDry) && time.Since(s.warned[b.from]) > warnEvery {
-			s.warned[b.from] = time.Now()
-			s.cfg.Logger.Warn("messages dropped", logattr.Peer(b.from), logattr.Err(err))
+func (s *Store) events(work *Share) {
+	for _, b := range work.Batches {
+		err := s.core.HandleRaft(b.From, b.Bytes)
+		if err != nil && !errors.Is(err, errWaking) && !errors.Is(err, errDry) && time.Since(s.warned[b.From]) > warnEvery {
+			s.warned[b.From] = time.Now()
+			s.cfg.Logger.Warn("messages dropped", logattr.Peer(b.From), logattr.Err(err))
 		}
 	}
-	for _, fn := range requests {
+	for _, fn := range work.Requests {
 		fn(s.core)
 	}
 }
@@ -261,7 +260,7 @@ func (s *Store) evaluate(js []*replica.Evaluation) {
 	for _, j := range js {
 		j.Run()
 	}
-	_ = s.inbox.ask(true, func(c *Core) { c.Evaluated(js) }) // a stopped store has answered
+	_ = s.inbox.complete(func(c *Core) { c.Evaluated(js) }) // a stopped store has answered
 }
 
 // end answers everyone. The queue is closed first, so that nobody comes after.
@@ -275,7 +274,7 @@ func (s *Store) end(why error) {
 // DiskHangs tells the store that the disk hangs, or no more, as its own writes do
 // not show: then, too, it hands its leaderships away.
 func (s *Store) DiskHangs(hung bool) {
-	_ = s.inbox.ask(true, func(c *Core) { c.DiskHangs(hung) }) // a stopped store leads nothing
+	_ = s.inbox.complete(func(c *Core) { c.DiskHangs(hung) }) // a stopped store leads nothing
 }
 
 // request runs fn in the core and waits for its answer.
@@ -285,7 +284,7 @@ func request[T any](ctx context.Context, s *Store, fn func(c *Core, done func(T,
 		err error
 	}
 	ch := make(chan answer, 1)
-	err := s.inbox.ask(false, func(c *Core) {
+	err := s.inbox.ask(Urgent, func(c *Core) {
 		fn(c, func(v T, err error) {
 			select {
 			case ch <- answer{v, err}:
@@ -321,7 +320,7 @@ func (s *Store) Propose(ctx context.Context, id cluster.RangeID, cmd Command) (r
 	}
 	ch := make(chan replica.Outcome, 1)
 	p := cmd.proposal(func(o replica.Outcome) { ch <- o })
-	if err := s.inbox.ask(false, func(c *Core) { c.Propose(id, p) }); err != nil {
+	if err := s.inbox.ask(laneOf(id), func(c *Core) { c.Propose(id, p) }); err != nil {
 		return nil, 0, err
 	}
 	select {
@@ -338,7 +337,8 @@ func (s *Store) Propose(ctx context.Context, id cluster.RangeID, cmd Command) (r
 
 // cancelled has a proposal that was taken back leave its place in line.
 func (s *Store) cancelled(id cluster.RangeID, p *replica.Proposal) {
-	_ = s.inbox.ask(true, func(c *Core) { c.Cancelled(id, p) }) // a stopped store has no lines
+	// Behind the proposal itself. A stopped store has no lines.
+	_ = s.inbox.queue(laneOf(id), true, func(c *Core) { c.Cancelled(id, p) })
 }
 
 // Begin is Propose for who does not wait: done is called once, by the core or before
@@ -355,7 +355,7 @@ func (s *Store) Begin(id cluster.RangeID, cmd Command, within time.Duration, don
 	if within > 0 {
 		p.Ticks = uint64((within + s.cfg.Tick - 1) / s.cfg.Tick) //nolint:gosec // positive
 	}
-	if err := s.inbox.ask(false, func(c *Core) { c.Propose(id, p) }); err != nil {
+	if err := s.inbox.ask(laneOf(id), func(c *Core) { c.Propose(id, p) }); err != nil {
 		done(nil, 0, err)
 		return func() {}
 	}
@@ -413,13 +413,13 @@ func (s *Store) beginRead(ctx context.Context, id cluster.RangeID, ts hlc.Timest
 
 // readRound has a quorum confirm leadership.
 func (s *Store) readRound(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp) (*ReadHandle, error) {
-	return s.read(ctx, func(c *Core, done func(*ReadHandle, error)) { c.Read(id, ts, done) })
+	return s.read(ctx, id, func(c *Core, done func(*ReadHandle, error)) { c.Read(id, ts, done) })
 }
 
 // read asks the core for a view. Nobody's view outlives the wait for it.
-func (s *Store) read(ctx context.Context, ask func(c *Core, done func(*ReadHandle, error))) (*ReadHandle, error) {
+func (s *Store) read(ctx context.Context, id cluster.RangeID, ask func(c *Core, done func(*ReadHandle, error))) (*ReadHandle, error) {
 	w := &readWaiter{ch: make(chan readAnswer, 1)}
-	if err := s.inbox.ask(false, func(c *Core) { ask(c, w.done) }); err != nil {
+	if err := s.inbox.ask(laneOf(id), func(c *Core) { ask(c, w.done) }); err != nil {
 		return nil, err
 	}
 	select {
@@ -471,7 +471,7 @@ func (w *readWaiter) abandon() {
 
 // ReadLocal returns what this node's replica has applied.
 func (s *Store) ReadLocal(ctx context.Context, id cluster.RangeID) (*ReadHandle, error) {
-	return s.read(ctx, func(c *Core, done func(*ReadHandle, error)) { done(c.ReadLocal(id)) })
+	return s.read(ctx, id, func(c *Core, done func(*ReadHandle, error)) { done(c.ReadLocal(id)) })
 }
 
 // ChangeReplicas makes one change at the leader and waits until it is applied.
@@ -549,11 +549,14 @@ func (s *Store) StatusAge() time.Duration {
 	return time.Since(s.opened) - time.Duration(s.passed.Load())
 }
 
+// Lanes says how much waits for the core loop, and for how long. It asks nobody.
+func (s *Store) Lanes() []LaneUsage { return s.inbox.usage() }
+
 // OnDescriptor sets what is called when the descriptor of a range that this node
 // leads changed, or when it came to lead it; at once for every range that it leads
 // already. fn runs in the core loop: it must not block, nor call the store.
 func (s *Store) OnDescriptor(fn func(cluster.RangeDescriptor)) {
-	_ = s.inbox.ask(true, func(c *Core) { c.OnDescriptor(fn) }) // a stopped store has no news
+	_ = s.inbox.complete(func(c *Core) { c.OnDescriptor(fn) }) // a stopped store has no news
 }
 
 // SetSnapshotRate changes the limit of snapshot bytes per second that this node
@@ -566,5 +569,5 @@ func (s *Store) SetSnapshotRate(bytesPerSecond int64) {
 // HandleRaft takes a batch that a peer's Sender sent. It does not block, and
 // keeps batch.
 func (s *Store) HandleRaft(from cluster.NodeID, batch []byte) error {
-	return s.inbox.message(raftBatch{from, batch})
+	return s.inbox.message(RaftBatch{from, batch})
 }
