@@ -79,7 +79,7 @@ peers:
 test-long: build ## long simulations, fuzzing and fault suites; for a person
 	$(GO) test -tags 'invariants long' -count 1 -timeout 90m ./agent/internal/sim/...
 	$(GO) test -count 1 -timeout 60m -run TestRandomHistories ./agent/internal/placement -placement.histories 100000
-	$(GO) test -tags 'invariants planted nextversion' -count 1 -timeout 30m -run Planted -v ./agent/internal/sim/... ./agent/internal/operation/ ./agent/internal/store/
+	$(GO) test -tags 'invariants planted nextversion' -count 1 -timeout 30m -run Planted -v ./agent/internal/sim/... ./agent/internal/operation/ ./agent/internal/store/ ./agent/internal/budget/ ./agent/internal/admission/
 	$(MAKE) fuzz FUZZTIME=45s
 
 FUZZTIME ?= 20s

@@ -79,6 +79,8 @@ func (a *Account) Close() {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.of.Release(a.mu.taken)
+	if !a.of.planted.leaks() {
+		a.of.Release(a.mu.taken)
+	}
 	a.mu.used, a.mu.taken = 0, 0
 }

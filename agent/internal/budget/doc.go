@@ -12,9 +12,10 @@
 //
 // # Invariants
 //
-//  1. No budget holds more than its limit, whatever its children ask (TestBounds).
+//  1. No budget holds more than its limit, whatever its children ask (TestBounds, TestModel).
 //  2. What was refused changed nothing (TestRefusedChangesNothing).
-//  3. What was taken is given back once: Used is never below zero (invariant.Check).
+//  3. What was taken is given back once: Used is never below zero (invariant.Check), and
+//     an account that is closed holds nothing (TestModel).
 //
 // # What is not here
 //
