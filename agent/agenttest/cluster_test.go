@@ -57,6 +57,7 @@ func TestRowsWrittenOnOneNodeAreReadOnAnother(t *testing.T) {
 	if got := psql(t, c.Node(1), "SHOW RANGES"); strings.Count(got, "\n") != 16 {
 		t.Errorf("SHOW RANGES: got %q, want 17 rows", got)
 	}
+	showsLeases(t, c)
 }
 
 // TestCollectionsAreSeenAtOnce: what one node made or dropped, every node knows
