@@ -3,6 +3,7 @@ package store
 import (
 	"testing"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 )
@@ -21,8 +22,12 @@ func newPlaceFixture(t *testing.T) *placeFixture {
 	return f
 }
 
-// ask proposes a request; p says what else it asks for.
+// ask proposes a request to range 2; p says what else it asks for.
 func (f *placeFixture) ask(id uint64, p *replica.Proposal, ops ...datastate.Op) {
+	f.askOf(2, id, p, ops...)
+}
+
+func (f *placeFixture) askOf(of cluster.RangeID, id uint64, p *replica.Proposal, ops ...datastate.Op) {
 	p.ID = f.id(id)
 	if len(ops) > 0 {
 		p.Payload = datastate.EncodeBatch(&datastate.Batch{Ops: ops})
@@ -36,7 +41,7 @@ func (f *placeFixture) ask(id uint64, p *replica.Proposal, ops ...datastate.Op) 
 		}
 		f.answers[id] = r
 	}
-	f.c.Propose(2, p)
+	f.c.Propose(of, p)
 }
 
 func (f *placeFixture) want(id uint64, o datastate.Outcome) *datastate.Result {
@@ -62,6 +67,11 @@ func (f *placeFixture) lose(id uint64, others ...datastate.Op) *datastate.Result
 	f.ask(id, &replica.Proposal{Keep: true}, append(others, stale)...)
 	f.run()
 	return f.want(id, datastate.ConditionFailed)
+}
+
+func absent(op datastate.Op) datastate.Op {
+	op.Expect = datastate.Absent
+	return op
 }
 
 func on(key, value string, is *datastate.Result) datastate.Op {
@@ -127,4 +137,77 @@ func TestAPlaceEnds(t *testing.T) {
 	f.run()
 	f.want(10, datastate.Applied)
 	f.want(11, datastate.Applied)
+}
+
+var atForty = cluster.RangeSplit{At: cluster.VShard(40).Key(), Child: 9, Expect: 1} //nolint:gochecknoglobals // a value
+
+// TestAPlaceEndsWithASplit: who waits behind it does not wait for its time.
+func TestAPlaceEndsWithASplit(t *testing.T) {
+	f := newPlaceFixture(t)
+	is := f.lose(2)
+	f.ask(3, &replica.Proposal{}, on("a", "other", is))
+	f.run()
+	f.want(3, 0)
+	f.must(f.split(2, atForty).Err)
+	f.want(3, datastate.Applied)
+	f.ask(4, &replica.Proposal{InPlaceOf: f.id(2)}, on("a", "mine", is))
+	f.run()
+	f.want(4, datastate.ConditionFailed)
+}
+
+// TestTwoWhoWaitForEachOther: two statements have a place in one range each, and wait
+// for the other's. Time ends that, within what a place lasts.
+func TestTwoWhoWaitForEachOther(t *testing.T) {
+	f := newPlaceFixture(t)
+	f.must(f.split(2, atForty).Err)
+	f.c.Tick()
+	f.run()
+	one, other := putAt(32, "x", ""), putAt(45, "y", "")
+	f.askOf(2, 2, &replica.Proposal{}, one)
+	f.askOf(9, 3, &replica.Proposal{}, other)
+	f.run()
+	f.want(2, datastate.Applied)
+	f.want(3, datastate.Applied)
+	f.askOf(2, 4, &replica.Proposal{Keep: true}, absent(one))
+	f.askOf(9, 5, &replica.Proposal{Keep: true}, absent(other))
+	f.run()
+	f.want(4, datastate.ConditionFailed)
+	f.want(5, datastate.ConditionFailed)
+	f.askOf(9, 6, &replica.Proposal{Keep: true}, other)
+	f.askOf(2, 7, &replica.Proposal{Keep: true}, one)
+	f.run()
+	f.want(6, 0)
+	f.want(7, 0)
+	for range 4 { // a tick that has begun, and three
+		f.c.Tick()
+		f.run()
+	}
+	f.want(6, datastate.Applied)
+	f.want(7, datastate.Applied)
+}
+
+// TestASplitVoidsARefusal: a request was refused over what another one leaves, which
+// was decided and not proposed when the range was split. Both are decided anew.
+func TestASplitVoidsARefusal(t *testing.T) {
+	f := newPlaceFixture(t)
+	f.c.Split(2, atForty, func(o replica.Outcome) { f.must(o.Err) })
+	stays, goes := putAt(33, "s", "1"), putAt(45, "g", "1")
+	f.ask(2, &replica.Proposal{}, stays)
+	f.ask(3, &replica.Proposal{Keep: true}, absent(stays))
+	f.ask(4, &replica.Proposal{}, goes)
+	f.ask(5, &replica.Proposal{Keep: true}, absent(goes))
+	for range 3 { // the split is in raft, and nothing is written meanwhile
+		f.c.Process()
+		evaluateAll(f.c)
+	}
+	for id := uint64(2); id <= 5; id++ {
+		f.want(id, 0)
+	}
+	f.run()
+	f.want(2, datastate.Applied)
+	if r := f.want(3, datastate.ConditionFailed); string(r.Existing) != "1" {
+		t.Errorf("refused over %+v", r)
+	}
+	f.want(4, datastate.WrongRange)
+	f.want(5, datastate.WrongRange)
 }
