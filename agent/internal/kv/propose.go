@@ -88,12 +88,12 @@ type WriteOptions struct {
 // Place is a place in the lines of some rows, kept by a write that was refused. Who
 // has no use for it gives it up: others wait behind it until it ends by itself.
 type Place struct {
-	of cluster.RangeID
-	by [16]byte // the command
+	Range cluster.RangeID // 0: none
+	By    [16]byte        // the command
 }
 
 // Kept reports whether there is a place at all.
-func (p Place) Kept() bool { return p.of != 0 }
+func (p Place) Kept() bool { return p.Range != 0 }
 
 // GiveUp ends a place that nothing will be written in. It makes one attempt, because
 // the place ends by itself, too.
@@ -101,10 +101,10 @@ func (d *DB) GiveUp(ctx context.Context, p Place) {
 	if !p.Kept() {
 		return
 	}
-	r := d.request(p.of, Policy{})
+	r := d.request(p.Range, Policy{})
 	if node := r.candidate(); node != 0 {
 		_ = r.once(ctx, node, func(ctx context.Context, node cluster.NodeID) error {
-			_, _, err := d.proposeAt(ctx, node, p.of, store.Command{ID: d.newCommandID(), InPlaceOf: p.by})
+			_, _, err := d.proposeAt(ctx, node, p.Range, store.Command{ID: d.newCommandID(), InPlaceOf: p.By})
 			return err
 		})
 	}
@@ -209,7 +209,7 @@ func (w *write) writeRange(ctx context.Context, g *group) {
 		batch.Ops[i] = op
 	}
 	batch.For(w.db.cfg.Active(), w.db.cfg.Self)
-	cmd := store.Command{Payload: datastate.EncodeBatch(&batch), Keep: w.opts.Keep && w.opts.OneRange, InPlaceOf: w.opts.Place.by}
+	cmd := store.Command{Payload: datastate.EncodeBatch(&batch), Keep: w.opts.Keep && w.opts.OneRange, InPlaceOf: w.opts.Place.By}
 	raw, ts, err := w.db.propose(ctx, g.id, &cmd, w.opts.Policy)
 	if err == nil {
 		var res *datastate.Result
@@ -221,7 +221,7 @@ func (w *write) writeRange(ctx context.Context, g *group) {
 		}
 		var condition *ConditionError
 		if cmd.Keep && errors.As(err, &condition) {
-			condition.Place = Place{of: g.id, by: cmd.ID}
+			condition.Place = Place{Range: g.id, By: cmd.ID}
 		}
 	}
 	var mismatch *store.RangeMismatchError

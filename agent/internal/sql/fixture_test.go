@@ -52,6 +52,10 @@ type fakeDB struct {
 	before func(muts []kv.Mutation) error
 	// span is how many vshards a range has.
 	span cluster.VShard
+	// places are kept; fewer tells that one has ended. The rest counts them.
+	places                 map[kv.Place]bool
+	fewer                  sync.Cond
+	kept, inPlace, givenUp int
 }
 
 type version struct {
@@ -60,7 +64,9 @@ type version struct {
 }
 
 func newFakeDB() *fakeDB {
-	return &fakeDB{ts: hlc.New(time.Now()), rows: map[string][]version{}, span: 64}
+	f := &fakeDB{ts: hlc.New(time.Now()), rows: map[string][]version{}, span: 64, places: map[kv.Place]bool{}}
+	f.fewer.L = &f.mu
+	return f
 }
 
 func fakeKey(c cluster.CollectionID, key []byte) string { return fmt.Sprintf("%d/%s", c, key) }
@@ -155,8 +161,27 @@ func (r *fakeRows) Next(ctx context.Context) ([]kv.Row, error) {
 	return out, nil
 }
 
-// GiveUp has nothing to do: no place is kept here.
-func (f *fakeDB) GiveUp(context.Context, kv.Place) {}
+// GiveUp ends a place that Write gave. Nobody waits behind places here.
+func (f *fakeDB) GiveUp(_ context.Context, p kv.Place) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p.Kept() {
+		delete(f.places, p)
+		f.givenUp++
+		f.fewer.Broadcast()
+	}
+}
+
+// waitForPlaces waits until no place is kept, and returns how many were, how many were
+// gone on in, and how many given up.
+func (f *fakeDB) waitForPlaces() (kept, inPlace, givenUp int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for len(f.places) > 0 {
+		f.fewer.Wait()
+	}
+	return f.kept, f.inPlace, f.givenUp
+}
 
 func (f *fakeDB) Write(_ context.Context, muts []kv.Mutation, o kv.WriteOptions) (hlc.Timestamp, error) {
 	if f.before != nil {
@@ -166,6 +191,11 @@ func (f *fakeDB) Write(_ context.Context, muts []kv.Mutation, o kv.WriteOptions)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if o.Place.Kept() {
+		f.inPlace++
+		delete(f.places, o.Place)
+		f.fewer.Broadcast()
+	}
 	ranges := map[cluster.RangeID]bool{}
 	for _, m := range muts {
 		ranges[f.RangeOf(m.Pool, m.Collection, m.Key)] = true
@@ -188,7 +218,13 @@ func (f *fakeDB) Write(_ context.Context, muts []kv.Mutation, o kv.WriteOptions)
 			ok = last.ts <= m.ExpectTS
 		}
 		if !ok {
-			return 0, &kv.ConditionError{Mutation: i, Existing: last.value, ExistingTS: last.ts}
+			err := &kv.ConditionError{Mutation: i, Existing: last.value, ExistingTS: last.ts}
+			if o.Keep {
+				f.kept++
+				err.Place = kv.Place{Range: f.RangeOf(m.Pool, m.Collection, m.Key), By: [16]byte{byte(f.kept), byte(f.kept >> 8), 1}}
+				f.places[err.Place] = true
+			}
+			return 0, err
 		}
 	}
 	f.ts++

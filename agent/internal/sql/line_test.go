@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/store"
 )
@@ -125,4 +126,84 @@ func TestWhoLeavesALine(t *testing.T) {
 	// What becomes of a write of unknown fate is told to all that it carried.
 	f.db.before = func([]kv.Mutation) error { return &store.AmbiguousError{Cause: errors.New("lost")} }
 	c.want("40003 it is not known whether the statement was applied", "update t set n = n + 1 where id = 1")
+
+	// One that it had nothing of reads again, in place of what may never have been.
+	writing, goOn = make(chan struct{}), make(chan struct{})
+	var writes atomic.Int64
+	f.db.before = func([]kv.Mutation) error {
+		if writes.Add(1) > 1 {
+			return nil
+		}
+		close(writing)
+		<-goOn
+		return &store.AmbiguousError{Cause: errors.New("lost")}
+	}
+	a = update(t.Context())
+	<-writing
+	close(goOn)
+	if got := <-a; !strings.HasPrefix(got, "40003") {
+		t.Errorf("whose change was in it: %s", got)
+	}
+	writes.Store(0)
+	f.db.before = func(muts []kv.Mutation) error {
+		if writes.Add(1) == 1 {
+			return &store.AmbiguousError{Cause: errors.New("lost")}
+		}
+		return nil
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			f.open().run("update t set n = n + 1 where id = 1")
+		})
+		wg.Go(func() {
+			if got := f.open().run("update t set n = 0 where id = 1 and n < 0"); got != "UPDATE 0" {
+				t.Errorf("whose change was in no write: %s", got)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestWhoLosesGoesOnInItsPlace: a statement outside of transactions that loses against
+// others, however often, goes on in the places that it kept, and leaves none behind.
+func TestWhoLosesGoesOnInItsPlace(t *testing.T) {
+	for _, x := range []struct {
+		name, text, want string
+		losses           int
+		unused           bool // the last place is of no use
+	}{
+		{"one row", "update t set n = n + 1 where id = 1", "UPDATE 1", 300, false},
+		{"some rows", "update t set n = n + 1 where id in (1, 2, 3)", "UPDATE 3", 60, false},
+		{"all rows", "update t set n = n + 1", "UPDATE 3", 60, false},
+		{"upsert", "insert into t values (1, 0) on conflict (id) do update set n = t.n + 1", "INSERT 0 1", 300, false},
+		{"upserts", "insert into t values (1, 0), (2, 0) on conflict (id) do update set n = t.n + 1", "INSERT 0 2", 60, false},
+		{"delete", "delete from t where id in (1, 2)", "DELETE 2", 60, false},
+		{"a row that matches no more", "update t set n = n + 1 where id = 1 and n = 0", "UPDATE 0", 1, true},
+		{"rows that match no more", "update t set n = n + 1 where id in (1, 2, 3) and n = 0", "UPDATE 0", 1, true},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			f := newFixture(t, nil)
+			f.db.span = cluster.VShards // one range
+			c := f.open()
+			c.want("CREATE TABLE", "create table t (id int8 primary key, n int8)")
+			c.want("INSERT 0 3", "insert into t values (1, 0), (2, 0), (3, 0)")
+			other, busy, left := f.open(), false, x.losses
+			f.db.before = func([]kv.Mutation) error {
+				if busy || left == 0 {
+					return nil
+				}
+				left--
+				busy = true
+				defer func() { busy = false }()
+				other.want("UPDATE 3", "update t set n = n - 1 where id in (1, 2, 3)")
+				return nil
+			}
+			c.want(x.want, x.text)
+			kept, inPlace, givenUp := f.db.waitForPlaces()
+			if kept != x.losses || inPlace+givenUp != kept || (givenUp > 0) != x.unused {
+				t.Errorf("%d places kept for %d losses, %d taken, %d given up", kept, x.losses, inPlace, givenUp)
+			}
+		})
+	}
 }

@@ -204,7 +204,11 @@ func (r *Run) chunks(writes []*rowWrite) []*chunk {
 func (r *Run) write(ctx context.Context, c *chunk, keep bool) []*chunk {
 	r.writeRows(ctx, c, keep)
 	var multi *kv.MultiRangeError
-	if !errors.As(c.err, &multi) || len(c.rows) == 1 {
+	if !errors.As(c.err, &multi) {
+		return []*chunk{c}
+	}
+	if len(c.rows) == 1 { // its range was split between its old key and the new one
+		c.err = errKeyMoves()
 		return []*chunk{c}
 	}
 	parts := r.chunks(c.rows)

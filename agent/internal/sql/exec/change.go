@@ -190,13 +190,17 @@ func (r *Run) change(ch *queryplan.Change, f found) (*rowWrite, error) {
 		return w, err
 	}
 	if p, c := ch.Table.Pool(), ch.Table.ID(); r.DB.RangeOf(p, c, key) != r.DB.RangeOf(p, c, f.key) {
-		return nil, &syntax.Error{Code: "0A000", Message: "changing a primary key so that the row moves to another range is not supported yet",
-			Hint: "INSERT the new row, then DELETE the old one."}
+		return nil, errKeyMoves()
 	}
 	mut.Delete = true
 	w.old = &mut
 	w.mut.Key, w.mut.Expect, w.mut.ExpectTS = key, datastate.Absent, 0
 	return w, nil
+}
+
+func errKeyMoves() error {
+	return &syntax.Error{Code: "0A000", Message: "changing a primary key so that the row moves to another range is not supported yet",
+		Hint: "INSERT the new row, then DELETE the old one."}
 }
 
 // changeInTx buffers the changes.

@@ -68,8 +68,19 @@ type change struct {
 }
 
 // alone changes one row in its line, by what step makes of it, and returns what step
-// made in the end.
+// made in the end. If the fate of a write is unknown that had nothing of this
+// statement, what step saw may never have been: it stands in line again.
 func (r *Run) alone(ctx context.Context, table *catalog.Table, key []byte, step func(kv.Row) (*rowWrite, error)) (*rowWrite, error) {
+	for {
+		w, err := r.inLine(ctx, table, key, step)
+		var ambiguous *store.AmbiguousError
+		if w != nil || ctx.Err() != nil || !errors.As(err, &ambiguous) {
+			return w, err
+		}
+	}
+}
+
+func (r *Run) inLine(ctx context.Context, table *catalog.Table, key []byte, step func(kv.Row) (*rowWrite, error)) (*rowWrite, error) {
 	p := &place{turn: make(chan kv.Row), made: make(chan change, 1), done: make(chan error, 1), gone: make(chan struct{})}
 	r.Lines.join(lineKey{table.Pool(), table.ID(), string(key), r.Writer}, r.DB, p)
 	var last change
@@ -125,11 +136,22 @@ func (l *Lines) join(k lineKey, db DB, p *place) {
 func (l *Lines) next(ln *line) []*place {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := min(len(ln.waiting), maxTogether)
-	if n == 0 {
+	if len(ln.waiting) == 0 {
 		delete(l.lines, ln.key)
-		return nil
 	}
+	return ln.take(maxTogether)
+}
+
+// more takes those who came while a write lost: the next one carries them, too.
+func (l *Lines) more(ln *line, ps []*place) []*place {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append(ps, ln.take(maxTogether-len(ps))...)
+}
+
+// take takes up to n of those who wait. Lines.mu is held.
+func (ln *line) take(n int) []*place {
+	n = min(len(ln.waiting), n)
 	ps := ln.waiting[:n:n]
 	ln.waiting = ln.waiting[n:]
 	return ps
@@ -142,7 +164,7 @@ func (l *Lines) serve(ln *line) {
 	var known *kv.Row // as the last write left it
 	for ps := l.next(ln); len(ps) > 0; ps = l.next(ln) {
 		var err error
-		known, err = ln.together(ctx, ps, known)
+		ps, known, err = l.together(ctx, ln, ps, known)
 		for _, p := range ps {
 			p.done <- err
 		}
@@ -150,26 +172,27 @@ func (l *Lines) serve(ln *line) {
 	ln.db.GiveUp(ctx, ln.kept)
 }
 
-// together makes the changes of all statements in one write. What is known of the row
-// from before may be old: a write upon it finds out, and what writes nothing asks.
-func (ln *line) together(ctx context.Context, ps []*place, known *kv.Row) (*kv.Row, error) {
+// together makes the changes of all statements in one write, and of those who come
+// while it loses. It returns all of them. What is known of the row from before may be
+// old: a write upon it finds out, and what writes nothing asks.
+func (l *Lines) together(ctx context.Context, ln *line, ps []*place, known *kv.Row) ([]*place, *kv.Row, error) {
 	fresh := false
 	for {
 		if known == nil {
 			row, err := ln.read(ctx)
 			if err != nil {
-				return nil, err
+				return ps, nil, err
 			}
 			known, fresh = row, true
 		}
 		first := *known
 		row, changed, there := offer(ps, first)
 		if !there {
-			return known, nil
+			return ps, known, nil
 		}
 		if !changed || first.Value == nil && row.Value == nil {
 			if fresh {
-				return known, nil
+				return ps, known, nil
 			}
 			known = nil
 			continue
@@ -180,11 +203,12 @@ func (ln *line) together(ctx context.Context, ps []*place, known *kv.Row) (*kv.R
 		case errors.As(err, &condition): // another gateway was first
 			known, fresh = &kv.Row{Key: first.Key, Value: condition.Existing, Version: condition.ExistingTS}, true
 			ln.kept = condition.Place
+			ps = l.more(ln, ps)
 		case err != nil:
-			return nil, err
+			return ps, nil, err
 		default:
 			row.Version = ts
-			return &row, nil
+			return ps, &row, nil
 		}
 	}
 }
