@@ -124,6 +124,9 @@ func TestFloods(t *testing.T) {
 	}
 }
 
+// TestEchoes has requests come late and twice, so that attempts of one meet each other.
+func TestEchoes(t *testing.T) { runSeeds(t, 4, echoes) }
+
 func TestSeeds(t *testing.T) {
 	if sum := runSeeds(t, 20, func(*Config) {}); sum.Compared == 0 {
 		t.Errorf("of %d replicas that were read none were compared", sum.Checksums)
@@ -167,7 +170,7 @@ func TestPools(t *testing.T) { runSeeds(t, 6, pooled) }
 
 // echoes has the attempts of few clients meet each other.
 func echoes(c *Config) {
-	c.Echoes, c.Steady, c.Ranges, c.Keys, c.Clients = true, true, 1, 2, 12
+	c.Echoes, c.Steady, c.Nodes, c.Ranges, c.Keys, c.Clients = true, true, 3, 1, 1, 12
 }
 
 func pooled(c *Config) {
