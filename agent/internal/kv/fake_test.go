@@ -50,6 +50,7 @@ type fakeRange struct {
 	lastTS  hlc.Timestamp
 	results map[[16]byte]fakeResult
 	applied int
+	asked   []store.Command
 }
 
 type fakeResult struct {
@@ -206,6 +207,10 @@ func (n *fakeNode) Propose(_ context.Context, id cluster.RangeID, cmd store.Comm
 	r, err := n.leading(id)
 	if err != nil {
 		return nil, 0, err
+	}
+	r.asked = append(r.asked, cmd)
+	if len(cmd.Payload) == 0 {
+		return nil, 0, nil // a place is given up
 	}
 	if old, ok := r.results[cmd.ID]; ok {
 		return old.b, old.ts, nil
