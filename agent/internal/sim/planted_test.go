@@ -25,7 +25,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 	// An old disk that was believed, and said so in a ping, has the right one refused.
 	// By the scan at the end, or by a sum that cannot be.
 	const counts, impossible = "live and", "broken invariant: r"
-	const turn = "gateway "
+	const turn, unfair = "waits for its turn at a row", "at one row, although it came again at once"
 	const linear = "is not linearizable"
 	const diverged = "has diverged: ["
 	const wrongTime, wrongCeiling = "although most clocks are right", "although most clocks were right"
@@ -50,9 +50,9 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"a new leader evaluates too early":      {Planted: replica.Planted{EvaluateUnready: true}, says: []string{linear, counts, impossible}},
 		"what a former leader evaluated counts": {Planted: replica.Planted{ProposeVoid: true}},
 		"a refusal is not confirmed":            {Planted: replica.Planted{RefuseUnconfirmed: true}, says: []string{linear}},
-		"nobody keeps a place":                  {Planted: replica.Planted{NoPlace: true}, tune: hotRow, says: []string{turn}},
-		"a place never ends":                    {Planted: replica.Planted{EndlessPlace: true}, tune: hotRow, says: []string{turn}},
-		"a place is taken after its end":        {Planted: replica.Planted{TakeEnded: true}, tune: hotRow, says: []string{"was added"}},
+		"nobody keeps a place":                  {Planted: replica.Planted{NoPlace: true}, tune: hotRow, says: []string{unfair}},
+		"a place never ends":                    {Planted: replica.Planted{EndlessPlace: true}, tune: hotRow, says: []string{turn, "it is used"}},
+		"a place is taken after its end":        {Planted: replica.Planted{TakeEnded: true}, tune: hotRow, says: []string{"was added", unfair}},
 		"a retry joins and is not recorded":     {Planted: replica.Planted{JoinUnrecorded: true}, tune: echoes, says: []string{linear}},
 		"counts are left out of commands":       {data: datastate.Planted{CountsLeftOut: true}, says: []string{counts, impossible}},
 		"retry applied twice":                   {Planted: replica.Planted{DupApply: true}},
