@@ -78,6 +78,12 @@ func (n *Node) openStorage() (func() error, error) {
 	n.makeClock()
 	engine, err := storage.Open(storage.Options{
 		Dir: storePath(n.cfg.DataDir), Version: n.versions.Active(), CacheBytes: n.cfg.CacheBytes, Files: n.files.Store, Logger: n.part("storage"),
+		OnDisk: func(w *storage.Watch) { go n.watchOpening(w) },
+		OnDamage: func(d storage.Damage) {
+			if s := n.examiner.Load(); s != nil {
+				s.Examine(d)
+			}
+		},
 		OnFatal: func(err error) { n.abandon("storage failed", n.storageError("storage", err)) },
 	})
 	if errors.Is(err, storage.ErrCorruption) {
@@ -92,7 +98,9 @@ func (n *Node) openStorage() (func() error, error) {
 	if err := n.checkStore(); err != nil {
 		return nil, errors.Join(err, engine.Close())
 	}
-	if n.marks, err = store.OpenMarks(engine); err != nil {
+	if n.marks, err = store.OpenMarks(engine); errors.Is(err, storage.ErrCorruption) {
+		return nil, errors.Join(StoreLost(n.cfg.DataDir, err.Error()), engine.Close())
+	} else if err != nil {
 		return nil, errors.Join(&ExitError{Code: ExitDataDir, Message: "open the store", Err: err}, engine.Close())
 	}
 	// Before a word leaves this node: its first hello is to be compared already.
@@ -230,9 +238,13 @@ func (n *Node) openStore() (func() error, error) {
 	if errors.Is(err, gate.ErrNewer) {
 		return nil, &ExitError{Code: ExitIdentity, Message: "this nodedb-agent is too old for its store: start it with the newer one", Err: err}
 	}
+	if errors.Is(err, storage.ErrCorruption) {
+		return nil, StoreLost(n.cfg.DataDir, err.Error())
+	}
 	if err != nil {
 		return nil, &ExitError{Code: ExitDataDir, Message: "open the replicas", Err: err}
 	}
+	n.examiner.Store(s)
 	n.store, n.ranges = s, newRangeBoard(s.Statuses(), n.meter.Load)
 	n.source = &statusboard.Source{Head: n.figures, Ranges: n.ranges.board, Peers: statusboard.New[cluster.NodeID](statusboard.Peers())}
 	return s.Close, nil

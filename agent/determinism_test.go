@@ -40,6 +40,7 @@ type shell struct {
 var shells = map[string]shell{
 	"store/store.go":       {why: "the loop that drives the core, and its goroutines"},
 	"store/logwriter.go":   {why: "the log writer, beside the loop, says since when it writes", only: []string{"time.Since"}},
+	"store/damage.go":      {why: "examines damaged tables beside the loop, each once a minute at most", only: []string{"time.Now", "time.Since"}},
 	"store/pace.go":        {why: "when the loop ticks: at once, or those of a rest at its end"},
 	"store/places.go":      {why: "places of snapshots that are received: their goroutines wait there", only: []string{"time.NewTimer"}},
 	"store/inspect.go":     {why: "looks at a replica from outside of the loop, and waits for that no longer than a second", only: []string{"context.WithTimeout"}},

@@ -113,8 +113,7 @@ func (n *Node) watchDisk(ctx context.Context) {
 			n.diskChanged(st)
 		}
 		if age >= n.cfg.DiskExit {
-			n.abandon("the disk hangs", &ExitError{Code: ExitDataDir, Message: fmt.Sprintf(
-				"the disk of %s hangs: %s has taken %s so far; nothing that was acknowledged is lost; look at the disk (dmesg, iostat -x), then start the node again, or decommission it", st.Path, st.Operation, age.Round(time.Second))})
+			n.abandon("the disk hangs", diskHangs(st.Path, st.Operation, age))
 			return
 		}
 		timer.Reset(j.pause(seen))
@@ -122,6 +121,50 @@ func (n *Node) watchDisk(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
+		}
+	}
+}
+
+func diskHangs(path, operation string, age time.Duration) *ExitError {
+	return &ExitError{Code: ExitDataDir, Message: fmt.Sprintf(
+		"the disk of %s hangs: %s has taken %s so far; nothing that was acknowledged is lost; look at the disk (dmesg, iostat -x), then start the node again, or decommission it", path, operation, age.Round(time.Second))}
+}
+
+// tellOpening is how often the log says how far the opening of the store is.
+const tellOpening = 2 * time.Second
+
+// watchOpening looks at the disk while the store is opened and the replicas are
+// loaded, when nothing of the node answers anybody yet. The log says what it waits
+// for, and how far the reading of the store's log is.
+func (n *Node) watchOpening(w *storage.Watch) {
+	path := storePath(n.cfg.DataDir)
+	tick := time.NewTicker(diskLook)
+	defer tick.Stop()
+	last, told, hangs := time.Now(), time.Now(), false
+	for {
+		select {
+		case <-n.opened:
+			return
+		case <-tick.C:
+		}
+		op, ok := w.Oldest()
+		age, late := op.Age, time.Since(last) > n.cfg.DiskStall/2
+		if last = time.Now(); !ok || late {
+			age = 0 // or the process was held up itself
+		}
+		operation := op.Kind + " " + filepath.Base(op.Path)
+		if age >= n.cfg.DiskExit {
+			n.abandon("the disk hangs", diskHangs(path, operation+", while the store is opened,", age))
+			return
+		}
+		if hung := age >= n.cfg.DiskStall; hung != hangs {
+			hangs = hung
+			n.logger.Warn("disk, while the store is opened", slog.Bool("hangs", hung), slog.String("operation", operation), slog.String("path", path))
+		}
+		if time.Since(told) >= tellOpening {
+			told = time.Now()
+			r := w.Reading()
+			n.logger.Info("the store is being opened", slog.String("doing", r.What), slog.Int64("bytes", r.Done), slog.Int64("of", r.Total))
 		}
 	}
 }
@@ -134,8 +177,9 @@ func (c *Config) reserve(total uint64) uint64 {
 	return min(total/20, 1<<30)
 }
 
-// lookAtRoom finds out whether only the reserve is left of the disk. A quarter more
-// than that ends it, so that it is not full and not full by turns.
+// lookAtRoom finds out whether only the reserve is left of the disk, or a quarter of
+// that. A quarter more than the reserve, or half of it, ends that: it is not full and
+// not full by turns.
 func (n *Node) lookAtRoom() {
 	used, total := n.usage.disk()
 	if total == 0 {
@@ -145,11 +189,31 @@ func (n *Node) lookAtRoom() {
 	switch full := n.full.Load(); {
 	case !full && free < keep:
 		n.full.Store(true)
-		n.logger.Error("the disk is full but for its reserve: no more rows are taken here", slog.Uint64("freeBytes", free), slog.Uint64("reserveBytes", keep))
+		n.tellRoom(cluster.EventDiskFull, cluster.SeverityWarn, "the disk of %s is full but for its reserve: it takes no more rows", free, keep)
 	case full && free >= keep+keep/4:
 		n.full.Store(false)
-		n.logger.Info("the disk has room again", slog.Uint64("freeBytes", free))
+		n.tellRoom(cluster.EventDiskRoom, cluster.SeverityInfo, "the disk of %s has room again", free, keep)
 	}
+	switch spent := n.spent.Load(); {
+	case !spent && free < keep/4:
+		n.spent.Store(true)
+		n.store.DiskSpent(true)
+		n.tellRoom(cluster.EventDiskFull, cluster.SeverityError, "even the reserve of the disk of %s is nearly used up: it takes no entries of the log, and falls behind", free, keep)
+	case spent && free >= keep/2:
+		n.spent.Store(false)
+		n.store.DiskSpent(false)
+		n.tellRoom(cluster.EventDiskRoom, cluster.SeverityInfo, "the disk of %s has some of its reserve again: it takes entries of the log, and catches up", free, keep)
+	}
+}
+
+// tellRoom leaves in the log and in the cluster's event log what room a disk has.
+func (n *Node) tellRoom(kind cluster.EventKind, severity cluster.EventSeverity, text string, free, keep uint64) {
+	text = fmt.Sprintf(text, n.id.Node)
+	n.logger.Warn(text, slog.Uint64("freeBytes", free), slog.Uint64("reserveBytes", keep))
+	n.later(metastate.Command{By: n.id.Node.String(), Via: "agent", RecordEvents: &metastate.RecordEvents{Events: []cluster.Event{{
+		Kind: kind, Severity: severity, Node: n.id.Node, Source: n.id.Node, Text: text,
+		Data: map[string]string{"path": storePath(n.cfg.DataDir), "freeBytes": fmt.Sprint(free), "reserveBytes": fmt.Sprint(keep)},
+	}}}})
 }
 
 // lookAtDisk returns how the disk does, without a state.

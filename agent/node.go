@@ -115,8 +115,11 @@ type Node struct {
 	wrongHints counterRate // of the routing table
 	metaTimes  indexTimes
 
+	opened   chan struct{} // closed when the parts of the node are made, or not
 	disk     diskBoard
 	full     atomic.Bool // but for its reserve
+	spent    atomic.Bool // the reserve, too
+	examiner atomic.Pointer[store.Store]
 	forsake  sync.Once
 	forsaken chan struct{} // closed when nobody is to wait any more for what waits for the disk
 
@@ -385,7 +388,7 @@ func (n *Node) figures() cluster.NodeStatus {
 	}
 	st.Clock = n.clockStatus()
 	st.DiskUsed, st.DiskTotal = n.usage.disk()
-	st.Disk, st.DiskFull, st.DiskReserve = n.disk.get(), n.full.Load(), n.cfg.reserve(st.DiskTotal)
+	st.Disk, st.DiskFull, st.DiskSpent, st.DiskReserve = n.disk.get(), n.full.Load(), n.spent.Load(), n.cfg.reserve(st.DiskTotal)
 	st.ReadsPerSecond, st.WritesPerSecond = n.ranges.refresh(time.Now())
 	n.showPeers()
 	if age := n.store.StatusAge(); age > time.Second {

@@ -53,7 +53,9 @@ func (n *Node) run(ctx context.Context) error {
 	division.apply(n.logger)
 	n.memory = division.budgets()
 	n.queues = n.cfg.statementQueues(division).make()
+	n.opened = make(chan struct{})
 	closeAll, err := n.assemble()
+	close(n.opened) // watchDisk goes on
 	if err != nil {
 		return err
 	}

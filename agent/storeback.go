@@ -11,6 +11,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/health"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/storage"
 	"github.com/nodedb/nodedb/agent/internal/store"
 	"github.com/nodedb/nodedb/agent/internal/transport"
 )
@@ -34,6 +35,8 @@ func (n *Node) compareStore(p transport.Peer) error {
 func (n *Node) storeFailed(err error) {
 	var lost *store.LostError
 	switch {
+	case errors.Is(err, storage.ErrCorruption):
+		n.abandon("the store is damaged", StoreLost(n.cfg.DataDir, err.Error()))
 	case !errors.As(err, &lost):
 		n.abandon("store failed", n.storageError("store", err))
 	case lost.Overtaken():

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -100,6 +102,96 @@ func TestAFlippedBitIsFound(t *testing.T) {
 		}
 		if r := c.TryCtl("check"); strings.Contains(r.Stdout, "ERROR  REPLICA_DIVERGED") || strings.Contains(r.Stdout, damaged+" on n3 holds") {
 			return fmt.Errorf("check: %s", r.Stdout)
+		}
+		return nil
+	})
+	c.aBlockRots(t)
+}
+
+// rot flips bits of the table in which a node that does not run has stored a row with a
+// text, and returns the row's vshard.
+func (n *Node) rot(text string) cluster.VShard {
+	n.c.t.Helper()
+	dir := filepath.Join(n.Dir, "store")
+	e, err := storage.Open(storage.Options{Dir: dir})
+	if err != nil {
+		n.c.t.Fatal(err)
+	}
+	key, _, err := findValue(e, []byte(text))
+	if err = errors.Join(err, e.Flush(), e.Close()); err != nil {
+		n.c.t.Fatal(err)
+	}
+	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	if err != nil {
+		n.c.t.Fatal(err)
+	}
+	found := false
+	for _, path := range tables {
+		b, err := os.ReadFile(path) //nolint:gosec // of this test
+		if err != nil {
+			n.c.t.Fatal(err)
+		}
+		// Rows come after the log that brought them.
+		if at := bytes.LastIndex(b, []byte(text)); at >= 0 {
+			found, b[at] = true, b[at]^0x20
+			if err := os.WriteFile(path, b, 0o600); err != nil {
+				n.c.t.Fatal(err)
+			}
+		}
+	}
+	if !found {
+		n.c.t.Fatalf("no table has %q as it was written", text)
+	}
+	row, err := keys.DecodeRow(key[:keys.Split(key)])
+	if err != nil {
+		n.c.t.Fatal(err)
+	}
+	return row.VShard
+}
+
+// aBlockRots has the disk of a leader not give back a block: its rows are read
+// nevertheless, another node leads, and the replica is made anew.
+func (c *Cluster) aBlockRots(t *testing.T) {
+	t.Helper()
+	n3 := c.Node(3)
+	const marker = "rotten-block"
+	// Blocks of their own: what the store keeps for itself is not to rot.
+	filler := make([]byte, 1500)
+	for i := range 100 {
+		_, _ = rand.NewChaCha8([32]byte{byte(i)}).Read(filler)
+		n3.exec(1, fmt.Sprintf("INSERT INTO letters VALUES (%%d + %d, '%x')", 1000+i, filler))
+	}
+	n3.exec(1, "INSERT INTO letters VALUES (%d + 2000, '"+fmt.Sprintf("%x", filler)+marker+"')")
+	c.WaitReplicated()
+	if code := n3.Terminate(); code != 0 {
+		t.Fatalf("the node ended with %d", code)
+	}
+	damaged, _ := c.rangesOf(n3.rot(marker))
+	n3.Start()
+	c.WaitReplicated()
+	Eventually(t, time.Minute, "n3 leads the range", func() error {
+		if r := c.TryCtl("ranges", "transfer", damaged, "--to", "n3", "--yes"); r.Code != 0 {
+			return fmt.Errorf("transfer: %+v", r)
+		}
+		return nil
+	})
+	for _, n := range c.Nodes() {
+		if got := psql(t, n, "SELECT count(*) FROM letters"); got != "141" {
+			t.Errorf("%s counts %s rows", n.Name, got)
+		}
+		if got := psql(t, n, "SELECT right(text, 12) FROM letters WHERE id = 2000"); got != marker {
+			t.Errorf("%s reads %q", n.Name, got)
+		}
+	}
+	Eventually(t, time.Minute, "the damage told, and the replica made anew", func() error {
+		if r := c.TryCtl("events", "--kind", "replica"); !strings.Contains(r.Stdout, "the replica of "+damaged+" on n3 has failed") {
+			return fmt.Errorf("events: %+v", r)
+		}
+		if r := c.TryCtl("check"); strings.Contains(r.Stdout, "REPLICA_FAILED  ") && strings.Contains(r.Stdout, damaged+" on n3 has failed") {
+			return fmt.Errorf("check: %s", r.Stdout)
+		}
+		if r := c.TryCtl("ranges", "verify", damaged); r.Code != 0 || !strings.Contains(r.Stdout, "n1,n2,n3 hold the same") {
+			return fmt.Errorf("verify: %+v", r)
 		}
 		return nil
 	})

@@ -144,10 +144,20 @@ func TestASickDisk(t *testing.T) {
 	t.Logf("longest time between two acknowledged writes of one writer: %s (figure: 3 s)", gap.Round(time.Millisecond))
 
 	c.fullDisks()
+	c.spentDisk(n2)
 
 	// A disk that fails: nobody knows what is on it.
 	n2.sicken("sync EIO\n")
 	if code := n2.WaitExit(30 * time.Second); code != 73 || !strings.Contains(n2.LogTail(5), "fails") {
+		t.Errorf("the process ended with code %d, want 73:\n%s", code, n2.LogTail(8))
+	}
+
+	// A disk that hangs while the store is opened: nobody answers yet, and the node
+	// says what it waits for all the same.
+	n2.configure("diskExit: 3s")
+	n2.sicken("sync hang\n")
+	n2.StartUnready()
+	if code := n2.WaitExit(30 * time.Second); code != 73 || !strings.Contains(n2.LogTail(5), "while the store is opened") {
 		t.Errorf("the process ended with code %d, want 73:\n%s", code, n2.LogTail(8))
 	}
 }
@@ -164,7 +174,7 @@ func (c *Cluster) fullDisks() {
 	}
 	defer func() { _ = conn.Close(ctx) }()
 	for _, n := range c.Nodes() {
-		n.sicken("free 4194304\n")
+		n.sicken("free 536870912\n") // of a reserve of 1 GiB
 	}
 	for _, n := range c.Nodes() {
 		c.waitRule("DISK_FULL", n.Name)
@@ -187,4 +197,37 @@ func (c *Cluster) fullDisks() {
 		_, err := conn.Exec(ctx, "INSERT INTO ledger VALUES (99, 1, 'x')")
 		return err
 	})
+}
+
+// spentDisk uses up even the reserve of one disk: its node goes on, reads, and falls
+// behind; the others take rows without it, and it catches up when there is room.
+func (c *Cluster) spentDisk(n *Node) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), StartTimeout)
+	defer cancel()
+	n.sicken("free 4194304\n")
+	c.waitRule("DISK_SPENT", n.Name)
+	conn, err := n.Connect(ctx)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	for i := range 20 {
+		Eventually(c.t, StartTimeout, "a row is taken by nodes with room", func() error {
+			_, err := conn.Exec(ctx, "INSERT INTO ledger VALUES (98, $1, 'x') ON CONFLICT DO NOTHING", i)
+			return err
+		})
+	}
+	rows := 0
+	if err := conn.QueryRow(ctx, "SELECT count(*) FROM ledger WHERE writer = 98").Scan(&rows); err != nil || rows != 20 {
+		c.t.Errorf("%s reads %d rows: %v, want 20", n.Name, rows, err)
+	}
+	n.sicken("")
+	Eventually(c.t, StartTimeout, "the events", func() error {
+		if r := c.TryCtl("events", "--kind", "disk"); !strings.Contains(r.Stdout, "disk.full") || !strings.Contains(r.Stdout, "disk.room") {
+			return fmt.Errorf("%s%s", r.Stdout, r.Stderr)
+		}
+		return nil
+	})
+	c.WaitReplicated()
 }

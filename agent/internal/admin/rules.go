@@ -135,7 +135,7 @@ func failedReplicas(c *checkup) []breach {
 		f := c.notable[id]
 		for _, r := range f.reports {
 			if node, why := r.node, r.status.Failed; why != "" {
-				text := fmt.Sprintf("the replica of %s on %s has stopped: %s; ", id, node, why)
+				text := fmt.Sprintf("the replica of %s on %s has failed: %s; ", id, node, why)
 				b := breach{severity: severityError, nodes: []cluster.NodeID{node}, ranges: []cluster.RangeID{id},
 					command: "nodedbctl ranges show " + id.String(), text: text + "it is made anew by itself"}
 				switch {
@@ -239,6 +239,11 @@ func fullDisks(c *checkup) []breach {
 	for _, n := range c.members() {
 		st := c.Statuses[n.ID]
 		if st == nil || st.DiskTotal == 0 {
+			continue
+		}
+		if st.DiskSpent {
+			out = append(out, breach{code: "DISK_SPENT", severity: severityError, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl nodes show " + n.ID.String(), text: fmt.Sprintf(
+				"even the reserve of the disk of %s is nearly used up (%d MiB free): it takes no entries of the log, falls behind, and counts for no write; reads go on; make room, or grow the volume", n.ID, (st.DiskTotal-st.DiskUsed)>>20)})
 			continue
 		}
 		if st.DiskFull {

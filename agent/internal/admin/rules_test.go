@@ -114,6 +114,9 @@ func TestRules(t *testing.T) {
 		"DISK_FULL": func(b *fakeBackend, _ *metastate.View) {
 			b.statuses[3].DiskTotal, b.statuses[3].DiskFull, b.statuses[3].DiskReserve = 1<<30, true, 50<<20
 		},
+		"DISK_SPENT": func(b *fakeBackend, _ *metastate.View) {
+			b.statuses[3].DiskTotal, b.statuses[3].DiskFull, b.statuses[3].DiskSpent = 1<<30, true, true
+		},
 		"DISK_SLOW": func(b *fakeBackend, _ *metastate.View) {
 			b.statuses[3].Disk = cluster.DiskStatus{Path: "/d/store", State: cluster.DiskSlow, SyncMedian: 0.2, SyncLongest: 0.3}
 		},

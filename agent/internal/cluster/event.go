@@ -80,6 +80,8 @@ const (
 	EventDiskHung EventKind = "disk.hung"
 	EventDiskSlow EventKind = "disk.slow"
 	EventDiskWell EventKind = "disk.well"
+	EventDiskFull EventKind = "disk.full"
+	EventDiskRoom EventKind = "disk.room"
 )
 
 // EventVersionRefused says that a node was refused, by the node in Source: its

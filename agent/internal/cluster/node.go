@@ -106,6 +106,9 @@ type NodeStatus struct {
 	// full; DiskFull: less than that is left, and this node takes no more rows.
 	DiskReserve uint64 `json:"diskReserve,omitempty"`
 	DiskFull    bool   `json:"diskFull,omitempty"`
+	// DiskSpent: a quarter of the reserve is left, and this node takes no entries of
+	// the log.
+	DiskSpent bool `json:"diskSpent,omitempty"`
 	// Disk is how that disk does.
 	Disk DiskStatus `json:"disk,omitzero"`
 	CPU  float64    `json:"cpu"` // share of one machine, 0..1

@@ -74,6 +74,9 @@ func (s Span) Contains(key []byte) bool {
 	return string(row) >= string(s.Start) && string(row) < string(s.End)
 }
 
+// StoreAll holds the keys of the store itself.
+func StoreAll() Span { return prefixSpan([]byte{spaceStore}) }
+
 // StoreIdent is the key of the store's identity record.
 func StoreIdent() []byte { return []byte{spaceStore, 's'} }
 

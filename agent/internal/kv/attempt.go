@@ -164,6 +164,7 @@ func (r *request) judge(node cluster.NodeID, err error) verdict {
 		mismatch    *store.RangeMismatchError
 		ambiguous   *store.AmbiguousError
 		failed      *store.ReplicaFailedError
+		damaged     *store.DamagedError
 		unreachable *transport.UnreachableError
 		call        *transport.CallError
 		clock       *ClockError
@@ -186,7 +187,7 @@ func (r *request) judge(node cluster.NodeID, err error) verdict {
 			table.Learn(d)
 		}
 		return giveUp // the caller groups its keys anew
-	case errors.As(err, &notFound), errors.As(err, &failed), errors.As(err, &clock), errors.Is(err, store.ErrStopped):
+	case errors.As(err, &notFound), errors.As(err, &failed), errors.As(err, &damaged), errors.As(err, &clock), errors.Is(err, store.ErrStopped):
 		table.DropLeader(r.id, node)
 		return goOn
 	case errors.Is(err, store.ErrProposalLost) && errors.Is(err, context.DeadlineExceeded):
@@ -219,13 +220,14 @@ func surelyNothing(err error) bool {
 		notLeader   *store.NotLeaderError
 		notFound    *store.RangeNotFoundError
 		mismatch    *store.RangeMismatchError
+		damaged     *store.DamagedError
 		unreachable *transport.UnreachableError
 		clock       *ClockError
 	)
 	if errors.As(err, &unreachable) {
 		return !unreachable.Sent
 	}
-	return errors.As(err, &notLeader) || errors.As(err, &notFound) || errors.As(err, &mismatch) || errors.As(err, &clock) ||
+	return errors.As(err, &notLeader) || errors.As(err, &notFound) || errors.As(err, &mismatch) || errors.As(err, &clock) || errors.As(err, &damaged) ||
 		errors.Is(err, store.ErrProposalLost) || errors.Is(err, store.ErrOverloaded) || errors.Is(err, store.ErrDiskFull)
 }
 

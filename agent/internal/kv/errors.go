@@ -119,6 +119,7 @@ const (
 	codeOther
 	codeClock
 	codeDiskFull
+	codeDamaged
 )
 
 // writeError encodes what err means to a gateway.
@@ -129,6 +130,7 @@ func writeError(w *writer, err error) {
 		mismatch  *store.RangeMismatchError
 		ambiguous *store.AmbiguousError
 		failed    *store.ReplicaFailedError
+		damaged   *store.DamagedError
 		clock     *ClockError
 	)
 	switch {
@@ -158,6 +160,10 @@ func writeError(w *writer, err error) {
 		w.byte(codeReplicaFailed)
 		w.uvarint(uint64(failed.Range))
 		w.text(failed.Cause.Error())
+	case errors.As(err, &damaged):
+		w.byte(codeDamaged)
+		w.uvarint(uint64(damaged.Range))
+		w.text(damaged.Cause.Error())
 	case errors.Is(err, store.ErrTooLarge):
 		w.byte(codeTooLarge)
 	case errors.Is(err, store.ErrDiskFull):
@@ -197,6 +203,8 @@ func readError(r *reader) error {
 		return store.ErrStopped
 	case codeReplicaFailed:
 		return &store.ReplicaFailedError{Range: cluster.RangeID(r.Uvarint()), Cause: errors.New(r.text())}
+	case codeDamaged:
+		return &store.DamagedError{Range: cluster.RangeID(r.Uvarint()), Cause: errors.New(r.text())}
 	case codeTooLarge:
 		return store.ErrTooLarge
 	case codeDiskFull:

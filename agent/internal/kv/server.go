@@ -2,6 +2,7 @@ package kv
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -239,6 +240,9 @@ func (s *Server) scan(ctx context.Context, req *scanRequest, send func(chunk []b
 	for n := uint64(1); ; n++ {
 		chunk := newChunkWriter(s.cfg.Clock.Now(), 256)
 		more, err := rs.fill(chunk)
+		if errors.Is(err, storage.ErrCorruption) { // the engine tells of it, too
+			return &store.DamagedError{Range: req.Range, Cause: err}
+		}
 		if err != nil {
 			return fmt.Errorf("scan %s: %w", req.Range, err)
 		}

@@ -186,7 +186,7 @@ func (c *Controller) stoppedOn(id cluster.NodeID) []cluster.Event {
 		}
 		out = append(out, cluster.Event{
 			Kind: cluster.EventReplicaFailed, Severity: cluster.SeverityError, Node: id, Range: key.id, Source: id,
-			Text: short(fmt.Sprintf("the replica of %s on %s has stopped and is replaced: %s", key.id, id, r.Failed)), Data: map[string]string{"replica": key.replica},
+			Text: short(fmt.Sprintf("the replica of %s on %s has failed and is replaced: %s", key.id, id, r.Failed)), Data: map[string]string{"replica": key.replica},
 		})
 	}
 	return out

@@ -192,7 +192,7 @@ func (r *Replica) Checksummed(j *ChecksumJob, c cluster.Checksum, err error) {
 	defer r.guard()
 	r.summing = nil
 	if err != nil {
-		if !errors.Is(err, errVoid) {
+		if r.unreadable(err) == nil && !errors.Is(err, errVoid) {
 			r.cfg.Logger.Warn("replica not compared", logattr.Range(r.rangeID), logattr.Err(err))
 		}
 		c = j.checksum()

@@ -107,6 +107,7 @@ func (r *Replica) Counted(j *CountJob, n cluster.Counts, err error) {
 	r.counting = nil
 	if err != nil {
 		r.countPause = recountTicks
+		_ = r.unreadable(err) // nobody waits for it
 		r.cfg.Logger.Warn("range not counted, trying again", logattr.Range(r.rangeID), logattr.Err(err))
 		return
 	}

@@ -134,6 +134,7 @@ func Retryable(err error) bool {
 		mismatch  *RangeMismatchError
 		ambiguous *AmbiguousError
 		failed    *FailedError
+		damaged   *DamagedError
 		offset    *hlc.OffsetError // refused at the door
 	)
 	switch {
@@ -141,7 +142,7 @@ func Retryable(err error) bool {
 		errors.Is(err, ErrNotCaughtUp), errors.Is(err, ErrChangePending):
 		return true
 	case errors.As(err, &notLeader), errors.As(err, &notFound), errors.As(err, &mismatch),
-		errors.As(err, &ambiguous), errors.As(err, &failed), errors.As(err, &offset):
+		errors.As(err, &ambiguous), errors.As(err, &failed), errors.As(err, &damaged), errors.As(err, &offset):
 		return true
 	}
 	return false

@@ -13,6 +13,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/invariant"
 	"github.com/nodedb/nodedb/agent/internal/latch"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
+	"github.com/nodedb/nodedb/agent/internal/storage"
 )
 
 // maxLine is how many requests wait for one row: at 2,000 a second they wait half a
@@ -268,6 +269,8 @@ func (r *Replica) Evaluated(j *Evaluation) {
 		return
 	}
 	switch {
+	case errors.Is(j.err, storage.ErrCorruption):
+		r.answer(p, Outcome{Err: r.unreadable(j.err)})
 	case j.err != nil:
 		r.answer(p, Outcome{Err: fmt.Errorf("%s: evaluate: %w", r.rangeID, j.err)})
 		r.fail(fmt.Errorf("evaluate a request: %w", j.err))

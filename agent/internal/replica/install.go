@@ -187,6 +187,7 @@ func (r *Replica) installed(a *Append) {
 		r.fail(fmt.Errorf("load snapshot: %w", err))
 		return
 	}
+	r.damaged = nil // what was there is covered
 	r.keepChecksums(nil)
 	r.cfg.Logger.Debug("snapshot installed", logattr.Range(r.rangeID), logattr.Replica(r.id))
 	var reply []byte

@@ -43,6 +43,7 @@ func (Planted) noPlace() bool           { return false }
 func (Planted) endlessPlace() bool      { return false }
 func (Planted) takeEnded() bool         { return false }
 func (Planted) sumLate() bool           { return false }
+func (Planted) leadsDamaged() bool      { return false }
 
 func (Planted) wideChild() bool { return false }
 
@@ -89,6 +90,15 @@ func (Planted) DropsLate() bool { return false }
 
 // KeepsHung is false.
 func (Planted) KeepsHung() bool { return false }
+
+// CampaignsHung is false.
+func (Planted) CampaignsHung() bool { return false }
+
+// IgnoresSpent is false.
+func (Planted) IgnoresSpent() bool { return false }
+
+// AcksFull is false.
+func (Planted) AcksFull() bool { return false }
 
 // AcksHung is false.
 func (Planted) AcksHung() bool { return false }

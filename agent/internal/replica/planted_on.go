@@ -104,6 +104,14 @@ type Planted struct {
 	PeersForget bool
 	// TellEarly tells the number of a round before it is synced.
 	TellEarly bool
+	// CampaignHung calls elections and takes leaderships while the disk hangs.
+	CampaignHung bool
+	// LeadDamaged keeps the leaderships of damaged replicas.
+	LeadDamaged bool
+	// IgnoreSpent takes entries although the disk has no room for them.
+	IgnoreSpent bool
+	// AckFull takes a write that found no room for done.
+	AckFull bool
 	// FreshCounts counts the answer of a peer whose store is new.
 	FreshCounts bool
 	// FreeMade has a replica that is made take part while those found still wait.
@@ -154,6 +162,7 @@ func (p Planted) noPlace() bool           { return p.NoPlace }
 func (p Planted) endlessPlace() bool      { return p.EndlessPlace }
 func (p Planted) takeEnded() bool         { return p.TakeEnded }
 func (p Planted) sumLate() bool           { return p.SumLate }
+func (p Planted) leadsDamaged() bool      { return p.LeadDamaged }
 
 func (p Planted) wideChild() bool { return p.WideChild }
 
@@ -200,6 +209,15 @@ func (p Planted) DropsLate() bool { return p.DropLate }
 
 // KeepsHung reports KeepHung.
 func (p Planted) KeepsHung() bool { return p.KeepHung }
+
+// CampaignsHung reports CampaignHung.
+func (p Planted) CampaignsHung() bool { return p.CampaignHung }
+
+// IgnoresSpent reports IgnoreSpent.
+func (p Planted) IgnoresSpent() bool { return p.IgnoreSpent }
+
+// AcksFull reports AckFull.
+func (p Planted) AcksFull() bool { return p.AckFull }
 
 // AcksHung reports AckHung.
 func (p Planted) AcksHung() bool { return p.AckHung }

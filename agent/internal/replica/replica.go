@@ -32,13 +32,15 @@ type Replica struct {
 	rn        *raft.RawNode
 	log       *raftlog.Log
 
-	desc    *cluster.RangeDescriptor // without replicas until a snapshot brought state
-	made    *cluster.RangeDescriptor // that the replica was made with
-	decoded appliedState             // what the rounds under way will leave
-	applied appliedState             // what is committed to the engine
-	ids     appliedIDs               // of commands that were applied
-	failed  error
-	removed bool // applied its own removal; it does nothing more
+	desc     *cluster.RangeDescriptor // without replicas until a snapshot brought state
+	made     *cluster.RangeDescriptor // that the replica was made with
+	decoded  appliedState             // what the rounds under way will leave
+	applied  appliedState             // what is committed to the engine
+	ids      appliedIDs               // of commands that were applied
+	failed   error
+	damaged  error // see Damaged
+	handOver int   // ticks: see handOverTicks
+	removed  bool  // applied its own removal; it does nothing more
 
 	// What raft said last.
 	term     uint64
@@ -350,6 +352,7 @@ func (r *Replica) Tick() {
 	r.tickPlaces()
 	r.news.due = r.news.waiting()
 	r.tickActivity()
+	r.tickDamaged()
 	r.tickTransfers()
 	r.tickJoint()
 	r.tickAbsent()

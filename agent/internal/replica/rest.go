@@ -123,6 +123,8 @@ func (r *Replica) Awake() string {
 	g := r.leased.granted.Load()
 	st := r.rn.BasicStatus()
 	switch {
+	case r.damaged != nil:
+		return "its disk does not give back what was stored: another is to lead"
 	case st.RaftState != raft.StateLeader || g == nil:
 		return "there is no lease"
 	case !g.grant.All(r.cfg.Pairs.Now()):

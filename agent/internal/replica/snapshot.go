@@ -144,6 +144,7 @@ func (r *Replica) SnapshotDone(j *SnapshotJob, reply []byte, err error) {
 		err = r.stepReply(j, reply)
 	}
 	if err != nil {
+		_ = r.unreadable(err) // nobody waits for it
 		status = raft.SnapshotFailure
 		r.cfg.Logger.Warn("snapshot not sent, trying again", logattr.Range(r.rangeID), logattr.Peer(j.Node), logattr.Err(err))
 	}

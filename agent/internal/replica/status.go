@@ -30,6 +30,9 @@ func (r *Replica) Status() cluster.RangeStatus {
 		s.Failed = r.failed.Error()
 		return s
 	}
+	if r.damaged != nil {
+		s.Failed = r.damaged.Error()
+	}
 	s.Commit = r.rn.BasicStatus().GetCommit()
 	if !r.leading {
 		return s

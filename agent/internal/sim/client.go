@@ -411,7 +411,7 @@ func (k *call) failed(err error, try int) {
 		k.lost()
 	case errors.As(err, &notLeader):
 		k.retry(notLeader.Leader)
-	case errors.As(err, &offset), store.Retryable(err):
+	case errors.As(err, &offset), errors.Is(err, store.ErrDiskFull), store.Retryable(err):
 		k.retry(0)
 	default:
 		k.c.w.fail("%s of %v: %v", k.op.kind, k.op.at, err)

@@ -155,6 +155,7 @@ func (n *Node) speaks(batch []byte) {
 	if n.disk != nil && store.Speaks(batch) {
 		n.w.fail("%s takes part with a disk that went back", n.id)
 	}
+	n.checkCampaign(batch)
 }
 
 // ended is called when the core of a node can do nothing more.

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -57,6 +58,13 @@ func (n *Node) checkHang() {
 	}
 }
 
+// checkCampaign holds that it calls no election either.
+func (n *Node) checkCampaign(batch []byte) {
+	if n.hang.on && n.core.HandsOver() && store.AsksForVotes(batch) {
+		n.w.fail("%s asks for votes, and knows that its disk hangs", n.id)
+	}
+}
+
 // servedAfter is when a range that was led by a node whose disk hangs is served by
 // another: the disk counts as hung after a second and half a second later nobody
 // waits for an heir; an election takes two seconds at most, and a few messages.
@@ -77,6 +85,10 @@ func (w *World) hangDisks() {
 			served = append(served, id)
 		}
 	}
+	if w.chance(50) && !n.leadsAny() {
+		w.hangAlone(n, hangs)
+		return
+	}
 	n.hangFor(hangs)
 	life := n.life
 	w.After(servedAfter, func() {
@@ -87,6 +99,18 @@ func (w *World) hangDisks() {
 			w.checkServed(id)
 		}
 	})
+}
+
+// hangAlone makes the disk of a node hang that hears of no leader, and would like to
+// lead, before its clock runs dry and makes it silent.
+func (w *World) hangAlone(n *Node, d time.Duration) {
+	cut := w.ms(1500, 3500)
+	w.partition(n, cut+d/2)
+	w.After(cut, func() { n.hangFor(d - cut) })
+}
+
+func (n *Node) leadsAny() bool {
+	return slices.ContainsFunc(n.core.Status(), func(st cluster.RangeStatus) bool { return st.IsLeader() })
 }
 
 // checkServed wants a range to be served by a node whose disk works, if it can be.

@@ -132,7 +132,7 @@ func (w *World) calm() {
 	w.loss = 0
 	clear(w.cut)
 	for _, n := range w.nodes {
-		n.paused, n.slow, n.crashIn = false, false, 0
+		n.paused, n.slow, n.crashIn, n.full.next = false, false, 0, false
 		n.answerAgain()
 		n.offset, n.honest = 50*time.Millisecond, 50*time.Millisecond
 	}

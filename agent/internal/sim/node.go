@@ -46,6 +46,8 @@ type Node struct {
 	paused bool
 	slow   bool // its disk
 	hang   hang // of its disk
+	full   full // its disk
+	broken bool // its engine: nobody may use it any more, not even to close it
 	life   int  // rises with each start and crash: events of an earlier life are void
 
 	// A crash inside a write: when crashIn syncs have been seen, torn is what the
@@ -97,10 +99,10 @@ func (n *Node) Up() bool { return n.up && !n.paused }
 
 func (n *Node) open() {
 	n.life++
-	n.torn, n.crashIn, n.paused, n.hang = nil, 0, false, hang{}
+	n.torn, n.crashIn, n.paused, n.hang, n.full, n.broken = nil, 0, false, hang{}, full{}, false
 	n.openVersions()
 	e, err := storage.Open(storage.Options{
-		Dir: "store", Version: n.stored.Active, FS: storage.SyncHookFS(n.fs, n.syncing), Deterministic: true, CacheBytes: 1 << 20, MemTableBytes: 16 << 20,
+		Dir: "store", Version: n.stored.Active, FS: storage.LogFaultFS(storage.SyncHookFS(n.fs, n.syncing), n.room), Deterministic: true, CacheBytes: 1 << 20, MemTableBytes: 16 << 20,
 	})
 	if err != nil {
 		n.w.fail("open engine of %s: %v", n.id, err)
@@ -243,6 +245,7 @@ func (n *Node) tick() {
 	for range n.rest {
 		n.core.Tick()
 		n.checkHang()
+		n.checkSpent()
 	}
 	n.w.Stats.Wakes++
 	n.ticked, n.rest = n.w.now, 0 // pump says how long the next rest is
@@ -286,7 +289,7 @@ func (n *Node) flush() {
 // pump lets the core work and carries out its effects. Nothing leaves a node that
 // crashed on the way.
 func (n *Node) pump() {
-	if n.crashed() || n.core.Dead() != nil {
+	if !n.up || n.crashed() || n.core.Dead() != nil {
 		return
 	}
 	n.core.Process()
@@ -321,7 +324,7 @@ func (n *Node) pump() {
 		n.w.fail("%s used its clock before it had passed %s", n.id, n.found)
 	}
 	for _, st := range n.core.Status() {
-		if st.Failed != "" {
+		if st.Failed != "" && !n.w.found(n, &st) {
 			n.w.fail("%s: %s: %s", n.id, st.Descriptor.ID, st.Failed)
 		}
 	}
@@ -380,6 +383,10 @@ func (n *Node) commit(rd *replica.Round) {
 func (n *Node) write(b *store.LogBatch) {
 	if n.hang.on {
 		n.hang.stuck = b
+		return
+	}
+	if n.full.next {
+		n.writeFull(b)
 		return
 	}
 	err := b.Write(n.engine)
@@ -442,6 +449,9 @@ func (n *Node) close() {
 		_ = r.Close() // its engine is gone
 	}
 	n.readers = nil
+	if n.broken {
+		return
+	}
 	if err := n.engine.Close(); err != nil {
 		n.w.fail("close engine of %s: %v", n.id, err)
 	}

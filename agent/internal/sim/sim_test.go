@@ -93,6 +93,9 @@ func (s *Stats) add(o *Stats) {
 	s.Served += o.Served
 	s.Flooded += o.Flooded
 	s.Commands += o.Commands
+	s.Found += o.Found
+	s.Filled += o.Filled
+	s.Spent += o.Spent
 	s.LeaseReads += o.LeaseReads
 	s.LeasesLost += o.LeasesLost
 	s.Noisy += o.Noisy
@@ -185,6 +188,50 @@ func TestADiskGoesBackUnheard(t *testing.T) {
 // TestDisksHang has one disk after another hang, and nothing else go wrong: what the
 // node led is served elsewhere in bounded time, and it takes no leadership.
 func TestDisksHang(t *testing.T) { runSeeds(t, 8, hung) }
+
+// TestDisksFill has one disk after another be full: the process ends in the middle of a
+// write of the log, or takes no entries while even its reserve is used up.
+func TestDisksFill(t *testing.T) { runSeeds(t, 8, filled) }
+
+func filled(c *Config) {
+	c.Duration, c.Steady, c.Extra = 45*time.Second, true, (*World).fillDisks
+}
+
+// TestOneSlowDisk wants writes to be as fast as the disks of a majority are: hardly
+// slower than with three good disks, although the third takes 110 ms for each write.
+func TestOneSlowDisk(t *testing.T) {
+	for seed := *firstSeed; seed < *firstSeed+3; seed++ {
+		var medians []time.Duration
+		for _, extra := range []func(*World){nil, (*World).slowDisk} {
+			cfg := DefaultConfig(seed)
+			cfg.Nodes, cfg.Steady, cfg.Extra = 3, true, extra
+			w, errs := Run(t, cfg)
+			for _, e := range errs {
+				t.Errorf("seed %d: %s", seed, e)
+			}
+			median, count := w.writesTook(8*time.Second, 3)
+			t.Logf("seed %d: %d writes took %s in the median", seed, count, median)
+			if count < 50 {
+				t.Errorf("seed %d: only %d writes", seed, count)
+			}
+			medians = append(medians, median)
+		}
+		if medians[1] > 2*medians[0] {
+			t.Errorf("seed %d: the slow disk of one voter is waited for: writes take %s", seed, medians)
+		}
+	}
+}
+
+// TestReplicasAreDamaged finds that disks do not give back what leaders stored: another
+// leads then, and nothing else changes.
+func TestReplicasAreDamaged(t *testing.T) { runSeeds(t, 4, damagedOnes) }
+
+func damagedOnes(c *Config) {
+	c.Duration, c.Steady, c.Extra = 50*time.Second, true, func(w *World) {
+		w.damageReplicas()
+		w.watchDamaged()
+	}
+}
 
 func hung(c *Config) {
 	c.Duration, c.Nodes, c.Steady, c.Extra = 60*time.Second, 5, true, (*World).hangDisks

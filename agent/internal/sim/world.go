@@ -105,7 +105,8 @@ type World struct {
 	unfair  string // what an adder met that is not fair; "": nothing
 	age     int    // rises when all disks go back: messages of before are void
 	cut     map[[2]cluster.NodeID]bool
-	served  map[cluster.RangeID]hlc.Timestamp   // the latest read under a lease
+	served  map[cluster.RangeID]hlc.Timestamp // the latest read under a lease
+	damaged map[cluster.RangeID]*damagedReplica
 	led     map[cluster.RangeID]uint64          // the latest term in which anybody could write
 	cutEnds map[[2]cluster.NodeID]time.Duration // of cuts by cutFor
 	odd     int                                 // with Leases: the node whose clocks are unlike the others'; -1: none
@@ -157,6 +158,8 @@ type Stats struct {
 	Rolled, Unfit, Raised, NewWrites  int
 	Flooded, Commands                 int // requests of floods that were answered, commands of the meta range beside them
 	Hangs, Served                     int // disks that hung, ranges then found served elsewhere
+	Found                             int // damaged replicas
+	Filled, Spent                     int // disks without room, and without a reserve
 }
 
 type event struct {
@@ -187,7 +190,7 @@ func Run(t *testing.T, cfg Config) (*World, []string) {
 	w := &World{
 		t: t, cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 42)), faults: true,
 		cut: map[[2]cluster.NodeID]bool{}, cutEnds: map[[2]cluster.NodeID]time.Duration{},
-		served: map[cluster.RangeID]hlc.Timestamp{}, led: map[cluster.RangeID]uint64{}, moves: map[cluster.RangeID]*mover{},
+		served: map[cluster.RangeID]hlc.Timestamp{}, led: map[cluster.RangeID]uint64{}, damaged: map[cluster.RangeID]*damagedReplica{}, moves: map[cluster.RangeID]*mover{},
 	}
 	w.odd = -1
 	if cfg.Leases && w.chance(60) {

@@ -144,6 +144,7 @@ func storeError(err error) *Error {
 	var partial *exec.PartialError
 	var unavailable *kv.UnavailableError
 	var clock *kv.ClockError
+	var damaged *store.DamagedError
 	switch {
 	case errors.As(err, &ambiguous):
 		return &Error{Code: "40003", Message: "it is not known whether the statement was applied", cause: err,
@@ -164,6 +165,9 @@ func storeError(err error) *Error {
 	case errors.Is(err, store.ErrOverloaded):
 		return &Error{Code: "53200", Message: "a node that has rows of this statement has no room for more requests", cause: err,
 			Hint: "Nothing was written. Try again later, or run fewer statements at once; nodedbctl check tells which node it is."}
+	case errors.As(err, &damaged):
+		return &Error{Code: "XX001", Message: "the disk of the node that leads rows of this statement does not give them back, and no other node can lead them", cause: err,
+			Hint: "Nothing was written. nodedbctl check names the node and the range: start the other nodes that hold it."}
 	case errors.As(err, &unavailable):
 		return &Error{Code: "08006", Message: "no leader could be reached for rows of this statement", cause: err,
 			Hint: "Nothing was written. Try again; SHOW RANGES tells which ranges have no leader."}

@@ -20,6 +20,8 @@
 //     are ingested.
 //  4. No table outside the engine's own list is ever read: Incoming is emptied
 //     at Open.
+//  5. What does not pass its checksum, or cannot be read, is ErrCorruption to whoever
+//     reads it, and told once more by Options.OnDamage: never a value.
 //
 // # What is not here
 //

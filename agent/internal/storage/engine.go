@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -56,9 +57,15 @@ type Options struct {
 	Deterministic bool
 	// ReadOnly opens what is there without changing a byte of it; writes fail.
 	ReadOnly bool
+	// OnDisk, if set, is given what tells what is under way on the disk, before
+	// anything is: Open itself may wait for it.
+	OnDisk func(*Watch)
 	// OnFatal is called before the engine gives up, from any goroutine; the process
 	// must stop. Nil does nothing but log.
 	OnFatal func(error)
+	// OnDamage is told of each table that does not give back what was written, by
+	// whoever reads it, from any goroutine; it must not wait. Nil: nobody is.
+	OnDamage func(Damage)
 	// Logger gets the engine's errors; nil discards them.
 	Logger *slog.Logger
 }
@@ -84,6 +91,9 @@ func Open(o Options) (*Engine, error) {
 	o.withDefaults()
 	disk := newWatch(o.FS)
 	o.FS = disk
+	if o.OnDisk != nil {
+		o.OnDisk(disk)
+	}
 	log := &engineLog{log: o.Logger, onFatal: o.OnFatal}
 	cache := pebble.NewCache(o.CacheBytes)
 	defer cache.Unref()
@@ -106,6 +116,7 @@ func Open(o Options) (*Engine, error) {
 		MaxOpenFiles:                o.Files,
 		DisableAutomaticCompactions: o.Deterministic,
 		ReadOnly:                    o.ReadOnly,
+		EventListener:               o.events(log),
 	}
 	// One compaction runs at a time, whatever waits: there is no limit to sample ten
 	// times a second, as the scheduler that is made otherwise does on an idle node.
@@ -120,7 +131,7 @@ func Open(o Options) (*Engine, error) {
 	}
 	opts.EnsureDefaults() // of which tables made outside need some
 	e := &Engine{fs: o.FS, disk: disk, incoming: o.FS.PathJoin(o.Dir, "incoming")}
-	if err := e.open(o, opts); err != nil {
+	if err := e.open(o, opts, log); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", o.Dir, mark(err))
 	}
 	if o.ReadOnly {
@@ -133,13 +144,24 @@ func Open(o Options) (*Engine, error) {
 }
 
 // open checks the log and opens the engine on it.
-func (e *Engine) open(o Options, opts *pebble.Options) (err error) {
+func (e *Engine) open(o Options, opts *pebble.Options, log *engineLog) error {
+	logs, err := logSizes(o.FS, o.Dir)
+	if err != nil {
+		return err
+	}
+	e.disk.reads("check its newest log", logs[len(logs)-1:])
 	if err := checkLog(o.FS, o.Dir); err != nil {
 		return err
 	}
+	e.disk.reads("replay its log", logs)
+	defer e.disk.reads("", nil)
 	if !o.ReadOnly {
 		if e.synced, err = openSynced(o.FS, o.Dir, o.Deterministic); err != nil {
 			return err
+		}
+		e.synced.ended = func(err error) {
+			log.give(fmt.Errorf("%w: %w", ErrFatal, mark(err)))
+			select {} // the process ends
 		}
 		opts.FS = e.synced
 	}
@@ -274,14 +296,19 @@ func (l *engineLog) Fatalf(format string, args ...any) {
 			err = fmt.Errorf("%w: %w", ErrDiskFull, err)
 		}
 	}
-	l.log.Error("storage engine gives up", slog.Any("err", err))
-	if l.onFatal != nil {
-		l.onFatal(err)
-	}
+	l.give(err)
 	if !calledFromHere() {
 		runtime.Goexit()
 	}
 	panic(fatal{err})
+}
+
+// give says that the engine gives up.
+func (l *engineLog) give(err error) {
+	l.log.Error("storage engine gives up", slog.Any("err", err))
+	if l.onFatal != nil {
+		l.onFatal(err)
+	}
 }
 
 // calledFromHere reports whether a function of this package is on the stack, other
@@ -300,14 +327,27 @@ func calledFromHere() bool {
 	}
 }
 
+// recoverFatal makes an error of what ended the engine. Pebble panics with the disk's
+// own error where it goes on to another log.
 func recoverFatal(err *error) {
 	switch p := recover().(type) {
 	case nil:
 	case fatal:
 		*err = p.err
+	case error:
+		if !ofDisk(p) {
+			panic(p)
+		}
+		*err = fmt.Errorf("%w: %w", ErrFatal, mark(p))
 	default:
 		panic(p)
 	}
+}
+
+// ofDisk reports whether an error is the operating system's.
+func ofDisk(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno)
 }
 
 // mark adds this package's errors to those of Pebble.

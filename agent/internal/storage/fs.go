@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"path/filepath"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -135,6 +136,17 @@ func DamageLog(fs FS, dir string, rng *rand.Rand) (bool, error) {
 func FaultFS(fs FS, before func() error) FS {
 	return errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
+			return nil
+		}
+		return before()
+	}))
+}
+
+// LogFaultFS calls before ahead of each write to a log on fs, which fails with the
+// error that before returns.
+func LogFaultFS(fs FS, before func() error) FS {
+	return errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind != errorfs.OpFileWrite || filepath.Ext(op.Path) != ".log" {
 			return nil
 		}
 		return before()

@@ -1,13 +1,16 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -127,6 +130,35 @@ func checkLog(fs FS, dir string) error {
 	return nil
 }
 
+// logSizes returns how large the logs of the store in dir are, in their order; one
+// of nothing if there are none.
+func logSizes(fs FS, dir string) ([]int64, error) {
+	names, err := fs.List(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return []int64{0}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	sizes := map[wal.NumWAL]int64{}
+	for _, n := range names {
+		num, _, isLog := wal.ParseLogFilename(n)
+		if !isLog {
+			continue
+		}
+		info, err := fs.Stat(fs.PathJoin(dir, n))
+		if err != nil {
+			return nil, err
+		}
+		sizes[num] += info.Size()
+	}
+	out := []int64{0}
+	for _, num := range slices.Sorted(maps.Keys(sizes)) {
+		out = append(out, sizes[num])
+	}
+	return out, nil
+}
+
 // newestLog returns the log that the store in dir ends with, and its file.
 func newestLog(fs FS, dir string) (newest wal.NumWAL, name string, err error) {
 	names, err := fs.List(dir)
@@ -143,6 +175,9 @@ type syncedFS struct {
 	FS
 	// always syncs the promise with each log, for file systems in memory.
 	always bool
+	// ended is called, and does not return, when a log cannot be followed by another:
+	// Pebble panics then, and unlocks what it holds no lock of. Nil: it is left to.
+	ended func(error)
 
 	mu struct {
 		sync.Mutex
@@ -247,6 +282,9 @@ func (s *syncedFS) Unwrap() vfs.FS { return s.FS }
 
 func (s *syncedFS) watch(f vfs.File, name string, err error) (vfs.File, error) {
 	num, _, isLog := wal.ParseLogFilename(s.PathBase(name))
+	if err != nil && isLog && s.ended != nil {
+		s.ended(fmt.Errorf("begin another log: %w", err))
+	}
 	if err != nil || !isLog {
 		return f, err
 	}
@@ -259,17 +297,30 @@ type logFile struct {
 	vfs.File
 	fs  *syncedFS
 	end logEnd
-	// failed says that a write came to less than it should, on a full disk say. The
+	// failed is why a write came to less than it should, on a full disk say. The
 	// log ends before it, whatever is synced later: nothing more is promised.
-	failed bool
+	failed error
 }
 
 func (f *logFile) Write(p []byte) (int, error) {
 	n, err := f.File.Write(p)
-	if f.failed = f.failed || err != nil || n < len(p); !f.failed {
+	switch {
+	case f.failed != nil:
+	case err != nil || n < len(p):
+		f.failed = cmp.Or(err, io.ErrShortWrite)
+	default:
 		f.end.length += int64(n)
 	}
 	return n, err
+}
+
+// Close implements vfs.File. Whoever goes on to another log after a failed one would
+// lose what it lacks.
+func (f *logFile) Close() error {
+	if f.failed != nil && f.fs.ended != nil {
+		f.fs.ended(fmt.Errorf("write the log: %w", f.failed))
+	}
+	return f.File.Close()
 }
 
 func (f *logFile) Sync() error { return f.synced(f.File.Sync()) }
@@ -285,7 +336,10 @@ func (f *logFile) SyncTo(length int64) (full bool, err error) {
 }
 
 func (f *logFile) synced(err error) error {
-	if err != nil || f.failed || f.end.length == 0 {
+	if err != nil {
+		f.failed = cmp.Or(f.failed, err)
+	}
+	if f.failed != nil || f.end.length == 0 {
 		return err
 	}
 	return f.fs.promise(f.end)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -40,7 +41,34 @@ type Watch struct {
 		open  map[uint64]begun
 		syncs [syncsKept]time.Duration
 		count uint64
+		what  string // is read of the log: see Reading
+		total int64
 	}
+	read atomic.Int64 // of the log
+}
+
+// Reading is what Open reads of the log, and how far it is.
+type Reading struct {
+	What        string // "": nothing
+	Done, Total int64  // bytes
+}
+
+// Reading tells how far Open is.
+func (w *Watch) Reading() Reading {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return Reading{w.mu.what, min(w.read.Load(), w.mu.total), w.mu.total}
+}
+
+// reads notes that logs of those sizes are read from here on.
+func (w *Watch) reads(what string, sizes []int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mu.what, w.mu.total = what, 0
+	for _, n := range sizes {
+		w.mu.total += n
+	}
+	w.read.Store(0)
 }
 
 type begun struct {
@@ -216,12 +244,17 @@ func (f *watchedFile) Close() error {
 
 func (f *watchedFile) Read(p []byte) (int, error) {
 	defer f.w.begin("read", f.path)()
-	return f.File.Read(p)
+	n, err := f.File.Read(p)
+	if f.log {
+		f.w.read.Add(int64(n))
+	}
+	return n, err
 }
 
 func (f *watchedFile) ReadAt(p []byte, at int64) (int, error) {
 	defer f.w.begin("read", f.path)()
-	return f.File.ReadAt(p, at)
+	n, err := f.File.ReadAt(p, at)
+	return n, unreadable(f.path, err)
 }
 
 func (f *watchedFile) Write(p []byte) (int, error) {

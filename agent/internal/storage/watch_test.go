@@ -59,3 +59,44 @@ func TestTheWatchSeesWhatHangs(t *testing.T) {
 		t.Errorf("%+v is under way on a store that is closed", op)
 	}
 }
+
+// TestOpenTellsHowFarItIs opens a store whose log has to be replayed.
+func TestOpenTellsHowFarItIs(t *testing.T) {
+	mem := storage.NewCrashableFS()
+	e, err := storage.Open(storage.Options{Dir: "store", FS: mem})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const written = 4 << 20
+	b := e.NewWriteBatch()
+	for i := range byte(4) {
+		if err := b.Set([]byte{i}, make([]byte, written/4)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(b.Commit(true), b.Close(), e.Close()); err != nil {
+		t.Fatal(err)
+	}
+	var disk *storage.Watch
+	var seen []storage.Reading
+	fs := storage.SyncHookFS(mem, func() { seen = append(seen, disk.Reading()) })
+	e, err = storage.Open(storage.Options{Dir: "store", FS: fs, OnDisk: func(w *storage.Watch) { disk = w }, Deterministic: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, last := seen[0], storage.Reading{}
+	for _, r := range seen {
+		if r.What != "" {
+			last = r
+		}
+	}
+	if first.What == "" || first.Total < written || first.Done != 0 || last.Done < written || last.Done > last.Total {
+		t.Errorf("a store with a log of %d bytes is opened: %+v", written, seen)
+	}
+	if r := e.Disk().Reading(); r.What != "" {
+		t.Errorf("%+v is read by a store that is open", r)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -159,3 +159,30 @@ func Ceiling(r storage.Reader) (hlc.Timestamp, error) {
 	}
 	return hlc.Timestamp(binary.BigEndian.Uint64(v[1:])), nil
 }
+
+// Awake reports whether this node speaks: it is settled what the time is, and the
+// clock has passed what was used before a restart.
+func (c *Core) Awake() bool { return !c.clock.waking }
+
+// Wakes returns the time, by the physical clock, that has to be passed before this
+// node speaks after a restart; the zero time: none.
+func (c *Core) Wakes() time.Time {
+	if !c.clock.waking || c.clock.start == 0 {
+		return time.Time{}
+	}
+	return c.clock.wakes()
+}
+
+func (c *Core) awake() bool {
+	if !c.clock.waking {
+		return true
+	}
+	if !c.clock.wake() {
+		return false
+	}
+	c.campaignAlone()
+	return true
+}
+
+// observe moves the clock past a timestamp that another node gave.
+func (c *Core) observe(ts hlc.Timestamp) error { return c.clock.observe(ts) }

@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
-	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 	"github.com/nodedb/nodedb/agent/internal/statusboard"
@@ -310,6 +308,9 @@ func (c *Core) Propose(id cluster.RangeID, p *replica.Proposal) {
 		// command time bound the ids that they concern.
 		err = c.observe(p.ID.Timestamp())
 	}
+	if err == nil && !c.takesEntries(id) {
+		err = ErrDiskFull
+	}
 	if err != nil {
 		if p.Cancel() {
 			p.Done(replica.Outcome{Err: err})
@@ -537,6 +538,9 @@ func (c *Core) ExpectSnapshot(h *replica.SnapshotHeader) error {
 	if s.held {
 		return &RefusedError{Range: h.Range, Reason: "this node asks its peers first whether its store is as new as they know"}
 	}
+	if !c.takesEntries(h.Range) {
+		return &RefusedError{Range: h.Range, Reason: "the disk has no room for it"}
+	}
 	if s.r.ID() != h.To {
 		return &RefusedError{Range: h.Range, Reason: fmt.Sprintf("replica here is %d, the snapshot is for %d", s.r.ID(), h.To)}
 	}
@@ -566,30 +570,3 @@ func (c *Core) serving(id cluster.RangeID) (*slot, error) {
 	}
 	return c.slot(id)
 }
-
-// Awake reports whether this node speaks: it is settled what the time is, and the
-// clock has passed what was used before a restart.
-func (c *Core) Awake() bool { return !c.clock.waking }
-
-// Wakes returns the time, by the physical clock, that has to be passed before this
-// node speaks after a restart; the zero time: none.
-func (c *Core) Wakes() time.Time {
-	if !c.clock.waking || c.clock.start == 0 {
-		return time.Time{}
-	}
-	return c.clock.wakes()
-}
-
-func (c *Core) awake() bool {
-	if !c.clock.waking {
-		return true
-	}
-	if !c.clock.wake() {
-		return false
-	}
-	c.campaignAlone()
-	return true
-}
-
-// observe moves the clock past a timestamp that another node gave.
-func (c *Core) observe(ts hlc.Timestamp) error { return c.clock.observe(ts) }

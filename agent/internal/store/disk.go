@@ -4,6 +4,9 @@ import (
 	"log/slog"
 	"time"
 
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 )
 
@@ -22,6 +25,7 @@ import (
 // Time is counted in ticks, which a process that was stopped does not make up for:
 // after such a pause the disk is not to blame.
 type diskWatch struct {
+	spent bool // even the reserve is: see DiskSpent
 	told  bool // the shell has found that another operation hangs
 	hung  bool
 	since uint64 // tick at which hung began
@@ -69,8 +73,8 @@ func (c *Core) tickDisk() {
 	}
 }
 
-// hangs reports whether this node is to lead nothing, its disk being what it is.
-func (c *Core) hangs() bool { return c.disk.hung }
+// hangs reports whether this node takes no leadership, its disk being what it is.
+func (c *Core) hangs() bool { return c.disk.hung && !c.cfg.Planted.CampaignsHung() }
 
 // DiskHangs tells the core that the disk hangs, or no more, in a way that the batch
 // that is out does not show: in a read, say.
@@ -78,3 +82,39 @@ func (c *Core) DiskHangs(hung bool) { c.disk.told = hung }
 
 // HandsOver reports whether this node gives its leaderships away because of its disk.
 func (c *Core) HandsOver() bool { return c.disk.hung }
+
+// DiskSpent tells the core that even the reserve of its disk is nearly used up, or no
+// more. The log of ranges of rows must not grow here then: the node takes no entries
+// as a follower, so that it falls behind like one that is away, and no commands as a
+// leader. It votes, and serves reads; the meta range goes on, which is small, and by
+// which the node is drained and decommissioned. What is left of the disk is for that,
+// for the clock's ceiling, and for a start.
+func (c *Core) DiskSpent(spent bool) { c.disk.spent = spent }
+
+// takesEntries reports whether the log of a range may grow here.
+func (c *Core) takesEntries(id cluster.RangeID) bool {
+	return !c.disk.spent || id == metaFirst || c.cfg.Planted.IgnoresSpent()
+}
+
+// deaf reports whether a message of raft is not heard, the disk being what it is.
+func (c *Core) deaf(id cluster.RangeID, m *pb.Message) bool {
+	switch m.GetType() {
+	case pb.MsgTimeoutNow:
+		return c.hangs() // this node takes no leadership
+	case pb.MsgApp:
+		return len(m.GetEntries()) > 0 && !c.takesEntries(id)
+	default:
+		return false
+	}
+}
+
+// DiskHangs tells the store that the disk hangs, or no more, as its own writes do
+// not show: then, too, it hands its leaderships away.
+func (s *Store) DiskHangs(hung bool) {
+	_ = s.inbox.complete(func(c *Core) { c.DiskHangs(hung) }) // a stopped store leads nothing
+}
+
+// DiskSpent tells the store that even the reserve of its disk is used up, or no more.
+func (s *Store) DiskSpent(spent bool) {
+	_ = s.inbox.complete(func(c *Core) { c.DiskSpent(spent) }) // a stopped store takes nothing
+}

@@ -8,8 +8,9 @@
 //
 // A Store may be used by any number of goroutines. It runs: one core loop, which
 // alone touches Core; one log writer, which syncs one batch for all ranges while
-// the core goes on; one goroutine that commits what was applied; and one goroutine
-// for each snapshot that is sent. A Core belongs to one goroutine.
+// the core goes on; one goroutine that commits what was applied; one goroutine for
+// each snapshot that is sent; and one that examines damaged tables. A Core belongs to
+// one goroutine.
 //
 // # Invariants
 //

@@ -15,6 +15,7 @@ type (
 	StaleDescriptorError = replica.StaleDescriptorError
 	InvalidChangeError   = replica.InvalidChangeError
 	ReplicaFailedError   = replica.FailedError
+	DamagedError         = replica.DamagedError
 	TransferError        = replica.TransferError
 	RefusedError         = replica.RefusedError
 )

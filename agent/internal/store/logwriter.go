@@ -24,14 +24,15 @@ type write struct {
 // LogBatch is what the log writer makes durable in one go, for all ranges. Write
 // touches nothing of the core.
 type LogBatch struct {
-	writes  []write
-	ceiling hlc.Timestamp
-	marks   *Marks
-	synced  bool   // once written
-	noSync  bool   // a planted fault
-	taken   uint64 // tick
-	late    bool   // a planted fault: it does not count
-	acked   bool   // a planted fault: it was taken for done
+	writes   []write
+	ceiling  hlc.Timestamp
+	marks    *Marks
+	synced   bool   // once written
+	noSync   bool   // a planted fault
+	acksFull bool   // a planted fault: an error of a full disk does not count
+	taken    uint64 // tick
+	late     bool   // a planted fault: it does not count
+	acked    bool   // a planted fault: it was taken for done
 }
 
 // TakeBatch hands out what has to be written; nil if there is nothing, or a
@@ -48,7 +49,7 @@ func (c *Core) TakeBatch() *LogBatch {
 		return nil
 	}
 	b := &LogBatch{writes: c.writes, ceiling: ceiling, marks: c.marks, noSync: c.cfg.Planted.NoSync(),
-		late: c.cfg.Planted.CountsLate() && !c.back.settled}
+		late: c.cfg.Planted.CountsLate() && !c.back.settled, acksFull: c.cfg.Planted.AcksFull()}
 	c.marks.taken()
 	c.writes = nil
 	b.taken = c.ticks
@@ -103,7 +104,7 @@ func (b *LogBatch) Write(e *storage.Engine) error {
 	case !w.Empty():
 		err = w.Commit(false)
 	}
-	if err = errors.Join(err, w.Close()); err != nil {
+	if err = errors.Join(err, w.Close()); err != nil && !(b.acksFull && errors.Is(err, storage.ErrDiskFull)) {
 		return fmt.Errorf("write log: %w", err)
 	}
 	return nil

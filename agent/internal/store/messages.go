@@ -243,8 +243,8 @@ func (c *Core) handle(from cluster.NodeID, b []byte) (rest []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.GetType() == pb.MsgTimeoutNow && c.hangs() {
-		return rest, nil // this node takes no leadership
+	if c.deaf(id, m) {
+		return rest, nil
 	}
 	if s, ok := c.slots[id]; ok && s.takesPart() {
 		s.r.Step(from, m)
@@ -257,10 +257,26 @@ func (c *Core) handle(from cluster.NodeID, b []byte) (rest []byte, err error) {
 // about support: a cluster whose ranges are all idle says nothing else. It is for
 // tests, which want to hear that.
 func Messages(batch []byte) (n int) {
+	overhear(batch, func(*pb.Message) { n++ })
+	return n
+}
+
+// AsksForVotes reports whether a replica calls an election in a batch. It is for tests.
+func AsksForVotes(batch []byte) (asks bool) {
+	overhear(batch, func(m *pb.Message) {
+		t := m.GetType()
+		asks = asks || m != nil && (t == pb.MsgVote || t == pb.MsgPreVote)
+	})
+	return asks
+}
+
+// overhear calls fn for all that replicas say in a batch; nil for what is not raft's.
+func overhear(batch []byte, fn func(*pb.Message)) {
 	if len(batch) < batchHeader || !Speaks(batch) {
-		return 0
+		return
 	}
 	for b := batch[batchHeader:]; len(b) > 0; {
+		var m *pb.Message
 		var err error
 		switch b[0] {
 		case askSupportType:
@@ -276,13 +292,12 @@ func Messages(batch []byte) (n int) {
 		case leaseType:
 			_, _, b, err = replica.DecodeLease(b[1:])
 		default:
-			_, _, b, err = replica.DecodeMessage(b)
+			_, m, b, err = replica.DecodeMessage(b)
 		}
-		if n++; err != nil {
-			return n
+		if fn(m); err != nil {
+			return
 		}
 	}
-	return n
 }
 
 // gone destroys the replica here if a peer has applied its removal.

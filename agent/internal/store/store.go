@@ -34,18 +34,19 @@ type Store struct {
 	counting chan struct{}
 	scanRate *rateLimit
 	// summing and sumRate are the same for checksums.
-	summing chan struct{}
-	sumRate *rateLimit
-	batch   chan *LogBatch
-	synced  chan logResult
-	rounds  chan *replica.Round
-	applied chan roundResult
-	stop    chan struct{} // closed by Close
-	dead    chan struct{} // closed when the loop has ended
-	awake   chan struct{} // closed when the core speaks
-	wakes   time.Time     // what has to be passed for that, as of Open
-	wg      sync.WaitGroup
-	once    sync.Once
+	summing  chan struct{}
+	sumRate  *rateLimit
+	suspects chan storage.Damage // tables: see Examine
+	batch    chan *LogBatch
+	synced   chan logResult
+	rounds   chan *replica.Round
+	applied  chan roundResult
+	stop     chan struct{} // closed by Close
+	dead     chan struct{} // closed when the loop has ended
+	awake    chan struct{} // closed when the core speaks
+	wakes    time.Time     // what has to be passed for that, as of Open
+	wg       sync.WaitGroup
+	once     sync.Once
 	// cancel ends the streams of snapshots.
 	cancel context.CancelFunc
 	// statuses is the core's board, passed when the loop last went round.
@@ -97,6 +98,7 @@ func Open(cfg Config) (*Store, error) {
 		scanRate: newRateLimit(cfg.CountRate),
 		summing:  make(chan struct{}, 1),
 		sumRate:  newRateLimit(cfg.ChecksumRate),
+		suspects: make(chan storage.Damage, examineQueue),
 
 		batch:  make(chan *LogBatch, 1),
 		synced: make(chan logResult, 1),
@@ -117,6 +119,7 @@ func Open(cfg Config) (*Store, error) {
 	s.wg.Go(s.writeLog)
 	s.wg.Go(s.commitRounds)
 	s.wg.Go(func() { s.loop(ctx) })
+	s.wg.Go(func() { s.examine(ctx) })
 	return s, nil
 }
 
@@ -271,12 +274,6 @@ func (s *Store) end(why error) {
 	s.core.Close(why)
 }
 
-// DiskHangs tells the store that the disk hangs, or no more, as its own writes do
-// not show: then, too, it hands its leaderships away.
-func (s *Store) DiskHangs(hung bool) {
-	_ = s.inbox.complete(func(c *Core) { c.DiskHangs(hung) }) // a stopped store leads nothing
-}
-
 // request runs fn in the core and waits for its answer.
 func request[T any](ctx context.Context, s *Store, fn func(c *Core, done func(T, error))) (T, error) {
 	type answer struct {
@@ -389,7 +386,7 @@ func (s *Store) Read(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp) 
 func (s *Store) ReadRows(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp, fn func(r storage.Reader, d *cluster.RangeDescriptor) error) error {
 	if q, ok := s.beginRead(ctx, id, ts); ok {
 		if err := fn(s.cfg.Engine, q.Descriptor); q.Check() {
-			return err
+			return s.Unreadable(id, err)
 		}
 	}
 	h, err := s.readRound(ctx, id, ts)
@@ -397,7 +394,7 @@ func (s *Store) ReadRows(ctx context.Context, id cluster.RangeID, ts hlc.Timesta
 		return err
 	}
 	defer h.Close()
-	return fn(h.Reader, &h.Descriptor)
+	return s.Unreadable(id, fn(h.Reader, &h.Descriptor))
 }
 
 // beginRead begins a read under a lease and waits for what was proposed before it.
