@@ -42,6 +42,7 @@ var shells = map[string]shell{
 	"store/logwriter.go":   {why: "the log writer, beside the loop, says since when it writes", only: []string{"time.Since"}},
 	"store/damage.go":      {why: "examines damaged tables beside the loop, each once a minute at most", only: []string{"time.Now", "time.Since"}},
 	"store/pace.go":        {why: "when the loop ticks: at once, or those of a rest at its end"},
+	"store/inbox.go":       {why: "the queues in front of the loop tell how long a request has waited", only: []string{"time.Now", "time.Since"}},
 	"store/places.go":      {why: "places of snapshots that are received: their goroutines wait there", only: []string{"time.NewTimer"}},
 	"store/inspect.go":     {why: "looks at a replica from outside of the loop, and waits for that no longer than a second", only: []string{"context.WithTimeout"}},
 	"store/snapshots.go":   {why: "streams snapshots beside the core, at a limited rate"},
