@@ -3,10 +3,12 @@ package datastate
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/evaluation"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/storage"
@@ -73,6 +75,33 @@ func BenchmarkGet(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(e.Metrics().CacheMisses-before)/float64(b.N), "misses/op")
+		})
+	}
+}
+
+// BenchmarkEvaluate decides about INSERTs of rows that are not there: one on its own,
+// and eight that share a view.
+func BenchmarkEvaluate(b *testing.B) {
+	e := benchStore(b)
+	for _, together := range []int{1, 8} {
+		b.Run(fmt.Sprintf("together=%d", together), func(b *testing.B) {
+			rng := rand.New(rand.NewPCG(3, 4))
+			var rows *storage.Rows
+			pending := make([]evaluation.Pending, 1)
+			for i := 0; b.Loop(); i++ {
+				if i%together == 0 {
+					rows = storage.NewRows(e)
+				}
+				req := &Batch{Ops: []Op{{Kind: Put, Row: benchRow(2*rng.IntN(benchRows) + 1), Value: make([]byte, 100), Expect: Absent}}}
+				if d, err := req.Evaluate(rows, desc, pending); err != nil || d.Command == nil {
+					b.Fatal(d, err)
+				}
+				if i%together == together-1 {
+					if err := rows.Close(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
 		})
 	}
 }

@@ -51,8 +51,9 @@ func evaluate(m *Machine, rw storage.ReadWriter, ts hlc.Timestamp, request []byt
 	if err != nil {
 		return nil, false, err
 	}
-	d, err := req.Evaluate(rw, desc, make([]evaluation.Pending, len(req.Rows())))
-	if err != nil {
+	rows := storage.NewRows(rw)
+	d, err := req.Evaluate(rows, desc, make([]evaluation.Pending, len(req.Rows())))
+	if err = errors.Join(err, rows.Close()); err != nil {
 		return nil, false, err
 	}
 	if d.Command == nil {

@@ -21,7 +21,7 @@ func (b *Batch) Rows() [][]byte {
 
 // Evaluate satisfies evaluation.Request. All conditions hold and all Ops are done, or
 // the batch is refused.
-func (b *Batch) Evaluate(r storage.Reader, desc *cluster.RangeDescriptor, pending []evaluation.Pending) (d evaluation.Decision, err error) {
+func (b *Batch) Evaluate(rows *storage.Rows, desc *cluster.RangeDescriptor, pending []evaluation.Pending) (d evaluation.Decision, err error) {
 	if hasDuplicates(b) {
 		return refuse(0, &Result{Outcome: Malformed}), nil
 	}
@@ -30,7 +30,7 @@ func (b *Batch) Evaluate(r storage.Reader, desc *cluster.RangeDescriptor, pendin
 	d.Leaves = make([]any, len(b.Ops))
 	for i := range b.Ops {
 		op := &b.Ops[i]
-		refusal, found, err := check(r, desc, op, pending[i])
+		refusal, found, err := check(rows, desc, op, pending[i])
 		if err != nil {
 			return d, fmt.Errorf("check op %d: %w", i, err)
 		}
@@ -80,7 +80,7 @@ func hasDuplicates(b *Batch) bool {
 }
 
 // check evaluates op's condition, on the newest version that it found.
-func check(r storage.Reader, desc *cluster.RangeDescriptor, op *Op, pending evaluation.Pending) (refusal *Result, found Version, err error) {
+func check(rows *storage.Rows, desc *cluster.RangeDescriptor, op *Op, pending evaluation.Pending) (refusal *Result, found Version, err error) {
 	if !owns(desc, op.Row) {
 		return &Result{Outcome: WrongRange}, found, nil
 	}
@@ -89,7 +89,7 @@ func check(r storage.Reader, desc *cluster.RangeDescriptor, op *Op, pending eval
 		if found.TS = pending.TS; found.TS == 0 {
 			found.TS = hlc.Max
 		}
-	} else if found, err = Read(r, op.Row, hlc.Max); err != nil {
+	} else if found, err = readFrom(rows, op.Row, hlc.Max); err != nil {
 		return nil, found, err
 	}
 	if op.Expect.holds(op.ExpectTS, found.TS, found.Live) {

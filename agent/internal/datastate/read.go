@@ -18,17 +18,23 @@ func Get(r storage.Reader, row []byte, ts hlc.Timestamp) (value []byte, at hlc.T
 // Read returns the newest version of row at or before ts, tombstones included; the
 // zero value, if there is none. Its value is a copy.
 func Read(r storage.Reader, row []byte, ts hlc.Timestamp) (v Version, err error) {
-	it, err := r.NewRowIter()
-	if err != nil {
-		return v, fmt.Errorf("read row: %w", err)
-	}
+	rows := storage.NewRows(r)
 	defer func() {
-		if e := it.Close(); err == nil {
+		if e := rows.Close(); err == nil {
 			err = e
 		}
 	}()
-	if !it.SeekRowGE(keys.Version(row, ts)) {
-		return v, nil // the iterator's error comes with Close
+	return readFrom(rows, row, ts)
+}
+
+// readFrom is Read in a view that others share.
+func readFrom(rows *storage.Rows, row []byte, ts hlc.Timestamp) (v Version, err error) {
+	it, ok, err := rows.SeekGE(keys.Version(row, ts))
+	if err != nil {
+		return v, fmt.Errorf("read row: %w", err)
+	}
+	if !ok {
+		return v, nil
 	}
 	_, at, err := keys.DecodeVersion(it.Key())
 	if err != nil {

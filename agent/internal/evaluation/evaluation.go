@@ -16,11 +16,11 @@ import (
 type Request interface {
 	// Rows are all rows that it reads or writes.
 	Rows() [][]byte
-	// Evaluate decides what becomes of the request, over what r holds of the range
+	// Evaluate decides what becomes of the request, over what rows show of the range
 	// that desc describes, and over pending: of each row, in the order of Rows, what
 	// a command left that is not applied yet. Nobody else decides about these rows
 	// meanwhile. An error means that the engine failed.
-	Evaluate(r storage.Reader, desc *cluster.RangeDescriptor, pending []Pending) (Decision, error)
+	Evaluate(rows *storage.Rows, desc *cluster.RangeDescriptor, pending []Pending) (Decision, error)
 }
 
 // Pending is what a command that is not applied yet leaves of a row.

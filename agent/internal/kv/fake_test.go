@@ -2,6 +2,7 @@ package kv
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -223,8 +224,9 @@ func (n *fakeNode) Propose(_ context.Context, id cluster.RangeID, cmd store.Comm
 	if err != nil {
 		return nil, 0, err
 	}
-	decision, err := req.Evaluate(n.c.engine, &r.desc, make([]evaluation.Pending, len(req.Rows())))
-	if err != nil {
+	rows := storage.NewRows(n.c.engine)
+	decision, err := req.Evaluate(rows, &r.desc, make([]evaluation.Pending, len(req.Rows())))
+	if err = errors.Join(err, rows.Close()); err != nil {
 		return nil, 0, err
 	}
 	if decision.Command == nil {

@@ -247,9 +247,10 @@ func (r *Replica) evaluate(p *Proposal) {
 	r.out.Evaluate(j)
 }
 
-// Run evaluates. Any goroutine may call it, once.
-func (j *Evaluation) Run() {
-	j.result, j.err = j.p.request.Evaluate(j.replica.cfg.Engine, j.desc, j.pending)
+// Run evaluates over rows of the engine, a view from after the job was handed out. Any
+// goroutine may call it, once.
+func (j *Evaluation) Run(rows *storage.Rows) {
+	j.result, j.err = j.p.request.Evaluate(rows, j.desc, j.pending)
 }
 
 // Evaluated takes an evaluation that was carried out. One of before the leadership or

@@ -344,7 +344,9 @@ func (n *Node) diskDelay() time.Duration {
 // evaluate carries out one evaluation of the node's core: what it reads it reads at
 // once, and the result comes later.
 func (n *Node) evaluate(j *replica.Evaluation) {
-	j.Run()
+	rows := storage.NewRows(n.engine)
+	j.Run(rows)
+	_ = rows.Close() // who met an error has it
 	n.w.Stats.Evaluations++
 	n.later(n.evaluationDelay(), func() { n.core.Evaluated([]*replica.Evaluation{j}) })
 }

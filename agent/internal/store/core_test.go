@@ -122,9 +122,11 @@ func commitRound(c *Core) (any bool, err error) {
 // evaluateAll carries out the evaluations that a core wants.
 func evaluateAll(c *Core) (any bool) {
 	js := c.TakeEvaluations()
+	rows := storage.NewRows(c.cfg.Engine)
 	for _, j := range js {
-		j.Run()
+		j.Run(rows)
 	}
+	_ = rows.Close()
 	c.Evaluated(js)
 	return len(js) > 0
 }

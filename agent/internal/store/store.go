@@ -260,9 +260,11 @@ const evaluationsAtOnce = 8
 
 // evaluate carries out evaluations.
 func (s *Store) evaluate(js []*replica.Evaluation) {
+	rows := storage.NewRows(s.cfg.Engine)
 	for _, j := range js {
-		j.Run()
+		j.Run(rows)
 	}
+	_ = rows.Close()                                        // who met an error has it
 	_ = s.inbox.complete(func(c *Core) { c.Evaluated(js) }) // a stopped store has answered
 }
 
