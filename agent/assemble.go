@@ -352,7 +352,7 @@ func (n *Node) makeOperation() {
 		Store: n.store, Inspect: n.store.Inspect, Status: n.source, Drainer: n.drainer, Stop: n.stopByOperation,
 		Middle: n.db.Middle,
 		Descriptor: func(ctx context.Context, id cluster.RangeID) (*cluster.RangeDescriptor, error) {
-			h, err := n.store.Read(ctx, id, n.clock.Now())
+			h, err := n.store.Read(ctx, id, n.clock.Now(), store.Scope{})
 			if err != nil {
 				return nil, err
 			}

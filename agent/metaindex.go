@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/store"
 )
 
 // methodMetaIndex asks the meta range's leader how far the range has come.
@@ -17,7 +18,7 @@ func (n *Node) metaMethods() map[string]method {
 		methodMetaIndex: func(ctx context.Context, _ cluster.NodeID, _ []byte) ([]byte, error) {
 			// A read waits until this node has proven that it leads and has applied
 			// every proposal before it.
-			h, err := n.store.Read(ctx, cluster.MetaRangeID, n.clock.Now())
+			h, err := n.store.Read(ctx, cluster.MetaRangeID, n.clock.Now(), store.Scope{})
 			if err != nil {
 				return nil, err
 			}

@@ -22,8 +22,8 @@ import (
 type Store interface {
 	Propose(ctx context.Context, id cluster.RangeID, cmd store.Command) ([]byte, hlc.Timestamp, error)
 	Begin(id cluster.RangeID, cmd store.Command, within time.Duration, done func([]byte, hlc.Timestamp, error)) (cancel func())
-	Read(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp) (*store.ReadHandle, error)
-	ReadRows(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp, fn func(storage.Reader, *cluster.RangeDescriptor) error) error
+	Read(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp, rows store.Scope) (*store.ReadHandle, error)
+	ReadRows(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp, rows [][]byte, fn func(storage.Reader, *cluster.RangeDescriptor) error) error
 	RangeStatus(id cluster.RangeID) (cluster.RangeStatus, bool)
 }
 

@@ -256,8 +256,8 @@ func serve(ctx context.Context, s *Server, from cluster.NodeID, method string, p
 	return s.Methods()[method](ctx, from, payload)
 }
 
-func (n *fakeNode) ReadRows(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp, fn func(storage.Reader, *cluster.RangeDescriptor) error) error {
-	h, err := n.Read(ctx, id, ts)
+func (n *fakeNode) ReadRows(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp, _ [][]byte, fn func(storage.Reader, *cluster.RangeDescriptor) error) error {
+	h, err := n.Read(ctx, id, ts, store.Scope{})
 	if err != nil {
 		return err
 	}
@@ -265,7 +265,7 @@ func (n *fakeNode) ReadRows(ctx context.Context, id cluster.RangeID, ts hlc.Time
 	return fn(h.Reader, &h.Descriptor)
 }
 
-func (n *fakeNode) Read(_ context.Context, id cluster.RangeID, ts hlc.Timestamp) (*store.ReadHandle, error) {
+func (n *fakeNode) Read(_ context.Context, id cluster.RangeID, ts hlc.Timestamp, _ store.Scope) (*store.ReadHandle, error) {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
 	r, err := n.leading(id)

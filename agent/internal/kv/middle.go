@@ -10,6 +10,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/store"
 )
 
 // ErrMiddlePending says that the middle of a range is being looked for: ask again.
@@ -55,7 +56,7 @@ func (d *DB) Middle(ctx context.Context, id cluster.RangeID) (cluster.Key, error
 	s := m.found[id]
 	if s == nil {
 		// The first answer is at once whether this node leads the range.
-		h, err := d.cfg.Store.Read(ctx, id, d.cfg.Clock.Now())
+		h, err := d.cfg.Store.Read(ctx, id, d.cfg.Clock.Now(), store.Scope{})
 		if err != nil {
 			return "", err
 		}
@@ -84,7 +85,7 @@ func (d *DB) findMiddle(id cluster.RangeID, s *middleSearch) {
 }
 
 func (d *DB) readMiddle(id cluster.RangeID) (cluster.Key, error) {
-	h, err := d.cfg.Store.Read(d.ctx, id, d.cfg.Clock.Now())
+	h, err := d.cfg.Store.Read(d.ctx, id, d.cfg.Clock.Now(), store.Scope{})
 	if err != nil {
 		return "", err
 	}

@@ -5,4 +5,5 @@ package kv
 // Planted are faults that tests plant; without the tag there are none.
 type Planted struct{}
 
-func (Planted) wideScan() bool { return false }
+func (Planted) wideScan() bool    { return false }
+func (Planted) narrowScope() bool { return false }

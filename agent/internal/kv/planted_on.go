@@ -6,6 +6,9 @@ package kv
 type Planted struct {
 	// WideScan reads the whole of a vshard of which a range owns a part.
 	WideScan bool
+	// NarrowScope has a scan wait for what is written to its first vshard only.
+	NarrowScope bool
 }
 
-func (p Planted) wideScan() bool { return p.WideScan }
+func (p Planted) wideScan() bool    { return p.WideScan }
+func (p Planted) narrowScope() bool { return p.NarrowScope }

@@ -115,7 +115,7 @@ func (s *Server) read(ctx context.Context, req *readRequest) ([]readRow, error) 
 		ts = s.cfg.Clock.Now()
 	}
 	var rows []readRow
-	err := s.cfg.Store.ReadRows(ctx, req.Range, ts, func(r storage.Reader, d *cluster.RangeDescriptor) (err error) {
+	err := s.cfg.Store.ReadRows(ctx, req.Range, ts, req.Rows, func(r storage.Reader, d *cluster.RangeDescriptor) (err error) {
 		rows, err = s.rows(req, ts, r, d)
 		return err
 	})
@@ -214,7 +214,7 @@ func (s *Server) HandleScan(ctx context.Context, from cluster.NodeID, request []
 func (s *Server) view(ctx context.Context, req *scanRequest) (*store.ReadHandle, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.AttemptTimeout, errAttempt)
 	defer cancel()
-	return s.cfg.Store.Read(ctx, req.Range, req.TS)
+	return s.cfg.Store.Read(ctx, req.Range, req.TS, req.scope(Planted{}))
 }
 
 // What one chunk may hold, whatever a request says.

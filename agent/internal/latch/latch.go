@@ -4,14 +4,14 @@
 // line behind those that came before; when nobody ahead of it has still to make up
 // its mind, it is granted. It then decides what the rows become and passes: the next
 // in line is granted, and goes on from what was decided. It releases when the fate
-// of its decision is known. Until then readers may wait for it. Who decides nothing
-// may keep what it was granted for another request, which takes it over. Latches are
-// in memory only.
+// of its decision is known. Who decides nothing may keep what it was granted for
+// another request, which takes it over. Latches are in memory only. Readers take none:
+// what they wait for is in the log (package replica, Scope).
 //
 // # Concurrency
 //
-// A Table may be used by any goroutine. Nothing it does blocks: who waits is found
-// in Granted, or has a channel closed.
+// A Table may be used by any goroutine. Nothing it does blocks: whose turn it is
+// is found in Granted.
 //
 // # Invariants
 //
@@ -65,16 +65,9 @@ type Latch struct {
 
 	table *Table
 	rows  []string
-	// state, behind and watchers are guarded by the table's mu.
-	state    state
-	behind   int // rows on which somebody ahead has not passed
-	watchers []*watcher
-}
-
-// watcher waits for some latches.
-type watcher struct {
-	left int
-	done chan struct{}
+	// state and behind are guarded by the table's mu.
+	state  state
+	behind int // rows on which somebody ahead has not passed
 }
 
 // New returns a table that lets bound requests stand in one line.
@@ -169,7 +162,6 @@ func (l *Latch) Release() {
 	for _, row := range l.rows {
 		t.remove(l, row, ahead)
 	}
-	l.finish()
 }
 
 // remove takes a latch out of the line of one row; ahead says that those behind it
@@ -237,16 +229,6 @@ func (l *Latch) HandOver(rows [][]byte, owner any) bool {
 	return true
 }
 
-// finish tells those who wait for the latch. The table's mu is held.
-func (l *Latch) finish() {
-	for _, w := range l.watchers {
-		if w.left--; w.left == 0 {
-			close(w.done)
-		}
-	}
-	l.watchers = nil
-}
-
 // Reset releases every latch: what was decided under them is void, or its fate is
 // for others to learn.
 func (t *Table) Reset() {
@@ -255,38 +237,8 @@ func (t *Table) Reset() {
 	for _, at := range t.lines {
 		for _, l := range at.latches {
 			l.state = released
-			l.finish()
 		}
 	}
 	clear(t.lines)
 	t.granted = nil
-}
-
-// Held reports whether something was decided for a row whose fate is not known.
-func (t *Table) Held(row []byte) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	at := t.lines[string(row)]
-	return at != nil && at.latches[0].state == passed
-}
-
-// Wait returns a channel that is closed when all that is decided for a row now has
-// found its fate, or was given up by Reset; nil: there is nothing to wait for.
-// What is decided later is not waited for.
-func (t *Table) Wait(row []byte) <-chan struct{} {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	at := t.lines[string(row)]
-	if at == nil || at.latches[0].state != passed {
-		return nil
-	}
-	w := &watcher{done: make(chan struct{})}
-	for _, l := range at.latches {
-		if l.state != passed {
-			break
-		}
-		w.left++
-		l.watchers = append(l.watchers, w)
-	}
-	return w.done
 }

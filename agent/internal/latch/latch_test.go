@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 )
@@ -45,25 +44,12 @@ func TestALine(t *testing.T) {
 	b := acquire(t, table, "b", "y", "z")
 	c := acquire(t, table, "c", "z")
 	granted(t, table, "a")
-	if table.Held([]byte("x")) || table.Wait([]byte("x")) != nil {
-		t.Error("nothing is decided for x yet")
-	}
 	a.Pass()
 	granted(t, table, "b")
-	x, y := table.Wait([]byte("x")), table.Wait([]byte("y"))
 	b.Pass()
-	both := table.Wait([]byte("y"))
 	a.Release()
 	a.Release()
-	<-x
-	<-y
-	select {
-	case <-both:
-		t.Error("b has not released y")
-	default:
-	}
 	b.Release()
-	<-both
 	granted(t, table, "c")
 	c.Release()
 	if len(table.lines) != 0 {
@@ -85,10 +71,9 @@ func TestWhoLeavesTheMiddle(t *testing.T) {
 	acquire(t, table, "d", "x")
 	a.Release()
 	granted(t, table, "c")
-	watch := table.Wait([]byte("x"))
 	table.Reset()
 	granted(t, table)
-	if watch != nil || len(table.lines) != 0 {
+	if len(table.lines) != 0 {
 		t.Error("a reset leaves nothing")
 	}
 }
@@ -199,30 +184,4 @@ func TestModel(t *testing.T) {
 			t.Fatalf("%d lines are left", len(table.lines))
 		}
 	}
-}
-
-// TestReaders has readers wait while an owner works; it is for the race detector.
-func TestReaders(t *testing.T) {
-	table := New(1000)
-	var wg sync.WaitGroup
-	for i := range 4 {
-		wg.Go(func() {
-			for range 500 {
-				if ch := table.Wait([]byte(fmt.Sprint(i % 2))); ch != nil {
-					<-ch
-				}
-				table.Held([]byte("0"))
-			}
-		})
-	}
-	for n := range 2000 {
-		if _, err := table.Acquire(rows(fmt.Sprint(n%2)), nil); err != nil {
-			t.Fatal(err)
-		}
-		for _, l := range table.Granted() {
-			l.Pass()
-			l.Release()
-		}
-	}
-	wg.Wait()
 }

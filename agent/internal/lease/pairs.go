@@ -172,6 +172,20 @@ func (p *Pairs) Promise(from cluster.NodeID, a Ask, durable hlc.Timestamp) (Answ
 	return Answer{Epoch: p.epoch(g), Boot: a.Boot, Sent: a.Sent, Ceiling: ceiling}, true
 }
 
+// Ceiling is the highest that a promise names which has not run out: a clean stop must
+// not let the next start begin below it (rule 6).
+func (p *Pairs) Ceiling() (c hlc.Timestamp) {
+	if p.planted.stopsForgetful() {
+		return 0
+	}
+	for _, g := range p.given {
+		if g.live {
+			c = max(c, g.ceiling)
+		}
+	}
+	return c
+}
+
 func (p *Pairs) epoch(g *promise) Epoch {
 	if p.planted.bootOutsideEpoch() {
 		return Epoch{Boot: 1, Count: g.count + 1}

@@ -8,11 +8,13 @@ type Planted struct{}
 
 func (Planted) votesAtOnce() bool      { return false }
 func (Planted) volatileCeiling() bool  { return false }
+func (Planted) stopsForgetful() bool   { return false }
 func (Planted) bootOutsideEpoch() bool { return false }
 func (Planted) sameEpoch() bool        { return false }
 func (Planted) noCeiling() bool        { return false }
 func (Planted) fullDuration() bool     { return false }
 func (Planted) oneShort() bool         { return false }
+func (Planted) jointOnce() bool        { return false }
 func (Planted) unboundCounts() bool    { return false }
 func (Planted) filtersNothing() bool   { return false }
 func (Planted) noRelease() bool        { return false }
@@ -39,6 +41,9 @@ func (Planted) RaisesNoMark() bool { return false }
 
 // Volatile is false.
 func (Planted) Volatile() bool { return false }
+
+// WaitsForFirst is false.
+func (Planted) WaitsForFirst() bool { return false }
 
 // StaysWithout is false.
 func (Planted) StaysWithout() bool { return false }

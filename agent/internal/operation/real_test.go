@@ -144,7 +144,7 @@ func (n *realNode) operate() {
 	n.server = &operation.Server{
 		Store: n.store, Drainer: n.drainer, Stop: stop,
 		Descriptor: func(ctx context.Context, id cluster.RangeID) (*cluster.RangeDescriptor, error) {
-			h, err := n.store.Read(ctx, id, n.clock.Now())
+			h, err := n.store.Read(ctx, id, n.clock.Now(), store.Scope{})
 			if err != nil {
 				return nil, err
 			}
@@ -396,7 +396,7 @@ func (c *real) check(acked map[cluster.RangeID]int) {
 			}
 			var err error
 			ts = n.clock.Now()
-			h, err = n.store.Read(c.ctx, id, ts)
+			h, err = n.store.Read(c.ctx, id, ts, store.Scope{})
 			return err
 		})
 		for i := range count {

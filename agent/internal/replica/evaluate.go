@@ -72,10 +72,6 @@ func newEvaluations() evaluations {
 	return evaluations{latches: latch.New(maxLine), open: map[CommandID]*Proposal{}, pending: map[string]*left{}, places: newPlaces()}
 }
 
-// Latches returns the latches of the range's rows. Any goroutine may use them: they
-// are of no use but while this replica leads.
-func (r *Replica) Latches() *latch.Table { return r.evals.latches }
-
 // enter takes a request: it stands in line for its rows, or joins its first attempt.
 func (r *Replica) enter(p *Proposal) {
 	if first := r.evals.open[p.ID]; first != nil {

@@ -25,11 +25,12 @@ type LeaseReads struct {
 
 	mu struct {
 		sync.Mutex
-		woken    time.Duration // when a range that slept was woken; 0: that is over
-		mark     hlc.Timestamp // of the latest read: no later command is at or below it
-		proposed uint64        // index of the last entry that was given to raft
-		applied  uint64        // index up to which the engine holds everything
-		waiting  []waiter
+		woken   time.Duration // when a range that slept was woken; 0: that is over
+		mark    hlc.Timestamp // of the latest read: no later command is at or below it
+		barrier uint64        // index up to which every read waits
+		under   underWay      // commands behind it, until they are applied
+		applied uint64        // index up to which the engine holds everything
+		waiting []waiter
 	}
 }
 
@@ -61,10 +62,10 @@ func (l *LeaseReads) holds(g *granted, ts hlc.Timestamp) bool {
 	return g != nil && g.grant.Holds(l.now(), ts, l.own())
 }
 
-// Begin begins a read at ts, which the node's clock has reached: from here on no
-// command of this leader gets a timestamp at or below it (rule 15). ok is false if
-// there is no lease for it.
-func (l *LeaseReads) Begin(ts hlc.Timestamp) (q LeaseRead, ok bool) {
+// Begin begins a read of some rows at ts, which the node's clock has reached: from here
+// on no command of this leader gets a timestamp at or below it (rule 15). ok is false
+// if there is no lease for it.
+func (l *LeaseReads) Begin(ts hlc.Timestamp, rows Scope) (q LeaseRead, ok bool) {
 	g := l.granted.Load()
 	if g == nil || !l.holds(g, ts) && !l.planted.ChecksBefore() {
 		return q, false // a hint that spares the wait; what counts is Check
@@ -74,11 +75,14 @@ func (l *LeaseReads) Begin(ts hlc.Timestamp) (q LeaseRead, ok bool) {
 	if !l.planted.RaisesNoMark() {
 		l.mu.mark = max(l.mu.mark, ts)
 	}
-	return LeaseRead{Descriptor: g.desc, l: l, g: g, ts: ts, need: l.mu.proposed}, true
+	need := max(l.mu.barrier, l.mu.under.last(ts, &rows, l.planted.WaitsForFirst()))
+	return LeaseRead{Descriptor: g.desc, l: l, g: g, ts: ts, need: need}, true
 }
 
 // Ready reports whether the engine holds all that the read has to see (rule 16): what
-// was proposed when it began, and so everything that was committed.
+// was proposed when it began and may commit at or below its time in its rows. What an
+// earlier leader left was applied before there was a lease, and what this one has
+// answered is applied.
 func (q *LeaseRead) Ready() bool {
 	q.l.mu.Lock()
 	defer q.l.mu.Unlock()
@@ -139,13 +143,24 @@ func (l *LeaseReads) readMark() hlc.Timestamp {
 	return l.mu.mark
 }
 
-// propose gives entries to raft while no read begins: fn gets the read mark and
-// returns the index of the last entry, 0 if raft took none.
-func (l *LeaseReads) propose(fn func(mark hlc.Timestamp) (last uint64)) {
+// propose has fn give commands to raft while no read begins. fn gets the read mark, and
+// tells what raft took by sent.
+func (l *LeaseReads) propose(fn func(mark hlc.Timestamp)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if last := fn(l.mu.mark); last != 0 {
-		l.mu.proposed = last
+	fn(l.mu.mark)
+}
+
+// sent tells that raft took a command: reads that begin from here on wait for it, if it
+// is of concern to them. Whose rows are not known, or change hands, concerns all. mu is
+// held.
+func (l *LeaseReads) sent(index uint64, p *Proposal) {
+	switch {
+	case p.verify:
+	case p.request != nil:
+		l.mu.under.push(underCommand{index: index, ts: p.ts, rows: p.request.Rows()})
+	default:
+		l.mu.barrier = index
 	}
 }
 
@@ -155,6 +170,7 @@ func (l *LeaseReads) reached(applied uint64) {
 	defer l.mu.Unlock()
 	l.woke(applied)
 	l.mu.applied = applied
+	l.mu.under.pop(applied)
 	rest := l.mu.waiting[:0]
 	for _, w := range l.mu.waiting {
 		if w.index > applied {
@@ -168,11 +184,11 @@ func (l *LeaseReads) reached(applied uint64) {
 }
 
 // grant puts a lease in the place of another, or of none; nil withdraws it. last is
-// the index of the last entry of the log.
+// the index of the last entry of the log: whoever reads under the lease waits for it.
 func (l *LeaseReads) grant(g *granted, last uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.mu.proposed = last
+	l.mu.barrier, l.mu.under = last, underWay{}
 	l.granted.Store(g)
 	for _, w := range l.mu.waiting { // whoever waits under another one looks again
 		close(w.done)

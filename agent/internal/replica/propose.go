@@ -147,12 +147,7 @@ func (r *Replica) stepQueued() {
 }
 
 func (r *Replica) stepSome() (more bool) {
-	r.leased.propose(func(mark hlc.Timestamp) uint64 {
-		if more = r.stepAbove(mark); !more {
-			return 0
-		}
-		return r.last()
-	})
+	r.leased.propose(func(mark hlc.Timestamp) { more = r.stepAbove(mark) })
 	return more
 }
 
@@ -194,8 +189,9 @@ func (r *Replica) stepAbove(mark hlc.Timestamp) bool {
 		r.refusing, r.evals.split = true, nil
 		return false
 	}
-	for _, p := range taken {
+	for i, p := range taken {
 		p.stage = inRaft
+		r.leased.sent(r.last()+uint64(i)+1, p)
 	}
 	r.unslotted = append(r.unslotted, taken...)
 	r.given += uint64(len(entries))
@@ -344,11 +340,7 @@ func (r *Replica) proposeChange(p *Proposal, cc *pb.ConfChangeV2) error {
 	if !r.claim(p) {
 		return nil
 	}
-	r.leased.propose(func(hlc.Timestamp) uint64 {
-		err = r.stepChange(p, data)
-		return r.last()
-	})
-	if err != nil {
+	if err = r.stepChange(p, data); err != nil {
 		r.answer(p, Outcome{Err: err})
 	}
 	return nil

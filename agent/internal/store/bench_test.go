@@ -40,13 +40,48 @@ func BenchmarkRead(b *testing.B) {
 			runClients(b, x.clients, func(i int) error {
 				id := cluster.RangeID(2 + i%x.ranges)
 				n := c.nodes[cluster.NodeID(1+int(id)%3)]
-				h, err := n.get().Read(context.Background(), id, n.clock.Now())
+				h, err := n.get().Read(context.Background(), id, n.clock.Now(), Scope{})
 				if err == nil {
 					h.Close()
 				}
 				return err
 			})
 		})
+	}
+}
+
+// BenchmarkReadBesideWrites measures reads of a row that nobody writes, while 16 clients
+// write to others of its range: as they are, and when they wait for the whole range.
+func BenchmarkReadBesideWrites(b *testing.B) {
+	c := benchCluster(b, 1)
+	n := c.nodes[3] // leads range 2
+	var wrong atomic.Int64
+	ctx, cancel := context.WithCancel(b.Context())
+	var writers sync.WaitGroup
+	for w := range 16 {
+		writers.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				if _, _, err := n.get().Propose(ctx, 2, Command{ID: newID(n.clock), Payload: put(c.row(2, fmt.Sprint("w", w)), "x")}); err != nil && ctx.Err() == nil {
+					wrong.Add(1)
+				}
+			}
+		})
+	}
+	for name, rows := range map[string]Scope{"its row": {Rows: [][]byte{c.row(2, "a")}}, "the range": {}} {
+		b.Run(name, func(b *testing.B) {
+			for range b.N {
+				h, err := n.get().Read(ctx, 2, n.clock.Now(), rows)
+				if err != nil {
+					b.Fatal(err)
+				}
+				h.Close()
+			}
+		})
+	}
+	cancel()
+	writers.Wait()
+	if wrong.Load() > 0 {
+		b.Errorf("%d writes failed", wrong.Load())
 	}
 }
 

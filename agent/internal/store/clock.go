@@ -77,11 +77,13 @@ func (c *clock) present() hlc.Timestamp {
 
 // rest makes the present durable at a clean stop: that spares the next start the
 // wait for the ceiling. A node that has given no timestamp has nothing to add.
-func (c *clock) rest() error {
+//
+// What was promised must be covered still: the next start, too, is to be above it.
+func (c *clock) rest(promised hlc.Timestamp) error {
 	if c.waking {
 		return nil
 	}
-	return c.store(c.present())
+	return c.store(max(c.present(), promised))
 }
 
 // dry reports whether the present is at or above the durable ceiling: after the

@@ -246,7 +246,7 @@ func (c *testCluster) read(id cluster.RangeID, key string) string {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
 		ts := n.clock.Now()
-		h, err := s.Read(ctx, id, ts)
+		h, err := s.Read(ctx, id, ts, Scope{})
 		if err != nil {
 			return err
 		}

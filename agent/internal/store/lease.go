@@ -56,6 +56,10 @@ func (c *Core) openLeases() {
 // ceilingStored tells that the clock's ceiling is durable.
 func (c *Core) ceilingStored() { c.leases.durable.Store(uint64(c.clock.ceiling)) }
 
+// StopClock is called last, at a clean stop: the next start need not wait for more than what
+// was given, taken and promised.
+func (c *Core) StopClock() error { return c.clock.rest(c.leases.pairs.Ceiling()) }
+
 func (c *Core) ceiling() hlc.Timestamp { return hlc.Timestamp(c.leases.durable.Load()) }
 
 // tickLeases is called at each tick, ahead of the replicas'.
@@ -251,10 +255,10 @@ func (c *Core) released(from cluster.NodeID, id cluster.RangeID, m *replica.Leas
 	}
 }
 
-// BeginRead begins a read under the lease of a range, if this node holds one. Any
-// goroutine may call it: see replica.LeaseRead for how it goes on. Otherwise Read
-// asks a quorum.
-func (c *Core) BeginRead(id cluster.RangeID, ts hlc.Timestamp) (q replica.LeaseRead, ok bool) {
+// BeginRead begins a read of some rows under the lease of a range, if this node holds
+// one. Any goroutine may call it: see replica.LeaseRead for how it goes on. Otherwise
+// Read asks a quorum.
+func (c *Core) BeginRead(id cluster.RangeID, ts hlc.Timestamp, rows Scope) (q replica.LeaseRead, ok bool) {
 	l := &c.leases
 	v, found := l.reads.Load(id)
 	if !found || l.off.Load() {
@@ -265,7 +269,7 @@ func (c *Core) BeginRead(id cluster.RangeID, ts hlc.Timestamp) (q replica.LeaseR
 		return q, false
 	}
 	reads, _ := v.(*replica.LeaseReads)
-	return reads.Begin(ts)
+	return reads.Begin(ts, rows)
 }
 
 // Lease is what this node's replica of a range says of its lease.

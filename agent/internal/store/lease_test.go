@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -10,6 +12,8 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/lease"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 	"github.com/nodedb/nodedb/agent/internal/storage"
@@ -23,7 +27,7 @@ func (x *trio) leased() int {
 			if n.c == nil {
 				continue
 			}
-			if q, ok := n.c.BeginRead(2, n.c.cfg.Clock.Now()); ok && q.Ready() && q.Check() {
+			if q, ok := n.c.BeginRead(2, n.c.cfg.Clock.Now(), Scope{}); ok && q.Ready() && q.Check() {
 				return i
 			}
 		}
@@ -40,12 +44,12 @@ func TestALeaseServesReadsWithoutARound(t *testing.T) {
 	leader := x.nodes[l]
 	for i := range x.nodes {
 		if i != l {
-			if _, ok := x.nodes[i].c.BeginRead(2, x.nodes[i].c.cfg.Clock.Now()); ok {
+			if _, ok := x.nodes[i].c.BeginRead(2, x.nodes[i].c.cfg.Clock.Now(), Scope{}); ok {
 				t.Error("a follower reads under a lease")
 			}
 		}
 	}
-	q, ok := leader.c.BeginRead(2, leader.c.cfg.Clock.Now())
+	q, ok := leader.c.BeginRead(2, leader.c.cfg.Clock.Now(), Scope{})
 	if !ok || !q.Check() {
 		t.Fatal("no lease")
 	}
@@ -53,8 +57,25 @@ func TestALeaseServesReadsWithoutARound(t *testing.T) {
 	if q.Check() {
 		t.Error("the lease outlives the promises")
 	}
-	if _, ok := leader.c.BeginRead(2, leader.c.cfg.Clock.Now()); ok {
+	if _, ok := leader.c.BeginRead(2, leader.c.cfg.Clock.Now(), Scope{}); ok {
 		t.Error("a lease without promises")
+	}
+}
+
+// TestACleanStopKeepsWhatWasPromised has a follower stop: its next start must begin above
+// all that its leader may have read under its promise.
+func TestACleanStopKeepsWhatWasPromised(t *testing.T) {
+	x := newTrio(t)
+	l := x.leased()
+	for i, n := range x.nodes {
+		if i == l {
+			continue
+		}
+		promised := n.c.leases.pairs.Ceiling()
+		x.must(n.c.StopClock())
+		if found, err := Ceiling(n.e); err != nil || promised <= n.c.cfg.Clock.Now() || found < promised {
+			t.Errorf("n%d has promised %s, and begins at %s the next time (%v)", n.id, promised, found, err)
+		}
 	}
 }
 
@@ -63,7 +84,7 @@ func TestTheLeaseOfATransferIsGone(t *testing.T) {
 	x := newTrio(t)
 	l := x.leased()
 	leader := x.nodes[l]
-	q, _ := leader.c.BeginRead(2, leader.c.cfg.Clock.Now())
+	q, _ := leader.c.BeginRead(2, leader.c.cfg.Clock.Now(), Scope{})
 	leader.c.Transfer(2, x.nodes[(l+1)%3].id, func(error) {})
 	if q.Check() {
 		t.Error("a read goes on under a lease that was given up")
@@ -98,7 +119,7 @@ func TestIdleRangesAreSilent(t *testing.T) {
 	if x.said != 0 || !asleep() {
 		t.Errorf("%d messages of replicas while all sleep", x.said)
 	}
-	if q, ok := leader.c.BeginRead(2, leader.c.cfg.Clock.Now()); !ok || !q.Ready() || !q.Check() {
+	if q, ok := leader.c.BeginRead(2, leader.c.cfg.Clock.Now(), Scope{}); !ok || !q.Ready() || !q.Check() {
 		t.Error("no lease while asleep")
 	}
 	if st, _ := leader.c.RangeStatus(2); st.Lease == nil || !st.Lease.Held() || st.Lease.Awake != "" {
@@ -191,6 +212,64 @@ func TestLeaseStatus(t *testing.T) {
 	}
 }
 
+// TestAReadWaitsForItsRowsOnly has a command under way that no follower has yet: who
+// reads its row at its time or later waits for it, and nobody else does. For a split
+// everybody waits.
+func TestAReadWaitsForItsRowsOnly(t *testing.T) {
+	x := newTrio(t)
+	c := x.nodes[x.leased()].c
+	before := c.cfg.Clock.Now()
+	written := putOp("a", "1")
+	c.Propose(2, &replica.Proposal{
+		ID: newID(c.cfg.Clock), Payload: datastate.EncodeBatch(&datastate.Batch{Ops: []datastate.Op{written}}),
+		Done: func(o replica.Outcome) { x.must(o.Err) },
+	})
+	c.Process()
+	evaluateAll(c)
+	c.Process() // raft has it
+	other := putOp("b", "")
+	span := func(only []byte) Scope {
+		return Scope{Span: func(row []byte) bool { return bytes.Equal(row, only) }}
+	}
+	ready := func(at hlc.Timestamp, rows Scope) bool {
+		t.Helper()
+		q, ok := c.BeginRead(2, at, rows)
+		if !ok {
+			t.Fatal("no lease")
+		}
+		return q.Ready()
+	}
+	now := c.cfg.Clock.Now()
+	for name, want := range map[string]struct {
+		at    hlc.Timestamp
+		rows  Scope
+		ready bool
+	}{
+		"its row":                       {now, Scope{Rows: [][]byte{other.Row, written.Row}}, false},
+		"its row, before":               {before, Scope{Rows: [][]byte{written.Row}}, true},
+		"another row":                   {now, Scope{Rows: [][]byte{other.Row}}, true},
+		"a span with it":                {now, span(written.Row), false},
+		"a span beside it":              {now, span(other.Row), true},
+		"everything":                    {now, Scope{}, false},
+		"more than is worth a look":     {now, Scope{Rows: slices.Repeat([][]byte{other.Row}, 5000)}, false},
+		"everything, but before it was": {before, Scope{}, true},
+	} {
+		if ready(want.at, want.rows) != want.ready {
+			t.Errorf("%s: ready %v", name, !want.ready)
+		}
+	}
+	x.deliver()
+	if !ready(c.cfg.Clock.Now(), Scope{}) {
+		t.Error("a read waits for what is applied")
+	}
+	at := keys.Bound(other.Row)
+	c.Split(2, cluster.RangeSplit{At: at, Child: 9, Expect: c.slots[2].r.Descriptor().Generation}, func(o replica.Outcome) { x.must(o.Err) })
+	c.Process()
+	if ready(before, Scope{Rows: [][]byte{written.Row}}) {
+		t.Error("a read does not wait for a split")
+	}
+}
+
 // TestReadsUnderALeaseSeeWhatWasWritten has many read, in goroutines of their own, what
 // was answered before they began.
 func TestReadsUnderALeaseSeeWhatWasWritten(t *testing.T) {
@@ -208,7 +287,7 @@ func TestReadsUnderALeaseSeeWhatWasWritten(t *testing.T) {
 				n := c.leader(2)
 				at := n.clock.Now()
 				var got string
-				err := n.get().ReadRows(ctx, 2, at, func(r storage.Reader, _ *cluster.RangeDescriptor) error {
+				err := n.get().ReadRows(ctx, 2, at, [][]byte{c.row(2, "a")}, func(r storage.Reader, _ *cluster.RangeDescriptor) error {
 					v, _, _, err := datastate.Get(r, c.row(2, "a"), at)
 					got = string(v)
 					return err

@@ -134,7 +134,7 @@ func (s *Store) Close() error {
 	if s.core.Dead() != nil {
 		return fmt.Errorf("close store: %w", s.core.Dead())
 	}
-	return s.core.clock.rest()
+	return s.core.StopClock()
 }
 
 // loop is the core loop.
@@ -366,11 +366,14 @@ func (s *Store) Begin(id cluster.RangeID, cmd Command, within time.Duration, don
 	}
 }
 
-// Read returns a linearizable view at the leader: no later write commits at or below
-// ts, and every earlier one is applied. Leadership is confirmed by the lease, without
-// the core loop, or else by a quorum.
-func (s *Store) Read(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp) (*ReadHandle, error) {
-	if q, ok := s.beginRead(ctx, id, ts); ok {
+// Scope is which rows a read is of; the zero value is all of them.
+type Scope = replica.Scope
+
+// Read returns a linearizable view of some rows at the leader: no later write to them
+// commits at or below ts, and every earlier one is applied. Leadership is confirmed by
+// the lease, without the core loop, or else by a quorum.
+func (s *Store) Read(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp, rows Scope) (*ReadHandle, error) {
+	if q, ok := s.beginRead(ctx, id, ts, rows); ok {
 		v := &view{snap: s.cfg.Engine.NewSnapshot()}
 		v.refs.Store(1)
 		h := &ReadHandle{Reader: v.snap, Descriptor: *q.Descriptor, view: v}
@@ -384,9 +387,9 @@ func (s *Store) Read(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp) 
 
 // ReadRows has fn read a few rows at ts, as from the view that Read returns. fn may
 // be called twice: what it read first counts for nothing then. Under a lease it reads
-// the engine as it is, which holds for ts all that it will ever hold.
-func (s *Store) ReadRows(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp, fn func(r storage.Reader, d *cluster.RangeDescriptor) error) error {
-	if q, ok := s.beginRead(ctx, id, ts); ok {
+// the engine as it is, which holds of these rows for ts all that it will ever hold.
+func (s *Store) ReadRows(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp, rows [][]byte, fn func(r storage.Reader, d *cluster.RangeDescriptor) error) error {
+	if q, ok := s.beginRead(ctx, id, ts, Scope{Rows: rows}); ok {
 		if err := fn(s.cfg.Engine, q.Descriptor); q.Check() {
 			return s.Unreadable(id, err)
 		}
@@ -400,13 +403,13 @@ func (s *Store) ReadRows(ctx context.Context, id cluster.RangeID, ts hlc.Timesta
 }
 
 // beginRead begins a read under a lease and waits for what was proposed before it.
-func (s *Store) beginRead(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp) (q replica.LeaseRead, ok bool) {
+func (s *Store) beginRead(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp, rows Scope) (q replica.LeaseRead, ok bool) {
 	select {
 	case <-s.dead:
 		return q, false
 	default:
 	}
-	q, ok = s.core.BeginRead(id, ts)
+	q, ok = s.core.BeginRead(id, ts, rows)
 	return q, ok && q.Wait(ctx.Done())
 }
 

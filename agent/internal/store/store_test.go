@@ -270,7 +270,7 @@ func TestRequestsOfStoppedStore(t *testing.T) {
 	if _, _, err := s.Propose(t.Context(), 2, Command{}); !errors.Is(err, ErrStopped) {
 		t.Errorf("propose: %v, want %v", err, ErrStopped)
 	}
-	if _, err := s.Read(t.Context(), 2, 1); !errors.Is(err, ErrStopped) {
+	if _, err := s.Read(t.Context(), 2, 1, Scope{}); !errors.Is(err, ErrStopped) {
 		t.Errorf("read: %v, want %v", err, ErrStopped)
 	}
 	if got := s.Status(); got != nil {
