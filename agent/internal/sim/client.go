@@ -241,7 +241,7 @@ func (k *call) serve(n *Node, to cluster.RangeID, try int, retry bool) {
 		}
 	}
 	if k.op.kind == read {
-		if q, ok := n.core.BeginRead(to, k.ts); ok {
+		if q, ok := n.core.BeginRead(to, k.ts, store.Scope{Rows: [][]byte{k.op.at.row()}}); ok {
 			k.leased(n, to, q, try, answer)
 			return
 		}

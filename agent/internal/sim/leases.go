@@ -1,9 +1,11 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/lease"
 	"github.com/nodedb/nodedb/agent/internal/replica"
@@ -17,35 +19,62 @@ const leasePatience = time.Second
 // and checks the lease when some time has passed, in which the process may stop.
 func (k *call) leased(n *Node, to cluster.RangeID, q replica.LeaseRead, try int, answer func(func())) {
 	w := k.c.w
-	until := w.now + leasePatience
-	var poll func()
-	poll = func() {
-		if !q.Ready() {
-			if w.now > until {
-				k.readRound(n, to, try, answer)
-				return
-			}
-			n.later(300*time.Microsecond, poll)
-			return
-		}
+	round := func() { k.readRound(n, to, try, answer) }
+	w.awaited(n, &q, round, func() {
 		v, err := k.look(&store.ReadHandle{Reader: n.engine, Descriptor: *q.Descriptor}, nil)
-		if w.faults && !w.cfg.Steady && w.chance(1) { // Steady: a second node away would leave no quorum
+		if w.faults && !w.cfg.Steady && w.now >= w.still && w.chance(1) { // Steady: a second node away would leave no quorum
 			w.stop(n, w.ms(500, 2500))
 		}
 		n.later(time.Duration(w.rng.IntN(300))*time.Microsecond, func() {
-			if !q.Check() {
-				w.Stats.LeasesLost++
-				k.readRound(n, to, try, answer)
+			if !w.checked(to, k.ts, &q) {
+				round()
 				return
 			}
-			w.Stats.LeaseReads++
-			w.served[to] = max(w.served[to], k.ts)
 			k.note(v, err)
 			news := n.news(to, k.op.at)
 			answer(func() { k.readDone(v.newest, err, try, news) })
 		})
+	})
+}
+
+// leasedView is a read of many rows under a lease: it takes a view once what was
+// proposed before it is applied.
+func (w *World) leasedView(n *Node, to cluster.RangeID, ts hlc.Timestamp, q replica.LeaseRead, done func(*store.ReadHandle, error), round func()) {
+	w.awaited(n, &q, round, func() {
+		if !w.checked(to, ts, &q) {
+			round()
+			return
+		}
+		done(&store.ReadHandle{Reader: n.engine, Descriptor: *q.Descriptor}, nil)
+	})
+}
+
+// awaited goes on with fn when the read need not wait any more, or else with round.
+func (w *World) awaited(n *Node, q *replica.LeaseRead, round, fn func()) {
+	until := w.now + leasePatience
+	var poll func()
+	poll = func() {
+		switch {
+		case q.Ready():
+			fn()
+		case w.now > until:
+			round()
+		default:
+			n.later(300*time.Microsecond, poll)
+		}
 	}
 	poll()
+}
+
+// checked checks the lease after a look, and counts.
+func (w *World) checked(id cluster.RangeID, ts hlc.Timestamp, q *replica.LeaseRead) bool {
+	if !q.Check() {
+		w.Stats.LeasesLost++
+		return false
+	}
+	w.Stats.LeaseReads++
+	w.served[id] = max(w.served[id], ts)
+	return true
 }
 
 // watchLeases looks, whenever a node has done something, at what leases promise: while
@@ -88,13 +117,16 @@ func (w *World) stop(n *Node, d time.Duration) {
 }
 
 // LeaseConfig is a run of what endangers leases. A third of the seeds moves replicas
-// meanwhile, over one more node.
+// meanwhile, over one more node; another third has ranges of three and of five voters.
 func LeaseConfig(seed uint64) Config {
 	cfg := DefaultConfig(seed)
 	cfg.Leases, cfg.Nodes, cfg.Ranges, cfg.Keys, cfg.Clients = true, 3, 1, 2, 10
 	cfg.Duration = leasesBegin + leasesLast + leasesQuiet
-	if seed%3 == 0 {
+	switch seed % 3 {
+	case 0:
 		cfg.Nodes = 4
+	case 1:
+		cfg.Nodes, cfg.Five = 5, true
 	}
 	return cfg
 }
@@ -163,6 +195,9 @@ func (w *World) readsOnly(n *Node) bool {
 	if !w.cfg.Leases {
 		return false
 	}
+	if w.now < w.still {
+		return true
+	}
 	for _, o := range w.nodes {
 		if o != n && w.cut[[2]cluster.NodeID{n.id, o.id}] && w.chance(95) {
 			return true
@@ -214,20 +249,70 @@ func (w *World) others(n *Node) []*Node {
 	return out
 }
 
-// sequence has one follower withdraw or restart, heals, then takes the other one and
-// at last the leader away.
-func (w *World) sequence(l *Node) {
-	o := w.others(l)
+// camps parts the other voters of a range: near are as many as are a majority with the
+// leader, far the rest. Of three voters each is one.
+func (w *World) camps(l *Node, id cluster.RangeID) (near, far []*Node) {
+	st, _ := l.core.RangeStatus(id)
+	voters := st.Descriptor.Voters()
+	for _, o := range w.others(l) {
+		switch {
+		case !slices.Contains(voters, o.id):
+		case len(near) < len(voters)/2:
+			near = append(near, o)
+		default:
+			far = append(far, o)
+		}
+	}
+	return near, far
+}
+
+// part cuts nodes off from others, in both directions.
+func (w *World) part(from, to []*Node, d time.Duration) {
+	for _, a := range from {
+		for _, b := range to {
+			w.cutFor(a, b, d)
+			w.cutFor(b, a, d)
+		}
+	}
+}
+
+// sequence has one camp of followers withdraw or restart, heals, then takes the other
+// one and at last the leader away.
+func (w *World) sequence(l *Node, id cluster.RangeID) {
+	near, far := w.camps(l, id)
 	first := w.ms(1000, 1400)
-	if w.chance(50) {
-		w.bounce(o[1], w.ms(20, 220))
-	} else {
-		w.cutFor(l, o[1], first)
+	restart := w.chance(50)
+	for _, o := range near {
+		if restart {
+			w.bounce(o, w.ms(20, 220))
+		} else {
+			w.cutFor(l, o, first)
+		}
 	}
 	w.faultAfter(first+w.ms(400, 900), func() {
-		w.cutFor(l, o[0], 3*time.Second)
-		w.cutFor(o[0], l, 3*time.Second)
+		w.part([]*Node{l}, far, 3*time.Second)
 		w.faultAfter(w.ms(600, 1100), func() { w.isolate(l, 2*time.Second) })
+	})
+}
+
+// amnesia has one camp withdraw, so that the lease rests on the other. Then the leader
+// is cut off, and those on whom it rests restart: they must remember that they may have
+// promised something, and how far (rules 6 and 7). Nobody writes meanwhile: the log of
+// those who withdrew must be as long as any for them to be elected.
+func (w *World) amnesia(l *Node, id cluster.RangeID) {
+	near, far := w.camps(l, id)
+	first := w.ms(1300, 2600)
+	w.still = w.now + first + 1500*time.Millisecond
+	w.part([]*Node{l}, far, first+2500*time.Millisecond)
+	w.faultAfter(first, func() {
+		w.isolate(l, 2500*time.Millisecond)
+		clean := w.cfg.Extra != nil || w.chance(50)
+		for _, o := range near {
+			if clean && o.Up() {
+				o.do(o.stopClock)
+			}
+			o.crashFor(w.ms(5, 60))
+		}
 	})
 }
 
@@ -250,6 +335,22 @@ func (w *World) handOverFrom(l *Node, id cluster.RangeID, to *Node, alone bool) 
 				w.cutFor(o, l, w.ms(100, 2500))
 			}
 		}
+	}
+}
+
+// amnesiaOften brings nothing else, to leaders whose clocks lead, if any do.
+func (w *World) amnesiaOften() {
+	id := w.anyRange()
+	l, _, ok := w.Leader(id)
+	switch {
+	case !ok:
+		w.faultAfter(300*time.Millisecond, w.amnesiaOften)
+	case w.odd >= 0 && l != w.nodes[w.odd]:
+		w.handOverFrom(l, id, w.nodes[w.odd], false)
+		w.faultAfter(800*time.Millisecond, w.amnesiaOften)
+	default:
+		w.amnesia(l, id)
+		w.faultAfter(4500*time.Millisecond, w.amnesiaOften)
 	}
 }
 
@@ -287,8 +388,10 @@ func (w *World) leaseFaults() {
 	case x < 68:
 		w.isolate(l, w.ms(1200, 2400))
 		w.bounce(o[0], w.ms(10, 210))
+	case x < 74:
+		w.sequence(l, id)
 	case x < 80:
-		w.sequence(l)
+		w.amnesia(l, id)
 	case x < 84:
 		w.isolate(l, 1500*time.Millisecond)
 		w.bounce(o[0], w.ms(10, 110))
@@ -313,11 +416,13 @@ func (w *World) oddFault(l *Node, id cluster.RangeID) time.Duration {
 	case l != odd && w.chance(75):
 		w.handOverFrom(l, id, odd, false)
 		return w.ms(400, 900)
-	case w.chance(50):
+	case w.chance(33):
 		w.isolate(l, w.ms(1200, 1500))
 		return 2500 * time.Millisecond
+	case w.chance(50):
+		w.amnesia(l, id)
 	default:
-		w.sequence(l)
-		return 4500 * time.Millisecond
+		w.sequence(l, id)
 	}
+	return 4500 * time.Millisecond
 }

@@ -20,6 +20,7 @@ const (
 // leaseBug is a fault of leases, and what the error says that finds it; empty: any.
 type leaseBug struct {
 	lease.Planted
+	tune func(*Config)
 	says []string
 }
 
@@ -29,14 +30,26 @@ type leaseBug struct {
 func TestPlantedBugsOfLeasesAreFound(t *testing.T) {
 	findBugs(t, 60, map[string]leaseBug{
 		"rule 3: support comes back in the same epoch":   {Planted: lease.Planted{SameEpoch: true}},
-		"rule 3: epochs survive a restart":               {Planted: lease.Planted{BootOutsideEpoch: true}},
 		"rules 10 and 11: bound followers tick and vote": {Planted: lease.Planted{Ticks: true}},
 		"rule 14: one voter less":                        {Planted: lease.Planted{OneShort: true}},
-		"rule 15: the read mark stays":                   {Planted: lease.Planted{NoMark: true}, says: []string{overtaken, "and is now"}},
+		"rule 14: a joint configuration counts once":     {Planted: lease.Planted{JointOnce: true}, tune: five},
+		"rule 15: the read mark stays":                   {Planted: lease.Planted{NoMark: true}, says: []string{overtaken, "and is now", "a scan of ["}},
 		"rule 16: what was proposed is not waited for":   {Planted: lease.Planted{NoWait: true}},
+		"rule 16: the first on its rows is waited for":   {Planted: lease.Planted{FirstOnly: true}},
 		"rule 17: the verdict is older than the request": {Planted: lease.Planted{CheckBefore: true}},
 	})
 }
+
+// leasedWide is a run of leases with keys in two vshards.
+func leasedWide(c *Config) {
+	leased(c)
+	c.Keys = 4
+}
+
+// forgetful is a run in which those on whom a lease rests restart, again and again.
+func forgetful(c *Config) { c.Nodes, c.Five, c.Extra = 3, false, (*World).amnesiaOften }
+
+func five(c *Config) { c.Nodes, c.Five = 5, true }
 
 func findBugs(t *testing.T, seeds uint64, bugs map[string]leaseBug) {
 	for name, bug := range bugs {
@@ -50,6 +63,9 @@ func findBug(t *testing.T, seeds uint64, bug *leaseBug) {
 	}
 	for seed := *firstSeed; seed < *firstSeed+seeds; seed++ {
 		cfg := LeaseConfig(seed)
+		if bug.tune != nil {
+			bug.tune(&cfg)
+		}
 		cfg.Planted = replica.Planted{Lease: bug.Planted}
 		_, errs := Run(t, cfg)
 		if len(errs) == 0 || len(bug.says) == 0 && strings.Contains(errs[0], noisy) {

@@ -163,6 +163,7 @@ func (m *mover) step() {
 			w.Stats.Changes++
 			w.changed = w.now
 			n.do(func() { m.carryOut(n, d, c) })
+			m.endanger(n, c)
 		} else if r, ok := d.On(n.id); ok && d.Joint() && r.Role == cluster.VoterOutgoing {
 			m.handOver(n, d)
 		}
@@ -196,6 +197,8 @@ func (m *mover) choose(d *cluster.RangeDescriptor, leader cluster.NodeID) (clust
 	case gone:
 		c.Kind, c.Remove = cluster.RemoveLearner, lostLearner
 		return c, true
+	case w.cfg.Five && len(voters) >= 3:
+		return m.five(c, d)
 	case len(learners) == 2 && len(voters) < 3:
 		c.Kind, c.Promote = cluster.ChangeVoters, learners
 		return c, true

@@ -418,6 +418,13 @@ func (n *Node) crashed() bool {
 func (n *Node) crash() { n.crashFor(n.w.ms(200, 4000)) }
 
 // crashFor cuts it for a while.
+// stopClock is what a clean stop adds to a crash.
+func (n *Node) stopClock() {
+	if err := n.core.StopClock(); err != nil && n.torn == nil {
+		n.w.fail("%s at its stop: %v", n.id, err)
+	}
+}
+
 func (n *Node) crashFor(d time.Duration) {
 	if !n.up {
 		return

@@ -59,7 +59,11 @@ func (s *scanner) next() {
 	if w.now > w.cfg.Duration-w.quiet() {
 		return
 	}
-	w.After(w.ms(200, 800), s.next)
+	pause := w.ms(200, 800)
+	if w.cfg.Leases {
+		pause = w.ms(20, 120)
+	}
+	w.After(pause, s.next)
 	n := w.nodes[w.rng.IntN(len(w.nodes))]
 	if s.now != nil && s.now.at < s.now.read.to && w.now < s.now.until || !n.Up() || !n.awake() {
 		return
@@ -107,7 +111,11 @@ func (s *scanner) attempt(x *spanScan) {
 	n := x.node
 	x.tries++
 	try := x.tries
-	w.After(w.ms(0, 30), func() { n.do(func() { s.serve(x, n, d.ID, to, try) }) })
+	way := w.ms(0, 30)
+	if w.cfg.Leases {
+		way /= 15 // so that what was proposed before the scan's time is still under way
+	}
+	w.After(way, func() { n.do(func() { s.serve(x, n, d.ID, to, try) }) })
 	w.After(attemptTime, func() {
 		if x.tries == try {
 			s.attempt(x)
@@ -121,7 +129,7 @@ func (s *scanner) serve(x *spanScan, n *Node, id cluster.RangeID, to cluster.Key
 		return
 	}
 	at := x.at
-	n.core.Read(id, x.read.ts, func(h *store.ReadHandle, err error) {
+	done := func(h *store.ReadHandle, err error) {
 		if err == nil {
 			defer h.Close()
 			var rows []kv.Row
@@ -134,7 +142,13 @@ func (s *scanner) serve(x *spanScan, n *Node, id cluster.RangeID, to cluster.Key
 			}
 		}
 		s.refused(x, n, err, try)
-	})
+	}
+	round := func() { n.core.Read(id, x.read.ts, done) }
+	if q, ok := n.core.BeginRead(id, x.read.ts, kv.ScanScope(&x.req, at, to, s.w.cfg.PlantedScan)); ok {
+		s.w.leasedView(n, id, x.read.ts, q, done, round)
+		return
+	}
+	round()
 }
 
 // took takes in the rows of one range.

@@ -98,6 +98,7 @@ func (s *Stats) add(o *Stats) {
 	s.Spent += o.Spent
 	s.LeaseReads += o.LeaseReads
 	s.LeasesLost += o.LeasesLost
+	s.Fives += o.Fives
 	s.Noisy += o.Noisy
 	s.Added += o.Added
 	s.Unsure += o.Unsure
@@ -108,7 +109,7 @@ func (s *Stats) add(o *Stats) {
 
 // TestLeases has many read under leases while their promises are put to the test.
 func TestLeases(t *testing.T) {
-	runSeeds(t, 20, func(c *Config) { *c = LeaseConfig(c.Seed) })
+	runSeeds(t, 20, leased)
 }
 
 // TestAHotRow has gateways, near and far from its leader, add to one row: the sum is
@@ -256,3 +257,5 @@ func TestReplay(t *testing.T) {
 		}
 	}
 }
+
+func leased(c *Config) { *c = LeaseConfig(c.Seed) }

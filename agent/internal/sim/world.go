@@ -68,8 +68,11 @@ type Config struct {
 	Echoes bool
 	// Hot has gateways add to one row, and nobody else write.
 	Hot bool
+	// Five, with Leases, has ranges go from three voters to five and back.
+	Five bool
 	// Extra, if set, is called once when the cluster is up: it may schedule events
-	// of its own, such as drains and decommissions, with World.After.
+	// of its own, such as drains and decommissions, with World.After. With Leases it comes
+	// in place of the other faults.
 	Extra func(*World)
 }
 
@@ -111,6 +114,7 @@ type World struct {
 	cutEnds map[[2]cluster.NodeID]time.Duration // of cuts by cutFor
 	odd     int                                 // with Leases: the node whose clocks are unlike the others'; -1: none
 	loss    int                                 // percent
+	still   time.Duration                       // until then nobody writes
 	faults  bool
 	// wrongUntil is how long most clocks may be wrong; tainted says that a node took a
 	// time from them: then all that is said of clocks is void.
@@ -152,6 +156,7 @@ type Stats struct {
 	Pools, Altered, Dropped           int
 	LeaseReads, LeasesLost            int
 	Added, Unsure, Turns              int // to a hot row; Turns: refusals that kept a place
+	Fives                             int // changes from three voters to five
 	Noisy                             int // messages of replicas in the last moment
 	Wakes                             int // of nodes by time alone: ticks, or rests of several
 	IdleBatches                       int // sent in the end of a run with Idle
@@ -193,8 +198,8 @@ func Run(t *testing.T, cfg Config) (*World, []string) {
 		served: map[cluster.RangeID]hlc.Timestamp{}, led: map[cluster.RangeID]uint64{}, damaged: map[cluster.RangeID]*damagedReplica{}, moves: map[cluster.RangeID]*mover{},
 	}
 	w.odd = -1
-	if cfg.Leases && w.chance(60) {
-		w.odd = w.rng.IntN(3)
+	if cfg.Leases && (cfg.Extra != nil || w.chance(60)) {
+		w.odd = w.rng.IntN(cfg.Nodes)
 	}
 	for i := range cfg.Nodes {
 		n := newNode(w, cluster.NodeID(i+1))
@@ -242,7 +247,11 @@ func (w *World) begin() {
 	w.After(w.ms(3500, 5000), w.verify)
 	w.beginScans()
 	if w.cfg.Leases {
-		w.After(leasesBegin, w.leaseFaults)
+		if w.cfg.Extra == nil {
+			w.After(leasesBegin, w.leaseFaults)
+		} else {
+			w.After(leasesBegin, func() { w.cfg.Extra(w) })
+		}
 		w.After(w.cfg.Duration-w.quiet(), w.calm)
 		return
 	}
