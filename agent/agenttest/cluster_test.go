@@ -85,16 +85,33 @@ func TestCollectionsAreSeenAtOnce(t *testing.T) {
 	}
 }
 
+// TestKillEachNodeInTurnLosesNothing kills nodes that lead ranges, the second one while
+// no reads are served under leases. Reads and writes go on.
 func TestKillEachNodeInTurnLosesNothing(t *testing.T) {
 	c := Start(t, Options{})
+	c.sql("CREATE TABLE leased (id int8 PRIMARY KEY, v int8)")
+	c.sql("INSERT INTO leased SELECT g, g FROM generate_series(0, 99) g")
+	c.readsGoBy(true)
 	l := c.StartLedger(8)
-	for _, n := range c.Nodes() {
+	for i, n := range c.Nodes() {
 		l.Advance(50, 30*time.Second)
+		if i == 1 {
+			c.sql("ALTER SYSTEM SET lease_reads = 'off'")
+			c.readsGoBy(false)
+		}
 		t.Logf("kill -9 %s", n.Name)
 		n.Kill()
 		l.Advance(50, 30*time.Second)
+		if i == 1 {
+			Eventually(t, time.Minute, "rows are read beside a dead node", func() error { return c.Node(1).readRows(100) })
+		}
 		n.Start()
 		c.WaitReplicated()
+		if i == 1 {
+			c.readsGoBy(false)
+			c.sql("ALTER SYSTEM RESET lease_reads")
+			c.readsGoBy(true)
+		}
 	}
 	l.Advance(50, 30*time.Second)
 	gap, errs := l.Stop()
