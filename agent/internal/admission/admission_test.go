@@ -22,7 +22,7 @@ func TestSessionsTakeTurns(t *testing.T) {
 						t.Error(err)
 						return
 					}
-					time.Sleep(time.Second) // of the bubble: it takes none
+					<-time.After(time.Second) // of the bubble: it takes none
 					turns[i]++
 					for _, n := range turns {
 						if n < turns[i]-1 {
@@ -37,7 +37,7 @@ func TestSessionsTakeTurns(t *testing.T) {
 		if u := q.Usage(); u.Running != 1 || u.Waiting != sessions-1 {
 			t.Errorf("got %+v, want one running", u)
 		}
-		time.Sleep(time.Second * sessions * rounds)
+		<-time.After(time.Second * sessions * rounds)
 		synctest.Wait()
 		u := q.Usage()
 		if u.Running != 0 || u.Waiting != 0 || u.Waited < sessions*rounds/2 || u.WaitedFor < time.Second || u.Oldest != 0 {

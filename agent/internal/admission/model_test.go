@@ -17,12 +17,11 @@ type statement struct {
 	cancel context.CancelFunc
 	done   chan error // of Take
 	place  *Place
-	state  string // waits, runs, away
 }
 
 // model is what a queue must do.
 type model struct {
-	ctx           context.Context //nolint:containedctx // of all statements
+	ctx           context.Context // of all statements
 	rng           *rand.Rand
 	q             *Queue
 	limit, room   int

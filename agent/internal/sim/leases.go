@@ -338,22 +338,6 @@ func (w *World) handOverFrom(l *Node, id cluster.RangeID, to *Node, alone bool) 
 	}
 }
 
-// amnesiaOften brings nothing else, to leaders whose clocks lead, if any do.
-func (w *World) amnesiaOften() {
-	id := w.anyRange()
-	l, _, ok := w.Leader(id)
-	switch {
-	case !ok:
-		w.faultAfter(300*time.Millisecond, w.amnesiaOften)
-	case w.odd >= 0 && l != w.nodes[w.odd]:
-		w.handOverFrom(l, id, w.nodes[w.odd], false)
-		w.faultAfter(800*time.Millisecond, w.amnesiaOften)
-	default:
-		w.amnesia(l, id)
-		w.faultAfter(4500*time.Millisecond, w.amnesiaOften)
-	}
-}
-
 // leaseFaults brings one misfortune after another to leaders and their followers.
 func (w *World) leaseFaults() {
 	if !w.faults {

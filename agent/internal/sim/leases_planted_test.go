@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/lease"
 	"github.com/nodedb/nodedb/agent/internal/replica"
@@ -48,6 +49,22 @@ func leasedWide(c *Config) {
 
 // forgetful is a run in which those on whom a lease rests restart, again and again.
 func forgetful(c *Config) { c.Nodes, c.Five, c.Extra = 3, false, (*World).amnesiaOften }
+
+// amnesiaOften brings nothing else, to leaders whose clocks lead, if any do.
+func (w *World) amnesiaOften() {
+	id := w.anyRange()
+	l, _, ok := w.Leader(id)
+	switch {
+	case !ok:
+		w.faultAfter(300*time.Millisecond, w.amnesiaOften)
+	case w.odd >= 0 && l != w.nodes[w.odd]:
+		w.handOverFrom(l, id, w.nodes[w.odd], false)
+		w.faultAfter(800*time.Millisecond, w.amnesiaOften)
+	default:
+		w.amnesia(l, id)
+		w.faultAfter(4500*time.Millisecond, w.amnesiaOften)
+	}
+}
 
 func five(c *Config) { c.Nodes, c.Five = 5, true }
 
