@@ -32,7 +32,7 @@ func (s *Session) Execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 		ctx, cancel = context.WithTimeout(ctx, limit)
 		defer cancel()
 	}
-	tag, err = s.execute(ctx, p, args, sink, began)
+	tag, err = s.execute(ctx, p, args, sink, s.server.cfg.Now())
 	if errors.Is(err, ErrRowsUnread) {
 		return "", ErrRowsUnread
 	}
@@ -45,7 +45,7 @@ func (s *Session) Execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 	return tag, err
 }
 
-func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, sink RowSink, began time.Time) (string, error) {
+func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, sink RowSink, at time.Time) (string, error) {
 	if p.Empty {
 		return "", nil
 	}
@@ -54,9 +54,9 @@ func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 	}
 	switch node := p.statement.Node.(type) {
 	case *syntax.Query:
-		return s.runQuery(ctx, p, node, args, sink, began)
+		return s.runQuery(ctx, p, node, args, sink, at)
 	case *syntax.Begin:
-		return s.begin(node, began)
+		return s.begin(node, at)
 	case *syntax.Commit:
 		return s.commit(ctx)
 	case *syntax.Rollback:
@@ -113,7 +113,7 @@ func (s *Session) checkTransaction(n syntax.Node) error {
 }
 
 // runQuery executes SELECT, INSERT, UPDATE, DELETE or EXPLAIN.
-func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, args []datum.Datum, sink RowSink, began time.Time) (string, error) {
+func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, args []datum.Datum, sink RowSink, at time.Time) (string, error) {
 	if err := s.refresh(ctx, p, q); err != nil {
 		return "", err
 	}
@@ -124,7 +124,7 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 	if s.readOnly && plan.Insert != nil || s.readOnly && plan.Change != nil || s.tx == nil && q.Select == nil && s.Setting("default_transaction_read_only") == "on" {
 		return "", &Error{Code: "25006", Message: "cannot execute " + verb(q) + " in a read-only transaction"}
 	}
-	env := &queryplan.Env{Now: began, Statement: began, Session: s.environment()}
+	env := &queryplan.Env{Now: at, Statement: at, Session: s.environment()}
 	if s.tx != nil {
 		env.Now = s.began
 	}

@@ -58,6 +58,10 @@ type Config struct {
 	Short, Long *admission.Queue
 	// MaxSessions is how many sessions may be open; default 500. More get 53300.
 	MaxSessions int
+	// Now is the time that the node goes by, which statements are told as now(): a clock
+	// of the machine that was set wrong changes it by as much as others agree to. nil:
+	// the machine's.
+	Now func() time.Time
 	// Version is the version of NodeDB, for version().
 	Version string
 	Logger  *slog.Logger
@@ -107,6 +111,9 @@ func NewServer(cfg Config) (*Server, error) {
 	}
 	if cfg.MaxSessions == 0 {
 		cfg.MaxSessions = 500
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	s := &Server{cfg: cfg, catalog: catalog.New(cfg.Meta), parsed: syntax.NewCache(parsedStatements), known: knownSettings(), lines: exec.NewLines()}
 	s.version = fmt.Sprintf("PostgreSQL %s (NodeDB %s) on %s/%s", serverVersion, cmp.Or(cfg.Version, "dev"), runtime.GOOS, runtime.GOARCH)

@@ -435,6 +435,25 @@ func TestPanicEndsTheStatementOnly(t *testing.T) {
 	c.want("INSERT 0 1", "insert into t (id, name) values (1, 'x')")
 }
 
+// TestNowIsTheNodesTime: statements are told the time that the node goes by, whatever
+// the machine's clock says, on both paths; a transaction the time of its beginning.
+func TestNowIsTheNodesTime(t *testing.T) {
+	f := newFixture(t, startDuck(t))
+	at := time.Date(2031, 2, 3, 4, 5, 6, 0, time.UTC)
+	f.server.cfg.Now = func() time.Time { return at }
+	c := f.open()
+	c.run("set timezone = 'UTC'")
+	const fast, slow = "select now()", "select max(now()) from generate_series(1, 2)"
+	c.want("2031-02-03 04:05:06+00\nSELECT 1", fast)
+	c.want("2031-02-03 04:05:06+00\nSELECT 1", slow)
+	c.run("begin")
+	at = at.Add(-time.Hour)
+	c.want("2031-02-03 04:05:06+00\nSELECT 1", fast)
+	c.want("2031-02-03 03:05:06+00\nSELECT 1", "select statement_timestamp()")
+	c.run("rollback")
+	c.want("2031-02-03 03:05:06+00\nSELECT 1", slow)
+}
+
 func TestIdleTransactionTimeout(t *testing.T) {
 	c := newFixture(t, nil).open()
 	c.run("set idle_in_transaction_session_timeout = '1s'")

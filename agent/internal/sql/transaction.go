@@ -17,7 +17,7 @@ func (s *Session) begin(node *syntax.Begin, at time.Time) (string, error) {
 	if err := checkLevel(node.Isolation); err != nil {
 		return "", err
 	}
-	s.tx, s.failed, s.began, s.idle = exec.NewTx(s.server.cfg.DB, s.writer(), s.server.cfg.Memory.Open()), false, at, at
+	s.tx, s.failed, s.began, s.idle = exec.NewTx(s.server.cfg.DB, s.writer(), s.server.cfg.Memory.Open()), false, at, time.Now()
 	s.entered = false
 	s.readOnly = node.ReadOnly || s.Setting("default_transaction_read_only") == "on"
 	s.settings.begin()
