@@ -42,7 +42,7 @@ func (m *mover) five(c cluster.ReplicaChange, d *cluster.RangeDescriptor) (clust
 // of the new configuration: those do not know that it is committed, and elect as before.
 func (m *mover) endanger(l *Node, c cluster.ReplicaChange) {
 	w := m.w
-	if !w.cfg.Five || c.Kind != cluster.ChangeVoters || !w.faults || !w.chance(50) {
+	if !w.cfg.Five || c.Kind != cluster.ChangeVoters || !w.faults || w.cfg.Extra == nil && w.chance(50) {
 		return
 	}
 	until := w.now + 100*time.Millisecond
