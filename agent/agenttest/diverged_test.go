@@ -108,8 +108,9 @@ func TestAFlippedBitIsFound(t *testing.T) {
 	c.aBlockRots(t)
 }
 
-// rot flips bits of the table in which a node that does not run has stored a row with a
-// text, and returns the row's vshard.
+// rot flips a bit of the block in which a node that does not run has stored a row with a
+// text, and returns the row's vshard. All else that the store holds beside rows can
+// still be read.
 func (n *Node) rot(text string) cluster.VShard {
 	n.c.t.Helper()
 	dir := filepath.Join(n.Dir, "store")
@@ -121,32 +122,55 @@ func (n *Node) rot(text string) cluster.VShard {
 	if err = errors.Join(err, e.Flush(), e.Close()); err != nil {
 		n.c.t.Fatal(err)
 	}
+	row, err := keys.DecodeRow(key[:keys.Split(key)])
+	if err != nil {
+		n.c.t.Fatal(err)
+	}
 	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
 	if err != nil {
 		n.c.t.Fatal(err)
 	}
-	found := false
+	const step = 4 << 10 // a compressed block is larger
 	for _, path := range tables {
 		b, err := os.ReadFile(path) //nolint:gosec // of this test
 		if err != nil {
 			n.c.t.Fatal(err)
 		}
-		// Rows come after the log that brought them.
-		if at := bytes.LastIndex(b, []byte(text)); at >= 0 {
-			found, b[at] = true, b[at]^0x20
-			if err := os.WriteFile(path, b, 0o600); err != nil {
-				n.c.t.Fatal(err)
+		for at := len(b) - step; at > 0; at -= step { // blocks are compressed: where is it?
+			b[at] ^= 0x20
+			n.overwrite(path, b)
+			if !reads(dir, keys.Span{Start: key, End: append(bytes.Clone(key), 0)}) && reads(dir, keys.Span{Start: []byte{0}, End: keys.AllData().Start}) {
+				return row.VShard
 			}
+			b[at] ^= 0x20
 		}
+		n.overwrite(path, b)
 	}
-	if !found {
-		n.c.t.Fatalf("no table has %q as it was written", text)
-	}
-	row, err := keys.DecodeRow(key[:keys.Split(key)])
-	if err != nil {
+	n.c.t.Fatalf("no bit of %v makes %q unreadable alone", tables, text)
+	return 0
+}
+
+func (n *Node) overwrite(path string, b []byte) {
+	n.c.t.Helper()
+	if err := os.WriteFile(path, b, 0o600); err != nil {
 		n.c.t.Fatal(err)
 	}
-	return row.VShard
+}
+
+// reads reports whether all of a span can be read from a store that nobody has open.
+func reads(dir string, span keys.Span) bool {
+	e, err := storage.Open(storage.Options{Dir: dir, ReadOnly: true})
+	if err != nil {
+		return false
+	}
+	it, err := e.NewIter(span.Start, span.End)
+	if err == nil {
+		for ok := it.First(); ok; {
+			ok = it.Next()
+		}
+		err = errors.Join(it.Err(), it.Close())
+	}
+	return errors.Join(err, e.Close()) == nil
 }
 
 // aBlockRots has the disk of a leader not give back a block: its rows are read
