@@ -84,7 +84,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"a damaged replica goes on leading":     {Planted: replica.Planted{LeadDamaged: true}, tune: damagedOnes, says: []string{"and its replica is damaged"}},
 		"a full disk takes entries":             {Planted: replica.Planted{IgnoreSpent: true}, tune: filled, says: []string{"and has no room for them"}},
 		"a write without room counts":           {Planted: replica.Planted{AckFull: true}, tune: filled},
-		"a write that hangs is taken for done":  {Planted: replica.Planted{AckHung: true}},
+		"a write that hangs is taken for done":  {Planted: replica.Planted{AckHung: true}, tune: hung},
 		"a range is made again where it was":    {Planted: replica.Planted{MakeAgain: true}, tune: pooled, says: []string{"before"}},
 		"a range is made again elsewhere":       {ops: ops.Planted{SeedAgain: true}, tune: pooled, says: []string{"before"}},
 		"a step of a clock is taken at once":    {clock: hlc.Planted{StepAtOnce: true}, says: []string{wrongTime, wrongCeiling}},
