@@ -29,6 +29,10 @@ type Session interface {
 	TxStatus() byte
 	// IdleTimeout is how long the session may wait for its client now; 0: for ever.
 	IdleTimeout() time.Duration
+	// BeginImplicit says that the statements that come now came together: they are one
+	// transaction, until EndImplicit commits it, or rolls it back if one failed.
+	BeginImplicit()
+	EndImplicit(ctx context.Context) error
 	// FailTx fails an open transaction because of an error outside of Execute.
 	FailTx()
 	// Setting returns the value that SHOW would; "" for an unknown name.

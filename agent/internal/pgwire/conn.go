@@ -51,6 +51,9 @@ type conn struct {
 	spare *portal
 	// skipping is set by an error in the extended protocol, until the next Sync.
 	skipping bool
+	// implicit is true from the first statement of several that came together to the
+	// end of the simple query, or the Sync.
+	implicit bool
 	// idle is true from ReadyForQuery until the next message.
 	idle      bool
 	idleSince time.Time
@@ -219,6 +222,9 @@ func (c *conn) armIdleLocked() error {
 	}
 	end := c.idleSince.Add(timeout)
 	if !time.Now().Before(end) {
+		if c.session.TxStatus() != txIdle {
+			return fatal("25P03", "terminating connection due to idle-in-transaction timeout")
+		}
 		return fatal("57P05", "terminating connection due to idle-session timeout")
 	}
 	c.bounded = true

@@ -26,9 +26,11 @@ type fakeSQL struct {
 	draining atomic.Bool
 	tame     bool // nothing that takes long, and no panic
 	rowsSent atomic.Int64
-	queue    *admission.Queue // in which "rows" has a place; nil: none
-	sleeping chan struct{}    // told when a sleep has begun
-	mu       struct {
+	// committed counts the implicit transactions.
+	committed atomic.Int64
+	queue     *admission.Queue // in which "rows" has a place; nil: none
+	sleeping  chan struct{}    // told when a sleep has begun
+	mu        struct {
 		sync.Mutex
 		opened []sql.SessionOptions
 		closed int
@@ -56,6 +58,8 @@ func (f *fakeSQL) closed() int {
 type fakeSession struct {
 	sql      *fakeSQL
 	tx       byte
+	implicit bool
+	block    bool
 	busy     bool
 	options  sql.SessionOptions
 	settings map[string]string
@@ -135,11 +139,14 @@ func (s *fakeSession) Execute(ctx context.Context, p *sql.Prepared, args []datum
 	if s.tx == 'E' && words[0] != "rollback" && words[0] != "commit" {
 		return "", &sql.Error{Code: "25P02", Message: "current transaction is aborted"}
 	}
+	if s.implicit && s.tx == 'I' && words[0] != "begin" && words[0] != "commit" && words[0] != "rollback" {
+		s.tx = 'T'
+	}
 	switch words[0] {
 	case "begin":
-		s.tx = 'T'
+		s.tx, s.block = 'T', true
 	case "commit", "rollback":
-		s.tx = 'I'
+		s.tx, s.block = 'I', false
 	case "insert":
 		return "INSERT 0 1", nil
 	case "set":
@@ -205,6 +212,26 @@ func (s *fakeSession) TxStatus() byte { return s.tx }
 func (s *fakeSession) IdleTimeout() time.Duration {
 	d, _ := time.ParseDuration(s.settings["idle"])
 	return d
+}
+
+func (s *fakeSession) BeginImplicit() { s.implicit = true }
+
+// EndImplicit fails with the code that the setting commits has.
+func (s *fakeSession) EndImplicit(context.Context) error {
+	s.implicit = false
+	if s.block || s.tx == 'I' {
+		return nil
+	}
+	failed := s.tx == 'E'
+	s.tx = 'I'
+	if failed {
+		return nil
+	}
+	if code := s.settings["commits"]; code != "" {
+		return &sql.Error{Code: code, Message: "could not commit"}
+	}
+	s.sql.committed.Add(1)
+	return nil
 }
 
 func (s *fakeSession) FailTx() {

@@ -49,6 +49,27 @@ func (f *frames) next(header int) (kind byte, length int, err error) {
 	return head[0], length, nil
 }
 
+// endsAtSync reports whether Sync follows, with nothing but Close before it. It waits
+// for the header of the next message: a client that has sent neither Sync nor Flush
+// expects no answer.
+func (f *frames) endsAtSync() bool {
+	for at := 0; at+messageHeader <= f.r.Size(); {
+		head, err := f.r.Peek(at + messageHeader)
+		if err != nil {
+			return false // whoever reads next hears of it
+		}
+		length := int32(binary.BigEndian.Uint32(head[at+1:]))
+		switch {
+		case head[at] == 'S':
+			return true
+		case head[at] != 'C' || length < messageHeader-1 || int(length) > f.r.Size():
+			return false
+		}
+		at += 1 + int(length)
+	}
+	return false
+}
+
 // receiveStartup reads a message of the time before the login.
 func (c *conn) receiveStartup() (pgproto3.FrontendMessage, error) {
 	_, length, err := c.in.next(startupHeader)

@@ -52,6 +52,9 @@ func (c *conn) execute(m *pgproto3.Execute) *sql.Error {
 		c.out.short(emptyQuery)
 		return nil
 	}
+	if c.session.TxStatus() == txIdle && !c.in.endsAtSync() {
+		c.beginImplicit()
+	}
 	if p.done {
 		if p.statement.prepared.Columns == nil {
 			return &sql.Error{Code: "55000", Message: fmt.Sprintf("portal %q cannot be run", p.name)}
@@ -192,15 +195,27 @@ func (r *run) readAhead(a *account) {
 }
 
 func endsTransaction(text string) bool {
-	word := strings.TrimLeft(text, " \t\r\n")
-	if i := strings.IndexFunc(word, func(r rune) bool { return r < 'A' || r > 'z' }); i >= 0 {
-		word = word[:i]
-	}
-	switch strings.ToUpper(word) {
-	case "COMMIT", "END", "ROLLBACK", "ABORT":
+	word, rest := firstWord(text)
+	switch word {
+	case "COMMIT", "END", "ABORT":
 		return true
+	case "ROLLBACK": // not TO a savepoint
+		if word, rest = firstWord(rest); word == "WORK" || word == "TRANSACTION" {
+			word, _ = firstWord(rest)
+		}
+		return word != "TO"
 	}
 	return false
+}
+
+// firstWord cuts the first word off.
+func firstWord(text string) (word, rest string) {
+	text = strings.TrimLeft(text, " \t\r\n")
+	i := strings.IndexFunc(text, func(r rune) bool { return r < 'A' || r > 'z' })
+	if i < 0 {
+		i = len(text)
+	}
+	return strings.ToUpper(text[:i]), text[i:]
 }
 
 // close ends what the portal still runs, and gives back what it holds.

@@ -91,13 +91,40 @@ func (c *conn) ready() {
 	c.idle, c.idleSince = true, time.Now()
 }
 
-// sync ends an error state and, outside of a transaction, all portals.
+// sync ends an error state, the implicit transaction and, outside of a block, all
+// portals.
 func (c *conn) sync() {
+	if err := c.endImplicit(); err != nil {
+		c.sendError(err)
+	}
 	c.skipping = false
 	if c.session.TxStatus() == txIdle {
 		c.dropPortals()
 	}
 	c.ready()
+}
+
+// beginImplicit makes one transaction of the statements up to endImplicit.
+func (c *conn) beginImplicit() {
+	if !c.implicit {
+		c.implicit = true
+		c.session.BeginImplicit()
+	}
+}
+
+// endImplicit commits the implicit transaction, if there is one, or rolls it back if a
+// statement of it failed.
+func (c *conn) endImplicit() *sql.Error {
+	if !c.implicit {
+		return nil
+	}
+	c.implicit = false
+	ctx := c.beginStatement()
+	defer c.endStatement()
+	if err := c.session.EndImplicit(ctx); err != nil {
+		return statementError(ctx, err)
+	}
+	return nil
 }
 
 // extended ends one step of the extended protocol.
@@ -121,8 +148,8 @@ func (c *conn) sendError(e *sql.Error) {
 	c.out.due = true
 }
 
-// simpleQuery runs the statements of text one after the other; the first error
-// ends the rest.
+// simpleQuery runs the statements of text one after the other, as one transaction; the
+// first error ends the rest.
 func (c *conn) simpleQuery(text string) {
 	c.dropStatement("")
 	c.dropPortal("")
@@ -130,6 +157,7 @@ func (c *conn) simpleQuery(text string) {
 		c.session.FailTx()
 		c.sendError(err)
 	}
+	_ = c.endImplicit() // after an error, which has been sent
 	if c.session.TxStatus() == txIdle {
 		c.dropPortals()
 	}
@@ -144,14 +172,17 @@ func (c *conn) runScript(text string) *sql.Error {
 	if err != nil {
 		return sql.AsError(err)
 	}
+	if len(texts) > 1 {
+		c.beginImplicit()
+	}
 	ran := false
 	from := 0
-	for _, one := range texts {
+	for i, one := range texts {
 		at := from
 		if i := strings.Index(text[from:], one); i >= 0 {
 			at, from = from+i, from+i+len(one)
 		}
-		empty, err := c.runOne(one)
+		empty, err := c.runOne(one, i == len(texts)-1)
 		if err != nil {
 			return shiftPosition(err, text[:at])
 		}
@@ -163,8 +194,9 @@ func (c *conn) runScript(text string) *sql.Error {
 	return nil
 }
 
-// runOne runs one statement of a simple query.
-func (c *conn) runOne(text string) (empty bool, _ *sql.Error) {
+// runOne runs one statement of a simple query. The last one is done when all are
+// committed.
+func (c *conn) runOne(text string, last bool) (empty bool, _ *sql.Error) {
 	defer c.account.backTo(c.account.message)
 	if err := c.account.use(syntax.Cost(text)); err != nil {
 		return false, err
@@ -190,6 +222,11 @@ func (c *conn) runOne(text string) (empty bool, _ *sql.Error) {
 	if p.Columns != nil && !sink.described {
 		if err := sink.Describe(p.Columns); err != nil {
 			return false, sql.AsError(err)
+		}
+	}
+	if last {
+		if err := c.endImplicit(); err != nil {
+			return false, err
 		}
 	}
 	c.complete(tag)

@@ -47,6 +47,82 @@ func TestSimpleProtocol(t *testing.T) {
 	expect(t, "function call", c.do(&pgproto3.FunctionCall{Function: 1}), "ERROR 0A000", "ready I")
 }
 
+// TestImplicitTransaction: what comes together is one transaction, and what comes alone
+// needs none.
+func TestImplicitTransaction(t *testing.T) {
+	f := start(t, nil)
+	c := f.raw(t)
+	committed := func(what string, want int64) {
+		t.Helper()
+		if got := f.sql.committed.Swap(0); got != want {
+			t.Errorf("%s: %d transactions were committed, want %d", what, got, want)
+		}
+	}
+	query := func(text string) []string { return c.do(&pgproto3.Query{String: text}) }
+	expect(t, "one", query("insert"), "INSERT 0 1", "ready I")
+	committed("one", 0)
+	expect(t, "two", query("insert; insert"), "INSERT 0 1", "INSERT 0 1", "ready I")
+	committed("two", 1)
+	expect(t, "one fails", query("insert; fail; insert"), "INSERT 0 1", "ERROR 22012", "ready I")
+	committed("one fails", 0)
+	expect(t, "split", query("insert; commit; insert; rows 0"), "INSERT 0 1", "COMMIT", "INSERT 0 1", "columns i:23:0 s:25:0", "SELECT 0", "ready I")
+	committed("split", 1)
+
+	parse := func(name, text string) *pgproto3.Parse { return &pgproto3.Parse{Name: name, Query: text} }
+	bind := func(name string) *pgproto3.Bind { return &pgproto3.Bind{PreparedStatement: name} }
+	run, sync, flush := &pgproto3.Execute{}, &pgproto3.Sync{}, &pgproto3.Flush{}
+	c.do(parse("i", "insert"), parse("f", "fail"), parse("r", "rows 5"), parse("b", "begin"), parse("c", "commit"), sync)
+	expect(t, "one and Sync", c.do(bind("i"), run, sync), "bound", "INSERT 0 1", "ready I")
+	expect(t, "closed before Sync", c.do(bind("i"), run, &pgproto3.Close{ObjectType: 'P'}, sync), "bound", "INSERT 0 1", "closed", "ready I")
+	committed("one and Sync", 0)
+	expect(t, "pipeline", c.do(bind("i"), run, bind("i"), run, sync), "bound", "INSERT 0 1", "bound", "INSERT 0 1", "ready I")
+	committed("pipeline", 1)
+	expect(t, "pipeline fails", c.do(bind("i"), run, bind("f"), run, bind("i"), run, sync), "bound", "INSERT 0 1", "bound", "ERROR 22012", "ready I")
+	committed("pipeline fails", 0)
+	expect(t, "run twice", c.do(bind("i"), run, run, sync), "bound", "INSERT 0 1", "ERROR 55000", "ready I")
+	committed("run twice", 0)
+	expect(t, "flushed", c.do(bind("i"), run, flush, bind("i"), run, sync), "bound", "INSERT 0 1", "bound", "INSERT 0 1", "ready I")
+	committed("flushed", 1)
+	expect(t, "in pieces", c.do(bind("r"), &pgproto3.Execute{MaxRows: 1}, &pgproto3.Execute{MaxRows: 1}, sync), "bound", "row 0 row 0", "suspended", "row 1 row 1", "suspended", "ready I")
+	committed("in pieces", 1)
+	expect(t, "a block in it", c.do(bind("b"), run, bind("i"), run, bind("c"), run, bind("i"), run, sync), "bound", "BEGIN", "bound", "INSERT 0 1", "bound", "COMMIT", "bound", "INSERT 0 1", "ready I")
+	committed("a block in it", 1)
+	expect(t, "a block at its end", c.do(bind("i"), run, bind("b"), run, sync), "bound", "INSERT 0 1", "bound", "BEGIN", "ready T")
+	committed("a block at its end", 0)
+	query("rollback")
+
+	query("set commits 40001")
+	expect(t, "the commit fails", query("insert; insert"), "INSERT 0 1", "ERROR 40001", "ready I")
+	expect(t, "the commit fails at Sync", c.do(bind("i"), run, bind("i"), run, sync), "bound", "INSERT 0 1", "bound", "INSERT 0 1", "ERROR 40001", "ready I")
+}
+
+// TestStatementWaitsForWhatFollows: whether a statement is alone is known when the next
+// message comes.
+func TestStatementWaitsForWhatFollows(t *testing.T) {
+	f := start(t, nil)
+	c := f.raw(t)
+	send := func(messages ...pgproto3.FrontendMessage) {
+		t.Helper()
+		for _, m := range messages {
+			c.Send(m)
+		}
+		if err := c.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, last := range []pgproto3.FrontendMessage{&pgproto3.Sync{}, &pgproto3.Execute{}} {
+		send(&pgproto3.Parse{Query: "rows 1"}, &pgproto3.Bind{}, &pgproto3.Execute{})
+		send(last)
+		if _, ok := last.(*pgproto3.Sync); !ok {
+			send(&pgproto3.Sync{})
+		}
+		c.answer()
+	}
+	if got := f.sql.committed.Load(); got != 1 {
+		t.Errorf("%d transactions, want one of the two statements", got)
+	}
+}
+
 func TestErrorFields(t *testing.T) {
 	conn := start(t, nil).connect(t, "")
 	_, err := conn.PgConn().Exec(testContext(t), "insert; äö fail").ReadAll()
@@ -515,6 +591,11 @@ func TestIdleSessionTimeout(t *testing.T) {
 	idle.do(&pgproto3.Query{String: "set idle 1h"})
 	idle.do(&pgproto3.Query{String: "set idle 20ms"})
 	expect(t, "the idle session", idle.answer(), "FATAL 57P05", "lost")
+	inTx := f.raw(t)
+	inTx.do(&pgproto3.Query{String: "begin"})
+	inTx.do(&pgproto3.Query{String: "set idle 1h"})
+	inTx.do(&pgproto3.Query{String: "set idle 20ms"})
+	expect(t, "the idle transaction", inTx.answer(), "FATAL 25P03", "lost")
 	expect(t, "the other", busy.do(&pgproto3.Query{String: "insert"}), "INSERT 0 1", "ready I")
 }
 

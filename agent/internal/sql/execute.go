@@ -22,34 +22,48 @@ func (s *Session) Execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 	began := time.Now()
 	s.seen.work(p.statement.Shown(), began)
 	defer func() {
-		s.idle = time.Now()
+		ended := time.Now()
 		s.seen.rest(s.TxStatus())
-		s.server.pace.note(s.idle.Sub(began), s.idle)
+		s.server.pace.note(ended.Sub(began), ended)
 	}()
 	defer s.guard(p.statement.Text, &err)
-	if limit := s.settings.duration("statement_timeout"); limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, limit)
-		defer cancel()
-	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	tag, err = s.execute(ctx, p, args, sink, s.server.cfg.Now())
 	if errors.Is(err, ErrRowsUnread) {
 		return "", ErrRowsUnread
 	}
 	if err != nil {
 		s.FailTx()
-		if ended := ctx.Err(); ended != nil && !AsError(err).MaybeApplied() {
-			err = &endedError{why: ended, err: err} // whatever it looked like from inside
-		}
+		err = whyEnded(ctx, err)
 	}
 	return tag, err
+}
+
+// bounded gives a statement the time that it may take.
+func (s *Session) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if limit := s.settings.duration("statement_timeout"); limit > 0 {
+		return context.WithTimeout(ctx, limit)
+	}
+	return ctx, func() {}
+}
+
+// whyEnded says so if the statement's context ended, whatever it looked like inside.
+func whyEnded(ctx context.Context, err error) error {
+	if ended := ctx.Err(); ended != nil && !AsError(err).MaybeApplied() {
+		return &endedError{why: ended, err: err}
+	}
+	return err
 }
 
 func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, sink RowSink, at time.Time) (string, error) {
 	if p.Empty {
 		return "", nil
 	}
-	if err := s.checkTransaction(p.statement.Node); err != nil {
+	if s.failed && !endsTransaction(p.statement.Node) {
+		return "", errAborted()
+	}
+	if err := s.join(ctx, p.statement.Node, at); err != nil {
 		return "", err
 	}
 	switch node := p.statement.Node.(type) {
@@ -58,9 +72,15 @@ func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 	case *syntax.Begin:
 		return s.begin(node, at)
 	case *syntax.Commit:
-		return s.commit(ctx)
+		return s.commit(ctx, node, at)
 	case *syntax.Rollback:
-		return s.rollback()
+		return s.rollback(node, at)
+	case *syntax.Savepoint:
+		return s.savepoint(node)
+	case *syntax.RollbackTo:
+		return s.rollbackTo(node)
+	case *syntax.Release:
+		return s.release(node)
 	case *syntax.SetTransaction:
 		return s.setTransaction(node)
 	case *syntax.SetSetting:
@@ -98,20 +118,6 @@ func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 	}
 }
 
-// checkTransaction refuses statements in a failed or timed-out transaction.
-func (s *Session) checkTransaction(n syntax.Node) error {
-	if s.tx == nil || endsTransaction(n) {
-		return nil
-	}
-	if s.failed {
-		return errAborted()
-	}
-	if limit := s.settings.duration("idle_in_transaction_session_timeout"); limit > 0 && time.Since(s.idle) > limit {
-		return &Error{Code: "25P03", Message: "transaction was idle longer than idle_in_transaction_session_timeout"}
-	}
-	return nil
-}
-
 // runQuery executes SELECT, INSERT, UPDATE, DELETE or EXPLAIN.
 func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, args []datum.Datum, sink RowSink, at time.Time) (string, error) {
 	if err := s.refresh(ctx, p, q); err != nil {
@@ -121,12 +127,17 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 		return s.explain(p, sink)
 	}
 	plan := p.plan
-	if s.readOnly && plan.Insert != nil || s.readOnly && plan.Change != nil || s.tx == nil && q.Select == nil && s.Setting("default_transaction_read_only") == "on" {
-		return "", &Error{Code: "25006", Message: "cannot execute " + verb(q) + " in a read-only transaction"}
+	if s.current().readOnly && (q.Select == nil || plan.Select != nil && plan.Select.Lock) {
+		what := verb(q)
+		if q.Select != nil {
+			what = "SELECT FOR UPDATE"
+		}
+		return "", &Error{Code: "25006", Message: "cannot execute " + what + " in a read-only transaction"}
 	}
 	env := &queryplan.Env{Now: at, Statement: at, Session: s.environment()}
 	if s.tx != nil {
-		env.Now = s.began
+		env.Now, s.queried = s.began, true
+		s.tx.Begin(levels[s.modes.isolation])
 	}
 	var err error
 	if env.Args, err = checkArgs(env, args, plan.Params); err != nil {
@@ -343,7 +354,7 @@ func (s *Session) drop(ctx context.Context, node *syntax.DropCollection) (string
 }
 
 func (s *Session) allowDDL(what string) error {
-	if s.readOnly || s.Setting("default_transaction_read_only") == "on" {
+	if s.current().readOnly {
 		return &Error{Code: "25006", Message: "cannot execute " + what + " in a read-only transaction"}
 	}
 	if s.tx != nil {

@@ -83,7 +83,7 @@ func (s *Session) keep(text string, p *Prepared) {
 // endsTransaction reports whether a statement is allowed in a failed transaction.
 func endsTransaction(n syntax.Node) bool {
 	switch n.(type) {
-	case *syntax.Commit, *syntax.Rollback:
+	case *syntax.Commit, *syntax.Rollback, *syntax.RollbackTo:
 		return true
 	}
 	return false

@@ -40,12 +40,17 @@ type Session struct {
 	style    datum.Style
 	seen     activity
 
+	// implicit says that the statements that come now came together.
+	implicit bool
 	tx       *exec.Tx // nil: outside of a transaction
+	block    bool     // the transaction was begun by BEGIN
 	entered  bool     // a statement of the transaction has had a place to run
+	queried  bool     // a query of the transaction has begun
 	failed   bool     // the transaction is
-	readOnly bool     // the transaction is
+	modes    modes    // of the transaction
 	began    time.Time
-	idle     time.Time // when the last statement of the transaction ended
+	// savepoints of the transaction, oldest first.
+	savepoints []savepoint
 
 	// plans keeps what simple queries with the same text can use again.
 	plans     map[string]*Prepared
@@ -160,8 +165,30 @@ func (s *Session) followSettings() {
 }
 
 // Parse splits the text of a simple query into statements; those without
-// anything but comments are left out.
-func (s *Session) Parse(text string) ([]string, error) { return syntax.Split(text), nil }
+// anything but comments are left out. Of several, none is run if one is none: they
+// are all parsed first.
+func (s *Session) Parse(text string) (_ []string, err error) {
+	texts := syntax.Split(text)
+	if len(texts) < 2 {
+		return texts, nil
+	}
+	defer s.guard(text, &err)
+	from := 0
+	for _, one := range texts {
+		at := from
+		if i := strings.Index(text[from:], one); i >= 0 {
+			at, from = from+i, from+i+len(one)
+		}
+		if _, err := s.server.parsed.Parse(one); err != nil {
+			wrong := *AsError(err)
+			if wrong.Position > 0 {
+				wrong.Position += at
+			}
+			return nil, &wrong
+		}
+	}
+	return texts, nil
+}
 
 // TxStatus is 'I' outside of a transaction, 'T' inside, 'E' inside a failed one.
 func (s *Session) TxStatus() byte {
@@ -178,7 +205,7 @@ func (s *Session) TxStatus() byte {
 // IdleTimeout is how long the session may wait for its client now; 0: for ever.
 func (s *Session) IdleTimeout() time.Duration {
 	if s.tx != nil {
-		return 0 // see checkTransaction
+		return s.settings.duration("idle_in_transaction_session_timeout")
 	}
 	return s.settings.duration("idle_session_timeout")
 }
@@ -200,8 +227,13 @@ func (s *Session) Setting(name string) string {
 
 // setting adds the settings that depend on the transaction.
 func (s *Session) setting(name string) (string, bool) {
-	if name == "transaction_read_only" && s.tx != nil && s.readOnly {
-		return "on", true
+	switch m := s.current(); name {
+	case "transaction_isolation":
+		return m.isolation, true
+	case "transaction_read_only":
+		return onOff(&m.readOnly), true
+	case "transaction_deferrable":
+		return onOff(&m.deferrable), true
 	}
 	return s.settings.get(name)
 }

@@ -91,7 +91,7 @@ func TestErrors(t *testing.T) {
 		{`2201W LIMIT must not be negative`, "select id from t limit -1"},
 		{`42701 column "id" specified more than once`, "insert into t (id, id) values (1, 2)"},
 		{`0A000 this statement needs the SQL engine, which is not running on this node`, "select sum(id) from t"},
-		{`0A000 SAVEPOINT is not supported`, "savepoint x"},
+		{`0A000 two-phase commit in SQL is not supported`, "prepare transaction 'x'"},
 	} {
 		c.want(x.want, x.text)
 	}
@@ -163,7 +163,7 @@ func TestTransactions(t *testing.T) {
 	a, b := f.open(), f.open()
 	a.run(createT)
 	a.run("insert into t (id, name, n) values (1, 'one', 1), (2, 'two', 2), (3, 'three', 3)")
-	a.want("BEGIN", "begin")
+	a.want("BEGIN", "begin isolation level repeatable read")
 	a.want("1\nSELECT 1", "select n from t where id = 1")
 	b.want("UPDATE 1", "update t set n = 50 where id = 2")
 	a.want("2\nSELECT 1", "select n from t where id = 2") // one snapshot
@@ -312,7 +312,7 @@ func TestSettings(t *testing.T) {
 	c.want(`55P02 parameter "server_version" cannot be changed`, "set server_version = '9'")
 	c.want("SET", "set my.app = 'x'")
 	c.want("x\nSHOW", "show my.app")
-	c.want("repeatable read\nSHOW", "show transaction isolation level")
+	c.want("read committed\nSHOW", "show transaction isolation level")
 	c.want("DISCARD ALL", "discard all")
 	c.want("DEALLOCATE ALL", "deallocate all")
 	if got := c.run("show all"); !strings.Contains(got, "server_version|17.0|") {
@@ -454,11 +454,18 @@ func TestNowIsTheNodesTime(t *testing.T) {
 	c.want("2031-02-03 03:05:06+00\nSELECT 1", slow)
 }
 
-func TestIdleTransactionTimeout(t *testing.T) {
+// TestIdleTimeout: which of the settings the protocol layer goes by.
+func TestIdleTimeout(t *testing.T) {
 	c := newFixture(t, nil).open()
 	c.run("set idle_in_transaction_session_timeout = '1s'")
-	c.run("begin")
-	c.session.idle = time.Now().Add(-2 * time.Second)
-	c.want("25P03 transaction was idle longer than idle_in_transaction_session_timeout", "select 1")
-	c.want("ROLLBACK", "rollback")
+	c.run("set idle_session_timeout = '2s'")
+	for _, x := range []struct {
+		text string
+		want time.Duration
+	}{{"select 1", 2 * time.Second}, {"begin", time.Second}, {"select 1/0", time.Second}, {"rollback", 2 * time.Second}} {
+		c.run(x.text)
+		if got := c.session.IdleTimeout(); got != x.want {
+			t.Errorf("after %s: %s, want %s", x.text, got, x.want)
+		}
+	}
 }

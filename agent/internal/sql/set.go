@@ -16,6 +16,15 @@ func (s *Session) setSetting(node *syntax.SetSetting) (string, error) {
 	if node.Reset {
 		tag = "RESET"
 	}
+	if len(node.Values) > 0 {
+		if m, ok, err := s.asModes(node.Name, strings.Join(node.Values, ", ")); err != nil {
+			return "", err
+		} else if ok && s.tx != nil {
+			return tag, s.setModes(m)
+		} else if ok { // until the end of the statement, which is now
+			return tag, nil
+		}
+	}
 	var err *Error
 	switch {
 	case node.Name == "session_authorization" || node.Name == "role":
@@ -25,10 +34,6 @@ func (s *Session) setSetting(node *syntax.SetSetting) (string, error) {
 	case node.Local && s.tx == nil:
 		s.notice("WARNING", "25P01", "SET LOCAL can only be used in transaction blocks")
 		_, err = s.settings.check(node.Name, strings.Join(node.Values, ", "))
-	case node.Name == "transaction_isolation":
-		if err := checkLevel(node.Values[0]); err != nil {
-			return "", err
-		}
 	default:
 		err = s.settings.set(node.Name, strings.Join(node.Values, ", "), node.Local)
 	}
@@ -52,6 +57,16 @@ func (s *Session) keepRole(node *syntax.SetSetting) *Error {
 // setConfig is set_config; a nil value is the default.
 func (s *Session) setConfig(name string, value *string, local bool) (string, error) {
 	name = strings.ToLower(name)
+	if value != nil {
+		m, ok, err := s.asModes(name, *value)
+		if ok && err == nil && s.tx != nil {
+			err = s.setModes(m)
+		}
+		if ok {
+			out, _ := s.setting(name)
+			return out, err
+		}
+	}
 	var err *Error
 	switch {
 	case value == nil:

@@ -163,6 +163,16 @@ func (s *settings) end(rollback bool) {
 	s.report()
 }
 
+// settingsMark are the values at a savepoint. The maps are never changed.
+type settingsMark struct{ values, local map[string]string }
+
+func (s *settings) mark() settingsMark { return settingsMark{s.values, s.local} }
+
+func (s *settings) backTo(m settingsMark) {
+	s.values, s.local = m.values, m.local
+	s.report()
+}
+
 // report follows a change: it tells the client of reported settings that are another.
 func (s *settings) report() {
 	s.changes++

@@ -57,11 +57,11 @@ func settingTable() []setting {
 		accepted("default_table_access_method", "heap"),
 		accepted("default_tablespace", ""),
 		flag("default_transaction_deferrable", "off", "accepted, changes nothing"),
-		setting{name: "default_transaction_isolation", value: repeatableRead, check: checkIsolation, about: "isolation of new transactions"},
+		setting{name: "default_transaction_isolation", value: readCommitted, check: checkIsolation, about: "isolation of new transactions"},
 		reported(flag("default_transaction_read_only", "off", "new transactions only read")),
 		setting{name: "extra_float_digits", value: "1", check: checkRange(-15, 3), about: "from 1 on floats are written exactly, below with 15 digits and fewer"},
 		setting{name: "idle_session_timeout", value: "0", check: checkDuration, about: "ends a session that idles longer outside of a transaction; 0: never"},
-		setting{name: "idle_in_transaction_session_timeout", value: "0", check: checkDuration, about: "ends a transaction that idles longer, at its next statement"},
+		setting{name: "idle_in_transaction_session_timeout", value: "0", check: checkDuration, about: "ends a session that idles longer inside of a transaction; 0: never"},
 		reported(fixed("in_hot_standby", "off")),
 		reported(fixed("integer_datetimes", "on")),
 		reported(choice("IntervalStyle", "how intervals are written", string(datum.IntervalPostgres), string(datum.IntervalVerbose), string(datum.IntervalSQL), string(datum.IntervalISO))),
@@ -90,7 +90,8 @@ func settingTable() []setting {
 		choice("synchronous_commit", "accepted; commits are always synced on a quorum", "on", "local", "remote_write", "remote_apply", "off"),
 		flag("synchronize_seqscans", "on", "accepted, changes nothing"),
 		reported(setting{name: "TimeZone", value: "UTC", check: checkTimeZone, refuse: refuseTimeZone, about: "zone of timestamps with time zone"}),
-		setting{name: "transaction_isolation", value: repeatableRead, about: "isolation of this transaction"},
+		setting{name: "transaction_deferrable", value: "off", about: "accepted, changes nothing"},
+		setting{name: "transaction_isolation", value: readCommitted, about: "isolation of this transaction"},
 		setting{name: "transaction_read_only", value: "off", about: "this transaction only reads"},
 		accepted("work_mem", "4MB"),
 		choice("xmloption", "accepted, changes nothing", "content", "document"),
@@ -99,6 +100,7 @@ func settingTable() []setting {
 
 const (
 	serverVersion  = "17.0"
+	readCommitted  = "read committed"
 	repeatableRead = "repeatable read"
 )
 
@@ -181,14 +183,10 @@ func checkDateStyle(v string) (string, bool) {
 	return "ISO, " + order, true
 }
 
-// checkIsolation accepts the weaker levels, as PostgreSQL may: all transactions
-// run with snapshot isolation, which it calls repeatable read.
 func checkIsolation(v string) (string, bool) {
-	switch strings.ToLower(v) {
-	case "read uncommitted", "read committed", repeatableRead:
-		return repeatableRead, true
-	}
-	return "", false
+	v = strings.ToLower(v)
+	_, ok := levels[v]
+	return v, ok
 }
 
 // checkTimeZone accepts a name, POSIX's form of an offset, a number of hours east of

@@ -3,90 +3,354 @@ package sql
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/exec"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
-func (s *Session) begin(node *syntax.Begin, at time.Time) (string, error) {
-	if s.tx != nil {
-		s.notice("WARNING", "25001", "there is already a transaction in progress")
-		return node.Word, nil
-	}
-	if err := checkLevel(node.Isolation); err != nil {
-		return "", err
-	}
-	s.tx, s.failed, s.began, s.idle = exec.NewTx(s.server.cfg.DB, s.writer(), s.server.cfg.Memory.Open()), false, at, time.Now()
-	s.entered = false
-	s.readOnly = node.ReadOnly || s.Setting("default_transaction_read_only") == "on"
-	s.settings.begin()
-	return node.Word, nil
+// modes are what a transaction was asked to be.
+type modes struct {
+	isolation  string // as SHOW tells it
+	readOnly   bool
+	deferrable bool // accepted: no transaction waits for others to begin
+}
+
+// savepoint is a state of the transaction that it can go back to.
+type savepoint struct {
+	name     string
+	writes   exec.Mark
+	settings settingsMark
+	readOnly bool
+}
+
+// levels are the isolation levels by their names. A weaker one may be run as a
+// stronger one, and PostgreSQL, too, runs no read uncommitted.
+var levels = map[string]exec.Isolation{ //nolint:gochecknoglobals // never changed
+	"read uncommitted": exec.ReadCommitted, readCommitted: exec.ReadCommitted, repeatableRead: exec.RepeatableRead,
 }
 
 func checkLevel(level string) error {
-	if level == "" {
+	if _, ok := levels[level]; !ok && level != "" {
+		return &Error{Code: "0A000", Message: fmt.Sprintf("transaction isolation level %q is not supported", level),
+			Hint: "Ask for REPEATABLE READ: all statements of a transaction read one snapshot then."}
+	}
+	return nil
+}
+
+// defaults are the modes that a transaction begins with.
+func (s *Session) defaults() modes {
+	on := func(name string) bool { v, _ := s.settings.get(name); return v == "on" }
+	level, _ := s.settings.get("default_transaction_isolation")
+	return modes{isolation: level, readOnly: on("default_transaction_read_only"), deferrable: on("default_transaction_deferrable")}
+}
+
+// current are the modes of the transaction, or those that the next one begins with.
+func (s *Session) current() modes {
+	if s.tx != nil {
+		return s.modes
+	}
+	return s.defaults()
+}
+
+// open begins a transaction.
+func (s *Session) open(m modes, at time.Time) {
+	s.tx = exec.NewTx(s.server.cfg.DB, s.writer(), s.server.cfg.Memory.Open())
+	s.modes, s.began = m, at
+	s.failed, s.entered, s.queried, s.savepoints = false, false, false, nil
+	s.settings.begin()
+}
+
+// BeginImplicit says that the statements from here to EndImplicit came together: what
+// of them is in no transaction block is one transaction.
+func (s *Session) BeginImplicit() { s.implicit = true }
+
+// EndImplicit commits what BeginImplicit began, or rolls it back if a statement of it
+// failed. A block that is open stays open.
+func (s *Session) EndImplicit(ctx context.Context) (err error) {
+	s.implicit = false
+	if s.tx == nil || s.block {
 		return nil
 	}
-	if _, ok := checkIsolation(level); !ok {
-		return &Error{Code: "0A000", Message: fmt.Sprintf("transaction isolation level %q is not supported", level),
-			Hint: "Transactions run with snapshot isolation: ask for REPEATABLE READ."}
+	defer func() { s.seen.rest(s.TxStatus()) }()
+	defer s.guard("", &err)
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	if err := s.finish(ctx); err != nil {
+		return whyEnded(ctx, err)
+	}
+	return nil
+}
+
+// join has a statement take part in the transaction of those that it came with. One
+// that no transaction can hold is carried out on its own, after what came before it
+// was committed.
+func (s *Session) join(ctx context.Context, node syntax.Node, at time.Time) error {
+	if !s.implicit || s.block {
+		return nil
+	}
+	switch {
+	case standsAlone(node):
+		return s.finish(ctx)
+	case s.tx == nil && !controls(node):
+		s.open(s.defaults(), at)
+	}
+	return nil
+}
+
+// standsAlone reports whether a statement changes what is no row, at once and for good.
+func standsAlone(node syntax.Node) bool {
+	switch node.(type) {
+	case *syntax.AlterSystem, *syntax.AlterNode, *syntax.Rebalance, *syntax.CreatePool, *syntax.AlterPool, *syntax.DropPool,
+		*syntax.CreateCollection, *syntax.DropCollection, *syntax.ChangeRole, *syntax.DropRole, *syntax.GrantRole:
+		return true
+	}
+	return false
+}
+
+// controls reports whether a statement begins or ends transactions.
+func controls(node syntax.Node) bool {
+	switch n := node.(type) {
+	case *syntax.Begin, *syntax.Commit, *syntax.Rollback, *syntax.Savepoint, *syntax.RollbackTo, *syntax.Release:
+		return true
+	case *syntax.Discard:
+		return n.All
+	}
+	return false
+}
+
+// begin runs BEGIN. What came before it in the same message becomes a part of the block.
+func (s *Session) begin(node *syntax.Begin, at time.Time) (string, error) {
+	if err := checkLevel(node.Modes.Isolation); err != nil {
+		return "", err
+	}
+	if s.block {
+		s.notice("WARNING", "25001", "there is already a transaction in progress")
+	} else if s.tx == nil {
+		s.open(s.defaults(), at)
+	}
+	s.block = true
+	return node.Word, s.setModes(node.Modes)
+}
+
+// setModes changes what the transaction is, as far as that can be changed by now.
+func (s *Session) setModes(m syntax.TransactionModes) error {
+	if err := checkLevel(m.Isolation); err != nil {
+		return err
+	}
+	late := func(format string) error { return &Error{Code: "25001", Message: format} }
+	if m.Isolation != "" && m.Isolation != s.modes.isolation {
+		switch {
+		case s.queried:
+			return late("SET TRANSACTION ISOLATION LEVEL must be called before any query")
+		case len(s.savepoints) > 0:
+			return late("SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction")
+		}
+		s.modes.isolation = m.Isolation
+	}
+	if m.ReadOnly != nil {
+		if writes := !*m.ReadOnly && s.modes.readOnly; writes && len(s.savepoints) > 0 && s.savepoints[len(s.savepoints)-1].readOnly {
+			return late("cannot set transaction read-write mode inside a read-only transaction")
+		} else if writes && s.queried {
+			return late("transaction read-write mode must be set before any query")
+		}
+		s.modes.readOnly = *m.ReadOnly
+	}
+	if m.Deferrable != nil && *m.Deferrable != s.modes.deferrable {
+		switch {
+		case len(s.savepoints) > 0:
+			return late("SET TRANSACTION [NOT] DEFERRABLE cannot be called within a subtransaction")
+		case s.queried:
+			return late("SET TRANSACTION [NOT] DEFERRABLE must be called before any query")
+		}
+		s.modes.deferrable = *m.Deferrable
 	}
 	return nil
 }
 
 func (s *Session) setTransaction(node *syntax.SetTransaction) (string, error) {
-	if err := checkLevel(node.Isolation); err != nil {
-		return "", err
-	}
 	switch {
-	case node.ReadOnly == nil:
 	case node.Session:
-		value := "off"
-		if *node.ReadOnly {
-			value = "on"
-		}
-		if err := s.settings.set("default_transaction_read_only", value, false); err != nil {
-			return "", err
-		}
+		return "SET", s.setDefaults(node.Modes)
 	case s.tx == nil:
 		s.notice("WARNING", "25P01", "SET TRANSACTION can only be used in transaction blocks")
+		return "SET", checkLevel(node.Modes.Isolation)
 	default:
-		s.readOnly = *node.ReadOnly
+		return "SET", s.setModes(node.Modes)
 	}
-	return "SET", nil
 }
 
-// commit ends the transaction; a failed one is rolled back, as its tag says.
-func (s *Session) commit(ctx context.Context) (string, error) {
-	switch {
-	case s.tx == nil:
-		s.notice("WARNING", "25P01", "there is no transaction in progress")
-		return "COMMIT", nil
-	case s.failed:
-		s.endTransaction(true)
-		return "ROLLBACK", nil
+// setDefaults sets what later transactions begin with.
+func (s *Session) setDefaults(m syntax.TransactionModes) error {
+	if err := checkLevel(m.Isolation); err != nil {
+		return err
 	}
-	err := s.tx.Commit(ctx)
-	s.endTransaction(err != nil)
+	values := map[string]string{"default_transaction_isolation": m.Isolation, "default_transaction_read_only": onOff(m.ReadOnly), "default_transaction_deferrable": onOff(m.Deferrable)}
+	for name, value := range values {
+		if value == "" {
+			continue
+		}
+		if err := s.settings.set(name, value, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func onOff(v *bool) string {
+	switch {
+	case v == nil:
+		return ""
+	case *v:
+		return "on"
+	}
+	return "off"
+}
+
+// asModes makes modes of SET transaction_isolation and the like; ok is false for
+// other settings.
+func (s *Session) asModes(name, value string) (m syntax.TransactionModes, ok bool, err error) {
+	switch name {
+	case "transaction_isolation":
+		m.Isolation, err = s.checked("default_transaction_isolation", value)
+	case "transaction_read_only", "transaction_deferrable":
+		if value, err = s.checked("default_"+name, value); err != nil {
+			return m, true, err
+		}
+		on := value == "on"
+		if m.Deferrable = &on; name == "transaction_read_only" {
+			m.ReadOnly, m.Deferrable = &on, nil
+		}
+	default:
+		return m, false, nil
+	}
+	return m, true, err
+}
+
+func (s *Session) checked(name, value string) (string, error) {
+	out, err := s.settings.check(name, value)
 	if err != nil {
 		return "", err
 	}
-	return "COMMIT", nil
+	return out, nil
 }
 
-func (s *Session) rollback() (string, error) {
-	if s.tx == nil {
-		s.notice("WARNING", "25P01", "there is no transaction in progress")
-		return "ROLLBACK", nil
+// commit ends the block; a failed one is rolled back, as its tag says.
+func (s *Session) commit(ctx context.Context, node *syntax.Commit, at time.Time) (string, error) {
+	if !s.block && node.Chain {
+		return "", noBlock("COMMIT AND CHAIN")
 	}
+	if !s.block {
+		s.notice("WARNING", "25P01", "there is no transaction in progress")
+	}
+	tag, m := "COMMIT", s.modes
+	if s.failed {
+		tag = "ROLLBACK"
+	}
+	if err := s.finish(ctx); err != nil {
+		return "", err
+	}
+	s.chain(node.Chain, m, at)
+	return tag, nil
+}
+
+func (s *Session) rollback(node *syntax.Rollback, at time.Time) (string, error) {
+	if !s.block && node.Chain {
+		return "", noBlock("ROLLBACK AND CHAIN")
+	}
+	if !s.block {
+		s.notice("WARNING", "25P01", "there is no transaction in progress")
+	}
+	m := s.modes
 	s.endTransaction(true)
+	s.chain(node.Chain, m, at)
 	return "ROLLBACK", nil
 }
 
+// chain begins another block like the one that ended.
+func (s *Session) chain(wanted bool, m modes, at time.Time) {
+	if wanted {
+		s.open(m, at)
+		s.block = true
+	}
+}
+
+// finish commits the transaction, if there is one, or rolls it back if it failed.
+func (s *Session) finish(ctx context.Context) error {
+	if s.tx == nil {
+		return nil
+	}
+	if s.failed {
+		s.endTransaction(true)
+		return nil
+	}
+	err := s.tx.Commit(ctx)
+	s.endTransaction(err != nil)
+	return err
+}
+
 func (s *Session) endTransaction(rollback bool) {
+	if s.tx == nil {
+		return
+	}
 	s.tx.Close()
-	s.tx, s.failed, s.readOnly = nil, false, false
+	s.tx, s.block, s.failed, s.savepoints = nil, false, false, nil
 	s.settings.end(rollback)
 	s.followSettings()
+}
+
+func noBlock(what string) error {
+	return &Error{Code: "25P01", Message: what + " can only be used in transaction blocks"}
+}
+
+func (s *Session) savepoint(node *syntax.Savepoint) (string, error) {
+	if !s.block {
+		return "", noBlock("SAVEPOINT")
+	}
+	if len(s.savepoints) >= maxSavepoints {
+		return "", &Error{Code: "54000", Message: fmt.Sprintf("a transaction may have at most %d savepoints", maxSavepoints), Hint: "RELEASE those that are not needed any more."}
+	}
+	s.savepoints = append(s.savepoints, savepoint{name: node.Name, writes: s.tx.Mark(), settings: s.settings.mark(), readOnly: s.modes.readOnly})
+	return "SAVEPOINT", nil
+}
+
+// maxSavepoints bounds what a session keeps of them: some 200 bytes each.
+const maxSavepoints = 100_000
+
+// rollbackTo goes back to a savepoint, which stays; a failed transaction goes on.
+func (s *Session) rollbackTo(node *syntax.RollbackTo) (string, error) {
+	i, err := s.findSavepoint("ROLLBACK TO SAVEPOINT", node.Name)
+	if err != nil {
+		return "", err
+	}
+	p := s.savepoints[i]
+	s.tx.BackTo(p.writes)
+	s.settings.backTo(p.settings)
+	s.followSettings()
+	s.savepoints, s.failed, s.modes.readOnly = s.savepoints[:i+1], false, p.readOnly
+	return "ROLLBACK", nil
+}
+
+// release forgets a savepoint and those after it; what was done since stays.
+func (s *Session) release(node *syntax.Release) (string, error) {
+	i, err := s.findSavepoint("RELEASE SAVEPOINT", node.Name)
+	if err != nil {
+		return "", err
+	}
+	s.savepoints = s.savepoints[:i]
+	return "RELEASE", nil
+}
+
+// findSavepoint finds the last savepoint of the name.
+func (s *Session) findSavepoint(what, name string) (int, error) {
+	if !s.block {
+		return 0, noBlock(what)
+	}
+	for i, p := range slices.Backward(s.savepoints) {
+		if p.name == name {
+			return i, nil
+		}
+	}
+	return 0, &Error{Code: "3B001", Message: fmt.Sprintf("savepoint %q does not exist", name)}
 }

@@ -236,7 +236,7 @@ func (r *Run) changeInTx(ctx context.Context, ch *queryplan.Change, slow SlowRow
 
 func (r *Run) bufferChange(ctx context.Context, ch *queryplan.Change, f found, updated []datum.Datum) error {
 	if updated == nil {
-		return r.Tx.put(ch.Table, f.key, nil, false)
+		return r.Tx.put(ch.Table, f.key, changed(nil, r.TS))
 	}
 	key, err := ch.Table.EncodeKey(updated)
 	if err != nil {
@@ -244,7 +244,7 @@ func (r *Run) bufferChange(ctx context.Context, ch *queryplan.Change, f found, u
 	}
 	value := ch.Table.EncodeValue(updated)
 	if string(key) == string(f.key) {
-		return r.Tx.put(ch.Table, key, value, false)
+		return r.Tx.put(ch.Table, key, changed(value, r.TS))
 	}
 	rows, err := r.get(ctx, ch.Table, [][]byte{key})
 	if err != nil {
@@ -253,8 +253,8 @@ func (r *Run) bufferChange(ctx context.Context, ch *queryplan.Change, f found, u
 	if rows[0].Value != nil {
 		return uniqueViolation(ch.Table, key)
 	}
-	if err := r.Tx.put(ch.Table, f.key, nil, false); err != nil {
+	if err := r.Tx.put(ch.Table, f.key, changed(nil, r.TS)); err != nil {
 		return err
 	}
-	return r.Tx.put(ch.Table, key, value, true)
+	return r.Tx.put(ch.Table, key, inserted(value))
 }

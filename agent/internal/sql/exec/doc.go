@@ -40,6 +40,7 @@
 //     AmbiguousError or a PartialError, never with a plain failure.
 //  3. What a statement has sent and not heard of is at most flightBytes; an INSERT ...
 //     SELECT holds at most two windows of rows beside it.
-//  4. A read in a transaction sees one snapshot, with the transaction's own writes
-//     over it.
+//  4. A statement in a transaction reads one snapshot, with the transaction's own
+//     writes over it; at repeatable read all statements of it read the same.
+//  5. After BackTo a transaction's writes are those that it had at the Mark.
 package exec

@@ -73,7 +73,7 @@ func (r *Run) insertInTx(ctx context.Context, ins *queryplan.Insert, rows []prop
 		return 0, err
 	}
 	for _, w := range writes {
-		if err := r.Tx.put(ins.Table, w.mut.Key, w.mut.Value, true); err != nil {
+		if err := r.Tx.put(ins.Table, w.mut.Key, inserted(w.mut.Value)); err != nil {
 			return 0, err
 		}
 	}
@@ -309,7 +309,11 @@ func (r *Run) upsert(ctx context.Context, ins *queryplan.Insert, rows []proposed
 		}
 		if r.Tx != nil {
 			for _, w := range writes {
-				if err := r.Tx.put(ins.Table, w.mut.Key, w.mut.Value, w.mut.Expect == datastate.Absent); err != nil {
+				b := inserted(w.mut.Value)
+				if w.mut.Expect != datastate.Absent {
+					b = changed(w.mut.Value, r.TS)
+				}
+				if err := r.Tx.put(ins.Table, w.mut.Key, b); err != nil {
 					return 0, err
 				}
 				results = append(results, w.result)

@@ -26,8 +26,8 @@ type Run struct {
 	Tx *Tx // nil: outside of a transaction
 	// Writer is the number of the user, for what is written outside of a transaction.
 	Writer cluster.WriterID
-	// TS is the snapshot to read at outside of a transaction; 0: each read sees
-	// everything acknowledged before it.
+	// TS is the snapshot to read at; 0: outside of a transaction each read sees
+	// everything acknowledged before it, in one its snapshot is taken at the first read.
 	TS  hlc.Timestamp
 	Env *queryplan.Env
 	// Lines are the gateway's.
@@ -38,12 +38,13 @@ type Run struct {
 	Memory *budget.Account
 }
 
-// snapshot returns the timestamp of reads, 0 outside of a transaction.
-func (r *Run) snapshot(ctx context.Context) (hlc.Timestamp, error) {
-	if r.Tx == nil {
-		return r.TS, nil
+// snapshot returns the timestamp of reads, 0 outside of a transaction. It stays the
+// statement's, whatever statements begin while its rows are read.
+func (r *Run) snapshot(ctx context.Context) (_ hlc.Timestamp, err error) {
+	if r.TS == 0 && r.Tx != nil {
+		r.TS, err = r.Tx.snapshot(ctx)
 	}
-	return r.Tx.snapshot(ctx)
+	return r.TS, err
 }
 
 // get reads rows by key, own writes included.
@@ -225,7 +226,7 @@ func (r *Run) Select(ctx context.Context, s *queryplan.Select) (int64, error) {
 			return true, err
 		}
 		if s.Lock && r.Tx != nil {
-			if err := r.Tx.touch(s.Table, kr); err != nil {
+			if err := r.Tx.touch(s.Table, kr, r.TS); err != nil {
 				return false, err
 			}
 		}
@@ -364,12 +365,8 @@ func compareSort(a, b datum.Datum, s queryplan.SortKey) int {
 // Pin fixes the snapshot, so that several scans of one statement agree and may
 // run at once.
 func (r *Run) Pin(ctx context.Context) error {
-	if r.Tx != nil {
-		_, err := r.Tx.snapshot(ctx)
+	if ts, err := r.snapshot(ctx); err != nil || ts != 0 {
 		return err
-	}
-	if r.TS != 0 {
-		return nil
 	}
 	ts, err := r.DB.Fresh(ctx)
 	if err != nil {

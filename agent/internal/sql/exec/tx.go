@@ -19,15 +19,29 @@ import (
 // maxTxBytes bounds what a transaction buffers: it becomes one command.
 const maxTxBytes = maxRowBytes
 
-// Tx is an explicit transaction: one snapshot and buffered writes.
+// Isolation is what a transaction sees of others.
+type Isolation int
+
+// The isolation levels: at ReadCommitted each statement reads a snapshot of its own, at
+// RepeatableRead all statements read one.
+const (
+	ReadCommitted Isolation = iota
+	RepeatableRead
+)
+
+// Tx is a transaction of several statements: snapshots and buffered writes.
 type Tx struct {
-	db     DB
-	writer cluster.WriterID
-	ts     hlc.Timestamp // 0: no statement has read yet
-	tables map[cluster.CollectionID]*buffer
-	bytes  int
-	rng    cluster.RangeID // of all writes, 0: none yet
-	memory *budget.Account // for what is buffered
+	db        DB
+	writer    cluster.WriterID
+	isolation Isolation
+	ts        hlc.Timestamp // 0: no statement has read yet
+	tables    map[cluster.CollectionID]*buffer
+	bytes     int
+	rng       cluster.RangeID // of all writes, 0: none yet
+	memory    *budget.Account // for what is buffered
+	// undo is what writes replaced, oldest first, from the first Mark on.
+	undo   []replaced
+	marked bool
 }
 
 // buffer holds a transaction's writes to one collection.
@@ -36,15 +50,36 @@ type buffer struct {
 	rows  map[string]*buffered
 }
 
+// buffered is a write. It is replaced, never changed.
 type buffered struct {
 	value  []byte // nil: deleted
 	expect datastate.Condition
+	seen   hlc.Timestamp // for NotNewerThan: when the row was read
 }
+
+// replaced is what a write took the place of.
+type replaced struct {
+	buffer *buffer
+	key    string
+	was    *buffered // nil: the row was not written before
+	bytes  int       // that the write took
+	held   int64     // of memory
+}
+
+// Mark is a state of a transaction's writes.
+type Mark struct{ undo int }
 
 // NewTx begins a transaction of the user with that number; what it buffers counts
 // in memory.
 func NewTx(db DB, writer cluster.WriterID, memory *budget.Account) *Tx {
 	return &Tx{db: db, writer: writer, tables: map[cluster.CollectionID]*buffer{}, memory: memory}
+}
+
+// Begin begins a statement.
+func (t *Tx) Begin(level Isolation) {
+	if t.isolation = level; level == ReadCommitted {
+		t.ts = 0
+	}
 }
 
 // Close gives back what the transaction holds. It is not to be used after it.
@@ -54,7 +89,7 @@ func (t *Tx) Close() {
 	}
 }
 
-// snapshot fixes the transaction's read timestamp.
+// snapshot is the time that the statement reads at.
 func (t *Tx) snapshot(ctx context.Context) (hlc.Timestamp, error) {
 	if t.ts == 0 {
 		ts, err := t.db.Fresh(ctx)
@@ -66,8 +101,32 @@ func (t *Tx) snapshot(ctx context.Context) (hlc.Timestamp, error) {
 	return t.ts, nil
 }
 
-// Wrote reports whether the transaction has anything to commit.
-func (t *Tx) Wrote() bool {
+// Mark returns the state of the writes, to which BackTo can go.
+func (t *Tx) Mark() Mark {
+	t.marked = true
+	return Mark{undo: len(t.undo)}
+}
+
+// BackTo takes back what was written since the mark.
+func (t *Tx) BackTo(m Mark) {
+	for _, r := range slices.Backward(t.undo[m.undo:]) {
+		if r.was == nil {
+			delete(r.buffer.rows, r.key)
+		} else {
+			r.buffer.rows[r.key] = r.was
+		}
+		t.bytes -= r.bytes
+		t.memory.Shrink(r.held)
+	}
+	clear(t.undo[m.undo:])
+	t.undo = t.undo[:m.undo]
+	if !t.wrote() {
+		t.rng = 0
+	}
+}
+
+// wrote reports whether the transaction has anything to commit.
+func (t *Tx) wrote() bool {
 	for _, b := range t.tables {
 		if len(b.rows) > 0 {
 			return true
@@ -89,50 +148,60 @@ func (t *Tx) find(table *catalog.Table, key []byte) (*buffered, bool) {
 	return w, ok
 }
 
-// put buffers a write; value nil deletes. absent says that the transaction, when
-// it saw the key first, found no row there.
-func (t *Tx) put(table *catalog.Table, key, value []byte, absent bool) error {
-	if err := checkRow(table, key, value); err != nil {
+// put buffers a write; value nil deletes. w says what the transaction saw when it met
+// the key first.
+func (t *Tx) put(table *catalog.Table, key []byte, w buffered) error {
+	if err := checkRow(table, key, w.value); err != nil {
 		return err
 	}
 	rng := t.db.RangeOf(table.Pool(), table.ID(), key)
 	if t.rng != 0 && rng != t.rng {
 		return MultiRange()
 	}
+	n, held := len(key)+len(w.value), int64(2*len(key)+len(w.value)+128)
+	if t.bytes+n > maxTxBytes {
+		return &syntax.Error{Code: "54000", Message: fmt.Sprintf("a transaction may write at most %d MiB", maxTxBytes>>20),
+			Hint: "Split it: transactions are limited until they can span ranges."}
+	}
+	if err := t.memory.Grow(held); err != nil {
+		return err
+	}
 	t.rng = rng
+	t.bytes += n
 	b, ok := t.tables[table.ID()]
 	if !ok {
 		b = &buffer{table: table, rows: map[string]*buffered{}}
 		t.tables[table.ID()] = b
 	}
-	if t.bytes += len(key) + len(value); t.bytes > maxTxBytes {
-		return &syntax.Error{Code: "54000", Message: fmt.Sprintf("a transaction may write at most %d MiB", maxTxBytes>>20),
-			Hint: "Split it: transactions are limited until they can span ranges."}
+	was := b.rows[string(key)]
+	if t.marked {
+		t.undo = append(t.undo, replaced{b, string(key), was, n, held})
 	}
-	if err := t.memory.Grow(int64(2*len(key) + len(value) + 128)); err != nil {
-		return err
+	if was != nil {
+		w.expect, w.seen = was.expect, was.seen
 	}
-	if w, ok := b.rows[string(key)]; ok {
-		w.value = value
-		if value == nil && w.expect == datastate.Absent {
-			delete(b.rows, string(key)) // inserted and deleted here: nothing happened
-		}
+	if was != nil && w.value == nil && w.expect == datastate.Absent {
+		delete(b.rows, string(key)) // inserted and deleted here: nothing happened
 		return nil
 	}
-	w := &buffered{value: value, expect: datastate.NotNewerThan}
-	if absent {
-		w.expect = datastate.Absent
-	}
-	b.rows[string(key)] = w
+	b.rows[string(key)] = &w
 	return nil
 }
 
-// touch makes COMMIT depend on a row that was read: it is written as it is.
-func (t *Tx) touch(table *catalog.Table, row kv.Row) error {
+// changed is a write of a row that the statement saw at ts.
+func changed(value []byte, ts hlc.Timestamp) buffered {
+	return buffered{value: value, expect: datastate.NotNewerThan, seen: ts}
+}
+
+// inserted is a write of a row that was not there.
+func inserted(value []byte) buffered { return buffered{value: value, expect: datastate.Absent} }
+
+// touch makes COMMIT depend on a row that was read at ts: it is written as it is.
+func (t *Tx) touch(table *catalog.Table, row kv.Row, ts hlc.Timestamp) error {
 	if _, ok := t.find(table, row.Key); ok {
 		return nil
 	}
-	return t.put(table, row.Key, row.Value, false)
+	return t.put(table, row.Key, changed(row.Value, ts))
 }
 
 // MultiRange is the error for a transaction that writes to more than one range.
@@ -160,7 +229,7 @@ func (t *Tx) Commit(ctx context.Context) error {
 	for _, b := range t.tables {
 		for k, w := range b.rows {
 			muts = append(muts, kv.Mutation{Pool: b.table.Pool(), Collection: b.table.ID(), Key: []byte(k), Delete: w.value == nil, Value: w.value,
-				Expect: w.expect, ExpectTS: t.expectTS(w)})
+				Expect: w.expect, ExpectTS: w.seen})
 			tables = append(tables, b.table)
 		}
 	}
@@ -182,13 +251,6 @@ func (t *Tx) Commit(ctx context.Context) error {
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil
-}
-
-func (t *Tx) expectTS(w *buffered) hlc.Timestamp {
-	if w.expect == datastate.NotNewerThan {
-		return t.ts
-	}
-	return 0
 }
 
 // uniqueViolation is 23505 on the primary key.

@@ -334,7 +334,7 @@ func convertSet(v *pg.VariableSetStmt) (Node, *Error) {
 		}
 		set := &SetTransaction{Session: v.GetName() != "TRANSACTION"}
 		var err *Error
-		set.Isolation, set.ReadOnly, err = transactionOptions(v.GetArgs())
+		set.Modes, err = transactionModes(v.GetArgs())
 		return set, err
 	default:
 		return nil, Unsupported("SET ... FROM CURRENT", "")
@@ -380,22 +380,24 @@ func zoneUnit(t *pg.TypeName, text string) string {
 	}
 }
 
-func transactionOptions(options []*pg.Node) (isolation string, readOnly *bool, err *Error) {
+func transactionModes(options []*pg.Node) (TransactionModes, *Error) {
+	var out TransactionModes
 	for _, o := range options {
 		d := o.GetDefElem()
 		value, _ := constantText(d.GetArg())
+		yes := value == "1" || value == "true"
 		switch d.GetDefname() {
 		case "transaction_isolation":
-			isolation = value
+			out.Isolation = strings.ToLower(value)
 		case "transaction_read_only":
-			yes := value == "1"
-			readOnly = &yes
+			out.ReadOnly = &yes
 		case "transaction_deferrable":
+			out.Deferrable = &yes
 		default:
-			return "", nil, Unsupported("transaction option "+d.GetDefname(), "")
+			return out, Unsupported("transaction option "+d.GetDefname(), "")
 		}
 	}
-	return isolation, readOnly, nil
+	return out, nil
 }
 
 func convertTransaction(t *pg.TransactionStmt) (Node, *Error) {
@@ -405,21 +407,19 @@ func convertTransaction(t *pg.TransactionStmt) (Node, *Error) {
 		if t.GetKind() == pg.TransactionStmtKind_TRANS_STMT_START {
 			out.Word = "START TRANSACTION"
 		}
-		isolation, readOnly, err := transactionOptions(t.GetOptions())
-		out.Isolation, out.ReadOnly = isolation, readOnly != nil && *readOnly
+		var err *Error
+		out.Modes, err = transactionModes(t.GetOptions())
 		return out, err
 	case pg.TransactionStmtKind_TRANS_STMT_COMMIT:
-		if t.GetChain() {
-			return nil, Unsupported("COMMIT AND CHAIN", "")
-		}
-		return &Commit{}, nil
+		return &Commit{Chain: t.GetChain()}, nil
 	case pg.TransactionStmtKind_TRANS_STMT_ROLLBACK:
-		if t.GetChain() {
-			return nil, Unsupported("ROLLBACK AND CHAIN", "")
-		}
-		return &Rollback{}, nil
-	case pg.TransactionStmtKind_TRANS_STMT_SAVEPOINT, pg.TransactionStmtKind_TRANS_STMT_RELEASE, pg.TransactionStmtKind_TRANS_STMT_ROLLBACK_TO:
-		return nil, Unsupported("SAVEPOINT", "")
+		return &Rollback{Chain: t.GetChain()}, nil
+	case pg.TransactionStmtKind_TRANS_STMT_SAVEPOINT:
+		return &Savepoint{Name: t.GetSavepointName()}, nil
+	case pg.TransactionStmtKind_TRANS_STMT_RELEASE:
+		return &Release{Name: t.GetSavepointName()}, nil
+	case pg.TransactionStmtKind_TRANS_STMT_ROLLBACK_TO:
+		return &RollbackTo{Name: t.GetSavepointName()}, nil
 	default:
 		return nil, Unsupported("two-phase commit in SQL", "")
 	}

@@ -121,25 +121,40 @@ type SetSetting struct {
 // empty for RESET.
 type AlterSystem struct{ Name, Value string }
 
+// TransactionModes are what BEGIN and SET TRANSACTION can ask for.
+type TransactionModes struct {
+	Isolation string `json:",omitempty"` // in lower case; "" if not given
+	// ReadOnly and Deferrable are nil if they were not given.
+	ReadOnly   *bool `json:",omitempty"`
+	Deferrable *bool `json:",omitempty"`
+}
+
 // Begin is BEGIN or START TRANSACTION.
 type Begin struct {
-	Word      string // for the command tag: BEGIN or START TRANSACTION
-	Isolation string // "" if not given
-	ReadOnly  bool
+	Word  string // for the command tag: BEGIN or START TRANSACTION
+	Modes TransactionModes
 }
 
 // SetTransaction is SET TRANSACTION, or SET SESSION CHARACTERISTICS if Session.
 type SetTransaction struct {
-	Session   bool
-	Isolation string
-	ReadOnly  *bool
+	Session bool
+	Modes   TransactionModes
 }
 
-// Commit is COMMIT or END.
-type Commit struct{}
+// Commit is COMMIT or END. Chain begins another transaction with the same modes.
+type Commit struct{ Chain bool }
 
 // Rollback is ROLLBACK or ABORT.
-type Rollback struct{}
+type Rollback struct{ Chain bool }
+
+// Savepoint is SAVEPOINT.
+type Savepoint struct{ Name string }
+
+// RollbackTo is ROLLBACK TO SAVEPOINT.
+type RollbackTo struct{ Name string }
+
+// Release is RELEASE SAVEPOINT.
+type Release struct{ Name string }
 
 // Discard is DISCARD or DEALLOCATE; Tag is the command tag.
 type Discard struct {
@@ -158,5 +173,8 @@ func (*Begin) node()            {}
 func (*SetTransaction) node()   {}
 func (*Commit) node()           {}
 func (*Rollback) node()         {}
+func (*Savepoint) node()        {}
+func (*RollbackTo) node()       {}
+func (*Release) node()          {}
 func (*Discard) node()          {}
 func (*Rebalance) node()        {}
