@@ -158,6 +158,7 @@ func (n *Node) openTransport() (func() error, error) {
 		Self: n.id.Node, ClusterID: n.id.ClusterID, Nonce: n.nonce, Standing: n.marks.Standing, TLS: n.certs, Handler: n.handler, Memory: n.memory.raft,
 		Supports: n.versions.Support(), OnUnfit: n.unfitPeer,
 		Resolve: n.resolve, Admit: n.admit, Compare: n.compareStore, OnRefused: n.refused, Logger: n.part("transport"),
+		Fault: linkFaults(n.cfg.DataDir),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
