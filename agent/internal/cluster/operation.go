@@ -181,6 +181,8 @@ type Blocker struct {
 	Application string  `json:"application,omitempty"`
 	Seconds     float64 `json:"seconds"`             // that its transaction has taken
 	Statement   string  `json:"statement,omitempty"` // its head
+
+	State SessionState `json:"state,omitempty"`
 }
 
 // MovesOnly reports whether an operation of kind k moves replicas or leaderships

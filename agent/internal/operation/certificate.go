@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -172,15 +171,13 @@ func (r *draining) valid(c StopCertificate) bool {
 	return r.d.cfg.Meta == nil || r.d.cfg.Meta.View().Epoch() == c.Epoch
 }
 
-// named turns sessions into what the record keeps of them: the oldest first.
+// named turns sessions into what the record keeps of them.
 func (r *draining) named(open []Blocker) []cluster.Blocker {
-	open = slices.Clone(open)
-	slices.SortStableFunc(open, func(a, b Blocker) int { return a.Since.Compare(b.Since) })
 	var out []cluster.Blocker
 	for _, b := range open[:min(len(open), 4*blockersNamed)] {
-		x := cluster.Blocker{Node: r.d.cfg.Self, PID: b.PID, User: b.User, Application: b.Application, Statement: b.Query}
+		x := cluster.Blocker{Node: r.d.cfg.Self, PID: b.PID, User: b.User, Application: b.Application, State: b.State, Statement: b.Query}
 		if !b.Since.IsZero() {
-			x.Seconds = time.Since(b.Since).Round(time.Second).Seconds()
+			x.Seconds = r.d.now().Sub(b.Since).Round(time.Second).Seconds()
 		}
 		out = append(out, x)
 	}

@@ -28,8 +28,11 @@ type Blocker struct {
 	PID         uint32
 	User        string
 	Application string
-	Since       time.Time // of its transaction
-	Query       string    // the head of its statement
+	State       cluster.SessionState
+	// InTransaction says that it is in a transaction block.
+	InTransaction bool
+	Since         time.Time // of its transaction, or of a statement outside of one
+	Query         string    // the head of its statement
 }
 
 // DrainerConfig is what a Drainer needs of its node.

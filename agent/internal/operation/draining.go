@@ -303,9 +303,10 @@ func (r *draining) emptySessions(ctx context.Context) error {
 	out := false
 	for {
 		open := sql.Blockers()
+		slices.SortStableFunc(open, func(a, b Blocker) int { return a.Since.Compare(b.Since) }) // the oldest first
 		r.note(func(op *cluster.Operation) {
 			op.Done.Sessions = max(0, op.Total.Sessions-len(open))
-			op.Why = blockers(open)
+			op.Why = blockers(open, r.d.now())
 			op.Blockers = r.named(open)
 		})
 		if len(open) == 0 {
@@ -320,14 +321,14 @@ func (r *draining) emptySessions(ctx context.Context) error {
 		case <-patience.C:
 			out = true
 			r.note(func(op *cluster.Operation) {
-				notePhase(op, PhaseTransactions, "closed after the transaction timeout; "+blockers(open))
+				notePhase(op, PhaseTransactions, "closed after the transaction timeout; "+blockers(open, r.d.now()))
 			})
 			continue
 		default:
 		}
 		if err := sleep(ctx, r.d.cfg.Poll); err != nil {
 			if errors.Is(err, errDeadline) {
-				return fmt.Errorf("%w: %s", err, blockers(open))
+				return fmt.Errorf("%w: %s", err, blockers(open, r.d.now()))
 			}
 			return err
 		}
@@ -335,19 +336,28 @@ func (r *draining) emptySessions(ctx context.Context) error {
 }
 
 // blockers names the sessions that a drain waits for.
-func blockers(open []Blocker) string {
+func blockers(open []Blocker, now time.Time) string {
 	if len(open) == 0 {
 		return ""
 	}
+	held := 0 // in transaction blocks
+	for _, b := range open {
+		if b.InTransaction {
+			held++
+		}
+	}
 	parts := make([]string, 0, blockersNamed)
 	for _, b := range open[:min(len(open), blockersNamed)] {
-		age := ""
-		if !b.Since.IsZero() {
-			age = fmt.Sprintf(", %s", time.Since(b.Since).Round(time.Second))
+		state := ""
+		if b.State != "" {
+			state = ", " + string(b.State)
 		}
-		parts = append(parts, fmt.Sprintf("pid %d (user %s, application %q%s)", b.PID, b.User, b.Application, age))
+		if !b.Since.IsZero() {
+			state += fmt.Sprintf(", %s", now.Sub(b.Since).Round(time.Second))
+		}
+		parts = append(parts, fmt.Sprintf("pid %d (user %s, application %q%s)", b.PID, b.User, b.Application, state))
 	}
-	text := fmt.Sprintf("waits for %d sessions: %s", len(open), strings.Join(parts, "; "))
+	text := fmt.Sprintf("waits for %d sessions, %d of them in a transaction: %s", len(open), held, strings.Join(parts, "; "))
 	if len(open) > blockersNamed {
 		text += fmt.Sprintf("; and %d more", len(open)-blockersNamed)
 	}

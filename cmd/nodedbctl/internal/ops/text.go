@@ -200,9 +200,9 @@ func left(o *adminpb.Operation) string {
 }
 
 func blockerText(b *adminpb.Blocker) string {
-	s := fmt.Sprintf("pid %d on %s, user %s, application %q, in a transaction for %s", b.GetPid(), render.Node(b.GetNode()), b.GetUser(), b.GetApplication(), render.Seconds(b.GetSeconds()))
+	s := fmt.Sprintf("pid %d on %s, user %s, application %q, %s, in a transaction for %s", b.GetPid(), render.Node(b.GetNode()), b.GetUser(), b.GetApplication(), render.Or(b.GetState()), render.Seconds(b.GetSeconds()))
 	if b.GetStatement() != "" {
-		s += ": " + b.GetStatement()
+		s += ": " + render.OneLine(b.GetStatement())
 	}
 	return s
 }
