@@ -41,26 +41,33 @@ func (s *sqlSessions) CloseAll() {
 	if p == nil {
 		return
 	}
-	for _, info := range s.n.sql.Load().Sessions() {
-		p.EndSession(info.PID, adminShutdown(), true)
+	for _, x := range s.n.sessions() {
+		p.EndSession(x.PID, adminShutdown(), true)
 	}
 }
 
 // Blockers implements operation.SQL.
 func (s *sqlSessions) Blockers() []operation.Blocker {
-	srv := s.n.sql.Load()
-	if srv == nil {
-		return nil
-	}
 	var out []operation.Blocker
-	for _, info := range srv.Sessions() {
-		out = append(out, operation.Blocker{PID: info.PID, User: info.User, Application: info.ApplicationName, Since: info.Since.Round(time.Millisecond), Query: info.QueryHead})
+	for _, x := range s.n.sessions() {
+		out = append(out, operation.Blocker{PID: x.PID, User: x.User, Application: x.Application, State: x.State, InTransaction: !x.TransactionAt.IsZero(), Since: x.Busy(), Query: x.Statement})
 	}
 	return out
 }
 
-// methodCancel ends the statement of a session on the node that is called.
-const methodCancel = "sql.cancel"
+// sessions are the SQL sessions of this node.
+func (n *Node) sessions() []cluster.Session {
+	if srv := n.sql.Load(); srv != nil {
+		return srv.Sessions()
+	}
+	return nil
+}
+
+const (
+	methodCancel   = "sql.cancel"   // ends the statement of a session on the node that is called, as its client wants
+	methodSessions = "sql.sessions" // lists the sessions of the node that is called
+	methodEnd      = "sql.end"      // ends a session there, or its statement, as an operator wants
+)
 
 type cancelRequest struct {
 	PID uint32 `json:"pid"`
@@ -88,6 +95,37 @@ func cancelTargets(others []cluster.NodeID, pid uint32, suspected func(cluster.N
 	return slices.DeleteFunc(slices.Clone(others), func(id cluster.NodeID) bool { return !pgwire.PIDOnNode(pid, uint32(id)) || suspected(id) })
 }
 
+// endRequest asks for the end of a session, or of its statement.
+type endRequest struct {
+	PID       uint32 `json:"pid"`
+	Terminate bool   `json:"terminate,omitempty"`
+}
+
+// endReply says what came of it.
+type endReply struct {
+	There bool `json:"there"` // there is such a session
+	Ended bool `json:"ended"` // it ends, or its statement does
+}
+
+// terminated is what a session is told that an operator ends, as PostgreSQL says it.
+func terminated() *sql.Error {
+	return &sql.Error{Code: "57P01", Severity: "FATAL", Message: "terminating connection due to administrator command"}
+}
+
+// endSession ends a session of this node, or its statement.
+func (n *Node) endSession(r endRequest) endReply {
+	p := n.pgwire.Load()
+	if p == nil {
+		return endReply{}
+	}
+	if r.Terminate {
+		there := p.EndSession(r.PID, terminated(), true)
+		return endReply{There: there, Ended: there}
+	}
+	there, ran := p.CancelStatement(r.PID)
+	return endReply{There: there, Ended: ran}
+}
+
 // sessionMethods answer the other nodes.
 func (n *Node) sessionMethods() map[string]method {
 	return map[string]method{
@@ -101,5 +139,38 @@ func (n *Node) sessionMethods() map[string]method {
 			}
 			return nil, nil
 		},
+		methodSessions: func(context.Context, cluster.NodeID, []byte) ([]byte, error) { return json.Marshal(n.sessions()) },
+		methodEnd: func(_ context.Context, _ cluster.NodeID, payload []byte) ([]byte, error) {
+			var r endRequest
+			if err := json.Unmarshal(payload, &r); err != nil {
+				return nil, err
+			}
+			return json.Marshal(n.endSession(r))
+		},
 	}
+}
+
+// Sessions implements admin.Sessions.
+func (b *backend) Sessions(ctx context.Context, perNode time.Duration) (map[cluster.NodeID][]cluster.Session, []cluster.NodeID) {
+	return askNodes(ctx, b.n, perNode, methodSessions, nil, b.n.sessions)
+}
+
+// EndSession implements admin.Sessions.
+func (b *backend) EndSession(ctx context.Context, node cluster.NodeID, pid uint32, terminate bool) (there, ended bool, err error) {
+	r := endRequest{PID: pid, Terminate: terminate}
+	if node == b.n.id.Node {
+		reply := b.n.endSession(r)
+		return reply.There, reply.Ended, nil
+	}
+	payload, err := json.Marshal(r)
+	if err != nil {
+		return false, false, err
+	}
+	out, err := b.n.transport.Call(ctx, node, methodEnd, payload)
+	if err != nil {
+		return false, false, adminError(err)
+	}
+	var reply endReply
+	err = json.Unmarshal(out, &reply)
+	return reply.There, reply.Ended, err
 }

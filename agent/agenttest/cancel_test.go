@@ -3,7 +3,9 @@ package agenttest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,10 +13,17 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// TestCancelThroughAnotherNode sends the cancel request of a session to the other
-// node, as a load balancer would.
-func TestCancelThroughAnotherNode(t *testing.T) {
+// TestSessionsAreSeenAndEnded: every node shows the sessions of all, and ends them for
+// their clients and for operators.
+func TestSessionsAreSeenAndEnded(t *testing.T) {
 	c := Start(t, Options{Nodes: 2, Replicas: 1})
+	t.Run("CancelThroughAnotherNode", func(t *testing.T) { cancelThroughAnotherNode(t, c) })
+	t.Run("Operator", func(t *testing.T) { operatorEndsSessions(t, c) })
+}
+
+// cancelThroughAnotherNode sends the cancel request of a session to the other node, as
+// a load balancer would.
+func cancelThroughAnotherNode(t *testing.T, c *Cluster) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	conn, err := c.Node(1).Connect(ctx)
@@ -53,4 +62,78 @@ func TestCancelThroughAnotherNode(t *testing.T) {
 			return errors.New("it runs")
 		}
 	})
+}
+
+// operatorEndsSessions cancels the statement of a session on n2 by n1, then ends the
+// session in the middle of its transaction.
+func operatorEndsSessions(t *testing.T, c *Cluster) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	conn, err := c.Node(2).Connect(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	for _, s := range []string{"SET application_name = 'report'", "BEGIN"} {
+		if _, err := conn.Exec(ctx, s); err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := conn.Exec(ctx, "SELECT pg_sleep(50)")
+		done <- err
+	}()
+	pid := fmt.Sprint(conn.PgConn().PID())
+	seen := func(state, statement string) error {
+		sessions, err := c.List("sessions", "--node", "n2")
+		if err != nil {
+			return err
+		}
+		for _, s := range sessions {
+			if s["pid"] == float64(conn.PgConn().PID()) {
+				if s["state"] != state || s["statement"] != statement || s["application"] != "report" || s["user"] != "root" || s["transactionAt"] == nil {
+					return fmt.Errorf("session %v", s)
+				}
+				return nil
+			}
+		}
+		return fmt.Errorf("not among %d sessions", len(sessions))
+	}
+	Eventually(t, 30*time.Second, "the statement is seen", func() error { return seen("active", "SELECT pg_sleep(50)") })
+	other, err := c.Node(1).Connect(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close(context.Background()) }()
+	var state string
+	if err := other.QueryRow(ctx, "SELECT state FROM pg_stat_activity WHERE application_name = 'report' AND xact_start < query_start").Scan(&state); err != nil || state != "active" {
+		t.Errorf("pg_stat_activity on n1 shows of the session on n2: %q, %v", state, err)
+	}
+	if r := c.TryCtl("sessions", "cancel", pid, "--reason", "it takes too long"); r.Code != 0 || !strings.Contains(r.Stderr, "is cancelled") {
+		t.Fatalf("sessions cancel: exit %d: %s", r.Code, r.Stderr)
+	}
+	var e *pgconn.PgError
+	if err := <-done; !errors.As(err, &e) || e.Code != "57014" {
+		t.Errorf("the statement ended with %v, want 57014", err)
+	}
+	Eventually(t, 10*time.Second, "the failed transaction is seen", func() error { return seen("idle in transaction (aborted)", "SELECT pg_sleep(50)") })
+	if r := c.TryCtl("sessions", "cancel", pid); r.Code != 0 || !strings.Contains(r.Stderr, "nothing was done") {
+		t.Errorf("cancel of nothing: exit %d: %s", r.Code, r.Stderr)
+	}
+	c.Ctl("sessions", "cancel", pid, "--terminate")
+	if _, err := conn.Exec(ctx, "ROLLBACK"); !errors.As(err, &e) || e.Code != "57P01" {
+		t.Errorf("the ended session says %v, want 57P01", err)
+	}
+	Eventually(t, 10*time.Second, "the session is gone", func() error {
+		if r := c.TryCtl("sessions", "cancel", pid); r.Code != 3 {
+			return fmt.Errorf("exit %d: %s", r.Code, r.Stderr)
+		}
+		return nil
+	})
+	for args, want := range map[string]string{"audit ls": "EndSession", "events --kind statement.cancelled": pid, "events --kind session.terminated": pid} {
+		if out := c.Ctl(strings.Fields(args)...); !strings.Contains(out, want) {
+			t.Errorf("%s does not say %s:\n%s", args, want, out)
+		}
+	}
 }

@@ -67,6 +67,10 @@ const (
 	AdminRecommissionProcedure = "/nodedb.admin.v1.Admin/Recommission"
 	// AdminSetCordonProcedure is the procedure name of the Admin's SetCordon RPC.
 	AdminSetCordonProcedure = "/nodedb.admin.v1.Admin/SetCordon"
+	// AdminListSessionsProcedure is the procedure name of the Admin's ListSessions RPC.
+	AdminListSessionsProcedure = "/nodedb.admin.v1.Admin/ListSessions"
+	// AdminCancelSessionProcedure is the procedure name of the Admin's CancelSession RPC.
+	AdminCancelSessionProcedure = "/nodedb.admin.v1.Admin/CancelSession"
 	// AdminWhoAmIProcedure is the procedure name of the Admin's WhoAmI RPC.
 	AdminWhoAmIProcedure = "/nodedb.admin.v1.Admin/WhoAmI"
 	// AdminGetVersionProcedure is the procedure name of the Admin's GetVersion RPC.
@@ -276,6 +280,21 @@ var (
 			StreamType: connect.StreamTypeUnary,
 			Schema:     File_admin_proto.Services().ByName("Admin").Methods().ByName("SetCordon"),
 			Procedure:  AdminSetCordonProcedure,
+		}
+	})
+	adminListSessionsSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("ListSessions"),
+			Procedure:        AdminListSessionsProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
+	adminCancelSessionSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_admin_proto.Services().ByName("Admin").Methods().ByName("CancelSession"),
+			Procedure:  AdminCancelSessionProcedure,
 		}
 	})
 	adminWhoAmISpec = sync.OnceValue(func() connect.Spec {
@@ -574,6 +593,11 @@ type AdminClient interface {
 	Recommission(context.Context, *RecommissionRequest) (*RecommissionResponse, error)
 	// SetCordon keeps new replicas and leaders off nodes, or lets them in again.
 	SetCordon(context.Context, *SetCordonRequest) (*SetCordonResponse, error)
+	// ListSessions shows the SQL sessions of all nodes. Viewers see neither the
+	// statements nor the addresses of others.
+	ListSessions(context.Context, *ListSessionsRequest) (*ListSessionsResponse, error)
+	// CancelSession ends the statement of a session on any node, or the session.
+	CancelSession(context.Context, *CancelSessionRequest) (*CancelSessionResponse, error)
 	WhoAmI(context.Context, *WhoAmIRequest) (*WhoAmIResponse, error)
 	GetVersion(context.Context, *GetVersionRequest) (*GetVersionResponse, error)
 	// GetUpgrade says at which version the cluster is, and whether it can be raised.
@@ -708,6 +732,11 @@ type AdminHandler interface {
 	Recommission(context.Context, *RecommissionRequest) (*RecommissionResponse, error)
 	// SetCordon keeps new replicas and leaders off nodes, or lets them in again.
 	SetCordon(context.Context, *SetCordonRequest) (*SetCordonResponse, error)
+	// ListSessions shows the SQL sessions of all nodes. Viewers see neither the
+	// statements nor the addresses of others.
+	ListSessions(context.Context, *ListSessionsRequest) (*ListSessionsResponse, error)
+	// CancelSession ends the statement of a session on any node, or the session.
+	CancelSession(context.Context, *CancelSessionRequest) (*CancelSessionResponse, error)
 	WhoAmI(context.Context, *WhoAmIRequest) (*WhoAmIResponse, error)
 	GetVersion(context.Context, *GetVersionRequest) (*GetVersionResponse, error)
 	// GetUpgrade says at which version the cluster is, and whether it can be raised.
@@ -788,6 +817,8 @@ func RegisterAdminHandler(server *connect.Server, svc AdminHandler) {
 		connect.Method{Spec: adminUndrainSpec(), Handler: adapter.undrain},
 		connect.Method{Spec: adminRecommissionSpec(), Handler: adapter.recommission},
 		connect.Method{Spec: adminSetCordonSpec(), Handler: adapter.setCordon},
+		connect.Method{Spec: adminListSessionsSpec(), Handler: adapter.listSessions},
+		connect.Method{Spec: adminCancelSessionSpec(), Handler: adapter.cancelSession},
 		connect.Method{Spec: adminWhoAmISpec(), Handler: adapter.whoAmI},
 		connect.Method{Spec: adminGetVersionSpec(), Handler: adapter.getVersion},
 		connect.Method{Spec: adminGetUpgradeSpec(), Handler: adapter.getUpgrade},
@@ -929,6 +960,14 @@ func (UnimplementedAdminHandler) Recommission(context.Context, *RecommissionRequ
 
 func (UnimplementedAdminHandler) SetCordon(context.Context, *SetCordonRequest) (*SetCordonResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.SetCordon is not implemented")
+}
+
+func (UnimplementedAdminHandler) ListSessions(context.Context, *ListSessionsRequest) (*ListSessionsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.ListSessions is not implemented")
+}
+
+func (UnimplementedAdminHandler) CancelSession(context.Context, *CancelSessionRequest) (*CancelSessionResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.CancelSession is not implemented")
 }
 
 func (UnimplementedAdminHandler) WhoAmI(context.Context, *WhoAmIRequest) (*WhoAmIResponse, error) {
@@ -1214,6 +1253,22 @@ func (c *adminClient) Recommission(ctx context.Context, req *RecommissionRequest
 func (c *adminClient) SetCordon(ctx context.Context, req *SetCordonRequest) (*SetCordonResponse, error) {
 	var res SetCordonResponse
 	if err := c.client.CallUnary(ctx, adminSetCordonSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) ListSessions(ctx context.Context, req *ListSessionsRequest) (*ListSessionsResponse, error) {
+	var res ListSessionsResponse
+	if err := c.client.CallUnary(ctx, adminListSessionsSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) CancelSession(ctx context.Context, req *CancelSessionRequest) (*CancelSessionResponse, error) {
+	var res CancelSessionResponse
+	if err := c.client.CallUnary(ctx, adminCancelSessionSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1707,6 +1762,30 @@ func (h adminHandler) setCordon(ctx context.Context, _ connect.Spec, stream conn
 		return err
 	}
 	res, err := h.svc.SetCordon(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) listSessions(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req ListSessionsRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.ListSessions(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) cancelSession(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req CancelSessionRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.CancelSession(ctx, &req)
 	if err != nil {
 		return err
 	}

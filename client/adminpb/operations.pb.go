@@ -1272,6 +1272,7 @@ type Blocker struct {
 	Application   string                 `protobuf:"bytes,4,opt,name=application,proto3" json:"application,omitempty"`
 	Seconds       float64                `protobuf:"fixed64,5,opt,name=seconds,proto3" json:"seconds,omitempty"`
 	Statement     string                 `protobuf:"bytes,6,opt,name=statement,proto3" json:"statement,omitempty"` // its head; empty for a viewer
+	State         string                 `protobuf:"bytes,7,opt,name=state,proto3" json:"state,omitempty"`         // as of Session
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1344,6 +1345,13 @@ func (x *Blocker) GetSeconds() float64 {
 func (x *Blocker) GetStatement() string {
 	if x != nil {
 		return x.Statement
+	}
+	return ""
+}
+
+func (x *Blocker) GetState() string {
+	if x != nil {
+		return x.State
 	}
 	return ""
 }
@@ -2911,14 +2919,15 @@ const file_operations_proto_rawDesc = "" +
 	"itemsTotal\x124\n" +
 	"\bblockers\x18\x1f \x03(\v2\x18.nodedb.admin.v1.BlockerR\bblockers\x12\x1f\n" +
 	"\vmodel_error\x18  \x01(\x01R\n" +
-	"modelError\"\x9d\x01\n" +
+	"modelError\"\xb3\x01\n" +
 	"\aBlocker\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x10\n" +
 	"\x03pid\x18\x02 \x01(\rR\x03pid\x12\x12\n" +
 	"\x04user\x18\x03 \x01(\tR\x04user\x12 \n" +
 	"\vapplication\x18\x04 \x01(\tR\vapplication\x12\x18\n" +
 	"\aseconds\x18\x05 \x01(\x01R\aseconds\x12\x1c\n" +
-	"\tstatement\x18\x06 \x01(\tR\tstatement\"\xa9\x01\n" +
+	"\tstatement\x18\x06 \x01(\tR\tstatement\x12\x14\n" +
+	"\x05state\x18\a \x01(\tR\x05state\"\xa9\x01\n" +
 	"\x05Phase\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x12\n" +

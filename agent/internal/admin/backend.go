@@ -22,6 +22,17 @@ type Backend interface {
 	KeyMaker
 	Debugger
 	Rebalancer
+	Sessions
+}
+
+// Sessions are the SQL sessions of all nodes.
+type Sessions interface {
+	// Sessions asks every node for its SQL sessions; perNode as in Observe. Nodes that
+	// do not answer are missing.
+	Sessions(ctx context.Context, perNode time.Duration) (found map[cluster.NodeID][]cluster.Session, missing []cluster.NodeID)
+	// EndSession ends a session of a node, or only the statement that it runs. there:
+	// the node has such a session; ended: something was ended.
+	EndSession(ctx context.Context, node cluster.NodeID, pid uint32, terminate bool) (there, ended bool, err error)
 }
 
 // KeyMaker has certificates signed and keys made, by the nodes that can.

@@ -107,7 +107,7 @@ func fillOperation(p *adminpb.Operation, o *cluster.Operation) {
 	}
 	for _, b := range o.Blockers {
 		p.Blockers = append(p.Blockers, &adminpb.Blocker{
-			Node: uint32(b.Node), Pid: b.PID, User: b.User, Application: b.Application, Seconds: b.Seconds, Statement: b.Statement,
+			Node: uint32(b.Node), Pid: b.PID, User: b.User, Application: b.Application, Seconds: b.Seconds, Statement: b.Statement, State: string(b.State),
 		})
 	}
 	for i, it := range o.Items {

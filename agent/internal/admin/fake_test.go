@@ -47,6 +47,9 @@ type fakeBackend struct {
 	ca          *auth.CA
 	rotated     []string
 	proofs      map[cluster.NodeID]AuditProof
+	sessions    map[cluster.NodeID][]cluster.Session
+	silent      []cluster.NodeID // do not tell of their sessions
+	ended       []string
 }
 
 func newFakeBackend(ca []byte) *fakeBackend {
@@ -98,6 +101,15 @@ func newFakeBackend(ca []byte) *fakeBackend {
 		}
 	}
 	return b
+}
+
+func (b *fakeBackend) Sessions(context.Context, time.Duration) (map[cluster.NodeID][]cluster.Session, []cluster.NodeID) {
+	return b.sessions, b.silent
+}
+
+func (b *fakeBackend) EndSession(_ context.Context, node cluster.NodeID, pid uint32, terminate bool) (there, ended bool, err error) {
+	b.ended = append(b.ended, fmt.Sprint(node, pid, terminate))
+	return true, true, nil
 }
 
 func (b *fakeBackend) Self() cluster.NodeID                 { return 1 }
@@ -181,6 +193,8 @@ func (b *fakeBackend) Propose(_ context.Context, cmd metastate.Command) (metasta
 			case c.RotateGossip != nil:
 				b.rotated = append(b.rotated, c.RotateGossip.Step)
 				v.GossipRotation = &metastate.Rotation{State: c.RotateGossip.Step + "d", Next: c.RotateGossip.Next}
+			case c.EndSession != nil:
+				b.ended = append(b.ended, fmt.Sprintf("recorded %d of %s by %s: %s", c.EndSession.PID, c.EndSession.User, cmd.By, c.EndSession.Reason))
 			case c.SetCordon != nil:
 				n := *v.Nodes[c.SetCordon.Node]
 				n.Cordon = c.SetCordon.Cordon

@@ -45,6 +45,8 @@ const (
 	EventGossipKeyRotated    EventKind = "gossip.rotated"
 	EventSettingChanged      EventKind = "setting.changed"
 	EventVersionRaised       EventKind = "version.raised"
+	EventStatementCancelled  EventKind = "statement.cancelled"
+	EventSessionTerminated   EventKind = "session.terminated"
 )
 
 // AboutCredentials reports whether an event tells of users, tokens or

@@ -13,6 +13,7 @@ var neededRoles = map[string]string{
 	"PauseOperation":  "operator",
 	"ResumeOperation": "operator",
 	"LimitOperation":  "operator",
+	"EndSession":      "operator",
 	"CreatePool":      "operator",
 	"AlterPool":       "operator",
 	"RenamePool":      "operator",

@@ -47,6 +47,7 @@ type Command struct {
 	AnchorLog        *AnchorLog        `json:"anchorLog,omitempty"`
 	PutPlan          *PutPlan          `json:"putPlan,omitempty"`
 	RecordSweep      *RecordSweep      `json:"recordSweep,omitempty"`
+	EndSession       *EndSession       `json:"endSession,omitempty"`
 
 	IssueCertificate  *IssueCertificate  `json:"issueCertificate,omitempty"`
 	RevokeCertificate *RevokeCertificate `json:"revokeCertificate,omitempty"`
@@ -151,6 +152,17 @@ type SetCordon struct {
 	// Expired, of a cordon's end, is the Until that has passed: a cordon that was
 	// renewed meanwhile stays.
 	Expired time.Time `json:"expired,omitzero"`
+}
+
+// EndSession records that a SQL session is ended, or its statement cancelled. It is
+// recorded before it is done.
+type EndSession struct {
+	Node        cluster.NodeID `json:"node"`
+	PID         uint32         `json:"pid"`
+	User        string         `json:"user"` // whose session it is
+	Application string         `json:"application,omitempty"`
+	Terminate   bool           `json:"terminate,omitempty"` // the session ends; else its statement
+	Reason      string         `json:"reason,omitempty"`
 }
 
 // UpdateRanges publishes descriptors of ranges. Those that are not newer than

@@ -51,7 +51,7 @@ func (cmd *Command) parts() int {
 		cmd.CreateToken != nil, cmd.RevokeToken != nil,
 		cmd.CreateJoinToken != nil, cmd.RevokeJoinToken != nil,
 		cmd.PutUser != nil, cmd.DropUser != nil, cmd.SetSetting != nil,
-		cmd.RecordEvents != nil, cmd.PauseOperation != nil, cmd.ResumeOperation != nil, cmd.LimitOperation != nil,
+		cmd.RecordEvents != nil, cmd.PauseOperation != nil, cmd.ResumeOperation != nil, cmd.LimitOperation != nil, cmd.EndSession != nil,
 		cmd.ChangeUser != nil, cmd.AnchorLog != nil, cmd.PutPlan != nil, cmd.RecordSweep != nil,
 		cmd.IssueCertificate != nil, cmd.RevokeCertificate != nil, cmd.RotateCA != nil, cmd.RotateGossip != nil,
 		cmd.MoveCAKey != nil, cmd.EndCAKeyMove != nil, cmd.PromiseVersion != nil, cmd.RaiseVersion != nil,
@@ -113,6 +113,8 @@ func (c *change) dispatch(cmd *Command, by string) Result {
 		return c.resumeOperation(cmd.ResumeOperation, by)
 	case cmd.LimitOperation != nil:
 		return c.limitOperation(cmd.LimitOperation)
+	case cmd.EndSession != nil:
+		return c.endSession(cmd.EndSession)
 	case cmd.ChangeUser != nil:
 		return c.changeUser(cmd.ChangeUser)
 	case cmd.AnchorLog != nil:

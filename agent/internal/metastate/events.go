@@ -205,6 +205,23 @@ func orNothing(s string) string {
 	return s
 }
 
+// endSession changes nothing: its record and its event are all there is to keep.
+func (c *change) endSession(in *EndSession) Result {
+	n, r := c.liveNode(in.Node)
+	if r != nil {
+		return Result{Refusal: r}
+	}
+	e := cluster.Event{Node: n.ID, Kind: cluster.EventStatementCancelled, Text: fmt.Sprintf("the statement of session %d on %s, user %s, is cancelled", in.PID, n.ID, in.User)}
+	if in.Terminate {
+		e.Kind, e.Text = cluster.EventSessionTerminated, fmt.Sprintf("session %d on %s, user %s, is ended", in.PID, n.ID, in.User)
+	}
+	if in.Reason != "" {
+		e.Data = map[string]string{"reason": in.Reason}
+	}
+	c.event(e)
+	return Result{Node: n.ID}
+}
+
 func (c *change) cordonEvent(n *cluster.Node) {
 	e := cluster.Event{Node: n.ID, Kind: cluster.EventNodeUncordoned, Text: n.ID.String() + " may receive replicas again"}
 	if n.Cordon {

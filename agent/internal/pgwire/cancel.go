@@ -47,6 +47,18 @@ func (s *Server) Cancel(pid uint32, key []byte) {
 	c.cancelStatement(canceledByUser())
 }
 
+// CancelStatement ends the statement of this node's session with that process id,
+// whoever's it is. It reports whether there is such a session, and whether it ran one.
+func (s *Server) CancelStatement(pid uint32) (there, ran bool) {
+	s.mu.Lock()
+	c := s.mu.conns[pid]
+	s.mu.Unlock()
+	if c == nil || !c.isLoggedIn() {
+		return false, false
+	}
+	return true, c.cancelStatement(canceledByUser())
+}
+
 // cancelAnywhere is a client's request: the session may be on another node, since
 // a load balancer chooses one for each connection. The client waits for the end
 // of its connection, so that the request is done by then.

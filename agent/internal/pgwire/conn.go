@@ -305,13 +305,14 @@ func (c *conn) endStatement() {
 	c.mu.active = false
 }
 
-// cancelStatement ends the running statement, if there is one.
-func (c *conn) cancelStatement(cause *sql.Error) {
+// cancelStatement ends the running statement; it reports whether there is one.
+func (c *conn) cancelStatement(cause *sql.Error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.mu.active {
 		c.mu.cancel(cause)
 	}
+	return c.mu.active
 }
 
 // busyFor reports whether a statement has been running for at least d.

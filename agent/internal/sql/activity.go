@@ -4,58 +4,63 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
 
-// maxQueryHead bounds what is kept of a statement's text for the listing.
-const maxQueryHead = 100
+// maxStatementHead bounds what is kept of a statement's text for the listing.
+const maxStatementHead = 100
 
 // activity is what others may see of a session.
 type activity struct {
 	mu struct {
 		sync.Mutex
-		SessionInfo
+		cluster.Session
 	}
 }
 
-func (a *activity) start(o SessionOptions) {
+func (a *activity) start(node cluster.NodeID, o SessionOptions, at time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.mu.SessionInfo = SessionInfo{PID: o.PID, User: o.User, ApplicationName: o.ApplicationName, Remote: o.Remote, State: "idle", Since: time.Now()}
+	a.mu.Session = cluster.Session{
+		Node: node, PID: o.PID, User: o.User, Application: o.ApplicationName, Client: o.Remote, State: cluster.SessionIdle, Since: at, Began: at,
+	}
 }
 
 func (a *activity) setApplication(name string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.mu.ApplicationName = name
+	a.mu.Application = name
 }
 
 // work says that a statement began.
 func (a *activity) work(text string, at time.Time) {
-	if len(text) > maxQueryHead {
-		text = strings.ToValidUTF8(text[:maxQueryHead], "") + "..."
+	if len(text) > maxStatementHead {
+		text = strings.ToValidUTF8(text[:maxStatementHead], "") + "..."
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.mu.State, a.mu.Since, a.mu.QueryHead = "active", at, text
+	a.mu.State, a.mu.Since, a.mu.Statement, a.mu.StatementAt = cluster.SessionActive, at, text, at
 }
 
-// rest says that the session waits for its client.
-func (a *activity) rest(tx byte) {
+// rest says that the session waits for its client; transaction is when its
+// transaction began, if it is in one.
+func (a *activity) rest(tx byte, at, transaction time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.mu.Since = time.Now()
+	a.mu.Since, a.mu.TransactionAt = at, transaction
 	switch tx {
 	case 'T':
-		a.mu.State = "idle in transaction"
+		a.mu.State = cluster.SessionInTransaction
 	case 'E':
-		a.mu.State = "idle in transaction (aborted)"
+		a.mu.State = cluster.SessionAborted
 	default:
-		a.mu.State = "idle"
+		a.mu.State, a.mu.TransactionAt = cluster.SessionIdle, time.Time{}
 	}
 }
 
-func (a *activity) info() SessionInfo {
+func (a *activity) session() cluster.Session {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.mu.SessionInfo
+	return a.mu.Session
 }

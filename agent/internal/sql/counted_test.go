@@ -59,7 +59,7 @@ func TestWhatIsBeingCountedIsNull(t *testing.T) {
 		}
 	}
 	last := ids[len(ids)-1]
-	nodes, ranges := show(fakeViews{f.meta, last})
+	nodes, ranges := show(fakeViews{meta: f.meta, uncounted: last})
 	for _, name := range []string{"live_bytes", "dead_bytes"} {
 		if got := cell(syntax.ShowNodes, nodes[0], name); got != "NULL" {
 			t.Errorf("%s of n1, one of whose ranges is being counted: %s, want NULL", name, got)

@@ -19,17 +19,17 @@ import (
 
 // Execute runs p and returns its command tag.
 func (s *Session) Execute(ctx context.Context, p *Prepared, args []datum.Datum, sink RowSink) (tag string, err error) {
-	began := time.Now()
-	s.seen.work(p.statement.Shown(), began)
+	began, at := time.Now(), s.server.cfg.Now()
+	s.seen.work(p.statement.Shown(), at)
 	defer func() {
 		ended := time.Now()
-		s.seen.rest(s.TxStatus())
+		s.rest()
 		s.server.pace.note(ended.Sub(began), ended)
 	}()
 	defer s.guard(p.statement.Text, &err)
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	tag, err = s.execute(ctx, p, args, sink, s.server.cfg.Now())
+	tag, err = s.execute(ctx, p, args, sink, at)
 	if errors.Is(err, ErrRowsUnread) {
 		return "", ErrRowsUnread
 	}

@@ -305,11 +305,21 @@ func (m *fakeMeta) Propose(_ context.Context, cmd metastate.Command) (metastate.
 type fakeViews struct {
 	meta      *fakeMeta
 	uncounted cluster.RangeID // one that is being counted; 0: none
+
+	server    *Server
+	elsewhere []cluster.Session // of another node
+	silent    []cluster.NodeID
 }
 
 func (v fakeViews) Liveness() map[cluster.NodeID]cluster.Liveness {
 	return map[cluster.NodeID]cluster.Liveness{1: cluster.Alive}
 }
+
+// Sessions are those of the one node, and what elsewhere says.
+func (v fakeViews) Sessions(context.Context) ([]cluster.Session, []cluster.NodeID) {
+	return append(v.server.Sessions(), v.elsewhere...), v.silent
+}
+
 func (v fakeViews) Leader(cluster.RangeID) cluster.NodeID { return 1 }
 func (v fakeViews) ClusterStatus(context.Context) (map[cluster.NodeID]*cluster.NodeStatus, []cluster.NodeID) {
 	st := &cluster.NodeStatus{Node: 1, Service: cluster.Ready, Version: "v1", Bytes: 1000, Sessions: 1, MetaIndex: v.meta.View().Index}
@@ -337,6 +347,7 @@ func newFixture(t testing.TB, executor duck.Executor) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.server.cfg.Views = fakeViews{meta: f.meta, server: f.server}
 	return f
 }
 

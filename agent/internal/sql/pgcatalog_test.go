@@ -38,7 +38,7 @@ func TestCatalogTables(t *testing.T) {
 	c.want("-03:30|UTC|UTC|session|user\nSELECT 1", "select setting, boot_val, reset_val, source, context from pg_settings where name = 'TimeZone'")
 	c.want("off|default|internal\nSELECT 1", "select setting, source, context from pg_settings where name = 'is_superuser'")
 	c.run("reset timezone")
-	c.want("alice|active\nSELECT 1", "select usename, state from pg_stat_activity where pid = pg_backend_pid()")
+	c.want("alice|active|t|t|NULL\nSELECT 1", "select usename, state, xact_start = query_start, query_start >= backend_start, wait_event from pg_stat_activity where pid = pg_backend_pid()")
 	c.want(`42501 permission denied: "pg_class" is a system table`, "delete from pg_class")
 	root := f.open(func(o *SessionOptions) { o.User = "root" })
 	root.done("create user bob connection limit 7", "CREATE ROLE")

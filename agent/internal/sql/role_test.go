@@ -127,7 +127,7 @@ func TestPasswordsAreNotShown(t *testing.T) {
 	f := newFixture(t, nil)
 	root := f.open(func(o *SessionOptions) { o.User = "root" })
 	root.done("CREATE USER bob PASSWORD 's3cret'", "CREATE ROLE")
-	if got := root.session.seen.info().QueryHead; got != "CREATE USER bob ..." {
+	if got := root.session.seen.session().Statement; got != "CREATE USER bob ..." {
 		t.Errorf("others see %q", got)
 	}
 }

@@ -30,6 +30,9 @@ type ClusterViews interface {
 	ClusterStatus(ctx context.Context) (statuses map[cluster.NodeID]*cluster.NodeStatus, missing []cluster.NodeID)
 	// Liveness is what gossip says.
 	Liveness() map[cluster.NodeID]cluster.Liveness
+	// Sessions are those of all nodes, by process id; missing are the nodes that did
+	// not answer within a few seconds. The slice is the caller's.
+	Sessions(ctx context.Context) (found []cluster.Session, missing []cluster.NodeID)
 	// Leader is this node's guess of who leads a range; 0: none.
 	Leader(id cluster.RangeID) cluster.NodeID
 }
@@ -153,30 +156,19 @@ func (s *Server) forget(x *Session) {
 	delete(s.mu.sessions, x)
 }
 
-// SessionInfo is what can be seen of a session from outside.
-type SessionInfo struct {
-	PID             uint32
-	User            string
-	ApplicationName string
-	Remote          string
-	State           string // idle | active | idle in transaction | idle in transaction (aborted)
-	Since           time.Time
-	QueryHead       string // the beginning of the current or last statement
-}
-
-// Sessions lists the open sessions, oldest first.
-func (s *Server) Sessions() []SessionInfo {
+// Sessions lists the open sessions by process id.
+func (s *Server) Sessions() []cluster.Session {
 	s.mu.Lock()
 	sessions := make([]*Session, 0, len(s.mu.sessions))
 	for x := range s.mu.sessions {
 		sessions = append(sessions, x)
 	}
 	s.mu.Unlock()
-	out := make([]SessionInfo, len(sessions))
+	out := make([]cluster.Session, len(sessions))
 	for i, x := range sessions {
-		out[i] = x.seen.info()
+		out[i] = x.seen.session()
 	}
-	slices.SortFunc(out, func(a, b SessionInfo) int { return cmp.Compare(a.PID, b.PID) })
+	slices.SortFunc(out, func(a, b cluster.Session) int { return cmp.Compare(a.PID, b.PID) })
 	return out
 }
 

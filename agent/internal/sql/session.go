@@ -114,7 +114,7 @@ func newSession(server *Server, o SessionOptions) *Session {
 	if o.ApplicationName != "" {
 		s.settings.start["application_name"] = o.ApplicationName
 	}
-	s.seen.start(o)
+	s.seen.start(server.cfg.Node, o, server.cfg.Now())
 	return s
 }
 
@@ -210,12 +210,15 @@ func (s *Session) IdleTimeout() time.Duration {
 	return s.settings.duration("idle_session_timeout")
 }
 
+// rest has others see that the session waits for its client.
+func (s *Session) rest() { s.seen.rest(s.TxStatus(), s.server.cfg.Now(), s.began) }
+
 // FailTx makes the transaction, if there is one, a failed one: the protocol layer
 // found an error.
 func (s *Session) FailTx() {
 	if s.tx != nil {
 		s.failed = true
-		s.seen.rest(s.TxStatus())
+		s.rest()
 	}
 }
 

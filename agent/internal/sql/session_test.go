@@ -364,7 +364,7 @@ func TestSessions(t *testing.T) {
 	c := f.open()
 	c.run("begin")
 	got := f.server.Sessions()
-	if len(got) != 1 || got[0].User != "alice" || got[0].State != "idle in transaction" || got[0].QueryHead != "begin" || got[0].PID != 7 {
+	if len(got) != 1 || got[0].User != "alice" || got[0].State != "idle in transaction" || got[0].Statement != "begin" || got[0].TransactionAt.IsZero() || got[0].PID != 7 {
 		t.Errorf("%+v", got)
 	}
 	f.server.SetDraining(true)

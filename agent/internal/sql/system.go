@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
 	"github.com/nodedb/nodedb/agent/internal/sql/pgcatalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
@@ -57,7 +58,7 @@ func findSystemTable(schema, name string) *systemTable {
 // scanSystem reads a system table for the slow path.
 func (s *Session) scanSystem(ctx context.Context, spec duck.ScanSpec) (duck.Scan, error) {
 	if t, ok := spec.Table.Ref.(*pgcatalog.Table); ok {
-		return duck.RowScan(spec, t.Rows(s.catalogInput())), nil
+		return duck.RowScan(spec, t.Rows(s.catalogInput(ctx, t))), ctx.Err()
 	}
 	t, ok := spec.Table.Ref.(*systemTable)
 	if !ok {
@@ -82,8 +83,8 @@ func catalogTable(t *pgcatalog.Table) *duck.Table {
 	return out
 }
 
-// catalogInput collects what the catalogs show.
-func (s *Session) catalogInput() *pgcatalog.Input {
+// catalogInput collects what a catalog shows.
+func (s *Session) catalogInput(ctx context.Context, t *pgcatalog.Table) *pgcatalog.Input {
 	view := s.server.catalog.View()
 	in := &pgcatalog.Input{Database: s.options.Database, Users: slices.Sorted(maps.Keys(view.Users)), Granted: map[string]string{}, ConnectionLimits: map[string]int32{}}
 	for name, u := range view.Users {
@@ -104,13 +105,28 @@ func (s *Session) catalogInput() *pgcatalog.Input {
 		reset, source := s.settings.origin(k)
 		in.Settings = append(in.Settings, pgcatalog.Setting{Name: k.name, Value: value, About: k.about, Boot: k.value, Reset: reset, Source: source, Fixed: k.check == nil})
 	}
-	role := s.adminRole(view)
-	for _, x := range s.server.Sessions() {
-		shown := pgcatalog.Session{PID: x.PID, User: x.User, Application: x.ApplicationName, Remote: x.Remote, State: x.State, Query: x.QueryHead}
-		if x.User != s.options.User && strength(role) < strength(roleOperator) { // as in the admin API
-			shown.Query, shown.Remote = "<insufficient privilege>", ""
-		}
-		in.Sessions = append(in.Sessions, shown)
+	if t.Shared() {
+		in.Sessions = s.allSessions(ctx)
 	}
 	return in
+}
+
+// hiddenStatement is what PostgreSQL shows in the place of a statement that is not for
+// the user to see.
+const hiddenStatement = "<insufficient privilege>"
+
+// allSessions are the sessions of all nodes as far as the user may see them. Those of
+// nodes that do not answer are left out, with a warning.
+func (s *Session) allSessions(ctx context.Context) []cluster.Session {
+	found, missing := s.server.cfg.Views.Sessions(ctx)
+	if len(missing) > 0 {
+		s.notice("WARNING", "01000", "the sessions of %s are not shown: no answer", nodeNames(missing).Text())
+	}
+	all := strength(s.adminRole(s.server.catalog.View())) >= strength(roleOperator) // as in the admin API
+	for i := range found {
+		if x := &found[i]; !all && x.User != s.options.User {
+			x.Statement, x.Client = hiddenStatement, ""
+		}
+	}
+	return found
 }

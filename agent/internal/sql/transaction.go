@@ -73,7 +73,7 @@ func (s *Session) EndImplicit(ctx context.Context) (err error) {
 	if s.tx == nil || s.block {
 		return nil
 	}
-	defer func() { s.seen.rest(s.TxStatus()) }()
+	defer s.rest()
 	defer s.guard("", &err)
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()

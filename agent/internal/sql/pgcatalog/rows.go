@@ -2,9 +2,12 @@ package pgcatalog
 
 import (
 	"fmt"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
@@ -247,11 +250,26 @@ func (in *Input) settings() []row {
 	return out
 }
 
+// activity has what PostgreSQL says of a session; what it says of transactions by
+// number is null: theirs have no numbers.
 func (in *Input) activity() []row {
 	var out []row
-	for _, s := range in.Sessions {
-		out = append(out, row{"datid": databaseOID, "datname": in.Database, "pid": s.PID, "usename": s.User, "application_name": s.Application,
-			"client_addr": s.Remote, "state": s.State, "query": s.Query, "backend_type": "client backend"})
+	for i := range in.Sessions {
+		s := &in.Sessions[i]
+		r := row{"datid": databaseOID, "datname": in.Database, "pid": s.PID, "leader_pid": nil, "client_port": nil, "usename": s.User, "application_name": s.Application,
+			"backend_start": s.Began, "xact_start": s.Busy(), "query_start": s.StatementAt, "state_change": s.Since, "state": string(s.State),
+			"backend_xid": nil, "backend_xmin": nil, "query_id": nil, "query": s.Statement, "backend_type": "client backend"}
+		if n := slices.Index(in.Users, s.User); n >= 0 {
+			r["usesysid"] = in.userOID(n)
+		}
+		if host, port, err := net.SplitHostPort(s.Client); err == nil {
+			number, _ := strconv.Atoi(port) // of an address that was one
+			r["client_addr"], r["client_port"] = host, number
+		}
+		if s.State != cluster.SessionActive {
+			r["wait_event_type"], r["wait_event"] = "Client", "ClientRead"
+		}
+		out = append(out, r)
 	}
 	return out
 }

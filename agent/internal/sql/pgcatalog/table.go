@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
@@ -45,7 +47,8 @@ type Input struct {
 	// ConnectionLimits are the users' own limits of sessions.
 	ConnectionLimits map[string]int32
 	Settings         []Setting
-	Sessions         []Session
+	// Sessions are those of all nodes, if Shared says that the table shows them.
+	Sessions []cluster.Session
 }
 
 // Setting is a row of pg_settings.
@@ -55,13 +58,6 @@ type Setting struct {
 	// Value is from.
 	Boot, Reset, Source string
 	Fixed               bool
-}
-
-// Session is a row of pg_stat_activity.
-type Session struct {
-	PID                              uint32
-	User, Application, Remote, State string
-	Query                            string
 }
 
 // Catalogs are all tables, by schema and name.
@@ -121,6 +117,10 @@ func (c *Catalogs) Lookup(schema, name string) (*Table, bool) {
 	return t, ok
 }
 
+// Shared reports whether the table shows what all nodes do, which they have to be
+// asked for.
+func (t *Table) Shared() bool { return t.Schema == Schema && t.Name == "pg_stat_activity" }
+
 // row is what is said of one row: values by column name.
 type row map[string]any
 
@@ -161,6 +161,11 @@ func (c *Column) value(v any) datum.Datum {
 		return datum.MakeArray(c.Type.Elem(), values)
 	case string:
 		return datum.MakeString(c.Type, v)
+	case time.Time:
+		if v.IsZero() {
+			return datum.MakeNull(c.Type)
+		}
+		return datum.FromTime(v)
 	default:
 		return datum.MakeNull(c.Type)
 	}

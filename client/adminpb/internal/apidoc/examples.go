@@ -39,6 +39,8 @@ var examples = map[string]example{
 	"Undrain":            {body: `{"nodes":[2]}`},
 	"Recommission":       {body: `{"nodes":[2]}`},
 	"SetCordon":          {body: `{"nodes":[2],"cordon":false}`},
+	"ListSessions":       {body: `{"user":"root"}`},
+	"CancelSession":      {body: `{"pid":4711,"terminate":true,"reason":"stuck"}`, fails: 404},
 	"WhoAmI":             {body: `{}`},
 	"GetVersion":         {body: `{}`},
 	"GetUpgrade":         {body: `{}`},

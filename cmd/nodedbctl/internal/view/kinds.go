@@ -36,6 +36,7 @@ func Kinds() []Kind {
 		list("RoutingDiffList", RoutingDiff{}), one("RoutingDiff", RoutingDiff{}),
 		list("RowList", map[string]any{}), one("Row", map[string]any{}),
 		list("SettingList", Setting{}), one("Setting", Setting{}),
+		list("SessionList", Session{}), one("Session", Session{}),
 		one("Status", Status{}),
 		list("SupportList", Support{}), one("Support", Support{}),
 		list("TokenList", Token{}), one("Token", Token{}),

@@ -64,6 +64,7 @@ type Blocker struct {
 	Application string  `json:"application"`
 	Seconds     float64 `json:"seconds"`
 	Statement   string  `json:"statement"`
+	State       string  `json:"state"` // as of Session
 }
 
 // Phase is a step of an operation.
@@ -125,7 +126,7 @@ func NewOperation(o *adminpb.Operation) Operation {
 	}
 	for _, b := range o.GetBlockers() {
 		v.Blockers = append(v.Blockers, Blocker{
-			Node: b.GetNode(), PID: b.GetPid(), User: b.GetUser(), Application: b.GetApplication(), Seconds: b.GetSeconds(), Statement: b.GetStatement(),
+			Node: b.GetNode(), PID: b.GetPid(), User: b.GetUser(), Application: b.GetApplication(), Seconds: b.GetSeconds(), Statement: b.GetStatement(), State: b.GetState(),
 		})
 	}
 	v.GainPredicted, v.GainAchieved = tenth(o.GetGainPredicted()), tenth(o.GetGainAchieved())

@@ -1,0 +1,91 @@
+package admin
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect/v2"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/client/adminpb"
+)
+
+// sessionRig has two sessions on n1 and one on n2.
+func sessionRig(t *testing.T) *rig {
+	r := newRig(t)
+	at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	session := func(node cluster.NodeID, pid uint32, user string, state cluster.SessionState) cluster.Session {
+		return cluster.Session{Node: node, PID: pid, User: user, Client: "10.0.0.7:4711", State: state, Since: at, Began: at, Statement: "select " + user, StatementAt: at}
+	}
+	r.backend.sessions = map[cluster.NodeID][]cluster.Session{
+		2: {session(2, 30, "app", cluster.SessionActive)},
+		1: {session(1, 10, "viewer", cluster.SessionIdle), session(1, 20, "app", cluster.SessionInTransaction)},
+	}
+	return r
+}
+
+// TestListSessions: all nodes' sessions, or those asked for; a viewer sees the
+// statements and addresses of the own sessions only.
+func TestListSessions(t *testing.T) {
+	r := sessionRig(t)
+	list := func(user string, ask *adminpb.ListSessionsRequest) (pids []uint32, hidden []bool) {
+		t.Helper()
+		l, err := r.client(user).ListSessions(t.Context(), ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range l.GetSessions() {
+			pids, hidden = append(pids, s.GetPid()), append(hidden, s.GetHidden())
+			if s.GetHidden() != (s.GetStatement() == "") || s.GetHidden() != (s.GetClient() == "") {
+				t.Errorf("session %d to %s: hidden %v, %q from %q", s.GetPid(), user, s.GetHidden(), s.GetStatement(), s.GetClient())
+			}
+		}
+		return pids, hidden
+	}
+	if pids, hidden := list("operator", &adminpb.ListSessionsRequest{}); !slices.Equal(pids, []uint32{10, 20, 30}) || slices.Contains(hidden, true) {
+		t.Errorf("to an operator: %v, hidden %v", pids, hidden)
+	}
+	if pids, hidden := list("viewer", &adminpb.ListSessionsRequest{}); !slices.Equal(pids, []uint32{10, 20, 30}) || !slices.Equal(hidden, []bool{false, true, true}) {
+		t.Errorf("to a viewer: %v, hidden %v", pids, hidden)
+	}
+	if pids, _ := list("viewer", &adminpb.ListSessionsRequest{Nodes: []uint32{1}, User: "app"}); !slices.Equal(pids, []uint32{20}) {
+		t.Errorf("of app on n1: %v", pids)
+	}
+	if _, err := r.client("viewer").ListSessions(t.Context(), &adminpb.ListSessionsRequest{Nodes: []uint32{9}}); connect.CodeOf(err) != connect.CodeNotFound {
+		t.Errorf("of a node that is not: %v", err)
+	}
+	r.backend.silent = []cluster.NodeID{3}
+	if l, err := r.client("viewer").ListSessions(t.Context(), &adminpb.ListSessionsRequest{}); err != nil || l.GetAsOf().GetComplete() || !slices.Equal(l.GetAsOf().GetMissing(), []uint32{3}) {
+		t.Errorf("without n3: %v %v", l.GetAsOf(), err)
+	}
+}
+
+// TestCancelSession: it is recorded with who asked and why, then done; a session that
+// runs nothing is left alone unless it is to end.
+func TestCancelSession(t *testing.T) {
+	r := sessionRig(t)
+	c := r.client("operator")
+	for _, step := range []struct {
+		ask   *adminpb.CancelSessionRequest
+		ended bool
+		want  []string
+	}{
+		{&adminpb.CancelSessionRequest{Pid: 30, Reason: "slow"}, true, []string{"recorded 30 of app by operator: slow", "n2 30 false"}},
+		{&adminpb.CancelSessionRequest{Pid: 20}, false, nil},
+		{&adminpb.CancelSessionRequest{Pid: 20, Terminate: true}, true, []string{"recorded 20 of app by operator: ", "n1 20 true"}},
+	} {
+		r.backend.ended = nil
+		a, err := c.CancelSession(t.Context(), step.ask)
+		if err != nil || a.GetEnded() != step.ended || a.GetSession().GetUser() != "app" || !slices.Equal(r.backend.ended, step.want) {
+			t.Errorf("%v: %v %v, done %q, want %v %q", step.ask, a, err, r.backend.ended, step.ended, step.want)
+		}
+	}
+	if _, err := c.CancelSession(t.Context(), &adminpb.CancelSessionRequest{Pid: 99}); connect.CodeOf(err) != connect.CodeNotFound {
+		t.Errorf("a session that is not: %v", err)
+	}
+	r.backend.silent = []cluster.NodeID{3}
+	if _, err := c.CancelSession(t.Context(), &adminpb.CancelSessionRequest{Pid: 99}); connect.CodeOf(err) != connect.CodeUnavailable {
+		t.Errorf("a session that may be on a node that is away: %v", err)
+	}
+}
