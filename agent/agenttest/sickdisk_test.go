@@ -2,7 +2,6 @@ package agenttest
 
 import (
 	"context"
-	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"os"
@@ -13,17 +12,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
-
-// sicken makes the node's disk as text says, in binaries that are made for tests
-// (package storage, disk-faults); empty: it is well.
-func (n *Node) sicken(text string) {
-	n.c.t.Helper()
-	path := filepath.Join(n.Dir, "disk-faults")
-	// By one rename: half a file would be another disk.
-	if err := errors.Join(os.WriteFile(path+".new", []byte(text), 0o600), os.Rename(path+".new", path)); err != nil {
-		n.c.t.Fatal(err)
-	}
-}
 
 // configure adds a line to node.yaml of a node that is down.
 func (n *Node) configure(line string) {
@@ -67,16 +55,9 @@ func (c *Cluster) waitRule(code string, words ...string) {
 // needFaults skips a test of binaries in which no disk can be made sick.
 func needFaults(t *testing.T) {
 	t.Helper()
-	info, err := buildinfo.ReadFile(FindBinaries(t).Agent)
-	if err != nil {
-		t.Fatal(err)
+	if !FindBinaries(t).ForTests() {
+		t.Skip("this nodedb-agent was built without the tag invariants, so that its disk cannot be made sick: run make cluster")
 	}
-	for _, s := range info.Settings {
-		if s.Key == "-tags" && strings.Contains(s.Value, "invariants") {
-			return
-		}
-	}
-	t.Skip("this nodedb-agent was built without the tag invariants, so that its disk cannot be made sick: run make cluster")
 }
 
 // TestASickDisk takes one of three disks through a hang that ends the process, a
@@ -89,7 +70,7 @@ func TestASickDisk(t *testing.T) {
 		if n2.Running() {
 			n2.Terminate()
 		}
-		n2.sicken("")
+		n2.Sicken("")
 		n2.configure("diskExit: " + exit)
 		n2.Start()
 		c.WaitReplicated()
@@ -98,7 +79,7 @@ func TestASickDisk(t *testing.T) {
 	l := c.StartLedger(6)
 	l.Advance(200, StartTimeout)
 
-	n2.sicken("sync hang\n")
+	n2.Sicken("sync hang\n")
 	c.waitRule("DISK_HUNG", "n2", filepath.Join(n2.Dir, "store"), "sync", " s so far")
 	l.Advance(200, StartTimeout)
 	if code, body, err := n2.HTTP("/health/ready"); err == nil && (code != 503 || !strings.Contains(body, "disk-hung")) {
@@ -116,7 +97,7 @@ func TestASickDisk(t *testing.T) {
 
 	restart("2m")
 	l.Advance(200, StartTimeout)
-	n2.sicken("sync hang\n")
+	n2.Sicken("sync hang\n")
 	c.waitRule("DISK_HUNG", "n2")
 	if r := c.TryCtl("drain", "n2", "--lb-wait", "0s", "--shutdown", "--deadline", "40s"); r.Code != 0 {
 		t.Errorf("drain of a node whose disk hangs: exit %d\n%s%s\n%s", r.Code, r.Stdout, r.Stderr, n2.LogTail(10))
@@ -124,7 +105,7 @@ func TestASickDisk(t *testing.T) {
 	n2.WaitExit(20 * time.Second)
 
 	restart("2m")
-	n2.sicken("sync 200ms\n")
+	n2.Sicken("sync 200ms\n")
 	c.waitRule("DISK_SLOW", "n2", filepath.Join(n2.Dir, "store"), " ms in the median")
 	Eventually(t, StartTimeout, "others lead", func() error {
 		ranges, err := c.List("ranges")
@@ -135,7 +116,7 @@ func TestASickDisk(t *testing.T) {
 		}
 		return err
 	})
-	n2.sicken("")
+	n2.Sicken("")
 	gap, errs := l.Stop()
 	if len(errs) > 0 {
 		t.Errorf("errors of statements: %v", errs)
@@ -147,7 +128,7 @@ func TestASickDisk(t *testing.T) {
 	c.spentDisk(n2)
 
 	// A disk that fails: nobody knows what is on it.
-	n2.sicken("sync EIO\n")
+	n2.Sicken("sync EIO\n")
 	if code := n2.WaitExit(30 * time.Second); code != 73 || !strings.Contains(n2.LogTail(5), "fails") {
 		t.Errorf("the process ended with code %d, want 73:\n%s", code, n2.LogTail(8))
 	}
@@ -155,7 +136,7 @@ func TestASickDisk(t *testing.T) {
 	// A disk that hangs while the store is opened: nobody answers yet, and the node
 	// says what it waits for all the same.
 	n2.configure("diskExit: 3s")
-	n2.sicken("sync hang\n")
+	n2.Sicken("sync hang\n")
 	n2.StartUnready()
 	if code := n2.WaitExit(30 * time.Second); code != 73 || !strings.Contains(n2.LogTail(5), "while the store is opened") {
 		t.Errorf("the process ended with code %d, want 73:\n%s", code, n2.LogTail(8))
@@ -174,7 +155,7 @@ func (c *Cluster) fullDisks() {
 	}
 	defer func() { _ = conn.Close(ctx) }()
 	for _, n := range c.Nodes() {
-		n.sicken("free 536870912\n") // of a reserve of 1 GiB
+		n.Sicken("free 536870912\n") // of a reserve of 1 GiB
 	}
 	for _, n := range c.Nodes() {
 		c.waitRule("DISK_FULL", n.Name)
@@ -191,7 +172,7 @@ func (c *Cluster) fullDisks() {
 		}
 	}
 	for _, n := range c.Nodes() {
-		n.sicken("")
+		n.Sicken("")
 	}
 	Eventually(c.t, StartTimeout, "rows are taken again", func() error {
 		_, err := conn.Exec(ctx, "INSERT INTO ledger VALUES (99, 1, 'x')")
@@ -205,7 +186,7 @@ func (c *Cluster) spentDisk(n *Node) {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), StartTimeout)
 	defer cancel()
-	n.sicken("free 4194304\n")
+	n.Sicken("free 4194304\n")
 	c.waitRule("DISK_SPENT", n.Name)
 	conn, err := n.Connect(ctx)
 	if err != nil {
@@ -222,7 +203,7 @@ func (c *Cluster) spentDisk(n *Node) {
 	if err := conn.QueryRow(ctx, "SELECT count(*) FROM ledger WHERE writer = 98").Scan(&rows); err != nil || rows != 20 {
 		c.t.Errorf("%s reads %d rows: %v, want 20", n.Name, rows, err)
 	}
-	n.sicken("")
+	n.Sicken("")
 	Eventually(c.t, StartTimeout, "the events", func() error {
 		if r := c.TryCtl("events", "--kind", "disk"); !strings.Contains(r.Stdout, "disk.full") || !strings.Contains(r.Stdout, "disk.room") {
 			return fmt.Errorf("%s%s", r.Stdout, r.Stderr)
