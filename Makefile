@@ -76,7 +76,14 @@ peers:
 	@$(GO) build -modfile=.tools/etcd.mod -o bin/peers/etcd go.etcd.io/etcd/server/v3 2>bin/peers/etcd.log || { rm -f bin/peers/etcd; \
 	  echo "bench: etcd is not measured: it could not be built from its Go module (no network?): $$(tail -n 1 bin/peers/etcd.log)"; }
 
-test-long: build ## long simulations, fuzzing and fault suites; for a person
+# One trial of other workloads, faults or seeds: docs/CONTRIBUTING.md.
+TRIAL_FOR ?= 10m
+TRIAL_ARGS ?= -clients 6 -pause 30ms
+.PHONY: trial
+trial: checked
+	NODEDB_BIN=$(CURDIR)/bin/checked $(GO) test -count 1 -timeout 60m -v -run '^TestTrial$$' ./agent/agenttest/trial -args -for $(TRIAL_FOR) $(TRIAL_ARGS)
+
+test-long: build trial ## long simulations, trials of ten minutes, fuzzing and fault suites; for a person
 	$(GO) test -tags 'invariants long' -count 1 -timeout 90m ./agent/internal/sim/...
 	$(GO) test -count 1 -timeout 60m -run TestRandomHistories ./agent/internal/placement -placement.histories 100000
 	$(GO) test -tags 'invariants planted nextversion' -count 1 -timeout 30m -run Planted -v ./agent/internal/sim/... ./agent/internal/operation/ ./agent/internal/store/ ./agent/internal/budget/ ./agent/internal/admission/
