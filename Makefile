@@ -83,7 +83,14 @@ TRIAL_ARGS ?= -clients 6 -pause 30ms
 trial: checked
 	NODEDB_BIN=$(CURDIR)/bin/checked $(GO) test -count 1 -timeout 60m -v -run '^TestTrial$$' ./agent/agenttest/trial -args -for $(TRIAL_FOR) $(TRIAL_ARGS)
 
-test-long: build trial ## long simulations, trials of ten minutes, fuzzing and fault suites; for a person
+# Trials must find what is planted in real processes.
+.PHONY: trial-planted
+trial-planted: checked
+	@mkdir -p bin/planted && cp bin/checked/nodedbctl bin/planted/
+	$(GO) build -tags 'invariants planted' -ldflags '$(LDFLAGS)' -o bin/planted/nodedb-agent ./cmd/nodedb-agent
+	NODEDB_BIN=$(CURDIR)/bin/planted $(GO) test -tags long -count 1 -timeout 30m -v -run Planted ./agent/agenttest/trial
+
+test-long: build trial trial-planted ## long simulations, trials of ten minutes, fuzzing and fault suites; for a person
 	$(GO) test -tags 'invariants long' -count 1 -timeout 90m ./agent/internal/sim/...
 	$(GO) test -count 1 -timeout 60m -run TestRandomHistories ./agent/internal/placement -placement.histories 100000
 	$(GO) test -tags 'invariants planted nextversion' -count 1 -timeout 30m -run Planted -v ./agent/internal/sim/... ./agent/internal/operation/ ./agent/internal/store/ ./agent/internal/budget/ ./agent/internal/admission/

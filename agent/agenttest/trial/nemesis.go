@@ -295,7 +295,17 @@ func (m *nemesis) spare() *agenttest.Node {
 	if nodes := m.members(); len(nodes) > 3 {
 		return nodes[len(nodes)-1]
 	}
-	return m.c.AddNode()
+	n := m.c.AddNode()
+	agenttest.Eventually(m.t, agenttest.StartTimeout, n.Name+" is a member", func() error {
+		nodes, err := m.c.List("nodes")
+		for _, o := range nodes {
+			if o["name"] == n.Name && o["membership"] == "active" {
+				return nil
+			}
+		}
+		return fmt.Errorf("nodes: %v %w", nodes, err)
+	})
+	return n
 }
 
 func (m *nemesis) drain(n *agenttest.Node) {

@@ -39,8 +39,23 @@ type Options struct {
 // to answer the last reads.
 const settle = 2 * time.Minute
 
-// Run is one trial on a fresh cluster.
+// Run is one trial on a fresh cluster; what is wrong fails the test.
 func Run(t *testing.T, o Options) {
+	t.Helper()
+	again := fmt.Sprintf("go test ./agent/agenttest/trial -run TestTrial -count 1 -v -args -workload %s -fault %s -level '%s' -seed %d -for %s", o.Workloads, o.Faults, o.Level, o.Seed, o.For)
+	t.Logf("seed %d; again: %s", o.Seed, again)
+	for name, found := range Try(t, o) {
+		for _, f := range found {
+			t.Errorf("%s: %s", name, f)
+		}
+	}
+	if t.Failed() {
+		t.Logf("seed %d; again: %s", o.Seed, again)
+	}
+}
+
+// Try is one trial on a fresh cluster. It returns what is wrong, by workload.
+func Try(t *testing.T, o Options) map[string][]checker.Finding {
 	t.Helper()
 	ws, err := workload.Named(o.Workloads)
 	if err != nil {
@@ -50,8 +65,6 @@ func Run(t *testing.T, o Options) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again := fmt.Sprintf("go test ./agent/agenttest/trial -run TestTrial -count 1 -v -args -workload %s -fault %s -level '%s' -seed %d -for %s", o.Workloads, o.Faults, o.Level, o.Seed, o.For)
-	t.Logf("seed %d; again: %s", o.Seed, again)
 	c := agenttest.Start(t, agenttest.Options{Ranges: 8})
 	m := &nemesis{t: t, c: c, rng: rand.New(rand.NewPCG(o.Seed, 0)), done: map[string]int{}} //nolint:gosec // a seed that can be repeated
 	ctx, cancel := context.WithTimeout(t.Context(), o.For+settle+agenttest.StartTimeout)
@@ -69,17 +82,18 @@ func Run(t *testing.T, o Options) {
 	}
 	m.torment(fs, o.For)
 	calm(c, m)
+	wrong := map[string][]checker.Finding{}
 	for _, r := range runs {
 		if err := r.Stop(ctx); err != nil {
 			t.Error(err)
 		}
-		judge(t, r, o)
+		if found := judge(t, r, o); len(found) > 0 {
+			wrong[r.W.Name()+" at "+r.Level()] = found
+		}
 	}
 	compare(t, c, m)
 	t.Logf("faults: %s", counts(m.done))
-	if t.Failed() {
-		t.Logf("seed %d; again: %s", o.Seed, again)
-	}
+	return wrong
 }
 
 // levelOf is the level of a workload's transactions.
@@ -115,7 +129,7 @@ func calm(c *agenttest.Cluster, m *nemesis) {
 }
 
 // judge checks a history, says what there was in it, and keeps it if it is wrong.
-func judge(t *testing.T, r *workload.Run, o Options) {
+func judge(t *testing.T, r *workload.Run, o Options) []checker.Finding {
 	t.Helper()
 	began := time.Now()
 	ops, found := r.Check()
@@ -131,16 +145,14 @@ func judge(t *testing.T, r *workload.Run, o Options) {
 		t.Errorf("%s: no operation succeeded: nothing was tried", r.W.Name())
 	}
 	if len(found) == 0 && !o.All && !t.Failed() {
-		return
+		return nil
 	}
 	path, err := history.Save(cmp.Or(o.Keep, filepath.Join(os.TempDir(), "nodedb-histories")), fmt.Sprintf("%s-%d-%d", r.W.Name(), o.Seed, os.Getpid()), ops)
 	if err != nil {
 		t.Error(err)
 	}
 	t.Logf("%s: its history is kept in %s", r.W.Name(), path)
-	for _, f := range found {
-		t.Errorf("%s at %s: %s", r.W.Name(), r.Level(), f)
-	}
+	return found
 }
 
 // shorten leaves of an error what is the same for many.

@@ -1,0 +1,23 @@
+//go:build planted
+
+package agent
+
+import "testing"
+
+func TestPlantedByName(t *testing.T) {
+	t.Setenv(plantedVariable, "FreeLatchEarly,Lease.OneShort")
+	if p := planted(); !p.FreeLatchEarly || !p.Lease.OneShort || p.NoLatch {
+		t.Errorf("planted %+v", p)
+	}
+	t.Setenv(plantedVariable, "")
+	if p := planted(); p.FreeLatchEarly || p.Lease.OneShort {
+		t.Errorf("planted %+v, nothing was asked for", p)
+	}
+	t.Setenv(plantedVariable, "Nobody")
+	defer func() {
+		if recover() == nil {
+			t.Error("a fault that there is not was planted")
+		}
+	}()
+	planted()
+}
