@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync/atomic"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/codec"
@@ -48,7 +49,8 @@ type Op struct {
 // Batch is what a gateway asks of a range: all of its Ops are applied, or none. No
 // row appears twice.
 type Batch struct {
-	planted Planted
+	planted   Planted
+	threshold *atomic.Uint64 // of the range, as Machine.Passed has it; nil: none
 
 	Writer cluster.WriterID // on whose behalf
 	Ops    []Op

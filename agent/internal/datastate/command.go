@@ -14,6 +14,7 @@ const commandFormat byte = 1
 const (
 	kindWrites  byte = 1
 	kindRefusal byte = 2
+	kindGarbage byte = 4
 )
 
 // write is a version that a command adds: of a row, as it is stored.
@@ -25,6 +26,8 @@ type command struct {
 	adds   cluster.Counts
 	writes []write
 	result []byte // of a refusal, which writes nothing; nil: of writes
+	// garbage is what is taken away, by a command that writes nothing else.
+	garbage *garbage
 
 	commandNext //nolint:unused // has fields in builds with the tag nextversion
 }
@@ -37,9 +40,16 @@ func (c *command) encode() []byte {
 	for _, w := range c.writes {
 		n += 2*binary.MaxVarintLen32 + len(w.row) + len(w.stored)
 	}
-	out := append(c.appendHead(make([]byte, 0, n)), kindWrites)
+	kind := kindWrites
+	if c.garbage != nil {
+		kind = kindGarbage
+	}
+	out := append(c.appendHead(make([]byte, 0, n)), kind)
 	for _, v := range [...]int64{c.adds.Rows, c.adds.Live, c.adds.Dead} {
 		out = binary.AppendVarint(out, v)
+	}
+	if c.garbage != nil {
+		return c.garbage.append(out)
 	}
 	out = binary.AppendUvarint(out, uint64(len(c.writes)))
 	for _, w := range c.writes {
@@ -64,8 +74,12 @@ func decodeCommand(data []byte, s gate.Support) (*command, error) {
 	case kind == kindRefusal:
 		c.result = d.Raw(uint64(d.Len()))
 		return c, d.End()
-	case kind != kindWrites:
+	case kind != kindWrites && kind != kindGarbage:
 		return nil, gate.Newer("command of kind %d", kind)
+	case kind == kindGarbage:
+		c.adds = cluster.Counts{Rows: d.Varint(), Live: d.Varint(), Dead: d.Varint()}
+		c.garbage = d.garbage()
+		return c, d.End()
 	}
 	c.adds = cluster.Counts{Rows: d.Varint(), Live: d.Varint(), Dead: d.Varint()}
 	c.writes = make([]write, d.Count(minWrite))

@@ -34,6 +34,9 @@ func (b *Batch) Evaluate(rows *storage.Rows, desc *cluster.RangeDescriptor, pend
 		if err != nil {
 			return d, fmt.Errorf("check op %d: %w", i, err)
 		}
+		if refusal == nil && b.forgotten(op) {
+			refusal = &Result{Outcome: ConditionFailed, Existing: found.Value, ExistingTS: found.TS}
+		}
 		if refusal != nil {
 			return refuse(i, refusal), nil
 		}
@@ -53,6 +56,13 @@ func (b *Batch) Evaluate(rows *storage.Rows, desc *cluster.RangeDescriptor, pend
 	}
 	d.Command, d.Result = c.encode(), EncodeResult(&Result{Outcome: Applied})
 	return d, nil
+}
+
+// forgotten reports whether an op compares with a time of which the range knows no more
+// what was there: a tombstone that is newer may have been collected. It is asked after
+// the row was read: what is missing there was said to be before.
+func (b *Batch) forgotten(op *Op) bool {
+	return op.Expect == NotNewerThan && b.threshold != nil && op.ExpectTS < hlc.Timestamp(b.threshold.Load())
 }
 
 // refuse decides that nothing is done, because of the row of an Op.

@@ -2,6 +2,7 @@ package datastate
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/evaluation"
@@ -17,6 +18,9 @@ type Machine struct {
 	support gate.Support
 	added   cluster.Counts // by commands, since TakeCounts
 	meter   Meter
+
+	passed    Garbage       // by commands, since TakeGarbage
+	threshold atomic.Uint64 // of the range: see Passed
 }
 
 // New returns the state machine of an empty range, of this binary.
@@ -46,7 +50,7 @@ func (m *Machine) Open(request []byte) (evaluation.Request, error) {
 	if err != nil {
 		return nil, err // and no typed nil
 	}
-	b.planted = m.planted
+	b.planted, b.threshold = m.planted, &m.threshold
 	return b, nil
 }
 
@@ -62,6 +66,13 @@ func (m *Machine) Write(w storage.Writer, desc *cluster.RangeDescriptor, ts hlc.
 	}
 	if c.result != nil {
 		return c.result, true, nil
+	}
+	if c.garbage != nil {
+		applied, err = m.writeGarbage(w, desc, c.garbage)
+		if applied {
+			m.added = m.added.Plus(c.adds)
+		}
+		return nil, applied, err
 	}
 	for i := range c.writes {
 		if !owns(desc, c.writes[i].row) {

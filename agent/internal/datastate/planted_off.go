@@ -6,3 +6,6 @@ package datastate
 type Planted struct{}
 
 func (Planted) countsLeftOut() bool { return false }
+
+func (Planted) newestGoes() bool    { return false }
+func (Planted) thresholdKept() bool { return false }

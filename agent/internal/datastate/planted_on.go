@@ -6,6 +6,12 @@ package datastate
 type Planted struct {
 	// CountsLeftOut leaves out of a command what it adds to the range's counts.
 	CountsLeftOut bool
+	// NewestGoes has garbage collection take the newest version at the threshold, too.
+	NewestGoes bool
+	// ThresholdKept keeps the threshold of collected garbage out of the range's state.
+	ThresholdKept bool
 }
 
 func (p Planted) countsLeftOut() bool { return p.CountsLeftOut }
+func (p Planted) newestGoes() bool    { return p.NewestGoes }
+func (p Planted) thresholdKept() bool { return p.ThresholdKept }

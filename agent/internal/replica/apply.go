@@ -80,8 +80,11 @@ func (r *Replica) applyOutcome(b *storage.Batch, e *pb.Entry, env *envelope) err
 	if err != nil {
 		return err
 	}
+	r.takeGarbage()
 	r.fate(e, Outcome{Result: result, TS: env.ts, rejected: !applied})
-	r.ids.add(env.id, env.ts, result)
+	if env.id != (CommandID{}) { // of garbage: nobody asks for it again
+		r.ids.add(env.id, env.ts, result)
+	}
 	return nil
 }
 

@@ -20,11 +20,10 @@ import (
 )
 
 // ChecksumJob reads what a replica held at the entry of its log that asked for it:
-// whoever carries it out gives the result back with Checksummed. Replicas read at
-// different moments and compare all the same: the timestamps of a range's log rise,
-// so the versions at or below the entry's are those of the entries up to it. The
-// records of the meta range have no versions: there the view itself must be at the
-// entry, or the job is void.
+// whoever carries it out gives the result back with Checksummed. The view is taken
+// where the entry is applied, which stands alone: later entries take old versions away
+// and add some below the entry's timestamp. Replicas read it at different moments and
+// compare all the same.
 type ChecksumJob struct {
 	Range cluster.RangeID
 
@@ -39,22 +38,17 @@ type ChecksumJob struct {
 // Replica returns whose range it is.
 func (j *ChecksumJob) Replica() *Replica { return j.replica }
 
-// Open takes the view, which belongs to the goroutine of the replica. Sum or Drop
-// releases it.
-func (j *ChecksumJob) Open() error {
-	r := j.replica
-	if r.summing != j || r.stopped() || r.installing || r.desc.Generation != j.desc.Generation || !j.open(r.cfg.Engine) {
-		return errVoid
-	}
-	return nil
-}
-
-// Sum reads the view. Any goroutine may call it, once. pace is told of the bytes
-// that were read, and ends the reading by its error; nil: nobody waits.
+// Sum reads the view, and releases it as Drop does. Any goroutine may call it, once.
+// pace is told of the bytes that were read, and ends the reading by its error; nil:
+// nobody waits.
 func (j *ChecksumJob) Sum(pace func(bytes int64) error) (c cluster.Checksum, err error) {
 	view := j.take()
 	if view == nil {
 		return c, errVoid
+	}
+	if j.replica.cfg.Planted.sumLate() {
+		_ = view.Close() // nobody has read it
+		view = j.replica.cfg.Engine.NewSnapshot()
 	}
 	s := &summer{hash: sha256.New(), pace: pace}
 	if j.desc.IsMeta() {
@@ -76,48 +70,19 @@ func (j *ChecksumJob) checksum() cluster.Checksum {
 	return cluster.Checksum{Index: j.index, At: j.ts.Time()}
 }
 
-// sumVersions reads the descriptor, as it was at the entry, and the versions of rows
-// that the log had up to there, tombstones included.
+// sumVersions reads the descriptor and the versions of rows, tombstones included.
 func (j *ChecksumJob) sumVersions(r storage.Reader, s *summer) error {
 	d, err := encodeDescriptor(j.desc)
 	if err != nil {
 		return err
 	}
 	s.add(nil, d)
-	return s.read(r, keys.DataSpan(j.desc.Pool, j.desc.Start, j.desc.End), func(key, value []byte) error {
-		_, ts, err := keys.DecodeVersion(key)
-		if err != nil {
-			return err
-		}
-		if ts <= j.ts || j.replica.cfg.Planted.sumLate() {
-			s.n++
-			s.add(key, value)
-		}
-		return nil
-	})
+	return s.readAll(r, keys.DataSpan(j.desc.Pool, j.desc.Start, j.desc.End))
 }
 
 // sumRecords reads the records of the meta range.
 func (j *ChecksumJob) sumRecords(r storage.Reader, s *summer) error {
-	v, ok, err := r.Get(keys.RangeApplied(j.Range))
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return errVoid
-	}
-	applied, err := decodeApplied(v)
-	if err != nil {
-		return err
-	}
-	if applied.Index != j.index {
-		return errVoid
-	}
-	return s.read(r, keys.RecordSpan(j.Range), func(key, value []byte) error {
-		s.n++
-		s.add(key, value)
-		return nil
-	})
+	return s.readAll(r, keys.RecordSpan(j.Range))
 }
 
 // summer adds up what it is given, in order.
@@ -131,7 +96,8 @@ type summer struct {
 // paceEvery is how much is read between two calls of pace.
 const paceEvery = 64 << 10
 
-func (s *summer) read(r storage.Reader, span keys.Span, fn func(key, value []byte) error) (err error) {
+// readAll adds all pairs of span.
+func (s *summer) readAll(r storage.Reader, span keys.Span) (err error) {
 	it, err := r.NewIter(span.Start, span.End)
 	if err != nil {
 		return err
@@ -140,9 +106,8 @@ func (s *summer) read(r storage.Reader, span keys.Span, fn func(key, value []byt
 	size := int64(0)
 	for ok := it.First(); ok; ok = it.Next() {
 		value := it.Value()
-		if err := fn(it.Key(), value); err != nil {
-			return err
-		}
+		s.n++
+		s.add(it.Key(), value)
 		if size += int64(len(it.Key()) + len(value)); s.pace != nil && size >= paceEvery {
 			if err := s.pace(size); err != nil {
 				return err
@@ -170,16 +135,24 @@ func (r *Replica) Verify(done func(Outcome)) {
 // applyVerify asks for the job. It replaces one that has not ended: only the newest
 // entry is of interest.
 func (r *Replica) applyVerify(e *pb.Entry, env *envelope) {
+	r.voidChecksum()
 	r.summing = &ChecksumJob{Range: r.rangeID, replica: r, desc: r.desc.Clone(), index: e.GetIndex(), ts: env.ts}
-	r.collecting.sum = r.summing
 	r.fate(e, Outcome{TS: env.ts, Index: e.GetIndex()})
 }
 
-// emitChecksum hands out the job that a round asked for, unless there is a newer one:
-// the view that it takes has all up to the entry.
-func (r *Replica) emitChecksum(j *ChecksumJob) {
-	if j != nil && r.summing == j {
+// emitChecksum hands out the job of the entry that was just applied and committed, with
+// its view.
+func (r *Replica) emitChecksum() {
+	if j := r.summing; j != nil && j.index == r.decoded.Index && j.open(r.cfg.Engine) {
 		r.out.Checksum(j)
+	}
+}
+
+// voidChecksum gives up the job under way, if there is one.
+func (r *Replica) voidChecksum() {
+	if r.summing != nil {
+		r.summing.Drop()
+		r.summing = nil
 	}
 }
 

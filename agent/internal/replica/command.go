@@ -135,17 +135,20 @@ type appliedState struct {
 	// Forgotten bounds the command ids that are forgotten: older ones are refused,
 	// because nobody knows whether they were applied.
 	Forgotten hlc.Timestamp
+	// Threshold is the time below which the range is not read: its garbage is collected.
+	// Collected is up to where all of it is.
+	Threshold, Collected hlc.Timestamp
 	// Counts is what the range holds, if its state machine counts: with Counted
 	// exactly, else a guess to which all that was written since is added.
 	Counts  cluster.Counts
 	Counted bool
 }
 
-const appliedLen = 1 + 7*8 + 1
+const appliedLen = 1 + 9*8 + 1
 
 func (a *appliedState) encode() []byte {
 	b := append(make([]byte, 0, appliedLen), appliedFormat)
-	for _, v := range [...]uint64{a.Index, a.Term, uint64(a.LastTS), uint64(a.Forgotten), uint64(a.Counts.Rows), uint64(a.Counts.Live), uint64(a.Counts.Dead)} {
+	for _, v := range [...]uint64{a.Index, a.Term, uint64(a.LastTS), uint64(a.Forgotten), uint64(a.Threshold), uint64(a.Collected), uint64(a.Counts.Rows), uint64(a.Counts.Live), uint64(a.Counts.Dead)} {
 		b = binary.BigEndian.AppendUint64(b, v)
 	}
 	if a.Counted {
@@ -164,7 +167,8 @@ func decodeApplied(b []byte) (a appliedState, err error) {
 	u := func(i int) uint64 { return binary.BigEndian.Uint64(b[1+8*i:]) }
 	return appliedState{
 		Index: u(0), Term: u(1), LastTS: hlc.Timestamp(u(2)), Forgotten: hlc.Timestamp(u(3)),
-		Counts: cluster.Counts{Rows: int64(u(4)), Live: int64(u(5)), Dead: int64(u(6))}, Counted: b[appliedLen-1] == 1,
+		Threshold: hlc.Timestamp(u(4)), Collected: hlc.Timestamp(u(5)),
+		Counts: cluster.Counts{Rows: int64(u(6)), Live: int64(u(7)), Dead: int64(u(8))}, Counted: b[appliedLen-1] == 1,
 	}, nil
 }
 

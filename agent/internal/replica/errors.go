@@ -3,6 +3,7 @@ package replica
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
@@ -75,6 +76,14 @@ type StaleDescriptorError struct{ Current cluster.RangeDescriptor }
 
 func (e *StaleDescriptorError) Error() string {
 	return fmt.Sprintf("%s: descriptor is at generation %d", e.Current.ID, e.Current.Generation)
+}
+
+// TooOldError refuses a read of a time of which the range no longer has all versions.
+type TooOldError struct{ TS, Threshold hlc.Timestamp }
+
+func (e *TooOldError) Error() string {
+	return fmt.Sprintf("the snapshot of %s is too old: versions from before %s may be collected (setting gc_ttl)",
+		e.TS.Time().UTC().Format(time.RFC3339Nano), e.Threshold.Time().UTC().Format(time.RFC3339Nano))
 }
 
 // InvalidChangeError refuses a change of replicas that the descriptor does not

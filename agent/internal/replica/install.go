@@ -163,7 +163,8 @@ func (r *Replica) takeIncoming(s *pb.Snapshot) *Incoming {
 	in := r.incoming
 	invariant.Check(in != nil && in.Header.Index == s.GetMetadata().GetIndex(), "%s: raft restores a snapshot that did not arrive", r.rangeID)
 	r.incoming = nil
-	r.installing, r.counting, r.summing = true, nil, nil
+	r.installing, r.counting = true, nil
+	r.voidChecksum()
 	r.lastIndex = in.Header.Index
 	if end := in.Header.Descriptor.End; end < r.desc.End {
 		in.beyond = keys.DataSpan(r.desc.Pool, end, r.desc.End)

@@ -22,6 +22,7 @@ type LeaseReads struct {
 	refused atomic.Uint64 // reads that the replica did not serve
 	wakes   atomic.Uint64 // times that a command woke the range
 	waking  atomic.Uint64 // nanoseconds that all of them together took
+	passed  atomic.Uint64 // the time below which nothing is read: garbage is collected
 
 	mu struct {
 		sync.Mutex
@@ -114,9 +115,10 @@ func (q *LeaseRead) Wait(done <-chan struct{}) bool {
 }
 
 // Check reports, after the state was read, whether the lease held all the time
-// (rule 17). If not, what was read is worth nothing.
+// (rule 17), and what was there at its time was not collected meanwhile. If not, what
+// was read is worth nothing.
 func (q *LeaseRead) Check() bool {
-	ok := q.l.holds(q.g, q.ts) && q.l.granted.Load() == q.g
+	ok := q.l.holds(q.g, q.ts) && q.l.granted.Load() == q.g && q.l.Refuses(q.ts) == nil
 	if q.l.planted.ChecksBefore() {
 		ok = q.g.before.Load()
 	}
@@ -124,6 +126,26 @@ func (q *LeaseRead) Check() bool {
 		q.l.served.Add(1)
 	}
 	return ok
+}
+
+// Threshold is the time below which the range is not read any more.
+func (l *LeaseReads) Threshold() hlc.Timestamp { return hlc.Timestamp(l.passed.Load()) }
+
+// Refuses returns why a read at ts is refused: versions that it might see may be
+// collected. Who reads asks after he has his view, or after he has read: whatever is
+// missing there was told before. A read without a time is of what is newest.
+func (l *LeaseReads) Refuses(ts hlc.Timestamp) error {
+	if t := l.Threshold(); ts < t && ts != 0 {
+		return &TooOldError{TS: ts, Threshold: t}
+	}
+	return nil
+}
+
+// pass raises the threshold. It is called in the loop alone.
+func (l *LeaseReads) pass(threshold hlc.Timestamp) {
+	if threshold > l.Threshold() {
+		l.passed.Store(uint64(threshold))
+	}
 }
 
 // Served is how many reads were served.
@@ -156,7 +178,7 @@ func (l *LeaseReads) propose(fn func(mark hlc.Timestamp)) {
 // held.
 func (l *LeaseReads) sent(index uint64, p *Proposal) {
 	switch {
-	case p.verify:
+	case p.verify, p.collects: // what a read may see does not change
 	case p.request != nil:
 		l.mu.under.push(underCommand{index: index, ts: p.ts, rows: p.request.Rows()})
 	default:

@@ -59,9 +59,11 @@ type Proposal struct {
 	change *cluster.ReplicaChange
 	split  bool // Payload is a splitCommand
 	verify bool // without a payload
-	ts     hlc.Timestamp
-	index  uint64 // the slot, once raft gave one
-	term   uint64
+	// collects says that its command takes garbage away. It has no id: nobody asks again.
+	collects bool
+	ts       hlc.Timestamp
+	index    uint64 // the slot, once raft gave one
+	term     uint64
 
 	claimed  bool // as state says, of the range's own knowledge
 	admitted bool // counted as waiting

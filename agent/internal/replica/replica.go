@@ -90,6 +90,7 @@ type Replica struct {
 	activity activity
 	news     commitNews
 
+	garbage    collecting
 	counting   *CountJob // under way; nil: none
 	countPause int       // ticks until the next one may be asked for
 	installing bool      // a snapshot that raft accepted is being written
@@ -142,9 +143,11 @@ type Output interface {
 	Gone(id cluster.RangeID, node cluster.NodeID, next cluster.ReplicaID)
 	// Count asks for a job to be carried out; Counted ends it.
 	Count(j *CountJob)
+	// Garbage asks for a job to be carried out; Collected ends it.
+	Garbage(j *GarbageJob)
 	// Evaluate asks for a request to be evaluated; Evaluated ends it.
 	Evaluate(j *Evaluation)
-	// Checksum asks for a job to be carried out; Checksummed ends it.
+	// Checksum asks for a job to be carried out, which has its view; Checksummed ends it.
 	Checksum(j *ChecksumJob)
 	// Born tells that r was split and that this node's replica of the child is
 	// written, in the batch that was just committed.
@@ -228,6 +231,7 @@ func (r *Replica) loadState() error {
 	r.decoded = r.applied
 	r.lastTS = max(r.lastTS, r.applied.LastTS)
 	r.leased.reached(r.applied.Index)
+	r.loadGarbage()
 	// A snapshot comes without the clock that messages carry.
 	r.cfg.Clock.Forward(r.applied.LastTS)
 	if err := r.loadIDs(); err != nil {
@@ -445,6 +449,7 @@ func (r *Replica) Close(err error) {
 }
 
 func (r *Replica) release(err error) {
+	r.voidChecksum()
 	r.void(err)
 	r.refuseQueued(err)
 	r.refuseReads(err)

@@ -152,7 +152,7 @@ func TestRecords(t *testing.T) {
 	if err != nil || env.id != p.ID || env.ts != 99 || string(env.payload) != "payload" || env.id.Timestamp() != 77 || env.split {
 		t.Errorf("envelope: %+v %v", env, err)
 	}
-	a := appliedState{1, 2, 3, 4, cluster.Counts{Rows: 5, Live: 6, Dead: -7}, true}
+	a := appliedState{1, 2, 3, 4, 5, 6, cluster.Counts{Rows: 7, Live: 8, Dead: -9}, true}
 	if got, err := decodeApplied(a.encode()); err != nil || got != a {
 		t.Errorf("applied state: %+v, %v", got, err)
 	}

@@ -27,7 +27,6 @@ type part struct {
 	state     appliedState // that the engine has once the round is committed
 	outcomes  []settled
 	responses []*pb.Message // raft's, for applies that end in the round
-	sum       *ChecksumJob  // that an entry of the round asked for; nil: none did
 }
 
 // NewRound begins to collect a round.
@@ -126,10 +125,10 @@ func (r *Replica) applySome() {
 	}
 }
 
-// alone reports whether e changes the descriptor: no round may hold what comes before
-// it and what comes after.
+// alone reports whether e changes the descriptor, or asks what the replica holds there:
+// no round may hold what comes before it and what comes after.
 func alone(e *pb.Entry) bool {
-	return len(e.Data) > 1 && (e.GetType() == pb.EntryConfChangeV2 || e.Data[1]&envelopeSplit != 0)
+	return len(e.Data) > 1 && (e.GetType() == pb.EntryConfChangeV2 || e.Data[1]&(envelopeSplit|envelopeVerify) != 0)
 }
 
 // applyTogether applies an entry in the round. Of one that fails nothing counts.
@@ -165,6 +164,7 @@ func (r *Replica) applyAlone(e *pb.Entry) {
 	for _, child := range r.children {
 		r.out.Born(r, child)
 	}
+	r.emitChecksum()
 	became := r.advance(r.decoded)
 	if !became && r.desc.Generation != generation {
 		r.out.Changed(r, r.leading)
@@ -229,7 +229,6 @@ func (r *Replica) roundDone(p *part) {
 	if !r.advance(p.state) && counted != p.state.Counted {
 		r.out.Changed(r, false)
 	}
-	r.emitChecksum(p.sum)
 	r.deliver(p.outcomes)
 	r.respondApplied(p.responses)
 	r.applySome()

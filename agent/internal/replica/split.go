@@ -144,6 +144,7 @@ func (r *Replica) writeChild(b *storage.Batch, child *cluster.RangeDescriptor, e
 		return fmt.Errorf("%w: a replica of it is here", storage.ErrCorruption)
 	}
 	applied.LastTS, applied.Forgotten = env.ts, r.decoded.Forgotten
+	applied.Threshold, applied.Collected = r.decoded.Threshold, r.decoded.Collected
 	if !r.cfg.Planted.childBlank() {
 		if err := r.ids.copyTo(b, child.ID, applied.Forgotten); err != nil {
 			return err

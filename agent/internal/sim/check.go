@@ -260,7 +260,7 @@ func (w *World) whoIsAwake() (out []string) {
 // checkReads wants that no command came below a read that was served.
 func (w *World) checkReads(r storage.Reader, at place) {
 	for _, s := range w.history.snapshots {
-		if s.at != at {
+		if s.at != at || w.forgotten(at, s.ts) {
 			continue
 		}
 		if got, _, _, err := datastate.Get(r, at.row(), s.ts); err != nil || string(got) != s.value {

@@ -357,6 +357,11 @@ func (k *call) readDone(v version, err error, try int, news rerouted) {
 		k.reroute(news)
 		return
 	}
+	if tooOld(err) {
+		k.c.w.Stats.TooOld++
+		k.finish(unknown)
+		return
+	}
 	if err != nil {
 		k.failed(err, try)
 		return

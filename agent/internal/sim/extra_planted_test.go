@@ -4,6 +4,7 @@ package sim
 
 import (
 	"bytes"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/keys"
@@ -105,3 +106,6 @@ func (w *World) closed(err error) {
 		w.fail("close: %v", err)
 	}
 }
+
+// collects has garbage collected soon.
+func collects(c *Config) { c.GCTTL = time.Second }

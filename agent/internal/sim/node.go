@@ -71,7 +71,7 @@ type Node struct {
 	coord   *coordinator       // of this life; nil without operators
 
 	refused int
-	readers []io.Closer // views of snapshots being sent
+	sums    []*replica.ChecksumJob // that wait for their turn
 }
 
 func newNode(w *World, id cluster.NodeID) *Node {
@@ -126,6 +126,9 @@ func (n *Node) open() {
 		return datastate.NewPlanted(n.binary, n.w.cfg.PlantedData)
 	}
 	cfg.LogEntries = 64
+	if n.w.cfg.GCTTL > 0 {
+		cfg.Garbage = n.w.garbage
+	}
 	if n.w.cfg.Leases && n.w.cfg.Seed%2 == 0 {
 		cfg.ElectionTicks = 4 // nothing may rest on raft's own check
 	}
@@ -312,11 +315,15 @@ func (n *Node) pump() {
 	for _, j := range n.core.TakeCounts() {
 		n.later(n.w.ms(1, 300), func() { n.count(j) })
 	}
+	for _, j := range n.core.TakeGarbage() {
+		n.later(n.w.ms(1, 300), func() { n.collect(j) })
+	}
 	for _, j := range n.core.TakeChecksums() {
 		wait := n.w.ms(1, 1000)
 		if n.w.chance(20) {
 			wait = n.w.ms(2000, 9000) // others have their turn first
 		}
+		n.sums = append(n.sums, j)
 		n.later(wait, func() { n.checksum(j) })
 	}
 	n.w.watchLeases(n)
@@ -454,10 +461,10 @@ func (n *Node) close() {
 		return
 	}
 	n.up = false
-	for _, r := range n.readers {
-		_ = r.Close() // its engine is gone
+	for _, j := range n.sums {
+		j.Drop()
 	}
-	n.readers = nil
+	n.sums = nil
 	if n.broken {
 		return
 	}

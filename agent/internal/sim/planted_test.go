@@ -27,6 +27,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 	const counts, impossible = "live and", "broken invariant: r"
 	const turn, unfair = "waits for its turn at a row", "at one row, although it came again at once"
 	const linear = "is not linearizable"
+	const wasRead = "and is now"
 	const diverged = "has diverged: ["
 	const wrongTime, wrongCeiling = "although most clocks are right", "although most clocks were right"
 	const condemned = "has an honest disk and is refused"
@@ -94,11 +95,14 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"a proof passes over the log":           {Planted: replica.Planted{ProveWithoutLog: true}, extra: (*World).lowerOften, says: []string{"was lowered to"}},
 		"one voter becomes two":                 {ops: ops.Planted{Plan: placement.Planted{EvenVoters: true}}, tune: grown, says: []string{"has no leader at the end", "whose disk is lost"}},
 		"a checksum takes in what came later":   {Planted: replica.Planted{SumLate: true}, says: []string{diverged}},
+		"garbage goes without a threshold":      {data: datastate.Planted{ThresholdKept: true}, tune: collects, says: []string{wasRead}},
+		"the newest version is garbage":         {data: datastate.Planted{NewestGoes: true}, tune: collects, says: []string{wasRead, linear, counts, impossible}},
 		"a bit of a stored row flips":           {says: []string{diverged}, extra: (*World).flipBit},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := uint64(1); seed <= seeds; seed++ {
 				cfg := DefaultConfig(seed)
+				cfg.GCTTL = 0 // what is to be found, in what ever was
 				if bug.tune != nil {
 					bug.tune(&cfg)
 				}

@@ -40,6 +40,7 @@ type spanScan struct {
 	node  *Node       // tried last
 	tries int
 	until time.Duration // given up
+	kept  bool          // nothing that it needs was garbage when it began
 }
 
 // scanTime is how long a scan tries: ranges without a leader need elections.
@@ -72,6 +73,7 @@ func (s *scanner) next() {
 	x.read = s.span()
 	x.read.ts, x.at = n.clock.Now(), x.read.from
 	x.req = kv.ScanRequest{TS: x.read.ts, Collection: 1, Ordered: w.chance(60), Reverse: w.chance(30)}
+	x.kept = x.read.ts >= w.kept
 	s.now = x
 	s.attempt(x)
 }
@@ -190,6 +192,10 @@ func (s *scanner) refused(x *spanScan, n *Node, err error, try int) {
 				s.table.Learn(st.Descriptor)
 			}
 		}
+	case tooOld(err) && !x.kept:
+		s.w.Stats.TooOld++
+		x.until = 0
+		return
 	case !store.Retryable(err) && !isRouting(err):
 		s.w.fail("scan of [%s,%s) on %s: %v", x.at.Text(), x.read.to.Text(), n.id, err)
 		return
@@ -211,11 +217,15 @@ func isRouting(err error) bool {
 // checkSpans wants each scan to have found, once each, what its keys held then:
 // single reads say so, of which the history is checked.
 func (w *World) checkSpans() {
+spans:
 	for _, s := range w.history.spans {
 		var want []string
 		for _, at := range w.homes() {
 			if at.bound() < s.from || at.bound() >= s.to {
 				continue
+			}
+			if w.forgotten(at, s.ts) {
+				continue spans
 			}
 			v, err := w.valueAt(at, s.ts)
 			if err != nil {

@@ -78,6 +78,9 @@ func (s *Stats) add(o *Stats) {
 	s.Counts += o.Counts
 	s.Evaluations += o.Evaluations
 	s.Checksums += o.Checksums
+	s.Collections += o.Collections
+	s.Collected += o.Collected
+	s.TooOld += o.TooOld
 	s.Compared += o.Compared
 	s.Joined += o.Joined
 	s.Lost += o.Lost

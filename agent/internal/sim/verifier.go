@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 )
@@ -16,14 +18,11 @@ func (w *World) verify() {
 	}
 }
 
-// checksum carries out one job of the node's core: the view is read at once, and the
+// checksum carries out one job of the node's core: its view is read at once, and the
 // result comes later.
 func (n *Node) checksum(j *replica.ChecksumJob) {
-	err := j.Open()
-	var sum cluster.Checksum
-	if err == nil {
-		sum, err = j.Sum(nil)
-	}
+	n.sums = slices.DeleteFunc(n.sums, func(o *replica.ChecksumJob) bool { return o == j })
+	sum, err := j.Sum(nil)
 	n.w.Stats.Checksums++
 	n.later(n.w.ms(1, 1000), func() {
 		n.core.Checksummed(j, sum, err)

@@ -70,6 +70,8 @@ type Config struct {
 	Hot bool
 	// Five, with Leases, has ranges go from three voters to five and back.
 	Five bool
+	// GCTTL is how long old versions are kept; 0: for ever.
+	GCTTL time.Duration
 	// Extra, if set, is called once when the cluster is up: it may schedule events
 	// of its own, such as drains and decommissions, with World.After. With Leases it comes
 	// in place of the other faults.
@@ -78,7 +80,11 @@ type Config struct {
 
 // DefaultConfig is a run of the ordinary suite.
 func DefaultConfig(seed uint64) Config {
-	return Config{Seed: seed, Duration: 30 * time.Second, Nodes: 4, Ranges: 3, Clients: 6, Keys: 4}
+	c := Config{Seed: seed, Duration: 30 * time.Second, Nodes: 4, Ranges: 3, Clients: 6, Keys: 4}
+	if seed%3 != 0 { // the others look at all that ever was, at the end
+		c.GCTTL = time.Duration(1+seed%5) * time.Second
+	}
+	return c
 }
 
 // lastMoment is the end of quiet, in which nothing is to be said any more: several
@@ -105,8 +111,9 @@ type World struct {
 	nodes   []*Node // nodes[0] is n1
 	clients []*client
 	adders  []*adder
-	unfair  string // what an adder met that is not fair; "": nothing
-	age     int    // rises when all disks go back: messages of before are void
+	kept    hlc.Timestamp // the latest time from which on everything was to be kept
+	unfair  string        // what an adder met that is not fair; "": nothing
+	age     int           // rises when all disks go back: messages of before are void
 	cut     map[[2]cluster.NodeID]bool
 	served  map[cluster.RangeID]hlc.Timestamp // the latest read under a lease
 	damaged map[cluster.RangeID]*damagedReplica
@@ -150,6 +157,8 @@ type Stats struct {
 	Scans                             int // over several ranges, that came to their end
 	WentBack, Refused, Resets         int
 	Restores, Counts, Evaluations     int
+	Collections, Collected            int // looks for garbage, and versions found
+	TooOld                            int // reads refused: what they might see is collected
 	Checksums, Compared               int // replicas that were read, and found alike
 	Rounds                            int // of apply
 	Joined, Lost, Even                int

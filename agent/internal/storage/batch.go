@@ -2,6 +2,7 @@ package storage
 
 import (
 	"errors"
+	"math"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -30,11 +31,21 @@ type Span struct {
 	From, To   hlc.Timestamp
 }
 
+// SpanReader reads spans by time, too.
+type SpanReader interface {
+	Reader
+	// NewSpanIter iterates over what span asks for.
+	NewSpanIter(span Span) (*Iterator, error)
+}
+
 // Writer takes writes.
 type Writer interface {
 	Set(key, value []byte) error
 	Delete(key []byte) error
 	DeleteRange(start, end []byte) error
+	// DeleteSized removes key, whose value has the length that is given: the engine plans
+	// by it what to compact.
+	DeleteSized(key []byte, value int) error
 }
 
 // ReadWriter is both.
@@ -71,6 +82,11 @@ func (f Filled) Done() error { return mark(f.op.Finish()) }
 
 // Delete removes key.
 func (b *Batch) Delete(key []byte) error { return mark(b.b.Delete(key, nil)) }
+
+// DeleteSized removes key, of whose value the length is known.
+func (b *Batch) DeleteSized(key []byte, value int) error {
+	return mark(b.b.DeleteSized(key, uint32(min(value, math.MaxInt32)), nil)) //nolint:gosec // bounded
+}
 
 // DeleteRange removes [start, end).
 func (b *Batch) DeleteRange(start, end []byte) error {

@@ -36,21 +36,16 @@ func (c *Core) Verify(id cluster.RangeID, done func(replica.Outcome)) {
 	s.r.Verify(done)
 }
 
-// checksum carries out one job: one replica of the node is read at a time. The view
-// is taken when its turn has come.
+// checksum carries out one job: one replica of the node is read at a time.
 func (s *Store) checksum(ctx context.Context, j *replica.ChecksumJob) {
+	defer j.Drop()
 	select {
 	case s.summing <- struct{}{}:
 	case <-ctx.Done():
 		return
 	}
 	defer func() { <-s.summing }()
-	defer j.Drop() // the loop may open it after its caller has left
-	var sum cluster.Checksum
-	err := s.do(ctx, func(_ *Core, done func(error)) { done(j.Open()) })
-	if err == nil {
-		sum, err = j.Sum(func(bytes int64) error { return s.sumRate.wait(ctx, int(bytes)) })
-	}
+	sum, err := j.Sum(func(bytes int64) error { return s.sumRate.wait(ctx, int(bytes)) })
 	_ = s.inbox.complete(func(c *Core) { c.Checksummed(j, sum, err) }) // a stopped store does not care
 }
 

@@ -80,6 +80,12 @@ type Config struct {
 	// ChecksumRate limits bytes per second that are read to compare replicas; default
 	// 16 MiB: 100 GiB in two hours, beside which nobody notices it.
 	ChecksumRate int64
+	// Garbage says which old versions are garbage; nil: none. It is called in the core
+	// loop, once a second, and must not block.
+	Garbage func() replica.GarbagePolicy
+	// GarbageRate limits bytes per second that are read to find them; default 16 MiB, as
+	// ChecksumRate.
+	GarbageRate int64
 	// SnapshotSends is how many snapshots are sent at once; default 2.
 	SnapshotSends int
 	// SnapshotReceives is how many snapshots are received at once; default 2.
@@ -119,6 +125,7 @@ func DefaultConfig() Config {
 		SnapshotReceives: 2,
 		CountRate:        64 << 20,
 		ChecksumRate:     16 << 20,
+		GarbageRate:      16 << 20,
 		LogBytes:         8 << 20,
 		LogEntries:       4096,
 		MaxCommandBytes:  4 << 20,
@@ -147,7 +154,7 @@ func (c *Config) Validate() error {
 	need(c.ElectionTicks > c.HeartbeatTicks, "election ticks must exceed heartbeat ticks")
 	need(c.StallTicks > maxTicks, "stall ticks must exceed the ticks that are made up for")
 	need(c.SnapshotRate > 0 && c.SnapshotSends > 0 && c.SnapshotReceives > 0, "snapshot rate, sends and receives must be positive")
-	need(c.CountRate > 0 && c.ChecksumRate > 0, "count and checksum rates must be positive")
+	need(c.CountRate > 0 && c.ChecksumRate > 0 && c.GarbageRate > 0, "count, checksum and garbage rates must be positive")
 	need(c.LogBytes > 0 && c.LogEntries > 0, "log limits must be positive")
 	need(c.MaxCommandBytes > 0 && c.QueueRequests > 0 && c.QueueBytes > 0, "queue limits must be positive")
 	return errors.Join(errs...)

@@ -51,6 +51,7 @@ type Core struct {
 	countJobs []*replica.CountJob
 	evals     []*replica.Evaluation
 	sumJobs   []*replica.ChecksumJob
+	garbage   []*replica.GarbageJob
 	retries   []retry
 	waiting   waiting
 	finished  []*finishedRead
@@ -229,6 +230,7 @@ func (c *Core) Tick() {
 		return
 	}
 	c.tickReplicas()
+	c.tickGarbage()
 	c.callElections()
 	rest := c.retries[:0]
 	for _, r := range c.retries {

@@ -18,6 +18,7 @@ type (
 	DamagedError         = replica.DamagedError
 	TransferError        = replica.TransferError
 	RefusedError         = replica.RefusedError
+	TooOldError          = replica.TooOldError
 )
 
 // The errors that carry nothing.

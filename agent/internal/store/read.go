@@ -41,6 +41,8 @@ func (v *view) release() {
 // finishedRead is a read whose range has confirmed it in this round.
 type finishedRead struct {
 	desc *cluster.RangeDescriptor
+	ts   hlc.Timestamp
+	from *replica.LeaseReads // its range
 	done func(*ReadHandle, error)
 }
 
@@ -64,7 +66,7 @@ func (c *Core) Read(id cluster.RangeID, ts hlc.Timestamp, done func(*ReadHandle,
 			done(nil, err)
 			return
 		}
-		c.finished = append(c.finished, &finishedRead{desc: s.r.Descriptor(), done: done})
+		c.finished = append(c.finished, &finishedRead{desc: s.r.Descriptor(), ts: ts, from: s.r.LeaseReads(), done: done})
 	}})
 }
 
@@ -90,6 +92,11 @@ func (c *Core) handOut() {
 	v := &view{snap: c.cfg.Engine.NewSnapshot()}
 	v.refs.Store(int64(len(reads)))
 	for _, f := range reads {
+		if err := f.from.Refuses(f.ts); err != nil {
+			v.release()
+			f.done(nil, err)
+			continue
+		}
 		f.done(&ReadHandle{Reader: v.snap, Descriptor: *f.desc, view: v}, nil)
 	}
 }

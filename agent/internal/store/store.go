@@ -34,19 +34,22 @@ type Store struct {
 	counting chan struct{}
 	scanRate *rateLimit
 	// summing and sumRate are the same for checksums.
-	summing  chan struct{}
-	sumRate  *rateLimit
-	suspects chan storage.Damage // tables: see Examine
-	batch    chan *LogBatch
-	synced   chan logResult
-	rounds   chan *replica.Round
-	applied  chan roundResult
-	stop     chan struct{} // closed by Close
-	dead     chan struct{} // closed when the loop has ended
-	awake    chan struct{} // closed when the core speaks
-	wakes    time.Time     // what has to be passed for that, as of Open
-	wg       sync.WaitGroup
-	once     sync.Once
+	summing chan struct{}
+	sumRate *rateLimit
+	// collecting and garbageRate are the same for garbage.
+	collecting  chan struct{}
+	garbageRate *rateLimit
+	suspects    chan storage.Damage // tables: see Examine
+	batch       chan *LogBatch
+	synced      chan logResult
+	rounds      chan *replica.Round
+	applied     chan roundResult
+	stop        chan struct{} // closed by Close
+	dead        chan struct{} // closed when the loop has ended
+	awake       chan struct{} // closed when the core speaks
+	wakes       time.Time     // what has to be passed for that, as of Open
+	wg          sync.WaitGroup
+	once        sync.Once
 	// cancel ends the streams of snapshots.
 	cancel context.CancelFunc
 	// statuses is the core's board, passed when the loop last went round.
@@ -94,11 +97,13 @@ func Open(cfg Config) (*Store, error) {
 		slots:  make(chan struct{}, cfg.SnapshotSends),
 		places: newPlaces(&cfg),
 
-		counting: make(chan struct{}, 1),
-		scanRate: newRateLimit(cfg.CountRate),
-		summing:  make(chan struct{}, 1),
-		sumRate:  newRateLimit(cfg.ChecksumRate),
-		suspects: make(chan storage.Damage, examineQueue),
+		counting:    make(chan struct{}, 1),
+		scanRate:    newRateLimit(cfg.CountRate),
+		summing:     make(chan struct{}, 1),
+		sumRate:     newRateLimit(cfg.ChecksumRate),
+		collecting:  make(chan struct{}, 1),
+		garbageRate: newRateLimit(cfg.GarbageRate),
+		suspects:    make(chan storage.Damage, examineQueue),
 
 		batch:  make(chan *LogBatch, 1),
 		synced: make(chan logResult, 1),
@@ -250,6 +255,9 @@ func (s *Store) effects(ctx context.Context) {
 	}
 	for _, j := range s.core.TakeChecksums() {
 		s.wg.Go(func() { s.checksum(ctx, j) })
+	}
+	for _, j := range s.core.TakeGarbage() {
+		s.wg.Go(func() { s.collect(ctx, j) })
 	}
 }
 
