@@ -101,6 +101,9 @@ func (memory) Set(_, _ []byte) error         { return nil }
 func (memory) Delete(_ []byte) error         { return nil }
 func (memory) DeleteRange(_, _ []byte) error { return nil }
 
+// DeleteSized removes a key.
+func (m memory) DeleteSized(key []byte, _ int) error { return m.Delete(key) }
+
 // newRig starts a cluster of n active nodes; ranges are spread over the first on.
 type verified struct {
 	id cluster.RangeID
