@@ -69,6 +69,8 @@ const (
 	AdminSetCordonProcedure = "/nodedb.admin.v1.Admin/SetCordon"
 	// AdminListSessionsProcedure is the procedure name of the Admin's ListSessions RPC.
 	AdminListSessionsProcedure = "/nodedb.admin.v1.Admin/ListSessions"
+	// AdminListTransactionsProcedure is the procedure name of the Admin's ListTransactions RPC.
+	AdminListTransactionsProcedure = "/nodedb.admin.v1.Admin/ListTransactions"
 	// AdminCancelSessionProcedure is the procedure name of the Admin's CancelSession RPC.
 	AdminCancelSessionProcedure = "/nodedb.admin.v1.Admin/CancelSession"
 	// AdminWhoAmIProcedure is the procedure name of the Admin's WhoAmI RPC.
@@ -287,6 +289,14 @@ var (
 			StreamType:       connect.StreamTypeUnary,
 			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("ListSessions"),
 			Procedure:        AdminListSessionsProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
+	adminListTransactionsSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("ListTransactions"),
+			Procedure:        AdminListTransactionsProcedure,
 			IdempotencyLevel: connect.IdempotencyNoSideEffects,
 		}
 	})
@@ -596,6 +606,9 @@ type AdminClient interface {
 	// ListSessions shows the SQL sessions of all nodes. Viewers see neither the
 	// statements nor the addresses of others.
 	ListSessions(context.Context, *ListSessionsRequest) (*ListSessionsResponse, error)
+	// ListTransactions shows the transactions that are open on all nodes, the oldest
+	// first: what each holds, for whom it waits and who waits for it.
+	ListTransactions(context.Context, *ListTransactionsRequest) (*ListTransactionsResponse, error)
 	// CancelSession ends the statement of a session on any node, or the session.
 	CancelSession(context.Context, *CancelSessionRequest) (*CancelSessionResponse, error)
 	WhoAmI(context.Context, *WhoAmIRequest) (*WhoAmIResponse, error)
@@ -735,6 +748,9 @@ type AdminHandler interface {
 	// ListSessions shows the SQL sessions of all nodes. Viewers see neither the
 	// statements nor the addresses of others.
 	ListSessions(context.Context, *ListSessionsRequest) (*ListSessionsResponse, error)
+	// ListTransactions shows the transactions that are open on all nodes, the oldest
+	// first: what each holds, for whom it waits and who waits for it.
+	ListTransactions(context.Context, *ListTransactionsRequest) (*ListTransactionsResponse, error)
 	// CancelSession ends the statement of a session on any node, or the session.
 	CancelSession(context.Context, *CancelSessionRequest) (*CancelSessionResponse, error)
 	WhoAmI(context.Context, *WhoAmIRequest) (*WhoAmIResponse, error)
@@ -818,6 +834,7 @@ func RegisterAdminHandler(server *connect.Server, svc AdminHandler) {
 		connect.Method{Spec: adminRecommissionSpec(), Handler: adapter.recommission},
 		connect.Method{Spec: adminSetCordonSpec(), Handler: adapter.setCordon},
 		connect.Method{Spec: adminListSessionsSpec(), Handler: adapter.listSessions},
+		connect.Method{Spec: adminListTransactionsSpec(), Handler: adapter.listTransactions},
 		connect.Method{Spec: adminCancelSessionSpec(), Handler: adapter.cancelSession},
 		connect.Method{Spec: adminWhoAmISpec(), Handler: adapter.whoAmI},
 		connect.Method{Spec: adminGetVersionSpec(), Handler: adapter.getVersion},
@@ -964,6 +981,10 @@ func (UnimplementedAdminHandler) SetCordon(context.Context, *SetCordonRequest) (
 
 func (UnimplementedAdminHandler) ListSessions(context.Context, *ListSessionsRequest) (*ListSessionsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.ListSessions is not implemented")
+}
+
+func (UnimplementedAdminHandler) ListTransactions(context.Context, *ListTransactionsRequest) (*ListTransactionsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.ListTransactions is not implemented")
 }
 
 func (UnimplementedAdminHandler) CancelSession(context.Context, *CancelSessionRequest) (*CancelSessionResponse, error) {
@@ -1261,6 +1282,14 @@ func (c *adminClient) SetCordon(ctx context.Context, req *SetCordonRequest) (*Se
 func (c *adminClient) ListSessions(ctx context.Context, req *ListSessionsRequest) (*ListSessionsResponse, error) {
 	var res ListSessionsResponse
 	if err := c.client.CallUnary(ctx, adminListSessionsSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) ListTransactions(ctx context.Context, req *ListTransactionsRequest) (*ListTransactionsResponse, error) {
+	var res ListTransactionsResponse
+	if err := c.client.CallUnary(ctx, adminListTransactionsSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1774,6 +1803,18 @@ func (h adminHandler) listSessions(ctx context.Context, _ connect.Spec, stream c
 		return err
 	}
 	res, err := h.svc.ListSessions(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) listTransactions(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req ListTransactionsRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.ListTransactions(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -229,7 +229,7 @@ const file_admin_proto_rawDesc = "" +
 	"\x13ERROR_KIND_CONFLICT\x10\x05\x12\x19\n" +
 	"\x15ERROR_KIND_STALE_PLAN\x10\x06\x12\x1a\n" +
 	"\x16ERROR_KIND_UNAVAILABLE\x10\a\x12\x17\n" +
-	"\x13ERROR_KIND_INTERNAL\x10\b2\xe5*\n" +
+	"\x13ERROR_KIND_INTERNAL\x10\b2\xd7+\n" +
 	"\x05Admin\x12[\n" +
 	"\tGetStatus\x12!.nodedb.admin.v1.GetStatusRequest\x1a\".nodedb.admin.v1.GetStatusResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12[\n" +
 	"\tListNodes\x12!.nodedb.admin.v1.ListNodesRequest\x1a\".nodedb.admin.v1.ListNodesResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12a\n" +
@@ -252,7 +252,8 @@ const file_admin_proto_rawDesc = "" +
 	"\aUndrain\x12\x1f.nodedb.admin.v1.UndrainRequest\x1a .nodedb.admin.v1.UndrainResponse\"\x04\xc8\xda\x18\x02\x12a\n" +
 	"\fRecommission\x12$.nodedb.admin.v1.RecommissionRequest\x1a%.nodedb.admin.v1.RecommissionResponse\"\x04\xc8\xda\x18\x02\x12X\n" +
 	"\tSetCordon\x12!.nodedb.admin.v1.SetCordonRequest\x1a\".nodedb.admin.v1.SetCordonResponse\"\x04\xc8\xda\x18\x02\x12d\n" +
-	"\fListSessions\x12$.nodedb.admin.v1.ListSessionsRequest\x1a%.nodedb.admin.v1.ListSessionsResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12d\n" +
+	"\fListSessions\x12$.nodedb.admin.v1.ListSessionsRequest\x1a%.nodedb.admin.v1.ListSessionsResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12p\n" +
+	"\x10ListTransactions\x12(.nodedb.admin.v1.ListTransactionsRequest\x1a).nodedb.admin.v1.ListTransactionsResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12d\n" +
 	"\rCancelSession\x12%.nodedb.admin.v1.CancelSessionRequest\x1a&.nodedb.admin.v1.CancelSessionResponse\"\x04\xc8\xda\x18\x02\x12R\n" +
 	"\x06WhoAmI\x12\x1e.nodedb.admin.v1.WhoAmIRequest\x1a\x1f.nodedb.admin.v1.WhoAmIResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12^\n" +
 	"\n" +
@@ -336,97 +337,99 @@ var file_admin_proto_goTypes = []any{
 	(*RecommissionRequest)(nil),        // 22: nodedb.admin.v1.RecommissionRequest
 	(*SetCordonRequest)(nil),           // 23: nodedb.admin.v1.SetCordonRequest
 	(*ListSessionsRequest)(nil),        // 24: nodedb.admin.v1.ListSessionsRequest
-	(*CancelSessionRequest)(nil),       // 25: nodedb.admin.v1.CancelSessionRequest
-	(*WhoAmIRequest)(nil),              // 26: nodedb.admin.v1.WhoAmIRequest
-	(*GetVersionRequest)(nil),          // 27: nodedb.admin.v1.GetVersionRequest
-	(*GetUpgradeRequest)(nil),          // 28: nodedb.admin.v1.GetUpgradeRequest
-	(*CreateTokenRequest)(nil),         // 29: nodedb.admin.v1.CreateTokenRequest
-	(*ListTokensRequest)(nil),          // 30: nodedb.admin.v1.ListTokensRequest
-	(*RevokeTokenRequest)(nil),         // 31: nodedb.admin.v1.RevokeTokenRequest
-	(*CreateJoinTokenRequest)(nil),     // 32: nodedb.admin.v1.CreateJoinTokenRequest
-	(*ListJoinTokensRequest)(nil),      // 33: nodedb.admin.v1.ListJoinTokensRequest
-	(*RevokeJoinTokenRequest)(nil),     // 34: nodedb.admin.v1.RevokeJoinTokenRequest
-	(*WatchRequest)(nil),               // 35: nodedb.admin.v1.WatchRequest
-	(*ListEventsRequest)(nil),          // 36: nodedb.admin.v1.ListEventsRequest
-	(*CheckRequest)(nil),               // 37: nodedb.admin.v1.CheckRequest
-	(*ExplainMemberRequest)(nil),       // 38: nodedb.admin.v1.ExplainMemberRequest
-	(*ExplainRangeRequest)(nil),        // 39: nodedb.admin.v1.ExplainRangeRequest
-	(*VerifyRangeRequest)(nil),         // 40: nodedb.admin.v1.VerifyRangeRequest
-	(*InspectRaftRequest)(nil),         // 41: nodedb.admin.v1.InspectRaftRequest
-	(*ListSupportRequest)(nil),         // 42: nodedb.admin.v1.ListSupportRequest
-	(*DiffRoutingRequest)(nil),         // 43: nodedb.admin.v1.DiffRoutingRequest
-	(*PauseOperationRequest)(nil),      // 44: nodedb.admin.v1.PauseOperationRequest
-	(*ResumeOperationRequest)(nil),     // 45: nodedb.admin.v1.ResumeOperationRequest
-	(*LimitOperationRequest)(nil),      // 46: nodedb.admin.v1.LimitOperationRequest
-	(*GetRebalanceRequest)(nil),        // 47: nodedb.admin.v1.GetRebalanceRequest
-	(*CreatePlanRequest)(nil),          // 48: nodedb.admin.v1.CreatePlanRequest
-	(*ListPlansRequest)(nil),           // 49: nodedb.admin.v1.ListPlansRequest
-	(*SetRebalancePolicyRequest)(nil),  // 50: nodedb.admin.v1.SetRebalancePolicyRequest
-	(*ListAuditRequest)(nil),           // 51: nodedb.admin.v1.ListAuditRequest
-	(*VerifyAuditRequest)(nil),         // 52: nodedb.admin.v1.VerifyAuditRequest
-	(*ListCertificatesRequest)(nil),    // 53: nodedb.admin.v1.ListCertificatesRequest
-	(*IssueCertificateRequest)(nil),    // 54: nodedb.admin.v1.IssueCertificateRequest
-	(*RevokeCertificateRequest)(nil),   // 55: nodedb.admin.v1.RevokeCertificateRequest
-	(*RenewCertificateRequest)(nil),    // 56: nodedb.admin.v1.RenewCertificateRequest
-	(*MoveCAKeyRequest)(nil),           // 57: nodedb.admin.v1.MoveCAKeyRequest
-	(*RotateCARequest)(nil),            // 58: nodedb.admin.v1.RotateCARequest
-	(*RotateGossipKeyRequest)(nil),     // 59: nodedb.admin.v1.RotateGossipKeyRequest
-	(*CollectDebugRequest)(nil),        // 60: nodedb.admin.v1.CollectDebugRequest
-	(*GetStatusResponse)(nil),          // 61: nodedb.admin.v1.GetStatusResponse
-	(*ListNodesResponse)(nil),          // 62: nodedb.admin.v1.ListNodesResponse
-	(*ListMembersResponse)(nil),        // 63: nodedb.admin.v1.ListMembersResponse
-	(*ListPoolsResponse)(nil),          // 64: nodedb.admin.v1.ListPoolsResponse
-	(*RenamePoolResponse)(nil),         // 65: nodedb.admin.v1.RenamePoolResponse
-	(*ListRangesResponse)(nil),         // 66: nodedb.admin.v1.ListRangesResponse
-	(*GetRoutingResponse)(nil),         // 67: nodedb.admin.v1.GetRoutingResponse
-	(*LookupRouteResponse)(nil),        // 68: nodedb.admin.v1.LookupRouteResponse
-	(*CheckSafeResponse)(nil),          // 69: nodedb.admin.v1.CheckSafeResponse
-	(*PlanOperationResponse)(nil),      // 70: nodedb.admin.v1.PlanOperationResponse
-	(*StartOperationResponse)(nil),     // 71: nodedb.admin.v1.StartOperationResponse
-	(*GetOperationResponse)(nil),       // 72: nodedb.admin.v1.GetOperationResponse
-	(*ListOperationsResponse)(nil),     // 73: nodedb.admin.v1.ListOperationsResponse
-	(*WatchOperationResponse)(nil),     // 74: nodedb.admin.v1.WatchOperationResponse
-	(*CancelOperationResponse)(nil),    // 75: nodedb.admin.v1.CancelOperationResponse
-	(*UndrainResponse)(nil),            // 76: nodedb.admin.v1.UndrainResponse
-	(*RecommissionResponse)(nil),       // 77: nodedb.admin.v1.RecommissionResponse
-	(*SetCordonResponse)(nil),          // 78: nodedb.admin.v1.SetCordonResponse
-	(*ListSessionsResponse)(nil),       // 79: nodedb.admin.v1.ListSessionsResponse
-	(*CancelSessionResponse)(nil),      // 80: nodedb.admin.v1.CancelSessionResponse
-	(*WhoAmIResponse)(nil),             // 81: nodedb.admin.v1.WhoAmIResponse
-	(*GetVersionResponse)(nil),         // 82: nodedb.admin.v1.GetVersionResponse
-	(*GetUpgradeResponse)(nil),         // 83: nodedb.admin.v1.GetUpgradeResponse
-	(*CreateTokenResponse)(nil),        // 84: nodedb.admin.v1.CreateTokenResponse
-	(*ListTokensResponse)(nil),         // 85: nodedb.admin.v1.ListTokensResponse
-	(*RevokeTokenResponse)(nil),        // 86: nodedb.admin.v1.RevokeTokenResponse
-	(*CreateJoinTokenResponse)(nil),    // 87: nodedb.admin.v1.CreateJoinTokenResponse
-	(*ListJoinTokensResponse)(nil),     // 88: nodedb.admin.v1.ListJoinTokensResponse
-	(*RevokeJoinTokenResponse)(nil),    // 89: nodedb.admin.v1.RevokeJoinTokenResponse
-	(*WatchResponse)(nil),              // 90: nodedb.admin.v1.WatchResponse
-	(*ListEventsResponse)(nil),         // 91: nodedb.admin.v1.ListEventsResponse
-	(*CheckResponse)(nil),              // 92: nodedb.admin.v1.CheckResponse
-	(*ExplainMemberResponse)(nil),      // 93: nodedb.admin.v1.ExplainMemberResponse
-	(*ExplainRangeResponse)(nil),       // 94: nodedb.admin.v1.ExplainRangeResponse
-	(*VerifyRangeResponse)(nil),        // 95: nodedb.admin.v1.VerifyRangeResponse
-	(*InspectRaftResponse)(nil),        // 96: nodedb.admin.v1.InspectRaftResponse
-	(*ListSupportResponse)(nil),        // 97: nodedb.admin.v1.ListSupportResponse
-	(*DiffRoutingResponse)(nil),        // 98: nodedb.admin.v1.DiffRoutingResponse
-	(*PauseOperationResponse)(nil),     // 99: nodedb.admin.v1.PauseOperationResponse
-	(*ResumeOperationResponse)(nil),    // 100: nodedb.admin.v1.ResumeOperationResponse
-	(*LimitOperationResponse)(nil),     // 101: nodedb.admin.v1.LimitOperationResponse
-	(*GetRebalanceResponse)(nil),       // 102: nodedb.admin.v1.GetRebalanceResponse
-	(*CreatePlanResponse)(nil),         // 103: nodedb.admin.v1.CreatePlanResponse
-	(*ListPlansResponse)(nil),          // 104: nodedb.admin.v1.ListPlansResponse
-	(*SetRebalancePolicyResponse)(nil), // 105: nodedb.admin.v1.SetRebalancePolicyResponse
-	(*ListAuditResponse)(nil),          // 106: nodedb.admin.v1.ListAuditResponse
-	(*VerifyAuditResponse)(nil),        // 107: nodedb.admin.v1.VerifyAuditResponse
-	(*ListCertificatesResponse)(nil),   // 108: nodedb.admin.v1.ListCertificatesResponse
-	(*IssueCertificateResponse)(nil),   // 109: nodedb.admin.v1.IssueCertificateResponse
-	(*RevokeCertificateResponse)(nil),  // 110: nodedb.admin.v1.RevokeCertificateResponse
-	(*RenewCertificateResponse)(nil),   // 111: nodedb.admin.v1.RenewCertificateResponse
-	(*MoveCAKeyResponse)(nil),          // 112: nodedb.admin.v1.MoveCAKeyResponse
-	(*RotateCAResponse)(nil),           // 113: nodedb.admin.v1.RotateCAResponse
-	(*RotateGossipKeyResponse)(nil),    // 114: nodedb.admin.v1.RotateGossipKeyResponse
-	(*CollectDebugResponse)(nil),       // 115: nodedb.admin.v1.CollectDebugResponse
+	(*ListTransactionsRequest)(nil),    // 25: nodedb.admin.v1.ListTransactionsRequest
+	(*CancelSessionRequest)(nil),       // 26: nodedb.admin.v1.CancelSessionRequest
+	(*WhoAmIRequest)(nil),              // 27: nodedb.admin.v1.WhoAmIRequest
+	(*GetVersionRequest)(nil),          // 28: nodedb.admin.v1.GetVersionRequest
+	(*GetUpgradeRequest)(nil),          // 29: nodedb.admin.v1.GetUpgradeRequest
+	(*CreateTokenRequest)(nil),         // 30: nodedb.admin.v1.CreateTokenRequest
+	(*ListTokensRequest)(nil),          // 31: nodedb.admin.v1.ListTokensRequest
+	(*RevokeTokenRequest)(nil),         // 32: nodedb.admin.v1.RevokeTokenRequest
+	(*CreateJoinTokenRequest)(nil),     // 33: nodedb.admin.v1.CreateJoinTokenRequest
+	(*ListJoinTokensRequest)(nil),      // 34: nodedb.admin.v1.ListJoinTokensRequest
+	(*RevokeJoinTokenRequest)(nil),     // 35: nodedb.admin.v1.RevokeJoinTokenRequest
+	(*WatchRequest)(nil),               // 36: nodedb.admin.v1.WatchRequest
+	(*ListEventsRequest)(nil),          // 37: nodedb.admin.v1.ListEventsRequest
+	(*CheckRequest)(nil),               // 38: nodedb.admin.v1.CheckRequest
+	(*ExplainMemberRequest)(nil),       // 39: nodedb.admin.v1.ExplainMemberRequest
+	(*ExplainRangeRequest)(nil),        // 40: nodedb.admin.v1.ExplainRangeRequest
+	(*VerifyRangeRequest)(nil),         // 41: nodedb.admin.v1.VerifyRangeRequest
+	(*InspectRaftRequest)(nil),         // 42: nodedb.admin.v1.InspectRaftRequest
+	(*ListSupportRequest)(nil),         // 43: nodedb.admin.v1.ListSupportRequest
+	(*DiffRoutingRequest)(nil),         // 44: nodedb.admin.v1.DiffRoutingRequest
+	(*PauseOperationRequest)(nil),      // 45: nodedb.admin.v1.PauseOperationRequest
+	(*ResumeOperationRequest)(nil),     // 46: nodedb.admin.v1.ResumeOperationRequest
+	(*LimitOperationRequest)(nil),      // 47: nodedb.admin.v1.LimitOperationRequest
+	(*GetRebalanceRequest)(nil),        // 48: nodedb.admin.v1.GetRebalanceRequest
+	(*CreatePlanRequest)(nil),          // 49: nodedb.admin.v1.CreatePlanRequest
+	(*ListPlansRequest)(nil),           // 50: nodedb.admin.v1.ListPlansRequest
+	(*SetRebalancePolicyRequest)(nil),  // 51: nodedb.admin.v1.SetRebalancePolicyRequest
+	(*ListAuditRequest)(nil),           // 52: nodedb.admin.v1.ListAuditRequest
+	(*VerifyAuditRequest)(nil),         // 53: nodedb.admin.v1.VerifyAuditRequest
+	(*ListCertificatesRequest)(nil),    // 54: nodedb.admin.v1.ListCertificatesRequest
+	(*IssueCertificateRequest)(nil),    // 55: nodedb.admin.v1.IssueCertificateRequest
+	(*RevokeCertificateRequest)(nil),   // 56: nodedb.admin.v1.RevokeCertificateRequest
+	(*RenewCertificateRequest)(nil),    // 57: nodedb.admin.v1.RenewCertificateRequest
+	(*MoveCAKeyRequest)(nil),           // 58: nodedb.admin.v1.MoveCAKeyRequest
+	(*RotateCARequest)(nil),            // 59: nodedb.admin.v1.RotateCARequest
+	(*RotateGossipKeyRequest)(nil),     // 60: nodedb.admin.v1.RotateGossipKeyRequest
+	(*CollectDebugRequest)(nil),        // 61: nodedb.admin.v1.CollectDebugRequest
+	(*GetStatusResponse)(nil),          // 62: nodedb.admin.v1.GetStatusResponse
+	(*ListNodesResponse)(nil),          // 63: nodedb.admin.v1.ListNodesResponse
+	(*ListMembersResponse)(nil),        // 64: nodedb.admin.v1.ListMembersResponse
+	(*ListPoolsResponse)(nil),          // 65: nodedb.admin.v1.ListPoolsResponse
+	(*RenamePoolResponse)(nil),         // 66: nodedb.admin.v1.RenamePoolResponse
+	(*ListRangesResponse)(nil),         // 67: nodedb.admin.v1.ListRangesResponse
+	(*GetRoutingResponse)(nil),         // 68: nodedb.admin.v1.GetRoutingResponse
+	(*LookupRouteResponse)(nil),        // 69: nodedb.admin.v1.LookupRouteResponse
+	(*CheckSafeResponse)(nil),          // 70: nodedb.admin.v1.CheckSafeResponse
+	(*PlanOperationResponse)(nil),      // 71: nodedb.admin.v1.PlanOperationResponse
+	(*StartOperationResponse)(nil),     // 72: nodedb.admin.v1.StartOperationResponse
+	(*GetOperationResponse)(nil),       // 73: nodedb.admin.v1.GetOperationResponse
+	(*ListOperationsResponse)(nil),     // 74: nodedb.admin.v1.ListOperationsResponse
+	(*WatchOperationResponse)(nil),     // 75: nodedb.admin.v1.WatchOperationResponse
+	(*CancelOperationResponse)(nil),    // 76: nodedb.admin.v1.CancelOperationResponse
+	(*UndrainResponse)(nil),            // 77: nodedb.admin.v1.UndrainResponse
+	(*RecommissionResponse)(nil),       // 78: nodedb.admin.v1.RecommissionResponse
+	(*SetCordonResponse)(nil),          // 79: nodedb.admin.v1.SetCordonResponse
+	(*ListSessionsResponse)(nil),       // 80: nodedb.admin.v1.ListSessionsResponse
+	(*ListTransactionsResponse)(nil),   // 81: nodedb.admin.v1.ListTransactionsResponse
+	(*CancelSessionResponse)(nil),      // 82: nodedb.admin.v1.CancelSessionResponse
+	(*WhoAmIResponse)(nil),             // 83: nodedb.admin.v1.WhoAmIResponse
+	(*GetVersionResponse)(nil),         // 84: nodedb.admin.v1.GetVersionResponse
+	(*GetUpgradeResponse)(nil),         // 85: nodedb.admin.v1.GetUpgradeResponse
+	(*CreateTokenResponse)(nil),        // 86: nodedb.admin.v1.CreateTokenResponse
+	(*ListTokensResponse)(nil),         // 87: nodedb.admin.v1.ListTokensResponse
+	(*RevokeTokenResponse)(nil),        // 88: nodedb.admin.v1.RevokeTokenResponse
+	(*CreateJoinTokenResponse)(nil),    // 89: nodedb.admin.v1.CreateJoinTokenResponse
+	(*ListJoinTokensResponse)(nil),     // 90: nodedb.admin.v1.ListJoinTokensResponse
+	(*RevokeJoinTokenResponse)(nil),    // 91: nodedb.admin.v1.RevokeJoinTokenResponse
+	(*WatchResponse)(nil),              // 92: nodedb.admin.v1.WatchResponse
+	(*ListEventsResponse)(nil),         // 93: nodedb.admin.v1.ListEventsResponse
+	(*CheckResponse)(nil),              // 94: nodedb.admin.v1.CheckResponse
+	(*ExplainMemberResponse)(nil),      // 95: nodedb.admin.v1.ExplainMemberResponse
+	(*ExplainRangeResponse)(nil),       // 96: nodedb.admin.v1.ExplainRangeResponse
+	(*VerifyRangeResponse)(nil),        // 97: nodedb.admin.v1.VerifyRangeResponse
+	(*InspectRaftResponse)(nil),        // 98: nodedb.admin.v1.InspectRaftResponse
+	(*ListSupportResponse)(nil),        // 99: nodedb.admin.v1.ListSupportResponse
+	(*DiffRoutingResponse)(nil),        // 100: nodedb.admin.v1.DiffRoutingResponse
+	(*PauseOperationResponse)(nil),     // 101: nodedb.admin.v1.PauseOperationResponse
+	(*ResumeOperationResponse)(nil),    // 102: nodedb.admin.v1.ResumeOperationResponse
+	(*LimitOperationResponse)(nil),     // 103: nodedb.admin.v1.LimitOperationResponse
+	(*GetRebalanceResponse)(nil),       // 104: nodedb.admin.v1.GetRebalanceResponse
+	(*CreatePlanResponse)(nil),         // 105: nodedb.admin.v1.CreatePlanResponse
+	(*ListPlansResponse)(nil),          // 106: nodedb.admin.v1.ListPlansResponse
+	(*SetRebalancePolicyResponse)(nil), // 107: nodedb.admin.v1.SetRebalancePolicyResponse
+	(*ListAuditResponse)(nil),          // 108: nodedb.admin.v1.ListAuditResponse
+	(*VerifyAuditResponse)(nil),        // 109: nodedb.admin.v1.VerifyAuditResponse
+	(*ListCertificatesResponse)(nil),   // 110: nodedb.admin.v1.ListCertificatesResponse
+	(*IssueCertificateResponse)(nil),   // 111: nodedb.admin.v1.IssueCertificateResponse
+	(*RevokeCertificateResponse)(nil),  // 112: nodedb.admin.v1.RevokeCertificateResponse
+	(*RenewCertificateResponse)(nil),   // 113: nodedb.admin.v1.RenewCertificateResponse
+	(*MoveCAKeyResponse)(nil),          // 114: nodedb.admin.v1.MoveCAKeyResponse
+	(*RotateCAResponse)(nil),           // 115: nodedb.admin.v1.RotateCAResponse
+	(*RotateGossipKeyResponse)(nil),    // 116: nodedb.admin.v1.RotateGossipKeyResponse
+	(*CollectDebugResponse)(nil),       // 117: nodedb.admin.v1.CollectDebugResponse
 }
 var file_admin_proto_depIdxs = []int32{
 	0,   // 0: nodedb.admin.v1.ErrorDetail.kind:type_name -> nodedb.admin.v1.ErrorKind
@@ -453,99 +456,101 @@ var file_admin_proto_depIdxs = []int32{
 	22,  // 21: nodedb.admin.v1.Admin.Recommission:input_type -> nodedb.admin.v1.RecommissionRequest
 	23,  // 22: nodedb.admin.v1.Admin.SetCordon:input_type -> nodedb.admin.v1.SetCordonRequest
 	24,  // 23: nodedb.admin.v1.Admin.ListSessions:input_type -> nodedb.admin.v1.ListSessionsRequest
-	25,  // 24: nodedb.admin.v1.Admin.CancelSession:input_type -> nodedb.admin.v1.CancelSessionRequest
-	26,  // 25: nodedb.admin.v1.Admin.WhoAmI:input_type -> nodedb.admin.v1.WhoAmIRequest
-	27,  // 26: nodedb.admin.v1.Admin.GetVersion:input_type -> nodedb.admin.v1.GetVersionRequest
-	28,  // 27: nodedb.admin.v1.Admin.GetUpgrade:input_type -> nodedb.admin.v1.GetUpgradeRequest
-	29,  // 28: nodedb.admin.v1.Admin.CreateToken:input_type -> nodedb.admin.v1.CreateTokenRequest
-	30,  // 29: nodedb.admin.v1.Admin.ListTokens:input_type -> nodedb.admin.v1.ListTokensRequest
-	31,  // 30: nodedb.admin.v1.Admin.RevokeToken:input_type -> nodedb.admin.v1.RevokeTokenRequest
-	32,  // 31: nodedb.admin.v1.Admin.CreateJoinToken:input_type -> nodedb.admin.v1.CreateJoinTokenRequest
-	33,  // 32: nodedb.admin.v1.Admin.ListJoinTokens:input_type -> nodedb.admin.v1.ListJoinTokensRequest
-	34,  // 33: nodedb.admin.v1.Admin.RevokeJoinToken:input_type -> nodedb.admin.v1.RevokeJoinTokenRequest
-	35,  // 34: nodedb.admin.v1.Admin.Watch:input_type -> nodedb.admin.v1.WatchRequest
-	36,  // 35: nodedb.admin.v1.Admin.ListEvents:input_type -> nodedb.admin.v1.ListEventsRequest
-	37,  // 36: nodedb.admin.v1.Admin.Check:input_type -> nodedb.admin.v1.CheckRequest
-	38,  // 37: nodedb.admin.v1.Admin.ExplainMember:input_type -> nodedb.admin.v1.ExplainMemberRequest
-	39,  // 38: nodedb.admin.v1.Admin.ExplainRange:input_type -> nodedb.admin.v1.ExplainRangeRequest
-	40,  // 39: nodedb.admin.v1.Admin.VerifyRange:input_type -> nodedb.admin.v1.VerifyRangeRequest
-	41,  // 40: nodedb.admin.v1.Admin.InspectRaft:input_type -> nodedb.admin.v1.InspectRaftRequest
-	42,  // 41: nodedb.admin.v1.Admin.ListSupport:input_type -> nodedb.admin.v1.ListSupportRequest
-	43,  // 42: nodedb.admin.v1.Admin.DiffRouting:input_type -> nodedb.admin.v1.DiffRoutingRequest
-	44,  // 43: nodedb.admin.v1.Admin.PauseOperation:input_type -> nodedb.admin.v1.PauseOperationRequest
-	45,  // 44: nodedb.admin.v1.Admin.ResumeOperation:input_type -> nodedb.admin.v1.ResumeOperationRequest
-	46,  // 45: nodedb.admin.v1.Admin.LimitOperation:input_type -> nodedb.admin.v1.LimitOperationRequest
-	47,  // 46: nodedb.admin.v1.Admin.GetRebalance:input_type -> nodedb.admin.v1.GetRebalanceRequest
-	48,  // 47: nodedb.admin.v1.Admin.CreatePlan:input_type -> nodedb.admin.v1.CreatePlanRequest
-	49,  // 48: nodedb.admin.v1.Admin.ListPlans:input_type -> nodedb.admin.v1.ListPlansRequest
-	50,  // 49: nodedb.admin.v1.Admin.SetRebalancePolicy:input_type -> nodedb.admin.v1.SetRebalancePolicyRequest
-	51,  // 50: nodedb.admin.v1.Admin.ListAudit:input_type -> nodedb.admin.v1.ListAuditRequest
-	52,  // 51: nodedb.admin.v1.Admin.VerifyAudit:input_type -> nodedb.admin.v1.VerifyAuditRequest
-	53,  // 52: nodedb.admin.v1.Admin.ListCertificates:input_type -> nodedb.admin.v1.ListCertificatesRequest
-	54,  // 53: nodedb.admin.v1.Admin.IssueCertificate:input_type -> nodedb.admin.v1.IssueCertificateRequest
-	55,  // 54: nodedb.admin.v1.Admin.RevokeCertificate:input_type -> nodedb.admin.v1.RevokeCertificateRequest
-	56,  // 55: nodedb.admin.v1.Admin.RenewCertificate:input_type -> nodedb.admin.v1.RenewCertificateRequest
-	57,  // 56: nodedb.admin.v1.Admin.MoveCAKey:input_type -> nodedb.admin.v1.MoveCAKeyRequest
-	58,  // 57: nodedb.admin.v1.Admin.RotateCA:input_type -> nodedb.admin.v1.RotateCARequest
-	59,  // 58: nodedb.admin.v1.Admin.RotateGossipKey:input_type -> nodedb.admin.v1.RotateGossipKeyRequest
-	60,  // 59: nodedb.admin.v1.Admin.CollectDebug:input_type -> nodedb.admin.v1.CollectDebugRequest
-	61,  // 60: nodedb.admin.v1.Admin.GetStatus:output_type -> nodedb.admin.v1.GetStatusResponse
-	62,  // 61: nodedb.admin.v1.Admin.ListNodes:output_type -> nodedb.admin.v1.ListNodesResponse
-	63,  // 62: nodedb.admin.v1.Admin.ListMembers:output_type -> nodedb.admin.v1.ListMembersResponse
-	64,  // 63: nodedb.admin.v1.Admin.ListPools:output_type -> nodedb.admin.v1.ListPoolsResponse
-	65,  // 64: nodedb.admin.v1.Admin.RenamePool:output_type -> nodedb.admin.v1.RenamePoolResponse
-	66,  // 65: nodedb.admin.v1.Admin.ListRanges:output_type -> nodedb.admin.v1.ListRangesResponse
-	67,  // 66: nodedb.admin.v1.Admin.GetRouting:output_type -> nodedb.admin.v1.GetRoutingResponse
-	68,  // 67: nodedb.admin.v1.Admin.LookupRoute:output_type -> nodedb.admin.v1.LookupRouteResponse
-	69,  // 68: nodedb.admin.v1.Admin.CheckSafe:output_type -> nodedb.admin.v1.CheckSafeResponse
-	70,  // 69: nodedb.admin.v1.Admin.PlanOperation:output_type -> nodedb.admin.v1.PlanOperationResponse
-	71,  // 70: nodedb.admin.v1.Admin.StartOperation:output_type -> nodedb.admin.v1.StartOperationResponse
-	72,  // 71: nodedb.admin.v1.Admin.GetOperation:output_type -> nodedb.admin.v1.GetOperationResponse
-	73,  // 72: nodedb.admin.v1.Admin.ListOperations:output_type -> nodedb.admin.v1.ListOperationsResponse
-	74,  // 73: nodedb.admin.v1.Admin.WatchOperation:output_type -> nodedb.admin.v1.WatchOperationResponse
-	75,  // 74: nodedb.admin.v1.Admin.CancelOperation:output_type -> nodedb.admin.v1.CancelOperationResponse
-	76,  // 75: nodedb.admin.v1.Admin.Undrain:output_type -> nodedb.admin.v1.UndrainResponse
-	77,  // 76: nodedb.admin.v1.Admin.Recommission:output_type -> nodedb.admin.v1.RecommissionResponse
-	78,  // 77: nodedb.admin.v1.Admin.SetCordon:output_type -> nodedb.admin.v1.SetCordonResponse
-	79,  // 78: nodedb.admin.v1.Admin.ListSessions:output_type -> nodedb.admin.v1.ListSessionsResponse
-	80,  // 79: nodedb.admin.v1.Admin.CancelSession:output_type -> nodedb.admin.v1.CancelSessionResponse
-	81,  // 80: nodedb.admin.v1.Admin.WhoAmI:output_type -> nodedb.admin.v1.WhoAmIResponse
-	82,  // 81: nodedb.admin.v1.Admin.GetVersion:output_type -> nodedb.admin.v1.GetVersionResponse
-	83,  // 82: nodedb.admin.v1.Admin.GetUpgrade:output_type -> nodedb.admin.v1.GetUpgradeResponse
-	84,  // 83: nodedb.admin.v1.Admin.CreateToken:output_type -> nodedb.admin.v1.CreateTokenResponse
-	85,  // 84: nodedb.admin.v1.Admin.ListTokens:output_type -> nodedb.admin.v1.ListTokensResponse
-	86,  // 85: nodedb.admin.v1.Admin.RevokeToken:output_type -> nodedb.admin.v1.RevokeTokenResponse
-	87,  // 86: nodedb.admin.v1.Admin.CreateJoinToken:output_type -> nodedb.admin.v1.CreateJoinTokenResponse
-	88,  // 87: nodedb.admin.v1.Admin.ListJoinTokens:output_type -> nodedb.admin.v1.ListJoinTokensResponse
-	89,  // 88: nodedb.admin.v1.Admin.RevokeJoinToken:output_type -> nodedb.admin.v1.RevokeJoinTokenResponse
-	90,  // 89: nodedb.admin.v1.Admin.Watch:output_type -> nodedb.admin.v1.WatchResponse
-	91,  // 90: nodedb.admin.v1.Admin.ListEvents:output_type -> nodedb.admin.v1.ListEventsResponse
-	92,  // 91: nodedb.admin.v1.Admin.Check:output_type -> nodedb.admin.v1.CheckResponse
-	93,  // 92: nodedb.admin.v1.Admin.ExplainMember:output_type -> nodedb.admin.v1.ExplainMemberResponse
-	94,  // 93: nodedb.admin.v1.Admin.ExplainRange:output_type -> nodedb.admin.v1.ExplainRangeResponse
-	95,  // 94: nodedb.admin.v1.Admin.VerifyRange:output_type -> nodedb.admin.v1.VerifyRangeResponse
-	96,  // 95: nodedb.admin.v1.Admin.InspectRaft:output_type -> nodedb.admin.v1.InspectRaftResponse
-	97,  // 96: nodedb.admin.v1.Admin.ListSupport:output_type -> nodedb.admin.v1.ListSupportResponse
-	98,  // 97: nodedb.admin.v1.Admin.DiffRouting:output_type -> nodedb.admin.v1.DiffRoutingResponse
-	99,  // 98: nodedb.admin.v1.Admin.PauseOperation:output_type -> nodedb.admin.v1.PauseOperationResponse
-	100, // 99: nodedb.admin.v1.Admin.ResumeOperation:output_type -> nodedb.admin.v1.ResumeOperationResponse
-	101, // 100: nodedb.admin.v1.Admin.LimitOperation:output_type -> nodedb.admin.v1.LimitOperationResponse
-	102, // 101: nodedb.admin.v1.Admin.GetRebalance:output_type -> nodedb.admin.v1.GetRebalanceResponse
-	103, // 102: nodedb.admin.v1.Admin.CreatePlan:output_type -> nodedb.admin.v1.CreatePlanResponse
-	104, // 103: nodedb.admin.v1.Admin.ListPlans:output_type -> nodedb.admin.v1.ListPlansResponse
-	105, // 104: nodedb.admin.v1.Admin.SetRebalancePolicy:output_type -> nodedb.admin.v1.SetRebalancePolicyResponse
-	106, // 105: nodedb.admin.v1.Admin.ListAudit:output_type -> nodedb.admin.v1.ListAuditResponse
-	107, // 106: nodedb.admin.v1.Admin.VerifyAudit:output_type -> nodedb.admin.v1.VerifyAuditResponse
-	108, // 107: nodedb.admin.v1.Admin.ListCertificates:output_type -> nodedb.admin.v1.ListCertificatesResponse
-	109, // 108: nodedb.admin.v1.Admin.IssueCertificate:output_type -> nodedb.admin.v1.IssueCertificateResponse
-	110, // 109: nodedb.admin.v1.Admin.RevokeCertificate:output_type -> nodedb.admin.v1.RevokeCertificateResponse
-	111, // 110: nodedb.admin.v1.Admin.RenewCertificate:output_type -> nodedb.admin.v1.RenewCertificateResponse
-	112, // 111: nodedb.admin.v1.Admin.MoveCAKey:output_type -> nodedb.admin.v1.MoveCAKeyResponse
-	113, // 112: nodedb.admin.v1.Admin.RotateCA:output_type -> nodedb.admin.v1.RotateCAResponse
-	114, // 113: nodedb.admin.v1.Admin.RotateGossipKey:output_type -> nodedb.admin.v1.RotateGossipKeyResponse
-	115, // 114: nodedb.admin.v1.Admin.CollectDebug:output_type -> nodedb.admin.v1.CollectDebugResponse
-	60,  // [60:115] is the sub-list for method output_type
-	5,   // [5:60] is the sub-list for method input_type
+	25,  // 24: nodedb.admin.v1.Admin.ListTransactions:input_type -> nodedb.admin.v1.ListTransactionsRequest
+	26,  // 25: nodedb.admin.v1.Admin.CancelSession:input_type -> nodedb.admin.v1.CancelSessionRequest
+	27,  // 26: nodedb.admin.v1.Admin.WhoAmI:input_type -> nodedb.admin.v1.WhoAmIRequest
+	28,  // 27: nodedb.admin.v1.Admin.GetVersion:input_type -> nodedb.admin.v1.GetVersionRequest
+	29,  // 28: nodedb.admin.v1.Admin.GetUpgrade:input_type -> nodedb.admin.v1.GetUpgradeRequest
+	30,  // 29: nodedb.admin.v1.Admin.CreateToken:input_type -> nodedb.admin.v1.CreateTokenRequest
+	31,  // 30: nodedb.admin.v1.Admin.ListTokens:input_type -> nodedb.admin.v1.ListTokensRequest
+	32,  // 31: nodedb.admin.v1.Admin.RevokeToken:input_type -> nodedb.admin.v1.RevokeTokenRequest
+	33,  // 32: nodedb.admin.v1.Admin.CreateJoinToken:input_type -> nodedb.admin.v1.CreateJoinTokenRequest
+	34,  // 33: nodedb.admin.v1.Admin.ListJoinTokens:input_type -> nodedb.admin.v1.ListJoinTokensRequest
+	35,  // 34: nodedb.admin.v1.Admin.RevokeJoinToken:input_type -> nodedb.admin.v1.RevokeJoinTokenRequest
+	36,  // 35: nodedb.admin.v1.Admin.Watch:input_type -> nodedb.admin.v1.WatchRequest
+	37,  // 36: nodedb.admin.v1.Admin.ListEvents:input_type -> nodedb.admin.v1.ListEventsRequest
+	38,  // 37: nodedb.admin.v1.Admin.Check:input_type -> nodedb.admin.v1.CheckRequest
+	39,  // 38: nodedb.admin.v1.Admin.ExplainMember:input_type -> nodedb.admin.v1.ExplainMemberRequest
+	40,  // 39: nodedb.admin.v1.Admin.ExplainRange:input_type -> nodedb.admin.v1.ExplainRangeRequest
+	41,  // 40: nodedb.admin.v1.Admin.VerifyRange:input_type -> nodedb.admin.v1.VerifyRangeRequest
+	42,  // 41: nodedb.admin.v1.Admin.InspectRaft:input_type -> nodedb.admin.v1.InspectRaftRequest
+	43,  // 42: nodedb.admin.v1.Admin.ListSupport:input_type -> nodedb.admin.v1.ListSupportRequest
+	44,  // 43: nodedb.admin.v1.Admin.DiffRouting:input_type -> nodedb.admin.v1.DiffRoutingRequest
+	45,  // 44: nodedb.admin.v1.Admin.PauseOperation:input_type -> nodedb.admin.v1.PauseOperationRequest
+	46,  // 45: nodedb.admin.v1.Admin.ResumeOperation:input_type -> nodedb.admin.v1.ResumeOperationRequest
+	47,  // 46: nodedb.admin.v1.Admin.LimitOperation:input_type -> nodedb.admin.v1.LimitOperationRequest
+	48,  // 47: nodedb.admin.v1.Admin.GetRebalance:input_type -> nodedb.admin.v1.GetRebalanceRequest
+	49,  // 48: nodedb.admin.v1.Admin.CreatePlan:input_type -> nodedb.admin.v1.CreatePlanRequest
+	50,  // 49: nodedb.admin.v1.Admin.ListPlans:input_type -> nodedb.admin.v1.ListPlansRequest
+	51,  // 50: nodedb.admin.v1.Admin.SetRebalancePolicy:input_type -> nodedb.admin.v1.SetRebalancePolicyRequest
+	52,  // 51: nodedb.admin.v1.Admin.ListAudit:input_type -> nodedb.admin.v1.ListAuditRequest
+	53,  // 52: nodedb.admin.v1.Admin.VerifyAudit:input_type -> nodedb.admin.v1.VerifyAuditRequest
+	54,  // 53: nodedb.admin.v1.Admin.ListCertificates:input_type -> nodedb.admin.v1.ListCertificatesRequest
+	55,  // 54: nodedb.admin.v1.Admin.IssueCertificate:input_type -> nodedb.admin.v1.IssueCertificateRequest
+	56,  // 55: nodedb.admin.v1.Admin.RevokeCertificate:input_type -> nodedb.admin.v1.RevokeCertificateRequest
+	57,  // 56: nodedb.admin.v1.Admin.RenewCertificate:input_type -> nodedb.admin.v1.RenewCertificateRequest
+	58,  // 57: nodedb.admin.v1.Admin.MoveCAKey:input_type -> nodedb.admin.v1.MoveCAKeyRequest
+	59,  // 58: nodedb.admin.v1.Admin.RotateCA:input_type -> nodedb.admin.v1.RotateCARequest
+	60,  // 59: nodedb.admin.v1.Admin.RotateGossipKey:input_type -> nodedb.admin.v1.RotateGossipKeyRequest
+	61,  // 60: nodedb.admin.v1.Admin.CollectDebug:input_type -> nodedb.admin.v1.CollectDebugRequest
+	62,  // 61: nodedb.admin.v1.Admin.GetStatus:output_type -> nodedb.admin.v1.GetStatusResponse
+	63,  // 62: nodedb.admin.v1.Admin.ListNodes:output_type -> nodedb.admin.v1.ListNodesResponse
+	64,  // 63: nodedb.admin.v1.Admin.ListMembers:output_type -> nodedb.admin.v1.ListMembersResponse
+	65,  // 64: nodedb.admin.v1.Admin.ListPools:output_type -> nodedb.admin.v1.ListPoolsResponse
+	66,  // 65: nodedb.admin.v1.Admin.RenamePool:output_type -> nodedb.admin.v1.RenamePoolResponse
+	67,  // 66: nodedb.admin.v1.Admin.ListRanges:output_type -> nodedb.admin.v1.ListRangesResponse
+	68,  // 67: nodedb.admin.v1.Admin.GetRouting:output_type -> nodedb.admin.v1.GetRoutingResponse
+	69,  // 68: nodedb.admin.v1.Admin.LookupRoute:output_type -> nodedb.admin.v1.LookupRouteResponse
+	70,  // 69: nodedb.admin.v1.Admin.CheckSafe:output_type -> nodedb.admin.v1.CheckSafeResponse
+	71,  // 70: nodedb.admin.v1.Admin.PlanOperation:output_type -> nodedb.admin.v1.PlanOperationResponse
+	72,  // 71: nodedb.admin.v1.Admin.StartOperation:output_type -> nodedb.admin.v1.StartOperationResponse
+	73,  // 72: nodedb.admin.v1.Admin.GetOperation:output_type -> nodedb.admin.v1.GetOperationResponse
+	74,  // 73: nodedb.admin.v1.Admin.ListOperations:output_type -> nodedb.admin.v1.ListOperationsResponse
+	75,  // 74: nodedb.admin.v1.Admin.WatchOperation:output_type -> nodedb.admin.v1.WatchOperationResponse
+	76,  // 75: nodedb.admin.v1.Admin.CancelOperation:output_type -> nodedb.admin.v1.CancelOperationResponse
+	77,  // 76: nodedb.admin.v1.Admin.Undrain:output_type -> nodedb.admin.v1.UndrainResponse
+	78,  // 77: nodedb.admin.v1.Admin.Recommission:output_type -> nodedb.admin.v1.RecommissionResponse
+	79,  // 78: nodedb.admin.v1.Admin.SetCordon:output_type -> nodedb.admin.v1.SetCordonResponse
+	80,  // 79: nodedb.admin.v1.Admin.ListSessions:output_type -> nodedb.admin.v1.ListSessionsResponse
+	81,  // 80: nodedb.admin.v1.Admin.ListTransactions:output_type -> nodedb.admin.v1.ListTransactionsResponse
+	82,  // 81: nodedb.admin.v1.Admin.CancelSession:output_type -> nodedb.admin.v1.CancelSessionResponse
+	83,  // 82: nodedb.admin.v1.Admin.WhoAmI:output_type -> nodedb.admin.v1.WhoAmIResponse
+	84,  // 83: nodedb.admin.v1.Admin.GetVersion:output_type -> nodedb.admin.v1.GetVersionResponse
+	85,  // 84: nodedb.admin.v1.Admin.GetUpgrade:output_type -> nodedb.admin.v1.GetUpgradeResponse
+	86,  // 85: nodedb.admin.v1.Admin.CreateToken:output_type -> nodedb.admin.v1.CreateTokenResponse
+	87,  // 86: nodedb.admin.v1.Admin.ListTokens:output_type -> nodedb.admin.v1.ListTokensResponse
+	88,  // 87: nodedb.admin.v1.Admin.RevokeToken:output_type -> nodedb.admin.v1.RevokeTokenResponse
+	89,  // 88: nodedb.admin.v1.Admin.CreateJoinToken:output_type -> nodedb.admin.v1.CreateJoinTokenResponse
+	90,  // 89: nodedb.admin.v1.Admin.ListJoinTokens:output_type -> nodedb.admin.v1.ListJoinTokensResponse
+	91,  // 90: nodedb.admin.v1.Admin.RevokeJoinToken:output_type -> nodedb.admin.v1.RevokeJoinTokenResponse
+	92,  // 91: nodedb.admin.v1.Admin.Watch:output_type -> nodedb.admin.v1.WatchResponse
+	93,  // 92: nodedb.admin.v1.Admin.ListEvents:output_type -> nodedb.admin.v1.ListEventsResponse
+	94,  // 93: nodedb.admin.v1.Admin.Check:output_type -> nodedb.admin.v1.CheckResponse
+	95,  // 94: nodedb.admin.v1.Admin.ExplainMember:output_type -> nodedb.admin.v1.ExplainMemberResponse
+	96,  // 95: nodedb.admin.v1.Admin.ExplainRange:output_type -> nodedb.admin.v1.ExplainRangeResponse
+	97,  // 96: nodedb.admin.v1.Admin.VerifyRange:output_type -> nodedb.admin.v1.VerifyRangeResponse
+	98,  // 97: nodedb.admin.v1.Admin.InspectRaft:output_type -> nodedb.admin.v1.InspectRaftResponse
+	99,  // 98: nodedb.admin.v1.Admin.ListSupport:output_type -> nodedb.admin.v1.ListSupportResponse
+	100, // 99: nodedb.admin.v1.Admin.DiffRouting:output_type -> nodedb.admin.v1.DiffRoutingResponse
+	101, // 100: nodedb.admin.v1.Admin.PauseOperation:output_type -> nodedb.admin.v1.PauseOperationResponse
+	102, // 101: nodedb.admin.v1.Admin.ResumeOperation:output_type -> nodedb.admin.v1.ResumeOperationResponse
+	103, // 102: nodedb.admin.v1.Admin.LimitOperation:output_type -> nodedb.admin.v1.LimitOperationResponse
+	104, // 103: nodedb.admin.v1.Admin.GetRebalance:output_type -> nodedb.admin.v1.GetRebalanceResponse
+	105, // 104: nodedb.admin.v1.Admin.CreatePlan:output_type -> nodedb.admin.v1.CreatePlanResponse
+	106, // 105: nodedb.admin.v1.Admin.ListPlans:output_type -> nodedb.admin.v1.ListPlansResponse
+	107, // 106: nodedb.admin.v1.Admin.SetRebalancePolicy:output_type -> nodedb.admin.v1.SetRebalancePolicyResponse
+	108, // 107: nodedb.admin.v1.Admin.ListAudit:output_type -> nodedb.admin.v1.ListAuditResponse
+	109, // 108: nodedb.admin.v1.Admin.VerifyAudit:output_type -> nodedb.admin.v1.VerifyAuditResponse
+	110, // 109: nodedb.admin.v1.Admin.ListCertificates:output_type -> nodedb.admin.v1.ListCertificatesResponse
+	111, // 110: nodedb.admin.v1.Admin.IssueCertificate:output_type -> nodedb.admin.v1.IssueCertificateResponse
+	112, // 111: nodedb.admin.v1.Admin.RevokeCertificate:output_type -> nodedb.admin.v1.RevokeCertificateResponse
+	113, // 112: nodedb.admin.v1.Admin.RenewCertificate:output_type -> nodedb.admin.v1.RenewCertificateResponse
+	114, // 113: nodedb.admin.v1.Admin.MoveCAKey:output_type -> nodedb.admin.v1.MoveCAKeyResponse
+	115, // 114: nodedb.admin.v1.Admin.RotateCA:output_type -> nodedb.admin.v1.RotateCAResponse
+	116, // 115: nodedb.admin.v1.Admin.RotateGossipKey:output_type -> nodedb.admin.v1.RotateGossipKeyResponse
+	117, // 116: nodedb.admin.v1.Admin.CollectDebug:output_type -> nodedb.admin.v1.CollectDebugResponse
+	61,  // [61:117] is the sub-list for method output_type
+	5,   // [5:61] is the sub-list for method input_type
 	4,   // [4:5] is the sub-list for extension type_name
 	3,   // [3:4] is the sub-list for extension extendee
 	0,   // [0:3] is the sub-list for field type_name

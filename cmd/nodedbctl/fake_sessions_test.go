@@ -43,3 +43,21 @@ func (f *fakeCluster) CancelSession(_ context.Context, r *adminpb.CancelSessionR
 	}
 	return nil, refuse(connect.CodeNotFound, fmt.Sprintf("there is no session %d: nodedbctl sessions lists them", r.GetPid()), &adminpb.ErrorDetail{Kind: adminpb.ErrorKind_ERROR_KIND_NOT_FOUND})
 }
+
+// ListTransactions has one that waits for another, and one that nobody minds.
+func (f *fakeCluster) ListTransactions(_ context.Context, r *adminpb.ListTransactionsRequest) (*adminpb.ListTransactionsResponse, error) {
+	ago := func(d time.Duration) *timestamppb.Timestamp {
+		return timestamppb.New(asOf().GetTime().AsTime().Add(-d))
+	}
+	holder, waiter := &adminpb.TransactionRef{Id: "a0", Node: 2, Pid: 2097153}, &adminpb.TransactionRef{Id: "b0", Node: 1, Pid: 1048577}
+	out := &adminpb.ListTransactionsResponse{AsOf: asOf(), Transactions: []*adminpb.Transaction{
+		{Id: "a0", Node: 2, Pid: 2097153, User: "app", Application: "billing", State: "idle", Isolation: "read committed", Began: ago(100 * time.Second), Locks: 7, Ranges: 2,
+			Blocks: []*adminpb.TransactionRef{waiter}, Hidden: true},
+		{Id: "b0", Node: 1, Pid: 1048577, User: "app", Application: "shop", State: "waiting", Isolation: "read committed", Began: ago(5 * time.Second), Locks: 1, Ranges: 1,
+			WaitsFor: []*adminpb.TransactionRef{holder, {Id: "c0", Node: 3}}, WaitsSince: ago(2 * time.Second), Statement: "UPDATE orders SET state = 'paid'"},
+	}}
+	if !r.GetBlocked() {
+		out.Transactions = append(out.Transactions, &adminpb.Transaction{Node: 3, User: "root", State: "active", Isolation: "repeatable read", Began: ago(time.Second)})
+	}
+	return out, nil
+}

@@ -25,11 +25,14 @@ type Backend interface {
 	Sessions
 }
 
-// Sessions are the SQL sessions of all nodes.
+// Sessions are the SQL sessions of all nodes, and their transactions.
 type Sessions interface {
 	// Sessions asks every node for its SQL sessions; perNode as in Observe. Nodes that
 	// do not answer are missing.
 	Sessions(ctx context.Context, perNode time.Duration) (found map[cluster.NodeID][]cluster.Session, missing []cluster.NodeID)
+	// Transactions asks every node for the transactions that it is the gateway of; the
+	// oldest are first, and they are linked. perNode and missing as for Sessions.
+	Transactions(ctx context.Context, perNode time.Duration) (found []cluster.Transaction, missing []cluster.NodeID)
 	// EndSession ends a session of a node, or only the statement that it runs. there:
 	// the node has such a session; ended: something was ended.
 	EndSession(ctx context.Context, node cluster.NodeID, pid uint32, terminate bool) (there, ended bool, err error)

@@ -48,6 +48,7 @@ type fakeBackend struct {
 	rotated     []string
 	proofs      map[cluster.NodeID]AuditProof
 	sessions    map[cluster.NodeID][]cluster.Session
+	txns        []cluster.Transaction
 	silent      []cluster.NodeID // do not tell of their sessions
 	ended       []string
 }
@@ -105,6 +106,11 @@ func newFakeBackend(ca []byte) *fakeBackend {
 
 func (b *fakeBackend) Sessions(context.Context, time.Duration) (map[cluster.NodeID][]cluster.Session, []cluster.NodeID) {
 	return b.sessions, b.silent
+}
+
+func (b *fakeBackend) Transactions(context.Context, time.Duration) ([]cluster.Transaction, []cluster.NodeID) {
+	cluster.LinkTransactions(b.txns)
+	return b.txns, b.silent
 }
 
 func (b *fakeBackend) EndSession(_ context.Context, node cluster.NodeID, pid uint32, terminate bool) (there, ended bool, err error) {

@@ -83,3 +83,47 @@ func (s *service) session(ctx context.Context, r *adminpb.CancelSessionRequest) 
 	}
 	return nil, &Error{Kind: KindNotFound, Message: fmt.Sprintf("there is no session %d: nodedbctl sessions lists them", r.GetPid())}
 }
+
+// ListTransactions implements adminpb.AdminHandler.
+func (s *service) ListTransactions(ctx context.Context, r *adminpb.ListTransactionsRequest) (*adminpb.ListTransactionsResponse, error) {
+	if len(r.GetNodes()) > 0 {
+		if _, err := s.known(r.GetNodes()); err != nil {
+			return nil, err
+		}
+	}
+	found, missing := s.backend.Transactions(ctx, perNode(r.GetNodeTimeout()))
+	out := &adminpb.ListTransactionsResponse{AsOf: s.asOf()}
+	out.AsOf.Missing, out.AsOf.Complete = nodeIDs(missing), len(missing) == 0
+	for i := range found {
+		t := &found[i]
+		switch {
+		case r.GetBlocked() && len(t.WaitsFor)+len(t.Blocks) == 0,
+			len(r.GetNodes()) > 0 && !slices.Contains(r.GetNodes(), uint32(t.Node)),
+			r.GetUser() != "" && t.User != r.GetUser():
+			continue
+		}
+		out.Transactions = append(out.Transactions, transactionProto(caller(ctx), t))
+	}
+	return out, nil
+}
+
+// transactionProto is what a caller may see of a transaction.
+func transactionProto(who auth.Principal, t *cluster.Transaction) *adminpb.Transaction {
+	out := &adminpb.Transaction{
+		Id: t.ID, Node: uint32(t.Node), Pid: t.PID, User: t.User, Application: t.Application, State: string(t.State), Isolation: t.Isolation, Began: timestamp(t.Began),
+		Locks: uint32(t.Locks), Ranges: uint32(t.Ranges), WaitsFor: refs(t.WaitsFor), WaitsSince: timestamp(t.WaitsSince), Blocks: refs(t.Blocks),
+		Statement: t.Statement, StatementAt: timestamp(t.StatementAt),
+	}
+	if who.Role < auth.RoleOperator && who.Name != t.User {
+		out.Statement, out.Hidden = "", true
+	}
+	return out
+}
+
+func refs(ts []cluster.TransactionRef) []*adminpb.TransactionRef {
+	var out []*adminpb.TransactionRef
+	for _, t := range ts {
+		out = append(out, &adminpb.TransactionRef{Id: t.ID, Node: uint32(t.Node), Pid: t.PID})
+	}
+	return out
+}

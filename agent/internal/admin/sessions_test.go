@@ -89,3 +89,36 @@ func TestCancelSession(t *testing.T) {
 		t.Errorf("a session that may be on a node that is away: %v", err)
 	}
 }
+
+// TestListTransactions: with who waits for whom; blocked are only those that take part
+// in a wait.
+func TestListTransactions(t *testing.T) {
+	r := newRig(t)
+	at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	r.backend.txns = []cluster.Transaction{
+		{Node: 3, PID: 30, User: "app", State: cluster.TransactionIdle, Began: at.Add(time.Minute), Statement: "select 1"},
+		{ID: "b", Node: 2, PID: 20, User: "app", State: cluster.TransactionWaiting, Began: at.Add(time.Second), WaitsFor: []cluster.TransactionRef{{ID: "a", Node: 1}}, WaitsSince: at.Add(time.Minute)},
+		{ID: "a", Node: 1, PID: 10, User: "viewer", State: cluster.TransactionIdle, Began: at, Statement: "select 2", Locks: 7, Ranges: 2, Isolation: "repeatable read"},
+	}
+	list := func(ask *adminpb.ListTransactionsRequest) []*adminpb.Transaction {
+		t.Helper()
+		l, err := r.client("viewer").ListTransactions(t.Context(), ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l.GetTransactions()
+	}
+	all := list(&adminpb.ListTransactionsRequest{})
+	if len(all) != 3 || all[0].GetPid() != 10 || all[0].GetBlocks()[0].GetPid() != 20 || all[1].GetWaitsFor()[0].GetPid() != 10 || all[0].GetLocks() != 7 || all[0].GetRanges() != 2 {
+		t.Errorf("got %v", all)
+	}
+	if all[0].GetStatement() != "select 2" || all[2].GetStatement() != "" || !all[2].GetHidden() {
+		t.Errorf("statements: the own %q, another's %q, hidden %v", all[0].GetStatement(), all[2].GetStatement(), all[2].GetHidden())
+	}
+	if blocked := list(&adminpb.ListTransactionsRequest{Blocked: true}); len(blocked) != 2 {
+		t.Errorf("blocked: %v", blocked)
+	}
+	if one := list(&adminpb.ListTransactionsRequest{Nodes: []uint32{2}, User: "app"}); len(one) != 1 || one[0].GetPid() != 20 {
+		t.Errorf("of app on n2: %v", one)
+	}
+}

@@ -29,6 +29,7 @@ type Session struct {
 	StatementAt time.Time `json:"statementAt,omitzero"`
 	// TransactionAt is when its transaction began; zero: it is in none.
 	TransactionAt time.Time `json:"transactionAt,omitzero"`
+	Isolation     string    `json:"isolation,omitempty"` // of the transaction
 }
 
 // Busy is since when its transaction, or the statement that it runs outside of one,

@@ -44,18 +44,18 @@ func (a *activity) work(text string, at time.Time) {
 }
 
 // rest says that the session waits for its client; transaction is when its
-// transaction began, if it is in one.
-func (a *activity) rest(tx byte, at, transaction time.Time) {
+// transaction began, if it is in one, and isolation its level.
+func (a *activity) rest(tx byte, at, transaction time.Time, isolation string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.mu.Since, a.mu.TransactionAt = at, transaction
+	a.mu.Since, a.mu.TransactionAt, a.mu.Isolation = at, transaction, isolation
 	switch tx {
 	case 'T':
 		a.mu.State = cluster.SessionInTransaction
 	case 'E':
 		a.mu.State = cluster.SessionAborted
 	default:
-		a.mu.State, a.mu.TransactionAt = cluster.SessionIdle, time.Time{}
+		a.mu.State, a.mu.TransactionAt, a.mu.Isolation = cluster.SessionIdle, time.Time{}, ""
 	}
 }
 

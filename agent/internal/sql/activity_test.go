@@ -54,3 +54,24 @@ func TestActivityOfATransaction(t *testing.T) {
 		t.Errorf("after the transaction: %+v", s)
 	}
 }
+
+// TestShowSessionsAndTransactions: SHOW and the tables of nodedb_internal show what the
+// admin API shows.
+func TestShowSessionsAndTransactions(t *testing.T) {
+	f, c := slowFixture(t)
+	at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	f.server.cfg.Views = fakeViews{meta: f.meta, server: f.server,
+		elsewhere: []cluster.Session{{Node: 2, PID: 20, User: "bob", State: cluster.SessionIdle, Began: at, Since: at}},
+		txns: []cluster.Transaction{
+			{ID: "a0", Node: 2, PID: 20, User: "bob", State: cluster.TransactionIdle, Isolation: "read committed", Began: at, Locks: 7, Ranges: 2, Statement: "select 1", Blocks: []cluster.TransactionRef{{ID: "b0", Node: 1, PID: 7}}},
+			{ID: "b0", Node: 1, PID: 7, User: "root", State: cluster.TransactionWaiting, Isolation: "repeatable read", Began: at, WaitsFor: []cluster.TransactionRef{{ID: "a0", Node: 2, PID: 20}, {ID: "c0", Node: 3}}, WaitsSince: at.Add(time.Second)},
+		}}
+	c.want("42501 permission denied for SHOW SESSIONS / SHOW SESSIONS needs the role viewer; \"alice\" has none.", "show sessions")
+	c.want("42501 permission denied for SHOW TRANSACTIONS / SHOW TRANSACTIONS needs the role viewer; \"alice\" has none.", "show transactions")
+	root := f.open(func(o *SessionOptions) { o.User = "root" })
+	root.want("20|n2|bob|idle\nSELECT 1", "select pid, node, username, state from nodedb_internal.sessions where node = 'n2'")
+	const first = "a0|n2|20|bob|NULL|idle|read committed|2026-11-01 12:00:00+00|7|2|NULL|NULL|NULL|7|select 1\n" +
+		"b0|n1|7|root|NULL|waiting|repeatable read|2026-11-01 12:00:00+00|0|0|2026-11-01 12:00:01+00|a0,c0|20|NULL|NULL\n"
+	root.want(first+"SHOW", "show transactions")
+	root.want("20|7\nSELECT 1", "select pid, blocks_pids from nodedb_internal.transactions where blocks_pids is not null")
+}

@@ -309,6 +309,7 @@ type fakeViews struct {
 	server    *Server
 	elsewhere []cluster.Session // of another node
 	silent    []cluster.NodeID
+	txns      []cluster.Transaction
 }
 
 func (v fakeViews) Liveness() map[cluster.NodeID]cluster.Liveness {
@@ -318,6 +319,10 @@ func (v fakeViews) Liveness() map[cluster.NodeID]cluster.Liveness {
 // Sessions are those of the one node, and what elsewhere says.
 func (v fakeViews) Sessions(context.Context) ([]cluster.Session, []cluster.NodeID) {
 	return append(v.server.Sessions(), v.elsewhere...), v.silent
+}
+
+func (v fakeViews) Transactions(context.Context) ([]cluster.Transaction, []cluster.NodeID) {
+	return slices.Clone(v.txns), v.silent
 }
 
 func (v fakeViews) Leader(cluster.RangeID) cluster.NodeID { return 1 }

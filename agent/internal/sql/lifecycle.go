@@ -40,6 +40,12 @@ func lifecycleColumns(kind syntax.ShowKind) ([]shownColumn, bool) {
 			{"supports", datum.Bool}, {"support_since", at}, {"supports_withdrawn", number}, {"withdrawn_cause", text}}, true
 	case syntax.ShowNode, syntax.ShowSummary:
 		return []shownColumn{{"item", text}, {"value", text}}, true
+	case syntax.ShowSessions:
+		return []shownColumn{{"pid", number}, {"node", text}, {"username", text}, {"application", text}, {"client", text}, {"state", text}, {"since", at}, {"began", at},
+			{"transaction_at", at}, {"statement_at", at}, {"statement", text}}, true
+	case syntax.ShowTransactions:
+		return []shownColumn{{"id", text}, {"node", text}, {"pid", number}, {"username", text}, {"application", text}, {"state", text}, {"isolation", text}, {"began", at},
+			{"locks", number}, {"ranges", number}, {"waits_since", at}, {"waits_for", text}, {"waits_for_pids", text}, {"blocks_pids", text}, {"statement", text}}, true
 	case syntax.ShowPools:
 		return []shownColumn{{"name", text}, {"state", text}, {"replicas", number}, {"constraints", text}, {"prefer_leader", text},
 			{"ranges", number}, {"misfit", number}, {"collections", number}, {"operation", text}}, true
@@ -55,12 +61,17 @@ func lifecycleColumns(kind syntax.ShowKind) ([]shownColumn, bool) {
 // lifecycleTables are shown as tables of nodedb_internal too.
 var lifecycleTables = map[string]syntax.ShowKind{
 	"raft_groups": syntax.ShowRaftGroups, "peer_health": syntax.ShowPeerHealth, "cluster": syntax.ShowSummary, "events": syntax.ShowEvents, "pools": syntax.ShowPools,
+	"sessions": syntax.ShowSessions, "transactions": syntax.ShowTransactions,
 }
 
 // shownLifecycle makes the rows of what lifecycleColumns describes.
 func (s *Session) shownLifecycle(ctx context.Context, kind syntax.ShowKind, name string) ([][]datum.Datum, error) {
 	view := s.server.catalog.View()
 	switch kind {
+	case syntax.ShowSessions:
+		return sessionRows(s.allSessions(ctx)), ctx.Err()
+	case syntax.ShowTransactions:
+		return transactionRows(s.allTransactions(ctx)), ctx.Err()
 	case syntax.ShowPools:
 		statuses, _ := s.server.cfg.Views.ClusterStatus(ctx)
 		return s.server.pools(view, statuses), ctx.Err()

@@ -33,6 +33,8 @@ type ClusterViews interface {
 	// Sessions are those of all nodes, by process id; missing are the nodes that did
 	// not answer within a few seconds. The slice is the caller's.
 	Sessions(ctx context.Context) (found []cluster.Session, missing []cluster.NodeID)
+	// Transactions are those of all nodes, the oldest first, linked; missing as above.
+	Transactions(ctx context.Context) (found []cluster.Transaction, missing []cluster.NodeID)
 	// Leader is this node's guess of who leads a range; 0: none.
 	Leader(id cluster.RangeID) cluster.NodeID
 }

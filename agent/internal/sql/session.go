@@ -211,7 +211,7 @@ func (s *Session) IdleTimeout() time.Duration {
 }
 
 // rest has others see that the session waits for its client.
-func (s *Session) rest() { s.seen.rest(s.TxStatus(), s.server.cfg.Now(), s.began) }
+func (s *Session) rest() { s.seen.rest(s.TxStatus(), s.server.cfg.Now(), s.began, s.modes.isolation) }
 
 // FailTx makes the transaction, if there is one, a failed one: the protocol layer
 // found an error.

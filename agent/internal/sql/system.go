@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
 	"github.com/nodedb/nodedb/agent/internal/sql/pgcatalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
@@ -109,24 +108,4 @@ func (s *Session) catalogInput(ctx context.Context, t *pgcatalog.Table) *pgcatal
 		in.Sessions = s.allSessions(ctx)
 	}
 	return in
-}
-
-// hiddenStatement is what PostgreSQL shows in the place of a statement that is not for
-// the user to see.
-const hiddenStatement = "<insufficient privilege>"
-
-// allSessions are the sessions of all nodes as far as the user may see them. Those of
-// nodes that do not answer are left out, with a warning.
-func (s *Session) allSessions(ctx context.Context) []cluster.Session {
-	found, missing := s.server.cfg.Views.Sessions(ctx)
-	if len(missing) > 0 {
-		s.notice("WARNING", "01000", "the sessions of %s are not shown: no answer", nodeNames(missing).Text())
-	}
-	all := strength(s.adminRole(s.server.catalog.View())) >= strength(roleOperator) // as in the admin API
-	for i := range found {
-		if x := &found[i]; !all && x.User != s.options.User {
-			x.Statement, x.Client = hiddenStatement, ""
-		}
-	}
-	return found
 }

@@ -9,6 +9,9 @@ const (
 	ShowNode       ShowKind = "node"
 	ShowSummary    ShowKind = "cluster"
 	ShowEvents     ShowKind = "events"
+
+	ShowSessions     ShowKind = "sessions"
+	ShowTransactions ShowKind = "transactions"
 )
 
 // AlterNode is ALTER NODE n with what is to be done to the node.
@@ -22,7 +25,8 @@ func (*AlterNode) node() {}
 // NodeActions are what ALTER NODE does.
 var NodeActions = []string{"drain", "undrain", "decommission", "recommission", "cordon", "uncordon"}
 
-// showLifecycle reads RAFT GROUPS, PEER HEALTH, NODE n, CLUSTER and EVENTS. ok is
+// showLifecycle reads RAFT GROUPS, PEER HEALTH, NODE n, CLUSTER, EVENTS, SESSIONS and
+// TRANSACTIONS. ok is
 // false if it is none of them.
 func (p *cursor) showLifecycle() (node Node, err *Error, ok bool) { //nolint:revive // ok tells "not mine" from an error
 	switch p.word() {
@@ -33,9 +37,10 @@ func (p *cursor) showLifecycle() (node Node, err *Error, ok bool) { //nolint:rev
 	case "cluster":
 		p.advance()
 		return &ShowCluster{Kind: ShowSummary}, p.end(), true
-	case "events":
+	case "events", "sessions", "transactions":
+		kind := ShowKind(p.word())
 		p.advance()
-		return &ShowCluster{Kind: ShowEvents}, p.end(), true
+		return &ShowCluster{Kind: kind}, p.end(), true
 	case "node":
 		p.advance()
 		name, err := p.nodeName()

@@ -40,6 +40,7 @@ var examples = map[string]example{
 	"Recommission":       {body: `{"nodes":[2]}`},
 	"SetCordon":          {body: `{"nodes":[2],"cordon":false}`},
 	"ListSessions":       {body: `{"user":"root"}`},
+	"ListTransactions":   {body: `{"blocked":true}`},
 	"CancelSession":      {body: `{"pid":4711,"terminate":true,"reason":"stuck"}`, fails: 404},
 	"WhoAmI":             {body: `{}`},
 	"GetVersion":         {body: `{}`},

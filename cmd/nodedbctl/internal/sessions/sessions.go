@@ -1,4 +1,5 @@
-// Package sessions is the noun "session": list the clients of SQL, cancel their statements, end them.
+// Package sessions is the nouns "session" and "transaction": list the clients of SQL and
+// their transactions, cancel their statements, end them.
 package sessions
 
 import (
@@ -17,8 +18,22 @@ import (
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/view"
 )
 
-// which are the sessions that are asked for.
+// which are the sessions or transactions that are asked for.
 type which struct{ node, user string }
+
+func (w *which) bind(c *cobra.Command) {
+	c.Flags().StringVar(&w.node, "node", "", "only those of this node")
+	c.Flags().StringVar(&w.user, "user", "", "only this user's")
+}
+
+// nodes are the ids of the node that is asked for; nil: all.
+func (w *which) nodes(ctx context.Context, e *ctl.Env) ([]uint32, error) {
+	if w.node == "" {
+		return nil, nil
+	}
+	nodes, err := e.ResolveNodes(ctx, []string{w.node})
+	return ctl.NodeIDs(nodes), err
+}
 
 // New makes the command sessions.
 func New(e *ctl.Env) *cobra.Command {
@@ -29,8 +44,7 @@ func New(e *ctl.Env) *cobra.Command {
 	c := &cobra.Command{Use: "sessions [ls]", Aliases: []string{"session"}, Short: "List SQL sessions, cancel their statements, end them", Args: cobra.NoArgs, RunE: run}
 	ls := &cobra.Command{Use: "ls", Aliases: []string{"list"}, Short: "List the SQL sessions of all nodes", Args: cobra.NoArgs, RunE: run}
 	for _, x := range []*cobra.Command{c, ls} {
-		x.Flags().StringVar(&w.node, "node", "", "only those of this node")
-		x.Flags().StringVar(&w.user, "user", "", "only this user's")
+		w.bind(x)
 	}
 	c.AddCommand(ls, newCancel(e))
 	return c
@@ -41,15 +55,11 @@ func list(ctx context.Context, e *ctl.Env, w which) error {
 	if err != nil {
 		return err
 	}
-	ask := &adminpb.ListSessionsRequest{User: w.user, NodeTimeout: e.NodeTimeout()}
-	if w.node != "" {
-		nodes, err := e.ResolveNodes(ctx, []string{w.node})
-		if err != nil {
-			return err
-		}
-		ask.Nodes = ctl.NodeIDs(nodes)
+	nodes, err := w.nodes(ctx, e)
+	if err != nil {
+		return err
 	}
-	r, err := c.ListSessions(ctx, ask)
+	r, err := c.ListSessions(ctx, &adminpb.ListSessionsRequest{Nodes: nodes, User: w.user, NodeTimeout: e.NodeTimeout()})
 	if err != nil {
 		return err
 	}
@@ -78,12 +88,14 @@ var columns = []render.Column[view.Session]{
 		return render.Seconds(*s.TransactionSecs)
 	}},
 	{Head: "BEGAN", Wide: true, Key: "began", Cell: func(s view.Session) string { return s.Began.Format("2006-01-02 15:04:05") }},
-	{Head: "STATEMENT", Key: "statement", Cell: func(s view.Session) string {
-		if s.Hidden {
-			return "(hidden)"
-		}
-		return render.Or(render.OneLine(s.Statement))
-	}},
+	{Head: "STATEMENT", Key: "statement", Cell: func(s view.Session) string { return statement(s.Statement, s.Hidden) }},
+}
+
+func statement(text string, hidden bool) string {
+	if hidden {
+		return "(hidden)"
+	}
+	return render.Or(render.OneLine(text))
 }
 
 func stateStyle(state string) term.Style {

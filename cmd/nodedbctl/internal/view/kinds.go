@@ -40,6 +40,7 @@ func Kinds() []Kind {
 		one("Status", Status{}),
 		list("SupportList", Support{}), one("Support", Support{}),
 		list("TokenList", Token{}), one("Token", Token{}),
+		list("TransactionList", Transaction{}), one("Transaction", Transaction{}),
 		one("UpgradeStatus", UpgradeStatus{}),
 		one("Verdict", Verdict{}),
 		one("Version", Version{}),

@@ -1,0 +1,35 @@
+package cluster
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestLinkTransactions: the oldest is first; who waits learns whom for, unless the
+// other's node has told nothing, and who blocks learns whom.
+func TestLinkTransactions(t *testing.T) {
+	at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	all := []Transaction{
+		{ID: "b", Node: 2, PID: 20, Began: at.Add(time.Second), WaitsFor: []TransactionRef{{ID: "a", Node: 1}, {ID: "z", Node: 3}}},
+		{ID: "c", Node: 2, PID: 21, Began: at.Add(time.Second), WaitsFor: []TransactionRef{{ID: "a", Node: 1}}},
+		{Node: 1, PID: 11, Began: at.Add(time.Hour)},
+		{ID: "a", Node: 1, PID: 10, Began: at},
+	}
+	for range 2 { // again: the same
+		LinkTransactions(all)
+	}
+	var order []uint32
+	for i := range all {
+		order = append(order, all[i].PID)
+	}
+	if !slices.Equal(order, []uint32{10, 20, 21, 11}) {
+		t.Fatalf("order %v", order)
+	}
+	if want := []TransactionRef{{"b", 2, 20}, {"c", 2, 21}}; !slices.Equal(all[0].Blocks, want) {
+		t.Errorf("the oldest blocks %v, want %v", all[0].Blocks, want)
+	}
+	if want := []TransactionRef{{"a", 1, 10}, {"z", 3, 0}}; !slices.Equal(all[1].WaitsFor, want) {
+		t.Errorf("it waits for %v, want %v", all[1].WaitsFor, want)
+	}
+}
