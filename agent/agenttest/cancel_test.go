@@ -118,7 +118,7 @@ func operatorEndsSessions(t *testing.T, c *Cluster) {
 		t.Errorf("the statement ended with %v, want 57014", err)
 	}
 	Eventually(t, 10*time.Second, "the failed transaction is seen", func() error { return seen("idle in transaction (aborted)", "SELECT pg_sleep(50)") })
-	if txns, err := c.List("transactions", "--user", "root"); err != nil || len(txns) != 1 || fmt.Sprint(txns[0]["pid"], txns[0]["state"], txns[0]["isolation"]) != fmt.Sprint(conn.PgConn().PID(), "failed", "read committed") {
+	if txns, err := c.List("transactions", "--user", "root"); err != nil || len(txns) != 1 || txns[0]["pid"] != float64(conn.PgConn().PID()) || txns[0]["state"] != "failed" || txns[0]["isolation"] != "read committed" {
 		t.Errorf("transactions: %v %v, want the failed one of the session", txns, err)
 	}
 	if r := c.TryCtl("sessions", "cancel", pid); r.Code != 0 || !strings.Contains(r.Stderr, "nothing was done") {
