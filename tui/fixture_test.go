@@ -271,6 +271,32 @@ func (f *fixture) rebalance() *adminpb.GetRebalanceResponse {
 	}
 }
 
+// sessions are some clients: one holds what two others want.
+func (f *fixture) sessions() (*adminpb.ListSessionsResponse, *adminpb.ListTransactionsResponse) {
+	ago := func(s int) *timestamppb.Timestamp {
+		return timestamppb.New(asOf().GetTime().AsTime().Add(-time.Duration(s) * time.Second))
+	}
+	session := func(node, n uint32, user, app, state, statement string, since int) *adminpb.Session {
+		return &adminpb.Session{Pid: node<<20 + n, Node: node, User: user, Application: app, Client: fmt.Sprintf("10.0.1.%d:4%04d", n, n), State: state, Since: ago(since),
+			Began: ago(7200), Statement: statement, StatementAt: ago(since)}
+	}
+	s := &adminpb.ListSessionsResponse{AsOf: asOf(), Sessions: []*adminpb.Session{
+		session(1, 1, "app", "shop", "active", "UPDATE orders SET state = 'paid' WHERE id = 4711", 3),
+		session(1, 2, "root", "nodedbctl", "idle", "SELECT 1", 60),
+		session(2, 1, "app", "billing", "idle in transaction", "UPDATE accounts SET balance = balance - 70\n\tWHERE id = 9", 95),
+		session(3, 7, "app", "shop", "active", "SELECT * FROM orders WHERE id = 4711 FOR UPDATE", 1),
+		session(3, 8, "report", "", "active", "SELECT region, sum(total) FROM orders GROUP BY region", 12),
+	}}
+	holder := &adminpb.TransactionRef{Id: "18a2", Node: 2, Pid: 2<<20 + 1}
+	first, second := &adminpb.TransactionRef{Id: "18a7", Node: 1, Pid: 1<<20 + 1}, &adminpb.TransactionRef{Id: "18a9", Node: 3, Pid: 3<<20 + 7}
+	x := &adminpb.ListTransactionsResponse{AsOf: asOf(), Transactions: []*adminpb.Transaction{
+		{Id: holder.Id, Node: 2, Pid: holder.Pid, User: "app", State: "idle", Isolation: "read committed", Began: ago(101), Locks: 3, Ranges: 2, Blocks: []*adminpb.TransactionRef{first, second}},
+		{Id: first.Id, Node: 1, Pid: first.Pid, User: "app", State: "waiting", Isolation: "read committed", Began: ago(4), Locks: 1, Ranges: 1, WaitsFor: []*adminpb.TransactionRef{holder}, WaitsSince: ago(3)},
+		{Id: second.Id, Node: 3, Pid: second.Pid, User: "app", State: "waiting", Isolation: "repeatable read", Began: ago(1), WaitsFor: []*adminpb.TransactionRef{holder}, WaitsSince: ago(1)},
+	}}
+	return s, x
+}
+
 // pools is what is asked for beside the stream.
 func (f *fixture) pools() *adminpb.ListPoolsResponse {
 	r := &adminpb.ListPoolsResponse{AsOf: asOf(), Pools: []*adminpb.Pool{

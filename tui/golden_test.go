@@ -92,9 +92,12 @@ func press(d *Dashboard, keys ...string) {
 	}
 }
 
-// givePools answers what the view of the pools asks for.
-func givePools(d *Dashboard, f *fixture) {
+// giveAsked answers what the views of pools and sessions ask for.
+func giveAsked(d *Dashboard, f *fixture) {
 	d.update(fromPage{number: d.number, page: page.Pools, result: page.Result{Name: "pools", Value: f.pools()}})
+	var answer page.SessionsAnswer
+	answer.Sessions, answer.Transactions = f.sessions()
+	d.update(fromPage{number: d.number, page: page.Sessions, result: page.Result{Name: "sessions", Value: answer}})
 }
 
 // TestGoldenViews holds the frame of each view in each look.
@@ -103,9 +106,9 @@ func TestGoldenViews(t *testing.T) {
 		snap := fold(t, newFixture(5, 64, false).story(90)...)
 		for _, look := range []string{"dark", "light", "16", "mono", "ascii"} {
 			d := dashboardOf(t, snap, &adminpb.WhoAmIResponse{Name: "root", Role: adminpb.Role_ROLE_ADMIN}, look, s.w, s.h)
-			givePools(d, newFixture(5, 64, false))
+			giveAsked(d, newFixture(5, 64, false))
 			for i, name := range Views() {
-				press(d, fmt.Sprint(i+1))
+				press(d, fmt.Sprint((i+1)%10))
 				golden(t, d, fmt.Sprintf("%dx%d/%s.%s", s.w, s.h, name, look))
 			}
 		}
@@ -141,12 +144,20 @@ func TestGoldenStates(t *testing.T) {
 		}},
 		{"range-detail", bad, func(d *Dashboard) { press(d, "3", "n", "enter") }},
 		{"pool", bad, func(d *Dashboard) {
-			givePools(d, newFixture(5, 64, false))
+			giveAsked(d, newFixture(5, 64, false))
 			press(d, "9", "j")
 		}},
 		{"pool-mistake", bad, func(d *Dashboard) {
-			givePools(d, newFixture(5, 64, false))
+			giveAsked(d, newFixture(5, 64, false))
 			press(d, "9", "E", "x", "enter")
+		}},
+		{"session-waits", bad, func(d *Dashboard) {
+			giveAsked(d, newFixture(5, 64, false))
+			press(d, "0", "j")
+		}},
+		{"sessions-filter", bad, func(d *Dashboard) {
+			giveAsked(d, newFixture(5, 64, false))
+			press(d, "0", "/", "b", "l", "o", "c", "k", "s", ">", "0", "enter")
 		}},
 		{"pools-loading", bad, func(d *Dashboard) { press(d, "9") }},
 		{"operation", bad, func(d *Dashboard) { press(d, "6", "enter") }},

@@ -100,6 +100,23 @@ func (s *simulated) ListPools(context.Context, *adminpb.ListPoolsRequest) (*admi
 	return r, nil
 }
 
+func (s *simulated) ListSessions(context.Context, *adminpb.ListSessionsRequest) (*adminpb.ListSessionsResponse, error) {
+	list, _ := s.f.sessions()
+	return list, nil
+}
+
+func (s *simulated) ListTransactions(context.Context, *adminpb.ListTransactionsRequest) (*adminpb.ListTransactionsResponse, error) {
+	_, list := s.f.sessions()
+	return list, nil
+}
+
+func (s *simulated) CancelSession(_ context.Context, r *adminpb.CancelSessionRequest) (*adminpb.CancelSessionResponse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.started = append(s.started, fmt.Sprintf("cancel %d %v", r.GetPid(), r.GetTerminate()))
+	return &adminpb.CancelSessionResponse{Ended: true}, nil
+}
+
 func (s *simulated) LookupRoute(_ context.Context, r *adminpb.LookupRouteRequest) (*adminpb.LookupRouteResponse, error) {
 	if r.GetCollection() != "orders" {
 		return nil, &client.Error{Kind: client.NotFound, Message: "there is no collection " + r.GetCollection(), Sent: true}
@@ -307,6 +324,36 @@ func TestDecommissionStory(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := "decommission [5] confirm pl-9c41"; len(c.started) != 1 || c.started[0] != want {
+		t.Errorf("asked for %q, want %q once", c.started, want)
+	}
+}
+
+// TestSessionStory finds who blocks others, and ends that session.
+func TestSessionStory(t *testing.T) {
+	c := newSimulated()
+	s := open(t, c, 120, 36)
+	s.see("HEALTHY", "● live", "root admin")
+	s.keys("0")
+	s.see("2097153", "idle in transaction", "blocks", "1048577 on n1, 3145735 on n3", "SET balance = balance - 70 WHERE id = 9")
+	s.keys("j")
+	s.see("waits for", "2097153 on n2, for 3s; b goes there")
+	s.keys("b")
+	s.see("session 2097153")
+	s.keys("X")
+	s.see("cancel the statement of session 2097153", "it runs no statement: there is nothing to cancel")
+	s.keys(esc)
+	s.gone("nothing to cancel")
+	s.keys("K")
+	s.see("end session 2097153", "application billing, is idle in transaction", "its transaction rolled back", "type 2097153")
+	s.keys("2097153\r")
+	s.see("done")
+	s.keys(esc)
+	s.gone("done")
+	s.keys("q")
+	if err := <-s.done; err != nil {
+		t.Fatal(err)
+	}
+	if want := "cancel 2097153 true"; len(c.started) != 1 || c.started[0] != want {
 		t.Errorf("asked for %q, want %q once", c.started, want)
 	}
 }

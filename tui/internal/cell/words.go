@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // None stands for what is not known or does not apply.
@@ -128,4 +129,15 @@ func Or(s string) string {
 		return None
 	}
 	return s
+}
+
+// OneLine writes what others have written, such as a statement, in one line: runs of
+// white space are a space, and what a terminal would obey is a question mark.
+func OneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, strings.Join(strings.Fields(s), " "))
 }

@@ -29,7 +29,7 @@ func act(label, does string, keys ...string) Key {
 
 // Keys that work everywhere.
 var (
-	Views   = key("1-9", "go to a view", "1", "2", "3", "4", "5", "6", "7", "8", "9")
+	Views   = key("0-9", "go to a view", "1", "2", "3", "4", "5", "6", "7", "8", "9", "0")
 	Next    = key("tab", "next view", "tab")
 	Back    = key("esc", "back, or clear the filter", "esc")
 	Leave   = key("esc", "back", "esc")
@@ -62,6 +62,8 @@ var (
 	Diff   = key("d", "compare the nodes' tables", "d")
 	Matrix = key("m", "round trips of all", "m")
 	Plan   = key("p", "make a plan", "p")
+
+	Blocker = key("b", "whom it waits for", "b")
 )
 
 // Keys that change the cluster. Each opens its plan or verdict first.
@@ -79,4 +81,5 @@ var (
 	Pause        = act("P", "pause", "P")
 	Resume       = act("R", "resume", "R")
 	Cancel       = act("X", "cancel", "X")
+	End          = act("K", "end the session", "K")
 )

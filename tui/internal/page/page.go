@@ -23,6 +23,7 @@ const (
 	Members    = "members"
 	Events     = "events"
 	Pools      = "pools"
+	Sessions   = "sessions"
 )
 
 // Size is what a page has to draw in.
@@ -119,7 +120,7 @@ type Result struct {
 
 // All makes one page of each kind, in the order of their keys.
 func All() []Page {
-	return []Page{newOverview(), newNodes(), newRanges(), newRouting(), newRebalance(), newOperations(), newMembers(), newEvents(), newPools()}
+	return []Page{newOverview(), newNodes(), newRanges(), newRouting(), newRebalance(), newOperations(), newMembers(), newEvents(), newPools(), newSessions()}
 }
 
 // section is the head of a part of a page: its name, figures, and a rule.

@@ -258,8 +258,8 @@ func blockers(th *theme.Theme, b *cell.Block, o *adminpb.Operation) {
 	}
 	b.Blank().Add(cell.NewLine(b.Width).Put(th.Warn, "waits for sessions").Put(th.Dim, fmt.Sprintf("  %d", len(o.GetBlockers()))))
 	for _, x := range o.GetBlockers() {
-		b.Add(cell.NewLine(b.Width).Space(2).Put(th.Plain, fmt.Sprintf("%s pid %d  %s %s  %s  ", cell.Node(x.GetNode()), x.GetPid(), x.GetUser(), x.GetApplication(),
-			cell.Seconds(x.GetSeconds()))).Put(th.Dim, x.GetStatement()))
+		b.Add(cell.NewLine(b.Width).Space(2).Put(th.Plain, fmt.Sprintf("%s pid %d  %s %s  %s  ", cell.Node(x.GetNode()), x.GetPid(), cell.OneLine(x.GetUser()), cell.OneLine(x.GetApplication()),
+			cell.Seconds(x.GetSeconds()))).Put(th.Dim, cell.OneLine(x.GetStatement())))
 	}
 }
 
