@@ -151,6 +151,13 @@ func TestGoldenStates(t *testing.T) {
 			giveAsked(d, newFixture(5, 64, false))
 			press(d, "9", "E", "x", "enter")
 		}},
+		{"node", bad, func(d *Dashboard) {
+			f := newFixture(5, 64, false)
+			var answer page.SessionsAnswer
+			answer.Sessions, answer.Transactions = f.sessions()
+			press(d, "2", "j", "enter")
+			d.update(fromPage{number: d.number, page: page.Nodes, result: page.Result{Name: "noden4", Value: answer}})
+		}},
 		{"session-waits", bad, func(d *Dashboard) {
 			giveAsked(d, newFixture(5, 64, false))
 			press(d, "0", "j")

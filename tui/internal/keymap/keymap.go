@@ -63,6 +63,9 @@ var (
 	Matrix = key("m", "round trips of all", "m")
 	Plan   = key("p", "make a plan", "p")
 
+	RangesOf   = key("r", "its ranges", "r")
+	SessionsOf = key("w", "its sessions", "w")
+
 	Blocker = key("b", "whom it waits for", "b")
 )
 

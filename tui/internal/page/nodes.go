@@ -21,6 +21,7 @@ type nodes struct {
 	t     *table.Table[*adminpb.Node]
 	query string
 	now   time.Time
+	one   *nodePage // the node that is shown in full; nil: none
 }
 
 var nodeFields = match.Fields[*adminpb.Node]{
@@ -138,14 +139,40 @@ func (p *nodes) Open(id string) Effect {
 
 func (p *nodes) Keys() []*keymap.Key {
 	return []*keymap.Key{
-		&keymap.Move, &keymap.Enter, &keymap.Drain, &keymap.Undrain, &keymap.Cordon, &keymap.Decommission, &keymap.Recommission,
+		&keymap.Move, &keymap.Enter, &keymap.RangesOf, &keymap.SessionsOf, &keymap.Drain, &keymap.Undrain, &keymap.Cordon, &keymap.Decommission, &keymap.Recommission,
 		&keymap.Filter, &keymap.Sort, &keymap.Flip, &keymap.Copy,
+	}
+}
+
+// Leave implements Leaver.
+func (p *nodes) Leave() bool {
+	open := p.one != nil
+	p.one = nil
+	return open
+}
+
+// Again implements Asker.
+func (p *nodes) Again(now time.Time) Effect {
+	if p.one == nil {
+		return nil
+	}
+	return p.one.again(now)
+}
+
+// Receive implements Receiver.
+func (p *nodes) Receive(r Result) {
+	if p.one != nil {
+		p.one.receive(r)
 	}
 }
 
 // Press implements Page.
 func (p *nodes) Press(key string) Effect {
 	if p.t.Press(key) {
+		if n, ok := p.t.Selected(); ok && p.one != nil && p.one.id != n.GetId() {
+			p.one = &nodePage{id: n.GetId()}
+			return p.one.again(p.now)
+		}
 		return Done{}
 	}
 	n, ok := p.t.Selected()
@@ -154,8 +181,13 @@ func (p *nodes) Press(key string) Effect {
 	}
 	id := n.GetId()
 	switch {
-	case keymap.Enter.Is(key):
+	case keymap.Enter.Is(key) && p.one == nil:
+		p.one = &nodePage{id: id}
+		return p.one.again(p.now)
+	case keymap.Enter.Is(key), keymap.RangesOf.Is(key):
 		return Show{Page: Ranges, Filter: "on:" + cell.Node(id)}
+	case keymap.SessionsOf.Is(key):
+		return Show{Page: Sessions, Filter: "node:" + cell.Node(id)}
 	case keymap.Copy.Is(key):
 		return Copy{"nodedbctl nodes show " + cell.Node(id)}
 	case keymap.Drain.Is(key):
@@ -188,6 +220,9 @@ func (p *nodes) Draw(th *theme.Theme, s Size) *cell.Block {
 	p.now = s.Now
 	if !p.s.Has(feed.Nodes) {
 		return loading(th, s, "asking for the nodes")
+	}
+	if p.one != nil {
+		return p.one.draw(th, s, p.s)
 	}
 	detail := nodeDetail
 	if s.Height > 30 {
@@ -245,24 +280,7 @@ func (p *nodes) detail(th *theme.Theme, b *cell.Block, n *adminpb.Node, height i
 		}
 	}
 	if room := height - b.Height() - 2; room > 0 {
-		p.about(th, b, n, room)
-	}
-}
-
-// about lists the newest events of a node.
-func (p *nodes) about(th *theme.Theme, b *cell.Block, n *adminpb.Node, room int) {
-	var lines []*cell.Line
-	for i := len(p.s.Events) - 1; i >= 0 && len(lines) < room; i-- {
-		if e := p.s.Events[i]; e.GetNode() == n.GetId() {
-			lines = append(lines, eventLine(th, e, b.Width))
-		}
-	}
-	if len(lines) == 0 {
-		return
-	}
-	b.Blank().Text(th.Dim, "events of "+cell.Node(n.GetId()))
-	for _, l := range lines {
-		b.Add(l)
+		eventsOf(th, b, p.s, n.GetId(), room)
 	}
 }
 

@@ -193,14 +193,17 @@ func (p *sessions) Again(now time.Time) Effect {
 		return nil
 	}
 	p.asked, p.open = now, true
-	return Call{Name: askSessions, Do: func(ctx context.Context, c adminpb.AdminClient) (any, error) {
-		s, err := c.ListSessions(ctx, &adminpb.ListSessionsRequest{NodeTimeout: 2})
-		if err != nil {
-			return nil, err
-		}
-		x, err := c.ListTransactions(ctx, &adminpb.ListTransactionsRequest{NodeTimeout: 2})
-		return SessionsAnswer{s, x}, err
-	}}
+	return Call{Name: askSessions, Do: func(ctx context.Context, c adminpb.AdminClient) (any, error) { return askForSessions(ctx, c) }}
+}
+
+// askForSessions asks for the sessions and transactions of nodes; none named: of all.
+func askForSessions(ctx context.Context, c adminpb.AdminClient, nodes ...uint32) (any, error) {
+	s, err := c.ListSessions(ctx, &adminpb.ListSessionsRequest{Nodes: nodes, NodeTimeout: 2})
+	if err != nil {
+		return nil, err
+	}
+	x, err := c.ListTransactions(ctx, &adminpb.ListTransactionsRequest{Nodes: nodes, NodeTimeout: 2})
+	return SessionsAnswer{s, x}, err
 }
 
 // Receive implements Receiver.
