@@ -38,6 +38,7 @@ const (
 	spaceRaft  byte = 0x02
 	spaceRange byte = 0x03
 	spaceData  byte = 0x04
+	spaceLock  byte = 0x05
 )
 
 // Suffixes in the raft space, after the range id.
