@@ -1,0 +1,157 @@
+package datastate
+
+import (
+	"encoding/binary"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/codec"
+	"github.com/nodedb/nodedb/agent/internal/gate"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/lock"
+)
+
+// What transactions leave in a range while they are open: a lock record for each row
+// that one of them has locked for good or wants to change, and, in one range of a
+// transaction, its record, which decides.
+
+const (
+	lockFormat   byte = 1
+	recordFormat byte = 1
+)
+
+// Holder is a transaction's lock of a row that outlives the leader.
+type Holder struct {
+	Record   []byte // key of the transaction's record; it ends with the transaction's id
+	Strength lock.Strength
+}
+
+// Txn is whose lock it is.
+func (h *Holder) Txn() cluster.TxnID { return txnOf(h.Record) }
+
+// Intent is a version that becomes one of its row if its transaction commits, at the
+// time of the commit, which is not before TS.
+type Intent struct {
+	Record []byte // key of the transaction's record
+	TS     hlc.Timestamp
+	Stored []byte // as a version is stored
+}
+
+// Txn is whose intent it is.
+func (i *Intent) Txn() cluster.TxnID { return txnOf(i.Record) }
+
+// LockRecord is what is stored about a row that transactions have locked: those that
+// hold locks on it, and the intent of one of them, if there is one.
+type LockRecord struct {
+	Holders []Holder
+	Intent  *Intent
+}
+
+func txnOf(record []byte) (id cluster.TxnID) {
+	if len(record) >= len(id) {
+		copy(id[:], record[len(record)-len(id):])
+	}
+	return id
+}
+
+func (l *LockRecord) encode() []byte {
+	out := append(make([]byte, 0, 64), lockFormat)
+	out = binary.AppendUvarint(out, uint64(len(l.Holders)))
+	for _, h := range l.Holders {
+		out = append(codec.AppendBytes(out, h.Record), byte(h.Strength))
+	}
+	if l.Intent == nil {
+		return append(out, 0)
+	}
+	out = codec.AppendBytes(append(out, 1), l.Intent.Record)
+	out = binary.BigEndian.AppendUint64(out, uint64(l.Intent.TS))
+	return append(out, l.Intent.Stored...)
+}
+
+// minHolder is the shortest encoding of a Holder; it bounds what a count may claim.
+const minHolder = 2
+
+// decodeLockRecord decodes a lock record. It aliases b.
+func decodeLockRecord(b []byte) (*LockRecord, error) {
+	d := decode(b)
+	if f := d.Byte(); d.Err() == nil && f != lockFormat {
+		return nil, gate.Newer("a lock record of format %d", f)
+	}
+	l := &LockRecord{}
+	if n := d.Count(minHolder); n > 0 {
+		l.Holders = make([]Holder, n)
+	}
+	for i := range l.Holders {
+		l.Holders[i] = Holder{d.Bytes(), lock.Strength(d.Byte())}
+	}
+	switch has := d.Byte(); {
+	case d.Err() != nil:
+		return nil, d.Err()
+	case has > 1:
+		return nil, gate.Newer("a lock record with an intent of kind %d", has)
+	case has == 1:
+		l.Intent = &Intent{Record: d.Bytes(), TS: hlc.Timestamp(d.Uint64())}
+		l.Intent.Stored = d.Raw(uint64(d.Len()))
+	}
+	return l, d.End()
+}
+
+// TxnStatus is what a transaction's record says of it. One without a record is open,
+// or was never heard of.
+type TxnStatus byte
+
+// The statuses.
+const (
+	// TxnOpen: the record says only that the transaction may not commit before Min.
+	TxnOpen TxnStatus = iota + 1
+	// TxnAborted: it never commits. Whoever finds an intent and no record writes this.
+	TxnAborted
+	// TxnCommitted: it committed at TS; its intents are versions at that time.
+	TxnCommitted
+)
+
+// TxnRecord is a transaction's record.
+type TxnRecord struct {
+	Status TxnStatus
+	// TS is when it committed; of an open one the earliest that it may commit at.
+	TS hlc.Timestamp
+	// Ranges are where it has left intents, as bounds of rows: [From, To) each.
+	Ranges []TxnSpan
+}
+
+// TxnSpan is a part of the rows of a pool.
+type TxnSpan struct {
+	Pool     cluster.PoolID
+	From, To cluster.Key
+}
+
+func (r *TxnRecord) encode() []byte {
+	out := append(make([]byte, 0, 16), recordFormat, byte(r.Status))
+	out = binary.BigEndian.AppendUint64(out, uint64(r.TS))
+	out = binary.AppendUvarint(out, uint64(len(r.Ranges)))
+	for _, s := range r.Ranges {
+		out = append(out, byte(s.Pool))
+		out = codec.AppendBytes(codec.AppendBytes(out, []byte(s.From)), []byte(s.To))
+	}
+	return out
+}
+
+// minSpan is the shortest encoding of a TxnSpan.
+const minSpan = 3
+
+func decodeTxnRecord(b []byte) (*TxnRecord, error) {
+	d := decode(b)
+	if f := d.Byte(); d.Err() == nil && f != recordFormat {
+		return nil, gate.Newer("a transaction record of format %d", f)
+	}
+	r := &TxnRecord{Status: TxnStatus(d.Byte()), TS: hlc.Timestamp(d.Uint64())}
+	if d.Err() == nil && (r.Status < TxnOpen || r.Status > TxnCommitted) {
+		return nil, gate.Newer("a transaction of status %d", r.Status)
+	}
+	if n := d.Count(minSpan); n > 0 {
+		r.Ranges = make([]TxnSpan, n)
+	}
+	for i := range r.Ranges {
+		r.Ranges[i] = TxnSpan{cluster.PoolID(d.Byte()), cluster.Key(d.Bytes()), cluster.Key(d.Bytes())}
+	}
+	return r, d.End()
+}
