@@ -155,7 +155,7 @@ func (r *LocalReport) readStore(engine *storage.Engine, id Identity) {
 		return
 	}
 	m := metastate.New()
-	note("read the meta range", m.Reload(engine))
+	note("read the meta range", m.Reload(engine, nil))
 	v := m.View()
 	r.MetaIndex = v.Index
 	for _, nid := range v.NodeIDs() {

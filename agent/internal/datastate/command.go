@@ -6,6 +6,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/codec"
 	"github.com/nodedb/nodedb/agent/internal/gate"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
 )
 
 const commandFormat byte = 1
@@ -14,11 +15,23 @@ const commandFormat byte = 1
 const (
 	kindWrites  byte = 1
 	kindRefusal byte = 2
+	kindEffects byte = 3
 	kindGarbage byte = 4
 )
 
 // write is a version that a command adds: of a row, as it is stored.
 type write struct{ row, stored []byte }
+
+// writeAt is a version that a command adds below its own time, where an intent was.
+type writeAt struct {
+	row    []byte
+	ts     hlc.Timestamp
+	stored []byte
+}
+
+// left is what a command makes of a row's lock record, or of a transaction's record:
+// empty, if it is deleted.
+type left struct{ key, value []byte }
 
 // command is what the leader has replicated: outcomes, and nothing that would have to
 // be looked up to apply them.
@@ -29,6 +42,13 @@ type command struct {
 	// garbage is what is taken away, by a command that writes nothing else.
 	garbage *garbage
 
+	// What requests of transactions have besides.
+	effects bool
+	at      []writeAt
+	locks   []left // by row
+	records []left // by key
+	answer  []byte
+
 	commandNext //nolint:unused // has fields in builds with the tag nextversion
 }
 
@@ -36,15 +56,14 @@ func (c *command) encode() []byte {
 	if c.result != nil {
 		return append(c.appendHead(make([]byte, 0, 2+len(c.result))), append([]byte{kindRefusal}, c.result...)...)
 	}
-	n := 2 + 4*binary.MaxVarintLen64
-	for _, w := range c.writes {
-		n += 2*binary.MaxVarintLen32 + len(w.row) + len(w.stored)
-	}
 	kind := kindWrites
-	if c.garbage != nil {
+	switch {
+	case c.garbage != nil:
 		kind = kindGarbage
+	case c.effects:
+		kind = kindEffects
 	}
-	out := append(c.appendHead(make([]byte, 0, n)), kind)
+	out := append(c.appendHead(make([]byte, 0, c.size())), kind)
 	for _, v := range [...]int64{c.adds.Rows, c.adds.Live, c.adds.Dead} {
 		out = binary.AppendVarint(out, v)
 	}
@@ -55,11 +74,50 @@ func (c *command) encode() []byte {
 	for _, w := range c.writes {
 		out = codec.AppendBytes(codec.AppendBytes(out, w.row), w.stored)
 	}
+	if c.effects {
+		return c.appendEffects(out)
+	}
 	return out
 }
 
-// minWrite is the shortest encoding of a write; it bounds what a count may claim.
-const minWrite = 2
+func (c *command) size() int {
+	n := 2 + 7*binary.MaxVarintLen64 + len(c.answer)
+	for _, w := range c.writes {
+		n += 2*binary.MaxVarintLen32 + len(w.row) + len(w.stored)
+	}
+	for _, w := range c.at {
+		n += 2*binary.MaxVarintLen32 + 8 + len(w.row) + len(w.stored)
+	}
+	for _, ls := range [...][]left{c.locks, c.records} {
+		for _, l := range ls {
+			n += 2*binary.MaxVarintLen32 + len(l.key) + len(l.value)
+		}
+	}
+	return n
+}
+
+func (c *command) appendEffects(out []byte) []byte {
+	out = binary.AppendUvarint(out, uint64(len(c.at)))
+	for _, w := range c.at {
+		out = binary.BigEndian.AppendUint64(codec.AppendBytes(out, w.row), uint64(w.ts))
+		out = codec.AppendBytes(out, w.stored)
+	}
+	for _, ls := range [...][]left{c.locks, c.records} {
+		out = binary.AppendUvarint(out, uint64(len(ls)))
+		for _, l := range ls {
+			out = codec.AppendBytes(codec.AppendBytes(out, l.key), l.value)
+		}
+	}
+	return append(out, c.answer...)
+}
+
+// The shortest encodings of a write, of one at a given time, and of what is left; they
+// bound what a count may claim.
+const (
+	minWrite   = 2
+	minWriteAt = 2 + 8
+	minLeft    = 2
+)
 
 // decodeCommand decodes a command, as a binary does that supports s. It aliases data.
 func decodeCommand(data []byte, s gate.Support) (*command, error) {
@@ -74,17 +132,36 @@ func decodeCommand(data []byte, s gate.Support) (*command, error) {
 	case kind == kindRefusal:
 		c.result = d.Raw(uint64(d.Len()))
 		return c, d.End()
-	case kind != kindWrites && kind != kindGarbage:
-		return nil, gate.Newer("command of kind %d", kind)
 	case kind == kindGarbage:
 		c.adds = cluster.Counts{Rows: d.Varint(), Live: d.Varint(), Dead: d.Varint()}
 		c.garbage = d.garbage()
 		return c, d.End()
+	case kind != kindWrites && kind != kindEffects:
+		return nil, gate.Newer("command of kind %d", kind)
+	default:
+		c.effects = kind == kindEffects
 	}
 	c.adds = cluster.Counts{Rows: d.Varint(), Live: d.Varint(), Dead: d.Varint()}
 	c.writes = make([]write, d.Count(minWrite))
 	for i := range c.writes {
 		c.writes[i] = write{d.Bytes(), d.Bytes()}
 	}
+	if c.effects {
+		d.effects(c)
+	}
 	return c, d.End()
+}
+
+func (d *decoder) effects(c *command) {
+	c.at = make([]writeAt, d.Count(minWriteAt))
+	for i := range c.at {
+		c.at[i] = writeAt{d.Bytes(), d.ts(), d.Bytes()}
+	}
+	for _, ls := range [...]*[]left{&c.locks, &c.records} {
+		*ls = make([]left, d.Count(minLeft))
+		for i := range *ls {
+			(*ls)[i] = left{d.Bytes(), d.Bytes()}
+		}
+	}
+	c.answer = d.Raw(uint64(d.Len()))
 }

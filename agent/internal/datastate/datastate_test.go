@@ -52,12 +52,12 @@ func evaluate(m *Machine, rw storage.ReadWriter, ts hlc.Timestamp, request []byt
 		return nil, false, err
 	}
 	rows := storage.NewRows(rw)
-	d, err := req.Evaluate(rows, desc, make([]evaluation.Pending, len(req.Rows())))
+	d, err := req.Evaluate(rows, desc, make([]evaluation.Pending, len(req.Touches())))
 	if err = errors.Join(err, rows.Close()); err != nil {
 		return nil, false, err
 	}
 	if d.Command == nil {
-		return d.Refusal(0), false, nil
+		return d.Answer(func(int) hlc.Timestamp { return 0 }), false, nil
 	}
 	if d.Saw >= ts {
 		return nil, false, fmt.Errorf("the evaluation saw %s, the command is at %s", d.Saw, ts)
@@ -133,7 +133,7 @@ func TestRefusals(t *testing.T) {
 	}
 	// What this binary cannot read another one may.
 	for what, command := range map[string][]byte{
-		"another format": {99, 0}, "another kind": {batchFormat, 0, 1, 9, 0, 1, 'r'}, "another condition": {batchFormat, 0, 1, 2, 9, 1, 'r'},
+		"another format": {99, 0}, "another kind": {batchFormat, 99}, "another kind of op": {batchFormat, kindBatch, 0, 1, 9, 0, 1, 'r'}, "another condition": {batchFormat, kindBatch, 0, 1, 2, 9, 1, 'r'},
 	} {
 		if _, err := m.Open(command); !errors.Is(err, gate.ErrNewer) {
 			t.Errorf("%s: %v, want %v", what, err, gate.ErrNewer)
@@ -284,7 +284,7 @@ func TestScanSkipsManyVersions(t *testing.T) {
 
 func FuzzDecodeBatch(f *testing.F) {
 	f.Add(EncodeBatch(&Batch{Writer: 300, Ops: []Op{{Row: []byte("row"), Kind: Put, Value: []byte("v"), Expect: VersionIs, ExpectTS: 7}, {Row: []byte("r"), Kind: Delete}}}))
-	f.Add([]byte{batchFormat, 0xff, 0xff, 0xff, 0xff, 0x0f})
+	f.Add([]byte{batchFormat, kindBatch, 0xff, 0xff, 0xff, 0xff, 0x0f})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		b, err := DecodeBatch(data, gate.Binary())
 		if err != nil {
@@ -299,6 +299,8 @@ func FuzzDecodeBatch(f *testing.F) {
 
 func FuzzDecodeResult(f *testing.F) {
 	f.Add(EncodeResult(&Result{Outcome: Applied}))
+	f.Add(EncodeResult(&Result{Outcome: Blocked, By: []Blocker{{Record: []byte("r"), Row: []byte("row")}}}))
+	f.Add(EncodeResult(&Result{Outcome: Applied, TS: 3, Record: &TxnRecord{Status: TxnOpen}, Rows: []LockedRow{{Value: []byte("v"), TS: 3}, {Skipped: true}}, More: true}))
 	f.Add(EncodeResult(&Result{Outcome: ConditionFailed, FailedOp: 3, Existing: []byte("x"), ExistingTS: 9}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := DecodeResult(data)
@@ -306,7 +308,7 @@ func FuzzDecodeResult(f *testing.F) {
 			return
 		}
 		again, err := DecodeResult(EncodeResult(r))
-		if err != nil || again.Outcome != r.Outcome || again.FailedOp != r.FailedOp || !bytes.Equal(again.Existing, r.Existing) {
+		if err != nil || !bytes.Equal(EncodeResult(again), EncodeResult(r)) {
 			t.Errorf("decoded %+v, encoded and decoded again %+v, %v", r, again, err)
 		}
 	})
@@ -321,13 +323,15 @@ func FuzzDecodeVersion(f *testing.F) {
 func FuzzDecodeCommand(f *testing.F) {
 	f.Add((&command{adds: cluster.Counts{Rows: 1, Live: 9, Dead: -3}, writes: []write{{[]byte("row"), []byte("stored")}}}).encode())
 	f.Add((&command{result: []byte("refused")}).encode())
+	f.Add((&command{effects: true, at: []writeAt{{[]byte("row"), 7, []byte("stored")}}, locks: []left{{[]byte("row"), nil}}, records: []left{{[]byte("key"), []byte("r")}}, answer: []byte("a")}).encode())
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := decodeCommand(data, gate.Binary())
 		if err != nil {
 			return
 		}
 		again, err := decodeCommand(c.encode(), gate.Binary())
-		if err != nil || again.adds != c.adds || len(again.writes) != len(c.writes) || !bytes.Equal(again.result, c.result) {
+		if err != nil || again.adds != c.adds || len(again.writes) != len(c.writes) || !slices.EqualFunc(again.at, c.at, func(a, b writeAt) bool { return a.ts == b.ts && bytes.Equal(a.stored, b.stored) }) ||
+			len(again.locks) != len(c.locks) || len(again.records) != len(c.records) || !bytes.Equal(again.answer, c.answer) || !bytes.Equal(again.result, c.result) {
 			t.Errorf("decoded %+v, encoded and decoded again %+v, %v", c, again, err)
 		}
 	})

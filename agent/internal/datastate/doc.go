@@ -7,11 +7,16 @@
 // nothing. Rows have versions: a write adds one at the entry's timestamp, a deletion
 // adds a tombstone.
 //
+// A transaction leaves lock records, with intents, and its own record; what its
+// coordinator asks are Prewrite, Commit, Resolve, Push, Forget and Lock. The machine keeps
+// what transactions have left in memory: a mirror, that readers and evaluations look
+// into.
+//
 // Get and Scan read versions; package kv uses them on a store.ReadHandle.
 //
 // # Concurrency
 //
-// A Machine belongs to its replica; Open and Record, and a Batch, to nobody. The
+// A Machine belongs to its replica; Open, Record and Shown, and requests, to nobody. The
 // functions have no state.
 //
 // # Invariants
@@ -22,5 +27,9 @@
 //     every version that its evaluation saw.
 //  3. A command writes all of its rows or none.
 //  4. What a command adds to the range's counts is in the command.
-//  5. No input, however malformed, makes a decoder panic (fuzzed).
+//  5. A version comes below the time of its entry only at or above an intent of the row,
+//     which was there till then.
+//  6. The mirror that is shown is that of a state that is committed.
+//  7. A record that says committed or aborted never says anything else.
+//  8. No input, however malformed, makes a decoder panic (fuzzed).
 package datastate

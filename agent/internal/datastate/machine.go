@@ -21,16 +21,24 @@ type Machine struct {
 
 	passed    Garbage       // by commands, since TakeGarbage
 	threshold atomic.Uint64 // of the range: see Passed
+
+	applied *mirror      // as the commands up to the last Mirror left it
+	changes []lockChange // of commands since
+	shown   atomic.Pointer[mirror]
 }
 
 // New returns the state machine of an empty range, of this binary.
 func New() *Machine { return NewFor(gate.Binary()) }
 
 // NewFor returns the state machine of a binary that supports s.
-func NewFor(s gate.Support) *Machine { return &Machine{support: s} }
+func NewFor(s gate.Support) *Machine { return NewPlanted(s, Planted{}) }
 
 // NewPlanted is NewFor with faults that tests plant.
-func NewPlanted(s gate.Support, p Planted) *Machine { return &Machine{support: s, planted: p} }
+func NewPlanted(s gate.Support, p Planted) *Machine {
+	m := &Machine{support: s, planted: p, applied: noLocks}
+	m.shown.Store(noLocks)
+	return m
+}
 
 // Meter hears of the load; it must not influence what it measures.
 type Meter interface {
@@ -39,19 +47,65 @@ type Meter interface {
 }
 
 // NewMetered returns the state machine of an empty range, whose writes meter hears of.
-func NewMetered(meter Meter) *Machine { return &Machine{support: gate.Binary(), meter: meter} }
+func NewMetered(meter Meter) *Machine {
+	m := New()
+	m.meter = meter
+	return m
+}
 
-// Reload has nothing to do: all state is read where it is used.
-func (m *Machine) Reload(storage.Reader) error { return nil }
+// Reload reads what transactions have left: all other state is read where it is used.
+func (m *Machine) Reload(r storage.Reader, desc *cluster.RangeDescriptor) error {
+	l, err := loadMirror(r, desc)
+	if err != nil {
+		return err
+	}
+	m.applied, m.changes = l, nil
+	m.shown.Store(l)
+	return nil
+}
 
-// Open reads a batch; it satisfies replica.Evaluator.
-func (m *Machine) Open(request []byte) (evaluation.Request, error) {
-	b, err := DecodeBatch(request, m.support)
+// Mirror is what transactions have left in the range, as of the last command that was
+// written, committed or not.
+func (m *Machine) Mirror() evaluation.Mirror {
+	if len(m.changes) > 0 {
+		m.applied, m.changes = m.applied.changed(m.changes), nil
+	}
+	return m.applied
+}
+
+// Show has Shown return a mirror whose commands are committed.
+func (m *Machine) Show(l evaluation.Mirror) {
+	if l, ok := l.(*mirror); ok {
+		m.shown.Store(l)
+	}
+}
+
+// Shown is what Show showed last. Any goroutine may ask.
+func (m *Machine) Shown() evaluation.Mirror { return m.shown.Load() }
+
+// Narrow forgets what is not desc's any more. Nothing may be uncommitted.
+func (m *Machine) Narrow(desc *cluster.RangeDescriptor) {
+	m.Mirror()
+	m.applied = m.applied.within(desc)
+	m.shown.Store(m.applied)
+}
+
+// plants are the faults of the machine whose requests are evaluated.
+func (m *Machine) plants() Planted {
+	if m == nil {
+		return Planted{}
+	}
+	return m.planted
+}
+
+// Open reads a request; it satisfies replica.Evaluator.
+func (m *Machine) Open(data []byte) (evaluation.Request, error) {
+	req, err := decodeRequest(data, m.support)
 	if err != nil {
 		return nil, err // and no typed nil
 	}
-	b.planted, b.threshold = m.planted, &m.threshold
-	return b, nil
+	req.of(m)
+	return req, nil
 }
 
 // Record makes the command that does nothing but to keep a result under its id.
@@ -74,19 +128,107 @@ func (m *Machine) Write(w storage.Writer, desc *cluster.RangeDescriptor, ts hlc.
 		}
 		return nil, applied, err
 	}
-	for i := range c.writes {
-		if !owns(desc, c.writes[i].row) {
-			return EncodeResult(&Result{Outcome: WrongRange, FailedOp: i}), false, nil
-		}
+	if i, ok := c.within(desc); !ok {
+		return EncodeResult(&Result{Outcome: WrongRange, FailedOp: i}), false, nil
 	}
 	for i := range c.writes {
-		if err := w.Set(keys.Version(c.writes[i].row, ts), c.writes[i].stored); err != nil {
+		if err := m.writeVersion(w, desc, c.writes[i].row, ts, c.writes[i].stored); err != nil {
 			return nil, false, fmt.Errorf("write row %d: %w", i, err)
 		}
-		if m.meter != nil {
-			m.meter.Wrote(desc.ID, c.writes[i].row)
+	}
+	if c.effects {
+		if err := m.writeEffects(w, desc, ts, c); err != nil {
+			return nil, false, err
 		}
 	}
 	m.added = m.added.Plus(c.adds)
+	if len(c.answer) > 0 {
+		return c.answer, true, nil
+	}
 	return EncodeResult(&Result{Outcome: Applied}), true, nil
+}
+
+// within reports whether all that c names is desc's, and which does not.
+func (c *command) within(desc *cluster.RangeDescriptor) (i int, ok bool) {
+	for i := range c.writes {
+		if !owns(desc, c.writes[i].row) {
+			return i, false
+		}
+	}
+	for i := range c.at {
+		if !owns(desc, c.at[i].row) {
+			return i, false
+		}
+	}
+	for i := range c.locks {
+		if !owns(desc, c.locks[i].key) {
+			return i, false
+		}
+	}
+	for i := range c.records {
+		if !keys.OwnsRecord(desc, c.records[i].key) {
+			return i, false
+		}
+	}
+	return 0, true
+}
+
+func (m *Machine) writeVersion(w storage.Writer, desc *cluster.RangeDescriptor, row []byte, ts hlc.Timestamp, stored []byte) error {
+	if m.meter != nil {
+		m.meter.Wrote(desc.ID, row)
+	}
+	return w.Set(keys.Version(row, ts), stored)
+}
+
+// writeEffects writes what transactions leave or take away, and notes it for the mirror.
+func (m *Machine) writeEffects(w storage.Writer, desc *cluster.RangeDescriptor, ts hlc.Timestamp, c *command) error {
+	for i := range c.at {
+		if err := m.writeVersion(w, desc, c.at[i].row, c.at[i].ts, c.at[i].stored); err != nil {
+			return fmt.Errorf("write row %d at %s: %w", i, c.at[i].ts, err)
+		}
+	}
+	for i := range c.locks {
+		if err := m.writeLock(w, ts, &c.locks[i]); err != nil {
+			return fmt.Errorf("write lock %d: %w", i, err)
+		}
+	}
+	for i := range c.records {
+		if err := m.writeRecord(w, ts, &c.records[i]); err != nil {
+			return fmt.Errorf("write the record of a transaction: %w", err)
+		}
+	}
+	return nil
+}
+
+func (m *Machine) writeLock(w storage.Writer, ts hlc.Timestamp, x *left) error {
+	key := keys.Lock(x.key)
+	if len(x.value) == 0 {
+		m.changes = append(m.changes, lockChange{key: string(x.key)})
+		return w.Delete(key)
+	}
+	l, err := decodeLockRecord(x.value)
+	if err != nil {
+		return err
+	}
+	if l.Intent != nil && l.Intent.TS == 0 {
+		l.Intent.TS = ts
+	}
+	m.changes = append(m.changes, lockChange{key: string(x.key), lock: l.shown()})
+	return w.Set(key, l.encode())
+}
+
+func (m *Machine) writeRecord(w storage.Writer, ts hlc.Timestamp, x *left) error {
+	if len(x.value) == 0 {
+		m.changes = append(m.changes, lockChange{key: string(x.key), of: true})
+		return w.Delete(x.key)
+	}
+	r, err := decodeTxnRecord(x.value)
+	if err != nil {
+		return err
+	}
+	if r.TS == 0 {
+		r.TS = ts
+	}
+	m.changes = append(m.changes, lockChange{key: string(x.key), record: r, of: true})
+	return w.Set(x.key, r.encode())
 }

@@ -6,6 +6,7 @@ package datastate
 type Planted struct{}
 
 func (Planted) countsLeftOut() bool { return false }
-
+func (Planted) commitBlind() bool   { return false }
+func (Planted) pushForgotten() bool { return false }
 func (Planted) newestGoes() bool    { return false }
 func (Planted) thresholdKept() bool { return false }

@@ -10,8 +10,14 @@ type Planted struct {
 	NewestGoes bool
 	// ThresholdKept keeps the threshold of collected garbage out of the range's state.
 	ThresholdKept bool
+	// CommitBlind commits a transaction without a look at its record.
+	CommitBlind bool
+	// PushForgotten answers a push and does not write it down.
+	PushForgotten bool
 }
 
 func (p Planted) countsLeftOut() bool { return p.CountsLeftOut }
 func (p Planted) newestGoes() bool    { return p.NewestGoes }
 func (p Planted) thresholdKept() bool { return p.ThresholdKept }
+func (p Planted) commitBlind() bool   { return p.CommitBlind }
+func (p Planted) pushForgotten() bool { return p.PushForgotten }

@@ -2,6 +2,7 @@ package datastate
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/codec"
@@ -112,7 +113,8 @@ const (
 // TxnRecord is a transaction's record.
 type TxnRecord struct {
 	Status TxnStatus
-	// TS is when it committed; of an open one the earliest that it may commit at.
+	// TS is when it committed; of an open one the earliest that it may commit at, of an
+	// aborted one when that was written.
 	TS hlc.Timestamp
 	// Ranges are where it has left intents, as bounds of rows: [From, To) each.
 	Ranges []TxnSpan
@@ -127,8 +129,12 @@ type TxnSpan struct {
 func (r *TxnRecord) encode() []byte {
 	out := append(make([]byte, 0, 16), recordFormat, byte(r.Status))
 	out = binary.BigEndian.AppendUint64(out, uint64(r.TS))
-	out = binary.AppendUvarint(out, uint64(len(r.Ranges)))
-	for _, s := range r.Ranges {
+	return appendSpans(out, r.Ranges)
+}
+
+func appendSpans(out []byte, spans []TxnSpan) []byte {
+	out = binary.AppendUvarint(out, uint64(len(spans)))
+	for _, s := range spans {
 		out = append(out, byte(s.Pool))
 		out = codec.AppendBytes(codec.AppendBytes(out, []byte(s.From)), []byte(s.To))
 	}
@@ -137,6 +143,18 @@ func (r *TxnRecord) encode() []byte {
 
 // minSpan is the shortest encoding of a TxnSpan.
 const minSpan = 3
+
+func (d *decoder) spans() []TxnSpan {
+	n := d.Count(minSpan)
+	if n == 0 {
+		return nil
+	}
+	spans := make([]TxnSpan, n)
+	for i := range spans {
+		spans[i] = TxnSpan{cluster.PoolID(d.Byte()), cluster.Key(d.Bytes()), cluster.Key(d.Bytes())}
+	}
+	return spans
+}
 
 func decodeTxnRecord(b []byte) (*TxnRecord, error) {
 	d := decode(b)
@@ -147,11 +165,51 @@ func decodeTxnRecord(b []byte) (*TxnRecord, error) {
 	if d.Err() == nil && (r.Status < TxnOpen || r.Status > TxnCommitted) {
 		return nil, gate.Newer("a transaction of status %d", r.Status)
 	}
-	if n := d.Count(minSpan); n > 0 {
-		r.Ranges = make([]TxnSpan, n)
-	}
-	for i := range r.Ranges {
-		r.Ranges[i] = TxnSpan{cluster.PoolID(d.Byte()), cluster.Key(d.Bytes()), cluster.Key(d.Bytes())}
-	}
+	r.Ranges = d.spans()
 	return r, d.End()
+}
+
+// empty reports whether nothing is left of a lock record.
+func (l *LockRecord) empty() bool { return len(l.Holders) == 0 && l.Intent == nil }
+
+// without is what is left of a lock record when a transaction ends.
+func (l *LockRecord) without(txn cluster.TxnID) *LockRecord {
+	left := &LockRecord{Intent: l.Intent}
+	for _, h := range l.Holders {
+		if h.Txn() != txn {
+			left.Holders = append(left.Holders, h)
+		}
+	}
+	if l.intentOf(txn) != nil {
+		left.Intent = nil
+	}
+	return left
+}
+
+// intentOf is the intent, if it is txn's.
+func (l *LockRecord) intentOf(txn cluster.TxnID) *Intent {
+	if l.Intent == nil || l.Intent.Txn() != txn {
+		return nil
+	}
+	return l.Intent
+}
+
+// holds reports whether txn has left anything.
+func (l *LockRecord) holds(txn cluster.TxnID) bool {
+	return l.intentOf(txn) != nil || slices.ContainsFunc(l.Holders, func(h Holder) bool { return h.Txn() == txn })
+}
+
+// with is the lock record with a lock more, or a stronger one.
+func (l *LockRecord) with(record []byte, s lock.Strength) *LockRecord {
+	txn := txnOf(record)
+	next := &LockRecord{Intent: l.Intent, Holders: make([]Holder, 0, len(l.Holders)+1)}
+	for _, h := range l.Holders {
+		if h.Txn() == txn {
+			s = max(s, h.Strength)
+		} else {
+			next.Holders = append(next.Holders, h)
+		}
+	}
+	next.Holders = append(next.Holders, Holder{record, s})
+	return next
 }

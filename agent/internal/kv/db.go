@@ -14,7 +14,6 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/routing"
-	"github.com/nodedb/nodedb/agent/internal/storage"
 	"github.com/nodedb/nodedb/agent/internal/store"
 )
 
@@ -23,7 +22,7 @@ type Store interface {
 	Propose(ctx context.Context, id cluster.RangeID, cmd store.Command) ([]byte, hlc.Timestamp, error)
 	Begin(id cluster.RangeID, cmd store.Command, within time.Duration, done func([]byte, hlc.Timestamp, error)) (cancel func())
 	Read(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp, rows store.Scope) (*store.ReadHandle, error)
-	ReadRows(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp, rows [][]byte, fn func(storage.Reader, *cluster.RangeDescriptor) error) error
+	ReadRows(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp, rows [][]byte, fn store.RowReader) error
 	RangeStatus(id cluster.RangeID) (cluster.RangeStatus, bool)
 }
 

@@ -120,6 +120,7 @@ const (
 	codeClock
 	codeDiskFull
 	codeDamaged
+	codeIntents
 )
 
 // writeError encodes what err means to a gateway.
@@ -132,6 +133,7 @@ func writeError(w *writer, err error) {
 		failed    *store.ReplicaFailedError
 		damaged   *store.DamagedError
 		clock     *ClockError
+		intents   *store.IntentsError
 	)
 	switch {
 	case err == nil:
@@ -164,6 +166,9 @@ func writeError(w *writer, err error) {
 		w.byte(codeDamaged)
 		w.uvarint(uint64(damaged.Range))
 		w.text(damaged.Cause.Error())
+	case errors.As(err, &intents):
+		w.byte(codeIntents)
+		writeIntents(w, intents)
 	case errors.Is(err, store.ErrTooLarge):
 		w.byte(codeTooLarge)
 	case errors.Is(err, store.ErrDiskFull):
@@ -205,6 +210,8 @@ func readError(r *reader) error {
 		return &store.ReplicaFailedError{Range: cluster.RangeID(r.Uvarint()), Cause: errors.New(r.text())}
 	case codeDamaged:
 		return &store.DamagedError{Range: cluster.RangeID(r.Uvarint()), Cause: errors.New(r.text())}
+	case codeIntents:
+		return readIntents(r)
 	case codeTooLarge:
 		return store.ErrTooLarge
 	case codeDiskFull:
@@ -243,6 +250,26 @@ func (r *reader) milliseconds() time.Duration {
 type mismatchBody struct {
 	cluster.RangeDescriptor
 	Others []cluster.RangeDescriptor `json:"others,omitempty"`
+}
+
+func writeIntents(w *writer, e *store.IntentsError) {
+	w.uvarint(uint64(e.Range))
+	w.ts(e.TS)
+	w.count(w.reserveCount(), len(e.Intents))
+	for i := range e.Intents {
+		w.bytes(e.Intents[i].Row)
+		w.bytes(e.Intents[i].Record)
+		w.ts(e.Intents[i].TS)
+	}
+}
+
+func readIntents(r *reader) error {
+	e := &store.IntentsError{Range: cluster.RangeID(r.Uvarint()), TS: r.ts()}
+	e.Intents = make([]store.Intent, r.Count32(10))
+	for i := range e.Intents {
+		e.Intents[i] = store.Intent{Row: r.Bytes(), Record: r.Bytes(), TS: r.ts()}
+	}
+	return e
 }
 
 func writeMismatch(w *writer, e *store.RangeMismatchError) {

@@ -225,17 +225,18 @@ func (n *fakeNode) Propose(_ context.Context, id cluster.RangeID, cmd store.Comm
 		return nil, 0, err
 	}
 	rows := storage.NewRows(n.c.engine)
-	decision, err := req.Evaluate(rows, &r.desc, make([]evaluation.Pending, len(req.Rows())))
+	decision, err := req.Evaluate(rows, &r.desc, make([]evaluation.Pending, len(req.Touches())))
 	if err = errors.Join(err, rows.Close()); err != nil {
 		return nil, 0, err
 	}
 	if decision.Command == nil {
-		return decision.Refusal(0), 0, nil
+		return decision.Answer(func(int) hlc.Timestamp { return 0 }), 0, nil
 	}
 	res, _, err := r.machine.Write(batch, &r.desc, r.lastTS, decision.Command)
 	if err != nil {
 		return nil, 0, err
 	}
+	r.machine.Show(r.machine.Mirror())
 	r.applied++
 	r.results[cmd.ID] = fakeResult{slices.Clone(res), r.lastTS}
 	return res, r.lastTS, batch.Commit(false)
@@ -256,13 +257,13 @@ func serve(ctx context.Context, s *Server, from cluster.NodeID, method string, p
 	return s.Methods()[method](ctx, from, payload)
 }
 
-func (n *fakeNode) ReadRows(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp, _ [][]byte, fn func(storage.Reader, *cluster.RangeDescriptor) error) error {
+func (n *fakeNode) ReadRows(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp, _ [][]byte, fn store.RowReader) error {
 	h, err := n.Read(ctx, id, ts, store.Scope{})
 	if err != nil {
 		return err
 	}
 	defer h.Close()
-	return fn(h.Reader, &h.Descriptor)
+	return fn(h.Reader, &h.Descriptor, h.Mirror)
 }
 
 func (n *fakeNode) Read(_ context.Context, id cluster.RangeID, ts hlc.Timestamp, _ store.Scope) (*store.ReadHandle, error) {

@@ -118,10 +118,12 @@ type readRequest struct {
 	Range cluster.RangeID
 	TS    hlc.Timestamp // 0: the leader's now
 	Rows  [][]byte      // keys.Row
+	// Passed are transactions that commit after TS: their intents do not matter.
+	Passed []cluster.TxnID
 }
 
 func (m *readRequest) encode(now hlc.Timestamp) []byte {
-	size := 32
+	size := 36 + len(cluster.TxnID{})*len(m.Passed)
 	for _, row := range m.Rows {
 		size += len(row) + 2
 	}
@@ -132,6 +134,7 @@ func (m *readRequest) encode(now hlc.Timestamp) []byte {
 	for _, row := range m.Rows {
 		w.bytes(row)
 	}
+	w.txns(m.Passed)
 	return w.b
 }
 
@@ -142,6 +145,7 @@ func decodeReadRequest(b []byte) (m readRequest, clock hlc.Timestamp, err error)
 	for i := range m.Rows {
 		m.Rows[i] = r.Bytes()
 	}
+	m.Passed = r.txns()
 	return m, clock, r.End()
 }
 
@@ -204,6 +208,8 @@ type scanRequest struct {
 	MaxBytes   uint64 // of one chunk, about
 	MaxChunks  uint64 // of a stream
 	Limit      uint64 // of rows in all; 0: none
+	// Passed are transactions that commit after TS: their intents do not matter.
+	Passed []cluster.TxnID
 }
 
 // position is the last row that a reader got: a scan goes on after it.
@@ -233,6 +239,7 @@ func (m *scanRequest) encode(now hlc.Timestamp) []byte {
 	w.uvarint(m.MaxBytes)
 	w.uvarint(m.MaxChunks)
 	w.uvarint(m.Limit)
+	w.txns(m.Passed)
 	return w.b
 }
 
@@ -254,6 +261,7 @@ func decodeScanRequest(b []byte) (m scanRequest, clock hlc.Timestamp, err error)
 		m.After.Key = r.Bytes()
 	}
 	m.MaxRows, m.MaxBytes, m.MaxChunks, m.Limit = r.Uvarint(), r.Uvarint(), r.Uvarint(), r.Uvarint()
+	m.Passed = r.txns()
 	return m, clock, r.End()
 }
 

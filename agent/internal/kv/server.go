@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/evaluation"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/storage"
@@ -115,7 +116,10 @@ func (s *Server) read(ctx context.Context, req *readRequest) ([]readRow, error) 
 		ts = s.cfg.Clock.Now()
 	}
 	var rows []readRow
-	err := s.cfg.Store.ReadRows(ctx, req.Range, ts, req.Rows, func(r storage.Reader, d *cluster.RangeDescriptor) (err error) {
+	err := s.cfg.Store.ReadRows(ctx, req.Range, ts, req.Rows, func(r storage.Reader, d *cluster.RangeDescriptor, m evaluation.Mirror) (err error) {
+		if err := store.Meets(req.Range, m, evaluation.Query{Rows: req.Rows, TS: ts, Passed: req.Passed}); err != nil {
+			return err
+		}
 		rows, err = s.rows(req, ts, r, d)
 		return err
 	})
@@ -234,6 +238,10 @@ func (s *Server) scan(ctx context.Context, req *scanRequest, send func(chunk []b
 	defer view.close()
 	if d := &h.Descriptor; !req.within(d) {
 		return s.mismatch(d, req.Pool, req.From, req.To)
+	}
+	met := evaluation.Query{Span: req.scope(Planted{}).Span, TS: req.TS, Passed: req.Passed}
+	if err := store.Meets(req.Range, h.Mirror, met); err != nil {
+		return err
 	}
 	req.MaxRows, req.MaxBytes = min(max(req.MaxRows, 1), maxChunkRows), min(max(req.MaxBytes, 1), maxChunkBytes)
 	rs := newRangeScan(h.Reader, req)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/codec"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 )
@@ -38,6 +39,13 @@ func (w *writer) optional(v []byte) {
 	}
 }
 
+func (w *writer) txns(ids []cluster.TxnID) {
+	w.count(w.reserveCount(), len(ids))
+	for i := range ids {
+		w.raw(ids[i][:])
+	}
+}
+
 // reader takes fields from a message.
 type reader struct{ codec.Reader }
 
@@ -50,7 +58,20 @@ func (r *reader) bool() bool {
 }
 
 func (r *reader) ts() hlc.Timestamp { return hlc.Timestamp(r.Uint64()) }
-func (r *reader) text() string      { return string(r.Bytes()) }
+
+func (r *reader) txns() []cluster.TxnID {
+	n := r.Count32(len(cluster.TxnID{}))
+	if n == 0 {
+		return nil
+	}
+	ids := make([]cluster.TxnID, n)
+	for i := range ids {
+		copy(ids[i][:], r.Raw(uint64(len(ids[i]))))
+	}
+	return ids
+}
+
+func (r *reader) text() string { return string(r.Bytes()) }
 
 func (r *reader) optional() []byte {
 	if !r.bool() {

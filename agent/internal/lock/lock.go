@@ -17,7 +17,7 @@
 //
 // # Invariants
 //
-//  1. No two transactions hold conflicting locks on one row.
+//  1. No two transactions hold conflicting locks on one row, but for what was put.
 //  2. Of two that wait for one row and conflict, the one that came first is first; but
 //     one that holds a lock on the row already goes before those that hold none, since
 //     they wait for it anyway.
@@ -28,6 +28,7 @@ package lock
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 )
@@ -77,8 +78,8 @@ type Table struct {
 	mu sync.Mutex
 	// rows has an entry for each row that somebody holds or waits for; guarded by mu.
 	rows map[string]*line
-	// held names the rows that each transaction holds locks on; guarded by mu.
-	held  map[ID]map[string]struct{}
+	// held has the transactions that hold locks; guarded by mu.
+	held  map[ID]*owner
 	ready []*Waiter // not fetched yet; guarded by mu
 }
 
@@ -93,21 +94,38 @@ type holder struct {
 	strength Strength
 }
 
+// owner is a transaction that holds locks.
+type owner struct {
+	record []byte
+	rows   map[string]struct{}
+}
+
+// Blocker is somebody who keeps another from a lock.
+type Blocker struct {
+	ID     ID
+	Record []byte // as Acquire or Enqueue was told
+}
+
 // Waiter is a place in a row's line.
 type Waiter struct {
 	// Owner is whatever the one who waits wants to find in Ready.
 	Owner any
 
 	id       ID
+	record   []byte
 	row      string
 	strength Strength
 	told     bool // in Ready, and nobody has blocked it since
 	gone     bool
 }
 
+// Row is the row in whose line it is.
+func (w *Waiter) Row() string { return w.row }
+
 // Lock is a lock that is held, or waited for, as it is shown.
 type Lock struct {
 	ID       ID
+	Record   []byte // as Acquire or Enqueue was told
 	Row      []byte
 	Strength Strength
 	Granted  bool
@@ -115,20 +133,36 @@ type Lock struct {
 
 // New returns a table that lets bound transactions wait in one line.
 func New(bound int) *Table {
-	return &Table{bound: bound, rows: map[string]*line{}, held: map[ID]map[string]struct{}{}}
+	return &Table{bound: bound, rows: map[string]*line{}, held: map[ID]*owner{}}
 }
 
 // Blockers returns who keeps id from a lock: those that hold the row, and those that
 // came for it before; nil: nobody. Who waits in w's place is not asked about itself;
 // w may be nil.
-func (t *Table) Blockers(id ID, row []byte, s Strength, w *Waiter) []ID {
+func (t *Table) Blockers(id ID, row []byte, s Strength, w *Waiter) (by []Blocker) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	ln := t.rows[string(row)]
 	if ln == nil {
 		return nil
 	}
-	return ln.blockers(id, s, w)
+	for _, b := range ln.blockers(id, s, w) {
+		by = append(by, Blocker{b, t.record(b, ln)})
+	}
+	return by
+}
+
+// record is what is known of a blocker in a line. t.mu is held.
+func (t *Table) record(id ID, ln *line) []byte {
+	if o := t.held[id]; o != nil {
+		return o.record
+	}
+	for _, w := range ln.waiters {
+		if w.id == id {
+			return w.record
+		}
+	}
+	return nil
 }
 
 // blockers is Blockers of one line. The table's mu is held.
@@ -158,47 +192,67 @@ func (ln *line) holds(id ID) bool {
 
 // Acquire gives id a lock if nobody blocks it, and reports whether it has it. A lock
 // that it holds is never weakened. With w, its place in the line, it leaves that.
-func (t *Table) Acquire(id ID, row []byte, s Strength, w *Waiter) bool {
+// record is told to those that it blocks.
+func (t *Table) Acquire(id ID, record, row []byte, s Strength, w *Waiter) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	ln := t.rows[string(row)]
-	if ln == nil {
-		ln = &line{}
-		t.rows[string(row)] = ln
-	} else if len(ln.blockers(id, s, w)) > 0 {
+	if ln != nil && len(ln.blockers(id, s, w)) > 0 {
 		return false
 	}
-	if i := slices.IndexFunc(ln.holders, func(h holder) bool { return h.id == id }); i >= 0 {
-		ln.holders[i].strength = max(ln.holders[i].strength, s)
-	} else {
-		ln.holders = append(ln.holders, holder{id, s})
-		rows := t.held[id]
-		if rows == nil {
-			rows = map[string]struct{}{}
-			t.held[id] = rows
-		}
-		rows[string(row)] = struct{}{}
-	}
+	t.put(id, record, row, s)
 	if w != nil {
 		t.leave(w)
 	}
-	t.advance(ln) // a stronger lock may block whom Ready has named: they are named again
+	t.advance(t.rows[string(row)]) // a stronger lock may block whom Ready has named: they are named again
 	return true
 }
 
-// Enqueue stands in line for a lock, behind those who are there.
-func (t *Table) Enqueue(id ID, row []byte, s Strength, owner any) (*Waiter, error) {
+// Put gives id a lock that was found written down, whoever else holds the row.
+func (t *Table) Put(id ID, record, row []byte, s Strength) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.put(id, record, row, s)
+	t.advance(t.rows[string(row)])
+}
+
+// put is Put; t.mu is held.
+func (t *Table) put(id ID, record, row []byte, s Strength) {
+	ln := t.line(row)
+	if i := slices.IndexFunc(ln.holders, func(h holder) bool { return h.id == id }); i >= 0 {
+		ln.holders[i].strength = max(ln.holders[i].strength, s)
+		return
+	}
+	ln.holders = append(ln.holders, holder{id, s})
+	o := t.held[id]
+	if o == nil {
+		o = &owner{rows: map[string]struct{}{}}
+		t.held[id] = o
+	}
+	if o.rows[string(row)] = struct{}{}; o.record == nil {
+		o.record = slices.Clone(record)
+	}
+}
+
+// line is the line of a row. t.mu is held.
+func (t *Table) line(row []byte) *line {
 	ln := t.rows[string(row)]
 	if ln == nil {
 		ln = &line{}
 		t.rows[string(row)] = ln
 	}
-	if len(ln.waiters) >= t.bound {
+	return ln
+}
+
+// Enqueue stands in line for a lock, behind those who are there.
+func (t *Table) Enqueue(id ID, record, row []byte, s Strength, owner any) (*Waiter, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if ln := t.rows[string(row)]; ln != nil && len(ln.waiters) >= t.bound {
 		return nil, ErrFull
 	}
-	w := &Waiter{Owner: owner, id: id, row: string(row), strength: s}
+	ln := t.line(row)
+	w := &Waiter{Owner: owner, id: id, record: slices.Clone(record), row: string(row), strength: s}
 	ln.waiters = append(ln.waiters, w)
 	t.advance(ln)
 	return w, nil
@@ -222,22 +276,48 @@ func (t *Table) leave(w *Waiter) {
 	t.settle(w.row, ln)
 }
 
-// Release ends all locks of a transaction, and those of its places in lines that it
-// has in rows that it holds nothing of are its own to leave.
+// Release ends all locks of a transaction. Its places in lines are its own to leave.
 func (t *Table) Release(id ID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	rows := make([]string, 0, len(t.held[id]))
-	for row := range t.held[id] {
-		rows = append(rows, row)
+	for _, row := range t.heldRows(id) { // whoever becomes ready does so in the same order in each run
+		t.release(id, row)
 	}
-	slices.Sort(rows) // whoever becomes ready does so in the same order in each run
-	delete(t.held, id)
+}
+
+// ReleaseRows ends the locks that a transaction holds on some rows.
+func (t *Table) ReleaseRows(id ID, rows [][]byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for _, row := range rows {
-		ln := t.rows[row]
-		ln.holders = slices.DeleteFunc(ln.holders, func(h holder) bool { return h.id == id })
-		t.settle(row, ln)
+		t.release(id, string(row))
 	}
+}
+
+// release ends one lock, if it is held. t.mu is held.
+func (t *Table) release(id ID, row string) {
+	o := t.held[id]
+	if o == nil {
+		return
+	}
+	if _, ok := o.rows[row]; !ok {
+		return
+	}
+	if delete(o.rows, row); len(o.rows) == 0 {
+		delete(t.held, id)
+	}
+	ln := t.rows[row]
+	ln.holders = slices.DeleteFunc(ln.holders, func(h holder) bool { return h.id == id })
+	t.settle(row, ln)
+}
+
+// heldRows are the rows that a transaction holds locks on, in order. t.mu is held.
+func (t *Table) heldRows(id ID) []string {
+	o := t.held[id]
+	if o == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(o.rows))
 }
 
 // settle forgets a line that is empty, or tells those that nobody blocks any more.
@@ -278,12 +358,7 @@ func (t *Table) Ready() []*Waiter {
 func (t *Table) Held(id ID) []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	rows := make([]string, 0, len(t.held[id]))
-	for row := range t.held[id] {
-		rows = append(rows, row)
-	}
-	slices.Sort(rows)
-	return rows
+	return t.heldRows(id)
 }
 
 // Len is how many rows are held or waited for.
@@ -306,10 +381,10 @@ func (t *Table) All(limit int) []Lock {
 	for _, row := range rows {
 		ln := t.rows[row]
 		for _, h := range ln.holders {
-			out = append(out, Lock{h.id, []byte(row), h.strength, true})
+			out = append(out, Lock{h.id, t.held[h.id].record, []byte(row), h.strength, true})
 		}
 		for _, w := range ln.waiters {
-			out = append(out, Lock{w.id, []byte(row), w.strength, false})
+			out = append(out, Lock{w.id, w.record, []byte(row), w.strength, false})
 		}
 		if len(out) >= limit {
 			return out[:limit]
@@ -336,7 +411,8 @@ func (t *Table) Remove(of func(row string) bool) (waited []*Waiter) {
 	for _, row := range rows {
 		ln := t.rows[row]
 		for _, h := range ln.holders {
-			if delete(t.held[h.id], row); len(t.held[h.id]) == 0 {
+			o := t.held[h.id]
+			if delete(o.rows, row); len(o.rows) == 0 {
 				delete(t.held, h.id)
 			}
 		}

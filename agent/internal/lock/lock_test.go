@@ -25,6 +25,14 @@ func TestStrengths(t *testing.T) {
 	}
 }
 
+// blockers are the ids of Blockers.
+func blockers(t *lock.Table, i lock.ID, row []byte, s lock.Strength, w *lock.Waiter) (ids []lock.ID) {
+	for _, b := range t.Blockers(i, row, s, w) {
+		ids = append(ids, b.ID)
+	}
+	return ids
+}
+
 // owners are whom Ready names.
 func owners(t *lock.Table) (names []any) {
 	for _, w := range t.Ready() {
@@ -35,33 +43,33 @@ func owners(t *lock.Table) (names []any) {
 
 func TestLineIsFair(t *testing.T) {
 	tb, row := lock.New(10), []byte("r")
-	if !tb.Acquire(id(1), row, lock.Update, nil) {
+	if !tb.Acquire(id(1), nil, row, lock.Update, nil) {
 		t.Fatal("a free row is not given")
 	}
-	w2, _ := tb.Enqueue(id(2), row, lock.Share, "2")
-	w3, _ := tb.Enqueue(id(3), row, lock.Update, "3")
-	w4, _ := tb.Enqueue(id(4), row, lock.Share, "4")
+	w2, _ := tb.Enqueue(id(2), nil, row, lock.Share, "2")
+	w3, _ := tb.Enqueue(id(3), nil, row, lock.Update, "3")
+	w4, _ := tb.Enqueue(id(4), nil, row, lock.Share, "4")
 	if got := owners(tb); got != nil {
 		t.Fatalf("ready behind a holder: %v", got)
 	}
-	if b := tb.Blockers(id(4), row, lock.Share, w4); !slices.Equal(b, []lock.ID{id(1), id(3)}) {
+	if b := blockers(tb, id(4), row, lock.Share, w4); !slices.Equal(b, []lock.ID{id(1), id(3)}) {
 		t.Errorf("4 is blocked by %v", b)
 	}
 	tb.Release(id(1))
 	if got := owners(tb); !slices.Equal(got, []any{"2"}) {
 		t.Fatalf("ready: %v", got) // 4 could share with 2, but came after 3
 	}
-	if tb.Acquire(id(5), row, lock.KeyShare, nil) { // it conflicts with 3, which was first
+	if tb.Acquire(id(5), nil, row, lock.KeyShare, nil) { // it conflicts with 3, which was first
 		t.Error("one that came late overtook")
 	}
-	if !tb.Acquire(id(2), row, lock.Share, w2) {
+	if !tb.Acquire(id(2), nil, row, lock.Share, w2) {
 		t.Fatal("who is ready does not get it")
 	}
 	tb.Leave(w3)
 	if got := owners(tb); !slices.Equal(got, []any{"4"}) {
 		t.Fatalf("ready after 3 has left: %v", got)
 	}
-	if !tb.Acquire(id(4), row, lock.Share, w4) {
+	if !tb.Acquire(id(4), nil, row, lock.Share, w4) {
 		t.Error("two do not share")
 	}
 	tb.Release(id(2))
@@ -75,12 +83,12 @@ func TestLineIsFair(t *testing.T) {
 // that wait for its share.
 func TestHolderGoesFirst(t *testing.T) {
 	tb, row := lock.New(10), []byte("r")
-	tb.Acquire(id(1), row, lock.Share, nil)
-	_, _ = tb.Enqueue(id(2), row, lock.Update, "2")
-	if !tb.Acquire(id(1), row, lock.Update, nil) {
+	tb.Acquire(id(1), nil, row, lock.Share, nil)
+	_, _ = tb.Enqueue(id(2), nil, row, lock.Update, "2")
+	if !tb.Acquire(id(1), nil, row, lock.Update, nil) {
 		t.Fatal("a holder waits behind one that waits for it")
 	}
-	if !tb.Acquire(id(1), row, lock.KeyShare, nil) {
+	if !tb.Acquire(id(1), nil, row, lock.KeyShare, nil) {
 		t.Fatal("a holder waits for itself")
 	}
 	if all := tb.All(10); len(all) != 2 || all[0].Strength != lock.Update || all[1].Granted {
@@ -89,17 +97,17 @@ func TestHolderGoesFirst(t *testing.T) {
 	// Two that share and both want more wait for each other: that is a deadlock, which
 	// whoever sees both has to end.
 	tb = lock.New(10)
-	tb.Acquire(id(1), row, lock.Share, nil)
-	tb.Acquire(id(2), row, lock.Share, nil)
-	if b := tb.Blockers(id(1), row, lock.Update, nil); !slices.Equal(b, []lock.ID{id(2)}) {
+	tb.Acquire(id(1), nil, row, lock.Share, nil)
+	tb.Acquire(id(2), nil, row, lock.Share, nil)
+	if b := blockers(tb, id(1), row, lock.Update, nil); !slices.Equal(b, []lock.ID{id(2)}) {
 		t.Errorf("1 is blocked by %v", b)
 	}
-	w1, _ := tb.Enqueue(id(1), row, lock.Update, "1")
-	if b := tb.Blockers(id(2), row, lock.Update, nil); !slices.Contains(b, id(1)) {
+	w1, _ := tb.Enqueue(id(1), nil, row, lock.Update, "1")
+	if b := blockers(tb, id(2), row, lock.Update, nil); !slices.Contains(b, id(1)) {
 		t.Errorf("2 is blocked by %v", b)
 	}
 	tb.Release(id(2))
-	if got := owners(tb); !slices.Equal(got, []any{"1"}) || !tb.Acquire(id(1), row, lock.Update, w1) {
+	if got := owners(tb); !slices.Equal(got, []any{"1"}) || !tb.Acquire(id(1), nil, row, lock.Update, w1) {
 		t.Errorf("after 2 has gone: %v", got)
 	}
 }
@@ -107,11 +115,11 @@ func TestHolderGoesFirst(t *testing.T) {
 func TestFullAndSplit(t *testing.T) {
 	tb := lock.New(1)
 	for _, r := range []string{"a", "b"} {
-		tb.Acquire(id(1), []byte(r), lock.Update, nil)
-		if _, err := tb.Enqueue(id(2), []byte(r), lock.Update, r); err != nil {
+		tb.Acquire(id(1), nil, []byte(r), lock.Update, nil)
+		if _, err := tb.Enqueue(id(2), nil, []byte(r), lock.Update, r); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := tb.Enqueue(id(3), []byte(r), lock.Update, r); err != lock.ErrFull {
+		if _, err := tb.Enqueue(id(3), nil, []byte(r), lock.Update, r); err != lock.ErrFull {
 			t.Fatalf("a full line takes one more: %v", err)
 		}
 	}
@@ -148,15 +156,15 @@ func TestRandom(t *testing.T) {
 			delete(waits, n)
 		case waiting:
 			free := len(tb.Blockers(id(n), []byte(x.row), strength[x.w], x.w)) == 0
-			if got := tb.Acquire(id(n), []byte(x.row), strength[x.w], x.w); got != free {
+			if got := tb.Acquire(id(n), nil, []byte(x.row), strength[x.w], x.w); got != free {
 				t.Fatalf("step %d: acquired %v, free %v", step, got, free)
 			} else if got {
 				delete(waits, n)
 			}
 		case rng.IntN(4) == 0:
 			tb.Release(id(n))
-		case !tb.Acquire(id(n), []byte(row), s, nil):
-			w, err := tb.Enqueue(id(n), []byte(row), s, n)
+		case !tb.Acquire(id(n), nil, []byte(row), s, nil):
+			w, err := tb.Enqueue(id(n), nil, []byte(row), s, n)
 			if err != nil {
 				t.Fatal(err)
 			}

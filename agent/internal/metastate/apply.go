@@ -15,7 +15,7 @@ func (m *Machine) Apply(w storage.Writer, _ *cluster.RangeDescriptor, index uint
 }
 
 // Reload rebuilds the view from the records in r.
-func (m *Machine) Reload(r storage.Reader) (err error) {
+func (m *Machine) Reload(r storage.Reader, _ *cluster.RangeDescriptor) (err error) {
 	span := keys.RecordSpan(cluster.MetaRangeID)
 	it, err := r.NewIter(span.Start, span.End)
 	if err != nil {

@@ -367,7 +367,7 @@ func TestOverEngine(t *testing.T) {
 		}
 	}
 	again := New()
-	if err := again.Reload(engine); err != nil {
+	if err := again.Reload(engine, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := dump(t, again.View()), dump(t, m.View()); got != want {

@@ -22,8 +22,8 @@ import (
 // ChecksumJob reads what a replica held at the entry of its log that asked for it:
 // whoever carries it out gives the result back with Checksummed. The view is taken
 // where the entry is applied, which stands alone: later entries take old versions away
-// and add some below the entry's timestamp. Replicas read it at different moments and
-// compare all the same.
+// and add some below the entry's timestamp, as transactions are resolved. Replicas read
+// it at different moments and compare all the same.
 type ChecksumJob struct {
 	Range cluster.RangeID
 
@@ -70,14 +70,20 @@ func (j *ChecksumJob) checksum() cluster.Checksum {
 	return cluster.Checksum{Index: j.index, At: j.ts.Time()}
 }
 
-// sumVersions reads the descriptor and the versions of rows, tombstones included.
+// sumVersions reads the descriptor, the versions of rows, tombstones included, and what
+// transactions have left.
 func (j *ChecksumJob) sumVersions(r storage.Reader, s *summer) error {
 	d, err := encodeDescriptor(j.desc)
 	if err != nil {
 		return err
 	}
 	s.add(nil, d)
-	return s.readAll(r, keys.DataSpan(j.desc.Pool, j.desc.Start, j.desc.End))
+	for _, span := range rowSpans(j.desc.Pool, j.desc.Start, j.desc.End) {
+		if err := s.readAll(r, span); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sumRecords reads the records of the meta range.

@@ -12,6 +12,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/invariant"
 	"github.com/nodedb/nodedb/agent/internal/latch"
+	"github.com/nodedb/nodedb/agent/internal/lock"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/storage"
 )
@@ -33,6 +34,9 @@ type evaluations struct {
 	pending map[string]*left
 	split   *Proposal // given to raft, and not applied: nothing is proposed behind it
 	places  places
+	// locks are those of transactions, in memory or written down.
+	locks *lock.Table
+	waits lockWaits
 }
 
 // left is what a command leaves of a row.
@@ -63,13 +67,16 @@ type evaluated struct {
 	saw      hlc.Timestamp
 	joined   []*Proposal // the same request, made again: they get its answer
 	refusals []func(err error)
-	waits    bool // refused over what another request leaves, whose fate is open
-	again    bool // refused so that it may be asked anew
+	late     func() []byte // the answer in place of result, made when it is due
+	waits    bool          // refused over what another request leaves, whose fate is open
+	again    bool          // refused so that it may be asked anew
+	repeats  bool          // without an entry it needs no record
 	answered bool
+	lockWait
 }
 
 func newEvaluations() evaluations {
-	return evaluations{latches: latch.New(maxLine), open: map[CommandID]*Proposal{}, pending: map[string]*left{}, places: newPlaces()}
+	return evaluations{latches: latch.New(maxLine), open: map[CommandID]*Proposal{}, pending: map[string]*left{}, places: newPlaces(), locks: lock.New(maxLine), waits: newLockWaits()}
 }
 
 // enter takes a request: it stands in line for its rows, or joins its first attempt.
@@ -94,7 +101,7 @@ func (r *Replica) enter(p *Proposal) {
 }
 
 func (r *Replica) standInLine(p *Proposal) {
-	rows := p.request.Rows()
+	rows := p.request.Touches()
 	if r.cfg.Planted.noLatch() {
 		rows = nil
 	}
@@ -152,7 +159,8 @@ func (r *Replica) leave(p *Proposal) {
 	if p.latch != nil {
 		p.latch.Release()
 	}
-	for _, row := range p.request.Rows() {
+	r.leaveLocks(p)
+	for _, row := range p.request.Touches() {
 		if v := r.evals.pending[string(row)]; v != nil && v.by == p {
 			delete(r.evals.pending, string(row))
 		}
@@ -168,6 +176,9 @@ func (r *Replica) answer(p *Proposal, o Outcome) {
 	p.answered = true
 	if o.Err == nil {
 		r.keepPlace(p)
+	}
+	if o.Err == nil && !o.rejected {
+		r.endLocks(p)
 	}
 	r.leave(p)
 	if r.evals.split == p {
@@ -211,6 +222,7 @@ func (r *Replica) evaluateGranted() {
 		return
 	}
 	for {
+		r.goOn()
 		ls := r.evals.latches.Granted()
 		if len(ls) == 0 {
 			return
@@ -230,7 +242,10 @@ func (r *Replica) evaluate(p *Proposal) {
 		r.answer(p, o)
 		return
 	}
-	rows := p.request.Rows()
+	if !r.passLocks(p) {
+		return
+	}
+	rows := p.request.Touches()
 	j := &Evaluation{
 		Range: r.rangeID, replica: r, p: p, epoch: r.evals.epoch, desc: r.desc,
 		pending: make([]evaluation.Pending, len(rows)), by: make([]*Proposal, len(rows)),
@@ -239,6 +254,9 @@ func (r *Replica) evaluate(p *Proposal) {
 		if v := r.evals.pending[string(row)]; v != nil && !r.cfg.Planted.freeLatchEarly() {
 			j.pending[i], j.by[i] = evaluation.Pending{Version: v.version, TS: v.by.ts}, v.by
 		}
+	}
+	for i := range p.skip {
+		j.pending[i].Skip = true
 	}
 	r.out.Evaluate(j)
 }
@@ -278,16 +296,34 @@ func (r *Replica) Evaluated(j *Evaluation) {
 	case !r.claim(p):
 		r.drop(p)
 	default:
-		r.decide(p, &j.result)
+		if err := r.observe(j.result.Saw); err != nil {
+			r.answer(p, Outcome{Err: err})
+			return
+		}
+		r.decide(p, j)
 	}
+}
+
+// observe moves the clock past what an evaluation saw: what is not of the range itself a
+// gateway has named.
+func (r *Replica) observe(saw hlc.Timestamp) error {
+	if saw <= r.lastTS {
+		return nil
+	}
+	return r.cfg.Observe(saw)
 }
 
 // decide has a command follow those that were decided before, and lets the next in
 // line go on from what it leaves.
-func (r *Replica) decide(p *Proposal, d *evaluation.Decision) {
+func (r *Replica) decide(p *Proposal, j *Evaluation) {
+	d := &j.result
 	r.evals.order++
 	p.stage, p.order, p.command, p.result, p.saw = decided, r.evals.order, d.Command, d.Result, d.Saw
-	for i, row := range p.request.Rows() {
+	p.ends, p.endsAll = d.Ends, d.EndsAll
+	if d.Answer != nil {
+		p.late = func() []byte { return d.Answer(j.times) }
+	}
+	for i, row := range p.request.Touches() {
 		if v := d.Leaves[i]; v != nil {
 			r.evals.pending[string(row)] = &left{by: p, version: v}
 		}
@@ -299,8 +335,9 @@ func (r *Replica) decide(p *Proposal, d *evaluation.Decision) {
 // refuse makes a refusal certain. It needs no entry: it is enough that this replica
 // still leads after it was decided, and that what it was decided on is applied.
 func (r *Replica) refuse(j *Evaluation) {
-	p, refusal := j.p, j.result.Refusal
-	p.stage, p.again = refused, j.result.Again
+	p := j.p
+	p.stage, p.again, p.repeats = refused, j.result.Again, j.result.Repeats
+	p.ends, p.endsAll = j.result.Ends, j.result.EndsAll
 	if !p.Keep || !p.again {
 		p.latch.Release()
 	}
@@ -317,11 +354,7 @@ func (r *Replica) refuse(j *Evaluation) {
 		case err != nil: // what it was refused for never was
 			r.answer(p, Outcome{Err: ErrProposalLost})
 		default:
-			var ts hlc.Timestamp
-			if q := j.by[j.result.Row]; q != nil {
-				ts = q.ts
-			}
-			r.confirm(p, refusal(ts))
+			r.confirm(p, j.result.Answer(j.times))
 		}
 	}
 	if last == nil {
@@ -332,6 +365,14 @@ func (r *Replica) refuse(j *Evaluation) {
 	last.refusals = append(last.refusals, settle)
 }
 
+// times are the timestamps of the commands that it went on from, once they have them.
+func (j *Evaluation) times(row int) hlc.Timestamp {
+	if q := j.by[row]; q != nil {
+		return q.ts
+	}
+	return 0
+}
+
 // confirm answers with a refusal once leadership is confirmed, as for a read. If an
 // earlier attempt may still arrive, it must find that it is refused: then the answer
 // is recorded by an entry.
@@ -340,12 +381,12 @@ func (r *Replica) confirm(p *Proposal, result []byte) {
 		r.answer(p, Outcome{Result: result})
 		return
 	}
-	if p.Retry {
+	if p.Retry && !p.repeats {
 		r.record(p, result)
 		return
 	}
 	r.Read(&Read{refusal: true, Done: func(err error) {
-		if err == nil && p.Retry && !p.answered { // a retry has joined it meanwhile
+		if err == nil && p.Retry && !p.repeats && !p.answered { // a retry has joined it meanwhile
 			r.record(p, result)
 			return
 		}
@@ -367,6 +408,7 @@ func (r *Replica) record(p *Proposal, result []byte) {
 func (r *Replica) void(err error) {
 	r.evals.epoch++
 	r.resetLatches()
+	r.forgetLocks()
 	r.evals.split = nil
 	for _, p := range r.opened() {
 		delete(r.evals.open, p.ID)
@@ -394,6 +436,7 @@ func (r *Replica) opened() []*Proposal {
 func (r *Replica) restart() {
 	r.evals.epoch++
 	r.resetLatches()
+	r.narrowLocks()
 	r.queue = slices.DeleteFunc(r.queue, func(p *Proposal) bool { return p.stage == decided && p.request != nil })
 	for _, p := range r.opened() {
 		invariant.Check(p.stage != inRaft, "%s: a command was proposed behind a split", r.rangeID)
@@ -401,7 +444,8 @@ func (r *Replica) restart() {
 			continue // it was refused over what is applied
 		}
 		r.discharge(p)
-		p.command, p.result, p.refusals, p.waits, p.again = nil, nil, nil, false, false
+		p.command, p.result, p.late, p.refusals, p.waits, p.again = nil, nil, nil, nil, false, false
+		r.leaveLocks(p)
 		r.standInLine(p)
 	}
 	r.cfg.Logger.Debug("requests are evaluated anew", logattr.Range(r.rangeID))

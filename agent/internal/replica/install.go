@@ -32,7 +32,7 @@ type Incoming struct {
 
 	// beyond is what the replica holds and the snapshot does not, since the range
 	// was split in between.
-	beyond keys.Span
+	beyond []keys.Span
 }
 
 type pair struct{ key, value []byte }
@@ -58,11 +58,7 @@ func (in *Incoming) Large() bool { return len(in.tables) > 0 }
 
 // WriteBatch replaces the range's state and log in a batch.
 func (in *Incoming) WriteBatch(b *storage.Batch, hs *pb.HardState) error {
-	spans := Spans(&in.Header.Descriptor)
-	if in.beyond.Start != nil {
-		spans = append(spans, in.beyond)
-	}
-	for _, s := range spans {
+	for _, s := range append(Spans(&in.Header.Descriptor), in.beyond...) {
 		if err := b.DeleteRange(s.Start, s.End); err != nil {
 			return fmt.Errorf("install snapshot: %w", err)
 		}
@@ -90,7 +86,7 @@ func (in *Incoming) Ingest(hs *pb.HardState) error {
 		return fmt.Errorf("install snapshot: %w", err)
 	}
 	tables := append(in.tables, path)
-	if in.beyond.Start != nil {
+	if len(in.beyond) > 0 {
 		if path, err = in.deleteBeyond(); err != nil {
 			return fmt.Errorf("install snapshot: %w", err)
 		}
@@ -109,8 +105,10 @@ func (in *Incoming) deleteBeyond() (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if err := t.DeleteRange(in.beyond.Start, in.beyond.End); err != nil {
-		return "", errors.Join(err, t.Abort())
+	for _, s := range in.beyond {
+		if err := t.DeleteRange(s.Start, s.End); err != nil {
+			return "", errors.Join(err, t.Abort())
+		}
 	}
 	return t.Finish()
 }
@@ -167,7 +165,7 @@ func (r *Replica) takeIncoming(s *pb.Snapshot) *Incoming {
 	r.voidChecksum()
 	r.lastIndex = in.Header.Index
 	if end := in.Header.Descriptor.End; end < r.desc.End {
-		in.beyond = keys.DataSpan(r.desc.Pool, end, r.desc.End)
+		in.beyond = rowSpans(r.desc.Pool, end, r.desc.End)
 	}
 	return in
 }

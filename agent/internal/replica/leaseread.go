@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/evaluation"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/lease"
 )
@@ -16,6 +17,7 @@ type LeaseReads struct {
 	now     func() time.Duration // boot-time clock
 	own     func() hlc.Timestamp // the ceiling of this node's clock that is durable
 	planted lease.Planted
+	shown   func() evaluation.Mirror
 
 	granted atomic.Pointer[granted]
 	served  atomic.Uint64
@@ -114,6 +116,21 @@ func (q *LeaseRead) Wait(done <-chan struct{}) bool {
 	}
 }
 
+// Mirror is what transactions have left in the range. Who reads asks when it is Ready,
+// and before it takes its view of the engine. An intent at or below the read's time was
+// proposed when the read began, because the read mark keeps later commands above: now
+// that the read is ready the intent was applied, and is in the mirror, unless a command
+// has made a version of it, or taken it away, and was committed to the engine before it
+// left the mirror: then the view, which is newer, shows what became of it. A mirror of
+// after the view could have lost an intent of which the view knows no end.
+func (q *LeaseRead) Mirror() evaluation.Mirror { return q.l.shown() }
+
+// noMirror is the mirror of ranges whose machine keeps none.
+func noMirror() evaluation.Mirror { return nil }
+
+// Shown is Mirror of a read that was confirmed by a quorum, at that moment.
+func (r *Replica) Shown() evaluation.Mirror { return r.leased.shown() }
+
 // Check reports, after the state was read, whether the lease held all the time
 // (rule 17), and what was there at its time was not collected meanwhile. If not, what
 // was read is worth nothing.
@@ -180,7 +197,7 @@ func (l *LeaseReads) sent(index uint64, p *Proposal) {
 	switch {
 	case p.verify, p.collects: // what a read may see does not change
 	case p.request != nil:
-		l.mu.under.push(underCommand{index: index, ts: p.ts, rows: p.request.Rows()})
+		l.mu.under.push(underCommand{index: index, ts: p.ts, rows: p.request.Touches()})
 	default:
 		l.mu.barrier = index
 	}

@@ -11,8 +11,8 @@ import (
 // metastate, or an Evaluator, as that of package datastate.
 type StateMachine interface {
 	// Reload is called after open and after a snapshot was installed, with the
-	// new state.
-	Reload(r storage.Reader) error
+	// new state of the range that desc describes.
+	Reload(r storage.Reader, desc *cluster.RangeDescriptor) error
 }
 
 // Applier evaluates commands where they are applied, on every replica alike.
@@ -40,4 +40,13 @@ type Evaluator interface {
 	// replica. An error means that the engine failed or that this binary cannot read
 	// the command: the replica stops. command is valid during the call.
 	Write(w storage.Writer, desc *cluster.RangeDescriptor, ts hlc.Timestamp, command []byte) (result []byte, applied bool, err error)
+	// Mirror is what transactions have left in the range, as the last command that was
+	// written leaves it.
+	Mirror() evaluation.Mirror
+	// Show tells that what a Mirror shows is committed to the engine.
+	Show(m evaluation.Mirror)
+	// Shown is what Show showed last, or Reload found. Any goroutine may ask.
+	Shown() evaluation.Mirror
+	// Narrow tells that the range is what desc describes from here on.
+	Narrow(desc *cluster.RangeDescriptor)
 }

@@ -3,6 +3,7 @@
 package replica
 
 import (
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/lease"
 )
@@ -33,6 +34,10 @@ func (Planted) countFirst() bool      { return false }
 func (Planted) recountFromView() bool { return false }
 func (Planted) guessCounts() bool     { return false }
 
+func (Planted) showEarly() bool { return false }
+
+func (Planted) splitUnlocks(d *cluster.RangeDescriptor) *cluster.RangeDescriptor { return d }
+
 func (Planted) noLatch() bool           { return false }
 func (Planted) freeLatchEarly() bool    { return false }
 func (Planted) evaluateUnready() bool   { return false }
@@ -46,6 +51,9 @@ func (Planted) sumLate() bool           { return false }
 func (Planted) leadsDamaged() bool      { return false }
 
 func (Planted) wideChild() bool { return false }
+
+// LooksLate is false.
+func (Planted) LooksLate() bool { return false }
 
 // ProvesWithoutLog is false.
 func (Planted) ProvesWithoutLog() bool { return false }

@@ -3,6 +3,7 @@
 package replica
 
 import (
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/lease"
 )
@@ -44,6 +45,12 @@ type Planted struct {
 	// GuessCounts takes half of a range that was split for what each half holds.
 	GuessCounts bool
 
+	// ShowEarly has reads miss an intent as soon as the round that resolves it is sealed.
+	ShowEarly bool
+	// MirrorLate has reads look for intents after they have taken their view.
+	MirrorLate bool
+	// SplitUnlocks forgets what transactions have left in a range that is split.
+	SplitUnlocks bool
 	// SumLate has a checksum take in what came after its entry.
 	SumLate bool
 
@@ -161,8 +168,22 @@ func (p Planted) joinUnrecorded() bool    { return p.JoinUnrecorded }
 func (p Planted) noPlace() bool           { return p.NoPlace }
 func (p Planted) endlessPlace() bool      { return p.EndlessPlace }
 func (p Planted) takeEnded() bool         { return p.TakeEnded }
-func (p Planted) sumLate() bool           { return p.SumLate }
-func (p Planted) leadsDamaged() bool      { return p.LeadDamaged }
+func (p Planted) showEarly() bool         { return p.ShowEarly }
+
+// LooksLate is MirrorLate, for package store.
+func (p Planted) LooksLate() bool { return p.MirrorLate }
+
+func (p Planted) splitUnlocks(d *cluster.RangeDescriptor) *cluster.RangeDescriptor {
+	if !p.SplitUnlocks {
+		return d
+	}
+	none := d.Clone()
+	none.End = none.Start
+	return none
+}
+
+func (p Planted) sumLate() bool      { return p.SumLate }
+func (p Planted) leadsDamaged() bool { return p.LeadDamaged }
 
 func (p Planted) wideChild() bool { return p.WideChild }
 

@@ -163,7 +163,7 @@ func (r *Replica) stepAbove(mark hlc.Timestamp) bool {
 		if !r.claim(p) { // cancelled
 			continue
 		}
-		p.ts = r.nextTS(mark)
+		p.ts = r.nextTS(max(mark, p.saw))
 		invariant.Check(p.ts > p.saw, "%s: a command at %s follows what its evaluation saw at %s", r.rangeID, p.ts, p.saw)
 		if p.split {
 			r.evals.split = p
@@ -213,7 +213,7 @@ func (r *Replica) dequeue(n int) {
 }
 
 // nextTS returns the timestamp of the next command: after every command before
-// it and after every read that was served.
+// it, after every read that was served, and after what its evaluation saw.
 func (r *Replica) nextTS(mark hlc.Timestamp) hlc.Timestamp {
 	r.lastTS = max(r.cfg.Clock.Now(), r.lastTS+1, mark+1)
 	return r.lastTS
@@ -265,6 +265,8 @@ func (r *Replica) fate(e *pb.Entry, o Outcome) {
 func (r *Replica) settle(p *Proposal, e *pb.Entry, o Outcome) {
 	if p.index != e.GetIndex() || p.term != e.GetTerm() {
 		o = Outcome{Err: ErrProposalLost}
+	} else if p.late != nil && o.Err == nil && !o.rejected {
+		o.Result = p.late()
 	} else if p.result != nil && o.Err == nil && !o.rejected {
 		o.Result = p.result
 	}

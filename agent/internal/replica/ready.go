@@ -115,6 +115,7 @@ func role(leads bool) string {
 // clock.
 func (r *Replica) becomeReady() {
 	r.ready = true
+	r.findLocks()
 	r.lastTS = max(r.lastTS, r.applied.LastTS, r.cfg.Clock.Now())
 	r.askBindings()
 	r.out.Changed(r, true)

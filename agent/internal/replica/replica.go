@@ -116,6 +116,9 @@ type Config struct {
 	LogEntries                    uint64
 	MaxCommandBytes               int
 
+	// Observe moves the node's clock past what a request names, if that is not too far.
+	Observe func(ts hlc.Timestamp) error
+
 	// Pairs are the promises between this node and others; Ceiling is what of this
 	// node's clock is durable, for any goroutine; Jitter draws a duration below a limit.
 	Pairs   *lease.Pairs
@@ -191,7 +194,11 @@ func (r *Replica) load() error {
 	}
 	r.machine = r.cfg.Machine(ident.Descriptor)
 	r.applier, _ = r.machine.(Applier)
-	if r.evaluator, _ = r.machine.(Evaluator); (r.applier == nil) == (r.evaluator == nil) {
+	r.leased.shown = noMirror
+	if r.evaluator, _ = r.machine.(Evaluator); r.evaluator != nil {
+		r.leased.shown = r.evaluator.Shown
+	}
+	if (r.applier == nil) == (r.evaluator == nil) {
 		return fmt.Errorf("state machine %T evaluates requests or applies commands, one of the two", r.machine)
 	}
 	r.desc = ident.Descriptor.Clone()
@@ -237,7 +244,7 @@ func (r *Replica) loadState() error {
 	if err := r.loadIDs(); err != nil {
 		return err
 	}
-	return r.machine.Reload(r.cfg.Engine)
+	return r.machine.Reload(r.cfg.Engine, r.desc)
 }
 
 // storedState reads an applied state; the zero value, if there is none.
@@ -354,6 +361,7 @@ func (r *Replica) Tick() {
 	}
 	r.tickLease()
 	r.tickPlaces()
+	r.tickLocks()
 	r.news.due = r.news.waiting()
 	r.tickActivity()
 	r.tickDamaged()

@@ -131,7 +131,7 @@ func (r *Replica) Awake() string {
 		return "a replica is not bound to the leader: its node is away, or not yet asked"
 	case r.desc.Joint():
 		return "its voters are being changed"
-	case len(r.evals.open)+len(r.evals.places.by)+len(r.queue)+len(r.unslotted)+r.appends+r.reads.len() > 0 || r.slotted.front() != nil || r.news.waiting():
+	case len(r.evals.open)+len(r.evals.places.by)+len(r.evals.waits.kept)+len(r.queue)+len(r.unslotted)+r.appends+r.reads.len() > 0 || r.slotted.front() != nil || r.news.waiting():
 		return "it is used"
 	case len(r.sending)+len(r.holds) > 0:
 		return "a snapshot is being sent"

@@ -7,6 +7,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/evaluation"
 	"github.com/nodedb/nodedb/agent/internal/invariant"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
@@ -26,7 +27,8 @@ type part struct {
 	replica   *Replica
 	state     appliedState // that the engine has once the round is committed
 	outcomes  []settled
-	responses []*pb.Message // raft's, for applies that end in the round
+	responses []*pb.Message     // raft's, for applies that end in the round
+	mirror    evaluation.Mirror // as the round leaves it; nil: the machine has none
 }
 
 // NewRound begins to collect a round.
@@ -161,6 +163,9 @@ func (r *Replica) applyAlone(e *pb.Entry) {
 		// with the new descriptor when all that follows from the change is done.
 		r.leased.grant(nil, r.last())
 	}
+	if r.evaluator != nil {
+		r.evaluator.Narrow(r.cfg.Planted.splitUnlocks(r.desc))
+	}
 	for _, child := range r.children {
 		r.out.Born(r, child)
 	}
@@ -187,6 +192,12 @@ func (r *Replica) seal(b *storage.Batch, p *part) {
 		err = r.truncate(b)
 	}
 	p.state = r.decoded
+	if r.evaluator != nil {
+		p.mirror = r.evaluator.Mirror()
+	}
+	if r.cfg.Planted.showEarly() {
+		r.show(p.mirror)
+	}
 	p.outcomes, r.outcomes = r.outcomes, nil
 	if err != nil {
 		r.fail(err)
@@ -225,6 +236,7 @@ func (r *Replica) roundDone(p *part) {
 		return // who waited has been answered
 	}
 	defer r.guard()
+	r.show(p.mirror)
 	counted := r.applied.Counted
 	if !r.advance(p.state) && counted != p.state.Counted {
 		r.out.Changed(r, false)
@@ -233,6 +245,14 @@ func (r *Replica) roundDone(p *part) {
 	r.respondApplied(p.responses)
 	r.applySome()
 	r.finishReads()
+}
+
+// show has reads meet the intents that a commit has left, and no more those that it
+// took away: see LeaseRead.Mirror for the order.
+func (r *Replica) show(m evaluation.Mirror) {
+	if m != nil {
+		r.evaluator.Show(m)
+	}
 }
 
 // advance notes that the engine holds state, and reports whether that made a new

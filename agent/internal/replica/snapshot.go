@@ -170,9 +170,14 @@ func (r *Replica) stepReply(j *SnapshotJob, reply []byte) error {
 func Spans(d *cluster.RangeDescriptor) []keys.Span {
 	spans := []keys.Span{keys.RangeSpan(d.ID)}
 	if !d.IsMeta() {
-		spans = append(spans, keys.DataSpan(d.Pool, d.Start, d.End))
+		spans = append(spans, rowSpans(d.Pool, d.Start, d.End)...)
 	}
 	return spans
+}
+
+// rowSpans hold the rows of a pool in [start, end), and what transactions have left there.
+func rowSpans(p cluster.PoolID, start, end cluster.Key) []keys.Span {
+	return []keys.Span{keys.DataSpan(p, start, end), keys.LockSpan(p, start, end)}
 }
 
 // SnapshotReader makes the chunks of a snapshot. One goroutine uses it, but for

@@ -135,8 +135,12 @@ func (r *Replica) writeChild(b *storage.Batch, child *cluster.RangeDescriptor, e
 	if d.Replica < next {
 		// It was here and was removed: a replica that jumps back in time cannot be,
 		// but its rows would be nobody's.
-		span := keys.DataSpan(child.Pool, child.Start, child.End)
-		return b.DeleteRange(span.Start, span.End)
+		for _, span := range rowSpans(child.Pool, child.Start, child.End) {
+			if err := b.DeleteRange(span.Start, span.End); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	if _, found, err := r.cfg.Engine.Get(keys.RaftReplica(child.ID)); err != nil {
 		return err

@@ -2,7 +2,11 @@ package store
 
 import (
 	"errors"
+	"fmt"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/evaluation"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 )
 
@@ -31,6 +35,39 @@ var (
 	ErrLeaderLeaves  = replica.ErrLeaderLeaves
 	ErrTooLarge      = replica.ErrTooLarge
 )
+
+// Intent is what a transaction that has not ended has left of a row.
+type Intent = evaluation.Intent
+
+// MaxIntents is how many intents one answer names.
+const MaxIntents = 256
+
+// IntentsError says that a read met intents that may be versions at its time: what
+// becomes of their transactions has to be settled first. Nothing was read.
+type IntentsError struct {
+	Range cluster.RangeID
+	// TS is the time of the read; it is the node's own, if the request named none.
+	TS hlc.Timestamp
+	// Intents are what it met, MaxIntents at most.
+	Intents []Intent
+}
+
+func (e *IntentsError) Error() string {
+	return fmt.Sprintf("%s: %d rows have changes of transactions that have not ended", e.Range, len(e.Intents))
+}
+
+// Meets returns an *IntentsError if a read meets intents. It is asked before the view
+// of the engine is looked at, whose mirror m is.
+func Meets(id cluster.RangeID, m evaluation.Mirror, q evaluation.Query) error {
+	if m == nil {
+		return nil
+	}
+	q.Limit = MaxIntents
+	if met := m.Met(&q); len(met) > 0 {
+		return &IntentsError{Range: id, TS: q.TS, Intents: met}
+	}
+	return nil
+}
 
 // ErrDiskFull says that a command was not proposed, as it would take more of a disk
 // that has only its reserve left. Config.Check returns it.

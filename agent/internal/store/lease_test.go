@@ -12,6 +12,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/evaluation"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/lease"
@@ -287,7 +288,7 @@ func TestReadsUnderALeaseSeeWhatWasWritten(t *testing.T) {
 				n := c.leader(2)
 				at := n.clock.Now()
 				var got string
-				err := n.get().ReadRows(ctx, 2, at, [][]byte{c.row(2, "a")}, func(r storage.Reader, _ *cluster.RangeDescriptor) error {
+				err := n.get().ReadRows(ctx, 2, at, [][]byte{c.row(2, "a")}, func(r storage.Reader, _ *cluster.RangeDescriptor, _ evaluation.Mirror) error {
 					v, _, _, err := datastate.Get(r, c.row(2, "a"), at)
 					got = string(v)
 					return err

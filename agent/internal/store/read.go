@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/evaluation"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 	"github.com/nodedb/nodedb/agent/internal/storage"
@@ -13,6 +14,9 @@ import (
 type ReadHandle struct {
 	Reader     storage.Reader
 	Descriptor cluster.RangeDescriptor
+	// Mirror is what transactions had left in the range just before the view was taken:
+	// whoever reads looks there first. nil: of the meta range.
+	Mirror evaluation.Mirror
 
 	view   *view
 	closed atomic.Bool
@@ -40,10 +44,11 @@ func (v *view) release() {
 
 // finishedRead is a read whose range has confirmed it in this round.
 type finishedRead struct {
-	desc *cluster.RangeDescriptor
-	ts   hlc.Timestamp
-	from *replica.LeaseReads // its range
-	done func(*ReadHandle, error)
+	desc   *cluster.RangeDescriptor
+	mirror evaluation.Mirror
+	ts     hlc.Timestamp
+	from   *replica.LeaseReads // its range
+	done   func(*ReadHandle, error)
 }
 
 // Read asks for a linearizable view at the leader: leadership is confirmed, no
@@ -66,7 +71,7 @@ func (c *Core) Read(id cluster.RangeID, ts hlc.Timestamp, done func(*ReadHandle,
 			done(nil, err)
 			return
 		}
-		c.finished = append(c.finished, &finishedRead{desc: s.r.Descriptor(), ts: ts, from: s.r.LeaseReads(), done: done})
+		c.finished = append(c.finished, &finishedRead{desc: s.r.Descriptor(), mirror: s.r.Shown(), ts: ts, from: s.r.LeaseReads(), done: done})
 	}})
 }
 
@@ -76,9 +81,10 @@ func (c *Core) ReadLocal(id cluster.RangeID) (*ReadHandle, error) {
 	if !ok || s.destroying {
 		return nil, &RangeNotFoundError{Range: id}
 	}
+	mirror := s.r.Shown()
 	v := &view{snap: c.cfg.Engine.NewSnapshot()}
 	v.refs.Store(1)
-	return &ReadHandle{Reader: v.snap, Descriptor: *s.r.Descriptor(), view: v}, nil
+	return &ReadHandle{Reader: v.snap, Descriptor: *s.r.Descriptor(), Mirror: mirror, view: v}, nil
 }
 
 // handOut gives the reads of this round their view: one snapshot, taken after
@@ -97,6 +103,6 @@ func (c *Core) handOut() {
 			f.done(nil, err)
 			continue
 		}
-		f.done(&ReadHandle{Reader: v.snap, Descriptor: *f.desc, view: v}, nil)
+		f.done(&ReadHandle{Reader: v.snap, Descriptor: *f.desc, Mirror: f.mirror, view: v}, nil)
 	}
 }

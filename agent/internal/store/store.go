@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/evaluation"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/replica"
@@ -382,9 +383,10 @@ type Scope = replica.Scope
 // the lease, without the core loop, or else by a quorum.
 func (s *Store) Read(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp, rows Scope) (*ReadHandle, error) {
 	if q, ok := s.beginRead(ctx, id, ts, rows); ok {
+		mirror := q.Mirror() // before the view
 		v := &view{snap: s.cfg.Engine.NewSnapshot()}
 		v.refs.Store(1)
-		h := &ReadHandle{Reader: v.snap, Descriptor: *q.Descriptor, view: v}
+		h := &ReadHandle{Reader: v.snap, Descriptor: *q.Descriptor, Mirror: mirror, view: v}
 		if q.Check() { // what is read later is in the view already
 			return h, nil
 		}
@@ -393,12 +395,16 @@ func (s *Store) Read(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp, 
 	return s.readRound(ctx, id, ts)
 }
 
+// RowReader reads rows of a range that d describes. It looks into m, which is what
+// transactions have left there, before it looks into r; m is nil in the meta range.
+type RowReader func(r storage.Reader, d *cluster.RangeDescriptor, m evaluation.Mirror) error
+
 // ReadRows has fn read a few rows at ts, as from the view that Read returns. fn may
 // be called twice: what it read first counts for nothing then. Under a lease it reads
 // the engine as it is, which holds of these rows for ts all that it will ever hold.
-func (s *Store) ReadRows(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp, rows [][]byte, fn func(r storage.Reader, d *cluster.RangeDescriptor) error) error {
+func (s *Store) ReadRows(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp, rows [][]byte, fn RowReader) error {
 	if q, ok := s.beginRead(ctx, id, ts, Scope{Rows: rows}); ok {
-		if err := fn(s.cfg.Engine, q.Descriptor); q.Check() {
+		if err := fn(s.cfg.Engine, q.Descriptor, q.Mirror()); q.Check() {
 			return s.Unreadable(id, err)
 		}
 	}
@@ -407,7 +413,7 @@ func (s *Store) ReadRows(ctx context.Context, id cluster.RangeID, ts hlc.Timesta
 		return err
 	}
 	defer h.Close()
-	return s.Unreadable(id, fn(h.Reader, &h.Descriptor))
+	return s.Unreadable(id, fn(h.Reader, &h.Descriptor, h.Mirror))
 }
 
 // beginRead begins a read under a lease and waits for what was proposed before it.

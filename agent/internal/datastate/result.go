@@ -1,0 +1,188 @@
+package datastate
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/codec"
+	"github.com/nodedb/nodedb/agent/internal/evaluation"
+	"github.com/nodedb/nodedb/agent/internal/gate"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+)
+
+// Outcome is what became of a request.
+type Outcome byte
+
+// The outcomes.
+const (
+	Applied Outcome = iota + 1
+	ConditionFailed
+	WrongRange // a row is not between this range's bounds
+	Malformed  // a row is named twice, or a commit at a given time has a row without an intent
+	Blocked    // by locks, or by those that wait for them
+	Aborted    // the transaction's record says so
+	TooEarly   // the transaction's record allows a later commit only
+)
+
+// Blocker is what keeps a request from a row.
+type Blocker = evaluation.Blocker
+
+// Result is the answer to a request.
+type Result struct {
+	Outcome Outcome
+	// FailedOp is the index of the Op or row whose condition failed or which is elsewhere.
+	FailedOp int
+	// Existing is the failing row's value, nil if it has none; ExistingTS is the
+	// timestamp of its newest version, tombstones included, 0 if it has none.
+	Existing   []byte
+	ExistingTS hlc.Timestamp
+
+	// By says who is in the way of one that is Blocked.
+	By []Blocker
+	// Min is when one that is TooEarly may commit.
+	Min hlc.Timestamp
+	// TS is when a transaction committed, if not at the time of the answer.
+	TS hlc.Timestamp
+	// Record is what a Push left. A retry of one that was applied may get none: it asks
+	// again, under another id.
+	Record *TxnRecord
+	// Rows are what a Lock found, of the first of its rows. If they are not all of
+	// them, or none after a retry, it is asked again, under another id.
+	Rows []LockedRow
+	// More says that a Resolve has more to do than one command holds: ask again.
+	More bool
+}
+
+// LockedRow is a row that was locked, at its newest version.
+type LockedRow struct {
+	Value   []byte        // nil: there is none
+	TS      hlc.Timestamp // of the newest version, tombstones included; 0: none
+	Skipped bool          // somebody else has locked it
+}
+
+const resultFormat byte = 1
+
+// plain reports whether nothing is to be said but that all was done.
+func (r *Result) plain() bool {
+	return r.Outcome == Applied && r.TS == 0 && r.Record == nil && len(r.Rows) == 0 && !r.More
+}
+
+// EncodeResult encodes r. What was applied is nil: a range remembers the results of
+// its commands for a while, and nearly all are that.
+func EncodeResult(r *Result) []byte {
+	if r.plain() {
+		return nil
+	}
+	out := []byte{resultFormat, byte(r.Outcome)}
+	switch r.Outcome {
+	case Applied:
+		return r.appendDone(out)
+	case ConditionFailed, WrongRange:
+		out = binary.AppendUvarint(out, uint64(r.FailedOp))
+		out = binary.BigEndian.AppendUint64(out, uint64(r.ExistingTS))
+		if r.Existing == nil {
+			return append(out, 0)
+		}
+		return codec.AppendBytes(append(out, 1), r.Existing)
+	case Blocked:
+		out = binary.AppendUvarint(out, uint64(len(r.By)))
+		for _, b := range r.By {
+			out = codec.AppendBytes(codec.AppendBytes(append(out, b.Txn[:]...), b.Record), b.Row)
+		}
+	case TooEarly:
+		out = binary.BigEndian.AppendUint64(out, uint64(r.Min))
+	case Malformed, Aborted:
+	}
+	return out
+}
+
+// The flags of a locked row, and of what was done.
+const (
+	flagMore    byte = 1
+	flagSkipped byte = 1
+	flagValue   byte = 2
+)
+
+func (r *Result) appendDone(out []byte) []byte {
+	out = binary.BigEndian.AppendUint64(out, uint64(r.TS))
+	var record []byte
+	if r.Record != nil {
+		record = r.Record.encode()
+	}
+	out = append(codec.AppendBytes(out, record), flag(r.More)*flagMore)
+	out = binary.AppendUvarint(out, uint64(len(r.Rows)))
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		out = append(out, flag(row.Skipped)*flagSkipped|flag(row.Value != nil)*flagValue)
+		if out = binary.BigEndian.AppendUint64(out, uint64(row.TS)); row.Value != nil {
+			out = codec.AppendBytes(out, row.Value)
+		}
+	}
+	return out
+}
+
+// The shortest encodings of a Blocker and of a LockedRow.
+const (
+	minBlocker   = len(cluster.TxnID{}) + 2
+	minLockedRow = 1 + 8
+)
+
+// DecodeResult decodes what EncodeResult made. The result aliases data.
+func DecodeResult(data []byte) (*Result, error) {
+	if len(data) == 0 {
+		return &Result{Outcome: Applied}, nil
+	}
+	d := decode(data)
+	if f := d.Byte(); d.Err() == nil && f != resultFormat {
+		return nil, gate.Newer("result of format %d", f)
+	}
+	r := &Result{Outcome: Outcome(d.Byte())}
+	switch r.Outcome {
+	case Applied:
+		if err := d.done(r); err != nil {
+			return nil, err
+		}
+	case ConditionFailed, WrongRange:
+		r.FailedOp, r.ExistingTS = int(d.UpTo(1<<31)), d.ts() //nolint:gosec // bounded
+		if d.UpTo(1) == 1 {
+			r.Existing = d.Bytes()
+		}
+	case Blocked:
+		r.By = make([]Blocker, d.Count(minBlocker))
+		for i := range r.By {
+			b := &r.By[i]
+			copy(b.Txn[:], d.Raw(uint64(len(b.Txn))))
+			b.Record, b.Row = d.Bytes(), d.Bytes()
+		}
+	case TooEarly:
+		r.Min = d.ts()
+	case Malformed, Aborted:
+	default:
+		return nil, fmt.Errorf("%w: outcome %d", ErrMalformed, r.Outcome)
+	}
+	return r, d.End()
+}
+
+func (d *decoder) done(r *Result) (err error) {
+	r.TS = d.ts()
+	if record := d.Bytes(); len(record) > 0 {
+		if r.Record, err = decodeTxnRecord(record); err != nil {
+			return err
+		}
+	}
+	r.More = d.UpTo(uint64(flagMore)) != 0
+	if n := d.Count(minLockedRow); n > 0 {
+		r.Rows = make([]LockedRow, n)
+	}
+	for i := range r.Rows {
+		flags := d.UpTo(uint64(flagSkipped | flagValue))
+		r.Rows[i] = LockedRow{TS: d.ts(), Skipped: flags&uint64(flagSkipped) != 0}
+		if flags&uint64(flagValue) != 0 {
+			if r.Rows[i].Value = d.Bytes(); r.Rows[i].Value == nil && d.Err() == nil {
+				r.Rows[i].Value = []byte{}
+			}
+		}
+	}
+	return d.Err()
+}

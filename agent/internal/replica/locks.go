@@ -1,0 +1,290 @@
+package replica
+
+import (
+	"cmp"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/evaluation"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/lock"
+)
+
+const (
+	// lockTicks is how long, in whole ticks, a request waits for a lock until it is told
+	// for whom it waits: with ticks of 100 ms half a second, which leaves half of what a
+	// gateway gives an attempt for the way.
+	lockTicks = 5
+	// keptTicks is how long its place is kept then. The gateway asks others whether whoever
+	// is in the way is alive; a place that nobody comes back to holds up those behind it.
+	keptTicks = 5
+)
+
+// lockWaits are the requests that wait for locks, and the places of those that were told
+// so and will ask again.
+type lockWaits struct {
+	waiting map[*Proposal]struct{}
+	kept    map[keptLock]*keptWait
+	seq     uint64
+}
+
+// keptLock names the place of a transaction in the line of a row.
+type keptLock struct {
+	txn lock.ID
+	row string
+}
+
+type keptWait struct {
+	waiter *lock.Waiter
+	seq    uint64
+	ticks  int // that it is still kept
+}
+
+// lockWait is the part of a Proposal that locks add.
+type lockWait struct {
+	waiter  *lock.Waiter // its place in a line; nil: it waits for no lock
+	patient int          // ticks until it is told for whom it waits
+	skip    map[int]struct{}
+	ends    [][]byte // rows on which its transaction's locks end with the answer
+	endsAll bool     // all of them do
+}
+
+func newLockWaits() lockWaits {
+	return lockWaits{waiting: map[*Proposal]struct{}{}, kept: map[keptLock]*keptWait{}}
+}
+
+// lockID is on whose behalf a request wants locks: that of a statement outside of a
+// transaction is its own, or of the one in whose place it comes.
+func (p *Proposal) lockID(want *evaluation.Locks) lock.ID {
+	switch {
+	case want.Txn != cluster.TxnID{}:
+		return lock.ID(want.Txn)
+	case p.InPlaceOf != CommandID{}:
+		return lock.ID(p.InPlaceOf)
+	}
+	return lock.ID(p.ID)
+}
+
+// passLocks takes the locks that a request takes, now that it has its latches, and
+// reports whether it may be evaluated. If locks of others are in its way it leaves the
+// latches, and stands in line for the first such row; what it has taken it keeps.
+func (r *Replica) passLocks(p *Proposal) bool {
+	want := p.request.Locks()
+	t := r.evals.locks
+	if want.N == 0 || !want.Take && t.Len() == 0 {
+		return true
+	}
+	id, rows := p.lockID(&want), p.request.Touches()[:want.N]
+	p.skip = nil
+	for i, row := range rows {
+		if !keys.Owns(r.desc, row) {
+			continue // its evaluation will say so
+		}
+		r.comeBack(p, id, row)
+		w := p.waiter
+		if w != nil && w.Row() != string(row) {
+			w = nil
+		}
+		by := t.Blockers(id, row, want.Strength, w)
+		switch {
+		case len(by) == 0:
+			if want.Take {
+				t.Acquire(id, want.Record, row, want.Strength, w)
+			}
+			continue
+		case want.Wait == evaluation.SkipLocked:
+			if p.skip == nil {
+				p.skip = map[int]struct{}{}
+			}
+			p.skip[i] = struct{}{}
+			continue
+		case want.Wait == evaluation.NoWait:
+			r.tellBlocked(p, row, by)
+		case w == nil:
+			r.waitForLock(p, id, &want, row)
+		default: // it was free for a moment, or it has come back
+			r.leaveLatch(p)
+			r.wait(p)
+		}
+		return false
+	}
+	r.leaveLocks(p)
+	return true
+}
+
+func (r *Replica) leaveLatch(p *Proposal) {
+	p.latch.Release()
+	p.latch = nil
+}
+
+// comeBack has a request go on in the place in the line of a row that was kept for it.
+func (r *Replica) comeBack(p *Proposal, id lock.ID, row []byte) {
+	s := &r.evals.waits
+	if len(s.kept) == 0 {
+		return
+	}
+	key := keptLock{id, string(row)}
+	k := s.kept[key]
+	if k == nil {
+		return
+	}
+	delete(s.kept, key)
+	if p.waiter != nil {
+		r.evals.locks.Leave(k.waiter)
+		return
+	}
+	p.waiter, k.waiter.Owner = k.waiter, p
+}
+
+// waitForLock has a request stand in line for a lock.
+func (r *Replica) waitForLock(p *Proposal, id lock.ID, want *evaluation.Locks, row []byte) {
+	r.leaveLocks(p)
+	w, err := r.evals.locks.Enqueue(id, want.Record, row, want.Strength, p)
+	if err != nil {
+		r.answer(p, Outcome{Err: errors.Join(ErrOverloaded, err)})
+		return
+	}
+	p.waiter = w
+	r.leaveLatch(p)
+	r.wait(p)
+}
+
+// wait begins to count how long a request waits, unless it is counted.
+func (r *Replica) wait(p *Proposal) {
+	if _, ok := r.evals.waits.waiting[p]; !ok {
+		// The tick that has begun is not a whole one.
+		p.patient = lockTicks + 1
+		r.evals.waits.waiting[p] = struct{}{}
+	}
+}
+
+// leaveLocks has a request wait for no lock.
+func (r *Replica) leaveLocks(p *Proposal) {
+	if p.waiter != nil {
+		r.evals.locks.Leave(p.waiter)
+		p.waiter = nil
+	}
+	delete(r.evals.waits.waiting, p)
+}
+
+// goOn has requests that nobody is in the way of any more stand in line for their
+// latches again.
+func (r *Replica) goOn() {
+	for _, w := range r.evals.locks.Ready() {
+		p, ok := w.Owner.(*Proposal)
+		if !ok || p == nil || p.waiter != w || p.answered || p.latch != nil {
+			continue
+		}
+		l, err := r.evals.latches.Acquire(p.request.Touches(), p)
+		if err != nil {
+			r.answer(p, Outcome{Err: ErrOverloaded})
+			continue
+		}
+		p.latch = l
+	}
+}
+
+// tellBlocked answers a request with those that are in its way.
+func (r *Replica) tellBlocked(p *Proposal, row []byte, by []lock.Blocker) {
+	told := make([]evaluation.Blocker, len(by))
+	for i, b := range by {
+		told[i] = evaluation.Blocker{Txn: cluster.TxnID(b.ID), Record: b.Record, Row: row}
+	}
+	if p.latch != nil {
+		r.leaveLatch(p)
+	}
+	p.stage = refused
+	r.confirm(p, p.request.Blocked(told))
+}
+
+// tickLocks tells those that have waited for long for whom, and ends the places that
+// were kept for too long.
+func (r *Replica) tickLocks() {
+	s := &r.evals.waits
+	if len(s.waiting)+len(s.kept) == 0 {
+		return
+	}
+	var told []*Proposal
+	for p := range s.waiting {
+		if p.patient--; p.patient <= 0 && p.latch == nil {
+			told = append(told, p)
+		}
+	}
+	var ended []*keptWait
+	for _, k := range s.kept {
+		if k.ticks--; k.ticks <= 0 {
+			ended = append(ended, k)
+		}
+	}
+	slices.SortFunc(told, func(a, b *Proposal) int { return cmp.Compare(a.seq, b.seq) })
+	slices.SortFunc(ended, func(a, b *keptWait) int { return cmp.Compare(a.seq, b.seq) })
+	for _, k := range ended {
+		maps.DeleteFunc(s.kept, func(_ keptLock, x *keptWait) bool { return x == k })
+		r.evals.locks.Leave(k.waiter)
+	}
+	for _, p := range told {
+		r.tellWaiting(p)
+	}
+	r.evaluateGranted()
+}
+
+// tellWaiting answers one that waits, and keeps its place.
+func (r *Replica) tellWaiting(p *Proposal) {
+	want, w := p.request.Locks(), p.waiter
+	id, row := p.lockID(&want), []byte(w.Row())
+	by := r.evals.locks.Blockers(id, row, want.Strength, w)
+	if len(by) == 0 {
+		return // it goes on now
+	}
+	s, key := &r.evals.waits, keptLock{id, w.Row()}
+	if s.kept[key] == nil {
+		s.seq++
+		w.Owner, p.waiter = nil, nil
+		s.kept[key] = &keptWait{waiter: w, seq: s.seq, ticks: keptTicks + 1}
+	}
+	r.leaveLocks(p)
+	r.tellBlocked(p, row, by)
+}
+
+// endLocks ends the locks of the transaction that a request was the last of.
+func (r *Replica) endLocks(p *Proposal) {
+	if p.request == nil || !p.endsAll && p.ends == nil {
+		return
+	}
+	want := p.request.Locks()
+	if p.endsAll {
+		r.evals.locks.Release(lock.ID(want.Txn))
+	} else {
+		r.evals.locks.ReleaseRows(lock.ID(want.Txn), p.ends)
+	}
+}
+
+// findLocks fills the table of a new leader with the locks that are written down.
+func (r *Replica) findLocks() {
+	r.evals.locks.Reset()
+	if r.evaluator == nil {
+		return
+	}
+	r.evaluator.Shown().Locks(func(row []byte, txn cluster.TxnID, record []byte, s lock.Strength) {
+		r.evals.locks.Put(lock.ID(txn), record, row, s)
+	})
+}
+
+// forgetLocks ends all locks: this replica does not lead any more.
+func (r *Replica) forgetLocks() {
+	r.evals.locks.Reset()
+	r.evals.waits = newLockWaits()
+}
+
+// narrowLocks ends the locks of rows that the range has given away.
+func (r *Replica) narrowLocks() {
+	r.evals.locks.Remove(func(row string) bool { return !keys.Owns(r.desc, []byte(row)) })
+	for key, k := range r.evals.waits.kept {
+		if !keys.Owns(r.desc, []byte(key.row)) {
+			delete(r.evals.waits.kept, key)
+			r.evals.locks.Leave(k.waiter)
+		}
+	}
+}
