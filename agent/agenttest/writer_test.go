@@ -55,7 +55,7 @@ func TestRowsNameTheirWriter(t *testing.T) {
 	}
 	defer e.Close()
 	m := metastate.New()
-	if err := m.Reload(e); err != nil {
+	if err := m.Reload(e, nil); err != nil {
 		t.Fatal(err)
 	}
 	users := m.View().Users
