@@ -129,8 +129,11 @@ func TestPredicates(t *testing.T) {
 
 func TestNumbers(t *testing.T) {
 	judge(t, Numbers, map[string]judged{
-		"right":     {ops: []history.Op{kindOf("next", 0, 1, ok, next(1, 1)), kindOf("next", 0, 0, unknown, next(1, 0)), kindOf("next", 2, 9, ok, next(1, 4)), kindOf("next", 2, 9, ok, next(1, 3)), kindOf("next", 2, 9, ok, next(2, 3))}},
-		"twice":     {ops: []history.Op{kindOf("next", 0, 9, ok, next(1, 1)), kindOf("next", 0, 9, ok, next(1, 1))}, want: []string{"number repeated", "T1 and T2 both got 1"}},
-		"goes back": {ops: []history.Op{kindOf("next", 0, 1, ok, next(1, 4)), kindOf("next", 2, 3, ok, next(1, 3))}, want: []string{"went back"}},
+		"right":            {ops: []history.Op{kindOf("next", 0, 1, ok, next(1, 1)), kindOf("next", 0, 0, unknown, next(1, 0)), kindOf("next", 2, 9, ok, next(1, 4)), kindOf("next", 2, 9, ok, next(1, 3)), kindOf("next", 2, 9, ok, next(2, 3))}},
+		"twice":            {ops: []history.Op{kindOf("next", 0, 9, ok, next(1, 1)), kindOf("next", 0, 9, ok, next(1, 1))}, want: []string{"number repeated", "T1 and T2 both got 1"}},
+		"goes back":        {ops: []history.Op{kindOf("next", 0, 1, ok, next(1, 4)), kindOf("next", 2, 3, ok, next(1, 3))}, want: []string{"went back"}},
+		"old":              {ops: []history.Op{kindOf("next", 0, 1, ok, next(1, 4)), kindOf(Bounded, 2, 3, ok, read(1, 3))}},
+		"too old":          {ops: []history.Op{kindOf("next", 0, 1, ok, next(1, 4)), kindOf(Bounded, int(Staleness)+2, int(Staleness)+3, ok, read(1, 3))}, want: []string{"went back", "T2 began"}},
+		"a read goes back": {ops: []history.Op{kindOf("next", 0, 1, ok, next(1, 4)), kindOf("read", 2, 3, ok, read(1, 3))}, want: []string{"went back"}},
 	})
 }

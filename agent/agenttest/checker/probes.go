@@ -45,16 +45,30 @@ func LongFork(ops []history.Op, group int) []Finding {
 	return found
 }
 
+// Bounded is the kind of operations that may read what was there Staleness before.
+const (
+	Bounded   = "bounded"
+	Staleness = 5 * time.Second
+)
+
+// since is from when on an operation may see what it sees.
+func since(o *history.Op) time.Duration {
+	if o.Kind == Bounded {
+		return o.Call - Staleness
+	}
+	return o.Call
+}
+
 // newest wants a read that began after another had ended to see no less.
 func newest(found *findings, group int, reads []history.Op) {
 	byCall := slices.Clone(reads)
-	slices.SortFunc(byCall, func(a, b history.Op) int { return cmp.Compare(a.Call, b.Call) })
+	slices.SortFunc(byCall, func(a, b history.Op) int { return cmp.Compare(since(&a), since(&b)) })
 	byReturn := slices.Clone(reads)
 	slices.SortFunc(byReturn, func(a, b history.Op) int { return cmp.Compare(a.Return, b.Return) })
 	most := map[int]*history.Op{} // by step: who saw most so far
 	next := 0
 	for _, o := range byCall {
-		for ; next < len(byReturn) && byReturn[next].Return < o.Call; next++ {
+		for ; next < len(byReturn) && byReturn[next].Return < since(&o); next++ {
 			for k, s := range byReturn[next].Steps {
 				if m := most[k]; m == nil || m.Steps[k].Got < s.Got {
 					most[k] = &byReturn[next]
@@ -111,7 +125,8 @@ func Predicates(ops []history.Op) []Finding {
 }
 
 // Numbers wants the values that Next steps got, by key, never to repeat, and to rise
-// from an operation to one that began after it had ended.
+// from an operation to one that began after it had ended. Read steps see the newest;
+// those of kind Bounded may be as old as Staleness.
 func Numbers(ops []history.Op) []Finding {
 	type number struct {
 		key   int
@@ -121,7 +136,11 @@ func Numbers(ops []history.Op) []Finding {
 	by := map[number]history.Op{}
 	byKey := map[int][]history.Op{}
 	for _, o := range ops {
-		if o.Outcome != history.OK || len(o.Steps) != 1 || o.Steps[0].Do != history.Next {
+		if o.Outcome != history.OK || len(o.Steps) != 1 {
+			continue
+		}
+		byKey[o.Steps[0].Key] = append(byKey[o.Steps[0].Key], o)
+		if o.Steps[0].Do != history.Next {
 			continue
 		}
 		n := number{o.Steps[0].Key, o.Steps[0].Got}
@@ -129,7 +148,6 @@ func Numbers(ops []history.Op) []Finding {
 			found.add("number repeated", []history.Op{other, o}, "T%d and T%d both got %d of k%d", other.ID, o.ID, n.value, n.key)
 		}
 		by[n] = o
-		byKey[n.key] = append(byKey[n.key], o)
 	}
 	for key, ops := range byKey {
 		newest(&found, key, ops)

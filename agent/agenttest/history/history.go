@@ -126,6 +126,9 @@ type Recorder struct {
 // NewRecorder begins a history now.
 func NewRecorder() *Recorder { return &Recorder{began: time.Now()} }
 
+// Age is how long ago the history began.
+func (r *Recorder) Age() time.Duration { return time.Since(r.began) }
+
 // Call notes that an operation is about to be sent.
 func (r *Recorder) Call(client int, node, kind, level string) *Op {
 	r.mu.Lock()

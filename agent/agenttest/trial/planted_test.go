@@ -19,7 +19,7 @@ func TestTrialsFindPlantedBugs(t *testing.T) {
 			t.Setenv("NODEDB_TEST_PLANT", c.bug)
 			const tries = 4
 			for seed := range uint64(tries) {
-				wrong := Try(t, Options{Workloads: c.workload, Faults: c.fault, Level: c.level, Seed: seed, For: 15 * time.Second, Clients: 8, Pause: 4 * time.Millisecond})
+				wrong := Try(t, Options{Workloads: c.workload, Faults: c.fault, Level: c.level, Seed: seed, For: 15 * time.Second, Ranges: 8, Clients: 8, Pause: 4 * time.Millisecond})
 				for name, found := range wrong {
 					t.Logf("found by seed %d: %s: %s", seed, name, found[0])
 					return

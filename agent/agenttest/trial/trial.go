@@ -27,6 +27,8 @@ type Options struct {
 	Level string
 	Seed  uint64
 	For   time.Duration
+	// Ranges is how many there are at the start.
+	Ranges int
 	// Clients of each workload, and how long each waits between two operations.
 	Clients int
 	Pause   time.Duration
@@ -65,7 +67,7 @@ func Try(t *testing.T, o Options) map[string][]checker.Finding {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := agenttest.Start(t, agenttest.Options{Ranges: 8})
+	c := agenttest.Start(t, agenttest.Options{Ranges: o.Ranges})
 	m := &nemesis{t: t, c: c, rng: rand.New(rand.NewPCG(o.Seed, 0)), done: map[string]int{}} //nolint:gosec // a seed that can be repeated
 	ctx, cancel := context.WithTimeout(t.Context(), o.For+settle+agenttest.StartTimeout)
 	defer cancel()

@@ -12,6 +12,7 @@ var (
 	level     = flag.String("level", "", "isolation level of explicit transactions; empty: chosen by the seed")
 	seed      = flag.Uint64("seed", 0, "of clients and faults; 0: another one each time")
 	lasting   = flag.Duration("for", time.Minute, "how long faults come")
+	ranges    = flag.Int("ranges", 8, "at the start")
 	clients   = flag.Int("clients", 4, "of each workload")
 	every     = flag.Duration("pause", 60*time.Millisecond, "of a client between two operations")
 	keep      = flag.String("keep", "", "directory for the histories of all workloads; empty: those that are wrong, in the temporary directory")
@@ -29,6 +30,6 @@ func TestTrial(t *testing.T) {
 	}
 	Run(t, Options{
 		Workloads: *workloads, Faults: *tormented, Level: *level, Seed: *seed, For: *lasting,
-		Clients: *clients, Pause: *every, Keep: *keep, All: *keep != "",
+		Ranges: *ranges, Clients: *clients, Pause: *every, Keep: *keep, All: *keep != "",
 	})
 }

@@ -38,11 +38,20 @@ func (w *bank) Step(ctx context.Context, c *Client) {
 	note := func(x *Tx) {
 		x.Note(history.Step{Do: history.Write, Key: from, Arg: -amount}, history.Step{Do: history.Write, Key: to, Arg: amount})
 	}
-	switch c.Rand.IntN(8) {
+	switch c.Rand.IntN(11) {
 	case 0:
 		w.sum(ctx, c)
 	case 1:
-		w.all(ctx, c)
+		w.all(ctx, c, "")
+	case 10:
+		if c.Age() < 2*checker.Staleness {
+			return // the accounts may not have been there yet
+		}
+		if c.Rand.IntN(2) == 0 {
+			c.DoBounded(ctx, history.Read, readAccounts(""))
+			return
+		}
+		w.all(ctx, c, fmt.Sprintf(" AS OF SYSTEM TIME '-%dms'", 1+c.Rand.IntN(4000)))
 	case 2:
 		w.byKey(ctx, c)
 	case 3, 4:
@@ -50,6 +59,16 @@ func (w *bank) Step(ctx context.Context, c *Client) {
 			note(x)
 			_, err := x.Exec(ctx, "UPDATE bank SET balance = balance + CASE WHEN id = $1 THEN -$3::int8 ELSE $3::int8 END WHERE id IN ($1, $2)", from, to, amount)
 			return err
+		})
+	case 5: // two statements in one message are one transaction
+		c.Do(ctx, "message", func(ctx context.Context, x *Tx) error {
+			note(x)
+			return x.Message(ctx, fmt.Sprintf("UPDATE bank SET balance = balance - %d WHERE id = %d; UPDATE bank SET balance = balance + %d WHERE id = %d", amount, from, amount, to))
+		})
+	case 6, 7:
+		c.DoTx(ctx, "locking", c.Level, func(ctx context.Context, x *Tx) error {
+			note(x)
+			return lockAndMove(ctx, x, from, to, amount)
 		})
 	default:
 		c.DoTx(ctx, "transfer", c.Level, func(ctx context.Context, x *Tx) error {
@@ -67,6 +86,26 @@ func (w *bank) Step(ctx context.Context, c *Client) {
 	}
 }
 
+// lockAndMove reads both accounts under locks, and writes what the client makes of it.
+func lockAndMove(ctx context.Context, x *Tx, from, to int, amount int64) error {
+	var balance [2]int64
+	for i, id := range []int{from, to} {
+		rows, err := x.Ints(ctx, "SELECT balance FROM bank WHERE id = $1 FOR UPDATE", id)
+		if err != nil {
+			return err
+		}
+		balance[i] = rows[0][0]
+	}
+	if balance[0] < amount {
+		return errNothing
+	}
+	if _, err := x.Exec(ctx, "UPDATE bank SET balance = $2 WHERE id = $1", from, balance[0]-amount); err != nil {
+		return err
+	}
+	_, err := x.Exec(ctx, "UPDATE bank SET balance = $2 WHERE id = $1", to, balance[1]+amount)
+	return err
+}
+
 func (*bank) sum(ctx context.Context, c *Client) {
 	c.Do(ctx, history.Sum, func(ctx context.Context, x *Tx) error {
 		rows, err := x.Ints(ctx, "SELECT sum(balance)::int8 FROM bank")
@@ -77,14 +116,19 @@ func (*bank) sum(ctx context.Context, c *Client) {
 	})
 }
 
-func (*bank) all(ctx context.Context, c *Client) {
-	c.Do(ctx, history.Read, func(ctx context.Context, x *Tx) error {
-		rows, err := x.Ints(ctx, "SELECT id, balance FROM bank")
+func (*bank) all(ctx context.Context, c *Client, at string) {
+	c.Do(ctx, history.Read, readAccounts(at))
+}
+
+// readAccounts reads all accounts by one statement, at a time.
+func readAccounts(at string) func(ctx context.Context, x *Tx) error {
+	return func(ctx context.Context, x *Tx) error {
+		rows, err := x.Ints(ctx, "SELECT id, balance FROM bank"+at)
 		for _, r := range rows {
 			x.Note(history.Step{Do: history.Read, Key: int(r[0]), Got: r[1]})
 		}
 		return err
-	})
+	}
 }
 
 // byKey reads one account after another, at one snapshot.
@@ -105,7 +149,7 @@ func (*bank) byKey(ctx context.Context, c *Client) {
 
 func (w *bank) Finish(ctx context.Context, c *Client) {
 	w.sum(ctx, c)
-	w.all(ctx, c)
+	w.all(ctx, c, "")
 	w.byKey(ctx, c)
 }
 

@@ -2,6 +2,7 @@ package workload
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -183,29 +184,65 @@ func (w *lists) Step(ctx context.Context, c *Client) {
 		}
 		elements = append(elements, e)
 	}
-	do := func(ctx context.Context, x *Tx) error {
-		for i, k := range keys {
-			if err := listStep(ctx, x, k, elements[i]); err != nil {
-				return err
+	switch n := c.Rand.IntN(8); {
+	case len(keys) == 1:
+		c.Do(ctx, "statement", func(ctx context.Context, x *Tx) error { return listStep(ctx, x, keys[0], elements[0]) })
+	case n == 0:
+		w.appendAll(ctx, c, base)
+	default:
+		c.DoTx(ctx, "transaction", c.Level, func(ctx context.Context, x *Tx) error {
+			for i, k := range keys {
+				if n == 1 && i == len(keys)/2 {
+					if err := w.takenBack(ctx, x, k); err != nil {
+						return err
+					}
+				}
+				if err := listStep(ctx, x, k, elements[i]); err != nil {
+					return err
+				}
 			}
-		}
-		return nil
+			return nil
+		})
 	}
-	if len(keys) == 1 {
-		c.Do(ctx, "statement", do)
-		return
-	}
-	c.DoTx(ctx, "transaction", c.Level, do)
 }
+
+// appendAll appends to three lists by one statement, which is atomic.
+func (w *lists) appendAll(ctx context.Context, c *Client, base int) {
+	c.Do(ctx, "statement", func(ctx context.Context, x *Tx) error {
+		var rows []string
+		for _, k := range c.Rand.Perm(listKeys)[:3] {
+			e := w.elements.Add(1)
+			x.Note(history.Step{Do: history.Append, Key: base + k, Arg: e})
+			rows = append(rows, fmt.Sprintf("(%d, '%d')", base+k, e))
+		}
+		_, err := x.Exec(ctx, "INSERT INTO lists VALUES "+strings.Join(rows, ", ")+appending)
+		return err
+	})
+}
+
+// takenBack appends an element and rolls back to before it: nobody may ever see it.
+func (w *lists) takenBack(ctx context.Context, x *Tx, key int) error {
+	_, err := x.Exec(ctx, "SAVEPOINT before")
+	if err == nil {
+		_, err = x.Exec(ctx, "INSERT INTO lists VALUES ($1, $2)"+appending, key, strconv.FormatInt(w.elements.Add(1), 10))
+	}
+	if err == nil {
+		_, err = x.Exec(ctx, "ROLLBACK TO SAVEPOINT before")
+	}
+	return err
+}
+
+// appending makes of an INSERT an append to the list that is there.
+const appending = " ON CONFLICT (k) DO UPDATE SET v = lists.v || ',' || EXCLUDED.v"
 
 func listStep(ctx context.Context, x *Tx, key int, element int64) error {
 	if element != 0 {
 		x.Note(history.Step{Do: history.Append, Key: key, Arg: element})
-		_, err := x.Exec(ctx, "INSERT INTO lists VALUES ($1, $2) ON CONFLICT (k) DO UPDATE SET v = lists.v || ',' || EXCLUDED.v", key, strconv.FormatInt(element, 10))
+		_, err := x.Exec(ctx, "INSERT INTO lists VALUES ($1, $2)"+appending, key, strconv.FormatInt(element, 10))
 		return err
 	}
 	text := ""
-	if err := x.conn.QueryRow(ctx, "SELECT v FROM lists WHERE k = $1", key).Scan(&text); err != nil && err != pgx.ErrNoRows {
+	if err := x.conn.QueryRow(ctx, "SELECT v FROM lists WHERE k = $1", key).Scan(&text); err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return err
 	}
 	list := []int64{}

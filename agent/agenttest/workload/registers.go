@@ -86,6 +86,10 @@ func (*numbers) Setup(ctx context.Context, conn *pgx.Conn) error {
 
 func (*numbers) Step(ctx context.Context, c *Client) {
 	key := c.Rand.IntN(3)
+	if n := c.Rand.IntN(6); n < 2 {
+		readNumber(ctx, c, key, n == 0)
+		return
+	}
 	c.Do(ctx, history.Next, func(ctx context.Context, x *Tx) error {
 		x.Note(history.Step{Do: history.Next, Key: key})
 		rows, err := x.Ints(ctx, "UPDATE numbers SET n = n + 1 WHERE k = $1 RETURNING n", key)
@@ -94,6 +98,25 @@ func (*numbers) Step(ctx context.Context, c *Client) {
 		}
 		return err
 	})
+}
+
+// readNumber reads a counter: the newest, or one that may be old.
+func readNumber(ctx context.Context, c *Client, key int, bounded bool) {
+	read := func(ctx context.Context, x *Tx) error {
+		rows, err := x.Ints(ctx, "SELECT n FROM numbers WHERE k = $1", key)
+		if err == nil && len(rows) == 0 {
+			err = errNothing // it was made a moment ago
+		}
+		if err == nil {
+			x.Note(history.Step{Do: history.Read, Key: key, Got: rows[0][0]})
+		}
+		return err
+	}
+	if bounded {
+		c.DoBounded(ctx, checker.Bounded, read)
+		return
+	}
+	c.Do(ctx, history.Read, read)
 }
 
 func (w *numbers) Finish(ctx context.Context, c *Client) { w.Step(ctx, c) }

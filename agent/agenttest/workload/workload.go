@@ -225,6 +225,23 @@ func (c *Client) DoTx(ctx context.Context, kind, level string, do func(ctx conte
 	return c.run(ctx, kind, level, do)
 }
 
+// DoBounded records a read that may be as old as checker.Staleness.
+func (c *Client) DoBounded(ctx context.Context, kind string, do func(ctx context.Context, x *Tx) error) history.Outcome {
+	return c.Do(ctx, kind, func(ctx context.Context, x *Tx) error {
+		if _, err := x.Exec(ctx, fmt.Sprintf("SET nodedb.read_consistency = 'bounded_staleness:%d'", int(checker.Staleness.Seconds()))); err != nil {
+			return err
+		}
+		err := do(ctx, x)
+		if _, reset := x.Exec(ctx, "RESET nodedb.read_consistency"); reset != nil {
+			c.close() // the session's next statement must not read so
+		}
+		return err
+	})
+}
+
+// Age is how long the run has lasted.
+func (c *Client) Age() time.Duration { return c.record.Age() }
+
 func (c *Client) run(ctx context.Context, kind, level string, do func(ctx context.Context, x *Tx) error) history.Outcome {
 	// An operation in flight when the run ends is finished, so that its fate is known.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), Patience)
@@ -233,7 +250,7 @@ func (c *Client) run(ctx context.Context, kind, level string, do func(ctx contex
 	o := c.record.Call(c.ID, c.node, kind, level)
 	outcome, err := x.perform(ctx, level, do)
 	c.record.Done(o, outcome, err, x.steps...)
-	if outcome != history.OK && !c.conn.IsClosed() && c.conn.PgConn().TxStatus() != 'I' {
+	if outcome != history.OK && c.conn != nil && !c.conn.IsClosed() && c.conn.PgConn().TxStatus() != 'I' {
 		if _, err := c.conn.Exec(ctx, "ROLLBACK"); err != nil {
 			c.close()
 		}
@@ -272,6 +289,11 @@ func (x *Tx) perform(ctx context.Context, level string, do func(ctx context.Cont
 func (x *Tx) Exec(ctx context.Context, sql string, args ...any) (int64, error) {
 	tag, err := x.conn.Exec(ctx, sql, args...)
 	return tag.RowsAffected(), err
+}
+
+// Message runs statements that are sent together.
+func (x *Tx) Message(ctx context.Context, sql string) error {
+	return x.conn.PgConn().Exec(ctx, sql).Close()
 }
 
 // Ints returns the rows of a query of whole numbers.
