@@ -7,7 +7,7 @@ import (
 )
 
 var (
-	workloads = flag.String("workload", standing, "which workloads run, separated by commas; all: all")
+	workloads = flag.String("workload", "all", "which workloads run, separated by commas; all: all")
 	tormented = flag.String("fault", "all", "which faults come, separated by commas; none: none")
 	level     = flag.String("level", "", "isolation level of explicit transactions; empty: chosen by the seed")
 	seed      = flag.Uint64("seed", 0, "of clients and faults; 0: another one each time")
@@ -17,10 +17,6 @@ var (
 	every     = flag.Duration("pause", 60*time.Millisecond, "of a client between two operations")
 	keep      = flag.String("keep", "", "directory for the histories of all workloads; empty: those that are wrong, in the temporary directory")
 )
-
-// standing are the workloads of what the cluster promises today: the others need
-// transactions over several ranges, and serializable ones.
-const standing = "registers,numbers,longfork,lists"
 
 // TestTrial runs workloads from every node while faults and operations come, and
 // judges their histories.
