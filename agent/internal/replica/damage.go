@@ -27,6 +27,7 @@ func (r *Replica) Damaged(err error) {
 	}
 	r.damaged = err
 	r.cfg.Logger.Error("replica is damaged: the disk does not give back what was stored", logattr.Range(r.rangeID), logattr.Replica(r.id), logattr.Err(err))
+	r.followPast()
 	r.Wake()
 	r.out.Changed(r, false)
 }

@@ -163,6 +163,7 @@ func (r *Replica) takeIncoming(s *pb.Snapshot) *Incoming {
 	r.incoming = nil
 	r.installing, r.counting = true, nil
 	r.voidChecksum()
+	r.followPast()
 	r.lastIndex = in.Header.Index
 	if end := in.Header.Descriptor.End; end < r.desc.End {
 		in.beyond = rowSpans(r.desc.Pool, end, r.desc.End)
@@ -188,6 +189,7 @@ func (r *Replica) installed(a *Append) {
 	}
 	r.damaged = nil // what was there is covered
 	r.keepChecksums(nil)
+	r.followPast()
 	r.cfg.Logger.Debug("snapshot installed", logattr.Range(r.rangeID), logattr.Replica(r.id))
 	var reply []byte
 	for _, m := range a.responses {

@@ -216,6 +216,12 @@ func (r *Replica) StepLease(from cluster.NodeID, m *LeaseMessage) {
 		if leads && l.rest.index == m.Index {
 			l.rest.agree(m.From)
 		}
+	case Close:
+		if leads && r.nodeOf(m.From) == from {
+			r.answerClose(from, m)
+		}
+	case Closed:
+		r.past.take(closedWord{index: m.Index, ts: m.TS})
 	case Released:
 	}
 }

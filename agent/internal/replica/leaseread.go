@@ -234,3 +234,6 @@ func (l *LeaseReads) grant(g *granted, last uint64) {
 	}
 	l.mu.waiting = nil
 }
+
+// Held reports whether the lease holds now.
+func (l *LeaseReads) Held() bool { return l.holds(l.granted.Load(), 0) }

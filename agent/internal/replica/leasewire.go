@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/lease"
 )
 
@@ -18,6 +19,8 @@ const (
 	Released                      // whoever was bound to it is not
 	Rest                          // the leader asks whether the follower has all, to sleep (rule 22)
 	Rested                        // it has
+	Close                         // a follower asks the leader to close time (ADR 0033)
+	Closed                        // it has, up to TS, for who has applied Index
 )
 
 // LeaseMessage is one of them.
@@ -25,9 +28,10 @@ type LeaseMessage struct {
 	Kind     LeaseKind
 	From, To cluster.ReplicaID
 	Term     uint64
-	Epoch    lease.Epoch  // of Bind and Bound
-	Boot     cluster.Boot // of the leader's node, of Bind and Bound
-	Index    uint64       // of Rest and Rested
+	Epoch    lease.Epoch   // of Bind and Bound
+	Boot     cluster.Boot  // of the leader's node, of Bind and Bound
+	Index    uint64        // of Rest, Rested and Closed
+	TS       hlc.Timestamp // of Closed
 }
 
 // EncodeLease appends a message of a range to buf.
@@ -43,7 +47,10 @@ func EncodeLease(buf []byte, id cluster.RangeID, m *LeaseMessage) []byte {
 		buf = binary.BigEndian.AppendUint64(buf, uint64(m.Boot))
 	case Rest, Rested:
 		buf = binary.AppendUvarint(buf, m.Index)
-	case Release, Released:
+	case Closed:
+		buf = binary.AppendUvarint(buf, m.Index)
+		buf = binary.BigEndian.AppendUint64(buf, uint64(m.TS))
+	case Release, Released, Close:
 	}
 	return buf
 }
@@ -60,7 +67,9 @@ func DecodeLease(b []byte) (id cluster.RangeID, m LeaseMessage, rest []byte, err
 		m.Boot = cluster.Boot(d.Uint64())
 	case Rest, Rested:
 		m.Index = d.Uvarint()
-	case Release, Released:
+	case Closed:
+		m.Index, m.TS = d.Uvarint(), hlc.Timestamp(d.Uint64())
+	case Release, Released, Close:
 	default:
 		d.Fail("a word of kind %d about leases", m.Kind)
 	}

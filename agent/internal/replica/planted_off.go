@@ -55,6 +55,10 @@ func (Planted) wideChild() bool { return false }
 // LooksLate is false.
 func (Planted) LooksLate() bool { return false }
 
+func (Planted) closesAhead() bool    { return false }
+func (Planted) closesApplied() bool  { return false }
+func (Planted) closesUnleased() bool { return false }
+
 // ProvesWithoutLog is false.
 func (Planted) ProvesWithoutLog() bool { return false }
 

@@ -128,6 +128,13 @@ type Planted struct {
 	// CountLate counts no commit while a replica is held.
 	CountLate bool
 
+	// CloseAhead serves up to a leader's word before what belongs to it is applied.
+	CloseAhead bool
+	// CloseApplied has a leader's word leave out what is proposed and not applied.
+	CloseApplied bool
+	// CloseUnleased closes time without a lease: the next leader does not know of it.
+	CloseUnleased bool
+
 	// Lease are faults of leases.
 	Lease lease.Planted
 }
@@ -186,6 +193,10 @@ func (p Planted) sumLate() bool      { return p.SumLate }
 func (p Planted) leadsDamaged() bool { return p.LeadDamaged }
 
 func (p Planted) wideChild() bool { return p.WideChild }
+
+func (p Planted) closesAhead() bool    { return p.CloseAhead }
+func (p Planted) closesApplied() bool  { return p.CloseApplied }
+func (p Planted) closesUnleased() bool { return p.CloseUnleased }
 
 // ProvesWithoutLog reports ProveWithoutLog.
 func (p Planted) ProvesWithoutLog() bool { return p.ProveWithoutLog }

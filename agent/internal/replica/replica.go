@@ -73,6 +73,7 @@ type Replica struct {
 
 	lease  leasing
 	leased *LeaseReads
+	past   *Past
 	said   struct{ served, applied uint64 } // by the last Status
 
 	todo       []*pb.Message // with entries to apply
@@ -169,6 +170,7 @@ type Output interface {
 func Open(cfg Config) (*Replica, error) {
 	r := &Replica{cfg: cfg, rangeID: cfg.Range, out: cfg.Output, nodes: map[cluster.ReplicaID]cluster.NodeID{}, evals: newEvaluations()}
 	r.leased = &LeaseReads{now: cfg.Pairs.Now, own: cfg.Ceiling, planted: cfg.Planted.Leases()}
+	r.past = &Past{planted: cfg.Planted}
 	if err := r.load(); err != nil {
 		return nil, fmt.Errorf("open replica of %s: %w", cfg.Range, err)
 	}
@@ -180,6 +182,7 @@ func Open(cfg Config) (*Replica, error) {
 	if err := errors.Join(r.loadLost(), r.loadChecksums()); err != nil {
 		return nil, fmt.Errorf("open replica of %s: %w", cfg.Range, err)
 	}
+	r.followPast()
 	return r, nil
 }
 
@@ -239,6 +242,7 @@ func (r *Replica) loadState() error {
 	r.lastTS = max(r.lastTS, r.applied.LastTS)
 	r.leased.reached(r.applied.Index)
 	r.loadGarbage()
+	r.past.reached(r.applied.Index, r.applied.LastTS)
 	// A snapshot comes without the clock that messages carry.
 	r.cfg.Clock.Forward(r.applied.LastTS)
 	if err := r.loadIDs(); err != nil {
@@ -444,6 +448,7 @@ func (r *Replica) fail(err error) {
 	r.release(r.failedError())
 	r.leading, r.lead = false, 0
 	r.followLease()
+	r.followPast()
 	r.out.Changed(r, false)
 }
 
@@ -453,6 +458,7 @@ func (r *Replica) Close(err error) {
 		r.failed = err
 	}
 	r.followLease()
+	r.followPast()
 	r.release(err)
 }
 

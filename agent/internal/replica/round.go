@@ -162,6 +162,7 @@ func (r *Replica) applyAlone(e *pb.Entry) {
 		// Nobody may read what was split off under the lease of before. It comes back
 		// with the new descriptor when all that follows from the change is done.
 		r.leased.grant(nil, r.last())
+		r.followPast()
 	}
 	if r.evaluator != nil {
 		r.evaluator.Narrow(r.cfg.Planted.splitUnlocks(r.desc))
@@ -261,6 +262,7 @@ func (r *Replica) advance(state appliedState) (ready bool) {
 	invariant.Check(state.Index >= r.applied.Index, "%s: applied up to %d, and then up to %d", r.rangeID, r.applied.Index, state.Index)
 	r.applied = state
 	r.leased.reached(state.Index)
+	r.past.reached(state.Index, state.LastTS)
 	if ready = r.leading && !r.ready && state.Term == r.leaderTerm; ready {
 		r.becomeReady()
 	}

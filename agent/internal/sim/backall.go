@@ -57,6 +57,7 @@ func (w *World) restore(m *moment) {
 	}
 	w.history.revert(m)
 	w.scanner.forget()
+	w.forgetClosed()
 	for _, c := range w.clients {
 		c.forget()
 	}

@@ -84,6 +84,7 @@ func (w *World) watchLeases(n *Node) {
 	for _, st := range n.core.Status() {
 		id := st.Descriptor.ID
 		s := n.core.Lease(id)
+		w.watchClosed(n, id)
 		if s.Term == 0 || s.Term < w.led[id] {
 			continue
 		}
@@ -91,6 +92,9 @@ func (w *World) watchLeases(n *Node) {
 			w.led[id] = s.Term
 			if s.Floor < w.served[id] {
 				w.fail("%s leads %s in term %d from %s on: a read was served at %s", n.id, id, s.Term, s.Floor, w.served[id])
+			}
+			if s.Floor < w.over[id] {
+				w.fail("%s leads %s in term %d from %s on: time was closed up to %s", n.id, id, s.Term, s.Floor, w.over[id])
 			}
 		}
 		for _, o := range w.nodes {

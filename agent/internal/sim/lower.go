@@ -37,6 +37,7 @@ func (w *World) lowerAll() {
 	// Nothing keeps later writes below what was read at times above.
 	w.history.forgetAbove(hlc.New(to))
 	w.scanner.forget()
+	w.forgetClosed()
 	for _, c := range w.clients {
 		c.forget()
 	}

@@ -101,6 +101,8 @@ func (s *Stats) add(o *Stats) {
 	s.Spent += o.Spent
 	s.LeaseReads += o.LeaseReads
 	s.LeasesLost += o.LeasesLost
+	s.PastReads += o.PastReads
+	s.Words = max(s.Words, o.Words)
 	s.Fives += o.Fives
 	s.Noisy += o.Noisy
 	s.Added += o.Added
@@ -112,7 +114,9 @@ func (s *Stats) add(o *Stats) {
 
 // TestLeases has many read under leases while their promises are put to the test.
 func TestLeases(t *testing.T) {
-	runSeeds(t, 20, leased)
+	if sum := runSeeds(t, 20, leased); sum.PastReads < 1000 || sum.Words < 10 {
+		t.Errorf("%d reads of followers, %d words closed time", sum.PastReads, sum.Words)
+	}
 }
 
 // TestAHotRow has gateways, near and far from its leader, add to one row: the sum is

@@ -116,6 +116,7 @@ type World struct {
 	age     int           // rises when all disks go back: messages of before are void
 	cut     map[[2]cluster.NodeID]bool
 	served  map[cluster.RangeID]hlc.Timestamp // the latest read under a lease
+	over    map[cluster.RangeID]hlc.Timestamp // up to where some replica took time for closed
 	damaged map[cluster.RangeID]*damagedReplica
 	led     map[cluster.RangeID]uint64          // the latest term in which anybody could write
 	cutEnds map[[2]cluster.NodeID]time.Duration // of cuts by cutFor
@@ -164,6 +165,7 @@ type Stats struct {
 	Joined, Lost, Even                int
 	Pools, Altered, Dropped           int
 	LeaseReads, LeasesLost            int
+	PastReads, Words                  int // of followers; words of leaders that closed time for one of them, at most
 	Added, Unsure, Turns              int // to a hot row; Turns: refusals that kept a place
 	Fives                             int // changes from three voters to five
 	Noisy                             int // messages of replicas in the last moment
@@ -204,7 +206,7 @@ func Run(t *testing.T, cfg Config) (*World, []string) {
 	w := &World{
 		t: t, cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 42)), faults: true,
 		cut: map[[2]cluster.NodeID]bool{}, cutEnds: map[[2]cluster.NodeID]time.Duration{},
-		served: map[cluster.RangeID]hlc.Timestamp{}, led: map[cluster.RangeID]uint64{}, damaged: map[cluster.RangeID]*damagedReplica{}, moves: map[cluster.RangeID]*mover{},
+		served: map[cluster.RangeID]hlc.Timestamp{}, over: map[cluster.RangeID]hlc.Timestamp{}, led: map[cluster.RangeID]uint64{}, damaged: map[cluster.RangeID]*damagedReplica{}, moves: map[cluster.RangeID]*mover{},
 	}
 	w.odd = -1
 	if cfg.Leases && (cfg.Extra != nil || w.chance(60)) {
@@ -255,6 +257,7 @@ func (w *World) begin() {
 	}
 	w.After(w.ms(3500, 5000), w.verify)
 	w.beginScans()
+	w.beginPast()
 	if w.cfg.Leases {
 		if w.cfg.Extra == nil {
 			w.After(leasesBegin, w.leaseFaults)

@@ -146,6 +146,7 @@ func (c *Core) free(s *slot) {
 		return
 	}
 	s.held = false
+	s.r.Past().Hold(false)
 	c.marks.speak()
 	if s.r.Initialised() && s.r.OnlyVoter() && !c.clock.waking && !s.destroying {
 		s.r.Campaign()

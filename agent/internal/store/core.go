@@ -27,6 +27,7 @@ type Core struct {
 	back  comeback
 
 	leases leases
+	past   past
 
 	slots map[cluster.RangeID]*slot
 	order []*slot // by range id: the meta range first
@@ -151,6 +152,8 @@ func (c *Core) load(id cluster.RangeID, held bool) error {
 	s := &slot{r: r, id: id, held: held}
 	c.slots[id], c.stirred = s, true
 	c.leases.reads.Store(id, r.LeaseReads())
+	r.Past().Hold(held)
+	c.past.replicas.Store(id, r.Past())
 	i, _ := slices.BinarySearchFunc(c.order, id, func(s *slot, id cluster.RangeID) int { return cmp.Compare(s.id, id) })
 	c.order = slices.Insert(c.order, i, s)
 	c.publish(r)

@@ -189,6 +189,7 @@ func (c *Core) destroy(s *slot, next cluster.ReplicaID, done func(error)) {
 	}
 	s.destroying = true
 	c.leases.reads.Delete(s.id)
+	c.leavePast(s.id, s.r.Past())
 	c.leases.leave(s.r.LeaseReads())
 	defer c.unpublish(s.id) // after Close, which publishes
 	d := s.r.Descriptor().Clone()
