@@ -24,6 +24,13 @@ type Store interface {
 	Read(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp, rows store.Scope) (*store.ReadHandle, error)
 	ReadRows(ctx context.Context, id cluster.RangeID, ts hlc.Timestamp, rows [][]byte, fn store.RowReader) error
 	RangeStatus(id cluster.RangeID) (cluster.RangeStatus, bool)
+
+	// Of the past, by the replicas here.
+	Local(id cluster.RangeID) store.LocalReplica
+	LocalRanges() []cluster.RangeID
+	CloseSoon(id cluster.RangeID, age time.Duration)
+	ReadPast(id cluster.RangeID, ts hlc.Timestamp, newest bool, fn func(storage.Reader, *cluster.RangeDescriptor) error) error
+	PastView(id cluster.RangeID, ts hlc.Timestamp, newest bool) (*store.ReadHandle, error)
 }
 
 // Caller reaches other nodes; *transport.Transport is one.
@@ -51,6 +58,11 @@ type Config struct {
 
 	// Active is the cluster's version: it decides the format of writes. nil: the first.
 	Active func() gate.Version
+
+	// ClosedLag is how old the time may become that followers can serve, while they
+	// are read: leaders are asked to close it several times as often. nil: 3 s. Less:
+	// more questions between nodes. More: reads of bounded staleness find older rows.
+	ClosedLag func() time.Duration
 
 	// Meter, if set, counts what is read.
 	Meter *Meter
@@ -129,6 +141,9 @@ func (c *Config) setDefaults() {
 	if c.Active == nil {
 		c.Active = func() gate.Version { return gate.First }
 	}
+	if c.ClosedLag == nil {
+		c.ClosedLag = func() time.Duration { return defaultClosedLag }
+	}
 	c.Policy = c.Policy.orDefault(DefaultPolicy())
 	if c.AttemptTimeout == 0 {
 		c.AttemptTimeout = time.Second
@@ -179,6 +194,8 @@ type DB struct {
 	fresh  freshness
 
 	middles middles
+
+	reasons reasonCounts
 
 	// ctx ends at Close.
 	ctx   context.Context //nolint:containedctx // the life of the DB's own goroutines, not of a request

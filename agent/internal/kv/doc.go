@@ -23,10 +23,16 @@
 //   - TS 0 in a GetRequest or ScanRequest means: everything acknowledged before
 //     the call began. Keys of one range are read at the leader's own time, which
 //     costs nothing; more ranges are read at one time that Fresh provides.
+//
 //   - Fresh asks every node's clock, in one round that all concurrent callers
 //     share. It is the start of a snapshot that must see all acknowledged rows.
+//
 //   - Now is the local clock, without any round: it sees this gateway's own
 //     writes, and those of others up to the offset between clocks.
+//
+//   - A statement that may read the past (Reading) does so at one time for all that it
+//     reads, PastTime or what it names; a range whose replica here has closed that time
+//     is read here, whoever leads it (GateCase).
 //
 // # Concurrency
 //
@@ -45,5 +51,5 @@
 //
 // # What is not here
 //
-// Writes that are atomic over several ranges; reads at followers.
+// Writes that are atomic over several ranges; reads at followers of other nodes.
 package kv

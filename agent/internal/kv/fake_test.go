@@ -357,3 +357,21 @@ func (c *fakeCluster) load(n int) hlc.Timestamp {
 	}
 	return ts
 }
+
+// The fake has no replicas that could serve the past.
+
+func (n *fakeNode) Local(cluster.RangeID) store.LocalReplica {
+	return store.LocalReplica{Lack: cluster.PastAbsent}
+}
+
+func (n *fakeNode) LocalRanges() []cluster.RangeID { return nil }
+
+func (n *fakeNode) CloseSoon(cluster.RangeID, time.Duration) {}
+
+func (n *fakeNode) ReadPast(id cluster.RangeID, _ hlc.Timestamp, _ bool, _ func(storage.Reader, *cluster.RangeDescriptor) error) error {
+	return &store.PastError{Range: id, Lack: cluster.PastAbsent}
+}
+
+func (n *fakeNode) PastView(id cluster.RangeID, _ hlc.Timestamp, _ bool) (*store.ReadHandle, error) {
+	return nil, &store.PastError{Range: id, Lack: cluster.PastAbsent}
+}

@@ -21,6 +21,9 @@ type GetRequest struct {
 	Collection cluster.CollectionID
 	Keys       [][]byte // encoded primary keys
 	Policy     Policy
+	// Reading is how the statement reads; if that may be the past, TS is PastTime or
+	// what the statement named, for all of its reads.
+	Reading Reading
 	// Memory grows by the Size of each row that was found; nil: nothing is counted.
 	Memory *budget.Account
 }
@@ -89,11 +92,7 @@ func (d *DB) getRange(ctx context.Context, req *GetRequest, g *group, rows []Row
 	m := readRequest{Range: g.id, TS: req.TS, Rows: g.rows}
 	items := g.items
 	for len(items) > 0 {
-		var found []readRow
-		err := d.request(g.id, req.Policy).run(ctx, func(ctx context.Context, node cluster.NodeID) (err error) {
-			found, err = d.readAt(ctx, node, &m)
-			return err
-		})
+		found, err := d.readSome(ctx, req, &m)
 		if err != nil {
 			return fmt.Errorf("read from %s: %w", g.id, err)
 		}
@@ -117,6 +116,36 @@ func (d *DB) getRange(ctx context.Context, req *GetRequest, g *group, rows []Row
 		items, m.Rows = items[len(found):], m.Rows[len(found):]
 	}
 	return nil
+}
+
+// readSome reads rows of one range where the gate says.
+func (d *DB) readSome(ctx context.Context, req *GetRequest, m *readRequest) (found []readRow, err error) {
+	r := &req.Reading
+	began := time.Now()
+	part := RangeRead{Range: m.Range, Node: d.cfg.Self, TS: m.TS}
+	defer func() {
+		if err == nil {
+			part.Rows, part.Took = len(found), time.Since(began)
+			d.noteRead(r, part)
+		}
+	}()
+	if part.Follower, part.Why = d.gate(m.Range, m.TS, r); part.Follower {
+		if found, err = d.server.readPast(m, r.Consistency == Eventual); err == nil {
+			return found, nil
+		}
+		why, atLeader := pastFailed(err)
+		if !atLeader {
+			d.learn(err)
+			return nil, err
+		}
+		part.Follower, part.Why = false, why
+	}
+	err = d.request(m.Range, req.Policy).run(ctx, func(ctx context.Context, node cluster.NodeID) (err error) {
+		part.Node = node
+		found, err = d.readAt(ctx, node, m)
+		return err
+	})
+	return found, err
 }
 
 func (d *DB) readAt(ctx context.Context, node cluster.NodeID, m *readRequest) ([]readRow, error) {

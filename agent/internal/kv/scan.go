@@ -31,6 +31,8 @@ type ScanRequest struct {
 	Ordered, Reverse bool
 	Limit            int64 // 0: none
 	Policy           Policy
+	// Reading is how the statement reads: see GetRequest.
+	Reading Reading
 	// Memory holds what was read and not taken yet; nil: nothing is counted.
 	Memory *budget.Account
 }
@@ -260,6 +262,7 @@ type pieceReader struct {
 	out   chan<- rowBatch
 	after *position
 	left  int64
+	rows  int      // given
 	rq    *request // of the pass
 }
 
@@ -322,17 +325,55 @@ func (r *pieceReader) pass() (more bool, err error) {
 	}
 	r.rq = it.db.request(req.Range, it.req.Policy)
 	r.rq.unbounded = true
-	err = r.rq.run(it.ctx, func(ctx context.Context, node cluster.NodeID) (err error) {
-		more, err = r.readAt(ctx, node, &req)
-		return err
-	})
-	if err != nil {
+	if more, err = r.readSome(&req); err != nil {
 		return false, fmt.Errorf("scan %s: %w", req.Range, err)
 	}
 	if !more && to < r.piece.to { // the range was split: go on in its other half
 		r.piece.from, r.after, more = to, nil, true
 	}
 	return more && (it.req.Limit == 0 || r.left > 0), nil
+}
+
+// readSome reads what the gate says where it says.
+func (r *pieceReader) readSome(req *scanRequest) (more bool, err error) {
+	d, reading := r.it.db, &r.it.req.Reading
+	began, before := time.Now(), r.rows
+	part := RangeRead{Range: req.Range, Node: d.cfg.Self, TS: req.TS}
+	defer func() {
+		if err == nil {
+			part.Rows, part.Took = r.rows-before, time.Since(began)
+			d.noteRead(reading, part)
+		}
+	}()
+	if part.Follower, part.Why = d.gate(req.Range, req.TS, reading); part.Follower {
+		more, err = r.readPast(req)
+		if err == nil {
+			return more, nil
+		}
+		why, atLeader := pastFailed(err)
+		if !atLeader {
+			d.learn(err)
+			return false, err
+		}
+		part.Follower, part.Why = false, why
+	}
+	err = r.rq.run(r.it.ctx, func(ctx context.Context, node cluster.NodeID) (err error) {
+		part.Node = node
+		more, err = r.readAt(ctx, node, req)
+		return err
+	})
+	return more, err
+}
+
+// readPast reads chunks from the replica here as it is.
+func (r *pieceReader) readPast(req *scanRequest) (more bool, err error) {
+	more = true
+	r.prepare(req, maxChunks)
+	err = r.it.db.server.scanPast(r.it.ctx, req, r.it.req.Reading.Consistency == Eventual, func(b []byte) (err error) {
+		more, err = r.deliver(b)
+		return err
+	})
+	return more, err
 }
 
 // readAt reads chunks at one node until the pass or the rows end.
@@ -402,6 +443,7 @@ func (r *pieceReader) deliver(b []byte) (more bool, err error) {
 		r.rq.progress()
 	}
 	r.left -= int64(len(chunk.Rows))
+	r.rows += len(chunk.Rows)
 	return chunk.More && (r.it.req.Limit == 0 || r.left > 0), nil
 }
 

@@ -126,6 +126,15 @@ func (s *Server) read(ctx context.Context, req *readRequest) ([]readRow, error) 
 	return rows, err
 }
 
+// readPast is read, by the replica here as it is.
+func (s *Server) readPast(req *readRequest, newest bool) (rows []readRow, err error) {
+	err = s.cfg.Store.ReadPast(req.Range, req.TS, newest, func(r storage.Reader, d *cluster.RangeDescriptor) (err error) {
+		rows, err = s.rows(req, req.TS, r, d)
+		return err
+	})
+	return rows, err
+}
+
 // rows reads the rows of a request from a range at a time.
 func (s *Server) rows(req *readRequest, ts hlc.Timestamp, r storage.Reader, d *cluster.RangeDescriptor) ([]readRow, error) {
 	rows := make([]readRow, len(req.Rows))
@@ -234,6 +243,20 @@ func (s *Server) scan(ctx context.Context, req *scanRequest, send func(chunk []b
 	if err != nil {
 		return err
 	}
+	return s.scanView(ctx, h, req, send)
+}
+
+// scanPast is scan, by the replica here as it is.
+func (s *Server) scanPast(ctx context.Context, req *scanRequest, newest bool, send func(chunk []byte) error) error {
+	h, err := s.cfg.Store.PastView(req.Range, req.TS, newest)
+	if err != nil {
+		return err
+	}
+	return s.scanView(ctx, h, req, send)
+}
+
+// scanView sends what a scan finds in a view, and closes it.
+func (s *Server) scanView(ctx context.Context, h *store.ReadHandle, req *scanRequest, send func(chunk []byte) error) error {
 	view := s.views.begin(h, s.cfg.ViewAge)
 	defer view.close()
 	if d := &h.Descriptor; !req.within(d) {

@@ -81,6 +81,17 @@ func (s *Store) Local(id cluster.RangeID) LocalReplica {
 	return l
 }
 
+// LocalRanges are the ranges of data that have a replica here, in no order.
+func (s *Store) LocalRanges() (ids []cluster.RangeID) {
+	s.core.past.replicas.Range(func(k, _ any) bool {
+		if id, ok := k.(cluster.RangeID); ok && id != cluster.MetaRangeID {
+			ids = append(ids, id)
+		}
+		return true
+	})
+	return ids
+}
+
 // CloseSoon has the leader of a range asked to close time, if what is closed at the
 // replica here is older than age. It does not wait: reads that come later find it.
 func (s *Store) CloseSoon(id cluster.RangeID, age time.Duration) {
