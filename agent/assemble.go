@@ -306,6 +306,8 @@ func (n *Node) openKV() (func() error, error) {
 		Self:  n.id.Node, Store: n.store, Caller: &watched{n.transport, n}, Clock: n.clock, Table: n.table, Meter: &n.meter,
 		Peers: n.others, Suspect: n.suspects, Active: n.versions.Active,
 		Requests: n.memory.requests, Reads: n.memory.reads, ViewAge: n.cfg.ViewAge,
+		ClosedLag: func() time.Duration { return n.machine.View().Settings.ClosedLag() },
+		Kept:      func() time.Duration { return n.machine.View().Settings.GCTTL() },
 	})
 	if err != nil {
 		return nil, err

@@ -48,6 +48,7 @@ func (c *collector) leases(ch chan<- prometheus.Metric, st *cluster.NodeStatus) 
 	gauge(desc("store_ranges_awake_count", "Ranges that this node leads and that do not sleep."), float64(awake))
 	gauge(desc("store_ranges_asleep_count", "Ranges that this node leads and that sleep: nothing is sent for them."), float64(asleep))
 	ch <- prometheus.MustNewConstSummary(desc("store_wake_seconds", "How long commands took that woke a range here, until they were applied."), n.Wakes, n.Waking.Seconds(), nil)
+	c.past(ch)
 	received, given := c.n.store.Support()
 	for _, s := range received {
 		gauge(desc("store_support_seconds", "For how long a peer's support of this node still counts; 0: it does not.", "peer"), s.Left.Seconds(), s.Node.String())

@@ -63,6 +63,9 @@ type Config struct {
 	// are read: leaders are asked to close it several times as often. nil: 3 s. Less:
 	// more questions between nodes. More: reads of bounded staleness find older rows.
 	ClosedLag func() time.Duration
+	// Kept is how long old versions are kept: nobody reads further back than half of it
+	// for being bounded by more. nil: 1 h.
+	Kept func() time.Duration
 
 	// Meter, if set, counts what is read.
 	Meter *Meter
@@ -143,6 +146,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.ClosedLag == nil {
 		c.ClosedLag = func() time.Duration { return defaultClosedLag }
+	}
+	if c.Kept == nil {
+		c.Kept = func() time.Duration { return time.Hour }
 	}
 	c.Policy = c.Policy.orDefault(DefaultPolicy())
 	if c.AttemptTimeout == 0 {

@@ -141,7 +141,7 @@ func (d *DB) PastTime(r *Reading, p cluster.PoolID, c cluster.CollectionID, keys
 	if r.Consistency != Bounded {
 		return now
 	}
-	ts, floor := now, hlc.New(d.cfg.Clock.Physical().Add(-r.Within))
+	ts, floor := now, hlc.New(d.cfg.Clock.Physical().Add(-min(r.Within, d.cfg.Kept()/2)))
 	note := func(id cluster.RangeID) {
 		if l := d.cfg.Store.Local(id); l.Lack == cluster.PastServes && !l.Leads && l.Closed >= floor {
 			ts = min(ts, l.Closed)

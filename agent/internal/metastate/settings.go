@@ -31,6 +31,9 @@ const (
 	// SettingLeaseReads says whether leaders serve reads under leases: on (the default),
 	// or off, where virtual machines may be paused: then each read asks a quorum.
 	SettingLeaseReads = "lease_reads"
+	// SettingClosedLag is how old the time may become that followers can serve, while
+	// they are read; default 3s.
+	SettingClosedLag = "closed_lag"
 )
 
 // settingReplicas is no setting any more: who asks for it is told where it went.
@@ -125,6 +128,16 @@ func (s Settings) LeaseReads() bool { return s[SettingLeaseReads] != "off" }
 // CAKeyOffline reports whether no node is meant to hold the CA's key.
 func (s Settings) CAKeyOffline() bool { return s[SettingCAKey] == CAKeyOffline }
 
+// ClosedLag is how old the time may become that followers can serve, while they are read.
+func (s Settings) ClosedLag() time.Duration { return s.duration(SettingClosedLag, 3*time.Second) }
+
+// The least and the most of SettingClosedLag: less would be asking all the time, more
+// would be older than versions may be.
+const (
+	minClosedLag = 100 * time.Millisecond
+	maxClosedLag = 10 * time.Minute
+)
+
 func (s Settings) duration(name string, fallback time.Duration) time.Duration {
 	if d, err := time.ParseDuration(s[name]); err == nil {
 		return d
@@ -143,6 +156,10 @@ func ValidateSetting(name, value string) error {
 	case SettingDeadAfter, SettingGCTTL:
 		if d, err := time.ParseDuration(value); err != nil || d < time.Second {
 			return fmt.Errorf("%s must be a duration of at least 1s, such as 5m, not %q", name, value)
+		}
+	case SettingClosedLag:
+		if d, err := time.ParseDuration(value); err != nil || d < minClosedLag || d > maxClosedLag {
+			return fmt.Errorf("%s must be a duration from 100ms to 10m, such as 3s, not %q", name, value)
 		}
 	case SettingVerifyEvery:
 		if d, err := time.ParseDuration(value); err != nil || d != 0 && d < minVerifyEvery {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
@@ -123,7 +124,7 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 	if err := s.refresh(ctx, p, q); err != nil {
 		return "", err
 	}
-	if q.Explain {
+	if q.Explain && !q.Analyze {
 		return s.explain(p, sink)
 	}
 	plan := p.plan
@@ -149,12 +150,21 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 	}
 	defer place.End()
 	out := &output{sink: sink, columns: p.Columns}
+	reading := s.reading(plan)
+	if q.Analyze {
+		out = &output{sink: nobody{}}
+		reading.Trace = &kv.Trace{}
+	}
 	memory := s.server.cfg.Memory.Open()
 	defer memory.Close()
-	run := &exec.Run{DB: s.server.cfg.DB, Lines: s.server.lines, Tx: s.tx, Writer: s.writer(), Env: env, Emit: out.row, Memory: memory}
+	run := &exec.Run{DB: s.server.cfg.DB, Lines: s.server.lines, Tx: s.tx, Writer: s.writer(), Env: env, Emit: out.row, Memory: memory, Reading: reading}
+	began := time.Now()
 	n, err := s.runPlan(ctx, plan, run, out)
 	if err != nil {
 		return "", err
+	}
+	if q.Analyze {
+		return s.analyzed(p, &analysis{reads: reading.Trace.Reads(), rows: n, took: time.Since(began), now: s.server.cfg.Now()}, sink)
 	}
 	if err := out.begin(); err != nil {
 		return "", err

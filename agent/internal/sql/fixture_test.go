@@ -47,6 +47,8 @@ type fakeDB struct {
 	wrote int                  // commands
 	gets  int                  // reads by key
 	sent  int                  // rows that scans gave
+	// reading is how the last read was asked for.
+	reading kv.Reading
 	// before is called, without the lock, before a command is applied; its error is
 	// the write's.
 	before func(muts []kv.Mutation) error
@@ -77,6 +79,13 @@ func (f *fakeDB) Fresh(context.Context) (hlc.Timestamp, error) {
 	return f.ts, nil
 }
 
+// PastTime is when the fake's last write was: it has no followers.
+func (f *fakeDB) PastTime(*kv.Reading, cluster.PoolID, cluster.CollectionID, [][]byte) hlc.Timestamp {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ts
+}
+
 func (f *fakeDB) RangeOf(_ cluster.PoolID, c cluster.CollectionID, key []byte) cluster.RangeID {
 	return cluster.RangeID(2 + keys.VShardOf(c, key)/f.span)
 }
@@ -95,6 +104,7 @@ func (f *fakeDB) Get(ctx context.Context, req kv.GetRequest) ([]kv.Row, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.gets++
+	f.reading = req.Reading
 	if req.TS == 0 {
 		req.TS = f.ts
 	}
@@ -114,6 +124,7 @@ func (f *fakeDB) Get(ctx context.Context, req kv.GetRequest) ([]kv.Row, error) {
 func (f *fakeDB) Scan(ctx context.Context, req kv.ScanRequest) (exec.Rows, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.reading = req.Reading
 	if req.TS == 0 {
 		req.TS = f.ts
 	}

@@ -75,7 +75,7 @@ func settingTable() []setting {
 		accepted("maintenance_work_mem", "64MB"),
 		fixed("max_identifier_length", "63"),
 		fixed("max_index_keys", "32"),
-		setting{name: "nodedb.read_consistency", value: "strong", check: oneOf("strong"), about: "reads see everything acknowledged before"},
+		setting{name: readConsistency, value: strong, check: checkConsistency, refuse: refuseConsistency, about: "how new what statements read has to be: strong, bounded_staleness:SECONDS or eventual"},
 		flag("quote_all_identifiers", "off", "accepted, changes nothing"),
 		flag("row_security", "on", "accepted, changes nothing"),
 		setting{name: "search_path", value: "public", check: anyText, about: "all collections are in public"},

@@ -16,6 +16,9 @@ type DB interface {
 	Fresh(ctx context.Context) (hlc.Timestamp, error)
 	Get(ctx context.Context, req kv.GetRequest) ([]kv.Row, error)
 	Scan(ctx context.Context, req kv.ScanRequest) (Rows, error)
+	// PastTime is the time for all of a statement that may read the past: by what the
+	// replicas here have closed of the ranges of the keys, or, without keys, of any.
+	PastTime(r *kv.Reading, p cluster.PoolID, c cluster.CollectionID, keys [][]byte) hlc.Timestamp
 	Write(ctx context.Context, muts []kv.Mutation, o kv.WriteOptions) (hlc.Timestamp, error)
 	// GiveUp ends a place that a Write kept and that is of no use any more.
 	GiveUp(ctx context.Context, p kv.Place)

@@ -30,6 +30,8 @@ type Run struct {
 	// everything acknowledged before it, in one its snapshot is taken at the first read.
 	TS  hlc.Timestamp
 	Env *queryplan.Env
+	// Reading is how new what is read has to be.
+	Reading kv.Reading
 	// Lines are the gateway's.
 	Lines *Lines
 	// Emit takes one row of the result; the slice is used again.
@@ -47,8 +49,26 @@ func (r *Run) snapshot(ctx context.Context) (_ hlc.Timestamp, err error) {
 	return r.TS, err
 }
 
+// fixPast sets the time of a statement that may read the past: one for all that it
+// reads, or, where all statements of its transaction read one snapshot, for all of them.
+// keys are what it reads of a table; nil: perhaps anything.
+func (r *Run) fixPast(table *catalog.Table, keys [][]byte) {
+	switch {
+	case r.TS != 0 || !r.Reading.Past():
+	case r.Tx != nil && r.Tx.isolation != ReadCommitted:
+		if r.Tx.ts == 0 {
+			r.Tx.ts = r.DB.PastTime(&r.Reading, 0, 0, nil)
+		}
+	case table == nil:
+		r.TS = r.DB.PastTime(&r.Reading, 0, 0, nil)
+	default:
+		r.TS = r.DB.PastTime(&r.Reading, table.Pool(), table.ID(), keys)
+	}
+}
+
 // get reads rows by key, own writes included.
 func (r *Run) get(ctx context.Context, table *catalog.Table, keys [][]byte) ([]kv.Row, error) {
+	r.fixPast(table, keys)
 	ts, err := r.snapshot(ctx)
 	if err != nil {
 		return nil, err
@@ -63,6 +83,7 @@ const keyBatch = 512
 // byKey reads rows by key in batches, all of one time, and calls fn with each that
 // is there until it returns false.
 func (r *Run) byKey(ctx context.Context, table *catalog.Table, keys [][]byte, fn func(kv.Row) (bool, error)) error {
+	r.fixPast(table, keys)
 	ts, err := r.snapshot(ctx)
 	if err == nil && ts == 0 && len(keys) > keyBatch {
 		ts, err = r.DB.Fresh(ctx)
@@ -93,7 +114,7 @@ func (r *Run) byKey(ctx context.Context, table *catalog.Table, keys [][]byte, fn
 // getAt reads rows by key as of ts, own writes included.
 func (r *Run) getAt(ctx context.Context, table *catalog.Table, keys [][]byte, ts hlc.Timestamp) ([]kv.Row, error) {
 	if r.Tx == nil || r.Tx.tables[table.ID()] == nil {
-		rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: table.Pool(), Collection: table.ID(), Keys: keys, Memory: r.Memory})
+		rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: table.Pool(), Collection: table.ID(), Keys: keys, Memory: r.Memory, Reading: r.Reading})
 		if err != nil {
 			return nil, fmt.Errorf("read rows of %q by key: %w", table.Name(), err)
 		}
@@ -112,7 +133,7 @@ func (r *Run) getAt(ctx context.Context, table *catalog.Table, keys [][]byte, ts
 	if len(missing) == 0 {
 		return out, nil
 	}
-	rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: table.Pool(), Collection: table.ID(), Keys: missing, Memory: r.Memory})
+	rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: table.Pool(), Collection: table.ID(), Keys: missing, Memory: r.Memory, Reading: r.Reading})
 	if err != nil {
 		return nil, fmt.Errorf("read rows of %q by key: %w", table.Name(), err)
 	}
@@ -124,11 +145,12 @@ func (r *Run) getAt(ctx context.Context, table *catalog.Table, keys [][]byte, ts
 
 // scan reads rows by span, own writes included.
 func (r *Run) scan(ctx context.Context, table *catalog.Table, req kv.ScanRequest) (Rows, error) {
+	r.fixPast(table, nil)
 	ts, err := r.snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	req.TS, req.Pool, req.Collection, req.Memory = ts, table.Pool(), table.ID(), r.Memory
+	req.TS, req.Pool, req.Collection, req.Memory, req.Reading = ts, table.Pool(), table.ID(), r.Memory, r.Reading
 	var own *buffer
 	if r.Tx != nil {
 		own = r.Tx.tables[table.ID()]
@@ -365,6 +387,7 @@ func compareSort(a, b datum.Datum, s queryplan.SortKey) int {
 // Pin fixes the snapshot, so that several scans of one statement agree and may
 // run at once.
 func (r *Run) Pin(ctx context.Context) error {
+	r.fixPast(nil, nil)
 	if ts, err := r.snapshot(ctx); err != nil || ts != 0 {
 		return err
 	}

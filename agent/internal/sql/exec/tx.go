@@ -120,13 +120,13 @@ func (t *Tx) BackTo(m Mark) {
 	}
 	clear(t.undo[m.undo:])
 	t.undo = t.undo[:m.undo]
-	if !t.wrote() {
+	if !t.Wrote() {
 		t.rng = 0
 	}
 }
 
-// wrote reports whether the transaction has anything to commit.
-func (t *Tx) wrote() bool {
+// Wrote reports whether the transaction has anything to commit.
+func (t *Tx) Wrote() bool {
 	for _, b := range t.tables {
 		if len(b.rows) > 0 {
 			return true

@@ -59,11 +59,14 @@ func convert(stmt *pg.Node, word string) (Node, *Error) {
 }
 
 func convertExplain(e *pg.ExplainStmt) (Node, *Error) {
+	analyze := false
 	for _, o := range e.GetOptions() {
 		switch name := o.GetDefElem().GetDefname(); name {
-		case "verbose", "costs", "format":
+		case "verbose", "costs", "format", "timing", "summary":
+		case "analyze":
+			analyze = !isOff(o.GetDefElem().GetArg())
 		default:
-			return nil, Unsupported("EXPLAIN "+name, "Plain EXPLAIN shows how the statement would be run.")
+			return nil, Unsupported("EXPLAIN "+name, "EXPLAIN shows how the statement would be run, EXPLAIN ANALYZE how it was run.")
 		}
 	}
 	node, err := convert(e.GetQuery(), "TABLE")
@@ -74,8 +77,17 @@ func convertExplain(e *pg.ExplainStmt) (Node, *Error) {
 	if !ok {
 		return nil, Unsupported("EXPLAIN of this statement", "")
 	}
-	q.Explain = true
+	q.Explain, q.Analyze = true, analyze
 	return q, nil
+}
+
+// isOff reads an option that is on unless it says otherwise.
+func isOff(n *pg.Node) bool {
+	value := n.GetString_().GetSval()
+	if value == "" {
+		value, _ = constantText(n)
+	}
+	return value == "off" || value == "false" || value == "0" || n.GetInteger() != nil && n.GetInteger().GetIval() == 0
 }
 
 // unsupportedStatement says what to do instead, where there is something.

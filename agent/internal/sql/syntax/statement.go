@@ -20,6 +20,8 @@ type Query struct {
 	Delete *pg.DeleteStmt
 	// Explain says to show the query plan instead.
 	Explain bool
+	// Analyze, with Explain, says to run the statement and to tell how it went.
+	Analyze bool
 }
 
 // Name is a name with the schema in front, if one was given.
