@@ -58,6 +58,7 @@ func TestRowsWrittenOnOneNodeAreReadOnAnother(t *testing.T) {
 		t.Errorf("SHOW RANGES: got %q, want 17 rows", got)
 	}
 	showsLeases(t, c)
+	servesThePast(t, c)
 }
 
 // TestCollectionsAreSeenAtOnce: what one node made or dropped, every node knows

@@ -114,9 +114,11 @@ func (d *DB) gate(id cluster.RangeID, ts hlc.Timestamp, r *Reading) (here bool, 
 		c.Lack = cluster.PastBehind
 	}
 	here, why = c.Decide()
-	if l.Lack != cluster.PastServes || l.Leads {
+	if l.Lack != cluster.PastServes {
 		return here, why
 	}
+	// Who leads closes time for itself, without a word to anybody: for when it has lost
+	// its lease.
 	switch age := d.cfg.ClosedLag() / renewals; {
 	case r.Consistency == Bounded:
 		d.cfg.Store.CloseSoon(id, min(age, r.Within/renewals))

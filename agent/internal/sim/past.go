@@ -42,7 +42,7 @@ func (n *Node) holder(at place) (cluster.RangeID, bool) {
 // readPast reads at a time that is closed at the replica here, most often the latest.
 func (n *Node) readPast(at place, id cluster.RangeID) {
 	w := n.w
-	if w.chance(40) {
+	if w.chance(30) {
 		n.core.AskClosed(id)
 	}
 	p, ok := n.core.Past(id)
@@ -57,7 +57,7 @@ func (n *Node) readPast(at place, id cluster.RangeID) {
 	if lack != cluster.PastServes || ts == 0 {
 		return
 	}
-	k := &call{c: w.clients[0], ts: ts}
+	k := &call{c: &client{w: w}, ts: ts}
 	k.op.at = at
 	v, err := k.look(&store.ReadHandle{Reader: n.engine, Descriptor: *q.Descriptor}, nil)
 	n.later(w.ms(0, 2), func() { // the process may stop in between

@@ -30,7 +30,9 @@ func TestReadConsistencyIsOneOfThree(t *testing.T) {
 
 func TestReadConsistencyAtTheStart(t *testing.T) {
 	f := newFixture(t, nil)
-	f.open(func(o *SessionOptions) { o.Params = map[string]string{"nodedb.read_consistency": "bounded_staleness:5"} }).
+	f.open(func(o *SessionOptions) {
+		o.Params = map[string]string{"nodedb.read_consistency": "bounded_staleness:5"}
+	}).
 		want("bounded_staleness:5\nSHOW", "show nodedb.read_consistency")
 	_, err := f.server.Open(t.Context(), SessionOptions{User: "root", Params: map[string]string{"nodedb.read_consistency": "sometimes"}})
 	if err == nil || AsError(err).Code != "22023" || AsError(err).Hint == "" {

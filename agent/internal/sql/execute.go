@@ -150,14 +150,17 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 	}
 	defer place.End()
 	out := &output{sink: sink, columns: p.Columns}
-	reading := s.reading(plan)
+	reading, ts, err := s.reading(plan, q, env)
+	if err != nil {
+		return "", err
+	}
 	if q.Analyze {
 		out = &output{sink: nobody{}}
 		reading.Trace = &kv.Trace{}
 	}
 	memory := s.server.cfg.Memory.Open()
 	defer memory.Close()
-	run := &exec.Run{DB: s.server.cfg.DB, Lines: s.server.lines, Tx: s.tx, Writer: s.writer(), Env: env, Emit: out.row, Memory: memory, Reading: reading}
+	run := &exec.Run{DB: s.server.cfg.DB, Lines: s.server.lines, Tx: s.tx, Writer: s.writer(), Env: env, Emit: out.row, Memory: memory, Reading: reading, TS: ts}
 	began := time.Now()
 	n, err := s.runPlan(ctx, plan, run, out)
 	if err != nil {
@@ -189,7 +192,7 @@ func verb(q *syntax.Query) string {
 }
 
 func (s *Session) environment() *queryplan.Session {
-	return &queryplan.Session{User: s.options.User, Database: s.options.Database, Location: s.style.Location, PID: s.options.PID, Version: s.server.version,
+	return &queryplan.Session{User: s.options.User, Database: s.options.Database, Location: s.style.Location, PID: s.options.PID, Version: s.server.version, ClosedLag: s.server.cfg.ClosedLag(),
 		Setting: func(name string) (string, bool) { return s.setting(strings.ToLower(name)) }, Set: s.setConfig}
 }
 

@@ -67,6 +67,9 @@ type Config struct {
 	// of the machine that was set wrong changes it by as much as others agree to. nil:
 	// the machine's.
 	Now func() time.Time
+	// ClosedLag is how long before now the time is that followers can serve, while they
+	// are read; nil: 3 s.
+	ClosedLag func() time.Duration
 	// Version is the version of NodeDB, for version().
 	Version string
 	Logger  *slog.Logger
@@ -119,6 +122,9 @@ func NewServer(cfg Config) (*Server, error) {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.ClosedLag == nil {
+		cfg.ClosedLag = func() time.Duration { return 3 * time.Second }
 	}
 	s := &Server{cfg: cfg, catalog: catalog.New(cfg.Meta), parsed: syntax.NewCache(parsedStatements), known: knownSettings(), lines: exec.NewLines()}
 	s.version = fmt.Sprintf("PostgreSQL %s (NodeDB %s) on %s/%s", serverVersion, cmp.Or(cfg.Version, "dev"), runtime.GOOS, runtime.GOARCH)

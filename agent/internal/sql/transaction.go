@@ -6,7 +6,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/sql/exec"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
@@ -15,6 +17,8 @@ type modes struct {
 	isolation  string // as SHOW tells it
 	readOnly   bool
 	deferrable bool // accepted: no transaction waits for others to begin
+	// asOf is the time at which it reads; 0: it takes its own.
+	asOf hlc.Timestamp
 }
 
 // savepoint is a state of the transaction that it can go back to.
@@ -156,6 +160,15 @@ func (s *Session) setModes(m syntax.TransactionModes) error {
 			return late("transaction read-write mode must be set before any query")
 		}
 		s.modes.readOnly = *m.ReadOnly
+	}
+	if m.AsOf != nil {
+		if s.queried {
+			return late("SET TRANSACTION AS OF SYSTEM TIME must be called before any query")
+		}
+		var err error
+		if s.modes.asOf, err = s.pastTime(m.AsOf, &queryplan.Env{Now: s.began, Statement: s.began, Session: s.environment()}); err != nil {
+			return err
+		}
 	}
 	if m.Deferrable != nil && *m.Deferrable != s.modes.deferrable {
 		switch {

@@ -30,6 +30,9 @@ type Session struct {
 	Location *time.Location
 	PID      uint32
 	Version  string // what version() says
+	// ClosedLag is how long before now the time is that followers can serve, while they
+	// are read: follower_read_timestamp().
+	ClosedLag time.Duration
 	// Setting and Set are current_setting and set_config; a nil value is the default.
 	Setting func(name string) (string, bool)
 	Set     func(name string, value *string, local bool) (string, error)

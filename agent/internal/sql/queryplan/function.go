@@ -88,6 +88,10 @@ func nullary(name string) Expr {
 		return &fn{typ: datum.Timestamptz, eval: func(env *Env, _ []datum.Datum) (datum.Datum, error) {
 			return datum.FromTime(env.Statement), nil
 		}}
+	case "follower_read_timestamp":
+		return &fn{typ: datum.Timestamptz, eval: func(env *Env, _ []datum.Datum) (datum.Datum, error) {
+			return datum.FromTime(env.Statement.Add(-env.Session.ClosedLag)), nil
+		}}
 	case "gen_random_uuid":
 		return &fn{typ: datum.UUID, volatile: true, eval: func(*Env, []datum.Datum) (datum.Datum, error) { return randomUUID(), nil }}
 	case "pg_advisory_unlock_all": // nobody has any

@@ -53,7 +53,15 @@ func dispatch(text string, deep bool) (Node, *Error) {
 			return p.alterNode()
 		}
 	}
-	return parsePostgres(text, "TABLE", deep)
+	text, clause, err := cutAsOf(text)
+	if err != nil {
+		return nil, err
+	}
+	node, err := parsePostgres(text, "TABLE", deep)
+	if err == nil && clause != nil {
+		err = clause.put(node)
+	}
+	return node, err
 }
 
 // parseCollection reads a statement about a COLLECTION, at which p stands, as one

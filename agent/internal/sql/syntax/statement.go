@@ -22,6 +22,8 @@ type Query struct {
 	Explain bool
 	// Analyze, with Explain, says to run the statement and to tell how it went.
 	Analyze bool
+	// AsOf is the expression of AS OF SYSTEM TIME, of a SELECT; nil: there is none.
+	AsOf *pg.Node
 }
 
 // Name is a name with the schema in front, if one was given.
@@ -129,6 +131,8 @@ type TransactionModes struct {
 	// ReadOnly and Deferrable are nil if they were not given.
 	ReadOnly   *bool `json:",omitempty"`
 	Deferrable *bool `json:",omitempty"`
+	// AsOf is the expression of AS OF SYSTEM TIME; nil: there is none. ReadOnly is true then.
+	AsOf *pg.Node `json:",omitempty"`
 }
 
 // Begin is BEGIN or START TRANSACTION.
