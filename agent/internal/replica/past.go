@@ -22,6 +22,7 @@ import (
 // raft. An entry of those that a later leader overwrote has a timestamp above it.
 type Past struct {
 	planted Planted
+	leased  *LeaseReads // of the same replica: it knows up to where garbage is collected
 	served  atomic.Uint64
 
 	mu struct {
@@ -52,6 +53,7 @@ type PastRead struct {
 
 	p   *Past
 	era uint64
+	ts  hlc.Timestamp
 }
 
 // Lack is what the replica lacks to serve a read at ts; newest asks for what it has,
@@ -86,7 +88,7 @@ func (p *Past) Begin(ts hlc.Timestamp, newest bool) (q PastRead, lack cluster.Pa
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if lack = p.lackAt(ts, newest); lack == cluster.PastServes {
-		q = PastRead{Descriptor: p.mu.desc, p: p, era: p.mu.era}
+		q = PastRead{Descriptor: p.mu.desc, p: p, era: p.mu.era, ts: ts}
 	}
 	return q, lack
 }
@@ -102,6 +104,10 @@ func (q *PastRead) Check() bool {
 	}
 	return ok
 }
+
+// Refuses returns why what was read at its time is worth nothing anywhere: versions of
+// it may have been collected. It is asked after Check.
+func (q *PastRead) Refuses() error { return q.p.leased.Refuses(q.ts) }
 
 // Served is how many reads were served.
 func (p *Past) Served() uint64 { return p.served.Load() }

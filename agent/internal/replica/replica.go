@@ -170,7 +170,7 @@ type Output interface {
 func Open(cfg Config) (*Replica, error) {
 	r := &Replica{cfg: cfg, rangeID: cfg.Range, out: cfg.Output, nodes: map[cluster.ReplicaID]cluster.NodeID{}, evals: newEvaluations()}
 	r.leased = &LeaseReads{now: cfg.Pairs.Now, own: cfg.Ceiling, planted: cfg.Planted.Leases()}
-	r.past = &Past{planted: cfg.Planted}
+	r.past = &Past{planted: cfg.Planted, leased: r.leased}
 	if err := r.load(); err != nil {
 		return nil, fmt.Errorf("open replica of %s: %w", cfg.Range, err)
 	}

@@ -61,7 +61,7 @@ func (n *Node) readPast(at place, id cluster.RangeID) {
 	k.op.at = at
 	v, err := k.look(&store.ReadHandle{Reader: n.engine, Descriptor: *q.Descriptor}, nil)
 	n.later(w.ms(0, 2), func() { // the process may stop in between
-		if !q.Check() || err != nil {
+		if !q.Check() || err != nil || q.Refuses() != nil {
 			return
 		}
 		k.note(v, nil)

@@ -121,11 +121,14 @@ func (s *Store) ReadPast(id cluster.RangeID, ts hlc.Timestamp, newest bool, fn f
 	if err = fn(s.cfg.Engine, q.Descriptor); !q.Check() {
 		return &PastError{Range: id, Lack: cluster.PastInstalling}
 	}
+	if old := q.Refuses(); old != nil {
+		return old
+	}
 	return s.Unreadable(id, err)
 }
 
 // PastView returns a view for reads at ts of this node's replica of a range, or a
-// *PastError.
+// *PastError, or a *TooOldError if versions of that time may have been collected.
 func (s *Store) PastView(id cluster.RangeID, ts hlc.Timestamp, newest bool) (*ReadHandle, error) {
 	q, err := s.beginPast(id, ts, newest)
 	if err != nil {
@@ -158,6 +161,10 @@ func (s *Store) pastView(id cluster.RangeID, q *replica.PastRead) (*ReadHandle, 
 	if !q.Check() { // what is read later is in the view already
 		h.Close()
 		return nil, &PastError{Range: id, Lack: cluster.PastInstalling}
+	}
+	if err := q.Refuses(); err != nil {
+		h.Close()
+		return nil, err
 	}
 	return h, nil
 }
