@@ -31,7 +31,7 @@ func TestAsOfSystemTime(t *testing.T) {
 	for sql, want := range map[string]string{
 		"select v from t where id = 1":                                                          now,
 		"select v from t as of system time '-30m' where id = 1":                                 then,
-		"select v from t AS OF SYSTEM TIME '-30 minutes' order by id limit 1":                    then,
+		"select v from t AS OF SYSTEM TIME '-30 minutes' order by id limit 1":                   then,
 		"select v from t as of system time '" + zoned + "+00'":                                  then,
 		"select v from t as of system time '" + zoned + "'::timestamptz":                        then,
 		"select v from t as of system time timestamp '" + zoned + "'":                           then,
