@@ -29,7 +29,7 @@ type Store interface {
 	Local(id cluster.RangeID) store.LocalReplica
 	LocalRanges() []cluster.RangeID
 	CloseSoon(id cluster.RangeID, age time.Duration)
-	ReadPast(id cluster.RangeID, ts hlc.Timestamp, newest bool, fn func(storage.Reader, *cluster.RangeDescriptor) error) error
+	ReadPast(id cluster.RangeID, ts hlc.Timestamp, newest bool, fn store.RowReader) error
 	PastView(id cluster.RangeID, ts hlc.Timestamp, newest bool) (*store.ReadHandle, error)
 }
 

@@ -368,7 +368,7 @@ func (n *fakeNode) LocalRanges() []cluster.RangeID { return nil }
 
 func (n *fakeNode) CloseSoon(cluster.RangeID, time.Duration) {}
 
-func (n *fakeNode) ReadPast(id cluster.RangeID, _ hlc.Timestamp, _ bool, _ func(storage.Reader, *cluster.RangeDescriptor) error) error {
+func (n *fakeNode) ReadPast(id cluster.RangeID, _ hlc.Timestamp, _ bool, _ store.RowReader) error {
 	return &store.PastError{Range: id, Lack: cluster.PastAbsent}
 }
 

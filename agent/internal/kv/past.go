@@ -171,11 +171,14 @@ func pastFailed(err error) (why Reason, ok bool) {
 	var lack *store.PastError
 	var mismatch *store.RangeMismatchError
 	var damaged *store.DamagedError
+	var intents *store.IntentsError
 	switch {
 	case errors.As(err, &lack):
 		return Reason(lack.Lack), true
 	case errors.As(err, &mismatch):
 		return "", false
+	case errors.As(err, &intents):
+		return ReasonIntents, true
 	case errors.As(err, &damaged):
 		return Reason(cluster.PastDamaged), true
 	}

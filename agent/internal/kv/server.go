@@ -128,7 +128,10 @@ func (s *Server) read(ctx context.Context, req *readRequest) ([]readRow, error) 
 
 // readPast is read, by the replica here as it is.
 func (s *Server) readPast(req *readRequest, newest bool) (rows []readRow, err error) {
-	err = s.cfg.Store.ReadPast(req.Range, req.TS, newest, func(r storage.Reader, d *cluster.RangeDescriptor) (err error) {
+	err = s.cfg.Store.ReadPast(req.Range, req.TS, newest, func(r storage.Reader, d *cluster.RangeDescriptor, m evaluation.Mirror) (err error) {
+		if err := store.Meets(req.Range, m, evaluation.Query{Rows: req.Rows, TS: req.TS, Passed: req.Passed}); err != nil {
+			return err
+		}
 		rows, err = s.rows(req, req.TS, r, d)
 		return err
 	})

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/evaluation"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/store"
 )
@@ -59,6 +60,9 @@ func (n *Node) readPast(at place, id cluster.RangeID) {
 	}
 	k := &call{c: &client{w: w}, ts: ts}
 	k.op.at = at
+	if store.Meets(id, q.Mirror(), evaluation.Query{Rows: [][]byte{at.row()}, TS: ts}) != nil {
+		return // the leader's to decide
+	}
 	v, err := k.look(&store.ReadHandle{Reader: n.engine, Descriptor: *q.Descriptor}, nil)
 	n.later(w.ms(0, 2), func() { // the process may stop in between
 		if !q.Check() || err != nil || q.Refuses() != nil {

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/evaluation"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/replica"
-	"github.com/nodedb/nodedb/agent/internal/storage"
 )
 
 // past is what other goroutines read of replicas as they were: ADR 0033.
@@ -104,21 +104,21 @@ func (s *Store) CloseSoon(id cluster.RangeID, age time.Duration) {
 // ReadPast has fn read rows at ts from this node's replica of a range, whether it leads
 // or not. newest takes what it has applied, whatever is closed. It returns a *PastError
 // if the replica cannot serve the read; what fn read counts for nothing then.
-func (s *Store) ReadPast(id cluster.RangeID, ts hlc.Timestamp, newest bool, fn func(r storage.Reader, d *cluster.RangeDescriptor) error) error {
+func (s *Store) ReadPast(id cluster.RangeID, ts hlc.Timestamp, newest bool, fn RowReader) error {
 	q, err := s.beginPast(id, ts, newest)
 	if err != nil {
 		return err
 	}
 	if newest { // of all rows at one moment
-		h, err := s.pastView(id, &q)
+		h, err := s.pastView(id, &q, newest)
 		if err != nil {
 			return err
 		}
 		defer h.Close()
-		return s.Unreadable(id, fn(h.Reader, &h.Descriptor))
+		return s.Unreadable(id, fn(h.Reader, &h.Descriptor, h.Mirror))
 	}
 	// The engine holds of these rows for ts all that it will ever hold.
-	if err = fn(s.cfg.Engine, q.Descriptor); !q.Check() {
+	if err = fn(s.cfg.Engine, q.Descriptor, q.Mirror()); !q.Check() {
 		return &PastError{Range: id, Lack: cluster.PastInstalling}
 	}
 	if old := q.Refuses(); old != nil {
@@ -134,7 +134,7 @@ func (s *Store) PastView(id cluster.RangeID, ts hlc.Timestamp, newest bool) (*Re
 	if err != nil {
 		return nil, err
 	}
-	return s.pastView(id, &q)
+	return s.pastView(id, &q, newest)
 }
 
 func (s *Store) beginPast(id cluster.RangeID, ts hlc.Timestamp, newest bool) (q replica.PastRead, err error) {
@@ -154,10 +154,14 @@ func (s *Store) beginPast(id cluster.RangeID, ts hlc.Timestamp, newest bool) (q 
 	return q, nil
 }
 
-func (s *Store) pastView(id cluster.RangeID, q *replica.PastRead) (*ReadHandle, error) {
+func (s *Store) pastView(id cluster.RangeID, q *replica.PastRead, newest bool) (*ReadHandle, error) {
+	var mirror evaluation.Mirror
+	if !newest { // else what is not decided yet is of no concern
+		mirror = q.Mirror() // before the view
+	}
 	v := &view{snap: s.cfg.Engine.NewSnapshot()}
 	v.refs.Store(1)
-	h := &ReadHandle{Reader: v.snap, Descriptor: *q.Descriptor, view: v}
+	h := &ReadHandle{Reader: v.snap, Descriptor: *q.Descriptor, Mirror: mirror, view: v}
 	if !q.Check() { // what is read later is in the view already
 		h.Close()
 		return nil, &PastError{Range: id, Lack: cluster.PastInstalling}
