@@ -65,7 +65,7 @@ func (d *Dashboard) render() (string, *tea.Cursor) {
 	}
 	b := cell.NewBlock(d.w)
 	d.drawHead(b)
-	b.Append(d.body(page.Size{Width: d.w, Height: d.h - headLines - 1, Now: d.cfg.now()}))
+	b.Append(d.body(page.Size{Width: d.w, Height: d.h - headLines - 1, Now: d.cfg.now(), Complete: d.c.command}))
 	b.Resize(d.h - 1)
 	foot, cursor := d.foot()
 	b.Add(foot)

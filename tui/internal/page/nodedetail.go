@@ -66,7 +66,7 @@ func (d *nodePage) draw(th *theme.Theme, s Size, snap *feed.Snapshot) *cell.Bloc
 	b.Add(cell.NewLine(b.Width).Put(th.Dim, "sql ").Put(th.Plain, a.GetSql()).Put(th.Dim, "  admin ").Put(th.Plain, a.GetAdmin()).
 		Fit(th.Plain, "  rpc "+a.GetRpc()).Fit(th.Plain, "  gossip "+a.GetGossip()))
 	if text, command := advice(n); command != "" {
-		b.Add(cell.NewLine(b.Width).Put(th.Plain, text+"  ").Put(th.Dim, th.Sym.Arrow+" ").Put(th.Info, command))
+		b.Add(cell.NewLine(b.Width).Put(th.Plain, text+"  ").Put(th.Dim, th.Sym.Arrow+" ").Put(th.Info, s.command(command)))
 	}
 	if o := snap.Operation(n.GetOperationId()); o != nil {
 		b.Add(operationLine(th, o, b.Width, s.Now))

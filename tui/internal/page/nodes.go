@@ -240,11 +240,11 @@ func (p *nodes) Draw(th *theme.Theme, s Size) *cell.Block {
 	}
 	d := cell.NewBlock(s.Width)
 	d.Add(section(th, s.Width, cell.Node(n.GetId()), n.GetName()))
-	p.detail(th, d, n, detail)
+	p.detail(th, d, n, &s, detail)
 	return b.Append(d.Resize(detail))
 }
 
-func (p *nodes) detail(th *theme.Theme, b *cell.Block, n *adminpb.Node, height int) {
+func (p *nodes) detail(th *theme.Theme, b *cell.Block, n *adminpb.Node, s *Size, height int) {
 	a := n.GetAddresses()
 	pair := func(l *cell.Line, name, word string, level theme.Level) {
 		l.Put(th.Dim, name+" ").Put(th.Word(level), cell.Or(word)+"   ")
@@ -270,7 +270,7 @@ func (p *nodes) detail(th *theme.Theme, b *cell.Block, n *adminpb.Node, height i
 		b.Add(cell.NewLine(b.Width).Put(th.Plain, text))
 	}
 	if command != "" {
-		b.Add(cell.NewLine(b.Width).Put(th.Dim, th.Sym.Arrow+" ").Put(th.Info, command))
+		b.Add(cell.NewLine(b.Width).Put(th.Dim, th.Sym.Arrow+" ").Put(th.Info, s.command(command)))
 	}
 	if id := n.GetOperationId(); id != "" {
 		if o := p.s.Operation(id); o != nil {

@@ -30,6 +30,16 @@ const (
 type Size struct {
 	Width, Height int
 	Now           time.Time
+	// Complete has the commands in a text act on the cluster that is shown; nil: they do.
+	Complete func(text string) string
+}
+
+// command is text with its commands complete.
+func (s *Size) command(text string) string {
+	if s.Complete == nil {
+		return text
+	}
+	return s.Complete(text)
 }
 
 // Page is a view.
@@ -165,7 +175,7 @@ func loading(th *theme.Theme, s Size, what string) *cell.Block {
 
 // unserved is a page whose data the node does not know.
 func unserved(th *theme.Theme, s Size) *cell.Block {
-	return blank(th, s, "not served by this node", "it runs a version that does not have this yet; nodedbctl tui --addr asks another one")
+	return blank(th, s, "not served by this node", "it runs a version that does not have this yet; --addr of nodedbctl tui asks another one")
 }
 
 // percent writes a share with a mark from where it is too much.

@@ -160,13 +160,13 @@ func (p *pools) Draw(th *theme.Theme, s Size) *cell.Block {
 	}
 	if pool, ok := p.t.Selected(); ok {
 		b.Blank()
-		p.one(th, b, pool, s.Now)
+		p.one(th, b, pool, &s)
 	}
 	return b.Resize(s.Height)
 }
 
 // one is the selected pool in full.
-func (p *pools) one(th *theme.Theme, b *cell.Block, pool *adminpb.Pool, now time.Time) {
+func (p *pools) one(th *theme.Theme, b *cell.Block, pool *adminpb.Pool, s *Size) {
 	b.Add(section(th, b.Width, "pool "+pool.GetName(), fmt.Sprintf("version %d", pool.GetVersion())))
 	row := func(style cell.Style, name, value string) {
 		b.Add(cell.NewLine(b.Width).Space(1).Field(th.Dim, name, 13, false).Put(style, value))
@@ -185,12 +185,12 @@ func (p *pools) one(th *theme.Theme, b *cell.Block, pool *adminpb.Pool, now time
 		row(th.Warn, map[bool]string{true: "misfits"}[i == 0], m)
 	}
 	if more := int(pool.GetRangesMisfit()) - len(pool.GetMisfits()); more > 0 {
-		row(th.Dim, "", fmt.Sprintf("%s %d more: nodedbctl pools show %s", th.Sym.Ellipsis, more, pool.GetName()))
+		row(th.Dim, "", s.command(fmt.Sprintf("%s %d more: nodedbctl pools show %s", th.Sym.Ellipsis, more, pool.GetName())))
 	}
 	if id := pool.GetOperation(); id != "" {
 		b.Blank().Add(section(th, b.Width, "at work", id))
 		if o := p.s.Operation(id); o != nil {
-			b.Add(operationLine(th, o, b.Width, now))
+			b.Add(operationLine(th, o, b.Width, s.Now))
 			b.Text(th.Dim, progress.Amount(o))
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/nodedb/nodedb/client"
 	"github.com/nodedb/nodedb/client/adminpb"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/ctl"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
 )
 
 // prefix begins the path of every call of the protocol.
@@ -37,7 +38,8 @@ func New(e *ctl.Env) *cobra.Command {
 		Use: "api METHOD PATH [-d @FILE]", Short: "Call the admin API itself, with the context's credentials", Args: cobra.ExactArgs(2),
 		Long: "Api sends one HTTP request to the admin port and writes the answer to stdout. A PATH without a slash is the name\n" +
 			"of a call: nodedbctl api POST ListNodes. Calls take JSON, {} without -d; those that stream answer a line per message.\n\n" +
-			"--curl prints the same request for curl. It names the files of secrets, never the secrets.",
+			"--curl prints the same request for curl. It names the files of secrets, never the secrets.\n\n" +
+			"The calls, which docs/API.md describes:\n\n  " + strings.Join(render.Wrap(strings.Join(names(), " "), helpWidth), "\n  "),
 		Example:           "  nodedbctl api POST ListNodes\n  nodedbctl api POST GetOperation -d '{\"id\":\"op-7f3a\"}'\n  nodedbctl api GET /health",
 		ValidArgsFunction: complete,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -57,13 +59,21 @@ func complete(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellC
 		if strings.EqualFold(args[0], "GET") {
 			return []string{"/health", "/health/ready", "/health/live", "/metrics"}, cobra.ShellCompDirectiveNoFileComp
 		}
-		var names []string
-		for i := range methods().Len() {
-			names = append(names, string(methods().Get(i).Name()))
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
+		return names(), cobra.ShellCompDirectiveNoFileComp
 	}
 	return nil, cobra.ShellCompDirectiveNoFileComp
+}
+
+// helpWidth is that of the list of calls in the help.
+const helpWidth = 100
+
+// names are those of all calls.
+func names() []string {
+	var out []string
+	for i := range methods().Len() {
+		out = append(out, string(methods().Get(i).Name()))
+	}
+	return out
 }
 
 func methods() protoreflect.MethodDescriptors {
