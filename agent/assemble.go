@@ -67,6 +67,7 @@ func (n *Node) assemble() (closeAll func(), err error) {
 	n.handler.register(n.certMethods())
 	n.handler.register(n.sessionMethods())
 	n.handler.register(n.transactionMethods())
+	n.handler.register(n.lockMethods())
 	n.handler.register(n.caKeyMethods())
 	n.handler.register(n.debugMethods())
 	return closeAll, nil

@@ -28,6 +28,10 @@ type ReplicaID uint64
 // CollectionID identifies a collection for ever.
 type CollectionID uint64
 
+// AdvisoryCollection has no rows: where they would be is what is locked for advisory
+// locks. Ids of collections count up, and never come so far.
+const AdvisoryCollection CollectionID = 1 << 63
+
 // WriterID is the small number of who committed a version of a row: a SQL user, or
 // a part of the system. Numbers of users are never given again. 0: nobody says.
 type WriterID uint32

@@ -288,3 +288,7 @@ func (r *Replica) narrowLocks() {
 		}
 	}
 }
+
+// LockTable is what transactions hold, and wait for, while this replica leads. It may be
+// read beside the loop.
+func (r *Replica) LockTable() *lock.Table { return r.evals.locks }

@@ -75,3 +75,23 @@ func TestShowSessionsAndTransactions(t *testing.T) {
 	root.want(first+"SHOW", "show transactions")
 	root.want("20|7\nSELECT 1", "select pid, blocks_pids from nodedb_internal.transactions where blocks_pids is not null")
 }
+
+// TestLocksOfAllNodes: pg_locks shows row locks and advisory locks with whose they are.
+func TestLocksOfAllNodes(t *testing.T) {
+	f, c := slowFixture(t)
+	c.run(createT)
+	at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	table, _ := f.meta.View().Collection("t")
+	f.server.cfg.Views = fakeViews{meta: f.meta, server: f.server,
+		txns: []cluster.Transaction{{ID: "a0", Node: 2, PID: 20, Began: at}, {ID: "b0", Node: 1, PID: 10, Began: at, WaitsSince: at}},
+		locks: []cluster.RowLock{
+			{Range: 2, Node: 1, Transaction: "a0", Collection: table.ID, Key: []byte{1}, Mode: cluster.LockUpdate, Granted: true},
+			{Range: 2, Node: 1, Transaction: "b0", Collection: table.ID, Key: []byte{1}, Mode: cluster.LockShare},
+			{Range: 3, Node: 2, Transaction: "c0", Collection: cluster.AdvisoryCollection, Key: []byte{0, 0, 0, 0, 1, 0, 0, 0, 7}, Mode: cluster.LockUpdate, Granted: true},
+			{Range: 3, Node: 2, Transaction: "a0", Collection: cluster.AdvisoryCollection, Key: []byte{1, 0, 0, 0, 5, 0, 0, 0, 6}, Mode: cluster.LockShare, Granted: true},
+		}}
+	c.want("tuple|t|20|AccessExclusiveLock|t|NULL|NULL|NULL|NULL\ntuple|t|10|ShareLock|f|2026-11-01 12:00:00|NULL|NULL|NULL\n"+
+		"advisory|NULL|20|ShareLock|t|NULL|5|6|2\nadvisory|NULL|NULL|ExclusiveLock|t|NULL|1|7|1\nSELECT 4",
+		`select locktype, c.relname, pid, mode, granted, waitstart at time zone 'UTC', classid, objid, objsubid
+		 from pg_locks l left join pg_class c on c.oid = l.relation order by locktype desc, granted desc, objid, mode`)
+}

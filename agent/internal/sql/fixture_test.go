@@ -321,6 +321,7 @@ type fakeViews struct {
 	elsewhere []cluster.Session // of another node
 	silent    []cluster.NodeID
 	txns      []cluster.Transaction
+	locks     []cluster.RowLock
 }
 
 func (v fakeViews) Liveness() map[cluster.NodeID]cluster.Liveness {
@@ -334,6 +335,10 @@ func (v fakeViews) Sessions(context.Context) ([]cluster.Session, []cluster.NodeI
 
 func (v fakeViews) Transactions(context.Context) ([]cluster.Transaction, []cluster.NodeID) {
 	return slices.Clone(v.txns), v.silent
+}
+
+func (v fakeViews) Locks(context.Context) ([]cluster.RowLock, []cluster.NodeID) {
+	return v.locks, v.silent
 }
 
 func (v fakeViews) Leader(cluster.RangeID) cluster.NodeID { return 1 }

@@ -35,6 +35,9 @@ type ClusterViews interface {
 	Sessions(ctx context.Context) (found []cluster.Session, missing []cluster.NodeID)
 	// Transactions are those of all nodes, the oldest first, linked; missing as above.
 	Transactions(ctx context.Context) (found []cluster.Transaction, missing []cluster.NodeID)
+	// Locks are those of transactions in the ranges of all nodes, as far as they can be
+	// shown; missing as above.
+	Locks(ctx context.Context) (found []cluster.RowLock, missing []cluster.NodeID)
 	// Leader is this node's guess of who leads a range; 0: none.
 	Leader(id cluster.RangeID) cluster.NodeID
 }

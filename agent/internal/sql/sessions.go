@@ -52,6 +52,13 @@ func (s *Session) allTransactions(ctx context.Context) []cluster.Transaction {
 	return found
 }
 
+// allLocks are the locks of all transactions.
+func (s *Session) allLocks(ctx context.Context) []cluster.RowLock {
+	found, missing := s.server.cfg.Views.Locks(ctx)
+	s.warnMissing("locks", missing)
+	return found
+}
+
 // textOrNull is a text; the empty one is NULL.
 func textOrNull(s string) datum.Datum {
 	if s == "" {

@@ -104,8 +104,11 @@ func (s *Session) catalogInput(ctx context.Context, t *pgcatalog.Table) *pgcatal
 		reset, source := s.settings.origin(k)
 		in.Settings = append(in.Settings, pgcatalog.Setting{Name: k.name, Value: value, About: k.about, Boot: k.value, Reset: reset, Source: source, Fixed: k.check == nil})
 	}
-	if t.Shared() {
+	switch t.Shared() {
+	case pgcatalog.Activity:
 		in.Sessions = s.allSessions(ctx)
+	case pgcatalog.Locks:
+		in.Transactions, in.Locks = s.allTransactions(ctx), s.allLocks(ctx)
 	}
 	return in
 }

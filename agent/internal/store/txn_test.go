@@ -2,6 +2,8 @@ package store
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -212,5 +214,24 @@ func TestIntentsAreMet(t *testing.T) {
 	f.want(5, datastate.Applied)
 	if met(2, hlc.New(f.now)) != 0 || met(9, hlc.New(f.now)) != 0 {
 		t.Error("intents are left")
+	}
+}
+
+// TestLocksAreShown: those that are held and waited for, of the ranges that the node
+// leads.
+func TestLocksAreShown(t *testing.T) {
+	f := newPlaceFixture(t)
+	f.askFor(2, 2, locking(1, lock.Update, "a"))
+	f.askFor(2, 3, locking(2, lock.Share, "a"))
+	tables := f.c.lockTables()
+	if len(tables) != 1 || tables[0].id != 2 {
+		t.Fatalf("tables %v, want that of r2", tables)
+	}
+	var got []string
+	for _, l := range tables[0].table.All(10) {
+		got = append(got, fmt.Sprint(cluster.TxnID(l.ID).Began(), " ", l.Strength, " ", l.Granted))
+	}
+	if want := []string{"1 FOR UPDATE true", "2 FOR SHARE false"}; !slices.Equal(got, want) {
+		t.Errorf("locks %q, want %q", got, want)
 	}
 }

@@ -47,8 +47,11 @@ type Input struct {
 	// ConnectionLimits are the users' own limits of sessions.
 	ConnectionLimits map[string]int32
 	Settings         []Setting
-	// Sessions are those of all nodes, if Shared says that the table shows them.
-	Sessions []cluster.Session
+	// What all nodes do, if Shared says that the table shows it: sessions, or
+	// transactions and their locks.
+	Sessions     []cluster.Session
+	Transactions []cluster.Transaction
+	Locks        []cluster.RowLock
 }
 
 // Setting is a row of pg_settings.
@@ -117,9 +120,25 @@ func (c *Catalogs) Lookup(schema, name string) (*Table, bool) {
 	return t, ok
 }
 
-// Shared reports whether the table shows what all nodes do, which they have to be
-// asked for.
-func (t *Table) Shared() bool { return t.Schema == Schema && t.Name == "pg_stat_activity" }
+// Shared is what tables show of all nodes, which have to be asked for it.
+type Shared int
+
+// The things that are asked for; zero: nothing is.
+const (
+	Activity Shared = iota + 1
+	Locks
+)
+
+// Shared says what is to be asked for, for the table.
+func (t *Table) Shared() Shared {
+	switch t.Schema + "." + t.Name {
+	case Schema + ".pg_stat_activity":
+		return Activity
+	case Schema + ".pg_locks":
+		return Locks
+	}
+	return 0
+}
 
 // row is what is said of one row: values by column name.
 type row map[string]any
@@ -211,6 +230,8 @@ func (t *Table) fill(in *Input) []row {
 		return in.settings()
 	case "pg_stat_activity":
 		return in.activity()
+	case "pg_locks":
+		return in.locks()
 	default:
 		return in.views(t.Name)
 	}
