@@ -26,6 +26,7 @@ const (
 	memoryNear     = 0.9              // of a part's bound: the next large request is refused
 	memoryRecent   = 5 * time.Minute  // since something was refused
 	waitLong       = 10 * time.Second // of a statement: clients give up
+	lockWaitLong   = 30 * time.Second // for a lock: somebody has forgotten a transaction
 )
 
 func metaQuorum(c *checkup) []breach {
@@ -305,6 +306,22 @@ func waitingStatements(c *checkup) []breach {
 			}
 			out = append(out, breach{severity: severityWarn, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl nodes show " + n.ID.String(), text: text})
 		}
+	}
+	return out
+}
+
+// longLockWaits finds the nodes with a transaction that has waited long for the locks of
+// another, which may have been left open.
+func longLockWaits(c *checkup) []breach {
+	var out []breach
+	for _, n := range c.members() {
+		st := c.Statuses[n.ID]
+		if st == nil || st.Transactions.WaitSeconds < lockWaitLong.Seconds() {
+			continue
+		}
+		t := &st.Transactions
+		out = append(out, breach{severity: severityWarn, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl transactions --blocked", text: fmt.Sprintf(
+			"session %d of %s on %s has waited %.0f s for locks of a transaction on %s (%s on %s wait)", t.Longest.PID, t.LongestUser, n.ID, t.WaitSeconds, t.WaitsFor.Node, plural(t.Waiting, "transaction"), n.ID)})
 	}
 	return out
 }

@@ -49,6 +49,9 @@ func TestRules(t *testing.T) {
 		"STATEMENTS_WAIT": func(b *fakeBackend, _ *metastate.View) {
 			b.statuses[2].Queues = []cluster.StatementQueue{{Name: "short", Running: 3, Limit: 256}, {Name: "long", Running: 16, Limit: 16, Waiting: 7, Room: 500, Oldest: 11}}
 		},
+		"LOCK_WAIT": func(b *fakeBackend, _ *metastate.View) {
+			b.statuses[2].Transactions = cluster.TransactionsStatus{Open: 3, Waiting: 1, Longest: cluster.TransactionRef{ID: "b", Node: 2, PID: 20}, LongestUser: "app", WaitsFor: cluster.TransactionRef{ID: "a", Node: 1}, WaitSeconds: 31}
+		},
 		"VERSION_MIX": func(b *fakeBackend, _ *metastate.View) {
 			b.statuses[1].Version = "v2"
 		},

@@ -129,7 +129,8 @@ type NodeStatus struct {
 	// the one that it is a part of.
 	Memory []MemoryPart `json:"memory,omitempty"`
 	// Queues are the statements that run and wait.
-	Queues []StatementQueue `json:"queues,omitempty"`
+	Queues       []StatementQueue   `json:"queues,omitempty"`
+	Transactions TransactionsStatus `json:"transactions,omitzero"`
 }
 
 // StatementQueue is the SQL statements of one kind that run on a node, and that wait

@@ -76,3 +76,32 @@ func LinkTransactions(all []Transaction) {
 		}
 	}
 }
+
+// TransactionsStatus is what a node says of the transactions of its sessions.
+type TransactionsStatus struct {
+	Open    int `json:"open"`    // also those that only wait for their client
+	Waiting int `json:"waiting"` // for locks
+	// Longest has waited longest, for WaitsFor and perhaps others; zero: none waits.
+	Longest     TransactionRef `json:"longest,omitzero"`
+	LongestUser string         `json:"longestUser,omitempty"`
+	WaitsFor    TransactionRef `json:"waitsFor,omitzero"`
+	WaitSeconds float64        `json:"waitSeconds,omitempty"`
+}
+
+// SumTransactions is what a node says of its transactions, in short.
+func SumTransactions(all []Transaction, now time.Time) (s TransactionsStatus) {
+	for i := range all {
+		t := &all[i]
+		if t.State != TransactionEnded {
+			s.Open++
+		}
+		if len(t.WaitsFor) == 0 {
+			continue
+		}
+		s.Waiting++
+		if secs := now.Sub(t.WaitsSince).Seconds(); s.Longest == (TransactionRef{}) || secs > s.WaitSeconds {
+			s.Longest, s.LongestUser, s.WaitsFor, s.WaitSeconds = t.Ref(), t.User, t.WaitsFor[0], secs
+		}
+	}
+	return s
+}

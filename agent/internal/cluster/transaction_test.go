@@ -33,3 +33,17 @@ func TestLinkTransactions(t *testing.T) {
 		t.Errorf("it waits for %v, want %v", all[1].WaitsFor, want)
 	}
 }
+
+// TestSumTransactions: the longest wait is told, with whom it is for.
+func TestSumTransactions(t *testing.T) {
+	at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	s := SumTransactions([]Transaction{
+		{ID: "a", Node: 1, PID: 10, State: TransactionIdle},
+		{ID: "b", Node: 1, PID: 11, User: "app", State: TransactionWaiting, WaitsFor: []TransactionRef{{ID: "a", Node: 1}, {ID: "z", Node: 3}}, WaitsSince: at.Add(-35 * time.Second)},
+		{ID: "c", Node: 1, PID: 12, State: TransactionWaiting, WaitsFor: []TransactionRef{{ID: "b", Node: 1}}, WaitsSince: at.Add(-2 * time.Second)},
+		{ID: "d", Node: 1, State: TransactionEnded},
+	}, at)
+	if want := (TransactionsStatus{Open: 3, Waiting: 2, Longest: TransactionRef{"b", 1, 11}, LongestUser: "app", WaitsFor: TransactionRef{ID: "a", Node: 1}, WaitSeconds: 35}); s != want {
+		t.Errorf("got %+v, want %+v", s, want)
+	}
+}
