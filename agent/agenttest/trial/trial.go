@@ -169,13 +169,18 @@ func judge(t *testing.T, r *workload.Run, o Options) []checker.Finding {
 	began := time.Now()
 	ops, found := r.Check()
 	outcomes, errs := map[string]int{}, map[string]int{}
+	var slowest history.Op
 	for _, op := range ops {
+		if op.Return != history.Never && op.Return-op.Call >= slowest.Return-slowest.Call {
+			slowest = op
+		}
 		outcomes[string(op.Outcome)]++
 		if op.Error != "" {
 			errs[shorten(op.Error)]++
 		}
 	}
-	t.Logf("%s at %s: %s; checked in %s; errors: %s", r.W.Name(), r.Level(), counts(outcomes), time.Since(began).Round(time.Millisecond), counts(errs))
+	t.Logf("%s at %s: %s; checked in %s; slowest T%d, %s in %s; errors: %s", r.W.Name(), r.Level(), counts(outcomes), time.Since(began).Round(time.Millisecond),
+		slowest.ID, slowest.Kind, (slowest.Return - slowest.Call).Round(time.Millisecond), counts(errs))
 	if outcomes[string(history.OK)] == 0 {
 		t.Errorf("%s: no operation succeeded: nothing was tried", r.W.Name())
 	}
