@@ -90,11 +90,11 @@ func (w *bank) Step(ctx context.Context, c *Client) {
 func lockAndMove(ctx context.Context, x *Tx, from, to int, amount int64) error {
 	var balance [2]int64
 	for i, id := range []int{from, to} {
-		rows, err := x.Ints(ctx, "SELECT balance FROM bank WHERE id = $1 FOR UPDATE", id)
+		row, err := x.One(ctx, "SELECT balance FROM bank WHERE id = $1 FOR UPDATE", id)
 		if err != nil {
 			return err
 		}
-		balance[i] = rows[0][0]
+		balance[i] = row[0]
 	}
 	if balance[0] < amount {
 		return errNothing
@@ -108,9 +108,9 @@ func lockAndMove(ctx context.Context, x *Tx, from, to int, amount int64) error {
 
 func (*bank) sum(ctx context.Context, c *Client) {
 	c.Do(ctx, history.Sum, func(ctx context.Context, x *Tx) error {
-		rows, err := x.Ints(ctx, "SELECT sum(balance)::int8 FROM bank")
+		row, err := x.One(ctx, "SELECT sum(balance)::int8 FROM bank")
 		if err == nil {
-			x.Note(history.Step{Do: history.Sum, Got: rows[0][0]})
+			x.Note(history.Step{Do: history.Sum, Got: row[0]})
 		}
 		return err
 	})
@@ -181,11 +181,11 @@ func (w *ledger) Step(ctx context.Context, c *Client) {
 	account, id, amount := c.Rand.IntN(ledgers), w.ids.Add(1), c.Rand.Int64N(100)-50
 	outcome := c.DoTx(ctx, history.Entry, c.Level, func(ctx context.Context, x *Tx) error {
 		x.Note(history.Step{Do: history.Entry, Key: account, Arg: id})
-		rows, err := x.Ints(ctx, "UPDATE ledger_accounts SET n = n + 1, balance = balance + $2 WHERE id = $1 RETURNING n, balance", account, amount)
+		row, err := x.One(ctx, "UPDATE ledger_accounts SET n = n + 1, balance = balance + $2 WHERE id = $1 RETURNING n, balance", account, amount)
 		if err != nil {
 			return err
 		}
-		_, err = x.Exec(ctx, "INSERT INTO ledger_entries VALUES ($1, $2, $3, $4, $5)", account, rows[0][0], id, amount, rows[0][1])
+		_, err = x.Exec(ctx, "INSERT INTO ledger_entries VALUES ($1, $2, $3, $4, $5)", account, row[0], id, amount, row[1])
 		return err
 	})
 	if outcome == history.Unknown && c.ready(ctx) {

@@ -55,11 +55,11 @@ func readFork(ctx context.Context, c *Client, group int, one bool) {
 	}
 	c.DoTx(ctx, history.Read, checker.RepeatableRead, func(ctx context.Context, x *Tx) error {
 		for k := a; k <= b; k++ {
-			rows, err := x.Ints(ctx, "SELECT v FROM longfork WHERE k = $1", k)
+			row, err := x.One(ctx, "SELECT v FROM longfork WHERE k = $1", k)
 			if err != nil {
 				return err
 			}
-			x.Note(history.Step{Do: history.Read, Key: k, Got: rows[0][0]})
+			x.Note(history.Step{Do: history.Read, Key: k, Got: row[0]})
 		}
 		return nil
 	})
@@ -96,12 +96,12 @@ func (w *writeSkew) Step(ctx context.Context, c *Client) {
 	spent := false
 	outcome := c.DoTx(ctx, "off", c.Level, func(ctx context.Context, x *Tx) error {
 		for k := left; k <= left+1; k++ {
-			rows, err := x.Ints(ctx, "SELECT v FROM writeskew WHERE k = $1", k)
+			row, err := x.One(ctx, "SELECT v FROM writeskew WHERE k = $1", k)
 			if err != nil {
 				return err
 			}
-			x.Note(history.Step{Do: history.Read, Key: k, Got: rows[0][0]})
-			spent = spent || rows[0][0] == 0
+			x.Note(history.Step{Do: history.Read, Key: k, Got: row[0]})
+			spent = spent || row[0] == 0
 		}
 		if spent {
 			return nil
@@ -142,11 +142,11 @@ func (w *predicates) Step(ctx context.Context, c *Client) {
 	id := w.ids.Add(1)
 	group := int(id / 12)
 	c.DoTx(ctx, "add", c.Level, func(ctx context.Context, x *Tx) error {
-		rows, err := x.Ints(ctx, "SELECT count(*) FROM predicates WHERE g = $1", group)
+		row, err := x.One(ctx, "SELECT count(*) FROM predicates WHERE g = $1", group)
 		if err != nil {
 			return err
 		}
-		x.Note(history.Step{Do: history.Count, Key: group, Got: rows[0][0]}, history.Step{Do: history.Write, Key: group, Arg: id})
+		x.Note(history.Step{Do: history.Count, Key: group, Got: row[0]}, history.Step{Do: history.Write, Key: group, Arg: id})
 		_, err = x.Exec(ctx, "INSERT INTO predicates VALUES ($1, $2)", id, group)
 		return err
 	})

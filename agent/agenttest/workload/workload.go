@@ -158,7 +158,13 @@ func (r *Run) Stop(ctx context.Context) error {
 // Check judges what was recorded so far.
 func (r *Run) Check() ([]history.Op, []checker.Finding) {
 	ops := r.Record.Ops()
-	return ops, r.W.Check(ops, r.cfg.Level)
+	found := r.W.Check(ops, r.cfg.Level)
+	for _, o := range ops {
+		if o.Error == errMissing.Error() {
+			found = append(found, checker.Finding{Name: "row missing", What: fmt.Sprintf("T%d did not find a row that is always there", o.ID), Ops: []history.Op{o}})
+		}
+	}
+	return ops, found
 }
 
 func pause(ctx context.Context, d time.Duration) {
@@ -310,6 +316,21 @@ func (x *Tx) Ints(ctx context.Context, sql string, args ...any) ([][]int64, erro
 		}
 		return vs, r.Scan(ps...)
 	})
+}
+
+// errMissing is of a row that is always there.
+var errMissing = errors.New("a row that is always there was not found")
+
+// One returns the row of a query that finds one.
+func (x *Tx) One(ctx context.Context, sql string, args ...any) ([]int64, error) {
+	rows, err := x.Ints(ctx, sql, args...)
+	if err == nil && len(rows) != 1 {
+		err = errMissing
+	}
+	if err != nil {
+		return nil, err
+	}
+	return rows[0], nil
 }
 
 // Note adds steps: what is asked before it is sent, what is found after.
