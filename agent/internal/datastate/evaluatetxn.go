@@ -177,7 +177,8 @@ func (c *Commit) Evaluate(rows *storage.Rows, desc *cluster.RangeDescriptor, pen
 	default:
 		lowest = max(lowest, r.TS)
 	}
-	d.Leaves, d.EndsAll, d.Saw = make([]any, len(pending)), true, c.At
+	// Locks on rows that have intents keep others from them until Resolve.
+	d.Leaves, d.Ends, d.Saw = make([]any, len(pending)), c.rows(), c.At
 	if lowest > 0 {
 		d.Saw = max(d.Saw, lowest-1)
 	}
@@ -195,9 +196,12 @@ func (c *Commit) Evaluate(rows *storage.Rows, desc *cluster.RangeDescriptor, pen
 	return decided(cmd, d, &Result{Outcome: Applied, TS: c.At}), nil
 }
 
+// rows are those that the commit writes itself.
+func (c *Commit) rows() [][]byte { return opRows(c.Ops, false) }
+
 // again answers a commit that has happened before, or is about to.
 func (c *Commit) again(r *TxnRecord, last int) evaluation.Decision {
-	return evaluation.Decision{Repeats: true, EndsAll: true, Answer: func(times evaluation.Times) []byte {
+	return evaluation.Decision{Repeats: true, Ends: c.rows(), Answer: func(times evaluation.Times) []byte {
 		res := &Result{Outcome: Applied, TS: r.TS}
 		if res.TS == hlc.Max {
 			res.TS = times(last)

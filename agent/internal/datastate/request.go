@@ -28,8 +28,8 @@ type Prewrite struct {
 }
 
 // Commit decides, in the range that owns the record, unless somebody has decided
-// before, and writes the versions of that range's rows. The locks of the transaction in
-// the range end.
+// before, and writes the versions of Ops. The locks of the transaction on their rows end;
+// those on other rows do with Resolve.
 type Commit struct {
 	machine *Machine
 
@@ -259,3 +259,6 @@ func (r *Resolve) of(m *Machine)  { r.machine = m }
 func (p *Push) of(m *Machine)     { p.machine = m }
 func (f *Forget) of(m *Machine)   { f.machine = m }
 func (l *Lock) of(m *Machine)     { l.machine = m }
+
+// Encode is the request as a gateway proposes it.
+func (b *Batch) Encode() []byte { return EncodeBatch(b) }

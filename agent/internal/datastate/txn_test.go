@@ -138,6 +138,29 @@ var txnA, txnB = cluster.NewTxnID(7, 1, 1), cluster.NewTxnID(9, 2, 1)
 
 func put(row []byte, value string) Op { return Op{Row: row, Kind: Put, Value: []byte(value)} }
 
+// TestCommitKeepsLocksOfIntents: in the range that commits, too, rows that have intents are
+// locked until those are resolved; else others would write over them.
+func TestCommitKeepsLocksOfIntents(t *testing.T) {
+	a, _ := halves(t)
+	laid, written := testRow(16, 1), testRow(16, 2)
+	record := keys.TxnRecord(laid, txnA)
+	if r, _ := a.ask(&Prewrite{Ops: []Op{put(laid, "x")}, Txn: txnA, Record: record}); r.Outcome != Applied {
+		t.Fatalf("prewrite: %+v", r)
+	}
+	commit := &Commit{machine: a.m, Ops: []Op{put(written, "y")}, Txn: txnA, Record: record}
+	for range 2 {
+		rows := storage.NewRows(a.e)
+		d, err := commit.Evaluate(rows, a.desc, make([]evaluation.Pending, len(commit.Touches())))
+		if err = errors.Join(err, rows.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if d.EndsAll || len(d.Ends) != 1 || !bytes.Equal(d.Ends[0], written) {
+			t.Errorf("locks end on %q, all: %v", d.Ends, d.EndsAll)
+		}
+		a.ask(commit) // then again
+	}
+}
+
 // TestTransactionOverTwoRanges: prewrite here, commit there, resolve, forget; and each
 // of them twice.
 func TestTransactionOverTwoRanges(t *testing.T) {
