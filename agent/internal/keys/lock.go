@@ -71,3 +71,14 @@ func OwnsRecord(d *cluster.RangeDescriptor, key []byte) bool {
 func LockSpan(p cluster.PoolID, start, end cluster.Key) Span {
 	return Span{append([]byte{spaceLock, byte(p)}, start...), append([]byte{spaceLock, byte(p)}, end...)}
 }
+
+// BesideRecord is a row that no collection has, and that a range owns if it owns the
+// record; nil: it is none.
+func BesideRecord(record []byte) []byte {
+	if !IsTxnRecord(record) {
+		return nil
+	}
+	row := append(bytes.Clone(record), terminator)
+	row[0] = spaceData
+	return row
+}

@@ -67,6 +67,9 @@ type Config struct {
 	// for being bounded by more. nil: 1 h.
 	Kept func() time.Duration
 
+	// Resolver gets requests on that meet what transactions have left; nil: they fail.
+	Resolver Resolver
+
 	// Meter, if set, counts what is read.
 	Meter *Meter
 

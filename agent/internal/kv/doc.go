@@ -51,5 +51,7 @@
 //
 // # What is not here
 //
-// Writes that are atomic over several ranges; reads at followers of other nodes.
+// Transactions over several ranges: package txn has them, on Do, RangeOf and Changed; a
+// Resolver gets reads and writes on that meet what they have left. Reads at followers of
+// other nodes.
 package kv

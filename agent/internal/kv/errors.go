@@ -99,6 +99,7 @@ var (
 	errNoReplicas = errors.New("the range has no replicas")
 	errAttempt    = fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
 	errSuspected  = fmt.Errorf("the node is suspected to be down: %w", context.Canceled)
+	errBlocked    = errors.New("a transaction has locked a row")
 	errTooOften   = errors.New("the ranges changed too often")
 	errWaking     = errors.New("this node has started and does not know yet what the time is, or waits until it has passed what it used before")
 )

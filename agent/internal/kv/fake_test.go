@@ -274,7 +274,7 @@ func (n *fakeNode) Read(_ context.Context, id cluster.RangeID, ts hlc.Timestamp,
 		return nil, err
 	}
 	r.lastTS = max(r.lastTS, ts)
-	return &store.ReadHandle{Reader: n.c.engine, Descriptor: *r.desc.Clone()}, nil
+	return &store.ReadHandle{Reader: n.c.engine, Descriptor: *r.desc.Clone(), Mirror: r.machine.Shown()}, nil
 }
 
 func (n *fakeNode) RangeStatus(cluster.RangeID) (cluster.RangeStatus, bool) {

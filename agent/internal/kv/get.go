@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +25,8 @@ type GetRequest struct {
 	// Reading is how the statement reads; if that may be the past, TS is PastTime or
 	// what the statement named, for all of its reads.
 	Reading Reading
+	// Passed are transactions whose intents do not matter.
+	Passed []cluster.TxnID
 	// Memory grows by the Size of each row that was found; nil: nothing is counted.
 	Memory *budget.Account
 }
@@ -87,14 +90,34 @@ func (d *DB) getRound(ctx context.Context, req *GetRequest, groups []group, rows
 	return replan, nil
 }
 
+// timesAgain bounds how often a read at a leader's own time is made at a later one.
+const timesAgain = 4
+
 // getRange reads one group and fills its rows, which no other group touches.
 func (d *DB) getRange(ctx context.Context, req *GetRequest, g *group, rows []Row) error {
 	m := readRequest{Range: g.id, TS: req.TS, Rows: g.rows}
-	items := g.items
+	items, transactions := g.items, resolving{db: d, passed: slices.Clone(req.Passed)}
+	m.Passed = transactions.passed
 	for len(items) > 0 {
 		found, err := d.readSome(ctx, req, &m)
 		if err != nil {
-			return fmt.Errorf("read from %s: %w", g.id, err)
+			at, again, err := transactions.met(ctx, err)
+			if err != nil {
+				return fmt.Errorf("read from %s: %w", g.id, err)
+			}
+			if m.Passed = transactions.passed; m.TS != 0 {
+				continue
+			}
+			if m.TS = at; again { // one of them had committed, but later than the leader's time
+				m.TS, transactions.passed = 0, slices.Clone(req.Passed)
+				m.Passed = transactions.passed
+				if transactions.tries > timesAgain {
+					if m.TS, err = d.Fresh(ctx); err != nil {
+						return err
+					}
+				}
+			}
+			continue
 		}
 		if len(found) < len(items) && m.TS == 0 {
 			// More than one answer holds: all of it at one time, then.

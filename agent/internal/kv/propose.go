@@ -209,21 +209,7 @@ func (w *write) writeRange(ctx context.Context, g *group) {
 		batch.Ops[i] = op
 	}
 	batch.For(w.db.cfg.Active(), w.db.cfg.Self)
-	cmd := store.Command{Payload: datastate.EncodeBatch(&batch), Keep: w.opts.Keep && w.opts.OneRange, InPlaceOf: w.opts.Place.By}
-	raw, ts, err := w.db.propose(ctx, g.id, &cmd, w.opts.Policy)
-	if err == nil {
-		var res *datastate.Result
-		if res, err = datastate.DecodeResult(raw); err == nil {
-			if res.Outcome == datastate.WrongRange && res.FailedOp < len(batch.Ops) {
-				w.db.learnSpan(ctx, batch.Ops[res.FailedOp].Row, g.id)
-			}
-			err = resultError(res, g)
-		}
-		var condition *ConditionError
-		if cmd.Keep && errors.As(err, &condition) {
-			condition.Place = Place{Range: g.id, By: cmd.ID}
-		}
-	}
+	ts, err := w.send(ctx, g, &batch)
 	var mismatch *store.RangeMismatchError
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -234,6 +220,38 @@ func (w *write) writeRange(ctx context.Context, g *group) {
 		w.replan = append(w.replan, g.items...)
 	default:
 		w.err = worse(w.err, err)
+	}
+}
+
+// send writes the batch of a group, as often as others' locks are in the way of it.
+func (w *write) send(ctx context.Context, g *group, batch *datastate.Batch) (hlc.Timestamp, error) {
+	cmd := store.Command{Payload: datastate.EncodeBatch(batch), Keep: w.opts.Keep && w.opts.OneRange, InPlaceOf: w.opts.Place.By}
+	for {
+		raw, ts, err := w.db.propose(ctx, g.id, &cmd, w.opts.Policy)
+		if err != nil {
+			return 0, err
+		}
+		res, err := datastate.DecodeResult(raw)
+		if err != nil {
+			return 0, err
+		}
+		switch {
+		case res.Outcome == datastate.WrongRange && res.FailedOp < len(batch.Ops):
+			w.db.learnSpan(ctx, batch.Ops[res.FailedOp].Row, g.id)
+		case res.Outcome == datastate.Blocked && w.db.cfg.Resolver != nil:
+			if err := w.db.cfg.Resolver.Blocked(ctx, res.By); err != nil {
+				return 0, err
+			}
+			// Another command, in the place of that one: nobody overtakes it meanwhile.
+			cmd.InPlaceOf = cmd.ID
+			continue
+		}
+		err = resultError(res, g)
+		var condition *ConditionError
+		if cmd.Keep && errors.As(err, &condition) {
+			condition.Place = Place{Range: g.id, By: cmd.ID}
+		}
+		return ts, err
 	}
 }
 
@@ -259,7 +277,9 @@ func resultError(res *datastate.Result, g *group) error {
 		return &ConditionError{Mutation: g.items[res.FailedOp], Existing: res.Existing, ExistingTS: res.ExistingTS}
 	case datastate.WrongRange:
 		return &store.RangeMismatchError{Descriptor: cluster.RangeDescriptor{ID: g.id}}
-	case datastate.Malformed:
+	case datastate.Blocked:
+		return errBlocked
+	default:
 	}
 	return errors.New("the range could not read the write: is a row named twice?")
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,8 @@ type ScanRequest struct {
 	Policy           Policy
 	// Reading is how the statement reads: see GetRequest.
 	Reading Reading
+	// Passed are transactions whose intents do not matter.
+	Passed []cluster.TxnID
 	// Memory holds what was read and not taken yet; nil: nothing is counted.
 	Memory *budget.Account
 }
@@ -264,11 +267,13 @@ type pieceReader struct {
 	left  int64
 	rows  int      // given
 	rq    *request // of the pass
+
+	transactions resolving
 }
 
 // read sends the rows of p to out, retrying and resuming as leaders change.
 func (it *RowIterator) read(p piece, out chan<- rowBatch) error {
-	return (&pieceReader{it: it, piece: p, out: out, left: it.req.Limit}).run()
+	return (&pieceReader{it: it, piece: p, out: out, left: it.req.Limit, transactions: resolving{db: it.db, passed: slices.Clone(it.req.Passed)}}).run()
 }
 
 // run reads until the piece ends. A range that is split meanwhile is read on in
@@ -279,9 +284,14 @@ func (r *pieceReader) run() error {
 		more, err := r.pass()
 		var mismatch *store.RangeMismatchError
 		var split *splitPieceError
+		var intents *store.IntentsError
 		switch {
 		case errors.As(err, &split):
 			return r.fork(split.at)
+		case errors.As(err, &intents):
+			if _, _, err := r.transactions.met(r.it.ctx, err); err != nil {
+				return err
+			}
 		case errors.As(err, &mismatch):
 			if err := r.it.db.replanPause(r.it.ctx, replans, started); err != nil {
 				return err
@@ -318,7 +328,7 @@ func (r *pieceReader) pass() (more bool, err error) {
 	req := scanRequest{
 		Range: route.Descriptor.ID, TS: it.req.TS, Pool: it.req.Pool, Collection: it.req.Collection, From: from, To: to,
 		Start: it.req.Start, End: it.req.End, Ordered: it.req.Ordered, Reverse: it.req.Reverse,
-		MaxRows: uint64(it.db.cfg.ChunkRows), MaxBytes: uint64(it.db.cfg.ChunkBytes),
+		MaxRows: uint64(it.db.cfg.ChunkRows), MaxBytes: uint64(it.db.cfg.ChunkBytes), Passed: r.transactions.passed,
 	}
 	if it.req.Ordered {
 		req.MaxRows, req.MaxBytes = min(req.MaxRows, orderedChunkRows), min(req.MaxBytes, orderedChunkBytes)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
@@ -23,7 +24,7 @@ func (r *pieceReader) fork(at cluster.Key) error {
 	for _, p := range []piece{{r.piece.from, at}, {at, r.piece.to}} {
 		src := &pieceSource{ch: make(chan rowBatch, 1)}
 		m.inputs = append(m.inputs, src)
-		half := &pieceReader{it: it, piece: p, out: src.ch, left: r.left}
+		half := &pieceReader{it: it, piece: p, out: src.ch, left: r.left, transactions: resolving{db: it.db, passed: slices.Clone(r.transactions.passed)}}
 		if r.after != nil {
 			half.after = &position{VShard: r.after.VShard, Key: append([]byte(nil), r.after.Key...)}
 		}
