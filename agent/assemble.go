@@ -59,6 +59,7 @@ func (n *Node) assemble() (closeAll func(), err error) {
 	n.handler.scan = n.db.Server().HandleScan
 	n.handler.register(n.handler.clocked(n.db.Server().Methods()))
 	n.handler.begins = map[string]begin{kv.MethodPropose: n.db.Server().BeginPropose}
+	n.handler.register(n.txns.Methods())
 	n.handler.register(n.opServer.Methods())
 	n.handler.register(n.runner.Methods())
 	n.handler.register(n.peers.Methods())
@@ -302,10 +303,11 @@ func (n *Node) seeds() []gossip.Seed {
 
 func (n *Node) openKV() (func() error, error) {
 	awake, _ := n.store.Awake()
+	n.makeTransactions()
 	db, err := kv.New(kv.Config{
 		Awake: awake,
 		Self:  n.id.Node, Store: n.store, Caller: &watched{n.transport, n}, Clock: n.clock, Table: n.table, Meter: &n.meter,
-		Peers: n.others, Suspect: n.suspects, Active: n.versions.Active,
+		Resolver: n.txns, Peers: n.others, Suspect: n.suspects, Active: n.versions.Active,
 		Requests: n.memory.requests, Reads: n.memory.reads, ViewAge: n.cfg.ViewAge,
 		ClosedLag: func() time.Duration { return n.machine.View().Settings.ClosedLag() },
 		Kept:      func() time.Duration { return n.machine.View().Settings.GCTTL() },
@@ -314,7 +316,11 @@ func (n *Node) openKV() (func() error, error) {
 		return nil, err
 	}
 	n.db = db
-	return db.Close, nil
+	n.txns.Open(db)
+	return func() error {
+		n.txns.Close()
+		return db.Close()
+	}, nil
 }
 
 // others are the nodes that may lead a range.

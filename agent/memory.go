@@ -34,6 +34,7 @@ type budgets struct {
 	statements *budget.Budget // what statements hold while they run here
 	requests   *budget.Budget // of other gateways, for ranges here
 	reads      *budget.Budget // what was read here and is not sent yet
+	cleanups   *budget.Budget // rows that transactions have written, until their intents are resolved
 	raft       *budget.Budget // messages that wait for the store, or for a peer to take them
 	snapshots  *budget.Budget // being received
 }
@@ -77,6 +78,7 @@ func (m memory) budgets() budgets {
 		node:     node,
 		sessions: clients.Child("sessions", m.sessions), statements: clients.Child("statements", m.statements()),
 		requests: clients.Child("requests", m.counted/4), reads: clients.Child("reads", m.counted/4),
+		cleanups: clients.Child("cleanups", m.counted/16),
 		raft: node.Child("raft", m.counted/4), snapshots: node.Child("snapshots", m.counted/4),
 	}
 }

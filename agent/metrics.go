@@ -38,6 +38,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.leases(ch, &st)
 	c.lanes(ch)
 	c.statements(ch)
+	c.transactions(ch)
 	c.work(ch)
 	gauge(desc("sql_sessions_count", "SQL sessions."), float64(st.Sessions))
 	gauge(desc("ranges_diverged_count", "Ranges whose replicas hold different things; told by the coordinator, 0 on other nodes."), float64(c.n.runner.Diverged()))

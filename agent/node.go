@@ -50,6 +50,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/storage"
 	"github.com/nodedb/nodedb/agent/internal/store"
 	"github.com/nodedb/nodedb/agent/internal/transport"
+	"github.com/nodedb/nodedb/agent/internal/txn"
 )
 
 // Node is one NodeDB node.
@@ -100,6 +101,7 @@ type Node struct {
 	meta      *meta.Meta
 	gossip    *gossip.Gossip
 	peers     *peers.Peers
+	txns      *txn.Manager
 	opServer  *operation.Server
 	drainer   *operation.Drainer
 	logins    *audit.Log

@@ -1,0 +1,196 @@
+package txn
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+)
+
+const (
+	// silence is for how long a gateway may not answer before its transactions are
+	// aborted by those that they block: longer than a node is away that is slow or
+	// paused for a moment.
+	silence = 5 * time.Second
+	// shortest is how long a request waits at least before it comes again, should the
+	// leader have answered at once that it is blocked.
+	shortest = 20 * time.Millisecond
+	// maxChase bounds the transactions that one search for a deadlock asks about.
+	maxChase = 200
+)
+
+// contention is the wait of one request for others. t is nil for a statement outside of
+// a transaction, for which nobody waits: it holds nothing.
+type contention struct {
+	m     *Manager
+	t     *Txn
+	since time.Duration // when the request began
+	asked time.Duration // when blocked last returned
+	met   bool          // it was blocked at least once
+}
+
+// blocked is called when a leader has answered that others are in the way. It returns
+// when the request may be made again, or an error if it is to end.
+func (w *contention) blocked(ctx context.Context, by []datastate.Blocker) error {
+	if !w.met {
+		w.met = true
+		w.m.count(func(s *Stats) { s.LockWaits++ })
+	}
+	begun := max(w.asked, w.since)
+	by, ids := w.others(by)
+	if w.t != nil {
+		w.t.setWaits(ids)
+	}
+	for _, b := range by {
+		if err := w.m.unblock(ctx, b); err != nil {
+			return err
+		}
+	}
+	if w.t != nil {
+		w.t.mu.Lock()
+		after := w.t.deadlockAfter
+		w.t.mu.Unlock()
+		if w.m.cfg.Now()-w.since >= after {
+			if cycle := w.m.chase(ctx, w.t.id, ids); cycle != nil {
+				w.m.count(func(s *Stats) { s.Deadlocks++ })
+				return &DeadlockError{Cycle: cycle}
+			}
+		}
+	}
+	if took := w.m.cfg.Now() - begun; took < shortest {
+		if err := w.m.cfg.Sleep(ctx, shortest-took); err != nil {
+			return err
+		}
+	}
+	w.asked = w.m.cfg.Now()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// others are the blockers of several ranges, one for each row and transaction, and
+// the names of those.
+func (w *contention) others(by []datastate.Blocker) (out []datastate.Blocker, ids []cluster.TxnID) {
+	seen := map[string]bool{}
+	for _, b := range by {
+		name := string(b.Txn[:]) + string(b.Row)
+		if len(b.Record) == 0 || w.t != nil && b.Txn == w.t.id || seen[name] {
+			continue // a statement outside of a transaction ends by itself
+		}
+		seen[name] = true
+		out = append(out, b)
+		if !slices.Contains(ids, b.Txn) {
+			ids = append(ids, b.Txn)
+		}
+	}
+	return out, ids
+}
+
+// unblock ends what a transaction that has ended has left on a row. That of one that is
+// open stays.
+func (m *Manager) unblock(ctx context.Context, b datastate.Blocker) error {
+	a := m.ask(ctx, b.Txn)
+	switch a.State {
+	case Committed, Aborted:
+		return m.release(ctx, b, a.TS)
+	case Open, Committing:
+		return nil
+	case Unknown:
+	}
+	if a.silent && a.silence < silence {
+		return nil
+	}
+	r, err := m.push(ctx, b.Txn, b.Record, true, 0)
+	if err != nil {
+		return err
+	}
+	if r.Status == datastate.TxnCommitted {
+		return m.release(ctx, b, r.TS)
+	}
+	return m.release(ctx, b, 0)
+}
+
+// release ends what a transaction that has ended has on a row.
+func (m *Manager) release(ctx context.Context, b datastate.Blocker, commitTS hlc.Timestamp) error {
+	if len(b.Row) == 0 {
+		return nil
+	}
+	_, _, err := m.at(ctx, b.Row, &datastate.Resolve{Txn: b.Txn, Record: b.Record, CommitTS: commitTS, Rows: [][]byte{b.Row}})
+	return err
+}
+
+// push has the record of a transaction say that it never commits, unless it has, or, if
+// it is not to be aborted, that it commits after above. It returns what the record says
+// then.
+func (m *Manager) push(ctx context.Context, id cluster.TxnID, record []byte, abort bool, above hlc.Timestamp) (*datastate.TxnRecord, error) {
+	m.count(func(s *Stats) { s.Pushes++ })
+	var again replanning
+	r, _, err := m.at(ctx, record, &datastate.Push{Txn: id, Record: record, Abort: abort, Above: above})
+	for err == nil && r.Record == nil { // of a retry: what it did, the first attempt has done
+		if err = again.pause(ctx, m); err == nil {
+			r, _, err = m.at(ctx, record, &datastate.Push{Txn: id, Record: record, Abort: abort, Above: above})
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask the record of transaction %s: %w", id, err)
+	}
+	if abort && r.Record.Status == datastate.TxnAborted {
+		m.count(func(s *Stats) { s.Pushed++ })
+	}
+	return r.Record, nil
+}
+
+// chase looks for a cycle of transactions that wait for each other, of which id is the
+// youngest, and returns it.
+func (m *Manager) chase(ctx context.Context, id cluster.TxnID, waits []cluster.TxnID) []cluster.TxnID {
+	from := map[cluster.TxnID]cluster.TxnID{} // who was followed there
+	todo := []cluster.TxnID{}
+	follow := func(at cluster.TxnID, waits []cluster.TxnID) bool {
+		for _, next := range waits {
+			if next == id {
+				return true
+			}
+			_, known := from[next]
+			if !known && slices.Compare(next[:], id[:]) < 0 && len(from) < maxChase {
+				from[next] = at
+				todo = append(todo, next)
+			}
+		}
+		return false
+	}
+	follow(id, waits)
+	for len(todo) > 0 {
+		at := todo[0]
+		todo = todo[1:]
+		if a := m.ask(ctx, at); (a.State == Open || a.State == Committing) && follow(at, a.Waits) {
+			cycle := []cluster.TxnID{}
+			for ; at != id; at = from[at] {
+				cycle = append(cycle, at)
+			}
+			slices.Reverse(cycle)
+			cycle = append([]cluster.TxnID{id}, cycle...)
+			if m.confirm(ctx, cycle) {
+				return cycle
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+// confirm asks anew whether each of a cycle waits for the next: the answers were given
+// one after the other, and who waited then may have been answered since.
+func (m *Manager) confirm(ctx context.Context, cycle []cluster.TxnID) bool {
+	for i, at := range cycle[1:] {
+		next := cycle[(i+2)%len(cycle)]
+		if a := m.ask(ctx, at); !slices.Contains(a.Waits, next) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,145 @@
+package txn
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/kv"
+)
+
+// cleanup is what is left of a transaction that has ended.
+type cleanup struct {
+	txn      *Txn // nil: another's
+	id       cluster.TxnID
+	record   []byte // nil: nothing but locks in memory
+	commitTS hlc.Timestamp
+	rows     [][]byte
+	bytes    int64
+	failed   int // times
+}
+
+const (
+	// cleaners are how many cleanups are under way at once.
+	cleaners = 4
+	// cleanupTries is how often one is tried, at growing distances of up to cleanupPause:
+	// some minutes, in which a range finds a leader. Then whoever meets what is left
+	// cleans it up.
+	cleanupTries = 60
+	cleanupPause = 5 * time.Second
+)
+
+// cleanUp has a transaction that has ended be cleaned up in the background, or here if too
+// much is waiting for that.
+func (m *Manager) cleanUp(c *cleanup) {
+	c.id = c.txn.id
+	state := func() State { c.txn.mu.Lock(); defer c.txn.mu.Unlock(); return c.txn.state }()
+	if len(c.rows) == 0 && c.record == nil {
+		m.forget(c.id)
+		return
+	}
+	if state == Unknown {
+		m.forget(c.id) // who asks is sent to the record
+		return
+	}
+	for _, row := range c.rows {
+		c.bytes += int64(len(row)) + 48
+	}
+	if m.cfg.Cleanup.Reserve(c.bytes) != nil {
+		c.bytes = 0
+		m.clean(c)
+		return
+	}
+	m.mu.Lock()
+	m.queue = append(m.queue, c)
+	more := m.worker < cleaners
+	if more {
+		m.worker++
+	}
+	m.mu.Unlock()
+	if more {
+		m.cfg.Go(m.cleaner)
+	}
+}
+
+// cleaner takes from the queue until it is empty.
+func (m *Manager) cleaner() {
+	for {
+		m.mu.Lock()
+		if len(m.queue) == 0 || m.ctx.Err() != nil {
+			m.worker--
+			m.mu.Unlock()
+			return
+		}
+		c := m.queue[0]
+		m.queue = m.queue[1:]
+		m.mu.Unlock()
+		m.clean(c)
+		m.cfg.Cleanup.Release(c.bytes)
+	}
+}
+
+// clean does what is left to do, and has the transaction be forgotten.
+func (m *Manager) clean(c *cleanup) {
+	defer m.forget(c.id)
+	for m.resolveRows(m.ctx, c) != nil {
+		if c.failed++; c.failed >= cleanupTries || m.cfg.Sleep(m.ctx, min(time.Duration(c.failed)*100*time.Millisecond, cleanupPause)) != nil {
+			m.count(func(s *Stats) { s.Dropped++ })
+			return
+		}
+	}
+	if c.record == nil {
+		return
+	}
+	// Nothing rests on the record any more. An error leaves it behind; that harms nobody.
+	_, _, _ = m.at(m.ctx, c.record, &datastate.Forget{Txn: c.id, Record: c.record})
+}
+
+// resolveRows has the intents on rows become versions, or go, and the locks on them end.
+// Rows that are done leave c.
+func (m *Manager) resolveRows(ctx context.Context, c *cleanup) error {
+	var again replanning
+	for len(c.rows) > 0 {
+		parts, err := m.parts(upTo(len(c.rows)), func(i int) []byte { return c.rows[i] }, func(i int) int { return len(c.rows[i]) + 8 }, chunkBytes)
+		if err != nil {
+			return err
+		}
+		calls := make([]*kv.Call, len(parts))
+		for i, p := range parts {
+			rows := make([][]byte, len(p.items))
+			for j, n := range p.items {
+				rows[j] = c.rows[n]
+			}
+			calls[i] = &kv.Call{Range: p.id, Bytes: p.bytes, Request: &datastate.Resolve{Txn: c.id, Record: c.record, CommitTS: c.commitTS, Rows: rows}}
+		}
+		m.ranges.Do(ctx, calls)
+		var left [][]byte
+		for i, call := range calls {
+			if moved(call) || call.Err != nil || call.Result.More {
+				for _, n := range parts[i].items {
+					left = append(left, c.rows[n])
+				}
+			}
+			switch {
+			case moved(call):
+			case call.Err != nil:
+				err = call.Err
+			case call.Result.Outcome != datastate.Applied:
+				err = fmt.Errorf("resolve %d rows of transaction %s: the range could not read the request (outcome %d)", len(parts[i].items), c.id, call.Result.Outcome)
+			}
+		}
+		c.rows = left
+		if err != nil {
+			return err
+		}
+		if len(left) > 0 {
+			if err := again.pause(ctx, m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

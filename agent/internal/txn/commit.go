@@ -1,0 +1,403 @@
+package txn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/store"
+)
+
+// commit is one Commit under way.
+type commit struct {
+	t      *Txn
+	m      *Manager
+	wait   *contention
+	writer cluster.WriterID
+	muts   []kv.Mutation
+	rows   [][]byte // of muts
+	record []byte
+
+	todo []int    // mutations that are neither laid nor kept for the command that commits
+	rest []int    // those that the command that commits writes
+	laid [][]byte // rows that have intents, or may have
+	min  hlc.Timestamp
+}
+
+// Commit writes all of muts or nothing, and ends the transaction. It returns the time of
+// the commit, 0 if there was nothing to write. The errors are *ConflictError,
+// *DeadlockError, *kv.ConditionError for a condition that says Absent, and
+// *store.AmbiguousError if nobody knows; after any other nothing was written either.
+func (t *Txn) Commit(ctx context.Context, muts []kv.Mutation, writer cluster.WriterID) (hlc.Timestamp, error) {
+	t.mu.Lock()
+	if t.state != Open {
+		t.mu.Unlock()
+		return 0, ErrEnded
+	}
+	t.state, t.writes = Committing, len(muts)
+	t.mu.Unlock()
+	if len(muts) == 0 {
+		t.end(Committed, 0, nil, nil)
+		return 0, nil
+	}
+	c := &commit{t: t, m: t.m, writer: writer, muts: muts, rows: make([][]byte, len(muts)), todo: upTo(len(muts))}
+	c.wait = &contention{m: t.m, t: t, since: t.m.cfg.Now()}
+	for i := range muts {
+		c.rows[i] = keys.Row(muts[i].Pool, keys.VShardOf(muts[i].Collection, muts[i].Key), muts[i].Collection, muts[i].Key)
+	}
+	ts, err := c.run(ctx)
+	var ambiguous *store.AmbiguousError
+	switch {
+	case err == nil:
+		t.end(Committed, ts, c.laid, nil)
+	case errors.As(err, &ambiguous):
+		t.end(Unknown, 0, c.laid, err)
+	default:
+		t.end(Aborted, 0, c.laid, err)
+	}
+	return ts, err
+}
+
+func (c *commit) run(ctx context.Context) (hlc.Timestamp, error) {
+	var again replanning
+	for len(c.laid) == 0 {
+		parts, err := c.m.parts(c.todo, c.row, c.size, 0)
+		if err != nil {
+			return 0, err
+		}
+		if len(parts) > 1 || parts[0].bytes > roundBytes || !c.oneCommand() {
+			break
+		}
+		ts, done, err := c.inOne(ctx, parts[0])
+		if done || err != nil {
+			return ts, err
+		}
+		if err := again.pause(ctx, c.m); err != nil {
+			return 0, err
+		}
+	}
+	return c.inSeveral(ctx)
+}
+
+func (c *commit) row(i int) []byte { return c.rows[i] }
+
+func (c *commit) size(i int) int { return len(c.rows[i]) + len(c.muts[i].Value) + 32 }
+
+// oneCommand reports whether a command without a record would do, if all rows are of one
+// range: nothing that the transaction rests on can have been taken from it without one
+// of the conditions noticing.
+func (c *commit) oneCommand() bool {
+	t := c.t
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.iso == Serializable && len(t.reads.of) > 0 {
+		return false
+	}
+	checked := map[string]bool{}
+	for i, row := range c.rows {
+		checked[string(row)] = c.muts[i].Expect != datastate.Any && c.muts[i].Expect != datastate.Present
+	}
+	for row, durable := range t.locked {
+		if durable && !checked[row] {
+			return false // who aborts this transaction gives that row to others
+		}
+	}
+	return true
+}
+
+// ops are what some of the mutations ask of a range.
+func (c *commit) ops(items []int) []datastate.Op {
+	ops := make([]datastate.Op, len(items))
+	for j, i := range items {
+		m := &c.muts[i]
+		ops[j] = datastate.Op{Row: c.rows[i], Kind: datastate.Put, Value: m.Value, Expect: m.Expect, ExpectTS: m.ExpectTS}
+		if m.Delete {
+			ops[j].Kind, ops[j].Value = datastate.Delete, nil
+		}
+	}
+	return ops
+}
+
+// inOne commits by one command. !done: the range has changed.
+func (c *commit) inOne(ctx context.Context, p *part) (ts hlc.Timestamp, done bool, err error) {
+	c.t.noteRange(p.id)
+	for {
+		call := &kv.Call{Range: p.id, Bytes: p.bytes, Request: &datastate.Batch{Writer: c.writer, Ops: c.ops(p.items), Txn: c.t.id}}
+		c.m.ranges.Do(ctx, []*kv.Call{call})
+		switch {
+		case moved(call):
+			return 0, false, nil
+		case call.Err != nil:
+			return 0, false, fmt.Errorf("commit: %w", call.Err)
+		case call.Result.Outcome == datastate.Applied:
+			c.t.unlocked(c.rows)
+			c.m.count(func(s *Stats) { s.OneRange++ })
+			return call.TS, true, nil
+		case call.Result.Outcome != datastate.Blocked:
+			return 0, false, c.refused(call.Result, p.items)
+		}
+		if err := c.wait.blocked(ctx, call.Result.By); err != nil {
+			return 0, false, err
+		}
+	}
+}
+
+// unlocked notes that the range has ended the locks of rows with the commit.
+func (t *Txn) unlocked(rows [][]byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.locked) == 0 {
+		return
+	}
+	for _, row := range rows {
+		delete(t.locked, string(row))
+	}
+}
+
+// The reasons of a ConflictError.
+const (
+	reasonChanged = "a row changed since it was read"
+	reasonPushed  = "this node did not answer for a while, and another transaction has aborted it"
+	reasonRead    = "rows that it has read were changed"
+)
+
+// refused turns the refusal of a range into an error.
+func (c *commit) refused(r *datastate.Result, items []int) error {
+	switch r.Outcome {
+	case datastate.Aborted:
+		return &ConflictError{Reason: reasonPushed}
+	case datastate.ConditionFailed:
+		if r.FailedOp >= len(items) {
+			return fmt.Errorf("commit: the condition of write %d of %d does not hold", r.FailedOp, len(items))
+		}
+		at := items[r.FailedOp]
+		e := &kv.ConditionError{Mutation: at, Existing: r.Existing, ExistingTS: r.ExistingTS}
+		if c.muts[at].Expect == datastate.Absent {
+			return e
+		}
+		return &ConflictError{Reason: reasonChanged, Cause: e}
+	default:
+		return fmt.Errorf("commit: the range could not read the write (outcome %d): is a row named twice?", r.Outcome)
+	}
+}
+
+// inSeveral commits by intents and a record.
+func (c *commit) inSeveral(ctx context.Context) (hlc.Timestamp, error) {
+	c.record = c.t.recordAt(c.rows[c.heaviest()])
+	var again replanning
+	for {
+		home, calls, parts, err := c.plan()
+		if err != nil {
+			return 0, err
+		}
+		progress := len(calls) == 0
+		if len(calls) > 0 {
+			if progress, err = c.prewrite(ctx, calls, parts); err != nil {
+				return 0, err
+			}
+		}
+		if len(c.todo) == len(c.rest) || c.m.cfg.Planted.commitsEarly() {
+			ts, done, err := c.decide(ctx, home)
+			if done || err != nil {
+				return ts, err
+			}
+			progress = false
+		}
+		if !progress {
+			if err := again.pause(ctx, c.m); err != nil {
+				return 0, err
+			}
+		}
+	}
+}
+
+// heaviest is a mutation of the range that has the most to write: that range needs no
+// intents.
+func (c *commit) heaviest() int {
+	parts, err := c.m.parts(c.todo, c.row, c.size, 0)
+	if err != nil {
+		return 0 // plan tells
+	}
+	return slices.MaxFunc(parts, func(a, b *part) int { return a.bytes - b.bytes }).items[0]
+}
+
+// plan says what is to be laid as intents before the range home decides, and what that
+// writes at once.
+func (c *commit) plan() (home cluster.RangeID, calls []*kv.Call, laid []*part, err error) {
+	if home = c.m.ranges.RangeOf(c.record); home == 0 {
+		return 0, nil, nil, &kv.UnavailableError{Cause: errNoRange}
+	}
+	parts, err := c.m.parts(c.todo, c.row, c.size, chunkBytes)
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	c.rest = nil
+	for i, p := range parts {
+		c.t.noteRange(p.id)
+		if p.id == home && c.rest == nil && c.t.iso != Serializable {
+			c.rest = p.items
+			continue
+		}
+		if c.m.cfg.Planted.skipsPrewrite() && i == len(parts)-1 && len(c.laid) == 0 && len(calls) > 0 {
+			c.drop(p.items)
+			continue
+		}
+		calls = append(calls, &kv.Call{Range: p.id, Bytes: p.bytes, Request: &datastate.Prewrite{Writer: c.writer, Ops: c.ops(p.items), Txn: c.t.id, Record: c.record}})
+		laid = append(laid, p)
+	}
+	return home, calls, laid, nil
+}
+
+// drop takes mutations from todo.
+func (c *commit) drop(items []int) {
+	gone := make(map[int]bool, len(items))
+	for _, i := range items {
+		gone[i] = true
+	}
+	c.todo = slices.DeleteFunc(c.todo, func(i int) bool { return gone[i] })
+}
+
+// prewrite lays intents. progress: something was laid.
+func (c *commit) prewrite(ctx context.Context, calls []*kv.Call, parts []*part) (progress bool, err error) {
+	c.m.ranges.Do(ctx, calls)
+	var by []datastate.Blocker
+	for i, call := range calls {
+		switch {
+		case moved(call):
+		case call.Err != nil:
+			if store.MaybeApplied(call.Err) {
+				c.lay(parts[i].items)
+			}
+			err = worse(err, notAmbiguous(call.Err))
+		case call.Result.Outcome == datastate.Applied:
+			c.lay(parts[i].items)
+			c.min = max(c.min, call.TS, call.Result.Min)
+			progress = true
+		case call.Result.Outcome == datastate.Blocked:
+			by = append(by, call.Result.By...)
+		default:
+			err = worse(err, c.refused(call.Result, parts[i].items))
+		}
+	}
+	if c.m.cfg.Planted.commitsEarly() {
+		return progress, nil
+	}
+	if err == nil && len(by) > 0 {
+		return true, c.wait.blocked(ctx, by)
+	}
+	return progress, err
+}
+
+// lay notes that mutations have intents, or may have.
+func (c *commit) lay(items []int) {
+	for _, i := range items {
+		c.laid = append(c.laid, c.rows[i])
+	}
+	c.drop(items)
+}
+
+// notAmbiguous is the error of a prewrite that nobody knows the fate of: the transaction
+// does not commit, whatever became of it.
+func notAmbiguous(err error) error {
+	var ambiguous *store.AmbiguousError
+	if errors.As(err, &ambiguous) {
+		return &kv.UnavailableError{Cause: fmt.Errorf("no answer to a write that was prepared: %w", ambiguous.Cause)}
+	}
+	return fmt.Errorf("commit: %w", err)
+}
+
+// worse returns the error that says more: of conditions that of the first mutation.
+func worse(a, b error) error {
+	var ca, cb *kv.ConditionError
+	switch hasA, hasB := errors.As(a, &ca), errors.As(b, &cb); {
+	case a == nil, hasB && !hasA, hasA && hasB && cb.Mutation < ca.Mutation:
+		return b
+	}
+	return a
+}
+
+// decide has the range of the record commit. !done: something has changed, and more may
+// have to be laid first.
+func (c *commit) decide(ctx context.Context, home cluster.RangeID) (ts hlc.Timestamp, done bool, err error) {
+	var at hlc.Timestamp
+	if c.t.iso == Serializable && len(c.t.reads.of) > 0 {
+		if at, err = c.refresh(ctx); err != nil {
+			return 0, false, err
+		}
+	}
+	if c.m.cfg.Planted.resolvesEarly() {
+		c.m.resolveRows(ctx, &cleanup{id: c.t.id, record: c.record, commitTS: c.min + 1, rows: slices.Clone(c.laid)})
+	}
+	request := &datastate.Commit{
+		Writer: c.writer, Ops: c.ops(c.rest), Txn: c.t.id, Record: c.record, Min: c.min, At: at,
+		Ranges: spans(c.laid, c.m.ranges.RangeOf),
+	}
+	// Whoever waits may go away; the command is on its way, and its fate is to be known.
+	call := &kv.Call{Range: home, Bytes: len(c.record), Request: request}
+	for _, i := range c.rest {
+		call.Bytes += c.size(i)
+	}
+	c.t.noteRange(home)
+	c.m.ranges.Do(context.WithoutCancel(ctx), []*kv.Call{call})
+	switch {
+	case moved(call):
+		return 0, false, nil
+	case store.MaybeApplied(call.Err):
+		ts, err := c.settle(call.Err)
+		return ts, err == nil, err
+	case call.Err != nil:
+		return 0, false, fmt.Errorf("commit: %w", call.Err)
+	}
+	switch r := call.Result; r.Outcome {
+	case datastate.Applied:
+		c.t.unlocked(c.rowsOf(c.rest))
+		if r.TS != 0 { // it was committed before, or at a given time
+			return r.TS, true, nil
+		}
+		return call.TS, true, nil
+	case datastate.TooEarly:
+		c.min = max(c.min, r.Min)
+		return 0, false, nil
+	case datastate.Blocked:
+		return 0, false, c.wait.blocked(ctx, r.By)
+	default:
+		return 0, false, c.refused(r, c.rest)
+	}
+}
+
+func (c *commit) rowsOf(items []int) [][]byte {
+	rows := make([][]byte, len(items))
+	for j, i := range items {
+		rows[j] = c.rows[i]
+	}
+	return rows
+}
+
+// settlePatience is how long the record of a commit without an answer is asked, beyond
+// the patience of the commit itself: an election, and some more.
+const settlePatience = 15 * time.Second
+
+// settle finds out what became of a commit without an answer, or decides that it never
+// happens.
+func (c *commit) settle(cause error) (hlc.Timestamp, error) {
+	begun := c.m.cfg.Now()
+	for {
+		r, err := c.m.push(c.m.ctx, c.t.id, c.record, true, 0)
+		switch {
+		case err == nil && r.Status == datastate.TxnCommitted:
+			return r.TS, nil
+		case err == nil && r.Status == datastate.TxnAborted:
+			return 0, &ConflictError{Reason: "its commit had no answer in time and was taken back"}
+		}
+		if c.m.cfg.Now()-begun > settlePatience || c.m.cfg.Sleep(c.m.ctx, 200*time.Millisecond) != nil {
+			return 0, &store.AmbiguousError{Cause: cause}
+		}
+	}
+}

@@ -1,0 +1,183 @@
+package txn
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/budget"
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/evaluation"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/lock"
+)
+
+// LockRequest asks for locks of rows of a collection.
+type LockRequest struct {
+	Pool       cluster.PoolID
+	Collection cluster.CollectionID
+	Keys       [][]byte // encoded primary keys
+	Strength   lock.Strength
+	Wait       evaluation.Wait // Block, NoWait or SkipLocked
+	// Durable has the locks survive the leader: they are replicated.
+	Durable bool
+	// Timeout is how long to wait for others; 0: as long as it takes.
+	Timeout time.Duration
+	// Memory grows by what the transaction remembers of the rows, and the Size of each
+	// that was found; nil: nothing is counted.
+	Memory *budget.Account
+}
+
+// Lock locks rows and returns them as they are now, the newest committed version of each,
+// in the order of the keys: Value is nil where there is none. With SkipLocked those that
+// others have locked are skipped. At the levels above read committed a row that is newer
+// than the snapshot is a *ConflictError.
+func (t *Txn) Lock(ctx context.Context, req LockRequest) (found []kv.Row, skipped []bool, err error) {
+	if len(req.Keys) == 0 {
+		return nil, nil, nil
+	}
+	l := &locking{t: t, m: t.m, req: &req, found: make([]kv.Row, len(req.Keys)), skipped: make([]bool, len(req.Keys)), rows: make([][]byte, len(req.Keys))}
+	l.wait = &contention{m: t.m, t: t, since: t.m.cfg.Now()}
+	size := 0
+	for i, k := range req.Keys {
+		l.found[i].Key = k
+		l.rows[i] = keys.Row(req.Pool, keys.VShardOf(req.Collection, k), req.Collection, k)
+		size += 2*len(l.rows[i]) + 64
+	}
+	if err := req.Memory.Grow(int64(size)); err != nil {
+		return nil, nil, fmt.Errorf("lock rows: %w", err)
+	}
+	t.mu.Lock()
+	ended := t.state != Open
+	if t.iso != ReadCommitted {
+		l.newest = t.snapshot
+	}
+	t.mu.Unlock()
+	if ended {
+		return nil, nil, ErrEnded
+	}
+	l.record = t.recordAt(l.rows[0])
+	t.noteLocked(l.rows, req.Durable)
+	if req.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, req.Timeout, ErrLockTimeout)
+		defer cancel()
+	}
+	defer t.setWaits(nil)
+	if err := l.run(ctx); err != nil {
+		return nil, nil, err
+	}
+	return l.found, l.skipped, nil
+}
+
+// locking is one Lock under way.
+type locking struct {
+	t       *Txn
+	m       *Manager
+	req     *LockRequest
+	rows    [][]byte
+	record  []byte
+	newest  hlc.Timestamp
+	found   []kv.Row
+	skipped []bool
+	wait    *contention
+}
+
+func (l *locking) run(ctx context.Context) error {
+	todo := upTo(len(l.rows))
+	var again replanning
+	for {
+		parts, err := l.m.parts(todo, func(i int) []byte { return l.rows[i] }, func(i int) int { return len(l.rows[i]) + 8 }, chunkBytes)
+		if err != nil {
+			return err
+		}
+		calls := make([]*kv.Call, len(parts))
+		for i, p := range parts {
+			l.t.noteRange(p.id)
+			rows := make([][]byte, len(p.items))
+			for j, n := range p.items {
+				rows[j] = l.rows[n]
+			}
+			calls[i] = &kv.Call{Range: p.id, Bytes: p.bytes, Request: &datastate.Lock{
+				Txn: l.t.id, Record: l.record, Rows: rows, Strength: l.req.Strength, Durable: l.req.Durable, Wait: l.req.Wait, NotNewerThan: l.newest,
+			}}
+		}
+		l.m.ranges.Do(ctx, calls)
+		var by []datastate.Blocker
+		if todo, by, err = l.take(calls, parts); err != nil {
+			return timedOut(ctx, err)
+		}
+		switch {
+		case len(todo) == 0:
+			return nil
+		case len(by) > 0:
+			err = l.wait.blocked(ctx, by)
+		default:
+			err = again.pause(ctx, l.m)
+		}
+		if err != nil {
+			return timedOut(ctx, err)
+		}
+	}
+}
+
+// timedOut is why a wait ended: kv wraps that of the context, or has one of its own.
+func timedOut(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// take takes the answers; left are the rows that are to be asked for again, and by who
+// has them.
+func (l *locking) take(calls []*kv.Call, parts []*part) (left []int, by []datastate.Blocker, err error) {
+	for i, c := range calls {
+		p := parts[i]
+		if moved(c) {
+			left = append(left, p.items...)
+			continue
+		}
+		if c.Err != nil {
+			return nil, nil, fmt.Errorf("lock rows: %w", c.Err)
+		}
+		switch c.Result.Outcome {
+		case datastate.Applied:
+			n := min(len(c.Result.Rows), len(p.items)) // more than one answer holds, or a retry's, which has none
+			if err := l.keep(c.Result.Rows, p.items[:n]); err != nil {
+				return nil, nil, err
+			}
+			left = append(left, p.items[n:]...)
+		case datastate.Blocked:
+			if l.req.Wait == evaluation.NoWait {
+				return nil, nil, ErrLockNotAvailable
+			}
+			left, by = append(left, p.items...), append(by, c.Result.By...)
+		case datastate.ConditionFailed:
+			return nil, nil, &ConflictError{Reason: reasonChanged}
+		case datastate.Aborted:
+			return nil, nil, &ConflictError{Reason: reasonPushed}
+		default:
+			return nil, nil, fmt.Errorf("lock rows: the range could not read the request (outcome %d)", c.Result.Outcome)
+		}
+	}
+	return left, by, nil
+}
+
+// keep takes rows that were locked.
+func (l *locking) keep(rows []datastate.LockedRow, items []int) error {
+	for j, n := range items {
+		r, row := &rows[j], &l.found[n]
+		row.Value, row.Version, l.skipped[n] = r.Value, r.TS, r.Skipped
+		if r.Value == nil {
+			continue
+		}
+		if err := l.req.Memory.Grow(row.Size()); err != nil {
+			return fmt.Errorf("lock rows: %w", err)
+		}
+	}
+	return nil
+}

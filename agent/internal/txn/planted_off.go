@@ -1,0 +1,13 @@
+//go:build !planted
+
+package txn
+
+// Planted are faults that tests plant; without the tag there are none.
+type Planted struct{}
+
+func (Planted) skipsPrewrite() bool  { return false }
+func (Planted) commitsEarly() bool   { return false }
+func (Planted) resolvesEarly() bool  { return false }
+func (Planted) abortsOpen() bool     { return false }
+func (Planted) ignoresIntents() bool { return false }
+func (Planted) skipsRefresh() bool   { return false }

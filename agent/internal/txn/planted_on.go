@@ -1,0 +1,26 @@
+//go:build planted
+
+package txn
+
+// Planted are faults that tests plant, to prove that the simulation finds them.
+type Planted struct {
+	// SkipPrewrite commits without having asked one of the ranges.
+	SkipPrewrite bool
+	// CommitEarly commits whatever the ranges have answered.
+	CommitEarly bool
+	// ResolveEarly has intents become versions before the record says that they do.
+	ResolveEarly bool
+	// AbortOpen takes a transaction whose commit is under way for an aborted one.
+	AbortOpen bool
+	// IgnoreIntents has readers pass over intents without having pushed them.
+	IgnoreIntents bool
+	// SkipRefresh takes what a serializable transaction has read for unchanged.
+	SkipRefresh bool
+}
+
+func (p Planted) skipsPrewrite() bool  { return p.SkipPrewrite }
+func (p Planted) commitsEarly() bool   { return p.CommitEarly }
+func (p Planted) resolvesEarly() bool  { return p.ResolveEarly }
+func (p Planted) abortsOpen() bool     { return p.AbortOpen }
+func (p Planted) ignoresIntents() bool { return p.IgnoreIntents }
+func (p Planted) skipsRefresh() bool   { return p.SkipRefresh }

@@ -1,0 +1,221 @@
+package txn
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/kv"
+)
+
+// State is how far a transaction is.
+type State int
+
+// The states. Those after Committing are of transactions that have ended.
+const (
+	Open State = iota
+	Committing
+	Committed
+	Aborted
+	Unknown // its commit has no answer: its record says what became of it
+)
+
+// String is the state as it is shown.
+func (s State) String() string {
+	return [...]string{"open", "committing", "committed", "aborted", "unknown"}[s]
+}
+
+// Txn is a transaction.
+type Txn struct {
+	m     *Manager
+	id    cluster.TxnID
+	iso   Isolation
+	info  Info
+	begun time.Duration
+
+	mu       sync.Mutex
+	state    State
+	snapshot hlc.Timestamp // 0: none yet
+	record   []byte        // where others look for what became of it; nil: nobody knows of it
+	// locked has the rows that may be locked: those that were asked for. true: by a
+	// record of the range.
+	locked        map[string]bool
+	waits         []cluster.TxnID // for whom it waits
+	waiting       time.Duration   // since when
+	commitTS      hlc.Timestamp
+	writes        int
+	ranges        map[cluster.RangeID]struct{}
+	reads         readSpans
+	deadlockAfter time.Duration
+}
+
+// ID names the transaction.
+func (t *Txn) ID() cluster.TxnID { return t.id }
+
+// Isolation is its level.
+func (t *Txn) Isolation() Isolation { return t.iso }
+
+// SetDeadlockTimeout says how long the transaction waits before it looks for a deadlock.
+func (t *Txn) SetDeadlockTimeout(d time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.deadlockAfter = d
+}
+
+// SetIsolation changes the level of a transaction that has read nothing yet.
+func (t *Txn) SetIsolation(iso Isolation) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.iso = iso
+}
+
+// Read returns the time at which the statement reads: read committed has one for each
+// statement, the other levels one for all.
+func (t *Txn) Read(ctx context.Context) (hlc.Timestamp, error) {
+	t.mu.Lock()
+	ts := t.snapshot
+	t.mu.Unlock()
+	if ts != 0 {
+		return ts, nil
+	}
+	ts, err := t.m.cfg.Fresh(ctx)
+	if err != nil {
+		return 0, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.snapshot = ts
+	return ts, nil
+}
+
+// Refresh begins a new statement.
+func (t *Txn) Refresh() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.iso == ReadCommitted {
+		t.snapshot = 0
+	}
+}
+
+// Rollback ends the transaction without a trace. Its locks go in the background.
+func (t *Txn) Rollback() { t.end(Aborted, 0, nil, nil) }
+
+// end makes the state of the transaction known, and has what is left of it cleaned up:
+// its locks, and laid, the rows that may have intents.
+func (t *Txn) end(s State, commitTS hlc.Timestamp, laid [][]byte, err error) {
+	t.mu.Lock()
+	if t.state > Committing {
+		t.mu.Unlock()
+		return
+	}
+	t.state, t.commitTS, t.waits = s, commitTS, nil
+	c := &cleanup{txn: t, commitTS: commitTS, rows: laid, record: t.record}
+	durable := len(laid) > 0
+	written := make(map[string]bool, len(laid))
+	for _, row := range laid {
+		written[string(row)] = true
+	}
+	for _, row := range t.lockedRows() {
+		if !written[row] { // a range is asked once about a row
+			c.rows = append(c.rows, []byte(row))
+		}
+		durable = durable || t.locked[row]
+	}
+	if !durable {
+		c.record = nil // nothing of it is in the range: only locks in memory
+	}
+	t.mu.Unlock()
+	switch s {
+	case Aborted:
+		t.m.ends(err)
+	case Unknown:
+		t.m.count(func(st *Stats) { st.Aborted[abortUnknown]++ })
+	default:
+		t.m.count(func(st *Stats) { st.Committed++ })
+	}
+	t.m.cleanUp(c)
+}
+
+// lockedRows are the rows of locked, in order. t.mu is held.
+func (t *Txn) lockedRows() []string {
+	rows := make([]string, 0, len(t.locked))
+	for row := range t.locked {
+		rows = append(rows, row)
+	}
+	slices.Sort(rows)
+	return rows
+}
+
+// recordAt returns the key of the transaction's record, which is beside row if it has
+// none yet. From then on others may know it, and abort the transaction there.
+func (t *Txn) recordAt(row []byte) []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.record == nil {
+		t.record = keys.TxnRecord(row, t.id)
+	}
+	return t.record
+}
+
+// noteLocked notes rows that are about to be locked.
+func (t *Txn) noteLocked(rows [][]byte, durable bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.locked == nil {
+		t.locked = map[string]bool{}
+	}
+	for _, row := range rows {
+		t.locked[string(row)] = t.locked[string(row)] || durable
+	}
+}
+
+// noteRange notes a range that the transaction touches.
+func (t *Txn) noteRange(id cluster.RangeID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ranges == nil {
+		t.ranges = map[cluster.RangeID]struct{}{}
+	}
+	t.ranges[id] = struct{}{}
+}
+
+// setWaits notes for whom the transaction waits; nil: for nobody.
+func (t *Txn) setWaits(ids []cluster.TxnID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.waits) == 0 && len(ids) > 0 {
+		t.waiting = t.m.cfg.Now()
+	}
+	t.waits = ids
+}
+
+func (t *Txn) status(now time.Duration) Status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := Status{
+		ID: t.id, Info: t.info, Isolation: t.iso, State: t.state, WaitsFor: slices.Clone(t.waits),
+		LockedRows: max(len(t.locked), t.writes), Ranges: len(t.ranges), Age: now - t.begun,
+	}
+	if len(t.waits) > 0 {
+		s.Waits = now - t.waiting
+	}
+	return s
+}
+
+// NoteRead notes what a serializable transaction has read at its snapshot: COMMIT finds
+// out whether anybody has written there since.
+func (t *Txn) NoteRead(span kv.Span) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.iso == Serializable {
+		t.reads.add(span)
+	}
+}
+
+// deadlockTimeout is how long a transaction waits before it looks for a deadlock, unless
+// it is told otherwise: PostgreSQL's default.
+const deadlockTimeout = time.Second

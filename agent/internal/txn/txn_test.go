@@ -1,0 +1,597 @@
+package txn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/evaluation"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/lock"
+	"github.com/nodedb/nodedb/agent/internal/store"
+)
+
+func (m *model) commitOK(t *testing.T, mgr *Manager, muts ...kv.Mutation) hlc.Timestamp {
+	t.Helper()
+	ts, err := mgr.Begin(ReadCommitted, Info{}).Commit(t.Context(), muts, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ts
+}
+
+func TestCommitOfOneRangeIsOneCommand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel(t, 1, 4)
+		i := m.apart(t, 1)[0]
+		mgr := m.managers[1]
+		ts := m.commitOK(t, mgr, put(i, "a"))
+		m.want(t, mgr, ts, []int{i}, "a")
+		if m.entries != 1 || m.left() != "" || len(mgr.List()) != 0 {
+			t.Errorf("%d entries, left: %s, transactions %v", m.entries, m.left(), mgr.List())
+		}
+	})
+}
+
+func TestCommitOfSeveralRanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel(t, 2, 4)
+		is := m.apart(t, 3)
+		before := m.clock.Now()
+		ts := m.commitOK(t, m.managers[1], put(is[0], "a"), put(is[1], "b"), put(is[2], "c"))
+		m.want(t, m.managers[2], ts, is, "a", "b", "c")
+		m.want(t, m.managers[2], before, is, "", "", "")
+		synctest.Wait()
+		time.Sleep(time.Second)
+		if s := m.managers[1].Stats(); m.left() != "" || s.Committed != 1 || s.Open != 0 || s.Cleanups != 0 {
+			t.Errorf("left: %s, stats %+v", m.left(), s)
+		}
+		// Its intents are gone, and it is forgotten.
+		if all := m.managers[1].List(); len(all) != 0 {
+			t.Errorf("transactions: %+v", all)
+		}
+	})
+}
+
+// TestConditions: a condition that fails leaves nothing anywhere, and says which it was.
+func TestConditions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel(t, 1, 4)
+		is, mgr := m.apart(t, 3), m.managers[1]
+		old := m.commitOK(t, mgr, put(is[2], "old"))
+		muts := []kv.Mutation{put(is[0], "a"), put(is[1], "b"), put(is[2], "c")}
+		muts[2].Expect = datastate.Absent
+		_, err := mgr.Begin(ReadCommitted, Info{}).Commit(t.Context(), muts, 0)
+		var failed *kv.ConditionError
+		var conflict *ConflictError
+		if !errors.As(err, &failed) || failed.Mutation != 2 || string(failed.Existing) != "old" || errors.As(err, &conflict) {
+			t.Errorf("absent: %v", err)
+		}
+		muts[2].Expect, muts[2].ExpectTS = datastate.VersionIs, old-1
+		_, err = mgr.Begin(ReadCommitted, Info{}).Commit(t.Context(), muts, 0)
+		if !errors.As(err, &conflict) {
+			t.Errorf("version: %v", err)
+		}
+		time.Sleep(time.Second)
+		m.want(t, mgr, m.clock.Now(), is, "", "", "old")
+		if m.left() != "" {
+			t.Errorf("left: %s", m.left())
+		}
+	})
+}
+
+// at is the name of a request.
+func at(c *kv.Call) string { return fmt.Sprintf("%T", c.Request)[len("*datastate."):] }
+
+// TestReaderPushes: a reader that meets the intents of a commit under way goes on, and the
+// commit comes after it.
+func TestReaderPushes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel(t, 2, 4)
+		is := m.apart(t, 3)
+		m.commitOK(t, m.managers[1], put(is[0], "0"), put(is[1], "0"), put(is[2], "0"))
+		time.Sleep(time.Second)
+		var read hlc.Timestamp
+		m.hook = func(c *kv.Call, after bool) error {
+			if at(c) == "Commit" && !after {
+				m.hook = nil
+				read = m.clock.Now()
+				m.want(t, m.managers[2], read, is, "0", "0", "0")
+			}
+			return nil
+		}
+		ts := m.commitOK(t, m.managers[1], put(is[0], "1"), put(is[1], "1"), put(is[2], "1"))
+		if ts <= read {
+			t.Errorf("committed at %s, after a read at %s", ts, read)
+		}
+		m.want(t, m.managers[2], read, is, "0", "0", "0")
+		m.want(t, m.managers[2], ts, is, "1", "1", "1")
+	})
+}
+
+// die has the coordinator never hear of its calls again, from one step on.
+func (m *model) die(node cluster.NodeID, step string, after bool) (dead chan struct{}) {
+	dead = make(chan struct{})
+	var once sync.Once
+	died := false
+	m.hook = func(c *kv.Call, isAfter bool) error {
+		if died || at(c) != step || isAfter != after {
+			return nil
+		}
+		died = true
+		m.silence(node, true)
+		m.managers[node].close(errClosed)
+		once.Do(func() { close(dead) })
+		return errors.New("dead")
+	}
+	return dead
+}
+
+// TestAbandoned: a coordinator dies between any two steps of the protocol. Whoever meets
+// what it has left finds either all of it or nothing, and is not held up for long.
+func TestAbandoned(t *testing.T) {
+	for _, tt := range []struct {
+		step      string
+		after     bool
+		committed bool
+	}{
+		{"Prewrite", false, false}, {"Prewrite", true, false}, {"Commit", false, false},
+		{"Commit", true, true}, {"Resolve", false, true}, {"Resolve", true, true}, {"Forget", false, true},
+	} {
+		t.Run(fmt.Sprintf("%s/%v", tt.step, tt.after), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newModel(t, 2, 4)
+				is := m.apart(t, 3)
+				m.commitOK(t, m.managers[2], put(is[0], "0"), put(is[1], "0"), put(is[2], "0"))
+				time.Sleep(time.Second)
+				dead := m.die(1, tt.step, tt.after)
+				var gone sync.WaitGroup
+				gone.Go(func() {
+					_, _ = m.managers[1].Begin(ReadCommitted, Info{}).Commit(context.Background(), []kv.Mutation{put(is[0], "1"), put(is[1], "1"), put(is[2], "1")}, 0)
+				})
+				defer gone.Wait()
+				<-dead
+				begun, want := time.Now(), "0"
+				if tt.committed {
+					want = "1"
+				}
+				m.want(t, m.managers[2], m.clock.Now(), is, want, want, want)
+				m.commitOK(t, m.managers[2], put(is[0], "2"), put(is[1], "2"), put(is[2], "2"))
+				m.want(t, m.managers[2], m.clock.Now(), is, "2", "2", "2")
+				if took := time.Since(begun); took > silence+3*time.Second {
+					t.Errorf("it took %s", took)
+				}
+			})
+		})
+	}
+}
+
+// TestLateCommit: a commit of who was taken for dead finds that it was aborted.
+func TestLateCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel(t, 2, 4)
+		is := m.apart(t, 2)
+		m.hook = func(c *kv.Call, after bool) error {
+			if at(c) == "Commit" && !after {
+				m.hook = nil
+				m.silence(1, true)
+				m.commitOK(t, m.managers[2], put(is[0], "2"), put(is[1], "2"))
+				m.silence(1, false)
+			}
+			return nil
+		}
+		_, err := m.managers[1].Begin(ReadCommitted, Info{}).Commit(t.Context(), []kv.Mutation{put(is[0], "1"), put(is[1], "1")}, 0)
+		var conflict *ConflictError
+		if !errors.As(err, &conflict) {
+			t.Fatalf("commit: %v", err)
+		}
+		m.want(t, m.managers[2], m.clock.Now(), is, "2", "2")
+	})
+}
+
+// TestAnotherStart: what an earlier start of a node has left is aborted at once.
+func TestAnotherStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel(t, 2, 4)
+		is := m.apart(t, 2)
+		if _, _, err := m.managers[1].Begin(ReadCommitted, Info{}).Lock(t.Context(), lockRequest(is...)); err != nil {
+			t.Fatal(err)
+		}
+		m.managers[1].Close()
+		m.start(1, 2, Planted{})
+		begun := time.Now()
+		m.commitOK(t, m.managers[2], put(is[0], "2"), put(is[1], "2"))
+		if took := time.Since(begun); took > 3*time.Second {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
+
+// TestCommitWithoutAnswer: the record says what became of it.
+func TestCommitWithoutAnswer(t *testing.T) {
+	lost := &store.AmbiguousError{Cause: errors.New("no answer")}
+	for _, tt := range []struct {
+		name         string
+		after, never bool
+	}{{"done", true, false}, {"not done", false, false}, {"nobody knows", true, true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newModel(t, 2, 4)
+				is, lostOnce := m.apart(t, 2), false
+				m.hook = func(c *kv.Call, after bool) error {
+					switch {
+					case at(c) == "Commit" && after == tt.after && !lostOnce:
+						lostOnce = true
+						return lost
+					case at(c) == "Push" && tt.never && !after:
+						return &kv.UnavailableError{Cause: errors.New("nobody")}
+					}
+					return nil
+				}
+				_, err := m.managers[1].Begin(ReadCommitted, Info{}).Commit(t.Context(), []kv.Mutation{put(is[0], "1"), put(is[1], "1")}, 0)
+				var conflict *ConflictError
+				var ambiguous *store.AmbiguousError
+				if ok := map[string]bool{"done": err == nil, "not done": errors.As(err, &conflict), "nobody knows": errors.As(err, &ambiguous)}[tt.name]; !ok {
+					t.Fatalf("commit: %v", err)
+				}
+				m.hook = nil
+				want := map[bool]string{true: "1"}[tt.after]
+				m.want(t, m.managers[2], m.clock.Now(), is, want, want)
+			})
+		})
+	}
+}
+
+func TestLocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel(t, 2, 4)
+		is := m.apart(t, 3)
+		m.commitOK(t, m.managers[1], put(is[0], "a"), put(is[1], "b"))
+		time.Sleep(time.Second)
+		t1, t2 := m.managers[1].Begin(ReadCommitted, Info{}), m.managers[2].Begin(ReadCommitted, Info{})
+		rows, _, err := t1.Lock(t.Context(), lockRequest(is[0], is[2]))
+		if err != nil || string(rows[0].Value) != "a" || rows[0].Version == 0 || rows[1].Value != nil {
+			t.Fatalf("lock: %+v, %v", rows, err)
+		}
+		r := lockRequest(is...)
+		r.Wait = evaluation.NoWait
+		if _, _, err := t2.Lock(t.Context(), r); !errors.Is(err, ErrLockNotAvailable) || errors.Is(err, ErrLockTimeout) {
+			t.Errorf("nowait: %v", err)
+		}
+		r.Wait = evaluation.SkipLocked
+		rows, skipped, err := t2.Lock(t.Context(), r)
+		if err != nil || !skipped[0] || skipped[1] || !skipped[2] || string(rows[1].Value) != "b" {
+			t.Errorf("skip locked: %+v, %v, %v", rows, skipped, err)
+		}
+		r.Wait, r.Timeout = evaluation.Block, 1500*time.Millisecond
+		begun := time.Now()
+		if _, _, err := t2.Lock(t.Context(), r); !errors.Is(err, ErrLockTimeout) || time.Since(begun) != r.Timeout {
+			t.Errorf("lock timeout: %v after %s", err, time.Since(begun))
+		}
+		if s := t1.status(0); s.LockedRows != 2 {
+			t.Errorf("status %+v", s)
+		}
+		// Who waits gets the row as the one before has left it.
+		done := make(chan error)
+		go func() {
+			rows, _, err := t2.Lock(context.Background(), lockRequest(is[0]))
+			if err == nil && string(rows[0].Value) != "x" {
+				err = fmt.Errorf("the row is %q", rows[0].Value)
+			}
+			done <- err
+		}()
+		time.Sleep(3 * time.Second)
+		if w := m.managers[2].List()[0]; w.State != Open || len(w.WaitsFor) != 1 || w.WaitsFor[0] != t1.ID() || w.Waits == 0 {
+			t.Errorf("the one that waits: %+v", w)
+		}
+		if _, err := t1.Commit(t.Context(), []kv.Mutation{put(is[0], "x")}, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		t2.Rollback()
+		time.Sleep(time.Second)
+		if m.left() != "" {
+			t.Errorf("left: %s", m.left())
+		}
+	})
+}
+
+// TestDeadlocks: of those that wait for each other the youngest is the victim, and only
+// that one.
+func TestDeadlocks(t *testing.T) {
+	for _, n := range []int{2, 3, 5} {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newModel(t, 3, 8)
+				is := m.apart(t, n)
+				txns, errs := make([]*Txn, n), make([]error, n)
+				for i := range txns {
+					txns[i] = m.managers[cluster.NodeID(i%3+1)].Begin(ReadCommitted, Info{})
+					if _, _, err := txns[i].Lock(t.Context(), lockRequest(is[i])); err != nil {
+						t.Fatal(err)
+					}
+				}
+				var wg sync.WaitGroup
+				for i := range txns {
+					wg.Go(func() {
+						if _, _, errs[i] = txns[i].Lock(context.Background(), lockRequest(is[(i+1)%n])); errs[i] != nil {
+							txns[i].Rollback()
+							return
+						}
+						_, errs[i] = txns[i].Commit(context.Background(), []kv.Mutation{put(is[i], "x"), put(is[(i+1)%n], "y")}, 0)
+					})
+				}
+				wg.Wait()
+				for i, err := range errs {
+					var deadlock *DeadlockError
+					if i == n-1 && (!errors.As(err, &deadlock) || len(deadlock.Cycle) != n || deadlock.Cycle[0] != txns[i].ID()) || i < n-1 && err != nil {
+						t.Errorf("transaction %d: %v", i, err)
+					}
+				}
+				time.Sleep(time.Second)
+				if m.left() != "" {
+					t.Errorf("left: %s", m.left())
+				}
+			})
+		})
+	}
+}
+
+// TestUpgrade: two that share a row and both want to change it.
+func TestUpgrade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel(t, 2, 2)
+		share := lockRequest(1)
+		share.Strength = lock.Share
+		t1, t2 := m.managers[1].Begin(ReadCommitted, Info{}), m.managers[2].Begin(ReadCommitted, Info{})
+		for _, x := range []*Txn{t1, t2} {
+			if _, _, err := x.Lock(t.Context(), share); err != nil {
+				t.Fatal(err)
+			}
+		}
+		done := make(chan error)
+		go func() { _, _, err := t1.Lock(context.Background(), lockRequest(1)); done <- err }()
+		_, _, err := t2.Lock(t.Context(), lockRequest(1))
+		var deadlock *DeadlockError
+		if !errors.As(err, &deadlock) {
+			t.Fatalf("the younger: %v", err)
+		}
+		t2.Rollback()
+		if err := <-done; err != nil {
+			t.Fatalf("the older: %v", err)
+		}
+		t1.Rollback()
+	})
+}
+
+// TestSplit: ranges change while a transaction locks and commits.
+func TestSplit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel(t, 1, 2)
+		mgr := m.managers[1]
+		var muts []kv.Mutation
+		var is []int
+		for i := range 40 {
+			muts, is = append(muts, put(i, "v")), append(is, i)
+		}
+		splits := 0
+		m.hook = func(c *kv.Call, after bool) error {
+			if !after && splits < 6 && (at(c) == "Prewrite" || at(c) == "Commit" || at(c) == "Resolve") {
+				splits++
+				m.mu.Lock()
+				defer m.mu.Unlock()
+				next := m.bounds[len(m.bounds)-1]
+				m.bounds = append(m.bounds, next+(cluster.VShards-next)/2)
+			}
+			return nil
+		}
+		ts := m.commitOK(t, mgr, muts...)
+		got := make([]string, len(is))
+		for i := range got {
+			got[i] = "v"
+		}
+		m.want(t, mgr, ts, is, got...)
+		time.Sleep(5 * time.Second)
+		if m.left() != "" || splits < 6 {
+			t.Errorf("left: %s, %d splits", m.left(), splits)
+		}
+	})
+}
+
+// TestLarge: what one command does not hold is written in several, in one range too.
+func TestLarge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel(t, 1, 1)
+		var muts []kv.Mutation
+		for i := range 64 {
+			muts = append(muts, put(i, string(make([]byte, 100<<10))))
+		}
+		most := 0
+		m.hook = func(c *kv.Call, _ bool) error { most = max(most, c.Bytes); return nil }
+		m.commitOK(t, m.managers[1], muts...)
+		time.Sleep(time.Second)
+		if m.left() != "" || most > chunkBytes {
+			t.Errorf("left: %s, commands of %d bytes", m.left(), most)
+		}
+	})
+}
+
+// TestBank moves money between ranges while coordinators fall silent, answers get lost and
+// readers add everything up.
+func TestBank(t *testing.T) {
+	for range 6 {
+		seed := rand.Uint64()
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { bank(t, seed) })
+		})
+	}
+}
+
+func bank(t *testing.T, seed uint64) {
+	const accounts, each = 6, 100
+	m := newModel(t, 3, 5)
+	rng := rand.New(rand.NewPCG(seed, 1))
+	var draw sync.Mutex
+	intN := func(n int) int { draw.Lock(); defer draw.Unlock(); return rng.IntN(n) }
+	var muts []kv.Mutation
+	var rows [][]byte
+	for i := range accounts {
+		muts, rows = append(muts, put(i, strconv.Itoa(each))), append(rows, row(i))
+	}
+	m.commitOK(t, m.managers[1], muts...)
+	m.hook = func(c *kv.Call, after bool) error {
+		switch intN(40) {
+		case 0:
+			return &store.AmbiguousError{Cause: errors.New("no answer")}
+		case 1:
+			time.Sleep(time.Duration(intN(3000)) * time.Millisecond)
+		case 2:
+			if !after { // it says that nothing was done
+				return store.ErrOverloaded
+			}
+		}
+		return nil
+	}
+	until := time.Now().Add(60 * time.Second)
+	var wg sync.WaitGroup
+	done := 0
+	for c := range 5 {
+		wg.Go(func() {
+			for time.Now().Before(until) {
+				mgr := m.managers[cluster.NodeID(c%3+1)]
+				if transfer(m, mgr, intN(accounts), intN(accounts), intN(50), intN(2) == 0) {
+					draw.Lock()
+					done++
+					draw.Unlock()
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		for time.Now().Before(until) {
+			node := cluster.NodeID(intN(3) + 1)
+			m.silence(node, true)
+			time.Sleep(time.Duration(intN(8000)) * time.Millisecond)
+			m.silence(node, false)
+		}
+	})
+	sum := func() {
+		ts := m.clock.Now()
+		values, err := m.read(t.Context(), m.managers[cluster.NodeID(intN(3)+1)], ts, rows...)
+		if err != nil {
+			return // the faults
+		}
+		total := 0
+		for _, v := range values {
+			n, _ := strconv.Atoi(string(v))
+			total += n
+		}
+		if total != accounts*each {
+			t.Errorf("at %s there are %d: %q", ts, total, values)
+		}
+	}
+	for time.Now().Before(until) && !t.Failed() {
+		sum()
+		time.Sleep(time.Duration(intN(50)) * time.Millisecond)
+	}
+	wg.Wait()
+	m.hook = nil
+	sum()
+	if done < 50 {
+		t.Errorf("only %d transfers", done)
+	}
+}
+
+// transfer moves money, and reports whether it did.
+func transfer(m *model, mgr *Manager, from, to, amount int, locks bool) bool {
+	if from == to {
+		return false
+	}
+	x := mgr.Begin(ReadCommitted, Info{})
+	var found []kv.Row
+	var err error
+	if locks {
+		if found, _, err = x.Lock(context.Background(), lockRequest(from, to)); err != nil {
+			x.Rollback()
+			return false
+		}
+	} else {
+		ts, _ := x.Read(context.Background())
+		values, err := m.read(context.Background(), mgr, ts, row(from), row(to))
+		if err != nil {
+			x.Rollback()
+			return false
+		}
+		for _, v := range values {
+			found = append(found, kv.Row{Value: v, Version: ts})
+		}
+	}
+	var muts []kv.Mutation
+	for j, i := range []int{from, to} {
+		n, _ := strconv.Atoi(string(found[j].Value))
+		mut := put(i, strconv.Itoa(n+amount*(2*j-1)))
+		mut.Expect, mut.ExpectTS = datastate.NotNewerThan, found[j].Version
+		muts = append(muts, mut)
+	}
+	_, err = x.Commit(context.Background(), muts, 0)
+	return err == nil
+}
+
+// TestWriteSkew: two transactions read two rows, and each writes one of them.
+func TestWriteSkew(t *testing.T) {
+	for iso, both := range map[Isolation]bool{RepeatableRead: true, Serializable: false} {
+		t.Run(iso.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newModel(t, 2, 4)
+				is := m.apart(t, 2)
+				m.commitOK(t, m.managers[1], put(is[0], "0"), put(is[1], "0"))
+				time.Sleep(time.Second)
+				errs := make([]error, 2)
+				txns := make([]*Txn, 2)
+				for i := range txns {
+					txns[i] = m.managers[cluster.NodeID(i+1)].Begin(iso, Info{})
+					ts, _ := txns[i].Read(t.Context())
+					m.want(t, m.managers[1], ts, is, "0", "0")
+					for _, k := range is {
+						txns[i].NoteRead(kv.Point(0, testCollection, key(k)))
+					}
+				}
+				var wg sync.WaitGroup
+				for i := range txns {
+					wg.Go(func() {
+						mut := put(is[i], "1")
+						mut.Expect, mut.ExpectTS = datastate.NotNewerThan, txns[i].snapshot
+						_, errs[i] = txns[i].Commit(context.Background(), []kv.Mutation{mut}, 0)
+					})
+				}
+				wg.Wait()
+				if (errs[0] == nil && errs[1] == nil) != both {
+					t.Errorf("they end with %v and %v", errs[0], errs[1])
+				}
+				if errs[0] != nil && errs[1] != nil {
+					t.Error("none of them commits")
+				}
+			})
+		})
+	}
+}
+
+func FuzzAnswer(f *testing.F) {
+	f.Add(encodeAnswer(&Answer{State: Committed, TS: 7, Waits: []cluster.TxnID{{1}, {2}}}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if a, err := decodeAnswer(b); err == nil && string(encodeAnswer(&a)) != string(b) {
+			t.Errorf("% x is read as %+v", b, a)
+		}
+	})
+}
