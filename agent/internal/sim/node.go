@@ -70,6 +70,9 @@ type Node struct {
 	machine *metastate.Machine // of the meta range; of this life
 	coord   *coordinator       // of this life; nil without operators
 
+	gateway  *gateway // that runs now; nil without Bank
+	gateways int      // that were started
+
 	refused int
 	sums    []*replica.ChecksumJob // that wait for their turn
 }
@@ -150,6 +153,9 @@ func (n *Node) open() {
 		n.operate()
 		n.register()
 		n.followVersion()
+	}
+	if n.w.cfg.Bank {
+		n.startGateway()
 	}
 	n.w.trace(uint64(n.id), uint64(n.life))
 	n.ticked, n.rest = n.w.now, 1

@@ -13,6 +13,7 @@ import (
 	ops "github.com/nodedb/nodedb/agent/internal/operation"
 	"github.com/nodedb/nodedb/agent/internal/placement"
 	"github.com/nodedb/nodedb/agent/internal/replica"
+	"github.com/nodedb/nodedb/agent/internal/txn"
 )
 
 // TestPlantedBugsAreFound proves that the simulation is worth its time: each
@@ -29,6 +30,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 	const linear = "is not linearizable"
 	const wasRead = "and is now"
 	const diverged = "has diverged: ["
+	const bankrupt, changed = "the bank at", "and is now"
 	const wrongTime, wrongCeiling = "although most clocks are right", "although most clocks were right"
 	const condemned = "has an honest disk and is refused"
 	for name, bug := range map[string]struct {
@@ -37,6 +39,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		scan  kv.Planted
 		data  datastate.Planted
 		clock hlc.Planted
+		txn   txn.Planted
 		tune  func(*Config)
 		says  []string // of the error that finds it, one of them; empty: any
 		extra func(*World)
@@ -97,6 +100,12 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"a checksum takes in what came later":   {Planted: replica.Planted{SumLate: true}, says: []string{diverged}},
 		"garbage goes without a threshold":      {data: datastate.Planted{ThresholdKept: true}, tune: collects, says: []string{wasRead}},
 		"the newest version is garbage":         {data: datastate.Planted{NewestGoes: true}, tune: collects, says: []string{wasRead, linear, counts, impossible}},
+		"a range is not asked before a commit":  {txn: txn.Planted{SkipPrewrite: true}, tune: banked, says: []string{bankrupt}},
+		"a commit before its ranges agree":      {txn: txn.Planted{CommitEarly: true}, tune: banked, says: []string{bankrupt}},
+		"intents resolved before the record":    {txn: txn.Planted{ResolveEarly: true}, tune: banked, says: []string{bankrupt, changed}},
+		"an open transaction is called aborted": {txn: txn.Planted{AbortOpen: true}, tune: banked, says: []string{bankrupt, changed}},
+		"a reader passes over intents":          {txn: txn.Planted{IgnoreIntents: true}, tune: banked, says: []string{bankrupt, changed, "holds"}},
+		"what was read is not looked at again":  {txn: txn.Planted{SkipRefresh: true}, tune: banked, says: []string{"nobody guards the bank"}},
 		"a bit of a stored row flips":           {says: []string{diverged}, extra: (*World).flipBit},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -107,6 +116,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 					bug.tune(&cfg)
 				}
 				cfg.Planted, cfg.PlantedOps, cfg.PlantedScan, cfg.PlantedData, cfg.PlantedClock = bug.Planted, bug.ops, bug.scan, bug.data, bug.clock
+				cfg.PlantedTxn = bug.txn
 				if bug.extra != nil {
 					cfg.Extra = bug.extra
 				}

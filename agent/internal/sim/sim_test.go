@@ -108,6 +108,15 @@ func (s *Stats) add(o *Stats) {
 	s.Added += o.Added
 	s.Unsure += o.Unsure
 	s.Turns += o.Turns
+	s.Transferred += o.Transferred
+	s.TransfersUnsure += o.TransfersUnsure
+	s.TransfersFailed += o.TransfersFailed
+	s.Conflicts += o.Conflicts
+	s.Deadlocks += o.Deadlocks
+	s.GatewaysDied += o.GatewaysDied
+	s.Audits += o.Audits
+	s.IntentsMet += o.IntentsMet
+	s.GuardsChanged += o.GuardsChanged
 	s.Wakes += o.Wakes
 	s.IdleBatches += o.IdleBatches
 }
@@ -266,3 +275,12 @@ func TestReplay(t *testing.T) {
 }
 
 func leased(c *Config) { *c = LeaseConfig(c.Seed) }
+
+// TestTransactions has a bank's transactions go over several ranges, and readers add
+// everything up.
+func TestTransactions(t *testing.T) {
+	sum := runSeeds(t, 8, banked)
+	if sum.Transferred < 200 || sum.Audits < 400 || sum.IntentsMet < 50 || sum.GatewaysDied < 8 {
+		t.Errorf("too little happened: %+v", sum)
+	}
+}

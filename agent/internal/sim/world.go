@@ -18,6 +18,7 @@ import (
 	ops "github.com/nodedb/nodedb/agent/internal/operation" // here an operation is a client's
 	"github.com/nodedb/nodedb/agent/internal/replica"
 	"github.com/nodedb/nodedb/agent/internal/store"
+	"github.com/nodedb/nodedb/agent/internal/txn"
 )
 
 // Config says what a run is made of.
@@ -72,6 +73,10 @@ type Config struct {
 	Five bool
 	// GCTTL is how long old versions are kept; 0: for ever.
 	GCTTL time.Duration
+	// Bank has transactions move money between accounts, and others add it up.
+	Bank bool
+	// PlantedTxn holds faults that tests plant in those who coordinate transactions.
+	PlantedTxn txn.Planted
 	// Extra, if set, is called once when the cluster is up: it may schedule events
 	// of its own, such as drains and decommissions, with World.After. With Leases it comes
 	// in place of the other faults.
@@ -136,6 +141,9 @@ type World struct {
 	scanner   *scanner
 	operators *operators // nil without Operate
 	resting   *resting   // nil before the end of a run with Idle
+	bank      *bank      // nil without Bank
+	tasks     []*task    // all that began
+	running   *task      // nil: the world itself
 	errors    []string
 	Stats     Stats
 }
@@ -176,6 +184,10 @@ type Stats struct {
 	Hangs, Served                     int // disks that hung, ranges then found served elsewhere
 	Found                             int // damaged replicas
 	Filled, Spent                     int // disks without room, and without a reserve
+	Transferred, TransfersUnsure      int // transactions of the bank
+	Conflicts, Deadlocks              int // how others of them ended
+	TransfersFailed, GatewaysDied     int // gateways that died between two steps
+	Audits, IntentsMet, GuardsChanged int
 }
 
 type event struct {
@@ -224,6 +236,7 @@ func Run(t *testing.T, cfg Config) (*World, []string) {
 		e.fn()
 	}
 	w.check()
+	w.endTasks()
 	for _, n := range w.nodes {
 		n.close()
 	}
@@ -270,7 +283,11 @@ func (w *World) begin() {
 	if !w.cfg.Steady {
 		w.After(3*time.Second, w.nemesis)
 	}
-	w.After(6*time.Second, w.copyDisks)
+	if w.cfg.Bank {
+		w.beginBank()
+	} else {
+		w.After(6*time.Second, w.copyDisks) // which takes back what was acknowledged
+	}
 	w.After(w.cfg.Duration-w.quiet(), w.calm)
 	if w.cfg.Extra != nil {
 		w.After(6*time.Second, func() { w.cfg.Extra(w) })
