@@ -44,7 +44,8 @@
 //  1. A command is applied at most once, whatever was retried.
 //  2. A read at T on any node returns the same rows, before and after a change
 //     of leaders.
-//  3. Reads and writes never wait longer than the budget and the context allow.
+//  3. Reads and writes never wait longer than the budget and the context allow; but a
+//     write waits for locks of transactions as long as its context allows.
 //  4. No attempt of a command begins when a range may have forgotten its id: patience
 //     is shorter than store.IDAge.
 //  5. Every decoder returns an error for malformed input; none panics (fuzzed).

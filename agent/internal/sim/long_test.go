@@ -16,3 +16,6 @@ func TestManySeeds(t *testing.T) {
 func TestManyNodes(t *testing.T) {
 	runSeeds(t, 20, func(c *Config) { c.Duration, c.Nodes, c.Ranges, c.Clients = 60*time.Second, 7, 8, 12 })
 }
+
+// TestManyTransactions is TestTransactions with many seeds.
+func TestManyTransactions(t *testing.T) { runSeeds(t, 200, banked) }
