@@ -79,7 +79,7 @@ func (m memory) budgets() budgets {
 		sessions: clients.Child("sessions", m.sessions), statements: clients.Child("statements", m.statements()),
 		requests: clients.Child("requests", m.counted/4), reads: clients.Child("reads", m.counted/4),
 		cleanups: clients.Child("cleanups", m.counted/16),
-		raft: node.Child("raft", m.counted/4), snapshots: node.Child("snapshots", m.counted/4),
+		raft:     node.Child("raft", m.counted/4), snapshots: node.Child("snapshots", m.counted/4),
 	}
 }
 
