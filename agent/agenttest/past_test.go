@@ -82,6 +82,12 @@ func servesThePast(t *testing.T, c *Cluster) {
 		}
 		return nil
 	})
+	if out := c.Ctl("ranges", "show", "r2"); !strings.Contains(out, "CLOSED LAG") {
+		t.Errorf("ranges show says nothing of closed time: %s", out)
+	}
+	if got := psql(t, n, "SELECT count(closed_lag_ms) FROM nodedb_internal.ranges"); got != "17" {
+		t.Errorf("closed_lag_ms is known of %s ranges", got)
+	}
 	if served, err := c.metrics("nodedb_store_reads_past_total"); err != nil || served < 17 {
 		t.Errorf("%v reads of the past were counted, %v", served, err)
 	}

@@ -798,6 +798,7 @@ type Replica struct {
 	Snapshot      bool                   `protobuf:"varint,6,opt,name=snapshot,proto3" json:"snapshot,omitempty"` // waits for a snapshot
 	Applied       uint64                 `protobuf:"varint,7,opt,name=applied,proto3" json:"applied,omitempty"`   // as the replica's node says; 0 if it did not answer
 	Failed        string                 `protobuf:"bytes,8,opt,name=failed,proto3" json:"failed,omitempty"`
+	Closed        *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=closed,proto3" json:"closed,omitempty"` // up to where it serves the past (follower reads); absent: it cannot, or its node did not answer
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -886,6 +887,13 @@ func (x *Replica) GetFailed() string {
 		return x.Failed
 	}
 	return ""
+}
+
+func (x *Replica) GetClosed() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Closed
+	}
+	return nil
 }
 
 type GetRoutingRequest struct {
@@ -1707,7 +1715,7 @@ const file_ranges_proto_rawDesc = "" +
 	"\x05range\x18\x02 \x01(\rR\x05range\x12;\n" +
 	"\n" +
 	"comparison\x18\x03 \x01(\v2\x1b.nodedb.admin.v1.ComparisonR\n" +
-	"comparison\"\xc7\x01\n" +
+	"comparison\"\xfb\x01\n" +
 	"\aReplica\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x18\n" +
 	"\areplica\x18\x02 \x01(\x04R\areplica\x12\x12\n" +
@@ -1716,7 +1724,8 @@ const file_ranges_proto_rawDesc = "" +
 	"\x06active\x18\x05 \x01(\bR\x06active\x12\x1a\n" +
 	"\bsnapshot\x18\x06 \x01(\bR\bsnapshot\x12\x18\n" +
 	"\aapplied\x18\a \x01(\x04R\aapplied\x12\x16\n" +
-	"\x06failed\x18\b \x01(\tR\x06failed\"J\n" +
+	"\x06failed\x18\b \x01(\tR\x06failed\x122\n" +
+	"\x06closed\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x06closed\"J\n" +
 	"\x11GetRoutingRequest\x12!\n" +
 	"\fnode_timeout\x18\x01 \x01(\x01R\vnodeTimeout\x12\x12\n" +
 	"\x04pool\x18\x02 \x01(\tR\x04pool\"p\n" +
@@ -1824,20 +1833,21 @@ var file_ranges_proto_depIdxs = []int32{
 	21, // 6: nodedb.admin.v1.Comparison.at:type_name -> google.protobuf.Timestamp
 	20, // 7: nodedb.admin.v1.VerifyRangeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	5,  // 8: nodedb.admin.v1.VerifyRangeResponse.comparison:type_name -> nodedb.admin.v1.Comparison
-	20, // 9: nodedb.admin.v1.GetRoutingResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	11, // 10: nodedb.admin.v1.GetRoutingResponse.routes:type_name -> nodedb.admin.v1.Route
-	20, // 11: nodedb.admin.v1.LookupRouteResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	11, // 12: nodedb.admin.v1.LookupRouteResponse.route:type_name -> nodedb.admin.v1.Route
-	20, // 13: nodedb.admin.v1.ExplainRangeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	2,  // 14: nodedb.admin.v1.ExplainRangeResponse.range:type_name -> nodedb.admin.v1.Range
-	16, // 15: nodedb.admin.v1.ExplainRangeResponse.nodes:type_name -> nodedb.admin.v1.PlacementVerdict
-	20, // 16: nodedb.admin.v1.DiffRoutingResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	19, // 17: nodedb.admin.v1.DiffRoutingResponse.nodes:type_name -> nodedb.admin.v1.RoutingDiff
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	21, // 9: nodedb.admin.v1.Replica.closed:type_name -> google.protobuf.Timestamp
+	20, // 10: nodedb.admin.v1.GetRoutingResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	11, // 11: nodedb.admin.v1.GetRoutingResponse.routes:type_name -> nodedb.admin.v1.Route
+	20, // 12: nodedb.admin.v1.LookupRouteResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	11, // 13: nodedb.admin.v1.LookupRouteResponse.route:type_name -> nodedb.admin.v1.Route
+	20, // 14: nodedb.admin.v1.ExplainRangeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	2,  // 15: nodedb.admin.v1.ExplainRangeResponse.range:type_name -> nodedb.admin.v1.Range
+	16, // 16: nodedb.admin.v1.ExplainRangeResponse.nodes:type_name -> nodedb.admin.v1.PlacementVerdict
+	20, // 17: nodedb.admin.v1.DiffRoutingResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	19, // 18: nodedb.admin.v1.DiffRoutingResponse.nodes:type_name -> nodedb.admin.v1.RoutingDiff
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_ranges_proto_init() }

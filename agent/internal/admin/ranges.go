@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
@@ -131,6 +133,9 @@ func (f *rangeSight) message() *adminpb.Range {
 		}
 		if st := f.on(rep.Node); st != nil {
 			out.Applied, out.Failed = st.Applied, st.Failed
+			if !st.Closed.IsZero() {
+				out.Closed = timestamppb.New(st.Closed)
+			}
 		}
 		p.Replicas = append(p.Replicas, out)
 	}

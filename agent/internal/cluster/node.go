@@ -275,6 +275,8 @@ type RangeStatus struct {
 	Progress []ReplicaProgress `json:"progress,omitempty"`
 	// Lease is known by the leader only; nil: the replica does not lead.
 	Lease *LeaseStatus `json:"lease,omitempty"`
+	// Closed is up to where the replica can serve the past; zero: it cannot.
+	Closed time.Time `json:"closed,omitzero"`
 	// Failed says why this replica has stopped, if it has.
 	Failed string `json:"failed,omitempty"`
 	// Checksums are what the replica held when it was compared last, the newest first.

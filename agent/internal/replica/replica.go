@@ -74,7 +74,10 @@ type Replica struct {
 	lease  leasing
 	leased *LeaseReads
 	past   *Past
-	said   struct{ served, applied uint64 } // by the last Status
+	said   struct { // by the last Status
+		served, applied uint64
+		closed          hlc.Timestamp
+	}
 
 	todo       []*pb.Message // with entries to apply
 	decodedOf  int           // of the entries of the first

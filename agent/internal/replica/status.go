@@ -11,6 +11,8 @@ import (
 func (r *Replica) Status() cluster.RangeStatus {
 	served := r.leased.served.Load()
 	r.said.served, r.said.applied = served, r.applied.Index
+	closed, lack := r.past.Closed()
+	r.said.closed = closed
 	s := cluster.RangeStatus{
 		Descriptor: *r.desc.Clone(),
 		Replica:    r.id,
@@ -25,6 +27,9 @@ func (r *Replica) Status() cluster.RangeStatus {
 	}
 	if n := r.applied.Counts; s.Counted {
 		s.Keys, s.LiveBytes, s.DeadBytes = uint64(n.Rows), uint64(n.Live), uint64(n.Dead)
+	}
+	if lack == cluster.PastServes && closed > 0 {
+		s.Closed = closed.Time()
 	}
 	if r.failed != nil {
 		s.Failed = r.failed.Error()
@@ -56,10 +61,11 @@ func (r *Replica) Status() cluster.RangeStatus {
 	return s
 }
 
-// Moved reports whether a replica that sleeps was read, or has applied something, since
-// Status last said so.
+// Moved reports whether a replica that sleeps was read, has applied something, or knows
+// that more time is closed, since Status last said so.
 func (r *Replica) Moved() bool {
-	return r.leased.served.Load() != r.said.served || r.applied.Index != r.said.applied
+	closed, _ := r.past.Closed()
+	return closed != r.said.closed || r.leased.served.Load() != r.said.served || r.applied.Index != r.said.applied
 }
 
 // Due reports whether Process would find something to do.

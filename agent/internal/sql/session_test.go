@@ -346,7 +346,7 @@ func TestShowCluster(t *testing.T) {
 	c.run(createT)
 	c.want("n1|n1|127.0.0.1:6432|active|alive|ready|v1|17|17|1000|119|51|1|\nSHOW", "show nodes")
 	got := strings.Split(c.run("show ranges"), "\n")
-	if len(got) != 18 || got[0] != "r1|meta|n1|n1|–|10|7|3|2|9|0|healthy|1|NULL|NULL|NULL|unbound|NULL|NULL" || got[1] != "r2|0-63|n1|n1|–|10|7|3|2|9|0|healthy|1|default|0000|0040|unbound|NULL|NULL" {
+	if len(got) != 18 || got[0] != "r1|meta|n1|n1|–|10|7|3|2|9|0|healthy|1|NULL|NULL|NULL|unbound|NULL|NULL|NULL" || got[1] != "r2|0-63|n1|n1|–|10|7|3|2|9|0|healthy|1|default|0000|0040|unbound|NULL|NULL|NULL" {
 		t.Errorf("%q", got)
 	}
 	c.want("1|2|n1\nSHOW", "show schema version")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/keys"
@@ -34,7 +35,7 @@ func showColumns(kind syntax.ShowKind) []shownColumn {
 	case syntax.ShowRanges:
 		return []shownColumn{{"range", text}, {"vshards", text}, {"leader", text}, {"voters", text}, {"learners", text}, {"bytes", number},
 			{"live_bytes", number}, {"dead_bytes", number}, {"keys", number}, {"reads", number}, {"writes", number}, {"state", text}, {"gen", number}, {"pool", text}, {"start_key", text}, {"end_key", text},
-			{"lease", text}, {"compared_at", datum.Timestamptz}, {"compared", text}}
+			{"lease", text}, {"compared_at", datum.Timestamptz}, {"compared", text}, {"closed_lag_ms", number}}
 	case syntax.ShowRouting:
 		return []shownColumn{{"range", text}, {"vshards", text}, {"leader", text}, {"address", text}, {"replicas", text}, {"gen", number},
 			{"pool", text}, {"start_key", text}, {"end_key", text}}
@@ -278,9 +279,30 @@ func (s *Server) ranges(view *metastate.View, statuses map[cluster.NodeID]*clust
 		}
 		row := append([]datum.Datum{datum.MakeText(id.String()), datum.MakeText(vshards(d)), leaderName(leader), nodeNames(voters),
 			nodeNames(d.Learners()), counts[0], counts[1], counts[2], counts[3], counts[4], counts[5], datum.MakeText(sight.state(wanted)), number(d.Generation)}, place(view, d)...)
-		out = append(out, append(append(row, sight.lease()), sight.compared(statuses)...))
+		out = append(out, append(append(append(row, sight.lease()), sight.compared(statuses)...), sight.closedLag(statuses, s.cfg.Now())))
 	}
 	return out
+}
+
+// closedLag is how old, in milliseconds, the time is that all replicas serve of the past
+// whose nodes answered; NULL: one serves none. Of a range that is neither written nor
+// read by followers it grows, and means nothing.
+func (r *rangeSight) closedLag(statuses map[cluster.NodeID]*cluster.NodeStatus, now time.Time) datum.Datum {
+	oldest := now
+	for _, rep := range r.descriptor.Replicas {
+		st := statuses[rep.Node]
+		if st == nil {
+			continue
+		}
+		x := st.Range(r.descriptor.ID)
+		if x == nil || x.Closed.IsZero() {
+			return datum.MakeNull(datum.Int8)
+		}
+		if x.Closed.Before(oldest) {
+			oldest = x.Closed
+		}
+	}
+	return datum.MakeInt(datum.Int8, now.Sub(oldest).Milliseconds())
 }
 
 // lease is how the range's lease stands; NULL: no leader has told.

@@ -73,6 +73,9 @@ func (d *decoder) rangeStatus() Changed[cluster.RangeID, cluster.RangeStatus] {
 	if parts&hasLease != 0 {
 		st.Lease = d.lease()
 	}
+	if parts&hasClosed != 0 {
+		st.Closed = time.UnixMilli(int64(min(d.Uvarint(), math.MaxInt64))).UTC() //nolint:gosec // bounded
+	}
 	return Changed[cluster.RangeID, cluster.RangeStatus]{Key: st.Descriptor.ID, Value: st, Root: parts&hasDescriptor != 0}
 }
 

@@ -24,6 +24,7 @@ const (
 	isCounted
 	hasChecksums
 	hasLease
+	hasClosed
 	knownParts = 1<<iota - 1
 )
 
@@ -84,7 +85,7 @@ func appendRange(b []byte, x *Changed[cluster.RangeID, cluster.RangeStatus]) []b
 	for _, p := range []struct {
 		part byte
 		has  bool
-	}{{hasDescriptor, x.Root}, {hasFailed, st.Failed != ""}, {hasLoad, st.Load != nil}, {isCounted, st.Counted}, {hasChecksums, len(st.Checksums) > 0}, {hasLease, st.Lease != nil}, {hasRates, st.ReadsPerSecond != 0 || st.WritesPerSecond != 0}} {
+	}{{hasDescriptor, x.Root}, {hasFailed, st.Failed != ""}, {hasLoad, st.Load != nil}, {isCounted, st.Counted}, {hasChecksums, len(st.Checksums) > 0}, {hasLease, st.Lease != nil}, {hasClosed, !st.Closed.IsZero()}, {hasRates, st.ReadsPerSecond != 0 || st.WritesPerSecond != 0}} {
 		if p.has {
 			parts |= p.part
 		}
@@ -120,6 +121,9 @@ func appendRange(b []byte, x *Changed[cluster.RangeID, cluster.RangeStatus]) []b
 	}
 	if l := st.Lease; l != nil {
 		b = appendLease(b, l)
+	}
+	if parts&hasClosed != 0 {
+		b = binary.AppendUvarint(b, uint64(st.Closed.UnixMilli())) //nolint:gosec // after 1970
 	}
 	return b
 }

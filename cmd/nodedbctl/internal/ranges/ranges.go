@@ -171,12 +171,12 @@ func show(ctx context.Context, e *ctl.Env, arg string) error {
 	v.History = view.NewEvents(history.GetEvents())
 	one := render.One[view.Range]{
 		Kind: "Range", Meta: e.Meta(r.GetAsOf()), Item: v, Name: v.Name,
-		Text: func(w io.Writer) error { return writeShow(w, e, v) },
+		Text: func(w io.Writer) error { return writeShow(w, e, v, r.GetAsOf().GetTime().AsTime()) },
 	}
 	return one.Print(e.Term, e.Flags.Output)
 }
 
-func writeShow(w io.Writer, e *ctl.Env, r view.Range) error {
+func writeShow(w io.Writer, e *ctl.Env, r view.Range, asOf time.Time) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "range %s  vshards %s  %s  gen %d\n", r.Name, vshards(r), e.Term.Paint(stateStyle(r.State), r.State), r.Generation)
 	if !r.Meta {
@@ -195,7 +195,7 @@ func writeShow(w io.Writer, e *ctl.Env, r view.Range) error {
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return err
 	}
-	l := render.List[view.Replica]{Columns: replicaColumns, Items: r.Replicas}
+	l := render.List[view.Replica]{Columns: replicaColumns(asOf), Items: r.Replicas}
 	if err := l.Print(e.Term, render.Options{}); err != nil {
 		return err
 	}
@@ -256,13 +256,29 @@ func writeHistory(w io.Writer, history []view.Event) error {
 	return err
 }
 
-var replicaColumns = []render.Column[view.Replica]{
-	{Head: "NODE", Cell: func(r view.Replica) string { return render.Node(r.Node) }},
-	{Head: "REPLICA", Right: true, Cell: func(r view.Replica) string { return fmt.Sprint(r.Replica) }},
-	{Head: "ROLE", Cell: func(r view.Replica) string { return r.Role }},
-	{Head: "MATCH", Right: true, Cell: func(r view.Replica) string { return orNone(r.Match) }},
-	{Head: "APPLIED", Right: true, Cell: func(r view.Replica) string { return orNone(r.Applied) }},
-	{Head: "STATE", Cell: replicaState},
+// replicaColumns show how far behind the closed time of each replica was.
+func replicaColumns(asOf time.Time) []render.Column[view.Replica] {
+	return []render.Column[view.Replica]{
+		{Head: "NODE", Cell: func(r view.Replica) string { return render.Node(r.Node) }},
+		{Head: "REPLICA", Right: true, Cell: func(r view.Replica) string { return fmt.Sprint(r.Replica) }},
+		{Head: "ROLE", Cell: func(r view.Replica) string { return r.Role }},
+		{Head: "MATCH", Right: true, Cell: func(r view.Replica) string { return orNone(r.Match) }},
+		{Head: "APPLIED", Right: true, Cell: func(r view.Replica) string { return orNone(r.Applied) }},
+		{Head: "CLOSED LAG", Right: true, Cell: func(r view.Replica) string { return closedLag(r, asOf) }},
+		{Head: "STATE", Cell: replicaState},
+	}
+}
+
+// closedLag is how old the newest time is that the replica serves of the past.
+func closedLag(r view.Replica, asOf time.Time) string {
+	if r.Closed == nil {
+		return render.None
+	}
+	lag := max(asOf.Sub(*r.Closed), 0)
+	if lag < time.Minute {
+		return lag.Round(time.Millisecond).String()
+	}
+	return lag.Round(time.Second).String()
 }
 
 func orNone(n uint64) string {

@@ -52,6 +52,9 @@ type Replica struct {
 	Active   bool   `json:"active"`
 	Snapshot bool   `json:"snapshot"`
 	Failed   string `json:"failed,omitempty"`
+	// Closed is up to where the replica serves the past; null: it cannot, or its node
+	// did not answer.
+	Closed *time.Time `json:"closed"`
 }
 
 // NewRange makes a Range.
@@ -85,7 +88,7 @@ func NewRange(r *adminpb.Range) Range {
 		}
 		v.Replicas = append(v.Replicas, Replica{
 			Node: rep.GetNode(), Replica: rep.GetReplica(), Role: rep.GetRole(), Match: rep.GetMatch(), Applied: rep.GetApplied(),
-			Active: rep.GetActive(), Snapshot: rep.GetSnapshot(), Failed: rep.GetFailed(),
+			Active: rep.GetActive(), Snapshot: rep.GetSnapshot(), Failed: rep.GetFailed(), Closed: moment(rep.GetClosed()),
 		})
 	}
 	slices.Sort(v.Voters)
