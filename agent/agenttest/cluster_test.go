@@ -84,6 +84,7 @@ func TestCollectionsAreSeenAtOnce(t *testing.T) {
 			t.Errorf("made on n%d, written on n%d: %v", maker+1, other+1, err)
 		}
 	}
+	t.Run("Transactions", func(t *testing.T) { transactions(t, c) })
 }
 
 // TestKillEachNodeInTurnLosesNothing kills nodes that lead ranges, the second one while

@@ -88,6 +88,12 @@ func Retryable(err error) bool {
 // MaybeApplied reports whether the write that err answers may have been applied.
 func MaybeApplied(err error) bool { return store.MaybeApplied(err) }
 
+// BlockedError says that others have locked rows of a write that does not wait for them.
+// Nothing was written.
+type BlockedError struct{}
+
+func (e *BlockedError) Error() string { return errBlocked.Error() }
+
 // RemoteError is an error of another node that has no type of its own here.
 // Nothing was applied.
 type RemoteError struct{ Message string }

@@ -81,6 +81,10 @@ type WriteOptions struct {
 	// its rows for some 300 ms: the next write of the same rows, or of some of them,
 	// that names it as Place is decided before all others. With OneRange only.
 	Keep bool
+	// Yield has a write that others' locks are in the way of end with a BlockedError once
+	// the leader has had it wait for a while, instead of waiting on: whoever goes away
+	// then knows that nothing was written.
+	Yield bool
 	// Place is that of the write that this one comes in the stead of.
 	Place Place
 }
@@ -238,6 +242,8 @@ func (w *write) send(ctx context.Context, g *group, batch *datastate.Batch) (hlc
 		switch {
 		case res.Outcome == datastate.WrongRange && res.FailedOp < len(batch.Ops):
 			w.db.learnSpan(ctx, batch.Ops[res.FailedOp].Row, g.id)
+		case res.Outcome == datastate.Blocked && w.opts.Yield:
+			return 0, &BlockedError{}
 		case res.Outcome == datastate.Blocked && w.db.cfg.Resolver != nil:
 			if err := w.db.cfg.Resolver.Blocked(ctx, res.By); err != nil {
 				return 0, err

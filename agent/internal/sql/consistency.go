@@ -10,9 +10,9 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
-	"github.com/nodedb/nodedb/agent/internal/sql/exec"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+	"github.com/nodedb/nodedb/agent/internal/txn"
 )
 
 // The values of nodedb.read_consistency.
@@ -74,10 +74,10 @@ func (s *Session) reading(plan *queryplan.Plan, q *syntax.Query, env *queryplan.
 	}
 	r = kv.Reading{
 		Writes: plan.Insert != nil || plan.Change != nil,
-		Locks:  plan.Select != nil && plan.Select.Lock,
+		Locks:  plan.Select != nil && plan.Select.Lock != nil,
 	}
 	if s.tx != nil && !s.modes.readOnly {
-		r.InTransaction = s.block || s.tx.Wrote() || levels[s.modes.isolation] != exec.ReadCommitted
+		r.InTransaction = s.block || s.tx.Wrote() || levels[s.modes.isolation] != txn.ReadCommitted
 	}
 	v, _ := s.settings.get(readConsistency)
 	if v != strong {

@@ -12,9 +12,9 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
-	"github.com/nodedb/nodedb/agent/internal/sql/exec"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 	"github.com/nodedb/nodedb/agent/internal/store"
+	"github.com/nodedb/nodedb/agent/internal/txn"
 )
 
 // Error is what a client is told, in PostgreSQL's fields. It is the only error
@@ -117,12 +117,11 @@ func (e *endedError) Unwrap() []error { return []error{e.why, e.err} }
 // applied by then; nil: the context did not end.
 func ended(err error) *Error {
 	var ambiguous *store.AmbiguousError
-	var partial *exec.PartialError
 	var worker *duck.Error
 	var unavailable *kv.UnavailableError
 	var over *endedError
 	switch {
-	case errors.As(err, &ambiguous), errors.As(err, &partial):
+	case errors.As(err, &ambiguous):
 		return nil
 	case errors.As(err, &unavailable) && !errors.As(err, &over):
 		return nil // it was an attempt at one node that took too long
@@ -137,28 +136,44 @@ func ended(err error) *Error {
 	}
 }
 
+// retryHint is for errors that leave nothing behind.
+const retryHint = "Nothing of the transaction was written. Run all of it again."
+
+// cycle tells who waited for whom.
+func cycle(e *txn.DeadlockError) string {
+	lines := make([]string, len(e.Cycle))
+	for i, id := range e.Cycle {
+		lines[i] = fmt.Sprintf("Transaction %s waits for transaction %s.", id, e.Cycle[(i+1)%len(e.Cycle)])
+	}
+	return strings.Join(lines, "\n")
+}
+
+func capital(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
 // storeError maps what kv and the store say; nil: it is none of theirs. What may
 // have been applied comes first.
 func storeError(err error) *Error {
 	var ambiguous *store.AmbiguousError
-	var partial *exec.PartialError
 	var unavailable *kv.UnavailableError
+	var conflict *txn.ConflictError
+	var deadlock *txn.DeadlockError
 	var clock *kv.ClockError
 	var damaged *store.DamagedError
 	switch {
 	case errors.As(err, &ambiguous):
 		return &Error{Code: "40003", Message: "it is not known whether the statement was applied", cause: err,
 			Hint: "Read the rows before you try again."}
-	case errors.As(err, &partial):
-		if e := *AsError(partial.Cause); strings.HasPrefix(e.Code, "23") { // it names the row
-			e.Hint = fmt.Sprintf("%d of %d rows were written: a statement is atomic within one range only.", partial.Written, partial.Wanted)
-			return &e
-		}
-		return &Error{Code: "40003", Message: "the statement was applied in part", cause: err,
-			Detail: fmt.Sprintf("%d of %d rows were written before this: %s", partial.Written, partial.Wanted, AsError(partial.Cause).Message),
-			Hint:   "A statement is atomic within one range only. Read the rows before you try again."}
-	case errors.Is(err, exec.ErrConflict()):
-		return &Error{Code: "40001", Message: "could not serialize access due to concurrent update", Hint: "Run the transaction again.", cause: err}
+	case errors.As(err, &conflict):
+		return &Error{Code: "40001", Message: "could not serialize access due to concurrent update", Detail: capital(conflict.Reason) + ".", Hint: retryHint, cause: err}
+	case errors.As(err, &deadlock):
+		return &Error{Code: "40P01", Message: "deadlock detected", Detail: cycle(deadlock), Hint: retryHint, cause: err}
+	case errors.Is(err, txn.ErrEnded):
+		return &Error{Code: "40001", Message: "could not serialize access: the transaction was aborted", Hint: retryHint, cause: err}
 	case errors.As(err, &clock):
 		return &Error{Code: "08006", Message: "the nodes' clocks differ too much to serve this statement", cause: err,
 			Hint: "Nothing was written. Try again, or on another node; nodedbctl check tells which clock is off."}

@@ -128,17 +128,20 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 		return s.explain(p, sink)
 	}
 	plan := p.plan
-	if s.current().readOnly && (q.Select == nil || plan.Select != nil && plan.Select.Lock) {
+	m := s.current()
+	if locks := plan.Select != nil && plan.Select.Lock != nil; m.readOnly && (q.Select == nil || locks) {
 		what := verb(q)
-		if q.Select != nil {
-			what = "SELECT FOR UPDATE"
+		if locks {
+			what += " " + plan.Select.Lock.Strength.String()
 		}
 		return "", &Error{Code: "25006", Message: "cannot execute " + what + " in a read-only transaction"}
 	}
-	env := &queryplan.Env{Now: at, Statement: at, Session: s.environment()}
-	if s.tx != nil {
+	env := &queryplan.Env{Now: at, Statement: at, Session: s.environment(ctx)}
+	if s.tx == nil {
+		defer s.unlockAdvisory(true) // the statement is the transaction
+	} else {
 		env.Now, s.queried = s.began, true
-		s.tx.Begin(levels[s.modes.isolation])
+		s.tx.Begin(levels[m.isolation])
 	}
 	var err error
 	if env.Args, err = checkArgs(env, args, plan.Params); err != nil {
@@ -154,13 +157,17 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 	if err != nil {
 		return "", err
 	}
+	if ts != 0 && reading.Consistency == kv.AsOf && plan.Select != nil && plan.Select.Lock != nil {
+		return "", syntax.Unsupported(plan.Select.Lock.Strength.String()+" with AS OF SYSTEM TIME", "The rows of the past cannot be locked.")
+	}
 	if q.Analyze {
 		out = &output{sink: nobody{}}
 		reading.Trace = &kv.Trace{}
 	}
 	memory := s.server.cfg.Memory.Open()
 	defer memory.Close()
-	run := &exec.Run{DB: s.server.cfg.DB, Lines: s.server.lines, Tx: s.tx, Writer: s.writer(), Env: env, Emit: out.row, Memory: memory, Reading: reading, TS: ts}
+	run := &exec.Run{DB: s.server.cfg.DB, Lines: s.server.lines, Tx: s.tx, Writer: s.writer(), Level: levels[m.isolation], Info: s.info(at), Env: env, Emit: out.row, Memory: memory, Reading: reading, TS: ts,
+		Waiting: exec.Waiting{Lock: s.settings.duration("lock_timeout"), Deadlock: s.settings.duration("deadlock_timeout"), Durable: s.block}}
 	began := time.Now()
 	n, err := s.runPlan(ctx, plan, run, out)
 	if err != nil {
@@ -191,21 +198,20 @@ func verb(q *syntax.Query) string {
 	}
 }
 
-func (s *Session) environment() *queryplan.Session {
+func (s *Session) environment(ctx context.Context) *queryplan.Session {
 	return &queryplan.Session{User: s.options.User, Database: s.options.Database, Location: s.style.Location, PID: s.options.PID, Version: s.server.version, ClosedLag: s.server.cfg.ClosedLag(),
-		Setting: func(name string) (string, bool) { return s.setting(strings.ToLower(name)) }, Set: s.setConfig}
+		Setting: func(name string) (string, bool) { return s.setting(strings.ToLower(name)) }, Set: s.setConfig,
+		Advisory: func(a queryplan.Advisory) (bool, error) { return s.advisory(ctx, a) }}
 }
 
 // runPlan runs the plan and returns the number of rows.
 func (s *Session) runPlan(ctx context.Context, plan *queryplan.Plan, run *exec.Run, out *output) (int64, error) {
-	slow := func(ctx context.Context, p duck.Prepared, emit func([]datum.Datum) error) error {
-		return s.runSlow(ctx, p, run, emit)
-	}
+	slow := s.runSlow
 	switch {
 	case plan.Select != nil:
 		return run.Select(ctx, plan.Select)
 	case plan.Slow != nil:
-		err := slow(ctx, plan.Slow, out.row)
+		err := slow(ctx, run, plan.Slow, out.row)
 		return out.rows, err
 	case plan.Insert != nil:
 		return run.Insert(ctx, plan.Insert, slow)
@@ -215,7 +221,7 @@ func (s *Session) runPlan(ctx context.Context, plan *queryplan.Plan, run *exec.R
 }
 
 // runSlow runs a plan of the slow path at one snapshot.
-func (s *Session) runSlow(ctx context.Context, p duck.Prepared, run *exec.Run, emit func([]datum.Datum) error) error {
+func (s *Session) runSlow(ctx context.Context, run *exec.Run, p duck.Prepared, emit func([]datum.Datum) error) error {
 	if err := run.Pin(ctx); err != nil {
 		return err
 	}

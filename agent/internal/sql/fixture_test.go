@@ -19,10 +19,10 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
-	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/lock"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
@@ -58,6 +58,10 @@ type fakeDB struct {
 	places                 map[kv.Place]bool
 	fewer                  sync.Cond
 	kept, inPlace, givenUp int
+	locks                  fakeLocks
+	begun                  []*fakeTxn
+	// beforeLock is called, without the lock, before rows are locked.
+	beforeLock func()
 }
 
 type version struct {
@@ -67,6 +71,7 @@ type version struct {
 
 func newFakeDB() *fakeDB {
 	f := &fakeDB{ts: hlc.New(time.Now()), rows: map[string][]version{}, span: 64, places: map[kv.Place]bool{}}
+	f.locks = fakeLocks{rows: map[string][]holder{}, waits: map[uint64][]uint64{}, freed: make(chan struct{})}
 	f.fewer.L = &f.mu
 	return f
 }
@@ -194,7 +199,7 @@ func (f *fakeDB) waitForPlaces() (kept, inPlace, givenUp int) {
 	return f.kept, f.inPlace, f.givenUp
 }
 
-func (f *fakeDB) Write(_ context.Context, muts []kv.Mutation, o kv.WriteOptions) (hlc.Timestamp, error) {
+func (f *fakeDB) Write(ctx context.Context, muts []kv.Mutation, o kv.WriteOptions) (hlc.Timestamp, error) {
 	if f.before != nil {
 		if err := f.before(muts); err != nil {
 			return 0, err
@@ -214,43 +219,25 @@ func (f *fakeDB) Write(_ context.Context, muts []kv.Mutation, o kv.WriteOptions)
 	if o.OneRange && len(ranges) > 1 {
 		return 0, &kv.MultiRangeError{Ranges: len(ranges)}
 	}
-	for i, m := range muts {
-		vs := f.rows[fakeKey(m.Collection, m.Key)]
-		last := at(vs, hlc.Max)
-		ok := true
-		switch m.Expect {
-		case datastate.Absent:
-			ok = last.value == nil
-		case datastate.Present:
-			ok = last.value != nil
-		case datastate.VersionIs:
-			ok = last.ts == m.ExpectTS && last.value != nil
-		case datastate.NotNewerThan:
-			ok = last.ts <= m.ExpectTS
+	f.locks.next++
+	for id, i := f.locks.next, 0; i < len(muts); i++ {
+		if o.Yield && len(f.blockers(fakeKey(muts[i].Collection, muts[i].Key), id, lock.NoKeyUpdate)) > 0 {
+			return 0, &kv.BlockedError{}
 		}
-		if !ok {
-			err := &kv.ConditionError{Mutation: i, Existing: last.value, ExistingTS: last.ts}
-			if o.Keep {
-				f.kept++
-				err.Place = kv.Place{Range: f.RangeOf(m.Pool, m.Collection, m.Key), By: [16]byte{byte(f.kept), byte(f.kept >> 8), 1}}
-				f.places[err.Place] = true
-			}
+		if err := f.await(ctx, fakeKey(muts[i].Collection, muts[i].Key), id, lock.NoKeyUpdate); err != nil {
 			return 0, err
 		}
 	}
-	f.ts++
-	f.wrote++
-	for _, m := range muts {
-		v := version{ts: f.ts, value: m.Value}
-		if m.Delete {
-			v.value = nil
-		} else if v.value == nil {
-			v.value = []byte{}
+	if err := f.check(muts); err != nil {
+		if o.Keep {
+			m := muts[err.Mutation]
+			f.kept++
+			err.Place = kv.Place{Range: f.RangeOf(m.Pool, m.Collection, m.Key), By: [16]byte{byte(f.kept), byte(f.kept >> 8), 1}}
+			f.places[err.Place] = true
 		}
-		k := fakeKey(m.Collection, m.Key)
-		f.rows[k] = append(f.rows[k], v)
+		return 0, err
 	}
-	return f.ts, nil
+	return f.put(muts), nil
 }
 
 // fakeMeta is a meta range of one node: the real state machine.

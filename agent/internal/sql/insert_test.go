@@ -5,12 +5,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 )
 
 // TestInsertReadsNothing: whether keys are there is what each range's leader finds
-// when it writes. Ten times the rows are ten times the rows of the same commands.
+// when it writes.
 func TestInsertReadsNothing(t *testing.T) {
 	f := newFixture(t, nil)
 	c := f.open()
@@ -27,8 +26,8 @@ func TestInsertReadsNothing(t *testing.T) {
 		c.want(fmt.Sprintf("INSERT 0 %d", rows), "insert into t (id, name) values "+strings.Join(values, ","))
 		return f.db.wrote - before
 	}
-	if few, many := commands(1_000), commands(10_000); few != 16 || many != 16 {
-		t.Errorf("%d commands for 1,000 rows, %d for 10,000, want one for each of 16 ranges", few, many)
+	if few, many := commands(1_000), commands(10_000); few != 1 || many != 1 {
+		t.Errorf("%d commits for 1,000 rows, %d for 10,000, want one each", few, many)
 	}
 	c.want("INSERT 0 40", "insert into t (id, name) select id + 100000, name from t where id < 40")
 	if f.db.gets != 0 {
@@ -37,7 +36,7 @@ func TestInsertReadsNothing(t *testing.T) {
 }
 
 // TestDuplicateAmongMany: the violation that is told is the first of the statement's,
-// whichever range answers first, and how much was written is told beside it.
+// whichever range answers first, and nothing of it was written.
 func TestDuplicateAmongMany(t *testing.T) {
 	f := newFixture(t, nil)
 	c := f.open()
@@ -51,9 +50,7 @@ func TestDuplicateAmongMany(t *testing.T) {
 	}
 	for range 20 {
 		c.want(`23505 duplicate key value violates unique constraint "t_pkey" / Key (id)=(90) already exists.`, "insert into t (id, name) values "+strings.Join(values, ","))
-		if got := c.run("delete from t where name = 'x'"); !strings.HasPrefix(got, "DELETE ") {
-			t.Fatal(got)
-		}
+		c.want("DELETE 0", "delete from t where name = 'x'")
 	}
 	p, err := c.session.Prepare(t.Context(), "insert into t (id, name) values (1, 'x'), (2, 'x'), (3, 'x'), (90, 'x'), (4, 'x')", nil)
 	if err != nil {
@@ -61,60 +58,13 @@ func TestDuplicateAmongMany(t *testing.T) {
 	}
 	_, err = c.session.Execute(t.Context(), p, nil, nullSink{})
 	e := AsError(err)
-	if e.Code != "23505" || e.Constraint != "t_pkey" || e.Table != "t" || !strings.HasSuffix(e.Hint, "of 5 rows were written: a statement is atomic within one range only.") {
+	if e.Code != "23505" || e.Constraint != "t_pkey" || e.Table != "t" {
 		t.Errorf("%+v", e)
 	}
 }
 
-// TestInsertIsBoundedInFlight: what a statement has sent and not heard of is bounded
-// in bytes, and several commands of one range are under way at once.
-func TestInsertIsBoundedInFlight(t *testing.T) {
-	f := newFixture(t, nil)
-	f.db.span = cluster.VShards // one range
-	c := f.open()
-	c.run(createT)
-	const rows, size = 120, 256 << 10 // 30 MiB
-	under, most := 0, 0
-	full := make(chan struct{}, 1)
-	held := make(chan struct{})
-	f.db.before = func(muts []kv.Mutation) error {
-		bytes := 0
-		for _, m := range muts {
-			bytes += len(m.Key) + len(m.Value)
-		}
-		f.db.mu.Lock()
-		under += bytes
-		most = max(most, under)
-		if under >= 6<<20 {
-			select {
-			case full <- struct{}{}:
-			default:
-			}
-		}
-		f.db.mu.Unlock()
-		<-held
-		f.db.mu.Lock()
-		under -= bytes
-		f.db.mu.Unlock()
-		return nil
-	}
-	values, params := make([]string, rows), make([]string, rows)
-	for i := range values {
-		values[i], params[i] = fmt.Sprintf("(%d, $%d)", i, i+1), strings.Repeat("x", size)
-	}
-	go func() {
-		<-full // nothing comes back until that much is under way
-		close(held)
-	}()
-	c.want("INSERT 0 120", "insert into t (id, name) values "+strings.Join(values, ","), params...)
-	if most > 8<<20 {
-		t.Errorf("%d bytes were in flight", most)
-	}
-}
-
-// TestInsertSelectStreams: rows are written while the source is read, from one
-// snapshot: what the statement writes is not read again.
-func TestInsertSelectStreams(t *testing.T) {
+// TestInsertSelect: rows come from one snapshot, and none is written before all are known.
+func TestInsertSelect(t *testing.T) {
 	f := newFixture(t, startDuck(t))
 	c := f.open()
 	c.run(createT)
@@ -128,21 +78,13 @@ func TestInsertSelectStreams(t *testing.T) {
 		{"do nothing", "insert into t (id, name) select id + 3000, name from t where id < 1000 on conflict do nothing"},
 		{"returning", "insert into t (id, name) select id + 4000, name from t where id < 1000 returning id"},
 	} {
-		f.db.sent = 0
-		early := rows // of the source were read at the first write
-		f.db.before = func([]kv.Mutation) error {
-			f.db.mu.Lock()
-			early = min(early, f.db.sent)
-			f.db.mu.Unlock()
-			return nil
-		}
+		before := f.db.wrote
 		got := strings.Split(c.run(x.text), "\n")
-		f.db.before = nil
 		if got[len(got)-1] != "INSERT 0 300" {
 			t.Errorf("%s: %s", x.name, got[len(got)-1])
 		}
-		if x.name != "slow" && early >= rows { // DuckDB reads all rows before it numbers them
-			t.Errorf("%s: nothing was written before the source was read", x.name)
+		if n := f.db.wrote - before; n != 1 {
+			t.Errorf("%s: %d commits", x.name, n)
 		}
 		if x.name == "returning" && len(got) != 301 {
 			t.Errorf("%d rows returned", len(got)-1)
@@ -153,8 +95,7 @@ func TestInsertSelectStreams(t *testing.T) {
 	}
 }
 
-// TestInsertSelectFails: what an earlier window wrote is told; up to one window
-// nothing is written before all rows are known.
+// TestInsertSelectFails: nothing of it is written.
 func TestInsertSelectFails(t *testing.T) {
 	f := newFixture(t, startDuck(t))
 	c := f.open()
@@ -170,7 +111,7 @@ func TestInsertSelectFails(t *testing.T) {
 	c.want("0\nSELECT 1", "select count(*) from t")
 	c.want("INSERT 0 1", "insert into t (id, name) select 7, name from s on conflict do nothing")
 
-	for i := range 200 { // 20 MiB: two windows and a half
+	for i := range 200 { // 20 MiB
 		c.want("INSERT 0 1", fmt.Sprintf("insert into s values (%d, repeat('x', %d))", 100+i, 100<<10))
 	}
 	p, err := c.session.Prepare(t.Context(), "insert into t (id, name) select case when id = 299 then 100 else id end, name from s where id >= 100 order by s.id", nil)
@@ -179,9 +120,10 @@ func TestInsertSelectFails(t *testing.T) {
 	}
 	_, err = c.session.Execute(t.Context(), p, nil, nullSink{})
 	e := AsError(err)
-	if e.Code != "23505" || e.Detail != "Key (id)=(100) already exists." || !strings.Contains(e.Hint, "of 200 rows were written") {
+	if e.Code != "23505" || e.Detail != "Key (id)=(100) already exists." {
 		t.Errorf("%s %s %q %q", e.Code, e.Message, e.Detail, e.Hint)
 	}
+	c.want("1\nSELECT 1", "select count(*) from t")
 }
 
 // TestConflictWithARowThatCameMeanwhile: ON CONFLICT sees rows that came after the

@@ -55,9 +55,11 @@ func TestStatementsKeepToTheirMemory(t *testing.T) {
 		t.Errorf("%d bytes are left", used)
 	}
 	c.want("INSERT 0 1", "insert into t (id, name) values (9000, $1)", long)
-	// What is written while it is read needs no more than there is.
-	c.want("INSERT 0 101", "insert into t (id, name) select id + 10000, name || $1 from t", long)
-	c.want("INSERT 0 202", "insert into t (id, name) select id + 20000, name || $1 from t on conflict do nothing", long)
+	for _, conflict := range []string{"", " on conflict do nothing"} { // all of it is held until it is written
+		if got := c.run("insert into t (id, name) select id + 10000, name || $1 from t"+conflict, long); !strings.HasPrefix(got, refused) {
+			t.Error(got)
+		}
+	}
 	if used := f.server.cfg.Memory.Used(); used != 0 {
 		t.Errorf("%d bytes are left", used)
 	}

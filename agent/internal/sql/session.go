@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/admission"
+	"github.com/nodedb/nodedb/agent/internal/budget"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/exec"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
@@ -42,13 +43,16 @@ type Session struct {
 
 	// implicit says that the statements that come now came together.
 	implicit bool
-	tx       *exec.Tx // nil: outside of a transaction
-	block    bool     // the transaction was begun by BEGIN
-	entered  bool     // a statement of the transaction has had a place to run
-	queried  bool     // a query of the transaction has begun
-	failed   bool     // the transaction is
-	modes    modes    // of the transaction
+	tx       *exec.Tx        // nil: outside of a transaction
+	memory   *budget.Account // of the transaction
+	block    bool            // the transaction was begun by BEGIN
+	entered  bool            // a statement of the transaction has had a place to run
+	queried  bool            // a query of the transaction has begun
+	failed   bool            // the transaction is
+	modes    modes           // of the transaction
 	began    time.Time
+	// advisories are the advisory locks of the session.
+	advisories map[advisoryKey]*advisoryLock
 	// savepoints of the transaction, oldest first.
 	savepoints []savepoint
 
@@ -243,8 +247,9 @@ func (s *Session) setting(name string) (string, bool) {
 
 // Close rolls back and ends the session.
 func (s *Session) Close() {
-	s.tx.Close()
-	s.tx = nil
+	s.closeTx()
+	s.unlockAdvisory(true)
+	s.unlockAdvisory(false)
 	s.server.forget(s)
 }
 

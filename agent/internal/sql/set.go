@@ -141,6 +141,7 @@ func (s *Session) discard(node *syntax.Discard) (string, error) {
 		return "", &Error{Code: "25001", Message: "DISCARD ALL cannot run inside a transaction block"}
 	}
 	s.plans = nil
+	s.unlockAdvisory(false)
 	if err := s.settings.reset(""); err != nil {
 		return "", err
 	}

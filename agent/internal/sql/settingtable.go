@@ -54,6 +54,7 @@ func settingTable() []setting {
 		reported(setting{name: "client_encoding", value: "UTF8", check: checkEncoding, refuse: refuseEncoding, about: "UTF8 is the only encoding"}),
 		choice("client_min_messages", "notices below are not sent", "notice", "debug5", "debug4", "debug3", "debug2", "debug1", "log", "warning", "error"),
 		reported(setting{name: "DateStyle", value: "ISO, MDY", check: checkDateStyle, about: "ISO is the only style"}),
+		setting{name: "deadlock_timeout", value: "1s", check: checkDeadlockTimeout, about: "for how long a transaction waits for a lock before it looks for a deadlock"},
 		accepted("default_table_access_method", "heap"),
 		accepted("default_tablespace", ""),
 		flag("default_transaction_deferrable", "off", "accepted, changes nothing"),
@@ -67,7 +68,7 @@ func settingTable() []setting {
 		reported(choice("IntervalStyle", "how intervals are written", string(datum.IntervalPostgres), string(datum.IntervalVerbose), string(datum.IntervalSQL), string(datum.IntervalISO))),
 		reported(fixed("is_superuser", "off")),
 		flag("jit", "off", "accepted, changes nothing"),
-		setting{name: "lock_timeout", value: "0", check: checkDuration, about: "accepted; no statement waits for locks"},
+		setting{name: "lock_timeout", value: "0", check: checkDuration, about: "ends a statement that waits longer for a lock; 0: never"},
 		accepted("lc_messages", "C"),
 		accepted("lc_monetary", "C"),
 		accepted("lc_numeric", "C"),
@@ -181,6 +182,12 @@ func checkDateStyle(v string) (string, bool) {
 		}
 	}
 	return "ISO, " + order, true
+}
+
+// checkDeadlockTimeout wants some time: who looks at once looks for nothing.
+func checkDeadlockTimeout(v string) (string, bool) {
+	out, ok := checkDuration(v)
+	return out, ok && out != "0"
 }
 
 func checkIsolation(v string) (string, bool) {

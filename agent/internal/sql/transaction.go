@@ -10,6 +10,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/exec"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+	"github.com/nodedb/nodedb/agent/internal/txn"
 )
 
 // modes are what a transaction was asked to be.
@@ -29,18 +30,10 @@ type savepoint struct {
 	readOnly bool
 }
 
-// levels are the isolation levels by their names. A weaker one may be run as a
-// stronger one, and PostgreSQL, too, runs no read uncommitted.
-var levels = map[string]exec.Isolation{ //nolint:gochecknoglobals // never changed
-	"read uncommitted": exec.ReadCommitted, readCommitted: exec.ReadCommitted, repeatableRead: exec.RepeatableRead,
-}
-
-func checkLevel(level string) error {
-	if _, ok := levels[level]; !ok && level != "" {
-		return &Error{Code: "0A000", Message: fmt.Sprintf("transaction isolation level %q is not supported", level),
-			Hint: "Ask for REPEATABLE READ: all statements of a transaction read one snapshot then."}
-	}
-	return nil
+// levels are the isolation levels by their names. PostgreSQL, too, runs no read
+// uncommitted.
+var levels = map[string]txn.Isolation{ //nolint:gochecknoglobals // never changed
+	"read uncommitted": txn.ReadCommitted, readCommitted: txn.ReadCommitted, repeatableRead: txn.RepeatableRead, "serializable": txn.Serializable,
 }
 
 // defaults are the modes that a transaction begins with.
@@ -60,7 +53,8 @@ func (s *Session) current() modes {
 
 // open begins a transaction.
 func (s *Session) open(m modes, at time.Time) {
-	s.tx = exec.NewTx(s.server.cfg.DB, s.writer(), s.server.cfg.Memory.Open())
+	s.memory = s.server.cfg.Memory.Open()
+	s.tx = exec.NewTx(s.server.cfg.DB, exec.TxOptions{Writer: s.writer(), Info: s.info(at), Memory: s.memory})
 	s.modes, s.began = m, at
 	s.failed, s.entered, s.queried, s.savepoints = false, false, false, nil
 	s.settings.begin()
@@ -126,9 +120,6 @@ func controls(node syntax.Node) bool {
 
 // begin runs BEGIN. What came before it in the same message becomes a part of the block.
 func (s *Session) begin(node *syntax.Begin, at time.Time) (string, error) {
-	if err := checkLevel(node.Modes.Isolation); err != nil {
-		return "", err
-	}
 	if s.block {
 		s.notice("WARNING", "25001", "there is already a transaction in progress")
 	} else if s.tx == nil {
@@ -140,9 +131,6 @@ func (s *Session) begin(node *syntax.Begin, at time.Time) (string, error) {
 
 // setModes changes what the transaction is, as far as that can be changed by now.
 func (s *Session) setModes(m syntax.TransactionModes) error {
-	if err := checkLevel(m.Isolation); err != nil {
-		return err
-	}
 	late := func(format string) error { return &Error{Code: "25001", Message: format} }
 	if m.Isolation != "" && m.Isolation != s.modes.isolation {
 		switch {
@@ -166,7 +154,7 @@ func (s *Session) setModes(m syntax.TransactionModes) error {
 			return late("SET TRANSACTION AS OF SYSTEM TIME must be called before any query")
 		}
 		var err error
-		if s.modes.asOf, err = s.pastTime(m.AsOf, &queryplan.Env{Now: s.began, Statement: s.began, Session: s.environment()}); err != nil {
+		if s.modes.asOf, err = s.pastTime(m.AsOf, &queryplan.Env{Now: s.began, Statement: s.began, Session: s.environment(context.Background())}); err != nil {
 			return err
 		}
 	}
@@ -188,7 +176,7 @@ func (s *Session) setTransaction(node *syntax.SetTransaction) (string, error) {
 		return "SET", s.setDefaults(node.Modes)
 	case s.tx == nil:
 		s.notice("WARNING", "25P01", "SET TRANSACTION can only be used in transaction blocks")
-		return "SET", checkLevel(node.Modes.Isolation)
+		return "SET", nil
 	default:
 		return "SET", s.setModes(node.Modes)
 	}
@@ -196,9 +184,6 @@ func (s *Session) setTransaction(node *syntax.SetTransaction) (string, error) {
 
 // setDefaults sets what later transactions begin with.
 func (s *Session) setDefaults(m syntax.TransactionModes) error {
-	if err := checkLevel(m.Isolation); err != nil {
-		return err
-	}
 	values := map[string]string{"default_transaction_isolation": m.Isolation, "default_transaction_read_only": onOff(m.ReadOnly), "default_transaction_deferrable": onOff(m.Deferrable)}
 	for name, value := range values {
 		if value == "" {
@@ -298,17 +283,48 @@ func (s *Session) finish(ctx context.Context) error {
 		s.endTransaction(true)
 		return nil
 	}
-	err := s.tx.Commit(ctx)
+	err := s.checkTables()
+	if err == nil {
+		err = s.tx.Commit(ctx)
+	}
 	s.endTransaction(err != nil)
 	return err
+}
+
+// checkTables refuses to write to collections that are not there any more: their rows
+// would be lost.
+func (s *Session) checkTables() error {
+	view := s.server.catalog.View()
+	for _, t := range s.tx.Tables() {
+		if now, ok := s.server.catalog.Lookup(view, "", t.Name()); !ok || now.ID() != t.ID() {
+			return &Error{Code: "40001", Message: fmt.Sprintf("could not serialize access: relation %q was dropped while the transaction ran", t.Name()), Hint: retryHint}
+		}
+	}
+	return nil
+}
+
+// closeTx gives up what the transaction holds.
+func (s *Session) closeTx() {
+	if s.tx != nil {
+		s.tx.Close()
+		s.memory.Close()
+	}
+	s.tx, s.memory = nil, nil
+}
+
+// info says whose a transaction is.
+func (s *Session) info(at time.Time) txn.Info {
+	application, _ := s.settings.get("application_name")
+	return txn.Info{User: s.options.User, Application: application, PID: s.options.PID, Started: at}
 }
 
 func (s *Session) endTransaction(rollback bool) {
 	if s.tx == nil {
 		return
 	}
-	s.tx.Close()
-	s.tx, s.block, s.failed, s.savepoints = nil, false, false, nil
+	s.closeTx()
+	s.unlockAdvisory(true)
+	s.block, s.failed, s.savepoints = false, false, nil
 	s.settings.end(rollback)
 	s.followSettings()
 }

@@ -2,105 +2,79 @@ package exec
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/lock"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
-// SlowRows runs a slow plan at the Run's snapshot and gives its rows to emit.
-type SlowRows func(ctx context.Context, p duck.Prepared, emit func(row []datum.Datum) error) error
+// SlowRows runs a slow plan at the snapshot of in and gives its rows to emit.
+type SlowRows func(ctx context.Context, in *Run, p duck.Prepared, emit func(row []datum.Datum) error) error
 
 // found is a row that a Change applies to.
 type found struct {
 	key     []byte
 	row     []datum.Datum // all columns
-	version hlc.Timestamp // 0: read by the slow path
+	version hlc.Timestamp // 0: read by the slow path, or written by the transaction
+	own     bool          // written by the transaction
+	locked  bool          // as it is here, in the strength that the change wants
 	set     []datum.Datum // of the slow path: a value per SetColumns
 }
 
 // Change runs an UPDATE or a DELETE and returns the number of rows.
 func (r *Run) Change(ctx context.Context, ch *queryplan.Change, slow SlowRows) (int64, error) {
 	if r.Tx != nil {
-		return r.changeInTx(ctx, ch, slow)
-	}
-	if ch.Slow == nil && !ch.KeyChange && ch.Access.ByKey() {
-		if keys, err := ch.Access.Keys(r.Env); err != nil {
-			return 0, err
-		} else if len(keys) == 1 {
-			return r.changeOne(ctx, ch, keys[0])
-		}
-	}
-	done := map[string]struct{}{} // keys, old and new, that were written
-	var results [][]datum.Datum
-	kept := keptPlaces{db: r.DB}
-	defer kept.giveUp()
-	for { // rows that changed are looked at again, for as long as the statement may take
-		if ch.Slow != nil { // its rows must be of one snapshot, which the writes then check
-			ts, err := r.DB.Fresh(ctx)
-			if err != nil {
-				return 0, fmt.Errorf("begin snapshot: %w", err)
-			}
-			r.TS = ts
-		}
-		writes, err := r.changes(ctx, ch, slow, done)
-		if err != nil || len(writes) == 0 {
-			if err != nil {
-				return 0, finish(err, len(results), len(results)+1)
-			}
-			break
-		}
-		kept.goOn(writes)
-		written, conflicts, err := r.apply(ctx, ch.Table, writes, false)
-		kept.lose(conflicts)
-		for _, c := range conflicts { // they are looked for again
-			for _, w := range c.rows {
-				r.Memory.Shrink(int64(w.size() + rowBytes(w.result) + perRow))
-			}
-		}
-		for _, w := range written {
-			results = append(results, w.result)
-			done[string(w.mut.Key)] = struct{}{}
-			if w.old != nil {
-				done[string(w.old.Key)] = struct{}{}
-			}
-		}
+		results, err := r.changeInTx(ctx, ch, slow)
 		if err != nil {
-			return 0, finish(err, len(results), len(results)+len(writes)-len(written))
+			return 0, err
 		}
-		if len(conflicts) == 0 {
-			break
-		}
-		if err := duplicateKey(ch, conflicts); err != nil {
-			return 0, finish(err, len(results), len(writes))
+		return int64(len(results)), r.emit(ch.Returning, results)
+	}
+	if ch.Slow == nil && !ch.KeyChange && r.direct() {
+		keys, one, err := r.keysInOne(ch.Table, &ch.Access)
+		switch {
+		case err != nil:
+			return 0, err
+		case one && len(keys) == 1:
+			if n, err := r.changeOne(ctx, ch, keys[0]); !isBlocked(err) {
+				return n, err
+			}
+		case one:
+			writes, err := r.inRange(ctx, ch.Table, func() ([]*rowWrite, error) { return r.changes(ctx, ch) })
+			if err == nil {
+				return int64(len(writes)), r.emitOf(ch.Returning, writes)
+			}
+			if !errors.Is(err, errSeveral) {
+				return 0, err
+			}
 		}
 	}
-	return int64(len(results)), r.returning(ch.Returning, results)
-}
-
-// duplicateKey tells a new key that is taken, which no retry helps, from a row
-// that changed.
-func duplicateKey(ch *queryplan.Change, conflicts []*chunk) error {
-	for _, c := range conflicts {
-		if c.failed.mut.Expect == datastate.Absent {
-			return uniqueViolation(ch.Table, c.failed.mut.Key)
-		}
+	results, n, err := r.atomic(ctx, func(in *Run) ([][]datum.Datum, int64, error) {
+		results, err := in.changeInTx(ctx, ch, slow)
+		return results, int64(len(results)), err
+	})
+	if err != nil {
+		return 0, err
 	}
-	return nil
+	return n, r.emit(ch.Returning, results)
 }
 
 // find gives the rows that a Change applies to.
 func (r *Run) find(ctx context.Context, ch *queryplan.Change, slow SlowRows, fn func(found) error) error {
 	n := len(ch.Table.Columns)
+	if ch.Keys != nil {
+		return r.findLocked(ctx, ch, fn)
+	}
 	if ch.Slow != nil {
 		seen := map[string]struct{}{} // a join may give a row several times: the first counts
-		return slow(ctx, ch.Slow, func(values []datum.Datum) error {
+		return slow(ctx, r, ch.Slow, func(values []datum.Datum) error {
 			values = slices.Clone(values)
 			key, err := ch.Table.EncodeKey(values[:n])
 			if err != nil {
@@ -110,7 +84,8 @@ func (r *Run) find(ctx context.Context, ch *queryplan.Change, slow SlowRows, fn 
 				return nil
 			}
 			seen[string(key)] = struct{}{}
-			return fn(found{key: key, row: values[:n:n], set: values[n:]})
+			_, own := r.Tx.find(ch.Table, key)
+			return fn(found{key: key, row: values[:n:n], own: own, set: values[n:]})
 		})
 	}
 	row := make([]datum.Datum, n)
@@ -121,12 +96,13 @@ func (r *Run) find(ctx context.Context, ch *queryplan.Change, slow SlowRows, fn 
 		if ok, err := r.accepts(ch.Filter, row); err != nil || !ok {
 			return true, err
 		}
-		return true, fn(found{key: kr.Key, row: slices.Clone(row), version: kr.Version})
+		_, own := r.Tx.find(ch.Table, kr.Key)
+		return true, fn(found{key: kr.Key, row: slices.Clone(row), version: kr.Version, own: own})
 	})
 }
 
 // newRow computes what becomes of a row; nil: it is deleted.
-func (r *Run) newRow(ch *queryplan.Change, f found) ([]datum.Datum, error) {
+func (r *Run) newRow(ch *queryplan.Change, f *found) ([]datum.Datum, error) {
 	if ch.Delete {
 		return nil, nil
 	}
@@ -144,22 +120,18 @@ func (r *Run) newRow(ch *queryplan.Change, f found) ([]datum.Datum, error) {
 	return updated, checkNotNull(ch.Table, updated)
 }
 
-// changes computes the writes of one attempt, leaving out what was done.
-func (r *Run) changes(ctx context.Context, ch *queryplan.Change, slow SlowRows, done map[string]struct{}) ([]*rowWrite, error) {
+// changes computes the writes of one attempt outside of transactions.
+func (r *Run) changes(ctx context.Context, ch *queryplan.Change) ([]*rowWrite, error) {
 	var writes []*rowWrite
 	total := 0
-	err := r.find(ctx, ch, slow, func(f found) error {
-		if _, ok := done[string(f.key)]; ok {
-			return nil
-		}
-		w, err := r.change(ch, f)
+	err := r.find(ctx, ch, nil, func(f found) error {
+		w, err := r.change(ch, &f)
 		if err != nil {
 			return err
 		}
 		writes = append(writes, w)
-		n := w.size() + rowBytes(w.result)
-		total += n
-		if err := r.Memory.Grow(int64(n + perRow)); err != nil {
+		total += w.size() + rowBytes(w.returned)
+		if err := r.Memory.Grow(w.held()); err != nil {
 			return err
 		}
 		return checkSize(len(writes), total)
@@ -167,44 +139,48 @@ func (r *Run) changes(ctx context.Context, ch *queryplan.Change, slow SlowRows, 
 	return writes, err
 }
 
-func (r *Run) change(ch *queryplan.Change, f found) (*rowWrite, error) {
+// change computes the write of a row whose key stays.
+func (r *Run) change(ch *queryplan.Change, f *found) (*rowWrite, error) {
 	updated, err := r.newRow(ch, f)
 	if err != nil {
 		return nil, err
 	}
-	mut := kv.Mutation{Pool: ch.Table.Pool(), Collection: ch.Table.ID(), Key: f.key, Expect: datastate.VersionIs, ExpectTS: f.version}
-	if f.version == 0 {
-		mut.Expect, mut.ExpectTS = datastate.NotNewerThan, r.TS
-	}
+	w := &rowWrite{mut: kv.Mutation{Pool: ch.Table.Pool(), Collection: ch.Table.ID(), Key: f.key, Expect: datastate.VersionIs, ExpectTS: f.version}}
 	if updated == nil {
-		mut.Delete = true
-		return &rowWrite{mut: mut, result: f.row}, nil
+		w.mut.Delete = true
+		updated = f.row
+	} else {
+		w.mut.Value = ch.Table.EncodeValue(updated)
 	}
-	w := &rowWrite{mut: mut, result: updated}
-	w.mut.Value = ch.Table.EncodeValue(updated)
-	if !ch.KeyChange {
-		return w, nil
-	}
-	key, err := ch.Table.EncodeKey(updated)
-	if err != nil || string(key) == string(f.key) {
-		return w, err
-	}
-	if p, c := ch.Table.Pool(), ch.Table.ID(); r.DB.RangeOf(p, c, key) != r.DB.RangeOf(p, c, f.key) {
-		return nil, errKeyMoves()
-	}
-	mut.Delete = true
-	w.old = &mut
-	w.mut.Key, w.mut.Expect, w.mut.ExpectTS = key, datastate.Absent, 0
-	return w, nil
+	w.returned, err = r.returned(ch.Returning, updated)
+	return w, err
 }
 
-func errKeyMoves() error {
-	return &syntax.Error{Code: "0A000", Message: "changing a primary key so that the row moves to another range is not supported yet",
-		Hint: "INSERT the new row, then DELETE the old one."}
+// changeInTx locks the rows, buffers their changes and returns what RETURNING says.
+func (r *Run) changeInTx(ctx context.Context, ch *queryplan.Change, slow SlowRows) ([][]datum.Datum, error) {
+	for {
+		before := r.Memory.Used()
+		rows, err := r.toChange(ctx, ch, slow)
+		if err != nil {
+			return nil, err
+		}
+		rows, stale, err := r.lockFound(ctx, ch, rows)
+		if err != nil {
+			return nil, err
+		}
+		if !stale {
+			return r.bufferChanges(ctx, ch, rows)
+		}
+		// Only the slow path could tell what becomes of the row that is there now. What
+		// it has found stays locked, so that it finds it again.
+		r.Memory.Shrink(r.Memory.Used() - before)
+		r.TS = 0
+		r.Tx.transaction().Refresh()
+	}
 }
 
-// changeInTx buffers the changes.
-func (r *Run) changeInTx(ctx context.Context, ch *queryplan.Change, slow SlowRows) (int64, error) {
+// toChange collects the rows that a Change applies to, at the statement's snapshot.
+func (r *Run) toChange(ctx context.Context, ch *queryplan.Change, slow SlowRows) ([]found, error) {
 	var rows []found
 	total := 0
 	err := r.find(ctx, ch, slow, func(f found) error {
@@ -215,46 +191,188 @@ func (r *Run) changeInTx(ctx context.Context, ch *queryplan.Change, slow SlowRow
 		}
 		return checkSize(len(rows), total)
 	})
-	if err != nil {
-		return 0, err
-	}
-	results := make([][]datum.Datum, len(rows))
-	for i, f := range rows {
-		updated, err := r.newRow(ch, f)
-		if err != nil {
-			return 0, err
-		}
-		if results[i] = updated; updated == nil {
-			results[i] = f.row
-		}
-		if err := r.bufferChange(ctx, ch, f, updated); err != nil {
-			return 0, err
-		}
-	}
-	return int64(len(rows)), r.returning(ch.Returning, results)
+	return rows, err
 }
 
-func (r *Run) bufferChange(ctx context.Context, ch *queryplan.Change, f found, updated []datum.Datum) error {
-	if updated == nil {
-		return r.Tx.put(ch.Table, f.key, changed(nil, r.TS))
+// lockFound locks rows that were found, and looks at those again that have changed since
+// the snapshot: one that the statement applies to no more is left out. stale says that
+// it takes the slow path to look again. At the levels above read committed a row that
+// has changed is an error of the lock.
+func (r *Run) lockFound(ctx context.Context, ch *queryplan.Change, rows []found) (_ []found, stale bool, err error) {
+	keys := make([][]byte, 0, len(rows))
+	for i := range rows {
+		if !rows[i].own && !rows[i].locked {
+			keys = append(keys, rows[i].key)
+		}
 	}
-	key, err := ch.Table.EncodeKey(updated)
+	locked, err := r.lock(ctx, ch.Table, keys, strengthOf(ch))
+	if err != nil {
+		return nil, false, err
+	}
+	kept := rows[:0]
+	for _, f := range rows {
+		if f.own || f.locked {
+			kept = append(kept, f)
+			continue
+		}
+		now := &locked[0]
+		locked = locked[1:]
+		if changed := now.Version != f.version; ch.Slow != nil {
+			stale = stale || now.Value == nil || now.Version > r.TS
+		} else if changed {
+			applies, err := r.again(ch, &f, now)
+			if err != nil {
+				return nil, false, err
+			}
+			if !applies {
+				continue
+			}
+		}
+		f.version = now.Version
+		kept = append(kept, f)
+	}
+	return kept, stale, nil
+}
+
+// strengthOf is how the rows of a change are locked.
+func strengthOf(ch *queryplan.Change) lock.Strength {
+	if ch.Delete || ch.KeyChange {
+		return lock.Update
+	}
+	return lock.NoKeyUpdate
+}
+
+// findLocked has the subquery lock its rows, and gives those that match what else the
+// statement says as they are now.
+func (r *Run) findLocked(ctx context.Context, ch *queryplan.Change, fn func(found) error) error {
+	keys, err := r.lockedKeys(ctx, ch)
 	if err != nil {
 		return err
+	}
+	var toLock [][]byte
+	for _, k := range keys {
+		if _, own := r.Tx.find(ch.Table, k); !own {
+			toLock = append(toLock, k)
+		}
+	}
+	rows, err := r.lock(ctx, ch.Table, toLock, strengthOf(ch))
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		f := found{key: k, locked: true}
+		var now kv.Row
+		if w, own := r.Tx.find(ch.Table, k); own {
+			f.own, now = true, kv.Row{Key: k, Value: w.value}
+		} else {
+			now, rows = rows[0], rows[1:]
+			f.version = now.Version
+		}
+		if applies, err := r.again(ch, &f, &now); err != nil {
+			return err
+		} else if !applies {
+			continue
+		}
+		if err := fn(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lockedKeys runs the subquery that locks rows and returns their keys, each once.
+func (r *Run) lockedKeys(ctx context.Context, ch *queryplan.Change) ([][]byte, error) {
+	var keys [][]byte
+	seen := map[string]bool{}
+	in, rows := *r, 0
+	in.Emit = func(values []datum.Datum) error {
+		if rows++; rows > 1 && ch.Keys.One {
+			return &syntax.Error{Code: "21000", Message: "more than one row returned by a subquery used as an expression"}
+		}
+		row := make([]datum.Datum, len(ch.Table.Columns))
+		row[ch.Table.Key[0]] = values[ch.Keys.Column]
+		key, err := ch.Table.EncodeKey(row)
+		if err == nil && !seen[string(key)] {
+			seen[string(key)] = true
+			keys = append(keys, key)
+		}
+		return err
+	}
+	_, err := in.Select(ctx, ch.Keys.Select)
+	return keys, err
+}
+
+// again looks at a row that has changed since it was found: as PostgreSQL does, at it
+// alone, as it is now.
+func (r *Run) again(ch *queryplan.Change, f *found, now *kv.Row) (applies bool, err error) {
+	if now.Value == nil {
+		return false, nil
+	}
+	f.row = make([]datum.Datum, len(ch.Table.Columns))
+	if err := ch.Table.DecodeRow(now.Key, now.Value, f.row); err != nil {
+		return false, err
+	}
+	return r.accepts(ch.Filter, f.row)
+}
+
+// bufferChanges computes what becomes of locked rows and buffers it.
+func (r *Run) bufferChanges(ctx context.Context, ch *queryplan.Change, rows []found) ([][]datum.Datum, error) {
+	updated, moved := make([][]datum.Datum, len(rows)), make([][]byte, len(rows))
+	results := make([][]datum.Datum, len(rows))
+	for i := range rows {
+		f := &rows[i]
+		var err error
+		if updated[i], err = r.newRow(ch, f); err != nil {
+			return nil, err
+		}
+		shown := updated[i]
+		if shown == nil {
+			shown = f.row
+		}
+		if results[i], err = r.returned(ch.Returning, shown); err != nil {
+			return nil, err
+		}
+		if updated[i] == nil || !ch.KeyChange {
+			continue
+		}
+		key, err := ch.Table.EncodeKey(updated[i])
+		if err != nil {
+			return nil, err
+		}
+		if string(key) != string(f.key) {
+			moved[i] = key
+		}
+	}
+	if err := r.lockMoved(ctx, ch, moved); err != nil {
+		return nil, err
+	}
+	for i := range rows {
+		if err := r.bufferChange(ch, &rows[i], updated[i], moved[i]); err != nil {
+			return nil, err
+		}
+	}
+	return results, nil
+}
+
+// lockMoved locks the keys that rows get, nil being none.
+func (r *Run) lockMoved(ctx context.Context, ch *queryplan.Change, moved [][]byte) error {
+	keys := slices.DeleteFunc(slices.Clone(moved), func(k []byte) bool { return k == nil })
+	return r.lockAbsent(ctx, ch.Table, keys)
+}
+
+func (r *Run) bufferChange(ch *queryplan.Change, f *found, updated []datum.Datum, moved []byte) error {
+	if updated == nil {
+		return r.Tx.put(ch.Table, f.key, changed(nil, f.version))
 	}
 	value := ch.Table.EncodeValue(updated)
-	if string(key) == string(f.key) {
-		return r.Tx.put(ch.Table, key, changed(value, r.TS))
+	if moved == nil {
+		return r.Tx.put(ch.Table, f.key, changed(value, f.version))
 	}
-	rows, err := r.get(ctx, ch.Table, [][]byte{key})
-	if err != nil {
+	if w, ok := r.Tx.find(ch.Table, moved); ok && w.value != nil {
+		return uniqueViolation(ch.Table, moved)
+	}
+	if err := r.Tx.put(ch.Table, f.key, changed(nil, f.version)); err != nil {
 		return err
 	}
-	if rows[0].Value != nil {
-		return uniqueViolation(ch.Table, key)
-	}
-	if err := r.Tx.put(ch.Table, f.key, changed(nil, r.TS)); err != nil {
-		return err
-	}
-	return r.Tx.put(ch.Table, key, inserted(value))
+	return r.Tx.put(ch.Table, moved, inserted(value))
 }

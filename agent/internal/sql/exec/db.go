@@ -5,14 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/txn"
 )
 
-// DB is what exec needs of kv. Wrap makes one of a *kv.DB.
+// DB is what exec needs of kv and txn. Wrap makes one.
 type DB interface {
+	// Begin begins a transaction.
+	Begin(level txn.Isolation, info txn.Info) Transaction
 	Fresh(ctx context.Context) (hlc.Timestamp, error)
 	Get(ctx context.Context, req kv.GetRequest) ([]kv.Row, error)
 	Scan(ctx context.Context, req kv.ScanRequest) (Rows, error)
@@ -26,16 +30,37 @@ type DB interface {
 	RangeOf(p cluster.PoolID, c cluster.CollectionID, key []byte) cluster.RangeID
 }
 
+// Transaction is what exec needs of a *txn.Txn.
+type Transaction interface {
+	// Refresh begins a statement; Read is the time that it reads at.
+	Refresh()
+	Read(ctx context.Context) (hlc.Timestamp, error)
+	// NoteRead notes what was read, for serializable transactions.
+	NoteRead(span kv.Span)
+	SetDeadlockTimeout(d time.Duration)
+	Lock(ctx context.Context, req txn.LockRequest) (rows []kv.Row, skipped []bool, err error)
+	Commit(ctx context.Context, muts []kv.Mutation, writer cluster.WriterID) (hlc.Timestamp, error)
+	// Rollback may be called after Commit, and does nothing then.
+	Rollback()
+}
+
 // Rows are the rows of a scan: Next returns io.EOF after the last.
 type Rows interface {
 	Next(ctx context.Context) ([]kv.Row, error)
 	Close()
 }
 
-// Wrap adapts a *kv.DB.
-func Wrap(db *kv.DB) DB { return wrapped{db} }
+// Wrap adapts a *kv.DB and the *txn.Manager over it.
+func Wrap(db *kv.DB, m *txn.Manager) DB { return wrapped{db, m} }
 
-type wrapped struct{ *kv.DB }
+type wrapped struct {
+	*kv.DB
+	transactions *txn.Manager
+}
+
+func (w wrapped) Begin(level txn.Isolation, info txn.Info) Transaction {
+	return w.transactions.Begin(level, info)
+}
 
 func (w wrapped) Scan(ctx context.Context, req kv.ScanRequest) (Rows, error) {
 	it, err := w.DB.Scan(ctx, req)
@@ -52,26 +77,6 @@ func (w wrapped) RangeOf(p cluster.PoolID, c cluster.CollectionID, key []byte) c
 	}
 	return route.Descriptor.ID
 }
-
-// PartialError says that a statement outside of a transaction changed some rows
-// and then failed: ranges are written independently.
-type PartialError struct {
-	Written, Wanted int
-	Cause           error
-}
-
-func (e *PartialError) Error() string {
-	return fmt.Sprintf("%d of %d rows were written: %v", e.Written, e.Wanted, e.Cause)
-}
-
-func (e *PartialError) Unwrap() error { return e.Cause }
-
-// errConflict ends a transaction that lost against others.
-var errConflict = errors.New("rows changed while the transaction ran") //nolint:gochecknoglobals // a sentinel
-
-// ErrConflict is what a transaction ends with that lost: nothing of it was written.
-// SQLSTATE 40001.
-func ErrConflict() error { return errConflict }
 
 // drain reads all rows, calling fn with each; fn returns false to stop.
 func drain(ctx context.Context, rows Rows, fn func(r kv.Row) (more bool, err error)) error {

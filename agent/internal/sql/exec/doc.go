@@ -15,32 +15,31 @@
 //
 // # How writes stay right
 //
-// Outside of a transaction each statement reads at a timestamp and writes on the
-// condition that the rows did not change since. Rows are written range by range,
-// each range atomically (a statement of more than chunkBytes in one range goes in
-// pieces). Where the condition fails the statement is run again for the rows that
-// were not written, so each row is changed exactly once, and from its newest
-// version. An INSERT reads nothing first: that a key is there already is what its
-// range's leader finds, and the first such row of the statement is what is told; rows
-// of other ranges may have been written by then. The commands of a statement are under
-// way side by side, several to one range too, up to flightBytes. An INSERT ... SELECT
-// is written in windows of windowBytes while its source is read. In a transaction (Tx) writes are buffered, reads see them, and COMMIT
-// writes them with their conditions, in one range or not at all.
+// Outside of a transaction a statement whose rows are of one range reads them and writes
+// on the condition that they did not change since, by one command; if they did it is
+// computed anew. One whose rows are of several ranges, or too many for a command, is a
+// transaction of its own. An INSERT reads and locks nothing first: that a key is there
+// already is what its range's leader finds.
+//
+// In a transaction (Tx) a statement locks the rows that it changes, looks at those again
+// that have changed since its snapshot, and buffers its writes; reads see them. COMMIT
+// writes all of them, on the condition that each row is as it was under its lock: locks
+// can be lost with the leaders that gave them.
 //
 // # Concurrency
 //
-// A Run and a Tx belong to one goroutine. A Run writes to several ranges at once.
-// Lines belong to all sessions of a gateway; a line's goroutine has each statement
-// compute its change in the statement's own, while that waits.
+// A Run and a Tx belong to one goroutine. Lines belong to all sessions of a gateway; a
+// line's goroutine has each statement compute its change in the statement's own, while
+// that waits.
 //
 // # Invariants
 //
-//  1. No row is changed twice by one statement, whatever was retried.
-//  2. A statement whose outcome is unknown, or known to be partial, ends with an
-//     AmbiguousError or a PartialError, never with a plain failure.
-//  3. What a statement has sent and not heard of is at most flightBytes; an INSERT ...
-//     SELECT holds at most two windows of rows beside it.
+//  1. A statement writes all of its rows or none, each once, whatever was retried.
+//  2. A statement whose outcome is unknown ends with an AmbiguousError, never with a
+//     plain failure.
+//  3. Nothing is emitted of what a statement writes before it is committed, but in a Tx.
 //  4. A statement in a transaction reads one snapshot, with the transaction's own
-//     writes over it; at repeatable read all statements of it read the same.
+//     writes over it; above read committed all statements of it read the same.
 //  5. After BackTo a transaction's writes are those that it had at the Mark.
+//  6. A row in a Tx's buffer is locked by the Tx, unless the lock was lost.
 package exec

@@ -9,10 +9,12 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/lock"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+	"github.com/nodedb/nodedb/agent/internal/txn"
 )
 
 // proposed is a row that an INSERT wants to add.
@@ -23,82 +25,205 @@ type proposed struct {
 
 // Insert runs an INSERT and returns the number of rows inserted or updated.
 func (r *Run) Insert(ctx context.Context, ins *queryplan.Insert, slow SlowRows) (int64, error) {
-	if r.streams(ins) {
-		return r.insertStream(ctx, ins, slow)
+	if r.Tx == nil && (r.Waiting.Lock > 0 || r.Level == serializable && (ins.Select != nil || ins.Slow != nil)) {
+		return r.insertAtomic(ctx, ins, func(in *Run) ([][]datum.Datum, int64, error) {
+			rows, err := in.proposals(ctx, ins, slow)
+			if err != nil || len(rows) == 0 {
+				return nil, 0, err
+			}
+			return in.insertInTx(ctx, ins, rows)
+		})
+	}
+	if r.Tx == nil && ins.Conflict == nil {
+		return r.insertNew(ctx, ins, slow)
 	}
 	rows, err := r.proposals(ctx, ins, slow)
 	if err != nil || len(rows) == 0 {
 		return 0, err
 	}
-	if ins.Conflict != nil {
-		if rows, err = distinct(rows, ins); err != nil {
-			return 0, err
-		}
-		return r.upsert(ctx, ins, rows)
-	}
 	if r.Tx != nil {
-		return r.insertInTx(ctx, ins, rows)
+		results, n, err := r.insertInTx(ctx, ins, rows)
+		if err != nil {
+			return 0, err
+		}
+		return n, r.emit(ins.Returning, results)
 	}
-	writes := insertions(ins.Table, rows)
-	if err := refuseRepeated(ins.Table, writes); err != nil {
+	if rows, err = distinct(rows, ins); err != nil {
 		return 0, err
 	}
-	written, err := r.insertRows(ctx, ins.Table, writes)
-	if err != nil {
-		return 0, finish(err, written, len(writes))
-	}
-	return int64(len(rows)), r.returning(ins.Returning, results(writes))
-}
-
-// insertRows writes new rows. That a key is there already is what the leader of its
-// range finds: nothing is read before. The violation that is told is the first in
-// the order of the rows.
-func (r *Run) insertRows(ctx context.Context, table *catalog.Table, writes []*rowWrite) (written int, err error) {
-	done, conflicts, err := r.apply(ctx, table, writes, true)
-	if err == nil && len(conflicts) > 0 {
-		first := slices.MinFunc(conflicts, func(a, b *chunk) int { return a.failed.at - b.failed.at })
-		err = uniqueViolation(table, first.failed.mut.Key)
-	}
-	return len(done), err
-}
-
-// insertInTx buffers new rows. COMMIT would find the keys that are there already,
-// but a statement that violates a key has to say so itself.
-func (r *Run) insertInTx(ctx context.Context, ins *queryplan.Insert, rows []proposed) (int64, error) {
-	writes := insertions(ins.Table, rows)
-	if err := refuseRepeated(ins.Table, writes); err != nil {
-		return 0, err
-	}
-	if err := r.refusePresent(ctx, ins.Table, writes); err != nil {
-		return 0, err
-	}
-	for _, w := range writes {
-		if err := r.Tx.put(ins.Table, w.mut.Key, inserted(w.mut.Value)); err != nil {
+	if len(rows) == 1 {
+		if n, err := r.upsertOne(ctx, ins, rows[0]); !isBlocked(err) {
+			return n, err
+		}
+	} else if r.proposedInOne(ins.Table, rows) {
+		latest := *r
+		latest.TS = 0 // what is there is read anew at each attempt, whatever the source was read at
+		writes, err := r.inRange(ctx, ins.Table, func() ([]*rowWrite, error) { return latest.upsertWrites(ctx, ins, rows) })
+		if err == nil {
+			return int64(len(writes)), r.emitOf(ins.Returning, writes)
+		}
+		if !errors.Is(err, errSeveral) {
 			return 0, err
 		}
 	}
-	return int64(len(rows)), r.returning(ins.Returning, results(writes))
+	return r.insertAtomic(ctx, ins, func(in *Run) ([][]datum.Datum, int64, error) { return in.upsertInTx(ctx, ins, rows) })
 }
 
-func insertions(table *catalog.Table, rows []proposed) []*rowWrite {
-	writes := make([]*rowWrite, len(rows))
-	for i, p := range rows {
-		writes[i] = insertion(table, p)
+func (r *Run) insertAtomic(ctx context.Context, ins *queryplan.Insert, fn func(in *Run) ([][]datum.Datum, int64, error)) (int64, error) {
+	results, n, err := r.atomic(ctx, fn)
+	if err != nil {
+		return 0, err
 	}
-	return writes
+	return n, r.emit(ins.Returning, results)
 }
 
-func results(writes []*rowWrite) [][]datum.Datum {
-	rows := make([][]datum.Datum, len(writes))
+// insertNew writes new rows outside of a transaction, all or none. That a key is there
+// already is what the leader of its range finds: nothing is read or locked before.
+func (r *Run) insertNew(ctx context.Context, ins *queryplan.Insert, slow SlowRows) (int64, error) {
+	if ins.Select != nil {
+		if err := r.Pin(ctx); err != nil {
+			return 0, err
+		}
+	}
+	writes, err := r.insertions(ctx, ins, slow)
+	if err != nil || len(writes) == 0 {
+		return 0, err
+	}
+	if err := refuseRepeated(ins.Table, writes); err != nil {
+		return 0, err
+	}
+	muts, err := r.command(ins.Table, writes)
+	var multi *kv.MultiRangeError
+	if err == nil {
+		_, err = r.DB.Write(ctx, muts, kv.WriteOptions{OneRange: true, Writer: r.Writer, Yield: true})
+	}
+	if errors.Is(err, errSeveral) || errors.As(err, &multi) || isBlocked(err) {
+		err = r.insertSeveral(ctx, ins.Table, writes)
+	}
+	var condition *kv.ConditionError
+	switch {
+	case errors.As(err, &condition):
+		return 0, r.violation(ctx, ins.Table, writes, condition.Mutation)
+	case err != nil:
+		return 0, fmt.Errorf("write rows: %w", err)
+	}
+	return int64(len(writes)), r.emitOf(ins.Returning, writes)
+}
+
+// insertSeveral writes new rows of several ranges.
+func (r *Run) insertSeveral(ctx context.Context, table *catalog.Table, writes []*rowWrite) error {
+	muts := make([]kv.Mutation, len(writes))
 	for i, w := range writes {
-		rows[i] = w.result
+		if err := checkRow(table, w.mut.Key, w.mut.Value); err != nil {
+			return err
+		}
+		muts[i] = w.mut
 	}
-	return rows
+	for {
+		t := r.DB.Begin(txn.ReadCommitted, r.Info)
+		t.SetDeadlockTimeout(r.Waiting.Deadlock)
+		_, err := t.Commit(ctx, muts, r.Writer)
+		t.Rollback()
+		var conflict *txn.ConflictError
+		if !errors.As(err, &conflict) || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
-func insertion(table *catalog.Table, p proposed) *rowWrite {
-	return &rowWrite{result: p.row, mut: kv.Mutation{Pool: table.Pool(), Collection: table.ID(), Key: p.key,
-		Value: table.EncodeValue(p.row), Expect: datastate.Absent}}
+// violation tells the first row of a statement whose key is there. failed is one.
+func (r *Run) violation(ctx context.Context, table *catalog.Table, writes []*rowWrite, failed int) error {
+	for part := range slices.Chunk(writes[:min(failed, len(writes))], keyBatch) {
+		keys := make([][]byte, len(part))
+		for i, w := range part {
+			keys[i] = w.mut.Key
+		}
+		rows, err := r.DB.Get(ctx, kv.GetRequest{Pool: table.Pool(), Collection: table.ID(), Keys: keys})
+		if err != nil {
+			break // one of them is told
+		}
+		for i := range rows {
+			if rows[i].Value != nil {
+				return uniqueViolation(table, rows[i].Key)
+			}
+		}
+	}
+	return uniqueViolation(table, writes[min(failed, len(writes)-1)].mut.Key)
+}
+
+// proposedInOne reports whether rows may be written by one command.
+func (r *Run) proposedInOne(table *catalog.Table, rows []proposed) bool {
+	in := r.DB.RangeOf(table.Pool(), table.ID(), rows[0].key)
+	for _, p := range rows[1:] {
+		if r.DB.RangeOf(table.Pool(), table.ID(), p.key) != in {
+			return false
+		}
+	}
+	return len(rows) <= commandRows
+}
+
+// insertInTx locks the keys of new rows and buffers them. COMMIT would find the keys
+// that are there already, but a statement that violates a key has to say so itself.
+func (r *Run) insertInTx(ctx context.Context, ins *queryplan.Insert, rows []proposed) ([][]datum.Datum, int64, error) {
+	if ins.Conflict != nil {
+		rows, err := distinct(rows, ins)
+		if err != nil || len(rows) == 0 {
+			return nil, 0, err
+		}
+		return r.upsertInTx(ctx, ins, rows)
+	}
+	writes := make([]*rowWrite, len(rows))
+	keys := make([][]byte, len(rows))
+	for i, p := range rows {
+		w, err := r.insertion(ins, p)
+		if err != nil {
+			return nil, 0, err
+		}
+		writes[i], keys[i] = w, p.key
+		if own, ok := r.Tx.find(ins.Table, p.key); ok && own.value != nil {
+			return nil, 0, uniqueViolation(ins.Table, p.key)
+		}
+	}
+	if err := refuseRepeated(ins.Table, writes); err != nil {
+		return nil, 0, err
+	}
+	if err := r.lockAbsent(ctx, ins.Table, keys); err != nil {
+		return nil, 0, err
+	}
+	results := make([][]datum.Datum, len(writes))
+	for i, w := range writes {
+		if err := r.Tx.put(ins.Table, w.mut.Key, inserted(w.mut.Value)); err != nil {
+			return nil, 0, err
+		}
+		results[i] = w.returned
+	}
+	return results, int64(len(results)), nil
+}
+
+// insertion is the write of a new row.
+func (r *Run) insertion(ins *queryplan.Insert, p proposed) (*rowWrite, error) {
+	returned, err := r.returned(ins.Returning, p.row)
+	return &rowWrite{returned: returned, mut: kv.Mutation{Pool: ins.Table.Pool(), Collection: ins.Table.ID(), Key: p.key,
+		Value: ins.Table.EncodeValue(p.row), Expect: datastate.Absent}}, err
+}
+
+// insertions computes the writes of all new rows.
+func (r *Run) insertions(ctx context.Context, ins *queryplan.Insert, slow SlowRows) ([]*rowWrite, error) {
+	var out []*rowWrite
+	total := 0
+	err := r.propose(ctx, ins, slow, func(p proposed) error {
+		w, err := r.insertion(ins, p)
+		if err != nil {
+			return err
+		}
+		out = append(out, w)
+		total += w.size() + rowBytes(w.returned)
+		if err := r.Memory.Grow(w.held()); err != nil {
+			return err
+		}
+		return checkSize(len(out), total)
+	})
+	return out, err
 }
 
 // proposals computes all rows.
@@ -149,7 +274,7 @@ func (r *Run) propose(ctx context.Context, ins *queryplan.Insert, slow SlowRows,
 		return check(row)
 	}
 	if ins.Slow != nil {
-		return slow(ctx, ins.Slow, source)
+		return slow(ctx, r, ins.Slow, source)
 	}
 	inner := *r
 	inner.Emit = source
@@ -251,26 +376,6 @@ func refuseRepeated(table *catalog.Table, writes []*rowWrite) error {
 	return nil
 }
 
-// refusePresent finds keys that are there already, as the transaction sees them.
-func (r *Run) refusePresent(ctx context.Context, table *catalog.Table, writes []*rowWrite) error {
-	for part := range slices.Chunk(writes, chunkRows) {
-		keys := make([][]byte, len(part))
-		for i, w := range part {
-			keys[i] = w.mut.Key
-		}
-		found, err := r.get(ctx, table, keys)
-		if err != nil {
-			return err
-		}
-		for i, f := range found {
-			if f.Value != nil {
-				return uniqueViolation(table, keys[i])
-			}
-		}
-	}
-	return nil
-}
-
 // distinct drops rows that repeat a key (DO NOTHING) or refuses them (DO UPDATE).
 func distinct(rows []proposed, ins *queryplan.Insert) ([]proposed, error) {
 	seen := make(map[string]struct{}, len(rows))
@@ -289,86 +394,121 @@ func distinct(rows []proposed, ins *queryplan.Insert) ([]proposed, error) {
 	return out, nil
 }
 
-// upsert runs an INSERT with ON CONFLICT. What is there is read anew at each attempt,
-// whatever snapshot the source was read at: a row that came later would be met for ever.
-func (r *Run) upsert(ctx context.Context, ins *queryplan.Insert, rows []proposed) (int64, error) {
-	latest := *r
-	latest.TS = 0
-	r = &latest
-	if r.Tx == nil && len(rows) == 1 {
-		return r.upsertOne(ctx, ins, rows[0])
+// upsertInTx runs an INSERT with ON CONFLICT in a transaction: on the rows as they are
+// when they are locked. Those that DO NOTHING finds in the snapshot are not locked.
+func (r *Run) upsertInTx(ctx context.Context, ins *queryplan.Insert, rows []proposed) ([][]datum.Datum, int64, error) {
+	if ins.Conflict.Set == nil {
+		var err error
+		if rows, err = r.absent(ctx, ins.Table, rows); err != nil {
+			return nil, 0, err
+		}
+	}
+	there, err := r.lockProposed(ctx, ins.Table, rows)
+	if err != nil {
+		return nil, 0, err
 	}
 	var results [][]datum.Datum
-	done := 0
-	kept := keptPlaces{db: r.DB}
-	defer kept.giveUp()
-	for len(rows) > 0 {
-		writes, pending, err := r.upsertWrites(ctx, ins, rows)
+	for i, p := range rows {
+		w, err := r.upsertWrite(ins, &there[i], p)
 		if err != nil {
-			return 0, finish(err, done, done+len(rows))
+			return nil, 0, err
 		}
-		if r.Tx != nil {
-			for _, w := range writes {
-				b := inserted(w.mut.Value)
-				if w.mut.Expect != datastate.Absent {
-					b = changed(w.mut.Value, r.TS)
-				}
-				if err := r.Tx.put(ins.Table, w.mut.Key, b); err != nil {
-					return 0, err
-				}
-				results = append(results, w.result)
-			}
-			break
+		if w == nil {
+			continue
 		}
-		kept.goOn(writes)
-		written, conflicts, err := r.apply(ctx, ins.Table, writes, false)
-		kept.lose(conflicts)
-		done += len(written)
-		for _, w := range written {
-			results = append(results, w.result)
+		b := inserted(w.mut.Value)
+		if w.mut.Expect != datastate.Absent {
+			b = changed(w.mut.Value, w.mut.ExpectTS)
 		}
+		if err := r.Tx.put(ins.Table, w.mut.Key, b); err != nil {
+			return nil, 0, err
+		}
+		results = append(results, w.returned)
+	}
+	return results, int64(len(results)), nil
+}
+
+// absent leaves out the rows whose keys the transaction sees.
+func (r *Run) absent(ctx context.Context, table *catalog.Table, rows []proposed) ([]proposed, error) {
+	var out []proposed
+	for part := range slices.Chunk(rows, keyBatch) {
+		found, err := r.get(ctx, table, proposedKeys(part))
 		if err != nil {
-			return 0, finish(err, done, done+len(rows))
+			return nil, err
 		}
-		rows = rows[:0:0]
-		for _, c := range conflicts {
-			for _, w := range c.rows {
-				rows = append(rows, pending[w])
+		for i, p := range part {
+			if found[i].Value == nil {
+				out = append(out, p)
 			}
 		}
 	}
-	return int64(len(results)), r.returning(ins.Returning, results)
+	return out, nil
 }
 
-// upsertWrites decides for each row whether it is inserted, updated or left.
-func (r *Run) upsertWrites(ctx context.Context, ins *queryplan.Insert, rows []proposed) ([]*rowWrite, map[*rowWrite]proposed, error) {
+func proposedKeys(rows []proposed) [][]byte {
 	keys := make([][]byte, len(rows))
 	for i, p := range rows {
 		keys[i] = p.key
 	}
-	found, err := r.get(ctx, ins.Table, keys)
+	return keys
+}
+
+// lockProposed locks the keys of rows and returns what is there, for the transaction.
+func (r *Run) lockProposed(ctx context.Context, table *catalog.Table, rows []proposed) ([]kv.Row, error) {
+	there := make([]kv.Row, len(rows))
+	var keys [][]byte
+	for i, p := range rows {
+		if w, own := r.Tx.find(table, p.key); own {
+			there[i] = kv.Row{Key: p.key, Value: w.value}
+			continue
+		}
+		keys = append(keys, p.key)
+	}
+	locked, err := r.lock(ctx, table, keys, lock.Update)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
+	}
+	for i := range there {
+		if there[i].Key == nil {
+			there[i], locked = locked[0], locked[1:]
+		}
+	}
+	return there, nil
+}
+
+// upsertWrites decides for each row whether it is inserted, updated or left.
+func (r *Run) upsertWrites(ctx context.Context, ins *queryplan.Insert, rows []proposed) ([]*rowWrite, error) {
+	found, err := r.get(ctx, ins.Table, proposedKeys(rows))
+	if err != nil {
+		return nil, err
 	}
 	var writes []*rowWrite
-	pending := make(map[*rowWrite]proposed, len(rows))
 	for i, p := range rows {
-		w := insertion(ins.Table, p)
-		if found[i].Value != nil {
-			if w, err = r.conflictUpdate(ins, found[i], p); err != nil {
-				return nil, nil, err
-			}
+		w, err := r.upsertWrite(ins, &found[i], p)
+		if err != nil {
+			return nil, err
 		}
-		if w != nil {
-			writes = append(writes, w)
-			pending[w] = p
+		if w == nil {
+			continue
 		}
+		if err := r.Memory.Grow(w.held()); err != nil {
+			return nil, err
+		}
+		writes = append(writes, w)
 	}
-	return writes, pending, nil
+	return writes, nil
+}
+
+// upsertWrite decides about one row; nil: it stays as it is.
+func (r *Run) upsertWrite(ins *queryplan.Insert, there *kv.Row, p proposed) (*rowWrite, error) {
+	if there.Value == nil {
+		return r.insertion(ins, p)
+	}
+	return r.conflictUpdate(ins, there, p)
 }
 
 // conflictUpdate computes DO UPDATE; nil: the row stays as it is.
-func (r *Run) conflictUpdate(ins *queryplan.Insert, found kv.Row, p proposed) (*rowWrite, error) {
+func (r *Run) conflictUpdate(ins *queryplan.Insert, found *kv.Row, p proposed) (*rowWrite, error) {
 	if ins.Conflict.Set == nil {
 		return nil, nil
 	}
@@ -385,8 +525,9 @@ func (r *Run) conflictUpdate(ins *queryplan.Insert, found kv.Row, p proposed) (*
 	if err != nil {
 		return nil, err
 	}
-	return &rowWrite{result: updated, mut: kv.Mutation{Pool: ins.Table.Pool(), Collection: ins.Table.ID(), Key: p.key, Value: ins.Table.EncodeValue(updated),
-		Expect: datastate.VersionIs, ExpectTS: found.Version}}, nil
+	returned, err := r.returned(ins.Returning, updated)
+	return &rowWrite{returned: returned, mut: kv.Mutation{Pool: ins.Table.Pool(), Collection: ins.Table.ID(), Key: p.key, Value: ins.Table.EncodeValue(updated),
+		Expect: datastate.VersionIs, ExpectTS: found.Version}}, err
 }
 
 // assign computes a row after SET. row may be longer than the table's.
@@ -401,27 +542,3 @@ func (r *Run) assign(table *catalog.Table, set []queryplan.Assignment, row []dat
 	}
 	return updated, checkNotNull(table, updated)
 }
-
-// returning emits the RETURNING list for each row.
-func (r *Run) returning(list []queryplan.Expr, rows [][]datum.Datum) error {
-	if list == nil {
-		return nil
-	}
-	out := make([]datum.Datum, len(list))
-	for _, row := range rows {
-		r.Env.Row = row
-		for i, e := range list {
-			var err error
-			if out[i], err = e.Eval(r.Env); err != nil {
-				return errors.Join(errReturning, err)
-			}
-		}
-		if err := r.Emit(out); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// errReturning marks an error after the rows were written.
-var errReturning = errors.New("the rows were written") //nolint:gochecknoglobals // a sentinel

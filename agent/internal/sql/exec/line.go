@@ -111,7 +111,7 @@ func (r *Run) step(table *catalog.Table, key []byte, row kv.Row, step func(kv.Ro
 		err = checkRow(table, key, w.mut.Value)
 	}
 	if err == nil && w != nil {
-		err = r.Memory.Grow(int64(w.size() + rowBytes(w.result) + perRow))
+		err = r.Memory.Grow(w.held())
 	}
 	if err != nil {
 		return change{err: err}
@@ -219,7 +219,7 @@ func (ln *line) write(ctx context.Context, was *kv.Row, value []byte) (hlc.Times
 	if was.Value != nil {
 		mut.Expect, mut.ExpectTS = datastate.VersionIs, was.Version
 	}
-	o := kv.WriteOptions{OneRange: true, Writer: ln.key.writer, Keep: true, Place: ln.kept}
+	o := kv.WriteOptions{OneRange: true, Writer: ln.key.writer, Keep: true, Yield: true, Place: ln.kept}
 	ln.kept = kv.Place{}
 	return ln.db.Write(ctx, []kv.Mutation{mut}, o)
 }
@@ -265,7 +265,7 @@ func (r *Run) changeOne(ctx context.Context, ch *queryplan.Change, key []byte) (
 		if ok, err := r.accepts(ch.Filter, row); err != nil || !ok {
 			return nil, err
 		}
-		return r.change(ch, found{key: kr.Key, row: row, version: kr.Version})
+		return r.change(ch, &found{key: kr.Key, row: row, version: kr.Version})
 	})
 	return r.one(w, err, ch.Returning)
 }
@@ -273,10 +273,7 @@ func (r *Run) changeOne(ctx context.Context, ch *queryplan.Change, key []byte) (
 // upsertOne runs an INSERT of one row with ON CONFLICT.
 func (r *Run) upsertOne(ctx context.Context, ins *queryplan.Insert, p proposed) (int64, error) {
 	w, err := r.alone(ctx, ins.Table, p.key, func(kr kv.Row) (*rowWrite, error) {
-		if kr.Value == nil {
-			return insertion(ins.Table, p), nil
-		}
-		return r.conflictUpdate(ins, kr, p)
+		return r.upsertWrite(ins, &kr, p)
 	})
 	return r.one(w, err, ins.Returning)
 }
@@ -286,5 +283,5 @@ func (r *Run) one(w *rowWrite, err error, returning []queryplan.Expr) (int64, er
 	if err != nil || w == nil {
 		return 0, err
 	}
-	return 1, r.returning(returning, [][]datum.Datum{w.result})
+	return 1, r.emit(returning, [][]datum.Datum{w.returned})
 }

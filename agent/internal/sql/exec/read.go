@@ -14,6 +14,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
+	"github.com/nodedb/nodedb/agent/internal/txn"
 )
 
 var errEOF = io.EOF //nolint:gochecknoglobals // the sentinel of io
@@ -25,7 +26,12 @@ type Run struct {
 	DB DB
 	Tx *Tx // nil: outside of a transaction
 	// Writer is the number of the user, for what is written outside of a transaction.
+	// Such a statement is one of its own at Level, as Info says, if it takes one.
 	Writer cluster.WriterID
+	Level  txn.Isolation
+	Info   txn.Info
+	// Waiting is for locks.
+	Waiting Waiting
 	// TS is the snapshot to read at; 0: outside of a transaction each read sees
 	// everything acknowledged before it, in one its snapshot is taken at the first read.
 	TS  hlc.Timestamp
@@ -55,9 +61,9 @@ func (r *Run) snapshot(ctx context.Context) (_ hlc.Timestamp, err error) {
 func (r *Run) fixPast(table *catalog.Table, keys [][]byte) {
 	switch {
 	case r.TS != 0 || !r.Reading.Past():
-	case r.Tx != nil && r.Tx.isolation != ReadCommitted:
-		if r.Tx.ts == 0 {
-			r.Tx.ts = r.DB.PastTime(&r.Reading, 0, 0, nil)
+	case r.Tx != nil && r.Tx.level != txn.ReadCommitted:
+		if r.Tx.past == 0 {
+			r.Tx.past = r.DB.PastTime(&r.Reading, 0, 0, nil)
 		}
 	case table == nil:
 		r.TS = r.DB.PastTime(&r.Reading, 0, 0, nil)
@@ -113,6 +119,7 @@ func (r *Run) byKey(ctx context.Context, table *catalog.Table, keys [][]byte, fn
 
 // getAt reads rows by key as of ts, own writes included.
 func (r *Run) getAt(ctx context.Context, table *catalog.Table, keys [][]byte, ts hlc.Timestamp) ([]kv.Row, error) {
+	r.noteKeys(table, keys)
 	if r.Tx == nil || r.Tx.tables[table.ID()] == nil {
 		rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: table.Pool(), Collection: table.ID(), Keys: keys, Memory: r.Memory, Reading: r.Reading})
 		if err != nil {
@@ -143,6 +150,18 @@ func (r *Run) getAt(ctx context.Context, table *catalog.Table, keys [][]byte, ts
 	return out, nil
 }
 
+const serializable = txn.Serializable
+
+// noteKeys notes that rows are read by key.
+func (r *Run) noteKeys(table *catalog.Table, keys [][]byte) {
+	if r.Tx == nil || r.Tx.level != serializable {
+		return
+	}
+	for _, k := range keys {
+		r.Tx.transaction().NoteRead(kv.Point(table.Pool(), table.ID(), k))
+	}
+}
+
 // scan reads rows by span, own writes included.
 func (r *Run) scan(ctx context.Context, table *catalog.Table, req kv.ScanRequest) (Rows, error) {
 	r.fixPast(table, nil)
@@ -157,6 +176,9 @@ func (r *Run) scan(ctx context.Context, table *catalog.Table, req kv.ScanRequest
 	}
 	if own != nil && len(own.rows) > 0 {
 		req.Limit = 0 // own deletions may take rows away
+	}
+	if r.Tx != nil && r.Tx.level == serializable {
+		r.Tx.transaction().NoteRead(kv.Span{Pool: req.Pool, Collection: req.Collection, Start: req.Start, End: req.End})
 	}
 	rows, err := r.DB.Scan(ctx, req)
 	if err != nil {
@@ -226,6 +248,9 @@ func (r *Run) Select(ctx context.Context, s *queryplan.Select) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if s.Lock != nil && s.Table != nil && r.Tx == nil {
+		return r.selectLocked(ctx, s)
+	}
 	p := &projector{run: r, plan: s, limit: limit, offset: offset, out: make([]datum.Datum, max(len(s.Output), 1))}
 	if s.Table == nil {
 		err := p.constant()
@@ -235,7 +260,10 @@ func (r *Run) Select(ctx context.Context, s *queryplan.Select) (int64, error) {
 		return 0, nil
 	}
 	req := kv.ScanRequest{Ordered: s.Ordered, Reverse: s.Reverse}
-	if limit > 0 && s.Filter == nil && !s.Count && limit+offset > 0 {
+	var locks *locker
+	if s.Lock != nil {
+		locks = &locker{p: p, row: make([]datum.Datum, len(s.Table.Columns))}
+	} else if limit > 0 && s.Filter == nil && !s.Count && limit+offset > 0 {
 		req.Limit = limit + offset
 	}
 	row := make([]datum.Datum, len(s.Table.Columns))
@@ -247,17 +275,15 @@ func (r *Run) Select(ctx context.Context, s *queryplan.Select) (int64, error) {
 		if ok, err := r.accepts(s.Filter, row); err != nil || !ok {
 			return true, err
 		}
-		if s.Lock && r.Tx != nil {
-			if err := r.Tx.touch(s.Table, kr, r.TS); err != nil {
-				return false, err
-			}
-		}
 		if s.Count {
 			count++
 			return true, nil
 		}
 		if len(s.Sort) > 0 {
-			return true, p.keep(row)
+			return true, p.keep(row, kr)
+		}
+		if locks != nil {
+			return locks.add(ctx, kr)
 		}
 		return p.row(row)
 	})
@@ -266,7 +292,10 @@ func (r *Run) Select(ctx context.Context, s *queryplan.Select) (int64, error) {
 		_, err = p.emit()
 	}
 	if err == nil && len(s.Sort) > 0 {
-		err = p.sorted()
+		err = p.sorted(ctx, locks)
+	}
+	if err == nil && locks != nil && (limit < 0 || p.emitted < limit) {
+		_, err = locks.flush(ctx)
 	}
 	return p.emitted, err
 }
@@ -291,7 +320,10 @@ type projector struct {
 	kept          []keptRow
 }
 
-type keptRow struct{ keys, row []datum.Datum }
+type keptRow struct {
+	keys, row []datum.Datum
+	stored    kv.Row // of one that is to be locked
+}
 
 // constant emits the row of a SELECT without FROM.
 func (p *projector) constant() error {
@@ -334,7 +366,7 @@ func (p *projector) emit() (more bool, err error) {
 }
 
 // keep stores a row with its sort keys.
-func (p *projector) keep(row []datum.Datum) error {
+func (p *projector) keep(row []datum.Datum, stored kv.Row) error {
 	env := p.run.Env
 	env.Row = row
 	k := keptRow{row: slices.Clone(row), keys: make([]datum.Datum, len(p.plan.Sort))}
@@ -347,12 +379,15 @@ func (p *projector) keep(row []datum.Datum) error {
 	if err := p.run.Memory.Grow(int64(rowBytes(k.row) + rowBytes(k.keys) + perRow)); err != nil {
 		return err
 	}
+	if p.plan.Lock != nil {
+		k.stored = stored
+	}
 	p.kept = append(p.kept, k)
 	return nil
 }
 
-// sorted emits the kept rows in order.
-func (p *projector) sorted() error {
+// sorted emits the kept rows in order, or has them locked first.
+func (p *projector) sorted(ctx context.Context, locks *locker) error {
 	slices.SortStableFunc(p.kept, func(a, b keptRow) int {
 		for i, s := range p.plan.Sort {
 			if c := compareSort(a.keys[i], b.keys[i], s); c != 0 {
@@ -362,7 +397,14 @@ func (p *projector) sorted() error {
 		return 0
 	})
 	for _, k := range p.kept {
-		if more, err := p.row(k.row); err != nil || !more {
+		var more bool
+		var err error
+		if locks != nil {
+			more, err = locks.add(ctx, k.stored)
+		} else {
+			more, err = p.row(k.row)
+		}
+		if err != nil || !more {
 			return err
 		}
 	}

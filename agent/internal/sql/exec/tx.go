@@ -14,34 +14,32 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+	"github.com/nodedb/nodedb/agent/internal/txn"
 )
 
-// maxTxBytes bounds what a transaction buffers: it becomes one command.
-const maxTxBytes = maxRowBytes
+// maxTxBytes bounds what a transaction buffers.
+const maxTxBytes = maxBytes
 
-// Isolation is what a transaction sees of others.
-type Isolation int
-
-// The isolation levels: at ReadCommitted each statement reads a snapshot of its own, at
-// RepeatableRead all statements read one.
-const (
-	ReadCommitted Isolation = iota
-	RepeatableRead
-)
-
-// Tx is a transaction of several statements: snapshots and buffered writes.
+// Tx is a transaction: snapshots, locks and buffered writes.
 type Tx struct {
-	db        DB
-	writer    cluster.WriterID
-	isolation Isolation
-	ts        hlc.Timestamp // 0: no statement has read yet
-	tables    map[cluster.CollectionID]*buffer
-	bytes     int
-	rng       cluster.RangeID // of all writes, 0: none yet
-	memory    *budget.Account // for what is buffered
+	db      DB
+	options TxOptions
+	level   txn.Isolation
+	txn     Transaction   // nil: no statement has needed it yet
+	past    hlc.Timestamp // all statements read at, if they may read the past; 0: they do not
+	tables  map[cluster.CollectionID]*buffer
+	bytes   int
 	// undo is what writes replaced, oldest first, from the first Mark on.
 	undo   []replaced
 	marked bool
+}
+
+// TxOptions are whose a transaction is, and what it may take.
+type TxOptions struct {
+	Writer cluster.WriterID
+	Info   txn.Info
+	// Memory counts what is buffered. It is not closed.
+	Memory *budget.Account
 }
 
 // buffer holds a transaction's writes to one collection.
@@ -54,7 +52,7 @@ type buffer struct {
 type buffered struct {
 	value  []byte // nil: deleted
 	expect datastate.Condition
-	seen   hlc.Timestamp // for NotNewerThan: when the row was read
+	seen   hlc.Timestamp // the version that VersionIs expects
 }
 
 // replaced is what a write took the place of.
@@ -69,36 +67,59 @@ type replaced struct {
 // Mark is a state of a transaction's writes.
 type Mark struct{ undo int }
 
-// NewTx begins a transaction of the user with that number; what it buffers counts
-// in memory.
-func NewTx(db DB, writer cluster.WriterID, memory *budget.Account) *Tx {
-	return &Tx{db: db, writer: writer, tables: map[cluster.CollectionID]*buffer{}, memory: memory}
+// NewTx returns a transaction in which nothing was done yet.
+func NewTx(db DB, o TxOptions) *Tx {
+	return &Tx{db: db, options: o, tables: map[cluster.CollectionID]*buffer{}}
 }
 
-// Begin begins a statement.
-func (t *Tx) Begin(level Isolation) {
-	if t.isolation = level; level == ReadCommitted {
-		t.ts = 0
+// Begin begins a statement. The level is that of the first one.
+func (t *Tx) Begin(level txn.Isolation) {
+	if t.txn == nil {
+		t.level = level
+		return
 	}
+	t.txn.Refresh()
 }
 
-// Close gives back what the transaction holds. It is not to be used after it.
+// transaction is what the statements have the cluster do in.
+func (t *Tx) transaction() Transaction {
+	if t.txn == nil {
+		t.txn = t.db.Begin(t.level, t.options.Info)
+	}
+	return t.txn
+}
+
+// Close gives the locks of the transaction up. It is not to be used after it.
 func (t *Tx) Close() {
-	if t != nil {
-		t.memory.Close()
+	if t != nil && t.txn != nil {
+		t.txn.Rollback()
 	}
 }
 
 // snapshot is the time that the statement reads at.
 func (t *Tx) snapshot(ctx context.Context) (hlc.Timestamp, error) {
-	if t.ts == 0 {
-		ts, err := t.db.Fresh(ctx)
-		if err != nil {
-			return 0, fmt.Errorf("begin snapshot: %w", err)
-		}
-		t.ts = ts
+	if t.past != 0 {
+		return t.past, nil
 	}
-	return t.ts, nil
+	ts, err := t.transaction().Read(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("begin snapshot: %w", err)
+	}
+	return ts, nil
+}
+
+// Wrote reports whether the transaction has anything to commit.
+func (t *Tx) Wrote() bool { return len(t.Tables()) > 0 }
+
+// Tables are those that the transaction has written to.
+func (t *Tx) Tables() []*catalog.Table {
+	var out []*catalog.Table
+	for _, b := range t.tables {
+		if len(b.rows) > 0 {
+			out = append(out, b.table)
+		}
+	}
+	return out
 }
 
 // Mark returns the state of the writes, to which BackTo can go.
@@ -116,23 +137,10 @@ func (t *Tx) BackTo(m Mark) {
 			r.buffer.rows[r.key] = r.was
 		}
 		t.bytes -= r.bytes
-		t.memory.Shrink(r.held)
+		t.options.Memory.Shrink(r.held)
 	}
 	clear(t.undo[m.undo:])
 	t.undo = t.undo[:m.undo]
-	if !t.Wrote() {
-		t.rng = 0
-	}
-}
-
-// Wrote reports whether the transaction has anything to commit.
-func (t *Tx) Wrote() bool {
-	for _, b := range t.tables {
-		if len(b.rows) > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // find returns the buffered write of a key.
@@ -154,19 +162,14 @@ func (t *Tx) put(table *catalog.Table, key []byte, w buffered) error {
 	if err := checkRow(table, key, w.value); err != nil {
 		return err
 	}
-	rng := t.db.RangeOf(table.Pool(), table.ID(), key)
-	if t.rng != 0 && rng != t.rng {
-		return MultiRange()
-	}
 	n, held := len(key)+len(w.value), int64(2*len(key)+len(w.value)+128)
 	if t.bytes+n > maxTxBytes {
 		return &syntax.Error{Code: "54000", Message: fmt.Sprintf("a transaction may write at most %d MiB", maxTxBytes>>20),
-			Hint: "Split it: transactions are limited until they can span ranges."}
+			Hint: "Split it."}
 	}
-	if err := t.memory.Grow(held); err != nil {
+	if err := t.options.Memory.Grow(held); err != nil {
 		return err
 	}
-	t.rng = rng
 	t.bytes += n
 	b, ok := t.tables[table.ID()]
 	if !ok {
@@ -188,27 +191,13 @@ func (t *Tx) put(table *catalog.Table, key []byte, w buffered) error {
 	return nil
 }
 
-// changed is a write of a row that the statement saw at ts.
-func changed(value []byte, ts hlc.Timestamp) buffered {
-	return buffered{value: value, expect: datastate.NotNewerThan, seen: ts}
+// changed is a write of a row that was locked at a version.
+func changed(value []byte, version hlc.Timestamp) buffered {
+	return buffered{value: value, expect: datastate.VersionIs, seen: version}
 }
 
 // inserted is a write of a row that was not there.
 func inserted(value []byte) buffered { return buffered{value: value, expect: datastate.Absent} }
-
-// touch makes COMMIT depend on a row that was read at ts: it is written as it is.
-func (t *Tx) touch(table *catalog.Table, row kv.Row, ts hlc.Timestamp) error {
-	if _, ok := t.find(table, row.Key); ok {
-		return nil
-	}
-	return t.put(table, row.Key, changed(row.Value, ts))
-}
-
-// MultiRange is the error for a transaction that writes to more than one range.
-func MultiRange() error {
-	return &syntax.Error{Code: "0A000", Message: "a transaction can only write rows of one range so far",
-		Hint: "Write the rows in separate statements outside of a transaction, each of which is atomic per range."}
-}
 
 // span returns the buffered keys within [start, end), ascending.
 func (b *buffer) span(start, end []byte) []string {
@@ -222,8 +211,11 @@ func (b *buffer) span(start, end []byte) []string {
 	return out
 }
 
-// Commit writes all or nothing. It returns a *syntax.Error for conflicts.
+// Commit writes all or nothing, and ends the transaction.
 func (t *Tx) Commit(ctx context.Context) error {
+	if t.txn == nil {
+		return nil // nothing was done that needed it
+	}
 	var muts []kv.Mutation
 	var tables []*catalog.Table
 	for _, b := range t.tables {
@@ -233,20 +225,14 @@ func (t *Tx) Commit(ctx context.Context) error {
 			tables = append(tables, b.table)
 		}
 	}
-	if len(muts) == 0 {
-		return nil
-	}
-	_, err := t.db.Write(ctx, muts, kv.WriteOptions{OneRange: true, Writer: t.writer})
-	var multi *kv.MultiRangeError
+	_, err := t.txn.Commit(ctx, muts, t.options.Writer)
 	var failed *kv.ConditionError
+	var conflict *txn.ConflictError
 	switch {
-	case errors.As(err, &multi):
-		return MultiRange()
-	case errors.As(err, &failed) && failed.Mutation < len(muts):
-		if muts[failed.Mutation].Expect == datastate.Absent {
-			return uniqueViolation(tables[failed.Mutation], muts[failed.Mutation].Key)
-		}
-		return errConflict
+	case errors.As(err, &conflict):
+		return conflict
+	case errors.As(err, &failed) && failed.Mutation < len(muts) && muts[failed.Mutation].Expect == datastate.Absent:
+		return uniqueViolation(tables[failed.Mutation], muts[failed.Mutation].Key)
 	case err != nil:
 		return fmt.Errorf("commit: %w", err)
 	}

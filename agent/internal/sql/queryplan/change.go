@@ -19,6 +19,8 @@ type Change struct {
 	Access Access
 	Filter Expr
 	Set    []Assignment
+	// Keys, if not nil, name the rows instead of Access.
+	Keys *LockedKeys
 	// Slow, if not nil, gives the rows instead: all columns of the table, hidden
 	// ones included, then the value of each column in SetColumns.
 	Slow       duck.Prepared
@@ -29,9 +31,6 @@ type Change struct {
 }
 
 func (p *Planner) update(ctx context.Context, s *pg.UpdateStmt, out *Plan) error {
-	if s.GetWithClause() != nil {
-		return syntax.Unsupported("WITH in front of UPDATE", "Use a subquery in the FROM clause.")
-	}
 	table, err := p.target(s.GetRelation())
 	if err != nil {
 		return err
@@ -42,8 +41,14 @@ func (p *Planner) update(ctx context.Context, s *pg.UpdateStmt, out *Plan) error
 		return err
 	}
 	announced := append([]datum.Type(nil), p.params.Types...)
-	err = errSlow
-	if len(s.GetFromClause()) == 0 {
+	locked, err := p.lockedChange(ch, changeSource{alias, s.GetWithClause(), s.GetFromClause(), s.GetWhereClause()}, s.GetTargetList())
+	switch {
+	case locked:
+	case s.GetWithClause() != nil:
+		return syntax.Unsupported("WITH in front of UPDATE", "Use a subquery in the FROM clause.")
+	case len(s.GetFromClause()) > 0:
+		err = errSlow
+	default:
 		err = p.fastChange(ch, alias, s.GetWhereClause(), s.GetTargetList())
 	}
 	if isSlow(err) {
@@ -59,9 +64,6 @@ func (p *Planner) update(ctx context.Context, s *pg.UpdateStmt, out *Plan) error
 }
 
 func (p *Planner) delete(ctx context.Context, s *pg.DeleteStmt, out *Plan) error {
-	if s.GetWithClause() != nil {
-		return syntax.Unsupported("WITH in front of DELETE", "Use a subquery in the USING clause.")
-	}
 	table, err := p.target(s.GetRelation())
 	if err != nil {
 		return err
@@ -69,8 +71,14 @@ func (p *Planner) delete(ctx context.Context, s *pg.DeleteStmt, out *Plan) error
 	ch := &Change{Table: table, Delete: true}
 	alias := s.GetRelation().GetAlias().GetAliasname()
 	announced := append([]datum.Type(nil), p.params.Types...)
-	err = errSlow
-	if len(s.GetUsingClause()) == 0 {
+	locked, err := p.lockedChange(ch, changeSource{alias, s.GetWithClause(), s.GetUsingClause(), s.GetWhereClause()}, nil)
+	switch {
+	case locked:
+	case s.GetWithClause() != nil:
+		return syntax.Unsupported("WITH in front of DELETE", "Use a subquery in the USING clause.")
+	case len(s.GetUsingClause()) > 0:
+		err = errSlow
+	default:
 		err = p.fastChange(ch, alias, s.GetWhereClause(), nil)
 	}
 	if isSlow(err) {

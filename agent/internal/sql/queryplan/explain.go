@@ -49,6 +49,9 @@ func (s *Select) explain() []string {
 	if len(s.Sort) > 0 {
 		lines = append(lines, "  Sort in memory")
 	}
+	if s.Lock != nil {
+		lines = append(lines, "  Lock rows "+s.Lock.String())
+	}
 	if s.Count {
 		lines = append(lines, "  Count")
 	}
@@ -96,7 +99,14 @@ func (c *Change) explain() []string {
 	if c.Slow != nil {
 		return append(lines, "  SQL engine")
 	}
-	lines = append(lines, "  "+c.Access.explain(c.Table))
+	if c.Keys != nil {
+		lines = append(lines, "  Keys of:")
+		for _, l := range c.Keys.Select.explain() {
+			lines = append(lines, "    "+l)
+		}
+	} else {
+		lines = append(lines, "  "+c.Access.explain(c.Table))
+	}
 	if c.Filter != nil {
 		lines = append(lines, "    Filter")
 	}

@@ -36,6 +36,8 @@ type Session struct {
 	// Setting and Set are current_setting and set_config; a nil value is the default.
 	Setting func(name string) (string, bool)
 	Set     func(name string, value *string, local bool) (string, error)
+	// Advisory carries out pg_advisory_lock and its like.
+	Advisory func(a Advisory) (done bool, err error)
 }
 
 // Const is a value known when the statement was compiled.

@@ -60,6 +60,13 @@ func (c *compiler) function(n *pg.FuncCall) (Expr, error) {
 		return nil, errSlow
 	}
 	name := names[len(names)-1].GetString_().GetSval()
+	if a, ok := advisoryFunction(name); ok {
+		args, err := c.exprs(n.GetArgs())
+		if err != nil {
+			return nil, err
+		}
+		return advisoryCall(a, args)
+	}
 	if len(n.GetArgs()) == 0 {
 		if e := nullary(name); e != nil {
 			return e, nil
@@ -94,8 +101,6 @@ func nullary(name string) Expr {
 		}}
 	case "gen_random_uuid":
 		return &fn{typ: datum.UUID, volatile: true, eval: func(*Env, []datum.Datum) (datum.Datum, error) { return randomUUID(), nil }}
-	case "pg_advisory_unlock_all": // nobody has any
-		return sessionText(datum.Text, func(*Session) string { return "" })
 	case "version":
 		return sessionText(datum.Text, func(s *Session) string { return s.Version })
 	case "current_database":

@@ -83,14 +83,13 @@ func (p *Planner) Plan(ctx context.Context, q *syntax.Query) (*Plan, error) {
 // query plans a SELECT: fast if it can be.
 func (p *Planner) query(ctx context.Context, s *pg.SelectStmt, out *Plan) error {
 	announced := append([]datum.Type(nil), p.params.Types...)
-	for _, n := range s.GetLockingClause() {
-		if n.GetLockingClause().GetWaitPolicy() == pg.LockWaitPolicy_LockWaitSkip {
-			return syntax.Unsupported("SKIP LOCKED", "Rows are not locked: a transaction that lost against another fails with 40001.")
-		}
+	if err := refuseLocking(s); err != nil {
+		return err
 	}
 	sel, columns, err := p.fastSelect(s)
 	if isSlow(err) && len(s.GetLockingClause()) > 0 {
-		return syntax.Unsupported("FOR UPDATE of this query", "Lock rows of one collection by simple conditions.")
+		strongest := strongest(s.GetLockingClause())
+		return syntax.Unsupported(strongest.String()+" of this query", "Lock rows of one collection by simple conditions, without joins and subqueries.")
 	}
 	if err == nil {
 		out.Select, out.Columns = sel, columns

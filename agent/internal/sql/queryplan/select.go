@@ -20,10 +20,8 @@ type Select struct {
 	Sort []SortKey
 	// Ordered and Reverse say that the scan gives rows by key.
 	Ordered, Reverse bool
-	Limit, Offset    Expr // int8, nil: none
-	// Lock says that a transaction must not commit if a row that it saw here was
-	// changed by another: FOR UPDATE and its like.
-	Lock bool
+	Limit, Offset    Expr     // int8, nil: none
+	Lock             *Locking // nil: the rows are not locked
 }
 
 // SortKey is one expression of ORDER BY.
@@ -40,13 +38,16 @@ func (p *Planner) fastSelect(s *pg.SelectStmt) (*Select, []Column, error) {
 		s.GetLimitOption() == pg.LimitOption_LIMIT_OPTION_WITH_TIES || len(s.GetFromClause()) > 1 || len(s.GetTargetList()) == 0 {
 		return nil, nil, errSlow
 	}
-	out := &Select{Lock: len(s.GetLockingClause()) > 0}
+	out := &Select{}
 	var from *scope
+	var err error
 	if len(s.GetFromClause()) == 1 {
-		var err error
 		if out.Table, from, err = p.from(s.GetFromClause()[0]); err != nil {
 			return nil, nil, err
 		}
+	}
+	if out.Lock, err = locking(s, from); err != nil {
+		return nil, nil, err
 	}
 	c := p.compiler(from)
 	condition, err := c.where(s.GetWhereClause())
@@ -308,7 +309,13 @@ func (c *compiler) order(s *pg.SelectStmt, out *Select, columns []Column) error 
 	if out.Table == nil || out.Access.ByKey() {
 		return nil
 	}
-	return out.orderByKey()
+	sort := out.Sort
+	err := out.orderByKey()
+	if isSlow(err) && out.Lock != nil { // the slow path locks nothing
+		out.Sort, out.Ordered, out.Reverse = sort, false, false
+		return nil
+	}
+	return err
 }
 
 // sortExpr resolves an item of ORDER BY: an output's name or number first.

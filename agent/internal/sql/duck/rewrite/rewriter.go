@@ -39,7 +39,9 @@ func (r *rewriter) query(s *pg.SelectStmt, parent *scope) (columns, error) {
 	if err := r.with(s.WithClause); err != nil {
 		return columns{}, err
 	}
-	s.LockingClause = nil // the session's business
+	if len(s.LockingClause) > 0 {
+		return columns{}, unsupported(0, "FOR UPDATE or the like in a subquery")
+	}
 	var out columns
 	var err error
 	switch {

@@ -1,0 +1,160 @@
+package sql
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/lock"
+	"github.com/nodedb/nodedb/agent/internal/sql/exec"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
+	"github.com/nodedb/nodedb/agent/internal/txn"
+)
+
+// advisoryKey names an advisory lock, as the key of the row that is locked for it.
+type advisoryKey [9]byte
+
+// newAdvisoryKey encodes a key: one number of 64 bits, or two of 32.
+func newAdvisoryKey(a queryplan.Advisory) (k advisoryKey) {
+	if a.Pair {
+		k[0] = 1
+		binary.BigEndian.PutUint32(k[1:], uint32(a.First))
+		binary.BigEndian.PutUint32(k[5:], uint32(a.Second))
+		return k
+	}
+	binary.BigEndian.PutUint64(k[1:], uint64(a.Number))
+	return k
+}
+
+// advisoryLock is one that the session holds. It has a transaction of its own, which
+// lives as long as somebody in the session wants the lock: when that ends, or the node
+// does, others may have it.
+type advisoryLock struct {
+	txn      exec.Transaction
+	strength lock.Strength
+	// held counts how often the session has it, and how often its transaction does,
+	// exclusively and shared.
+	session, transaction struct{ exclusive, shared int }
+}
+
+func (l *advisoryLock) count(a queryplan.Advisory) *int {
+	held := &l.session
+	if a.Transaction {
+		held = &l.transaction
+	}
+	if a.Shared {
+		return &held.shared
+	}
+	return &held.exclusive
+}
+
+func (l *advisoryLock) wanted() bool {
+	return l.session.exclusive+l.session.shared+l.transaction.exclusive+l.transaction.shared > 0
+}
+
+// advisoryTry is for how long pg_try_advisory_lock waits: a lock that was given up a
+// moment ago may still be on its way.
+const advisoryTry = 50 * time.Millisecond
+
+// maxAdvisory bounds the advisory locks of a session: each is a transaction.
+const maxAdvisory = 10_000
+
+// advisory carries out a call of pg_advisory_lock and its like. done is what those that
+// try and those that unlock return.
+func (s *Session) advisory(ctx context.Context, a queryplan.Advisory) (done bool, err error) {
+	switch {
+	case a.All:
+		s.unlockAdvisory(false)
+		return true, nil
+	case a.Unlock:
+		return s.unlockOne(a), nil
+	}
+	key := newAdvisoryKey(a)
+	l := s.advisories[key]
+	if l == nil {
+		if len(s.advisories) >= maxAdvisory {
+			return false, &Error{Code: "53200", Message: "out of shared memory", Hint: fmt.Sprintf("A session may hold %d advisory locks.", maxAdvisory)}
+		}
+		l = &advisoryLock{txn: s.server.cfg.DB.Begin(txn.ReadCommitted, s.info(s.server.cfg.Now()))}
+	}
+	if done, err = s.takeAdvisory(ctx, l, key, a); err != nil || !done {
+		if !l.wanted() {
+			l.txn.Rollback()
+		}
+		return false, err
+	}
+	*l.count(a)++
+	if s.advisories == nil {
+		s.advisories = map[advisoryKey]*advisoryLock{}
+	}
+	s.advisories[key] = l
+	return true, nil
+}
+
+// takeAdvisory locks what stands for the key, unless the session has that.
+func (s *Session) takeAdvisory(ctx context.Context, l *advisoryLock, key advisoryKey, a queryplan.Advisory) (bool, error) {
+	strength := lock.Update
+	if a.Shared {
+		strength = lock.Share
+	}
+	if l.strength >= strength {
+		return true, nil
+	}
+	timeout := s.settings.duration("lock_timeout")
+	if a.Try {
+		timeout = advisoryTry
+	}
+	l.txn.SetDeadlockTimeout(s.settings.duration("deadlock_timeout"))
+	_, _, err := l.txn.Lock(ctx, txn.LockRequest{Pool: cluster.DefaultPool, Collection: cluster.AdvisoryCollection, Keys: [][]byte{key[:]},
+		Strength: strength, Durable: true, Timeout: timeout})
+	switch {
+	case errors.Is(err, txn.ErrLockNotAvailable) && a.Try:
+		return false, nil
+	case errors.Is(err, txn.ErrLockNotAvailable):
+		return false, &Error{Code: "55P03", Message: "canceling statement due to lock timeout", cause: err}
+	case err != nil:
+		return false, err
+	}
+	l.strength = strength
+	return true, nil
+}
+
+// unlockOne gives up one of a session's locks, if it has it.
+func (s *Session) unlockOne(a queryplan.Advisory) bool {
+	key := newAdvisoryKey(a)
+	l := s.advisories[key]
+	if l == nil || *l.count(a) == 0 {
+		kind := "ExclusiveLock"
+		if a.Shared {
+			kind = "ShareLock"
+		}
+		s.notice("WARNING", "01000", "you don't own a lock of type %s", kind)
+		return false
+	}
+	*l.count(a)--
+	s.dropAdvisory(key, l)
+	return true
+}
+
+// unlockAdvisory gives up all locks of the session, or all of its transaction.
+func (s *Session) unlockAdvisory(transaction bool) {
+	for key, l := range s.advisories {
+		held := &l.session
+		if transaction {
+			held = &l.transaction
+		}
+		held.exclusive, held.shared = 0, 0
+		s.dropAdvisory(key, l)
+	}
+}
+
+// dropAdvisory gives a lock up that nobody wants any more.
+func (s *Session) dropAdvisory(key advisoryKey, l *advisoryLock) {
+	if !l.wanted() {
+		l.txn.Rollback()
+		delete(s.advisories, key)
+	}
+}
