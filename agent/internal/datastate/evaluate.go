@@ -6,6 +6,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/evaluation"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/invariant"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/lock"
 	"github.com/nodedb/nodedb/agent/internal/storage"
@@ -79,7 +80,7 @@ func blocked(by []Blocker) []byte { return EncodeResult(&Result{Outcome: Blocked
 // Evaluate satisfies evaluation.Request. All conditions hold and all Ops are done, or
 // the batch is refused.
 func (b *Batch) Evaluate(rows *storage.Rows, desc *cluster.RangeDescriptor, pending []evaluation.Pending) (d evaluation.Decision, err error) {
-	e := evaluating{machine: b.machine, rows: rows, desc: desc, pending: pending, writer: b.Writer}
+	e := evaluating{machine: b.machine, rows: rows, desc: desc, pending: pending, writer: b.Writer, txn: b.Txn}
 	if hasDuplicates(b.Ops) {
 		return refuse(0, &Result{Outcome: Malformed}), nil
 	}
@@ -120,6 +121,7 @@ type evaluating struct {
 	desc    *cluster.RangeDescriptor
 	pending []evaluation.Pending
 	writer  cluster.WriterID
+	txn     cluster.TxnID // whose request it is; zero: of a statement outside of a transaction
 }
 
 // refuse decides that nothing is done, because of a row.
@@ -197,9 +199,20 @@ func (e *evaluating) check(i int, op *Op) (refusal *Result, found Version, err e
 	return &Result{Outcome: ConditionFailed, Existing: found.Value, ExistingTS: found.TS}, found, nil
 }
 
+// covered reports whether another transaction has an intent on a row: nobody may write
+// it, and no lock table lets anybody come as far as here.
+func (e *evaluating) covered(row []byte) bool {
+	if e.machine == nil {
+		return false
+	}
+	l := e.machine.shown.Load().lockOf(row)
+	return l != nil && l.Intent != nil && l.intentOf(e.txn) == nil
+}
+
 // write is what op writes over the newest version, at a given time or at the command's,
 // what it leaves, and what it adds to the range's counts.
 func (e *evaluating) write(op *Op, found *Version, at hlc.Timestamp) (write, *Version, cluster.Counts) {
+	invariant.Check(!e.covered(op.Row), "row % x is written over an intent of another than %s", op.Row, e.txn)
 	stored := encodeVersion(op, e.writer)
 	leaves := &Version{TS: at, Value: op.Value, Live: op.Kind != Delete, Writer: e.writer, size: int64(len(op.Row) + keys.SuffixLen + len(stored))}
 	if leaves.Live && leaves.Value == nil {

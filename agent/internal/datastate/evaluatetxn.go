@@ -153,7 +153,7 @@ func (c *Commit) Blocked(by []Blocker) []byte { return blocked(by) }
 
 // Evaluate satisfies evaluation.Request.
 func (c *Commit) Evaluate(rows *storage.Rows, desc *cluster.RangeDescriptor, pending []evaluation.Pending) (d evaluation.Decision, err error) {
-	e := evaluating{machine: c.machine, rows: rows, desc: desc, pending: pending, writer: c.Writer}
+	e := evaluating{machine: c.machine, rows: rows, desc: desc, pending: pending, writer: c.Writer, txn: c.Txn}
 	last := len(pending) - 1
 	switch {
 	case hasDuplicates(c.Ops) || txnOf(c.Record) != c.Txn:

@@ -73,6 +73,12 @@ func (m *mirror) Locks(fn func(row []byte, txn cluster.TxnID, record []byte, s l
 	}
 }
 
+// Holds satisfies evaluation.Mirror.
+func (m *mirror) Holds(row []byte, txn cluster.TxnID) bool {
+	l := m.lockOf(row)
+	return l != nil && l.holds(txn)
+}
+
 // Met satisfies evaluation.Mirror.
 func (m *mirror) Met(q *evaluation.Query) (met []evaluation.Intent) {
 	if m.intents == 0 {

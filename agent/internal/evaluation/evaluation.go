@@ -88,7 +88,7 @@ type Decision struct {
 	// Saw is the newest timestamp that the evaluation met; Command comes after it.
 	Saw hlc.Timestamp
 	// Ends are rows on which the transaction's locks end when the answer is given;
-	// EndsAll has all of them end that it has in the range.
+	// EndsAll has all of them end that it has in the range in memory alone.
 	Ends    [][]byte
 	EndsAll bool
 
@@ -105,6 +105,8 @@ type Mirror interface {
 	Len() int
 	// Locks calls fn for each lock and each intent, in the order of rows.
 	Locks(fn func(row []byte, txn cluster.TxnID, record []byte, s lock.Strength))
+	// Holds reports whether a transaction has a lock on a row, or an intent.
+	Holds(row []byte, txn cluster.TxnID) bool
 	// Met returns the intents that a read meets, in the order of rows.
 	Met(q *Query) []Intent
 }

@@ -254,11 +254,18 @@ func (r *Replica) endLocks(p *Proposal) {
 		return
 	}
 	want := p.request.Locks()
-	if p.endsAll {
-		r.evals.locks.Release(lock.ID(want.Txn))
-	} else {
+	if !p.endsAll {
 		r.evals.locks.ReleaseRows(lock.ID(want.Txn), p.ends)
+		return
 	}
+	// What is written down ends when that goes: an intent may be resolved later.
+	shown, ends := r.evaluator.Shown(), [][]byte(nil)
+	for _, row := range r.evals.locks.Held(lock.ID(want.Txn)) {
+		if row := []byte(row); !shown.Holds(row, want.Txn) {
+			ends = append(ends, row)
+		}
+	}
+	r.evals.locks.ReleaseRows(lock.ID(want.Txn), ends)
 }
 
 // findLocks fills the table of a new leader with the locks that are written down.

@@ -52,9 +52,6 @@ func (Planted) leadsDamaged() bool      { return false }
 
 func (Planted) wideChild() bool { return false }
 
-// LooksLate is false.
-func (Planted) LooksLate() bool { return false }
-
 func (Planted) closesAhead() bool    { return false }
 func (Planted) closesApplied() bool  { return false }
 func (Planted) closesUnleased() bool { return false }

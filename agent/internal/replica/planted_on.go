@@ -47,8 +47,6 @@ type Planted struct {
 
 	// ShowEarly has reads miss an intent as soon as the round that resolves it is sealed.
 	ShowEarly bool
-	// MirrorLate has reads look for intents after they have taken their view.
-	MirrorLate bool
 	// SplitUnlocks forgets what transactions have left in a range that is split.
 	SplitUnlocks bool
 	// SumLate has a checksum take in what came after its entry.
@@ -176,9 +174,6 @@ func (p Planted) noPlace() bool           { return p.NoPlace }
 func (p Planted) endlessPlace() bool      { return p.EndlessPlace }
 func (p Planted) takeEnded() bool         { return p.TakeEnded }
 func (p Planted) showEarly() bool         { return p.ShowEarly }
-
-// LooksLate is MirrorLate, for package store.
-func (p Planted) LooksLate() bool { return p.MirrorLate }
 
 func (p Planted) splitUnlocks(d *cluster.RangeDescriptor) *cluster.RangeDescriptor {
 	if !p.SplitUnlocks {
