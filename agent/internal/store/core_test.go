@@ -26,10 +26,10 @@ type coreFixture struct {
 	c    *Core
 	now  time.Time
 	sent int
-	tune func(*Config)
+	tune func(*Config) // nil: nothing is tuned
 }
 
-func newCoreFixture(t testing.TB) *coreFixture { return newTunedFixture(t, func(*Config) {}) }
+func newCoreFixture(t testing.TB) *coreFixture { return newTunedFixture(t, nil) }
 
 func newTunedFixture(t testing.TB, tune func(*Config)) *coreFixture {
 	f := &coreFixture{t: t, fs: storage.NewCrashableFS(), now: time.UnixMilli(1_800_000_000_000), tune: tune}
@@ -70,7 +70,9 @@ func (f *coreFixture) open() {
 	cfg.Boottime = func() time.Duration { return time.Duration(f.now.UnixNano()) }
 	cfg.Jitter = func(limit time.Duration) time.Duration { return limit / 2 }
 	cfg.Machine = func(cluster.RangeDescriptor) replica.StateMachine { return datastate.New() }
-	f.tune(&cfg)
+	if f.tune != nil {
+		f.tune(&cfg)
+	}
 	f.c, err = OpenCore(cfg)
 	f.must(err)
 }
