@@ -48,6 +48,7 @@ type Op struct {
 // row appears twice.
 type Batch struct {
 	machine *Machine // whose mirror it asks; nil: the engine is asked
+	touches [][]byte // set with machine: the leader asks for them again and again
 
 	Writer cluster.WriterID // on whose behalf
 	Ops    []Op

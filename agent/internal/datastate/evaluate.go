@@ -65,7 +65,12 @@ func lockKey(row []byte) []byte {
 
 // Touches returns the rows of the Ops, in their order, and for a transaction the keys of
 // their locks.
-func (b *Batch) Touches() [][]byte { return opRows(b.Ops, b.Txn != (cluster.TxnID{})) }
+func (b *Batch) Touches() [][]byte {
+	if b.machine != nil {
+		return b.touches
+	}
+	return opRows(b.Ops, b.Txn != (cluster.TxnID{}))
+}
 
 // Locks satisfies evaluation.Request.
 func (b *Batch) Locks() evaluation.Locks {

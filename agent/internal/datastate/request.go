@@ -252,7 +252,7 @@ func Grows(data []byte, s gate.Support) bool {
 	return slices.ContainsFunc(ops, func(op Op) bool { return op.Kind == Put })
 }
 
-func (b *Batch) of(m *Machine)    { b.machine = m }
+func (b *Batch) of(m *Machine)    { b.touches, b.machine = b.Touches(), m }
 func (p *Prewrite) of(m *Machine) { p.machine = m }
 func (c *Commit) of(m *Machine)   { c.machine = m }
 func (r *Resolve) of(m *Machine)  { r.machine = m }
