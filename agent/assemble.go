@@ -224,7 +224,7 @@ func (n *Node) refused(err *transport.RefusedError) {
 func (n *Node) openStore() (func() error, error) {
 	cfg := store.DefaultConfig()
 	cfg.Node, cfg.Engine, cfg.Clock, cfg.Sender, cfg.Logger = n.id.Node, n.engine, n.clock, n.transport, n.part("store")
-	cfg.Planted = planted()
+	cfg.Planted = planted().Planted
 	cfg.ElectionTicks = int(n.cfg.ElectionTimeout / cfg.Tick)
 	cfg.StallTicks = int(n.cfg.DiskStall / cfg.Tick)
 	cfg.Boottime, cfg.Jitter = boottime.Now, rand.N[time.Duration]

@@ -2,7 +2,15 @@
 
 package agent
 
-import "github.com/nodedb/nodedb/agent/internal/replica"
+import (
+	"github.com/nodedb/nodedb/agent/internal/replica"
+	"github.com/nodedb/nodedb/agent/internal/txn"
+)
+
+type plantedFaults struct {
+	replica.Planted
+	Txn txn.Planted
+}
 
 // planted is nothing: only builds with the tag planted have faults to plant.
-func planted() replica.Planted { return replica.Planted{} }
+func planted() plantedFaults { return plantedFaults{} }

@@ -9,15 +9,22 @@ import (
 	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/replica"
+	"github.com/nodedb/nodedb/agent/internal/txn"
 )
 
 // plantedVariable names the faults that are planted in this process: fields of
-// replica.Planted, such as FreeLatchEarly or Lease.OneShort, separated by commas.
+// replica.Planted, such as FreeLatchEarly or Lease.OneShort, and of txn.Planted, such as
+// Txn.SkipRefresh, separated by commas.
 const plantedVariable = "NODEDB_TEST_PLANT"
+
+type plantedFaults struct {
+	replica.Planted
+	Txn txn.Planted
+}
 
 // planted returns what a test has planted in a real process, to prove that trials
 // find it.
-func planted() (p replica.Planted) {
+func planted() (p plantedFaults) {
 	names := os.Getenv(plantedVariable)
 	if names == "" {
 		return p

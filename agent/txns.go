@@ -22,7 +22,8 @@ const askTimeout = 500 * time.Millisecond
 // before the ranges that it opens.
 func (n *Node) makeTransactions() {
 	n.txns = txn.New(txn.Config{
-		Self: n.id.Node, Start: startOf(n.nonce), Clock: n.clock, Cleanup: n.memory.cleanups,
+		Planted: planted().Txn,
+		Self:    n.id.Node, Start: startOf(n.nonce), Clock: n.clock, Cleanup: n.memory.cleanups,
 		Fresh: func(ctx context.Context) (hlc.Timestamp, error) { return n.db.Fresh(ctx) },
 		Ask: func(ctx context.Context, to cluster.NodeID, payload []byte) ([]byte, error) {
 			if n.suspects(to) {
