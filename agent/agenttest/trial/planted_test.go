@@ -14,8 +14,13 @@ func TestTrialsFindPlantedBugs(t *testing.T) {
 		{"FreeLatchEarly", "numbers", "none", ""},
 		{"NoLatch", "registers", "none", ""},
 		{"Lease.OneShort", "registers", "cut,pause", ""},
+		{"Txn.SkipPrewrite", "bank", "none", "read committed"},
+		{"Txn.IgnoreIntents", "bank", "none", "repeatable read"},
+		{"Txn.SkipRefresh", "writeskew", "none", "serializable"},
+		{"Txn.SkipRefresh", "predicates", "none", "serializable"},
+		{"Txn.SkipRefresh", "lists", "none", "serializable"},
 	} {
-		t.Run(c.bug, func(t *testing.T) {
+		t.Run(c.bug+"/"+c.workload, func(t *testing.T) {
 			t.Setenv("NODEDB_TEST_PLANT", c.bug)
 			const tries = 4
 			for seed := range uint64(tries) {
