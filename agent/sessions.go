@@ -55,8 +55,23 @@ func (s *sqlSessions) Blockers() []operation.Blocker {
 	return out
 }
 
-// sessions are the SQL sessions of this node.
+// sessions are the SQL sessions of this node, with which of them wait for locks.
 func (n *Node) sessions() []cluster.Session {
+	out := n.sqlSessions()
+	blocked := map[uint32]bool{}
+	for _, t := range n.txns.List() {
+		if len(t.WaitsFor) > 0 {
+			blocked[t.Info.PID] = true
+		}
+	}
+	for i := range out {
+		out[i].Blocked = out[i].State == cluster.SessionActive && blocked[out[i].PID]
+	}
+	return out
+}
+
+// sqlSessions are the same as SQL has them.
+func (n *Node) sqlSessions() []cluster.Session {
 	if srv := n.sql.Load(); srv != nil {
 		return srv.Sessions()
 	}

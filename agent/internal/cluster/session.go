@@ -30,6 +30,7 @@ type Session struct {
 	// TransactionAt is when its transaction began; zero: it is in none.
 	TransactionAt time.Time `json:"transactionAt,omitzero"`
 	Isolation     string    `json:"isolation,omitempty"` // of the transaction
+	Blocked       bool      `json:"blocked,omitempty"`   // its statement waits for locks of another transaction
 }
 
 // Busy is since when its transaction, or the statement that it runs outside of one,

@@ -266,7 +266,10 @@ func (in *Input) activity() []row {
 			number, _ := strconv.Atoi(port) // of an address that was one
 			r["client_addr"], r["client_port"] = host, number
 		}
-		if s.State != cluster.SessionActive {
+		switch {
+		case s.Blocked:
+			r["wait_event_type"], r["wait_event"] = "Lock", "transactionid"
+		case s.State != cluster.SessionActive:
 			r["wait_event_type"], r["wait_event"] = "Client", "ClientRead"
 		}
 		out = append(out, r)
