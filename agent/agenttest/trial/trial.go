@@ -3,7 +3,6 @@ package trial
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -13,8 +12,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/nodedb/nodedb/agent/agenttest"
 	"github.com/nodedb/nodedb/agent/agenttest/checker"
@@ -71,9 +68,6 @@ func Try(t *testing.T, o Options) map[string][]checker.Finding {
 		t.Fatal(err)
 	}
 	c := agenttest.Start(t, agenttest.Options{Ranges: o.Ranges})
-	if ws = able(t, c, ws); len(ws) == 0 {
-		t.Skip("none of the workloads can be tried on such a cluster")
-	}
 	m := &nemesis{t: t, c: c, rng: rand.New(rand.NewPCG(o.Seed, 0)), done: map[string]int{}} //nolint:gosec // a seed that can be repeated
 	ctx, cancel := context.WithTimeout(t.Context(), o.For+settle+agenttest.StartTimeout)
 	defer cancel()
@@ -102,35 +96,6 @@ func Try(t *testing.T, o Options) map[string][]checker.Finding {
 	compare(t, c, m)
 	t.Logf("faults: %s", counts(m.done))
 	return wrong
-}
-
-// able leaves of workloads those that clusters can do before there are serializable
-// transactions over several ranges.
-func able(t *testing.T, c *agenttest.Cluster, ws []workload.Workload) []workload.Workload {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), agenttest.StartTimeout)
-	defer cancel()
-	conn, err := c.Node(1).Connect(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(ctx) }()
-	for _, s := range []string{"CREATE TABLE able (k int8 PRIMARY KEY)", "BEGIN ISOLATION LEVEL SERIALIZABLE", "INSERT INTO able SELECT i FROM generate_series(1, 40) AS g(i)", "COMMIT"} {
-		if _, err = conn.Exec(ctx, s); err != nil {
-			break
-		}
-	}
-	var pg *pgconn.PgError
-	switch {
-	case err == nil:
-		return ws
-	case !errors.As(err, &pg) || pg.Code != "0A000":
-		t.Fatal(err)
-	}
-	t.Logf("without bank, ledger, lists, writeskew, predicates: %v", err)
-	return slices.DeleteFunc(ws, func(w workload.Workload) bool {
-		return slices.Contains([]string{"bank", "ledger", "lists", "writeskew", "predicates"}, w.Name())
-	})
 }
 
 // levelOf is the level of a workload's transactions.
