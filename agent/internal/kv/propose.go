@@ -248,8 +248,10 @@ func (w *write) send(ctx context.Context, g *group, batch *datastate.Batch) (hlc
 			if err := w.db.cfg.Resolver.Blocked(ctx, res.By); err != nil {
 				return 0, err
 			}
-			// Another command, in the place of that one: nobody overtakes it meanwhile.
-			cmd.InPlaceOf = cmd.ID
+			// Another command, in the place of the first one: the leader knows it by that.
+			if cmd.InPlaceOf == [16]byte{} {
+				cmd.InPlaceOf = cmd.ID
+			}
 			continue
 		}
 		err = resultError(res, g)
