@@ -92,6 +92,7 @@ trial-planted: checked
 
 test-long: build trial trial-planted ## long simulations, trials of ten minutes, fuzzing and fault suites; for a person
 	$(GO) test -tags 'invariants long' -count 1 -timeout 90m ./agent/internal/sim/...
+	$(GO) test -tags long -count 1 -timeout 60m -run TestAMillionUpdates ./agent/agenttest
 	$(GO) test -count 1 -timeout 60m -run TestRandomHistories ./agent/internal/placement -placement.histories 100000
 	$(GO) test -tags 'invariants planted nextversion' -count 1 -timeout 30m -run Planted -v ./agent/internal/sim/... ./agent/internal/operation/ ./agent/internal/store/ ./agent/internal/budget/ ./agent/internal/admission/
 	$(MAKE) fuzz FUZZTIME=45s

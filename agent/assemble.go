@@ -16,6 +16,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/boottime"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/garbage"
 	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/gossip"
 	"github.com/nodedb/nodedb/agent/internal/kv"
@@ -71,6 +72,7 @@ func (n *Node) assemble() (closeAll func(), err error) {
 	n.handler.register(n.lockMethods())
 	n.handler.register(n.caKeyMethods())
 	n.handler.register(n.debugMethods())
+	n.handler.register(n.garbageMethods())
 	return closeAll, nil
 }
 
@@ -238,6 +240,8 @@ func (n *Node) openStore() (func() error, error) {
 	n.heardOut = make(chan struct{})
 	cfg.OnHeard = func() { close(n.heardOut) }
 	cfg.OnFatal, cfg.Check = n.storeFailed, n.checkCommand
+	n.garbage = garbage.NewKeeper(&n.snapshots, time.Now)
+	cfg.Garbage = n.garbagePolicy
 	cfg.Snapshots, cfg.Messages, cfg.DiskFree = n.memory.snapshots, n.memory.raft, n.diskFree
 	s, err := store.Open(cfg)
 	if errors.Is(err, gate.ErrNewer) {
@@ -308,7 +312,7 @@ func (n *Node) openKV() (func() error, error) {
 		Awake: awake,
 		Self:  n.id.Node, Store: n.store, Caller: &watched{n.transport, n}, Clock: n.clock, Table: n.table, Meter: &n.meter,
 		Resolver: n.txns, Peers: n.others, Suspect: n.suspects, Active: n.versions.Active,
-		Requests: n.memory.requests, Reads: n.memory.reads, ViewAge: n.cfg.ViewAge,
+		Requests: n.memory.requests, Reads: n.memory.reads, ViewAge: n.cfg.ViewAge, Snapshots: &n.snapshots,
 		ClosedLag: func() time.Duration { return n.machine.View().Settings.ClosedLag() },
 		Kept:      func() time.Duration { return n.machine.View().Settings.GCTTL() },
 	})

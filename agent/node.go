@@ -32,6 +32,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/boottime"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/connlimit"
+	"github.com/nodedb/nodedb/agent/internal/garbage"
 	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/gossip"
 	"github.com/nodedb/nodedb/agent/internal/health"
@@ -98,6 +99,8 @@ type Node struct {
 	transport *transport.Transport
 	store     *store.Store
 	db        *kv.DB
+	snapshots garbage.Snapshots // that readers here have open
+	garbage   *garbage.Keeper
 	meta      *meta.Meta
 	gossip    *gossip.Gossip
 	peers     *peers.Peers

@@ -101,6 +101,7 @@ func (n *Node) components() []lifecycle.Component {
 		{Name: "coordinator", Run: n.runCoordinator},
 		{Name: "registration", Run: n.register},
 		{Name: "cluster version", Run: n.followVersion},
+		{Name: "garbage", Run: n.askGateways},
 		{Name: "drainer", Run: n.drainer.Run},
 		{Name: "SQL worker", Run: n.runDuck},
 		{Name: "audit anchor", Run: n.anchorAudit},

@@ -85,6 +85,7 @@ func TestCollectionsAreSeenAtOnce(t *testing.T) {
 		}
 	}
 	t.Run("Transactions", func(t *testing.T) { transactions(t, c) })
+	c.collectsGarbage(conns[0], conns[1])
 }
 
 // TestKillEachNodeInTurnLosesNothing kills nodes that lead ranges, the second one while

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/budget"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/garbage"
 	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/routing"
@@ -69,6 +70,9 @@ type Config struct {
 
 	// Resolver gets requests on that meet what transactions have left; nil: they fail.
 	Resolver Resolver
+
+	// Snapshots is told which times are being read; nil: nobody is.
+	Snapshots *garbage.Snapshots
 
 	// Meter, if set, counts what is read.
 	Meter *Meter

@@ -128,6 +128,7 @@ const (
 	codeDiskFull
 	codeDamaged
 	codeIntents
+	codeTooOld
 )
 
 // writeError encodes what err means to a gateway.
@@ -141,6 +142,7 @@ func writeError(w *writer, err error) {
 		damaged   *store.DamagedError
 		clock     *ClockError
 		intents   *store.IntentsError
+		tooOld    *store.TooOldError
 	)
 	switch {
 	case err == nil:
@@ -176,6 +178,10 @@ func writeError(w *writer, err error) {
 	case errors.As(err, &intents):
 		w.byte(codeIntents)
 		writeIntents(w, intents)
+	case errors.As(err, &tooOld):
+		w.byte(codeTooOld)
+		w.ts(tooOld.TS)
+		w.ts(tooOld.Threshold)
 	case errors.Is(err, store.ErrTooLarge):
 		w.byte(codeTooLarge)
 	case errors.Is(err, store.ErrDiskFull):
@@ -219,6 +225,8 @@ func readError(r *reader) error {
 		return &store.DamagedError{Range: cluster.RangeID(r.Uvarint()), Cause: errors.New(r.text())}
 	case codeIntents:
 		return readIntents(r)
+	case codeTooOld:
+		return &store.TooOldError{TS: r.ts(), Threshold: r.ts()}
 	case codeTooLarge:
 		return store.ErrTooLarge
 	case codeDiskFull:

@@ -23,6 +23,10 @@ type freshRound struct {
 	err  error
 }
 
+// Hold keeps what can be read at ts from being collected, until release is called or
+// the snapshot is older than the setting snapshot_max_age says.
+func (d *DB) Hold(ts hlc.Timestamp) (release func()) { return d.cfg.Snapshots.Hold(ts) }
+
 // Fresh returns a timestamp at or after every commit that any node acknowledged
 // before the call: it asks the other nodes' clocks, once for all callers that
 // wait. Nodes that do not answer, or are in doubt, are left out; what

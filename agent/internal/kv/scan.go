@@ -67,8 +67,9 @@ type RowIterator struct {
 	merge  *pieceMerge    // of an ordered scan, once it began
 	inputs []*pieceSource // of an ordered scan
 
-	held  atomic.Int64  // bytes of req.Memory
-	freed chan struct{} // holds one token when held has shrunk
+	held    atomic.Int64  // bytes of req.Memory
+	freed   chan struct{} // holds one token when held has shrunk
+	release func()        // of the snapshot
 }
 
 // rowBatch is one chunk on its way to the caller.
@@ -102,6 +103,7 @@ func (d *DB) Scan(ctx context.Context, req ScanRequest) (*RowIterator, error) {
 		it.left = req.Limit
 	}
 	it.ctx, it.cancel = context.WithCancelCause(ctx)
+	it.release = d.Hold(req.TS)
 	if req.Ordered {
 		it.startOrdered()
 	} else {
@@ -158,6 +160,7 @@ func (it *RowIterator) Next(ctx context.Context) ([]Row, error) {
 func (it *RowIterator) Close() {
 	it.cancel(errClosed)
 	it.wg.Wait()
+	it.release()
 	it.req.Memory.Shrink(it.held.Swap(0))
 }
 

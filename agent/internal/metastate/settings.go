@@ -10,9 +10,12 @@ import (
 
 // The cluster settings that this version knows.
 const (
-	SettingDeadAfter    = "dead_after"    // how long a node is dead before its replicas are re-created; default 5m
-	SettingGCTTL        = "gc_ttl"        // how long old versions of rows are kept; default 1h
-	SettingSnapshotRate = "snapshot_rate" // snapshot bytes per second and node; default 33554432
+	SettingDeadAfter = "dead_after" // how long a node is dead before its replicas are re-created; default 5m
+	SettingGCTTL     = "gc_ttl"     // how long old versions of rows are kept; default 1h
+	// SettingSnapshotMaxAge is how long an open snapshot keeps what it reads from being
+	// collected; default 6h.
+	SettingSnapshotMaxAge = "snapshot_max_age"
+	SettingSnapshotRate   = "snapshot_rate" // snapshot bytes per second and node; default 33554432
 	// SettingSplitLoad is the rows read and written per second from which on a range
 	// is split at the key that halves its load; 0: never; default 2500.
 	SettingSplitLoad = "split_load_threshold"
@@ -56,6 +59,11 @@ const (
 // more than they carry.
 const minRangeMaxBytes = 64 << 10
 
+// MinGCTTL is how long old versions are kept at least: gateways are asked for their open
+// snapshots each five seconds (package garbage), and one that is begun meanwhile must not
+// be too old already.
+const MinGCTTL = 10 * time.Second
+
 // MinSnapshotRate is the least rate of snapshots, in bytes per second.
 const MinSnapshotRate = 1 << 16
 
@@ -67,6 +75,11 @@ func (s Settings) DeadAfter() time.Duration { return s.duration(SettingDeadAfter
 
 // GCTTL is how long old versions of rows are kept.
 func (s Settings) GCTTL() time.Duration { return s.duration(SettingGCTTL, time.Hour) }
+
+// SnapshotMaxAge is how long an open snapshot keeps what it reads from being collected.
+func (s Settings) SnapshotMaxAge() time.Duration {
+	return s.duration(SettingSnapshotMaxAge, 6*time.Hour)
+}
 
 // SnapshotRate is the limit of snapshot bytes per second and node.
 func (s Settings) SnapshotRate() uint64 {
@@ -153,7 +166,11 @@ func ValidateSetting(name, value string) error {
 	switch name {
 	case settingReplicas, "replicas":
 		return fmt.Errorf("%s is no setting: replicas belong to a pool; ALTER POOL %s SET replicas = %s", name, cluster.DefaultPoolName, orThree(value))
-	case SettingDeadAfter, SettingGCTTL:
+	case SettingGCTTL:
+		if d, err := time.ParseDuration(value); err != nil || d < MinGCTTL {
+			return fmt.Errorf("%s must be a duration of at least %s, such as 1h, not %q", name, MinGCTTL, value)
+		}
+	case SettingDeadAfter, SettingSnapshotMaxAge:
 		if d, err := time.ParseDuration(value); err != nil || d < time.Second {
 			return fmt.Errorf("%s must be a duration of at least 1s, such as 5m, not %q", name, value)
 		}

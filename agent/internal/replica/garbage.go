@@ -29,6 +29,8 @@ type GarbagePolicy struct {
 	Keep hlc.Timestamp
 	// Every is how long garbage may wait for others, to be collected with them.
 	Every time.Duration
+	// Ask, if it is set, says that Keep is not certain, and is called for it to become so.
+	Ask func()
 }
 
 const (
@@ -120,6 +122,10 @@ func (r *Replica) CollectGarbage(p GarbagePolicy) {
 	}
 	if g.search.Threshold == 0 {
 		if !r.garbageDue(p) {
+			return
+		}
+		if p.Ask != nil {
+			p.Ask()
 			return
 		}
 		r.Wake()

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/evaluation"
+	"github.com/nodedb/nodedb/agent/internal/garbage"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 	"github.com/nodedb/nodedb/agent/internal/store"
@@ -15,13 +16,11 @@ import (
 // still, so that what was read a short while before can be looked at once more.
 func (w *World) garbage() replica.GarbagePolicy {
 	at := min(w.now, w.cfg.Duration-w.quiet())
-	keep := hlc.New(epoch.Add(at - w.cfg.GCTTL))
-	if at < w.cfg.GCTTL {
-		keep = 0
-	}
+	var oldest hlc.Timestamp
 	if s := w.scanner; s != nil && s.now != nil && s.now.at < s.now.read.to && w.now < s.now.until {
-		keep = min(keep, s.now.read.ts)
+		oldest = s.now.read.ts
 	}
+	keep := garbage.Rules{TTL: w.cfg.GCTTL}.Keep(hlc.New(epoch.Add(at)), oldest, w.cfg.PlantedGarbage)
 	w.kept = max(w.kept, keep)
 	return replica.GarbagePolicy{Keep: keep, Every: 300 * time.Millisecond}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/garbage"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	ops "github.com/nodedb/nodedb/agent/internal/operation"
@@ -35,14 +36,15 @@ func TestPlantedBugsAreFound(t *testing.T) {
 	const condemned = "has an honest disk and is refused"
 	for name, bug := range map[string]struct {
 		replica.Planted
-		ops   ops.Planted
-		scan  kv.Planted
-		data  datastate.Planted
-		clock hlc.Planted
-		txn   txn.Planted
-		tune  func(*Config)
-		says  []string // of the error that finds it, one of them; empty: any
-		extra func(*World)
+		ops     ops.Planted
+		scan    kv.Planted
+		data    datastate.Planted
+		garbage garbage.Planted
+		clock   hlc.Planted
+		txn     txn.Planted
+		tune    func(*Config)
+		says    []string // of the error that finds it, one of them; empty: any
+		extra   func(*World)
 	}{
 		"log without sync":                      {Planted: replica.Planted{SkipSync: true}},
 		"one lane for all":                      {Planted: replica.Planted{OneLane: true}, tune: crowded, says: []string{"into a flood", "in a flood", "of a flood"}},
@@ -53,7 +55,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"a latch is free before its time":       {Planted: replica.Planted{FreeLatchEarly: true}, says: []string{linear, counts, impossible}},
 		"a new leader evaluates too early":      {Planted: replica.Planted{EvaluateUnready: true}, says: []string{linear, counts, impossible}},
 		"what a former leader evaluated counts": {Planted: replica.Planted{ProposeVoid: true}},
-		"a refusal is not confirmed":            {Planted: replica.Planted{RefuseUnconfirmed: true}, says: []string{linear}},
+		"a refusal is not confirmed":            {Planted: replica.Planted{RefuseUnconfirmed: true}, tune: echoes, says: []string{linear}},
 		"nobody keeps a place":                  {Planted: replica.Planted{NoPlace: true}, tune: hotRow, says: []string{unfair}},
 		"a place never ends":                    {Planted: replica.Planted{EndlessPlace: true}, tune: hotRow, says: []string{turn, "it is used"}},
 		"a place is taken after its end":        {Planted: replica.Planted{TakeEnded: true}, tune: hotRow, says: []string{"was added", unfair}},
@@ -99,6 +101,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"one voter becomes two":                 {ops: ops.Planted{Plan: placement.Planted{EvenVoters: true}}, tune: grown, says: []string{"has no leader at the end", "whose disk is lost", "has the voters"}},
 		"a checksum takes in what came later":   {Planted: replica.Planted{SumLate: true}, says: []string{diverged}},
 		"garbage goes without a threshold":      {data: datastate.Planted{ThresholdKept: true}, tune: collects, says: []string{wasRead}},
+		"garbage goes though it is being read":  {garbage: garbage.Planted{IgnoreReaders: true}, tune: collects, says: []string{"is too old"}},
 		"the newest version is garbage":         {data: datastate.Planted{NewestGoes: true}, tune: collects, says: []string{wasRead, linear, counts, impossible}},
 		"a range is not asked before a commit":  {txn: txn.Planted{SkipPrewrite: true}, tune: banked, says: []string{bankrupt, "holds"}},
 		"a commit before its ranges agree":      {txn: txn.Planted{CommitEarly: true}, tune: banked, says: []string{bankrupt, "holds"}},
@@ -115,7 +118,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 				if bug.tune != nil {
 					bug.tune(&cfg)
 				}
-				cfg.Planted, cfg.PlantedOps, cfg.PlantedScan, cfg.PlantedData, cfg.PlantedClock = bug.Planted, bug.ops, bug.scan, bug.data, bug.clock
+				cfg.Planted, cfg.PlantedOps, cfg.PlantedScan, cfg.PlantedData, cfg.PlantedGarbage, cfg.PlantedClock = bug.Planted, bug.ops, bug.scan, bug.data, bug.garbage, bug.clock
 				cfg.PlantedTxn = bug.txn
 				if bug.extra != nil {
 					cfg.Extra = bug.extra

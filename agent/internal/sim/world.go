@@ -12,6 +12,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/garbage"
 	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
@@ -49,6 +50,8 @@ type Config struct {
 	PlantedVersions gate.Planted
 	// PlantedData holds faults that tests plant in the state machines of data ranges.
 	PlantedData datastate.Planted
+	// PlantedGarbage holds faults that tests plant in what is taken for garbage.
+	PlantedGarbage garbage.Planted
 	// PlantedScan holds faults that tests plant in the leader's part of a scan.
 	PlantedScan kv.Planted
 	// PlantedClock holds faults that tests plant in what nodes take for the time.

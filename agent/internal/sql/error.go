@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/admission"
 	"github.com/nodedb/nodedb/agent/internal/budget"
@@ -164,6 +165,7 @@ func storeError(err error) *Error {
 	var deadlock *txn.DeadlockError
 	var clock *kv.ClockError
 	var damaged *store.DamagedError
+	var tooOld *store.TooOldError
 	switch {
 	case errors.As(err, &ambiguous):
 		return &Error{Code: "40003", Message: "it is not known whether the statement was applied", cause: err,
@@ -180,6 +182,10 @@ func storeError(err error) *Error {
 	case errors.Is(err, store.ErrOverloaded):
 		return &Error{Code: "53200", Message: "a node that has rows of this statement has no room for more requests", cause: err,
 			Hint: "Nothing was written. Try again later, or run fewer statements at once; nodedbctl check tells which node it is."}
+	case errors.As(err, &tooOld):
+		return &Error{Code: "72000", Message: "snapshot too old", cause: err,
+			Detail: "It is of " + tooOld.TS.Time().UTC().Format(time.RFC3339) + "; rows as they were before " + tooOld.Threshold.Time().UTC().Format(time.RFC3339) + " may be gone.",
+			Hint:   "Begin the transaction again, or ask for a later time. The setting gc_ttl says how long old versions are kept, snapshot_max_age how long open transactions hold them."}
 	case errors.As(err, &damaged):
 		return &Error{Code: "XX001", Message: "the disk of the node that leads rows of this statement does not give them back, and no other node can lead them", cause: err,
 			Hint: "Nothing was written. nodedbctl check names the node and the range: start the other nodes that hold it."}

@@ -91,6 +91,9 @@ func (f *fakeDB) PastTime(*kv.Reading, cluster.PoolID, cluster.CollectionID, [][
 	return f.ts
 }
 
+// Hold does nothing: nothing is collected.
+func (f *fakeDB) Hold(hlc.Timestamp) func() { return func() {} }
+
 func (f *fakeDB) RangeOf(_ cluster.PoolID, c cluster.CollectionID, key []byte) cluster.RangeID {
 	return cluster.RangeID(2 + keys.VShardOf(c, key)/f.span)
 }

@@ -18,6 +18,8 @@ type DB interface {
 	// Begin begins a transaction.
 	Begin(level txn.Isolation, info txn.Info) Transaction
 	Fresh(ctx context.Context) (hlc.Timestamp, error)
+	// Hold keeps what can be read at ts from being collected until release is called.
+	Hold(ts hlc.Timestamp) (release func())
 	Get(ctx context.Context, req kv.GetRequest) ([]kv.Row, error)
 	Scan(ctx context.Context, req kv.ScanRequest) (Rows, error)
 	// PastTime is the time for all of a statement that may read the past: by what the

@@ -44,6 +44,15 @@ type Run struct {
 	Emit func(row []datum.Datum) error
 	// Memory is asked before the statement holds more; nil: there is no bound.
 	Memory *budget.Account
+
+	release func() // of what Pin holds; nil: nothing
+}
+
+// Close ends the statement.
+func (r *Run) Close() {
+	if r.release != nil {
+		r.release()
+	}
 }
 
 // snapshot returns the timestamp of reads, 0 outside of a transaction. It stays the
@@ -438,5 +447,6 @@ func (r *Run) Pin(ctx context.Context) error {
 		return fmt.Errorf("begin snapshot: %w", err)
 	}
 	r.TS = ts
+	r.release = r.DB.Hold(ts)
 	return nil
 }

@@ -29,6 +29,8 @@ type Tx struct {
 	past    hlc.Timestamp // all statements read at, if they may read the past; 0: they do not
 	tables  map[cluster.CollectionID]*buffer
 	bytes   int
+	held    hlc.Timestamp // is kept from being collected, until release; 0: none is
+	release func()
 	// undo is what writes replaced, oldest first, from the first Mark on.
 	undo   []replaced
 	marked bool
@@ -91,7 +93,11 @@ func (t *Tx) transaction() Transaction {
 
 // Close gives the locks of the transaction up. It is not to be used after it.
 func (t *Tx) Close() {
-	if t != nil && t.txn != nil {
+	if t == nil {
+		return
+	}
+	t.hold(0)
+	if t.txn != nil {
 		t.txn.Rollback()
 	}
 }
@@ -99,13 +105,29 @@ func (t *Tx) Close() {
 // snapshot is the time that the statement reads at.
 func (t *Tx) snapshot(ctx context.Context) (hlc.Timestamp, error) {
 	if t.past != 0 {
+		t.hold(t.past)
 		return t.past, nil
 	}
 	ts, err := t.transaction().Read(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("begin snapshot: %w", err)
 	}
+	t.hold(ts)
 	return ts, nil
+}
+
+// hold keeps what can be read at ts from being collected, and nothing else any more.
+func (t *Tx) hold(ts hlc.Timestamp) {
+	if ts == t.held {
+		return
+	}
+	if t.release != nil {
+		t.release()
+	}
+	t.held, t.release = ts, nil
+	if ts != 0 {
+		t.release = t.db.Hold(ts)
+	}
 }
 
 // Wrote reports whether the transaction has anything to commit.
@@ -120,6 +142,14 @@ func (t *Tx) Tables() []*catalog.Table {
 		}
 	}
 	return out
+}
+
+// letGo ends the snapshot.
+func (t *Tx) letGo() {
+	if t.release != nil {
+		t.release()
+	}
+	t.ts, t.release = 0, nil
 }
 
 // Mark returns the state of the writes, to which BackTo can go.
