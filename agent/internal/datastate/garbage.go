@@ -94,13 +94,23 @@ type Garbage struct {
 	Threshold hlc.Timestamp
 	// Collected is the time up to which nothing that was garbage is left.
 	Collected hlc.Timestamp
+	// Late is the earliest time at which a transaction wrote later than the entries that
+	// follow it: what it hides is garbage from there on. 0: none did.
+	Late hlc.Timestamp
+}
+
+// wrote notes a version that has its transaction's time, not its entry's.
+func (g *Garbage) wrote(ts hlc.Timestamp) {
+	if g.Late == 0 || ts < g.Late {
+		g.Late = ts
+	}
 }
 
 // TakeGarbage returns what commands have said since it was called last; zero: nothing.
-func (m *Machine) TakeGarbage() (threshold, collected hlc.Timestamp) {
+func (m *Machine) TakeGarbage() (threshold, collected, late hlc.Timestamp) {
 	g := m.passed
 	m.passed = Garbage{}
-	return g.Threshold, g.Collected
+	return g.Threshold, g.Collected, g.Late
 }
 
 // Passed tells the threshold of the range, for requests that compare with what was:

@@ -91,7 +91,7 @@ func TestGarbage(t *testing.T) {
 		first, second := hlc.Timestamp(100+rng.IntN(100)), hlc.Timestamp(250+rng.IntN(150))
 		limit := 1 + rng.IntN(40)
 		sweep(t, m, e, 0, first, limit)
-		if threshold, collected := m.TakeGarbage(); threshold != first || collected != first {
+		if threshold, collected, _ := m.TakeGarbage(); threshold != first || collected != first {
 			t.Fatalf("seed %d: threshold %s, collected %s after a pass at %s", seed, threshold, collected, first)
 		}
 		look("after a pass", first, true)
@@ -187,7 +187,22 @@ func TestGarbageElsewhere(t *testing.T) {
 	b := e.NewWriteBatch()
 	defer func() { _ = b.Close() }()
 	_, applied, err := m.Write(b, desc, 20, (&command{garbage: g}).encode())
-	if threshold, _ := m.TakeGarbage(); err != nil || applied || threshold != 0 || !b.Empty() {
+	if threshold, _, _ := m.TakeGarbage(); err != nil || applied || threshold != 0 || !b.Empty() {
 		t.Errorf("applied %v, threshold %s, %v", applied, threshold, err)
+	}
+}
+
+// TestLateVersionsAreLookedFor: a version that a transaction writes at an older time says
+// so, for the next pass to look there again.
+func TestLateVersionsAreLookedFor(t *testing.T) {
+	e, m := open(t), New()
+	b := e.NewWriteBatch()
+	defer func() { _ = b.Close() }()
+	c := &command{effects: true, at: []writeAt{{testRow(16, 1), 12, encodeVersion(&Op{Kind: Put, Value: []byte("x")}, 0)}, {testRow(16, 2), 15, encodeVersion(&Op{Kind: Put, Value: []byte("x")}, 0)}}}
+	if _, applied, err := m.Write(b, desc, 20, c.encode()); err != nil || !applied {
+		t.Fatalf("applied %v, %v", applied, err)
+	}
+	if _, _, late := m.TakeGarbage(); late != 12 {
+		t.Errorf("the earliest is %s, want 12", late)
 	}
 }

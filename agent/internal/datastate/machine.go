@@ -186,6 +186,7 @@ func (m *Machine) writeEffects(w storage.Writer, desc *cluster.RangeDescriptor, 
 		if err := m.writeVersion(w, desc, c.at[i].row, c.at[i].ts, c.at[i].stored); err != nil {
 			return fmt.Errorf("write row %d at %s: %w", i, c.at[i].ts, err)
 		}
+		m.passed.wrote(c.at[i].ts)
 	}
 	for i := range c.locks {
 		if err := m.writeLock(w, ts, &c.locks[i]); err != nil {

@@ -14,8 +14,9 @@ import (
 // Collector is satisfied by a StateMachine whose old versions can be collected.
 type Collector interface {
 	// TakeGarbage returns the threshold, and up to where all is collected, that commands
-	// have said since it was called last; 0: nothing.
-	TakeGarbage() (threshold, collected hlc.Timestamp)
+	// have said since it was called last, and the earliest time of the versions that they
+	// wrote at times of before; 0: nothing.
+	TakeGarbage() (threshold, collected, late hlc.Timestamp)
 	// Passed tells what the range's threshold is: reads below it are refused.
 	Passed(threshold hlc.Timestamp)
 	// Collect looks for garbage. It depends on its arguments alone, and any goroutine may
@@ -38,7 +39,7 @@ const (
 	// about a millisecond, in which the range does nothing else.
 	garbageBatch = 1024
 	// garbageSlack is how much further back a pass looks than the one before has come: a
-	// transaction writes its rows at its own time, a while after the entries that follow.
+	// transaction may have written at an older time while that was under way.
 	garbageSlack = 5 * time.Minute
 	// garbagePatience is how long a range in which little is dead waits, in
 	// GarbagePolicy.Every.
@@ -131,7 +132,7 @@ func (r *Replica) CollectGarbage(p GarbagePolicy) {
 		r.Wake()
 		from := r.garbageBound()
 		g.search = evaluation.Search{From: from.Add(-garbageSlack), Threshold: p.Keep, Limit: garbageBatch}
-		if from == 0 || g.search.From > from {
+		if from == 0 || g.search.From > from { // of the begin of time
 			g.search.From = 0
 		}
 		g.found = false
@@ -239,8 +240,12 @@ func (r *Replica) takeGarbage() {
 	if !ok {
 		return
 	}
-	threshold, collected := c.TakeGarbage()
+	threshold, collected, late := c.TakeGarbage()
 	r.decoded.Collected = max(r.decoded.Collected, collected)
+	if late != 0 { // what it hides a pass would leave out, that begins where the last has come
+		r.decoded.Collected = min(r.decoded.Collected, late-1)
+		r.garbage.scanned = min(r.garbage.scanned, late-1)
+	}
 	if threshold > r.decoded.Threshold {
 		r.decoded.Threshold = threshold
 		r.leased.pass(threshold)
