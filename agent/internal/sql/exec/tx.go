@@ -144,14 +144,6 @@ func (t *Tx) Tables() []*catalog.Table {
 	return out
 }
 
-// letGo ends the snapshot.
-func (t *Tx) letGo() {
-	if t.release != nil {
-		t.release()
-	}
-	t.ts, t.release = 0, nil
-}
-
 // Mark returns the state of the writes, to which BackTo can go.
 func (t *Tx) Mark() Mark {
 	t.marked = true
