@@ -9,6 +9,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/store"
 )
 
 // cleanup is what is left of a transaction that has ended.
@@ -19,7 +20,8 @@ type cleanup struct {
 	commitTS hlc.Timestamp
 	rows     [][]byte
 	bytes    int64
-	failed   int // times
+	failed   int  // times
+	late     bool // its commit was taken back, and may still arrive
 }
 
 const (
@@ -30,6 +32,10 @@ const (
 	// cleans it up.
 	cleanupTries = 60
 	cleanupPause = 5 * time.Second
+	// lateAge is how long the record of a commit that was taken back stays: a commit that
+	// arrives later is refused by its age. The command that deletes the record moves the
+	// age of its range on, by steps of 5 s; the rest is for clocks that differ.
+	lateAge = store.IDAge + 10*time.Second
 )
 
 // cleanUp has a transaction that has ended be cleaned up in the background, or here if too
@@ -94,7 +100,20 @@ func (m *Manager) clean(c *cleanup) {
 	if c.record == nil {
 		return
 	}
-	// Nothing rests on the record any more. An error leaves it behind; that harms nobody.
+	if c.late {
+		m.cfg.Go(func() {
+			if m.cfg.Sleep(m.ctx, lateAge) == nil {
+				m.forgetRecord(c)
+			}
+		})
+		return
+	}
+	m.forgetRecord(c)
+}
+
+// forgetRecord deletes a record that nothing rests on any more. An error leaves it
+// behind; that harms nobody.
+func (m *Manager) forgetRecord(c *cleanup) {
 	_, _, _ = m.at(m.ctx, c.record, &datastate.Forget{Txn: c.id, Record: c.record})
 }
 

@@ -394,6 +394,7 @@ func (c *commit) settle(cause error) (hlc.Timestamp, error) {
 		case err == nil && r.Status == datastate.TxnCommitted:
 			return r.TS, nil
 		case err == nil && r.Status == datastate.TxnAborted:
+			c.t.takenBack()
 			return 0, &ConflictError{Reason: "its commit had no answer in time and was taken back"}
 		}
 		if c.m.cfg.Now()-begun > settlePatience || c.m.cfg.Sleep(c.m.ctx, 200*time.Millisecond) != nil {

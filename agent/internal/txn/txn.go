@@ -41,6 +41,7 @@ type Txn struct {
 	state    State
 	snapshot hlc.Timestamp // 0: none yet
 	record   []byte        // where others look for what became of it; nil: nobody knows of it
+	late     bool          // its commit was taken back, and may still arrive
 	// locked has the rows that may be locked: those that were asked for. true: by a
 	// record of the range.
 	locked        map[string]bool
@@ -113,7 +114,7 @@ func (t *Txn) end(s State, commitTS hlc.Timestamp, laid [][]byte, err error) {
 		return
 	}
 	t.state, t.commitTS, t.waits = s, commitTS, nil
-	c := &cleanup{txn: t, commitTS: commitTS, rows: laid, record: t.record}
+	c := &cleanup{txn: t, commitTS: commitTS, rows: laid, record: t.record, late: t.late}
 	durable := len(laid) > 0
 	written := make(map[string]bool, len(laid))
 	for _, row := range laid {
@@ -138,6 +139,13 @@ func (t *Txn) end(s State, commitTS hlc.Timestamp, laid [][]byte, err error) {
 		t.m.count(func(st *Stats) { st.Committed++ })
 	}
 	t.m.cleanUp(c)
+}
+
+// takenBack notes that a commit of the transaction may be on its way for ever so long.
+func (t *Txn) takenBack() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.late = true
 }
 
 // lockedRows are the rows of locked, in order. t.mu is held.

@@ -251,6 +251,40 @@ func TestCommitWithoutAnswer(t *testing.T) {
 	}
 }
 
+// TestCommitArrivesLate: a commit that was taken back finds the record that says so, for
+// as long as a range would take it.
+func TestCommitArrivesLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel(t, 2, 4)
+		is := m.apart(t, 2)
+		var late *kv.Call
+		m.hook = func(c *kv.Call, after bool) error {
+			if at(c) != "Commit" || after || late != nil {
+				return nil
+			}
+			late = &kv.Call{Range: c.Range, Request: c.Request}
+			return &store.AmbiguousError{Cause: errors.New("no answer")}
+		}
+		_, err := m.managers[1].Begin(ReadCommitted, Info{}).Commit(t.Context(), []kv.Mutation{put(is[0], "1"), put(is[1], "1")}, 0)
+		var conflict *ConflictError
+		if !errors.As(err, &conflict) {
+			t.Fatalf("commit: %v", err)
+		}
+		time.Sleep(store.IDAge)
+		m.mu.Lock()
+		res := m.evaluate(late)
+		m.mu.Unlock()
+		if res.Outcome != datastate.Aborted {
+			t.Errorf("the late commit: outcome %d", res.Outcome)
+		}
+		m.want(t, m.managers[2], m.clock.Now(), is, "", "")
+		time.Sleep(lateAge)
+		if m.left() != "" {
+			t.Errorf("left: %s", m.left())
+		}
+	})
+}
+
 func TestLocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newModel(t, 2, 4)
