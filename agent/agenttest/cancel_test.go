@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 )
@@ -19,6 +20,7 @@ func TestSessionsAreSeenAndEnded(t *testing.T) {
 	c := Start(t, Options{Nodes: 2, Replicas: 1})
 	t.Run("CancelThroughAnotherNode", func(t *testing.T) { cancelThroughAnotherNode(t, c) })
 	t.Run("Operator", func(t *testing.T) { operatorEndsSessions(t, c) })
+	t.Run("WhoBlocksWhom", func(t *testing.T) { whoBlocksWhom(t, c) })
 }
 
 // cancelThroughAnotherNode sends the cancel request of a session to the other node, as
@@ -138,5 +140,72 @@ func operatorEndsSessions(t *testing.T, c *Cluster) {
 		if out := c.Ctl(strings.Fields(args)...); !strings.Contains(out, want) {
 			t.Errorf("%s does not say %s:\n%s", args, want, out)
 		}
+	}
+}
+
+// whoBlocksWhom has a session on n1 wait for a row that one on n2 has changed, finds who
+// is in the way on either node, and ends that session: the other goes on.
+func whoBlocksWhom(t *testing.T, c *Cluster) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var conns []*pgx.Conn
+	for n := 1; n <= 2; n++ {
+		conn, err := c.Node(n).Connect(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close(context.Background()) }()
+		conns = append(conns, conn)
+	}
+	waiter, holder := conns[0], conns[1]
+	for _, s := range []string{"CREATE TABLE accounts (id int8 PRIMARY KEY, n int8)", "INSERT INTO accounts VALUES (1, 7)", "BEGIN", "UPDATE accounts SET n = 8 WHERE id = 1"} {
+		if _, err := holder.Exec(ctx, s); err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := waiter.Exec(ctx, "BEGIN; UPDATE accounts SET n = n + 1 WHERE id = 1; COMMIT")
+		done <- err
+	}()
+	held, waits := float64(holder.PgConn().PID()), float64(waiter.PgConn().PID())
+	Eventually(t, 30*time.Second, "the wait is seen", func() error {
+		txns, err := c.List("transactions", "--blocked")
+		if err != nil {
+			return err
+		}
+		if len(txns) != 2 || txns[0]["pid"] != held || txns[1]["pid"] != waits || txns[1]["state"] != "waiting" || txns[0]["locks"] == 0.0 {
+			return fmt.Errorf("transactions %v", txns)
+		}
+		for _, of := range []struct {
+			txn  map[string]any
+			list string
+			pid  float64
+		}{{txns[0], "blocks", waits}, {txns[1], "waitsFor", held}} {
+			refs, _ := of.txn[of.list].([]any)
+			if len(refs) != 1 || refs[0].(map[string]any)["pid"] != of.pid {
+				return fmt.Errorf("%s: %v", of.list, refs)
+			}
+		}
+		return nil
+	})
+	var locks, events int
+	other, err := c.Node(2).Connect(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close(context.Background()) }()
+	row := other.QueryRow(ctx, `SELECT count(*) FILTER (WHERE granted AND pid = $1) + count(*) FILTER (WHERE NOT granted AND pid = $2),
+		(SELECT count(*) FROM pg_stat_activity WHERE pid = $2 AND wait_event_type = 'Lock') FROM pg_locks`, int64(held), int64(waits))
+	if err := row.Scan(&locks, &events); err != nil || locks != 2 || events != 1 {
+		t.Errorf("SQL tells of %d locks and %d waits, %v; want 2 and 1", locks, events, err)
+	}
+	c.Ctl("sessions", "cancel", fmt.Sprint(holder.PgConn().PID()), "--terminate")
+	if err := <-done; err != nil {
+		t.Errorf("who waited: %v", err)
+	}
+	var n int
+	if err := other.QueryRow(ctx, "SELECT n FROM accounts WHERE id = 1").Scan(&n); err != nil || n != 8 {
+		t.Errorf("the row is %d, %v; want 8: the ended transaction is rolled back", n, err)
 	}
 }
