@@ -243,6 +243,11 @@ func (w *write) send(ctx context.Context, g *group, batch *datastate.Batch) (hlc
 		case res.Outcome == datastate.WrongRange && res.FailedOp < len(batch.Ops):
 			w.db.learnSpan(ctx, batch.Ops[res.FailedOp].Row, g.id)
 		case res.Outcome == datastate.Blocked && w.opts.Yield:
+			place := Place{Range: g.id, By: cmd.ID}
+			if cmd.InPlaceOf != [16]byte{} {
+				place.By = cmd.InPlaceOf
+			}
+			go w.db.GiveUp(context.WithoutCancel(ctx), place) // who goes another way waits behind it; ends with its one attempt
 			return 0, &BlockedError{}
 		case res.Outcome == datastate.Blocked && w.db.cfg.Resolver != nil:
 			if err := w.db.cfg.Resolver.Blocked(ctx, res.By); err != nil {

@@ -152,6 +152,23 @@ func (t *Table) Blockers(id ID, row []byte, s Strength, w *Waiter) (by []Blocker
 	return by
 }
 
+// Holders returns who keeps id from a lock if it may go before all that wait for the row
+// and hold nothing there.
+func (t *Table) Holders(id ID, row []byte, s Strength) (by []Blocker) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ln := t.rows[string(row)]
+	if ln == nil {
+		return nil
+	}
+	for _, h := range ln.holders {
+		if h.id != id && s.Conflicts(h.strength) {
+			by = append(by, Blocker{h.id, t.record(h.id, ln)})
+		}
+	}
+	return by
+}
+
 // record is what is known of a blocker in a line. t.mu is held.
 func (t *Table) record(id ID, ln *line) []byte {
 	if o := t.held[id]; o != nil {

@@ -71,6 +71,7 @@ type evaluated struct {
 	waits    bool          // refused over what another request leaves, whose fate is open
 	again    bool          // refused so that it may be asked anew
 	repeats  bool          // without an entry it needs no record
+	placed   bool          // it has taken a place over: nobody has locked its rows since that was kept
 	answered bool
 	lockWait
 }
@@ -106,7 +107,7 @@ func (r *Replica) standInLine(p *Proposal) {
 		rows = nil
 	}
 	l := r.takeOver(p, rows)
-	if l == nil {
+	if p.placed = l != nil; !p.placed {
 		var err error
 		if l, err = r.evals.latches.Acquire(rows, p); err != nil {
 			r.answer(p, Outcome{Err: ErrOverloaded})

@@ -87,7 +87,7 @@ func (r *Replica) passLocks(p *Proposal) bool {
 		if w != nil && w.Row() != string(row) {
 			w = nil
 		}
-		by := t.Blockers(id, row, want.Strength, w)
+		by := r.inTheWay(p, id, row, want.Strength, w)
 		switch {
 		case len(by) == 0:
 			if want.Take {
@@ -112,6 +112,16 @@ func (r *Replica) passLocks(p *Proposal) bool {
 	}
 	r.leaveLocks(p)
 	return true
+}
+
+// inTheWay returns who keeps a request from the lock of a row. One that comes in a place
+// goes before all who wait for the row, as who held its lock would: the request whose
+// place it is was ahead of them, and they would have it lose as often as they come back.
+func (r *Replica) inTheWay(p *Proposal, id lock.ID, row []byte, s lock.Strength, w *lock.Waiter) []lock.Blocker {
+	if p.placed {
+		return r.evals.locks.Holders(id, row, s)
+	}
+	return r.evals.locks.Blockers(id, row, s, w)
 }
 
 func (r *Replica) leaveLatch(p *Proposal) {
@@ -212,22 +222,38 @@ func (r *Replica) tickLocks() {
 			told = append(told, p)
 		}
 	}
-	var ended []*keptWait
-	for _, k := range s.kept {
-		if k.ticks--; k.ticks <= 0 {
-			ended = append(ended, k)
-		}
-	}
 	slices.SortFunc(told, func(a, b *Proposal) int { return cmp.Compare(a.seq, b.seq) })
-	slices.SortFunc(ended, func(a, b *keptWait) int { return cmp.Compare(a.seq, b.seq) })
-	for _, k := range ended {
-		maps.DeleteFunc(s.kept, func(_ keptLock, x *keptWait) bool { return x == k })
-		r.evals.locks.Leave(k.waiter)
-	}
+	r.endKept(func(_ keptLock, k *keptWait) bool {
+		k.ticks--
+		return k.ticks <= 0
+	})
 	for _, p := range told {
 		r.tellWaiting(p)
 	}
 	r.evaluateGranted()
+}
+
+// endKept ends some of the places that are kept, in the order in which they began.
+func (r *Replica) endKept(which func(keptLock, *keptWait) bool) {
+	var ended []*keptWait
+	maps.DeleteFunc(r.evals.waits.kept, func(key keptLock, k *keptWait) bool {
+		ends := which(key, k)
+		if ends {
+			ended = append(ended, k)
+		}
+		return ends
+	})
+	slices.SortFunc(ended, func(a, b *keptWait) int { return cmp.Compare(a.seq, b.seq) })
+	for _, k := range ended {
+		r.evals.locks.Leave(k.waiter)
+	}
+}
+
+// giveUpLocks ends the places that are kept for one who has gone another way.
+func (r *Replica) giveUpLocks(id lock.ID) {
+	if len(r.evals.waits.kept) > 0 {
+		r.endKept(func(key keptLock, _ *keptWait) bool { return key.txn == id })
+	}
 }
 
 // tellWaiting answers one that waits, and keeps its place.
@@ -288,12 +314,7 @@ func (r *Replica) forgetLocks() {
 // narrowLocks ends the locks of rows that the range has given away.
 func (r *Replica) narrowLocks() {
 	r.evals.locks.Remove(func(row string) bool { return !keys.Owns(r.desc, []byte(row)) })
-	for key, k := range r.evals.waits.kept {
-		if !keys.Owns(r.desc, []byte(key.row)) {
-			delete(r.evals.waits.kept, key)
-			r.evals.locks.Leave(k.waiter)
-		}
-	}
+	r.endKept(func(key keptLock, _ *keptWait) bool { return !keys.Owns(r.desc, []byte(key.row)) })
 }
 
 // LockTable is what transactions hold, and wait for, while this replica leads. It may be

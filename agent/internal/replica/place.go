@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/latch"
+	"github.com/nodedb/nodedb/agent/internal/lock"
 )
 
 const (
@@ -102,11 +103,12 @@ func (r *Replica) takeOver(p *Proposal, rows [][]byte) *latch.Latch {
 	return nil
 }
 
-// giveUpPlace ends the place that somebody needs no more.
+// giveUpPlace ends the place that somebody needs no more, in the lines of locks, too.
 func (r *Replica) giveUpPlace(p *Proposal) {
 	if l := r.evals.places.take(p.InPlaceOf); l != nil {
 		l.Release()
 	}
+	r.giveUpLocks(lock.ID(p.InPlaceOf))
 	p.answer(Outcome{})
 }
 

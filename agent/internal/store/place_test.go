@@ -5,6 +5,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/lock"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 )
 
@@ -210,4 +211,48 @@ func TestASplitVoidsARefusal(t *testing.T) {
 	}
 	f.want(4, datastate.WrongRange)
 	f.want(5, datastate.WrongRange)
+}
+
+// TestAPlaceGoesBeforeLocks: transactions lock a row, write it and come again, so that
+// somebody always waits for its lock. A statement beside them is written after those that
+// were ahead of it when it came, and after nobody twice.
+func TestAPlaceGoesBeforeLocks(t *testing.T) {
+	const txns = 4
+	f := newPlaceFixture(t)
+	is, next := &datastate.Result{ExistingTS: f.answers[1].ExistingTS}, uint64(100)
+	ask := func(req encoder) uint64 {
+		next++
+		f.askFor(2, next, req)
+		return next
+	}
+	var line []uint64 // transactions in the order in which they came; their requests
+	requests := map[uint64]uint64{}
+	begin := func(n uint64) {
+		line, requests[n] = append(line, n), ask(locking(n, lock.Update, "a"))
+	}
+	for n := range uint64(txns) {
+		begin(n + 1)
+	}
+	mine := uint64(10)
+	f.ask(mine, &replica.Proposal{Keep: true}, on("a", "mine", is))
+	f.run()
+	turns := 0
+	for ; turns < 3*txns && f.answers[mine] == nil; turns++ {
+		n := line[0]
+		line = line[1:]
+		f.want(requests[n], datastate.Applied)
+		txn, _ := txnOf(n)
+		f.want(ask(rawBatch{Txn: txn, Ops: []datastate.Op{putOp("a", "theirs")}}), datastate.Applied)
+		begin(n + txns)
+		if r := f.answers[mine]; r != nil && r.Outcome == datastate.ConditionFailed {
+			mine++
+			f.ask(mine, &replica.Proposal{Keep: true, InPlaceOf: f.id(mine - 1)}, on("a", "mine", r))
+			f.run()
+		}
+	}
+	f.want(mine, datastate.Applied)
+	if turns != txns {
+		t.Errorf("%d turns of others went first, want those %d that were there", turns, txns)
+	}
+	f.want(requests[line[0]], datastate.Applied) // who waited goes on
 }

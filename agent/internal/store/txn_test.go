@@ -235,3 +235,20 @@ func TestLocksAreShown(t *testing.T) {
 		t.Errorf("locks %q, want %q", got, want)
 	}
 }
+
+// TestAKeptLockIsGivenUp: who was told that others are in its way, and goes another way,
+// is in nobody's way until its place ends by itself.
+func TestAKeptLockIsGivenUp(t *testing.T) {
+	f := newPlaceFixture(t)
+	f.askFor(2, 2, locking(1, lock.Update, "a"))
+	f.ask(3, &replica.Proposal{}, putOp("a", "3"))
+	f.run()
+	f.ticks(6)
+	f.want(3, datastate.Blocked)
+	f.askFor(2, 4, locking(2, lock.Update, "a"))
+	f.askFor(2, 5, ending(1, "a"))
+	f.want(4, 0)
+	f.ask(6, &replica.Proposal{InPlaceOf: f.id(3)})
+	f.run()
+	f.want(4, datastate.Applied)
+}
