@@ -214,6 +214,20 @@ func (n *Node) LogTail(lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
+// LogWith returns the lines of the node's log that contain text.
+func (n *Node) LogWith(text string) (out []string) {
+	b, err := os.ReadFile(n.logPath())
+	if err != nil {
+		return []string{err.Error()}
+	}
+	for line := range strings.Lines(string(b)) {
+		if strings.Contains(line, text) {
+			out = append(out, strings.TrimSpace(line))
+		}
+	}
+	return out
+}
+
 func (n *Node) logPath() string { return n.Dir + ".log" }
 
 func (c *Cluster) ca() *x509.CertPool {

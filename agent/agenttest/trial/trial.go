@@ -94,8 +94,22 @@ func Try(t *testing.T, o Options) map[string][]checker.Finding {
 		}
 	}
 	compare(t, c, m)
+	causes(t, m)
 	t.Logf("faults: %s", counts(m.done))
 	return wrong
+}
+
+// causes tells what is behind the internal errors that clients were told of, and those
+// that they went away from.
+func causes(t *testing.T, m *nemesis) {
+	t.Helper()
+	const most = 5 // of a node: the same happens often
+	for _, n := range m.members() {
+		lines := append(n.LogWith("statement failed inside"), n.LogWith("statement panicked")...)
+		for _, line := range lines[:min(len(lines), most)] {
+			t.Errorf("%s: one of %d internal errors: %s", n.Name, len(lines), line)
+		}
+	}
 }
 
 // levelOf is the level of a workload's transactions.

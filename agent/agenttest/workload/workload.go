@@ -163,6 +163,9 @@ func (r *Run) Check() ([]history.Op, []checker.Finding) {
 		if o.Error == errMissing.Error() {
 			found = append(found, checker.Finding{Name: "row missing", What: fmt.Sprintf("T%d did not find a row that is always there", o.ID), Ops: []history.Op{o}})
 		}
+		if strings.Contains(o.Error, "SQLSTATE "+internal) {
+			found = append(found, checker.Finding{Name: "internal error", What: fmt.Sprintf("T%d was told of a fault in the node: faults around it have codes of their own", o.ID), Ops: []history.Op{o}})
+		}
 	}
 	return ops, found
 }
@@ -335,6 +338,10 @@ func (x *Tx) One(ctx context.Context, sql string, args ...any) ([]int64, error) 
 
 // Note adds steps: what is asked before it is sent, what is found after.
 func (x *Tx) Note(steps ...history.Step) { x.steps = append(x.steps, steps...) }
+
+// internal is the code of what the node did not expect: no client is to see it, whatever
+// fails around it.
+const internal = "XX000"
 
 // certain are the codes, or classes, of answers that say that a statement had no
 // effect: 40003 is not among them, nor is whatever ends a session.

@@ -37,6 +37,21 @@ func TestWhatIsKnownOfAnAnswer(t *testing.T) {
 	}
 }
 
+// TestNoClientSeesInternalErrors: an answer with XX000 is a finding, of whatever workload.
+func TestNoClientSeesInternalErrors(t *testing.T) {
+	all, err := Named("longfork")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for code, want := range map[string]int{"XX000": 1, "40001": 0, "08006": 0} {
+		r := &Run{W: all[0], Record: history.NewRecorder(), cfg: Config{Level: "serializable"}}
+		r.Record.Done(r.Record.Call(1, "n1", "read", "serializable"), history.Fail, &pgconn.PgError{Severity: "ERROR", Code: code, Message: "internal error"})
+		if _, found := r.Check(); len(found) != want {
+			t.Errorf("%s: %v", code, found)
+		}
+	}
+}
+
 func TestWorkloadsHaveNames(t *testing.T) {
 	all, err := Named("all")
 	if err != nil {

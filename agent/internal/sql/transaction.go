@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/hlc"
@@ -211,9 +212,9 @@ func onOff(v *bool) string {
 func (s *Session) asModes(name, value string) (m syntax.TransactionModes, ok bool, err error) {
 	switch name {
 	case "transaction_isolation":
-		m.Isolation, err = s.checked("default_transaction_isolation", value)
+		m.Isolation, err = s.checkedMode(name, value)
 	case "transaction_read_only", "transaction_deferrable":
-		if value, err = s.checked("default_"+name, value); err != nil {
+		if value, err = s.checkedMode(name, value); err != nil {
 			return m, true, err
 		}
 		on := value == "on"
@@ -226,9 +227,12 @@ func (s *Session) asModes(name, value string) (m syntax.TransactionModes, ok boo
 	return m, true, err
 }
 
-func (s *Session) checked(name, value string) (string, error) {
-	out, err := s.settings.check(name, value)
+// checkedMode checks the value of a mode, which is one of the default for it. The error
+// names what was asked for.
+func (s *Session) checkedMode(name, value string) (string, error) {
+	out, err := s.settings.check("default_"+name, value)
 	if err != nil {
+		err.Message = strings.Replace(err.Message, "default_"+name, name, 1)
 		return "", err
 	}
 	return out, nil

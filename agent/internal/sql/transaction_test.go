@@ -272,7 +272,9 @@ func TestModes(t *testing.T) {
 		{"begin isolation level repeatable read read only; commit and chain", "show transaction_isolation", "repeatable read\nSHOW"},
 		{"begin isolation level repeatable read read only; select 1/0; commit and chain", "delete from t", "25006 cannot execute DELETE in a read-only transaction"},
 		{"begin read only; rollback and chain", "delete from t", "25006 cannot execute DELETE in a read-only transaction"},
-		{"begin read only; savepoint a", "set transaction_isolation = 'never'", `22023 invalid value for parameter "default_transaction_isolation": "never"`},
+		{"begin read only; savepoint a", "set transaction_isolation = 'never'", `22023 invalid value for parameter "transaction_isolation": "never"`},
+		{"begin", "set local transaction_read_only = 'never'", `22023 invalid value for parameter "transaction_read_only": "never"`},
+		{"begin", "set default_transaction_isolation = 'never'", `22023 invalid value for parameter "default_transaction_isolation": "never"`},
 	} {
 		for text := range strings.SplitSeq(x.before, "; ") {
 			c.run(text)

@@ -313,11 +313,23 @@ func notAmbiguous(err error) error {
 	return fmt.Errorf("commit: %w", err)
 }
 
-// worse returns the error that says more: of conditions that of the first mutation.
+// worse returns the error that says more: that the transaction has lost, before a
+// condition that says Absent, before others; of conditions that of the first mutation.
 func worse(a, b error) error {
-	var ca, cb *kv.ConditionError
-	switch hasA, hasB := errors.As(a, &ca), errors.As(b, &cb); {
-	case a == nil, hasB && !hasA, hasA && hasB && cb.Mutation < ca.Mutation:
+	rank := func(err error) (rank, mutation int) {
+		var conflict *ConflictError
+		var condition *kv.ConditionError
+		if errors.As(err, &condition) {
+			rank, mutation = 1, condition.Mutation
+		}
+		if errors.As(err, &conflict) {
+			rank = 2
+		}
+		return rank, mutation
+	}
+	ra, ma := rank(a)
+	rb, mb := rank(b)
+	if a == nil || rb > ra || rb == ra && rb > 0 && mb < ma {
 		return b
 	}
 	return a

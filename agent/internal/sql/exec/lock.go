@@ -59,6 +59,10 @@ func (r *Run) lockAbsent(ctx context.Context, table *catalog.Table, keys [][]byt
 		return own
 	})
 	rows, err := r.lock(ctx, table, keys, lock.Update)
+	var conflict *txn.ConflictError
+	if errors.As(err, &conflict) && r.Tx.level == txn.RepeatableRead {
+		return r.appeared(ctx, table, keys, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -68,6 +72,24 @@ func (r *Run) lockAbsent(ctx context.Context, table *catalog.Table, keys [][]byt
 		}
 	}
 	return nil
+}
+
+// appeared says why keys could not be locked that have changed since the snapshot: one
+// that is there now is a violation, as in PostgreSQL, where a unique index is looked at as
+// it is.
+func (r *Run) appeared(ctx context.Context, table *catalog.Table, keys [][]byte, conflict error) error {
+	for part := range slices.Chunk(keys, keyBatch) {
+		rows, err := r.DB.Get(ctx, kv.GetRequest{Pool: table.Pool(), Collection: table.ID(), Keys: part})
+		if err != nil {
+			return fmt.Errorf("look for the keys that are there: %w", err)
+		}
+		for i := range rows {
+			if rows[i].Value != nil {
+				return uniqueViolation(table, rows[i].Key)
+			}
+		}
+	}
+	return conflict
 }
 
 // lockBatch is how many rows a SELECT FOR UPDATE locks at once, if it takes so many.

@@ -239,12 +239,10 @@ func (t *Tx) Commit(ctx context.Context) error {
 		return nil // nothing was done that needed it
 	}
 	var muts []kv.Mutation
-	var tables []*catalog.Table
 	for _, b := range t.tables {
 		for k, w := range b.rows {
 			muts = append(muts, kv.Mutation{Pool: b.table.Pool(), Collection: b.table.ID(), Key: []byte(k), Delete: w.value == nil, Value: w.value,
 				Expect: w.expect, ExpectTS: w.seen})
-			tables = append(tables, b.table)
 		}
 	}
 	_, err := t.txn.Commit(ctx, muts, t.options.Writer)
@@ -253,13 +251,18 @@ func (t *Tx) Commit(ctx context.Context) error {
 	switch {
 	case errors.As(err, &conflict):
 		return conflict
-	case errors.As(err, &failed) && failed.Mutation < len(muts) && muts[failed.Mutation].Expect == datastate.Absent:
-		return uniqueViolation(tables[failed.Mutation], muts[failed.Mutation].Key)
+	case errors.As(err, &failed):
+		// Each key was locked, and not there: its statement has said 23505 otherwise. So
+		// the lock was lost with its leader, and another has come first.
+		return &txn.ConflictError{Reason: reasonAppeared, Cause: failed}
 	case err != nil:
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil
 }
+
+// reasonAppeared is of a lock on a key that was lost with its leader.
+const reasonAppeared = "a row that was not there when its key was locked has been inserted since"
 
 // uniqueViolation is 23505 on the primary key.
 func uniqueViolation(table *catalog.Table, key []byte) *syntax.Error {

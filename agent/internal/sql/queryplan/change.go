@@ -55,12 +55,11 @@ func (p *Planner) update(ctx context.Context, s *pg.UpdateStmt, out *Plan) error
 		p.params.Types = announced
 		err = p.slowUpdate(ctx, s, ch)
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		ch.Returning, out.Columns, err = p.returning(s.GetReturningList(), tableScope(table, alias))
 	}
-	ch.Returning, out.Columns, err = p.returning(s.GetReturningList(), tableScope(table, alias))
 	out.Change = ch
-	return err
+	return ch.Keys.explain(err)
 }
 
 func (p *Planner) delete(ctx context.Context, s *pg.DeleteStmt, out *Plan) error {
@@ -86,12 +85,11 @@ func (p *Planner) delete(ctx context.Context, s *pg.DeleteStmt, out *Plan) error
 		sel := p.rowsOf(s.GetRelation(), table, s.GetUsingClause(), s.GetWhereClause())
 		ch.Slow, _, err = p.slow(ctx, sel)
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		ch.Returning, out.Columns, err = p.returning(s.GetReturningList(), tableScope(table, alias))
 	}
-	ch.Returning, out.Columns, err = p.returning(s.GetReturningList(), tableScope(table, alias))
 	out.Change = ch
-	return err
+	return ch.Keys.explain(err)
 }
 
 func (p *Planner) fastChange(ch *Change, alias string, where *pg.Node, set []*pg.Node) error {

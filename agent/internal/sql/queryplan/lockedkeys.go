@@ -1,6 +1,11 @@
 package queryplan
 
 import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
@@ -14,6 +19,28 @@ type LockedKeys struct {
 	Select *Select
 	Column int  // of Select: the table's one key column
 	One    bool // = (SELECT ...), not IN (SELECT ...)
+
+	// Of one in FROM or WITH: what it is called there, and what columns it has.
+	alias   string
+	columns []Column
+}
+
+// explain says of an error that comes from naming another column of the subquery than the
+// key that this is what cannot be done.
+func (k *LockedKeys) explain(err error) error {
+	var e *syntax.Error
+	if k == nil || k.alias == "" || !errors.As(err, &e) {
+		return err
+	}
+	theirs := e.Code == "42P01" && strings.HasSuffix(e.Message, strconv.Quote(k.alias)) ||
+		e.Code == "42703" && slices.ContainsFunc(k.columns, func(c Column) bool { return strings.Contains(e.Message, strconv.Quote(c.Name)) })
+	if !theirs {
+		return err
+	}
+	out := syntax.Unsupported("naming a column of "+k.alias+", which locks rows, anywhere but in the comparison of the key",
+		"Name the column of the row that is changed, or lock the rows by a statement of its own.")
+	out.Position = e.Position
+	return out
 }
 
 // lockingSubquery takes key IN (SELECT ... FOR UPDATE), or key = (...), out of a
@@ -70,25 +97,24 @@ func subqueryOf(n *pg.Node, table *catalog.Table) (sub *pg.SelectStmt, one bool)
 
 // joined makes IN (SELECT ...) of the other way in which job queues have it: FROM a
 // subquery, or the name of one in WITH, and key = its column. nil: it is something else.
-func joined(with *pg.WithClause, from []*pg.Node, where *pg.Node, table *catalog.Table) (sub *pg.SelectStmt, column string, rest *pg.Node) {
+func joined(with *pg.WithClause, from []*pg.Node, where *pg.Node, table *catalog.Table) (sub *pg.SelectStmt, name, column string, rest *pg.Node) {
 	if len(from) != 1 || len(table.Key) != 1 || with.GetRecursive() || len(with.GetCtes()) > 1 {
-		return nil, "", nil
+		return nil, "", "", nil
 	}
-	name := ""
 	switch r := from[0]; {
 	case r.GetRangeSubselect() != nil && with == nil:
 		sub, name = r.GetRangeSubselect().GetSubquery().GetSelectStmt(), r.GetRangeSubselect().GetAlias().GetAliasname()
 	case r.GetRangeVar() != nil && len(with.GetCtes()) == 1:
 		cte := with.GetCtes()[0].GetCommonTableExpr()
 		if cte.GetCtename() != r.GetRangeVar().GetRelname() || len(cte.GetAliascolnames()) > 0 {
-			return nil, "", nil
+			return nil, "", "", nil
 		}
 		if sub, name = cte.GetCtequery().GetSelectStmt(), cte.GetCtename(); r.GetRangeVar().GetAlias() != nil {
 			name = r.GetRangeVar().GetAlias().GetAliasname()
 		}
 	}
 	if len(sub.GetLockingClause()) == 0 {
-		return nil, "", nil
+		return nil, "", "", nil
 	}
 	parts := []*pg.Node{where}
 	if and := where.GetBoolExpr(); and.GetBoolop() == pg.BoolExprType_AND_EXPR {
@@ -104,10 +130,10 @@ func joined(with *pg.WithClause, from []*pg.Node, where *pg.Node, table *catalog
 			if len(key) == 0 || len(theirs) != 2 || theirs[0] != name || key[len(key)-1] != table.Columns[table.Key[0]].Name || len(key) == 2 && key[0] == name {
 				continue
 			}
-			return sub, theirs[1], allOf(append(append([]*pg.Node(nil), parts[:i]...), parts[i+1:]...))
+			return sub, name, theirs[1], allOf(append(append([]*pg.Node(nil), parts[:i]...), parts[i+1:]...))
 		}
 	}
-	return nil, "", nil
+	return nil, "", "", nil
 }
 
 func columnName(n *pg.Node) []string {
@@ -142,13 +168,14 @@ type changeSource struct {
 // for others.
 func (p *Planner) lockedChange(ch *Change, from changeSource, set []*pg.Node) (ok bool, err error) {
 	column, one := "", false
-	sub, named, rest := joined(from.with, from.from, from.where, ch.Table)
+	sub, name, named, rest := joined(from.with, from.from, from.where, ch.Table)
 	switch {
 	case sub != nil:
 		column = named
 	case from.with != nil || len(from.from) > 0:
 		return false, nil
 	default:
+		name = ""
 		if sub, one, rest = lockingSubquery(from.where, ch.Table); sub == nil {
 			return false, nil
 		}
@@ -166,7 +193,7 @@ func (p *Planner) lockedChange(ch *Change, from changeSource, set []*pg.Node) (o
 	if err != nil {
 		return true, err
 	}
-	ch.Keys = &LockedKeys{Select: sel, Column: at, One: one}
+	ch.Keys = &LockedKeys{Select: sel, Column: at, One: one, alias: name, columns: columns}
 	if err := p.fastChange(ch, alias, rest, set); err != nil {
 		if isSlow(err) {
 			err = syntax.Unsupported("a subquery with "+strongest(sub.GetLockingClause()).String()+" beside this condition or expression", "Lock the rows by a statement of its own.")
