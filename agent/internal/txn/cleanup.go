@@ -3,6 +3,7 @@ package txn
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -122,33 +123,19 @@ func (m *Manager) forgetRecord(c *cleanup) {
 func (m *Manager) resolveRows(ctx context.Context, c *cleanup) error {
 	var again replanning
 	for len(c.rows) > 0 {
-		parts, err := m.parts(upTo(len(c.rows)), func(i int) []byte { return c.rows[i] }, func(i int) int { return len(c.rows[i]) + 8 }, chunkBytes)
+		parts, err := m.parts(upTo(len(c.rows)), func(i int) []byte { return c.rows[i] }, func(i int) int { return len(c.rows[i]) + 8 }, chunkBytes, resolveRows)
 		if err != nil {
 			return err
 		}
-		calls := make([]*kv.Call, len(parts))
-		for i, p := range parts {
-			rows := make([][]byte, len(p.items))
-			for j, n := range p.items {
-				rows[j] = c.rows[n]
-			}
-			calls[i] = &kv.Call{Range: p.id, Bytes: p.bytes, Request: &datastate.Resolve{Txn: c.id, Record: c.record, CommitTS: c.commitTS, Rows: rows}}
-		}
-		m.ranges.Do(ctx, calls)
 		var left [][]byte
-		for i, call := range calls {
-			if moved(call) || call.Err != nil || call.Result.More {
-				for _, n := range parts[i].items {
-					left = append(left, c.rows[n])
-				}
+		for some := range slices.Chunk(parts, resolveCalls) {
+			var rest [][]byte
+			if err == nil {
+				rest, err = m.resolveParts(ctx, c, some)
+			} else { // whoever does not answer is not asked for each part
+				rest = c.rowsOf(some)
 			}
-			switch {
-			case moved(call):
-			case call.Err != nil:
-				err = call.Err
-			case call.Result.Outcome != datastate.Applied:
-				err = fmt.Errorf("resolve %d rows of transaction %s: the range could not read the request (outcome %d)", len(parts[i].items), c.id, call.Result.Outcome)
-			}
+			left = append(left, rest...)
 		}
 		c.rows = left
 		if err != nil {
@@ -161,4 +148,37 @@ func (m *Manager) resolveRows(ctx context.Context, c *cleanup) error {
 		}
 	}
 	return nil
+}
+
+// resolveParts is resolveRows of some parts of c's rows, side by side. It returns the
+// rows that are not done yet.
+func (m *Manager) resolveParts(ctx context.Context, c *cleanup, parts []*part) (left [][]byte, err error) {
+	calls := make([]*kv.Call, len(parts))
+	for i, p := range parts {
+		calls[i] = &kv.Call{Range: p.id, Bytes: p.bytes, Request: &datastate.Resolve{Txn: c.id, Record: c.record, CommitTS: c.commitTS, Rows: c.rowsOf(parts[i : i+1])}}
+	}
+	m.ranges.Do(ctx, calls)
+	for i, call := range calls {
+		if moved(call) || call.Err != nil || call.Result.More {
+			left = append(left, c.rowsOf(parts[i:i+1])...)
+		}
+		switch {
+		case moved(call):
+		case call.Err != nil:
+			err = call.Err
+		case call.Result.Outcome != datastate.Applied:
+			err = fmt.Errorf("resolve %d rows of transaction %s: the range could not read the request (outcome %d)", len(parts[i].items), c.id, call.Result.Outcome)
+		}
+	}
+	return left, err
+}
+
+// rowsOf are the rows of parts.
+func (c *cleanup) rowsOf(parts []*part) (rows [][]byte) {
+	for _, p := range parts {
+		for _, n := range p.items {
+			rows = append(rows, c.rows[n])
+		}
+	}
+	return rows
 }

@@ -68,7 +68,7 @@ func (t *Txn) Commit(ctx context.Context, muts []kv.Mutation, writer cluster.Wri
 func (c *commit) run(ctx context.Context) (hlc.Timestamp, error) {
 	var again replanning
 	for len(c.laid) == 0 {
-		parts, err := c.m.parts(c.todo, c.row, c.size, 0)
+		parts, err := c.m.parts(c.todo, c.row, c.size, 0, 0)
 		if err != nil {
 			return 0, err
 		}
@@ -221,7 +221,7 @@ func (c *commit) inSeveral(ctx context.Context) (hlc.Timestamp, error) {
 // heaviest is a mutation of the range that has the most to write: that range needs no
 // intents.
 func (c *commit) heaviest() int {
-	parts, err := c.m.parts(c.todo, c.row, c.size, 0)
+	parts, err := c.m.parts(c.todo, c.row, c.size, 0, 0)
 	if err != nil {
 		return 0 // plan tells
 	}
@@ -234,7 +234,7 @@ func (c *commit) plan() (home cluster.RangeID, calls []*kv.Call, laid []*part, e
 	if home = c.m.ranges.RangeOf(c.record); home == 0 {
 		return 0, nil, nil, &kv.UnavailableError{Cause: errNoRange}
 	}
-	parts, err := c.m.parts(c.todo, c.row, c.size, chunkBytes)
+	parts, err := c.m.parts(c.todo, c.row, c.size, chunkBytes, chunkRows)
 	if err != nil {
 		return 0, nil, nil, err
 	}

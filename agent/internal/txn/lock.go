@@ -90,7 +90,7 @@ func (l *locking) run(ctx context.Context) error {
 	todo := upTo(len(l.rows))
 	var again replanning
 	for {
-		parts, err := l.m.parts(todo, func(i int) []byte { return l.rows[i] }, func(i int) int { return len(l.rows[i]) + 8 }, chunkBytes)
+		parts, err := l.m.parts(todo, func(i int) []byte { return l.rows[i] }, func(i int) int { return len(l.rows[i]) + 8 }, chunkBytes, chunkRows)
 		if err != nil {
 			return err
 		}

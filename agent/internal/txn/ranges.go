@@ -32,6 +32,13 @@ const (
 	// chunkBytes and chunkRows bound one command to a range.
 	chunkBytes = 1 << 20
 	chunkRows  = 4096
+	// resolveRows and resolveCalls bound one request to resolve intents, and how many of
+	// one transaction are under way. A leader looks two things up for each row, some 30
+	// us: a thousand rows take no noticeable part of the second that an attempt lasts,
+	// also beside three other cleanups. An attempt that ends before its evaluation has
+	// done nothing, and is made again for ever.
+	resolveRows  = 256
+	resolveCalls = 4
 	// roundBytes bounds what is written in one round: more is laid as intents first.
 	roundBytes = 4 << 20
 	// replans bounds how often rows are grouped anew because ranges have changed: after
@@ -46,9 +53,9 @@ type part struct {
 	bytes int
 }
 
-// parts groups rows by range, in parts of at most max bytes and chunkRows rows; 0: no
-// bound. The first row of a part may be larger.
-func (m *Manager) parts(items []int, row func(i int) []byte, size func(i int) int, most int) ([]*part, error) {
+// parts groups rows by range, in parts of at most so many bytes and rows; 0: no bound.
+// The first row of a part may be larger.
+func (m *Manager) parts(items []int, row func(i int) []byte, size func(i int) int, bytes, rows int) ([]*part, error) {
 	var out []*part
 	open := map[cluster.RangeID]*part{}
 	for _, i := range items {
@@ -57,7 +64,7 @@ func (m *Manager) parts(items []int, row func(i int) []byte, size func(i int) in
 			return nil, &kv.UnavailableError{Cause: errNoRange}
 		}
 		p, n := open[id], size(i)
-		if p == nil || most > 0 && (len(p.items) >= chunkRows || p.bytes+n > most) {
+		if p == nil || bytes > 0 && (len(p.items) >= rows || p.bytes+n > bytes) {
 			p = &part{id: id}
 			open[id] = p
 			out = append(out, p)

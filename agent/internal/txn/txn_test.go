@@ -473,6 +473,40 @@ func TestLarge(t *testing.T) {
 	})
 }
 
+// TestManyRows: what a large transaction has left is asked of the leaders in pieces that
+// they can evaluate before whoever asks gives up.
+func TestManyRows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel(t, 1, 3)
+		var muts []kv.Mutation
+		for i := range 20 * resolveRows {
+			muts = append(muts, put(i, "v"))
+		}
+		var mu sync.Mutex
+		under, most, rows := 0, 0, 0
+		m.hook = func(c *kv.Call, after bool) error {
+			mu.Lock()
+			defer mu.Unlock()
+			r, ok := c.Request.(*datastate.Resolve)
+			switch {
+			case ok && after:
+				under--
+			case ok:
+				under, rows = under+1, max(rows, len(r.Rows))
+				most = max(most, under)
+			}
+			return nil
+		}
+		m.commitOK(t, m.managers[1], muts...)
+		time.Sleep(10 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		if m.left() != "" || rows > resolveRows || most > resolveCalls || rows == 0 {
+			t.Errorf("left: %s; resolved %d rows by a call, %d calls at once", m.left(), rows, most)
+		}
+	})
+}
+
 // TestBank moves money between ranges while coordinators fall silent, answers get lost and
 // readers add everything up.
 func TestBank(t *testing.T) {
