@@ -32,6 +32,7 @@ type Call struct {
 	Range   cluster.RangeID
 	Request Encoder
 	Bytes   int // about how large the request is
+	Rows    int // how many it names
 
 	Result *datastate.Result
 	TS     hlc.Timestamp // of the entry, if there is one
@@ -39,11 +40,13 @@ type Call struct {
 }
 
 const (
-	// flightBytes and flightCalls bound what one Do has sent and not yet heard of: enough
-	// for a command to each of 64 ranges and for several to one, little enough that a
-	// hundred such requests leave a node its memory.
+	// flightBytes, flightCalls and flightRows bound what one Do has sent and not yet heard
+	// of: enough for a command to each of 64 ranges and for several to one, little enough
+	// that a hundred such requests leave a node its memory, and that leaders evaluate what
+	// there is long before an attempt ends.
 	flightBytes = 8 << 20
 	flightCalls = 256
+	flightRows  = 4096
 )
 
 // Do makes calls side by side, within bounds, and returns when each has its answer. A
@@ -59,18 +62,19 @@ func (d *DB) Do(ctx context.Context, calls []*Call) {
 		room  = sync.NewCond(new(sync.Mutex))
 		calld int
 		bytes int
+		rows  int
 	)
 	for _, c := range calls {
 		room.L.Lock()
-		for calld > 0 && (calld >= flightCalls || bytes+c.Bytes > flightBytes) {
+		for calld > 0 && (calld >= flightCalls || bytes+c.Bytes > flightBytes || rows+c.Rows > flightRows) {
 			room.Wait()
 		}
-		calld, bytes = calld+1, bytes+c.Bytes
+		calld, bytes, rows = calld+1, bytes+c.Bytes, rows+c.Rows
 		room.L.Unlock()
 		wg.Go(func() {
 			d.call(ctx, c)
 			room.L.Lock()
-			calld, bytes = calld-1, bytes-c.Bytes
+			calld, bytes, rows = calld-1, bytes-c.Bytes, rows-c.Rows
 			room.L.Unlock()
 			room.Signal()
 		})

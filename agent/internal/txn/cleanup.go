@@ -123,7 +123,7 @@ func (m *Manager) forgetRecord(c *cleanup) {
 func (m *Manager) resolveRows(ctx context.Context, c *cleanup) error {
 	var again replanning
 	for len(c.rows) > 0 {
-		parts, err := m.parts(upTo(len(c.rows)), func(i int) []byte { return c.rows[i] }, func(i int) int { return len(c.rows[i]) + 8 }, chunkBytes, resolveRows)
+		parts, err := m.parts(upTo(len(c.rows)), func(i int) []byte { return c.rows[i] }, func(i int) int { return len(c.rows[i]) + 8 }, chunkBytes)
 		if err != nil {
 			return err
 		}
@@ -155,7 +155,7 @@ func (m *Manager) resolveRows(ctx context.Context, c *cleanup) error {
 func (m *Manager) resolveParts(ctx context.Context, c *cleanup, parts []*part) (left [][]byte, err error) {
 	calls := make([]*kv.Call, len(parts))
 	for i, p := range parts {
-		calls[i] = &kv.Call{Range: p.id, Bytes: p.bytes, Request: &datastate.Resolve{Txn: c.id, Record: c.record, CommitTS: c.commitTS, Rows: c.rowsOf(parts[i : i+1])}}
+		calls[i] = &kv.Call{Range: p.id, Bytes: p.bytes, Rows: len(p.items), Request: &datastate.Resolve{Txn: c.id, Record: c.record, CommitTS: c.commitTS, Rows: c.rowsOf(parts[i : i+1])}}
 	}
 	m.ranges.Do(ctx, calls)
 	for i, call := range calls {

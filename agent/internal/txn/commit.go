@@ -68,7 +68,7 @@ func (t *Txn) Commit(ctx context.Context, muts []kv.Mutation, writer cluster.Wri
 func (c *commit) run(ctx context.Context) (hlc.Timestamp, error) {
 	var again replanning
 	for len(c.laid) == 0 {
-		parts, err := c.m.parts(c.todo, c.row, c.size, 0, 0)
+		parts, err := c.m.parts(c.todo, c.row, c.size, 0)
 		if err != nil {
 			return 0, err
 		}
@@ -129,7 +129,7 @@ func (c *commit) ops(items []int) []datastate.Op {
 func (c *commit) inOne(ctx context.Context, p *part) (ts hlc.Timestamp, done bool, err error) {
 	c.t.noteRange(p.id)
 	for {
-		call := &kv.Call{Range: p.id, Bytes: p.bytes, Request: &datastate.Batch{Writer: c.writer, Ops: c.ops(p.items), Txn: c.t.id}}
+		call := &kv.Call{Range: p.id, Bytes: p.bytes, Rows: len(p.items), Request: &datastate.Batch{Writer: c.writer, Ops: c.ops(p.items), Txn: c.t.id}}
 		c.m.ranges.Do(ctx, []*kv.Call{call})
 		switch {
 		case moved(call):
@@ -221,7 +221,7 @@ func (c *commit) inSeveral(ctx context.Context) (hlc.Timestamp, error) {
 // heaviest is a mutation of the range that has the most to write: that range needs no
 // intents.
 func (c *commit) heaviest() int {
-	parts, err := c.m.parts(c.todo, c.row, c.size, 0, 0)
+	parts, err := c.m.parts(c.todo, c.row, c.size, 0)
 	if err != nil {
 		return 0 // plan tells
 	}
@@ -234,7 +234,7 @@ func (c *commit) plan() (home cluster.RangeID, calls []*kv.Call, laid []*part, e
 	if home = c.m.ranges.RangeOf(c.record); home == 0 {
 		return 0, nil, nil, &kv.UnavailableError{Cause: errNoRange}
 	}
-	parts, err := c.m.parts(c.todo, c.row, c.size, chunkBytes, chunkRows)
+	parts, err := c.m.parts(c.todo, c.row, c.size, chunkBytes)
 	if err != nil {
 		return 0, nil, nil, err
 	}
@@ -249,7 +249,7 @@ func (c *commit) plan() (home cluster.RangeID, calls []*kv.Call, laid []*part, e
 			c.drop(p.items)
 			continue
 		}
-		calls = append(calls, &kv.Call{Range: p.id, Bytes: p.bytes, Request: &datastate.Prewrite{Writer: c.writer, Ops: c.ops(p.items), Txn: c.t.id, Record: c.record}})
+		calls = append(calls, &kv.Call{Range: p.id, Bytes: p.bytes, Rows: len(p.items), Request: &datastate.Prewrite{Writer: c.writer, Ops: c.ops(p.items), Txn: c.t.id, Record: c.record}})
 		laid = append(laid, p)
 	}
 	return home, calls, laid, nil

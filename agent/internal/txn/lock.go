@@ -90,7 +90,7 @@ func (l *locking) run(ctx context.Context) error {
 	todo := upTo(len(l.rows))
 	var again replanning
 	for {
-		parts, err := l.m.parts(todo, func(i int) []byte { return l.rows[i] }, func(i int) int { return len(l.rows[i]) + 8 }, chunkBytes, chunkRows)
+		parts, err := l.m.parts(todo, func(i int) []byte { return l.rows[i] }, func(i int) int { return len(l.rows[i]) + 8 }, chunkBytes)
 		if err != nil {
 			return err
 		}
@@ -101,7 +101,7 @@ func (l *locking) run(ctx context.Context) error {
 			for j, n := range p.items {
 				rows[j] = l.rows[n]
 			}
-			calls[i] = &kv.Call{Range: p.id, Bytes: p.bytes, Request: &datastate.Lock{
+			calls[i] = &kv.Call{Range: p.id, Bytes: p.bytes, Rows: len(p.items), Request: &datastate.Lock{
 				Txn: l.t.id, Record: l.record, Rows: rows, Strength: l.req.Strength, Durable: l.req.Durable, Wait: l.req.Wait, NotNewerThan: l.newest,
 			}}
 		}

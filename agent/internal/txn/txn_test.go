@@ -479,7 +479,7 @@ func TestManyRows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newModel(t, 1, 3)
 		var muts []kv.Mutation
-		for i := range 20 * resolveRows {
+		for i := range 20 * chunkRows {
 			muts = append(muts, put(i, "v"))
 		}
 		var mu sync.Mutex
@@ -501,7 +501,7 @@ func TestManyRows(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		mu.Lock()
 		defer mu.Unlock()
-		if m.left() != "" || rows > resolveRows || most > resolveCalls || rows == 0 {
+		if m.left() != "" || rows > chunkRows || most > resolveCalls || rows == 0 {
 			t.Errorf("left: %s; resolved %d rows by a call, %d calls at once", m.left(), rows, most)
 		}
 	})
