@@ -300,7 +300,7 @@ func FuzzDecodeBatch(f *testing.F) {
 func FuzzDecodeResult(f *testing.F) {
 	f.Add(EncodeResult(&Result{Outcome: Applied}))
 	f.Add(EncodeResult(&Result{Outcome: Blocked, By: []Blocker{{Record: []byte("r"), Row: []byte("row")}}}))
-	f.Add(EncodeResult(&Result{Outcome: Applied, TS: 3, Record: &TxnRecord{Status: TxnOpen}, Rows: []LockedRow{{Value: []byte("v"), TS: 3}, {Skipped: true}}, More: true}))
+	f.Add(EncodeResult(&Result{Outcome: Applied, TS: 3, Record: &TxnRecord{Status: TxnOpen}, Rows: []LockedRow{{Value: []byte("v"), TS: 3}, {Skipped: true, By: []Blocker{{Txn: cluster.TxnID{7}, Record: []byte("r"), Row: []byte("w")}}}}, More: true}))
 	f.Add(EncodeResult(&Result{Outcome: ConditionFailed, FailedOp: 3, Existing: []byte("x"), ExistingTS: 9}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := DecodeResult(data)

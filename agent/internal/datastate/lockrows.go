@@ -43,8 +43,12 @@ func (l *Lock) Evaluate(rows *storage.Rows, desc *cluster.RangeDescriptor, pendi
 		if !owns(desc, row) {
 			return refuse(i, &Result{Outcome: WrongRange}), nil
 		}
-		if pending[i].Skip {
-			res.Rows = append(res.Rows, LockedRow{Skipped: true})
+		if by := pending[i].Skip; len(by) > 0 {
+			by = by[:min(len(by), maxSkippedBy)]
+			res.Rows = append(res.Rows, LockedRow{Skipped: true, By: by})
+			if size += len(by) * len(row); size > maxAnswer {
+				break
+			}
 			continue
 		}
 		found, err := e.newest(i, row)

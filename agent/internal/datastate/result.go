@@ -59,7 +59,12 @@ type LockedRow struct {
 	Value   []byte        // nil: there is none
 	TS      hlc.Timestamp // of the newest version, tombstones included; 0: none
 	Skipped bool          // somebody else has locked it
+	By      []Blocker     // who has, maxSkippedBy of them at most
 }
+
+// maxSkippedBy bounds who is named for a row that was skipped: nearly always it is one;
+// only those who share a row are more.
+const maxSkippedBy = 8
 
 const resultFormat byte = 1
 
@@ -86,10 +91,7 @@ func EncodeResult(r *Result) []byte {
 		}
 		return codec.AppendBytes(append(out, 1), r.Existing)
 	case Blocked:
-		out = binary.AppendUvarint(out, uint64(len(r.By)))
-		for _, b := range r.By {
-			out = codec.AppendBytes(codec.AppendBytes(append(out, b.Txn[:]...), b.Record), b.Row)
-		}
+		out = appendBlockers(out, r.By)
 	case TooEarly:
 		out = binary.BigEndian.AppendUint64(out, uint64(r.Min))
 	case Malformed, Aborted:
@@ -117,6 +119,9 @@ func (r *Result) appendDone(out []byte) []byte {
 		out = append(out, flag(row.Skipped)*flagSkipped|flag(row.Value != nil)*flagValue)
 		if out = binary.BigEndian.AppendUint64(out, uint64(row.TS)); row.Value != nil {
 			out = codec.AppendBytes(out, row.Value)
+		}
+		if row.Skipped {
+			out = appendBlockers(out, row.By)
 		}
 	}
 	return out
@@ -149,12 +154,7 @@ func DecodeResult(data []byte) (*Result, error) {
 			r.Existing = d.Bytes()
 		}
 	case Blocked:
-		r.By = make([]Blocker, d.Count(minBlocker))
-		for i := range r.By {
-			b := &r.By[i]
-			copy(b.Txn[:], d.Raw(uint64(len(b.Txn))))
-			b.Record, b.Row = d.Bytes(), d.Bytes()
-		}
+		r.By = d.blockers()
 	case TooEarly:
 		r.Min = d.ts()
 	case Malformed, Aborted:
@@ -183,6 +183,27 @@ func (d *decoder) done(r *Result) (err error) {
 				r.Rows[i].Value = []byte{}
 			}
 		}
+		if r.Rows[i].Skipped {
+			r.Rows[i].By = d.blockers()
+		}
 	}
 	return d.Err()
+}
+
+func appendBlockers(out []byte, by []Blocker) []byte {
+	out = binary.AppendUvarint(out, uint64(len(by)))
+	for _, b := range by {
+		out = codec.AppendBytes(codec.AppendBytes(append(out, b.Txn[:]...), b.Record), b.Row)
+	}
+	return out
+}
+
+func (d *decoder) blockers() []Blocker {
+	by := make([]Blocker, d.Count(minBlocker))
+	for i := range by {
+		b := &by[i]
+		copy(b.Txn[:], d.Raw(uint64(len(b.Txn))))
+		b.Record, b.Row = d.Bytes(), d.Bytes()
+	}
+	return by
 }

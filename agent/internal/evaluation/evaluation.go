@@ -64,8 +64,8 @@ type Pending struct {
 	Version any
 	// TS is when; 0: that is not known yet, but above all that anybody has seen.
 	TS hlc.Timestamp
-	// Skip says that others have locked the row, and that the request does without it.
-	Skip bool
+	// Skip are those who have locked the row; the request does without it, if there are any.
+	Skip []Blocker
 }
 
 // Times are the timestamps of the commands that an evaluation went on from, by the

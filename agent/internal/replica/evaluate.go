@@ -256,8 +256,8 @@ func (r *Replica) evaluate(p *Proposal) {
 			j.pending[i], j.by[i] = evaluation.Pending{Version: v.version, TS: v.by.ts}, v.by
 		}
 	}
-	for i := range p.skip {
-		j.pending[i].Skip = true
+	for i, by := range p.skip {
+		j.pending[i].Skip = by
 	}
 	r.out.Evaluate(j)
 }

@@ -46,7 +46,7 @@ type keptWait struct {
 type lockWait struct {
 	waiter  *lock.Waiter // its place in a line; nil: it waits for no lock
 	patient int          // ticks until it is told for whom it waits
-	skip    map[int]struct{}
+	skip    map[int][]evaluation.Blocker
 	ends    [][]byte // rows on which its transaction's locks end with the answer
 	endsAll bool     // all of them do
 }
@@ -96,9 +96,9 @@ func (r *Replica) passLocks(p *Proposal) bool {
 			continue
 		case want.Wait == evaluation.SkipLocked:
 			if p.skip == nil {
-				p.skip = map[int]struct{}{}
+				p.skip = map[int][]evaluation.Blocker{}
 			}
-			p.skip[i] = struct{}{}
+			p.skip[i] = blockersOf(row, by)
 			continue
 		case want.Wait == evaluation.NoWait:
 			r.tellBlocked(p, row, by)
@@ -196,12 +196,18 @@ func (r *Replica) goOn() {
 	}
 }
 
-// tellBlocked answers a request with those that are in its way.
-func (r *Replica) tellBlocked(p *Proposal, row []byte, by []lock.Blocker) {
+// blockersOf are those who are in the way at a row, as a request is told of them.
+func blockersOf(row []byte, by []lock.Blocker) []evaluation.Blocker {
 	told := make([]evaluation.Blocker, len(by))
 	for i, b := range by {
 		told[i] = evaluation.Blocker{Txn: cluster.TxnID(b.ID), Record: b.Record, Row: row}
 	}
+	return told
+}
+
+// tellBlocked answers a request with those that are in its way.
+func (r *Replica) tellBlocked(p *Proposal, row []byte, by []lock.Blocker) {
+	told := blockersOf(row, by)
 	if p.latch != nil {
 		r.leaveLatch(p)
 	}

@@ -5,9 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/evaluation"
 	"github.com/nodedb/nodedb/agent/internal/lock"
 	"github.com/nodedb/nodedb/agent/internal/sql/exec"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
@@ -55,10 +55,6 @@ func (l *advisoryLock) wanted() bool {
 	return l.session.exclusive+l.session.shared+l.transaction.exclusive+l.transaction.shared > 0
 }
 
-// advisoryTry is for how long pg_try_advisory_lock waits: a lock that was given up a
-// moment ago may still be on its way.
-const advisoryTry = 50 * time.Millisecond
-
 // maxAdvisory bounds the advisory locks of a session: each is a transaction.
 const maxAdvisory = 10_000
 
@@ -103,13 +99,13 @@ func (s *Session) takeAdvisory(ctx context.Context, l *advisoryLock, key advisor
 	if l.strength >= strength {
 		return true, nil
 	}
-	timeout := s.settings.duration("lock_timeout")
+	wait := evaluation.Block
 	if a.Try {
-		timeout = advisoryTry
+		wait = evaluation.NoWait
 	}
 	l.txn.SetDeadlockTimeout(s.settings.duration("deadlock_timeout"))
 	_, _, err := l.txn.Lock(ctx, txn.LockRequest{Pool: cluster.DefaultPool, Collection: cluster.AdvisoryCollection, Keys: [][]byte{key[:]},
-		Strength: strength, Durable: true, Timeout: timeout})
+		Strength: strength, Wait: wait, Durable: true, Timeout: s.settings.duration("lock_timeout")})
 	switch {
 	case errors.Is(err, txn.ErrLockNotAvailable) && a.Try:
 		return false, nil

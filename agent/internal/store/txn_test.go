@@ -143,7 +143,7 @@ func TestNobodyHasToWait(t *testing.T) {
 	l = locking(4, lock.Update, "a", "b", "c")
 	l.Wait = evaluation.SkipLocked
 	f.askFor(2, 5, l)
-	if r := f.want(5, datastate.Applied); len(r.Rows) != 3 || !r.Rows[0].Skipped || !r.Rows[1].Skipped || r.Rows[2].Skipped {
+	if r := f.want(5, datastate.Applied); len(r.Rows) != 3 || !r.Rows[0].Skipped || !r.Rows[1].Skipped || r.Rows[2].Skipped || len(r.Rows[0].By) != 1 || len(r.Rows[0].By[0].Record) == 0 {
 		t.Errorf("locked %+v", r.Rows) // "a" is transaction 3's, which was refused over "b"
 	}
 	p := f.askFor(2, 6, locking(5, lock.Update, "b"))

@@ -46,7 +46,7 @@ func (w *contention) blocked(ctx context.Context, by []datastate.Blocker) error 
 		w.t.setWaits(ids)
 	}
 	for _, b := range by {
-		if err := w.m.unblock(ctx, b); err != nil {
+		if _, err := w.m.unblock(ctx, b, w.m.ask(ctx, b.Txn)); err != nil {
 			return err
 		}
 	}
@@ -91,28 +91,27 @@ func (w *contention) others(by []datastate.Blocker) (out []datastate.Blocker, id
 	return out, ids
 }
 
-// unblock ends what a transaction that has ended has left on a row. That of one that is
-// open stays.
-func (m *Manager) unblock(ctx context.Context, b datastate.Blocker) error {
-	a := m.ask(ctx, b.Txn)
+// unblock ends what a transaction that has ended has left on a row, by what its gateway
+// says of it. That of one that is open stays.
+func (m *Manager) unblock(ctx context.Context, b datastate.Blocker, a Answer) (ended bool, err error) {
 	switch a.State {
 	case Committed, Aborted:
-		return m.release(ctx, b, a.TS)
+		return true, m.release(ctx, b, a.TS)
 	case Open, Committing:
-		return nil
+		return false, nil
 	case Unknown:
 	}
 	if a.silent && a.silence < silence {
-		return nil
+		return false, nil
 	}
 	r, err := m.push(ctx, b.Txn, b.Record, true, 0)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if r.Status == datastate.TxnCommitted {
-		return m.release(ctx, b, r.TS)
+		return true, m.release(ctx, b, r.TS)
 	}
-	return m.release(ctx, b, 0)
+	return true, m.release(ctx, b, 0)
 }
 
 // release ends what a transaction that has ended has on a row.

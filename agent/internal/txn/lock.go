@@ -84,6 +84,7 @@ type locking struct {
 	found   []kv.Row
 	skipped []bool
 	wait    *contention
+	late    lateness
 }
 
 func (l *locking) run(ctx context.Context) error {
@@ -107,12 +108,16 @@ func (l *locking) run(ctx context.Context) error {
 		}
 		l.m.ranges.Do(ctx, calls)
 		var by []datastate.Blocker
-		if todo, by, err = l.take(calls, parts); err != nil {
+		if todo, by, err = l.take(ctx, calls, parts); err != nil {
 			return timedOut(ctx, err)
 		}
 		switch {
 		case len(todo) == 0:
 			return nil
+		case l.req.Wait != evaluation.Block:
+			// Who was in the way has ended, or the range has changed.
+			l.late.round()
+			err = again.pause(ctx, l.m)
 		case len(by) > 0:
 			err = l.wait.blocked(ctx, by)
 		default:
@@ -134,7 +139,7 @@ func timedOut(ctx context.Context, err error) error {
 
 // take takes the answers; left are the rows that are to be asked for again, and by who
 // has them.
-func (l *locking) take(calls []*kv.Call, parts []*part) (left []int, by []datastate.Blocker, err error) {
+func (l *locking) take(ctx context.Context, calls []*kv.Call, parts []*part) (left []int, by []datastate.Blocker, err error) {
 	for i, c := range calls {
 		p := parts[i]
 		if moved(c) {
@@ -147,13 +152,20 @@ func (l *locking) take(calls []*kv.Call, parts []*part) (left []int, by []datast
 		switch c.Result.Outcome {
 		case datastate.Applied:
 			n := min(len(c.Result.Rows), len(p.items)) // more than one answer holds, or a retry's, which has none
-			if err := l.keep(c.Result.Rows, p.items[:n]); err != nil {
+			late, err := l.keep(ctx, c.Result.Rows, p.items[:n])
+			if err != nil {
 				return nil, nil, err
 			}
-			left = append(left, p.items[n:]...)
+			left = append(append(left, late...), p.items[n:]...)
 		case datastate.Blocked:
 			if l.req.Wait == evaluation.NoWait {
-				return nil, nil, ErrLockNotAvailable
+				ended, err := l.late.ended(ctx, l.m, c.Result.By)
+				if err != nil {
+					return nil, nil, err
+				}
+				if !ended {
+					return nil, nil, ErrLockNotAvailable
+				}
 			}
 			left, by = append(left, p.items...), append(by, c.Result.By...)
 		case datastate.ConditionFailed:
@@ -167,17 +179,28 @@ func (l *locking) take(calls []*kv.Call, parts []*part) (left []int, by []datast
 	return left, by, nil
 }
 
-// keep takes rows that were locked.
-func (l *locking) keep(rows []datastate.LockedRow, items []int) error {
+// keep takes rows that were locked, or skipped. late are those of them that were locked
+// only by who has ended: they are to be asked for again.
+func (l *locking) keep(ctx context.Context, rows []datastate.LockedRow, items []int) (late []int, err error) {
 	for j, n := range items {
 		r, row := &rows[j], &l.found[n]
+		if r.Skipped {
+			ended, err := l.late.ended(ctx, l.m, r.By)
+			if err != nil {
+				return nil, err
+			}
+			if ended {
+				late = append(late, n)
+				continue
+			}
+		}
 		row.Value, row.Version, l.skipped[n] = r.Value, r.TS, r.Skipped
 		if r.Value == nil {
 			continue
 		}
 		if err := l.req.Memory.Grow(row.Size()); err != nil {
-			return fmt.Errorf("lock rows: %w", err)
+			return nil, fmt.Errorf("lock rows: %w", err)
 		}
 	}
-	return nil
+	return late, nil
 }

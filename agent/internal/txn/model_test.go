@@ -374,7 +374,7 @@ func (m *model) lock(id cluster.RangeID, r *datastate.Lock) *datastate.Result {
 			if r.Wait != evaluation.SkipLocked {
 				return &datastate.Result{Outcome: datastate.Blocked, By: by}
 			}
-			res.Rows = append(res.Rows, datastate.LockedRow{Skipped: true})
+			res.Rows = append(res.Rows, datastate.LockedRow{Skipped: true, By: by})
 			continue
 		}
 		v := m.newest(row)
