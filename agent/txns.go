@@ -24,7 +24,12 @@ func (n *Node) makeTransactions() {
 	n.txns = txn.New(txn.Config{
 		Planted: planted().Txn,
 		Self:    n.id.Node, Start: startOf(n.nonce), Clock: n.clock, Cleanup: n.memory.cleanups,
-		Fresh: func(ctx context.Context) (hlc.Timestamp, error) { return n.db.Fresh(ctx) },
+		Fresh:     func(ctx context.Context) (hlc.Timestamp, error) { return n.db.Fresh(ctx) },
+		Leftovers: n.store.Leftovers,
+		Gone: func(id cluster.NodeID) bool {
+			node := n.machine.View().Nodes[id]
+			return node != nil && node.Tombstone != nil
+		},
 		Ask: func(ctx context.Context, to cluster.NodeID, payload []byte) ([]byte, error) {
 			if n.suspects(to) {
 				return nil, errSuspectedGateway
@@ -72,5 +77,8 @@ func (c *collector) transactions(ch chan<- prometheus.Metric) {
 	counter("txn_deadlocks_total", "Transactions that were the victim of a deadlock.", s.Deadlocks)
 	counter("txn_pushes_total", "Records of transactions that were asked because those were in the way.", s.Pushes)
 	counter("txn_pushed_total", "Of those, the ones that were aborted: their gateways did not answer.", s.Pushed)
-	counter("txn_cleanups_dropped_total", "Transactions whose cleanup was given up: whoever meets what they have left cleans it up.", s.Dropped)
+	counter("txn_cleanups_dropped_total", "Transactions whose cleanup was given up: the janitor cleans up, or whoever meets what they have left.", s.Dropped)
+	gauge("txn_left_count", "Transactions that are over and have left something in ranges that this node leads, when the janitor last looked.", s.Left)
+	counter("txn_tidied_total", "Rows on which the janitor ended what such transactions have left.", s.Tidied)
+	counter("txn_forgotten_total", "Records of such transactions that the janitor deleted.", s.Forgotten)
 }

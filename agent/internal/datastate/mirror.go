@@ -73,6 +73,13 @@ func (m *mirror) Locks(fn func(row []byte, txn cluster.TxnID, record []byte, s l
 	}
 }
 
+// Records satisfies evaluation.Mirror.
+func (m *mirror) Records(fn func(key []byte, decided bool)) {
+	for _, x := range m.records {
+		fn([]byte(x.key), x.record.Status != TxnOpen)
+	}
+}
+
 // Holds satisfies evaluation.Mirror.
 func (m *mirror) Holds(row []byte, txn cluster.TxnID) bool {
 	l := m.lockOf(row)

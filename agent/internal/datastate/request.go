@@ -98,6 +98,7 @@ const (
 	kindPush
 	kindForget
 	kindLock
+	kindRemains
 )
 
 func appendRequest(size int, kind byte, txn cluster.TxnID, record []byte) []byte {
@@ -167,7 +168,7 @@ func decodeRequest(data []byte, s gate.Support) (request, error) {
 		return nil, err
 	}
 	kind := d.Byte()
-	if d.Err() == nil && (kind < kindBatch || kind > kindLock) {
+	if d.Err() == nil && (kind < kindBatch || kind > kindRemains) {
 		return nil, gate.Newer("a request of kind %d", kind)
 	}
 	req, err := d.request(kind, b)
@@ -212,6 +213,13 @@ func (d *decoder) request(kind byte, b *Batch) (request, error) {
 			return nil, gate.Newer("a lock of strength %d that waits by rule %d", l.Strength, l.Wait)
 		}
 		return l, nil
+	case kindRemains:
+		spans := d.spans()
+		if d.Err() == nil && len(spans) != 1 {
+			d.Fail("not one span")
+			return nil, d.Err()
+		}
+		return &Remains{Txn: txn, Record: record, Span: first(spans)}, d.Err()
 	}
 	writer, ops, err := d.ops()
 	if err != nil {
@@ -222,6 +230,13 @@ func (d *decoder) request(kind byte, b *Batch) (request, error) {
 		b.keep(&b.Ops[i])
 	}
 	return b, nil
+}
+
+func first(spans []TxnSpan) (s TxnSpan) {
+	if len(spans) > 0 {
+		s = spans[0]
+	}
+	return s
 }
 
 func (d *decoder) ts() hlc.Timestamp { return hlc.Timestamp(d.Uint64()) }

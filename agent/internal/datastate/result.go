@@ -50,6 +50,8 @@ type Result struct {
 	// Rows are what a Lock found, of the first of its rows. If they are not all of
 	// them, or none after a retry, it is asked again, under another id.
 	Rows []LockedRow
+	// Until is where a Remains has looked up to, if that is not the end of what it asked for.
+	Until cluster.Key
 	// More says that a Resolve has more to do than one command holds: ask again.
 	More bool
 }
@@ -70,7 +72,7 @@ const resultFormat byte = 1
 
 // plain reports whether nothing is to be said but that all was done.
 func (r *Result) plain() bool {
-	return r.Outcome == Applied && r.TS == 0 && r.Record == nil && len(r.Rows) == 0 && !r.More
+	return r.Outcome == Applied && r.TS == 0 && r.Record == nil && len(r.Rows) == 0 && !r.More && r.Until == ""
 }
 
 // EncodeResult encodes r. What was applied is nil: a range remembers the results of
@@ -102,6 +104,7 @@ func EncodeResult(r *Result) []byte {
 // The flags of a locked row, and of what was done.
 const (
 	flagMore    byte = 1
+	flagUntil   byte = 2
 	flagSkipped byte = 1
 	flagValue   byte = 2
 )
@@ -112,7 +115,10 @@ func (r *Result) appendDone(out []byte) []byte {
 	if r.Record != nil {
 		record = r.Record.encode()
 	}
-	out = append(codec.AppendBytes(out, record), flag(r.More)*flagMore)
+	out = append(codec.AppendBytes(out, record), flag(r.More)*flagMore|flag(r.Until != "")*flagUntil)
+	if r.Until != "" {
+		out = codec.AppendBytes(out, []byte(r.Until))
+	}
 	out = binary.AppendUvarint(out, uint64(len(r.Rows)))
 	for i := range r.Rows {
 		row := &r.Rows[i]
@@ -171,7 +177,10 @@ func (d *decoder) done(r *Result) (err error) {
 			return err
 		}
 	}
-	r.More = d.UpTo(uint64(flagMore)) != 0
+	flags := d.UpTo(uint64(flagMore | flagUntil))
+	if r.More = flags&uint64(flagMore) != 0; flags&uint64(flagUntil) != 0 {
+		r.Until = cluster.Key(d.Bytes())
+	}
 	if n := d.Count(minLockedRow); n > 0 {
 		r.Rows = make([]LockedRow, n)
 	}

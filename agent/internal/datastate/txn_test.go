@@ -418,6 +418,7 @@ func FuzzDecodeRequest(f *testing.F) {
 		&Prewrite{Writer: 3, Ops: []Op{put(row, "x")}, Txn: txnA, Record: record},
 		&Commit{Ops: []Op{put(row, "x")}, Txn: txnA, Record: record, Ranges: []TxnSpan{{1, "a", "b"}}, Min: 4, At: 5},
 		&Resolve{Txn: txnA, Record: record, CommitTS: 6, Rows: [][]byte{row}}, &Push{Txn: txnA, Record: record, Abort: true, Above: 9},
+		&Remains{Txn: txnA, Record: record, Span: TxnSpan{1, "a", "b"}},
 		&Forget{Txn: txnA, Record: record}, &Lock{Txn: txnA, Record: record, Rows: [][]byte{row}, Strength: lock.Share, Durable: true, Wait: evaluation.NoWait, NotNewerThan: 3},
 	} {
 		f.Add(req.Encode())

@@ -105,6 +105,8 @@ type Mirror interface {
 	Len() int
 	// Locks calls fn for each lock and each intent, in the order of rows.
 	Locks(fn func(row []byte, txn cluster.TxnID, record []byte, s lock.Strength))
+	// Records calls fn for each record of a transaction; decided: it is committed or aborted.
+	Records(fn func(key []byte, decided bool))
 	// Holds reports whether a transaction has a lock on a row, or an intent.
 	Holds(row []byte, txn cluster.TxnID) bool
 	// Met returns the intents that a read meets, in the order of rows.

@@ -117,6 +117,8 @@ func (c *Call) misplaced() []byte {
 		record = r.Record
 	case *datastate.Forget:
 		record = r.Record
+	case *datastate.Remains:
+		rows = [][]byte{keys.DataSpan(r.Span.Pool, r.Span.From, r.Span.To).Start}
 	case *datastate.Resolve:
 		rows = r.Rows
 	case *datastate.Lock:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/evaluation"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/kv"
@@ -432,4 +433,35 @@ func (w *World) checkBank() {
 	if n > len(b.counted)+b.unsure+b.pending {
 		w.fail("counters to which %d was added, and perhaps %d more, have counted %d", len(b.counted), b.unsure+b.pending, n)
 	}
+}
+
+// leftLast is how long all that transactions have left may take to go, once nobody begins
+// any more: the janitors of two ranges, one after the other, wait for a minute, for each
+// other's looks, and until no commit can arrive.
+const leftLast = 5 * time.Minute
+
+// checkLeft goes on after the end of a run, in which gateways have died, and wants nothing
+// to be left of transactions then.
+func (w *World) checkLeft() {
+	if w.bank == nil || len(w.errors) > 0 {
+		return
+	}
+	w.Stats.Left = len(w.leftovers())
+	for end := w.now + leftLast; w.now < end && len(w.errors) == 0 && len(w.leftovers()) > 0; {
+		w.runUntil(w.now + 10*time.Second)
+	}
+	if left := w.leftovers(); len(left) > 0 && len(w.errors) == 0 {
+		w.fail("%d transactions that are over have left something, the first %+v", len(left), left[0])
+	}
+}
+
+// leftovers is what transactions have left in all ranges.
+func (w *World) leftovers() []store.Leftover {
+	var mirrors []evaluation.Mirror
+	for _, n := range w.nodes {
+		if n.up {
+			mirrors = append(mirrors, n.core.Mirrors()...)
+		}
+	}
+	return store.LeftoversOf(mirrors, hlc.Max)
 }

@@ -38,6 +38,9 @@ func (n *Node) startGateway() {
 		Self: n.id, Start: uint32(n.gateways), Clock: n.clock, Planted: n.w.cfg.PlantedTxn,
 		Fresh: func(context.Context) (hlc.Timestamp, error) { return n.clock.Now(), nil },
 		Ask:   g.ask, Now: n.w.Now, Sleep: g.sleep, Go: g.spawn,
+		Leftovers: func(_ context.Context, before hlc.Timestamp) ([]store.Leftover, error) {
+			return store.LeftoversOf(n.core.Mirrors(), before), nil
+		},
 	})
 	g.manager.Open(g)
 }

@@ -117,6 +117,7 @@ func (s *Stats) add(o *Stats) {
 	s.Audits += o.Audits
 	s.IntentsMet += o.IntentsMet
 	s.GuardsChanged += o.GuardsChanged
+	s.Left += o.Left
 	s.Wakes += o.Wakes
 	s.IdleBatches += o.IdleBatches
 }
@@ -280,7 +281,7 @@ func leased(c *Config) { *c = LeaseConfig(c.Seed) }
 // everything up.
 func TestTransactions(t *testing.T) {
 	sum := runSeeds(t, 5, banked)
-	if sum.Transferred < 60 || sum.Audits < 200 || sum.IntentsMet < 50 || sum.GatewaysDied < 5 {
+	if sum.Transferred < 60 || sum.Audits < 200 || sum.IntentsMet < 50 || sum.GatewaysDied < 5 || sum.Left == 0 {
 		t.Errorf("too little happened: %+v", sum)
 	}
 }

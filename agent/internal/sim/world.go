@@ -191,6 +191,7 @@ type Stats struct {
 	Conflicts, Deadlocks              int // how others of them ended
 	TransfersFailed, GatewaysDied     int // gateways that died between two steps
 	Audits, IntentsMet, GuardsChanged int
+	Left                              int // of transactions, at the end of a run
 }
 
 type event struct {
@@ -233,17 +234,23 @@ func Run(t *testing.T, cfg Config) (*World, []string) {
 		n.open()
 	}
 	w.begin()
-	for len(w.events) > 0 && w.now < cfg.Duration && len(w.errors) == 0 {
-		e := heap.Pop(&w.events).(event)
-		w.now = e.at
-		e.fn()
-	}
+	w.runUntil(cfg.Duration)
 	w.check()
+	w.checkLeft()
 	w.endTasks()
 	for _, n := range w.nodes {
 		n.close()
 	}
 	return w, w.errors
+}
+
+// runUntil has happen what happens until a time, or until something is wrong.
+func (w *World) runUntil(end time.Duration) {
+	for len(w.events) > 0 && w.now < end && len(w.errors) == 0 {
+		e := heap.Pop(&w.events).(event)
+		w.now = e.at
+		e.fn()
+	}
 }
 
 // begin schedules everybody's first event.

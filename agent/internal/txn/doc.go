@@ -25,6 +25,11 @@
 // not committed. Only if the record cannot be asked either does the caller get a
 // *store.AmbiguousError.
 //
+// # The janitor
+//
+// What nobody cleans up and nobody meets the janitor of the node takes away that leads the
+// range: see Manager.janitor. What is open it leaves alone, however old it is.
+//
 // # Concurrency
 //
 // A Manager may be used by any number of goroutines. A Txn is used by one at a time, but
@@ -38,6 +43,8 @@
 //     the record says so. Nobody is told that it aborted while it may still commit.
 //  3. A commit comes at or after the time of every intent.
 //  4. A transaction that was pushed above a time commits above it.
-//  5. A record is deleted by the coordinator only, after all that rests on it is gone.
+//  5. A record is deleted by the coordinator, after all that rests on it is gone, or by the
+//     janitor, which in addition waits until the coordinator is over and no range takes a
+//     commit of it any more.
 //  6. What waits to be cleaned up is bounded by a budget.
 package txn

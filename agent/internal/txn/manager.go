@@ -10,6 +10,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/budget"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/store"
 )
 
 // Isolation is what a transaction sees of others.
@@ -50,6 +51,12 @@ type Config struct {
 	Now   func() time.Duration
 	Sleep func(ctx context.Context, d time.Duration) error
 	Go    func(fn func())
+
+	// Leftovers returns what transactions that began before a time have left in the ranges
+	// that this node leads; nil: nobody tidies up here.
+	Leftovers func(ctx context.Context, before hlc.Timestamp) ([]store.Leftover, error)
+	// Gone says that a node never comes back; nil: none is known to.
+	Gone func(cluster.NodeID) bool
 
 	// Cleanup bounds what waits to be cleaned up. Beyond it a commit waits until that
 	// is done. nil: no bound.
@@ -105,6 +112,9 @@ type Stats struct {
 	LockWaits, Deadlocks    uint64
 	Pushes, Pushed          uint64 // of others' transactions; those that it aborted
 	Dropped                 uint64 // cleanups that were given up; others do them
+	// Left are records of transactions that are over, as the last look found them, now.
+	Left              int
+	Tidied, Forgotten uint64 // rows that the janitor resolved; records that it deleted
 }
 
 // The reasons in Stats.Aborted.
@@ -135,7 +145,12 @@ func New(cfg Config) *Manager {
 }
 
 // Open gives the Manager the ranges, once, before anything else is asked of it.
-func (m *Manager) Open(r Ranges) { m.ranges = r }
+func (m *Manager) Open(r Ranges) {
+	m.ranges = r
+	if m.cfg.Leftovers != nil {
+		m.cfg.Go(m.janitor)
+	}
+}
 
 // Close ends what runs in the background. What is not cleaned up others clean up.
 func (m *Manager) Close() {

@@ -34,6 +34,7 @@ type model struct {
 	managers map[cluster.NodeID]*Manager
 	cut      map[cluster.NodeID]bool // does not answer
 	entries  int
+	leads    map[cluster.RangeID]cluster.NodeID // whose janitor sees to a range; none: nobody
 	// hook, if set, is asked before and after each call; an error is its answer.
 	hook func(c *kv.Call, after bool) error
 }
@@ -54,6 +55,7 @@ type holder struct {
 	txn      cluster.TxnID
 	record   []byte
 	strength lock.Strength
+	durable  bool
 }
 
 // newModel makes ranges of equal spans and nodes 1 to nodes. It belongs in a bubble of
@@ -62,7 +64,7 @@ func newModel(t *testing.T, nodes, ranges int) *model {
 	t.Helper()
 	m := &model{
 		clock: hlc.NewClock(time.Now, time.Hour), rows: map[string][]version{}, intents: map[string]*intent{}, locks: map[string][]holder{},
-		records: map[string]*datastate.TxnRecord{}, managers: map[cluster.NodeID]*Manager{}, cut: map[cluster.NodeID]bool{},
+		records: map[string]*datastate.TxnRecord{}, managers: map[cluster.NodeID]*Manager{}, cut: map[cluster.NodeID]bool{}, leads: map[cluster.RangeID]cluster.NodeID{},
 	}
 	for i := range ranges {
 		m.bounds = append(m.bounds, cluster.VShard(i*cluster.VShards/ranges))
@@ -84,6 +86,9 @@ func (m *model) start(node cluster.NodeID, start uint32, p Planted) *Manager {
 		Self: node, Start: start, Clock: m.clock, Planted: p,
 		Fresh: func(context.Context) (hlc.Timestamp, error) { return m.clock.Now(), nil },
 		Ask:   m.ask,
+		Leftovers: func(_ context.Context, before hlc.Timestamp) ([]store.Leftover, error) {
+			return m.leftovers(node, before), nil
+		},
 	})
 	mgr.Open(m)
 	m.mu.Lock()
@@ -208,6 +213,8 @@ func (m *model) evaluate(c *kv.Call) *datastate.Result {
 		delete(m.records, string(r.Record))
 	case *datastate.Lock:
 		return m.lock(c.Range, r)
+	case *datastate.Remains:
+		return m.remains(c.Range, r)
 	}
 	return &datastate.Result{Outcome: datastate.Applied}
 }
@@ -381,10 +388,65 @@ func (m *model) lock(id cluster.RangeID, r *datastate.Lock) *datastate.Result {
 		if r.NotNewerThan != 0 && v.ts > r.NotNewerThan {
 			return &datastate.Result{Outcome: datastate.ConditionFailed, FailedOp: i, Existing: v.value, ExistingTS: v.ts}
 		}
-		m.locks[string(row)] = append(m.locks[string(row)], holder{r.Txn, r.Record, r.Strength})
+		m.locks[string(row)] = append(m.locks[string(row)], holder{r.Txn, r.Record, r.Strength, r.Durable})
 		res.Rows = append(res.Rows, datastate.LockedRow{Value: v.value, TS: v.ts})
 	}
 	return res
+}
+
+// remains answers with one row at most, and looks at one range.
+func (m *model) remains(id cluster.RangeID, q *datastate.Remains) *datastate.Result {
+	if m.owner(keys.DataSpan(q.Span.Pool, q.Span.From, q.Span.To).Start) != id {
+		return &datastate.Result{Outcome: datastate.WrongRange}
+	}
+	res := &datastate.Result{Outcome: datastate.Applied}
+	if end := int(id) - 1; end < len(m.bounds) && m.bounds[end].Key() < q.Span.To {
+		res.Until = m.bounds[end].Key()
+	}
+	for row, in := range m.intents {
+		if b := keys.Bound([]byte(row)); in.txn == q.Txn && b >= q.Span.From && b < q.Span.To && m.owner([]byte(row)) == id {
+			res.Rows = append(res.Rows, datastate.LockedRow{Value: []byte(row)})
+			break
+		}
+	}
+	return res
+}
+
+// leftovers are those of the ranges that a node leads.
+func (m *model) leftovers(node cluster.NodeID, before hlc.Timestamp) []store.Leftover {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	found := map[string]*store.Leftover{}
+	at := func(key string, record []byte) *store.Leftover {
+		if txnOf(record).Began() >= uint64(before) || m.leads[m.owner([]byte(key))] != node {
+			return &store.Leftover{}
+		}
+		if found[string(record)] == nil {
+			found[string(record)] = &store.Leftover{Record: record}
+		}
+		return found[string(record)]
+	}
+	for key, r := range m.records {
+		l := at(key, []byte(key))
+		l.Stored, l.Decided = true, r.Status != datastate.TxnOpen
+	}
+	for row, in := range m.intents {
+		l := at(row, in.record)
+		l.Rows = append(l.Rows, []byte(row))
+	}
+	for row, hs := range m.locks {
+		for _, h := range hs {
+			if l := at(row, h.record); h.durable {
+				l.Rows = append(l.Rows, []byte(row))
+			}
+		}
+	}
+	var out []store.Leftover
+	for _, l := range found {
+		out = append(out, *l)
+	}
+	slices.SortFunc(out, func(a, b store.Leftover) int { return bytes.Compare(a.Record, b.Record) })
+	return out
 }
 
 // read is a gateway's read of rows at ts.

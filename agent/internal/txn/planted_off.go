@@ -11,3 +11,5 @@ func (Planted) resolvesEarly() bool  { return false }
 func (Planted) abortsOpen() bool     { return false }
 func (Planted) ignoresIntents() bool { return false }
 func (Planted) skipsRefresh() bool   { return false }
+func (Planted) forgetsPoison() bool  { return false }
+func (Planted) forgetsIntents() bool { return false }

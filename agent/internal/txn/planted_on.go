@@ -16,6 +16,12 @@ type Planted struct {
 	IgnoreIntents bool
 	// SkipRefresh takes what a serializable transaction has read for unchanged.
 	SkipRefresh bool
+	// ForgetPoison deletes the record of an aborted transaction whose gateway may commit
+	// yet.
+	ForgetPoison bool
+	// ForgetIntents deletes the record of a transaction without having looked for its
+	// intents.
+	ForgetIntents bool
 }
 
 func (p Planted) skipsPrewrite() bool  { return p.SkipPrewrite }
@@ -24,3 +30,5 @@ func (p Planted) resolvesEarly() bool  { return p.ResolveEarly }
 func (p Planted) abortsOpen() bool     { return p.AbortOpen }
 func (p Planted) ignoresIntents() bool { return p.IgnoreIntents }
 func (p Planted) skipsRefresh() bool   { return p.SkipRefresh }
+func (p Planted) forgetsPoison() bool  { return p.ForgetPoison }
+func (p Planted) forgetsIntents() bool { return p.ForgetIntents }

@@ -1,0 +1,22 @@
+//go:build planted
+
+package txn
+
+import (
+	"testing"
+	"testing/synctest"
+)
+
+// TestPlantedJanitor: a janitor that is too eager is found.
+func TestPlantedJanitor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		if comesBack(t, Planted{ForgetPoison: true}) == "" {
+			t.Error("nobody finds that poison is forgotten")
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		if elsewhere(t, Planted{ForgetIntents: true}) == "" {
+			t.Error("nobody finds that intents are forgotten")
+		}
+	})
+}
