@@ -94,7 +94,7 @@ test-long: build trial trial-planted ## long simulations, trials of ten minutes,
 	$(GO) test -tags 'invariants long' -count 1 -timeout 90m ./agent/internal/sim/...
 	$(GO) test -tags long -count 1 -timeout 60m -run TestAMillionUpdates ./agent/agenttest
 	$(GO) test -count 1 -timeout 60m -run TestRandomHistories ./agent/internal/placement -placement.histories 100000
-	$(GO) test -tags 'invariants planted nextversion' -count 1 -timeout 30m -run Planted -v ./agent/internal/sim/... ./agent/internal/operation/ ./agent/internal/store/ ./agent/internal/budget/ ./agent/internal/admission/
+	$(GO) test -tags 'invariants planted nextversion' -count 1 -timeout 30m -run Planted -v ./agent/internal/sim/... ./agent/internal/operation/ ./agent/internal/store/ ./agent/internal/txn/ ./agent/internal/budget/ ./agent/internal/admission/
 	$(MAKE) fuzz FUZZTIME=45s
 
 FUZZTIME ?= 20s
