@@ -31,6 +31,14 @@ type contention struct {
 	since time.Duration // when the request began
 	asked time.Duration // when blocked last returned
 	met   bool          // it was blocked at least once
+	// suspect is a circle that was seen, and may be of what has passed; nil: none.
+	suspect []member
+}
+
+// member is a transaction of what looks like a deadlock.
+type member struct {
+	id    cluster.TxnID
+	round uint64 // that it was in: what it says of a later one was so after the circle was seen
 }
 
 // blocked is called when a leader has answered that others are in the way. It returns
@@ -50,16 +58,9 @@ func (w *contention) blocked(ctx context.Context, by []datastate.Blocker) error 
 			return err
 		}
 	}
-	if w.t != nil {
-		w.t.mu.Lock()
-		after := w.t.deadlockAfter
-		w.t.mu.Unlock()
-		if w.m.cfg.Now()-w.since >= after {
-			if cycle := w.m.chase(ctx, w.t.id, ids); cycle != nil {
-				w.m.count(func(s *Stats) { s.Deadlocks++ })
-				return &DeadlockError{Cycle: cycle}
-			}
-		}
+	if cycle := w.deadlock(ctx, ids); cycle != nil {
+		w.m.count(func(s *Stats) { s.Deadlocks++ })
+		return &DeadlockError{Cycle: cycle}
 	}
 	if took := w.m.cfg.Now() - begun; took < shortest {
 		if err := w.m.cfg.Sleep(ctx, shortest-took); err != nil {
@@ -69,6 +70,44 @@ func (w *contention) blocked(ctx context.Context, by []datastate.Blocker) error 
 	w.asked = w.m.cfg.Now()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if w.t != nil {
+		w.t.nextRound()
+	}
+	return nil
+}
+
+// deadlock returns the circle that the transaction is in. What others know of their waits
+// is as old as the last answer of a leader: one may have been answered since, or have lost
+// its place to one that it is said to be before. So a circle counts only if each of it is
+// told the same again by a request that was made after it was seen: a deadlock lasts. The
+// first look is after half of deadlock_timeout, since the second one takes a while.
+func (w *contention) deadlock(ctx context.Context, ids []cluster.TxnID) []cluster.TxnID {
+	if w.t == nil {
+		return nil
+	}
+	w.t.mu.Lock()
+	after := w.t.deadlockAfter
+	w.t.mu.Unlock()
+	waited := w.m.cfg.Now() - w.since
+	if waited < after/2 {
+		return nil
+	}
+	if w.suspect != nil {
+		lasts, again := w.m.confirm(ctx, w.suspect, ids)
+		switch {
+		case !lasts:
+			w.suspect = nil
+		case again && waited >= after:
+			cycle := make([]cluster.TxnID, len(w.suspect))
+			for i := range cycle {
+				cycle[i] = w.suspect[i].id
+			}
+			return cycle
+		}
+	}
+	if w.suspect == nil {
+		w.suspect = w.m.chase(ctx, w.t.id, ids)
 	}
 	return nil
 }
@@ -145,9 +184,10 @@ func (m *Manager) push(ctx context.Context, id cluster.TxnID, record []byte, abo
 }
 
 // chase looks for a cycle of transactions that wait for each other, of which id is the
-// youngest, and returns it.
-func (m *Manager) chase(ctx context.Context, id cluster.TxnID, waits []cluster.TxnID) []cluster.TxnID {
+// youngest, and returns it, beginning with id.
+func (m *Manager) chase(ctx context.Context, id cluster.TxnID, waits []cluster.TxnID) []member {
 	from := map[cluster.TxnID]cluster.TxnID{} // who was followed there
+	rounds := map[cluster.TxnID]uint64{}
 	todo := []cluster.TxnID{}
 	follow := func(at cluster.TxnID, waits []cluster.TxnID) bool {
 		for _, next := range waits {
@@ -166,30 +206,34 @@ func (m *Manager) chase(ctx context.Context, id cluster.TxnID, waits []cluster.T
 	for len(todo) > 0 {
 		at := todo[0]
 		todo = todo[1:]
-		if a := m.ask(ctx, at); (a.State == Open || a.State == Committing) && follow(at, a.Waits) {
-			cycle := []cluster.TxnID{}
+		a := m.ask(ctx, at)
+		rounds[at] = a.Round
+		if (a.State == Open || a.State == Committing) && follow(at, a.Waits) {
+			cycle := []member{}
 			for ; at != id; at = from[at] {
-				cycle = append(cycle, at)
+				cycle = append(cycle, member{at, rounds[at]})
 			}
 			slices.Reverse(cycle)
-			cycle = append([]cluster.TxnID{id}, cycle...)
-			if m.confirm(ctx, cycle) {
-				return cycle
-			}
-			return nil
+			return append([]member{{id: id}}, cycle...)
 		}
 	}
 	return nil
 }
 
-// confirm asks anew whether each of a cycle waits for the next: the answers were given
-// one after the other, and who waited then may have been answered since.
-func (m *Manager) confirm(ctx context.Context, cycle []cluster.TxnID) bool {
-	for i, at := range cycle[1:] {
-		next := cycle[(i+2)%len(cycle)]
-		if a := m.ask(ctx, at); !slices.Contains(a.Waits, next) {
-			return false
-		}
+// confirm asks anew whether each of a cycle waits for the next, the first of which has
+// just been told that it waits for those of waits. again says that all were told so by
+// requests that they made after the cycle was seen.
+func (m *Manager) confirm(ctx context.Context, cycle []member, waits []cluster.TxnID) (lasts, again bool) {
+	if !slices.Contains(waits, cycle[1].id) {
+		return false, false
 	}
-	return true
+	again = true
+	for i, at := range cycle[1:] {
+		a := m.ask(ctx, at.id)
+		if !slices.Contains(a.Waits, cycle[(i+2)%len(cycle)].id) {
+			return false, false
+		}
+		again = again && a.Told > at.round
+	}
+	return true, again
 }

@@ -447,6 +447,42 @@ func TestDeadlocks(t *testing.T) {
 	}
 }
 
+// TestNoDeadlockOfThePast: a transaction whose request is under way says for whom it
+// waited when it was told last. That it waits for one who is behind it by now is no
+// deadlock, however often it is asked; that it is told so anew is one.
+func TestNoDeadlockOfThePast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel(t, 2, 1)
+		older, younger := m.managers[1].Begin(ReadCommitted, Info{}), m.managers[2].Begin(ReadCommitted, Info{})
+		defer older.Rollback()
+		defer younger.Rollback()
+		by := func(x *Txn) []datastate.Blocker {
+			return []datastate.Blocker{{Txn: x.ID(), Record: x.recordAt(row(1)), Row: row(1)}}
+		}
+		first := &contention{m: m.managers[1], t: older, since: m.managers[1].cfg.Now()}
+		second := &contention{m: m.managers[2], t: younger, since: m.managers[2].cfg.Now()}
+		if err := first.blocked(t.Context(), by(younger)); err != nil {
+			t.Fatal(err)
+		}
+		for range 10 {
+			time.Sleep(600 * time.Millisecond)
+			if err := second.blocked(t.Context(), by(older)); err != nil {
+				t.Fatalf("the other has not been told since: %v", err)
+			}
+		}
+		var deadlock *DeadlockError
+		for try := 0; !errors.As(second.blocked(t.Context(), by(older)), &deadlock); try++ {
+			if try == 3 {
+				t.Fatal("no deadlock is found")
+			}
+			if err := first.blocked(t.Context(), by(younger)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(600 * time.Millisecond)
+		}
+	})
+}
+
 // TestUpgrade: two that share a row and both want to change it.
 func TestUpgrade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -721,7 +757,7 @@ func TestWriteSkew(t *testing.T) {
 }
 
 func FuzzAnswer(f *testing.F) {
-	f.Add(encodeAnswer(&Answer{State: Committed, TS: 7, Waits: []cluster.TxnID{{1}, {2}}}))
+	f.Add(encodeAnswer(&Answer{State: Committed, TS: 7, Waits: []cluster.TxnID{{1}, {2}}, Told: 300, Round: 301}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if a, err := decodeAnswer(b); err == nil && string(encodeAnswer(&a)) != string(b) {
 			t.Errorf("% x is read as %+v", b, a)
