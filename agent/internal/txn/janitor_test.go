@@ -12,6 +12,20 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/store"
 )
 
+// hooked has all calls from here on be asked about first, and after; nil: none.
+func (m *model) hooked(fn func(c *kv.Call, after bool) error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.hook = fn
+}
+
+// counts are how many locks, records and entries there are.
+func (m *model) counts() (locks, records, entries int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.locks), len(m.records), m.entries
+}
+
 // lead has each range be led by a node, in turn, or by nobody who tidies up.
 func (m *model) lead(nodes ...cluster.NodeID) {
 	m.mu.Lock()
@@ -47,21 +61,21 @@ func TestJanitor(t *testing.T) {
 				is := m.apart(t, 3)
 				m.lead(2, 3)
 				dead := false
-				m.hook = func(c *kv.Call, after bool) error {
+				m.hooked(func(c *kv.Call, after bool) error {
 					m.mu.Lock()
 					defer m.mu.Unlock()
 					if dead = dead || !after && at(c) == tt.dies; dead {
 						return dies
 					}
 					return nil
-				}
+				})
 				tt.run(m, is)
 				synctest.Wait()
 				if m.left() == "" {
 					t.Fatal("nothing is left to tidy up")
 				}
 				m.managers[1].Close()
-				m.hook = nil
+				m.hooked(nil)
 				m.start(1, 2, Planted{})
 				time.Sleep(tidied)
 				if left := m.left(); left != "" {
@@ -69,10 +83,11 @@ func TestJanitor(t *testing.T) {
 				}
 				m.want(t, m.managers[2], m.clock.Now(), is, tt.want, tt.want, tt.want)
 				time.Sleep(2 * sweepEvery)
-				entries := m.entries
+				_, _, entries := m.counts()
 				time.Sleep(10 * sweepEvery)
-				if a, b := m.managers[2].Stats(), m.managers[3].Stats(); m.entries != entries || a.Left+b.Left != 0 || a.Forgotten+b.Forgotten == 0 {
-					t.Errorf("%d entries of an idle cluster; %+v, %+v", m.entries-entries, a, b)
+				_, _, now := m.counts()
+				if a, b := m.managers[2].Stats(), m.managers[3].Stats(); now != entries || a.Left+b.Left != 0 || a.Forgotten+b.Forgotten == 0 {
+					t.Errorf("%d entries of an idle cluster; %+v, %+v", now-entries, a, b)
 				}
 			})
 		})
@@ -131,16 +146,16 @@ func comesBack(t *testing.T, p Planted) string {
 	}
 	is := m.apart(t, 2)
 	m.lead(2, 3)
-	m.hook = func(c *kv.Call, after bool) error {
+	m.hooked(func(c *kv.Call, after bool) error {
 		if at(c) == "Commit" && !after {
 			m.silence(1, true)
 			time.Sleep(5 * time.Hour)
 			m.silence(1, false)
 		}
 		return nil
-	}
+	})
 	_, err := m.managers[1].Begin(ReadCommitted, Info{}).Commit(t.Context(), []kv.Mutation{put(is[0], "1"), put(is[1], "1")}, 0)
-	m.hook = nil
+	m.hooked(nil)
 	time.Sleep(tidied)
 	values, e := m.read(t.Context(), m.managers[2], m.clock.Now(), row(is[0]), row(is[1]))
 	var conflict *ConflictError
@@ -178,15 +193,15 @@ func elsewhere(t *testing.T, p Planted) string {
 	for _, i := range is {
 		muts = append(muts, put(i, "1"))
 	}
-	m.hook = func(c *kv.Call, _ bool) error {
+	m.hooked(func(c *kv.Call, _ bool) error {
 		if at(c) == "Resolve" {
 			return &kv.UnavailableError{Cause: errors.New("nobody")}
 		}
 		return nil
-	}
+	})
 	m.commitOK(t, m.managers[1], muts...)
 	m.managers[1].Close()
-	m.hook = nil
+	m.hooked(nil)
 	m.start(1, 2, Planted{})
 	m.mu.Lock()
 	for key := range m.records {
@@ -225,25 +240,25 @@ func TestJanitorWaits(t *testing.T) {
 		m := newModel(t, 3, 4)
 		is := m.apart(t, 2)
 		m.lead(2, 3)
-		m.hook = func(c *kv.Call, after bool) error {
+		m.hooked(func(c *kv.Call, after bool) error {
 			if at(c) == "Resolve" && !after {
 				return errors.New("the gateway dies")
 			}
 			return nil
-		}
+		})
 		lockDurably(m, is)
 		time.Sleep(10 * time.Hour)
-		m.hook = nil
+		m.hooked(nil)
 		m.managers[1].Close()
 		m.start(1, 2, Planted{})
 		died := time.Now()
-		for len(m.locks) > 0 {
+		for locks, _, _ := m.counts(); locks > 0; locks, _, _ = m.counts() {
 			time.Sleep(time.Second)
 		}
-		if len(m.records) == 0 {
+		if _, records, _ := m.counts(); records == 0 {
 			t.Fatal("no record says that it is aborted")
 		}
-		for len(m.records) > 0 {
+		for _, records, _ := m.counts(); records > 0; _, records, _ = m.counts() {
 			time.Sleep(time.Second)
 		}
 		if took := time.Since(died); took < store.IDAge {

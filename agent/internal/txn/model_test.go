@@ -139,8 +139,11 @@ func (m *model) Do(ctx context.Context, calls []*kv.Call) {
 }
 
 func (m *model) call(ctx context.Context, c *kv.Call) {
-	if m.hook != nil {
-		if c.Err = m.hook(c, false); c.Err != nil {
+	m.mu.Lock()
+	hook := m.hook
+	m.mu.Unlock()
+	if hook != nil {
+		if c.Err = hook(c, false); c.Err != nil {
 			return
 		}
 	}
@@ -159,8 +162,8 @@ func (m *model) call(ctx context.Context, c *kv.Call) {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	if m.hook != nil {
-		if err := m.hook(c, true); err != nil {
+	if hook != nil {
+		if err := hook(c, true); err != nil {
 			c.Result, c.Err = nil, err
 		}
 	}
