@@ -50,6 +50,9 @@ func (r *request) run(ctx context.Context, attempt func(ctx context.Context, nod
 		return err
 	}
 	for {
+		if r.write && ctx.Err() != nil {
+			return r.failure(context.Cause(ctx))
+		}
 		node := r.candidate()
 		if node == 0 {
 			if err := r.pause(ctx); err != nil {
@@ -57,7 +60,7 @@ func (r *request) run(ctx context.Context, attempt func(ctx context.Context, nod
 			}
 			continue
 		}
-		err := r.once(ctx, node, attempt)
+		err := r.tryAt(ctx, node, attempt)
 		if ctx.Err() == nil {
 			r.db.answered(node, !noAnswer(err))
 		}
@@ -102,6 +105,17 @@ func (r *request) failure(err error) error {
 		return &store.AmbiguousError{Cause: err}
 	}
 	return err
+}
+
+// tryAt makes one attempt. Of a write at another node the answer is waited for a little
+// longer than the request lasts: this node's own takes the write back by itself.
+func (r *request) tryAt(ctx context.Context, node cluster.NodeID, attempt func(context.Context, cluster.NodeID) error) error {
+	if !r.write || node == r.db.cfg.Self {
+		return r.once(ctx, node, attempt)
+	}
+	ctx, end := linger(ctx)
+	defer end()
+	return r.once(ctx, node, attempt)
 }
 
 // once makes one attempt, which ends early when the node is suspected.

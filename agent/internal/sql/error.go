@@ -166,6 +166,8 @@ func storeError(err error) *Error {
 	var clock *kv.ClockError
 	var damaged *store.DamagedError
 	var tooOld *store.TooOldError
+	var blocked *kv.BlockedError
+	var met *store.IntentsError
 	switch {
 	case errors.As(err, &ambiguous):
 		return &Error{Code: "40003", Message: "it is not known whether the statement was applied", cause: err,
@@ -174,6 +176,14 @@ func storeError(err error) *Error {
 		return &Error{Code: "40001", Message: "could not serialize access due to concurrent update", Detail: capital(conflict.Reason) + ".", Hint: retryHint, cause: err}
 	case errors.As(err, &deadlock):
 		return &Error{Code: "40P01", Message: "deadlock detected", Detail: cycle(deadlock), Hint: retryHint, cause: err}
+	case errors.Is(err, txn.ErrLockTimeout):
+		return &Error{Code: "55P03", Message: "canceling statement due to lock timeout", cause: err}
+	case errors.Is(err, txn.ErrLockNotAvailable):
+		return &Error{Code: "55P03", Message: "could not obtain lock on row", cause: err}
+	case errors.Is(err, txn.ErrClosed):
+		return &Error{Code: "57P01", Message: "the node is stopping", Hint: "Connect to another node.", cause: err}
+	case errors.As(err, &blocked), errors.As(err, &met):
+		return &Error{Code: "40001", Message: "could not serialize access: a transaction that has not ended is in the way", Hint: retryHint, cause: err}
 	case errors.Is(err, txn.ErrEnded):
 		return &Error{Code: "40001", Message: "could not serialize access: the transaction was aborted", Hint: retryHint, cause: err}
 	case errors.As(err, &clock):

@@ -66,6 +66,8 @@ func (t *fakeTxn) NoteRead(span kv.Span) { t.reads = append(t.reads, span) }
 
 func (t *fakeTxn) SetDeadlockTimeout(time.Duration) {}
 
+func (t *fakeTxn) SetLockTimeout(time.Duration) {}
+
 // blockers are who holds what excludes a lock of the row. f.mu is held.
 func (f *fakeDB) blockers(row string, id uint64, s lock.Strength) []uint64 {
 	var out []uint64

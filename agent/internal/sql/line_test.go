@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/kv"
@@ -212,5 +213,30 @@ func TestWhoLosesGoesOnInItsPlace(t *testing.T) {
 				t.Errorf("%d places kept for %d losses, %d taken, %d given up", kept, x.losses, inPlace, givenUp)
 			}
 		})
+	}
+}
+
+// TestWhoLeavesALineHearsOfItsWrite: a statement whose time is over while the leader has its
+// write wait for a lock is told that nothing was written; one whose write was done, that.
+func TestWhoLeavesALineHearsOfItsWrite(t *testing.T) {
+	const over = "57014 canceling statement due to statement timeout"
+	for _, x := range []struct {
+		err  error
+		want string
+		n    string
+	}{{&kv.BlockedError{}, over, "1"}, {&kv.ConditionError{}, over, "1"}, {nil, "UPDATE 1", "2"}} {
+		f, a, _ := oneRange(t)
+		a.run("insert into t values (1, 'a', 1)")
+		a.run("set statement_timeout = '10ms'")
+		f.db.before = func([]kv.Mutation) error {
+			f.db.before = nil
+			<-time.After(50 * time.Millisecond) // the leader's, which is longer than the statement's
+			return x.err
+		}
+		if got := a.run("update t set n = n + 1 where id = 1"); got != x.want {
+			t.Errorf("%v: %s, want %s", x.err, got, x.want)
+		}
+		a.run("reset statement_timeout")
+		a.want(x.n+"\nSELECT 1", "select n from t")
 	}
 }

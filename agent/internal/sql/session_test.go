@@ -12,6 +12,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/store"
+	"github.com/nodedb/nodedb/agent/internal/txn"
 )
 
 const createT = "create table t (id int8 primary key, name text not null, n int4 default 7, price numeric(10,2), at timestamptz)"
@@ -255,6 +256,12 @@ func TestStoreErrors(t *testing.T) {
 		{store.ErrOverloaded, "53200 a node that has rows of this statement has no room for more requests"},
 		{store.ErrDiskFull, "53100 a disk that has rows of this statement is full but for its reserve"},
 		{store.ErrTooLarge, "54000 the rows are too large to be written together"},
+		{txn.ErrLockTimeout, "55P03 canceling statement due to lock timeout"},
+		{txn.ErrLockNotAvailable, "55P03 could not obtain lock on row"},
+		{txn.ErrClosed, "57P01 the node is stopping"},
+		{store.ErrStopped, "57P01 the node is stopping"},
+		{&kv.BlockedError{}, "40001 could not serialize access: a transaction that has not ended is in the way"},
+		{&store.IntentsError{Range: 2}, "40001 could not serialize access: a transaction that has not ended is in the way"},
 		{errors.New("secret"), "XX000 internal error"},
 	} {
 		f.db.before = func([]kv.Mutation) error { return fmt.Errorf("write: %w", x.err) }

@@ -29,6 +29,7 @@ type contention struct {
 	m     *Manager
 	t     *Txn
 	since time.Duration // when the request began
+	limit time.Duration // how long it waits for others, as far as leaders answer; 0: as long as it takes
 	asked time.Duration // when blocked last returned
 	met   bool          // it was blocked at least once
 	// suspect is a circle that was seen, and may be of what has passed; nil: none.
@@ -48,6 +49,9 @@ func (w *contention) blocked(ctx context.Context, by []datastate.Blocker) error 
 		w.met = true
 		w.m.count(func(s *Stats) { s.LockWaits++ })
 	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	begun := max(w.asked, w.since)
 	by, ids := w.others(by)
 	if w.t != nil {
@@ -57,6 +61,9 @@ func (w *contention) blocked(ctx context.Context, by []datastate.Blocker) error 
 		if _, err := w.m.unblock(ctx, b, w.m.ask(ctx, b.Txn)); err != nil {
 			return err
 		}
+	}
+	if w.limit > 0 && w.m.cfg.Now()-w.since >= w.limit {
+		return ErrLockTimeout
 	}
 	if cycle := w.deadlock(ctx, ids); cycle != nil {
 		w.m.count(func(s *Stats) { s.Deadlocks++ })

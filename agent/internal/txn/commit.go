@@ -42,13 +42,14 @@ func (t *Txn) Commit(ctx context.Context, muts []kv.Mutation, writer cluster.Wri
 		return 0, ErrEnded
 	}
 	t.state, t.writes = Committing, len(muts)
+	limit := t.lockTimeout
 	t.mu.Unlock()
 	if len(muts) == 0 {
 		t.end(Committed, 0, nil, nil)
 		return 0, nil
 	}
 	c := &commit{t: t, m: t.m, writer: writer, muts: muts, rows: make([][]byte, len(muts)), todo: upTo(len(muts))}
-	c.wait = &contention{m: t.m, t: t, since: t.m.cfg.Now()}
+	c.wait = &contention{m: t.m, t: t, since: t.m.cfg.Now(), limit: limit}
 	for i := range muts {
 		c.rows[i] = keys.Row(muts[i].Pool, keys.VShardOf(muts[i].Collection, muts[i].Key), muts[i].Collection, muts[i].Key)
 	}
@@ -275,7 +276,7 @@ func (c *commit) prewrite(ctx context.Context, calls []*kv.Call, parts []*part) 
 			if store.MaybeApplied(call.Err) {
 				c.lay(parts[i].items)
 			}
-			err = worse(err, notAmbiguous(call.Err))
+			err = worse(err, fmt.Errorf("commit: %w", notAmbiguous(call.Err)))
 		case call.Result.Outcome == datastate.Applied:
 			c.lay(parts[i].items)
 			c.min = max(c.min, call.TS, call.Result.Min)
@@ -303,14 +304,14 @@ func (c *commit) lay(items []int) {
 	c.drop(items)
 }
 
-// notAmbiguous is the error of a prewrite that nobody knows the fate of: the transaction
-// does not commit, whatever became of it.
+// notAmbiguous is the error of a request that commits nothing, such as a prewrite, and that
+// nobody knows the fate of: nothing that a client could see rests on it.
 func notAmbiguous(err error) error {
 	var ambiguous *store.AmbiguousError
 	if errors.As(err, &ambiguous) {
-		return &kv.UnavailableError{Cause: fmt.Errorf("no answer to a write that was prepared: %w", ambiguous.Cause)}
+		return &kv.UnavailableError{Cause: fmt.Errorf("no answer to a request of a transaction: %w", ambiguous.Cause)}
 	}
-	return fmt.Errorf("commit: %w", err)
+	return err
 }
 
 // worse returns the error that says more: that the transaction has lost, before a

@@ -45,5 +45,5 @@ var ErrLockTimeout = fmt.Errorf("canceling statement due to lock timeout: %w", E
 // ErrEnded refuses to use a transaction that has ended.
 var ErrEnded = errors.New("the transaction has ended")
 
-// errClosed ends what waits when the node stops.
-var errClosed = errors.New("the node stops")
+// ErrClosed ends what waits when the node stops. SQLSTATE 57P01.
+var ErrClosed = errors.New("the node stops")

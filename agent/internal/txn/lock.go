@@ -147,7 +147,7 @@ func (l *locking) take(ctx context.Context, calls []*kv.Call, parts []*part) (le
 			continue
 		}
 		if c.Err != nil {
-			return nil, nil, fmt.Errorf("lock rows: %w", c.Err)
+			return nil, nil, fmt.Errorf("lock rows: %w", notAmbiguous(c.Err))
 		}
 		switch c.Result.Outcome {
 		case datastate.Applied:

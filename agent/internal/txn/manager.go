@@ -154,7 +154,7 @@ func (m *Manager) Open(r Ranges) {
 
 // Close ends what runs in the background. What is not cleaned up others clean up.
 func (m *Manager) Close() {
-	m.close(errClosed)
+	m.close(ErrClosed)
 	m.wg.Wait()
 }
 

@@ -115,7 +115,8 @@ func (r *replanning) pause(ctx context.Context, m *Manager) error {
 
 var errTooOften = errors.New("the ranges changed too often")
 
-// at makes one call at the range that owns a key, wherever that is by now.
+// at makes one call at the range that owns a key, wherever that is by now: one that commits
+// nothing.
 func (m *Manager) at(ctx context.Context, key []byte, request kv.Encoder) (*datastate.Result, hlc.Timestamp, error) {
 	var again replanning
 	for {
@@ -126,7 +127,7 @@ func (m *Manager) at(ctx context.Context, key []byte, request kv.Encoder) (*data
 		c := &kv.Call{Range: id, Request: request, Bytes: len(key)}
 		m.ranges.Do(ctx, []*kv.Call{c})
 		if !moved(c) {
-			return c.Result, c.TS, c.Err
+			return c.Result, c.TS, notAmbiguous(c.Err)
 		}
 		if err := again.pause(ctx, m); err != nil {
 			return nil, 0, err

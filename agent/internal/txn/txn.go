@@ -54,6 +54,7 @@ type Txn struct {
 	ranges        map[cluster.RangeID]struct{}
 	reads         readSpans
 	deadlockAfter time.Duration
+	lockTimeout   time.Duration // of COMMIT; 0: as long as it takes
 }
 
 // ID names the transaction.
@@ -67,6 +68,13 @@ func (t *Txn) SetDeadlockTimeout(d time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.deadlockAfter = d
+}
+
+// SetLockTimeout says how long Commit waits for the locks of others; 0: as long as it takes.
+func (t *Txn) SetLockTimeout(d time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lockTimeout = d
 }
 
 // SetIsolation changes the level of a transaction that has read nothing yet.

@@ -141,7 +141,7 @@ func (m *model) die(node cluster.NodeID, step string, after bool) (dead chan str
 		}
 		died = true
 		m.silence(node, true)
-		m.managers[node].close(errClosed)
+		m.managers[node].close(ErrClosed)
 		once.Do(func() { close(dead) })
 		return errors.New("dead")
 	}

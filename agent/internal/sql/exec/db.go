@@ -40,6 +40,8 @@ type Transaction interface {
 	// NoteRead notes what was read, for serializable transactions.
 	NoteRead(span kv.Span)
 	SetDeadlockTimeout(d time.Duration)
+	// SetLockTimeout is for Commit; Lock has its own.
+	SetLockTimeout(d time.Duration)
 	Lock(ctx context.Context, req txn.LockRequest) (rows []kv.Row, skipped []bool, err error)
 	Commit(ctx context.Context, muts []kv.Mutation, writer cluster.WriterID) (hlc.Timestamp, error)
 	// Rollback may be called after Commit, and does nothing then.

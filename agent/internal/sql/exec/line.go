@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
@@ -87,6 +88,10 @@ func (r *Run) inLine(ctx context.Context, table *catalog.Table, key []byte, step
 	for {
 		select {
 		case row := <-p.turn:
+			if ctx.Err() != nil { // nothing of it is there
+				p.made <- change{}
+				return nil, context.Cause(ctx)
+			}
 			last = r.step(table, key, row, step)
 			p.made <- last
 		case err := <-p.done:
@@ -95,12 +100,39 @@ func (r *Run) inLine(ctx context.Context, table *catalog.Table, key []byte, step
 			}
 			return last.write, err
 		case <-ctx.Done():
-			close(p.gone)
-			if last.write != nil { // the write that carries it may be under way
-				return nil, &store.AmbiguousError{Cause: context.Cause(ctx)}
+			if last.write == nil {
+				close(p.gone)
+				return nil, context.Cause(ctx)
 			}
-			return nil, context.Cause(ctx)
+			return p.leave(ctx, last)
 		}
+	}
+}
+
+// leaveFor is for how long a statement that has ended waits to hear what became of the
+// write that carries it: a leader that has it wait for locks says so every half a second.
+const leaveFor = 800 * time.Millisecond
+
+// leave has a statement go away whose write may be under way.
+func (p *place) leave(ctx context.Context, last change) (*rowWrite, error) {
+	timer := time.NewTimer(leaveFor)
+	defer timer.Stop()
+	select {
+	case err := <-p.done:
+		if err == nil && last.err == nil {
+			return last.write, nil
+		}
+		var ambiguous *store.AmbiguousError
+		if errors.As(err, &ambiguous) {
+			return last.write, err
+		}
+		return nil, context.Cause(ctx)
+	case <-p.turn: // the write lost: nothing of it is there
+		p.made <- change{}
+		return nil, context.Cause(ctx)
+	case <-timer.C:
+		close(p.gone)
+		return nil, &store.AmbiguousError{Cause: context.Cause(ctx)}
 	}
 }
 

@@ -38,6 +38,7 @@ func (r *Run) lockAs(ctx context.Context, table *catalog.Table, req txn.LockRequ
 	}
 	t := r.Tx.transaction()
 	t.SetDeadlockTimeout(r.Waiting.Deadlock)
+	t.SetLockTimeout(r.Waiting.Lock)
 	req.Pool, req.Collection, req.Timeout, req.Memory = table.Pool(), table.ID(), r.Waiting.Lock, r.Memory
 	rows, skipped, err := t.Lock(ctx, req)
 	switch {
