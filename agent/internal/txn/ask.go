@@ -29,9 +29,8 @@ type Answer struct {
 	// is left of it that its record would not tell.
 	State State
 	TS    hlc.Timestamp   // of its commit
-	Waits []cluster.TxnID // for whom it waits, as the request of round Told was answered
-	Told  uint64
-	Round uint64 // of the request that is under way, or was
+	Waits []cluster.TxnID // for whom it waits, as its last request was answered
+	Told  uint64          // how many such answers it had
 
 	silent  bool          // nobody has answered
 	silence time.Duration // for how long
@@ -59,7 +58,7 @@ func (m *Manager) answer(id cluster.TxnID) Answer {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return Answer{State: t.state, TS: t.commitTS, Waits: t.waits[:min(len(t.waits), maxWaits)], Told: t.told, Round: t.round}
+	return Answer{State: t.state, TS: t.commitTS, Waits: t.waits[:min(len(t.waits), maxWaits)], Told: t.told}
 }
 
 // ask asks the gateway of a transaction. Where nobody answers the answer says for how
@@ -108,7 +107,6 @@ func encodeAnswer(a *Answer) []byte {
 	out := append(make([]byte, 0, 32+len(a.Waits)*16), askFormat, byte(a.State))
 	out = binary.BigEndian.AppendUint64(out, uint64(a.TS))
 	out = binary.AppendUvarint(out, a.Told)
-	out = binary.AppendUvarint(out, a.Round)
 	out = binary.AppendUvarint(out, uint64(len(a.Waits)))
 	for _, id := range a.Waits {
 		out = append(out, id[:]...)
@@ -120,7 +118,7 @@ func decodeAnswer(b []byte) (a Answer, err error) {
 	r := codec.Read(b, errMalformed)
 	format(&r)
 	a.State, a.TS = State(r.Byte()), hlc.Timestamp(r.Uint64())
-	a.Told, a.Round = r.Uvarint(), r.Uvarint()
+	a.Told = r.Uvarint()
 	if r.Err() == nil && a.State > Unknown {
 		r.Fail("unknown state")
 	}

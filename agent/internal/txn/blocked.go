@@ -38,8 +38,8 @@ type contention struct {
 
 // member is a transaction of what looks like a deadlock.
 type member struct {
-	id    cluster.TxnID
-	round uint64 // that it was in: what it says of a later one was so after the circle was seen
+	id   cluster.TxnID
+	told uint64 // how often it was told for whom it waits when the circle was seen
 }
 
 // blocked is called when a leader has answered that others are in the way. It returns
@@ -78,17 +78,14 @@ func (w *contention) blocked(ctx context.Context, by []datastate.Blocker) error 
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if w.t != nil {
-		w.t.nextRound()
-	}
 	return nil
 }
 
 // deadlock returns the circle that the transaction is in. What others know of their waits
 // is as old as the last answer of a leader: one may have been answered since, or have lost
 // its place to one that it is said to be before. So a circle counts only if each of it is
-// told the same again by a request that was made after it was seen: a deadlock lasts. The
-// first look is after half of deadlock_timeout, since the second one takes a while.
+// told the same again after it was seen: a deadlock lasts. The first look is after half of
+// deadlock_timeout, since the second one takes a while.
 func (w *contention) deadlock(ctx context.Context, ids []cluster.TxnID) []cluster.TxnID {
 	if w.t == nil {
 		return nil
@@ -194,7 +191,7 @@ func (m *Manager) push(ctx context.Context, id cluster.TxnID, record []byte, abo
 // youngest, and returns it, beginning with id.
 func (m *Manager) chase(ctx context.Context, id cluster.TxnID, waits []cluster.TxnID) []member {
 	from := map[cluster.TxnID]cluster.TxnID{} // who was followed there
-	rounds := map[cluster.TxnID]uint64{}
+	told := map[cluster.TxnID]uint64{}
 	todo := []cluster.TxnID{}
 	follow := func(at cluster.TxnID, waits []cluster.TxnID) bool {
 		for _, next := range waits {
@@ -214,11 +211,11 @@ func (m *Manager) chase(ctx context.Context, id cluster.TxnID, waits []cluster.T
 		at := todo[0]
 		todo = todo[1:]
 		a := m.ask(ctx, at)
-		rounds[at] = a.Round
+		told[at] = a.Told
 		if (a.State == Open || a.State == Committing) && follow(at, a.Waits) {
 			cycle := []member{}
 			for ; at != id; at = from[at] {
-				cycle = append(cycle, member{at, rounds[at]})
+				cycle = append(cycle, member{at, told[at]})
 			}
 			slices.Reverse(cycle)
 			return append([]member{{id: id}}, cycle...)
@@ -228,8 +225,8 @@ func (m *Manager) chase(ctx context.Context, id cluster.TxnID, waits []cluster.T
 }
 
 // confirm asks anew whether each of a cycle waits for the next, the first of which has
-// just been told that it waits for those of waits. again says that all were told so by
-// requests that they made after the cycle was seen.
+// just been told that it waits for those of waits. again says that all were told so
+// after the cycle was seen.
 func (m *Manager) confirm(ctx context.Context, cycle []member, waits []cluster.TxnID) (lasts, again bool) {
 	if !slices.Contains(waits, cycle[1].id) {
 		return false, false
@@ -240,7 +237,7 @@ func (m *Manager) confirm(ctx context.Context, cycle []member, waits []cluster.T
 		if !slices.Contains(a.Waits, cycle[(i+2)%len(cycle)].id) {
 			return false, false
 		}
-		again = again && a.Told > at.round
+		again = again && a.Told > at.told
 	}
 	return true, again
 }

@@ -47,8 +47,7 @@ type Txn struct {
 	locked        map[string]bool
 	waits         []cluster.TxnID // for whom it waits
 	waiting       time.Duration   // since when
-	round         uint64          // of the request that may wait, as they follow each other
-	told          uint64          // the round that waits are of
+	told          uint64          // how often that was said
 	commitTS      hlc.Timestamp
 	writes        int
 	ranges        map[cluster.RangeID]struct{}
@@ -208,14 +207,8 @@ func (t *Txn) setWaits(ids []cluster.TxnID) {
 	if len(t.waits) == 0 && len(ids) > 0 {
 		t.waiting = t.m.cfg.Now()
 	}
-	t.waits, t.told = ids, t.round
-}
-
-// nextRound notes that a request that waits is made again.
-func (t *Txn) nextRound() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.round++
+	t.waits = ids
+	t.told++
 }
 
 func (t *Txn) status(now time.Duration) Status {
