@@ -29,6 +29,7 @@ func transactions(t *testing.T, c *Cluster) {
 	c.sql("CREATE TABLE acc (id int8 PRIMARY KEY, n int8)")
 	c.sql("INSERT INTO acc SELECT g, 0 FROM generate_series(1, 40) g")
 	s.togetherOrNot()
+	s.waitsEnd()
 	s.rowsWait()
 	s.queues()
 	s.skew()
@@ -104,6 +105,27 @@ func (s *txSessions) togetherOrNot() {
 	s.want(1, "60 60", accounts)
 	s.want(1, "", "BEGIN; DELETE FROM acc WHERE id >= 200; SAVEPOINT a; UPDATE acc SET n = 7; ROLLBACK TO a; UPDATE acc SET n = 0; COMMIT")
 	s.want(0, "40 0", accounts)
+}
+
+// waitsEnd: lock_timeout and statement_timeout end the wait for rows that a transaction of
+// the other node has, wherever their ranges are led, and nothing is written; what one that
+// has ended had is free for who does not wait.
+func (s *txSessions) waitsEnd() {
+	const lock = "UPDATE acc SET n = n WHERE id <= 10; INSERT INTO acc SELECT g, 9 FROM generate_series(300, 310) g"
+	for _, text := range []string{
+		"UPDATE acc SET n = 9 WHERE id = 3", "UPDATE acc SET n = 9", "DELETE FROM acc", "INSERT INTO acc VALUES (305, 1)",
+		"INSERT INTO acc SELECT g, 9 FROM generate_series(300, 340) g", "INSERT INTO acc VALUES (3, 9), (41, 9) ON CONFLICT (id) DO UPDATE SET n = 9",
+	} {
+		s.want(0, "", "BEGIN; "+lock)
+		for setting, code := range map[string]string{"lock_timeout": "55P03", "statement_timeout": "57014"} {
+			s.want(1, "", "SET "+setting+" = '150ms'")
+			s.want(1, code, text)
+			s.want(1, "", "RESET "+setting)
+		}
+		s.want(0, "", "ROLLBACK")
+		s.want(1, "40 0", accounts)
+		s.want(1, "", "BEGIN; SELECT id FROM acc WHERE id <= 10 FOR UPDATE NOWAIT; ROLLBACK")
+	}
 }
 
 // rowsWait: an update on one node waits for a transaction on the other, and adds to it.

@@ -58,6 +58,7 @@ func TestAsOfSystemTime(t *testing.T) {
 			t.Errorf("%s:\n got: %s\nwant: %s", sql, got, want)
 		}
 	}
+	c.run("select v from t as of system time '-30m'")
 	if r := f.db.reading; r.Consistency != kv.AsOf {
 		t.Errorf("the last was read %+v", r)
 	}

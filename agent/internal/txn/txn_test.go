@@ -353,59 +353,6 @@ func TestLocks(t *testing.T) {
 	})
 }
 
-// TestLockOfOneThatHasEnded: who does not wait gets a row whose lock is still to go, from
-// its own gateway and from another's; not that of one who is there.
-func TestLockOfOneThatHasEnded(t *testing.T) {
-	for _, wait := range []evaluation.Wait{evaluation.NoWait, evaluation.SkipLocked} {
-		for _, node := range []cluster.NodeID{1, 2} {
-			for _, durable := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%d from %d, durable %v", wait, node, durable), func(t *testing.T) {
-					synctest.Test(t, func(t *testing.T) {
-						m := newModel(t, 2, 4)
-						is, cleanups := m.apart(t, 3), 0
-						m.hook = func(c *kv.Call, after bool) error {
-							if at(c) == "Resolve" && !after {
-								if cleanups++; cleanups == 1 {
-									return &kv.UnavailableError{Cause: errors.New("not yet")}
-								}
-							}
-							return nil
-						}
-						open, ends, next := m.managers[1].Begin(ReadCommitted, Info{}), m.managers[1].Begin(ReadCommitted, Info{}), m.managers[node].Begin(ReadCommitted, Info{})
-						for i, x := range []*Txn{open, ends} {
-							r := lockRequest(is[i])
-							r.Durable = durable
-							if _, _, err := x.Lock(t.Context(), r); err != nil {
-								t.Fatal(err)
-							}
-						}
-						ends.Rollback()
-						time.Sleep(10 * time.Millisecond)
-						if cleanups != 1 {
-							t.Fatalf("%d cleanups", cleanups)
-						}
-						r := lockRequest(is[1], is[2])
-						r.Wait = wait
-						if _, skipped, err := next.Lock(t.Context(), r); err != nil || skipped[0] || skipped[1] {
-							t.Errorf("the lock of one that has ended: %v, %v", skipped, err)
-						}
-						r.Keys = lockRequest(is[0]).Keys
-						if _, skipped, err := next.Lock(t.Context(), r); wait == evaluation.NoWait && !errors.Is(err, ErrLockNotAvailable) || wait == evaluation.SkipLocked && (err != nil || !skipped[0]) {
-							t.Errorf("the lock of one that is there: %v, %v", skipped, err)
-						}
-						open.Rollback()
-						next.Rollback()
-						time.Sleep(time.Second)
-						if m.left() != "" {
-							t.Errorf("left: %s", m.left())
-						}
-					})
-				})
-			}
-		}
-	}
-}
-
 // TestDeadlocks: of those that wait for each other the youngest is the victim, and only
 // that one.
 func TestDeadlocks(t *testing.T) {
