@@ -39,7 +39,7 @@ func transactions(t *testing.T, c *Cluster) {
 
 type txSessions struct {
 	t     *testing.T
-	ctx   context.Context //nolint:containedctx // of one test
+	ctx   context.Context
 	conns []*pgx.Conn
 }
 

@@ -187,10 +187,9 @@ func (b *bank) teller() {
 
 // transfer is a transaction of a teller.
 type transfer struct {
-	b     *bank
-	told  bool // the teller has gone on
-	adds  bool // to the counters
-	state string
+	b    *bank
+	told bool // the teller has gone on
+	adds bool // to the counters
 }
 
 // lost counts one whose gateway has died, or that takes too long.

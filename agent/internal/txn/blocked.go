@@ -162,7 +162,7 @@ func (m *Manager) release(ctx context.Context, b datastate.Blocker, commitTS hlc
 	if len(b.Row) == 0 {
 		return nil
 	}
-	_, _, err := m.at(ctx, b.Row, &datastate.Resolve{Txn: b.Txn, Record: b.Record, CommitTS: commitTS, Rows: [][]byte{b.Row}})
+	_, err := m.at(ctx, b.Row, &datastate.Resolve{Txn: b.Txn, Record: b.Record, CommitTS: commitTS, Rows: [][]byte{b.Row}})
 	return err
 }
 
@@ -172,10 +172,10 @@ func (m *Manager) release(ctx context.Context, b datastate.Blocker, commitTS hlc
 func (m *Manager) push(ctx context.Context, id cluster.TxnID, record []byte, abort bool, above hlc.Timestamp) (*datastate.TxnRecord, error) {
 	m.count(func(s *Stats) { s.Pushes++ })
 	var again replanning
-	r, _, err := m.at(ctx, record, &datastate.Push{Txn: id, Record: record, Abort: abort, Above: above})
+	r, err := m.at(ctx, record, &datastate.Push{Txn: id, Record: record, Abort: abort, Above: above})
 	for err == nil && r.Record == nil { // of a retry: what it did, the first attempt has done
 		if err = again.pause(ctx, m); err == nil {
-			r, _, err = m.at(ctx, record, &datastate.Push{Txn: id, Record: record, Abort: abort, Above: above})
+			r, err = m.at(ctx, record, &datastate.Push{Txn: id, Record: record, Abort: abort, Above: above})
 		}
 	}
 	if err != nil {

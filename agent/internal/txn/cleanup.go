@@ -115,7 +115,7 @@ func (m *Manager) clean(c *cleanup) {
 // forgetRecord deletes a record that nothing rests on any more. An error leaves it
 // behind; that harms nobody.
 func (m *Manager) forgetRecord(c *cleanup) {
-	_, _, _ = m.at(m.ctx, c.record, &datastate.Forget{Txn: c.id, Record: c.record})
+	_, _ = m.at(m.ctx, c.record, &datastate.Forget{Txn: c.id, Record: c.record})
 }
 
 // resolveRows has the intents on rows become versions, or go, and the locks on them end.

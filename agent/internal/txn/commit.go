@@ -346,7 +346,7 @@ func (c *commit) decide(ctx context.Context, home cluster.RangeID) (ts hlc.Times
 		}
 	}
 	if c.m.cfg.Planted.resolvesEarly() {
-		c.m.resolveRows(ctx, &cleanup{id: c.t.id, record: c.record, commitTS: c.min + 1, rows: slices.Clone(c.laid)})
+		_ = c.m.resolveRows(ctx, &cleanup{id: c.t.id, record: c.record, commitTS: c.min + 1, rows: slices.Clone(c.laid)})
 	}
 	request := &datastate.Commit{
 		Writer: c.writer, Ops: c.ops(c.rest), Txn: c.t.id, Record: c.record, Min: c.min, At: at,

@@ -95,7 +95,7 @@ func (m *Manager) tidy(l *store.Leftover, late bool) (over, gone bool) {
 	if commitTS != 0 && !m.cfg.Planted.forgetsIntents() && !m.tidySpans(id, l.Record, r) {
 		return over, false
 	}
-	_, _, err = m.at(m.ctx, l.Record, &datastate.Forget{Txn: id, Record: l.Record})
+	_, err = m.at(m.ctx, l.Record, &datastate.Forget{Txn: id, Record: l.Record})
 	if err == nil {
 		m.count(func(s *Stats) { s.Forgotten++ })
 	}
@@ -116,7 +116,7 @@ func (m *Manager) tidyRows(id cluster.TxnID, record []byte, rows [][]byte, commi
 func (m *Manager) tidySpans(id cluster.TxnID, record []byte, r *datastate.TxnRecord) bool {
 	for _, s := range r.Ranges {
 		for s.From < s.To {
-			found, _, err := m.at(m.ctx, keys.DataSpan(s.Pool, s.From, s.To).Start, &datastate.Remains{Txn: id, Record: record, Span: s})
+			found, err := m.at(m.ctx, keys.DataSpan(s.Pool, s.From, s.To).Start, &datastate.Remains{Txn: id, Record: record, Span: s})
 			if err != nil || found.Outcome != datastate.Applied {
 				return false
 			}

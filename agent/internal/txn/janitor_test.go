@@ -77,14 +77,14 @@ func TestJanitor(t *testing.T) {
 				m.managers[1].Close()
 				m.hooked(nil)
 				m.start(1, 2, Planted{})
-				time.Sleep(tidied)
+				pass(tidied)
 				if left := m.left(); left != "" {
 					t.Errorf("left: %s", left)
 				}
 				m.want(t, m.managers[2], m.clock.Now(), is, tt.want, tt.want, tt.want)
-				time.Sleep(2 * sweepEvery)
+				pass(2 * sweepEvery)
 				_, _, entries := m.counts()
-				time.Sleep(10 * sweepEvery)
+				pass(10 * sweepEvery)
 				_, _, now := m.counts()
 				if a, b := m.managers[2].Stats(), m.managers[3].Stats(); now != entries || a.Left+b.Left != 0 || a.Forgotten+b.Forgotten == 0 {
 					t.Errorf("%d entries of an idle cluster; %+v, %+v", now-entries, a, b)
@@ -122,13 +122,13 @@ func TestJanitorLeavesTheOpen(t *testing.T) {
 		x := lockDurably(m, is)
 		pushOpen(m, x)
 		m.silence(1, true)
-		time.Sleep(sweepEvery + 10*time.Second) // a pause that nobody waits for
+		pass(sweepEvery + 10*time.Second) // a pause that nobody waits for
 		m.silence(1, false)
-		time.Sleep(5 * time.Hour)
+		pass(5 * time.Hour)
 		if _, err := x.Commit(t.Context(), []kv.Mutation{put(is[0], "1"), put(is[1], "1")}, 0); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(tidied)
+		pass(tidied)
 		m.want(t, m.managers[2], m.clock.Now(), is, "1", "1", "")
 		if left := m.left(); left != "" {
 			t.Errorf("left: %s", left)
@@ -149,14 +149,14 @@ func comesBack(t *testing.T, p Planted) string {
 	m.hooked(func(c *kv.Call, after bool) error {
 		if at(c) == "Commit" && !after {
 			m.silence(1, true)
-			time.Sleep(5 * time.Hour)
+			pass(5 * time.Hour)
 			m.silence(1, false)
 		}
 		return nil
 	})
 	_, err := m.managers[1].Begin(ReadCommitted, Info{}).Commit(t.Context(), []kv.Mutation{put(is[0], "1"), put(is[1], "1")}, 0)
 	m.hooked(nil)
-	time.Sleep(tidied)
+	pass(tidied)
 	values, e := m.read(t.Context(), m.managers[2], m.clock.Now(), row(is[0]), row(is[1]))
 	var conflict *ConflictError
 	switch {
@@ -212,7 +212,7 @@ func elsewhere(t *testing.T, p Planted) string {
 		r.Ranges = []datastate.TxnSpan{{From: r.Ranges[0].From, To: r.Ranges[0].To}, {From: cluster.VShard(0).Key(), To: "\xff"}}
 	}
 	m.mu.Unlock()
-	time.Sleep(tidied)
+	pass(tidied)
 	if m.left() != "" && p == (Planted{}) {
 		return "left: " + m.left()
 	}
@@ -247,19 +247,19 @@ func TestJanitorWaits(t *testing.T) {
 			return nil
 		})
 		lockDurably(m, is)
-		time.Sleep(10 * time.Hour)
+		pass(10 * time.Hour)
 		m.hooked(nil)
 		m.managers[1].Close()
 		m.start(1, 2, Planted{})
 		died := time.Now()
 		for locks, _, _ := m.counts(); locks > 0; locks, _, _ = m.counts() {
-			time.Sleep(time.Second)
+			pass(time.Second)
 		}
 		if _, records, _ := m.counts(); records == 0 {
 			t.Fatal("no record says that it is aborted")
 		}
 		for _, records, _ := m.counts(); records > 0; _, records, _ = m.counts() {
-			time.Sleep(time.Second)
+			pass(time.Second)
 		}
 		if took := time.Since(died); took < store.IDAge {
 			t.Errorf("the record went %s after the gateway", took)

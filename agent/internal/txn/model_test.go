@@ -39,6 +39,9 @@ type model struct {
 	hook func(c *kv.Call, after bool) error
 }
 
+// pass lets time pass in the bubble of a test, and all that happens in it.
+func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // nobody waits for it
+
 type version struct {
 	ts    hlc.Timestamp
 	value []byte // nil: deleted
@@ -103,7 +106,7 @@ func (m *model) ask(ctx context.Context, to cluster.NodeID, payload []byte) ([]b
 	mgr, cut := m.managers[to], m.cut[to]
 	m.mu.Unlock()
 	if cut {
-		time.Sleep(100 * time.Millisecond)
+		pass(100 * time.Millisecond)
 		return nil, errors.New("no answer")
 	}
 	return mgr.Methods()[MethodAsk](ctx, 0, payload)
@@ -147,7 +150,7 @@ func (m *model) call(ctx context.Context, c *kv.Call) {
 			return
 		}
 	}
-	time.Sleep(time.Millisecond)
+	pass(time.Millisecond)
 	for begun := time.Now(); ; {
 		m.mu.Lock()
 		c.Result = m.evaluate(c)

@@ -117,20 +117,20 @@ var errTooOften = errors.New("the ranges changed too often")
 
 // at makes one call at the range that owns a key, wherever that is by now: one that commits
 // nothing.
-func (m *Manager) at(ctx context.Context, key []byte, request kv.Encoder) (*datastate.Result, hlc.Timestamp, error) {
+func (m *Manager) at(ctx context.Context, key []byte, request kv.Encoder) (*datastate.Result, error) {
 	var again replanning
 	for {
 		id := m.ranges.RangeOf(key)
 		if id == 0 {
-			return nil, 0, &kv.UnavailableError{Cause: errNoRange}
+			return nil, &kv.UnavailableError{Cause: errNoRange}
 		}
 		c := &kv.Call{Range: id, Request: request, Bytes: len(key)}
 		m.ranges.Do(ctx, []*kv.Call{c})
 		if !moved(c) {
-			return c.Result, c.TS, notAmbiguous(c.Err)
+			return c.Result, notAmbiguous(c.Err)
 		}
 		if err := again.pause(ctx, m); err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 	}
 }

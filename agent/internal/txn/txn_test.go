@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strconv"
 	"sync"
 	"testing"
@@ -17,7 +16,6 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/lock"
-	"github.com/nodedb/nodedb/agent/internal/store"
 )
 
 func (m *model) commitOK(t *testing.T, mgr *Manager, muts ...kv.Mutation) hlc.Timestamp {
@@ -51,7 +49,7 @@ func TestCommitOfSeveralRanges(t *testing.T) {
 		m.want(t, m.managers[2], ts, is, "a", "b", "c")
 		m.want(t, m.managers[2], before, is, "", "", "")
 		synctest.Wait()
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if s := m.managers[1].Stats(); m.left() != "" || s.Committed != 1 || s.Open != 0 || s.Cleanups != 0 {
 			t.Errorf("left: %s, stats %+v", m.left(), s)
 		}
@@ -93,7 +91,7 @@ func TestConditions(t *testing.T) {
 			}
 			muts[0], muts[2] = muts[2], muts[0]
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		m.want(t, mgr, m.clock.Now(), is, "old", "", "old")
 		if m.left() != "" {
 			t.Errorf("left: %s", m.left())
@@ -111,7 +109,7 @@ func TestReaderPushes(t *testing.T) {
 		m := newModel(t, 2, 4)
 		is := m.apart(t, 3)
 		m.commitOK(t, m.managers[1], put(is[0], "0"), put(is[1], "0"), put(is[2], "0"))
-		time.Sleep(time.Second)
+		pass(time.Second)
 		var read hlc.Timestamp
 		m.hook = func(c *kv.Call, after bool) error {
 			if at(c) == "Commit" && !after {
@@ -130,179 +128,12 @@ func TestReaderPushes(t *testing.T) {
 	})
 }
 
-// die has the coordinator never hear of its calls again, from one step on.
-func (m *model) die(node cluster.NodeID, step string, after bool) (dead chan struct{}) {
-	dead = make(chan struct{})
-	var once sync.Once
-	died := false
-	m.hook = func(c *kv.Call, isAfter bool) error {
-		if died || at(c) != step || isAfter != after {
-			return nil
-		}
-		died = true
-		m.silence(node, true)
-		m.managers[node].close(ErrClosed)
-		once.Do(func() { close(dead) })
-		return errors.New("dead")
-	}
-	return dead
-}
-
-// TestAbandoned: a coordinator dies between any two steps of the protocol. Whoever meets
-// what it has left finds either all of it or nothing, and is not held up for long.
-func TestAbandoned(t *testing.T) {
-	for _, tt := range []struct {
-		step      string
-		after     bool
-		committed bool
-	}{
-		{"Prewrite", false, false}, {"Prewrite", true, false}, {"Commit", false, false},
-		{"Commit", true, true}, {"Resolve", false, true}, {"Resolve", true, true}, {"Forget", false, true},
-	} {
-		t.Run(fmt.Sprintf("%s/%v", tt.step, tt.after), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				m := newModel(t, 2, 4)
-				is := m.apart(t, 3)
-				m.commitOK(t, m.managers[2], put(is[0], "0"), put(is[1], "0"), put(is[2], "0"))
-				time.Sleep(time.Second)
-				dead := m.die(1, tt.step, tt.after)
-				var gone sync.WaitGroup
-				gone.Go(func() {
-					_, _ = m.managers[1].Begin(ReadCommitted, Info{}).Commit(context.Background(), []kv.Mutation{put(is[0], "1"), put(is[1], "1"), put(is[2], "1")}, 0)
-				})
-				defer gone.Wait()
-				<-dead
-				begun, want := time.Now(), "0"
-				if tt.committed {
-					want = "1"
-				}
-				m.want(t, m.managers[2], m.clock.Now(), is, want, want, want)
-				m.commitOK(t, m.managers[2], put(is[0], "2"), put(is[1], "2"), put(is[2], "2"))
-				m.want(t, m.managers[2], m.clock.Now(), is, "2", "2", "2")
-				if took := time.Since(begun); took > silence+3*time.Second {
-					t.Errorf("it took %s", took)
-				}
-			})
-		})
-	}
-}
-
-// TestLateCommit: a commit of who was taken for dead finds that it was aborted.
-func TestLateCommit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := newModel(t, 2, 4)
-		is := m.apart(t, 2)
-		m.hook = func(c *kv.Call, after bool) error {
-			if at(c) == "Commit" && !after {
-				m.hook = nil
-				m.silence(1, true)
-				m.commitOK(t, m.managers[2], put(is[0], "2"), put(is[1], "2"))
-				m.silence(1, false)
-			}
-			return nil
-		}
-		_, err := m.managers[1].Begin(ReadCommitted, Info{}).Commit(t.Context(), []kv.Mutation{put(is[0], "1"), put(is[1], "1")}, 0)
-		var conflict *ConflictError
-		if !errors.As(err, &conflict) {
-			t.Fatalf("commit: %v", err)
-		}
-		m.want(t, m.managers[2], m.clock.Now(), is, "2", "2")
-	})
-}
-
-// TestAnotherStart: what an earlier start of a node has left is aborted at once.
-func TestAnotherStart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := newModel(t, 2, 4)
-		is := m.apart(t, 2)
-		if _, _, err := m.managers[1].Begin(ReadCommitted, Info{}).Lock(t.Context(), lockRequest(is...)); err != nil {
-			t.Fatal(err)
-		}
-		m.managers[1].Close()
-		m.start(1, 2, Planted{})
-		begun := time.Now()
-		m.commitOK(t, m.managers[2], put(is[0], "2"), put(is[1], "2"))
-		if took := time.Since(begun); took > 3*time.Second {
-			t.Errorf("it took %s", took)
-		}
-	})
-}
-
-// TestCommitWithoutAnswer: the record says what became of it.
-func TestCommitWithoutAnswer(t *testing.T) {
-	lost := &store.AmbiguousError{Cause: errors.New("no answer")}
-	for _, tt := range []struct {
-		name         string
-		after, never bool
-	}{{"done", true, false}, {"not done", false, false}, {"nobody knows", true, true}} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				m := newModel(t, 2, 4)
-				is, lostOnce := m.apart(t, 2), false
-				m.hook = func(c *kv.Call, after bool) error {
-					switch {
-					case at(c) == "Commit" && after == tt.after && !lostOnce:
-						lostOnce = true
-						return lost
-					case at(c) == "Push" && tt.never && !after:
-						return &kv.UnavailableError{Cause: errors.New("nobody")}
-					}
-					return nil
-				}
-				_, err := m.managers[1].Begin(ReadCommitted, Info{}).Commit(t.Context(), []kv.Mutation{put(is[0], "1"), put(is[1], "1")}, 0)
-				var conflict *ConflictError
-				var ambiguous *store.AmbiguousError
-				if ok := map[string]bool{"done": err == nil, "not done": errors.As(err, &conflict), "nobody knows": errors.As(err, &ambiguous)}[tt.name]; !ok {
-					t.Fatalf("commit: %v", err)
-				}
-				m.hook = nil
-				want := map[bool]string{true: "1"}[tt.after]
-				m.want(t, m.managers[2], m.clock.Now(), is, want, want)
-			})
-		})
-	}
-}
-
-// TestCommitArrivesLate: a commit that was taken back finds the record that says so, for
-// as long as a range would take it.
-func TestCommitArrivesLate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := newModel(t, 2, 4)
-		is := m.apart(t, 2)
-		var late *kv.Call
-		m.hook = func(c *kv.Call, after bool) error {
-			if at(c) != "Commit" || after || late != nil {
-				return nil
-			}
-			late = &kv.Call{Range: c.Range, Request: c.Request}
-			return &store.AmbiguousError{Cause: errors.New("no answer")}
-		}
-		_, err := m.managers[1].Begin(ReadCommitted, Info{}).Commit(t.Context(), []kv.Mutation{put(is[0], "1"), put(is[1], "1")}, 0)
-		var conflict *ConflictError
-		if !errors.As(err, &conflict) {
-			t.Fatalf("commit: %v", err)
-		}
-		time.Sleep(store.IDAge)
-		m.mu.Lock()
-		res := m.evaluate(late)
-		m.mu.Unlock()
-		if res.Outcome != datastate.Aborted {
-			t.Errorf("the late commit: outcome %d", res.Outcome)
-		}
-		m.want(t, m.managers[2], m.clock.Now(), is, "", "")
-		time.Sleep(lateAge)
-		if m.left() != "" {
-			t.Errorf("left: %s", m.left())
-		}
-	})
-}
-
 func TestLocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newModel(t, 2, 4)
 		is := m.apart(t, 3)
 		m.commitOK(t, m.managers[1], put(is[0], "a"), put(is[1], "b"))
-		time.Sleep(time.Second)
+		pass(time.Second)
 		t1, t2 := m.managers[1].Begin(ReadCommitted, Info{}), m.managers[2].Begin(ReadCommitted, Info{})
 		rows, _, err := t1.Lock(t.Context(), lockRequest(is[0], is[2]))
 		if err != nil || string(rows[0].Value) != "a" || rows[0].Version == 0 || rows[1].Value != nil {
@@ -335,7 +166,7 @@ func TestLocks(t *testing.T) {
 			}
 			done <- err
 		}()
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		if w := m.managers[2].List()[0]; w.State != Open || len(w.WaitsFor) != 1 || w.WaitsFor[0] != t1.ID() || w.Waits == 0 {
 			t.Errorf("the one that waits: %+v", w)
 		}
@@ -346,7 +177,7 @@ func TestLocks(t *testing.T) {
 			t.Fatal(err)
 		}
 		t2.Rollback()
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if m.left() != "" {
 			t.Errorf("left: %s", m.left())
 		}
@@ -385,7 +216,7 @@ func TestDeadlocks(t *testing.T) {
 						t.Errorf("transaction %d: %v", i, err)
 					}
 				}
-				time.Sleep(time.Second)
+				pass(time.Second)
 				if m.left() != "" {
 					t.Errorf("left: %s", m.left())
 				}
@@ -412,7 +243,7 @@ func TestNoDeadlockOfThePast(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 10 {
-			time.Sleep(600 * time.Millisecond)
+			pass(600 * time.Millisecond)
 			if err := second.blocked(t.Context(), by(older)); err != nil {
 				t.Fatalf("the other has not been told since: %v", err)
 			}
@@ -425,7 +256,7 @@ func TestNoDeadlockOfThePast(t *testing.T) {
 			if err := first.blocked(t.Context(), by(younger)); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(600 * time.Millisecond)
+			pass(600 * time.Millisecond)
 		}
 	})
 }
@@ -484,7 +315,7 @@ func TestSplit(t *testing.T) {
 			got[i] = "v"
 		}
 		m.want(t, mgr, ts, is, got...)
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		if m.left() != "" || splits < 6 {
 			t.Errorf("left: %s, %d splits", m.left(), splits)
 		}
@@ -502,7 +333,7 @@ func TestLarge(t *testing.T) {
 		most := 0
 		m.hook = func(c *kv.Call, _ bool) error { most = max(most, c.Bytes); return nil }
 		m.commitOK(t, m.managers[1], muts...)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if m.left() != "" || most > chunkBytes {
 			t.Errorf("left: %s, commands of %d bytes", m.left(), most)
 		}
@@ -534,173 +365,13 @@ func TestManyRows(t *testing.T) {
 			return nil
 		}
 		m.commitOK(t, m.managers[1], muts...)
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		mu.Lock()
 		defer mu.Unlock()
 		if m.left() != "" || rows > chunkRows || most > resolveCalls || rows == 0 {
 			t.Errorf("left: %s; resolved %d rows by a call, %d calls at once", m.left(), rows, most)
 		}
 	})
-}
-
-// TestBank moves money between ranges while coordinators fall silent, answers get lost and
-// readers add everything up.
-func TestBank(t *testing.T) {
-	for range 6 {
-		seed := rand.Uint64()
-		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { bank(t, seed) })
-		})
-	}
-}
-
-func bank(t *testing.T, seed uint64) {
-	const accounts, each = 6, 100
-	m := newModel(t, 3, 5)
-	rng := rand.New(rand.NewPCG(seed, 1))
-	var draw sync.Mutex
-	intN := func(n int) int { draw.Lock(); defer draw.Unlock(); return rng.IntN(n) }
-	var muts []kv.Mutation
-	var rows [][]byte
-	for i := range accounts {
-		muts, rows = append(muts, put(i, strconv.Itoa(each))), append(rows, row(i))
-	}
-	m.commitOK(t, m.managers[1], muts...)
-	m.hook = func(c *kv.Call, after bool) error {
-		switch intN(40) {
-		case 0:
-			return &store.AmbiguousError{Cause: errors.New("no answer")}
-		case 1:
-			time.Sleep(time.Duration(intN(3000)) * time.Millisecond)
-		case 2:
-			if !after { // it says that nothing was done
-				return store.ErrOverloaded
-			}
-		}
-		return nil
-	}
-	until := time.Now().Add(60 * time.Second)
-	var wg sync.WaitGroup
-	done := 0
-	for c := range 5 {
-		wg.Go(func() {
-			for time.Now().Before(until) {
-				mgr := m.managers[cluster.NodeID(c%3+1)]
-				if transfer(m, mgr, intN(accounts), intN(accounts), intN(50), intN(2) == 0) {
-					draw.Lock()
-					done++
-					draw.Unlock()
-				}
-			}
-		})
-	}
-	wg.Go(func() {
-		for time.Now().Before(until) {
-			node := cluster.NodeID(intN(3) + 1)
-			m.silence(node, true)
-			time.Sleep(time.Duration(intN(8000)) * time.Millisecond)
-			m.silence(node, false)
-		}
-	})
-	sum := func() {
-		ts := m.clock.Now()
-		values, err := m.read(t.Context(), m.managers[cluster.NodeID(intN(3)+1)], ts, rows...)
-		if err != nil {
-			return // the faults
-		}
-		total := 0
-		for _, v := range values {
-			n, _ := strconv.Atoi(string(v))
-			total += n
-		}
-		if total != accounts*each {
-			t.Errorf("at %s there are %d: %q", ts, total, values)
-		}
-	}
-	for time.Now().Before(until) && !t.Failed() {
-		sum()
-		time.Sleep(time.Duration(intN(50)) * time.Millisecond)
-	}
-	wg.Wait()
-	m.hook = nil
-	sum()
-	if done < 50 {
-		t.Errorf("only %d transfers", done)
-	}
-}
-
-// transfer moves money, and reports whether it did.
-func transfer(m *model, mgr *Manager, from, to, amount int, locks bool) bool {
-	if from == to {
-		return false
-	}
-	x := mgr.Begin(ReadCommitted, Info{})
-	var found []kv.Row
-	var err error
-	if locks {
-		if found, _, err = x.Lock(context.Background(), lockRequest(from, to)); err != nil {
-			x.Rollback()
-			return false
-		}
-	} else {
-		ts, _ := x.Read(context.Background())
-		values, err := m.read(context.Background(), mgr, ts, row(from), row(to))
-		if err != nil {
-			x.Rollback()
-			return false
-		}
-		for _, v := range values {
-			found = append(found, kv.Row{Value: v, Version: ts})
-		}
-	}
-	var muts []kv.Mutation
-	for j, i := range []int{from, to} {
-		n, _ := strconv.Atoi(string(found[j].Value))
-		mut := put(i, strconv.Itoa(n+amount*(2*j-1)))
-		mut.Expect, mut.ExpectTS = datastate.NotNewerThan, found[j].Version
-		muts = append(muts, mut)
-	}
-	_, err = x.Commit(context.Background(), muts, 0)
-	return err == nil
-}
-
-// TestWriteSkew: two transactions read two rows, and each writes one of them.
-func TestWriteSkew(t *testing.T) {
-	for iso, both := range map[Isolation]bool{RepeatableRead: true, Serializable: false} {
-		t.Run(iso.String(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				m := newModel(t, 2, 4)
-				is := m.apart(t, 2)
-				m.commitOK(t, m.managers[1], put(is[0], "0"), put(is[1], "0"))
-				time.Sleep(time.Second)
-				errs := make([]error, 2)
-				txns := make([]*Txn, 2)
-				for i := range txns {
-					txns[i] = m.managers[cluster.NodeID(i+1)].Begin(iso, Info{})
-					ts, _ := txns[i].Read(t.Context())
-					m.want(t, m.managers[1], ts, is, "0", "0")
-					for _, k := range is {
-						txns[i].NoteRead(kv.Point(0, testCollection, key(k)))
-					}
-				}
-				var wg sync.WaitGroup
-				for i := range txns {
-					wg.Go(func() {
-						mut := put(is[i], "1")
-						mut.Expect, mut.ExpectTS = datastate.NotNewerThan, txns[i].snapshot
-						_, errs[i] = txns[i].Commit(context.Background(), []kv.Mutation{mut}, 0)
-					})
-				}
-				wg.Wait()
-				if (errs[0] == nil && errs[1] == nil) != both {
-					t.Errorf("they end with %v and %v", errs[0], errs[1])
-				}
-				if errs[0] != nil && errs[1] != nil {
-					t.Error("none of them commits")
-				}
-			})
-		})
-	}
 }
 
 func FuzzAnswer(f *testing.F) {

@@ -50,7 +50,7 @@ func TestCommitWaitsAsLongAsItIsTold(t *testing.T) {
 					t.Errorf("%d ranges: %v after %s, want %v", n, err, took, x.want)
 				}
 				holder.Rollback()
-				time.Sleep(time.Second)
+				pass(time.Second)
 				m.want(t, m.managers[1], m.clock.Now(), is, make([]string, n)...)
 				if m.left() != "" {
 					t.Errorf("left: %s", m.left())
@@ -112,7 +112,7 @@ func TestLockOfOneThatHasEnded(t *testing.T) {
 							}
 						}
 						ends.Rollback()
-						time.Sleep(10 * time.Millisecond)
+						pass(10 * time.Millisecond)
 						if cleanups != 1 {
 							t.Fatalf("%d cleanups", cleanups)
 						}
@@ -127,7 +127,7 @@ func TestLockOfOneThatHasEnded(t *testing.T) {
 						}
 						open.Rollback()
 						next.Rollback()
-						time.Sleep(time.Second)
+						pass(time.Second)
 						if m.left() != "" {
 							t.Errorf("left: %s", m.left())
 						}
