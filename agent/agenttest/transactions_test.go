@@ -31,6 +31,7 @@ func transactions(t *testing.T, c *Cluster) {
 	s.togetherOrNot()
 	s.waitsEnd()
 	s.rowsWait()
+	s.handedOver(c)
 	s.queues()
 	s.skew()
 	s.deadlock()
@@ -126,6 +127,21 @@ func (s *txSessions) waitsEnd() {
 		s.want(1, "40 0", accounts)
 		s.want(1, "", "BEGIN; SELECT id FROM acc WHERE id <= 10 FOR UPDATE NOWAIT; ROLLBACK")
 	}
+}
+
+// handedOver: locks in a leader's memory are its successor's when leadership moves.
+func (s *txSessions) handedOver(c *Cluster) {
+	s.want(0, "", "BEGIN; UPDATE acc SET n = n + 1 WHERE id = 7")
+	route := strings.Fields(s.run(1, "SHOW ROUTING FOR acc KEY 7")) // vshard, range, leader
+	r, to := route[1], "n1"
+	if route[2] == to {
+		to = "n2"
+	}
+	c.Ctl("ranges", "transfer", r, "--to", to, "--yes")
+	s.want(1, "55P03", "SELECT * FROM acc WHERE id = 7 FOR SHARE NOWAIT")
+	s.want(0, "", "COMMIT")
+	s.want(1, "7 1", "UPDATE acc SET n = n WHERE id = 7 RETURNING *")
+	s.want(1, "", "UPDATE acc SET n = 0 WHERE id = 7")
 }
 
 // rowsWait: an update on one node waits for a transaction on the other, and adds to it.

@@ -222,6 +222,8 @@ func (r *Replica) StepLease(from cluster.NodeID, m *LeaseMessage) {
 		}
 	case Closed:
 		r.past.take(closedWord{index: m.Index, ts: m.TS})
+	case Locks:
+		r.inherit(m, leads)
 	case Released:
 	}
 }

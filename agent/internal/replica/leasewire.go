@@ -21,6 +21,7 @@ const (
 	Rested                        // it has
 	Close                         // a follower asks the leader to close time (ADR 0033)
 	Closed                        // it has, up to TS, for who has applied Index
+	Locks                         // what transactions held in the memory of the last leader
 )
 
 // LeaseMessage is one of them.
@@ -32,6 +33,7 @@ type LeaseMessage struct {
 	Boot     cluster.Boot  // of the leader's node, of Bind and Bound
 	Index    uint64        // of Rest, Rested and Closed
 	TS       hlc.Timestamp // of Closed
+	Held     []HeldLock    // of Locks
 }
 
 // EncodeLease appends a message of a range to buf.
@@ -50,6 +52,8 @@ func EncodeLease(buf []byte, id cluster.RangeID, m *LeaseMessage) []byte {
 	case Closed:
 		buf = binary.AppendUvarint(buf, m.Index)
 		buf = binary.BigEndian.AppendUint64(buf, uint64(m.TS))
+	case Locks:
+		buf = appendHeld(buf, m.Held)
 	case Release, Released, Close:
 	}
 	return buf
@@ -69,6 +73,8 @@ func DecodeLease(b []byte) (id cluster.RangeID, m LeaseMessage, rest []byte, err
 		m.Index = d.Uvarint()
 	case Closed:
 		m.Index, m.TS = d.Uvarint(), hlc.Timestamp(d.Uint64())
+	case Locks:
+		m.Held = d.held()
 	case Release, Released, Close:
 	default:
 		d.Fail("a word of kind %d about leases", m.Kind)

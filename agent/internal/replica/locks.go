@@ -309,6 +309,7 @@ func (r *Replica) findLocks() {
 	r.evaluator.Shown().Locks(func(row []byte, txn cluster.TxnID, record []byte, s lock.Strength) {
 		r.evals.locks.Put(lock.ID(txn), record, row, s)
 	})
+	r.takeInherited()
 }
 
 // forgetLocks ends all locks: this replica does not lead any more.

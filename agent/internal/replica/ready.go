@@ -51,7 +51,7 @@ func (r *Replica) Process() {
 
 func (r *Replica) handleReady(rd raft.Ready) {
 	if !raft.IsEmptyHardState(rd.HardState) {
-		r.term = rd.HardState.GetTerm()
+		r.term, r.vote = rd.HardState.GetTerm(), rd.HardState.GetVote()
 	}
 	if rd.SoftState != nil {
 		r.leadership(rd.SoftState)
@@ -87,6 +87,7 @@ func (r *Replica) leadership(ss *raft.SoftState) {
 	}
 	if led && !r.leading {
 		r.ready = false
+		r.bequeath(ss.Lead)
 		r.orphan()
 		r.void(r.notLeader())
 		r.refuseQueued(r.notLeader())

@@ -45,6 +45,7 @@ type Replica struct {
 	// What raft said last.
 	term     uint64
 	lead     uint64 // raft id; 0: unknown
+	vote     uint64 // of this term, raft id; 0: none
 	leading  bool
 	hardTerm uint64 // handed out to be written
 	hardVote uint64
@@ -58,8 +59,9 @@ type Replica struct {
 	given      uint64        // entries given to raft that lastIndex does not count yet
 
 	evals       evaluations
-	queue       []*Proposal // for raft
-	queued      int         // requests and commands that raft has not seen
+	inherited   *LeaseMessage // locks of the leader before this one; nil: none
+	queue       []*Proposal   // for raft
+	queued      int           // requests and commands that raft has not seen
 	queueBytes  int
 	taken       []*Proposal // scratch of stepSome
 	refusing    bool        // raft refused a proposal; asked again at the next tick or apply

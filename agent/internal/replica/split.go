@@ -159,10 +159,14 @@ func (r *Replica) writeChild(b *storage.Batch, child *cluster.RangeDescriptor, e
 }
 
 // Inherit has a replica that was just split off begin where its parent stands: no
-// command may commit at or below a timestamp at which the parent was read.
+// command may commit at or below a timestamp at which the parent was read, and locks
+// that a leader holds in memory go with their rows.
 func (r *Replica) Inherit(parent *Replica) {
 	r.lastTS = max(r.lastTS, parent.lastTS)
 	r.leased.raise(parent.leased.readMark())
+	if parent.leading && parent.evaluator != nil { // the child's first election is this node's
+		r.inherited = &LeaseMessage{Kind: Locks, Term: initial.Term + 1, Held: parent.held(r.desc)}
+	}
 }
 
 // tickAbsent has the leader of a range that was split off prepare the replicas

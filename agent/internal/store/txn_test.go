@@ -217,6 +217,29 @@ func TestIntentsAreMet(t *testing.T) {
 	}
 }
 
+// TestLocksInMemoryOutliveASplit: the child's first leader has those of its rows.
+func TestLocksInMemoryOutliveASplit(t *testing.T) {
+	f := newPlaceFixture(t)
+	right := putAt(45, "r", "new")
+	l := locking(1, lock.Update, "a")
+	l.Rows = append(l.Rows, right.Row)
+	f.askFor(2, 2, l)
+	f.want(2, datastate.Applied)
+	f.must(f.split(2, atForty).Err)
+	f.ticks(1)
+	other := locking(2, lock.Update)
+	other.Rows, other.Wait = [][]byte{right.Row}, evaluation.NoWait
+	f.askFor(9, 3, other)
+	f.want(3, datastate.Blocked)
+	f.askFor(2, 4, locking(2, lock.Share, "a"))
+	f.want(4, 0)
+	txn, _ := txnOf(1)
+	f.askFor(9, 5, rawBatch{Txn: txn, Ops: []datastate.Op{right}})
+	f.want(5, datastate.Applied)
+	f.askFor(9, 6, other)
+	f.want(6, datastate.Applied)
+}
+
 // TestLocksAreShown: those that are held and waited for, of the ranges that the node
 // leads.
 func TestLocksAreShown(t *testing.T) {
