@@ -39,8 +39,10 @@ var (
 // Intent is what a transaction that has not ended has left of a row.
 type Intent = evaluation.Intent
 
-// MaxIntents is how many intents one answer names.
-const MaxIntents = 256
+// MaxIntents is how many intents one answer names, in some 150 KiB. A reader of what a
+// large transaction has just written settles so many, and begins again: with few it would
+// begin hundreds of times.
+const MaxIntents = 2048
 
 // IntentsError says that a read met intents that may be versions at its time: what
 // becomes of their transactions has to be settled first. Nothing was read.
