@@ -372,7 +372,7 @@ func (c *Core) fatal(err error) {
 		return
 	}
 	c.dead = err
-	c.Close(err)
+	c.Close(fmt.Errorf("%w: %w", ErrStopped, err)) // who waits asks another node
 	if c.cfg.OnFatal != nil {
 		c.cfg.OnFatal(err)
 	}
