@@ -81,7 +81,7 @@ TRIAL_FOR ?= 10m
 TRIAL_ARGS ?= -clients 6 -pause 30ms
 .PHONY: trial
 trial: checked
-	NODEDB_BIN=$(CURDIR)/bin/checked $(GO) test -count 1 -timeout 60m -v -run '^TestTrial$$' ./agent/agenttest/trial -args -for $(TRIAL_FOR) $(TRIAL_ARGS)
+	NODEDB_BIN=$(CURDIR)/bin/checked $(GO) test -count 1 -timeout 60m -v -run '^TestTrial$$' ./agent/agenttest/trial -args -seed 0 -for $(TRIAL_FOR) $(TRIAL_ARGS)
 
 # Trials must find what is planted in real processes.
 .PHONY: trial-planted
