@@ -81,19 +81,10 @@ func (r *Replica) takeInherited() {
 		return
 	}
 	for _, h := range m.Held {
-		if id, ok := txnOf(h.Record); ok && keys.Owns(r.desc, h.Row) {
-			r.evals.locks.Acquire(id, h.Record, h.Row, h.Strength, nil)
+		if id, err := keys.DecodeTxnRecord(h.Record); err == nil && keys.Owns(r.desc, h.Row) {
+			r.evals.locks.Acquire(lock.ID(id), h.Record, h.Row, h.Strength, nil)
 		}
 	}
-}
-
-// txnOf is the transaction whose record has the key.
-func txnOf(record []byte) (id lock.ID, ok bool) {
-	if !keys.IsTxnRecord(record) {
-		return id, false
-	}
-	copy(id[:], record[len(record)-len(id):])
-	return id, true
 }
 
 func appendHeld(buf []byte, held []HeldLock) []byte {

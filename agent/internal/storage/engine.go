@@ -328,16 +328,16 @@ func calledFromHere() bool {
 }
 
 // recoverFatal makes an error of what ended the engine. Pebble panics with the disk's
-// own error where it goes on to another log, and with its log's, which is closed, where
-// it commits after that.
+// own error where it goes on to another log.
 func recoverFatal(err *error) {
 	switch p := recover().(type) {
 	case nil:
 	case fatal:
 		*err = p.err
-	case runtime.Error:
-		panic(p)
 	case error:
+		if !ofDisk(p) {
+			panic(p)
+		}
 		*err = fmt.Errorf("%w: %w", ErrFatal, mark(p))
 	default:
 		panic(p)
