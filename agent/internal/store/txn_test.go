@@ -240,6 +240,24 @@ func TestLocksInMemoryOutliveASplit(t *testing.T) {
 	f.want(6, datastate.Applied)
 }
 
+// TestWhoWaitsAtAFailingDiskAsksAnother: it is told that the store stops, which gateways
+// know, whatever the disk says.
+func TestWhoWaitsAtAFailingDiskAsksAnother(t *testing.T) {
+	f := newPlaceFixture(t)
+	f.askFor(2, 2, locking(1, lock.Update, "a"))
+	f.want(2, datastate.Applied)
+	var got error
+	p := &replica.Proposal{ID: f.id(3), Payload: locking(2, lock.Update, "a").Encode(), Done: func(o replica.Outcome) { got = o.Err }}
+	f.c.Propose(2, p)
+	f.run()
+	disk := errors.New("input/output error")
+	f.c.cfg.OnFatal = nil
+	f.c.BatchFailed(disk)
+	if !errors.Is(got, ErrStopped) || !errors.Is(got, disk) {
+		t.Errorf("who waits is told: %v", got)
+	}
+}
+
 // TestLocksAreShown: those that are held and waited for, of the ranges that the node
 // leads.
 func TestLocksAreShown(t *testing.T) {
