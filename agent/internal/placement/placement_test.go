@@ -540,3 +540,24 @@ func survival(s placement.Survival) string {
 	}
 	return text
 }
+
+// TestAPlanForgetsTheReplicaThatItTakesAway: a range in a pool that wants its one
+// replica elsewhere, whose stopped copy stands where it is to go, gets a plan that
+// ends with one voter there.
+func TestAPlanForgetsTheReplicaThatItTakesAway(t *testing.T) {
+	s := build(3, 1, 1, 1, 1<<20)
+	s.Node(3).Locality = locality("region=eu")
+	s.Pools = append(s.Pools, cluster.Pool{ID: 1, Name: "second"})
+	p := s.Pool(1)
+	p.Replicas = 1
+	p.Constraints, _ = cluster.ParseConstraints("+region=eu")
+	r := &s.Ranges[len(s.Ranges)-1]
+	r.Descriptor.Pool = 1
+	r.Descriptor.Replicas = append(r.Descriptor.Replicas, cluster.ReplicaDescriptor{Node: 3, Replica: r.Descriptor.NextReplica, Role: cluster.Learner})
+	r.Descriptor.NextReplica++
+	r.Failed = []cluster.NodeID{3}
+	plan, v := placement.Make(s, placement.Intent{Goal: placement.GoalPool, Pool: 1})
+	if got := fmt.Sprint(plan.Moves); !v.OK() || got != "[r2 -n3 r2 n1->n3]" {
+		t.Errorf("planned %s, %s", got, v.String())
+	}
+}

@@ -117,7 +117,8 @@ func (p *planner) survival() {
 	}
 }
 
-// settle makes m as if it had ended well.
+// settle makes m as if it had ended well. Where a stopped replica has been taken
+// away, the next one is another.
 func (s *Snapshot) settle(m Move) {
 	r := s.Range(m.Range)
 	if r == nil {
@@ -131,6 +132,7 @@ func (s *Snapshot) settle(m Move) {
 			d.Replicas = append(d.Replicas[:i], d.Replicas[i+1:]...)
 		}
 	}
+	r.Failed = slices.DeleteFunc(slices.Clone(r.Failed), func(n cluster.NodeID) bool { return index(d, n) < 0 })
 	role := cluster.Voter
 	if m.Learner {
 		role = cluster.Learner
