@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/nodedb/nodedb/agent/agenttest/seed"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/placement"
 	"github.com/nodedb/nodedb/client/adminpb"
@@ -187,7 +188,7 @@ func some[K, V comparable](m map[K]V) map[K]V {
 // TestASightIsWhatAFreshOneIs: a sight that is made of the one before shows what one
 // would that is made from nothing, through random changes of all sources.
 func TestASightIsWhatAFreshOneIs(t *testing.T) {
-	first := rand.Uint64()
+	first := seed.Of(t)
 	for seed := first; seed < first+40; seed++ {
 		w := newWorld(seed)
 		var kept memory

@@ -18,6 +18,7 @@ import (
 
 	"connectrpc.com/connect/v2"
 
+	"github.com/nodedb/nodedb/agent/agenttest/seed"
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
@@ -310,7 +311,7 @@ func TestEventsOfAWatch(t *testing.T) {
 // TestLedgerAgainstAModel makes random changes and asks at random stamps: whoever
 // applies what it is told has the same as whoever is told all.
 func TestLedgerAgainstAModel(t *testing.T) {
-	seed := rand.Uint64()
+	seed := seed.Of(t)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	l := newLedger[int](func(a, b string) bool { return a == b })
 	model := map[int]string{}

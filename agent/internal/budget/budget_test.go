@@ -5,14 +5,15 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+
+	"github.com/nodedb/nodedb/agent/agenttest/seed"
 )
 
 // TestBounds lets children ask for more than the whole has, from many goroutines.
 func TestBounds(t *testing.T) {
 	whole := New("node", 1000)
 	parts := []*Budget{whole.Child("a", 700), whole.Child("b", 700)}
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := seed.Of(t)
 	var wg sync.WaitGroup
 	for g := range 8 {
 		wg.Go(func() {

@@ -6,7 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"time"
+
+	"github.com/nodedb/nodedb/agent/agenttest/seed"
 )
 
 func rows(names ...string) [][]byte {
@@ -108,8 +109,7 @@ func TestWhoTakesOver(t *testing.T) {
 // TestModel drives random requests, and holds every grant to the rule: nobody who
 // came before and shares a row may be undecided, and everybody's turn comes.
 func TestModel(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := seed.Of(t)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	type request struct {
 		l       *Latch

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/nodedb/nodedb/agent/agenttest/seed"
 	"github.com/nodedb/nodedb/agent/internal/lock"
 )
 
@@ -136,8 +137,7 @@ func TestFullAndSplit(t *testing.T) {
 // TestRandom has transactions come, wait, get and go, and checks after each step that
 // no two hold what excludes each other, and that nobody waits for nobody.
 func TestRandom(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := seed.Of(t)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	tb := lock.New(100)
 	type want struct {

@@ -7,14 +7,14 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/nodedb/nodedb/agent/agenttest/seed"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
 
 // TestRangeMap follows a map through random changes; older ones stay as they were,
 // and what differs between two is found.
 func TestRangeMap(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := seed.Of(t)
 	rng := rand.New(rand.NewPCG(seed, 4))
 	type version struct {
 		m    RangeMap

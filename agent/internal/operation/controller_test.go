@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/agenttest/seed"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 )
@@ -390,7 +391,7 @@ func TestRandomFaults(t *testing.T) {
 	if testing.Short() {
 		seeds = 5
 	}
-	first := uint64(time.Now().UnixNano())
+	first := seed.Of(t)
 	for i := range seeds {
 		seed := first + uint64(i)
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { randomFaults(t, seed) })

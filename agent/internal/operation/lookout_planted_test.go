@@ -3,14 +3,16 @@
 package operation
 
 import (
-	"math/rand/v2"
 	"testing"
+
+	"github.com/nodedb/nodedb/agent/agenttest/seed"
 )
 
 // TestPlantedDeafSources: a source whose changes do not reach the snapshot is found.
 func TestPlantedDeafSources(t *testing.T) {
+	first := seed.Of(t)
 	for _, source := range []string{"view", "reports", "age", "liveness", "extra", "newer", "passing"} {
-		first, found := rand.Uint64(), ""
+		found := ""
 		for seed := first; seed < first+20 && found == ""; seed++ {
 			found = watchOutlook(seed, Planted{Deaf: source}, 300)
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/agenttest/seed"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/placement"
@@ -238,7 +239,7 @@ func watchOutlook(seed uint64, planted Planted, steps int) string {
 // TestLookoutIsWhatAFreshOneIs: the snapshot that is kept up to date is the one that
 // would be made from nothing, through random changes of all sources.
 func TestLookoutIsWhatAFreshOneIs(t *testing.T) {
-	first := rand.Uint64()
+	first := seed.Of(t)
 	for seed := first; seed < first+60; seed++ {
 		if d := watchOutlook(seed, Planted{}, 300); d != "" {
 			t.Fatalf("seed %d: %s", seed, d)

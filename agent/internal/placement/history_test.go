@@ -6,32 +6,25 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"time"
 
+	"github.com/nodedb/nodedb/agent/agenttest/seed"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/placement"
 )
 
-var (
-	seed      = flag.Uint64("placement.seed", 0, "seed of the first random history; 0: from the clock")
-	histories = flag.Int("placement.histories", 2000, "number of random histories")
-)
+var histories = flag.Int("placement.histories", 2000, "number of random histories")
 
 // TestRandomHistories runs random plans, half carried out and mixed with each
 // other, on random clusters under random failures. No change may take a quorum
 // that the state before had, and once everything is healed the cluster comes to
 // rest with every range whole.
 func TestRandomHistories(t *testing.T) {
-	first := *seed
-	if first == 0 {
-		first = uint64(time.Now().UnixNano())
-	}
-	t.Logf("first seed %d", first)
+	first := seed.Of(t)
 	for i := range *histories {
 		h := newHistory(t, first+uint64(i))
 		h.run()
 		if t.Failed() {
-			t.Fatalf("history failed: go test -run TestRandomHistories -placement.seed=%d -placement.histories=1", h.seed)
+			t.Fatalf("history failed: NODEDB_TEST_SEED=%d go test -run TestRandomHistories -placement.histories=1", h.seed)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/agenttest/seed"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/storage"
@@ -48,8 +49,7 @@ func commit(t *testing.T, e *storage.Engine, fn func(b *storage.Batch) error) {
 // both replicas know the same, store the same, and know it again after a start; and
 // so does a range that is split off either.
 func TestIDsAreRememberedHoweverTheyArePacked(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := seed.Of(t)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	e := memEngine(t)
 	begin := hlc.New(time.UnixMilli(1_800_000_000_000))

@@ -4,13 +4,13 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"testing"
-	"time"
 
 	"go.etcd.io/raft/v3/confchange"
 	"go.etcd.io/raft/v3/quorum"
 	pb "go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
 
+	"github.com/nodedb/nodedb/agent/agenttest/seed"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/placement"
 )
@@ -20,8 +20,7 @@ import (
 // raft makes of its configuration; and a range has a quorum for the planner when
 // raft's own count of votes says so, in both halves of a joint configuration.
 func TestThePlannerKnowsRaft(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := seed.Of(t)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	refused := 0
 	for range 300 {

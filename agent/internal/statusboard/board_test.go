@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/nodedb/nodedb/agent/agenttest/seed"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/statusboard"
 )
@@ -74,8 +75,7 @@ func TestForgottenRemovals(t *testing.T) {
 
 // TestChangesLeadToTheBoard follows a board through random changes.
 func TestChangesLeadToTheBoard(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := seed.Of(t)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	b := newBoard()
 	have, base := map[cluster.RangeID]*cluster.RangeStatus{}, uint64(0)

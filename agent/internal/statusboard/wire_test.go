@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/agenttest/seed"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/statusboard"
 )
@@ -54,8 +55,7 @@ func fill(t *testing.T, rng *rand.Rand, v reflect.Value) {
 // a peer finds out here that the packed form lacks it, or that a change of it alone
 // would be no news.
 func TestEveryFieldTravels(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := seed.Of(t)
 	rng := rand.New(rand.NewPCG(seed, 2))
 	full := &cluster.RangeStatus{}
 	fill(t, rng, reflect.ValueOf(full).Elem())
@@ -122,8 +122,7 @@ func travel(t testing.TB, src *statusboard.Source, r statusboard.Request) status
 // TestCopyFollows: through random changes, restarts, questions that got lost and
 // answers that overtook each other a Copy says what the node says.
 func TestCopyFollows(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := seed.Of(t)
 	rng := rand.New(rand.NewPCG(seed, 3))
 	life := "a"
 	src := newSource()

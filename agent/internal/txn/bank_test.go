@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/agenttest/seed"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/kv"
@@ -19,8 +20,8 @@ import (
 // TestBank moves money between ranges while coordinators fall silent, answers get lost and
 // readers add everything up.
 func TestBank(t *testing.T) {
-	for range 6 {
-		seed := rand.Uint64()
+	first := seed.Of(t)
+	for seed := first; seed < first+6; seed++ {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { bank(t, seed) })
 		})

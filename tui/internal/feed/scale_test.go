@@ -7,13 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/agenttest/seed"
 	"github.com/nodedb/nodedb/client/adminpb"
 )
 
 // TestSumsAreThoseOfTheRanges: the load that is kept as ranges come, change and go is
 // that of the ranges there are.
 func TestSumsAreThoseOfTheRanges(t *testing.T) {
-	seed := rand.Uint64()
+	seed := seed.Of(t)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	var st state
 	for step := range 400 {

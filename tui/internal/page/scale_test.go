@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/nodedb/nodedb/agent/agenttest/seed"
 	"github.com/nodedb/nodedb/client/adminpb"
 )
 
@@ -22,7 +23,7 @@ func manyRanges(n int) []*adminpb.Range {
 // TestAMapIsWhatAFreshOneIs: a map that follows snapshots shows what one would that
 // is made of the last, while loads, states and bounds change and ranges come and go.
 func TestAMapIsWhatAFreshOneIs(t *testing.T) {
-	seed := rand.Uint64()
+	seed := seed.Of(t)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	rows := manyRanges(3000)
 	m := newRangeMap(rows, everyPool)

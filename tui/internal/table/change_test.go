@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/nodedb/nodedb/agent/agenttest/seed"
 	"github.com/nodedb/nodedb/tui/internal/cell"
 	"github.com/nodedb/nodedb/tui/internal/theme"
 )
@@ -32,7 +33,7 @@ func pointers(n int) []*row {
 // TestATableIsWhatAFreshOneIs: rows that change, and rows that are new, come to where
 // a table has them that is arranged from nothing, with and without order and filter.
 func TestATableIsWhatAFreshOneIs(t *testing.T) {
-	seed := rand.Uint64()
+	seed := seed.Of(t)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	var a asked
 	tb, rows := countingTable(&a), pointers(200)
