@@ -20,6 +20,7 @@ func TestSessionsAreSeenAndEnded(t *testing.T) {
 	c := Start(t, Options{Nodes: 2, Replicas: 1})
 	t.Run("CancelThroughAnotherNode", func(t *testing.T) { cancelThroughAnotherNode(t, c) })
 	t.Run("Operator", func(t *testing.T) { operatorEndsSessions(t, c) })
+	t.Run("SQL", func(t *testing.T) { sqlEndsSessions(t, c) })
 	t.Run("WhoBlocksWhom", func(t *testing.T) { whoBlocksWhom(t, c) })
 }
 
@@ -140,6 +141,50 @@ func operatorEndsSessions(t *testing.T, c *Cluster) {
 		if out := c.Ctl(strings.Fields(args)...); !strings.Contains(out, want) {
 			t.Errorf("%s does not say %s:\n%s", args, want, out)
 		}
+	}
+}
+
+// sqlEndsSessions has psql on n1 end what a session on n2 does, then that session, as
+// people do it by habit; a process id that nobody has is a warning.
+func sqlEndsSessions(t *testing.T, c *Cluster) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	conn, err := c.Node(2).Connect(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	if _, err := conn.Exec(ctx, "SET application_name = 'batch'"); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := conn.Exec(ctx, "SELECT pg_sleep(50)")
+		done <- err
+	}()
+	one := fmt.Sprintf("%d|t", conn.PgConn().PID())
+	Eventually(t, 30*time.Second, "the statement is cancelled", func() error {
+		got := psql(t, c.Node(1), "SELECT pid, pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'batch' AND state = 'active'")
+		if got != one {
+			return fmt.Errorf("got %q, want %q", got, one)
+		}
+		return nil
+	})
+	var e *pgconn.PgError
+	if err := <-done; !errors.As(err, &e) || e.Code != "57014" {
+		t.Errorf("the statement ended with %v, want 57014", err)
+	}
+	if got := psql(t, c.Node(1), fmt.Sprintf("SELECT pg_terminate_backend(%d, 20000)", conn.PgConn().PID())); got != "t" {
+		t.Errorf("pg_terminate_backend that waits: %q", got)
+	}
+	if _, err := conn.Exec(ctx, "SELECT 1"); !errors.As(err, &e) || e.Code != "57P01" {
+		t.Errorf("the ended session says %v, want 57P01", err)
+	}
+	if got := psql(t, c.Node(1), fmt.Sprintf("SELECT pg_cancel_backend(%d)", conn.PgConn().PID())); got != fmt.Sprintf("WARNING:  PID %d is not a PostgreSQL backend process\nf", conn.PgConn().PID()) {
+		t.Errorf("pg_cancel_backend of nobody: %q", got)
+	}
+	if out := c.Ctl("events", "--kind", "session.terminated"); strings.Contains(out, fmt.Sprint(conn.PgConn().PID())) {
+		t.Errorf("the end of one's own session is an event:\n%s", out)
 	}
 }
 

@@ -202,7 +202,8 @@ func verb(q *syntax.Query) string {
 func (s *Session) environment(ctx context.Context) *queryplan.Session {
 	return &queryplan.Session{User: s.options.User, Database: s.options.Database, Location: s.style.Location, PID: s.options.PID, Version: s.server.version, ClosedLag: s.server.cfg.ClosedLag(),
 		Setting: func(name string) (string, bool) { return s.setting(strings.ToLower(name)) }, Set: s.setConfig,
-		Advisory: func(a queryplan.Advisory) (bool, error) { return s.advisory(ctx, a) }}
+		Advisory: func(a queryplan.Advisory) (bool, error) { return s.advisory(ctx, a) },
+		Signal:   s.signaller(ctx)}
 }
 
 // runPlan runs the plan and returns the number of rows.
@@ -212,7 +213,7 @@ func (s *Session) runPlan(ctx context.Context, plan *queryplan.Plan, run *exec.R
 	case plan.Select != nil:
 		return run.Select(ctx, plan.Select)
 	case plan.Slow != nil:
-		err := slow(ctx, run, plan.Slow, out.row)
+		err := slow(ctx, run, plan.Slow, signalling(plan.Signals, run.Env, out.row))
 		return out.rows, err
 	case plan.Insert != nil:
 		return run.Insert(ctx, plan.Insert, slow)

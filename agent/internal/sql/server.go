@@ -53,6 +53,9 @@ type Config struct {
 	Rebalancer Rebalancer
 	// Operator carries out ALTER NODE; nil: this node does not.
 	Operator Operator
+	// Ender ends sessions and statements of any node for pg_terminate_backend and its
+	// like; nil: they get 0A000.
+	Ender SessionEnder
 	// Denied is told of each statement that was refused for want of a role; may be nil.
 	Denied func(Denial)
 	Node   cluster.NodeID

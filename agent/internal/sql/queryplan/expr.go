@@ -38,6 +38,8 @@ type Session struct {
 	Set     func(name string, value *string, local bool) (string, error)
 	// Advisory carries out pg_advisory_lock and its like.
 	Advisory func(a Advisory) (done bool, err error)
+	// Signal carries out pg_cancel_backend and pg_terminate_backend.
+	Signal func(s Signal) (done bool, err error)
 }
 
 // Const is a value known when the statement was compiled.

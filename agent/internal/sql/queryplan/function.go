@@ -67,6 +67,13 @@ func (c *compiler) function(n *pg.FuncCall) (Expr, error) {
 		}
 		return advisoryCall(a, args)
 	}
+	if s, ok := signalFunction(name); ok {
+		args, err := c.exprs(n.GetArgs())
+		if err != nil {
+			return nil, err
+		}
+		return signalCall(s, args)
+	}
 	if len(n.GetArgs()) == 0 {
 		if e := nullary(name); e != nil {
 			return e, nil

@@ -15,8 +15,10 @@ import (
 type Plan struct {
 	Select *Select
 	Slow   duck.Prepared
-	Insert *Insert
-	Change *Change
+	// Signals are the columns of Slow that stand for calls.
+	Signals []SignalColumn
+	Insert  *Insert
+	Change  *Change
 
 	Params  []datum.Type
 	Columns []Column // of the rows; nil if there are none
@@ -99,7 +101,14 @@ func (p *Planner) query(ctx context.Context, s *pg.SelectStmt, out *Plan) error 
 		return err
 	}
 	p.params.Types = announced
-	out.Slow, out.Columns, err = p.slow(ctx, s)
+	s, names, signals, err := takeSignals(s)
+	if err != nil {
+		return err
+	}
+	if out.Slow, out.Columns, err = p.slow(ctx, s); err != nil || signals == nil {
+		return err
+	}
+	out.Signals, err = signalColumns(out.Columns, names, signals)
 	return err
 }
 

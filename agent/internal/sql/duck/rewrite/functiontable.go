@@ -103,9 +103,11 @@ var specials = map[string]special{
 		return func(*pg.Node) (*pg.Node, error) { return integer(int64(int32(r.in.Session.PID))), nil }, nil
 	},
 	"like_escape": unchanged, "similar_to_escape": unchanged, "regexp_match": specialRegexpMatch,
-	"pg_sleep":            specialSleep,
-	"pg_get_expr":         firstArgument,
-	"pg_table_is_visible": yes, "pg_type_is_visible": yes, "pg_function_is_visible": yes, "pg_operator_is_visible": yes,
+	"pg_sleep":             specialSleep,
+	"pg_cancel_backend":    specialSignal,
+	"pg_terminate_backend": specialSignal,
+	"pg_get_expr":          firstArgument,
+	"pg_table_is_visible":  yes, "pg_type_is_visible": yes, "pg_function_is_visible": yes, "pg_operator_is_visible": yes,
 	"pg_opclass_is_visible": yes, "pg_collation_is_visible": yes, "has_table_privilege": yes, "has_schema_privilege": yes,
 	"has_database_privilege": yes, "has_column_privilege": yes, "has_function_privilege": yes, "has_any_column_privilege": yes,
 	"has_sequence_privilege": yes, "pg_has_role": yes, "pg_is_in_recovery": answers(func() *pg.Node { return boolean(false) }),
@@ -118,6 +120,16 @@ var specials = map[string]special{
 	"pg_tablespace_location": noText, "inet_client_addr": noText, "inet_server_addr": noText,
 	"pg_relation_size": zero, "pg_total_relation_size": zero, "pg_table_size": zero, "pg_indexes_size": zero,
 	"pg_database_size": zero, "txid_current": zero, "pg_stat_get_numscans": zero,
+}
+
+// specialSignal is for functions that end sessions, where they are no column of the
+// result: the planner has taken those out.
+func specialSignal(_ *rewriter, f *pg.FuncCall) (finish, error) {
+	name := lastName(f.Funcname)
+	if n := len(f.Args); n == 0 || n > 2 || n == 2 && name == "pg_cancel_backend" {
+		return nil, errorf("42883", f.Location, "function %s of %d arguments does not exist", name, n)
+	}
+	return nil, unsupported(f.Location, "%s anywhere but as a column of SELECT ... FROM, without DISTINCT or GROUP BY,", name)
 }
 
 // unchanged is for functions that the parser makes of operators, whose rule looks at
