@@ -29,11 +29,13 @@ func newAdvisoryKey(a queryplan.Advisory) (k advisoryKey) {
 	return k
 }
 
-// advisoryLock is one that the session holds. It has a transaction of its own, which
+// advisoryLock is one that the session holds. One of its transaction is a lock of that, so
+// that it commits only if it has the lock then. Another has a transaction of its own, which
 // lives as long as somebody in the session wants the lock: when that ends, or the node
 // does, others may have it.
 type advisoryLock struct {
 	txn      exec.Transaction
+	joined   bool // txn is the session's transaction
 	strength lock.Strength
 	// held counts how often the session has it, and how often its transaction does,
 	// exclusively and shared.
@@ -66,20 +68,26 @@ func (s *Session) advisory(ctx context.Context, a queryplan.Advisory) (done bool
 		s.unlockAdvisory(false)
 		return true, nil
 	case a.Unlock:
-		return s.unlockOne(a), nil
+		return s.unlockOne(ctx, a)
 	}
 	key := newAdvisoryKey(a)
 	l := s.advisories[key]
-	if l == nil {
+	switch {
+	case l != nil && l.joined && !a.Transaction:
+		return false, &Error{Code: "0A000", Message: "the transaction has this advisory lock, and the session cannot take it before that ends",
+			Hint: "Take the session's lock first, or after the transaction."}
+	case l == nil:
 		if len(s.advisories) >= maxAdvisory {
 			return false, &Error{Code: "53200", Message: "out of shared memory", Hint: fmt.Sprintf("A session may hold %d advisory locks.", maxAdvisory)}
 		}
-		l = &advisoryLock{txn: s.server.cfg.DB.Begin(txn.ReadCommitted, s.info(s.server.cfg.Now()))}
+		if a.Transaction && s.tx != nil {
+			l = &advisoryLock{txn: s.tx.Transaction(), joined: true}
+		} else {
+			l = &advisoryLock{txn: s.server.cfg.DB.Begin(txn.ReadCommitted, s.info(s.server.cfg.Now()))}
+		}
 	}
 	if done, err = s.takeAdvisory(ctx, l, key, a); err != nil || !done {
-		if !l.wanted() {
-			l.txn.Rollback()
-		}
+		s.dropAdvisory(key, l)
 		return false, err
 	}
 	*l.count(a)++
@@ -118,21 +126,35 @@ func (s *Session) takeAdvisory(ctx context.Context, l *advisoryLock, key advisor
 	return true, nil
 }
 
-// unlockOne gives up one of a session's locks, if it has it.
-func (s *Session) unlockOne(a queryplan.Advisory) bool {
+// unlockOne gives up one of a session's locks, if it has it. That it had it until now is
+// what the commit of the lock's transaction says: others get the locks of a node that has
+// not answered for a while.
+func (s *Session) unlockOne(ctx context.Context, a queryplan.Advisory) (bool, error) {
+	kind := "ExclusiveLock"
+	if a.Shared {
+		kind = "ShareLock"
+	}
 	key := newAdvisoryKey(a)
 	l := s.advisories[key]
 	if l == nil || *l.count(a) == 0 {
-		kind := "ExclusiveLock"
-		if a.Shared {
-			kind = "ShareLock"
-		}
 		s.notice("WARNING", "01000", "you don't own a lock of type %s", kind)
-		return false
+		return false, nil
 	}
 	*l.count(a)--
-	s.dropAdvisory(key, l)
-	return true
+	if l.wanted() {
+		return true, nil
+	}
+	delete(s.advisories, key)
+	_, err := l.txn.Commit(ctx, nil, 0)
+	var lost *txn.ConflictError
+	if errors.As(err, &lost) {
+		s.notice("WARNING", "01000", "you don't own a lock of type %s any more: %s", kind, lost.Reason)
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("unlock: %w", err)
+	}
+	return true, nil
 }
 
 // unlockAdvisory gives up all locks of the session, or all of its transaction.
@@ -149,8 +171,11 @@ func (s *Session) unlockAdvisory(transaction bool) {
 
 // dropAdvisory gives a lock up that nobody wants any more.
 func (s *Session) dropAdvisory(key advisoryKey, l *advisoryLock) {
-	if !l.wanted() {
-		l.txn.Rollback()
-		delete(s.advisories, key)
+	if l.wanted() {
+		return
 	}
+	if !l.joined {
+		l.txn.Rollback()
+	}
+	delete(s.advisories, key)
 }

@@ -66,3 +66,50 @@ func TestAdvisoryLocks(t *testing.T) {
 		}
 	}
 }
+
+// TestLostAdvisoryLocks: what a session is told whose node was silent for so long that others
+// have its locks.
+func TestLostAdvisoryLocks(t *testing.T) {
+	f, a, b := oneRange(t)
+	const yes, no, done = "t\nSELECT 1", "f\nSELECT 1", "\nSELECT 1"
+	const lost = "40001 could not serialize access due to concurrent update"
+	a.run("insert into t values (1, 'a', 1)")
+	for _, lock := range []string{"pg_advisory_xact_lock", "pg_advisory_xact_lock_shared", "pg_try_advisory_xact_lock"} {
+		for _, writes := range []bool{true, false} {
+			a.run("begin")
+			a.run("select " + lock + "(1)")
+			a.run("select n from t where id = 1")
+			if writes {
+				a.want("UPDATE 1", "update t set n = 7 where id = 1")
+			}
+			f.db.abortAll()
+			b.want(yes, "select pg_try_advisory_lock(1)")
+			if got := a.run("commit"); !strings.HasPrefix(got, lost) {
+				t.Errorf("%s, writes: %v: %s", lock, writes, got)
+			}
+			b.want(yes, "select pg_advisory_unlock(1)")
+		}
+	}
+	a.want("1\nSELECT 1", "select n from t")
+
+	a.want(done, "select pg_advisory_lock(1)")
+	f.db.abortAll()
+	b.want(yes, "select pg_try_advisory_lock(1)")
+	a.want(no, "select pg_advisory_unlock(1)")
+	a.wantNotice("WARNING: you don't own a lock of type ExclusiveLock any more: another transaction has aborted it")
+	b.want(yes, "select pg_advisory_unlock(1)")
+
+	// A transaction whose session has the lock shares it; the other way round it cannot.
+	a.want(done, "select pg_advisory_lock(2)")
+	a.run("begin")
+	a.want(done, "select pg_advisory_xact_lock(2)")
+	a.want(done, "select pg_advisory_xact_lock(3)")
+	if got := a.run("select pg_advisory_lock(3)"); !strings.HasPrefix(got, "0A000 ") {
+		t.Errorf("the session's lock after the transaction's: %s", got)
+	}
+	a.run("rollback")
+	b.want(no, "select pg_try_advisory_lock(2)")
+	b.want(yes, "select pg_try_advisory_lock(3)")
+	a.want(yes, "select pg_advisory_unlock(2)")
+	b.want(yes, "select pg_try_advisory_lock(2)")
+}

@@ -24,6 +24,7 @@ type fakeTxn struct {
 	reads   []kv.Span
 	durable int // rows that were locked durably
 	ended   bool
+	aborted bool // by others
 }
 
 // fakeLocks are who holds which rows, and who waits for whom.
@@ -170,6 +171,9 @@ func (t *fakeTxn) Commit(ctx context.Context, muts []kv.Mutation, _ cluster.Writ
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	defer t.end()
+	if t.aborted && (t.durable > 0 || len(muts) > 0) {
+		return 0, &txn.ConflictError{Reason: "another transaction has aborted it"}
+	}
 	if t.ended {
 		return 0, txn.ErrEnded
 	}
@@ -225,6 +229,18 @@ func (f *fakeDB) loseLocks() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	clear(f.locks.rows)
+}
+
+// abortAll has others abort all transactions that have locked something.
+func (f *fakeDB) abortAll() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, t := range f.begun {
+		if !t.ended && t.durable > 0 {
+			t.end()
+			t.aborted = true
+		}
+	}
 }
 
 // locked is how many rows are locked.

@@ -32,7 +32,9 @@ type commit struct {
 }
 
 // Commit writes all of muts or nothing, and ends the transaction. It returns the time of
-// the commit, 0 if there was nothing to write. The errors are *ConflictError,
+// the commit, 0 if there was nothing to write down. That of a transaction which has locked
+// rows durably and writes nothing is written down, too: it says that the locks were held
+// until then. The errors are *ConflictError,
 // *DeadlockError, *kv.ConditionError for a condition that says Absent, and
 // *store.AmbiguousError if nobody knows; after any other nothing was written either.
 func (t *Txn) Commit(ctx context.Context, muts []kv.Mutation, writer cluster.WriterID) (hlc.Timestamp, error) {
@@ -42,9 +44,9 @@ func (t *Txn) Commit(ctx context.Context, muts []kv.Mutation, writer cluster.Wri
 		return 0, ErrEnded
 	}
 	t.state, t.writes = Committing, len(muts)
-	limit := t.lockTimeout
+	limit, durable := t.lockTimeout, t.durable()
 	t.mu.Unlock()
-	if len(muts) == 0 {
+	if len(muts) == 0 && !durable {
 		t.end(Committed, 0, nil, nil)
 		return 0, nil
 	}
@@ -68,7 +70,7 @@ func (t *Txn) Commit(ctx context.Context, muts []kv.Mutation, writer cluster.Wri
 
 func (c *commit) run(ctx context.Context) (hlc.Timestamp, error) {
 	var again replanning
-	for len(c.laid) == 0 {
+	for len(c.laid) == 0 && len(c.muts) > 0 {
 		parts, err := c.m.parts(c.todo, c.row, c.size, 0)
 		if err != nil {
 			return 0, err
@@ -191,7 +193,7 @@ func (c *commit) refused(r *datastate.Result, items []int) error {
 
 // inSeveral commits by intents and a record.
 func (c *commit) inSeveral(ctx context.Context) (hlc.Timestamp, error) {
-	c.record = c.t.recordAt(c.rows[c.heaviest()])
+	c.record = c.t.recordAt(c.heaviest())
 	var again replanning
 	for {
 		home, calls, parts, err := c.plan()
@@ -219,14 +221,17 @@ func (c *commit) inSeveral(ctx context.Context) (hlc.Timestamp, error) {
 	}
 }
 
-// heaviest is a mutation of the range that has the most to write: that range needs no
-// intents.
-func (c *commit) heaviest() int {
+// heaviest is a row of the range that has the most to write: that range needs no intents.
+// nil: nothing is written.
+func (c *commit) heaviest() []byte {
+	if len(c.rows) == 0 {
+		return nil
+	}
 	parts, err := c.m.parts(c.todo, c.row, c.size, 0)
 	if err != nil {
-		return 0 // plan tells
+		return c.rows[0] // plan tells
 	}
-	return slices.MaxFunc(parts, func(a, b *part) int { return a.bytes - b.bytes }).items[0]
+	return c.rows[slices.MaxFunc(parts, func(a, b *part) int { return a.bytes - b.bytes }).items[0]]
 }
 
 // plan says what is to be laid as intents before the range home decides, and what that
@@ -340,7 +345,7 @@ func worse(a, b error) error {
 // have to be laid first.
 func (c *commit) decide(ctx context.Context, home cluster.RangeID) (ts hlc.Timestamp, done bool, err error) {
 	var at hlc.Timestamp
-	if c.t.iso == Serializable && len(c.t.reads.of) > 0 {
+	if c.t.iso == Serializable && len(c.t.reads.of) > 0 && len(c.muts) > 0 { // else it reads one snapshot, and that is all
 		if at, err = c.refresh(ctx); err != nil {
 			return 0, false, err
 		}

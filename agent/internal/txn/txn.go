@@ -167,6 +167,16 @@ func (t *Txn) lockedRows() []string {
 	return rows
 }
 
+// durable reports whether the transaction may have locked rows durably. t.mu is held.
+func (t *Txn) durable() bool {
+	for _, d := range t.locked {
+		if d {
+			return true
+		}
+	}
+	return false
+}
+
 // recordAt returns the key of the transaction's record, which is beside row if it has
 // none yet. From then on others may know it, and abort the transaction there.
 func (t *Txn) recordAt(row []byte) []byte {

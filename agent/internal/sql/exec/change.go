@@ -175,7 +175,7 @@ func (r *Run) changeInTx(ctx context.Context, ch *queryplan.Change, slow SlowRow
 		// it has found stays locked, so that it finds it again.
 		r.Memory.Shrink(r.Memory.Used() - before)
 		r.TS = 0
-		r.Tx.transaction().Refresh()
+		r.Tx.Transaction().Refresh()
 	}
 }
 

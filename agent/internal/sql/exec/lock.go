@@ -36,7 +36,7 @@ func (r *Run) lockAs(ctx context.Context, table *catalog.Table, req txn.LockRequ
 	if len(req.Keys) == 0 {
 		return nil, nil, nil
 	}
-	t := r.Tx.transaction()
+	t := r.Tx.Transaction()
 	t.SetDeadlockTimeout(r.Waiting.Deadlock)
 	t.SetLockTimeout(r.Waiting.Lock)
 	req.Pool, req.Collection, req.Timeout, req.Memory = table.Pool(), table.ID(), r.Waiting.Lock, r.Memory

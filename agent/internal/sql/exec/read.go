@@ -167,7 +167,7 @@ func (r *Run) noteKeys(table *catalog.Table, keys [][]byte) {
 		return
 	}
 	for _, k := range keys {
-		r.Tx.transaction().NoteRead(kv.Point(table.Pool(), table.ID(), k))
+		r.Tx.Transaction().NoteRead(kv.Point(table.Pool(), table.ID(), k))
 	}
 }
 
@@ -187,7 +187,7 @@ func (r *Run) scan(ctx context.Context, table *catalog.Table, req kv.ScanRequest
 		req.Limit = 0 // own deletions may take rows away
 	}
 	if r.Tx != nil && r.Tx.level == serializable {
-		r.Tx.transaction().NoteRead(kv.Span{Pool: req.Pool, Collection: req.Collection, Start: req.Start, End: req.End})
+		r.Tx.Transaction().NoteRead(kv.Span{Pool: req.Pool, Collection: req.Collection, Start: req.Start, End: req.End})
 	}
 	rows, err := r.DB.Scan(ctx, req)
 	if err != nil {

@@ -83,8 +83,8 @@ func (t *Tx) Begin(level txn.Isolation) {
 	t.txn.Refresh()
 }
 
-// transaction is what the statements have the cluster do in.
-func (t *Tx) transaction() Transaction {
+// Transaction is what the statements have the cluster do in.
+func (t *Tx) Transaction() Transaction {
 	if t.txn == nil {
 		t.txn = t.db.Begin(t.level, t.options.Info)
 	}
@@ -108,7 +108,7 @@ func (t *Tx) snapshot(ctx context.Context) (hlc.Timestamp, error) {
 		t.hold(t.past)
 		return t.past, nil
 	}
-	ts, err := t.transaction().Read(ctx)
+	ts, err := t.Transaction().Read(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("begin snapshot: %w", err)
 	}
