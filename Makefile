@@ -13,7 +13,6 @@ STAMP := -buildvcs=$(if $(wildcard .git),true,false)
 AGENT := -buildmode=pie $(STAMP)
 LINT := $(GO) tool -modfile=.tools/go.mod golangci-lint
 VULN := $(GO) tool -modfile=.tools/vuln.mod govulncheck
-# Cluster tests start real processes: one package at a time.
 CLUSTER_PKGS := ./agent/agenttest/...
 SOURCES := $(wildcard agent client cmd tui)
 
@@ -43,8 +42,9 @@ unit: ## unit tests, with invariants on; then upgrades to the build that has the
 	$(GO) test -tags invariants $$($(GO) list ./... | grep -v /agent/agenttest)
 	$(GO) test -tags 'invariants nextversion' ./agent/internal/metastate ./agent/internal/datastate ./agent/internal/sim -run 'TestUpgrades|TestNext'
 
-cluster: checked ## tests on real processes with invariants on, one at a time
-	NODEDB_BIN=$(CURDIR)/bin/checked $(GO) test -p 1 -count 1 -timeout 25m $(CLUSTER_PKGS)
+# Clusters wait more than they compute: several run beside each other on two cores.
+cluster: checked ## tests on real processes with invariants on
+	NODEDB_BIN=$(CURDIR)/bin/checked $(GO) test -p 2 -parallel 3 -count 1 -timeout 25m $(CLUSTER_PKGS)
 
 # The binaries that tests run: with the checks that cost too much for production.
 .PHONY: checked

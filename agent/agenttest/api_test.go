@@ -11,6 +11,7 @@ import (
 
 // TestExamplesOfTheAPI runs every curl example of docs/API.md as it stands there.
 func TestExamplesOfTheAPI(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "API.md"))
 	if err != nil {

@@ -66,7 +66,7 @@ func unchanged(t *testing.T, dir string, do func()) {
 // cluster and gets ports of its own.
 func (c *Cluster) clone(n *Node) *Node {
 	c.t.Helper()
-	ports := freePorts(c.t, 4)
+	ports := freePorts(c.t)
 	d := &Node{c: c, Number: n.Number, Name: n.Name + "-copy", Dir: n.Dir + "-copy",
 		SQL: ports[0], RPC: ports[1], Gossip: ports[2], Admin: ports[3]}
 	if err := os.Remove(filepath.Join(n.Dir, "agent.sock")); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -98,6 +98,7 @@ func writeSecret(t *testing.T, text string) string {
 
 // TestJoinIsRefused: a join that cannot be says why, and leaves nothing behind.
 func TestJoinIsRefused(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 1, Ranges: 4, Replicas: 1})
 	good := strings.TrimSpace(c.Ctl("join-token", "create", "-o", "name"))
 	parts := strings.Split(good, ".")
@@ -178,6 +179,7 @@ func listed(t *testing.T, c *Cluster, args ...string) []map[string]any {
 // TestStartIsRefused: a node that must not run says why, and its data directory
 // is as before.
 func TestStartIsRefused(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 3, Ranges: 4})
 	n := c.Node(3)
 	n.Kill()
@@ -312,6 +314,7 @@ func TestCredentialsAreRefused(t *testing.T) {
 // TestFullDisk: the node says so and stops; with room it goes on, and every
 // acknowledged row is there.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=48m"); err != nil {
 		t.Skipf("a small file system cannot be mounted here (root can): %v", err)

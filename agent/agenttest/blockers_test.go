@@ -16,6 +16,7 @@ import (
 // its deadline; it is named, with its statement to who may see it, and the node
 // serves on.
 func TestDrainNamesItsBlockers(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()

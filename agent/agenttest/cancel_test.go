@@ -17,6 +17,7 @@ import (
 // TestSessionsAreSeenAndEnded: every node shows the sessions of all, and ends them for
 // their clients and for operators.
 func TestSessionsAreSeenAndEnded(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 2, Replicas: 1})
 	t.Run("CancelThroughAnotherNode", func(t *testing.T) { cancelThroughAnotherNode(t, c) })
 	t.Run("Operator", func(t *testing.T) { operatorEndsSessions(t, c) })

@@ -61,6 +61,7 @@ func (c *Cluster) waitBroken(code string, want ...int) {
 // their nodes is restarted meanwhile, another clock is set back. Writes go on, nodes
 // stay ready, check says whose clock it is, and nothing is lost.
 func TestClocksThatJump(t *testing.T) {
+	t.Parallel()
 	needClocks(t)
 	c := Start(t, Options{Ranges: 8})
 	l := c.StartLedger(3)

@@ -4,7 +4,9 @@
 // # Concurrency
 //
 // A Cluster belongs to one test; its methods may be called from several
-// goroutines of that test, but not for the same node at once.
+// goroutines of that test, but not for the same node at once. Clusters run beside
+// each other: a test calls t.Parallel unless its nodes need the machine to
+// themselves, and says why it does not.
 //
 // # What is not here
 //
@@ -17,8 +19,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -94,7 +94,7 @@ type Cluster struct {
 }
 
 // Start makes a cluster of opts.Nodes secure nodes and waits until every one is
-// ready and all ranges have their replicas.
+// ready, for itself and for the others, and all ranges have their replicas.
 func Start(t testing.TB, opts Options) *Cluster {
 	t.Helper()
 	if opts.Nodes == 0 {
@@ -118,9 +118,21 @@ func Start(t testing.TB, opts Options) *Cluster {
 		c.AddNode()
 	}
 	if !opts.Growing {
+		c.waitMembers()
 		c.WaitReplicated()
 	}
 	return c
+}
+
+// waitMembers waits until the cluster takes every node for ready. The last to join says
+// so of itself before, and a plan would lack it.
+func (c *Cluster) waitMembers() {
+	c.t.Helper()
+	args := []string{"wait", "--for", "ready"}
+	for _, n := range c.Nodes() {
+		args = append(args, n.Name)
+	}
+	c.Ctl(args...)
 }
 
 // AddNode joins one more node, starts it and waits until it is ready.
@@ -201,6 +213,7 @@ func (c *Cluster) try(bin string, args ...string) Result {
 	began := time.Now()
 	err := cmd.Run()
 	r := Result{Stdout: out.String(), Stderr: errb.String(), Took: time.Since(began)}
+	tellLong(c.t, began, filepath.Base(bin)+" "+strings.Join(args, " "))
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit):
@@ -222,7 +235,7 @@ func (c *Cluster) newNode() *Node {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	i := len(c.nodes) + 1
-	ports := freePorts(c.t, 4)
+	ports := freePorts(c.t)
 	n := &Node{
 		c: c, Number: i, Name: fmt.Sprintf("n%d", i), Dir: filepath.Join(c.dir, fmt.Sprintf("n%d", i)),
 		SQL: ports[0], RPC: ports[1], Gossip: ports[2], Admin: ports[3],
@@ -242,25 +255,6 @@ func (c *Cluster) stop() {
 	}
 }
 
-// freePorts returns n loopback addresses that were free a moment ago.
-func freePorts(t testing.TB, n int) []string {
-	t.Helper()
-	var addrs []string
-	var open []io.Closer
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed a few lines below
-		if err != nil {
-			t.Fatal(err)
-		}
-		open = append(open, l)
-		addrs = append(addrs, l.Addr().String())
-	}
-	for _, l := range open {
-		_ = l.Close()
-	}
-	return addrs
-}
-
 // Eventually calls check until it returns nil, and fails the test with the last
 // error after timeout.
 func Eventually(t testing.TB, timeout time.Duration, what string, check func() error) {
@@ -269,9 +263,11 @@ func Eventually(t testing.TB, timeout time.Duration, what string, check func() e
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
+	begun := time.Now()
 	for {
 		err := check()
 		if err == nil {
+			tellLong(t, begun, what)
 			return
 		}
 		select {
@@ -279,6 +275,14 @@ func Eventually(t testing.TB, timeout time.Duration, what string, check func() e
 			t.Fatalf("%s: not within %s: %v", what, timeout, err)
 		case <-tick.C:
 		}
+	}
+}
+
+// tellLong prints what a test has waited for: who wants tests to take less time begins there.
+func tellLong(t testing.TB, begun time.Time, what string) {
+	t.Helper()
+	if took := time.Since(begun); took > 2*time.Second {
+		t.Logf("took %s: %s", took.Round(100*time.Millisecond), what)
 	}
 }
 

@@ -29,6 +29,7 @@ func psql(t *testing.T, n *Node, sql string) string {
 }
 
 func TestRowsWrittenOnOneNodeAreReadOnAnother(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	psql(t, c.Node(1), "CREATE COLLECTION users (id int8 PRIMARY KEY, name text, joined timestamptz)")
 	psql(t, c.Node(1), "INSERT INTO users VALUES (1, 'ada', '2026-11-01 10:00:00+00'), (2, 'linus', NULL), (3, 'grace', NULL)")
@@ -64,6 +65,7 @@ func TestRowsWrittenOnOneNodeAreReadOnAnother(t *testing.T) {
 // TestCollectionsAreSeenAtOnce: what one node made or dropped, every node knows
 // when the statement has returned.
 func TestCollectionsAreSeenAtOnce(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Ranges: 4})
 	var conns []*pgx.Conn
 	for _, n := range c.Nodes() {
@@ -91,6 +93,7 @@ func TestCollectionsAreSeenAtOnce(t *testing.T) {
 // TestKillEachNodeInTurnLosesNothing kills nodes that lead ranges, the second one while
 // no reads are served under leases. Reads and writes go on.
 func TestKillEachNodeInTurnLosesNothing(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	c.sql("CREATE TABLE leased (id int8 PRIMARY KEY, v int8)")
 	c.sql("INSERT INTO leased SELECT g, g FROM generate_series(0, 99) g")
@@ -128,6 +131,7 @@ func TestKillEachNodeInTurnLosesNothing(t *testing.T) {
 }
 
 func TestDrainAndUndrainUnderLoad(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	l := c.StartLedger(8)
 	l.Advance(50, 30*time.Second)
@@ -157,6 +161,7 @@ func TestDrainAndUndrainUnderLoad(t *testing.T) {
 }
 
 func TestSIGTERMDrainsAndStops(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	l := c.StartLedger(8)
 	l.Advance(50, 30*time.Second)
@@ -173,6 +178,7 @@ func TestSIGTERMDrainsAndStops(t *testing.T) {
 }
 
 func TestDecommissionUnderLoad(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 4})
 	l := c.StartLedger(8)
 	l.Advance(100, 30*time.Second)
@@ -205,6 +211,7 @@ func TestDecommissionUnderLoad(t *testing.T) {
 }
 
 func TestImpossibleDecommissionIsRefusedAtOnce(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	r := c.TryCtl("decommission", "n3", "--yes")
 	if r.Code != 5 {
@@ -228,6 +235,7 @@ func TestImpossibleDecommissionIsRefusedAtOnce(t *testing.T) {
 }
 
 func TestDeadNodeIsDecommissioned(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 4})
 	l := c.StartLedger(4)
 	l.Advance(50, 30*time.Second)
@@ -242,6 +250,7 @@ func TestDeadNodeIsDecommissioned(t *testing.T) {
 }
 
 func TestDemoOnce(t *testing.T) {
+	t.Parallel()
 	bin := FindBinaries(t)
 	cmd := exec.CommandContext(t.Context(), bin.Ctl, "demo", "--once", "-o", "json")
 	dir := t.TempDir()
@@ -262,6 +271,7 @@ func TestDemoOnce(t *testing.T) {
 // TestQuickRestarts kills all nodes again and again before they have served for
 // long: they are not away for longer each time, and their logs stay readable.
 func TestQuickRestarts(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 3, Ranges: 4})
 	psql(t, c.Node(1), "CREATE TABLE t (id int8 PRIMARY KEY)")
 	for range 8 {

@@ -73,6 +73,7 @@ func (m *terminal) see(timeout time.Duration, words ...string) string {
 // TestDashboardDecommissionsANode takes a node out from the keyboard, in a real
 // terminal, on a cluster of processes: from the plan to the proof.
 func TestDashboardDecommissionsANode(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 4})
 	psql(t, c.Node(1), "CREATE COLLECTION users (id int8 PRIMARY KEY, name text)")
 	psql(t, c.Node(1), "INSERT INTO users VALUES (1, 'ada'), (2, 'linus'), (3, 'grace')")

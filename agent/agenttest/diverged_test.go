@@ -60,6 +60,7 @@ func findValue(r storage.Reader, text []byte) (key, value []byte, err error) {
 // names the range and the node, and so do check and the events; the replica is made
 // anew as docs/OPERATIONS.md says, and all hold the same again.
 func TestAFlippedBitIsFound(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Ranges: 4})
 	c.WaitReplicated()
 	n3 := c.Node(3)

@@ -66,6 +66,7 @@ func (c *Cluster) says(code int, args []string, texts ...string) {
 // TestTheSecondNodeIsLost has a second node join the first and lose its disk: the
 // first goes on at once, says what has happened, and the second is decommissioned.
 func TestTheSecondNodeIsLost(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 1, Ranges: 8, Growing: true})
 	l := c.StartLedger(2)
 	l.Advance(50, 30*time.Second)
@@ -105,6 +106,7 @@ func TestTheSecondNodeIsLost(t *testing.T) {
 // No statement fails, no range ever has an even number of voters, and any one of
 // the three may be killed afterwards.
 func TestGrowthUnderLoad(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 1, Ranges: 8, Growing: true})
 	l := c.StartLedger(4)
 	l.Advance(50, 30*time.Second)
@@ -159,6 +161,7 @@ func TestGrowthUnderLoad(t *testing.T) {
 // TestTheFirstOfTwoNodesLeaves decommissions the node that has the only votes,
 // under load: they go over to the second, and nothing is lost.
 func TestTheFirstOfTwoNodesLeaves(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 1, Ranges: 8, Growing: true})
 	c.AddNode()
 	c.awaitShapes("[1]", "[2]")
@@ -190,6 +193,7 @@ func TestTheFirstOfTwoNodesLeaves(t *testing.T) {
 // TestThreeNodesStartAtOnce joins the second and the third at the same moment, as
 // a StatefulSet does: each range has one voter until it has three.
 func TestThreeNodesStartAtOnce(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 1, Ranges: 8, Growing: true})
 	l := c.StartLedger(2)
 	l.Advance(20, 30*time.Second)

@@ -27,6 +27,7 @@ type hotRows struct {
 // acknowledged: but for those whose connection or leader was lost, which may count or
 // not.
 func TestManyClientsChangeOneRow(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Ranges: 1})
 	c.WaitReplicated()
 	psql(t, c.Node(1), "CREATE TABLE hot (id int8 PRIMARY KEY, n int8)")

@@ -118,6 +118,7 @@ func (c *Cluster) metaLeader() *Node {
 // TestOperationsOutliveWhoeverDrivesThem kills the coordinator of a decommission
 // in two of its phases, and the nodedbctl that asked for it.
 func TestOperationsOutliveWhoeverDrivesThem(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 5})
 	c.fill(8000)
 	c.awaitShare(5)
@@ -203,6 +204,7 @@ func coordinatedBy(c *Cluster, killed int) bool {
 // limit holds at once, a pause lets nothing new begin, and another request for
 // the node is refused with the difference, or waits its turn.
 func TestRateLimitPauseAndResume(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 5, Ranges: 64})
 	c.fill(16000)
 	c.awaitShare(5)
@@ -266,6 +268,7 @@ func TestRateLimitPauseAndResume(t *testing.T) {
 
 // TestSlowRateIsKept: copying takes at least as long as the rate makes it.
 func TestSlowRateIsKept(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 4})
 	c.fill(6000)
 	c.awaitShare(4)
@@ -287,6 +290,7 @@ func TestSlowRateIsKept(t *testing.T) {
 // TestTargetIsKilled kills nodes that replicas are on their way to: the
 // operation says why it waits, and ends when it can.
 func TestTargetIsKilled(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 5})
 	c.fill(8000)
 	c.awaitShare(5)
@@ -340,6 +344,7 @@ func TestTargetIsKilled(t *testing.T) {
 // TestBadRequestsChangeNothing: what cannot be done is refused at once, with a
 // code and a way out, and leaves no trace but in the audit.
 func TestBadRequestsChangeNothing(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	viewer := filepath.Join(t.TempDir(), "viewer.token")
 	secret := strings.TrimSpace(c.Ctl("token", "create", "--role", "viewer", "-o", "name"))
@@ -434,6 +439,7 @@ func (c *Cluster) alterNodeInSQL() {
 // TestTwoOperators: two ask for the same at once and get one operation; two ask
 // for what excludes each other, and one of them is refused.
 func TestTwoOperators(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 5})
 	ask := func(args ...string) <-chan Result {
 		out := make(chan Result, 1)
@@ -461,6 +467,7 @@ func TestTwoOperators(t *testing.T) {
 // middle of its decommission: after it has lost its copy of the meta range and
 // before it is told to stop. Started again it must find the others, and end.
 func TestADecommissionedNodeLearnsIt(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 4, Ranges: 4, StartFlags: []string{"--log-level", "debug"}})
 	n := c.Node(1)
 	if r := c.TryCtl("decommission", "n1", "--dry-run"); r.Code != 5 || !strings.Contains(r.Stdout+r.Stderr, "cert move-ca --to n2") {
@@ -494,6 +501,7 @@ func TestADecommissionedNodeLearnsIt(t *testing.T) {
 // TestEveryAddressChanges moves a stopped cluster to other ports: what the nodes
 // know of each other is wrong then, and start --peer puts it right.
 func TestEveryAddressChanges(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 3, Ranges: 4})
 	psql(t, c.Node(1), "CREATE TABLE t (id int8 PRIMARY KEY)")
 	var admins []string
@@ -504,7 +512,7 @@ func TestEveryAddressChanges(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ports := freePorts(t, 4)
+		ports := freePorts(t)
 		for i, addr := range []*string{&n.SQL, &n.RPC, &n.Gossip, &n.Admin} {
 			text = bytes.ReplaceAll(text, []byte(*addr), []byte(ports[i]))
 			*addr = ports[i]

@@ -15,6 +15,7 @@ var ranks = map[string]int{"nobody": 0, "viewer": 1, "operator": 2, "admin": 3}
 // TestWhoMayDoWhat tries every command of nodedbctl and every SQL statement about
 // roles as everybody. A command without a row in testdata/cli-roles.txt fails.
 func TestWhoMayDoWhat(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 1, Replicas: 1, Ranges: 4})
 	n := c.Node(1)
 	for user, role := range map[string]string{"nobody": "", "viewer": "nodedb_viewer", "operator": "nodedb_operator"} {

@@ -77,7 +77,7 @@ const (
 // TestMemoryHasABound runs nodes with little memory: a client that stops reading
 // keeps no view and gets every row all the same; then clients ask for more than the
 // nodes can hold.
-func TestMemoryHasABound(t *testing.T) {
+func TestMemoryHasABound(t *testing.T) { // alone: nodes that are asked for more than they can hold take all the machine has
 	// Of each range more than a stream takes before its reader does, 4 MiB.
 	c := Start(t, Options{Ranges: 2})
 	c.configure(map[string]string{"memory": "268435456", "viewAge": "500ms"})
@@ -262,8 +262,8 @@ func hammer(ctx context.Context, t *testing.T, n *Node, i int, refused, served *
 // range, while the rows of a pool live on the third: it goes on serving them, and a
 // load balancer goes on sending clients there.
 func TestReadyWithoutTheMetaRange(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Ranges: 4, Locality: func(n int) string { return "zone=" + string("abc"[n-1]) }})
-	c.Ctl("wait", "--all", "--for", "ready")
 	c.sql("CREATE POOL here WITH (replicas = 1, ranges = 2, constraints = '+zone=a')")
 	c.sql("CREATE TABLE local (id int8 PRIMARY KEY, body text) WITH (pool = 'here')")
 	c.sql("CREATE TABLE everywhere (id int8 PRIMARY KEY)")

@@ -149,6 +149,7 @@ func (n *Node) Signal(sig syscall.Signal) { kill(n.cmd, sig) }
 // WaitExit waits until the process ends by itself and returns its exit code.
 func (n *Node) WaitExit(timeout time.Duration) int {
 	n.c.t.Helper()
+	defer tellLong(n.c.t, time.Now(), n.Name+" ends")
 	select {
 	case <-n.done:
 	case <-time.After(timeout):

@@ -39,6 +39,7 @@ func (c *Cluster) voters(number int) (n int, err error) {
 // TestCoordinatorKilledDuringDecommission: the operation goes on under the next
 // coordinator, and nothing is lost.
 func TestCoordinatorKilledDuringDecommission(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 5, Ranges: 48})
 	l := c.StartLedger(6)
 	l.Advance(100, 30*time.Second)
@@ -83,6 +84,7 @@ func TestCoordinatorKilledDuringDecommission(t *testing.T) {
 // TestDeadNodeIsReplaced: its replicas are re-created elsewhere after
 // dead_after, and it is welcome when it returns.
 func TestDeadNodeIsReplaced(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 4, InitFlags: []string{"--dead-after", "3s"}})
 	l := c.StartLedger(4)
 	l.Advance(50, 30*time.Second)
@@ -121,6 +123,7 @@ func TestDeadNodeIsReplaced(t *testing.T) {
 // TestDrainByWhoeverIsThere: over the unix socket, over HTTP with a token, and
 // the state that they leave.
 func TestDrainByWhoeverIsThere(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	n := c.Node(2)
 	drained := func() {
@@ -182,6 +185,7 @@ func TestDrainByWhoeverIsThere(t *testing.T) {
 // TestPausedNode: a node that hangs (SIGSTOP) costs no acknowledged write, and
 // is one of the cluster again when it goes on.
 func TestPausedNode(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	l := c.StartLedger(6)
 	l.Advance(50, 30*time.Second)
@@ -205,6 +209,7 @@ func TestPausedNode(t *testing.T) {
 
 // TestContract: what scripts rely on, of a real cluster: kinds, shapes, exit codes.
 func TestContract(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 3, Ranges: 4})
 	psql(t, c.Node(1), "CREATE TABLE orders (id int8 PRIMARY KEY, v text)")
 	for _, tt := range []struct {

@@ -42,9 +42,9 @@ func (c *Cluster) sql(statement string) string {
 // whose coordinator is killed, that nodes are taken away from, and that is dropped
 // while one of its nodes is down.
 func TestPools(t *testing.T) {
+	t.Parallel()
 	zone := func(n int) string { return "region=eu,zone=" + string("abacab"[n-1]) }
 	c := Start(t, Options{Nodes: 6, Ranges: 4, Locality: zone})
-	c.Ctl("wait", "--all", "--for", "ready") // the last to join is no member yet when its process is ready
 	l := c.StartLedger(4)
 	l.Advance(50, 30*time.Second)
 

@@ -59,6 +59,7 @@ func (c *Cluster) leaders() map[string]string {
 // TestRebalancePlanAndApply piles the leaderships up on one node, by transfers
 // that were asked for, while the rebalancer looks away; then plans and applies.
 func TestRebalancePlanAndApply(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	l := c.StartLedger(4)
 	l.Advance(50, 30*time.Second)
@@ -150,6 +151,7 @@ func TestRebalancePlanAndApply(t *testing.T) {
 // gives it replicas and leaderships within seconds, but nothing while it is
 // cordoned. Then one replica is moved there and back by hand.
 func TestJoinedNodeGetsLoad(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	l := c.StartLedger(4)
 	l.Advance(50, 30*time.Second)

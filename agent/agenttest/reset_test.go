@@ -68,6 +68,7 @@ func (n *Node) damageLog() {
 // TestALostStoreIsReset damages the live log of one node and deletes the store of
 // the next: both are refused, emptied, and whole again, under their identities.
 func TestALostStoreIsReset(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Ranges: 8})
 	c.fill(2000)
 	n2, n3 := c.Node(2), c.Node(3)
@@ -125,6 +126,7 @@ func TestALostStoreIsReset(t *testing.T) {
 // a copy from before its last start. Emptied, it is welcome; the right disk is not
 // any more.
 func TestAnOldCopyIsReset(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Ranges: 4})
 	c.fill(300)
 	n3 := c.Node(3)
@@ -193,6 +195,7 @@ func (c *Cluster) awaitHome(n *Node) {
 // TestAStoppedReplicaIsMadeAnew has a data range's and the meta range's replica
 // of a node stop for good, as those do whose log lost what they acknowledged.
 func TestAStoppedReplicaIsMadeAnew(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Ranges: 4})
 	c.fill(500)
 	n3 := c.Node(3)

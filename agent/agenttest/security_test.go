@@ -46,6 +46,7 @@ func login(t *testing.T, url string) error {
 // TestSecurity goes through users, tokens, the audit, certificates, the rotation
 // of CA and gossip key, on one cluster of processes.
 func TestSecurity(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	t.Run("users", func(t *testing.T) { users(t, c) })
 	t.Run("tokens", func(t *testing.T) { tokens(t, c) })

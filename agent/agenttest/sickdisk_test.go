@@ -62,7 +62,7 @@ func needFaults(t *testing.T) {
 
 // TestASickDisk takes one of three disks through a hang that ends the process, a
 // hang in which the node is drained, and slowness, under load.
-func TestASickDisk(t *testing.T) {
+func TestASickDisk(t *testing.T) { // alone: how slow a disk is decides what its node does
 	needFaults(t)
 	c := Start(t, Options{})
 	n2 := c.Node(2)

@@ -13,6 +13,7 @@ import (
 // right after: nothing is lost or written twice, everybody sees both halves, and
 // a node can be decommissioned with a proof that covers them.
 func TestSplitUnderLoad(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 4, Ranges: 4})
 	l := c.StartLedger(8)
 	l.Advance(100, 30*time.Second)
@@ -171,6 +172,7 @@ func (c *Cluster) checkLookups() {
 // TestBusyRangeIsSplit has the cluster split what stays busy: the threshold is set
 // so low that the ledger passes it.
 func TestBusyRangeIsSplit(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Ranges: 2})
 	l := c.StartLedger(8)
 	l.Advance(50, 30*time.Second)
@@ -202,6 +204,7 @@ func TestBusyRangeIsSplit(t *testing.T) {
 // node is killed on the way, the new range moves to another node, and everything is
 // read through every node.
 func TestSplitInsideAVShard(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 4, Ranges: 2})
 	l := c.StartLedger(8)
 	l.Advance(200, 30*time.Second)

@@ -45,6 +45,7 @@ func rowsOf(t *testing.T, c *Cluster, table string, v cluster.VShard, n int) (id
 // another have all the load: the coordinator divides both at a row, and everything is
 // read through every node, by key, in order, and by DuckDB.
 func TestVShardsAreDividedByThemselves(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Ranges: 2})
 	const large, hot = cluster.VShard(200), cluster.VShard(700)
 	psql(t, c.Node(1), "CREATE TABLE large (id int8 PRIMARY KEY, v text)")

@@ -105,6 +105,7 @@ func wantNamed(t *testing.T, c *Cluster, n *Node) {
 // TestAStaleDiskIsFoundBeforeItVotes: a copy of n3's directory would elect n2,
 // which lags, and undo what n1 and n3 have acknowledged.
 func TestAStaleDiskIsFoundBeforeItVotes(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Ranges: 4})
 	n1, n2, n3 := c.Node(1), c.Node(2), c.Node(3)
 	psql(t, n1, "CREATE COLLECTION t (id int8 PRIMARY KEY)")
@@ -150,6 +151,7 @@ func TestAStaleDiskIsFoundBeforeItVotes(t *testing.T) {
 // TestHonestDisksReturnAtOnce: all nodes killed and started again find nothing
 // newer; two serve without the third; one alone says whom it waits for.
 func TestHonestDisksReturnAtOnce(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Ranges: 4})
 	psql(t, c.Node(1), "CREATE COLLECTION t (id int8 PRIMARY KEY)")
 	insert(t, c.Node(2), 1, 5)

@@ -34,6 +34,7 @@ func (c *Cluster) upgradeStatus() (s upgradeStatus) {
 // version, back, and forward again, and finalizes. Nothing fails; then the older
 // build does not start.
 func TestRollingUpgrade(t *testing.T) {
+	t.Parallel()
 	next := filepath.Join(filepath.Dir(FindBinaries(t).Agent), "nodedb-agent-next")
 	if _, err := os.Stat(next); err != nil {
 		t.Skipf("%v: make checked builds it", err)

@@ -19,6 +19,7 @@ import (
 // user, who keeps it; the next user of a name has another. It is read from the
 // store of a node that has stopped.
 func TestRowsNameTheirWriter(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{Nodes: 1, Replicas: 1, Ranges: 4})
 	n := c.Node(1)
 	psql(t, n, "CREATE TABLE letters (id int8 PRIMARY KEY, text text)")
