@@ -11,8 +11,9 @@ STAMP := -buildvcs=$(if $(wildcard .git),true,false)
 # The agent has C code: it is loaded at another address at each start. nodedbctl
 # has none, and stays one static file.
 AGENT := -buildmode=pie $(STAMP)
-LINT := $(GO) tool -modfile=.tools/go.mod golangci-lint
-VULN := $(GO) tool -modfile=.tools/vuln.mod govulncheck
+# What is tested, vetted and linted is one build, with its checks on: a package is
+# compiled once for all of them, and once as it ships.
+CHECKED := -tags invariants
 CLUSTER_PKGS := ./agent/agenttest/...
 SOURCES := $(wildcard agent client cmd tui)
 
@@ -32,24 +33,29 @@ test: check ## everything CI runs: build, vet, lint, unit and cluster tests
 
 check: build fmt-check vet generate-check vuln lint unit cluster ## the same as test
 
+# go tool would compile the standard library anew, for it takes no -trimpath.
+tool = $(GO) build -modfile=.tools/$(1) -o bin/tools/$(notdir $(2)) $(2)
+
 VULNDB ?= https://vuln.go.dev
 vuln: ## known vulnerabilities of what is linked (skipped where VULNDB cannot be reached)
 	@if curl -fsS -m 10 -o /dev/null $(VULNDB)/index/db.json 2>/dev/null; \
-	  then $(VULN) -db $(VULNDB) ./cmd/...; \
+	  then $(call tool,vuln.mod,golang.org/x/vuln/cmd/govulncheck) && bin/tools/govulncheck -db $(VULNDB) ./cmd/...; \
 	  else echo "vuln: skipped: $(VULNDB) cannot be reached"; fi
 
+# The simulation takes longest, and one core: it begins first. Most others wait: four
+# beside each other. None is vetted again: make vet has done so.
 unit: ## unit tests, with invariants on; then upgrades to the build that has the next version
-	$(GO) test -tags invariants $$($(GO) list ./... | grep -v /agent/agenttest)
+	$(GO) test -vet=off -p 4 $(CHECKED) ./agent/internal/sim $$($(GO) list ./... | grep -v /agent/agenttest)
 	$(GO) test -tags 'invariants nextversion' ./agent/internal/metastate ./agent/internal/datastate ./agent/internal/sim -run 'TestUpgrades|TestNext'
 
 # Clusters wait more than they compute: several run beside each other on two cores.
 cluster: checked ## tests on real processes with invariants on
-	NODEDB_BIN=$(CURDIR)/bin/checked $(GO) test -p 2 -parallel 3 -count 1 -timeout 25m $(CLUSTER_PKGS)
+	NODEDB_BIN=$(CURDIR)/bin/checked $(GO) test -vet=off $(CHECKED) -p 2 -parallel 3 -count 1 -timeout 25m $(CLUSTER_PKGS)
 
 # The binaries that tests run: with the checks that cost too much for production.
 .PHONY: checked
 checked:
-	$(GO) build -tags invariants -ldflags '$(LDFLAGS)' -o bin/checked/nodedb-agent ./cmd/nodedb-agent
+	$(GO) build $(CHECKED) -ldflags '$(LDFLAGS)' -o bin/checked/nodedb-agent ./cmd/nodedb-agent
 	$(GO) build -tags 'invariants nextversion' -ldflags '$(LDFLAGS)-next' -o bin/checked/nodedb-agent-next ./cmd/nodedb-agent
 	CGO_ENABLED=0 $(GO) build -ldflags '$(LDFLAGS)' -o bin/checked/nodedbctl ./cmd/nodedbctl
 
@@ -115,11 +121,12 @@ fmt-check:
 	@out=$$(gofmt -l $(SOURCES)); test -z "$$out" || { echo "not formatted (run make fmt):"; echo "$$out"; exit 1; }
 
 vet:
-	$(GO) vet ./...
-	$(GO) vet -tags bench ./agent/agenttest/bench ./tui
+	$(GO) vet $(CHECKED) ./...
+	$(GO) vet -tags 'invariants bench' ./agent/agenttest/bench ./tui
 
 lint: ## golangci-lint (its first build takes minutes)
-	$(LINT) run ./...
+	$(call tool,go.mod,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+	bin/tools/golangci-lint run ./...
 
 man: build ## man pages of nodedbctl into bin/man/
 	bin/nodedbctl man bin/man
