@@ -58,7 +58,7 @@ func (l *Lock) Evaluate(rows *storage.Rows, desc *cluster.RangeDescriptor, pendi
 		if l.NotNewerThan != 0 && (found.TS > l.NotNewerThan || e.forgotten(l.NotNewerThan)) {
 			return refuse(i, &Result{Outcome: ConditionFailed, Existing: found.Value, ExistingTS: found.TS}), nil
 		}
-		res.Rows = append(res.Rows, LockedRow{Value: found.Value, TS: found.TS})
+		res.Rows = append(res.Rows, LockedRow{Value: found.Value, TS: found.TS, Contended: pending[i].Contended})
 		if err := l.keep(&e, c, &d, i); err != nil {
 			return d, fmt.Errorf("lock row %d: %w", i, err)
 		}

@@ -2,8 +2,8 @@ package datastate
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -15,59 +15,55 @@ import (
 )
 
 // mirror is the lock space of a range in memory, but for the versions that intents
-// store. It does not change: what changes makes another one. Most are empty.
+// store. It does not change: what changes makes another one, which shares what is as it
+// was. Most are empty.
 type mirror struct {
-	rows    []mirrorRow    // in order
-	records []mirrorRecord // in order
+	rows    sorted[LockRecord] // by row
+	records sorted[TxnRecord]  // by key
 	intents int
 }
 
 // noLocks is the mirror of a range in which no transaction has left anything.
 var noLocks = &mirror{}
 
-type mirrorRow struct {
-	row  string
-	lock *LockRecord
-}
-
-type mirrorRecord struct {
-	key    string
-	record *TxnRecord
-}
-
 // lockOf is what transactions have left of row; nil: nothing.
 func (m *mirror) lockOf(row []byte) *LockRecord {
-	if len(m.rows) == 0 {
+	if m.rows.n == 0 {
 		return nil
 	}
-	i, ok := slices.BinarySearchFunc(m.rows, row, func(x mirrorRow, row []byte) int { return cmp.Compare(x.row, string(row)) })
-	if !ok {
-		return nil
-	}
-	return m.rows[i].lock
+	return m.rows.get(string(row))
 }
 
 // recordOf is a transaction's record; nil: it has none.
-func (m *mirror) recordOf(key []byte) *TxnRecord {
-	i, ok := slices.BinarySearchFunc(m.records, key, func(x mirrorRecord, key []byte) int { return cmp.Compare(x.key, string(key)) })
-	if !ok {
-		return nil
+func (m *mirror) recordOf(key []byte) *TxnRecord { return m.records.get(string(key)) }
+
+// rowsOf are the rows of a part, in order, of which a transaction has left something.
+func (m *mirror) rowsOf(txn cluster.TxnID, s *TxnSpan) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for key, l := range m.rows.from(string(keys.DataSpan(s.Pool, s.From, s.To).Start)) {
+			row := []byte(key)
+			if keys.PoolOf(row) != s.Pool || keys.Bound(row) >= s.To {
+				return
+			}
+			if l.holds(txn) && !yield(row) {
+				return
+			}
+		}
 	}
-	return m.records[i].record
 }
 
 // Len satisfies evaluation.Mirror.
-func (m *mirror) Len() int { return len(m.rows) + len(m.records) }
+func (m *mirror) Len() int { return m.rows.n + m.records.n }
 
 // Locks satisfies evaluation.Mirror.
 func (m *mirror) Locks(fn func(row []byte, txn cluster.TxnID, record []byte, s lock.Strength)) {
-	for _, x := range m.rows {
-		row := []byte(x.row)
-		for i := range x.lock.Holders {
-			h := &x.lock.Holders[i]
+	for key, l := range m.rows.from("") {
+		row := []byte(key)
+		for i := range l.Holders {
+			h := &l.Holders[i]
 			fn(row, h.Txn(), h.Record, h.Strength)
 		}
-		if in := x.lock.Intent; in != nil {
+		if in := l.Intent; in != nil {
 			fn(row, in.Txn(), in.Record, prewriteStrength)
 		}
 	}
@@ -75,8 +71,8 @@ func (m *mirror) Locks(fn func(row []byte, txn cluster.TxnID, record []byte, s l
 
 // Records satisfies evaluation.Mirror.
 func (m *mirror) Records(fn func(key []byte, decided bool)) {
-	for _, x := range m.records {
-		fn([]byte(x.key), x.record.Status != TxnOpen)
+	for key, r := range m.records.from("") {
+		fn([]byte(key), r.Status != TxnOpen)
 	}
 }
 
@@ -104,12 +100,12 @@ func (m *mirror) Met(q *evaluation.Query) (met []evaluation.Intent) {
 	if q.Rows != nil {
 		return met
 	}
-	for _, x := range m.rows {
-		if x.lock.Intent == nil {
+	for key, l := range m.rows.from("") {
+		if l.Intent == nil {
 			continue
 		}
-		if row := []byte(x.row); q.Span == nil || q.Span(row) {
-			if add(row, x.lock); len(met) >= q.Limit {
+		if row := []byte(key); q.Span == nil || q.Span(row) {
+			if add(row, l); len(met) >= q.Limit {
 				return met
 			}
 		}
@@ -143,59 +139,50 @@ func (m *mirror) changed(changes []lockChange) *mirror {
 	slices.Reverse(changes)
 	slices.SortStableFunc(changes, func(a, b lockChange) int { return strings.Compare(a.key, b.key) })
 	changes = slices.CompactFunc(changes, func(a, b lockChange) bool { return a.key == b.key })
-	next := &mirror{rows: make([]mirrorRow, 0, len(m.rows)+len(changes)), records: make([]mirrorRecord, 0, len(m.records)+len(changes))}
-	rows, records := m.rows, m.records
+	rows, records, intents := make([]entry[LockRecord], 0, len(changes)), []entry[TxnRecord](nil), m.intents
 	for _, c := range changes {
 		if c.of {
-			for len(records) > 0 && records[0].key <= c.key {
-				if records[0].key < c.key {
-					next.records = append(next.records, records[0])
-				}
-				records = records[1:]
-			}
-			if c.record != nil {
-				next.records = append(next.records, mirrorRecord{c.key, c.record})
-			}
+			records = append(records, entry[TxnRecord]{c.key, c.record})
 			continue
 		}
-		for len(rows) > 0 && rows[0].row <= c.key {
-			if rows[0].row < c.key {
-				next.rows = append(next.rows, rows[0])
-			}
-			rows = rows[1:]
-		}
-		if c.lock != nil {
-			next.rows = append(next.rows, mirrorRow{c.key, c.lock})
-		}
+		intents += c.lock.intents() - m.rows.get(c.key).intents()
+		rows = append(rows, entry[LockRecord]{c.key, c.lock})
 	}
-	next.rows, next.records = append(next.rows, rows...), append(next.records, records...)
-	return next.counted()
+	return (&mirror{rows: m.rows.changed(rows), records: m.records.changed(records), intents: intents}).orNone()
+}
+
+// intents is how many intents there are: one or none.
+func (l *LockRecord) intents() int {
+	if l == nil || l.Intent == nil {
+		return 0
+	}
+	return 1
 }
 
 // within is the part of the mirror that is desc's.
 func (m *mirror) within(desc *cluster.RangeDescriptor) *mirror {
 	next := &mirror{}
-	for _, x := range m.rows {
-		if keys.Owns(desc, []byte(x.row)) {
-			next.rows = append(next.rows, x)
+	for key, l := range m.rows.from("") {
+		if keys.Owns(desc, []byte(key)) {
+			next.addRow(key, l)
 		}
 	}
-	for _, x := range m.records {
-		if keys.OwnsRecord(desc, []byte(x.key)) {
-			next.records = append(next.records, x)
+	for key, r := range m.records.from("") {
+		if keys.OwnsRecord(desc, []byte(key)) {
+			next.records.add(key, r)
 		}
 	}
-	return next.counted()
+	return next.orNone()
 }
 
-func (m *mirror) counted() *mirror {
+func (m *mirror) addRow(row string, l *LockRecord) {
+	m.rows.add(row, l)
+	m.intents += l.intents()
+}
+
+func (m *mirror) orNone() *mirror {
 	if m.Len() == 0 {
 		return noLocks
-	}
-	for _, x := range m.rows {
-		if x.lock.Intent != nil {
-			m.intents++
-		}
 	}
 	return m
 }
@@ -220,13 +207,15 @@ func loadMirror(r storage.Reader, desc *cluster.RangeDescriptor) (*mirror, error
 	if err != nil {
 		return nil, fmt.Errorf("read locks: %w", err)
 	}
-	return m.counted(), nil
+	return m.orNone(), nil
 }
 
 func (m *mirror) load(key, value []byte) error {
 	if keys.IsTxnRecord(key) {
 		rec, err := decodeTxnRecord(bytes.Clone(value))
-		m.records = append(m.records, mirrorRecord{string(key), rec})
+		if err == nil {
+			m.records.add(string(key), rec)
+		}
 		return err
 	}
 	row, err := keys.DecodeLock(key)
@@ -237,6 +226,6 @@ func (m *mirror) load(key, value []byte) error {
 	if err != nil {
 		return err
 	}
-	m.rows = append(m.rows, mirrorRow{string(row), l.shown()})
+	m.addRow(string(row), l.shown())
 	return nil
 }

@@ -56,7 +56,7 @@ func (p *Push) Evaluate(rows *storage.Rows, desc *cluster.RangeDescriptor, pendi
 }
 
 // Touches satisfies evaluation.Request.
-func (f *Forget) Touches() [][]byte { return [][]byte{f.Record} }
+func (f *Forget) Touches() [][]byte { return f.Records }
 
 // Locks satisfies evaluation.Request.
 func (f *Forget) Locks() evaluation.Locks { return evaluation.Locks{} }
@@ -67,18 +67,22 @@ func (f *Forget) Blocked(by []Blocker) []byte { return blocked(by) }
 // Evaluate satisfies evaluation.Request.
 func (f *Forget) Evaluate(rows *storage.Rows, desc *cluster.RangeDescriptor, pending []evaluation.Pending) (d evaluation.Decision, err error) {
 	e := evaluating{machine: f.machine, rows: rows, desc: desc, pending: pending}
-	if !keys.OwnsRecord(desc, f.Record) {
-		return refuse(0, &Result{Outcome: WrongRange}), nil
+	c := &command{}
+	d.Leaves = make([]any, len(pending))
+	for i, key := range f.Records {
+		if !keys.OwnsRecord(desc, key) {
+			return refuse(i, &Result{Outcome: WrongRange}), nil
+		}
+		r, err := e.recordOf(i, key)
+		if err != nil {
+			return d, fmt.Errorf("read the record of a transaction: %w", err)
+		}
+		if r != nil {
+			leaveRecord(c, &d, key, i, nil)
+		}
 	}
-	r, err := e.recordOf(0, f.Record)
-	if err != nil {
-		return d, fmt.Errorf("read the record of a transaction: %w", err)
-	}
-	if r == nil {
+	if !c.effects {
 		return say(&Result{Outcome: Applied}), nil
 	}
-	c := &command{effects: true}
-	d.Leaves = make([]any, 1)
-	leaveRecord(c, &d, f.Record, 0, nil)
 	return decided(c, d, &Result{Outcome: Applied}), nil
 }

@@ -1,12 +1,8 @@
 package datastate
 
 import (
-	"cmp"
-	"slices"
-
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/evaluation"
-	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/storage"
 )
 
@@ -43,15 +39,11 @@ func (q *Remains) Evaluate(_ *storage.Rows, desc *cluster.RangeDescriptor, _ []e
 	if desc.End < to {
 		to, res.Until = desc.End, desc.End
 	}
-	rows := q.machine.shown.Load().rows
-	i, _ := slices.BinarySearchFunc(rows, s.From, func(x mirrorRow, from cluster.Key) int { return cmp.Compare(keys.Bound([]byte(x.row)), from) })
-	for _, x := range rows[i:] {
-		if keys.Bound([]byte(x.row)) >= to || len(res.Rows) == maxRemains {
+	for row := range q.machine.shown.Load().rowsOf(q.Txn, &TxnSpan{Pool: s.Pool, From: s.From, To: to}) {
+		if len(res.Rows) == maxRemains {
 			break
 		}
-		if x.lock.holds(q.Txn) {
-			res.Rows = append(res.Rows, LockedRow{Value: []byte(x.row)})
-		}
+		res.Rows = append(res.Rows, LockedRow{Value: row})
 	}
 	return say(res), nil
 }

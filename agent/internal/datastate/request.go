@@ -52,6 +52,10 @@ type Resolve struct {
 	Record   []byte // nil: it has left nothing but locks in the leader's memory
 	CommitTS hlc.Timestamp
 	Rows     [][]byte
+	// Span has the range look for what the transaction has left there itself, in place of
+	// Rows: from its beginning on, as far as the range goes, and as one command holds.
+	// Locks in memory are not looked for.
+	Span TxnSpan
 }
 
 // Push asks the record of a transaction that is in the way: what became of it, and if
@@ -65,12 +69,11 @@ type Push struct {
 	Above  hlc.Timestamp
 }
 
-// Forget deletes the record of a transaction that has ended and left nothing.
+// Forget deletes the records of transactions that have ended and left nothing.
 type Forget struct {
 	machine *Machine
 
-	Txn    cluster.TxnID
-	Record []byte
+	Records [][]byte // their keys
 }
 
 // Lock locks rows and reads their newest versions. A durable lock outlives the leader.
@@ -137,7 +140,11 @@ func (c *Commit) Encode() []byte {
 // Encode is the request as a gateway proposes it.
 func (r *Resolve) Encode() []byte {
 	out := appendRequest(64*len(r.Rows), kindResolve, r.Txn, r.Record)
-	return appendRows(binary.BigEndian.AppendUint64(out, uint64(r.CommitTS)), r.Rows)
+	out = binary.BigEndian.AppendUint64(out, uint64(r.CommitTS))
+	if r.spanned() {
+		return appendSpans(appendRows(out, nil), []TxnSpan{r.Span})
+	}
+	return appendSpans(appendRows(out, r.Rows), nil)
 }
 
 // Encode is the request as a gateway proposes it.
@@ -147,7 +154,9 @@ func (p *Push) Encode() []byte {
 }
 
 // Encode is the request as a gateway proposes it.
-func (f *Forget) Encode() []byte { return appendRequest(0, kindForget, f.Txn, f.Record) }
+func (f *Forget) Encode() []byte {
+	return appendRows(append(make([]byte, 0, 8+64*len(f.Records)), batchFormat, kindForget), f.Records)
+}
 
 // Encode is the request as a gateway proposes it.
 func (l *Lock) Encode() []byte {
@@ -184,6 +193,9 @@ func decodeRequest(data []byte, s gate.Support) (request, error) {
 func (d *decoder) request(kind byte, b *Batch) (request, error) {
 	var txn cluster.TxnID
 	var record []byte
+	if kind == kindForget {
+		return &Forget{Records: d.rows()}, d.Err()
+	}
 	if kind != kindBatch {
 		copy(txn[:], d.Raw(uint64(len(txn))))
 	}
@@ -201,11 +213,14 @@ func (d *decoder) request(kind byte, b *Batch) (request, error) {
 		}
 		return &Commit{Writer: writer, Ops: ops, Txn: txn, Record: record, Ranges: d.spans(), Min: d.ts(), At: d.ts()}, nil
 	case kindResolve:
-		return &Resolve{Txn: txn, Record: record, CommitTS: d.ts(), Rows: d.rows()}, nil
+		r := &Resolve{Txn: txn, Record: record, CommitTS: d.ts(), Rows: d.rows()}
+		spans := d.spans()
+		if r.Span = first(spans); d.Err() == nil && (len(spans) > 1 || len(spans) == 1 && (len(r.Rows) > 0 || !r.spanned() || record == nil)) {
+			d.Fail("not rows, and not one span of what is written down")
+		}
+		return r, d.Err()
 	case kindPush:
 		return &Push{Txn: txn, Record: record, Abort: d.UpTo(1) == 1, Above: d.ts()}, nil
-	case kindForget:
-		return &Forget{Txn: txn, Record: record}, nil
 	case kindLock:
 		l := &Lock{Txn: txn, Record: record, Strength: lock.Strength(d.Byte()), Durable: d.UpTo(1) == 1, Wait: evaluation.Wait(d.Byte())}
 		l.NotNewerThan, l.Rows = d.ts(), d.rows()
@@ -270,7 +285,6 @@ func Grows(data []byte, s gate.Support) bool {
 func (b *Batch) of(m *Machine)    { b.touches, b.machine = b.Touches(), m }
 func (p *Prewrite) of(m *Machine) { p.machine = m }
 func (c *Commit) of(m *Machine)   { c.machine = m }
-func (r *Resolve) of(m *Machine)  { r.machine = m }
 func (p *Push) of(m *Machine)     { p.machine = m }
 func (f *Forget) of(m *Machine)   { f.machine = m }
 func (l *Lock) of(m *Machine)     { l.machine = m }

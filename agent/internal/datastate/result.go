@@ -50,7 +50,8 @@ type Result struct {
 	// Rows are what a Lock found, of the first of its rows. If they are not all of
 	// them, or none after a retry, it is asked again, under another id.
 	Rows []LockedRow
-	// Until is where a Remains has looked up to, if that is not the end of what it asked for.
+	// Until is where a Remains, or a Resolve of a span, has looked up to, if that is not the
+	// end of what it asked for.
 	Until cluster.Key
 	// More says that a Resolve has more to do than one command holds: ask again.
 	More bool
@@ -62,6 +63,8 @@ type LockedRow struct {
 	TS      hlc.Timestamp // of the newest version, tombstones included; 0: none
 	Skipped bool          // somebody else has locked it
 	By      []Blocker     // who has, maxSkippedBy of them at most
+	// Contended: the request has waited for the lock of the row, or others do.
+	Contended bool
 }
 
 // maxSkippedBy bounds who is named for a row that was skipped: nearly always it is one;
@@ -103,10 +106,11 @@ func EncodeResult(r *Result) []byte {
 
 // The flags of a locked row, and of what was done.
 const (
-	flagMore    byte = 1
-	flagUntil   byte = 2
-	flagSkipped byte = 1
-	flagValue   byte = 2
+	flagMore      byte = 1
+	flagUntil     byte = 2
+	flagSkipped   byte = 1
+	flagValue     byte = 2
+	flagContended byte = 4
 )
 
 func (r *Result) appendDone(out []byte) []byte {
@@ -122,7 +126,7 @@ func (r *Result) appendDone(out []byte) []byte {
 	out = binary.AppendUvarint(out, uint64(len(r.Rows)))
 	for i := range r.Rows {
 		row := &r.Rows[i]
-		out = append(out, flag(row.Skipped)*flagSkipped|flag(row.Value != nil)*flagValue)
+		out = append(out, flag(row.Skipped)*flagSkipped|flag(row.Value != nil)*flagValue|flag(row.Contended)*flagContended)
 		if out = binary.BigEndian.AppendUint64(out, uint64(row.TS)); row.Value != nil {
 			out = codec.AppendBytes(out, row.Value)
 		}
@@ -185,8 +189,8 @@ func (d *decoder) done(r *Result) (err error) {
 		r.Rows = make([]LockedRow, n)
 	}
 	for i := range r.Rows {
-		flags := d.UpTo(uint64(flagSkipped | flagValue))
-		r.Rows[i] = LockedRow{TS: d.ts(), Skipped: flags&uint64(flagSkipped) != 0}
+		flags := d.UpTo(uint64(flagSkipped | flagValue | flagContended))
+		r.Rows[i] = LockedRow{TS: d.ts(), Skipped: flags&uint64(flagSkipped) != 0, Contended: flags&uint64(flagContended) != 0}
 		if flags&uint64(flagValue) != 0 {
 			if r.Rows[i].Value = d.Bytes(); r.Rows[i].Value == nil && d.Err() == nil {
 				r.Rows[i].Value = []byte{}

@@ -103,16 +103,17 @@ func (h *half) check() {
 
 // each calls fn for each record of a mirror, in the order of the store.
 func (m *mirror) each(fn func(key, value []byte)) {
-	rows, records := m.rows, m.records
-	for len(rows) > 0 || len(records) > 0 {
-		// Lock records sort as their rows do, but for the space.
-		if len(records) == 0 || len(rows) > 0 && rows[0].row[1:] < records[0].key[1:] {
-			fn(keys.Lock([]byte(rows[0].row)), rows[0].lock.encode())
-			rows = rows[1:]
-			continue
-		}
-		fn([]byte(records[0].key), records[0].record.encode())
-		records = records[1:]
+	type record struct{ key, value []byte }
+	var all []record
+	for row, l := range m.rows.from("") {
+		all = append(all, record{keys.Lock([]byte(row)), l.encode()})
+	}
+	for key, r := range m.records.from("") {
+		all = append(all, record{[]byte(key), r.encode()})
+	}
+	slices.SortFunc(all, func(a, b record) int { return bytes.Compare(a.key, b.key) })
+	for _, r := range all {
+		fn(r.key, r.value)
 	}
 }
 
@@ -203,8 +204,8 @@ func TestTransactionOverTwoRanges(t *testing.T) {
 	if v, err := Read(a.e, rowA, hlc.Max); err != nil || v.Writer != 5 || v.TS != commitTS {
 		t.Errorf("the row: %+v, %v", v, err)
 	}
-	b.ask(&Forget{Txn: txnA, Record: record})
-	if _, ts := b.ask(&Forget{Txn: txnA, Record: record}); ts != 0 || a.m.Shown().Len()+b.m.Shown().Len() != 0 {
+	b.ask(&Forget{Records: [][]byte{record}})
+	if _, ts := b.ask(&Forget{Records: [][]byte{record}}); ts != 0 || a.m.Shown().Len()+b.m.Shown().Len() != 0 {
 		t.Errorf("something is left: %d, %d", a.m.Shown().Len(), b.m.Shown().Len())
 	}
 }
@@ -285,7 +286,7 @@ func TestConditionsOfTransactions(t *testing.T) {
 	}
 	for _, req := range []encoder{
 		&Prewrite{Ops: []Op{put(row1, "x")}, Txn: txnA, Record: record}, &Commit{Ops: []Op{put(row1, "x")}, Txn: txnA, Record: record},
-		&Resolve{Txn: txnA, Record: record, Rows: [][]byte{row1}}, &Push{Txn: txnA, Record: record, Abort: true}, &Forget{Txn: txnA, Record: record},
+		&Resolve{Txn: txnA, Record: record, Rows: [][]byte{row1}}, &Push{Txn: txnA, Record: record, Abort: true}, &Forget{Records: [][]byte{record}},
 		&Lock{Txn: txnA, Record: record, Rows: [][]byte{row1}, Strength: lock.Share},
 	} {
 		if res, _ := b.ask(req); res.Outcome != WrongRange {
@@ -419,7 +420,7 @@ func FuzzDecodeRequest(f *testing.F) {
 		&Commit{Ops: []Op{put(row, "x")}, Txn: txnA, Record: record, Ranges: []TxnSpan{{1, "a", "b"}}, Min: 4, At: 5},
 		&Resolve{Txn: txnA, Record: record, CommitTS: 6, Rows: [][]byte{row}}, &Push{Txn: txnA, Record: record, Abort: true, Above: 9},
 		&Remains{Txn: txnA, Record: record, Span: TxnSpan{1, "a", "b"}},
-		&Forget{Txn: txnA, Record: record}, &Lock{Txn: txnA, Record: record, Rows: [][]byte{row}, Strength: lock.Share, Durable: true, Wait: evaluation.NoWait, NotNewerThan: 3},
+		&Forget{Records: [][]byte{record}}, &Lock{Txn: txnA, Record: record, Rows: [][]byte{row}, Strength: lock.Share, Durable: true, Wait: evaluation.NoWait, NotNewerThan: 3},
 	} {
 		f.Add(req.Encode())
 	}

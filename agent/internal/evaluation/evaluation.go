@@ -66,6 +66,8 @@ type Pending struct {
 	TS hlc.Timestamp
 	// Skip are those who have locked the row; the request does without it, if there are any.
 	Skip []Blocker
+	// Contended: the request has waited for the lock of the row, or others do.
+	Contended bool
 }
 
 // Times are the timestamps of the commands that an evaluation went on from, by the

@@ -116,11 +116,15 @@ func (c *Call) misplaced() []byte {
 	case *datastate.Push:
 		record = r.Record
 	case *datastate.Forget:
-		record = r.Record
+		if n := c.Result.FailedOp; n < len(r.Records) {
+			record = r.Records[n]
+		}
 	case *datastate.Remains:
 		rows = [][]byte{keys.DataSpan(r.Span.Pool, r.Span.From, r.Span.To).Start}
 	case *datastate.Resolve:
-		rows = r.Rows
+		if rows = r.Rows; r.Span.To != "" {
+			rows = [][]byte{keys.DataSpan(r.Span.Pool, r.Span.From, r.Span.To).Start}
+		}
 	case *datastate.Lock:
 		rows = r.Rows
 	}

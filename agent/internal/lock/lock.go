@@ -27,6 +27,7 @@
 package lock
 
 import (
+	"bytes"
 	"errors"
 	"maps"
 	"slices"
@@ -209,7 +210,7 @@ func (ln *line) holds(id ID) bool {
 
 // Acquire gives id a lock if nobody blocks it, and reports whether it has it. A lock
 // that it holds is never weakened. With w, its place in the line, it leaves that.
-// record is told to those that it blocks.
+// record is told to those that it blocks, in place of what it named before.
 func (t *Table) Acquire(id ID, record, row []byte, s Strength, w *Waiter) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -236,19 +237,28 @@ func (t *Table) Put(id ID, record, row []byte, s Strength) {
 // put is Put; t.mu is held.
 func (t *Table) put(id ID, record, row []byte, s Strength) {
 	ln := t.line(row)
-	if i := slices.IndexFunc(ln.holders, func(h holder) bool { return h.id == id }); i >= 0 {
-		ln.holders[i].strength = max(ln.holders[i].strength, s)
-		return
-	}
-	ln.holders = append(ln.holders, holder{id, s})
 	o := t.held[id]
 	if o == nil {
 		o = &owner{rows: map[string]struct{}{}}
 		t.held[id] = o
 	}
-	if o.rows[string(row)] = struct{}{}; o.record == nil {
-		o.record = slices.Clone(record)
+	if !bytes.Equal(o.record, record) {
+		o.record = bytes.Clone(record)
 	}
+	if i := slices.IndexFunc(ln.holders, func(h holder) bool { return h.id == id }); i >= 0 {
+		ln.holders[i].strength = max(ln.holders[i].strength, s)
+		return
+	}
+	ln.holders = append(ln.holders, holder{id, s})
+	o.rows[string(row)] = struct{}{}
+}
+
+// Waited reports whether anybody waits for a row.
+func (t *Table) Waited(row []byte) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ln := t.rows[string(row)]
+	return ln != nil && len(ln.waiters) > 0
 }
 
 // line is the line of a row. t.mu is held.

@@ -259,6 +259,7 @@ func (r *Replica) evaluate(p *Proposal) {
 	for i, by := range p.skip {
 		j.pending[i].Skip = by
 	}
+	r.contended(p, j.pending)
 	r.out.Evaluate(j)
 }
 

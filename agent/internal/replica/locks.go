@@ -45,6 +45,7 @@ type keptWait struct {
 // lockWait is the part of a Proposal that locks add.
 type lockWait struct {
 	waiter  *lock.Waiter // its place in a line; nil: it waits for no lock
+	waited  string       // the row for whose lock it has waited last
 	patient int          // ticks until it is told for whom it waits
 	skip    map[int][]evaluation.Blocker
 	ends    [][]byte // rows on which its transaction's locks end with the answer
@@ -146,6 +147,22 @@ func (r *Replica) comeBack(p *Proposal, id lock.ID, row []byte) {
 		return
 	}
 	p.waiter, k.waiter.Owner = k.waiter, p
+	p.waited = string(row)
+}
+
+// contendedRows bounds the rows of a request that are looked at for others who wait: who
+// locks more is slow for other reasons.
+const contendedRows = 64
+
+// contended marks the rows whose locks the request has waited for, or others do.
+func (r *Replica) contended(p *Proposal, pending []evaluation.Pending) {
+	want := p.request.Locks()
+	if !want.Take || want.N > contendedRows {
+		return
+	}
+	for i, row := range p.request.Touches()[:want.N] {
+		pending[i].Contended = p.waited == string(row) || r.evals.locks.Waited(row)
+	}
 }
 
 // waitForLock has a request stand in line for a lock.
@@ -156,7 +173,7 @@ func (r *Replica) waitForLock(p *Proposal, id lock.ID, want *evaluation.Locks, r
 		r.answer(p, Outcome{Err: errors.Join(ErrOverloaded, err)})
 		return
 	}
-	p.waiter = w
+	p.waiter, p.waited = w, string(row)
 	r.leaveLatch(p)
 	r.wait(p)
 }

@@ -38,6 +38,7 @@ func (n *Node) startGateway() {
 		Self: n.id, Start: uint32(n.gateways), Clock: n.clock, Planted: n.w.cfg.PlantedTxn,
 		Fresh: func(context.Context) (hlc.Timestamp, error) { return n.clock.Now(), nil },
 		Ask:   g.ask, Now: n.w.Now, Sleep: g.sleep, Go: g.spawn,
+		SpanRows: 1 + n.gateways%3, // few rows are many here
 		Leftovers: func(_ context.Context, before hlc.Timestamp) ([]store.Leftover, error) {
 			return store.LeftoversOf(n.core.Mirrors(), before), nil
 		},

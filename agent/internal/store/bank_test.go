@@ -248,7 +248,7 @@ func (x *transfer) end(ts hlc.Timestamp) {
 		r := &datastate.Resolve{Txn: x.txn, Record: x.record, CommitTS: ts, Rows: [][]byte{row}}
 		x.ask(r.Encode(), row, func(*datastate.Result, hlc.Timestamp) {
 			if ended++; ended == 2 && ts != 0 {
-				f := &datastate.Forget{Txn: x.txn, Record: x.record}
+				f := &datastate.Forget{Records: [][]byte{x.record}}
 				x.ask(f.Encode(), x.record, func(*datastate.Result, hlc.Timestamp) {})
 			}
 		})

@@ -103,10 +103,7 @@ func (c *commit) oneCommand() bool {
 	if t.iso == Serializable && len(t.reads.of) > 0 {
 		return false
 	}
-	checked := map[string]bool{}
-	for i, row := range c.rows {
-		checked[string(row)] = c.muts[i].Expect != datastate.Any && c.muts[i].Expect != datastate.Present
-	}
+	checked := c.checked()
 	for row, durable := range t.locked {
 		if durable && !checked[row] {
 			return false // who aborts this transaction gives that row to others
@@ -193,7 +190,7 @@ func (c *commit) refused(r *datastate.Result, items []int) error {
 
 // inSeveral commits by intents and a record.
 func (c *commit) inSeveral(ctx context.Context) (hlc.Timestamp, error) {
-	c.record = c.t.recordAt(c.heaviest())
+	c.record = c.home()
 	var again replanning
 	for {
 		home, calls, parts, err := c.plan()
@@ -219,6 +216,42 @@ func (c *commit) inSeveral(ctx context.Context) (hlc.Timestamp, error) {
 			}
 		}
 	}
+}
+
+// home chooses the record. It is best beside the row that others wait for: the locks of
+// the range of the record end with the commit, those of others a round later. Where
+// nobody waits it is in the range that has most to write.
+func (c *commit) home() []byte {
+	if hot := c.m.hottest(c.rows); hot >= 0 && c.t.iso != Serializable && c.free() {
+		return c.t.moveRecord(c.rows[hot])
+	}
+	return c.t.recordAt(c.heaviest())
+}
+
+// free reports whether the record may be another than that which those were told who met
+// the locks of the transaction. They may abort it there, and take its locks from it while
+// it commits by the other one: all of those have to be in memory, and on rows whose
+// conditions notice.
+func (c *commit) free() bool {
+	t := c.t
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	checked := c.checked()
+	for row, durable := range t.locked {
+		if durable || !checked[row] {
+			return false
+		}
+	}
+	return true
+}
+
+// checked are the rows that the transaction writes only if they are as it saw them.
+func (c *commit) checked() map[string]bool {
+	checked := map[string]bool{}
+	for i, row := range c.rows {
+		checked[string(row)] = c.muts[i].Expect != datastate.Any && c.muts[i].Expect != datastate.Present
+	}
+	return checked
 }
 
 // heaviest is a row of the range that has the most to write: that range needs no intents.

@@ -8,6 +8,8 @@
 // and the record of the transaction, which decides. Then the client is answered; the
 // intents become versions afterwards (cleanup), by this gateway or by whoever meets them.
 //
+// The record is beside the row for which others wait, if there is one (hot.go, ADR 0037).
+//
 // Nobody sends heartbeats. The name of a transaction says which start of which node
 // coordinates it, and whoever meets a lock or an intent asks there (txn.ask). Where nobody
 // answers for a while, or another start does, the transaction is aborted at its record
@@ -43,8 +45,10 @@
 //     the record says so. Nobody is told that it aborted while it may still commit.
 //  3. A commit comes at or after the time of every intent.
 //  4. A transaction that was pushed above a time commits above it.
-//  5. A record is deleted by the coordinator, after all that rests on it is gone, or by the
+//  5. The record of a commit is another than locks have told others of only if all of the
+//     locks are in memory, and the commit's conditions notice whoever has taken them.
+//  6. A record is deleted by the coordinator, after all that rests on it is gone, or by the
 //     janitor, which in addition waits until the coordinator is over and no range takes a
 //     commit of it any more.
-//  6. What waits to be cleaned up is bounded by a budget.
+//  7. What waits to be cleaned up is bounded by a budget.
 package txn

@@ -95,7 +95,7 @@ func (m *Manager) tidy(l *store.Leftover, late bool) (over, gone bool) {
 	if commitTS != 0 && !m.cfg.Planted.forgetsIntents() && !m.tidySpans(id, l.Record, r) {
 		return over, false
 	}
-	_, err = m.at(m.ctx, l.Record, &datastate.Forget{Txn: id, Record: l.Record})
+	_, err = m.at(m.ctx, l.Record, &datastate.Forget{Records: [][]byte{l.Record}})
 	if err == nil {
 		m.count(func(s *Stats) { s.Forgotten++ })
 	}

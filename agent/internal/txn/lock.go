@@ -195,6 +195,9 @@ func (l *locking) keep(ctx context.Context, rows []datastate.LockedRow, items []
 			}
 		}
 		row.Value, row.Version, l.skipped[n] = r.Value, r.TS, r.Skipped
+		if r.Contended {
+			l.m.contended(l.rows[n])
+		}
 		if r.Value == nil {
 			continue
 		}

@@ -61,12 +61,18 @@ type Config struct {
 	// Cleanup bounds what waits to be cleaned up. Beyond it a commit waits until that
 	// is done. nil: no bound.
 	Cleanup *budget.Budget
+	// SpanRows is how many intents a transaction may leave, or a reader meet, that are
+	// named to the range one by one. Where there are more it looks for them itself. 0: 64.
+	SpanRows int
 	// Planted holds faults that tests plant.
 	Planted Planted
 }
 
-// setDefaults has time and goroutines be the process's own.
+// setDefaults has time and goroutines be the process's own, and bounds as they are chosen.
 func (c *Config) setDefaults() {
+	if c.SpanRows == 0 {
+		c.SpanRows = spanRows
+	}
 	if c.Now == nil {
 		begun := time.Now()
 		c.Now = func() time.Duration { return time.Since(begun) }
@@ -98,8 +104,10 @@ type Manager struct {
 	mu     sync.Mutex
 	txns   map[cluster.TxnID]*Txn           // guarded by mu
 	silent map[cluster.NodeID]time.Duration // since when a node has not answered; guarded by mu
-	queue  []*cleanup                       // guarded by mu
-	worker int                              // that take from the queue; guarded by mu
+	small  lane                             // of cleanups; guarded by mu
+	large  lane                             // guarded by mu
+	over   [][]byte                         // records that may be deleted; guarded by mu
+	heat   heat                             // guarded by mu
 	stats  Stats                            // guarded by mu
 }
 
@@ -137,6 +145,7 @@ func New(cfg Config) *Manager {
 	cfg.setDefaults()
 	m := &Manager{cfg: cfg, txns: map[cluster.TxnID]*Txn{}, silent: map[cluster.NodeID]time.Duration{}}
 	m.stats.Aborted = map[string]uint64{}
+	m.small.most, m.large.most = cleaners, largeCleaners
 	if m.cfg.Go == nil {
 		m.cfg.Go = m.wg.Go
 	}
@@ -182,6 +191,20 @@ func (m *Manager) forget(id cluster.TxnID) {
 	delete(m.txns, id)
 }
 
+// contended notes that transactions wait for each other at a row.
+func (m *Manager) contended(row []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.heat.add(row, m.cfg.Now())
+}
+
+// hottest is the position of the row that transactions wait for most; -1: for none.
+func (m *Manager) hottest(rows [][]byte) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.heat.hottest(rows, m.cfg.Now())
+}
+
 // count changes the figures.
 func (m *Manager) count(fn func(*Stats)) {
 	m.mu.Lock()
@@ -198,7 +221,7 @@ func (m *Manager) Stats() Stats {
 	for why, n := range m.stats.Aborted {
 		s.Aborted[why] = n
 	}
-	s.Cleanups = len(m.queue) + m.worker
+	s.Cleanups = len(m.small.queue) + m.small.workers + len(m.large.queue) + m.large.workers
 	m.mu.Unlock()
 	for _, t := range all {
 		t.mu.Lock()

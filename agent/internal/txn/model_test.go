@@ -34,7 +34,10 @@ type model struct {
 	managers map[cluster.NodeID]*Manager
 	cut      map[cluster.NodeID]bool // does not answer
 	entries  int
-	leads    map[cluster.RangeID]cluster.NodeID // whose janitor sees to a range; none: nobody
+	lines    map[string]int // that wait for a row
+	// anyRecord has intents go whatever record is said to have aborted their transaction.
+	anyRecord bool
+	leads     map[cluster.RangeID]cluster.NodeID // whose janitor sees to a range; none: nobody
 	// hook, if set, is asked before and after each call; an error is its answer.
 	hook func(c *kv.Call, after bool) error
 }
@@ -67,7 +70,7 @@ func newModel(t *testing.T, nodes, ranges int) *model {
 	t.Helper()
 	m := &model{
 		clock: hlc.NewClock(time.Now, time.Hour), rows: map[string][]version{}, intents: map[string]*intent{}, locks: map[string][]holder{},
-		records: map[string]*datastate.TxnRecord{}, managers: map[cluster.NodeID]*Manager{}, cut: map[cluster.NodeID]bool{}, leads: map[cluster.RangeID]cluster.NodeID{},
+		records: map[string]*datastate.TxnRecord{}, lines: map[string]int{}, managers: map[cluster.NodeID]*Manager{}, cut: map[cluster.NodeID]bool{}, leads: map[cluster.RangeID]cluster.NodeID{},
 	}
 	for i := range ranges {
 		m.bounds = append(m.bounds, cluster.VShard(i*cluster.VShards/ranges))
@@ -151,9 +154,29 @@ func (m *model) call(ctx context.Context, c *kv.Call) {
 		}
 	}
 	pass(time.Millisecond)
+	line := func(n int) {
+		if l, ok := c.Request.(*datastate.Lock); ok {
+			m.lines[string(l.Rows[0])] += n
+		}
+	}
+	waits := false
+	defer func() {
+		if waits {
+			m.mu.Lock()
+			line(-1)
+			m.mu.Unlock()
+		}
+	}()
 	for begun := time.Now(); ; {
 		m.mu.Lock()
 		c.Result = m.evaluate(c)
+		if now := c.Result.Outcome == datastate.Blocked; now != waits {
+			if waits = now; now {
+				line(1)
+			} else {
+				line(-1)
+			}
+		}
 		m.mu.Unlock()
 		if c.Result.Outcome != datastate.Blocked || time.Since(begun) > time.Second || waitOf(c) != evaluation.Block {
 			break
@@ -213,10 +236,14 @@ func (m *model) evaluate(c *kv.Call) *datastate.Result {
 	case *datastate.Push:
 		return m.push(c, r)
 	case *datastate.Forget:
-		if m.owner(r.Record) != c.Range {
-			return &datastate.Result{Outcome: datastate.WrongRange}
+		for i, record := range r.Records {
+			if m.owner(record) != c.Range {
+				return &datastate.Result{Outcome: datastate.WrongRange, FailedOp: i}
+			}
 		}
-		delete(m.records, string(r.Record))
+		for _, record := range r.Records {
+			delete(m.records, string(record))
+		}
 	case *datastate.Lock:
 		return m.lock(c.Range, r)
 	case *datastate.Remains:
@@ -337,8 +364,19 @@ func (m *model) resolve(id cluster.RangeID, r *datastate.Resolve) *datastate.Res
 			return &datastate.Result{Outcome: datastate.WrongRange, FailedOp: i}
 		}
 	}
+	res := &datastate.Result{Outcome: datastate.Applied}
+	if r.Span.To != "" {
+		if res = m.remains(id, &datastate.Remains{Txn: r.Txn, Span: r.Span}); res.Outcome != datastate.Applied {
+			return res
+		}
+		r = &datastate.Resolve{Txn: r.Txn, Record: r.Record, CommitTS: r.CommitTS, Rows: m.some(id, r)}
+		res.Rows, res.More = nil, len(r.Rows) > 0
+	}
 	for _, row := range r.Rows {
 		if in := m.intents[string(row)]; in != nil && in.txn == r.Txn {
+			if r.CommitTS == 0 && !bytes.Equal(in.record, r.Record) && !m.anyRecord {
+				continue // another record decides about it
+			}
 			delete(m.intents, string(row))
 			if r.CommitTS != 0 {
 				if r.CommitTS < in.ts {
@@ -350,7 +388,18 @@ func (m *model) resolve(id cluster.RangeID, r *datastate.Resolve) *datastate.Res
 		}
 		m.unlock(r.Txn, func(at string) bool { return at == string(row) })
 	}
-	return &datastate.Result{Outcome: datastate.Applied}
+	return res
+}
+
+// some are the first rows of those that a transaction has intents on in a span, some
+// dozens: there may be more.
+func (m *model) some(id cluster.RangeID, r *datastate.Resolve) (rows [][]byte) {
+	for row, in := range m.intents {
+		if b := keys.Bound([]byte(row)); in.txn == r.Txn && b >= r.Span.From && b < r.Span.To && m.owner([]byte(row)) == id && len(rows) < 100 {
+			rows = append(rows, []byte(row))
+		}
+	}
+	return rows
 }
 
 func (m *model) push(c *kv.Call, r *datastate.Push) *datastate.Result {
@@ -395,7 +444,7 @@ func (m *model) lock(id cluster.RangeID, r *datastate.Lock) *datastate.Result {
 			return &datastate.Result{Outcome: datastate.ConditionFailed, FailedOp: i, Existing: v.value, ExistingTS: v.ts}
 		}
 		m.locks[string(row)] = append(m.locks[string(row)], holder{r.Txn, r.Record, r.Strength, r.Durable})
-		res.Rows = append(res.Rows, datastate.LockedRow{Value: v.value, TS: v.ts})
+		res.Rows = append(res.Rows, datastate.LockedRow{Value: v.value, TS: v.ts, Contended: m.lines[string(row)] > 0})
 	}
 	return res
 }

@@ -1,6 +1,7 @@
 package txn
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"time"
@@ -109,7 +110,19 @@ func (m *Manager) readCommitted(ctx context.Context, ts hlc.Timestamp, g *intent
 
 // settleRows has the intents of a transaction become versions, or go.
 func (m *Manager) settleRows(ctx context.Context, g *intents, commitTS hlc.Timestamp) error {
-	return m.resolveRows(ctx, &cleanup{id: g.txn, record: g.record, commitTS: commitTS, rows: slices.Clone(g.rows)})
+	c := &cleanup{id: g.txn, record: g.record, commitTS: commitTS}
+	if n := len(g.rows); n > m.cfg.SpanRows && slices.IsSortedFunc(g.rows, bytes.Compare) {
+		first, last := g.rows[0], g.rows[n-1]
+		to := keys.Bound(last) + "\x00"
+		if n == store.MaxIntents {
+			to = cluster.VShard(cluster.VShards).Key() // there is more, which it would meet next
+		}
+		c.spans = []datastate.TxnSpan{{Pool: keys.PoolOf(first), From: keys.Bound(first), To: to}}
+		c.here = true
+	} else {
+		c.rows = slices.Clone(g.rows)
+	}
+	return m.resolve(ctx, c)
 }
 
 // Blocked has a statement outside of a transaction wait for those that are in its way;

@@ -125,6 +125,9 @@ func (t *Txn) end(s State, commitTS hlc.Timestamp, laid [][]byte, err error) {
 	t.state, t.commitTS, t.waits = s, commitTS, nil
 	c := &cleanup{txn: t, commitTS: commitTS, rows: laid, record: t.record, late: t.late}
 	durable := len(laid) > 0
+	if s == Committed && len(laid) > t.m.cfg.SpanRows { // all are known to be there
+		c.rows, c.spans = nil, spans(laid, t.m.ranges.RangeOf)
+	}
 	written := make(map[string]bool, len(laid))
 	for _, row := range laid {
 		written[string(row)] = true
@@ -185,6 +188,14 @@ func (t *Txn) recordAt(row []byte) []byte {
 	if t.record == nil {
 		t.record = keys.TxnRecord(row, t.id)
 	}
+	return t.record
+}
+
+// moveRecord has the record be beside another row.
+func (t *Txn) moveRecord(row []byte) []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.record = keys.TxnRecord(row, t.id)
 	return t.record
 }
 

@@ -350,7 +350,7 @@ func TestManyRows(t *testing.T) {
 			muts = append(muts, put(i, "v"))
 		}
 		var mu sync.Mutex
-		under, most, rows := 0, 0, 0
+		under, most, rows, spans := 0, 0, 0, false
 		m.hook = func(c *kv.Call, after bool) error {
 			mu.Lock()
 			defer mu.Unlock()
@@ -360,6 +360,7 @@ func TestManyRows(t *testing.T) {
 				under--
 			case ok:
 				under, rows = under+1, max(rows, len(r.Rows))
+				spans = spans || r.Span.To != ""
 				most = max(most, under)
 			}
 			return nil
@@ -368,8 +369,8 @@ func TestManyRows(t *testing.T) {
 		pass(10 * time.Second)
 		mu.Lock()
 		defer mu.Unlock()
-		if m.left() != "" || rows > chunkRows || most > resolveCalls || rows == 0 {
-			t.Errorf("left: %s; resolved %d rows by a call, %d calls at once", m.left(), rows, most)
+		if m.left() != "" || rows > chunkRows || most > resolveCalls || rows != 0 || !spans {
+			t.Errorf("left: %s; named %d rows in a call, %d calls at once", m.left(), rows, most)
 		}
 	})
 }
