@@ -203,3 +203,20 @@ func TestRandom(t *testing.T) {
 		t.Errorf("%d rows are left", tb.Len())
 	}
 }
+
+// TestTheRecordMoves: those that are blocked are told the record that was named last.
+func TestTheRecordMoves(t *testing.T) {
+	tb := lock.New(4)
+	row := []byte("a")
+	tb.Acquire(id(1), []byte("told"), row, lock.NoKeyUpdate, nil)
+	if tb.Waited(row) {
+		t.Error("nobody waits")
+	}
+	if _, err := tb.Enqueue(id(2), []byte("other"), row, lock.Update, nil); err != nil || !tb.Waited(row) {
+		t.Errorf("one waits: %v, %v", tb.Waited(row), err)
+	}
+	tb.Acquire(id(1), []byte("moved"), row, lock.NoKeyUpdate, nil)
+	if by := tb.Blockers(id(3), row, lock.Update, nil); len(by) != 2 || string(by[0].Record) != "moved" {
+		t.Errorf("blocked by %q", by)
+	}
+}

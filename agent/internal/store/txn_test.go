@@ -63,7 +63,7 @@ func TestLocksAreWaitedFor(t *testing.T) {
 	before, _ := f.c.RangeStatus(2)
 	f.askFor(2, 2, locking(1, lock.Update, "a"))
 	r := f.want(2, datastate.Applied)
-	if len(r.Rows) != 1 || string(r.Rows[0].Value) != "1" || r.Rows[0].TS == 0 {
+	if len(r.Rows) != 1 || string(r.Rows[0].Value) != "1" || r.Rows[0].TS == 0 || r.Rows[0].Contended {
 		t.Fatalf("a lock found %+v", r.Rows)
 	}
 	if st, _ := f.c.RangeStatus(2); st.Applied != before.Applied {
@@ -80,7 +80,7 @@ func TestLocksAreWaitedFor(t *testing.T) {
 	txn, _ := txnOf(1)
 	f.askFor(2, 7, rawBatch{Txn: txn, Ops: []datastate.Op{putOp("a", "mine")}})
 	f.want(7, datastate.Applied)
-	if r := f.want(3, datastate.Applied); string(r.Rows[0].Value) != "mine" || r.Rows[0].TS != f.answers[7].ExistingTS {
+	if r := f.want(3, datastate.Applied); string(r.Rows[0].Value) != "mine" || r.Rows[0].TS != f.answers[7].ExistingTS || !r.Rows[0].Contended {
 		t.Errorf("who waited found %+v", r.Rows)
 	}
 	f.want(4, 0)
@@ -113,7 +113,9 @@ func TestWhoWaitsIsTold(t *testing.T) {
 	f.askFor(2, 6, locking(3, lock.Update, "a")) // it is behind transaction 2, which is away
 	f.want(6, 0)
 	f.askFor(2, 7, locking(2, lock.Update, "a"))
-	f.want(7, datastate.Applied)
+	if r := f.want(7, datastate.Applied); !r.Rows[0].Contended {
+		t.Error("who has waited, and has others wait, is not told so")
+	}
 	f.askFor(2, 8, ending(2, "a"))
 	f.want(6, datastate.Applied)
 	// A place that nobody comes back to ends.
