@@ -110,6 +110,7 @@ func (n *Node) components() []lifecycle.Component {
 		{Name: "health watch", Run: n.watchHealth},
 		{Name: "memory watch", Run: n.watchMemory},
 		{Name: "statements watch", Run: n.watchStatements},
+		{Name: "lock watch", Run: n.watchLocks},
 		{Name: "SQL", Run: n.runSQL},
 	}
 }

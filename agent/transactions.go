@@ -55,7 +55,7 @@ func transactionsOf(node cluster.NodeID, sessions []cluster.Session, open []txn.
 func coordinated(node cluster.NodeID, s *txn.Status, x *cluster.Session, now time.Time) cluster.Transaction {
 	t := cluster.Transaction{
 		ID: s.ID.String(), Node: node, PID: s.Info.PID, User: s.Info.User, Application: s.Info.Application, Isolation: s.Isolation.String(), Began: now.Add(-s.Age),
-		Locks: s.LockedRows, Ranges: s.Ranges, State: cluster.TransactionIdle,
+		Locks: s.LockedRows, Ranges: s.Ranges, RangeIDs: s.RangeIDs, State: cluster.TransactionIdle,
 	}
 	if !s.Info.Started.IsZero() {
 		t.Began = s.Info.Started

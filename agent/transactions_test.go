@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ func TestTransactionsOf(t *testing.T) {
 		{PID: 13, User: "app", State: cluster.SessionAborted, TransactionAt: at},
 	}
 	got := transactionsOf(1, sessions, []txn.Status{
-		{ID: id(1, 1), Info: txn.Info{PID: 10, User: "app", Started: at}, WaitsFor: []cluster.TxnID{id(9, 3)}, Waits: 2 * time.Second, LockedRows: 7, Ranges: 2},
+		{ID: id(1, 1), Info: txn.Info{PID: 10, User: "app", Started: at}, WaitsFor: []cluster.TxnID{id(9, 3)}, Waits: 2 * time.Second, LockedRows: 7, Ranges: 2, RangeIDs: []cluster.RangeID{4, 9}},
 		{ID: id(2, 1), Info: txn.Info{PID: 11, User: "app", Started: at.Add(-time.Hour)}, LockedRows: 1}, // an advisory lock
 		{ID: id(3, 1), Info: txn.Info{PID: 13, User: "app", Started: at}},
 		{ID: id(4, 1), Info: txn.Info{PID: 12, User: "app", Started: at}, State: txn.Committed},
@@ -46,7 +47,7 @@ func TestTransactionsOf(t *testing.T) {
 		}
 	}
 	first := got[0]
-	if len(first.WaitsFor) != 1 || first.WaitsFor[0] != (cluster.TransactionRef{ID: id(9, 3).String(), Node: 3}) || !first.WaitsSince.Equal(at.Add(58*time.Second)) || first.Statement != "update" {
+	if len(first.WaitsFor) != 1 || first.WaitsFor[0] != (cluster.TransactionRef{ID: id(9, 3).String(), Node: 3}) || !first.WaitsSince.Equal(at.Add(58*time.Second)) || first.Statement != "update" || !slices.Equal(first.RangeIDs, []cluster.RangeID{4, 9}) {
 		t.Errorf("the one that waits: %+v", first)
 	}
 }

@@ -57,6 +57,8 @@ func of(r *adminpb.WatchResponse, topics []string) []byte {
 			out.Rebalance = r.Rebalance
 		case feed.Events:
 			out.Events = r.Events
+		case feed.Pools:
+			out.Pools = r.Pools
 		}
 	}
 	b, err := proto.Marshal(out)

@@ -48,6 +48,7 @@ func (f *fixture) node(i int) *adminpb.Node {
 		Id: id, Name: fmt.Sprintf("n%d", id), Uuid: fmt.Sprintf("7e57%04d-0000-4000-8000-000000000000", id), Membership: "active", Liveness: "alive", Service: "ready",
 		Status: "ready", Locality: fmt.Sprintf("region=eu,zone=%c", 'a'+i%3), Version: "v1.0.0", Replicas: uint32(3 * f.ranges / f.nodes), Leaders: uint32(f.ranges / f.nodes),
 		Bytes: 62 << 30, DiskUsed: uint64(20+f.random.IntN(40)) << 30, DiskTotal: 100 << 30, Cpu: 0.15 + 0.4*f.random.Float64(), Sessions: uint32(20 + f.random.IntN(60)),
+		Transactions:        &adminpb.NodeTransactions{Open: 4, Waiting: uint32(i % 2), Longest: 12.5 * float64(i%2)},
 		StatementsPerSecond: 700, LatencyP50: 0.0011, LatencyP99: 0.004 + 0.001*float64(i%5),
 		Reported: true, JoinedAt: ago(300 * time.Hour), StartedAt: ago(time.Duration(20+i*7) * time.Hour), MetaIndex: 81234,
 		Addresses: &adminpb.Addresses{
@@ -88,7 +89,7 @@ func (f *fixture) rng(i int) *adminpb.Range {
 		Generation: uint64(4 + i%9), Commit: 90000 + uint64(i)*37, Applied: 90000 + uint64(i)*37,
 	}
 	for k := range 3 {
-		r.Replicas = append(r.Replicas, &adminpb.Replica{Node: uint32((i+k)%f.nodes) + 1, Replica: uint64(k + 1), Role: "voter", Match: r.Commit - uint64(k), Active: true, Applied: r.Commit})
+		r.Replicas = append(r.Replicas, &adminpb.Replica{Node: uint32((i+k)%f.nodes) + 1, Replica: uint64(k + 1), Role: "voter", Match: r.Commit - uint64(k), Active: true, Applied: r.Commit, Closed: ago(time.Duration(3+60*k) * time.Second)})
 	}
 	r.Comparison = &adminpb.Comparison{Index: r.GetCommit() - 100, At: ago(7 * time.Hour), Same: []uint32{r.Replicas[0].Node, r.Replicas[1].Node, r.Replicas[2].Node}}
 	r.Lease = &adminpb.Lease{Held: true, Awake: "it is used", ReadsLeased: 81200, ReadsConfirmed: 12, ReadsRefused: 1}
@@ -297,27 +298,25 @@ func (f *fixture) sessions() (*adminpb.ListSessionsResponse, *adminpb.ListTransa
 	return s, x
 }
 
-// pools is what is asked for beside the stream.
-func (f *fixture) pools() *adminpb.ListPoolsResponse {
-	r := &adminpb.ListPoolsResponse{AsOf: asOf(), Pools: []*adminpb.Pool{
+func (f *fixture) pools() []*adminpb.Pool {
+	pools := []*adminpb.Pool{
 		{Name: "default", State: "ready", Replicas: 3, Ranges: uint32(f.ranges), Bytes: 310 << 30, Collections: []string{"orders", "users"}, Nodes: []uint32{1, 2, 3, 4, 5}, Version: 1},
 		{Id: 1, Name: "critical", State: "ready", Replicas: 5, Constraints: "+region=eu", PreferLeader: "zone=b", Ranges: 8, Bytes: 12 << 30, Collections: []string{"payments"}, Nodes: []uint32{1, 2, 3, 4, 5}, Version: 4},
-	}}
-	if f.quiet {
-		return r
 	}
-	p := r.Pools[1]
+	if f.quiet {
+		return pools
+	}
+	p := pools[1]
 	p.RangesMisfit, p.LeadersElsewhere = 2, 1
 	p.Misfits = []string{"r70 has 3 of 5 voters", "r71 has a learner on n4"}
-	r.Pools = append(r.Pools, &adminpb.Pool{Id: 2, Name: "archive", State: "creating", Replicas: 3, Constraints: "-disk=ssd", RangesMissing: 6, Ranges: 2, Nodes: []uint32{1, 2, 4}, Operation: "op-40c1", Version: 1})
-	return r
+	return append(pools, &adminpb.Pool{Id: 2, Name: "archive", State: "creating", Replicas: 3, Constraints: "-disk=ssd", RangesMissing: 6, Ranges: 2, Nodes: []uint32{1, 2, 4}, Operation: "op-40c1", Version: 1})
 }
 
 // whole is a first response of all topics.
 func (f *fixture) whole() *adminpb.WatchResponse {
 	r := &adminpb.WatchResponse{
 		AsOf: asOf(), Reset_: true, Status: f.status(), Nodes: f.allNodes(), Ranges: f.allRanges(), Members: f.members(), Rebalance: f.rebalance(), Events: f.events(),
-		Operations: []*adminpb.Operation{drained()},
+		Operations: []*adminpb.Operation{drained()}, Pools: f.pools(),
 	}
 	if !f.quiet {
 		r.Operations = append(r.Operations, decommissioning())
@@ -354,7 +353,7 @@ func (f *fixture) divided() *adminpb.WatchResponse {
 	return w
 }
 
-var allTopics = []string{feed.Status, feed.Nodes, feed.Ranges, feed.Operations, feed.Members, feed.Rebalance, feed.Events}
+var allTopics = []string{feed.Status, feed.Nodes, feed.Ranges, feed.Operations, feed.Members, feed.Rebalance, feed.Events, feed.Pools}
 
 // fold makes the snapshot that a feed makes of responses, one a second.
 func fold(t testing.TB, responses ...*adminpb.WatchResponse) *feed.Snapshot {

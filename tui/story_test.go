@@ -90,16 +90,6 @@ func (s *simulated) SetCordon(_ context.Context, r *adminpb.SetCordonRequest) (*
 	return &adminpb.SetCordonResponse{Changed: r.GetNodes()}, nil
 }
 
-func (s *simulated) ListPools(context.Context, *adminpb.ListPoolsRequest) (*adminpb.ListPoolsResponse, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := s.f.pools()
-	if s.op.GetSpec().GetPool() == r.Pools[1].Name {
-		r.Pools[1].Operation = s.op.GetId()
-	}
-	return r, nil
-}
-
 func (s *simulated) ListSessions(context.Context, *adminpb.ListSessionsRequest) (*adminpb.ListSessionsResponse, error) {
 	list, _ := s.f.sessions()
 	return list, nil
@@ -149,6 +139,10 @@ func (s *simulated) response(reset bool) (*adminpb.WatchResponse, error) {
 	r := &adminpb.WatchResponse{AsOf: asOf(), Reset_: reset, Status: s.f.status(), Operations: []*adminpb.Operation{drained()}}
 	if reset {
 		r.Nodes, r.Ranges, r.Members, r.Events, r.Rebalance = s.f.allNodes(), s.f.allRanges(), s.f.members(), s.f.events(), s.f.rebalance()
+	}
+	r.Pools = s.f.pools()
+	if s.op.GetSpec().GetPool() == r.Pools[1].Name {
+		r.Pools[1].Operation = s.op.GetId()
 	}
 	if s.op != nil {
 		r.Operations = append(r.Operations, s.op)

@@ -641,6 +641,7 @@ type Node struct {
 	ReplicasUncounted uint32            `protobuf:"varint,30,opt,name=replicas_uncounted,json=replicasUncounted,proto3" json:"replicas_uncounted,omitempty"`
 	Memory            []*MemoryPart     `protobuf:"bytes,31,rep,name=memory,proto3" json:"memory,omitempty"` // the whole, then its parts
 	StatementQueues   []*StatementQueue `protobuf:"bytes,32,rep,name=statement_queues,json=statementQueues,proto3" json:"statement_queues,omitempty"`
+	Transactions      *NodeTransactions `protobuf:"bytes,34,opt,name=transactions,proto3" json:"transactions,omitempty"` // of its sessions
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -899,6 +900,82 @@ func (x *Node) GetStatementQueues() []*StatementQueue {
 	return nil
 }
 
+func (x *Node) GetTransactions() *NodeTransactions {
+	if x != nil {
+		return x.Transactions
+	}
+	return nil
+}
+
+// The transactions of a node's sessions, in short.
+type NodeTransactions struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Open          uint32                 `protobuf:"varint,1,opt,name=open,proto3" json:"open,omitempty"`                               // also those that only wait for their client
+	Waiting       uint32                 `protobuf:"varint,2,opt,name=waiting,proto3" json:"waiting,omitempty"`                         // for locks
+	Longest       float64                `protobuf:"fixed64,3,opt,name=longest,proto3" json:"longest,omitempty"`                        // seconds that the one waits which waits longest; 0: none does
+	LongestPid    uint32                 `protobuf:"varint,4,opt,name=longest_pid,json=longestPid,proto3" json:"longest_pid,omitempty"` // its session; 0: it has none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeTransactions) Reset() {
+	*x = NodeTransactions{}
+	mi := &file_nodes_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeTransactions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeTransactions) ProtoMessage() {}
+
+func (x *NodeTransactions) ProtoReflect() protoreflect.Message {
+	mi := &file_nodes_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeTransactions.ProtoReflect.Descriptor instead.
+func (*NodeTransactions) Descriptor() ([]byte, []int) {
+	return file_nodes_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *NodeTransactions) GetOpen() uint32 {
+	if x != nil {
+		return x.Open
+	}
+	return 0
+}
+
+func (x *NodeTransactions) GetWaiting() uint32 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *NodeTransactions) GetLongest() float64 {
+	if x != nil {
+		return x.Longest
+	}
+	return 0
+}
+
+func (x *NodeTransactions) GetLongestPid() uint32 {
+	if x != nil {
+		return x.LongestPid
+	}
+	return 0
+}
+
 // The SQL statements of one kind that run on a node, and that wait until they may.
 type StatementQueue struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -916,7 +993,7 @@ type StatementQueue struct {
 
 func (x *StatementQueue) Reset() {
 	*x = StatementQueue{}
-	mi := &file_nodes_proto_msgTypes[8]
+	mi := &file_nodes_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -928,7 +1005,7 @@ func (x *StatementQueue) String() string {
 func (*StatementQueue) ProtoMessage() {}
 
 func (x *StatementQueue) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[8]
+	mi := &file_nodes_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -941,7 +1018,7 @@ func (x *StatementQueue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatementQueue.ProtoReflect.Descriptor instead.
 func (*StatementQueue) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{8}
+	return file_nodes_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StatementQueue) GetName() string {
@@ -1016,7 +1093,7 @@ type MemoryPart struct {
 
 func (x *MemoryPart) Reset() {
 	*x = MemoryPart{}
-	mi := &file_nodes_proto_msgTypes[9]
+	mi := &file_nodes_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1028,7 +1105,7 @@ func (x *MemoryPart) String() string {
 func (*MemoryPart) ProtoMessage() {}
 
 func (x *MemoryPart) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[9]
+	mi := &file_nodes_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1041,7 +1118,7 @@ func (x *MemoryPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemoryPart.ProtoReflect.Descriptor instead.
 func (*MemoryPart) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{9}
+	return file_nodes_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *MemoryPart) GetName() string {
@@ -1105,7 +1182,7 @@ type Tombstone struct {
 
 func (x *Tombstone) Reset() {
 	*x = Tombstone{}
-	mi := &file_nodes_proto_msgTypes[10]
+	mi := &file_nodes_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1117,7 +1194,7 @@ func (x *Tombstone) String() string {
 func (*Tombstone) ProtoMessage() {}
 
 func (x *Tombstone) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[10]
+	mi := &file_nodes_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1130,7 +1207,7 @@ func (x *Tombstone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tombstone.ProtoReflect.Descriptor instead.
 func (*Tombstone) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{10}
+	return file_nodes_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Tombstone) GetAt() *timestamppb.Timestamp {
@@ -1170,7 +1247,7 @@ type ListMembersRequest struct {
 
 func (x *ListMembersRequest) Reset() {
 	*x = ListMembersRequest{}
-	mi := &file_nodes_proto_msgTypes[11]
+	mi := &file_nodes_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1182,7 +1259,7 @@ func (x *ListMembersRequest) String() string {
 func (*ListMembersRequest) ProtoMessage() {}
 
 func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[11]
+	mi := &file_nodes_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1195,7 +1272,7 @@ func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersRequest.ProtoReflect.Descriptor instead.
 func (*ListMembersRequest) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{11}
+	return file_nodes_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListMembersRequest) GetNodeTimeout() float64 {
@@ -1215,7 +1292,7 @@ type ListMembersResponse struct {
 
 func (x *ListMembersResponse) Reset() {
 	*x = ListMembersResponse{}
-	mi := &file_nodes_proto_msgTypes[12]
+	mi := &file_nodes_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1227,7 +1304,7 @@ func (x *ListMembersResponse) String() string {
 func (*ListMembersResponse) ProtoMessage() {}
 
 func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[12]
+	mi := &file_nodes_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1240,7 +1317,7 @@ func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersResponse.ProtoReflect.Descriptor instead.
 func (*ListMembersResponse) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{12}
+	return file_nodes_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListMembersResponse) GetAsOf() *AsOf {
@@ -1270,7 +1347,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_nodes_proto_msgTypes[13]
+	mi := &file_nodes_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1282,7 +1359,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[13]
+	mi := &file_nodes_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1295,7 +1372,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{13}
+	return file_nodes_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Member) GetNode() uint32 {
@@ -1343,7 +1420,7 @@ type Observation struct {
 
 func (x *Observation) Reset() {
 	*x = Observation{}
-	mi := &file_nodes_proto_msgTypes[14]
+	mi := &file_nodes_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1355,7 +1432,7 @@ func (x *Observation) String() string {
 func (*Observation) ProtoMessage() {}
 
 func (x *Observation) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[14]
+	mi := &file_nodes_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1368,7 +1445,7 @@ func (x *Observation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Observation.ProtoReflect.Descriptor instead.
 func (*Observation) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{14}
+	return file_nodes_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Observation) GetNode() uint32 {
@@ -1401,7 +1478,7 @@ type CheckSafeRequest struct {
 
 func (x *CheckSafeRequest) Reset() {
 	*x = CheckSafeRequest{}
-	mi := &file_nodes_proto_msgTypes[15]
+	mi := &file_nodes_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1413,7 +1490,7 @@ func (x *CheckSafeRequest) String() string {
 func (*CheckSafeRequest) ProtoMessage() {}
 
 func (x *CheckSafeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[15]
+	mi := &file_nodes_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1426,7 +1503,7 @@ func (x *CheckSafeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckSafeRequest.ProtoReflect.Descriptor instead.
 func (*CheckSafeRequest) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{15}
+	return file_nodes_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CheckSafeRequest) GetQuestion() string {
@@ -1477,7 +1554,7 @@ type CheckSafeResponse struct {
 
 func (x *CheckSafeResponse) Reset() {
 	*x = CheckSafeResponse{}
-	mi := &file_nodes_proto_msgTypes[16]
+	mi := &file_nodes_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1489,7 +1566,7 @@ func (x *CheckSafeResponse) String() string {
 func (*CheckSafeResponse) ProtoMessage() {}
 
 func (x *CheckSafeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[16]
+	mi := &file_nodes_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1502,7 +1579,7 @@ func (x *CheckSafeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckSafeResponse.ProtoReflect.Descriptor instead.
 func (*CheckSafeResponse) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{16}
+	return file_nodes_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CheckSafeResponse) GetAsOf() *AsOf {
@@ -1588,7 +1665,7 @@ type LocalityLoss struct {
 
 func (x *LocalityLoss) Reset() {
 	*x = LocalityLoss{}
-	mi := &file_nodes_proto_msgTypes[17]
+	mi := &file_nodes_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1600,7 +1677,7 @@ func (x *LocalityLoss) String() string {
 func (*LocalityLoss) ProtoMessage() {}
 
 func (x *LocalityLoss) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[17]
+	mi := &file_nodes_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1613,7 +1690,7 @@ func (x *LocalityLoss) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocalityLoss.ProtoReflect.Descriptor instead.
 func (*LocalityLoss) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{17}
+	return file_nodes_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LocalityLoss) GetLocality() string {
@@ -1653,7 +1730,7 @@ type CheckRequest struct {
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_nodes_proto_msgTypes[18]
+	mi := &file_nodes_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1665,7 +1742,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[18]
+	mi := &file_nodes_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1678,7 +1755,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{18}
+	return file_nodes_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CheckRequest) GetNodeTimeout() float64 {
@@ -1698,7 +1775,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_nodes_proto_msgTypes[19]
+	mi := &file_nodes_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1710,7 +1787,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[19]
+	mi := &file_nodes_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1723,7 +1800,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{19}
+	return file_nodes_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CheckResponse) GetAsOf() *AsOf {
@@ -1755,7 +1832,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_nodes_proto_msgTypes[20]
+	mi := &file_nodes_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1767,7 +1844,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[20]
+	mi := &file_nodes_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1780,7 +1857,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{20}
+	return file_nodes_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Rule) GetCode() string {
@@ -1835,7 +1912,7 @@ type ExplainMemberRequest struct {
 
 func (x *ExplainMemberRequest) Reset() {
 	*x = ExplainMemberRequest{}
-	mi := &file_nodes_proto_msgTypes[21]
+	mi := &file_nodes_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1847,7 +1924,7 @@ func (x *ExplainMemberRequest) String() string {
 func (*ExplainMemberRequest) ProtoMessage() {}
 
 func (x *ExplainMemberRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[21]
+	mi := &file_nodes_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1860,7 +1937,7 @@ func (x *ExplainMemberRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainMemberRequest.ProtoReflect.Descriptor instead.
 func (*ExplainMemberRequest) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{21}
+	return file_nodes_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ExplainMemberRequest) GetNode() uint32 {
@@ -1891,7 +1968,7 @@ type ExplainMemberResponse struct {
 
 func (x *ExplainMemberResponse) Reset() {
 	*x = ExplainMemberResponse{}
-	mi := &file_nodes_proto_msgTypes[22]
+	mi := &file_nodes_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1903,7 +1980,7 @@ func (x *ExplainMemberResponse) String() string {
 func (*ExplainMemberResponse) ProtoMessage() {}
 
 func (x *ExplainMemberResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[22]
+	mi := &file_nodes_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1916,7 +1993,7 @@ func (x *ExplainMemberResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainMemberResponse.ProtoReflect.Descriptor instead.
 func (*ExplainMemberResponse) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{22}
+	return file_nodes_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ExplainMemberResponse) GetAsOf() *AsOf {
@@ -1981,7 +2058,7 @@ type Support struct {
 
 func (x *Support) Reset() {
 	*x = Support{}
-	mi := &file_nodes_proto_msgTypes[23]
+	mi := &file_nodes_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1993,7 +2070,7 @@ func (x *Support) String() string {
 func (*Support) ProtoMessage() {}
 
 func (x *Support) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[23]
+	mi := &file_nodes_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2006,7 +2083,7 @@ func (x *Support) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Support.ProtoReflect.Descriptor instead.
 func (*Support) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{23}
+	return file_nodes_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Support) GetFrom() uint32 {
@@ -2089,7 +2166,7 @@ type ListSupportRequest struct {
 
 func (x *ListSupportRequest) Reset() {
 	*x = ListSupportRequest{}
-	mi := &file_nodes_proto_msgTypes[24]
+	mi := &file_nodes_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2101,7 +2178,7 @@ func (x *ListSupportRequest) String() string {
 func (*ListSupportRequest) ProtoMessage() {}
 
 func (x *ListSupportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[24]
+	mi := &file_nodes_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2114,7 +2191,7 @@ func (x *ListSupportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSupportRequest.ProtoReflect.Descriptor instead.
 func (*ListSupportRequest) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{24}
+	return file_nodes_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListSupportRequest) GetNode() uint32 {
@@ -2141,7 +2218,7 @@ type ListSupportResponse struct {
 
 func (x *ListSupportResponse) Reset() {
 	*x = ListSupportResponse{}
-	mi := &file_nodes_proto_msgTypes[25]
+	mi := &file_nodes_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2153,7 +2230,7 @@ func (x *ListSupportResponse) String() string {
 func (*ListSupportResponse) ProtoMessage() {}
 
 func (x *ListSupportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[25]
+	mi := &file_nodes_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2166,7 +2243,7 @@ func (x *ListSupportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSupportResponse.ProtoReflect.Descriptor instead.
 func (*ListSupportResponse) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{25}
+	return file_nodes_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListSupportResponse) GetAsOf() *AsOf {
@@ -2203,7 +2280,7 @@ type Doubt struct {
 
 func (x *Doubt) Reset() {
 	*x = Doubt{}
-	mi := &file_nodes_proto_msgTypes[26]
+	mi := &file_nodes_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2215,7 +2292,7 @@ func (x *Doubt) String() string {
 func (*Doubt) ProtoMessage() {}
 
 func (x *Doubt) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[26]
+	mi := &file_nodes_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2228,7 +2305,7 @@ func (x *Doubt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Doubt.ProtoReflect.Descriptor instead.
 func (*Doubt) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{26}
+	return file_nodes_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Doubt) GetObserver() uint32 {
@@ -2318,7 +2395,7 @@ type InspectRaftRequest struct {
 
 func (x *InspectRaftRequest) Reset() {
 	*x = InspectRaftRequest{}
-	mi := &file_nodes_proto_msgTypes[27]
+	mi := &file_nodes_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2330,7 +2407,7 @@ func (x *InspectRaftRequest) String() string {
 func (*InspectRaftRequest) ProtoMessage() {}
 
 func (x *InspectRaftRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[27]
+	mi := &file_nodes_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2343,7 +2420,7 @@ func (x *InspectRaftRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRaftRequest.ProtoReflect.Descriptor instead.
 func (*InspectRaftRequest) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{27}
+	return file_nodes_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *InspectRaftRequest) GetRange() uint32 {
@@ -2371,7 +2448,7 @@ type InspectRaftResponse struct {
 
 func (x *InspectRaftResponse) Reset() {
 	*x = InspectRaftResponse{}
-	mi := &file_nodes_proto_msgTypes[28]
+	mi := &file_nodes_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2383,7 +2460,7 @@ func (x *InspectRaftResponse) String() string {
 func (*InspectRaftResponse) ProtoMessage() {}
 
 func (x *InspectRaftResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[28]
+	mi := &file_nodes_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2396,7 +2473,7 @@ func (x *InspectRaftResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRaftResponse.ProtoReflect.Descriptor instead.
 func (*InspectRaftResponse) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{28}
+	return file_nodes_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *InspectRaftResponse) GetAsOf() *AsOf {
@@ -2452,7 +2529,7 @@ type RaftState struct {
 
 func (x *RaftState) Reset() {
 	*x = RaftState{}
-	mi := &file_nodes_proto_msgTypes[29]
+	mi := &file_nodes_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2464,7 +2541,7 @@ func (x *RaftState) String() string {
 func (*RaftState) ProtoMessage() {}
 
 func (x *RaftState) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[29]
+	mi := &file_nodes_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2477,7 +2554,7 @@ func (x *RaftState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftState.ProtoReflect.Descriptor instead.
 func (*RaftState) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{29}
+	return file_nodes_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RaftState) GetNode() uint32 {
@@ -2636,7 +2713,7 @@ type GetUpgradeRequest struct {
 
 func (x *GetUpgradeRequest) Reset() {
 	*x = GetUpgradeRequest{}
-	mi := &file_nodes_proto_msgTypes[30]
+	mi := &file_nodes_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2648,7 +2725,7 @@ func (x *GetUpgradeRequest) String() string {
 func (*GetUpgradeRequest) ProtoMessage() {}
 
 func (x *GetUpgradeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[30]
+	mi := &file_nodes_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2661,7 +2738,7 @@ func (x *GetUpgradeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUpgradeRequest.ProtoReflect.Descriptor instead.
 func (*GetUpgradeRequest) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{30}
+	return file_nodes_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetUpgradeRequest) GetNodeTimeout() float64 {
@@ -2689,7 +2766,7 @@ type GetUpgradeResponse struct {
 
 func (x *GetUpgradeResponse) Reset() {
 	*x = GetUpgradeResponse{}
-	mi := &file_nodes_proto_msgTypes[31]
+	mi := &file_nodes_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2701,7 +2778,7 @@ func (x *GetUpgradeResponse) String() string {
 func (*GetUpgradeResponse) ProtoMessage() {}
 
 func (x *GetUpgradeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[31]
+	mi := &file_nodes_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2714,7 +2791,7 @@ func (x *GetUpgradeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUpgradeResponse.ProtoReflect.Descriptor instead.
 func (*GetUpgradeResponse) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{31}
+	return file_nodes_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GetUpgradeResponse) GetAsOf() *AsOf {
@@ -2803,7 +2880,7 @@ type NodeUpgrade struct {
 
 func (x *NodeUpgrade) Reset() {
 	*x = NodeUpgrade{}
-	mi := &file_nodes_proto_msgTypes[32]
+	mi := &file_nodes_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2815,7 +2892,7 @@ func (x *NodeUpgrade) String() string {
 func (*NodeUpgrade) ProtoMessage() {}
 
 func (x *NodeUpgrade) ProtoReflect() protoreflect.Message {
-	mi := &file_nodes_proto_msgTypes[32]
+	mi := &file_nodes_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2828,7 +2905,7 @@ func (x *NodeUpgrade) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeUpgrade.ProtoReflect.Descriptor instead.
 func (*NodeUpgrade) Descriptor() ([]byte, []int) {
-	return file_nodes_proto_rawDescGZIP(), []int{32}
+	return file_nodes_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *NodeUpgrade) GetNode() uint32 {
@@ -2946,7 +3023,7 @@ const file_nodes_proto_rawDesc = "" +
 	"\x03sql\x18\x01 \x01(\tR\x03sql\x12\x10\n" +
 	"\x03rpc\x18\x02 \x01(\tR\x03rpc\x12\x16\n" +
 	"\x06gossip\x18\x03 \x01(\tR\x06gossip\x12\x14\n" +
-	"\x05admin\x18\x04 \x01(\tR\x05admin\"\xde\b\n" +
+	"\x05admin\x18\x04 \x01(\tR\x05admin\"\xa5\t\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -2989,7 +3066,14 @@ const file_nodes_proto_rawDesc = "" +
 	"dead_bytes\x18\x1d \x01(\x04R\tdeadBytes\x12-\n" +
 	"\x12replicas_uncounted\x18\x1e \x01(\rR\x11replicasUncounted\x123\n" +
 	"\x06memory\x18\x1f \x03(\v2\x1b.nodedb.admin.v1.MemoryPartR\x06memory\x12J\n" +
-	"\x10statement_queues\x18  \x03(\v2\x1f.nodedb.admin.v1.StatementQueueR\x0fstatementQueues\"\xd5\x01\n" +
+	"\x10statement_queues\x18  \x03(\v2\x1f.nodedb.admin.v1.StatementQueueR\x0fstatementQueues\x12E\n" +
+	"\ftransactions\x18\" \x01(\v2!.nodedb.admin.v1.NodeTransactionsR\ftransactions\"{\n" +
+	"\x10NodeTransactions\x12\x12\n" +
+	"\x04open\x18\x01 \x01(\rR\x04open\x12\x18\n" +
+	"\awaiting\x18\x02 \x01(\rR\awaiting\x12\x18\n" +
+	"\alongest\x18\x03 \x01(\x01R\alongest\x12\x1f\n" +
+	"\vlongest_pid\x18\x04 \x01(\rR\n" +
+	"longestPid\"\xd5\x01\n" +
 	"\x0eStatementQueue\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\arunning\x18\x02 \x01(\rR\arunning\x12\x14\n" +
@@ -3178,7 +3262,7 @@ func file_nodes_proto_rawDescGZIP() []byte {
 	return file_nodes_proto_rawDescData
 }
 
-var file_nodes_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_nodes_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_nodes_proto_goTypes = []any{
 	(*GetStatusRequest)(nil),      // 0: nodedb.admin.v1.GetStatusRequest
 	(*GetStatusResponse)(nil),     // 1: nodedb.admin.v1.GetStatusResponse
@@ -3188,94 +3272,96 @@ var file_nodes_proto_goTypes = []any{
 	(*ListNodesResponse)(nil),     // 5: nodedb.admin.v1.ListNodesResponse
 	(*Addresses)(nil),             // 6: nodedb.admin.v1.Addresses
 	(*Node)(nil),                  // 7: nodedb.admin.v1.Node
-	(*StatementQueue)(nil),        // 8: nodedb.admin.v1.StatementQueue
-	(*MemoryPart)(nil),            // 9: nodedb.admin.v1.MemoryPart
-	(*Tombstone)(nil),             // 10: nodedb.admin.v1.Tombstone
-	(*ListMembersRequest)(nil),    // 11: nodedb.admin.v1.ListMembersRequest
-	(*ListMembersResponse)(nil),   // 12: nodedb.admin.v1.ListMembersResponse
-	(*Member)(nil),                // 13: nodedb.admin.v1.Member
-	(*Observation)(nil),           // 14: nodedb.admin.v1.Observation
-	(*CheckSafeRequest)(nil),      // 15: nodedb.admin.v1.CheckSafeRequest
-	(*CheckSafeResponse)(nil),     // 16: nodedb.admin.v1.CheckSafeResponse
-	(*LocalityLoss)(nil),          // 17: nodedb.admin.v1.LocalityLoss
-	(*CheckRequest)(nil),          // 18: nodedb.admin.v1.CheckRequest
-	(*CheckResponse)(nil),         // 19: nodedb.admin.v1.CheckResponse
-	(*Rule)(nil),                  // 20: nodedb.admin.v1.Rule
-	(*ExplainMemberRequest)(nil),  // 21: nodedb.admin.v1.ExplainMemberRequest
-	(*ExplainMemberResponse)(nil), // 22: nodedb.admin.v1.ExplainMemberResponse
-	(*Support)(nil),               // 23: nodedb.admin.v1.Support
-	(*ListSupportRequest)(nil),    // 24: nodedb.admin.v1.ListSupportRequest
-	(*ListSupportResponse)(nil),   // 25: nodedb.admin.v1.ListSupportResponse
-	(*Doubt)(nil),                 // 26: nodedb.admin.v1.Doubt
-	(*InspectRaftRequest)(nil),    // 27: nodedb.admin.v1.InspectRaftRequest
-	(*InspectRaftResponse)(nil),   // 28: nodedb.admin.v1.InspectRaftResponse
-	(*RaftState)(nil),             // 29: nodedb.admin.v1.RaftState
-	(*GetUpgradeRequest)(nil),     // 30: nodedb.admin.v1.GetUpgradeRequest
-	(*GetUpgradeResponse)(nil),    // 31: nodedb.admin.v1.GetUpgradeResponse
-	(*NodeUpgrade)(nil),           // 32: nodedb.admin.v1.NodeUpgrade
-	(*AsOf)(nil),                  // 33: nodedb.admin.v1.AsOf
-	(*Operation)(nil),             // 34: nodedb.admin.v1.Operation
-	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
-	(*Finding)(nil),               // 36: nodedb.admin.v1.Finding
-	(*Fix)(nil),                   // 37: nodedb.admin.v1.Fix
-	(*Event)(nil),                 // 38: nodedb.admin.v1.Event
-	(*Range)(nil),                 // 39: nodedb.admin.v1.Range
-	(*Replica)(nil),               // 40: nodedb.admin.v1.Replica
-	(*Lease)(nil),                 // 41: nodedb.admin.v1.Lease
+	(*NodeTransactions)(nil),      // 8: nodedb.admin.v1.NodeTransactions
+	(*StatementQueue)(nil),        // 9: nodedb.admin.v1.StatementQueue
+	(*MemoryPart)(nil),            // 10: nodedb.admin.v1.MemoryPart
+	(*Tombstone)(nil),             // 11: nodedb.admin.v1.Tombstone
+	(*ListMembersRequest)(nil),    // 12: nodedb.admin.v1.ListMembersRequest
+	(*ListMembersResponse)(nil),   // 13: nodedb.admin.v1.ListMembersResponse
+	(*Member)(nil),                // 14: nodedb.admin.v1.Member
+	(*Observation)(nil),           // 15: nodedb.admin.v1.Observation
+	(*CheckSafeRequest)(nil),      // 16: nodedb.admin.v1.CheckSafeRequest
+	(*CheckSafeResponse)(nil),     // 17: nodedb.admin.v1.CheckSafeResponse
+	(*LocalityLoss)(nil),          // 18: nodedb.admin.v1.LocalityLoss
+	(*CheckRequest)(nil),          // 19: nodedb.admin.v1.CheckRequest
+	(*CheckResponse)(nil),         // 20: nodedb.admin.v1.CheckResponse
+	(*Rule)(nil),                  // 21: nodedb.admin.v1.Rule
+	(*ExplainMemberRequest)(nil),  // 22: nodedb.admin.v1.ExplainMemberRequest
+	(*ExplainMemberResponse)(nil), // 23: nodedb.admin.v1.ExplainMemberResponse
+	(*Support)(nil),               // 24: nodedb.admin.v1.Support
+	(*ListSupportRequest)(nil),    // 25: nodedb.admin.v1.ListSupportRequest
+	(*ListSupportResponse)(nil),   // 26: nodedb.admin.v1.ListSupportResponse
+	(*Doubt)(nil),                 // 27: nodedb.admin.v1.Doubt
+	(*InspectRaftRequest)(nil),    // 28: nodedb.admin.v1.InspectRaftRequest
+	(*InspectRaftResponse)(nil),   // 29: nodedb.admin.v1.InspectRaftResponse
+	(*RaftState)(nil),             // 30: nodedb.admin.v1.RaftState
+	(*GetUpgradeRequest)(nil),     // 31: nodedb.admin.v1.GetUpgradeRequest
+	(*GetUpgradeResponse)(nil),    // 32: nodedb.admin.v1.GetUpgradeResponse
+	(*NodeUpgrade)(nil),           // 33: nodedb.admin.v1.NodeUpgrade
+	(*AsOf)(nil),                  // 34: nodedb.admin.v1.AsOf
+	(*Operation)(nil),             // 35: nodedb.admin.v1.Operation
+	(*timestamppb.Timestamp)(nil), // 36: google.protobuf.Timestamp
+	(*Finding)(nil),               // 37: nodedb.admin.v1.Finding
+	(*Fix)(nil),                   // 38: nodedb.admin.v1.Fix
+	(*Event)(nil),                 // 39: nodedb.admin.v1.Event
+	(*Range)(nil),                 // 40: nodedb.admin.v1.Range
+	(*Replica)(nil),               // 41: nodedb.admin.v1.Replica
+	(*Lease)(nil),                 // 42: nodedb.admin.v1.Lease
 }
 var file_nodes_proto_depIdxs = []int32{
-	33, // 0: nodedb.admin.v1.GetStatusResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	34, // 0: nodedb.admin.v1.GetStatusResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	2,  // 1: nodedb.admin.v1.GetStatusResponse.survives_one:type_name -> nodedb.admin.v1.Survival
 	2,  // 2: nodedb.admin.v1.GetStatusResponse.survives_two:type_name -> nodedb.admin.v1.Survival
-	34, // 3: nodedb.admin.v1.GetStatusResponse.running:type_name -> nodedb.admin.v1.Operation
+	35, // 3: nodedb.admin.v1.GetStatusResponse.running:type_name -> nodedb.admin.v1.Operation
 	3,  // 4: nodedb.admin.v1.GetStatusResponse.problems:type_name -> nodedb.admin.v1.Problem
-	17, // 5: nodedb.admin.v1.GetStatusResponse.localities:type_name -> nodedb.admin.v1.LocalityLoss
-	35, // 6: nodedb.admin.v1.GetStatusResponse.last_move:type_name -> google.protobuf.Timestamp
-	33, // 7: nodedb.admin.v1.ListNodesResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	18, // 5: nodedb.admin.v1.GetStatusResponse.localities:type_name -> nodedb.admin.v1.LocalityLoss
+	36, // 6: nodedb.admin.v1.GetStatusResponse.last_move:type_name -> google.protobuf.Timestamp
+	34, // 7: nodedb.admin.v1.ListNodesResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	7,  // 8: nodedb.admin.v1.ListNodesResponse.nodes:type_name -> nodedb.admin.v1.Node
 	6,  // 9: nodedb.admin.v1.Node.addresses:type_name -> nodedb.admin.v1.Addresses
-	35, // 10: nodedb.admin.v1.Node.joined_at:type_name -> google.protobuf.Timestamp
-	35, // 11: nodedb.admin.v1.Node.started_at:type_name -> google.protobuf.Timestamp
-	10, // 12: nodedb.admin.v1.Node.tombstone:type_name -> nodedb.admin.v1.Tombstone
-	9,  // 13: nodedb.admin.v1.Node.memory:type_name -> nodedb.admin.v1.MemoryPart
-	8,  // 14: nodedb.admin.v1.Node.statement_queues:type_name -> nodedb.admin.v1.StatementQueue
-	35, // 15: nodedb.admin.v1.Tombstone.at:type_name -> google.protobuf.Timestamp
-	33, // 16: nodedb.admin.v1.ListMembersResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	13, // 17: nodedb.admin.v1.ListMembersResponse.members:type_name -> nodedb.admin.v1.Member
-	14, // 18: nodedb.admin.v1.Member.seen_by:type_name -> nodedb.admin.v1.Observation
-	33, // 19: nodedb.admin.v1.CheckSafeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	36, // 20: nodedb.admin.v1.CheckSafeResponse.findings:type_name -> nodedb.admin.v1.Finding
-	37, // 21: nodedb.admin.v1.CheckSafeResponse.fixes:type_name -> nodedb.admin.v1.Fix
-	2,  // 22: nodedb.admin.v1.CheckSafeResponse.survives_one:type_name -> nodedb.admin.v1.Survival
-	2,  // 23: nodedb.admin.v1.CheckSafeResponse.survives_two:type_name -> nodedb.admin.v1.Survival
-	17, // 24: nodedb.admin.v1.CheckSafeResponse.localities:type_name -> nodedb.admin.v1.LocalityLoss
-	33, // 25: nodedb.admin.v1.CheckResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	20, // 26: nodedb.admin.v1.CheckResponse.rules:type_name -> nodedb.admin.v1.Rule
-	33, // 27: nodedb.admin.v1.ExplainMemberResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	13, // 28: nodedb.admin.v1.ExplainMemberResponse.member:type_name -> nodedb.admin.v1.Member
-	26, // 29: nodedb.admin.v1.ExplainMemberResponse.doubts:type_name -> nodedb.admin.v1.Doubt
-	38, // 30: nodedb.admin.v1.ExplainMemberResponse.transitions:type_name -> nodedb.admin.v1.Event
-	23, // 31: nodedb.admin.v1.ExplainMemberResponse.support:type_name -> nodedb.admin.v1.Support
-	35, // 32: nodedb.admin.v1.Support.since:type_name -> google.protobuf.Timestamp
-	35, // 33: nodedb.admin.v1.Support.ceiling:type_name -> google.protobuf.Timestamp
-	33, // 34: nodedb.admin.v1.ListSupportResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	23, // 35: nodedb.admin.v1.ListSupportResponse.support:type_name -> nodedb.admin.v1.Support
-	35, // 36: nodedb.admin.v1.Doubt.since:type_name -> google.protobuf.Timestamp
-	35, // 37: nodedb.admin.v1.Doubt.last_ping:type_name -> google.protobuf.Timestamp
-	35, // 38: nodedb.admin.v1.Doubt.breaker_since:type_name -> google.protobuf.Timestamp
-	33, // 39: nodedb.admin.v1.InspectRaftResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	39, // 40: nodedb.admin.v1.InspectRaftResponse.range:type_name -> nodedb.admin.v1.Range
-	29, // 41: nodedb.admin.v1.InspectRaftResponse.replicas:type_name -> nodedb.admin.v1.RaftState
-	40, // 42: nodedb.admin.v1.RaftState.progress:type_name -> nodedb.admin.v1.Replica
-	41, // 43: nodedb.admin.v1.RaftState.lease:type_name -> nodedb.admin.v1.Lease
-	33, // 44: nodedb.admin.v1.GetUpgradeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	36, // 45: nodedb.admin.v1.GetUpgradeResponse.findings:type_name -> nodedb.admin.v1.Finding
-	32, // 46: nodedb.admin.v1.GetUpgradeResponse.nodes:type_name -> nodedb.admin.v1.NodeUpgrade
-	47, // [47:47] is the sub-list for method output_type
-	47, // [47:47] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	36, // 10: nodedb.admin.v1.Node.joined_at:type_name -> google.protobuf.Timestamp
+	36, // 11: nodedb.admin.v1.Node.started_at:type_name -> google.protobuf.Timestamp
+	11, // 12: nodedb.admin.v1.Node.tombstone:type_name -> nodedb.admin.v1.Tombstone
+	10, // 13: nodedb.admin.v1.Node.memory:type_name -> nodedb.admin.v1.MemoryPart
+	9,  // 14: nodedb.admin.v1.Node.statement_queues:type_name -> nodedb.admin.v1.StatementQueue
+	8,  // 15: nodedb.admin.v1.Node.transactions:type_name -> nodedb.admin.v1.NodeTransactions
+	36, // 16: nodedb.admin.v1.Tombstone.at:type_name -> google.protobuf.Timestamp
+	34, // 17: nodedb.admin.v1.ListMembersResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	14, // 18: nodedb.admin.v1.ListMembersResponse.members:type_name -> nodedb.admin.v1.Member
+	15, // 19: nodedb.admin.v1.Member.seen_by:type_name -> nodedb.admin.v1.Observation
+	34, // 20: nodedb.admin.v1.CheckSafeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	37, // 21: nodedb.admin.v1.CheckSafeResponse.findings:type_name -> nodedb.admin.v1.Finding
+	38, // 22: nodedb.admin.v1.CheckSafeResponse.fixes:type_name -> nodedb.admin.v1.Fix
+	2,  // 23: nodedb.admin.v1.CheckSafeResponse.survives_one:type_name -> nodedb.admin.v1.Survival
+	2,  // 24: nodedb.admin.v1.CheckSafeResponse.survives_two:type_name -> nodedb.admin.v1.Survival
+	18, // 25: nodedb.admin.v1.CheckSafeResponse.localities:type_name -> nodedb.admin.v1.LocalityLoss
+	34, // 26: nodedb.admin.v1.CheckResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	21, // 27: nodedb.admin.v1.CheckResponse.rules:type_name -> nodedb.admin.v1.Rule
+	34, // 28: nodedb.admin.v1.ExplainMemberResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	14, // 29: nodedb.admin.v1.ExplainMemberResponse.member:type_name -> nodedb.admin.v1.Member
+	27, // 30: nodedb.admin.v1.ExplainMemberResponse.doubts:type_name -> nodedb.admin.v1.Doubt
+	39, // 31: nodedb.admin.v1.ExplainMemberResponse.transitions:type_name -> nodedb.admin.v1.Event
+	24, // 32: nodedb.admin.v1.ExplainMemberResponse.support:type_name -> nodedb.admin.v1.Support
+	36, // 33: nodedb.admin.v1.Support.since:type_name -> google.protobuf.Timestamp
+	36, // 34: nodedb.admin.v1.Support.ceiling:type_name -> google.protobuf.Timestamp
+	34, // 35: nodedb.admin.v1.ListSupportResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	24, // 36: nodedb.admin.v1.ListSupportResponse.support:type_name -> nodedb.admin.v1.Support
+	36, // 37: nodedb.admin.v1.Doubt.since:type_name -> google.protobuf.Timestamp
+	36, // 38: nodedb.admin.v1.Doubt.last_ping:type_name -> google.protobuf.Timestamp
+	36, // 39: nodedb.admin.v1.Doubt.breaker_since:type_name -> google.protobuf.Timestamp
+	34, // 40: nodedb.admin.v1.InspectRaftResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	40, // 41: nodedb.admin.v1.InspectRaftResponse.range:type_name -> nodedb.admin.v1.Range
+	30, // 42: nodedb.admin.v1.InspectRaftResponse.replicas:type_name -> nodedb.admin.v1.RaftState
+	41, // 43: nodedb.admin.v1.RaftState.progress:type_name -> nodedb.admin.v1.Replica
+	42, // 44: nodedb.admin.v1.RaftState.lease:type_name -> nodedb.admin.v1.Lease
+	34, // 45: nodedb.admin.v1.GetUpgradeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	37, // 46: nodedb.admin.v1.GetUpgradeResponse.findings:type_name -> nodedb.admin.v1.Finding
+	33, // 47: nodedb.admin.v1.GetUpgradeResponse.nodes:type_name -> nodedb.admin.v1.NodeUpgrade
+	48, // [48:48] is the sub-list for method output_type
+	48, // [48:48] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_nodes_proto_init() }
@@ -3293,7 +3379,7 @@ func file_nodes_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nodes_proto_rawDesc), len(file_nodes_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   33,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

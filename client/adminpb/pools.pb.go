@@ -11,6 +11,7 @@ package adminpb
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -27,6 +28,7 @@ type ListPoolsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // only this one; empty: all
 	NodeTimeout   float64                `protobuf:"fixed64,2,opt,name=node_timeout,json=nodeTimeout,proto3" json:"node_timeout,omitempty"`
+	Queue         bool                   `protobuf:"varint,3,opt,name=queue,proto3" json:"queue,omitempty"` // with what waits for each pool
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -73,6 +75,13 @@ func (x *ListPoolsRequest) GetNodeTimeout() float64 {
 		return x.NodeTimeout
 	}
 	return 0
+}
+
+func (x *ListPoolsRequest) GetQueue() bool {
+	if x != nil {
+		return x.Queue
+	}
+	return false
 }
 
 type ListPoolsResponse struct {
@@ -141,10 +150,12 @@ type Pool struct {
 	LeadersElsewhere uint32                 `protobuf:"varint,10,opt,name=leaders_elsewhere,json=leadersElsewhere,proto3" json:"leaders_elsewhere,omitempty"` // ranges led where the pool does not prefer it
 	Bytes            uint64                 `protobuf:"varint,11,opt,name=bytes,proto3" json:"bytes,omitempty"`                                               // of one copy of all whose size is known
 	Collections      []string               `protobuf:"bytes,12,rep,name=collections,proto3" json:"collections,omitempty"`
-	Nodes            []uint32               `protobuf:"varint,13,rep,packed,name=nodes,proto3" json:"nodes,omitempty"` // that may hold its replicas now
-	Misfits          []string               `protobuf:"bytes,14,rep,name=misfits,proto3" json:"misfits,omitempty"`     // of the first ranges: what is wrong with them
-	Operation        string                 `protobuf:"bytes,15,opt,name=operation,proto3" json:"operation,omitempty"` // that changes the pool now
-	Version          uint64                 `protobuf:"varint,16,opt,name=version,proto3" json:"version,omitempty"`    // rises with each change of what it wants
+	Nodes            []uint32               `protobuf:"varint,13,rep,packed,name=nodes,proto3" json:"nodes,omitempty"`                      // that may hold its replicas now
+	Misfits          []string               `protobuf:"bytes,14,rep,name=misfits,proto3" json:"misfits,omitempty"`                          // of the first ranges: what is wrong with them
+	Operation        string                 `protobuf:"bytes,15,opt,name=operation,proto3" json:"operation,omitempty"`                      // that changes the pool now
+	Version          uint64                 `protobuf:"varint,16,opt,name=version,proto3" json:"version,omitempty"`                         // rises with each change of what it wants
+	Queue            []*PoolWait            `protobuf:"bytes,17,rep,name=queue,proto3" json:"queue,omitempty"`                              // if it was asked for: at most 64, the oldest operation first
+	QueueTotal       uint32                 `protobuf:"varint,18,opt,name=queue_total,json=queueTotal,proto3" json:"queue_total,omitempty"` // of them all
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -291,6 +302,151 @@ func (x *Pool) GetVersion() uint64 {
 	return 0
 }
 
+func (x *Pool) GetQueue() []*PoolWait {
+	if x != nil {
+		return x.Queue
+	}
+	return nil
+}
+
+func (x *Pool) GetQueueTotal() uint32 {
+	if x != nil {
+		return x.QueueTotal
+	}
+	return 0
+}
+
+// PoolWait is something that is to be done in a pool and is not done yet.
+type PoolWait struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// what is operation (of the pool, or with moves in it), move (of one
+	// replica, by an operation), transfer (of a leadership, likewise), misfit (a range that lies otherwise than the pool
+	// wants, and which no operation moves yet) or range (still to be made).
+	What      string `protobuf:"bytes,1,opt,name=what,proto3" json:"what,omitempty"`
+	Operation string `protobuf:"bytes,2,opt,name=operation,proto3" json:"operation,omitempty"` // its id; empty: none works on it yet
+	Kind      string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`           // of the operation
+	Range     uint32 `protobuf:"varint,4,opt,name=range,proto3" json:"range,omitempty"`        // 0: an operation
+	From      uint32 `protobuf:"varint,5,opt,name=from,proto3" json:"from,omitempty"`          // of a move
+	To        uint32 `protobuf:"varint,6,opt,name=to,proto3" json:"to,omitempty"`
+	// state is that of the operation: queued | running | blocked | paused | cancelling,
+	// or the step of the move: pending | learner | snapshot | catch-up | joint | remove |
+	// blocked; empty: nobody has begun.
+	State         string                 `protobuf:"bytes,7,opt,name=state,proto3" json:"state,omitempty"`
+	Why           string                 `protobuf:"bytes,8,opt,name=why,proto3" json:"why,omitempty"`                         // what it waits for
+	Since         *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=since,proto3" json:"since,omitempty"`                     // when the operation was asked for
+	RetryAt       *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=retry_at,json=retryAt,proto3" json:"retry_at,omitempty"` // when a blocked move is tried again
+	Count         uint32                 `protobuf:"varint,11,opt,name=count,proto3" json:"count,omitempty"`                   // of an operation: its moves in the pool that are not done; of range: how many
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PoolWait) Reset() {
+	*x = PoolWait{}
+	mi := &file_pools_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PoolWait) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PoolWait) ProtoMessage() {}
+
+func (x *PoolWait) ProtoReflect() protoreflect.Message {
+	mi := &file_pools_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PoolWait.ProtoReflect.Descriptor instead.
+func (*PoolWait) Descriptor() ([]byte, []int) {
+	return file_pools_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *PoolWait) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *PoolWait) GetOperation() string {
+	if x != nil {
+		return x.Operation
+	}
+	return ""
+}
+
+func (x *PoolWait) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *PoolWait) GetRange() uint32 {
+	if x != nil {
+		return x.Range
+	}
+	return 0
+}
+
+func (x *PoolWait) GetFrom() uint32 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *PoolWait) GetTo() uint32 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *PoolWait) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *PoolWait) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+func (x *PoolWait) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *PoolWait) GetRetryAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RetryAt
+	}
+	return nil
+}
+
+func (x *PoolWait) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
 type RenamePoolRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -301,7 +457,7 @@ type RenamePoolRequest struct {
 
 func (x *RenamePoolRequest) Reset() {
 	*x = RenamePoolRequest{}
-	mi := &file_pools_proto_msgTypes[3]
+	mi := &file_pools_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -313,7 +469,7 @@ func (x *RenamePoolRequest) String() string {
 func (*RenamePoolRequest) ProtoMessage() {}
 
 func (x *RenamePoolRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pools_proto_msgTypes[3]
+	mi := &file_pools_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -326,7 +482,7 @@ func (x *RenamePoolRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenamePoolRequest.ProtoReflect.Descriptor instead.
 func (*RenamePoolRequest) Descriptor() ([]byte, []int) {
-	return file_pools_proto_rawDescGZIP(), []int{3}
+	return file_pools_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *RenamePoolRequest) GetName() string {
@@ -352,7 +508,7 @@ type RenamePoolResponse struct {
 
 func (x *RenamePoolResponse) Reset() {
 	*x = RenamePoolResponse{}
-	mi := &file_pools_proto_msgTypes[4]
+	mi := &file_pools_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -364,7 +520,7 @@ func (x *RenamePoolResponse) String() string {
 func (*RenamePoolResponse) ProtoMessage() {}
 
 func (x *RenamePoolResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pools_proto_msgTypes[4]
+	mi := &file_pools_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -377,7 +533,7 @@ func (x *RenamePoolResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenamePoolResponse.ProtoReflect.Descriptor instead.
 func (*RenamePoolResponse) Descriptor() ([]byte, []int) {
-	return file_pools_proto_rawDescGZIP(), []int{4}
+	return file_pools_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RenamePoolResponse) GetPool() *Pool {
@@ -392,13 +548,14 @@ var File_pools_proto protoreflect.FileDescriptor
 const file_pools_proto_rawDesc = "" +
 	"\n" +
 	"\vpools.proto\x12\x0fnodedb.admin.v1\x1a\n" +
-	"base.proto\"I\n" +
+	"base.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"_\n" +
 	"\x10ListPoolsRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
-	"\fnode_timeout\x18\x02 \x01(\x01R\vnodeTimeout\"l\n" +
+	"\fnode_timeout\x18\x02 \x01(\x01R\vnodeTimeout\x12\x14\n" +
+	"\x05queue\x18\x03 \x01(\bR\x05queue\"l\n" +
 	"\x11ListPoolsResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12+\n" +
-	"\x05pools\x18\x02 \x03(\v2\x15.nodedb.admin.v1.PoolR\x05pools\"\xd4\x03\n" +
+	"\x05pools\x18\x02 \x03(\v2\x15.nodedb.admin.v1.PoolR\x05pools\"\xa6\x04\n" +
 	"\x04Pool\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -416,7 +573,23 @@ const file_pools_proto_rawDesc = "" +
 	"\x05nodes\x18\r \x03(\rR\x05nodes\x12\x18\n" +
 	"\amisfits\x18\x0e \x03(\tR\amisfits\x12\x1c\n" +
 	"\toperation\x18\x0f \x01(\tR\toperation\x12\x18\n" +
-	"\aversion\x18\x10 \x01(\x04R\aversion\"7\n" +
+	"\aversion\x18\x10 \x01(\x04R\aversion\x12/\n" +
+	"\x05queue\x18\x11 \x03(\v2\x19.nodedb.admin.v1.PoolWaitR\x05queue\x12\x1f\n" +
+	"\vqueue_total\x18\x12 \x01(\rR\n" +
+	"queueTotal\"\xb1\x02\n" +
+	"\bPoolWait\x12\x12\n" +
+	"\x04what\x18\x01 \x01(\tR\x04what\x12\x1c\n" +
+	"\toperation\x18\x02 \x01(\tR\toperation\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05range\x18\x04 \x01(\rR\x05range\x12\x12\n" +
+	"\x04from\x18\x05 \x01(\rR\x04from\x12\x0e\n" +
+	"\x02to\x18\x06 \x01(\rR\x02to\x12\x14\n" +
+	"\x05state\x18\a \x01(\tR\x05state\x12\x10\n" +
+	"\x03why\x18\b \x01(\tR\x03why\x120\n" +
+	"\x05since\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x125\n" +
+	"\bretry_at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\aretryAt\x12\x14\n" +
+	"\x05count\x18\v \x01(\rR\x05count\"7\n" +
 	"\x11RenamePoolRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\"?\n" +
@@ -435,24 +608,29 @@ func file_pools_proto_rawDescGZIP() []byte {
 	return file_pools_proto_rawDescData
 }
 
-var file_pools_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_pools_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_pools_proto_goTypes = []any{
-	(*ListPoolsRequest)(nil),   // 0: nodedb.admin.v1.ListPoolsRequest
-	(*ListPoolsResponse)(nil),  // 1: nodedb.admin.v1.ListPoolsResponse
-	(*Pool)(nil),               // 2: nodedb.admin.v1.Pool
-	(*RenamePoolRequest)(nil),  // 3: nodedb.admin.v1.RenamePoolRequest
-	(*RenamePoolResponse)(nil), // 4: nodedb.admin.v1.RenamePoolResponse
-	(*AsOf)(nil),               // 5: nodedb.admin.v1.AsOf
+	(*ListPoolsRequest)(nil),      // 0: nodedb.admin.v1.ListPoolsRequest
+	(*ListPoolsResponse)(nil),     // 1: nodedb.admin.v1.ListPoolsResponse
+	(*Pool)(nil),                  // 2: nodedb.admin.v1.Pool
+	(*PoolWait)(nil),              // 3: nodedb.admin.v1.PoolWait
+	(*RenamePoolRequest)(nil),     // 4: nodedb.admin.v1.RenamePoolRequest
+	(*RenamePoolResponse)(nil),    // 5: nodedb.admin.v1.RenamePoolResponse
+	(*AsOf)(nil),                  // 6: nodedb.admin.v1.AsOf
+	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
 }
 var file_pools_proto_depIdxs = []int32{
-	5, // 0: nodedb.admin.v1.ListPoolsResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	6, // 0: nodedb.admin.v1.ListPoolsResponse.as_of:type_name -> nodedb.admin.v1.AsOf
 	2, // 1: nodedb.admin.v1.ListPoolsResponse.pools:type_name -> nodedb.admin.v1.Pool
-	2, // 2: nodedb.admin.v1.RenamePoolResponse.pool:type_name -> nodedb.admin.v1.Pool
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	3, // 2: nodedb.admin.v1.Pool.queue:type_name -> nodedb.admin.v1.PoolWait
+	7, // 3: nodedb.admin.v1.PoolWait.since:type_name -> google.protobuf.Timestamp
+	7, // 4: nodedb.admin.v1.PoolWait.retry_at:type_name -> google.protobuf.Timestamp
+	2, // 5: nodedb.admin.v1.RenamePoolResponse.pool:type_name -> nodedb.admin.v1.Pool
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_pools_proto_init() }
@@ -467,7 +645,7 @@ func file_pools_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pools_proto_rawDesc), len(file_pools_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -588,7 +588,8 @@ type Transaction struct {
 	Blocks        []*TransactionRef      `protobuf:"bytes,13,rep,name=blocks,proto3" json:"blocks,omitempty"`       // those that wait for it
 	Statement     string                 `protobuf:"bytes,14,opt,name=statement,proto3" json:"statement,omitempty"` // the head of its session's; empty if hidden
 	StatementAt   *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=statement_at,json=statementAt,proto3" json:"statement_at,omitempty"`
-	Hidden        bool                   `protobuf:"varint,16,opt,name=hidden,proto3" json:"hidden,omitempty"` // the statement is not for the caller to see
+	Hidden        bool                   `protobuf:"varint,16,opt,name=hidden,proto3" json:"hidden,omitempty"`                            // the statement is not for the caller to see
+	RangeIds      []uint32               `protobuf:"varint,17,rep,packed,name=range_ids,json=rangeIds,proto3" json:"range_ids,omitempty"` // the first 64 of ranges, ascending
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -735,6 +736,13 @@ func (x *Transaction) GetHidden() bool {
 	return false
 }
 
+func (x *Transaction) GetRangeIds() []uint32 {
+	if x != nil {
+		return x.RangeIds
+	}
+	return nil
+}
+
 var File_sessions_proto protoreflect.FileDescriptor
 
 const file_sessions_proto_rawDesc = "" +
@@ -781,7 +789,7 @@ const file_sessions_proto_rawDesc = "" +
 	"\x0eTransactionRef\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\rR\x04node\x12\x10\n" +
-	"\x03pid\x18\x03 \x01(\rR\x03pid\"\xb6\x04\n" +
+	"\x03pid\x18\x03 \x01(\rR\x03pid\"\xd3\x04\n" +
 	"\vTransaction\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\rR\x04node\x12\x10\n" +
@@ -800,7 +808,8 @@ const file_sessions_proto_rawDesc = "" +
 	"\x06blocks\x18\r \x03(\v2\x1f.nodedb.admin.v1.TransactionRefR\x06blocks\x12\x1c\n" +
 	"\tstatement\x18\x0e \x01(\tR\tstatement\x12=\n" +
 	"\fstatement_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\vstatementAt\x12\x16\n" +
-	"\x06hidden\x18\x10 \x01(\bR\x06hiddenB1Z/github.com/nodedb/nodedb/client/adminpb;adminpbb\x06proto3"
+	"\x06hidden\x18\x10 \x01(\bR\x06hidden\x12\x1b\n" +
+	"\trange_ids\x18\x11 \x03(\rR\brangeIdsB1Z/github.com/nodedb/nodedb/client/adminpb;adminpbb\x06proto3"
 
 var (
 	file_sessions_proto_rawDescOnce sync.Once

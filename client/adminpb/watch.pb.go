@@ -25,7 +25,8 @@ const (
 
 type WatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// topics are of status, nodes, ranges, operations, members, rebalance, events.
+	// topics are of status, nodes, ranges, operations, members, rebalance, events,
+	// pools.
 	Topics []string `protobuf:"bytes,1,rep,name=topics,proto3" json:"topics,omitempty"`
 	// resume is that of the last response that the caller has seen, so that only
 	// what changed since is sent; the node may answer with a reset all the same.
@@ -118,7 +119,7 @@ type WatchResponse struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	AsOf   *AsOf                  `protobuf:"bytes,1,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
 	Resume string                 `protobuf:"bytes,2,opt,name=resume,proto3" json:"resume,omitempty"`
-	// reset says that nodes, ranges and operations below are whole lists, not
+	// reset says that nodes, ranges, operations and pools below are whole lists, not
 	// changes: forget what was shown.
 	Reset_        bool                  `protobuf:"varint,3,opt,name=reset,proto3" json:"reset,omitempty"`
 	Status        *GetStatusResponse    `protobuf:"bytes,4,opt,name=status,proto3" json:"status,omitempty"`
@@ -130,6 +131,8 @@ type WatchResponse struct {
 	Members       *ListMembersResponse  `protobuf:"bytes,10,opt,name=members,proto3" json:"members,omitempty"`
 	Rebalance     *GetRebalanceResponse `protobuf:"bytes,11,opt,name=rebalance,proto3" json:"rebalance,omitempty"`
 	Events        []*Event              `protobuf:"bytes,12,rep,name=events,proto3" json:"events,omitempty"` // oldest first
+	Pools         []*Pool               `protobuf:"bytes,13,rep,name=pools,proto3" json:"pools,omitempty"`
+	PoolsGone     []uint32              `protobuf:"varint,14,rep,packed,name=pools_gone,json=poolsGone,proto3" json:"pools_gone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -248,19 +251,33 @@ func (x *WatchResponse) GetEvents() []*Event {
 	return nil
 }
 
+func (x *WatchResponse) GetPools() []*Pool {
+	if x != nil {
+		return x.Pools
+	}
+	return nil
+}
+
+func (x *WatchResponse) GetPoolsGone() []uint32 {
+	if x != nil {
+		return x.PoolsGone
+	}
+	return nil
+}
+
 var File_watch_proto protoreflect.FileDescriptor
 
 const file_watch_proto_rawDesc = "" +
 	"\n" +
 	"\vwatch.proto\x12\x0fnodedb.admin.v1\x1a\n" +
-	"base.proto\x1a\fevents.proto\x1a\vnodes.proto\x1a\x10operations.proto\x1a\franges.proto\x1a\x0frebalance.proto\"\xbe\x01\n" +
+	"base.proto\x1a\fevents.proto\x1a\vnodes.proto\x1a\x10operations.proto\x1a\vpools.proto\x1a\franges.proto\x1a\x0frebalance.proto\"\xbe\x01\n" +
 	"\fWatchRequest\x12\x16\n" +
 	"\x06topics\x18\x01 \x03(\tR\x06topics\x12\x16\n" +
 	"\x06resume\x18\x02 \x01(\tR\x06resume\x12\x1a\n" +
 	"\binterval\x18\x03 \x01(\x01R\binterval\x12\x16\n" +
 	"\x06ranges\x18\x04 \x03(\rR\x06ranges\x12\x14\n" +
 	"\x05nodes\x18\x05 \x03(\rR\x05nodes\x124\n" +
-	"\x06events\x18\x06 \x01(\v2\x1c.nodedb.admin.v1.EventFilterR\x06events\"\xb3\x04\n" +
+	"\x06events\x18\x06 \x01(\v2\x1c.nodedb.admin.v1.EventFilterR\x06events\"\xff\x04\n" +
 	"\rWatchResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12\x16\n" +
 	"\x06resume\x18\x02 \x01(\tR\x06resume\x12\x14\n" +
@@ -278,7 +295,10 @@ const file_watch_proto_rawDesc = "" +
 	"\amembers\x18\n" +
 	" \x01(\v2$.nodedb.admin.v1.ListMembersResponseR\amembers\x12C\n" +
 	"\trebalance\x18\v \x01(\v2%.nodedb.admin.v1.GetRebalanceResponseR\trebalance\x12.\n" +
-	"\x06events\x18\f \x03(\v2\x16.nodedb.admin.v1.EventR\x06eventsB1Z/github.com/nodedb/nodedb/client/adminpb;adminpbb\x06proto3"
+	"\x06events\x18\f \x03(\v2\x16.nodedb.admin.v1.EventR\x06events\x12+\n" +
+	"\x05pools\x18\r \x03(\v2\x15.nodedb.admin.v1.PoolR\x05pools\x12\x1d\n" +
+	"\n" +
+	"pools_gone\x18\x0e \x03(\rR\tpoolsGoneB1Z/github.com/nodedb/nodedb/client/adminpb;adminpbb\x06proto3"
 
 var (
 	file_watch_proto_rawDescOnce sync.Once
@@ -305,6 +325,7 @@ var file_watch_proto_goTypes = []any{
 	(*ListMembersResponse)(nil),  // 8: nodedb.admin.v1.ListMembersResponse
 	(*GetRebalanceResponse)(nil), // 9: nodedb.admin.v1.GetRebalanceResponse
 	(*Event)(nil),                // 10: nodedb.admin.v1.Event
+	(*Pool)(nil),                 // 11: nodedb.admin.v1.Pool
 }
 var file_watch_proto_depIdxs = []int32{
 	2,  // 0: nodedb.admin.v1.WatchRequest.events:type_name -> nodedb.admin.v1.EventFilter
@@ -316,11 +337,12 @@ var file_watch_proto_depIdxs = []int32{
 	8,  // 6: nodedb.admin.v1.WatchResponse.members:type_name -> nodedb.admin.v1.ListMembersResponse
 	9,  // 7: nodedb.admin.v1.WatchResponse.rebalance:type_name -> nodedb.admin.v1.GetRebalanceResponse
 	10, // 8: nodedb.admin.v1.WatchResponse.events:type_name -> nodedb.admin.v1.Event
-	9,  // [9:9] is the sub-list for method output_type
-	9,  // [9:9] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	11, // 9: nodedb.admin.v1.WatchResponse.pools:type_name -> nodedb.admin.v1.Pool
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_watch_proto_init() }
@@ -332,6 +354,7 @@ func file_watch_proto_init() {
 	file_events_proto_init()
 	file_nodes_proto_init()
 	file_operations_proto_init()
+	file_pools_proto_init()
 	file_ranges_proto_init()
 	file_rebalance_proto_init()
 	type x struct{}

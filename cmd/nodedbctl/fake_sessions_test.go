@@ -51,7 +51,7 @@ func (f *fakeCluster) ListTransactions(_ context.Context, r *adminpb.ListTransac
 	}
 	holder, waiter := &adminpb.TransactionRef{Id: "a0", Node: 2, Pid: 2097153}, &adminpb.TransactionRef{Id: "b0", Node: 1, Pid: 1048577}
 	out := &adminpb.ListTransactionsResponse{AsOf: asOf(), Transactions: []*adminpb.Transaction{
-		{Id: "a0", Node: 2, Pid: 2097153, User: "app", Application: "billing", State: "idle", Isolation: "read committed", Began: ago(100 * time.Second), Locks: 7, Ranges: 2,
+		{Id: "a0", Node: 2, Pid: 2097153, User: "app", Application: "billing", State: "idle", Isolation: "read committed", Began: ago(100 * time.Second), Locks: 7, Ranges: 12, RangeIds: []uint32{2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13},
 			Blocks: []*adminpb.TransactionRef{waiter}, Hidden: true},
 		{Id: "b0", Node: 1, Pid: 1048577, User: "app", Application: "shop", State: "waiting", Isolation: "read committed", Began: ago(5 * time.Second), Locks: 1, Ranges: 1,
 			WaitsFor: []*adminpb.TransactionRef{holder, {Id: "c0", Node: 3}}, WaitsSince: ago(2 * time.Second), Statement: "UPDATE orders SET state = 'paid'"},

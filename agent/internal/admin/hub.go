@@ -47,6 +47,7 @@ type hub struct {
 	nodes      *ledger[uint32, *adminpb.Node]
 	ranges     *ledger[uint32, *adminpb.Range]
 	operations *ledger[string, *seenOperation]
+	pools      *ledger[uint32, *adminpb.Pool]
 	ranged     []*rangeSight // in ranges
 	rebalanced time.Time     // when the loop asked for topic rebalance
 
@@ -91,6 +92,7 @@ func newHub(s *service, logger *slog.Logger) *hub {
 		service: s, logger: logger, epoch: hex.EncodeToString(epoch[:]), kick: make(chan struct{}, 1),
 		nodes:  newLedger[uint32](func(a, b *adminpb.Node) bool { return proto.Equal(a, b) }),
 		ranges: newLedger[uint32](func(a, b *adminpb.Range) bool { return proto.Equal(a, b) }),
+		pools:  newLedger[uint32](func(a, b *adminpb.Pool) bool { return proto.Equal(a, b) }),
 		// Records are immutable: another pointer is another state.
 		operations: newLedger[string](func(a, b *seenOperation) bool { return a.record == b.record }),
 	}

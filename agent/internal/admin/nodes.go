@@ -49,6 +49,8 @@ func (s *sight) node(n *cluster.Node) *adminpb.Node {
 			p.StatementQueues = append(p.StatementQueues, &adminpb.StatementQueue{Name: q.Name, Running: uint32(q.Running), Limit: uint32(q.Limit), //nolint:gosec // not negative, below 2^31
 				Waiting: uint32(q.Waiting), Room: uint32(q.Room), Oldest: q.Oldest, Refused: q.Refused, RefusedAgo: q.RefusedAgo}) //nolint:gosec // likewise
 		}
+		t := &st.Transactions
+		p.Transactions = &adminpb.NodeTransactions{Open: uint32(t.Open), Waiting: uint32(t.Waiting), Longest: t.WaitSeconds, LongestPid: t.Longest.PID} //nolint:gosec // not negative, below 2^31
 		p.StatementsPerSecond, p.LatencyP50, p.LatencyP99 = st.Statements.PerSecond, st.Statements.P50, st.Statements.P99
 	}
 	p.Replicas, p.Leaders = uint32(s.replicas[n.ID]), uint32(s.leaders[n.ID])

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/placement"
 	"github.com/nodedb/nodedb/client/adminpb"
 )
 
@@ -59,51 +60,69 @@ func (s *service) ListPools(ctx context.Context, r *adminpb.ListPoolsRequest) (*
 		return nil, err
 	}
 	out := &adminpb.ListPoolsResponse{AsOf: look.asOf()}
-	for _, id := range look.View.PoolIDs() {
-		if p := look.View.Pools[id]; r.GetName() == "" || p.Name == r.GetName() {
-			out.Pools = append(out.Pools, look.pool(p))
+	for _, p := range look.pools() {
+		if r.GetName() == "" || p.GetName() == r.GetName() {
+			out.Pools = append(out.Pools, p)
 		}
 	}
 	if len(out.Pools) == 0 {
 		return nil, noPool(look.View, r.GetName())
 	}
+	if r.GetQueue() {
+		look.queue(out.Pools)
+	}
 	return out, nil
 }
 
-// pool describes a pool and how its ranges stand.
-func (s *sight) pool(p *cluster.Pool) *adminpb.Pool {
-	out := poolProto(p)
-	out.Collections = s.View.CollectionsIn(p.ID)
+// pools describes each pool and how its ranges stand, by id, in one pass over them all.
+func (s *sight) pools() []*adminpb.Pool {
+	ids := s.View.PoolIDs()
+	out := make([]*adminpb.Pool, 0, len(ids))
+	by, specs := map[cluster.PoolID]*adminpb.Pool{}, map[string]*adminpb.Pool{}
+	for _, id := range ids {
+		p := s.View.Pools[id]
+		x := poolProto(p)
+		x.Collections = s.View.CollectionsIn(id)
+		if s.Snapshot != nil {
+			x.Nodes = nodeIDs(s.Snapshot.Able(&p.PoolSpec))
+		} else {
+			x.Ranges = uint32(len(s.View.RangesIn(id)))
+		}
+		by[id], specs[p.Name] = x, x
+		out = append(out, x)
+	}
 	for _, id := range s.View.OperationIDs() {
-		if op := s.View.Operations[id]; op.Spec.Pool == p.Name && !op.State.Final() {
-			out.Operation = id
+		if op := s.View.Operations[id]; specs[op.Spec.Pool] != nil && !op.State.Final() {
+			specs[op.Spec.Pool].Operation = id
 		}
 	}
 	if s.Snapshot == nil {
-		out.Ranges = uint32(len(s.View.RangesIn(p.ID)))
 		return out
 	}
-	out.Nodes = nodeIDs(s.Snapshot.Able(&p.PoolSpec))
 	for i := range s.Snapshot.Ranges {
-		x := &s.Snapshot.Ranges[i]
-		if x.Descriptor.IsMeta() || x.Descriptor.Pool != p.ID {
-			continue
-		}
-		out.Ranges++
-		out.Bytes += x.Bytes
-		if x.Leader != 0 && !s.Snapshot.Likes(x, x.Leader) {
-			out.LeadersElsewhere++
-		}
-		why := s.Snapshot.Misfit(x)
-		if why == "" {
-			continue
-		}
-		out.RangesMisfit++
-		if len(out.Misfits) < misfitsShown {
-			out.Misfits = append(out.Misfits, x.Descriptor.ID.String()+" "+why)
+		r := &s.Snapshot.Ranges[i]
+		if x := by[r.Descriptor.Pool]; x != nil && !r.Descriptor.IsMeta() {
+			s.addRange(x, r)
 		}
 	}
 	return out
+}
+
+// addRange counts a range of a pool.
+func (s *sight) addRange(out *adminpb.Pool, r *placement.Range) {
+	out.Ranges++
+	out.Bytes += r.Bytes
+	if r.Leader != 0 && !s.Snapshot.Likes(r, r.Leader) {
+		out.LeadersElsewhere++
+	}
+	why := s.Snapshot.Misfit(r)
+	if why == "" {
+		return
+	}
+	out.RangesMisfit++
+	if len(out.Misfits) < misfitsShown {
+		out.Misfits = append(out.Misfits, r.Descriptor.ID.String()+" "+why)
+	}
 }
 
 func poolProto(p *cluster.Pool) *adminpb.Pool {

@@ -26,7 +26,6 @@ const (
 	memoryNear     = 0.9              // of a part's bound: the next large request is refused
 	memoryRecent   = 5 * time.Minute  // since something was refused
 	waitLong       = 10 * time.Second // of a statement: clients give up
-	lockWaitLong   = 30 * time.Second // for a lock: somebody has forgotten a transaction
 )
 
 func metaQuorum(c *checkup) []breach {
@@ -316,7 +315,7 @@ func longLockWaits(c *checkup) []breach {
 	var out []breach
 	for _, n := range c.members() {
 		st := c.Statuses[n.ID]
-		if st == nil || st.Transactions.WaitSeconds < lockWaitLong.Seconds() {
+		if st == nil || st.Transactions.WaitSeconds < cluster.LongLockWait.Seconds() {
 			continue
 		}
 		t := &st.Transactions

@@ -111,7 +111,7 @@ func (s *service) ListTransactions(ctx context.Context, r *adminpb.ListTransacti
 func transactionProto(who auth.Principal, t *cluster.Transaction) *adminpb.Transaction {
 	out := &adminpb.Transaction{
 		Id: t.ID, Node: uint32(t.Node), Pid: t.PID, User: t.User, Application: t.Application, State: string(t.State), Isolation: t.Isolation, Began: timestamp(t.Began),
-		Locks: uint32(t.Locks), Ranges: uint32(t.Ranges), WaitsFor: refs(t.WaitsFor), WaitsSince: timestamp(t.WaitsSince), Blocks: refs(t.Blocks),
+		Locks: uint32(t.Locks), Ranges: uint32(t.Ranges), RangeIds: rangeIDs(t.RangeIDs), WaitsFor: refs(t.WaitsFor), WaitsSince: timestamp(t.WaitsSince), Blocks: refs(t.Blocks),
 		Statement: t.Statement, StatementAt: timestamp(t.StatementAt),
 	}
 	if who.Role < auth.RoleOperator && who.Name != t.User {

@@ -29,6 +29,7 @@ type sighting struct {
 	nodes      edit[uint32, *adminpb.Node]
 	ranges     edit[uint32, *adminpb.Range]
 	operations edit[string, *seenOperation]
+	pools      edit[uint32, *adminpb.Pool]
 	status     *adminpb.GetStatusResponse // nil: as before
 	members    *adminpb.ListMembersResponse
 	rebalance  *adminpb.GetRebalanceResponse
@@ -59,6 +60,9 @@ func (h *hub) see(ctx context.Context, look *sight, topics topic) {
 	}
 	if topics&topicOperations != 0 {
 		s.operations = h.operations.compare(h.seenOperations(look.View))
+	}
+	if topics&topicPools != 0 {
+		s.pools = h.pools.compare(look.poolMap())
 	}
 	h.ask(withSight(ctx, look), topics, &s)
 	h.remember(&s)
@@ -131,10 +135,11 @@ func (h *hub) remember(s *sighting) {
 	defer h.mu.Unlock()
 	h.mu.stamp++
 	at := h.mu.stamp
-	news := !s.nodes.empty() || !s.ranges.empty() || !s.operations.empty() || len(s.events) > 0
+	news := !s.nodes.empty() || !s.ranges.empty() || !s.operations.empty() || !s.pools.empty() || len(s.events) > 0
 	h.nodes.apply(s.nodes, at)
 	h.ranges.apply(s.ranges, at)
 	h.operations.apply(s.operations, at)
+	h.pools.apply(s.pools, at)
 	h.mu.events = append(h.mu.events, s.events...)
 	if over := len(h.mu.events) - eventsKept; over > 0 {
 		h.mu.events = slices.Clone(h.mu.events[over:])
@@ -189,7 +194,7 @@ func (h *hub) since(w *watching) *adminpb.WatchResponse {
 	if h.mu.done < w.need {
 		return nil
 	}
-	reset := w.seen == 0 || w.seen > h.mu.stamp || w.seen < max(h.nodes.lost, h.ranges.lost, h.operations.lost)
+	reset := w.seen == 0 || w.seen > h.mu.stamp || w.seen < max(h.nodes.lost, h.ranges.lost, h.operations.lost, h.pools.lost)
 	if reset {
 		w.seen = 0
 	}
@@ -265,7 +270,10 @@ func (h *hub) lists(w *watching, m *adminpb.WatchResponse) (news bool) {
 			m.Operations = append(m.Operations, discreet(w.role, o.shown))
 		}
 	}
-	return len(m.GetNodes())+len(m.GetNodesGone())+len(m.GetRanges())+len(m.GetRangesGone())+len(m.GetOperations()) > 0
+	if w.topics&topicPools != 0 {
+		m.Pools, m.PoolsGone = h.pools.since(w.seen)
+	}
+	return len(m.GetNodes())+len(m.GetNodesGone())+len(m.GetRanges())+len(m.GetRangesGone())+len(m.GetOperations())+len(m.GetPools())+len(m.GetPoolsGone()) > 0
 }
 
 func filtered[T any](all []T, keep func(T) bool) []T {
@@ -278,6 +286,14 @@ func (s *sight) nodeMap() map[uint32]*adminpb.Node {
 		if n.Membership != cluster.Decommissioned {
 			out[uint32(id)] = s.node(n)
 		}
+	}
+	return out
+}
+
+func (s *sight) poolMap() map[uint32]*adminpb.Pool {
+	out := map[uint32]*adminpb.Pool{}
+	for _, p := range s.pools() {
+		out[p.GetId()] = p
 	}
 	return out
 }

@@ -38,9 +38,10 @@ const (
 	topicMembers
 	topicRebalance
 	topicEvents
+	topicPools
 )
 
-var topicNames = []string{"status", "nodes", "ranges", "operations", "members", "rebalance", "events"}
+var topicNames = []string{"status", "nodes", "ranges", "operations", "members", "rebalance", "events", "pools"}
 
 func topicOf(names []string) (topic, error) {
 	var all topic

@@ -104,6 +104,9 @@ const EventMemoryFull EventKind = "memory.full"
 // EventStatementsRefused says that a node refused statements because too many waited.
 const EventStatementsRefused EventKind = "statements.refused"
 
+// EventLockWait says that a transaction of a node has waited long for a lock of another.
+const EventLockWait EventKind = "lock.wait"
+
 // EventSeverity is how much an event matters.
 type EventSeverity string
 

@@ -39,8 +39,9 @@ type Transaction struct {
 	// Statement is the head of its session's statement, and StatementAt when it began.
 	Statement   string    `json:"statement,omitempty"`
 	StatementAt time.Time `json:"statementAt,omitzero"`
-	Locks       int       `json:"locks,omitempty"`  // rows that it has locked, or writes
-	Ranges      int       `json:"ranges,omitempty"` // that it has touched
+	Locks       int       `json:"locks,omitempty"`    // rows that it has locked, or writes
+	Ranges      int       `json:"ranges,omitempty"`   // that it has touched
+	RangeIDs    []RangeID `json:"rangeIds,omitempty"` // the first of them, ascending
 	// WaitsFor are those whose locks it wants, since WaitsSince.
 	WaitsFor   []TransactionRef `json:"waitsFor,omitempty"`
 	WaitsSince time.Time        `json:"waitsSince,omitzero"`
@@ -76,6 +77,10 @@ func LinkTransactions(all []Transaction) {
 		}
 	}
 }
+
+// LongLockWait is from when on a wait for a lock is more than a queue: somebody has
+// forgotten a transaction.
+const LongLockWait = 30 * time.Second
 
 // TransactionsStatus is what a node says of the transactions of its sessions.
 type TransactionsStatus struct {

@@ -269,7 +269,7 @@ func (p *planner) refuseStuck(stuck []cluster.RangeID) {
 	}
 	r := p.s.Range(stuck[0])
 	p.verdict.refuse("quorum", Refusal{
-		Code: code, Ranges: stuck, Fixes: p.s.stopFixes(p.in.Nodes),
+		Code: code, Ranges: stuck, Fixes: p.s.stopFixes(p.in.Nodes, nil),
 		Why: fmt.Sprintf("%s cannot change their replicas without a quorum; %s: %s", count(len(stuck), "range"), r.Descriptor.ID, p.s.shortfall(r, nil)),
 	})
 }

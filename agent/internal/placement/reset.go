@@ -24,7 +24,7 @@ func SafeToReset(s *Snapshot, node cluster.NodeID) Verdict {
 			Why: fmt.Sprintf("the leaders of %s have not reported", count(len(waiting), "range")),
 		})
 	}
-	fixes, passes := s.stopFixes(lost), len(atRisk) == 0
+	fixes, passes := s.stopFixes(lost, nil), len(atRisk) == 0
 	if passes {
 		fixes, atRisk = []Fix{{Does: "ask again once the others have caught up"}}, behind
 	}

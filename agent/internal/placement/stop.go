@@ -2,6 +2,7 @@ package placement
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -85,7 +86,7 @@ func (s *Snapshot) refuseStop(v *Verdict, nodes []cluster.NodeID, atRisk []clust
 	if len(atRisk) == 0 {
 		return
 	}
-	fixes, until := s.stopFixes(nodes), ""
+	fixes, until := s.stopFixes(nodes, atRisk), ""
 	if passes {
 		fixes, until = []Fix{{Does: "wait until they have caught up", Command: "nodedbctl wait " + args(nodes) + " --for safe-to-stop"}}, " until replicas have caught up"
 	}
@@ -110,6 +111,9 @@ func (s *Snapshot) refuseStop(v *Verdict, nodes []cluster.NodeID, atRisk []clust
 func (s *Snapshot) shortfall(r *Range, nodes []cluster.NodeID) string {
 	gone := s.gone(nodes)
 	voters := r.Descriptor.Voters()
+	if len(voters) == 1 && !r.Descriptor.IsMeta() && s.wanted(r) == 1 && s.live(r, voters[0]) {
+		return fmt.Sprintf("its only replica is on %s, as pool %s wants it", voters[0], s.poolName(r))
+	}
 	var out, down, behind []cluster.NodeID
 	left := 0
 	for _, n := range voters {
@@ -140,8 +144,8 @@ func (s *Snapshot) shortfall(r *Range, nodes []cluster.NodeID) string {
 	return text
 }
 
-func (s *Snapshot) stopFixes(nodes []cluster.NodeID) []Fix {
-	var fixes []Fix
+func (s *Snapshot) stopFixes(nodes []cluster.NodeID, atRisk []cluster.RangeID) []Fix {
+	fixes := s.singleFixes(atRisk)
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		if !n.Live() && n.Membership != cluster.Decommissioned && !slices.Contains(nodes, n.ID) {
@@ -182,10 +186,41 @@ func (n *Node) backFix() Fix {
 	return Fix{Does: "wait until " + id + " is back", Command: "nodedbctl wait " + id + " --for ready"}
 }
 
-// fewVoters reports whether some range has less voters than declared.
+// singleFixes are for ranges of which their pools want one replica: no node that comes,
+// or comes back, lets the one that has it stop.
+func (s *Snapshot) singleFixes(atRisk []cluster.RangeID) []Fix {
+	var fixes []Fix
+	single := map[string][]*Range{}
+	for _, id := range atRisk {
+		if r := s.Range(id); !r.Descriptor.IsMeta() && s.wanted(r) == 1 {
+			single[s.poolName(r)] = append(single[s.poolName(r)], r)
+		}
+	}
+	for _, pool := range slices.Sorted(maps.Keys(single)) {
+		fixes = append(fixes, Fix{Does: "have pool " + pool + " keep 3 replicas", Command: "nodedbctl pools alter " + pool + " --replicas 3"})
+		if of := single[pool]; len(of) == 1 {
+			from := of[0].Descriptor.Voters()[0]
+			for i := range s.Nodes {
+				if n := &s.Nodes[i]; n.ID != from && n.refuses() == "" && s.misplaced(of[0], n) == "" {
+					id := of[0].Descriptor.ID.String()
+					fixes = append(fixes, Fix{Does: "move " + id + " away", Command: fmt.Sprintf("nodedbctl ranges move %s --from %s --to %s", id, from, n.ID)})
+					break
+				}
+			}
+		}
+	}
+	return fixes
+}
+
+// fewVoters reports whether some range would have more voters if there were more nodes.
 func (s *Snapshot) fewVoters() bool {
 	for i := range s.Ranges {
-		if r := &s.Ranges[i]; len(r.Descriptor.Voters()) < max(3, s.wanted(r)) {
+		r := &s.Ranges[i]
+		want := s.wanted(r)
+		if r.Descriptor.IsMeta() {
+			want = max(3, want) // it grows with the membership
+		}
+		if len(r.Descriptor.Voters()) < want {
 			return true
 		}
 	}

@@ -253,9 +253,10 @@ type Status struct {
 	Isolation  Isolation
 	State      State
 	WaitsFor   []cluster.TxnID
-	Waits      time.Duration // since when; 0: it does not wait
-	LockedRows int           // locked, or written by a commit under way
-	Ranges     int           // that it has touched
+	Waits      time.Duration     // since when; 0: it does not wait
+	LockedRows int               // locked, or written by a commit under way
+	Ranges     int               // that it has touched
+	RangeIDs   []cluster.RangeID // the first of them, ascending
 	Age        time.Duration
 }
 

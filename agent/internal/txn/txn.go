@@ -2,6 +2,7 @@ package txn
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -232,6 +233,10 @@ func (t *Txn) setWaits(ids []cluster.TxnID) {
 	t.told++
 }
 
+// rangesShown bounds the ranges that a status names: a transaction may touch all that
+// there are, and thousands of them are shown at once.
+const rangesShown = 64
+
 func (t *Txn) status(now time.Duration) Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -239,6 +244,8 @@ func (t *Txn) status(now time.Duration) Status {
 		ID: t.id, Info: t.info, Isolation: t.iso, State: t.state, WaitsFor: slices.Clone(t.waits),
 		LockedRows: max(len(t.locked), t.writes), Ranges: len(t.ranges), Age: now - t.begun,
 	}
+	s.RangeIDs = slices.Sorted(maps.Keys(t.ranges))
+	s.RangeIDs = s.RangeIDs[:min(len(s.RangeIDs), rangesShown)]
 	if len(t.waits) > 0 {
 		s.Waits = now - t.waiting
 	}

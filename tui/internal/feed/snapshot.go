@@ -17,6 +17,7 @@ const (
 	Members    = "members"
 	Rebalance  = "rebalance"
 	Events     = "events"
+	Pools      = "pools"
 )
 
 // Snapshot is what is known at one moment. Lists are in ascending order of ids,
@@ -29,6 +30,7 @@ type Snapshot struct {
 	Nodes      []*adminpb.Node
 	Ranges     []*adminpb.Range
 	Operations []*adminpb.Operation
+	Pools      []*adminpb.Pool
 	Members    *adminpb.ListMembersResponse
 	Rebalance  *adminpb.GetRebalanceResponse
 	Events     []*adminpb.Event

@@ -49,6 +49,9 @@ func (st *state) apply(r *adminpb.WatchResponse, topics []string, now time.Time)
 	if len(r.GetOperations()) > 0 {
 		s.Operations = mergeOperations(s.Operations, r.GetOperations())
 	}
+	if len(r.GetPools())+len(r.GetPoolsGone()) > 0 {
+		s.Pools = merge(s.Pools, r.GetPools(), r.GetPoolsGone(), (*adminpb.Pool).GetId, func(_, _ *adminpb.Pool) {})
+	}
 	if r.GetMembers() != nil {
 		s.Members = r.GetMembers()
 	}
@@ -71,6 +74,8 @@ func (st *state) forget(topics []string) {
 			st.snap.Ranges, st.sums = nil, sums{}
 		case Operations:
 			st.snap.Operations = nil
+		case Pools:
+			st.snap.Pools = nil
 		}
 	}
 }
@@ -83,10 +88,10 @@ func (st *state) mark(r *adminpb.WatchResponse, topics []string) {
 	}
 	came := map[string]bool{
 		Status: r.GetStatus() != nil, Nodes: len(r.GetNodes()) > 0, Ranges: len(r.GetRanges()) > 0, Operations: len(r.GetOperations()) > 0,
-		Members: r.GetMembers() != nil, Rebalance: r.GetRebalance() != nil, Events: len(r.GetEvents()) > 0,
+		Members: r.GetMembers() != nil, Rebalance: r.GetRebalance() != nil, Events: len(r.GetEvents()) > 0, Pools: len(r.GetPools()) > 0,
 	}
 	for _, t := range topics {
-		whole := t == Members || t == Rebalance || t == Status // others may be empty lists
+		whole := t == Members || t == Rebalance || t == Status || t == Pools // there is one pool at least; others may be empty lists
 		switch {
 		case came[t] || (r.GetReset_() && !whole):
 			have[t] = true
@@ -118,7 +123,7 @@ func (st *state) publish() *Snapshot {
 
 func empty(r *adminpb.WatchResponse) bool {
 	return !r.GetReset_() && r.GetStatus() == nil && len(r.GetNodes()) == 0 && len(r.GetNodesGone()) == 0 && len(r.GetRanges()) == 0 &&
-		len(r.GetRangesGone()) == 0 && len(r.GetOperations()) == 0 && r.GetMembers() == nil && r.GetRebalance() == nil && len(r.GetEvents()) == 0
+		len(r.GetRangesGone()) == 0 && len(r.GetOperations()) == 0 && len(r.GetPools()) == 0 && len(r.GetPoolsGone()) == 0 && r.GetMembers() == nil && r.GetRebalance() == nil && len(r.GetEvents()) == 0
 }
 
 // mergeOperations puts changed operations in, newest first.

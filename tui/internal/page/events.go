@@ -16,9 +16,8 @@ import (
 
 // events shows what happened, the newest at the bottom, following it.
 type events struct {
-	s      *feed.Snapshot
-	t      *table.Table[*adminpb.Event]
-	query  string
+	s *feed.Snapshot
+	filtered[*adminpb.Event]
 	follow bool
 }
 
@@ -57,7 +56,7 @@ func newEvents() *events {
 			return e.GetText(), th.Word(theme.Severity(e.GetSeverity()))
 		}},
 	)
-	return &events{t: t, follow: true}
+	return &events{filtered: filtered[E]{t: t, fields: &eventFields, noun: "event"}, follow: true}
 }
 
 func (*events) Name() string { return Events }
@@ -72,20 +71,14 @@ func (p *events) Load(s *feed.Snapshot) {
 	}
 }
 
+// Filter implements Filterer: the newest of what it leaves is followed.
 func (p *events) Filter(query string) error {
-	test, err := eventFields.Parse(query)
-	if err == nil {
-		p.query = query
-		p.t.Match(test)
-		if p.follow {
-			p.t.Go(p.t.Len() - 1)
-		}
+	err := p.filtered.Filter(query)
+	if err == nil && p.follow {
+		p.t.Go(p.t.Len() - 1)
 	}
 	return err
 }
-
-func (p *events) Query() string   { return p.query }
-func (p *events) Hints() []string { return eventFields.Hints() }
 
 func (p *events) Keys() []*keymap.Key {
 	return []*keymap.Key{&keymap.Move, &keymap.Follow, &keymap.Filter, &keymap.Enter, &keymap.Copy}
@@ -150,7 +143,7 @@ func (p *events) Draw(th *theme.Theme, s Size) *cell.Block {
 	case p.t.Total() == 0:
 		return blank(th, s, "nothing has happened yet", "events are kept by the cluster; new ones appear here by themselves")
 	case p.t.Len() == 0:
-		return blank(th, s, "no event matches", "filter: "+p.query+"   esc clears it")
+		return p.noMatch(th, s)
 	}
 	note := fmt.Sprintf("%d of %d", p.t.Len(), p.t.Total())
 	b := cell.NewBlock(s.Width)

@@ -85,7 +85,7 @@ func (d *nodePage) draw(th *theme.Theme, s Size, snap *feed.Snapshot) *cell.Bloc
 // figures are what the node holds and does.
 func (d *nodePage) figures(th *theme.Theme, b *cell.Block, n *adminpb.Node, load feed.NodeLoad, now time.Time) {
 	row := func(style cell.Style, name, value string) {
-		b.Add(cell.NewLine(b.Width).Space(1).Field(th.Dim, name, 12, false).Put(style, value))
+		b.Add(cell.NewLine(b.Width).Space(1).Field(th.Dim, name, 13, false).Put(style, value))
 	}
 	row(th.Plain, "replicas", fmt.Sprintf("%d, leads %d", n.GetReplicas(), n.GetLeaders()))
 	if !n.GetReported() {
@@ -101,9 +101,16 @@ func (d *nodePage) figures(th *theme.Theme, b *cell.Block, n *adminpb.Node, load
 	row(style, "disk", fmt.Sprintf("%s of %s, %s", cell.Bytes(n.GetDiskUsed()), cell.Bytes(n.GetDiskTotal()), text))
 	text, style = percent(th, n.GetCpu())
 	row(style, "cpu", text)
-	l := cell.NewLine(b.Width).Space(1).Field(th.Dim, "load", 12, false).Put(th.Plain, fmt.Sprintf("%s reads/s, %s writes/s, %s statements/s, p99 %s  ",
+	l := cell.NewLine(b.Width).Space(1).Field(th.Dim, "load", 13, false).Put(th.Plain, fmt.Sprintf("%s reads/s, %s writes/s, %s statements/s, p99 %s  ",
 		cell.Rate(load.Reads), cell.Rate(load.Writes), cell.Rate(n.GetStatementsPerSecond()), cell.Latency(n.GetLatencyP99())))
 	b.Add(l.Put(th.Info, cell.Spark(th.Glyphs, load.Both, max(0, min(40, l.Left())))))
+	if t := n.GetTransactions(); t != nil {
+		style, text := th.Plain, fmt.Sprintf("%d open, %d wait for locks", t.GetOpen(), t.GetWaiting())
+		if t.GetWaiting() > 0 {
+			style, text = th.Warn, text+", longest "+cell.Seconds(t.GetLongest())
+		}
+		row(style, "transactions", text)
+	}
 	for i, q := range n.GetStatementQueues() {
 		style := th.Plain
 		if q.GetWaiting() > 0 || q.GetRefusedAgo() > 0 {

@@ -17,11 +17,10 @@ import (
 )
 
 type nodes struct {
-	s     *feed.Snapshot
-	t     *table.Table[*adminpb.Node]
-	query string
-	now   time.Time
-	one   *nodePage // the node that is shown in full; nil: none
+	s *feed.Snapshot
+	filtered[*adminpb.Node]
+	now time.Time
+	one *nodePage // the node that is shown in full; nil: none
 }
 
 var nodeFields = match.Fields[*adminpb.Node]{
@@ -45,7 +44,7 @@ var nodeFields = match.Fields[*adminpb.Node]{
 }
 
 func newNodes() *nodes {
-	p := &nodes{}
+	p := &nodes{filtered: filtered[*adminpb.Node]{fields: &nodeFields, noun: "node"}}
 	type N = *adminpb.Node
 	text := func(f func(N) string) func(*theme.Theme, N) (string, cell.Style) {
 		return func(th *theme.Theme, n N) (string, cell.Style) { return f(n), th.Plain }
@@ -116,18 +115,6 @@ func (p *nodes) Load(s *feed.Snapshot) {
 	p.s = s
 	p.t.Set(s.Nodes)
 }
-
-func (p *nodes) Filter(query string) error {
-	test, err := nodeFields.Parse(query)
-	if err == nil {
-		p.query = query
-		p.t.Match(test)
-	}
-	return err
-}
-
-func (p *nodes) Query() string   { return p.query }
-func (p *nodes) Hints() []string { return nodeFields.Hints() }
 
 // Open implements Opener: id is a node's, such as n3.
 func (p *nodes) Open(id string) Effect {
@@ -229,7 +216,7 @@ func (p *nodes) Draw(th *theme.Theme, s Size) *cell.Block {
 		detail = min(16, s.Height/3)
 	}
 	if p.t.Len() == 0 {
-		return blank(th, s, "no node matches", "filter: "+p.query+"   esc clears it")
+		return p.noMatch(th, s)
 	}
 	rows := min(p.t.Len()+2, s.Height-detail) // few nodes leave more for the detail
 	detail = s.Height - rows

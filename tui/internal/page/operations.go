@@ -20,9 +20,8 @@ import (
 
 // operations lists what is being done to the cluster, and shows one in full.
 type operations struct {
-	s      *feed.Snapshot
-	t      *table.Table[*adminpb.Operation]
-	query  string
+	s *feed.Snapshot
+	filtered[*adminpb.Operation]
 	open   string // the operation that fills the screen; empty: the list
 	chosen bool   // the user has chosen a row since the view was entered
 	scroll int
@@ -49,7 +48,7 @@ var operationFields = match.Fields[*adminpb.Operation]{
 }
 
 func newOperations() *operations {
-	p := &operations{}
+	p := &operations{filtered: filtered[*adminpb.Operation]{fields: &operationFields, noun: "operation"}}
 	type O = *adminpb.Operation
 	p.t = table.New(operationKey,
 		table.Column[O]{Title: "  OPERATION", Width: 13, Cell: func(th *theme.Theme, o O) (string, cell.Style) {
@@ -114,18 +113,6 @@ func over(o *adminpb.Operation) int {
 
 // Enter implements Enterer.
 func (p *operations) Enter() { p.chosen = false }
-
-func (p *operations) Filter(query string) error {
-	test, err := operationFields.Parse(query)
-	if err == nil {
-		p.query = query
-		p.t.Match(test)
-	}
-	return err
-}
-
-func (p *operations) Query() string   { return p.query }
-func (p *operations) Hints() []string { return operationFields.Hints() }
 
 // Open implements Opener.
 func (p *operations) Open(id string) Effect {
@@ -242,7 +229,7 @@ func (p *operations) Draw(th *theme.Theme, s Size) *cell.Block {
 	case p.t.Total() == 0:
 		return blank(th, s, "no operation has been asked for", "drain, decommission, rebalance, move and transfer make one; each shows its plan first")
 	case p.t.Len() == 0:
-		return blank(th, s, "no operation matches", "filter: "+p.query+"   esc clears it")
+		return p.noMatch(th, s)
 	}
 	rows := min(p.t.Len()+2, s.Height/2)
 	b := p.t.Draw(th, s.Width, rows)

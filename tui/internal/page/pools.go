@@ -2,10 +2,8 @@ package page
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/nodedb/nodedb/client/adminpb"
 	"github.com/nodedb/nodedb/tui/internal/action"
@@ -17,18 +15,11 @@ import (
 	"github.com/nodedb/nodedb/tui/internal/theme"
 )
 
-// pools shows what pools want and how their ranges stand. The stream does not carry
-// them: they are asked for while the view is shown.
+// pools shows what pools want and how their ranges stand.
 type pools struct {
-	s     *feed.Snapshot
-	t     *table.Table[*adminpb.Pool]
-	have  bool // an answer has come
-	err   error
-	asked time.Time
-	open  bool // a question has not been answered
+	s *feed.Snapshot
+	t *table.Table[*adminpb.Pool]
 }
-
-const askPools = "pools"
 
 func newPools() *pools {
 	type P = *adminpb.Pool
@@ -77,34 +68,11 @@ func poolLevel(p *adminpb.Pool) theme.Level {
 
 func (*pools) Name() string { return Pools }
 
-func (*pools) Topics() []string { return []string{feed.Status, feed.Operations} }
+func (*pools) Topics() []string { return []string{feed.Status, feed.Operations, feed.Pools} }
 
-func (p *pools) Load(s *feed.Snapshot) { p.s = s }
-
-// Enter implements Enterer: what was shown before is asked for again at once.
-func (p *pools) Enter() { p.asked = time.Time{} }
-
-// Again implements Asker.
-func (p *pools) Again(now time.Time) Effect {
-	if p.open || now.Sub(p.asked) < askEvery {
-		return nil
-	}
-	p.asked, p.open = now, true
-	return Call{Name: askPools, Do: func(ctx context.Context, c adminpb.AdminClient) (any, error) {
-		return c.ListPools(ctx, &adminpb.ListPoolsRequest{NodeTimeout: 2})
-	}}
-}
-
-// Receive implements Receiver.
-func (p *pools) Receive(r Result) {
-	if r.Name != askPools {
-		return
-	}
-	p.open, p.err = false, r.Err
-	if v, ok := r.Value.(*adminpb.ListPoolsResponse); ok && r.Err == nil {
-		p.have = true
-		p.t.Set(v.GetPools())
-	}
+func (p *pools) Load(s *feed.Snapshot) {
+	p.s = s
+	p.t.Set(s.Pools)
 }
 
 func (p *pools) Keys() []*keymap.Key {
@@ -149,15 +117,12 @@ func (p *pools) Wheel(by int) { p.t.Move(by) }
 // Draw implements Page.
 func (p *pools) Draw(th *theme.Theme, s Size) *cell.Block {
 	switch {
-	case !p.have && p.err != nil:
-		return blank(th, s, "the pools are not known", refusal(p.err))
-	case !p.have:
+	case p.s.Lacks(feed.Pools):
+		return unserved(th, s)
+	case !p.s.Has(feed.Pools):
 		return loading(th, s, "asking for the pools")
 	}
 	b := p.t.Draw(th, s.Width, min(p.t.Len()+1, max(4, s.Height/2)))
-	if p.err != nil {
-		b.Text(th.Warn, th.Sym.Warn+" as of before: "+refusal(p.err))
-	}
 	if pool, ok := p.t.Selected(); ok {
 		b.Blank()
 		p.one(th, b, pool, &s)

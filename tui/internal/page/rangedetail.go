@@ -115,7 +115,7 @@ func (d *rangeDetail) draw(th *theme.Theme, s Size, snap *feed.Snapshot) *cell.B
 		Put(th.Dim, fmt.Sprintf("  generation %d  term %d", r.GetGeneration(), r.GetTerm())))
 	b.Add(cell.NewLine(s.Width).Put(th.Plain, fmt.Sprintf("%s (%s dead)  %s keys  %s reads/s  %s writes/s", rangeBytes(r), rangeDead(r), rangeKeys(r),
 		rangeReads(r), rangeWrites(r)))).Blank()
-	d.replicas(th, b, r)
+	d.replicas(th, b, r, snap.AsOf.GetTime().AsTime())
 	b.Blank()
 	d.lease(th, b, r, s.Now)
 	b.Blank()
@@ -132,10 +132,10 @@ func (d *rangeDetail) draw(th *theme.Theme, s Size, snap *feed.Snapshot) *cell.B
 }
 
 // replicas is what the leader knows.
-func (d *rangeDetail) replicas(th *theme.Theme, b *cell.Block, r *adminpb.Range) {
+func (d *rangeDetail) replicas(th *theme.Theme, b *cell.Block, r *adminpb.Range, asOf time.Time) {
 	b.Add(section(th, b.Width, "replicas", "as the leader knows them"))
 	b.Add(cell.NewLine(b.Width).Field(th.Head, "  NODE", 8, false).Field(th.Head, "ROLE", 10, false).Field(th.Head, "", 10, false).
-		Field(th.Head, "MATCH", 12, true).Field(th.Head, "BEHIND", 10, true).Space(2).Field(th.Head, "NOTE", 20, false))
+		Field(th.Head, "MATCH", 12, true).Field(th.Head, "BEHIND", 8, true).Field(th.Head, "CLOSED LAG", 12, true).Space(2).Field(th.Head, "NOTE", 20, false))
 	for _, x := range r.GetReplicas() {
 		leads := x.GetNode() == r.GetLeader()
 		level, word, note := theme.Quiet, "follower", ""
@@ -159,8 +159,20 @@ func (d *rangeDetail) replicas(th *theme.Theme, b *cell.Block, r *adminpb.Range)
 			match = strconv.FormatUint(x.GetMatch(), 10)
 		}
 		b.Add(cell.NewLine(b.Width).Put(style, mark+" ").Field(th.Bold, cell.Node(x.GetNode()), 6, false).Field(th.Plain, x.GetRole(), 10, false).
-			Field(style, word, 10, false).Field(th.Plain, match, 12, true).Field(th.Plain, behind, 10, true).Space(2).Put(th.Warn, note))
+			Field(style, word, 10, false).Field(th.Plain, match, 12, true).Field(th.Plain, behind, 8, true).Field(th.Dim, closedLag(x, asOf), 12, true).Space(2).Put(th.Warn, note))
 	}
+}
+
+// closedLag is how old the newest time is that the replica serves of the past.
+func closedLag(x *adminpb.Replica, asOf time.Time) string {
+	if x.GetClosed() == nil {
+		return cell.None
+	}
+	lag := max(0, asOf.Sub(x.GetClosed().AsTime()).Seconds())
+	if lag < 60 {
+		return cell.Latency(lag)
+	}
+	return cell.Seconds(lag)
 }
 
 func (d *rangeDetail) raftState(th *theme.Theme, b *cell.Block) {

@@ -20,11 +20,9 @@ import (
 
 // ranges shows the vshards as a map, the ranges as a table, and one in detail.
 type ranges struct {
-	s      *feed.Snapshot
-	t      *table.Table[*adminpb.Range]
+	s *feed.Snapshot
+	filtered[*adminpb.Range]
 	m      *rangeMap
-	query  string
-	test   func(*adminpb.Range) bool
 	metric metric
 	table  bool // of small screens, that show one of both
 	both   bool // from the last Draw: there is room for both
@@ -121,7 +119,7 @@ func newRanges() *ranges {
 		}},
 	)
 	t.ByKey = true
-	return &ranges{t: t, m: newRangeMap(nil, everyPool)}
+	return &ranges{filtered: filtered[R]{t: t, fields: &rangeFields, noun: "range"}, m: newRangeMap(nil, everyPool)}
 }
 
 func (*ranges) Name() string { return Ranges }
@@ -133,18 +131,6 @@ func (p *ranges) Load(s *feed.Snapshot) {
 	p.t.Set(s.Ranges)
 	p.m.set(s.Ranges)
 }
-
-func (p *ranges) Filter(query string) error {
-	test, err := rangeFields.Parse(query)
-	if err == nil {
-		p.query, p.test = query, test
-		p.t.Match(test)
-	}
-	return err
-}
-
-func (p *ranges) Query() string   { return p.query }
-func (p *ranges) Hints() []string { return rangeFields.Hints() }
 
 // Open implements Opener: id is a range's, with or without its r.
 func (p *ranges) Open(id string) Effect {
@@ -364,7 +350,7 @@ func (p *ranges) Draw(th *theme.Theme, s Size) *cell.Block {
 	case p.detail != nil:
 		return p.detail.draw(th, s, p.s)
 	case p.t.Len() == 0:
-		return blank(th, s, "no range matches", "filter: "+p.query+"   esc clears it")
+		return p.noMatch(th, s)
 	}
 	p.both = s.Width >= bothWidth && s.Height >= 34
 	switch {

@@ -15,9 +15,8 @@ import (
 
 // routing shows which node serves which vshards, and where one row is.
 type routing struct {
-	s     *feed.Snapshot
-	t     *table.Table[*adminpb.Range]
-	query string
+	s *feed.Snapshot
+	filtered[*adminpb.Range]
 
 	asked string // collection and key of the last look-up
 	found *adminpb.LookupRouteResponse
@@ -29,7 +28,7 @@ type routing struct {
 }
 
 func newRouting() *routing {
-	p := &routing{}
+	p := &routing{filtered: filtered[*adminpb.Range]{fields: &rangeFields, noun: "range"}}
 	type R = *adminpb.Range
 	p.t = table.New(func(r R) uint64 { return uint64(r.GetId()) },
 		table.Column[R]{Title: "VSHARDS", Width: 10, Cell: func(th *theme.Theme, r R) (string, cell.Style) { return vshards(r), th.Bold }},
@@ -60,18 +59,6 @@ func (p *routing) Load(s *feed.Snapshot) {
 	p.s = s
 	p.t.Set(s.Ranges)
 }
-
-func (p *routing) Filter(query string) error {
-	test, err := rangeFields.Parse(query)
-	if err == nil {
-		p.query = query
-		p.t.Match(test)
-	}
-	return err
-}
-
-func (p *routing) Query() string   { return p.query }
-func (p *routing) Hints() []string { return rangeFields.Hints() }
 
 func (p *routing) Keys() []*keymap.Key {
 	return []*keymap.Key{&keymap.Move, &keymap.Lookup, &keymap.Diff, &keymap.Enter, &keymap.Filter, &keymap.Copy}
@@ -169,7 +156,7 @@ func (p *routing) Draw(th *theme.Theme, s Size) *cell.Block {
 		room -= diff.Height()
 	}
 	if p.t.Len() == 0 {
-		b.Append(blank(th, Size{Width: s.Width, Height: room}, "no range matches", "filter: "+p.query+"   esc clears it"))
+		b.Append(p.noMatch(th, Size{Width: s.Width, Height: room}))
 	} else {
 		b.Append(p.t.Draw(th, s.Width, room))
 	}

@@ -20,8 +20,7 @@ import (
 // sessions shows who is connected, what they do, and who waits for whom. The stream
 // does not carry it: it is asked for while the view is shown.
 type sessions struct {
-	t     *table.Table[*sessionRow]
-	query string
+	filtered[*sessionRow]
 	answer
 	asked time.Time
 	open  bool // a question has not been answered
@@ -115,7 +114,7 @@ func newSessions() *sessions {
 			return cell.Or(""), th.Dim
 		}
 	}
-	p := &sessions{}
+	p := &sessions{filtered: filtered[*sessionRow]{fields: &sessionFields, noun: "session"}}
 	p.t = table.New(rowKey,
 		table.Column[C]{Title: "  PID", Width: 12, Cell: func(th *theme.Theme, c C) (string, cell.Style) {
 			mark, style := th.Mark(c.level())
@@ -239,22 +238,6 @@ func join(v SessionsAnswer, at time.Time) []*sessionRow {
 	return rows
 }
 
-// Filter implements Filterer.
-func (p *sessions) Filter(query string) error {
-	test, err := sessionFields.Parse(query)
-	if err == nil {
-		p.query = query
-		p.t.Match(test)
-	}
-	return err
-}
-
-// Query implements Filterer.
-func (p *sessions) Query() string { return p.query }
-
-// Hints implements Filterer.
-func (p *sessions) Hints() []string { return sessionFields.Hints() }
-
 func (p *sessions) Keys() []*keymap.Key {
 	return []*keymap.Key{&keymap.Move, &keymap.Blocker, &keymap.Cancel, &keymap.End, &keymap.Filter, &keymap.Sort, &keymap.Copy}
 }
@@ -317,7 +300,7 @@ func (p *sessions) Draw(th *theme.Theme, s Size) *cell.Block {
 	case p.t.Total() == 0:
 		return blank(th, s, "nobody is connected", "sessions of SQL appear here by themselves")
 	case p.t.Len() == 0:
-		return blank(th, s, "no session matches", "filter: "+p.query+"   esc clears it")
+		return p.noMatch(th, s)
 	}
 	b := p.t.Draw(th, s.Width, min(p.t.Len()+1, max(4, s.Height*3/5)))
 	if p.err != nil {

@@ -158,6 +158,7 @@ func writeShow(w io.Writer, e *ctl.Env, n view.Node) error {
 		line("disk", "%s of %s (%.0f%%)", render.Bytes(n.DiskUsed), render.Bytes(n.DiskTotal), n.DiskUsedPct)
 		line("cpu", "%.0f%%", n.CPUPct)
 		line("sessions", "%d", n.Sessions)
+		transactions(line, n.Transactions)
 		statements(line, n)
 		memory(line, n)
 		line("metadata", "applied up to meta@%d", n.MetaIndex)
@@ -178,6 +179,22 @@ func writeShow(w io.Writer, e *ctl.Env, n view.Node) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// transactions writes a line about those of the node's sessions.
+func transactions(line func(head, format string, args ...any), t *view.NodeTransactions) {
+	if t == nil {
+		return
+	}
+	text := fmt.Sprintf("%d open, %d wait for locks", t.Open, t.Waiting)
+	if t.LongestWait != nil {
+		text += ", longest " + render.Seconds(*t.LongestWait)
+		if t.LongestPID != nil {
+			text += fmt.Sprintf(" (session %d)", *t.LongestPID)
+		}
+		text += "    -> nodedbctl transactions --blocked"
+	}
+	line("transactions", "%s", text)
 }
 
 // statements writes a line for each kind of statement.

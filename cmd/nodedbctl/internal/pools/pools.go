@@ -16,13 +16,25 @@ import (
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/view"
 )
 
+const queueHelp = "what is to be done in each pool and is not done yet: operations, their moves, ranges still to be made, ranges that nobody moves yet"
+
 // New makes the command pools.
 func New(e *ctl.Env) *cobra.Command {
+	var queue bool
 	run := func(cmd *cobra.Command, _ []string) error {
-		return e.Repeat(cmd.Context(), func(ctx context.Context) error { return list(ctx, e) })
+		return e.Repeat(cmd.Context(), func(ctx context.Context) error {
+			if queue {
+				return listQueue(ctx, e)
+			}
+			return list(ctx, e)
+		})
 	}
 	c := &cobra.Command{Use: "pools [ls]", Aliases: []string{"pool"}, Short: "List, show, create, alter, rename and drop pools", Args: cobra.NoArgs, RunE: run}
-	c.AddCommand(&cobra.Command{Use: "ls", Aliases: []string{"list"}, Short: "List pools", Args: cobra.NoArgs, RunE: run}, &cobra.Command{
+	ls := &cobra.Command{Use: "ls", Aliases: []string{"list"}, Short: "List pools", Args: cobra.NoArgs, RunE: run}
+	for _, x := range []*cobra.Command{c, ls} {
+		x.Flags().BoolVar(&queue, "queue", false, queueHelp)
+	}
+	c.AddCommand(ls, &cobra.Command{
 		Use: "show POOL", Short: "Show a pool, where its replicas may be, and what is not as it wants", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.Repeat(cmd.Context(), func(ctx context.Context) error { return show(ctx, e, args[0]) })

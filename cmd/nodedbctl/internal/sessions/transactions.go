@@ -92,6 +92,7 @@ var transactionColumns = []render.Column[view.Transaction]{
 	{Head: "ISOLATION", Wide: true, Key: "isolation", Cell: func(t view.Transaction) string { return render.Or(t.Isolation) }},
 	{Head: "LOCKS", Key: "locks", Right: true, Cell: func(t view.Transaction) string { return fmt.Sprint(t.Locks) }},
 	{Head: "RANGES", Less: true, Key: "ranges", Right: true, Cell: func(t view.Transaction) string { return fmt.Sprint(t.Ranges) }},
+	{Head: "RANGE IDS", Wide: true, Cell: rangesTouched},
 	{Head: "WAITS", Key: "waitSeconds", Right: true, Cell: func(t view.Transaction) string {
 		if t.WaitSecs == nil {
 			return render.None
@@ -107,6 +108,25 @@ var transactionColumns = []render.Column[view.Transaction]{
 	}},
 	{Head: "ID", Wide: true, Key: "id", Cell: func(t view.Transaction) string { return render.Or(t.ID) }},
 	{Head: "STATEMENT", Wide: true, Key: "statement", Cell: func(t view.Transaction) string { return statement(t.Statement, t.Hidden) }},
+}
+
+// rangeIDsShown bounds the ranges that a cell names.
+const rangeIDsShown = 8
+
+// rangesTouched names the first ranges that a transaction has touched.
+func rangesTouched(t view.Transaction) string {
+	if len(t.RangeIDs) == 0 {
+		return render.None
+	}
+	var out []string
+	for _, id := range t.RangeIDs[:min(len(t.RangeIDs), rangeIDsShown)] {
+		out = append(out, render.Range(id))
+	}
+	text := strings.Join(out, ",")
+	if more := int(t.Ranges) - len(out); more > 0 {
+		text += fmt.Sprintf(" +%d", more)
+	}
+	return text
 }
 
 // refsShown bounds the transactions that a cell names.

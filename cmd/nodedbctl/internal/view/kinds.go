@@ -27,6 +27,7 @@ func Kinds() []Kind {
 		list("NodeList", Node{}), one("Node", Node{}),
 		list("OperationList", Operation{}), one("Operation", Operation{}), one("OperationProgress", Operation{}),
 		list("PoolList", Pool{}), one("Pool", Pool{}),
+		list("PoolQueue", PoolWait{}),
 		list("PlanList", Plan{}), one("Plan", Plan{}),
 		one("RaftReport", RaftReport{}),
 		one("RangeExplanation", RangeExplanation{}), one("RangeVerification", RangeVerification{}),

@@ -57,6 +57,17 @@ type Node struct {
 	Memory []MemoryPart `json:"memory"`
 	// StatementQueues are the SQL statements that run and wait.
 	StatementQueues []StatementQueue `json:"statementQueues"`
+	// Transactions are those of its sessions; null: it did not answer.
+	Transactions *NodeTransactions `json:"transactions"`
+}
+
+// NodeTransactions are the transactions of a node's sessions, in short.
+type NodeTransactions struct {
+	Open    uint32 `json:"open"`    // also those that only wait for their client
+	Waiting uint32 `json:"waiting"` // for locks
+	// LongestWait is for how many seconds LongestPID waits; null: none waits.
+	LongestWait *float64 `json:"longestWaitSeconds"`
+	LongestPID  *uint32  `json:"longestWaitPid"`
 }
 
 // StatementQueue is the SQL statements of one kind that run on a node, and that wait
@@ -118,6 +129,13 @@ func NewNode(n *adminpb.Node) Node {
 		v.StatementQueues[i] = StatementQueue{Name: q.GetName(), Running: q.GetRunning(), Limit: q.GetLimit(), Waiting: q.GetWaiting(), Room: q.GetRoom(), Oldest: q.GetOldest(), Refused: q.GetRefused()}
 		if ago := q.GetRefusedAgo(); ago > 0 {
 			v.StatementQueues[i].RefusedAgo = &ago
+		}
+	}
+	if t := n.GetTransactions(); t != nil {
+		v.Transactions = &NodeTransactions{Open: t.GetOpen(), Waiting: t.GetWaiting(), LongestPID: optionalNode(t.GetLongestPid())}
+		if secs := t.GetLongest(); t.GetWaiting() > 0 {
+			secs = tenth(secs)
+			v.Transactions.LongestWait = &secs
 		}
 	}
 	if n.GetReported() && n.GetReplicasUncounted() == 0 {

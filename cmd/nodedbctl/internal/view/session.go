@@ -54,8 +54,9 @@ type Transaction struct {
 	Isolation   string    `json:"isolation"`
 	Began       time.Time `json:"began"`
 	AgeSecs     float64   `json:"ageSeconds"`
-	Locks       uint32    `json:"locks"`  // rows that it has locked, or writes
-	Ranges      uint32    `json:"ranges"` // that it has touched
+	Locks       uint32    `json:"locks"`    // rows that it has locked, or writes
+	Ranges      uint32    `json:"ranges"`   // that it has touched
+	RangeIDs    []uint32  `json:"rangeIds"` // the first 64 of them, ascending
 	// WaitsFor are those whose locks it wants, for WaitSecs; Blocks wait for it.
 	WaitsFor    []TransactionRef `json:"waitsFor"`
 	WaitSecs    *float64         `json:"waitSeconds"`
@@ -76,7 +77,7 @@ type TransactionRef struct {
 func NewTransaction(t *adminpb.Transaction, asOf time.Time) Transaction {
 	out := Transaction{
 		ID: t.GetId(), Node: t.GetNode(), PID: optionalNode(t.GetPid()), User: t.GetUser(), Application: t.GetApplication(), State: t.GetState(), Isolation: t.GetIsolation(),
-		Began: t.GetBegan().AsTime().UTC(), Locks: t.GetLocks(), Ranges: t.GetRanges(), WaitsFor: newRefs(t.GetWaitsFor()), Blocks: newRefs(t.GetBlocks()),
+		Began: t.GetBegan().AsTime().UTC(), Locks: t.GetLocks(), Ranges: t.GetRanges(), RangeIDs: orEmpty(t.GetRangeIds()), WaitsFor: newRefs(t.GetWaitsFor()), Blocks: newRefs(t.GetBlocks()),
 		Statement: t.GetStatement(), StatementAt: moment(t.GetStatementAt()), Hidden: t.GetHidden(),
 	}
 	out.AgeSecs = age(out.Began, asOf)
