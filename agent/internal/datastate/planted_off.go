@@ -7,7 +7,6 @@ type Planted struct{}
 
 func (Planted) countsLeftOut() bool { return false }
 func (Planted) commitBlind() bool   { return false }
-func (Planted) anyRecord() bool     { return false }
 func (Planted) spanCutShort() bool  { return false }
 func (Planted) pushForgotten() bool { return false }
 func (Planted) newestGoes() bool    { return false }

@@ -14,8 +14,6 @@ type Planted struct {
 	CommitBlind bool
 	// PushForgotten answers a push and does not write it down.
 	PushForgotten bool
-	// AnyRecord has intents go whatever record is said to have aborted their transaction.
-	AnyRecord bool
 	// SpanCutShort has a range resolve one row of a span, and say that it was all.
 	SpanCutShort bool
 }
@@ -24,6 +22,5 @@ func (p Planted) countsLeftOut() bool { return p.CountsLeftOut }
 func (p Planted) newestGoes() bool    { return p.NewestGoes }
 func (p Planted) thresholdKept() bool { return p.ThresholdKept }
 func (p Planted) commitBlind() bool   { return p.CommitBlind }
-func (p Planted) anyRecord() bool     { return p.AnyRecord }
 func (p Planted) spanCutShort() bool  { return p.SpanCutShort }
 func (p Planted) pushForgotten() bool { return p.PushForgotten }

@@ -154,7 +154,7 @@ func (r *Resolve) locks(e *evaluating) (locks []*LockRecord, more bool, err erro
 // That it has committed is true wherever somebody knows it from.
 func (r *Resolve) elsewhere(l *LockRecord) bool {
 	in := l.intentOf(r.Txn)
-	return in != nil && r.CommitTS == 0 && !bytes.Equal(in.Record, r.Record) && !r.machine.plants().anyRecord()
+	return in != nil && r.CommitTS == 0 && !bytes.Equal(in.Record, r.Record)
 }
 
 // row adds to a command what becomes of one row.

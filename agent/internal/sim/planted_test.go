@@ -109,7 +109,6 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"an open transaction is called aborted": {txn: txn.Planted{AbortOpen: true}, tune: banked, says: []string{bankrupt, changed}},
 		"a reader passes over intents":          {txn: txn.Planted{IgnoreIntents: true}, tune: banked, says: []string{bankrupt, changed, "holds"}},
 		"a span is said to be resolved":         {data: datastate.Planted{SpanCutShort: true}, tune: banked, says: []string{bankrupt, changed, "holds", "are left"}},
-		"another record aborts a transaction":   {data: datastate.Planted{AnyRecord: true}, tune: banked, says: []string{bankrupt, changed, "holds"}},
 		"what was read is not looked at again":  {txn: txn.Planted{SkipRefresh: true}, tune: banked, says: []string{"nobody guards the bank"}},
 		"a bit of a stored row flips":           {says: []string{diverged}, extra: (*World).flipBit},
 	} {
