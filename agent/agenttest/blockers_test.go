@@ -100,7 +100,7 @@ func drainLetsTransactionsEnd(ctx context.Context, t *testing.T, c *Cluster) {
 	if b, _ := o["blockers"].([]any)[0].(map[string]any); b["application"] != "transfer" || b["state"] != "idle in transaction" || b["pid"] != float64(worker.PgConn().PID()) {
 		t.Errorf("the drain waits for %v", b)
 	}
-	if why := fmt.Sprint(o["why"]); !strings.Contains(why, "1 sessions, 1 of them in a transaction") {
+	if why := fmt.Sprint(o["why"]); !strings.Contains(why, "waits for 1 session (1 in a transaction)") {
 		t.Errorf("the drain says %q", why)
 	}
 	_, err := idle.Exec(ctx, "SELECT 1")

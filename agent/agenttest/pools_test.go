@@ -103,6 +103,9 @@ func TestPools(t *testing.T) {
 		for _, o := range c.mustList("ops", "ls") {
 			return fmt.Errorf("%v is %v: %v", o["id"], o["state"], o["why"])
 		}
+		for _, w := range c.mustList("pools", "--queue") {
+			return fmt.Errorf("a pool waits for %v", w)
+		}
 		return nil
 	})
 	_, errs := l.Stop()

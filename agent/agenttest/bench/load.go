@@ -63,7 +63,22 @@ func (b *bench) selects(t *testing.T) {
 		b.report(t, clientsName(n), all, got, usual(), targets)
 	}
 	b.leaderHere(t)
-	b.skip(t, "64 clients, bounded staleness", "there are no such reads yet")
+	b.boundedStaleness(t, anyRow)
+}
+
+// staleness is how old the rows may be that boundedStaleness reads: more than followers
+// are behind while they are read, 3 s.
+const staleness = "bounded_staleness:10"
+
+// boundedStaleness measures reads of any rows that the client's own node answers,
+// whoever leads them. Its peer reads linearizably: what that costs is what is saved.
+func (b *bench) boundedStaleness(t *testing.T, anyRow act) {
+	const n = 64
+	all := b.contenders()[:min(2, len(b.contenders()))]
+	all[0] = b.ours.Stale(staleness)
+	got := b.turns(t, n, all, anyRow)
+	flawless(t, all, got)
+	b.report(t, clientsName(n)+", bounded staleness", all, got, usual(), map[string]*figures.Target{"rate": against(4, 6)})
 }
 
 // leaderHere measures reads of rows that the client's own node leads.

@@ -30,7 +30,7 @@ func steps() []step {
 		{say("insert", "prepared INSERT of a row of 100 bytes, against etcd's put",
 			"postgres is one node without a replica; CPU is that of all processes and the load generator, by operation"), "load", true, (*bench).insert},
 		{say("select", "linearizable point SELECT, against etcd's range",
-			"\"leader here\": each client asks for rows that its own node leads; bounded staleness is not there yet"), "load", true, (*bench).selects},
+			"\"leader here\": each client asks for rows that its own node leads; \"bounded staleness\": for any rows, at most 10 s old, which its own node answers (nodedb.read_consistency); etcd reads linearizably beside both"), "load", true, (*bench).selects},
 		{say("hot", "UPDATE hot SET n = n + 1 of one row, autocommit, no retries by the client"), "load", true, (*bench).hot},
 		{say("bulk", "many rows in a statement"), "load", true, (*bench).bulk},
 		{say("tpcb", "TPC-B-like transactions by pgbench"), "load", false, (*bench).tpcb},

@@ -357,7 +357,11 @@ func blockers(open []Blocker, now time.Time) string {
 		}
 		parts = append(parts, fmt.Sprintf("pid %d (user %s, application %q%s)", b.PID, b.User, b.Application, state))
 	}
-	text := fmt.Sprintf("waits for %d sessions, %d of them in a transaction: %s", len(open), held, strings.Join(parts, "; "))
+	noun := "sessions"
+	if len(open) == 1 {
+		noun = "session"
+	}
+	text := fmt.Sprintf("waits for %d %s (%d in a transaction): %s", len(open), noun, held, strings.Join(parts, "; "))
 	if len(open) > blockersNamed {
 		text += fmt.Sprintf("; and %d more", len(open)-blockersNamed)
 	}

@@ -96,11 +96,25 @@ func (s *SQL) Load(ctx context.Context, table string, rows int) error {
 }
 
 // System is prepared INSERTs of one row, and prepared SELECTs by key.
-func (s *SQL) System() System {
+func (s *SQL) System() System { return s.system() }
+
+// Stale is the same with reads that may be as old as nodedb.read_consistency says.
+func (s *SQL) Stale(consistency string) System {
+	return s.system("SET nodedb.read_consistency = '" + consistency + "'")
+}
+
+// system has each session begin with statements.
+func (s *SQL) system(begin ...string) System {
 	return System{Name: s.Name, CPU: CPUOf(s.PIDs...), Open: func(ctx context.Context, client int) (Session, error) {
 		conn, err := s.Connect(ctx, client)
 		if err != nil {
 			return nil, err
+		}
+		for _, sql := range begin {
+			if _, err := conn.Exec(ctx, sql); err != nil {
+				shut(conn)
+				return nil, fmt.Errorf("%s: %s: %w", s.Name, sql, err)
+			}
 		}
 		for name, sql := range map[string]string{"w": "INSERT INTO bench (id, v) VALUES ($1, $2)", "r": "SELECT v FROM bench WHERE id = $1"} {
 			if _, err := conn.Prepare(ctx, name, sql); err != nil {

@@ -80,15 +80,15 @@ var queueColumns = []render.Column[view.PoolWait]{
 	{Head: "WHY", Key: "why", Cell: func(w view.PoolWait) string { return render.Or(w.Why) }},
 }
 
+// move says from where to where: "n1->n2", or a replica more, "+n2", or less, "-n1".
 func move(w view.PoolWait) string {
-	if w.From == nil && w.To == nil {
-		return render.None
+	switch {
+	case w.From != nil && w.To != nil:
+		return render.Node(*w.From) + "->" + render.Node(*w.To)
+	case w.To != nil:
+		return "+" + render.Node(*w.To)
+	case w.From != nil:
+		return "-" + render.Node(*w.From)
 	}
-	end := func(n *uint32) string {
-		if n == nil {
-			return "?"
-		}
-		return render.Node(*n)
-	}
-	return end(w.From) + "->" + end(w.To)
+	return render.None
 }
