@@ -47,7 +47,18 @@ func (n *Node) garbagePolicy() replica.GarbagePolicy {
 	if !known {
 		p.Ask = n.garbage.Want
 	}
+	if len(v.Dropped) > 0 {
+		p.Fence = fenceOf(v)
+	}
 	return p
+}
+
+// fenceOf has ranges clear what was dropped, as v knows it.
+func fenceOf(v *metastate.View) func(cluster.PoolID, *cluster.Fence, hlc.Timestamp) (*cluster.Fence, hlc.Timestamp) {
+	return func(pool cluster.PoolID, old *cluster.Fence, keep hlc.Timestamp) (*cluster.Fence, hlc.Timestamp) {
+		f, threshold := v.Fence(pool, old, keep.Time())
+		return f, hlc.New(threshold)
+	}
 }
 
 // askGateways asks all gateways for their oldest snapshots whenever a range has garbage

@@ -8,7 +8,7 @@ import (
 )
 
 // collectsGarbage: 1,000 rows that are updated 50,000 times take the room of 1,000 rows,
-// once nobody reads them any more as they were.
+// once nobody reads them any more as they were, and a table that was dropped takes none.
 func (c *Cluster) collectsGarbage(writer, reader *pgx.Conn) {
 	c.t.Helper()
 	ctx := c.t.Context()
@@ -31,6 +31,7 @@ func (c *Cluster) collectsGarbage(writer, reader *pgx.Conn) {
 	run(reader, "BEGIN ISOLATION LEVEL REPEATABLE READ")
 	sum(0)
 	begun := time.Now()
+	freed := c.dropsTable(writer)
 	for range 50 {
 		run(writer, "UPDATE churned SET v = v + 1")
 	}
@@ -42,8 +43,12 @@ func (c *Cluster) collectsGarbage(writer, reader *pgx.Conn) {
 		return nil
 	})
 	sum(0) // its snapshot is held
+	if n := c.dropped(writer); n != 1 {
+		c.t.Errorf("%d collections wait to be cleared while somebody reads as of before", n)
+	}
 	run(reader, "COMMIT")
 	sum(50_000)
+	freed()
 	Eventually(c.t, time.Minute, "old versions are collected", func() error {
 		if dead := c.deadBytes(); dead > full/50 {
 			return fmt.Errorf("%v of %v bytes are dead", dead, full)
@@ -55,16 +60,72 @@ func (c *Cluster) collectsGarbage(writer, reader *pgx.Conn) {
 	run(writer, "ALTER SYSTEM RESET gc_ttl")
 }
 
+// dropsTable makes a table of 4 MB and drops it. What it returns waits until its room is
+// free, and everybody says so.
+func (c *Cluster) dropsTable(writer *pgx.Conn) (freed func()) {
+	c.t.Helper()
+	for _, sql := range []string{
+		"CREATE TABLE gone (id int8 PRIMARY KEY, v text)",
+		"INSERT INTO gone SELECT g, repeat('x', 1000) FROM generate_series(1, 4000) g",
+	} {
+		if _, err := writer.Exec(c.t.Context(), sql); err != nil {
+			c.t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	const size = 4_000_000
+	full := 0.0
+	Eventually(c.t, 20*time.Second, "the table is counted", func() error {
+		if full = c.bytes(); full < size {
+			return fmt.Errorf("all ranges have %v bytes", full)
+		}
+		return nil
+	})
+	if _, err := writer.Exec(c.t.Context(), "DROP TABLE gone"); err != nil {
+		c.t.Fatal(err)
+	}
+	return func() {
+		c.t.Helper()
+		Eventually(c.t, time.Minute, "a dropped table is cleared", func() error {
+			if n := c.dropped(writer); n > 0 {
+				return fmt.Errorf("%d collections wait to be cleared", n)
+			}
+			if now := c.bytes(); now > full-size*3/4 { // what was updated meanwhile goes, too
+				return fmt.Errorf("%v bytes of all ranges are %v", full, now)
+			}
+			return nil
+		})
+		var events int
+		if err := writer.QueryRow(c.t.Context(), "SELECT count(*) FROM nodedb_internal.events WHERE kind = 'collection.freed' AND text LIKE '%gone%'").Scan(&events); err != nil || events != 1 {
+			c.t.Errorf("%d events say that the table is cleared, %v", events, err)
+		}
+		c.t.Logf("%v bytes of all ranges are %v after a table of %v was dropped", full, c.bytes(), size)
+	}
+}
+
+// dropped is how many dropped collections are not cleared yet.
+func (c *Cluster) dropped(conn *pgx.Conn) (n int) {
+	c.t.Helper()
+	if err := conn.QueryRow(c.t.Context(), "SELECT count(*) FROM nodedb_internal.dropped_collections").Scan(&n); err != nil {
+		c.t.Fatal(err)
+	}
+	return n
+}
+
+// bytes is what all ranges hold.
+func (c *Cluster) bytes() float64 { return c.sumOf("bytes") }
+
 // deadBytes is what old versions take in all ranges.
-func (c *Cluster) deadBytes() (dead float64) {
+func (c *Cluster) deadBytes() float64 { return c.sumOf("deadBytes") }
+
+func (c *Cluster) sumOf(field string) (sum float64) {
 	c.t.Helper()
 	ranges, err := c.List("ranges")
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	for _, r := range ranges {
-		n, _ := r["deadBytes"].(float64)
-		dead += n
+		n, _ := r[field].(float64)
+		sum += n
 	}
-	return dead
+	return sum
 }

@@ -30,6 +30,7 @@ const (
 	EventOperationLimited    EventKind = "operation.limited"
 	EventCollectionCreated   EventKind = "collection.created"
 	EventCollectionDropped   EventKind = "collection.dropped"
+	EventCollectionFreed     EventKind = "collection.freed"
 	EventPoolCreated         EventKind = "pool.created"
 	EventPoolReady           EventKind = "pool.ready"
 	EventPoolAltered         EventKind = "pool.altered"

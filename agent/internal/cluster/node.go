@@ -277,6 +277,9 @@ type RangeStatus struct {
 	Lease *LeaseStatus `json:"lease,omitempty"`
 	// Closed is up to where the replica can serve the past; zero: it cannot.
 	Closed time.Time `json:"closed,omitzero"`
+	// Cleared is the newest drop of which, as of all before it, the range holds no rows any
+	// more: its index in the log of the meta range.
+	Cleared uint64 `json:"cleared,omitempty"`
 	// Failed says why this replica has stopped, if it has.
 	Failed string `json:"failed,omitempty"`
 	// Checksums are what the replica held when it was compared last, the newest first.

@@ -17,6 +17,8 @@ const (
 	kindRefusal byte = 2
 	kindEffects byte = 3
 	kindGarbage byte = 4
+	kindFence   byte = 5
+	kindClear   byte = 6
 )
 
 // write is a version that a command adds: of a row, as it is stored.
@@ -41,6 +43,9 @@ type command struct {
 	result []byte // of a refusal, which writes nothing; nil: of writes
 	// garbage is what is taken away, by a command that writes nothing else.
 	garbage *garbage
+	// fencing and clearing are about collections that were dropped; they come alone, too.
+	fencing  *fencing
+	clearing *clearing
 
 	// What requests of transactions have besides.
 	effects bool
@@ -60,6 +65,10 @@ func (c *command) encode() []byte {
 	switch {
 	case c.garbage != nil:
 		kind = kindGarbage
+	case c.fencing != nil:
+		kind = kindFence
+	case c.clearing != nil:
+		kind = kindClear
 	case c.effects:
 		kind = kindEffects
 	}
@@ -67,8 +76,13 @@ func (c *command) encode() []byte {
 	for _, v := range [...]int64{c.adds.Rows, c.adds.Live, c.adds.Dead} {
 		out = binary.AppendVarint(out, v)
 	}
-	if c.garbage != nil {
+	switch {
+	case c.garbage != nil:
 		return c.garbage.append(out)
+	case c.fencing != nil:
+		return c.fencing.append(out)
+	case c.clearing != nil:
+		return c.clearing.append(out)
 	}
 	out = binary.AppendUvarint(out, uint64(len(c.writes)))
 	for _, w := range c.writes {
@@ -132,9 +146,9 @@ func decodeCommand(data []byte, s gate.Support) (*command, error) {
 	case kind == kindRefusal:
 		c.result = d.Raw(uint64(d.Len()))
 		return c, d.End()
-	case kind == kindGarbage:
+	case kind >= kindGarbage && kind <= kindClear:
 		c.adds = cluster.Counts{Rows: d.Varint(), Live: d.Varint(), Dead: d.Varint()}
-		c.garbage = d.garbage()
+		d.takingAway(c, kind)
 		return c, d.End()
 	case kind != kindWrites && kind != kindEffects:
 		return nil, gate.Newer("command of kind %d", kind)
@@ -150,6 +164,20 @@ func decodeCommand(data []byte, s gate.Support) (*command, error) {
 		d.effects(c)
 	}
 	return c, d.End()
+}
+
+// takesAway reports whether it is a command that the leader makes by itself.
+func (c *command) takesAway() bool { return c.garbage != nil || c.fencing != nil || c.clearing != nil }
+
+func (d *decoder) takingAway(c *command, kind byte) {
+	switch kind {
+	case kindGarbage:
+		c.garbage = d.garbage()
+	case kindFence:
+		c.fencing = d.fencing()
+	default:
+		c.clearing = d.clearing()
+	}
 }
 
 func (d *decoder) effects(c *command) {

@@ -323,6 +323,8 @@ func FuzzDecodeVersion(f *testing.F) {
 func FuzzDecodeCommand(f *testing.F) {
 	f.Add((&command{adds: cluster.Counts{Rows: 1, Live: 9, Dead: -3}, writes: []write{{[]byte("row"), []byte("stored")}}}).encode())
 	f.Add((&command{result: []byte("refused")}).encode())
+	f.Add((&command{fencing: &fencing{fence: &cluster.Fence{Through: 3, UpTo: 2, Doomed: []cluster.CollectionID{2}}, threshold: 4}}).encode())
+	f.Add((&command{clearing: &clearing{through: 3, start: "a", end: "b", spans: []clearedSpan{{1, 2}}}}).encode())
 	f.Add((&command{effects: true, at: []writeAt{{[]byte("row"), 7, []byte("stored")}}, locks: []left{{[]byte("row"), nil}}, records: []left{{[]byte("key"), []byte("r")}}, answer: []byte("a")}).encode())
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := decodeCommand(data, gate.Binary())

@@ -21,8 +21,8 @@
 //
 // # Invariants
 //
-//  1. Write depends on nothing but the range's bounds, the command and its entry's
-//     timestamp: equal inputs give equal bytes on every replica.
+//  1. Write depends on nothing but the range's bounds, its fence and mirror, the command
+//     and its entry's timestamp: equal inputs give equal bytes on every replica.
 //  2. A row's versions rise with the log: a command's timestamp is above that of
 //     every version that its evaluation saw.
 //  3. A command writes all of its rows or none.
@@ -31,5 +31,7 @@
 //     which was there till then.
 //  6. The mirror that is shown is that of a state that is committed.
 //  7. A record that says committed or aborted never says anything else.
-//  8. No input, however malformed, makes a decoder panic (fuzzed).
+//  8. Behind a fence nothing is written to collections that it bars, and what is cleared
+//     stays so.
+//  9. No input, however malformed, makes a decoder panic (fuzzed).
 package datastate

@@ -192,8 +192,8 @@ func (e *evaluating) forgotten(ts hlc.Timestamp) bool {
 
 // check evaluates op's condition, on the newest version that it found.
 func (e *evaluating) check(i int, op *Op) (refusal *Result, found Version, err error) {
-	if !owns(e.desc, op.Row) {
-		return &Result{Outcome: WrongRange}, found, nil
+	if refusal := e.outside(op.Row); refusal != nil {
+		return refusal, found, nil
 	}
 	if found, err = e.newest(i, op.Row); err != nil {
 		return nil, found, err

@@ -114,8 +114,8 @@ func (p *Prewrite) Evaluate(rows *storage.Rows, desc *cluster.RangeDescriptor, p
 	d.Leaves = make([]any, len(pending))
 	for i := range p.Ops {
 		op, at := &p.Ops[i], len(p.Ops)+i
-		if !owns(desc, op.Row) {
-			return refuse(i, &Result{Outcome: WrongRange}), nil
+		if refusal := e.outside(op.Row); refusal != nil {
+			return refuse(i, refusal), nil
 		}
 		l, err := e.lockOf(at, op.Row)
 		if err != nil {
@@ -213,8 +213,8 @@ func (c *Commit) again(r *TxnRecord, last int) evaluation.Decision {
 // op adds to a command what one op of a commit does.
 func (c *Commit) op(e *evaluating, cmd *command, d *evaluation.Decision, i int) (*Result, error) {
 	op, at := &c.Ops[i], len(c.Ops)+i
-	if !owns(e.desc, op.Row) {
-		return &Result{Outcome: WrongRange}, nil
+	if refusal := e.outside(op.Row); refusal != nil {
+		return refusal, nil
 	}
 	l, err := e.lockOf(at, op.Row)
 	if err != nil {

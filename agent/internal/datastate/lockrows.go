@@ -40,8 +40,8 @@ func (l *Lock) Evaluate(rows *storage.Rows, desc *cluster.RangeDescriptor, pendi
 	c, res, size := &command{}, &Result{Outcome: Applied}, 0
 	d.Leaves = make([]any, len(pending))
 	for i, row := range l.Rows {
-		if !owns(desc, row) {
-			return refuse(i, &Result{Outcome: WrongRange}), nil
+		if refusal := e.outside(row); refusal != nil {
+			return refuse(i, refusal), nil
 		}
 		if by := pending[i].Skip; len(by) > 0 {
 			by = by[:min(len(by), maxSkippedBy)]

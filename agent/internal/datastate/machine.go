@@ -21,6 +21,7 @@ type Machine struct {
 
 	passed    Garbage       // by commands, since TakeGarbage
 	threshold atomic.Uint64 // of the range: see Passed
+	fence     atomic.Pointer[cluster.Fence]
 
 	applied *mirror      // as the commands up to the last Mirror left it
 	changes []lockChange // of commands since
@@ -37,6 +38,7 @@ func NewFor(s gate.Support) *Machine { return NewPlanted(s, Planted{}) }
 func NewPlanted(s gate.Support, p Planted) *Machine {
 	m := &Machine{support: s, planted: p, applied: noLocks}
 	m.shown.Store(noLocks)
+	m.fence.Store(noFence)
 	return m
 }
 
@@ -53,12 +55,18 @@ func NewMetered(meter Meter) *Machine {
 	return m
 }
 
-// Reload reads what transactions have left: all other state is read where it is used.
+// Reload reads what transactions have left, and which collections are no more: all other
+// state is read where it is used.
 func (m *Machine) Reload(r storage.Reader, desc *cluster.RangeDescriptor) error {
 	l, err := loadMirror(r, desc)
 	if err != nil {
 		return err
 	}
+	f, err := loadFence(r, desc.ID)
+	if err != nil {
+		return fmt.Errorf("read the fence: %w", err)
+	}
+	m.fence.Store(f)
 	m.applied, m.changes = l, nil
 	m.shown.Store(l)
 	return nil
@@ -121,14 +129,13 @@ func (m *Machine) Write(w storage.Writer, desc *cluster.RangeDescriptor, ts hlc.
 	if c.result != nil {
 		return c.result, true, nil
 	}
-	if c.garbage != nil {
-		applied, err = m.writeGarbage(w, desc, c.garbage)
-		if applied {
+	if c.takesAway() {
+		if applied, err = m.takeAway(w, desc, c); applied {
 			m.added = m.added.Plus(c.adds)
 		}
 		return nil, applied, err
 	}
-	if i, ok := c.within(desc); !ok {
+	if i, ok := m.within(desc, c); !ok {
 		return EncodeResult(&Result{Outcome: WrongRange, FailedOp: i}), false, nil
 	}
 	for i := range c.writes {
@@ -148,15 +155,27 @@ func (m *Machine) Write(w storage.Writer, desc *cluster.RangeDescriptor, ts hlc.
 	return EncodeResult(&Result{Outcome: Applied}), true, nil
 }
 
-// within reports whether all that c names is desc's, and which does not.
-func (c *command) within(desc *cluster.RangeDescriptor) (i int, ok bool) {
+// takeAway applies a command of the leader's own, that takes away what nobody misses.
+func (m *Machine) takeAway(w storage.Writer, desc *cluster.RangeDescriptor, c *command) (applied bool, err error) {
+	switch {
+	case c.garbage != nil:
+		return m.writeGarbage(w, desc, c.garbage)
+	case c.fencing != nil:
+		return m.writeFence(w, desc, c.fencing)
+	}
+	return m.writeClear(w, desc, c.clearing)
+}
+
+// within reports whether all that c names is desc's, and which does not. What is written
+// to a collection that is no more was evaluated behind the fence, which is a bug.
+func (m *Machine) within(desc *cluster.RangeDescriptor, c *command) (i int, ok bool) {
 	for i := range c.writes {
-		if !owns(desc, c.writes[i].row) {
+		if !owns(desc, c.writes[i].row) || m.gone(c.writes[i].row) {
 			return i, false
 		}
 	}
 	for i := range c.at {
-		if !owns(desc, c.at[i].row) {
+		if !owns(desc, c.at[i].row) || m.gone(c.at[i].row) {
 			return i, false
 		}
 	}

@@ -2,6 +2,8 @@
 
 package datastate
 
+import "github.com/nodedb/nodedb/agent/internal/cluster"
+
 // Planted are faults that tests plant, to prove that the simulation finds them.
 type Planted struct {
 	// CountsLeftOut leaves out of a command what it adds to the range's counts.
@@ -10,6 +12,12 @@ type Planted struct {
 	NewestGoes bool
 	// ThresholdKept keeps the threshold of collected garbage out of the range's state.
 	ThresholdKept bool
+	// FenceOpen writes to collections that are no more.
+	FenceOpen bool
+	// FenceKept keeps the fence from a range that is split off.
+	FenceKept bool
+	// ClearOther clears the collection beside the one that was dropped.
+	ClearOther bool
 	// CommitBlind commits a transaction without a look at its record.
 	CommitBlind bool
 	// PushForgotten answers a push and does not write it down.
@@ -21,6 +29,16 @@ type Planted struct {
 func (p Planted) countsLeftOut() bool { return p.CountsLeftOut }
 func (p Planted) newestGoes() bool    { return p.NewestGoes }
 func (p Planted) thresholdKept() bool { return p.ThresholdKept }
+func (p Planted) fenceOpen() bool     { return p.FenceOpen }
+func (p Planted) fenceKept() bool     { return p.FenceKept }
+
+func (p Planted) clearsOther() cluster.CollectionID {
+	if p.ClearOther {
+		return 1
+	}
+	return 0
+}
+
 func (p Planted) commitBlind() bool   { return p.CommitBlind }
 func (p Planted) spanCutShort() bool  { return p.SpanCutShort }
 func (p Planted) pushForgotten() bool { return p.PushForgotten }

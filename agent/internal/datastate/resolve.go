@@ -163,7 +163,7 @@ func (r *Resolve) row(e *evaluating, c *command, d *evaluation.Decision, i int, 
 	if !l.holds(r.Txn) {
 		return nil
 	}
-	if in := l.intentOf(r.Txn); in != nil && r.CommitTS != 0 {
+	if in := l.intentOf(r.Txn); in != nil && r.CommitTS != 0 && !r.machine.gone(row) {
 		invariant.Check(in.TS <= r.CommitTS, "an intent of %s at %s commits at %s", r.Txn, in.TS, r.CommitTS)
 		found, err := e.newest(i, row)
 		if err != nil {

@@ -23,6 +23,7 @@ const (
 	Blocked    // by locks, or by those that wait for them
 	Aborted    // the transaction's record says so
 	TooEarly   // the transaction's record allows a later commit only
+	Dropped    // the collection of a row is no more
 )
 
 // Blocker is what keeps a request from a row.
@@ -31,7 +32,8 @@ type Blocker = evaluation.Blocker
 // Result is the answer to a request.
 type Result struct {
 	Outcome Outcome
-	// FailedOp is the index of the Op or row whose condition failed or which is elsewhere.
+	// FailedOp is the index of the Op or row whose condition failed, or which is elsewhere
+	// or of a collection that is no more.
 	FailedOp int
 	// Existing is the failing row's value, nil if it has none; ExistingTS is the
 	// timestamp of its newest version, tombstones included, 0 if it has none.
@@ -88,7 +90,7 @@ func EncodeResult(r *Result) []byte {
 	switch r.Outcome {
 	case Applied:
 		return r.appendDone(out)
-	case ConditionFailed, WrongRange:
+	case ConditionFailed, WrongRange, Dropped:
 		out = binary.AppendUvarint(out, uint64(r.FailedOp))
 		out = binary.BigEndian.AppendUint64(out, uint64(r.ExistingTS))
 		if r.Existing == nil {
@@ -158,7 +160,7 @@ func DecodeResult(data []byte) (*Result, error) {
 		if err := d.done(r); err != nil {
 			return nil, err
 		}
-	case ConditionFailed, WrongRange:
+	case ConditionFailed, WrongRange, Dropped:
 		r.FailedOp, r.ExistingTS = int(d.UpTo(1<<31)), d.ts() //nolint:gosec // bounded
 		if d.UpTo(1) == 1 {
 			r.Existing = d.Bytes()

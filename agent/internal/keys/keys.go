@@ -4,7 +4,7 @@
 //
 //	0x01 store identity, tombstones           (this node only)
 //	0x02 raft: range id, then hard state, log (this replica only)
-//	0x03 range-local replicated state: range id, then descriptor, applied state,
+//	0x03 range-local replicated state: range id, then descriptor, applied state, fence,
 //	     ids of applied commands; the meta range's records are here too
 //	0x04 data: pool, vshard, collection, space, encoded primary key, 00, then of a
 //	     version ^timestamp and 09
@@ -57,6 +57,7 @@ const (
 	rangeApplied    byte = 'a'
 	rangeIDs        byte = 'i'
 	rangeRecord     byte = 'm'
+	rangeFence      byte = 'f'
 )
 
 // primarySpace is the space byte of rows in a data key; indexes get others.
@@ -191,6 +192,9 @@ func RangeDescriptor(id cluster.RangeID) []byte { return rangeKey(id, rangeDescr
 // RangeApplied is the key of the applied state, written with every apply.
 func RangeApplied(id cluster.RangeID) []byte { return rangeKey(id, rangeApplied) }
 
+// RangeFence is the key of the range's fence: which collections are no more in it.
+func RangeFence(id cluster.RangeID) []byte { return rangeKey(id, rangeFence) }
+
 // AppliedIDs is the key of a part of the ids of commands that were applied in the
 // round that ended at index. Older ones come first, so that those to forget are one
 // span.
@@ -249,6 +253,21 @@ func dataKey(p cluster.PoolID, k cluster.Key) []byte {
 // CollectionSpan holds all rows of one collection in one vshard.
 func CollectionSpan(p cluster.PoolID, v cluster.VShard, c cluster.CollectionID) Span {
 	return prefixSpan(collectionPrefix(p, v, c, 0))
+}
+
+// CollectionIn is the part of CollectionSpan that the range d owns; it may be empty.
+func CollectionIn(d *cluster.RangeDescriptor, v cluster.VShard, c cluster.CollectionID) Span {
+	all, own := CollectionSpan(d.Pool, v, c), DataSpan(d.Pool, d.Start, d.End)
+	if bytes.Compare(own.Start, all.Start) > 0 {
+		all.Start = own.Start
+	}
+	if bytes.Compare(own.End, all.End) < 0 {
+		all.End = own.End
+	}
+	if bytes.Compare(all.Start, all.End) > 0 {
+		all.End = all.Start
+	}
+	return all
 }
 
 // collectionPrefix returns what rows of a collection begin with, with room for more.

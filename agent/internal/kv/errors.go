@@ -29,6 +29,10 @@ func (e *ConditionError) Error() string {
 	return fmt.Sprintf("the condition of mutation %d does not hold", e.Mutation)
 }
 
+// ErrDropped refuses a write to a collection that was dropped so long ago that its rows go,
+// from a gateway that has not heard of that. Nothing of its range was written.
+var ErrDropped = errors.New("the collection was dropped")
+
 // MultiRangeError refuses a Write that must be atomic but touches more than one
 // range. Nothing was written.
 type MultiRangeError struct{ Ranges int }

@@ -292,6 +292,8 @@ func resultError(res *datastate.Result, g *group) error {
 		return &store.RangeMismatchError{Descriptor: cluster.RangeDescriptor{ID: g.id}}
 	case datastate.Blocked:
 		return errBlocked
+	case datastate.Dropped:
+		return ErrDropped
 	default:
 	}
 	return errors.New("the range could not read the write: is a row named twice?")

@@ -92,7 +92,7 @@ func (c *change) dropCollection(col *cluster.Collection) {
 	delete(own(c, &c.view.Collections), col.Name)
 	delete(own(c, &c.view.CollectionsByID), col.ID)
 	c.erase(kindCollection, idKey(uint64(col.ID)))
-	d := DroppedCollection{Collection: *col, DroppedAt: c.now}
+	d := DroppedCollection{Collection: *col, DroppedAt: c.now, Index: c.index}
 	own(c, &c.view.Dropped)[col.ID] = stage(c, kindDropped, idKey(uint64(col.ID)), &d)
 }
 

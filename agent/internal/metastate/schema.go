@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
@@ -77,11 +78,13 @@ func (c *change) removeCollection(in *DropCollection) Result {
 func (c *change) forgetDropped(in *ForgetDropped) Result {
 	existed := true
 	for _, id := range in.Collections {
-		if _, ok := c.view.Dropped[id]; !ok {
+		d := c.view.Dropped[id]
+		if d == nil {
 			continue
 		}
 		delete(own(c, &c.view.Dropped), id)
 		c.erase(kindDropped, idKey(uint64(id)))
+		c.event(cluster.Event{Kind: cluster.EventCollectionFreed, Text: fmt.Sprintf("the rows of collection %q, dropped at %s, are gone", d.Collection.Name, d.DroppedAt.UTC().Format(time.RFC3339))})
 		existed = false
 	}
 	return Result{Existed: existed}

@@ -82,6 +82,7 @@ type counters struct {
 type DroppedCollection struct {
 	Collection cluster.Collection `json:"collection"`
 	DroppedAt  time.Time          `json:"droppedAt"`
+	Index      uint64             `json:"index"` // of the command
 }
 
 // Token is a bearer token of the admin API. The secret itself is never stored.

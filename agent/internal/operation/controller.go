@@ -35,6 +35,7 @@ type Controller struct {
 	hot        map[cluster.RangeID]time.Time // since when a range's load is above the threshold
 	large      largeRange
 	verifying  verifying
+	forgotAt   time.Time // when records of dropped collections were forgotten last
 	splitAsked time.Time // when a split of a hot range was asked for last
 	sweptAt    time.Time
 	avoided    map[cluster.NodeID]time.Time  // nodes that moves failed on: until when none is planned there

@@ -12,4 +12,6 @@ func (Planted) deaf(string) bool { return false }
 
 func (Planted) seedsAgain() bool { return false }
 
+func (Planted) forgetsEarly() bool { return false }
+
 func (Planted) plan() placement.Planted { return placement.Planted{} }

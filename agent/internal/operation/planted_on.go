@@ -12,11 +12,15 @@ type Planted struct {
 	// SeedAgain has a range of a new pool made on another node under the same id when
 	// the node where it is to be made is away.
 	SeedAgain bool
+	// ForgetEarly has the record of a dropped collection go when one range has cleared it.
+	ForgetEarly bool
 	// Plan are faults of the planner.
 	Plan placement.Planted
 }
 
 func (p Planted) seedsAgain() bool { return p.SeedAgain }
+
+func (p Planted) forgetsEarly() bool { return p.ForgetEarly }
 
 func (p Planted) plan() placement.Planted { return p.Plan }
 

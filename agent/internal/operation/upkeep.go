@@ -33,6 +33,7 @@ func (c *Controller) upkeep() {
 	c.welcome()
 	c.collectReplicas()
 	c.clearRemoved()
+	c.forgetDropped()
 	if c.in.Now.Sub(c.hotAt) >= c.cfg.SpreadEvery {
 		c.hotAt = c.in.Now
 		c.splitHot()

@@ -32,7 +32,7 @@ type evaluations struct {
 	open map[CommandID]*Proposal
 	// pending is what commands leave of rows that are not applied yet: the newest.
 	pending map[string]*left
-	split   *Proposal // given to raft, and not applied: nothing is proposed behind it
+	split   *Proposal // or a fence, given to raft, and not applied: nothing is proposed behind it
 	places  places
 	// locks are those of transactions, in memory or written down.
 	locks *lock.Table
@@ -432,8 +432,8 @@ func (r *Replica) opened() []*Proposal {
 	return slices.SortedFunc(maps.Values(r.evals.open), func(a, b *Proposal) int { return cmp.Compare(a.seq, b.seq) })
 }
 
-// restart evaluates anew what raft has not seen, after the range has given rows away:
-// what was decided about them cannot be applied, nor what was decided upon that.
+// restart evaluates anew what raft has not seen, after the range has given rows away, or
+// collections are no more: what was decided about them cannot be applied, nor what was decided upon that.
 // Nothing is in raft: nothing is proposed behind a split.
 func (r *Replica) restart() {
 	r.evals.epoch++

@@ -22,6 +22,17 @@ type Collector interface {
 	// Collect looks for garbage. It depends on its arguments alone, and any goroutine may
 	// call it. pace is told of the bytes that were read, and ends it by its error.
 	Collect(r storage.SpanReader, d *cluster.RangeDescriptor, s evaluation.Search, last bool, pace func(bytes int64) error) (evaluation.Found, error)
+
+	// Fence says which collections are no more in the range. It is not to be changed.
+	Fence() *cluster.Fence
+	// SetFence makes the command that sets another one: versions from before the threshold
+	// may be gone after it.
+	SetFence(f *cluster.Fence, threshold hlc.Timestamp) (command []byte)
+	// Clear is Collect of what is left of the collections that a fence dooms, from the
+	// place after on; limit bounds the spans of one command.
+	Clear(r storage.SpanReader, d *cluster.RangeDescriptor, f *cluster.Fence, after []byte, limit int, pace func(bytes int64) error) (evaluation.Found, error)
+	// Bequeath writes the fence for a range that is split off.
+	Bequeath(w storage.Writer, child cluster.RangeID) error
 }
 
 // GarbagePolicy says what garbage is.
@@ -32,12 +43,19 @@ type GarbagePolicy struct {
 	Every time.Duration
 	// Ask, if it is set, says that Keep is not certain, and is called for it to become so.
 	Ask func()
+	// Fence is the fence that ranges of a pool are to have in place of old, and the time
+	// before which versions of what it dooms may be read; nil: they have it. Nil: nothing
+	// is ever dropped.
+	Fence func(pool cluster.PoolID, old *cluster.Fence, keep hlc.Timestamp) (*cluster.Fence, hlc.Timestamp)
 }
 
 const (
 	// garbageBatch is the most versions that a command takes away: it is applied in
 	// about a millisecond, in which the range does nothing else.
 	garbageBatch = 1024
+	// clearBatch is the most spans that a command deletes of dropped collections: a
+	// deletion of a span costs the engine more than one of a key, whatever is in it.
+	clearBatch = 256
 	// garbageSlack is how much further back a pass looks than the one before has come: a
 	// transaction may have written at an older time while that was under way.
 	garbageSlack = 5 * time.Minute
@@ -55,6 +73,7 @@ const (
 type collecting struct {
 	job     *GarbageJob
 	search  evaluation.Search // of the pass under way; Threshold 0: none is
+	fence   *cluster.Fence    // of the pass under way, if it clears what was dropped
 	found   bool              // the pass has
 	scanned hlc.Timestamp     // up to which there is no garbage, as a pass has seen
 	epoch   uint64            // of evaluations, of which this is
@@ -71,6 +90,7 @@ type GarbageJob struct {
 	desc    *cluster.RangeDescriptor
 	search  evaluation.Search
 	last    bool
+	fence   *cluster.Fence // not nil: what it dooms is looked for
 
 	jobView
 }
@@ -95,7 +115,11 @@ func (j *GarbageJob) Collect(pace func(bytes int64) error) (f evaluation.Found, 
 	if view == nil || !ok {
 		return f, errVoid
 	}
-	f, err = c.Collect(view, j.desc, j.search, j.last, pace)
+	if j.fence != nil {
+		f, err = c.Clear(view, j.desc, j.fence, j.search.After, clearBatch, pace)
+	} else {
+		f, err = c.Collect(view, j.desc, j.search, j.last, pace)
+	}
 	return f, errors.Join(err, view.Close())
 }
 
@@ -108,7 +132,8 @@ func (r *Replica) current(j *GarbageJob) bool {
 // begins a pass when there is something to collect, and goes on with one that made way.
 func (r *Replica) CollectGarbage(p GarbagePolicy) {
 	g := &r.garbage
-	if _, ok := r.machine.(Collector); !ok || r.stopped() || !r.leading || !r.ready {
+	c, ok := r.machine.(Collector)
+	if !ok || r.stopped() || !r.leading || !r.ready {
 		return
 	}
 	if g.epoch != r.evals.epoch { // what an earlier leadership, or wider range, knew
@@ -121,8 +146,8 @@ func (r *Replica) CollectGarbage(p GarbagePolicy) {
 	if g.job != nil || r.damaged != nil || r.makesWay() {
 		return
 	}
-	if g.search.Threshold == 0 {
-		if !r.garbageDue(p) {
+	if g.search.Threshold == 0 && g.fence == nil {
+		if r.fenceOff(c, p) || !r.garbageDue(p) {
 			return
 		}
 		if p.Ask != nil {
@@ -170,7 +195,7 @@ func (r *Replica) garbageDue(p GarbagePolicy) bool {
 
 func (r *Replica) lookForGarbage() {
 	g := &r.garbage
-	g.job = &GarbageJob{Range: r.rangeID, replica: r, desc: r.desc, search: g.search, last: g.found}
+	g.job = &GarbageJob{Range: r.rangeID, replica: r, desc: r.desc, search: g.search, last: g.found, fence: g.fence}
 	r.out.Garbage(g.job)
 }
 
@@ -231,7 +256,7 @@ func (r *Replica) endPass(whole bool) {
 	} else {
 		g.rests = garbageRetry
 	}
-	g.job, g.search, g.yields = nil, evaluation.Search{}, 0
+	g.job, g.search, g.fence, g.yields = nil, evaluation.Search{}, nil, 0
 }
 
 // takeGarbage takes into the applied state what a command has said of garbage.

@@ -61,9 +61,12 @@ type Proposal struct {
 	verify bool // without a payload
 	// collects says that its command takes garbage away. It has no id: nobody asks again.
 	collects bool
-	ts       hlc.Timestamp
-	index    uint64 // the slot, once raft gave one
-	term     uint64
+	// fences says that its command refuses what was not refused before: what was evaluated
+	// without it must not come behind it. As a split it holds up what is proposed.
+	fences bool
+	ts     hlc.Timestamp
+	index  uint64 // the slot, once raft gave one
+	term   uint64
 
 	claimed  bool // as state says, of the range's own knowledge
 	admitted bool // counted as waiting
@@ -165,7 +168,7 @@ func (r *Replica) stepAbove(mark hlc.Timestamp) bool {
 		}
 		p.ts = r.nextTS(max(mark, p.saw))
 		invariant.Check(p.ts > p.saw, "%s: a command at %s follows what its evaluation saw at %s", r.rangeID, p.ts, p.saw)
-		if p.split {
+		if p.split || p.fences {
 			r.evals.split = p
 		}
 		e := &pb.Entry{Data: encodeEnvelope(p)}

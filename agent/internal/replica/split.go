@@ -154,6 +154,11 @@ func (r *Replica) writeChild(b *storage.Batch, child *cluster.RangeDescriptor, e
 			return err
 		}
 	}
+	if c, ok := r.machine.(Collector); ok {
+		if err := c.Bequeath(b, child.ID); err != nil {
+			return err
+		}
+	}
 	r.children = append(r.children, child)
 	return writeInitial(b, d.Replica, child, applied)
 }

@@ -28,6 +28,9 @@ func (r *Replica) Status() cluster.RangeStatus {
 	if n := r.applied.Counts; s.Counted {
 		s.Keys, s.LiveBytes, s.DeadBytes = uint64(n.Rows), uint64(n.Live), uint64(n.Dead)
 	}
+	if c, ok := r.machine.(Collector); ok {
+		s.Cleared = c.Fence().Cleared
+	}
 	if lack == cluster.PastServes && closed > 0 {
 		s.Closed = closed.Time()
 	}

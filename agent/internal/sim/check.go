@@ -148,6 +148,7 @@ func (w *World) check() {
 	w.checkOwners()
 	w.checkHotRow()
 	w.checkBank()
+	w.dropper.check()
 	w.checkSilence()
 	w.checkIdle()
 	if len(w.errors) == 0 {

@@ -131,6 +131,13 @@ func (n *Node) open() {
 	cfg.LogEntries = 64
 	if n.w.cfg.GCTTL > 0 {
 		cfg.Garbage = n.w.garbage
+		if n.w.cfg.Drops {
+			cfg.Garbage = func() replica.GarbagePolicy {
+				p := n.w.garbage()
+				p.Fence = n.fence
+				return p
+			}
+		}
 	}
 	if n.w.cfg.Leases && n.w.cfg.Seed%2 == 0 {
 		cfg.ElectionTicks = 4 // nothing may rest on raft's own check

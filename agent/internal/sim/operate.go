@@ -43,7 +43,7 @@ func (w *World) beginOperators() {
 			cmds = append(cmds, o.join()...)
 		}
 	}
-	o.inOrder(cmds)
+	o.inOrder(append(cmds, o.beginDrops()...))
 	if !w.cfg.Crowded {
 		w.After(w.ms(5000, 9000), o.ask)
 	}

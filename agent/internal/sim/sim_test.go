@@ -81,6 +81,9 @@ func (s *Stats) add(o *Stats) {
 	s.Collections += o.Collections
 	s.Collected += o.Collected
 	s.TooOld += o.TooOld
+	s.Tables += o.Tables
+	s.Freed += o.Freed
+	s.Barred += o.Barred
 	s.Compared += o.Compared
 	s.Joined += o.Joined
 	s.Lost += o.Lost
@@ -261,6 +264,15 @@ func operated(c *Config) {
 
 func grown(c *Config) {
 	c.Operate, c.Grow, c.Duration, c.Nodes, c.Ranges, c.Clients = true, true, 100*time.Second, 5, 2, 4
+}
+
+// TestCollectionsAreDropped has collections dropped among splits, moves, drains and
+// decommissions, and written to by gateways that have not heard of it.
+func TestCollectionsAreDropped(t *testing.T) {
+	sum := runSeeds(t, 2, dropping)
+	if sum.Freed == 0 || sum.Barred == 0 || sum.Tables == 0 {
+		t.Errorf("%d collections dropped, %d cleared, %d late writes refused", sum.Tables, sum.Freed, sum.Barred)
+	}
 }
 
 // TestReplay holds the promise that a seed is a run: without it a failing seed

@@ -76,6 +76,8 @@ type Config struct {
 	Five bool
 	// GCTTL is how long old versions are kept; 0: for ever.
 	GCTTL time.Duration
+	// Drops has collections made and dropped; with Operate.
+	Drops bool
 	// Bank has transactions move money between accounts, and others add it up.
 	Bank bool
 	// PlantedTxn holds faults that tests plant in those who coordinate transactions.
@@ -145,6 +147,7 @@ type World struct {
 	operators *operators // nil without Operate
 	resting   *resting   // nil before the end of a run with Idle
 	bank      *bank      // nil without Bank
+	dropper   *dropper   // nil without Drops
 	tasks     []*task    // all that began
 	running   *task      // nil: the world itself
 	errors    []string
@@ -170,6 +173,7 @@ type Stats struct {
 	WentBack, Refused, Resets         int
 	Restores, Counts, Evaluations     int
 	Collections, Collected            int // looks for garbage, and versions found
+	Tables, Freed, Barred             int // collections dropped, and cleared; writes to them that were refused
 	TooOld                            int // reads refused: what they might see is collected
 	Checksums, Compared               int // replicas that were read, and found alike
 	Rounds                            int // of apply

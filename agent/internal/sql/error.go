@@ -196,6 +196,8 @@ func storeError(err error) *Error {
 		return &Error{Code: "72000", Message: "snapshot too old", cause: err,
 			Detail: "It is of " + tooOld.TS.Time().UTC().Format(time.RFC3339) + "; rows as they were before " + tooOld.Threshold.Time().UTC().Format(time.RFC3339) + " may be gone.",
 			Hint:   "Begin the transaction again, or ask for a later time. The setting gc_ttl says how long old versions are kept, snapshot_max_age how long open transactions hold them."}
+	case errors.Is(err, kv.ErrDropped):
+		return &Error{Code: "42P01", Message: "a table of this statement was dropped", Hint: "Nothing was written.", cause: err}
 	case errors.As(err, &damaged):
 		return &Error{Code: "XX001", Message: "the disk of the node that leads rows of this statement does not give them back, and no other node can lead them", cause: err,
 			Hint: "Nothing was written. nodedbctl check names the node and the range: start the other nodes that hold it."}

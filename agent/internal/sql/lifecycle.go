@@ -46,6 +46,8 @@ func lifecycleColumns(kind syntax.ShowKind) ([]shownColumn, bool) {
 	case syntax.ShowTransactions:
 		return []shownColumn{{"id", text}, {"node", text}, {"pid", number}, {"username", text}, {"application", text}, {"state", text}, {"isolation", text}, {"began", at},
 			{"locks", number}, {"ranges", number}, {"waits_since", at}, {"waits_for", text}, {"waits_for_pids", text}, {"blocks_pids", text}, {"statement", text}}, true
+	case syntax.ShowDropped:
+		return []shownColumn{{"name", text}, {"id", number}, {"pool", text}, {"dropped_at", at}, {"frees_at", at}, {"ranges", number}, {"cleared", number}}, true
 	case syntax.ShowPools:
 		return []shownColumn{{"name", text}, {"state", text}, {"replicas", number}, {"constraints", text}, {"prefer_leader", text},
 			{"ranges", number}, {"misfit", number}, {"collections", number}, {"operation", text}}, true
@@ -61,7 +63,7 @@ func lifecycleColumns(kind syntax.ShowKind) ([]shownColumn, bool) {
 // lifecycleTables are shown as tables of nodedb_internal too.
 var lifecycleTables = map[string]syntax.ShowKind{
 	"raft_groups": syntax.ShowRaftGroups, "peer_health": syntax.ShowPeerHealth, "cluster": syntax.ShowSummary, "events": syntax.ShowEvents, "pools": syntax.ShowPools,
-	"sessions": syntax.ShowSessions, "transactions": syntax.ShowTransactions,
+	"sessions": syntax.ShowSessions, "transactions": syntax.ShowTransactions, "dropped_collections": syntax.ShowDropped,
 }
 
 // shownLifecycle makes the rows of what lifecycleColumns describes.
@@ -77,6 +79,12 @@ func (s *Session) shownLifecycle(ctx context.Context, kind syntax.ShowKind, name
 		return s.server.pools(view, statuses), ctx.Err()
 	case syntax.ShowPool:
 		return s.server.onePool(view, name)
+	case syntax.ShowDropped:
+		if len(view.Dropped) == 0 {
+			return nil, nil
+		}
+		statuses, _ := s.server.cfg.Views.ClusterStatus(ctx)
+		return dropped(view, statuses), ctx.Err()
 	}
 	if kind == syntax.ShowEvents {
 		return events(s.visibleEvents(view)), nil

@@ -106,6 +106,12 @@ func TestShowLifecycle(t *testing.T) {
 		t.Errorf("show raft groups: %q", got)
 	}
 	c.want("SHOW", "show peer health")
+	c.want("SHOW", "show dropped collections")
+	c.run("create table brief (a int primary key)")
+	c.run("drop table brief")
+	if got := c.run("show dropped collections"); !strings.HasPrefix(got, "brief|") || !strings.Contains(got, "|default|") || !strings.Contains(got, "|16|0") {
+		t.Errorf("show dropped collections: %q", got)
+	}
 	for _, want := range []string{"id|n1", "membership|active", "leaders|17"} {
 		if got := c.run("show node n1"); !strings.Contains(got, want+"\n") {
 			t.Errorf("show node n1 lacks %q: %q", want, got)

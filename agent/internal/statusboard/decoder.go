@@ -40,7 +40,7 @@ func (d *decoder) rangeStatus() Changed[cluster.RangeID, cluster.RangeStatus] {
 		d.Fail("parts %x of %s are not known here", parts, st.Descriptor.ID)
 	}
 	st.Replica, st.Leader = cluster.ReplicaID(d.Uvarint()), d.node()
-	for _, v := range []*uint64{&st.Term, &st.Commit, &st.Settled, &st.Applied, &st.Bytes, &st.Keys, &st.LiveBytes, &st.DeadBytes, &st.Reads, &st.Writes} {
+	for _, v := range []*uint64{&st.Term, &st.Commit, &st.Settled, &st.Applied, &st.Bytes, &st.Keys, &st.LiveBytes, &st.DeadBytes, &st.Reads, &st.Writes, &st.Cleared} {
 		*v = d.Uvarint()
 	}
 	st.Counted = parts&isCounted != 0

@@ -92,7 +92,7 @@ func appendRange(b []byte, x *Changed[cluster.RangeID, cluster.RangeStatus]) []b
 	}
 	b = append(binary.AppendUvarint(b, uint64(x.Key)), parts)
 	for _, v := range []uint64{
-		uint64(st.Replica), uint64(st.Leader), st.Term, st.Commit, st.Settled, st.Applied, st.Bytes, st.Keys, st.LiveBytes, st.DeadBytes, st.Reads, st.Writes,
+		uint64(st.Replica), uint64(st.Leader), st.Term, st.Commit, st.Settled, st.Applied, st.Bytes, st.Keys, st.LiveBytes, st.DeadBytes, st.Reads, st.Writes, st.Cleared,
 	} {
 		b = binary.AppendUvarint(b, v)
 	}

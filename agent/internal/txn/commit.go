@@ -183,6 +183,8 @@ func (c *commit) refused(r *datastate.Result, items []int) error {
 			return e
 		}
 		return &ConflictError{Reason: reasonChanged, Cause: e}
+	case datastate.Dropped:
+		return fmt.Errorf("commit: %w", kv.ErrDropped)
 	default:
 		return fmt.Errorf("commit: the range could not read the write (outcome %d): is a row named twice?", r.Outcome)
 	}

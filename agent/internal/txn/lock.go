@@ -172,6 +172,8 @@ func (l *locking) take(ctx context.Context, calls []*kv.Call, parts []*part) (le
 			return nil, nil, &ConflictError{Reason: reasonChanged}
 		case datastate.Aborted:
 			return nil, nil, &ConflictError{Reason: reasonPushed}
+		case datastate.Dropped:
+			return nil, nil, fmt.Errorf("lock rows: %w", kv.ErrDropped)
 		default:
 			return nil, nil, fmt.Errorf("lock rows: the range could not read the request (outcome %d)", c.Result.Outcome)
 		}

@@ -12,6 +12,9 @@ const (
 
 	ShowSessions     ShowKind = "sessions"
 	ShowTransactions ShowKind = "transactions"
+
+	// ShowDropped are the collections whose rows are not gone yet.
+	ShowDropped ShowKind = "dropped collections"
 )
 
 // AlterNode is ALTER NODE n with what is to be done to the node.
@@ -25,13 +28,15 @@ func (*AlterNode) node() {}
 // NodeActions are what ALTER NODE does.
 var NodeActions = []string{"drain", "undrain", "decommission", "recommission", "cordon", "uncordon"}
 
-// showLifecycle reads RAFT GROUPS, PEER HEALTH, NODE n, CLUSTER, EVENTS, SESSIONS and
+// showLifecycle reads RAFT GROUPS, DROPPED COLLECTIONS, PEER HEALTH, NODE n, CLUSTER, EVENTS, SESSIONS and
 // TRANSACTIONS. ok is
 // false if it is none of them.
 func (p *cursor) showLifecycle() (node Node, err *Error, ok bool) { //nolint:revive // ok tells "not mine" from an error
 	switch p.word() {
 	case "raft":
 		return p.showPair(ShowRaftGroups, "groups")
+	case "dropped":
+		return p.showPair(ShowDropped, "collections")
 	case "peer":
 		return p.showPair(ShowPeerHealth, "health")
 	case "cluster":

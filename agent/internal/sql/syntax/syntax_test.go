@@ -67,6 +67,7 @@ func TestParse(t *testing.T) {
 		{"show routing", `ShowCluster{"Kind":"routing","Collection":null,"Key":null}`},
 		{"show routing for public.\"Or\"\"ders\" key (-1, 'it''s', true)", `ShowCluster{"Kind":"routing","Collection":{"Schema":"public","Name":"Or\"ders","Position":18},"Key":[{"Text":"-1","Quoted":false,"Position":41},{"Text":"it's","Quoted":true,"Position":45},{"Text":"true","Quoted":false,"Position":54}]}`},
 		{"SHOW RAFT GROUPS", `ShowCluster{"Kind":"raft groups","Collection":null,"Key":null}`}, {"show peer health;", `ShowCluster{"Kind":"peer health","Collection":null,"Key":null}`},
+		{"show dropped collections", `ShowCluster{"Kind":"dropped collections","Collection":null,"Key":null}`},
 		{"SHOW NODE n2", `ShowCluster{"Kind":"node","Collection":null,"Key":null,"Node":"n2"}`}, {"show node 'my node'", `ShowCluster{"Kind":"node","Collection":null,"Key":null,"Node":"my node"}`},
 		{"show cluster", `ShowCluster{"Kind":"cluster","Collection":null,"Key":null}`}, {"show events", `ShowCluster{"Kind":"events","Collection":null,"Key":null}`},
 		{"ALTER NODE n2 DRAIN", `AlterNode{"Node":"n2","Action":"drain"}`}, {"alter node 3 recommission;", `AlterNode{"Node":"3","Action":"recommission"}`},
