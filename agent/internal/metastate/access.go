@@ -17,6 +17,15 @@ func (c *change) createToken(in *CreateToken, by string) Result {
 	if _, ok := c.view.Tokens[in.ID]; ok {
 		return refused(CodeExists, "token %s already exists", in.ID)
 	}
+	over := 0
+	for _, t := range c.view.Tokens {
+		if !t.Valid(c.now) {
+			over++
+		}
+	}
+	if r := checkRoom(len(c.view.Tokens), over, "token"); r != nil {
+		return Result{Refusal: r}
+	}
 	c.putToken(Token{
 		ID: in.ID, Owner: in.Owner, Role: in.Role, Hash: in.Hash,
 		CreatedAt: c.now, CreatedBy: by, ExpiresAt: in.ExpiresAt.UTC(),
@@ -51,6 +60,15 @@ func (c *change) createJoinToken(in *CreateJoinToken, by string) Result {
 	}
 	if _, ok := c.view.JoinTokens[in.ID]; ok {
 		return refused(CodeExists, "join token %s already exists", in.ID)
+	}
+	over := 0
+	for _, t := range c.view.JoinTokens {
+		if !t.EndedAt(c.now).IsZero() {
+			over++
+		}
+	}
+	if r := checkRoom(len(c.view.JoinTokens), over, "join token"); r != nil {
+		return Result{Refusal: r}
 	}
 	if in.Node != "" {
 		if r := c.checkName(in.Node); r != nil {

@@ -48,6 +48,7 @@ type Command struct {
 	PutPlan          *PutPlan          `json:"putPlan,omitempty"`
 	RecordSweep      *RecordSweep      `json:"recordSweep,omitempty"`
 	EndSession       *EndSession       `json:"endSession,omitempty"`
+	Prune            *Prune            `json:"prune,omitempty"`
 
 	IssueCertificate  *IssueCertificate  `json:"issueCertificate,omitempty"`
 	RevokeCertificate *RevokeCertificate `json:"revokeCertificate,omitempty"`

@@ -109,7 +109,7 @@ func (c *change) issueCertificate(in *IssueCertificate, by string) Result {
 		return refused(CodeNotFound, "there is no user %q: CREATE USER makes one, and so does a certificate with a role", in.User)
 	case known && in.AdminRole != "" && in.AdminRole != u.AdminRole:
 		return refused(CodeConflict, "user %q has another role: GRANT and REVOKE change it", in.User)
-	case len(c.view.Certificates) >= maxCertificates && !c.forgetCertificates():
+	case len(c.view.Certificates) >= maxCertificates && !c.forgetExpired():
 		return refused(CodeLimit, "%d certificates are remembered: revoke or wait until some expire", maxCertificates)
 	}
 	if !known {
@@ -128,18 +128,17 @@ func (c *change) putCertificate(cert Certificate) {
 	own(c, &c.view.Certificates)[cert.Serial] = stage(c, kindCertificate, []byte(cert.Serial), &cert)
 }
 
-// forgetCertificates drops those that have expired: nobody gets in with them,
-// revoked or not.
-func (c *change) forgetCertificates() bool {
-	found := false
+// forgetExpired drops certificates that have expired: nobody gets in with them, revoked
+// or not.
+func (c *change) forgetExpired() bool {
+	var serials []string
 	for _, serial := range sortedKeys(c.view.Certificates) {
-		if at := c.view.Certificates[serial].ExpiresAt; !at.IsZero() && at.Before(c.now) {
-			delete(own(c, &c.view.Certificates), serial)
-			c.erase(kindCertificate, []byte(serial))
-			found = true
+		if !firstPast(c.now, c.view.Certificates[serial].ExpiresAt).IsZero() {
+			serials = append(serials, serial)
 		}
 	}
-	return found
+	c.forgetCertificates(serials)
+	return len(serials) > 0
 }
 
 func (c *change) revokeCertificate(in *RevokeCertificate) Result {

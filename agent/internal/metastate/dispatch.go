@@ -52,7 +52,7 @@ func (cmd *Command) parts() int {
 		cmd.CreateJoinToken != nil, cmd.RevokeJoinToken != nil,
 		cmd.PutUser != nil, cmd.DropUser != nil, cmd.SetSetting != nil,
 		cmd.RecordEvents != nil, cmd.PauseOperation != nil, cmd.ResumeOperation != nil, cmd.LimitOperation != nil, cmd.EndSession != nil,
-		cmd.ChangeUser != nil, cmd.AnchorLog != nil, cmd.PutPlan != nil, cmd.RecordSweep != nil,
+		cmd.ChangeUser != nil, cmd.AnchorLog != nil, cmd.PutPlan != nil, cmd.RecordSweep != nil, cmd.Prune != nil,
 		cmd.IssueCertificate != nil, cmd.RevokeCertificate != nil, cmd.RotateCA != nil, cmd.RotateGossip != nil,
 		cmd.MoveCAKey != nil, cmd.EndCAKeyMove != nil, cmd.PromiseVersion != nil, cmd.RaiseVersion != nil,
 		cmd.CreatePool != nil, cmd.AlterPool != nil, cmd.RenamePool != nil, cmd.DropPool != nil, cmd.ReadyPool != nil, cmd.ReseedPool != nil, cmd.ClearRemoved != nil,
@@ -123,6 +123,8 @@ func (c *change) dispatch(cmd *Command, by string) Result {
 		return c.putPlan(cmd.PutPlan, by)
 	case cmd.RecordSweep != nil:
 		return c.recordSweep(cmd.RecordSweep)
+	case cmd.Prune != nil:
+		return c.prune()
 	case cmd.SetSetting != nil:
 		return c.setSetting(cmd.SetSetting)
 	case cmd.CreatePool != nil, cmd.AlterPool != nil, cmd.RenamePool != nil, cmd.DropPool != nil, cmd.ReadyPool != nil, cmd.ReseedPool != nil, cmd.ClearRemoved != nil:

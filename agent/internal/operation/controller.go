@@ -36,6 +36,7 @@ type Controller struct {
 	large      largeRange
 	verifying  verifying
 	forgotAt   time.Time // when records of dropped collections were forgotten last
+	prunedAt   time.Time // when it was looked for what ended long ago
 	splitAsked time.Time // when a split of a hot range was asked for last
 	sweptAt    time.Time
 	avoided    map[cluster.NodeID]time.Time  // nodes that moves failed on: until when none is planned there

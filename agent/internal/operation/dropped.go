@@ -108,3 +108,19 @@ func covers(spans []clearedSpan, least uint64) bool {
 	}
 	return at >= cluster.VShard(cluster.VShards).Key()
 }
+
+// pruneEvery is how often it is looked for what ended long ago: what is kept for a month
+// may be kept for an hour more.
+const pruneEvery = time.Hour
+
+// prune forgets what ended long ago, in the hour in which this node begins to coordinate
+// and then each.
+func (c *Controller) prune() {
+	if c.in.Now.Sub(c.prunedAt) < pruneEvery {
+		return
+	}
+	c.prunedAt = c.in.Now
+	if c.in.View.Prunable(c.in.Now) {
+		c.command(upkeepOperation, metastate.Command{Prune: &metastate.Prune{}})
+	}
+}

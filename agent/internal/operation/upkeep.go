@@ -34,6 +34,7 @@ func (c *Controller) upkeep() {
 	c.collectReplicas()
 	c.clearRemoved()
 	c.forgetDropped()
+	c.prune()
 	if c.in.Now.Sub(c.hotAt) >= c.cfg.SpreadEvery {
 		c.hotAt = c.in.Now
 		c.splitHot()
