@@ -2,9 +2,47 @@ package operation
 
 import (
 	"testing"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
 )
+
+// TestADropIsForgotten: the record of a dropped collection goes when the last range has
+// told that it holds nothing of it, not before, whoever coordinates by then.
+func TestADropIsForgotten(t *testing.T) {
+	r := newRig(t, 1, 3, 3, 4)
+	r.must(metastate.Command{CreateCollection: &metastate.CreateCollection{Collection: cluster.Collection{
+		Name: "a", Columns: []cluster.Column{{ID: 1, Name: "a", Type: "text"}}, NextColumn: 2, PrimaryKey: []cluster.ColumnID{1},
+	}}})
+	r.must(metastate.Command{DropCollection: &metastate.DropCollection{Name: "a"}})
+	drop := r.view().Dropped[1].Index
+	for id := cluster.RangeID(2); id < 5; id++ {
+		r.ranges[id].cleared = drop
+	}
+	r.ranges[5].cleared = drop - 1
+	begun := r.now
+	r.until("half a minute is over", time.Minute, func() bool { return r.now.Sub(begun) > 30*time.Second })
+	if r.view().Dropped[1] == nil {
+		t.Fatal("it was forgotten, and a range holds rows of it")
+	}
+	r.kill(r.coordinator)
+	r.until("somebody else coordinates", time.Minute, func() bool { return r.up(r.coordinator) })
+	r.ranges[5].cleared = drop + 1
+	r.until("the drop is forgotten", time.Minute, func() bool { return r.view().Dropped[1] == nil })
+}
+
+// TestWhatEndedIsForgotten: who begins to coordinate forgets what ended long ago.
+func TestWhatEndedIsForgotten(t *testing.T) {
+	r := newRig(t, 1, 3, 3, 1)
+	for id, ago := range map[string]time.Duration{"old": 60 * 24 * time.Hour, "young": time.Hour} {
+		r.must(metastate.Command{CreateToken: &metastate.CreateToken{ID: id, Owner: "test", Role: "viewer", Hash: []byte{1}, ExpiresAt: r.now.Add(-ago)}})
+	}
+	r.until("the old token is forgotten", time.Minute, func() bool { return r.view().Tokens["old"] == nil })
+	if r.view().Tokens["young"] == nil {
+		t.Error("a token that has just expired is forgotten, too")
+	}
+}
 
 // TestCoveredThrough: a pool has cleared a drop when all of its keys have, whatever
 // replicas say so and however their spans overlap: after a split some tell of the whole,

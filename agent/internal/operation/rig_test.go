@@ -83,7 +83,8 @@ type fakeRange struct {
 	load     *cluster.RangeLoad
 	reads    float64 // per second, at the leader
 	writes   float64
-	unsaid   bool // the newest descriptor is not in the meta range yet
+	cleared  uint64 // the newest drop of which it holds nothing
+	unsaid   bool   // the newest descriptor is not in the meta range yet
 	sayAfter time.Time
 }
 
@@ -412,7 +413,7 @@ func (r *rig) rangeStatus(id cluster.NodeID, rid cluster.RangeID) (cluster.Range
 	if !held {
 		return cluster.RangeStatus{}, false
 	}
-	rs := cluster.RangeStatus{Descriptor: *x.desc.Clone(), Replica: replica, Leader: x.leader, Term: x.term, Commit: x.commit, Applied: x.match[id], Bytes: x.bytes, WritesPerSecond: x.writes}
+	rs := cluster.RangeStatus{Descriptor: *x.desc.Clone(), Replica: replica, Leader: x.leader, Term: x.term, Commit: x.commit, Applied: x.match[id], Bytes: x.bytes, WritesPerSecond: x.writes, Cleared: x.cleared}
 	rs.Checksums = r.sums[rid][id]
 	if rep, ok := x.desc.On(id); !ok || rep.Replica != replica {
 		rs.Leader, rs.Term = 0, 0 // removed, or not added yet: it knows nothing

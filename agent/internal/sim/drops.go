@@ -147,8 +147,12 @@ func (d *dropper) serve(n *Node, id cluster.RangeID, ops []datastate.Op) {
 	n.core.Propose(id, p)
 }
 
-// fence is what a node's ranges are to have, by what the node knows.
+// fence is what a node's ranges are to have, by what the node knows. One node is slow, so
+// that its ranges are cleared long after others.
 func (n *Node) fence(pool cluster.PoolID, old *cluster.Fence, keep hlc.Timestamp) (*cluster.Fence, hlc.Timestamp) {
+	if uint64(n.id) == 1+n.w.cfg.Seed%uint64(n.w.cfg.Nodes) && n.w.chance(60) { //nolint:gosec // small
+		return nil, 0
+	}
 	f, threshold := n.machine.View().Fence(pool, old, keep.Time())
 	return f, hlc.New(threshold)
 }
