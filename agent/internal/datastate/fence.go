@@ -192,8 +192,8 @@ func (m *Machine) writeClear(w storage.Writer, desc *cluster.RangeDescriptor, c 
 // transactions are done with.
 func (m *Machine) clearLocks(w storage.Writer, f *cluster.Fence) error {
 	m.Mirror()
-	for _, x := range m.applied.rows {
-		row := []byte(x.row)
+	for key := range m.applied.rows.from("") {
+		row := []byte(key)
 		parts, err := keys.DecodeRow(row)
 		if err != nil {
 			return err
@@ -201,7 +201,7 @@ func (m *Machine) clearLocks(w storage.Writer, f *cluster.Fence) error {
 		if _, doomed := slices.BinarySearch(f.Doomed, parts.Collection); !doomed {
 			continue
 		}
-		m.changes = append(m.changes, lockChange{key: x.row})
+		m.changes = append(m.changes, lockChange{key: key})
 		if err := w.Delete(keys.Lock(row)); err != nil {
 			return err
 		}

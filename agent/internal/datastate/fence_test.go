@@ -146,7 +146,7 @@ func TestADroppedCollection(t *testing.T) {
 	if f := a.m.Fence(); f.Cleared != 9 || len(f.Doomed) > 0 || !f.Bars(gone) || f.Bars(late) || f.Bars(kept) {
 		t.Errorf("the fence is %+v", f)
 	}
-	if len(a.m.Shown().(*mirror).records) != 1 { //nolint:forcetypeassert // it is one
+	if a.m.Shown().(*mirror).records.n != 1 { //nolint:forcetypeassert // it is one
 		t.Error("the record of a transaction went with the rows")
 	}
 	if a.own(commands[0]) {
