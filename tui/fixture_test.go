@@ -291,7 +291,7 @@ func (f *fixture) sessions() (*adminpb.ListSessionsResponse, *adminpb.ListTransa
 	holder := &adminpb.TransactionRef{Id: "18a2", Node: 2, Pid: 2<<20 + 1}
 	first, second := &adminpb.TransactionRef{Id: "18a7", Node: 1, Pid: 1<<20 + 1}, &adminpb.TransactionRef{Id: "18a9", Node: 3, Pid: 3<<20 + 7}
 	x := &adminpb.ListTransactionsResponse{AsOf: asOf(), Transactions: []*adminpb.Transaction{
-		{Id: holder.Id, Node: 2, Pid: holder.Pid, User: "app", State: "idle", Isolation: "read committed", Began: ago(101), Locks: 3, Ranges: 2, Blocks: []*adminpb.TransactionRef{first, second}},
+		{Id: holder.Id, Node: 2, Pid: holder.Pid, User: "app", State: "idle", Isolation: "read committed", Began: ago(101), Locks: 3, Ranges: 2, RangeIds: []uint32{4, 10}, Blocks: []*adminpb.TransactionRef{first, second}},
 		{Id: first.Id, Node: 1, Pid: first.Pid, User: "app", State: "waiting", Isolation: "read committed", Began: ago(4), Locks: 1, Ranges: 1, WaitsFor: []*adminpb.TransactionRef{holder}, WaitsSince: ago(3)},
 		{Id: second.Id, Node: 3, Pid: second.Pid, User: "app", State: "waiting", Isolation: "repeatable read", Began: ago(1), WaitsFor: []*adminpb.TransactionRef{holder}, WaitsSince: ago(1)},
 	}}

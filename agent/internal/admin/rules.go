@@ -319,8 +319,12 @@ func longLockWaits(c *checkup) []breach {
 			continue
 		}
 		t := &st.Transactions
+		holder := "a transaction"
+		if t.WaitsFor.PID != 0 { // its node is the same
+			holder = fmt.Sprintf("session %d", t.WaitsFor.PID)
+		}
 		out = append(out, breach{severity: severityWarn, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl transactions --blocked", text: fmt.Sprintf(
-			"session %d of %s on %s has waited %.0f s for locks of a transaction on %s (%s on %s wait)", t.Longest.PID, t.LongestUser, n.ID, t.WaitSeconds, t.WaitsFor.Node, plural(t.Waiting, "transaction"), n.ID)})
+			"session %d of %s on %s has waited %.0f s for locks of %s on %s (waiting on %[3]s: %[7]d)", t.Longest.PID, t.LongestUser, n.ID, t.WaitSeconds, holder, t.WaitsFor.Node, t.Waiting)})
 	}
 	return out
 }

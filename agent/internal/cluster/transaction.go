@@ -93,8 +93,10 @@ type TransactionsStatus struct {
 	WaitSeconds float64        `json:"waitSeconds,omitempty"`
 }
 
-// SumTransactions is what a node says of its transactions, in short.
+// SumTransactions is what a node says of its transactions, in short. It links them: of
+// those that wait for each other on this node the sessions are known.
 func SumTransactions(all []Transaction, now time.Time) (s TransactionsStatus) {
+	LinkTransactions(all)
 	for i := range all {
 		t := &all[i]
 		if t.State != TransactionEnded {

@@ -43,7 +43,7 @@ func TestSumTransactions(t *testing.T) {
 		{ID: "c", Node: 1, PID: 12, State: TransactionWaiting, WaitsFor: []TransactionRef{{ID: "b", Node: 1}}, WaitsSince: at.Add(-2 * time.Second)},
 		{ID: "d", Node: 1, State: TransactionEnded},
 	}, at)
-	if want := (TransactionsStatus{Open: 3, Waiting: 2, Longest: TransactionRef{"b", 1, 11}, LongestUser: "app", WaitsFor: TransactionRef{ID: "a", Node: 1}, WaitSeconds: 35}); s != want {
+	if want := (TransactionsStatus{Open: 3, Waiting: 2, Longest: TransactionRef{"b", 1, 11}, LongestUser: "app", WaitsFor: TransactionRef{"a", 1, 10}, WaitSeconds: 35}); s != want {
 		t.Errorf("got %+v, want %+v", s, want)
 	}
 }

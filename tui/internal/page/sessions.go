@@ -331,8 +331,8 @@ func (p *sessions) one(th *theme.Theme, b *cell.Block, c *sessionRow) {
 			cell.Or(cell.OneLine(c.s.GetApplication())), cell.Seconds(max(0, c.at.Sub(c.s.GetBegan().AsTime()).Seconds()))))
 	}
 	if c.x != nil {
-		row(th.Plain, "transaction", fmt.Sprintf("%s, open for %s, %s locked or written, %s touched", cell.Or(c.x.GetIsolation()), cell.Seconds(c.age()),
-			cell.Plural(int(c.x.GetLocks()), "row"), cell.Plural(int(c.x.GetRanges()), "range")))
+		row(th.Plain, "transaction", fmt.Sprintf("%s, open for %s, %s locked or written, %s touched%s", cell.Or(c.x.GetIsolation()), cell.Seconds(c.age()),
+			cell.Plural(int(c.x.GetLocks()), "row"), cell.Plural(int(c.x.GetRanges()), "range"), rangesOf(c.x)))
 		if id := c.x.GetId(); id != "" {
 			row(th.Dim, "id", id)
 		}
@@ -366,4 +366,23 @@ func refText(refs []*adminpb.TransactionRef) string {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text
+}
+
+// rangesShown bounds the ranges that are named.
+const rangesShown = 6
+
+// rangesOf names the ranges that a transaction has touched: ": r4 r10".
+func rangesOf(x *adminpb.Transaction) string {
+	ids := x.GetRangeIds()
+	var b strings.Builder
+	if len(ids) > 0 {
+		b.WriteString(":")
+	}
+	for _, id := range ids[:min(len(ids), rangesShown)] {
+		b.WriteString(" " + cell.Range(id))
+	}
+	if len(ids) > rangesShown {
+		b.WriteString(" ...")
+	}
+	return b.String()
 }
