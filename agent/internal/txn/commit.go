@@ -419,7 +419,14 @@ func (c *commit) decide(ctx context.Context, home cluster.RangeID) (ts hlc.Times
 		c.min = max(c.min, r.Min)
 		return 0, false, nil
 	case datastate.Blocked:
-		return 0, false, c.wait.blocked(ctx, r.By)
+		return 0, false, c.wait.blocked(ctx, r.By) // a range that refuses a retry so refuses what comes late, too
+	case datastate.Aborted:
+		// An earlier attempt of the same command may be on its way: nothing but the record
+		// is in its way.
+		if !c.m.cfg.Planted.forgetsPoison() {
+			c.t.takenBack()
+		}
+		return 0, false, c.refused(r, c.rest)
 	default:
 		return 0, false, c.refused(r, c.rest)
 	}
