@@ -234,7 +234,7 @@ func (n *Node) openStore() (func() error, error) {
 		if d.IsMeta() {
 			return n.machine
 		}
-		return datastate.NewMetered(&n.meter)
+		return datastate.NewMetered(&n.meter, planted().Data)
 	}
 	cfg.Marks, cfg.BootNonce, cfg.OnBehind, cfg.OnWaiting = n.marks, rand.Uint32(), n.storeBehind, n.waiting
 	n.heardOut = make(chan struct{})

@@ -3,13 +3,15 @@
 package agent
 
 import (
+	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 	"github.com/nodedb/nodedb/agent/internal/txn"
 )
 
 type plantedFaults struct {
 	replica.Planted
-	Txn txn.Planted
+	Txn  txn.Planted
+	Data datastate.Planted
 }
 
 // planted is nothing: only builds with the tag planted have faults to plant.

@@ -8,18 +8,20 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 	"github.com/nodedb/nodedb/agent/internal/txn"
 )
 
 // plantedVariable names the faults that are planted in this process: fields of
-// replica.Planted, such as FreeLatchEarly or Lease.OneShort, and of txn.Planted, such as
-// Txn.SkipRefresh, separated by commas.
+// replica.Planted, such as FreeLatchEarly or Lease.OneShort, of txn.Planted, such as
+// Txn.SkipRefresh, and of datastate.Planted, such as Data.CommitBlind, separated by commas.
 const plantedVariable = "NODEDB_TEST_PLANT"
 
 type plantedFaults struct {
 	replica.Planted
-	Txn txn.Planted
+	Txn  txn.Planted
+	Data datastate.Planted
 }
 
 // planted returns what a test has planted in a real process, to prove that trials

@@ -5,8 +5,8 @@ package agent
 import "testing"
 
 func TestPlantedByName(t *testing.T) {
-	t.Setenv(plantedVariable, "FreeLatchEarly,Lease.OneShort,Txn.SkipRefresh")
-	if p := planted(); !p.FreeLatchEarly || !p.Lease.OneShort || !p.Txn.SkipRefresh || p.NoLatch {
+	t.Setenv(plantedVariable, "FreeLatchEarly,Lease.OneShort,Txn.SkipRefresh,Data.CommitBlind")
+	if p := planted(); !p.FreeLatchEarly || !p.Lease.OneShort || !p.Txn.SkipRefresh || !p.Data.CommitBlind || p.NoLatch {
 		t.Errorf("planted %+v", p)
 	}
 	t.Setenv(plantedVariable, "")

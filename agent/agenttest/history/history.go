@@ -55,6 +55,9 @@ const (
 	Sum    = "sum"    // Got: what they are together
 	Next   = "next"   // Got: the next number
 	Entry  = "entry"  // Arg: id of an entry; List: its place, amount and balance
+	Take   = "take"   // Key: a job
+	Hold   = "hold"   // List: from when until when, in nanoseconds
+	Time   = "time"   // Arg: at which is read, in milliseconds
 )
 
 // Step is one read or write of an operation.
@@ -78,6 +81,12 @@ func (s Step) String() string {
 		return fmt.Sprintf("%s k%d: %d", s.Do, s.Key, s.Got)
 	case CAS:
 		return fmt.Sprintf("cas k%d from %d to %d", s.Key, s.Expect, s.Arg)
+	case Take:
+		return fmt.Sprintf("take %d", s.Key)
+	case Hold:
+		return fmt.Sprintf("hold k%d: %v", s.Key, s.List)
+	case Time:
+		return "at " + time.UnixMilli(s.Arg).UTC().Format("15:04:05.000")
 	case Entry:
 		return fmt.Sprintf("entry %d of k%d: %v", s.Arg, s.Key, s.List)
 	}

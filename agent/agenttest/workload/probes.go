@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/nodedb/nodedb/agent/agenttest/checker"
 	"github.com/nodedb/nodedb/agent/agenttest/history"
@@ -193,7 +194,7 @@ func (w *lists) Step(ctx context.Context, c *Client) {
 		c.DoTx(ctx, "transaction", c.Level, func(ctx context.Context, x *Tx) error {
 			for i, k := range keys {
 				if n == 1 && i == len(keys)/2 {
-					if err := w.takenBack(ctx, x, k); err != nil {
+					if err := w.takenBack(ctx, x, k, c.Rand.IntN(2) == 0); err != nil {
 						return err
 					}
 				}
@@ -220,15 +221,22 @@ func (w *lists) appendAll(ctx context.Context, c *Client, base int) {
 	})
 }
 
-// takenBack appends an element and rolls back to before it: nobody may ever see it.
-func (w *lists) takenBack(ctx context.Context, x *Tx, key int) error {
-	_, err := x.Exec(ctx, "SAVEPOINT before")
-	if err == nil {
-		_, err = x.Exec(ctx, "INSERT INTO lists VALUES ($1, $2)"+appending, key, strconv.FormatInt(w.elements.Add(1), 10))
+// takenBack appends elements and rolls back to before them, by itself or because a
+// statement has failed: nobody may ever see them.
+func (w *lists) takenBack(ctx context.Context, x *Tx, key int, fails bool) error {
+	appendOne := "INSERT INTO lists VALUES (" + strconv.Itoa(key) + ", '" + strconv.FormatInt(w.elements.Add(1), 10) + "')" + appending
+	for _, s := range []string{"SAVEPOINT before", appendOne, "SAVEPOINT nested", appendOne, "RELEASE SAVEPOINT nested"} {
+		if _, err := x.Exec(ctx, s); err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		_, err = x.Exec(ctx, "ROLLBACK TO SAVEPOINT before")
+	if fails {
+		var failed *pgconn.PgError
+		if _, err := x.Exec(ctx, "SELECT 1/0"); !errors.As(err, &failed) || failed.Code != "22012" {
+			return fmt.Errorf("1/0: %w", err)
+		}
 	}
+	_, err := x.Exec(ctx, "ROLLBACK TO SAVEPOINT before")
 	return err
 }
 

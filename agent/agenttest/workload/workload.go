@@ -69,6 +69,7 @@ type Workload interface {
 func All() []Workload {
 	return []Workload{
 		&registers{}, &bank{}, &ledger{}, &longFork{}, &writeSkew{}, &lists{}, &predicates{}, &numbers{},
+		&jobs{}, &mutexes{}, &past{}, &bulk{},
 	}
 }
 
@@ -320,6 +321,15 @@ func (x *Tx) Ints(ctx context.Context, sql string, args ...any) ([][]int64, erro
 		return vs, r.Scan(ps...)
 	})
 }
+
+// Bool returns the answer of a query: null, or nothing, is false.
+func (x *Tx) Bool(ctx context.Context, sql string) (bool, error) {
+	r := x.conn.PgConn().ExecParams(ctx, sql, nil, nil, nil, nil).Read()
+	return len(r.Rows) == 1 && string(r.Rows[0][0]) == "t", r.Err
+}
+
+// errLost is of a lock that a session had and was not to lose.
+var errLost = errors.New("the session has lost its lock")
 
 // errMissing is of a row that is always there.
 var errMissing = errors.New("a row that is always there was not found")

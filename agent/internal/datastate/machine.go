@@ -49,8 +49,8 @@ type Meter interface {
 }
 
 // NewMetered returns the state machine of an empty range, whose writes meter hears of.
-func NewMetered(meter Meter) *Machine {
-	m := New()
+func NewMetered(meter Meter, p Planted) *Machine {
+	m := NewPlanted(gate.Binary(), p)
 	m.meter = meter
 	return m
 }
