@@ -2,7 +2,10 @@ package gossip
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -88,13 +91,21 @@ func startCluster(t *testing.T, sim *simNet, count int, mut func(*Config)) []*no
 		}
 		ns = append(ns, n)
 	}
+	// A node that misses the few datagrams that tell of another hears of it when tables
+	// are exchanged, which all do within half a minute.
+	const exchanged = 30
 	pass(10 * time.Second)
-	for _, n := range ns {
-		if v := n.View(); len(v) != count {
-			t.Fatalf("n%d sees %v", n.cfg.Self, v)
+	for range exchanged {
+		if !slices.ContainsFunc(ns, func(n *node) bool { return len(n.View()) != count }) {
+			return ns
 		}
+		pass(time.Second)
 	}
-	return ns
+	for _, n := range ns {
+		t.Logf("n%d sees %v", n.cfg.Self, n.View())
+	}
+	t.Fatalf("not all of %d nodes see each other", count)
+	return nil
 }
 
 // pass lets virtual time go by.
@@ -113,16 +124,24 @@ func TestPowerLoss(t *testing.T) {
 		killed := time.Now()
 		ns[3].tr.kill()
 		pass(30 * time.Second)
+		// Whose own probe fails sees it suspected, which one of them must. Who only hears
+		// of that looks at the table when it is called dead (see lookRest), if not before.
+		suspected := map[cluster.NodeID]string{}
 		for _, n := range ns[:3] {
-			if got := n.transitions(4); got != "alive suspect dead" {
+			got := n.transitions(4)
+			if got != "alive suspect dead" && got != "alive dead" {
 				t.Errorf("n%d saw n4 %s", n.cfg.Self, got)
 			}
+			suspected[n.cfg.Self] = got
 			if s, d := n.at(4, cluster.Suspect).Sub(killed), n.at(4, cluster.Dead).Sub(killed); s > 4*time.Second || d > 7*time.Second {
 				t.Errorf("n%d: suspect after %s, dead after %s", n.cfg.Self, s, d)
 			}
 			if v := n.View(); v[4] != cluster.Dead || v[1] != cluster.Alive || v[n.cfg.Self] != cluster.Alive {
 				t.Errorf("n%d sees %v", n.cfg.Self, v)
 			}
+		}
+		if !slices.Contains(slices.Collect(maps.Values(suspected)), "alive suspect dead") {
+			t.Errorf("nobody saw n4 suspected: %v", suspected)
 		}
 		// The same node comes back at the same address.
 		back := start(t, ns[0].tr.net, 4, nil)
@@ -131,11 +150,39 @@ func TestPowerLoss(t *testing.T) {
 		}
 		pass(5 * time.Second)
 		for _, n := range ns[:3] {
-			if got := n.transitions(4); got != "alive suspect dead alive" {
-				t.Errorf("n%d saw n4 %s", n.cfg.Self, got)
+			if got, want := n.transitions(4), suspected[n.cfg.Self]+" alive"; got != want {
+				t.Errorf("n%d saw n4 %s, want %s", n.cfg.Self, got, want)
 			}
 		}
 		stop(append(ns, back))
+	})
+}
+
+// TestSuspicionIsLookedForAgain: memberlist logs that it suspects a node before it does.
+func TestSuspicionIsLookedForAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatcher(Config{Self: 1, UUID: uuidOf(1), Logger: slog.New(slog.DiscardHandler)})
+		state := memberlist.StateAlive
+		table := func() []*memberlist.Node { return []*memberlist.Node{{Name: nodeName(4, uuidOf(4)), State: state}} }
+		ctx, cancel := context.WithCancel(t.Context())
+		var done sync.WaitGroup
+		done.Go(func() {
+			w.run(ctx, func(context.Context) {
+				w.expectSelf()
+				_, _ = w.NotifyMerge(table()), w.NotifyMerge(table())
+			})
+		})
+		pass(time.Second)
+		w.heard("Suspect "+nodeName(4, uuidOf(4))+" has failed, no acks received", time.Now())
+		w.trigger()
+		synctest.Wait() // it has looked
+		state = memberlist.StateSuspect
+		pass(lookEvery + time.Millisecond)
+		if got := (*w.view.Load())[4]; got != cluster.Suspect {
+			t.Errorf("n4 is %s, want suspect", got)
+		}
+		cancel()
+		done.Wait()
 	})
 }
 

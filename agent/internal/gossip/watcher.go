@@ -92,6 +92,15 @@ func (w *watcher) rest() time.Duration {
 			return lookEvery
 		}
 	}
+	// memberlist logs that it suspects a node, which kicks, and does so only then: the
+	// look that followed may have come before.
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, h := range w.mu.hints {
+		if time.Since(h.at) < 2*lookEvery {
+			return lookEvery
+		}
+	}
 	return lookRest
 }
 
