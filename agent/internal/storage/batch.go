@@ -58,6 +58,7 @@ type ReadWriter interface {
 type Batch struct {
 	b     *pebble.Batch
 	blind bool
+	fs    *syncedFS // knows whether the log failed
 }
 
 // Set writes value at key; both are copied.
@@ -113,10 +114,14 @@ func (b *Batch) Len() int { return b.b.Len() }
 // error of a synced commit the engine must not be used.
 func (b *Batch) Commit(sync bool) (err error) {
 	defer recoverFatal(&err)
-	if sync {
-		return mark(b.b.Commit(pebble.Sync))
+	if err := b.fs.failed(); err != nil {
+		return err // it would wait for a flush that does not come
 	}
-	return mark(b.b.Commit(pebble.NoSync))
+	o := pebble.NoSync
+	if sync {
+		o = pebble.Sync
+	}
+	return unlessFailed(b.fs, b.b.Commit(o))
 }
 
 // Close releases the batch, committed or not.

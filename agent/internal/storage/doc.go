@@ -22,6 +22,8 @@
 //     at Open.
 //  5. What does not pass its checksum, or cannot be read, is ErrCorruption to whoever
 //     reads it, and told once more by Options.OnDamage: never a value.
+//  6. When the log or the MANIFEST fails, Options.OnFatal is told once, every later
+//     commit is refused, and the disk stays as a crash at that moment leaves it.
 //
 // # What is not here
 //

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -156,16 +157,16 @@ func (e *Engine) open(o Options, opts *pebble.Options, log *engineLog) error {
 	e.disk.reads("replay its log", logs)
 	defer e.disk.reads("", nil)
 	if !o.ReadOnly {
-		if e.synced, err = openSynced(o.FS, o.Dir, o.Deterministic); err != nil {
+		if e.synced, err = openSynced(o.FS, o.Dir, o.Deterministic, log.give); err != nil {
 			return err
-		}
-		e.synced.ended = func(err error) {
-			log.give(fmt.Errorf("%w: %w", ErrFatal, mark(err)))
-			select {} // the process ends
 		}
 		opts.FS = e.synced
 	}
-	if e.db, err = openGuarded(o.Dir, opts); err != nil {
+	e.db, err = openGuarded(o.Dir, opts)
+	if failed := e.synced.failed(); err == nil && failed != nil {
+		err = errors.Join(failed, closeGuarded(e.db))
+	}
+	if err != nil {
 		if e.synced != nil {
 			err = errors.Join(err, e.synced.close())
 		}
@@ -181,13 +182,22 @@ func openGuarded(dir string, opts *pebble.Options) (db *pebble.DB, err error) {
 	return pebble.Open(dir, opts)
 }
 
-// Close releases the engine. Snapshots and iterators must be closed before.
+// Close releases the engine. Snapshots and iterators must be closed before. It returns
+// why the engine failed, too.
 func (e *Engine) Close() error {
 	err := closeGuarded(e.db)
 	if e.synced != nil {
-		err = errors.Join(err, e.synced.close())
+		err = errors.Join(e.synced.failed(), err, e.synced.close())
 	}
 	return err
+}
+
+// unlessFailed returns the engine's failure, or else what an operation came to.
+func unlessFailed(fs *syncedFS, err error) error {
+	if failed := fs.failed(); failed != nil {
+		return failed
+	}
+	return mark(err)
 }
 
 func closeGuarded(db *pebble.DB) (err error) {
@@ -211,16 +221,16 @@ func (e *Engine) NewSpanIter(span Span) (*Iterator, error) { return newSpanIter(
 func (e *Engine) NewSnapshot() *Snapshot { return &Snapshot{s: e.db.NewSnapshot()} }
 
 // NewBatch returns a batch whose reads see its own writes.
-func (e *Engine) NewBatch() *Batch { return &Batch{b: e.db.NewIndexedBatch()} }
+func (e *Engine) NewBatch() *Batch { return &Batch{b: e.db.NewIndexedBatch(), fs: e.synced} }
 
 // NewWriteBatch returns a batch that is cheaper but cannot be read.
-func (e *Engine) NewWriteBatch() *Batch { return &Batch{b: e.db.NewBatch(), blind: true} }
+func (e *Engine) NewWriteBatch() *Batch { return &Batch{b: e.db.NewBatch(), blind: true, fs: e.synced} }
 
 // Raise lets the engine write what v allows, for good: a binary whose Pebble does
 // not know it cannot open the store any more.
 func (e *Engine) Raise(v gate.Version) error {
 	if f := formatAt(v); e.db.FormatMajorVersion() < f {
-		return mark(e.db.RatchetFormatMajorVersion(f))
+		return unlessFailed(e.synced, e.db.RatchetFormatMajorVersion(f))
 	}
 	return nil
 }
@@ -229,7 +239,7 @@ func (e *Engine) Raise(v gate.Version) error {
 const formatFirst = pebble.FormatTableFormatV6
 
 // Flush writes memtables to tables.
-func (e *Engine) Flush() error { return mark(e.db.Flush()) }
+func (e *Engine) Flush() error { return unlessFailed(e.synced, e.db.Flush()) }
 
 // Disk tells what is under way on the engine's disk.
 func (e *Engine) Disk() *Watch { return e.disk }
@@ -269,7 +279,7 @@ func (e *Engine) EstimateBytes(start, end []byte) (uint64, error) {
 // Ingest adds tables made by a TableWriter, all at once and durably.
 func (e *Engine) Ingest(paths []string) (err error) {
 	defer recoverFatal(&err)
-	return mark(e.db.Ingest(context.Background(), paths))
+	return unlessFailed(e.synced, e.db.Ingest(context.Background(), paths))
 }
 
 // engineLog gives Pebble's messages to slog. Pebble expects Fatalf not to
@@ -279,6 +289,7 @@ func (e *Engine) Ingest(paths []string) (err error) {
 type engineLog struct {
 	log     *slog.Logger
 	onFatal func(error)
+	gaveUp  atomic.Bool
 }
 
 type fatal struct{ err error }
@@ -286,6 +297,9 @@ type fatal struct{ err error }
 func (l *engineLog) Infof(string, ...any) {}
 
 func (l *engineLog) Errorf(format string, args ...any) {
+	if l.gaveUp.Load() {
+		return // it was said why; Pebble tries a flush again as fast as it can
+	}
 	l.log.Error("storage engine", slog.String("reason", fmt.Sprintf(format, args...)))
 }
 
@@ -303,8 +317,11 @@ func (l *engineLog) Fatalf(format string, args ...any) {
 	panic(fatal{err})
 }
 
-// give says that the engine gives up.
+// give says that the engine gives up, once: what fails later fails of it.
 func (l *engineLog) give(err error) {
+	if l.gaveUp.Swap(true) {
+		return
+	}
 	l.log.Error("storage engine gives up", slog.Any("err", err))
 	if l.onFatal != nil {
 		l.onFatal(err)

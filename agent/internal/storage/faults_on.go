@@ -42,7 +42,7 @@ func injectFaults(fs FS, dir string) FS {
 			f.read(path)
 		}
 	}()
-	return errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error { return f.before(op) }))
+	return wrapFaults(fs, f.before)
 }
 
 func (f *faults) read(path string) {

@@ -131,29 +131,54 @@ func DamageLog(fs FS, dir string, rng *rand.Rand) (bool, error) {
 	return true, errors.Join(err, f.Sync(), f.Close())
 }
 
+// wrapFaults calls before ahead of each operation on fs, which fails with the error that
+// before returns.
+func wrapFaults(fs FS, before func(errorfs.Op) error) FS {
+	return &faultyFS{errorfs.Wrap(fs, errorfs.InjectorFunc(before)), before}
+}
+
+// faultyFS is errorfs, which leaves alone what is written to a log that takes the place
+// of an older one.
+type faultyFS struct {
+	vfs.FS
+	before errorfs.InjectorFunc
+}
+
+func (fs *faultyFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := fs.FS.ReuseForWrite(oldname, newname, category)
+	if err != nil {
+		return nil, err
+	}
+	return errorfs.WrapFile(f, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		op.Path = newname // WrapFile gives none
+		return fs.before(op)
+	})), nil
+}
+
 // FaultFS calls before ahead of each write operation on fs, which fails with the
 // error that before returns.
 func FaultFS(fs FS, before func() error) FS {
-	return errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+	return wrapFaults(fs, func(op errorfs.Op) error {
 		if op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
 			return nil
 		}
 		return before()
-	}))
+	})
 }
 
 // LogFaultFS calls before ahead of each write to a log on fs, which fails with the
 // error that before returns.
 func LogFaultFS(fs FS, before func() error) FS {
-	return errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+	return wrapFaults(fs, func(op errorfs.Op) error {
 		if op.Kind != errorfs.OpFileWrite || filepath.Ext(op.Path) != ".log" {
 			return nil
 		}
 		return before()
-	}))
+	})
 }
 
-// SyncHookFS calls before ahead of each sync on fs.
+// SyncHookFS calls before ahead of each sync on fs, but for those of a log that takes
+// the place of an older one.
 func SyncHookFS(fs FS, before func()) FS {
 	return errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		switch op.Kind {

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -12,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -170,14 +170,15 @@ func newestLog(fs FS, dir string) (newest wal.NumWAL, name string, err error) {
 	return newest, name, err
 }
 
-// syncedFS is the file system under Pebble, which keeps the promise up to date.
+// syncedFS is the file system under Pebble, which keeps the promise up to date, and
+// ends the store when its log fails (see failed.go).
 type syncedFS struct {
 	FS
 	// always syncs the promise with each log, for file systems in memory.
 	always bool
-	// ended is called, and does not return, when a log cannot be followed by another:
-	// Pebble panics then, and unlocks what it holds no lock of. Nil: it is left to.
-	ended func(error)
+	// tell is told once that the log failed, ahead of whoever waits for it.
+	tell    func(error)
+	failure atomic.Pointer[error]
 
 	mu struct {
 		sync.Mutex
@@ -191,7 +192,7 @@ type syncedFS struct {
 }
 
 // openSynced opens the promise of the store in dir, creating both.
-func openSynced(fs FS, dir string, always bool) (*syncedFS, error) {
+func openSynced(fs FS, dir string, always bool, tell func(error)) (*syncedFS, error) {
 	if err := fs.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -203,7 +204,7 @@ func openSynced(fs FS, dir string, always bool) (*syncedFS, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &syncedFS{FS: fs, always: always}
+	s := &syncedFS{FS: fs, always: always, tell: tell}
 	s.mu.file, s.mu.end = f, end
 	// Both copies are written now, so that later writes need no room on the disk.
 	b := make([]byte, syncedSize)
@@ -263,84 +264,4 @@ func (s *syncedFS) promise(end logEnd) error {
 		return s.mu.file.Sync()
 	}
 	return nil
-}
-
-// Create implements vfs.FS.
-func (s *syncedFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	f, err := s.FS.Create(name, category)
-	return s.watch(f, name, err)
-}
-
-// ReuseForWrite implements vfs.FS: a log may take the place of an older one.
-func (s *syncedFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	f, err := s.FS.ReuseForWrite(oldname, newname, category)
-	return s.watch(f, newname, err)
-}
-
-// Unwrap implements vfs.FS.
-func (s *syncedFS) Unwrap() vfs.FS { return s.FS }
-
-func (s *syncedFS) watch(f vfs.File, name string, err error) (vfs.File, error) {
-	num, _, isLog := wal.ParseLogFilename(s.PathBase(name))
-	if err != nil && isLog && s.ended != nil {
-		s.ended(fmt.Errorf("begin another log: %w", err))
-	}
-	if err != nil || !isLog {
-		return f, err
-	}
-	return &logFile{File: f, fs: s, end: logEnd{log: num}}, nil
-}
-
-// logFile is a log that is being written. Its writes and syncs come one after
-// another (vfs.File).
-type logFile struct {
-	vfs.File
-	fs  *syncedFS
-	end logEnd
-	// failed is why a write came to less than it should, on a full disk say. The
-	// log ends before it, whatever is synced later: nothing more is promised.
-	failed error
-}
-
-func (f *logFile) Write(p []byte) (int, error) {
-	n, err := f.File.Write(p)
-	switch {
-	case f.failed != nil:
-	case err != nil || n < len(p):
-		f.failed = cmp.Or(err, io.ErrShortWrite)
-	default:
-		f.end.length += int64(n)
-	}
-	return n, err
-}
-
-// Close implements vfs.File. Whoever goes on to another log after a failed one would
-// lose what it lacks.
-func (f *logFile) Close() error {
-	if f.failed != nil && f.fs.ended != nil {
-		f.fs.ended(fmt.Errorf("write the log: %w", f.failed))
-	}
-	return f.File.Close()
-}
-
-func (f *logFile) Sync() error { return f.synced(f.File.Sync()) }
-
-func (f *logFile) SyncData() error { return f.synced(f.File.SyncData()) }
-
-func (f *logFile) SyncTo(length int64) (full bool, err error) {
-	full, err = f.File.SyncTo(length)
-	if full {
-		err = f.synced(err)
-	}
-	return full, err
-}
-
-func (f *logFile) synced(err error) error {
-	if err != nil {
-		f.failed = cmp.Or(f.failed, err)
-	}
-	if f.failed != nil || f.end.length == 0 {
-		return err
-	}
-	return f.fs.promise(f.end)
 }
