@@ -27,6 +27,8 @@ type trio struct {
 	sent   int // batches of replicas' messages
 	snaps  int // snapshots
 	said   int // messages of replicas
+	// carry, if set, says whether a batch is delivered.
+	carry func(from, to *trioNode, b []byte) bool
 }
 
 type trioNode struct {
@@ -159,7 +161,11 @@ func (x *trio) work(n *trioNode) (busy bool) {
 		if int(to) > len(x.nodes) {
 			return false
 		}
-		if dst := x.nodes[to-1]; dst.c != nil && dst.lost == nil {
+		dst := x.nodes[to-1]
+		if x.carry != nil && !x.carry(n, dst, b) {
+			return true
+		}
+		if dst.c != nil && dst.lost == nil {
 			_ = dst.c.HandleRaft(n.id, b) // a refusal is what some tests are about
 			busy = true
 		}

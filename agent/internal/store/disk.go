@@ -17,8 +17,8 @@ import (
 //   - hands the ranges that it leads to voters that follow; MsgTimeoutNow needs no
 //     write of its own. A range without an heir it leads no more after giveUpTicks;
 //     only one whose only voter is here stays;
-//   - begins no election and takes no leadership: followers do not tick, and
-//     MsgTimeoutNow is not heard;
+//   - begins no election and takes no leadership: followers do not tick, and neither
+//     MsgTimeoutNow nor the answers to an earlier MsgPreVote are heard;
 //   - neither gives nor takes a timestamp once its clock has run into its durable
 //     ceiling (see clock): it is silent then, and its followers elect.
 //
@@ -99,8 +99,10 @@ func (c *Core) takesEntries(id cluster.RangeID) bool {
 // deaf reports whether a message of raft is not heard, the disk being what it is.
 func (c *Core) deaf(id cluster.RangeID, m *pb.Message) bool {
 	switch m.GetType() {
-	case pb.MsgTimeoutNow:
-		return c.hangs() // this node takes no leadership
+	case pb.MsgTimeoutNow, pb.MsgPreVoteResp:
+		// This node takes no leadership; and who asked before the disk hung whether it
+		// would be elected would begin the election at the answer.
+		return c.hangs()
 	case pb.MsgApp:
 		return len(m.GetEntries()) > 0 && !c.takesEntries(id)
 	default:

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 	"time"
@@ -90,6 +91,50 @@ func TestAClockRunsDryWhileTheDiskHangs(t *testing.T) {
 		t.Errorf("after the hang: hands over %t, dry %t", f.c.HandsOver(), f.c.clock.dry())
 	}
 	f.must(f.propose(f.id(2), putOp("a", "1")).Err)
+}
+
+// TestAHangEndsAnElection has the disk hang between the question of a node whether it
+// would be elected and the answers.
+func TestAHangEndsAnElection(t *testing.T) {
+	for _, hangs := range []bool{false, true} {
+		x := newTrio(t)
+		x.close(0)
+		var asker *trioNode
+		asked := 0
+		var answers [][]byte
+		x.carry = func(from, to *trioNode, b []byte) bool {
+			if AsksForVotes(b) {
+				asker = from
+				asked++
+			}
+			if asker == nil || to != asker {
+				return true
+			}
+			answers = append(answers, bytes.Clone(b))
+			return false
+		}
+		for i := 0; i < 100 && asker == nil; i++ {
+			x.step()
+		}
+		if asker == nil || len(answers) == 0 {
+			t.Fatalf("nobody asks whether it would be elected: %d answers", len(answers))
+		}
+		asker.c.DiskHangs(hangs)
+		asker.c.Tick()
+		asked, x.carry = 0, func(_, _ *trioNode, b []byte) bool {
+			if AsksForVotes(b) {
+				asked++
+			}
+			return true
+		}
+		for _, b := range answers {
+			x.must(asker.c.HandleRaft(5-asker.id, b))
+		}
+		x.deliver()
+		if (asked > 0) == hangs {
+			t.Errorf("the disk hangs %t: votes were asked for %d times", hangs, asked)
+		}
+	}
 }
 
 // TestAPauseIsNoHang stops the process for a while: its ticks are few then.
