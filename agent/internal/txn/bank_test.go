@@ -40,7 +40,7 @@ func bank(t *testing.T, seed uint64) {
 		muts, rows = append(muts, put(i, strconv.Itoa(each))), append(rows, row(i))
 	}
 	m.commitOK(t, m.managers[1], muts...)
-	m.hook = func(c *kv.Call, after bool) error {
+	m.hooked(func(c *kv.Call, after bool) error {
 		switch intN(40) {
 		case 0:
 			return &store.AmbiguousError{Cause: errors.New("no answer")}
@@ -52,7 +52,7 @@ func bank(t *testing.T, seed uint64) {
 			}
 		}
 		return nil
-	}
+	})
 	until := time.Now().Add(60 * time.Second)
 	var wg sync.WaitGroup
 	done := 0
@@ -96,7 +96,7 @@ func bank(t *testing.T, seed uint64) {
 		pass(time.Duration(intN(50)) * time.Millisecond)
 	}
 	wg.Wait()
-	m.hook = nil
+	m.hooked(nil)
 	sum()
 	if done < 50 {
 		t.Errorf("only %d transfers", done)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,18 +19,16 @@ import (
 // die has the coordinator never hear of its calls again, from one step on.
 func (m *model) die(node cluster.NodeID, step string, after bool) (dead chan struct{}) {
 	dead = make(chan struct{})
-	var once sync.Once
-	died := false
-	m.hook = func(c *kv.Call, isAfter bool) error {
-		if died || at(c) != step || isAfter != after {
+	var died atomic.Bool
+	m.hooked(func(c *kv.Call, isAfter bool) error {
+		if at(c) != step || isAfter != after || died.Swap(true) {
 			return nil
 		}
-		died = true
 		m.silence(node, true)
 		m.managers[node].close(ErrClosed)
-		once.Do(func() { close(dead) })
+		close(dead)
 		return errors.New("dead")
-	}
+	})
 	return dead
 }
 
@@ -77,15 +76,15 @@ func TestLateCommit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newModel(t, 2, 4)
 		is := m.apart(t, 2)
-		m.hook = func(c *kv.Call, after bool) error {
+		m.hooked(func(c *kv.Call, after bool) error {
 			if at(c) == "Commit" && !after {
-				m.hook = nil
+				m.hooked(nil)
 				m.silence(1, true)
 				m.commitOK(t, m.managers[2], put(is[0], "2"), put(is[1], "2"))
 				m.silence(1, false)
 			}
 			return nil
-		}
+		})
 		_, err := m.managers[1].Begin(ReadCommitted, Info{}).Commit(t.Context(), []kv.Mutation{put(is[0], "1"), put(is[1], "1")}, 0)
 		var conflict *ConflictError
 		if !errors.As(err, &conflict) {
@@ -124,7 +123,7 @@ func TestCommitWithoutAnswer(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newModel(t, 2, 4)
 				is, lostOnce := m.apart(t, 2), false
-				m.hook = func(c *kv.Call, after bool) error {
+				m.hooked(func(c *kv.Call, after bool) error {
 					switch {
 					case at(c) == "Commit" && after == tt.after && !lostOnce:
 						lostOnce = true
@@ -133,14 +132,14 @@ func TestCommitWithoutAnswer(t *testing.T) {
 						return &kv.UnavailableError{Cause: errors.New("nobody")}
 					}
 					return nil
-				}
+				})
 				_, err := m.managers[1].Begin(ReadCommitted, Info{}).Commit(t.Context(), []kv.Mutation{put(is[0], "1"), put(is[1], "1")}, 0)
 				var conflict *ConflictError
 				var ambiguous *store.AmbiguousError
 				if ok := map[string]bool{"done": err == nil, "not done": errors.As(err, &conflict), "nobody knows": errors.As(err, &ambiguous)}[tt.name]; !ok {
 					t.Fatalf("commit: %v", err)
 				}
-				m.hook = nil
+				m.hooked(nil)
 				want := map[bool]string{true: "1"}[tt.after]
 				m.want(t, m.managers[2], m.clock.Now(), is, want, want)
 			})
@@ -155,13 +154,13 @@ func TestCommitArrivesLate(t *testing.T) {
 		m := newModel(t, 2, 4)
 		is := m.apart(t, 2)
 		var late *kv.Call
-		m.hook = func(c *kv.Call, after bool) error {
+		m.hooked(func(c *kv.Call, after bool) error {
 			if at(c) != "Commit" || after || late != nil {
 				return nil
 			}
 			late = &kv.Call{Range: c.Range, Request: c.Request}
 			return &store.AmbiguousError{Cause: errors.New("no answer")}
-		}
+		})
 		_, err := m.managers[1].Begin(ReadCommitted, Info{}).Commit(t.Context(), []kv.Mutation{put(is[0], "1"), put(is[1], "1")}, 0)
 		var conflict *ConflictError
 		if !errors.As(err, &conflict) {

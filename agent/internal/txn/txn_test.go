@@ -111,14 +111,14 @@ func TestReaderPushes(t *testing.T) {
 		m.commitOK(t, m.managers[1], put(is[0], "0"), put(is[1], "0"), put(is[2], "0"))
 		pass(time.Second)
 		var read hlc.Timestamp
-		m.hook = func(c *kv.Call, after bool) error {
+		m.hooked(func(c *kv.Call, after bool) error {
 			if at(c) == "Commit" && !after {
-				m.hook = nil
+				m.hooked(nil)
 				read = m.clock.Now()
 				m.want(t, m.managers[2], read, is, "0", "0", "0")
 			}
 			return nil
-		}
+		})
 		ts := m.commitOK(t, m.managers[1], put(is[0], "1"), put(is[1], "1"), put(is[2], "1"))
 		if ts <= read {
 			t.Errorf("committed at %s, after a read at %s", ts, read)
@@ -299,7 +299,7 @@ func TestSplit(t *testing.T) {
 			muts, is = append(muts, put(i, "v")), append(is, i)
 		}
 		splits := 0
-		m.hook = func(c *kv.Call, after bool) error {
+		m.hooked(func(c *kv.Call, after bool) error {
 			if !after && splits < 6 && (at(c) == "Prewrite" || at(c) == "Commit" || at(c) == "Resolve") {
 				splits++
 				m.mu.Lock()
@@ -308,7 +308,7 @@ func TestSplit(t *testing.T) {
 				m.bounds = append(m.bounds, next+(cluster.VShards-next)/2)
 			}
 			return nil
-		}
+		})
 		ts := m.commitOK(t, mgr, muts...)
 		got := make([]string, len(is))
 		for i := range got {
@@ -330,10 +330,18 @@ func TestLarge(t *testing.T) {
 		for i := range 64 {
 			muts = append(muts, put(i, string(make([]byte, 100<<10))))
 		}
+		var mu sync.Mutex
 		most := 0
-		m.hook = func(c *kv.Call, _ bool) error { most = max(most, c.Bytes); return nil }
+		m.hooked(func(c *kv.Call, _ bool) error {
+			mu.Lock()
+			defer mu.Unlock()
+			most = max(most, c.Bytes)
+			return nil
+		})
 		m.commitOK(t, m.managers[1], muts...)
 		pass(time.Second)
+		mu.Lock()
+		defer mu.Unlock()
 		if m.left() != "" || most > chunkBytes {
 			t.Errorf("left: %s, commands of %d bytes", m.left(), most)
 		}
@@ -351,7 +359,7 @@ func TestManyRows(t *testing.T) {
 		}
 		var mu sync.Mutex
 		under, most, rows, spans := 0, 0, 0, false
-		m.hook = func(c *kv.Call, after bool) error {
+		m.hooked(func(c *kv.Call, after bool) error {
 			mu.Lock()
 			defer mu.Unlock()
 			r, ok := c.Request.(*datastate.Resolve)
@@ -364,7 +372,7 @@ func TestManyRows(t *testing.T) {
 				most = max(most, under)
 			}
 			return nil
-		}
+		})
 		m.commitOK(t, m.managers[1], muts...)
 		pass(10 * time.Second)
 		mu.Lock()

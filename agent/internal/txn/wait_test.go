@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,12 +66,12 @@ func TestCommitWaitsAsLongAsItIsTold(t *testing.T) {
 func TestLocksAreNeverAmbiguous(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newModel(t, 1, 1)
-		m.hook = func(c *kv.Call, _ bool) error {
+		m.hooked(func(c *kv.Call, _ bool) error {
 			if at(c) == "Lock" || at(c) == "Push" {
 				return &store.AmbiguousError{Cause: errors.New("no answer")}
 			}
 			return nil
-		}
+		})
 		x := m.managers[1].Begin(ReadCommitted, Info{})
 		_, _, err := x.Lock(t.Context(), lockRequest(1))
 		var unavailable *kv.UnavailableError
@@ -80,7 +81,7 @@ func TestLocksAreNeverAmbiguous(t *testing.T) {
 		if _, err := m.managers[1].push(t.Context(), x.ID(), x.record, false, hlc.Max-1); !errors.As(err, &unavailable) || store.MaybeApplied(err) {
 			t.Errorf("push: %v", err)
 		}
-		m.hook = nil
+		m.hooked(nil)
 		x.Rollback()
 	})
 }
@@ -94,15 +95,16 @@ func TestLockOfOneThatHasEnded(t *testing.T) {
 				t.Run(fmt.Sprintf("%d from %d, durable %v", wait, node, durable), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						m := newModel(t, 2, 4)
-						is, cleanups := m.apart(t, 3), 0
-						m.hook = func(c *kv.Call, after bool) error {
+						is := m.apart(t, 3)
+						var cleanups atomic.Int64
+						m.hooked(func(c *kv.Call, after bool) error {
 							if at(c) == "Resolve" && !after {
-								if cleanups++; cleanups == 1 {
+								if cleanups.Add(1) == 1 {
 									return &kv.UnavailableError{Cause: errors.New("not yet")}
 								}
 							}
 							return nil
-						}
+						})
 						open, ends, next := m.managers[1].Begin(ReadCommitted, Info{}), m.managers[1].Begin(ReadCommitted, Info{}), m.managers[node].Begin(ReadCommitted, Info{})
 						for i, x := range []*Txn{open, ends} {
 							r := lockRequest(is[i])
@@ -113,8 +115,8 @@ func TestLockOfOneThatHasEnded(t *testing.T) {
 						}
 						ends.Rollback()
 						pass(10 * time.Millisecond)
-						if cleanups != 1 {
-							t.Fatalf("%d cleanups", cleanups)
+						if n := cleanups.Load(); n != 1 {
+							t.Fatalf("%d cleanups", n)
 						}
 						r := lockRequest(is[1], is[2])
 						r.Wait = wait
