@@ -160,7 +160,9 @@ func (src *sources) rangeOf(d *cluster.RangeDescriptor, told []seen) placement.R
 		if src.alive(x.node) != cluster.Alive {
 			continue
 		}
-		out.Bytes = max(out.Bytes, st.Bytes)
+		if st.Bytes >= out.Bytes {
+			out.Bytes, out.Dead = st.Bytes, st.DeadBytes
+		}
 		if st.Term > term {
 			term, leader, led = st.Term, 0, nil
 		}

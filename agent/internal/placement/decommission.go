@@ -311,7 +311,11 @@ func (p *planner) refuseMissing(code Code, ranges []cluster.RangeID, leaving []c
 		r.Why = fmt.Sprintf("%d of %s need %s; %s", len(ranges), count(p.dataRanges(), "range"), count(need, "voter"), remaining(remain))
 		r.Fixes = append(r.Fixes, Fix{Does: "add " + count(max(need-len(remain), 1), "node"), Command: "nodedbctl join-token create"})
 	} else {
-		r.Why = fmt.Sprintf("%s have no node whose disk would stay under %.0f %%; %s", count(len(ranges), "range"), p.s.MaxDisk*100, remaining(remain))
+		var bytes, dead uint64
+		for _, id := range ranges {
+			bytes, dead = bytes+p.s.Range(id).Bytes, dead+p.s.Range(id).Dead
+		}
+		r.Why = fmt.Sprintf("%s with %s have no node whose disk would stay under %.0f %%; %s", count(len(ranges), "range"), weight(bytes, dead), p.s.MaxDisk*100, remaining(remain))
 		r.Fixes = append(r.Fixes, Fix{Does: "add 1 node", Command: "nodedbctl join-token create"})
 		r.Fixes = append(r.Fixes, p.moreDisk(ranges, leaving)...)
 		r.Fixes = append(r.Fixes, Fix{Does: "allow fuller disks, at your own risk", Command: fmt.Sprintf("nodedbctl decommission %s --max-disk 90%%", args(p.in.Nodes))})

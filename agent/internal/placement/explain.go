@@ -67,7 +67,7 @@ func (s *Snapshot) explainNode(r *Range, n *Node, b *board) NodeVerdict {
 	case s.misplaced(r, n) != "":
 		v.Code, v.Why = Constraint, s.misplaced(r, n)
 	case s.overfull(n, r.Bytes):
-		v.Why = fmt.Sprintf("its disk would be over %.0f %% full", s.MaxDisk*100)
+		v.Why = fmt.Sprintf("its disk would be over %.0f %% full with %s more", s.MaxDisk*100, weight(r.Bytes, r.Dead))
 	case n.Hot():
 		v.May, v.Why = true, fmt.Sprintf("may receive one, but not from the rebalancer while it uses %.0f %% of its CPU", n.CPU*100)
 	default:
@@ -209,6 +209,14 @@ func (s *Snapshot) nodeFixes(id cluster.NodeID, r *Range) []Fix {
 func (s *Snapshot) missingDisk(n *Node, more uint64) uint64 {
 	need := uint64(float64(n.DiskUsed+more)/s.MaxDisk) + 1
 	return need - min(need, n.DiskTotal)
+}
+
+// weight writes what a copy takes, and what of it will go when old versions are collected.
+func weight(bytes, dead uint64) string {
+	if dead == 0 {
+		return size(bytes)
+	}
+	return fmt.Sprintf("%s, of which %s are dead until they are collected,", size(bytes), size(dead))
 }
 
 // size writes bytes as people do, rounded up.

@@ -69,7 +69,7 @@ func (p *planner) pool() {
 
 // bring plans the moves of one range, and returns the range as it is then.
 func (p *planner) bring(r *Range) *Range {
-	one := Range{Descriptor: *r.Descriptor.Clone(), Leader: r.Leader, Bytes: r.Bytes, Caught: slices.Clone(r.Caught), Failed: r.Failed}
+	one := Range{Descriptor: *r.Descriptor.Clone(), Leader: r.Leader, Bytes: r.Bytes, Dead: r.Dead, Caught: slices.Clone(r.Caught), Failed: r.Failed}
 	s := Snapshot{Nodes: p.s.Nodes, Ranges: []Range{one}}
 	x := &s.Ranges[0]
 	here := planner{s: p.s, in: p.in, load: p.load} // x is as the moves before leave it: they are not to be counted again

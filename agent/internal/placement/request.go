@@ -130,7 +130,7 @@ func (s *Snapshot) moveProblem(r *Range, m Move, more uint64) *Violation {
 		return no(Disk, m.To, "the disk of %s would be over %.0f %% full", m.To, s.MaxDisk*100)
 	}
 	one := *s
-	one.Ranges = []Range{{Descriptor: *d.Clone(), Leader: r.Leader, Bytes: r.Bytes, Caught: append([]cluster.NodeID(nil), r.Caught...), Failed: r.Failed}}
+	one.Ranges = []Range{{Descriptor: *d.Clone(), Leader: r.Leader, Bytes: r.Bytes, Dead: r.Dead, Caught: append([]cluster.NodeID(nil), r.Caught...), Failed: r.Failed}}
 	copied := &one.Ranges[0]
 	for _, c := range []cluster.ReplicaChange{
 		{Kind: cluster.AddLearner, Add: m.To},

@@ -236,7 +236,7 @@ func (k *kernel) takes(id cluster.NodeID) {
 		k.refuse(Constraint, "e", n.ID, "%s %s", n.ID, why)
 	}
 	if k.c.Kind == cluster.AddLearner && k.s.overfull(n, k.r.Bytes) {
-		k.refuse(Disk, "e", n.ID, "the disk of %s would be over %.0f %% full", n.ID, k.s.MaxDisk*100)
+		k.refuse(Disk, "e", n.ID, "the disk of %s would be over %.0f %% full with %s more", n.ID, k.s.MaxDisk*100, weight(k.r.Bytes, k.r.Dead))
 	}
 }
 

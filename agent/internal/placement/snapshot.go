@@ -94,7 +94,9 @@ func (n *Node) refuses() string {
 type Range struct {
 	Descriptor cluster.RangeDescriptor
 	Leader     cluster.NodeID // 0: not known
-	Bytes      uint64
+	// Bytes is what a copy takes, before compression: Dead of it are old versions, which
+	// are copied, too, and go when they are collected.
+	Bytes, Dead uint64
 	// Reads and Writes are per second; the leader serves the reads, every replica
 	// applies the writes.
 	Reads, Writes float64
