@@ -240,6 +240,7 @@ func (n *Node) openStore() (func() error, error) {
 	n.heardOut = make(chan struct{})
 	cfg.OnHeard = func() { close(n.heardOut) }
 	cfg.OnFatal, cfg.Check = n.storeFailed, n.checkCommand
+	cfg.Grows = func(payload []byte) bool { return datastate.Grows(payload, gate.Binary()) }
 	n.garbage = garbage.NewKeeper(&n.snapshots, time.Now)
 	cfg.Garbage = n.garbagePolicy
 	cfg.Snapshots, cfg.Messages, cfg.DiskFree = n.memory.snapshots, n.memory.raft, n.diskFree

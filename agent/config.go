@@ -51,8 +51,8 @@ type Config struct {
 	// watches processes sees none that is ill.
 	DiskExit time.Duration `yaml:"diskExit,omitempty"`
 	// DiskReserve is how many bytes of the disk are kept when it is full, so that
-	// DELETE, DROP, drains and moves stay possible: with less left, this node takes no
-	// rows for ranges that it leads (53100). Default: a twentieth of the disk, 1 GiB at
+	// DELETE, DROP, drains and moves stay possible: ranges most of whose nodes have
+	// less left take no rows (53100). Default: a twentieth of the disk, 1 GiB at
 	// most. Too small: logs fill it before anybody has made room, and the process ends.
 	DiskReserve uint64 `yaml:"diskReserve,omitempty"`
 	// CacheBytes is Pebble's block cache; default 64 MiB.

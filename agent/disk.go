@@ -13,6 +13,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/storage"
+	"github.com/nodedb/nodedb/agent/internal/store"
 )
 
 // What a disk is judged by, besides DiskStall and DiskExit. The bounds apart, and
@@ -186,10 +187,11 @@ func (n *Node) lookAtRoom() {
 		return
 	}
 	free, keep := total-used, n.cfg.reserve(total)
+	was := n.room()
 	switch full := n.full.Load(); {
 	case !full && free < keep:
 		n.full.Store(true)
-		n.tellRoom(cluster.EventDiskFull, cluster.SeverityWarn, "the disk of %s is full but for its reserve: it takes no more rows", free, keep)
+		n.tellRoom(cluster.EventDiskFull, cluster.SeverityWarn, "the disk of %s is full but for its reserve: ranges most of whose nodes are take no more rows", free, keep)
 	case full && free >= keep+keep/4:
 		n.full.Store(false)
 		n.tellRoom(cluster.EventDiskRoom, cluster.SeverityInfo, "the disk of %s has room again", free, keep)
@@ -197,12 +199,25 @@ func (n *Node) lookAtRoom() {
 	switch spent := n.spent.Load(); {
 	case !spent && free < keep/4:
 		n.spent.Store(true)
-		n.store.DiskSpent(true)
 		n.tellRoom(cluster.EventDiskFull, cluster.SeverityError, "even the reserve of the disk of %s is nearly used up: it takes no entries of the log, and falls behind", free, keep)
 	case spent && free >= keep/2:
 		n.spent.Store(false)
-		n.store.DiskSpent(false)
 		n.tellRoom(cluster.EventDiskRoom, cluster.SeverityInfo, "the disk of %s has some of its reserve again: it takes entries of the log, and catches up", free, keep)
+	}
+	if room := n.room(); room != was {
+		n.store.DiskRoom(room)
+	}
+}
+
+// room is what was found last.
+func (n *Node) room() store.Room {
+	switch {
+	case n.spent.Load():
+		return store.RoomNone
+	case n.full.Load():
+		return store.RoomReserve
+	default:
+		return store.RoomEnough
 	}
 }
 

@@ -97,3 +97,15 @@ func (n *Node) askGateways(ctx context.Context, ready func()) error {
 		n.garbage.Told(begun, others, answers)
 	}
 }
+
+// garbageStatus tells whose snapshot keeps garbage.
+func (n *Node) garbageStatus() (s cluster.GarbageStatus) {
+	v := n.machine.View()
+	if n.garbage == nil || !v.Initialized() {
+		return s
+	}
+	if ts, holder := n.garbage.Holder(n.id.Node, garbageRules(v), n.clock.Now()); ts != 0 {
+		s.Snapshot, s.Holder = ts.Time(), holder
+	}
+	return s
+}

@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -95,6 +97,7 @@ func (c *collector) stored(ch chan<- prometheus.Metric, st *cluster.NodeStatus) 
 	}
 	var leaders, failed, leaderless int
 	var reads, writes, live, dead uint64
+	oldest := time.Now()
 	for _, r := range st.Ranges {
 		if r.IsLeader() {
 			leaders++
@@ -107,6 +110,9 @@ func (c *collector) stored(ch chan<- prometheus.Metric, st *cluster.NodeStatus) 
 		}
 		reads, writes = reads+r.Reads, writes+r.Writes
 		live, dead = live+r.LiveBytes, dead+r.DeadBytes
+		if r.DeadBytes > 0 && !r.Collected.IsZero() && r.Collected.Before(oldest) {
+			oldest = r.Collected
+		}
 	}
 	gauge(desc("store_replicas_count", "Replicas on this node."), float64(len(st.Ranges)))
 	gauge(desc("store_leaders_count", "Ranges that this node leads."), float64(leaders))
@@ -115,6 +121,8 @@ func (c *collector) stored(ch chan<- prometheus.Metric, st *cluster.NodeStatus) 
 	gauge(desc("store_bytes", "Bytes of the store on disk."), float64(st.Bytes))
 	gauge(desc("store_live_bytes", "Bytes of rows' newest versions that have a value, of replicas on this node that are counted."), float64(live))
 	gauge(desc("store_dead_bytes", "Bytes of all other versions, of replicas on this node that are counted."), float64(dead))
+	gauge(desc("store_garbage_age_seconds", "How long the oldest of what is dead in ranges that this node leads may have been so: gc_ttl and what it takes to collect, unless an open snapshot keeps it."), time.Since(oldest).Seconds())
+	gauge(desc("store_start_log_bytes", "What the start read of the store's log: what was not in tables yet."), float64(c.n.engine.Disk().Opened()))
 	gauge(desc("store_disk_used_bytes", "Used bytes of the file system."), float64(st.DiskUsed))
 	gauge(desc("store_disk_total_bytes", "Size of the file system."), float64(st.DiskTotal))
 	gauge(desc("store_disk_full", "1 while only its reserve is left of the disk, and the node takes no more rows."), map[bool]float64{true: 1}[st.DiskFull])
@@ -178,6 +186,7 @@ func (c *collector) work(ch chan<- prometheus.Metric) {
 		{"store_replica_steps_total", "Steps of replicas that had something to do.", w.Steps},
 		{"store_log_writes_total", "Batches given to the log writer, each for all ranges of a round.", w.Writes},
 		{"store_batches_sent_total", "Batches of messages sent to other nodes.", w.Batches},
+		{"store_garbage_versions_total", "Old versions found to be garbage in ranges that this node led, and taken away.", w.Collected},
 	} {
 		ch <- prometheus.MustNewConstMetric(desc(m.name, m.help), prometheus.CounterValue, float64(m.v))
 	}

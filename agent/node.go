@@ -402,6 +402,7 @@ func (n *Node) figures() cluster.NodeStatus {
 	st.Memory = n.memoryParts(time.Now())
 	st.Queues = n.queues.status(time.Now())
 	st.Transactions = cluster.SumTransactions(n.transactions(), n.clock.Physical())
+	st.Garbage = n.garbageStatus()
 	if p := n.pgwire.Load(); p != nil {
 		st.Sessions = p.Sessions()
 	}

@@ -12,12 +12,10 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
-	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/health"
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
-	"github.com/nodedb/nodedb/agent/internal/store"
 	"github.com/nodedb/nodedb/agent/internal/transport"
 )
 
@@ -126,9 +124,6 @@ func (n *Node) promise(ctx context.Context, index uint64) bool {
 // The leader of a data range finds out by itself: it evaluates.
 func (n *Node) checkCommand(id cluster.RangeID, payload []byte) error {
 	if id != cluster.MetaRangeID {
-		if n.full.Load() && datastate.Grows(payload, gate.Binary()) {
-			return store.ErrDiskFull
-		}
 		return nil
 	}
 	return metastate.CheckCommand(payload, n.versions.Support(), 0)

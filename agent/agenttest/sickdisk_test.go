@@ -126,6 +126,7 @@ func TestASickDisk(t *testing.T) { // alone: how slow a disk is decides what its
 
 	c.fullDisks()
 	c.spentDisk(n2)
+	c.mostSpent(n2, c.Node(3))
 
 	// A disk that fails: nobody knows what is on it.
 	n2.Sicken("sync EIO\n")
@@ -209,6 +210,62 @@ func (c *Cluster) spentDisk(n *Node) {
 			return fmt.Errorf("%s%s", r.Stdout, r.Stderr)
 		}
 		return nil
+	})
+	c.WaitReplicated()
+}
+
+// mostSpent uses up the reserve of most disks: nothing is proposed that would stay in
+// doubt, and what is there is read. With the reserve of a leader alone used up, rows are
+// deleted all the same: another leads.
+func (c *Cluster) mostSpent(one, two *Node) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), StartTimeout)
+	defer cancel()
+	conn, err := c.Node(1).Connect(ctx)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	exec := func(stmt string) {
+		c.t.Helper()
+		if _, err := conn.Exec(ctx, stmt); err != nil {
+			c.t.Errorf("%s: %v", stmt, err)
+		}
+	}
+	exec("CREATE TABLE heap (id int8 PRIMARY KEY, v text)")
+	exec("INSERT INTO heap SELECT g, 'x' FROM generate_series(1, 300) g")
+	one.Sicken("free 4194304\n")
+	c.waitRule("DISK_SPENT", one.Name)
+	exec("DELETE FROM heap WHERE id <= 100")
+	exec("INSERT INTO heap SELECT g, 'y' FROM generate_series(1, 100) g")
+	Eventually(c.t, StartTimeout, "who has no room leads no rows", func() error {
+		ranges, err := c.List("ranges")
+		for _, r := range ranges {
+			if r["leader"] == one.Name && fmt.Sprint(r["id"]) != "1" {
+				return fmt.Errorf("%s leads %v", one.Name, r["id"])
+			}
+		}
+		return err
+	})
+	two.Sicken("free 4194304\n")
+	c.waitRule("DISK_SPENT", two.Name)
+	for _, stmt := range []string{"INSERT INTO heap VALUES (301, 'x')", "UPDATE heap SET v = 'z'", "DELETE FROM heap"} {
+		var pg *pgconn.PgError
+		if _, err := conn.Exec(ctx, stmt); !errors.As(err, &pg) || pg.Code != "53100" {
+			c.t.Errorf("%s with most reserves used up: %v, want 53100", stmt, err)
+		}
+	}
+	rows := 0
+	if err := conn.QueryRow(ctx, "SELECT count(*) FROM heap").Scan(&rows); err != nil || rows != 300 {
+		c.t.Errorf("%d rows: %v, want 300", rows, err)
+	}
+	exec("ALTER SYSTEM SET gc_ttl = '20m'") // the meta range goes on
+	exec("DROP TABLE heap")
+	one.Sicken("")
+	two.Sicken("")
+	Eventually(c.t, StartTimeout, "rows are taken again", func() error {
+		_, err := conn.Exec(ctx, "INSERT INTO ledger VALUES (97, 1, 'x')")
+		return err
 	})
 	c.WaitReplicated()
 }

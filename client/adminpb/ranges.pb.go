@@ -212,10 +212,14 @@ type Range struct {
 	EndKey   string `protobuf:"bytes,20,opt,name=end_key,json=endKey,proto3" json:"end_key,omitempty"`
 	// Of bytes: newest versions that have a value, and all other versions. Unknown as
 	// bytes are.
-	LiveBytes     uint64      `protobuf:"varint,25,opt,name=live_bytes,json=liveBytes,proto3" json:"live_bytes,omitempty"`
-	DeadBytes     uint64      `protobuf:"varint,26,opt,name=dead_bytes,json=deadBytes,proto3" json:"dead_bytes,omitempty"`
-	Comparison    *Comparison `protobuf:"bytes,27,opt,name=comparison,proto3" json:"comparison,omitempty"` // absent: its replicas were not compared yet
-	Lease         *Lease      `protobuf:"bytes,28,opt,name=lease,proto3" json:"lease,omitempty"`           // as the leader last said; absent: no leader answered
+	LiveBytes  uint64      `protobuf:"varint,25,opt,name=live_bytes,json=liveBytes,proto3" json:"live_bytes,omitempty"`
+	DeadBytes  uint64      `protobuf:"varint,26,opt,name=dead_bytes,json=deadBytes,proto3" json:"dead_bytes,omitempty"`
+	Comparison *Comparison `protobuf:"bytes,27,opt,name=comparison,proto3" json:"comparison,omitempty"` // absent: its replicas were not compared yet
+	// Up to where nothing of the range is garbage, as its leader knows; absent: no leader
+	// answered, or nobody has looked. With dead bytes, how long it is ago is the most that
+	// the oldest of them has been dead for.
+	Collected     *timestamppb.Timestamp `protobuf:"bytes,29,opt,name=collected,proto3" json:"collected,omitempty"`
+	Lease         *Lease                 `protobuf:"bytes,28,opt,name=lease,proto3" json:"lease,omitempty"` // as the leader last said; absent: no leader answered
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -407,6 +411,13 @@ func (x *Range) GetDeadBytes() uint64 {
 func (x *Range) GetComparison() *Comparison {
 	if x != nil {
 		return x.Comparison
+	}
+	return nil
+}
+
+func (x *Range) GetCollected() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Collected
 	}
 	return nil
 }
@@ -1651,7 +1662,7 @@ const file_ranges_proto_rawDesc = "" +
 	"\x12ListRangesResponse\x12*\n" +
 	"\x05as_of\x18\x01 \x01(\v2\x15.nodedb.admin.v1.AsOfR\x04asOf\x12.\n" +
 	"\x06ranges\x18\x02 \x03(\v2\x16.nodedb.admin.v1.RangeR\x06ranges\x12\x12\n" +
-	"\x04next\x18\x03 \x01(\rR\x04next\"\xd6\x05\n" +
+	"\x04next\x18\x03 \x01(\rR\x04next\"\x90\x06\n" +
 	"\x05Range\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x12\n" +
 	"\x04meta\x18\x02 \x01(\bR\x04meta\x12\x14\n" +
@@ -1682,7 +1693,8 @@ const file_ranges_proto_rawDesc = "" +
 	"dead_bytes\x18\x1a \x01(\x04R\tdeadBytes\x12;\n" +
 	"\n" +
 	"comparison\x18\x1b \x01(\v2\x1b.nodedb.admin.v1.ComparisonR\n" +
-	"comparison\x12,\n" +
+	"comparison\x128\n" +
+	"\tcollected\x18\x1d \x01(\v2\x1a.google.protobuf.TimestampR\tcollected\x12,\n" +
 	"\x05lease\x18\x1c \x01(\v2\x16.nodedb.admin.v1.LeaseR\x05lease\"\x95\x02\n" +
 	"\x05Lease\x12\x12\n" +
 	"\x04held\x18\x01 \x01(\bR\x04held\x12\x12\n" +
@@ -1828,26 +1840,27 @@ var file_ranges_proto_depIdxs = []int32{
 	2,  // 1: nodedb.admin.v1.ListRangesResponse.ranges:type_name -> nodedb.admin.v1.Range
 	8,  // 2: nodedb.admin.v1.Range.replicas:type_name -> nodedb.admin.v1.Replica
 	5,  // 3: nodedb.admin.v1.Range.comparison:type_name -> nodedb.admin.v1.Comparison
-	3,  // 4: nodedb.admin.v1.Range.lease:type_name -> nodedb.admin.v1.Lease
-	4,  // 5: nodedb.admin.v1.Lease.voters:type_name -> nodedb.admin.v1.LeaseVoter
-	21, // 6: nodedb.admin.v1.Comparison.at:type_name -> google.protobuf.Timestamp
-	20, // 7: nodedb.admin.v1.VerifyRangeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	5,  // 8: nodedb.admin.v1.VerifyRangeResponse.comparison:type_name -> nodedb.admin.v1.Comparison
-	21, // 9: nodedb.admin.v1.Replica.closed:type_name -> google.protobuf.Timestamp
-	20, // 10: nodedb.admin.v1.GetRoutingResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	11, // 11: nodedb.admin.v1.GetRoutingResponse.routes:type_name -> nodedb.admin.v1.Route
-	20, // 12: nodedb.admin.v1.LookupRouteResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	11, // 13: nodedb.admin.v1.LookupRouteResponse.route:type_name -> nodedb.admin.v1.Route
-	20, // 14: nodedb.admin.v1.ExplainRangeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	2,  // 15: nodedb.admin.v1.ExplainRangeResponse.range:type_name -> nodedb.admin.v1.Range
-	16, // 16: nodedb.admin.v1.ExplainRangeResponse.nodes:type_name -> nodedb.admin.v1.PlacementVerdict
-	20, // 17: nodedb.admin.v1.DiffRoutingResponse.as_of:type_name -> nodedb.admin.v1.AsOf
-	19, // 18: nodedb.admin.v1.DiffRoutingResponse.nodes:type_name -> nodedb.admin.v1.RoutingDiff
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	21, // 4: nodedb.admin.v1.Range.collected:type_name -> google.protobuf.Timestamp
+	3,  // 5: nodedb.admin.v1.Range.lease:type_name -> nodedb.admin.v1.Lease
+	4,  // 6: nodedb.admin.v1.Lease.voters:type_name -> nodedb.admin.v1.LeaseVoter
+	21, // 7: nodedb.admin.v1.Comparison.at:type_name -> google.protobuf.Timestamp
+	20, // 8: nodedb.admin.v1.VerifyRangeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	5,  // 9: nodedb.admin.v1.VerifyRangeResponse.comparison:type_name -> nodedb.admin.v1.Comparison
+	21, // 10: nodedb.admin.v1.Replica.closed:type_name -> google.protobuf.Timestamp
+	20, // 11: nodedb.admin.v1.GetRoutingResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	11, // 12: nodedb.admin.v1.GetRoutingResponse.routes:type_name -> nodedb.admin.v1.Route
+	20, // 13: nodedb.admin.v1.LookupRouteResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	11, // 14: nodedb.admin.v1.LookupRouteResponse.route:type_name -> nodedb.admin.v1.Route
+	20, // 15: nodedb.admin.v1.ExplainRangeResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	2,  // 16: nodedb.admin.v1.ExplainRangeResponse.range:type_name -> nodedb.admin.v1.Range
+	16, // 17: nodedb.admin.v1.ExplainRangeResponse.nodes:type_name -> nodedb.admin.v1.PlacementVerdict
+	20, // 18: nodedb.admin.v1.DiffRoutingResponse.as_of:type_name -> nodedb.admin.v1.AsOf
+	19, // 19: nodedb.admin.v1.DiffRoutingResponse.nodes:type_name -> nodedb.admin.v1.RoutingDiff
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_ranges_proto_init() }

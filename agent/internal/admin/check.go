@@ -61,6 +61,7 @@ var rules = []rule{
 	{"DISK", "every disk has room", true, fullDisks},
 	{"MEMORY_PRESSURE", "every node has memory for what is asked of it", true, memoryPressure},
 	{"STATEMENTS_WAIT", "statements need not wait long to run", true, waitingStatements},
+	{"GARBAGE_BEHIND", "old versions are collected soon after gc_ttl", true, lateGarbage},
 	{"LOCK_WAIT", "no transaction waits long for another's locks", true, longLockWaits},
 	{"CERT_EXPIRY", "no certificate expires soon", true, expiringCertificates},
 	{"CLOCK_AHEAD", "no node has used timestamps ahead of its time", true, aheadClocks},

@@ -114,6 +114,9 @@ func (f *rangeSight) message() *adminpb.Range {
 	if l := f.leader; l != nil {
 		p.Term, p.Commit, p.Applied, progress = l.Term, l.Commit, l.Applied, l.Progress
 		p.ReadsPerSecond, p.WritesPerSecond = l.ReadsPerSecond, l.WritesPerSecond
+		if !l.Collected.IsZero() {
+			p.Collected = timestamppb.New(l.Collected)
+		}
 	}
 	if c := f.comparison(); c.Index > 0 {
 		p.Comparison = comparisonProto(&c)

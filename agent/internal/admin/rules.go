@@ -243,12 +243,12 @@ func fullDisks(c *checkup) []breach {
 		}
 		if st.DiskSpent {
 			out = append(out, breach{code: "DISK_SPENT", severity: severityError, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl nodes show " + n.ID.String(), text: fmt.Sprintf(
-				"even the reserve of the disk of %s is nearly used up (%d MiB free): it takes no entries of the log, falls behind, and counts for no write; reads go on; make room, or grow the volume", n.ID, (st.DiskTotal-st.DiskUsed)>>20)})
+				"even the reserve of the disk of %s is nearly used up (%d MiB free): it takes no commands of rows, leads none, falls behind, and counts for no write; reads go on; make room, or grow the volume", n.ID, (st.DiskTotal-st.DiskUsed)>>20)})
 			continue
 		}
 		if st.DiskFull {
 			out = append(out, breach{code: "DISK_FULL", severity: severityError, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl join-token create", text: fmt.Sprintf(
-				"the disk of %s is full but for its reserve (%d MiB): it takes no more rows (53100); DELETE and DROP work; add a node, or grow the volume", n.ID, st.DiskReserve>>20)})
+				"the disk of %s is full but for its reserve (%d MiB): ranges most of whose nodes are so take no more rows (53100); DELETE and DROP work; add a node, or grow the volume", n.ID, st.DiskReserve>>20)})
 			continue
 		}
 		if used := float64(st.DiskUsed) / float64(st.DiskTotal); used > diskFull {

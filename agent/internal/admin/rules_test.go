@@ -49,6 +49,17 @@ func TestRules(t *testing.T) {
 		"STATEMENTS_WAIT": func(b *fakeBackend, _ *metastate.View) {
 			b.statuses[2].Queues = []cluster.StatementQueue{{Name: "short", Running: 3, Limit: 256}, {Name: "long", Running: 16, Limit: 16, Waiting: 7, Room: 500, Oldest: 11}}
 		},
+		"GARBAGE_BEHIND": func(b *fakeBackend, _ *metastate.View) {
+			b.statuses[2].Transactions = cluster.TransactionsStatus{Open: 1, Oldest: cluster.TransactionRef{Node: 2, PID: 20}, OldestUser: "app", OldestBegan: time.Now().Add(-5 * time.Hour)}
+			for _, st := range b.statuses {
+				st.Garbage = cluster.GarbageStatus{Snapshot: time.Now().Add(-5 * time.Hour), Holder: 2}
+				for _, r := range st.Ranges {
+					if r.IsLeader() && !r.Descriptor.IsMeta() {
+						r.DeadBytes, r.Collected = 3<<20, time.Now().Add(-5*time.Hour)
+					}
+				}
+			}
+		},
 		"LOCK_WAIT": func(b *fakeBackend, _ *metastate.View) {
 			b.statuses[2].Transactions = cluster.TransactionsStatus{Open: 3, Waiting: 1, Longest: cluster.TransactionRef{ID: "b", Node: 2, PID: 20}, LongestUser: "app", WaitsFor: cluster.TransactionRef{ID: "a", Node: 1}, WaitSeconds: 31}
 		},

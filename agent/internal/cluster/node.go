@@ -103,11 +103,12 @@ type NodeStatus struct {
 	DiskUsed  uint64       `json:"diskUsed"`
 	DiskTotal uint64       `json:"diskTotal"`
 	// DiskReserve is what is kept for DELETE, DROP, drains and moves when the disk is
-	// full; DiskFull: less than that is left, and this node takes no more rows.
+	// full; DiskFull: less than that is left, and ranges most of whose nodes are so take
+	// no more rows.
 	DiskReserve uint64 `json:"diskReserve,omitempty"`
 	DiskFull    bool   `json:"diskFull,omitempty"`
-	// DiskSpent: a quarter of the reserve is left, and this node takes no entries of
-	// the log.
+	// DiskSpent: a quarter of the reserve is left, and this node takes no
+	// commands of rows.
 	DiskSpent bool `json:"diskSpent,omitempty"`
 	// Disk is how that disk does.
 	Disk DiskStatus `json:"disk,omitzero"`
@@ -131,6 +132,16 @@ type NodeStatus struct {
 	// Queues are the statements that run and wait.
 	Queues       []StatementQueue   `json:"queues,omitempty"`
 	Transactions TransactionsStatus `json:"transactions,omitzero"`
+	Garbage      GarbageStatus      `json:"garbage,omitzero"`
+}
+
+// GarbageStatus is what keeps the garbage of ranges that a node leads, as far as it has
+// asked: it asks when there is some.
+type GarbageStatus struct {
+	// Snapshot is the oldest that is open of those that are older than gc_ttl, Holder the
+	// gateway whose session has it; zero: there is none.
+	Snapshot time.Time `json:"snapshot,omitzero"`
+	Holder   NodeID    `json:"holder,omitempty"`
 }
 
 // StatementQueue is the SQL statements of one kind that run on a node, and that wait
@@ -280,6 +291,9 @@ type RangeStatus struct {
 	// Cleared is the newest drop of which, as of all before it, the range holds no rows any
 	// more: its index in the log of the meta range.
 	Cleared uint64 `json:"cleared,omitempty"`
+	// Collected is up to where nothing of the range is garbage, as its leader knows;
+	// zero: the replica does not lead, or nobody has looked yet.
+	Collected time.Time `json:"collected,omitzero"`
 	// Failed says why this replica has stopped, if it has.
 	Failed string `json:"failed,omitempty"`
 	// Checksums are what the replica held when it was compared last, the newest first.

@@ -91,6 +91,10 @@ type TransactionsStatus struct {
 	LongestUser string         `json:"longestUser,omitempty"`
 	WaitsFor    TransactionRef `json:"waitsFor,omitzero"`
 	WaitSeconds float64        `json:"waitSeconds,omitempty"`
+	// Oldest is the one that began first of those that are open, and when; zero: none is.
+	Oldest      TransactionRef `json:"oldest,omitzero"`
+	OldestUser  string         `json:"oldestUser,omitempty"`
+	OldestBegan time.Time      `json:"oldestBegan,omitzero"`
 }
 
 // SumTransactions is what a node says of its transactions, in short. It links them: of
@@ -101,6 +105,9 @@ func SumTransactions(all []Transaction, now time.Time) (s TransactionsStatus) {
 		t := &all[i]
 		if t.State != TransactionEnded {
 			s.Open++
+			if s.OldestBegan.IsZero() || t.Began.Before(s.OldestBegan) {
+				s.Oldest, s.OldestUser, s.OldestBegan = t.Ref(), t.User, t.Began
+			}
 		}
 		if len(t.WaitsFor) == 0 {
 			continue

@@ -20,6 +20,7 @@
 package garbage
 
 import (
+	"cmp"
 	"sync"
 	"time"
 
@@ -129,17 +130,36 @@ func NewKeeper(self *Snapshots, clock func() time.Time) *Keeper {
 // Keep is from when on everything must stay readable by the rules. known is false if
 // gateways have not been asked lately: then Want has them asked.
 func (k *Keeper) Keep(r Rules, now hlc.Timestamp) (keep hlc.Timestamp, known bool) {
+	oldest, _ := k.oldest(r, now)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return r.Keep(now, oldest, Planted{}), !k.asked.IsZero() && k.clock().Sub(k.asked) < answersLast
+}
+
+// oldest is the earliest snapshot that is protected, as far as it was told, and the
+// gateway that has it; 0: this node.
+func (k *Keeper) oldest(r Rules, now hlc.Timestamp) (oldest hlc.Timestamp, holder cluster.NodeID) {
 	since := r.Since(now)
-	oldest := k.self.Oldest(since)
+	oldest = k.self.Oldest(since)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	at := k.clock()
-	for _, a := range k.told {
+	for id, a := range k.told {
 		if a.oldest >= since && a.oldest != 0 && at.Sub(a.at) < silenceLasts && (oldest == 0 || a.oldest < oldest) {
-			oldest = a.oldest
+			oldest, holder = a.oldest, id
 		}
 	}
-	return r.Keep(now, oldest, Planted{}), !k.asked.IsZero() && at.Sub(k.asked) < answersLast
+	return oldest, holder
+}
+
+// Holder tells which snapshot keeps versions for longer than the time to live, as this
+// node, whose name is self, has heard: its time, and the gateway that has it; 0: none.
+func (k *Keeper) Holder(self cluster.NodeID, r Rules, now hlc.Timestamp) (hlc.Timestamp, cluster.NodeID) {
+	oldest, holder := k.oldest(r, now)
+	if oldest == 0 || oldest >= back(now, r.TTL) {
+		return 0, 0
+	}
+	return oldest, cmp.Or(holder, self)
 }
 
 // Want has the gateways asked, by whoever waits for Wanted. It does not block.

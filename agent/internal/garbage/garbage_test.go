@@ -46,3 +46,34 @@ func TestKeep(t *testing.T) {
 	k.Want() // does not wait
 	<-k.Wanted()
 }
+
+// TestHolder: whose snapshot keeps versions for longer than the time to live.
+func TestHolder(t *testing.T) {
+	at := time.Unix(1_000_000, 0)
+	now := hlc.New(at)
+	rules := Rules{TTL: time.Hour, MaxAge: 6 * time.Hour}
+	ago := func(d time.Duration) hlc.Timestamp { return now.Add(-d) }
+	for what, tt := range map[string]struct {
+		self, other time.Duration // ages of snapshots; 0: none
+		holder      cluster.NodeID
+	}{
+		"none":                          {0, 0, 0},
+		"young ones":                    {time.Minute, 59 * time.Minute, 0},
+		"this node's":                   {2 * time.Hour, time.Minute, 1},
+		"another's":                     {2 * time.Hour, 3 * time.Hour, 2},
+		"one that is protected no more": {7 * time.Hour, 7 * time.Hour, 0},
+	} {
+		var own Snapshots
+		if tt.self > 0 {
+			defer own.Hold(ago(tt.self))()
+		}
+		k := NewKeeper(&own, func() time.Time { return at })
+		if tt.other > 0 {
+			k.Told(at, []cluster.NodeID{2}, map[cluster.NodeID]hlc.Timestamp{2: ago(tt.other)})
+		}
+		ts, holder := k.Holder(1, rules, now)
+		if holder != tt.holder || holder != 0 && ts != ago(max(tt.self, tt.other)) {
+			t.Errorf("%s: %s of %s, want one of n%d", what, ts, holder, tt.holder)
+		}
+	}
+}

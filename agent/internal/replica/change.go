@@ -127,10 +127,15 @@ func (r *Replica) tickJoint() {
 // successor picks who should lead instead of this replica: of those that stay,
 // the one with the longest log; of several, another one for each range.
 func (r *Replica) successor() (node cluster.NodeID, ok bool) {
+	return r.heir(func(cluster.NodeID) bool { return true })
+}
+
+// heir is successor among the nodes for which fits holds.
+func (r *Replica) heir(fits func(cluster.NodeID) bool) (node cluster.NodeID, ok bool) {
 	var best uint64
 	var heirs []cluster.NodeID
 	for _, d := range r.desc.Replicas {
-		if d.Role != cluster.Voter && d.Role != cluster.VoterIncoming || d.Replica == r.id {
+		if d.Role != cluster.Voter && d.Role != cluster.VoterIncoming || d.Replica == r.id || !fits(d.Node) {
 			continue
 		}
 		pr, known := r.progress(uint64(d.Replica))
@@ -169,6 +174,17 @@ func (r *Replica) GiveUp(now bool) {
 		if err := r.rn.Step(check); err != nil {
 			r.cfg.Logger.Warn("raft does not step down", logattr.Range(r.rangeID), logattr.Err(err))
 		}
+	}
+}
+
+// HandTo hands the leadership to the voter whose log is longest of those on nodes for
+// which fits holds.
+func (r *Replica) HandTo(fits func(cluster.NodeID) bool) {
+	if r.stopped() || !r.leading || len(r.transfers) > 0 {
+		return
+	}
+	if to, ok := r.heir(fits); ok {
+		r.Transfer(to, func(error) {})
 	}
 }
 

@@ -82,7 +82,11 @@ func (r *Replica) addCounts() {
 	if !ok {
 		return
 	}
-	r.decoded.Counts = r.decoded.Counts.Plus(c.TakeCounts())
+	added := c.TakeCounts()
+	r.decoded.Counts = r.decoded.Counts.Plus(added)
+	if freed := -(added.Live + added.Dead); freed > 0 {
+		r.out.Freed(freed)
+	}
 }
 
 // divideCounts gives each half of a split its share: both have to be counted anew,

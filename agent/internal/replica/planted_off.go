@@ -106,6 +106,9 @@ func (Planted) CampaignsHung() bool { return false }
 // IgnoresSpent is false.
 func (Planted) IgnoresSpent() bool { return false }
 
+// IgnoresRoom is false.
+func (Planted) IgnoresRoom() bool { return false }
+
 // AcksFull is false.
 func (Planted) AcksFull() bool { return false }
 

@@ -115,6 +115,8 @@ type Planted struct {
 	LeadDamaged bool
 	// IgnoreSpent takes entries although the disk has no room for them.
 	IgnoreSpent bool
+	// IgnoreRoom proposes what the nodes with room are no quorum for.
+	IgnoreRoom bool
 	// AckFull takes a write that found no room for done.
 	AckFull bool
 	// FreshCounts counts the answer of a peer whose store is new.
@@ -242,6 +244,9 @@ func (p Planted) CampaignsHung() bool { return p.CampaignHung }
 
 // IgnoresSpent reports IgnoreSpent.
 func (p Planted) IgnoresSpent() bool { return p.IgnoreSpent }
+
+// IgnoresRoom reports IgnoreRoom.
+func (p Planted) IgnoresRoom() bool { return p.IgnoreRoom }
 
 // AcksFull reports AckFull.
 func (p Planted) AcksFull() bool { return p.AckFull }

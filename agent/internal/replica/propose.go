@@ -45,6 +45,8 @@ type Proposal struct {
 	// Retry says that an earlier attempt may still arrive, wherever.
 	Retry   bool
 	Payload []byte
+	// Grows says that it is to make the range larger: see store.Room.
+	Grows bool
 	// Keep asks that a request that is refused keeps its place in line, for one that
 	// comes in its stead: that names it as InPlaceOf. One without a payload gives the
 	// place up.

@@ -77,8 +77,8 @@ type Replica struct {
 	leased *LeaseReads
 	past   *Past
 	said   struct { // by the last Status
-		served, applied uint64
-		closed          hlc.Timestamp
+		served, applied   uint64
+		closed, collected hlc.Timestamp
 	}
 
 	todo       []*pb.Message // with entries to apply
@@ -154,6 +154,8 @@ type Output interface {
 	Count(j *CountJob)
 	// Garbage asks for a job to be carried out; Collected ends it.
 	Garbage(j *GarbageJob)
+	// Freed tells that commands have made the range so many bytes smaller.
+	Freed(bytes int64)
 	// Evaluate asks for a request to be evaluated; Evaluated ends it.
 	Evaluate(j *Evaluation)
 	// Checksum asks for a job to be carried out, which has its view; Checksummed ends it.

@@ -12,7 +12,7 @@ func (r *Replica) Status() cluster.RangeStatus {
 	served := r.leased.served.Load()
 	r.said.served, r.said.applied = served, r.applied.Index
 	closed, lack := r.past.Closed()
-	r.said.closed = closed
+	r.said.closed, r.said.collected = closed, r.garbageBound()
 	s := cluster.RangeStatus{
 		Descriptor: *r.desc.Clone(),
 		Replica:    r.id,
@@ -46,6 +46,9 @@ func (r *Replica) Status() cluster.RangeStatus {
 		return s
 	}
 	s.Lease = r.leaseStatus()
+	if bound := r.garbageBound(); bound > 0 {
+		s.Collected = bound.Time()
+	}
 	if s.Settled = r.activity.settled(r.cfg.ElectionTicks); r.Asleep() {
 		s.Settled = s.Commit // nothing was outstanding when it fell asleep
 	}
@@ -65,10 +68,10 @@ func (r *Replica) Status() cluster.RangeStatus {
 }
 
 // Moved reports whether a replica that sleeps was read, has applied something, or knows
-// that more time is closed, since Status last said so.
+// that more time is closed or more garbage gone, since Status last said so.
 func (r *Replica) Moved() bool {
 	closed, _ := r.past.Closed()
-	return closed != r.said.closed || r.leased.served.Load() != r.said.served || r.applied.Index != r.said.applied
+	return closed != r.said.closed || r.garbageBound() != r.said.collected || r.leased.served.Load() != r.said.served || r.applied.Index != r.said.applied
 }
 
 // Due reports whether Process would find something to do.

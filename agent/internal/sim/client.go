@@ -248,7 +248,7 @@ func (k *call) serve(n *Node, to cluster.RangeID, try int, retry bool) {
 		k.readRound(n, to, try, answer)
 		return
 	}
-	p := &replica.Proposal{ID: k.cmd, Retry: retry, Payload: k.data}
+	p := &replica.Proposal{ID: k.cmd, Retry: retry, Payload: k.data, Grows: datastate.Grows(k.data, gate.Binary())}
 	p.Done = func(o replica.Outcome) {
 		news := n.news(to, k.op.at)
 		answer(func() { k.writeDone(o, try, news) })

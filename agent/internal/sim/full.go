@@ -3,10 +3,14 @@ package sim
 import (
 	"errors"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
+	pb "go.etcd.io/raft/v3/raftpb"
+
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/storage"
 	"github.com/nodedb/nodedb/agent/internal/store"
 )
@@ -17,6 +21,9 @@ type full struct {
 	next  bool // the next write of the log fails
 	now   bool // it is being written
 	spent map[cluster.RangeID]uint64
+	ticks int                        // since it was spent
+	ran   int                        // since the start
+	led   map[cluster.RangeID]uint64 // while most voters of those ranges have no room
 }
 
 // room is asked ahead of each write of the node's log.
@@ -45,34 +52,42 @@ func (n *Node) writeFull(b *store.LogBatch) {
 	n.crashFor(back)
 }
 
-// fillDisks fills one disk after another, and nothing else goes wrong.
+// fillDisks fills one disk after another, or two at once, and nothing else goes wrong.
 func (w *World) fillDisks() {
-	n := w.nodes[w.rng.IntN(len(w.nodes))]
-	switch {
-	case !w.faults || !n.up || n.full.next || n.full.spent != nil:
-	case w.chance(50):
-		n.full.next = true
-	default:
-		n.spend(w.ms(2000, 6000))
+	for range 1 + w.rng.IntN(5)/4 {
+		n := w.nodes[w.rng.IntN(len(w.nodes))]
+		switch {
+		case !w.faults || !n.up || n.full.next || n.full.spent != nil:
+		case w.chance(40):
+			n.full.next = true
+		case w.chance(20):
+			n.fill(store.RoomReserve, w.ms(2000, 6000))
+		default:
+			w.Stats.Spent++
+			n.full.spent = map[cluster.RangeID]uint64{}
+			n.fill(store.RoomNone, w.ms(2000, 8000))
+		}
 	}
 	w.After(w.ms(2000, 7000), w.fillDisks)
 }
 
-// spend uses up even the reserve of the node's disk for a while.
-func (n *Node) spend(d time.Duration) {
-	n.w.Stats.Spent++
-	n.full.spent = map[cluster.RangeID]uint64{}
-	n.core.DiskSpent(true)
+// fill leaves only so much of the node's disk for a while.
+func (n *Node) fill(room store.Room, d time.Duration) {
+	n.core.DiskRoom(room)
 	n.later(d, func() {
-		n.full.spent = nil
-		n.core.DiskSpent(false)
+		n.full.spent, n.full.ticks, n.full.led = nil, 0, nil
+		n.core.DiskRoom(store.RoomEnough)
 	})
 }
 
-// checkSpent holds that no log of rows grows meanwhile, but for what the node itself
-// has begun, and what tells of a new term or of replicas.
+// checkSpent holds that no log of rows grows meanwhile by commands, but for what the
+// node itself has begun.
 func (n *Node) checkSpent() {
+	n.checkProposed()
 	if n.full.spent == nil {
+		return
+	}
+	if n.full.ticks++; n.full.ticks <= store.NoticeTicks {
 		return
 	}
 	for id := range n.full.spent {
@@ -87,10 +102,65 @@ func (n *Node) checkSpent() {
 			continue
 		}
 		was, known := n.full.spent[id]
-		if st.IsLeader() || !known {
-			n.full.spent[id] = raft.LastIndex
-		} else if raft.LastIndex > was {
+		if !st.IsLeader() && known && n.commands(id, was, raft.LastIndex) > 0 {
 			n.w.fail("%s takes entries of %s, and has no room for them", n.id, id)
 		}
+		n.full.spent[id] = raft.LastIndex
 	}
+}
+
+// heardTicks is when a leader has heard that its peers' disks are full, in ticks: a
+// question comes each three.
+const heardTicks = store.NoticeTicks + 10
+
+// checkProposed holds that a leader proposes no commands that most of the range's voters
+// would not take, and that it has heard that from.
+func (n *Node) checkProposed() {
+	if n.full.ran++; n.full.ran <= heardTicks {
+		return
+	}
+	led := map[cluster.RangeID]uint64{}
+	for _, st := range n.core.Status() {
+		d := &st.Descriptor
+		if !st.IsLeader() || d.IsMeta() || d.Joint() || n.w.spentOf(d)*2 <= len(d.Voters()) {
+			continue
+		}
+		raft, err := n.core.Inspect(d.ID)
+		if err != nil {
+			continue
+		}
+		if was, known := n.full.led[d.ID]; known && n.commands(d.ID, was, raft.LastIndex) > 0 {
+			n.w.fail("%s proposes in %s, and %d of %d voters have no room", n.id, d.ID, n.w.spentOf(d), len(d.Voters()))
+		}
+		led[d.ID] = raft.LastIndex
+	}
+	n.full.led = led
+}
+
+// commands counts the entries of a range's log from one index to another, as far as they
+// are written, that neither are of a new leader nor change replicas.
+func (n *Node) commands(id cluster.RangeID, above, to uint64) (count int) {
+	for i := above + 1; i <= to; i++ {
+		v, ok, err := n.engine.Get(keys.RaftEntry(id, i))
+		switch {
+		case err != nil:
+			n.w.fail("entry %d of %s on %s: %v", i, id, n.id, err)
+		case ok && pb.EntryType(v[1]) == pb.EntryNormal && len(v) > emptyEntry:
+			count++
+		}
+	}
+	return count
+}
+
+// emptyEntry is the most that an entry without data takes: format, type, term.
+const emptyEntry = 2 + 2
+
+// spentOf is how many voters of a range have had no room for long.
+func (w *World) spentOf(d *cluster.RangeDescriptor) (count int) {
+	for _, o := range w.nodes {
+		if slices.Contains(d.Voters(), o.id) && o.up && !o.paused && o.full.ticks > heardTicks {
+			count++
+		}
+	}
+	return count
 }

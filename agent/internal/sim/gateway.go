@@ -10,6 +10,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/evaluation"
+	"github.com/nodedb/nodedb/agent/internal/gate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/kv"
@@ -186,7 +187,7 @@ func (x *rangeCall) serve(n *Node, retry bool, try int) {
 	if !n.awake() {
 		return
 	}
-	p := &replica.Proposal{ID: x.id, Retry: retry, Payload: x.data}
+	p := &replica.Proposal{ID: x.id, Retry: retry, Payload: x.data, Grows: datastate.Grows(x.data, gate.Binary())}
 	p.Done = func(o replica.Outcome) {
 		clock := n.clock.Now()
 		if !w.cut[[2]cluster.NodeID{n.id, x.g.n.id}] && !(w.faults && w.chance(2)) {

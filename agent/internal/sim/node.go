@@ -331,6 +331,9 @@ func (n *Node) pump() {
 	for _, j := range n.core.TakeGarbage() {
 		n.later(n.w.ms(1, 300), func() { n.collect(j) })
 	}
+	if n.core.TakeFlush() {
+		n.later(n.w.ms(1, 300), func() { n.core.Flushed(n.engine.Flush()) })
+	}
 	for _, j := range n.core.TakeChecksums() {
 		wait := n.w.ms(1, 1000)
 		if n.w.chance(20) {

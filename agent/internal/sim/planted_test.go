@@ -89,6 +89,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"a hung disk's node calls elections":    {Planted: replica.Planted{CampaignHung: true}, tune: hung, says: []string{"asks for votes, and knows that its disk hangs"}},
 		"a damaged replica goes on leading":     {Planted: replica.Planted{LeadDamaged: true}, tune: damagedOnes, says: []string{"and its replica is damaged"}},
 		"a full disk takes entries":             {Planted: replica.Planted{IgnoreSpent: true}, tune: filled, says: []string{"and has no room for them"}},
+		"who has no room is not heard of":       {Planted: replica.Planted{IgnoreRoom: true}, tune: filled, says: []string{"voters have no room"}},
 		"a write without room counts":           {Planted: replica.Planted{AckFull: true}, tune: filled},
 		"a write that hangs is taken for done":  {Planted: replica.Planted{AckHung: true}, tune: hung},
 		"a range is made again where it was":    {Planted: replica.Planted{MakeAgain: true}, tune: pooled, says: []string{"before"}},

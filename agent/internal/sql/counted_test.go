@@ -3,7 +3,9 @@ package sql
 import (
 	"fmt"
 	"testing"
+	"time"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
@@ -71,6 +73,20 @@ func TestWhatIsBeingCountedIsNull(t *testing.T) {
 			if unknown != (row[0] == last.String()) {
 				t.Errorf("%s of %s: %s", name, row[0], cell(syntax.ShowRanges, row, name))
 			}
+		}
+	}
+}
+
+// TestGCAge: how long the oldest of what is dead may have been so, if something is.
+func TestGCAge(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	at := now.Add(-90 * time.Second)
+	for want, r := range map[string]*rangeSight{
+		"90000": {leader: &cluster.RangeStatus{DeadBytes: 1, Collected: at}},
+		"NULL":  {leader: &cluster.RangeStatus{Collected: at}},
+	} {
+		if got := word(r.gcAge(now)); got != want {
+			t.Errorf("gc age %s, want %s", got, want)
 		}
 	}
 }

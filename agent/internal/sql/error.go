@@ -205,8 +205,8 @@ func storeError(err error) *Error {
 		return &Error{Code: "08006", Message: "no leader could be reached for rows of this statement", cause: err,
 			Hint: "Nothing was written. Try again; SHOW RANGES tells which ranges have no leader."}
 	case errors.Is(err, store.ErrDiskFull):
-		return &Error{Code: "53100", Message: "a disk that has rows of this statement is full but for its reserve", cause: err,
-			Hint: "What did not fit was not written. DELETE and DROP work. nodedbctl check names the node: add a node, or grow the volume."}
+		return &Error{Code: "53100", Message: "the disks of most nodes that have rows of this statement are full", cause: err,
+			Hint: "Nothing of it was written. DELETE and DROP work, while the reserves last. nodedbctl check names the nodes: add a node, or grow the volumes."}
 	case errors.Is(err, store.ErrTooLarge):
 		return &Error{Code: "54000", Message: "the rows are too large to be written together", Hint: "Write fewer rows, or smaller ones.", cause: err}
 	case errors.Is(err, store.ErrStopped):

@@ -254,7 +254,7 @@ func TestStoreErrors(t *testing.T) {
 		{&kv.UnavailableError{Range: 3, Cause: errors.New("no leader")}, "08006 no leader could be reached for rows of this statement"},
 		{&kv.UnavailableError{Range: 2, Cause: context.DeadlineExceeded}, "08006 no leader could be reached for rows of this statement"},
 		{store.ErrOverloaded, "53200 a node that has rows of this statement has no room for more requests"},
-		{store.ErrDiskFull, "53100 a disk that has rows of this statement is full but for its reserve"},
+		{store.ErrDiskFull, "53100 the disks of most nodes that have rows of this statement are full"},
 		{store.ErrTooLarge, "54000 the rows are too large to be written together"},
 		{txn.ErrLockTimeout, "55P03 canceling statement due to lock timeout"},
 		{txn.ErrLockNotAvailable, "55P03 could not obtain lock on row"},
@@ -333,7 +333,7 @@ func TestShowCluster(t *testing.T) {
 	c.run(createT)
 	c.want("n1|n1|127.0.0.1:6432|active|alive|ready|v1|17|17|1000|119|51|1|\nSHOW", "show nodes")
 	got := strings.Split(c.run("show ranges"), "\n")
-	if len(got) != 18 || got[0] != "r1|meta|n1|n1|–|10|7|3|2|9|0|healthy|1|NULL|NULL|NULL|unbound|NULL|NULL|NULL" || got[1] != "r2|0-63|n1|n1|–|10|7|3|2|9|0|healthy|1|default|0000|0040|unbound|NULL|NULL|NULL" {
+	if len(got) != 18 || got[0] != "r1|meta|n1|n1|–|10|7|3|2|9|0|healthy|1|NULL|NULL|NULL|unbound|NULL|NULL|NULL|NULL" || got[1] != "r2|0-63|n1|n1|–|10|7|3|2|9|0|healthy|1|default|0000|0040|unbound|NULL|NULL|NULL|NULL" {
 		t.Errorf("%q", got)
 	}
 	c.want("1|2|n1\nSHOW", "show schema version")

@@ -35,7 +35,7 @@ func showColumns(kind syntax.ShowKind) []shownColumn {
 	case syntax.ShowRanges:
 		return []shownColumn{{"range", text}, {"vshards", text}, {"leader", text}, {"voters", text}, {"learners", text}, {"bytes", number},
 			{"live_bytes", number}, {"dead_bytes", number}, {"keys", number}, {"reads", number}, {"writes", number}, {"state", text}, {"gen", number}, {"pool", text}, {"start_key", text}, {"end_key", text},
-			{"lease", text}, {"compared_at", datum.Timestamptz}, {"compared", text}, {"closed_lag_ms", number}}
+			{"lease", text}, {"compared_at", datum.Timestamptz}, {"compared", text}, {"closed_lag_ms", number}, {"gc_age_ms", number}}
 	case syntax.ShowRouting:
 		return []shownColumn{{"range", text}, {"vshards", text}, {"leader", text}, {"address", text}, {"replicas", text}, {"gen", number},
 			{"pool", text}, {"start_key", text}, {"end_key", text}}
@@ -279,7 +279,7 @@ func (s *Server) ranges(view *metastate.View, statuses map[cluster.NodeID]*clust
 		}
 		row := append([]datum.Datum{datum.MakeText(id.String()), datum.MakeText(vshards(d)), leaderName(leader), nodeNames(voters),
 			nodeNames(d.Learners()), counts[0], counts[1], counts[2], counts[3], counts[4], counts[5], datum.MakeText(sight.state(wanted)), number(d.Generation)}, place(view, d)...)
-		out = append(out, append(append(append(row, sight.lease()), sight.compared(statuses)...), sight.closedLag(statuses, s.cfg.Now())))
+		out = append(out, append(append(append(row, sight.lease()), sight.compared(statuses)...), sight.closedLag(statuses, s.cfg.Now()), sight.gcAge(s.cfg.Now())))
 	}
 	return out
 }
@@ -303,6 +303,15 @@ func (r *rangeSight) closedLag(statuses map[cluster.NodeID]*cluster.NodeStatus, 
 		}
 	}
 	return datum.MakeInt(datum.Int8, now.Sub(oldest).Milliseconds())
+}
+
+// gcAge is how long, in milliseconds, the oldest of what is dead in the range may have
+// been so; NULL: nothing is, or it is not known.
+func (r *rangeSight) gcAge(now time.Time) datum.Datum {
+	if l := r.leader; l != nil && l.DeadBytes > 0 && !l.Collected.IsZero() {
+		return datum.MakeInt(datum.Int8, now.Sub(l.Collected).Milliseconds())
+	}
+	return datum.MakeNull(datum.Int8)
 }
 
 // lease is how the range's lease stands; NULL: no leader has told.

@@ -14,7 +14,7 @@ import (
 // The least bytes of records: a count that promises more than is there is refused
 // before anything is made for it.
 const (
-	leastRange    = 15
+	leastRange    = 17
 	leastProgress = 4
 	leastReplica  = 3
 	leastChecksum = 12
@@ -42,6 +42,9 @@ func (d *decoder) rangeStatus() Changed[cluster.RangeID, cluster.RangeStatus] {
 	st.Replica, st.Leader = cluster.ReplicaID(d.Uvarint()), d.node()
 	for _, v := range []*uint64{&st.Term, &st.Commit, &st.Settled, &st.Applied, &st.Bytes, &st.Keys, &st.LiveBytes, &st.DeadBytes, &st.Reads, &st.Writes, &st.Cleared} {
 		*v = d.Uvarint()
+	}
+	if ms := d.Uvarint(); ms > 0 {
+		st.Collected = millisTime(ms)
 	}
 	st.Counted = parts&isCounted != 0
 	if n := d.Count(leastProgress); n > 0 {
@@ -74,9 +77,13 @@ func (d *decoder) rangeStatus() Changed[cluster.RangeID, cluster.RangeStatus] {
 		st.Lease = d.lease()
 	}
 	if parts&hasClosed != 0 {
-		st.Closed = time.UnixMilli(int64(min(d.Uvarint(), math.MaxInt64))).UTC() //nolint:gosec // bounded
+		st.Closed = millisTime(d.Uvarint())
 	}
 	return Changed[cluster.RangeID, cluster.RangeStatus]{Key: st.Descriptor.ID, Value: st, Root: parts&hasDescriptor != 0}
+}
+
+func millisTime(ms uint64) time.Time {
+	return time.UnixMilli(int64(min(ms, math.MaxInt64))).UTC() //nolint:gosec // bounded
 }
 
 func (d *decoder) lease() *cluster.LeaseStatus {

@@ -28,7 +28,7 @@ func sameFigures(a, b *cluster.RangeStatus) bool {
 	return a.Replica == b.Replica && a.Leader == b.Leader && a.Term == b.Term && a.Commit == b.Commit &&
 		a.Settled == b.Settled && a.Applied == b.Applied && a.Bytes == b.Bytes && a.Keys == b.Keys &&
 		a.Counted == b.Counted && a.LiveBytes == b.LiveBytes && a.DeadBytes == b.DeadBytes &&
-		a.Reads == b.Reads && a.Writes == b.Writes && a.Closed.Equal(b.Closed) && a.Cleared == b.Cleared &&
+		a.Reads == b.Reads && a.Writes == b.Writes && a.Closed.Equal(b.Closed) && a.Cleared == b.Cleared && a.Collected.Equal(b.Collected) &&
 		a.ReadsPerSecond == b.ReadsPerSecond && a.WritesPerSecond == b.WritesPerSecond
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/codec"
@@ -92,7 +93,7 @@ func appendRange(b []byte, x *Changed[cluster.RangeID, cluster.RangeStatus]) []b
 	}
 	b = append(binary.AppendUvarint(b, uint64(x.Key)), parts)
 	for _, v := range []uint64{
-		uint64(st.Replica), uint64(st.Leader), st.Term, st.Commit, st.Settled, st.Applied, st.Bytes, st.Keys, st.LiveBytes, st.DeadBytes, st.Reads, st.Writes, st.Cleared,
+		uint64(st.Replica), uint64(st.Leader), st.Term, st.Commit, st.Settled, st.Applied, st.Bytes, st.Keys, st.LiveBytes, st.DeadBytes, st.Reads, st.Writes, st.Cleared, millis(st.Collected),
 	} {
 		b = binary.AppendUvarint(b, v)
 	}
@@ -123,9 +124,17 @@ func appendRange(b []byte, x *Changed[cluster.RangeID, cluster.RangeStatus]) []b
 		b = appendLease(b, l)
 	}
 	if parts&hasClosed != 0 {
-		b = binary.AppendUvarint(b, uint64(st.Closed.UnixMilli())) //nolint:gosec // after 1970
+		b = binary.AppendUvarint(b, millis(st.Closed))
 	}
 	return b
+}
+
+// millis is a time in milliseconds since 1970; 0: it is none.
+func millis(t time.Time) uint64 {
+	if t.IsZero() {
+		return 0
+	}
+	return uint64(t.UnixMilli()) //nolint:gosec // after 1970
 }
 
 func appendLease(b []byte, l *cluster.LeaseStatus) []byte {

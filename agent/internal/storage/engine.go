@@ -155,7 +155,7 @@ func (e *Engine) open(o Options, opts *pebble.Options, log *engineLog) error {
 		return err
 	}
 	e.disk.reads("replay its log", logs)
-	defer e.disk.reads("", nil)
+	defer e.disk.replayed()
 	if !o.ReadOnly {
 		if e.synced, err = openSynced(o.FS, o.Dir, o.Deterministic, log.give); err != nil {
 			return err

@@ -37,12 +37,13 @@ type Watch struct {
 
 	mu struct {
 		sync.Mutex
-		next  uint64
-		open  map[uint64]begun
-		syncs [syncsKept]time.Duration
-		count uint64
-		what  string // is read of the log: see Reading
-		total int64
+		next   uint64
+		open   map[uint64]begun
+		syncs  [syncsKept]time.Duration
+		count  uint64
+		what   string // is read of the log: see Reading
+		total  int64
+		opened int64 // see Opened
 	}
 	read atomic.Int64 // of the log
 }
@@ -58,6 +59,21 @@ func (w *Watch) Reading() Reading {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return Reading{w.mu.what, min(w.read.Load(), w.mu.total), w.mu.total}
+}
+
+// Opened is how much Open has read of the log to replay it: what was not in tables yet.
+func (w *Watch) Opened() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.mu.opened
+}
+
+// replayed notes that Open has done so.
+func (w *Watch) replayed() {
+	w.mu.Lock()
+	w.mu.opened = w.read.Load()
+	w.mu.Unlock()
+	w.reads("", nil)
 }
 
 // reads notes that logs of those sizes are read from here on.

@@ -29,6 +29,9 @@ func (c *Core) Checksummed(j *replica.ChecksumJob, sum cluster.Checksum, err err
 // the entry at which.
 func (c *Core) Verify(id cluster.RangeID, done func(replica.Outcome)) {
 	s, err := c.slot(id)
+	if err == nil {
+		err = c.roomFor(s, false)
+	}
 	if err != nil {
 		done(replica.Outcome{Err: err})
 		return

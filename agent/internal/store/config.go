@@ -35,6 +35,9 @@ type Config struct {
 	// Check refuses a command that this binary could not apply, before it is proposed
 	// here; nil: none is. It is called by whoever proposes, not in the core.
 	Check func(id cluster.RangeID, payload []byte) error
+	// Grows reports whether a command makes its range larger, for when a disk is short of
+	// room; nil: none does. It is called as Check is.
+	Grows func(payload []byte) bool
 	// Boottime reads the machine's boot-time clock: one that never steps, and goes on
 	// while the machine sleeps and the process is stopped. Leases rest on it.
 	Boottime func() time.Duration

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 
@@ -39,6 +40,8 @@ type Core struct {
 	writes   []write   // for the next batch of the log writer
 	out      *LogBatch // that is being written; nil: none
 	disk     diskWatch
+	rooms    rooms
+	short    atomic.Bool                // of room: some disk is, of this node or a peer; any goroutine may ask
 	creating []*cluster.RangeDescriptor // being written
 
 	round      *replica.Round // being collected; nil: nothing is
@@ -53,6 +56,7 @@ type Core struct {
 	evals     []*replica.Evaluation
 	sumJobs   []*replica.ChecksumJob
 	garbage   []*replica.GarbageJob
+	shrinking shrinking
 	retries   []retry
 	waiting   waiting
 	finished  []*finishedRead
@@ -103,6 +107,7 @@ func OpenCore(cfg Config) (*Core, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	c := &Core{cfg: cfg, log: cfg.Logger, slots: map[cluster.RangeID]*slot{}, peers: map[cluster.NodeID]*outbox{}}
+	c.rooms.others = map[cluster.NodeID]told{}
 	c.back.loading = true
 	if c.marks = cfg.Marks; c.marks == nil {
 		m, err := OpenMarks(cfg.Engine)
@@ -228,12 +233,14 @@ func (c *Core) Tick() {
 		return
 	}
 	c.tickDisk()
+	c.tickRoom()
 	c.tickLeases()
 	if c.clock.dry() {
 		return
 	}
 	c.tickReplicas()
 	c.tickGarbage()
+	c.tickShrinking()
 	c.callElections()
 	rest := c.retries[:0]
 	for _, r := range c.retries {
@@ -313,8 +320,8 @@ func (c *Core) Propose(id cluster.RangeID, p *replica.Proposal) {
 		// command time bound the ids that they concern.
 		err = c.observe(p.ID.Timestamp())
 	}
-	if err == nil && !c.takesEntries(id) {
-		err = ErrDiskFull
+	if err == nil {
+		err = c.roomFor(s, p.Grows)
 	}
 	if err != nil {
 		if p.Cancel() {

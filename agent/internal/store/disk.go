@@ -2,6 +2,7 @@ package store
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -25,7 +26,6 @@ import (
 // Time is counted in ticks, which a process that was stopped does not make up for:
 // after such a pause the disk is not to blame.
 type diskWatch struct {
-	spent bool // even the reserve is: see DiskSpent
 	told  bool // the shell has found that another operation hangs
 	hung  bool
 	since uint64 // tick at which hung began
@@ -83,19 +83,6 @@ func (c *Core) DiskHangs(hung bool) { c.disk.told = hung }
 // HandsOver reports whether this node gives its leaderships away because of its disk.
 func (c *Core) HandsOver() bool { return c.disk.hung }
 
-// DiskSpent tells the core that even the reserve of its disk is nearly used up, or no
-// more. The log of ranges of rows must not grow here then: the node takes no entries
-// as a follower, so that it falls behind like one that is away, and no commands as a
-// leader. It votes, and serves reads; the meta range goes on, which is small, and by
-// which the node is drained and decommissioned. What is left of the disk is for that,
-// for the clock's ceiling, and for a start.
-func (c *Core) DiskSpent(spent bool) { c.disk.spent = spent }
-
-// takesEntries reports whether the log of a range may grow here.
-func (c *Core) takesEntries(id cluster.RangeID) bool {
-	return !c.disk.spent || id == metaFirst || c.cfg.Planted.IgnoresSpent()
-}
-
 // deaf reports whether a message of raft is not heard, the disk being what it is.
 func (c *Core) deaf(id cluster.RangeID, m *pb.Message) bool {
 	switch m.GetType() {
@@ -104,7 +91,7 @@ func (c *Core) deaf(id cluster.RangeID, m *pb.Message) bool {
 		// would be elected would begin the election at the answer.
 		return c.hangs()
 	case pb.MsgApp:
-		return len(m.GetEntries()) > 0 && !c.takesEntries(id)
+		return slices.ContainsFunc(m.GetEntries(), bulky) && !c.takesEntries(id)
 	default:
 		return false
 	}
@@ -114,9 +101,4 @@ func (c *Core) deaf(id cluster.RangeID, m *pb.Message) bool {
 // not show: then, too, it hands its leaderships away.
 func (s *Store) DiskHangs(hung bool) {
 	_ = s.inbox.complete(func(c *Core) { c.DiskHangs(hung) }) // a stopped store leads nothing
-}
-
-// DiskSpent tells the store that even the reserve of its disk is used up, or no more.
-func (s *Store) DiskSpent(spent bool) {
-	_ = s.inbox.complete(func(c *Core) { c.DiskSpent(spent) }) // a stopped store takes nothing
 }

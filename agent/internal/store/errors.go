@@ -71,9 +71,9 @@ func Meets(id cluster.RangeID, m evaluation.Mirror, q evaluation.Query) error {
 	return nil
 }
 
-// ErrDiskFull says that a command was not proposed, as it would take more of a disk
-// that has only its reserve left. Config.Check returns it.
-var ErrDiskFull = errors.New("the disk is full but for its reserve")
+// ErrDiskFull says that a command was not proposed, as no quorum of the range's nodes
+// has room for it: see Room.
+var ErrDiskFull = errors.New("no quorum has room on its disks")
 
 // IDAge is how long a range remembers that it applied a command.
 const IDAge = replica.IDAge

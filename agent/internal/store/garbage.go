@@ -26,6 +26,9 @@ func (c *Core) tickGarbage() {
 		if !s.takesPart() || !s.r.Leading() {
 			continue
 		}
+		if c.roomFor(s, false) != nil {
+			continue // what it finds would not go
+		}
 		jobs := len(c.garbage)
 		if s.r.CollectGarbage(p); len(c.garbage) > jobs {
 			c.mark(s)
@@ -48,6 +51,7 @@ func (c *Core) Collected(j *replica.GarbageJob, f evaluation.Found, err error) {
 	if s, ok := c.slots[j.Range]; ok {
 		c.mark(s)
 	}
+	c.work.collected.Add(uint64(f.Versions)) //nolint:gosec // not negative
 	j.Replica().Collected(j, f, err)
 }
 

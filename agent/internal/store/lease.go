@@ -129,7 +129,7 @@ func (c *Core) askSupport() {
 		peers = append(peers, c.leases.pairs.Peer(n))
 		o := c.outbox(n)
 		o.urgent.begin()
-		o.urgent.buf = appendAsk(o.urgent.buf, &q)
+		o.urgent.buf = appendAsk(o.urgent.buf, &q, c.rooms.own)
 		o.urgent.end()
 	}
 	c.leases.peers.Store(&peers)
@@ -290,12 +290,14 @@ func (c *Core) WhyAwake() (out []string) {
 	return out
 }
 
-// Words between nodes: a question for support and a promise.
-func appendAsk(buf []byte, q *lease.Ask) []byte {
+// Words between nodes: a question for support, which tells what room is left of the
+// asker's disk, and a promise.
+func appendAsk(buf []byte, q *lease.Ask, room Room) []byte {
 	buf = append(buf, askSupportType)
 	buf = binary.BigEndian.AppendUint64(buf, uint64(q.Boot))
 	buf = binary.BigEndian.AppendUint64(buf, uint64(q.Sent))
-	return binary.BigEndian.AppendUint64(buf, uint64(q.Ceiling))
+	buf = binary.BigEndian.AppendUint64(buf, uint64(q.Ceiling))
+	return append(buf, byte(room))
 }
 
 func appendPromise(buf []byte, a *lease.Answer) []byte {
@@ -308,7 +310,7 @@ func appendPromise(buf []byte, a *lease.Answer) []byte {
 }
 
 const (
-	askLen     = 1 + 3*8
+	askLen     = 1 + 3*8 + 1
 	promiseLen = 1 + 5*8
 )
 
@@ -316,7 +318,8 @@ const (
 func (c *Core) handleSupport(from cluster.NodeID, b []byte) (rest []byte, err error) {
 	word := func(i int) uint64 { return binary.BigEndian.Uint64(b[1+8*i:]) }
 	switch {
-	case b[0] == askSupportType && len(b) >= askLen:
+	case b[0] == askSupportType && len(b) >= askLen && Room(b[askLen-1]) <= RoomNone:
+		c.heardRoom(from, Room(b[askLen-1]))
 		c.giveSupport(from, lease.Ask{Boot: cluster.Boot(word(0)), Sent: time.Duration(word(1)), Ceiling: hlc.Timestamp(word(2))})
 		return b[askLen:], nil
 	case b[0] == promiseType && len(b) >= promiseLen:

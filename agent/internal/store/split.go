@@ -30,6 +30,9 @@ type election struct {
 // Split proposes to split a range; done gets its outcome.
 func (c *Core) Split(id cluster.RangeID, split cluster.RangeSplit, done func(replica.Outcome)) {
 	s, err := c.slot(id)
+	if err == nil {
+		err = c.roomFor(s, false)
+	}
 	if err != nil {
 		done(replica.Outcome{Err: err})
 		return

@@ -76,8 +76,9 @@ type Command struct {
 	InPlaceOf [16]byte
 }
 
-func (c *Command) proposal(done func(replica.Outcome)) *replica.Proposal {
-	return &replica.Proposal{ID: c.ID, Retry: c.Retry, Payload: c.Payload, Keep: c.Keep, InPlaceOf: c.InPlaceOf, Done: done}
+func (s *Store) proposal(id cluster.RangeID, c *Command, done func(replica.Outcome)) *replica.Proposal {
+	grows := id != cluster.MetaRangeID && s.core.short.Load() && s.cfg.Grows != nil && s.cfg.Grows(c.Payload)
+	return &replica.Proposal{ID: c.ID, Retry: c.Retry, Payload: c.Payload, Grows: grows, Keep: c.Keep, InPlaceOf: c.InPlaceOf, Done: done}
 }
 
 // Open starts the store.
@@ -260,6 +261,9 @@ func (s *Store) effects(ctx context.Context) {
 	for _, j := range s.core.TakeGarbage() {
 		s.wg.Go(func() { s.collect(ctx, j) })
 	}
+	if s.core.TakeFlush() {
+		s.wg.Go(s.flush)
+	}
 }
 
 // evaluationsAtOnce is how many requests one goroutine evaluates: a goroutine for each
@@ -327,7 +331,7 @@ func (s *Store) Propose(ctx context.Context, id cluster.RangeID, cmd Command) (r
 		}
 	}
 	ch := make(chan replica.Outcome, 1)
-	p := cmd.proposal(func(o replica.Outcome) { ch <- o })
+	p := s.proposal(id, &cmd, func(o replica.Outcome) { ch <- o })
 	if err := s.inbox.ask(laneOf(id), func(c *Core) { c.Propose(id, p) }); err != nil {
 		return nil, 0, err
 	}
@@ -359,7 +363,7 @@ func (s *Store) Begin(id cluster.RangeID, cmd Command, within time.Duration, don
 			return func() {}
 		}
 	}
-	p := cmd.proposal(func(o replica.Outcome) { done(o.Result, o.TS, o.Err) })
+	p := s.proposal(id, &cmd, func(o replica.Outcome) { done(o.Result, o.TS, o.Err) })
 	if within > 0 {
 		p.Ticks = uint64((within + s.cfg.Tick - 1) / s.cfg.Tick) //nolint:gosec // positive
 	}

@@ -113,7 +113,7 @@ func (d *rangeDetail) draw(th *theme.Theme, s Size, snap *feed.Snapshot) *cell.B
 	mark, style := th.Mark(theme.RangeState(r.GetState()))
 	b.Add(cell.NewLine(s.Width).Put(th.Title, "range "+cell.Range(r.GetId())).Put(th.Dim, "  pool "+rangePool(r)+"  vshards "+vshards(r)+"  ").Put(style, mark+" "+r.GetState()).
 		Put(th.Dim, fmt.Sprintf("  generation %d  term %d", r.GetGeneration(), r.GetTerm())))
-	b.Add(cell.NewLine(s.Width).Put(th.Plain, fmt.Sprintf("%s (%s dead)  %s keys  %s reads/s  %s writes/s", rangeBytes(r), rangeDead(r), rangeKeys(r),
+	b.Add(cell.NewLine(s.Width).Put(th.Plain, fmt.Sprintf("%s (%s dead%s)  %s keys  %s reads/s  %s writes/s", rangeBytes(r), rangeDead(r), rangeGarbage(r, s.Now), rangeKeys(r),
 		rangeReads(r), rangeWrites(r)))).Blank()
 	d.replicas(th, b, r, snap.AsOf.GetTime().AsTime())
 	b.Blank()

@@ -2,6 +2,7 @@ package page
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/nodedb/nodedb/client/adminpb"
 	"github.com/nodedb/nodedb/tui/internal/cell"
@@ -30,6 +31,14 @@ func rangeDead(r *adminpb.Range) string {
 		return cell.None
 	}
 	return cell.Bytes(r.GetDeadBytes())
+}
+
+// rangeGarbage is how long the oldest of what is dead may have been so.
+func rangeGarbage(r *adminpb.Range, now time.Time) string {
+	if r.GetSizeUnknown() || r.GetDeadBytes() == 0 || r.GetCollected() == nil {
+		return ""
+	}
+	return " for " + cell.Minutes(now.Sub(r.GetCollected().AsTime())) + " at most"
 }
 
 func rangeKeys(r *adminpb.Range) string {

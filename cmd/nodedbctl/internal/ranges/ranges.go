@@ -78,6 +78,7 @@ func list(ctx context.Context, e *ctl.Env, o *listOptions) error {
 	if err != nil {
 		return err
 	}
+	columns := rangeColumns(r.GetAsOf().GetTime().AsTime())
 	l := render.List[view.Range]{
 		Kind: "RangeList", Meta: e.Meta(r.GetAsOf()), Columns: columns, Name: func(r view.Range) string { return r.Name }, Empty: "no such range",
 	}
@@ -92,28 +93,39 @@ func list(ctx context.Context, e *ctl.Env, o *listOptions) error {
 	return l.Print(e.Term, out)
 }
 
-var columns = []render.Column[view.Range]{
-	{Head: "RANGE", Key: "id", Cell: func(r view.Range) string { return r.Name }},
-	{Head: "VSHARDS", Key: "start", Cell: vshards},
-	{Head: "LEADER", Key: "leader", Cell: func(r view.Range) string { return leader(r.Leader) }},
-	{Head: "VOTERS", Key: "voters", Cell: func(r view.Range) string { return render.Nodes(r.Voters, ",") }},
-	{Head: "LEARNERS", Key: "learners", Cell: func(r view.Range) string { return render.Nodes(r.Learners, ",") }},
-	{Head: "BYTES", Key: "bytes", Right: true, Cell: func(r view.Range) string { return known(r.Bytes, render.Bytes) }},
-	{Head: "DEAD", Key: "deadBytes", Right: true, Cell: func(r view.Range) string { return known(r.DeadBytes, render.Bytes) }},
-	{Head: "KEYS", Key: "keys", Right: true, Cell: func(r view.Range) string { return known(r.Keys, decimal) }},
-	{Head: "READS/S", Key: "readsPerSec", Right: true, Cell: func(r view.Range) string { return known(r.ReadsPerSec, render.Number) }},
-	{Head: "WRITES/S", Key: "writesPerSec", Right: true, Cell: func(r view.Range) string { return known(r.WritesPerSec, render.Number) }},
-	{Head: "STATE", Key: "state", Cell: func(r view.Range) string { return r.State }, Style: func(r view.Range) term.Style { return stateStyle(r.State) }},
-	{Head: "GEN", Key: "generation", Right: true, Cell: func(r view.Range) string { return fmt.Sprint(r.Generation) }},
-	{Head: "POOL", Key: "pool", Wide: true, Cell: func(r view.Range) string { return render.Or(r.Pool) }},
-	{Head: "START KEY", Key: "startKey", Wide: true, Cell: func(r view.Range) string { return render.Or(r.StartKey) }},
-	{Head: "END KEY", Key: "endKey", Wide: true, Cell: func(r view.Range) string { return render.Or(r.EndKey) }},
-	{Head: "LEASE", Wide: true, Cell: leaseWord},
-	{Head: "SLEEP", Wide: true, Cell: sleep},
-	{Head: "COMPARED", Wide: true, Cell: compared},
-	{Head: "TERM", Key: "term", Wide: true, Right: true, Cell: func(r view.Range) string { return fmt.Sprint(r.Term) }},
-	{Head: "COMMIT", Key: "commit", Wide: true, Right: true, Cell: func(r view.Range) string { return fmt.Sprint(r.Commit) }},
-	{Head: "APPLIED", Key: "applied", Wide: true, Right: true, Cell: func(r view.Range) string { return fmt.Sprint(r.Applied) }},
+func rangeColumns(asOf time.Time) []render.Column[view.Range] {
+	return []render.Column[view.Range]{
+		{Head: "RANGE", Key: "id", Cell: func(r view.Range) string { return r.Name }},
+		{Head: "VSHARDS", Key: "start", Cell: vshards},
+		{Head: "LEADER", Key: "leader", Cell: func(r view.Range) string { return leader(r.Leader) }},
+		{Head: "VOTERS", Key: "voters", Cell: func(r view.Range) string { return render.Nodes(r.Voters, ",") }},
+		{Head: "LEARNERS", Key: "learners", Cell: func(r view.Range) string { return render.Nodes(r.Learners, ",") }},
+		{Head: "BYTES", Key: "bytes", Right: true, Cell: func(r view.Range) string { return known(r.Bytes, render.Bytes) }},
+		{Head: "DEAD", Key: "deadBytes", Right: true, Cell: func(r view.Range) string { return known(r.DeadBytes, render.Bytes) }},
+		{Head: "GC AGE", Right: true, Cell: func(r view.Range) string { return gcAge(r, asOf) }},
+		{Head: "KEYS", Key: "keys", Right: true, Cell: func(r view.Range) string { return known(r.Keys, decimal) }},
+		{Head: "READS/S", Key: "readsPerSec", Right: true, Cell: func(r view.Range) string { return known(r.ReadsPerSec, render.Number) }},
+		{Head: "WRITES/S", Key: "writesPerSec", Right: true, Cell: func(r view.Range) string { return known(r.WritesPerSec, render.Number) }},
+		{Head: "STATE", Key: "state", Cell: func(r view.Range) string { return r.State }, Style: func(r view.Range) term.Style { return stateStyle(r.State) }},
+		{Head: "GEN", Key: "generation", Right: true, Cell: func(r view.Range) string { return fmt.Sprint(r.Generation) }},
+		{Head: "POOL", Key: "pool", Wide: true, Cell: func(r view.Range) string { return render.Or(r.Pool) }},
+		{Head: "START KEY", Key: "startKey", Wide: true, Cell: func(r view.Range) string { return render.Or(r.StartKey) }},
+		{Head: "END KEY", Key: "endKey", Wide: true, Cell: func(r view.Range) string { return render.Or(r.EndKey) }},
+		{Head: "LEASE", Wide: true, Cell: leaseWord},
+		{Head: "SLEEP", Wide: true, Cell: sleep},
+		{Head: "COMPARED", Wide: true, Cell: compared},
+		{Head: "TERM", Key: "term", Wide: true, Right: true, Cell: func(r view.Range) string { return fmt.Sprint(r.Term) }},
+		{Head: "COMMIT", Key: "commit", Wide: true, Right: true, Cell: func(r view.Range) string { return fmt.Sprint(r.Commit) }},
+		{Head: "APPLIED", Key: "applied", Wide: true, Right: true, Cell: func(r view.Range) string { return fmt.Sprint(r.Applied) }},
+	}
+}
+
+// gcAge is how long the oldest of what is dead in a range may have been so.
+func gcAge(r view.Range, asOf time.Time) string {
+	if r.DeadBytes == nil || *r.DeadBytes == 0 || r.Collected == nil {
+		return render.None
+	}
+	return render.Duration(asOf.Sub(*r.Collected).Round(time.Second))
 }
 
 func vshards(r view.Range) string {
@@ -183,7 +195,7 @@ func writeShow(w io.Writer, e *ctl.Env, r view.Range, asOf time.Time) error {
 		fmt.Fprintf(&b, "pool %s  keys [%s,%s)\n", r.Pool, render.Key(r.Start, r.StartKey), render.Key(r.End, r.EndKey))
 	}
 	fmt.Fprintf(&b, "leader %s  term %d  commit %d  applied %d\n", leader(r.Leader), r.Term, r.Commit, r.Applied)
-	fmt.Fprintf(&b, "%s (%s live, %s dead)  %s keys  %s reads/s  %s writes/s\n", known(r.Bytes, render.Bytes), known(r.LiveBytes, render.Bytes), known(r.DeadBytes, render.Bytes), known(r.Keys, decimal), known(r.ReadsPerSec, render.Number), known(r.WritesPerSec, render.Number))
+	fmt.Fprintf(&b, "%s (%s live, %s dead, gc age %s)  %s keys  %s reads/s  %s writes/s\n", known(r.Bytes, render.Bytes), known(r.LiveBytes, render.Bytes), known(r.DeadBytes, render.Bytes), gcAge(r, asOf), known(r.Keys, decimal), known(r.ReadsPerSec, render.Number), known(r.WritesPerSec, render.Number))
 	if l := r.Lease; l != nil {
 		fmt.Fprintf(&b, "lease %s\nreads %s  %s\n", e.Term.Paint(leaseStyle(l), l.Text(r.Leader)), l.Reads(), l.Sleep())
 	}

@@ -11,29 +11,32 @@ import (
 // Range is the kind Range. It owns a part of the vshards [start, end): the keys
 // [startKey, endKey) of its pool, in hex.
 type Range struct {
-	ID           uint32    `json:"id"`
-	Name         string    `json:"name"`
-	Meta         bool      `json:"metaRange"` // "meta" is the envelope's
-	Start        uint32    `json:"start"`
-	End          uint32    `json:"end"`
-	Pool         string    `json:"pool,omitempty"` // nothing: the meta range
-	StartKey     string    `json:"startKey"`
-	EndKey       string    `json:"endKey"`
-	Leader       *uint32   `json:"leader"`
-	Term         uint64    `json:"term"`
-	Voters       []uint32  `json:"voters"`
-	Learners     []uint32  `json:"learners"`
-	Replicas     []Replica `json:"replicas"`
-	Bytes        *uint64   `json:"bytes"` // null: no replica answered, or it is being counted
-	LiveBytes    *uint64   `json:"liveBytes"`
-	DeadBytes    *uint64   `json:"deadBytes"`
-	Keys         *uint64   `json:"keys"`
-	ReadsPerSec  *float64  `json:"readsPerSec"` // null: no leader answered
-	WritesPerSec *float64  `json:"writesPerSec"`
-	State        string    `json:"state"`
-	Generation   uint64    `json:"generation"`
-	Commit       uint64    `json:"commit"`
-	Applied      uint64    `json:"applied"`
+	ID        uint32    `json:"id"`
+	Name      string    `json:"name"`
+	Meta      bool      `json:"metaRange"` // "meta" is the envelope's
+	Start     uint32    `json:"start"`
+	End       uint32    `json:"end"`
+	Pool      string    `json:"pool,omitempty"` // nothing: the meta range
+	StartKey  string    `json:"startKey"`
+	EndKey    string    `json:"endKey"`
+	Leader    *uint32   `json:"leader"`
+	Term      uint64    `json:"term"`
+	Voters    []uint32  `json:"voters"`
+	Learners  []uint32  `json:"learners"`
+	Replicas  []Replica `json:"replicas"`
+	Bytes     *uint64   `json:"bytes"` // null: no replica answered, or it is being counted
+	LiveBytes *uint64   `json:"liveBytes"`
+	DeadBytes *uint64   `json:"deadBytes"`
+	// Collected is up to where nothing of the range is garbage; null: no leader answered,
+	// or nobody has looked.
+	Collected    *time.Time `json:"collected"`
+	Keys         *uint64    `json:"keys"`
+	ReadsPerSec  *float64   `json:"readsPerSec"` // null: no leader answered
+	WritesPerSec *float64   `json:"writesPerSec"`
+	State        string     `json:"state"`
+	Generation   uint64     `json:"generation"`
+	Commit       uint64     `json:"commit"`
+	Applied      uint64     `json:"applied"`
 	// Comparison is what the replicas told when they were compared last; null: never.
 	Comparison *Comparison `json:"comparison"`
 	// Lease is as the leader last said; null: no leader answered.
@@ -74,6 +77,7 @@ func NewRange(r *adminpb.Range) Range {
 	if !r.GetLoadUnknown() {
 		v.ReadsPerSec, v.WritesPerSec = new(tenth(r.GetReadsPerSecond())), new(tenth(r.GetWritesPerSecond()))
 	}
+	v.Collected = moment(r.GetCollected())
 	if c := r.GetComparison(); c != nil {
 		v.Comparison = new(NewComparison(c))
 	}
