@@ -3,6 +3,7 @@
 package agenttest
 
 import (
+	"flag"
 	"fmt"
 	"slices"
 	"testing"
@@ -10,7 +11,7 @@ import (
 )
 
 // updates is how often TestAMillionUpdates updates its 1,000 rows.
-const updates = 1000
+var updates = flag.Int("updates", 1000, "how often TestAMillionUpdates updates its 1,000 rows")
 
 // TestAMillionUpdates of 1,000 rows take the disk of the updates of some minutes, and a
 // start reads no more than that.
@@ -20,14 +21,14 @@ func TestAMillionUpdates(t *testing.T) {
 	c.sql("CREATE TABLE churned (id int8 PRIMARY KEY, v int8)")
 	c.sql("INSERT INTO churned SELECT g, 0 FROM generate_series(1, 1000) g")
 	begun, most, files := time.Now(), 0.0, int64(0)
-	for i := range updates {
+	for i := range *updates {
 		c.sql("UPDATE churned SET v = v + 1")
 		if i%20 == 0 {
 			most, files = max(most, c.deadBytes()), max(files, slices.Max(c.tableBytes()))
 		}
 	}
 	took := time.Since(begun)
-	t.Logf("%d updates of 1,000 rows in %s: at most %.0f bytes were dead at once, %.0f are; tables of a node took %d at most", updates, took.Round(time.Second), most, c.deadBytes(), files)
+	t.Logf("%d updates of 1,000 rows in %s: at most %.0f bytes were dead at once, %.0f are; tables of a node took %d at most", *updates, took.Round(time.Second), most, c.deadBytes(), files)
 	Eventually(t, 5*time.Minute, "old versions are collected", func() error {
 		if dead := c.deadBytes(); dead > most/50 {
 			return fmt.Errorf("%.0f bytes are dead, of %.0f", dead, most)
@@ -40,7 +41,7 @@ func TestAMillionUpdates(t *testing.T) {
 		n.Start()
 		c.WaitReplicated()
 		Eventually(t, StartTimeout, "the rows are read", func() error {
-			if got := psql(t, n, "SELECT sum(v) FROM churned"); got != fmt.Sprint(updates*1000) {
+			if got := psql(t, n, "SELECT sum(v) FROM churned"); got != fmt.Sprint(*updates*1000) {
 				return fmt.Errorf("%s has the sum %s after a restart", n.Name, got)
 			}
 			return nil
