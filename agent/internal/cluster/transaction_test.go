@@ -34,16 +34,18 @@ func TestLinkTransactions(t *testing.T) {
 	}
 }
 
-// TestSumTransactions: the longest wait is told, with whom it is for.
+// TestSumTransactions: the longest wait is told, with whom it is for, and the oldest that
+// is open.
 func TestSumTransactions(t *testing.T) {
 	at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	s := SumTransactions([]Transaction{
-		{ID: "a", Node: 1, PID: 10, State: TransactionIdle},
-		{ID: "b", Node: 1, PID: 11, User: "app", State: TransactionWaiting, WaitsFor: []TransactionRef{{ID: "a", Node: 1}, {ID: "z", Node: 3}}, WaitsSince: at.Add(-35 * time.Second)},
-		{ID: "c", Node: 1, PID: 12, State: TransactionWaiting, WaitsFor: []TransactionRef{{ID: "b", Node: 1}}, WaitsSince: at.Add(-2 * time.Second)},
-		{ID: "d", Node: 1, State: TransactionEnded},
+		{ID: "a", Node: 1, PID: 10, User: "ann", State: TransactionIdle, Began: at.Add(-time.Hour)},
+		{ID: "b", Node: 1, PID: 11, User: "app", State: TransactionWaiting, Began: at.Add(-time.Minute), WaitsFor: []TransactionRef{{ID: "a", Node: 1}, {ID: "z", Node: 3}}, WaitsSince: at.Add(-35 * time.Second)},
+		{ID: "c", Node: 1, PID: 12, State: TransactionWaiting, Began: at.Add(-3 * time.Second), WaitsFor: []TransactionRef{{ID: "b", Node: 1}}, WaitsSince: at.Add(-2 * time.Second)},
+		{ID: "d", Node: 1, State: TransactionEnded, Began: at.Add(-2 * time.Hour)},
 	}, at)
-	if want := (TransactionsStatus{Open: 3, Waiting: 2, Longest: TransactionRef{"b", 1, 11}, LongestUser: "app", WaitsFor: TransactionRef{"a", 1, 10}, WaitSeconds: 35}); s != want {
+	if want := (TransactionsStatus{Open: 3, Waiting: 2, Longest: TransactionRef{"b", 1, 11}, LongestUser: "app", WaitsFor: TransactionRef{"a", 1, 10}, WaitSeconds: 35,
+		Oldest: TransactionRef{"a", 1, 10}, OldestUser: "ann", OldestBegan: at.Add(-time.Hour)}); s != want {
 		t.Errorf("got %+v, want %+v", s, want)
 	}
 }
