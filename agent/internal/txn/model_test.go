@@ -467,43 +467,6 @@ func (m *model) remains(id cluster.RangeID, q *datastate.Remains) *datastate.Res
 	return res
 }
 
-// leftovers are those of the ranges that a node leads.
-func (m *model) leftovers(node cluster.NodeID, before hlc.Timestamp) []store.Leftover {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	found := map[string]*store.Leftover{}
-	at := func(key string, record []byte) *store.Leftover {
-		if txnOf(record).Began() >= uint64(before) || m.leads[m.owner([]byte(key))] != node {
-			return &store.Leftover{}
-		}
-		if found[string(record)] == nil {
-			found[string(record)] = &store.Leftover{Record: record}
-		}
-		return found[string(record)]
-	}
-	for key, r := range m.records {
-		l := at(key, []byte(key))
-		l.Stored, l.Decided = true, r.Status != datastate.TxnOpen
-	}
-	for row, in := range m.intents {
-		l := at(row, in.record)
-		l.Rows = append(l.Rows, []byte(row))
-	}
-	for row, hs := range m.locks {
-		for _, h := range hs {
-			if l := at(row, h.record); h.durable {
-				l.Rows = append(l.Rows, []byte(row))
-			}
-		}
-	}
-	var out []store.Leftover
-	for _, l := range found {
-		out = append(out, *l)
-	}
-	slices.SortFunc(out, func(a, b store.Leftover) int { return bytes.Compare(a.Record, b.Record) })
-	return out
-}
-
 // read is a gateway's read of rows at ts.
 func (m *model) read(ctx context.Context, mgr *Manager, ts hlc.Timestamp, rows ...[]byte) (values [][]byte, err error) {
 	return m.readAs(ctx, mgr, ts, nil, rows...)
