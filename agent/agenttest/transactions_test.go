@@ -36,6 +36,8 @@ func transactions(t *testing.T, c *Cluster) {
 	s.skew()
 	s.deadlock()
 	s.advisory(c)
+	s.circle()
+	s.goneBack()
 }
 
 type txSessions struct {
@@ -225,4 +227,44 @@ func (s *txSessions) advisory(c *Cluster) {
 	}
 	s.want(1, "t", "SELECT pg_advisory_unlock(72707369)")
 	s.want(0, "t", fmt.Sprintf("SELECT pg_advisory_unlock(%d, 0)", 72707369))
+}
+
+// circle: who waits for an advisory lock is shown, and a circle of advisory locks and rows
+// is a deadlock.
+func (s *txSessions) circle() {
+	s.want(0, "", "BEGIN; UPDATE acc SET n = n WHERE id = 5")
+	s.want(1, "", "SELECT pg_advisory_lock(5)")
+	waits := s.later(0, "SELECT pg_advisory_lock(5)")
+	Eventually(s.t, 10*time.Second, "the wait for the advisory lock is in pg_locks", func() error {
+		const text = "SELECT granted, pid > 0 FROM pg_locks WHERE locktype = 'advisory' AND objid = 5 ORDER BY granted"
+		if got := s.run(1, text); got != "f t,t t" {
+			return errors.New(got)
+		}
+		return nil
+	})
+	s.want(1, "40P01", "UPDATE acc SET n = n WHERE id = 5") // it began to wait last
+	s.want(1, "t", "SELECT pg_advisory_unlock(5)")
+	if got := <-waits; got != "" {
+		s.t.Error(got)
+	}
+	s.want(0, "", "COMMIT")
+	s.want(0, "t", "SELECT pg_advisory_unlock(5)")
+}
+
+// goneBack: rows that were locked since a savepoint are free for the other node as soon as
+// it is gone back to, and so is what a failed transaction had.
+func (s *txSessions) goneBack() {
+	const free = "SELECT id FROM acc WHERE id <= 4 ORDER BY id FOR UPDATE SKIP LOCKED"
+	s.want(0, "", "BEGIN; UPDATE acc SET n = n WHERE id = 1; SAVEPOINT a; UPDATE acc SET n = n WHERE id <= 3")
+	s.want(0, "4", "SELECT id FROM acc WHERE id = 4 FOR UPDATE")
+	s.want(1, "", free)
+	s.want(0, "", "ROLLBACK TO a")
+	s.want(1, "2,3,4", free)
+	s.want(0, "22012", "SAVEPOINT b; UPDATE acc SET n = n WHERE id <= 4; SELECT 1/0 FROM acc")
+	s.want(0, "", "ROLLBACK TO a")
+	s.want(1, "2,3,4", free)
+	s.want(0, "", "ROLLBACK; BEGIN; UPDATE acc SET n = n WHERE id <= 4")
+	s.want(0, "22012", "SELECT 1/0 FROM acc")
+	s.want(1, "1,2,3,4", free)
+	s.want(0, "", "ROLLBACK")
 }

@@ -91,6 +91,9 @@ func (s *Session) advisory(ctx context.Context, a queryplan.Advisory) (done bool
 		return false, err
 	}
 	*l.count(a)++
+	if a.Transaction {
+		s.advised = append(s.advised, advised{key, a})
+	}
 	if s.advisories == nil {
 		s.advisories = map[advisoryKey]*advisoryLock{}
 	}
@@ -157,8 +160,28 @@ func (s *Session) unlockOne(ctx context.Context, a queryplan.Advisory) (bool, er
 	return true, nil
 }
 
+// advised is a lock that the session's transaction has taken.
+type advised struct {
+	key advisoryKey
+	how queryplan.Advisory
+}
+
+// advisoriesBackTo gives up the locks that the transaction has taken since it had taken n.
+func (s *Session) advisoriesBackTo(n int) {
+	for _, x := range s.advised[min(n, len(s.advised)):] {
+		if l := s.advisories[x.key]; l != nil && *l.count(x.how) > 0 {
+			*l.count(x.how)--
+			s.dropAdvisory(x.key, l)
+		}
+	}
+	s.advised = s.advised[:min(n, len(s.advised))]
+}
+
 // unlockAdvisory gives up all locks of the session, or all of its transaction.
 func (s *Session) unlockAdvisory(transaction bool) {
+	if transaction {
+		s.advised = nil
+	}
 	for key, l := range s.advisories {
 		held := &l.session
 		if transaction {

@@ -79,7 +79,7 @@ func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 	case *syntax.Savepoint:
 		return s.savepoint(node)
 	case *syntax.RollbackTo:
-		return s.rollbackTo(node)
+		return s.rollbackTo(ctx, node)
 	case *syntax.Release:
 		return s.release(node)
 	case *syntax.SetTransaction:

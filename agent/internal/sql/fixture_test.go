@@ -29,6 +29,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/duck/worker"
 	"github.com/nodedb/nodedb/agent/internal/sql/exec"
 	"github.com/nodedb/nodedb/agent/internal/storage"
+	"github.com/nodedb/nodedb/agent/internal/txn"
 )
 
 func TestMain(m *testing.M) {
@@ -71,7 +72,7 @@ type version struct {
 
 func newFakeDB() *fakeDB {
 	f := &fakeDB{ts: hlc.New(time.Now()), rows: map[string][]version{}, span: 64, places: map[kv.Place]bool{}}
-	f.locks = fakeLocks{rows: map[string][]holder{}, waits: map[uint64][]uint64{}, freed: make(chan struct{})}
+	f.locks = fakeLocks{rows: map[string][]holder{}, waits: map[uint64][]uint64{}, groups: map[uint64]*txn.Group{}, freed: make(chan struct{})}
 	f.fewer.L = &f.mu
 	return f
 }

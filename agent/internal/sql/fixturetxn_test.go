@@ -25,6 +25,7 @@ type fakeTxn struct {
 	durable int // rows that were locked durably
 	ended   bool
 	aborted bool // by others
+	locked  []string // rows, in the order in which they were asked for
 }
 
 // fakeLocks are who holds which rows, and who waits for whom.
@@ -32,6 +33,7 @@ type fakeLocks struct {
 	next   uint64
 	rows   map[string][]holder
 	waits  map[uint64][]uint64
+	groups map[uint64]*txn.Group
 	waited int           // how often somebody began to wait
 	freed  chan struct{} // closed when locks go
 }
@@ -41,11 +43,12 @@ type holder struct {
 	strength lock.Strength
 }
 
-func (f *fakeDB) Begin(level txn.Isolation, _ txn.Info) exec.Transaction {
+func (f *fakeDB) Begin(level txn.Isolation, info txn.Info) exec.Transaction {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.locks.next++
 	t := &fakeTxn{db: f, id: f.locks.next, level: level}
+	f.locks.groups[t.id] = info.Group
 	f.begun = append(f.begun, t)
 	return t
 }
@@ -110,7 +113,20 @@ func (f *fakeDB) await(ctx context.Context, row string, id uint64, s lock.Streng
 }
 
 func (f *fakeDB) reaches(from []uint64, id uint64) bool {
-	return slices.ContainsFunc(from, func(x uint64) bool { return x == id || f.reaches(f.locks.waits[x], id) })
+	beside := func(a, b uint64) bool {
+		return a == b || f.locks.groups[a] != nil && f.locks.groups[a] == f.locks.groups[b]
+	}
+	return slices.ContainsFunc(from, func(x uint64) bool {
+		if beside(x, id) {
+			return true
+		}
+		for w, by := range f.locks.waits {
+			if beside(x, w) && f.reaches(by, id) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // waitForWaiters waits until somebody has begun to wait for a lock so often.
@@ -152,6 +168,9 @@ func (t *fakeTxn) Lock(ctx context.Context, req txn.LockRequest) ([]kv.Row, []bo
 			return nil, nil, &txn.ConflictError{Reason: "a row changed since it was read"}
 		}
 		f.locks.rows[row] = append(f.locks.rows[row], holder{t.id, req.Strength})
+		if !slices.Contains(t.locked, row) {
+			t.locked = append(t.locked, row)
+		}
 		rows[i] = kv.Row{Key: k, Value: last.value, Version: last.ts}
 		if req.Durable {
 			t.durable++
@@ -214,7 +233,25 @@ func (t *fakeTxn) end() {
 		return
 	}
 	t.ended = true
+	t.free(func(string) bool { return true })
+}
+
+func (t *fakeTxn) Mark() int { return len(t.locked) }
+
+func (t *fakeTxn) BackTo(_ context.Context, mark int) error {
+	t.db.mu.Lock()
+	defer t.db.mu.Unlock()
+	t.free(func(row string) bool { return slices.Contains(t.locked[mark:], row) })
+	t.locked = t.locked[:mark]
+	return nil
+}
+
+// free ends the locks of some rows. db.mu is held.
+func (t *fakeTxn) free(which func(row string) bool) {
 	for row, holders := range t.db.locks.rows {
+		if !which(row) {
+			continue
+		}
 		holders = slices.DeleteFunc(holders, func(h holder) bool { return h.id == t.id })
 		if t.db.locks.rows[row] = holders; len(holders) == 0 {
 			delete(t.db.locks.rows, row)

@@ -12,6 +12,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/exec"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+	"github.com/nodedb/nodedb/agent/internal/txn"
 )
 
 // SessionOptions says who opens a session, and how.
@@ -53,6 +54,9 @@ type Session struct {
 	began    time.Time
 	// advisories are the advisory locks of the session.
 	advisories map[advisoryKey]*advisoryLock
+	advised    []advised // those of the transaction, as it has taken them
+	// group has whoever waits for a lock of the session wait for all that it waits for.
+	group txn.Group
 	// savepoints of the transaction, oldest first.
 	savepoints []savepoint
 
@@ -218,12 +222,18 @@ func (s *Session) IdleTimeout() time.Duration {
 func (s *Session) rest() { s.seen.rest(s.TxStatus(), s.server.cfg.Now(), s.began, s.modes.isolation) }
 
 // FailTx makes the transaction, if there is one, a failed one: the protocol layer
-// found an error.
+// found an error. Without a savepoint to go back to nothing of it can be of use any more:
+// others need not wait for it until its client notices.
 func (s *Session) FailTx() {
-	if s.tx != nil {
-		s.failed = true
-		s.rest()
+	if s.tx == nil {
+		return
 	}
+	s.failed = true
+	if len(s.savepoints) == 0 {
+		s.tx.Close()
+		s.unlockAdvisory(true)
+	}
+	s.rest()
 }
 
 // Setting returns a setting's value, "" if there is none called so.

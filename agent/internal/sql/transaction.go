@@ -25,10 +25,11 @@ type modes struct {
 
 // savepoint is a state of the transaction that it can go back to.
 type savepoint struct {
-	name     string
-	writes   exec.Mark
-	settings settingsMark
-	readOnly bool
+	name       string
+	state      exec.Mark
+	advisories int // that the transaction had asked for
+	settings   settingsMark
+	readOnly   bool
 }
 
 // levels are the isolation levels by their names. PostgreSQL, too, runs no read
@@ -319,7 +320,7 @@ func (s *Session) closeTx() {
 // info says whose a transaction is.
 func (s *Session) info(at time.Time) txn.Info {
 	application, _ := s.settings.get("application_name")
-	return txn.Info{User: s.options.User, Application: application, PID: s.options.PID, Started: at}
+	return txn.Info{User: s.options.User, Application: application, PID: s.options.PID, Started: at, Group: &s.group}
 }
 
 func (s *Session) endTransaction(rollback bool) {
@@ -344,7 +345,7 @@ func (s *Session) savepoint(node *syntax.Savepoint) (string, error) {
 	if len(s.savepoints) >= maxSavepoints {
 		return "", &Error{Code: "54000", Message: fmt.Sprintf("a transaction may have at most %d savepoints", maxSavepoints), Hint: "RELEASE those that are not needed any more."}
 	}
-	s.savepoints = append(s.savepoints, savepoint{name: node.Name, writes: s.tx.Mark(), settings: s.settings.mark(), readOnly: s.modes.readOnly})
+	s.savepoints = append(s.savepoints, savepoint{name: node.Name, state: s.tx.Mark(), advisories: len(s.advised), settings: s.settings.mark(), readOnly: s.modes.readOnly})
 	return "SAVEPOINT", nil
 }
 
@@ -352,13 +353,16 @@ func (s *Session) savepoint(node *syntax.Savepoint) (string, error) {
 const maxSavepoints = 100_000
 
 // rollbackTo goes back to a savepoint, which stays; a failed transaction goes on.
-func (s *Session) rollbackTo(node *syntax.RollbackTo) (string, error) {
+func (s *Session) rollbackTo(ctx context.Context, node *syntax.RollbackTo) (string, error) {
 	i, err := s.findSavepoint("ROLLBACK TO SAVEPOINT", node.Name)
 	if err != nil {
 		return "", err
 	}
 	p := s.savepoints[i]
-	s.tx.BackTo(p.writes)
+	if err := s.tx.BackTo(ctx, p.state); err != nil {
+		s.notice("WARNING", "01000", "locks that were taken since the savepoint stay until the end of the transaction: %v", err)
+	}
+	s.advisoriesBackTo(p.advisories)
 	s.settings.backTo(p.settings)
 	s.followSettings()
 	s.savepoints, s.failed, s.modes.readOnly = s.savepoints[:i+1], false, p.readOnly

@@ -28,9 +28,13 @@ type Answer struct {
 	// State is Unknown if the gateway knows nothing of it: then it has ended, and nothing
 	// is left of it that its record would not tell.
 	State State
-	TS    hlc.Timestamp   // of its commit
-	Waits []cluster.TxnID // for whom it waits, as its last request was answered
-	Told  uint64          // how many such answers it had
+	TS    hlc.Timestamp // of its commit
+	// Waiter is who waits: itself, or another of its session, which keeps it from going on
+	// as well; Waits for whom, as the last request of that was answered; Told how many such
+	// answers it had.
+	Waiter cluster.TxnID
+	Waits  []cluster.TxnID
+	Told   uint64
 
 	silent  bool          // nobody has answered
 	silence time.Duration // for how long
@@ -57,8 +61,13 @@ func (m *Manager) answer(id cluster.TxnID) Answer {
 		return Answer{State: Unknown}
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	return Answer{State: t.state, TS: t.commitTS, Waits: t.waits[:min(len(t.waits), maxWaits)], Told: t.told}
+	a := Answer{State: t.state, TS: t.commitTS}
+	t.mu.Unlock()
+	w := t.waiter()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	a.Waiter, a.Waits, a.Told = w.id, w.waits[:min(len(w.waits), maxWaits)], w.told
+	return a
 }
 
 // ask asks the gateway of a transaction. Where nobody answers the answer says for how
@@ -104,8 +113,9 @@ func format(r *codec.Reader) {
 }
 
 func encodeAnswer(a *Answer) []byte {
-	out := append(make([]byte, 0, 32+len(a.Waits)*16), askFormat, byte(a.State))
+	out := append(make([]byte, 0, 48+len(a.Waits)*16), askFormat, byte(a.State))
 	out = binary.BigEndian.AppendUint64(out, uint64(a.TS))
+	out = append(out, a.Waiter[:]...)
 	out = binary.AppendUvarint(out, a.Told)
 	out = binary.AppendUvarint(out, uint64(len(a.Waits)))
 	for _, id := range a.Waits {
@@ -118,6 +128,7 @@ func decodeAnswer(b []byte) (a Answer, err error) {
 	r := codec.Read(b, errMalformed)
 	format(&r)
 	a.State, a.TS = State(r.Byte()), hlc.Timestamp(r.Uint64())
+	copy(a.Waiter[:], r.Raw(uint64(len(a.Waiter))))
 	a.Told = r.Uvarint()
 	if r.Err() == nil && a.State > Unknown {
 		r.Fail("unknown state")

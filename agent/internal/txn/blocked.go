@@ -32,14 +32,17 @@ type contention struct {
 	limit time.Duration // how long it waits for others, as far as leaders answer; 0: as long as it takes
 	asked time.Duration // when blocked last returned
 	met   bool          // it was blocked at least once
+	// gone are those of whom a gateway that answered knew nothing.
+	gone map[cluster.TxnID]bool
 	// suspect is a circle that was seen, and may be of what has passed; nil: none.
 	suspect []member
 }
 
-// member is a transaction of what looks like a deadlock.
+// member is a session of what looks like a deadlock.
 type member struct {
-	id   cluster.TxnID
-	told uint64 // how often it was told for whom it waits when the circle was seen
+	held  cluster.TxnID // that the one before waits for
+	waits cluster.TxnID // the same, or another of its session
+	told  uint64        // how often that was told for whom it waits when the circle was seen
 }
 
 // blocked is called when a leader has answered that others are in the way. It returns
@@ -57,8 +60,17 @@ func (w *contention) blocked(ctx context.Context, by []datastate.Blocker) error 
 	if w.t != nil {
 		w.t.setWaits(ids)
 	}
+	answers := map[cluster.TxnID]Answer{}
 	for _, b := range by {
-		if _, err := w.m.unblock(ctx, b, w.m.ask(ctx, b.Txn)); err != nil {
+		a, ok := answers[b.Txn]
+		if !ok {
+			a = w.m.ask(ctx, b.Txn)
+			answers[b.Txn] = a
+		}
+		if w.goes(b.Txn, &a) {
+			continue
+		}
+		if _, err := w.m.unblock(ctx, b, a); err != nil {
 			return err
 		}
 	}
@@ -81,11 +93,26 @@ func (w *contention) blocked(ctx context.Context, by []datastate.Blocker) error 
 	return nil
 }
 
+// goes reports whether a transaction of which its gateway knows nothing has, it seems,
+// been cleaned up since the leader named it: mostly one that has committed a moment ago.
+// Only if it is named again is its record asked, which costs rounds, in which this wait
+// may lose its place, and leaves a record that says aborted.
+func (w *contention) goes(id cluster.TxnID, a *Answer) bool {
+	if w.t == nil || a.State != Unknown || a.silent || w.gone[id] {
+		return false // for who is not in a transaction each answer is the first one
+	}
+	if w.gone == nil {
+		w.gone = map[cluster.TxnID]bool{}
+	}
+	w.gone[id] = true
+	return true
+}
+
 // deadlock returns the circle that the transaction is in. What others know of their waits
 // is as old as the last answer of a leader: one may have been answered since, or have lost
 // its place to one that it is said to be before. So a circle counts only if each of it is
-// told the same again after it was seen: a deadlock lasts. The first look is after half of
-// deadlock_timeout, since the second one takes a while.
+// told the same again after it was seen: a deadlock lasts. The first look is after a
+// quarter of deadlock_timeout, as the first answer of a leader comes: two more follow in time.
 func (w *contention) deadlock(ctx context.Context, ids []cluster.TxnID) []cluster.TxnID {
 	if w.t == nil {
 		return nil
@@ -94,24 +121,24 @@ func (w *contention) deadlock(ctx context.Context, ids []cluster.TxnID) []cluste
 	after := w.t.deadlockAfter
 	w.t.mu.Unlock()
 	waited := w.m.cfg.Now() - w.since
-	if waited < after/2 {
+	if waited < after/4 {
 		return nil
 	}
 	if w.suspect != nil {
-		lasts, again := w.m.confirm(ctx, w.suspect, ids)
+		lasts, again := w.m.confirm(ctx, w.t, w.suspect, ids)
 		switch {
 		case !lasts:
 			w.suspect = nil
 		case again && waited >= after:
 			cycle := make([]cluster.TxnID, len(w.suspect))
 			for i := range cycle {
-				cycle[i] = w.suspect[i].id
+				cycle[i] = w.suspect[i].waits
 			}
 			return cycle
 		}
 	}
 	if w.suspect == nil {
-		w.suspect = w.m.chase(ctx, w.t.id, ids)
+		w.suspect = w.m.chase(ctx, w.t, ids)
 	}
 	return nil
 }
@@ -187,57 +214,61 @@ func (m *Manager) push(ctx context.Context, id cluster.TxnID, record []byte, abo
 	return r.Record, nil
 }
 
-// chase looks for a cycle of transactions that wait for each other, of which id is the
-// youngest, and returns it, beginning with id.
-func (m *Manager) chase(ctx context.Context, id cluster.TxnID, waits []cluster.TxnID) []member {
+// chase looks for a cycle of transactions that wait for each other, of which t is the
+// youngest, and returns it, beginning with t.
+func (m *Manager) chase(ctx context.Context, t *Txn, waits []cluster.TxnID) []member {
 	from := map[cluster.TxnID]cluster.TxnID{} // who was followed there
-	told := map[cluster.TxnID]uint64{}
+	found := map[cluster.TxnID]member{}
 	todo := []cluster.TxnID{}
-	follow := func(at cluster.TxnID, waits []cluster.TxnID) bool {
+	follow := func(at cluster.TxnID, waits []cluster.TxnID) {
 		for _, next := range waits {
-			if next == id {
-				return true
-			}
-			_, known := from[next]
-			if !known && slices.Compare(next[:], id[:]) < 0 && len(from) < maxChase {
+			if _, known := from[next]; !known && len(from) < maxChase {
 				from[next] = at
 				todo = append(todo, next)
 			}
 		}
-		return false
 	}
-	follow(id, waits)
+	follow(t.id, waits)
 	for len(todo) > 0 {
 		at := todo[0]
 		todo = todo[1:]
-		a := m.ask(ctx, at)
-		told[at] = a.Told
-		if (a.State == Open || a.State == Committing) && follow(at, a.Waits) {
+		if m.beside(t, at) {
+			if from[at] == t.id {
+				continue // it does not wait for itself
+			}
 			cycle := []member{}
-			for ; at != id; at = from[at] {
-				cycle = append(cycle, member{at, told[at]})
+			for x := from[at]; x != t.id; x = from[x] {
+				cycle = append(cycle, found[x])
 			}
 			slices.Reverse(cycle)
-			return append([]member{{id: id}}, cycle...)
+			return append([]member{{held: at, waits: t.id}}, cycle...)
 		}
+		a := m.ask(ctx, at)
+		if a.State > Committing || len(a.Waits) == 0 || slices.Compare(a.Waiter[:], t.id[:]) > 0 {
+			continue
+		}
+		found[at] = member{at, a.Waiter, a.Told}
+		follow(at, a.Waits)
 	}
 	return nil
 }
 
-// confirm asks anew whether each of a cycle waits for the next, the first of which has
+// confirm asks anew whether each of a cycle waits for the next, the first of which, t, has
 // just been told that it waits for those of waits. again says that all were told so
 // after the cycle was seen.
-func (m *Manager) confirm(ctx context.Context, cycle []member, waits []cluster.TxnID) (lasts, again bool) {
-	if !slices.Contains(waits, cycle[1].id) {
-		return false, false
-	}
+func (m *Manager) confirm(ctx context.Context, t *Txn, cycle []member, waits []cluster.TxnID) (lasts, again bool) {
 	again = true
-	for i, at := range cycle[1:] {
-		a := m.ask(ctx, at.id)
-		if !slices.Contains(a.Waits, cycle[(i+2)%len(cycle)].id) {
+	for i, at := range cycle {
+		if i > 0 {
+			a := m.ask(ctx, at.held)
+			if a.Waiter != at.waits {
+				return false, false
+			}
+			waits, again = a.Waits, again && a.Told > at.told
+		}
+		if last := i == len(cycle)-1; last && !m.besideAny(t, waits) || !last && !slices.Contains(waits, cycle[i+1].held) {
 			return false, false
 		}
-		again = again && a.Told > at.told
 	}
 	return true, again
 }

@@ -166,6 +166,8 @@ const (
 	reasonChanged = "a row changed since it was read"
 	reasonPushed  = "this node did not answer for a while, and another transaction has aborted it"
 	reasonRead    = "rows that it has read were changed"
+	// reasonDoubtful is of a durable lock, which no condition of a commit stands for.
+	reasonDoubtful = "a range did not answer whether it has ended the lock of a row since ROLLBACK TO SAVEPOINT"
 )
 
 // refused turns the refusal of a range into an error.

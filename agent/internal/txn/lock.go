@@ -51,13 +51,16 @@ func (t *Txn) Lock(ctx context.Context, req LockRequest) (found []kv.Row, skippe
 		return nil, nil, fmt.Errorf("lock rows: %w", err)
 	}
 	t.mu.Lock()
-	ended := t.state != Open
+	ended, doubtful := t.state != Open, req.Durable && t.doubts(l.rows)
 	if t.iso != ReadCommitted {
 		l.newest = t.snapshot
 	}
 	t.mu.Unlock()
 	if ended {
 		return nil, nil, ErrEnded
+	}
+	if doubtful {
+		return nil, nil, &ConflictError{Reason: reasonDoubtful}
 	}
 	l.record = t.recordAt(l.rows[0])
 	t.noteLocked(l.rows, req.Durable)

@@ -33,6 +33,7 @@ type Info struct {
 	User, Application string
 	PID               uint32
 	Started           time.Time
+	Group             *Group // the other transactions of its session; nil: it has none
 }
 
 // Config is what a Manager needs.

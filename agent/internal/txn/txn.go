@@ -45,7 +45,11 @@ type Txn struct {
 	late     bool          // its commit was taken back, and may still arrive
 	// locked has the rows that may be locked: those that were asked for. true: by a
 	// record of the range.
-	locked        map[string]bool
+	locked map[string]bool
+	order  []string // of locked, as they were asked for
+	// doubtful are rows whose locks may yet end: they were given up, and no range has
+	// said that it has heard of it.
+	doubtful      map[string]bool
 	waits         []cluster.TxnID // for whom it waits
 	waiting       time.Duration   // since when
 	told          uint64          // how often that was said
@@ -124,6 +128,7 @@ func (t *Txn) end(s State, commitTS hlc.Timestamp, laid [][]byte, err error) {
 		return
 	}
 	t.state, t.commitTS, t.waits = s, commitTS, nil
+	t.info.Group.note(t, false)
 	c := &cleanup{txn: t, commitTS: commitTS, rows: laid, record: t.record, late: t.late}
 	durable := len(laid) > 0
 	if s == Committed && len(laid) > t.m.cfg.SpanRows { // all are known to be there
@@ -207,8 +212,13 @@ func (t *Txn) noteLocked(rows [][]byte, durable bool) {
 	if t.locked == nil {
 		t.locked = map[string]bool{}
 	}
-	for _, row := range rows {
-		t.locked[string(row)] = t.locked[string(row)] || durable
+	for _, r := range rows {
+		row := string(r)
+		was, known := t.locked[row]
+		if !known {
+			t.order = append(t.order, row)
+		}
+		t.locked[row] = was || durable
 	}
 }
 
@@ -231,6 +241,7 @@ func (t *Txn) setWaits(ids []cluster.TxnID) {
 	}
 	t.waits = ids
 	t.told++
+	t.info.Group.note(t, len(ids) > 0)
 }
 
 // rangesShown bounds the ranges that a status names: a transaction may touch all that

@@ -43,6 +43,9 @@ type Transaction interface {
 	// SetLockTimeout is for Commit; Lock has its own.
 	SetLockTimeout(d time.Duration)
 	Lock(ctx context.Context, req txn.LockRequest) (rows []kv.Row, skipped []bool, err error)
+	// Mark is a state of the locks, and BackTo ends those that came after it.
+	Mark() int
+	BackTo(ctx context.Context, mark int) error
 	Commit(ctx context.Context, muts []kv.Mutation, writer cluster.WriterID) (hlc.Timestamp, error)
 	// Rollback may be called after Commit, and does nothing then.
 	Rollback()

@@ -110,7 +110,7 @@ func (r *Run) inLine(ctx context.Context, table *catalog.Table, key []byte, step
 }
 
 // leaveFor is for how long a statement that has ended waits to hear what became of the
-// write that carries it: a leader that has it wait for locks says so every half a second.
+// write that carries it: a leader that has it wait for locks says so every third of a second.
 const leaveFor = 800 * time.Millisecond
 
 // leave has a statement go away whose write may be under way.

@@ -66,8 +66,8 @@ type replaced struct {
 	held   int64     // of memory
 }
 
-// Mark is a state of a transaction's writes.
-type Mark struct{ undo int }
+// Mark is a state of a transaction's writes and locks.
+type Mark struct{ undo, locks int }
 
 // NewTx returns a transaction in which nothing was done yet.
 func NewTx(db DB, o TxOptions) *Tx {
@@ -91,7 +91,8 @@ func (t *Tx) Transaction() Transaction {
 	return t.txn
 }
 
-// Close gives the locks of the transaction up. It is not to be used after it.
+// Close gives the locks of the transaction up. It is not to be used after it, but for
+// another Close.
 func (t *Tx) Close() {
 	if t == nil {
 		return
@@ -144,14 +145,20 @@ func (t *Tx) Tables() []*catalog.Table {
 	return out
 }
 
-// Mark returns the state of the writes, to which BackTo can go.
+// Mark returns the state of the writes and the locks, to which BackTo can go.
 func (t *Tx) Mark() Mark {
 	t.marked = true
-	return Mark{undo: len(t.undo)}
+	m := Mark{undo: len(t.undo)}
+	if t.txn != nil {
+		m.locks = t.txn.Mark()
+	}
+	return m
 }
 
-// BackTo takes back what was written since the mark.
-func (t *Tx) BackTo(m Mark) {
+// BackTo takes back what was written since the mark, and ends the locks of rows that were
+// locked since, and not before it. An error says that some of them last until the end of
+// the transaction.
+func (t *Tx) BackTo(ctx context.Context, m Mark) error {
 	for _, r := range slices.Backward(t.undo[m.undo:]) {
 		if r.was == nil {
 			delete(r.buffer.rows, r.key)
@@ -163,6 +170,10 @@ func (t *Tx) BackTo(m Mark) {
 	}
 	clear(t.undo[m.undo:])
 	t.undo = t.undo[:m.undo]
+	if t.txn == nil {
+		return nil
+	}
+	return t.txn.BackTo(ctx, m.locks) //nolint:wrapcheck // it says all
 }
 
 // find returns the buffered write of a key.
