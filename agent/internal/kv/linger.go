@@ -6,7 +6,7 @@ import (
 )
 
 // lingerFor is for how long the answer to a write is waited for after the request has
-// ended: a leader that has it wait for a lock says so every half a second, and one whose
+// ended: a leader that has it wait for a lock says so every third of a second, and one whose
 // caller's time is over takes it back. So who cancels a statement, or has set a
 // statement_timeout, is told that nothing was written, and within a second.
 const lingerFor = 800 * time.Millisecond

@@ -116,6 +116,7 @@ func (r *Replica) standInLine(p *Proposal) {
 	}
 	p.latch, p.stage = l, inLine
 	r.evals.open[p.ID] = p
+	r.comesBack(p)
 	r.admit(p)
 }
 

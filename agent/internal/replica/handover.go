@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/codec"
@@ -33,8 +34,21 @@ const (
 // bequeath tells whoever leads or is about to, as far as this replica knows, which locks
 // it held. The vote for a candidate leaves after this word, by the same way.
 func (r *Replica) bequeath(lead uint64) {
-	to := cluster.ReplicaID(cmp.Or(lead, r.vote))
-	if r.evaluator == nil || to == 0 || to == r.id {
+	r.tellHeld(cluster.ReplicaID(cmp.Or(lead, r.vote)), r.term)
+}
+
+// bequeathAhead tells whom this leader asks to lead. What it says when it has ceased to
+// lead may come after the votes of others, and after somebody who was quicker; but it has
+// what was locked since.
+func (r *Replica) bequeathAhead(to cluster.ReplicaID) {
+	if r.leading {
+		r.tellHeld(to, r.term+1)
+	}
+}
+
+// tellHeld tells a replica what this one holds, for when it leads in a term.
+func (r *Replica) tellHeld(to cluster.ReplicaID, term uint64) {
+	if r.evaluator == nil || to == 0 || to == r.id || r.cfg.Planted.locksDie() {
 		return
 	}
 	node := r.nodeOf(to)
@@ -42,7 +56,7 @@ func (r *Replica) bequeath(lead uint64) {
 	if node == 0 || len(held) == 0 {
 		return
 	}
-	r.out.SendLease(r.rangeID, node, &LeaseMessage{Kind: Locks, From: r.id, To: to, Term: r.term, Held: held})
+	r.out.SendLease(r.rangeID, node, &LeaseMessage{Kind: Locks, From: r.id, To: to, Term: term, Held: held})
 }
 
 // held are the locks of desc's rows that transactions hold in this leader's memory.
@@ -65,6 +79,11 @@ func (r *Replica) held(desc *cluster.RangeDescriptor) []HeldLock {
 func (r *Replica) inherit(m *LeaseMessage, leads bool) {
 	if r.evaluator == nil || m.Term < r.term {
 		return
+	}
+	if was := r.inherited; was != nil && was.Term == m.Term {
+		both := *m
+		both.Held = slices.Concat(was.Held, m.Held)
+		m = &both
 	}
 	r.inherited = m
 	if leads && r.ready {

@@ -14,9 +14,10 @@ import (
 
 const (
 	// lockTicks is how long, in whole ticks, a request waits for a lock until it is told
-	// for whom it waits: with ticks of 100 ms half a second, which leaves half of what a
-	// gateway gives an attempt for the way.
-	lockTicks = 5
+	// for whom it waits: with ticks of 100 ms a third of a second, which leaves most of
+	// what a gateway gives an attempt for the way. A deadlock is one that was told twice
+	// after it was seen: three times fit in deadlock_timeout.
+	lockTicks = 3
 	// keptTicks is how long its place is kept then. The gateway asks others whether whoever
 	// is in the way is alive; a place that nobody comes back to holds up those behind it.
 	keptTicks = 5
@@ -39,7 +40,8 @@ type keptLock struct {
 type keptWait struct {
 	waiter *lock.Waiter
 	seq    uint64
-	ticks  int // that it is still kept
+	ticks  int       // that it is still kept
+	by     *Proposal // who has come back and is in line for its latches; nil: nobody
 }
 
 // lockWait is the part of a Proposal that locks add.
@@ -119,7 +121,7 @@ func (r *Replica) passLocks(p *Proposal) bool {
 // goes before all who wait for the row, as who held its lock would: the request whose
 // place it is was ahead of them, and they would have it lose as often as they come back.
 func (r *Replica) inTheWay(p *Proposal, id lock.ID, row []byte, s lock.Strength, w *lock.Waiter) []lock.Blocker {
-	if p.placed {
+	if p.placed && !r.cfg.Planted.behindLine() {
 		return r.evals.locks.Holders(id, row, s)
 	}
 	return r.evals.locks.Blockers(id, row, s, w)
@@ -162,6 +164,21 @@ func (r *Replica) contended(p *Proposal, pending []evaluation.Pending) {
 	}
 	for i, row := range p.request.Touches()[:want.N] {
 		pending[i].Contended = p.waited == string(row) || r.evals.locks.Waited(row)
+	}
+}
+
+// comesBack has the places that are kept for a request's transaction last while it stands
+// in line for its latches: a range whose log stands still would take them from all who wait.
+func (r *Replica) comesBack(p *Proposal) {
+	if len(r.evals.waits.kept) == 0 {
+		return
+	}
+	want := p.request.Locks()
+	id := p.lockID(&want)
+	for _, row := range p.request.Touches()[:want.N] {
+		if k := r.evals.waits.kept[keptLock{id, string(row)}]; k != nil {
+			k.by = p
+		}
 	}
 }
 
@@ -247,7 +264,9 @@ func (r *Replica) tickLocks() {
 	}
 	slices.SortFunc(told, func(a, b *Proposal) int { return cmp.Compare(a.seq, b.seq) })
 	r.endKept(func(_ keptLock, k *keptWait) bool {
-		k.ticks--
+		if k.by == nil || k.by.answered {
+			k.ticks--
+		}
 		return k.ticks <= 0
 	})
 	for _, p := range told {
@@ -279,6 +298,32 @@ func (r *Replica) giveUpLocks(id lock.ID) {
 	}
 }
 
+// endWaits ends the places of a transaction in the lines of rows that it has given up.
+// Whoever asked there has gone away, and would get a lock that nobody ends.
+func (r *Replica) endWaits(id lock.ID, rows [][]byte) {
+	s := &r.evals.waits
+	if len(s.waiting)+len(s.kept) == 0 {
+		return
+	}
+	given := make(map[string]bool, len(rows))
+	for _, row := range rows {
+		given[string(row)] = true
+	}
+	r.endKept(func(key keptLock, _ *keptWait) bool { return key.txn == id && given[key.row] })
+	var gone []*Proposal
+	for p := range s.waiting {
+		if want := p.request.Locks(); p.latch == nil && p.lockID(&want) == id && given[p.waiter.Row()] {
+			gone = append(gone, p)
+		}
+	}
+	slices.SortFunc(gone, func(a, b *Proposal) int { return cmp.Compare(a.seq, b.seq) })
+	for _, p := range gone {
+		row := []byte(p.waiter.Row())
+		r.leaveLocks(p)
+		r.tellBlocked(p, row, nil)
+	}
+}
+
 // tellWaiting answers one that waits, and keeps its place.
 func (r *Replica) tellWaiting(p *Proposal) {
 	want, w := p.request.Locks(), p.waiter
@@ -288,7 +333,7 @@ func (r *Replica) tellWaiting(p *Proposal) {
 		return // it goes on now
 	}
 	s, key := &r.evals.waits, keptLock{id, w.Row()}
-	if s.kept[key] == nil {
+	if s.kept[key] == nil && !r.cfg.Planted.leavesLine() {
 		s.seq++
 		w.Owner, p.waiter = nil, nil
 		s.kept[key] = &keptWait{waiter: w, seq: s.seq, ticks: keptTicks + 1}
@@ -304,6 +349,7 @@ func (r *Replica) endLocks(p *Proposal) {
 	}
 	want := p.request.Locks()
 	if !p.endsAll {
+		r.endWaits(lock.ID(want.Txn), p.ends)
 		r.evals.locks.ReleaseRows(lock.ID(want.Txn), p.ends)
 		return
 	}

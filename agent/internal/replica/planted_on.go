@@ -135,6 +135,15 @@ type Planted struct {
 	// CloseUnleased closes time without a lease: the next leader does not know of it.
 	CloseUnleased bool
 
+	// LocksDie has a leader that ceases to lead tell nobody of the locks it held.
+	LocksDie bool
+	// ChildUnlocked has a range that is split off know nothing of its parent's locks.
+	ChildUnlocked bool
+	// LeaveLine keeps no place in the line of a lock for who was told for whom it waits.
+	LeaveLine bool
+	// BehindLine has who comes in a place wait behind those who wait for a lock.
+	BehindLine bool
+
 	// Lease are faults of leases.
 	Lease lease.Planted
 }
@@ -190,6 +199,11 @@ func (p Planted) sumLate() bool      { return p.SumLate }
 func (p Planted) leadsDamaged() bool { return p.LeadDamaged }
 
 func (p Planted) wideChild() bool { return p.WideChild }
+
+func (p Planted) locksDie() bool      { return p.LocksDie }
+func (p Planted) childUnlocked() bool { return p.ChildUnlocked }
+func (p Planted) leavesLine() bool    { return p.LeaveLine }
+func (p Planted) behindLine() bool    { return p.BehindLine }
 
 func (p Planted) closesAhead() bool    { return p.CloseAhead }
 func (p Planted) closesApplied() bool  { return p.CloseApplied }

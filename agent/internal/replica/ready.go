@@ -134,6 +134,9 @@ func (r *Replica) send(m *pb.Message) {
 
 func (r *Replica) toPeer(m *pb.Message) {
 	if node := r.nodeOf(cluster.ReplicaID(m.GetTo())); node != 0 {
+		if m.GetType() == pb.MsgTimeoutNow {
+			r.bequeathAhead(cluster.ReplicaID(m.GetTo()))
+		}
 		r.out.Send(r.rangeID, node, m)
 	}
 }

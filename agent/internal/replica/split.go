@@ -169,7 +169,7 @@ func (r *Replica) writeChild(b *storage.Batch, child *cluster.RangeDescriptor, e
 func (r *Replica) Inherit(parent *Replica) {
 	r.lastTS = max(r.lastTS, parent.lastTS)
 	r.leased.raise(parent.leased.readMark())
-	if parent.leading && parent.evaluator != nil { // the child's first election is this node's
+	if parent.leading && parent.evaluator != nil && !r.cfg.Planted.childUnlocked() { // the child's first election is this node's
 		r.inherited = &LeaseMessage{Kind: Locks, Term: initial.Term + 1, Held: parent.held(r.desc)}
 	}
 }

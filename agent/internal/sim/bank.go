@@ -3,7 +3,6 @@ package sim
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/evaluation"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
-	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/lock"
 	"github.com/nodedb/nodedb/agent/internal/store"
@@ -88,14 +86,8 @@ func (w *World) beginBank() {
 
 // account draws a key whose row lies in the r-th of the first ranges.
 func (b *bank) account(r int) account {
-	home := cluster.VShard((2 + r) * homeWidth)
-	for n := range 1 << 20 {
-		key := fmt.Appendf(nil, "%d.%d\x00", len(b.accounts), n)
-		if v := keys.VShardOf(bankCollection, key); v >= home && v < home+homeWidth {
-			return account{kv.Mutation{Collection: bankCollection, Key: key}, keys.Row(0, v, bankCollection, key)}
-		}
-	}
-	panic("no key lies in the range")
+	key, row := b.w.keyIn(bankCollection, len(b.accounts), r)
+	return account{kv.Mutation{Collection: bankCollection, Key: key}, row}
 }
 
 // counter and guard are the first of two rows each.

@@ -149,6 +149,7 @@ func (w *World) check() {
 	w.checkHotRow()
 	w.checkBank()
 	w.dropper.check()
+	w.checkLockers()
 	w.checkSilence()
 	w.checkIdle()
 	if len(w.errors) == 0 {
@@ -239,7 +240,7 @@ func (w *World) checkRange(id cluster.RangeID) {
 
 // checkSilence wants nothing said about ranges that nobody uses, nor changes.
 func (w *World) checkSilence() {
-	if w.operators != nil || w.bank != nil || w.Stats.Noisy == 0 || w.changed > w.cfg.Duration-3*lastMoment {
+	if w.operators != nil || w.bank != nil || w.lockers != nil || w.Stats.Noisy == 0 || w.changed > w.cfg.Duration-3*lastMoment {
 		return
 	}
 	for _, id := range w.ranges() {

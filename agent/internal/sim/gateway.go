@@ -115,7 +115,7 @@ func (g *gateway) Do(_ context.Context, calls []*kv.Call) {
 // its way.
 func (g *gateway) dies() bool {
 	w := g.n.w
-	if !w.faults || w.rng.IntN(250) > 0 || w.running.g != g {
+	if !w.faults || w.cfg.Steady || w.rng.IntN(250) > 0 || w.running.g != g {
 		return false
 	}
 	w.Stats.GatewaysDied++
@@ -131,6 +131,8 @@ type rangeCall struct {
 	begun time.Duration
 	id    replica.CommandID
 	data  []byte
+	keep  bool              // its place, if it is refused
+	kept  replica.CommandID // whose place it takes
 	tries int
 	maybe bool
 	ended bool
@@ -187,7 +189,7 @@ func (x *rangeCall) serve(n *Node, retry bool, try int) {
 	if !n.awake() {
 		return
 	}
-	p := &replica.Proposal{ID: x.id, Retry: retry, Payload: x.data, Grows: datastate.Grows(x.data, gate.Binary())}
+	p := &replica.Proposal{ID: x.id, Retry: retry, Payload: x.data, Keep: x.keep, InPlaceOf: x.kept, Grows: datastate.Grows(x.data, gate.Binary())}
 	p.Done = func(o replica.Outcome) {
 		clock := n.clock.Now()
 		if !w.cut[[2]cluster.NodeID{n.id, x.g.n.id}] && !(w.faults && w.chance(2)) {

@@ -161,7 +161,7 @@ func (n *Node) open() {
 		n.register()
 		n.followVersion()
 	}
-	if n.w.cfg.Bank {
+	if n.w.cfg.Bank || n.w.cfg.Lockers {
 		n.startGateway()
 	}
 	n.w.trace(uint64(n.id), uint64(n.life))

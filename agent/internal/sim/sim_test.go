@@ -121,6 +121,7 @@ func (s *Stats) add(o *Stats) {
 	s.IntentsMet += o.IntentsMet
 	s.GuardsChanged += o.GuardsChanged
 	s.Left += o.Left
+	s.Probes += o.Probes
 	s.Wakes += o.Wakes
 	s.IdleBatches += o.IdleBatches
 }
@@ -294,6 +295,16 @@ func leased(c *Config) { *c = LeaseConfig(c.Seed) }
 func TestTransactions(t *testing.T) {
 	sum := runSeeds(t, 5, banked)
 	if sum.Transferred < 60 || sum.Audits < 200 || sum.IntentsMet < 50 || sum.GatewaysDied < 5 || sum.Left == 0 {
+		t.Errorf("too little happened: %+v", sum)
+	}
+}
+
+// TestRowLocks has transactions lock rows in the memory of leaders that hand over and of
+// ranges that are split: none loses its lock, each has its turn, and a row is free for who
+// does not wait as soon as the one who had it has ended.
+func TestRowLocks(t *testing.T) {
+	sum := runSeeds(t, 4, lockedRows)
+	if sum.Transferred < 200 || sum.Transfers < 40 || sum.Splits < 4 || sum.Added < 40 || sum.Probes < 100 {
 		t.Errorf("too little happened: %+v", sum)
 	}
 }

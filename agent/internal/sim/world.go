@@ -80,6 +80,8 @@ type Config struct {
 	Drops bool
 	// Bank has transactions move money between accounts, and others add it up.
 	Bank bool
+	// Lockers has transactions lock rows while leaderships move and ranges are split.
+	Lockers bool
 	// PlantedTxn holds faults that tests plant in those who coordinate transactions.
 	PlantedTxn txn.Planted
 	// Extra, if set, is called once when the cluster is up: it may schedule events
@@ -148,6 +150,7 @@ type World struct {
 	resting   *resting   // nil before the end of a run with Idle
 	bank      *bank      // nil without Bank
 	dropper   *dropper   // nil without Drops
+	lockers   *lockers   // nil without Lockers
 	tasks     []*task    // all that began
 	running   *task      // nil: the world itself
 	errors    []string
@@ -196,6 +199,7 @@ type Stats struct {
 	TransfersFailed, GatewaysDied     int // gateways that died between two steps
 	Audits, IntentsMet, GuardsChanged int
 	Left                              int // of transactions, at the end of a run
+	Probes                            int // of rows whose holders have ended
 }
 
 type event struct {
@@ -297,9 +301,12 @@ func (w *World) begin() {
 	if !w.cfg.Steady {
 		w.After(3*time.Second, w.nemesis)
 	}
+	if w.cfg.Lockers {
+		w.beginLockers()
+	}
 	if w.cfg.Bank {
 		w.beginBank()
-	} else {
+	} else if !w.cfg.Lockers {
 		w.After(6*time.Second, w.copyDisks) // which takes back what was acknowledged
 	}
 	w.After(w.cfg.Duration-w.quiet(), w.calm)

@@ -24,7 +24,7 @@ type fakeTxn struct {
 	reads   []kv.Span
 	durable int // rows that were locked durably
 	ended   bool
-	aborted bool // by others
+	aborted bool     // by others
 	locked  []string // rows, in the order in which they were asked for
 }
 

@@ -99,9 +99,9 @@ func TestWhoWaitsIsTold(t *testing.T) {
 	f.askFor(2, 2, locking(1, lock.Update, "a"))
 	f.askFor(2, 3, locking(2, lock.Update, "a"))
 	f.askFor(2, 4, locking(3, lock.Update, "a"))
-	f.ticks(4)
+	f.ticks(3)
 	f.want(3, 0)
-	f.ticks(2)
+	f.ticks(1)
 	r := f.want(3, datastate.Blocked)
 	if txn, record := txnOf(1); len(r.By) != 1 || r.By[0].Txn != txn || string(r.By[0].Record) != string(record) || string(r.By[0].Row) != string(putOp("a", "").Row) {
 		t.Fatalf("blocked by %+v", r.By)

@@ -13,3 +13,4 @@ func (Planted) ignoresIntents() bool { return false }
 func (Planted) skipsRefresh() bool   { return false }
 func (Planted) forgetsPoison() bool  { return false }
 func (Planted) forgetsIntents() bool { return false }
+func (Planted) refusesUnasked() bool { return false }

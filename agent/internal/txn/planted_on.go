@@ -22,6 +22,8 @@ type Planted struct {
 	// ForgetIntents deletes the record of a transaction without having looked for its
 	// intents.
 	ForgetIntents bool
+	// RefuseUnasked refuses who does not wait without asking whether the holder is there.
+	RefuseUnasked bool
 }
 
 func (p Planted) skipsPrewrite() bool  { return p.SkipPrewrite }
@@ -32,3 +34,4 @@ func (p Planted) ignoresIntents() bool { return p.IgnoreIntents }
 func (p Planted) skipsRefresh() bool   { return p.SkipRefresh }
 func (p Planted) forgetsPoison() bool  { return p.ForgetPoison }
 func (p Planted) forgetsIntents() bool { return p.ForgetIntents }
+func (p Planted) refusesUnasked() bool { return p.RefuseUnasked }
