@@ -4,13 +4,14 @@ SHELL := /bin/bash
 GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -X main.version=$(VERSION)
-# No paths of this machine in binaries; tests and builds share one cache.
-export GOFLAGS := -trimpath
+# No paths of this machine in binaries. The agent has C code: it is loaded at another
+# address at each start, and so is all else that has, tests and tools too: what they
+# share, C and the standard library, is compiled once.
+export GOFLAGS := -trimpath -buildmode=pie
 # The commit goes into the binaries, where there is one.
 STAMP := -buildvcs=$(if $(wildcard .git),true,false)
-# The agent has C code: it is loaded at another address at each start. nodedbctl
-# has none, and stays one static file.
-AGENT := -buildmode=pie $(STAMP)
+# nodedbctl has no C code, and stays one static file.
+CTL := CGO_ENABLED=0 $(GO) build -buildmode=exe
 # What is tested, vetted and linted is one build, with its checks on: a package is
 # compiled once for all of them, and once as it ships.
 CHECKED := -tags invariants
@@ -23,8 +24,8 @@ help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build nodedb-agent and nodedbctl into bin/
-	$(GO) build $(AGENT) -ldflags '$(LDFLAGS)' -o bin/nodedb-agent ./cmd/nodedb-agent
-	CGO_ENABLED=0 $(GO) build $(STAMP) -ldflags '$(LDFLAGS)' -o bin/nodedbctl ./cmd/nodedbctl
+	$(GO) build $(STAMP) -ldflags '$(LDFLAGS)' -o bin/nodedb-agent ./cmd/nodedb-agent
+	$(CTL) $(STAMP) -ldflags '$(LDFLAGS)' -o bin/nodedbctl ./cmd/nodedbctl
 
 demo: build ## a secure throw-away cluster of four nodes with live load
 	bin/nodedbctl demo --nodes 4 --workload
@@ -33,7 +34,7 @@ test: check ## everything CI runs: build, vet, lint, unit and cluster tests
 
 check: build fmt-check vet generate-check vuln lint unit cluster ## the same as test
 
-# go tool would compile the standard library anew, for it takes no -trimpath.
+# go tool would compile the standard library anew, for it takes nothing of GOFLAGS.
 tool = $(GO) build -modfile=.tools/$(1) -o bin/tools/$(notdir $(2)) $(2)
 
 VULNDB ?= https://vuln.go.dev
@@ -57,7 +58,7 @@ cluster: checked ## tests on real processes with invariants on
 checked:
 	$(GO) build $(CHECKED) -ldflags '$(LDFLAGS)' -o bin/checked/nodedb-agent ./cmd/nodedb-agent
 	$(GO) build -tags 'invariants nextversion' -ldflags '$(LDFLAGS)-next' -o bin/checked/nodedb-agent-next ./cmd/nodedb-agent
-	CGO_ENABLED=0 $(GO) build -ldflags '$(LDFLAGS)' -o bin/checked/nodedbctl ./cmd/nodedbctl
+	$(CTL) -ldflags '$(LDFLAGS)' -o bin/checked/nodedbctl ./cmd/nodedbctl
 
 # What a newcomer sets: BENCH_QUICK=1, BENCH_ONLY=step,step, BENCH_OUT=file (docs/BENCHMARKS.md).
 BENCH_OUT ?= bin/bench.jsonl
@@ -79,7 +80,7 @@ bench-compare: ## compare two runs of bench: OLD=file NEW=file
 .PHONY: peers
 peers:
 	@mkdir -p bin/peers
-	@$(GO) build -modfile=.tools/etcd.mod -o bin/peers/etcd go.etcd.io/etcd/server/v3 2>bin/peers/etcd.log || { rm -f bin/peers/etcd; \
+	@$(GO) build -buildmode=exe -modfile=.tools/etcd.mod -o bin/peers/etcd go.etcd.io/etcd/server/v3 2>bin/peers/etcd.log || { rm -f bin/peers/etcd; \
 	  echo "bench: etcd is not measured: it could not be built from its Go module (no network?): $$(tail -n 1 bin/peers/etcd.log)"; }
 
 # One trial of other workloads, faults or seeds: docs/CONTRIBUTING.md.
