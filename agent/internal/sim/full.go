@@ -102,10 +102,15 @@ func (n *Node) checkSpent() {
 			continue
 		}
 		was, known := n.full.spent[id]
-		if !st.IsLeader() && known && n.commands(id, was, raft.LastIndex) > 0 {
+		if !known || st.IsLeader() {
+			n.full.spent[id] = raft.LastIndex
+			continue
+		}
+		count, seen := n.commands(&raft, was)
+		if count > 0 {
 			n.w.fail("%s takes entries of %s, and has no room for them", n.id, id)
 		}
-		n.full.spent[id] = raft.LastIndex
+		n.full.spent[id] = seen
 	}
 }
 
@@ -129,27 +134,38 @@ func (n *Node) checkProposed() {
 		if err != nil {
 			continue
 		}
-		if was, known := n.full.led[d.ID]; known && n.commands(d.ID, was, raft.LastIndex) > 0 {
+		was, known := n.full.led[d.ID]
+		if !known {
+			led[d.ID] = raft.LastIndex
+			continue
+		}
+		count, seen := n.commands(&raft, was)
+		if count > 0 {
 			n.w.fail("%s proposes in %s, and %d of %d voters have no room", n.id, d.ID, n.w.spentOf(d), len(d.Voters()))
 		}
-		led[d.ID] = raft.LastIndex
+		led[d.ID] = seen
 	}
 	n.full.led = led
 }
 
-// commands counts the entries of a range's log from one index to another, as far as they
-// are written, that neither are of a new leader nor change replicas.
-func (n *Node) commands(id cluster.RangeID, above, to uint64) (count int) {
-	for i := above + 1; i <= to; i++ {
-		v, ok, err := n.engine.Get(keys.RaftEntry(id, i))
+// commands counts the entries of a range's log above an index, as far as they are
+// written, that neither are of a new leader nor change replicas, and returns up to where
+// it has looked.
+func (n *Node) commands(r *cluster.RaftState, above uint64) (count int, seen uint64) {
+	id := r.Status.Descriptor.ID
+	for seen = max(above, r.FirstIndex-1); seen < r.LastIndex; seen++ {
+		v, ok, err := n.engine.Get(keys.RaftEntry(id, seen+1))
 		switch {
 		case err != nil:
-			n.w.fail("entry %d of %s on %s: %v", i, id, n.id, err)
-		case ok && pb.EntryType(v[1]) == pb.EntryNormal && len(v) > emptyEntry:
+			n.w.fail("entry %d of %s on %s: %v", seen+1, id, n.id, err)
+			return count, seen
+		case !ok:
+			return count, seen // it is being written
+		case pb.EntryType(v[1]) == pb.EntryNormal && len(v) > emptyEntry:
 			count++
 		}
 	}
-	return count
+	return count, seen
 }
 
 // emptyEntry is the most that an entry without data takes: format, type, term.
