@@ -55,7 +55,6 @@ func (Planted) wideChild() bool { return false }
 func (Planted) locksDie() bool      { return false }
 func (Planted) childUnlocked() bool { return false }
 func (Planted) leavesLine() bool    { return false }
-func (Planted) behindLine() bool    { return false }
 
 func (Planted) closesAhead() bool    { return false }
 func (Planted) closesApplied() bool  { return false }

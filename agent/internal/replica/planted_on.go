@@ -141,8 +141,6 @@ type Planted struct {
 	ChildUnlocked bool
 	// LeaveLine keeps no place in the line of a lock for who was told for whom it waits.
 	LeaveLine bool
-	// BehindLine has who comes in a place wait behind those who wait for a lock.
-	BehindLine bool
 
 	// Lease are faults of leases.
 	Lease lease.Planted
@@ -203,7 +201,6 @@ func (p Planted) wideChild() bool { return p.WideChild }
 func (p Planted) locksDie() bool      { return p.LocksDie }
 func (p Planted) childUnlocked() bool { return p.ChildUnlocked }
 func (p Planted) leavesLine() bool    { return p.LeaveLine }
-func (p Planted) behindLine() bool    { return p.BehindLine }
 
 func (p Planted) closesAhead() bool    { return p.CloseAhead }
 func (p Planted) closesApplied() bool  { return p.CloseApplied }

@@ -24,7 +24,6 @@ func TestPlantedBugsOfLocksAreFound(t *testing.T) {
 		"a leader that hands over tells no locks": {Planted: replica.Planted{LocksDie: true}, says: []string{lost}},
 		"a split gives no locks to the child":     {Planted: replica.Planted{ChildUnlocked: true}, says: []string{lost}},
 		"who is told of others loses its place":   {Planted: replica.Planted{LeaveLine: true}, says: []string{late}},
-		"a place is behind the line of a lock":    {Planted: replica.Planted{BehindLine: true}, says: []string{"a statement had lost row"}},
 		"nobody asks whether the holder is there": {txn: txn.Planted{RefuseUnasked: true}, says: []string{"although the transaction that had it has ended"}},
 	} {
 		t.Run(name, func(t *testing.T) {
