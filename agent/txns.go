@@ -5,12 +5,14 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/txn"
 )
 
@@ -26,6 +28,7 @@ func (n *Node) makeTransactions() {
 		Self:    n.id.Node, Start: startOf(n.nonce), Clock: n.clock, Cleanup: n.memory.cleanups,
 		Fresh:     func(ctx context.Context) (hlc.Timestamp, error) { return n.db.Fresh(ctx) },
 		Leftovers: n.store.Leftovers,
+		Objects:   metaObjects{n},
 		Gone: func(id cluster.NodeID) bool {
 			node := n.machine.View().Nodes[id]
 			return node != nil && node.Tombstone != nil
@@ -39,6 +42,36 @@ func (n *Node) makeTransactions() {
 			return n.transport.Call(ctx, to, txn.MethodAsk, payload)
 		},
 	})
+}
+
+// metaObjects is the meta range as transactions that change objects need it.
+type metaObjects struct{ n *Node }
+
+// Resolve implements txn.Objects.
+func (o metaObjects) Resolve(ctx context.Context, id cluster.TxnID, commit bool) error {
+	result, err := o.n.meta.Propose(ctx, metastate.Command{Via: metastate.ViaAgent, ResolveObjects: &metastate.ResolveObjects{Txn: id.String(), Commit: commit}})
+	if err == nil {
+		err = result.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("tell the meta range how transaction %s ended: %w", id, err)
+	}
+	return nil
+}
+
+// Pending implements txn.Objects: the leader of the meta range looks after what is prepared.
+func (o metaObjects) Pending() []txn.PendingObjects {
+	if _, _, self := o.n.meta.Leader(); !self {
+		return nil
+	}
+	var out []txn.PendingObjects
+	now := o.n.clock.Now().Time()
+	for _, p := range o.n.machine.View().Pending {
+		if id, err := cluster.ParseTxnID(p.Txn); err == nil {
+			out = append(out, txn.PendingObjects{Txn: id, Record: p.Record, Age: now.Sub(p.At)})
+		}
+	}
+	return out
 }
 
 var errSuspectedGateway = errors.New("the node is suspected to be down")

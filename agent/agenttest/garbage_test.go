@@ -49,8 +49,8 @@ func (c *Cluster) collectsGarbage(writer, reader *pgx.Conn) {
 		return nil
 	})
 	sum(0) // its snapshot is held
-	if n := c.dropped(writer); n != 1 {
-		c.t.Errorf("%d collections wait to be cleared while somebody reads as of before", n)
+	if left := c.dropped(writer); !strings.Contains(left, "gone (0 of ") {
+		c.t.Errorf("waits to be cleared while somebody reads as of before: %q", left)
 	}
 	c.agedGarbage(10 * time.Second)
 	run(reader, "COMMIT")
@@ -92,9 +92,9 @@ func (c *Cluster) dropsTable(writer *pgx.Conn) (freed func()) {
 	}
 	return func() {
 		c.t.Helper()
-		Eventually(c.t, time.Minute, "a dropped table is cleared", func() error {
-			if n := c.dropped(writer); n > 0 {
-				return fmt.Errorf("%d collections wait to be cleared", n)
+		Eventually(c.t, 3*time.Minute, "a dropped table is cleared", func() error {
+			if left := c.dropped(writer); left != "" {
+				return fmt.Errorf("%s: waits to be cleared", left)
 			}
 			if now := c.bytes(); now > full-size*3/4 { // what was updated meanwhile goes, too
 				return fmt.Errorf("%v bytes of all ranges are %v", full, now)
@@ -102,20 +102,21 @@ func (c *Cluster) dropsTable(writer *pgx.Conn) (freed func()) {
 			return nil
 		})
 		var events int
-		if err := writer.QueryRow(c.t.Context(), "SELECT count(*) FROM nodedb_internal.events WHERE kind = 'collection.freed' AND text LIKE '%gone%'").Scan(&events); err != nil || events != 1 {
+		if err := writer.QueryRow(c.t.Context(), "SELECT count(*) FROM nodedb_internal.events WHERE kind = 'collection.freed' AND text LIKE '%collection \"gone\"%'").Scan(&events); err != nil || events != 1 {
 			c.t.Errorf("%d events say that the table is cleared, %v", events, err)
 		}
 		c.t.Logf("%v bytes of all ranges are %v after a table of %v was dropped", full, c.bytes(), size)
 	}
 }
 
-// dropped is how many dropped collections are not cleared yet.
-func (c *Cluster) dropped(conn *pgx.Conn) (n int) {
+// dropped names the dropped collections that are not cleared yet.
+func (c *Cluster) dropped(conn *pgx.Conn) (left string) {
 	c.t.Helper()
-	if err := conn.QueryRow(c.t.Context(), "SELECT count(*) FROM nodedb_internal.dropped_collections").Scan(&n); err != nil {
+	const query = "SELECT coalesce(string_agg(format('%s (%s of %s ranges)', name, cleared, ranges), ', '), '') FROM nodedb_internal.dropped_collections"
+	if err := conn.QueryRow(c.t.Context(), query).Scan(&left); err != nil {
 		c.t.Fatal(err)
 	}
-	return n
+	return left
 }
 
 // bytes is what all ranges hold.

@@ -38,6 +38,32 @@ func transactions(t *testing.T, c *Cluster) {
 	s.advisory(c)
 	s.circle()
 	s.goneBack()
+	s.objects()
+}
+
+// objects makes and drops tables in transactions, with rows of several ranges: sessions on
+// other nodes see all of it, or nothing.
+func (s *txSessions) objects() {
+	const made = "CREATE TABLE made (id int8 PRIMARY KEY, v text); INSERT INTO made SELECT g, 'x' FROM generate_series(1, 50) g; INSERT INTO acc VALUES (1001, 1)"
+	s.want(0, "22012", made+"; SELECT 1/0")
+	s.want(1, "42P01", "SELECT count(*) FROM made")
+	s.want(0, "", "BEGIN; "+made)
+	s.want(0, "50", "SELECT count(*) FROM made WHERE v = 'x'")
+	s.want(1, "42P01", "SELECT count(*) FROM made")
+	s.want(0, "", "COMMIT")
+	s.want(1, "50", "SELECT count(*) FROM made WHERE v = 'x'")
+	s.want(1, "1", "SELECT n FROM acc WHERE id = 1001")
+	s.want(1, "", "BEGIN; DROP TABLE made; CREATE TABLE made (other int8 PRIMARY KEY); INSERT INTO made SELECT g FROM generate_series(1, 20) g; DELETE FROM acc WHERE id = 1001")
+	s.want(0, "50", "SELECT count(*) FROM made WHERE v = 'x'")
+	s.want(1, "", "COMMIT")
+	s.want(0, "20", "SELECT count(other) FROM made")
+	s.want(0, "0", "SELECT count(*) FROM acc WHERE id = 1001")
+	// Two that change the same objects: the second is told to begin again.
+	s.want(0, "", "BEGIN; DROP TABLE made; INSERT INTO acc VALUES (1002, 1), (1003, 1)")
+	s.want(1, "", "BEGIN; DROP TABLE made; INSERT INTO acc VALUES (1004, 1), (1005, 1)")
+	s.want(0, "", "COMMIT")
+	s.want(1, "40001", "COMMIT")
+	s.want(1, "1002,1003", "SELECT id FROM acc WHERE id > 1000 ORDER BY id")
 }
 
 type txSessions struct {

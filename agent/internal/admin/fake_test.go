@@ -56,8 +56,8 @@ type fakeBackend struct {
 func newFakeBackend(ca []byte) *fakeBackend {
 	v := &metastate.View{
 		Index: 100, ClusterID: clusterID, ClusterName: "test", CACert: string(ca), Settings: metastate.Settings{},
-		Nodes:       map[cluster.NodeID]*cluster.Node{},
-		Collections: map[string]*cluster.Collection{"users": {ID: 1, Name: "users"}}, Operations: map[string]*cluster.Operation{},
+		Nodes:   map[cluster.NodeID]*cluster.Node{},
+		Objects: map[cluster.ObjectID]*cluster.Object{100: {ID: 100, Parent: cluster.MainPublic, Kind: cluster.KindTable, Name: "users", Collection: &cluster.Collection{}}}, Operations: map[string]*cluster.Operation{},
 		Certificates: map[string]*metastate.Certificate{},
 		Tokens:       map[string]*metastate.Token{}, JoinTokens: map[string]*metastate.JoinToken{}, Users: map[string]*metastate.User{},
 	}

@@ -68,10 +68,10 @@ func poolsAsked(v *metastate.View, pool, collection string) (askedPools, error) 
 	switch {
 	case !ok:
 		return nil, &Error{Kind: KindNotFound, Message: fmt.Sprintf("there is no collection %q", collection)}
-	case out != nil && !out[c.Pool]:
+	case out != nil && !out[c.Collection.Pool]:
 		return askedPools{}, nil // in another pool: no range is of both
 	}
-	return askedPools{c.Pool: true}, nil
+	return askedPools{c.Collection.Pool: true}, nil
 }
 
 func (p askedPools) hold(d *cluster.RangeDescriptor) bool {

@@ -1,12 +1,14 @@
 package cluster
 
-// Collection is the descriptor of what SQL calls a table.
+import (
+	"errors"
+	"fmt"
+)
+
+// Collection is what an object that has rows says of them.
 type Collection struct {
-	ID      CollectionID `json:"id"`
-	Name    string       `json:"name"`
-	Pool    PoolID       `json:"pool,omitempty"` // where its rows live
-	Version uint64       `json:"version"`        // rises with each change of the descriptor
-	Columns []Column     `json:"columns"`
+	Pool    PoolID   `json:"pool,omitempty"` // where its rows live
+	Columns []Column `json:"columns"`
 	// PrimaryKey lists column ids in key order; never empty.
 	PrimaryKey []ColumnID `json:"primaryKey"`
 	NextColumn ColumnID   `json:"nextColumn"`
@@ -44,4 +46,30 @@ func (c *Collection) ColumnByID(id ColumnID) (*Column, bool) {
 		}
 	}
 	return nil, false
+}
+
+func (c *Collection) validate() error {
+	ids, names := map[ColumnID]bool{}, map[string]bool{}
+	for _, f := range c.Columns {
+		switch {
+		case f.ID == 0 || f.ID >= c.NextColumn:
+			return fmt.Errorf("column %q has id %d, which must be set and below the next id %d", f.Name, f.ID, c.NextColumn)
+		case f.Name == "" || f.Type == "":
+			return fmt.Errorf("column %d has no name or no type", f.ID)
+		case ids[f.ID] || names[f.Name]:
+			return fmt.Errorf("column %q is listed twice", f.Name)
+		}
+		ids[f.ID], names[f.Name] = true, true
+	}
+	if len(c.PrimaryKey) == 0 {
+		return errors.New("it has no primary key")
+	}
+	keyed := map[ColumnID]bool{}
+	for _, id := range c.PrimaryKey {
+		if !ids[id] || keyed[id] {
+			return fmt.Errorf("primary key column %d is unknown or listed twice", id)
+		}
+		keyed[id] = true
+	}
+	return nil
 }

@@ -12,7 +12,7 @@ type Fence struct {
 	// UpTo is the newest id that the fence is about.
 	UpTo CollectionID
 	// Alive are the ids up to there of collections that were not dropped, or are to be
-	// read for a while yet; ascending.
+	// read for a while yet, or are to be made; ascending.
 	Alive []CollectionID
 	// Doomed are those whose rows are still to be deleted, ascending. Without any, all of
 	// them up to the drop Cleared, which is then Through, are gone.
@@ -22,7 +22,7 @@ type Fence struct {
 
 // Bars reports whether a collection is no more.
 func (f *Fence) Bars(c CollectionID) bool {
-	if f == nil || c > f.UpTo {
+	if f == nil || c > f.UpTo || c < FirstObject {
 		return false
 	}
 	_, alive := slices.BinarySearch(f.Alive, c)

@@ -25,11 +25,11 @@ func (id RangeID) String() string { return "r" + strconv.FormatUint(uint64(id), 
 // ever, so a node that holds a range again later does so under a new one.
 type ReplicaID uint64
 
-// CollectionID identifies a collection for ever.
-type CollectionID uint64
+// CollectionID is the id of an object that has rows.
+type CollectionID = ObjectID
 
 // AdvisoryCollection has no rows: where they would be is what is locked for advisory
-// locks. Ids of collections count up, and never come so far.
+// locks. Ids of objects count up, and never come so far.
 const AdvisoryCollection CollectionID = 1 << 63
 
 // WriterID is the small number of who committed a version of a row: a SQL user, or

@@ -192,7 +192,7 @@ func (c *Commit) Evaluate(rows *storage.Rows, desc *cluster.RangeDescriptor, pen
 			return refuse(i, refusal), nil
 		}
 	}
-	leaveRecord(cmd, &d, c.Record, last, &TxnRecord{Status: TxnCommitted, TS: c.At, Ranges: c.Ranges})
+	leaveRecord(cmd, &d, c.Record, last, &TxnRecord{Status: TxnCommitted, TS: c.At, Ranges: c.Ranges, Objects: c.Objects})
 	return decided(cmd, d, &Result{Outcome: Applied, TS: c.At}), nil
 }
 

@@ -37,8 +37,10 @@ type Commit struct {
 	Ops    []Op // of rows without intents, or that Prewrite has written
 	Txn    cluster.TxnID
 	Record []byte
-	Ranges []TxnSpan     // where it has left intents
-	Min    hlc.Timestamp // it commits not before this: no intent's time is above it
+	Ranges []TxnSpan // where it has left intents
+	// Objects says that the meta range has a change of objects prepared for it.
+	Objects bool
+	Min     hlc.Timestamp // it commits not before this: no intent's time is above it
 	// At is when it commits; then all Ops have intents. 0: when the command is applied.
 	At hlc.Timestamp
 }
@@ -132,7 +134,7 @@ func (p *Prewrite) Encode() []byte {
 // Encode is the request as a gateway proposes it.
 func (c *Commit) Encode() []byte {
 	out := appendOps(appendRequest(opsSize(c.Ops), kindCommit, c.Txn, c.Record), c.Writer, c.Ops)
-	out = appendSpans(out, c.Ranges)
+	out = append(appendSpans(out, c.Ranges), flag(c.Objects))
 	out = binary.BigEndian.AppendUint64(out, uint64(c.Min))
 	return binary.BigEndian.AppendUint64(out, uint64(c.At))
 }
@@ -211,7 +213,7 @@ func (d *decoder) request(kind byte, b *Batch) (request, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Commit{Writer: writer, Ops: ops, Txn: txn, Record: record, Ranges: d.spans(), Min: d.ts(), At: d.ts()}, nil
+		return &Commit{Writer: writer, Ops: ops, Txn: txn, Record: record, Ranges: d.spans(), Objects: d.UpTo(1) == 1, Min: d.ts(), At: d.ts()}, nil
 	case kindResolve:
 		r := &Resolve{Txn: txn, Record: record, CommitTS: d.ts(), Rows: d.rows()}
 		spans := d.spans()

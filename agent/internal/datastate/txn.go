@@ -118,6 +118,9 @@ type TxnRecord struct {
 	TS hlc.Timestamp
 	// Ranges are where it has left intents, as bounds of rows: [From, To) each.
 	Ranges []TxnSpan
+	// Objects says that the meta range has a change of objects prepared, which is a part of
+	// a committed one.
+	Objects bool
 }
 
 // TxnSpan is a part of the rows of a pool.
@@ -129,7 +132,7 @@ type TxnSpan struct {
 func (r *TxnRecord) encode() []byte {
 	out := append(make([]byte, 0, 16), recordFormat, byte(r.Status))
 	out = binary.BigEndian.AppendUint64(out, uint64(r.TS))
-	return appendSpans(out, r.Ranges)
+	return append(appendSpans(out, r.Ranges), flag(r.Objects))
 }
 
 func appendSpans(out []byte, spans []TxnSpan) []byte {
@@ -165,7 +168,7 @@ func decodeTxnRecord(b []byte) (*TxnRecord, error) {
 	if d.Err() == nil && (r.Status < TxnOpen || r.Status > TxnCommitted) {
 		return nil, gate.Newer("a transaction of status %d", r.Status)
 	}
-	r.Ranges = d.spans()
+	r.Ranges, r.Objects = d.spans(), d.UpTo(1) == 1
 	return r, d.End()
 }
 

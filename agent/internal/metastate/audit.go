@@ -114,14 +114,14 @@ func (cmd *Command) class(refusal *Refusal) AuditClass {
 		return AuditAnchors
 	case refusal != nil:
 		return AuditRefused
-	case cmd.Via == ViaSQL && (only("CreateCollection", "DropCollection") || cmd.ownPassword()):
+	case cmd.Via == ViaSQL && (only("ChangeObjects", "PrepareObjects") || cmd.ownPassword()):
 		return AuditOwn
 	}
 	return AuditChanges
 }
 
 // unaudited commands are the cluster's own bookkeeping, many a second.
-var unaudited = []string{"UpdateRanges", "UpdateOperation", "ForgetDropped", "RecordEvents", "UpdateNode", "RecordSweep", "Prune", "ReadyPool", "ClearRemoved"}
+var unaudited = []string{"UpdateRanges", "UpdateOperation", "ForgetDropped", "AllocateObjects", "ResolveObjects", "RecordEvents", "UpdateNode", "RecordSweep", "Prune", "ReadyPool", "ClearRemoved"}
 
 // actions names the changes that a command holds, each once.
 func (cmd *Command) actions() []string {

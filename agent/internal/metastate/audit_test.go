@@ -244,11 +244,11 @@ func TestAuditClasses(t *testing.T) {
 		cmd  Command
 		want AuditClass
 	}{
-		"a collection":             {Command{Via: ViaSQL, By: "eve", CreateCollection: &CreateCollection{}}, AuditOwn},
-		"a collection, by the API": {Command{Via: ViaAdmin, By: "eve", DropCollection: &DropCollection{}}, AuditChanges},
+		"a collection":             {Command{Via: ViaSQL, By: "eve", ChangeObjects: &ChangeObjects{}}, AuditOwn},
+		"a collection, by the API": {Command{Via: ViaAdmin, By: "eve", ChangeObjects: &ChangeObjects{}}, AuditChanges},
 		"another's password":       {Command{Via: ViaSQL, By: "root", ChangeUser: &ChangeUser{Name: "eve"}}, AuditChanges},
 		"an own role":              {Command{Via: ViaSQL, By: "eve", ChangeUser: &ChangeUser{Name: "eve", AdminRole: &operator}}, AuditChanges},
-		"a batch":                  {Command{Via: ViaSQL, By: "eve", Batch: []Command{{CreateCollection: &CreateCollection{}}, {DropUser: &DropUser{}}}}, AuditChanges},
+		"a batch":                  {Command{Via: ViaSQL, By: "eve", Batch: []Command{{ChangeObjects: &ChangeObjects{}}, {DropUser: &DropUser{}}}}, AuditChanges},
 		"a node":                   {Command{Via: ViaJoin, AddNode: &AddNode{}}, AuditChanges},
 	} {
 		if got := c.cmd.class(nil); got != c.want {
@@ -374,7 +374,7 @@ func TestPeopleNeedTheirRoleAtApply(t *testing.T) {
 		{"vera", ViaSQL, "", Command{ChangeUser: &ChangeUser{Name: "vera", ConnectionLimit: new(int32)}}, true},
 		{"vera", ViaAdmin, "weak", Command{ChangeUser: &ChangeUser{Name: "vera", Verifier: str("SCRAM")}}, true},
 		{"otto", ViaAdmin, "", Command{Batch: []Command{cordon, setting}}, true},
-		{"nobody", ViaSQL, "", Command{CreateCollection: &CreateCollection{Collection: cluster.Collection{Name: "c", Columns: []cluster.Column{{ID: 1, Name: "a", Type: "int8"}}, PrimaryKey: []cluster.ColumnID{1}}}}, false},
+		{"nobody", ViaSQL, "", Command{ChangeObjects: &ChangeObjects{Put: []cluster.Object{{ID: 100, Parent: cluster.MainPublic, Kind: cluster.KindSchema, Name: "c"}}}}, false},
 	} {
 		cmd := c.cmd
 		cmd.By, cmd.Via, cmd.TokenID = c.by, c.via, c.token
@@ -389,7 +389,7 @@ func TestPeopleNeedTheirRoleAtApply(t *testing.T) {
 // TestEveryCommandHasARole fails for a command that was added without saying who
 // may ask for it.
 func TestEveryCommandHasARole(t *testing.T) {
-	internal := []string{"InitCluster", "AddNode", "UpdateNode", "ResetStore", "UpdateRanges", "ForgetDropped", "UpdateOperation", "RecordEvents", "RecordSweep", "Prune", "AnchorLog", "EndCAKeyMove", "ReadyPool", "ReseedPool", "ClearRemoved", "PromiseVersion", "RaiseVersion"}
+	internal := []string{"InitCluster", "AddNode", "UpdateNode", "ResetStore", "UpdateRanges", "ForgetDropped", "AllocateObjects", "ResolveObjects", "UpdateOperation", "RecordEvents", "RecordSweep", "Prune", "AnchorLog", "EndCAKeyMove", "ReadyPool", "ReseedPool", "ClearRemoved", "PromiseVersion", "RaiseVersion"}
 	typ := reflect.TypeFor[Command]()
 	for i := range typ.NumField() {
 		f := typ.Field(i)

@@ -33,8 +33,8 @@ var neededRoles = map[string]string{
 	"MoveCAKey":         "admin",
 	"RotateGossip":      "admin",
 
-	"CreateCollection": "",
-	"DropCollection":   "",
+	"ChangeObjects":  "",
+	"PrepareObjects": "",
 }
 
 // ownPassword reports whether a user changes nothing but the own password.

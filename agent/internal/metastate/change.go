@@ -81,21 +81,6 @@ func (c *change) putRange(d cluster.RangeDescriptor) {
 	c.view.Ranges = c.view.Ranges.With(stage(c, kindRange, idKey(uint64(d.ID)), &d))
 }
 
-func (c *change) putCollection(col cluster.Collection) *cluster.Collection {
-	s := stage(c, kindCollection, idKey(uint64(col.ID)), &col)
-	own(c, &c.view.Collections)[col.Name] = s
-	own(c, &c.view.CollectionsByID)[col.ID] = s
-	return s
-}
-
-func (c *change) dropCollection(col *cluster.Collection) {
-	delete(own(c, &c.view.Collections), col.Name)
-	delete(own(c, &c.view.CollectionsByID), col.ID)
-	c.erase(kindCollection, idKey(uint64(col.ID)))
-	d := DroppedCollection{Collection: *col, DroppedAt: c.now, Index: c.index}
-	own(c, &c.view.Dropped)[col.ID] = stage(c, kindDropped, idKey(uint64(col.ID)), &d)
-}
-
 func (c *change) putOperation(o cluster.Operation) *cluster.Operation {
 	s := stage(c, kindOperation, []byte(o.ID), &o)
 	own(c, &c.view.Operations)[o.ID] = s

@@ -19,36 +19,38 @@ type Command struct {
 	TokenID string `json:"tokenId,omitempty"`
 	Source  string `json:"source,omitempty"`
 
-	InitCluster      *InitCluster      `json:"initCluster,omitempty"`
-	AddNode          *AddNode          `json:"addNode,omitempty"`
-	UpdateNode       *UpdateNode       `json:"updateNode,omitempty"`
-	ResetStore       *ResetStore       `json:"resetStore,omitempty"`
-	SetMembership    *SetMembership    `json:"setMembership,omitempty"`
-	SetCordon        *SetCordon        `json:"setCordon,omitempty"`
-	UpdateRanges     *UpdateRanges     `json:"updateRanges,omitempty"`
-	CreateCollection *CreateCollection `json:"createCollection,omitempty"`
-	DropCollection   *DropCollection   `json:"dropCollection,omitempty"`
-	ForgetDropped    *ForgetDropped    `json:"forgetDropped,omitempty"`
-	CreateOperation  *CreateOperation  `json:"createOperation,omitempty"`
-	UpdateOperation  *UpdateOperation  `json:"updateOperation,omitempty"`
-	RequestCancel    *RequestCancel    `json:"requestCancel,omitempty"`
-	CreateToken      *CreateToken      `json:"createToken,omitempty"`
-	RevokeToken      *RevokeToken      `json:"revokeToken,omitempty"`
-	CreateJoinToken  *CreateJoinToken  `json:"createJoinToken,omitempty"`
-	RevokeJoinToken  *RevokeJoinToken  `json:"revokeJoinToken,omitempty"`
-	PutUser          *PutUser          `json:"putUser,omitempty"`
-	DropUser         *DropUser         `json:"dropUser,omitempty"`
-	SetSetting       *SetSetting       `json:"setSetting,omitempty"`
-	RecordEvents     *RecordEvents     `json:"recordEvents,omitempty"`
-	PauseOperation   *PauseOperation   `json:"pauseOperation,omitempty"`
-	ResumeOperation  *ResumeOperation  `json:"resumeOperation,omitempty"`
-	LimitOperation   *LimitOperation   `json:"limitOperation,omitempty"`
-	ChangeUser       *ChangeUser       `json:"changeUser,omitempty"`
-	AnchorLog        *AnchorLog        `json:"anchorLog,omitempty"`
-	PutPlan          *PutPlan          `json:"putPlan,omitempty"`
-	RecordSweep      *RecordSweep      `json:"recordSweep,omitempty"`
-	EndSession       *EndSession       `json:"endSession,omitempty"`
-	Prune            *Prune            `json:"prune,omitempty"`
+	InitCluster     *InitCluster     `json:"initCluster,omitempty"`
+	AddNode         *AddNode         `json:"addNode,omitempty"`
+	UpdateNode      *UpdateNode      `json:"updateNode,omitempty"`
+	ResetStore      *ResetStore      `json:"resetStore,omitempty"`
+	SetMembership   *SetMembership   `json:"setMembership,omitempty"`
+	SetCordon       *SetCordon       `json:"setCordon,omitempty"`
+	UpdateRanges    *UpdateRanges    `json:"updateRanges,omitempty"`
+	AllocateObjects *AllocateObjects `json:"allocateObjects,omitempty"`
+	ChangeObjects   *ChangeObjects   `json:"changeObjects,omitempty"`
+	PrepareObjects  *PrepareObjects  `json:"prepareObjects,omitempty"`
+	ResolveObjects  *ResolveObjects  `json:"resolveObjects,omitempty"`
+	ForgetDropped   *ForgetDropped   `json:"forgetDropped,omitempty"`
+	CreateOperation *CreateOperation `json:"createOperation,omitempty"`
+	UpdateOperation *UpdateOperation `json:"updateOperation,omitempty"`
+	RequestCancel   *RequestCancel   `json:"requestCancel,omitempty"`
+	CreateToken     *CreateToken     `json:"createToken,omitempty"`
+	RevokeToken     *RevokeToken     `json:"revokeToken,omitempty"`
+	CreateJoinToken *CreateJoinToken `json:"createJoinToken,omitempty"`
+	RevokeJoinToken *RevokeJoinToken `json:"revokeJoinToken,omitempty"`
+	PutUser         *PutUser         `json:"putUser,omitempty"`
+	DropUser        *DropUser        `json:"dropUser,omitempty"`
+	SetSetting      *SetSetting      `json:"setSetting,omitempty"`
+	RecordEvents    *RecordEvents    `json:"recordEvents,omitempty"`
+	PauseOperation  *PauseOperation  `json:"pauseOperation,omitempty"`
+	ResumeOperation *ResumeOperation `json:"resumeOperation,omitempty"`
+	LimitOperation  *LimitOperation  `json:"limitOperation,omitempty"`
+	ChangeUser      *ChangeUser      `json:"changeUser,omitempty"`
+	AnchorLog       *AnchorLog       `json:"anchorLog,omitempty"`
+	PutPlan         *PutPlan         `json:"putPlan,omitempty"`
+	RecordSweep     *RecordSweep     `json:"recordSweep,omitempty"`
+	EndSession      *EndSession      `json:"endSession,omitempty"`
+	Prune           *Prune           `json:"prune,omitempty"`
 
 	IssueCertificate  *IssueCertificate  `json:"issueCertificate,omitempty"`
 	RevokeCertificate *RevokeCertificate `json:"revokeCertificate,omitempty"`
@@ -172,16 +174,43 @@ type UpdateRanges struct {
 	Descriptors []cluster.RangeDescriptor `json:"descriptors"`
 }
 
-// CreateCollection adds a collection; its ID and Version are set here.
-type CreateCollection struct {
-	Collection  cluster.Collection `json:"collection"`
-	IfNotExists bool               `json:"ifNotExists,omitempty"`
+// AllocateObjects gives out ids of objects that are to be made: Count of them, from
+// Result.Object on. Those that come to nothing are not given again.
+type AllocateObjects struct {
+	Count int `json:"count"`
 }
 
-// DropCollection removes a collection and remembers that its rows are garbage.
-type DropCollection struct {
-	Name     string `json:"name"`
-	IfExists bool   `json:"ifExists,omitempty"`
+// ChangeObjects makes, alters and drops objects, all or nothing.
+type ChangeObjects struct {
+	// Seen are the objects that the change rests on, as they were seen: if one is
+	// another by now, or gone, the change is refused with CodeStale. All that are
+	// altered or dropped are among them.
+	Seen []SeenObject `json:"seen,omitempty"`
+	// Put are objects as they are to be, new ones with an id that was given out. Their
+	// Version is set here. If a name is taken, the change is refused with CodeExists.
+	Put []cluster.Object `json:"put,omitempty"`
+	// Drop goes before Put. Of collections it is remembered that their rows are garbage.
+	Drop []cluster.ObjectID `json:"drop,omitempty"`
+}
+
+// PrepareObjects is the part of a transaction that changes objects, which also writes
+// rows: the change is as good as made, and seen by nobody until ResolveObjects.
+type PrepareObjects struct {
+	Txn    string        `json:"txn"`    // cluster.TxnID
+	Record []byte        `json:"record"` // key of the transaction's record
+	Change ChangeObjects `json:"change"`
+}
+
+// ResolveObjects follows the end of a transaction: its change is carried out, or goes.
+type ResolveObjects struct {
+	Txn    string `json:"txn"`
+	Commit bool   `json:"commit,omitempty"`
+}
+
+// SeenObject is an object at a version.
+type SeenObject struct {
+	ID      cluster.ObjectID `json:"id"`
+	Version uint64           `json:"version"`
 }
 
 // ForgetDropped says that the rows of dropped collections are gone.

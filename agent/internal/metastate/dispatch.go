@@ -46,7 +46,7 @@ func (cmd *Command) parts() int {
 	for _, set := range []bool{
 		cmd.InitCluster != nil, cmd.AddNode != nil, cmd.UpdateNode != nil,
 		cmd.ResetStore != nil, cmd.SetMembership != nil, cmd.SetCordon != nil, cmd.UpdateRanges != nil,
-		cmd.CreateCollection != nil, cmd.DropCollection != nil, cmd.ForgetDropped != nil,
+		cmd.AllocateObjects != nil, cmd.ChangeObjects != nil, cmd.PrepareObjects != nil, cmd.ResolveObjects != nil, cmd.ForgetDropped != nil,
 		cmd.CreateOperation != nil, cmd.UpdateOperation != nil, cmd.RequestCancel != nil,
 		cmd.CreateToken != nil, cmd.RevokeToken != nil,
 		cmd.CreateJoinToken != nil, cmd.RevokeJoinToken != nil,
@@ -81,10 +81,14 @@ func (c *change) dispatch(cmd *Command, by string) Result {
 		return c.setCordon(cmd.SetCordon)
 	case cmd.UpdateRanges != nil:
 		return c.updateRanges(cmd.UpdateRanges)
-	case cmd.CreateCollection != nil:
-		return c.createCollection(cmd.CreateCollection)
-	case cmd.DropCollection != nil:
-		return c.removeCollection(cmd.DropCollection)
+	case cmd.AllocateObjects != nil:
+		return c.allocateObjects(cmd.AllocateObjects)
+	case cmd.ChangeObjects != nil:
+		return c.changeObjects(cmd.ChangeObjects)
+	case cmd.PrepareObjects != nil:
+		return c.prepareObjects(cmd.PrepareObjects)
+	case cmd.ResolveObjects != nil:
+		return c.resolveObjects(cmd.ResolveObjects)
 	case cmd.ForgetDropped != nil:
 		return c.forgetDropped(cmd.ForgetDropped)
 	case cmd.CreateOperation != nil:

@@ -20,7 +20,7 @@ func (d *DroppedCollection) FreesAt() time.Time { return d.DroppedAt.Add(time.Mi
 func (v *View) Fence(pool cluster.PoolID, old *cluster.Fence, keep time.Time) (next *cluster.Fence, threshold time.Time) {
 	next = &cluster.Fence{Through: old.Through, UpTo: old.UpTo, Cleared: old.Cleared}
 	for id, d := range v.Dropped {
-		if d.Collection.Pool != pool || d.Index <= old.Through || d.FreesAt().After(keep) {
+		if d.Object.Collection.Pool != pool || d.Index <= old.Through || d.FreesAt().After(keep) {
 			continue
 		}
 		next.Doomed = append(next.Doomed, id)
@@ -32,13 +32,18 @@ func (v *View) Fence(pool cluster.PoolID, old *cluster.Fence, keep time.Time) (n
 	if len(next.Doomed) == 0 {
 		return nil, threshold
 	}
-	for id, c := range v.CollectionsByID {
-		if c.Pool == pool && id <= next.UpTo {
+	for id, o := range v.Objects {
+		if o.Collection != nil && o.Collection.Pool == pool && id <= next.UpTo {
+			next.Alive = append(next.Alive, id)
+		}
+	}
+	for _, id := range v.toBeMade() {
+		if id <= next.UpTo {
 			next.Alive = append(next.Alive, id)
 		}
 	}
 	for id, d := range v.Dropped {
-		if d.Collection.Pool == pool && d.Index > next.Through && id <= next.UpTo {
+		if d.Object.Collection.Pool == pool && d.Index > next.Through && id <= next.UpTo {
 			next.Alive = append(next.Alive, id)
 		}
 	}

@@ -14,37 +14,35 @@ import (
 func TestFence(t *testing.T) {
 	m := newTester()
 	m.command(t, initCommand())
-	make1 := func(name string) {
+	do := func(cmd Command) {
 		t.Helper()
-		if r := m.command(t, Command{CreateCollection: &CreateCollection{Collection: cluster.Collection{
-			Name: name, Columns: []cluster.Column{{ID: 1, Name: "a", Type: "text"}}, NextColumn: 2, PrimaryKey: []cluster.ColumnID{1},
-		}}}); r.Refusal != nil {
+		if r := m.command(t, cmd); r.Refusal != nil {
 			t.Fatal(r.Refusal.Message)
 		}
 	}
-	drop := func(name string) time.Time {
+	do(Command{AllocateObjects: &AllocateObjects{Count: 9}})
+	drop := func(id cluster.ObjectID) time.Time {
 		t.Helper()
-		if r := m.command(t, Command{DropCollection: &DropCollection{Name: name}}); r.Refusal != nil {
-			t.Fatal(r.Refusal.Message)
-		}
-		id := cluster.CollectionID(name[1] - '0')
+		do(dropOf(id))
 		return m.View().Dropped[id].FreesAt()
 	}
-	for i := range 6 {
-		make1(fmt.Sprintf("c%d", i+1)) // its number is i+1
+	for i := range cluster.ObjectID(6) {
+		if i != 2 { // that is made later
+			do(tableOf(101+i, fmt.Sprintf("c%d", i+1)))
+		}
 	}
 	none := &cluster.Fence{}
-	first := drop("c4")
-	second := drop("c2")
+	first := drop(104)
+	second := drop(102)
 	if f, _ := m.View().Fence(0, none, first.Add(-time.Millisecond)); f != nil {
 		t.Errorf("it may be read for a while yet: %+v", f)
 	}
 	f, threshold := m.View().Fence(0, none, first)
-	if f == nil || !slices.Equal(f.Doomed, []cluster.CollectionID{4}) || !f.Bars(4) || f.Bars(2) || f.Bars(1) || f.Bars(5) || !threshold.Equal(first) {
+	if f == nil || !slices.Equal(f.Doomed, []cluster.CollectionID{104}) || !f.Bars(104) || f.Bars(102) || f.Bars(101) || f.Bars(105) || !threshold.Equal(first) {
 		t.Fatalf("the first drop: %+v, %s", f, threshold)
 	}
 	old := m.View()
-	if r := m.command(t, Command{ForgetDropped: &ForgetDropped{Collections: []cluster.CollectionID{4, 99}}}); r.Existed || m.View().Dropped[4] != nil {
+	if r := m.command(t, Command{ForgetDropped: &ForgetDropped{Collections: []cluster.CollectionID{104, 99}}}); r.Existed || m.View().Dropped[104] != nil {
 		t.Fatalf("%+v", r)
 	}
 	if last := m.View().Events[len(m.View().Events)-1]; last.Kind != cluster.EventCollectionFreed {
@@ -52,7 +50,7 @@ func TestFence(t *testing.T) {
 	}
 	for name, v := range map[string]*View{"the view of before": old, "the newest view": m.View()} {
 		next, threshold := v.Fence(0, f, second)
-		if next == nil || !slices.Equal(next.Doomed, []cluster.CollectionID{2}) || !next.Bars(2) || !next.Bars(4) || next.Bars(3) || next.Bars(6) || !threshold.Equal(second) {
+		if next == nil || !slices.Equal(next.Doomed, []cluster.CollectionID{102}) || !next.Bars(102) || !next.Bars(104) || next.Bars(103) || next.Bars(106) || !threshold.Equal(second) {
 			t.Errorf("%s: the second drop: %+v, %s", name, next, threshold)
 		}
 		if again, _ := v.Fence(0, next, second.Add(time.Hour)); again != nil {
@@ -62,4 +60,17 @@ func TestFence(t *testing.T) {
 			t.Errorf("%s: another pool: %+v", name, other)
 		}
 	}
+}
+
+// tableOf makes a collection: its id is given out, and taken at once.
+func tableOf(id cluster.ObjectID, name string) Command {
+	return Command{ChangeObjects: &ChangeObjects{Seen: []SeenObject{{ID: cluster.MainPublic, Version: 1}}, Put: []cluster.Object{{
+		ID: id, Parent: cluster.MainPublic, Kind: cluster.KindTable, Name: name, Collection: &cluster.Collection{
+			Columns: []cluster.Column{{ID: 1, Name: "a", Type: "text"}}, NextColumn: 2, PrimaryKey: []cluster.ColumnID{1},
+		},
+	}}}}
+}
+
+func dropOf(id cluster.ObjectID) Command {
+	return Command{ChangeObjects: &ChangeObjects{Seen: []SeenObject{{ID: id, Version: 1}}, Drop: []cluster.ObjectID{id}}}
 }

@@ -22,7 +22,7 @@ func seedCommands(f *testing.F) {
 		{UpdateRanges: &UpdateRanges{Descriptors: []cluster.RangeDescriptor{{ID: 9, Start: cluster.VShard(1).Key(), End: cluster.VShard(2).Key(), Generation: 4}}}},
 		{CreateOperation: &CreateOperation{Operation: cluster.Operation{Spec: cluster.OperationSpec{Kind: cluster.OpDrain, Nodes: []cluster.NodeID{1, 1}}}}},
 		{UpdateOperation: &UpdateOperation{Operation: cluster.Operation{ID: "op-1"}}},
-		{By: "root", Via: ViaSQL, CreateCollection: &CreateCollection{Collection: cluster.Collection{Name: "a"}}},
+		{By: "root", Via: ViaSQL, ChangeObjects: &ChangeObjects{Put: []cluster.Object{{ID: 100, Kind: cluster.KindTable, Name: "a"}}}},
 		{By: "root", Via: ViaAdmin, Batch: []Command{{DropUser: &DropUser{Name: "root"}}, {RevokeToken: &RevokeToken{ID: "t0"}}}},
 		{CreateToken: &CreateToken{ID: "t", Role: "viewer", Hash: []byte{1}, ExpiresAt: time.Date(0, 1, 1, 0, 0, 0, 0, time.FixedZone("", 3600))}},
 		{AnchorLog: &AnchorLog{Node: 1, Chains: []LogChain{{Class: "logins", First: 1, Last: 2, Hash: "00"}}}},

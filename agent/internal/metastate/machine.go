@@ -138,7 +138,8 @@ const (
 	kindCluster     = "cluster"
 	kindNode        = "node"
 	kindRange       = "range"
-	kindCollection  = "collection"
+	kindObject      = "object"
+	kindPending     = "pending"
 	kindDropped     = "dropped"
 	kindOperation   = "operation"
 	kindToken       = "token"
@@ -241,13 +242,20 @@ func (v *View) loadRecord(kind string, value []byte) error {
 		err := decodeRecord(value, d)
 		v.Ranges = v.Ranges.With(d)
 		return err
-	case kindCollection:
-		if err := loadInto(value, v.Collections, func(c *cluster.Collection) string { return c.Name }); err != nil {
+	case kindObject:
+		o := new(cluster.Object)
+		if err := decodeRecord(value, o); err != nil {
 			return err
 		}
-		return loadInto(value, v.CollectionsByID, func(c *cluster.Collection) cluster.CollectionID { return c.ID })
+		v.Objects[o.ID] = o
+		for _, name := range o.Names() {
+			v.names[name] = o.ID
+		}
+		return nil
+	case kindPending:
+		return loadInto(value, v.Pending, func(p *PendingChange) string { return p.Txn })
 	case kindDropped:
-		return loadInto(value, v.Dropped, func(d *DroppedCollection) cluster.CollectionID { return d.Collection.ID })
+		return loadInto(value, v.Dropped, func(d *DroppedCollection) cluster.CollectionID { return d.Object.ID })
 	case kindOperation:
 		return loadInto(value, v.Operations, func(o *cluster.Operation) string { return o.ID })
 	case kindToken:

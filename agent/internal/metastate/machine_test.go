@@ -192,8 +192,8 @@ func outcome(r Result) string {
 	if r.Node != 0 {
 		s += " " + r.Node.String()
 	}
-	if r.Collection != nil {
-		s += fmt.Sprintf(" collection %d", r.Collection.ID)
+	if r.Object != 0 {
+		s += fmt.Sprintf(" object %d", r.Object)
 	}
 	if r.Pool != nil {
 		s += fmt.Sprintf(" pool %d version %d", r.Pool.ID, r.Pool.Version)
@@ -236,12 +236,16 @@ func show(v *View, what string) string {
 				line("  rate %d of the nodes %d", o.Rate(), v.SnapshotRate())
 			}
 		}
-	case "collections":
-		for _, name := range v.CollectionNames() {
-			line("%d %s version=%d", v.Collections[name].ID, name, v.Collections[name].Version)
+	case "objects":
+		for _, id := range slices.Sorted(maps.Keys(v.Objects)) {
+			o := v.Objects[id]
+			line("%d %s %s in %d version=%d owner=%s", id, o.Kind, o.Name, o.Parent, o.Version, o.Owner)
 		}
 		for _, id := range slices.Sorted(maps.Keys(v.Dropped)) {
-			line("dropped %d %s", id, v.Dropped[id].Collection.Name)
+			line("dropped %d %s", id, v.Dropped[id].Object.Name)
+		}
+		for _, id := range slices.Sorted(maps.Keys(v.Pending)) {
+			line("pending %s of %s", id, v.Pending[id].By)
 		}
 	case "pools":
 		for _, id := range v.PoolIDs() {

@@ -141,9 +141,9 @@ func (v *View) MostReplicas() int {
 // CollectionsIn lists the names of the collections of a pool, ascending.
 func (v *View) CollectionsIn(id cluster.PoolID) []string {
 	var names []string
-	for _, name := range v.CollectionNames() {
-		if v.Collections[name].Pool == id {
-			names = append(names, name)
+	for _, o := range v.Collections() {
+		if o.Collection.Pool == id {
+			names = append(names, v.FullName(o))
 		}
 	}
 	return names
@@ -331,6 +331,9 @@ func (c *change) dropPool(in *DropPool) Result {
 	if used := c.view.CollectionsIn(p.ID); len(used) > 0 {
 		return refused(CodeReferenced, "pool %q cannot be dropped: it has the collections %s", in.Name, strings.Join(used, ", "))
 	}
+	if c.view.pendingIn(p.ID) {
+		return refused(CodeReferenced, "pool %q cannot be dropped: a transaction makes a collection in it", in.Name)
+	}
 	if op := c.workingOn(in.Name); op != nil && c.via != ViaOperation {
 		return conflictOf(op)
 	}
@@ -345,7 +348,7 @@ func (c *change) dropPool(in *DropPool) Result {
 		c.removeRange(RemovedRange{ID: s.Range, Pool: p.ID, Nodes: []cluster.NodeID{s.Node}})
 	}
 	for id, d := range c.view.Dropped {
-		if d.Collection.Pool == p.ID { // their rows go with the ranges
+		if d.Object.Collection.Pool == p.ID { // their rows go with the ranges
 			delete(own(c, &c.view.Dropped), id)
 			c.erase(kindDropped, idKey(uint64(id)))
 		}

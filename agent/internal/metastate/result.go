@@ -23,6 +23,7 @@ const (
 	CodeReferenced    Code = "REFERENCED"     // ranges still name the node, or collections are in the pool
 	CodeNoReturn      Code = "NO_RETURN"      // past the point of no return
 	CodeVersion       Code = "VERSION"        // a binary, or a node, without the version that is needed
+	CodePending       Code = "PENDING"        // a transaction that has not ended is in the way
 	CodeLimit         Code = "LIMIT_EXCEEDED" // too much of something
 )
 
@@ -33,6 +34,9 @@ type Refusal struct {
 	Message string `json:"message"`
 	// Operation is the operation in the way, for CodeConflict.
 	Operation string `json:"operation,omitempty"`
+	// Txn and Record name the transaction in the way, for CodePending.
+	Txn    string `json:"txn,omitempty"`
+	Record []byte `json:"record,omitempty"`
 }
 
 func (r *Refusal) Error() string { return r.Message }
@@ -43,13 +47,13 @@ type Result struct {
 	TS      hlc.Timestamp `json:"ts"`
 	Refusal *Refusal      `json:"refusal,omitempty"`
 	// Existed is set if the command found its work done before.
-	Existed    bool                `json:"existed,omitempty"`
-	Node       cluster.NodeID      `json:"node,omitempty"`       // AddNode
-	Collection *cluster.Collection `json:"collection,omitempty"` // CreateCollection, DropCollection
-	Operation  *cluster.Operation  `json:"operation,omitempty"`  // CreateOperation, UpdateOperation, RequestCancel
-	Plan       *cluster.StoredPlan `json:"plan,omitempty"`       // PutPlan
-	Pool       *cluster.Pool       `json:"pool,omitempty"`       // of the commands about pools
-	Batch      []Result            `json:"batch,omitempty"`      // one per command, if none was refused
+	Existed   bool                `json:"existed,omitempty"`
+	Node      cluster.NodeID      `json:"node,omitempty"`      // AddNode
+	Object    cluster.ObjectID    `json:"object,omitempty"`    // AllocateObjects
+	Operation *cluster.Operation  `json:"operation,omitempty"` // CreateOperation, UpdateOperation, RequestCancel
+	Plan      *cluster.StoredPlan `json:"plan,omitempty"`      // PutPlan
+	Pool      *cluster.Pool       `json:"pool,omitempty"`      // of the commands about pools
+	Batch     []Result            `json:"batch,omitempty"`     // one per command, if none was refused
 }
 
 // Err returns the refusal as an error, or nil.

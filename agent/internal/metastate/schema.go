@@ -1,78 +1,251 @@
 package metastate
 
 import (
-	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
 
-func (c *change) createCollection(in *CreateCollection) Result {
-	col := in.Collection
-	if old, ok := c.view.Collections[col.Name]; ok {
-		if in.IfNotExists {
-			return Result{Existed: true, Collection: old}
+// foundObjects makes the objects that every cluster has.
+func (c *change) foundObjects(owner string) *Refusal {
+	for _, o := range []cluster.Object{
+		{ID: cluster.MainDatabase, Kind: cluster.KindDatabase, Name: "nodedb"},
+		{ID: cluster.MainPublic, Parent: cluster.MainDatabase, Kind: cluster.KindSchema, Name: "public"},
+		{ID: cluster.MaintenanceDatabase, Kind: cluster.KindDatabase, Name: "postgres"},
+		{ID: cluster.MaintenancePublic, Parent: cluster.MaintenanceDatabase, Kind: cluster.KindSchema, Name: "public"},
+	} {
+		o.Owner = owner
+		if r := c.putObject(o); r != nil {
+			return r
 		}
-		return refused(CodeExists, "collection %q already exists", col.Name)
-	}
-	if p := c.view.Pools[col.Pool]; p == nil || p.State != cluster.PoolReady {
-		return refused(CodeConflict, "collection %q: pool %s is not ready yet", col.Name, c.view.PoolName(col.Pool))
-	}
-	if err := validateCollection(&col); err != nil {
-		return refused(CodeInvalid, "collection %q: %v", col.Name, err)
-	}
-	col.ID, col.Version = c.view.next.Collection, 1
-	c.view.next.Collection++
-	c.view.SchemaVersion++
-	c.heads = true
-	c.event(cluster.Event{Kind: cluster.EventCollectionCreated, Text: fmt.Sprintf("collection %q was created", col.Name)})
-	return Result{Collection: c.putCollection(col)}
-}
-
-func validateCollection(col *cluster.Collection) error {
-	if col.Name == "" {
-		return errors.New("it has no name")
-	}
-	ids, names := map[cluster.ColumnID]bool{}, map[string]bool{}
-	for _, f := range col.Columns {
-		switch {
-		case f.ID == 0 || f.ID >= col.NextColumn:
-			return fmt.Errorf("column %q has id %d, which must be set and below the next id %d", f.Name, f.ID, col.NextColumn)
-		case f.Name == "" || f.Type == "":
-			return fmt.Errorf("column %d has no name or no type", f.ID)
-		case ids[f.ID] || names[f.Name]:
-			return fmt.Errorf("column %q is listed twice", f.Name)
-		}
-		ids[f.ID], names[f.Name] = true, true
-	}
-	if len(col.PrimaryKey) == 0 {
-		return errors.New("it has no primary key")
-	}
-	keyed := map[cluster.ColumnID]bool{}
-	for _, id := range col.PrimaryKey {
-		if !ids[id] || keyed[id] {
-			return fmt.Errorf("primary key column %d is unknown or listed twice", id)
-		}
-		keyed[id] = true
 	}
 	return nil
 }
 
-func (c *change) removeCollection(in *DropCollection) Result {
-	col, ok := c.view.Collections[in.Name]
-	if !ok {
-		if in.IfExists {
-			return Result{Existed: true}
-		}
-		return refused(CodeNotFound, "collection %q does not exist", in.Name)
+const (
+	// maxAllocated is how many ids are given out at once.
+	maxAllocated = 256
+	// maxUnmade is how many of those that were given out may be of objects that are not
+	// made yet: fences (cluster.Fence) name them. Beyond it the oldest are made no more.
+	maxUnmade = 1024
+)
+
+func (c *change) allocateObjects(in *AllocateObjects) Result {
+	if in.Count < 1 || in.Count > maxAllocated {
+		return refused(CodeInvalid, "1 to %d ids are given out at once, not %d", maxAllocated, in.Count)
 	}
-	c.dropCollection(col)
+	first := c.view.next.Object
+	unmade := slices.Clone(c.view.next.Unmade)
+	for range in.Count {
+		unmade = append(unmade, c.view.next.Object)
+		c.view.next.Object++
+	}
+	c.view.next.Unmade = unmade[max(0, len(unmade)-maxUnmade):]
+	c.heads = true
+	return Result{Object: first}
+}
+
+// takeID has the id of an object that is made be given out no more. It is refused unless it
+// was given out, and not so long ago that it counts as never made.
+func (c *change) takeID(id cluster.ObjectID) *Refusal {
+	i, ok := slices.BinarySearch(c.view.next.Unmade, id)
+	if !ok {
+		return refuse(CodeStale, "object %d is changed without having been seen, or its id was not given out, or too long ago", id)
+	}
+	c.view.next.Unmade = slices.Delete(slices.Clone(c.view.next.Unmade), i, i+1)
+	return nil
+}
+
+// toBeMade are the ids that were given out for objects that are not there yet.
+func (v *View) toBeMade() []cluster.ObjectID {
+	out := slices.Clone(v.next.Unmade)
+	for _, p := range v.Pending {
+		for i := range p.Change.Put {
+			if id := p.Change.Put[i].ID; v.Objects[id] == nil {
+				out = append(out, id)
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func (c *change) changeObjects(in *ChangeObjects) Result {
+	for i := range in.Put {
+		if id := in.Put[i].ID; c.view.Objects[id] == nil {
+			if r := c.takeID(id); r != nil {
+				return Result{Refusal: r}
+			}
+		}
+	}
+	return c.carryOutObjects(in)
+}
+
+// carryOutObjects is changeObjects with ids that were taken before.
+func (c *change) carryOutObjects(in *ChangeObjects) Result {
+	if n := len(in.Put) + len(in.Drop); n == 0 || n > maxBatch {
+		return refused(CodeInvalid, "a change is of 1 to %d objects, not of %d", maxBatch, n)
+	}
+	if r := c.checkPending(in); r != nil {
+		return Result{Refusal: r}
+	}
+	seen, r := c.checkSeen(in.Seen)
+	if r != nil {
+		return Result{Refusal: r}
+	}
+	before := c.view.Objects
+	if r := c.removeOld(seen, in); r != nil {
+		return Result{Refusal: r}
+	}
+	for i := range in.Put {
+		o := in.Put[i]
+		if before[o.ID] != nil && !seen[o.ID] {
+			return refused(CodeInvalid, "object %d is changed without having been seen", o.ID)
+		}
+		if o.Owner == "" {
+			o.Owner = c.by
+		}
+		if r := c.putObject(o); r != nil {
+			return Result{Refusal: r}
+		}
+	}
+	if r := c.checkObjects(before, seen, in); r != nil {
+		return Result{Refusal: r}
+	}
 	c.view.SchemaVersion++
 	c.heads = true
-	c.event(cluster.Event{Kind: cluster.EventCollectionDropped, Text: fmt.Sprintf("collection %q was dropped", col.Name)})
-	return Result{Collection: col}
+	c.tellObjects(before, in)
+	return Result{}
+}
+
+// removeOld drops what is to go, and frees the names of what is to change.
+func (c *change) removeOld(seen map[cluster.ObjectID]bool, in *ChangeObjects) *Refusal {
+	done := map[cluster.ObjectID]bool{}
+	for _, id := range in.Drop {
+		if !seen[id] || done[id] {
+			return refuse(CodeInvalid, "object %d is dropped twice, or without having been seen", id)
+		}
+		done[id] = true
+		c.dropObject(c.view.Objects[id])
+	}
+	for i := range in.Put {
+		id := in.Put[i].ID
+		if done[id] {
+			return refuse(CodeInvalid, "object %d is changed twice", id)
+		}
+		done[id] = true
+		if old := c.view.Objects[id]; old != nil {
+			c.freeNames(old)
+		}
+	}
+	return nil
+}
+
+// checkSeen compares what a change rests on with what there is.
+func (c *change) checkSeen(list []SeenObject) (map[cluster.ObjectID]bool, *Refusal) {
+	seen := make(map[cluster.ObjectID]bool, len(list))
+	for _, s := range list {
+		switch o := c.view.Objects[s.ID]; {
+		case o == nil:
+			return nil, refuse(CodeStale, "what the change rests on was dropped meanwhile (object %d)", s.ID)
+		case o.Version != s.Version:
+			return nil, refuse(CodeStale, "%s %q was changed meanwhile", o.Kind, o.Name)
+		}
+		seen[s.ID] = true
+	}
+	return seen, nil
+}
+
+func (c *change) putObject(o cluster.Object) *Refusal {
+	if err := o.Validate(); err != nil {
+		return refuse(CodeInvalid, "%s %q: %v", o.Kind, o.Name, err)
+	}
+	o.Version = 1
+	if old := c.view.Objects[o.ID]; old != nil {
+		if old.Kind != o.Kind {
+			return refuse(CodeInvalid, "%s %q cannot become a %s", old.Kind, old.Name, o.Kind)
+		}
+		o.Version = old.Version + 1
+	}
+	names := own(c, &c.view.names)
+	for _, n := range o.Names() {
+		if _, taken := names[n]; taken {
+			return refuse(CodeExists, "%s %q already exists", n.Space, n.Name)
+		}
+		names[n] = o.ID
+	}
+	own(c, &c.view.Objects)[o.ID] = stage(c, kindObject, idKey(uint64(o.ID)), &o)
+	return nil
+}
+
+func (c *change) freeNames(o *cluster.Object) {
+	names := own(c, &c.view.names)
+	for _, n := range o.Names() {
+		delete(names, n)
+	}
+}
+
+func (c *change) dropObject(o *cluster.Object) {
+	c.freeNames(o)
+	delete(own(c, &c.view.Objects), o.ID)
+	c.erase(kindObject, idKey(uint64(o.ID)))
+	if o.Collection != nil {
+		d := DroppedCollection{Object: *o, DroppedAt: c.now, Index: c.index}
+		own(c, &c.view.Dropped)[o.ID] = stage(c, kindDropped, idKey(uint64(o.ID)), &d)
+	}
+}
+
+// checkObjects refuses what would leave an object without what it is in.
+func (c *change) checkObjects(before map[cluster.ObjectID]*cluster.Object, seen map[cluster.ObjectID]bool, in *ChangeObjects) *Refusal {
+	for i := range in.Put {
+		o := c.view.Objects[in.Put[i].ID]
+		if parent := c.view.Objects[o.Parent]; o.Kind != cluster.KindDatabase && (parent == nil || parent.Kind != o.Kind.ParentKind()) {
+			return refuse(CodeStale, "%s %q: its %s was dropped meanwhile", o.Kind, o.Name, o.Kind.ParentKind())
+		}
+		if o.Parent != 0 && !seen[o.Parent] && before[o.Parent] != nil {
+			return refuse(CodeInvalid, "%s %q: its %s is not among what was seen", o.Kind, o.Name, o.Kind.ParentKind())
+		}
+		if old := before[o.ID]; o.Collection != nil && (old == nil || old.Collection.Pool != o.Collection.Pool) {
+			if p := c.view.Pools[o.Collection.Pool]; p == nil || p.State != cluster.PoolReady {
+				return refuse(CodeConflict, "%s %q: pool %s is not ready yet", o.Kind, o.Name, c.view.PoolName(o.Collection.Pool))
+			}
+		}
+	}
+	gone := map[cluster.ObjectID]bool{}
+	for _, id := range in.Drop {
+		gone[id] = before[id].Kind == cluster.KindDatabase || before[id].Kind == cluster.KindSchema
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.view.Objects)) {
+		if o := c.view.Objects[id]; gone[o.Parent] {
+			return refuse(CodeReferenced, "%s %q is in what is dropped", o.Kind, o.Name)
+		}
+	}
+	return nil
+}
+
+// tellObjects records the events of a change.
+func (c *change) tellObjects(before map[cluster.ObjectID]*cluster.Object, in *ChangeObjects) {
+	for _, id := range in.Drop {
+		o, kind := before[id], cluster.EventObjectDropped
+		if o.Collection != nil {
+			kind = cluster.EventCollectionDropped
+		}
+		c.event(cluster.Event{Kind: kind, Text: fmt.Sprintf("%s %q was dropped", o.Kind, o.Name)})
+	}
+	for i := range in.Put {
+		o := c.view.Objects[in.Put[i].ID]
+		kind, what := cluster.EventObjectCreated, "created"
+		switch {
+		case before[o.ID] != nil:
+			kind, what = cluster.EventObjectChanged, "changed"
+		case o.Collection != nil:
+			kind = cluster.EventCollectionCreated
+		}
+		c.event(cluster.Event{Kind: kind, Text: fmt.Sprintf("%s %q was %s", o.Kind, o.Name, what)})
+	}
 }
 
 func (c *change) forgetDropped(in *ForgetDropped) Result {
@@ -84,34 +257,8 @@ func (c *change) forgetDropped(in *ForgetDropped) Result {
 		}
 		delete(own(c, &c.view.Dropped), id)
 		c.erase(kindDropped, idKey(uint64(id)))
-		c.event(cluster.Event{Kind: cluster.EventCollectionFreed, Text: fmt.Sprintf("the rows of collection %q, dropped at %s, are gone", d.Collection.Name, d.DroppedAt.UTC().Format(time.RFC3339))})
+		c.event(cluster.Event{Kind: cluster.EventCollectionFreed, Text: fmt.Sprintf("the rows of collection %q, dropped at %s, are gone", d.Object.Name, d.DroppedAt.UTC().Format(time.RFC3339))})
 		existed = false
 	}
 	return Result{Existed: existed}
-}
-
-func (c *change) setSetting(in *SetSetting) Result {
-	if in.Name == "" || len(in.Name) > 64 || len(in.Value) > 1024 {
-		return refused(CodeInvalid, "a setting needs a name of at most 64 bytes and a value of at most 1024")
-	}
-	if c.view.Settings[in.Name] == in.Value {
-		return Result{Existed: true}
-	}
-	settings := Settings{}
-	maps.Copy(settings, c.view.Settings)
-	settings[in.Name] = in.Value
-	if in.Value == "" {
-		delete(settings, in.Name)
-	}
-	c.view.Settings = settings
-	c.event(cluster.Event{Kind: cluster.EventSettingChanged, Text: fmt.Sprintf("setting %s is now %s", in.Name, orDefault(in.Value)), Data: map[string]string{"name": in.Name, "value": in.Value}})
-	c.heads = true
-	return Result{}
-}
-
-func orDefault(value string) string {
-	if value == "" {
-		return "the default"
-	}
-	return value
 }

@@ -2,6 +2,7 @@ package metastate
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -214,4 +215,30 @@ func ValidateSetting(name, value string) error {
 		return fmt.Errorf("unknown setting %q", name)
 	}
 	return nil
+}
+
+func (c *change) setSetting(in *SetSetting) Result {
+	if in.Name == "" || len(in.Name) > 64 || len(in.Value) > 1024 {
+		return refused(CodeInvalid, "a setting needs a name of at most 64 bytes and a value of at most 1024")
+	}
+	if c.view.Settings[in.Name] == in.Value {
+		return Result{Existed: true}
+	}
+	settings := Settings{}
+	maps.Copy(settings, c.view.Settings)
+	settings[in.Name] = in.Value
+	if in.Value == "" {
+		delete(settings, in.Name)
+	}
+	c.view.Settings = settings
+	c.event(cluster.Event{Kind: cluster.EventSettingChanged, Text: fmt.Sprintf("setting %s is now %s", in.Name, orDefault(in.Value)), Data: map[string]string{"name": in.Name, "value": in.Value}})
+	c.heads = true
+	return Result{}
+}
+
+func orDefault(value string) string {
+	if value == "" {
+		return "the default"
+	}
+	return value
 }

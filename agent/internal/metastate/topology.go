@@ -45,6 +45,9 @@ func (c *change) initCluster(in *InitCluster, by string) Result {
 	if r := c.checkCoverage(); r != nil {
 		return Result{Refusal: r}
 	}
+	if r := c.foundObjects("root"); r != nil {
+		return Result{Refusal: r}
+	}
 	for i := range in.Users {
 		if r := c.replaceUser(&in.Users[i]); r.Refusal != nil {
 			return r

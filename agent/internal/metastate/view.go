@@ -1,6 +1,7 @@
 package metastate
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -40,10 +41,12 @@ type View struct {
 	// Removed are the ranges of pools that were dropped.
 	Removed map[cluster.RangeID]*RemovedRange
 
-	// SchemaVersion rises with every change of a collection.
-	SchemaVersion   uint64
-	Collections     map[string]*cluster.Collection // by name
-	CollectionsByID map[cluster.CollectionID]*cluster.Collection
+	// SchemaVersion rises with every change of an object.
+	SchemaVersion uint64
+	Objects       map[cluster.ObjectID]*cluster.Object
+	names         map[cluster.ObjectName]cluster.ObjectID // of all Objects
+	// Pending are the changes of objects of transactions that have not ended, by transaction.
+	Pending map[string]*PendingChange
 	// Dropped holds the collections whose rows are still to be collected.
 	Dropped map[cluster.CollectionID]*DroppedCollection
 
@@ -71,18 +74,20 @@ type View struct {
 
 // counters are the next ids to give out.
 type counters struct {
-	Node       cluster.NodeID       `json:"node"`
-	Collection cluster.CollectionID `json:"collection"`
-	Range      cluster.RangeID      `json:"range,omitempty"` // 0: none was given out
-	Pool       cluster.PoolID       `json:"pool,omitempty"`  // the last one, not the next
-	User       cluster.WriterID     `json:"user,omitempty"`  // 0: none was given out
+	Node   cluster.NodeID   `json:"node"`
+	Object cluster.ObjectID `json:"object"`
+	// Unmade are those that were given out and are not made yet, ascending.
+	Unmade []cluster.ObjectID `json:"unmade,omitempty"`
+	Range  cluster.RangeID    `json:"range,omitempty"` // 0: none was given out
+	Pool   cluster.PoolID     `json:"pool,omitempty"`  // the last one, not the next
+	User   cluster.WriterID   `json:"user,omitempty"`  // 0: none was given out
 }
 
 // DroppedCollection remembers a collection whose rows are garbage.
 type DroppedCollection struct {
-	Collection cluster.Collection `json:"collection"`
-	DroppedAt  time.Time          `json:"droppedAt"`
-	Index      uint64             `json:"index"` // of the command
+	Object    cluster.Object `json:"object"`
+	DroppedAt time.Time      `json:"droppedAt"`
+	Index     uint64         `json:"index"` // of the command
 }
 
 // Token is a bearer token of the admin API. The secret itself is never stored.
@@ -137,22 +142,23 @@ type User struct {
 
 func emptyView() *View {
 	return &View{
-		Settings:        Settings{},
-		Nodes:           map[cluster.NodeID]*cluster.Node{},
-		Pools:           map[cluster.PoolID]*cluster.Pool{},
-		Removed:         map[cluster.RangeID]*RemovedRange{},
-		Collections:     map[string]*cluster.Collection{},
-		CollectionsByID: map[cluster.CollectionID]*cluster.Collection{},
-		Dropped:         map[cluster.CollectionID]*DroppedCollection{},
-		Operations:      map[string]*cluster.Operation{},
-		Tokens:          map[string]*Token{},
-		JoinTokens:      map[string]*JoinToken{},
-		Users:           map[string]*User{},
-		LogHeads:        map[cluster.NodeID]*AnchorLog{},
-		Certificates:    map[string]*Certificate{},
-		Plans:           map[string]*cluster.StoredPlan{},
-		Sweeps:          map[string]*cluster.Sweep{},
-		next:            counters{Node: 1, Collection: 1},
+		Settings:     Settings{},
+		Nodes:        map[cluster.NodeID]*cluster.Node{},
+		Pools:        map[cluster.PoolID]*cluster.Pool{},
+		Removed:      map[cluster.RangeID]*RemovedRange{},
+		Objects:      map[cluster.ObjectID]*cluster.Object{},
+		names:        map[cluster.ObjectName]cluster.ObjectID{},
+		Pending:      map[string]*PendingChange{},
+		Dropped:      map[cluster.CollectionID]*DroppedCollection{},
+		Operations:   map[string]*cluster.Operation{},
+		Tokens:       map[string]*Token{},
+		JoinTokens:   map[string]*JoinToken{},
+		Users:        map[string]*User{},
+		LogHeads:     map[cluster.NodeID]*AnchorLog{},
+		Certificates: map[string]*Certificate{},
+		Plans:        map[string]*cluster.StoredPlan{},
+		Sweeps:       map[string]*cluster.Sweep{},
+		next:         counters{Node: 1, Object: cluster.FirstObject},
 	}
 }
 
@@ -234,11 +240,49 @@ func (v *View) OperationIDs() []string {
 	return ids
 }
 
-// CollectionNames returns the names of all collections, ascending.
-func (v *View) CollectionNames() []string { return slices.Sorted(maps.Keys(v.Collections)) }
+// Find returns the object with the name.
+func (v *View) Find(parent cluster.ObjectID, space cluster.NameSpace, name string) (*cluster.Object, bool) {
+	id, ok := v.names[cluster.ObjectName{Parent: parent, Space: space, Name: name}]
+	return v.Objects[id], ok
+}
 
-// Collection returns the collection called name.
-func (v *View) Collection(name string) (*cluster.Collection, bool) {
-	c, ok := v.Collections[name]
-	return c, ok
+// Collections returns the objects that have rows, by database, schema and name.
+func (v *View) Collections() []*cluster.Object {
+	var out []*cluster.Object
+	for _, o := range v.Objects {
+		if o.Collection != nil {
+			out = append(out, o)
+		}
+	}
+	slices.SortFunc(out, func(a, b *cluster.Object) int {
+		return cmp.Or(cmp.Compare(v.FullName(a), v.FullName(b)), cmp.Compare(a.ID, b.ID))
+	})
+	return out
+}
+
+// Collection returns the object with rows that has the full name.
+func (v *View) Collection(fullName string) (*cluster.Object, bool) {
+	for _, o := range v.Objects {
+		if o.Collection != nil && v.FullName(o) == fullName {
+			return o, true
+		}
+	}
+	return nil, false
+}
+
+// FullName is the name of o with that of its schema in front, unless it is public,
+// and with that of its database, unless it is the main one.
+func (v *View) FullName(o *cluster.Object) string {
+	schema := v.Objects[o.Parent]
+	if schema == nil {
+		return o.Name
+	}
+	out := o.Name
+	if schema.Name != "public" {
+		out = schema.Name + "." + out
+	}
+	if db := v.Objects[schema.Parent]; db != nil && db.ID != cluster.MainDatabase {
+		out = db.Name + ":" + out
+	}
+	return out
 }

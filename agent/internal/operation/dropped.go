@@ -23,7 +23,7 @@ func (c *Controller) forgetDropped() {
 	cleared := map[cluster.PoolID]uint64{}
 	var gone []cluster.CollectionID
 	for id, d := range v.Dropped {
-		pool := d.Collection.Pool
+		pool := d.Object.Collection.Pool
 		if _, known := cleared[pool]; !known {
 			cleared[pool] = c.clearedIn(pool)
 		}

@@ -11,25 +11,30 @@ import (
 // TestADropIsForgotten: the record of a dropped collection goes when the last range has
 // told that it holds nothing of it, not before, whoever coordinates by then.
 func TestADropIsForgotten(t *testing.T) {
+	const table = cluster.FirstObject
 	r := newRig(t, 1, 3, 3, 4)
-	r.must(metastate.Command{CreateCollection: &metastate.CreateCollection{Collection: cluster.Collection{
-		Name: "a", Columns: []cluster.Column{{ID: 1, Name: "a", Type: "text"}}, NextColumn: 2, PrimaryKey: []cluster.ColumnID{1},
-	}}})
-	r.must(metastate.Command{DropCollection: &metastate.DropCollection{Name: "a"}})
-	drop := r.view().Dropped[1].Index
+	r.must(metastate.Command{AllocateObjects: &metastate.AllocateObjects{Count: 1}})
+	seen := []metastate.SeenObject{{ID: cluster.MainPublic, Version: 1}}
+	r.must(metastate.Command{ChangeObjects: &metastate.ChangeObjects{Seen: seen, Put: []cluster.Object{{
+		ID: table, Parent: cluster.MainPublic, Kind: cluster.KindTable, Name: "a", Collection: &cluster.Collection{
+			Columns: []cluster.Column{{ID: 1, Name: "a", Type: "text"}}, NextColumn: 2, PrimaryKey: []cluster.ColumnID{1},
+		},
+	}}}})
+	r.must(metastate.Command{ChangeObjects: &metastate.ChangeObjects{Seen: []metastate.SeenObject{{ID: table, Version: 1}}, Drop: []cluster.ObjectID{table}}})
+	drop := r.view().Dropped[table].Index
 	for id := cluster.RangeID(2); id < 5; id++ {
 		r.ranges[id].cleared = drop
 	}
 	r.ranges[5].cleared = drop - 1
 	begun := r.now
 	r.until("half a minute is over", time.Minute, func() bool { return r.now.Sub(begun) > 30*time.Second })
-	if r.view().Dropped[1] == nil {
+	if r.view().Dropped[table] == nil {
 		t.Fatal("it was forgotten, and a range holds rows of it")
 	}
 	r.kill(r.coordinator)
 	r.until("somebody else coordinates", time.Minute, func() bool { return r.up(r.coordinator) })
 	r.ranges[5].cleared = drop + 1
-	r.until("the drop is forgotten", time.Minute, func() bool { return r.view().Dropped[1] == nil })
+	r.until("the drop is forgotten", time.Minute, func() bool { return r.view().Dropped[table] == nil })
 }
 
 // TestWhatEndedIsForgotten: who begins to coordinate forgets what ended long ago.

@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -21,23 +22,25 @@ func dropping(c *Config) {
 	c.GCTTL = time.Duration(1+c.Seed%4) * time.Second
 }
 
-// clientsName is what the collection is called that the clients use: the first that is
-// made, and so number 1.
-const clientsName = "clients"
-
 // dropper is who makes and drops collections.
 type dropper struct {
 	w     *World
 	made  []cluster.CollectionID
-	asked int // collections, the last of which may not be made
+	asked cluster.CollectionID // is made next, unless somebody has
 	wrote int
 }
 
-func collectionNamed(name string) metastate.Command {
-	return metastate.Command{CreateCollection: &metastate.CreateCollection{IfNotExists: true, Collection: cluster.Collection{
-		Name: name, Columns: []cluster.Column{{ID: 1, Name: "a", Type: "text"}}, NextColumn: 2, PrimaryKey: []cluster.ColumnID{1},
-	}}}
+// collection is what makes one. Ids are not given out in the order in which they are made.
+func collection(id cluster.CollectionID) metastate.Command {
+	return metastate.Command{ChangeObjects: &metastate.ChangeObjects{Seen: []metastate.SeenObject{{ID: cluster.MainPublic, Version: 1}}, Put: []cluster.Object{{
+		ID: id, Parent: cluster.MainPublic, Kind: cluster.KindTable, Name: fmt.Sprintf("c%d", id), Collection: &cluster.Collection{
+			Columns: []cluster.Column{{ID: 1, Name: "a", Type: "text"}}, NextColumn: 2, PrimaryKey: []cluster.ColumnID{1},
+		},
+	}}}}
 }
+
+// dropIDs are how many collections a run makes at most.
+const dropIDs = 200
 
 // beginDrops follows the commands that form the cluster.
 func (o *operators) beginDrops() []metastate.Command {
@@ -45,10 +48,10 @@ func (o *operators) beginDrops() []metastate.Command {
 	if !w.cfg.Drops {
 		return nil
 	}
-	w.dropper = &dropper{w: w}
+	w.dropper = &dropper{w: w, asked: cluster.FirstObject}
 	w.After(w.ms(4000, 6000), w.dropper.step)
 	w.After(w.ms(4000, 6000), w.dropper.write)
-	return []metastate.Command{collectionNamed(clientsName)}
+	return []metastate.Command{{AllocateObjects: &metastate.AllocateObjects{Count: dropIDs}}}
 }
 
 // step makes a collection or drops one.
@@ -58,40 +61,27 @@ func (d *dropper) step() {
 		return
 	}
 	w.After(w.ms(300, 3000), d.step)
-	v := w.newest()
-	if v.Collections[clientsName] == nil {
-		return // it has to be number 1
-	}
-	for name, c := range v.Collections {
-		d.note(c.ID, name)
-	}
-	if len(v.Collections) < 4 && w.chance(60) {
-		d.asked++
-		w.operators.propose(collectionNamed(fmt.Sprintf("c%d", d.asked)), func(metastate.Result, error) {})
-		return
-	}
-	names := v.CollectionNames()
-	if name := names[w.rng.IntN(len(names))]; name != clientsName {
-		w.operators.propose(metastate.Command{DropCollection: &metastate.DropCollection{Name: name, IfExists: true}}, func(r metastate.Result, err error) {
-			if err == nil && r.Refusal == nil && !r.Existed {
-				w.Stats.Tables++
-			}
-		})
-	}
-}
-
-// note keeps the ids in their order, whatever that of the map is.
-func (d *dropper) note(id cluster.CollectionID, name string) {
-	if name == clientsName {
-		return
-	}
-	for len(d.made) == 0 || d.made[len(d.made)-1] < id {
-		next := cluster.CollectionID(2)
-		if len(d.made) > 0 {
-			next = d.made[len(d.made)-1] + 1
+	tables := w.newest().Collections()
+	for _, o := range tables {
+		if !slices.Contains(d.made, o.ID) {
+			d.made = append(d.made, o.ID)
 		}
-		d.made = append(d.made, next)
 	}
+	if len(tables) < 4 && w.chance(60) && d.asked < cluster.FirstObject+dropIDs {
+		id := d.asked ^ 1 // of two neighbours the later one first
+		d.asked++
+		w.operators.propose(collection(id), func(metastate.Result, error) {})
+		return
+	}
+	if len(tables) == 0 {
+		return
+	}
+	o := tables[w.rng.IntN(len(tables))]
+	w.operators.propose(metastate.Command{ChangeObjects: &metastate.ChangeObjects{Seen: []metastate.SeenObject{{ID: o.ID, Version: o.Version}}, Drop: []cluster.ObjectID{o.ID}}}, func(r metastate.Result, err error) {
+		if err == nil && r.Refusal == nil {
+			w.Stats.Tables++
+		}
+	})
 }
 
 // write writes to any of the collections, whether it is still there or not, and late.
@@ -201,7 +191,7 @@ func (d *dropper) checkReplica(n *Node, id cluster.RangeID, v *metastate.View) {
 		}
 		for ok := it.First(); ok; ok = it.Next() {
 			c := cluster.CollectionID(binary.BigEndian.Uint64(it.Key()[4:12]))
-			if v.CollectionsByID[c] == nil && len(d.w.errors) == 0 {
+			if c >= cluster.FirstObject && v.Objects[c] == nil && len(d.w.errors) == 0 {
 				d.w.fail("%s on %s holds % x, of collection %d, which was dropped", id, n.id, it.Key(), c)
 			}
 		}

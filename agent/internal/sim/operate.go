@@ -248,3 +248,17 @@ func (n *Node) readDescriptor(id cluster.RangeID, done func(*cluster.RangeDescri
 		done(h.Descriptor.Clone(), nil)
 	})
 }
+
+// metaLags reports whether a node that is up has not applied what another has.
+func (w *World) metaLags() bool {
+	if w.operators == nil {
+		return false
+	}
+	newest := w.newest().Index
+	for _, n := range w.nodes {
+		if n.up && n.machine.View().Index != newest {
+			return true
+		}
+	}
+	return false
+}

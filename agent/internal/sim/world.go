@@ -243,6 +243,12 @@ func Run(t *testing.T, cfg Config) (*World, []string) {
 	}
 	w.begin()
 	w.runUntil(cfg.Duration)
+	for range 20 { // what was asked of the meta range just now is on its way
+		if !w.metaLags() {
+			break
+		}
+		w.runUntil(w.now + 100*time.Millisecond)
+	}
 	w.check()
 	w.checkLeft()
 	w.endTasks()

@@ -12,7 +12,7 @@ import (
 // alterSystem sets a setting of the cluster, or resets it to its default. Who may
 // is decided where the command is applied.
 func (s *Session) alterSystem(ctx context.Context, node *syntax.AlterSystem) (string, error) {
-	if err := s.allowDDL("ALTER SYSTEM"); err != nil {
+	if err := s.allowAlone("ALTER SYSTEM"); err != nil {
 		return "", err
 	}
 	if node.Value != "" {

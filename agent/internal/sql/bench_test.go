@@ -29,7 +29,7 @@ func BenchmarkPreparedPointSelect(b *testing.B) {
 	c.run(createT)
 	c.run("insert into t (id, name, price) values (1, 'one', 1.5)")
 	key, _ := datum.EncodeKey(datum.MakeInt(datum.Int8, 1))
-	table, _ := f.server.catalog.Lookup(f.server.catalog.View(), "", "t")
+	table, _ := c.session.scope().Table("", "t")
 	rows, err := f.db.Get(b.Context(), kv.GetRequest{Collection: table.ID(), Keys: [][]byte{key}})
 	if err != nil {
 		b.Fatal(err)

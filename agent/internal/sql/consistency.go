@@ -77,7 +77,7 @@ func (s *Session) reading(plan *queryplan.Plan, q *syntax.Query, env *queryplan.
 		Locks:  plan.Select != nil && plan.Select.Lock != nil,
 	}
 	if s.tx != nil && !s.modes.readOnly {
-		r.InTransaction = s.block || s.tx.Wrote() || levels[s.modes.isolation] != txn.ReadCommitted
+		r.InTransaction = s.block || s.tx.Wrote(nil) || levels[s.modes.isolation] != txn.ReadCommitted
 	}
 	v, _ := s.settings.get(readConsistency)
 	if v != strong {
@@ -93,7 +93,7 @@ func (s *Session) asOf(q *syntax.Query, env *queryplan.Env) (hlc.Timestamp, erro
 		return s.modes.asOf, nil
 	case q.AsOf == nil:
 		return 0, nil
-	case s.tx != nil && (s.block || s.tx.Wrote()):
+	case s.tx != nil && (s.block || s.tx.Wrote(nil)):
 		return 0, &Error{Code: "0A000", Message: "AS OF SYSTEM TIME is for a whole transaction, or for a statement outside of one", Hint: "Say it at BEGIN."}
 	}
 	return s.pastTime(q.AsOf, env)

@@ -21,14 +21,14 @@ func dropped(view *metastate.View, statuses map[cluster.NodeID]*cluster.NodeStat
 	var out [][]datum.Datum
 	for _, id := range slices.Sorted(maps.Keys(view.Dropped)) {
 		d := view.Dropped[id]
-		ranges, done := view.RangesIn(d.Collection.Pool), 0
+		ranges, done := view.RangesIn(d.Object.Collection.Pool), 0
 		for _, r := range ranges {
 			if cleared[r] >= d.Index {
 				done++
 			}
 		}
 		out = append(out, []datum.Datum{
-			datum.MakeText(d.Collection.Name), number(uint64(id)), datum.MakeText(view.PoolName(d.Collection.Pool)),
+			datum.MakeText(d.Object.Name), number(uint64(id)), datum.MakeText(view.PoolName(d.Object.Collection.Pool)),
 			datum.FromTime(d.DroppedAt), datum.FromTime(d.FreesAt().Add(view.Settings.GCTTL())), number(len(ranges)), number(done),
 		})
 	}

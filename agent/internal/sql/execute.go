@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/kv"
-	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
 	"github.com/nodedb/nodedb/agent/internal/sql/exec"
@@ -200,7 +199,7 @@ func verb(q *syntax.Query) string {
 }
 
 func (s *Session) environment(ctx context.Context) *queryplan.Session {
-	return &queryplan.Session{User: s.options.User, Database: s.options.Database, Location: s.style.Location, PID: s.options.PID, Version: s.server.version, ClosedLag: s.server.cfg.ClosedLag(),
+	return &queryplan.Session{User: s.options.User, Database: s.options.Database, Schema: s.currentSchema, Location: s.style.Location, PID: s.options.PID, Version: s.server.version, ClosedLag: s.server.cfg.ClosedLag(),
 		Setting: func(name string) (string, bool) { return s.setting(strings.ToLower(name)) }, Set: s.setConfig,
 		Advisory: func(a queryplan.Advisory) (bool, error) { return s.advisory(ctx, a) },
 		Signal:   s.signaller(ctx)}
@@ -304,82 +303,4 @@ func (s *Session) explain(p *Prepared, sink RowSink) (string, error) {
 		}
 	}
 	return "EXPLAIN", nil
-}
-
-// create runs CREATE COLLECTION.
-func (s *Session) create(ctx context.Context, node *syntax.CreateCollection) (string, error) {
-	if err := s.allowDDL("CREATE " + node.Word); err != nil {
-		return "", err
-	}
-	if _, taken := s.server.systemTable("", node.Name.Name); taken && node.Name.Schema == "" {
-		return "", &Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists", node.Name.Name)}
-	}
-	existed, err := s.server.catalog.Create(ctx, node, s.options.User, func(c catalog.Column) error {
-		_, err := queryplan.CompileDefault(c)
-		return err
-	})
-	if err != nil {
-		return "", err
-	}
-	if existed {
-		s.notice("NOTICE", "42P07", "relation %q already exists, skipping", node.Name.Name)
-	}
-	s.settle(ctx)
-	return "CREATE " + node.Word, nil
-}
-
-const (
-	settleTimeout = time.Second           // how long a DDL waits for the other nodes
-	settleEvery   = 20 * time.Millisecond // and how often it asks them
-)
-
-// settle waits until the nodes that answer have this node's catalog, so that a
-// client's next statement, on another node, finds what this one made. A node
-// that is slow or away is not waited for longer than settleTimeout.
-func (s *Session) settle(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
-	defer cancel()
-	want := s.server.catalog.View().Index
-	tick := time.NewTicker(settleEvery)
-	defer tick.Stop()
-	for {
-		behind := false
-		statuses, _ := s.server.cfg.Views.ClusterStatus(ctx)
-		for _, st := range statuses {
-			behind = behind || st.MetaIndex < want
-		}
-		if !behind {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (s *Session) drop(ctx context.Context, node *syntax.DropCollection) (string, error) {
-	if err := s.allowDDL("DROP " + node.Word); err != nil {
-		return "", err
-	}
-	missing, err := s.server.catalog.Drop(ctx, node, s.options.User)
-	if err != nil {
-		return "", err
-	}
-	for _, name := range missing {
-		s.notice("NOTICE", "00000", "table %q does not exist, skipping", name)
-	}
-	s.settle(ctx)
-	return "DROP " + node.Word, nil
-}
-
-func (s *Session) allowDDL(what string) error {
-	if s.current().readOnly {
-		return &Error{Code: "25006", Message: "cannot execute " + what + " in a read-only transaction"}
-	}
-	if s.tx != nil {
-		return &Error{Code: "25001", Message: what + " cannot run inside a transaction block", Hint: "Run it on its own, before the transaction."}
-	}
-	return nil
 }

@@ -60,6 +60,7 @@ type fakeDB struct {
 	fewer                  sync.Cond
 	kept, inPlace, givenUp int
 	locks                  fakeLocks
+	meta                   *fakeMeta
 	begun                  []*fakeTxn
 	// beforeLock is called, without the lock, before rows are locked.
 	beforeLock func()
@@ -91,6 +92,9 @@ func (f *fakeDB) PastTime(*kv.Reading, cluster.PoolID, cluster.CollectionID, [][
 	defer f.mu.Unlock()
 	return f.ts
 }
+
+// Settle satisfies DB: no transaction of the fake stays prepared.
+func (f *fakeDB) Settle(_ context.Context, refusal *metastate.Refusal) error { return refusal }
 
 // Hold does nothing: nothing is collected.
 func (f *fakeDB) Hold(hlc.Timestamp) func() { return func() {} }
@@ -353,6 +357,7 @@ type fixture struct {
 func newFixture(t testing.TB, executor duck.Executor) *fixture {
 	t.Helper()
 	f := &fixture{t: t, db: newFakeDB(), meta: newFakeMeta(t)}
+	f.db.meta = f.meta
 	var err error
 	f.server, err = NewServer(Config{DB: f.db, Meta: f.meta, Duck: executor, Views: fakeViews{meta: f.meta}, Node: 1, Version: "v1",
 		Logger: slog.New(slog.NewTextHandler(testWriter{t}, nil))})

@@ -2,6 +2,7 @@ package sql
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/lock"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/sql/exec"
 	"github.com/nodedb/nodedb/agent/internal/txn"
 )
@@ -26,6 +28,7 @@ type fakeTxn struct {
 	ended   bool
 	aborted bool     // by others
 	locked  []string // rows, in the order in which they were asked for
+	with    txn.Participant
 }
 
 // fakeLocks are who holds which rows, and who waits for whom.
@@ -179,7 +182,22 @@ func (t *fakeTxn) Lock(ctx context.Context, req txn.LockRequest) ([]kv.Row, []bo
 	return rows, skipped, nil
 }
 
-func (t *fakeTxn) Commit(ctx context.Context, muts []kv.Mutation, _ cluster.WriterID) (hlc.Timestamp, error) {
+func (t *fakeTxn) With(p txn.Participant) { t.with = p }
+
+// Commit has who takes part prepare first, and hear of the end.
+func (t *fakeTxn) Commit(ctx context.Context, muts []kv.Mutation, writer cluster.WriterID) (ts hlc.Timestamp, err error) {
+	if t.with == nil {
+		return t.commit(ctx, muts, writer)
+	}
+	id := cluster.NewTxnID(t.id, 1, 1)
+	if err = t.with.Prepare(ctx, id, []byte("record")); err == nil {
+		ts, err = t.commit(ctx, muts, writer)
+	}
+	_, resolved := t.db.meta.Propose(ctx, metastate.Command{Via: metastate.ViaAgent, ResolveObjects: &metastate.ResolveObjects{Txn: id.String(), Commit: err == nil}})
+	return ts, errors.Join(err, resolved)
+}
+
+func (t *fakeTxn) commit(ctx context.Context, muts []kv.Mutation, _ cluster.WriterID) (hlc.Timestamp, error) {
 	f := t.db
 	if f.before != nil && len(muts) > 0 {
 		if err := f.before(muts); err != nil {

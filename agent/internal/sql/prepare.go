@@ -116,7 +116,8 @@ func (s *Session) guard(text string, err *error) {
 // basis is what p would be planned on now.
 func (s *Session) basis(p *Prepared) basis {
 	zone, _ := s.settings.get("timezone")
-	out := basis{schema: s.server.catalog.View().SchemaVersion, timeZone: zone}
+	path, _ := s.settings.get("search_path")
+	out := basis{schema: s.server.catalog.View().SchemaVersion, draft: s.draft, timeZone: zone, path: path}
 	if p.asked {
 		out.changes = s.settings.changes
 	}
@@ -126,17 +127,17 @@ func (s *Session) basis(p *Prepared) basis {
 // prepareQuery plans and describes a query.
 func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query) error {
 	p.basis = s.basis(p)
-	view := s.server.catalog.View()
+	scope := s.scope()
 	planner := &queryplan.Planner{
 		Params: p.announced, Slow: s.server.cfg.Duck,
-		Lookup: func(schema, name string) (*catalog.Table, bool) { return s.server.catalog.Lookup(view, schema, name) },
+		Lookup: scope.Table,
 		Resolve: func(schema, name string) (*duck.Table, bool) {
-			if t, ok := s.server.catalog.Lookup(view, schema, name); ok {
+			if t, ok := scope.Table(schema, name); ok {
 				return slowTable(t), true
 			}
 			return s.server.systemTable(schema, name)
 		},
-		Session: duck.Session{User: s.options.User, Database: s.options.Database, SearchPath: []string{catalog.Schema}, TimeZone: p.basis.timeZone, PID: s.options.PID,
+		Session: duck.Session{User: s.options.User, Database: s.options.Database, SearchPath: scope.SearchPath(), TimeZone: p.basis.timeZone, PID: s.options.PID,
 			Setting: func(name string) (string, bool) {
 				p.asked = true
 				return s.setting(strings.ToLower(name))
@@ -161,7 +162,7 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 
 // slowTable describes a collection to the slow path.
 func slowTable(t *catalog.Table) *duck.Table {
-	out := &duck.Table{Schema: catalog.Schema, Name: t.Name(), OID: pgcatalog.TableOID(t), Ref: t, Columns: make([]duck.TableColumn, len(t.Columns))}
+	out := &duck.Table{Schema: t.Schema().Name, Name: t.Name(), OID: pgcatalog.TableOID(t), Ref: t, Columns: make([]duck.TableColumn, len(t.Columns))}
 	for i, c := range t.Columns {
 		out.Columns[i] = duck.TableColumn{Name: c.Name, Type: c.Type, Modifier: c.Modifier, NotNull: c.NotNull, Hidden: c.Hidden}
 	}

@@ -27,7 +27,7 @@ func describeRebalance() []Column {
 
 // rebalance starts an operation and says which; it does not wait for its end.
 func (s *Session) rebalance(ctx context.Context, node *syntax.Rebalance, sink RowSink) (string, error) {
-	if err := s.allowDDL("REBALANCE"); err != nil {
+	if err := s.allowAlone("REBALANCE"); err != nil {
 		return "", err
 	}
 	if err := s.need(roleOperator, "REBALANCE"); err != nil {

@@ -24,7 +24,7 @@ func (s *Session) changeRole(ctx context.Context, node *syntax.ChangeRole) (stri
 	if node.Create {
 		verb = "CREATE ROLE"
 	}
-	if err := s.allowDDL(verb); err != nil {
+	if err := s.allowAlone(verb); err != nil {
 		return "", err
 	}
 	cmd := &metastate.ChangeUser{Name: s.roleName(node.Name), Create: node.Create, ConnectionLimit: node.ConnectionLimit}
@@ -77,7 +77,7 @@ func (s *Session) verifier(password string) (string, error) {
 }
 
 func (s *Session) dropRole(ctx context.Context, node *syntax.DropRole) (string, error) {
-	if err := s.allowDDL("DROP ROLE"); err != nil {
+	if err := s.allowAlone("DROP ROLE"); err != nil {
 		return "", err
 	}
 	view, cmd := s.server.catalog.View(), metastate.Command{}
@@ -105,7 +105,7 @@ func (s *Session) grantRole(ctx context.Context, node *syntax.GrantRole) (string
 	if node.Revoke {
 		tag = "REVOKE ROLE"
 	}
-	if err := s.allowDDL(tag); err != nil {
+	if err := s.allowAlone(tag); err != nil {
 		return "", err
 	}
 	view, cmd := s.server.catalog.View(), metastate.Command{}

@@ -193,7 +193,7 @@ func (s *Server) VShard(collection string, key []string) (cluster.VShard, error)
 	if schema, rest, ok := strings.Cut(collection, "."); ok {
 		name = syntax.Name{Schema: schema, Name: rest}
 	}
-	table, err := s.catalog.Resolve(s.catalog.View(), name)
+	table, err := s.catalog.Scope(nil, cluster.MainDatabase, []string{catalog.Public}).Resolve(name)
 	if err != nil {
 		return 0, AsError(err)
 	}

@@ -3,11 +3,15 @@ package sql
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/admission"
 	"github.com/nodedb/nodedb/agent/internal/budget"
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/exec"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
@@ -38,6 +42,7 @@ type SessionOptions struct {
 type Session struct {
 	server   *Server
 	options  SessionOptions
+	database cluster.ObjectID
 	settings settings
 	style    datum.Style
 	seen     activity
@@ -45,6 +50,7 @@ type Session struct {
 	// implicit says that the statements that come now came together.
 	implicit bool
 	tx       *exec.Tx        // nil: outside of a transaction
+	draft    *catalog.Draft  // what the transaction has changed of the objects
 	memory   *budget.Account // of the transaction
 	block    bool            // the transaction was begun by BEGIN
 	entered  bool            // a statement of the transaction has had a place to run
@@ -83,7 +89,9 @@ type Prepared struct {
 // basis is what a plan was made on: it holds while that stays the same.
 type basis struct {
 	schema   uint64
+	draft    *catalog.Draft
 	timeZone string
+	path     string // search_path
 	// changes counts those of the settings, if planning asked for any: 0 if not.
 	changes uint64
 }
@@ -126,22 +134,22 @@ func newSession(server *Server, o SessionOptions) *Session {
 	return s
 }
 
-// Database is the name of the one database that a cluster is. Clients that name none
-// send the name of their user, and tools ask for postgres, which is always there.
-const (
-	Database    = "nodedb"
-	maintenance = "postgres"
-)
+// defaultDatabase is that of clients that name none. Those send the name of their user.
+const defaultDatabase = "nodedb"
 
 // startup checks the database and applies the settings of the startup packet.
 func (s *Session) startup(o SessionOptions) error {
-	switch o.Database {
-	case Database, maintenance, o.User, "":
-		s.options.Database = Database
-	default:
-		return &Error{Severity: "FATAL", Code: "3D000", Message: fmt.Sprintf("database %q does not exist", o.Database),
-			Hint: "A cluster is one database, " + Database + ": connect to that."}
+	view := s.server.catalog.View()
+	name := o.Database
+	if _, there := view.Find(0, cluster.DatabaseNames, name); !there && (name == o.User || name == "") {
+		name = defaultDatabase
 	}
+	db, ok := view.Find(0, cluster.DatabaseNames, name)
+	if !ok {
+		return &Error{Severity: "FATAL", Code: "3D000", Message: fmt.Sprintf("database %q does not exist", name),
+			Hint: "Databases: " + strings.Join(databaseNames(view), ", ") + "."}
+	}
+	s.database, s.options.Database = db.ID, name
 	for name, value := range o.Params {
 		name = strings.ToLower(name)
 		if _, ok := s.settings.known[name]; !ok && !strings.Contains(name, ".") {
@@ -158,6 +166,17 @@ func (s *Session) startup(o SessionOptions) error {
 	s.settings.notify = o.OnSettingChange
 	s.followSettings()
 	return nil
+}
+
+func databaseNames(view *metastate.View) []string {
+	var names []string
+	for _, o := range view.Objects {
+		if o.Kind == cluster.KindDatabase {
+			names = append(names, o.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // followSettings updates what is derived from settings.

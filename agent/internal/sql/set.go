@@ -17,7 +17,7 @@ func (s *Session) setSetting(node *syntax.SetSetting) (string, error) {
 		tag = "RESET"
 	}
 	if len(node.Values) > 0 {
-		if m, ok, err := s.asModes(node.Name, strings.Join(node.Values, ", ")); err != nil {
+		if m, ok, err := s.asModes(node.Name, valueOf(node)); err != nil {
 			return "", err
 		} else if ok && s.tx != nil {
 			return tag, s.setModes(m)
@@ -33,15 +33,23 @@ func (s *Session) setSetting(node *syntax.SetSetting) (string, error) {
 		err = s.settings.reset(node.Name)
 	case node.Local && s.tx == nil:
 		s.notice("WARNING", "25P01", "SET LOCAL can only be used in transaction blocks")
-		_, err = s.settings.check(node.Name, strings.Join(node.Values, ", "))
+		_, err = s.settings.check(node.Name, valueOf(node))
 	default:
-		err = s.settings.set(node.Name, strings.Join(node.Values, ", "), node.Local)
+		err = s.settings.set(node.Name, valueOf(node), node.Local)
 	}
 	if err != nil {
 		return "", err
 	}
 	s.followSettings()
 	return tag, nil
+}
+
+// valueOf is the value that SET gives.
+func valueOf(node *syntax.SetSetting) string {
+	if node.Name == "search_path" {
+		return joinPath(node.Values)
+	}
+	return strings.Join(node.Values, ", ")
 }
 
 // keepRole accepts what leaves the session its user, as pools do between clients.

@@ -96,7 +96,7 @@ func TestSettingsEnd(t *testing.T) {
 		// The scripts of pools between two clients.
 		{"set session authorization default", "SET"}, {"reset role", "RESET"},
 		{"select pg_advisory_unlock_all()", "\nSELECT 1"}, {"close all", "CLOSE CURSOR ALL"}, {"unlisten *", "UNLISTEN"}, {"reset all", "RESET"},
-		{"show search_path", "public\nSHOW"},
+		{"show search_path", "\"$user\", public\nSHOW"},
 		{"set time zone 'Asia/Tokyo'", "SET"},
 		{"discard temp", "DISCARD TEMP"}, {"discard plans", "DISCARD PLANS"}, {"discard sequences", "DISCARD SEQUENCES"}, {"show timezone", "Asia/Tokyo\nSHOW"},
 		{"discard all", "DISCARD ALL"}, {"show timezone", "UTC\nSHOW"},
@@ -136,10 +136,15 @@ func TestSettingsOfTheStartup(t *testing.T) {
 // TestDatabases: a typing error in the name of the database must not connect.
 func TestDatabases(t *testing.T) {
 	f := newFixture(t, nil)
-	for _, name := range []string{"nodedb", "postgres", "alice", ""} {
+	for name, want := range map[string]string{"nodedb": "nodedb", "postgres": "postgres", "alice": "nodedb", "": "nodedb"} {
 		c := f.open(func(o *SessionOptions) { o.Database = name })
-		c.want("nodedb\nSELECT 1", "select current_database()")
+		c.want(want+"\nSELECT 1", "select current_database()")
+		c.run("create table " + want + "_t (id int primary key)")
 	}
+	c := f.open(func(o *SessionOptions) { o.Database = "postgres" })
+	c.want(`42P01 relation "nodedb_t" does not exist`, "delete from nodedb_t")
+	c.want("0\nSELECT 1", "select count(*) from postgres_t where id = 1")
+	c.session.Close()
 	for _, name := range []string{"nope", "NodeDB", "template1", "bob"} {
 		_, err := f.server.Open(t.Context(), SessionOptions{User: "alice", Database: name})
 		var e *Error
@@ -149,6 +154,30 @@ func TestDatabases(t *testing.T) {
 	}
 	if n := len(f.server.Sessions()); n != 4 {
 		t.Errorf("%d sessions are open", n)
+	}
+}
+
+// TestSearchPath: names are looked for along the path, and made in its first schema.
+func TestSearchPath(t *testing.T) {
+	c := newFixture(t, nil).open()
+	c.run("create table t (id int primary key)")
+	for _, s := range []struct{ text, want string }{
+		{"select current_schema()", "public\nSELECT 1"},
+		{"select count(*) from public.t where id = 1", "0\nSELECT 1"},
+		{"delete from nope.t", `42P01 relation "nope.t" does not exist`},
+		{`set search_path = "No", '$user', b2`, "SET"},
+		{"show search_path", "\"No\", \"$user\", b2\nSHOW"},
+		{"select current_schema()", "NULL\nSELECT 1"},
+		{"delete from t", `42P01 relation "t" does not exist`},
+		{"create table t (id int primary key)", "3F000 no schema has been selected to create in"},
+		{"create table nope.t (id int primary key)", `3F000 schema "nope" does not exist`},
+		{"set search_path = ''", "SET"},
+		{"delete from t", `42P01 relation "t" does not exist`},
+		{"set search_path = a, public", "SET"},
+		{"select count(*) from t where id = 1", "0\nSELECT 1"},
+		{"select set_config('search_path', 'a b', false)", `22023 invalid value for parameter "search_path": "a b"`},
+	} {
+		c.want(s.want, s.text)
 	}
 }
 

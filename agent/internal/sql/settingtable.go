@@ -79,7 +79,7 @@ func settingTable() []setting {
 		setting{name: readConsistency, value: strong, check: checkConsistency, refuse: refuseConsistency, about: "how new what statements read has to be: strong, bounded_staleness:SECONDS or eventual"},
 		flag("quote_all_identifiers", "off", "accepted, changes nothing"),
 		flag("row_security", "on", "accepted, changes nothing"),
-		setting{name: "search_path", value: "public", check: anyText, about: "all collections are in public"},
+		setting{name: "search_path", value: `"$user", public`, check: checkPath, about: "schemas that names without one are looked for in"},
 		reported(fixed("server_encoding", "UTF8")),
 		reported(fixed("server_version", serverVersion)),
 		fixed("server_version_num", "170000"),

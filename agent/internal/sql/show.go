@@ -10,7 +10,6 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
-	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
@@ -124,7 +123,7 @@ func (s *Session) shown(ctx context.Context, kind syntax.ShowKind, name string) 
 	case syntax.ShowRebalance:
 		return s.server.evenness(ctx)
 	case syntax.ShowCollections:
-		return s.server.collections(view), nil
+		return s.collections(), nil
 	default:
 		return s.server.operations(view), nil
 	}
@@ -393,7 +392,7 @@ func (s *Server) routing(view *metastate.View) [][]datum.Datum {
 // route answers SHOW ROUTING FOR collection KEY values.
 func (s *Session) route(node *syntax.ShowCluster) ([][]datum.Datum, error) {
 	view := s.server.catalog.View()
-	table, err := s.server.catalog.Resolve(view, *node.Collection)
+	table, err := s.scope().Resolve(*node.Collection)
 	if err != nil {
 		return nil, err
 	}
@@ -411,13 +410,9 @@ func (s *Session) route(node *syntax.ShowCluster) ([][]datum.Datum, error) {
 		nodeNames(replicaNodes(d)), number(d.Generation)}}, nil
 }
 
-func (s *Server) collections(view *metastate.View) [][]datum.Datum {
+func (s *Session) collections() [][]datum.Datum {
 	var out [][]datum.Datum
-	for _, name := range view.CollectionNames() {
-		t, ok := s.catalog.Lookup(view, catalog.Schema, name)
-		if !ok {
-			continue
-		}
+	for _, t := range s.scope().Tables() {
 		visible := 0
 		for _, c := range t.Columns {
 			if !c.Hidden {
@@ -434,7 +429,7 @@ func (s *Server) collections(view *metastate.View) [][]datum.Datum {
 		if len(key) == 0 {
 			keyText = datum.MakeText("(generated)")
 		}
-		out = append(out, []datum.Datum{datum.MakeText(name), number(uint64(t.ID())), number(t.Desc.Version), number(visible), keyText})
+		out = append(out, []datum.Datum{datum.MakeText(t.FullName()), number(uint64(t.ID())), number(t.Desc.Version), number(visible), keyText})
 	}
 	return out
 }

@@ -94,11 +94,8 @@ func (s *Session) catalogInput(ctx context.Context, t *pgcatalog.Table) *pgcatal
 			in.Granted[name] = rolePrefix + u.AdminRole
 		}
 	}
-	for _, name := range view.CollectionNames() {
-		if t, ok := s.server.catalog.Lookup(view, "", name); ok {
-			in.Tables = append(in.Tables, t)
-		}
-	}
+	scope := s.scope()
+	in.Tables, in.Schemas, in.Databases, in.DatabaseID = scope.Tables(), scope.AllSchemas(), scope.Databases(), s.database
 	for _, k := range s.allSettings() {
 		value, _ := s.setting(strings.ToLower(k.name))
 		reset, source := s.settings.origin(k)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/exec"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
@@ -27,6 +28,7 @@ type modes struct {
 type savepoint struct {
 	name       string
 	state      exec.Mark
+	draft      *catalog.Draft
 	advisories int // that the transaction had asked for
 	settings   settingsMark
 	readOnly   bool
@@ -103,7 +105,7 @@ func (s *Session) join(ctx context.Context, node syntax.Node, at time.Time) erro
 func standsAlone(node syntax.Node) bool {
 	switch node.(type) {
 	case *syntax.AlterSystem, *syntax.AlterNode, *syntax.Rebalance, *syntax.CreatePool, *syntax.AlterPool, *syntax.DropPool,
-		*syntax.CreateCollection, *syntax.DropCollection, *syntax.ChangeRole, *syntax.DropRole, *syntax.GrantRole:
+		*syntax.ChangeRole, *syntax.DropRole, *syntax.GrantRole:
 		return true
 	}
 	return false
@@ -289,23 +291,15 @@ func (s *Session) finish(ctx context.Context) error {
 		return nil
 	}
 	err := s.checkTables()
-	if err == nil {
-		err = s.tx.Commit(ctx)
+	switch {
+	case err != nil:
+	case s.draft.Empty():
+		err = s.tx.Commit(ctx, exec.CommitOptions{})
+	default:
+		err = s.commitObjects(ctx)
 	}
 	s.endTransaction(err != nil)
 	return err
-}
-
-// checkTables refuses to write to collections that are not there any more: their rows
-// would be lost.
-func (s *Session) checkTables() error {
-	view := s.server.catalog.View()
-	for _, t := range s.tx.Tables() {
-		if now, ok := s.server.catalog.Lookup(view, "", t.Name()); !ok || now.ID() != t.ID() {
-			return &Error{Code: "40001", Message: fmt.Sprintf("could not serialize access: relation %q was dropped while the transaction ran", t.Name()), Hint: retryHint}
-		}
-	}
-	return nil
 }
 
 // closeTx gives up what the transaction holds.
@@ -314,7 +308,7 @@ func (s *Session) closeTx() {
 		s.tx.Close()
 		s.memory.Close()
 	}
-	s.tx, s.memory = nil, nil
+	s.tx, s.memory, s.draft = nil, nil, nil
 }
 
 // info says whose a transaction is.
@@ -345,7 +339,7 @@ func (s *Session) savepoint(node *syntax.Savepoint) (string, error) {
 	if len(s.savepoints) >= maxSavepoints {
 		return "", &Error{Code: "54000", Message: fmt.Sprintf("a transaction may have at most %d savepoints", maxSavepoints), Hint: "RELEASE those that are not needed any more."}
 	}
-	s.savepoints = append(s.savepoints, savepoint{name: node.Name, state: s.tx.Mark(), advisories: len(s.advised), settings: s.settings.mark(), readOnly: s.modes.readOnly})
+	s.savepoints = append(s.savepoints, savepoint{name: node.Name, state: s.tx.Mark(), draft: s.draft, advisories: len(s.advised), settings: s.settings.mark(), readOnly: s.modes.readOnly})
 	return "SAVEPOINT", nil
 }
 
@@ -363,6 +357,7 @@ func (s *Session) rollbackTo(ctx context.Context, node *syntax.RollbackTo) (stri
 		s.notice("WARNING", "01000", "locks that were taken since the savepoint stay until the end of the transaction: %v", err)
 	}
 	s.advisoriesBackTo(p.advisories)
+	s.draft = p.draft
 	s.settings.backTo(p.settings)
 	s.followSettings()
 	s.savepoints, s.failed, s.modes.readOnly = s.savepoints[:i+1], false, p.readOnly

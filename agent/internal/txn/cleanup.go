@@ -25,6 +25,7 @@ type cleanup struct {
 	here     bool                // spans end where the range does that has their beginning
 	bytes    int64
 	failed   int  // times
+	objects  bool // the meta range is to be told
 	late     bool // its commit was taken back, and may still arrive
 }
 
@@ -125,7 +126,7 @@ func (m *Manager) cleaner(l *lane) {
 // clean does what is left to do, and has the transaction be forgotten.
 func (m *Manager) clean(c *cleanup) {
 	defer m.forget(c.id)
-	for m.resolve(m.ctx, c) != nil {
+	for m.cleanParts(c) != nil {
 		if c.failed++; c.failed >= cleanupTries || m.cfg.Sleep(m.ctx, min(time.Duration(c.failed)*100*time.Millisecond, cleanupPause)) != nil {
 			m.count(func(s *Stats) { s.Dropped++ })
 			return
@@ -146,6 +147,17 @@ func (m *Manager) clean(c *cleanup) {
 		m.over = append(m.over, c.record)
 		m.mu.Unlock()
 	}
+}
+
+// cleanParts does what is left to do in the meta range and in the ranges of the rows.
+func (m *Manager) cleanParts(c *cleanup) error {
+	if c.objects {
+		if err := m.resolveObjects(m.ctx, c.id, c.commitTS != 0); err != nil {
+			return err
+		}
+		c.objects = false
+	}
+	return m.resolve(m.ctx, c)
 }
 
 // forgetRecords deletes records that nothing rests on any more. An error leaves them

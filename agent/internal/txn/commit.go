@@ -29,6 +29,9 @@ type commit struct {
 	rest []int    // those that the command that commits writes
 	laid [][]byte // rows that have intents, or may have
 	min  hlc.Timestamp
+
+	with     Participant
+	prepared bool // in the meta range, or maybe
 }
 
 // Commit writes all of muts or nothing, and ends the transaction. It returns the time of
@@ -44,33 +47,36 @@ func (t *Txn) Commit(ctx context.Context, muts []kv.Mutation, writer cluster.Wri
 		return 0, ErrEnded
 	}
 	t.state, t.writes = Committing, len(muts)
-	limit, durable := t.lockTimeout, t.durable()
+	limit, durable, with := t.lockTimeout, t.durable(), t.with
 	t.mu.Unlock()
 	if len(muts) == 0 && !durable {
-		t.end(Committed, 0, nil, nil)
+		t.end(ending{state: Committed})
 		return 0, nil
 	}
-	c := &commit{t: t, m: t.m, writer: writer, muts: muts, rows: make([][]byte, len(muts)), todo: upTo(len(muts))}
+	c := &commit{t: t, m: t.m, writer: writer, with: with, muts: muts, rows: make([][]byte, len(muts)), todo: upTo(len(muts))}
 	c.wait = &contention{m: t.m, t: t, since: t.m.cfg.Now(), limit: limit}
 	for i := range muts {
 		c.rows[i] = keys.Row(muts[i].Pool, keys.VShardOf(muts[i].Collection, muts[i].Key), muts[i].Collection, muts[i].Key)
 	}
 	ts, err := c.run(ctx)
 	var ambiguous *store.AmbiguousError
+	end := ending{state: Aborted, laid: c.laid, objects: c.prepared, err: err}
 	switch {
 	case err == nil:
-		t.end(Committed, ts, c.laid, nil)
+		end.state, end.ts = Committed, ts
+		if c.prepared && t.m.resolveObjects(context.WithoutCancel(ctx), t.id, true) == nil {
+			end.objects = false
+		}
 	case errors.As(err, &ambiguous):
-		t.end(Unknown, 0, c.laid, err)
-	default:
-		t.end(Aborted, 0, c.laid, err)
+		end.state = Unknown
 	}
+	t.end(end)
 	return ts, err
 }
 
 func (c *commit) run(ctx context.Context) (hlc.Timestamp, error) {
 	var again replanning
-	for len(c.laid) == 0 && len(c.muts) > 0 {
+	for len(c.laid) == 0 && len(c.muts) > 0 && c.with == nil {
 		parts, err := c.m.parts(c.todo, c.row, c.size, 0)
 		if err != nil {
 			return 0, err
@@ -195,6 +201,12 @@ func (c *commit) refused(r *datastate.Result, items []int) error {
 // inSeveral commits by intents and a record.
 func (c *commit) inSeveral(ctx context.Context) (hlc.Timestamp, error) {
 	c.record = c.home()
+	if c.with != nil {
+		c.prepared = true // maybe, whatever the answer is
+		if err := c.with.Prepare(ctx, c.t.id, c.record); err != nil {
+			return 0, notAmbiguous(err)
+		}
+	}
 	var again replanning
 	for {
 		home, calls, parts, err := c.plan()
@@ -391,7 +403,7 @@ func (c *commit) decide(ctx context.Context, home cluster.RangeID) (ts hlc.Times
 		_ = c.m.resolveRows(ctx, &cleanup{id: c.t.id, record: c.record, commitTS: c.min + 1, rows: slices.Clone(c.laid)})
 	}
 	request := &datastate.Commit{
-		Writer: c.writer, Ops: c.ops(c.rest), Txn: c.t.id, Record: c.record, Min: c.min, At: at,
+		Writer: c.writer, Ops: c.ops(c.rest), Txn: c.t.id, Record: c.record, Min: c.min, At: at, Objects: c.prepared,
 		Ranges: spans(c.laid, c.m.ranges.RangeOf),
 	}
 	// Whoever waits may go away; the command is on its way, and its fate is to be known.

@@ -31,6 +31,7 @@ func (m *Manager) janitor() {
 	over := map[string]time.Duration{}
 	for m.cfg.Sleep(m.ctx, sweepEvery+time.Duration(m.cfg.Self%8)*sweepEvery/64) == nil {
 		over = m.sweep(over)
+		m.sweepObjects()
 	}
 }
 
@@ -93,6 +94,9 @@ func (m *Manager) tidy(l *store.Leftover, late bool) (over, gone bool) {
 		return over, !l.Stored
 	}
 	if commitTS != 0 && !m.cfg.Planted.forgetsIntents() && !m.tidySpans(id, l.Record, r) {
+		return over, false
+	}
+	if commitTS != 0 && r.Objects && m.resolveObjects(m.ctx, id, true) != nil {
 		return over, false
 	}
 	_, err = m.at(m.ctx, l.Record, &datastate.Forget{Records: [][]byte{l.Record}})

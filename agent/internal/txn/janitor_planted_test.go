@@ -19,4 +19,9 @@ func TestPlantedJanitor(t *testing.T) {
 			t.Error("nobody finds that intents are forgotten")
 		}
 	})
+	synctest.Test(t, func(t *testing.T) {
+		if dieAt(t, "ResolveObjects", true, Planted{ForgetObjects: true}) == "" {
+			t.Error("nobody finds that the meta range was not told")
+		}
+	})
 }

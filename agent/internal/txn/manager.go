@@ -59,6 +59,8 @@ type Config struct {
 	// Gone says that a node never comes back; nil: none is known to.
 	Gone func(cluster.NodeID) bool
 
+	// Objects is the meta range. nil: no transaction changes objects.
+	Objects Objects
 	// Cleanup bounds what waits to be cleaned up. Beyond it a commit waits until that
 	// is done. nil: no bound.
 	Cleanup *budget.Budget

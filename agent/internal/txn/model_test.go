@@ -40,6 +40,7 @@ type model struct {
 	leads     map[cluster.RangeID]cluster.NodeID // whose janitor sees to a range; none: nobody
 	// hook, if set, is asked before and after each call; an error is its answer.
 	hook func(c *kv.Call, after bool) error
+	meta modelMeta
 }
 
 // pass lets time pass in the bubble of a test, and all that happens in it.
@@ -96,6 +97,7 @@ func (m *model) start(node cluster.NodeID, start uint32, p Planted) *Manager {
 			return m.leftovers(node, before), nil
 		},
 	})
+	mgr.cfg.Objects = metaOf{m, node}
 	mgr.Open(m)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -342,7 +344,7 @@ func (m *model) commit(c *kv.Call, r *datastate.Commit) *datastate.Result {
 		panic("an entry before what it rests on")
 	}
 	m.write(r.Ops, ts)
-	m.records[string(r.Record)] = &datastate.TxnRecord{Status: datastate.TxnCommitted, TS: ts, Ranges: r.Ranges}
+	m.records[string(r.Record)] = &datastate.TxnRecord{Status: datastate.TxnCommitted, TS: ts, Ranges: r.Ranges, Objects: r.Objects}
 	m.unlock(r.Txn, func(row string) bool { return m.owner([]byte(row)) == c.Range })
 	return res
 }

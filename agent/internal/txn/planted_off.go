@@ -14,3 +14,4 @@ func (Planted) skipsRefresh() bool   { return false }
 func (Planted) forgetsPoison() bool  { return false }
 func (Planted) forgetsIntents() bool { return false }
 func (Planted) refusesUnasked() bool { return false }
+func (Planted) forgetsObjects() bool { return false }

@@ -24,6 +24,9 @@ type Planted struct {
 	ForgetIntents bool
 	// RefuseUnasked refuses who does not wait without asking whether the holder is there.
 	RefuseUnasked bool
+	// ForgetObjects deletes the record of a transaction without having told the meta range
+	// how it ended.
+	ForgetObjects bool
 }
 
 func (p Planted) skipsPrewrite() bool  { return p.SkipPrewrite }
@@ -35,3 +38,4 @@ func (p Planted) skipsRefresh() bool   { return p.SkipRefresh }
 func (p Planted) forgetsPoison() bool  { return p.ForgetPoison }
 func (p Planted) forgetsIntents() bool { return p.ForgetIntents }
 func (p Planted) refusesUnasked() bool { return p.RefuseUnasked }
+func (p Planted) forgetsObjects() bool { return p.ForgetObjects }

@@ -59,6 +59,7 @@ type Txn struct {
 	reads         readSpans
 	deadlockAfter time.Duration
 	lockTimeout   time.Duration // of COMMIT; 0: as long as it takes
+	with          Participant   // in COMMIT; nil: none
 }
 
 // ID names the transaction.
@@ -117,25 +118,34 @@ func (t *Txn) Refresh() {
 }
 
 // Rollback ends the transaction without a trace. Its locks go in the background.
-func (t *Txn) Rollback() { t.end(Aborted, 0, nil, nil) }
+func (t *Txn) Rollback() { t.end(ending{state: Aborted}) }
+
+// ending is how a transaction ends.
+type ending struct {
+	state   State
+	ts      hlc.Timestamp // of the commit
+	laid    [][]byte      // rows that may have intents
+	objects bool          // the meta range is to be told
+	err     error         // why it is aborted
+}
 
 // end makes the state of the transaction known, and has what is left of it cleaned up:
-// its locks, and laid, the rows that may have intents.
-func (t *Txn) end(s State, commitTS hlc.Timestamp, laid [][]byte, err error) {
+// its locks, its intents, what it has prepared in the meta range.
+func (t *Txn) end(e ending) {
 	t.mu.Lock()
 	if t.state > Committing {
 		t.mu.Unlock()
 		return
 	}
-	t.state, t.commitTS, t.waits = s, commitTS, nil
+	t.state, t.commitTS, t.waits = e.state, e.ts, nil
 	t.info.Group.note(t, false)
-	c := &cleanup{txn: t, commitTS: commitTS, rows: laid, record: t.record, late: t.late}
-	durable := len(laid) > 0
-	if s == Committed && len(laid) > t.m.cfg.SpanRows { // all are known to be there
-		c.rows, c.spans = nil, spans(laid, t.m.ranges.RangeOf)
+	c := &cleanup{txn: t, commitTS: e.ts, rows: e.laid, record: t.record, late: t.late, objects: e.objects}
+	durable := len(e.laid) > 0 || e.objects
+	if e.state == Committed && len(e.laid) > t.m.cfg.SpanRows { // all are known to be there
+		c.rows, c.spans = nil, spans(e.laid, t.m.ranges.RangeOf)
 	}
-	written := make(map[string]bool, len(laid))
-	for _, row := range laid {
+	written := make(map[string]bool, len(e.laid))
+	for _, row := range e.laid {
 		written[string(row)] = true
 	}
 	for _, row := range t.lockedRows() {
@@ -148,9 +158,9 @@ func (t *Txn) end(s State, commitTS hlc.Timestamp, laid [][]byte, err error) {
 		c.record = nil // nothing of it is in the range: only locks in memory
 	}
 	t.mu.Unlock()
-	switch s {
+	switch e.state {
 	case Aborted:
-		t.m.ends(err)
+		t.m.ends(e.err)
 	case Unknown:
 		t.m.count(func(st *Stats) { st.Aborted[abortUnknown]++ })
 	default:

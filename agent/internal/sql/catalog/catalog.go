@@ -20,159 +20,171 @@ type Meta interface {
 	Wait(ctx context.Context, index uint64) error
 }
 
-// Schema is the only schema there is.
-const Schema = "public"
+// Public is the schema that every database has at first.
+const Public = "public"
 
-// Catalog finds collections by name and changes them.
+// Catalog finds objects by name and changes them.
 type Catalog struct {
 	meta Meta
 	mu   struct {
 		sync.Mutex
-		tables map[cluster.CollectionID]*Table
+		tables map[cluster.ObjectID]*Table
+		ids    idBlock
 	}
 }
+
+// idBlock are ids that the meta range gave to this node and that nobody has yet.
+type idBlock struct{ next, end cluster.ObjectID }
+
+// idsAtOnce is how many ids the meta range is asked for: what a migration makes, so
+// that making an object mostly costs one round.
+const idsAtOnce = 16
 
 // New returns a catalog over meta.
 func New(meta Meta) *Catalog {
 	c := &Catalog{meta: meta}
-	c.mu.tables = map[cluster.CollectionID]*Table{}
+	c.mu.tables = map[cluster.ObjectID]*Table{}
 	return c
 }
 
 // View is the catalog, and all else of the meta range, at this moment.
 func (c *Catalog) View() *metastate.View { return c.meta.View() }
 
-// Lookup finds a collection in view; schema "" is the default one.
-func (c *Catalog) Lookup(view *metastate.View, schema, name string) (*Table, bool) {
-	if schema != "" && schema != Schema {
-		return nil, false
+// NewID returns the id of an object that is to be made.
+func (c *Catalog) NewID(ctx context.Context) (cluster.ObjectID, error) {
+	if id, ok := c.takeID(); ok {
+		return id, nil
 	}
-	desc, ok := view.Collections[name]
-	if !ok {
-		return nil, false
+	result, err := c.meta.Propose(ctx, metastate.Command{Via: metastate.ViaAgent, AllocateObjects: &metastate.AllocateObjects{Count: idsAtOnce}})
+	if err == nil {
+		err = result.Err()
 	}
-	t, err := c.table(desc)
-	return t, err == nil
-}
-
-// Resolve is Lookup with the error that PostgreSQL gives.
-func (c *Catalog) Resolve(view *metastate.View, name syntax.Name) (*Table, error) {
-	if name.Schema == "" || name.Schema == Schema {
-		if desc, ok := view.Collections[name.Name]; ok {
-			return c.table(desc)
-		}
+	if err != nil {
+		return 0, fmt.Errorf("ask for ids: %w", err)
 	}
-	return nil, undefined(name)
-}
-
-func undefined(name syntax.Name) *syntax.Error {
-	full := name.Name
-	if name.Schema != "" {
-		full = name.Schema + "." + name.Name
-	}
-	return &syntax.Error{Code: "42P01", Message: fmt.Sprintf("relation %q does not exist", full), Position: name.Position}
-}
-
-// table returns the prepared form of desc, made once per version.
-func (c *Catalog) table(desc *cluster.Collection) (*Table, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if t, ok := c.mu.tables[desc.ID]; ok && t.Desc.Version == desc.Version {
-		return t, nil
-	}
-	t, err := NewTable(desc)
-	if err != nil {
-		return nil, &syntax.Error{Code: "0A000", Message: err.Error(), Hint: "A newer version of NodeDB made it: upgrade this node."}
-	}
-	if len(c.mu.tables) > len(c.meta.View().Collections)+1000 {
-		clear(c.mu.tables) // what was dropped would stay for ever
-	}
-	c.mu.tables[desc.ID] = t
-	return t, nil
+	c.mu.ids = idBlock{result.Object + 1, result.Object + idsAtOnce} // of two that asked at once, one block is lost
+	return result.Object, nil
 }
 
-// Create creates the collection; existed says that IF NOT EXISTS found one.
-// checkDefault is asked about each default.
-func (c *Catalog) Create(ctx context.Context, stmt *syntax.CreateCollection, by string, checkDefault func(Column) error) (existed bool, err error) {
-	if stmt.Name.Schema != "" && stmt.Name.Schema != Schema {
-		return false, &syntax.Error{Code: "3F000", Message: fmt.Sprintf("schema %q does not exist", stmt.Name.Schema),
-			Hint: "All collections live in the schema public.", Position: stmt.Name.Position}
+func (c *Catalog) takeID() (cluster.ObjectID, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	id := c.mu.ids.next
+	if id == c.mu.ids.end {
+		return 0, false
 	}
+	c.mu.ids.next++
+	return id, true
+}
+
+// Create makes a collection in the draft of scope; existed says that IF NOT EXISTS found
+// one. checkDefault is asked about each default.
+func (c *Catalog) Create(ctx context.Context, in Scope, stmt *syntax.CreateCollection, by string, checkDefault func(Column) error) (next *Draft, existed bool, err error) {
 	desc, err := describe(stmt)
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
-	if stmt.Pool != "" {
-		view := c.View()
-		pool, ok := view.Pool(stmt.Pool)
-		switch {
-		case !ok:
-			return false, &syntax.Error{
-				Code: "42704", Message: fmt.Sprintf("there is no pool %q: %s", stmt.Pool, strings.Join(view.PoolNames(), ", ")), Position: stmt.PoolPosition,
-			}
-		case pool.State != cluster.PoolReady:
-			return false, &syntax.Error{Code: "55006", Message: fmt.Sprintf("pool %q is %s: its ranges are still being made", stmt.Pool, pool.State), Hint: "SHOW OPERATIONS says how far it is."}
-		}
-		desc.Pool = pool.ID
+	if err := checkDefaults(desc, checkDefault); err != nil {
+		return nil, false, err
 	}
-	t, err := NewTable(desc)
+	schema, err := in.creationSchema(stmt.Name)
 	if err != nil {
-		return false, err
+		return nil, false, err
+	}
+	if _, taken := in.find(schema.ID, cluster.RelationNames, desc.Name); taken {
+		if stmt.IfNotExists {
+			return in.Draft, true, nil
+		}
+		return nil, false, &syntax.Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists", desc.Name)}
+	}
+	if desc.Collection.Pool, err = poolOf(in.View, stmt); err != nil {
+		return nil, false, err
+	}
+	if desc.ID, err = c.NewID(ctx); err != nil {
+		return nil, false, err
+	}
+	desc.Parent, desc.Owner = schema.ID, by
+	next = in.Draft.clone()
+	next.rest(schema)
+	next.add(desc)
+	return next, false, nil
+}
+
+func checkDefaults(desc *cluster.Object, check func(Column) error) error {
+	t, err := NewTable(desc, nil)
+	if err != nil {
+		return err
 	}
 	for _, column := range t.Columns {
 		if column.Default == "" {
 			continue
 		}
-		if err := checkDefault(column); err != nil {
-			return false, err
+		if err := check(column); err != nil {
+			return err
 		}
 	}
-	cmd := metastate.Command{By: by, Via: "sql", CreateCollection: &metastate.CreateCollection{Collection: *desc, IfNotExists: stmt.IfNotExists}}
-	result, err := c.propose(ctx, cmd)
-	var refusal *metastate.Refusal
-	if errors.As(err, &refusal) && refusal.Code == metastate.CodeExists {
-		return false, &syntax.Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists", desc.Name)}
-	}
-	if err != nil {
-		return false, fmt.Errorf("create collection: %w", err)
-	}
-	return result.Existed, nil
+	return nil
 }
 
-// Drop drops the collections, all or none; missing are those that IF EXISTS
-// did not find.
-func (c *Catalog) Drop(ctx context.Context, stmt *syntax.DropCollection, by string) (missing []string, err error) {
-	view := c.View()
-	cmd := metastate.Command{By: by, Via: "sql"}
-	seen := map[string]bool{}
+// poolOf finds the pool that a new collection is to be in.
+func poolOf(view *metastate.View, stmt *syntax.CreateCollection) (cluster.PoolID, error) {
+	if stmt.Pool == "" {
+		return cluster.DefaultPool, nil
+	}
+	pool, ok := view.Pool(stmt.Pool)
+	switch {
+	case !ok:
+		return 0, &syntax.Error{
+			Code: "42704", Message: fmt.Sprintf("there is no pool %q: %s", stmt.Pool, strings.Join(view.PoolNames(), ", ")), Position: stmt.PoolPosition,
+		}
+	case pool.State != cluster.PoolReady:
+		return 0, &syntax.Error{Code: "55006", Message: fmt.Sprintf("pool %q is %s: its ranges are still being made", stmt.Pool, pool.State), Hint: "SHOW OPERATIONS says how far it is."}
+	}
+	return pool.ID, nil
+}
+
+// Drop drops the collections in the draft of scope; missing are those that IF EXISTS did
+// not find.
+func (c *Catalog) Drop(in Scope, stmt *syntax.DropCollection) (next *Draft, missing []string, err error) {
+	next = in.Draft.clone()
 	for _, name := range stmt.Names {
-		if _, ok := c.Lookup(view, name.Schema, name.Name); !ok {
+		o, ok := in.Relation(name)
+		if !ok {
 			if !stmt.IfExists {
-				return nil, &syntax.Error{Code: "42P01", Message: fmt.Sprintf("table %q does not exist", name.Name)}
+				return nil, nil, &syntax.Error{Code: "42P01", Message: fmt.Sprintf("table %q does not exist", name.Name)}
 			}
 			missing = append(missing, name.Name)
 			continue
 		}
-		if !seen[name.Name] {
-			cmd.Batch = append(cmd.Batch, metastate.Command{DropCollection: &metastate.DropCollection{Name: name.Name, IfExists: stmt.IfExists}})
-		}
-		seen[name.Name] = true
+		next.drop(o)
 	}
-	switch len(cmd.Batch) {
-	case 0:
-		return missing, nil
-	case 1:
-		cmd.DropCollection, cmd.Batch = cmd.Batch[0].DropCollection, nil
+	return next, missing, nil
+}
+
+// Publish has the changes of a draft be what everybody sees, all or none. An error that
+// Overtaken accepts says that others have changed the same objects: who has told nobody of
+// the draft makes another one.
+func (c *Catalog) Publish(ctx context.Context, d *Draft, by string) error {
+	if d.Empty() {
+		return nil
 	}
-	_, err = c.propose(ctx, cmd)
+	_, err := c.propose(ctx, metastate.Command{By: by, Via: metastate.ViaSQL, ChangeObjects: d.change()})
+	return err
+}
+
+// Prepare has the changes of a draft be as good as made, and seen by nobody until the
+// record of the transaction says what became of that.
+func (c *Catalog) Prepare(ctx context.Context, d *Draft, by string, id cluster.TxnID, record []byte) error {
+	_, err := c.propose(ctx, metastate.Command{By: by, Via: metastate.ViaSQL, PrepareObjects: &metastate.PrepareObjects{Txn: id.String(), Record: record, Change: *d.change()}})
+	return err
+}
+
+// Overtaken reports whether a change was refused because somebody else's came first.
+func Overtaken(err error) bool {
 	var refusal *metastate.Refusal
-	if errors.As(err, &refusal) && refusal.Code == metastate.CodeNotFound {
-		return nil, &syntax.Error{Code: "42P01", Message: refusal.Message}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("drop collection: %w", err)
-	}
-	return missing, nil
+	return errors.As(err, &refusal) && (refusal.Code == metastate.CodeStale || refusal.Code == metastate.CodeExists)
 }
 
 // Propose runs a command about anything else that SQL changes, and waits until
@@ -182,17 +194,15 @@ func (c *Catalog) Propose(ctx context.Context, cmd metastate.Command) (metastate
 }
 
 // propose runs the command and waits until this node shows its effect, so that
-// the session's next statement sees it.
+// the session's next statement sees it; one that is refused, too, so that who tries
+// again sees why.
 func (c *Catalog) propose(ctx context.Context, cmd metastate.Command) (metastate.Result, error) {
 	result, err := c.meta.Propose(ctx, cmd)
 	if err != nil {
 		return result, err
 	}
-	if err := result.Err(); err != nil {
-		return result, err
-	}
 	if err := c.meta.Wait(ctx, result.Index); err != nil {
 		return result, fmt.Errorf("wait for the change to reach this node: %w", err)
 	}
-	return result, nil
+	return result, result.Err()
 }

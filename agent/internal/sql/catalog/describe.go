@@ -18,7 +18,7 @@ const (
 )
 
 // describe makes the descriptor of a new collection.
-func describe(stmt *syntax.CreateCollection) (*cluster.Collection, error) {
+func describe(stmt *syntax.CreateCollection) (*cluster.Object, error) {
 	if len(stmt.Columns) == 0 {
 		return nil, &syntax.Error{Code: "42P16", Message: "a collection needs at least one column",
 			Hint: "Write CREATE COLLECTION name (id int8 PRIMARY KEY, doc jsonb)."}
@@ -29,7 +29,7 @@ func describe(stmt *syntax.CreateCollection) (*cluster.Collection, error) {
 	if err := checkName(stmt.Name.Name, stmt.Name.Position); err != nil {
 		return nil, err
 	}
-	desc := &cluster.Collection{Name: stmt.Name.Name, NextColumn: 1}
+	desc := &cluster.Collection{NextColumn: 1}
 	for _, def := range stmt.Columns {
 		if err := addColumn(desc, def); err != nil {
 			return nil, err
@@ -46,7 +46,7 @@ func describe(stmt *syntax.CreateCollection) (*cluster.Collection, error) {
 		desc.PrimaryKey = []cluster.ColumnID{desc.NextColumn}
 		desc.NextColumn++
 	}
-	return desc, nil
+	return &cluster.Object{Kind: cluster.KindTable, Name: stmt.Name.Name, Collection: desc}, nil
 }
 
 func checkName(name string, position int) error {

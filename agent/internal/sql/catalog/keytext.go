@@ -11,8 +11,8 @@ import (
 
 // KeyFromText encodes the primary key of a row of desc from the text of its
 // columns, in key order.
-func KeyFromText(desc *cluster.Collection, values []string) ([]byte, error) {
-	t, err := NewTable(desc)
+func KeyFromText(desc *cluster.Object, values []string) ([]byte, error) {
+	t, err := NewTable(desc, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -10,12 +10,13 @@ import (
 
 // Table is a collection made ready for queries. It is immutable.
 type Table struct {
-	Desc *cluster.Collection
+	Desc *cluster.Object
 	// Columns are all columns in the descriptor's order, hidden ones included.
 	Columns []Column
 	// Key holds the indexes in Columns of the primary key, in key order.
 	Key []int
 
+	schema *cluster.Object // nil: of one that is being made
 	byName map[string]int
 	// stored holds the indexes of the columns that the value holds, by ascending
 	// column id: all but those that the key gives back exactly.
@@ -37,10 +38,11 @@ type Column struct {
 
 // NewTable prepares a descriptor; it fails if a newer version wrote a type that
 // this one does not know.
-func NewTable(desc *cluster.Collection) (*Table, error) {
-	t := &Table{Desc: desc, byName: make(map[string]int, len(desc.Columns))}
-	byID := make(map[cluster.ColumnID]int, len(desc.Columns))
-	for i, c := range desc.Columns {
+func NewTable(desc, schema *cluster.Object) (*Table, error) {
+	rows := desc.Collection
+	t := &Table{Desc: desc, schema: schema, byName: make(map[string]int, len(rows.Columns))}
+	byID := make(map[cluster.ColumnID]int, len(rows.Columns))
+	for i, c := range rows.Columns {
 		typ, ok := datum.TypeByName(c.Type)
 		if !ok || !typ.Storable() {
 			return nil, fmt.Errorf("column %q of collection %q has the unknown type %q", c.Name, desc.Name, c.Type)
@@ -49,8 +51,8 @@ func NewTable(desc *cluster.Collection) (*Table, error) {
 			NotNull: c.NotNull, Default: c.Default, Hidden: c.Hidden})
 		t.byName[c.Name], byID[c.ID] = i, i
 	}
-	inKey := make(map[int]bool, len(desc.PrimaryKey))
-	for _, id := range desc.PrimaryKey {
+	inKey := make(map[int]bool, len(rows.PrimaryKey))
+	for _, id := range rows.PrimaryKey {
 		i, ok := byID[id]
 		if !ok {
 			return nil, fmt.Errorf("collection %q has no column %d, which its key names", desc.Name, id)
@@ -75,11 +77,22 @@ func NewTable(desc *cluster.Collection) (*Table, error) {
 // Name returns the collection's name.
 func (t *Table) Name() string { return t.Desc.Name }
 
+// Schema returns the schema that it is in.
+func (t *Table) Schema() *cluster.Object { return t.schema }
+
+// FullName is the name with that of the schema in front, unless that is public.
+func (t *Table) FullName() string {
+	if t.schema.Name == Public {
+		return t.Desc.Name
+	}
+	return t.schema.Name + "." + t.Desc.Name
+}
+
 // ID returns the collection's id.
 func (t *Table) ID() cluster.CollectionID { return t.Desc.ID }
 
 // Pool returns the pool in which the rows live.
-func (t *Table) Pool() cluster.PoolID { return t.Desc.Pool }
+func (t *Table) Pool() cluster.PoolID { return t.Desc.Collection.Pool }
 
 // ColumnIndex returns the index of the column called name.
 func (t *Table) ColumnIndex(name string) (int, bool) {

@@ -133,7 +133,7 @@ func selectOf(sql string) (*pg.SelectStmt, error) {
 	return s, nil
 }
 
-var testSession = Session{User: "root", Database: "defaultdb", PID: 7, Setting: func(name string) (string, bool) {
+var testSession = Session{User: "root", Database: "defaultdb", SearchPath: []string{"public"}, PID: 7, Setting: func(name string) (string, bool) {
 	v, ok := map[string]string{"version": "NodeDB test", "server_version": "17.0"}[name]
 	return v, ok
 }}

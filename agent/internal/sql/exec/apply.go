@@ -163,7 +163,7 @@ func (r *Run) once(ctx context.Context, fn func(in *Run) ([][]datum.Datum, int64
 	defer in.Tx.Close()
 	results, n, err := fn(&in)
 	if err == nil {
-		err = in.Tx.Commit(ctx)
+		err = in.Tx.Commit(ctx, CommitOptions{})
 	}
 	return results, n, err
 }

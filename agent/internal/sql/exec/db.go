@@ -10,6 +10,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/txn"
 )
 
@@ -17,6 +18,9 @@ import (
 type DB interface {
 	// Begin begins a transaction.
 	Begin(level txn.Isolation, info txn.Info) Transaction
+	// Settle waits for the end of the transaction that a change of objects was refused for,
+	// and has its own change be carried out, or go.
+	Settle(ctx context.Context, refusal *metastate.Refusal) error
 	Fresh(ctx context.Context) (hlc.Timestamp, error)
 	// Hold keeps what can be read at ts from being collected until release is called.
 	Hold(ts hlc.Timestamp) (release func())
@@ -47,6 +51,8 @@ type Transaction interface {
 	Mark() int
 	BackTo(ctx context.Context, mark int) error
 	Commit(ctx context.Context, muts []kv.Mutation, writer cluster.WriterID) (hlc.Timestamp, error)
+	// With has p take part in Commit.
+	With(p txn.Participant)
 	// Rollback may be called after Commit, and does nothing then.
 	Rollback()
 }
@@ -67,6 +73,14 @@ type wrapped struct {
 
 func (w wrapped) Begin(level txn.Isolation, info txn.Info) Transaction {
 	return w.transactions.Begin(level, info)
+}
+
+func (w wrapped) Settle(ctx context.Context, refusal *metastate.Refusal) error {
+	id, err := cluster.ParseTxnID(refusal.Txn)
+	if err != nil {
+		return err
+	}
+	return w.transactions.SettleObjects(ctx, id, refusal.Record)
 }
 
 func (w wrapped) Scan(ctx context.Context, req kv.ScanRequest) (Rows, error) {

@@ -131,8 +131,24 @@ func (t *Tx) hold(ts hlc.Timestamp) {
 	}
 }
 
-// Wrote reports whether the transaction has anything to commit.
-func (t *Tx) Wrote() bool { return len(t.Tables()) > 0 }
+// Wrote reports whether the transaction has written rows of collections that keep
+// accepts; nil: of any.
+func (t *Tx) Wrote(keep func(cluster.CollectionID) bool) bool {
+	for id, b := range t.tables {
+		if len(b.rows) > 0 && (keep == nil || keep(id)) {
+			return true
+		}
+	}
+	return false
+}
+
+// CommitOptions say what is to be committed.
+type CommitOptions struct {
+	// Keep says of which collections rows are written; nil: of all.
+	Keep func(cluster.CollectionID) bool
+	// With takes part in the commit; nil: nobody.
+	With txn.Participant
+}
 
 // Tables are those that the transaction has written to.
 func (t *Tx) Tables() []*catalog.Table {
@@ -245,16 +261,22 @@ func (b *buffer) span(start, end []byte) []string {
 }
 
 // Commit writes all or nothing, and ends the transaction.
-func (t *Tx) Commit(ctx context.Context) error {
+func (t *Tx) Commit(ctx context.Context, o CommitOptions) error {
 	if t.txn == nil {
 		return nil // nothing was done that needed it
 	}
 	var muts []kv.Mutation
-	for _, b := range t.tables {
+	for id, b := range t.tables {
+		if o.Keep != nil && !o.Keep(id) {
+			continue
+		}
 		for k, w := range b.rows {
 			muts = append(muts, kv.Mutation{Pool: b.table.Pool(), Collection: b.table.ID(), Key: []byte(k), Delete: w.value == nil, Value: w.value,
 				Expect: w.expect, ExpectTS: w.seen})
 		}
+	}
+	if o.With != nil {
+		t.txn.With(o.With)
 	}
 	_, err := t.txn.Commit(ctx, muts, t.options.Writer)
 	var failed *kv.ConditionError

@@ -10,8 +10,11 @@ func (in *Input) information(name string) []row {
 	var out []row
 	switch name {
 	case "schemata":
-		for _, s := range []string{Schema, informationSchema, "nodedb_internal", catalog.Schema} {
+		for _, s := range []string{Schema, informationSchema, "nodedb_internal"} {
 			out = append(out, row{"catalog_name": in.Database, "schema_name": s, "schema_owner": "root"})
+		}
+		for _, o := range in.Schemas {
+			out = append(out, row{"catalog_name": in.Database, "schema_name": o.Name, "schema_owner": o.Owner})
 		}
 	case "tables":
 		for _, t := range in.Tables {
@@ -26,7 +29,7 @@ func (in *Input) information(name string) []row {
 	case "table_constraints":
 		for _, t := range in.Tables {
 			if hasKey(t) {
-				out = append(out, in.named(t, row{"constraint_catalog": in.Database, "constraint_schema": catalog.Schema, "constraint_name": t.KeyName(),
+				out = append(out, in.named(t, row{"constraint_catalog": in.Database, "constraint_schema": t.Schema().Name, "constraint_name": t.KeyName(),
 					"constraint_type": "PRIMARY KEY", "is_deferrable": "NO", "initially_deferred": "NO", "enforced": "YES"}))
 			}
 		}
@@ -34,7 +37,7 @@ func (in *Input) information(name string) []row {
 		for _, t := range in.Tables {
 			for n, i := range t.Key {
 				if hasKey(t) {
-					out = append(out, in.named(t, row{"constraint_catalog": in.Database, "constraint_schema": catalog.Schema, "constraint_name": t.KeyName(),
+					out = append(out, in.named(t, row{"constraint_catalog": in.Database, "constraint_schema": t.Schema().Name, "constraint_name": t.KeyName(),
 						"column_name": t.Columns[i].Name, "ordinal_position": n + 1, "position_in_unique_constraint": nil}))
 				}
 			}
@@ -45,7 +48,7 @@ func (in *Input) information(name string) []row {
 
 // named adds the names of a collection.
 func (in *Input) named(t *catalog.Table, r row) row {
-	r["table_catalog"], r["table_schema"], r["table_name"] = in.Database, catalog.Schema, t.Name()
+	r["table_catalog"], r["table_schema"], r["table_name"] = in.Database, t.Schema().Name, t.Name()
 	return r
 }
 

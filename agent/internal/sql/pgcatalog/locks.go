@@ -26,7 +26,7 @@ func (in *Input) locks() []row {
 	var out []row
 	for i := range in.Locks {
 		l := &in.Locks[i]
-		r := row{"database": databaseOID, "relation": nil, "page": nil, "tuple": nil, "virtualxid": nil, "transactionid": nil, "classid": nil, "objid": nil, "objsubid": nil,
+		r := row{"database": OID(in.DatabaseID), "relation": nil, "page": nil, "tuple": nil, "virtualxid": nil, "transactionid": nil, "classid": nil, "objid": nil, "objsubid": nil,
 			"virtualtransaction": l.Transaction, "pid": nil, "mode": string(l.Mode), "granted": l.Granted, "fastpath": false, "waitstart": time.Time{}}
 		if t := sessions[l.Transaction]; t != nil && t.PID != 0 {
 			r["pid"] = t.PID

@@ -16,13 +16,11 @@ import (
 // The OIDs that PostgreSQL gives these objects.
 const (
 	catalogNamespace     = 11
-	publicNamespace      = 2200
 	informationNamespace = 13000
 	internalNamespace    = 13001
 	rootOID              = 10
 	heapAM               = 2
 	btreeAM              = 403
-	databaseOID          = 5
 	defaultCollation     = 100
 	firstUserOID         = 16384
 	// indexOffset and constraintOffset keep a collection's index and constraint
@@ -31,16 +29,39 @@ const (
 	constraintOffset = 1 << 30
 )
 
-// TableOID is the OID of a collection.
-func TableOID(t *catalog.Table) uint32 { return firstUserOID + uint32(t.ID()) }
+// OID is the OID of an object.
+func OID(id cluster.ObjectID) uint32 { return firstUserOID + uint32(id) }
 
-func namespaces() []row {
-	return []row{
+// TableOID is the OID of a collection.
+func TableOID(t *catalog.Table) uint32 { return OID(t.ID()) }
+
+func (in *Input) namespaces() []row {
+	out := []row{
 		{"oid": catalogNamespace, "nspname": Schema, "nspowner": rootOID},
-		{"oid": publicNamespace, "nspname": catalog.Schema, "nspowner": rootOID},
 		{"oid": informationNamespace, "nspname": informationSchema, "nspowner": rootOID},
 		{"oid": internalNamespace, "nspname": "nodedb_internal", "nspowner": rootOID},
 	}
+	for _, o := range in.Schemas {
+		out = append(out, row{"oid": OID(o.ID), "nspname": o.Name, "nspowner": in.ownerOID(o)})
+	}
+	return out
+}
+
+func (in *Input) databases() []row {
+	var out []row
+	for _, o := range in.Databases {
+		out = append(out, row{"oid": OID(o.ID), "datname": o.Name, "datdba": in.ownerOID(o), "encoding": 6, "datallowconn": true, "datconnlimit": -1,
+			"datcollate": "C", "datctype": "C", "datlocprovider": "c"})
+	}
+	return out
+}
+
+// ownerOID is the OID of the user whose an object is.
+func (in *Input) ownerOID(o *cluster.Object) uint32 {
+	if i, ok := slices.BinarySearch(in.Users, o.Owner); ok {
+		return in.userOID(i)
+	}
+	return rootOID
 }
 
 func visible(t *catalog.Table) []catalog.Column {
@@ -59,11 +80,11 @@ func hasKey(t *catalog.Table) bool { return !t.Columns[t.Key[0]].Hidden }
 func (in *Input) classes() []row {
 	var out []row
 	for _, t := range in.Tables {
-		out = append(out, row{"oid": TableOID(t), "relname": t.Name(), "relnamespace": publicNamespace, "relowner": rootOID, "relam": heapAM,
+		out = append(out, row{"oid": TableOID(t), "relname": t.Name(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc), "relam": heapAM,
 			"relfilenode": TableOID(t), "reltuples": -1.0, "relhasindex": hasKey(t), "relpersistence": "p", "relkind": "r",
 			"relnatts": len(t.Columns), "relispopulated": true, "relreplident": "d"})
 		if hasKey(t) {
-			out = append(out, row{"oid": TableOID(t) + indexOffset, "relname": t.KeyName(), "relnamespace": publicNamespace, "relowner": rootOID,
+			out = append(out, row{"oid": TableOID(t) + indexOffset, "relname": t.KeyName(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc),
 				"relam": btreeAM, "relfilenode": TableOID(t) + indexOffset, "relpersistence": "p", "relkind": "i", "relnatts": len(t.Key), "relispopulated": true, "relreplident": "n"})
 		}
 	}
@@ -184,7 +205,7 @@ func (in *Input) constraints() []row {
 	var out []row
 	for _, t := range in.Tables {
 		if hasKey(t) {
-			out = append(out, row{"oid": TableOID(t) + constraintOffset, "conname": t.KeyName(), "connamespace": publicNamespace, "contype": "p",
+			out = append(out, row{"oid": TableOID(t) + constraintOffset, "conname": t.KeyName(), "connamespace": OID(t.Schema().ID), "contype": "p",
 				"convalidated": true, "conrelid": TableOID(t), "conindid": TableOID(t) + indexOffset, "confupdtype": " ", "confdeltype": " ", "confmatchtype": " ",
 				"conislocal": true, "connoinherit": true, "conkey": keyNumbers(t)})
 		}
@@ -256,7 +277,7 @@ func (in *Input) activity() []row {
 	var out []row
 	for i := range in.Sessions {
 		s := &in.Sessions[i]
-		r := row{"datid": databaseOID, "datname": in.Database, "pid": s.PID, "leader_pid": nil, "client_port": nil, "usename": s.User, "application_name": s.Application,
+		r := row{"datid": OID(in.DatabaseID), "datname": in.Database, "pid": s.PID, "leader_pid": nil, "client_port": nil, "usename": s.User, "application_name": s.Application,
 			"backend_start": s.Began, "xact_start": s.Busy(), "query_start": s.StatementAt, "state_change": s.Since, "state": string(s.State),
 			"backend_xid": nil, "backend_xmin": nil, "query_id": nil, "query": s.Statement, "backend_type": "client backend"}
 		if n := slices.Index(in.Users, s.User); n >= 0 {
@@ -283,12 +304,12 @@ func (in *Input) views(name string) []row {
 	for _, t := range in.Tables {
 		switch {
 		case name == "pg_tables":
-			out = append(out, row{"schemaname": catalog.Schema, "tablename": t.Name(), "tableowner": "root", "hasindexes": hasKey(t)})
+			out = append(out, row{"schemaname": t.Schema().Name, "tablename": t.Name(), "tableowner": t.Desc.Owner, "hasindexes": hasKey(t)})
 		case name == "pg_indexes" && hasKey(t):
-			out = append(out, row{"schemaname": catalog.Schema, "tablename": t.Name(), "indexname": t.KeyName(),
+			out = append(out, row{"schemaname": t.Schema().Name, "tablename": t.Name(), "indexname": t.KeyName(),
 				"indexdef": indexDefinition(t)})
 		case name == "pg_stat_user_tables":
-			out = append(out, row{"relid": TableOID(t), "schemaname": catalog.Schema, "relname": t.Name()})
+			out = append(out, row{"relid": TableOID(t), "schemaname": t.Schema().Name, "relname": t.Name()})
 		}
 	}
 	return out
@@ -307,7 +328,7 @@ func (in *Input) definitions() []row {
 }
 
 func indexDefinition(t *catalog.Table) string {
-	return fmt.Sprintf("CREATE UNIQUE INDEX %s ON %s.%s USING btree (%s)", t.KeyName(), catalog.Schema, t.Name(), keyList(t))
+	return fmt.Sprintf("CREATE UNIQUE INDEX %s ON %s.%s USING btree (%s)", t.KeyName(), t.Schema().Name, t.Name(), keyList(t))
 }
 
 func keyList(t *catalog.Table) string {

@@ -37,9 +37,12 @@ type Column struct {
 
 // Input is what the rows are made of.
 type Input struct {
-	// Tables are the collections, by name.
-	Tables   []*catalog.Table
-	Database string
+	// Tables and Schemas are those of the database, by name.
+	Tables     []*catalog.Table
+	Schemas    []*cluster.Object
+	Databases  []*cluster.Object // of the cluster
+	Database   string            // the session's
+	DatabaseID cluster.ObjectID
 	// Users are the names of the SQL roles, sorted.
 	Users []string
 	// Granted are the users' roles of the admin API, such as nodedb_operator.
@@ -196,7 +199,7 @@ func (t *Table) fill(in *Input) []row {
 	}
 	switch t.Name {
 	case "pg_namespace":
-		return namespaces()
+		return in.namespaces()
 	case "pg_class":
 		return in.classes()
 	case "pg_attribute":
@@ -214,8 +217,7 @@ func (t *Table) fill(in *Input) []row {
 	case "pg_am":
 		return []row{{"oid": heapAM, "amname": "heap", "amtype": "t"}, {"oid": btreeAM, "amname": "btree", "amtype": "i"}}
 	case "pg_database":
-		return []row{{"oid": databaseOID, "datname": in.Database, "datdba": rootOID, "encoding": 6, "datallowconn": true, "datconnlimit": -1,
-			"datcollate": "C", "datctype": "C", "datlocprovider": "c"}}
+		return in.databases()
 	case "pg_user":
 		return in.users()
 	case "pg_roles", "pg_authid":

@@ -27,6 +27,7 @@ type Env struct {
 type Session struct {
 	User     string
 	Database string
+	Schema   func() string // current_schema(); empty: there is none
 	Location *time.Location
 	PID      uint32
 	Version  string // what version() says

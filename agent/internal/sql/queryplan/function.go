@@ -31,7 +31,7 @@ func (c *compiler) valueFunction(n *pg.SQLValueFunction) (Expr, error) {
 	case pg.SQLValueFunctionOp_SVFOP_CURRENT_CATALOG:
 		return sessionText(datum.Name, func(s *Session) string { return s.Database }), nil
 	case pg.SQLValueFunctionOp_SVFOP_CURRENT_SCHEMA:
-		return sessionText(datum.Name, func(*Session) string { return "public" }), nil
+		return currentSchema(), nil
 	default:
 		return nil, errSlow
 	}
@@ -113,7 +113,7 @@ func nullary(name string) Expr {
 	case "current_database":
 		return sessionText(datum.Name, func(s *Session) string { return s.Database })
 	case "current_schema":
-		return sessionText(datum.Name, func(*Session) string { return "public" })
+		return currentSchema()
 	case "pg_backend_pid":
 		return &fn{typ: datum.Int4, eval: func(env *Env, _ []datum.Datum) (datum.Datum, error) {
 			return datum.MakeInt(datum.Int4, int64(int32(env.Session.PID))), nil
@@ -121,6 +121,16 @@ func nullary(name string) Expr {
 	default:
 		return nil
 	}
+}
+
+func currentSchema() Expr {
+	return &fn{typ: datum.Name, eval: func(env *Env, _ []datum.Datum) (datum.Datum, error) {
+		name := env.Session.Schema()
+		if name == "" {
+			return datum.MakeNull(datum.Name), nil
+		}
+		return datum.MakeString(datum.Name, name), nil
+	}}
 }
 
 // randomUUID makes a version 4 UUID.

@@ -280,7 +280,7 @@ func (r *rewriter) valueFunction(f *pg.SQLValueFunction) (*pg.Node, error) {
 	case pg.SQLValueFunctionOp_SVFOP_CURRENT_CATALOG:
 		return sqlText(r.in.Session.Database), nil
 	case pg.SQLValueFunctionOp_SVFOP_CURRENT_SCHEMA:
-		return sqlText(r.schema()), nil
+		return r.schema(), nil
 	default:
 	}
 	return sqlText(r.in.Session.User), nil
@@ -289,11 +289,12 @@ func (r *rewriter) valueFunction(f *pg.SQLValueFunction) (*pg.Node, error) {
 // sqlText makes a text that has its type already.
 func sqlText(s string) *pg.Node { return cast(text(s), "VARCHAR") }
 
-func (r *rewriter) schema() string {
+// schema is current_schema(): null if the path has none.
+func (r *rewriter) schema() *pg.Node {
 	if len(r.in.Session.SearchPath) > 0 {
-		return r.in.Session.SearchPath[0]
+		return sqlText(r.in.Session.SearchPath[0])
 	}
-	return "public"
+	return cast(null(), "VARCHAR")
 }
 
 // nowNode is the time of the transaction: a parameter behind the statement's own.

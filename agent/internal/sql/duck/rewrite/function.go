@@ -227,8 +227,18 @@ func specialPgTypeof(r *rewriter, f *pg.FuncCall) (finish, error) {
 	return func(n *pg.Node) (*pg.Node, error) { return call("nd_typeof", n.GetFuncCall().Args...), nil }, nil
 }
 
-func specialCurrentSchemas(r *rewriter, _ *pg.FuncCall) (finish, error) {
-	a := &pg.A_ArrayExpr{Location: -1, Elements: []*pg.Node{text("pg_catalog"), text(r.schema())}}
+func specialCurrentSchema(r *rewriter, _ *pg.FuncCall) (finish, error) {
+	return func(*pg.Node) (*pg.Node, error) { return r.schema(), nil }, nil
+}
+
+func specialCurrentSchemas(r *rewriter, f *pg.FuncCall) (finish, error) {
+	a := &pg.A_ArrayExpr{Location: -1}
+	if len(f.Args) == 1 && f.Args[0].GetAConst().GetBoolval().GetBoolval() { // with those that are searched unasked
+		a.Elements = []*pg.Node{text("pg_catalog")}
+	}
+	for _, name := range r.in.Session.SearchPath {
+		a.Elements = append(a.Elements, text(name))
+	}
 	return func(*pg.Node) (*pg.Node, error) {
 		return cast(&pg.Node{Node: &pg.Node_AArrayExpr{AArrayExpr: a}}, "VARCHAR[]"), nil
 	}, nil

@@ -92,7 +92,7 @@ var specials = map[string]special{
 	"pg_typeof": specialPgTypeof, "current_schemas": specialCurrentSchemas, "current_setting": specialSetting,
 	"current_database":    constantText(func(r *rewriter) string { return r.in.Session.Database }),
 	"current_catalog":     constantText(func(r *rewriter) string { return r.in.Session.Database }),
-	"current_schema":      constantText((*rewriter).schema),
+	"current_schema":      specialCurrentSchema,
 	"current_user":        constantText(func(r *rewriter) string { return r.in.Session.User }),
 	"session_user":        constantText(func(r *rewriter) string { return r.in.Session.User }),
 	"pg_get_userbyid":     constantText(func(r *rewriter) string { return r.in.Session.User }),

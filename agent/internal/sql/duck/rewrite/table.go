@@ -38,7 +38,7 @@ type Resolver func(schema, name string) (table *Table, ok bool)
 type Session struct {
 	User       string
 	Database   string
-	SearchPath []string // schemas; empty: public
+	SearchPath []string // schemas; empty: there is none
 	TimeZone   string   // IANA name; empty: UTC
 	PID        uint32   // pg_backend_pid
 	// Setting answers current_setting; nil: no settings.

@@ -1,0 +1,163 @@
+package catalog
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+)
+
+// Draft is what a transaction has changed of the objects, and nobody else sees. It is
+// immutable; nil is one without changes.
+type Draft struct {
+	// put are objects as they are to be, nil those that are dropped; seen the versions of
+	// those that were there, and of what else the changes rest on.
+	put   map[cluster.ObjectID]*cluster.Object
+	seen  map[cluster.ObjectID]uint64
+	names map[cluster.ObjectName]cluster.ObjectID // of put
+}
+
+// clone returns a draft that may be changed until it is given away.
+func (d *Draft) clone() *Draft {
+	if d == nil {
+		return &Draft{put: map[cluster.ObjectID]*cluster.Object{}, seen: map[cluster.ObjectID]uint64{}, names: map[cluster.ObjectName]cluster.ObjectID{}}
+	}
+	return &Draft{put: maps.Clone(d.put), seen: maps.Clone(d.seen), names: maps.Clone(d.names)}
+}
+
+// rest notes that the changes rest on o, as it is.
+func (d *Draft) rest(o *cluster.Object) {
+	if _, own := d.put[o.ID]; own {
+		return
+	}
+	if _, noted := d.seen[o.ID]; !noted {
+		d.seen[o.ID] = o.Version
+	}
+}
+
+// add makes an object that is new.
+func (d *Draft) add(o *cluster.Object) { d.place(o) }
+
+// replace has old become next.
+func (d *Draft) replace(old, next *cluster.Object) {
+	d.rest(old)
+	d.free(old)
+	d.place(next)
+}
+
+// drop takes an object away.
+func (d *Draft) drop(old *cluster.Object) {
+	d.rest(old)
+	d.free(old)
+	d.put[old.ID] = nil
+}
+
+func (d *Draft) place(o *cluster.Object) {
+	d.put[o.ID] = o
+	for _, n := range o.Names() {
+		d.names[n] = o.ID
+	}
+}
+
+func (d *Draft) free(o *cluster.Object) {
+	for _, n := range o.Names() {
+		if d.names[n] == o.ID {
+			delete(d.names, n)
+		}
+	}
+}
+
+// Empty reports whether nothing is changed.
+func (d *Draft) Empty() bool {
+	if d != nil {
+		for id, o := range d.put {
+			if o != nil || !d.Made(id) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Made reports whether the transaction has made the object, and dropped it maybe.
+func (d *Draft) Made(id cluster.ObjectID) bool {
+	if d == nil {
+		return false
+	}
+	_, changed := d.put[id]
+	_, was := d.seen[id]
+	return changed && !was
+}
+
+// change is what the meta range is asked for.
+func (d *Draft) change() *metastate.ChangeObjects {
+	out := &metastate.ChangeObjects{}
+	for _, id := range slices.Sorted(maps.Keys(d.seen)) {
+		out.Seen = append(out.Seen, metastate.SeenObject{ID: id, Version: d.seen[id]})
+	}
+	for _, id := range slices.Sorted(maps.Keys(d.put)) {
+		switch o := d.put[id]; {
+		case o != nil:
+			out.Put = append(out.Put, *o)
+		case !d.Made(id): // else it was made and dropped here: nothing happened
+			out.Drop = append(out.Drop, id)
+		}
+	}
+	return out
+}
+
+// Object returns the object with the id.
+func (s Scope) Object(id cluster.ObjectID) (*cluster.Object, bool) {
+	if s.Draft != nil {
+		if o, changed := s.Draft.put[id]; changed {
+			return o, o != nil
+		}
+	}
+	o, ok := s.View.Objects[id]
+	return o, ok
+}
+
+// find returns the object with the name.
+func (s Scope) find(parent cluster.ObjectID, space cluster.NameSpace, name string) (*cluster.Object, bool) {
+	if s.Draft != nil {
+		if id, ok := s.Draft.names[cluster.ObjectName{Parent: parent, Space: space, Name: name}]; ok {
+			return s.Draft.put[id], true
+		}
+	}
+	o, ok := s.View.Find(parent, space, name)
+	if !ok {
+		return nil, false
+	}
+	if s.Draft != nil {
+		if _, changed := s.Draft.put[o.ID]; changed {
+			return nil, false // dropped, or it has another name
+		}
+	}
+	return o, true
+}
+
+// objects are those that take accepts, by name.
+func (s Scope) objects(take func(*cluster.Object) bool) []*cluster.Object {
+	var out []*cluster.Object
+	for id, o := range s.View.Objects {
+		if s.Draft != nil {
+			if _, changed := s.Draft.put[id]; changed {
+				continue
+			}
+		}
+		if take(o) {
+			out = append(out, o)
+		}
+	}
+	if s.Draft != nil {
+		for _, o := range s.Draft.put {
+			if o != nil && take(o) {
+				out = append(out, o)
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b *cluster.Object) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
+	return out
+}

@@ -1,0 +1,156 @@
+package catalog
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// Scope is what the names in a session's statements mean.
+type Scope struct {
+	catalog *Catalog
+	View    *metastate.View
+	// Draft is over View.
+	Draft *Draft
+	// Database is the session's.
+	Database cluster.ObjectID
+	// Path are the names of the schemas that are searched for a name without one, in
+	// their order. Those that are not there are left out.
+	Path []string
+}
+
+// Scope returns what names mean now, to who has made draft.
+func (c *Catalog) Scope(draft *Draft, database cluster.ObjectID, path []string) Scope {
+	return Scope{catalog: c, View: c.View(), Draft: draft, Database: database, Path: path}
+}
+
+// Schema finds a schema of the database.
+func (s Scope) Schema(name string) (*cluster.Object, bool) {
+	return s.find(s.Database, cluster.SchemaNames, name)
+}
+
+// Schemas are those of the path that are there.
+func (s Scope) Schemas() []*cluster.Object {
+	var out []*cluster.Object
+	for _, name := range s.Path {
+		if o, ok := s.Schema(name); ok {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// SearchPath are the names of those of the path that are there.
+func (s Scope) SearchPath() []string {
+	var out []string
+	for _, o := range s.Schemas() {
+		out = append(out, o.Name)
+	}
+	return out
+}
+
+// AllSchemas are those of the database, by name.
+func (s Scope) AllSchemas() []*cluster.Object {
+	return s.objects(func(o *cluster.Object) bool { return o.Kind == cluster.KindSchema && o.Parent == s.Database })
+}
+
+// Databases are all databases, by name.
+func (s Scope) Databases() []*cluster.Object {
+	return s.objects(func(o *cluster.Object) bool { return o.Kind == cluster.KindDatabase })
+}
+
+// Relation finds what a name in FROM means.
+func (s Scope) Relation(name syntax.Name) (*cluster.Object, bool) {
+	path := s.Path
+	if name.Schema != "" {
+		path = []string{name.Schema}
+	}
+	for _, p := range path {
+		schema, ok := s.Schema(p)
+		if !ok {
+			continue
+		}
+		if o, ok := s.find(schema.ID, cluster.RelationNames, name.Name); ok {
+			return o, true
+		}
+	}
+	return nil, false
+}
+
+// Table finds a collection; schema "" stands for the path.
+func (s Scope) Table(schema, name string) (*Table, bool) {
+	desc, ok := s.Relation(syntax.Name{Schema: schema, Name: name})
+	if !ok || desc.Collection == nil {
+		return nil, false
+	}
+	t, err := s.table(desc)
+	return t, err == nil
+}
+
+// Resolve is Table with the error that PostgreSQL gives.
+func (s Scope) Resolve(name syntax.Name) (*Table, error) {
+	if desc, ok := s.Relation(name); ok && desc.Collection != nil {
+		return s.table(desc)
+	}
+	full := name.Name
+	if name.Schema != "" {
+		full = name.Schema + "." + name.Name
+	}
+	return nil, &syntax.Error{Code: "42P01", Message: fmt.Sprintf("relation %q does not exist", full), Position: name.Position}
+}
+
+// table returns the prepared form of desc, which is kept until somebody asks for another
+// version of it.
+func (s Scope) table(desc *cluster.Object) (*Table, error) {
+	schema, _ := s.Object(desc.Parent)
+	c := s.catalog
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t, ok := c.mu.tables[desc.ID]; ok && t.Desc == desc && t.schema == schema {
+		return t, nil
+	}
+	t, err := NewTable(desc, schema)
+	if err != nil {
+		return nil, &syntax.Error{Code: "0A000", Message: err.Error(), Hint: "A newer version of NodeDB made it: upgrade this node."}
+	}
+	if len(c.mu.tables) > len(s.View.Objects)+1000 {
+		clear(c.mu.tables) // what was dropped would stay for ever
+	}
+	c.mu.tables[desc.ID] = t
+	return t, nil
+}
+
+// Tables are all collections of the database, by schema and name.
+func (s Scope) Tables() []*Table {
+	var out []*Table
+	for _, o := range s.objects(func(o *cluster.Object) bool { return o.Collection != nil }) {
+		schema, ok := s.Object(o.Parent)
+		if !ok || schema.Parent != s.Database {
+			continue
+		}
+		if t, err := s.table(o); err == nil {
+			out = append(out, t)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b *Table) int { return cmp.Compare(a.schema.Name, b.schema.Name) })
+	return out
+}
+
+// creationSchema is the schema in which an object of the name is made: the first of
+// the path, if it names none.
+func (s Scope) creationSchema(name syntax.Name) (*cluster.Object, error) {
+	if name.Schema != "" {
+		if o, ok := s.Schema(name.Schema); ok {
+			return o, nil
+		}
+		return nil, &syntax.Error{Code: "3F000", Message: fmt.Sprintf("schema %q does not exist", name.Schema), Position: name.Position}
+	}
+	if path := s.Schemas(); len(path) > 0 {
+		return path[0], nil
+	}
+	return nil, &syntax.Error{Code: "3F000", Message: "no schema has been selected to create in", Position: name.Position}
+}

@@ -1,0 +1,183 @@
+package sql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/exec"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// changeObjects runs a statement that changes objects: change makes the draft of it, on
+// what the session sees. In a transaction the draft is kept until COMMIT; else it is
+// published, and made anew if others have changed the same objects meanwhile.
+func (s *Session) changeObjects(ctx context.Context, what string, change func(in catalog.Scope) (*catalog.Draft, error)) error {
+	if s.current().readOnly {
+		return &Error{Code: "25006", Message: "cannot execute " + what + " in a read-only transaction"}
+	}
+	if s.tx != nil {
+		next, err := change(s.scope())
+		if err == nil {
+			s.draft, s.queried = next, true
+		}
+		return err
+	}
+	for {
+		next, err := change(s.scope())
+		if err != nil {
+			return err
+		}
+		err = s.publish(ctx, next)
+		if !catalog.Overtaken(err) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// publish has everybody see a draft, after transactions that are in its way.
+func (s *Session) publish(ctx context.Context, d *catalog.Draft) error {
+	for {
+		err := s.server.catalog.Publish(ctx, d, s.options.User)
+		var refusal *metastate.Refusal
+		if errors.As(err, &refusal) && refusal.Code == metastate.CodePending {
+			if err := s.server.cfg.DB.Settle(ctx, refusal); err != nil {
+				return fmt.Errorf("wait for a transaction that changes the same objects: %w", err)
+			}
+			continue
+		}
+		if err == nil && !d.Empty() {
+			s.settle(ctx)
+		}
+		return err
+	}
+}
+
+// commitObjects commits a transaction that has changed objects.
+func (s *Session) commitObjects(ctx context.Context) error {
+	scope := s.scope()
+	keep := func(id cluster.ObjectID) bool { _, there := scope.Object(id); return there }
+	var err error
+	if s.tx.Wrote(keep) {
+		part := &participant{session: s, draft: s.draft}
+		if err = s.tx.Commit(ctx, exec.CommitOptions{Keep: keep, With: part}); err == nil {
+			s.settle(ctx)
+		}
+	} else if err = s.tx.Commit(ctx, exec.CommitOptions{Keep: keep}); err == nil { // its locks were held
+		err = s.publish(ctx, s.draft)
+	}
+	var refusal *metastate.Refusal
+	if errors.As(err, &refusal) && (catalog.Overtaken(err) || refusal.Code == metastate.CodePending) {
+		return &Error{Code: "40001", Message: "could not serialize access: " + refusal.Message, Hint: retryHint}
+	}
+	return err
+}
+
+// participant is the part of a transaction that is in the meta range.
+type participant struct {
+	session *Session
+	draft   *catalog.Draft
+}
+
+// Prepare satisfies txn.Participant.
+func (p *participant) Prepare(ctx context.Context, id cluster.TxnID, record []byte) error {
+	return p.session.server.catalog.Prepare(ctx, p.draft, p.session.options.User, id, record)
+}
+
+// checkTables refuses to write to collections that others have dropped: their rows would
+// be lost.
+func (s *Session) checkTables() error {
+	view := s.server.catalog.View()
+	for _, t := range s.tx.Tables() {
+		if view.Objects[t.ID()] == nil && !s.draft.Made(t.ID()) {
+			return &Error{Code: "40001", Message: fmt.Sprintf("could not serialize access: relation %q was dropped while the transaction ran", t.Name()), Hint: retryHint}
+		}
+	}
+	return nil
+}
+
+// create runs CREATE COLLECTION.
+func (s *Session) create(ctx context.Context, node *syntax.CreateCollection) (string, error) {
+	tag := "CREATE " + node.Word
+	if _, taken := s.server.systemTable("", node.Name.Name); taken && node.Name.Schema == "" {
+		return "", &Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists", node.Name.Name)}
+	}
+	existed := false
+	err := s.changeObjects(ctx, tag, func(in catalog.Scope) (next *catalog.Draft, err error) {
+		next, existed, err = s.server.catalog.Create(ctx, in, node, s.options.User, func(c catalog.Column) error {
+			_, err := queryplan.CompileDefault(c)
+			return err
+		})
+		return next, err
+	})
+	if err != nil {
+		return "", err
+	}
+	if existed {
+		s.notice("NOTICE", "42P07", "relation %q already exists, skipping", node.Name.Name)
+	}
+	return tag, nil
+}
+
+func (s *Session) drop(ctx context.Context, node *syntax.DropCollection) (string, error) {
+	tag := "DROP " + node.Word
+	var missing []string
+	err := s.changeObjects(ctx, tag, func(in catalog.Scope) (next *catalog.Draft, err error) {
+		next, missing, err = s.server.catalog.Drop(in, node)
+		return next, err
+	})
+	if err != nil {
+		return "", err
+	}
+	for _, name := range missing {
+		s.notice("NOTICE", "00000", "table %q does not exist, skipping", name)
+	}
+	return tag, nil
+}
+
+const (
+	settleTimeout = time.Second           // how long a DDL waits for the other nodes
+	settleEvery   = 20 * time.Millisecond // and how often it asks them
+)
+
+// settle waits until the nodes that answer have this node's catalog, so that a
+// client's next statement, on another node, finds what this one made. A node
+// that is slow or away is not waited for longer than settleTimeout.
+func (s *Session) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	want := s.server.catalog.View().Index
+	tick := time.NewTicker(settleEvery)
+	defer tick.Stop()
+	for {
+		behind := false
+		statuses, _ := s.server.cfg.Views.ClusterStatus(ctx)
+		for _, st := range statuses {
+			behind = behind || st.MetaIndex < want
+		}
+		if !behind {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// allowAlone refuses a statement that is carried out at once in a transaction block.
+func (s *Session) allowAlone(what string) error {
+	if s.current().readOnly {
+		return &Error{Code: "25006", Message: "cannot execute " + what + " in a read-only transaction"}
+	}
+	if s.tx != nil {
+		return &Error{Code: "25001", Message: what + " cannot run inside a transaction block", Hint: "Run it on its own, before the transaction."}
+	}
+	return nil
+}
