@@ -47,6 +47,9 @@ func (s *Session) Prepare(ctx context.Context, text string, paramOIDs []uint32) 
 	if s.failed && !endsTransaction(statement.Node) && !p.Empty {
 		return nil, errAborted()
 	}
+	if err := carriedOut(statement.Node); err != nil {
+		return nil, err
+	}
 	switch node := statement.Node.(type) {
 	case *syntax.Query:
 		err = s.prepareQuery(ctx, p, node)

@@ -206,7 +206,11 @@ func (s *Session) Parse(text string) (_ []string, err error) {
 		if i := strings.Index(text[from:], one); i >= 0 {
 			at, from = from+i, from+i+len(one)
 		}
-		if _, err := s.server.parsed.Parse(one); err != nil {
+		statement, err := s.server.parsed.Parse(one)
+		if err == nil {
+			err = carriedOut(statement.Node)
+		}
+		if err != nil {
 			wrong := *AsError(err)
 			if wrong.Position > 0 {
 				wrong.Position += at

@@ -35,12 +35,13 @@ func describe(stmt *syntax.CreateCollection) (*cluster.Object, error) {
 			return nil, err
 		}
 	}
-	for _, name := range stmt.PrimaryKey {
+	key := stmt.PrimaryKey()
+	for _, name := range key {
 		if err := addKey(desc, name); err != nil {
 			return nil, err
 		}
 	}
-	if len(stmt.PrimaryKey) == 0 {
+	if len(key) == 0 {
 		desc.Columns = append(desc.Columns, cluster.Column{ID: desc.NextColumn, Name: HiddenKey, Type: datum.UUID.String(),
 			Modifier: -1, NotNull: true, Default: "gen_random_uuid()", Hidden: true})
 		desc.PrimaryKey = []cluster.ColumnID{desc.NextColumn}

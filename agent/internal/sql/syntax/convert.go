@@ -9,14 +9,29 @@ import (
 
 // convert turns PostgreSQL's tree into what NodeDB works with. word is what the
 // statement called a table.
-func convert(stmt *pg.Node, word string) (Node, *Error) {
-	if node, err, ok := convertRole(stmt); ok {
-		return node, err
+func convert(stmt *pg.Node, word, text string) (Node, *Error) {
+	for _, part := range []func(*pg.Node, string, string) (Node, *Error){convertQuery, convertSession, convertRole, convertTables, convertObjects, convertOthers} {
+		if node, err := part(stmt, word, text); node != nil || err != nil {
+			return only(node, err)
+		}
 	}
+	return nil, unsupportedStatement(stmt)
+}
+
+// only returns a node or an error.
+func only(node Node, err *Error) (Node, *Error) {
+	if err != nil {
+		return nil, err
+	}
+	return node, nil
+}
+
+// convertQuery reads what is planned.
+func convertQuery(stmt *pg.Node, _, text string) (Node, *Error) {
 	switch n := stmt.GetNode().(type) {
 	case *pg.Node_SelectStmt:
-		if n.SelectStmt.GetIntoClause() != nil {
-			return nil, Unsupported("SELECT INTO", "Use CREATE TABLE, then INSERT INTO ... SELECT.")
+		if hasInto(n.SelectStmt) {
+			return convertSelectInto(n.SelectStmt)
 		}
 		return &Query{Select: n.SelectStmt}, nil
 	case *pg.Node_InsertStmt:
@@ -26,11 +41,15 @@ func convert(stmt *pg.Node, word string) (Node, *Error) {
 	case *pg.Node_DeleteStmt:
 		return &Query{Delete: n.DeleteStmt}, nil
 	case *pg.Node_ExplainStmt:
-		return convertExplain(n.ExplainStmt)
-	case *pg.Node_CreateStmt:
-		return convertCreate(n.CreateStmt, word)
-	case *pg.Node_DropStmt:
-		return convertDrop(n.DropStmt, word)
+		return convertExplain(n.ExplainStmt, text)
+	default:
+		return nil, nil
+	}
+}
+
+// convertSession reads what is about the session and its transaction.
+func convertSession(stmt *pg.Node, _, _ string) (Node, *Error) {
+	switch n := stmt.GetNode().(type) {
 	case *pg.Node_VariableShowStmt:
 		return &ShowSetting{Name: fold(n.VariableShowStmt.GetName())}, nil
 	case *pg.Node_VariableSetStmt:
@@ -39,6 +58,8 @@ func convert(stmt *pg.Node, word string) (Node, *Error) {
 		return convertAlterSystem(n.AlterSystemStmt)
 	case *pg.Node_TransactionStmt:
 		return convertTransaction(n.TransactionStmt)
+	case *pg.Node_ConstraintsSetStmt:
+		return convertSetConstraints(n.ConstraintsSetStmt)
 	case *pg.Node_DiscardStmt:
 		return convertDiscard(n.DiscardStmt)
 	case *pg.Node_UnlistenStmt: // nobody listens
@@ -54,11 +75,100 @@ func convert(stmt *pg.Node, word string) (Node, *Error) {
 		}
 		return &Discard{Tag: "DEALLOCATE"}, nil
 	default:
-		return nil, unsupportedStatement(stmt)
+		return nil, nil
 	}
 }
 
-func convertExplain(e *pg.ExplainStmt) (Node, *Error) {
+// convertTables reads what makes and changes tables and what else has rows.
+func convertTables(stmt *pg.Node, word, _ string) (Node, *Error) {
+	switch n := stmt.GetNode().(type) {
+	case *pg.Node_CreateStmt:
+		return convertCreate(n.CreateStmt, word)
+	case *pg.Node_CreateTableAsStmt:
+		return convertCreateTableAs(n.CreateTableAsStmt, word)
+	case *pg.Node_AlterTableStmt:
+		return convertAlterTable(n.AlterTableStmt, word)
+	case *pg.Node_TruncateStmt:
+		return convertTruncate(n.TruncateStmt, word)
+	case *pg.Node_IndexStmt:
+		return convertIndex(n.IndexStmt)
+	case *pg.Node_ReindexStmt:
+		return convertReindex(n.ReindexStmt)
+	case *pg.Node_ViewStmt:
+		return convertView(n.ViewStmt)
+	case *pg.Node_RefreshMatViewStmt:
+		return convertRefresh(n.RefreshMatViewStmt)
+	case *pg.Node_CreateSeqStmt:
+		return convertCreateSequence(n.CreateSeqStmt)
+	case *pg.Node_AlterSeqStmt:
+		return convertAlterSequence(n.AlterSeqStmt)
+	case *pg.Node_CreateTrigStmt:
+		return convertTrigger(n.CreateTrigStmt)
+	case *pg.Node_CreatePolicyStmt:
+		return convertPolicy(n.CreatePolicyStmt)
+	case *pg.Node_AlterPolicyStmt:
+		return convertAlterPolicy(n.AlterPolicyStmt)
+	default:
+		return nil, nil
+	}
+}
+
+// convertObjects reads what is the same for all kinds of objects.
+func convertObjects(stmt *pg.Node, word, text string) (Node, *Error) {
+	switch n := stmt.GetNode().(type) {
+	case *pg.Node_DropStmt:
+		return convertDrop(n.DropStmt, word)
+	case *pg.Node_RenameStmt:
+		return convertRename(n.RenameStmt, word)
+	case *pg.Node_AlterOwnerStmt:
+		return convertOwner(n.AlterOwnerStmt)
+	case *pg.Node_AlterObjectSchemaStmt:
+		return convertSetSchema(n.AlterObjectSchemaStmt, word)
+	case *pg.Node_CommentStmt:
+		return convertComment(n.CommentStmt)
+	case *pg.Node_GrantStmt:
+		grant, err := convertObjectGrant(n.GrantStmt, text)
+		return grant, err
+	case *pg.Node_AlterDefaultPrivilegesStmt:
+		return convertDefaultPrivileges(n.AlterDefaultPrivilegesStmt, text)
+	default:
+		return nil, nil
+	}
+}
+
+// convertOthers reads databases, schemas, types and functions.
+func convertOthers(stmt *pg.Node, _, text string) (Node, *Error) {
+	switch n := stmt.GetNode().(type) {
+	case *pg.Node_CreatedbStmt:
+		return convertCreateDatabase(n.CreatedbStmt)
+	case *pg.Node_AlterDatabaseStmt:
+		return convertAlterDatabase(n.AlterDatabaseStmt)
+	case *pg.Node_AlterDatabaseSetStmt:
+		return convertSetDatabase(n.AlterDatabaseSetStmt)
+	case *pg.Node_DropdbStmt:
+		return convertDropDatabase(n.DropdbStmt)
+	case *pg.Node_CreateSchemaStmt:
+		return convertCreateSchema(n.CreateSchemaStmt, text)
+	case *pg.Node_CreateEnumStmt:
+		return convertEnum(n.CreateEnumStmt)
+	case *pg.Node_AlterEnumStmt:
+		return convertAlterEnum(n.AlterEnumStmt)
+	case *pg.Node_CompositeTypeStmt:
+		return convertComposite(n.CompositeTypeStmt)
+	case *pg.Node_CreateDomainStmt:
+		return convertDomain(n.CreateDomainStmt)
+	case *pg.Node_AlterDomainStmt:
+		return convertAlterDomain(n.AlterDomainStmt)
+	case *pg.Node_CreateFunctionStmt:
+		return convertFunction(n.CreateFunctionStmt)
+	case *pg.Node_AlterFunctionStmt:
+		return convertAlterFunction(n.AlterFunctionStmt)
+	default:
+		return nil, nil
+	}
+}
+
+func convertExplain(e *pg.ExplainStmt, text string) (Node, *Error) {
 	analyze := false
 	for _, o := range e.GetOptions() {
 		switch name := o.GetDefElem().GetDefname(); name {
@@ -69,7 +179,7 @@ func convertExplain(e *pg.ExplainStmt) (Node, *Error) {
 			return nil, Unsupported("EXPLAIN "+name, "EXPLAIN shows how the statement would be run, EXPLAIN ANALYZE how it was run.")
 		}
 	}
-	node, err := convert(e.GetQuery(), "TABLE")
+	node, err := convert(e.GetQuery(), "TABLE", text)
 	if err != nil {
 		return nil, err
 	}
@@ -90,222 +200,50 @@ func isOff(n *pg.Node) bool {
 	return value == "off" || value == "false" || value == "0" || n.GetInteger() != nil && n.GetInteger().GetIval() == 0
 }
 
-// unsupportedStatement says what to do instead, where there is something.
+// unsupportedStatement is for what has no type here: it says what to do instead, where
+// there is something.
 func unsupportedStatement(stmt *pg.Node) *Error {
 	switch stmt.GetNode().(type) {
 	case *pg.Node_CopyStmt:
 		return Unsupported("COPY", "Use INSERT with several rows.")
-	case *pg.Node_AlterTableStmt, *pg.Node_RenameStmt:
-		if movesPool(stmt.GetAlterTableStmt()) {
-			return Unsupported("moving a collection to another pool", "Create a collection WITH (pool = ...) and copy the rows with INSERT INTO ... SELECT.")
-		}
-		return Unsupported("ALTER TABLE", "Create a new collection and copy the rows with INSERT INTO ... SELECT.")
-	case *pg.Node_TruncateStmt:
-		return Unsupported("TRUNCATE", "Use DELETE FROM, or drop the collection and create it again.")
-	case *pg.Node_IndexStmt:
-		return Unsupported("CREATE INDEX", "The primary key is the only index so far.")
-	case *pg.Node_ViewStmt:
-		return Unsupported("CREATE VIEW", "")
-	case *pg.Node_CreateTableAsStmt:
-		return Unsupported("CREATE TABLE AS", "Use CREATE TABLE, then INSERT INTO ... SELECT.")
-	case *pg.Node_GrantStmt:
-		return Unsupported("GRANT of privileges on objects", "Every user may read and write every collection; roles of the admin API are granted with GRANT nodedb_operator TO user.")
 	case *pg.Node_PrepareStmt, *pg.Node_ExecuteStmt:
 		return Unsupported("PREPARE in SQL", "Use the extended protocol, as drivers do.")
 	case *pg.Node_DeclareCursorStmt, *pg.Node_FetchStmt:
 		return Unsupported("a cursor in SQL", "Use the extended protocol with a row limit, as drivers do.")
 	case *pg.Node_ListenStmt, *pg.Node_NotifyStmt:
 		return Unsupported("LISTEN and NOTIFY", "")
-	case *pg.Node_CreateSchemaStmt:
-		return Unsupported("CREATE SCHEMA", "All collections live in the schema public.")
-	case *pg.Node_CreatedbStmt:
-		return Unsupported("CREATE DATABASE", "A cluster is one database.")
 	default:
 		return Unsupported("this statement", "")
 	}
 }
 
-// unsupportedParts names what of CREATE TABLE is not offered, "" if all is.
-func unsupportedParts(c *pg.CreateStmt) string {
-	switch {
-	case c.GetRelation().GetRelpersistence() == "t":
-		return "CREATE TEMPORARY TABLE"
-	case c.GetRelation().GetCatalogname() != "":
-		return "a database name in front of a table"
-	case len(c.GetInhRelations()) > 0 || c.GetPartbound() != nil:
-		return "table inheritance"
-	case c.GetPartspec() != nil:
-		return "PARTITION BY"
-	case c.GetOfTypename() != nil:
-		return "CREATE TABLE OF"
-	case c.GetTablespacename() != "":
-		return "TABLESPACE"
-	case c.GetAccessMethod() != "":
-		return "USING (access method)"
-	default:
-		return ""
-	}
-}
-
-func convertCreate(c *pg.CreateStmt, word string) (Node, *Error) {
-	if part := unsupportedParts(c); part != "" {
-		return nil, Unsupported(part, "")
-	}
-	r := c.GetRelation()
-	out := &CreateCollection{Word: word, IfNotExists: c.GetIfNotExists(),
-		Name: Name{Schema: r.GetSchemaname(), Name: r.GetRelname(), Position: Position(r.GetLocation())}}
-	var err *Error
-	if out.Pool, out.PoolPosition, err = storage(c.GetOptions()); err != nil {
-		return nil, err
-	}
-	for _, e := range c.GetTableElts() {
-		switch n := e.GetNode().(type) {
-		case *pg.Node_ColumnDef:
-			if err := out.addColumn(n.ColumnDef); err != nil {
-				return nil, err
-			}
-		case *pg.Node_Constraint:
-			if err := out.addConstraint(n.Constraint, nil); err != nil {
-				return nil, err
-			}
-		default:
-			return nil, Unsupported("LIKE in CREATE TABLE", "Write the columns.")
-		}
-	}
-	return out, nil
-}
-
-func (out *CreateCollection) addColumn(c *pg.ColumnDef) *Error {
-	pos := Position(c.GetLocation())
-	if c.GetCollClause() != nil {
-		return &Error{Code: codeNotSupported, Message: "COLLATE is not supported", Hint: "Text is ordered by its bytes.", Position: pos}
-	}
-	t, err := convertType(c.GetTypeName())
-	if err != nil {
-		return err
-	}
-	out.Columns = append(out.Columns, ColumnDef{Name: c.GetColname(), Position: pos, Type: t})
-	def := &out.Columns[len(out.Columns)-1]
-	for _, k := range c.GetConstraints() {
-		if err := out.addConstraint(k.GetConstraint(), def); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// addConstraint takes over a constraint of a column, or of the table (column nil).
-func (out *CreateCollection) addConstraint(c *pg.Constraint, column *ColumnDef) *Error {
-	pos := Position(c.GetLocation())
-	unsupported := func(what, hint string) *Error {
-		return &Error{Code: codeNotSupported, Message: what + " is not supported", Hint: hint, Position: pos}
-	}
-	switch c.GetContype() {
-	case pg.ConstrType_CONSTR_NULL:
-	case pg.ConstrType_CONSTR_NOTNULL:
-		column.NotNull = true
-	case pg.ConstrType_CONSTR_DEFAULT:
-		def, err := deparse(c.GetRawExpr())
-		if err != nil {
-			return err
-		}
-		column.Default = def
-	case pg.ConstrType_CONSTR_PRIMARY:
-		if len(out.PrimaryKey) > 0 {
-			return &Error{Code: "42P16", Message: "multiple primary keys for table " + strconv.Quote(out.Name.Name) + " are not allowed", Position: pos}
-		}
-		if column != nil {
-			out.PrimaryKey = []string{column.Name}
-			return nil
-		}
-		for _, k := range c.GetKeys() {
-			out.PrimaryKey = append(out.PrimaryKey, k.GetString_().GetSval())
-		}
-	case pg.ConstrType_CONSTR_UNIQUE:
-		return unsupported("a UNIQUE constraint", "The primary key is the only unique key so far.")
-	case pg.ConstrType_CONSTR_CHECK:
-		return unsupported("a CHECK constraint", "")
-	case pg.ConstrType_CONSTR_FOREIGN:
-		return unsupported("a FOREIGN KEY constraint", "")
-	case pg.ConstrType_CONSTR_IDENTITY:
-		return unsupported("an identity column", "Use a uuid with DEFAULT gen_random_uuid().")
-	case pg.ConstrType_CONSTR_GENERATED:
-		return unsupported("a generated column", "")
-	default:
-		return unsupported("this constraint", "")
-	}
-	return nil
-}
-
-// convertType reads a type name; serial types are refused with what to use instead.
-func convertType(t *pg.TypeName) (TypeName, *Error) {
-	out := TypeName{Array: len(t.GetArrayBounds()) > 0, Position: Position(t.GetLocation())}
-	names := t.GetNames()
-	if len(names) == 0 || t.GetSetof() || t.GetPctType() {
-		return out, &Error{Code: codeSyntax, Message: "this type is not supported", Position: out.Position}
-	}
-	out.Name = names[len(names)-1].GetString_().GetSval()
-	switch out.Name {
-	case "serial", "bigserial", "smallserial", "serial4", "serial8", "serial2":
-		return out, &Error{Code: codeNotSupported, Message: "type " + out.Name + " is not supported",
-			Hint: "Use a uuid with DEFAULT gen_random_uuid().", Position: out.Position}
-	}
-	for _, m := range t.GetTypmods() {
-		c := m.GetAConst()
-		if c == nil || c.GetIval() == nil {
-			return out, &Error{Code: codeSyntax, Message: "type modifiers must be simple constants", Position: out.Position}
-		}
-		out.Modifiers = append(out.Modifiers, c.GetIval().GetIval())
-	}
-	return out, nil
-}
-
-// ConvertType reads PostgreSQL's type name, such as that of a cast.
-func ConvertType(t *pg.TypeName) (TypeName, error) {
-	out, err := convertType(t)
-	if err != nil {
-		return out, err
-	}
-	return out, nil
-}
-
 // deparse returns the SQL text of an expression.
 func deparse(e *pg.Node) (string, *Error) {
-	const version = 170007
 	const lead = "SELECT "
-	tree := &pg.ParseResult{Version: version, Stmts: []*pg.RawStmt{{Stmt: &pg.Node{Node: &pg.Node_SelectStmt{
+	text, err := deparseStatement(&pg.Node{Node: &pg.Node_SelectStmt{
 		SelectStmt: &pg.SelectStmt{TargetList: []*pg.Node{{Node: &pg.Node_ResTarget{ResTarget: &pg.ResTarget{Val: e}}}},
-			LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE}}}}}}
-	if err := checkDepth(tree); err != nil {
+			LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE}}})
+	if err != nil {
 		return "", err
 	}
-	text, err := pg.Deparse(tree)
-	if err != nil || len(text) <= len(lead) {
-		return "", Unsupported("this DEFAULT", "")
+	if len(text) <= len(lead) {
+		return "", Unsupported("this expression", "")
 	}
 	return text[len(lead):], nil
 }
 
-func convertDrop(d *pg.DropStmt, word string) (Node, *Error) {
-	if d.GetRemoveType() != pg.ObjectType_OBJECT_TABLE {
-		return nil, Unsupported("DROP of anything but collections", "")
+// deparseStatement returns the SQL text of a statement.
+func deparseStatement(stmt *pg.Node) (string, *Error) {
+	const version = 170007
+	tree := &pg.ParseResult{Version: version, Stmts: []*pg.RawStmt{{Stmt: stmt}}}
+	if err := checkDepth(tree); err != nil {
+		return "", err
 	}
-	out := &DropCollection{Word: word, IfExists: d.GetMissingOk()}
-	for _, o := range d.GetObjects() {
-		var parts []string
-		for _, p := range o.GetList().GetItems() {
-			parts = append(parts, p.GetString_().GetSval())
-		}
-		switch len(parts) {
-		case 1:
-			out.Names = append(out.Names, Name{Name: parts[0]})
-		case 2:
-			out.Names = append(out.Names, Name{Schema: parts[0], Name: parts[1]})
-		default:
-			return nil, Unsupported("a database name in front of a table", "")
-		}
+	text, err := pg.Deparse(tree)
+	if err != nil {
+		return "", Unsupported("this expression", "")
 	}
-	return out, nil
+	return text, nil
 }
 
 func convertAlterSystem(a *pg.AlterSystemStmt) (Node, *Error) {

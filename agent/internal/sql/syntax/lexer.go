@@ -243,28 +243,3 @@ func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 func isWordStart(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' || c >= 0x80
 }
-
-// Split cuts a text into its statements, without the semicolons; those that hold
-// nothing but comments are left out.
-func Split(text string) []string {
-	var out []string
-	l := lexer{text: text}
-	start, empty := 0, true
-	for {
-		t := l.next()
-		switch t.kind {
-		case tokenSemicolon, tokenEnd:
-			if !empty {
-				out = append(out, text[start:t.start])
-			}
-			if t.kind == tokenEnd {
-				return out
-			}
-			start, empty = t.end, true
-		case tokenBad:
-			return append(out, text[start:])
-		default:
-			empty = false
-		}
-	}
-}

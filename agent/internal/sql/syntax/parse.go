@@ -40,11 +40,23 @@ func dispatch(text string, deep bool) (Node, *Error) {
 	case "rebalance":
 		p.advance()
 		return p.rebalance()
+	case "comment", "grant", "revoke":
+		if node, err, ok := commentOnSchedule(text); ok {
+			return only(node, err)
+		}
+		return parsePostgres(collectionAsTable(text), "TABLE", deep)
 	case "create", "drop", "alter", "truncate":
 		p.advance()
 		switch word := p.word(); {
 		case word == "collection":
 			return parseCollection(p, first == "create", deep)
+		case word == "schedule" && first != "truncate":
+			p.advance()
+			return p.schedule(first)
+		case first == "create" && (word == "trigger" || word == "or" || word == "constraint"):
+			if node, err, ok := trigger(text, deep); ok {
+				return only(node, err)
+			}
 		case word == "pool" && first != "truncate":
 			p.advance()
 			return p.pool(first)
@@ -79,6 +91,26 @@ func parseCollection(p *cursor, create, deep bool) (Node, *Error) {
 	return parsePostgres(text, "COLLECTION", deep)
 }
 
+// collectionAsTable has ON COLLECTION name say ON TABLE name, at the same positions.
+func collectionAsTable(text string) string {
+	p := &cursor{text: text, lexer: lexer{text: text}}
+	for p.advance(); p.token.kind != tokenEnd && p.token.kind != tokenBad; p.advance() {
+		if p.word() != "on" {
+			continue
+		}
+		if p.advance(); p.word() != "collection" {
+			return text
+		}
+		t := p.token
+		switch p.advance(); {
+		case p.token.kind != tokenWord && p.token.kind != tokenQuoted, p.word() == "to", p.word() == "from":
+			return text // a table of that name
+		}
+		return text[:t.start] + "TABLE     " + text[t.end:]
+	}
+	return text
+}
+
 // bareName reads the rest of the text after COLLECTION. It returns where the name
 // ends if there is nothing else but WITH, -1 otherwise; several says that another
 // statement follows.
@@ -86,12 +118,14 @@ func (p *cursor) bareName() (end int, several bool) {
 	end = -1
 	with := -1 // where the name ends before WITH
 	bare, exists := true, []string{"if", "not", "exists"}
+	query := false // AS follows: nothing is to be added
 	for p.advance(); p.token.kind != tokenSemicolon && p.token.kind != tokenEnd && p.token.kind != tokenBad; p.advance() {
 		if len(exists) > 0 && p.word() == exists[0] {
 			exists = exists[1:]
 			continue
 		}
 		exists = nil
+		query = query || p.word() == "as"
 		if bare && with < 0 && end >= 0 && p.word() == "with" {
 			with = end
 		}
@@ -103,6 +137,8 @@ func (p *cursor) bareName() (end int, several bool) {
 		several = p.token.kind != tokenEnd
 	}
 	switch {
+	case query:
+		end = -1
 	case with >= 0:
 		end = with
 	case !bare:
@@ -126,7 +162,7 @@ func parsePostgres(text, word string, deep bool) (Node, *Error) {
 	case 0:
 		return nil, nil
 	case 1:
-		return convert(tree.Stmts[0].GetStmt(), word)
+		return convert(tree.Stmts[0].GetStmt(), word, text)
 	default:
 		return nil, multipleCommands()
 	}
@@ -234,6 +270,9 @@ func (p *cursor) show() (node Node, err *Error, ok bool) { //nolint:revive // ok
 	case ShowRouting:
 		p.advance()
 		node, err := p.showRouting()
+		return node, err, true
+	case "schedules", "schedule":
+		node, err := p.showSchedules()
 		return node, err, true
 	case "schema":
 		p.advance()

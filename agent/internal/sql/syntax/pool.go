@@ -226,15 +226,3 @@ func storage(options []*pg.Node) (pool string, position int, err *Error) {
 	}
 	return pool, position, nil
 }
-
-// movesPool reports whether ALTER TABLE asks for another pool.
-func movesPool(a *pg.AlterTableStmt) bool {
-	for _, c := range a.GetCmds() {
-		for _, o := range c.GetAlterTableCmd().GetDef().GetList().GetItems() {
-			if o.GetDefElem().GetDefname() == "pool" {
-				return true
-			}
-		}
-	}
-	return false
-}

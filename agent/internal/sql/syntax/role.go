@@ -60,8 +60,9 @@ func (s *Statement) Shown() string {
 	return s.Text
 }
 
-// convertRole reads the statements about roles; ok is false if stmt is none.
-func convertRole(stmt *pg.Node) (node Node, err *Error, ok bool) {
+// convertRole reads the statements about roles.
+func convertRole(stmt *pg.Node, _, _ string) (Node, *Error) {
+	var err *Error
 	switch n := stmt.GetNode().(type) {
 	case *pg.Node_CreateRoleStmt:
 		c := &ChangeRole{Create: true, Word: "ROLE", Name: n.CreateRoleStmt.GetRole()}
@@ -72,22 +73,22 @@ func convertRole(stmt *pg.Node) (node Node, err *Error, ok bool) {
 		if err == nil {
 			err = checkRoleName(c.Name)
 		}
-		return c, err, true
+		return c, err
 	case *pg.Node_AlterRoleStmt:
 		c := &ChangeRole{Word: "ROLE"}
 		if c.Name, err = roleName(n.AlterRoleStmt.GetRole()); err == nil {
 			err = c.options(n.AlterRoleStmt.GetOptions())
 		}
-		return c, err, true
+		return c, err
 	case *pg.Node_DropRoleStmt:
 		d := &DropRole{IfExists: n.DropRoleStmt.GetMissingOk()}
 		d.Names, err = roleNames(n.DropRoleStmt.GetRoles())
-		return d, err, true
+		return d, err
 	case *pg.Node_GrantRoleStmt:
-		node, err = convertGrant(n.GrantRoleStmt)
-		return node, err, true
+		return convertGrant(n.GrantRoleStmt)
+	default:
+		return nil, nil
 	}
-	return nil, nil, false
 }
 
 // checkRoleName keeps names free that mean something else.

@@ -8,7 +8,7 @@ type Statement struct {
 	Node Node // nil: the text holds no statement
 }
 
-// Node is what a statement says: one of the types below.
+// Node is what a statement says: one of the types of this package that have the method.
 type Node interface{ node() }
 
 // Query is a statement that is planned: PostgreSQL's tree of it.
@@ -30,42 +30,6 @@ type Query struct {
 type Name struct {
 	Schema, Name string
 	Position     int // 1-based byte of the text; 0: unknown
-}
-
-// CreateCollection is CREATE COLLECTION or TABLE.
-type CreateCollection struct {
-	Word        string // COLLECTION or TABLE, for the command tag
-	Name        Name
-	IfNotExists bool
-	Columns     []ColumnDef
-	PrimaryKey  []string // empty: none was given
-	// Pool is of WITH (pool = 'x'); empty: the default one.
-	Pool         string `json:",omitempty"`
-	PoolPosition int    `json:",omitempty"`
-}
-
-// ColumnDef is a column of a CreateCollection.
-type ColumnDef struct {
-	Name     string
-	Position int
-	Type     TypeName
-	NotNull  bool
-	Default  string // SQL text, "" if none
-}
-
-// TypeName is a type as it was written, by PostgreSQL's short name.
-type TypeName struct {
-	Name      string
-	Modifiers []int32
-	Array     bool
-	Position  int
-}
-
-// DropCollection is DROP COLLECTION or TABLE.
-type DropCollection struct {
-	Word     string
-	Names    []Name
-	IfExists bool
 }
 
 // ShowKind is what a ShowCluster shows.
@@ -168,19 +132,17 @@ type Discard struct {
 	All bool // settings are reset too
 }
 
-func (*Query) node()            {}
-func (*CreateCollection) node() {}
-func (*DropCollection) node()   {}
-func (*ShowCluster) node()      {}
-func (*ShowSetting) node()      {}
-func (*SetSetting) node()       {}
-func (*AlterSystem) node()      {}
-func (*Begin) node()            {}
-func (*SetTransaction) node()   {}
-func (*Commit) node()           {}
-func (*Rollback) node()         {}
-func (*Savepoint) node()        {}
-func (*RollbackTo) node()       {}
-func (*Release) node()          {}
-func (*Discard) node()          {}
-func (*Rebalance) node()        {}
+func (*Query) node()          {}
+func (*ShowCluster) node()    {}
+func (*ShowSetting) node()    {}
+func (*SetSetting) node()     {}
+func (*AlterSystem) node()    {}
+func (*Begin) node()          {}
+func (*SetTransaction) node() {}
+func (*Commit) node()         {}
+func (*Rollback) node()       {}
+func (*Savepoint) node()      {}
+func (*RollbackTo) node()     {}
+func (*Release) node()        {}
+func (*Discard) node()        {}
+func (*Rebalance) node()      {}

@@ -1,0 +1,144 @@
+package sql
+
+import (
+	"reflect"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// later is a statement that is read and not carried out yet.
+type later struct {
+	node       syntax.Node
+	what, hint string
+}
+
+// notYet are all statements of package syntax for which execute has no case. Who writes
+// the case takes the line away: a test says that there is one of the two for each.
+var notYet = func() map[reflect.Type]later {
+	out := map[reflect.Type]later{}
+	for _, l := range []later{
+		{&syntax.AlterCollection{}, "ALTER TABLE", "Create a new collection and copy the rows with INSERT INTO ... SELECT."},
+		{&syntax.AlterDatabase{}, "ALTER DATABASE", ""},
+		{&syntax.AlterDefaultPrivileges{}, "ALTER DEFAULT PRIVILEGES", everybodyMay},
+		{&syntax.AlterDomain{}, "ALTER DOMAIN", ""},
+		{&syntax.AlterEnum{}, "ALTER TYPE", ""},
+		{&syntax.AlterFunction{}, "ALTER FUNCTION", ""},
+		{&syntax.AlterPolicy{}, "ALTER POLICY", ""},
+		{&syntax.AlterSchedule{}, "ALTER SCHEDULE", ""},
+		{&syntax.AlterSequence{}, "ALTER SEQUENCE", ""},
+		{&syntax.AlterType{}, "ALTER TYPE", ""},
+		{&syntax.ChangeOwner{}, "OWNER TO", ""},
+		{&syntax.Comment{}, "COMMENT ON", ""},
+		{&syntax.CreateDatabase{}, "CREATE DATABASE", "There are the databases nodedb and postgres."},
+		{&syntax.CreateDomain{}, "CREATE DOMAIN", "Use the type that it is of."},
+		{&syntax.CreateEnum{}, "CREATE TYPE ... AS ENUM", "Use text."},
+		{&syntax.CreateFunction{}, "CREATE FUNCTION", ""},
+		{&syntax.CreateIndex{}, "CREATE INDEX", "The primary key is the only index so far."},
+		{&syntax.CreatePolicy{}, "CREATE POLICY", ""},
+		{&syntax.CreateSchedule{}, "CREATE SCHEDULE", ""},
+		{&syntax.CreateSchema{}, "CREATE SCHEMA", "All collections live in the schema public."},
+		{&syntax.CreateSequence{}, "CREATE SEQUENCE", noSequences},
+		{&syntax.CreateTableAs{}, "CREATE TABLE AS", "Use CREATE TABLE, then INSERT INTO ... SELECT."},
+		{&syntax.CreateTrigger{}, "CREATE TRIGGER", ""},
+		{&syntax.CreateType{}, "CREATE TYPE", "Use jsonb, or several columns."},
+		{&syntax.CreateView{}, "CREATE VIEW", ""},
+		{&syntax.DropDatabase{}, "DROP DATABASE", ""},
+		{&syntax.DropFunction{}, "DROP FUNCTION", ""},
+		{&syntax.DropIndex{}, "DROP INDEX", ""},
+		{&syntax.DropPolicy{}, "DROP POLICY", ""},
+		{&syntax.DropSchedule{}, "DROP SCHEDULE", ""},
+		{&syntax.DropSchema{}, "DROP SCHEMA", ""},
+		{&syntax.DropSequence{}, "DROP SEQUENCE", ""},
+		{&syntax.DropTrigger{}, "DROP TRIGGER", ""},
+		{&syntax.DropType{}, "DROP TYPE", ""},
+		{&syntax.DropView{}, "DROP VIEW", ""},
+		{&syntax.Grant{}, "GRANT of privileges on objects", everybodyMay + " Roles of the admin API are granted with GRANT nodedb_operator TO user."},
+		{&syntax.RefreshMaterializedView{}, "REFRESH MATERIALIZED VIEW", ""},
+		{&syntax.Reindex{}, "REINDEX", "The primary key is the only index so far, and is always whole."},
+		{&syntax.Rename{}, "RENAME TO", ""},
+		{&syntax.SetConstraints{}, "SET CONSTRAINTS", ""},
+		{&syntax.SetDatabase{}, "ALTER DATABASE ... SET", "Use SET in each session."},
+		{&syntax.SetSchema{}, "SET SCHEMA", ""},
+		{&syntax.ShowSchedules{}, "SHOW SCHEDULES", ""},
+		{&syntax.Truncate{}, "TRUNCATE", "Use DELETE FROM, or drop the collection and create it again."},
+	} {
+		out[reflect.TypeOf(l.node)] = l
+	}
+	return out
+}()
+
+const (
+	everybodyMay = "Every user may read and write every collection."
+	noSequences  = "Use a uuid with DEFAULT gen_random_uuid()."
+)
+
+// carriedOut refuses statements, and parts of them, that are read and not carried out.
+func carriedOut(node syntax.Node) error {
+	if create, ok := node.(*syntax.CreateCollection); ok {
+		if err := createdParts(create); err != nil {
+			return err
+		}
+		return nil
+	}
+	l, ok := notYet[reflect.TypeOf(node)]
+	if !ok {
+		return nil
+	}
+	if alter, ok := node.(*syntax.AlterCollection); ok && movesPool(alter) {
+		return syntax.Unsupported("moving a collection to another pool", "Create a collection WITH (pool = ...) and copy the rows with INSERT INTO ... SELECT.")
+	}
+	return syntax.Unsupported(l.what, l.hint)
+}
+
+// createdParts refuses what a new collection cannot have yet.
+func createdParts(c *syntax.CreateCollection) *syntax.Error {
+	if c.Temporary {
+		return syntax.Unsupported("CREATE TEMPORARY TABLE", "")
+	}
+	if len(c.Like) > 0 {
+		return unsupportedAt("LIKE in CREATE TABLE", "Write the columns.", c.Like[0].Table.Position)
+	}
+	for i := range c.Columns {
+		switch d := &c.Columns[i]; {
+		case d.Serial:
+			return unsupportedAt("a serial column", noSequences, d.Type.Position)
+		case d.Identity != nil:
+			return unsupportedAt("an identity column", noSequences, d.Identity.Position)
+		case d.Generated != "":
+			return unsupportedAt("a generated column", "", d.GeneratedPosition)
+		}
+	}
+	for i := range c.Constraints {
+		switch k := &c.Constraints[i]; {
+		case k.Kind == syntax.Unique:
+			return unsupportedAt("a UNIQUE constraint", "The primary key is the only unique key so far.", k.Position)
+		case k.Kind != syntax.PrimaryKey:
+			return unsupportedAt("a "+string(k.Kind)+" constraint", "", k.Position)
+		case k.Deferrable:
+			return unsupportedAt("a DEFERRABLE primary key", "", k.Position)
+		case len(k.Include) > 0 || k.Index != "":
+			return unsupportedAt("INCLUDE or USING INDEX of a primary key", "", k.Position)
+		}
+	}
+	return nil
+}
+
+func unsupportedAt(what, hint string, position int) *syntax.Error {
+	err := syntax.Unsupported(what, hint)
+	err.Position = position
+	return err
+}
+
+// movesPool reports whether ALTER TABLE asks for another pool.
+func movesPool(a *syntax.AlterCollection) bool {
+	for _, action := range a.Actions {
+		if set, ok := action.(*syntax.SetOptions); ok {
+			for _, o := range set.Options {
+				if o.Name == "pool" {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
