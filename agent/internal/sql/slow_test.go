@@ -52,6 +52,53 @@ func TestSlowPath(t *testing.T) {
 	}
 }
 
+// Columns of arrays, on both paths.
+func TestArrayColumns(t *testing.T) {
+	_, c := slowFixture(t)
+	c.run(`create table a (k int4[] primary key, i8 int8[] default '{1,2}', t text[] not null, v varchar(3)[], n numeric(6,2)[], u uuid[], d date[], tz timestamptz[], by bytea[],
+		j jsonb[], b bool[], f float4[], g float8[], i2 int2[], ts timestamp[], nn numeric[])`)
+	c.want("INSERT 0 3", `insert into a values
+		('{1,2}', default, '{a,"b c",NULL,"NULL",""}', '{abc}', '{1.005,2}', '{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}', '{2024-02-29,infinity}', '{2024-02-29 12:00+02,-infinity}',
+		 '{"\\x00ff"}', '{"{\"b\": 1}",null}', '{t,f,NULL}', '{1.5,NaN}', '{0.1,-Infinity}', '{-32768}', '{1969-12-31 23:59:59.5}', '{1.5,20,0.123456789}'),
+		(array[1], array[3, 4], array['x'], array['äöü'], array[7], array[gen_random_uuid()]::uuid[], null, null, null, null, null, null, null, null, null, null),
+		('{}', array[]::int8[], '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')`)
+	for _, column := range strings.Split("k i8 t v n u d tz by j b f g i2 ts nn", " ") {
+		fast := c.run("select " + column + " from a order by k")
+		slow := c.run("select " + column + " from (select * from a) y order by k")
+		if fast != slow {
+			t.Errorf("%s:\nfast %s\nslow %s", column, fast, slow)
+		}
+	}
+	c.want("{1.01,2.00}|{abc}|{1,2}\nSELECT 1", "select n, v, i8 from a where k = '{1,2}'")
+	c.want("{1}\n{1,2}\nSELECT 2", "select k from a where k > '{}' order by k")
+	c.want("{1}\nSELECT 1", "select k from a where k = $1", "{1}")
+	c.want("{1}\nSELECT 1", "select k from a where t = array['x']")
+	c.want("{}\n{1}\n{1,2}\nSELECT 3", "select k from (select * from a) y order by k")
+	c.want("{1}|1\nSELECT 1", "select k, array_length(t, 1) from (select * from a) y where t = '{x}' and 3 = any(i8)")
+	c.want("2|{4}|2|x\nSELECT 1", "select array_length(i8, 1), i8[2:2], cardinality(i8), t[1] from a where k = '{1}'")
+	c.want("{3,4,9}|{x,y}\nSELECT 1", "select i8 || 9::int8, t || '{y}'::text[] from a where k = '{1}'")
+	c.want("1\n2\n3\n4\nSELECT 4", "select unnest(i8) as e from a order by e")
+	c.want("UPDATE 1", "update a set i8 = array_append(i8, 5), v = '{a,b}' where k = '{1}'")
+	c.want("{3,4,5}|{a,b}\nSELECT 1", "select i8, v from a where k = '{1}'")
+	c.want("UPDATE 1", "update a set d = $1, tz = $2, nn = $3 where k = $4", "{2020-01-01}", `{"2020-01-01 00:00+00"}`, "{1.25,NULL}", "{1}")
+	c.want("{2020-01-01}|{\"2020-01-01 00:00:00+00\"}|{1.25,NULL}\nSELECT 1", "select d, tz, nn from a where k = '{1}'")
+	c.want(`22001 value too long for type character varying(3)`, "update a set v = '{abcd}' where k = '{1}'")
+	c.want(`0A000 arrays of more than one dimension, or that do not begin at 1, are not supported`, "update a set i8 = '{{1,2},{3,4}}'")
+	c.want(`22P02 malformed array literal: "1,2"`, "update a set i8 = '1,2'")
+	c.want(`42804 column "i8" is of type bigint[] but expression is of type integer`, "update a set i8 = 1")
+	c.want(`42804 column "i8" is of type bigint[] but expression is of type text[]`, "update a set i8 = array['a']")
+	c.want(`23505 duplicate key value violates unique constraint "a_pkey" / Key (k)=({1}) already exists.`, "insert into a (k, t) values ('{1}', '{}')")
+	c.want("character varying(3)[]|1015\nnumeric(6,2)[]|1231\ntimestamp with time zone[]|1185\nSELECT 3", `select format_type(atttypid, atttypmod), atttypid from pg_attribute
+		where attrelid = 'a'::regclass and attname in ('v', 'n', 'tz') order by attnum`)
+	c.want("ARRAY|_numeric\nSELECT 1", "select data_type, udt_name from information_schema.columns where table_name = 'a' and column_name = 'n'")
+	c.run("insert into a (k, t, i8) select array[n], array_agg(x::text), array_agg(x) from generate_series(1, 3000) as x, (values (100), (101)) as v(n) group by n")
+	c.want("3000|3000\n3000|3000\nSELECT 2", "select cardinality(i8), (select count(*) from unnest(i8)) from a where k >= '{100}' order by k")
+	c.want("4501500\nSELECT 1", "select sum(e) from (select unnest(i8) as e from a where k = '{100}') x")
+	c.want("INSERT 0 1", "insert into a (k, t, d, i8) select '{7}', '{a}', '{2020-02-02}', array_append(i8, 1) from a where k = '{1}'")
+	c.want("{2020-02-02}|{3,4,5,1}\nSELECT 1", "select d, i8 from a where k = '{7}'")
+	c.want("INSERT 0 1", "insert into a (k, t, i8) values ('{8}', '{a}', array_append('{1}'::int8[], 1))")
+}
+
 // Both paths give the same answers, byte for byte.
 func TestPathsAgree(t *testing.T) {
 	_, c := slowFixture(t)

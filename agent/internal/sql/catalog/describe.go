@@ -83,7 +83,7 @@ func storableTypes() string {
 	for t := datum.Bool; t.Storable(); t++ {
 		names = append(names, t.String())
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(names, ", ") + ", and arrays of these"
 }
 
 func addKey(desc *cluster.Collection, name string) error {

@@ -2,6 +2,7 @@ package datum
 
 import (
 	"encoding/binary"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -33,16 +34,66 @@ func appendArrayText(dst []byte, d Datum, style *Style) []byte {
 	return append(dst, '}')
 }
 
+// errDimensions refuses an array that PostgreSQL has and this package has not.
+func errDimensions() *Error {
+	return errorf(codeNotSupported, "arrays of more than one dimension, or that do not begin at 1, are not supported")
+}
+
+// parseBounds reads the [1:3]= in front of an array; n is -1 without.
+func parseBounds(s string) (rest string, n int, err error) {
+	if !strings.HasPrefix(s, "[") {
+		return s, -1, nil
+	}
+	bounds, rest, ok := strings.Cut(s, "=")
+	bounds = strings.TrimSpace(bounds)
+	lower, upper, two := strings.Cut(strings.TrimPrefix(strings.TrimSuffix(bounds, "]"), "["), ":")
+	if !ok || !strings.HasSuffix(bounds, "]") {
+		return "", 0, errorf(codeInvalidText, "malformed array literal: %q", clip(s))
+	}
+	n, bad := strconv.Atoi(upper)
+	if !two || lower != "1" || bad != nil {
+		return "", 0, errDimensions()
+	}
+	return strings.TrimSpace(rest), n, nil
+}
+
+// nested reports whether the braces of s, which has some within, are in pairs.
+func nested(s string) bool {
+	depth, quoted := 0, false
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{':
+			depth++
+		case c == '}':
+			if depth--; depth < 0 {
+				return false
+			}
+		}
+	}
+	return depth == 0 && !quoted
+}
+
 // parseArrayText reads a one-dimensional array literal.
 func parseArrayText(t Type, s string, loc *time.Location) (Datum, error) {
 	bad := errorf(codeInvalidText, "malformed array literal: %q", clip(s))
-	text := strings.TrimSpace(s)
+	text, count, err := parseBounds(strings.TrimSpace(s))
+	if err != nil {
+		return Datum{}, err
+	}
 	if len(text) < 2 || text[0] != '{' || text[len(text)-1] != '}' {
 		return Datum{}, bad
 	}
 	text = text[1 : len(text)-1]
+	if strings.HasPrefix(strings.TrimSpace(text), "{") && nested(text) {
+		return Datum{}, errDimensions()
+	}
 	values := []Datum{}
-	if strings.TrimSpace(text) == "" {
+	if strings.TrimSpace(text) == "" && count < 0 {
 		return MakeArray(t.Elem(), values), nil
 	}
 	for {
@@ -60,6 +111,9 @@ func parseArrayText(t Type, s string, loc *time.Location) (Datum, error) {
 			values = append(values, v)
 		}
 		if rest == "" {
+			if count >= 0 && count != len(values) {
+				return Datum{}, bad
+			}
 			return MakeArray(t.Elem(), values), nil
 		}
 		text = rest[1:] // the comma
@@ -144,10 +198,13 @@ func parseArrayBinary(t Type, b []byte) (Datum, error) {
 		return MakeArray(t.Elem(), []Datum{}), nil
 	}
 	if dims > 1 {
-		return Datum{}, errorf(codeNotSupported, "arrays of more than one dimension are not supported")
+		return Datum{}, errDimensions()
 	}
 	if elem, ok := TypeByOID(oid); dims != 1 || len(b) < 20 || !ok || elem != t.Elem() && !(elem.IsString() && t.Elem().IsString()) {
 		return Datum{}, bad
+	}
+	if binary.BigEndian.Uint32(b[16:]) != 1 {
+		return Datum{}, errDimensions()
 	}
 	n := int64(binary.BigEndian.Uint32(b[12:]))
 	b = b[20:]

@@ -14,7 +14,8 @@ const (
 	keyNull  = 0xfe
 )
 
-// Escapes inside strings: 0x00 is written 0x00 0xff, the end 0x00 0x01.
+// Escapes inside strings: 0x00 is written 0x00 0xff, the end 0x00 0x01. Arrays end
+// with keyEnd alone: no element begins with less.
 const (
 	keyEscaped = 0xff
 	keyEnd     = 0x01
@@ -37,6 +38,9 @@ func AppendKey(dst []byte, d Datum) ([]byte, error) {
 		return nil, errorf(codeNotSupported, "type %s cannot be part of a key", d.Type.SQLName())
 	}
 	dst = append(dst, keyValue)
+	if d.Type.IsArray() {
+		return appendArrayKey(dst, d.A)
+	}
 	switch d.Type {
 	case Bool:
 		return append(dst, byte(d.I)), nil
@@ -50,6 +54,33 @@ func AppendKey(dst []byte, d Datum) ([]byte, error) {
 		return appendKeyString(dst, d.S), nil
 	default:
 		return binary.BigEndian.AppendUint64(dst, uint64(d.I)^(1<<63)), nil
+	}
+}
+
+func appendArrayKey(dst []byte, a *Elements) ([]byte, error) {
+	var err error
+	for _, v := range a.Values {
+		if dst, err = AppendKey(dst, v); err != nil {
+			return nil, err
+		}
+	}
+	return append(dst, keyEnd), nil
+}
+
+func decodeArrayKey(elem Type, b []byte) (Datum, []byte, error) {
+	values := []Datum{}
+	for {
+		if len(b) == 0 {
+			return Datum{}, nil, errKeyTruncated
+		}
+		if b[0] == keyEnd {
+			return MakeArray(elem, values), b[1:], nil
+		}
+		v, rest, err := DecodeKey(elem, b)
+		if err != nil {
+			return Datum{}, nil, err
+		}
+		values, b = append(values, v), rest
 	}
 }
 
@@ -104,6 +135,9 @@ func DecodeKey(t Type, b []byte) (d Datum, rest []byte, err error) {
 		return Datum{}, nil, errKeyMalformed
 	}
 	b = b[1:]
+	if t.IsArray() {
+		return decodeArrayKey(t.Elem(), b)
+	}
 	switch t {
 	case Numeric:
 		return decodeNumericKey(b)
@@ -173,7 +207,7 @@ func decodeKeyString(b []byte) (string, []byte, error) {
 // KeyExact reports whether DecodeKey gives back every value of type t exactly,
 // so that a row need not hold it again.
 func KeyExact(t Type) bool {
-	return t.Storable() && t != Numeric && !t.IsFloat()
+	return t.Storable() && t.Elem() != Numeric && !t.Elem().IsFloat()
 }
 
 // EncodeKey encodes the values of a key in order.

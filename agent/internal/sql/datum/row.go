@@ -24,6 +24,7 @@ const (
 	tagBytes   = 6 // uvarint length, bytes: strings, bytea, jsonb
 	tagUUID    = 7 // 16 bytes
 	tagDecimal = 8 // uvarint length, then form byte, zigzag varint exponent, coefficient
+	tagArray   = 9 // uvarint length, then the elements, each a tag and a value
 )
 
 // RowColumn says which column of a row is wanted, as what, and where it goes.
@@ -53,6 +54,14 @@ func AppendRow(dst []byte, ids []cluster.ColumnID, values []Datum) []byte {
 func appendValue(dst []byte, d Datum) []byte {
 	if d.Null {
 		return append(dst, tagNull)
+	}
+	if d.Type.IsArray() {
+		var elements []byte
+		for _, v := range d.A.Values {
+			elements = appendValue(elements, v)
+		}
+		dst = binary.AppendUvarint(append(dst, tagArray), uint64(len(elements)))
+		return append(dst, elements...)
 	}
 	switch d.Type {
 	case Bool:
@@ -159,7 +168,7 @@ func splitValue(b []byte) (value, rest []byte, err error) {
 		n += 8
 	case tagUUID:
 		n += 16
-	case tagBytes, tagDecimal:
+	case tagBytes, tagDecimal, tagArray:
 		size, w := binary.Uvarint(b[1:])
 		if w <= 0 || size > uint64(len(b)) {
 			return nil, nil, errRow()
@@ -179,6 +188,9 @@ func decodeValue(t Type, b []byte) (Datum, error) {
 	switch tag := b[0]; {
 	case tag == tagNull:
 		return MakeNull(t), nil
+	case tag == tagArray && t.IsArray():
+		_, n := binary.Uvarint(b[1:])
+		return decodeElements(t.Elem(), b[1+n:])
 	case (tag == tagFalse || tag == tagTrue) && t == Bool:
 		return MakeBool(tag == tagTrue), nil
 	case tag == tagInt && (t.IsInt() || t.IsDateTime()):
@@ -199,6 +211,23 @@ func decodeValue(t Type, b []byte) (Datum, error) {
 	default:
 		return Datum{}, errorf(codeCorrupt, "row holds a value that is no %s", t)
 	}
+}
+
+// decodeElements reads what an array holds.
+func decodeElements(elem Type, b []byte) (Datum, error) {
+	values := []Datum{}
+	for len(b) > 0 {
+		value, rest, err := splitValue(b)
+		if err != nil {
+			return Datum{}, err
+		}
+		v, err := decodeValue(elem, value)
+		if err != nil {
+			return Datum{}, err
+		}
+		values, b = append(values, v), rest
+	}
+	return MakeArray(elem, values), nil
 }
 
 func decodeDecimal(b []byte) (Datum, error) {

@@ -324,10 +324,21 @@ func parseUUID(s string) (Datum, error) {
 }
 
 // ApplyModifier makes d fit a column with the typmod: numeric(p,s) rounds,
-// varchar(n) refuses (or, in an explicit cast, cuts) what is too long.
+// varchar(n) refuses (or, in an explicit cast, cuts) what is too long. That of an
+// array is its elements'.
 func ApplyModifier(d Datum, modifier int32, explicit bool) (Datum, error) {
 	if d.Null || modifier < 4 {
 		return d, nil
+	}
+	if d.Type.IsArray() {
+		values := make([]Datum, len(d.A.Values))
+		for i, v := range d.A.Values {
+			var err error
+			if values[i], err = ApplyModifier(v, modifier, explicit); err != nil {
+				return Datum{}, err
+			}
+		}
+		return MakeArray(d.Type.Elem(), values), nil
 	}
 	switch d.Type {
 	case Numeric:
@@ -357,6 +368,9 @@ func applyLength(d Datum, limit int, explicit bool) (Datum, error) {
 
 // TypeString names a type with its modifier as PostgreSQL's format_type does.
 func TypeString(t Type, modifier int32) string {
+	if t.IsArray() {
+		return TypeString(t.Elem(), modifier) + "[]"
+	}
 	if modifier >= 4 {
 		switch t {
 		case Varchar:

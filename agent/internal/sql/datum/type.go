@@ -68,6 +68,15 @@ var types = [lastType + 1]typeInfo{ //nolint:gochecknoglobals // a constant tabl
 	Interval:    {"interval", "interval", 1186, 1187, 16},
 }
 
+// Types are all types but Unknown and arrays.
+func Types() []Type {
+	out := make([]Type, 0, lastType)
+	for t := Bool; t <= lastType; t++ {
+		out = append(out, t)
+	}
+	return out
+}
+
 // IsArray reports whether t is an array type.
 func (t Type) IsArray() bool { return t&Array != 0 }
 
@@ -115,7 +124,7 @@ func (t Type) SQLName() string {
 }
 
 // Storable reports whether a collection's column may have the type.
-func (t Type) Storable() bool { return t >= Bool && t <= JSONB }
+func (t Type) Storable() bool { return t.Elem() >= Bool && t.Elem() <= JSONB }
 
 // IsNumber reports whether t is an integer, float or numeric type.
 func (t Type) IsNumber() bool { return t >= Int2 && t <= Numeric }

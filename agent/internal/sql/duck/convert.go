@@ -1,6 +1,7 @@
 package duck
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/big"
@@ -66,15 +67,27 @@ func appendDatum(b *frame.Batch, i int, d *datum.Datum) error {
 	return nil
 }
 
+// elementBatch is for single elements of lists of type t.
+func elementBatch(t frame.Type) *frame.Batch {
+	t.List = false
+	return frame.NewBatch([]frame.Type{t})
+}
+
 func appendList(b *frame.Batch, i int, d *datum.Datum) error {
-	texts := make([]*string, len(d.A.Values))
-	for k := range texts {
-		if v := d.A.Values[k]; !v.Null {
-			s := v.Text()
-			texts[k] = &s
+	one := elementBatch(b.Columns[i].Type)
+	elements := make([]*string, len(d.A.Values))
+	for k := range elements {
+		if d.A.Values[k].Null {
+			continue
 		}
+		one.Reset()
+		if err := appendDatum(one, 0, &d.A.Values[k]); err != nil {
+			return err
+		}
+		s := string(one.Columns[0].Value(0))
+		elements[k] = &s
 	}
-	b.Bytes(i, frame.EncodeList(nil, texts))
+	b.Bytes(i, frame.EncodeList(nil, elements))
 	return nil
 }
 
@@ -246,7 +259,7 @@ func (d decoder) native(c *frame.Column, row int) (datum.Datum, error) {
 		return datum.MakeNull(d.typ), nil
 	}
 	if c.Type.List {
-		return d.list(c.Bytes(row))
+		return d.list(c, row)
 	}
 	switch c.Type.Kind {
 	case frame.Float32, frame.Float64:
@@ -274,16 +287,24 @@ func (d decoder) native(c *frame.Column, row int) (datum.Datum, error) {
 	return datum.MakeInt(d.typ, c.Int(row)), nil
 }
 
-func (d decoder) list(p []byte) (datum.Datum, error) {
-	texts, err := frame.DecodeList(p)
+func (d decoder) list(c *frame.Column, row int) (datum.Datum, error) {
+	elements, err := frame.DecodeList(c.Bytes(row))
 	if err != nil {
 		return datum.Datum{}, err
 	}
-	values := make([]datum.Datum, len(texts))
-	for i, t := range texts {
-		if t == nil {
+	one := elementBatch(c.Type)
+	element := decoder{typ: d.typ.Elem(), declared: d.declared, normal: d.normal}
+	values := make([]datum.Datum, len(elements))
+	for i, e := range elements {
+		if e == nil {
 			values[i] = datum.MakeNull(d.typ.Elem())
-		} else if values[i], err = datum.ParseText(d.typ.Elem(), *t, nil); err != nil {
+			continue
+		}
+		one.Reset()
+		if !one.Value(0, *e) {
+			return datum.Datum{}, errElement
+		}
+		if values[i], err = element.native(&one.Columns[0], 0); err != nil {
 			return datum.Datum{}, err
 		}
 	}
@@ -354,6 +375,8 @@ func decimalFor(d *apd.Decimal) frame.Type {
 	}
 	return frame.Type{Kind: frame.Decimal, Width: uint8(width), Scale: uint8(scale)}
 }
+
+var errElement = errors.New("malformed element of a list")
 
 // trimZeros removes trailing zeros after the point.
 func trimZeros(d *apd.Decimal) {

@@ -81,7 +81,7 @@ func (p *prepared) addTable(scan *rewrite.Scan) error {
 	for _, i := range scan.Columns {
 		c := scan.Table.Columns[i]
 		t, ok := rewrite.FrameType(c.Type, c.Modifier)
-		if !ok || t.List && !listColumn(t.Kind) {
+		if !ok {
 			return &Error{Code: "0A000", Message: fmt.Sprintf("column %q has the type %s, which queries do not support", c.Name, c.Type.SQLName())}
 		}
 		shape.Columns = append(shape.Columns, frame.Field{Name: c.Name, Type: t})
@@ -90,16 +90,6 @@ func (p *prepared) addTable(scan *rewrite.Scan) error {
 	p.tables = append(p.tables, shape)
 	p.types = append(p.types, types)
 	return nil
-}
-
-// listColumn says whether a table may have lists of the kind.
-func listColumn(k frame.Kind) bool {
-	switch k {
-	case frame.Bool, frame.Int16, frame.Int32, frame.Int64, frame.Float64, frame.Text:
-		return true
-	default:
-	}
-	return false
 }
 
 // describe finds the types of parameters and columns. What the statement's text and

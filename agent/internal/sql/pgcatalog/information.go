@@ -63,6 +63,9 @@ func informationColumn(position int, c catalog.Column) row {
 	if c.Default != "" {
 		r["column_default"] = c.Default
 	}
+	if c.Type.IsArray() {
+		r["data_type"], r["udt_name"] = "ARRAY", "_"+c.Type.Elem().String()
+	}
 	switch c.Type {
 	case datum.Varchar:
 		if c.Modifier >= 4 {

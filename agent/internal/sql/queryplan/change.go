@@ -194,7 +194,7 @@ func (p *Planner) slowUpdate(ctx context.Context, s *pg.UpdateStmt, ch *Change) 
 			return syntax.Unsupported("SET ... = DEFAULT with a FROM clause or a complex expression", "")
 		}
 		p.inferParam(value, ch.Table.Columns[ch.SetColumns[i]].Type)
-		sel.TargetList = append(sel.TargetList, resTarget(value))
+		sel.TargetList = append(sel.TargetList, resTarget(typed(value, ch.Table.Columns[ch.SetColumns[i]].Type)))
 	}
 	prepared, columns, err := p.slow(ctx, sel)
 	if err != nil {
@@ -211,6 +211,20 @@ func (p *Planner) slowUpdate(ctx context.Context, s *pg.UpdateStmt, ch *Change) 
 	ch.Slow = prepared
 	return nil
 }
+
+// typed gives a bare string the type of the column that it goes into.
+func typed(value *pg.Node, t datum.Type) *pg.Node {
+	if !bareString(value) {
+		return value
+	}
+	name := &pg.TypeName{Names: []*pg.Node{stringNode("pg_catalog"), stringNode(t.Elem().String())}, Typemod: -1, Location: -1}
+	if t.IsArray() {
+		name.ArrayBounds = []*pg.Node{{Node: &pg.Node_Integer{Integer: &pg.Integer{Ival: -1}}}}
+	}
+	return &pg.Node{Node: &pg.Node_TypeCast{TypeCast: &pg.TypeCast{Arg: value, TypeName: name, Location: -1}}}
+}
+
+func bareString(n *pg.Node) bool { return n.GetAConst().GetSval() != nil }
 
 // inferParam gives a bare parameter without a type one.
 func (p *Planner) inferParam(n *pg.Node, t datum.Type) {

@@ -163,10 +163,6 @@ func (c *compiler) namesRelation(name string) bool {
 }
 
 func (c *compiler) cast(n *pg.TypeCast) (Expr, error) {
-	arg, err := c.expr(n.GetArg())
-	if err != nil {
-		return nil, err
-	}
 	name, err := syntax.ConvertType(n.GetTypeName())
 	if err != nil {
 		return nil, err
@@ -174,6 +170,13 @@ func (c *compiler) cast(n *pg.TypeCast) (Expr, error) {
 	t, modifier, err := catalog.ResolveType(name)
 	if err != nil {
 		return nil, errSlow // a type that only the slow path may know
+	}
+	if a := n.GetArg().GetAArrayExpr(); a != nil && len(a.GetElements()) == 0 && t.IsArray() {
+		return &Const{Value: datum.MakeArray(t.Elem(), nil)}, nil
+	}
+	arg, err := c.expr(n.GetArg())
+	if err != nil {
+		return nil, err
 	}
 	position := c.position(n.GetLocation())
 	if k, ok := arg.(*Const); ok {

@@ -79,6 +79,8 @@ func allowed(from, to datum.Type, how castContext) bool {
 	switch {
 	case from == to, from == datum.Unknown, how == castExplicit:
 		return true
+	case from.IsArray() && to.IsArray():
+		return allowed(from.Elem(), to.Elem(), how)
 	case from.IsNumber() && to.IsNumber():
 		return how == castAssignment || widens(from, to)
 	case from.IsString() && to.IsString():

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -241,7 +242,7 @@ func location(n *pg.Node) int32 {
 
 // selectRows plans INSERT ... SELECT, and VALUES that Go cannot evaluate.
 func (p *Planner) selectRows(ctx context.Context, s *pg.InsertStmt, ins *Insert, targets []int) error {
-	sel := s.GetSelectStmt().GetSelectStmt()
+	sel := typedTargets(s.GetSelectStmt().GetSelectStmt(), ins.Table, targets)
 	p.inferTargets(sel, ins.Table, targets)
 	var source Plan
 	if err := p.query(ctx, sel, &source); err != nil {
@@ -269,6 +270,45 @@ func (p *Planner) selectRows(ctx context.Context, s *pg.InsertStmt, ins *Insert,
 		ins.From[target] = i
 	}
 	return nil
+}
+
+// typedTargets is sel with the types of the columns given to the bare strings that go
+// straight into them.
+func typedTargets(sel *pg.SelectStmt, table *catalog.Table, targets []int) *pg.SelectStmt {
+	open := func(n *pg.Node, i int) bool {
+		return bareString(n) && i < len(targets) && !table.Columns[targets[i]].Type.IsString()
+	}
+	found := false
+	each := func(sel *pg.SelectStmt, see func(n *pg.Node, i int) *pg.Node) {
+		for i, n := range sel.GetTargetList() {
+			if t := n.GetResTarget(); open(t.GetVal(), i) {
+				if v := see(t.GetVal(), i); v != nil {
+					t.Val = v
+				}
+			}
+		}
+		for _, list := range sel.GetValuesLists() {
+			items := list.GetList().GetItems()
+			for i, n := range items {
+				if !open(n, i) {
+					continue
+				}
+				if v := see(n, i); v != nil {
+					items[i] = v
+				}
+			}
+		}
+	}
+	each(sel, func(*pg.Node, int) *pg.Node {
+		found = true
+		return nil // the statement may be another's too
+	})
+	if !found {
+		return sel
+	}
+	own := proto.Clone(sel).(*pg.SelectStmt) //nolint:forcetypeassert // a clone is what it was
+	each(own, func(n *pg.Node, i int) *pg.Node { return typed(n, table.Columns[targets[i]].Type) })
+	return own
 }
 
 // inferTargets gives parameters that go straight into a column its type.

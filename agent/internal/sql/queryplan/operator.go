@@ -78,7 +78,7 @@ func compare(name string, a, b Expr) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t == datum.JSON || t.IsArray() || t == datum.JSONB && name != "=" && name != "<>" && name != "!=" {
+	if t.Elem() == datum.JSON || t.Elem() == datum.JSONB && (t.IsArray() || name != "=" && name != "<>" && name != "!=") {
 		return nil, errSlow // jsonb has an order of its own
 	}
 	return &compareExpr{op: name, left: args[0], right: args[1], typ: t}, nil

@@ -160,6 +160,40 @@ func (b *Batch) String(i int, v string) {
 	b.Bytes(i, unsafe.Slice(unsafe.StringData(v), len(v)))
 }
 
+// Value returns the value of row as it lies in memory: what a list holds of an element.
+func (c *Column) Value(row int) []byte {
+	if c.Type.Variable() {
+		return c.Bytes(row)
+	}
+	size := c.Type.Size()
+	return c.data[row*size : (row+1)*size]
+}
+
+// Value appends what Column.Value gave of a column of the same type to column i; false:
+// it cannot have.
+func (b *Batch) Value(i int, v string) bool {
+	c := &b.Columns[i]
+	if c.Type.Variable() {
+		b.String(i, v)
+		return true
+	}
+	if len(v) != c.Type.Size() {
+		return false
+	}
+	c.data = append(c.data, v...)
+	b.bytes += len(v)
+	return true
+}
+
+// FinishColumn makes the validity bits of column i as long as its rows, which may be
+// more than a vector has if they are the elements of lists.
+func (b *Batch) FinishColumn(i int) {
+	c := &b.Columns[i]
+	for c.valid != nil && len(c.valid) <= b.rows>>6 {
+		c.valid = append(c.valid, math.MaxUint64)
+	}
+}
+
 // IsNull says whether the value of row is NULL.
 func (c *Column) IsNull(row int) bool {
 	return c.valid != nil && c.valid[row>>6]&(1<<(row&63)) == 0

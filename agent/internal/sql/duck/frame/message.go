@@ -199,11 +199,11 @@ func DecodeScanRows(p []byte) (scan uint32, last bool, b *Batch, err error) {
 	return binary.NativeEndian.Uint32(p), binary.NativeEndian.Uint32(p[4:]) == 1, b, err
 }
 
-// EncodeList appends a list value: texts, nil for NULL.
-func EncodeList(dst []byte, texts []*string) []byte {
+// EncodeList appends a list value: its elements as Column.Value has them, nil for NULL.
+func EncodeList(dst []byte, elements []*string) []byte {
 	e := encoder{buf: dst}
-	e.uint(uint64(len(texts)))
-	for _, t := range texts {
+	e.uint(uint64(len(elements)))
+	for _, t := range elements {
 		if t == nil {
 			e.uint(0)
 			continue
@@ -217,16 +217,16 @@ func EncodeList(dst []byte, texts []*string) []byte {
 // DecodeList reads what EncodeList wrote.
 func DecodeList(p []byte) ([]*string, error) {
 	d := decoder{buf: p}
-	texts := make([]*string, 0, min(len(p), 16))
+	elements := make([]*string, 0, min(len(p), 16))
 	for range d.count(1) {
 		if d.uint() == 0 {
-			texts = append(texts, nil)
+			elements = append(elements, nil)
 			continue
 		}
 		s := d.string()
-		texts = append(texts, &s)
+		elements = append(elements, &s)
 	}
-	return texts, d.end()
+	return elements, d.end()
 }
 
 type encoder struct{ buf []byte }

@@ -16,7 +16,7 @@ import (
 // typmod.
 func FrameType(t datum.Type, modifier int32) (frame.Type, bool) {
 	if t.IsArray() {
-		f, ok := FrameType(t.Elem(), -1)
+		f, ok := FrameType(t.Elem(), modifier)
 		f.List = true
 		return f, ok
 	}
@@ -159,6 +159,9 @@ func constantOf(d datum.Datum) (*pg.Node, error) {
 	case d.Type.IsArray():
 		a := &pg.A_ArrayExpr{Location: -1}
 		for _, v := range d.A.Values {
+			if v.Type == datum.Numeric && !v.Null && v.D.Exponent < -frame.NumericScale {
+				return nil, unsupported(0, "an array of numerics with over %d fractional digits", frame.NumericScale)
+			}
 			n, err := constantOf(v)
 			if err != nil {
 				return nil, err

@@ -141,6 +141,7 @@ func logicalType(t frame.Type) bind.LogicalType {
 		frame.Int64: bind.TypeBigInt, frame.Float32: bind.TypeFloat, frame.Float64: bind.TypeDouble,
 		frame.Text: bind.TypeVarchar, frame.Bytes: bind.TypeBlob, frame.UUID: bind.TypeUUID,
 		frame.Date: bind.TypeDate, frame.Timestamp: bind.TypeTimestamp, frame.TimestampTZ: bind.TypeTimestampTZ,
+		frame.Time: bind.TypeTime, frame.Interval: bind.TypeInterval,
 	}[t.Kind])
 }
 
@@ -220,7 +221,7 @@ func fill(vec unsafe.Pointer, rows int, c *frame.Column) bool {
 		endsPtr, (*C.uint64_t)(unsafe.Pointer(unsafe.SliceData(valid)))) == 0
 }
 
-// fillList fills a column of lists, which system tables have.
+// fillList fills a column of lists.
 func fillList(vec unsafe.Pointer, rows int, c *frame.Column) bool {
 	_, _, valid := c.Raw()
 	elements, ends, err := listElements(c, rows)

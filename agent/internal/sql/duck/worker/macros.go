@@ -63,7 +63,7 @@ func macros() []string {
 
 		`nd_size_pretty(n) AS CASE WHEN abs(n) < 10240 THEN n || ' bytes' WHEN abs(n) < 10485760 THEN round(n / 1024.0)::BIGINT || ' kB'
 			WHEN abs(n) < 10737418240 THEN round(n / 1048576.0)::BIGINT || ' MB' ELSE round(n / 1073741824.0)::BIGINT || ' GB' END`,
-		formatType,
+		formatType(),
 	}
 	for i := range m {
 		m[i] = "CREATE MACRO " + m[i]
@@ -92,17 +92,6 @@ func regexpMatch(groups int) string {
 	}
 	return fmt.Sprintf("nd_regexp_match%d(s, p) AS list_transform([s], lambda v: CASE WHEN regexp_matches(v, p) THEN [%s] END)[1]", groups, list)
 }
-
-// formatType is PostgreSQL's name of a type by its number.
-const formatType = `nd_format_type(id, typmod) AS CASE id
-	WHEN 16 THEN 'boolean' WHEN 17 THEN 'bytea' WHEN 18 THEN '"char"' WHEN 19 THEN 'name' WHEN 20 THEN 'bigint' WHEN 21 THEN 'smallint'
-	WHEN 23 THEN 'integer' WHEN 25 THEN 'text' WHEN 26 THEN 'oid' WHEN 114 THEN 'json' WHEN 700 THEN 'real' WHEN 701 THEN 'double precision'
-	WHEN 1042 THEN 'character' WHEN 1043 THEN CASE WHEN typmod > 4 THEN 'character varying(' || (typmod - 4) || ')' ELSE 'character varying' END
-	WHEN 1082 THEN 'date' WHEN 1083 THEN 'time without time zone' WHEN 1114 THEN 'timestamp without time zone'
-	WHEN 1184 THEN 'timestamp with time zone' WHEN 1186 THEN 'interval'
-	WHEN 1700 THEN CASE WHEN typmod > 4 THEN 'numeric(' || ((typmod - 4) >> 16) || ',' || ((typmod - 4) & 65535) || ')' ELSE 'numeric' END
-	WHEN 2950 THEN 'uuid' WHEN 3802 THEN 'jsonb' WHEN 1009 THEN 'text[]' WHEN 1007 THEN 'integer[]' WHEN 1016 THEN 'bigint[]'
-	WHEN 0 THEN '-' ELSE '???' END`
 
 // quotedWords are the keywords of PostgreSQL that quote_ident puts in quotes.
 const quotedWords = `all analyse analyze and any array as asc asymmetric authorization between bigint binary bit boolean

@@ -27,7 +27,7 @@ const (
 	copied   convert = iota // the memory is the same
 	widened                 // integers that PostgreSQL has not
 	stringy                 // string_t
-	rendered                // by text, value by value
+	rendered                // NULLs without a type
 	scaled                  // timestamps of other units
 	listed
 )
@@ -259,21 +259,25 @@ func (f *form) value(b *frame.Batch, i int, v vector, row int) error {
 	return nil
 }
 
-// list encodes a list value: its elements as PostgreSQL's texts.
+// list encodes a list value.
 func (f *form) list(v vector, row int) ([]byte, error) {
 	entry := at[[2]uint64](v, row)
 	child := vectorOf(bind.ListVectorGetChild(v.vec))
-	texts := make([]*string, entry[1])
-	for k := range texts {
+	one := frame.NewBatch([]frame.Type{f.child.typ})
+	elements := make([]*string, entry[1])
+	for k := range elements {
 		at := int(entry[0]) + k
 		if child.null(at) {
 			continue
 		}
-		s, err := f.child.text(child, at)
-		if err != nil {
+		one.Reset()
+		if f.child.convert == copied {
+			one.Columns[0].AppendFixed(child.raw(at, f.child.typ.Size()), nil)
+		} else if err := f.child.value(one, 0, child, at); err != nil {
 			return nil, err
 		}
-		texts[k] = &s
+		s := string(one.Columns[0].Value(0))
+		elements[k] = &s
 	}
-	return frame.EncodeList(nil, texts), nil
+	return frame.EncodeList(nil, elements), nil
 }

@@ -1,7 +1,7 @@
 package worker
 
 import (
-	"strconv"
+	"errors"
 	"unsafe"
 
 	bind "github.com/duckdb/duckdb-go-bindings"
@@ -15,7 +15,7 @@ func value(c *frame.Column) bind.Value {
 		return bind.CreateNullValue()
 	}
 	if c.Type.List {
-		return listValue(c.Bytes(0))
+		return listValue(c)
 	}
 	switch c.Type.Kind {
 	case frame.Bool:
@@ -66,20 +66,23 @@ func stringValue(p []byte) bind.Value {
 	return bind.CreateVarcharLength(unsafe.String(unsafe.SliceData(p), len(p)), bind.IdxT(len(p)))
 }
 
-// listValue makes a list of strings; the statement casts it.
-func listValue(p []byte) bind.Value {
-	texts, err := frame.DecodeList(p)
+func listValue(c *frame.Column) bind.Value {
+	elements, err := frame.DecodeList(c.Bytes(0))
 	if err != nil {
 		return bind.CreateNullValue()
 	}
-	element := bind.CreateLogicalType(bind.TypeVarchar)
+	t := c.Type
+	t.List = false
+	element := logicalType(t)
 	defer bind.DestroyLogicalType(&element)
-	values := make([]bind.Value, len(texts))
-	for i, t := range texts {
-		if t == nil {
+	one := frame.NewBatch([]frame.Type{t})
+	values := make([]bind.Value, len(elements))
+	for i, e := range elements {
+		one.Reset()
+		if e == nil || !one.Value(0, *e) {
 			values[i] = bind.CreateNullValue()
 		} else {
-			values[i] = stringValue([]byte(*t))
+			values[i] = value(&one.Columns[0])
 		}
 	}
 	list := bind.CreateListValue(element, values)
@@ -89,6 +92,8 @@ func listValue(p []byte) bind.Value {
 	return list
 }
 
+var errElement = errors.New("malformed element of a list")
+
 // listElements puts the elements of all lists of a column into one.
 func listElements(c *frame.Column, rows int) (*frame.Batch, []uint64, error) {
 	t := c.Type
@@ -97,45 +102,21 @@ func listElements(c *frame.Column, rows int) (*frame.Batch, []uint64, error) {
 	ends := make([]uint64, rows)
 	for row := range rows {
 		if !c.IsNull(row) {
-			texts, err := frame.DecodeList(c.Bytes(row))
+			elements, err := frame.DecodeList(c.Bytes(row))
 			if err != nil {
 				return nil, nil, err
 			}
-			for _, s := range texts {
-				if err := appendText(out, s); err != nil {
-					return nil, nil, err
+			for _, e := range elements {
+				if e == nil {
+					out.Null(0)
+				} else if !out.Value(0, *e) {
+					return nil, nil, errElement
 				}
+				out.FinishRow()
 			}
 		}
 		ends[row] = uint64(out.Rows())
 	}
+	out.FinishColumn(0)
 	return out, ends, nil
-}
-
-// appendText appends an element given as text.
-func appendText(b *frame.Batch, s *string) error {
-	defer b.FinishRow()
-	if s == nil {
-		b.Null(0)
-		return nil
-	}
-	switch t := b.Columns[0].Type; t.Kind {
-	case frame.Bool:
-		b.Bool(0, *s == "t" || *s == "true")
-	case frame.Int16, frame.Int32, frame.Int64:
-		v, err := strconv.ParseInt(*s, 10, 8*t.Size())
-		if err != nil {
-			return err
-		}
-		b.Int(0, v)
-	case frame.Float64:
-		v, err := strconv.ParseFloat(*s, 64)
-		if err != nil {
-			return err
-		}
-		b.Float(0, v)
-	default:
-		b.String(0, *s)
-	}
-	return nil
 }
