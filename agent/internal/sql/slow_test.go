@@ -99,6 +99,42 @@ func TestArrayColumns(t *testing.T) {
 	c.want("INSERT 0 1", "insert into a (k, t, i8) values ('{8}', '{a}', array_append('{1}'::int8[], 1))")
 }
 
+// Columns of char(n), "char" and name, on both paths: char(n) is filled up with blanks
+// that do not count.
+func TestCharacterColumns(t *testing.T) {
+	_, c := slowFixture(t)
+	c.run(`create table ch (k char(4) primary key, c char default 'y', o "char", n name, a char(3)[])`)
+	c.want("INSERT 0 3", `insert into ch values ('ab', default, 'xyz', 'name', '{a,"b  "}'), ('b   ', 'n', '', null, '{}'), ($1, $2, $3, $4, $5)`, "abcd", "z", "q", "nn", "{abc}")
+	for _, column := range []string{"k", "c", "o", "n", "a"} {
+		fast := c.run("select " + column + " from ch order by k")
+		slow := c.run("select " + column + " from (select * from ch) y order by k")
+		if fast != slow {
+			t.Errorf("%s:\nfast %s\nslow %s", column, fast, slow)
+		}
+	}
+	for _, from := range []string{"ch", "(select * from ch) y"} {
+		c.want("ab  |y|x|name|{\"a  \",\"b  \"}\nSELECT 1", "select k, c, o, n, a from "+from+" where k = 'ab'")
+		c.want("ab  \nSELECT 1", "select k from "+from+" where k = 'ab      '")
+		c.want("ab  \nSELECT 1", "select k from "+from+" where k in ('ab ', 'c')")
+		c.want("SELECT 0", "select k from "+from+" where k = 'ab  '::text")
+		c.want("ab  \nSELECT 1", "select k from "+from+" where k = 'ab'::text")
+		c.want("2|AB|ab!\nSELECT 1", "select length(k), upper(k), k || '!' from "+from+" where k = 'ab'")
+		c.want("SELECT 0", "select k from "+from+" where k like 'ab'")
+		c.want("ab  \nabcd\nSELECT 2", "select k from "+from+" where k like 'ab%' order by k")
+		c.want("ab  |ab\nSELECT 1", "select k, k::text from "+from+" where k = $1", "ab")
+	}
+	c.want("b   \nSELECT 1", "select max(k) from ch")
+	c.want("2|t|abc  |ab\nSELECT 1", "select length('ab '::char(3)), 'a '::char(2) = 'a'::char(2), 'abc'::char(5), 'abc'::char(2) from (select 1) x")
+	c.want("2|t|abc  |ab\nSELECT 1", "select length('ab '::char(3)), 'a '::char(2) = 'a'::char(2), 'abc'::char(5), 'abc'::char(2)")
+	c.want(`0A000 a column of type bpchar without a length is not supported`, "create table b (b bpchar)")
+	c.want(`22001 value too long for type character(4)`, "update ch set k = 'abcde' where k = 'b'")
+	c.want("UPDATE 1", "update ch set k = 'abc  ' where k = 'b'")
+	c.want(`23505 duplicate key value violates unique constraint "ch_pkey" / Key (k)=(abc) already exists.`, "insert into ch (k) values ('abc ')")
+	c.want("k|character(4)\nc|character(1)\no|\"char\"\nn|name\na|character(3)[]\nSELECT 5",
+		"select attname, format_type(atttypid, atttypmod) from pg_attribute where attrelid = 'ch'::regclass order by attnum")
+	c.want("character|4\nSELECT 1", "select data_type, character_maximum_length from information_schema.columns where table_name = 'ch' and column_name = 'k'")
+}
+
 // Both paths give the same answers, byte for byte.
 func TestPathsAgree(t *testing.T) {
 	_, c := slowFixture(t)

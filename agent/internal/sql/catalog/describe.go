@@ -72,6 +72,10 @@ func addColumn(desc *cluster.Collection, def syntax.ColumnDef) error {
 		return &syntax.Error{Code: "0A000", Message: fmt.Sprintf("a column of type %s is not supported", t.SQLName()),
 			Hint: "Types of columns: " + storableTypes() + ".", Position: def.Type.Position}
 	}
+	if t.Elem() == datum.Bpchar && modifier < 0 {
+		return &syntax.Error{Code: "0A000", Message: "a column of type bpchar without a length is not supported",
+			Hint: "Use char(n), or text, which keeps blanks at the end.", Position: def.Type.Position}
+	}
 	desc.Columns = append(desc.Columns, cluster.Column{ID: desc.NextColumn, Name: def.Name, Type: t.String(),
 		Modifier: modifier, NotNull: def.NotNull, Default: def.Default})
 	desc.NextColumn++
@@ -80,8 +84,10 @@ func addColumn(desc *cluster.Collection, def syntax.ColumnDef) error {
 
 func storableTypes() string {
 	var names []string
-	for t := datum.Bool; t.Storable(); t++ {
-		names = append(names, t.String())
+	for _, t := range datum.Types() {
+		if t.Storable() {
+			names = append(names, t.SQLName())
+		}
 	}
 	return strings.Join(names, ", ") + ", and arrays of these"
 }
@@ -106,9 +112,6 @@ func ResolveType(n syntax.TypeName) (t datum.Type, modifier int32, err error) {
 	fail := func(code, message, hint string) (datum.Type, int32, error) {
 		return 0, -1, &syntax.Error{Code: code, Message: message, Hint: hint, Position: n.Position}
 	}
-	if n.Name == "bpchar" || n.Name == "char" {
-		return fail("0A000", "type character(n) is not supported", "Use varchar(n) or text.")
-	}
 	t, ok := datum.TypeByName(n.Name)
 	if !ok || t == datum.Unknown {
 		return fail("42704", fmt.Sprintf("type %q does not exist", n.Name), "")
@@ -125,11 +128,11 @@ func ResolveType(n syntax.TypeName) (t datum.Type, modifier int32, err error) {
 	return t, modifier, nil
 }
 
-// typmod encodes the modifiers of varchar(n) and numeric(p, s).
+// typmod encodes the modifiers of varchar(n), char(n) and numeric(p, s).
 func typmod(t datum.Type, m []int32) (int32, bool) {
 	const header, maxLength, maxPrecision = 4, 10485760, 1000
 	switch {
-	case t == datum.Varchar && len(m) == 1 && m[0] >= 1 && m[0] <= maxLength:
+	case (t == datum.Varchar || t == datum.Bpchar) && len(m) == 1 && m[0] >= 1 && m[0] <= maxLength:
 		return m[0] + header, true
 	case t == datum.Numeric && len(m) == 1 && m[0] >= 1 && m[0] <= maxPrecision:
 		return m[0]<<16 + header, true

@@ -3,6 +3,7 @@ package datum
 import (
 	"encoding/binary"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -56,6 +57,8 @@ func AppendBinary(dst []byte, d Datum) []byte {
 		return appendNumericBinary(dst, d.D)
 	case JSONB:
 		return append(append(dst, 1), d.S...)
+	case Char:
+		return append(dst, (d.S + "\x00")[0])
 	case Interval:
 		dst = binary.BigEndian.AppendUint64(dst, uint64(d.I))
 		dst = binary.BigEndian.AppendUint32(dst, uint32(d.Days))
@@ -92,6 +95,8 @@ func ParseBinary(t Type, b []byte) (Datum, error) {
 		return parseNumericBinary(b)
 	case Bytea, UUID:
 		return MakeString(t, string(b)), nil
+	case Char:
+		return ParseText(t, strings.TrimSuffix(string(b), "\x00"), nil)
 	case Date, Timestamp, Timestamptz, Time:
 		return parseTimeBinary(t, b)
 	case Interval:

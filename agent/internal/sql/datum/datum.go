@@ -15,6 +15,8 @@ import (
 //	Float4 Float8                F (a float4 is kept exactly)
 //	Numeric                      D (Form, Coeff, Exponent; -Exponent is the display scale)
 //	Text Varchar Name Unknown    S
+//	Bpchar                       S, with the blanks at its end
+//	Char                         S, empty for the byte 0
 //	Bytea                        S (the bytes)
 //	UUID                         S (16 bytes)
 //	JSON JSONB                   S (text; for JSONB in PostgreSQL's output form)
@@ -100,6 +102,10 @@ func MakeArray(elem Type, values []Datum) Datum {
 	return Datum{Type: elem | Array, A: &Elements{Values: values}}
 }
 
+// Unpadded returns the characters of a Bpchar that count: it is compared, and becomes
+// text, without the blanks at its end.
+func (d Datum) Unpadded() string { return strings.TrimRight(d.S, " ") }
+
 // Bool reports whether d is true; null is not.
 func (d Datum) Bool() bool { return !d.Null && d.I != 0 }
 
@@ -117,8 +123,10 @@ func Compare(a, b Datum) int {
 		return compareFloats(a.F, b.F)
 	case Numeric:
 		return compareNumerics(a.D, b.D)
-	case Text, Varchar, Name, Unknown, Bytea, UUID, JSON, JSONB:
+	case Text, Varchar, Name, Char, Unknown, Bytea, UUID, JSON, JSONB:
 		return strings.Compare(a.S, b.S)
+	case Bpchar:
+		return strings.Compare(a.Unpadded(), b.Unpadded())
 	case Interval:
 		return cmp.Compare(a.intervalMicros(), b.intervalMicros())
 	default:

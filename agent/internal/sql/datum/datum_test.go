@@ -3,6 +3,7 @@ package datum
 import (
 	"bytes"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,7 +31,7 @@ func TestTextForms(t *testing.T) {
 		{Float8, "-0", "-0"},
 		{Numeric, "1.50", "1.50"}, {Numeric, "1e3", "1000"}, {Numeric, "-0.00", "0.00"}, {Numeric, "12345678901234567890123456789012345678901234567890.5", "12345678901234567890123456789012345678901234567890.5"},
 		{Numeric, "NaN", "NaN"}, {Numeric, ".5", "0.5"}, {Numeric, "5.", "5"}, {Numeric, "1.5e-3", "0.0015"},
-		{Text, "héllo", "héllo"}, {Varchar, "", ""},
+		{Text, "héllo", "héllo"}, {Varchar, "", ""}, {Bpchar, "ab  ", "ab  "}, {Char, "xyz", "x"}, {Char, "", ""}, {Name, strings.Repeat("ä", 32), strings.Repeat("ä", 31)},
 		{Bytea, `\xDEADbeef`, `\xdeadbeef`}, {Bytea, `a\\b\001`, `\x615c6201`},
 		{UUID, "{A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11}", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"},
 		{UUID, "a0eebc999c0b4ef8bb6d6bb9bd380a11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"},
@@ -76,7 +77,7 @@ func TestRefusals(t *testing.T) {
 		{Bool, "maybe", "22P02"}, {Float8, "1e999", "22003"}, {Float8, "1e-999", "22003"}, {Float8, "0x10", "22P02"}, {Numeric, "1..2", "22P02"}, {Numeric, "e5", "22P02"},
 		{Bytea, `\xabc`, "22P02"}, {Bytea, `\9`, "22P02"}, {UUID, "a0ee", "22P02"}, {UUID, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11-", "22P02"},
 		{Date, "2023-02-29", "22008"}, {Date, "0000-01-01", "22008"}, {Date, "x", "22007"}, {Timestamp, "2023-01-01 25:00", "22008"}, {Timestamptz, "2023-01-01 00:00 Mars/X", "22007"},
-		{JSONB, `{"a":}`, "22P02"}, {JSONB, `1 2`, "22P02"}, {JSONB, `"\u0000"`, "22P05"}, {Text, "a\x00b", "22021"}, {Text, "\xff", "22021"},
+		{JSONB, `{"a":}`, "22P02"}, {JSONB, `1 2`, "22P02"}, {JSONB, `"\u0000"`, "22P05"}, {Text, "a\x00b", "22021"}, {Text, "\xff", "22021"}, {Char, "ä", "22021"},
 		{Int4 | Array, "{1,2", "22P02"}, {Int4 | Array, "{1,,2}", "22P02"},
 		{Int4 | Array, "{{1,2},{3,4}}", "0A000"}, {Int4 | Array, "{{1,2}", "22P02"}, {Int4 | Array, "[0:1]={1,2}", "0A000"}, {Int4 | Array, "[1:3]={1,2}", "22P02"},
 		{Int4 | Array, "[1:2]{1,2}", "22P02"}, {Int4 | Array, "{1,x}", "22P02"}, {Text | Array, `{"a"b}`, "22P02"}, {Int4 | Array, "{1,2}x", "22P02"},
@@ -124,6 +125,7 @@ func TestModifiers(t *testing.T) {
 		{Numeric, numeric, "1.005", "1.01", false}, {Numeric, numeric, "-1.005", "-1.01", false}, {Numeric, numeric, "7", "7.00", false}, {Numeric, numeric, "999.994", "999.99", false},
 		{Numeric, numeric, "999.995", "22003", false}, {Numeric, numeric, "1000", "22003", false}, {Numeric, numeric, "0", "0.00", false},
 		{Varchar, 7, "abc", "abc", false}, {Varchar, 7, "abcd", "22001", false}, {Varchar, 7, "abc  ", "abc", false}, {Varchar, 7, "äöüß", "äöü", true},
+		{Bpchar, 7, "ä", "ä  ", false}, {Bpchar, 7, "abc  ", "abc", false}, {Bpchar, 7, "abcd", "22001", false}, {Bpchar, 7, "abcd", "abc", true}, {Bpchar, -1, "a ", "a ", false},
 	} {
 		var got string
 		if d, err := ApplyModifier(mustParse(t, c.typ, c.in), c.modifier, c.explicit); err != nil {
@@ -147,6 +149,7 @@ func ordered(t testing.TB) map[Type][]Datum {
 		Text:    {"", "a", "a\x01", "aa", "ab", "b", "ä"}, Date: {"-infinity", "0044-03-15 BC", "1999-12-31", "2000-01-01", "infinity"},
 		UUID:        {"00000000-0000-0000-0000-000000000000", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"},
 		Timestamptz: {"1999-12-31", "2000-01-01", "2024-01-01"}, JSONB: {"1", "2"},
+		Bpchar: {"", "a", "a\x01", "a b", "b"}, Char: {"", "1", "a"}, Name: {"", "a", "b"},
 		Int4 | Array: {"{}", "{-5}", "{-5,1}", "{-5,NULL}", "{0}", "{0,0}", "{NULL}", "{NULL,1}"}, Text | Array: {"{}", `{""}`, `{"","b"}`, "{a}", "{a,a}", "{a\x01}", "{aa}", "{NULL}"},
 		Numeric | Array: {"{-1.01}", "{-1}", "{0}", "{0,0}", "{0.001}", "{NaN}"}, Bool | Array: {"{f}", "{f,f}", "{f,t}", "{t}"},
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strings"
 )
 
 // The first byte of each encoded value. Null sorts last, as in an ascending
@@ -50,8 +51,10 @@ func AppendKey(dst []byte, d Datum) ([]byte, error) {
 		return appendNumericKey(dst, d.D), nil
 	case UUID:
 		return append(dst, d.S...), nil
-	case Text, Varchar, Bytea, JSONB:
+	case Text, Varchar, Name, Char, Bytea, JSONB:
 		return appendKeyString(dst, d.S), nil
+	case Bpchar:
+		return appendKeyString(dst, d.Unpadded()), nil
 	default:
 		return binary.BigEndian.AppendUint64(dst, uint64(d.I)^(1<<63)), nil
 	}
@@ -120,8 +123,8 @@ func floatFromOrdered(u uint64) float64 {
 }
 
 // DecodeKey reads one value of type t from the front of b. A numeric comes back
-// with the smallest scale that shows it, a float zero without its sign; all
-// other types come back as they were.
+// with the smallest scale that shows it, a float zero without its sign, a char(n)
+// without the blanks at its end; all other types come back as they were.
 func DecodeKey(t Type, b []byte) (d Datum, rest []byte, err error) {
 	if len(b) == 0 {
 		return Datum{}, nil, errKeyTruncated
@@ -141,8 +144,11 @@ func DecodeKey(t Type, b []byte) (d Datum, rest []byte, err error) {
 	switch t {
 	case Numeric:
 		return decodeNumericKey(b)
-	case Text, Varchar, Bytea, JSONB:
+	case Text, Varchar, Bpchar, Name, Char, Bytea, JSONB:
 		s, rest, err := decodeKeyString(b)
+		if t == Bpchar && strings.HasSuffix(s, " ") {
+			return Datum{}, nil, errKeyMalformed
+		}
 		return MakeString(t, s), rest, err
 	}
 	n := 8
@@ -207,7 +213,8 @@ func decodeKeyString(b []byte) (string, []byte, error) {
 // KeyExact reports whether DecodeKey gives back every value of type t exactly,
 // so that a row need not hold it again.
 func KeyExact(t Type) bool {
-	return t.Storable() && t.Elem() != Numeric && !t.Elem().IsFloat()
+	e := t.Elem()
+	return t.Storable() && e != Numeric && e != Bpchar && !e.IsFloat()
 }
 
 // EncodeKey encodes the values of a key in order.

@@ -74,7 +74,7 @@ func appendValue(dst []byte, d Datum) []byte {
 		return appendDecimal(append(dst, tagDecimal), d.D)
 	case UUID:
 		return append(append(dst, tagUUID), d.S...)
-	case Text, Varchar, Bytea, JSONB, JSON, Name, Unknown:
+	case Text, Varchar, Bpchar, Char, Bytea, JSONB, JSON, Name, Unknown:
 		dst = binary.AppendUvarint(append(dst, tagBytes), uint64(len(d.S)))
 		return append(dst, d.S...)
 	default:
@@ -202,7 +202,7 @@ func decodeValue(t Type, b []byte) (Datum, error) {
 		return MakeFloat(t, math.Float64frombits(binary.BigEndian.Uint64(b[1:]))), nil
 	case tag == tagUUID && t == UUID:
 		return MakeString(t, string(b[1:])), nil
-	case tag == tagBytes && (t == Text || t == Varchar || t == Bytea || t == JSONB):
+	case tag == tagBytes && (t.IsString() || t == Bytea || t == JSONB):
 		_, n := binary.Uvarint(b[1:])
 		return MakeString(t, string(b[1+n:])), nil
 	case tag == tagDecimal && t == Numeric:

@@ -102,8 +102,10 @@ func ParseText(t Type, s string, loc *time.Location) (Datum, error) {
 		return parseArrayText(t, s, loc)
 	}
 	switch t {
-	case Unknown, Text, Varchar, Name:
+	case Unknown, Text, Varchar, Bpchar:
 		return parseString(t, s)
+	case Name, Char:
+		return parseShort(t, s)
 	case Bool:
 		return parseBool(s)
 	case Int2, Int4, Int8, OID:
@@ -140,6 +142,34 @@ func parseString(t Type, s string) (Datum, error) {
 		return Datum{}, badUTF8(s)
 	}
 	return Datum{Type: t, S: s}, nil
+}
+
+// parseShort cuts what a name or a "char" cannot hold, as PostgreSQL does.
+func parseShort(t Type, s string) (Datum, error) {
+	d, err := parseString(t, s)
+	if err != nil {
+		return d, err
+	}
+	if t == Char {
+		if s != "" && s[0] >= utf8.RuneSelf {
+			return Datum{}, errorf(codeBadEncoding, `a value of type "char" is one byte, and %q has more in UTF8`, firstRune(s))
+		}
+		d.S = s[:min(len(s), 1)]
+		return d, nil
+	}
+	for len(d.S) > maxNameBytes {
+		_, n := utf8.DecodeLastRuneInString(d.S)
+		d.S = d.S[:len(d.S)-n]
+	}
+	return d, nil
+}
+
+// maxNameBytes is the length of PostgreSQL's names.
+const maxNameBytes = 63
+
+func firstRune(s string) string {
+	_, n := utf8.DecodeRuneInString(s)
+	return s[:n]
 }
 
 func badUTF8(s string) *Error {
@@ -324,8 +354,8 @@ func parseUUID(s string) (Datum, error) {
 }
 
 // ApplyModifier makes d fit a column with the typmod: numeric(p,s) rounds,
-// varchar(n) refuses (or, in an explicit cast, cuts) what is too long. That of an
-// array is its elements'.
+// varchar(n) and char(n) refuse (or, in an explicit cast, cut) what is too long, and
+// char(n) is filled up. That of an array is its elements'.
 func ApplyModifier(d Datum, modifier int32, explicit bool) (Datum, error) {
 	if d.Null || modifier < 4 {
 		return d, nil
@@ -345,6 +375,12 @@ func ApplyModifier(d Datum, modifier int32, explicit bool) (Datum, error) {
 		return applyNumericModifier(d, modifier)
 	case Varchar:
 		return applyLength(d, int(modifier-4), explicit)
+	case Bpchar:
+		d, err := applyLength(d, int(modifier-4), explicit)
+		if n := int(modifier-4) - utf8.RuneCountInString(d.S); n > 0 && err == nil {
+			d.S += strings.Repeat(" ", n)
+		}
+		return d, err
 	default:
 		return d, nil
 	}
@@ -360,7 +396,7 @@ func applyLength(d Datum, limit int, explicit bool) (Datum, error) {
 		cut += n
 	}
 	if !explicit && strings.Trim(d.S[cut:], " ") != "" {
-		return Datum{}, errorf(codeTooLong, "value too long for type character varying(%d)", limit)
+		return Datum{}, errorf(codeTooLong, "value too long for type %s(%d)", d.Type.SQLName(), limit)
 	}
 	d.S = d.S[:cut]
 	return d, nil
@@ -373,8 +409,8 @@ func TypeString(t Type, modifier int32) string {
 	}
 	if modifier >= 4 {
 		switch t {
-		case Varchar:
-			return "character varying(" + strconv.Itoa(int(modifier-4)) + ")"
+		case Varchar, Bpchar:
+			return t.SQLName() + "(" + strconv.Itoa(int(modifier-4)) + ")"
 		case Numeric:
 			m := modifier - 4
 			return "numeric(" + strconv.Itoa(int(m>>16&0xffff)) + "," + strconv.Itoa(int(m&0x7ff)) + ")"

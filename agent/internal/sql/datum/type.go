@@ -5,8 +5,7 @@ import "strings"
 // Type is the type of a value. Array may be added to the scalar types.
 type Type uint8
 
-// The types. Those after JSONB appear in results and parameters but cannot be
-// stored in a collection.
+// The types. Storable says which of them a collection may have.
 const (
 	Unknown Type = iota // a literal or parameter whose type is not decided; S holds its text
 	Bool
@@ -29,7 +28,9 @@ const (
 	OID
 	Time
 	Interval
-	lastType = Interval
+	Bpchar   // char(n)
+	Char     // "char", one byte
+	lastType = Char
 
 	// Array marks a one-dimensional array of the type it is added to.
 	Array Type = 0x80
@@ -66,6 +67,8 @@ var types = [lastType + 1]typeInfo{ //nolint:gochecknoglobals // a constant tabl
 	OID:         {"oid", "oid", 26, 1028, 4},
 	Time:        {"time", "time without time zone", 1083, 1183, 8},
 	Interval:    {"interval", "interval", 1186, 1187, 16},
+	Bpchar:      {"bpchar", "character", 1042, 1014, -1},
+	Char:        {"char", `"char"`, 18, 1002, 1},
 }
 
 // Types are all types but Unknown and arrays.
@@ -124,7 +127,14 @@ func (t Type) SQLName() string {
 }
 
 // Storable reports whether a collection's column may have the type.
-func (t Type) Storable() bool { return t.Elem() >= Bool && t.Elem() <= JSONB }
+func (t Type) Storable() bool {
+	switch e := t.Elem(); e {
+	case Name, Bpchar, Char:
+		return true
+	default:
+		return e >= Bool && e <= JSONB
+	}
+}
 
 // IsNumber reports whether t is an integer, float or numeric type.
 func (t Type) IsNumber() bool { return t >= Int2 && t <= Numeric }
@@ -135,22 +145,18 @@ func (t Type) IsInt() bool { return t >= Int2 && t <= Int8 }
 // IsFloat reports whether t is float4 or float8.
 func (t Type) IsFloat() bool { return t == Float4 || t == Float8 }
 
-// IsString reports whether t holds characters: text, varchar, name.
-func (t Type) IsString() bool { return t == Text || t == Varchar || t == Name }
+// IsString reports whether t holds characters.
+func (t Type) IsString() bool {
+	return t == Text || t == Varchar || t == Name || t == Bpchar || t == Char
+}
 
 // IsDateTime reports whether t is date, timestamp or timestamptz.
 func (t Type) IsDateTime() bool { return t == Date || t == Timestamp || t == Timestamptz }
 
-// TypeByOID returns the type with PostgreSQL's object id oid. The fixed-width
-// character types are read as text.
+// TypeByOID returns the type with PostgreSQL's object id oid.
 func TypeByOID(oid uint32) (Type, bool) {
-	switch oid {
-	case 0, 705:
+	if oid == 0 || oid == 705 {
 		return Unknown, true
-	case 18, 1042: // "char", bpchar
-		return Text, true
-	case 1014:
-		return Text | Array, true
 	}
 	for t := Bool; t <= lastType; t++ {
 		if types[t].oid == oid {

@@ -50,6 +50,10 @@ func appendDatum(b *frame.Batch, i int, d *datum.Datum) error {
 	case frame.Decimal:
 		return appendNumeric(b, i, d.D)
 	case frame.Text, frame.Bytes, frame.JSON:
+		if d.Type == datum.Bpchar { // DuckDB compares as text what PostgreSQL compares so
+			b.String(i, d.Unpadded())
+			return nil
+		}
 		b.String(i, d.S)
 	case frame.UUID:
 		var u [16]byte
@@ -205,9 +209,18 @@ type decoder struct {
 	to datum.Type
 	// normal says that json text is in PostgreSQL's form already.
 	normal bool
+	// width is the modifier of a char(n), to which its values are filled up; 0: none.
+	width int32
 }
 
 func (d decoder) datum(c *frame.Column, row int) (datum.Datum, error) {
+	if d.width > 0 {
+		v, err := decoder{typ: d.typ, to: d.to}.datum(c, row)
+		if err != nil {
+			return v, err
+		}
+		return datum.ApplyModifier(v, d.width, true)
+	}
 	if d.to == datum.Unknown {
 		return d.native(c, row)
 	}

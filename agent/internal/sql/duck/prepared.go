@@ -201,6 +201,12 @@ func (p *prepared) describeColumn(i int, f frame.Field) {
 				d.normal = true
 			}
 		}
+		if origin.Scan == nil && c.Type.Elem() == datum.Bpchar {
+			c.Modifier = origin.Modifier
+		}
+	}
+	if c.Type.Elem() == datum.Bpchar && c.Modifier > 0 {
+		d.width = c.Modifier
 	}
 	if d.typ != c.Type {
 		d.to = c.Type
@@ -208,7 +214,7 @@ func (p *prepared) describeColumn(i int, f frame.Field) {
 	if d.normal {
 		d.typ, d.to = c.Type, datum.Unknown
 	}
-	d.declared = c.Modifier >= 4
+	d.declared = c.Type.Elem() == datum.Numeric && c.Modifier >= 4
 	p.columns[i], p.decoders[i] = c, d
 }
 

@@ -67,7 +67,7 @@ func informationColumn(position int, c catalog.Column) row {
 		r["data_type"], r["udt_name"] = "ARRAY", "_"+c.Type.Elem().String()
 	}
 	switch c.Type {
-	case datum.Varchar:
+	case datum.Varchar, datum.Bpchar:
 		if c.Modifier >= 4 {
 			r["character_maximum_length"] = int(c.Modifier - 4)
 		}

@@ -85,7 +85,7 @@ func allowed(from, to datum.Type, how castContext) bool {
 		return how == castAssignment || widens(from, to)
 	case from.IsString() && to.IsString():
 		return true
-	case to == datum.Text || to == datum.Varchar:
+	case to == datum.Text || to == datum.Varchar || to == datum.Bpchar:
 		return how == castAssignment
 	case from.IsDateTime() && to.IsDateTime():
 		return how == castAssignment || from < to
@@ -146,14 +146,17 @@ func conversion(from, to datum.Type) (conversionFunc, bool) {
 		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return v, nil }, true
 	case from == datum.Unknown || from.IsString():
 		return func(env *Env, v datum.Datum) (datum.Datum, error) {
+			if from == datum.Bpchar {
+				v.S = v.Unpadded()
+			}
 			return datum.ParseText(to, v.S, env.location())
 		}, true
-	case to == datum.Text || to == datum.Varchar || to == datum.Name:
+	case to.IsString():
 		return func(env *Env, v datum.Datum) (datum.Datum, error) {
 			if v.Type == datum.Bool { // the cast's words are longer than the output's
-				return datum.MakeString(to, strconv.FormatBool(v.Bool())), nil
+				return datum.ParseText(to, strconv.FormatBool(v.Bool()), nil)
 			}
-			return datum.MakeString(to, string(datum.AppendText(nil, v, env.location()))), nil
+			return datum.ParseText(to, string(datum.AppendText(nil, v, env.location())), nil)
 		}, true
 	case from.IsNumber() && to.IsNumber():
 		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return convertNumber(v, to) }, true

@@ -23,6 +23,9 @@ func (c *compiler) like(n *pg.A_Expr, name string) (Expr, error) {
 		if t := args[i].Type(); t != datum.Unknown && !t.IsString() {
 			return nil, errSlow
 		}
+		if args[i].Type() == datum.Bpchar {
+			continue // with its blanks
+		}
 		if args[i], err = coerce(args[i], datum.Text); err != nil {
 			return nil, err
 		}

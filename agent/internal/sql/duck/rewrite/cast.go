@@ -108,7 +108,7 @@ func (r *rewriter) timeLiteral(to datum.Type, s string, t *pg.TypeCast) (*pg.Nod
 
 // isCharacter says whether the type is text of a limited length.
 func isCharacter(to datum.Type, t *pg.TypeName) bool {
-	return (to == datum.Varchar || lastName(t.Names) == "bpchar") && len(t.Typmods) == 1
+	return (to == datum.Varchar || to == datum.Bpchar) && len(t.Typmods) == 1
 }
 
 // castNode casts a rewritten expression.
@@ -116,7 +116,15 @@ func castNode(n *pg.Node, from, to datum.Type, mod int32, t *pg.TypeName) (*pg.N
 	f, _ := FrameType(to, mod)
 	switch {
 	case isCharacter(to, t):
-		return call("left", cast(n, "VARCHAR"), t.Typmods[0]), nil
+		n = call("left", cast(n, "VARCHAR"), t.Typmods[0])
+		if to == datum.Bpchar {
+			n = unpadded(n)
+		}
+		return n, nil
+	case to == datum.Bpchar && from != datum.Bpchar:
+		return unpadded(cast(n, "VARCHAR")), nil
+	case to == datum.Char && from != datum.Char:
+		return call("left", cast(n, "VARCHAR"), integer(1)), nil
 	case to.IsString() && from == datum.Bytea:
 		return call("nd_bytea_text", n), nil
 	case to.IsString() && from == datum.Numeric:
@@ -133,6 +141,18 @@ func castNode(n *pg.Node, from, to datum.Type, mod int32, t *pg.TypeName) (*pg.N
 		return nil, unsupported(t.Location, "numeric of over 38 digits")
 	}
 	return cast(n, f.SQL()), nil
+}
+
+// unpadded is a char(n) as DuckDB has it: without the blanks at its end.
+func unpadded(n *pg.Node) *pg.Node { return call("rtrim", n, text(" ")) }
+
+// padded is a char(n) with its blanks, which LIKE and its kin see.
+func (r *rewriter) padded(n *pg.Node) func(*pg.Node) *pg.Node {
+	width := r.widthOf(n)
+	if width < 0 || r.typeOf(n) != datum.Bpchar {
+		return nil
+	}
+	return func(n *pg.Node) *pg.Node { return call("rpad", n, integer(int64(width-4)), text(" ")) }
 }
 
 // registryCast handles regclass and its kin: a name becomes the number that

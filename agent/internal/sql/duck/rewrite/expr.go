@@ -125,7 +125,7 @@ func arithmeticLiteral(op string, t datum.Type) datum.Type {
 
 func (r *rewriter) typeLiteral(n **pg.Node, t datum.Type) error {
 	s, ok := literal(*n)
-	if !ok || t == datum.Unknown || t.IsString() {
+	if !ok || t == datum.Unknown || t.IsString() && t != datum.Bpchar && t != datum.Char {
 		return nil
 	}
 	typed, err := r.typedLiteral(t, s, (*n).GetAConst().Location)
@@ -137,6 +137,16 @@ func (r *rewriter) typeLiteral(n **pg.Node, t datum.Type) error {
 
 // beforeOperator finds what an operator becomes where that depends on types.
 func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error) {
+	switch e.Kind {
+	case pg.A_Expr_Kind_AEXPR_LIKE, pg.A_Expr_Kind_AEXPR_ILIKE, pg.A_Expr_Kind_AEXPR_SIMILAR:
+		if pad := r.padded(e.Lexpr); pad != nil {
+			return func(n *pg.Node) (*pg.Node, error) {
+				n.GetAExpr().Lexpr = pad(n.GetAExpr().Lexpr)
+				return r.operator(n, n.GetAExpr())
+			}
+		}
+	default:
+	}
 	if e.Kind != pg.A_Expr_Kind_AEXPR_OP || e.Lexpr == nil {
 		return nil
 	}

@@ -164,7 +164,7 @@ func (r *rewriter) values(s *pg.SelectStmt) (columns, error) {
 	for i, row := range s.ValuesLists {
 		for k, n := range row.GetList().GetItems() {
 			if i == 0 {
-				out.list = append(out.list, column{name: "column" + strconv.Itoa(k+1), typ: r.typeOf(n)})
+				out.list = append(out.list, column{name: "column" + strconv.Itoa(k+1), typ: r.typeOf(n), modifier: r.widthOf(n)})
 			} else if k < len(out.list) && out.list[k].typ != r.typeOf(n) {
 				out.list[k].typ = datum.Unknown
 			}
@@ -225,7 +225,7 @@ func (r *rewriter) targets(s *pg.SelectStmt) (columns, error) {
 			t.Val = sqlNull()
 			t.Name = cmp.Or(t.Name, "?column?")
 		}
-		c := column{name: t.Name, typ: r.typeOf(t.Val)}
+		c := column{name: t.Name, typ: r.typeOf(t.Val), modifier: r.widthOf(t.Val)}
 		if c.name == "" {
 			c.name = figureName(t.Val)
 		}

@@ -87,6 +87,8 @@ type Scan struct {
 type Column struct {
 	Name string
 	Type datum.Type // as PostgreSQL has it; Unknown: as DuckDB says
+	// Modifier is that of a char(n), -1: none is known.
+	Modifier int32
 	// Scan and Index say which table column it is, if it is a plain one.
 	Scan  *Scan
 	Index int

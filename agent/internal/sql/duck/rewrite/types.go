@@ -26,7 +26,7 @@ func FrameType(t datum.Type, modifier int32) (frame.Type, bool) {
 	kinds := [...]frame.Kind{
 		datum.Bool: frame.Bool, datum.Int2: frame.Int16, datum.Int4: frame.Int32, datum.Int8: frame.Int64,
 		datum.Float4: frame.Float32, datum.Float8: frame.Float64, datum.Text: frame.Text, datum.Varchar: frame.Text,
-		datum.Name: frame.Text, datum.Bytea: frame.Bytes, datum.UUID: frame.UUID, datum.Date: frame.Date,
+		datum.Name: frame.Text, datum.Bpchar: frame.Text, datum.Char: frame.Text, datum.Bytea: frame.Bytes, datum.UUID: frame.UUID, datum.Date: frame.Date,
 		datum.Timestamp: frame.Timestamp, datum.Timestamptz: frame.TimestampTZ, datum.JSONB: frame.JSON,
 		datum.JSON: frame.JSON, datum.OID: frame.Int64, datum.Time: frame.Time, datum.Interval: frame.Interval,
 	}
@@ -79,8 +79,6 @@ func castType(n *pg.TypeName) (t datum.Type, modified bool) {
 		return datum.Unknown, false
 	}
 	switch name := lastName(n.Names); name {
-	case "bpchar", "char":
-		t = datum.Text
 	case "serial":
 		t = datum.Int4
 	default:
@@ -107,8 +105,27 @@ func typmod(t datum.Type, n *pg.TypeName) int32 {
 		return m[0]<<16 + 4
 	case t == datum.Numeric && len(m) == 2:
 		return m[0]<<16 + m[1]&0x7ff + 4
-	case t == datum.Varchar && len(m) == 1:
+	case (t == datum.Varchar || t == datum.Bpchar) && len(m) == 1:
 		return m[0] + 4
+	}
+	return -1
+}
+
+// widthOf is the modifier of an expression that is a char(n); -1: none is known.
+func (r *rewriter) widthOf(n *pg.Node) int32 {
+	switch x := n.GetNode().(type) {
+	case *pg.Node_ColumnRef:
+		if c, ok := r.scope.find(x.ColumnRef); ok && c.typ.Elem() == datum.Bpchar && c.modifier > 0 {
+			return c.modifier
+		}
+	case *pg.Node_TypeCast:
+		if t, _ := castType(x.TypeCast.TypeName); t.Elem() == datum.Bpchar {
+			return typmod(t.Elem(), x.TypeCast.TypeName)
+		}
+	case *pg.Node_FuncCall:
+		if name := lastName(x.FuncCall.Funcname); (name == "min" || name == "max") && len(x.FuncCall.Args) == 1 {
+			return r.widthOf(x.FuncCall.Args[0])
+		}
 	}
 	return -1
 }
@@ -182,8 +199,10 @@ func constantOf(d datum.Datum) (*pg.Node, error) {
 			call("to_months", integer(int64(d.Months))), call("to_days", integer(int64(d.Days))), -1)
 		return pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("+")}, sum,
 			call("to_microseconds", cast(text(datum.MakeInt(datum.Int8, d.I).Text()), "BIGINT")), -1), nil
-	case datum.Text, datum.Varchar, datum.Name:
+	case datum.Text, datum.Varchar, datum.Name, datum.Char:
 		return cast(text(d.S), "VARCHAR"), nil
+	case datum.Bpchar:
+		return cast(text(d.Unpadded()), "VARCHAR"), nil
 	default:
 	}
 	return cast(text(d.Text()), f.SQL()), nil

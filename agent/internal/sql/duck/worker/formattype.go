@@ -22,7 +22,7 @@ func formatType() string {
 func typeName(t datum.Type) string {
 	before, after, modifier := t.SQLName(), "", ""
 	switch t {
-	case datum.Varchar:
+	case datum.Varchar, datum.Bpchar:
 		modifier = "typmod - 4"
 	case datum.Numeric:
 		modifier = "(typmod - 4) >> 16 || ',' || ((typmod - 4) & 65535)"
