@@ -28,7 +28,7 @@ func TestCreateAndDrop(t *testing.T) {
 	c.want(`42703 column "b" named in key does not exist`, "create table u (a int, primary key (b))")
 	c.want(`42701 column "a" specified more than once`, "create table u (a int, a text)")
 	c.want(`42704 type "nope" does not exist`, "create table u (a nope)")
-	c.want(`0A000 a column of type interval[] is not supported`, "create table u (a interval[])")
+	c.want(`42704 data type json has no default operator class for access method "btree"`, "create table u (a json primary key)")
 	c.want(`22P02 invalid input syntax for type integer: "x"`, "create table u (a int default 'x')")
 	c.want(`0A000 this DEFAULT of column a is not supported`, "create table u (a int default random_thing())")
 	c.want("DROP TABLE", "drop table t")

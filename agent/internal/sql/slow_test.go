@@ -135,6 +135,44 @@ func TestCharacterColumns(t *testing.T) {
 	c.want("character|4\nSELECT 1", "select data_type, character_maximum_length from information_schema.columns where table_name = 'ch' and column_name = 'k'")
 }
 
+// Columns of times, intervals and json, on both paths.
+func TestTimeColumns(t *testing.T) {
+	_, c := slowFixture(t)
+	c.run(`create table ti (k interval primary key, t time, t2 time(2) default '01:02:03.456', z timetz, i interval hour to minute, ts timestamp(0), tz timestamptz(3)[], j json, o oid, js json[], iv interval(1))`)
+	c.want("INSERT 0 3", `insert into ti values
+		('1 mon', '24:00', default, '04:05:06.7+05:30', '2', '2024-01-01 12:34:56.5', '{2024-01-01 00:00:00.12345+00}', '{"b":1,  "a": [1.0]}', 7, '{"{\"x\":  1}"}', '1.25 seconds'),
+		('-1 day 02:00', '00:00', null, '24:00-15:59:59', '1 day 02:03:04', null, '{}', 'null', null, null, null),
+		($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, "3 days", "13:00:00.000001", "23:59:59.999", "00:00+00", "2 mons 90 minutes 5 seconds", "1999-12-31 23:59:59.5", "{infinity}", "[1,2]", "4294967295", "{}", "1 year 2 mons -3 days -04:05:06.78")
+	for _, column := range strings.Split("k t t2 z i ts tz j o js iv", " ") {
+		fast := c.run("select " + column + " from ti order by k")
+		slow := c.run("select " + column + " from (select * from ti) y order by k")
+		if fast != slow {
+			t.Errorf("%s:\nfast %s\nslow %s", column, fast, slow)
+		}
+	}
+	for _, from := range []string{"ti", "(select * from ti) y"} {
+		c.want(`1 mon|24:00:00|01:02:03.46|04:05:06.7+05:30|00:02:00|2024-01-01 12:34:57|{"2024-01-01 00:00:00.123+00"}|{"b":1,  "a": [1.0]}|7|{"{\"x\":  1}"}|00:00:01.3`+"\nSELECT 1", "select * from "+from+" where k = '30 days'")
+		c.want("1 day 02:03:00|1\nSELECT 1", "select i, 1 from "+from+" where k = '-22:00'")
+		c.want("2 mons 01:30:00|23:59:59|1 year 2 mons -3 days -04:05:06.8\nSELECT 1", "select i, ts::time, iv from "+from+" where t > '12:59' and t < time '13:01'")
+		c.want("-1 days +02:00:00\n3 days\n1 mon\nSELECT 3", "select k from "+from+" order by k")
+		c.want("00:00:00+00\n24:00:00-15:59:59\nSELECT 2", "select z from "+from+" where z > '04:05:07+05:30' order by z")
+		c.want("-1 days +02:00:00\nSELECT 1", "select distinct k from "+from+" where k < '-21:00' order by k")
+		c.want("3 days\nSELECT 1", "select k from "+from+" where z = '00:00+00'::timetz")
+		c.want("7\n4294967295\nSELECT 2", "select o from "+from+" where o > 1 order by o")
+		c.want("42883 operator does not exist: json = unknown", "select 1 from "+from+" where j = '1'")
+		c.want("42883 could not identify an ordering operator for type json", "select 1 from "+from+" order by j")
+	}
+	c.want("1.0|[1.0]\nSELECT 1", `select j -> 'a' ->> 0, j -> 'a' from ti where k = '1 mon'`)
+	c.want("14:00:00.000001|3 days 01:00:00|11:00:00.000001\nSELECT 1", "select t + interval '1 hour', k + '1 hour', t - interval '2 hours' from ti where k = '3 days'")
+	c.want(`23505 duplicate key value violates unique constraint "ti_pkey" / Key (k)=(1 mon) already exists.`, "insert into ti (k) values ('30 days')")
+	c.want(`22008 date/time field value out of range: "25:00"`, "insert into ti (k, t) values ('5 days', '25:00')")
+	c.want("UPDATE 1", "update ti set k = '2 mons', t = timestamp '2024-01-01 05:06:07', i = time '03:04:05' where k = '1 mon'")
+	c.want("2 mons|05:06:07|03:04:00\nSELECT 1", "select k, t, i from ti where k > '1 mon'")
+	c.want("interval\ntime without time zone\ntime(2) without time zone\ntime with time zone\ninterval hour to minute\ntimestamp(0) without time zone\ntimestamp(3) with time zone[]\njson\noid\njson[]\ninterval(1)\nSELECT 11",
+		"select format_type(atttypid, atttypmod) from pg_attribute where attrelid = 'ti'::regclass order by attnum")
+	c.want("i|interval|6|HOUR TO MINUTE\nt2|time without time zone|2|NULL\nSELECT 2", `select column_name, data_type, datetime_precision, interval_type from information_schema.columns where table_name = 'ti' and column_name in ('t2', 'i') order by 1`)
+}
+
 // Both paths give the same answers, byte for byte.
 func TestPathsAgree(t *testing.T) {
 	_, c := slowFixture(t)

@@ -102,6 +102,10 @@ func addKey(desc *cluster.Collection, name string) error {
 			return &syntax.Error{Code: "42701", Message: fmt.Sprintf("column %q appears twice in primary key constraint", name)}
 		}
 	}
+	if t, _ := datum.TypeByName(c.Type); !t.Ordered() {
+		return &syntax.Error{Code: "42704", Message: fmt.Sprintf("data type %s has no default operator class for access method \"btree\"", t.SQLName()),
+			Hint: "A key has an order, and json has none: use jsonb or text."}
+	}
 	c.NotNull = true
 	desc.PrimaryKey = append(desc.PrimaryKey, c.ID)
 	return nil
@@ -128,12 +132,17 @@ func ResolveType(n syntax.TypeName) (t datum.Type, modifier int32, err error) {
 	return t, modifier, nil
 }
 
-// typmod encodes the modifiers of varchar(n), char(n) and numeric(p, s).
+// typmod encodes the modifiers of varchar(n), char(n), numeric(p, s), of times and
+// intervals.
 func typmod(t datum.Type, m []int32) (int32, bool) {
 	const header, maxLength, maxPrecision = 4, 10485760, 1000
 	switch {
 	case (t == datum.Varchar || t == datum.Bpchar) && len(m) == 1 && m[0] >= 1 && m[0] <= maxLength:
 		return m[0] + header, true
+	case len(m) == 1 && m[0] >= 0 && (t == datum.Timestamp || t == datum.Timestamptz || t == datum.Time || t == datum.Timetz):
+		return min(m[0], 6), true
+	case t == datum.Interval:
+		return datum.IntervalModifier(m)
 	case t == datum.Numeric && len(m) == 1 && m[0] >= 1 && m[0] <= maxPrecision:
 		return m[0]<<16 + header, true
 	case t == datum.Numeric && len(m) == 2 && m[0] >= 1 && m[0] <= maxPrecision && m[1] >= 0 && m[1] <= m[0]:

@@ -59,6 +59,8 @@ func AppendBinary(dst []byte, d Datum) []byte {
 		return append(append(dst, 1), d.S...)
 	case Char:
 		return append(dst, (d.S + "\x00")[0])
+	case Timetz:
+		return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(dst, uint64(d.I)), uint32(d.Days))
 	case Interval:
 		dst = binary.BigEndian.AppendUint64(dst, uint64(d.I))
 		dst = binary.BigEndian.AppendUint32(dst, uint32(d.Days))
@@ -97,7 +99,7 @@ func ParseBinary(t Type, b []byte) (Datum, error) {
 		return MakeString(t, string(b)), nil
 	case Char:
 		return ParseText(t, strings.TrimSuffix(string(b), "\x00"), nil)
-	case Date, Timestamp, Timestamptz, Time:
+	case Date, Timestamp, Timestamptz, Time, Timetz:
 		return parseTimeBinary(t, b)
 	case Interval:
 		return MakeInterval(int32(binary.BigEndian.Uint32(b[12:])), int32(binary.BigEndian.Uint32(b[8:])),
@@ -130,6 +132,14 @@ func parseTimeBinary(t Type, b []byte) (Datum, error) {
 		if i == DateInfinity || i == DateMinusInfinity {
 			return MakeInt(t, i), nil
 		}
+	case Timetz:
+		const most = 16*3600 - 1 // seconds
+		west := int32(binary.BigEndian.Uint32(b[8:]))
+		i = int64(binary.BigEndian.Uint64(b))
+		if i < 0 || i > microsecondsPerDay || west < -most || west > most {
+			return Datum{}, errorf(codeDatetimeRange, "%s out of range", t)
+		}
+		return MakeTimetz(i, west), nil
 	case Time:
 		i, lo, hi = int64(binary.BigEndian.Uint64(b)), 0, microsecondsPerDay
 	default:

@@ -23,6 +23,7 @@ import (
 //	Date                         I (days since 2000-01-01)
 //	Timestamp Timestamptz        I (microseconds since 2000-01-01 00:00, UTC for timestamptz)
 //	Time                         I (microseconds since midnight)
+//	Timetz                       I (as Time, of its own zone), Days (the zone: seconds west of UTC)
 //	Interval                     Months, Days, I (microseconds)
 //	arrays                       A
 //
@@ -50,7 +51,10 @@ const (
 	EpochMicros = EpochDays * microsecondsPerDay // the same in microseconds
 )
 
-const microsecondsPerDay = 86_400_000_000
+const (
+	microsecondsPerDay = 86_400_000_000
+	daysPerMonth       = 30 // where intervals are compared
+)
 
 // The dates and timestamps that are no point in time.
 const (
@@ -97,6 +101,9 @@ func MakeInterval(months, days int32, micros int64) Datum {
 	return Datum{Type: Interval, Months: months, Days: days, I: micros}
 }
 
+// MakeTimetz returns a time of day in a zone so many seconds west of UTC.
+func MakeTimetz(micros int64, west int32) Datum { return Datum{Type: Timetz, I: micros, Days: west} }
+
 // MakeArray returns an array of elem values; the caller gives values away.
 func MakeArray(elem Type, values []Datum) Datum {
 	return Datum{Type: elem | Array, A: &Elements{Values: values}}
@@ -128,17 +135,28 @@ func Compare(a, b Datum) int {
 	case Bpchar:
 		return strings.Compare(a.Unpadded(), b.Unpadded())
 	case Interval:
-		return cmp.Compare(a.intervalMicros(), b.intervalMicros())
+		da, ma := a.span()
+		db, mb := b.span()
+		return cmp.Or(cmp.Compare(da, db), cmp.Compare(ma, mb))
+	case Timetz:
+		return cmp.Or(cmp.Compare(a.utc(), b.utc()), cmp.Compare(a.Days, b.Days))
 	default:
 		return cmp.Compare(a.I, b.I)
 	}
 }
 
-// intervalMicros is the length that PostgreSQL compares intervals by.
-func (d Datum) intervalMicros() float64 {
-	days := float64(d.Months)*30 + float64(d.Days)
-	return days*microsecondsPerDay + float64(d.I)
+// span is the length that PostgreSQL compares intervals by, as days and microseconds
+// of a day.
+func (d Datum) span() (days, micros int64) {
+	days, micros = int64(d.Months)*daysPerMonth+int64(d.Days)+d.I/microsecondsPerDay, d.I%microsecondsPerDay
+	if micros < 0 {
+		return days - 1, micros + microsecondsPerDay
+	}
+	return days, micros
 }
+
+// utc is the time of a Timetz in UTC, which may be of the day before or after.
+func (d Datum) utc() int64 { return d.I + int64(d.Days)*microsPerSecond }
 
 func btoi(b bool) int {
 	if b {

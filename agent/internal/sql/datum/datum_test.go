@@ -45,7 +45,12 @@ func TestTextForms(t *testing.T) {
 		{JSONB, ` [1 , 2.50,"\/"] `, `[1, 2.50, "/"]`},
 		{Time, "13:14", "13:14:00"},
 		{Interval, "1 year 2 mons -3 days 04:05:06.7", "1 year 2 mons -3 days +04:05:06.7"}, {Interval, "90 minutes", "01:30:00"}, {Interval, "1.5 days", "1 day 12:00:00"},
-		{Interval, "2h ago", "-02:00:00"}, {Interval, "0", "00:00:00"},
+		{Interval, "2h ago", "-02:00:00"}, {Interval, "P1Y2M3DT4H5M6.7S", "1 year 2 mons 3 days 04:05:06.7"}, {Interval, "P1W", "7 days"}, {Interval, "1-2", "1 year 2 mons"},
+		{Interval, "-1-2 +3 -4:05:06", "-1 years -2 mons +3 days -04:05:06"}, {Interval, "2562047788:00:54.775807", "2562047788:00:54.775807"}, {Interval, "1 century 2 millennia", "2100 years"},
+		{Interval, "-0:00:00.000001", "-00:00:00.000001"}, {Interval, "P-1DT-2H", "-1 days -02:00:00"},
+		{Time, "24:00", "24:00:00"}, {Time, "01:02:03.456789 PM", "13:02:03.456789"}, {Time, "2024-02-29 04:05:06+02", "04:05:06"}, {Time, "12:00 am", "00:00:00"},
+		{Timetz, "04:05:06.7+05:30", "04:05:06.7+05:30"}, {Timetz, "04:05-08", "04:05:00-08"}, {Timetz, "23:59:59z", "23:59:59+00"}, {Timetz, "2024-07-01 12:00 Europe/Berlin", "12:00:00+02"},
+		{JSON, ` {"b":1,  "a": [1.0]} `, ` {"b":1,  "a": [1.0]} `}, {OID, "4294967295", "4294967295"}, {Interval, "0", "00:00:00"},
 		{Int4 | Array, "{1,NULL,3}", "{1,NULL,3}"}, {Text | Array, `{a,"b c","d\"e",""}`, `{a,"b c","d\"e",""}`}, {Int8 | Array, "{}", "{}"},
 		{Int4 | Array, " [1:2]={ 7 , 8 } ", "{7,8}"}, {Text | Array, `{"NULL",nUlL,a b,"{}"}`, `{"NULL",NULL,"a b","{}"}`}, {Bool | Array, "{true,f}", "{t,f}"},
 		{Numeric | Array, "{1.50,NaN,-Infinity}", "{1.50,NaN,-Infinity}"}, {Bytea | Array, `{"\\x00ff",""}`, `{"\\x00ff","\\x"}`},
@@ -78,7 +83,8 @@ func TestRefusals(t *testing.T) {
 		{Bytea, `\xabc`, "22P02"}, {Bytea, `\9`, "22P02"}, {UUID, "a0ee", "22P02"}, {UUID, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11-", "22P02"},
 		{Date, "2023-02-29", "22008"}, {Date, "0000-01-01", "22008"}, {Date, "x", "22007"}, {Timestamp, "2023-01-01 25:00", "22008"}, {Timestamptz, "2023-01-01 00:00 Mars/X", "22007"},
 		{JSONB, `{"a":}`, "22P02"}, {JSONB, `1 2`, "22P02"}, {JSONB, `"\u0000"`, "22P05"}, {Text, "a\x00b", "22021"}, {Text, "\xff", "22021"}, {Char, "ä", "22021"},
-		{Int4 | Array, "{1,2", "22P02"}, {Int4 | Array, "{1,,2}", "22P02"},
+		{Time, "25:00", "22008"}, {Time, "x", "22007"}, {Timetz, "2024-01-01", "22007"}, {Interval, "P", "22007"}, {Interval, "P1H", "22007"}, {Interval, "1:2:3:4", "22007"},
+		{Time, "13:00 PM", "22008"}, {JSON, "{", "22P02"}, {Interval, "2562047788:00:54.775808", "22015"}, {Int4 | Array, "{1,2", "22P02"}, {Int4 | Array, "{1,,2}", "22P02"},
 		{Int4 | Array, "{{1,2},{3,4}}", "0A000"}, {Int4 | Array, "{{1,2}", "22P02"}, {Int4 | Array, "[0:1]={1,2}", "0A000"}, {Int4 | Array, "[1:3]={1,2}", "22P02"},
 		{Int4 | Array, "[1:2]{1,2}", "22P02"}, {Int4 | Array, "{1,x}", "22P02"}, {Text | Array, `{"a"b}`, "22P02"}, {Int4 | Array, "{1,2}x", "22P02"},
 	} {
@@ -126,6 +132,9 @@ func TestModifiers(t *testing.T) {
 		{Numeric, numeric, "999.995", "22003", false}, {Numeric, numeric, "1000", "22003", false}, {Numeric, numeric, "0", "0.00", false},
 		{Varchar, 7, "abc", "abc", false}, {Varchar, 7, "abcd", "22001", false}, {Varchar, 7, "abc  ", "abc", false}, {Varchar, 7, "äöüß", "äöü", true},
 		{Bpchar, 7, "ä", "ä  ", false}, {Bpchar, 7, "abc  ", "abc", false}, {Bpchar, 7, "abcd", "22001", false}, {Bpchar, 7, "abcd", "abc", true}, {Bpchar, -1, "a ", "a ", false},
+		{Time, 2, "01:02:03.456", "01:02:03.46", false}, {Timetz, 0, "01:02:03.5+02", "01:02:04+02", false}, {Timestamp, 0, "2024-01-01 00:00:00.5", "2024-01-01 00:00:01", false},
+		{Interval, 1<<10<<16 | 0xffff, "1 day 02:03:04", "1 day 02:00:00", false}, {Interval, 0x7fff<<16 | 1, "00:00:01.25", "00:00:01.3", false},
+		{Interval, 1<<2<<16 | 0xffff, "14 months 3 days", "1 year", false},
 	} {
 		var got string
 		if d, err := ApplyModifier(mustParse(t, c.typ, c.in), c.modifier, c.explicit); err != nil {
@@ -149,7 +158,10 @@ func ordered(t testing.TB) map[Type][]Datum {
 		Text:    {"", "a", "a\x01", "aa", "ab", "b", "ä"}, Date: {"-infinity", "0044-03-15 BC", "1999-12-31", "2000-01-01", "infinity"},
 		UUID:        {"00000000-0000-0000-0000-000000000000", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"},
 		Timestamptz: {"1999-12-31", "2000-01-01", "2024-01-01"}, JSONB: {"1", "2"},
-		Bpchar: {"", "a", "a\x01", "a b", "b"}, Char: {"", "1", "a"}, Name: {"", "a", "b"},
+		Time: {"00:00", "00:00:00.000001", "24:00"}, OID: {"0", "4294967295"},
+		Timetz:   {"00:00+15:59:59", "12:00+02", "12:00+01", "11:00+00", "12:00:00.000001+01", "24:00-15:59:59"},
+		Interval: {"-178000000 years", "-1 mon -1 day", "-30 days -00:00:00.000001", "-1 mon", "-1 day", "-00:00:00.000001", "0", "00:00:00.000001", "23:59:59", "1 day", "1 mon", "1 mon 00:00:01", "31 days", "2562047788:00:54.775807", "178000000 years"},
+		Bpchar:   {"", "a", "a\x01", "a b", "b"}, Char: {"", "1", "a"}, Name: {"", "a", "b"},
 		Int4 | Array: {"{}", "{-5}", "{-5,1}", "{-5,NULL}", "{0}", "{0,0}", "{NULL}", "{NULL,1}"}, Text | Array: {"{}", `{""}`, `{"","b"}`, "{a}", "{a,a}", "{a\x01}", "{aa}", "{NULL}"},
 		Numeric | Array: {"{-1.01}", "{-1}", "{0}", "{0,0}", "{0.001}", "{NaN}"}, Bool | Array: {"{f}", "{f,f}", "{f,t}", "{t}"},
 	}
@@ -178,7 +190,7 @@ func TestKeyOrder(t *testing.T) {
 				t.Errorf("%s: %q, %q: wrong order or prefix", typ, values[i-1].Text(), v.Text())
 			}
 			d, rest, err := DecodeKey(typ, append(k[:len(k):len(k)], 9))
-			if err != nil || len(rest) != 1 || d.Null != v.Null || d.Text() != v.Text() {
+			if err != nil || len(rest) != 1 || d.Null != v.Null || !v.Null && Compare(d, v) != 0 || KeyExact(typ) && d.Text() != v.Text() {
 				t.Errorf("%s %q: decoded %q, rest % x, %v", typ, v.Text(), d.Text(), rest, err)
 			}
 			last = k

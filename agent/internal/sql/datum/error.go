@@ -19,6 +19,7 @@ const (
 	codeTooLong        = "22001" // string_data_right_truncation
 	codeBadDatetime    = "22007" // invalid_datetime_format
 	codeDatetimeRange  = "22008" // datetime_field_overflow
+	codeIntervalRange  = "22015" // interval_field_overflow
 	codeBadEncoding    = "22021" // character_not_in_repertoire
 	codeCorrupt        = "XX001" // data_corrupted
 	codeNotSupported   = "0A000" // feature_not_supported

@@ -2,6 +2,7 @@ package datum
 
 import (
 	"math"
+	"math/big"
 	"strconv"
 	"strings"
 )
@@ -74,6 +75,10 @@ func intervalUnit(name string) (months, days, micros float64, ok bool) {
 		return 12, 0, 0, true
 	case "decade":
 		return 120, 0, 0, true
+	case "century", "centurie":
+		return 1200, 0, 0, true
+	case "millennium", "millennia":
+		return 12000, 0, 0, true
 	default:
 		return 0, 0, 0, false
 	}
@@ -83,7 +88,14 @@ func intervalUnit(name string) (months, days, micros float64, ok bool) {
 // 04:05:06.7", with an optional "ago".
 func parseInterval(s string) (Datum, error) {
 	bad := errorf(codeBadDatetime, "invalid input syntax for type interval: %q", clip(s))
-	fields := intervalFields(strings.ToLower(strings.TrimPrefix(strings.TrimSpace(s), "@")))
+	text := strings.ToLower(strings.TrimPrefix(strings.TrimSpace(s), "@"))
+	fields := intervalFields(text)
+	if strings.HasPrefix(text, "p") {
+		var ok bool
+		if fields, ok = isoInterval(text); !ok {
+			return Datum{}, bad
+		}
+	}
 	ago := false
 	if n := len(fields); n > 0 && fields[n-1] == "ago" {
 		fields, ago = fields[:n-1], true
@@ -92,13 +104,21 @@ func parseInterval(s string) (Datum, error) {
 		return Datum{}, bad
 	}
 	var months, days, micros float64
+	var clock int64
 	for i := 0; i < len(fields); i++ {
 		if strings.Contains(fields[i], ":") {
-			c, ok := intervalClock(fields[i])
+			c, ok, outside := intervalClock(fields[i])
+			if outside {
+				return Datum{}, errorf(codeIntervalRange, "interval field value out of range: %q", clip(s))
+			}
 			if !ok {
 				return Datum{}, bad
 			}
-			micros += c
+			clock += c
+			continue
+		}
+		if y, m, ok := yearMonth(fields[i]); ok {
+			months += y*12 + m
 			continue
 		}
 		n, err := strconv.ParseFloat(fields[i], 64)
@@ -124,12 +144,27 @@ func parseInterval(s string) (Datum, error) {
 		micros += math.RoundToEven(n*u + (d-wholeDays)*microsecondsPerDay)
 	}
 	if ago {
-		months, days, micros = -months, -days, -micros
+		months, days, micros, clock = -months, -days, -micros, -clock
 	}
-	if math.Abs(months) > math.MaxInt32 || math.Abs(days) > math.MaxInt32 || math.Abs(micros) >= math.MaxInt64 {
-		return Datum{}, errorf(codeDatetimeRange, "interval field value out of range: %q", clip(s))
+	total := int64(micros) + clock
+	if math.Abs(months) > math.MaxInt32 || math.Abs(days) > math.MaxInt32 || math.Abs(micros) >= math.MaxInt64 || (total < clock) != (micros < 0) && micros != 0 {
+		return Datum{}, errorf(codeIntervalRange, "interval field value out of range: %q", clip(s))
 	}
-	return MakeInterval(int32(months), int32(days), int64(micros)), nil
+	return MakeInterval(int32(months), int32(days), total), nil
+}
+
+// yearMonth reads the 1-2 of SQL's year-month literals.
+func yearMonth(s string) (years, months float64, ok bool) {
+	sign, digits := 1.0, s
+	if s[0] == '-' || s[0] == '+' {
+		if digits = s[1:]; s[0] == '-' {
+			sign = -1
+		}
+	}
+	y, m, two := strings.Cut(digits, "-")
+	yn, err := strconv.ParseUint(y, 10, 31)
+	mn, err2 := strconv.ParseUint(m, 10, 31)
+	return sign * float64(yn), sign * float64(mn), two && err == nil && err2 == nil && mn < 12
 }
 
 // The fields of INTERVAL 'text' HOUR TO MINUTE, as PostgreSQL numbers them in the
@@ -144,28 +179,93 @@ const (
 	fieldsOfAnyone = 0x7fff // only a precision was given
 )
 
+// exactSeconds is the precision of a modifier that names none.
+const exactSeconds = 0xffff
+
+// IntervalModifier makes the modifier of the fields, and the digits of a second, that
+// the type of an interval names; m is as the parser has it.
+func IntervalModifier(m []int32) (modifier int32, ok bool) {
+	precision := int32(exactSeconds)
+	if len(m) == 2 {
+		precision = min(m[1], 6)
+	}
+	if len(m) < 1 || len(m) > 2 || m[0] < 0 || m[0] > fieldsOfAnyone || precision < 0 {
+		return -1, false
+	}
+	if _, ok := IntervalFields()[m[0]]; !ok {
+		return -1, false
+	}
+	if m[0] == fieldsOfAnyone && precision == exactSeconds {
+		return -1, true
+	}
+	return m[0]<<16 | precision, true
+}
+
+// IntervalFields are the names of fields, by their number in a modifier.
+func IntervalFields() map[int32]string {
+	return map[int32]string{
+		fieldsOfAnyone: "", fieldYear: " year", fieldMonth: " month", fieldDay: " day", fieldHour: " hour", fieldMinute: " minute", fieldSecond: " second",
+		fieldYear | fieldMonth: " year to month", fieldDay | fieldHour: " day to hour", fieldDay | fieldHour | fieldMinute: " day to minute",
+		fieldDay | fieldHour | fieldMinute | fieldSecond: " day to second", fieldHour | fieldMinute: " hour to minute",
+		fieldHour | fieldMinute | fieldSecond: " hour to second", fieldMinute | fieldSecond: " minute to second",
+	}
+}
+
+// intervalModifier writes what stands behind the name of the type.
+func intervalModifier(modifier int32) string {
+	out := IntervalFields()[modifier>>16]
+	if precision := modifier & exactSeconds; precision != exactSeconds {
+		out += "(" + strconv.Itoa(int(precision)) + ")"
+	}
+	return out
+}
+
+// smallestField is the unit of the last field, and how many microseconds it has:
+// 1 for seconds, none for those of a day and more.
+func smallestField(fields int32) (unit string, micros int64) {
+	switch {
+	case fields == fieldsOfAnyone, fields&fieldSecond != 0:
+		return "second", 1
+	case fields&fieldMinute != 0:
+		return "minute", microsPerMinute
+	case fields&fieldHour != 0:
+		return "hour", microsPerHour
+	case fields&fieldDay != 0:
+		return "day", 0
+	case fields&fieldMonth != 0:
+		return "month", 0
+	default:
+		return "year", 0
+	}
+}
+
+// cutInterval cuts off what is smaller than the fields of a modifier, and rounds to its
+// digits of a second.
+func cutInterval(d Datum, modifier int32) Datum {
+	unit, micros := smallestField(modifier >> 16)
+	if micros == 0 {
+		d.I = 0
+	} else {
+		d.I -= d.I % micros
+	}
+	if unit == "month" || unit == "year" {
+		d.Days = 0
+	}
+	if unit == "year" {
+		d.Months -= d.Months % 12
+	}
+	return RoundTime(d, modifier&exactSeconds)
+}
+
 // ParseIntervalFields reads the text of an interval whose type names fields: a bare
 // number counts the last of them, and what is smaller is cut off.
 func ParseIntervalFields(s string, fields int32) (Datum, error) {
 	if fields == fieldsOfAnyone {
 		return parseInterval(s)
 	}
-	unit, cut := "second", int64(1)
-	switch {
-	case fields&fieldSecond != 0:
-		if fields&fieldHour == 0 && fields&fieldMinute != 0 && strings.Count(s, ":") == 1 {
-			s = "0:" + strings.TrimSpace(s) // minutes and seconds
-		}
-	case fields&fieldMinute != 0:
-		unit, cut = "minute", microsPerMinute
-	case fields&fieldHour != 0:
-		unit, cut = "hour", microsPerHour
-	case fields&fieldDay != 0:
-		unit, cut = "day", math.MaxInt64
-	case fields&fieldMonth != 0:
-		unit, cut = "month", math.MaxInt64
-	case fields&fieldYear != 0:
-		unit, cut = "year", math.MaxInt64
+	unit, _ := smallestField(fields)
+	if fields&fieldHour == 0 && fields&fieldMinute != 0 && fields&fieldSecond != 0 && strings.Count(s, ":") == 1 {
+		s = "0:" + strings.TrimSpace(s) // minutes and seconds
 	}
 	if _, err := strconv.ParseFloat(strings.TrimSpace(s), 64); err == nil {
 		s += " " + unit
@@ -174,14 +274,7 @@ func ParseIntervalFields(s string, fields int32) (Datum, error) {
 	if err != nil {
 		return d, err
 	}
-	d.I -= d.I % cut
-	if unit == "month" || unit == "year" {
-		d.Days = 0
-	}
-	if unit == "year" {
-		d.Months -= d.Months % 12
-	}
-	return d, nil
+	return cutInterval(d, fields<<16|exactSeconds), nil
 }
 
 // RoundTime rounds a timestamp, or a time of day, to digits of a second.
@@ -198,7 +291,8 @@ func RoundTime(d Datum, digits int32) Datum {
 	if d.I < 0 {
 		n = -n
 	}
-	return MakeInt(d.Type, n)
+	d.I = n
+	return d
 }
 
 // intervalFields splits at spaces and between a number and its unit.
@@ -215,26 +309,54 @@ func intervalFields(s string) []string {
 	return out
 }
 
-func intervalClock(s string) (float64, bool) {
-	sign := 1.0
-	if s[0] == '-' || s[0] == '+' {
-		if s[0] == '-' {
-			sign = -1
-		}
-		s = s[1:]
-	}
-	total, unit := 0.0, float64(microsPerHour)
+// intervalClock reads [-]HH:MM[:SS.ffffff], exactly; outside says that it is too long.
+func intervalClock(s string) (micros int64, ok, outside bool) {
+	negative := s[0] == '-'
+	s = strings.TrimLeft(s[:1], "+-") + s[1:]
 	parts := strings.Split(s, ":")
 	if len(parts) > 3 {
-		return 0, false
+		return 0, false, false
 	}
-	for _, p := range parts {
-		n, err := strconv.ParseFloat(p, 64)
-		if err != nil || n < 0 || math.IsInf(n, 0) || math.IsNaN(n) {
-			return 0, false
+	total := new(big.Int)
+	for i, unit := range []int64{microsPerHour, microsPerMinute, microsPerSecond}[:len(parts)] {
+		whole, fraction, _ := strings.Cut(parts[i], ".")
+		n, err := strconv.ParseUint(whole, 10, 63)
+		if err != nil {
+			return 0, false, errIsRange(err)
 		}
-		total += n * unit
-		unit /= 60
+		total.Add(total, new(big.Int).Mul(new(big.Int).SetUint64(n), big.NewInt(unit)))
+		if fraction == "" {
+			continue
+		}
+		f, err := strconv.ParseFloat("0."+fraction, 64)
+		if err != nil || i < len(parts)-1 {
+			return 0, false, false
+		}
+		total.Add(total, big.NewInt(int64(math.RoundToEven(f*float64(unit)))))
 	}
-	return sign * math.RoundToEven(total), true
+	if negative {
+		total.Neg(total)
+	}
+	return total.Int64(), total.IsInt64(), !total.IsInt64()
+}
+
+// isoInterval makes the fields of P1Y2M3DT4H5M6.7S, and of P1W; ok is false if s is
+// none.
+func isoInterval(s string) (fields []string, ok bool) {
+	date, clock := "ymwd", false
+	units := map[byte]string{'y': "year", 'm': "month", 'w': "week", 'd': "day"}
+	for s = s[1:]; s != ""; {
+		if s[0] == 't' && !clock {
+			date, clock, s = "hms", true, s[1:]
+			units = map[byte]string{'h': "hour", 'm': "minute", 's': "second"}
+			continue
+		}
+		i := strings.IndexAny(s, date)
+		if i < 1 {
+			return nil, false
+		}
+		fields = append(fields, s[:i], units[s[i]])
+		s = s[i+1:]
+	}
+	return fields, len(fields) > 0
 }

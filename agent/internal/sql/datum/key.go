@@ -28,14 +28,14 @@ var (
 )
 
 // AppendKey appends the order-preserving, prefix-free encoding of d. Integers of
-// all widths, dates and timestamps are encoded alike, so that a column can be
-// widened; so are both floats, and all strings. Types that cannot be stored
+// all widths, dates, times and timestamps are encoded alike, so that a column can be
+// widened; so are both floats, and all strings. Types without an order
 // have no key encoding.
 func AppendKey(dst []byte, d Datum) ([]byte, error) {
 	if d.Null {
 		return append(dst, keyNull), nil
 	}
-	if !d.Type.Storable() {
+	if !d.Type.Ordered() {
 		return nil, errorf(codeNotSupported, "type %s cannot be part of a key", d.Type.SQLName())
 	}
 	dst = append(dst, keyValue)
@@ -51,14 +51,25 @@ func AppendKey(dst []byte, d Datum) ([]byte, error) {
 		return appendNumericKey(dst, d.D), nil
 	case UUID:
 		return append(dst, d.S...), nil
+	case Interval:
+		days, micros := d.span()
+		return binary.BigEndian.AppendUint64(appendKeyInt(dst, days), uint64(micros)), nil
+	case Timetz:
+		return binary.BigEndian.AppendUint32(appendKeyInt(dst, d.utc()), uint32(d.Days)^(1<<31)), nil
 	case Text, Varchar, Name, Char, Bytea, JSONB:
 		return appendKeyString(dst, d.S), nil
 	case Bpchar:
 		return appendKeyString(dst, d.Unpadded()), nil
 	default:
-		return binary.BigEndian.AppendUint64(dst, uint64(d.I)^(1<<63)), nil
+		return appendKeyInt(dst, d.I), nil
 	}
 }
+
+func appendKeyInt(dst []byte, i int64) []byte {
+	return binary.BigEndian.AppendUint64(dst, uint64(i)^(1<<63))
+}
+
+func keyInt(b []byte) int64 { return int64(binary.BigEndian.Uint64(b) ^ (1 << 63)) }
 
 func appendArrayKey(dst []byte, a *Elements) ([]byte, error) {
 	var err error
@@ -124,13 +135,14 @@ func floatFromOrdered(u uint64) float64 {
 
 // DecodeKey reads one value of type t from the front of b. A numeric comes back
 // with the smallest scale that shows it, a float zero without its sign, a char(n)
-// without the blanks at its end; all other types come back as they were.
+// without the blanks at its end, an interval as another one that is as long; all
+// other types come back as they were.
 func DecodeKey(t Type, b []byte) (d Datum, rest []byte, err error) {
 	if len(b) == 0 {
 		return Datum{}, nil, errKeyTruncated
 	}
 	switch {
-	case !t.Storable():
+	case !t.Ordered():
 		return Datum{}, nil, errKeyMalformed
 	case b[0] == keyNull:
 		return MakeNull(t), b[1:], nil
@@ -155,8 +167,10 @@ func DecodeKey(t Type, b []byte) (d Datum, rest []byte, err error) {
 	switch t {
 	case Bool:
 		n = 1
-	case UUID:
+	case UUID, Interval:
 		n = 16
+	case Timetz:
+		n = 12
 	}
 	if len(b) < n {
 		return Datum{}, nil, errKeyTruncated
@@ -174,6 +188,11 @@ func decodeFixedKey(t Type, b []byte) (Datum, error) {
 		return MakeInt(Bool, int64(b[0])), nil
 	case UUID:
 		return MakeString(UUID, string(b)), nil
+	case Interval:
+		return intervalOf(keyInt(b), binary.BigEndian.Uint64(b[8:]))
+	case Timetz:
+		west := int32(binary.BigEndian.Uint32(b[8:]) ^ (1 << 31))
+		return parseTimeBinary(Timetz, AppendBinary(nil, MakeTimetz(keyInt(b)-int64(west)*microsPerSecond, west)))
 	case Float4, Float8:
 		f := floatFromOrdered(binary.BigEndian.Uint64(b))
 		if f == 0 && math.Signbit(f) {
@@ -184,8 +203,24 @@ func decodeFixedKey(t Type, b []byte) (Datum, error) {
 		}
 		return Datum{}, errKeyMalformed
 	default:
-		return MakeInt(t, int64(binary.BigEndian.Uint64(b)^(1<<63))), nil
+		return MakeInt(t, keyInt(b)), nil
 	}
+}
+
+// intervalOf returns an interval of a length, as months and days as far as these go.
+func intervalOf(days int64, micros uint64) (Datum, error) {
+	months := min(max(days/daysPerMonth, math.MinInt32), math.MaxInt32)
+	rest := days - months*daysPerMonth
+	whole := min(max(rest, math.MinInt32), math.MaxInt32)
+	rest -= whole
+	if micros >= microsecondsPerDay || rest > math.MaxInt64/microsecondsPerDay || rest < math.MinInt64/microsecondsPerDay-1 {
+		return Datum{}, errKeyMalformed
+	}
+	d := MakeInterval(int32(months), int32(whole), rest*microsecondsPerDay+int64(micros))
+	if back, left := d.span(); back != days || uint64(left) != micros {
+		return Datum{}, errKeyMalformed
+	}
+	return d, nil
 }
 
 func decodeKeyString(b []byte) (string, []byte, error) {
@@ -214,7 +249,7 @@ func decodeKeyString(b []byte) (string, []byte, error) {
 // so that a row need not hold it again.
 func KeyExact(t Type) bool {
 	e := t.Elem()
-	return t.Storable() && e != Numeric && e != Bpchar && !e.IsFloat()
+	return t.Ordered() && e != Numeric && e != Bpchar && e != Interval && !e.IsFloat()
 }
 
 // EncodeKey encodes the values of a key in order.

@@ -15,16 +15,18 @@ const RowVersion = 1
 // Tags say how a column's value is kept, so that a reader can skip columns it
 // does not know.
 const (
-	tagNull    = 0
-	tagFalse   = 1
-	tagTrue    = 2
-	tagInt     = 3 // zigzag varint: integers, dates, timestamps
-	tagFloat4  = 4 // 4 bytes, big endian
-	tagFloat8  = 5 // 8 bytes, big endian
-	tagBytes   = 6 // uvarint length, bytes: strings, bytea, jsonb
-	tagUUID    = 7 // 16 bytes
-	tagDecimal = 8 // uvarint length, then form byte, zigzag varint exponent, coefficient
-	tagArray   = 9 // uvarint length, then the elements, each a tag and a value
+	tagNull     = 0
+	tagFalse    = 1
+	tagTrue     = 2
+	tagInt      = 3  // zigzag varint: integers, dates, timestamps
+	tagFloat4   = 4  // 4 bytes, big endian
+	tagFloat8   = 5  // 8 bytes, big endian
+	tagBytes    = 6  // uvarint length, bytes: strings, bytea, jsonb
+	tagUUID     = 7  // 16 bytes
+	tagDecimal  = 8  // uvarint length, then form byte, zigzag varint exponent, coefficient
+	tagArray    = 9  // uvarint length, then the elements, each a tag and a value
+	tagInterval = 10 // 16 bytes, PostgreSQL's binary form
+	tagTimetz   = 11 // 12 bytes, PostgreSQL's binary form
 )
 
 // RowColumn says which column of a row is wanted, as what, and where it goes.
@@ -74,6 +76,10 @@ func appendValue(dst []byte, d Datum) []byte {
 		return appendDecimal(append(dst, tagDecimal), d.D)
 	case UUID:
 		return append(append(dst, tagUUID), d.S...)
+	case Interval:
+		return AppendBinary(append(dst, tagInterval), d)
+	case Timetz:
+		return AppendBinary(append(dst, tagTimetz), d)
 	case Text, Varchar, Bpchar, Char, Bytea, JSONB, JSON, Name, Unknown:
 		dst = binary.AppendUvarint(append(dst, tagBytes), uint64(len(d.S)))
 		return append(dst, d.S...)
@@ -166,8 +172,10 @@ func splitValue(b []byte) (value, rest []byte, err error) {
 		n += 4
 	case tagFloat8:
 		n += 8
-	case tagUUID:
+	case tagUUID, tagInterval:
 		n += 16
+	case tagTimetz:
+		n += 12
 	case tagBytes, tagDecimal, tagArray:
 		size, w := binary.Uvarint(b[1:])
 		if w <= 0 || size > uint64(len(b)) {
@@ -193,7 +201,9 @@ func decodeValue(t Type, b []byte) (Datum, error) {
 		return decodeElements(t.Elem(), b[1+n:])
 	case (tag == tagFalse || tag == tagTrue) && t == Bool:
 		return MakeBool(tag == tagTrue), nil
-	case tag == tagInt && (t.IsInt() || t.IsDateTime()):
+	case tag == tagInterval && t == Interval, tag == tagTimetz && t == Timetz:
+		return ParseBinary(t, b[1:])
+	case tag == tagInt && (t.IsInt() || t.IsDateTime() || t == Time || t == OID):
 		i, _ := binary.Varint(b[1:])
 		return MakeInt(t, i), nil
 	case tag == tagFloat4 && t.IsFloat():
@@ -202,7 +212,7 @@ func decodeValue(t Type, b []byte) (Datum, error) {
 		return MakeFloat(t, math.Float64frombits(binary.BigEndian.Uint64(b[1:]))), nil
 	case tag == tagUUID && t == UUID:
 		return MakeString(t, string(b[1:])), nil
-	case tag == tagBytes && (t.IsString() || t == Bytea || t == JSONB):
+	case tag == tagBytes && (t.IsString() || t == Bytea || t == JSONB || t == JSON):
 		_, n := binary.Uvarint(b[1:])
 		return MakeString(t, string(b[1+n:])), nil
 	case tag == tagDecimal && t == Numeric:

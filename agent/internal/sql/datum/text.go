@@ -42,6 +42,8 @@ func AppendText(dst []byte, d Datum, loc *time.Location) []byte {
 		return appendTimestamp(dst, d.I, loc, true)
 	case Time:
 		return appendClock(dst, d.I)
+	case Timetz:
+		return appendOffset(appendClock(dst, d.I), -int(d.Days))
 	case Interval:
 		return appendInterval(dst, d)
 	default:
@@ -122,8 +124,8 @@ func ParseText(t Type, s string, loc *time.Location) (Datum, error) {
 		return parseDate(s)
 	case Timestamp, Timestamptz:
 		return parseTimestamp(t, s, loc)
-	case Time:
-		return parseTimeOfDay(s)
+	case Time, Timetz:
+		return parseTimeOfDay(t, s, loc)
 	case Interval:
 		return parseInterval(s)
 	case JSON, JSONB:
@@ -355,9 +357,10 @@ func parseUUID(s string) (Datum, error) {
 
 // ApplyModifier makes d fit a column with the typmod: numeric(p,s) rounds,
 // varchar(n) and char(n) refuse (or, in an explicit cast, cut) what is too long, and
-// char(n) is filled up. That of an array is its elements'.
+// char(n) is filled up; times are rounded, and intervals cut to their fields. That of an
+// array is its elements'.
 func ApplyModifier(d Datum, modifier int32, explicit bool) (Datum, error) {
-	if d.Null || modifier < 4 {
+	if d.Null || modifier < 0 {
 		return d, nil
 	}
 	if d.Type.IsArray() {
@@ -381,6 +384,10 @@ func ApplyModifier(d Datum, modifier int32, explicit bool) (Datum, error) {
 			d.S += strings.Repeat(" ", n)
 		}
 		return d, err
+	case Timestamp, Timestamptz, Time, Timetz:
+		return RoundTime(d, modifier), nil
+	case Interval:
+		return cutInterval(d, modifier), nil
 	default:
 		return d, nil
 	}
@@ -407,8 +414,13 @@ func TypeString(t Type, modifier int32) string {
 	if t.IsArray() {
 		return TypeString(t.Elem(), modifier) + "[]"
 	}
-	if modifier >= 4 {
+	if modifier >= 0 {
 		switch t {
+		case Timestamp, Timestamptz, Time, Timetz:
+			name, zone, _ := strings.Cut(t.SQLName(), " ")
+			return name + "(" + strconv.Itoa(int(modifier)) + ") " + zone
+		case Interval:
+			return "interval" + intervalModifier(modifier)
 		case Varchar, Bpchar:
 			return t.SQLName() + "(" + strconv.Itoa(int(modifier-4)) + ")"
 		case Numeric:

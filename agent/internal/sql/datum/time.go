@@ -412,13 +412,70 @@ func monthDays(y int64, m int) int {
 	}
 }
 
-func parseTimeOfDay(s string) (Datum, error) {
-	micros, rest, ok, outside := scanClock(strings.TrimSpace(s))
-	if !ok || rest != "" {
-		return Datum{}, errorf(codeBadDatetime, "invalid input syntax for type %s: %q", Time.SQLName(), clip(s))
-	}
-	if outside {
+// parseTimeOfDay reads a clock with the zone that a timetz may have, or a timestamp, of
+// which it takes the clock.
+func parseTimeOfDay(t Type, s string, loc *time.Location) (Datum, error) {
+	bad := errorf(codeBadDatetime, "invalid input syntax for type %s: %q", t.SQLName(), clip(s))
+	text := strings.TrimSpace(s)
+	var st stamp
+	at := time.Now()
+	micros, rest, ok, outside := scanClock(text)
+	switch {
+	case ok && outside:
 		return Datum{}, errorf(codeDatetimeRange, "date/time field value out of range: %q", clip(s))
+	case ok:
+		if st.micros, rest, ok = halfDay(micros, rest); !ok {
+			return Datum{}, errorf(codeDatetimeRange, "date/time field value out of range: %q", clip(s))
+		}
+		if err := st.scanZone(strings.TrimLeft(rest, " "), bad); err != nil {
+			return Datum{}, err
+		}
+	default:
+		var err error
+		if st, err = parseStamp(t, s); err != nil {
+			return Datum{}, err
+		}
+		if !st.hasTime {
+			return Datum{}, bad
+		}
+		at = time.UnixMicro(st.days*microsecondsPerDay + st.micros + EpochMicros)
 	}
-	return MakeInt(Time, micros), nil
+	if t == Time {
+		return MakeInt(Time, st.micros), nil
+	}
+	if st.hasZone && st.zone == nil {
+		return MakeTimetz(st.micros, int32(-st.offset)), nil
+	}
+	if st.hasZone {
+		loc = st.zone
+	}
+	return MakeTimetz(st.micros, WestOf(loc, at)), nil
+}
+
+// WestOf is the offset of a zone (nil: UTC) as a timetz has it.
+func WestOf(loc *time.Location, at time.Time) int32 {
+	if loc == nil {
+		return 0
+	}
+	_, east := at.In(loc).Zone()
+	return int32(-east)
+}
+
+// halfDay reads AM or PM behind a clock; ok is false if the hour is not one of 1 to 12.
+func halfDay(micros int64, rest string) (int64, string, bool) {
+	word := strings.TrimLeft(rest, " ")
+	if len(word) < 2 || !strings.EqualFold(word[:2], "am") && !strings.EqualFold(word[:2], "pm") {
+		return micros, rest, true
+	}
+	hour := micros / microsPerHour
+	if hour < 1 || hour > 12 {
+		return 0, "", false
+	}
+	micros -= hour * microsPerHour
+	if strings.EqualFold(word[:2], "pm") {
+		hour = hour%12 + 12
+	} else {
+		hour %= 12
+	}
+	return micros + hour*microsPerHour, word[2:], true
 }

@@ -28,9 +28,10 @@ const (
 	OID
 	Time
 	Interval
-	Bpchar   // char(n)
-	Char     // "char", one byte
-	lastType = Char
+	Bpchar // char(n)
+	Char   // "char", one byte
+	Timetz
+	lastType = Timetz
 
 	// Array marks a one-dimensional array of the type it is added to.
 	Array Type = 0x80
@@ -69,6 +70,7 @@ var types = [lastType + 1]typeInfo{ //nolint:gochecknoglobals // a constant tabl
 	Interval:    {"interval", "interval", 1186, 1187, 16},
 	Bpchar:      {"bpchar", "character", 1042, 1014, -1},
 	Char:        {"char", `"char"`, 18, 1002, 1},
+	Timetz:      {"timetz", "time with time zone", 1266, 1270, 12},
 }
 
 // Types are all types but Unknown and arrays.
@@ -127,14 +129,10 @@ func (t Type) SQLName() string {
 }
 
 // Storable reports whether a collection's column may have the type.
-func (t Type) Storable() bool {
-	switch e := t.Elem(); e {
-	case Name, Bpchar, Char:
-		return true
-	default:
-		return e >= Bool && e <= JSONB
-	}
-}
+func (t Type) Storable() bool { return t.Elem() >= Bool && t.Elem() <= lastType }
+
+// Ordered reports whether values of the type are compared, and so can be keys.
+func (t Type) Ordered() bool { return t.Storable() && t.Elem() != JSON }
 
 // IsNumber reports whether t is an integer, float or numeric type.
 func (t Type) IsNumber() bool { return t >= Int2 && t <= Numeric }

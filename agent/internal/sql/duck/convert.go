@@ -19,6 +19,7 @@ func datumType(f frame.Type) datum.Type {
 		frame.Float32: datum.Float4, frame.Float64: datum.Float8, frame.Decimal: datum.Numeric, frame.Text: datum.Text,
 		frame.Bytes: datum.Bytea, frame.JSON: datum.JSONB, frame.UUID: datum.UUID, frame.Date: datum.Date,
 		frame.Timestamp: datum.Timestamp, frame.TimestampTZ: datum.Timestamptz, frame.Time: datum.Time, frame.Interval: datum.Interval,
+		frame.TimeTZ: datum.Timetz,
 	}
 	if int(f.Kind) >= len(types) {
 		return datum.Unknown
@@ -63,6 +64,8 @@ func appendDatum(b *frame.Batch, i int, d *datum.Datum) error {
 		b.Int(i, dateToFrame(d.I))
 	case frame.Timestamp, frame.TimestampTZ:
 		b.Int(i, timestampToFrame(d.I))
+	case frame.TimeTZ:
+		b.Int(i, frame.TimeTZBits(d.I, d.Days))
 	case frame.Interval:
 		b.Interval(i, d.Months, d.Days, d.I)
 	default:
@@ -293,6 +296,8 @@ func (d decoder) native(c *frame.Column, row int) (datum.Datum, error) {
 		return datum.MakeInt(d.typ, dateFromFrame(c.Int(row))), nil
 	case frame.Timestamp, frame.TimestampTZ:
 		return datum.MakeInt(d.typ, timestampFromFrame(c.Int(row))), nil
+	case frame.TimeTZ:
+		return datum.MakeTimetz(frame.TimeTZOf(c.Int(row))), nil
 	case frame.Interval:
 		return datum.MakeInterval(c.Interval(row)), nil
 	default:

@@ -189,7 +189,7 @@ func (p *prepared) describeColumn(i int, f frame.Field) {
 	d := decoder{typ: c.Type}
 	if len(p.rewrite.Columns) == len(p.columns) {
 		origin := p.rewrite.Columns[i]
-		c.Name = origin.Name
+		c.Name, d.normal = origin.Name, origin.Written
 		if convertible(c.Type, origin.Type) {
 			c.Type = origin.Type
 		}

@@ -1,6 +1,8 @@
 package pgcatalog
 
 import (
+	"strings"
+
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
@@ -85,8 +87,21 @@ func informationColumn(position int, c catalog.Column) row {
 		}
 	case datum.Date:
 		r["datetime_precision"] = 0
-	case datum.Timestamp, datum.Timestamptz:
+	case datum.Timestamp, datum.Timestamptz, datum.Time, datum.Timetz:
+		if r["datetime_precision"] = 6; c.Modifier >= 0 {
+			r["datetime_precision"] = int(c.Modifier)
+		}
+	case datum.Interval:
 		r["datetime_precision"] = 6
+		if c.Modifier < 0 {
+			break
+		}
+		if fields := datum.IntervalFields()[c.Modifier>>16]; fields != "" {
+			r["interval_type"] = strings.ToUpper(strings.TrimSpace(fields))
+		}
+		if precision := int(c.Modifier & 0xffff); precision <= 6 {
+			r["datetime_precision"] = precision
+		}
 	}
 	return r
 }

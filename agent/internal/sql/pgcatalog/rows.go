@@ -164,7 +164,7 @@ func category(t datum.Type) string {
 		return "N"
 	case t.IsString():
 		return "S"
-	case t.IsDateTime() || t == datum.Time:
+	case t.IsDateTime() || t == datum.Time || t == datum.Timetz:
 		return "D"
 	case t == datum.Interval:
 		return "T"

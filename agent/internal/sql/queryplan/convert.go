@@ -44,6 +44,9 @@ func convert(e Expr, t datum.Type, modifier int32, how castContext) (Expr, error
 	if !ok {
 		return nil, errSlow
 	}
+	if t == datum.Interval && from == datum.Unknown && modifier >= 0 { // '2' of INTERVAL '2' HOUR are hours
+		f = func(_ *Env, v datum.Datum) (datum.Datum, error) { return datum.ParseIntervalFields(v.S, modifier>>16) }
+	}
 	if c, ok := e.(*ColumnRef); ok && from == t && modifier == c.modifier {
 		return e, nil
 	}
@@ -71,6 +74,9 @@ func convert(e Expr, t datum.Type, modifier int32, how castContext) (Expr, error
 
 // zoned reports whether a conversion asks the session's time zone.
 func zoned(from, to datum.Type) bool {
+	if to.Elem() == datum.Timetz && from.Elem() != datum.Timetz {
+		return true
+	}
 	return (from.Elem() == datum.Timestamptz) != (to.Elem() == datum.Timestamptz)
 }
 
@@ -91,6 +97,28 @@ func allowed(from, to datum.Type, how castContext) bool {
 		return how == castAssignment || from < to
 	case from == datum.JSON && to == datum.JSONB, from == datum.JSONB && to == datum.JSON:
 		return how == castAssignment
+	case from.IsInt() && to == datum.OID:
+		return true
+	case from == datum.OID && (to == datum.Int4 || to == datum.Int8):
+		return how == castAssignment
+	case from == datum.Time && (to == datum.Timetz || to == datum.Interval):
+		return true
+	case ofDay(from, to):
+		return how == castAssignment
+	default:
+		return false
+	}
+}
+
+// ofDay reports whether a cast concerns times of day.
+func ofDay(from, to datum.Type) bool {
+	switch to {
+	case datum.Time:
+		return from == datum.Timestamp || from == datum.Timestamptz || from == datum.Timetz || from == datum.Interval
+	case datum.Timetz:
+		return from == datum.Time || from == datum.Timestamptz
+	case datum.Interval:
+		return from == datum.Time
 	default:
 		return false
 	}
@@ -124,6 +152,10 @@ func commonType(a, b datum.Type) (datum.Type, bool) {
 		return datum.Text, true
 	case a.IsDateTime() && b.IsDateTime():
 		return max(a, b), true
+	case a == datum.OID && b.IsInt(), a.IsInt() && b == datum.OID:
+		return datum.OID, true
+	case a == datum.Time && b == datum.Timetz, a == datum.Timetz && b == datum.Time:
+		return datum.Timetz, true
 	default:
 		return 0, false
 	}
@@ -162,6 +194,10 @@ func conversion(from, to datum.Type) (conversionFunc, bool) {
 		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return convertNumber(v, to) }, true
 	case from.IsDateTime() && to.IsDateTime():
 		return func(env *Env, v datum.Datum) (datum.Datum, error) { return convertTime(v, to, env.location()) }, true
+	case from.IsInt() && to == datum.OID, from == datum.OID && to.IsInt():
+		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return datum.CheckInt(to, v.I, "") }, true
+	case ofDay(from, to):
+		return func(env *Env, v datum.Datum) (datum.Datum, error) { return timeOfDay(v, to, env) }, true
 	case from == datum.Bool && to == datum.Int4:
 		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return datum.MakeInt(to, v.I), nil }, true
 	case from == datum.Int4 && to == datum.Bool:
@@ -288,6 +324,32 @@ func convertTime(v datum.Datum, to datum.Type, loc *time.Location) (datum.Datum,
 		v.I = days
 	}
 	return datum.MakeInt(to, v.I), nil
+}
+
+// timeOfDay carries out what ofDay accepts.
+func timeOfDay(v datum.Datum, to datum.Type, env *Env) (datum.Datum, error) {
+	const day = 86_400_000_000
+	loc := env.location()
+	switch v.Type {
+	case datum.Time:
+		if to == datum.Interval {
+			return datum.MakeInterval(0, 0, v.I), nil
+		}
+		return datum.MakeTimetz(v.I, datum.WestOf(loc, env.Now)), nil
+	case datum.Timestamp, datum.Timestamptz:
+		if v.I == datum.TimestampInfinity || v.I == datum.TimestampMinusInfinty {
+			return datum.MakeNull(to), nil // as PostgreSQL has it
+		}
+		west := int32(0)
+		if v.Type == datum.Timestamptz {
+			west = datum.WestOf(loc, v.Time())
+			v.I = datum.FromZone(v.I, loc)
+		}
+		if to == datum.Timetz {
+			return datum.MakeTimetz((v.I%day+day)%day, west), nil
+		}
+	}
+	return datum.MakeInt(datum.Time, (v.I%day+day)%day), nil
 }
 
 // Assign converts a value that was computed elsewhere into a column's type, as

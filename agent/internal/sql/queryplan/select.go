@@ -293,7 +293,7 @@ func (c *compiler) order(s *pg.SelectStmt, out *Select, columns []Column) error 
 		if err != nil {
 			return err
 		}
-		if t := e.Type(); t == datum.JSON || t == datum.JSONB || t.IsArray() || t == datum.Unknown {
+		if t := e.Type(); t.Elem() == datum.JSON || t.Elem() == datum.JSONB || t == datum.Unknown {
 			return errSlow
 		}
 		key := SortKey{Expr: e, Descending: by.GetSortbyDir() == pg.SortByDir_SORTBY_DESC}

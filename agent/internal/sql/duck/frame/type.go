@@ -24,6 +24,7 @@ const (
 	TimestampTZ // microseconds since 1970-01-01 UTC
 	Time        // microseconds since midnight
 	Interval    // months and days (4 bytes each), microseconds (8)
+	TimeTZ      // as TimeTZBits has it
 	kinds
 )
 
@@ -72,7 +73,7 @@ func (t Type) Size() int {
 		return 2
 	case Int32, Float32, Date:
 		return 4
-	case Int64, Float64, Timestamp, TimestampTZ, Time:
+	case Int64, Float64, Timestamp, TimestampTZ, Time, TimeTZ:
 		return 8
 	case UUID, Interval:
 		return 16
@@ -128,9 +129,28 @@ func (t Type) SQL() string {
 		return "TIMESTAMPTZ"
 	case Time:
 		return "TIME"
+	case TimeTZ:
+		return "TIMETZ"
 	case Interval:
 		return "INTERVAL"
 	default:
 	}
 	return "UNKNOWN"
+}
+
+// A time with a zone is a number in DuckDB: the microseconds, and in the low bits how
+// far its offset is below the greatest.
+const (
+	offsetBits     = 24
+	greatestOffset = 16*3600 - 1 // seconds
+)
+
+// TimeTZBits makes the number of a time of day in a zone so many seconds west of UTC.
+func TimeTZBits(micros int64, west int32) int64 {
+	return micros<<offsetBits | int64(greatestOffset+west)
+}
+
+// TimeTZOf is what TimeTZBits made a number of.
+func TimeTZOf(bits int64) (micros int64, west int32) {
+	return bits >> offsetBits, int32(bits&(1<<offsetBits-1)) - greatestOffset
 }

@@ -13,6 +13,9 @@ import (
 func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), err error) {
 	switch x := n.Node.(type) {
 	case *pg.Node_AExpr:
+		if err := r.unordered(x.AExpr); err != nil {
+			return nil, err
+		}
 		if err := r.typeLiterals(x.AExpr); err != nil {
 			return nil, err
 		}
@@ -27,8 +30,40 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		return r.beforeFunction(x.FuncCall)
 	case *pg.Node_TypeCast:
 		return r.beforeCast(x.TypeCast)
+	case *pg.Node_SortBy:
+		if r.typeOf(x.SortBy.Node) == datum.JSON {
+			return nil, errorf("42883", x.SortBy.Location, "could not identify an ordering operator for type json")
+		}
+		if len(x.SortBy.UseOp) == 0 && r.typeOf(x.SortBy.Node) == datum.Interval && !r.scope.distinct {
+			return func(n *pg.Node) (*pg.Node, error) {
+				n.GetSortBy().Node = call("nd_span", n.GetSortBy().Node)
+				return n, nil
+			}, nil
+		}
 	}
 	return nil, nil
+}
+
+// compares reports whether an operator is one of an order.
+func compares(op string) bool {
+	switch op {
+	case "=", "<>", "!=", "<", "<=", ">", ">=":
+		return true
+	}
+	return false
+}
+
+// unordered refuses comparisons of json, which PostgreSQL has not.
+func (r *rewriter) unordered(e *pg.A_Expr) error {
+	op := lastName(e.Name)
+	if e.Kind != pg.A_Expr_Kind_AEXPR_OP || e.Lexpr == nil || !compares(op) {
+		return nil
+	}
+	left, right := r.typeOf(e.Lexpr), r.typeOf(e.Rexpr)
+	if left == datum.JSON || right == datum.JSON {
+		return errorf("42883", e.Location, "operator does not exist: %s %s %s", left.SQLName(), op, right.SQLName())
+	}
+	return nil
 }
 
 // typeLiterals gives string literals the type of what they are compared with, so
@@ -115,7 +150,7 @@ func arithmeticLiteral(op string, t datum.Type) datum.Type {
 	switch {
 	case t.IsNumber():
 		return t
-	case t.IsDateTime() && op == "+":
+	case (t.IsDateTime() || t == datum.Time || t == datum.Timetz) && op == "+", t == datum.Interval && (op == "+" || op == "-"):
 		return datum.Interval
 	case t.IsDateTime() && op == "-":
 		return t
@@ -159,6 +194,12 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 	case op == "<@" && list:
 		return func(n *pg.Node) (*pg.Node, error) {
 			return call("list_has_all", n.GetAExpr().Rexpr, n.GetAExpr().Lexpr), nil
+		}
+	case compares(op) && (left == datum.Interval || right == datum.Interval):
+		return func(n *pg.Node) (*pg.Node, error) {
+			e := n.GetAExpr()
+			e.Lexpr, e.Rexpr = call("nd_span", e.Lexpr), call("nd_span", e.Rexpr)
+			return r.operator(n, e)
 		}
 	case op == "-" && left == datum.Date && right == datum.Date:
 		return func(n *pg.Node) (*pg.Node, error) { return cast(n, "INTEGER"), nil }

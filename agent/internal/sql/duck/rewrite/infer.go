@@ -264,6 +264,9 @@ func (r *rewriter) exprType(e *pg.A_Expr) datum.Type {
 			return datum.Text
 		}
 	case "->", "#>":
+		if left == datum.JSON {
+			return datum.JSON
+		}
 		return datum.JSONB
 	case "->>", "#>>":
 		return datum.Text
@@ -286,8 +289,10 @@ func arithmeticType(op string, left, right datum.Type) datum.Type {
 			return datum.Timestamp
 		}
 		return left
-	case left.IsDateTime() && left == right && op == "-":
+	case (left.IsDateTime() || left == datum.Time) && left == right && op == "-", left == datum.Interval && (right == datum.Interval || right.IsNumber()):
 		return datum.Interval
+	case (left == datum.Time || left == datum.Timetz) && right == datum.Interval:
+		return left
 	}
 	return datum.Unknown
 }

@@ -32,7 +32,7 @@ type rewriter struct {
 func (r *rewriter) query(s *pg.SelectStmt, parent *scope) (columns, error) {
 	outer := r.scope
 	defer func() { r.scope = outer }()
-	r.scope = &scope{parent: parent, ctes: map[string]*relation{}}
+	r.scope = &scope{parent: parent, ctes: map[string]*relation{}, distinct: len(s.DistinctClause) > 0}
 	if s.IntoClause != nil {
 		return columns{}, unsupported(0, "SELECT INTO")
 	}
@@ -226,6 +226,7 @@ func (r *rewriter) targets(s *pg.SelectStmt) (columns, error) {
 			t.Name = cmp.Or(t.Name, "?column?")
 		}
 		c := column{name: t.Name, typ: r.typeOf(t.Val), modifier: r.widthOf(t.Val)}
+		c.written = c.typ == datum.JSON && t.Val.GetAExpr() != nil
 		if c.name == "" {
 			c.name = figureName(t.Val)
 		}

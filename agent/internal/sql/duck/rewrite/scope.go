@@ -15,6 +15,7 @@ type column struct {
 	index    int
 	hidden   bool
 	notNull  bool
+	written  bool // a part of a json
 }
 
 // columns of a query; not known if a * could not be expanded.
@@ -38,6 +39,8 @@ type scope struct {
 	ctes      map[string]*relation
 	// merged says that USING or NATURAL made columns of two into one.
 	merged bool
+	// distinct says that ORDER BY may name nothing but what is selected.
+	distinct bool
 }
 
 func (s *scope) cte(name string) (*relation, bool) {

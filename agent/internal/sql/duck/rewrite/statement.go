@@ -74,7 +74,7 @@ func Rewrite(in Input) (*Statement, error) {
 	if columns.known {
 		s.Columns = make([]Column, len(columns.list))
 		for i, c := range columns.list {
-			s.Columns[i] = Column{Name: c.name, Type: c.typ, Modifier: -1, Scan: c.scan, Index: c.index}
+			s.Columns[i] = Column{Name: c.name, Type: c.typ, Modifier: -1, Written: c.written, Scan: c.scan, Index: c.index}
 			if c.typ.Elem() == datum.Bpchar && c.modifier > 0 {
 				s.Columns[i].Modifier = c.modifier
 			}

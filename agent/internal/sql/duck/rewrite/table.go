@@ -89,6 +89,8 @@ type Column struct {
 	Type datum.Type // as PostgreSQL has it; Unknown: as DuckDB says
 	// Modifier is that of a char(n), -1: none is known.
 	Modifier int32
+	// Written says that it is a part of a json, which stays as it was written.
+	Written bool
 	// Scan and Index say which table column it is, if it is a plain one.
 	Scan  *Scan
 	Index int

@@ -29,6 +29,7 @@ func FrameType(t datum.Type, modifier int32) (frame.Type, bool) {
 		datum.Name: frame.Text, datum.Bpchar: frame.Text, datum.Char: frame.Text, datum.Bytea: frame.Bytes, datum.UUID: frame.UUID, datum.Date: frame.Date,
 		datum.Timestamp: frame.Timestamp, datum.Timestamptz: frame.TimestampTZ, datum.JSONB: frame.JSON,
 		datum.JSON: frame.JSON, datum.OID: frame.Int64, datum.Time: frame.Time, datum.Interval: frame.Interval,
+		datum.Timetz: frame.TimeTZ,
 	}
 	if int(t) >= len(kinds) || kinds[t] == frame.Unknown {
 		return frame.Type{}, false

@@ -141,7 +141,7 @@ func logicalType(t frame.Type) bind.LogicalType {
 		frame.Int64: bind.TypeBigInt, frame.Float32: bind.TypeFloat, frame.Float64: bind.TypeDouble,
 		frame.Text: bind.TypeVarchar, frame.Bytes: bind.TypeBlob, frame.UUID: bind.TypeUUID,
 		frame.Date: bind.TypeDate, frame.Timestamp: bind.TypeTimestamp, frame.TimestampTZ: bind.TypeTimestampTZ,
-		frame.Time: bind.TypeTime, frame.Interval: bind.TypeInterval,
+		frame.Time: bind.TypeTime, frame.TimeTZ: bind.TypeTimeTZ, frame.Interval: bind.TypeInterval,
 	}[t.Kind])
 }
 

@@ -2,6 +2,8 @@ package worker
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -20,14 +22,32 @@ func formatType() string {
 
 // typeName is an expression over typmod.
 func typeName(t datum.Type) string {
-	before, after, modifier := t.SQLName(), "", ""
+	before, after, modifier, least := t.SQLName(), "", "typmod", 0
 	switch t {
 	case datum.Varchar, datum.Bpchar:
-		modifier = "typmod - 4"
+		modifier, least = "typmod - 4", 4
 	case datum.Numeric:
-		modifier = "(typmod - 4) >> 16 || ',' || ((typmod - 4) & 65535)"
+		modifier, least = "(typmod - 4) >> 16 || ',' || ((typmod - 4) & 65535)", 4
+	case datum.Timestamp, datum.Timestamptz, datum.Time, datum.Timetz:
+		before, after, _ = strings.Cut(before, " ")
+		after = " " + after
+	case datum.Interval:
+		return intervalName()
 	default:
 		return "'" + before + "'"
 	}
-	return fmt.Sprintf("'%s' || CASE WHEN typmod >= 4 THEN '(' || (%s) || ')' ELSE '' END || '%s'", before, modifier, after)
+	return fmt.Sprintf("'%s' || CASE WHEN typmod >= %d THEN '(' || (%s) || ')' ELSE '' END || '%s'", before, least, modifier, after)
+}
+
+// intervalName is PostgreSQL's name of an interval of certain fields.
+func intervalName() string {
+	const exact = 0xffff
+	fields := datum.IntervalFields()
+	var b strings.Builder
+	b.WriteString("'interval' || CASE WHEN typmod >= 0 THEN CASE typmod >> 16")
+	for _, number := range slices.Sorted(maps.Keys(fields)) {
+		fmt.Fprintf(&b, " WHEN %d THEN '%s'", number, fields[number])
+	}
+	fmt.Fprintf(&b, " ELSE '' END || CASE WHEN typmod & %d = %[1]d THEN '' ELSE '(' || (typmod & %[1]d) || ')' END ELSE '' END", exact)
+	return b.String()
 }

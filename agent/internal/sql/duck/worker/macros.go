@@ -16,6 +16,9 @@ func macros() []string {
 		`nd_numeric_text(x) AS list_transform([CAST(x AS VARCHAR)], lambda s: CASE WHEN regexp_matches(s, '\.[0-9]{9}')
 			THEN regexp_replace(s, '(\.[0-9]*[1-9])0+$|\.0+$', '\1') ELSE s END)[1]`,
 		`nd_to_hex(x) AS lower(to_hex(x))`,
+		// The length of an interval by which PostgreSQL compares: -1 day 02:00 is -22:00.
+		`nd_span(x) AS list_transform([x], lambda i: (datepart('year', i) * 360 + datepart('month', i) * 30 + datepart('day', i))::HUGEINT * 86400000000
+			+ datepart('hour', i) * 3600000000 + datepart('minute', i) * 60000000 + datepart('microsecond', i))[1]`,
 		`nd_bytea_text(x) AS '\x' || lower(hex(x))`,
 		`nd_hex(x) AS lower(hex(x))`,
 		`nd_sha256(x) AS unhex(sha256(x))`,

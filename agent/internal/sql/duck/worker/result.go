@@ -80,7 +80,7 @@ func simpleForm(f form) (form, error) {
 		bind.TypeFloat: {typ: frame.Type{Kind: frame.Float32}}, bind.TypeDouble: {typ: frame.Type{Kind: frame.Float64}},
 		bind.TypeUUID: {typ: frame.Type{Kind: frame.UUID}}, bind.TypeDate: {typ: frame.Type{Kind: frame.Date}},
 		bind.TypeTimestamp: {typ: frame.Type{Kind: frame.Timestamp}}, bind.TypeTimestampTZ: {typ: frame.Type{Kind: frame.TimestampTZ}},
-		bind.TypeTime: {typ: frame.Type{Kind: frame.Time}}, bind.TypeInterval: {typ: frame.Type{Kind: frame.Interval}},
+		bind.TypeTime: {typ: frame.Type{Kind: frame.Time}}, bind.TypeTimeTZ: {typ: frame.Type{Kind: frame.TimeTZ}}, bind.TypeInterval: {typ: frame.Type{Kind: frame.Interval}},
 		bind.TypeHugeInt:     {typ: frame.Type{Kind: frame.Decimal, Width: frame.MaxDecimalWidth}},
 		bind.TypeBlob:        {typ: frame.Type{Kind: frame.Bytes}, convert: stringy},
 		bind.TypeSQLNull:     {typ: frame.Type{Kind: frame.Text}, convert: rendered},

@@ -45,6 +45,8 @@ func value(c *frame.Column) bind.Value {
 		return bind.CreateTimestampTZ(bind.NewTimestamp(c.Int(0)))
 	case frame.Time:
 		return bind.CreateTime(bind.NewTime(c.Int(0)))
+	case frame.TimeTZ:
+		return bind.CreateTimeTZValue(bind.NewTimeTZ(uint64(c.Int(0))))
 	case frame.Interval:
 		months, days, micros := c.Interval(0)
 		return bind.CreateInterval(bind.NewInterval(months, days, micros))
