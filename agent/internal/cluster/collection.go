@@ -26,6 +26,9 @@ type Column struct {
 	NotNull  bool   `json:"notNull,omitempty"`
 	Default  string `json:"default,omitempty"` // SQL text of the expression
 	Hidden   bool   `json:"hidden,omitempty"`  // the generated key of a collection without one
+	// Missing is the value, as rows hold it, in rows that were written before the column
+	// was added; absent: null.
+	Missing []byte `json:"missing,omitempty"`
 }
 
 // Column returns the column called name.

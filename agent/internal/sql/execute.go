@@ -105,6 +105,12 @@ func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 		return s.create(ctx, node)
 	case *syntax.DropCollection:
 		return s.drop(ctx, node)
+	case *syntax.AlterCollection:
+		return s.alterCollection(ctx, node, at)
+	case *syntax.Rename:
+		return s.rename(ctx, node)
+	case *syntax.SetSchema:
+		return s.setSchema(ctx, node)
 	case *syntax.Discard:
 		return s.discard(node)
 	case *syntax.ChangeRole:

@@ -17,7 +17,6 @@ type later struct {
 var notYet = func() map[reflect.Type]later {
 	out := map[reflect.Type]later{}
 	for _, l := range []later{
-		{&syntax.AlterCollection{}, "ALTER TABLE", "Create a new collection and copy the rows with INSERT INTO ... SELECT."},
 		{&syntax.AlterDatabase{}, "ALTER DATABASE", ""},
 		{&syntax.AlterDefaultPrivileges{}, "ALTER DEFAULT PRIVILEGES", everybodyMay},
 		{&syntax.AlterDomain{}, "ALTER DOMAIN", ""},
@@ -55,10 +54,8 @@ var notYet = func() map[reflect.Type]later {
 		{&syntax.Grant{}, "GRANT of privileges on objects", everybodyMay + " Roles of the admin API are granted with GRANT nodedb_operator TO user."},
 		{&syntax.RefreshMaterializedView{}, "REFRESH MATERIALIZED VIEW", ""},
 		{&syntax.Reindex{}, "REINDEX", "The primary key is the only index so far, and is always whole."},
-		{&syntax.Rename{}, "RENAME TO", ""},
 		{&syntax.SetConstraints{}, "SET CONSTRAINTS", ""},
 		{&syntax.SetDatabase{}, "ALTER DATABASE ... SET", "Use SET in each session."},
-		{&syntax.SetSchema{}, "SET SCHEMA", ""},
 		{&syntax.ShowSchedules{}, "SHOW SCHEDULES", ""},
 		{&syntax.Truncate{}, "TRUNCATE", "Use DELETE FROM, or drop the collection and create it again."},
 	} {
@@ -83,9 +80,6 @@ func carriedOut(node syntax.Node) error {
 	l, ok := notYet[reflect.TypeOf(node)]
 	if !ok {
 		return nil
-	}
-	if alter, ok := node.(*syntax.AlterCollection); ok && movesPool(alter) {
-		return syntax.Unsupported("moving a collection to another pool", "Create a collection WITH (pool = ...) and copy the rows with INSERT INTO ... SELECT.")
 	}
 	return syntax.Unsupported(l.what, l.hint)
 }
@@ -127,18 +121,4 @@ func unsupportedAt(what, hint string, position int) *syntax.Error {
 	err := syntax.Unsupported(what, hint)
 	err.Position = position
 	return err
-}
-
-// movesPool reports whether ALTER TABLE asks for another pool.
-func movesPool(a *syntax.AlterCollection) bool {
-	for _, action := range a.Actions {
-		if set, ok := action.(*syntax.SetOptions); ok {
-			for _, o := range set.Options {
-				if o.Name == "pool" {
-					return true
-				}
-			}
-		}
-	}
-	return false
 }

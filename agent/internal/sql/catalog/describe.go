@@ -64,22 +64,31 @@ func addColumn(desc *cluster.Collection, def syntax.ColumnDef) error {
 	if _, ok := desc.Column(def.Name); ok || def.Name == HiddenKey {
 		return &syntax.Error{Code: "42701", Message: fmt.Sprintf("column %q specified more than once", def.Name), Position: def.Position}
 	}
-	t, modifier, err := ResolveType(def.Type)
+	t, modifier, err := storableType(def.Type)
 	if err != nil {
 		return err
-	}
-	if !t.Storable() {
-		return &syntax.Error{Code: "0A000", Message: fmt.Sprintf("a column of type %s is not supported", t.SQLName()),
-			Hint: "Types of columns: " + storableTypes() + ".", Position: def.Type.Position}
-	}
-	if t.Elem() == datum.Bpchar && modifier < 0 {
-		return &syntax.Error{Code: "0A000", Message: "a column of type bpchar without a length is not supported",
-			Hint: "Use char(n), or text, which keeps blanks at the end.", Position: def.Type.Position}
 	}
 	desc.Columns = append(desc.Columns, cluster.Column{ID: desc.NextColumn, Name: def.Name, Type: t.String(),
 		Modifier: modifier, NotNull: def.NotNull, Default: def.Default})
 	desc.NextColumn++
 	return nil
+}
+
+// storableType is ResolveType of a column.
+func storableType(n syntax.TypeName) (t datum.Type, modifier int32, err error) {
+	t, modifier, err = ResolveType(n)
+	if err != nil {
+		return t, modifier, err
+	}
+	if !t.Storable() {
+		return t, modifier, &syntax.Error{Code: "0A000", Message: fmt.Sprintf("a column of type %s is not supported", t.SQLName()),
+			Hint: "Types of columns: " + storableTypes() + ".", Position: n.Position}
+	}
+	if t.Elem() == datum.Bpchar && modifier < 0 {
+		return t, modifier, &syntax.Error{Code: "0A000", Message: "a column of type bpchar without a length is not supported",
+			Hint: "Use char(n), or text, which keeps blanks at the end.", Position: n.Position}
+	}
+	return t, modifier, nil
 }
 
 func storableTypes() string {
@@ -132,10 +141,13 @@ func ResolveType(n syntax.TypeName) (t datum.Type, modifier int32, err error) {
 	return t, modifier, nil
 }
 
+// header is what PostgreSQL adds to typmods of lengths and precisions.
+const header = 4
+
 // typmod encodes the modifiers of varchar(n), char(n), numeric(p, s), of times and
 // intervals.
 func typmod(t datum.Type, m []int32) (int32, bool) {
-	const header, maxLength, maxPrecision = 4, 10485760, 1000
+	const maxLength, maxPrecision = 10485760, 1000
 	switch {
 	case (t == datum.Varchar || t == datum.Bpchar) && len(m) == 1 && m[0] >= 1 && m[0] <= maxLength:
 		return m[0] + header, true

@@ -34,6 +34,8 @@ type Column struct {
 	NotNull  bool
 	Default  string // SQL text, "" if none
 	Hidden   bool
+	// Missing is the value in rows that do not hold the column.
+	Missing datum.Datum
 }
 
 // NewTable prepares a descriptor; it fails if a newer version wrote a type that
@@ -47,8 +49,15 @@ func NewTable(desc, schema *cluster.Object) (*Table, error) {
 		if !ok || !typ.Storable() {
 			return nil, fmt.Errorf("column %q of collection %q has the unknown type %q", c.Name, desc.Name, c.Type)
 		}
+		missing := datum.MakeNull(typ)
+		if c.Missing != nil {
+			var err error
+			if missing, err = datum.DecodeStored(typ, c.Missing); err != nil {
+				return nil, fmt.Errorf("column %q of collection %q: what rows without it hold: %w", c.Name, desc.Name, err)
+			}
+		}
 		t.Columns = append(t.Columns, Column{ID: c.ID, Name: c.Name, Type: typ, Modifier: c.Modifier,
-			NotNull: c.NotNull, Default: c.Default, Hidden: c.Hidden})
+			NotNull: c.NotNull, Default: c.Default, Hidden: c.Hidden, Missing: missing})
 		t.byName[c.Name], byID[c.ID] = i, i
 	}
 	inKey := make(map[int]bool, len(rows.PrimaryKey))
@@ -118,13 +127,28 @@ func (t *Table) EncodeKey(row []datum.Datum) ([]byte, error) {
 	return key, nil
 }
 
-// EncodeValue encodes what a row holds beside its key.
-func (t *Table) EncodeValue(row []datum.Datum) []byte {
+// Later are the columns of a stored row that were added after this form of the table. A
+// row that is written anew keeps them: who wrote them knows more.
+func (t *Table) Later(value []byte) (datum.Later, error) {
+	later, err := datum.TakeLater(value, t.Desc.Collection.NextColumn)
+	if err != nil {
+		return later, fmt.Errorf("decode row of %q: %w", t.Desc.Name, err)
+	}
+	return later, nil
+}
+
+// EncodeValue encodes what a row holds beside its key; later are the columns of the row
+// that it replaces.
+func (t *Table) EncodeValue(row []datum.Datum, later datum.Later) []byte {
 	values := make([]datum.Datum, len(t.stored))
 	for n, i := range t.stored {
 		values[n] = row[i]
 	}
-	return datum.AppendRow(make([]byte, 0, 16+16*len(values)), t.storedIDs, values)
+	last := cluster.ColumnID(0)
+	if n := len(t.storedIDs); n > 0 {
+		last = t.storedIDs[n-1]
+	}
+	return datum.AppendLater(datum.AppendRow(make([]byte, 0, 16+16*len(values)), t.storedIDs, values), last, later)
 }
 
 // DecodeRow fills out, as long as Columns, from a stored row.
@@ -176,7 +200,7 @@ func (d *Decoder) Decode(key, value []byte, out []datum.Datum) error {
 		}
 	}
 	for _, i := range d.absent {
-		out[i] = datum.MakeNull(t.Columns[i].Type)
+		out[i] = t.Columns[i].Missing
 	}
 	if len(d.want) == 0 {
 		return nil

@@ -203,7 +203,11 @@ func decodeFixedKey(t Type, b []byte) (Datum, error) {
 		}
 		return Datum{}, errKeyMalformed
 	default:
-		return MakeInt(t, keyInt(b)), nil
+		i := keyInt(b)
+		if !holds(t, i) { // the column was made wider, which this reader does not know yet
+			return Datum{}, errorf(codeCorrupt, "key holds %d, which is no %s", i, t)
+		}
+		return MakeInt(t, i), nil
 	}
 }
 

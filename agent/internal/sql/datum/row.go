@@ -205,6 +205,9 @@ func decodeValue(t Type, b []byte) (Datum, error) {
 		return ParseBinary(t, b[1:])
 	case tag == tagInt && (t.IsInt() || t.IsDateTime() || t == Time || t == OID):
 		i, _ := binary.Varint(b[1:])
+		if !holds(t, i) { // the column was made wider, which this reader does not know yet
+			return Datum{}, errorf(codeCorrupt, "row holds %d, which is no %s", i, t)
+		}
 		return MakeInt(t, i), nil
 	case tag == tagFloat4 && t.IsFloat():
 		return MakeFloat(t, float64(math.Float32frombits(binary.BigEndian.Uint32(b[1:])))), nil
@@ -238,6 +241,18 @@ func decodeElements(elem Type, b []byte) (Datum, error) {
 		values, b = append(values, v), rest
 	}
 	return MakeArray(elem, values), nil
+}
+
+// holds reports whether i is among the values of t.
+func holds(t Type, i int64) bool {
+	switch t {
+	case Int2:
+		return i == int64(int16(i))
+	case Int4:
+		return i == int64(int32(i))
+	default:
+		return true
+	}
 }
 
 func decodeDecimal(b []byte) (Datum, error) {

@@ -26,6 +26,7 @@ type found struct {
 	own     bool          // written by the transaction
 	locked  bool          // as it is here, in the strength that the change wants
 	set     []datum.Datum // of the slow path: a value per SetColumns
+	later   datum.Later   // columns that the statement does not know
 }
 
 // Change runs an UPDATE or a DELETE and returns the number of rows.
@@ -84,8 +85,14 @@ func (r *Run) find(ctx context.Context, ch *queryplan.Change, slow SlowRows, fn 
 				return nil
 			}
 			seen[string(key)] = struct{}{}
-			_, own := r.Tx.find(ch.Table, key)
-			return fn(found{key: key, row: values[:n:n], own: own, set: values[n:]})
+			f := found{key: key, row: values[:n:n], set: values[n:]}
+			if w, own := r.Tx.find(ch.Table, key); own && w.value != nil {
+				f.own = true
+				if f.later, err = ch.Table.Later(w.value); err != nil {
+					return err
+				}
+			}
+			return fn(f)
 		})
 	}
 	row := make([]datum.Datum, n)
@@ -96,8 +103,12 @@ func (r *Run) find(ctx context.Context, ch *queryplan.Change, slow SlowRows, fn 
 		if ok, err := r.accepts(ch.Filter, row); err != nil || !ok {
 			return true, err
 		}
+		later, err := ch.Table.Later(kr.Value)
+		if err != nil {
+			return false, err
+		}
 		_, own := r.Tx.find(ch.Table, kr.Key)
-		return true, fn(found{key: kr.Key, row: slices.Clone(row), version: kr.Version, own: own})
+		return true, fn(found{key: kr.Key, row: slices.Clone(row), version: kr.Version, own: own, later: later})
 	})
 }
 
@@ -150,7 +161,7 @@ func (r *Run) change(ch *queryplan.Change, f *found) (*rowWrite, error) {
 		w.mut.Delete = true
 		updated = f.row
 	} else {
-		w.mut.Value = ch.Table.EncodeValue(updated)
+		w.mut.Value = ch.Table.EncodeValue(updated, f.later)
 	}
 	w.returned, err = r.returned(ch.Returning, updated)
 	return w, err
@@ -219,6 +230,11 @@ func (r *Run) lockFound(ctx context.Context, ch *queryplan.Change, rows []found)
 		locked = locked[1:]
 		if changed := now.Version != f.version; ch.Slow != nil {
 			stale = stale || now.Value == nil || now.Version > r.TS
+			if now.Value != nil {
+				if f.later, err = ch.Table.Later(now.Value); err != nil {
+					return nil, false, err
+				}
+			}
 		} else if changed {
 			applies, err := r.again(ch, &f, now)
 			if err != nil {
@@ -312,6 +328,9 @@ func (r *Run) again(ch *queryplan.Change, f *found, now *kv.Row) (applies bool, 
 	if err := ch.Table.DecodeRow(now.Key, now.Value, f.row); err != nil {
 		return false, err
 	}
+	if f.later, err = ch.Table.Later(now.Value); err != nil {
+		return false, err
+	}
 	return r.accepts(ch.Filter, f.row)
 }
 
@@ -364,7 +383,7 @@ func (r *Run) bufferChange(ch *queryplan.Change, f *found, updated []datum.Datum
 	if updated == nil {
 		return r.Tx.put(ch.Table, f.key, changed(nil, f.version))
 	}
-	value := ch.Table.EncodeValue(updated)
+	value := ch.Table.EncodeValue(updated, f.later)
 	if moved == nil {
 		return r.Tx.put(ch.Table, f.key, changed(value, f.version))
 	}

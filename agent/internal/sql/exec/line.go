@@ -297,7 +297,11 @@ func (r *Run) changeOne(ctx context.Context, ch *queryplan.Change, key []byte) (
 		if ok, err := r.accepts(ch.Filter, row); err != nil || !ok {
 			return nil, err
 		}
-		return r.change(ch, &found{key: kr.Key, row: row, version: kr.Version})
+		later, err := ch.Table.Later(kr.Value)
+		if err != nil {
+			return nil, err
+		}
+		return r.change(ch, &found{key: kr.Key, row: row, version: kr.Version, later: later})
 	})
 	return r.one(w, err, ch.Returning)
 }

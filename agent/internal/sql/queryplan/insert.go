@@ -113,6 +113,17 @@ func (p *Planner) defaults(table *catalog.Table) ([]Expr, error) {
 	return out, nil
 }
 
+// DefaultValue computes a column's default; volatile says that it has another value for
+// each row.
+func DefaultValue(env *Env, column catalog.Column) (v datum.Datum, volatile bool, err error) {
+	e, err := CompileDefault(column)
+	if err != nil || !rowFree(e) {
+		return datum.MakeNull(column.Type), err == nil, err
+	}
+	v, err = e.Eval(env)
+	return v, false, err
+}
+
 // CompileDefault compiles a column's default; null if it has none.
 func CompileDefault(column catalog.Column) (Expr, error) {
 	if column.Default == "" {

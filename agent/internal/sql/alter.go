@@ -1,0 +1,89 @@
+package sql
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// alter runs a statement that changes a table, and tells the notices of it.
+func (s *Session) alter(ctx context.Context, tag string, change func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error)) (string, error) {
+	var notices []catalog.Notice
+	err := s.changeObjects(ctx, tag, func(in catalog.Scope) (next *catalog.Draft, err error) {
+		next, notices, err = change(in)
+		return next, err
+	})
+	if err != nil {
+		return "", err
+	}
+	for _, n := range notices {
+		s.notice("NOTICE", n.Code, "%s", n.Message)
+	}
+	return tag, nil
+}
+
+// alterCollection runs ALTER TABLE, but for RENAME and SET SCHEMA.
+func (s *Session) alterCollection(ctx context.Context, node *syntax.AlterCollection, at time.Time) (string, error) {
+	env := &queryplan.Env{Now: at, Statement: at, Session: s.environment(ctx)}
+	if s.tx != nil {
+		env.Now = s.began
+	}
+	ask := catalog.Altering{
+		Value: func(c catalog.Column) (datum.Datum, bool, error) { return queryplan.DefaultValue(env, c) },
+		Owner: s.owner,
+		Empty: func(id cluster.ObjectID) bool {
+			return s.draft.Made(id) && !s.tx.Wrote(func(c cluster.CollectionID) bool { return c == id })
+		},
+	}
+	return s.alter(ctx, "ALTER "+node.Word, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
+		return s.server.catalog.Alter(in, node, ask)
+	})
+}
+
+// rename runs ALTER ... RENAME.
+func (s *Session) rename(ctx context.Context, node *syntax.Rename) (string, error) {
+	tag := "ALTER " + node.Word
+	switch node.Target.Kind {
+	case syntax.KindTable:
+		return s.alter(ctx, tag, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
+			return s.server.catalog.RenameTable(in, node)
+		})
+	case syntax.KindColumn:
+		return s.alter(ctx, tag, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
+			return s.server.catalog.RenameColumn(in, node)
+		})
+	default:
+		return "", syntax.Unsupported(fmt.Sprintf("ALTER ... RENAME of a %s", node.Target.Kind), "")
+	}
+}
+
+// setSchema runs ALTER ... SET SCHEMA.
+func (s *Session) setSchema(ctx context.Context, node *syntax.SetSchema) (string, error) {
+	if node.Target.Kind != syntax.KindTable {
+		return "", syntax.Unsupported(fmt.Sprintf("ALTER ... SET SCHEMA of a %s", node.Target.Kind), "")
+	}
+	return s.alter(ctx, "ALTER "+node.Word, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
+		return s.server.catalog.SetSchema(in, node)
+	})
+}
+
+// owner finds the user that a statement names as the owner of something.
+func (s *Session) owner(r syntax.RoleName) (string, error) {
+	name := r.Name
+	switch r.Which {
+	case syntax.RoleCurrent, syntax.RoleSession:
+		return s.options.User, nil
+	case syntax.RolePublic:
+		name = "public"
+	}
+	if s.server.catalog.View().Users[name] == nil {
+		return "", &syntax.Error{Code: "42704", Message: fmt.Sprintf("role %q does not exist", name), Position: r.Position}
+	}
+	return name, nil
+}

@@ -1,0 +1,192 @@
+package sql
+
+import (
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+)
+
+// steps runs statements, each with what it is to answer.
+func (c *client) steps(steps ...[2]string) {
+	c.t.Helper()
+	for _, s := range steps {
+		c.want(s[1], s[0])
+	}
+}
+
+func TestAlterNames(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.open()
+	c.steps([][2]string{
+		{"create table t (id int primary key, v text, w int)", "CREATE TABLE"},
+		{"create table u (id int primary key)", "CREATE TABLE"},
+		{"insert into t values (1, 'a', 2)", "INSERT 0 1"},
+		{"alter table t rename to u", `42P07 relation "u" already exists`},
+		{"alter table none rename to x", `42P01 relation "none" does not exist`},
+		{"alter table t rename v to w", `42701 column "w" of relation "t" already exists`},
+		{"alter table t rename column none to x", `42703 column "none" does not exist`},
+		{"alter table t set schema none", `3F000 schema "none" does not exist`},
+		{"alter table t set schema public", "ALTER TABLE"},
+		{"alter table t owner to nobody", `42704 role "nobody" does not exist`},
+		{"alter table t owner to root", "ALTER TABLE"},
+		{"alter collection t rename to s", "ALTER COLLECTION"},
+		{"alter table s rename v to text", "ALTER TABLE"},
+		{"select id, text, w from s", "1|a|2\nSELECT 1"},
+		{"select v from s", `42703 column "v" does not exist`},
+		{"delete from t", `42P01 relation "t" does not exist`},
+	}...)
+	if o, _ := c.session.scope().Table("", "s"); o.Desc.Owner != "root" {
+		t.Errorf("the owner is %q", o.Desc.Owner)
+	}
+	c.steps([][2]string{{"alter table if exists none rename to x", "ALTER TABLE"}, {"alter table if exists none add column x int", "ALTER TABLE"}, {"alter table if exists none set schema public", "ALTER TABLE"}}...)
+	if want := slices.Repeat([]string{`NOTICE: relation "none" does not exist, skipping`}, 3); !slices.Equal(c.notices, want) {
+		t.Errorf("notices: %q", c.notices)
+	}
+}
+
+func TestAlterColumns(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.open()
+	c.steps([][2]string{
+		{"create table t (id int primary key, v text)", "CREATE TABLE"},
+		{"insert into t values (1, 'a')", "INSERT 0 1"},
+		{"alter table t add column n int not null default 7, add d text default 'x' || 'y', add column empty int8", "ALTER TABLE"},
+		{"select * from t", "1|a|7|xy|NULL\nSELECT 1"},
+		{"alter table t alter column n set default 8, alter d drop default", "ALTER TABLE"},
+		{"insert into t (id) values (2)", "INSERT 0 1"},
+		{"insert into t (id, n) values (3, null)", `23502 null value in column "n" of relation "t" violates not-null constraint / Failing row contains (3, null, null, null, null).`},
+		{"select * from t where id in (1, 2) order by id", "1|a|7|xy|NULL\n2|NULL|8|NULL|NULL\nSELECT 2"},
+		{"update t set v = 'b' where n = 7", "UPDATE 1"},
+		{"alter table t alter n drop not null", "ALTER TABLE"},
+		{"update t set n = null where id = 1", "UPDATE 1"},
+		{"select * from t where id = 1", "1|b|NULL|xy|NULL\nSELECT 1"},
+		{"alter table t add column v int", `42701 column "v" of relation "t" already exists`},
+		{"alter table t add column if not exists v int", "ALTER TABLE"},
+		{"alter table t drop column none", `42703 column "none" of relation "t" does not exist`},
+		{"alter table t drop column if exists none", "ALTER TABLE"},
+		{"alter table t drop column id", `0A000 dropping column "id" of the primary key is not supported`},
+		{"alter table t alter id drop not null", `42P16 column "id" is in a primary key`},
+		{"alter table t add column x int not null", `0A000 adding column "x" that is NOT NULL and has no default is not supported`},
+		{"alter table t add column x uuid default gen_random_uuid()", `0A000 adding column "x" with a default that has another value for each row is not supported`},
+		{"alter table t add column x nonsense", `42704 type "nonsense" does not exist`},
+		{"alter table t add column x int default 'a'", `22P02 invalid input syntax for type integer: "a"`},
+		{"alter table t alter v set default 1/0", `22012 division by zero`},
+		{"alter table t add column x int unique", "0A000 adding a column with a UNIQUE constraint is not supported"},
+		{"alter table t alter v set not null", "0A000 ALTER COLUMN ... SET NOT NULL of a table that others may write to is not supported"},
+		{"alter table t drop column v, add column v int default 5", "ALTER TABLE"},
+		{"select v from t order by id", "5\n5\nSELECT 2"},
+		{"alter table t add column a int, add column a int", `42701 column "a" of relation "t" already exists`},
+		{"alter table t drop n, drop d, drop empty, drop v", "ALTER TABLE"},
+		{"select * from t order by id", "1\n2\nSELECT 2"},
+	}...)
+	if got := c.notices; len(got) != 2 || got[0] != `NOTICE: column "v" of relation "t" already exists, skipping` || got[1] != `NOTICE: column "none" of relation "t" does not exist, skipping` {
+		t.Errorf("notices: %q", got)
+	}
+}
+
+func TestAlterTypes(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.open()
+	c.steps([][2]string{
+		{"create table t (id int2 primary key, v varchar(3), n numeric(4,2), r real)", "CREATE TABLE"},
+		{"alter table t add column s int2 default 5", "ALTER TABLE"},
+		{"insert into t (id, v, n, r) values (1, 'abc', 12.50, 1.5)", "INSERT 0 1"},
+		{"insert into t (id) values (100000)", "22003 smallint out of range"},
+		{"alter table t alter id type int4, alter v type varchar(5), alter n type numeric(8,2), alter r type float8, alter s type int8", "ALTER TABLE"},
+		{"insert into t values (100000, 'abcde', 123456.789, 1e300, 1000000000000)", "INSERT 0 1"},
+		{"select * from t order by id", "1|abc|12.50|1.5|5\n100000|abcde|123456.79|1e+300|1000000000000\nSELECT 2"},
+		{"select s from t where id = 1", "5\nSELECT 1"},
+		{"alter table t alter v type text, alter n type numeric", "ALTER TABLE"},
+		{"alter table t alter v type text", "ALTER TABLE"},
+		{"alter table t alter id type int2", `0A000 changing column "id" from type integer to smallint is not supported`},
+		{"alter table t alter n type numeric(8,2)", `0A000 changing column "n" from type numeric to numeric is not supported`},
+		{"alter table t alter v type int using v::int", `0A000 changing column "v" from type text to integer is not supported`},
+		{"begin", "BEGIN"},
+		{"create table own (id int primary key, v text)", "CREATE TABLE"},
+		{"alter table own alter v type int, add column x int not null, add column u uuid default gen_random_uuid(), alter v set not null", "ALTER TABLE"},
+		{"insert into own values (1, 2, 3)", "INSERT 0 1"},
+		{"alter table own add column y int not null", `0A000 adding column "y" that is NOT NULL and has no default is not supported`},
+		{"rollback", "ROLLBACK"},
+	}...)
+}
+
+// TestAlterInTransactions: a changed table is the transaction's own until COMMIT.
+func TestAlterInTransactions(t *testing.T) {
+	f := newFixture(t, nil)
+	c, other := f.open(), f.open()
+	c.run("create table t (id int primary key, v text)")
+	c.run("insert into t values (1, 'a'), (2, 'b')")
+	for _, end := range []string{"rollback", "commit"} {
+		c.steps([][2]string{
+			{"begin", "BEGIN"},
+			{"update t set v = 'c' where id = 1", "UPDATE 1"},
+			{"alter table t add column n int default 3", "ALTER TABLE"},
+			{"select id, v, n from t order by id", "1|c|3\n2|b|3\nSELECT 2"},
+			{"update t set n = id where id = 2", "UPDATE 1"},
+			{"savepoint s", "SAVEPOINT"},
+			{"alter table t rename to u", "ALTER TABLE"},
+			{"alter table u drop column v", "ALTER TABLE"},
+			{"insert into u values (3, 9)", "INSERT 0 1"},
+			{"select * from u order by id", "1|3\n2|2\n3|9\nSELECT 3"},
+			{"rollback to s", "ROLLBACK"},
+			{"alter table t rename v to w", "ALTER TABLE"},
+			{"insert into t values (3, 'd', 9)", "INSERT 0 1"},
+		}...)
+		other.want("1|a\n2|b\nSELECT 2", "select * from t order by id")
+		c.run(end)
+	}
+	other.want("1|c|3\n2|b|2\n3|d|9\nSELECT 3", "select id, w, n from t order by id")
+	c.run("begin")
+	c.run("alter table t add column x int")
+	other.run("alter table t add column y int")
+	c.want(`40001 could not serialize access: table "t" was changed meanwhile`, "commit")
+	c.run("begin")
+	c.run("update t set w = 'z' where id = 1")
+	other.run("alter table t add column z int default 4, drop column n")
+	c.want("COMMIT", "commit")
+	other.want("1|z|NULL|4\nSELECT 1", "select * from t where id = 1")
+}
+
+// laggingMeta is the meta range as a node sees it that has not heard of changes.
+type laggingMeta struct {
+	*fakeMeta
+	view *metastate.View
+}
+
+func (m *laggingMeta) View() *metastate.View { return m.view }
+
+// TestAlterBehindOnesBack: a node that knows an older form of a table keeps what rows
+// hold of columns that were added since, whichever way it writes them.
+func TestAlterBehindOnesBack(t *testing.T) {
+	f := newFixture(t, startDuck(t))
+	c := f.open()
+	c.run("create table t (id int primary key, v int, gone text)")
+	lagging := &laggingMeta{fakeMeta: f.meta, view: f.meta.View()}
+	server, err := NewServer(Config{DB: f.db, Meta: lagging, Duck: f.server.cfg.Duck, Views: fakeViews{meta: f.meta}, Node: 2, Version: "v1", Logger: slog.New(slog.NewTextHandler(testWriter{t}, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.cfg.Views = fakeViews{meta: f.meta, server: server}
+	behind := (&fixture{t: t, db: f.db, meta: f.meta, server: server}).open()
+	c.run("alter table t add column n int default 3, add column m text default 'm', drop column gone")
+	c.run("insert into t values (1, 1, 11, 'a'), (2, 2, 22, 'b'), (3, 3, 33, 'c'), (4, 4, 44, 'd'), (5, 5, 55, null)")
+	behind.steps([][2]string{
+		{"update t set v = v * 10 where id = 1", "UPDATE 1"},
+		{"update t set v = v * 10 where id in (2, 3)", "UPDATE 2"},
+		{"insert into t values (4, 0, 'x') on conflict (id) do update set v = t.v * 10", "INSERT 0 1"},
+		{"begin", "BEGIN"},
+		{"update t set v = v + 1 where v >= 10", "UPDATE 4"},
+		{"update t set v = v + 1 where id = 1", "UPDATE 1"},
+		{"update t set v = (select max(v) from t as o) where id = 5", "UPDATE 1"},
+		{"update t set id = 6 where id = 5", "UPDATE 1"},
+		{"insert into t values (7, 7, 'x')", "INSERT 0 1"},
+		{"commit", "COMMIT"},
+	}...)
+	want := []string{"1|12|11|a", "2|21|22|b", "3|31|33|c", "4|41|44|d", "6|41|55|NULL", "7|7|3|m", "SELECT 6"}
+	if got := c.sorted("select * from t"); got != strings.Join(want, "\n") {
+		t.Errorf("rows: %s", got)
+	}
+}

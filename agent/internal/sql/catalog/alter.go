@@ -1,0 +1,250 @@
+package catalog
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// Altering is what ALTER TABLE asks of the session.
+type Altering struct {
+	// Value computes a column's default; volatile says that it has another one for each
+	// row.
+	Value func(Column) (v datum.Datum, volatile bool, err error)
+	// Owner finds the user that a statement names.
+	Owner func(syntax.RoleName) (string, error)
+	// Empty reports whether a table has no rows, and nobody else can write any: the
+	// transaction has made it.
+	Empty func(cluster.ObjectID) bool
+}
+
+// Notice is what a client is told of what a statement had not to do.
+type Notice struct{ Code, Message string }
+
+// noTable is what PostgreSQL says of a relation that is not there.
+func noTable(name syntax.Name, part string) *syntax.Error {
+	full := name.Name
+	if name.Schema != "" {
+		full = name.Schema + "." + name.Name
+	}
+	return &syntax.Error{Code: "42P01", Message: fmt.Sprintf("relation %q does not exist%s", full, part), Position: name.Position}
+}
+
+// toAlter finds the table that a statement changes. Without one it gives a notice if that
+// is allowed, else an error.
+func (s Scope) toAlter(name syntax.Name, ifExists bool) (*cluster.Object, []Notice, error) {
+	o, ok := s.Relation(name)
+	switch {
+	case !ok && ifExists:
+		return nil, []Notice{{"00000", noTable(name, ", skipping").Message}}, nil
+	case !ok:
+		return nil, nil, noTable(name, "")
+	case o.Kind != cluster.KindTable:
+		return nil, nil, &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is not a table", o.Name), Position: name.Position}
+	}
+	return o, nil, nil
+}
+
+// change puts what o becomes into the draft of the scope.
+func (s Scope) change(o, next *cluster.Object) *Draft {
+	d := s.Draft.clone()
+	for _, parent := range []cluster.ObjectID{o.Parent, next.Parent} {
+		if p, ok := s.Object(parent); ok {
+			d.rest(p)
+		}
+	}
+	d.replace(o, next)
+	return d
+}
+
+// RenameTable gives a table another name.
+func (c *Catalog) RenameTable(in Scope, stmt *syntax.Rename) (*Draft, []Notice, error) {
+	o, notices, err := in.toAlter(stmt.Target.Name, stmt.IfExists)
+	if o == nil {
+		return in.Draft, notices, err
+	}
+	if err := checkName(stmt.To, 0); err != nil {
+		return nil, nil, err
+	}
+	if _, taken := in.find(o.Parent, cluster.RelationNames, stmt.To); taken {
+		return nil, nil, &syntax.Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists", stmt.To)}
+	}
+	next := *o
+	next.Name = stmt.To
+	return in.change(o, &next), nil, nil
+}
+
+// SetSchema moves a table to another schema.
+func (c *Catalog) SetSchema(in Scope, stmt *syntax.SetSchema) (*Draft, []Notice, error) {
+	o, notices, err := in.toAlter(stmt.Target.Name, stmt.IfExists)
+	if o == nil {
+		return in.Draft, notices, err
+	}
+	schema, ok := in.Schema(stmt.To)
+	if !ok {
+		return nil, nil, &syntax.Error{Code: "3F000", Message: fmt.Sprintf("schema %q does not exist", stmt.To)}
+	}
+	if schema.ID == o.Parent {
+		return in.Draft, nil, nil
+	}
+	if _, taken := in.find(schema.ID, cluster.RelationNames, o.Name); taken {
+		return nil, nil, &syntax.Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists in schema %q", o.Name, schema.Name)}
+	}
+	next := *o
+	next.Parent = schema.ID
+	return in.change(o, &next), nil, nil
+}
+
+// RenameColumn gives a column another name.
+func (c *Catalog) RenameColumn(in Scope, stmt *syntax.Rename) (*Draft, []Notice, error) {
+	o, notices, err := in.toAlter(stmt.Target.Name, stmt.IfExists)
+	if o == nil {
+		return in.Draft, notices, err
+	}
+	a := newAlteration(o)
+	column, ok := a.rows.Column(stmt.Target.Part)
+	if !ok || column.Hidden {
+		return nil, nil, &syntax.Error{Code: "42703", Message: fmt.Sprintf("column %q does not exist", stmt.Target.Part)}
+	}
+	if err := a.checkNew(stmt.To, 0); err != nil {
+		return nil, nil, err
+	}
+	column.Name = stmt.To
+	return in.change(o, a.object), nil, nil
+}
+
+// Alter makes the changes of ALTER TABLE, all or none.
+func (c *Catalog) Alter(in Scope, stmt *syntax.AlterCollection, ask Altering) (*Draft, []Notice, error) {
+	for _, action := range stmt.Actions {
+		if err := offered(action); err != nil {
+			return nil, nil, err
+		}
+	}
+	o, notices, err := in.toAlter(stmt.Name, stmt.IfExists)
+	if o == nil {
+		return in.Draft, notices, err
+	}
+	a := newAlteration(o)
+	a.ask, a.empty = ask, ask.Empty(o.ID)
+	actions := slices.Clone(stmt.Actions)
+	slices.SortStableFunc(actions, func(x, y syntax.AlterAction) int { return cmp.Compare(pass(x), pass(y)) })
+	for _, action := range actions {
+		if err := a.apply(action); err != nil {
+			return nil, nil, err
+		}
+	}
+	if !a.changed {
+		return in.Draft, a.notices, nil
+	}
+	return in.change(o, a.object), a.notices, nil
+}
+
+// pass is when an action is carried out, as PostgreSQL orders them: what goes makes room
+// for what comes.
+func pass(action syntax.AlterAction) int {
+	switch action.(type) {
+	case *syntax.DropColumn:
+		return 0
+	case *syntax.AlterColumnType:
+		return 1
+	case *syntax.AddColumn:
+		return 2
+	default:
+		return 3
+	}
+}
+
+// alteration is a table while it is changed.
+type alteration struct {
+	object  *cluster.Object
+	rows    *cluster.Collection // its own copy
+	ask     Altering
+	empty   bool // nobody has written rows
+	changed bool
+	notices []Notice
+}
+
+func newAlteration(o *cluster.Object) *alteration {
+	next, rows := *o, *o.Collection
+	rows.Columns = slices.Clone(rows.Columns)
+	next.Collection = &rows
+	return &alteration{object: &next, rows: &rows}
+}
+
+func (a *alteration) notice(code, format string, args ...any) {
+	a.notices = append(a.notices, Notice{code, fmt.Sprintf(format, args...)})
+}
+
+func (a *alteration) apply(action syntax.AlterAction) error {
+	switch action := action.(type) {
+	case *syntax.AddColumn:
+		return a.addColumn(action)
+	case *syntax.DropColumn:
+		return a.dropColumn(action)
+	case *syntax.AlterColumnType:
+		return a.setType(action)
+	case *syntax.AlterDefault:
+		return a.setDefault(action)
+	case *syntax.AlterNotNull:
+		return a.setNotNull(action)
+	case *syntax.OwnerTo:
+		owner, err := a.ask.Owner(action.Role)
+		a.object.Owner, a.changed = owner, true
+		return err
+	default:
+		return offered(action)
+	}
+}
+
+// offered refuses what ALTER TABLE does not do yet, by its name.
+func offered(action syntax.AlterAction) error {
+	switch action := action.(type) {
+	case *syntax.AddColumn, *syntax.DropColumn, *syntax.AlterColumnType, *syntax.AlterDefault, *syntax.AlterNotNull, *syntax.OwnerTo:
+		return nil
+	case *syntax.SetOptions:
+		for _, o := range action.Options {
+			if o.Name == "pool" {
+				return syntax.Unsupported("moving a collection to another pool", "Create a collection WITH (pool = ...) and copy the rows with INSERT INTO ... SELECT.")
+			}
+		}
+		return syntax.Unsupported("ALTER TABLE ... SET (option)", "")
+	case *syntax.AddConstraint:
+		return syntax.Unsupported("ALTER TABLE ... ADD CONSTRAINT", "")
+	case *syntax.DropConstraint, *syntax.AlterConstraint, *syntax.ValidateConstraint:
+		return syntax.Unsupported("ALTER TABLE of a constraint", "")
+	case *syntax.RowSecurity:
+		return syntax.Unsupported("row security", "")
+	case *syntax.EnableTrigger:
+		return syntax.Unsupported("ALTER TABLE of a trigger", "")
+	case *syntax.AddIdentity, *syntax.AlterIdentity, *syntax.DropIdentity:
+		return syntax.Unsupported("ALTER TABLE of an identity column", "")
+	case *syntax.AlterGenerated:
+		return syntax.Unsupported("ALTER TABLE of a generated column", "")
+	default:
+		return syntax.Unsupported("this form of ALTER TABLE", "")
+	}
+}
+
+// checkNew checks the name of a column that is to be.
+func (a *alteration) checkNew(name string, position int) error {
+	if err := checkName(name, position); err != nil {
+		return err
+	}
+	if _, taken := a.rows.Column(name); taken || name == HiddenKey {
+		return &syntax.Error{Code: "42701", Message: fmt.Sprintf("column %q of relation %q already exists", name, a.object.Name), Position: position}
+	}
+	return nil
+}
+
+// column finds a column that was there before the statement, or was made by it.
+func (a *alteration) column(name string) (*cluster.Column, error) {
+	column, ok := a.rows.Column(name)
+	if !ok || column.Hidden {
+		return nil, &syntax.Error{Code: "42703", Message: fmt.Sprintf("column %q of relation %q does not exist", name, a.object.Name)}
+	}
+	return column, nil
+}
