@@ -412,8 +412,14 @@ func (w *World) checkBank() {
 	if b == nil {
 		return
 	}
-	if !b.opened || len(b.audits) == 0 || b.audits[len(b.audits)-1].ts.Time().Before(epoch.Add(w.cfg.Duration-bankLast+bankQuiet/2)) && !w.tainted {
-		w.fail("the bank was not audited at the end: %d audits", len(b.audits))
+	newest := epoch
+	for _, a := range b.audits { // the one that ended last may have begun long before
+		if at := a.ts.Time(); at.After(newest) {
+			newest = at
+		}
+	}
+	if !b.opened || len(b.audits) == 0 || newest.Before(epoch.Add(w.cfg.Duration-bankLast+bankQuiet/2)) && !w.tainted {
+		w.fail("the bank was not audited at the end: %d audits, the newest as of %s", len(b.audits), newest.Sub(epoch))
 		return
 	}
 	n := 0
