@@ -60,6 +60,7 @@ func TestRowsWrittenOnOneNodeAreReadOnAnother(t *testing.T) {
 	}
 	showsLeases(t, c)
 	servesThePast(t, c)
+	t.Run("Types", func(t *testing.T) { typesOfColumns(t, c) })
 }
 
 // TestCollectionsAreSeenAtOnce: what one node made or dropped, every node knows

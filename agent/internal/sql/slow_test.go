@@ -124,12 +124,14 @@ func TestCharacterColumns(t *testing.T) {
 		c.want("ab  |ab\nSELECT 1", "select k, k::text from "+from+" where k = $1", "ab")
 	}
 	c.want("b   \nSELECT 1", "select max(k) from ch")
+	c.want("ab  \nab  \nSELECT 2", "select k from (select k from ch where k = 'ab' union all select k from ch where k = 'ab') x")
 	c.want("2|t|abc  |ab\nSELECT 1", "select length('ab '::char(3)), 'a '::char(2) = 'a'::char(2), 'abc'::char(5), 'abc'::char(2) from (select 1) x")
 	c.want("2|t|abc  |ab\nSELECT 1", "select length('ab '::char(3)), 'a '::char(2) = 'a'::char(2), 'abc'::char(5), 'abc'::char(2)")
 	c.want(`0A000 a column of type bpchar without a length is not supported`, "create table b (b bpchar)")
 	c.want(`22001 value too long for type character(4)`, "update ch set k = 'abcde' where k = 'b'")
 	c.want("UPDATE 1", "update ch set k = 'abc  ' where k = 'b'")
 	c.want(`23505 duplicate key value violates unique constraint "ch_pkey" / Key (k)=(abc) already exists.`, "insert into ch (k) values ('abc ')")
+	c.want(`0A000 type money is not supported`, "select '1'::money")
 	c.want("k|character(4)\nc|character(1)\no|\"char\"\nn|name\na|character(3)[]\nSELECT 5",
 		"select attname, format_type(atttypid, atttypmod) from pg_attribute where attrelid = 'ch'::regclass order by attnum")
 	c.want("character|4\nSELECT 1", "select data_type, character_maximum_length from information_schema.columns where table_name = 'ch' and column_name = 'k'")
@@ -163,6 +165,7 @@ func TestTimeColumns(t *testing.T) {
 		c.want("42883 could not identify an ordering operator for type json", "select 1 from "+from+" order by j")
 	}
 	c.want("1.0|[1.0]\nSELECT 1", `select j -> 'a' ->> 0, j -> 'a' from ti where k = '1 mon'`)
+	c.want(`{"b":1,  "a": [1.0]}`+"\nSELECT 1", "select j from (select k, j from ti union all select k, j from ti where k = '1 mon') x where k = '1 mon' limit 1")
 	c.want("14:00:00.000001|3 days 01:00:00|11:00:00.000001\nSELECT 1", "select t + interval '1 hour', k + '1 hour', t - interval '2 hours' from ti where k = '3 days'")
 	c.want(`23505 duplicate key value violates unique constraint "ti_pkey" / Key (k)=(1 mon) already exists.`, "insert into ti (k) values ('30 days')")
 	c.want(`22008 date/time field value out of range: "25:00"`, "insert into ti (k, t) values ('5 days', '25:00')")

@@ -126,6 +126,9 @@ func ResolveType(n syntax.TypeName) (t datum.Type, modifier int32, err error) {
 		return 0, -1, &syntax.Error{Code: code, Message: message, Hint: hint, Position: n.Position}
 	}
 	t, ok := datum.TypeByName(n.Name)
+	if hint, known := datum.UnsupportedType(n.Name); !ok && known {
+		return fail("0A000", fmt.Sprintf("type %s is not supported", n.Name), hint)
+	}
 	if !ok || t == datum.Unknown {
 		return fail("42704", fmt.Sprintf("type %q does not exist", n.Name), "")
 	}

@@ -45,6 +45,11 @@ func catalogCast(t *pg.TypeCast, name string) (finish, error) {
 	case "int2vector", "oidvector", "pg_node_tree", "aclitem", "inet", "cidr", "citext", "cstring", "pg_lsn", "txid_snapshot", "anyarray":
 		to = "VARCHAR"
 	default:
+		if hint, known := datum.UnsupportedType(name); known {
+			err := unsupported(t.Location, "type %s", name)
+			err.Hint = hint
+			return nil, err
+		}
 		return nil, errorf("42704", t.Location, "type \"%s\" does not exist", name)
 	}
 	if len(t.TypeName.ArrayBounds) > 0 {

@@ -153,6 +153,10 @@ func (r *rewriter) setOperation(s *pg.SelectStmt) (columns, error) {
 		m := column{name: c.name}
 		if i < len(right.list) && right.known && right.list[i].typ == c.typ {
 			m.typ = c.typ
+			m.written = c.asWritten() && right.list[i].asWritten()
+			if c.modifier == right.list[i].modifier {
+				m.modifier = c.modifier
+			}
 		}
 		out.list = append(out.list, m)
 	}
@@ -232,7 +236,7 @@ func (r *rewriter) targets(s *pg.SelectStmt) (columns, error) {
 		}
 		if ref != nil {
 			if found, ok := r.scope.find(ref); ok {
-				c.scan, c.index, c.modifier = found.scan, found.index, found.modifier
+				c.scan, c.index, c.modifier, c.written = found.scan, found.index, found.modifier, found.written
 			}
 		}
 		if ref == nil || t.Name != "" {

@@ -18,6 +18,9 @@ type column struct {
 	written  bool // a part of a json
 }
 
+// asWritten reports whether values are json that is as somebody wrote it.
+func (c *column) asWritten() bool { return c.written || c.typ == datum.JSON && c.scan != nil }
+
 // columns of a query; not known if a * could not be expanded.
 type columns struct {
 	list  []column
