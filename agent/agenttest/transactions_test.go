@@ -39,6 +39,8 @@ func transactions(t *testing.T, c *Cluster) {
 	s.circle()
 	s.goneBack()
 	s.objects()
+	s.schemas()
+	s.databases(c)
 }
 
 // objects makes and drops tables in transactions, with rows of several ranges: sessions on

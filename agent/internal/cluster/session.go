@@ -18,6 +18,7 @@ type Session struct {
 	Node        NodeID       `json:"node"`
 	PID         uint32       `json:"pid"` // one of a kind in the cluster
 	User        string       `json:"user"`
+	Database    ObjectID     `json:"database,omitempty"`
 	Application string       `json:"application,omitempty"`
 	Client      string       `json:"client,omitempty"` // its address
 	State       SessionState `json:"state"`

@@ -27,6 +27,12 @@ func (a *activity) start(node cluster.NodeID, o SessionOptions, at time.Time) {
 	}
 }
 
+func (a *activity) setDatabase(id cluster.ObjectID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.mu.Database = id
+}
+
 func (a *activity) setApplication(name string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -58,6 +58,12 @@ func (s *Session) rename(ctx context.Context, node *syntax.Rename) (string, erro
 		return s.alter(ctx, tag, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
 			return s.server.catalog.RenameColumn(in, node)
 		})
+	case syntax.KindSchema:
+		return tag, s.changeObjects(ctx, tag, func(in catalog.Scope) (*catalog.Draft, error) {
+			return s.server.catalog.RenameSchema(in, node.Target.Name.Name, node.To)
+		})
+	case syntax.KindDatabase:
+		return tag, s.renameDatabase(ctx, tag, node.Target.Name.Name, node.To)
 	default:
 		return "", syntax.Unsupported(fmt.Sprintf("ALTER ... RENAME of a %s", node.Target.Kind), "")
 	}

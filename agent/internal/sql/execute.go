@@ -101,16 +101,6 @@ func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 		return s.alterPool(ctx, node)
 	case *syntax.DropPool:
 		return s.dropPool(ctx, node)
-	case *syntax.CreateCollection:
-		return s.create(ctx, node)
-	case *syntax.DropCollection:
-		return s.drop(ctx, node)
-	case *syntax.AlterCollection:
-		return s.alterCollection(ctx, node, at)
-	case *syntax.Rename:
-		return s.rename(ctx, node)
-	case *syntax.SetSchema:
-		return s.setSchema(ctx, node)
 	case *syntax.Discard:
 		return s.discard(node)
 	case *syntax.ChangeRole:
@@ -119,6 +109,34 @@ func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 		return s.dropRole(ctx, node)
 	case *syntax.GrantRole:
 		return s.grantRole(ctx, node)
+	default:
+		return s.executeObjects(ctx, node, at)
+	}
+}
+
+// executeObjects runs a statement about objects.
+func (s *Session) executeObjects(ctx context.Context, node syntax.Node, at time.Time) (string, error) {
+	switch node := node.(type) {
+	case *syntax.CreateCollection:
+		return s.create(ctx, node)
+	case *syntax.DropCollection:
+		return s.drop(ctx, node)
+	case *syntax.AlterCollection:
+		return s.alterCollection(ctx, node, at)
+	case *syntax.SetSchema:
+		return s.setSchema(ctx, node)
+	case *syntax.CreateSchema:
+		return s.createSchema(ctx, node)
+	case *syntax.DropSchema:
+		return s.dropSchema(ctx, node)
+	case *syntax.CreateDatabase:
+		return s.createDatabase(ctx, node)
+	case *syntax.DropDatabase:
+		return s.dropDatabase(ctx, node)
+	case *syntax.Rename:
+		return s.rename(ctx, node)
+	case *syntax.ChangeOwner:
+		return s.changeOwner(ctx, node)
 	default:
 		return "", fmt.Errorf("statement of type %T has no implementation", node)
 	}

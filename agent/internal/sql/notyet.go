@@ -26,27 +26,22 @@ var notYet = func() map[reflect.Type]later {
 		{&syntax.AlterSchedule{}, "ALTER SCHEDULE", ""},
 		{&syntax.AlterSequence{}, "ALTER SEQUENCE", ""},
 		{&syntax.AlterType{}, "ALTER TYPE", ""},
-		{&syntax.ChangeOwner{}, "OWNER TO", ""},
 		{&syntax.Comment{}, "COMMENT ON", ""},
-		{&syntax.CreateDatabase{}, "CREATE DATABASE", "There are the databases nodedb and postgres."},
 		{&syntax.CreateDomain{}, "CREATE DOMAIN", "Use the type that it is of."},
 		{&syntax.CreateEnum{}, "CREATE TYPE ... AS ENUM", "Use text."},
 		{&syntax.CreateFunction{}, "CREATE FUNCTION", ""},
 		{&syntax.CreateIndex{}, "CREATE INDEX", "The primary key is the only index so far."},
 		{&syntax.CreatePolicy{}, "CREATE POLICY", ""},
 		{&syntax.CreateSchedule{}, "CREATE SCHEDULE", ""},
-		{&syntax.CreateSchema{}, "CREATE SCHEMA", "All collections live in the schema public."},
 		{&syntax.CreateSequence{}, "CREATE SEQUENCE", noSequences},
 		{&syntax.CreateTableAs{}, "CREATE TABLE AS", "Use CREATE TABLE, then INSERT INTO ... SELECT."},
 		{&syntax.CreateTrigger{}, "CREATE TRIGGER", ""},
 		{&syntax.CreateType{}, "CREATE TYPE", "Use jsonb, or several columns."},
 		{&syntax.CreateView{}, "CREATE VIEW", ""},
-		{&syntax.DropDatabase{}, "DROP DATABASE", ""},
 		{&syntax.DropFunction{}, "DROP FUNCTION", ""},
 		{&syntax.DropIndex{}, "DROP INDEX", ""},
 		{&syntax.DropPolicy{}, "DROP POLICY", ""},
 		{&syntax.DropSchedule{}, "DROP SCHEDULE", ""},
-		{&syntax.DropSchema{}, "DROP SCHEMA", ""},
 		{&syntax.DropSequence{}, "DROP SEQUENCE", ""},
 		{&syntax.DropTrigger{}, "DROP TRIGGER", ""},
 		{&syntax.DropType{}, "DROP TYPE", ""},
@@ -71,9 +66,17 @@ const (
 
 // carriedOut refuses statements, and parts of them, that are read and not carried out.
 func carriedOut(node syntax.Node) error {
-	if create, ok := node.(*syntax.CreateCollection); ok {
-		if err := createdParts(create); err != nil {
+	switch node := node.(type) {
+	case *syntax.CreateCollection:
+		if err := createdParts(node); err != nil {
 			return err
+		}
+		return nil
+	case *syntax.CreateSchema:
+		for _, e := range node.Elements {
+			if err := carriedOut(e); err != nil {
+				return err
+			}
 		}
 		return nil
 	}

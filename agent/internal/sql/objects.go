@@ -10,7 +10,6 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/exec"
-	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
@@ -109,10 +108,7 @@ func (s *Session) create(ctx context.Context, node *syntax.CreateCollection) (st
 	}
 	existed := false
 	err := s.changeObjects(ctx, tag, func(in catalog.Scope) (next *catalog.Draft, err error) {
-		next, existed, err = s.server.catalog.Create(ctx, in, node, s.options.User, func(c catalog.Column) error {
-			_, err := queryplan.CompileDefault(c)
-			return err
-		})
+		next, existed, err = s.server.catalog.Create(ctx, in, node, s.options.User, checkDefault)
 		return next, err
 	})
 	if err != nil {

@@ -150,6 +150,7 @@ func (s *Session) startup(o SessionOptions) error {
 			Hint: "Databases: " + strings.Join(databaseNames(view), ", ") + "."}
 	}
 	s.database, s.options.Database = db.ID, name
+	s.seen.setDatabase(db.ID)
 	for name, value := range o.Params {
 		name = strings.ToLower(name)
 		if _, ok := s.settings.known[name]; !ok && !strings.Contains(name, ".") {
@@ -288,7 +289,12 @@ func (s *Session) Close() {
 
 // notice sends a notice to the client.
 func (s *Session) notice(severity, code, format string, args ...any) {
+	s.tell(&Error{Severity: severity, Code: code, Message: fmt.Sprintf(format, args...)})
+}
+
+// tell gives the client a notice.
+func (s *Session) tell(e *Error) {
 	if s.options.OnNotice != nil {
-		s.options.OnNotice(&Error{Severity: severity, Code: code, Message: fmt.Sprintf(format, args...)})
+		s.options.OnNotice(e)
 	}
 }

@@ -184,7 +184,7 @@ func (c *Catalog) Prepare(ctx context.Context, d *Draft, by string, id cluster.T
 // Overtaken reports whether a change was refused because somebody else's came first.
 func Overtaken(err error) bool {
 	var refusal *metastate.Refusal
-	return errors.As(err, &refusal) && (refusal.Code == metastate.CodeStale || refusal.Code == metastate.CodeExists)
+	return errors.As(err, &refusal) && (refusal.Code == metastate.CodeStale || refusal.Code == metastate.CodeExists || refusal.Code == metastate.CodeReferenced)
 }
 
 // Propose runs a command about anything else that SQL changes, and waits until

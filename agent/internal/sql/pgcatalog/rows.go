@@ -277,9 +277,12 @@ func (in *Input) activity() []row {
 	var out []row
 	for i := range in.Sessions {
 		s := &in.Sessions[i]
-		r := row{"datid": OID(in.DatabaseID), "datname": in.Database, "pid": s.PID, "leader_pid": nil, "client_port": nil, "usename": s.User, "application_name": s.Application,
+		r := row{"datid": nil, "datname": nil, "pid": s.PID, "leader_pid": nil, "client_port": nil, "usename": s.User, "application_name": s.Application,
 			"backend_start": s.Began, "xact_start": s.Busy(), "query_start": s.StatementAt, "state_change": s.Since, "state": string(s.State),
 			"backend_xid": nil, "backend_xmin": nil, "query_id": nil, "query": s.Statement, "backend_type": "client backend"}
+		if n := slices.IndexFunc(in.Databases, func(o *cluster.Object) bool { return o.ID == s.Database }); n >= 0 {
+			r["datid"], r["datname"] = OID(s.Database), in.Databases[n].Name
+		}
 		if n := slices.Index(in.Users, s.User); n >= 0 {
 			r["usesysid"] = in.userOID(n)
 		}

@@ -1,0 +1,124 @@
+package sql
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// createSchema runs CREATE SCHEMA, with the collections that are made in it.
+func (s *Session) createSchema(ctx context.Context, node *syntax.CreateSchema) (string, error) {
+	const tag = "CREATE SCHEMA"
+	name, owner := node.Name, s.options.User
+	if node.Owner != nil {
+		var err error
+		if owner, err = s.owner(*node.Owner); err != nil {
+			return "", err
+		}
+	}
+	if name == "" {
+		name = owner
+	}
+	elements, err := elementsOf(node, name)
+	if err != nil {
+		return "", err
+	}
+	existed := false
+	err = s.changeObjects(ctx, tag, func(in catalog.Scope) (next *catalog.Draft, err error) {
+		next, existed, err = s.server.catalog.CreateSchema(ctx, in, name, owner, node.IfNotExists)
+		for _, e := range elements {
+			if err != nil {
+				return nil, err
+			}
+			in.Draft = next
+			next, _, err = s.server.catalog.Create(ctx, in, e, owner, checkDefault)
+		}
+		return next, err
+	})
+	if err != nil {
+		return "", err
+	}
+	if existed {
+		s.notice("NOTICE", "42P06", "schema %q already exists, skipping", name)
+	}
+	return tag, nil
+}
+
+// checkDefault refuses a default that cannot be computed.
+func checkDefault(c catalog.Column) error {
+	_, err := queryplan.CompileDefault(c)
+	return err
+}
+
+// elementsOf are the collections that CREATE SCHEMA makes, named as in the schema.
+func elementsOf(node *syntax.CreateSchema, schema string) ([]*syntax.CreateCollection, error) {
+	var out []*syntax.CreateCollection
+	for _, e := range node.Elements {
+		create, ok := e.(*syntax.CreateCollection)
+		if !ok {
+			return nil, syntax.Unsupported("CREATE SCHEMA with anything but CREATE TABLE", "Make it with a statement of its own.")
+		}
+		inside := *create
+		if inside.Name.Schema != "" && inside.Name.Schema != schema {
+			return nil, &syntax.Error{Code: "42P15", Position: inside.Name.Position,
+				Message: fmt.Sprintf("CREATE specifies a schema (%s) different from the one being created (%s)", inside.Name.Schema, schema)}
+		}
+		inside.Name.Schema = schema
+		out = append(out, &inside)
+	}
+	return out, nil
+}
+
+// dropSchema runs DROP SCHEMA.
+func (s *Session) dropSchema(ctx context.Context, node *syntax.DropSchema) (string, error) {
+	const tag = "DROP SCHEMA"
+	var missing, cascaded []string
+	err := s.changeObjects(ctx, tag, func(in catalog.Scope) (next *catalog.Draft, err error) {
+		next, missing, cascaded, err = s.server.catalog.DropSchemas(in, node)
+		return next, err
+	})
+	if err != nil {
+		return "", err
+	}
+	for _, name := range missing {
+		s.notice("NOTICE", "00000", "schema %q does not exist, skipping", name)
+	}
+	s.noticeCascade(cascaded)
+	return tag, nil
+}
+
+// noticeCascade tells what CASCADE has dropped.
+func (s *Session) noticeCascade(dropped []string) {
+	switch len(dropped) {
+	case 0:
+	case 1:
+		s.notice("NOTICE", "00000", "drop cascades to %s", dropped[0])
+	default:
+		lines := slices.Clone(dropped)
+		for i := range lines {
+			lines[i] = "drop cascades to " + lines[i]
+		}
+		s.tell(&Error{Severity: "NOTICE", Code: "00000", Message: fmt.Sprintf("drop cascades to %d other objects", len(dropped)), Detail: catalog.Lines(lines)})
+	}
+}
+
+// changeOwner runs ALTER ... OWNER TO.
+func (s *Session) changeOwner(ctx context.Context, node *syntax.ChangeOwner) (string, error) {
+	kind, name := node.Target.Kind, node.Target.Name.Name
+	change := map[syntax.Kind]func(in catalog.Scope, name, owner string) (*catalog.Draft, error){
+		syntax.KindSchema: s.server.catalog.OwnSchema, syntax.KindDatabase: s.server.catalog.OwnDatabase,
+	}[kind]
+	if change == nil {
+		return "", syntax.Unsupported(fmt.Sprintf("ALTER ... OWNER TO of a %s", kind), "")
+	}
+	owner, err := s.owner(node.To)
+	if err != nil {
+		return "", err
+	}
+	tag := "ALTER " + string(kind)
+	return tag, s.changeObjects(ctx, tag, func(in catalog.Scope) (*catalog.Draft, error) { return change(in, name, owner) })
+}
