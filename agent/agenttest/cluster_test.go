@@ -88,6 +88,7 @@ func TestCollectionsAreSeenAtOnce(t *testing.T) {
 		}
 	}
 	t.Run("Transactions", func(t *testing.T) { transactions(t, c) })
+	t.Run("Alters", func(t *testing.T) { alters(t, c) })
 	c.collectsGarbage(conns[0], conns[1])
 }
 

@@ -190,3 +190,48 @@ func TestAlterBehindOnesBack(t *testing.T) {
 		t.Errorf("rows: %s", got)
 	}
 }
+
+// TestPlansOutliveOthersChanges: a plan is made anew if what it touches has changed, and
+// not otherwise; a prepared statement never returns other columns than it said.
+func TestPlansOutliveOthersChanges(t *testing.T) {
+	f := newFixture(t, nil)
+	c, other := f.open(), f.open()
+	c.run("create table t (id int primary key, v int)")
+	c.run("insert into t values (1, 1)")
+	const text = "select * from t where id = 1"
+	c.want("1|1\nSELECT 1", text)
+	plan := c.session.plans[text].plan
+	same := func(want bool, what string) {
+		t.Helper()
+		if got := c.session.plans[text].plan == plan; got != want {
+			t.Errorf("%s: the plan is the same: %v", what, got)
+		}
+		plan = c.session.plans[text].plan
+	}
+	other.run("create table u (id int primary key)")
+	c.want("1|1\nSELECT 1", text)
+	same(true, "another table")
+	c.run("begin")
+	c.run("alter table u add column v int")
+	c.want("1|1\nSELECT 1", text)
+	same(true, "another table, in a transaction")
+	c.run("alter table t add column w int default 5")
+	c.want("1|1|5\nSELECT 1", text)
+	same(false, "its table, in a transaction")
+	c.run("rollback")
+	c.want("1|1\nSELECT 1", text)
+	same(false, "rolled back")
+	p, err := c.session.Prepare(t.Context(), text, []uint32{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	prepared := *p // as the protocol keeps it
+	other.run("alter table t add column w int")
+	if _, err := c.session.Execute(t.Context(), &prepared, nil, &textSink{}); errorText(t, err) != "0A000 cached plan must not change result type" {
+		t.Errorf("the prepared statement: %v", err)
+	}
+	c.want("1|1|NULL\nSELECT 1", text)
+	other.run("alter table t rename to old")
+	other.run("alter table u rename to t")
+	c.want("SELECT 0", text)
+}

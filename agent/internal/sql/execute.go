@@ -256,7 +256,7 @@ func (s *Session) runSlow(ctx context.Context, run *exec.Run, p duck.Prepared, e
 
 // refresh makes the plan anew if what it was made on has changed.
 func (s *Session) refresh(ctx context.Context, p *Prepared, q *syntax.Query) error {
-	if p.basis == s.basis(p) {
+	if s.holds(p) {
 		return nil
 	}
 	fresh := &Prepared{statement: p.statement, announced: p.announced}
@@ -266,7 +266,7 @@ func (s *Session) refresh(ctx context.Context, p *Prepared, q *syntax.Query) err
 	if !slices.Equal(fresh.ParamOIDs, p.ParamOIDs) || !slices.EqualFunc(fresh.Columns, p.Columns, sameType) {
 		return &Error{Code: "0A000", Message: "cached plan must not change result type", Hint: "Prepare the statement again."}
 	}
-	p.plan, p.basis, p.asked = fresh.plan, fresh.basis, fresh.asked
+	p.plan, p.basis, p.asked, p.found, p.searchPath = fresh.plan, fresh.basis, fresh.asked, fresh.found, fresh.searchPath
 	return nil
 }
 

@@ -28,7 +28,7 @@ const (
 func (s *Session) Prepare(ctx context.Context, text string, paramOIDs []uint32) (p *Prepared, err error) {
 	defer s.guard(text, &err)
 	if len(paramOIDs) == 0 {
-		if p, ok := s.plans[text]; ok && p.basis == s.basis(p) {
+		if p, ok := s.plans[text]; ok && s.holds(p) {
 			return p, nil
 		}
 	}
@@ -116,31 +116,26 @@ func (s *Session) guard(text string, err *error) {
 	*err = &told
 }
 
-// basis is what p would be planned on now.
-func (s *Session) basis(p *Prepared) basis {
-	zone, _ := s.settings.get("timezone")
-	path, _ := s.settings.get("search_path")
-	out := basis{schema: s.server.catalog.View().SchemaVersion, draft: s.draft, timeZone: zone, path: path}
-	if p.asked {
-		out.changes = s.settings.changes
-	}
-	return out
-}
-
 // prepareQuery plans and describes a query.
 func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query) error {
 	p.basis = s.basis(p)
 	scope := s.scope()
+	p.found, p.searchPath = nil, scope.SearchPath()
+	lookup := func(schema, name string) (*catalog.Table, bool) {
+		t, ok := scope.Table(schema, name)
+		p.found = append(p.found, found{schema, name, t})
+		return t, ok
+	}
 	planner := &queryplan.Planner{
 		Params: p.announced, Slow: s.server.cfg.Duck,
-		Lookup: scope.Table,
+		Lookup: lookup,
 		Resolve: func(schema, name string) (*duck.Table, bool) {
-			if t, ok := scope.Table(schema, name); ok {
+			if t, ok := lookup(schema, name); ok {
 				return slowTable(t), true
 			}
 			return s.server.systemTable(schema, name)
 		},
-		Session: duck.Session{User: s.options.User, Database: s.options.Database, SearchPath: scope.SearchPath(), TimeZone: p.basis.timeZone, PID: s.options.PID,
+		Session: duck.Session{User: s.options.User, Database: s.options.Database, SearchPath: p.searchPath, TimeZone: p.basis.timeZone, PID: s.options.PID,
 			Setting: func(name string) (string, bool) {
 				p.asked = true
 				return s.setting(strings.ToLower(name))

@@ -82,18 +82,11 @@ type Prepared struct {
 	announced []datum.Type
 	plan      *queryplan.Plan
 	basis     basis
+	// found are the names that planning has looked up, and searchPath where.
+	found      []found
+	searchPath []string
 	// asked says that planning asked for settings.
 	asked bool
-}
-
-// basis is what a plan was made on: it holds while that stays the same.
-type basis struct {
-	schema   uint64
-	draft    *catalog.Draft
-	timeZone string
-	path     string // search_path
-	// changes counts those of the settings, if planning asked for any: 0 if not.
-	changes uint64
 }
 
 // Column describes a column of a result, as RowDescription wants it.

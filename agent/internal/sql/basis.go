@@ -1,0 +1,59 @@
+package sql
+
+import (
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+)
+
+// basis is what a plan was made on, but for the objects that it found: it holds while
+// that stays the same.
+type basis struct {
+	schema   uint64 // with draft: all objects
+	draft    *catalog.Draft
+	timeZone string
+	path     string // search_path
+	// changes counts those of the settings, if planning asked for any: 0 if not.
+	changes uint64
+}
+
+// found is what a name in FROM meant to a plan.
+type found struct {
+	schema, name string
+	table        *catalog.Table // nil: no collection
+}
+
+// basis is what p would be planned on now.
+func (s *Session) basis(p *Prepared) basis {
+	zone, _ := s.settings.get("timezone")
+	path, _ := s.settings.get("search_path")
+	out := basis{schema: s.server.catalog.View().SchemaVersion, draft: s.draft, timeZone: zone, path: path}
+	if p.asked {
+		out.changes = s.settings.changes
+	}
+	return out
+}
+
+// holds reports whether the plan of p can be used: changes of objects that it does not
+// touch are of no matter.
+func (s *Session) holds(p *Prepared) bool {
+	now, was := s.basis(p), p.basis
+	if now == was {
+		return true
+	}
+	if was.schema, was.draft = now.schema, now.draft; now != was {
+		return false
+	}
+	scope := s.scope()
+	if !slices.Equal(scope.SearchPath(), p.searchPath) {
+		return false
+	}
+	for _, f := range p.found {
+		t, ok := scope.Table(f.schema, f.name)
+		if ok != (f.table != nil) || ok && (t.Desc != f.table.Desc || t.Schema() != f.table.Schema()) {
+			return false
+		}
+	}
+	p.basis = now
+	return true
+}
