@@ -34,7 +34,6 @@ var notYet = func() map[reflect.Type]later {
 		{&syntax.CreatePolicy{}, "CREATE POLICY", ""},
 		{&syntax.CreateSchedule{}, "CREATE SCHEDULE", ""},
 		{&syntax.CreateSequence{}, "CREATE SEQUENCE", noSequences},
-		{&syntax.CreateTableAs{}, "CREATE TABLE AS", "Use CREATE TABLE, then INSERT INTO ... SELECT."},
 		{&syntax.CreateTrigger{}, "CREATE TRIGGER", ""},
 		{&syntax.CreateType{}, "CREATE TYPE", "Use jsonb, or several columns."},
 		{&syntax.CreateView{}, "CREATE VIEW", ""},
@@ -52,7 +51,6 @@ var notYet = func() map[reflect.Type]later {
 		{&syntax.SetConstraints{}, "SET CONSTRAINTS", ""},
 		{&syntax.SetDatabase{}, "ALTER DATABASE ... SET", "Use SET in each session."},
 		{&syntax.ShowSchedules{}, "SHOW SCHEDULES", ""},
-		{&syntax.Truncate{}, "TRUNCATE", "Use DELETE FROM, or drop the collection and create it again."},
 	} {
 		out[reflect.TypeOf(l.node)] = l
 	}
@@ -91,9 +89,6 @@ func carriedOut(node syntax.Node) error {
 func createdParts(c *syntax.CreateCollection) *syntax.Error {
 	if c.Temporary {
 		return syntax.Unsupported("CREATE TEMPORARY TABLE", "")
-	}
-	if len(c.Like) > 0 {
-		return unsupportedAt("LIKE in CREATE TABLE", "Write the columns.", c.Like[0].Table.Position)
 	}
 	for i := range c.Columns {
 		switch d := &c.Columns[i]; {

@@ -82,30 +82,44 @@ func (c *Catalog) takeID() (cluster.ObjectID, bool) {
 // Create makes a collection in the draft of scope; existed says that IF NOT EXISTS found
 // one. checkDefault is asked about each default.
 func (c *Catalog) Create(ctx context.Context, in Scope, stmt *syntax.CreateCollection, by string, checkDefault func(Column) error) (next *Draft, existed bool, err error) {
-	desc, err := describe(stmt)
+	desc, err := in.describe(stmt)
 	if err != nil {
 		return nil, false, err
 	}
 	if err := checkDefaults(desc, checkDefault); err != nil {
 		return nil, false, err
 	}
-	schema, err := in.creationSchema(stmt.Name)
+	return c.make(ctx, in, making{name: stmt.Name, ifNotExists: stmt.IfNotExists, pool: stmt.Pool, poolPosition: stmt.PoolPosition, by: by}, desc)
+}
+
+// making says where a new collection is to be.
+type making struct {
+	name         syntax.Name
+	ifNotExists  bool
+	pool         string
+	poolPosition int
+	by           string
+}
+
+// make puts a new collection into the draft of scope.
+func (c *Catalog) make(ctx context.Context, in Scope, m making, desc *cluster.Object) (next *Draft, existed bool, err error) {
+	schema, err := in.creationSchema(m.name)
 	if err != nil {
 		return nil, false, err
 	}
 	if _, taken := in.find(schema.ID, cluster.RelationNames, desc.Name); taken {
-		if stmt.IfNotExists {
+		if m.ifNotExists {
 			return in.Draft, true, nil
 		}
 		return nil, false, &syntax.Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists", desc.Name)}
 	}
-	if desc.Collection.Pool, err = poolOf(in.View, stmt); err != nil {
+	if desc.Collection.Pool, err = poolOf(in.View, m.pool, m.poolPosition); err != nil {
 		return nil, false, err
 	}
 	if desc.ID, err = c.NewID(ctx); err != nil {
 		return nil, false, err
 	}
-	desc.Parent, desc.Owner = schema.ID, by
+	desc.Parent, desc.Owner = schema.ID, m.by
 	next = in.Draft.clone()
 	next.rest(schema)
 	next.add(desc)
@@ -129,18 +143,18 @@ func checkDefaults(desc *cluster.Object, check func(Column) error) error {
 }
 
 // poolOf finds the pool that a new collection is to be in.
-func poolOf(view *metastate.View, stmt *syntax.CreateCollection) (cluster.PoolID, error) {
-	if stmt.Pool == "" {
+func poolOf(view *metastate.View, name string, position int) (cluster.PoolID, error) {
+	if name == "" {
 		return cluster.DefaultPool, nil
 	}
-	pool, ok := view.Pool(stmt.Pool)
+	pool, ok := view.Pool(name)
 	switch {
 	case !ok:
 		return 0, &syntax.Error{
-			Code: "42704", Message: fmt.Sprintf("there is no pool %q: %s", stmt.Pool, strings.Join(view.PoolNames(), ", ")), Position: stmt.PoolPosition,
+			Code: "42704", Message: fmt.Sprintf("there is no pool %q: %s", name, strings.Join(view.PoolNames(), ", ")), Position: position,
 		}
 	case pool.State != cluster.PoolReady:
-		return 0, &syntax.Error{Code: "55006", Message: fmt.Sprintf("pool %q is %s: its ranges are still being made", stmt.Pool, pool.State), Hint: "SHOW OPERATIONS says how far it is."}
+		return 0, &syntax.Error{Code: "55006", Message: fmt.Sprintf("pool %q is %s: its ranges are still being made", name, pool.State), Hint: "SHOW OPERATIONS says how far it is."}
 	}
 	return pool.ID, nil
 }

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -18,36 +19,55 @@ const (
 )
 
 // describe makes the descriptor of a new collection.
-func describe(stmt *syntax.CreateCollection) (*cluster.Object, error) {
-	if len(stmt.Columns) == 0 {
+func (s Scope) describe(stmt *syntax.CreateCollection) (*cluster.Object, error) {
+	if len(stmt.Columns)+len(stmt.Like) == 0 {
 		return nil, &syntax.Error{Code: "42P16", Message: "a collection needs at least one column",
 			Hint: "Write CREATE COLLECTION name (id int8 PRIMARY KEY, doc jsonb)."}
-	}
-	if len(stmt.Columns) > maxColumns {
-		return nil, &syntax.Error{Code: "54011", Message: fmt.Sprintf("tables can have at most %d columns", maxColumns)}
 	}
 	if err := checkName(stmt.Name.Name, stmt.Name.Position); err != nil {
 		return nil, err
 	}
 	desc := &cluster.Collection{NextColumn: 1}
-	for _, def := range stmt.Columns {
-		if err := addColumn(desc, def); err != nil {
+	key := stmt.PrimaryKey()
+	likes := stmt.Like
+	for i := 0; i <= len(stmt.Columns); i++ {
+		for ; len(likes) > 0 && likes[0].Before == i; likes = likes[1:] {
+			named, err := s.addLike(desc, &likes[0])
+			if err != nil {
+				return nil, err
+			}
+			if len(named) > 0 && len(key) > 0 {
+				return nil, &syntax.Error{Code: "42P16", Message: fmt.Sprintf("multiple primary keys for table %q are not allowed", stmt.Name.Name), Position: likes[0].Table.Position}
+			}
+			key = append(key, named...)
+		}
+		if i == len(stmt.Columns) {
+			break
+		}
+		if err := addColumn(desc, stmt.Columns[i]); err != nil {
 			return nil, err
 		}
 	}
-	key := stmt.PrimaryKey()
 	for _, name := range key {
 		if err := addKey(desc, name); err != nil {
 			return nil, err
 		}
 	}
-	if len(key) == 0 {
+	return finished(desc, stmt.Name)
+}
+
+// finished makes an object of columns, with a hidden key if there is none.
+func finished(desc *cluster.Collection, name syntax.Name) (*cluster.Object, error) {
+	if len(desc.Columns) > maxColumns {
+		return nil, &syntax.Error{Code: "54011", Message: fmt.Sprintf("tables can have at most %d columns", maxColumns)}
+	}
+	if len(desc.PrimaryKey) == 0 {
 		desc.Columns = append(desc.Columns, cluster.Column{ID: desc.NextColumn, Name: HiddenKey, Type: datum.UUID.String(),
 			Modifier: -1, NotNull: true, Default: "gen_random_uuid()", Hidden: true})
 		desc.PrimaryKey = []cluster.ColumnID{desc.NextColumn}
 		desc.NextColumn++
 	}
-	return &cluster.Object{Kind: cluster.KindTable, Name: stmt.Name.Name, Collection: desc}, nil
+	return &cluster.Object{Kind: cluster.KindTable, Name: name.Name, Collection: desc}, nil
 }
 
 func checkName(name string, position int) error {
@@ -68,10 +88,44 @@ func addColumn(desc *cluster.Collection, def syntax.ColumnDef) error {
 	if err != nil {
 		return err
 	}
-	desc.Columns = append(desc.Columns, cluster.Column{ID: desc.NextColumn, Name: def.Name, Type: t.String(),
-		Modifier: modifier, NotNull: def.NotNull, Default: def.Default})
-	desc.NextColumn++
+	appendColumn(desc, cluster.Column{Name: def.Name, Type: t.String(), Modifier: modifier, NotNull: def.NotNull, Default: def.Default})
 	return nil
+}
+
+func appendColumn(desc *cluster.Collection, column cluster.Column) {
+	column.ID = desc.NextColumn
+	desc.Columns = append(desc.Columns, column)
+	desc.NextColumn++
+}
+
+// addLike copies the columns of another table, and returns those of its key, if that is
+// to be copied, too.
+func (s Scope) addLike(desc *cluster.Collection, like *syntax.Like) (key []string, err error) {
+	source, err := s.Resolve(like.Table)
+	if err != nil {
+		return nil, err
+	}
+	including := func(what string) bool { return slices.Contains(like.Including, what) }
+	for i, c := range source.Columns {
+		if c.Hidden {
+			continue
+		}
+		if _, ok := desc.Column(c.Name); ok {
+			return nil, &syntax.Error{Code: "42701", Message: fmt.Sprintf("column %q specified more than once", c.Name), Position: like.Table.Position}
+		}
+		column := source.Desc.Collection.Columns[i]
+		column.Missing, column.NotNull = nil, c.NotNull
+		if !including("DEFAULTS") {
+			column.Default = ""
+		}
+		appendColumn(desc, column)
+	}
+	for _, i := range source.Key {
+		if including("INDEXES") && !source.Columns[i].Hidden {
+			key = append(key, source.Columns[i].Name)
+		}
+	}
+	return key, nil
 }
 
 // storableType is ResolveType of a column.
