@@ -27,6 +27,10 @@ var storedTypes = []struct{ typ, literal, want string }{
 	{"timestamp(0)", "2024-01-01 12:34:56.5", "2024-01-01 12:34:57"},
 	{"interval", "1 year 2 mons -3 days 04:05:06.7", "1 year 2 mons -3 days +04:05:06.7"},
 	{"interval hour to minute", "1 day 02:03:04", "1 day 02:03:00"},
+	{"inet", "192.168.0.1/24", "192.168.0.1/24"},
+	{"cidr", "2001:DB8::/32", "2001:db8::/32"},
+	{"bit(4)", "xA", "1010"},
+	{"varbit[]", `{1,""}`, `{1,""}`},
 	{"json", ` {"b":1,  "a": [1.0]} `, ` {"b":1,  "a": [1.0]} `},
 }
 

@@ -201,15 +201,17 @@ func ResolveType(n syntax.TypeName) (t datum.Type, modifier int32, err error) {
 // header is what PostgreSQL adds to typmods of lengths and precisions.
 const header = 4
 
-// typmod encodes the modifiers of varchar(n), char(n), numeric(p, s), of times and
+// typmod encodes the modifiers of varchar(n), char(n), bit(n), numeric(p, s), of times and
 // intervals.
 func typmod(t datum.Type, m []int32) (int32, bool) {
-	const maxLength, maxPrecision = 10485760, 1000
+	const maxLength, maxBits, maxPrecision = 10485760, 83886080, 1000
 	switch {
 	case (t == datum.Varchar || t == datum.Bpchar) && len(m) == 1 && m[0] >= 1 && m[0] <= maxLength:
 		return m[0] + header, true
 	case len(m) == 1 && m[0] >= 0 && (t == datum.Timestamp || t == datum.Timestamptz || t == datum.Time || t == datum.Timetz):
 		return min(m[0], 6), true
+	case t.IsBits() && len(m) == 1 && m[0] >= 1 && m[0] <= maxBits:
+		return m[0], true
 	case t == datum.Interval:
 		return datum.IntervalModifier(m)
 	case t == datum.Numeric && len(m) == 1 && m[0] >= 1 && m[0] <= maxPrecision:

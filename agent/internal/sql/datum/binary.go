@@ -57,6 +57,10 @@ func AppendBinary(dst []byte, d Datum) []byte {
 		return appendNumericBinary(dst, d.D)
 	case JSONB:
 		return append(append(dst, 1), d.S...)
+	case Inet, Cidr:
+		return appendInetBinary(dst, d)
+	case Bit, Varbit:
+		return appendBitsBinary(dst, d.S)
 	case Char:
 		return append(dst, (d.S + "\x00")[0])
 	case Timetz:
@@ -97,6 +101,10 @@ func ParseBinary(t Type, b []byte) (Datum, error) {
 		return parseNumericBinary(b)
 	case Bytea, UUID:
 		return MakeString(t, string(b)), nil
+	case Inet, Cidr:
+		return parseInetBinary(t, b)
+	case Bit, Varbit:
+		return parseBitsBinary(t, b)
 	case Char:
 		return ParseText(t, strings.TrimSuffix(string(b), "\x00"), nil)
 	case Date, Timestamp, Timestamptz, Time, Timetz:

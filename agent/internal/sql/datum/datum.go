@@ -18,6 +18,8 @@ import (
 //	Bpchar                       S, with the blanks at its end
 //	Char                         S, empty for the byte 0
 //	Bytea                        S (the bytes)
+//	Inet Cidr                    S (as makeInet has it)
+//	Bit Varbit                   S (the digits)
 //	UUID                         S (16 bytes)
 //	JSON JSONB                   S (text; for JSONB in PostgreSQL's output form)
 //	Date                         I (days since 2000-01-01)
@@ -130,7 +132,7 @@ func Compare(a, b Datum) int {
 		return compareFloats(a.F, b.F)
 	case Numeric:
 		return compareNumerics(a.D, b.D)
-	case Text, Varchar, Name, Char, Unknown, Bytea, UUID, JSON, JSONB:
+	case Text, Varchar, Name, Char, Unknown, Bytea, UUID, JSON, JSONB, Inet, Cidr, Bit, Varbit:
 		return strings.Compare(a.S, b.S)
 	case Bpchar:
 		return strings.Compare(a.Unpadded(), b.Unpadded())

@@ -16,6 +16,7 @@ const (
 	codeInvalidText    = "22P02" // invalid_text_representation
 	codeInvalidBinary  = "22P03" // invalid_binary_representation
 	codeOutOfRange     = "22003" // numeric_value_out_of_range
+	codeBitLength      = "22026" // string_data_length_mismatch
 	codeTooLong        = "22001" // string_data_right_truncation
 	codeBadDatetime    = "22007" // invalid_datetime_format
 	codeDatetimeRange  = "22008" // datetime_field_overflow

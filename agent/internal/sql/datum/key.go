@@ -56,7 +56,9 @@ func AppendKey(dst []byte, d Datum) ([]byte, error) {
 		return binary.BigEndian.AppendUint64(appendKeyInt(dst, days), uint64(micros)), nil
 	case Timetz:
 		return binary.BigEndian.AppendUint32(appendKeyInt(dst, d.utc()), uint32(d.Days)^(1<<31)), nil
-	case Text, Varchar, Name, Char, Bytea, JSONB:
+	case Inet, Cidr:
+		return append(dst, d.S...), nil
+	case Text, Varchar, Name, Char, Bytea, JSONB, Bit, Varbit:
 		return appendKeyString(dst, d.S), nil
 	case Bpchar:
 		return appendKeyString(dst, d.Unpadded()), nil
@@ -156,9 +158,9 @@ func DecodeKey(t Type, b []byte) (d Datum, rest []byte, err error) {
 	switch t {
 	case Numeric:
 		return decodeNumericKey(b)
-	case Text, Varchar, Bpchar, Name, Char, Bytea, JSONB:
+	case Text, Varchar, Bpchar, Name, Char, Bytea, JSONB, Bit, Varbit:
 		s, rest, err := decodeKeyString(b)
-		if t == Bpchar && strings.HasSuffix(s, " ") {
+		if t == Bpchar && strings.HasSuffix(s, " ") || t.IsBits() && strings.Trim(s, "01") != "" {
 			return Datum{}, nil, errKeyMalformed
 		}
 		return MakeString(t, s), rest, err
@@ -171,6 +173,13 @@ func DecodeKey(t Type, b []byte) (d Datum, rest []byte, err error) {
 		n = 16
 	case Timetz:
 		n = 12
+	case Inet, Cidr:
+		if len(b) == 0 {
+			return Datum{}, nil, errKeyTruncated
+		}
+		if n = inetSize(b[0]); n == 0 {
+			return Datum{}, nil, errKeyMalformed
+		}
 	}
 	if len(b) < n {
 		return Datum{}, nil, errKeyTruncated
@@ -188,6 +197,11 @@ func decodeFixedKey(t Type, b []byte) (Datum, error) {
 		return MakeInt(Bool, int64(b[0])), nil
 	case UUID:
 		return MakeString(UUID, string(b)), nil
+	case Inet, Cidr:
+		if _, _, ok := inetOf(t, string(b)); !ok {
+			return Datum{}, errKeyMalformed
+		}
+		return MakeString(t, string(b)), nil
 	case Interval:
 		return intervalOf(keyInt(b), binary.BigEndian.Uint64(b[8:]))
 	case Timetz:

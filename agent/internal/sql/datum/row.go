@@ -80,7 +80,7 @@ func appendValue(dst []byte, d Datum) []byte {
 		return AppendBinary(append(dst, tagInterval), d)
 	case Timetz:
 		return AppendBinary(append(dst, tagTimetz), d)
-	case Text, Varchar, Bpchar, Char, Bytea, JSONB, JSON, Name, Unknown:
+	case Text, Varchar, Bpchar, Char, Inet, Cidr, Bit, Varbit, Bytea, JSONB, JSON, Name, Unknown:
 		dst = binary.AppendUvarint(append(dst, tagBytes), uint64(len(d.S)))
 		return append(dst, d.S...)
 	default:
@@ -215,7 +215,14 @@ func decodeValue(t Type, b []byte) (Datum, error) {
 		return MakeFloat(t, math.Float64frombits(binary.BigEndian.Uint64(b[1:]))), nil
 	case tag == tagUUID && t == UUID:
 		return MakeString(t, string(b[1:])), nil
-	case tag == tagBytes && (t.IsString() || t == Bytea || t == JSONB || t == JSON):
+	case tag == tagBytes && t.IsInet():
+		_, n := binary.Uvarint(b[1:])
+		d := MakeString(t, string(b[1+n:]))
+		if _, _, ok := inetOf(t, d.S); !ok {
+			return Datum{}, errRow()
+		}
+		return d, nil
+	case tag == tagBytes && (t.IsString() || t.IsBits() || t == Bytea || t == JSONB || t == JSON):
 		_, n := binary.Uvarint(b[1:])
 		return MakeString(t, string(b[1+n:])), nil
 	case tag == tagDecimal && t == Numeric:

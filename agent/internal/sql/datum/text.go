@@ -42,6 +42,8 @@ func AppendText(dst []byte, d Datum, loc *time.Location) []byte {
 		return appendTimestamp(dst, d.I, loc, true)
 	case Time:
 		return appendClock(dst, d.I)
+	case Inet, Cidr:
+		return appendInet(dst, d, false)
 	case Timetz:
 		return appendOffset(appendClock(dst, d.I), -int(d.Days))
 	case Interval:
@@ -130,6 +132,10 @@ func ParseText(t Type, s string, loc *time.Location) (Datum, error) {
 		return parseInterval(s)
 	case JSON, JSONB:
 		return parseJSON(t, s)
+	case Inet, Cidr:
+		return parseInet(t, s)
+	case Bit, Varbit:
+		return parseBits(t, s)
 	default:
 		return Datum{}, errorf(codeNotSupported, "type %s is not supported", t.SQLName())
 	}
@@ -384,6 +390,8 @@ func ApplyModifier(d Datum, modifier int32, explicit bool) (Datum, error) {
 			d.S += strings.Repeat(" ", n)
 		}
 		return d, err
+	case Bit, Varbit:
+		return applyBits(d, int(modifier), explicit)
 	case Timestamp, Timestamptz, Time, Timetz:
 		return RoundTime(d, modifier), nil
 	case Interval:
@@ -419,6 +427,8 @@ func TypeString(t Type, modifier int32) string {
 		case Timestamp, Timestamptz, Time, Timetz:
 			name, zone, _ := strings.Cut(t.SQLName(), " ")
 			return name + "(" + strconv.Itoa(int(modifier)) + ") " + zone
+		case Bit, Varbit:
+			return t.SQLName() + "(" + strconv.Itoa(int(modifier)) + ")"
 		case Interval:
 			return "interval" + intervalModifier(modifier)
 		case Varchar, Bpchar:

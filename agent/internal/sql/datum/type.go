@@ -31,7 +31,11 @@ const (
 	Bpchar // char(n)
 	Char   // "char", one byte
 	Timetz
-	lastType = Timetz
+	Inet
+	Cidr
+	Bit // bit(n)
+	Varbit
+	lastType = Varbit
 
 	// Array marks a one-dimensional array of the type it is added to.
 	Array Type = 0x80
@@ -71,6 +75,10 @@ var types = [lastType + 1]typeInfo{ //nolint:gochecknoglobals // a constant tabl
 	Bpchar:      {"bpchar", "character", 1042, 1014, -1},
 	Char:        {"char", `"char"`, 18, 1002, 1},
 	Timetz:      {"timetz", "time with time zone", 1266, 1270, 12},
+	Inet:        {"inet", "inet", 869, 1041, -1},
+	Cidr:        {"cidr", "cidr", 650, 651, -1},
+	Bit:         {"bit", "bit", 1560, 1561, -1},
+	Varbit:      {"varbit", "bit varying", 1562, 1563, -1},
 }
 
 // Types are all types but Unknown and arrays.
@@ -147,6 +155,12 @@ func (t Type) IsFloat() bool { return t == Float4 || t == Float8 }
 func (t Type) IsString() bool {
 	return t == Text || t == Varchar || t == Name || t == Bpchar || t == Char
 }
+
+// IsInet reports whether t is inet or cidr.
+func (t Type) IsInet() bool { return t == Inet || t == Cidr }
+
+// IsBits reports whether t is bit or bit varying.
+func (t Type) IsBits() bool { return t == Bit || t == Varbit }
 
 // IsDateTime reports whether t is date, timestamp or timestamptz.
 func (t Type) IsDateTime() bool { return t == Date || t == Timestamp || t == Timestamptz }

@@ -16,10 +16,6 @@ func UnsupportedType(name string) (hint string, known bool) {
 		return "Use text: there is no full text search.", true
 	case "point", "line", "lseg", "box", "path", "polygon", "circle":
 		return "Use float8 columns or jsonb.", true
-	case "inet", "cidr":
-		return "Use text.", true
-	case "bit", "varbit":
-		return "Use bytea, or int8 for up to 63 bits.", true
 	case "jsonpath":
 		return "Use text.", true
 	case "refcursor", "regclass", "regcollation", "regconfig", "regdictionary", "regnamespace", "regoper", "regoperator", "regproc", "regprocedure",

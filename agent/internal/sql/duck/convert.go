@@ -248,6 +248,9 @@ func convertible(from, to datum.Type) bool {
 	case from.IsInt():
 		return to.IsNumber() || to == datum.OID || to == datum.Text // the last: DuckDB's NULLs without a type are integers
 	}
+	if from == datum.Bytea && to.IsInet() || from == datum.Text && to.IsBits() {
+		return true
+	}
 	return from.IsFloat() && to.IsFloat() || from.IsString() && to.IsString() || from == datum.JSONB && to == datum.JSON
 }
 

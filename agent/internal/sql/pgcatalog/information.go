@@ -69,6 +69,10 @@ func informationColumn(position int, c catalog.Column) row {
 		r["data_type"], r["udt_name"] = "ARRAY", "_"+c.Type.Elem().String()
 	}
 	switch c.Type {
+	case datum.Bit, datum.Varbit:
+		if c.Modifier >= 0 {
+			r["character_maximum_length"] = int(c.Modifier)
+		}
 	case datum.Varchar, datum.Bpchar:
 		if c.Modifier >= 4 {
 			r["character_maximum_length"] = int(c.Modifier - 4)

@@ -168,6 +168,10 @@ func category(t datum.Type) string {
 		return "D"
 	case t == datum.Interval:
 		return "T"
+	case t.IsInet():
+		return "I"
+	case t.IsBits():
+		return "V"
 	default:
 		return "U"
 	}
@@ -175,7 +179,7 @@ func category(t datum.Type) string {
 
 func preferred(t datum.Type) bool {
 	switch t {
-	case datum.Bool, datum.Float8, datum.OID, datum.Text, datum.Timestamptz, datum.Interval:
+	case datum.Bool, datum.Float8, datum.OID, datum.Text, datum.Timestamptz, datum.Interval, datum.Inet, datum.Varbit:
 		return true
 	}
 	return false

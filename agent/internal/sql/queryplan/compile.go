@@ -95,7 +95,8 @@ func (c *compiler) constant(k *pg.A_Const) (Expr, error) {
 	case k.GetIval() != nil:
 		return &Const{Value: datum.MakeInt(datum.Int4, int64(k.GetIval().GetIval())), position: position}, nil
 	default:
-		return nil, errSlow // bit strings
+		v, err := datum.ParseText(datum.Bit, k.GetBsval().GetBsval(), nil)
+		return &Const{Value: v, position: position}, at(err, position)
 	}
 }
 

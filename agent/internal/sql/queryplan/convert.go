@@ -54,7 +54,7 @@ func convert(e Expr, t datum.Type, modifier int32, how castContext) (Expr, error
 	if k, ok := e.(*Const); ok {
 		position = k.position
 	}
-	widening := modifier < 0 && (from.IsInt() && t.IsInt() || from.IsString() && t.IsString() || from.IsFloat() && t.IsFloat())
+	widening := modifier < 0 && (sameValue(from, t) || from.IsInt() && t.IsInt() || from.IsString() && t.IsString() || from.IsFloat() && t.IsFloat())
 	out := &fn{typ: t, args: []Expr{e}, strict: true, widening: widening, eval: func(env *Env, a []datum.Datum) (datum.Datum, error) {
 		v, err := f(env, a[0])
 		if err != nil {
@@ -97,8 +97,10 @@ func allowed(from, to datum.Type, how castContext) bool {
 		return how == castAssignment || from < to
 	case from == datum.JSON && to == datum.JSONB, from == datum.JSONB && to == datum.JSON:
 		return how == castAssignment
-	case from.IsInt() && to == datum.OID:
+	case from.IsInt() && to == datum.OID, sameValue(from, to):
 		return true
+	case from == datum.Inet && to == datum.Cidr, from == datum.Varbit && to == datum.Bit:
+		return how == castAssignment
 	case from == datum.OID && (to == datum.Int4 || to == datum.Int8):
 		return how == castAssignment
 	case from == datum.Time && (to == datum.Timetz || to == datum.Interval):
@@ -108,6 +110,11 @@ func allowed(from, to datum.Type, how castContext) bool {
 	default:
 		return false
 	}
+}
+
+// sameValue reports whether a value of one type is one of the other, with the same key.
+func sameValue(from, to datum.Type) bool {
+	return from == datum.Cidr && to == datum.Inet || from == datum.Bit && to == datum.Varbit
 }
 
 // ofDay reports whether a cast concerns times of day.
@@ -152,6 +159,10 @@ func commonType(a, b datum.Type) (datum.Type, bool) {
 		return datum.Text, true
 	case a.IsDateTime() && b.IsDateTime():
 		return max(a, b), true
+	case a.IsInet() && b.IsInet():
+		return datum.Inet, true
+	case a.IsBits() && b.IsBits():
+		return datum.Varbit, true
 	case a == datum.OID && b.IsInt(), a.IsInt() && b == datum.OID:
 		return datum.OID, true
 	case a == datum.Time && b == datum.Timetz, a == datum.Timetz && b == datum.Time:
@@ -183,6 +194,12 @@ func conversion(from, to datum.Type) (conversionFunc, bool) {
 			}
 			return datum.ParseText(to, v.S, env.location())
 		}, true
+	case from.IsInet() && to.IsInet():
+		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return datum.InetAs(v, to), nil }, true
+	case from.IsInet() && to.IsString():
+		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return datum.ParseText(to, datum.InetText(v), nil) }, true
+	case from.IsBits() && to.IsBits():
+		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return datum.MakeString(to, v.S), nil }, true
 	case to.IsString():
 		return func(env *Env, v datum.Datum) (datum.Datum, error) {
 			if v.Type == datum.Bool { // the cast's words are longer than the output's

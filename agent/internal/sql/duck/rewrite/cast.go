@@ -42,7 +42,7 @@ func catalogCast(t *pg.TypeCast, name string) (finish, error) {
 	switch name {
 	case "xid", "cid", "xid8":
 		to = "BIGINT"
-	case "int2vector", "oidvector", "pg_node_tree", "aclitem", "inet", "cidr", "citext", "cstring", "pg_lsn", "txid_snapshot", "anyarray":
+	case "int2vector", "oidvector", "pg_node_tree", "aclitem", "citext", "cstring", "pg_lsn", "txid_snapshot", "anyarray":
 		to = "VARCHAR"
 	default:
 		if hint, known := datum.UnsupportedType(name); known {
@@ -70,6 +70,13 @@ func (r *rewriter) castLiteral(to datum.Type, mod int32, s string, t *pg.TypeCas
 		}
 	}
 	n, err := r.typedLiteral(to, s, t.Location)
+	if to.IsBits() && mod >= 0 {
+		d, err := datum.ParseText(to, s, nil)
+		if err == nil {
+			d, err = datum.ApplyModifier(d, mod, true)
+		}
+		return r.constantNode(d, err, t.Location)
+	}
 	if mods := t.TypeName.Typmods; len(mods) > 0 && (to == datum.Interval || precise(to)) {
 		n, err = r.timeLiteral(to, s, t)
 	}
@@ -120,6 +127,8 @@ func isCharacter(to datum.Type, t *pg.TypeName) bool {
 func castNode(n *pg.Node, from, to datum.Type, mod int32, t *pg.TypeName) (*pg.Node, error) {
 	f, _ := FrameType(to, mod)
 	switch {
+	case opaque(from) || opaque(to):
+		return opaqueCast(n, from, to, t)
 	case isCharacter(to, t):
 		n = call("left", cast(n, "VARCHAR"), t.Typmods[0])
 		if to == datum.Bpchar {

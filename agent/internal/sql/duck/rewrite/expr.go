@@ -16,6 +16,9 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		if err := r.unordered(x.AExpr); err != nil {
 			return nil, err
 		}
+		if err := r.opaqueOperator(x.AExpr); err != nil {
+			return nil, err
+		}
 		if err := r.typeLiterals(x.AExpr); err != nil {
 			return nil, err
 		}
@@ -27,6 +30,9 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 	case *pg.Node_MinMaxExpr:
 		return nil, r.typeAlike(x.MinMaxExpr.Args)
 	case *pg.Node_FuncCall:
+		if err := r.opaqueCall(x.FuncCall); err != nil {
+			return nil, err
+		}
 		return r.beforeFunction(x.FuncCall)
 	case *pg.Node_TypeCast:
 		return r.beforeCast(x.TypeCast)
@@ -308,8 +314,8 @@ func (r *rewriter) constant(n *pg.Node, c *pg.A_Const) (*pg.Node, error) {
 	if f := c.GetFval(); f != nil && len(strings.Trim(f.Fval, ".")) > 38 {
 		return numericConstant(f.Fval)
 	}
-	if c.GetBsval() != nil {
-		return nil, unsupported(c.Location, "a bit string")
+	if b := c.GetBsval(); b != nil {
+		return r.typedLiteral(datum.Bit, b.Bsval, c.Location)
 	}
 	return n, nil
 }

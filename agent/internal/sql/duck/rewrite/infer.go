@@ -233,6 +233,8 @@ func constType(c *pg.A_Const) datum.Type {
 		return datum.Numeric
 	case *pg.A_Const_Boolval:
 		return datum.Bool
+	case *pg.A_Const_Bsval:
+		return datum.Bit
 	}
 	return datum.Unknown
 }

@@ -30,6 +30,7 @@ func FrameType(t datum.Type, modifier int32) (frame.Type, bool) {
 		datum.Timestamp: frame.Timestamp, datum.Timestamptz: frame.TimestampTZ, datum.JSONB: frame.JSON,
 		datum.JSON: frame.JSON, datum.OID: frame.Int64, datum.Time: frame.Time, datum.Interval: frame.Interval,
 		datum.Timetz: frame.TimeTZ,
+		datum.Inet:   frame.Bytes, datum.Cidr: frame.Bytes, datum.Bit: frame.Text, datum.Varbit: frame.Text, // see opaque
 	}
 	if int(t) >= len(kinds) || kinds[t] == frame.Unknown {
 		return frame.Type{}, false
@@ -102,6 +103,8 @@ func typmod(t datum.Type, n *pg.TypeName) int32 {
 		m = append(m, i.Ival)
 	}
 	switch {
+	case t.IsBits() && len(m) == 1:
+		return m[0]
 	case t == datum.Numeric && len(m) == 1:
 		return m[0]<<16 + 4
 	case t == datum.Numeric && len(m) == 2:
@@ -200,7 +203,9 @@ func constantOf(d datum.Datum) (*pg.Node, error) {
 			call("to_months", integer(int64(d.Months))), call("to_days", integer(int64(d.Days))), -1)
 		return pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("+")}, sum,
 			call("to_microseconds", cast(text(datum.MakeInt(datum.Int8, d.I).Text()), "BIGINT")), -1), nil
-	case datum.Text, datum.Varchar, datum.Name, datum.Char:
+	case datum.Inet, datum.Cidr:
+		return call("unhex", text(hex.EncodeToString([]byte(d.S)))), nil
+	case datum.Text, datum.Varchar, datum.Name, datum.Char, datum.Bit, datum.Varbit:
 		return cast(text(d.S), "VARCHAR"), nil
 	case datum.Bpchar:
 		return cast(text(d.Unpadded()), "VARCHAR"), nil

@@ -31,6 +31,7 @@ func typeName(t datum.Type) string {
 	case datum.Timestamp, datum.Timestamptz, datum.Time, datum.Timetz:
 		before, after, _ = strings.Cut(before, " ")
 		after = " " + after
+	case datum.Bit, datum.Varbit:
 	case datum.Interval:
 		return intervalName()
 	default:

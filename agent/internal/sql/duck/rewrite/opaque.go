@@ -1,0 +1,64 @@
+package rewrite
+
+import (
+	"slices"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// opaque reports whether DuckDB has values of the type only as bytes in PostgreSQL's
+// order: it compares, groups and sorts them, and knows nothing else of them.
+func opaque(t datum.Type) bool { return t.Elem().IsInet() || t.Elem().IsBits() }
+
+// opaqueFunctions work on such values.
+var opaqueFunctions = []string{"count", "min", "max", "array_agg", "any_value", "first_value", "last_value", "nth_value", "lag", "lead",
+	"array_length", "array_upper", "array_lower", "cardinality", "array_append", "array_prepend", "array_cat", "array_remove", "array_position", "unnest"}
+
+// opaqueCall refuses a function of a value that DuckDB does not know.
+func (r *rewriter) opaqueCall(f *pg.FuncCall) error {
+	name := lastName(f.Funcname)
+	for _, a := range f.Args {
+		if t := r.typeOf(a); opaque(t) && !slices.Contains(opaqueFunctions, name) {
+			return refuseOpaque(f.Location, "the function "+name, t)
+		}
+	}
+	return nil
+}
+
+// opaqueOperator refuses an operator that is none of an order.
+func (r *rewriter) opaqueOperator(e *pg.A_Expr) error {
+	if e.Kind != pg.A_Expr_Kind_AEXPR_OP && e.Kind != pg.A_Expr_Kind_AEXPR_LIKE && e.Kind != pg.A_Expr_Kind_AEXPR_ILIKE && e.Kind != pg.A_Expr_Kind_AEXPR_SIMILAR {
+		return nil
+	}
+	op := lastName(e.Name)
+	for _, side := range []*pg.Node{e.Lexpr, e.Rexpr} {
+		if t := r.typeOf(side); opaque(t) && !t.IsArray() && !compares(op) {
+			return refuseOpaque(e.Location, "the operator "+op, t)
+		}
+	}
+	return nil
+}
+
+func refuseOpaque(location int32, what string, t datum.Type) *Error {
+	err := unsupported(location, "%s of %s in this statement", what, t.SQLName())
+	err.Hint = "Select the value itself; values of this type can be compared, grouped and sorted."
+	return err
+}
+
+// opaqueCast casts from or to a type that DuckDB does not know.
+func opaqueCast(n *pg.Node, from, to datum.Type, t *pg.TypeName) (*pg.Node, error) {
+	same := from == to || from == datum.Cidr && to == datum.Inet || from == datum.Bit && to == datum.Varbit
+	if same && len(t.Typmods) == 0 {
+		return n, nil
+	}
+	if n.GetAConst().GetIsnull() {
+		f, _ := FrameType(to, -1)
+		return cast(n, f.SQL()), nil
+	}
+	if opaque(from) {
+		return nil, refuseOpaque(t.Location, "a cast", from)
+	}
+	return nil, refuseOpaque(t.Location, "a cast to a value", to)
+}
