@@ -14,7 +14,7 @@ import (
 // TestPlantedBugsOfTransactionsAreFound: each makes or loses money, or shows a part of
 // a transfer to somebody, within some seeds.
 func TestPlantedBugsOfTransactionsAreFound(t *testing.T) {
-	const seeds = 40
+	const seeds = 200
 	for name, bug := range map[string]struct {
 		replica.Planted
 		data datastate.Planted
