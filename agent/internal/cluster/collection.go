@@ -29,6 +29,7 @@ type Column struct {
 	// Missing is the value, as rows hold it, in rows that were written before the column
 	// was added; absent: null.
 	Missing []byte `json:"missing,omitempty"`
+	Comment string `json:"comment,omitempty"`
 }
 
 // Column returns the column called name.

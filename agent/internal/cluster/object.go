@@ -70,6 +70,8 @@ type Object struct {
 	// Owner is the name of the user whose it is.
 	Owner   string `json:"owner,omitempty"`
 	Version uint64 `json:"version"` // rises with each change
+	// Comment is that of COMMENT ON.
+	Comment string `json:"comment,omitempty"`
 
 	Collection *Collection `json:"collection,omitempty"` // of tables
 }

@@ -69,6 +69,14 @@ func (s *Session) rename(ctx context.Context, node *syntax.Rename) (string, erro
 	}
 }
 
+// comment runs COMMENT ON.
+func (s *Session) comment(ctx context.Context, node *syntax.Comment) (string, error) {
+	const tag = "COMMENT"
+	return tag, s.changeObjects(ctx, tag, func(in catalog.Scope) (*catalog.Draft, error) {
+		return s.server.catalog.Comment(in, node)
+	})
+}
+
 // setSchema runs ALTER ... SET SCHEMA.
 func (s *Session) setSchema(ctx context.Context, node *syntax.SetSchema) (string, error) {
 	if node.Target.Kind != syntax.KindTable {

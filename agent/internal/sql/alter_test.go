@@ -235,3 +235,31 @@ func TestPlansOutliveOthersChanges(t *testing.T) {
 	other.run("alter table u rename to t")
 	c.want("SELECT 0", text)
 }
+
+func TestComments(t *testing.T) {
+	f := newFixture(t, startDuck(t))
+	c, other := f.open(), f.open()
+	c.run("create table t (id int primary key, v int)")
+	c.steps([][2]string{
+		{"comment on table t is 'a table'", "COMMENT"},
+		{"comment on column t.v is 'a column'", "COMMENT"},
+		{"comment on schema public is 'a schema'", "COMMENT"},
+		{"comment on database nodedb is 'a database'", "COMMENT"},
+		{"comment on table none is 'x'", `42P01 relation "none" does not exist`},
+		{"comment on column t.none is 'x'", `42703 column "none" of relation "t" does not exist`},
+		{"comment on schema none is 'x'", `3F000 schema "none" does not exist`},
+		{"comment on view v is 'x'", "0A000 COMMENT ON VIEW is not supported"},
+		{"select obj_description(oid, 'pg_class') from pg_class where relname = 't'", "a table\nSELECT 1"},
+		{"select attname, col_description(attrelid, attnum) from pg_attribute a join pg_class c on c.oid = a.attrelid where relname = 't' order by attnum", "id|NULL\nv|a column\nSELECT 2"},
+		{"select shobj_description(oid, 'pg_database') from pg_database where datname = 'nodedb'", "a database\nSELECT 1"},
+		{"select objsubid, description from pg_description where classoid = 'pg_class'::regclass order by objsubid", "0|a table\n2|a column\nSELECT 2"},
+		{"select n.nspname, description from pg_description d join pg_namespace n on n.oid = objoid and classoid = 'pg_namespace'::regclass", "public|a schema\nSELECT 1"},
+		{"begin", "BEGIN"},
+		{"comment on table t is null", "COMMENT"},
+		{"select obj_description(oid, 'pg_class') from pg_class where relname = 't'", "NULL\nSELECT 1"},
+	}...)
+	const said = "select obj_description(oid, 'pg_class') from pg_class where relname = 't'"
+	other.want("a table\nSELECT 1", said)
+	c.run("commit")
+	other.want("NULL\nSELECT 1", said)
+}

@@ -125,6 +125,8 @@ func (s *Session) executeObjects(ctx context.Context, node syntax.Node, at time.
 		return s.alterCollection(ctx, node, at)
 	case *syntax.SetSchema:
 		return s.setSchema(ctx, node)
+	case *syntax.Comment:
+		return s.comment(ctx, node)
 	case *syntax.Truncate:
 		return s.truncate(ctx, node)
 	case *syntax.CreateTableAs:

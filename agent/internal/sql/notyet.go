@@ -26,7 +26,6 @@ var notYet = func() map[reflect.Type]later {
 		{&syntax.AlterSchedule{}, "ALTER SCHEDULE", ""},
 		{&syntax.AlterSequence{}, "ALTER SEQUENCE", ""},
 		{&syntax.AlterType{}, "ALTER TYPE", ""},
-		{&syntax.Comment{}, "COMMENT ON", ""},
 		{&syntax.CreateDomain{}, "CREATE DOMAIN", "Use the type that it is of."},
 		{&syntax.CreateEnum{}, "CREATE TYPE ... AS ENUM", "Use text."},
 		{&syntax.CreateFunction{}, "CREATE FUNCTION", ""},

@@ -117,6 +117,37 @@ func (c *Catalog) RenameColumn(in Scope, stmt *syntax.Rename) (*Draft, []Notice,
 	return in.change(o, a.object), nil, nil
 }
 
+// Comment changes what is said of a table, a column, a schema or a database.
+func (c *Catalog) Comment(in Scope, stmt *syntax.Comment) (*Draft, error) {
+	var o *cluster.Object
+	var err error
+	switch stmt.Target.Kind {
+	case syntax.KindTable, syntax.KindColumn:
+		o, _, err = in.toAlter(stmt.Target.Name, false)
+	case syntax.KindSchema:
+		o, err = in.schema(stmt.Target.Name.Name, "comment on")
+	case syntax.KindDatabase:
+		o, err = in.FindDatabase(stmt.Target.Name.Name)
+	default:
+		err = syntax.Unsupported("COMMENT ON "+string(stmt.Target.Kind), "")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if stmt.Target.Kind != syntax.KindColumn {
+		next := *o
+		next.Comment = stmt.Text
+		return in.change(o, &next), nil
+	}
+	a := newAlteration(o)
+	column, err := a.column(stmt.Target.Part)
+	if err != nil {
+		return nil, err
+	}
+	column.Comment = stmt.Text
+	return in.change(o, a.object), nil
+}
+
 // Alter makes the changes of ALTER TABLE, all or none.
 func (c *Catalog) Alter(in Scope, stmt *syntax.AlterCollection, ask Altering) (*Draft, []Notice, error) {
 	for _, action := range stmt.Actions {

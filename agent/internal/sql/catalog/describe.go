@@ -118,6 +118,9 @@ func (s Scope) addLike(desc *cluster.Collection, like *syntax.Like) (key []strin
 		if !including("DEFAULTS") {
 			column.Default = ""
 		}
+		if !including("COMMENTS") {
+			column.Comment = ""
+		}
 		appendColumn(desc, column)
 	}
 	for _, i := range source.Key {

@@ -36,6 +36,7 @@ type Column struct {
 	Hidden   bool
 	// Missing is the value in rows that do not hold the column.
 	Missing datum.Datum
+	Comment string
 }
 
 // NewTable prepares a descriptor; it fails if a newer version wrote a type that
@@ -57,7 +58,7 @@ func NewTable(desc, schema *cluster.Object) (*Table, error) {
 			}
 		}
 		t.Columns = append(t.Columns, Column{ID: c.ID, Name: c.Name, Type: typ, Modifier: c.Modifier,
-			NotNull: c.NotNull, Default: c.Default, Hidden: c.Hidden, Missing: missing})
+			NotNull: c.NotNull, Default: c.Default, Hidden: c.Hidden, Missing: missing, Comment: c.Comment})
 		t.byName[c.Name], byID[c.ID] = i, i
 	}
 	inKey := make(map[int]bool, len(rows.PrimaryKey))

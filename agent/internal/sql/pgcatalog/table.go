@@ -171,6 +171,8 @@ func (c *Column) value(v any) datum.Datum {
 		return datum.MakeBool(v)
 	case int:
 		return datum.MakeInt(c.Type, int64(v))
+	case int64:
+		return datum.MakeInt(c.Type, v)
 	case uint32:
 		return datum.MakeInt(c.Type, int64(v))
 	case float64:
@@ -214,6 +216,8 @@ func (t *Table) fill(in *Input) []row {
 		return in.constraints()
 	case "nd_definition":
 		return in.definitions()
+	case "nd_comment", "nd_column_comment", "pg_description", "pg_shdescription":
+		return in.comments(t.Name)
 	case "pg_am":
 		return []row{{"oid": heapAM, "amname": "heap", "amtype": "t"}, {"oid": btreeAM, "amname": "btree", "amtype": "i"}}
 	case "pg_database":

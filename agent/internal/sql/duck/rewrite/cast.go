@@ -229,15 +229,20 @@ func (r *rewriter) lookup(table, column string) (func(arg *pg.Node) *pg.Node, er
 	if err != nil {
 		return nil, err
 	}
-	field := func(name string) *pg.Node {
-		return pg.MakeColumnRefNode([]*pg.Node{str(rel.name), str(name)}, -1)
+	field := func(relation, name string) *pg.Node {
+		return pg.MakeColumnRefNode([]*pg.Node{str(relation), str(name)}, -1)
 	}
+	selecting := func(target, from, where *pg.Node, more ...*pg.Node) *pg.SelectStmt {
+		return &pg.SelectStmt{TargetList: append([]*pg.Node{target}, more...), FromClause: []*pg.Node{from}, WhereClause: where,
+			LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE}
+	}
+	// Under names that arg cannot have, or it would be a column of the catalog.
+	inner := &pg.Node{Node: &pg.Node_RangeSubselect{RangeSubselect: &pg.RangeSubselect{Alias: &pg.Alias{Aliasname: "nd_lookup"},
+		Subquery: selectNode(selecting(pg.MakeResTargetNodeWithNameAndVal("nd_key", field(rel.name, "oid"), -1), item, nil,
+			pg.MakeResTargetNodeWithNameAndVal("nd_value", field(rel.name, column), -1)))}}}
 	return func(arg *pg.Node) *pg.Node {
-		sub := &pg.SelectStmt{
-			TargetList: []*pg.Node{pg.MakeResTargetNodeWithVal(field(column), -1)}, FromClause: []*pg.Node{item},
-			WhereClause: pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("=")}, field("oid"), arg, -1),
-			LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE,
-		}
+		equal := pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("=")}, field("nd_lookup", "nd_key"), arg, -1)
+		sub := selecting(pg.MakeResTargetNodeWithVal(field("nd_lookup", "nd_value"), -1), inner, equal)
 		return &pg.Node{Node: &pg.Node_SubLink{SubLink: &pg.SubLink{
 			SubLinkType: pg.SubLinkType_EXPR_SUBLINK, Subselect: selectNode(sub), Location: -1,
 		}}}

@@ -1,0 +1,37 @@
+package rewrite
+
+import pg "github.com/pganalyze/pg_query_go/v6"
+
+// objectComment is obj_description(oid [, catalog]) and shobj_description(oid, catalog).
+// OIDs of objects are the same in no two catalogs.
+func objectComment(r *rewriter, f *pg.FuncCall) (finish, error) {
+	if n := len(f.Args); n == 0 || n > 2 {
+		return nil, errorf("42883", f.Location, "function %s of %d arguments does not exist", lastName(f.Funcname), n)
+	}
+	find, err := r.lookup("nd_comment", "comment")
+	if err != nil || find == nil {
+		return noText(r, f)
+	}
+	return func(n *pg.Node) (*pg.Node, error) { return find(n.GetFuncCall().Args[0]), nil }, nil
+}
+
+// columnFactor is that of the catalog nd_column_comment: 2048 columns of a table.
+const columnFactor = 2048
+
+// columnComment is col_description(table, column).
+func columnComment(r *rewriter, f *pg.FuncCall) (finish, error) {
+	if n := len(f.Args); n != 2 {
+		return nil, errorf("42883", f.Location, "function %s of %d arguments does not exist", lastName(f.Funcname), n)
+	}
+	find, err := r.lookup("nd_column_comment", "comment")
+	if err != nil || find == nil {
+		return noText(r, f)
+	}
+	binary := func(op string, a, b *pg.Node) *pg.Node {
+		return pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str(op)}, a, b, -1)
+	}
+	return func(n *pg.Node) (*pg.Node, error) {
+		args := n.GetFuncCall().Args
+		return find(binary("+", binary("*", cast(args[0], "BIGINT"), integer(columnFactor)), cast(args[1], "BIGINT"))), nil
+	}, nil
+}

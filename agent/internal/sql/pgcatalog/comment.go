@@ -1,0 +1,75 @@
+package pgcatalog
+
+import (
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+)
+
+// comment is what COMMENT ON has said of something.
+type comment struct {
+	class  string // the catalog that it is in
+	object uint32 // its OID
+	number int    // of a column, from 1; 0: none
+	text   string
+}
+
+// columnFactor makes one number of a table's OID and the number of a column, of which
+// there are fewer, for col_description.
+const columnFactor = 2048
+
+// allComments are those of the database, and of databases.
+func (in *Input) allComments() []comment {
+	var out []comment
+	add := func(class string, object uint32, number int, text string) {
+		if text != "" {
+			out = append(out, comment{class, object, number, text})
+		}
+	}
+	for _, t := range in.Tables {
+		add("pg_class", TableOID(t), 0, t.Desc.Comment)
+		for i, c := range t.Columns {
+			add("pg_class", TableOID(t), i+1, c.Comment)
+		}
+	}
+	for _, o := range slices.Concat(in.Schemas, in.Databases) {
+		class := "pg_namespace"
+		if o.Kind == cluster.KindDatabase {
+			class = "pg_database"
+		}
+		add(class, OID(o.ID), 0, o.Comment)
+	}
+	return out
+}
+
+// comments are the rows of the catalogs that show comments: those that PostgreSQL has,
+// and those in which obj_description and col_description look.
+func (in *Input) comments(name string) []row {
+	var out []row
+	for _, c := range in.allComments() {
+		shared, column := c.class == "pg_database", c.number > 0
+		switch {
+		case name == "nd_comment" && !column:
+			out = append(out, row{"oid": c.object, "comment": c.text})
+		case name == "nd_column_comment" && column:
+			out = append(out, row{"oid": int64(c.object)*columnFactor + int64(c.number), "comment": c.text})
+		case name == "pg_description" && !shared:
+			out = append(out, row{"objoid": c.object, "classoid": catalogOID(c.class), "objsubid": c.number, "description": c.text})
+		case name == "pg_shdescription" && shared:
+			out = append(out, row{"objoid": c.object, "classoid": catalogOID(c.class), "description": c.text})
+		}
+	}
+	return out
+}
+
+// catalogOID is the OID of a catalog of pg_catalog.
+func catalogOID(name string) uint32 {
+	all, err := Load()
+	if err != nil {
+		return 0 // then there are no catalogs to ask
+	}
+	if t, ok := all.Lookup(Schema, name); ok {
+		return t.OID
+	}
+	return 0
+}
