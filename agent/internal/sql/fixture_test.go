@@ -255,6 +255,8 @@ type fakeMeta struct {
 	engine  *storage.Engine
 	machine *metastate.Machine
 	index   uint64
+	// before is called, without the lock, before a command is applied.
+	before func(cmd *metastate.Command)
 }
 
 func newFakeMeta(t testing.TB) *fakeMeta {
@@ -285,6 +287,9 @@ func (m *fakeMeta) View() *metastate.View { return m.machine.View() }
 func (m *fakeMeta) Wait(context.Context, uint64) error { return nil }
 
 func (m *fakeMeta) Propose(_ context.Context, cmd metastate.Command) (metastate.Result, error) {
+	if m.before != nil {
+		m.before(&cmd)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	b, err := metastate.EncodeCommand(cmd)

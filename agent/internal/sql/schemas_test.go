@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
 )
 
 func inDatabase(name string) func(*SessionOptions) {
@@ -119,5 +120,31 @@ func TestMakingDatabases(t *testing.T) {
 	c.want("2BP01 cannot drop database postgres because it is required by the database system", "drop database postgres")
 	if n := len(f.meta.View().Dropped); n != 1 {
 		t.Errorf("%d dropped collections, want that of the database", n)
+	}
+}
+
+// TestDropsOfSchemasLookAgain has a table be made between what DROP SCHEMA saw and its
+// command.
+func TestDropsOfSchemasLookAgain(t *testing.T) {
+	f := newFixture(t, nil)
+	c, other := f.open(), f.open()
+	for how, want := range map[string]string{
+		"restrict": "2BP01 cannot drop schema s because other objects depend on it / table s.t depends on schema s",
+		"cascade":  "DROP SCHEMA",
+	} {
+		c.run("create schema s")
+		raced := false
+		f.meta.before = func(cmd *metastate.Command) {
+			if cmd.ChangeObjects != nil && !raced {
+				raced = true
+				other.want("CREATE TABLE", "create table s.t (id int primary key)")
+			}
+		}
+		c.want(want, "drop schema s "+how)
+		f.meta.before = nil
+		if !raced {
+			t.Error("nobody came between")
+		}
+		c.run("drop schema if exists s cascade")
 	}
 }

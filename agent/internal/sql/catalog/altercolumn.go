@@ -52,7 +52,8 @@ func (a *alteration) addColumn(action *syntax.AddColumn) error {
 
 // addedParts refuses what a column that is added cannot have yet.
 func addedParts(action *syntax.AddColumn) error {
-	what, position := "", action.Column.Position
+	var what string
+	position := action.Column.Position
 	switch d := action.Column; {
 	case d.Serial:
 		what = "adding a serial column"
