@@ -200,6 +200,19 @@ func TestOpaqueColumns(t *testing.T) {
 	}
 	c.want("1.2.3.4/32|::1/128|1.2.3.0/24\nSELECT 1", "select n::text, '::1'::inet::text, '1.2.3.4/24'::inet::cidr from op where k = '10.0.0.0/16'")
 	c.want("4|2001:db8::/32\nSELECT 1", "select count(distinct k), max(n) from op")
+	for expr, want := range map[string]string{"coalesce(k, n)": "10.0.0.0/16", "case when n > '10.0.0.0' then k else n end": "1.2.3.4", "nullif(k, '::2')": "10.0.0.0/16", "greatest(k, k)": "10.0.0.0/16",
+		"(select max(k) from op where k < '100.0.0.0')": "10.0.0.0/16", "(array_agg(k))[1]": "10.0.0.0/16", "array[k, n]": "{10.0.0.0/16,1.2.3.4}"} {
+		c.want(want+"\nSELECT 1", "select "+expr+" as e from (select * from op) y where k = '10.0.0.0/16' group by k, n")
+	}
+	c.want("::1\n10.0.0.1/8\n1.2.3.4\nSELECT 3", "select x from (select unnest(a) as x from op order by k desc) y order by x desc")
+	c.want("10.0.0.0/8\n::1\nSELECT 2", "select x from (values (inet '::1'), (cidr '10')) v(x) order by 1")
+	c.want("1.2.3.4\n10.0.0.0/8\nSELECT 2", "select k from op where k < '1.0.0.0' union select n from op where n < '10.0.0.1' order by 1")
+	c.want("NULL\n10.0.0.1/8\n10.0.0.0/16\n192.168.0.1/24\nSELECT 4", "select lag(k) over (order by k) from op")
+	for text, what := range map[string]string{"row_to_json(op)": "the function row_to_json of a row with a value of inet", "json_agg(op)": "the function json_agg of a row with a value of inet", "to_json(k)": "the function to_json of inet",
+		"a::text": "a cast of inet[]", "(select max(k) from op)::text": "a cast of inet", "b & b": "the operator & of bit", "length(b)": "the function length of bit"} {
+		c.want("0A000 "+what+" in this statement is not supported", "select "+text+" from (select * from op) op")
+	}
+	c.want("0A000 column 1 of the result may be an inet or a bytea in this statement", "select (select k from op where k = y.k union all select k from op where k < '0.0.0.0') from op y")
 	c.want("0A000 the function host of inet in this statement is not supported", "select host(k) from op")
 	c.want("0A000 the operator << of inet in this statement is not supported", "select k << '10.0.0.0/8' from op")
 	c.want("0A000 a cast of inet in this statement is not supported", "select k::text from (select * from op) y")

@@ -120,7 +120,9 @@ func (p *prepared) describe(ctx context.Context) error {
 	}
 	p.columns, p.decoders = make([]Column, len(d.Columns)), make([]decoder, len(d.Columns))
 	for i, c := range d.Columns {
-		p.describeColumn(i, c)
+		if err := p.describeColumn(i, c); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -184,7 +186,23 @@ func (p *prepared) ask(ctx context.Context) (d *frame.Description, err error) {
 	return d, nil
 }
 
-func (p *prepared) describeColumn(i int, f frame.Field) {
+// lostType reports whether nobody has said what column i of the result is, and it may be
+// an inet: DuckDB has those as bytes.
+func (p *prepared) lostType(i int) bool {
+	if len(p.rewrite.Columns) == len(p.columns) && (p.rewrite.Columns[i].Type != datum.Unknown || p.rewrite.Columns[i].Scan != nil) {
+		return false
+	}
+	for _, scan := range p.rewrite.Scans {
+		for _, k := range scan.Columns {
+			if scan.Table.Columns[k].Type.Elem().IsInet() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (p *prepared) describeColumn(i int, f frame.Field) error {
 	c := Column{Name: rewrite.OriginalName(f.Name), Type: datumType(f.Type), Modifier: -1}
 	d := decoder{typ: c.Type}
 	if len(p.rewrite.Columns) == len(p.columns) {
@@ -205,6 +223,9 @@ func (p *prepared) describeColumn(i int, f frame.Field) {
 			c.Modifier = origin.Modifier
 		}
 	}
+	if c.Type.Elem() == datum.Bytea && p.lostType(i) {
+		return &Error{Code: "0A000", Message: fmt.Sprintf("column %d of the result may be an inet or a bytea in this statement", i+1), Hint: "Select the column itself, by a join in place of a subquery."}
+	}
 	if c.Type.Elem() == datum.Bpchar && c.Modifier > 0 {
 		d.width = c.Modifier
 	}
@@ -216,6 +237,7 @@ func (p *prepared) describeColumn(i int, f frame.Field) {
 	}
 	d.declared = c.Type.Elem() == datum.Numeric && c.Modifier >= 4
 	p.columns[i], p.decoders[i] = c, d
+	return nil
 }
 
 func (p *prepared) Columns() []Column { return p.columns }

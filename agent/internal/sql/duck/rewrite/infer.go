@@ -160,6 +160,8 @@ func (r *rewriter) common(l []*pg.Node) datum.Type {
 			t = wider(t, x)
 		case t.IsString() && x.IsString():
 			t = datum.Text
+		case mixed(t, x) != datum.Unknown:
+			t = mixed(t, x)
 		default:
 			return datum.Unknown
 		}
@@ -199,6 +201,18 @@ func (r *rewriter) typeOf(n *pg.Node) datum.Type {
 	case *pg.Node_SubLink:
 		if x.SubLink.SubLinkType == pg.SubLinkType_EXISTS_SUBLINK {
 			return datum.Bool
+		}
+		if x.SubLink.SubLinkType == pg.SubLinkType_EXPR_SUBLINK {
+			return r.opaqueResult(x.SubLink.Subselect.GetSelectStmt())
+		}
+	case *pg.Node_AIndirection:
+		if i := x.AIndirection.Indirection; len(i) == 1 && i[0].GetAIndices() != nil {
+			if t := r.typeOf(x.AIndirection.Arg); t.IsArray() && opaque(t) {
+				if i[0].GetAIndices().IsSlice {
+					return t
+				}
+				return t.Elem()
+			}
 		}
 	case *pg.Node_CaseExpr:
 		return r.common(caseResults(x.CaseExpr))

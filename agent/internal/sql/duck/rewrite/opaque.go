@@ -12,6 +12,18 @@ import (
 // order: it compares, groups and sorts them, and knows nothing else of them.
 func opaque(t datum.Type) bool { return t.Elem().IsInet() || t.Elem().IsBits() }
 
+// mixed is the type that two such values are both of; Unknown: there is none.
+func mixed(a, b datum.Type) datum.Type {
+	switch {
+	case a.IsInet() && b.IsInet():
+		return datum.Inet
+	case a.IsBits() && b.IsBits():
+		return datum.Varbit
+	default:
+		return datum.Unknown
+	}
+}
+
 // opaqueFunctions work on such values.
 var opaqueFunctions = []string{"count", "min", "max", "array_agg", "any_value", "first_value", "last_value", "nth_value", "lag", "lead",
 	"array_length", "array_upper", "array_lower", "cardinality", "array_append", "array_prepend", "array_cat", "array_remove", "array_position", "unnest"}
@@ -20,11 +32,72 @@ var opaqueFunctions = []string{"count", "min", "max", "array_agg", "any_value", 
 func (r *rewriter) opaqueCall(f *pg.FuncCall) error {
 	name := lastName(f.Funcname)
 	for _, a := range f.Args {
-		if t := r.typeOf(a); opaque(t) && !slices.Contains(opaqueFunctions, name) {
+		t := r.typeOf(a)
+		if t == datum.Unknown {
+			t = r.wholeRow(a)
+			if t != datum.Unknown {
+				return refuseOpaque(f.Location, "the function "+name+" of a row with a value", t)
+			}
+		}
+		if opaque(t) && !slices.Contains(opaqueFunctions, name) {
 			return refuseOpaque(f.Location, "the function "+name, t)
 		}
 	}
 	return nil
+}
+
+// wholeRow finds an opaque column of the relation whose rows n names.
+func (r *rewriter) wholeRow(n *pg.Node) datum.Type {
+	ref := n.GetColumnRef()
+	if ref == nil {
+		return datum.Unknown
+	}
+	names, _ := fieldNames(ref)
+	if len(names) == 0 {
+		return datum.Unknown
+	}
+	rel := r.scope.relation(names[len(names)-1])
+	if rel == nil {
+		return datum.Unknown
+	}
+	for _, c := range rel.columns {
+		if opaque(c.typ) {
+			return c.typ
+		}
+	}
+	return datum.Unknown
+}
+
+// opaqueResult is the type of SELECT column FROM tables, or of its min or max, if that is
+// opaque.
+func (r *rewriter) opaqueResult(s *pg.SelectStmt) datum.Type {
+	if len(s.GetTargetList()) != 1 {
+		return datum.Unknown
+	}
+	n := s.TargetList[0].GetResTarget().GetVal()
+	if f := n.GetFuncCall(); f != nil && len(f.Args) == 1 && (lastName(f.Funcname) == "min" || lastName(f.Funcname) == "max") {
+		n = f.Args[0]
+	}
+	if n.GetColumnRef() == nil {
+		return datum.Unknown
+	}
+	names, _ := fieldNames(n.GetColumnRef())
+	for _, item := range s.FromClause {
+		v := item.GetRangeVar()
+		if v == nil || len(names) == 0 {
+			return datum.Unknown
+		}
+		found, ok := r.in.Resolve(v.Schemaname, v.Relname)
+		if !ok {
+			continue
+		}
+		for _, c := range found.Columns {
+			if c.Name == names[len(names)-1] && opaque(c.Type) {
+				return c.Type
+			}
+		}
+	}
+	return datum.Unknown
 }
 
 // opaqueOperator refuses an operator that is none of an order.

@@ -151,6 +151,9 @@ func (r *rewriter) setOperation(s *pg.SelectStmt) (columns, error) {
 	out := columns{known: left.known}
 	for i, c := range left.list {
 		m := column{name: c.name}
+		if i < len(right.list) && right.known && opaque(c.typ) && opaque(right.list[i].typ) && !c.typ.IsArray() {
+			m.typ = mixed(c.typ, right.list[i].typ)
+		}
 		if i < len(right.list) && right.known && right.list[i].typ == c.typ {
 			m.typ = c.typ
 			m.written = c.asWritten() && right.list[i].asWritten()
@@ -170,7 +173,7 @@ func (r *rewriter) values(s *pg.SelectStmt) (columns, error) {
 			if i == 0 {
 				out.list = append(out.list, column{name: "column" + strconv.Itoa(k+1), typ: r.typeOf(n), modifier: r.widthOf(n)})
 			} else if k < len(out.list) && out.list[k].typ != r.typeOf(n) {
-				out.list[k].typ = datum.Unknown
+				out.list[k].typ = mixed(out.list[k].typ, r.typeOf(n))
 			}
 		}
 	}
