@@ -3,10 +3,6 @@ package agenttest
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -152,57 +148,4 @@ func (c *Cluster) sumOf(field string) (sum float64) {
 		sum += n
 	}
 	return sum
-}
-
-// tableBytes is what the tables of each node's store take.
-func (c *Cluster) tableBytes() (out []int64) {
-	c.t.Helper()
-	for _, n := range c.Nodes() {
-		tables, err := filepath.Glob(filepath.Join(n.Dir, "store", "*.sst"))
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		var size int64
-		for _, name := range tables {
-			if info, err := os.Stat(name); err == nil { // they come and go
-				size += info.Size()
-			}
-		}
-		out = append(out, size)
-	}
-	return out
-}
-
-// shrinks waits until the tables of no node take more than so many bytes.
-func (c *Cluster) shrinks(most int64) {
-	c.t.Helper()
-	Eventually(c.t, 3*time.Minute, "the files shrink", func() error {
-		if now := c.tableBytes(); slices.Max(now) > most {
-			return fmt.Errorf("the nodes' tables take %d bytes, want %d at most", now, most)
-		}
-		return nil
-	})
-}
-
-// logToRead is the most that a start reads of its store's log: what fits into the
-// engine's memory before a table is made of it, and what comes while that is done.
-const logToRead = 2 * 32 << 20
-
-// readsLittle holds that the last start of a node has read no more of its log.
-func (c *Cluster) readsLittle(n *Node) {
-	c.t.Helper()
-	_, metrics, err := n.HTTP("/metrics")
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	read := -1.0
-	for line := range strings.Lines(metrics) {
-		if v, ok := strings.CutPrefix(line, "nodedb_store_start_log_bytes "); ok {
-			read, err = strconv.ParseFloat(strings.TrimSpace(v), 64)
-		}
-	}
-	if err != nil || read < 0 || read > logToRead {
-		c.t.Errorf("the start of %s has read %.0f bytes of its log: %v, want %d at most", n.Name, read, err, logToRead)
-	}
-	c.t.Logf("the start of %s has read %.0f bytes of its log", n.Name, read)
 }

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
-	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/lock"
 )
@@ -135,7 +134,7 @@ func TestADroppedCollection(t *testing.T) {
 		t.Errorf("a batch of others: %+v", r)
 	}
 	versions := a.holds(gone)
-	if r, _ := a.ask(&Resolve{Txn: txnA, Record: elsewhere, CommitTS: hlc.Timestamp(*a.now), Rows: [][]byte{intent}}); r.Outcome != Applied || a.holds(gone) != versions-1 {
+	if r, _ := a.ask(&Resolve{Txn: txnA, Record: elsewhere, CommitTS: *a.now, Rows: [][]byte{intent}}); r.Outcome != Applied || a.holds(gone) != versions-1 {
 		t.Errorf("a resolve: %+v, %d keys, before %d", r, a.holds(gone), versions)
 	}
 
