@@ -40,11 +40,13 @@ type waiting struct {
 	overtook int    // transactions that came much later, and had the row first
 }
 
+// lockerCollection has the rows of lockers.
+const lockerCollection cluster.CollectionID = 8
+
 const (
-	lockerCollection cluster.CollectionID = 8
-	lockerTasks                           = 7
-	proberTasks                           = 3
-	statementTasks                        = 2
+	lockerTasks    = 7
+	proberTasks    = 3
+	statementTasks = 2
 	// muchLater is how much later another may come that is not to be first: longer than
 	// a request is on its way, and than a leader has it wait until it tells for whom.
 	muchLater = 700 * time.Millisecond

@@ -88,7 +88,7 @@ func (f *faults) before(op errorfs.Op) error {
 	if err != nil {
 		panic(fmt.Sprintf("%s: %q is no fault of a disk", faultsName, fault))
 	}
-	time.Sleep(d)
+	<-time.After(d) // the disk hangs
 	return nil
 }
 
