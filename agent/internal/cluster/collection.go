@@ -22,10 +22,17 @@ type Column struct {
 	// numeric text varchar bytea uuid date timestamp timestamptz jsonb.
 	Type string `json:"type"`
 	// Modifier is PostgreSQL's typmod (-1: none), e.g. of varchar(20), numeric(10,2).
-	Modifier int32  `json:"modifier"`
-	NotNull  bool   `json:"notNull,omitempty"`
-	Default  string `json:"default,omitempty"` // SQL text of the expression
-	Hidden   bool   `json:"hidden,omitempty"`  // the generated key of a collection without one
+	Modifier int32 `json:"modifier"`
+	NotNull  bool  `json:"notNull,omitempty"`
+	// Default is the SQL text of the expression. Sequences stand in it by their ids:
+	// nextval(104).
+	Default string `json:"default,omitempty"`
+	// Identity is the sequence that gives the values of GENERATED ... AS IDENTITY, which
+	// the default takes; 0: there is none.
+	Identity ObjectID `json:"identity,omitempty"`
+	// Always, of an identity, says that no other values are taken.
+	Always bool `json:"always,omitempty"`
+	Hidden bool `json:"hidden,omitempty"` // the generated key of a collection without one
 	// Missing is the value, as rows hold it, in rows that were written before the column
 	// was added; absent: null.
 	Missing []byte `json:"missing,omitempty"`

@@ -28,6 +28,7 @@ const (
 	KindDatabase ObjectKind = "database"
 	KindSchema   ObjectKind = "schema"
 	KindTable    ObjectKind = "table"
+	KindSequence ObjectKind = "sequence"
 )
 
 // NameSpace is a set of names in which each is taken once for each parent.
@@ -73,7 +74,11 @@ type Object struct {
 	// Comment is that of COMMENT ON.
 	Comment string `json:"comment,omitempty"`
 
+	// Needs are the objects without which it cannot be, ascending.
+	Needs []ObjectID `json:"needs,omitempty"`
+
 	Collection *Collection `json:"collection,omitempty"` // of tables
+	Sequence   *Sequence   `json:"sequence,omitempty"`
 }
 
 // Names are the names that the object takes, its own first.
@@ -97,12 +102,16 @@ func (o *Object) Validate() error {
 		return errors.New("a database has no parent, and everything else has one")
 	case (o.Kind == KindTable) != (o.Collection != nil):
 		return errors.New("a table has columns, and nothing else has")
+	case (o.Kind == KindSequence) != (o.Sequence != nil):
+		return errors.New("a sequence has numbers, and nothing else has")
 	}
 	switch o.Kind {
 	case KindDatabase, KindSchema:
 		return nil
 	case KindTable:
 		return o.Collection.validate()
+	case KindSequence:
+		return o.Sequence.validate()
 	default:
 		return fmt.Errorf("the kind %q is not known", o.Kind)
 	}

@@ -121,7 +121,7 @@ func (cmd *Command) class(refusal *Refusal) AuditClass {
 }
 
 // unaudited commands are the cluster's own bookkeeping, many a second.
-var unaudited = []string{"UpdateRanges", "UpdateOperation", "ForgetDropped", "AllocateObjects", "ResolveObjects", "RecordEvents", "UpdateNode", "RecordSweep", "Prune", "ReadyPool", "ClearRemoved"}
+var unaudited = []string{"UpdateRanges", "UpdateOperation", "ForgetDropped", "AllocateObjects", "AdvanceSequence", "SetSequence", "ResolveObjects", "RecordEvents", "UpdateNode", "RecordSweep", "Prune", "ReadyPool", "ClearRemoved"}
 
 // actions names the changes that a command holds, each once.
 func (cmd *Command) actions() []string {

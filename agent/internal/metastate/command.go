@@ -30,6 +30,8 @@ type Command struct {
 	ChangeObjects   *ChangeObjects   `json:"changeObjects,omitempty"`
 	PrepareObjects  *PrepareObjects  `json:"prepareObjects,omitempty"`
 	ResolveObjects  *ResolveObjects  `json:"resolveObjects,omitempty"`
+	AdvanceSequence *AdvanceSequence `json:"advanceSequence,omitempty"`
+	SetSequence     *SetSequence     `json:"setSequence,omitempty"`
 	ForgetDropped   *ForgetDropped   `json:"forgetDropped,omitempty"`
 	CreateOperation *CreateOperation `json:"createOperation,omitempty"`
 	UpdateOperation *UpdateOperation `json:"updateOperation,omitempty"`

@@ -47,6 +47,7 @@ func (cmd *Command) parts() int {
 		cmd.InitCluster != nil, cmd.AddNode != nil, cmd.UpdateNode != nil,
 		cmd.ResetStore != nil, cmd.SetMembership != nil, cmd.SetCordon != nil, cmd.UpdateRanges != nil,
 		cmd.AllocateObjects != nil, cmd.ChangeObjects != nil, cmd.PrepareObjects != nil, cmd.ResolveObjects != nil, cmd.ForgetDropped != nil,
+		cmd.AdvanceSequence != nil, cmd.SetSequence != nil,
 		cmd.CreateOperation != nil, cmd.UpdateOperation != nil, cmd.RequestCancel != nil,
 		cmd.CreateToken != nil, cmd.RevokeToken != nil,
 		cmd.CreateJoinToken != nil, cmd.RevokeJoinToken != nil,
@@ -81,16 +82,9 @@ func (c *change) dispatch(cmd *Command, by string) Result {
 		return c.setCordon(cmd.SetCordon)
 	case cmd.UpdateRanges != nil:
 		return c.updateRanges(cmd.UpdateRanges)
-	case cmd.AllocateObjects != nil:
-		return c.allocateObjects(cmd.AllocateObjects)
-	case cmd.ChangeObjects != nil:
-		return c.changeObjects(cmd.ChangeObjects)
-	case cmd.PrepareObjects != nil:
-		return c.prepareObjects(cmd.PrepareObjects)
-	case cmd.ResolveObjects != nil:
-		return c.resolveObjects(cmd.ResolveObjects)
-	case cmd.ForgetDropped != nil:
-		return c.forgetDropped(cmd.ForgetDropped)
+	case cmd.AllocateObjects != nil, cmd.ChangeObjects != nil, cmd.PrepareObjects != nil, cmd.ResolveObjects != nil, cmd.ForgetDropped != nil,
+		cmd.AdvanceSequence != nil, cmd.SetSequence != nil:
+		return c.objects(cmd)
 	case cmd.CreateOperation != nil:
 		return c.createOperation(cmd.CreateOperation, by)
 	case cmd.UpdateOperation != nil:
@@ -135,6 +129,26 @@ func (c *change) dispatch(cmd *Command, by string) Result {
 		return c.pools(cmd)
 	default:
 		return c.credentials(cmd, by)
+	}
+}
+
+// objects are the commands about what SQL makes.
+func (c *change) objects(cmd *Command) Result {
+	switch {
+	case cmd.AllocateObjects != nil:
+		return c.allocateObjects(cmd.AllocateObjects)
+	case cmd.ChangeObjects != nil:
+		return c.changeObjects(cmd.ChangeObjects)
+	case cmd.PrepareObjects != nil:
+		return c.prepareObjects(cmd.PrepareObjects)
+	case cmd.ResolveObjects != nil:
+		return c.resolveObjects(cmd.ResolveObjects)
+	case cmd.AdvanceSequence != nil:
+		return c.advanceSequence(cmd.AdvanceSequence)
+	case cmd.SetSequence != nil:
+		return c.setSequence(cmd.SetSequence)
+	default:
+		return c.forgetDropped(cmd.ForgetDropped)
 	}
 }
 

@@ -139,6 +139,7 @@ const (
 	kindNode        = "node"
 	kindRange       = "range"
 	kindObject      = "object"
+	kindSequence    = "sequence"
 	kindPending     = "pending"
 	kindDropped     = "dropped"
 	kindOperation   = "operation"
@@ -277,6 +278,8 @@ func (v *View) loadMore(kind string, value []byte) error {
 	switch kind {
 	case kindAudit:
 		return nil // many, and read from the store by who asks for them
+	case kindSequence:
+		return loadInto(value, v.Sequences, func(s *SequenceState) cluster.ObjectID { return s.ID })
 	case kindLogHead:
 		return loadInto(value, v.LogHeads, func(a *AnchorLog) cluster.NodeID { return a.Node })
 	case kindCertificate:

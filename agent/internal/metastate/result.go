@@ -24,6 +24,7 @@ const (
 	CodeNoReturn      Code = "NO_RETURN"      // past the point of no return
 	CodeVersion       Code = "VERSION"        // a binary, or a node, without the version that is needed
 	CodePending       Code = "PENDING"        // a transaction that has not ended is in the way
+	CodeExhausted     Code = "EXHAUSTED"      // a sequence has no numbers left
 	CodeLimit         Code = "LIMIT_EXCEEDED" // too much of something
 )
 
@@ -50,6 +51,7 @@ type Result struct {
 	Existed   bool                `json:"existed,omitempty"`
 	Node      cluster.NodeID      `json:"node,omitempty"`      // AddNode
 	Object    cluster.ObjectID    `json:"object,omitempty"`    // AllocateObjects
+	Numbers   *Numbers            `json:"numbers,omitempty"`   // AdvanceSequence
 	Operation *cluster.Operation  `json:"operation,omitempty"` // CreateOperation, UpdateOperation, RequestCancel
 	Plan      *cluster.StoredPlan `json:"plan,omitempty"`      // PutPlan
 	Pool      *cluster.Pool       `json:"pool,omitempty"`      // of the commands about pools

@@ -170,6 +170,9 @@ func (c *change) putObject(o cluster.Object) *Refusal {
 		}
 		o.Version = old.Version + 1
 	}
+	if o.Sequence != nil {
+		o.Sequence = c.putSequence(o.ID, o.Sequence)
+	}
 	names := own(c, &c.view.names)
 	for _, n := range o.Names() {
 		if _, taken := names[n]; taken {
@@ -192,6 +195,10 @@ func (c *change) dropObject(o *cluster.Object) {
 	c.freeNames(o)
 	delete(own(c, &c.view.Objects), o.ID)
 	c.erase(kindObject, idKey(uint64(o.ID)))
+	if o.Sequence != nil {
+		delete(own(c, &c.view.Sequences), o.ID)
+		c.erase(kindSequence, idKey(uint64(o.ID)))
+	}
 	if o.Collection != nil {
 		d := DroppedCollection{Object: *o, DroppedAt: c.now, Index: c.index}
 		own(c, &c.view.Dropped)[o.ID] = stage(c, kindDropped, idKey(uint64(o.ID)), &d)
@@ -214,6 +221,9 @@ func (c *change) checkObjects(before map[cluster.ObjectID]*cluster.Object, seen 
 			}
 		}
 	}
+	if r := c.checkNeeds(in); r != nil {
+		return r
+	}
 	gone := map[cluster.ObjectID]bool{}
 	for _, id := range in.Drop {
 		gone[id] = before[id].Kind == cluster.KindDatabase || before[id].Kind == cluster.KindSchema
@@ -221,6 +231,31 @@ func (c *change) checkObjects(before map[cluster.ObjectID]*cluster.Object, seen 
 	for _, id := range slices.Sorted(maps.Keys(c.view.Objects)) {
 		if o := c.view.Objects[id]; gone[o.Parent] {
 			return refuse(CodeReferenced, "%s %q is in what is dropped", o.Kind, o.Name)
+		}
+	}
+	return nil
+}
+
+// checkNeeds refuses what would leave an object without what it needs.
+func (c *change) checkNeeds(in *ChangeObjects) *Refusal {
+	for i := range in.Put {
+		o := c.view.Objects[in.Put[i].ID]
+		for _, id := range o.Needs {
+			if c.view.Objects[id] == nil {
+				return refuse(CodeStale, "%s %q: what it needs was dropped meanwhile (object %d)", o.Kind, o.Name, id)
+			}
+		}
+	}
+	if len(in.Drop) == 0 {
+		return nil
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.view.Objects)) {
+		o := c.view.Objects[id]
+		for _, needed := range o.Needs {
+			if c.view.Objects[needed] == nil {
+				// Who saw what needs it would have dropped that, too.
+				return refuse(CodeStale, "%s %q needs what is dropped (object %d)", o.Kind, o.Name, needed)
+			}
 		}
 	}
 	return nil

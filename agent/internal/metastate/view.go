@@ -45,6 +45,7 @@ type View struct {
 	SchemaVersion uint64
 	Objects       map[cluster.ObjectID]*cluster.Object
 	names         map[cluster.ObjectName]cluster.ObjectID // of all Objects
+	Sequences     map[cluster.ObjectID]*SequenceState     // how far they have come
 	// Pending are the changes of objects of transactions that have not ended, by transaction.
 	Pending map[string]*PendingChange
 	// Dropped holds the collections whose rows are still to be collected.
@@ -148,6 +149,7 @@ func emptyView() *View {
 		Removed:      map[cluster.RangeID]*RemovedRange{},
 		Objects:      map[cluster.ObjectID]*cluster.Object{},
 		names:        map[cluster.ObjectName]cluster.ObjectID{},
+		Sequences:    map[cluster.ObjectID]*SequenceState{},
 		Pending:      map[string]*PendingChange{},
 		Dropped:      map[cluster.CollectionID]*DroppedCollection{},
 		Operations:   map[string]*cluster.Operation{},

@@ -3,7 +3,9 @@ package sql
 import (
 	"slices"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
 // basis is what a plan was made on, but for the objects that it found: it holds while
@@ -21,6 +23,8 @@ type basis struct {
 type found struct {
 	schema, name string
 	table        *catalog.Table // nil: no collection
+	// sequence is the one that the name is, in FROM or in a call; 0: none.
+	sequence cluster.ObjectID
 }
 
 // basis is what p would be planned on now.
@@ -49,6 +53,12 @@ func (s *Session) holds(p *Prepared) bool {
 		return false
 	}
 	for _, f := range p.found {
+		if f.sequence != 0 {
+			if o, err := scope.Sequence(syntax.Name{Schema: f.schema, Name: f.name}); err != nil || o.ID != f.sequence {
+				return false
+			}
+			continue
+		}
 		t, ok := scope.Table(f.schema, f.name)
 		if ok != (f.table != nil) || ok && (t.Desc != f.table.Desc || t.Schema() != f.table.Schema()) {
 			return false

@@ -11,9 +11,6 @@ import (
 
 // truncate runs TRUNCATE.
 func (s *Session) truncate(ctx context.Context, node *syntax.Truncate) (string, error) {
-	if node.RestartIdentity {
-		return "", syntax.Unsupported("TRUNCATE ... RESTART IDENTITY", "")
-	}
 	tag := "TRUNCATE " + node.Word
 	return tag, s.changeObjects(ctx, tag, func(in catalog.Scope) (*catalog.Draft, error) {
 		return s.server.catalog.Truncate(ctx, in, node)

@@ -123,6 +123,12 @@ func (s *Session) executeObjects(ctx context.Context, node syntax.Node, at time.
 		return s.drop(ctx, node)
 	case *syntax.AlterCollection:
 		return s.alterCollection(ctx, node, at)
+	case *syntax.CreateSequence:
+		return s.createSequence(ctx, node)
+	case *syntax.AlterSequence:
+		return s.alterSequence(ctx, node)
+	case *syntax.DropSequence:
+		return s.dropSequence(ctx, node)
 	case *syntax.SetSchema:
 		return s.setSchema(ctx, node)
 	case *syntax.Comment:
@@ -231,8 +237,10 @@ func verb(q *syntax.Query) string {
 func (s *Session) environment(ctx context.Context) *queryplan.Session {
 	return &queryplan.Session{User: s.options.User, Database: s.options.Database, Schema: s.currentSchema, Location: s.style.Location, PID: s.options.PID, Version: s.server.version, ClosedLag: s.server.cfg.ClosedLag(),
 		Setting: func(name string) (string, bool) { return s.setting(strings.ToLower(name)) }, Set: s.setConfig,
-		Advisory: func(a queryplan.Advisory) (bool, error) { return s.advisory(ctx, a) },
-		Signal:   s.signaller(ctx)}
+		Sequence:       func(c queryplan.SequenceCall) (int64, error) { return s.sequence(ctx, c) },
+		SerialSequence: s.serialSequence,
+		Advisory:       func(a queryplan.Advisory) (bool, error) { return s.advisory(ctx, a) },
+		Signal:         s.signaller(ctx)}
 }
 
 // runPlan runs the plan and returns the number of rows.
@@ -255,6 +263,9 @@ func (s *Session) runPlan(ctx context.Context, plan *queryplan.Plan, run *exec.R
 func (s *Session) runSlow(ctx context.Context, run *exec.Run, p duck.Prepared, emit func([]datum.Datum) error) error {
 	if err := run.Pin(ctx); err != nil {
 		return err
+	}
+	if c, ok := p.(*queryplan.Computing); ok {
+		emit = c.Compute(run.Env, emit)
 	}
 	source := &exec.Source{Run: run, System: s.scanSystem}
 	return p.Execute(ctx, duck.Execution{Args: run.Env.Args, Source: source, Now: run.Env.Now}, emit)

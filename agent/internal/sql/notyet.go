@@ -24,7 +24,6 @@ var notYet = func() map[reflect.Type]later {
 		{&syntax.AlterFunction{}, "ALTER FUNCTION", ""},
 		{&syntax.AlterPolicy{}, "ALTER POLICY", ""},
 		{&syntax.AlterSchedule{}, "ALTER SCHEDULE", ""},
-		{&syntax.AlterSequence{}, "ALTER SEQUENCE", ""},
 		{&syntax.AlterType{}, "ALTER TYPE", ""},
 		{&syntax.CreateDomain{}, "CREATE DOMAIN", "Use the type that it is of."},
 		{&syntax.CreateEnum{}, "CREATE TYPE ... AS ENUM", "Use text."},
@@ -32,7 +31,6 @@ var notYet = func() map[reflect.Type]later {
 		{&syntax.CreateIndex{}, "CREATE INDEX", "The primary key is the only index so far."},
 		{&syntax.CreatePolicy{}, "CREATE POLICY", ""},
 		{&syntax.CreateSchedule{}, "CREATE SCHEDULE", ""},
-		{&syntax.CreateSequence{}, "CREATE SEQUENCE", noSequences},
 		{&syntax.CreateTrigger{}, "CREATE TRIGGER", ""},
 		{&syntax.CreateType{}, "CREATE TYPE", "Use jsonb, or several columns."},
 		{&syntax.CreateView{}, "CREATE VIEW", ""},
@@ -40,7 +38,6 @@ var notYet = func() map[reflect.Type]later {
 		{&syntax.DropIndex{}, "DROP INDEX", ""},
 		{&syntax.DropPolicy{}, "DROP POLICY", ""},
 		{&syntax.DropSchedule{}, "DROP SCHEDULE", ""},
-		{&syntax.DropSequence{}, "DROP SEQUENCE", ""},
 		{&syntax.DropTrigger{}, "DROP TRIGGER", ""},
 		{&syntax.DropType{}, "DROP TYPE", ""},
 		{&syntax.DropView{}, "DROP VIEW", ""},
@@ -56,10 +53,7 @@ var notYet = func() map[reflect.Type]later {
 	return out
 }()
 
-const (
-	everybodyMay = "Every user may read and write every collection."
-	noSequences  = "Use a uuid with DEFAULT gen_random_uuid()."
-)
+const everybodyMay = "Every user may read and write every collection."
 
 // carriedOut refuses statements, and parts of them, that are read and not carried out.
 func carriedOut(node syntax.Node) error {
@@ -91,10 +85,6 @@ func createdParts(c *syntax.CreateCollection) *syntax.Error {
 	}
 	for i := range c.Columns {
 		switch d := &c.Columns[i]; {
-		case d.Serial:
-			return unsupportedAt("a serial column", noSequences, d.Type.Position)
-		case d.Identity != nil:
-			return unsupportedAt("an identity column", noSequences, d.Identity.Position)
 		case d.Generated != "":
 			return unsupportedAt("a generated column", "", d.GeneratedPosition)
 		}

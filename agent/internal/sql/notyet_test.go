@@ -77,8 +77,6 @@ func TestWhatIsNotCarriedOut(t *testing.T) {
 		{"alter table t set (pool = 'x')", "0A000 moving a collection to another pool is not supported"},
 		{"create index on t (a)", "0A000 CREATE INDEX is not supported"},
 		{"create index on t a", `42601 syntax error at or near "a"`},
-		{"create table t (a serial)", "0A000 a serial column is not supported"},
-		{"create table t (a int generated always as identity)", "0A000 an identity column is not supported"},
 		{"create table t (a int, b int generated always as (a + 1) stored)", "0A000 a generated column is not supported"},
 		{"create table t (a int unique)", "0A000 a UNIQUE constraint is not supported"},
 		{"create table t (a int, check (a > 1))", "0A000 a CHECK constraint is not supported"},

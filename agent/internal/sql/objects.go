@@ -59,6 +59,7 @@ func (s *Session) publish(ctx context.Context, d *catalog.Draft) error {
 
 // commitObjects commits a transaction that has changed objects.
 func (s *Session) commitObjects(ctx context.Context) error {
+	s.draft = s.draft.Continue(s.placeOf)
 	scope := s.scope()
 	keep := func(id cluster.ObjectID) bool { _, there := scope.Object(id); return there }
 	var err error
@@ -122,17 +123,15 @@ func (s *Session) create(ctx context.Context, node *syntax.CreateCollection) (st
 
 func (s *Session) drop(ctx context.Context, node *syntax.DropCollection) (string, error) {
 	tag := "DROP " + node.Word
-	var missing []string
+	var told catalog.Dropped
 	err := s.changeObjects(ctx, tag, func(in catalog.Scope) (next *catalog.Draft, err error) {
-		next, missing, err = s.server.catalog.Drop(in, node)
+		next, told, err = s.server.catalog.Drop(in, node)
 		return next, err
 	})
 	if err != nil {
 		return "", err
 	}
-	for _, name := range missing {
-		s.notice("NOTICE", "00000", "table %q does not exist, skipping", name)
-	}
+	s.tellDropped(told, cluster.KindTable)
 	return tag, nil
 }
 

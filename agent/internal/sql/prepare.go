@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
@@ -123,15 +124,27 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 	p.found, p.searchPath = nil, scope.SearchPath()
 	lookup := func(schema, name string) (*catalog.Table, bool) {
 		t, ok := scope.Table(schema, name)
-		p.found = append(p.found, found{schema, name, t})
+		p.found = append(p.found, found{schema: schema, name: name, table: t})
 		return t, ok
 	}
 	planner := &queryplan.Planner{
 		Params: p.announced, Slow: s.server.cfg.Duck,
 		Lookup: lookup,
+		Sequence: func(name syntax.Name) (cluster.ObjectID, error) {
+			o, err := scope.Sequence(name)
+			if err != nil {
+				return 0, err
+			}
+			p.found = append(p.found, found{schema: name.Schema, name: name.Name, sequence: o.ID})
+			return o.ID, nil
+		},
 		Resolve: func(schema, name string) (*duck.Table, bool) {
 			if t, ok := lookup(schema, name); ok {
 				return slowTable(t), true
+			}
+			if o, ok := scope.Relation(syntax.Name{Schema: schema, Name: name}); ok && o.Sequence != nil {
+				p.found = append(p.found, found{schema: schema, name: name, sequence: o.ID})
+				return slowSequence(scope, o, pgcatalog.OID(o.ID)), true
 			}
 			return s.server.systemTable(schema, name)
 		},

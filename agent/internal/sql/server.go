@@ -106,6 +106,8 @@ type Server struct {
 	pace    pace
 	lines   *exec.Lines
 
+	sequences *sequences
+
 	passwords ownChanges
 
 	mu struct {
@@ -134,6 +136,7 @@ func NewServer(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, catalog: catalog.New(cfg.Meta), parsed: syntax.NewCache(parsedStatements), known: knownSettings(), lines: exec.NewLines()}
 	s.version = fmt.Sprintf("PostgreSQL %s (NodeDB %s) on %s/%s", serverVersion, cmp.Or(cfg.Version, "dev"), runtime.GOOS, runtime.GOARCH)
+	s.sequences = newSequences(s.catalog)
 	s.mu.sessions = map[*Session]struct{}{}
 	return s, nil
 }

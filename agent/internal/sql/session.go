@@ -62,7 +62,8 @@ type Session struct {
 	advisories map[advisoryKey]*advisoryLock
 	advised    []advised // those of the transaction, as it has taken them
 	// group has whoever waits for a lock of the session wait for all that it waits for.
-	group txn.Group
+	group     txn.Group
+	numbering numbering
 	// savepoints of the transaction, oldest first.
 	savepoints []savepoint
 

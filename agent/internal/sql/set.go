@@ -142,6 +142,9 @@ func (s *Session) allSettings() []*setting {
 // discard runs DISCARD and DEALLOCATE. Prepared statements belong to the protocol
 // layer, which looks at the tag.
 func (s *Session) discard(node *syntax.Discard) (string, error) {
+	if node.All || node.Tag == "DISCARD SEQUENCES" {
+		s.numbering.values, s.numbering.last = nil, 0
+	}
 	if !node.All {
 		return node.Tag, nil
 	}

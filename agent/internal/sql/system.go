@@ -59,6 +59,9 @@ func (s *Session) scanSystem(ctx context.Context, spec duck.ScanSpec) (duck.Scan
 	if t, ok := spec.Table.Ref.(*pgcatalog.Table); ok {
 		return duck.RowScan(spec, t.Rows(s.catalogInput(ctx, t))), ctx.Err()
 	}
+	if t, ok := spec.Table.Ref.(*sequenceTable); ok {
+		return duck.RowScan(spec, s.sequenceRows(t)), ctx.Err()
+	}
 	t, ok := spec.Table.Ref.(*systemTable)
 	if !ok {
 		return nil, fmt.Errorf("table %q is of no known kind", spec.Table.Name)
@@ -96,6 +99,12 @@ func (s *Session) catalogInput(ctx context.Context, t *pgcatalog.Table) *pgcatal
 	}
 	scope := s.scope()
 	in.Tables, in.Schemas, in.Databases, in.DatabaseID = scope.Tables(), scope.AllSchemas(), scope.Databases(), s.database
+	in.DefaultText = scope.DefaultText
+	for _, o := range scope.Sequences() {
+		if schema, ok := scope.Object(o.Parent); ok {
+			in.Sequences = append(in.Sequences, pgcatalog.Sequence{Object: o, Schema: schema, Place: s.placeOf(o)})
+		}
+	}
 	for _, k := range s.allSettings() {
 		value, _ := s.setting(strings.ToLower(k.name))
 		reset, source := s.settings.origin(k)

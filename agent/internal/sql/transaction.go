@@ -308,7 +308,7 @@ func (s *Session) closeTx() {
 		s.tx.Close()
 		s.memory.Close()
 	}
-	s.tx, s.memory, s.draft = nil, nil, nil
+	s.tx, s.memory, s.draft, s.numbering.places = nil, nil, nil, nil
 }
 
 // info says whose a transaction is.

@@ -52,12 +52,7 @@ func (s Scope) toAlter(name syntax.Name, ifExists bool) (*cluster.Object, []Noti
 // change puts what o becomes into the draft of the scope.
 func (s Scope) change(o, next *cluster.Object) *Draft {
 	d := s.Draft.clone()
-	for _, parent := range []cluster.ObjectID{o.Parent, next.Parent} {
-		if p, ok := s.Object(parent); ok {
-			d.rest(p)
-		}
-	}
-	d.replace(o, next)
+	d.alter(s, o, next)
 	return d
 }
 
@@ -96,7 +91,16 @@ func (c *Catalog) SetSchema(in Scope, stmt *syntax.SetSchema) (*Draft, []Notice,
 	}
 	next := *o
 	next.Parent = schema.ID
-	return in.change(o, &next), nil, nil
+	d := in.change(o, &next)
+	for _, owned := range in.ownedBy(o.ID, 0) {
+		if in.taken(schema.ID, owned.Name) {
+			return nil, nil, &syntax.Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists in schema %q", owned.Name, schema.Name)}
+		}
+		moved := *owned
+		moved.Parent = schema.ID
+		d.alter(in, owned, &moved)
+	}
+	return d, nil, nil
 }
 
 // RenameColumn gives a column another name.
@@ -160,7 +164,7 @@ func (c *Catalog) Alter(in Scope, stmt *syntax.AlterCollection, ask Altering) (*
 		return in.Draft, notices, err
 	}
 	a := newAlteration(o)
-	a.ask, a.empty = ask, ask.Empty(o.ID)
+	a.scope, a.ask, a.empty = in, ask, ask.Empty(o.ID)
 	actions := slices.Clone(stmt.Actions)
 	slices.SortStableFunc(actions, func(x, y syntax.AlterAction) int { return cmp.Compare(pass(x), pass(y)) })
 	for _, action := range actions {
@@ -171,7 +175,8 @@ func (c *Catalog) Alter(in Scope, stmt *syntax.AlterCollection, ask Altering) (*
 	if !a.changed {
 		return in.Draft, a.notices, nil
 	}
-	return in.change(o, a.object), a.notices, nil
+	next, err := a.numbers(in.change(o, a.object))
+	return next, a.notices, err
 }
 
 // pass is when an action is carried out, as PostgreSQL orders them: what goes makes room
@@ -191,11 +196,15 @@ func pass(action syntax.AlterAction) int {
 
 // alteration is a table while it is changed.
 type alteration struct {
+	scope   Scope
 	object  *cluster.Object
 	rows    *cluster.Collection // its own copy
 	ask     Altering
 	empty   bool // nobody has written rows
 	changed bool
+	dropped []cluster.ColumnID
+	cascade bool // of DROP COLUMN
+	owner   bool // is another
 	notices []Notice
 }
 
@@ -224,7 +233,7 @@ func (a *alteration) apply(action syntax.AlterAction) error {
 		return a.setNotNull(action)
 	case *syntax.OwnerTo:
 		owner, err := a.ask.Owner(action.Role)
-		a.object.Owner, a.changed = owner, true
+		a.object.Owner, a.owner, a.changed = owner, true, true
 		return err
 	default:
 		return offered(action)

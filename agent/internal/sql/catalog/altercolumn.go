@@ -31,6 +31,10 @@ func (a *alteration) addColumn(action *syntax.AddColumn) error {
 	}
 	a.changed = true
 	column := &a.rows.Columns[len(a.rows.Columns)-1]
+	var err error
+	if column.Default, err = a.scope.bindDefault(def.Default); err != nil {
+		return err
+	}
 	v, volatile, err := a.value(column)
 	switch {
 	case err != nil:
@@ -96,6 +100,7 @@ func (a *alteration) dropColumn(action *syntax.DropColumn) error {
 			Hint: "Create a collection with another key and copy the rows with INSERT INTO ... SELECT."}
 	}
 	id := column.ID
+	a.dropped, a.cascade = append(a.dropped, id), a.cascade || action.Cascade
 	a.rows.Columns = slices.DeleteFunc(a.rows.Columns, func(c cluster.Column) bool { return c.ID == id })
 	if !slices.ContainsFunc(a.rows.Columns, func(c cluster.Column) bool { return !c.Hidden }) {
 		return &syntax.Error{Code: "42P16", Message: "a collection needs at least one column"}
@@ -110,7 +115,13 @@ func (a *alteration) setDefault(action *syntax.AlterDefault) error {
 	if err != nil {
 		return err
 	}
-	column.Default, a.changed = action.Default, true
+	if column.Identity != 0 {
+		return a.isIdentity(column)
+	}
+	if column.Default, err = a.scope.bindDefault(action.Default); err != nil {
+		return err
+	}
+	a.changed = true
 	_, _, err = a.value(column)
 	return err
 }
@@ -121,6 +132,8 @@ func (a *alteration) setNotNull(action *syntax.AlterNotNull) error {
 		return err
 	}
 	switch key := slices.Contains(a.rows.PrimaryKey, column.ID); {
+	case column.Identity != 0 && !action.NotNull:
+		return a.isIdentity(column)
 	case key && !action.NotNull:
 		return &syntax.Error{Code: "42P16", Message: fmt.Sprintf("column %q is in a primary key", action.Name)}
 	case action.NotNull && !column.NotNull && !a.empty:

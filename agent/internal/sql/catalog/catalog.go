@@ -86,10 +86,14 @@ func (c *Catalog) Create(ctx context.Context, in Scope, stmt *syntax.CreateColle
 	if err != nil {
 		return nil, false, err
 	}
-	if err := checkDefaults(desc, checkDefault); err != nil {
+	next, existed, err = c.make(ctx, in, making{name: stmt.Name, ifNotExists: stmt.IfNotExists, pool: stmt.Pool, poolPosition: stmt.PoolPosition, by: by}, desc)
+	if err != nil || existed {
+		return next, existed, err
+	}
+	if err := c.numbered(ctx, in, next, desc, stmt); err != nil {
 		return nil, false, err
 	}
-	return c.make(ctx, in, making{name: stmt.Name, ifNotExists: stmt.IfNotExists, pool: stmt.Pool, poolPosition: stmt.PoolPosition, by: by}, desc)
+	return next, false, checkDefaults(desc, checkDefault)
 }
 
 // making says where a new collection is to be.
@@ -157,24 +161,6 @@ func poolOf(view *metastate.View, name string, position int) (cluster.PoolID, er
 		return 0, &syntax.Error{Code: "55006", Message: fmt.Sprintf("pool %q is %s: its ranges are still being made", name, pool.State), Hint: "SHOW OPERATIONS says how far it is."}
 	}
 	return pool.ID, nil
-}
-
-// Drop drops the collections in the draft of scope; missing are those that IF EXISTS did
-// not find.
-func (c *Catalog) Drop(in Scope, stmt *syntax.DropCollection) (next *Draft, missing []string, err error) {
-	next = in.Draft.clone()
-	for _, name := range stmt.Names {
-		o, ok := in.Relation(name)
-		if !ok {
-			if !stmt.IfExists {
-				return nil, nil, &syntax.Error{Code: "42P01", Message: fmt.Sprintf("table %q does not exist", name.Name)}
-			}
-			missing = append(missing, name.Name)
-			continue
-		}
-		next.drop(o)
-	}
-	return next, missing, nil
 }
 
 // Publish has the changes of a draft be what everybody sees, all or none. An error that

@@ -40,6 +40,16 @@ func (d *Draft) rest(o *cluster.Object) {
 // add makes an object that is new.
 func (d *Draft) add(o *cluster.Object) { d.place(o) }
 
+// alter has old become next; the schemas of both are in scope.
+func (d *Draft) alter(in Scope, old, next *cluster.Object) {
+	for _, id := range []cluster.ObjectID{old.Parent, next.Parent} {
+		if parent, ok := in.Object(id); ok {
+			d.rest(parent)
+		}
+	}
+	d.replace(old, next)
+}
+
 // replace has old become next.
 func (d *Draft) replace(old, next *cluster.Object) {
 	d.rest(old)

@@ -68,6 +68,7 @@ func (c *Catalog) DropSchemas(in Scope, stmt *syntax.DropSchema) (next *Draft, m
 	next = in.Draft.clone()
 	var details []string
 	dropped := map[cluster.ObjectID]bool{}
+	gone := map[cluster.ObjectID]*cluster.Object{}
 	for _, name := range stmt.Names {
 		schema, err := in.schema(name, "drop")
 		if err != nil {
@@ -85,12 +86,14 @@ func (c *Catalog) DropSchemas(in Scope, stmt *syntax.DropSchema) (next *Draft, m
 			what := string(o.Kind) + " " + in.visibleName(o)
 			cascaded = append(cascaded, what)
 			details = append(details, fmt.Sprintf("%s depends on schema %s", what, schema.Name))
+			gone[o.ID] = o
 			next.drop(o)
 		}
 		next.drop(schema)
 	}
 	if len(details) == 0 || stmt.Cascade {
-		return next, missing, cascaded, nil
+		defaults, err := in.settleNeeds(next, gone, "", true)
+		return next, missing, append(cascaded, defaults...), err
 	}
 	message := "cannot drop desired object(s) because other objects depend on them"
 	if len(stmt.Names) == 1 {

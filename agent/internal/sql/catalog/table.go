@@ -37,6 +37,9 @@ type Column struct {
 	// Missing is the value in rows that do not hold the column.
 	Missing datum.Datum
 	Comment string
+	// Identity says that it is GENERATED AS IDENTITY, Always that no other values than
+	// those of its sequence are taken.
+	Identity, Always bool
 }
 
 // NewTable prepares a descriptor; it fails if a newer version wrote a type that
@@ -58,7 +61,7 @@ func NewTable(desc, schema *cluster.Object) (*Table, error) {
 			}
 		}
 		t.Columns = append(t.Columns, Column{ID: c.ID, Name: c.Name, Type: typ, Modifier: c.Modifier,
-			NotNull: c.NotNull, Default: c.Default, Hidden: c.Hidden, Missing: missing, Comment: c.Comment})
+			NotNull: c.NotNull, Default: c.Default, Hidden: c.Hidden, Identity: c.Identity != 0, Always: c.Always, Missing: missing, Comment: c.Comment})
 		t.byName[c.Name], byID[c.ID] = i, i
 	}
 	inKey := make(map[int]bool, len(rows.PrimaryKey))

@@ -32,6 +32,7 @@ func (c *Catalog) Truncate(ctx context.Context, in Scope, stmt *syntax.Truncate)
 		d.drop(o)
 		d.add(a.object)
 		in.Draft = d
+		in.renumber(d, o.ID, a.object.ID, stmt.RestartIdentity)
 	}
 	return in.Draft, nil
 }

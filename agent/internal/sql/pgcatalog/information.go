@@ -25,9 +25,16 @@ func (in *Input) information(name string) []row {
 	case "columns":
 		for _, t := range in.Tables {
 			for i, c := range visible(t) {
-				out = append(out, in.named(t, informationColumn(i+1, c)))
+				r := informationColumn(i+1, c)
+				if c.Default != "" && !c.Identity {
+					r["column_default"] = in.DefaultText(c.Default)
+				}
+				in.identityParts(t, &c, r)
+				out = append(out, in.named(t, r))
 			}
 		}
+	case "sequences":
+		return in.informationSequences()
 	case "table_constraints":
 		for _, t := range in.Tables {
 			if hasKey(t) {
@@ -61,9 +68,6 @@ func informationColumn(position int, c catalog.Column) row {
 		"datetime_precision": nil, "interval_precision": nil, "maximum_cardinality": nil}
 	if c.NotNull {
 		r["is_nullable"] = "NO"
-	}
-	if c.Default != "" {
-		r["column_default"] = c.Default
 	}
 	if c.Type.IsArray() {
 		r["data_type"], r["udt_name"] = "ARRAY", "_"+c.Type.Elem().String()

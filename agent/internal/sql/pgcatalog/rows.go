@@ -88,7 +88,7 @@ func (in *Input) classes() []row {
 				"relam": btreeAM, "relfilenode": TableOID(t) + indexOffset, "relpersistence": "p", "relkind": "i", "relnatts": len(t.Key), "relispopulated": true, "relreplident": "n"})
 		}
 	}
-	return out
+	return append(out, in.sequenceClasses()...)
 }
 
 func (in *Input) attributes() []row {
@@ -112,7 +112,7 @@ func (in *Input) attributes() []row {
 func attribute(relation uint32, number int, c catalog.Column) row {
 	return row{"attrelid": relation, "attname": c.Name, "atttypid": c.Type.OID(), "attlen": int(c.Type.Size()), "attnum": number,
 		"attcacheoff": -1, "atttypmod": int(c.Modifier), "attbyval": c.Type.Size() > 0 && c.Type.Size() <= 8, "attalign": "i", "attstorage": "p",
-		"attnotnull": c.NotNull, "atthasdef": c.Default != "", "attislocal": true, "attcollation": collation(c.Type), "attstattarget": -1}
+		"attnotnull": c.NotNull, "atthasdef": c.Default != "" && !c.Identity, "attidentity": identity(&c), "attislocal": true, "attcollation": collation(c.Type), "attstattarget": -1}
 }
 
 func collation(t datum.Type) int {
@@ -122,12 +122,15 @@ func collation(t datum.Type) int {
 	return 0
 }
 
+// defaultOID is the OID of the default of the column with the index.
+func defaultOID(t *catalog.Table, i int) uint32 { return TableOID(t)*2048 + uint32(i) }
+
 func (in *Input) defaults() []row {
 	var out []row
 	for _, t := range in.Tables {
 		for i, c := range t.Columns {
-			if c.Default != "" && !c.Hidden {
-				out = append(out, row{"oid": TableOID(t)*2048 + uint32(i), "adrelid": TableOID(t), "adnum": i + 1, "adbin": c.Default})
+			if c.Default != "" && !c.Hidden && !c.Identity {
+				out = append(out, row{"oid": defaultOID(t, i), "adrelid": TableOID(t), "adnum": i + 1, "adbin": in.DefaultText(c.Default)})
 			}
 		}
 	}

@@ -38,11 +38,14 @@ type Column struct {
 // Input is what the rows are made of.
 type Input struct {
 	// Tables and Schemas are those of the database, by name.
-	Tables     []*catalog.Table
-	Schemas    []*cluster.Object
-	Databases  []*cluster.Object // of the cluster
-	Database   string            // the session's
-	DatabaseID cluster.ObjectID
+	Tables    []*catalog.Table
+	Schemas   []*cluster.Object
+	Sequences []Sequence
+	// DefaultText shows a column's default.
+	DefaultText func(string) string
+	Databases   []*cluster.Object // of the cluster
+	Database    string            // the session's
+	DatabaseID  cluster.ObjectID
 	// Users are the names of the SQL roles, sorted.
 	Users []string
 	// Granted are the users' roles of the admin API, such as nodedb_operator.
@@ -218,6 +221,12 @@ func (t *Table) fill(in *Input) []row {
 		return in.definitions()
 	case "nd_comment", "nd_column_comment", "pg_description", "pg_shdescription":
 		return in.comments(t.Name)
+	case "pg_sequence":
+		return in.pgSequence()
+	case "pg_sequences":
+		return in.pgSequences()
+	case "pg_depend":
+		return in.depends()
 	case "pg_am":
 		return []row{{"oid": heapAM, "amname": "heap", "amtype": "t"}, {"oid": btreeAM, "amname": "btree", "amtype": "i"}}
 	case "pg_database":

@@ -136,7 +136,7 @@ func (c *compiler) setColumn(target *pg.ResTarget, table *catalog.Table) (int, e
 	if len(target.GetIndirection()) > 0 {
 		return 0, &syntax.Error{Code: "0A000", Message: "assignment to a part of a column is not supported", Position: c.position(target.GetLocation())}
 	}
-	return i, nil
+	return i, identitySet(target.GetVal(), &table.Columns[i], c.position(target.GetLocation()))
 }
 
 // assignments compiles a SET list.

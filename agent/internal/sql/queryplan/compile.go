@@ -6,6 +6,7 @@ import (
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
@@ -16,6 +17,8 @@ import (
 type compiler struct {
 	scope  *scope
 	params *Params
+	// sequence finds what nextval('name') names; nil: it is found when the call is made.
+	sequence func(syntax.Name) (cluster.ObjectID, error)
 	// elsewhere says that the text is not the statement's, so that positions in it
 	// mean nothing to its client.
 	elsewhere bool

@@ -39,6 +39,10 @@ type Session struct {
 	Set     func(name string, value *string, local bool) (string, error)
 	// Advisory carries out pg_advisory_lock and its like.
 	Advisory func(a Advisory) (done bool, err error)
+	// Sequence carries out nextval and its like; SerialSequence is pg_get_serial_sequence,
+	// "" if there is none.
+	Sequence       func(c SequenceCall) (int64, error)
+	SerialSequence func(table, column string) (string, error)
 	// Signal carries out pg_cancel_backend and pg_terminate_backend.
 	Signal func(s Signal) (done bool, err error)
 }

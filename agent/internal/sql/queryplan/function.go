@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/apd/v3"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
 // valueFunction compiles CURRENT_TIMESTAMP and its like.
@@ -74,6 +75,9 @@ func (c *compiler) function(n *pg.FuncCall) (Expr, error) {
 		}
 		return signalCall(s, args)
 	}
+	if s := syntax.SequenceFunction(n); s != "" {
+		return c.sequenceCall(s, n)
+	}
 	if len(n.GetArgs()) == 0 {
 		if e := nullary(name); e != nil {
 			return e, nil
@@ -86,6 +90,9 @@ func (c *compiler) function(n *pg.FuncCall) (Expr, error) {
 	}
 	if name == "current_setting" || name == "set_config" {
 		return settingFunction(name, args)
+	}
+	if name == "pg_get_serial_sequence" && len(args) == 2 {
+		return serialSequence(args)
 	}
 	if len(args) == 1 {
 		e, err := unary(name, args[0])
@@ -106,6 +113,8 @@ func nullary(name string) Expr {
 		return &fn{typ: datum.Timestamptz, eval: func(env *Env, _ []datum.Datum) (datum.Datum, error) {
 			return datum.FromTime(env.Statement.Add(-env.Session.ClosedLag)), nil
 		}}
+	case "lastval":
+		return lastval()
 	case "gen_random_uuid":
 		return &fn{typ: datum.UUID, volatile: true, eval: func(*Env, []datum.Datum) (datum.Datum, error) { return randomUUID(), nil }}
 	case "version":

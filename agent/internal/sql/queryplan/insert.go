@@ -26,6 +26,8 @@ type Insert struct {
 
 	Conflict  *Conflict // nil: a conflict is an error
 	Returning []Expr    // over the new row
+
+	override pg.OverridingKind
 }
 
 // Conflict is ON CONFLICT on the primary key.
@@ -50,7 +52,7 @@ func (p *Planner) insert(ctx context.Context, s *pg.InsertStmt, out *Plan) error
 	if err != nil {
 		return err
 	}
-	ins := &Insert{Table: table}
+	ins := &Insert{Table: table, override: s.GetOverride()}
 	targets, err := p.insertColumns(s, table)
 	if err != nil {
 		return err
@@ -202,6 +204,11 @@ func (p *Planner) valuesRows(sel *pg.SelectStmt, ins *Insert, targets []int) err
 			if n.GetSetToDefault() != nil {
 				continue
 			}
+			if useDefault, err := identityValue(ins.override, &ins.Table.Columns[targets[i]]); err != nil {
+				return err
+			} else if useDefault {
+				continue
+			}
 			e, err := c.expr(n)
 			if err != nil {
 				return err
@@ -278,7 +285,13 @@ func (p *Planner) selectRows(ctx context.Context, s *pg.InsertStmt, ins *Insert,
 			err.Hint = "You will need to rewrite or cast the expression."
 			return err
 		}
-		ins.From[target] = i
+		useDefault, err := identityValue(ins.override, &column)
+		if err != nil {
+			return err
+		}
+		if !useDefault {
+			ins.From[target] = i
+		}
 	}
 	return nil
 }

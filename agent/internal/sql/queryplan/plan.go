@@ -5,6 +5,7 @@ import (
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
@@ -42,6 +43,8 @@ type Planner struct {
 	Params []datum.Type
 	// Lookup finds a collection.
 	Lookup func(schema, name string) (*catalog.Table, bool)
+	// Sequence finds a sequence.
+	Sequence func(syntax.Name) (cluster.ObjectID, error)
 	// Resolve finds what the slow path can read: collections and system tables.
 	Resolve duck.Resolver
 	Slow    duck.Executor
@@ -114,6 +117,13 @@ func (p *Planner) query(ctx context.Context, s *pg.SelectStmt, out *Plan) error 
 
 // slow prepares a SELECT for the slow path.
 func (p *Planner) slow(ctx context.Context, s *pg.SelectStmt) (duck.Prepared, []Column, error) {
+	s, names, computed, err := p.takeComputed(s)
+	if err == nil {
+		err = textually(computed)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
 	if p.Slow == nil {
 		return nil, nil, &syntax.Error{Code: "0A000", Message: "this statement needs the SQL engine, which is not running on this node"}
 	}
@@ -131,6 +141,9 @@ func (p *Planner) slow(ctx context.Context, s *pg.SelectStmt) (duck.Prepared, []
 			}
 		}
 	}
+	if computed != nil {
+		prepared = computedColumns(prepared, columns, names, computed)
+	}
 	return prepared, columns, nil
 }
 
@@ -146,7 +159,7 @@ func (p *Planner) resolve(schema, name string) (*duck.Table, bool) {
 
 // compiler makes a compiler of expressions over scope.
 func (p *Planner) compiler(s *scope) *compiler {
-	return &compiler{scope: s, params: p.params}
+	return &compiler{scope: s, params: p.params, sequence: p.Sequence}
 }
 
 // target finds the collection that a statement changes.

@@ -1,0 +1,202 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// numbered makes the sequences of the columns of a new table that are serial or
+// identities, in next, and has their defaults take them. It binds the other defaults.
+func (c *Catalog) numbered(ctx context.Context, in Scope, next *Draft, table *cluster.Object, stmt *syntax.CreateCollection) error {
+	in.Draft = next
+	for i := range stmt.Columns {
+		def := &stmt.Columns[i]
+		column, _ := table.Collection.Column(def.Name)
+		if !def.Serial && def.Identity == nil {
+			var err error
+			if column.Default, err = in.bindDefault(def.Default); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := c.addSequence(ctx, in, next, table, column, def); err != nil {
+			return err
+		}
+	}
+	return in.need(next, table)
+}
+
+// need has a table need what its defaults name.
+func (s Scope) need(next *Draft, table *cluster.Object) error {
+	needs, err := defaultNeeds(table.Collection)
+	for _, id := range needs {
+		if o, ok := s.Object(id); ok {
+			next.rest(o) // nobody drops it before the table is there
+		}
+	}
+	table.Needs = needs
+	return err
+}
+
+// numbers follows an ALTER TABLE with the sequences of the table, in next: those of
+// columns that are dropped go, and others get the owner of the table.
+func (a *alteration) numbers(next *Draft) (*Draft, error) {
+	s := a.scope
+	s.Draft = next
+	if err := s.need(next, a.object); err != nil {
+		return nil, err
+	}
+	if a.owner {
+		for _, o := range s.ownedBy(a.object.ID, 0) {
+			changed := *o
+			changed.Owner = a.object.Owner
+			next.alter(s, o, &changed)
+		}
+	}
+	gone := map[cluster.ObjectID]*cluster.Object{}
+	for _, column := range a.dropped {
+		for _, o := range s.ownedBy(a.object.ID, column) {
+			gone[o.ID] = o
+			next.drop(o)
+		}
+	}
+	cascades, err := s.settleNeeds(next, gone, "column of table "+a.object.Name, a.cascade)
+	for _, what := range cascades {
+		a.notice("00000", "drop cascades to %s", what)
+	}
+	return next, err
+}
+
+// renumber has the sequences of the columns of a table go with the one that takes its
+// place, and begin again if restart says so.
+func (s Scope) renumber(next *Draft, from, to cluster.ObjectID, restart bool) {
+	for _, o := range s.ownedBy(from, 0) {
+		changed, numbers := *o, *o.Sequence
+		changed.Sequence, changed.Needs = &numbers, []cluster.ObjectID{to}
+		numbers.OwnedBy = &cluster.ColumnRef{Table: to, Column: numbers.OwnedBy.Column}
+		if restart {
+			numbers.From = &cluster.SequencePlace{Last: numbers.Start}
+		}
+		next.alter(s, o, &changed)
+	}
+}
+
+// isIdentity refuses what an identity column cannot be.
+func (a *alteration) isIdentity(column *cluster.Column) error {
+	return &syntax.Error{Code: "42601", Message: fmt.Sprintf("column %q of relation %q is an identity column", column.Name, a.object.Name)}
+}
+
+// addSequence makes the sequence of one column.
+func (c *Catalog) addSequence(ctx context.Context, in Scope, next *Draft, table *cluster.Object, column *cluster.Column, def *syntax.ColumnDef) error {
+	switch {
+	case def.Serial && def.Type.Array:
+		return &syntax.Error{Code: "0A000", Message: "array of serial is not implemented", Position: def.Type.Position}
+	case def.Identity != nil && def.Default != "" || def.Identity != nil && def.Serial:
+		return &syntax.Error{Code: "42601", Message: fmt.Sprintf("both default and identity specified for column %q of table %q", column.Name, table.Name), Position: def.Identity.Position}
+	case def.Default != "":
+		return &syntax.Error{Code: "42601", Message: fmt.Sprintf("multiple default values specified for column %q of table %q", column.Name, table.Name), Position: def.Position}
+	}
+	t, ok := datum.TypeByName(column.Type)
+	if !ok || !t.IsInt() {
+		return &syntax.Error{Code: "22023", Message: "identity column type must be smallint, integer, or bigint", Position: def.Type.Position}
+	}
+	s := &cluster.Sequence{Type: column.Type, Increment: 1, Cache: 1, OwnedBy: &cluster.ColumnRef{Table: table.ID, Column: column.ID}}
+	options := syntax.SequenceOptions{}
+	if def.Identity != nil {
+		options, s.Identity = def.Identity.Options, true
+	}
+	if err := setSequence(s, &options, true); err != nil {
+		return err
+	}
+	o := &cluster.Object{Parent: table.Parent, Kind: cluster.KindSequence, Owner: table.Owner, Sequence: s, Needs: []cluster.ObjectID{table.ID}}
+	o.Name = in.freeName(table.Parent, table.Name, column.Name, "seq")
+	if options.Name != nil {
+		if o.Name = options.Name.Name; in.taken(table.Parent, o.Name) {
+			return &syntax.Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists", o.Name)}
+		}
+	}
+	var err error
+	if o.ID, err = c.NewID(ctx); err != nil {
+		return err
+	}
+	next.add(o)
+	column.Default, column.NotNull = "nextval("+strconv.FormatUint(uint64(o.ID), 10)+")", true
+	if def.Identity != nil {
+		column.Identity, column.Always = o.ID, def.Identity.Always
+	}
+	return nil
+}
+
+func (s Scope) taken(schema cluster.ObjectID, name string) bool {
+	_, ok := s.find(schema, cluster.RelationNames, name)
+	return ok
+}
+
+// freeName makes a name as PostgreSQL does: table_column_label, the longer part cut until
+// it fits, and a number behind it if it is taken.
+func (s Scope) freeName(schema cluster.ObjectID, table, column, label string) string {
+	for n := 0; ; n++ {
+		end := "_" + label
+		if n > 0 {
+			end += strconv.Itoa(n)
+		}
+		a, b := table, column
+		for len(a)+1+len(b)+len(end) > maxName {
+			if len(a) > len(b) {
+				a = cut(a)
+			} else {
+				b = cut(b)
+			}
+		}
+		if name := a + "_" + b + end; !s.taken(schema, name) {
+			return name
+		}
+	}
+}
+
+// cut takes the last character off.
+func cut(s string) string {
+	r := []rune(s)
+	return string(r[:len(r)-1])
+}
+
+// defaultNeeds are the sequences that the defaults of a table need.
+func defaultNeeds(rows *cluster.Collection) ([]cluster.ObjectID, error) {
+	var out []cluster.ObjectID
+	for i := range rows.Columns {
+		ids, err := syntax.SequenceIDs(rows.Columns[i].Default)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range ids {
+			out = append(out, cluster.ObjectID(id))
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
+
+// SequencesOf are the sequences that the text of a default names.
+func SequencesOf(text string) []cluster.ObjectID {
+	ids, err := syntax.SequenceIDs(text)
+	if err != nil {
+		return nil // it was written by bindDefault: cannot be
+	}
+	out := make([]cluster.ObjectID, len(ids))
+	for i, id := range ids {
+		out[i] = cluster.ObjectID(id)
+	}
+	return out
+}
+
+// needsSequence reports whether the default of a column names the sequence.
+func needsSequence(column *cluster.Column, id cluster.ObjectID) bool {
+	ids, err := syntax.SequenceIDs(column.Default)
+	return err == nil && slices.Contains(ids, uint64(id))
+}
