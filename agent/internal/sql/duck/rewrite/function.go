@@ -88,7 +88,12 @@ func (r *rewriter) functionType(f *pg.FuncCall) datum.Type {
 	}
 	t := r.typeOf(f.Args[0])
 	switch name {
-	case "min", "max", "abs", "lag", "lead", "first_value", "last_value", "nth_value", "any_value":
+	case "min", "max":
+		if t == datum.Cidr { // PostgreSQL has them for inet only
+			return datum.Inet
+		}
+		return t
+	case "abs", "lag", "lead", "first_value", "last_value", "nth_value", "any_value":
 		return t
 	case "sum":
 		return sumType(t)

@@ -216,7 +216,13 @@ func symmetric(e *pg.A_Expr) *pg.Node {
 func quantified(n *pg.Node, op string, e *pg.A_Expr) (*pg.Node, error) {
 	switch op {
 	case "=", "<>", "!=", "<", "<=", ">", ">=":
-		return n, nil
+		if e.Rexpr.GetColumnRef() == nil {
+			return n, nil
+		}
+		// A null array is no empty one, as it is for DuckDB.
+		isNull := &pg.Node{Node: &pg.Node_NullTest{NullTest: &pg.NullTest{Arg: clone(e.Rexpr), Nulltesttype: pg.NullTestType_IS_NULL, Location: -1}}}
+		when := &pg.Node{Node: &pg.Node_CaseWhen{CaseWhen: &pg.CaseWhen{Expr: isNull, Result: cast(null(), "BOOLEAN"), Location: -1}}}
+		return &pg.Node{Node: &pg.Node_CaseExpr{CaseExpr: &pg.CaseExpr{Args: []*pg.Node{when}, Defresult: n, Location: -1}}}, nil
 	}
 	return nil, unsupported(e.Location, "ANY or ALL with the operator %s", op)
 }
