@@ -62,7 +62,8 @@ func alters(t *testing.T, c *Cluster) {
 	s.want(0, fmt.Sprint(alterWriters*alterRows+inserted), "SELECT count(*) FROM alt")
 	s.want(0, fmt.Sprint(inserted), "SELECT count(*) FROM alt WHERE id > 1000 AND n = 1 AND b IN (7, 9) AND d = 'd'")
 	t.Logf("%d writers have inserted %d rows", alterWriters, inserted)
-	if out := psql(t, c.Node(2), `\d alt`); !strings.Contains(out, "b|bigint|||9") || !strings.Contains(out, "d|text||not null|'d'") {
+	s.want(0, "", "COMMENT ON COLUMN alt.d IS 'never null'")
+	if out := psql(t, c.Node(2), `\d+ alt`); !strings.Contains(out, "never null") || !strings.Contains(out, "b|bigint|||9") || !strings.Contains(out, "d|text||not null|'d'") {
 		t.Errorf("psql's \\d: %s", out)
 	}
 }

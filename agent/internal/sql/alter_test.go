@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -189,6 +190,14 @@ func TestAlterBehindOnesBack(t *testing.T) {
 	if got := c.sorted("select * from t"); got != strings.Join(want, "\n") {
 		t.Errorf("rows: %s", got)
 	}
+	c.run("alter table t alter v type int8, alter id type int8")
+	c.run("update t set v = 3000000000 where id = 1")
+	c.run("insert into t values (5000000000, 1)")
+	const retry = "40001 could not serialize access: a row holds %d, which is no integer: its column has been made wider meanwhile"
+	behind.want(fmt.Sprintf(retry, 3000000000), "select v from t where id = 1")
+	behind.want(fmt.Sprintf(retry, 3000000000), "update t set v = v + 1 where id = 1")
+	behind.want(fmt.Sprintf(retry, 5000000000), "select max(id) from t")
+	behind.want("21\nSELECT 1", "select v from t where id = 2")
 }
 
 // TestPlansOutliveOthersChanges: a plan is made anew if what it touches has changed, and

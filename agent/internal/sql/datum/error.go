@@ -25,10 +25,17 @@ const (
 	codeCorrupt        = "XX001" // data_corrupted
 	codeNotSupported   = "0A000" // feature_not_supported
 	codeTooManyNesting = "54001" // statement_too_complex
+	codeWider          = "40001" // serialization_failure
 )
 
 func errorf(code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// wider is of a stored value that is none of t, but of the wider type that its column got
+// since: whoever reads it has not heard of that yet, and will have when it tries again.
+func wider(t Type, value any) *Error {
+	return errorf(codeWider, "could not serialize access: a row holds %v, which is no %s: its column has been made wider meanwhile", value, t.SQLName())
 }
 
 func invalidText(t Type, s string) *Error {

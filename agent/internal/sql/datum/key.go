@@ -215,11 +215,11 @@ func decodeFixedKey(t Type, b []byte) (Datum, error) {
 		if d := MakeFloat(t, f); math.IsNaN(f) || d.F == f {
 			return d, nil
 		}
-		return Datum{}, errKeyMalformed
+		return Datum{}, wider(t, f)
 	default:
 		i := keyInt(b)
-		if !holds(t, i) { // the column was made wider, which this reader does not know yet
-			return Datum{}, errorf(codeCorrupt, "key holds %d, which is no %s", i, t)
+		if !holds(t, i) {
+			return Datum{}, wider(t, i)
 		}
 		return MakeInt(t, i), nil
 	}

@@ -205,14 +205,18 @@ func decodeValue(t Type, b []byte) (Datum, error) {
 		return ParseBinary(t, b[1:])
 	case tag == tagInt && (t.IsInt() || t.IsDateTime() || t == Time || t == OID):
 		i, _ := binary.Varint(b[1:])
-		if !holds(t, i) { // the column was made wider, which this reader does not know yet
-			return Datum{}, errorf(codeCorrupt, "row holds %d, which is no %s", i, t)
+		if !holds(t, i) {
+			return Datum{}, wider(t, i)
 		}
 		return MakeInt(t, i), nil
 	case tag == tagFloat4 && t.IsFloat():
 		return MakeFloat(t, float64(math.Float32frombits(binary.BigEndian.Uint32(b[1:])))), nil
-	case tag == tagFloat8 && t == Float8:
-		return MakeFloat(t, math.Float64frombits(binary.BigEndian.Uint64(b[1:]))), nil
+	case tag == tagFloat8 && t.IsFloat():
+		f := math.Float64frombits(binary.BigEndian.Uint64(b[1:]))
+		if t == Float4 {
+			return Datum{}, wider(t, f)
+		}
+		return MakeFloat(t, f), nil
 	case tag == tagUUID && t == UUID:
 		return MakeString(t, string(b[1:])), nil
 	case tag == tagBytes && t.IsInet():
