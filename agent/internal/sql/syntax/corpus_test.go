@@ -9,6 +9,7 @@ import (
 	gotoken "go/token"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -152,6 +153,49 @@ func TestSplitBodies(t *testing.T) {
 	} {
 		if got := Split(in); len(got) != want {
 			t.Errorf("%q becomes %q", in, got)
+		}
+	}
+}
+
+// TestOperators compares operators with those of PostgreSQL's rule, on all short runs.
+func TestOperators(t *testing.T) {
+	const characters = "+-*/=@"
+	var try func(run string)
+	try = func(run string) {
+		if run != "" && !strings.Contains(run, "--") && !strings.Contains(run, "/*") {
+			var got, want []string
+			for l := (lexer{text: run}); l.pos < len(run); {
+				next := l.next()
+				got = append(got, run[next.start:next.end])
+			}
+			for rest := run; rest != ""; {
+				end := len(rest)
+				for end > 1 && strings.Contains("+-", rest[end-1:end]) && !strings.Contains(rest, "@") {
+					end--
+				}
+				want, rest = append(want, rest[:end]), rest[end:]
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("%q: got %q, want %q", run, got, want)
+			}
+		}
+		for i := 0; i < len(characters) && len(run) < 5; i++ {
+			try(run + characters[i:i+1])
+		}
+	}
+	try("")
+}
+
+// TestLongOperators: a statement of nothing but operators is refused in a time that grows
+// with its length, not with a power of it: else this test does not end.
+func TestLongOperators(t *testing.T) {
+	for _, run := range []string{"+", "-+", "=+", "*-", "@-", "/"} {
+		text := strings.Repeat(run, 4<<20/len(run))
+		if got := Split(text); len(got) != 1 {
+			t.Errorf("%q becomes %d statements", run, len(got))
+		}
+		if _, err := Parse(text); err == nil {
+			t.Errorf("%q is a statement", run)
 		}
 	}
 }

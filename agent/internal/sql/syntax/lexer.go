@@ -34,6 +34,7 @@ type token struct {
 type lexer struct {
 	text string
 	pos  int
+	run  operatorRun // the last one
 }
 
 // next returns the next token, skipping white space and comments.
@@ -132,19 +133,47 @@ func (l *lexer) scan() tokenKind {
 
 const operatorChars = "+-*/<>=~!@#%^&|`?"
 
+// operator consumes an operator. Of a run of their characters the end, and what decides
+// how it is cut, is found once: a statement may be one run.
 func (l *lexer) operator() tokenKind {
 	start := l.pos
-	for l.pos < len(l.text) && strings.IndexByte(operatorChars, l.text[l.pos]) >= 0 {
-		if rest := l.text[l.pos:]; strings.HasPrefix(rest, "--") || strings.HasPrefix(rest, "/*") {
-			break
-		}
-		l.pos++
+	if start >= l.run.end {
+		l.run = l.findRun()
 	}
-	// As in PostgreSQL: + and - end an operator only if there is one of these in it.
-	for l.pos-start > 1 && strings.IndexByte("+-", l.text[l.pos-1]) >= 0 && !strings.ContainsAny(l.text[start:l.pos], "~!@#%^&|`?") {
-		l.pos--
+	switch {
+	case l.run.whole:
+		l.pos = l.run.end
+	case start <= l.run.hard:
+		l.pos = l.run.hard + 1
+	default:
+		l.pos = start + 1
 	}
 	return tokenOperator
+}
+
+// operatorRun is a run of characters of operators.
+type operatorRun struct {
+	end int
+	// whole says that it is one operator. Else, as in PostgreSQL, + and - end an operator
+	// only if they are all of it: hard is the offset of the last other character, -1: none.
+	whole bool
+	hard  int
+}
+
+func (l *lexer) findRun() operatorRun {
+	out := operatorRun{end: l.pos, hard: -1}
+	for ; out.end < len(l.text) && strings.IndexByte(operatorChars, l.text[out.end]) >= 0; out.end++ {
+		if rest := l.text[out.end:]; strings.HasPrefix(rest, "--") || strings.HasPrefix(rest, "/*") {
+			break
+		}
+		switch c := l.text[out.end]; {
+		case strings.IndexByte("~!@#%^&|`?", c) >= 0:
+			out.whole = true
+		case c != '+' && c != '-':
+			out.hard = out.end
+		}
+	}
+	return out
 }
 
 // quoted consumes from the quote at pos to its end; doubled quotes stay inside.

@@ -85,10 +85,28 @@ func parseCollection(p *cursor, create, deep bool) (Node, *Error) {
 	if several {
 		return nil, multipleCommands()
 	}
-	if create && name >= 0 { // nothing that has a position follows
-		text = text[:name] + " ()" + text[name:]
+	if !create || name < 0 {
+		return parsePostgres(text, "COLLECTION", deep)
 	}
-	return parsePostgres(text, "COLLECTION", deep)
+	const columns = " ()"
+	node, err := parsePostgres(text[:name]+columns+text[name:], "COLLECTION", deep)
+	if err != nil {
+		err.Position = without(err.Position, name, len(columns))
+		return nil, err
+	}
+	if c, ok := node.(*CreateCollection); ok {
+		c.PoolPosition = without(c.PoolPosition, name, len(columns))
+	}
+	return node, nil
+}
+
+// without is a position in a text that n bytes were put into at offset at, in the text
+// without them.
+func without(position, at, n int) int {
+	if position <= at {
+		return position
+	}
+	return max(position-n, at+1)
 }
 
 // collectionAsTable has ON COLLECTION name say ON TABLE name, at the same positions.
