@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Collection is what an object that has rows says of them.
@@ -57,6 +58,23 @@ func (c *Collection) ColumnByID(id ColumnID) (*Column, bool) {
 		}
 	}
 	return nil, false
+}
+
+// Follows says what is wrong with the collection as what becomes of old: rows of old would
+// be read as what they are not.
+func (c *Collection) Follows(old *Collection) error {
+	if c.NextColumn < old.NextColumn {
+		return fmt.Errorf("the next column id goes back from %d to %d", old.NextColumn, c.NextColumn)
+	}
+	for _, f := range c.Columns {
+		if _, was := old.ColumnByID(f.ID); !was && f.ID < old.NextColumn {
+			return fmt.Errorf("column %q has the id %d of one that was dropped", f.Name, f.ID)
+		}
+	}
+	if !slices.Equal(c.PrimaryKey, old.PrimaryKey) {
+		return errors.New("its primary key stays as it is")
+	}
+	return nil
 }
 
 func (c *Collection) validate() error {

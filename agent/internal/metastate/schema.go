@@ -168,6 +168,11 @@ func (c *change) putObject(o cluster.Object) *Refusal {
 		if old.Kind != o.Kind {
 			return refuse(CodeInvalid, "%s %q cannot become a %s", old.Kind, old.Name, o.Kind)
 		}
+		if o.Collection != nil {
+			if err := o.Collection.Follows(old.Collection); err != nil {
+				return refuse(CodeInvalid, "%s %q: %v", o.Kind, o.Name, err)
+			}
+		}
 		o.Version = old.Version + 1
 	}
 	if o.Sequence != nil {
