@@ -29,6 +29,7 @@ const (
 // sequences are the blocks of numbers that this node has taken, for all sessions.
 type sequences struct {
 	catalog *catalog.Catalog
+	planted planted
 	mu      struct {
 		sync.Mutex
 		blocks map[cluster.ObjectID]*block
@@ -95,10 +96,14 @@ func (s *sequences) refill(ctx context.Context, o *cluster.Object, b *block) err
 	b.numbers, b.used = metastate.Numbers{}, 0
 	for {
 		count := min(max(b.size, o.Sequence.Cache), mostNumbers)
+		before := s.catalog.View().Sequences[o.ID]
 		numbers, err := s.catalog.AdvanceSequence(ctx, o.ID, count)
 		var ambiguous *store.AmbiguousError
 		var refusal *metastate.Refusal
 		switch {
+		case errors.As(err, &ambiguous) && s.planted.guessBlock():
+			b.numbers = metastate.Numbers{First: before.Last + 1, Count: count, Increment: 1, Epoch: before.Epoch}
+			return nil
 		case errors.As(err, &ambiguous) && ctx.Err() == nil:
 			continue
 		case errors.As(err, &refusal) && refusal.Code == metastate.CodeExhausted:

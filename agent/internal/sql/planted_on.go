@@ -1,0 +1,11 @@
+//go:build planted
+
+package sql
+
+// planted are faults that tests plant, to prove that they are found.
+type planted struct {
+	// GuessBlock has a node whose answer was lost take the block that it has asked for.
+	GuessBlock bool
+}
+
+func (p planted) guessBlock() bool { return p.GuessBlock }
