@@ -89,7 +89,7 @@ func rowOf(c cluster.CollectionID, v cluster.VShard, n byte) []byte {
 // after the clear nothing is left; another collection, and who decides about one, stay.
 func TestADroppedCollection(t *testing.T) {
 	a, b := halves(t)
-	const gone, kept, late = 5, 6, 4
+	const late, gone, kept = cluster.FirstObject, cluster.FirstObject + 1, cluster.FirstObject + 2
 	for n := range byte(3) {
 		for _, c := range []cluster.CollectionID{gone, kept, late} {
 			a.batch(put(rowOf(c, 16, n), "old"), put(rowOf(c, 16, n+10), "old"))
