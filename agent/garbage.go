@@ -104,7 +104,8 @@ func (n *Node) garbageStatus() (s cluster.GarbageStatus) {
 	if n.garbage == nil || !v.Initialized() {
 		return s
 	}
-	if ts, holder := n.garbage.Holder(n.id.Node, garbageRules(v), n.clock.Now()); ts != 0 {
+	// A status takes no timestamp: before the node knows the time it would be wrong.
+	if ts, holder := n.garbage.Holder(n.id.Node, garbageRules(v), hlc.New(n.clock.Physical())); ts != 0 {
 		s.Snapshot, s.Holder = ts.Time(), holder
 	}
 	return s

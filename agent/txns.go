@@ -65,7 +65,7 @@ func (o metaObjects) Pending() []txn.PendingObjects {
 		return nil
 	}
 	var out []txn.PendingObjects
-	now := o.n.clock.Now().Time()
+	now := o.n.clock.Physical()
 	for _, p := range o.n.machine.View().Pending {
 		if id, err := cluster.ParseTxnID(p.Txn); err == nil {
 			out = append(out, txn.PendingObjects{Txn: id, Record: p.Record, Age: now.Sub(p.At)})
