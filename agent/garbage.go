@@ -23,7 +23,7 @@ const askOldest = 2 * time.Second
 func (n *Node) garbageMethods() map[string]method {
 	return map[string]method{
 		methodOldest: func(context.Context, cluster.NodeID, []byte) ([]byte, error) {
-			since := garbageRules(n.machine.View()).Since(n.clock.Now())
+			since := garbageRules(n.machine.View()).Since(n.physical())
 			return json.Marshal(uint64(n.snapshots.Oldest(since)))
 		},
 	}
@@ -41,7 +41,7 @@ func (n *Node) garbagePolicy() replica.GarbagePolicy {
 		return replica.GarbagePolicy{}
 	}
 	rules := garbageRules(v)
-	keep, known := n.garbage.Keep(rules, n.clock.Now())
+	keep, known := n.garbage.Keep(rules, n.physical())
 	// A tenth of what it was kept for anyway is not too long to be collected with others.
 	p := replica.GarbagePolicy{Keep: keep, Every: min(max(rules.TTL/10, time.Second), time.Minute)}
 	if !known {
@@ -98,14 +98,17 @@ func (n *Node) askGateways(ctx context.Context, ready func()) error {
 	}
 }
 
+// physical is the time that the node goes by. No timestamp is used by that: before the node
+// knows the time, one would stay used that is ahead of it.
+func (n *Node) physical() hlc.Timestamp { return hlc.New(n.clock.Physical()) }
+
 // garbageStatus tells whose snapshot keeps garbage.
 func (n *Node) garbageStatus() (s cluster.GarbageStatus) {
 	v := n.machine.View()
 	if n.garbage == nil || !v.Initialized() {
 		return s
 	}
-	// A status takes no timestamp: before the node knows the time it would be wrong.
-	if ts, holder := n.garbage.Holder(n.id.Node, garbageRules(v), hlc.New(n.clock.Physical())); ts != 0 {
+	if ts, holder := n.garbage.Holder(n.id.Node, garbageRules(v), n.physical()); ts != 0 {
 		s.Snapshot, s.Holder = ts.Time(), holder
 	}
 	return s
