@@ -101,6 +101,7 @@ func TestKillEachNodeInTurnLosesNothing(t *testing.T) {
 	c.sql("INSERT INTO leased SELECT g, g FROM generate_series(0, 99) g")
 	c.readsGoBy(true)
 	l := c.StartLedger(8)
+	numbers := c.startNumbered(t)
 	for i, n := range c.Nodes() {
 		l.Advance(50, 30*time.Second)
 		if i == 1 {
@@ -122,6 +123,7 @@ func TestKillEachNodeInTurnLosesNothing(t *testing.T) {
 		}
 	}
 	l.Advance(50, 30*time.Second)
+	numbers.stop(3)
 	gap, errs := l.Stop()
 	if len(errs) > 0 {
 		t.Errorf("%d statements failed other than by a lost connection, e.g. %v", len(errs), errs[:min(3, len(errs))])
