@@ -55,7 +55,8 @@ type Config struct {
 	// less left take no rows (53100). Default: a twentieth of the disk, 1 GiB at
 	// most. Too small: logs fill it before anybody has made room, and the process ends.
 	DiskReserve uint64 `yaml:"diskReserve,omitempty"`
-	// CacheBytes is Pebble's block cache; default 64 MiB.
+	// CacheBytes is Pebble's block cache; default 64 MiB. Memtables take up to 64 MiB
+	// beside it.
 	CacheBytes int64 `yaml:"cacheBytes,omitempty"`
 	// Memory is what the node may use, its SQL worker included, in bytes; default:
 	// the cgroup's limit, else the machine's memory. The Go heap is kept below what

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/nodedb/nodedb/agent/internal/budget"
+	"github.com/nodedb/nodedb/agent/internal/storage"
 )
 
 // memory is how a node divides what it may use.
@@ -43,8 +44,8 @@ type budgets struct {
 const minHeap = 128 << 20
 
 // memory divides memory from node.yaml, else the cgroup's limit, else the
-// machine's: the SQL worker and the block cache, which are no Go memory, come
-// first.
+// machine's: the SQL worker, the block cache and memtables, which are no Go memory,
+// come first.
 func (c *Config) memory(root fs.FS) memory {
 	m := memory{total: c.Memory, source: "node.yaml"}
 	if m.total == 0 {
@@ -53,7 +54,7 @@ func (c *Config) memory(root fs.FS) memory {
 	if physical := physicalMemory(); m.total <= 0 || c.Memory == 0 && m.total > physical {
 		m.total, m.source = physical, "machine"
 	}
-	rest := m.total - c.SQLMemory - c.SQLMemory/2 - c.CacheBytes
+	rest := m.total - c.SQLMemory - c.SQLMemory/2 - c.CacheBytes - storage.MemTableRoom
 	m.heap, m.heapFrom = max(rest/10*9, m.total/2, minHeap), m.source
 	if os.Getenv("GOMEMLIMIT") != "" {
 		if own := debug.SetMemoryLimit(-1); own < m.total { // else it bounds nothing

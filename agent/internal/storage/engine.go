@@ -48,7 +48,8 @@ type Options struct {
 	Version gate.Version
 	// FS is where Dir is; nil is the disk.
 	FS FS
-	// CacheBytes is the size of the block cache; 0 is 64 MiB. Too small costs reads.
+	// CacheBytes is the size of the block cache, without memtables; 0 is 64 MiB. Too
+	// small costs reads.
 	CacheBytes int64
 	// MemTableBytes is the size of one memtable; 0 is 32 MiB. Too small costs compactions.
 	MemTableBytes int
@@ -71,12 +72,22 @@ type Options struct {
 	Logger *slog.Logger
 }
 
+const (
+	memTableBytes = 32 << 20
+	// memTables is how many there are as a rule: one that is filled, and one that is
+	// flushed or waits to be filled.
+	memTables = 2
+)
+
+// MemTableRoom is what memtables take beside the block cache, in bytes.
+const MemTableRoom = memTables * memTableBytes
+
 func (o *Options) withDefaults() {
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 64 << 20
 	}
 	if o.MemTableBytes == 0 {
-		o.MemTableBytes = 32 << 20
+		o.MemTableBytes = memTableBytes
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -96,7 +107,9 @@ func Open(o Options) (*Engine, error) {
 		o.OnDisk(disk)
 	}
 	log := &engineLog{log: o.Logger, onFatal: o.OnFatal}
-	cache := pebble.NewCache(o.CacheBytes)
+	// Pebble takes the memtables from the room of its cache: without theirs beside it
+	// nothing would be left for blocks. Where writes pile up, the blocks give way.
+	cache := pebble.NewCache(o.CacheBytes + memTables*int64(o.MemTableBytes))
 	defer cache.Unref()
 	opts := &pebble.Options{
 		FS:                          o.FS,
