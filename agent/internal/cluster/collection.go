@@ -13,6 +13,8 @@ type Collection struct {
 	// PrimaryKey lists column ids in key order; never empty.
 	PrimaryKey []ColumnID `json:"primaryKey"`
 	NextColumn ColumnID   `json:"nextColumn"`
+	// Checks are what each row has to satisfy, by name.
+	Checks []Check `json:"checks,omitempty"`
 }
 
 // Column describes one column.
@@ -33,11 +35,39 @@ type Column struct {
 	Identity ObjectID `json:"identity,omitempty"`
 	// Always, of an identity, says that no other values are taken.
 	Always bool `json:"always,omitempty"`
-	Hidden bool `json:"hidden,omitempty"` // the generated key of a collection without one
+	// Generated is the SQL text that computes the value whenever a row is written; "": it
+	// is given.
+	Generated string `json:"generated,omitempty"`
+	Hidden    bool   `json:"hidden,omitempty"` // the generated key of a collection without one
 	// Missing is the value, as rows hold it, in rows that were written before the column
 	// was added; absent: null.
 	Missing []byte `json:"missing,omitempty"`
 	Comment string `json:"comment,omitempty"`
+}
+
+// Check is a CHECK constraint.
+type Check struct {
+	// ID is its own among all objects: catalogs name it by that.
+	ID   ObjectID `json:"id"`
+	Name string   `json:"name"`
+	// Expression is SQL text in which columns stand by their names alone.
+	Expression string `json:"expression"`
+	// Columns are those that the expression names, in its order: it goes with them.
+	Columns []ColumnID `json:"columns,omitempty"`
+	// NoInherit was said, and means nothing without inheritance.
+	NoInherit bool         `json:"noInherit,omitempty"`
+	State     ElementState `json:"state,omitempty"`
+	Comment   string       `json:"comment,omitempty"`
+}
+
+// Check returns the CHECK constraint called name.
+func (c *Collection) Check(name string) (*Check, bool) {
+	for i := range c.Checks {
+		if c.Checks[i].Name == name {
+			return &c.Checks[i], true
+		}
+	}
+	return nil, false
 }
 
 // Column returns the column called name.
@@ -99,6 +129,25 @@ func (c *Collection) validate() error {
 			return fmt.Errorf("primary key column %d is unknown or listed twice", id)
 		}
 		keyed[id] = true
+	}
+	return c.validateChecks(ids)
+}
+
+func (c *Collection) validateChecks(columns map[ColumnID]bool) error {
+	names := map[string]bool{}
+	for _, k := range c.Checks {
+		switch {
+		case k.ID == 0 || k.Name == "" || k.Expression == "":
+			return fmt.Errorf("the constraint %q has no id, no name or no expression", k.Name)
+		case names[k.Name]:
+			return fmt.Errorf("the constraint %q is listed twice", k.Name)
+		}
+		names[k.Name] = true
+		for _, id := range k.Columns {
+			if !columns[id] {
+				return fmt.Errorf("the constraint %q names the unknown column %d", k.Name, id)
+			}
+		}
 	}
 	return nil
 }

@@ -37,12 +37,13 @@ func (s *Session) alterCollection(ctx context.Context, node *syntax.AlterCollect
 	ask := catalog.Altering{
 		Value: func(c catalog.Column) (datum.Datum, bool, error) { return queryplan.DefaultValue(env, c) },
 		Owner: s.owner,
+		Sound: func(t *catalog.Table, written []syntax.Constraint) error { return queryplan.Sound(t, nil, written) },
 		Empty: func(id cluster.ObjectID) bool {
 			return s.draft.Made(id) && !s.tx.Wrote(func(c cluster.CollectionID) bool { return c == id })
 		},
 	}
 	return s.alter(ctx, "ALTER "+node.Word, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
-		return s.server.catalog.Alter(in, node, ask)
+		return s.server.catalog.Alter(ctx, in, node, ask)
 	})
 }
 
@@ -57,6 +58,10 @@ func (s *Session) rename(ctx context.Context, node *syntax.Rename) (string, erro
 	case syntax.KindColumn:
 		return s.alter(ctx, tag, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
 			return s.server.catalog.RenameColumn(in, node)
+		})
+	case syntax.KindConstraint:
+		return s.alter(ctx, tag, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
+			return s.server.catalog.RenameConstraint(in, node)
 		})
 	case syntax.KindSchema:
 		return tag, s.changeObjects(ctx, tag, func(in catalog.Scope) (*catalog.Draft, error) {

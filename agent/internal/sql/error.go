@@ -26,6 +26,7 @@ type Error struct {
 	Detail     string
 	Hint       string
 	Position   int // 1-based character of the statement, 0: unknown
+	Schema     string
 	Table      string
 	Column     string
 	Constraint string
@@ -78,7 +79,7 @@ func AsError(err error) *Error {
 		return tooManyStatements(crowded)
 	case errors.As(err, &s):
 		return &Error{Code: s.Code, Message: s.Message, Detail: s.Detail, Hint: s.Hint, Position: s.Position,
-			Table: s.Table, Column: s.Column, Constraint: s.Constraint, cause: err}
+			Schema: s.Schema, Table: s.Table, Column: s.Column, Constraint: s.Constraint, cause: err}
 	case errors.As(err, &d):
 		return &Error{Code: d.Code, Message: d.Message, Detail: d.Detail, cause: err}
 	case errors.As(err, &q):

@@ -83,14 +83,9 @@ func createdParts(c *syntax.CreateCollection) *syntax.Error {
 	if c.Temporary {
 		return syntax.Unsupported("CREATE TEMPORARY TABLE", "")
 	}
-	for i := range c.Columns {
-		switch d := &c.Columns[i]; {
-		case d.Generated != "":
-			return unsupportedAt("a generated column", "", d.GeneratedPosition)
-		}
-	}
 	for i := range c.Constraints {
 		switch k := &c.Constraints[i]; {
+		case k.Kind == syntax.Check:
 		case k.Kind == syntax.Unique:
 			return unsupportedAt("a UNIQUE constraint", "The primary key is the only unique key so far.", k.Position)
 		case k.Kind != syntax.PrimaryKey:

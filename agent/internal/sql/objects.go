@@ -109,7 +109,7 @@ func (s *Session) create(ctx context.Context, node *syntax.CreateCollection) (st
 	}
 	existed := false
 	err := s.changeObjects(ctx, tag, func(in catalog.Scope) (next *catalog.Draft, err error) {
-		next, existed, err = s.server.catalog.Create(ctx, in, node, s.options.User, checkDefault)
+		next, existed, err = s.server.catalog.Create(ctx, in, node, s.options.User, sound(node))
 		return next, err
 	})
 	if err != nil {

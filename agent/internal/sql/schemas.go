@@ -35,7 +35,7 @@ func (s *Session) createSchema(ctx context.Context, node *syntax.CreateSchema) (
 				return nil, err
 			}
 			in.Draft = next
-			next, _, err = s.server.catalog.Create(ctx, in, e, owner, checkDefault)
+			next, _, err = s.server.catalog.Create(ctx, in, e, owner, sound(e))
 		}
 		return next, err
 	})
@@ -48,10 +48,9 @@ func (s *Session) createSchema(ctx context.Context, node *syntax.CreateSchema) (
 	return tag, nil
 }
 
-// checkDefault refuses a default that cannot be computed.
-func checkDefault(c catalog.Column) error {
-	_, err := queryplan.CompileDefault(c)
-	return err
+// sound refuses a new collection with expressions that cannot be computed.
+func sound(node *syntax.CreateCollection) func(*catalog.Table) error {
+	return func(t *catalog.Table) error { return queryplan.Sound(t, node.Columns, node.Constraints) }
 }
 
 // elementsOf are the collections that CREATE SCHEMA makes, named as in the schema.

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 
@@ -20,6 +21,9 @@ type Altering struct {
 	// Empty reports whether a table has no rows, and nobody else can write any: the
 	// transaction has made it.
 	Empty func(cluster.ObjectID) bool
+	// Sound says what is wrong with the expressions of a table; those of the constraints
+	// were written in the statement.
+	Sound func(*Table, []syntax.Constraint) error
 }
 
 // Notice is what a client is told of what a statement had not to do.
@@ -117,6 +121,9 @@ func (c *Catalog) RenameColumn(in Scope, stmt *syntax.Rename) (*Draft, []Notice,
 	if err := a.checkNew(stmt.To, 0); err != nil {
 		return nil, nil, err
 	}
+	if err := renameInExpressions(a.rows, column.Name, stmt.To); err != nil {
+		return nil, nil, err
+	}
 	column.Name = stmt.To
 	return in.change(o, a.object), nil, nil
 }
@@ -126,7 +133,7 @@ func (c *Catalog) Comment(in Scope, stmt *syntax.Comment) (*Draft, error) {
 	var o *cluster.Object
 	var err error
 	switch stmt.Target.Kind {
-	case syntax.KindTable, syntax.KindColumn:
+	case syntax.KindTable, syntax.KindColumn, syntax.KindConstraint:
 		o, _, err = in.toAlter(stmt.Target.Name, false)
 	case syntax.KindSchema:
 		o, err = in.schema(stmt.Target.Name.Name, "comment on")
@@ -138,7 +145,11 @@ func (c *Catalog) Comment(in Scope, stmt *syntax.Comment) (*Draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	if stmt.Target.Kind != syntax.KindColumn {
+	switch stmt.Target.Kind {
+	case syntax.KindColumn:
+	case syntax.KindConstraint:
+		return in.commentConstraint(o, stmt)
+	default:
 		next := *o
 		next.Comment = stmt.Text
 		return in.change(o, &next), nil
@@ -152,8 +163,21 @@ func (c *Catalog) Comment(in Scope, stmt *syntax.Comment) (*Draft, error) {
 	return in.change(o, a.object), nil
 }
 
+func (s Scope) commentConstraint(o *cluster.Object, stmt *syntax.Comment) (*Draft, error) {
+	a := newAlteration(o)
+	k, ok := a.rows.Check(stmt.Target.Part)
+	switch {
+	case ok:
+		k.Comment = stmt.Text
+		return s.change(o, a.object), nil
+	case takenConstraint(o, stmt.Target.Part):
+		return nil, syntax.Unsupported("COMMENT ON CONSTRAINT of a primary key", "")
+	}
+	return nil, &syntax.Error{Code: "42704", Message: fmt.Sprintf("constraint %q for table %q does not exist", stmt.Target.Part, o.Name)}
+}
+
 // Alter makes the changes of ALTER TABLE, all or none.
-func (c *Catalog) Alter(in Scope, stmt *syntax.AlterCollection, ask Altering) (*Draft, []Notice, error) {
+func (c *Catalog) Alter(ctx context.Context, in Scope, stmt *syntax.AlterCollection, ask Altering) (*Draft, []Notice, error) {
 	for _, action := range stmt.Actions {
 		if err := offered(action); err != nil {
 			return nil, nil, err
@@ -164,7 +188,7 @@ func (c *Catalog) Alter(in Scope, stmt *syntax.AlterCollection, ask Altering) (*
 		return in.Draft, notices, err
 	}
 	a := newAlteration(o)
-	a.scope, a.ask, a.empty = in, ask, ask.Empty(o.ID)
+	a.ctx, a.catalog, a.scope, a.ask, a.empty = ctx, c, in, ask, ask.Empty(o.ID)
 	actions := slices.Clone(stmt.Actions)
 	slices.SortStableFunc(actions, func(x, y syntax.AlterAction) int { return cmp.Compare(pass(x), pass(y)) })
 	for _, action := range actions {
@@ -174,6 +198,9 @@ func (c *Catalog) Alter(in Scope, stmt *syntax.AlterCollection, ask Altering) (*
 	}
 	if !a.changed {
 		return in.Draft, a.notices, nil
+	}
+	if err := a.checkSound(); err != nil {
+		return nil, nil, err
 	}
 	next, err := a.numbers(in.change(o, a.object))
 	return next, a.notices, err
@@ -196,6 +223,8 @@ func pass(action syntax.AlterAction) int {
 
 // alteration is a table while it is changed.
 type alteration struct {
+	ctx     context.Context //nolint:containedctx // of the one statement
+	catalog *Catalog
 	scope   Scope
 	object  *cluster.Object
 	rows    *cluster.Collection // its own copy
@@ -205,12 +234,14 @@ type alteration struct {
 	dropped []cluster.ColumnID
 	cascade bool // of DROP COLUMN
 	owner   bool // is another
+	// written are the constraints that the statement adds.
+	written []syntax.Constraint
 	notices []Notice
 }
 
 func newAlteration(o *cluster.Object) *alteration {
 	next, rows := *o, *o.Collection
-	rows.Columns = slices.Clone(rows.Columns)
+	rows.Columns, rows.Checks = slices.Clone(rows.Columns), slices.Clone(rows.Checks)
 	next.Collection = &rows
 	return &alteration{object: &next, rows: &rows}
 }
@@ -231,6 +262,10 @@ func (a *alteration) apply(action syntax.AlterAction) error {
 		return a.setDefault(action)
 	case *syntax.AlterNotNull:
 		return a.setNotNull(action)
+	case *syntax.AddConstraint:
+		return a.addConstraint(&action.Constraint)
+	case *syntax.DropConstraint:
+		return a.dropConstraint(action)
 	case *syntax.OwnerTo:
 		owner, err := a.ask.Owner(action.Role)
 		a.object.Owner, a.owner, a.changed = owner, true, true
@@ -243,7 +278,8 @@ func (a *alteration) apply(action syntax.AlterAction) error {
 // offered refuses what ALTER TABLE does not do yet, by its name.
 func offered(action syntax.AlterAction) error {
 	switch action := action.(type) {
-	case *syntax.AddColumn, *syntax.DropColumn, *syntax.AlterColumnType, *syntax.AlterDefault, *syntax.AlterNotNull, *syntax.OwnerTo:
+	case *syntax.AddColumn, *syntax.DropColumn, *syntax.AlterColumnType, *syntax.AlterDefault, *syntax.AlterNotNull, *syntax.OwnerTo,
+		*syntax.DropConstraint:
 		return nil
 	case *syntax.SetOptions:
 		for _, o := range action.Options {
@@ -253,8 +289,11 @@ func offered(action syntax.AlterAction) error {
 		}
 		return syntax.Unsupported("ALTER TABLE ... SET (option)", "")
 	case *syntax.AddConstraint:
-		return syntax.Unsupported("ALTER TABLE ... ADD CONSTRAINT", "")
-	case *syntax.DropConstraint, *syntax.AlterConstraint, *syntax.ValidateConstraint:
+		if action.Constraint.Kind != syntax.Check {
+			return syntax.Unsupported("ALTER TABLE ... ADD CONSTRAINT", "")
+		}
+		return nil
+	case *syntax.AlterConstraint, *syntax.ValidateConstraint:
 		return syntax.Unsupported("ALTER TABLE of a constraint", "")
 	case *syntax.RowSecurity:
 		return syntax.Unsupported("row security", "")
@@ -267,6 +306,15 @@ func offered(action syntax.AlterAction) error {
 	default:
 		return syntax.Unsupported("this form of ALTER TABLE", "")
 	}
+}
+
+// checkSound looks whether the expressions of the table can be computed still.
+func (a *alteration) checkSound() error {
+	t, err := NewTable(a.object, nil)
+	if err != nil {
+		return err
+	}
+	return a.ask.Sound(t, a.written)
 }
 
 // checkNew checks the name of a column that is to be.

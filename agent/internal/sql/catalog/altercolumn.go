@@ -3,6 +3,7 @@ package catalog
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -26,7 +27,7 @@ func (a *alteration) addColumn(action *syntax.AddColumn) error {
 	if len(a.rows.Columns) >= maxColumns {
 		return &syntax.Error{Code: "54011", Message: fmt.Sprintf("tables can have at most %d columns", maxColumns)}
 	}
-	if err := addColumn(a.rows, def); err != nil {
+	if err := addColumn(a.rows, def, a.object.Name); err != nil {
 		return err
 	}
 	a.changed = true
@@ -35,12 +36,19 @@ func (a *alteration) addColumn(action *syntax.AddColumn) error {
 	if column.Default, err = a.scope.bindDefault(def.Default); err != nil {
 		return err
 	}
+	for i := range action.Constraints {
+		if err := a.checkOfNew(column, &action.Constraints[i]); err != nil {
+			return err
+		}
+	}
 	v, volatile, err := a.value(column)
 	switch {
 	case err != nil:
 		return err
 	case a.empty:
 		return nil
+	case def.Generated != "":
+		return unsupportedAt("adding a generated column to a table that others may write to", "", def.GeneratedPosition)
 	case volatile:
 		return &syntax.Error{Code: "0A000", Message: fmt.Sprintf("adding column %q with a default that has another value for each row is not supported", def.Name),
 			Hint: "Add it without a default, set it with UPDATE, then ALTER COLUMN ... SET DEFAULT.", Position: def.Position}
@@ -63,16 +71,28 @@ func addedParts(action *syntax.AddColumn) error {
 		what = "adding a serial column"
 	case d.Identity != nil:
 		what = "adding an identity column"
-	case d.Generated != "":
-		what = "adding a generated column"
-	case len(action.Constraints) > 0:
-		what, position = "adding a column with a "+string(action.Constraints[0].Kind)+" constraint", action.Constraints[0].Position
 	default:
-		return nil
+		for i := range action.Constraints {
+			if k := &action.Constraints[i]; k.Kind != syntax.Check {
+				what, position = "adding a column with a "+string(k.Kind)+" constraint", k.Position
+			}
+		}
+		if what == "" {
+			return nil
+		}
 	}
 	err := syntax.Unsupported(what, "")
 	err.Position = position
 	return err
+}
+
+// checkOfNew adds a CHECK that stands at a new column.
+func (a *alteration) checkOfNew(column *cluster.Column, k *syntax.Constraint) error {
+	if !a.empty {
+		return unsupportedAt("adding a column with a CHECK constraint to a table that others may write to", "", k.Position)
+	}
+	a.written = append(a.written, *k)
+	return a.catalog.addChecks(a.ctx, a.object, []syntax.Constraint{*k})
 }
 
 // value computes what rows get that say nothing of the column.
@@ -99,14 +119,38 @@ func (a *alteration) dropColumn(action *syntax.DropColumn) error {
 		return &syntax.Error{Code: "0A000", Message: fmt.Sprintf("dropping column %q of the primary key is not supported", action.Name),
 			Hint: "Create a collection with another key and copy the rows with INSERT INTO ... SELECT."}
 	}
-	id := column.ID
-	a.dropped, a.cascade = append(a.dropped, id), a.cascade || action.Cascade
-	a.rows.Columns = slices.DeleteFunc(a.rows.Columns, func(c cluster.Column) bool { return c.ID == id })
+	gone, err := a.withGenerated(column, action.Cascade)
+	if err != nil {
+		return err
+	}
+	isGone := func(id cluster.ColumnID) bool { return slices.Contains(gone, id) }
+	a.rows.Checks = slices.DeleteFunc(a.rows.Checks, func(k cluster.Check) bool { return slices.ContainsFunc(k.Columns, isGone) })
+	a.dropped, a.cascade = append(a.dropped, gone...), a.cascade || action.Cascade
+	a.rows.Columns = slices.DeleteFunc(a.rows.Columns, func(c cluster.Column) bool { return isGone(c.ID) })
 	if !slices.ContainsFunc(a.rows.Columns, func(c cluster.Column) bool { return !c.Hidden }) {
 		return &syntax.Error{Code: "42P16", Message: "a collection needs at least one column"}
 	}
 	a.changed = true
 	return nil
+}
+
+// withGenerated are a column that is dropped, and with CASCADE those that are computed
+// from it.
+func (a *alteration) withGenerated(column *cluster.Column, cascade bool) ([]cluster.ColumnID, error) {
+	var lines []string
+	gone, from := []cluster.ColumnID{column.ID}, column.Name
+	for _, g := range generatedFrom(a.rows, from) {
+		gone = append(gone, g.ID)
+		lines = append(lines, fmt.Sprintf("column %s of table %s depends on column %s of table %s", g.Name, a.object.Name, from, a.object.Name))
+	}
+	if len(lines) > 0 && !cascade {
+		return nil, &syntax.Error{Code: "2BP01", Message: fmt.Sprintf("cannot drop column %s of table %s because other objects depend on it", from, a.object.Name),
+			Detail: strings.Join(lines, "\n"), Hint: "Use DROP ... CASCADE to drop the dependent objects too."}
+	}
+	for _, g := range generatedFrom(a.rows, from) {
+		a.notice("00000", "drop cascades to column %s of table %s", g.Name, a.object.Name)
+	}
+	return gone, nil
 }
 
 // setDefault changes what new rows get; those that are there keep what they have.
@@ -117,6 +161,13 @@ func (a *alteration) setDefault(action *syntax.AlterDefault) error {
 	}
 	if column.Identity != 0 {
 		return a.isIdentity(column)
+	}
+	if column.Generated != "" {
+		e := &syntax.Error{Code: "42601", Message: fmt.Sprintf("column %q of relation %q is a generated column", column.Name, a.object.Name)}
+		if action.Default == "" {
+			e.Hint = "Use ALTER TABLE ... ALTER COLUMN ... DROP EXPRESSION instead."
+		}
+		return e
 	}
 	if column.Default, err = a.scope.bindDefault(action.Default); err != nil {
 		return err
@@ -150,6 +201,10 @@ func (a *alteration) setType(action *syntax.AlterColumnType) error {
 	column, err := a.column(action.Name)
 	if err != nil {
 		return err
+	}
+	if from := generatedFrom(a.rows, column.Name); len(from) > 0 {
+		return &syntax.Error{Code: "0A000", Message: "cannot alter type of a column used by a generated column",
+			Detail: fmt.Sprintf("Column %q is used by generated column %q.", column.Name, from[0].Name)}
 	}
 	was, ok := datum.TypeByName(column.Type)
 	t, modifier, err := storableType(action.Type)

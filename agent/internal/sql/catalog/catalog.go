@@ -80,8 +80,8 @@ func (c *Catalog) takeID() (cluster.ObjectID, bool) {
 }
 
 // Create makes a collection in the draft of scope; existed says that IF NOT EXISTS found
-// one. checkDefault is asked about each default.
-func (c *Catalog) Create(ctx context.Context, in Scope, stmt *syntax.CreateCollection, by string, checkDefault func(Column) error) (next *Draft, existed bool, err error) {
+// one. sound is asked about the expressions of the table.
+func (c *Catalog) Create(ctx context.Context, in Scope, stmt *syntax.CreateCollection, by string, sound func(*Table) error) (next *Draft, existed bool, err error) {
 	desc, err := in.describe(stmt)
 	if err != nil {
 		return nil, false, err
@@ -93,7 +93,17 @@ func (c *Catalog) Create(ctx context.Context, in Scope, stmt *syntax.CreateColle
 	if err := c.numbered(ctx, in, next, desc, stmt); err != nil {
 		return nil, false, err
 	}
-	return next, false, checkDefaults(desc, checkDefault)
+	if err := c.adoptChecks(ctx, desc); err != nil {
+		return nil, false, err
+	}
+	if err := c.addChecks(ctx, desc, stmt.Constraints); err != nil {
+		return nil, false, err
+	}
+	t, err := NewTable(desc, nil)
+	if err == nil {
+		err = sound(t)
+	}
+	return next, false, err
 }
 
 // making says where a new collection is to be.
@@ -128,22 +138,6 @@ func (c *Catalog) make(ctx context.Context, in Scope, m making, desc *cluster.Ob
 	next.rest(schema)
 	next.add(desc)
 	return next, false, nil
-}
-
-func checkDefaults(desc *cluster.Object, check func(Column) error) error {
-	t, err := NewTable(desc, nil)
-	if err != nil {
-		return err
-	}
-	for _, column := range t.Columns {
-		if column.Default == "" {
-			continue
-		}
-		if err := check(column); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // poolOf finds the pool that a new collection is to be in.

@@ -44,7 +44,7 @@ func (s Scope) describe(stmt *syntax.CreateCollection) (*cluster.Object, error) 
 		if i == len(stmt.Columns) {
 			break
 		}
-		if err := addColumn(desc, stmt.Columns[i]); err != nil {
+		if err := addColumn(desc, stmt.Columns[i], stmt.Name.Name); err != nil {
 			return nil, err
 		}
 	}
@@ -77,7 +77,8 @@ func checkName(name string, position int) error {
 	return nil
 }
 
-func addColumn(desc *cluster.Collection, def syntax.ColumnDef) error {
+// addColumn adds a column to what a table called table has.
+func addColumn(desc *cluster.Collection, def syntax.ColumnDef, table string) error {
 	if err := checkName(def.Name, def.Position); err != nil {
 		return err
 	}
@@ -88,7 +89,11 @@ func addColumn(desc *cluster.Collection, def syntax.ColumnDef) error {
 	if err != nil {
 		return err
 	}
-	appendColumn(desc, cluster.Column{Name: def.Name, Type: t.String(), Modifier: modifier, NotNull: def.NotNull, Default: def.Default})
+	column := cluster.Column{Name: def.Name, Type: t.String(), Modifier: modifier, NotNull: def.NotNull, Default: def.Default}
+	if err := generatedColumn(table, &column, &def); err != nil {
+		return err
+	}
+	appendColumn(desc, column)
 	return nil
 }
 
@@ -122,10 +127,23 @@ func (s Scope) addLike(desc *cluster.Collection, like *syntax.Like) (key []strin
 		if !including("DEFAULTS") || c.Identity {
 			column.Default = ""
 		}
+		if !including("GENERATED") {
+			column.Generated = ""
+		}
 		if !including("COMMENTS") {
 			column.Comment = ""
 		}
 		appendColumn(desc, column)
+	}
+	for _, k := range source.Desc.Collection.Checks {
+		if !including("CONSTRAINTS") {
+			break
+		}
+		copied := cluster.Check{Name: k.Name, Expression: k.Expression, NoInherit: k.NoInherit}
+		if including("COMMENTS") {
+			copied.Comment = k.Comment
+		}
+		desc.Checks = append(desc.Checks, copied)
 	}
 	for _, i := range source.Key {
 		if including("INDEXES") && !source.Columns[i].Hidden {
@@ -175,6 +193,9 @@ func addKey(desc *cluster.Collection, name string) error {
 	if t, _ := datum.TypeByName(c.Type); !t.Ordered() {
 		return &syntax.Error{Code: "42704", Message: fmt.Sprintf("data type %s has no default operator class for access method \"btree\"", t.SQLName()),
 			Hint: "A key has an order, and json has none: use jsonb or text."}
+	}
+	if c.Generated != "" {
+		return syntax.Unsupported("a generated column in a primary key", "")
 	}
 	c.NotNull = true
 	desc.PrimaryKey = append(desc.PrimaryKey, c.ID)

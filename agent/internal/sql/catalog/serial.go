@@ -138,23 +138,31 @@ func (s Scope) taken(schema cluster.ObjectID, name string) bool {
 	return ok
 }
 
-// freeName makes a name as PostgreSQL does: table_column_label, the longer part cut until
-// it fits, and a number behind it if it is taken.
+// freeName makes a name of a relation as PostgreSQL does: table_column_label, the longer
+// part cut until it fits, and a number behind it if it is taken.
 func (s Scope) freeName(schema cluster.ObjectID, table, column, label string) string {
+	return madeName(table, column, label, func(name string) bool { return s.taken(schema, name) })
+}
+
+// madeName makes a name that is not taken; column may be "".
+func madeName(table, column, label string, taken func(string) bool) string {
 	for n := 0; ; n++ {
 		end := "_" + label
 		if n > 0 {
 			end += strconv.Itoa(n)
 		}
 		a, b := table, column
-		for len(a)+1+len(b)+len(end) > maxName {
-			if len(a) > len(b) {
+		if b != "" {
+			b = "_" + b
+		}
+		for len(a)+len(b)+len(end) > maxName {
+			if len(a) >= len(b) {
 				a = cut(a)
 			} else {
 				b = cut(b)
 			}
 		}
-		if name := a + "_" + b + end; !s.taken(schema, name) {
+		if name := a + b + end; !taken(name) {
 			return name
 		}
 	}

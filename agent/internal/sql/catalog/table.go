@@ -3,6 +3,7 @@ package catalog
 import (
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -23,6 +24,10 @@ type Table struct {
 	stored    []int
 	storedIDs []cluster.ColumnID
 	all       *Decoder
+	kept      struct {
+		sync.Mutex
+		value any
+	}
 }
 
 // Column is a column made ready for queries.
@@ -40,6 +45,7 @@ type Column struct {
 	// Identity says that it is GENERATED AS IDENTITY, Always that no other values than
 	// those of its sequence are taken.
 	Identity, Always bool
+	Generated        string // SQL text, "" if it is given
 }
 
 // NewTable prepares a descriptor; it fails if a newer version wrote a type that
@@ -61,7 +67,7 @@ func NewTable(desc, schema *cluster.Object) (*Table, error) {
 			}
 		}
 		t.Columns = append(t.Columns, Column{ID: c.ID, Name: c.Name, Type: typ, Modifier: c.Modifier,
-			NotNull: c.NotNull, Default: c.Default, Hidden: c.Hidden, Identity: c.Identity != 0, Always: c.Always, Missing: missing, Comment: c.Comment})
+			NotNull: c.NotNull, Default: c.Default, Hidden: c.Hidden, Identity: c.Identity != 0, Always: c.Always, Missing: missing, Comment: c.Comment, Generated: c.Generated})
 		t.byName[c.Name], byID[c.ID] = i, i
 	}
 	inKey := make(map[int]bool, len(rows.PrimaryKey))
@@ -85,6 +91,20 @@ func NewTable(desc, schema *cluster.Object) (*Table, error) {
 	}
 	t.all = t.NewDecoder(nil)
 	return t, nil
+}
+
+// Keep returns what compute makes of the table, which it is asked for once.
+func (t *Table) Keep(compute func() (any, error)) (any, error) {
+	t.kept.Lock()
+	defer t.kept.Unlock()
+	if t.kept.value != nil {
+		return t.kept.value, nil
+	}
+	v, err := compute()
+	if err == nil {
+		t.kept.value = v
+	}
+	return v, err
 }
 
 // Name returns the collection's name.

@@ -118,7 +118,11 @@ func (r *Run) newRow(ch *queryplan.Change, f *found) ([]datum.Datum, error) {
 		return nil, nil
 	}
 	if ch.Slow == nil {
-		return r.assign(ch.Table, ch.Set, f.row)
+		updated, err := r.assign(ch.Table, ch.Set, f.row)
+		if err == nil {
+			err = r.complete(ch.Table, ch.Rules, updated)
+		}
+		return updated, err
 	}
 	updated := slices.Clone(f.row)
 	for i, column := range ch.SetColumns {
@@ -128,7 +132,7 @@ func (r *Run) newRow(ch *queryplan.Change, f *found) ([]datum.Datum, error) {
 			return nil, err
 		}
 	}
-	return updated, checkNotNull(ch.Table, updated)
+	return updated, r.complete(ch.Table, ch.Rules, updated)
 }
 
 // changes computes the writes of one attempt outside of transactions.

@@ -245,7 +245,7 @@ func (r *Run) proposals(ctx context.Context, ins *queryplan.Insert, slow SlowRow
 // propose computes the rows and gives each to add.
 func (r *Run) propose(ctx context.Context, ins *queryplan.Insert, slow SlowRows, add func(proposed) error) error {
 	check := func(row []datum.Datum) error {
-		if err := checkNotNull(ins.Table, row); err != nil {
+		if err := r.complete(ins.Table, ins.Rules, row); err != nil {
 			return err
 		}
 		key, err := ins.Table.EncodeKey(row)
@@ -332,11 +332,35 @@ func checkSize(rows, bytes int) error {
 	return nil
 }
 
+// complete computes the generated columns of a row that is to be written, and checks it.
+func (r *Run) complete(table *catalog.Table, rules *queryplan.Rules, row []datum.Datum) (err error) {
+	r.Env.Row = row
+	for _, g := range rules.Generated {
+		if row[g.Column], err = g.Value.Eval(r.Env); err != nil {
+			return err
+		}
+	}
+	if err := checkNotNull(table, row); err != nil {
+		return err
+	}
+	for _, k := range rules.Checks {
+		v, err := k.Value.Eval(r.Env)
+		if err != nil {
+			return err
+		}
+		if !v.Null && !v.Bool() {
+			return &syntax.Error{Code: "23514", Message: fmt.Sprintf("new row for relation %q violates check constraint %q", table.Name(), k.Name),
+				Detail: "Failing row contains (" + rowText(table, row) + ").", Schema: table.Schema().Name, Table: table.Name(), Constraint: k.Name}
+		}
+	}
+	return nil
+}
+
 func checkNotNull(table *catalog.Table, row []datum.Datum) error {
 	for i, c := range table.Columns {
 		if c.NotNull && row[i].Null {
 			return &syntax.Error{Code: "23502", Message: fmt.Sprintf("null value in column %q of relation %q violates not-null constraint", c.Name, table.Name()),
-				Detail: "Failing row contains (" + rowText(table, row) + ").", Table: table.Name(), Column: c.Name}
+				Detail: "Failing row contains (" + rowText(table, row) + ").", Schema: table.Schema().Name, Table: table.Name(), Column: c.Name}
 		}
 	}
 	return nil
@@ -522,6 +546,9 @@ func (r *Run) conflictUpdate(ins *queryplan.Insert, found *kv.Row, p proposed) (
 		return nil, err
 	}
 	updated, err := r.assign(ins.Table, ins.Conflict.Set, row)
+	if err == nil {
+		err = r.complete(ins.Table, ins.Rules, updated)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -544,5 +571,5 @@ func (r *Run) assign(table *catalog.Table, set []queryplan.Assignment, row []dat
 			return nil, err
 		}
 	}
-	return updated, checkNotNull(table, updated)
+	return updated, nil
 }

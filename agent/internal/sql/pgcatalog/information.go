@@ -29,14 +29,20 @@ func (in *Input) information(name string) []row {
 				if c.Default != "" && !c.Identity {
 					r["column_default"] = in.DefaultText(c.Default)
 				}
+				if c.Generated != "" {
+					r["is_generated"], r["generation_expression"], r["is_updatable"] = "ALWAYS", "("+c.Generated+")", "YES"
+				}
 				in.identityParts(t, &c, r)
 				out = append(out, in.named(t, r))
 			}
 		}
 	case "sequences":
 		return in.informationSequences()
+	case "check_constraints":
+		return in.checkConstraints()
 	case "table_constraints":
 		for _, t := range in.Tables {
+			out = append(out, in.tableChecks(t)...)
 			if hasKey(t) {
 				out = append(out, in.named(t, row{"constraint_catalog": in.Database, "constraint_schema": t.Schema().Name, "constraint_name": t.KeyName(),
 					"constraint_type": "PRIMARY KEY", "is_deferrable": "NO", "initially_deferred": "NO", "enforced": "YES"}))
@@ -44,6 +50,9 @@ func (in *Input) information(name string) []row {
 		}
 	case "key_column_usage", "constraint_column_usage":
 		for _, t := range in.Tables {
+			if name == "constraint_column_usage" {
+				out = append(out, in.checkedColumns(t)...)
+			}
 			for n, i := range t.Key {
 				if hasKey(t) {
 					out = append(out, in.named(t, row{"constraint_catalog": in.Database, "constraint_schema": t.Schema().Name, "constraint_name": t.KeyName(),

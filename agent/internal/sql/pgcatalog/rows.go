@@ -82,7 +82,7 @@ func (in *Input) classes() []row {
 	for _, t := range in.Tables {
 		out = append(out, row{"oid": TableOID(t), "relname": t.Name(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc), "relam": heapAM,
 			"relfilenode": TableOID(t), "reltuples": -1.0, "relhasindex": hasKey(t), "relpersistence": "p", "relkind": "r",
-			"relnatts": len(t.Columns), "relispopulated": true, "relreplident": "d"})
+			"relnatts": len(t.Columns), "relchecks": len(t.Desc.Collection.Checks), "relispopulated": true, "relreplident": "d"})
 		if hasKey(t) {
 			out = append(out, row{"oid": TableOID(t) + indexOffset, "relname": t.KeyName(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc),
 				"relam": btreeAM, "relfilenode": TableOID(t) + indexOffset, "relpersistence": "p", "relkind": "i", "relnatts": len(t.Key), "relispopulated": true, "relreplident": "n"})
@@ -112,7 +112,7 @@ func (in *Input) attributes() []row {
 func attribute(relation uint32, number int, c catalog.Column) row {
 	return row{"attrelid": relation, "attname": c.Name, "atttypid": c.Type.OID(), "attlen": int(c.Type.Size()), "attnum": number,
 		"attcacheoff": -1, "atttypmod": int(c.Modifier), "attbyval": c.Type.Size() > 0 && c.Type.Size() <= 8, "attalign": "i", "attstorage": "p",
-		"attnotnull": c.NotNull, "atthasdef": c.Default != "" && !c.Identity, "attidentity": identity(&c), "attislocal": true, "attcollation": collation(c.Type), "attstattarget": -1}
+		"attnotnull": c.NotNull, "atthasdef": c.Default != "" && !c.Identity || c.Generated != "", "attidentity": identity(&c), "attgenerated": generated(&c), "attislocal": true, "attcollation": collation(c.Type), "attstattarget": -1}
 }
 
 func collation(t datum.Type) int {
@@ -131,6 +131,9 @@ func (in *Input) defaults() []row {
 		for i, c := range t.Columns {
 			if c.Default != "" && !c.Hidden && !c.Identity {
 				out = append(out, row{"oid": defaultOID(t, i), "adrelid": TableOID(t), "adnum": i + 1, "adbin": in.DefaultText(c.Default)})
+			}
+			if c.Generated != "" {
+				out = append(out, row{"oid": defaultOID(t, i), "adrelid": TableOID(t), "adnum": i + 1, "adbin": c.Generated})
 			}
 		}
 	}
@@ -211,6 +214,7 @@ func (in *Input) indexes() []row {
 func (in *Input) constraints() []row {
 	var out []row
 	for _, t := range in.Tables {
+		out = append(out, checks(t)...)
 		if hasKey(t) {
 			out = append(out, row{"oid": TableOID(t) + constraintOffset, "conname": t.KeyName(), "connamespace": OID(t.Schema().ID), "contype": "p",
 				"convalidated": true, "conrelid": TableOID(t), "conindid": TableOID(t) + indexOffset, "confupdtype": " ", "confdeltype": " ", "confmatchtype": " ",
@@ -329,9 +333,12 @@ func (in *Input) views(name string) []row {
 func (in *Input) definitions() []row {
 	var out []row
 	for _, t := range in.Tables {
+		both := func(oid uint32, text string) row { return row{"oid": oid, "definition": text, "pretty": text} }
 		if hasKey(t) {
-			out = append(out, row{"oid": TableOID(t) + indexOffset, "definition": indexDefinition(t)},
-				row{"oid": TableOID(t) + constraintOffset, "definition": "PRIMARY KEY (" + keyList(t) + ")"})
+			out = append(out, both(TableOID(t)+indexOffset, indexDefinition(t)), both(TableOID(t)+constraintOffset, "PRIMARY KEY ("+keyList(t)+")"))
+		}
+		for i := range t.Desc.Collection.Checks {
+			out = append(out, checkDefinition(&t.Desc.Collection.Checks[i]))
 		}
 	}
 	return out

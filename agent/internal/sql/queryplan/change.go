@@ -25,6 +25,7 @@ type Change struct {
 	// ones included, then the value of each column in SetColumns.
 	Slow       duck.Prepared
 	SetColumns []int
+	Rules      *Rules // nil: of a DELETE
 	// KeyChange says that a key column is set.
 	KeyChange bool
 	Returning []Expr // over the new row, or the deleted one
@@ -36,6 +37,9 @@ func (p *Planner) update(ctx context.Context, s *pg.UpdateStmt, out *Plan) error
 		return err
 	}
 	ch := &Change{Table: table}
+	if ch.Rules, err = RulesOf(table); err != nil {
+		return err
+	}
 	alias := s.GetRelation().GetAlias().GetAliasname()
 	if err := p.setColumns(s, ch); err != nil {
 		return err
@@ -136,7 +140,7 @@ func (c *compiler) setColumn(target *pg.ResTarget, table *catalog.Table) (int, e
 	if len(target.GetIndirection()) > 0 {
 		return 0, &syntax.Error{Code: "0A000", Message: "assignment to a part of a column is not supported", Position: c.position(target.GetLocation())}
 	}
-	return i, identitySet(target.GetVal(), &table.Columns[i], c.position(target.GetLocation()))
+	return i, identitySet(target.GetVal(), &table.Columns[i])
 }
 
 // assignments compiles a SET list.

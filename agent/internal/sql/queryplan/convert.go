@@ -55,7 +55,7 @@ func convert(e Expr, t datum.Type, modifier int32, how castContext) (Expr, error
 		position = k.position
 	}
 	widening := modifier < 0 && (sameValue(from, t) || from.IsInt() && t.IsInt() || from.IsString() && t.IsString() || from.IsFloat() && t.IsFloat())
-	out := &fn{typ: t, args: []Expr{e}, strict: true, widening: widening, eval: func(env *Env, a []datum.Datum) (datum.Datum, error) {
+	out := &fn{typ: t, args: []Expr{e}, strict: true, widening: widening, stable: styled(from, t), eval: func(env *Env, a []datum.Datum) (datum.Datum, error) {
 		v, err := f(env, a[0])
 		if err != nil {
 			return v, at(err, position)
@@ -70,6 +70,14 @@ func convert(e Expr, t datum.Type, modifier int32, how castContext) (Expr, error
 		k.position = position
 	}
 	return folded, at(err, position)
+}
+
+// styled reports whether a conversion asks settings of the session, such as its time zone.
+func styled(from, to datum.Type) bool {
+	clock := func(t datum.Type) bool {
+		return t.Elem().IsDateTime() || t.Elem() == datum.Timetz || t.Elem() == datum.Time || t.Elem() == datum.Interval
+	}
+	return zoned(from, to) || clock(from) != clock(to)
 }
 
 // zoned reports whether a conversion asks the session's time zone.

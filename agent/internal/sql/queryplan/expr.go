@@ -96,7 +96,10 @@ type fn struct {
 	// widening says that the one argument has the same key encoding as the result.
 	widening bool
 	volatile bool // gives another value each time
-	eval     func(env *Env, args []datum.Datum) (datum.Datum, error)
+	// stable says that the value depends on settings of the session, though there are
+	// arguments.
+	stable bool
+	eval   func(env *Env, args []datum.Datum) (datum.Datum, error)
 }
 
 func (e *fn) Type() datum.Type { return e.typ }

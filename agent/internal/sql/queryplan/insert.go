@@ -17,6 +17,8 @@ type Insert struct {
 	Table *catalog.Table
 	// Rows hold an expression for each column of the table, hidden ones included.
 	Rows [][]Expr
+	// Rules are what each row has to be.
+	Rules *Rules
 	// Select or Slow gives the rows; From says which of its columns goes into each
 	// of the table's, -1 for the default in Defaults.
 	Select   *Select
@@ -55,6 +57,9 @@ func (p *Planner) insert(ctx context.Context, s *pg.InsertStmt, out *Plan) error
 	ins := &Insert{Table: table, override: s.GetOverride()}
 	targets, err := p.insertColumns(s, table)
 	if err != nil {
+		return err
+	}
+	if ins.Rules, err = RulesOf(table); err != nil {
 		return err
 	}
 	if ins.Defaults, err = p.defaults(table); err != nil {
@@ -131,16 +136,12 @@ func CompileDefault(column catalog.Column) (Expr, error) {
 	if column.Default == "" {
 		return &Const{Value: datum.MakeNull(column.Type)}, nil
 	}
-	stmt, err := syntax.Parse("SELECT " + column.Default)
+	node, err := syntax.ParseExpression(column.Default)
 	if err != nil {
 		return nil, err
 	}
-	q, ok := stmt.Node.(*syntax.Query)
-	if !ok || len(q.Select.GetTargetList()) != 1 {
-		return nil, syntax.Unsupported("this DEFAULT", "")
-	}
 	c := &compiler{params: &Params{}, elsewhere: true}
-	e, err := c.expr(q.Select.GetTargetList()[0].GetResTarget().GetVal())
+	e, err := c.expr(node)
 	if err == nil {
 		if len(c.params.Types) > 0 {
 			return nil, fail("42P02", 0, "there is no parameter $1")

@@ -13,6 +13,7 @@ type Error struct {
 	Detail     string
 	Hint       string
 	Position   int // 1-based byte of the text, 0: unknown
+	Schema     string
 	Table      string
 	Column     string
 	Constraint string

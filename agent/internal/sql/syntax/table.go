@@ -43,8 +43,10 @@ type ColumnDef struct {
 	Default  string // SQL text, "" if none
 	// Serial says that Type was written as serial, bigserial or smallserial.
 	Serial bool `json:",omitempty"`
-	// Generated is the SQL text of GENERATED ALWAYS AS (...) STORED.
+	// Generated is the SQL text of GENERATED ALWAYS AS (...) STORED, GeneratedNode what it
+	// was read from.
 	Generated         string    `json:",omitempty"`
+	GeneratedNode     *pg.Node  `json:"-"`
 	GeneratedPosition int       `json:",omitempty"`
 	Identity          *Identity `json:",omitempty"`
 }
@@ -87,8 +89,9 @@ type Constraint struct {
 	Include          []string `json:",omitempty"`
 	NullsNotDistinct bool     `json:",omitempty"`
 	Index            string   `json:",omitempty"`
-	// Expr is the SQL text of a CHECK.
+	// Expr is the SQL text of a CHECK, Node what it was read from.
 	Expr       string      `json:",omitempty"`
+	Node       *pg.Node    `json:"-"`
 	References *References `json:",omitempty"`
 	Deferrable bool        `json:",omitempty"`
 	Deferred   bool        `json:",omitempty"` // INITIALLY DEFERRED
@@ -275,7 +278,7 @@ func (d *ColumnDef) addConstraint(c *pg.Constraint, into *[]Constraint, before i
 		d.Identity = &Identity{Always: c.GetGeneratedWhen() == "a", Position: pos}
 		d.Identity.Options, err = sequenceOptions(c.GetOptions())
 	case pg.ConstrType_CONSTR_GENERATED:
-		d.GeneratedPosition = pos
+		d.GeneratedPosition, d.GeneratedNode = pos, c.GetRawExpr()
 		d.Generated, err = deparse(c.GetRawExpr())
 	case pg.ConstrType_CONSTR_ATTR_DEFERRABLE, pg.ConstrType_CONSTR_ATTR_NOT_DEFERRABLE,
 		pg.ConstrType_CONSTR_ATTR_DEFERRED, pg.ConstrType_CONSTR_ATTR_IMMEDIATE:
@@ -332,6 +335,7 @@ func convertConstraint(c *pg.Constraint) (Constraint, *Error) {
 		out.Kind = Unique
 	case pg.ConstrType_CONSTR_CHECK:
 		out.Kind = Check
+		out.Node = c.GetRawExpr()
 		out.Expr, err = deparse(c.GetRawExpr())
 	case pg.ConstrType_CONSTR_FOREIGN:
 		out.Kind, out.Columns = ForeignKey, texts(c.GetFkAttrs())

@@ -259,7 +259,11 @@ func definition(r *rewriter, f *pg.FuncCall) (finish, error) {
 	if len(f.Args) > 2 {
 		column = f.Args[1].GetAConst().GetIval().GetIval()
 	}
-	find, err := r.lookup("nd_definition", "definition")
+	text := "definition"
+	if f.Args[len(f.Args)-1].GetAConst().GetBoolval().GetBoolval() {
+		text = "pretty"
+	}
+	find, err := r.lookup("nd_definition", text)
 	if err != nil || find == nil || column != 0 {
 		return noText(r, f)
 	}

@@ -1,0 +1,206 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// adoptChecks makes the constraints that LIKE has copied the table's own.
+func (c *Catalog) adoptChecks(ctx context.Context, table *cluster.Object) error {
+	copied := table.Collection.Checks
+	table.Collection.Checks = nil
+	for _, k := range copied {
+		if err := c.addCheck(ctx, table, k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addChecks gives a table the CHECK constraints of a statement.
+func (c *Catalog) addChecks(ctx context.Context, table *cluster.Object, written []syntax.Constraint) error {
+	for i := range written {
+		k := &written[i]
+		if k.Kind != syntax.Check {
+			continue
+		}
+		text, err := syntax.BareColumns(k.Expr, table.Name)
+		if err != nil {
+			return err
+		}
+		if err := c.addCheck(ctx, table, cluster.Check{Name: k.Name, Expression: text, NoInherit: k.NoInherit}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addCheck adds one constraint, under a name that is made up if it has none.
+func (c *Catalog) addCheck(ctx context.Context, table *cluster.Object, k cluster.Check) error {
+	rows := table.Collection
+	names, err := syntax.ExpressionColumns(k.Expression)
+	if err != nil {
+		return err
+	}
+	column := ""
+	for _, name := range names {
+		if f, ok := rows.Column(name); ok { // who computes the expression tells of others
+			column = name
+			k.Columns = append(k.Columns, f.ID)
+		}
+	}
+	switch {
+	case k.Name == "" && len(k.Columns) == 1:
+		k.Name = constraintName(table, column, "check")
+	case k.Name == "":
+		k.Name = constraintName(table, "", "check")
+	case takenConstraint(table, k.Name):
+		return &syntax.Error{Code: "42710", Message: fmt.Sprintf("check constraint %q already exists", k.Name)}
+	default:
+		if err := checkName(k.Name, 0); err != nil {
+			return err
+		}
+	}
+	if k.ID, err = c.NewID(ctx); err != nil {
+		return err
+	}
+	rows.Checks = append(rows.Checks, k)
+	sortChecks(rows)
+	return nil
+}
+
+// sortChecks puts the constraints in the order in which rows are checked.
+func sortChecks(rows *cluster.Collection) {
+	slices.SortFunc(rows.Checks, func(a, b cluster.Check) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// takenConstraint reports whether a table has a constraint of the name.
+func takenConstraint(table *cluster.Object, name string) bool {
+	_, ok := table.Collection.Check(name)
+	return ok || name == table.Name+"_pkey"
+}
+
+// constraintName makes a name as PostgreSQL does.
+func constraintName(table *cluster.Object, column, label string) string {
+	return madeName(table.Name, column, label, func(name string) bool { return takenConstraint(table, name) })
+}
+
+// addConstraint is ADD CONSTRAINT.
+func (a *alteration) addConstraint(k *syntax.Constraint) error {
+	if k.Kind != syntax.Check {
+		return syntax.Unsupported("ALTER TABLE ... ADD CONSTRAINT", "")
+	}
+	if !a.empty {
+		return unsupportedAt("ADD CONSTRAINT ... CHECK of a table that others may write to", "Give the constraint to CREATE TABLE.", k.Position)
+	}
+	if takenConstraint(a.object, k.Name) {
+		return &syntax.Error{Code: "42710", Message: fmt.Sprintf("constraint %q for relation %q already exists", k.Name, a.object.Name)}
+	}
+	a.changed = true
+	a.written = append(a.written, *k)
+	return a.catalog.addChecks(a.ctx, a.object, []syntax.Constraint{*k})
+}
+
+// dropConstraint is DROP CONSTRAINT.
+func (a *alteration) dropConstraint(action *syntax.DropConstraint) error {
+	_, ok := a.rows.Check(action.Name)
+	switch {
+	case ok:
+		a.rows.Checks = slices.DeleteFunc(a.rows.Checks, func(k cluster.Check) bool { return k.Name == action.Name })
+		a.changed = true
+		return nil
+	case takenConstraint(a.object, action.Name):
+		return syntax.Unsupported("dropping a primary key", "Create a collection with another key and copy the rows with INSERT INTO ... SELECT.")
+	case action.IfExists:
+		a.notice("00000", "constraint %q of relation %q does not exist, skipping", action.Name, a.object.Name)
+		return nil
+	}
+	return &syntax.Error{Code: "42704", Message: fmt.Sprintf("constraint %q of relation %q does not exist", action.Name, a.object.Name)}
+}
+
+// RenameConstraint gives a constraint of a table another name.
+func (c *Catalog) RenameConstraint(in Scope, stmt *syntax.Rename) (*Draft, []Notice, error) {
+	o, notices, err := in.toAlter(stmt.Target.Name, stmt.IfExists)
+	if o == nil {
+		return in.Draft, notices, err
+	}
+	a := newAlteration(o)
+	k, ok := a.rows.Check(stmt.Target.Part)
+	switch {
+	case !ok && takenConstraint(o, stmt.Target.Part):
+		return nil, nil, syntax.Unsupported("renaming the constraint of a primary key", "")
+	case !ok:
+		return nil, nil, &syntax.Error{Code: "42704", Message: fmt.Sprintf("constraint %q for table %q does not exist", stmt.Target.Part, o.Name)}
+	case takenConstraint(o, stmt.To):
+		return nil, nil, &syntax.Error{Code: "42710", Message: fmt.Sprintf("constraint %q for relation %q already exists", stmt.To, o.Name)}
+	}
+	if err := checkName(stmt.To, 0); err != nil {
+		return nil, nil, err
+	}
+	k.Name = stmt.To
+	sortChecks(a.rows)
+	return in.change(o, a.object), nil, nil
+}
+
+// renameInExpressions has the expressions of a table name a column by its new name.
+func renameInExpressions(rows *cluster.Collection, from, to string) error {
+	var err error
+	for i := range rows.Checks {
+		k := &rows.Checks[i]
+		if k.Expression, err = syntax.RenameInExpression(k.Expression, from, to); err != nil {
+			return err
+		}
+	}
+	for i := range rows.Columns {
+		column := &rows.Columns[i]
+		if column.Generated == "" {
+			continue
+		}
+		if column.Generated, err = syntax.RenameInExpression(column.Generated, from, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// generatedFrom are the generated columns whose values are computed from the column.
+func generatedFrom(rows *cluster.Collection, column string) []*cluster.Column {
+	var out []*cluster.Column
+	for i := range rows.Columns {
+		if c := &rows.Columns[i]; c.Generated != "" {
+			if names, err := syntax.ExpressionColumns(c.Generated); err == nil && slices.Contains(names, column) {
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}
+
+// generatedColumn makes a column a generated one, if its definition says so.
+func generatedColumn(table string, column *cluster.Column, def *syntax.ColumnDef) (err error) {
+	what := ""
+	switch {
+	case def.Generated == "":
+		return nil
+	case def.Serial || def.Default != "":
+		what = "default"
+	case def.Identity != nil:
+		what = "identity"
+	}
+	if what != "" {
+		return &syntax.Error{Code: "42601", Message: fmt.Sprintf("both %s and generation expression specified for column %q of table %q", what, def.Name, table), Position: def.GeneratedPosition}
+	}
+	column.Generated, err = syntax.BareColumns(def.Generated, table)
+	return err
+}
+
+func unsupportedAt(what, hint string, position int) *syntax.Error {
+	err := syntax.Unsupported(what, hint)
+	err.Position = position
+	return err
+}

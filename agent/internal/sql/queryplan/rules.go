@@ -1,0 +1,214 @@
+package queryplan
+
+import (
+	"time"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// Rules are what each row of a table has to be, beside that some columns are not null.
+type Rules struct {
+	// Generated computes the generated columns from the others.
+	Generated []Assignment
+	// Checks are in the order in which they are looked at.
+	Checks []Check
+}
+
+// Check is a CHECK constraint: it holds unless its value is false.
+type Check struct {
+	Name  string
+	Value Expr
+}
+
+// RulesOf returns the rules of a table. They are compiled once.
+func RulesOf(table *catalog.Table) (*Rules, error) {
+	kept, err := table.Keep(func() (any, error) { return compileRules(table) })
+	if err != nil {
+		return nil, err
+	}
+	return kept.(*Rules), nil //nolint:forcetypeassert // it is what was computed
+}
+
+func compileRules(table *catalog.Table) (*Rules, error) {
+	out := &Rules{}
+	for i, column := range table.Columns {
+		if column.Generated == "" {
+			continue
+		}
+		node, err := syntax.ParseExpression(column.Generated)
+		if err != nil {
+			return nil, err
+		}
+		e, err := compileGenerated(table, i, node, true)
+		if err != nil {
+			return nil, err
+		}
+		out.Generated = append(out.Generated, Assignment{Column: i, Value: e})
+	}
+	for _, k := range table.Desc.Collection.Checks {
+		node, err := syntax.ParseExpression(k.Expression)
+		if err != nil {
+			return nil, err
+		}
+		e, err := compileCheck(tableScope(table, ""), node, true)
+		if err != nil {
+			return nil, err
+		}
+		out.Checks = append(out.Checks, Check{Name: k.Name, Value: e})
+	}
+	return out, nil
+}
+
+// compileCheck compiles the expression of a CHECK. elsewhere says that it is not of the
+// statement's text.
+func compileCheck(s *scope, node *pg.Node, elsewhere bool) (Expr, error) {
+	if err := syntax.OfOneRow(node, syntax.InCheck); err != nil {
+		return nil, err
+	}
+	c := &compiler{scope: s, params: &Params{}, elsewhere: elsewhere}
+	e, err := c.expr(node)
+	if err == nil {
+		if t := e.Type(); t != datum.Bool && t != datum.Unknown {
+			return nil, fail("42804", c.position(location(node)), "argument of CHECK must be type boolean, not type %s", t.SQLName())
+		}
+		e, err = c.condition(e, node)
+	}
+	if err == nil {
+		err = ofOneZone(e)
+	}
+	if isSlow(err) {
+		out := syntax.Unsupported("this expression in CHECK", "Simple expressions of the row are, such as comparisons, IN, BETWEEN, LIKE and length().")
+		out.Position = c.position(location(node))
+		return nil, out
+	}
+	return e, err
+}
+
+// compileGenerated compiles what computes the column with the index.
+func compileGenerated(table *catalog.Table, index int, node *pg.Node, elsewhere bool) (Expr, error) {
+	if err := syntax.OfOneRow(node, syntax.InGenerated); err != nil {
+		return nil, err
+	}
+	column := table.Columns[index]
+	c := &compiler{scope: tableScope(table, ""), params: &Params{}, elsewhere: elsewhere}
+	e, err := c.expr(node)
+	if isSlow(err) {
+		out := syntax.Unsupported("this expression of a generated column", "Simple expressions of the row are.")
+		out.Position = c.position(location(node))
+		return nil, out
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := fromGiven(table, node, c); err != nil {
+		return nil, err
+	}
+	if err := ofOneZone(e); err != nil {
+		return nil, err
+	}
+	if !immutable(e) {
+		return nil, fail("42P17", 0, "generation expression is not immutable")
+	}
+	from := e.Type()
+	if e, err = convert(e, column.Type, column.Modifier, castAssignment); isSlow(err) {
+		out := fail("42804", 0, "column %q is of type %s but default expression is of type %s", column.Name, column.Type.SQLName(), from.SQLName())
+		out.Hint = "You will need to rewrite or cast the expression."
+		return nil, out
+	}
+	if err == nil && !immutable(e) {
+		return nil, fail("42P17", 0, "generation expression is not immutable")
+	}
+	return e, err
+}
+
+// fromGiven refuses a generated column that is computed from another one.
+func fromGiven(table *catalog.Table, node *pg.Node, c *compiler) error {
+	var wrong *syntax.Error
+	syntax.EachColumn(node, func(r *pg.ColumnRef) {
+		name := r.GetFields()[len(r.GetFields())-1].GetString_().GetSval()
+		if i, ok := table.ColumnIndex(name); ok && table.Columns[i].Generated != "" && wrong == nil {
+			wrong = fail("42P17", c.position(r.GetLocation()), "cannot use generated column %q in column generation expression", name)
+			wrong.Detail = "A generated column cannot reference another generated column."
+		}
+	})
+	if wrong != nil {
+		return wrong
+	}
+	return nil
+}
+
+// ofOneZone refuses a literal that is another time in another time zone: PostgreSQL takes
+// that of the session that has written it, which the text does not tell.
+func ofOneZone(e Expr) error {
+	if f, ok := e.(*fn); ok && f.stable && len(f.args) == 1 && isConst(f.args[0]) {
+		here, err := f.Eval(&Env{})
+		if err != nil {
+			return err
+		}
+		const away = 13 * 3600
+		there, err := f.Eval(&Env{Session: &Session{Location: time.FixedZone("", away)}})
+		if err == nil && datum.Compare(here, there) != 0 {
+			err = &syntax.Error{Code: "0A000", Message: "a time without its time zone is not supported here", Hint: "Write it with its zone, as in '2026-01-31 12:00:00+00'."}
+		}
+		return err
+	}
+	for _, c := range children(e) {
+		if err := ofOneZone(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// immutable reports whether e has the same value whenever and for whomever it is computed
+// from the same row.
+func immutable(e Expr) bool {
+	f, ok := e.(*fn)
+	if ok && f.stable && len(f.args) == 1 && isConst(f.args[0]) {
+		return true // a literal, of one value: ofOneZone
+	}
+	if ok && (f.volatile || f.stable || len(f.args) == 0) {
+		return false
+	}
+	for _, c := range children(e) {
+		if !immutable(c) {
+			return false
+		}
+	}
+	return true
+}
+
+// Sound says what is wrong with the expressions of a table. Those of the columns and
+// constraints that stand in the statement are told with their positions.
+func Sound(table *catalog.Table, columns []syntax.ColumnDef, constraints []syntax.Constraint) error {
+	for i := range columns {
+		d := &columns[i]
+		index, ok := table.ColumnIndex(d.Name)
+		if !ok || d.GeneratedNode == nil {
+			continue
+		}
+		if _, err := compileGenerated(table, index, d.GeneratedNode, false); err != nil {
+			return err
+		}
+	}
+	for i := range constraints {
+		k := &constraints[i]
+		if k.Kind != syntax.Check || k.Node == nil {
+			continue
+		}
+		if _, err := compileCheck(tableScope(table, ""), k.Node, false); err != nil {
+			return err
+		}
+	}
+	for _, column := range table.Columns {
+		if _, err := CompileDefault(column); err != nil {
+			return err
+		}
+	}
+	_, err := RulesOf(table)
+	return err
+}
