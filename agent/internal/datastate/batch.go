@@ -51,7 +51,9 @@ type Batch struct {
 	touches [][]byte // set with machine: the leader asks for them again and again
 
 	Writer cluster.WriterID // on whose behalf
-	Ops    []Op
+	// Schemas are the versions of descriptors that it rests on, by collection.
+	Schemas []cluster.SchemaVersion
+	Ops     []Op
 	// Txn is whose: the batch commits the transaction, and its locks in the range end.
 	// Zero: a statement outside of a transaction.
 	Txn cluster.TxnID
@@ -73,7 +75,7 @@ func EncodeBatch(b *Batch) []byte {
 	} else {
 		out = append(append(out, kindTxnBatch), b.Txn[:]...)
 	}
-	return appendOps(out, b.Writer, b.Ops)
+	return appendOps(out, b.Writer, b.Schemas, b.Ops)
 }
 
 // opsSize is how long at most appendOps makes the encoding of a request.
@@ -85,8 +87,8 @@ func opsSize(ops []Op) int {
 	return n
 }
 
-func appendOps(out []byte, writer cluster.WriterID, ops []Op) []byte {
-	out = binary.AppendUvarint(out, uint64(writer))
+func appendOps(out []byte, writer cluster.WriterID, schemas []cluster.SchemaVersion, ops []Op) []byte {
+	out = appendSchemas(binary.AppendUvarint(out, uint64(writer)), schemas)
 	out = binary.AppendUvarint(out, uint64(len(ops)))
 	for i := range ops {
 		op := &ops[i]
@@ -122,18 +124,18 @@ func DecodeBatch(data []byte, s gate.Support) (*Batch, error) {
 }
 
 // ops takes what appendOps made.
-func (d *decoder) ops() (cluster.WriterID, []Op, error) {
-	writer := d.UpTo(math.MaxUint32)
+func (d *decoder) ops() (cluster.WriterID, []cluster.SchemaVersion, []Op, error) {
+	writer, schemas := d.UpTo(math.MaxUint32), d.schemas()
 	ops := make([]Op, d.Count(minOp))
 	if d.Err() != nil {
-		return 0, nil, d.Err()
+		return 0, nil, nil, d.Err()
 	}
 	for i := range ops {
 		if err := d.op(&ops[i]); err != nil {
-			return 0, nil, fmt.Errorf("op %d: %w", i, err)
+			return 0, nil, nil, fmt.Errorf("op %d: %w", i, err)
 		}
 	}
-	return cluster.WriterID(writer), ops, nil
+	return cluster.WriterID(writer), schemas, ops, nil
 }
 
 func (d *decoder) op(op *Op) error {

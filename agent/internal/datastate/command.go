@@ -19,6 +19,7 @@ const (
 	kindGarbage byte = 4
 	kindFence   byte = 5
 	kindClear   byte = 6
+	kindRaised  byte = 7
 )
 
 // write is a version that a command adds: of a row, as it is stored.
@@ -46,6 +47,8 @@ type command struct {
 	// fencing and clearing are about collections that were dropped; they come alone, too.
 	fencing  *fencing
 	clearing *clearing
+	// raised is about versions of descriptors, and comes alone.
+	raised *raised
 
 	// What requests of transactions have besides.
 	effects bool
@@ -69,6 +72,8 @@ func (c *command) encode() []byte {
 		kind = kindFence
 	case c.clearing != nil:
 		kind = kindClear
+	case c.raised != nil:
+		kind = kindRaised
 	case c.effects:
 		kind = kindEffects
 	}
@@ -83,6 +88,8 @@ func (c *command) encode() []byte {
 		return c.fencing.append(out)
 	case c.clearing != nil:
 		return c.clearing.append(out)
+	case c.raised != nil:
+		return c.raised.append(out)
 	}
 	out = binary.AppendUvarint(out, uint64(len(c.writes)))
 	for _, w := range c.writes {
@@ -146,7 +153,7 @@ func decodeCommand(data []byte, s gate.Support) (*command, error) {
 	case kind == kindRefusal:
 		c.result = d.Raw(uint64(d.Len()))
 		return c, d.End()
-	case kind >= kindGarbage && kind <= kindClear:
+	case kind >= kindGarbage && kind <= kindRaised:
 		c.adds = cluster.Counts{Rows: d.Varint(), Live: d.Varint(), Dead: d.Varint()}
 		d.takingAway(c, kind)
 		return c, d.End()
@@ -166,8 +173,11 @@ func decodeCommand(data []byte, s gate.Support) (*command, error) {
 	return c, d.End()
 }
 
-// takesAway reports whether it is a command that the leader makes by itself.
-func (c *command) takesAway() bool { return c.garbage != nil || c.fencing != nil || c.clearing != nil }
+// takesAway reports whether it is a command that writes no rows: one that the leader
+// makes by itself, or that refuses what was not refused before.
+func (c *command) takesAway() bool {
+	return c.garbage != nil || c.fencing != nil || c.clearing != nil || c.raised != nil
+}
 
 func (d *decoder) takingAway(c *command, kind byte) {
 	switch kind {
@@ -175,8 +185,10 @@ func (d *decoder) takingAway(c *command, kind byte) {
 		c.garbage = d.garbage()
 	case kindFence:
 		c.fencing = d.fencing()
-	default:
+	case kindClear:
 		c.clearing = d.clearing()
+	default:
+		c.raised = d.raised()
 	}
 }
 

@@ -133,7 +133,7 @@ func TestRefusals(t *testing.T) {
 	}
 	// What this binary cannot read another one may.
 	for what, command := range map[string][]byte{
-		"another format": {99, 0}, "another kind": {batchFormat, 99}, "another kind of op": {batchFormat, kindBatch, 0, 1, 9, 0, 1, 'r'}, "another condition": {batchFormat, kindBatch, 0, 1, 2, 9, 1, 'r'},
+		"another format": {99, 0}, "another kind": {batchFormat, 99}, "another kind of op": {batchFormat, kindBatch, 0, 0, 1, 9, 0, 1, 'r'}, "another condition": {batchFormat, kindBatch, 0, 0, 1, 2, 9, 1, 'r'},
 	} {
 		if _, err := m.Open(command); !errors.Is(err, gate.ErrNewer) {
 			t.Errorf("%s: %v, want %v", what, err, gate.ErrNewer)

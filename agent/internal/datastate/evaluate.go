@@ -85,7 +85,7 @@ func blocked(by []Blocker) []byte { return EncodeResult(&Result{Outcome: Blocked
 // Evaluate satisfies evaluation.Request. All conditions hold and all Ops are done, or
 // the batch is refused.
 func (b *Batch) Evaluate(rows *storage.Rows, desc *cluster.RangeDescriptor, pending []evaluation.Pending) (d evaluation.Decision, err error) {
-	e := evaluating{machine: b.machine, rows: rows, desc: desc, pending: pending, writer: b.Writer, txn: b.Txn}
+	e := evaluating{machine: b.machine, rows: rows, desc: desc, pending: pending, writer: b.Writer, txn: b.Txn, schemas: b.Schemas}
 	if hasDuplicates(b.Ops) {
 		return refuse(0, &Result{Outcome: Malformed}), nil
 	}
@@ -127,6 +127,7 @@ type evaluating struct {
 	pending []evaluation.Pending
 	writer  cluster.WriterID
 	txn     cluster.TxnID // whose request it is; zero: of a statement outside of a transaction
+	schemas []cluster.SchemaVersion
 }
 
 // refuse decides that nothing is done, because of a row.
@@ -192,7 +193,7 @@ func (e *evaluating) forgotten(ts hlc.Timestamp) bool {
 
 // check evaluates op's condition, on the newest version that it found.
 func (e *evaluating) check(i int, op *Op) (refusal *Result, found Version, err error) {
-	if refusal := e.outside(op.Row); refusal != nil {
+	if refusal := e.unwritable(op.Row); refusal != nil {
 		return refusal, found, nil
 	}
 	if found, err = e.newest(i, op.Row); err != nil {

@@ -106,7 +106,7 @@ func (p *Prewrite) Blocked(by []Blocker) []byte { return blocked(by) }
 
 // Evaluate satisfies evaluation.Request.
 func (p *Prewrite) Evaluate(rows *storage.Rows, desc *cluster.RangeDescriptor, pending []evaluation.Pending) (d evaluation.Decision, err error) {
-	e := evaluating{machine: p.machine, rows: rows, desc: desc, pending: pending, writer: p.Writer}
+	e := evaluating{machine: p.machine, rows: rows, desc: desc, pending: pending, writer: p.Writer, schemas: p.Schemas}
 	if hasDuplicates(p.Ops) || txnOf(p.Record) != p.Txn {
 		return refuse(0, &Result{Outcome: Malformed}), nil
 	}
@@ -114,7 +114,7 @@ func (p *Prewrite) Evaluate(rows *storage.Rows, desc *cluster.RangeDescriptor, p
 	d.Leaves = make([]any, len(pending))
 	for i := range p.Ops {
 		op, at := &p.Ops[i], len(p.Ops)+i
-		if refusal := e.outside(op.Row); refusal != nil {
+		if refusal := e.unwritable(op.Row); refusal != nil {
 			return refuse(i, refusal), nil
 		}
 		l, err := e.lockOf(at, op.Row)
@@ -153,7 +153,7 @@ func (c *Commit) Blocked(by []Blocker) []byte { return blocked(by) }
 
 // Evaluate satisfies evaluation.Request.
 func (c *Commit) Evaluate(rows *storage.Rows, desc *cluster.RangeDescriptor, pending []evaluation.Pending) (d evaluation.Decision, err error) {
-	e := evaluating{machine: c.machine, rows: rows, desc: desc, pending: pending, writer: c.Writer, txn: c.Txn}
+	e := evaluating{machine: c.machine, rows: rows, desc: desc, pending: pending, writer: c.Writer, txn: c.Txn, schemas: c.Schemas}
 	last := len(pending) - 1
 	switch {
 	case hasDuplicates(c.Ops) || txnOf(c.Record) != c.Txn:
@@ -213,7 +213,7 @@ func (c *Commit) again(r *TxnRecord, last int) evaluation.Decision {
 // op adds to a command what one op of a commit does.
 func (c *Commit) op(e *evaluating, cmd *command, d *evaluation.Decision, i int) (*Result, error) {
 	op, at := &c.Ops[i], len(c.Ops)+i
-	if refusal := e.outside(op.Row); refusal != nil {
+	if refusal := e.unwritable(op.Row); refusal != nil {
 		return refusal, nil
 	}
 	l, err := e.lockOf(at, op.Row)

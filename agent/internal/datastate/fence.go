@@ -63,12 +63,13 @@ func appendFence(out []byte, f *cluster.Fence) []byte {
 	for _, v := range [...]uint64{f.Through, f.Cleared, uint64(f.UpTo)} {
 		out = binary.AppendUvarint(out, v)
 	}
-	return appendIDs(appendIDs(out, f.Alive), f.Doomed)
+	return appendSchemaFences(appendIDs(appendIDs(out, f.Alive), f.Doomed), f.Schemas)
 }
 
 func (d *decoder) fence() *cluster.Fence {
 	f := &cluster.Fence{Through: d.Uvarint(), Cleared: d.Uvarint(), UpTo: cluster.CollectionID(d.Uvarint())}
 	f.Alive, f.Doomed = d.ids(), d.ids()
+	f.Schemas = d.schemaFences()
 	return f
 }
 
@@ -102,7 +103,7 @@ func (d *decoder) clearing() *clearing {
 	return c
 }
 
-// noFence is that of a range of which no collection was dropped.
+// noFence is that of a range of which no collection was dropped, and no table changed.
 var noFence = &cluster.Fence{}
 
 // Fence is the range's, as of the last command that was written; it is not to be
@@ -117,7 +118,7 @@ func (m *Machine) SetFence(f *cluster.Fence, threshold hlc.Timestamp) []byte {
 
 // Bequeath writes the fence for a range that is split off.
 func (m *Machine) Bequeath(w storage.Writer, child cluster.RangeID) error {
-	if m.Fence().Through == 0 || m.planted.fenceKept() {
+	if f := m.Fence(); f.Through == 0 && len(f.Schemas) == 0 || m.planted.fenceKept() {
 		return nil
 	}
 	return storeFence(w, child, m.Fence())
@@ -151,7 +152,7 @@ func (m *Machine) writeFence(w storage.Writer, desc *cluster.RangeDescriptor, c 
 		return false, nil
 	}
 	next := *c.fence
-	next.Cleared = old.Cleared
+	next.Cleared, next.Schemas = old.Cleared, next.Inherited(old)
 	m.passed.Threshold = max(m.passed.Threshold, c.threshold)
 	m.Passed(m.passed.Threshold)
 	m.fence.Store(&next)
@@ -273,14 +274,20 @@ func (m *Machine) barred(c cluster.CollectionID) bool {
 // outside is the refusal of a row that the range does not own, or whose collection is no
 // more; nil: the row is its own.
 func (e *evaluating) outside(row []byte) *Result {
+	_, refusal := e.own(row)
+	return refusal
+}
+
+// own is outside, and says of which collection a row is.
+func (e *evaluating) own(row []byte) (cluster.CollectionID, *Result) {
 	parts, err := keys.DecodeRow(row)
 	switch {
 	case err != nil || !keys.Owns(e.desc, row):
-		return &Result{Outcome: WrongRange}
+		return 0, &Result{Outcome: WrongRange}
 	case e.machine.barred(parts.Collection):
-		return &Result{Outcome: Dropped}
+		return 0, &Result{Outcome: Dropped}
 	}
-	return nil
+	return parts.Collection, nil
 }
 
 // gone reports whether a row's collection is no more.

@@ -181,10 +181,11 @@ func TestClearOfAnotherSpan(t *testing.T) {
 func TestFenceCommands(t *testing.T) {
 	for _, c := range []*command{
 		{fencing: &fencing{fence: &cluster.Fence{Through: 1 << 40, UpTo: 9, Alive: []cluster.CollectionID{1, 3, 300}, Doomed: []cluster.CollectionID{2, 9}, Cleared: 7}, threshold: 12}},
+		{raised: &raised{[]cluster.SchemaFence{{SchemaVersion: cluster.SchemaVersion{Collection: 300, Version: 1 << 40}, Reads: true}}}},
 		{adds: cluster.Counts{Rows: -3, Live: -90, Dead: -1}, clearing: &clearing{through: 5, start: "\x00\x01", end: "\x04\x00", done: true, spans: []clearedSpan{{1, 2}, {1023, 1 << 50}}}},
 	} {
 		got, err := decodeCommand(c.encode(), New().support)
-		if err != nil || !reflect.DeepEqual(got.fencing, c.fencing) || !reflect.DeepEqual(got.clearing, c.clearing) || got.adds != c.adds {
+		if err != nil || !reflect.DeepEqual(got.fencing, c.fencing) || !reflect.DeepEqual(got.clearing, c.clearing) || !reflect.DeepEqual(got.raised, c.raised) || got.adds != c.adds {
 			t.Errorf("%+v, want %+v, %v", got, c, err)
 		}
 		for n := range c.encode() {

@@ -130,7 +130,7 @@ func (m *Machine) Write(w storage.Writer, desc *cluster.RangeDescriptor, ts hlc.
 		return c.result, true, nil
 	}
 	if c.takesAway() {
-		if applied, err = m.takeAway(w, desc, c); applied {
+		if applied, err = m.takeAway(w, desc, ts, c); applied {
 			m.added = m.added.Plus(c.adds)
 		}
 		return nil, applied, err
@@ -155,13 +155,15 @@ func (m *Machine) Write(w storage.Writer, desc *cluster.RangeDescriptor, ts hlc.
 	return EncodeResult(&Result{Outcome: Applied}), true, nil
 }
 
-// takeAway applies a command of the leader's own, that takes away what nobody misses.
-func (m *Machine) takeAway(w storage.Writer, desc *cluster.RangeDescriptor, c *command) (applied bool, err error) {
+// takeAway applies a command that takes away what nobody misses, or nobody may write.
+func (m *Machine) takeAway(w storage.Writer, desc *cluster.RangeDescriptor, ts hlc.Timestamp, c *command) (applied bool, err error) {
 	switch {
 	case c.garbage != nil:
 		return m.writeGarbage(w, desc, c.garbage)
 	case c.fencing != nil:
 		return m.writeFence(w, desc, c.fencing)
+	case c.raised != nil:
+		return m.writeRaised(w, desc, ts, c.raised)
 	}
 	return m.writeClear(w, desc, c.clearing)
 }

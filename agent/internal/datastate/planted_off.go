@@ -9,6 +9,8 @@ type Planted struct{}
 
 func (Planted) fenceOpen() bool                   { return false }
 func (Planted) fenceKept() bool                   { return false }
+func (Planted) staleTaken() bool                  { return false }
+func (Planted) oldLeft() bool                     { return false }
 func (Planted) clearsOther() cluster.CollectionID { return 0 }
 
 func (Planted) countsLeftOut() bool { return false }

@@ -16,6 +16,10 @@ type Planted struct {
 	FenceOpen bool
 	// FenceKept keeps the fence from a range that is split off.
 	FenceKept bool
+	// StaleTaken writes what rests on a version of a descriptor that is not taken any more.
+	StaleTaken bool
+	// OldLeft says of a fence that nothing is left from before while intents are.
+	OldLeft bool
 	// ClearOther clears the collection beside the one that was dropped.
 	ClearOther bool
 	// CommitBlind commits a transaction without a look at its record.
@@ -31,6 +35,8 @@ func (p Planted) newestGoes() bool    { return p.NewestGoes }
 func (p Planted) thresholdKept() bool { return p.ThresholdKept }
 func (p Planted) fenceOpen() bool     { return p.FenceOpen }
 func (p Planted) fenceKept() bool     { return p.FenceKept }
+func (p Planted) staleTaken() bool    { return p.StaleTaken }
+func (p Planted) oldLeft() bool       { return p.OldLeft }
 
 func (p Planted) clearsOther() cluster.CollectionID {
 	if p.ClearOther {

@@ -21,10 +21,11 @@ import (
 type Prewrite struct {
 	machine *Machine
 
-	Writer cluster.WriterID
-	Ops    []Op
-	Txn    cluster.TxnID
-	Record []byte // key of the transaction's record, wherever that is
+	Writer  cluster.WriterID
+	Schemas []cluster.SchemaVersion // as of a Batch
+	Ops     []Op
+	Txn     cluster.TxnID
+	Record  []byte // key of the transaction's record, wherever that is
 }
 
 // Commit decides, in the range that owns the record, unless somebody has decided
@@ -33,11 +34,12 @@ type Prewrite struct {
 type Commit struct {
 	machine *Machine
 
-	Writer cluster.WriterID
-	Ops    []Op // of rows without intents, or that Prewrite has written
-	Txn    cluster.TxnID
-	Record []byte
-	Ranges []TxnSpan // where it has left intents
+	Writer  cluster.WriterID
+	Schemas []cluster.SchemaVersion // as of a Batch
+	Ops     []Op                    // of rows without intents, or that Prewrite has written
+	Txn     cluster.TxnID
+	Record  []byte
+	Ranges  []TxnSpan // where it has left intents
 	// Objects says that the meta range has a change of objects prepared for it.
 	Objects bool
 	Min     hlc.Timestamp // it commits not before this: no intent's time is above it
@@ -104,6 +106,7 @@ const (
 	kindForget
 	kindLock
 	kindRemains
+	kindRaise
 )
 
 func appendRequest(size int, kind byte, txn cluster.TxnID, record []byte) []byte {
@@ -128,12 +131,12 @@ func flag(v bool) byte {
 
 // Encode is the request as a gateway proposes it.
 func (p *Prewrite) Encode() []byte {
-	return appendOps(appendRequest(opsSize(p.Ops), kindPrewrite, p.Txn, p.Record), p.Writer, p.Ops)
+	return appendOps(appendRequest(opsSize(p.Ops), kindPrewrite, p.Txn, p.Record), p.Writer, p.Schemas, p.Ops)
 }
 
 // Encode is the request as a gateway proposes it.
 func (c *Commit) Encode() []byte {
-	out := appendOps(appendRequest(opsSize(c.Ops), kindCommit, c.Txn, c.Record), c.Writer, c.Ops)
+	out := appendOps(appendRequest(opsSize(c.Ops), kindCommit, c.Txn, c.Record), c.Writer, c.Schemas, c.Ops)
 	out = append(appendSpans(out, c.Ranges), flag(c.Objects))
 	out = binary.BigEndian.AppendUint64(out, uint64(c.Min))
 	return binary.BigEndian.AppendUint64(out, uint64(c.At))
@@ -179,7 +182,7 @@ func decodeRequest(data []byte, s gate.Support) (request, error) {
 		return nil, err
 	}
 	kind := d.Byte()
-	if d.Err() == nil && (kind < kindBatch || kind > kindRemains) {
+	if d.Err() == nil && (kind < kindBatch || kind > kindRaise) {
 		return nil, gate.Newer("a request of kind %d", kind)
 	}
 	req, err := d.request(kind, b)
@@ -195,10 +198,13 @@ func decodeRequest(data []byte, s gate.Support) (request, error) {
 func (d *decoder) request(kind byte, b *Batch) (request, error) {
 	var txn cluster.TxnID
 	var record []byte
-	if kind == kindForget {
+	switch kind {
+	case kindForget:
 		return &Forget{Records: d.rows()}, d.Err()
-	}
-	if kind != kindBatch {
+	case kindRaise:
+		return d.raise()
+	case kindBatch:
+	default:
 		copy(txn[:], d.Raw(uint64(len(txn))))
 	}
 	if kind > kindTxnBatch {
@@ -206,14 +212,14 @@ func (d *decoder) request(kind byte, b *Batch) (request, error) {
 	}
 	switch kind {
 	case kindPrewrite:
-		writer, ops, err := d.ops()
-		return &Prewrite{Writer: writer, Ops: ops, Txn: txn, Record: record}, err
+		writer, schemas, ops, err := d.ops()
+		return &Prewrite{Writer: writer, Schemas: schemas, Ops: ops, Txn: txn, Record: record}, err
 	case kindCommit:
-		writer, ops, err := d.ops()
+		writer, schemas, ops, err := d.ops()
 		if err != nil {
 			return nil, err
 		}
-		return &Commit{Writer: writer, Ops: ops, Txn: txn, Record: record, Ranges: d.spans(), Objects: d.UpTo(1) == 1, Min: d.ts(), At: d.ts()}, nil
+		return &Commit{Writer: writer, Schemas: schemas, Ops: ops, Txn: txn, Record: record, Ranges: d.spans(), Objects: d.UpTo(1) == 1, Min: d.ts(), At: d.ts()}, nil
 	case kindResolve:
 		r := &Resolve{Txn: txn, Record: record, CommitTS: d.ts(), Rows: d.rows()}
 		spans := d.spans()
@@ -238,11 +244,11 @@ func (d *decoder) request(kind byte, b *Batch) (request, error) {
 		}
 		return &Remains{Txn: txn, Record: record, Span: first(spans)}, d.Err()
 	}
-	writer, ops, err := d.ops()
+	writer, schemas, ops, err := d.ops()
 	if err != nil {
 		return nil, err
 	}
-	b.Writer, b.Ops, b.Txn = writer, ops, txn
+	b.Writer, b.Schemas, b.Ops, b.Txn = writer, schemas, ops, txn
 	for i := range b.Ops {
 		b.keep(&b.Ops[i])
 	}

@@ -18,12 +18,13 @@ type Outcome byte
 const (
 	Applied Outcome = iota + 1
 	ConditionFailed
-	WrongRange // a row is not between this range's bounds
-	Malformed  // a row is named twice, or a commit at a given time has a row without an intent
-	Blocked    // by locks, or by those that wait for them
-	Aborted    // the transaction's record says so
-	TooEarly   // the transaction's record allows a later commit only
-	Dropped    // the collection of a row is no more
+	WrongRange  // a row is not between this range's bounds
+	Malformed   // a row is named twice, or a commit at a given time has a row without an intent
+	Blocked     // by locks, or by those that wait for them
+	Aborted     // the transaction's record says so
+	TooEarly    // the transaction's record allows a later commit only
+	Dropped     // the collection of a row is no more
+	StaleSchema // it rests on a version of a descriptor that is not taken any more
 )
 
 // Blocker is what keeps a request from a row.
@@ -53,10 +54,13 @@ type Result struct {
 	// them, or none after a retry, it is asked again, under another id.
 	Rows []LockedRow
 	// Until is where a Remains, or a Resolve of a span, has looked up to, if that is not the
-	// end of what it asked for.
+	// end of what it asked for; of a Raise the end of the range.
 	Until cluster.Key
-	// More says that a Resolve has more to do than one command holds: ask again.
+	// More says that a Resolve has more to do than one command holds, or that a Raise has
+	// set a fence and not looked yet what is left from before: ask again.
 	More bool
+	// Schema is the least version that one that is StaleSchema has to rest on.
+	Schema cluster.SchemaVersion
 }
 
 // LockedRow is a row that was locked, at its newest version.
@@ -101,6 +105,8 @@ func EncodeResult(r *Result) []byte {
 		out = appendBlockers(out, r.By)
 	case TooEarly:
 		out = binary.BigEndian.AppendUint64(out, uint64(r.Min))
+	case StaleSchema:
+		out = appendSchemas(out, []cluster.SchemaVersion{r.Schema})
 	case Malformed, Aborted:
 	}
 	return out
@@ -169,6 +175,10 @@ func DecodeResult(data []byte) (*Result, error) {
 		r.By = d.blockers()
 	case TooEarly:
 		r.Min = d.ts()
+	case StaleSchema:
+		if s := d.schemas(); len(s) == 1 {
+			r.Schema = s[0]
+		}
 	case Malformed, Aborted:
 	default:
 		return nil, fmt.Errorf("%w: outcome %d", ErrMalformed, r.Outcome)

@@ -420,6 +420,8 @@ func FuzzDecodeRequest(f *testing.F) {
 		&Commit{Ops: []Op{put(row, "x")}, Txn: txnA, Record: record, Ranges: []TxnSpan{{1, "a", "b"}}, Min: 4, At: 5},
 		&Resolve{Txn: txnA, Record: record, CommitTS: 6, Rows: [][]byte{row}}, &Push{Txn: txnA, Record: record, Abort: true, Above: 9},
 		&Remains{Txn: txnA, Record: record, Span: TxnSpan{1, "a", "b"}},
+		&Raise{Pool: 2, From: "a", Schemas: []cluster.SchemaFence{{SchemaVersion: by(300)[0], Reads: true, At: 5}}},
+		&Batch{Schemas: by(3), Ops: []Op{put(row, "x")}},
 		&Forget{Records: [][]byte{record}}, &Lock{Txn: txnA, Record: record, Rows: [][]byte{row}, Strength: lock.Share, Durable: true, Wait: evaluation.NoWait, NotNewerThan: 3},
 	} {
 		f.Add(req.Encode())

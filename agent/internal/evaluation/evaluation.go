@@ -96,6 +96,9 @@ type Decision struct {
 
 	// Again says that who is refused may ask anew, about the rows as they are.
 	Again bool
+	// Fences says that Command refuses what was not refused before: nothing that was
+	// evaluated before comes behind it.
+	Fences bool
 	// Repeats says that without a Command nothing has to be recorded: an attempt that
 	// arrives later may be decided anew.
 	Repeats bool

@@ -121,6 +121,8 @@ func (c *Call) misplaced() []byte {
 		}
 	case *datastate.Remains:
 		rows = [][]byte{keys.DataSpan(r.Span.Pool, r.Span.From, r.Span.To).Start}
+	case *datastate.Raise:
+		rows = [][]byte{keys.DataSpan(r.Pool, r.From, r.From+"\x00").Start}
 	case *datastate.Resolve:
 		if rows = r.Rows; r.Span.To != "" {
 			rows = [][]byte{keys.DataSpan(r.Span.Pool, r.Span.From, r.Span.To).Start}

@@ -60,13 +60,16 @@ func (d *DB) proposeAt(ctx context.Context, node cluster.NodeID, id cluster.Rang
 
 // Mutation writes one row.
 type Mutation struct {
-	Pool       cluster.PoolID // of the collection
 	Collection cluster.CollectionID
-	Key        []byte // encoded primary key
-	Delete     bool
-	Value      []byte
-	Expect     datastate.Condition
-	ExpectTS   hlc.Timestamp
+	// Schema is the version of the table's descriptor that the mutation rests on; 0: of
+	// collections that no SQL has made.
+	Schema   uint64
+	Key      []byte // encoded primary key
+	Value    []byte
+	ExpectTS hlc.Timestamp
+	Expect   datastate.Condition
+	Delete   bool
+	Pool     cluster.PoolID // of the collection
 }
 
 // WriteOptions say how to write.
@@ -200,7 +203,7 @@ func (w *write) round(ctx context.Context, groups []group) []int {
 
 // writeRange writes one group.
 func (w *write) writeRange(ctx context.Context, g *group) {
-	batch := datastate.Batch{Writer: w.opts.Writer, Ops: make([]datastate.Op, len(g.items))}
+	batch := datastate.Batch{Writer: w.opts.Writer, Schemas: SchemasOf(w.muts, g.items), Ops: make([]datastate.Op, len(g.items))}
 	for i, n := range g.items {
 		m := &w.muts[n]
 		op := datastate.Op{
@@ -294,6 +297,8 @@ func resultError(res *datastate.Result, g *group) error {
 		return errBlocked
 	case datastate.Dropped:
 		return ErrDropped
+	case datastate.StaleSchema:
+		return Stale(res)
 	default:
 	}
 	return errors.New("the range could not read the write: is a row named twice?")

@@ -71,6 +71,7 @@ type evaluated struct {
 	waits    bool          // refused over what another request leaves, whose fate is open
 	again    bool          // refused so that it may be asked anew
 	repeats  bool          // without an entry it needs no record
+	epoch    uint64        // in which it was decided, of one that fences
 	placed   bool          // it has taken a place over: nobody has locked its rows since that was kept
 	answered bool
 	lockWait
@@ -200,6 +201,9 @@ func (r *Replica) answer(p *Proposal, o Outcome) {
 		refuse(err)
 	}
 	p.joined, p.refusals = nil, nil
+	if p.fences && p.request != nil && err == nil && p.epoch == r.evals.epoch && r.leading {
+		r.restart()
+	}
 }
 
 // Evaluation is a request to be evaluated outside of the loop: whoever carries it out
@@ -322,7 +326,7 @@ func (r *Replica) decide(p *Proposal, j *Evaluation) {
 	d := &j.result
 	r.evals.order++
 	p.stage, p.order, p.command, p.result, p.saw = decided, r.evals.order, d.Command, d.Result, d.Saw
-	p.ends, p.endsAll = d.Ends, d.EndsAll
+	p.ends, p.endsAll, p.fences, p.epoch = d.Ends, d.EndsAll, d.Fences, j.epoch
 	if d.Answer != nil {
 		p.late = func() []byte { return d.Answer(j.times) }
 	}
@@ -434,7 +438,7 @@ func (r *Replica) opened() []*Proposal {
 }
 
 // restart evaluates anew what raft has not seen, after the range has given rows away, or
-// collections are no more: what was decided about them cannot be applied, nor what was decided upon that.
+// refuses what it did not before: what was decided about them cannot be applied, nor what was decided upon that.
 // Nothing is in raft: nothing is proposed behind a split.
 func (r *Replica) restart() {
 	r.evals.epoch++
@@ -447,7 +451,7 @@ func (r *Replica) restart() {
 			continue // it was refused over what is applied
 		}
 		r.discharge(p)
-		p.command, p.result, p.late, p.refusals, p.waits, p.again = nil, nil, nil, nil, false, false
+		p.command, p.result, p.late, p.refusals, p.waits, p.again, p.fences = nil, nil, nil, nil, false, false, false
 		r.leaveLocks(p)
 		r.standInLine(p)
 	}

@@ -169,12 +169,15 @@ func storeError(err error) *Error {
 	var tooOld *store.TooOldError
 	var blocked *kv.BlockedError
 	var met *store.IntentsError
+	var stale *kv.StaleSchemaError
 	switch {
 	case errors.As(err, &ambiguous):
 		return &Error{Code: "40003", Message: "it is not known whether the statement was applied", cause: err,
 			Hint: "Read the rows before you try again."}
 	case errors.As(err, &conflict):
 		return &Error{Code: "40001", Message: "could not serialize access due to concurrent update", Detail: capital(conflict.Reason) + ".", Hint: retryHint, cause: err}
+	case errors.As(err, &stale):
+		return staleSchema(stale)
 	case errors.As(err, &deadlock):
 		return &Error{Code: "40P01", Message: "deadlock detected", Detail: cycle(deadlock), Hint: retryHint, cause: err}
 	case errors.Is(err, txn.ErrLockTimeout):

@@ -29,7 +29,10 @@ func (s *Session) Execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 	defer s.guard(p.statement.Text, &err)
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	tag, err = s.execute(ctx, p, args, sink, at)
+	for again := true; again; {
+		tag, err = s.execute(ctx, p, args, sink, at)
+		again, err = s.again(ctx, err)
+	}
 	if errors.Is(err, ErrRowsUnread) {
 		return "", ErrRowsUnread
 	}

@@ -135,7 +135,7 @@ func (c *commit) ops(items []int) []datastate.Op {
 func (c *commit) inOne(ctx context.Context, p *part) (ts hlc.Timestamp, done bool, err error) {
 	c.t.noteRange(p.id)
 	for {
-		call := &kv.Call{Range: p.id, Bytes: p.bytes, Rows: len(p.items), Request: &datastate.Batch{Writer: c.writer, Ops: c.ops(p.items), Txn: c.t.id}}
+		call := &kv.Call{Range: p.id, Bytes: p.bytes, Rows: len(p.items), Request: &datastate.Batch{Writer: c.writer, Schemas: kv.SchemasOf(c.muts, p.items), Ops: c.ops(p.items), Txn: c.t.id}}
 		c.m.ranges.Do(ctx, []*kv.Call{call})
 		switch {
 		case moved(call):
@@ -193,6 +193,8 @@ func (c *commit) refused(r *datastate.Result, items []int) error {
 		return &ConflictError{Reason: reasonChanged, Cause: e}
 	case datastate.Dropped:
 		return fmt.Errorf("commit: %w", kv.ErrDropped)
+	case datastate.StaleSchema:
+		return fmt.Errorf("commit: %w", kv.Stale(r))
 	default:
 		return fmt.Errorf("commit: the range could not read the write (outcome %d): is a row named twice?", r.Outcome)
 	}
@@ -304,7 +306,7 @@ func (c *commit) plan() (home cluster.RangeID, calls []*kv.Call, laid []*part, e
 			c.drop(p.items)
 			continue
 		}
-		calls = append(calls, &kv.Call{Range: p.id, Bytes: p.bytes, Rows: len(p.items), Request: &datastate.Prewrite{Writer: c.writer, Ops: c.ops(p.items), Txn: c.t.id, Record: c.record}})
+		calls = append(calls, &kv.Call{Range: p.id, Bytes: p.bytes, Rows: len(p.items), Request: &datastate.Prewrite{Writer: c.writer, Schemas: kv.SchemasOf(c.muts, p.items), Ops: c.ops(p.items), Txn: c.t.id, Record: c.record}})
 		laid = append(laid, p)
 	}
 	return home, calls, laid, nil
@@ -403,8 +405,8 @@ func (c *commit) decide(ctx context.Context, home cluster.RangeID) (ts hlc.Times
 		_ = c.m.resolveRows(ctx, &cleanup{id: c.t.id, record: c.record, commitTS: c.min + 1, rows: slices.Clone(c.laid)})
 	}
 	request := &datastate.Commit{
-		Writer: c.writer, Ops: c.ops(c.rest), Txn: c.t.id, Record: c.record, Min: c.min, At: at, Objects: c.prepared,
-		Ranges: spans(c.laid, c.m.ranges.RangeOf),
+		Writer: c.writer, Schemas: kv.SchemasOf(c.muts, c.rest), Ops: c.ops(c.rest), Txn: c.t.id, Record: c.record,
+		Min: c.min, At: at, Objects: c.prepared, Ranges: spans(c.laid, c.m.ranges.RangeOf),
 	}
 	// Whoever waits may go away; the command is on its way, and its fate is to be known.
 	call := &kv.Call{Range: home, Bytes: len(c.record), Request: request}

@@ -124,6 +124,10 @@ func (t *Table) FullName() string {
 // ID returns the collection's id.
 func (t *Table) ID() cluster.CollectionID { return t.Desc.ID }
 
+// Version is that of the descriptor: what is written by it says so, and ranges refuse it
+// once later ones have to be known.
+func (t *Table) Version() uint64 { return t.Desc.Version }
+
 // Pool returns the pool in which the rows live.
 func (t *Table) Pool() cluster.PoolID { return t.Desc.Collection.Pool }
 

@@ -160,7 +160,7 @@ func (r *Run) change(ch *queryplan.Change, f *found) (*rowWrite, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &rowWrite{mut: kv.Mutation{Pool: ch.Table.Pool(), Collection: ch.Table.ID(), Key: f.key, Expect: datastate.VersionIs, ExpectTS: f.version}}
+	w := &rowWrite{mut: kv.Mutation{Pool: ch.Table.Pool(), Collection: ch.Table.ID(), Key: f.key, Expect: datastate.VersionIs, ExpectTS: f.version, Schema: ch.Table.Version()}}
 	if updated == nil {
 		w.mut.Delete = true
 		updated = f.row

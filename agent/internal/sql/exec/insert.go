@@ -204,7 +204,7 @@ func (r *Run) insertInTx(ctx context.Context, ins *queryplan.Insert, rows []prop
 func (r *Run) insertion(ins *queryplan.Insert, p proposed) (*rowWrite, error) {
 	returned, err := r.returned(ins.Returning, p.row)
 	return &rowWrite{returned: returned, mut: kv.Mutation{Pool: ins.Table.Pool(), Collection: ins.Table.ID(), Key: p.key,
-		Value: ins.Table.EncodeValue(p.row, datum.Later{}), Expect: datastate.Absent}}, err
+		Value: ins.Table.EncodeValue(p.row, datum.Later{}), Expect: datastate.Absent, Schema: ins.Table.Version()}}, err
 }
 
 // insertions computes the writes of all new rows.
@@ -558,7 +558,7 @@ func (r *Run) conflictUpdate(ins *queryplan.Insert, found *kv.Row, p proposed) (
 	}
 	returned, err := r.returned(ins.Returning, updated)
 	return &rowWrite{returned: returned, mut: kv.Mutation{Pool: ins.Table.Pool(), Collection: ins.Table.ID(), Key: p.key, Value: ins.Table.EncodeValue(updated, later),
-		Expect: datastate.VersionIs, ExpectTS: found.Version}}, err
+		Expect: datastate.VersionIs, ExpectTS: found.Version, Schema: ins.Table.Version()}}, err
 }
 
 // assign computes a row after SET. row may be longer than the table's.

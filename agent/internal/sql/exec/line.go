@@ -43,6 +43,7 @@ type lineKey struct {
 	collection cluster.CollectionID
 	key        string
 	writer     cluster.WriterID
+	schema     uint64 // the version of the table that its statements were planned on
 }
 
 type line struct {
@@ -83,7 +84,7 @@ func (r *Run) alone(ctx context.Context, table *catalog.Table, key []byte, step 
 
 func (r *Run) inLine(ctx context.Context, table *catalog.Table, key []byte, step func(kv.Row) (*rowWrite, error)) (*rowWrite, error) {
 	p := &place{turn: make(chan kv.Row), made: make(chan change, 1), done: make(chan error, 1), gone: make(chan struct{})}
-	r.Lines.join(lineKey{table.Pool(), table.ID(), string(key), r.Writer}, r.DB, p)
+	r.Lines.join(lineKey{table.Pool(), table.ID(), string(key), r.Writer, table.Version()}, r.DB, p)
 	var last change
 	for {
 		select {
@@ -247,7 +248,7 @@ func (l *Lines) together(ctx context.Context, ln *line, ps []*place, known *kv.R
 
 // write makes value of the row, if it is still as it was.
 func (ln *line) write(ctx context.Context, was *kv.Row, value []byte) (hlc.Timestamp, error) {
-	mut := kv.Mutation{Pool: ln.key.pool, Collection: ln.key.collection, Key: was.Key, Value: value, Delete: value == nil, Expect: datastate.Absent}
+	mut := kv.Mutation{Pool: ln.key.pool, Collection: ln.key.collection, Key: was.Key, Value: value, Delete: value == nil, Expect: datastate.Absent, Schema: ln.key.schema}
 	if was.Value != nil {
 		mut.Expect, mut.ExpectTS = datastate.VersionIs, was.Version
 	}

@@ -272,7 +272,7 @@ func (t *Tx) Commit(ctx context.Context, o CommitOptions) error {
 		}
 		for k, w := range b.rows {
 			muts = append(muts, kv.Mutation{Pool: b.table.Pool(), Collection: b.table.ID(), Key: []byte(k), Delete: w.value == nil, Value: w.value,
-				Expect: w.expect, ExpectTS: w.seen})
+				Expect: w.expect, ExpectTS: w.seen, Schema: b.table.Version()})
 		}
 	}
 	if o.With != nil {

@@ -1,0 +1,47 @@
+package sql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/kv"
+)
+
+// behindFor is how long a statement waits until its node hears of a change of a table that
+// ranges know already: longer than the meta range takes to elect a leader.
+const behindFor = 15 * time.Second
+
+// again reports whether a statement is to be planned and run anew: ranges have refused it
+// since it rests on a table as it was before a change, and this node knows the change by
+// now. Nothing was written, and the client was told nothing. In a transaction others of its
+// statements rest on the table, too: it ends.
+func (s *Session) again(ctx context.Context, failed error) (bool, error) {
+	var stale *kv.StaleSchemaError
+	if s.tx != nil || !errors.As(failed, &stale) {
+		return false, failed
+	}
+	waiting, cancel := context.WithTimeout(ctx, behindFor)
+	defer cancel()
+	for {
+		view := s.server.catalog.View()
+		// Of a table that is no more the new plan tells.
+		if o := view.Objects[stale.Wanted.Collection]; o == nil || o.Version >= stale.Wanted.Version {
+			return true, nil
+		}
+		if err := s.server.cfg.Meta.Wait(waiting, view.Index+1); err == nil {
+			continue
+		}
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		return false, &Error{Code: "57P03", Message: fmt.Sprintf("this node has not heard for %d s of a change of a table of this statement", behindFor/time.Second),
+			Hint: "Nothing was written. Try again, or on another node; nodedbctl check tells which nodes do not hear of the meta range.", cause: failed}
+	}
+}
+
+// staleSchema is what a transaction is told that rests on a table as it was before a change.
+func staleSchema(stale *kv.StaleSchemaError) *Error {
+	return &Error{Code: "40001", Message: "could not serialize access: a table of this transaction was changed while it ran", Hint: retryHint, cause: stale}
+}
