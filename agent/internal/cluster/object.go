@@ -29,6 +29,7 @@ const (
 	KindSchema   ObjectKind = "schema"
 	KindTable    ObjectKind = "table"
 	KindSequence ObjectKind = "sequence"
+	KindView     ObjectKind = "view"
 )
 
 // NameSpace is a set of names in which each is taken once for each parent.
@@ -79,6 +80,7 @@ type Object struct {
 
 	Collection *Collection `json:"collection,omitempty"` // of tables
 	Sequence   *Sequence   `json:"sequence,omitempty"`
+	View       *View       `json:"view,omitempty"`
 }
 
 // Names are the names that the object takes, its own first.
@@ -104,6 +106,8 @@ func (o *Object) Validate() error {
 		return errors.New("a table has columns, and nothing else has")
 	case (o.Kind == KindSequence) != (o.Sequence != nil):
 		return errors.New("a sequence has numbers, and nothing else has")
+	case (o.Kind == KindView) != (o.View != nil):
+		return errors.New("a view has a query, and nothing else has")
 	}
 	switch o.Kind {
 	case KindDatabase, KindSchema:
@@ -112,6 +116,8 @@ func (o *Object) Validate() error {
 		return o.Collection.validate()
 	case KindSequence:
 		return o.Sequence.validate()
+	case KindView:
+		return o.View.validate()
 	default:
 		return fmt.Errorf("the kind %q is not known", o.Kind)
 	}

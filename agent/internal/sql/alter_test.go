@@ -257,7 +257,7 @@ func TestComments(t *testing.T) {
 		{"comment on table none is 'x'", `42P01 relation "none" does not exist`},
 		{"comment on column t.none is 'x'", `42703 column "none" of relation "t" does not exist`},
 		{"comment on schema none is 'x'", `3F000 schema "none" does not exist`},
-		{"comment on view v is 'x'", "0A000 COMMENT ON VIEW is not supported"},
+		{"comment on view v is 'x'", `42P01 relation "v" does not exist`},
 		{"select obj_description(oid, 'pg_class') from pg_class where relname = 't'", "a table\nSELECT 1"},
 		{"select attname, col_description(attrelid, attnum) from pg_attribute a join pg_class c on c.oid = a.attrelid where relname = 't' order by attnum", "id|NULL\nv|a column\nSELECT 2"},
 		{"select shobj_description(oid, 'pg_database') from pg_database where datname = 'nodedb'", "a database\nSELECT 1"},

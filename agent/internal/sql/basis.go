@@ -23,6 +23,7 @@ type basis struct {
 type found struct {
 	schema, name string
 	table        *catalog.Table // nil: no collection
+	view         *catalog.View  // nil: no view
 	// sequence is the one that the name is, in FROM or in a call; 0: none.
 	sequence cluster.ObjectID
 }
@@ -55,6 +56,12 @@ func (s *Session) holds(p *Prepared) bool {
 	for _, f := range p.found {
 		if f.sequence != 0 {
 			if o, err := scope.Sequence(syntax.Name{Schema: f.schema, Name: f.name}); err != nil || o.ID != f.sequence {
+				return false
+			}
+			continue
+		}
+		if f.view != nil {
+			if v, ok := scope.FindView(f.schema, f.name); !ok || !v.Same(f.view) {
 				return false
 			}
 			continue

@@ -132,6 +132,10 @@ func (s *Session) executeObjects(ctx context.Context, node syntax.Node, at time.
 		return s.alterSequence(ctx, node)
 	case *syntax.DropSequence:
 		return s.dropSequence(ctx, node)
+	case *syntax.CreateView:
+		return s.createView(ctx, node)
+	case *syntax.DropView:
+		return s.dropView(ctx, node)
 	case *syntax.SetSchema:
 		return s.setSchema(ctx, node)
 	case *syntax.Comment:

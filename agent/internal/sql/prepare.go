@@ -127,9 +127,16 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 		p.found = append(p.found, found{schema: schema, name: name, table: t})
 		return t, ok
 	}
+	view := func(schema, name string) (*catalog.View, bool) {
+		v, ok := scope.FindView(schema, name)
+		if ok {
+			p.found = append(p.found, found{schema: schema, name: name, view: v})
+		}
+		return v, ok
+	}
 	planner := &queryplan.Planner{
 		Params: p.announced, Slow: s.server.cfg.Duck,
-		Lookup: lookup,
+		Lookup: lookup, View: view,
 		Sequence: func(name syntax.Name) (cluster.ObjectID, error) {
 			o, err := scope.Sequence(name)
 			if err != nil {
@@ -141,6 +148,9 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 		Resolve: func(schema, name string) (*duck.Table, bool) {
 			if t, ok := lookup(schema, name); ok {
 				return slowTable(t), true
+			}
+			if v, ok := view(schema, name); ok {
+				return slowView(v), true
 			}
 			if o, ok := scope.Relation(syntax.Name{Schema: schema, Name: name}); ok && o.Sequence != nil {
 				p.found = append(p.found, found{schema: schema, name: name, sequence: o.ID})

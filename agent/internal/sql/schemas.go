@@ -110,6 +110,9 @@ func (s *Session) changeOwner(ctx context.Context, node *syntax.ChangeOwner) (st
 	kind, name := node.Target.Kind, node.Target.Name.Name
 	change := map[syntax.Kind]func(in catalog.Scope, name, owner string) (*catalog.Draft, error){
 		syntax.KindSchema: s.server.catalog.OwnSchema, syntax.KindDatabase: s.server.catalog.OwnDatabase,
+		syntax.KindView: func(in catalog.Scope, _, owner string) (*catalog.Draft, error) {
+			return s.server.catalog.OwnView(in, node.Target.Name, owner)
+		},
 	}[kind]
 	if change == nil {
 		return "", syntax.Unsupported(fmt.Sprintf("ALTER ... OWNER TO of a %s", kind), "")

@@ -48,9 +48,28 @@ func (s Scope) toAlter(name syntax.Name, ifExists bool) (*cluster.Object, []Noti
 	case !ok:
 		return nil, nil, noTable(name, "")
 	case o.Kind != cluster.KindTable:
-		return nil, nil, &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is not a table", o.Name), Position: name.Position}
+		return nil, nil, notA(cluster.KindTable, o, name)
 	}
 	return o, nil, nil
+}
+
+func notA(kind cluster.ObjectKind, o *cluster.Object, name syntax.Name) *syntax.Error {
+	return &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is not a %s", o.Name, kind), Position: name.Position}
+}
+
+// toName finds the table or view whose name, or that of a column, a statement changes that
+// calls it by word.
+func (s Scope) toName(name syntax.Name, word string, ifExists bool) (*cluster.Object, []Notice, error) {
+	if o, ok := s.Relation(name); ok && o.View != nil {
+		if word == string(syntax.KindView) || word == "TABLE" || word == "COLLECTION" {
+			return o, nil, nil
+		}
+	}
+	o, notices, err := s.toAlter(name, ifExists)
+	if o != nil && word == string(syntax.KindView) {
+		return nil, nil, notA(cluster.KindView, o, name)
+	}
+	return o, notices, err
 }
 
 // change puts what o becomes into the draft of the scope.
@@ -60,9 +79,9 @@ func (s Scope) change(o, next *cluster.Object) *Draft {
 	return d
 }
 
-// RenameTable gives a table another name.
+// RenameTable gives a table or a view another name.
 func (c *Catalog) RenameTable(in Scope, stmt *syntax.Rename) (*Draft, []Notice, error) {
-	o, notices, err := in.toAlter(stmt.Target.Name, stmt.IfExists)
+	o, notices, err := in.toName(stmt.Target.Name, stmt.Word, stmt.IfExists)
 	if o == nil {
 		return in.Draft, notices, err
 	}
@@ -77,9 +96,9 @@ func (c *Catalog) RenameTable(in Scope, stmt *syntax.Rename) (*Draft, []Notice, 
 	return in.change(o, &next), nil, nil
 }
 
-// SetSchema moves a table to another schema.
+// SetSchema moves a table or a view to another schema.
 func (c *Catalog) SetSchema(in Scope, stmt *syntax.SetSchema) (*Draft, []Notice, error) {
-	o, notices, err := in.toAlter(stmt.Target.Name, stmt.IfExists)
+	o, notices, err := in.toName(stmt.Target.Name, stmt.Word, stmt.IfExists)
 	if o == nil {
 		return in.Draft, notices, err
 	}
@@ -109,9 +128,12 @@ func (c *Catalog) SetSchema(in Scope, stmt *syntax.SetSchema) (*Draft, []Notice,
 
 // RenameColumn gives a column another name.
 func (c *Catalog) RenameColumn(in Scope, stmt *syntax.Rename) (*Draft, []Notice, error) {
-	o, notices, err := in.toAlter(stmt.Target.Name, stmt.IfExists)
+	o, notices, err := in.toName(stmt.Target.Name, stmt.Word, stmt.IfExists)
 	if o == nil {
 		return in.Draft, notices, err
+	}
+	if o.View != nil {
+		return in.renameViewColumn(o, stmt)
 	}
 	a := newAlteration(o)
 	column, ok := a.rows.Column(stmt.Target.Part)
@@ -133,8 +155,12 @@ func (c *Catalog) Comment(in Scope, stmt *syntax.Comment) (*Draft, error) {
 	var o *cluster.Object
 	var err error
 	switch stmt.Target.Kind {
-	case syntax.KindTable, syntax.KindColumn, syntax.KindConstraint:
+	case syntax.KindColumn:
+		o, _, err = in.toName(stmt.Target.Name, "TABLE", false)
+	case syntax.KindTable, syntax.KindConstraint:
 		o, _, err = in.toAlter(stmt.Target.Name, false)
+	case syntax.KindView:
+		o, _, err = in.toName(stmt.Target.Name, string(syntax.KindView), false)
 	case syntax.KindSchema:
 		o, err = in.schema(stmt.Target.Name.Name, "comment on")
 	case syntax.KindDatabase:
@@ -153,6 +179,9 @@ func (c *Catalog) Comment(in Scope, stmt *syntax.Comment) (*Draft, error) {
 		next := *o
 		next.Comment = stmt.Text
 		return in.change(o, &next), nil
+	}
+	if o.View != nil {
+		return in.commentViewColumn(o, stmt)
 	}
 	a := newAlteration(o)
 	column, err := a.column(stmt.Target.Part)
@@ -231,7 +260,7 @@ type alteration struct {
 	ask     Altering
 	empty   bool // nobody has written rows
 	changed bool
-	dropped []cluster.ColumnID
+	dropped []goingColumn
 	cascade bool // of DROP COLUMN
 	owner   bool // is another
 	// written are the constraints that the statement adds.

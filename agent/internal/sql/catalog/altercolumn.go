@@ -125,7 +125,12 @@ func (a *alteration) dropColumn(action *syntax.DropColumn) error {
 	}
 	isGone := func(id cluster.ColumnID) bool { return slices.Contains(gone, id) }
 	a.rows.Checks = slices.DeleteFunc(a.rows.Checks, func(k cluster.Check) bool { return slices.ContainsFunc(k.Columns, isGone) })
-	a.dropped, a.cascade = append(a.dropped, gone...), a.cascade || action.Cascade
+	for _, c := range a.rows.Columns {
+		if isGone(c.ID) {
+			a.dropped = append(a.dropped, goingColumn{a.object, c.ID, c.Name})
+		}
+	}
+	a.cascade = a.cascade || action.Cascade
 	a.rows.Columns = slices.DeleteFunc(a.rows.Columns, func(c cluster.Column) bool { return isGone(c.ID) })
 	if !slices.ContainsFunc(a.rows.Columns, func(c cluster.Column) bool { return !c.Hidden }) {
 		return &syntax.Error{Code: "42P16", Message: "a collection needs at least one column"}
@@ -208,6 +213,9 @@ func (a *alteration) setType(action *syntax.AlterColumnType) error {
 	}
 	was, ok := datum.TypeByName(column.Type)
 	t, modifier, err := storableType(action.Type)
+	if err == nil {
+		err = a.scope.shownBy(a.object, column)
+	}
 	switch {
 	case err != nil:
 		return err

@@ -29,6 +29,7 @@ type Catalog struct {
 	mu   struct {
 		sync.Mutex
 		tables map[cluster.ObjectID]*Table
+		views  map[cluster.ObjectID]*View
 		ids    idBlock
 	}
 }
@@ -43,7 +44,7 @@ const idsAtOnce = 16
 // New returns a catalog over meta.
 func New(meta Meta) *Catalog {
 	c := &Catalog{meta: meta}
-	c.mu.tables = map[cluster.ObjectID]*Table{}
+	c.mu.tables, c.mu.views = map[cluster.ObjectID]*Table{}, map[cluster.ObjectID]*View{}
 	return c
 }
 

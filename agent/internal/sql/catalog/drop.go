@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,31 +32,33 @@ func (s Scope) drop(names []syntax.Name, how syntax.Drop, kind cluster.ObjectKin
 	var told Dropped
 	next := s.Draft.clone()
 	s.Draft = next
-	gone := map[cluster.ObjectID]*cluster.Object{}
-	first := ""
+	gone := &going{objects: map[cluster.ObjectID]*cluster.Object{}, cascade: how.Cascade}
 	for _, name := range names {
 		o, ok := s.Relation(name)
 		switch {
 		case !ok && how.IfExists:
 			told.Missing = append(told.Missing, name.Name)
 		case !ok:
-			return nil, told, &syntax.Error{Code: "42P01", Message: fmt.Sprintf("%s %q does not exist", kind, name.Name)}
+			return nil, told, &syntax.Error{Code: "42P01", Message: fmt.Sprintf("%s %q does not exist", kind, written(name))}
 		case o.Kind != kind:
 			return nil, told, &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is not a %s", name.Name, kind),
 				Hint: fmt.Sprintf("Use DROP %s to remove a %s.", strings.ToUpper(string(o.Kind)), o.Kind)}
 		case o.Sequence != nil && o.Sequence.Identity:
 			return nil, told, s.requiredBy(o)
 		default:
-			if first == "" {
-				first = string(kind) + " " + o.Name
+			if gone.what == "" {
+				gone.what = string(kind) + " " + s.pathName(o)
 			}
 			for _, o := range append(s.ownedBy(o.ID, 0), o) {
-				gone[o.ID] = o
+				gone.objects[o.ID] = o
 				next.drop(o)
 			}
 		}
 	}
-	cascades, err := s.settleNeeds(next, gone, first, how.Cascade)
+	if len(names) > 1 {
+		gone.what = ""
+	}
+	cascades, err := s.settleNeeds(next, gone)
 	told.Cascades = cascades
 	return next, told, err
 }
@@ -83,13 +86,90 @@ func (s Scope) requiredBy(o *cluster.Object) error {
 	return &syntax.Error{Code: "2BP01", Message: fmt.Sprintf("cannot drop sequence %s because %s requires it", o.Name, what), Hint: "You can drop " + what + " instead."}
 }
 
+// going is what a statement takes away.
+type going struct {
+	objects map[cluster.ObjectID]*cluster.Object
+	columns []goingColumn
+	// what was asked for, as an error tells it; "": several things.
+	what    string
+	cascade bool
+}
+
+// goingColumn is a column of a table that stays.
+type goingColumn struct {
+	table *cluster.Object
+	id    cluster.ColumnID
+	name  string
+}
+
 // settleNeeds looks for what needs something that is gone from next: it is an error, or
-// goes too. what was asked for is told.
-func (s Scope) settleNeeds(next *Draft, gone map[cluster.ObjectID]*cluster.Object, what string, cascade bool) ([]string, error) {
+// goes too, and is told.
+func (s Scope) settleNeeds(next *Draft, gone *going) ([]string, error) {
 	s.Draft = next
-	isGone := func(id cluster.ObjectID) bool { return gone[id] != nil }
-	var lines, cascades []string
-	for _, o := range s.objects(func(o *cluster.Object) bool { return o.Collection != nil && slices.ContainsFunc(o.Needs, isGone) }) {
+	lines, cascades := s.settleDefaults(next, gone)
+	for {
+		more := s.objects(func(o *cluster.Object) bool { _, reads := s.readsGone(o, gone); return reads })
+		if len(more) == 0 {
+			break
+		}
+		slices.SortFunc(more, func(a, b *cluster.Object) int { return cmp.Compare(a.ID, b.ID) })
+		for _, o := range more {
+			read, _ := s.readsGone(o, gone)
+			what := fmt.Sprintf("%s %s", o.Kind, s.pathName(o))
+			lines = append(lines, fmt.Sprintf("%s depends on %s", what, read))
+			cascades = append(cascades, what)
+			gone.objects[o.ID] = o
+			next.drop(o)
+		}
+	}
+	if len(lines) == 0 || gone.cascade {
+		return cascades, nil
+	}
+	message := "cannot drop desired object(s) because other objects depend on them"
+	if gone.what != "" {
+		message = fmt.Sprintf("cannot drop %s because other objects depend on it", gone.what)
+	}
+	return nil, &syntax.Error{Code: "2BP01", Message: message, Detail: Lines(lines),
+		Hint: "Use DROP ... CASCADE to drop the dependent objects too."}
+}
+
+// readsGone names what the view o needs and is gone.
+func (s Scope) readsGone(o *cluster.Object, gone *going) (what string, reads bool) {
+	if o.View == nil {
+		return "", false
+	}
+	for i := range o.View.Reads {
+		read := &o.View.Reads[i]
+		if old, is := gone.objects[read.Object]; is {
+			return fmt.Sprintf("%s %s", old.Kind, s.pathName(old)), true
+		}
+		for _, c := range gone.columns {
+			if c.table.ID == read.Object && read.Uses(c.id) {
+				return fmt.Sprintf("column %s of table %s", c.name, s.pathName(c.table)), true
+			}
+		}
+	}
+	return "", false
+}
+
+// pathName is the name of what is in a schema: with that in front, unless it is in the
+// path.
+func (s Scope) pathName(o *cluster.Object) string {
+	if slices.ContainsFunc(s.Schemas(), func(schema *cluster.Object) bool { return schema.ID == o.Parent }) {
+		return o.Name
+	}
+	if schema, ok := s.Object(o.Parent); ok {
+		return schema.Name + "." + o.Name
+	}
+	return o.Name
+}
+
+// settleDefaults takes the defaults away that need something that is gone.
+func (s Scope) settleDefaults(next *Draft, gone *going) (lines, cascades []string) {
+	isGone := func(id cluster.ObjectID) bool { return gone.objects[id] != nil }
+	for _, o := range s.objects(func(o *cluster.Object) bool {
+		return o.Kind == cluster.KindTable && slices.ContainsFunc(o.Needs, isGone)
+	}) {
 		changed, rows := *o, *o.Collection
 		rows.Columns = slices.Clone(rows.Columns)
 		changed.Collection = &rows
@@ -100,7 +180,7 @@ func (s Scope) settleNeeds(next *Draft, gone map[cluster.ObjectID]*cluster.Objec
 					continue
 				}
 				of := fmt.Sprintf("default value for column %s of table %s", column.Name, o.Name)
-				lines = append(lines, fmt.Sprintf("%s depends on %s %s", of, gone[id].Kind, gone[id].Name))
+				lines = append(lines, fmt.Sprintf("%s depends on %s %s", of, gone.objects[id].Kind, gone.objects[id].Name))
 				cascades = append(cascades, of)
 				column.Default = ""
 				break
@@ -109,9 +189,5 @@ func (s Scope) settleNeeds(next *Draft, gone map[cluster.ObjectID]*cluster.Objec
 		changed.Needs = slices.DeleteFunc(slices.Clone(o.Needs), isGone)
 		next.alter(s, o, &changed)
 	}
-	if len(lines) == 0 || cascade {
-		return cascades, nil
-	}
-	return nil, &syntax.Error{Code: "2BP01", Message: fmt.Sprintf("cannot drop %s because other objects depend on it", what), Detail: strings.Join(lines, "\n"),
-		Hint: "Use DROP ... CASCADE to drop the dependent objects too."}
+	return lines, cascades
 }

@@ -68,7 +68,7 @@ func (c *Catalog) DropSchemas(in Scope, stmt *syntax.DropSchema) (next *Draft, m
 	next = in.Draft.clone()
 	var details []string
 	dropped := map[cluster.ObjectID]bool{}
-	gone := map[cluster.ObjectID]*cluster.Object{}
+	gone := &going{objects: map[cluster.ObjectID]*cluster.Object{}, cascade: true}
 	for _, name := range stmt.Names {
 		schema, err := in.schema(name, "drop")
 		if err != nil {
@@ -86,13 +86,13 @@ func (c *Catalog) DropSchemas(in Scope, stmt *syntax.DropSchema) (next *Draft, m
 			what := string(o.Kind) + " " + in.visibleName(o)
 			cascaded = append(cascaded, what)
 			details = append(details, fmt.Sprintf("%s depends on schema %s", what, schema.Name))
-			gone[o.ID] = o
+			gone.objects[o.ID] = o
 			next.drop(o)
 		}
 		next.drop(schema)
 	}
 	if len(details) == 0 || stmt.Cascade {
-		defaults, err := in.settleNeeds(next, gone, "", true)
+		defaults, err := in.settleNeeds(next, gone)
 		return next, missing, append(cascaded, defaults...), err
 	}
 	message := "cannot drop desired object(s) because other objects depend on them"

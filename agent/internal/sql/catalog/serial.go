@@ -59,22 +59,23 @@ func (a *alteration) numbers(next *Draft) (*Draft, error) {
 			next.alter(s, o, &changed)
 		}
 	}
-	gone := map[cluster.ObjectID]*cluster.Object{}
+	gone := &going{objects: map[cluster.ObjectID]*cluster.Object{}, columns: a.dropped, cascade: a.cascade}
 	for _, column := range a.dropped {
-		for _, o := range s.ownedBy(a.object.ID, column) {
-			gone[o.ID] = o
+		gone.what = fmt.Sprintf("column %s of table %s", column.name, s.pathName(a.object))
+		for _, o := range s.ownedBy(a.object.ID, column.id) {
+			gone.objects[o.ID] = o
 			next.drop(o)
 		}
 	}
-	cascades, err := s.settleNeeds(next, gone, "column of table "+a.object.Name, a.cascade)
+	cascades, err := s.settleNeeds(next, gone)
 	for _, what := range cascades {
 		a.notice("00000", "drop cascades to %s", what)
 	}
 	return next, err
 }
 
-// renumber has the sequences of the columns of a table go with the one that takes its
-// place, and begin again if restart says so.
+// renumber has the sequences of the columns of a table, and the views that read it, go
+// with the one that takes its place; sequences begin again if restart says so.
 func (s Scope) renumber(next *Draft, from, to cluster.ObjectID, restart bool) {
 	for _, o := range s.ownedBy(from, 0) {
 		changed, numbers := *o, *o.Sequence
@@ -84,6 +85,18 @@ func (s Scope) renumber(next *Draft, from, to cluster.ObjectID, restart bool) {
 			numbers.From = &cluster.SequencePlace{Last: numbers.Start}
 		}
 		next.alter(s, o, &changed)
+	}
+	for _, o := range s.objects(func(o *cluster.Object) bool { return o.View != nil }) {
+		if _, reads := o.View.Read(from); !reads {
+			continue
+		}
+		changed, view := *o, *o.View
+		view.Reads = slices.Clone(view.Reads)
+		changed.View = &view
+		read, _ := view.Read(from)
+		read.Object = to
+		next.alter(s, o, &changed)
+		_ = s.readBy(next, &changed) // all are there
 	}
 }
 

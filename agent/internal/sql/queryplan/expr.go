@@ -1,6 +1,7 @@
 package queryplan
 
 import (
+	"slices"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -278,6 +279,14 @@ func rowFree(e Expr) bool {
 		}
 	}
 	return true
+}
+
+// volatile reports whether e may give another value each time that it is computed.
+func volatile(e Expr) bool {
+	if f, ok := e.(*fn); ok && f.volatile {
+		return true
+	}
+	return slices.ContainsFunc(children(e), volatile)
 }
 
 // markColumns sets wanted for the columns that e names.

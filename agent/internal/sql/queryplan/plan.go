@@ -43,6 +43,8 @@ type Planner struct {
 	Params []datum.Type
 	// Lookup finds a collection.
 	Lookup func(schema, name string) (*catalog.Table, bool)
+	// View finds a view.
+	View func(schema, name string) (*catalog.View, bool)
 	// Sequence finds a sequence.
 	Sequence func(syntax.Name) (cluster.ObjectID, error)
 	// Resolve finds what the slow path can read: collections and system tables.
@@ -152,7 +154,7 @@ func (p *Planner) resolve(schema, name string) (*duck.Table, bool) {
 	t, ok := p.Resolve(schema, name)
 	if ok {
 		_, stored := t.Ref.(*catalog.Table)
-		p.stored, p.system = p.stored || stored, p.system || !stored
+		p.stored, p.system = p.stored || stored, p.system || !stored && t.Query == nil
 	}
 	return t, ok
 }
@@ -172,6 +174,9 @@ func (p *Planner) target(r *pg.RangeVar) (*catalog.Table, error) {
 	name := r.GetRelname()
 	if r.GetSchemaname() != "" {
 		name = r.GetSchemaname() + "." + name
+	}
+	if _, view := p.View(r.GetSchemaname(), r.GetRelname()); view {
+		return nil, syntax.Unsupported("changing rows through a view", "Change those of the table.")
 	}
 	if _, system := p.Resolve(r.GetSchemaname(), r.GetRelname()); system {
 		return nil, fail("42501", 0, "permission denied: %q is a system table", name)

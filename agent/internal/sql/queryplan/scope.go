@@ -12,8 +12,16 @@ type relation struct {
 	alias  string
 	table  *catalog.Table
 	offset int
+	// shown are the columns of a view of the table, in place of the table's own.
+	shown []shownColumn
 	// qualifiedOnly relations (excluded) are found only by their alias.
 	qualifiedOnly bool
+}
+
+// shownColumn is a column of a view of one table: an expression over its row.
+type shownColumn struct {
+	name string
+	expr Expr
 }
 
 func tableScope(table *catalog.Table, alias string) *scope {
@@ -24,13 +32,13 @@ func tableScope(table *catalog.Table, alias string) *scope {
 }
 
 // column finds [alias.]name.
-func (s *scope) column(alias, name string, position int) (*ColumnRef, error) {
+func (s *scope) column(alias, name string, position int) (Expr, error) {
 	for _, r := range s.relations {
 		if alias != r.alias && (alias != "" || r.qualifiedOnly) {
 			continue
 		}
-		if i, ok := r.table.ColumnIndex(name); ok {
-			return r.ref(i), nil
+		if e, ok := r.column(name); ok {
+			return e, nil
 		}
 		if alias != "" {
 			return nil, fail("42703", position, "column %s.%s does not exist", alias, name)
@@ -40,6 +48,36 @@ func (s *scope) column(alias, name string, position int) (*ColumnRef, error) {
 		return nil, fail("42P01", position, "missing FROM-clause entry for table %q", alias)
 	}
 	return nil, fail("42703", position, "column %q does not exist", name)
+}
+
+func (r *relation) column(name string) (Expr, bool) {
+	if r.shown == nil {
+		i, ok := r.table.ColumnIndex(name)
+		if !ok {
+			return nil, false
+		}
+		return r.ref(i), true
+	}
+	for i := range r.shown {
+		if r.shown[i].name == name {
+			return r.shown[i].expr, true
+		}
+	}
+	return nil, false
+}
+
+// columns are those that * stands for.
+func (r *relation) columns() []shownColumn {
+	if r.shown != nil {
+		return r.shown
+	}
+	var out []shownColumn
+	for i := range r.table.Columns {
+		if c := &r.table.Columns[i]; !c.Hidden {
+			out = append(out, shownColumn{c.Name, r.ref(i)})
+		}
+	}
+	return out
 }
 
 func (r *relation) ref(i int) *ColumnRef {

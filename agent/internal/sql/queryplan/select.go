@@ -40,9 +40,10 @@ func (p *Planner) fastSelect(s *pg.SelectStmt) (*Select, []Column, error) {
 	}
 	out := &Select{}
 	var from *scope
+	var shown, condition Expr
 	var err error
 	if len(s.GetFromClause()) == 1 {
-		if out.Table, from, err = p.from(s.GetFromClause()[0]); err != nil {
+		if out.Table, from, shown, err = p.from(s.GetFromClause()[0]); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -50,10 +51,10 @@ func (p *Planner) fastSelect(s *pg.SelectStmt) (*Select, []Column, error) {
 		return nil, nil, err
 	}
 	c := p.compiler(from)
-	condition, err := c.where(s.GetWhereClause())
-	if err != nil {
+	if condition, err = c.where(s.GetWhereClause()); err != nil {
 		return nil, nil, err
 	}
+	condition = both(shown, condition)
 	columns, err := c.outputs(s.GetTargetList(), out)
 	if err != nil {
 		return nil, nil, err
@@ -76,17 +77,21 @@ func (p *Planner) fastSelect(s *pg.SelectStmt) (*Select, []Column, error) {
 	return out, columns, nil
 }
 
-// from finds the one table of a FROM clause.
-func (p *Planner) from(n *pg.Node) (*catalog.Table, *scope, error) {
+// from finds the one table of a FROM clause: of a view that shows rows of one, that. shown
+// is the condition of the view; nil: there is none.
+func (p *Planner) from(n *pg.Node) (table *catalog.Table, s *scope, shown Expr, err error) {
 	r := n.GetRangeVar()
-	if r == nil || len(r.GetAlias().GetColnames()) > 0 || r.GetCatalogname() != "" {
-		return nil, nil, errSlow
+	if r == nil || r.GetCatalogname() != "" {
+		return nil, nil, nil, errSlow
 	}
 	table, ok := p.Lookup(r.GetSchemaname(), r.GetRelname())
-	if !ok {
-		return nil, nil, errSlow // a system table, or an error that the slow path words
+	if !ok { // or a system table, or an error that the slow path words
+		return p.fromView(r)
 	}
-	return table, tableScope(table, r.GetAlias().GetAliasname()), nil
+	if len(r.GetAlias().GetColnames()) > 0 {
+		return nil, nil, nil, errSlow
+	}
+	return table, tableScope(table, r.GetAlias().GetAliasname()), nil, nil
 }
 
 // where compiles a condition; nil stays nil.
@@ -119,8 +124,8 @@ func (c *compiler) outputs(targets []*pg.Node, out *Select) ([]Column, error) {
 				return nil, err
 			}
 			for _, ref := range refs {
-				out.Output = append(out.Output, ref)
-				columns = append(columns, c.columnOf(ref, ref.name))
+				out.Output = append(out.Output, ref.expr)
+				columns = append(columns, c.columnOf(ref.expr, ref.name))
 			}
 			continue
 		}
@@ -148,7 +153,7 @@ func (c *compiler) columnOf(e Expr, name string) Column {
 	if ref, ok := e.(*ColumnRef); ok {
 		out.Modifier = ref.modifier
 		for _, r := range c.scope.relations {
-			if ref.Index >= r.offset && ref.Index < r.offset+len(r.table.Columns) {
+			if r.shown == nil && ref.Index >= r.offset && ref.Index < r.offset+len(r.table.Columns) {
 				out.Table, out.Index = r.table, ref.Index-r.offset
 			}
 		}
@@ -185,22 +190,18 @@ func star(n *pg.Node) (relation string, ok bool) {
 	}
 }
 
-func (c *compiler) expandStar(relation string) ([]*ColumnRef, error) {
+func (c *compiler) expandStar(relation string) ([]shownColumn, error) {
 	if c.scope == nil {
 		return nil, fail("42601", 0, "SELECT * with no tables specified is not valid")
 	}
-	var refs []*ColumnRef
+	var refs []shownColumn
 	found := false
 	for _, r := range c.scope.relations {
 		if r.alias != relation && (relation != "" || r.qualifiedOnly) {
 			continue
 		}
 		found = true
-		for i := range r.table.Columns {
-			if !r.table.Columns[i].Hidden {
-				refs = append(refs, r.ref(i))
-			}
-		}
+		refs = append(refs, r.columns()...)
 	}
 	if !found {
 		return nil, fail("42P01", 0, "missing FROM-clause entry for table %q", relation)

@@ -43,6 +43,9 @@ func (r *rewriter) table(n *pg.Node, rv *pg.RangeVar) (*pg.Node, *relation, erro
 	if !ok {
 		return nil, nil, errorf("42P01", rv.Location, "relation \"%s\" does not exist", name)
 	}
+	if table.Query != nil {
+		return r.view(table, rv)
+	}
 	return r.scanOf(table, rv.Relname, rv.Alias)
 }
 

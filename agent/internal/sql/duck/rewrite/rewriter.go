@@ -24,6 +24,8 @@ type rewriter struct {
 	usesNow   bool
 	// made are expressions that are DuckDB's already.
 	made map[*pg.Node]bool
+	// views counts those that were expanded, inView those that stand within each other.
+	views, inView int
 	// nesting counts macros that name an argument twice within each other.
 	nesting int
 }

@@ -58,6 +58,9 @@ func Rewrite(in Input) (*Statement, error) {
 	r.hidden = namesIn(tree)
 	r.top = tree
 	columns, err := r.query(tree, nil)
+	if err == nil && r.views > 0 {
+		err = checkDepth(tree)
+	}
 	if err != nil {
 		return nil, err
 	}

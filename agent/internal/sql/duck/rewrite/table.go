@@ -3,6 +3,8 @@ package rewrite
 import (
 	"fmt"
 
+	pg "github.com/pganalyze/pg_query_go/v6"
+
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
@@ -15,6 +17,8 @@ type Table struct {
 	Columns []TableColumn
 	// Rows is an estimate for the optimizer, 0 if unknown.
 	Rows int64
+	// Query is what it shows, if it is a view. It is not changed.
+	Query *pg.SelectStmt
 	// Ref is the resolver's own; it comes back in ScanSpec.Table.
 	Ref any
 }

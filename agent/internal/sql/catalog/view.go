@@ -1,0 +1,170 @@
+package catalog
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// ReadSchema is the schema in which the text of a view finds what the view reads, by
+// number. No other name in it is without one, but those of WITH.
+const ReadSchema = "#"
+
+// View is a view made ready for queries. It is immutable.
+type View struct {
+	Desc    *cluster.Object
+	Columns []Column
+	// Query is what it shows, with the names that things have now. It is not to be
+	// changed.
+	Query *pg.SelectStmt
+
+	schema *cluster.Object
+	// reads are what Query names, and the schemas that they are in.
+	reads []*cluster.Object
+}
+
+// Name returns the view's name.
+func (v *View) Name() string { return v.Desc.Name }
+
+// Schema returns the schema that it is in.
+func (v *View) Schema() *cluster.Object { return v.schema }
+
+// Same reports whether v means what other does.
+func (v *View) Same(other *View) bool {
+	return v == other || v.Desc == other.Desc && v.schema == other.schema && slices.Equal(v.reads, other.reads)
+}
+
+// FindView finds a view; schema "" stands for the path.
+func (s Scope) FindView(schema, name string) (*View, bool) {
+	o, ok := s.Relation(syntax.Name{Schema: schema, Name: name})
+	if !ok || o.View == nil {
+		return nil, false
+	}
+	v, err := s.view(o)
+	return v, err == nil
+}
+
+// Views are all views of the database, by name.
+func (s Scope) Views() []*View {
+	var out []*View
+	for _, o := range s.objects(func(o *cluster.Object) bool { return o.View != nil && s.inDatabase(o) }) {
+		if v, err := s.view(o); err == nil {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// view returns the prepared form of o, which is kept until something that it names is
+// another.
+func (s Scope) view(o *cluster.Object) (*View, error) {
+	v := &View{Desc: o}
+	v.schema, _ = s.Object(o.Parent)
+	for i := range o.View.Reads {
+		read, ok := s.Object(o.View.Reads[i].Object)
+		if !ok {
+			return nil, fmt.Errorf("view %q reads object %d, which is not there", o.Name, o.View.Reads[i].Object)
+		}
+		schema, _ := s.Object(read.Parent)
+		v.reads = append(v.reads, read, schema)
+	}
+	c := s.catalog
+	c.mu.Lock()
+	kept := c.mu.views[o.ID]
+	c.mu.Unlock()
+	if kept != nil && kept.Same(v) {
+		return kept, nil
+	}
+	if err := v.prepare(); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.mu.views) > len(s.View.Objects)+1000 {
+		clear(c.mu.views) // what was dropped would stay for ever
+	}
+	c.mu.views[o.ID] = v
+	return v, nil
+}
+
+// prepare makes the query and the columns of v.
+func (v *View) prepare() error {
+	for i, c := range v.Desc.View.Columns {
+		t, ok := datum.TypeByName(c.Type)
+		if !ok {
+			return fmt.Errorf("column %q of view %q has the unknown type %q", c.Name, v.Desc.Name, c.Type)
+		}
+		v.Columns = append(v.Columns, Column{ID: cluster.ColumnID(i + 1), Name: c.Name, Type: t, Modifier: c.Modifier, Comment: c.Comment})
+	}
+	var err error
+	if v.Query, err = syntax.ParseQuery(v.Desc.View.Query); err != nil {
+		return fmt.Errorf("view %q: %w", v.Desc.Name, err)
+	}
+	return syntax.WalkQuery(v.Query, func(n *pg.Node) (bool, error) {
+		if r := n.GetRangeVar(); r.GetSchemaname() == ReadSchema {
+			return true, v.name(r)
+		}
+		return true, nil
+	})
+}
+
+// name has a FROM item of the query say by its present name what it reads, with columns
+// called as the query has them.
+func (v *View) name(r *pg.RangeVar) error {
+	number, err := strconv.Atoi(r.GetRelname())
+	if err != nil || number < 1 || number > len(v.Desc.View.Reads) {
+		return fmt.Errorf("view %q reads %q, which is nothing", v.Desc.Name, r.GetRelname())
+	}
+	read, object, schema := &v.Desc.View.Reads[number-1], v.reads[2*number-2], v.reads[2*number-1]
+	r.Schemaname, r.Relname = schema.Name, object.Name
+	if called, same := calledAs(read, ReadColumns(object), r.GetAlias().GetColnames()); !same {
+		r.Alias.Colnames = called
+	}
+	return nil
+}
+
+// calledAs are the names that a view has for the columns that there are now; given are
+// those of an alias in the view, of the first columns that it knew. same says that there
+// is nothing to be called otherwise.
+func calledAs(read *cluster.ViewRead, now []cluster.ReadColumn, given []*pg.Node) (called []*pg.Node, same bool) {
+	same = len(given) == 0
+	for _, c := range now {
+		name := c.Name
+		switch was := slices.IndexFunc(read.Columns, func(was cluster.ReadColumn) bool { return was.ID == c.ID }); {
+		case was >= 0 && was < len(given):
+			name = given[was].GetString_().GetSval()
+		case was >= 0:
+			name = read.Columns[was].Name
+		case !same || slices.ContainsFunc(read.Columns, func(was cluster.ReadColumn) bool { return was.Name == c.Name }):
+			name = "#" + strconv.Itoa(int(c.ID)) // it is none that the view knows
+		}
+		same = same && name == c.Name
+		called = append(called, pg.MakeStrNode(name))
+	}
+	return called, same
+}
+
+// ReadColumns are the columns that who reads an object sees.
+func ReadColumns(o *cluster.Object) []cluster.ReadColumn {
+	var out []cluster.ReadColumn
+	if o.View != nil {
+		for i, c := range o.View.Columns {
+			out = append(out, cluster.ReadColumn{ID: cluster.ColumnID(i + 1), Name: c.Name})
+		}
+		return out
+	}
+	if o.Collection != nil {
+		for _, c := range o.Collection.Columns {
+			if !c.Hidden {
+				out = append(out, cluster.ReadColumn{ID: c.ID, Name: c.Name})
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,207 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// Showing is what a view that is to be made shows.
+type Showing struct {
+	By      string
+	Query   string // as cluster.View has it
+	Reads   []cluster.ViewRead
+	Columns []Column
+}
+
+// CreateView makes a view in the draft of scope, or changes one.
+func (c *Catalog) CreateView(ctx context.Context, in Scope, stmt *syntax.CreateView, show *Showing) (*Draft, error) {
+	if err := checkName(stmt.Name.Name, stmt.Name.Position); err != nil {
+		return nil, err
+	}
+	view := &cluster.View{Query: show.Query, Reads: show.Reads, CheckOption: stmt.CheckOption}
+	var err error
+	if view.Columns, err = viewColumns(show.Columns, stmt.Columns); err != nil {
+		return nil, err
+	}
+	schema, err := in.creationSchema(stmt.Name)
+	if err != nil {
+		return nil, err
+	}
+	next := in.Draft.clone()
+	next.rest(schema)
+	o := &cluster.Object{Parent: schema.ID, Kind: cluster.KindView, Name: stmt.Name.Name, Owner: show.By, View: view}
+	if err := in.readBy(next, o); err != nil {
+		return nil, err
+	}
+	old, taken := in.find(schema.ID, cluster.RelationNames, o.Name)
+	switch {
+	case taken && !stmt.Replace:
+		return nil, &syntax.Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists", o.Name)}
+	case taken && old.View == nil:
+		return nil, &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is not a view", o.Name)}
+	case taken:
+		if err := in.replaceable(old, view); err != nil {
+			return nil, err
+		}
+		o.ID, o.Owner, o.Comment = old.ID, old.Owner, old.Comment
+		next.alter(in, old, o)
+		return next, nil
+	}
+	if o.ID, err = c.NewID(ctx); err != nil {
+		return nil, err
+	}
+	next.add(o)
+	return next, nil
+}
+
+// readBy has o need what its query reads.
+func (s Scope) readBy(next *Draft, o *cluster.Object) error {
+	o.Needs = nil
+	for i := range o.View.Reads {
+		read, ok := s.Object(o.View.Reads[i].Object)
+		if !ok {
+			return &syntax.Error{Code: "42P01", Message: "what the view reads was dropped meanwhile"}
+		}
+		next.rest(read)
+		o.Needs = append(o.Needs, read.ID)
+	}
+	slices.Sort(o.Needs)
+	return nil
+}
+
+// viewColumns describes the columns of a view; named are other names of the first ones.
+func viewColumns(columns []Column, named []string) ([]cluster.ViewColumn, error) {
+	if len(named) > len(columns) {
+		return nil, &syntax.Error{Code: "42601", Message: "CREATE VIEW specifies more column names than columns"}
+	}
+	var out []cluster.ViewColumn
+	for i, c := range columns {
+		name, t := c.Name, c.Type
+		if i < len(named) {
+			name = named[i]
+		}
+		if t == datum.Unknown {
+			t = datum.Text
+		}
+		if slices.ContainsFunc(out, func(c cluster.ViewColumn) bool { return c.Name == name }) {
+			return nil, &syntax.Error{Code: "42701", Message: fmt.Sprintf("column %q specified more than once", name)}
+		}
+		if err := checkName(name, 0); err != nil {
+			return nil, err
+		}
+		out = append(out, cluster.ViewColumn{Name: name, Type: t.String(), Modifier: c.Modifier})
+	}
+	return out, nil
+}
+
+// replaceable refuses what CREATE OR REPLACE VIEW cannot change.
+func (s Scope) replaceable(old *cluster.Object, next *cluster.View) error {
+	if len(next.Columns) < len(old.View.Columns) {
+		return &syntax.Error{Code: "42P16", Message: "cannot drop columns from view"}
+	}
+	for i, was := range old.View.Columns {
+		is := &next.Columns[i]
+		switch {
+		case was.Name != is.Name:
+			return &syntax.Error{Code: "42P16", Message: fmt.Sprintf("cannot change name of view column %q to %q", was.Name, is.Name),
+				Hint: "Use ALTER VIEW ... RENAME COLUMN ... to change name of view column instead."}
+		case was.Type != is.Type || was.Modifier != is.Modifier:
+			return &syntax.Error{Code: "42P16", Message: fmt.Sprintf("cannot change data type of view column %q from %s to %s", was.Name, typeText(was), typeText(*is))}
+		}
+		is.Comment = was.Comment
+	}
+	if s.readsThrough(next, old.ID) {
+		return &syntax.Error{Code: "42P17", Message: fmt.Sprintf("infinite recursion detected in rules for relation %q", old.Name)}
+	}
+	return nil
+}
+
+func typeText(c cluster.ViewColumn) string {
+	t, ok := datum.TypeByName(c.Type)
+	if !ok {
+		return c.Type
+	}
+	return datum.TypeString(t, c.Modifier)
+}
+
+// readsThrough reports whether a view reads the object, by itself or by other views.
+func (s Scope) readsThrough(v *cluster.View, id cluster.ObjectID) bool {
+	for i := range v.Reads {
+		if v.Reads[i].Object == id {
+			return true
+		}
+		if o, ok := s.Object(v.Reads[i].Object); ok && o.View != nil && s.readsThrough(o.View, id) {
+			return true
+		}
+	}
+	return false
+}
+
+// DropView drops views in the draft of scope.
+func (c *Catalog) DropView(in Scope, stmt *syntax.DropView) (*Draft, Dropped, error) {
+	return in.drop(stmt.Names, stmt.Drop, cluster.KindView)
+}
+
+// viewColumn is o with a copy of its columns, and the column of the name.
+func viewColumn(o *cluster.Object, name string) (*cluster.Object, *cluster.ViewColumn) {
+	next, view := *o, *o.View
+	view.Columns = slices.Clone(view.Columns)
+	next.View = &view
+	for i := range view.Columns {
+		if view.Columns[i].Name == name {
+			return &next, &view.Columns[i]
+		}
+	}
+	return &next, nil
+}
+
+func (s Scope) renameViewColumn(o *cluster.Object, stmt *syntax.Rename) (*Draft, []Notice, error) {
+	next, column := viewColumn(o, stmt.Target.Part)
+	if column == nil {
+		return nil, nil, &syntax.Error{Code: "42703", Message: fmt.Sprintf("column %q does not exist", stmt.Target.Part)}
+	}
+	if err := checkName(stmt.To, 0); err != nil {
+		return nil, nil, err
+	}
+	if _, taken := viewColumn(o, stmt.To); taken != nil {
+		return nil, nil, &syntax.Error{Code: "42701", Message: fmt.Sprintf("column %q of relation %q already exists", stmt.To, o.Name)}
+	}
+	column.Name = stmt.To
+	return s.change(o, next), nil, nil
+}
+
+func (s Scope) commentViewColumn(o *cluster.Object, stmt *syntax.Comment) (*Draft, error) {
+	next, column := viewColumn(o, stmt.Target.Part)
+	if column == nil {
+		return nil, &syntax.Error{Code: "42703", Message: fmt.Sprintf("column %q of relation %q does not exist", stmt.Target.Part, o.Name)}
+	}
+	column.Comment = stmt.Text
+	return s.change(o, next), nil
+}
+
+// OwnView gives a view to another owner in the draft of scope.
+func (c *Catalog) OwnView(in Scope, name syntax.Name, owner string) (*Draft, error) {
+	o, _, err := in.toName(name, string(syntax.KindView), false)
+	if err != nil {
+		return nil, err
+	}
+	next := *o
+	next.Owner = owner
+	return in.change(o, &next), nil
+}
+
+// shownBy refuses another type for a column that a view shows.
+func (s Scope) shownBy(table *cluster.Object, column *cluster.Column) error {
+	for _, o := range s.objects(func(o *cluster.Object) bool { return o.View != nil }) {
+		if read, ok := o.View.Read(table.ID); ok && read.Uses(column.ID) {
+			return &syntax.Error{Code: "0A000", Message: "cannot alter type of a column used by a view or rule",
+				Detail: fmt.Sprintf("rule _RETURN on %s %s depends on column %q", o.Kind, s.pathName(o), column.Name)}
+		}
+	}
+	return nil
+}

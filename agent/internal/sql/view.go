@@ -1,0 +1,101 @@
+package sql
+
+import (
+	"context"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck"
+	"github.com/nodedb/nodedb/agent/internal/sql/pgcatalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// createView runs CREATE VIEW.
+func (s *Session) createView(ctx context.Context, node *syntax.CreateView) (string, error) {
+	const tag = "CREATE VIEW"
+	if node.Temporary {
+		return "", syntax.Unsupported("CREATE TEMPORARY VIEW", "")
+	}
+	for _, o := range node.Options {
+		return "", unsupportedAt("the option "+o.Name+" of a view", "", o.Position)
+	}
+	return tag, s.changeObjects(ctx, tag, func(in catalog.Scope) (*catalog.Draft, error) {
+		show, err := s.showing(ctx, in, node.SQL, node.Query)
+		if err != nil {
+			return nil, err
+		}
+		return s.server.catalog.CreateView(ctx, in, node, show)
+	})
+}
+
+// showing plans the query of a view that is to be made, as it is written and as it is kept.
+func (s *Session) showing(ctx context.Context, in catalog.Scope, text string, q *syntax.Query) (*catalog.Showing, error) {
+	if syntax.HasSequenceCall(q.Select) {
+		return nil, syntax.Unsupported("a call of nextval and its like in a view", "Call it where the view is read.")
+	}
+	written := &Prepared{statement: &syntax.Statement{Text: text, Node: q}}
+	if err := s.prepareQuery(ctx, written, q); err != nil {
+		return nil, err
+	}
+	switch plan := written.plan; {
+	case len(written.ParamOIDs) > 0:
+		return nil, &Error{Code: "42P02", Message: "there is no parameter $1"}
+	case plan.Signals != nil:
+		return nil, syntax.Unsupported("a call that reaches other sessions, in a view", "")
+	case plan.Select != nil && plan.Select.Lock != nil:
+		return nil, syntax.Unsupported("FOR UPDATE and its like in a view", "Lock the rows where the view is read.")
+	}
+	out := &catalog.Showing{By: s.options.User}
+	for _, c := range written.plan.Columns {
+		out.Columns = append(out.Columns, catalog.Column{Name: c.Name, Type: c.Type, Modifier: c.Modifier})
+	}
+	var err error
+	out.Query, out.Reads, err = queryplan.BindView(q.Select, s.readable(in))
+	return out, err
+}
+
+// readable finds what a view can read.
+func (s *Session) readable(in catalog.Scope) func(schema, name string) (queryplan.Readable, bool) {
+	return func(schema, name string) (queryplan.Readable, bool) {
+		if o, ok := in.Relation(syntax.Name{Schema: schema, Name: name}); ok {
+			return queryplan.Readable{Object: o.ID, Columns: catalog.ReadColumns(o)}, o.Sequence == nil
+		}
+		t, ok := s.server.systemTable(schema, name)
+		if !ok {
+			return queryplan.Readable{}, false
+		}
+		out := queryplan.Readable{Schema: t.Schema}
+		for _, c := range t.Columns {
+			out.Columns = append(out.Columns, cluster.ReadColumn{Name: c.Name})
+		}
+		return out, true
+	}
+}
+
+// dropView runs DROP VIEW.
+func (s *Session) dropView(ctx context.Context, node *syntax.DropView) (string, error) {
+	const tag = "DROP VIEW"
+	if node.Materialized {
+		return "", syntax.Unsupported("DROP MATERIALIZED VIEW", "")
+	}
+	var told catalog.Dropped
+	err := s.changeObjects(ctx, tag, func(in catalog.Scope) (next *catalog.Draft, err error) {
+		next, told, err = s.server.catalog.DropView(in, node)
+		return next, err
+	})
+	if err != nil {
+		return "", err
+	}
+	s.tellDropped(told, cluster.KindView)
+	return tag, nil
+}
+
+// slowView describes a view to the slow path.
+func slowView(v *catalog.View) *duck.Table {
+	out := &duck.Table{Schema: v.Schema().Name, Name: v.Name(), OID: pgcatalog.OID(v.Desc.ID), Query: v.Query, Columns: make([]duck.TableColumn, len(v.Columns))}
+	for i, c := range v.Columns {
+		out.Columns[i] = duck.TableColumn{Name: c.Name, Type: c.Type, Modifier: c.Modifier}
+	}
+	return out
+}
