@@ -169,14 +169,14 @@ func (e *evaluating) newest(i int, row []byte) (found Version, err error) {
 	if found = *v; found.TS == 0 {
 		found.TS = e.pending[i].TS
 	}
-	if found.TS == 0 {
+	if found.TS == 0 && !e.pending[i].Settled {
 		found.TS = hlc.Max
 	}
 	return found, nil
 }
 
-// saw is the time of what was found in the store: a command comes after what is
-// pending anyhow.
+// saw is the time of what was found in the store: a command comes after what its leader
+// knows anyhow.
 func (e *evaluating) saw(i int, found *Version) hlc.Timestamp {
 	if e.pending[i].Version != nil {
 		return 0

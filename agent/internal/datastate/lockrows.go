@@ -38,7 +38,7 @@ func (l *Lock) Evaluate(rows *storage.Rows, desc *cluster.RangeDescriptor, pendi
 		return refuse(0, &Result{Outcome: Malformed}), nil
 	}
 	c, res, size := &command{}, &Result{Outcome: Applied}, 0
-	d.Leaves = make([]any, len(pending))
+	d.Leaves, d.Found = make([]any, len(pending)), make([]any, len(l.Rows))
 	for i, row := range l.Rows {
 		if refusal := e.outside(row); refusal != nil {
 			return refuse(i, refusal), nil
@@ -54,6 +54,9 @@ func (l *Lock) Evaluate(rows *storage.Rows, desc *cluster.RangeDescriptor, pendi
 		found, err := e.newest(i, row)
 		if err != nil {
 			return d, fmt.Errorf("read row %d: %w", i, err)
+		}
+		if pending[i].Version == nil {
+			d.Found[i] = &found
 		}
 		if l.NotNewerThan != 0 && (found.TS > l.NotNewerThan || e.forgotten(l.NotNewerThan)) {
 			return refuse(i, &Result{Outcome: ConditionFailed, Existing: found.Value, ExistingTS: found.TS}), nil

@@ -47,6 +47,32 @@ type LockRecord struct {
 	Intent  *Intent
 }
 
+// Weight is about how many bytes it takes. The mirror says where there is none.
+func (l *LockRecord) Weight() int {
+	if l.empty() {
+		return 0
+	}
+	n := 64
+	for i := range l.Holders {
+		n += 32 + len(l.Holders[i].Record)
+	}
+	if l.Intent != nil {
+		n += 64 + len(l.Intent.Record) + len(l.Intent.Stored)
+	}
+	return n
+}
+
+// since is the lock record with the time of the command that left it; 0: that is not known
+// yet.
+func (l *LockRecord) since(ts hlc.Timestamp) *LockRecord {
+	if l.Intent == nil || l.Intent.TS != 0 || ts == 0 {
+		return l
+	}
+	in := *l.Intent
+	in.TS = ts
+	return &LockRecord{Holders: l.Holders, Intent: &in}
+}
+
 func txnOf(record []byte) (id cluster.TxnID) {
 	if len(record) >= len(id) {
 		copy(id[:], record[len(record)-len(id):])

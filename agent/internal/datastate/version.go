@@ -31,6 +31,9 @@ type Version struct {
 	size   int64            // of key and stored value
 }
 
+// Weight is about how many bytes a version takes that a leader remembers.
+func (v *Version) Weight() int { return 64 + len(v.Value) }
+
 // encodeVersion encodes what op stores.
 func encodeVersion(op *Op, writer cluster.WriterID) []byte {
 	v := append(make([]byte, 0, 3+2+binary.MaxVarintLen32+len(op.Value)), versionFormat, 0, 0)

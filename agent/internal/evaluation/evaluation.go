@@ -58,12 +58,16 @@ type Blocker struct {
 	Row    []byte
 }
 
-// Pending is what a command that is not applied yet leaves of a row.
+// Pending is what the leader knows of a row without the engine: what a command that is not
+// applied yet leaves, or what the last one left, or an evaluation found.
 type Pending struct {
-	// Version is the state machine's own, from a Decision; nil: no command is under way.
+	// Version is the state machine's own, from a Decision; nil: nothing is known.
 	Version any
-	// TS is when; 0: that is not known yet, but above all that anybody has seen.
+	// TS is when, unless Version says so itself; 0: that is not known yet, but above all
+	// that anybody has seen.
 	TS hlc.Timestamp
+	// Settled: no command is under way. Without a time there is none.
+	Settled bool
 	// Skip are those who have locked the row; the request does without it, if there are any.
 	Skip []Blocker
 	// Contended: the request has waited for the lock of the row, or others do.
@@ -87,6 +91,11 @@ type Decision struct {
 	// Leaves has for each row, in the order of Touches, what Command leaves of it; nil:
 	// it does not touch the row.
 	Leaves []any
+	// Found has for rows, in the order of Touches, what the engine has of them; nil, or
+	// beyond its end: that was not looked for. It is to be worth remembering, and so are
+	// those of Leaves: both say by a method Weight how many bytes they take; without it, or
+	// if that is 0, they are forgotten once they are applied.
+	Found []any
 	// Saw is the newest timestamp that the evaluation met; Command comes after it.
 	Saw hlc.Timestamp
 	// Ends are rows on which the transaction's locks end when the answer is given;

@@ -29,20 +29,13 @@ type evaluations struct {
 	order   uint64 // of the last decision
 	latches *latch.Table
 	// open are the requests that have no answer yet, those in raft included.
-	open map[CommandID]*Proposal
-	// pending is what commands leave of rows that are not applied yet: the newest.
-	pending map[string]*left
-	split   *Proposal // or a fence, given to raft, and not applied: nothing is proposed behind it
-	places  places
+	open   map[CommandID]*Proposal
+	known  knownRows
+	split  *Proposal // or a fence, given to raft, and not applied: nothing is proposed behind it
+	places places
 	// locks are those of transactions, in memory or written down.
 	locks *lock.Table
 	waits lockWaits
-}
-
-// left is what a command leaves of a row.
-type left struct {
-	by      *Proposal
-	version any
 }
 
 // stage is how far a request is.
@@ -73,12 +66,13 @@ type evaluated struct {
 	repeats  bool          // without an entry it needs no record
 	epoch    uint64        // in which it was decided, of one that fences
 	placed   bool          // it has taken a place over: nobody has locked its rows since that was kept
+	applied  bool          // its command is
 	answered bool
 	lockWait
 }
 
 func newEvaluations() evaluations {
-	return evaluations{latches: latch.New(maxLine), open: map[CommandID]*Proposal{}, pending: map[string]*left{}, places: newPlaces(), locks: lock.New(maxLine), waits: newLockWaits()}
+	return evaluations{latches: latch.New(maxLine), open: map[CommandID]*Proposal{}, known: newKnownRows(), places: newPlaces(), locks: lock.New(maxLine), waits: newLockWaits()}
 }
 
 // enter takes a request: it stands in line for its rows, or joins its first attempt.
@@ -164,9 +158,7 @@ func (r *Replica) leave(p *Proposal) {
 	}
 	r.leaveLocks(p)
 	for _, row := range p.request.Touches() {
-		if v := r.evals.pending[string(row)]; v != nil && v.by == p {
-			delete(r.evals.pending, string(row))
-		}
+		r.evals.known.end(row, p, p.applied)
 	}
 }
 
@@ -181,6 +173,7 @@ func (r *Replica) answer(p *Proposal, o Outcome) {
 		r.keepPlace(p)
 	}
 	if o.Err == nil && !o.rejected {
+		p.applied = p.stage == inRaft
 		r.endLocks(p)
 	}
 	r.leave(p)
@@ -234,7 +227,7 @@ func (r *Replica) evaluateGranted() {
 			return
 		}
 		for _, l := range ls {
-			if p, ok := l.Owner.(*Proposal); ok {
+			if p, ok := l.Owner.(*Proposal); ok && p != nil && !p.answered && p.latch == l {
 				r.evaluate(p)
 			}
 		}
@@ -257,15 +250,37 @@ func (r *Replica) evaluate(p *Proposal) {
 		pending: make([]evaluation.Pending, len(rows)), by: make([]*Proposal, len(rows)),
 	}
 	for i, row := range rows {
-		if v := r.evals.pending[string(row)]; v != nil && !r.cfg.Planted.freeLatchEarly() {
-			j.pending[i], j.by[i] = evaluation.Pending{Version: v.version, TS: v.by.ts}, v.by
+		if !r.cfg.Planted.freeLatchEarly() {
+			j.pending[i], j.by[i] = r.evals.known.of(row)
 		}
 	}
 	for i, by := range p.skip {
 		j.pending[i].Skip = by
 	}
 	r.contended(p, j.pending)
+	if r.evaluateHere(j) {
+		r.Evaluated(j)
+		return
+	}
 	r.out.Evaluate(j)
+}
+
+// rowsHere is how many rows a request may touch to be evaluated in the loop.
+const rowsHere = 16
+
+// evaluateHere evaluates a request that needs nothing but what is known, which is sooner
+// done than given away and taken back. The loop reads no engine.
+func (r *Replica) evaluateHere(j *Evaluation) bool {
+	rows := j.p.request.Touches()
+	if n := j.p.request.Locks().N; len(rows) > rowsHere || !r.evals.known.all(rows[:n]) {
+		return false
+	}
+	j.Run(storage.NoRows())
+	if errors.Is(j.err, storage.ErrNoRows) {
+		j.result, j.err = evaluation.Decision{}, nil
+		return false
+	}
+	return true
 }
 
 // Run evaluates over rows of the engine, a view from after the job was handed out. Any
@@ -289,6 +304,11 @@ func (r *Replica) Evaluated(j *Evaluation) {
 	}
 	if j.epoch != r.evals.epoch || p.answered {
 		return
+	}
+	for i, version := range j.result.Found {
+		if version != nil {
+			r.evals.known.found(p.request.Touches()[i], version)
+		}
 	}
 	switch {
 	case errors.Is(j.err, storage.ErrCorruption):
@@ -332,7 +352,7 @@ func (r *Replica) decide(p *Proposal, j *Evaluation) {
 	}
 	for i, row := range p.request.Touches() {
 		if v := d.Leaves[i]; v != nil {
-			r.evals.pending[string(row)] = &left{by: p, version: v}
+			r.evals.known.leave(row, p, v)
 		}
 	}
 	p.latch.Pass()
@@ -380,9 +400,9 @@ func (j *Evaluation) times(row int) hlc.Timestamp {
 	return 0
 }
 
-// confirm answers with a refusal once leadership is confirmed, as for a read. If an
-// earlier attempt may still arrive, it must find that it is refused: then the answer
-// is recorded by an entry.
+// confirm answers with a refusal once leadership is confirmed, as for a read: by the lease,
+// or by a quorum. If an earlier attempt may still arrive, it must find that it is refused:
+// then the answer is recorded by an entry.
 func (r *Replica) confirm(p *Proposal, result []byte) {
 	if r.cfg.Planted.refuseUnconfirmed() {
 		r.answer(p, Outcome{Result: result})
@@ -390,6 +410,10 @@ func (r *Replica) confirm(p *Proposal, result []byte) {
 	}
 	if p.Retry && !p.repeats {
 		r.record(p, result)
+		return
+	}
+	if r.leased.Held() { // nobody else leads, now that it is decided
+		r.answer(p, Outcome{Result: result})
 		return
 	}
 	r.Read(&Read{refusal: true, Done: func(err error) {
@@ -425,10 +449,12 @@ func (r *Replica) void(err error) {
 	}
 }
 
-// resetLatches forgets who stands where, and what is pending there.
+// resetLatches forgets who stands where, and what is known there.
 func (r *Replica) resetLatches() {
 	r.evals.latches.Reset()
-	clear(r.evals.pending)
+	if !r.cfg.Planted.remembers() {
+		r.evals.known = newKnownRows()
+	}
 	r.evals.places.reset()
 }
 

@@ -36,6 +36,8 @@ func (Planted) guessCounts() bool     { return false }
 
 func (Planted) showEarly() bool { return false }
 
+func (Planted) remembers() bool { return false }
+
 func (Planted) splitUnlocks(d *cluster.RangeDescriptor) *cluster.RangeDescriptor { return d }
 
 func (Planted) noLatch() bool           { return false }

@@ -74,6 +74,8 @@ type Planted struct {
 	FreeLatchEarly bool
 	// EvaluateUnready evaluates before the leader has applied an entry of its term.
 	EvaluateUnready bool
+	// Remember has a leader go by what it knew of rows when it led before, or before a split.
+	Remember bool
 	// ProposeVoid proposes what was evaluated in an earlier leadership.
 	ProposeVoid bool
 	// RefuseUnconfirmed answers refusals without asking whether somebody else leads.
@@ -176,6 +178,7 @@ func (p Planted) guessCounts() bool     { return p.GuessCounts }
 func (p Planted) noLatch() bool           { return p.NoLatch }
 func (p Planted) freeLatchEarly() bool    { return p.FreeLatchEarly }
 func (p Planted) evaluateUnready() bool   { return p.EvaluateUnready }
+func (p Planted) remembers() bool         { return p.Remember }
 func (p Planted) proposeVoid() bool       { return p.ProposeVoid }
 func (p Planted) refuseUnconfirmed() bool { return p.RefuseUnconfirmed }
 func (p Planted) joinUnrecorded() bool    { return p.JoinUnrecorded }

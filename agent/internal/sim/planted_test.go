@@ -55,6 +55,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"a latch is free before its time":       {Planted: replica.Planted{FreeLatchEarly: true}, says: []string{linear, counts, impossible}},
 		"a new leader evaluates too early":      {Planted: replica.Planted{EvaluateUnready: true}, says: []string{linear, counts, impossible}},
 		"what a former leader evaluated counts": {Planted: replica.Planted{ProposeVoid: true}},
+		"a leader goes by what it once knew":    {Planted: replica.Planted{Remember: true}, says: []string{linear, counts, impossible}},
 		"a refusal is not confirmed":            {Planted: replica.Planted{RefuseUnconfirmed: true}, tune: echoes, says: []string{linear}},
 		"nobody keeps a place":                  {Planted: replica.Planted{NoPlace: true}, tune: hotRow, says: []string{unfair}},
 		"a place never ends":                    {Planted: replica.Planted{EndlessPlace: true}, tune: hotRow, says: []string{turn, "it is used"}},

@@ -101,3 +101,31 @@ func TestALineGoesOnFromWhatIsDecided(t *testing.T) {
 		t.Errorf("answers %q, want the first applied and the third refused for what the first wrote", answers)
 	}
 }
+
+// TestWhatIsKnownIsNotRead: who writes a row that was just written is decided about at
+// once, in the loop, and goes by what was written.
+func TestWhatIsKnownIsNotRead(t *testing.T) {
+	f := newCoreFixture(t)
+	insert := putOp("a", "1")
+	insert.Expect = datastate.Absent
+	first := f.propose(f.id(1), insert)
+	if outcome(t, first) != datastate.Applied {
+		t.Fatalf("insert: %+v", first)
+	}
+	var o replica.Outcome
+	for id, want := range []datastate.Outcome{datastate.Applied, datastate.ConditionFailed} {
+		update := putOp("a", "2")
+		update.Expect, update.ExpectTS = datastate.VersionIs, first.TS
+		f.c.Propose(2, &replica.Proposal{
+			ID: f.id(uint64(id) + 2), Payload: datastate.EncodeBatch(&datastate.Batch{Ops: []datastate.Op{update}}),
+			Done: func(x replica.Outcome) { o = x },
+		})
+		f.c.Process()
+		if js := f.c.TakeEvaluations(); len(js) > 0 {
+			t.Errorf("%d evaluations are handed out for a row that is known", len(js))
+		}
+		if f.run(); outcome(t, o) != want {
+			t.Errorf("update %d: %+v, want %d", id, o, want)
+		}
+	}
+}
