@@ -22,6 +22,9 @@ type LockRequest struct {
 	Keys       [][]byte // encoded primary keys
 	Strength   lock.Strength
 	Wait       evaluation.Wait // Block, NoWait or SkipLocked
+	// Try, with NoWait, asks for what is to be had without a look at who is in the way, and
+	// not for rows that others have waited for lately.
+	Try bool
 	// Durable has the locks survive the leader: they are replicated.
 	Durable bool
 	// Timeout is how long to wait for others; 0: as long as it takes.
@@ -46,6 +49,9 @@ func (t *Txn) Lock(ctx context.Context, req LockRequest) (found []kv.Row, skippe
 		l.found[i].Key = k
 		l.rows[i] = keys.Row(req.Pool, keys.VShardOf(req.Collection, k), req.Collection, k)
 		size += 2*len(l.rows[i]) + 64
+	}
+	if req.Try && t.m.hottest(l.rows) >= 0 {
+		return nil, nil, ErrLockNotAvailable
 	}
 	if err := req.Memory.Grow(int64(size)); err != nil {
 		return nil, nil, fmt.Errorf("lock rows: %w", err)
@@ -161,6 +167,9 @@ func (l *locking) take(ctx context.Context, calls []*kv.Call, parts []*part) (le
 			}
 			left = append(append(left, late...), p.items[n:]...)
 		case datastate.Blocked:
+			if l.req.Try {
+				return nil, nil, ErrLockNotAvailable
+			}
 			if l.req.Wait == evaluation.NoWait {
 				ended, err := l.late.ended(ctx, l.m, c.Result.By)
 				if err != nil {

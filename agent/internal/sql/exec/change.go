@@ -196,9 +196,12 @@ func (r *Run) changeInTx(ctx context.Context, ch *queryplan.Change, slow SlowRow
 
 // toChange collects the rows that a Change applies to, at the statement's snapshot.
 func (r *Run) toChange(ctx context.Context, ch *queryplan.Change, slow SlowRows) ([]found, error) {
-	var rows []found
+	rows, ok, err := r.lockFirst(ctx, ch)
+	if ok || err != nil {
+		return rows, err
+	}
 	total := 0
-	err := r.find(ctx, ch, slow, func(f found) error {
+	err = r.find(ctx, ch, slow, func(f found) error {
 		rows = append(rows, f)
 		total += rowBytes(f.row)
 		if err := r.Memory.Grow(int64(2*rowBytes(f.row) + perRow)); err != nil {

@@ -44,6 +44,8 @@ func (r *Run) lockAs(ctx context.Context, table *catalog.Table, req txn.LockRequ
 	switch {
 	case errors.Is(err, txn.ErrLockTimeout):
 		return nil, nil, &syntax.Error{Code: "55P03", Message: "canceling statement due to lock timeout", Table: table.Name()}
+	case req.Try && errors.Is(err, txn.ErrLockNotAvailable):
+		return nil, nil, txn.ErrLockNotAvailable
 	case errors.Is(err, txn.ErrLockNotAvailable):
 		return nil, nil, &syntax.Error{Code: "55P03", Message: fmt.Sprintf("could not obtain lock on row in relation %q", table.Name()), Table: table.Name()}
 	case err != nil:
