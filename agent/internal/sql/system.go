@@ -9,6 +9,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
 	"github.com/nodedb/nodedb/agent/internal/sql/pgcatalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
@@ -104,6 +105,9 @@ func (s *Session) catalogInput(ctx context.Context, t *pgcatalog.Table) *pgcatal
 		if schema, ok := scope.Object(o.Parent); ok {
 			in.Sequences = append(in.Sequences, pgcatalog.Sequence{Object: o, Schema: schema, Place: s.placeOf(o)})
 		}
+	}
+	for _, v := range scope.Views() {
+		in.Views = append(in.Views, pgcatalog.View{View: v, Definition: scope.Text(v), Updatable: queryplan.ThroughView(v.Query)})
 	}
 	for _, k := range s.allSettings() {
 		value, _ := s.setting(strings.ToLower(k.name))

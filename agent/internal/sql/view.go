@@ -22,6 +22,9 @@ func (s *Session) createView(ctx context.Context, node *syntax.CreateView) (stri
 	}
 	return tag, s.changeObjects(ctx, tag, func(in catalog.Scope) (*catalog.Draft, error) {
 		show, err := s.showing(ctx, in, node.SQL, node.Query)
+		if err == nil && node.CheckOption != "" {
+			err = queryplan.CheckOption(node.Query.Select)
+		}
 		if err != nil {
 			return nil, err
 		}

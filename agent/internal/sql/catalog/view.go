@@ -168,3 +168,23 @@ func ReadColumns(o *cluster.Object) []cluster.ReadColumn {
 	}
 	return out
 }
+
+// Text is the query as it is shown to people, by names along the path.
+func (s Scope) Text(v *View) string {
+	names := make([]string, len(v.Columns))
+	for i, c := range v.Columns {
+		names[i] = c.Name
+	}
+	text, err := syntax.ViewText(v.Query, names, func(schema, name string) bool {
+		o, ok := s.Relation(syntax.Name{Name: name})
+		if !ok {
+			return schema == "pg_catalog"
+		}
+		found, ok := s.Relation(syntax.Name{Schema: schema, Name: name})
+		return ok && found.ID == o.ID
+	})
+	if err != nil {
+		return ""
+	}
+	return text
+}

@@ -353,6 +353,16 @@ func (r *Run) complete(table *catalog.Table, rules *queryplan.Rules, row []datum
 				Detail: "Failing row contains (" + rowText(table, row) + ").", Schema: table.Schema().Name, Table: table.Name(), Constraint: k.Name}
 		}
 	}
+	for _, k := range rules.Options {
+		v, err := k.Value.Eval(r.Env)
+		if err != nil {
+			return err
+		}
+		if v.Null || !v.Bool() {
+			return &syntax.Error{Code: "44000", Message: fmt.Sprintf("new row violates check option for view %q", k.Name),
+				Detail: "Failing row contains (" + rowText(table, row) + ")."}
+		}
+	}
 	return nil
 }
 

@@ -35,6 +35,13 @@ func (in *Input) allComments() []comment {
 			add("pg_class", TableOID(t), i+1, c.Comment)
 		}
 	}
+	for i := range in.Views {
+		v := &in.Views[i]
+		add("pg_class", v.oid(), 0, v.Desc.Comment)
+		for n, c := range v.Columns {
+			add("pg_class", v.oid(), n+1, c.Comment)
+		}
+	}
 	for _, o := range slices.Concat(in.Schemas, in.Databases) {
 		class := "pg_namespace"
 		if o.Kind == cluster.KindDatabase {

@@ -61,7 +61,7 @@ func (in *Input) information(name string) []row {
 			}
 		}
 	}
-	return out
+	return append(out, in.viewInformation(name)...)
 }
 
 // named adds the names of a collection.

@@ -88,7 +88,7 @@ func (in *Input) classes() []row {
 				"relam": btreeAM, "relfilenode": TableOID(t) + indexOffset, "relpersistence": "p", "relkind": "i", "relnatts": len(t.Key), "relispopulated": true, "relreplident": "n"})
 		}
 	}
-	return append(out, in.sequenceClasses()...)
+	return slices.Concat(out, in.sequenceClasses(), in.viewClasses())
 }
 
 func (in *Input) attributes() []row {
@@ -106,7 +106,7 @@ func (in *Input) attributes() []row {
 			}
 		}
 	}
-	return out
+	return append(out, in.viewAttributes()...)
 }
 
 func attribute(relation uint32, number int, c catalog.Column) row {
@@ -340,6 +340,10 @@ func (in *Input) definitions() []row {
 		for i := range t.Desc.Collection.Checks {
 			out = append(out, checkDefinition(&t.Desc.Collection.Checks[i]))
 		}
+	}
+	for i := range in.Views {
+		v := &in.Views[i]
+		out = append(out, row{"oid": v.oid(), "definition": v.Definition, "pretty": v.Definition})
 	}
 	return out
 }

@@ -41,6 +41,7 @@ type Input struct {
 	Tables    []*catalog.Table
 	Schemas   []*cluster.Object
 	Sequences []Sequence
+	Views     []View
 	// DefaultText shows a column's default.
 	DefaultText func(string) string
 	Databases   []*cluster.Object // of the cluster
@@ -221,12 +222,16 @@ func (t *Table) fill(in *Input) []row {
 		return in.definitions()
 	case "nd_comment", "nd_column_comment", "pg_description", "pg_shdescription":
 		return in.comments(t.Name)
+	case "pg_views":
+		return in.pgViews()
+	case "pg_rewrite":
+		return in.rewrites()
 	case "pg_sequence":
 		return in.pgSequence()
 	case "pg_sequences":
 		return in.pgSequences()
 	case "pg_depend":
-		return in.depends()
+		return append(in.depends(), in.viewDepends()...)
 	case "pg_am":
 		return []row{{"oid": heapAM, "amname": "heap", "amtype": "t"}, {"oid": btreeAM, "amname": "btree", "amtype": "i"}}
 	case "pg_database":

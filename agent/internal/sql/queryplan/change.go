@@ -4,6 +4,7 @@ import (
 	"context"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -32,12 +33,12 @@ type Change struct {
 }
 
 func (p *Planner) update(ctx context.Context, s *pg.UpdateStmt, out *Plan) error {
-	table, err := p.target(s.GetRelation())
+	table, err := p.target(s.GetRelation(), "update")
 	if err != nil {
 		return err
 	}
 	ch := &Change{Table: table}
-	if ch.Rules, err = RulesOf(table); err != nil {
+	if ch.Rules, err = p.rules(table); err != nil {
 		return err
 	}
 	alias := s.GetRelation().GetAlias().GetAliasname()
@@ -60,14 +61,14 @@ func (p *Planner) update(ctx context.Context, s *pg.UpdateStmt, out *Plan) error
 		err = p.slowUpdate(ctx, s, ch)
 	}
 	if err == nil {
-		ch.Returning, out.Columns, err = p.returning(s.GetReturningList(), tableScope(table, alias))
+		ch.Returning, out.Columns, err = p.returning(s.GetReturningList(), p.changed(table, alias))
 	}
 	out.Change = ch
 	return ch.Keys.explain(err)
 }
 
 func (p *Planner) delete(ctx context.Context, s *pg.DeleteStmt, out *Plan) error {
-	table, err := p.target(s.GetRelation())
+	table, err := p.target(s.GetRelation(), "delete from")
 	if err != nil {
 		return err
 	}
@@ -90,17 +91,23 @@ func (p *Planner) delete(ctx context.Context, s *pg.DeleteStmt, out *Plan) error
 		ch.Slow, _, err = p.slow(ctx, sel)
 	}
 	if err == nil {
-		ch.Returning, out.Columns, err = p.returning(s.GetReturningList(), tableScope(table, alias))
+		ch.Returning, out.Columns, err = p.returning(s.GetReturningList(), p.changed(table, alias))
 	}
 	out.Change = ch
 	return ch.Keys.explain(err)
 }
 
 func (p *Planner) fastChange(ch *Change, alias string, where *pg.Node, set []*pg.Node) error {
-	c := p.compiler(tableScope(ch.Table, alias))
+	c := p.compiler(p.changed(ch.Table, alias))
 	condition, err := c.where(where)
 	if err != nil {
 		return err
+	}
+	if p.view != nil {
+		if p.view.slow {
+			return errSlow
+		}
+		condition = both(p.view.condition, condition)
 	}
 	defaults, err := p.defaults(ch.Table)
 	if err != nil {
@@ -133,9 +140,9 @@ func (p *Planner) setColumns(s *pg.UpdateStmt, ch *Change) error {
 }
 
 func (c *compiler) setColumn(target *pg.ResTarget, table *catalog.Table) (int, error) {
-	i, ok := table.ColumnIndex(target.GetName())
-	if !ok {
-		return 0, fail("42703", c.position(target.GetLocation()), "column %q of relation %q does not exist", target.GetName(), table.Name())
+	i, err := c.view.writtenColumn(table, target, "update", c.position(target.GetLocation()))
+	if err != nil {
+		return 0, err
 	}
 	if len(target.GetIndirection()) > 0 {
 		return 0, &syntax.Error{Code: "0A000", Message: "assignment to a part of a column is not supported", Position: c.position(target.GetLocation())}
@@ -248,11 +255,20 @@ func (p *Planner) rowsOf(r *pg.RangeVar, table *catalog.Table, others []*pg.Node
 		alias = r.GetRelname()
 	}
 	sel := &pg.SelectStmt{LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE, WhereClause: where}
-	for _, c := range table.Columns {
-		sel.TargetList = append(sel.TargetList, resTarget(&pg.Node{Node: &pg.Node_ColumnRef{ColumnRef: &pg.ColumnRef{
-			Fields: []*pg.Node{stringNode(alias), stringNode(c.Name)}, Location: -1}}}))
+	from := &pg.Node{Node: &pg.Node_RangeVar{RangeVar: r}}
+	if p.view != nil {
+		from = proto.CloneOf(p.view.rows)
+		from.GetRangeSubselect().Alias = &pg.Alias{Aliasname: alias}
 	}
-	sel.FromClause = append([]*pg.Node{{Node: &pg.Node_RangeVar{RangeVar: r}}}, others...)
+	for i, c := range table.Columns {
+		name := c.Name
+		if p.view != nil {
+			name = baseColumn(i)
+		}
+		sel.TargetList = append(sel.TargetList, resTarget(&pg.Node{Node: &pg.Node_ColumnRef{ColumnRef: &pg.ColumnRef{
+			Fields: []*pg.Node{stringNode(alias), stringNode(name)}, Location: -1}}}))
+	}
+	sel.FromClause = append([]*pg.Node{from}, others...)
 	return sel
 }
 

@@ -19,6 +19,8 @@ type compiler struct {
 	params *Params
 	// sequence finds what nextval('name') names; nil: it is found when the call is made.
 	sequence func(syntax.Name) (cluster.ObjectID, error)
+	// view is the one by which the statement changes rows; nil: none.
+	view *throughView
 	// elsewhere says that the text is not the statement's, so that positions in it
 	// mean nothing to its client.
 	elsewhere bool

@@ -50,7 +50,7 @@ func (p *Planner) insert(ctx context.Context, s *pg.InsertStmt, out *Plan) error
 	if s.GetWithClause() != nil {
 		return syntax.Unsupported("WITH in front of INSERT", "Put it in front of the SELECT: INSERT INTO ... WITH ... SELECT.")
 	}
-	table, err := p.target(s.GetRelation())
+	table, err := p.target(s.GetRelation(), "insert into")
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (p *Planner) insert(ctx context.Context, s *pg.InsertStmt, out *Plan) error
 	if err != nil {
 		return err
 	}
-	if ins.Rules, err = RulesOf(table); err != nil {
+	if ins.Rules, err = p.rules(table); err != nil {
 		return err
 	}
 	if ins.Defaults, err = p.defaults(table); err != nil {
@@ -72,7 +72,7 @@ func (p *Planner) insert(ctx context.Context, s *pg.InsertStmt, out *Plan) error
 		return err
 	}
 	alias := s.GetRelation().GetAlias().GetAliasname()
-	if ins.Returning, out.Columns, err = p.returning(s.GetReturningList(), tableScope(table, alias)); err != nil {
+	if ins.Returning, out.Columns, err = p.returning(s.GetReturningList(), p.changed(table, alias)); err != nil {
 		return err
 	}
 	out.Insert = ins
@@ -82,7 +82,7 @@ func (p *Planner) insert(ctx context.Context, s *pg.InsertStmt, out *Plan) error
 // insertColumns returns the columns that the statement names, in its order.
 func (p *Planner) insertColumns(s *pg.InsertStmt, table *catalog.Table) ([]int, error) {
 	var targets []int
-	if len(s.GetCols()) == 0 {
+	if len(s.GetCols()) == 0 && p.view == nil {
 		for i, c := range table.Columns {
 			if !c.Hidden {
 				targets = append(targets, i)
@@ -90,13 +90,16 @@ func (p *Planner) insertColumns(s *pg.InsertStmt, table *catalog.Table) ([]int, 
 		}
 		return targets, nil
 	}
+	if len(s.GetCols()) == 0 {
+		return p.view.insertColumns(valuesWidth(s))
+	}
 	seen := map[int]bool{}
 	for _, n := range s.GetCols() {
 		target := n.GetResTarget()
 		position := syntax.Position(target.GetLocation())
-		i, ok := table.ColumnIndex(target.GetName())
-		if !ok {
-			return nil, fail("42703", position, "column %q of relation %q does not exist", target.GetName(), table.Name())
+		i, err := p.view.writtenColumn(table, target, "insert into", position)
+		if err != nil {
+			return nil, err
 		}
 		if seen[i] {
 			return nil, fail("42701", position, "column %q specified more than once", target.GetName())
@@ -363,6 +366,9 @@ func (p *Planner) conflict(s *pg.InsertStmt, ins *Insert) error {
 	on := s.GetOnConflictClause()
 	if on == nil {
 		return nil
+	}
+	if p.view != nil {
+		return syntax.Unsupported("ON CONFLICT of an INSERT into a view", "Insert into the table.")
 	}
 	if err := p.conflictTarget(on, ins.Table); err != nil {
 		return err

@@ -167,6 +167,9 @@ type changeSource struct {
 // lockedChange plans an UPDATE or DELETE whose rows a locking subquery names; ok is false
 // for others.
 func (p *Planner) lockedChange(ch *Change, from changeSource, set []*pg.Node) (ok bool, err error) {
+	if p.view != nil {
+		return false, nil
+	}
 	column, one := "", false
 	sub, name, named, rest := joined(from.with, from.from, from.where, ch.Table)
 	switch {

@@ -56,6 +56,8 @@ type Planner struct {
 
 	params *Params
 	tables []*catalog.Table
+	// view is the one by which the statement changes rows; nil: it names a table.
+	view *throughView
 	// stored and system say what the slow path was given: collections, system tables.
 	stored, system bool
 }
@@ -161,11 +163,12 @@ func (p *Planner) resolve(schema, name string) (*duck.Table, bool) {
 
 // compiler makes a compiler of expressions over scope.
 func (p *Planner) compiler(s *scope) *compiler {
-	return &compiler{scope: s, params: p.params, sequence: p.Sequence}
+	return &compiler{scope: s, params: p.params, sequence: p.Sequence, view: p.view}
 }
 
-// target finds the collection that a statement changes.
-func (p *Planner) target(r *pg.RangeVar) (*catalog.Table, error) {
+// target finds the collection that a statement changes, by way of a view maybe. verb is
+// what it does, as PostgreSQL says it.
+func (p *Planner) target(r *pg.RangeVar, verb string) (*catalog.Table, error) {
 	t, ok := p.Lookup(r.GetSchemaname(), r.GetRelname())
 	if ok {
 		p.tables = append(p.tables, t)
@@ -175,8 +178,13 @@ func (p *Planner) target(r *pg.RangeVar) (*catalog.Table, error) {
 	if r.GetSchemaname() != "" {
 		name = r.GetSchemaname() + "." + name
 	}
-	if _, view := p.View(r.GetSchemaname(), r.GetRelname()); view {
-		return nil, syntax.Unsupported("changing rows through a view", "Change those of the table.")
+	if v, ok := p.View(r.GetSchemaname(), r.GetRelname()); ok {
+		var err error
+		if p.view, err = p.through(v, verb, false); err != nil {
+			return nil, err
+		}
+		p.tables = append(p.tables, p.view.table)
+		return p.view.table, nil
 	}
 	if _, system := p.Resolve(r.GetSchemaname(), r.GetRelname()); system {
 		return nil, fail("42501", 0, "permission denied: %q is a system table", name)

@@ -16,6 +16,8 @@ type Rules struct {
 	Generated []Assignment
 	// Checks are in the order in which they are looked at.
 	Checks []Check
+	// Options are those of the views by which the row is written: each is true.
+	Options []Check
 }
 
 // Check is a CHECK constraint: it holds unless its value is false.

@@ -21,7 +21,9 @@ type relation struct {
 // shownColumn is a column of a view of one table: an expression over its row.
 type shownColumn struct {
 	name string
-	expr Expr
+	expr Expr // nil: Go does not compute it
+	// column is that of the table which is written through it, -1: none.
+	column int
 }
 
 func tableScope(table *catalog.Table, alias string) *scope {
@@ -38,6 +40,9 @@ func (s *scope) column(alias, name string, position int) (Expr, error) {
 			continue
 		}
 		if e, ok := r.column(name); ok {
+			if e == nil {
+				return nil, errSlow
+			}
 			return e, nil
 		}
 		if alias != "" {
@@ -74,7 +79,7 @@ func (r *relation) columns() []shownColumn {
 	var out []shownColumn
 	for i := range r.table.Columns {
 		if c := &r.table.Columns[i]; !c.Hidden {
-			out = append(out, shownColumn{c.Name, r.ref(i)})
+			out = append(out, shownColumn{c.Name, r.ref(i), i})
 		}
 	}
 	return out

@@ -88,10 +88,13 @@ func (p *Planner) from(n *pg.Node) (table *catalog.Table, s *scope, shown Expr, 
 	if !ok { // or a system table, or an error that the slow path words
 		return p.fromView(r)
 	}
-	if len(r.GetAlias().GetColnames()) > 0 {
-		return nil, nil, nil, errSlow
+	s = tableScope(table, r.GetAlias().GetAliasname())
+	if given := r.GetAlias().GetColnames(); len(given) > 0 {
+		if s.relations[0].shown = called(table, given); s.relations[0].shown == nil {
+			return nil, nil, nil, errSlow
+		}
 	}
-	return table, tableScope(table, r.GetAlias().GetAliasname()), nil, nil
+	return table, s, nil, nil
 }
 
 // where compiles a condition; nil stays nil.
@@ -124,6 +127,9 @@ func (c *compiler) outputs(targets []*pg.Node, out *Select) ([]Column, error) {
 				return nil, err
 			}
 			for _, ref := range refs {
+				if ref.expr == nil {
+					return nil, errSlow
+				}
 				out.Output = append(out.Output, ref.expr)
 				columns = append(columns, c.columnOf(ref.expr, ref.name))
 			}

@@ -38,7 +38,7 @@ func (p *Planner) fromView(r *pg.RangeVar) (*catalog.Table, *scope, Expr, error)
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		shown = append(shown, shownColumn{v.Columns[i].Name, e})
+		shown = append(shown, shownColumn{v.Columns[i].Name, e, -1})
 	}
 	s := tableScope(table, r.GetAlias().GetAliasname())
 	if r.GetAlias() == nil {

@@ -255,7 +255,7 @@ func definition(r *rewriter, f *pg.FuncCall) (finish, error) {
 	if len(f.Args) == 0 {
 		return nil, errorf("42883", f.Location, "function %s() does not exist", lastName(f.Funcname))
 	}
-	column := f.Args[len(f.Args)-1].GetAConst().GetIval().GetIval()
+	column := int32(0)
 	if len(f.Args) > 2 {
 		column = f.Args[1].GetAConst().GetIval().GetIval()
 	}

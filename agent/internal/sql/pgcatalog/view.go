@@ -1,0 +1,123 @@
+package pgcatalog
+
+import (
+	"strings"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+)
+
+// View is a view of the database.
+type View struct {
+	*catalog.View
+	// Definition is its query as it is shown to people.
+	Definition string
+	// Updatable says that rows are changed through it.
+	Updatable bool
+}
+
+func (v *View) oid() uint32 { return OID(v.Desc.ID) }
+
+// ruleOffset is between the OID of a view and that of its rule.
+const ruleOffset = 1<<29 + 1<<28
+
+// viewClasses are the rows of pg_class of the views.
+func (in *Input) viewClasses() []row {
+	var out []row
+	for i := range in.Views {
+		v := &in.Views[i]
+		out = append(out, row{"oid": v.oid(), "relname": v.Name(), "relnamespace": OID(v.Schema().ID), "relowner": in.ownerOID(v.Desc), "relfilenode": 0, "relhasrules": true,
+			"reltuples": -1.0, "relpersistence": "p", "relkind": "v", "relnatts": len(v.Columns), "relispopulated": true, "relreplident": "n"})
+	}
+	return out
+}
+
+func (in *Input) viewAttributes() []row {
+	var out []row
+	for i := range in.Views {
+		v := &in.Views[i]
+		for n, c := range v.Columns {
+			out = append(out, attribute(v.oid(), n+1, c))
+		}
+	}
+	return out
+}
+
+// rewrites are the rows of pg_rewrite: PostgreSQL has the query of a view as a rule.
+func (in *Input) rewrites() []row {
+	var out []row
+	for i := range in.Views {
+		v := &in.Views[i]
+		out = append(out, row{"oid": v.oid() + ruleOffset, "rulename": "_RETURN", "ev_class": v.oid(), "ev_type": "1", "ev_enabled": "O", "is_instead": true})
+	}
+	return out
+}
+
+// pgViews makes pg_views.
+func (in *Input) pgViews() []row {
+	var out []row
+	for i := range in.Views {
+		v := &in.Views[i]
+		out = append(out, row{"schemaname": v.Schema().Name, "viewname": v.Name(), "viewowner": v.Desc.Owner, "definition": v.Definition})
+	}
+	return out
+}
+
+// viewDepends says which columns views read.
+func (in *Input) viewDepends() []row {
+	var out []row
+	rules, class := catalogOID("pg_rewrite"), catalogOID("pg_class")
+	numbers := map[uint32]map[uint32]int{}
+	for _, t := range in.Tables {
+		of := map[uint32]int{}
+		for i, c := range t.Columns {
+			of[uint32(c.ID)] = i + 1
+		}
+		numbers[TableOID(t)] = of
+	}
+	for i := range in.Views {
+		v := &in.Views[i]
+		out = append(out, row{"classid": rules, "objid": v.oid() + ruleOffset, "refclassid": class, "refobjid": v.oid(), "refobjsubid": 0, "deptype": "i"})
+		for _, r := range v.Desc.View.Reads {
+			for _, c := range r.Columns {
+				number := int(c.ID)
+				if of := numbers[OID(r.Object)]; of != nil {
+					number = of[uint32(c.ID)]
+				}
+				if c.Used && number > 0 {
+					out = append(out, row{"classid": rules, "objid": v.oid() + ruleOffset, "refclassid": class, "refobjid": OID(r.Object), "refobjsubid": number, "deptype": "n"})
+				}
+			}
+		}
+	}
+	return out
+}
+
+// viewInformation adds what information_schema says of views to the rows of a table of it.
+func (in *Input) viewInformation(name string) []row {
+	var out []row
+	for i := range in.Views {
+		v := &in.Views[i]
+		named := func(r row) {
+			r["table_catalog"], r["table_schema"], r["table_name"] = in.Database, v.Schema().Name, v.Name()
+			out = append(out, r)
+		}
+		switch name {
+		case "tables":
+			named(row{"table_type": "VIEW", "is_insertable_into": yesNo(v.Updatable), "is_typed": "NO"})
+		case "columns":
+			for n, c := range v.Columns {
+				r := informationColumn(n+1, c)
+				r["is_updatable"] = yesNo(v.Updatable)
+				named(r)
+			}
+		case "views":
+			option := "NONE"
+			if v.Desc.View.CheckOption != "" {
+				option = strings.ToUpper(v.Desc.View.CheckOption)
+			}
+			named(row{"view_definition": v.Definition, "check_option": option, "is_updatable": yesNo(v.Updatable), "is_insertable_into": yesNo(v.Updatable),
+				"is_trigger_updatable": "NO", "is_trigger_deletable": "NO", "is_trigger_insertable_into": "NO"})
+		}
+	}
+	return out
+}
