@@ -71,8 +71,8 @@ type evaluated struct {
 	lockWait
 }
 
-func newEvaluations() evaluations {
-	return evaluations{latches: latch.New(maxLine), open: map[CommandID]*Proposal{}, known: newKnownRows(), places: newPlaces(), locks: lock.New(maxLine), waits: newLockWaits()}
+func newEvaluations(known int) evaluations {
+	return evaluations{latches: latch.New(maxLine), open: map[CommandID]*Proposal{}, known: newKnownRows(known), places: newPlaces(), locks: lock.New(maxLine), waits: newLockWaits()}
 }
 
 // enter takes a request: it stands in line for its rows, or joins its first attempt.
@@ -272,7 +272,7 @@ const rowsHere = 16
 // done than given away and taken back. The loop reads no engine.
 func (r *Replica) evaluateHere(j *Evaluation) bool {
 	rows := j.p.request.Touches()
-	if n := j.p.request.Locks().N; len(rows) > rowsHere || !r.evals.known.all(rows[:n]) {
+	if n := j.p.request.Locks().N; r.cfg.KnownRows == 0 || len(rows) > rowsHere || !r.evals.known.all(rows[:n]) {
 		return false
 	}
 	j.Run(storage.NoRows())
@@ -453,7 +453,7 @@ func (r *Replica) void(err error) {
 func (r *Replica) resetLatches() {
 	r.evals.latches.Reset()
 	if !r.cfg.Planted.remembers() {
-		r.evals.known = newKnownRows()
+		r.evals.known = newKnownRows(r.cfg.KnownRows)
 	}
 	r.evals.places.reset()
 }

@@ -1,15 +1,16 @@
 package replica
 
 import (
+	"maps"
+
 	"github.com/nodedb/nodedb/agent/internal/evaluation"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 )
 
 const (
-	// maxKept and maxKeptBytes bound what a leader remembers of rows that no command is
-	// under way for: those that are locked and written again and again, and those of the
-	// transactions that are open. A row more costs a look at the engine.
-	maxKept      = 256
+	// maxKeptBytes bounds, with Config.KnownRows, what a leader remembers of rows that no
+	// command is under way for: those that are locked and written again and again, and
+	// those of the transactions that are open. A row more costs a look at the engine.
 	maxKeptBytes = 64 << 10
 	// maxKeeping is the longest request whose rows are remembered: what is remembered of
 	// one may keep all of it in memory.
@@ -27,7 +28,13 @@ type knownRows struct {
 	head  int     // of kept
 	n     int     // of kept that still count
 	bytes int
+	most  int // that are kept
+	grown int // rows since the map was made anew
 }
+
+// crowd is so many rows that their map is worth giving back: it never gets smaller, and a
+// row in a large one is seldom in the processor's cache.
+const crowd = 1024
 
 // left is what is known of a row, or of what else has a key.
 type left struct {
@@ -38,7 +45,7 @@ type left struct {
 	size    int           // that counts; 0: a command is under way, or it is forgotten
 }
 
-func newKnownRows() knownRows { return knownRows{rows: map[string]*left{}} }
+func newKnownRows(most int) knownRows { return knownRows{rows: map[string]*left{}, most: most} }
 
 // of is what an evaluation is told of a row, and whose command it waits for; nil: nobody's.
 func (k *knownRows) of(row []byte) (evaluation.Pending, *Proposal) {
@@ -73,6 +80,7 @@ func (k *knownRows) leave(row []byte, by *Proposal, version any) {
 		v.row = string(row)
 	}
 	k.rows[v.row] = v
+	k.grown = max(k.grown, len(k.rows))
 }
 
 // end follows what became of a command: what it leaves of a row is kept, if it was applied
@@ -88,6 +96,11 @@ func (k *knownRows) end(row []byte, by *Proposal, applied bool) {
 	}
 	if size == 0 {
 		delete(k.rows, v.row)
+		if k.grown > crowd && len(k.rows) <= k.most {
+			rows := make(map[string]*left, k.most)
+			maps.Copy(rows, k.rows) // a clone would be as large
+			k.rows, k.grown = rows, 0
+		}
 		return
 	}
 	v.by, v.ts = nil, by.ts
@@ -109,10 +122,10 @@ func (k *knownRows) keep(v *left, size int) {
 	v.size = size + len(v.row)
 	k.kept = append(k.kept, v)
 	k.n, k.bytes = k.n+1, k.bytes+v.size
-	for k.n > maxKept || k.bytes > maxKeptBytes || len(k.kept)-k.head > 2*maxKept {
+	for k.n > k.most || k.bytes > maxKeptBytes || len(k.kept)-k.head > 2*k.most {
 		k.forgetOldest()
 	}
-	if k.head > maxKept { // most of it has ended
+	if k.head > k.most { // most of it has ended
 		n := copy(k.kept, k.kept[k.head:])
 		clear(k.kept[n:])
 		k.kept, k.head = k.kept[:n], 0

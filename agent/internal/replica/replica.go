@@ -121,6 +121,7 @@ type Config struct {
 	LogBytes                      int64
 	LogEntries                    uint64
 	MaxCommandBytes               int
+	KnownRows                     int // that a leader remembers; 0: none, and it evaluates nothing in the loop
 
 	// Observe moves the node's clock past what a request names, if that is not too far.
 	Observe func(ts hlc.Timestamp) error
@@ -175,7 +176,7 @@ type Output interface {
 
 // Open loads the replica of a range that this node holds.
 func Open(cfg Config) (*Replica, error) {
-	r := &Replica{cfg: cfg, rangeID: cfg.Range, out: cfg.Output, nodes: map[cluster.ReplicaID]cluster.NodeID{}, evals: newEvaluations()}
+	r := &Replica{cfg: cfg, rangeID: cfg.Range, out: cfg.Output, nodes: map[cluster.ReplicaID]cluster.NodeID{}, evals: newEvaluations(cfg.KnownRows)}
 	r.leased = &LeaseReads{now: cfg.Pairs.Now, own: cfg.Ceiling, planted: cfg.Planted.Leases()}
 	r.past = &Past{planted: cfg.Planted, leased: r.leased}
 	if err := r.load(); err != nil {

@@ -129,6 +129,11 @@ func (n *Node) open() {
 		return datastate.NewPlanted(n.binary, n.w.cfg.PlantedData)
 	}
 	cfg.LogEntries = 64
+	// Leaders that remember all, little and nothing: more is under way where they read.
+	cfg.KnownRows = []int{0, 2, cfg.KnownRows, 0}[(n.w.cfg.Seed+uint64(n.id))%4]
+	if n.w.cfg.Forgetful {
+		cfg.KnownRows = 0
+	}
 	if n.w.cfg.GCTTL > 0 {
 		cfg.Garbage = n.w.garbage
 		if n.w.cfg.Drops {

@@ -74,6 +74,8 @@ type Config struct {
 	Hot bool
 	// Five, with Leases, has ranges go from three voters to five and back.
 	Five bool
+	// Forgetful has leaders remember no rows: all they decide takes its time.
+	Forgetful bool
 	// GCTTL is how long old versions are kept; 0: for ever.
 	GCTTL time.Duration
 	// Drops has collections made and dropped; with Operate.

@@ -104,6 +104,9 @@ type Config struct {
 	// a memtable is written to tables, and compacted, to be thrown away.
 	LogBytes   int64
 	LogEntries uint64
+	// KnownRows is how many rows the leader of a range remembers, that were written or
+	// locked last; default 256. 0: none, and everything is evaluated beside the core.
+	KnownRows int
 	// MaxCommandBytes is the largest command; default 4 MiB.
 	MaxCommandBytes int
 	// QueueRequests is how many requests wait for the core at most; default 16384.
@@ -131,6 +134,7 @@ func DefaultConfig() Config {
 		GarbageRate:      16 << 20,
 		LogBytes:         8 << 20,
 		LogEntries:       4096,
+		KnownRows:        256,
 		MaxCommandBytes:  4 << 20,
 		QueueRequests:    16384,
 		QueueBytes:       64 << 20,
@@ -159,6 +163,6 @@ func (c *Config) Validate() error {
 	need(c.SnapshotRate > 0 && c.SnapshotSends > 0 && c.SnapshotReceives > 0, "snapshot rate, sends and receives must be positive")
 	need(c.CountRate > 0 && c.ChecksumRate > 0 && c.GarbageRate > 0, "count, checksum and garbage rates must be positive")
 	need(c.LogBytes > 0 && c.LogEntries > 0, "log limits must be positive")
-	need(c.MaxCommandBytes > 0 && c.QueueRequests > 0 && c.QueueBytes > 0, "queue limits must be positive")
+	need(c.KnownRows >= 0 && c.MaxCommandBytes > 0 && c.QueueRequests > 0 && c.QueueBytes > 0, "queue limits must be positive")
 	return errors.Join(errs...)
 }

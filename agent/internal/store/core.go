@@ -148,7 +148,7 @@ func (c *Core) load(id cluster.RangeID, held bool) error {
 	r, err := replica.Open(replica.Config{
 		Node: c.cfg.Node, Range: id, Engine: c.cfg.Engine, Clock: c.cfg.Clock, Machine: c.cfg.Machine,
 		Output: c, Logger: c.log, ElectionTicks: c.cfg.ElectionTicks, HeartbeatTicks: c.cfg.HeartbeatTicks,
-		LogBytes: c.cfg.LogBytes, LogEntries: c.cfg.LogEntries, MaxCommandBytes: c.cfg.MaxCommandBytes,
+		LogBytes: c.cfg.LogBytes, LogEntries: c.cfg.LogEntries, MaxCommandBytes: c.cfg.MaxCommandBytes, KnownRows: c.cfg.KnownRows,
 		Pairs: c.leases.pairs, Ceiling: c.ceiling, Observe: c.observe, Jitter: c.cfg.Jitter, Planted: c.cfg.Planted,
 	})
 	if err != nil {
