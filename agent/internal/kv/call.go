@@ -64,13 +64,17 @@ func (d *DB) Do(ctx context.Context, calls []*Call) {
 		bytes int
 		rows  int
 	)
-	for _, c := range calls {
+	for i, c := range calls {
 		room.L.Lock()
 		for calld > 0 && (calld >= flightCalls || bytes+c.Bytes > flightBytes || rows+c.Rows > flightRows) {
 			room.Wait()
 		}
 		calld, bytes, rows = calld+1, bytes+c.Bytes, rows+c.Rows
 		room.L.Unlock()
+		if i == len(calls)-1 { // who waits for it may as well make it
+			d.call(ctx, c)
+			break
+		}
 		wg.Go(func() {
 			d.call(ctx, c)
 			room.L.Lock()

@@ -39,13 +39,20 @@ type Table struct {
 	mu sync.Mutex
 	// lines has an entry for each row that somebody has a latch on; guarded by mu.
 	lines   map[string]*line
+	most    int      // lines since they were made anew
 	granted []*Latch // not fetched yet; guarded by mu
 }
+
+// crowd is so many lines that their map is worth giving back: it never gets smaller, and a
+// row in a large one is seldom in the processor's cache.
+const crowd = 1024
 
 // line is who stands at one row, in the order of arrival: those that have passed
 // first, then at most one that is granted, then those that wait.
 type line struct {
+	row     string
 	latches []*Latch
+	first   [1]*Latch // room for most lines
 }
 
 // state is how far a latch is.
@@ -64,7 +71,7 @@ type Latch struct {
 	Owner any
 
 	table *Table
-	rows  []string
+	lines []*line
 	// state and behind are guarded by the table's mu.
 	state  state
 	behind int // rows on which somebody ahead has not passed
@@ -76,20 +83,20 @@ func New(bound int) *Table { return &Table{bound: bound, lines: map[string]*line
 // Acquire stands in line on all rows. A row that is named twice counts once. The
 // latch comes out of Granted when it is its turn, which may be at once.
 func (t *Table) Acquire(rows [][]byte, owner any) (*Latch, error) {
-	l := &Latch{Owner: owner, table: t, rows: make([]string, 0, len(rows))}
+	l := &Latch{Owner: owner, table: t}
+	lines := make([]*line, len(rows))
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, row := range rows {
-		if at := t.lines[string(row)]; at != nil && len(at.latches) >= t.bound {
+	for i, row := range rows {
+		if lines[i] = t.lines[string(row)]; lines[i] != nil && len(lines[i].latches) >= t.bound {
 			return nil, ErrFull
 		}
 	}
-	for _, r := range rows {
-		row := string(r)
-		at := t.lines[row]
+	l.lines = lines[:0]
+	for i, row := range rows {
+		at := lines[i]
 		if at == nil {
-			at = &line{}
-			t.lines[row] = at
+			at = t.line(row)
 		}
 		if n := len(at.latches); n > 0 && at.latches[n-1] == l {
 			continue
@@ -97,10 +104,22 @@ func (t *Table) Acquire(rows [][]byte, owner any) (*Latch, error) {
 			l.behind++
 		}
 		at.latches = append(at.latches, l)
-		l.rows = append(l.rows, row)
+		l.lines = append(l.lines, at)
 	}
 	t.grant(l)
 	return l, nil
+}
+
+// line is the line of a row, made if there is none. t.mu is held.
+func (t *Table) line(row []byte) *line {
+	at := t.lines[string(row)]
+	if at == nil {
+		at = &line{row: string(row)}
+		at.latches = at.first[:0]
+		t.lines[at.row] = at
+		t.most = max(t.most, len(t.lines))
+	}
+	return at
 }
 
 // grant grants a latch that nobody is ahead of. t.mu is held.
@@ -134,8 +153,7 @@ func (l *Latch) Pass() {
 		return
 	}
 	l.state = passed
-	for _, row := range l.rows {
-		at := t.lines[row]
+	for _, at := range l.lines {
 		if i := slices.Index(at.latches, l); i+1 < len(at.latches) {
 			t.advance(at.latches[i+1])
 		}
@@ -159,21 +177,23 @@ func (l *Latch) Release() {
 	}
 	ahead := l.state != passed // of those behind it
 	l.state = released
-	for _, row := range l.rows {
-		t.remove(l, row, ahead)
+	for _, at := range l.lines {
+		t.remove(l, at, ahead)
 	}
 }
 
-// remove takes a latch out of the line of one row; ahead says that those behind it
-// wait for it. t.mu is held.
-func (t *Table) remove(l *Latch, row string, ahead bool) {
-	at := t.lines[row]
+// remove takes a latch out of a line; ahead says that those behind it wait for it. t.mu is
+// held.
+func (t *Table) remove(l *Latch, at *line, ahead bool) {
 	i := slices.Index(at.latches, l)
 	// Who stood behind one that waited still stands behind somebody who has not passed.
 	first := i == 0 || at.latches[i-1].state == passed
 	at.latches = slices.Delete(at.latches, i, i+1)
 	if len(at.latches) == 0 {
-		delete(t.lines, row)
+		delete(t.lines, at.row)
+		if len(t.lines) == 0 && t.most > crowd {
+			t.lines, t.most = map[string]*line{}, 0
+		}
 	} else if ahead && first && i < len(at.latches) {
 		t.advance(at.latches[i])
 	}
@@ -182,8 +202,8 @@ func (t *Table) remove(l *Latch, row string, ahead bool) {
 // Size is about how much memory the latch takes.
 func (l *Latch) Size() int {
 	n := 256
-	for _, row := range l.rows {
-		n += len(row) + 64
+	for _, at := range l.lines {
+		n += len(at.row) + 64
 	}
 	return n
 }
@@ -210,21 +230,21 @@ func (l *Latch) HandOver(rows [][]byte, owner any) bool {
 	for _, row := range rows {
 		wanted[string(row)] = true
 	}
-	kept := make([]string, 0, len(wanted))
-	for _, row := range l.rows {
-		if wanted[row] {
-			kept = append(kept, row)
+	kept := make([]*line, 0, len(wanted))
+	for _, at := range l.lines {
+		if wanted[at.row] {
+			kept = append(kept, at)
 		}
 	}
 	if len(kept) < len(wanted) {
 		return false
 	}
-	for _, row := range l.rows {
-		if !wanted[row] {
-			t.remove(l, row, true)
+	for _, at := range l.lines {
+		if !wanted[at.row] {
+			t.remove(l, at, true)
 		}
 	}
-	l.rows, l.Owner = kept, owner
+	l.lines, l.Owner = kept, owner
 	t.granted = append(t.granted, l)
 	return true
 }
