@@ -201,7 +201,7 @@ func (n *Node) runSQL(ctx context.Context, ready func()) error {
 	cfg.SaltSecret = n.saltSecret()
 	cfg.Credentials = func(user string) (string, bool) {
 		u := n.machine.View().Users[user]
-		if u == nil || u.Verifier == "" {
+		if u == nil || u.Verifier == "" || !u.PasswordValid(time.Now()) {
 			return "", false
 		}
 		return u.Verifier, true

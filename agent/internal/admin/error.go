@@ -92,6 +92,7 @@ var refusalKinds = map[metastate.Code]Kind{
 	metastate.CodeFinal:         KindConflict,
 	metastate.CodeReferenced:    KindUnsafe,
 	metastate.CodeNoReturn:      KindUnsafe,
+	metastate.CodeCircle:        KindConflict,
 	metastate.CodeLimit:         KindInvalid,
 }
 

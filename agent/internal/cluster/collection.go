@@ -43,6 +43,8 @@ type Column struct {
 	// was added; absent: null.
 	Missing []byte `json:"missing,omitempty"`
 	Comment string `json:"comment,omitempty"`
+	// ACL is what was granted on the column alone.
+	ACL ACL `json:"acl,omitempty"`
 }
 
 // Check is a CHECK constraint.

@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // ObjectID identifies an object for ever: a database, a schema, or what is in one.
@@ -70,8 +71,12 @@ type Object struct {
 	Kind   ObjectKind `json:"kind"`
 	Name   string     `json:"name"`
 	// Owner is the name of the user whose it is.
-	Owner   string `json:"owner,omitempty"`
-	Version uint64 `json:"version"` // rises with each change
+	Owner string `json:"owner,omitempty"`
+	// ACL is who may do what with it; nil: what DefaultACL says.
+	ACL *ACL `json:"acl,omitempty"`
+	// Defaults are the privileges on what is made in it, of databases and schemas.
+	Defaults []DefaultPrivileges `json:"defaults,omitempty"`
+	Version  uint64              `json:"version"` // rises with each change
 	// Comment is that of COMMENT ON.
 	Comment string `json:"comment,omitempty"`
 
@@ -109,6 +114,9 @@ func (o *Object) Validate() error {
 	case (o.Kind == KindView) != (o.View != nil):
 		return errors.New("a view has a query, and nothing else has")
 	}
+	if err := o.validateAccess(); err != nil {
+		return err
+	}
 	switch o.Kind {
 	case KindDatabase, KindSchema:
 		return nil
@@ -121,6 +129,56 @@ func (o *Object) Validate() error {
 	default:
 		return fmt.Errorf("the kind %q is not known", o.Kind)
 	}
+}
+
+// validateAccess says what is wrong with what roles may do with the object.
+func (o *Object) validateAccess() error {
+	if o.ACL != nil {
+		if err := o.ACL.validate(AllPrivileges(o.Kind)); err != nil {
+			return err
+		}
+	}
+	if len(o.Defaults) > 0 && o.Kind != KindDatabase && o.Kind != KindSchema {
+		return errors.New("only databases and schemas have default privileges")
+	}
+	for i := range o.Defaults {
+		if err := o.Defaults[i].ACL.validate(AllPrivileges(o.Defaults[i].Kind)); err != nil {
+			return err
+		}
+	}
+	if o.Collection == nil {
+		return nil
+	}
+	for i := range o.Collection.Columns {
+		if err := o.Collection.Columns[i].ACL.validate(ColumnPrivileges); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Roles are those that the object names: its owner, and those of its ACLs.
+func (o *Object) Roles() []string {
+	out := []string{o.Owner}
+	add := func(names []string) {
+		for _, name := range names {
+			if !slices.Contains(out, name) {
+				out = append(out, name)
+			}
+		}
+	}
+	if o.ACL != nil {
+		add(o.ACL.Roles())
+	}
+	for i := range o.Defaults {
+		add(append(o.Defaults[i].ACL.Roles(), o.Defaults[i].Role))
+	}
+	if o.Collection != nil {
+		for i := range o.Collection.Columns {
+			add(o.Collection.Columns[i].ACL.Roles())
+		}
+	}
+	return out
 }
 
 // ParentKind is the kind of the objects that those of kind k are in; "" of databases.

@@ -105,8 +105,13 @@ func (c *change) replaceUser(in *PutUser) Result {
 	if in.AdminRole != "" && !slices.Contains(knownRoles, in.AdminRole) {
 		return refused(CodeInvalid, "the admin role must be viewer, operator or admin, not %q", in.AdminRole)
 	}
-	_, existed := c.view.Users[in.Name]
-	c.putUser(User{Name: in.Name, Verifier: in.Verifier, AdminRole: in.AdminRole, ChangedAt: c.now})
+	u := User{Name: in.Name}
+	old, existed := c.view.Users[in.Name]
+	if existed {
+		u = *old
+	}
+	u.Verifier, u.AdminRole, u.ChangedAt = in.Verifier, in.AdminRole, c.now
+	c.putUser(u)
 	c.event(cluster.Event{Kind: cluster.EventUserChanged, Text: fmt.Sprintf("user %s was created or changed", in.Name)})
 	return Result{Existed: existed}
 }
@@ -121,6 +126,10 @@ func (c *change) removeUser(in *DropUser) Result {
 	if c.view.Users[in.Name].AdminRole == lastAdmin && c.admins(in.Name) == 0 {
 		return refused(CodeConflict, "%q is the last admin", in.Name)
 	}
+	if c.mentioned(in.Name) {
+		return refused(CodeReferenced, "role %q cannot be dropped because some objects depend on it", in.Name)
+	}
+	c.forgetMembers(in.Name)
 	c.dropUser(in.Name)
 	c.event(cluster.Event{Kind: cluster.EventUserDropped, Text: fmt.Sprintf("user %s was dropped", in.Name)})
 	c.revokeAll(in.Name)
@@ -175,6 +184,7 @@ func (c *change) changeUser(in *ChangeUser) Result {
 		}
 		u.ConnectionLimit = limit
 	}
+	u.changeAttributes(in)
 	if in.AdminRole != nil {
 		if u.AdminRole == lastAdmin && *in.AdminRole != lastAdmin && c.admins(in.Name) == 0 {
 			return refused(CodeConflict, "%q is the last admin", in.Name)

@@ -411,7 +411,10 @@ func TestTheLastAdminStays(t *testing.T) {
 		}
 	}
 	s.do(t, Command{ChangeUser: &ChangeUser{Name: "alice", Create: true, AdminRole: &admin}})
-	if res := s.do(t, Command{DropUser: &DropUser{Name: "root"}}); res.Refusal != nil {
+	if res := s.do(t, Command{DropUser: &DropUser{Name: "root"}}); res.Refusal == nil || res.Refusal.Code != CodeReferenced {
+		t.Errorf("the owner of the databases: %v", res.Refusal)
+	}
+	if res := s.do(t, Command{ChangeUser: &ChangeUser{Name: "root", AdminRole: &none}}); res.Refusal != nil {
 		t.Errorf("with another admin: %v", res.Refusal)
 	}
 }

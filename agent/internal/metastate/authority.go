@@ -33,6 +33,7 @@ var neededRoles = map[string]string{
 	"MoveCAKey":         "admin",
 	"RotateGossip":      "admin",
 
+	"ChangeMember":   "", // looked at when it is carried out
 	"ChangeObjects":  "",
 	"PrepareObjects": "",
 }
@@ -40,7 +41,29 @@ var neededRoles = map[string]string{
 // ownPassword reports whether a user changes nothing but the own password.
 func (cmd *Command) ownPassword() bool {
 	u := cmd.ChangeUser
-	return u != nil && cmd.Via == ViaSQL && u.Name == cmd.By && !u.Create && u.AdminRole == nil && u.ConnectionLimit == nil && cmd.Batch == nil
+	return u != nil && cmd.Via == ViaSQL && u.Name == cmd.By && *u == ChangeUser{Name: u.Name, Verifier: u.Verifier} && cmd.Batch == nil
+}
+
+// onlyRoles reports whether the command is about roles that a user with CREATEROLE may
+// change: none that is or becomes an admin, an operator or a viewer.
+func (c *change) onlyRoles(cmd *Command) bool {
+	plain := func(name string) bool { u := c.view.Users[name]; return u == nil || u.AdminRole == "" }
+	switch {
+	case cmd.Batch != nil:
+		for i := range cmd.Batch {
+			if !c.onlyRoles(&cmd.Batch[i]) {
+				return false
+			}
+		}
+		return true
+	case cmd.ChangeUser != nil:
+		u := cmd.ChangeUser
+		return plain(u.Name) && (u.AdminRole == nil || *u.AdminRole == "") && (u.BypassRLS == nil || !*u.BypassRLS)
+	case cmd.DropUser != nil:
+		return plain(cmd.DropUser.Name)
+	default:
+		return cmd.ChangeMember != nil
+	}
 }
 
 // authorize checks what people ask for at the command's own place in the log: a
@@ -72,6 +95,9 @@ func (c *change) authorize(cmd *Command) *Refusal {
 		}
 		if !known {
 			return refuse(CodeDenied, "%s is not for people to ask for", action)
+		}
+		if needed == "admin" && u.CreateRole && cmd.TokenID == "" && c.onlyRoles(cmd) {
+			continue
 		}
 		if needed != "" && has < slices.Index(knownRoles, needed) {
 			return refuse(CodeDenied, "%s needs the role %s, which %s does not have", action, needed, cmd.By)

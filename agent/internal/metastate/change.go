@@ -107,12 +107,15 @@ func (c *change) putUser(u User) {
 	} else {
 		u.Number = max(c.view.next.User, cluster.FirstUser)
 		c.view.next.User = u.Number + 1
-		c.heads = true
 	}
+	c.view.next.Roles++
+	c.heads = true
 	own(c, &c.view.Users)[u.Name] = stage(c, kindUser, []byte(u.Name), &u)
 }
 
 func (c *change) dropUser(name string) {
+	c.view.next.Roles++
+	c.heads = true
 	delete(own(c, &c.view.Users), name)
 	c.erase(kindUser, []byte(name))
 }

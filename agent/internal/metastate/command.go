@@ -48,6 +48,7 @@ type Command struct {
 	ResumeOperation *ResumeOperation `json:"resumeOperation,omitempty"`
 	LimitOperation  *LimitOperation  `json:"limitOperation,omitempty"`
 	ChangeUser      *ChangeUser      `json:"changeUser,omitempty"`
+	ChangeMember    *ChangeMember    `json:"changeMember,omitempty"`
 	AnchorLog       *AnchorLog       `json:"anchorLog,omitempty"`
 	PutPlan         *PutPlan         `json:"putPlan,omitempty"`
 	RecordSweep     *RecordSweep     `json:"recordSweep,omitempty"`
@@ -286,9 +287,27 @@ type ChangeUser struct {
 	AdminRole   *string `json:"adminRole,omitempty"` // empty: none
 	// ConnectionLimit is the new limit; -1: the default.
 	ConnectionLimit *int32 `json:"connectionLimit,omitempty"`
+	NoLogin         *bool  `json:"noLogin,omitempty"`
+	NoInherit       *bool  `json:"noInherit,omitempty"`
+	CreateDB        *bool  `json:"createDB,omitempty"`
+	CreateRole      *bool  `json:"createRole,omitempty"`
+	BypassRLS       *bool  `json:"bypassRLS,omitempty"`
+	// ValidUntil is the new end of the password; zero: none.
+	ValidUntil *time.Time `json:"validUntil,omitempty"`
 	// From is the role that AdminRole replaces: another one is left alone, as
 	// REVOKE of a role that was not granted does.
 	From *string `json:"from,omitempty"`
+}
+
+// ChangeMember makes a role a member of another, or ends that.
+type ChangeMember struct {
+	Role   string `json:"role"`
+	Member string `json:"member"`
+	Revoke bool   `json:"revoke,omitempty"`
+	// Admin is WITH ADMIN OPTION, and OnlyAdmin, of Revoke, ADMIN OPTION FOR.
+	Admin     bool   `json:"admin,omitempty"`
+	OnlyAdmin bool   `json:"onlyAdmin,omitempty"`
+	Grantor   string `json:"grantor,omitempty"`
 }
 
 // AnchorLog records where the chains of a node's log of logins begin and how far

@@ -53,7 +53,7 @@ func (cmd *Command) parts() int {
 		cmd.CreateJoinToken != nil, cmd.RevokeJoinToken != nil,
 		cmd.PutUser != nil, cmd.DropUser != nil, cmd.SetSetting != nil,
 		cmd.RecordEvents != nil, cmd.PauseOperation != nil, cmd.ResumeOperation != nil, cmd.LimitOperation != nil, cmd.EndSession != nil,
-		cmd.ChangeUser != nil, cmd.AnchorLog != nil, cmd.PutPlan != nil, cmd.RecordSweep != nil, cmd.Prune != nil,
+		cmd.ChangeUser != nil, cmd.ChangeMember != nil, cmd.AnchorLog != nil, cmd.PutPlan != nil, cmd.RecordSweep != nil, cmd.Prune != nil,
 		cmd.IssueCertificate != nil, cmd.RevokeCertificate != nil, cmd.RotateCA != nil, cmd.RotateGossip != nil,
 		cmd.MoveCAKey != nil, cmd.EndCAKeyMove != nil, cmd.PromiseVersion != nil, cmd.RaiseVersion != nil,
 		cmd.CreatePool != nil, cmd.AlterPool != nil, cmd.RenamePool != nil, cmd.DropPool != nil, cmd.ReadyPool != nil, cmd.ReseedPool != nil, cmd.ClearRemoved != nil,
@@ -115,6 +115,8 @@ func (c *change) dispatch(cmd *Command, by string) Result {
 		return c.endSession(cmd.EndSession)
 	case cmd.ChangeUser != nil:
 		return c.changeUser(cmd.ChangeUser)
+	case cmd.ChangeMember != nil:
+		return c.changeMember(cmd.ChangeMember, by)
 	case cmd.AnchorLog != nil:
 		return c.anchorLog(cmd.AnchorLog)
 	case cmd.PutPlan != nil:

@@ -25,6 +25,7 @@ const (
 	CodeVersion       Code = "VERSION"        // a binary, or a node, without the version that is needed
 	CodePending       Code = "PENDING"        // a transaction that has not ended is in the way
 	CodeExhausted     Code = "EXHAUSTED"      // a sequence has no numbers left
+	CodeCircle        Code = "CIRCLE"         // roles would be members of each other
 	CodeLimit         Code = "LIMIT_EXCEEDED" // too much of something
 )
 

@@ -17,7 +17,9 @@ func (c *change) foundObjects(owner string) *Refusal {
 		{ID: cluster.MaintenanceDatabase, Kind: cluster.KindDatabase, Name: "postgres"},
 		{ID: cluster.MaintenancePublic, Parent: cluster.MaintenanceDatabase, Kind: cluster.KindSchema, Name: "public"},
 	} {
-		o.Owner = owner
+		if o.Owner = owner; o.Kind == cluster.KindSchema {
+			o.ACL = cluster.PublicSchemaACL(owner)
+		}
 		if r := c.putObject(o); r != nil {
 			return r
 		}
@@ -107,6 +109,9 @@ func (c *change) carryOutObjects(in *ChangeObjects) Result {
 		}
 		if o.Owner == "" {
 			o.Owner = c.by
+		}
+		if r := c.checkRoles(&o); r != nil {
+			return Result{Refusal: r}
 		}
 		if r := c.putObject(o); r != nil {
 			return Result{Refusal: r}

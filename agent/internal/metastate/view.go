@@ -81,7 +81,9 @@ type counters struct {
 	Unmade []cluster.ObjectID `json:"unmade,omitempty"`
 	Range  cluster.RangeID    `json:"range,omitempty"` // 0: none was given out
 	Pool   cluster.PoolID     `json:"pool,omitempty"`  // the last one, not the next
-	User   cluster.WriterID   `json:"user,omitempty"`  // 0: none was given out
+	// Roles is the version of all roles together.
+	Roles uint64           `json:"roles,omitempty"`
+	User  cluster.WriterID `json:"user,omitempty"` // 0: none was given out
 }
 
 // DroppedCollection remembers a collection whose rows are garbage.
@@ -128,7 +130,7 @@ type JoinedKey struct {
 	At      time.Time      `json:"at"`
 }
 
-// User is a SQL role that can log in.
+// User is a SQL role.
 type User struct {
 	Name string `json:"name"`
 	// Number stands for the user in versions of rows; the next user of that name has
@@ -137,8 +139,18 @@ type User struct {
 	Verifier  string           `json:"verifier,omitempty"`  // SCRAM-SHA-256$..., as PostgreSQL stores it; empty: no password
 	AdminRole string           `json:"adminRole,omitempty"` // viewer | operator | admin; empty: none
 	// ConnectionLimit bounds the user's SQL sessions on each node; nil: the default.
-	ConnectionLimit *int32    `json:"connectionLimit,omitempty"`
-	ChangedAt       time.Time `json:"changedAt"`
+	ConnectionLimit *int32 `json:"connectionLimit,omitempty"`
+	// NoLogin says that nobody logs in as it: it is there to have members.
+	NoLogin bool `json:"noLogin,omitempty"`
+	// NoInherit says that it has what it is a member of only by SET ROLE.
+	NoInherit  bool `json:"noInherit,omitempty"`
+	CreateDB   bool `json:"createDB,omitempty"`
+	CreateRole bool `json:"createRole,omitempty"`
+	BypassRLS  bool `json:"bypassRLS,omitempty"`
+	// ValidUntil ends its password; zero: nothing does.
+	ValidUntil time.Time    `json:"validUntil,omitzero"`
+	MemberOf   []Membership `json:"memberOf,omitempty"`
+	ChangedAt  time.Time    `json:"changedAt"`
 }
 
 func emptyView() *View {

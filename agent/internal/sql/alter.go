@@ -96,8 +96,10 @@ func (s *Session) setSchema(ctx context.Context, node *syntax.SetSchema) (string
 func (s *Session) owner(r syntax.RoleName) (string, error) {
 	name := r.Name
 	switch r.Which {
-	case syntax.RoleCurrent, syntax.RoleSession:
-		return s.options.User, nil
+	case syntax.RoleCurrent:
+		return s.user, nil
+	case syntax.RoleSession:
+		return s.sessionUser(), nil
 	case syntax.RolePublic:
 		name = "public"
 	}

@@ -32,14 +32,15 @@ func TestAlterNames(t *testing.T) {
 		{"alter table t set schema none", `3F000 schema "none" does not exist`},
 		{"alter table t set schema public", "ALTER TABLE"},
 		{"alter table t owner to nobody", `42704 role "nobody" does not exist`},
-		{"alter table t owner to root", "ALTER TABLE"},
+		{"alter table t owner to root", `42501 must be member of role "root"`},
+		{"alter table t owner to alice", "ALTER TABLE"},
 		{"alter collection t rename to s", "ALTER COLLECTION"},
 		{"alter table s rename v to text", "ALTER TABLE"},
 		{"select id, text, w from s", "1|a|2\nSELECT 1"},
 		{"select v from s", `42703 column "v" does not exist`},
 		{"delete from t", `42P01 relation "t" does not exist`},
 	}...)
-	if o, _ := c.session.scope().Table("", "s"); o.Desc.Owner != "root" {
+	if o, _ := c.session.scope().Table("", "s"); o.Desc.Owner != "alice" {
 		t.Errorf("the owner is %q", o.Desc.Owner)
 	}
 	c.steps([][2]string{{"alter table if exists none rename to x", "ALTER TABLE"}, {"alter table if exists none add column x int", "ALTER TABLE"}, {"alter table if exists none set schema public", "ALTER TABLE"}}...)

@@ -15,6 +15,7 @@ type basis struct {
 	draft    *catalog.Draft
 	timeZone string
 	path     string // search_path
+	user     string // the current role
 	// changes counts those of the settings, if planning asked for any: 0 if not.
 	changes uint64
 }
@@ -32,7 +33,7 @@ type found struct {
 func (s *Session) basis(p *Prepared) basis {
 	zone, _ := s.settings.get("timezone")
 	path, _ := s.settings.get("search_path")
-	out := basis{schema: s.server.catalog.View().SchemaVersion, draft: s.draft, timeZone: zone, path: path}
+	out := basis{schema: s.server.catalog.View().SchemaVersion, draft: s.draft, timeZone: zone, path: path, user: s.user}
 	if p.asked {
 		out.changes = s.settings.changes
 	}

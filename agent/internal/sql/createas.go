@@ -51,7 +51,7 @@ func (s *Session) createFrom(ctx context.Context, node *syntax.CreateTableAs, at
 	}
 	existed := false
 	err := s.changeObjects(ctx, tag, func(in catalog.Scope) (next *catalog.Draft, err error) {
-		next, existed, err = s.server.catalog.CreateAs(ctx, in, node, s.options.User, columns)
+		next, existed, err = s.server.catalog.CreateAs(ctx, in, node, s.user, columns)
 		return next, err
 	})
 	switch {

@@ -30,7 +30,7 @@ var databaseOptions = map[string][]string{
 // databaseOwner reads the options of CREATE DATABASE: all but the owner can only say what
 // is so anyway.
 func (s *Session) databaseOwner(options []syntax.Option) (string, error) {
-	owner := s.options.User
+	owner := s.user
 	for _, o := range options {
 		if o.Name == "owner" && o.Value != "" {
 			var err error

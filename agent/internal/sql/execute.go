@@ -69,6 +69,7 @@ func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 	if err := s.join(ctx, p.statement.Node, at); err != nil {
 		return "", err
 	}
+	s.running = p.statement.Node
 	switch node := p.statement.Node.(type) {
 	case *syntax.Query:
 		return s.runQuery(ctx, p, node, args, sink, at)
@@ -156,6 +157,14 @@ func (s *Session) executeObjects(ctx context.Context, node syntax.Node, at time.
 		return s.rename(ctx, node)
 	case *syntax.ChangeOwner:
 		return s.changeOwner(ctx, node)
+	case *syntax.Grant:
+		return s.grant(ctx, node)
+	case *syntax.AlterDefaultPrivileges:
+		return s.alterDefaultPrivileges(ctx, node)
+	case *syntax.ReassignOwned:
+		return s.reassignOwned(ctx, node)
+	case *syntax.DropOwned:
+		return s.dropOwned(ctx, node)
 	default:
 		return "", fmt.Errorf("statement of type %T has no implementation", node)
 	}
@@ -164,6 +173,9 @@ func (s *Session) executeObjects(ctx context.Context, node syntax.Node, at time.
 // runQuery executes SELECT, INSERT, UPDATE, DELETE or EXPLAIN.
 func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, args []datum.Datum, sink RowSink, at time.Time) (string, error) {
 	if err := s.refresh(ctx, p, q); err != nil {
+		return "", err
+	}
+	if err := s.permitQuery(p, q); err != nil {
 		return "", err
 	}
 	if q.Explain && !q.Analyze {
@@ -242,7 +254,7 @@ func verb(q *syntax.Query) string {
 }
 
 func (s *Session) environment(ctx context.Context) *queryplan.Session {
-	return &queryplan.Session{User: s.options.User, Database: s.options.Database, Schema: s.currentSchema, Location: s.style.Location, PID: s.options.PID, Version: s.server.version, ClosedLag: s.server.cfg.ClosedLag(),
+	return &queryplan.Session{User: s.user, SessionUser: s.sessionUser(), Database: s.options.Database, Schema: s.currentSchema, Location: s.style.Location, PID: s.options.PID, Version: s.server.version, ClosedLag: s.server.cfg.ClosedLag(),
 		Setting: func(name string) (string, bool) { return s.setting(strings.ToLower(name)) }, Set: s.setConfig,
 		Sequence:       func(c queryplan.SequenceCall) (int64, error) { return s.sequence(ctx, c) },
 		SerialSequence: s.serialSequence,

@@ -370,7 +370,27 @@ func newFixture(t testing.TB, executor duck.Executor) *fixture {
 		t.Fatal(err)
 	}
 	f.server.cfg.Views = fakeViews{meta: f.meta, server: f.server}
+	f.openPublic()
 	return f
+}
+
+// openPublic gives the databases to alice, who may make others, and has everybody make
+// tables in the schemas public.
+func (f *fixture) openPublic() {
+	cmd := &metastate.ChangeObjects{}
+	for _, id := range []cluster.ObjectID{cluster.MainDatabase, cluster.MainPublic, cluster.MaintenanceDatabase, cluster.MaintenancePublic} {
+		o := *f.meta.View().Objects[id]
+		cmd.Seen = append(cmd.Seen, metastate.SeenObject{ID: id, Version: o.Version})
+		if o.Owner = "alice"; o.Kind == cluster.KindSchema {
+			o.ACL = &cluster.ACL{{Grantee: "alice", Grantor: "alice", Privileges: cluster.Usage | cluster.Create}, {Grantor: "alice", Privileges: cluster.Usage | cluster.Create}}
+		}
+		cmd.Put = append(cmd.Put, o)
+	}
+	for _, c := range []metastate.Command{{By: "root", ChangeObjects: cmd}, {ChangeUser: &metastate.ChangeUser{Name: "alice", CreateDB: new(true)}}} {
+		if _, err := f.meta.Propose(f.t.Context(), c); err != nil {
+			f.t.Fatal(err)
+		}
+	}
 }
 
 // startDuck starts the slow path for a test.
@@ -407,6 +427,11 @@ func (f *fixture) open(options ...func(*SessionOptions)) *client {
 		OnNotice:        func(e *Error) { c.notices = append(c.notices, e.Severity+": "+e.Message) }}
 	for _, change := range options {
 		change(&o)
+	}
+	if f.meta.View().Users[o.User] == nil {
+		if _, err := f.meta.Propose(f.t.Context(), metastate.Command{ChangeUser: &metastate.ChangeUser{Name: o.User, Create: true}}); err != nil {
+			f.t.Fatal(err)
+		}
 	}
 	var err error
 	if c.session, err = f.server.Open(context.Background(), o); err != nil {

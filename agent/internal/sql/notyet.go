@@ -18,7 +18,6 @@ var notYet = func() map[reflect.Type]later {
 	out := map[reflect.Type]later{}
 	for _, l := range []later{
 		{&syntax.AlterDatabase{}, "ALTER DATABASE", ""},
-		{&syntax.AlterDefaultPrivileges{}, "ALTER DEFAULT PRIVILEGES", everybodyMay},
 		{&syntax.AlterDomain{}, "ALTER DOMAIN", ""},
 		{&syntax.AlterEnum{}, "ALTER TYPE", ""},
 		{&syntax.AlterFunction{}, "ALTER FUNCTION", ""},
@@ -39,7 +38,6 @@ var notYet = func() map[reflect.Type]later {
 		{&syntax.DropSchedule{}, "DROP SCHEDULE", ""},
 		{&syntax.DropTrigger{}, "DROP TRIGGER", ""},
 		{&syntax.DropType{}, "DROP TYPE", ""},
-		{&syntax.Grant{}, "GRANT of privileges on objects", everybodyMay + " Roles of the admin API are granted with GRANT nodedb_operator TO user."},
 		{&syntax.RefreshMaterializedView{}, "REFRESH MATERIALIZED VIEW", ""},
 		{&syntax.Reindex{}, "REINDEX", "The primary key is the only index so far, and is always whole."},
 		{&syntax.SetConstraints{}, "SET CONSTRAINTS", ""},
@@ -50,8 +48,6 @@ var notYet = func() map[reflect.Type]later {
 	}
 	return out
 }()
-
-const everybodyMay = "Every user may read and write every collection."
 
 // carriedOut refuses statements, and parts of them, that are read and not carried out.
 func carriedOut(node syntax.Node) error {

@@ -20,6 +20,14 @@ func (s *Session) changeObjects(ctx context.Context, what string, change func(in
 	if s.current().readOnly {
 		return &Error{Code: "25006", Message: "cannot execute " + what + " in a read-only transaction"}
 	}
+	plain := change
+	change = func(in catalog.Scope) (*catalog.Draft, error) {
+		if err := s.permit(in, s.running); err != nil {
+			return nil, s.denied(what, err)
+		}
+		next, err := plain(in)
+		return next, s.denied(what, err)
+	}
 	if s.tx != nil {
 		next, err := change(s.scope())
 		if err == nil {
@@ -109,7 +117,7 @@ func (s *Session) create(ctx context.Context, node *syntax.CreateCollection) (st
 	}
 	existed := false
 	err := s.changeObjects(ctx, tag, func(in catalog.Scope) (next *catalog.Draft, err error) {
-		next, existed, err = s.server.catalog.Create(ctx, in, node, s.options.User, sound(node))
+		next, existed, err = s.server.catalog.Create(ctx, in, node, s.user, sound(node))
 		return next, err
 	})
 	if err != nil {

@@ -121,6 +121,9 @@ func (s *Session) guard(text string, err *error) {
 func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query) error {
 	p.basis = s.basis(p)
 	scope := s.scope()
+	if err := s.permitNames(scope, q); err != nil {
+		return err
+	}
 	p.found, p.searchPath = nil, scope.SearchPath()
 	lookup := func(schema, name string) (*catalog.Table, bool) {
 		t, ok := scope.Table(schema, name)
@@ -158,7 +161,7 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 			}
 			return s.server.systemTable(schema, name)
 		},
-		Session: duck.Session{User: s.options.User, Database: s.options.Database, SearchPath: p.searchPath, TimeZone: p.basis.timeZone, PID: s.options.PID,
+		Session: duck.Session{User: s.user, SessionUser: s.sessionUser(), Database: s.options.Database, SearchPath: p.searchPath, TimeZone: p.basis.timeZone, PID: s.options.PID,
 			Setting: func(name string) (string, bool) {
 				p.asked = true
 				return s.setting(strings.ToLower(name))

@@ -23,9 +23,10 @@ type Denial struct {
 	Why          string
 }
 
-// adminRole is the role that the session's user has now, without its prefix.
+// adminRole is the role of the admin API that the session's current role has now, without
+// its prefix.
 func (s *Session) adminRole(view *metastate.View) string {
-	if u := view.Users[s.options.User]; u != nil {
+	if u := view.Users[s.user]; u != nil {
 		return u.AdminRole
 	}
 	return ""

@@ -54,6 +54,8 @@ func TestMatrix(t *testing.T) {
 	f.server.cfg.Views = fakeViews{meta: f.meta, server: f.server, elsewhere: []cluster.Session{{Node: 1, PID: 99, User: "root", State: cluster.SessionActive}}}
 	root := f.open(func(o *SessionOptions) { o.User = "root" })
 	root.done("CREATE TABLE t (id int PRIMARY KEY)", "CREATE TABLE")
+	root.done("GRANT SELECT ON t TO PUBLIC", "GRANT")
+	root.done("CREATE TABLE hidden (id int PRIMARY KEY)", "CREATE TABLE")
 	clients := map[string]*client{}
 	for _, role := range roles {
 		name := "u" + role

@@ -13,7 +13,7 @@ import (
 // createSchema runs CREATE SCHEMA, with the collections that are made in it.
 func (s *Session) createSchema(ctx context.Context, node *syntax.CreateSchema) (string, error) {
 	const tag = "CREATE SCHEMA"
-	name, owner := node.Name, s.options.User
+	name, owner := node.Name, s.user
 	if node.Owner != nil {
 		var err error
 		if owner, err = s.owner(*node.Owner); err != nil {

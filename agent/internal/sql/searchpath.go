@@ -2,8 +2,10 @@ package sql
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 )
 
@@ -14,12 +16,20 @@ const ownSchema = "$user"
 func (s *Session) scope() catalog.Scope {
 	text, _ := s.settings.get("search_path")
 	path, _ := splitPath(text)
+	out := s.server.catalog.Scope(s.draft, s.database, path)
+	out.Rights = s.rights()
 	for i, name := range path {
 		if name == ownSchema {
-			path[i] = s.options.User
+			path[i] = s.user
 		}
 	}
-	return s.server.catalog.Scope(s.draft, s.database, path)
+	if !out.Rights.Super { // what may not be used is not looked in
+		out.Path = slices.DeleteFunc(path, func(name string) bool {
+			schema, ok := out.Schema(name)
+			return ok && !out.Rights.May(schema, cluster.Usage)
+		})
+	}
+	return out
 }
 
 // currentSchema is the schema in which objects are made; "": there is none.

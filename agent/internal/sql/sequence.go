@@ -178,13 +178,17 @@ func (n *numbering) note(id cluster.ObjectID, value int64) {
 func (s *Session) sequence(ctx context.Context, call queryplan.SequenceCall) (int64, error) {
 	if call.Function == "lastval" {
 		v, ok := s.numbering.values[s.numbering.last]
-		if _, there := s.scope().Object(s.numbering.last); !ok || !there {
+		o, there := s.scope().Object(s.numbering.last)
+		if !ok || !there {
 			return 0, &Error{Code: "55000", Message: "lastval is not yet defined in this session"}
 		}
-		return v, nil
+		return v, s.permitSequence(o, call)
 	}
 	o, err := s.calledSequence(call)
 	if err != nil {
+		return 0, err
+	}
+	if err := s.permitSequence(o, call); err != nil {
 		return 0, err
 	}
 	if call.Function == "currval" {
@@ -206,6 +210,24 @@ func (s *Session) sequence(ctx context.Context, call queryplan.SequenceCall) (in
 		s.numbering.last = o.ID
 	}
 	return v, err
+}
+
+// permitSequence refuses calls that the session's role may not make. The numbers of an
+// identity go with its column.
+func (s *Session) permitSequence(o *cluster.Object, call queryplan.SequenceCall) error {
+	enough := cluster.Usage | cluster.Select
+	switch {
+	case o.Sequence.Identity && call.Stored:
+		return nil
+	case call.Function == "nextval":
+		enough = cluster.Usage | cluster.Update
+	case call.Function == "setval":
+		enough = cluster.Update
+	}
+	if s.rights().Held(o, enough) != 0 {
+		return nil
+	}
+	return s.denied(call.Function, catalog.Denied(o))
 }
 
 // calledSequence is the sequence that a call is of.
@@ -303,7 +325,7 @@ func (s *Session) createSequence(ctx context.Context, node *syntax.CreateSequenc
 	}
 	existed := false
 	err := s.changeObjects(ctx, "CREATE SEQUENCE", func(in catalog.Scope) (next *catalog.Draft, err error) {
-		next, existed, err = s.server.catalog.CreateSequence(ctx, in, node, s.options.User)
+		next, existed, err = s.server.catalog.CreateSequence(ctx, in, node, s.user)
 		return next, err
 	})
 	if err == nil && existed {

@@ -46,6 +46,11 @@ type Session struct {
 	settings settings
 	style    datum.Style
 	seen     activity
+	// user is the current role: that of SET ROLE, or who the session is authorized as.
+	user string
+	held *catalog.Rights // of user
+	// running is the statement that is carried out.
+	running syntax.Node
 
 	// implicit says that the statements that come now came together.
 	implicit bool
@@ -88,6 +93,8 @@ type Prepared struct {
 	searchPath []string
 	// asked says that planning asked for settings.
 	asked bool
+	// permitted is what its privileges were looked at on.
+	permitted permission
 }
 
 // Column describes a column of a result, as RowDescription wants it.
@@ -119,7 +126,7 @@ var ErrRowsUnread = errors.New("the rest of the rows is not wanted")
 
 // newSession makes a session; startup applies its settings.
 func newSession(server *Server, o SessionOptions) *Session {
-	s := &Session{server: server, options: o}
+	s := &Session{server: server, options: o, user: o.User}
 	s.settings = settings{known: server.known, start: map[string]string{"session_authorization": o.User}, told: map[string]string{}}
 	if o.ApplicationName != "" {
 		s.settings.start["application_name"] = o.ApplicationName
@@ -142,6 +149,9 @@ func (s *Session) startup(o SessionOptions) error {
 	if !ok {
 		return &Error{Severity: "FATAL", Code: "3D000", Message: fmt.Sprintf("database %q does not exist", name),
 			Hint: "Databases: " + strings.Join(databaseNames(view), ", ") + "."}
+	}
+	if err := s.mayLogIn(view, db); err != nil {
+		return err
 	}
 	s.database, s.options.Database = db.ID, name
 	s.seen.setDatabase(db.ID)
@@ -182,6 +192,7 @@ func (s *Session) followSettings() {
 			s.options.OnStyleChange(style)
 		}
 	}
+	s.followRole()
 	application, _ := s.settings.get("application_name")
 	s.seen.setApplication(application)
 }

@@ -308,7 +308,7 @@ func TestSettings(t *testing.T) {
 	if got := c.run("show all"); !strings.Contains(got, "server_version|17.0|") {
 		t.Error(got)
 	}
-	_, err := f.server.Open(t.Context(), SessionOptions{Params: map[string]string{"nope": "1"}})
+	_, err := f.server.Open(t.Context(), SessionOptions{User: "alice", Params: map[string]string{"nope": "1"}})
 	if got := errorText(t, err); got != `42704 unrecognized configuration parameter "nope"` {
 		t.Error(got)
 	}
@@ -339,7 +339,7 @@ func TestShowCluster(t *testing.T) {
 	if len(got) != 18 || got[0] != "r1|meta|n1|n1|–|10|7|3|2|9|0|healthy|1|NULL|NULL|NULL|unbound|NULL|NULL|NULL|NULL" || got[1] != "r2|0-63|n1|n1|–|10|7|3|2|9|0|healthy|1|default|0000|0040|unbound|NULL|NULL|NULL|NULL" {
 		t.Errorf("%q", got)
 	}
-	c.want("1|3|n1\nSHOW", "show schema version")
+	c.want("2|5|n1\nSHOW", "show schema version")
 	c.want("469|r9|n1|127.0.0.1:6432|n1|1\nSHOW", "show routing for t key 4711")
 	c.want("22023 the primary key of \"t\" has 1 columns, not 2", "show routing for t key (1, 2)")
 	c.want(`42P01 relation "u" does not exist`, "show routing for u key 1")
@@ -358,13 +358,13 @@ func TestSessions(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	f.server.SetDraining(true)
-	_, err := f.server.Open(t.Context(), SessionOptions{})
+	_, err := f.server.Open(t.Context(), SessionOptions{User: "alice"})
 	if got := errorText(t, err); !strings.HasPrefix(got, "57P03 ") {
 		t.Error(got)
 	}
 	f.server.SetDraining(false)
 	f.server.cfg.MaxSessions = 1
-	_, err = f.server.Open(t.Context(), SessionOptions{})
+	_, err = f.server.Open(t.Context(), SessionOptions{User: "alice"})
 	if got := errorText(t, err); got != "53300 sorry, too many clients already" {
 		t.Error(got)
 	}

@@ -28,7 +28,12 @@ func (s *Session) setSetting(node *syntax.SetSetting) (string, error) {
 	var err *Error
 	switch {
 	case node.Name == "session_authorization" || node.Name == "role":
-		err = s.keepRole(node)
+		if node.Local && s.tx == nil {
+			s.notice("WARNING", "25P01", "SET LOCAL can only be used in transaction blocks")
+		}
+		if err := s.setRole(node.Name, node.Values, node.Local); err != nil {
+			return "", err
+		}
 	case len(node.Values) == 0:
 		err = s.settings.reset(node.Name)
 	case node.Local && s.tx == nil:
@@ -52,16 +57,6 @@ func valueOf(node *syntax.SetSetting) string {
 	return strings.Join(node.Values, ", ")
 }
 
-// keepRole accepts what leaves the session its user, as pools do between clients.
-func (s *Session) keepRole(node *syntax.SetSetting) *Error {
-	for _, v := range node.Values {
-		if v != s.options.User && (node.Name != "role" || v != "none") {
-			return &Error{Code: "0A000", Message: "becoming another user is not supported", Hint: "Connect as that user."}
-		}
-	}
-	return nil
-}
-
 // setConfig is set_config; a nil value is the default.
 func (s *Session) setConfig(name string, value *string, local bool) (string, error) {
 	name = strings.ToLower(name)
@@ -74,6 +69,17 @@ func (s *Session) setConfig(name string, value *string, local bool) (string, err
 			out, _ := s.setting(name)
 			return out, err
 		}
+	}
+	if name == "session_authorization" || name == "role" {
+		var values []string
+		if value != nil {
+			values = []string{*value}
+		}
+		if err := s.setRole(name, values, local); err != nil {
+			return "", err
+		}
+		out, _ := s.setting(name)
+		return out, nil
 	}
 	var err *Error
 	switch {
@@ -156,6 +162,7 @@ func (s *Session) discard(node *syntax.Discard) (string, error) {
 	if err := s.settings.reset(""); err != nil {
 		return "", err
 	}
+	s.settings.unbecome()
 	s.followSettings()
 	return node.Tag, nil
 }

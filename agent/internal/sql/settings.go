@@ -137,7 +137,16 @@ func put(m *map[string]string, name, value string) {
 func (s *settings) reset(name string) *Error {
 	switch k, ok := s.known[name]; {
 	case name == "":
+		values, local := s.values, s.local
 		s.values, s.local = nil, nil
+		for _, name := range roleSettings { // RESET ALL leaves the session who it is
+			if v, ok := values[name]; ok {
+				put(&s.values, name, v)
+			}
+			if v, ok := local[name]; ok {
+				put(&s.local, name, v)
+			}
+		}
 	case !ok && !strings.Contains(name, "."):
 		return &Error{Code: "42704", Message: fmt.Sprintf("unrecognized configuration parameter %q", name)}
 	case ok && k.check == nil:
@@ -149,6 +158,34 @@ func (s *settings) reset(name string) *Error {
 	}
 	s.report()
 	return nil
+}
+
+// roleSettings say who the session is: no other SET changes them.
+var roleSettings = []string{"session_authorization", "role", "is_superuser"}
+
+// become sets those of roleSettings that are given; a value of "" is the start's.
+func (s *settings) become(values map[string]string, local bool) {
+	for _, name := range roleSettings {
+		v, given := values[name]
+		switch {
+		case !given:
+		case local:
+			put(&s.local, name, v)
+		default:
+			s.values, s.local = maps.Clone(s.values), maps.Clone(s.local)
+			delete(s.local, name)
+			delete(s.values, name)
+			if v != "" {
+				put(&s.values, name, v)
+			}
+		}
+	}
+	s.report()
+}
+
+// unbecome has the session be who it was at the start.
+func (s *settings) unbecome() {
+	s.become(map[string]string{"session_authorization": "", "role": "", "is_superuser": ""}, false)
 }
 
 // begin remembers the values; end drops local ones and, after a rollback, goes

@@ -297,7 +297,11 @@ func (a *alteration) apply(action syntax.AlterAction) error {
 		return a.dropConstraint(action)
 	case *syntax.OwnerTo:
 		owner, err := a.ask.Owner(action.Role)
-		a.object.Owner, a.owner, a.changed = owner, true, true
+		if err == nil {
+			a.owner, a.changed = true, true
+			own(a.object, owner)
+			a.rows = a.object.Collection
+		}
 		return err
 	default:
 		return offered(action)

@@ -135,6 +135,7 @@ func (c *Catalog) make(ctx context.Context, in Scope, m making, desc *cluster.Ob
 		return nil, false, err
 	}
 	desc.Parent, desc.Owner = schema.ID, m.by
+	in.born(desc)
 	next = in.Draft.clone()
 	next.rest(schema)
 	next.add(desc)

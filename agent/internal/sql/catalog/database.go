@@ -35,7 +35,7 @@ func (c *Catalog) CreateDatabase(ctx context.Context, in Scope, name, owner stri
 	}
 	next := in.Draft.clone()
 	database := &cluster.Object{Kind: cluster.KindDatabase, Name: name, Owner: owner}
-	public := &cluster.Object{Kind: cluster.KindSchema, Name: Public, Owner: owner}
+	public := &cluster.Object{Kind: cluster.KindSchema, Name: Public, Owner: owner, ACL: cluster.PublicSchemaACL(owner)}
 	var err error
 	for _, o := range []*cluster.Object{database, public} {
 		if o.ID, err = c.NewID(ctx); err != nil {
@@ -107,6 +107,14 @@ func (c *Catalog) OwnDatabase(in Scope, name, owner string) (*Draft, error) {
 		return nil, err
 	}
 	next := *old
-	next.Owner = owner
-	return in.change(old, &next), nil
+	own(&next, owner)
+	d := in.change(old, &next)
+	in.Draft = d
+	// The schema public goes with it, as that of pg_database_owner does in PostgreSQL.
+	if public, ok := in.find(old.ID, cluster.SchemaNames, Public); ok && public.Owner == old.Owner {
+		changed := *public
+		own(&changed, owner)
+		d = in.change(public, &changed)
+	}
+	return d, nil
 }

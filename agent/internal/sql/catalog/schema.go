@@ -58,7 +58,9 @@ func (c *Catalog) CreateSchema(ctx context.Context, in Scope, name, owner string
 	}
 	next = in.Draft.clone()
 	next.rest(database)
-	next.add(&cluster.Object{ID: id, Parent: database.ID, Kind: cluster.KindSchema, Name: name, Owner: owner})
+	schema := &cluster.Object{ID: id, Parent: database.ID, Kind: cluster.KindSchema, Name: name, Owner: owner}
+	in.born(schema)
+	next.add(schema)
 	return next, false, nil
 }
 
@@ -155,6 +157,6 @@ func (c *Catalog) OwnSchema(in Scope, name, owner string) (*Draft, error) {
 		return nil, err
 	}
 	next := *old
-	next.Owner = owner
+	own(&next, owner)
 	return in.change(old, &next), nil
 }

@@ -21,6 +21,8 @@ type Scope struct {
 	// Path are the names of the schemas that are searched for a name without one, in
 	// their order. Those that are not there are left out.
 	Path []string
+	// Rights are those of whoever asks; nil: nobody is asked.
+	Rights *Rights
 }
 
 // Scope returns what names mean now, to who has made draft.
@@ -138,6 +140,12 @@ func (s Scope) Tables() []*Table {
 	}
 	slices.SortStableFunc(out, func(a, b *Table) int { return cmp.Compare(a.schema.Name, b.schema.Name) })
 	return out
+}
+
+// CreationSchema is where an object of the name would be made.
+func (s Scope) CreationSchema(name syntax.Name) (*cluster.Object, bool) {
+	o, err := s.creationSchema(name)
+	return o, err == nil
 }
 
 // creationSchema is the schema in which an object of the name is made: the first of

@@ -113,6 +113,7 @@ func (c *Catalog) CreateSequence(ctx context.Context, in Scope, stmt *syntax.Cre
 	if o.ID, err = c.NewID(ctx); err != nil {
 		return nil, false, err
 	}
+	in.born(o)
 	next.add(o)
 	return next, false, nil
 }

@@ -55,7 +55,7 @@ func (a *alteration) numbers(next *Draft) (*Draft, error) {
 	if a.owner {
 		for _, o := range s.ownedBy(a.object.ID, 0) {
 			changed := *o
-			changed.Owner = a.object.Owner
+			own(&changed, a.object.Owner)
 			next.alter(s, o, &changed)
 		}
 	}
@@ -138,6 +138,7 @@ func (c *Catalog) addSequence(ctx context.Context, in Scope, next *Draft, table 
 	if o.ID, err = c.NewID(ctx); err != nil {
 		return err
 	}
+	in.born(o)
 	next.add(o)
 	column.Default, column.NotNull = "nextval("+strconv.FormatUint(uint64(o.ID), 10)+")", true
 	if def.Identity != nil {

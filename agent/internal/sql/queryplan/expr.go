@@ -26,12 +26,13 @@ type Env struct {
 
 // Session is what functions such as current_user answer.
 type Session struct {
-	User     string
-	Database string
-	Schema   func() string // current_schema(); empty: there is none
-	Location *time.Location
-	PID      uint32
-	Version  string // what version() says
+	User        string // the current role
+	SessionUser string
+	Database    string
+	Schema      func() string // current_schema(); empty: there is none
+	Location    *time.Location
+	PID         uint32
+	Version     string // what version() says
 	// ClosedLag is how long before now the time is that followers can serve, while they
 	// are read: follower_read_timestamp().
 	ClosedLag time.Duration

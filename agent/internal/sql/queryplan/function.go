@@ -27,8 +27,10 @@ func (c *compiler) valueFunction(n *pg.SQLValueFunction) (Expr, error) {
 		return convert(now(), datum.Date, -1, castExplicit)
 	case pg.SQLValueFunctionOp_SVFOP_LOCALTIMESTAMP:
 		return convert(now(), datum.Timestamp, -1, castExplicit)
-	case pg.SQLValueFunctionOp_SVFOP_CURRENT_ROLE, pg.SQLValueFunctionOp_SVFOP_CURRENT_USER, pg.SQLValueFunctionOp_SVFOP_USER, pg.SQLValueFunctionOp_SVFOP_SESSION_USER:
+	case pg.SQLValueFunctionOp_SVFOP_CURRENT_ROLE, pg.SQLValueFunctionOp_SVFOP_CURRENT_USER, pg.SQLValueFunctionOp_SVFOP_USER:
 		return sessionText(datum.Name, func(s *Session) string { return s.User }), nil
+	case pg.SQLValueFunctionOp_SVFOP_SESSION_USER:
+		return sessionText(datum.Name, func(s *Session) string { return s.SessionUser }), nil
 	case pg.SQLValueFunctionOp_SVFOP_CURRENT_CATALOG:
 		return sessionText(datum.Name, func(s *Session) string { return s.Database }), nil
 	case pg.SQLValueFunctionOp_SVFOP_CURRENT_SCHEMA:

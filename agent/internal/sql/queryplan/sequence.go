@@ -21,11 +21,13 @@ type SequenceCall struct {
 	Name   string
 	Value  int64 // of setval
 	Called bool  // of setval
+	// Stored says that the call is in a default, and not in a statement.
+	Stored bool
 }
 
 // sequenceCall compiles a call of nextval, currval or setval.
 func (c *compiler) sequenceCall(name string, n *pg.FuncCall) (Expr, error) {
-	call := SequenceCall{Function: name}
+	call := SequenceCall{Function: name, Stored: c.elsewhere}
 	types := []datum.Type{datum.Text, datum.Int8, datum.Bool}
 	given := n.GetArgs()
 	if len(given) > 3 || name == "setval" && len(given) < 2 || name != "setval" && len(given) != 1 {

@@ -1,7 +1,6 @@
 package syntax
 
 import (
-	"slices"
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -18,10 +17,20 @@ type ChangeRole struct {
 	// Password is nil if none was given, and "" for PASSWORD NULL. It may be a
 	// SCRAM verifier.
 	Password *string
-	// AdminRole is one of AdminRoles, from IN ROLE; "": none.
-	AdminRole string
-	// ConnectionLimit is nil if none was given.
+	// ConnectionLimit is nil if none was given; so are the others.
 	ConnectionLimit *int32
+	Superuser       *bool   `json:",omitempty"`
+	Login           *bool   `json:",omitempty"`
+	Inherit         *bool   `json:",omitempty"`
+	CreateDB        *bool   `json:",omitempty"`
+	CreateRole      *bool   `json:",omitempty"`
+	BypassRLS       *bool   `json:",omitempty"`
+	ValidUntil      *string `json:",omitempty"` // as it was written
+	// In are the roles that it becomes a member of; Members those that become its own,
+	// Admins with the ADMIN OPTION.
+	In      []RoleName `json:",omitempty"`
+	Members []RoleName `json:",omitempty"`
+	Admins  []RoleName `json:",omitempty"`
 }
 
 // DropRole is DROP USER, ROLE or GROUP.
@@ -30,16 +39,34 @@ type DropRole struct {
 	IfExists bool
 }
 
-// GrantRole is GRANT or REVOKE of one of AdminRoles.
+// GrantRole is GRANT or REVOKE of roles, and ALTER GROUP.
 type GrantRole struct {
 	Revoke bool
-	Role   string
-	To     []string
+	Tag    string // the command tag
+	Roles  []string
+	To     []RoleName
+	// Admin is WITH ADMIN OPTION, or ADMIN OPTION FOR.
+	Admin     bool      `json:",omitempty"`
+	GrantedBy *RoleName `json:",omitempty"`
 }
 
-func (*ChangeRole) node() {}
-func (*DropRole) node()   {}
-func (*GrantRole) node()  {}
+// ReassignOwned is REASSIGN OWNED BY ... TO, and DropOwned is DROP OWNED BY.
+type (
+	ReassignOwned struct {
+		By []RoleName
+		To RoleName
+	}
+	DropOwned struct {
+		By      []RoleName
+		Cascade bool
+	}
+)
+
+func (*ChangeRole) node()    {}
+func (*DropRole) node()      {}
+func (*GrantRole) node()     {}
+func (*ReassignOwned) node() {}
+func (*DropOwned) node()     {}
 
 // Secret reports whether the text of the statement may hold a password, which
 // must be shown and kept nowhere.
@@ -75,6 +102,9 @@ func convertRole(stmt *pg.Node, _, _ string) (Node, *Error) {
 		}
 		return c, err
 	case *pg.Node_AlterRoleStmt:
+		if n.AlterRoleStmt.GetRole() != nil && isGroup(n.AlterRoleStmt) {
+			return convertGroup(n.AlterRoleStmt)
+		}
 		c := &ChangeRole{Word: "ROLE"}
 		if c.Name, err = roleName(n.AlterRoleStmt.GetRole()); err == nil {
 			err = c.options(n.AlterRoleStmt.GetOptions())
@@ -86,6 +116,10 @@ func convertRole(stmt *pg.Node, _, _ string) (Node, *Error) {
 		return d, err
 	case *pg.Node_GrantRoleStmt:
 		return convertGrant(n.GrantRoleStmt)
+	case *pg.Node_ReassignOwnedStmt:
+		return &ReassignOwned{By: roles(n.ReassignOwnedStmt.GetRoles()), To: role(n.ReassignOwnedStmt.GetNewrole())}, nil
+	case *pg.Node_DropOwnedStmt:
+		return &DropOwned{By: roles(n.DropOwnedStmt.GetRoles()), Cascade: cascade(n.DropOwnedStmt.GetBehavior())}, nil
 	default:
 		return nil, nil
 	}
@@ -102,35 +136,43 @@ func checkRoleName(name string) *Error {
 	return nil
 }
 
-// options reads what follows the name. What a role never has may be refused to
-// it; what it always has may be given.
+// options reads what follows the name.
 func (c *ChangeRole) options(list []*pg.Node) *Error {
+	given := map[string]bool{}
+	flags := map[string]**bool{"superuser": &c.Superuser, "canlogin": &c.Login, "inherit": &c.Inherit, "createdb": &c.CreateDB, "createrole": &c.CreateRole, "bypassrls": &c.BypassRLS}
 	for _, o := range list {
 		d := o.GetDefElem()
-		arg := d.GetArg()
-		on := arg.GetBoolean().GetBoolval()
-		switch name := d.GetDefname(); {
-		case name == "password":
+		arg, name := d.GetArg(), d.GetDefname()
+		if given[name] {
+			return &Error{Code: codeSyntax, Message: "conflicting or redundant options", Position: Position(d.GetLocation())}
+		}
+		given[name] = true
+		if flag := flags[name]; flag != nil {
+			on := arg.GetBoolean().GetBoolval()
+			*flag = &on
+			continue
+		}
+		switch name {
+		case "password":
 			text := arg.GetString_().GetSval() // of PASSWORD NULL: ""
 			c.Password = &text
-		case name == "connectionlimit":
+		case "connectionlimit":
 			limit := arg.GetInteger().GetIval()
 			c.ConnectionLimit = &limit
-		case (name == "canlogin" || name == "inherit") && on:
-		case (name == "superuser" || name == "createdb" || name == "createrole" || name == "isreplication" || name == "bypassrls") && !on:
-		case name == "addroleto":
-			names, err := roleNames(arg.GetList().GetItems())
-			if err != nil {
-				return err
+		case "validUntil":
+			text := arg.GetString_().GetSval()
+			c.ValidUntil = &text
+		case "addroleto":
+			c.In = roles(arg.GetList().GetItems())
+		case "rolemembers":
+			c.Members = roles(arg.GetList().GetItems())
+		case "adminmembers":
+			c.Admins = roles(arg.GetList().GetItems())
+		case "isreplication":
+			if arg.GetBoolean().GetBoolval() {
+				return Unsupported("the role option REPLICATION", "")
 			}
-			if len(names) != 1 || !slices.Contains(AdminRoles, names[0]) {
-				return notAdminRole()
-			}
-			c.AdminRole = names[0]
-		case name == "canlogin":
-			return Unsupported("a role that cannot log in", "Rights are granted to users: nodedb_viewer, nodedb_operator or nodedb_admin.")
-		case name == "superuser" || name == "createrole":
-			return Unsupported(strings.ToUpper(name), "GRANT nodedb_admin TO the user instead.")
+		case "sysid":
 		default:
 			return Unsupported("the role option "+strings.ToUpper(name), "")
 		}
@@ -138,25 +180,44 @@ func (c *ChangeRole) options(list []*pg.Node) *Error {
 	return nil
 }
 
-func notAdminRole() *Error {
-	return Unsupported("roles other than nodedb_viewer, nodedb_operator and nodedb_admin", "These are for the admin API; every user may read and write every collection.")
+// isGroup reports whether the statement is ALTER GROUP ... ADD or DROP USER.
+func isGroup(a *pg.AlterRoleStmt) bool {
+	return len(a.GetOptions()) == 1 && a.GetOptions()[0].GetDefElem().GetDefname() == "rolemembers"
+}
+
+func convertGroup(a *pg.AlterRoleStmt) (Node, *Error) {
+	group, err := roleName(a.GetRole())
+	if err != nil {
+		return nil, err
+	}
+	return &GrantRole{Tag: "ALTER ROLE", Revoke: a.GetAction() < 0, Roles: []string{group},
+		To: roles(a.GetOptions()[0].GetDefElem().GetArg().GetList().GetItems())}, nil
 }
 
 func convertGrant(g *pg.GrantRoleStmt) (Node, *Error) {
-	if len(g.GetOpt()) > 0 || g.GetGrantor() != nil {
-		return nil, Unsupported("WITH and GRANTED BY of GRANT", "")
+	out := &GrantRole{Revoke: !g.GetIsGrant(), Tag: "GRANT ROLE", To: roles(g.GetGranteeRoles())}
+	if out.Revoke {
+		out.Tag = "REVOKE ROLE"
 	}
-	out := &GrantRole{Revoke: !g.GetIsGrant()}
-	if len(g.GetGrantedRoles()) != 1 {
-		return nil, Unsupported("GRANT of several roles at once", "")
+	for _, o := range g.GetOpt() {
+		switch d := o.GetDefElem(); {
+		case d.GetDefname() != "admin":
+			return nil, Unsupported("WITH "+strings.ToUpper(d.GetDefname())+" of GRANT", "INHERIT and NOINHERIT are options of the member.")
+		default: // ADMIN OPTION FOR says false
+			out.Admin = out.Revoke || d.GetArg().GetBoolean().GetBoolval()
+		}
 	}
-	out.Role = g.GetGrantedRoles()[0].GetAccessPriv().GetPrivName()
-	if !slices.Contains(AdminRoles, out.Role) {
-		return nil, notAdminRole()
+	if by := g.GetGrantor(); by != nil {
+		grantor := role(by)
+		out.GrantedBy = &grantor
 	}
-	var err *Error
-	out.To, err = roleNames(g.GetGranteeRoles())
-	return out, err
+	for _, r := range g.GetGrantedRoles() {
+		if len(r.GetAccessPriv().GetCols()) > 0 {
+			return nil, &Error{Code: "0LP01", Message: "column names cannot be included in GRANT/REVOKE ROLE"}
+		}
+		out.Roles = append(out.Roles, r.GetAccessPriv().GetPrivName())
+	}
+	return out, nil
 }
 
 func roleNames(nodes []*pg.Node) ([]string, *Error) {

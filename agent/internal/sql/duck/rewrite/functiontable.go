@@ -94,7 +94,7 @@ var specials = map[string]special{
 	"current_catalog":     constantText(func(r *rewriter) string { return r.in.Session.Database }),
 	"current_schema":      specialCurrentSchema,
 	"current_user":        constantText(func(r *rewriter) string { return r.in.Session.User }),
-	"session_user":        constantText(func(r *rewriter) string { return r.in.Session.User }),
+	"session_user":        constantText(func(r *rewriter) string { return r.in.Session.SessionUser }),
 	"pg_get_userbyid":     constantText(func(r *rewriter) string { return r.in.Session.User }),
 	"version":             constantText(func(r *rewriter) string { return r.setting("version") }),
 	"pg_encoding_to_char": constantText(func(*rewriter) string { return "UTF8" }),

@@ -40,11 +40,12 @@ type Resolver func(schema, name string) (table *Table, ok bool)
 // Session is what functions such as current_user answer, fixed when the statement
 // is prepared.
 type Session struct {
-	User       string
-	Database   string
-	SearchPath []string // schemas; empty: there is none
-	TimeZone   string   // IANA name; empty: UTC
-	PID        uint32   // pg_backend_pid
+	User        string // the current role
+	SessionUser string
+	Database    string
+	SearchPath  []string // schemas; empty: there is none
+	TimeZone    string   // IANA name; empty: UTC
+	PID         uint32   // pg_backend_pid
 	// Setting answers current_setting; nil: no settings.
 	Setting func(name string) (value string, ok bool)
 }

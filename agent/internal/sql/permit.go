@@ -1,0 +1,355 @@
+package sql
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// rights are what the session's current role may do now.
+func (s *Session) rights() *catalog.Rights {
+	view := s.server.catalog.View()
+	if s.held == nil || s.held.Version != view.RolesVersion() || s.held.Role != s.user {
+		s.held = catalog.RightsOf(view, s.user)
+	}
+	return s.held
+}
+
+// permission is what a query was found to be permitted on.
+type permission struct {
+	rights   *catalog.Rights
+	schema   uint64
+	draft    *catalog.Draft
+	database cluster.ObjectID
+}
+
+// permitQuery refuses a query that reads or writes what the session's role may not. What
+// was permitted is not looked at again until a role or an object changes.
+func (s *Session) permitQuery(p *Prepared, q *syntax.Query) error {
+	now := permission{s.rights(), s.server.catalog.View().SchemaVersion, s.draft, s.database}
+	if p.permitted == now {
+		return nil
+	}
+	if !now.rights.Super {
+		if err := needsOf(s.scope(), q).check(); err != nil {
+			return s.denied(verb(q), err)
+		}
+	}
+	p.permitted = now
+	return nil
+}
+
+// permitNames refuses a query that names schemas which the session's role may not use:
+// whether there is what it names in them is not told.
+func (s *Session) permitNames(scope catalog.Scope, q *syntax.Query) error {
+	if scope.Rights.Super {
+		return nil
+	}
+	if err := needsOf(scope, q).checkSchemas(); err != nil {
+		return s.denied(verb(q), err)
+	}
+	return nil
+}
+
+// denied records a refusal for want of privileges.
+func (s *Session) denied(statement string, err error) error {
+	var refusal *syntax.Error
+	if errors.As(err, &refusal) && refusal.Code == "42501" && s.server.cfg.Denied != nil {
+		s.server.cfg.Denied(Denial{User: s.options.User, Remote: s.options.Remote, Statement: statement, Why: refusal.Message})
+	}
+	return err
+}
+
+// permit refuses a statement about objects that the session's role may not run. What the
+// statement names and is not there is left to the statement.
+func (s *Session) permit(in catalog.Scope, node syntax.Node) error {
+	if in.Rights.Super {
+		return nil
+	}
+	may := permitting{Scope: in, session: s}
+	switch node := node.(type) {
+	case *syntax.CreateCollection:
+		return may.create(node.Name)
+	case *syntax.CreateTableAs:
+		return may.create(node.Name)
+	case *syntax.CreateSequence:
+		return may.create(node.Name)
+	case *syntax.DropCollection:
+		return may.drop(node.Names)
+	case *syntax.DropSequence:
+		return may.drop(node.Names)
+	case *syntax.AlterCollection:
+		return may.alter(node)
+	case *syntax.AlterSequence:
+		return may.ownRelation(node.Name)
+	case *syntax.Rename:
+		return may.rename(node)
+	case *syntax.SetSchema:
+		return may.move(node)
+	case *syntax.Comment:
+		return may.ownTarget(node.Target)
+	case *syntax.Truncate:
+		return may.truncate(node)
+	case *syntax.CreateSchema:
+		return may.createSchema(node)
+	case *syntax.DropSchema:
+		for _, name := range node.Names {
+			if err := may.ownTarget(syntax.Target{Kind: syntax.KindSchema, Name: syntax.Name{Name: name}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	case *syntax.CreateDatabase:
+		return may.createDatabase(node)
+	case *syntax.DropDatabase:
+		return may.ownTarget(syntax.Target{Kind: syntax.KindDatabase, Name: syntax.Name{Name: node.Name}})
+	case *syntax.ChangeOwner:
+		return may.changeOwner(node)
+	case *syntax.Grant, *syntax.AlterDefaultPrivileges, *syntax.ReassignOwned, *syntax.DropOwned:
+		return nil // they look at each object themselves
+	default:
+		return fmt.Errorf("what a statement of type %T needs is not known", node)
+	}
+}
+
+// permitting is the part of a statement that looks whether it is permitted.
+type permitting struct {
+	catalog.Scope
+	session *Session
+}
+
+// use wants USAGE of the schema that a name has in front.
+func (p *permitting) use(name syntax.Name) error {
+	if name.Schema == "" {
+		return nil
+	}
+	if schema, ok := p.Schema(name.Schema); ok && !p.Rights.May(schema, cluster.Usage) {
+		err := catalog.Denied(schema)
+		err.Position = name.Position
+		return err
+	}
+	return nil
+}
+
+// create wants to make something of the name.
+func (p *permitting) create(name syntax.Name) error {
+	if schema, ok := p.CreationSchema(name); ok && !p.Rights.May(schema, cluster.Create) {
+		err := catalog.Denied(schema)
+		err.Position = name.Position
+		return err
+	}
+	return nil
+}
+
+// ownRelation wants to do what the owner of a relation may.
+func (p *permitting) ownRelation(name syntax.Name) error {
+	if err := p.use(name); err != nil {
+		return err
+	}
+	if o, ok := p.Relation(name); ok && !p.Rights.Owns(o) {
+		return catalog.NotOwner(o)
+	}
+	return nil
+}
+
+// drop: what is in a schema its owner drops, too.
+func (p *permitting) drop(list []syntax.Name) error {
+	for _, name := range list {
+		if err := p.use(name); err != nil {
+			return err
+		}
+		o, ok := p.Relation(name)
+		if !ok || p.Rights.Owns(o) {
+			continue
+		}
+		if schema, ok := p.Object(o.Parent); !ok || !p.Rights.Owns(schema) {
+			return catalog.NotOwner(o)
+		}
+	}
+	return nil
+}
+
+// ownTarget wants to do what the owner of something may; of a part, that of the whole.
+func (p *permitting) ownTarget(t syntax.Target) error {
+	switch t.Kind {
+	case syntax.KindDatabase:
+		if o, err := p.FindDatabase(t.Name.Name); err == nil && !p.Rights.Owns(o) {
+			return catalog.NotOwner(o)
+		}
+	case syntax.KindSchema:
+		if o, ok := p.Schema(t.Name.Name); ok && !p.Rights.Owns(o) {
+			return catalog.NotOwner(o)
+		}
+	case syntax.KindRole:
+		if p.Rights.User() == nil || !p.Rights.User().CreateRole {
+			return &syntax.Error{Code: "42501", Message: "must have CREATEROLE privilege"}
+		}
+	default:
+		return p.ownRelation(t.Name)
+	}
+	return nil
+}
+
+func (p *permitting) alter(node *syntax.AlterCollection) error {
+	if err := p.ownRelation(node.Name); err != nil {
+		return err
+	}
+	for _, action := range node.Actions {
+		if to, ok := action.(*syntax.OwnerTo); ok {
+			if o, ok := p.Relation(node.Name); ok {
+				return p.giveTo(to.Role, o.Parent)
+			}
+		}
+	}
+	return nil
+}
+
+// giveTo wants to give something in the parent to another owner, who has to be allowed
+// to make it there.
+func (p *permitting) giveTo(r syntax.RoleName, parent cluster.ObjectID) error {
+	to, err := p.session.owner(r)
+	if err != nil {
+		return err
+	}
+	if err := p.memberOf(to); err != nil {
+		return err
+	}
+	if o, ok := p.Object(parent); ok && !catalog.RightsOf(p.View, to).May(o, cluster.Create) {
+		return catalog.Denied(o)
+	}
+	return nil
+}
+
+// memberOf wants to become the role.
+func (p *permitting) memberOf(role string) error {
+	if p.View.MemberOf(p.Rights.Role)[role] {
+		return nil
+	}
+	return &syntax.Error{Code: "42501", Message: fmt.Sprintf("must be member of role %q", role)}
+}
+
+func (p *permitting) rename(node *syntax.Rename) error {
+	if err := p.ownTarget(node.Target); err != nil {
+		return err
+	}
+	switch node.Target.Kind {
+	case syntax.KindDatabase:
+		return p.createDB("permission denied to rename database")
+	case syntax.KindSchema:
+		return p.createIn(p.Database)
+	case syntax.KindColumn, syntax.KindConstraint:
+		return nil
+	default:
+		if o, ok := p.Relation(node.Target.Name); ok {
+			return p.createIn(o.Parent)
+		}
+		return nil
+	}
+}
+
+func (p *permitting) createIn(parent cluster.ObjectID) error {
+	if o, ok := p.Object(parent); ok && !p.Rights.May(o, cluster.Create) {
+		return catalog.Denied(o)
+	}
+	return nil
+}
+
+func (p *permitting) createDB(otherwise string) error {
+	if u := p.Rights.User(); u != nil && u.CreateDB {
+		return nil
+	}
+	return &syntax.Error{Code: "42501", Message: otherwise}
+}
+
+func (p *permitting) move(node *syntax.SetSchema) error {
+	if err := p.ownTarget(node.Target); err != nil {
+		return err
+	}
+	if schema, ok := p.Schema(node.To); ok {
+		return p.createIn(schema.ID)
+	}
+	return nil
+}
+
+func (p *permitting) truncate(node *syntax.Truncate) error {
+	for _, name := range node.Names {
+		if err := p.use(name); err != nil {
+			return err
+		}
+		o, ok := p.Relation(name)
+		if !ok {
+			continue
+		}
+		if !p.Rights.May(o, cluster.Truncate) {
+			return catalog.Denied(o)
+		}
+		if !node.RestartIdentity {
+			continue
+		}
+		for _, sequence := range p.OwnedBy(o.ID, 0) {
+			if !p.Rights.Owns(sequence) {
+				return catalog.NotOwner(sequence)
+			}
+		}
+	}
+	return nil
+}
+
+func (p *permitting) createSchema(node *syntax.CreateSchema) error {
+	if err := p.createIn(p.Database); err != nil {
+		return err
+	}
+	if node.Owner == nil {
+		return nil
+	}
+	owner, err := p.session.owner(*node.Owner)
+	if err != nil {
+		return err
+	}
+	return p.memberOf(owner)
+}
+
+func (p *permitting) createDatabase(node *syntax.CreateDatabase) error {
+	if err := p.createDB("permission denied to create database"); err != nil {
+		return err
+	}
+	owner, err := p.session.databaseOwner(node.Options)
+	if err != nil {
+		return err
+	}
+	return p.memberOf(owner)
+}
+
+func (p *permitting) changeOwner(node *syntax.ChangeOwner) error {
+	if err := p.ownTarget(node.Target); err != nil {
+		return err
+	}
+	switch node.Target.Kind {
+	case syntax.KindDatabase:
+		to, err := p.session.owner(node.To)
+		if err != nil {
+			return err
+		}
+		if err := p.memberOf(to); err != nil {
+			return err
+		}
+		return p.createDB("permission denied to change owner of database")
+	case syntax.KindSchema:
+		to, err := p.session.owner(node.To)
+		if err != nil {
+			return err
+		}
+		if err := p.memberOf(to); err != nil {
+			return err
+		}
+		return p.createIn(p.Database)
+	default:
+		if o, ok := p.Relation(node.Target.Name); ok {
+			return p.giveTo(node.To, o.Parent)
+		}
+		return nil
+	}
+}
