@@ -20,6 +20,11 @@ func (s *Session) alterSystem(ctx context.Context, node *syntax.AlterSystem) (st
 			return "", &Error{Code: "22023", Message: err.Error()}
 		}
 	}
+	if s.user != s.options.User { // the meta range looks only at who is logged in
+		if err := s.need(roleAdmin, "ALTER SYSTEM"); err != nil {
+			return "", err
+		}
+	}
 	result, err := s.server.cfg.Meta.Propose(ctx, metastate.Command{
 		By: s.options.User, Via: metastate.ViaSQL, SetSetting: &metastate.SetSetting{Name: node.Name, Value: node.Value},
 	})
