@@ -472,6 +472,42 @@ func (n *needs) check() *syntax.Error {
 		if !r.granted(n.scope.Rights) {
 			return catalog.Denied(r.object)
 		}
+		if err := n.checkView(r.object, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mostViews is how many views over views are looked through: more cannot be planned.
+const mostViews = 100
+
+// checkView refuses a view whose owner may not read what it shows.
+func (n *needs) checkView(o *cluster.Object, depth int) *syntax.Error {
+	switch {
+	case o.View == nil:
+		return nil
+	case depth > mostViews:
+		return catalog.Denied(o)
+	}
+	owner := catalog.RightsOf(n.scope.View, o.Owner)
+	for _, read := range o.View.Reads {
+		object, ok := n.scope.Object(read.Object)
+		if !ok {
+			continue
+		}
+		need := &relationNeed{object: object, privileges: cluster.Select, read: map[cluster.ColumnID]bool{}}
+		for _, c := range read.Columns {
+			if c.Used {
+				need.read[c.ID] = true
+			}
+		}
+		if !need.granted(owner) {
+			return catalog.Denied(object)
+		}
+		if err := n.checkView(object, depth+1); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package sql
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
@@ -33,13 +34,19 @@ func (s *Session) permitQuery(p *Prepared, q *syntax.Query) error {
 	if p.permitted == now {
 		return nil
 	}
-	if !now.rights.Super {
+	if !now.rights.Super || s.viewsOfOthers(p) {
 		if err := needsOf(s.scope(), q).check(); err != nil {
 			return s.denied(verb(q), err)
 		}
 	}
 	p.permitted = now
 	return nil
+}
+
+// viewsOfOthers reports whether the plan reads views, whose owners have to be allowed to
+// read what they show even if the session's role is.
+func (s *Session) viewsOfOthers(p *Prepared) bool {
+	return slices.ContainsFunc(p.found, func(f found) bool { return f.view != nil })
 }
 
 // permitNames refuses a query that names schemas which the session's role may not use:
@@ -77,6 +84,13 @@ func (s *Session) permit(in catalog.Scope, node syntax.Node) error {
 		return may.create(node.Name)
 	case *syntax.CreateSequence:
 		return may.create(node.Name)
+	case *syntax.CreateView:
+		if o, ok := in.Relation(node.Name); ok && node.Replace && o.View != nil && !in.Rights.Owns(o) {
+			return catalog.NotOwner(o)
+		}
+		return may.create(node.Name)
+	case *syntax.DropView:
+		return may.drop(node.Names)
 	case *syntax.DropCollection:
 		return may.drop(node.Names)
 	case *syntax.DropSequence:

@@ -104,6 +104,31 @@ func TestPrivilegesOnColumns(t *testing.T) {
 	bob.want(denied, "select a from t")
 }
 
+// TestPrivilegesOfViews: who may read a view reads what its owner may.
+func TestPrivilegesOfViews(t *testing.T) {
+	f, alice, bob := rightsFixture(t, true)
+	alice.want("CREATE VIEW", "create view v as select id, a from t")
+	bob.want("42501 permission denied for view v", "select * from v")
+	alice.want("GRANT", "grant select on v to bob")
+	bob.want("1|2\nSELECT 1", "select * from v")
+	bob.want("42501 permission denied for table t", "select * from v, t")
+	bob.want("CREATE VIEW", "create view mine as select * from t")
+	bob.want("42501 permission denied for table t", "select * from mine")
+	bob.want("GRANT", "grant select on mine to alice")
+	alice.want("42501 permission denied for table t", "select * from mine")
+	f.as("root").want("42501 permission denied for table t", "select * from mine")
+	bob.want("CREATE VIEW", "create view over as select * from v")
+	bob.want("1|2\nSELECT 1", "select * from over")
+	alice.want("REVOKE", "revoke select on v from bob")
+	bob.want("42501 permission denied for view v", "select * from over")
+	alice.want("GRANT", "grant select (id) on t to bob")
+	bob.want("42501 permission denied for table t", "select id from mine")
+	alice.want("GRANT", "grant select (a, secret) on t to bob")
+	bob.want("1\nSELECT 1", "select id from mine")
+	bob.want("42501 must be owner of view v", "drop view v")
+	bob.want("42501 must be owner of view v", "create or replace view v as select 1 as id, 2 as a")
+}
+
 // TestPlansLoseTheirRights: a prepared statement is refused as soon as its rights are gone.
 func TestPlansLoseTheirRights(t *testing.T) {
 	f, alice, bob := rightsFixture(t, false)

@@ -49,7 +49,7 @@ func (s *Session) showing(ctx context.Context, in catalog.Scope, text string, q 
 	case plan.Select != nil && plan.Select.Lock != nil:
 		return nil, syntax.Unsupported("FOR UPDATE and its like in a view", "Lock the rows where the view is read.")
 	}
-	out := &catalog.Showing{By: s.options.User}
+	out := &catalog.Showing{By: s.user}
 	for _, c := range written.plan.Columns {
 		out.Columns = append(out.Columns, catalog.Column{Name: c.Name, Type: c.Type, Modifier: c.Modifier})
 	}

@@ -50,13 +50,13 @@ func (s Scope) here(o *cluster.Object) bool {
 func (c *Catalog) DropOwned(in Scope, by []string, cascade bool) (*Draft, Dropped, error) {
 	var told Dropped
 	next := in.Draft.clone()
-	gone := map[cluster.ObjectID]*cluster.Object{}
+	gone := &going{objects: map[cluster.ObjectID]*cluster.Object{}, cascade: cascade}
 	owned := in.objects(func(o *cluster.Object) bool {
 		return slices.Contains(by, o.Owner) && o.Kind != cluster.KindDatabase && in.here(o)
 	})
 	for _, o := range owned {
 		for _, o := range append(in.ownedBy(o.ID, 0), o) {
-			gone[o.ID] = o
+			gone.objects[o.ID] = o
 		}
 	}
 	for _, o := range owned {
@@ -64,18 +64,18 @@ func (c *Catalog) DropOwned(in Scope, by []string, cascade bool) (*Draft, Droppe
 			continue
 		}
 		for _, inside := range in.contents(o.ID) {
-			if gone[inside.ID] == nil && !cascade {
+			if gone.objects[inside.ID] == nil && !cascade {
 				return nil, told, &syntax.Error{Code: "2BP01", Message: "cannot drop desired object(s) because other objects depend on them",
 					Detail: fmt.Sprintf("%s %s depends on schema %s", inside.Kind, in.visibleName(inside), o.Name), Hint: "Use DROP ... CASCADE to drop the dependent objects too."}
 			}
-			if gone[inside.ID] == nil {
+			if gone.objects[inside.ID] == nil {
 				told.Cascades = append(told.Cascades, string(inside.Kind)+" "+in.visibleName(inside))
-				gone[inside.ID] = inside
+				gone.objects[inside.ID] = inside
 			}
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(gone)) {
-		next.drop(gone[id])
+	for _, id := range slices.Sorted(maps.Keys(gone.objects)) {
+		next.drop(gone.objects[id])
 	}
 	in.Draft = next
 	for _, o := range in.objects(func(o *cluster.Object) bool { return in.here(o) }) {
@@ -83,7 +83,7 @@ func (c *Catalog) DropOwned(in Scope, by []string, cascade bool) (*Draft, Droppe
 			next.alter(in, o, changed)
 		}
 	}
-	cascades, err := in.settleNeeds(next, gone, "desired object(s)", cascade)
+	cascades, err := in.settleNeeds(next, gone)
 	told.Cascades = append(told.Cascades, cascades...)
 	return next, told, err
 }

@@ -48,13 +48,14 @@ func (c *Catalog) CreateView(ctx context.Context, in Scope, stmt *syntax.CreateV
 		if err := in.replaceable(old, view); err != nil {
 			return nil, err
 		}
-		o.ID, o.Owner, o.Comment = old.ID, old.Owner, old.Comment
+		o.ID, o.Owner, o.Comment, o.ACL = old.ID, old.Owner, old.Comment, old.ACL
 		next.alter(in, old, o)
 		return next, nil
 	}
 	if o.ID, err = c.NewID(ctx); err != nil {
 		return nil, err
 	}
+	in.born(o)
 	next.add(o)
 	return next, nil
 }
@@ -191,7 +192,7 @@ func (c *Catalog) OwnView(in Scope, name syntax.Name, owner string) (*Draft, err
 		return nil, err
 	}
 	next := *o
-	next.Owner = owner
+	own(&next, owner)
 	return in.change(o, &next), nil
 }
 
