@@ -31,6 +31,8 @@ const (
 	KindTable    ObjectKind = "table"
 	KindSequence ObjectKind = "sequence"
 	KindView     ObjectKind = "view"
+	// KindMaterializedView is a view that keeps rows, as a table does.
+	KindMaterializedView ObjectKind = "materialized view"
 )
 
 // NameSpace is a set of names in which each is taken once for each parent.
@@ -83,7 +85,7 @@ type Object struct {
 	// Needs are the objects without which it cannot be, ascending.
 	Needs []ObjectID `json:"needs,omitempty"`
 
-	Collection *Collection `json:"collection,omitempty"` // of tables
+	Collection *Collection `json:"collection,omitempty"` // of tables and materialized views
 	Sequence   *Sequence   `json:"sequence,omitempty"`
 	View       *View       `json:"view,omitempty"`
 }
@@ -107,11 +109,11 @@ func (o *Object) Validate() error {
 		return errors.New("it has no name")
 	case (o.Kind == KindDatabase) != (o.Parent == 0):
 		return errors.New("a database has no parent, and everything else has one")
-	case (o.Kind == KindTable) != (o.Collection != nil):
-		return errors.New("a table has columns, and nothing else has")
+	case (o.Kind == KindTable || o.Kind == KindMaterializedView) != (o.Collection != nil):
+		return errors.New("a table or a materialized view has columns, and nothing else has")
 	case (o.Kind == KindSequence) != (o.Sequence != nil):
 		return errors.New("a sequence has numbers, and nothing else has")
-	case (o.Kind == KindView) != (o.View != nil):
+	case (o.Kind == KindView || o.Kind == KindMaterializedView) != (o.View != nil):
 		return errors.New("a view has a query, and nothing else has")
 	}
 	if err := o.validateAccess(); err != nil {
@@ -126,6 +128,8 @@ func (o *Object) Validate() error {
 		return o.Sequence.validate()
 	case KindView:
 		return o.View.validate()
+	case KindMaterializedView:
+		return errors.Join(o.Collection.validate(), o.View.validate())
 	default:
 		return fmt.Errorf("the kind %q is not known", o.Kind)
 	}

@@ -15,6 +15,8 @@ type View struct {
 	// CheckOption is LOCAL or CASCADED: what is written through the view has to be seen
 	// by it.
 	CheckOption string `json:"checkOption,omitempty"`
+	// Populated, of a materialized view, says that it has rows that the query gave.
+	Populated bool `json:"populated,omitempty"`
 }
 
 // ViewColumn is a column of a view. Its id is its number, from 1: columns of a view are

@@ -23,7 +23,7 @@ func (s *Session) alter(ctx context.Context, tag string, change func(in catalog.
 		return "", err
 	}
 	for _, n := range notices {
-		s.notice("NOTICE", n.Code, "%s", n.Message)
+		s.tell(&Error{Severity: "NOTICE", Code: n.Code, Message: n.Message, Detail: n.Detail})
 	}
 	return tag, nil
 }
@@ -51,7 +51,7 @@ func (s *Session) alterCollection(ctx context.Context, node *syntax.AlterCollect
 func (s *Session) rename(ctx context.Context, node *syntax.Rename) (string, error) {
 	tag := "ALTER " + node.Word
 	switch node.Target.Kind {
-	case syntax.KindTable, syntax.KindView:
+	case syntax.KindTable, syntax.KindView, syntax.KindMaterializedView:
 		return s.alter(ctx, tag, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
 			return s.server.catalog.RenameTable(in, node)
 		})
@@ -84,7 +84,7 @@ func (s *Session) comment(ctx context.Context, node *syntax.Comment) (string, er
 
 // setSchema runs ALTER ... SET SCHEMA.
 func (s *Session) setSchema(ctx context.Context, node *syntax.SetSchema) (string, error) {
-	if node.Target.Kind != syntax.KindTable && node.Target.Kind != syntax.KindView {
+	if node.Target.Kind != syntax.KindTable && node.Target.Kind != syntax.KindView && node.Target.Kind != syntax.KindMaterializedView {
 		return "", syntax.Unsupported(fmt.Sprintf("ALTER ... SET SCHEMA of a %s", node.Target.Kind), "")
 	}
 	return s.alter(ctx, "ALTER "+node.Word, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {

@@ -21,15 +21,19 @@ func (s *Session) truncate(ctx context.Context, node *syntax.Truncate) (string, 
 // transaction.
 func (s *Session) createAs(ctx context.Context, node *syntax.CreateTableAs, at time.Time) (tag string, err error) {
 	switch {
-	case node.Word == string(syntax.KindMaterializedView):
-		return "", syntax.Unsupported("CREATE MATERIALIZED VIEW", "")
 	case node.Temporary:
 		return "", syntax.Unsupported("CREATE TEMPORARY TABLE", "")
-	case s.tx != nil:
-		return s.createFrom(ctx, node, at)
+	}
+	return s.asOne(ctx, at, func() (string, error) { return s.createFrom(ctx, node, at) })
+}
+
+// asOne runs a statement of several parts as one transaction, or in the one that there is.
+func (s *Session) asOne(ctx context.Context, at time.Time, run func() (string, error)) (tag string, err error) {
+	if s.tx != nil {
+		return run()
 	}
 	s.open(s.defaults(), at)
-	if tag, err = s.createFrom(ctx, node, at); err != nil {
+	if tag, err = run(); err != nil {
 		s.endTransaction(true)
 		return "", err
 	}
@@ -37,21 +41,24 @@ func (s *Session) createAs(ctx context.Context, node *syntax.CreateTableAs, at t
 }
 
 func (s *Session) createFrom(ctx context.Context, node *syntax.CreateTableAs, at time.Time) (string, error) {
-	tag := "CREATE " + node.Word + " AS"
-	query := &Prepared{statement: &syntax.Statement{Text: node.SQL, Node: node.Query}}
-	if err := s.prepareQuery(ctx, query, node.Query); err != nil {
+	tag, materialized := "CREATE "+node.Word+" AS", node.Word == string(syntax.KindMaterializedView)
+	if materialized {
+		tag = "CREATE " + node.Word
+	}
+	columns, err := s.shownColumns(ctx, node.SQL, node.Query)
+	if err != nil {
 		return "", err
 	}
-	if len(query.ParamOIDs) > 0 {
-		return "", &Error{Code: "42P02", Message: "there is no parameter $1"}
-	}
-	var columns []catalog.Column
-	for _, c := range query.plan.Columns {
-		columns = append(columns, catalog.Column{Name: c.Name, Type: c.Type, Modifier: c.Modifier})
-	}
 	existed := false
-	err := s.changeObjects(ctx, tag, func(in catalog.Scope) (next *catalog.Draft, err error) {
-		next, existed, err = s.server.catalog.CreateAs(ctx, in, node, s.user, columns)
+	err = s.changeObjects(ctx, tag, func(in catalog.Scope) (next *catalog.Draft, err error) {
+		if !materialized {
+			next, existed, err = s.server.catalog.CreateAs(ctx, in, node, s.user, columns)
+			return next, err
+		}
+		show, err := s.showing(ctx, in, node.SQL, node.Query)
+		if err == nil {
+			next, existed, err = s.server.catalog.CreateMaterialized(ctx, in, node, show)
+		}
 		return next, err
 	})
 	switch {
@@ -63,20 +70,42 @@ func (s *Session) createFrom(ctx context.Context, node *syntax.CreateTableAs, at
 	case node.WithNoData:
 		return tag, nil
 	}
-	name := quoteName(node.Name.Name)
-	if node.Name.Schema != "" {
-		name = quoteName(node.Name.Schema) + "." + name
+	n, err := s.fill(ctx, node.Name, node.SQL, at)
+	return "SELECT " + n, err
+}
+
+// shownColumns are what a query gives that has no parameters.
+func (s *Session) shownColumns(ctx context.Context, text string, q *syntax.Query) ([]catalog.Column, error) {
+	query := &Prepared{statement: &syntax.Statement{Text: text, Node: q}}
+	if err := s.prepareQuery(ctx, query, q); err != nil {
+		return nil, err
 	}
-	insert, err := s.Prepare(ctx, "INSERT INTO "+name+" "+node.SQL, nil)
+	if len(query.ParamOIDs) > 0 {
+		return nil, &Error{Code: "42P02", Message: "there is no parameter $1"}
+	}
+	var columns []catalog.Column
+	for _, c := range query.plan.Columns {
+		columns = append(columns, catalog.Column{Name: c.Name, Type: c.Type, Modifier: c.Modifier})
+	}
+	return columns, nil
+}
+
+// fill puts the rows that a query gives into what the transaction has made, and returns
+// how many they are.
+func (s *Session) fill(ctx context.Context, to syntax.Name, query string, at time.Time) (rows string, err error) {
+	s.filling = true
+	defer func() { s.filling = false }()
+	name := quoteName(to.Name)
+	if to.Schema != "" {
+		name = quoteName(to.Schema) + "." + name
+	}
+	insert, err := s.Prepare(ctx, "INSERT INTO "+name+" "+query, nil)
 	if err != nil {
 		return "", err
 	}
 	q := insert.statement.Node.(*syntax.Query) //nolint:forcetypeassert // it is an INSERT
 	done, err := s.runQuery(ctx, insert, q, nil, nobody{}, at)
-	if err != nil {
-		return "", err
-	}
-	return "SELECT " + strings.TrimPrefix(done, "INSERT 0 "), nil
+	return strings.TrimPrefix(done, "INSERT 0 "), err
 }
 
 // quoteName writes a name so that it is read as it is.

@@ -137,6 +137,8 @@ func (s *Session) executeObjects(ctx context.Context, node syntax.Node, at time.
 		return s.createView(ctx, node)
 	case *syntax.DropView:
 		return s.dropView(ctx, node)
+	case *syntax.RefreshMaterializedView:
+		return s.refreshMaterialized(ctx, node, at)
 	case *syntax.SetSchema:
 		return s.setSchema(ctx, node)
 	case *syntax.Comment:
@@ -182,6 +184,9 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 		return s.explain(p, sink)
 	}
 	plan := p.plan
+	if err := p.populated(); err != nil {
+		return "", err
+	}
 	m := s.current()
 	if locks := plan.Select != nil && plan.Select.Lock != nil; m.readOnly && (q.Select == nil || locks) {
 		what := verb(q)

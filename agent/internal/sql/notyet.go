@@ -38,7 +38,6 @@ var notYet = func() map[reflect.Type]later {
 		{&syntax.DropSchedule{}, "DROP SCHEDULE", ""},
 		{&syntax.DropTrigger{}, "DROP TRIGGER", ""},
 		{&syntax.DropType{}, "DROP TYPE", ""},
-		{&syntax.RefreshMaterializedView{}, "REFRESH MATERIALIZED VIEW", ""},
 		{&syntax.Reindex{}, "REINDEX", "The primary key is the only index so far, and is always whole."},
 		{&syntax.SetConstraints{}, "SET CONSTRAINTS", ""},
 		{&syntax.SetDatabase{}, "ALTER DATABASE ... SET", "Use SET in each session."},

@@ -73,7 +73,7 @@ func (s *Session) Prepare(ctx context.Context, text string, paramOIDs []uint32) 
 // keep remembers the plan of a simple query.
 func (s *Session) keep(text string, p *Prepared) {
 	const maxText = 4 << 10
-	if len(p.announced) > 0 || p.plan == nil || len(text) > maxText {
+	if len(p.announced) > 0 || p.plan == nil || s.filling || len(text) > maxText {
 		return
 	}
 	cost := syntax.Cost(text)
@@ -139,7 +139,7 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 	}
 	planner := &queryplan.Planner{
 		Params: p.announced, Slow: s.server.cfg.Duck,
-		Lookup: lookup, View: view,
+		Lookup: lookup, View: view, Filling: s.filling,
 		Sequence: func(name syntax.Name) (cluster.ObjectID, error) {
 			o, err := scope.Sequence(name)
 			if err != nil {

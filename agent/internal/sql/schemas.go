@@ -3,7 +3,6 @@ package sql
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
@@ -92,27 +91,20 @@ func (s *Session) dropSchema(ctx context.Context, node *syntax.DropSchema) (stri
 
 // noticeCascade tells what CASCADE has dropped.
 func (s *Session) noticeCascade(dropped []string) {
-	switch len(dropped) {
-	case 0:
-	case 1:
-		s.notice("NOTICE", "00000", "drop cascades to %s", dropped[0])
-	default:
-		lines := slices.Clone(dropped)
-		for i := range lines {
-			lines[i] = "drop cascades to " + lines[i]
-		}
-		s.tell(&Error{Severity: "NOTICE", Code: "00000", Message: fmt.Sprintf("drop cascades to %d other objects", len(dropped)), Detail: catalog.Lines(lines)})
+	if message, detail := catalog.CascadeText(dropped); message != "" {
+		s.tell(&Error{Severity: "NOTICE", Code: "00000", Message: message, Detail: detail})
 	}
 }
 
 // changeOwner runs ALTER ... OWNER TO.
 func (s *Session) changeOwner(ctx context.Context, node *syntax.ChangeOwner) (string, error) {
 	kind, name := node.Target.Kind, node.Target.Name.Name
+	ofView := func(in catalog.Scope, _, owner string) (*catalog.Draft, error) {
+		return s.server.catalog.OwnView(in, &node.Target, owner)
+	}
 	change := map[syntax.Kind]func(in catalog.Scope, name, owner string) (*catalog.Draft, error){
 		syntax.KindSchema: s.server.catalog.OwnSchema, syntax.KindDatabase: s.server.catalog.OwnDatabase,
-		syntax.KindView: func(in catalog.Scope, _, owner string) (*catalog.Draft, error) {
-			return s.server.catalog.OwnView(in, node.Target.Name, owner)
-		},
+		syntax.KindView: ofView, syntax.KindMaterializedView: ofView,
 	}[kind]
 	if change == nil {
 		return "", syntax.Unsupported(fmt.Sprintf("ALTER ... OWNER TO of a %s", kind), "")

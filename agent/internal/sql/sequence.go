@@ -364,9 +364,7 @@ func (s *Session) tellDropped(told catalog.Dropped, kind cluster.ObjectKind) {
 	for _, name := range told.Missing {
 		s.notice("NOTICE", "00000", "%s %q does not exist, skipping", kind, name)
 	}
-	for _, what := range told.Cascades {
-		s.notice("NOTICE", "00000", "drop cascades to %s", what)
-	}
+	s.noticeCascade(told.Cascades)
 }
 
 // sequenceTable is what SELECT ... FROM sequence reads.

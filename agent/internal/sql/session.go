@@ -56,6 +56,7 @@ type Session struct {
 	implicit bool
 	tx       *exec.Tx        // nil: outside of a transaction
 	draft    *catalog.Draft  // what the transaction has changed of the objects
+	filling  bool            // a materialized view is given its rows
 	memory   *budget.Account // of the transaction
 	block    bool            // the transaction was begun by BEGIN
 	entered  bool            // a statement of the transaction has had a place to run

@@ -2,6 +2,8 @@ package sql
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
@@ -78,9 +80,9 @@ func (s *Session) readable(in catalog.Scope) func(schema, name string) (querypla
 
 // dropView runs DROP VIEW.
 func (s *Session) dropView(ctx context.Context, node *syntax.DropView) (string, error) {
-	const tag = "DROP VIEW"
+	tag, kind := "DROP VIEW", cluster.KindView
 	if node.Materialized {
-		return "", syntax.Unsupported("DROP MATERIALIZED VIEW", "")
+		tag, kind = "DROP MATERIALIZED VIEW", cluster.KindMaterializedView
 	}
 	var told catalog.Dropped
 	err := s.changeObjects(ctx, tag, func(in catalog.Scope) (next *catalog.Draft, err error) {
@@ -90,8 +92,37 @@ func (s *Session) dropView(ctx context.Context, node *syntax.DropView) (string, 
 	if err != nil {
 		return "", err
 	}
-	s.tellDropped(told, cluster.KindView)
+	s.tellDropped(told, kind)
 	return tag, nil
+}
+
+// refreshMaterialized runs REFRESH MATERIALIZED VIEW. CONCURRENTLY is what it does anyway:
+// readers find the old rows until the new ones are there.
+func (s *Session) refreshMaterialized(ctx context.Context, node *syntax.RefreshMaterializedView, at time.Time) (string, error) {
+	const tag = "REFRESH MATERIALIZED VIEW"
+	return s.asOne(ctx, at, func() (string, error) {
+		var made *cluster.Object
+		var query string
+		err := s.changeObjects(ctx, tag, func(in catalog.Scope) (next *catalog.Draft, err error) {
+			next, made, query, err = s.server.catalog.Refresh(ctx, in, node)
+			return next, err
+		})
+		if err == nil && !node.WithNoData {
+			schema, _ := s.scope().Object(made.Parent)
+			_, err = s.fill(ctx, syntax.Name{Schema: schema.Name, Name: made.Name}, query, at)
+		}
+		return tag, err
+	})
+}
+
+// populated refuses to read materialized views that have no rows yet.
+func (p *Prepared) populated() error {
+	for _, f := range p.found {
+		if f.table != nil && f.table.Desc.View != nil && !f.table.Desc.View.Populated {
+			return &Error{Code: "55000", Message: fmt.Sprintf("materialized view %q has not been populated", f.table.Name()), Hint: "Use the REFRESH MATERIALIZED VIEW command."}
+		}
+	}
+	return nil
 }
 
 // slowView describes a view to the slow path.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -26,8 +27,8 @@ type Altering struct {
 	Sound func(*Table, []syntax.Constraint) error
 }
 
-// Notice is what a client is told of what a statement had not to do.
-type Notice struct{ Code, Message string }
+// Notice is what a client is told of what a statement had not to do, or did beside.
+type Notice struct{ Code, Message, Detail string }
 
 // noTable is what PostgreSQL says of a relation that is not there.
 func noTable(name syntax.Name, part string) *syntax.Error {
@@ -35,7 +36,7 @@ func noTable(name syntax.Name, part string) *syntax.Error {
 	if name.Schema != "" {
 		full = name.Schema + "." + name.Name
 	}
-	return &syntax.Error{Code: "42P01", Message: fmt.Sprintf("relation %q does not exist%s", full, part), Position: name.Position}
+	return &syntax.Error{Code: "42P01", Message: fmt.Sprintf("relation %q does not exist%s", full, part)}
 }
 
 // toAlter finds the table that a statement changes. Without one it gives a notice if that
@@ -44,30 +45,31 @@ func (s Scope) toAlter(name syntax.Name, ifExists bool) (*cluster.Object, []Noti
 	o, ok := s.Relation(name)
 	switch {
 	case !ok && ifExists:
-		return nil, []Notice{{"00000", noTable(name, ", skipping").Message}}, nil
+		return nil, []Notice{{Code: "00000", Message: noTable(name, ", skipping").Message}}, nil
 	case !ok:
 		return nil, nil, noTable(name, "")
 	case o.Kind != cluster.KindTable:
-		return nil, nil, notA(cluster.KindTable, o, name)
+		return nil, nil, notA(cluster.KindTable, o)
 	}
 	return o, nil, nil
 }
 
-func notA(kind cluster.ObjectKind, o *cluster.Object, name syntax.Name) *syntax.Error {
-	return &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is not a %s", o.Name, kind), Position: name.Position}
+func notA(kind cluster.ObjectKind, o *cluster.Object) *syntax.Error {
+	return &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is not a %s", o.Name, kind)}
 }
 
 // toName finds the table or view whose name, or that of a column, a statement changes that
 // calls it by word.
 func (s Scope) toName(name syntax.Name, word string, ifExists bool) (*cluster.Object, []Notice, error) {
 	if o, ok := s.Relation(name); ok && o.View != nil {
-		if word == string(syntax.KindView) || word == "TABLE" || word == "COLLECTION" {
+		if strings.EqualFold(word, string(o.Kind)) || word == "TABLE" || word == "COLLECTION" {
 			return o, nil, nil
 		}
+		return nil, nil, notA(cluster.ObjectKind(strings.ToLower(word)), o)
 	}
 	o, notices, err := s.toAlter(name, ifExists)
-	if o != nil && word == string(syntax.KindView) {
-		return nil, nil, notA(cluster.KindView, o, name)
+	if o != nil && word != "TABLE" && word != "COLLECTION" {
+		return nil, nil, notA(cluster.ObjectKind(strings.ToLower(word)), o)
 	}
 	return o, notices, err
 }
@@ -159,8 +161,8 @@ func (c *Catalog) Comment(in Scope, stmt *syntax.Comment) (*Draft, error) {
 		o, _, err = in.toName(stmt.Target.Name, "TABLE", false)
 	case syntax.KindTable, syntax.KindConstraint:
 		o, _, err = in.toAlter(stmt.Target.Name, false)
-	case syntax.KindView:
-		o, _, err = in.toName(stmt.Target.Name, string(syntax.KindView), false)
+	case syntax.KindView, syntax.KindMaterializedView:
+		o, _, err = in.toName(stmt.Target.Name, string(stmt.Target.Kind), false)
 	case syntax.KindSchema:
 		o, err = in.schema(stmt.Target.Name.Name, "comment on")
 	case syntax.KindDatabase:
@@ -276,7 +278,7 @@ func newAlteration(o *cluster.Object) *alteration {
 }
 
 func (a *alteration) notice(code, format string, args ...any) {
-	a.notices = append(a.notices, Notice{code, fmt.Sprintf(format, args...)})
+	a.notices = append(a.notices, Notice{Code: code, Message: fmt.Sprintf(format, args...)})
 }
 
 func (a *alteration) apply(action syntax.AlterAction) error {

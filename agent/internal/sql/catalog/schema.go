@@ -115,6 +115,21 @@ func Lines(lines []string) string {
 	return strings.Join(lines, "\n")
 }
 
+// CascadeText tells what CASCADE has taken along, as PostgreSQL does; "": nothing.
+func CascadeText(dropped []string) (message, detail string) {
+	switch len(dropped) {
+	case 0:
+		return "", ""
+	case 1:
+		return "drop cascades to " + dropped[0], ""
+	}
+	lines := slices.Clone(dropped)
+	for i := range lines {
+		lines[i] = "drop cascades to " + lines[i]
+	}
+	return fmt.Sprintf("drop cascades to %d other objects", len(dropped)), Lines(lines)
+}
+
 // contents are the objects in a schema or a database, in the order in which they were
 // made.
 func (s Scope) contents(parent cluster.ObjectID) []*cluster.Object {

@@ -68,8 +68,8 @@ func (a *alteration) numbers(next *Draft) (*Draft, error) {
 		}
 	}
 	cascades, err := s.settleNeeds(next, gone)
-	for _, what := range cascades {
-		a.notice("00000", "drop cascades to %s", what)
+	if message, detail := CascadeText(cascades); message != "" {
+		a.notices = append(a.notices, Notice{Code: "00000", Message: message, Detail: detail})
 	}
 	return next, err
 }

@@ -43,14 +43,14 @@ func (v *View) Same(other *View) bool {
 // FindView finds a view; schema "" stands for the path.
 func (s Scope) FindView(schema, name string) (*View, bool) {
 	o, ok := s.Relation(syntax.Name{Schema: schema, Name: name})
-	if !ok || o.View == nil {
+	if !ok || o.Kind != cluster.KindView {
 		return nil, false
 	}
 	v, err := s.view(o)
 	return v, err == nil
 }
 
-// Views are all views of the database, by name.
+// Views are all views of the database, materialized ones too, by name.
 func (s Scope) Views() []*View {
 	var out []*View
 	for _, o := range s.objects(func(o *cluster.Object) bool { return o.View != nil && s.inDatabase(o) }) {

@@ -42,7 +42,7 @@ func (c *Catalog) CreateView(ctx context.Context, in Scope, stmt *syntax.CreateV
 	switch {
 	case taken && !stmt.Replace:
 		return nil, &syntax.Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists", o.Name)}
-	case taken && old.View == nil:
+	case taken && old.Kind != cluster.KindView:
 		return nil, &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is not a view", o.Name)}
 	case taken:
 		if err := in.replaceable(old, view); err != nil {
@@ -145,6 +145,9 @@ func (s Scope) readsThrough(v *cluster.View, id cluster.ObjectID) bool {
 
 // DropView drops views in the draft of scope.
 func (c *Catalog) DropView(in Scope, stmt *syntax.DropView) (*Draft, Dropped, error) {
+	if stmt.Materialized {
+		return in.drop(stmt.Names, stmt.Drop, cluster.KindMaterializedView)
+	}
 	return in.drop(stmt.Names, stmt.Drop, cluster.KindView)
 }
 
@@ -173,6 +176,14 @@ func (s Scope) renameViewColumn(o *cluster.Object, stmt *syntax.Rename) (*Draft,
 		return nil, nil, &syntax.Error{Code: "42701", Message: fmt.Sprintf("column %q of relation %q already exists", stmt.To, o.Name)}
 	}
 	column.Name = stmt.To
+	if o.Collection != nil { // materialized
+		rows := *o.Collection
+		rows.Columns = slices.Clone(rows.Columns)
+		if kept, ok := rows.Column(stmt.Target.Part); ok {
+			kept.Name = stmt.To
+		}
+		next.Collection = &rows
+	}
 	return s.change(o, next), nil, nil
 }
 
@@ -186,8 +197,8 @@ func (s Scope) commentViewColumn(o *cluster.Object, stmt *syntax.Comment) (*Draf
 }
 
 // OwnView gives a view to another owner in the draft of scope.
-func (c *Catalog) OwnView(in Scope, name syntax.Name, owner string) (*Draft, error) {
-	o, _, err := in.toName(name, string(syntax.KindView), false)
+func (c *Catalog) OwnView(in Scope, target *syntax.Target, owner string) (*Draft, error) {
+	o, _, err := in.toName(target.Name, string(target.Kind), false)
 	if err != nil {
 		return nil, err
 	}
@@ -205,4 +216,63 @@ func (s Scope) shownBy(table *cluster.Object, column *cluster.Column) error {
 		}
 	}
 	return nil
+}
+
+// CreateMaterialized makes a materialized view, without rows; existed says that IF NOT
+// EXISTS found something.
+func (c *Catalog) CreateMaterialized(ctx context.Context, in Scope, stmt *syntax.CreateTableAs, show *Showing) (next *Draft, existed bool, err error) {
+	view := &cluster.View{Query: show.Query, Reads: show.Reads, Populated: !stmt.WithNoData}
+	if view.Columns, err = viewColumns(show.Columns, stmt.Columns); err != nil {
+		return nil, false, err
+	}
+	next, existed, err = c.CreateAs(ctx, in, stmt, show.By, show.Columns)
+	if err != nil || existed {
+		return next, existed, err
+	}
+	in.Draft = next
+	made, ok := in.Relation(stmt.Name)
+	if !ok {
+		return nil, false, fmt.Errorf("materialized view %q is not among what was made", stmt.Name.Name)
+	}
+	made.Kind, made.View = cluster.KindMaterializedView, view // nobody else has it yet
+	return next, false, in.readBy(next, made)
+}
+
+// Refresh has a materialized view be a new one without rows, for those that its query gives
+// now: whoever reads finds the old ones until that is published. query is its text.
+func (c *Catalog) Refresh(ctx context.Context, in Scope, stmt *syntax.RefreshMaterializedView) (next *Draft, made *cluster.Object, query string, err error) {
+	o, ok := in.Relation(stmt.Name)
+	switch {
+	case !ok:
+		return nil, nil, "", noTable(stmt.Name, "")
+	case o.Kind != cluster.KindMaterializedView:
+		return nil, nil, "", &syntax.Error{Code: "0A000", Message: fmt.Sprintf("%q is not a materialized view", o.Name)}
+	case stmt.Concurrently && !o.View.Populated:
+		return nil, nil, "", &syntax.Error{Code: "0A000", Message: "CONCURRENTLY cannot be used when the materialized view is not populated"}
+	}
+	v, err := in.view(o)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	if query, err = syntax.QueryText(v.Query); err != nil {
+		return nil, nil, "", err
+	}
+	again, view := *o, *o.View
+	view.Populated = !stmt.WithNoData
+	again.View = &view
+	if again.ID, err = c.NewID(ctx); err != nil {
+		return nil, nil, "", err
+	}
+	next = in.Draft.clone()
+	if schema, ok := in.Object(o.Parent); ok {
+		next.rest(schema)
+	}
+	next.drop(o)
+	next.add(&again)
+	in.Draft = next
+	if err := in.readBy(next, &again); err != nil {
+		return nil, nil, "", err
+	}
+	in.renumber(next, o.ID, again.ID, false)
+	return next, &again, query, nil
 }

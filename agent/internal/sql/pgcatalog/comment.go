@@ -37,7 +37,9 @@ func (in *Input) allComments() []comment {
 	}
 	for i := range in.Views {
 		v := &in.Views[i]
-		add("pg_class", v.oid(), 0, v.Desc.Comment)
+		if !v.materialized() {
+			add("pg_class", v.oid(), 0, v.Desc.Comment)
+		}
 		for n, c := range v.Columns {
 			add("pg_class", v.oid(), n+1, c.Comment)
 		}

@@ -20,10 +20,16 @@ func (in *Input) information(name string) []row {
 		}
 	case "tables":
 		for _, t := range in.Tables {
+			if t.Desc.View != nil {
+				continue
+			}
 			out = append(out, in.named(t, row{"table_type": "BASE TABLE", "is_insertable_into": "YES", "is_typed": "NO"}))
 		}
 	case "columns":
 		for _, t := range in.Tables {
+			if t.Desc.View != nil {
+				continue
+			}
 			for i, c := range visible(t) {
 				r := informationColumn(i+1, c)
 				if c.Default != "" && !c.Identity {

@@ -80,9 +80,13 @@ func hasKey(t *catalog.Table) bool { return !t.Columns[t.Key[0]].Hidden }
 func (in *Input) classes() []row {
 	var out []row
 	for _, t := range in.Tables {
+		kind, populated := "r", true
+		if t.Desc.View != nil {
+			kind, populated = "m", t.Desc.View.Populated
+		}
 		out = append(out, row{"oid": TableOID(t), "relname": t.Name(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc), "relam": heapAM,
-			"relfilenode": TableOID(t), "reltuples": -1.0, "relhasindex": hasKey(t), "relpersistence": "p", "relkind": "r",
-			"relnatts": len(t.Columns), "relchecks": len(t.Desc.Collection.Checks), "relispopulated": true, "relreplident": "d"})
+			"relfilenode": TableOID(t), "reltuples": -1.0, "relhasindex": hasKey(t), "relpersistence": "p", "relkind": kind, "relhasrules": kind == "m",
+			"relnatts": len(t.Columns), "relchecks": len(t.Desc.Collection.Checks), "relispopulated": populated, "relreplident": "d"})
 		if hasKey(t) {
 			out = append(out, row{"oid": TableOID(t) + indexOffset, "relname": t.KeyName(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc),
 				"relam": btreeAM, "relfilenode": TableOID(t) + indexOffset, "relpersistence": "p", "relkind": "i", "relnatts": len(t.Key), "relispopulated": true, "relreplident": "n"})
@@ -317,6 +321,7 @@ func (in *Input) views(name string) []row {
 	var out []row
 	for _, t := range in.Tables {
 		switch {
+		case name == "pg_tables" && t.Desc.View != nil:
 		case name == "pg_tables":
 			out = append(out, row{"schemaname": t.Schema().Name, "tablename": t.Name(), "tableowner": t.Desc.Owner, "hasindexes": hasKey(t)})
 		case name == "pg_indexes" && hasKey(t):

@@ -224,6 +224,8 @@ func (t *Table) fill(in *Input) []row {
 		return in.comments(t.Name)
 	case "pg_views":
 		return in.pgViews()
+	case "pg_matviews":
+		return in.pgMatviews()
 	case "pg_rewrite":
 		return in.rewrites()
 	case "pg_sequence":

@@ -20,11 +20,17 @@ func (v *View) oid() uint32 { return OID(v.Desc.ID) }
 // ruleOffset is between the OID of a view and that of its rule.
 const ruleOffset = 1<<29 + 1<<28
 
+// materialized reports whether v has rows: then it is among the tables, too.
+func (v *View) materialized() bool { return v.Desc.Collection != nil }
+
 // viewClasses are the rows of pg_class of the views.
 func (in *Input) viewClasses() []row {
 	var out []row
 	for i := range in.Views {
 		v := &in.Views[i]
+		if v.materialized() {
+			continue
+		}
 		out = append(out, row{"oid": v.oid(), "relname": v.Name(), "relnamespace": OID(v.Schema().ID), "relowner": in.ownerOID(v.Desc), "relfilenode": 0, "relhasrules": true,
 			"reltuples": -1.0, "relpersistence": "p", "relkind": "v", "relnatts": len(v.Columns), "relispopulated": true, "relreplident": "n"})
 	}
@@ -36,6 +42,9 @@ func (in *Input) viewAttributes() []row {
 	for i := range in.Views {
 		v := &in.Views[i]
 		for n, c := range v.Columns {
+			if v.materialized() {
+				break
+			}
 			out = append(out, attribute(v.oid(), n+1, c))
 		}
 	}
@@ -52,11 +61,26 @@ func (in *Input) rewrites() []row {
 	return out
 }
 
+// pgMatviews makes pg_matviews.
+func (in *Input) pgMatviews() []row {
+	var out []row
+	for i := range in.Views {
+		if v := &in.Views[i]; v.materialized() {
+			out = append(out, row{"schemaname": v.Schema().Name, "matviewname": v.Name(), "matviewowner": v.Desc.Owner, "hasindexes": false, "ispopulated": v.Desc.View.Populated,
+				"definition": v.Definition})
+		}
+	}
+	return out
+}
+
 // pgViews makes pg_views.
 func (in *Input) pgViews() []row {
 	var out []row
 	for i := range in.Views {
 		v := &in.Views[i]
+		if v.materialized() {
+			continue
+		}
 		out = append(out, row{"schemaname": v.Schema().Name, "viewname": v.Name(), "viewowner": v.Desc.Owner, "definition": v.Definition})
 	}
 	return out
@@ -97,6 +121,9 @@ func (in *Input) viewInformation(name string) []row {
 	var out []row
 	for i := range in.Views {
 		v := &in.Views[i]
+		if v.materialized() {
+			continue // the standard knows none
+		}
 		named := func(r row) {
 			r["table_catalog"], r["table_schema"], r["table_name"] = in.Database, v.Schema().Name, v.Name()
 			out = append(out, r)

@@ -45,6 +45,8 @@ type Planner struct {
 	Lookup func(schema, name string) (*catalog.Table, bool)
 	// View finds a view.
 	View func(schema, name string) (*catalog.View, bool)
+	// Filling says that the statement gives a materialized view its rows.
+	Filling bool
 	// Sequence finds a sequence.
 	Sequence func(syntax.Name) (cluster.ObjectID, error)
 	// Resolve finds what the slow path can read: collections and system tables.
@@ -170,6 +172,9 @@ func (p *Planner) compiler(s *scope) *compiler {
 // what it does, as PostgreSQL says it.
 func (p *Planner) target(r *pg.RangeVar, verb string) (*catalog.Table, error) {
 	t, ok := p.Lookup(r.GetSchemaname(), r.GetRelname())
+	if ok && t.Desc.View != nil && !p.Filling {
+		return nil, fail("42809", 0, "cannot change materialized view %q", t.Name())
+	}
 	if ok {
 		p.tables = append(p.tables, t)
 		return t, nil
