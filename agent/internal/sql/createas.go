@@ -45,11 +45,14 @@ func (s *Session) createFrom(ctx context.Context, node *syntax.CreateTableAs, at
 	if materialized {
 		tag = "CREATE " + node.Word
 	}
-	columns, err := s.shownColumns(ctx, node.SQL, node.Query)
-	if err != nil {
-		return "", err
+	query, existed := node.SQL, false
+	var columns []catalog.Column
+	var err error
+	if !materialized {
+		if columns, err = s.shownColumns(ctx, node.SQL, node.Query); err != nil {
+			return "", err
+		}
 	}
-	existed := false
 	err = s.changeObjects(ctx, tag, func(in catalog.Scope) (next *catalog.Draft, err error) {
 		if !materialized {
 			next, existed, err = s.server.catalog.CreateAs(ctx, in, node, s.user, columns)
@@ -57,6 +60,7 @@ func (s *Session) createFrom(ctx context.Context, node *syntax.CreateTableAs, at
 		}
 		show, err := s.showing(ctx, in, node.SQL, node.Query)
 		if err == nil {
+			query = show.Text
 			next, existed, err = s.server.catalog.CreateMaterialized(ctx, in, node, show)
 		}
 		return next, err
@@ -70,7 +74,7 @@ func (s *Session) createFrom(ctx context.Context, node *syntax.CreateTableAs, at
 	case node.WithNoData:
 		return tag, nil
 	}
-	n, err := s.fill(ctx, node.Name, node.SQL, at)
+	n, err := s.fill(ctx, node.Name, query, at)
 	return "SELECT " + n, err
 }
 

@@ -91,6 +91,8 @@ func (s *Session) permit(in catalog.Scope, node syntax.Node) error {
 		return may.create(node.Name)
 	case *syntax.DropView:
 		return may.drop(node.Names)
+	case *syntax.RefreshMaterializedView:
+		return may.ownRelation(node.Name)
 	case *syntax.DropCollection:
 		return may.drop(node.Names)
 	case *syntax.DropSequence:

@@ -52,11 +52,19 @@ func (s *Session) showing(ctx context.Context, in catalog.Scope, text string, q 
 		return nil, syntax.Unsupported("FOR UPDATE and its like in a view", "Lock the rows where the view is read.")
 	}
 	out := &catalog.Showing{By: s.user}
-	for _, c := range written.plan.Columns {
-		out.Columns = append(out.Columns, catalog.Column{Name: c.Name, Type: c.Type, Modifier: c.Modifier})
-	}
 	var err error
-	out.Query, out.Reads, err = queryplan.BindView(q.Select, s.readable(in))
+	if out.Query, out.Reads, err = queryplan.BindView(q.Select, s.readable(in)); err != nil {
+		return nil, err
+	}
+	bound, err := in.Bound(out.Query, out.Reads)
+	if err != nil {
+		return nil, err
+	}
+	if out.Text, err = syntax.QueryText(bound); err != nil {
+		return nil, err
+	}
+	// The columns are those of what is kept, which expands stars as PostgreSQL does.
+	out.Columns, err = s.shownColumns(ctx, out.Text, &syntax.Query{Select: bound})
 	return out, err
 }
 

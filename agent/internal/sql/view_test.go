@@ -1,6 +1,10 @@
 package sql
 
-import "testing"
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
 
 func TestViews(t *testing.T) {
 	f := newFixture(t, startDuck(t))
@@ -32,6 +36,11 @@ func TestViews(t *testing.T) {
 		{"select 1 where exists (select 1 from v where v.id = 2)", "1\nSELECT 1"},
 		{"insert into t select id + 10, name, n from v", "INSERT 0 2"},
 		{"delete from t using v where t.id = v.id and v.id > 10", "DELETE 2"},
+		{"create view n as select * from u natural join (select id as t_id, name from t) x", "CREATE VIEW"},
+		{"select * from n order by id", "1|1|2026-01-01|a\n1|2|2026-01-02|a\n3|3|NULL|c\nSELECT 3"},
+		{"select column_name from information_schema.columns where table_name = 'n' order by ordinal_position", "t_id\nid\nat\nname\nSELECT 4"},
+		{"create materialized view nm as select * from u natural join (select id as t_id, name from t) x", "SELECT 3"},
+		{"select t_id, id from nm order by id", "1|1\n1|2\n3|3\nSELECT 3"},
 	}...)
 	other.want("2|b|20\n3|c|30\nSELECT 2", "select * from v order by id")
 }
@@ -116,4 +125,53 @@ func TestDropWhatViewsRead(t *testing.T) {
 		{"select * from v", `42P01 relation "v" does not exist`},
 	}...)
 	other.want(`42P01 relation "w" does not exist`, "select * from w")
+}
+
+// TestPlansFollowViews: whoever has planned a statement plans it anew when a view that it
+// went through, or what that reads, is another.
+func TestPlansFollowViews(t *testing.T) {
+	f := newFixture(t, startDuck(t))
+	c, other := f.open(), f.open()
+	c.run("create table t (id int primary key, n int)")
+	c.run("insert into t values (1, 10), (2, 20)")
+	c.run("create view v as select id, n from t")
+	c.run("create view w as select max(n) as top from v")
+	for _, q := range []string{"select * from v order by id", "select * from w", "update v set n = n where id = 1"} {
+		other.run(q)
+	}
+	c.run("create or replace view v as select id, n from t where n < 15")
+	other.want("1|10\nSELECT 1", "select * from v order by id")
+	other.want("10\nSELECT 1", "select * from w")
+	c.run("create or replace view v as select id, n from t where n > 15")
+	other.want("UPDATE 0", "update v set n = n where id = 1")
+	c.run("alter table t rename to t2")
+	c.run("create table t (id int primary key, n int)")
+	other.want("2|20\nSELECT 1", "select * from v order by id")
+	c.run("drop view v cascade")
+	other.want(`42P01 relation "w" does not exist`, "select * from w")
+	c.run("create table w (top int)")
+	other.want("SELECT 0", "select * from w")
+}
+
+func TestManyViews(t *testing.T) {
+	f := newFixture(t, startDuck(t))
+	c := f.open()
+	c.run("create view v0 as select 1 as a")
+	c.run("create view d0 as select 1 as a")
+	last := ""
+	for i := range 40 {
+		last += c.run(fmt.Sprintf("create view v%d as select * from v%d", i+1, i))
+	}
+	if !strings.Contains(last, "54001") {
+		t.Errorf("41 views within each other: %s", last)
+	}
+	c.want("1\nSELECT 1", "select * from v30")
+	last = ""
+	for i := range 12 {
+		last += c.run(fmt.Sprintf("create view d%d as select x.a from d%d x, d%d y", i+1, i, i))
+	}
+	if !strings.Contains(last, "54001") {
+		t.Errorf("views of 4096 others: %s", last)
+	}
+	c.want("1\nSELECT 1", "select * from d5")
 }

@@ -66,13 +66,8 @@ func (s Scope) Views() []*View {
 func (s Scope) view(o *cluster.Object) (*View, error) {
 	v := &View{Desc: o}
 	v.schema, _ = s.Object(o.Parent)
-	for i := range o.View.Reads {
-		read, ok := s.Object(o.View.Reads[i].Object)
-		if !ok {
-			return nil, fmt.Errorf("view %q reads object %d, which is not there", o.Name, o.View.Reads[i].Object)
-		}
-		schema, _ := s.Object(read.Parent)
-		v.reads = append(v.reads, read, schema)
+	if err := v.read(s); err != nil {
+		return nil, err
 	}
 	c := s.catalog
 	c.mu.Lock()
@@ -91,6 +86,29 @@ func (s Scope) view(o *cluster.Object) (*View, error) {
 	}
 	c.mu.views[o.ID] = v
 	return v, nil
+}
+
+// read finds what v reads.
+func (v *View) read(in Scope) error {
+	for i := range v.Desc.View.Reads {
+		read, ok := in.Object(v.Desc.View.Reads[i].Object)
+		if !ok {
+			return fmt.Errorf("view %q reads object %d, which is not there", v.Desc.Name, v.Desc.View.Reads[i].Object)
+		}
+		schema, _ := in.Object(read.Parent)
+		v.reads = append(v.reads, read, schema)
+	}
+	return nil
+}
+
+// Bound is the query of a view that is to be made, with the names that things have now.
+func (s Scope) Bound(query string, reads []cluster.ViewRead) (*pg.SelectStmt, error) {
+	v := &View{Desc: &cluster.Object{Kind: cluster.KindView, View: &cluster.View{Query: query, Reads: reads}}}
+	err := v.read(s)
+	if err == nil {
+		err = v.prepare()
+	}
+	return v.Query, err
 }
 
 // prepare makes the query and the columns of v.

@@ -14,6 +14,7 @@ import (
 type Showing struct {
 	By      string
 	Query   string // as cluster.View has it
+	Text    string // of Query, with the names of now
 	Reads   []cluster.ViewRead
 	Columns []Column
 }
