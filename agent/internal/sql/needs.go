@@ -472,7 +472,14 @@ func (n *needs) check() *syntax.Error {
 		if !r.granted(n.scope.Rights) {
 			return catalog.Denied(r.object)
 		}
-		if err := n.checkView(r.object, 0); err != nil {
+		if r.object.Kind == cluster.KindMaterializedView && r.privileges&cluster.Insert == 0 {
+			continue // its rows are there: its owner read them when it was filled
+		}
+		changes := r.privileges & (cluster.Insert | cluster.Update | cluster.Delete)
+		if r.object.Kind == cluster.KindMaterializedView {
+			changes = 0 // those of its rows are none of what it reads
+		}
+		if err := n.checkView(r.object, changes, 0); err != nil {
 			return err
 		}
 	}
@@ -482,8 +489,9 @@ func (n *needs) check() *syntax.Error {
 // mostViews is how many views over views are looked through: more cannot be planned.
 const mostViews = 100
 
-// checkView refuses a view whose owner may not read what it shows.
-func (n *needs) checkView(o *cluster.Object, depth int) *syntax.Error {
+// checkView refuses a view whose owner may not read what it shows, or not change the rows
+// that a statement changes through it: what is granted on some columns alone does not do.
+func (n *needs) checkView(o *cluster.Object, changes cluster.Privileges, depth int) *syntax.Error {
 	switch {
 	case o.View == nil:
 		return nil
@@ -502,10 +510,13 @@ func (n *needs) checkView(o *cluster.Object, depth int) *syntax.Error {
 				need.read[c.ID] = true
 			}
 		}
-		if !need.granted(owner) {
+		if !need.granted(owner) || !owner.May(object, changes) {
 			return catalog.Denied(object)
 		}
-		if err := n.checkView(object, depth+1); err != nil {
+		if object.Kind == cluster.KindMaterializedView {
+			continue
+		}
+		if err := n.checkView(object, changes, depth+1); err != nil {
 			return err
 		}
 	}

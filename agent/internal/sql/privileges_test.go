@@ -129,6 +129,39 @@ func TestPrivilegesOfViews(t *testing.T) {
 	bob.want("42501 must be owner of view v", "create or replace view v as select 1 as id, 2 as a")
 }
 
+// TestChangesThroughViewsOfOthers: a view takes changes that its owner may make.
+func TestChangesThroughViewsOfOthers(t *testing.T) {
+	_, alice, bob := rightsFixture(t, true)
+	alice.want("GRANT", "grant select on t to bob")
+	bob.want("CREATE VIEW", "create view mine as select * from t")
+	bob.want("CREATE VIEW", "create view over as select * from mine")
+	for _, statement := range []string{"insert into mine values (5, 5, 'x')", "update mine set a = 1", "delete from mine", "update over set a = 1", "delete from over", "select * from mine for update"} {
+		bob.want("42501 permission denied for table t", statement)
+	}
+	alice.want("CREATE VIEW", "create view v as select id, a from t")
+	bob.want("42501 permission denied for view v", "update v set a = 7")
+	alice.want("GRANT", "grant select, update on v to bob")
+	bob.want("UPDATE 1", "update v set a = 7 where id = 1")
+	bob.want("42501 permission denied for view v", "delete from v")
+	alice.want("GRANT", "grant update on t to bob")
+	bob.want("UPDATE 1", "update over set a = 8 where id = 1")
+}
+
+// TestRefreshAsOwner: whoever refreshes a materialized view, it gets what its owner may
+// read, and nothing else.
+func TestRefreshAsOwner(t *testing.T) {
+	f, alice, bob := rightsFixture(t, true)
+	bob.want("42501 permission denied for table t", "create materialized view m as select * from t")
+	bob.want("CREATE MATERIALIZED VIEW", "create materialized view m as select * from t with no data")
+	f.as("root").want("42501 permission denied for table t", "refresh materialized view m")
+	alice.want("42501 must be owner of materialized view m", "refresh materialized view m")
+	alice.want("GRANT", "grant select on t to bob")
+	bob.want("REFRESH MATERIALIZED VIEW", "refresh materialized view m")
+	alice.want("REVOKE", "revoke select on t from bob")
+	bob.want("1\nSELECT 1", "select count(*) from m")
+	bob.want("42501 permission denied for table t", "refresh materialized view m")
+}
+
 // TestPlansLoseTheirRights: a prepared statement is refused as soon as its rights are gone.
 func TestPlansLoseTheirRights(t *testing.T) {
 	f, alice, bob := rightsFixture(t, false)
