@@ -28,16 +28,22 @@ func (s *Session) createAs(ctx context.Context, node *syntax.CreateTableAs, at t
 }
 
 // asOne runs a statement of several parts as one transaction, or in the one that there is.
+// As every statement that stands alone it is run again when others came first.
 func (s *Session) asOne(ctx context.Context, at time.Time, run func() (string, error)) (tag string, err error) {
 	if s.tx != nil {
 		return run()
 	}
-	s.open(s.defaults(), at)
-	if tag, err = run(); err != nil {
-		s.endTransaction(true)
-		return "", err
+	for {
+		s.open(s.defaults(), at)
+		if tag, err = run(); err != nil {
+			s.endTransaction(true)
+		} else {
+			err = s.finish(ctx)
+		}
+		if err == nil || AsError(err).Code != "40001" || ctx.Err() != nil {
+			return tag, err
+		}
 	}
-	return tag, s.finish(ctx)
 }
 
 func (s *Session) createFrom(ctx context.Context, node *syntax.CreateTableAs, at time.Time) (string, error) {

@@ -1,6 +1,9 @@
 package sql
 
-import "testing"
+import (
+	"sync"
+	"testing"
+)
 
 func TestMaterializedViews(t *testing.T) {
 	f := newFixture(t, startDuck(t))
@@ -61,4 +64,24 @@ func TestMaterializedViews(t *testing.T) {
 		{"refresh materialized view m", "REFRESH MATERIALIZED VIEW"},
 		{"select * from m", "2\nSELECT 1"},
 	}...)
+}
+
+// TestRefreshesAtOnce: refreshes that meet are made one after the other, and none fails.
+func TestRefreshesAtOnce(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.open()
+	c.run("create table t (id int primary key)")
+	c.run("insert into t values (1)")
+	c.want("SELECT 1", "create materialized view m as select id from t")
+	var wait sync.WaitGroup
+	for range 3 {
+		other := f.open()
+		wait.Go(func() {
+			for range 10 {
+				other.want("REFRESH MATERIALIZED VIEW", "refresh materialized view m")
+				other.want("1\nSELECT 1", "select * from m")
+			}
+		})
+	}
+	wait.Wait()
 }
