@@ -100,6 +100,10 @@ func (s *Session) noticeCascade(dropped []string) {
 func (s *Session) changeOwner(ctx context.Context, node *syntax.ChangeOwner) (string, error) {
 	kind, name := node.Target.Kind, node.Target.Name.Name
 	ofView := func(in catalog.Scope, _, owner string) (*catalog.Draft, error) {
+		if _, ok := in.Relation(node.Target.Name); !ok && node.IfExists {
+			s.notice("NOTICE", "00000", "relation %q does not exist, skipping", name)
+			return in.Draft, nil
+		}
 		return s.server.catalog.OwnView(in, &node.Target, owner)
 	}
 	change := map[syntax.Kind]func(in catalog.Scope, name, owner string) (*catalog.Draft, error){

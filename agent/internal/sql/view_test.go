@@ -175,3 +175,29 @@ func TestManyViews(t *testing.T) {
 	}
 	c.want("1\nSELECT 1", "select * from d5")
 }
+
+// TestAlterViews: tools that dump schemas give views their owners by ALTER TABLE.
+func TestAlterViews(t *testing.T) {
+	f := newFixture(t, startDuck(t))
+	c := f.open()
+	c.run("create table t (id int primary key, a varchar(3))")
+	c.run("create view v as select id, a from t")
+	c.run("create materialized view m as select id from t")
+	c.steps([][2]string{
+		{"alter view v owner to alice", "ALTER VIEW"},
+		{"alter table v owner to alice", "ALTER TABLE"},
+		{"alter materialized view m owner to alice", "ALTER MATERIALIZED VIEW"},
+		{"alter table m owner to alice", "ALTER TABLE"},
+		{"alter view m owner to alice", `42809 "m" is not a view`},
+		{"alter view t owner to alice", `42809 "t" is not a view`},
+		{"alter view none owner to alice", `42P01 relation "none" does not exist`},
+		{"alter view if exists none owner to alice", "ALTER VIEW"},
+		{"alter materialized view v owner to alice", `42809 "v" is not a materialized view`},
+		{"alter table v add column x int", `42809 "v" is not a table`},
+		{"alter view v alter column id set default 5", "0A000 this form of ALTER VIEW is not supported"},
+		{"create table l (like v, x int)", "CREATE TABLE"},
+		{"insert into l values (1, 'long', 2)", "22001 value too long for type character varying(3)"},
+		{"create recursive view nums (n) as values (1) union all select n + 1 from nums where n < 3", "CREATE VIEW"},
+		{"select * from nums order by 1", "1\n2\n3\nSELECT 3"},
+	}...)
+}

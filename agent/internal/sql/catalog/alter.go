@@ -214,6 +214,14 @@ func (c *Catalog) Alter(ctx context.Context, in Scope, stmt *syntax.AlterCollect
 			return nil, nil, err
 		}
 	}
+	if owner, ok := stmt.Actions[0].(*syntax.OwnerTo); ok && len(stmt.Actions) == 1 {
+		if o, found := in.Relation(stmt.Name); found && o.View != nil { // ALTER TABLE does for views
+			to, err := ask.Owner(owner.Role)
+			next := *o
+			own(&next, to)
+			return in.change(o, &next), nil, err
+		}
+	}
 	o, notices, err := in.toAlter(stmt.Name, stmt.IfExists)
 	if o == nil {
 		return in.Draft, notices, err

@@ -106,6 +106,9 @@ func appendColumn(desc *cluster.Collection, column cluster.Column) {
 // addLike copies the columns of another table, and returns those of its key, if that is
 // to be copied, too.
 func (s Scope) addLike(desc *cluster.Collection, like *syntax.Like) (key []string, err error) {
+	if v, ok := s.FindView(like.Table.Schema, like.Table.Name); ok {
+		return nil, addLikeView(desc, v, like)
+	}
 	source, err := s.Resolve(like.Table)
 	if err != nil {
 		return nil, err
@@ -151,6 +154,24 @@ func (s Scope) addLike(desc *cluster.Collection, like *syntax.Like) (key []strin
 		}
 	}
 	return key, nil
+}
+
+// addLikeView copies the columns of a view.
+func addLikeView(desc *cluster.Collection, v *View, like *syntax.Like) error {
+	for _, c := range v.Columns {
+		if _, ok := desc.Column(c.Name); ok {
+			return &syntax.Error{Code: "42701", Message: fmt.Sprintf("column %q specified more than once", c.Name), Position: like.Table.Position}
+		}
+		if !c.Type.Storable() {
+			return &syntax.Error{Code: "0A000", Message: fmt.Sprintf("a column of type %s is not supported", c.Type.SQLName()), Position: like.Table.Position}
+		}
+		column := cluster.Column{Name: c.Name, Type: c.Type.String(), Modifier: c.Modifier}
+		if slices.Contains(like.Including, "COMMENTS") {
+			column.Comment = c.Comment
+		}
+		appendColumn(desc, column)
+	}
+	return nil
 }
 
 // storableType is ResolveType of a column.
