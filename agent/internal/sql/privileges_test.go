@@ -341,3 +341,39 @@ func TestLogins(t *testing.T) {
 	root.want("DISCARD ALL", "discard all")
 	root.want("root|root\nSELECT 1", "select current_user, session_user")
 }
+
+// TestCatalogsOfPrivileges: psql, drivers and information_schema tell who may do what.
+func TestCatalogsOfPrivileges(t *testing.T) {
+	f, alice, bob := rightsFixture(t, true)
+	alice.steps([][2]string{
+		{"grant select, update on t to bob with grant option", "GRANT"}, {"grant insert (a) on t to bob", "GRANT"}, {"grant select on t to public", "GRANT"},
+		{"select relacl from pg_class where oid = 't'::regclass", "{alice=arwdDxt/alice,bob=r*w*/alice,=r/alice}\nSELECT 1"},
+		{"select attacl from pg_attribute where attname = 'a' and attrelid = 't'::regclass", "{bob=a/alice}\nSELECT 1"},
+		{"select relacl from pg_class where relname = 's'", "NULL\nSELECT 1"},
+		{"select nspacl from pg_namespace where nspname = 'public'", "{alice=UC/alice,=UC/alice}\nSELECT 1"},
+		{"select pg_get_userbyid(relowner) from pg_class where oid = 't'::regclass", "alice\nSELECT 1"},
+		{"alter default privileges in schema own grant select on tables to bob", "ALTER DEFAULT PRIVILEGES"},
+		{"select defaclrole::regrole, n.nspname, defaclobjtype, defaclacl from pg_default_acl d join pg_namespace n on n.oid = defaclnamespace", "alice|own|r|{bob=r/alice}\nSELECT 1"},
+		{"select has_table_privilege('bob', 't', 'select'), has_table_privilege('bob', 't', 'delete'), has_table_privilege('t', 'delete')", "t|f|t\nSELECT 1"},
+		{"select has_column_privilege('bob', 't', 'a', 'insert'), has_column_privilege('bob', 't', 'id', 'insert'), has_any_column_privilege('bob', 't', 'insert')", "t|f|t\nSELECT 1"},
+		{"select has_table_privilege('bob', 't', 'update with grant option'), has_table_privilege('bob', 't', 'insert, update')", "t|t\nSELECT 1"},
+		{"select has_schema_privilege('bob', 'own', 'usage'), has_database_privilege('bob', 'nodedb', 'connect'), has_sequence_privilege('bob', 's', 'usage')", "f|t|f\nSELECT 1"},
+		{"select has_table_privilege('t', 'nonsense')", `22023 unrecognized privilege type: "nonsense"`},
+		{"select has_table_privilege('none', 'select')", `42P01 relation "none" does not exist`},
+		{"select has_table_privilege('nobody_there', 't', 'select')", `42704 role "nobody_there" does not exist`},
+		{"select pg_has_role('bob', 'alice', 'usage'), pg_has_role('alice', 'member')", "f|t\nSELECT 1"},
+	}...)
+	bob.steps([][2]string{
+		{"select relname from pg_class c where relkind = 'r' and has_table_privilege(c.oid, 'select') order by 1", "t\nSELECT 1"},
+		{"select relname from pg_class c where relkind = 'r' and has_table_privilege(c.oid, 'delete, truncate') order by 1", "SELECT 0"},
+		{"select relname from pg_class c where relkind = 'r' and has_any_column_privilege(c.oid, 'insert') order by 1", "t\nSELECT 1"},
+		{"select table_name from information_schema.tables where table_schema in ('public', 'own')", "t\nSELECT 1"},
+		{"select privilege_type, grantee, is_grantable from information_schema.table_privileges where table_name = 't' order by 1, 2", "SELECT|PUBLIC|NO\nSELECT|bob|YES\nUPDATE|bob|YES\nSELECT 3"},
+		{"select role_name from information_schema.enabled_roles", "bob\nSELECT 1"},
+	}...)
+	root := f.as("root")
+	root.done("create role r superuser", "CREATE ROLE")
+	root.done("grant r to bob with admin option", "GRANT ROLE")
+	root.want("r|bob|root|t\nSELECT 1", "select roleid::regrole, member::regrole, grantor::regrole, admin_option from pg_auth_members where roleid > 1000")
+	root.want("f|f|t|r\nt|t|t|root\nSELECT 2", "select rolcanlogin, rolname = 'root', rolsuper, rolname from pg_roles where rolsuper order by rolname")
+}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
 	"github.com/nodedb/nodedb/agent/internal/sql/pgcatalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
@@ -86,17 +87,28 @@ func catalogTable(t *pgcatalog.Table) *duck.Table {
 	return out
 }
 
+// shownRole is a role as the catalogs show it.
+func shownRole(u *metastate.User) pgcatalog.Role {
+	out := pgcatalog.Role{Name: u.Name, Number: u.Number, Super: u.Superuser(), Inherit: !u.NoInherit, CreateRole: u.CreateRole, CreateDB: u.CreateDB,
+		Login: !u.NoLogin, BypassRLS: u.BypassRLS, ConnectionLimit: -1, ValidUntil: u.ValidUntil}
+	if u.ConnectionLimit != nil {
+		out.ConnectionLimit = *u.ConnectionLimit
+	}
+	if u.AdminRole != "" {
+		out.AdminRole = rolePrefix + u.AdminRole
+	}
+	for _, m := range u.MemberOf {
+		out.MemberOf = append(out.MemberOf, pgcatalog.Member{Role: m.Role, Grantor: m.Grantor, Admin: m.Admin})
+	}
+	return out
+}
+
 // catalogInput collects what a catalog shows.
 func (s *Session) catalogInput(ctx context.Context, t *pgcatalog.Table) *pgcatalog.Input {
 	view := s.server.catalog.View()
-	in := &pgcatalog.Input{Database: s.options.Database, Users: slices.Sorted(maps.Keys(view.Users)), Granted: map[string]string{}, ConnectionLimits: map[string]int32{}}
-	for name, u := range view.Users {
-		if u.ConnectionLimit != nil {
-			in.ConnectionLimits[name] = *u.ConnectionLimit
-		}
-		if u.AdminRole != "" {
-			in.Granted[name] = rolePrefix + u.AdminRole
-		}
+	in := &pgcatalog.Input{Database: s.options.Database, Rights: s.rights()}
+	for _, name := range slices.Sorted(maps.Keys(view.Users)) {
+		in.Roles = append(in.Roles, shownRole(view.Users[name]))
 	}
 	scope := s.scope()
 	in.Tables, in.Schemas, in.Databases, in.DatabaseID = scope.Tables(), scope.AllSchemas(), scope.Databases(), s.database

@@ -67,6 +67,26 @@ func (r *Rights) MayColumn(o *cluster.Object, column cluster.ColumnID, want clus
 	return held == want
 }
 
+// MayGrant reports whether the role may grant the privilege on the object, or on the column.
+func (r *Rights) MayGrant(o *cluster.Object, column cluster.ColumnID, p cluster.Privileges) bool {
+	options := func(acl cluster.ACL) bool {
+		for i := range acl {
+			if acl[i].Options&p != 0 && r.in(acl[i].Grantee) {
+				return true
+			}
+		}
+		return false
+	}
+	if options(o.Access()) {
+		return true
+	}
+	if o.Collection == nil {
+		return false
+	}
+	c, ok := o.Collection.ColumnByID(column)
+	return ok && options(c.ACL)
+}
+
 // MayAny reports whether the role has the privileges on the table or on one of its columns.
 func (r *Rights) MayAny(o *cluster.Object, want cluster.Privileges) bool {
 	if r.May(o, want) {

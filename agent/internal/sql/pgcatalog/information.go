@@ -9,6 +9,7 @@ import (
 
 // information makes the tables of information_schema.
 func (in *Input) information(name string) []row {
+	in = in.visible()
 	var out []row
 	switch name {
 	case "schemata":
@@ -16,6 +17,9 @@ func (in *Input) information(name string) []row {
 			out = append(out, row{"catalog_name": in.Database, "schema_name": s, "schema_owner": "root"})
 		}
 		for _, o := range in.Schemas {
+			if !in.Rights.Owns(o) {
+				continue
+			}
 			out = append(out, row{"catalog_name": in.Database, "schema_name": o.Name, "schema_owner": o.Owner})
 		}
 	case "tables":
@@ -31,6 +35,9 @@ func (in *Input) information(name string) []row {
 				continue
 			}
 			for i, c := range visible(t) {
+				if !in.seesColumn(t, c.Name) {
+					continue
+				}
 				r := informationColumn(i+1, c)
 				if c.Default != "" && !c.Identity {
 					r["column_default"] = in.DefaultText(c.Default)
@@ -42,6 +49,12 @@ func (in *Input) information(name string) []row {
 				out = append(out, in.named(t, r))
 			}
 		}
+	case "table_privileges", "role_table_grants":
+		return in.privilegeRows(false)
+	case "column_privileges", "role_column_grants":
+		return in.privilegeRows(true)
+	case "enabled_roles", "applicable_roles":
+		return in.enabledRoles(name)
 	case "sequences":
 		return in.informationSequences()
 	case "check_constraints":

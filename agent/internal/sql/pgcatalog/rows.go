@@ -10,7 +10,6 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
-	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
 // The OIDs that PostgreSQL gives these objects.
@@ -42,7 +41,7 @@ func (in *Input) namespaces() []row {
 		{"oid": internalNamespace, "nspname": "nodedb_internal", "nspowner": rootOID},
 	}
 	for _, o := range in.Schemas {
-		out = append(out, row{"oid": OID(o.ID), "nspname": o.Name, "nspowner": in.ownerOID(o)})
+		out = append(out, row{"oid": OID(o.ID), "nspname": o.Name, "nspowner": in.ownerOID(o), "nspacl": access(o)})
 	}
 	return out
 }
@@ -51,17 +50,9 @@ func (in *Input) databases() []row {
 	var out []row
 	for _, o := range in.Databases {
 		out = append(out, row{"oid": OID(o.ID), "datname": o.Name, "datdba": in.ownerOID(o), "encoding": 6, "datallowconn": true, "datconnlimit": -1,
-			"datcollate": "C", "datctype": "C", "datlocprovider": "c"})
+			"datcollate": "C", "datctype": "C", "datlocprovider": "c", "datacl": access(o)})
 	}
 	return out
-}
-
-// ownerOID is the OID of the user whose an object is.
-func (in *Input) ownerOID(o *cluster.Object) uint32 {
-	if i, ok := slices.BinarySearch(in.Users, o.Owner); ok {
-		return in.userOID(i)
-	}
-	return rootOID
 }
 
 func visible(t *catalog.Table) []catalog.Column {
@@ -86,7 +77,7 @@ func (in *Input) classes() []row {
 		}
 		out = append(out, row{"oid": TableOID(t), "relname": t.Name(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc), "relam": heapAM,
 			"relfilenode": TableOID(t), "reltuples": -1.0, "relhasindex": hasKey(t), "relpersistence": "p", "relkind": kind, "relhasrules": kind == "m",
-			"relnatts": len(t.Columns), "relchecks": len(t.Desc.Collection.Checks), "relispopulated": populated, "relreplident": "d"})
+			"relnatts": len(t.Columns), "relchecks": len(t.Desc.Collection.Checks), "relispopulated": populated, "relreplident": "d", "relacl": access(t.Desc)})
 		if hasKey(t) {
 			out = append(out, row{"oid": TableOID(t) + indexOffset, "relname": t.KeyName(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc),
 				"relam": btreeAM, "relfilenode": TableOID(t) + indexOffset, "relpersistence": "p", "relkind": "i", "relnatts": len(t.Key), "relispopulated": true, "relreplident": "n"})
@@ -102,7 +93,9 @@ func (in *Input) attributes() []row {
 			if c.Hidden {
 				continue
 			}
-			out = append(out, attribute(TableOID(t), i+1, c))
+			one := attribute(TableOID(t), i+1, c)
+			one["attacl"] = columnAccess(t, i)
+			out = append(out, one)
 		}
 		if hasKey(t) {
 			for n, i := range t.Key {
@@ -228,51 +221,6 @@ func (in *Input) constraints() []row {
 	return out
 }
 
-// adminRoleOID is the first of the roles' that are granted for the admin API.
-const adminRoleOID = 100
-
-// adminRoles are the roles that are granted: they contain each other, and nobody
-// logs in as one.
-func adminRoles() []row {
-	var out []row
-	for i, name := range syntax.AdminRoles {
-		out = append(out, row{"oid": uint32(adminRoleOID + i), "rolname": name, "rolinherit": true, "rolconnlimit": -1})
-	}
-	return out
-}
-
-func (in *Input) users() []row {
-	var out []row
-	for i, name := range in.Users {
-		admin := in.Granted[name] == syntax.AdminRoles[len(syntax.AdminRoles)-1]
-		limit, ok := in.ConnectionLimits[name]
-		if !ok {
-			limit = -1
-		}
-		out = append(out, row{"oid": in.userOID(i), "rolname": name, "rolinherit": true, "rolcanlogin": true, "rolconnlimit": int(limit),
-			"rolcreaterole": admin, "usename": name, "usesysid": in.userOID(i)})
-	}
-	return out
-}
-
-func (in *Input) userOID(i int) uint32 {
-	if in.Users[i] == "root" {
-		return rootOID
-	}
-	return firstUserOID + constraintOffset + uint32(i)
-}
-
-// members says which user was granted which role.
-func (in *Input) members() []row {
-	var out []row
-	for i, name := range in.Users {
-		if n := slices.Index(syntax.AdminRoles, in.Granted[name]); n >= 0 {
-			out = append(out, row{"roleid": uint32(adminRoleOID + n), "member": in.userOID(i), "grantor": uint32(rootOID), "admin_option": false})
-		}
-	}
-	return out
-}
-
 func (in *Input) settings() []row {
 	var out []row
 	for _, s := range in.Settings {
@@ -298,8 +246,8 @@ func (in *Input) activity() []row {
 		if n := slices.IndexFunc(in.Databases, func(o *cluster.Object) bool { return o.ID == s.Database }); n >= 0 {
 			r["datid"], r["datname"] = OID(s.Database), in.Databases[n].Name
 		}
-		if n := slices.Index(in.Users, s.User); n >= 0 {
-			r["usesysid"] = in.userOID(n)
+		if oid := in.roleOID(s.User); oid != 0 {
+			r["usesysid"] = oid
 		}
 		if host, port, err := net.SplitHostPort(s.Client); err == nil {
 			number, _ := strconv.Atoi(port) // of an address that was one

@@ -47,13 +47,11 @@ type Input struct {
 	Databases   []*cluster.Object // of the cluster
 	Database    string            // the session's
 	DatabaseID  cluster.ObjectID
-	// Users are the names of the SQL roles, sorted.
-	Users []string
-	// Granted are the users' roles of the admin API, such as nodedb_operator.
-	Granted map[string]string
-	// ConnectionLimits are the users' own limits of sessions.
-	ConnectionLimits map[string]int32
-	Settings         []Setting
+	// Roles are all roles, by name.
+	Roles []Role
+	// Rights are those of the session's role.
+	Rights   *catalog.Rights
+	Settings []Setting
 	// What all nodes do, if Shared says that the table shows it: sessions, or
 	// transactions and their locks.
 	Sessions     []cluster.Session
@@ -187,6 +185,12 @@ func (c *Column) value(v any) datum.Datum {
 			values[i] = datum.MakeInt(c.Type.Elem(), int64(n))
 		}
 		return datum.MakeArray(c.Type.Elem(), values)
+	case []string:
+		values := make([]datum.Datum, len(v))
+		for i, text := range v {
+			values[i] = datum.MakeText(text)
+		}
+		return datum.MakeArray(c.Type.Elem(), values)
 	case string:
 		return datum.MakeString(c.Type, v)
 	case time.Time:
@@ -218,6 +222,8 @@ func (t *Table) fill(in *Input) []row {
 		return in.indexes()
 	case "pg_constraint":
 		return in.constraints()
+	case "nd_privilege":
+		return in.privileges()
 	case "nd_definition":
 		return in.definitions()
 	case "nd_comment", "nd_column_comment", "pg_description", "pg_shdescription":
@@ -238,8 +244,10 @@ func (t *Table) fill(in *Input) []row {
 		return []row{{"oid": heapAM, "amname": "heap", "amtype": "t"}, {"oid": btreeAM, "amname": "btree", "amtype": "i"}}
 	case "pg_database":
 		return in.databases()
-	case "pg_user":
-		return in.users()
+	case "pg_user", "pg_shadow":
+		return in.logins()
+	case "pg_default_acl":
+		return in.defaultACLs()
 	case "pg_roles", "pg_authid":
 		return append(in.users(), adminRoles()...)
 	case "pg_auth_members":

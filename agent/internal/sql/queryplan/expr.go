@@ -36,6 +36,8 @@ type Session struct {
 	// ClosedLag is how long before now the time is that followers can serve, while they
 	// are read: follower_read_timestamp().
 	ClosedLag time.Duration
+	// Privilege is has_table_privilege and its like.
+	Privilege func(PrivilegeCall) (datum.Datum, error)
 	// Setting and Set are current_setting and set_config; a nil value is the default.
 	Setting func(name string) (string, bool)
 	Set     func(name string, value *string, local bool) (string, error)

@@ -3,6 +3,7 @@ package queryplan
 import (
 	"crypto/rand"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -89,6 +90,9 @@ func (c *compiler) function(n *pg.FuncCall) (Expr, error) {
 	args, err := c.exprs(n.GetArgs())
 	if err != nil {
 		return nil, err
+	}
+	if slices.Contains(privilegeFunctions, name) {
+		return privilegeCall(name, args)
 	}
 	if name == "current_setting" || name == "set_config" {
 		return settingFunction(name, args)

@@ -35,3 +35,15 @@ func columnComment(r *rewriter, f *pg.FuncCall) (finish, error) {
 		return find(binary("+", binary("*", cast(args[0], "BIGINT"), integer(columnFactor)), cast(args[1], "BIGINT"))), nil
 	}, nil
 }
+
+// roleName is pg_get_userbyid(oid).
+func roleName(r *rewriter, f *pg.FuncCall) (finish, error) {
+	if n := len(f.Args); n != 1 {
+		return nil, errorf("42883", f.Location, "function %s of %d arguments does not exist", lastName(f.Funcname), n)
+	}
+	find, err := r.lookup("pg_authid", "rolname")
+	if err != nil || find == nil {
+		return noText(r, f)
+	}
+	return func(n *pg.Node) (*pg.Node, error) { return find(n.GetFuncCall().Args[0]), nil }, nil
+}
