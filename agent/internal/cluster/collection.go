@@ -15,6 +15,11 @@ type Collection struct {
 	NextColumn ColumnID   `json:"nextColumn"`
 	// Checks are what each row has to satisfy, by name.
 	Checks []Check `json:"checks,omitempty"`
+	// RowSecurity says that rows are seen and written as Policies say, but for the owner,
+	// unless ForceRowSecurity; without policies, not at all.
+	RowSecurity      bool     `json:"rowSecurity,omitempty"`
+	ForceRowSecurity bool     `json:"forceRowSecurity,omitempty"`
+	Policies         []Policy `json:"policies,omitempty"` // by name
 }
 
 // Column describes one column.
@@ -45,6 +50,18 @@ type Column struct {
 	Comment string `json:"comment,omitempty"`
 	// ACL is what was granted on the column alone.
 	ACL ACL `json:"acl,omitempty"`
+}
+
+// Policy is one of row level security.
+type Policy struct {
+	Name string `json:"name"`
+	// Command is ALL, SELECT, INSERT, UPDATE or DELETE.
+	Command     string   `json:"command"`
+	Restrictive bool     `json:"restrictive,omitempty"`
+	Roles       []string `json:"roles"` // "": PUBLIC
+	// Using and Check are SQL text in which columns stand by their names alone; "": none.
+	Using string `json:"using,omitempty"`
+	Check string `json:"check,omitempty"`
 }
 
 // Check is a CHECK constraint.

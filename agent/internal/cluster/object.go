@@ -181,6 +181,9 @@ func (o *Object) Roles() []string {
 		for i := range o.Collection.Columns {
 			add(o.Collection.Columns[i].ACL.Roles())
 		}
+		for i := range o.Collection.Policies {
+			add(slices.DeleteFunc(slices.Clone(o.Collection.Policies[i].Roles), func(r string) bool { return r == "" }))
+		}
 	}
 	return out
 }

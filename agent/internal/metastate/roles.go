@@ -170,6 +170,13 @@ func (v *View) dependsOn(o *cluster.Object, role string) []string {
 			}
 		}
 	}
+	if o.Collection != nil {
+		for i := range o.Collection.Policies {
+			if p := &o.Collection.Policies[i]; slices.Contains(p.Roles, role) {
+				out = append(out, fmt.Sprintf("target of policy %s on %s", p.Name, name))
+			}
+		}
+	}
 	for i := range o.Defaults {
 		d := &o.Defaults[i]
 		in := ""

@@ -16,6 +16,7 @@ type basis struct {
 	timeZone string
 	path     string // search_path
 	user     string // the current role
+	roles    uint64 // the version of all roles
 	// changes counts those of the settings, if planning asked for any: 0 if not.
 	changes uint64
 }
@@ -33,7 +34,7 @@ type found struct {
 func (s *Session) basis(p *Prepared) basis {
 	zone, _ := s.settings.get("timezone")
 	path, _ := s.settings.get("search_path")
-	out := basis{schema: s.server.catalog.View().SchemaVersion, draft: s.draft, timeZone: zone, path: path, user: s.user}
+	out := basis{schema: s.server.catalog.View().SchemaVersion, draft: s.draft, timeZone: zone, path: path, user: s.user, roles: s.server.catalog.View().RolesVersion()}
 	if p.asked {
 		out.changes = s.settings.changes
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
@@ -161,6 +162,12 @@ func (s *Session) executeObjects(ctx context.Context, node syntax.Node, at time.
 		return s.changeOwner(ctx, node)
 	case *syntax.Grant:
 		return s.grant(ctx, node)
+	case *syntax.CreatePolicy:
+		return s.createPolicy(ctx, node)
+	case *syntax.AlterPolicy:
+		return s.alterPolicy(ctx, node)
+	case *syntax.DropPolicy:
+		return s.dropPolicy(ctx, node)
 	case *syntax.AlterDefaultPrivileges:
 		return s.alterDefaultPrivileges(ctx, node)
 	case *syntax.ReassignOwned:
@@ -269,7 +276,9 @@ func (s *Session) environment(ctx context.Context) *queryplan.Session {
 
 // runPlan runs the plan and returns the number of rows.
 func (s *Session) runPlan(ctx context.Context, plan *queryplan.Plan, run *exec.Run, out *output) (int64, error) {
-	slow := s.runSlow
+	slow := func(ctx context.Context, in *exec.Run, p duck.Prepared, emit func([]datum.Datum) error) error {
+		return s.runSlow(ctx, in, p, plan.Guards, emit)
+	}
 	switch {
 	case plan.Select != nil:
 		return run.Select(ctx, plan.Select)
@@ -284,14 +293,14 @@ func (s *Session) runPlan(ctx context.Context, plan *queryplan.Plan, run *exec.R
 }
 
 // runSlow runs a plan of the slow path at one snapshot.
-func (s *Session) runSlow(ctx context.Context, run *exec.Run, p duck.Prepared, emit func([]datum.Datum) error) error {
+func (s *Session) runSlow(ctx context.Context, run *exec.Run, p duck.Prepared, guards map[cluster.ObjectID]queryplan.Expr, emit func([]datum.Datum) error) error {
 	if err := run.Pin(ctx); err != nil {
 		return err
 	}
 	if c, ok := p.(*queryplan.Computing); ok {
 		emit = c.Compute(run.Env, emit)
 	}
-	source := &exec.Source{Run: run, System: s.scanSystem}
+	source := &exec.Source{Run: run, Guards: guards, System: s.scanSystem}
 	return p.Execute(ctx, duck.Execution{Args: run.Env.Args, Source: source, Now: run.Env.Now}, emit)
 }
 

@@ -107,6 +107,12 @@ func (s *Session) permit(in catalog.Scope, node syntax.Node) error {
 		return may.move(node)
 	case *syntax.Comment:
 		return may.ownTarget(node.Target)
+	case *syntax.CreatePolicy:
+		return may.ownRelation(node.Table)
+	case *syntax.AlterPolicy:
+		return may.ownRelation(node.Table)
+	case *syntax.DropPolicy:
+		return may.ownRelation(node.Table)
 	case *syntax.Truncate:
 		return may.truncate(node)
 	case *syntax.CreateSchema:

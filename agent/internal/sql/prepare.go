@@ -139,7 +139,7 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 	}
 	planner := &queryplan.Planner{
 		Params: p.announced, Slow: s.server.cfg.Duck,
-		Lookup: lookup, View: view, Filling: s.filling,
+		Lookup: lookup, View: view, Filling: s.filling, Policies: s.policies(p),
 		Sequence: func(name syntax.Name) (cluster.ObjectID, error) {
 			o, err := scope.Sequence(name)
 			if err != nil {

@@ -306,6 +306,9 @@ func (a *alteration) apply(action syntax.AlterAction) error {
 		return a.addConstraint(&action.Constraint)
 	case *syntax.DropConstraint:
 		return a.dropConstraint(action)
+	case *syntax.RowSecurity:
+		a.secure(action)
+		return nil
 	case *syntax.OwnerTo:
 		owner, err := a.ask.Owner(action.Role)
 		if err == nil {
@@ -323,7 +326,7 @@ func (a *alteration) apply(action syntax.AlterAction) error {
 func offered(action syntax.AlterAction) error {
 	switch action := action.(type) {
 	case *syntax.AddColumn, *syntax.DropColumn, *syntax.AlterColumnType, *syntax.AlterDefault, *syntax.AlterNotNull, *syntax.OwnerTo,
-		*syntax.DropConstraint:
+		*syntax.DropConstraint, *syntax.RowSecurity:
 		return nil
 	case *syntax.SetOptions:
 		for _, o := range action.Options {
@@ -339,8 +342,6 @@ func offered(action syntax.AlterAction) error {
 		return nil
 	case *syntax.AlterConstraint, *syntax.ValidateConstraint:
 		return syntax.Unsupported("ALTER TABLE of a constraint", "")
-	case *syntax.RowSecurity:
-		return syntax.Unsupported("row security", "")
 	case *syntax.EnableTrigger:
 		return syntax.Unsupported("ALTER TABLE of a trigger", "")
 	case *syntax.AddIdentity, *syntax.AlterIdentity, *syntax.DropIdentity:

@@ -124,6 +124,9 @@ func (a *alteration) dropColumn(action *syntax.DropColumn) error {
 		return err
 	}
 	isGone := func(id cluster.ColumnID) bool { return slices.Contains(gone, id) }
+	if err := a.inPolicies(isGone, action.Cascade); err != nil {
+		return err
+	}
 	a.rows.Checks = slices.DeleteFunc(a.rows.Checks, func(k cluster.Check) bool { return slices.ContainsFunc(k.Columns, isGone) })
 	for _, c := range a.rows.Columns {
 		if isGone(c.ID) {

@@ -150,6 +150,17 @@ func (c *Catalog) RenameConstraint(in Scope, stmt *syntax.Rename) (*Draft, []Not
 // renameInExpressions has the expressions of a table name a column by its new name.
 func renameInExpressions(rows *cluster.Collection, from, to string) error {
 	var err error
+	rows.Policies = slices.Clone(rows.Policies)
+	for i := range rows.Policies {
+		for _, text := range []*string{&rows.Policies[i].Using, &rows.Policies[i].Check} {
+			if *text == "" {
+				continue
+			}
+			if *text, err = syntax.RenameInExpression(*text, from, to); err != nil {
+				return err
+			}
+		}
+	}
 	for i := range rows.Checks {
 		k := &rows.Checks[i]
 		if k.Expression, err = syntax.RenameInExpression(k.Expression, from, to); err != nil {

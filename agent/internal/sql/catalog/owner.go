@@ -119,6 +119,13 @@ func without(o *cluster.Object, roles []string) *cluster.Object {
 				}
 			}
 		}
+		rows.Policies = slices.Clone(rows.Policies)
+		for i := range rows.Policies {
+			p := &rows.Policies[i]
+			p.Roles = slices.DeleteFunc(slices.Clone(p.Roles), func(r string) bool { return slices.Contains(roles, r) })
+		}
+		// A policy for nobody else goes with its roles.
+		rows.Policies = slices.DeleteFunc(rows.Policies, func(p cluster.Policy) bool { return len(p.Roles) == 0 })
 		out.Collection = &rows
 	}
 	return &out

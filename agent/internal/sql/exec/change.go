@@ -77,6 +77,9 @@ func (r *Run) find(ctx context.Context, ch *queryplan.Change, slow SlowRows, fn 
 		seen := map[string]struct{}{} // a join may give a row several times: the first counts
 		return slow(ctx, r, ch.Slow, func(values []datum.Datum) error {
 			values = slices.Clone(values)
+			if ok, err := r.accepts(ch.Guard, values[:n]); err != nil || !ok {
+				return err
+			}
 			key, err := ch.Table.EncodeKey(values[:n])
 			if err != nil {
 				return err

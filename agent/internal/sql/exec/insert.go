@@ -340,6 +340,14 @@ func (r *Run) complete(table *catalog.Table, rules *queryplan.Rules, row []datum
 			return err
 		}
 	}
+	if rules.Policies != nil {
+		if ok, err := r.accepts(rules.Policies.Condition, row); err != nil {
+			return err
+		} else if !ok {
+			return &syntax.Error{Code: "42501", Message: fmt.Sprintf("new row violates row-level security policy for table %q", table.Name())}
+		}
+		r.Env.Row = row
+	}
 	if err := checkNotNull(table, row); err != nil {
 		return err
 	}
@@ -552,12 +560,17 @@ func (r *Run) conflictUpdate(ins *queryplan.Insert, found *kv.Row, p proposed) (
 		return nil, err
 	}
 	copy(row[n:], p.row)
+	if ok, err := r.accepts(ins.Conflict.Guard, row[:n]); err != nil {
+		return nil, err
+	} else if !ok {
+		return nil, &syntax.Error{Code: "42501", Message: fmt.Sprintf("new row violates row-level security policy (USING expression) for table %q", ins.Table.Name())}
+	}
 	if ok, err := r.accepts(ins.Conflict.Where, row); err != nil || !ok {
 		return nil, err
 	}
 	updated, err := r.assign(ins.Table, ins.Conflict.Set, row)
 	if err == nil {
-		err = r.complete(ins.Table, ins.Rules, updated)
+		err = r.complete(ins.Table, ins.Conflict.Rules, updated)
 	}
 	if err != nil {
 		return nil, err

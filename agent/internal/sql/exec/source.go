@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -17,7 +18,9 @@ import (
 // Source feeds the slow path with the rows of collections, at the snapshot of a
 // Run. System gives the rows of any other table.
 type Source struct {
-	Run    *Run
+	Run *Run
+	// Guards are conditions on the rows of tables: others are not shown to the engine.
+	Guards map[cluster.ObjectID]queryplan.Expr
 	System func(ctx context.Context, spec duck.ScanSpec) (duck.Scan, error)
 }
 
@@ -31,7 +34,11 @@ func (s *Source) Scan(ctx context.Context, spec duck.ScanSpec) (duck.Scan, error
 	for _, c := range spec.Columns {
 		wanted[c] = true
 	}
-	out := &tableScan{run: s.Run, table: table, decoder: table.NewDecoder(wanted), columns: spec.Columns,
+	guard := s.Guards[table.ID()]
+	if guard != nil {
+		queryplan.Columns(guard, wanted)
+	}
+	out := &tableScan{run: s.Run, guard: guard, table: table, decoder: table.NewDecoder(wanted), columns: spec.Columns,
 		row: make([]datum.Datum, len(table.Columns)), out: make([]datum.Datum, len(spec.Columns))}
 	access := queryplan.ConstrainedAccess(table, constraints(spec.Constraints))
 	return out, out.open(ctx, &access)
@@ -67,8 +74,10 @@ type tableScan struct {
 	table   *catalog.Table
 	decoder *catalog.Decoder
 	columns []int
-	rows    Rows     // nil: they are read by key
-	keys    [][]byte // that were not read yet
+	guard   queryplan.Expr // nil: all rows are shown
+	env     queryplan.Env  // of guard
+	rows    Rows           // nil: they are read by key
+	keys    [][]byte       // that were not read yet
 	batch   []kv.Row
 	held    int64 // bytes of memory, for batch
 	row     []datum.Datum
@@ -78,6 +87,7 @@ type tableScan struct {
 func (s *tableScan) open(ctx context.Context, a *queryplan.Access) error {
 	// The scans of a statement run at once: none may write to the Run.
 	env := *s.run.Env
+	s.env = env
 	if a.ByKey() {
 		keys, err := a.Keys(&env)
 		s.keys = keys
@@ -104,9 +114,17 @@ func (s *tableScan) Fill(ctx context.Context, b *duck.Batch) (done bool, err err
 		}
 		r := s.batch[0]
 		s.batch = s.batch[1:]
-		if len(s.columns) > 0 {
+		if len(s.columns) > 0 || s.guard != nil {
 			if err := s.decoder.Decode(r.Key, r.Value, s.row); err != nil {
 				return false, err
+			}
+		}
+		if s.guard != nil {
+			s.env.Row = s.row
+			if v, err := s.guard.Eval(&s.env); err != nil {
+				return false, err
+			} else if v.Null || !v.Bool() {
+				continue
 			}
 		}
 		for i, c := range s.columns {

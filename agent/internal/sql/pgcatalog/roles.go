@@ -288,3 +288,41 @@ func (in *Input) privileges() []row {
 	}
 	return out
 }
+
+// policies are the rows of pg_policy and pg_policies.
+func (in *Input) policies(view bool) []row {
+	commands := map[string]string{"ALL": "*", "SELECT": "r", "INSERT": "a", "UPDATE": "w", "DELETE": "d"}
+	shown := func(text string) any {
+		if text == "" {
+			return nil
+		}
+		return "(" + text + ")"
+	}
+	var out []row
+	for _, t := range in.Tables {
+		for i, p := range t.Desc.Collection.Policies {
+			if view {
+				names, how := []string{}, "PERMISSIVE"
+				for _, r := range p.Roles {
+					if r == "" {
+						r = "public"
+					}
+					names = append(names, r)
+				}
+				if p.Restrictive {
+					how = "RESTRICTIVE"
+				}
+				out = append(out, row{"schemaname": t.Schema().Name, "tablename": t.Name(), "policyname": p.Name, "permissive": how, "roles": names,
+					"cmd": p.Command, "qual": shown(p.Using), "with_check": shown(p.Check)})
+				continue
+			}
+			oids := []int{}
+			for _, r := range p.Roles {
+				oids = append(oids, int(in.roleOID(r)))
+			}
+			out = append(out, row{"oid": defaultOID(t, i), "polname": p.Name, "polrelid": TableOID(t), "polcmd": commands[p.Command], "polpermissive": !p.Restrictive,
+				"polroles": oids, "polqual": shown(p.Using), "polwithcheck": shown(p.Check)})
+		}
+	}
+	return out
+}

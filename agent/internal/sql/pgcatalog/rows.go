@@ -77,7 +77,8 @@ func (in *Input) classes() []row {
 		}
 		out = append(out, row{"oid": TableOID(t), "relname": t.Name(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc), "relam": heapAM,
 			"relfilenode": TableOID(t), "reltuples": -1.0, "relhasindex": hasKey(t), "relpersistence": "p", "relkind": kind, "relhasrules": kind == "m",
-			"relnatts": len(t.Columns), "relchecks": len(t.Desc.Collection.Checks), "relispopulated": populated, "relreplident": "d", "relacl": access(t.Desc)})
+			"relnatts": len(t.Columns), "relchecks": len(t.Desc.Collection.Checks), "relispopulated": populated, "relreplident": "d", "relacl": access(t.Desc),
+			"relrowsecurity": t.Desc.Collection.RowSecurity, "relforcerowsecurity": t.Desc.Collection.ForceRowSecurity})
 		if hasKey(t) {
 			out = append(out, row{"oid": TableOID(t) + indexOffset, "relname": t.KeyName(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc),
 				"relam": btreeAM, "relfilenode": TableOID(t) + indexOffset, "relpersistence": "p", "relkind": "i", "relnatts": len(t.Key), "relispopulated": true, "relreplident": "n"})

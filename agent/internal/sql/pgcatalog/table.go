@@ -246,6 +246,8 @@ func (t *Table) fill(in *Input) []row {
 		return in.databases()
 	case "pg_user", "pg_shadow":
 		return in.logins()
+	case "pg_policy", "pg_policies":
+		return in.policies(t.Name == "pg_policies")
 	case "pg_default_acl":
 		return in.defaultACLs()
 	case "pg_roles", "pg_authid":

@@ -27,6 +27,8 @@ type Change struct {
 	Slow       duck.Prepared
 	SetColumns []int
 	Rules      *Rules // nil: of a DELETE
+	// Guard is what policies ask of a row that Slow gives; Filter has it, too.
+	Guard Expr
 	// KeyChange says that a key column is set.
 	KeyChange bool
 	Returning []Expr // over the new row, or the deleted one
@@ -61,6 +63,9 @@ func (p *Planner) update(ctx context.Context, s *pg.UpdateStmt, out *Plan) error
 		err = p.slowUpdate(ctx, s, ch)
 	}
 	if err == nil {
+		err = p.guardChange(ch, p.view != nil || readsRows(s.GetTargetList(), s.GetWhereClause(), s.GetFromClause(), s.GetReturningList()))
+	}
+	if err == nil {
 		ch.Returning, out.Columns, err = p.returning(s.GetReturningList(), p.changed(table, alias))
 	}
 	out.Change = ch
@@ -89,6 +94,9 @@ func (p *Planner) delete(ctx context.Context, s *pg.DeleteStmt, out *Plan) error
 		p.params.Types = announced
 		sel := p.rowsOf(s.GetRelation(), table, s.GetUsingClause(), s.GetWhereClause())
 		ch.Slow, _, err = p.slow(ctx, sel)
+	}
+	if err == nil {
+		err = p.guardChange(ch, p.view != nil || readsRows(nil, s.GetWhereClause(), s.GetUsingClause(), s.GetReturningList()))
 	}
 	if err == nil {
 		ch.Returning, out.Columns, err = p.returning(s.GetReturningList(), p.changed(table, alias))

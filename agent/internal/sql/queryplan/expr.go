@@ -248,6 +248,8 @@ func children(e Expr) []Expr {
 		return e.args
 	case *andExpr:
 		return e.args
+	case *guardExpr:
+		return []Expr{e.policy, e.condition}
 	case *coalesceExpr:
 		return e.args
 	case *caseExpr:

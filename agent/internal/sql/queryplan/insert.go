@@ -38,6 +38,10 @@ type Conflict struct {
 	// and after it the proposed one.
 	Set   []Assignment
 	Where Expr
+	// Guard is what policies ask of a row that is there, and Rules what an updated one
+	// has to be.
+	Guard Expr
+	Rules *Rules
 }
 
 // Assignment is one SET of an UPDATE.
@@ -69,6 +73,9 @@ func (p *Planner) insert(ctx context.Context, s *pg.InsertStmt, out *Plan) error
 		return err
 	}
 	if err := p.conflict(s, ins); err != nil {
+		return err
+	}
+	if err := p.guardInsert(ins, len(s.GetReturningList()) > 0); err != nil {
 		return err
 	}
 	alias := s.GetRelation().GetAlias().GetAliasname()

@@ -1,6 +1,7 @@
 package queryplan
 
 import (
+	"cmp"
 	"context"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -24,6 +25,8 @@ type Plan struct {
 	Params  []datum.Type
 	Columns []Column // of the rows; nil if there are none
 	Tables  []*catalog.Table
+	// Guards are the conditions on rows of tables that Slow, and slow parts, read.
+	Guards map[cluster.ObjectID]Expr
 	// system says that Slow reads system tables and nothing else.
 	system bool
 }
@@ -53,13 +56,18 @@ type Planner struct {
 	Resolve duck.Resolver
 	Slow    duck.Executor
 	Session duck.Session
+	// Policies are those of a table that are for the session's role; applies is false
+	// where it sees all rows. nil: there are none.
+	Policies func(*catalog.Table) (list []cluster.Policy, applies bool, err error)
 	// Env evaluates what must be known before the statement runs.
 	Env *Env
 
 	params *Params
 	tables []*catalog.Table
 	// view is the one by which the statement changes rows; nil: it names a table.
-	view *throughView
+	view   *throughView
+	guards map[cluster.ObjectID]Expr
+	failed error // of a policy
 	// stored and system say what the slow path was given: collections, system tables.
 	stored, system bool
 }
@@ -87,6 +95,7 @@ func (p *Planner) Plan(ctx context.Context, q *syntax.Query) (*Plan, error) {
 			p.params.Types[i] = datum.Text
 		}
 	}
+	out.Guards = p.guards
 	out.Params, out.Tables, out.system = p.params.Types, p.tables, p.system && !p.stored
 	return out, nil
 }
@@ -134,6 +143,9 @@ func (p *Planner) slow(ctx context.Context, s *pg.SelectStmt) (duck.Prepared, []
 		return nil, nil, &syntax.Error{Code: "0A000", Message: "this statement needs the SQL engine, which is not running on this node"}
 	}
 	prepared, err := p.Slow.Prepare(ctx, duck.Query{Select: s, Resolve: p.resolve, ParamTypes: p.params.Types, Session: p.Session})
+	if err == nil {
+		err = p.failed
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -157,7 +169,10 @@ func (p *Planner) slow(ctx context.Context, s *pg.SelectStmt) (duck.Prepared, []
 func (p *Planner) resolve(schema, name string) (*duck.Table, bool) {
 	t, ok := p.Resolve(schema, name)
 	if ok {
-		_, stored := t.Ref.(*catalog.Table)
+		table, stored := t.Ref.(*catalog.Table)
+		if stored {
+			p.failed = cmp.Or(p.failed, p.slowPolicy(table))
+		}
 		p.stored, p.system = p.stored || stored, p.system || !stored && t.Query == nil
 	}
 	return t, ok

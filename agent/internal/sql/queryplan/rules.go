@@ -18,6 +18,8 @@ type Rules struct {
 	Checks []Check
 	// Options are those of the views by which the row is written: each is true.
 	Options []Check
+	// Policies are those of row level security; nil: none are.
+	Policies *RowChecks
 }
 
 // Check is a CHECK constraint: it holds unless its value is false.

@@ -71,6 +71,9 @@ func (p *Planner) fastSelect(s *pg.SelectStmt) (*Select, []Column, error) {
 		return nil, nil, err
 	}
 	if out.Table != nil {
+		if err := p.guardSelect(out); err != nil {
+			return nil, nil, err
+		}
 		out.Decoder = out.Table.NewDecoder(out.wanted())
 		p.tables = append(p.tables, out.Table)
 	}
