@@ -80,11 +80,12 @@ func (b *backend) VerifyRange(ctx context.Context, id cluster.RangeID) (cluster.
 
 // Row implements admin.Observer.
 func (b *backend) Row(collection string, key []string) ([]byte, error) {
-	c, ok := b.n.machine.View().Collection(collection)
+	view := b.n.machine.View()
+	c, ok := view.Collection(collection)
 	if !ok {
 		return nil, &admin.Error{Kind: admin.KindNotFound, Message: fmt.Sprintf("there is no collection %q: nodedbctl sql -e 'SHOW COLLECTIONS' lists them", collection)}
 	}
-	encoded, err := catalog.KeyFromText(c, key)
+	encoded, err := catalog.KeyFromText(view, c, key)
 	if err != nil {
 		return nil, &admin.Error{Kind: admin.KindInvalid, Message: err.Error(), Err: err}
 	}

@@ -33,6 +33,8 @@ const (
 	KindView     ObjectKind = "view"
 	// KindMaterializedView is a view that keeps rows, as a table does.
 	KindMaterializedView ObjectKind = "materialized view"
+	KindDomain           ObjectKind = "domain"
+	KindEnum             ObjectKind = "enum"
 )
 
 // NameSpace is a set of names in which each is taken once for each parent.
@@ -43,6 +45,7 @@ const (
 	DatabaseNames NameSpace = iota + 1
 	SchemaNames
 	RelationNames // what can stand in FROM, and indexes
+	TypeNames     // domains and enums
 )
 
 // String names what has a name of the space.
@@ -52,6 +55,8 @@ func (s NameSpace) String() string {
 		return "database"
 	case SchemaNames:
 		return "schema"
+	case TypeNames:
+		return "type"
 	default:
 		return "relation"
 	}
@@ -88,6 +93,8 @@ type Object struct {
 	Collection *Collection `json:"collection,omitempty"` // of tables and materialized views
 	Sequence   *Sequence   `json:"sequence,omitempty"`
 	View       *View       `json:"view,omitempty"`
+	Domain     *Domain     `json:"domain,omitempty"`
+	Enum       *Enum       `json:"enum,omitempty"`
 }
 
 // Names are the names that the object takes, its own first.
@@ -97,6 +104,8 @@ func (o *Object) Names() []ObjectName {
 		return []ObjectName{{Space: DatabaseNames, Name: o.Name}}
 	case KindSchema:
 		return []ObjectName{{Parent: o.Parent, Space: SchemaNames, Name: o.Name}}
+	case KindDomain, KindEnum:
+		return []ObjectName{{Parent: o.Parent, Space: TypeNames, Name: o.Name}}
 	default:
 		return []ObjectName{{Parent: o.Parent, Space: RelationNames, Name: o.Name}}
 	}
@@ -115,6 +124,8 @@ func (o *Object) Validate() error {
 		return errors.New("a sequence has numbers, and nothing else has")
 	case (o.Kind == KindView || o.Kind == KindMaterializedView) != (o.View != nil):
 		return errors.New("a view has a query, and nothing else has")
+	case (o.Kind == KindDomain) != (o.Domain != nil), (o.Kind == KindEnum) != (o.Enum != nil):
+		return errors.New("a type says what its values are, and nothing else does")
 	}
 	if err := o.validateAccess(); err != nil {
 		return err
@@ -122,6 +133,10 @@ func (o *Object) Validate() error {
 	switch o.Kind {
 	case KindDatabase, KindSchema:
 		return nil
+	case KindDomain:
+		return o.Domain.validate()
+	case KindEnum:
+		return o.Enum.validate()
 	case KindTable:
 		return o.Collection.validate()
 	case KindSequence:

@@ -178,6 +178,11 @@ func (c *change) putObject(o cluster.Object) *Refusal {
 				return refuse(CodeInvalid, "%s %q: %v", o.Kind, o.Name, err)
 			}
 		}
+		if o.Enum != nil {
+			if err := o.Enum.Follows(old.Enum); err != nil {
+				return refuse(CodeInvalid, "%s %q: %v", o.Kind, o.Name, err)
+			}
+		}
 		o.Version = old.Version + 1
 	}
 	if o.Sequence != nil {

@@ -91,6 +91,7 @@ func errorResponse(e *sql.Error) *pgproto3.ErrorResponse {
 		SchemaName:          clean(e.Schema),
 		TableName:           clean(e.Table),
 		ColumnName:          clean(e.Column),
+		DataTypeName:        clean(e.DataType),
 		ConstraintName:      clean(e.Constraint),
 	}
 }

@@ -110,6 +110,7 @@ func (s *fakeSession) Prepare(_ context.Context, text string, oids []uint32) (*s
 		p.ParamOIDs = slices.Clone(oids)
 		for i, oid := range oids {
 			t, _ := datum.TypeByOID(oid)
+			p.ParamTypes = append(p.ParamTypes, t)
 			p.Columns = append(p.Columns, column("c"+strconv.Itoa(i), t))
 		}
 	case "begin", "commit", "rollback", "insert", "fail", "panic", "set", "DEALLOCATE":

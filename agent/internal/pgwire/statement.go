@@ -63,14 +63,7 @@ func (c *conn) prepare(s *statement, m *pgproto3.Parse) *sql.Error {
 	if err != nil {
 		return statementError(ctx, err)
 	}
-	s.prepared, s.params = p, make([]datum.Type, len(p.ParamOIDs))
-	for i, oid := range p.ParamOIDs {
-		t, ok := datum.TypeByOID(oid)
-		if !ok {
-			return &sql.Error{Code: "42704", Message: fmt.Sprintf("type of parameter $%d with OID %d does not exist", i+1, oid)}
-		}
-		s.params[i] = t
-	}
+	s.prepared, s.params = p, p.ParamTypes
 	return nil
 }
 

@@ -37,12 +37,14 @@ func (s *Session) alterCollection(ctx context.Context, node *syntax.AlterCollect
 	ask := catalog.Altering{
 		Value: func(c catalog.Column) (datum.Datum, bool, error) { return queryplan.DefaultValue(env, c) },
 		Owner: s.owner,
-		Sound: func(t *catalog.Table, written []syntax.Constraint) error { return queryplan.Sound(t, nil, written) },
 		Empty: func(id cluster.ObjectID) bool {
 			return s.draft.Made(id) && !s.tx.Wrote(func(c cluster.CollectionID) bool { return c == id })
 		},
 	}
 	return s.alter(ctx, "ALTER "+node.Word, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
+		ask.Sound = func(t *catalog.Table, written []syntax.Constraint) error {
+			return queryplan.Sound(t, nil, written, in.ResolveType)
+		}
 		return s.server.catalog.Alter(ctx, in, node, ask)
 	})
 }
@@ -58,6 +60,13 @@ func (s *Session) rename(ctx context.Context, node *syntax.Rename) (string, erro
 	case syntax.KindColumn:
 		return s.alter(ctx, tag, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
 			return s.server.catalog.RenameColumn(in, node)
+		})
+	case syntax.KindType, syntax.KindDomain:
+		return s.renameType(ctx, node)
+	case syntax.KindDomainConstraint:
+		const tag = "ALTER DOMAIN"
+		return tag, s.changeObjects(ctx, tag, func(in catalog.Scope) (*catalog.Draft, error) {
+			return s.server.catalog.RenameDomainConstraint(in, node)
 		})
 	case syntax.KindConstraint:
 		return s.alter(ctx, tag, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
@@ -84,6 +93,9 @@ func (s *Session) comment(ctx context.Context, node *syntax.Comment) (string, er
 
 // setSchema runs ALTER ... SET SCHEMA.
 func (s *Session) setSchema(ctx context.Context, node *syntax.SetSchema) (string, error) {
+	if node.Target.Kind == syntax.KindType || node.Target.Kind == syntax.KindDomain {
+		return s.moveType(ctx, node)
+	}
 	if node.Target.Kind != syntax.KindTable && node.Target.Kind != syntax.KindView && node.Target.Kind != syntax.KindMaterializedView {
 		return "", syntax.Unsupported(fmt.Sprintf("ALTER ... SET SCHEMA of a %s", node.Target.Kind), "")
 	}

@@ -28,6 +28,9 @@ type found struct {
 	view         *catalog.View  // nil: no view
 	// sequence is the one that the name is, in FROM or in a call; 0: none.
 	sequence cluster.ObjectID
+	// typ is the domain or the enum that it is, if it isType; nil: none.
+	typ    *cluster.Object
+	isType bool
 }
 
 // basis is what p would be planned on now.
@@ -56,6 +59,12 @@ func (s *Session) holds(p *Prepared) bool {
 		return false
 	}
 	for _, f := range p.found {
+		if f.isType {
+			if o, _ := scope.UserType(syntax.Name{Schema: f.schema, Name: f.name}); o != f.typ {
+				return false
+			}
+			continue
+		}
 		if f.sequence != 0 {
 			if o, err := scope.Sequence(syntax.Name{Schema: f.schema, Name: f.name}); err != nil || o.ID != f.sequence {
 				return false
@@ -69,7 +78,7 @@ func (s *Session) holds(p *Prepared) bool {
 			continue
 		}
 		t, ok := scope.Table(f.schema, f.name)
-		if ok != (f.table != nil) || ok && (t.Desc != f.table.Desc || t.Schema() != f.table.Schema()) {
+		if ok != (f.table != nil) || ok && !t.Same(f.table) {
 			return false
 		}
 	}

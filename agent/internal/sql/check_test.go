@@ -19,7 +19,7 @@ func TestCheckConstraints(t *testing.T) {
 		{"insert into t values (1, 0, null)", `23502 null value in column "b" of relation "t" violates not-null constraint / Failing row contains (1, 0, null).`},
 		{"insert into t values (1, null, 'x'), (2, 2, 'y'), (3, 3, 'z')", "INSERT 0 3"}, // null is not false
 		{"update t set a = 0 where id = 2", `23514 new row for relation "t" violates check constraint "t_a_check" / Failing row contains (2, 0, y).`},
-		{"update t set a = a - 3", `23514 new row for relation "t" violates check constraint "t_a_check" / Failing row contains (2, -1, y).`},
+		{"update t set a = a - 3 where id = 2", `23514 new row for relation "t" violates check constraint "t_a_check" / Failing row contains (2, -1, y).`},
 		{"insert into t values (2, 0, 'x') on conflict (id) do nothing", `23514 new row for relation "t" violates check constraint "t_a_check" / Failing row contains (2, 0, x).`},
 		{"insert into t values (2, 1, 'x') on conflict (id) do update set a = -1", `23514 new row for relation "t" violates check constraint "t_a_check" / Failing row contains (2, -1, y).`},
 		{"begin", "BEGIN"},

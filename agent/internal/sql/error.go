@@ -30,6 +30,7 @@ type Error struct {
 	Table      string
 	Column     string
 	Constraint string
+	DataType   string // a domain
 	Severity   string // "" is ERROR
 	cause      error
 }
@@ -79,7 +80,7 @@ func AsError(err error) *Error {
 		return tooManyStatements(crowded)
 	case errors.As(err, &s):
 		return &Error{Code: s.Code, Message: s.Message, Detail: s.Detail, Hint: s.Hint, Position: s.Position,
-			Schema: s.Schema, Table: s.Table, Column: s.Column, Constraint: s.Constraint, cause: err}
+			Schema: s.Schema, Table: s.Table, Column: s.Column, Constraint: s.Constraint, DataType: s.DataType, cause: err}
 	case errors.As(err, &d):
 		return &Error{Code: d.Code, Message: d.Message, Detail: d.Detail, cause: err}
 	case errors.As(err, &q):

@@ -144,6 +144,16 @@ func (s *Session) executeObjects(ctx context.Context, node syntax.Node, at time.
 		return s.setSchema(ctx, node)
 	case *syntax.Comment:
 		return s.comment(ctx, node)
+	case *syntax.CreateEnum:
+		return s.createEnum(ctx, node)
+	case *syntax.AlterEnum:
+		return s.alterEnum(ctx, node)
+	case *syntax.CreateDomain:
+		return s.createDomain(ctx, node)
+	case *syntax.AlterDomain:
+		return s.alterDomain(ctx, node)
+	case *syntax.DropType:
+		return s.dropType(ctx, node)
 	case *syntax.Truncate:
 		return s.truncate(ctx, node)
 	case *syntax.CreateTableAs:

@@ -18,13 +18,9 @@ var notYet = func() map[reflect.Type]later {
 	out := map[reflect.Type]later{}
 	for _, l := range []later{
 		{&syntax.AlterDatabase{}, "ALTER DATABASE", ""},
-		{&syntax.AlterDomain{}, "ALTER DOMAIN", ""},
-		{&syntax.AlterEnum{}, "ALTER TYPE", ""},
 		{&syntax.AlterFunction{}, "ALTER FUNCTION", ""},
 		{&syntax.AlterSchedule{}, "ALTER SCHEDULE", ""},
 		{&syntax.AlterType{}, "ALTER TYPE", ""},
-		{&syntax.CreateDomain{}, "CREATE DOMAIN", "Use the type that it is of."},
-		{&syntax.CreateEnum{}, "CREATE TYPE ... AS ENUM", "Use text."},
 		{&syntax.CreateFunction{}, "CREATE FUNCTION", ""},
 		{&syntax.CreateIndex{}, "CREATE INDEX", "The primary key is the only index so far."},
 		{&syntax.CreateSchedule{}, "CREATE SCHEDULE", ""},
@@ -34,7 +30,6 @@ var notYet = func() map[reflect.Type]later {
 		{&syntax.DropIndex{}, "DROP INDEX", ""},
 		{&syntax.DropSchedule{}, "DROP SCHEDULE", ""},
 		{&syntax.DropTrigger{}, "DROP TRIGGER", ""},
-		{&syntax.DropType{}, "DROP TYPE", ""},
 		{&syntax.Reindex{}, "REINDEX", "The primary key is the only index so far, and is always whole."},
 		{&syntax.SetConstraints{}, "SET CONSTRAINTS", ""},
 		{&syntax.SetDatabase{}, "ALTER DATABASE ... SET", "Use SET in each session."},

@@ -117,7 +117,7 @@ func (s *Session) create(ctx context.Context, node *syntax.CreateCollection) (st
 	}
 	existed := false
 	err := s.changeObjects(ctx, tag, func(in catalog.Scope) (next *catalog.Draft, err error) {
-		next, existed, err = s.server.catalog.Create(ctx, in, node, s.user, sound(node))
+		next, existed, err = s.server.catalog.Create(ctx, in, node, s.user, sound(in, node))
 		return next, err
 	})
 	if err != nil {

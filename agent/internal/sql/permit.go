@@ -84,6 +84,16 @@ func (s *Session) permit(in catalog.Scope, node syntax.Node) error {
 		return may.create(node.Name)
 	case *syntax.CreateSequence:
 		return may.create(node.Name)
+	case *syntax.CreateEnum:
+		return may.create(node.Name)
+	case *syntax.CreateDomain:
+		return may.create(node.Name)
+	case *syntax.AlterEnum:
+		return may.ownType(node.Name)
+	case *syntax.AlterDomain:
+		return may.ownType(node.Name)
+	case *syntax.DropType:
+		return may.dropTypes(node.Names)
 	case *syntax.CreateView:
 		if o, ok := in.Relation(node.Name); ok && node.Replace && o.View != nil && !in.Rights.Owns(o) {
 			return catalog.NotOwner(o)
@@ -209,8 +219,45 @@ func (p *permitting) ownTarget(t syntax.Target) error {
 		if p.Rights.User() == nil || !p.Rights.User().CreateRole {
 			return &syntax.Error{Code: "42501", Message: "must have CREATEROLE privilege"}
 		}
+	case syntax.KindType, syntax.KindDomain, syntax.KindDomainConstraint:
+		return p.ownType(t.Name)
 	default:
 		return p.ownRelation(t.Name)
+	}
+	return nil
+}
+
+// target finds the relation or the type that a statement changes.
+func (p *permitting) target(t syntax.Target) (*cluster.Object, bool) {
+	if t.Kind == syntax.KindType || t.Kind == syntax.KindDomain {
+		return p.UserType(t.Name)
+	}
+	return p.Relation(t.Name)
+}
+
+// ownType wants to do what the owner of a type may.
+func (p *permitting) ownType(name syntax.Name) error {
+	if err := p.use(name); err != nil {
+		return err
+	}
+	if o, ok := p.UserType(name); ok && !p.Rights.Owns(o) {
+		return catalog.NotOwner(o)
+	}
+	return nil
+}
+
+// dropTypes: as drop.
+func (p *permitting) dropTypes(list []syntax.Name) error {
+	for _, name := range list {
+		err := p.ownType(name)
+		if o, ok := p.UserType(name); ok && err != nil {
+			if schema, ok := p.Object(o.Parent); ok && p.Rights.Owns(schema) {
+				err = nil
+			}
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -262,10 +309,10 @@ func (p *permitting) rename(node *syntax.Rename) error {
 		return p.createDB("permission denied to rename database")
 	case syntax.KindSchema:
 		return p.createIn(p.Database)
-	case syntax.KindColumn, syntax.KindConstraint:
+	case syntax.KindColumn, syntax.KindConstraint, syntax.KindDomainConstraint:
 		return nil
 	default:
-		if o, ok := p.Relation(node.Target.Name); ok {
+		if o, ok := p.target(node.Target); ok {
 			return p.createIn(o.Parent)
 		}
 		return nil
@@ -369,7 +416,7 @@ func (p *permitting) changeOwner(node *syntax.ChangeOwner) error {
 		}
 		return p.createIn(p.Database)
 	default:
-		if o, ok := p.Relation(node.Target.Name); ok {
+		if o, ok := p.target(node.Target); ok {
 			return p.giveTo(node.To, o.Parent)
 		}
 		return nil

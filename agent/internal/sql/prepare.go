@@ -39,7 +39,7 @@ func (s *Session) Prepare(ctx context.Context, text string, paramOIDs []uint32) 
 	}
 	p = &Prepared{statement: statement, Empty: statement.Node == nil}
 	for _, oid := range paramOIDs {
-		t, ok := datum.TypeByOID(oid)
+		t, ok := s.scope().TypeByOID(oid)
 		if !ok {
 			return nil, &Error{Code: "42704", Message: fmt.Sprintf("type with OID %d is not supported", oid)}
 		}
@@ -167,12 +167,18 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 				return s.setting(strings.ToLower(name))
 			}},
 	}
+	planner.Type = func(name syntax.TypeName) (catalog.Resolved, error) {
+		r, err := scope.ResolveType(name)
+		p.found = append(p.found, found{schema: name.Schema, name: name.Name, typ: r.User, isType: true})
+		return r, err
+	}
 	plan, err := planner.Plan(ctx, q)
 	if err != nil {
 		return err
 	}
 	p.plan, p.basis.changes = plan, s.basis(p).changes
 	p.ParamOIDs = make([]uint32, len(plan.Params))
+	p.ParamTypes = plan.Params
 	for i, t := range plan.Params {
 		p.ParamOIDs[i] = t.OID()
 	}

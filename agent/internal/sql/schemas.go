@@ -34,7 +34,7 @@ func (s *Session) createSchema(ctx context.Context, node *syntax.CreateSchema) (
 				return nil, err
 			}
 			in.Draft = next
-			next, _, err = s.server.catalog.Create(ctx, in, e, owner, sound(e))
+			next, _, err = s.server.catalog.Create(ctx, in, e, owner, sound(in, e))
 		}
 		return next, err
 	})
@@ -48,8 +48,10 @@ func (s *Session) createSchema(ctx context.Context, node *syntax.CreateSchema) (
 }
 
 // sound refuses a new collection with expressions that cannot be computed.
-func sound(node *syntax.CreateCollection) func(*catalog.Table) error {
-	return func(t *catalog.Table) error { return queryplan.Sound(t, node.Columns, node.Constraints) }
+func sound(in catalog.Scope, node *syntax.CreateCollection) func(*catalog.Table) error {
+	return func(t *catalog.Table) error {
+		return queryplan.Sound(t, node.Columns, node.Constraints, in.ResolveType)
+	}
 }
 
 // elementsOf are the collections that CREATE SCHEMA makes, named as in the schema.
@@ -99,6 +101,9 @@ func (s *Session) noticeCascade(dropped []string) {
 // changeOwner runs ALTER ... OWNER TO.
 func (s *Session) changeOwner(ctx context.Context, node *syntax.ChangeOwner) (string, error) {
 	kind, name := node.Target.Kind, node.Target.Name.Name
+	if kind == syntax.KindType || kind == syntax.KindDomain {
+		return s.ownType(ctx, node)
+	}
 	ofView := func(in catalog.Scope, _, owner string) (*catalog.Draft, error) {
 		if _, ok := in.Relation(node.Target.Name); !ok && node.IfExists {
 			s.notice("NOTICE", "00000", "relation %q does not exist, skipping", name)

@@ -81,6 +81,8 @@ type Session struct {
 // Prepared is a statement that was checked and can be executed.
 type Prepared struct {
 	ParamOIDs []uint32
+	// ParamTypes are the types of the parameters.
+	ParamTypes []datum.Type
 	// Columns describe the rows; nil if the statement returns none.
 	Columns []Column
 	Empty   bool

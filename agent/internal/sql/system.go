@@ -112,7 +112,7 @@ func (s *Session) catalogInput(ctx context.Context, t *pgcatalog.Table) *pgcatal
 	}
 	scope := s.scope()
 	in.Tables, in.Schemas, in.Databases, in.DatabaseID = scope.Tables(), scope.AllSchemas(), scope.Databases(), s.database
-	in.DefaultText = scope.DefaultText
+	in.DefaultText, in.Types, in.EnumType = scope.DefaultText, scope.UserTypes(), scope.EnumType
 	for _, o := range scope.Sequences() {
 		if schema, ok := scope.Object(o.Parent); ok {
 			in.Sequences = append(in.Sequences, pgcatalog.Sequence{Object: o, Schema: schema, Place: s.placeOf(o)})

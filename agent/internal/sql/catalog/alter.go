@@ -164,6 +164,11 @@ func (c *Catalog) Comment(in Scope, stmt *syntax.Comment) (*Draft, error) {
 		o, _, err = in.toAlter(stmt.Target.Name, false)
 	case syntax.KindView, syntax.KindMaterializedView:
 		o, _, err = in.toName(stmt.Target.Name, string(stmt.Target.Kind), false)
+	case syntax.KindType, syntax.KindDomain:
+		return c.ChangeType(in, stmt.Target, func(o *cluster.Object) error {
+			o.Comment = stmt.Text
+			return nil
+		})
 	case syntax.KindSchema:
 		o, err = in.schema(stmt.Target.Name.Name, "comment on")
 	case syntax.KindDatabase:
@@ -355,7 +360,7 @@ func offered(action syntax.AlterAction) error {
 
 // checkSound looks whether the expressions of the table can be computed still.
 func (a *alteration) checkSound() error {
-	t, err := NewTable(a.object, nil)
+	t, err := a.scope.NewTable(a.object, nil)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func (a *alteration) addColumn(action *syntax.AddColumn) error {
 	if len(a.rows.Columns) >= maxColumns {
 		return &syntax.Error{Code: "54011", Message: fmt.Sprintf("tables can have at most %d columns", maxColumns)}
 	}
-	if err := addColumn(a.rows, def, a.object.Name); err != nil {
+	if err := a.scope.addColumn(a.rows, def, a.object.Name); err != nil {
 		return err
 	}
 	a.changed = true
@@ -92,16 +92,16 @@ func (a *alteration) checkOfNew(column *cluster.Column, k *syntax.Constraint) er
 		return unsupportedAt("adding a column with a CHECK constraint to a table that others may write to", "", k.Position)
 	}
 	a.written = append(a.written, *k)
-	return a.catalog.addChecks(a.ctx, a.object, []syntax.Constraint{*k})
+	return a.catalog.addChecks(a.ctx, a.scope, a.object, []syntax.Constraint{*k})
 }
 
 // value computes what rows get that say nothing of the column.
 func (a *alteration) value(column *cluster.Column) (v datum.Datum, volatile bool, err error) {
-	t, ok := datum.TypeByName(column.Type)
+	t, user, ok := typeOf(column, a.scope.Object, a.scope.EnumType)
 	if !ok {
-		return v, false, &syntax.Error{Code: "0A000", Message: fmt.Sprintf("column %q has the unknown type %q", column.Name, column.Type)}
+		return v, false, unknownType(column.Type)
 	}
-	return a.ask.Value(Column{ID: column.ID, Name: column.Name, Type: t, Modifier: column.Modifier, NotNull: column.NotNull, Default: column.Default})
+	return a.ask.Value(Column{ID: column.ID, Name: column.Name, Type: t, Modifier: column.Modifier, NotNull: column.NotNull, Default: column.Default, User: user})
 }
 
 // dropColumn drops a column. What rows hold of it is skipped from now on, and gone when
@@ -214,14 +214,20 @@ func (a *alteration) setType(action *syntax.AlterColumnType) error {
 		return &syntax.Error{Code: "0A000", Message: "cannot alter type of a column used by a generated column",
 			Detail: fmt.Sprintf("Column %q is used by generated column %q.", column.Name, from[0].Name)}
 	}
-	was, ok := datum.TypeByName(column.Type)
-	t, modifier, err := storableType(action.Type)
+	was, ok := a.scope.typeOf(column)
+	next, err := a.scope.columnType(action.Type)
 	if err == nil {
 		err = a.scope.shownBy(a.object, column)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	t, _ := a.scope.typeOf(&next)
+	modifier := next.Modifier
+	switch {
+	case column.UserType != next.UserType && !a.empty:
+		return unsupportedAt(fmt.Sprintf("changing column %q from or to a type of one's own", action.Name), "Add a column and copy with UPDATE.", action.Type.Position)
+	case column.UserType != next.UserType:
 	case was == t && column.Modifier == modifier && action.Using == "":
 		return nil
 	case !ok || !a.empty && (action.Using != "" || !widens(was, t, column.Modifier, modifier)):
@@ -230,7 +236,7 @@ func (a *alteration) setType(action *syntax.AlterColumnType) error {
 		e.Position = action.Type.Position
 		return e
 	}
-	column.Type, column.Modifier, a.changed = t.String(), modifier, true
+	column.Type, column.Modifier, column.UserType, a.changed = next.Type, modifier, next.UserType, true
 	_, _, err = a.value(column)
 	return err
 }

@@ -97,10 +97,10 @@ func (c *Catalog) Create(ctx context.Context, in Scope, stmt *syntax.CreateColle
 	if err := c.adoptChecks(ctx, desc); err != nil {
 		return nil, false, err
 	}
-	if err := c.addChecks(ctx, desc, stmt.Constraints); err != nil {
+	if err := c.addChecks(ctx, in, desc, stmt.Constraints); err != nil {
 		return nil, false, err
 	}
-	t, err := NewTable(desc, nil)
+	t, err := in.now(next).NewTable(desc, nil)
 	if err == nil {
 		err = sound(t)
 	}
@@ -127,6 +127,10 @@ func (c *Catalog) make(ctx context.Context, in Scope, m making, desc *cluster.Ob
 			return in.Draft, true, nil
 		}
 		return nil, false, &syntax.Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists", desc.Name)}
+	}
+	if _, taken := in.find(schema.ID, cluster.TypeNames, desc.Name); taken {
+		return nil, false, &syntax.Error{Code: "42710", Message: fmt.Sprintf("type %q already exists", desc.Name),
+			Hint: "A relation has an associated type of the same name, so you must use a name that doesn't conflict with any existing type."}
 	}
 	if desc.Collection.Pool, err = poolOf(in.View, m.pool, m.poolPosition); err != nil {
 		return nil, false, err

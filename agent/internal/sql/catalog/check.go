@@ -23,13 +23,16 @@ func (c *Catalog) adoptChecks(ctx context.Context, table *cluster.Object) error 
 }
 
 // addChecks gives a table the CHECK constraints of a statement.
-func (c *Catalog) addChecks(ctx context.Context, table *cluster.Object, written []syntax.Constraint) error {
+func (c *Catalog) addChecks(ctx context.Context, in Scope, table *cluster.Object, written []syntax.Constraint) error {
 	for i := range written {
 		k := &written[i]
 		if k.Kind != syntax.Check {
 			continue
 		}
 		text, err := syntax.BareColumns(k.Expr, table.Name)
+		if err == nil {
+			text, err = syntax.BareEnums(text, in.isEnum)
+		}
 		if err != nil {
 			return err
 		}
@@ -103,7 +106,7 @@ func (a *alteration) addConstraint(k *syntax.Constraint) error {
 	}
 	a.changed = true
 	a.written = append(a.written, *k)
-	return a.catalog.addChecks(a.ctx, a.object, []syntax.Constraint{*k})
+	return a.catalog.addChecks(a.ctx, a.scope, a.object, []syntax.Constraint{*k})
 }
 
 // dropConstraint is DROP CONSTRAINT.
@@ -193,7 +196,7 @@ func generatedFrom(rows *cluster.Collection, column string) []*cluster.Column {
 }
 
 // generatedColumn makes a column a generated one, if its definition says so.
-func generatedColumn(table string, column *cluster.Column, def *syntax.ColumnDef) (err error) {
+func (s Scope) generatedColumn(table string, column *cluster.Column, def *syntax.ColumnDef) (err error) {
 	what := ""
 	switch {
 	case def.Generated == "":
@@ -206,7 +209,9 @@ func generatedColumn(table string, column *cluster.Column, def *syntax.ColumnDef
 	if what != "" {
 		return &syntax.Error{Code: "42601", Message: fmt.Sprintf("both %s and generation expression specified for column %q of table %q", what, def.Name, table), Position: def.GeneratedPosition}
 	}
-	column.Generated, err = syntax.BareColumns(def.Generated, table)
+	if column.Generated, err = syntax.BareColumns(def.Generated, table); err == nil {
+		column.Generated, err = syntax.BareEnums(column.Generated, s.isEnum)
+	}
 	return err
 }
 

@@ -44,12 +44,12 @@ func (s Scope) describe(stmt *syntax.CreateCollection) (*cluster.Object, error) 
 		if i == len(stmt.Columns) {
 			break
 		}
-		if err := addColumn(desc, stmt.Columns[i], stmt.Name.Name); err != nil {
+		if err := s.addColumn(desc, stmt.Columns[i], stmt.Name.Name); err != nil {
 			return nil, err
 		}
 	}
 	for _, name := range key {
-		if err := addKey(desc, name); err != nil {
+		if err := s.addKey(desc, name); err != nil {
 			return nil, err
 		}
 	}
@@ -78,19 +78,19 @@ func checkName(name string, position int) error {
 }
 
 // addColumn adds a column to what a table called table has.
-func addColumn(desc *cluster.Collection, def syntax.ColumnDef, table string) error {
+func (s Scope) addColumn(desc *cluster.Collection, def syntax.ColumnDef, table string) error {
 	if err := checkName(def.Name, def.Position); err != nil {
 		return err
 	}
 	if _, ok := desc.Column(def.Name); ok || def.Name == HiddenKey {
 		return &syntax.Error{Code: "42701", Message: fmt.Sprintf("column %q specified more than once", def.Name), Position: def.Position}
 	}
-	t, modifier, err := storableType(def.Type)
+	column, err := s.columnType(def.Type)
 	if err != nil {
 		return err
 	}
-	column := cluster.Column{Name: def.Name, Type: t.String(), Modifier: modifier, NotNull: def.NotNull, Default: def.Default}
-	if err := generatedColumn(table, &column, &def); err != nil {
+	column.Name, column.NotNull, column.Default = def.Name, def.NotNull, def.Default
+	if err := s.generatedColumn(table, &column, &def); err != nil {
 		return err
 	}
 	appendColumn(desc, column)
@@ -165,7 +165,7 @@ func addLikeView(desc *cluster.Collection, v *View, like *syntax.Like) error {
 		if !c.Type.Storable() {
 			return &syntax.Error{Code: "0A000", Message: fmt.Sprintf("a column of type %s is not supported", c.Type.SQLName()), Position: like.Table.Position}
 		}
-		column := cluster.Column{Name: c.Name, Type: c.Type.String(), Modifier: c.Modifier}
+		column := plainColumn(c.Name, c.Type, c.Modifier)
 		if slices.Contains(like.Including, "COMMENTS") {
 			column.Comment = c.Comment
 		}
@@ -174,21 +174,17 @@ func addLikeView(desc *cluster.Collection, v *View, like *syntax.Like) error {
 	return nil
 }
 
-// storableType is ResolveType of a column.
-func storableType(n syntax.TypeName) (t datum.Type, modifier int32, err error) {
-	t, modifier, err = ResolveType(n)
-	if err != nil {
-		return t, modifier, err
-	}
+// storable refuses a type of a column that none can have.
+func storable(t datum.Type, modifier int32, position int) error {
 	if !t.Storable() {
-		return t, modifier, &syntax.Error{Code: "0A000", Message: fmt.Sprintf("a column of type %s is not supported", t.SQLName()),
-			Hint: "Types of columns: " + storableTypes() + ".", Position: n.Position}
+		return &syntax.Error{Code: "0A000", Message: fmt.Sprintf("a column of type %s is not supported", t.SQLName()),
+			Hint: "Types of columns: " + storableTypes() + ".", Position: position}
 	}
 	if t.Elem() == datum.Bpchar && modifier < 0 {
-		return t, modifier, &syntax.Error{Code: "0A000", Message: "a column of type bpchar without a length is not supported",
-			Hint: "Use char(n), or text, which keeps blanks at the end.", Position: n.Position}
+		return &syntax.Error{Code: "0A000", Message: "a column of type bpchar without a length is not supported",
+			Hint: "Use char(n), or text, which keeps blanks at the end.", Position: position}
 	}
-	return t, modifier, nil
+	return nil
 }
 
 func storableTypes() string {
@@ -201,7 +197,7 @@ func storableTypes() string {
 	return strings.Join(names, ", ") + ", and arrays of these"
 }
 
-func addKey(desc *cluster.Collection, name string) error {
+func (s Scope) addKey(desc *cluster.Collection, name string) error {
 	c, ok := desc.Column(name)
 	if !ok {
 		return &syntax.Error{Code: "42703", Message: fmt.Sprintf("column %q named in key does not exist", name)}
@@ -211,7 +207,7 @@ func addKey(desc *cluster.Collection, name string) error {
 			return &syntax.Error{Code: "42701", Message: fmt.Sprintf("column %q appears twice in primary key constraint", name)}
 		}
 	}
-	if t, _ := datum.TypeByName(c.Type); !t.Ordered() {
+	if t, _ := s.typeOf(c); !t.Ordered() {
 		return &syntax.Error{Code: "42704", Message: fmt.Sprintf("data type %s has no default operator class for access method \"btree\"", t.SQLName()),
 			Hint: "A key has an order, and json has none: use jsonb or text."}
 	}
@@ -223,9 +219,10 @@ func addKey(desc *cluster.Collection, name string) error {
 	return nil
 }
 
-// ResolveType finds a written type and the typmod of its modifiers.
-func ResolveType(n syntax.TypeName) (t datum.Type, modifier int32, err error) {
-	fail := func(code, message, hint string) (datum.Type, int32, error) {
+// ResolveType finds a written type that is PostgreSQL's own, and the typmod of its
+// modifiers.
+func ResolveType(n syntax.TypeName) (t datum.Type, modifier int32, err *syntax.Error) {
+	fail := func(code, message, hint string) (datum.Type, int32, *syntax.Error) {
 		return 0, -1, &syntax.Error{Code: code, Message: message, Hint: hint, Position: n.Position}
 	}
 	t, ok := datum.TypeByName(n.Name)

@@ -86,6 +86,41 @@ func (s Scope) requiredBy(o *cluster.Object) error {
 	return &syntax.Error{Code: "2BP01", Message: fmt.Sprintf("cannot drop sequence %s because %s requires it", o.Name, what), Hint: "You can drop " + what + " instead."}
 }
 
+// dependent is what needs something that is gone.
+type dependent struct {
+	what, depends string
+	column        cluster.Column
+}
+
+// dropTyped drops the columns of a table that are of types that are gone.
+func dropTyped(o *cluster.Object, gone map[cluster.ObjectID]*cluster.Object) ([]dependent, error) {
+	var out []dependent
+	a := &alteration{object: o, rows: o.Collection}
+	for _, c := range slices.Clone(o.Collection.Columns) {
+		typ := gone[c.UserType]
+		if c.UserType == 0 || typ == nil {
+			continue
+		}
+		what := fmt.Sprintf("column %s of table %s", c.Name, o.Name)
+		out = append(out, dependent{what, what + " depends on type " + typ.Name + arrayMark(c.Type), c})
+		if _, there := a.rows.ColumnByID(c.ID); !there {
+			continue // it went with another one
+		}
+		if err := a.dropColumn(&syntax.DropColumn{Name: c.Name, Drop: syntax.Drop{Cascade: true}}); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+// arrayMark is what stands behind the name of the elements of an array.
+func arrayMark(typ string) string {
+	if strings.HasSuffix(typ, "[]") {
+		return "[]"
+	}
+	return ""
+}
+
 // going is what a statement takes away.
 type going struct {
 	objects map[cluster.ObjectID]*cluster.Object
@@ -106,7 +141,10 @@ type goingColumn struct {
 // goes too, and is told.
 func (s Scope) settleNeeds(next *Draft, gone *going) ([]string, error) {
 	s.Draft = next
-	lines, cascades := s.settleDefaults(next, gone)
+	lines, cascades, err := s.settleDefaults(next, gone)
+	if err != nil {
+		return nil, err
+	}
 	for {
 		more := s.objects(func(o *cluster.Object) bool { _, reads := s.readsGone(o, gone); return reads })
 		if len(more) == 0 {
@@ -164,15 +202,23 @@ func (s Scope) pathName(o *cluster.Object) string {
 	return o.Name
 }
 
-// settleDefaults takes the defaults away that need something that is gone.
-func (s Scope) settleDefaults(next *Draft, gone *going) (lines, cascades []string) {
+// settleDefaults takes the defaults and columns away that need something that is gone.
+func (s Scope) settleDefaults(next *Draft, gone *going) (lines, cascades []string, err error) {
 	isGone := func(id cluster.ObjectID) bool { return gone.objects[id] != nil }
 	for _, o := range s.objects(func(o *cluster.Object) bool {
 		return o.Kind == cluster.KindTable && slices.ContainsFunc(o.Needs, isGone)
 	}) {
 		changed, rows := *o, *o.Collection
-		rows.Columns = slices.Clone(rows.Columns)
+		rows.Columns, rows.Checks = slices.Clone(rows.Columns), slices.Clone(rows.Checks)
 		changed.Collection = &rows
+		ofGone, err := dropTyped(&changed, gone.objects)
+		if err != nil && gone.cascade {
+			return nil, nil, err
+		}
+		for _, l := range ofGone {
+			lines, cascades = append(lines, l.depends), append(cascades, l.what)
+			gone.columns = append(gone.columns, goingColumn{o, l.column.ID, l.column.Name})
+		}
 		for i := range rows.Columns {
 			column := &rows.Columns[i]
 			for _, id := range o.Needs {
@@ -189,5 +235,5 @@ func (s Scope) settleDefaults(next *Draft, gone *going) (lines, cascades []strin
 		changed.Needs = slices.DeleteFunc(slices.Clone(o.Needs), isGone)
 		next.alter(s, o, &changed)
 	}
-	return lines, cascades
+	return lines, cascades, nil
 }

@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
 // KeyFromText encodes the primary key of a row of desc from the text of its
 // columns, in key order.
-func KeyFromText(desc *cluster.Object, values []string) ([]byte, error) {
-	t, err := NewTable(desc, nil)
+func KeyFromText(view *metastate.View, desc *cluster.Object, values []string) ([]byte, error) {
+	t, err := Scope{View: view}.NewTable(desc, nil)
 	if err != nil {
 		return nil, err
 	}

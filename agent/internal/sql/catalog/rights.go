@@ -116,4 +116,4 @@ func NotOwner(o *cluster.Object) *syntax.Error {
 }
 
 // kindName is what errors call an object's kind.
-func kindName(o *cluster.Object) string { return string(o.Kind) }
+func kindName(o *cluster.Object) string { return kindWord(o.Kind) }

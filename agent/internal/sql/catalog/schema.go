@@ -85,7 +85,7 @@ func (c *Catalog) DropSchemas(in Scope, stmt *syntax.DropSchema) (next *Draft, m
 		}
 		dropped[schema.ID] = true
 		for _, o := range in.contents(schema.ID) {
-			what := string(o.Kind) + " " + in.visibleName(o)
+			what := kindWord(o.Kind) + " " + in.visibleName(o)
 			cascaded = append(cascaded, what)
 			details = append(details, fmt.Sprintf("%s depends on schema %s", what, schema.Name))
 			gone.objects[o.ID] = o
@@ -102,6 +102,14 @@ func (c *Catalog) DropSchemas(in Scope, stmt *syntax.DropSchema) (next *Draft, m
 		message = fmt.Sprintf("cannot drop schema %s because other objects depend on it", stmt.Names[0])
 	}
 	return nil, nil, nil, &syntax.Error{Code: "2BP01", Message: message, Detail: Lines(details), Hint: "Use DROP ... CASCADE to drop the dependent objects too."}
+}
+
+// kindWord is what PostgreSQL calls an object of the kind.
+func kindWord(k cluster.ObjectKind) string {
+	if k == cluster.KindDomain || k == cluster.KindEnum {
+		return "type"
+	}
+	return string(k)
 }
 
 // maxLines is how many objects a DETAIL names, as PostgreSQL does.
@@ -141,7 +149,11 @@ func (s Scope) contents(parent cluster.ObjectID) []*cluster.Object {
 // visibleName is the name of what is in a schema: with that in front, unless the name
 // alone finds it.
 func (s Scope) visibleName(o *cluster.Object) string {
-	if found, ok := s.Relation(syntax.Name{Name: o.Name}); ok && found.ID == o.ID {
+	find := s.Relation
+	if o.Domain != nil || o.Enum != nil {
+		find = s.UserType
+	}
+	if found, ok := find(syntax.Name{Name: o.Name}); ok && found.ID == o.ID {
 		return o.Name
 	}
 	schema, ok := s.Object(o.Parent)

@@ -30,6 +30,12 @@ func (c *Catalog) Scope(draft *Draft, database cluster.ObjectID, path []string) 
 	return Scope{catalog: c, View: c.View(), Draft: draft, Database: database, Path: path}
 }
 
+// now is the scope with another draft.
+func (s Scope) now(draft *Draft) Scope {
+	s.Draft = draft
+	return s
+}
+
 // Schema finds a schema of the database.
 func (s Scope) Schema(name string) (*cluster.Object, bool) {
 	return s.find(s.Database, cluster.SchemaNames, name)
@@ -112,10 +118,10 @@ func (s Scope) table(desc *cluster.Object) (*Table, error) {
 	c := s.catalog
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if t, ok := c.mu.tables[desc.ID]; ok && t.Desc == desc && t.schema == schema {
+	if t, ok := c.mu.tables[desc.ID]; ok && t.Desc == desc && t.schema == schema && t.current(s) {
 		return t, nil
 	}
-	t, err := NewTable(desc, schema)
+	t, err := s.NewTable(desc, schema)
 	if err != nil {
 		return nil, &syntax.Error{Code: "0A000", Message: err.Error(), Hint: "A newer version of NodeDB made it: upgrade this node."}
 	}

@@ -75,6 +75,10 @@ func (s Scope) DefaultText(text string) string {
 // bindDefault has the sequences in a default stand by their ids, so that the default
 // follows them when they are renamed.
 func (s Scope) bindDefault(text string) (string, error) {
+	text, err := syntax.BareEnums(text, s.isEnum)
+	if err != nil {
+		return "", err
+	}
 	return syntax.BindSequences(text, func(name syntax.Name) (uint64, error) {
 		o, err := s.Sequence(name)
 		if err != nil {

@@ -32,12 +32,17 @@ func (c *Catalog) numbered(ctx context.Context, in Scope, next *Draft, table *cl
 	return in.need(next, table)
 }
 
-// need has a table need what its defaults name.
+// need has a table need what its defaults and types name.
 func (s Scope) need(next *Draft, table *cluster.Object) error {
-	needs, err := defaultNeeds(table.Collection)
+	needs, err := needsOf(table.Collection)
 	for _, id := range needs {
 		if o, ok := s.Object(id); ok {
 			next.rest(o) // nobody drops it before the table is there
+			if o.Domain != nil && !slices.Contains(table.Needs, id) {
+				// Who changes a domain that has no columns has to hear of this one.
+				same := *o
+				next.alter(s, o, &same)
+			}
 		}
 	}
 	table.Needs = needs
@@ -188,10 +193,14 @@ func cut(s string) string {
 	return string(r[:len(r)-1])
 }
 
-// defaultNeeds are the sequences that the defaults of a table need.
-func defaultNeeds(rows *cluster.Collection) ([]cluster.ObjectID, error) {
+// needsOf are the sequences that the defaults of a table need, and the types of its
+// columns.
+func needsOf(rows *cluster.Collection) ([]cluster.ObjectID, error) {
 	var out []cluster.ObjectID
 	for i := range rows.Columns {
+		if t := rows.Columns[i].UserType; t != 0 {
+			out = append(out, t)
+		}
 		ids, err := syntax.SequenceIDs(rows.Columns[i].Default)
 		if err != nil {
 			return nil, err

@@ -18,6 +18,7 @@ type Table struct {
 	Key []int
 
 	schema *cluster.Object // nil: of one that is being made
+	types  []*cluster.Object
 	byName map[string]int
 	// stored holds the indexes of the columns that the value holds, by ascending
 	// column id: all but those that the key gives back exactly.
@@ -46,18 +47,28 @@ type Column struct {
 	// those of its sequence are taken.
 	Identity, Always bool
 	Generated        string // SQL text, "" if it is given
+	// User is the domain or the enum that it is of; nil: none.
+	User       *cluster.Object
+	UserSchema string
 }
 
 // NewTable prepares a descriptor; it fails if a newer version wrote a type that
 // this one does not know.
-func NewTable(desc, schema *cluster.Object) (*Table, error) {
+func (s Scope) NewTable(desc, schema *cluster.Object) (*Table, error) {
 	rows := desc.Collection
 	t := &Table{Desc: desc, schema: schema, byName: make(map[string]int, len(rows.Columns))}
 	byID := make(map[cluster.ColumnID]int, len(rows.Columns))
 	for i, c := range rows.Columns {
-		typ, ok := datum.TypeByName(c.Type)
+		typ, user, ok := typeOf(&c, s.Object, s.EnumType)
 		if !ok || !typ.Storable() {
 			return nil, fmt.Errorf("column %q of collection %q has the unknown type %q", c.Name, desc.Name, c.Type)
+		}
+		userSchema := ""
+		if user != nil {
+			t.types = append(t.types, user)
+			if p, ok := s.Object(user.Parent); ok {
+				userSchema = p.Name
+			}
 		}
 		missing := datum.MakeNull(typ)
 		if c.Missing != nil {
@@ -67,7 +78,7 @@ func NewTable(desc, schema *cluster.Object) (*Table, error) {
 			}
 		}
 		t.Columns = append(t.Columns, Column{ID: c.ID, Name: c.Name, Type: typ, Modifier: c.Modifier,
-			NotNull: c.NotNull, Default: c.Default, Hidden: c.Hidden, Identity: c.Identity != 0, Always: c.Always, Missing: missing, Comment: c.Comment, Generated: c.Generated})
+			NotNull: c.NotNull, Default: c.Default, Hidden: c.Hidden, Identity: c.Identity != 0, Always: c.Always, Missing: missing, Comment: c.Comment, Generated: c.Generated, User: user, UserSchema: userSchema})
 		t.byName[c.Name], byID[c.ID] = i, i
 	}
 	inKey := make(map[int]bool, len(rows.PrimaryKey))
@@ -91,6 +102,19 @@ func NewTable(desc, schema *cluster.Object) (*Table, error) {
 	}
 	t.all = t.NewDecoder(nil)
 	return t, nil
+}
+
+// Same reports whether other is the same form of the same table.
+func (t *Table) Same(other *Table) bool {
+	return t.Desc == other.Desc && t.schema == other.schema && slices.Equal(t.types, other.types)
+}
+
+// current reports whether the types of the columns are still what they were.
+func (t *Table) current(s Scope) bool {
+	return !slices.ContainsFunc(t.types, func(o *cluster.Object) bool {
+		now, ok := s.Object(o.ID)
+		return !ok || now != o
+	})
 }
 
 // Keep returns what compute makes of the table, which it is asked for once.

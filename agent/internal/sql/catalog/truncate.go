@@ -64,11 +64,15 @@ func (c *Catalog) CreateAs(ctx context.Context, in Scope, stmt *syntax.CreateTab
 		if err := checkName(name, 0); err != nil {
 			return nil, false, err
 		}
-		appendColumn(desc, cluster.Column{Name: name, Type: t.String(), Modifier: column.Modifier})
+		appendColumn(desc, plainColumn(name, t, column.Modifier))
 	}
 	o, err := finished(desc, stmt.Name)
 	if err != nil {
 		return nil, false, err
 	}
-	return c.make(ctx, in, making{name: stmt.Name, ifNotExists: stmt.IfNotExists, pool: stmt.Pool, poolPosition: stmt.PoolPosition, by: by}, o)
+	next, existed, err = c.make(ctx, in, making{name: stmt.Name, ifNotExists: stmt.IfNotExists, pool: stmt.Pool, poolPosition: stmt.PoolPosition, by: by}, o)
+	if err == nil && !existed {
+		err = in.now(next).need(next, o)
+	}
+	return next, existed, err
 }

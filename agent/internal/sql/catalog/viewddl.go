@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	pg "github.com/pganalyze/pg_query_go/v6"
+
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
@@ -27,6 +29,9 @@ func (c *Catalog) CreateView(ctx context.Context, in Scope, stmt *syntax.CreateV
 	view := &cluster.View{Query: show.Query, Reads: show.Reads, CheckOption: stmt.CheckOption}
 	var err error
 	if view.Columns, err = viewColumns(show.Columns, stmt.Columns); err != nil {
+		return nil, err
+	}
+	if err := in.namesNoTypes(show.Query); err != nil {
 		return nil, err
 	}
 	schema, err := in.creationSchema(stmt.Name)
@@ -59,6 +64,24 @@ func (c *Catalog) CreateView(ctx context.Context, in Scope, stmt *syntax.CreateV
 	in.born(o)
 	next.add(o)
 	return next, nil
+}
+
+// namesNoTypes refuses a view that names types of users, which may get other names.
+func (s Scope) namesNoTypes(query string) error {
+	q, err := syntax.ParseQuery(query)
+	if err != nil {
+		return err
+	}
+	return syntax.EachCast(q, func(c *pg.TypeCast) error {
+		name, err := syntax.ConvertType(c.GetTypeName())
+		if err != nil {
+			return nil //nolint:nilerr // who plans the query says so
+		}
+		if r, err := s.ResolveType(name); err == nil && r.User != nil {
+			return syntax.Unsupported(fmt.Sprintf("a view with a cast to the type %s", r.User.Name), "Write constants without casts: they get the type of what they meet.")
+		}
+		return nil
+	})
 }
 
 // readBy has o need what its query reads.
@@ -95,6 +118,10 @@ func viewColumns(columns []Column, named []string) ([]cluster.ViewColumn, error)
 		}
 		if err := checkName(name, 0); err != nil {
 			return nil, err
+		}
+		if t.Elem().IsEnum() {
+			return nil, &syntax.Error{Code: "0A000", Message: fmt.Sprintf("column %q of a view is of the enum %s: that is not supported", name, t.SQLName()),
+				Hint: "Cast it to text."}
 		}
 		out = append(out, cluster.ViewColumn{Name: name, Type: t.String(), Modifier: c.Modifier})
 	}

@@ -200,7 +200,11 @@ func parseArrayBinary(t Type, b []byte) (Datum, error) {
 	if dims > 1 {
 		return Datum{}, errDimensions()
 	}
-	if elem, ok := TypeByOID(oid); dims != 1 || len(b) < 20 || !ok || elem != t.Elem() && !(elem.IsString() && t.Elem().IsString()) {
+	elem, ok := TypeByOID(oid)
+	if oid == t.Elem().OID() { // also of an enum
+		elem, ok = t.Elem(), true
+	}
+	if dims != 1 || len(b) < 20 || !ok || elem != t.Elem() && !(elem.IsString() && t.Elem().IsString()) {
 		return Datum{}, bad
 	}
 	if binary.BigEndian.Uint32(b[16:]) != 1 {

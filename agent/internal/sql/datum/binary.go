@@ -124,6 +124,9 @@ func ParseBinary(t Type, b []byte) (Datum, error) {
 
 // fixedSize is the length of the binary form, -1 if it varies.
 func fixedSize(t Type) int {
+	if t.IsEnum() {
+		return -1
+	}
 	switch t {
 	case Name, Unknown:
 		return -1

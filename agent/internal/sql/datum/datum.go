@@ -27,6 +27,7 @@ import (
 //	Time                         I (microseconds since midnight)
 //	Timetz                       I (as Time, of its own zone), Days (the zone: seconds west of UTC)
 //	Interval                     Months, Days, I (microseconds)
+//	enums                        I (the label's id), F (its place in the order), S (its name)
 //	arrays                       A
 //
 // A null has Null set and its Type, and nothing else.
@@ -126,6 +127,9 @@ func Compare(a, b Datum) int {
 	}
 	if a.Type.IsArray() {
 		return compareArrays(a.A, b.A)
+	}
+	if a.Type.IsEnum() {
+		return cmp.Compare(a.F, b.F)
 	}
 	switch a.Type {
 	case Float4, Float8:

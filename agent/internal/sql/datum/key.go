@@ -42,6 +42,9 @@ func AppendKey(dst []byte, d Datum) ([]byte, error) {
 	if d.Type.IsArray() {
 		return appendArrayKey(dst, d.A)
 	}
+	if d.Type.IsEnum() {
+		return binary.BigEndian.AppendUint64(dst, orderedFloat(d.F)), nil
+	}
 	switch d.Type {
 	case Bool:
 		return append(dst, byte(d.I)), nil
@@ -189,6 +192,9 @@ func DecodeKey(t Type, b []byte) (d Datum, rest []byte, err error) {
 }
 
 func decodeFixedKey(t Type, b []byte) (Datum, error) {
+	if t.IsEnum() {
+		return enumAt(t, floatFromOrdered(binary.BigEndian.Uint64(b)))
+	}
 	switch t {
 	case Bool:
 		if b[0] > 1 {

@@ -18,7 +18,7 @@ const (
 	tagNull     = 0
 	tagFalse    = 1
 	tagTrue     = 2
-	tagInt      = 3  // zigzag varint: integers, dates, timestamps
+	tagInt      = 3  // zigzag varint: integers, dates, timestamps, ids of labels
 	tagFloat4   = 4  // 4 bytes, big endian
 	tagFloat8   = 5  // 8 bytes, big endian
 	tagBytes    = 6  // uvarint length, bytes: strings, bytea, jsonb
@@ -203,6 +203,9 @@ func decodeValue(t Type, b []byte) (Datum, error) {
 		return MakeBool(tag == tagTrue), nil
 	case tag == tagInterval && t == Interval, tag == tagTimetz && t == Timetz:
 		return ParseBinary(t, b[1:])
+	case tag == tagInt && t.IsEnum():
+		id, _ := binary.Varint(b[1:])
+		return enumOf(t, id)
 	case tag == tagInt && (t.IsInt() || t.IsDateTime() || t == Time || t == OID):
 		i, _ := binary.Varint(b[1:])
 		if !holds(t, i) {

@@ -105,6 +105,9 @@ func ParseText(t Type, s string, loc *time.Location) (Datum, error) {
 	if t.IsArray() {
 		return parseArrayText(t, s, loc)
 	}
+	if t.IsEnum() {
+		return parseEnum(t, s)
+	}
 	switch t {
 	case Unknown, Text, Varchar, Bpchar:
 		return parseString(t, s)

@@ -2,8 +2,9 @@ package datum
 
 import "strings"
 
-// Type is the type of a value. Array may be added to the scalar types.
-type Type uint8
+// Type is the type of a value. Array may be added to the scalar types; that of an enum has
+// the number of its form in it (TypeOfEnum).
+type Type uint32
 
 // The types. Storable says which of them a collection may have.
 const (
@@ -35,7 +36,8 @@ const (
 	Cidr
 	Bit // bit(n)
 	Varbit
-	lastType = Varbit
+	lastType      = Varbit
+	Enum     Type = Varbit + 1 // with the number of a form: a type
 
 	// Array marks a one-dimensional array of the type it is added to.
 	Array Type = 0x80
@@ -97,8 +99,12 @@ func (t Type) IsArray() bool { return t&Array != 0 }
 func (t Type) Elem() Type { return t &^ Array }
 
 func (t Type) info() typeInfo {
-	if e := t.Elem(); e <= lastType {
+	switch e := t.Elem(); {
+	case e <= lastType:
 		return types[e]
+	case e.IsEnum():
+		form := e.EnumType()
+		return typeInfo{name: form.Name, sqlName: form.Name, oid: form.OID, arrayOID: form.ArrayOID, size: 4}
 	}
 	return types[Unknown]
 }
@@ -137,7 +143,7 @@ func (t Type) SQLName() string {
 }
 
 // Storable reports whether a collection's column may have the type.
-func (t Type) Storable() bool { return t.Elem() >= Bool && t.Elem() <= lastType }
+func (t Type) Storable() bool { return t.Elem() >= Bool && t.Elem() <= lastType || t.Elem().IsEnum() }
 
 // Ordered reports whether values of the type are compared, and so can be keys.
 func (t Type) Ordered() bool { return t.Storable() && t.Elem() != JSON }

@@ -51,6 +51,10 @@ func appendDatum(b *frame.Batch, i int, d *datum.Datum) error {
 	case frame.Decimal:
 		return appendNumeric(b, i, d.D)
 	case frame.Text, frame.Bytes, frame.JSON:
+		if d.Type.IsEnum() {
+			b.String(i, datum.EnumKey(*d))
+			return nil
+		}
 		if d.Type == datum.Bpchar { // DuckDB compares as text what PostgreSQL compares so
 			b.String(i, d.Unpadded())
 			return nil
@@ -248,7 +252,7 @@ func convertible(from, to datum.Type) bool {
 	case from.IsInt():
 		return to.IsNumber() || to == datum.OID || to == datum.Text // the last: DuckDB's NULLs without a type are integers
 	}
-	if from == datum.Bytea && to.IsInet() || from == datum.Text && to.IsBits() {
+	if from == datum.Bytea && (to.IsInet() || to.IsEnum()) || from == datum.Text && to.IsBits() {
 		return true
 	}
 	return from.IsFloat() && to.IsFloat() || from.IsString() && to.IsString() || from == datum.JSONB && to == datum.JSON
@@ -256,6 +260,19 @@ func convertible(from, to datum.Type) bool {
 
 func convert(d datum.Datum, to datum.Type) (datum.Datum, error) {
 	switch {
+	case to.IsEnum():
+		return datum.EnumOfKey(to, d.S)
+	case to.Elem().IsEnum():
+		for i, v := range d.A.Values {
+			if v.Null {
+				d.A.Values[i].Type = to.Elem()
+				continue
+			}
+			var err error
+			if d.A.Values[i], err = datum.EnumOfKey(to.Elem(), v.S); err != nil {
+				return d, err
+			}
+		}
 	case to.IsArray():
 		for i := range d.A.Values {
 			d.A.Values[i].Type = to.Elem()
@@ -286,6 +303,9 @@ func (d decoder) native(c *frame.Column, row int) (datum.Datum, error) {
 	case frame.Decimal:
 		return d.numeric(c, row), nil
 	case frame.Text, frame.Bytes:
+		if d.typ.IsEnum() {
+			return datum.EnumOfKey(d.typ, string(c.Bytes(row)))
+		}
 		return datum.MakeString(d.typ, string(c.Bytes(row))), nil
 	case frame.JSON:
 		if d.normal {

@@ -340,6 +340,12 @@ func (r *Run) complete(table *catalog.Table, rules *queryplan.Rules, row []datum
 			return err
 		}
 	}
+	for _, d := range rules.Domains {
+		if err := d.Domain.Check(r.Env, row[d.Column]); err != nil {
+			return err
+		}
+	}
+	r.Env.Row = row
 	if rules.Policies != nil {
 		if ok, err := r.accepts(rules.Policies.Condition, row); err != nil {
 			return err

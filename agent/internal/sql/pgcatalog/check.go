@@ -56,6 +56,11 @@ func (in *Input) checkConstraints() []row {
 	add := func(t *catalog.Table, name, clause string) {
 		out = append(out, row{"constraint_catalog": in.Database, "constraint_schema": t.Schema().Name, "constraint_name": name, "check_clause": clause})
 	}
+	for _, o := range in.Types {
+		for _, k := range domainOf(o).Checks {
+			out = append(out, row{"constraint_catalog": in.Database, "constraint_schema": in.schemaOf(o), "constraint_name": k.Name, "check_clause": "((" + valueText(k.Expression) + "))"})
+		}
+	}
 	for _, t := range in.Tables {
 		for _, k := range t.Desc.Collection.Checks {
 			add(t, k.Name, "(("+k.Expression+"))")

@@ -44,6 +44,9 @@ func (in *Input) allComments() []comment {
 			add("pg_class", v.oid(), n+1, c.Comment)
 		}
 	}
+	for _, o := range in.Types {
+		add("pg_type", OID(o.ID), 0, o.Comment)
+	}
 	for _, o := range slices.Concat(in.Schemas, in.Databases) {
 		class := "pg_namespace"
 		if o.Kind == cluster.KindDatabase {

@@ -40,11 +40,12 @@ func (in *Input) information(name string) []row {
 				}
 				r := informationColumn(i+1, c)
 				if c.Default != "" && !c.Identity {
-					r["column_default"] = in.DefaultText(c.Default)
+					r["column_default"] = in.defaultText(&c)
 				}
 				if c.Generated != "" {
 					r["is_generated"], r["generation_expression"], r["is_updatable"] = "ALWAYS", "("+c.Generated+")", "YES"
 				}
+				in.userParts(&c, r)
 				in.identityParts(t, &c, r)
 				out = append(out, in.named(t, r))
 			}
@@ -55,6 +56,8 @@ func (in *Input) information(name string) []row {
 		return in.privilegeRows(true)
 	case "enabled_roles", "applicable_roles":
 		return in.enabledRoles(name)
+	case "domains":
+		return in.domains()
 	case "sequences":
 		return in.informationSequences()
 	case "check_constraints":
@@ -97,8 +100,11 @@ func informationColumn(position int, c catalog.Column) row {
 	if c.NotNull {
 		r["is_nullable"] = "NO"
 	}
-	if c.Type.IsArray() {
+	switch {
+	case c.Type.IsArray():
 		r["data_type"], r["udt_name"] = "ARRAY", "_"+c.Type.Elem().String()
+	case c.Type.IsEnum():
+		r["data_type"] = "USER-DEFINED"
 	}
 	switch c.Type {
 	case datum.Bit, datum.Varbit:

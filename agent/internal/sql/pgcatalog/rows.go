@@ -29,7 +29,7 @@ const (
 )
 
 // OID is the OID of an object.
-func OID(id cluster.ObjectID) uint32 { return firstUserOID + uint32(id) }
+func OID(id cluster.ObjectID) uint32 { return catalog.OID(id) }
 
 // TableOID is the OID of a collection.
 func TableOID(t *catalog.Table) uint32 { return OID(t.ID()) }
@@ -108,7 +108,7 @@ func (in *Input) attributes() []row {
 }
 
 func attribute(relation uint32, number int, c catalog.Column) row {
-	return row{"attrelid": relation, "attname": c.Name, "atttypid": c.Type.OID(), "attlen": int(c.Type.Size()), "attnum": number,
+	return row{"attrelid": relation, "attname": c.Name, "atttypid": typeOID(&c), "attlen": int(c.Type.Size()), "attnum": number,
 		"attcacheoff": -1, "atttypmod": int(c.Modifier), "attbyval": c.Type.Size() > 0 && c.Type.Size() <= 8, "attalign": "i", "attstorage": "p",
 		"attnotnull": c.NotNull, "atthasdef": c.Default != "" && !c.Identity || c.Generated != "", "attidentity": identity(&c), "attgenerated": generated(&c), "attislocal": true, "attcollation": collation(c.Type), "attstattarget": -1}
 }
@@ -128,7 +128,7 @@ func (in *Input) defaults() []row {
 	for _, t := range in.Tables {
 		for i, c := range t.Columns {
 			if c.Default != "" && !c.Hidden && !c.Identity {
-				out = append(out, row{"oid": defaultOID(t, i), "adrelid": TableOID(t), "adnum": i + 1, "adbin": in.DefaultText(c.Default)})
+				out = append(out, row{"oid": defaultOID(t, i), "adrelid": TableOID(t), "adnum": i + 1, "adbin": in.defaultText(&c)})
 			}
 			if c.Generated != "" {
 				out = append(out, row{"oid": defaultOID(t, i), "adrelid": TableOID(t), "adnum": i + 1, "adbin": c.Generated})
@@ -138,9 +138,9 @@ func (in *Input) defaults() []row {
 	return out
 }
 
-// pgTypes lists the types that NodeDB has, and their arrays.
-func pgTypes() []row {
-	var out []row
+// pgTypes lists the types that NodeDB has, and those of the database, with their arrays.
+func (in *Input) pgTypes() []row {
+	out := in.userTypes()
 	for oid := uint32(16); oid < 4000; oid++ {
 		t, ok := datum.TypeByOID(oid)
 		if !ok || t.OID() != oid {
@@ -162,6 +162,8 @@ func category(t datum.Type) string {
 	switch {
 	case t.IsArray():
 		return "A"
+	case t.IsEnum():
+		return "E"
 	case t == datum.Bool:
 		return "B"
 	case t.IsNumber() || t == datum.OID:
@@ -210,7 +212,7 @@ func (in *Input) indexes() []row {
 }
 
 func (in *Input) constraints() []row {
-	var out []row
+	out := in.domainChecks()
 	for _, t := range in.Tables {
 		out = append(out, checks(t)...)
 		if hasKey(t) {
@@ -285,7 +287,7 @@ func (in *Input) views(name string) []row {
 
 // definitions is what pg_get_indexdef and pg_get_constraintdef look up.
 func (in *Input) definitions() []row {
-	var out []row
+	out := in.domainDefinitions()
 	for _, t := range in.Tables {
 		both := func(oid uint32, text string) row { return row{"oid": oid, "definition": text, "pretty": text} }
 		if hasKey(t) {

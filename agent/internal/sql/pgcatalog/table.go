@@ -42,6 +42,10 @@ type Input struct {
 	Schemas   []*cluster.Object
 	Sequences []Sequence
 	Views     []View
+	// Types are the domains and enums of the database, EnumType the type of the values of
+	// one.
+	Types    []*cluster.Object
+	EnumType func(*cluster.Object) datum.Type
 	// DefaultText shows a column's default.
 	DefaultText func(string) string
 	Databases   []*cluster.Object // of the cluster
@@ -217,7 +221,11 @@ func (t *Table) fill(in *Input) []row {
 	case "pg_attrdef":
 		return in.defaults()
 	case "pg_type":
-		return pgTypes()
+		return in.pgTypes()
+	case "pg_enum":
+		return in.enumLabels()
+	case "nd_type":
+		return in.typeNames()
 	case "pg_index":
 		return in.indexes()
 	case "pg_constraint":

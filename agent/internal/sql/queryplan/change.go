@@ -237,6 +237,9 @@ func typed(value *pg.Node, t datum.Type) *pg.Node {
 		return value
 	}
 	name := &pg.TypeName{Names: []*pg.Node{stringNode("pg_catalog"), stringNode(t.Elem().String())}, Typemod: -1, Location: -1}
+	if t.Elem().IsEnum() {
+		name.Names = []*pg.Node{stringNode(syntax.EnumTypeName(uint32(t.Elem())))}
+	}
 	if t.IsArray() {
 		name.ArrayBounds = []*pg.Node{{Node: &pg.Node_Integer{Integer: &pg.Integer{Ival: -1}}}}
 	}

@@ -21,6 +21,8 @@ type compiler struct {
 	sequence func(syntax.Name) (cluster.ObjectID, error)
 	// view is the one by which the statement changes rows; nil: none.
 	view *throughView
+	// typ finds a written type; nil: only PostgreSQL's own are known.
+	typ func(syntax.TypeName) (catalog.Resolved, error)
 	// elsewhere says that the text is not the statement's, so that positions in it
 	// mean nothing to its client.
 	elsewhere bool
@@ -173,10 +175,11 @@ func (c *compiler) cast(n *pg.TypeCast) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, modifier, err := catalog.ResolveType(name)
+	r, err := c.resolveType(name)
 	if err != nil {
-		return nil, errSlow // a type that only the slow path may know
+		return nil, err
 	}
+	t, modifier := r.Type, r.Modifier
 	if a := n.GetArg().GetAArrayExpr(); a != nil && len(a.GetElements()) == 0 && t.IsArray() {
 		return &Const{Value: datum.MakeArray(t.Elem(), nil)}, nil
 	}
@@ -189,7 +192,26 @@ func (c *compiler) cast(n *pg.TypeCast) (Expr, error) {
 		position = k.position
 	}
 	out, err := convert(arg, t, modifier, castExplicit)
+	if err == nil && r.User != nil && r.User.Domain != nil {
+		return ofDomain(out, r)
+	}
 	return out, at(err, position)
+}
+
+// resolveType finds the type of a cast. errSlow: only the slow path may know it.
+func (c *compiler) resolveType(name syntax.TypeName) (catalog.Resolved, error) {
+	if c.typ != nil {
+		r, err := c.typ(name)
+		if err != nil {
+			return r, errSlow
+		}
+		return r, nil
+	}
+	t, modifier, err := catalog.ResolveType(name)
+	if err != nil || name.Schema != "" {
+		return catalog.Resolved{}, errSlow
+	}
+	return catalog.Resolved{Type: t, Modifier: modifier}, nil
 }
 
 func (c *compiler) boolean(n *pg.BoolExpr) (Expr, error) {

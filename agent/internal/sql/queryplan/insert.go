@@ -143,10 +143,14 @@ func DefaultValue(env *Env, column catalog.Column) (v datum.Datum, volatile bool
 
 // CompileDefault compiles a column's default; null if it has none.
 func CompileDefault(column catalog.Column) (Expr, error) {
-	if column.Default == "" {
+	text := column.Default
+	if text == "" && column.User != nil && column.User.Domain != nil {
+		text = column.User.Domain.Default
+	}
+	if text == "" {
 		return &Const{Value: datum.MakeNull(column.Type)}, nil
 	}
-	node, err := syntax.ParseExpression(column.Default)
+	node, err := syntax.ParseExpression(text)
 	if err != nil {
 		return nil, err
 	}

@@ -52,6 +52,8 @@ type Planner struct {
 	Filling bool
 	// Sequence finds a sequence.
 	Sequence func(syntax.Name) (cluster.ObjectID, error)
+	// Type finds a written type.
+	Type func(syntax.TypeName) (catalog.Resolved, error)
 	// Resolve finds what the slow path can read: collections and system tables.
 	Resolve duck.Resolver
 	Slow    duck.Executor
@@ -132,6 +134,10 @@ func (p *Planner) query(ctx context.Context, s *pg.SelectStmt, out *Plan) error 
 
 // slow prepares a SELECT for the slow path.
 func (p *Planner) slow(ctx context.Context, s *pg.SelectStmt) (duck.Prepared, []Column, error) {
+	s, err := p.namedEnums(s)
+	if err != nil {
+		return nil, nil, err
+	}
 	s, names, computed, err := p.takeComputed(s)
 	if err == nil {
 		err = textually(computed)
@@ -180,7 +186,7 @@ func (p *Planner) resolve(schema, name string) (*duck.Table, bool) {
 
 // compiler makes a compiler of expressions over scope.
 func (p *Planner) compiler(s *scope) *compiler {
-	return &compiler{scope: s, params: p.params, sequence: p.Sequence, view: p.view}
+	return &compiler{scope: s, params: p.params, sequence: p.Sequence, view: p.view, typ: p.Type}
 }
 
 // target finds the collection that a statement changes, by way of a view maybe. verb is

@@ -14,6 +14,8 @@ import (
 type Rules struct {
 	// Generated computes the generated columns from the others.
 	Generated []Assignment
+	// Domains are what values of columns of domains have to be.
+	Domains []DomainColumn
 	// Checks are in the order in which they are looked at.
 	Checks []Check
 	// Options are those of the views by which the row is written: each is true.
@@ -40,6 +42,13 @@ func RulesOf(table *catalog.Table) (*Rules, error) {
 func compileRules(table *catalog.Table) (*Rules, error) {
 	out := &Rules{}
 	for i, column := range table.Columns {
+		if column.User != nil && column.User.Domain != nil {
+			d, err := CompileDomain(column.User, column.UserSchema)
+			if err != nil {
+				return nil, err
+			}
+			out.Domains = append(out.Domains, DomainColumn{Column: i, Domain: d})
+		}
 		if column.Generated == "" {
 			continue
 		}
@@ -47,7 +56,7 @@ func compileRules(table *catalog.Table) (*Rules, error) {
 		if err != nil {
 			return nil, err
 		}
-		e, err := compileGenerated(table, i, node, true)
+		e, err := kept(tableScope(table, "")).generated(table, i, node)
 		if err != nil {
 			return nil, err
 		}
@@ -58,7 +67,7 @@ func compileRules(table *catalog.Table) (*Rules, error) {
 		if err != nil {
 			return nil, err
 		}
-		e, err := compileCheck(tableScope(table, ""), node, true)
+		e, err := kept(tableScope(table, "")).check(node)
 		if err != nil {
 			return nil, err
 		}
@@ -67,13 +76,23 @@ func compileRules(table *catalog.Table) (*Rules, error) {
 	return out, nil
 }
 
-// compileCheck compiles the expression of a CHECK. elsewhere says that it is not of the
-// statement's text.
-func compileCheck(s *scope, node *pg.Node, elsewhere bool) (Expr, error) {
+// kept compiles expressions that are kept: in them, constants have the types of what they
+// meet, and no type is named that users may rename.
+func kept(s *scope) *compiler { return &compiler{scope: s, params: &Params{}, elsewhere: true} }
+
+// TypeFinder finds a written type.
+type TypeFinder func(syntax.TypeName) (catalog.Resolved, error)
+
+// written compiles expressions that stand in a statement.
+func written(s *scope, types TypeFinder) *compiler {
+	return &compiler{scope: s, params: &Params{}, typ: types}
+}
+
+// check compiles the expression of a CHECK.
+func (c *compiler) check(node *pg.Node) (Expr, error) {
 	if err := syntax.OfOneRow(node, syntax.InCheck); err != nil {
 		return nil, err
 	}
-	c := &compiler{scope: s, params: &Params{}, elsewhere: elsewhere}
 	e, err := c.expr(node)
 	if err == nil {
 		if t := e.Type(); t != datum.Bool && t != datum.Unknown {
@@ -92,13 +111,12 @@ func compileCheck(s *scope, node *pg.Node, elsewhere bool) (Expr, error) {
 	return e, err
 }
 
-// compileGenerated compiles what computes the column with the index.
-func compileGenerated(table *catalog.Table, index int, node *pg.Node, elsewhere bool) (Expr, error) {
+// generated compiles what computes the column of a table with the index.
+func (c *compiler) generated(table *catalog.Table, index int, node *pg.Node) (Expr, error) {
 	if err := syntax.OfOneRow(node, syntax.InGenerated); err != nil {
 		return nil, err
 	}
 	column := table.Columns[index]
-	c := &compiler{scope: tableScope(table, ""), params: &Params{}, elsewhere: elsewhere}
 	e, err := c.expr(node)
 	if isSlow(err) {
 		out := syntax.Unsupported("this expression of a generated column", "Simple expressions of the row are.")
@@ -188,14 +206,15 @@ func immutable(e Expr) bool {
 
 // Sound says what is wrong with the expressions of a table. Those of the columns and
 // constraints that stand in the statement are told with their positions.
-func Sound(table *catalog.Table, columns []syntax.ColumnDef, constraints []syntax.Constraint) error {
+func Sound(table *catalog.Table, columns []syntax.ColumnDef, constraints []syntax.Constraint, types TypeFinder) error {
+	c := written(tableScope(table, ""), types)
 	for i := range columns {
 		d := &columns[i]
 		index, ok := table.ColumnIndex(d.Name)
 		if !ok || d.GeneratedNode == nil {
 			continue
 		}
-		if _, err := compileGenerated(table, index, d.GeneratedNode, false); err != nil {
+		if _, err := c.generated(table, index, d.GeneratedNode); err != nil {
 			return err
 		}
 	}
@@ -204,7 +223,7 @@ func Sound(table *catalog.Table, columns []syntax.ColumnDef, constraints []synta
 		if k.Kind != syntax.Check || k.Node == nil {
 			continue
 		}
-		if _, err := compileCheck(tableScope(table, ""), k.Node, false); err != nil {
+		if _, err := c.check(k.Node); err != nil {
 			return err
 		}
 	}

@@ -17,6 +17,7 @@ type Error struct {
 	Table      string
 	Column     string
 	Constraint string
+	DataType   string // a domain
 }
 
 func (e *Error) Error() string { return e.Message }

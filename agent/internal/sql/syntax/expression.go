@@ -2,6 +2,8 @@ package syntax
 
 import (
 	"slices"
+	"strconv"
+	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
@@ -155,4 +157,66 @@ func named(names ...string) map[string]bool {
 		out[n] = true
 	}
 	return out
+}
+
+// enumPrefix begins the names by which a statement that DuckDB runs names enums.
+const enumPrefix = "nd_enum_"
+
+// EnumTypeName is the name of an enum's form for the slow path.
+func EnumTypeName(number uint32) string { return enumPrefix + strconv.FormatUint(uint64(number), 10) }
+
+// EnumNumber is the other way round.
+func EnumNumber(name string) (uint32, bool) {
+	digits, ok := strings.CutPrefix(name, enumPrefix)
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(digits, 10, 32)
+	return uint32(n), err == nil //nolint:gosec // of 32 bits
+}
+
+// EachCast calls fn with each cast in m.
+func EachCast(m proto.Message, fn func(*pg.TypeCast) error) error {
+	return eachMessage(m.ProtoReflect(), func(m proto.Message) error {
+		if c, ok := m.(*pg.TypeCast); ok {
+			return fn(c)
+		}
+		return nil
+	})
+}
+
+// BareEnums takes the casts to enums off the constants of an expression that is kept: they
+// get the type of what they meet, whatever becomes of its name.
+func BareEnums(text string, isEnum func(TypeName) bool) (string, error) {
+	if !strings.Contains(text, "::") && !strings.Contains(strings.ToLower(text), "cast") {
+		return text, nil
+	}
+	e, err := ParseExpression(text)
+	if err != nil {
+		return "", err
+	}
+	bare := func(n *pg.Node) *pg.Node {
+		c := n.GetTypeCast()
+		if c == nil || c.GetArg().GetAConst().GetSval() == nil {
+			return n
+		}
+		if t, err := ConvertType(c.GetTypeName()); err == nil && isEnum(t) {
+			return c.GetArg()
+		}
+		return n
+	}
+	e = bare(e)
+	_ = eachMessage(e.ProtoReflect(), func(m proto.Message) error {
+		if n, ok := m.(*pg.Node); ok {
+			if b := bare(n); b != n {
+				n.Node = b.Node
+			}
+		}
+		return nil
+	})
+	out, wrong := deparse(e)
+	if wrong != nil {
+		return "", wrong
+	}
+	return out, nil
 }

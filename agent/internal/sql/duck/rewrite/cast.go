@@ -192,7 +192,8 @@ func (r *rewriter) registryCast(t *pg.TypeCast, name string) (finish, error) {
 	case name == "regclass":
 		return r.nameOf("pg_class", "relname")
 	case name == "regtype":
-		return func(n *pg.Node) (*pg.Node, error) { return call("nd_format_type", n.GetTypeCast().Arg, null()), nil }, nil
+		named, err := r.typeName()
+		return func(n *pg.Node) (*pg.Node, error) { return named(n.GetTypeCast().Arg, null()), nil }, err
 	case name == "regnamespace":
 		return r.nameOf("pg_namespace", "nspname")
 	case name == "regproc" || name == "regprocedure":
@@ -268,6 +269,31 @@ func definition(r *rewriter, f *pg.FuncCall) (finish, error) {
 		return noText(r, f)
 	}
 	return func(n *pg.Node) (*pg.Node, error) { return find(n.GetFuncCall().Args[0]), nil }, nil
+}
+
+// typeName returns what makes the name of the type with an OID and a modifier: the
+// catalogs know those that users have made.
+func (r *rewriter) typeName() (func(oid, modifier *pg.Node) *pg.Node, error) {
+	find, err := r.lookup("nd_type", "name")
+	return func(oid, modifier *pg.Node) *pg.Node {
+		own := call("nd_format_type", oid, modifier)
+		if find == nil {
+			return own
+		}
+		return &pg.Node{Node: &pg.Node_CoalesceExpr{CoalesceExpr: &pg.CoalesceExpr{Args: []*pg.Node{find(oid), own}, Location: -1}}}
+	}, err
+}
+
+// formatType is format_type(oid, typmod).
+func formatType(r *rewriter, f *pg.FuncCall) (finish, error) {
+	if len(f.Args) != 2 {
+		return nil, errorf("42883", f.Location, "function format_type of %d arguments does not exist", len(f.Args))
+	}
+	named, err := r.typeName()
+	return func(n *pg.Node) (*pg.Node, error) {
+		args := n.GetFuncCall().Args
+		return named(args[0], args[1]), nil
+	}, err
 }
 
 // splitName splits what a regclass literal holds.

@@ -32,7 +32,7 @@ var functions = table(same(`
 	"json_build_object": "json_object", "jsonb_build_object": "json_object", "json_build_array": "json_array",
 	"jsonb_build_array": "json_array", "to_jsonb": "to_json", "row_to_json": "to_json", "jsonb_array_length": "json_array_length",
 	"jsonb_typeof": "nd_json_typeof", "json_typeof": "nd_json_typeof", "jsonb_exists": "nd_json_has", "jsonb_contains": "json_contains",
-	"jsonb_pretty": "json_pretty", "format_type": "nd_format_type", "pg_size_pretty": "nd_size_pretty",
+	"jsonb_pretty": "json_pretty", "pg_size_pretty": "nd_size_pretty",
 })
 
 // doubling are macros that name an argument more than once.
@@ -113,7 +113,7 @@ var specials = map[string]special{
 	"has_sequence_privilege": privilegeOf, "pg_has_role": yes, "pg_is_in_recovery": answers(func() *pg.Node { return boolean(false) }),
 	"pg_relation_is_publishable": answers(func() *pg.Node { return boolean(false) }),
 	"pg_is_other_temp_schema":    answers(func() *pg.Node { return boolean(false) }), "pg_my_temp_schema": zero,
-	"obj_description": objectComment, "col_description": columnComment, "shobj_description": objectComment, "pg_get_constraintdef": definition,
+	"obj_description": objectComment, "col_description": columnComment, "shobj_description": objectComment, "pg_get_constraintdef": definition, "format_type": formatType,
 	"pg_get_indexdef": definition, "pg_get_viewdef": definition, "pg_get_triggerdef": noText, "pg_get_ruledef": noText, "pg_get_functiondef": noText,
 	"pg_get_function_result": noText, "pg_get_function_arguments": noText, "pg_get_function_identity_arguments": noText,
 	"pg_get_serial_sequence": noText, "pg_get_partkeydef": noText, "pg_get_statisticsobjdef_columns": noText,

@@ -10,7 +10,7 @@ import (
 
 // opaque reports whether DuckDB has values of the type only as bytes in PostgreSQL's
 // order: it compares, groups and sorts them, and knows nothing else of them.
-func opaque(t datum.Type) bool { return t.Elem().IsInet() || t.Elem().IsBits() }
+func opaque(t datum.Type) bool { return t.Elem().IsInet() || t.Elem().IsBits() || t.Elem().IsEnum() }
 
 // mixed is the type that two such values are both of; Unknown: there is none.
 func mixed(a, b datum.Type) datum.Type {
@@ -106,12 +106,46 @@ func (r *rewriter) opaqueOperator(e *pg.A_Expr) error {
 		return nil
 	}
 	op := lastName(e.Name)
+	if err := r.enumOperator(e, op); err != nil {
+		return err
+	}
 	for _, side := range []*pg.Node{e.Lexpr, e.Rexpr} {
 		if t := r.typeOf(side); opaque(t) && !t.IsArray() && !compares(op) {
 			return refuseOpaque(e.Location, "the operator "+op, t)
 		}
 	}
 	return nil
+}
+
+// enumOperator refuses what PostgreSQL does: to compare an enum with something else.
+func (r *rewriter) enumOperator(e *pg.A_Expr, op string) error {
+	a, b := r.typeOf(e.Lexpr), r.typeOf(e.Rexpr)
+	if !a.IsEnum() && !b.IsEnum() || a == b || a == datum.Unknown || b == datum.Unknown {
+		return nil
+	}
+	err := errorf("42883", e.Location, "operator does not exist: %s %s %s", a.SQLName(), op, b.SQLName())
+	err.Hint = "No operator matches the given name and argument types. You might need to add explicit type casts."
+	return err
+}
+
+// enumText is the name of a value of an enum.
+func enumText(n *pg.Node, t datum.Type) (*pg.Node, error) {
+	c := &pg.CaseExpr{Arg: n, Location: -1}
+	for _, l := range t.EnumType().Labels {
+		v, err := datum.ParseText(t, l.Name, nil)
+		if err != nil {
+			return nil, err
+		}
+		key, err := constantOf(v)
+		if err != nil {
+			return nil, err
+		}
+		c.Args = append(c.Args, &pg.Node{Node: &pg.Node_CaseWhen{CaseWhen: &pg.CaseWhen{Expr: key, Result: text(l.Name), Location: -1}}})
+	}
+	if len(c.Args) == 0 {
+		return cast(null(), "VARCHAR"), nil
+	}
+	return cast(&pg.Node{Node: &pg.Node_CaseExpr{CaseExpr: c}}, "VARCHAR"), nil
 }
 
 func refuseOpaque(location int32, what string, t datum.Type) *Error {
@@ -129,6 +163,9 @@ func opaqueCast(n *pg.Node, from, to datum.Type, t *pg.TypeName) (*pg.Node, erro
 	if n.GetAConst().GetIsnull() {
 		f, _ := FrameType(to, -1)
 		return cast(n, f.SQL()), nil
+	}
+	if from.IsEnum() && (to == datum.Text || to == datum.Varchar) && len(t.Typmods) == 0 {
+		return enumText(n, from)
 	}
 	if opaque(from) {
 		return nil, refuseOpaque(t.Location, "a cast", from)

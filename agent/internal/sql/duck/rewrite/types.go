@@ -10,6 +10,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck/frame"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
 // FrameType is how values of t travel to and from DuckDB; modifier is PostgreSQL's
@@ -22,6 +23,9 @@ func FrameType(t datum.Type, modifier int32) (frame.Type, bool) {
 	}
 	if t == datum.Numeric {
 		return numericType(modifier), true
+	}
+	if t.IsEnum() {
+		return frame.Type{Kind: frame.Bytes}, true // see opaque
 	}
 	kinds := [...]frame.Kind{
 		datum.Bool: frame.Bool, datum.Int2: frame.Int16, datum.Int4: frame.Int32, datum.Int8: frame.Int64,
@@ -84,7 +88,11 @@ func castType(n *pg.TypeName) (t datum.Type, modified bool) {
 	case "serial":
 		t = datum.Int4
 	default:
-		t, _ = datum.TypeByName(name)
+		if number, ok := syntax.EnumNumber(name); ok {
+			t = datum.Type(number)
+		} else {
+			t, _ = datum.TypeByName(name)
+		}
 	}
 	if t != datum.Unknown && len(n.ArrayBounds) > 0 {
 		t |= datum.Array
@@ -177,6 +185,8 @@ func constantOf(d datum.Datum) (*pg.Node, error) {
 	switch {
 	case d.Null:
 		return cast(null(), f.SQL()), nil
+	case d.Type.IsEnum():
+		return call("unhex", text(hex.EncodeToString([]byte(datum.EnumKey(d))))), nil
 	case d.Type.IsArray():
 		a := &pg.A_ArrayExpr{Location: -1}
 		for _, v := range d.A.Values {

@@ -1,0 +1,170 @@
+package pgcatalog
+
+import (
+	"strings"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// typeOID is the OID of a column's type.
+func typeOID(c *catalog.Column) uint32 {
+	if c.User != nil && c.User.Domain != nil {
+		return OID(c.User.ID)
+	}
+	return c.Type.OID()
+}
+
+// defaultText shows the default of a column; a value of an enum with its type.
+func (in *Input) defaultText(c *catalog.Column) string {
+	text := in.DefaultText(c.Default)
+	if c.Type.Elem().IsEnum() && strings.HasPrefix(text, "'") {
+		text += "::" + syntax.QuoteName(syntax.Name{Name: c.User.Name})
+		if c.Type.IsArray() {
+			text += "[]"
+		}
+	}
+	return text
+}
+
+// domainOf is what a type demands; of an enum, nothing.
+func domainOf(o *cluster.Object) *cluster.Domain {
+	if o.Domain == nil {
+		return &cluster.Domain{}
+	}
+	return o.Domain
+}
+
+// schemaOf is the name of the schema that a type is in.
+func (in *Input) schemaOf(o *cluster.Object) string {
+	for _, s := range in.Schemas {
+		if s.ID == o.Parent {
+			return s.Name
+		}
+	}
+	return ""
+}
+
+// userTypes are the rows of pg_type of domains and enums, and of the arrays of these.
+func (in *Input) userTypes() []row {
+	var out []row
+	for _, o := range in.Types {
+		r := row{"oid": OID(o.ID), "typname": o.Name, "typnamespace": OID(o.Parent), "typowner": in.ownerOID(o), "typlen": 4, "typbyval": true, "typtype": "e",
+			"typcategory": "E", "typisdefined": true, "typdelim": ",", "typalign": "i", "typstorage": "p", "typtypmod": -1}
+		if o.Enum != nil {
+			r["typarray"] = OID(o.Enum.Array)
+			out = append(out, r, row{"oid": OID(o.Enum.Array), "typname": "_" + o.Name, "typnamespace": OID(o.Parent), "typowner": in.ownerOID(o), "typlen": -1,
+				"typtype": "b", "typcategory": "A", "typisdefined": true, "typdelim": ",", "typelem": OID(o.ID), "typalign": "i", "typstorage": "x", "typtypmod": -1})
+			continue
+		}
+		base, _ := datum.TypeByName(o.Domain.Type)
+		r["typtype"], r["typcategory"], r["typlen"], r["typbyval"] = "d", category(base), int(base.Size()), base.Size() > 0 && base.Size() <= 8
+		r["typnotnull"], r["typbasetype"], r["typtypmod"], r["typcollation"], r["typarray"] = o.Domain.NotNull, base.OID(), int(o.Domain.Modifier), collation(base), OID(o.Domain.Array)
+		if o.Domain.Default != "" {
+			r["typdefault"], r["typdefaultbin"] = o.Domain.Default, o.Domain.Default
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// enumLabels makes pg_enum.
+func (in *Input) enumLabels() []row {
+	var out []row
+	for _, o := range in.Types {
+		if o.Enum == nil {
+			continue
+		}
+		for _, l := range o.Enum.Labels {
+			// Ids of labels are small: with that of the type they are apart.
+			out = append(out, row{"oid": OID(o.ID)*columnFactor + l.ID, "enumtypid": OID(o.ID), "enumsortorder": l.Order, "enumlabel": l.Name})
+		}
+	}
+	return out
+}
+
+// typeNames are those by which format_type knows the types of users.
+func (in *Input) typeNames() []row {
+	var out []row
+	for _, o := range in.Types {
+		name := syntax.QuoteName(syntax.Name{Name: o.Name})
+		if schema := in.schemaOf(o); schema != catalog.Public {
+			name = syntax.QuoteName(syntax.Name{Schema: schema, Name: o.Name})
+		}
+		array := domainOf(o).Array
+		if o.Enum != nil {
+			array = o.Enum.Array
+		}
+		out = append(out, row{"oid": OID(o.ID), "name": name}, row{"oid": OID(array), "name": name + "[]"})
+	}
+	return out
+}
+
+// valueText shows the expression of a domain's CHECK, in which the value stands as VALUE.
+func valueText(text string) string {
+	out, err := syntax.RenameInExpression(text, "value", "VALUE")
+	if err != nil {
+		return text
+	}
+	return strings.ReplaceAll(out, `"VALUE"`, "VALUE")
+}
+
+// domainChecks are the rows of pg_constraint of domains.
+func (in *Input) domainChecks() []row {
+	var out []row
+	for _, o := range in.Types {
+		for _, k := range domainOf(o).Checks {
+			out = append(out, row{"oid": OID(k.ID), "conname": k.Name, "connamespace": OID(o.Parent), "contype": "c", "convalidated": true, "contypid": OID(o.ID),
+				"confupdtype": " ", "confdeltype": " ", "confmatchtype": " ", "conislocal": true, "conbin": valueText(k.Expression)})
+		}
+	}
+	return out
+}
+
+// domainDefinitions are what pg_get_constraintdef says of the checks of domains.
+func (in *Input) domainDefinitions() []row {
+	var out []row
+	for _, o := range in.Types {
+		for _, k := range domainOf(o).Checks {
+			k.Expression = valueText(k.Expression)
+			out = append(out, checkDefinition(&k))
+		}
+	}
+	return out
+}
+
+// domains makes information_schema.domains.
+func (in *Input) domains() []row {
+	var out []row
+	for _, o := range in.Types {
+		if o.Domain == nil {
+			continue
+		}
+		base, _ := datum.TypeByName(o.Domain.Type)
+		r := informationColumn(1, catalog.Column{Type: base, Modifier: o.Domain.Modifier})
+		r["domain_catalog"], r["domain_schema"], r["domain_name"], r["udt_catalog"], r["dtd_identifier"] = in.Database, in.schemaOf(o), o.Name, in.Database, "1"
+		if o.Domain.Default != "" {
+			r["domain_default"] = o.Domain.Default
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// userParts adds what information_schema.columns says of a column of a domain or an enum.
+func (in *Input) userParts(c *catalog.Column, r row) {
+	if c.User == nil {
+		return
+	}
+	schema := in.schemaOf(c.User)
+	if c.User.Domain != nil {
+		r["domain_catalog"], r["domain_schema"], r["domain_name"] = in.Database, schema, c.User.Name
+		return
+	}
+	r["udt_schema"], r["udt_name"] = schema, c.User.Name
+	if c.Type.IsArray() {
+		r["udt_name"] = "_" + c.User.Name
+	}
+}
