@@ -201,6 +201,26 @@ func (r *Replica) wait(p *Proposal) {
 		// The tick that has begun is not a whole one.
 		p.patient = lockTicks + 1
 		r.evals.waits.waiting[p] = struct{}{}
+		r.leaveOtherPlaces(p)
+	}
+}
+
+// leaveOtherPlaces ends the places that are kept for a request's transaction in the lines
+// of the other rows that it asks for: who waits waits in one line. In another it would be
+// in the way of those that it waits for, for as long as it comes back.
+func (r *Replica) leaveOtherPlaces(p *Proposal) {
+	s := &r.evals.waits
+	if len(s.kept) == 0 || r.cfg.Planted.keepsPlaces() {
+		return
+	}
+	want := p.request.Locks()
+	id := p.lockID(&want)
+	for _, row := range p.request.Touches()[:want.N] {
+		key := keptLock{id, string(row)}
+		if k := s.kept[key]; k != nil {
+			delete(s.kept, key)
+			r.evals.locks.Leave(k.waiter)
+		}
 	}
 }
 

@@ -143,6 +143,8 @@ type Planted struct {
 	ChildUnlocked bool
 	// LeaveLine keeps no place in the line of a lock for who was told for whom it waits.
 	LeaveLine bool
+	// KeepPlaces keeps the places of who waits in other lines, for as long as it comes back.
+	KeepPlaces bool
 
 	// Lease are faults of leases.
 	Lease lease.Planted
@@ -204,6 +206,7 @@ func (p Planted) wideChild() bool { return p.WideChild }
 func (p Planted) locksDie() bool      { return p.LocksDie }
 func (p Planted) childUnlocked() bool { return p.ChildUnlocked }
 func (p Planted) leavesLine() bool    { return p.LeaveLine }
+func (p Planted) keepsPlaces() bool   { return p.KeepPlaces }
 
 func (p Planted) closesAhead() bool    { return p.CloseAhead }
 func (p Planted) closesApplied() bool  { return p.CloseApplied }

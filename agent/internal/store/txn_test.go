@@ -295,3 +295,25 @@ func TestAKeptLockIsGivenUp(t *testing.T) {
 	f.run()
 	f.want(4, datastate.Applied)
 }
+
+// TestWhoWaitsElsewhereIsInNobodysWay: whose place in the line of a row is kept, and who has
+// come back and waits for another row, has left that place. Else who has the other row
+// waits behind it, for as long as it comes back, and that is for ever.
+func TestWhoWaitsElsewhereIsInNobodysWay(t *testing.T) {
+	f := newPlaceFixture(t)
+	txn, _ := txnOf(2)
+	both := rawBatch{Txn: txn, Ops: []datastate.Op{putOp("b", "2"), putOp("a", "2")}}
+	f.askFor(2, 2, locking(1, lock.Update, "a"))
+	f.askFor(2, 3, both)
+	f.ticks(4)
+	f.want(3, datastate.Blocked) // at "a"
+	f.askFor(2, 4, locking(3, lock.Update, "b"))
+	f.want(4, datastate.Applied)
+	f.askFor(2, 5, ending(1, "a"))
+	f.askFor(2, 6, both)
+	f.askFor(2, 7, locking(3, lock.Update, "a"))
+	f.want(6, 0) // at "b"
+	f.want(7, datastate.Applied)
+	f.askFor(2, 8, ending(3, "a", "b"))
+	f.want(6, datastate.Applied)
+}
