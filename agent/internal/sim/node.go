@@ -94,6 +94,26 @@ func newNode(w *World, id cluster.NodeID) *Node {
 // ID returns the node's id.
 func (n *Node) ID() cluster.NodeID { return n.id }
 
+// remember says what leaders of the node remember of rows, and what goes as garbage.
+func (n *Node) remember(cfg *store.Config) {
+	// Leaders that remember all, little and nothing: more is under way where they read.
+	cfg.KnownRows = []int{0, 2, cfg.KnownRows, 0}[(n.w.cfg.Seed+uint64(n.id))%4]
+	if n.w.cfg.Forgetful {
+		cfg.KnownRows = 0
+	}
+	if n.w.cfg.GCTTL == 0 {
+		return
+	}
+	cfg.Garbage = n.w.garbage
+	if n.w.cfg.Drops {
+		cfg.Garbage = func() replica.GarbagePolicy {
+			p := n.w.garbage()
+			p.Fence = n.fence
+			return p
+		}
+	}
+}
+
 // Core returns the node's core; it changes with each start.
 func (n *Node) Core() *store.Core { return n.core }
 
@@ -129,21 +149,7 @@ func (n *Node) open() {
 		return datastate.NewPlanted(n.binary, n.w.cfg.PlantedData)
 	}
 	cfg.LogEntries = 64
-	// Leaders that remember all, little and nothing: more is under way where they read.
-	cfg.KnownRows = []int{0, 2, cfg.KnownRows, 0}[(n.w.cfg.Seed+uint64(n.id))%4]
-	if n.w.cfg.Forgetful {
-		cfg.KnownRows = 0
-	}
-	if n.w.cfg.GCTTL > 0 {
-		cfg.Garbage = n.w.garbage
-		if n.w.cfg.Drops {
-			cfg.Garbage = func() replica.GarbagePolicy {
-				p := n.w.garbage()
-				p.Fence = n.fence
-				return p
-			}
-		}
-	}
+	n.remember(&cfg)
 	if n.w.cfg.Leases && n.w.cfg.Seed%2 == 0 {
 		cfg.ElectionTicks = 4 // nothing may rest on raft's own check
 	}

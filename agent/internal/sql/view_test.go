@@ -57,7 +57,6 @@ func TestViewsFollowNames(t *testing.T) {
 	c.run("create view v as select id, name, n * 2 as m from t where n > 10")
 	c.run("create view w as select x.*, row_number() over (order by p) from v as x (p)")
 	const want = "2|b|40\nSELECT 1"
-	name := "v"
 	for _, change := range []struct{ statement, name string }{
 		{"select 1", "v"},
 		{"alter table t rename to t2", "v"},
@@ -79,9 +78,9 @@ func TestViewsFollowNames(t *testing.T) {
 		{"insert into t2 values (1, 'a', 10), (2, 'b', 20)", "v2"},
 	} {
 		c.run(change.statement)
-		if name = change.name; name != "" {
-			c.want(want, "select * from "+name)
-			c.want(want, "select * from "+name+" limit 9 offset (select 0)")
+		if change.name != "" {
+			c.want(want, "select * from "+change.name)
+			c.want(want, "select * from "+change.name+" limit 9 offset (select 0)")
 		}
 	}
 	c.want("2|b|40|1\nSELECT 1", "select * from app2.w")
