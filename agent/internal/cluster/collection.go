@@ -20,6 +20,8 @@ type Collection struct {
 	RowSecurity      bool     `json:"rowSecurity,omitempty"`
 	ForceRowSecurity bool     `json:"forceRowSecurity,omitempty"`
 	Policies         []Policy `json:"policies,omitempty"` // by name
+	// Indexes are those beside the primary key, oldest first.
+	Indexes []Index `json:"indexes,omitempty"`
 }
 
 // Column describes one column.
@@ -126,7 +128,7 @@ func (c *Collection) Follows(old *Collection) error {
 	if !slices.Equal(c.PrimaryKey, old.PrimaryKey) {
 		return errors.New("its primary key stays as it is")
 	}
-	return nil
+	return c.followsIndexes(old)
 }
 
 func (c *Collection) validate() error {
@@ -151,6 +153,9 @@ func (c *Collection) validate() error {
 			return fmt.Errorf("primary key column %d is unknown or listed twice", id)
 		}
 		keyed[id] = true
+	}
+	if err := c.validateIndexes(); err != nil {
+		return err
 	}
 	return c.validateChecks(ids)
 }

@@ -107,7 +107,13 @@ func (o *Object) Names() []ObjectName {
 	case KindDomain, KindEnum:
 		return []ObjectName{{Parent: o.Parent, Space: TypeNames, Name: o.Name}}
 	default:
-		return []ObjectName{{Parent: o.Parent, Space: RelationNames, Name: o.Name}}
+		out := []ObjectName{{Parent: o.Parent, Space: RelationNames, Name: o.Name}}
+		if o.Collection != nil {
+			for i := range o.Collection.Indexes {
+				out = append(out, ObjectName{Parent: o.Parent, Space: RelationNames, Name: o.Collection.Indexes[i].Name})
+			}
+		}
+		return out
 	}
 }
 

@@ -334,8 +334,14 @@ func DecodeRow(row []byte) (RowParts, error) {
 // Primary returns the encoded primary key of a row. It aliases row.
 func Primary(row []byte) []byte { return row[RowLen : len(row)-1] }
 
-// VShardOf returns the vshard of a row: xxhash64(collection, primary key) mod 1024.
+// VShardOf returns the vshard of a row: xxhash64(collection, primary key) mod 1024. Of an
+// entry of an index it is that of the values that the index is over, so that rows with
+// equal values have their entries in one.
 func VShardOf(c cluster.CollectionID, primary []byte) cluster.VShard {
+	return vshardOfHashed(c, hashed(primary))
+}
+
+func vshardOfHashed(c cluster.CollectionID, primary []byte) cluster.VShard {
 	var h xxhash.Digest
 	h.Reset()
 	var id [8]byte

@@ -27,6 +27,8 @@ type ScanRequest struct {
 	Collection cluster.CollectionID
 	// Start and End bound the encoded primary keys [Start, End); nil: no bound.
 	Start, End []byte
+	// Only, if not nil, is the one vshard in which all that is asked for lies.
+	Only *cluster.VShard
 	// Ordered gives the rows in the order of their keys; it costs a reader per
 	// range at once. Reverse gives them in descending order and implies Ordered.
 	Ordered, Reverse bool
@@ -93,7 +95,11 @@ func (d *DB) Scan(ctx context.Context, req ScanRequest) (*RowIterator, error) {
 		}
 		req.TS = ts
 	}
-	pieces, err := d.pieces(req.Pool)
+	from, to := cluster.VShard(0), cluster.VShard(cluster.VShards)
+	if req.Only != nil {
+		from, to = *req.Only, *req.Only+1
+	}
+	pieces, err := d.pieces(req.Pool, from.Key(), to.Key())
 	if err != nil {
 		return nil, err
 	}
@@ -112,10 +118,10 @@ func (d *DB) Scan(ctx context.Context, req ScanRequest) (*RowIterator, error) {
 	return it, nil
 }
 
-// pieces cuts the key space of a pool by range.
-func (d *DB) pieces(p cluster.PoolID) ([]piece, error) {
+// pieces cuts the keys [at, end) of a pool by range.
+func (d *DB) pieces(p cluster.PoolID, at, end cluster.Key) ([]piece, error) {
 	var ps []piece
-	for at, end := cluster.VShard(0).Key(), cluster.VShard(cluster.VShards).Key(); at < end; {
+	for at < end {
 		route, ok := d.cfg.Table.Lookup(p, at)
 		if !ok {
 			return nil, &UnavailableError{Cause: errNoRoute}
@@ -124,6 +130,7 @@ func (d *DB) pieces(p cluster.PoolID) ([]piece, error) {
 		if !route.Descriptor.Contains(p, at) {
 			to = (at.VShard() + 1).Key() // of a range that nobody here knows yet
 		}
+		to = min(to, end)
 		ps = append(ps, piece{at, to})
 		at = to
 	}

@@ -32,9 +32,14 @@ func (v *View) Fence(pool cluster.PoolID, old *cluster.Fence, keep time.Time) (n
 	if len(next.Doomed) == 0 {
 		return nil, threshold
 	}
-	for id, o := range v.Objects {
-		if o.Collection != nil && o.Collection.Pool == pool && id <= next.UpTo {
-			next.Alive = append(next.Alive, id)
+	for _, o := range v.Objects {
+		if o.Collection == nil || o.Collection.Pool != pool {
+			continue
+		}
+		for _, id := range o.StoredIDs() {
+			if id <= next.UpTo {
+				next.Alive = append(next.Alive, id)
+			}
 		}
 	}
 	for _, id := range v.toBeMade() {
@@ -48,6 +53,7 @@ func (v *View) Fence(pool cluster.PoolID, old *cluster.Fence, keep time.Time) (n
 		}
 	}
 	slices.Sort(next.Alive)
+	next.Alive = slices.Compact(next.Alive)
 	slices.Sort(next.Doomed)
 	return next, threshold
 }

@@ -66,22 +66,48 @@ func (v *View) toBeMade() []cluster.ObjectID {
 	out := slices.Clone(v.next.Unmade)
 	for _, p := range v.Pending {
 		for i := range p.Change.Put {
-			if id := p.Change.Put[i].ID; v.Objects[id] == nil {
-				out = append(out, id)
+			o := &p.Change.Put[i]
+			if v.Objects[o.ID] == nil {
+				out = append(out, o.ID)
 			}
+			out = append(out, o.StoredIDs()...)
 		}
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
 }
 
-func (c *change) changeObjects(in *ChangeObjects) Result {
+// newIDs are the ids that a change has things made under: of objects, and of indexes.
+func (c *change) newIDs(in *ChangeObjects) []cluster.ObjectID {
+	var out []cluster.ObjectID
 	for i := range in.Put {
-		if id := in.Put[i].ID; c.view.Objects[id] == nil {
-			if r := c.takeID(id); r != nil {
-				return Result{Refusal: r}
+		o := &in.Put[i]
+		old := c.view.Objects[o.ID]
+		if old == nil {
+			out = append(out, o.ID)
+		}
+		for _, id := range o.StoredIDs() {
+			if id != o.ID && (old == nil || !slices.Contains(old.StoredIDs(), id)) {
+				out = append(out, id)
 			}
 		}
+	}
+	return out
+}
+
+// takeIDs takes all ids that a change has things made under.
+func (c *change) takeIDs(in *ChangeObjects) *Refusal {
+	for _, id := range c.newIDs(in) {
+		if r := c.takeID(id); r != nil {
+			return r
+		}
+	}
+	return nil
+}
+
+func (c *change) changeObjects(in *ChangeObjects) Result {
+	if r := c.takeIDs(in); r != nil {
+		return Result{Refusal: r}
 	}
 	return c.carryOutObjects(in)
 }
@@ -185,6 +211,9 @@ func (c *change) putObject(o cluster.Object) *Refusal {
 		}
 		o.Version = old.Version + 1
 	}
+	if old := c.view.Objects[o.ID]; old != nil {
+		c.dropIndexes(old, &o)
+	}
 	if o.Sequence != nil {
 		o.Sequence = c.putSequence(o.ID, o.Sequence)
 	}
@@ -217,6 +246,22 @@ func (c *change) dropObject(o *cluster.Object) {
 	if o.Collection != nil {
 		d := DroppedCollection{Object: *o, DroppedAt: c.now, Index: c.index}
 		own(c, &c.view.Dropped)[o.ID] = stage(c, kindDropped, idKey(uint64(o.ID)), &d)
+		c.dropIndexes(o, nil)
+	}
+}
+
+// dropIndexes has the entries of the indexes be collected that next has no more; nil: all.
+func (c *change) dropIndexes(old, next *cluster.Object) {
+	if old.Collection == nil {
+		return
+	}
+	for i := range old.Collection.Indexes {
+		x := &old.Collection.Indexes[i]
+		if next != nil && slices.Contains(next.StoredIDs(), x.ID) {
+			continue
+		}
+		d := DroppedCollection{Object: x.Stored(old), DroppedAt: c.now, Index: c.index}
+		own(c, &c.view.Dropped)[x.ID] = stage(c, kindDropped, idKey(uint64(x.ID)), &d)
 	}
 }
 

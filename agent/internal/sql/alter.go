@@ -38,8 +38,9 @@ func (s *Session) alterCollection(ctx context.Context, node *syntax.AlterCollect
 		Value: func(c catalog.Column) (datum.Datum, bool, error) { return queryplan.DefaultValue(env, c) },
 		Owner: s.owner,
 		Empty: func(id cluster.ObjectID) bool {
-			return s.draft.Made(id) && !s.tx.Wrote(func(c cluster.CollectionID) bool { return c == id })
+			return s.draft.Made(id) && !s.tx.Wrote(func(t *catalog.Table) bool { return t.ID() == id })
 		},
+		Own: s.draft.Made,
 	}
 	return s.alter(ctx, "ALTER "+node.Word, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
 		ask.Sound = func(t *catalog.Table, written []syntax.Constraint) error {
@@ -53,8 +54,11 @@ func (s *Session) alterCollection(ctx context.Context, node *syntax.AlterCollect
 func (s *Session) rename(ctx context.Context, node *syntax.Rename) (string, error) {
 	tag := "ALTER " + node.Word
 	switch node.Target.Kind {
-	case syntax.KindTable, syntax.KindView, syntax.KindMaterializedView:
+	case syntax.KindTable, syntax.KindView, syntax.KindMaterializedView, syntax.KindIndex:
 		return s.alter(ctx, tag, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
+			if _, _, ok := in.Index(node.Target.Name); ok || node.Target.Kind == syntax.KindIndex {
+				return s.server.catalog.RenameIndex(in, node)
+			}
 			return s.server.catalog.RenameTable(in, node)
 		})
 	case syntax.KindColumn:

@@ -168,6 +168,10 @@ func (s *Session) executeObjects(ctx context.Context, node syntax.Node, at time.
 		return s.dropDatabase(ctx, node)
 	case *syntax.Rename:
 		return s.rename(ctx, node)
+	case *syntax.CreateIndex:
+		return s.createIndex(ctx, node, at)
+	case *syntax.DropIndex:
+		return s.dropIndex(ctx, node)
 	case *syntax.ChangeOwner:
 		return s.changeOwner(ctx, node)
 	case *syntax.Grant:

@@ -22,15 +22,13 @@ var notYet = func() map[reflect.Type]later {
 		{&syntax.AlterSchedule{}, "ALTER SCHEDULE", ""},
 		{&syntax.AlterType{}, "ALTER TYPE", ""},
 		{&syntax.CreateFunction{}, "CREATE FUNCTION", ""},
-		{&syntax.CreateIndex{}, "CREATE INDEX", "The primary key is the only index so far."},
 		{&syntax.CreateSchedule{}, "CREATE SCHEDULE", ""},
 		{&syntax.CreateTrigger{}, "CREATE TRIGGER", ""},
 		{&syntax.CreateType{}, "CREATE TYPE", "Use jsonb, or several columns."},
 		{&syntax.DropFunction{}, "DROP FUNCTION", ""},
-		{&syntax.DropIndex{}, "DROP INDEX", ""},
 		{&syntax.DropSchedule{}, "DROP SCHEDULE", ""},
 		{&syntax.DropTrigger{}, "DROP TRIGGER", ""},
-		{&syntax.Reindex{}, "REINDEX", "The primary key is the only index so far, and is always whole."},
+		{&syntax.Reindex{}, "REINDEX", "Indexes are always whole: entries are written with their rows."},
 		{&syntax.SetConstraints{}, "SET CONSTRAINTS", ""},
 		{&syntax.SetDatabase{}, "ALTER DATABASE ... SET", "Use SET in each session."},
 		{&syntax.ShowSchedules{}, "SHOW SCHEDULES", ""},
@@ -72,7 +70,6 @@ func createdParts(c *syntax.CreateCollection) *syntax.Error {
 		switch k := &c.Constraints[i]; {
 		case k.Kind == syntax.Check:
 		case k.Kind == syntax.Unique:
-			return unsupportedAt("a UNIQUE constraint", "The primary key is the only unique key so far.", k.Position)
 		case k.Kind != syntax.PrimaryKey:
 			return unsupportedAt("a "+string(k.Kind)+" constraint", "", k.Position)
 		case k.Deferrable:

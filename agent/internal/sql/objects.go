@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -69,7 +70,10 @@ func (s *Session) publish(ctx context.Context, d *catalog.Draft) error {
 func (s *Session) commitObjects(ctx context.Context) error {
 	s.draft = s.draft.Continue(s.placeOf)
 	scope := s.scope()
-	keep := func(id cluster.ObjectID) bool { _, there := scope.Object(id); return there }
+	keep := func(t *catalog.Table) bool {
+		o, there := scope.Object(t.Owner().ID())
+		return there && slices.Contains(o.StoredIDs(), t.ID())
+	}
 	var err error
 	if s.tx.Wrote(keep) {
 		part := &participant{session: s, draft: s.draft}
@@ -102,7 +106,7 @@ func (p *participant) Prepare(ctx context.Context, id cluster.TxnID, record []by
 func (s *Session) checkTables() error {
 	view := s.server.catalog.View()
 	for _, t := range s.tx.Tables() {
-		if view.Objects[t.ID()] == nil && !s.draft.Made(t.ID()) {
+		if id := t.Owner().ID(); view.Objects[id] == nil && !s.draft.Made(id) {
 			return &Error{Code: "40001", Message: fmt.Sprintf("could not serialize access: relation %q was dropped while the transaction ran", t.Name()), Hint: retryHint}
 		}
 	}

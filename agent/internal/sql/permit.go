@@ -107,6 +107,15 @@ func (s *Session) permit(in catalog.Scope, node syntax.Node) error {
 		return may.drop(node.Names)
 	case *syntax.DropSequence:
 		return may.drop(node.Names)
+	case *syntax.CreateIndex:
+		return may.ownRelation(node.Table)
+	case *syntax.DropIndex:
+		for _, name := range node.Names {
+			if err := may.ownIndex(name); err != nil {
+				return err
+			}
+		}
+		return nil
 	case *syntax.AlterCollection:
 		return may.alter(node)
 	case *syntax.AlterSequence:
@@ -300,7 +309,21 @@ func (p *permitting) memberOf(role string) error {
 	return &syntax.Error{Code: "42501", Message: fmt.Sprintf("must be member of role %q", role)}
 }
 
+// ownIndex wants to do what the owner of an index may, who is that of its table.
+func (p *permitting) ownIndex(name syntax.Name) error {
+	if err := p.use(name); err != nil {
+		return err
+	}
+	if o, x, ok := p.Index(name); ok && !p.Rights.Owns(o) {
+		return &syntax.Error{Code: "42501", Message: "must be owner of index " + x.Name}
+	}
+	return nil
+}
+
 func (p *permitting) rename(node *syntax.Rename) error {
+	if _, _, ok := p.Index(node.Target.Name); ok && (node.Target.Kind == syntax.KindTable || node.Target.Kind == syntax.KindIndex) {
+		return p.ownIndex(node.Target.Name)
+	}
 	if err := p.ownTarget(node.Target); err != nil {
 		return err
 	}

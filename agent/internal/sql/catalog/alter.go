@@ -25,6 +25,8 @@ type Altering struct {
 	// Sound says what is wrong with the expressions of a table; those of the constraints
 	// were written in the statement.
 	Sound func(*Table, []syntax.Constraint) error
+	// Own reports whether nobody else can read or write a table: the transaction has made it.
+	Own func(cluster.ObjectID) bool
 }
 
 // Notice is what a client is told of what a statement had not to do, or did beside.
@@ -135,8 +137,7 @@ func (c *Catalog) RenameColumn(in Scope, stmt *syntax.Rename) (*Draft, []Notice,
 		return in.Draft, notices, err
 	}
 	if o.View != nil {
-		next, err := in.renameViewColumn(o, stmt)
-		return next, nil, err
+		return in.renameViewColumn(o, stmt)
 	}
 	a := newAlteration(o)
 	column, ok := a.rows.Column(stmt.Target.Part)
@@ -286,7 +287,10 @@ type alteration struct {
 
 func newAlteration(o *cluster.Object) *alteration {
 	next, rows := *o, *o.Collection
-	rows.Columns, rows.Checks = slices.Clone(rows.Columns), slices.Clone(rows.Checks)
+	rows.Columns, rows.Checks, rows.Indexes = slices.Clone(rows.Columns), slices.Clone(rows.Checks), slices.Clone(rows.Indexes)
+	for i := range rows.Indexes {
+		rows.Indexes[i].Columns = slices.Clone(rows.Indexes[i].Columns)
+	}
 	next.Collection = &rows
 	return &alteration{object: &next, rows: &rows}
 }

@@ -123,6 +123,13 @@ func (a *alteration) dropColumn(action *syntax.DropColumn) error {
 	if err != nil {
 		return err
 	}
+	for _, id := range gone {
+		if f, ok := a.rows.ColumnByID(id); ok {
+			if err := a.dropIndexesOf(f); err != nil {
+				return err
+			}
+		}
+	}
 	isGone := func(id cluster.ColumnID) bool { return slices.Contains(gone, id) }
 	if err := a.inPolicies(isGone, action.Cascade); err != nil {
 		return err
@@ -235,6 +242,11 @@ func (a *alteration) setType(action *syntax.AlterColumnType) error {
 			"Types may become wider: smallint to integer to bigint, real to double precision, varchar(n) to a longer one or text, numeric to more digits of the same scale. For others, add a column and copy with UPDATE.")
 		e.Position = action.Type.Position
 		return e
+	}
+	if len(a.indexesOf(column)) > 0 {
+		if err := orderedColumn(t); err != nil {
+			return err
+		}
 	}
 	column.Type, column.Modifier, column.UserType, a.changed = next.Type, modifier, next.UserType, true
 	_, _, err = a.value(column)

@@ -94,6 +94,9 @@ func (c *Catalog) Create(ctx context.Context, in Scope, stmt *syntax.CreateColle
 	if err := c.numbered(ctx, in, next, desc, stmt); err != nil {
 		return nil, false, err
 	}
+	if err := c.uniques(ctx, in, next, desc, stmt.Constraints); err != nil {
+		return nil, false, err
+	}
 	if err := c.adoptChecks(ctx, desc); err != nil {
 		return nil, false, err
 	}

@@ -85,7 +85,8 @@ func sortChecks(rows *cluster.Collection) {
 // takenConstraint reports whether a table has a constraint of the name.
 func takenConstraint(table *cluster.Object, name string) bool {
 	_, ok := table.Collection.Check(name)
-	return ok || name == table.Name+"_pkey"
+	x, index := table.Collection.Index(name)
+	return ok || index && x.Constraint != "" || name == table.Name+"_pkey"
 }
 
 // constraintName makes a name as PostgreSQL does.
@@ -112,11 +113,14 @@ func (a *alteration) addConstraint(k *syntax.Constraint) error {
 // dropConstraint is DROP CONSTRAINT.
 func (a *alteration) dropConstraint(action *syntax.DropConstraint) error {
 	_, ok := a.rows.Check(action.Name)
+	x, unique := a.rows.Index(action.Name)
 	switch {
 	case ok:
 		a.rows.Checks = slices.DeleteFunc(a.rows.Checks, func(k cluster.Check) bool { return k.Name == action.Name })
 		a.changed = true
 		return nil
+	case unique && x.Constraint != "":
+		return a.dropUnique(x)
 	case takenConstraint(a.object, action.Name):
 		return syntax.Unsupported("dropping a primary key", "Create a collection with another key and copy the rows with INSERT INTO ... SELECT.")
 	case action.IfExists:
@@ -131,6 +135,9 @@ func (c *Catalog) RenameConstraint(in Scope, stmt *syntax.Rename) (*Draft, []Not
 	o, notices, err := in.toAlter(stmt.Target.Name, stmt.IfExists)
 	if o == nil {
 		return in.Draft, notices, err
+	}
+	if x, ok := o.Collection.Index(stmt.Target.Part); ok && x.Constraint != "" {
+		return in.renameIndex(o, x, stmt.To)
 	}
 	a := newAlteration(o)
 	k, ok := a.rows.Check(stmt.Target.Part)
@@ -168,6 +175,13 @@ func renameInExpressions(rows *cluster.Collection, from, to string) error {
 		k := &rows.Checks[i]
 		if k.Expression, err = syntax.RenameInExpression(k.Expression, from, to); err != nil {
 			return err
+		}
+	}
+	for i := range rows.Indexes {
+		for _, text := range rows.Indexes[i].Texts() {
+			if *text, err = syntax.RenameInExpression(*text, from, to); err != nil {
+				return err
+			}
 		}
 	}
 	for i := range rows.Columns {

@@ -71,8 +71,14 @@ func (s Scope) Databases() []*cluster.Object {
 	return s.objects(func(o *cluster.Object) bool { return o.Kind == cluster.KindDatabase })
 }
 
-// Relation finds what a name in FROM means.
+// Relation finds what a name in FROM means. Indexes are none.
 func (s Scope) Relation(name syntax.Name) (*cluster.Object, bool) {
+	o, ok := s.named(name)
+	return o, ok && o.Name == name.Name
+}
+
+// named finds what has a name among those of relations: itself, or an index of its.
+func (s Scope) named(name syntax.Name) (*cluster.Object, bool) {
 	path := s.Path
 	if name.Schema != "" {
 		path = []string{name.Schema}

@@ -16,6 +16,10 @@ type Table struct {
 	Columns []Column
 	// Key holds the indexes in Columns of the primary key, in key order.
 	Key []int
+	// Indexes are those beside the key, in the order of their making.
+	Indexes []*Index
+	// Of is the table, if these are the entries of an index of one.
+	Of *Table
 
 	schema *cluster.Object // nil: of one that is being made
 	types  []*cluster.Object
@@ -101,7 +105,7 @@ func (s Scope) NewTable(desc, schema *cluster.Object) (*Table, error) {
 		t.storedIDs = append(t.storedIDs, t.Columns[i].ID)
 	}
 	t.all = t.NewDecoder(nil)
-	return t, nil
+	return t, t.prepareIndexes(byID)
 }
 
 // Same reports whether other is the same form of the same table.
@@ -134,6 +138,14 @@ func (t *Table) Keep(compute func() (any, error)) (any, error) {
 // Name returns the collection's name.
 func (t *Table) Name() string { return t.Desc.Name }
 
+// Owner is the table itself, or the one whose index these are the entries of.
+func (t *Table) Owner() *Table {
+	if t.Of != nil {
+		return t.Of
+	}
+	return t
+}
+
 // Schema returns the schema that it is in.
 func (t *Table) Schema() *cluster.Object { return t.schema }
 
@@ -150,7 +162,7 @@ func (t *Table) ID() cluster.CollectionID { return t.Desc.ID }
 
 // Version is that of the descriptor: what is written by it says so, and ranges refuse it
 // once later ones have to be known.
-func (t *Table) Version() uint64 { return t.Desc.Version }
+func (t *Table) Version() uint64 { return t.Owner().Desc.Version }
 
 // Pool returns the pool in which the rows live.
 func (t *Table) Pool() cluster.PoolID { return t.Desc.Collection.Pool }
@@ -211,7 +223,8 @@ func (t *Table) DecodeRow(key, value []byte, out []datum.Datum) error {
 // Decoder reads some columns of stored rows.
 type Decoder struct {
 	table  *Table
-	key    bool // some wanted column comes from the key
+	index  *Index // nil: it reads rows
+	key    bool   // some wanted column comes from the key
 	wanted []bool
 	want   []datum.RowColumn
 	absent []int
@@ -240,6 +253,9 @@ func (t *Table) NewDecoder(wanted []bool) *Decoder {
 
 // Decode fills the wanted columns of out, which is as long as Table.Columns.
 func (d *Decoder) Decode(key, value []byte, out []datum.Datum) error {
+	if d.index != nil {
+		return d.decodeEntry(key, value, out)
+	}
 	t := d.table
 	if d.key {
 		rest := key

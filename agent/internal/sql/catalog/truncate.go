@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -21,6 +22,12 @@ func (c *Catalog) Truncate(ctx context.Context, in Scope, stmt *syntax.Truncate)
 		a := newAlteration(o)
 		if a.object.ID, err = c.NewID(ctx); err != nil {
 			return nil, err
+		}
+		a.rows.Indexes = slices.Clone(a.rows.Indexes)
+		for i := range a.rows.Indexes {
+			if a.rows.Indexes[i].ID, err = c.NewID(ctx); err != nil {
+				return nil, err
+			}
 		}
 		for i := range a.rows.Columns {
 			a.rows.Columns[i].Missing = nil // of no row

@@ -39,13 +39,20 @@ func checkRow(table *catalog.Table, key, value []byte) error {
 
 // rowWrite is one row that a statement writes outside of a transaction.
 type rowWrite struct {
-	mut kv.Mutation
+	mut     kv.Mutation
+	entries []entry // of a new row
 	// returned is what RETURNING says of it; nil: nothing.
 	returned []datum.Datum
 }
 
 // size is about how much of a command the write is.
-func (w *rowWrite) size() int { return len(w.mut.Key) + len(w.mut.Value) + 32 }
+func (w *rowWrite) size() int {
+	n := len(w.mut.Key) + len(w.mut.Value) + 32
+	for i := range w.entries {
+		n += len(w.entries[i].key) + len(w.entries[i].value) + 32
+	}
+	return n
+}
 
 // held is about how much memory it takes.
 func (w *rowWrite) held() int64 { return int64(w.size() + rowBytes(w.returned) + perRow) }
@@ -107,16 +114,16 @@ func (r *Run) giveUp(p kv.Place) {
 
 // command makes one command of the writes, or returns errSeveral.
 func (r *Run) command(table *catalog.Table, writes []*rowWrite) ([]kv.Mutation, error) {
-	muts := make([]kv.Mutation, len(writes))
+	muts, err := mutations(table, writes)
+	if err != nil {
+		return nil, err
+	}
 	bytes := 0
 	var in cluster.RangeID
-	for i, w := range writes {
-		if err := checkRow(table, w.mut.Key, w.mut.Value); err != nil {
-			return nil, err
-		}
-		muts[i] = w.mut
-		rng := r.DB.RangeOf(w.mut.Pool, w.mut.Collection, w.mut.Key)
-		if bytes += w.size(); i > 0 && (rng != in || bytes > commandBytes) || len(writes) > commandRows {
+	for i := range muts {
+		m := &muts[i]
+		rng := r.DB.RangeOf(m.Pool, m.Collection, m.Key)
+		if bytes += len(m.Key) + len(m.Value) + 32; i > 0 && (rng != in || bytes > commandBytes) || len(muts) > commandRows {
 			return nil, errSeveral
 		}
 		in = rng

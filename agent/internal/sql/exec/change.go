@@ -38,7 +38,7 @@ func (r *Run) Change(ctx context.Context, ch *queryplan.Change, slow SlowRows) (
 		}
 		return int64(len(results)), r.emit(ch.Returning, results)
 	}
-	if ch.Slow == nil && !ch.KeyChange && r.direct() {
+	if ch.Slow == nil && !ch.KeyChange && len(ch.Entries) == 0 && r.direct() {
 		keys, one, err := r.keysInOne(ch.Table, &ch.Access)
 		switch {
 		case err != nil:
@@ -375,18 +375,23 @@ func (r *Run) bufferChanges(ctx context.Context, ch *queryplan.Change, rows []fo
 	if err := r.lockMoved(ctx, ch, moved); err != nil {
 		return nil, err
 	}
+	changes := make([]rowChange, len(rows))
 	for i := range rows {
 		if err := r.bufferChange(ch, &rows[i], updated[i], moved[i]); err != nil {
 			return nil, err
 		}
+		changes[i] = rowChange{was: rows[i].row, wasKey: rows[i].key, is: updated[i], isKey: rows[i].key}
+		if moved[i] != nil {
+			changes[i].isKey = moved[i]
+		}
 	}
-	return results, nil
+	return results, r.bufferEntries(ctx, ch.Entries, changes)
 }
 
 // lockMoved locks the keys that rows get, nil being none.
 func (r *Run) lockMoved(ctx context.Context, ch *queryplan.Change, moved [][]byte) error {
 	keys := slices.DeleteFunc(slices.Clone(moved), func(k []byte) bool { return k == nil })
-	return r.lockAbsent(ctx, ch.Table, keys)
+	return r.lockAbsent(ctx, ch.Table, keys, keyViolation(ch.Table))
 }
 
 func (r *Run) bufferChange(ch *queryplan.Change, f *found, updated []datum.Datum, moved []byte) error {

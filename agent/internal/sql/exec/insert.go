@@ -41,6 +41,11 @@ func (r *Run) Insert(ctx context.Context, ins *queryplan.Insert, slow SlowRows) 
 	if err != nil || len(rows) == 0 {
 		return 0, err
 	}
+	if r.Tx == nil && len(ins.Entries) > 0 {
+		latest := *r
+		latest.TS = 0
+		return latest.insertAtomic(ctx, ins, func(in *Run) ([][]datum.Datum, int64, error) { return in.insertInTx(ctx, ins, rows) })
+	}
 	if r.Tx != nil {
 		results, n, err := r.insertInTx(ctx, ins, rows)
 		if err != nil {
@@ -92,6 +97,9 @@ func (r *Run) insertNew(ctx context.Context, ins *queryplan.Insert, slow SlowRow
 	if err := refuseRepeated(ins.Table, writes); err != nil {
 		return 0, err
 	}
+	if err := refuseRepeatedEntries(writes); err != nil {
+		return 0, err
+	}
 	muts, err := r.command(ins.Table, writes)
 	var multi *kv.MultiRangeError
 	if err == nil {
@@ -112,12 +120,9 @@ func (r *Run) insertNew(ctx context.Context, ins *queryplan.Insert, slow SlowRow
 
 // insertSeveral writes new rows of several ranges.
 func (r *Run) insertSeveral(ctx context.Context, table *catalog.Table, writes []*rowWrite) error {
-	muts := make([]kv.Mutation, len(writes))
-	for i, w := range writes {
-		if err := checkRow(table, w.mut.Key, w.mut.Value); err != nil {
-			return err
-		}
-		muts[i] = w.mut
+	muts, err := mutations(table, writes)
+	if err != nil {
+		return err
 	}
 	for {
 		t := r.DB.Begin(txn.ReadCommitted, r.Info)
@@ -148,7 +153,25 @@ func (r *Run) violation(ctx context.Context, table *catalog.Table, writes []*row
 			}
 		}
 	}
-	return uniqueViolation(table, writes[min(failed, len(writes)-1)].mut.Key)
+	if failed < len(writes) {
+		return uniqueViolation(table, writes[failed].mut.Key)
+	}
+	if e := r.takenEntry(ctx, writes); e != nil {
+		return e.violation()
+	}
+	return metEntry(writes, failed).violation()
+}
+
+// metEntry is the entry that is written by the mutation with the number.
+func metEntry(writes []*rowWrite, mutation int) *entry {
+	n := mutation - len(writes)
+	for _, w := range writes {
+		if n < len(w.entries) {
+			return &w.entries[n]
+		}
+		n -= len(w.entries)
+	}
+	return &writes[0].entries[0] // cannot be
 }
 
 // proposedInOne reports whether rows may be written by one command.
@@ -165,6 +188,9 @@ func (r *Run) proposedInOne(table *catalog.Table, rows []proposed) bool {
 // insertInTx locks the keys of new rows and buffers them. COMMIT would find the keys
 // that are there already, but a statement that violates a key has to say so itself.
 func (r *Run) insertInTx(ctx context.Context, ins *queryplan.Insert, rows []proposed) ([][]datum.Datum, int64, error) {
+	if ins.Conflict != nil && len(ins.Entries) > 0 {
+		return r.upsertIndexed(ctx, ins, rows)
+	}
 	if ins.Conflict != nil {
 		rows, err := distinct(rows, ins)
 		if err != nil || len(rows) == 0 {
@@ -187,7 +213,10 @@ func (r *Run) insertInTx(ctx context.Context, ins *queryplan.Insert, rows []prop
 	if err := refuseRepeated(ins.Table, writes); err != nil {
 		return nil, 0, err
 	}
-	if err := r.lockAbsent(ctx, ins.Table, keys); err != nil {
+	if err := r.lockAbsent(ctx, ins.Table, keys, keyViolation(ins.Table)); err != nil {
+		return nil, 0, err
+	}
+	if err := r.bufferEntries(ctx, ins.Entries, newRows(rows)); err != nil {
 		return nil, 0, err
 	}
 	results := make([][]datum.Datum, len(writes))
@@ -198,6 +227,14 @@ func (r *Run) insertInTx(ctx context.Context, ins *queryplan.Insert, rows []prop
 		results[i] = w.returned
 	}
 	return results, int64(len(results)), nil
+}
+
+func newRows(rows []proposed) []rowChange {
+	out := make([]rowChange, len(rows))
+	for i, p := range rows {
+		out[i] = rowChange{is: p.row, isKey: p.key}
+	}
+	return out
 }
 
 // insertion is the write of a new row.
@@ -213,6 +250,9 @@ func (r *Run) insertions(ctx context.Context, ins *queryplan.Insert, slow SlowRo
 	total := 0
 	err := r.propose(ctx, ins, slow, func(p proposed) error {
 		w, err := r.insertion(ins, p)
+		if err == nil {
+			w.entries, err = r.entriesOf(ins.Adding(), p.row, p.key)
+		}
 		if err != nil {
 			return err
 		}
@@ -431,8 +471,7 @@ func distinct(rows []proposed, ins *queryplan.Insert) ([]proposed, error) {
 	for _, p := range rows {
 		if _, ok := seen[string(p.key)]; ok {
 			if ins.Conflict.Set != nil {
-				return nil, &syntax.Error{Code: "21000", Message: "ON CONFLICT DO UPDATE command cannot affect row a second time",
-					Hint: "Ensure that no rows proposed for insertion within the same command have duplicate constrained values."}
+				return nil, errTwice()
 			}
 			continue
 		}
@@ -549,45 +588,52 @@ func (r *Run) upsertWrites(ctx context.Context, ins *queryplan.Insert, rows []pr
 
 // upsertWrite decides about one row; nil: it stays as it is.
 func (r *Run) upsertWrite(ins *queryplan.Insert, there *kv.Row, p proposed) (*rowWrite, error) {
+	w, _, err := r.upsertRow(ins, there, p)
+	return w, err
+}
+
+// upsertRow is upsertWrite with the row that is written.
+func (r *Run) upsertRow(ins *queryplan.Insert, there *kv.Row, p proposed) (*rowWrite, []datum.Datum, error) {
 	if there.Value == nil {
-		return r.insertion(ins, p)
+		w, err := r.insertion(ins, p)
+		return w, p.row, err
 	}
 	return r.conflictUpdate(ins, there, p)
 }
 
 // conflictUpdate computes DO UPDATE; nil: the row stays as it is.
-func (r *Run) conflictUpdate(ins *queryplan.Insert, found *kv.Row, p proposed) (*rowWrite, error) {
+func (r *Run) conflictUpdate(ins *queryplan.Insert, found *kv.Row, p proposed) (*rowWrite, []datum.Datum, error) {
 	if ins.Conflict.Set == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
 	n := len(ins.Table.Columns)
 	row := make([]datum.Datum, 2*n)
 	if err := ins.Table.DecodeRow(found.Key, found.Value, row[:n]); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	copy(row[n:], p.row)
 	if ok, err := r.accepts(ins.Conflict.Guard, row[:n]); err != nil {
-		return nil, err
+		return nil, nil, err
 	} else if !ok {
-		return nil, &syntax.Error{Code: "42501", Message: fmt.Sprintf("new row violates row-level security policy (USING expression) for table %q", ins.Table.Name())}
+		return nil, nil, &syntax.Error{Code: "42501", Message: fmt.Sprintf("new row violates row-level security policy (USING expression) for table %q", ins.Table.Name())}
 	}
 	if ok, err := r.accepts(ins.Conflict.Where, row); err != nil || !ok {
-		return nil, err
+		return nil, nil, err
 	}
 	updated, err := r.assign(ins.Table, ins.Conflict.Set, row)
 	if err == nil {
 		err = r.complete(ins.Table, ins.Conflict.Rules, updated)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	later, err := ins.Table.Later(found.Value)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	returned, err := r.returned(ins.Returning, updated)
 	return &rowWrite{returned: returned, mut: kv.Mutation{Pool: ins.Table.Pool(), Collection: ins.Table.ID(), Key: p.key, Value: ins.Table.EncodeValue(updated, later),
-		Expect: datastate.VersionIs, ExpectTS: found.Version, Schema: ins.Table.Version()}}, err
+		Expect: datastate.VersionIs, ExpectTS: found.Version, Schema: ins.Table.Version()}}, updated, err
 }
 
 // assign computes a row after SET. row may be longer than the table's.

@@ -54,9 +54,9 @@ func (r *Run) lockAs(ctx context.Context, table *catalog.Table, req txn.LockRequ
 	return rows, skipped, nil
 }
 
-// lockAbsent locks keys that the transaction is about to insert. One that is there is a
-// violation; what the transaction itself has written is not looked at.
-func (r *Run) lockAbsent(ctx context.Context, table *catalog.Table, keys [][]byte) error {
+// lockAbsent locks keys that the transaction is about to insert. One that is there is
+// what violation says; what the transaction itself has written is not looked at.
+func (r *Run) lockAbsent(ctx context.Context, table *catalog.Table, keys [][]byte, violation func(key []byte) error) error {
 	keys = slices.DeleteFunc(keys, func(k []byte) bool {
 		_, own := r.Tx.find(table, k)
 		return own
@@ -64,14 +64,14 @@ func (r *Run) lockAbsent(ctx context.Context, table *catalog.Table, keys [][]byt
 	rows, err := r.lock(ctx, table, keys, lock.Update)
 	var conflict *txn.ConflictError
 	if errors.As(err, &conflict) && r.Tx.level == txn.RepeatableRead {
-		return r.appeared(ctx, table, keys, err)
+		return r.appeared(ctx, table, keys, violation, err)
 	}
 	if err != nil {
 		return err
 	}
 	for i := range rows {
 		if rows[i].Value != nil {
-			return uniqueViolation(table, rows[i].Key)
+			return violation(rows[i].Key)
 		}
 	}
 	return nil
@@ -80,7 +80,7 @@ func (r *Run) lockAbsent(ctx context.Context, table *catalog.Table, keys [][]byt
 // appeared says why keys could not be locked that have changed since the snapshot: one
 // that is there now is a violation, as in PostgreSQL, where a unique index is looked at as
 // it is.
-func (r *Run) appeared(ctx context.Context, table *catalog.Table, keys [][]byte, conflict error) error {
+func (r *Run) appeared(ctx context.Context, table *catalog.Table, keys [][]byte, violation func(key []byte) error, conflict error) error {
 	for part := range slices.Chunk(keys, keyBatch) {
 		rows, err := r.DB.Get(ctx, kv.GetRequest{Pool: table.Pool(), Collection: table.ID(), Keys: part})
 		if err != nil {
@@ -88,7 +88,7 @@ func (r *Run) appeared(ctx context.Context, table *catalog.Table, keys [][]byte,
 		}
 		for i := range rows {
 			if rows[i].Value != nil {
-				return uniqueViolation(table, rows[i].Key)
+				return violation(rows[i].Key)
 			}
 		}
 	}

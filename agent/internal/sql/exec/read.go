@@ -200,7 +200,7 @@ func (r *Run) scan(ctx context.Context, table *catalog.Table, req kv.ScanRequest
 }
 
 // access reads the rows of an access path, calling fn with each until it returns
-// false. limit, if not 0, is how many rows fn will take at most.
+// false: with entries of its index, if that covers what is wanted.
 func (r *Run) access(ctx context.Context, table *catalog.Table, a *queryplan.Access, req kv.ScanRequest, fn func(kv.Row) (bool, error)) error {
 	if a.ByKey() {
 		keys, err := a.Keys(r.Env)
@@ -208,6 +208,14 @@ func (r *Run) access(ctx context.Context, table *catalog.Table, a *queryplan.Acc
 			return err
 		}
 		return r.byKey(ctx, table, keys, fn)
+	}
+	if a.Index != nil {
+		rows, err := r.byIndex(ctx, a, req)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		return drain(ctx, rows, fn)
 	}
 	var empty bool
 	var err error
@@ -272,7 +280,7 @@ func (r *Run) Select(ctx context.Context, s *queryplan.Select) (int64, error) {
 	var locks *locker
 	if s.Lock != nil {
 		locks = &locker{p: p, row: make([]datum.Datum, len(s.Table.Columns))}
-	} else if limit > 0 && s.Filter == nil && !s.Count && limit+offset > 0 {
+	} else if limit > 0 && s.Filter == nil && !s.Count && len(s.Sort) == 0 && limit+offset > 0 {
 		req.Limit = limit + offset
 	}
 	row := make([]datum.Datum, len(s.Table.Columns))

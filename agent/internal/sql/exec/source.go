@@ -40,7 +40,13 @@ func (s *Source) Scan(ctx context.Context, spec duck.ScanSpec) (duck.Scan, error
 	}
 	out := &tableScan{run: s.Run, guard: guard, table: table, decoder: table.NewDecoder(wanted), columns: spec.Columns,
 		row: make([]datum.Datum, len(table.Columns)), out: make([]datum.Datum, len(spec.Columns))}
-	access := queryplan.ConstrainedAccess(table, constraints(spec.Constraints))
+	access, err := queryplan.ConstrainedAccess(table, constraints(spec.Constraints), wanted)
+	if err != nil {
+		return nil, err
+	}
+	if access.Covering {
+		out.decoder = access.Index.Index.NewDecoder(wanted)
+	}
 	return out, out.open(ctx, &access)
 }
 
@@ -88,6 +94,13 @@ func (s *tableScan) open(ctx context.Context, a *queryplan.Access) error {
 	// The scans of a statement run at once: none may write to the Run.
 	env := *s.run.Env
 	s.env = env
+	if a.Index != nil {
+		run := *s.run
+		run.Env = &env
+		var err error
+		s.rows, err = run.byIndex(ctx, a, kv.ScanRequest{})
+		return err
+	}
 	if a.ByKey() {
 		keys, err := a.Keys(&env)
 		s.keys = keys

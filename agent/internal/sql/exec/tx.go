@@ -133,9 +133,9 @@ func (t *Tx) hold(ts hlc.Timestamp) {
 
 // Wrote reports whether the transaction has written rows of collections that keep
 // accepts; nil: of any.
-func (t *Tx) Wrote(keep func(cluster.CollectionID) bool) bool {
-	for id, b := range t.tables {
-		if len(b.rows) > 0 && (keep == nil || keep(id)) {
+func (t *Tx) Wrote(keep func(*catalog.Table) bool) bool {
+	for _, b := range t.tables {
+		if len(b.rows) > 0 && (keep == nil || keep(b.table)) {
 			return true
 		}
 	}
@@ -145,7 +145,7 @@ func (t *Tx) Wrote(keep func(cluster.CollectionID) bool) bool {
 // CommitOptions say what is to be committed.
 type CommitOptions struct {
 	// Keep says of which collections rows are written; nil: of all.
-	Keep func(cluster.CollectionID) bool
+	Keep func(*catalog.Table) bool
 	// With takes part in the commit; nil: nobody.
 	With txn.Participant
 }
@@ -266,8 +266,8 @@ func (t *Tx) Commit(ctx context.Context, o CommitOptions) error {
 		return nil // nothing was done that needed it
 	}
 	var muts []kv.Mutation
-	for id, b := range t.tables {
-		if o.Keep != nil && !o.Keep(id) {
+	for _, b := range t.tables {
+		if o.Keep != nil && !o.Keep(b.table) {
 			continue
 		}
 		for k, w := range b.rows {
@@ -302,6 +302,11 @@ func uniqueViolation(table *catalog.Table, key []byte) *syntax.Error {
 	columns, values := table.DecodeKeyText(key)
 	return &syntax.Error{Code: "23505", Message: fmt.Sprintf("duplicate key value violates unique constraint %q", table.KeyName()),
 		Detail: fmt.Sprintf("Key (%s)=(%s) already exists.", columns, values), Schema: table.Schema().Name, Table: table.Name(), Constraint: table.KeyName()}
+}
+
+// keyViolation is uniqueViolation of any key of a table.
+func keyViolation(table *catalog.Table) func(key []byte) error {
+	return func(key []byte) error { return uniqueViolation(table, key) }
 }
 
 // merged gives the rows of a scan with a transaction's writes over them.

@@ -64,7 +64,7 @@ func (in *Input) information(name string) []row {
 		return in.checkConstraints()
 	case "table_constraints":
 		for _, t := range in.Tables {
-			out = append(out, in.tableChecks(t)...)
+			out = append(append(out, in.tableChecks(t)...), in.tableUniques(t)...)
 			if hasKey(t) {
 				out = append(out, in.named(t, row{"constraint_catalog": in.Database, "constraint_schema": t.Schema().Name, "constraint_name": t.KeyName(),
 					"constraint_type": "PRIMARY KEY", "is_deferrable": "NO", "initially_deferred": "NO", "enforced": "YES"}))
@@ -75,6 +75,7 @@ func (in *Input) information(name string) []row {
 			if name == "constraint_column_usage" {
 				out = append(out, in.checkedColumns(t)...)
 			}
+			out = append(out, in.uniqueColumns(t)...)
 			for n, i := range t.Key {
 				if hasKey(t) {
 					out = append(out, in.named(t, row{"constraint_catalog": in.Database, "constraint_schema": t.Schema().Name, "constraint_name": t.KeyName(),

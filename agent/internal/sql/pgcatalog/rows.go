@@ -76,13 +76,14 @@ func (in *Input) classes() []row {
 			kind, populated = "m", t.Desc.View.Populated
 		}
 		out = append(out, row{"oid": TableOID(t), "relname": t.Name(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc), "relam": heapAM,
-			"relfilenode": TableOID(t), "reltuples": -1.0, "relhasindex": hasKey(t), "relpersistence": "p", "relkind": kind, "relhasrules": kind == "m",
+			"relfilenode": TableOID(t), "reltuples": -1.0, "relhasindex": hasKey(t) || len(t.Indexes) > 0, "relpersistence": "p", "relkind": kind, "relhasrules": kind == "m",
 			"relnatts": len(t.Columns), "relchecks": len(t.Desc.Collection.Checks), "relispopulated": populated, "relreplident": "d", "relacl": access(t.Desc),
 			"relrowsecurity": t.Desc.Collection.RowSecurity, "relforcerowsecurity": t.Desc.Collection.ForceRowSecurity})
 		if hasKey(t) {
 			out = append(out, row{"oid": TableOID(t) + indexOffset, "relname": t.KeyName(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc),
 				"relam": btreeAM, "relfilenode": TableOID(t) + indexOffset, "relpersistence": "p", "relkind": "i", "relnatts": len(t.Key), "relispopulated": true, "relreplident": "n"})
 		}
+		out = append(out, in.indexClasses(t)...)
 	}
 	return slices.Concat(out, in.sequenceClasses(), in.viewClasses())
 }
@@ -103,6 +104,7 @@ func (in *Input) attributes() []row {
 				out = append(out, attribute(TableOID(t)+indexOffset, n+1, t.Columns[i]))
 			}
 		}
+		out = append(out, indexAttributes(t)...)
 	}
 	return append(out, in.viewAttributes()...)
 }
@@ -207,6 +209,7 @@ func (in *Input) indexes() []row {
 				"indisunique": true, "indisprimary": true, "indimmediate": true, "indisvalid": true, "indisready": true, "indislive": true,
 				"indkey": keyNumbers(t), "indoption": make([]int, len(t.Key))})
 		}
+		out = append(out, secondary(t)...)
 	}
 	return out
 }
@@ -214,7 +217,7 @@ func (in *Input) indexes() []row {
 func (in *Input) constraints() []row {
 	out := in.domainChecks()
 	for _, t := range in.Tables {
-		out = append(out, checks(t)...)
+		out = append(append(out, checks(t)...), uniques(t)...)
 		if hasKey(t) {
 			out = append(out, row{"oid": TableOID(t) + constraintOffset, "conname": t.KeyName(), "connamespace": OID(t.Schema().ID), "contype": "p",
 				"convalidated": true, "conrelid": TableOID(t), "conindid": TableOID(t) + indexOffset, "confupdtype": " ", "confdeltype": " ", "confmatchtype": " ",
@@ -271,10 +274,13 @@ func (in *Input) activity() []row {
 func (in *Input) views(name string) []row {
 	var out []row
 	for _, t := range in.Tables {
+		if name == "pg_indexes" {
+			out = append(out, indexViews(t)...)
+		}
 		switch {
 		case name == "pg_tables" && t.Desc.View != nil:
 		case name == "pg_tables":
-			out = append(out, row{"schemaname": t.Schema().Name, "tablename": t.Name(), "tableowner": t.Desc.Owner, "hasindexes": hasKey(t)})
+			out = append(out, row{"schemaname": t.Schema().Name, "tablename": t.Name(), "tableowner": t.Desc.Owner, "hasindexes": hasKey(t) || len(t.Indexes) > 0})
 		case name == "pg_indexes" && hasKey(t):
 			out = append(out, row{"schemaname": t.Schema().Name, "tablename": t.Name(), "indexname": t.KeyName(),
 				"indexdef": indexDefinition(t)})
@@ -293,6 +299,7 @@ func (in *Input) definitions() []row {
 		if hasKey(t) {
 			out = append(out, both(TableOID(t)+indexOffset, indexDefinition(t)), both(TableOID(t)+constraintOffset, "PRIMARY KEY ("+keyList(t)+")"))
 		}
+		out = append(out, secondaryDefinitions(t)...)
 		for i := range t.Desc.Collection.Checks {
 			out = append(out, checkDefinition(&t.Desc.Collection.Checks[i]))
 		}

@@ -14,6 +14,11 @@ const maxPoints = 50_000
 
 // Access says which rows of a table to read.
 type Access struct {
+	// Index, if not nil, has the entries that lead to the rows; what follows is about what
+	// it is over then, instead of the key columns.
+	Index *Entries
+	// Covering says that the entries are all that is needed of the rows.
+	Covering bool
 	// Points holds the values of each key column: the rows are read by key.
 	Points []keyValues
 	// Prefix, Lower and Upper bound a scan: the first key columns are equal to
@@ -36,11 +41,11 @@ type bound struct {
 }
 
 // ByKey reports whether rows are looked up by their whole key.
-func (a *Access) ByKey() bool { return len(a.Points) > 0 }
+func (a *Access) ByKey() bool { return len(a.Points) > 0 && a.Index == nil }
 
 // Bounded reports whether less than the whole table is read.
 func (a *Access) Bounded() bool {
-	return a.ByKey() || len(a.Prefix) > 0 || a.Lower != nil || a.Upper != nil
+	return len(a.Points) > 0 || len(a.Prefix) > 0 || a.Lower != nil || a.Upper != nil
 }
 
 // conjuncts splits a condition at its ANDs.
@@ -56,40 +61,54 @@ func conjuncts(e Expr) []Expr {
 	return out
 }
 
-// chooseAccess finds the access path for a condition and returns what is left
-// to filter, nil for nothing.
-func chooseAccess(table *catalog.Table, condition Expr) (Access, Expr) {
+// keyAccess finds the access path by the primary key for a condition and returns what is
+// left to filter, nil for nothing.
+func keyAccess(table *catalog.Table, condition Expr) (Access, Expr) {
 	if condition == nil {
 		return Access{}, nil
 	}
+	var over []Expr
+	for _, k := range table.Key {
+		over = append(over, (&relation{table: table}).ref(k))
+	}
 	parts := conjuncts(condition)
-	equal := make([]*keyValues, len(table.Key))
-	used := map[int]bool{} // conjuncts that equal takes in wholly
+	a, used := matched(parts, over)
+	if len(a.Points) > 0 {
+		return a, remaining(parts, used)
+	}
+	return a, condition
+}
+
+// matched finds what conjuncts say of what a key or an index is over; used are those that
+// are said by the access alone.
+func matched(parts, over []Expr) (a Access, used map[int]bool) {
+	equal := make([]*keyValues, len(over))
+	used = map[int]bool{}
+	by := make([]int, len(over))
 	for i, part := range parts {
-		column, values := equality(part)
-		n := slices.Index(table.Key, column)
-		if column < 0 || n < 0 || equal[n] != nil {
+		of, values := equality(part)
+		n := slices.IndexFunc(over, func(e Expr) bool { return of != nil && same(e, of) })
+		if n < 0 || equal[n] != nil {
 			continue
 		}
-		equal[n] = values
-		used[i] = true
+		equal[n], by[n] = values, i
 	}
 	if !slices.Contains(equal, nil) {
-		points := make([]keyValues, len(equal))
-		for i, e := range equal {
-			points[i] = *e
+		for n, e := range equal {
+			a.Points = append(a.Points, *e)
+			used[by[n]] = true
 		}
-		return Access{Points: points}, remaining(parts, used)
+		return a, used
 	}
-	var a Access
 	for n, e := range equal {
 		if e == nil || !e.single() {
-			a.Lower, a.Upper = bounds(parts, table.Key[n])
+			a.Lower, a.Upper = bounds(parts, over[n], used)
 			break
 		}
 		a.Prefix = append(a.Prefix, e.values[0])
+		used[by[n]] = true
 	}
-	return a, condition
+	return a, used
 }
 
 func remaining(parts []Expr, used map[int]bool) Expr {
@@ -109,64 +128,65 @@ func remaining(parts []Expr, used map[int]bool) Expr {
 	}
 }
 
+// plain strips conversions that keep the key encoding.
+func plain(e Expr) Expr {
+	for {
+		f, ok := e.(*fn)
+		if !ok || !f.widening {
+			return e
+		}
+		e = f.args[0]
+	}
+}
+
 // plainColumn returns the column that e is, through conversions that keep the
 // key encoding; -1 if it is none.
 func plainColumn(e Expr) int {
-	for {
-		switch x := e.(type) {
-		case *ColumnRef:
-			return x.Index
-		case *fn:
-			if !x.widening {
-				return -1
-			}
-			e = x.args[0]
-		default:
-			return -1
-		}
+	if c, ok := plain(e).(*ColumnRef); ok {
+		return c.Index
 	}
+	return -1
 }
 
-// equality recognises column = value, column IN (values), column = ANY (array);
-// column is -1 for anything else.
-func equality(e Expr) (column int, values *keyValues) {
+// equality recognises x = value, x IN (values), x = ANY (array), where x depends on the
+// row; of is nil for anything else.
+func equality(e Expr) (of Expr, values *keyValues) {
 	switch e := e.(type) {
 	case *compareExpr:
 		if e.op != "=" {
-			return -1, nil
+			return nil, nil
 		}
-		if c := plainColumn(e.left); c >= 0 && rowFree(e.right) {
-			return c, &keyValues{values: []Expr{e.right}}
+		if rowFree(e.right) {
+			return plain(e.left), &keyValues{values: []Expr{e.right}}
 		}
-		if c := plainColumn(e.right); c >= 0 && rowFree(e.left) {
-			return c, &keyValues{values: []Expr{e.left}}
+		if rowFree(e.left) {
+			return plain(e.right), &keyValues{values: []Expr{e.left}}
 		}
 	case *inExpr:
-		c := plainColumn(e.value)
-		if e.not || c < 0 || len(e.list) > maxPoints {
-			return -1, nil
+		if e.not || len(e.list) > maxPoints {
+			return nil, nil
 		}
 		for _, x := range children(e)[1:] {
 			if !rowFree(x) {
-				return -1, nil
+				return nil, nil
 			}
 		}
-		return c, &keyValues{values: e.list, array: e.array}
+		return plain(e.value), &keyValues{values: e.list, array: e.array}
 	}
-	return -1, nil
+	return nil, nil
 }
 
-// bounds finds comparisons of a column with values: one lower and one upper.
-func bounds(parts []Expr, column int) (lower, upper *bound) {
-	for _, part := range parts {
+// bounds finds comparisons of x with values: one lower and one upper. They are used.
+func bounds(parts []Expr, x Expr, used map[int]bool) (lower, upper *bound) {
+	for i, part := range parts {
 		e, ok := part.(*compareExpr)
 		if !ok {
 			continue
 		}
 		op, value := e.op, e.right
 		switch {
-		case plainColumn(e.left) == column && rowFree(e.right):
-		case plainColumn(e.right) == column && rowFree(e.left):
+		case rowFree(e.right) && same(plain(e.left), x):
+		case rowFree(e.left) && same(plain(e.right), x):
 			op, value = flip(op), e.left
 		default:
 			continue
@@ -174,11 +194,11 @@ func bounds(parts []Expr, column int) (lower, upper *bound) {
 		switch op {
 		case ">", ">=":
 			if lower == nil {
-				lower = &bound{value: value, inclusive: op == ">="}
+				lower, used[i] = &bound{value: value, inclusive: op == ">="}, true
 			}
 		case "<", "<=":
 			if upper == nil {
-				upper = &bound{value: value, inclusive: op == "<="}
+				upper, used[i] = &bound{value: value, inclusive: op == "<="}, true
 			}
 		}
 	}
@@ -200,7 +220,16 @@ func flip(op string) string {
 	}
 }
 
-// Keys returns the encoded keys of the points, each once. Nulls match nothing.
+// direction is how what the rows are read by is ordered.
+func (a *Access) direction(n int) datum.Direction {
+	if a.Index == nil {
+		return datum.Direction{}
+	}
+	return a.Index.Index.Columns[n].Direction
+}
+
+// Keys returns the encoded keys of the points, each once: of rows, or what entries are
+// over. Nulls match nothing.
 func (a *Access) Keys(env *Env) ([][]byte, error) {
 	out := [][]byte{nil}
 	for i := range a.Points {
@@ -208,7 +237,7 @@ func (a *Access) Keys(env *Env) ([][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if out, err = extendKeys(out, values); err != nil {
+		if out, err = extendKeys(out, values, a.direction(i)); err != nil {
 			return nil, err
 		}
 	}
@@ -220,14 +249,14 @@ func (a *Access) Keys(env *Env) ([][]byte, error) {
 }
 
 // extendKeys appends every value to every key.
-func extendKeys(prefixes [][]byte, values []datum.Datum) ([][]byte, error) {
+func extendKeys(prefixes [][]byte, values []datum.Datum, dir datum.Direction) ([][]byte, error) {
 	if len(prefixes)*len(values) > maxPoints {
 		return nil, fail("54000", 0, "statement looks up more than %d keys", maxPoints)
 	}
 	if len(values) == 1 && !values[0].Null {
 		for i := range prefixes {
 			var err error
-			if prefixes[i], err = datum.AppendKey(prefixes[i], values[0]); err != nil {
+			if prefixes[i], err = datum.AppendIndexKey(prefixes[i], values[0], dir); err != nil {
 				return nil, err
 			}
 		}
@@ -239,7 +268,7 @@ func extendKeys(prefixes [][]byte, values []datum.Datum) ([][]byte, error) {
 			if v.Null {
 				continue
 			}
-			key, err := datum.AppendKey(bytes.Clone(prefix), v)
+			key, err := datum.AppendIndexKey(bytes.Clone(prefix), v, dir)
 			if err != nil {
 				return nil, err
 			}
@@ -271,47 +300,62 @@ func (k *keyValues) eval(env *Env) ([]datum.Datum, error) {
 // no row can match.
 func (a *Access) Span(env *Env) (start, end []byte, empty bool, err error) {
 	var prefix []byte
-	for _, e := range a.Prefix {
+	if a.Index != nil {
+		prefix = keys.EntryPrefix(nil)
+	}
+	for i, e := range a.Prefix {
 		v, err := e.Eval(env)
 		if err != nil || v.Null {
 			return nil, nil, true, err
 		}
-		if prefix, err = datum.AppendKey(prefix, v); err != nil {
+		if prefix, err = datum.AppendIndexKey(prefix, v, a.direction(i)); err != nil {
 			return nil, nil, false, err
 		}
 	}
 	if prefix != nil {
 		start, end = prefix, keys.PrefixEnd(prefix)
 	}
-	if a.Lower != nil {
-		key, null, err := a.Lower.key(env, prefix)
+	if a.Lower == nil && a.Upper == nil {
+		return start, end, false, nil
+	}
+	dir := a.direction(len(a.Prefix))
+	if a.Index != nil { // nulls are on neither side
+		values := append(bytes.Clone(prefix), dir.ValueByte())
+		start, end = values, keys.PrefixEnd(values)
+	}
+	lower, upper := a.Lower, a.Upper
+	if dir.Descending {
+		lower, upper = upper, lower
+	}
+	if lower != nil {
+		key, null, err := lower.key(env, prefix, dir)
 		if err != nil || null {
 			return nil, nil, true, err
 		}
 		start = key
-		if !a.Lower.inclusive {
+		if !lower.inclusive {
 			start = keys.PrefixEnd(key)
 		}
 	}
-	if a.Upper != nil {
-		key, null, err := a.Upper.key(env, prefix)
+	if upper != nil {
+		key, null, err := upper.key(env, prefix, dir)
 		if err != nil || null {
 			return nil, nil, true, err
 		}
 		end = key
-		if a.Upper.inclusive {
+		if upper.inclusive {
 			end = keys.PrefixEnd(key)
 		}
 	}
 	return start, end, start != nil && end != nil && bytes.Compare(start, end) >= 0, nil
 }
 
-func (b *bound) key(env *Env, prefix []byte) (key []byte, null bool, err error) {
+func (b *bound) key(env *Env, prefix []byte, dir datum.Direction) (key []byte, null bool, err error) {
 	v, err := b.value.Eval(env)
 	if err != nil || v.Null {
 		return nil, true, err
 	}
-	key, err = datum.AppendKey(bytes.Clone(prefix), v)
+	key, err = datum.AppendIndexKey(bytes.Clone(prefix), v, dir)
 	return key, false, err
 }
 
@@ -323,8 +367,9 @@ type Constraint struct {
 	Values []datum.Datum
 }
 
-// ConstrainedAccess finds the access path for constraints that all hold.
-func ConstrainedAccess(table *catalog.Table, constraints []Constraint) Access {
+// ConstrainedAccess finds the access path for constraints that all hold, of who wants the
+// columns of the rows.
+func ConstrainedAccess(table *catalog.Table, constraints []Constraint, wanted []bool) (Access, error) {
 	var parts []Expr
 	for _, c := range constraints {
 		column := &table.Columns[c.Column]
@@ -340,9 +385,10 @@ func ConstrainedAccess(table *catalog.Table, constraints []Constraint) Access {
 			parts = append(parts, &compareExpr{op: c.Op, left: ref, right: values[0], typ: column.Type})
 		}
 	}
-	if len(parts) == 0 {
-		return Access{}
+	var condition Expr
+	if len(parts) > 0 {
+		condition = &andExpr{args: parts}
 	}
-	a, _ := chooseAccess(table, &andExpr{args: parts})
-	return a
+	c, err := chooseAccess(table, condition, asked{wanted: wanted, whole: true})
+	return c.Access, err
 }

@@ -31,6 +31,8 @@ type Change struct {
 	Guard Expr
 	// KeyChange says that a key column is set.
 	KeyChange bool
+	// Entries are of the indexes whose entries may change.
+	Entries   []*Entries
 	Returning []Expr // over the new row, or the deleted one
 }
 
@@ -68,6 +70,9 @@ func (p *Planner) update(ctx context.Context, s *pg.UpdateStmt, out *Plan) error
 	if err == nil {
 		ch.Returning, out.Columns, err = p.returning(s.GetReturningList(), p.changed(table, alias))
 	}
+	if err == nil {
+		ch.Entries, err = entriesChangedBy(table, ch.SetColumns)
+	}
 	out.Change = ch
 	return ch.Keys.explain(err)
 }
@@ -101,6 +106,9 @@ func (p *Planner) delete(ctx context.Context, s *pg.DeleteStmt, out *Plan) error
 	if err == nil {
 		ch.Returning, out.Columns, err = p.returning(s.GetReturningList(), p.changed(table, alias))
 	}
+	if err == nil {
+		ch.Entries, err = EntriesOf(table)
+	}
 	out.Change = ch
 	return ch.Keys.explain(err)
 }
@@ -124,8 +132,9 @@ func (p *Planner) fastChange(ch *Change, alias string, where *pg.Node, set []*pg
 	if ch.Set, err = c.assignments(set, ch.Table, defaults); err != nil {
 		return err
 	}
-	ch.Access, ch.Filter = chooseAccess(ch.Table, condition)
-	return nil
+	access, err := chooseAccess(ch.Table, condition, asked{again: true})
+	ch.Access, ch.Filter = access.Access, access.Filter
+	return err
 }
 
 // setColumns finds the columns that an UPDATE sets.

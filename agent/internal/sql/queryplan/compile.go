@@ -37,6 +37,14 @@ func (c *compiler) position(location int32) int {
 
 // expr compiles n.
 func (c *compiler) expr(n *pg.Node) (Expr, error) {
+	e, err := c.compile(n)
+	if f, ok := e.(*fn); ok && f.name == "" {
+		f.name = spelled(n)
+	}
+	return e, err
+}
+
+func (c *compiler) compile(n *pg.Node) (Expr, error) {
 	switch n := n.GetNode().(type) {
 	case *pg.Node_AConst:
 		return c.constant(n.AConst)

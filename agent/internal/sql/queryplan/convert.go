@@ -55,7 +55,7 @@ func convert(e Expr, t datum.Type, modifier int32, how castContext) (Expr, error
 		position = k.position
 	}
 	widening := modifier < 0 && (sameValue(from, t) || from.IsInt() && t.IsInt() || from.IsString() && t.IsString() || from.IsFloat() && t.IsFloat())
-	out := &fn{typ: t, args: []Expr{e}, strict: true, widening: widening, stable: styled(from, t), eval: func(env *Env, a []datum.Datum) (datum.Datum, error) {
+	out := &fn{name: "cast " + strconv.Itoa(int(modifier)), typ: t, args: []Expr{e}, strict: true, widening: widening, stable: styled(from, t), eval: func(env *Env, a []datum.Datum) (datum.Datum, error) {
 		v, err := f(env, a[0])
 		if err != nil {
 			return v, at(err, position)

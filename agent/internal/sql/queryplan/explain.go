@@ -36,8 +36,9 @@ func (s *Select) explain() []string {
 	if s.Table == nil {
 		return []string{"Result"}
 	}
-	lines := []string{s.Access.explain(s.Table)}
+	lines := s.Access.explain(s.Table, s.Reverse)
 	switch {
+	case s.Access.Index != nil:
 	case s.Ordered && s.Reverse:
 		lines[0] += " by key, backwards"
 	case s.Ordered:
@@ -61,21 +62,101 @@ func (s *Select) explain() []string {
 	return lines
 }
 
-func (a *Access) explain(table *catalog.Table) string {
+func (a *Access) explain(table *catalog.Table, reverse bool) []string {
 	switch {
+	case a.Index != nil:
+		return a.explainIndex(table, reverse)
 	case a.ByKey():
-		return fmt.Sprintf("Key lookup in %s", table.Name())
+		return []string{fmt.Sprintf("Key lookup in %s", table.Name())}
 	case a.Bounded():
-		return fmt.Sprintf("Range scan of %s", table.Name())
+		return []string{fmt.Sprintf("Range scan of %s", table.Name())}
 	default:
-		return fmt.Sprintf("Full scan of %s", table.Name())
+		return []string{fmt.Sprintf("Full scan of %s", table.Name())}
 	}
+}
+
+func (a *Access) explainIndex(table *catalog.Table, reverse bool) []string {
+	what := "Index Scan"
+	if a.Covering {
+		what = "Index Only Scan"
+	}
+	if reverse {
+		what += " Backward"
+	}
+	lines := []string{fmt.Sprintf("%s using %s on %s", what, a.Index.Index.Name(), table.Name())}
+	if parts := a.conditions(table); len(parts) == 1 {
+		lines = append(lines, "  Index Cond: "+parts[0])
+	} else if len(parts) > 1 {
+		lines = append(lines, "  Index Cond: ("+strings.Join(parts, " AND ")+")")
+	}
+	return lines
+}
+
+// conditions are what the entries have to be, in words.
+func (a *Access) conditions(table *catalog.Table) []string {
+	over := func(n int) string {
+		c := a.Index.Index.Columns[n]
+		if c.Column < 0 {
+			return c.Expression
+		}
+		return table.Columns[c.Column].Name
+	}
+	var out []string
+	for n := range a.Points {
+		k := &a.Points[n]
+		switch {
+		case k.single():
+			out = append(out, fmt.Sprintf("(%s = %s)", over(n), valueText(k.values[0])))
+		case k.array != nil:
+			out = append(out, fmt.Sprintf("(%s = ANY (%s))", over(n), valueText(k.array)))
+		default:
+			texts := make([]string, len(k.values))
+			for i, v := range k.values {
+				texts[i] = valueText(v)
+			}
+			out = append(out, fmt.Sprintf("(%s = ANY (%s))", over(n), strings.Join(texts, ", ")))
+		}
+	}
+	for n, e := range a.Prefix {
+		out = append(out, fmt.Sprintf("(%s = %s)", over(n), valueText(e)))
+	}
+	for _, b := range []struct {
+		*bound
+		op string
+	}{{a.Lower, ">"}, {a.Upper, "<"}} {
+		if b.bound == nil {
+			continue
+		}
+		if b.inclusive {
+			b.op += "="
+		}
+		out = append(out, fmt.Sprintf("(%s %s %s)", over(len(a.Prefix)), b.op, valueText(b.value)))
+	}
+	return out
+}
+
+// valueText is a value of a condition, as far as it is known before the statement runs.
+func valueText(e Expr) string {
+	switch e := plain(e).(type) {
+	case *Param:
+		return fmt.Sprintf("$%d", e.Index+1)
+	case *Const:
+		switch {
+		case e.Value.Null:
+			return "NULL"
+		case e.Value.Type.IsNumber():
+			return e.Value.Text()
+		default:
+			return "'" + strings.ReplaceAll(e.Value.Text(), "'", "''") + "'::" + e.Value.Type.SQLName()
+		}
+	}
+	return "a value of the statement"
 }
 
 func (i *Insert) explain() []string {
 	lines := []string{"Insert into " + i.Table.Name()}
 	if i.Conflict != nil {
-		lines[0] += ", on conflict of the primary key " + map[bool]string{true: "do nothing", false: "update"}[i.Conflict.Set == nil]
+		lines[0] += ", on conflict of " + i.Conflict.explain() + " " + map[bool]string{true: "do nothing", false: "update"}[i.Conflict.Set == nil]
 	}
 	switch {
 	case i.Select != nil:
@@ -88,6 +169,17 @@ func (i *Insert) explain() []string {
 		lines = append(lines, fmt.Sprintf("  %d rows of values", len(i.Rows)))
 	}
 	return lines
+}
+
+func (c *Conflict) explain() string {
+	switch {
+	case len(c.Indexes) == 0:
+		return "the primary key"
+	case c.Primary:
+		return "any key"
+	default:
+		return c.Indexes[0].Index.Name()
+	}
 }
 
 func (c *Change) explain() []string {
@@ -105,7 +197,9 @@ func (c *Change) explain() []string {
 			lines = append(lines, "    "+l)
 		}
 	} else {
-		lines = append(lines, "  "+c.Access.explain(c.Table))
+		for _, l := range c.Access.explain(c.Table, false) {
+			lines = append(lines, "  "+l)
+		}
 	}
 	if c.Filter != nil {
 		lines = append(lines, "    Filter")

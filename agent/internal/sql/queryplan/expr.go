@@ -84,6 +84,7 @@ type ColumnRef struct {
 	typ      datum.Type
 	modifier int32
 	name     string
+	notNull  bool
 }
 
 // Type returns the column's type.
@@ -94,6 +95,9 @@ func (e *ColumnRef) Eval(env *Env) (datum.Datum, error) { return env.Row[e.Index
 
 // fn is an expression over its arguments.
 type fn struct {
+	// name is how it was written, with its constants: two of one name, of one type and over
+	// the same arguments are the same. "": it is like no other.
+	name   string
 	typ    datum.Type
 	args   []Expr
 	strict bool // null if any argument is null

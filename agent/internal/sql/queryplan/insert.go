@@ -2,6 +2,7 @@ package queryplan
 
 import (
 	"context"
+	"slices"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
@@ -28,12 +29,17 @@ type Insert struct {
 
 	Conflict  *Conflict // nil: a conflict is an error
 	Returning []Expr    // over the new row
+	Entries   []*Entries
 
 	override pg.OverridingKind
 }
 
-// Conflict is ON CONFLICT on the primary key.
+// Conflict is ON CONFLICT.
 type Conflict struct {
+	// Primary says that rows with the same primary key are in conflict, Indexes those with
+	// the same entry in a unique index.
+	Primary bool
+	Indexes []*Entries
 	// Set is nil for DO NOTHING. Its expressions, and Where, see the existing row
 	// and after it the proposed one.
 	Set   []Assignment
@@ -67,6 +73,9 @@ func (p *Planner) insert(ctx context.Context, s *pg.InsertStmt, out *Plan) error
 		return err
 	}
 	if ins.Defaults, err = p.defaults(table); err != nil {
+		return err
+	}
+	if ins.Entries, err = EntriesOf(table); err != nil {
 		return err
 	}
 	if err := p.insertSource(ctx, s, ins, targets); err != nil {
@@ -381,10 +390,10 @@ func (p *Planner) conflict(s *pg.InsertStmt, ins *Insert) error {
 	if p.view != nil {
 		return syntax.Unsupported("ON CONFLICT of an INSERT into a view", "Insert into the table.")
 	}
-	if err := p.conflictTarget(on, ins.Table); err != nil {
+	ins.Conflict = &Conflict{}
+	if err := p.conflictTarget(on, ins); err != nil {
 		return err
 	}
-	ins.Conflict = &Conflict{}
 	if on.GetAction() != pg.OnConflictAction_ONCONFLICT_UPDATE {
 		return nil
 	}
@@ -408,37 +417,78 @@ func (p *Planner) conflict(s *pg.InsertStmt, ins *Insert) error {
 	return err
 }
 
-// conflictTarget accepts the primary key only: there is no other unique key.
-func (p *Planner) conflictTarget(on *pg.OnConflictClause, table *catalog.Table) error {
-	infer := on.GetInfer()
+// conflictTarget finds what a conflict is.
+func (p *Planner) conflictTarget(on *pg.OnConflictClause, ins *Insert) error {
+	table, infer := ins.Table, on.GetInfer()
+	unique := slices.DeleteFunc(slices.Clone(ins.Entries), func(e *Entries) bool { return !e.Index.Desc.Unique || !e.Index.Readable() })
 	if infer == nil {
 		if on.GetAction() == pg.OnConflictAction_ONCONFLICT_UPDATE {
 			return fail("42601", 0, "ON CONFLICT DO UPDATE requires inference specification or constraint name")
 		}
+		ins.Conflict.Primary, ins.Conflict.Indexes = true, unique
 		return nil
 	}
 	if name := infer.GetConname(); name != "" {
-		if name != table.KeyName() {
+		ins.Conflict.Primary = name == table.KeyName()
+		for _, e := range unique {
+			if e.Index.Name() == name && e.Index.Desc.Constraint != "" {
+				ins.Conflict.Indexes = []*Entries{e}
+			}
+		}
+		if !ins.Conflict.Primary && ins.Conflict.Indexes == nil {
 			return fail("42704", 0, "constraint %q for table %q does not exist", name, table.Name())
 		}
 		return nil
 	}
-	named := map[int]bool{}
-	for _, n := range infer.GetIndexElems() {
-		i, ok := table.ColumnIndex(n.GetIndexElem().GetName())
-		if !ok {
-			return fail("42703", 0, "column %q does not exist", n.GetIndexElem().GetName())
+	named, err := p.inferred(infer, table)
+	if err != nil {
+		return err
+	}
+	var where Expr
+	if w := infer.GetWhereClause(); w != nil {
+		if where, err = p.compiler(tableScope(table, "")).where(w); err != nil {
+			return err
 		}
-		named[i] = true
 	}
-	matches := len(named) == len(table.Key) && infer.GetWhereClause() == nil
-	for _, k := range table.Key {
-		matches = matches && named[k]
+	key := make([]Expr, len(table.Key))
+	for i, k := range table.Key {
+		key[i] = (&relation{table: table}).ref(k)
 	}
-	if !matches {
-		return fail("42P10", 0, "there is no unique or exclusion constraint matching the ON CONFLICT specification")
+	if ins.Conflict.Primary = sameSet(named, key); ins.Conflict.Primary {
+		return nil
 	}
-	return nil
+	for _, e := range unique {
+		if sameSet(named, e.exprs) && implies(where, e.where) {
+			ins.Conflict.Indexes = []*Entries{e}
+			return nil
+		}
+	}
+	return fail("42P10", 0, "there is no unique or exclusion constraint matching the ON CONFLICT specification")
+}
+
+// inferred compiles what ON CONFLICT (...) names.
+func (p *Planner) inferred(infer *pg.InferClause, table *catalog.Table) ([]Expr, error) {
+	var out []Expr
+	for _, n := range infer.GetIndexElems() {
+		e := n.GetIndexElem()
+		if e.GetExpr() != nil {
+			x, err := p.compiler(tableScope(table, "")).expr(e.GetExpr())
+			if isSlow(err) {
+				err = fail("42P10", 0, "there is no unique or exclusion constraint matching the ON CONFLICT specification")
+			}
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, x)
+			continue
+		}
+		i, ok := table.ColumnIndex(e.GetName())
+		if !ok {
+			return nil, fail("42703", 0, "column %q does not exist", e.GetName())
+		}
+		out = append(out, (&relation{table: table}).ref(i))
+	}
+	return out, nil
 }
 
 // returning compiles a RETURNING list over the row of scope.

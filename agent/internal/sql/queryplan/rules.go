@@ -22,6 +22,8 @@ type Rules struct {
 	Options []Check
 	// Policies are those of row level security; nil: none are.
 	Policies *RowChecks
+	// Entries are of the indexes.
+	Entries []*Entries
 }
 
 // Check is a CHECK constraint: it holds unless its value is false.
@@ -72,6 +74,13 @@ func compileRules(table *catalog.Table) (*Rules, error) {
 			return nil, err
 		}
 		out.Checks = append(out.Checks, Check{Name: k.Name, Value: e})
+	}
+	for _, x := range table.Indexes {
+		e, err := entriesOf(x)
+		if err != nil {
+			return nil, err
+		}
+		out.Entries = append(out.Entries, e)
 	}
 	return out, nil
 }

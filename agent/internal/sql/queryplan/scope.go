@@ -87,5 +87,5 @@ func (r *relation) columns() []shownColumn {
 
 func (r *relation) ref(i int) *ColumnRef {
 	c := &r.table.Columns[i]
-	return &ColumnRef{Index: r.offset + i, typ: c.Type, modifier: c.Modifier, name: c.Name}
+	return &ColumnRef{Index: r.offset + i, typ: c.Type, modifier: c.Modifier, name: c.Name, notNull: c.NotNull}
 }

@@ -59,24 +59,23 @@ func (p *Planner) fastSelect(s *pg.SelectStmt) (*Select, []Column, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if out.Table == nil {
-		out.Filter = condition
-	} else {
-		out.Access, out.Filter = chooseAccess(out.Table, condition)
-	}
-	if err := c.order(s, out, columns); err != nil {
+	if err := c.sortKeys(s, out, columns); err != nil {
 		return nil, nil, err
 	}
 	if err := p.limits(s, out); err != nil {
 		return nil, nil, err
 	}
-	if out.Table != nil {
-		if err := p.guardSelect(out); err != nil {
-			return nil, nil, err
-		}
-		out.Decoder = out.Table.NewDecoder(out.wanted())
-		p.tables = append(p.tables, out.Table)
+	if out.Table == nil {
+		out.Filter = condition
+		return out, columns, nil
 	}
+	if err := p.guardSelect(out); err != nil {
+		return nil, nil, err
+	}
+	if err := out.choose(condition); err != nil {
+		return nil, nil, err
+	}
+	p.tables = append(p.tables, out.Table)
 	return out, columns, nil
 }
 
@@ -285,9 +284,43 @@ func valueFunctionName(op pg.SQLValueFunctionOp) string {
 	}
 }
 
+// choose finds how the rows are read. Filter is what policies ask of them, before all else.
+func (s *Select) choose(condition Expr) error {
+	access, err := chooseAccess(s.Table, condition, asked{sort: s.Sort, limited: s.Limit != nil, wanted: s.wanted(), again: s.Lock != nil})
+	if err != nil {
+		return err
+	}
+	s.Access, s.Filter = access.Access, guarded(s.Filter, access.Filter)
+	if err := s.order(&access); err != nil {
+		return err
+	}
+	if s.Decoder = s.Table.NewDecoder(s.wanted()); s.Access.Covering {
+		s.Decoder = s.Access.Index.Index.NewDecoder(s.wanted())
+	}
+	return nil
+}
+
 // order plans ORDER BY: by the key if the scan gives that order, in memory for
 // rows looked up by key, slow otherwise.
-func (c *compiler) order(s *pg.SelectStmt, out *Select, columns []Column) error {
+func (s *Select) order(access *chosen) error {
+	switch {
+	case len(s.Sort) == 0 || s.Access.ByKey():
+		return nil
+	case s.Access.Index == nil:
+		access.scanOrder = orderOf(keyOrder(s.Table, &s.Access), s.Sort)
+	}
+	switch {
+	case access.fits:
+		s.Ordered, s.Reverse, s.Sort = access.ordered, access.reverse, nil
+	case len(s.Access.Points) > 0 || s.Lock != nil: // the slow path locks nothing
+	default:
+		return errSlow
+	}
+	return nil
+}
+
+// sortKeys compiles ORDER BY.
+func (c *compiler) sortKeys(s *pg.SelectStmt, out *Select, columns []Column) error {
 	if len(s.GetSortClause()) == 0 {
 		return nil
 	}
@@ -316,16 +349,7 @@ func (c *compiler) order(s *pg.SelectStmt, out *Select, columns []Column) error 
 		}
 		out.Sort = append(out.Sort, key)
 	}
-	if out.Table == nil || out.Access.ByKey() {
-		return nil
-	}
-	sort := out.Sort
-	err := out.orderByKey()
-	if isSlow(err) && out.Lock != nil { // the slow path locks nothing
-		out.Sort, out.Ordered, out.Reverse = sort, false, false
-		return nil
-	}
-	return err
+	return nil
 }
 
 // sortExpr resolves an item of ORDER BY: an output's name or number first.
@@ -347,36 +371,6 @@ func (c *compiler) sortExpr(n *pg.Node, out *Select, columns []Column) (Expr, er
 		}
 	}
 	return c.expr(n)
-}
-
-// orderByKey turns Sort into the order of a scan, if it is one.
-func (s *Select) orderByKey() error {
-	next := len(s.Access.Prefix) // key columns that are fixed do not matter
-	for i, k := range s.Sort {
-		column := plainColumn(k.Expr)
-		if column >= 0 && isFixed(s.Table.Key, column, len(s.Access.Prefix)) {
-			continue
-		}
-		if next >= len(s.Table.Key) && i > 0 {
-			break // rows differ by key: the rest orders nothing
-		}
-		if next >= len(s.Table.Key) || column != s.Table.Key[next] || s.Ordered && s.Reverse != k.Descending {
-			return errSlow
-		}
-		s.Ordered, s.Reverse = true, k.Descending
-		next++
-	}
-	s.Sort = nil
-	return nil
-}
-
-func isFixed(key []int, column, prefix int) bool {
-	for _, k := range key[:prefix] {
-		if k == column {
-			return true
-		}
-	}
-	return false
 }
 
 func (p *Planner) limits(s *pg.SelectStmt, out *Select) error {

@@ -114,6 +114,7 @@ type Place struct{ one, many string }
 var (
 	InCheck     = Place{"check constraint", "check constraints"}
 	InGenerated = Place{"column generation expression", "column generation expressions"}
+	InIndex     = Place{"index expression", "index expressions"}
 )
 
 // OfOneRow refuses what an expression that is computed for one row cannot have, as

@@ -1,0 +1,141 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Index is a secondary index of a table: a collection of entries, under its own id, in the
+// pool of the table.
+type Index struct {
+	ID   ObjectID `json:"id"`
+	Name string   `json:"name"`
+	// Unique says that no two rows have equal values, nulls being equal to nothing unless
+	// NullsNotDistinct says so.
+	Unique           bool `json:"unique,omitempty"`
+	NullsNotDistinct bool `json:"nullsNotDistinct,omitempty"`
+	// Constraint is "unique" for that of a UNIQUE constraint of the same name.
+	Constraint string        `json:"constraint,omitempty"`
+	Columns    []IndexColumn `json:"columns"`
+	Include    []ColumnID    `json:"include,omitempty"`
+	// Where is the SQL text of what holds for the rows that have an entry; "": all have.
+	Where   string       `json:"where,omitempty"`
+	State   ElementState `json:"state,omitempty"`
+	Comment string       `json:"comment,omitempty"`
+}
+
+// UniqueConstraint is Index.Constraint of a UNIQUE constraint.
+const UniqueConstraint = "unique"
+
+// IndexColumn is one of what an index is over.
+type IndexColumn struct {
+	Column ColumnID `json:"column,omitempty"` // 0: Expression
+	// Expression is SQL text over the columns of the table.
+	Expression string `json:"expression,omitempty"`
+	Descending bool   `json:"descending,omitempty"`
+	NullsFirst bool   `json:"nullsFirst,omitempty"`
+}
+
+// Index returns the index called name.
+func (c *Collection) Index(name string) (*Index, bool) {
+	for i := range c.Indexes {
+		if c.Indexes[i].Name == name {
+			return &c.Indexes[i], true
+		}
+	}
+	return nil, false
+}
+
+// Names reports whether the index is over the column, or has it included.
+func (x *Index) Names(id ColumnID) bool {
+	for _, c := range x.Columns {
+		if c.Column == id {
+			return true
+		}
+	}
+	for _, c := range x.Include {
+		if c == id {
+			return true
+		}
+	}
+	return false
+}
+
+// Stored is what an index is, as a collection that was dropped.
+func (x *Index) Stored(table *Object) Object {
+	return Object{ID: x.ID, Parent: table.Parent, Kind: KindTable, Name: x.Name, Owner: table.Owner, Collection: &Collection{Pool: table.Collection.Pool}}
+}
+
+// StoredIDs are the ids under which a table keeps anything: its own, and those of its
+// indexes.
+func (o *Object) StoredIDs() []ObjectID {
+	if o.Collection == nil {
+		return nil
+	}
+	out := []ObjectID{o.ID}
+	for i := range o.Collection.Indexes {
+		out = append(out, o.Collection.Indexes[i].ID)
+	}
+	return out
+}
+
+func (c *Collection) validateIndexes() error {
+	ids, names := map[ObjectID]bool{}, map[string]bool{}
+	for i := range c.Indexes {
+		x := &c.Indexes[i]
+		switch {
+		case x.ID == 0 || ids[x.ID]:
+			return fmt.Errorf("index %q has no id, or that of another", x.Name)
+		case x.Name == "" || names[x.Name]:
+			return fmt.Errorf("index %d has no name, or that of another", x.ID)
+		case len(x.Columns) == 0:
+			return fmt.Errorf("index %q is over nothing", x.Name)
+		case x.State != "" && x.State != ElementDeleteOnly && x.State != ElementWriteOnly:
+			return fmt.Errorf("index %q is in the unknown state %q", x.Name, x.State)
+		}
+		ids[x.ID], names[x.Name] = true, true
+		for _, k := range x.Columns {
+			if _, ok := c.ColumnByID(k.Column); !ok && k.Expression == "" {
+				return fmt.Errorf("index %q is over column %d, which is not there", x.Name, k.Column)
+			}
+		}
+		for _, id := range x.Include {
+			if _, ok := c.ColumnByID(id); !ok {
+				return fmt.Errorf("index %q includes column %d, which is not there", x.Name, id)
+			}
+		}
+	}
+	return nil
+}
+
+// followsIndexes: entries are read as what they were written as.
+func (c *Collection) followsIndexes(old *Collection) error {
+	for i := range c.Indexes {
+		x := &c.Indexes[i]
+		for j := range old.Indexes {
+			was := &old.Indexes[j]
+			if was.ID != x.ID {
+				continue
+			}
+			if len(was.Columns) != len(x.Columns) || len(was.Include) != len(x.Include) || was.Unique != x.Unique || was.NullsNotDistinct != x.NullsNotDistinct {
+				return fmt.Errorf("index %q is another under the same id", x.Name)
+			}
+			for k := range x.Columns {
+				if x.Columns[k].Column != was.Columns[k].Column || x.Columns[k].Descending != was.Columns[k].Descending || x.Columns[k].NullsFirst != was.Columns[k].NullsFirst {
+					return errors.New("the columns of an index stay as they are")
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// Texts are the expressions of the index.
+func (x *Index) Texts() []*string {
+	out := []*string{&x.Where}
+	for i := range x.Columns {
+		out = append(out, &x.Columns[i].Expression)
+	}
+	return slices.DeleteFunc(out, func(text *string) bool { return *text == "" })
+}

@@ -1,0 +1,355 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// maxIndexColumns is PostgreSQL's limit.
+const maxIndexColumns = 32
+
+// uniques makes the indexes of the UNIQUE constraints of a new table, in next.
+func (c *Catalog) uniques(ctx context.Context, in Scope, next *Draft, table *cluster.Object, constraints []syntax.Constraint) error {
+	in.Draft = next
+	seen := [][]string{keyNames(table.Collection)}
+	for i := range constraints {
+		k := &constraints[i]
+		if k.Kind != syntax.Unique {
+			continue
+		}
+		same := func(columns []string) bool { return slices.Equal(columns, k.Columns) }
+		if k.Name == "" && len(k.Include) == 0 && slices.ContainsFunc(seen, same) {
+			continue // as PostgreSQL has it: one is enough
+		}
+		seen = append(seen, k.Columns)
+		x, err := in.uniqueIndex(table, k)
+		if err != nil {
+			return err
+		}
+		if x.ID, err = c.NewID(ctx); err != nil {
+			return err
+		}
+		table.Collection.Indexes = append(table.Collection.Indexes, *x)
+		next.add(table) // with the name of the index
+	}
+	return nil
+}
+
+func keyNames(rows *cluster.Collection) []string {
+	var out []string
+	for _, id := range rows.PrimaryKey {
+		if column, ok := rows.ColumnByID(id); ok {
+			out = append(out, column.Name)
+		}
+	}
+	return out
+}
+
+// uniqueIndex makes the index of a UNIQUE constraint.
+func (s Scope) uniqueIndex(table *cluster.Object, k *syntax.Constraint) (*cluster.Index, error) {
+	if k.Deferrable {
+		return nil, &syntax.Error{Code: "0A000", Message: "a DEFERRABLE UNIQUE constraint is not supported", Position: k.Position,
+			Hint: "Unique constraints are checked at the end of each statement."}
+	}
+	x := &cluster.Index{Name: k.Name, Unique: true, NullsNotDistinct: k.NullsNotDistinct, Constraint: cluster.UniqueConstraint}
+	for _, name := range k.Columns {
+		column, err := s.keyColumn(table.Collection, name, k.Position)
+		if err != nil {
+			return nil, err
+		}
+		if x.Names(column.ID) {
+			return nil, &syntax.Error{Code: "42701", Message: fmt.Sprintf("column %q appears twice in unique constraint", name), Position: k.Position}
+		}
+		x.Columns = append(x.Columns, cluster.IndexColumn{Column: column.ID})
+	}
+	if err := include(table.Collection, x, k.Include); err != nil {
+		return nil, err
+	}
+	return x, s.nameIndex(table, x, strings.Join(k.Columns, "_"), "key")
+}
+
+// keyColumn finds a column that a key names, which has to have an order.
+func (s Scope) keyColumn(rows *cluster.Collection, name string, position int) (*cluster.Column, error) {
+	column, ok := rows.Column(name)
+	if !ok || column.Hidden {
+		return nil, &syntax.Error{Code: "42703", Message: fmt.Sprintf("column %q named in key does not exist", name), Position: position}
+	}
+	t, _ := s.typeOf(column)
+	return column, orderedColumn(t)
+}
+
+func orderedColumn(t datum.Type) error {
+	if !t.Ordered() {
+		return &syntax.Error{Code: "42704", Message: fmt.Sprintf("data type %s has no default operator class for access method \"btree\"", t.SQLName()),
+			Hint: "A key has an order, and json has none: use jsonb or text."}
+	}
+	return nil
+}
+
+func include(rows *cluster.Collection, x *cluster.Index, names []string) error {
+	for _, name := range names {
+		column, ok := rows.Column(name)
+		if !ok || column.Hidden {
+			return &syntax.Error{Code: "42703", Message: fmt.Sprintf("column %q does not exist", name)}
+		}
+		if !slices.Contains(x.Include, column.ID) {
+			x.Include = append(x.Include, column.ID)
+		}
+	}
+	if len(x.Columns)+len(x.Include) > maxIndexColumns {
+		return &syntax.Error{Code: "54011", Message: fmt.Sprintf("cannot use more than %d columns in an index", maxIndexColumns)}
+	}
+	return nil
+}
+
+// nameIndex checks the name of an index, or makes one up of its parts.
+func (s Scope) nameIndex(table *cluster.Object, x *cluster.Index, parts, label string) error {
+	if x.Name == "" {
+		x.Name = s.freeName(table.Parent, table.Name, parts, label)
+		return nil
+	}
+	if err := checkName(x.Name, 0); err != nil {
+		return err
+	}
+	if s.taken(table.Parent, x.Name) {
+		return &syntax.Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists", x.Name)}
+	}
+	return nil
+}
+
+// Indexing is what CREATE INDEX asks of the session.
+type Indexing struct {
+	// Check compiles what is not a column: the expressions and the condition.
+	Check func(*Index) error
+	// Own reports whether nobody else can write to the table: the transaction has made it.
+	Own func(cluster.ObjectID) bool
+}
+
+// CreateIndex makes an index of a table that nobody else sees, in the draft of scope. made
+// is the table with the index, nil if IF NOT EXISTS found one.
+func (c *Catalog) CreateIndex(ctx context.Context, in Scope, stmt *syntax.CreateIndex, ask Indexing) (next *Draft, made *Index, notices []Notice, err error) {
+	o, _, err := in.toAlter(stmt.Table, false)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if stmt.Name != "" && stmt.IfNotExists && in.taken(o.Parent, stmt.Name) {
+		return in.Draft, nil, []Notice{{Code: "42P07", Message: fmt.Sprintf("relation %q already exists, skipping", stmt.Name)}}, nil
+	}
+	a := newAlteration(o)
+	x, err := in.describeIndex(a.object, stmt)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if x.ID, err = c.NewID(ctx); err != nil {
+		return nil, nil, nil, err
+	}
+	a.rows.Indexes = append(a.rows.Indexes, *x)
+	schema, _ := in.Object(o.Parent)
+	t, err := in.NewTable(a.object, schema)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if err := ask.Check(t.Indexes[len(t.Indexes)-1]); err != nil {
+		return nil, nil, nil, err
+	}
+	if !ask.Own(o.ID) {
+		return nil, nil, nil, syntax.Unsupported("CREATE INDEX of a table that others may write to",
+			"Make it in the transaction that makes the table, or name UNIQUE constraints in CREATE TABLE.")
+	}
+	return in.change(o, a.object), t.Indexes[len(t.Indexes)-1], nil, nil
+}
+
+// describeIndex makes the descriptor of CREATE INDEX.
+func (s Scope) describeIndex(table *cluster.Object, stmt *syntax.CreateIndex) (*cluster.Index, error) {
+	if stmt.Method != "" && stmt.Method != "btree" {
+		return nil, &syntax.Error{Code: "0A000", Message: fmt.Sprintf("access method %q is not supported", stmt.Method), Hint: "Use btree."}
+	}
+	for _, o := range stmt.Options {
+		if o.Name != "fillfactor" && o.Name != "deduplicate_items" {
+			return nil, &syntax.Error{Code: "22023", Message: fmt.Sprintf("unrecognized parameter %q", o.Name)}
+		}
+	}
+	x := &cluster.Index{Name: stmt.Name, Unique: stmt.Unique, NullsNotDistinct: stmt.Unique && stmt.NullsNotDistinct}
+	var err error
+	if stmt.Where != "" {
+		if x.Where, err = syntax.BareColumns(stmt.Where, table.Name); err != nil {
+			return nil, err
+		}
+	}
+	var parts []string
+	for _, e := range stmt.Elements {
+		if name := e.OpClass.Name; name != "" && !strings.HasSuffix(name, "_ops") || strings.Contains(e.OpClass.Name, "trgm") {
+			return nil, &syntax.Error{Code: "42704", Message: fmt.Sprintf("operator class %q does not exist for access method \"btree\"", name)}
+		}
+		if e.Expr != "" {
+			if e.Expr, err = syntax.BareColumns(e.Expr, table.Name); err != nil {
+				return nil, err
+			}
+		}
+		c := cluster.IndexColumn{Expression: e.Expr, Descending: e.Descending, NullsFirst: e.Descending}
+		if e.NullsFirst != nil {
+			c.NullsFirst = *e.NullsFirst
+		}
+		part := ExpressionName(e.Expr)
+		if e.Expr == "" {
+			column, ok := table.Collection.Column(e.Column)
+			if !ok || column.Hidden {
+				return nil, &syntax.Error{Code: "42703", Message: fmt.Sprintf("column %q does not exist", e.Column)}
+			}
+			if t, _ := s.typeOf(column); !t.Ordered() {
+				return nil, orderedColumn(t)
+			}
+			c.Column, part = column.ID, column.Name
+		}
+		for n := 1; slices.Contains(parts, part) && e.Expr != ""; n++ {
+			part = ExpressionName(e.Expr) + strconv.Itoa(n)
+		}
+		x.Columns, parts = append(x.Columns, c), append(parts, part)
+	}
+	if err := include(table.Collection, x, stmt.Include); err != nil {
+		return nil, err
+	}
+	return x, s.nameIndex(table, x, strings.Join(append(parts, stmt.Include...), "_"), "idx")
+}
+
+var called = regexp.MustCompile(`^([a-z_][a-z_0-9]*)\(`)
+
+// ExpressionName is what a column of an index over an expression is called.
+func ExpressionName(text string) string {
+	if m := called.FindStringSubmatch(text); m != nil {
+		return m[1]
+	}
+	return "expr"
+}
+
+// Index finds an index, and the table that it is of.
+func (s Scope) Index(name syntax.Name) (table *cluster.Object, x *cluster.Index, ok bool) {
+	table, ok = s.named(name)
+	if !ok || table.Collection == nil {
+		return nil, nil, false
+	}
+	x, ok = table.Collection.Index(name.Name)
+	return table, x, ok
+}
+
+// toDrop finds the index of a statement. Without one it gives a notice if that is allowed,
+// else an error.
+func (s Scope) toDrop(name syntax.Name, ifExists bool) (*cluster.Object, *cluster.Index, []Notice, error) {
+	table, x, ok := s.Index(name)
+	if ok {
+		return table, x, nil, nil
+	}
+	if o, there := s.Relation(name); there {
+		return nil, nil, nil, &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is not an index", name.Name), Position: name.Position,
+			Hint: fmt.Sprintf("Use DROP %s to remove a %s.", strings.ToUpper(string(o.Kind)), o.Kind)}
+	}
+	if ifExists {
+		return nil, nil, []Notice{{Code: "00000", Message: fmt.Sprintf("index %q does not exist, skipping", name.Name)}}, nil
+	}
+	return nil, nil, nil, &syntax.Error{Code: "42704", Message: fmt.Sprintf("index %q does not exist", name.Name), Position: name.Position}
+}
+
+// DropIndex drops indexes of tables that nobody else sees, in the draft of scope.
+func (c *Catalog) DropIndex(in Scope, stmt *syntax.DropIndex, ask Indexing) (*Draft, []Notice, error) {
+	var notices []Notice
+	for _, name := range stmt.Names {
+		o, x, told, err := in.toDrop(name, stmt.IfExists)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case o == nil:
+			notices = append(notices, told...)
+			continue
+		case x.Constraint != "":
+			of := fmt.Sprintf("constraint %s on table %s", x.Name, o.Name)
+			return nil, nil, &syntax.Error{Code: "2BP01", Message: fmt.Sprintf("cannot drop index %s because %s requires it", x.Name, of), Hint: "You can drop " + of + " instead."}
+		case !ask.Own(o.ID):
+			return nil, nil, syntax.Unsupported("DROP INDEX of a table that others may read", "")
+		}
+		in.Draft = in.change(o, withoutIndex(o, x.ID))
+	}
+	return in.Draft, notices, nil
+}
+
+func withoutIndex(o *cluster.Object, id cluster.ObjectID) *cluster.Object {
+	a := newAlteration(o)
+	a.rows.Indexes = slices.DeleteFunc(a.rows.Indexes, func(x cluster.Index) bool { return x.ID == id })
+	return a.object
+}
+
+// dropUnique drops a UNIQUE constraint with its index.
+func (a *alteration) dropUnique(x *cluster.Index) error {
+	if !a.ask.Own(a.object.ID) {
+		return syntax.Unsupported("dropping a UNIQUE constraint of a table that others may read", "")
+	}
+	id := x.ID
+	a.rows.Indexes = slices.DeleteFunc(a.rows.Indexes, func(x cluster.Index) bool { return x.ID == id })
+	a.changed = true
+	return nil
+}
+
+// RenameIndex gives an index another name, and the constraint that it is of.
+func (c *Catalog) RenameIndex(in Scope, stmt *syntax.Rename) (*Draft, []Notice, error) {
+	o, x, ok := in.Index(stmt.Target.Name)
+	switch {
+	case !ok && stmt.IfExists:
+		return in.Draft, []Notice{{Code: "00000", Message: noTable(stmt.Target.Name, ", skipping").Message}}, nil
+	case !ok:
+		return nil, nil, noTable(stmt.Target.Name, "")
+	}
+	return in.renameIndex(o, x, stmt.To)
+}
+
+func (s Scope) renameIndex(o *cluster.Object, x *cluster.Index, to string) (*Draft, []Notice, error) {
+	if err := checkName(to, 0); err != nil {
+		return nil, nil, err
+	}
+	if s.taken(o.Parent, to) {
+		return nil, nil, &syntax.Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists", to)}
+	}
+	a := newAlteration(o)
+	for i := range a.rows.Indexes {
+		if a.rows.Indexes[i].ID == x.ID {
+			a.rows.Indexes[i].Name = to
+		}
+	}
+	return s.change(o, a.object), nil, nil
+}
+
+// indexesOf are the indexes that a column is part of.
+func (a *alteration) indexesOf(column *cluster.Column) []*cluster.Index {
+	var out []*cluster.Index
+	for i := range a.rows.Indexes {
+		if x := &a.rows.Indexes[i]; x.Names(column.ID) || mentions(x, column.Name) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// dropIndexesOf has the indexes go that a dropped column was part of.
+func (a *alteration) dropIndexesOf(column *cluster.Column) error {
+	for _, x := range a.indexesOf(column) {
+		if !a.ask.Own(a.object.ID) {
+			return syntax.Unsupported(fmt.Sprintf("dropping column %q, which index %s is over, of a table that others may read", column.Name, x.Name), "")
+		}
+	}
+	a.rows.Indexes = slices.DeleteFunc(a.rows.Indexes, func(x cluster.Index) bool { return x.Names(column.ID) || mentions(&x, column.Name) })
+	return nil
+}
+
+// mentions reports whether an expression of the index names the column.
+func mentions(x *cluster.Index, column string) bool {
+	return slices.ContainsFunc(x.Texts(), func(text *string) bool {
+		names, err := syntax.ExpressionColumns(*text)
+		return err == nil && slices.Contains(names, column)
+	})
+}

@@ -1,0 +1,256 @@
+package exec
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/lock"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// entry is a row's entry in an index.
+type entry struct {
+	index      *catalog.Index
+	key, value []byte
+	values     []datum.Datum
+	unique     bool // no other row may have it
+}
+
+// mutation writes an entry that is new.
+func (e *entry) mutation() kv.Mutation {
+	m := kv.Mutation{Pool: e.index.Entries.Pool(), Collection: e.index.Entries.ID(), Key: e.key, Value: e.value, Schema: e.index.Entries.Version()}
+	if e.unique {
+		m.Expect = datastate.Absent
+	}
+	return m
+}
+
+// violation is 23505 on the entry.
+func (e *entry) violation() *syntax.Error {
+	columns, values := e.index.ValuesText(e.values)
+	return &syntax.Error{Code: "23505", Message: fmt.Sprintf("duplicate key value violates unique constraint %q", e.index.Name()),
+		Detail: fmt.Sprintf("Key (%s)=(%s) already exists.", columns, values), Schema: e.index.Table.Schema().Name, Table: e.index.Table.Name(), Constraint: e.index.Name()}
+}
+
+// entriesOf computes the entries of a row.
+func (r *Run) entriesOf(of []*queryplan.Entries, row []datum.Datum, primary []byte) ([]entry, error) {
+	var out []entry
+	for _, x := range of {
+		e, ok, err := r.entryOf(x, row, primary)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			out = append(out, e)
+		}
+	}
+	return out, nil
+}
+
+func (r *Run) entryOf(of *queryplan.Entries, row []datum.Datum, primary []byte) (e entry, ok bool, err error) {
+	e.index = of.Index
+	if e.values, ok, err = of.Of(r.Env, row); err != nil || !ok {
+		return e, false, err
+	}
+	e.unique = of.Index.Unique(e.values)
+	e.key, e.value, err = of.Index.Entry(e.values, row, primary)
+	return e, true, err
+}
+
+// rowChange is what becomes of a row.
+type rowChange struct {
+	was, is       []datum.Datum // nil: it was not there, or is gone
+	wasKey, isKey []byte
+}
+
+// changedEntries are the entries that go and those that come with changes of rows.
+type changedEntries struct {
+	gone, made []entry
+}
+
+// bufferEntries buffers what becomes of the entries of rows.
+func (r *Run) bufferEntries(ctx context.Context, of []*queryplan.Entries, changes []rowChange) error {
+	for _, x := range of {
+		var c changedEntries
+		for i := range changes {
+			if err := r.compareEntry(x, &changes[i], &c); err != nil {
+				return err
+			}
+		}
+		if err := r.removeEntries(ctx, x.Index, c.gone); err != nil {
+			return err
+		}
+		if err := r.addEntries(ctx, x.Index, c.made); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compareEntry notes what becomes of a row's entry in one index.
+func (r *Run) compareEntry(x *queryplan.Entries, ch *rowChange, c *changedEntries) error {
+	var was, is entry
+	var had, has bool
+	var err error
+	if ch.was != nil {
+		if was, had, err = r.entryOf(x, ch.was, ch.wasKey); err != nil {
+			return err
+		}
+	}
+	if ch.is != nil && x.Adds() {
+		if is, has, err = r.entryOf(x, ch.is, ch.isKey); err != nil {
+			return err
+		}
+	}
+	if had && has && string(was.key) == string(is.key) && string(was.value) == string(is.value) {
+		return nil
+	}
+	if had {
+		c.gone = append(c.gone, was)
+	}
+	if has {
+		c.made = append(c.made, is)
+	}
+	return r.Memory.Grow(int64(len(was.key) + len(was.value) + len(is.key) + len(is.value)))
+}
+
+// removeEntries buffers that entries go. Those that no other row may have are locked: who
+// wants one waits until the transaction has ended.
+func (r *Run) removeEntries(ctx context.Context, x *catalog.Index, gone []entry) error {
+	var keys [][]byte
+	for i := range gone {
+		if _, own := r.Tx.find(x.Entries, gone[i].key); !own && gone[i].unique {
+			keys = append(keys, gone[i].key)
+		}
+	}
+	locked, err := r.lock(ctx, x.Entries, keys, lock.Update)
+	if err != nil {
+		return err
+	}
+	for i := range gone {
+		w := buffered{}
+		if _, own := r.Tx.find(x.Entries, gone[i].key); !own && gone[i].unique {
+			if locked[0].Value != nil {
+				w = changed(nil, locked[0].Version)
+			}
+			locked = locked[1:]
+		}
+		if err := r.Tx.put(x.Entries, gone[i].key, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addEntries buffers new entries. One that another row has is a violation.
+func (r *Run) addEntries(ctx context.Context, x *catalog.Index, made []entry) error {
+	var keys [][]byte
+	unique := map[string]*entry{}
+	for i := range made {
+		e := &made[i]
+		if !e.unique {
+			continue
+		}
+		own, ok := r.Tx.find(x.Entries, e.key)
+		if _, twice := unique[string(e.key)]; twice || ok && own.value != nil {
+			return e.violation()
+		}
+		unique[string(e.key)] = e
+		keys = append(keys, e.key)
+	}
+	if err := r.lockAbsent(ctx, x.Entries, keys, func(key []byte) error { return unique[string(key)].violation() }); err != nil {
+		return err
+	}
+	for i := range made {
+		w := buffered{value: made[i].value}
+		if made[i].unique {
+			w = inserted(made[i].value)
+		}
+		if err := r.Tx.put(x.Entries, made[i].key, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mutations are what rows and their entries are written by: the rows first.
+func mutations(table *catalog.Table, writes []*rowWrite) ([]kv.Mutation, error) {
+	muts := make([]kv.Mutation, len(writes), len(writes)*2)
+	for i, w := range writes {
+		muts[i] = w.mut
+		for j := range w.entries {
+			muts = append(muts, w.entries[j].mutation())
+		}
+	}
+	for i := range muts {
+		if err := checkRow(table, muts[i].Key, muts[i].Value); err != nil {
+			return nil, err
+		}
+	}
+	return muts, nil
+}
+
+// refuseRepeatedEntries finds an entry that two rows of a statement would have.
+func refuseRepeatedEntries(writes []*rowWrite) error {
+	if len(writes) < 2 || len(writes[0].entries) == 0 {
+		return nil
+	}
+	type place struct {
+		index *catalog.Index
+		key   string
+	}
+	seen := map[place]struct{}{}
+	for _, w := range writes {
+		for i := range w.entries {
+			e := &w.entries[i]
+			at := place{e.index, string(e.key)}
+			if _, twice := seen[at]; twice && e.unique {
+				return e.violation()
+			}
+			seen[at] = struct{}{}
+		}
+	}
+	return nil
+}
+
+// takenEntry looks for an entry of the rows that another row has; nil: there is none.
+func (r *Run) takenEntry(ctx context.Context, writes []*rowWrite) *entry {
+	byIndex := map[*catalog.Index][]*entry{}
+	var order []*catalog.Index
+	for _, w := range writes {
+		for i := range w.entries {
+			e := &w.entries[i]
+			if !e.unique {
+				continue
+			}
+			if byIndex[e.index] == nil {
+				order = append(order, e.index)
+			}
+			byIndex[e.index] = append(byIndex[e.index], e)
+		}
+	}
+	for _, x := range order {
+		for part := range slices.Chunk(byIndex[x], keyBatch) {
+			keys := make([][]byte, len(part))
+			for i, e := range part {
+				keys[i] = e.key
+			}
+			rows, err := r.DB.Get(ctx, kv.GetRequest{Pool: x.Entries.Pool(), Collection: x.Entries.ID(), Keys: keys})
+			if err != nil {
+				return nil // the one that was met is told
+			}
+			for i := range rows {
+				if rows[i].Value != nil {
+					return part[i]
+				}
+			}
+		}
+	}
+	return nil
+}

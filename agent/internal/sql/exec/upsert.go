@@ -1,0 +1,239 @@
+package exec
+
+import (
+	"context"
+
+	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/lock"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// upsert is an INSERT with ON CONFLICT into a table with indexes, in a transaction.
+type upsert struct {
+	run *Run
+	ins *queryplan.Insert
+	// rows are those that may be inserted still, there what each is in conflict with.
+	rows  []proposed
+	there []kv.Row // Key nil: nothing
+}
+
+// errTwice is DO UPDATE of a row that the same statement has inserted or updated.
+func errTwice() error {
+	return &syntax.Error{Code: "21000", Message: "ON CONFLICT DO UPDATE command cannot affect row a second time",
+		Hint: "Ensure that no rows proposed for insertion within the same command have duplicate constrained values."}
+}
+
+func (r *Run) upsertIndexed(ctx context.Context, ins *queryplan.Insert, rows []proposed) ([][]datum.Datum, int64, error) {
+	u := &upsert{run: r, ins: ins, rows: rows, there: make([]kv.Row, len(rows))}
+	if ins.Conflict.Primary {
+		if err := u.primary(ctx); err != nil {
+			return nil, 0, err
+		}
+	}
+	for _, x := range ins.Conflict.Indexes {
+		if err := u.index(ctx, x); err != nil {
+			return nil, 0, err
+		}
+	}
+	if !ins.Conflict.Primary {
+		var fresh [][]byte
+		for i := range u.rows {
+			if own, ok := r.Tx.find(ins.Table, u.rows[i].key); u.there[i].Key == nil {
+				if ok && own.value != nil {
+					return nil, 0, uniqueViolation(ins.Table, u.rows[i].key)
+				}
+				fresh = append(fresh, u.rows[i].key)
+			}
+		}
+		if err := r.lockAbsent(ctx, ins.Table, fresh, keyViolation(ins.Table)); err != nil {
+			return nil, 0, err
+		}
+	}
+	return u.apply(ctx)
+}
+
+// primary looks for conflicts of the primary key.
+func (u *upsert) primary(ctx context.Context) error {
+	r := u.run
+	rows, err := distinct(u.rows, u.ins)
+	if err != nil {
+		return err
+	}
+	if u.ins.Conflict.Set == nil {
+		if rows, err = r.absent(ctx, u.ins.Table, rows); err != nil {
+			return err
+		}
+	}
+	there, err := r.lockProposed(ctx, u.ins.Table, rows)
+	if err != nil {
+		return err
+	}
+	u.rows, u.there = nil, nil
+	for i := range rows {
+		switch {
+		case there[i].Value == nil:
+			u.rows, u.there = append(u.rows, rows[i]), append(u.there, kv.Row{})
+		case u.ins.Conflict.Set != nil:
+			u.rows, u.there = append(u.rows, rows[i]), append(u.there, there[i])
+		}
+	}
+	return nil
+}
+
+// index looks for conflicts with the entries of a unique index.
+func (u *upsert) index(ctx context.Context, x *queryplan.Entries) error {
+	r := u.run
+	wanted := make([]*entry, len(u.rows)) // nil: it conflicts with nothing
+	seen := map[string]bool{}
+	drop := make([]bool, len(u.rows))
+	var keys [][]byte
+	for i, p := range u.rows {
+		e, ok, err := r.entryOf(x, p.row, p.key)
+		if err != nil {
+			return err
+		}
+		if !ok || !e.unique || u.there[i].Key != nil {
+			continue
+		}
+		if seen[string(e.key)] {
+			if u.ins.Conflict.Set != nil {
+				return errTwice()
+			}
+			drop[i] = true
+			continue
+		}
+		seen[string(e.key)] = true
+		wanted[i], keys = &e, append(keys, e.key)
+	}
+	found, err := r.get(ctx, x.Index.Entries, keys)
+	if err != nil {
+		return err
+	}
+	var open []int // rows whose entries are not there, as far as is known
+	for i, e := range wanted {
+		if e == nil {
+			continue
+		}
+		row := found[0]
+		found = found[1:]
+		switch {
+		case row.Value == nil:
+			open = append(open, i)
+		case u.ins.Conflict.Set == nil:
+			drop[i] = true
+		default:
+			same, err := u.conflicting(ctx, x, i, e, &row)
+			if err != nil {
+				return err
+			}
+			if !same {
+				open = append(open, i)
+			}
+		}
+	}
+	if err := u.lockOpen(ctx, x, wanted, open, drop); err != nil {
+		return err
+	}
+	u.leaveOut(drop)
+	return nil
+}
+
+// lockOpen locks entries that seem not to be there, and looks at them again.
+func (u *upsert) lockOpen(ctx context.Context, x *queryplan.Entries, wanted []*entry, open []int, drop []bool) error {
+	r := u.run
+	var keys [][]byte
+	var of []int
+	for _, i := range open {
+		if _, own := r.Tx.find(x.Index.Entries, wanted[i].key); !own {
+			keys, of = append(keys, wanted[i].key), append(of, i)
+		}
+	}
+	locked, err := r.lock(ctx, x.Index.Entries, keys, lock.Update)
+	if err != nil {
+		return err
+	}
+	for n, i := range of {
+		switch {
+		case locked[n].Value == nil:
+		case u.ins.Conflict.Set == nil:
+			drop[i] = true
+		default:
+			if _, err := u.conflicting(ctx, x, i, wanted[i], &locked[n]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// conflicting locks the row that an entry is of, and notes that proposed row i is in
+// conflict with it. same is false if it is there no more, or has other values by now.
+func (u *upsert) conflicting(ctx context.Context, x *queryplan.Entries, i int, e *entry, found *kv.Row) (same bool, err error) {
+	r, table := u.run, u.ins.Table
+	_, primary, _, err := x.Index.Split(found.Key, found.Value)
+	if err != nil {
+		return false, err
+	}
+	there, err := r.lockProposed(ctx, table, []proposed{{key: primary}})
+	if err != nil || there[0].Value == nil {
+		return false, err
+	}
+	row := make([]datum.Datum, len(table.Columns))
+	if err := table.DecodeRow(there[0].Key, there[0].Value, row); err != nil {
+		return false, err
+	}
+	now, ok, err := r.entryOf(x, row, primary)
+	if err != nil || !ok || string(now.key) != string(e.key) {
+		return false, err
+	}
+	u.there[i] = there[0]
+	return true, nil
+}
+
+func (u *upsert) leaveOut(drop []bool) {
+	n := 0
+	for i := range u.rows {
+		if !drop[i] {
+			u.rows[n], u.there[n] = u.rows[i], u.there[i]
+			n++
+		}
+	}
+	u.rows, u.there = u.rows[:n], u.there[:n]
+}
+
+// apply buffers what becomes of the rows.
+func (u *upsert) apply(ctx context.Context) ([][]datum.Datum, int64, error) {
+	r, ins := u.run, u.ins
+	var results [][]datum.Datum
+	var changes []rowChange
+	for i, p := range u.rows {
+		there := &u.there[i]
+		change := rowChange{is: p.row, isKey: p.key}
+		if there.Key != nil {
+			p.key = there.Key
+			change = rowChange{was: make([]datum.Datum, len(ins.Table.Columns)), wasKey: p.key, isKey: p.key}
+			if err := ins.Table.DecodeRow(there.Key, there.Value, change.was); err != nil {
+				return nil, 0, err
+			}
+		}
+		w, updated, err := r.upsertRow(ins, there, p)
+		if err != nil {
+			return nil, 0, err
+		}
+		if w == nil {
+			continue
+		}
+		b := inserted(w.mut.Value)
+		if w.mut.Expect != datastate.Absent {
+			b, change.is = changed(w.mut.Value, w.mut.ExpectTS), updated
+		}
+		if err := r.Tx.put(ins.Table, w.mut.Key, b); err != nil {
+			return nil, 0, err
+		}
+		results, changes = append(results, w.returned), append(changes, change)
+	}
+	return results, int64(len(results)), r.bufferEntries(ctx, ins.Entries, changes)
+}

@@ -1,0 +1,52 @@
+package sql
+
+import (
+	"context"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/exec"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// createIndex runs CREATE INDEX.
+func (s *Session) createIndex(ctx context.Context, node *syntax.CreateIndex, at time.Time) (string, error) {
+	const tag = "CREATE INDEX"
+	if node.Concurrently && s.tx != nil {
+		return "", &Error{Code: "25001", Message: "CREATE INDEX CONCURRENTLY cannot run inside a transaction block"}
+	}
+	var made *catalog.Index
+	var notices []catalog.Notice
+	err := s.changeObjects(ctx, tag, func(in catalog.Scope) (next *catalog.Draft, err error) {
+		next, made, notices, err = s.server.catalog.CreateIndex(ctx, in, node, s.indexing())
+		return next, err
+	})
+	if err != nil {
+		return "", err
+	}
+	for _, n := range notices {
+		s.notice("NOTICE", n.Code, "%s", n.Message)
+	}
+	if made == nil || s.tx == nil {
+		return tag, nil
+	}
+	env := &queryplan.Env{Now: s.began, Statement: at, Session: s.environment(ctx)}
+	run := &exec.Run{DB: s.server.cfg.DB, Tx: s.tx, Env: env}
+	return tag, run.FillIndex(ctx, made)
+}
+
+func (s *Session) indexing() catalog.Indexing {
+	return catalog.Indexing{Check: queryplan.CheckIndex, Own: func(id cluster.ObjectID) bool { return s.draft.Made(id) }}
+}
+
+// dropIndex runs DROP INDEX.
+func (s *Session) dropIndex(ctx context.Context, node *syntax.DropIndex) (string, error) {
+	if node.Concurrently && s.tx != nil {
+		return "", &Error{Code: "25001", Message: "DROP INDEX CONCURRENTLY cannot run inside a transaction block"}
+	}
+	return s.alter(ctx, "DROP INDEX", func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
+		return s.server.catalog.DropIndex(in, node, s.indexing())
+	})
+}

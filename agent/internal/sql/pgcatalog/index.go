@@ -1,0 +1,228 @@
+package pgcatalog
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// indexOID is the OID of an index, uniqueOID that of its constraint.
+func indexOID(x *catalog.Index) uint32 { return OID(x.Desc.ID) }
+
+func uniqueOID(x *catalog.Index) uint32 { return indexOID(x) + constraintOffset }
+
+// indexClasses are the rows of pg_class of a table's indexes.
+func (in *Input) indexClasses(t *catalog.Table) []row {
+	var out []row
+	for _, x := range t.Indexes {
+		out = append(out, row{"oid": indexOID(x), "relname": x.Name(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc), "relam": btreeAM,
+			"relfilenode": indexOID(x), "relpersistence": "p", "relkind": "i", "relnatts": len(x.Columns) + len(x.Include), "relispopulated": true, "relreplident": "n"})
+	}
+	return out
+}
+
+// indexAttributes are the rows of pg_attribute of the columns of a table's indexes.
+func indexAttributes(t *catalog.Table) []row {
+	var out []row
+	for _, x := range t.Indexes {
+		for n, c := range x.Columns {
+			column := catalog.Column{Name: catalog.ExpressionName(c.Expression), Type: datum.Text, Modifier: -1}
+			if c.Column >= 0 {
+				column = bare(t.Columns[c.Column])
+			}
+			out = append(out, attribute(indexOID(x), n+1, column))
+		}
+		for n, i := range x.Include {
+			out = append(out, attribute(indexOID(x), len(x.Columns)+n+1, bare(t.Columns[i])))
+		}
+	}
+	return out
+}
+
+// bare is a column without what only a table's has.
+func bare(c catalog.Column) catalog.Column {
+	return catalog.Column{Name: c.Name, Type: c.Type, Modifier: c.Modifier}
+}
+
+// secondary are the rows of pg_index of a table's indexes beside its key.
+func secondary(t *catalog.Table) []row {
+	var out []row
+	for _, x := range t.Indexes {
+		var numbers, options []int
+		for _, c := range x.Columns {
+			option := 0
+			if c.Direction.Descending {
+				option |= 1
+			}
+			if c.Direction.NullsFirst {
+				option |= 2
+			}
+			numbers, options = append(numbers, c.Column+1), append(options, option)
+		}
+		for _, i := range x.Include {
+			numbers = append(numbers, i+1)
+		}
+		r := row{"indexrelid": indexOID(x), "indrelid": TableOID(t), "indnatts": len(numbers), "indnkeyatts": len(x.Columns), "indisunique": x.Desc.Unique,
+			"indnullsnotdistinct": x.Desc.NullsNotDistinct, "indimmediate": true, "indisvalid": x.Readable(), "indisready": true, "indislive": true,
+			"indkey": numbers, "indoption": options}
+		if x.Desc.Where != "" {
+			r["indpred"] = x.Desc.Where
+		}
+		if exprs := expressions(x); exprs != "" {
+			r["indexprs"] = exprs
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func expressions(x *catalog.Index) string {
+	var out []string
+	for _, c := range x.Columns {
+		if c.Column < 0 {
+			out = append(out, c.Expression)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// uniqueConstraints are the UNIQUE constraints of a table.
+func uniqueConstraints(t *catalog.Table) []*catalog.Index {
+	return slices.DeleteFunc(slices.Clone(t.Indexes), func(x *catalog.Index) bool { return x.Desc.Constraint == "" })
+}
+
+// uniques are the rows of pg_constraint of a table's UNIQUE constraints.
+func uniques(t *catalog.Table) []row {
+	var out []row
+	for _, x := range uniqueConstraints(t) {
+		var numbers []int
+		for _, c := range x.Columns {
+			numbers = append(numbers, c.Column+1)
+		}
+		out = append(out, row{"oid": uniqueOID(x), "conname": x.Name(), "connamespace": OID(t.Schema().ID), "contype": "u", "convalidated": x.Readable(),
+			"conrelid": TableOID(t), "conindid": indexOID(x), "confupdtype": " ", "confdeltype": " ", "confmatchtype": " ", "conislocal": true, "connoinherit": true,
+			"conkey": numbers})
+	}
+	return out
+}
+
+// secondaryDefinitions are what pg_get_indexdef and pg_get_constraintdef say of a table's
+// indexes.
+func secondaryDefinitions(t *catalog.Table) []row {
+	var out []row
+	for _, x := range t.Indexes {
+		out = append(out, row{"oid": indexOID(x), "definition": secondaryDefinition(x, false), "pretty": secondaryDefinition(x, true)})
+	}
+	for _, x := range uniqueConstraints(t) {
+		text := "UNIQUE"
+		if x.Desc.NullsNotDistinct {
+			text += " NULLS NOT DISTINCT"
+		}
+		text += " (" + keyParts(x) + ")" + includeList(x)
+		out = append(out, row{"oid": uniqueOID(x), "definition": text, "pretty": text})
+	}
+	return out
+}
+
+// secondaryDefinition is the CREATE INDEX that makes an index.
+func secondaryDefinition(x *catalog.Index, pretty bool) string {
+	var b strings.Builder
+	b.WriteString("CREATE ")
+	if x.Desc.Unique {
+		b.WriteString("UNIQUE ")
+	}
+	fmt.Fprintf(&b, "INDEX %s ON %s.%s USING btree (%s)%s", quoted(x.Name()), quoted(x.Table.Schema().Name), quoted(x.Table.Name()), keyParts(x), includeList(x))
+	if x.Desc.NullsNotDistinct {
+		b.WriteString(" NULLS NOT DISTINCT")
+	}
+	switch {
+	case x.Desc.Where != "" && pretty:
+		b.WriteString(" WHERE " + x.Desc.Where)
+	case x.Desc.Where != "":
+		b.WriteString(" WHERE (" + x.Desc.Where + ")")
+	}
+	return b.String()
+}
+
+func keyParts(x *catalog.Index) string {
+	var parts []string
+	for _, c := range x.Columns {
+		part := "(" + c.Expression + ")"
+		switch {
+		case c.Column >= 0:
+			part = quoted(x.Table.Columns[c.Column].Name)
+		case aCall.MatchString(c.Expression):
+			part = c.Expression
+		}
+		switch d := c.Direction; {
+		case d.Descending && !d.NullsFirst:
+			part += " DESC NULLS LAST"
+		case d.Descending:
+			part += " DESC"
+		case d.NullsFirst:
+			part += " NULLS FIRST"
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// aCall is an expression that is nothing but one call.
+var aCall = regexp.MustCompile(`^[a-z_][a-z_0-9]*\([^()]*\)$`)
+
+func includeList(x *catalog.Index) string {
+	if len(x.Include) == 0 {
+		return ""
+	}
+	var names []string
+	for _, i := range x.Include {
+		names = append(names, quoted(x.Table.Columns[i].Name))
+	}
+	return " INCLUDE (" + strings.Join(names, ", ") + ")"
+}
+
+var plainName = regexp.MustCompile(`^[a-z_][a-z_0-9$]*$`)
+
+// quoted is a name as SQL has it, as far as that can be told without a list of words.
+func quoted(name string) string {
+	if plainName.MatchString(name) {
+		return name
+	}
+	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
+}
+
+// indexViews are the rows of pg_indexes of a table's indexes beside its key.
+func indexViews(t *catalog.Table) []row {
+	var out []row
+	for _, x := range t.Indexes {
+		out = append(out, row{"schemaname": t.Schema().Name, "tablename": t.Name(), "indexname": x.Name(), "indexdef": secondaryDefinition(x, false)})
+	}
+	return out
+}
+
+// tableUniques are the rows of information_schema.table_constraints of UNIQUE constraints.
+func (in *Input) tableUniques(t *catalog.Table) []row {
+	var out []row
+	for _, x := range uniqueConstraints(t) {
+		r := row{"constraint_catalog": in.Database, "constraint_schema": t.Schema().Name, "constraint_name": x.Name(),
+			"constraint_type": "UNIQUE", "is_deferrable": "NO", "initially_deferred": "NO", "enforced": "YES"}
+		out = append(out, in.named(t, r))
+	}
+	return out
+}
+
+// uniqueColumns are those of key_column_usage of UNIQUE constraints.
+func (in *Input) uniqueColumns(t *catalog.Table) []row {
+	var out []row
+	for _, x := range uniqueConstraints(t) {
+		for n, c := range x.Columns {
+			out = append(out, in.named(t, row{"constraint_catalog": in.Database, "constraint_schema": t.Schema().Name, "constraint_name": x.Name(),
+				"column_name": t.Columns[c.Column].Name, "ordinal_position": n + 1, "position_in_unique_constraint": nil}))
+		}
+	}
+	return out
+}
