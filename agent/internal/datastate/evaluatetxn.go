@@ -14,7 +14,7 @@ import (
 // the request. The engine is asked only where the mirror has something.
 func (e *evaluating) lockOf(i int, row []byte) (*LockRecord, error) {
 	if l, ok := e.pending[i].Version.(*LockRecord); ok {
-		return l.since(e.pending[i].TS), nil
+		return l.stays(), nil
 	}
 	if e.machine != nil && e.machine.shown.Load().lockOf(row) == nil {
 		return &LockRecord{}, nil

@@ -232,11 +232,31 @@ func (m *Machine) writeLock(w storage.Writer, ts hlc.Timestamp, x *left) error {
 	if err != nil {
 		return err
 	}
-	if l.Intent != nil && l.Intent.TS == 0 {
-		l.Intent.TS = ts
+	if l.Intent != nil {
+		switch l.Intent.TS {
+		case 0:
+			l.Intent.TS = ts
+		case asItWas:
+			l.Intent.TS = m.intentTS(string(x.key), ts)
+		}
 	}
 	m.changes = append(m.changes, lockChange{key: string(x.key), lock: l.shown()})
 	return w.Set(key, l.encode())
+}
+
+// intentTS is the time of the intent that a row has; otherwise: if it was cleared meanwhile.
+func (m *Machine) intentTS(row string, otherwise hlc.Timestamp) hlc.Timestamp {
+	l := m.applied.rows.get(row)
+	for i := len(m.changes) - 1; i >= 0; i-- {
+		if c := &m.changes[i]; !c.of && c.key == row {
+			l = c.lock
+			break
+		}
+	}
+	if l == nil || l.Intent == nil {
+		return otherwise
+	}
+	return l.Intent.TS
 }
 
 func (m *Machine) writeRecord(w storage.Writer, ts hlc.Timestamp, x *left) error {

@@ -164,7 +164,7 @@ func (r *Resolve) row(e *evaluating, c *command, d *evaluation.Decision, i int, 
 		return nil
 	}
 	if in := l.intentOf(r.Txn); in != nil && r.CommitTS != 0 && !r.machine.gone(row) {
-		invariant.Check(in.TS <= r.CommitTS, "an intent of %s at %s commits at %s", r.Txn, in.TS, r.CommitTS)
+		invariant.Check(in.TS <= r.CommitTS || in.TS == asItWas, "an intent of %s at %s commits at %s", r.Txn, in.TS, r.CommitTS)
 		found, err := e.newest(i, row)
 		if err != nil {
 			return err

@@ -62,16 +62,21 @@ func (l *LockRecord) Weight() int {
 	return n
 }
 
-// since is the lock record with the time of the command that left it; 0: that is not known
-// yet.
-func (l *LockRecord) since(ts hlc.Timestamp) *LockRecord {
-	if l.Intent == nil || l.Intent.TS != 0 || ts == 0 {
+// stays is the lock record as it is written again: when an intent was left that the leader
+// knows of before that is applied, only those know who apply it.
+func (l *LockRecord) stays() *LockRecord {
+	if l.Intent == nil || l.Intent.TS != 0 {
 		return l
 	}
 	in := *l.Intent
-	in.TS = ts
+	in.TS = asItWas
 	return &LockRecord{Holders: l.Holders, Intent: &in}
 }
+
+// asItWas is the time of an intent, in the lock record of a command, that the row has
+// already, and that keeps its time. It must: one that is later than the transaction commits
+// is passed over by who reads in between.
+const asItWas = hlc.Max
 
 func txnOf(record []byte) (id cluster.TxnID) {
 	if len(record) >= len(id) {

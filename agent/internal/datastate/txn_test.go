@@ -46,42 +46,62 @@ func (h *half) batch(ops ...Op) (*Result, hlc.Timestamp) {
 	return h.askRaw(EncodeBatch(&Batch{Ops: ops}))
 }
 
+// evaluate is what the leader of the range decides about a request; pending: nothing beyond
+// its end.
+func (h *half) evaluate(req encoder, pending []evaluation.Pending) evaluation.Decision {
+	h.t.Helper()
+	r, err := h.m.Open(req.Encode())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	pending = append(slices.Clone(pending), make([]evaluation.Pending, len(r.Touches())-len(pending))...)
+	rows := storage.NewRows(h.e)
+	d, err := r.Evaluate(rows, h.desc, pending)
+	if err := errors.Join(err, rows.Close()); err != nil {
+		h.t.Fatal(err)
+	}
+	return d
+}
+
+// apply does what every replica does with a command, and returns its answer and its time.
+func (h *half) apply(d evaluation.Decision) (answer []byte, ts hlc.Timestamp) {
+	h.t.Helper()
+	*h.now = max(*h.now, d.Saw) + 1
+	b := h.e.NewBatch()
+	answer, applied, err := h.m.Write(b, h.desc, *h.now, d.Command)
+	if err := errors.Join(err, b.Commit(false), b.Close()); err != nil {
+		h.t.Fatal(err)
+	}
+	if !applied {
+		h.t.Fatal("the command was not applied")
+	}
+	h.m.Show(h.m.Mirror())
+	h.sum = h.sum.Plus(h.m.TakeCounts())
+	return answer, *h.now
+}
+
+// encoded is a request as it is.
+type encoded []byte
+
+func (e encoded) Encode() []byte { return e }
+
 // askRaw does what the leader of the range does with a request, and every replica. The
 // time is that of the entry, 0 if there was none.
 func (h *half) askRaw(data []byte) (*Result, hlc.Timestamp) {
 	h.t.Helper()
-	must := func(err error) {
-		h.t.Helper()
-		if err != nil {
-			h.t.Fatal(err)
-		}
-	}
-	req, err := h.m.Open(data)
-	must(err)
-	rows := storage.NewRows(h.e)
-	d, err := req.Evaluate(rows, h.desc, make([]evaluation.Pending, len(req.Touches())))
-	must(errors.Join(err, rows.Close()))
+	d := h.evaluate(encoded(data), nil)
 	var out []byte
 	ts := hlc.Timestamp(0)
 	if d.Command != nil {
-		*h.now = max(*h.now, d.Saw) + 1
-		ts = *h.now
-		b := h.e.NewBatch()
-		var applied bool
-		out, applied, err = h.m.Write(b, h.desc, ts, d.Command)
-		must(err)
-		must(errors.Join(b.Commit(false), b.Close()))
-		if !applied {
-			h.t.Fatal("the command was not applied")
-		}
-		h.m.Show(h.m.Mirror())
-		h.sum = h.sum.Plus(h.m.TakeCounts())
+		out, ts = h.apply(d)
 	}
 	if d.Answer != nil {
 		out = d.Answer(func(int) hlc.Timestamp { return 0 })
 	}
 	res, err := DecodeResult(out)
-	must(err)
+	if err != nil {
+		h.t.Fatal(err)
+	}
 	h.check()
 	return res, ts
 }
@@ -462,4 +482,38 @@ func FuzzDecodeLeft(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestAnIntentKeepsItsTime: whoever writes the lock record of a row anew, which a prewrite
+// leaves that is not applied, or that was just applied, leaves its intent at the time of the
+// prewrite. A later one may be above the commit, and who reads between them would miss it.
+func TestAnIntentKeepsItsTime(t *testing.T) {
+	for name, applied := range map[string]bool{"under way": false, "remembered": true} {
+		t.Run(name, func(t *testing.T) {
+			h, _ := halves(t)
+			row := testRow(16, 1)
+			recA, recB := keys.TxnRecord(row, txnA), keys.TxnRecord(row, txnB)
+			laid := h.evaluate(&Prewrite{Ops: []Op{put(row, "w")}, Txn: txnA, Record: recA}, nil)
+			var at hlc.Timestamp
+			if applied {
+				_, at = h.apply(laid)
+			}
+			pending := []evaluation.Pending{{}, {Version: laid.Leaves[1], TS: at, Settled: applied}}
+			locked := h.evaluate(&Lock{Txn: txnB, Record: recB, Rows: [][]byte{row}, Strength: lock.KeyShare, Durable: true}, pending)
+			pending = []evaluation.Pending{{}, {Version: locked.Leaves[1]}}
+			ended := h.evaluate(&Resolve{Txn: txnB, Record: recB, Rows: [][]byte{row}}, pending)
+			if !applied {
+				_, at = h.apply(laid)
+			}
+			for _, d := range []evaluation.Decision{locked, ended} {
+				h.apply(d)
+				if h.met(at-1) != 0 || h.met(at) != 1 {
+					t.Errorf("the intent of %s is met %d times before, and %d times then", at, h.met(at-1), h.met(at))
+				}
+			}
+			if res, _ := h.ask(&Resolve{Txn: txnA, Record: recA, CommitTS: at, Rows: [][]byte{row}}); res.Outcome != Applied || h.value(row, at) != "w" {
+				t.Errorf("it becomes %q at %s", h.value(row, at), at)
+			}
+		})
+	}
 }
