@@ -26,7 +26,8 @@ func (w *World) garbage() replica.GarbagePolicy {
 }
 
 // collect carries out one job of the node's core: the view is read at once, and the
-// result comes later.
+// result comes later. Who finds something wants something of its range: one whose rows were
+// counted late collects late.
 func (n *Node) collect(j *replica.GarbageJob) {
 	var found evaluation.Found
 	err := j.Open()
@@ -35,7 +36,12 @@ func (n *Node) collect(j *replica.GarbageJob) {
 	}
 	n.w.Stats.Collections++
 	n.w.Stats.Collected += found.Versions
-	n.later(n.w.ms(1, 1000), func() { n.core.Collected(j, found, err) })
+	n.later(n.w.ms(1, 1000), func() {
+		if found.Versions > 0 {
+			n.w.changed = n.w.now
+		}
+		n.core.Collected(j, found, err)
+	})
 }
 
 // tooOld reports whether a read was refused because what it might see is collected. A

@@ -145,7 +145,7 @@ type World struct {
 
 	history   history
 	moves     map[cluster.RangeID]*mover
-	changed   time.Duration     // when a mover last asked for a change
+	changed   time.Duration     // when a mover last asked for a change, or garbage was found
 	children  []cluster.RangeID // asked for: some splits come to nothing
 	scanner   *scanner
 	operators *operators // nil without Operate
