@@ -378,7 +378,7 @@ func (n *Node) makeOperation() {
 		},
 	}
 	n.runner = operation.NewRunner(operation.RunnerConfig{
-		Self: n.id.Node, Meta: n.meta, Caller: n.transport, Server: n.opServer, Liveness: n.liveness, Logger: n.part("coordinator"), Now: n.steady.Now, Leads: n.leads,
+		Self: n.id.Node, Meta: n.meta, Caller: n.transport, Server: n.opServer, Liveness: n.liveness, Logger: n.part("coordinator"), Now: n.steady.Now, Leads: n.leads, Schemas: schemaChanger{n},
 	})
 	n.service = operation.NewService(operation.ServiceConfig{
 		Self: n.id.Node, Meta: n.meta, Caller: n.transport, Server: n.opServer, Liveness: n.liveness,

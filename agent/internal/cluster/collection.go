@@ -37,6 +37,8 @@ type Column struct {
 	// Modifier is PostgreSQL's typmod (-1: none), e.g. of varchar(20), numeric(10,2).
 	Modifier int32 `json:"modifier"`
 	NotNull  bool  `json:"notNull,omitempty"`
+	// NotNullState says that rows may still have nulls, though none are written any more.
+	NotNullState ElementState `json:"notNullState,omitempty"`
 	// Default is the SQL text of the expression. Sequences stand in it by their ids:
 	// nextval(104).
 	Default string `json:"default,omitempty"`

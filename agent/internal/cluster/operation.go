@@ -22,6 +22,9 @@ const (
 	OpPoolAlter    OperationKind = "pool-alter" // have a pool's ranges as it wants them now
 	OpPoolDrop     OperationKind = "pool-drop"
 	OpUpgrade      OperationKind = "upgrade" // raise the cluster's version
+	// OpSchemaChange has a table become what its rows have to be checked for, or written
+	// anew for, while others write to it.
+	OpSchemaChange OperationKind = "schema-change"
 )
 
 // OperationState is where an operation stands; operations.md section 4.
@@ -71,6 +74,7 @@ type OperationSpec struct {
 	Wanted  *PoolSpec    `json:"wanted,omitempty"`
 	Ranges  int          `json:"ranges,omitempty"`
 	Version gate.Version `json:"version,omitempty"` // of an upgrade: the one to come
+	Change  *TableChange `json:"change,omitempty"`  // of a schema change
 }
 
 // Operation is the durable record of a plan being carried out.
@@ -135,6 +139,12 @@ type Operation struct {
 	// PoolBefore is, of a pool-alter, what its pool wanted before: a cancellation
 	// gives it back.
 	PoolBefore *PoolSpec `json:"poolBefore,omitempty"`
+	// Cursor is, of a schema change, how far it has come in its phase, and Rows how many
+	// rows it has looked at.
+	Cursor []byte `json:"cursor,omitempty"`
+	Rows   uint64 `json:"rows,omitempty"`
+	// Failure is what the statement is told that began it.
+	Failure *Failure `json:"failure,omitempty"`
 }
 
 // Rate is the bytes per second that the operation lets each node send and
@@ -198,7 +208,9 @@ func (k OperationKind) OfPool() bool {
 }
 
 // NamesNodes reports whether an operation of kind k is of nodes that it names.
-func (k OperationKind) NamesNodes() bool { return k != OpSplit && k != OpUpgrade && !k.OfPool() }
+func (k OperationKind) NamesNodes() bool {
+	return k != OpSplit && k != OpUpgrade && k != OpSchemaChange && !k.OfPool()
+}
 
 // Phase is one step of an operation.
 type Phase struct {

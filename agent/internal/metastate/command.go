@@ -194,6 +194,9 @@ type ChangeObjects struct {
 	Put []cluster.Object `json:"put,omitempty"`
 	// Drop goes before Put. Of collections it is remembered that their rows are garbage.
 	Drop []cluster.ObjectID `json:"drop,omitempty"`
+	// Operation is the schema change that carries on what the change leaves half-way; nil:
+	// nothing is.
+	Operation *cluster.OperationSpec `json:"operation,omitempty"`
 }
 
 // PrepareObjects is the part of a transaction that changes objects, which also writes

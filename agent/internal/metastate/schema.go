@@ -149,7 +149,19 @@ func (c *change) carryOutObjects(in *ChangeObjects) Result {
 	c.view.SchemaVersion++
 	c.heads = true
 	c.tellObjects(before, in)
-	return Result{}
+	if in.Operation == nil {
+		return Result{}
+	}
+	return c.createSchemaChange(in)
+}
+
+// createSchemaChange records the operation that carries a change of a table on.
+func (c *change) createSchemaChange(in *ChangeObjects) Result {
+	op := cluster.Operation{Spec: *in.Operation, RequestedBy: c.by}
+	if what := op.Spec.Change; op.Spec.Kind != cluster.OpSchemaChange || what == nil || c.view.Objects[what.Table] == nil || c.view.Objects[what.Table].Collection == nil {
+		return refused(CodeInvalid, "a change of objects is carried on by a schema change of one of its tables")
+	}
+	return c.createOperation(&CreateOperation{Operation: op}, c.by)
 }
 
 // removeOld drops what is to go, and frees the names of what is to change.

@@ -30,7 +30,7 @@ type Input struct {
 // ActionKind is what is to be done.
 type ActionKind string
 
-// The kinds. All but ActCommand are calls of the node To.
+// The kinds. All but ActCommand and ActSchema are calls of the node To.
 const (
 	ActCommand  ActionKind = "command"  // propose Command to the meta range
 	ActCreate   ActionKind = "create"   // make Descriptor's range, of a new pool, here and nowhere else
@@ -45,7 +45,8 @@ const (
 	ActProof    ActionKind = "proof"    // the descriptors of Ranges, read linearizably at their leader
 	ActDrain    ActionKind = "drain"    // close the SQL sessions and be idle
 	ActUndrain  ActionKind = "undrain"
-	ActStop     ActionKind = "stop" // end the process: it was decommissioned, or drained by Operation
+	ActSchema   ActionKind = "schema" // do a part of the schema change Schema, here
+	ActStop     ActionKind = "stop"   // end the process: it was decommissioned, or drained by Operation
 )
 
 // Action is one thing that the Controller wants done. Its outcome comes back in
@@ -64,6 +65,7 @@ type Action struct {
 	Descriptor cluster.RangeDescriptor
 	Spec       cluster.OperationSpec // ActDrain
 	Command    metastate.Command
+	Schema     *cluster.Operation // ActSchema
 }
 
 // Completion is the outcome of an action.
@@ -77,6 +79,7 @@ type Completion struct {
 	At       time.Time
 	Middle   cluster.Key      // ActMiddle
 	Result   metastate.Result // ActCommand
+	Schema   SchemaProgress   // ActSchema
 }
 
 // Config says how a Controller works.

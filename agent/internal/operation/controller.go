@@ -214,6 +214,8 @@ func (c *Controller) absorb() {
 			}
 		case ActProof:
 			c.proofDone(done)
+		case ActSchema:
+			c.schemaDone(done)
 		case ActUndrain:
 			if r := c.runs[done.Action.Operation]; r != nil && done.Err == nil && r.reopening != nil {
 				r.reopening[done.Action.To] = reopenTries

@@ -201,6 +201,8 @@ func (c *Controller) stepOperation(r *run) {
 		c.stepSplit(r)
 	case cluster.OpUpgrade:
 		c.stepUpgrade(r)
+	case cluster.OpSchemaChange:
+		c.stepSchema(r)
 	case cluster.OpRebalance, cluster.OpMove, cluster.OpTransfer:
 		c.stepSteps(r)
 	case cluster.OpPoolCreate, cluster.OpPoolAlter, cluster.OpPoolDrop:

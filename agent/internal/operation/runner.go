@@ -45,9 +45,11 @@ type RunnerConfig struct {
 	Liveness func() map[cluster.NodeID]cluster.Liveness
 	// Leads holds a signal when this node has come to lead the meta range; nil: that is
 	// seen within a second.
-	Leads  <-chan struct{}
-	Logger *slog.Logger // nil discards
-	Config Config       // zero: DefaultConfig
+	Leads <-chan struct{}
+	// Schemas does the work of schema changes; nil: they wait.
+	Schemas SchemaChanger
+	Logger  *slog.Logger // nil discards
+	Config  Config       // zero: DefaultConfig
 	// Now is what this node takes for the time: wall clocks jump; nil: time.Now.
 	Now func() time.Time
 }
@@ -333,6 +335,9 @@ func (r *Runner) call(ctx context.Context, to cluster.NodeID, method string, pay
 
 // carryOut does one action and waits for its outcome.
 func (r *Runner) carryOut(ctx context.Context, a Action) Completion {
+	if a.Kind == ActSchema {
+		return r.changeSchema(ctx, a)
+	}
 	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
 	defer cancel()
 	done := Completion{Action: a, At: r.now()}

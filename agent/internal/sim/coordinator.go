@@ -275,7 +275,7 @@ func (c *coordinator) serve(a ops.Action, reply func(ops.Completion)) {
 		plain(nil)
 	case ops.ActStop:
 		c.retire()
-	case ops.ActCommand:
+	case ops.ActCommand, ops.ActSchema:
 	}
 }
 

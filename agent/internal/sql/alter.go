@@ -2,6 +2,7 @@ package sql
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -41,13 +42,19 @@ func (s *Session) alterCollection(ctx context.Context, node *syntax.AlterCollect
 			return s.draft.Made(id) && !s.tx.Wrote(func(t *catalog.Table) bool { return t.ID() == id })
 		},
 		Own: s.draft.Made,
+		Block: s.tx != nil || s.server.cfg.Waiter == nil, UnderWay: s.changeUnderWay,
 	}
-	return s.alter(ctx, "ALTER "+node.Word, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
+	tag, err := s.alter(ctx, "ALTER "+node.Word, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
 		ask.Sound = func(t *catalog.Table, written []syntax.Constraint) error {
 			return queryplan.Sound(t, nil, written, in.ResolveType)
 		}
 		return s.server.catalog.Alter(ctx, in, node, ask)
 	})
+	var under *catalog.UnderWayError
+	if errors.As(err, &under) {
+		return "ALTER " + node.Word, s.awaitChange(ctx, under.Operation)
+	}
+	return tag, err
 }
 
 // rename runs ALTER ... RENAME.

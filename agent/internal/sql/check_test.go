@@ -76,7 +76,7 @@ func TestChecksFollowTheirTable(t *testing.T) {
 		{"insert into s values (3, 500)", `23514 new row for relation "s" violates check constraint "k" / Failing row contains (3, 500).`},
 		{"truncate s", "TRUNCATE TABLE"},
 		{"insert into s values (3, 500)", `23514 new row for relation "s" violates check constraint "k" / Failing row contains (3, 500).`},
-		{"alter table s add constraint j check (b > 1)", "0A000 ADD CONSTRAINT ... CHECK of a table that others may write to is not supported"},
+		{"alter table s add constraint j check (b > 1)", "ALTER TABLE"},
 		{"begin", "BEGIN"},
 		{"create table o (a int)", "CREATE TABLE"},
 		{"alter table o add check (a > 1), add column d int check (d > a)", "ALTER TABLE"},

@@ -31,8 +31,11 @@ func (s *Session) Execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	for again := true; again; {
-		tag, err = s.execute(ctx, p, args, sink, at)
-		again, err = s.again(ctx, err)
+		alone := s.tx == nil
+		if tag, err = s.execute(ctx, p, args, sink, at); err == nil || !alone {
+			break
+		}
+		again, err = s.again(ctx, p, err)
 	}
 	if errors.Is(err, ErrRowsUnread) {
 		return "", ErrRowsUnread

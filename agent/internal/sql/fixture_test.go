@@ -61,6 +61,7 @@ type fakeDB struct {
 	kept, inPlace, givenUp int
 	locks                  fakeLocks
 	meta                   *fakeMeta
+	fences                 fences
 	begun                  []*fakeTxn
 	// beforeLock is called, without the lock, before rows are locked.
 	beforeLock func()
@@ -236,6 +237,9 @@ func (f *fakeDB) Write(ctx context.Context, muts []kv.Mutation, o kv.WriteOption
 			return 0, err
 		}
 	}
+	if err := f.stale(muts); err != nil {
+		return 0, err
+	}
 	if err := f.check(muts); err != nil {
 		if o.Keep {
 			m := muts[err.Mutation]
@@ -357,6 +361,8 @@ type fixture struct {
 	server *Server
 	db     *fakeDB
 	meta   *fakeMeta
+
+	coordinator *fakeCoordinator
 }
 
 func newFixture(t testing.TB, executor duck.Executor) *fixture {
@@ -370,6 +376,8 @@ func newFixture(t testing.TB, executor duck.Executor) *fixture {
 		t.Fatal(err)
 	}
 	f.server.cfg.Views = fakeViews{meta: f.meta, server: f.server}
+	f.coordinator = &fakeCoordinator{f: f}
+	f.server.cfg.Waiter = f.coordinator
 	f.openPublic()
 	return f
 }

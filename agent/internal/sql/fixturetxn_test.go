@@ -214,6 +214,9 @@ func (t *fakeTxn) commit(ctx context.Context, muts []kv.Mutation, _ cluster.Writ
 	if t.ended {
 		return 0, txn.ErrEnded
 	}
+	if err := f.stale(muts); err != nil {
+		return 0, err
+	}
 	if len(muts) == 0 {
 		return 0, nil
 	}

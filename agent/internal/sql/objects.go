@@ -41,28 +41,33 @@ func (s *Session) changeObjects(ctx context.Context, what string, change func(in
 		if err != nil {
 			return err
 		}
-		err = s.publish(ctx, next)
+		operation, err := s.publish(ctx, next)
+		if err == nil && operation != "" {
+			return s.awaitChange(ctx, operation)
+		}
 		if !catalog.Overtaken(err) || ctx.Err() != nil {
 			return err
 		}
 	}
 }
 
-// publish has everybody see a draft, after transactions that are in its way.
-func (s *Session) publish(ctx context.Context, d *catalog.Draft) error {
+// publish has everybody see a draft, after transactions that are in its way. It returns the
+// operation that carries the changes on, "" if none has to.
+func (s *Session) publish(ctx context.Context, d *catalog.Draft) (operation string, err error) {
 	for {
-		err := s.server.catalog.Publish(ctx, d, s.options.User)
+		operation, err = s.server.catalog.Publish(ctx, d, s.options.User)
 		var refusal *metastate.Refusal
 		if errors.As(err, &refusal) && refusal.Code == metastate.CodePending {
 			if err := s.server.cfg.DB.Settle(ctx, refusal); err != nil {
-				return fmt.Errorf("wait for a transaction that changes the same objects: %w", err)
+				return "", fmt.Errorf("wait for a transaction that changes the same objects: %w", err)
 			}
 			continue
 		}
 		if err == nil && !d.Empty() {
 			s.settle(ctx)
+			s.barTruncated(ctx, d)
 		}
-		return err
+		return operation, err
 	}
 }
 
@@ -79,9 +84,10 @@ func (s *Session) commitObjects(ctx context.Context) error {
 		part := &participant{session: s, draft: s.draft}
 		if err = s.tx.Commit(ctx, exec.CommitOptions{Keep: keep, With: part}); err == nil {
 			s.settle(ctx)
+			s.barTruncated(ctx, s.draft)
 		}
 	} else if err = s.tx.Commit(ctx, exec.CommitOptions{Keep: keep}); err == nil { // its locks were held
-		err = s.publish(ctx, s.draft)
+		_, err = s.publish(ctx, s.draft)
 	}
 	var refusal *metastate.Refusal
 	if errors.As(err, &refusal) && (catalog.Overtaken(err) || refusal.Code == metastate.CodePending) {

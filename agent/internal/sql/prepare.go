@@ -194,7 +194,7 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 func slowTable(t *catalog.Table) *duck.Table {
 	out := &duck.Table{Schema: t.Schema().Name, Name: t.Name(), OID: pgcatalog.TableOID(t), Ref: t, Columns: make([]duck.TableColumn, len(t.Columns))}
 	for i, c := range t.Columns {
-		out.Columns[i] = duck.TableColumn{Name: c.Name, Type: c.Type, Modifier: c.Modifier, NotNull: c.NotNull, Hidden: c.Hidden}
+		out.Columns[i] = duck.TableColumn{Name: c.Name, Type: c.Type, Modifier: c.Modifier, NotNull: c.NeverNull(), Hidden: c.Hidden}
 	}
 	return out
 }

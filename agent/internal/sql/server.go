@@ -42,6 +42,12 @@ type ClusterViews interface {
 	Leader(id cluster.RangeID) cluster.NodeID
 }
 
+// Waiter is satisfied by *operation.Service.
+type Waiter interface {
+	// Wait returns an operation once it has ended, or is as far as until says.
+	Wait(ctx context.Context, id string, until func(*cluster.Operation) bool) (cluster.Operation, error)
+}
+
 // Config is what a Server needs.
 type Config struct {
 	DB   exec.DB      // exec.Wrap(*kv.DB)
@@ -53,6 +59,9 @@ type Config struct {
 	Rebalancer Rebalancer
 	// Operator carries out ALTER NODE; nil: this node does not.
 	Operator Operator
+	// Waiter waits for the operations that carry changes of tables on; nil: such changes are
+	// refused.
+	Waiter Waiter
 	// Ender ends sessions and statements of any node for pg_terminate_backend and its
 	// like; nil: they get 0A000.
 	Ender SessionEnder

@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
 // behindFor is how long a statement waits until its node hears of a change of a table that
@@ -17,9 +21,9 @@ const behindFor = 15 * time.Second
 // since it rests on a table as it was before a change, and this node knows the change by
 // now. Nothing was written, and the client was told nothing. In a transaction others of its
 // statements rest on the table, too: it ends.
-func (s *Session) again(ctx context.Context, failed error) (bool, error) {
+func (s *Session) again(ctx context.Context, p *Prepared, failed error) (bool, error) {
 	var stale *kv.StaleSchemaError
-	if s.tx != nil || !errors.As(failed, &stale) {
+	if _, rows := p.statement.Node.(*syntax.Query); !rows || s.tx != nil || !errors.As(failed, &stale) {
 		return false, failed
 	}
 	waiting, cancel := context.WithTimeout(ctx, behindFor)
@@ -44,4 +48,16 @@ func (s *Session) again(ctx context.Context, failed error) (bool, error) {
 // staleSchema is what a transaction is told that rests on a table as it was before a change.
 func staleSchema(stale *kv.StaleSchemaError) *Error {
 	return &Error{Code: "40001", Message: "could not serialize access: a table of this transaction was changed while it ran", Hint: retryHint, cause: stale}
+}
+
+// barTruncated has ranges refuse what is written to tables in whose place new ones stand,
+// by nodes that have not heard of that: it would be lost. It returns when nothing of it is
+// on its way any more.
+func (s *Session) barTruncated(ctx context.Context, d *catalog.Draft) {
+	for _, o := range d.Truncated() {
+		never := []cluster.SchemaFence{{SchemaVersion: cluster.SchemaVersion{Collection: o.ID, Version: math.MaxUint64}}}
+		if err := s.server.cfg.DB.Raise(ctx, o.Collection.Pool, never); err != nil {
+			s.notice("WARNING", "01000", "rows that nodes write to table %q as it was, before they hear of TRUNCATE, may be lost: %v", o.Name, err)
+		}
+	}
 }

@@ -22,12 +22,21 @@ type Altering struct {
 	// Empty reports whether a table has no rows, and nobody else can write any: the
 	// transaction has made it.
 	Empty func(cluster.ObjectID) bool
+	// Block says that it is one of several statements of a transaction.
+	Block bool
+	// UnderWay is the operation that has a column become NOT NULL; "": none has.
+	UnderWay func(cluster.ObjectID, cluster.ColumnID) string
 	// Sound says what is wrong with the expressions of a table; those of the constraints
 	// were written in the statement.
 	Sound func(*Table, []syntax.Constraint) error
 	// Own reports whether nobody else can read or write a table: the transaction has made it.
 	Own func(cluster.ObjectID) bool
 }
+
+// UnderWayError says that an operation does already what a statement asks for.
+type UnderWayError struct{ Operation string }
+
+func (e *UnderWayError) Error() string { return e.Operation + " does so already" }
 
 // Notice is what a client is told of what a statement had not to do, or did beside.
 type Notice struct{ Code, Message, Detail string }
@@ -249,7 +258,14 @@ func (c *Catalog) Alter(ctx context.Context, in Scope, stmt *syntax.AlterCollect
 		return nil, nil, err
 	}
 	next, err := a.numbers(in.change(o, a.object))
-	return next, a.notices, err
+	if err != nil || a.later == nil {
+		return next, a.notices, err
+	}
+	if err := a.checkLater(actions); err != nil {
+		return nil, nil, err
+	}
+	next.later = a.later
+	return next, a.notices, nil
 }
 
 // pass is when an action is carried out, as PostgreSQL orders them: what goes makes room
@@ -280,8 +296,12 @@ type alteration struct {
 	dropped []goingColumn
 	cascade bool // of DROP COLUMN
 	owner   bool // is another
+	// nextColumn is the first id of columns that the statement adds.
+	nextColumn cluster.ColumnID
 	// written are the constraints that the statement adds.
 	written []syntax.Constraint
+	// later is what has to be looked for in the rows that are there; nil: nothing.
+	later   *cluster.TableChange
 	notices []Notice
 }
 
@@ -292,7 +312,7 @@ func newAlteration(o *cluster.Object) *alteration {
 		rows.Indexes[i].Columns = slices.Clone(rows.Indexes[i].Columns)
 	}
 	next.Collection = &rows
-	return &alteration{object: &next, rows: &rows}
+	return &alteration{object: &next, rows: &rows, nextColumn: rows.NextColumn}
 }
 
 func (a *alteration) notice(code, format string, args ...any) {

@@ -55,9 +55,8 @@ func (a *alteration) addColumn(action *syntax.AddColumn) error {
 	case !v.Null:
 		column.Missing = datum.EncodeStored(v)
 		return nil
-	case column.NotNull:
-		return &syntax.Error{Code: "0A000", Message: fmt.Sprintf("adding column %q that is NOT NULL and has no default is not supported", def.Name),
-			Hint: "Rows that are there, or that others write meanwhile, would have no value: give it a constant DEFAULT.", Position: def.Position}
+	case column.NotNull: // it can be if there are no rows
+		return a.provesNotNull(column)
 	}
 	return nil
 }
@@ -88,11 +87,7 @@ func addedParts(action *syntax.AddColumn) error {
 
 // checkOfNew adds a CHECK that stands at a new column.
 func (a *alteration) checkOfNew(column *cluster.Column, k *syntax.Constraint) error {
-	if !a.empty {
-		return unsupportedAt("adding a column with a CHECK constraint to a table that others may write to", "", k.Position)
-	}
-	a.written = append(a.written, *k)
-	return a.catalog.addChecks(a.ctx, a.scope, a.object, []syntax.Constraint{*k})
+	return a.addCheck(k)
 }
 
 // value computes what rows get that say nothing of the column.
@@ -202,11 +197,13 @@ func (a *alteration) setNotNull(action *syntax.AlterNotNull) error {
 		return a.isIdentity(column)
 	case key && !action.NotNull:
 		return &syntax.Error{Code: "42P16", Message: fmt.Sprintf("column %q is in a primary key", action.Name)}
+	case action.NotNull && column.NotNullState != "":
+		return a.isUnderWay(column)
 	case action.NotNull && !column.NotNull && !a.empty:
-		return syntax.Unsupported("ALTER COLUMN ... SET NOT NULL of a table that others may write to", "")
+		return a.provesNotNull(column)
 	}
 	if column.NotNull != action.NotNull {
-		column.NotNull, a.changed = action.NotNull, true
+		column.NotNull, column.NotNullState, a.changed = action.NotNull, "", true
 	}
 	return nil
 }

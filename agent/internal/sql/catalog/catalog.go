@@ -169,12 +169,16 @@ func poolOf(view *metastate.View, name string, position int) (cluster.PoolID, er
 // Publish has the changes of a draft be what everybody sees, all or none. An error that
 // Overtaken accepts says that others have changed the same objects: who has told nobody of
 // the draft makes another one.
-func (c *Catalog) Publish(ctx context.Context, d *Draft, by string) error {
+// It returns the operation that carries the changes on, "" if none has to.
+func (c *Catalog) Publish(ctx context.Context, d *Draft, by string) (operation string, err error) {
 	if d.Empty() {
-		return nil
+		return "", nil
 	}
-	_, err := c.propose(ctx, metastate.Command{By: by, Via: metastate.ViaSQL, ChangeObjects: d.change()})
-	return err
+	result, err := c.propose(ctx, metastate.Command{By: by, Via: metastate.ViaSQL, ChangeObjects: d.change()})
+	if err == nil && result.Operation != nil {
+		operation = result.Operation.ID
+	}
+	return operation, err
 }
 
 // Prepare has the changes of a draft be as good as made, and seen by nobody until the

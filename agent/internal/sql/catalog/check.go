@@ -99,15 +99,29 @@ func (a *alteration) addConstraint(k *syntax.Constraint) error {
 	if k.Kind != syntax.Check {
 		return syntax.Unsupported("ALTER TABLE ... ADD CONSTRAINT", "")
 	}
-	if !a.empty {
-		return unsupportedAt("ADD CONSTRAINT ... CHECK of a table that others may write to", "Give the constraint to CREATE TABLE.", k.Position)
-	}
 	if takenConstraint(a.object, k.Name) {
 		return &syntax.Error{Code: "42710", Message: fmt.Sprintf("constraint %q for relation %q already exists", k.Name, a.object.Name)}
 	}
-	a.changed = true
-	a.written = append(a.written, *k)
-	return a.catalog.addChecks(a.ctx, a.scope, a.object, []syntax.Constraint{*k})
+	return a.addCheck(k)
+}
+
+// addCheck adds a constraint that rows which are there have to satisfy, too.
+func (a *alteration) addCheck(k *syntax.Constraint) error {
+	known := make(map[cluster.ObjectID]bool, len(a.rows.Checks))
+	for i := range a.rows.Checks {
+		known[a.rows.Checks[i].ID] = true
+	}
+	a.changed, a.written = true, append(a.written, *k)
+	if err := a.catalog.addChecks(a.ctx, a.scope, a.object, []syntax.Constraint{*k}); err != nil || a.empty {
+		return err
+	}
+	for i := range a.rows.Checks {
+		if added := &a.rows.Checks[i]; !known[added.ID] {
+			added.State = cluster.ElementWriteOnly
+			a.toProve().Checks = append(a.toProve().Checks, added.ID)
+		}
+	}
+	return nil
 }
 
 // dropConstraint is DROP CONSTRAINT.

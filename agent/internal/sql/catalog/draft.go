@@ -17,6 +17,10 @@ type Draft struct {
 	put   map[cluster.ObjectID]*cluster.Object
 	seen  map[cluster.ObjectID]uint64
 	names map[cluster.ObjectName]cluster.ObjectID // of put
+	// later is what an operation is to carry on once the draft is published; nil: nothing.
+	later *cluster.TableChange
+	// truncated are tables in whose place new ones stand.
+	truncated []*cluster.Object
 }
 
 // clone returns a draft that may be changed until it is given away.
@@ -24,7 +28,7 @@ func (d *Draft) clone() *Draft {
 	if d == nil {
 		return &Draft{put: map[cluster.ObjectID]*cluster.Object{}, seen: map[cluster.ObjectID]uint64{}, names: map[cluster.ObjectName]cluster.ObjectID{}}
 	}
-	return &Draft{put: maps.Clone(d.put), seen: maps.Clone(d.seen), names: maps.Clone(d.names)}
+	return &Draft{put: maps.Clone(d.put), seen: maps.Clone(d.seen), names: maps.Clone(d.names), later: d.later, truncated: slices.Clone(d.truncated)}
 }
 
 // rest notes that the changes rest on o, as it is.
@@ -79,6 +83,15 @@ func (d *Draft) free(o *cluster.Object) {
 	}
 }
 
+// Truncated are tables in whose place the transaction has put new ones. What is written to
+// them once it has committed would be lost.
+func (d *Draft) Truncated() []*cluster.Object {
+	if d == nil {
+		return nil
+	}
+	return d.truncated
+}
+
 // Empty reports whether nothing is changed.
 func (d *Draft) Empty() bool {
 	if d != nil {
@@ -114,6 +127,9 @@ func (d *Draft) change() *metastate.ChangeObjects {
 		case !d.Made(id): // else it was made and dropped here: nothing happened
 			out.Drop = append(out.Drop, id)
 		}
+	}
+	if d.later != nil {
+		out.Operation = &cluster.OperationSpec{Kind: cluster.OpSchemaChange, Change: d.later}
 	}
 	return out
 }

@@ -41,7 +41,9 @@ type Column struct {
 	Name     string
 	Type     datum.Type
 	Modifier int32 // PostgreSQL's typmod, -1: none
-	NotNull  bool
+	NotNull  bool  // of what is written
+	// Unproven says that rows may have nulls all the same, from before.
+	Unproven bool
 	Default  string // SQL text, "" if none
 	Hidden   bool
 	// Missing is the value in rows that do not hold the column.
@@ -82,7 +84,7 @@ func (s Scope) NewTable(desc, schema *cluster.Object) (*Table, error) {
 			}
 		}
 		t.Columns = append(t.Columns, Column{ID: c.ID, Name: c.Name, Type: typ, Modifier: c.Modifier,
-			NotNull: c.NotNull, Default: c.Default, Hidden: c.Hidden, Identity: c.Identity != 0, Always: c.Always, Missing: missing, Comment: c.Comment, Generated: c.Generated, User: user, UserSchema: userSchema})
+			NotNull: c.NotNull, Unproven: c.NotNullState != "", Default: c.Default, Hidden: c.Hidden, Identity: c.Identity != 0, Always: c.Always, Missing: missing, Comment: c.Comment, Generated: c.Generated, User: user, UserSchema: userSchema})
 		t.byName[c.Name], byID[c.ID] = i, i
 	}
 	inKey := make(map[int]bool, len(rows.PrimaryKey))
@@ -159,6 +161,9 @@ func (t *Table) FullName() string {
 
 // ID returns the collection's id.
 func (t *Table) ID() cluster.CollectionID { return t.Desc.ID }
+
+// NeverNull reports whether no row has null there.
+func (c *Column) NeverNull() bool { return c.NotNull && !c.Unproven }
 
 // Version is that of the descriptor: what is written by it says so, and ranges refuse it
 // once later ones have to be known.

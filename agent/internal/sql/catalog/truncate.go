@@ -36,6 +36,9 @@ func (c *Catalog) Truncate(ctx context.Context, in Scope, stmt *syntax.Truncate)
 		if schema, ok := in.Object(o.Parent); ok {
 			d.rest(schema)
 		}
+		if !d.Made(o.ID) {
+			d.truncated = append(d.truncated, o)
+		}
 		d.drop(o)
 		d.add(a.object)
 		in.Draft = d

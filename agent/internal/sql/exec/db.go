@@ -22,6 +22,9 @@ type DB interface {
 	// and has its own change be carried out, or go.
 	Settle(ctx context.Context, refusal *metastate.Refusal) error
 	Fresh(ctx context.Context) (hlc.Timestamp, error)
+	// Raise has all ranges of a pool refuse what rests on older versions of tables, and
+	// returns when nothing is left that was written by it.
+	Raise(ctx context.Context, pool cluster.PoolID, schemas []cluster.SchemaFence) error
 	// Hold keeps what can be read at ts from being collected until release is called.
 	Hold(ts hlc.Timestamp) (release func())
 	Get(ctx context.Context, req kv.GetRequest) ([]kv.Row, error)
@@ -81,6 +84,10 @@ func (w wrapped) Settle(ctx context.Context, refusal *metastate.Refusal) error {
 		return err
 	}
 	return w.transactions.SettleObjects(ctx, id, refusal.Record)
+}
+
+func (w wrapped) Raise(ctx context.Context, pool cluster.PoolID, schemas []cluster.SchemaFence) error {
+	return w.transactions.Raise(ctx, pool, schemas)
 }
 
 func (w wrapped) Scan(ctx context.Context, req kv.ScanRequest) (Rows, error) {

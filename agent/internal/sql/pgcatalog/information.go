@@ -98,7 +98,7 @@ func informationColumn(position int, c catalog.Column) row {
 		"udt_name": c.Type.String(), "dtd_identifier": nil, "is_self_referencing": "NO", "is_identity": "NO", "identity_cycle": "NO", "is_generated": "NEVER", "is_updatable": "YES",
 		"character_maximum_length": nil, "character_octet_length": nil, "numeric_precision": nil, "numeric_precision_radix": nil, "numeric_scale": nil,
 		"datetime_precision": nil, "interval_precision": nil, "maximum_cardinality": nil}
-	if c.NotNull {
+	if c.NeverNull() {
 		r["is_nullable"] = "NO"
 	}
 	switch {

@@ -112,7 +112,7 @@ func (in *Input) attributes() []row {
 func attribute(relation uint32, number int, c catalog.Column) row {
 	return row{"attrelid": relation, "attname": c.Name, "atttypid": typeOID(&c), "attlen": int(c.Type.Size()), "attnum": number,
 		"attcacheoff": -1, "atttypmod": int(c.Modifier), "attbyval": c.Type.Size() > 0 && c.Type.Size() <= 8, "attalign": "i", "attstorage": "p",
-		"attnotnull": c.NotNull, "atthasdef": c.Default != "" && !c.Identity || c.Generated != "", "attidentity": identity(&c), "attgenerated": generated(&c), "attislocal": true, "attcollation": collation(c.Type), "attstattarget": -1}
+		"attnotnull": c.NeverNull(), "atthasdef": c.Default != "" && !c.Identity || c.Generated != "", "attidentity": identity(&c), "attgenerated": generated(&c), "attislocal": true, "attcollation": collation(c.Type), "attstattarget": -1}
 }
 
 func collation(t datum.Type) int {

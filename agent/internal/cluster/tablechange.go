@@ -1,0 +1,35 @@
+package cluster
+
+import "slices"
+
+// TableChange is what a schema change makes of a table: elements that its descriptor has
+// in an intermediate state (ElementState), which become public, or go.
+type TableChange struct {
+	Table ObjectID `json:"table"`
+	Name  string   `json:"name"` // of the table, when it began
+	// NotNull are columns that are to be NOT NULL, and Added those of them that are new:
+	// they go if it comes to nothing.
+	NotNull []ColumnID `json:"notNull,omitempty"`
+	Added   []ColumnID `json:"added,omitempty"`
+	// Checks are constraints that are to hold, by their ids.
+	Checks []ObjectID `json:"checks,omitempty"`
+}
+
+// Failure is an error of a statement, in PostgreSQL's fields.
+type Failure struct {
+	Code       string `json:"code"` // SQLSTATE
+	Message    string `json:"message"`
+	Detail     string `json:"detail,omitempty"`
+	Schema     string `json:"schema,omitempty"`
+	Table      string `json:"table,omitempty"`
+	Column     string `json:"column,omitempty"`
+	Constraint string `json:"constraint,omitempty"`
+}
+
+// SameElements reports whether two forms of a table have the same columns and constraints,
+// in the same states.
+func (c *Collection) SameElements(other *Collection) bool {
+	return slices.EqualFunc(c.Columns, other.Columns, func(a, b Column) bool {
+		return a.ID == b.ID && a.NotNull == b.NotNull && a.NotNullState == b.NotNullState
+	}) && slices.EqualFunc(c.Checks, other.Checks, func(a, b Check) bool { return a.ID == b.ID && a.State == b.State })
+}

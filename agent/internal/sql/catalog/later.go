@@ -1,0 +1,63 @@
+package catalog
+
+import (
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// What a table is to be that others write to has to be proved of the rows that are there:
+// it is published in a state in which those who write obey it, and an operation looks at
+// the rows once nobody writes any more who does not know of it.
+
+// toProve is what is to be proved.
+func (a *alteration) toProve() *cluster.TableChange {
+	if a.later == nil {
+		a.later = &cluster.TableChange{Table: a.object.ID, Name: a.object.Name}
+	}
+	return a.later
+}
+
+// provesNotNull has a column become NOT NULL.
+func (a *alteration) provesNotNull(column *cluster.Column) error {
+	column.NotNull, column.NotNullState, a.changed = true, cluster.ElementWriteOnly, true
+	a.toProve().NotNull = append(a.toProve().NotNull, column.ID)
+	return nil
+}
+
+// isUnderWay tells of a column that is becoming NOT NULL who does that.
+func (a *alteration) isUnderWay(column *cluster.Column) error {
+	if id := a.ask.UnderWay(a.object.ID, column.ID); id != "" {
+		return &UnderWayError{Operation: id}
+	}
+	return a.provesNotNull(column) // its operation has ended without a word
+}
+
+// checkLater refuses what is not all or nothing: what is to be proved can turn out to be
+// wrong when the rest of the statement has long been seen. Columns that are added go then.
+func (a *alteration) checkLater(actions []syntax.AlterAction) error {
+	if a.ask.Block {
+		return syntax.Unsupported("adding a constraint or NOT NULL in a transaction block to a table that others may write to", "Run the statement on its own, outside of the block.")
+	}
+	for _, action := range actions {
+		switch action := action.(type) {
+		case *syntax.AddColumn, *syntax.AddConstraint:
+		case *syntax.AlterNotNull:
+			if action.NotNull {
+				continue
+			}
+			return togetherWith()
+		default:
+			return togetherWith()
+		}
+	}
+	for i := range a.rows.Columns {
+		if c := &a.rows.Columns[i]; c.ID >= a.nextColumn {
+			a.later.Added = append(a.later.Added, c.ID)
+		}
+	}
+	return nil
+}
+
+func togetherWith() error {
+	return syntax.Unsupported("adding a constraint or NOT NULL together with other changes of a table that others may write to", "Run each ALTER TABLE on its own.")
+}
