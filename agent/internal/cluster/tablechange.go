@@ -13,6 +13,8 @@ type TableChange struct {
 	Added   []ColumnID `json:"added,omitempty"`
 	// Checks are constraints that are to hold, by their ids.
 	Checks []ObjectID `json:"checks,omitempty"`
+	// Indexes are those that are to be filled, by their ids.
+	Indexes []ObjectID `json:"indexes,omitempty"`
 }
 
 // Failure is an error of a statement, in PostgreSQL's fields.

@@ -187,3 +187,17 @@ func (d *decoder) schemaFences() []cluster.SchemaFence {
 	}
 	return schemas
 }
+
+// ReadsNeed is the least version of a descriptor that reads of a collection have to rest
+// on in a range; 0: any. A read at a time before the fence finds what was maintained then:
+// it is refused only if the range refuses such reads in the view that it reads.
+func ReadsNeed(r storage.Reader, id cluster.RangeID, c cluster.CollectionID) (version uint64, err error) {
+	f, err := loadFence(r, id)
+	if err != nil {
+		return 0, err
+	}
+	if s := f.Schema(c); s.Reads {
+		version = s.Version
+	}
+	return version, nil
+}

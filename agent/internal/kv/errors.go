@@ -133,6 +133,7 @@ const (
 	codeDamaged
 	codeIntents
 	codeTooOld
+	codeStaleSchema
 )
 
 // writeError encodes what err means to a gateway.
@@ -147,6 +148,7 @@ func writeError(w *writer, err error) {
 		clock     *ClockError
 		intents   *store.IntentsError
 		tooOld    *store.TooOldError
+		stale     *StaleSchemaError
 	)
 	switch {
 	case err == nil:
@@ -186,6 +188,10 @@ func writeError(w *writer, err error) {
 		w.byte(codeTooOld)
 		w.ts(tooOld.TS)
 		w.ts(tooOld.Threshold)
+	case errors.As(err, &stale):
+		w.byte(codeStaleSchema)
+		w.uvarint(uint64(stale.Wanted.Collection))
+		w.uvarint(stale.Wanted.Version)
 	case errors.Is(err, store.ErrTooLarge):
 		w.byte(codeTooLarge)
 	case errors.Is(err, store.ErrDiskFull):
@@ -231,6 +237,8 @@ func readError(r *reader) error {
 		return readIntents(r)
 	case codeTooOld:
 		return &store.TooOldError{TS: r.ts(), Threshold: r.ts()}
+	case codeStaleSchema:
+		return &StaleSchemaError{Wanted: cluster.SchemaVersion{Collection: cluster.CollectionID(r.Uvarint()), Version: r.Uvarint()}}
 	case codeTooLarge:
 		return store.ErrTooLarge
 	case codeDiskFull:

@@ -27,6 +27,9 @@ type GetRequest struct {
 	Reading Reading
 	// Passed are transactions whose intents do not matter.
 	Passed []cluster.TxnID
+	// Schema is, of reads of what not everybody maintains, the version of the table's
+	// descriptor that says so; who knows too old a one gets a *StaleSchemaError. 0: none.
+	Schema uint64
 	// Memory grows by the Size of each row that was found; nil: nothing is counted.
 	Memory *budget.Account
 }
@@ -95,7 +98,7 @@ const timesAgain = 4
 
 // getRange reads one group and fills its rows, which no other group touches.
 func (d *DB) getRange(ctx context.Context, req *GetRequest, g *group, rows []Row) error {
-	m := readRequest{Range: g.id, TS: req.TS, Rows: g.rows}
+	m := readRequest{Range: g.id, TS: req.TS, Rows: g.rows, Schema: req.Schema}
 	items, transactions := g.items, resolving{db: d, passed: slices.Clone(req.Passed)}
 	m.Passed = transactions.passed
 	for len(items) > 0 {

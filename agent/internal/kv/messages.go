@@ -120,6 +120,8 @@ type readRequest struct {
 	Rows  [][]byte      // keys.Row
 	// Passed are transactions that commit after TS: their intents do not matter.
 	Passed []cluster.TxnID
+	// Schema is the version of the descriptor that the read rests on; 0: on none.
+	Schema uint64
 }
 
 func (m *readRequest) encode(now hlc.Timestamp) []byte {
@@ -135,6 +137,7 @@ func (m *readRequest) encode(now hlc.Timestamp) []byte {
 		w.bytes(row)
 	}
 	w.txns(m.Passed)
+	w.uvarint(m.Schema)
 	return w.b
 }
 
@@ -145,7 +148,7 @@ func decodeReadRequest(b []byte) (m readRequest, clock hlc.Timestamp, err error)
 	for i := range m.Rows {
 		m.Rows[i] = r.Bytes()
 	}
-	m.Passed = r.txns()
+	m.Passed, m.Schema = r.txns(), r.Uvarint()
 	return m, clock, r.End()
 }
 
@@ -210,6 +213,7 @@ type scanRequest struct {
 	Limit      uint64 // of rows in all; 0: none
 	// Passed are transactions that commit after TS: their intents do not matter.
 	Passed []cluster.TxnID
+	Schema uint64 // as of a readRequest
 }
 
 // position is the last row that a reader got: a scan goes on after it.
@@ -240,6 +244,7 @@ func (m *scanRequest) encode(now hlc.Timestamp) []byte {
 	w.uvarint(m.MaxChunks)
 	w.uvarint(m.Limit)
 	w.txns(m.Passed)
+	w.uvarint(m.Schema)
 	return w.b
 }
 
@@ -261,7 +266,7 @@ func decodeScanRequest(b []byte) (m scanRequest, clock hlc.Timestamp, err error)
 		m.After.Key = r.Bytes()
 	}
 	m.MaxRows, m.MaxBytes, m.MaxChunks, m.Limit = r.Uvarint(), r.Uvarint(), r.Uvarint(), r.Uvarint()
-	m.Passed = r.txns()
+	m.Passed, m.Schema = r.txns(), r.Uvarint()
 	return m, clock, r.End()
 }
 

@@ -38,6 +38,7 @@ type ScanRequest struct {
 	Reading Reading
 	// Passed are transactions whose intents do not matter.
 	Passed []cluster.TxnID
+	Schema uint64 // as of a GetRequest
 	// Memory holds what was read and not taken yet; nil: nothing is counted.
 	Memory *budget.Account
 }
@@ -338,7 +339,7 @@ func (r *pieceReader) pass() (more bool, err error) {
 	req := scanRequest{
 		Range: route.Descriptor.ID, TS: it.req.TS, Pool: it.req.Pool, Collection: it.req.Collection, From: from, To: to,
 		Start: it.req.Start, End: it.req.End, Ordered: it.req.Ordered, Reverse: it.req.Reverse,
-		MaxRows: uint64(it.db.cfg.ChunkRows), MaxBytes: uint64(it.db.cfg.ChunkBytes), Passed: r.transactions.passed,
+		MaxRows: uint64(it.db.cfg.ChunkRows), MaxBytes: uint64(it.db.cfg.ChunkBytes), Passed: r.transactions.passed, Schema: it.req.Schema,
 	}
 	if it.req.Ordered {
 		req.MaxRows, req.MaxBytes = min(req.MaxRows, orderedChunkRows), min(req.MaxBytes, orderedChunkBytes)

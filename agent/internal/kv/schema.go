@@ -5,6 +5,8 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/keys"
+	"github.com/nodedb/nodedb/agent/internal/storage"
 )
 
 // StaleSchemaError refuses a request that rests on a version of a table's descriptor that
@@ -37,3 +39,31 @@ next:
 
 // Stale is the error that a refusal means.
 func Stale(r *datastate.Result) error { return &StaleSchemaError{Wanted: r.Schema} }
+
+// allowed refuses a read that rests on too old a version of a descriptor, as the range was
+// when the view was taken. Only reads of what not everybody maintains say a version.
+func allowed(r storage.Reader, d *cluster.RangeDescriptor, by cluster.SchemaVersion) error {
+	if by.Version == 0 {
+		return nil
+	}
+	want, err := datastate.ReadsNeed(r, d.ID, by.Collection)
+	if err != nil {
+		return fmt.Errorf("read the fence: %w", err)
+	}
+	if by.Version >= want {
+		return nil
+	}
+	return &StaleSchemaError{Wanted: cluster.SchemaVersion{Collection: by.Collection, Version: want}}
+}
+
+// allowed is allowed of the request, whose rows are of one collection.
+func (m *readRequest) allowed(r storage.Reader, d *cluster.RangeDescriptor) error {
+	if m.Schema == 0 || len(m.Rows) == 0 {
+		return nil
+	}
+	parts, err := keys.DecodeRow(m.Rows[0])
+	if err != nil {
+		return err
+	}
+	return allowed(r, d, cluster.SchemaVersion{Collection: parts.Collection, Version: m.Schema})
+}

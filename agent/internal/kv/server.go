@@ -142,6 +142,9 @@ func (s *Server) readPast(req *readRequest, newest bool) (rows []readRow, err er
 func (s *Server) rows(req *readRequest, ts hlc.Timestamp, r storage.Reader, d *cluster.RangeDescriptor) ([]readRow, error) {
 	rows := make([]readRow, len(req.Rows))
 	size := 0
+	if err := req.allowed(r, d); err != nil {
+		return nil, err
+	}
 	for i, row := range req.Rows {
 		if _, err := keys.DecodeRow(row); err != nil {
 			return nil, err
@@ -264,6 +267,9 @@ func (s *Server) scanView(ctx context.Context, h *store.ReadHandle, req *scanReq
 	defer view.close()
 	if d := &h.Descriptor; !req.within(d) {
 		return s.mismatch(d, req.Pool, req.From, req.To)
+	}
+	if err := allowed(h.Reader, &h.Descriptor, cluster.SchemaVersion{Collection: req.Collection, Version: req.Schema}); err != nil {
+		return err
 	}
 	met := evaluation.Query{Span: req.scope(Planted{}).Span, TS: req.TS, Passed: req.Passed}
 	if err := store.Meets(req.Range, h.Mirror, met); err != nil {

@@ -12,11 +12,19 @@ import (
 // The phases of a schema change.
 const (
 	PhaseFence    = "fence"    // no range takes writes of those who do not know the new form
+	PhaseMaintain = "maintain" // of indexes: nor of those who do not write their entries
+	PhaseFill     = "fill"     // of indexes: the rows that are there get their entries
 	PhaseValidate = "validate" // the rows that are there are looked at
 )
 
-// schemaPhases are the phases of a schema change.
-func schemaPhases() []cluster.Phase { return phases(PhaseFence, PhaseValidate, PhasePublish) }
+// schemaPhases are the phases of a schema change. Indexes are deletes only until all who
+// write know them: else an entry outlives its row.
+func schemaPhases(what *cluster.TableChange) []cluster.Phase {
+	if len(what.Indexes) > 0 {
+		return phases(PhaseFence, PhaseMaintain, PhaseFill, PhasePublish)
+	}
+	return phases(PhaseFence, PhaseValidate, PhasePublish)
+}
 
 // SchemaChanger does the work of schema changes; package sql has one.
 type SchemaChanger interface {
@@ -45,7 +53,7 @@ func (c *Controller) stepSchema(r *run) {
 		return
 	}
 	if r.op.State == cluster.OpQueued {
-		r.op.Phases = schemaPhases()
+		r.op.Phases = schemaPhases(r.op.Spec.Change)
 		r.say(cluster.OpRunning, "")
 		r.phase(PhaseFence, c.in.Now)
 		return

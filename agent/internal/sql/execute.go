@@ -236,6 +236,8 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 	}
 	defer place.End()
 	out := &output{sink: sink, columns: p.Columns}
+	s.told = false
+	defer func() { s.told = out.begun }()
 	reading, ts, err := s.reading(plan, q, env)
 	if err != nil {
 		return "", err

@@ -20,8 +20,9 @@ import (
 )
 
 const (
-	// schemaRows is how many rows a schema change takes at once.
-	schemaRows = 2048
+	// schemaRows is how many rows are looked at by one scan: to begin one costs a look into
+	// each vshard.
+	schemaRows = 100_000
 	// schemaPart is for how long it works before it says how far it is, and schemaFence
 	// for how long it waits at most for those who write by an older version.
 	schemaPart, schemaFence = 2 * time.Second, 30 * time.Second
@@ -48,12 +49,24 @@ func (s *Server) Change(ctx context.Context, op *cluster.Operation) (operation.S
 	case c.object == nil:
 		return c.ended(cluster.OpFailed, fmt.Sprintf("table %q was dropped", c.what.Name),
 			&cluster.Failure{Code: "42P01", Message: fmt.Sprintf("relation %q does not exist", c.what.Name)}), nil
-	case op.Phase == operation.PhaseValidate:
-		return c.validate(ctx)
-	case op.Phase == operation.PhasePublish:
+	}
+	switch op.Phase {
+	case operation.PhaseMaintain:
+		return c.maintain(ctx)
+	case operation.PhaseFill:
+		return c.rows(ctx, c.filler)
+	case operation.PhaseValidate:
+		return c.rows(ctx, c.validator)
+	case operation.PhasePublish:
 		return c.publish(ctx)
 	}
-	return c.fence(ctx)
+	if err := c.raise(ctx); err != nil {
+		return operation.SchemaProgress{}, err
+	}
+	if len(c.what.Indexes) > 0 {
+		return c.at(operation.PhaseMaintain, "", nil, 0), nil
+	}
+	return c.at(operation.PhaseValidate, "", nil, 0), nil
 }
 
 func (c *schemaChange) at(phase, note string, cursor []byte, rows uint64) operation.SchemaProgress {
@@ -64,40 +77,75 @@ func (c *schemaChange) ended(state cluster.OperationState, why string, f *cluste
 	return operation.SchemaProgress{State: state, Why: why, Rows: c.op.Rows, Failure: f}
 }
 
-// fence has all ranges refuse writes by versions that do not have what is to come.
-func (c *schemaChange) fence(ctx context.Context) (operation.SchemaProgress, error) {
+// raise has all ranges refuse writes by versions that do not have what is on its way, and
+// reads by those that do not know how far it is.
+func (c *schemaChange) raise(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, schemaFence)
 	defer cancel()
-	version := cluster.SchemaVersion{Collection: c.object.ID, Version: c.object.Version}
-	if err := c.server.cfg.DB.Raise(ctx, c.object.Collection.Pool, []cluster.SchemaFence{{SchemaVersion: version}}); err != nil {
-		return operation.SchemaProgress{}, fmt.Errorf("have all ranges ask for version %d: %w", version.Version, err)
+	fences := []cluster.SchemaFence{{SchemaVersion: cluster.SchemaVersion{Collection: c.object.ID, Version: c.object.Version}}}
+	for _, id := range c.what.Indexes {
+		fences = append(fences, cluster.SchemaFence{SchemaVersion: cluster.SchemaVersion{Collection: id, Version: c.object.Version}, Reads: true})
 	}
-	return c.at(operation.PhaseValidate, "", nil, 0), nil
+	if err := c.server.cfg.DB.Raise(ctx, c.object.Collection.Pool, fences); err != nil {
+		return fmt.Errorf("have all ranges ask for version %d: %w", c.object.Version, err)
+	}
+	return nil
 }
 
-// validate looks at some rows. Those that are written from now on are as they have to be,
-// so that each may be read at a time of its own.
-func (c *schemaChange) validate(ctx context.Context) (operation.SchemaProgress, error) {
-	v, err := c.validator()
+// maintain has all who write write the entries of indexes, too. All delete them by now.
+func (c *schemaChange) maintain(ctx context.Context) (operation.SchemaProgress, error) {
+	err := c.alter(ctx, func(rows *cluster.Collection) { c.setIndexes(rows, cluster.ElementWriteOnly) })
+	if err != nil {
+		return operation.SchemaProgress{}, fmt.Errorf("have the indexes be written: %w", err)
+	}
+	if c.object = c.server.catalog.View().Objects[c.what.Table]; c.object != nil {
+		if err := c.raise(ctx); err != nil {
+			return operation.SchemaProgress{}, err
+		}
+	}
+	return c.at(operation.PhaseFill, "", nil, 0), nil
+}
+
+// setIndexes has the indexes of the change be in a state.
+func (c *schemaChange) setIndexes(*cluster.Collection, cluster.ElementState) {}
+
+// rowWork is what a schema change does with the rows that are there: it looks at them, or
+// writes what follows from them. What it does twice is done once.
+type rowWork interface {
+	// some does it with the next rows from the key cursor on, nil: from the first. last is
+	// the key of the last of n; more says that others may follow. A failure is what is wrong
+	// with one, and ends the change: it is taken back, and the client told.
+	some(ctx context.Context, cursor []byte) (last []byte, n int, more bool, failure *cluster.Failure, err error)
+}
+
+// rows does a part of what is to be done with the rows. Those that are written meanwhile
+// are as they have to be, so that each may be read at a time of its own.
+func (c *schemaChange) rows(ctx context.Context, begin func() (rowWork, error)) (operation.SchemaProgress, error) {
+	work, err := begin()
 	if err != nil {
 		return operation.SchemaProgress{}, err
 	}
 	cursor, rows := c.op.Cursor, c.op.Rows
 	for until := time.Now().Add(schemaPart); ; {
-		last, n, failure, err := v.some(ctx, cursor)
-		switch rows += uint64(n); {
+		last, n, more, failure, err := work.some(ctx, cursor)
+		switch rows += uint64(n); { //nolint:gosec // not negative
 		case err != nil:
 			return operation.SchemaProgress{}, fmt.Errorf("look at the rows: %w", err)
 		case failure != nil:
 			c.op.Rows = rows
 			return c.takeBack(ctx, cluster.OpFailed, failure.Message, failure)
-		case n < schemaRows:
+		case !more:
 			return c.at(operation.PhasePublish, "", nil, rows), nil
 		}
 		if cursor = append(bytes.Clone(last), 0); time.Now().After(until) {
-			return c.at(operation.PhaseValidate, fmt.Sprintf("%d rows are as they have to be", rows), cursor, rows), nil
+			return c.at(c.op.Phase, fmt.Sprintf("%d rows are done", rows), cursor, rows), nil
 		}
 	}
+}
+
+// filler writes the entries of indexes.
+func (c *schemaChange) filler() (rowWork, error) {
+	return nil, fmt.Errorf("%d indexes of table %q cannot be filled by this version", len(c.what.Indexes), c.what.Name)
 }
 
 // validator looks whether rows are as a schema change has them be.
@@ -110,7 +158,7 @@ type validator struct {
 	row     []datum.Datum
 }
 
-func (c *schemaChange) validator() (*validator, error) {
+func (c *schemaChange) validator() (rowWork, error) {
 	schema := c.server.catalog.View().Objects[c.object.Parent]
 	t, err := catalog.NewTable(c.object, schema)
 	if err != nil {
@@ -136,32 +184,32 @@ func (c *schemaChange) validator() (*validator, error) {
 	return v, nil
 }
 
-// some looks at the next rows from cursor on; last is the key of the last of n. A failure
-// is what is wrong with one.
-func (v *validator) some(ctx context.Context, cursor []byte) (last []byte, n int, failure *cluster.Failure, err error) {
-	it, err := v.server.cfg.DB.Scan(ctx, kv.ScanRequest{Pool: v.table.Pool(), Collection: v.table.ID(), Start: cursor, Ordered: true, Limit: schemaRows})
+// some satisfies rowWork.
+func (v *validator) some(ctx context.Context, cursor []byte) (last []byte, n int, more bool, failure *cluster.Failure, err error) {
+	it, err := v.server.cfg.DB.Scan(ctx, kv.ScanRequest{Pool: v.table.Pool(), Collection: v.table.ID(), Start: cursor, Ordered: true})
 	if err != nil {
-		return nil, 0, nil, err
+		return nil, 0, false, nil, err
 	}
 	defer it.Close()
-	for {
+	for n < v.server.schemaRows {
 		batch, err := it.Next(ctx)
 		if errors.Is(err, io.EOF) {
-			return last, n, nil, nil
+			return last, n, false, nil, nil
 		}
 		if err != nil {
-			return nil, n, nil, err
+			return nil, n, false, nil, err
 		}
 		for i := range batch {
 			last, n = batch[i].Key, n+1
 			if err := v.table.DecodeRow(batch[i].Key, batch[i].Value, v.row); err != nil {
-				return nil, n, nil, err
+				return nil, n, false, nil, err
 			}
 			if failure, err = v.look(); failure != nil || err != nil {
-				return nil, n, failure, err
+				return nil, n, false, failure, err
 			}
 		}
 	}
+	return last, n, true, nil, nil
 }
 
 // look says what is wrong with the row.
@@ -201,6 +249,7 @@ func (c *schemaChange) publish(ctx context.Context) (operation.SchemaProgress, e
 				rows.Checks[i].State = ""
 			}
 		}
+		c.setIndexes(rows, "")
 	})
 	if err != nil {
 		return operation.SchemaProgress{}, fmt.Errorf("publish the table: %w", err)

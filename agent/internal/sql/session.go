@@ -61,6 +61,7 @@ type Session struct {
 	block    bool            // the transaction was begun by BEGIN
 	entered  bool            // a statement of the transaction has had a place to run
 	queried  bool            // a query of the transaction has begun
+	told     bool            // the client has been told something of the last query
 	failed   bool            // the transaction is
 	modes    modes           // of the transaction
 	began    time.Time

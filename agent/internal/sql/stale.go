@@ -23,7 +23,7 @@ const behindFor = 15 * time.Second
 // statements rest on the table, too: it ends.
 func (s *Session) again(ctx context.Context, p *Prepared, failed error) (bool, error) {
 	var stale *kv.StaleSchemaError
-	if _, rows := p.statement.Node.(*syntax.Query); !rows || s.tx != nil || !errors.As(failed, &stale) {
+	if _, rows := p.statement.Node.(*syntax.Query); !rows || s.tx != nil || s.told || !errors.As(failed, &stale) {
 		return false, failed
 	}
 	waiting, cancel := context.WithTimeout(ctx, behindFor)
