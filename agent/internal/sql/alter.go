@@ -41,7 +41,7 @@ func (s *Session) alterCollection(ctx context.Context, node *syntax.AlterCollect
 		Empty: func(id cluster.ObjectID) bool {
 			return s.draft.Made(id) && !s.tx.Wrote(func(t *catalog.Table) bool { return t.ID() == id })
 		},
-		Own: s.draft.Made,
+		Own:   s.draft.Made,
 		Block: s.tx != nil || s.server.cfg.Waiter == nil, UnderWay: s.changeUnderWay,
 	}
 	tag, err := s.alter(ctx, "ALTER "+node.Word, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {

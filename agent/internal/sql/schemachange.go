@@ -159,8 +159,8 @@ type validator struct {
 }
 
 func (c *schemaChange) validator() (rowWork, error) {
-	schema := c.server.catalog.View().Objects[c.object.Parent]
-	t, err := catalog.NewTable(c.object, schema)
+	view := c.server.catalog.View()
+	t, err := catalog.Scope{View: view}.NewTable(c.object, view.Objects[c.object.Parent])
 	if err != nil {
 		return nil, err
 	}
