@@ -26,7 +26,7 @@ const (
 
 type OperationSpec struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
-	Kind        string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // drain | decommission | rebalance | move | transfer | split | upgrade | pool-create | pool-alter | pool-drop
+	Kind        string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // drain | decommission | rebalance | move | transfer | split | upgrade | pool-create | pool-alter | pool-drop | schema-change
 	Nodes       []uint32               `protobuf:"varint,2,rep,packed,name=nodes,proto3" json:"nodes,omitempty"`
 	Shutdown    bool                   `protobuf:"varint,3,opt,name=shutdown,proto3" json:"shutdown,omitempty"`
 	LbWait      float64                `protobuf:"fixed64,4,opt,name=lb_wait,json=lbWait,proto3" json:"lb_wait,omitempty"`
@@ -55,6 +55,7 @@ type OperationSpec struct {
 	Pool          string    `protobuf:"bytes,30,opt,name=pool,proto3" json:"pool,omitempty"`
 	Wanted        *PoolWish `protobuf:"bytes,31,opt,name=wanted,proto3" json:"wanted,omitempty"`
 	PoolRanges    uint32    `protobuf:"varint,32,opt,name=pool_ranges,json=poolRanges,proto3" json:"pool_ranges,omitempty"` // that a new pool begins with; 0: 8
+	Table         string    `protobuf:"bytes,33,opt,name=table,proto3" json:"table,omitempty"`                              // of kind schema-change, which SQL begins: the name that the table had then
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -255,6 +256,13 @@ func (x *OperationSpec) GetPoolRanges() uint32 {
 		return x.PoolRanges
 	}
 	return 0
+}
+
+func (x *OperationSpec) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
 }
 
 // PoolWish is what a pool is to want; what is not set stays as it is, or is the
@@ -2774,7 +2782,7 @@ var File_operations_proto protoreflect.FileDescriptor
 const file_operations_proto_rawDesc = "" +
 	"\n" +
 	"\x10operations.proto\x12\x0fnodedb.admin.v1\x1a\n" +
-	"base.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf0\x04\n" +
+	"base.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x86\x05\n" +
 	"\rOperationSpec\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05nodes\x18\x02 \x03(\rR\x05nodes\x12\x1a\n" +
@@ -2803,7 +2811,8 @@ const file_operations_proto_rawDesc = "" +
 	"\x04pool\x18\x1e \x01(\tR\x04pool\x121\n" +
 	"\x06wanted\x18\x1f \x01(\v2\x19.nodedb.admin.v1.PoolWishR\x06wanted\x12\x1f\n" +
 	"\vpool_ranges\x18  \x01(\rR\n" +
-	"poolRanges\"\xab\x01\n" +
+	"poolRanges\x12\x14\n" +
+	"\x05table\x18! \x01(\tR\x05table\"\xab\x01\n" +
 	"\bPoolWish\x12\x1f\n" +
 	"\breplicas\x18\x01 \x01(\rH\x00R\breplicas\x88\x01\x01\x12%\n" +
 	"\vconstraints\x18\x02 \x01(\tH\x01R\vconstraints\x88\x01\x01\x12(\n" +

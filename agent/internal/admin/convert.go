@@ -57,6 +57,9 @@ func specProto(s cluster.OperationSpec) *adminpb.OperationSpec {
 		Range: uint32(s.Range), From: uint32(s.From), To: uint32(s.To), At: uint32(s.At.VShard()), AtKey: s.At.Hex(), Goal: s.Goal, MaxMoves: uint32(s.MaxMoves), Plan: s.Plan, Strict: s.Strict, Version: uint32(s.Version),
 		Pool: s.Pool, PoolRanges: uint32(s.Ranges),
 	}
+	if s.Change != nil {
+		p.Table = s.Change.Name
+	}
 	if w := s.Wanted; w != nil {
 		p.Wanted = &adminpb.PoolWish{Replicas: new(uint32(w.Replicas)), Constraints: new(w.Constraints.String()), PreferLeader: new(w.PreferLeader.String())}
 	}

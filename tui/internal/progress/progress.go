@@ -3,6 +3,7 @@
 package progress
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -26,8 +27,8 @@ func Title(o *adminpb.Operation) string {
 	case "rebalance":
 		return "rebalance"
 	}
-	if s.GetPool() != "" {
-		return s.GetKind() + " " + s.GetPool()
+	if what := cmp.Or(s.GetPool(), s.GetTable()); what != "" {
+		return s.GetKind() + " " + what
 	}
 	return s.GetKind() + " " + cell.Nodes(s.GetNodes(), " ")
 }

@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -256,8 +257,8 @@ func attachFlags(e *Env, c *cobra.Command) {
 
 // about is what an operation works on.
 func about(o *adminpb.Operation) string {
-	if p := o.GetSpec().GetPool(); p != "" {
-		return p
+	if what := cmp.Or(o.GetSpec().GetPool(), o.GetSpec().GetTable()); what != "" {
+		return what
 	}
 	return render.Nodes(o.GetSpec().GetNodes(), " ")
 }

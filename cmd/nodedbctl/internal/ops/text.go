@@ -27,6 +27,8 @@ func title(o *adminpb.Operation) string {
 		return fmt.Sprintf("upgrade to version %d", s.GetVersion())
 	case "pool-create", "pool-alter", "pool-drop":
 		return s.GetKind() + " " + s.GetPool()
+	case "schema-change":
+		return s.GetKind() + " " + s.GetTable()
 	}
 	return o.GetSpec().GetKind() + " " + render.Nodes(o.GetSpec().GetNodes(), " ")
 }

@@ -162,8 +162,8 @@ func healthStyle(h string) term.Style {
 
 // about is what an operation works on.
 func about(o *adminpb.Operation) string {
-	if p := o.GetSpec().GetPool(); p != "" {
-		return p
+	if what := cmp.Or(o.GetSpec().GetPool(), o.GetSpec().GetTable()); what != "" {
+		return what
 	}
 	return render.Nodes(o.GetSpec().GetNodes(), " ")
 }

@@ -41,6 +41,7 @@ type Operation struct {
 	ItemsTotal  uint32     `json:"itemsTotal"`
 	ModelError  *float64   `json:"modelErrorPct"`
 	Pool        string     `json:"pool,omitempty"`  // of pool-create, pool-alter, pool-drop
+	Table       string     `json:"table,omitempty"` // of schema-change: the name that the table had when it began
 	Range       *uint32    `json:"range,omitempty"` // of a move, transfer or split
 	At          *uint32    `json:"at,omitempty"`    // of a split: the vshard with which the new range begins, or in which
 	AtKey       string     `json:"atKey,omitempty"` // the key with which it begins
@@ -130,7 +131,7 @@ func NewOperation(o *adminpb.Operation) Operation {
 		})
 	}
 	v.GainPredicted, v.GainAchieved = tenth(o.GetGainPredicted()), tenth(o.GetGainAchieved())
-	v.Pool = o.GetSpec().GetPool()
+	v.Pool, v.Table = o.GetSpec().GetPool(), o.GetSpec().GetTable()
 	v.Range, v.At, v.AtKey = optionalNode(o.GetSpec().GetRange()), optionalNode(o.GetSpec().GetAt()), o.GetSpec().GetAtKey()
 	v.Pct = tenth(100 * client.Share(o))
 	for _, p := range o.GetPhases() {
