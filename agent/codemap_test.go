@@ -25,6 +25,7 @@ var owners = map[string][]string{
 	"charm.land":                                     {"tui"},
 	"github.com/charmbracelet":                       {"tui"},
 	"github.com/ergochat/readline":                   {"cmd/nodedbctl"},
+	"github.com/robfig/cron/v3":                      {"agent/internal/schedule"},
 	"go.etcd.io/raft/v3":                             {"agent/internal/replica", "agent/internal/raftlog", "agent/internal/store", "agent/internal/sim"},
 	"github.com/prometheus/client_golang/prometheus": {"agent", "agent/internal/admin"},
 	"connectrpc.com/connect/v2":                      {"client", "agent/internal/admin", "client/adminpb"},

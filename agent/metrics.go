@@ -75,6 +75,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(desc("memory_limit_bytes", "The bound of a part: more is refused.", "part"), float64(p.Limit), p.Name)
 		ch <- prometheus.MustNewConstMetric(desc("memory_refused_total", "Requests refused for want of memory.", "part"), prometheus.CounterValue, float64(p.Refused), p.Name)
 	}
+	if r := c.n.schedules.Load(); r != nil {
+		for state, count := range r.Counts() {
+			ch <- prometheus.MustNewConstMetric(desc("schedule_runs_total", "Runs of schedules that this node has started (running), and that have come to another state on it.", "state"), prometheus.CounterValue, float64(count), string(state))
+		}
+	}
 	counter(desc("store_snapshots_refused_total", "Snapshots that were not received for want of memory or room on the disk; their senders try again."), c.n.store.SnapshotsRefused())
 	views := c.n.db.Server().Views()
 	gauge(desc("kv_views_count", "Views of ranges of scans whose readers have not taken all."), float64(views.Open))

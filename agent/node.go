@@ -45,6 +45,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/peers"
 	"github.com/nodedb/nodedb/agent/internal/pgwire"
 	"github.com/nodedb/nodedb/agent/internal/routing"
+	"github.com/nodedb/nodedb/agent/internal/schedule"
 	"github.com/nodedb/nodedb/agent/internal/sql"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
 	"github.com/nodedb/nodedb/agent/internal/statusboard"
@@ -114,6 +115,7 @@ type Node struct {
 	service   *operation.Service
 	duck      atomic.Pointer[duck.Engine]
 	sql       atomic.Pointer[sql.Server]
+	schedules atomic.Pointer[schedule.Runner]
 	pgwire    atomic.Pointer[pgwire.Server]
 	admin     *admin.Server
 

@@ -111,6 +111,7 @@ func (n *Node) components() []lifecycle.Component {
 		{Name: "memory watch", Run: n.watchMemory},
 		{Name: "statements watch", Run: n.watchStatements},
 		{Name: "lock watch", Run: n.watchLocks},
+		{Name: "schedules", Run: n.runSchedules},
 		{Name: "SQL", Run: n.runSQL},
 	}
 }

@@ -51,6 +51,8 @@ const (
 	EventVersionRaised       EventKind = "version.raised"
 	EventStatementCancelled  EventKind = "statement.cancelled"
 	EventSessionTerminated   EventKind = "session.terminated"
+	EventScheduleFailed      EventKind = "schedule.failed"
+	EventScheduleWell        EventKind = "schedule.well"
 )
 
 // AboutCredentials reports whether an event tells of users, tokens or

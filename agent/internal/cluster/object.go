@@ -35,6 +35,7 @@ const (
 	KindMaterializedView ObjectKind = "materialized view"
 	KindDomain           ObjectKind = "domain"
 	KindEnum             ObjectKind = "enum"
+	KindSchedule         ObjectKind = "schedule"
 )
 
 // NameSpace is a set of names in which each is taken once for each parent.
@@ -46,6 +47,7 @@ const (
 	SchemaNames
 	RelationNames // what can stand in FROM, and indexes
 	TypeNames     // domains and enums
+	ScheduleNames
 )
 
 // String names what has a name of the space.
@@ -57,6 +59,8 @@ func (s NameSpace) String() string {
 		return "schema"
 	case TypeNames:
 		return "type"
+	case ScheduleNames:
+		return "schedule"
 	default:
 		return "relation"
 	}
@@ -95,6 +99,7 @@ type Object struct {
 	View       *View       `json:"view,omitempty"`
 	Domain     *Domain     `json:"domain,omitempty"`
 	Enum       *Enum       `json:"enum,omitempty"`
+	Schedule   *Schedule   `json:"schedule,omitempty"`
 }
 
 // Names are the names that the object takes, its own first.
@@ -106,6 +111,8 @@ func (o *Object) Names() []ObjectName {
 		return []ObjectName{{Parent: o.Parent, Space: SchemaNames, Name: o.Name}}
 	case KindDomain, KindEnum:
 		return []ObjectName{{Parent: o.Parent, Space: TypeNames, Name: o.Name}}
+	case KindSchedule:
+		return []ObjectName{{Parent: o.Parent, Space: ScheduleNames, Name: o.Name}}
 	default:
 		out := []ObjectName{{Parent: o.Parent, Space: RelationNames, Name: o.Name}}
 		if o.Collection != nil {
@@ -132,6 +139,8 @@ func (o *Object) Validate() error {
 		return errors.New("a view has a query, and nothing else has")
 	case (o.Kind == KindDomain) != (o.Domain != nil), (o.Kind == KindEnum) != (o.Enum != nil):
 		return errors.New("a type says what its values are, and nothing else does")
+	case (o.Kind == KindSchedule) != (o.Schedule != nil):
+		return errors.New("a schedule has times, and nothing else has")
 	}
 	if err := o.validateAccess(); err != nil {
 		return err
@@ -151,6 +160,8 @@ func (o *Object) Validate() error {
 		return o.View.validate()
 	case KindMaterializedView:
 		return errors.Join(o.Collection.validate(), o.View.validate())
+	case KindSchedule:
+		return o.Schedule.validate()
 	default:
 		return fmt.Errorf("the kind %q is not known", o.Kind)
 	}

@@ -67,6 +67,8 @@ func AllPrivileges(kind ObjectKind) Privileges {
 		return Usage | Create
 	case KindSequence:
 		return Select | Update | Usage
+	case KindSchedule:
+		return 0 // it is its owner's
 	default:
 		return Insert | Select | Update | Delete | Truncate | References | Trigger
 	}

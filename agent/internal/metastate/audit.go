@@ -121,7 +121,7 @@ func (cmd *Command) class(refusal *Refusal) AuditClass {
 }
 
 // unaudited commands are the cluster's own bookkeeping, many a second.
-var unaudited = []string{"UpdateRanges", "UpdateOperation", "ForgetDropped", "AllocateObjects", "AdvanceSequence", "SetSequence", "ResolveObjects", "RecordEvents", "UpdateNode", "RecordSweep", "Prune", "ReadyPool", "ClearRemoved"}
+var unaudited = []string{"UpdateRanges", "UpdateOperation", "ForgetDropped", "AllocateObjects", "AdvanceSequence", "SetSequence", "ResolveObjects", "RecordEvents", "UpdateNode", "RecordSweep", "Prune", "ReadyPool", "ClearRemoved", "StartRun", "EndRun"}
 
 // actions names the changes that a command holds, each once.
 func (cmd *Command) actions() []string {
@@ -143,6 +143,9 @@ func (cmd *Command) actions() []string {
 }
 
 func (cmd *Command) audited() bool {
+	if cmd.onlyEndsRun() {
+		return false
+	}
 	return cmd.Via == ViaAdmin || cmd.Via == ViaSQL ||
 		slices.ContainsFunc(cmd.actions(), func(a string) bool { return !slices.Contains(unaudited, a) })
 }

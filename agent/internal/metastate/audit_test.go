@@ -389,7 +389,7 @@ func TestPeopleNeedTheirRoleAtApply(t *testing.T) {
 // TestEveryCommandHasARole fails for a command that was added without saying who
 // may ask for it.
 func TestEveryCommandHasARole(t *testing.T) {
-	internal := []string{"InitCluster", "AddNode", "UpdateNode", "ResetStore", "UpdateRanges", "ForgetDropped", "AllocateObjects", "AdvanceSequence", "SetSequence", "ResolveObjects", "UpdateOperation", "RecordEvents", "RecordSweep", "Prune", "AnchorLog", "EndCAKeyMove", "ReadyPool", "ReseedPool", "ClearRemoved", "PromiseVersion", "RaiseVersion"}
+	internal := []string{"InitCluster", "AddNode", "UpdateNode", "ResetStore", "UpdateRanges", "ForgetDropped", "AllocateObjects", "AdvanceSequence", "SetSequence", "ResolveObjects", "UpdateOperation", "RecordEvents", "RecordSweep", "Prune", "AnchorLog", "EndCAKeyMove", "ReadyPool", "ReseedPool", "ClearRemoved", "PromiseVersion", "RaiseVersion", "StartRun", "EndRun"}
 	typ := reflect.TypeFor[Command]()
 	for i := range typ.NumField() {
 		f := typ.Field(i)

@@ -33,6 +33,8 @@ type Command struct {
 	AdvanceSequence *AdvanceSequence `json:"advanceSequence,omitempty"`
 	SetSequence     *SetSequence     `json:"setSequence,omitempty"`
 	ForgetDropped   *ForgetDropped   `json:"forgetDropped,omitempty"`
+	StartRun        *StartRun        `json:"startRun,omitempty"`
+	EndRun          *EndRun          `json:"endRun,omitempty"`
 	CreateOperation *CreateOperation `json:"createOperation,omitempty"`
 	UpdateOperation *UpdateOperation `json:"updateOperation,omitempty"`
 	RequestCancel   *RequestCancel   `json:"requestCancel,omitempty"`
@@ -197,6 +199,8 @@ type ChangeObjects struct {
 	// Operation is the schema change that carries on what the change leaves half-way; nil:
 	// nothing is.
 	Operation *cluster.OperationSpec `json:"operation,omitempty"`
+	// Run ends the run of a schedule together with what it did.
+	Run *EndRun `json:"run,omitempty"`
 }
 
 // PrepareObjects is the part of a transaction that changes objects, which also writes

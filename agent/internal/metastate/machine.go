@@ -140,6 +140,8 @@ const (
 	kindRange       = "range"
 	kindObject      = "object"
 	kindSequence    = "sequence"
+	kindSchedule    = "schedule"
+	kindRun         = "run"
 	kindPending     = "pending"
 	kindDropped     = "dropped"
 	kindOperation   = "operation"
@@ -280,6 +282,13 @@ func (v *View) loadMore(kind string, value []byte) error {
 		return nil // many, and read from the store by who asks for them
 	case kindSequence:
 		return loadInto(value, v.Sequences, func(s *SequenceState) cluster.ObjectID { return s.ID })
+	case kindSchedule:
+		return loadInto(value, v.Schedules, func(s *ScheduleState) cluster.ObjectID { return s.ID })
+	case kindRun:
+		r := new(cluster.ScheduleRun)
+		err := decodeRecord(value, r)
+		v.Runs[r.Schedule] = append(v.Runs[r.Schedule], r) // the keys are in the order of the numbers
+		return err
 	case kindLogHead:
 		return loadInto(value, v.LogHeads, func(a *AnchorLog) cluster.NodeID { return a.Node })
 	case kindCertificate:

@@ -73,7 +73,7 @@ func (c *change) checkPending(in *ChangeObjects) *Refusal {
 	for _, id := range slices.Sorted(maps.Keys(c.view.Pending)) {
 		p := c.view.Pending[id]
 		otherSeen, otherChanged, otherNames := p.Change.touches()
-		if overlap(seen, otherChanged) || overlap(changed, otherSeen) || overlap(names, otherNames) {
+		if in.Run.same(p.Change.Run) || overlap(seen, otherChanged) || overlap(changed, otherSeen) || overlap(names, otherNames) {
 			r := refuse(CodePending, "a transaction of %s is changing the same objects", p.By)
 			r.Txn, r.Record = p.Txn, p.Record
 			return r
@@ -88,6 +88,9 @@ func (in *ChangeObjects) touches() (seen, changed map[cluster.ObjectID]bool, nam
 	seen, changed, names = map[cluster.ObjectID]bool{}, map[cluster.ObjectID]bool{}, map[cluster.ObjectName]bool{}
 	for _, s := range in.Seen {
 		seen[s.ID] = true
+	}
+	if in.Run != nil {
+		seen[in.Run.Schedule] = true
 	}
 	for _, id := range in.Drop {
 		changed[id] = true

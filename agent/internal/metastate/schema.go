@@ -114,11 +114,17 @@ func (c *change) changeObjects(in *ChangeObjects) Result {
 
 // carryOutObjects is changeObjects with ids that were taken before.
 func (c *change) carryOutObjects(in *ChangeObjects) Result {
-	if n := len(in.Put) + len(in.Drop); n == 0 || n > maxBatch {
+	n := len(in.Put) + len(in.Drop)
+	if n == 0 && in.Run == nil || n > maxBatch {
 		return refused(CodeInvalid, "a change is of 1 to %d objects, not of %d", maxBatch, n)
 	}
 	if r := c.checkPending(in); r != nil {
 		return Result{Refusal: r}
+	}
+	if in.Run != nil {
+		if r := c.endRun(in.Run); r != nil || n == 0 {
+			return Result{Refusal: r}
+		}
 	}
 	seen, r := c.checkSeen(in.Seen)
 	if r != nil {
@@ -229,6 +235,9 @@ func (c *change) putObject(o cluster.Object) *Refusal {
 	if o.Sequence != nil {
 		o.Sequence = c.putSequence(o.ID, o.Sequence)
 	}
+	if o.Schedule != nil {
+		c.putSchedule(o.ID, o.Schedule)
+	}
 	names := own(c, &c.view.names)
 	for _, n := range o.Names() {
 		if _, taken := names[n]; taken {
@@ -254,6 +263,9 @@ func (c *change) dropObject(o *cluster.Object) {
 	if o.Sequence != nil {
 		delete(own(c, &c.view.Sequences), o.ID)
 		c.erase(kindSequence, idKey(uint64(o.ID)))
+	}
+	if o.Schedule != nil {
+		c.dropSchedule(o.ID)
 	}
 	if o.Collection != nil {
 		d := DroppedCollection{Object: *o, DroppedAt: c.now, Index: c.index}

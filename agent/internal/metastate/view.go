@@ -46,6 +46,9 @@ type View struct {
 	Objects       map[cluster.ObjectID]*cluster.Object
 	names         map[cluster.ObjectName]cluster.ObjectID // of all Objects
 	Sequences     map[cluster.ObjectID]*SequenceState     // how far they have come
+	Schedules     map[cluster.ObjectID]*ScheduleState     // likewise
+	// Runs are the newest of each schedule, oldest first. The slices are shared.
+	Runs map[cluster.ObjectID][]*cluster.ScheduleRun
 	// Pending are the changes of objects of transactions that have not ended, by transaction.
 	Pending map[string]*PendingChange
 	// Dropped holds the collections whose rows are still to be collected.
@@ -162,6 +165,8 @@ func emptyView() *View {
 		Objects:      map[cluster.ObjectID]*cluster.Object{},
 		names:        map[cluster.ObjectName]cluster.ObjectID{},
 		Sequences:    map[cluster.ObjectID]*SequenceState{},
+		Schedules:    map[cluster.ObjectID]*ScheduleState{},
+		Runs:         map[cluster.ObjectID][]*cluster.ScheduleRun{},
 		Pending:      map[string]*PendingChange{},
 		Dropped:      map[cluster.CollectionID]*DroppedCollection{},
 		Operations:   map[string]*cluster.Operation{},

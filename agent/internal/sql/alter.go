@@ -83,6 +83,10 @@ func (s *Session) rename(ctx context.Context, node *syntax.Rename) (string, erro
 		return s.alter(ctx, tag, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
 			return s.server.catalog.RenameConstraint(in, node)
 		})
+	case syntax.KindSchedule:
+		return s.alter(ctx, tag, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
+			return s.server.catalog.RenameSchedule(in, node)
+		})
 	case syntax.KindSchema:
 		return tag, s.changeObjects(ctx, tag, func(in catalog.Scope) (*catalog.Draft, error) {
 			return s.server.catalog.RenameSchema(in, node.Target.Name.Name, node.To)
@@ -106,6 +110,11 @@ func (s *Session) comment(ctx context.Context, node *syntax.Comment) (string, er
 func (s *Session) setSchema(ctx context.Context, node *syntax.SetSchema) (string, error) {
 	if node.Target.Kind == syntax.KindType || node.Target.Kind == syntax.KindDomain {
 		return s.moveType(ctx, node)
+	}
+	if node.Target.Kind == syntax.KindSchedule {
+		return s.alter(ctx, "ALTER SCHEDULE", func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
+			return s.server.catalog.MoveSchedule(in, node)
+		})
 	}
 	if node.Target.Kind != syntax.KindTable && node.Target.Kind != syntax.KindView && node.Target.Kind != syntax.KindMaterializedView {
 		return "", syntax.Unsupported(fmt.Sprintf("ALTER ... SET SCHEMA of a %s", node.Target.Kind), "")

@@ -33,6 +33,7 @@ func (s *Session) mayLogIn(view *metastate.View, database *cluster.Object) error
 	switch u := rights.User(); {
 	case u == nil: // who is authenticated and was dropped a moment ago
 		return &Error{Severity: "FATAL", Code: "28000", Message: fmt.Sprintf("role %q does not exist", s.options.User)}
+	case s.options.inside:
 	case u.NoLogin:
 		return s.refuseLogin(&syntax.Error{Code: "28000", Message: fmt.Sprintf("role %q is not permitted to log in", s.options.User)})
 	case !rights.May(database, cluster.Connect):

@@ -99,6 +99,8 @@ func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 		return s.showSetting(node, sink)
 	case *syntax.ShowCluster:
 		return s.showCluster(ctx, node, sink)
+	case *syntax.ShowSchedules:
+		return s.showSchedules(node, sink)
 	case *syntax.AlterNode:
 		return s.alterNode(ctx, node, sink)
 	case *syntax.Rebalance:
@@ -143,6 +145,12 @@ func (s *Session) executeObjects(ctx context.Context, node syntax.Node, at time.
 		return s.dropView(ctx, node)
 	case *syntax.RefreshMaterializedView:
 		return s.refreshMaterialized(ctx, node, at)
+	case *syntax.CreateSchedule:
+		return s.createSchedule(ctx, node)
+	case *syntax.AlterSchedule:
+		return s.alterSchedule(ctx, node)
+	case *syntax.DropSchedule:
+		return s.dropSchedule(ctx, node)
 	case *syntax.SetSchema:
 		return s.setSchema(ctx, node)
 	case *syntax.Comment:

@@ -19,19 +19,15 @@ var notYet = func() map[reflect.Type]later {
 	for _, l := range []later{
 		{&syntax.AlterDatabase{}, "ALTER DATABASE", ""},
 		{&syntax.AlterFunction{}, "ALTER FUNCTION", ""},
-		{&syntax.AlterSchedule{}, "ALTER SCHEDULE", ""},
 		{&syntax.AlterType{}, "ALTER TYPE", ""},
 		{&syntax.CreateFunction{}, "CREATE FUNCTION", ""},
-		{&syntax.CreateSchedule{}, "CREATE SCHEDULE", ""},
 		{&syntax.CreateTrigger{}, "CREATE TRIGGER", ""},
 		{&syntax.CreateType{}, "CREATE TYPE", "Use jsonb, or several columns."},
 		{&syntax.DropFunction{}, "DROP FUNCTION", ""},
-		{&syntax.DropSchedule{}, "DROP SCHEDULE", ""},
 		{&syntax.DropTrigger{}, "DROP TRIGGER", ""},
 		{&syntax.Reindex{}, "REINDEX", "Indexes are always whole: entries are written with their rows."},
 		{&syntax.SetConstraints{}, "SET CONSTRAINTS", ""},
 		{&syntax.SetDatabase{}, "ALTER DATABASE ... SET", "Use SET in each session."},
-		{&syntax.ShowSchedules{}, "SHOW SCHEDULES", ""},
 	} {
 		out[reflect.TypeOf(l.node)] = l
 	}

@@ -86,8 +86,6 @@ func TestWhatIsNotCarriedOut(t *testing.T) {
 		{"create trigger a before insert on t for each row begin insert into u values (new.a); end", "0A000 CREATE TRIGGER is not supported"},
 		{"create trigger a before insert on t for each row begin insert into u values (new.a)", "42601 syntax error at end of input"},
 		{"create trigger a before insert on t for each row begin insert int u values (new.a); end", `42601 syntax error at or near "int"`},
-		{"create schedule s cron '* * * * *' as 'delete from t'", "0A000 CREATE SCHEDULE is not supported"},
-		{"show schedules", "0A000 SHOW SCHEDULES is not supported"},
 	} {
 		c.want(s.want, s.text)
 	}

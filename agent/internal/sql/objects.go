@@ -63,7 +63,7 @@ func (s *Session) publish(ctx context.Context, d *catalog.Draft) (operation stri
 			}
 			continue
 		}
-		if err == nil && !d.Empty() {
+		if err == nil && !d.Unchanged() {
 			s.settle(ctx)
 			s.barTruncated(ctx, d)
 		}
@@ -82,7 +82,7 @@ func (s *Session) commitObjects(ctx context.Context) error {
 	var err error
 	if s.tx.Wrote(keep) {
 		part := &participant{session: s, draft: s.draft}
-		if err = s.tx.Commit(ctx, exec.CommitOptions{Keep: keep, With: part}); err == nil {
+		if err = s.tx.Commit(ctx, exec.CommitOptions{Keep: keep, With: part}); err == nil && !s.draft.Unchanged() {
 			s.settle(ctx)
 			s.barTruncated(ctx, s.draft)
 		}

@@ -99,6 +99,12 @@ func (s *Session) permit(in catalog.Scope, node syntax.Node) error {
 			return catalog.NotOwner(o)
 		}
 		return may.create(node.Name)
+	case *syntax.CreateSchedule:
+		return may.create(node.Name)
+	case *syntax.AlterSchedule:
+		return may.ownSchedules(node.Name)
+	case *syntax.DropSchedule:
+		return may.ownSchedules(node.Names...)
 	case *syntax.DropView:
 		return may.drop(node.Names)
 	case *syntax.RefreshMaterializedView:
@@ -230,16 +236,34 @@ func (p *permitting) ownTarget(t syntax.Target) error {
 		}
 	case syntax.KindType, syntax.KindDomain, syntax.KindDomainConstraint:
 		return p.ownType(t.Name)
+	case syntax.KindSchedule:
+		return p.ownSchedules(t.Name)
 	default:
 		return p.ownRelation(t.Name)
 	}
 	return nil
 }
 
-// target finds the relation or the type that a statement changes.
+// ownSchedules wants to do what the owners of schedules may.
+func (p *permitting) ownSchedules(list ...syntax.Name) error {
+	for _, name := range list {
+		if err := p.use(name); err != nil {
+			return err
+		}
+		if o, ok := p.Schedule(name); ok && !p.Rights.Owns(o) {
+			return catalog.NotOwner(o)
+		}
+	}
+	return nil
+}
+
+// target finds the relation, the type or the schedule that a statement changes.
 func (p *permitting) target(t syntax.Target) (*cluster.Object, bool) {
 	if t.Kind == syntax.KindType || t.Kind == syntax.KindDomain {
 		return p.UserType(t.Name)
+	}
+	if t.Kind == syntax.KindSchedule {
+		return p.Schedule(t.Name)
 	}
 	return p.Relation(t.Name)
 }

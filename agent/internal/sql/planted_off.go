@@ -6,3 +6,5 @@ package sql
 type planted struct{}
 
 func (planted) guessBlock() bool { return false }
+
+func (planted) endAfter() bool { return false }

@@ -56,6 +56,8 @@ func (s *Session) Prepare(ctx context.Context, text string, paramOIDs []uint32) 
 		err = s.prepareQuery(ctx, p, node)
 	case *syntax.ShowCluster:
 		p.Columns = describeShow(node)
+	case *syntax.ShowSchedules:
+		p.Columns = scheduleColumns(node)
 	case *syntax.AlterNode:
 		p.Columns = alterColumns()
 	case *syntax.Rebalance:

@@ -111,9 +111,16 @@ func (s *Session) changeOwner(ctx context.Context, node *syntax.ChangeOwner) (st
 		}
 		return s.server.catalog.OwnView(in, &node.Target, owner)
 	}
+	ofSchedule := func(in catalog.Scope, _, owner string) (*catalog.Draft, error) {
+		next, notices, err := s.server.catalog.OwnSchedule(in, node.Target.Name, node.IfExists, owner)
+		for _, n := range notices {
+			s.notice("NOTICE", n.Code, "%s", n.Message)
+		}
+		return next, err
+	}
 	change := map[syntax.Kind]func(in catalog.Scope, name, owner string) (*catalog.Draft, error){
 		syntax.KindSchema: s.server.catalog.OwnSchema, syntax.KindDatabase: s.server.catalog.OwnDatabase,
-		syntax.KindView: ofView, syntax.KindMaterializedView: ofView,
+		syntax.KindView: ofView, syntax.KindMaterializedView: ofView, syntax.KindSchedule: ofSchedule,
 	}[kind]
 	if change == nil {
 		return "", syntax.Unsupported(fmt.Sprintf("ALTER ... OWNER TO of a %s", kind), "")

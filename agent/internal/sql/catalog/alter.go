@@ -183,6 +183,8 @@ func (c *Catalog) Comment(in Scope, stmt *syntax.Comment) (*Draft, error) {
 		o, err = in.schema(stmt.Target.Name.Name, "comment on")
 	case syntax.KindDatabase:
 		o, err = in.FindDatabase(stmt.Target.Name.Name)
+	case syntax.KindSchedule:
+		o, _, err = in.toSchedule(stmt.Target.Name, false)
 	default:
 		err = syntax.Unsupported("COMMENT ON "+string(stmt.Target.Kind), "")
 	}

@@ -21,6 +21,8 @@ type Draft struct {
 	later *cluster.TableChange
 	// truncated are tables in whose place new ones stand.
 	truncated []*cluster.Object
+	// run is the end of the run of a schedule that the transaction is; nil: it is none.
+	run *metastate.EndRun
 }
 
 // clone returns a draft that may be changed until it is given away.
@@ -28,7 +30,7 @@ func (d *Draft) clone() *Draft {
 	if d == nil {
 		return &Draft{put: map[cluster.ObjectID]*cluster.Object{}, seen: map[cluster.ObjectID]uint64{}, names: map[cluster.ObjectName]cluster.ObjectID{}}
 	}
-	return &Draft{put: maps.Clone(d.put), seen: maps.Clone(d.seen), names: maps.Clone(d.names), later: d.later, truncated: slices.Clone(d.truncated)}
+	return &Draft{put: maps.Clone(d.put), seen: maps.Clone(d.seen), names: maps.Clone(d.names), later: d.later, truncated: slices.Clone(d.truncated), run: d.run}
 }
 
 // rest notes that the changes rest on o, as it is.
@@ -93,7 +95,10 @@ func (d *Draft) Truncated() []*cluster.Object {
 }
 
 // Empty reports whether nothing is changed.
-func (d *Draft) Empty() bool {
+func (d *Draft) Empty() bool { return d.Unchanged() && (d == nil || d.run == nil) }
+
+// Unchanged reports whether no object is: the end of a run may be among the changes.
+func (d *Draft) Unchanged() bool {
 	if d != nil {
 		for id, o := range d.put {
 			if o != nil || !d.Made(id) {
@@ -116,7 +121,7 @@ func (d *Draft) Made(id cluster.ObjectID) bool {
 
 // change is what the meta range is asked for.
 func (d *Draft) change() *metastate.ChangeObjects {
-	out := &metastate.ChangeObjects{}
+	out := &metastate.ChangeObjects{Run: d.run}
 	for _, id := range slices.Sorted(maps.Keys(d.seen)) {
 		out.Seen = append(out.Seen, metastate.SeenObject{ID: id, Version: d.seen[id]})
 	}
@@ -132,6 +137,13 @@ func (d *Draft) change() *metastate.ChangeObjects {
 		out.Operation = &cluster.OperationSpec{Kind: cluster.OpSchemaChange, Change: d.later}
 	}
 	return out
+}
+
+// EndRun has the end of a run be a part of the transaction.
+func (d *Draft) EndRun(end *metastate.EndRun) *Draft {
+	next := d.clone()
+	next.run = end
+	return next
 }
 
 // Object returns the object with the id.

@@ -76,7 +76,7 @@ func (s Scope) granted(stmt *syntax.Grant) ([]*cluster.Object, error) {
 func isGranted(o *cluster.Object, kind syntax.Kind) bool {
 	switch kind {
 	case syntax.KindTable:
-		return o.Kind != cluster.KindSequence
+		return o.Kind != cluster.KindSequence && o.Kind != cluster.KindSchedule
 	case syntax.KindSequence:
 		return o.Kind == cluster.KindSequence
 	}

@@ -122,6 +122,17 @@ func (p *cursor) body() (*Body, *Error) {
 	return out, nil
 }
 
+// ParseBody reads a body that was kept as its text.
+func ParseBody(text string) (*Body, *Error) {
+	p := &cursor{text: text, lexer: lexer{text: text}}
+	p.advance()
+	out, err := p.bodyUntilEnd(0)
+	if err != nil {
+		return nil, err
+	}
+	return out, p.end()
+}
+
 // stringContent finds what is between the quotes; to < from: it is of a form that is not
 // taken. plain says that it is what the string says.
 func stringContent(s string) (from, to int, plain bool) {
