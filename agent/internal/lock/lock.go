@@ -153,6 +153,55 @@ func (t *Table) Blockers(id ID, row []byte, s Strength, w *Waiter) (by []Blocker
 	return by
 }
 
+// Behind returns who w waits for. Who stands before it without a record and holds nothing is
+// a statement, which nobody asks for whom it waits: it is for those who keep it from the
+// row, and w waits for them, too.
+func (t *Table) Behind(w *Waiter) (by []Blocker) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ln := t.rows[w.row]
+	if w.gone || ln == nil {
+		return nil
+	}
+	if ln.holds(w.id) {
+		for _, id := range ln.blockers(w.id, w.strength, w) {
+			by = append(by, Blocker{id, t.record(id, ln)})
+		}
+		return by
+	}
+	var wanted [Update + 1]bool // by w, and by statements before it
+	wanted[w.strength] = true
+	excluded := func(s Strength) bool {
+		for of := KeyShare; of <= Update; of++ {
+			if wanted[of] && of.Conflicts(s) {
+				return true
+			}
+		}
+		return false
+	}
+	for i := slices.Index(ln.waiters, w) - 1; i >= 0; i-- {
+		q := ln.waiters[i]
+		if q.id == w.id || !excluded(q.strength) {
+			continue
+		}
+		record := q.record
+		if o := t.held[q.id]; o != nil {
+			record = o.record
+		}
+		if len(record) == 0 {
+			wanted[q.strength] = true
+		}
+		by = append(by, Blocker{q.id, record})
+	}
+	for _, h := range ln.holders {
+		if excluded(h.strength) {
+			by = append(by, Blocker{h.id, t.record(h.id, ln)})
+		}
+	}
+	slices.Reverse(by)
+	return by
+}
+
 // Holders returns who keeps id from a lock if it may go before all that wait for the row
 // and hold nothing there.
 func (t *Table) Holders(id ID, row []byte, s Strength) (by []Blocker) {

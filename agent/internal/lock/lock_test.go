@@ -80,6 +80,30 @@ func TestLineIsFair(t *testing.T) {
 	}
 }
 
+// TestBehindAStatement: who stands behind a statement, which has no record, waits for those
+// that it waits for, too; behind a transaction it does not: that says so itself.
+func TestBehindAStatement(t *testing.T) {
+	for _, record := range [][]byte{nil, []byte("2")} {
+		tb, row := lock.New(10), []byte("r")
+		tb.Acquire(id(1), []byte("1"), row, lock.KeyShare, nil)
+		w2, _ := tb.Enqueue(id(2), record, row, lock.Update, "2")
+		w3, _ := tb.Enqueue(id(3), []byte("3"), row, lock.KeyShare, "3")
+		want := []lock.ID{id(2)}
+		if record == nil {
+			want = []lock.ID{id(1), id(2)}
+		}
+		for w, want := range map[*lock.Waiter][]lock.ID{w2: {id(1)}, w3: want} {
+			var got []lock.ID
+			for _, b := range tb.Behind(w) {
+				got = append(got, b.ID)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%v waits for %v, want %v (record %q)", w.Owner, got, want, record)
+			}
+		}
+	}
+}
+
 // TestHolderGoesFirst: who holds a share and wants more does not wait behind those
 // that wait for its share.
 func TestHolderGoesFirst(t *testing.T) {

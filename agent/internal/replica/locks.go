@@ -348,7 +348,7 @@ func (r *Replica) endWaits(id lock.ID, rows [][]byte) {
 func (r *Replica) tellWaiting(p *Proposal) {
 	want, w := p.request.Locks(), p.waiter
 	id, row := p.lockID(&want), []byte(w.Row())
-	by := r.evals.locks.Blockers(id, row, want.Strength, w)
+	by := r.evals.locks.Behind(w)
 	if len(by) == 0 {
 		return // it goes on now
 	}
