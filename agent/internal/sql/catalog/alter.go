@@ -146,7 +146,8 @@ func (c *Catalog) RenameColumn(in Scope, stmt *syntax.Rename) (*Draft, []Notice,
 		return in.Draft, notices, err
 	}
 	if o.View != nil {
-		return in.renameViewColumn(o, stmt)
+		next, err := in.renameViewColumn(o, stmt)
+		return next, nil, err
 	}
 	a := newAlteration(o)
 	column, ok := a.rows.Column(stmt.Target.Part)

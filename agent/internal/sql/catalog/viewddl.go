@@ -192,16 +192,16 @@ func viewColumn(o *cluster.Object, name string) (*cluster.Object, *cluster.ViewC
 	return &next, nil
 }
 
-func (s Scope) renameViewColumn(o *cluster.Object, stmt *syntax.Rename) (*Draft, []Notice, error) {
+func (s Scope) renameViewColumn(o *cluster.Object, stmt *syntax.Rename) (*Draft, error) {
 	next, column := viewColumn(o, stmt.Target.Part)
 	if column == nil {
-		return nil, nil, &syntax.Error{Code: "42703", Message: fmt.Sprintf("column %q does not exist", stmt.Target.Part)}
+		return nil, &syntax.Error{Code: "42703", Message: fmt.Sprintf("column %q does not exist", stmt.Target.Part)}
 	}
 	if err := checkName(stmt.To, 0); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if _, taken := viewColumn(o, stmt.To); taken != nil {
-		return nil, nil, &syntax.Error{Code: "42701", Message: fmt.Sprintf("column %q of relation %q already exists", stmt.To, o.Name)}
+		return nil, &syntax.Error{Code: "42701", Message: fmt.Sprintf("column %q of relation %q already exists", stmt.To, o.Name)}
 	}
 	column.Name = stmt.To
 	if o.Collection != nil { // materialized
@@ -212,7 +212,7 @@ func (s Scope) renameViewColumn(o *cluster.Object, stmt *syntax.Rename) (*Draft,
 		}
 		next.Collection = &rows
 	}
-	return s.change(o, next), nil, nil
+	return s.change(o, next), nil
 }
 
 func (s Scope) commentViewColumn(o *cluster.Object, stmt *syntax.Comment) (*Draft, error) {

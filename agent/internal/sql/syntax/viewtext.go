@@ -24,7 +24,7 @@ func ViewText(s *pg.SelectStmt, columns []string, plain func(schema, name string
 		return true, nil
 	})
 	var out prettyQuery
-	out.query(s, columns, "")
+	out.query(s, columns)
 	return out.b.String() + ";", out.err
 }
 
@@ -35,37 +35,37 @@ type prettyQuery struct {
 }
 
 // list writes items behind lead.
-func (t *prettyQuery) list(lead, between, indent string, items []string) {
+func (t *prettyQuery) list(lead, between string, items []string) {
 	if len(items) == 0 {
 		return
 	}
 	t.b.WriteString(lead)
-	t.b.WriteString(strings.Join(items, between+indent))
+	t.b.WriteString(strings.Join(items, between))
 }
 
-func (t *prettyQuery) query(s *pg.SelectStmt, columns []string, indent string) {
+func (t *prettyQuery) query(s *pg.SelectStmt, columns []string) {
 	if s.GetWithClause() != nil || len(s.GetValuesLists()) > 0 || len(s.GetWindowClause()) > 0 || len(s.GetDistinctClause()) > 0 {
 		text, err := QueryText(s)
 		if err != nil {
 			t.err = err
 		}
-		t.b.WriteString(indent + " " + text)
+		t.b.WriteString(" " + text)
 		return
 	}
 	if s.GetOp() != pg.SetOperation_SETOP_NONE {
-		t.query(s.GetLarg(), columns, indent)
-		t.b.WriteString("\n" + indent + map[pg.SetOperation]string{pg.SetOperation_SETOP_UNION: "UNION", pg.SetOperation_SETOP_INTERSECT: "INTERSECT", pg.SetOperation_SETOP_EXCEPT: "EXCEPT"}[s.GetOp()])
+		t.query(s.GetLarg(), columns)
+		t.b.WriteString("\n" + map[pg.SetOperation]string{pg.SetOperation_SETOP_UNION: "UNION", pg.SetOperation_SETOP_INTERSECT: "INTERSECT", pg.SetOperation_SETOP_EXCEPT: "EXCEPT"}[s.GetOp()])
 		if s.GetAll() {
 			t.b.WriteString(" ALL")
 		}
 		t.b.WriteString("\n")
-		t.query(s.GetRarg(), nil, indent)
+		t.query(s.GetRarg(), nil)
 	} else {
-		t.block(s, columns, indent)
+		t.block(s, columns)
 	}
-	t.list("\n"+indent+"  ORDER BY ", ", ", "", t.each(s.GetSortClause()))
-	t.list("\n"+indent+" LIMIT ", "", "", t.each(some(s.GetLimitCount())))
-	t.list("\n"+indent+" OFFSET ", "", "", t.each(some(s.GetLimitOffset())))
+	t.list("\n  ORDER BY ", ", ", t.each(s.GetSortClause()))
+	t.list("\n LIMIT ", "", t.each(some(s.GetLimitCount())))
+	t.list("\n OFFSET ", "", t.each(some(s.GetLimitOffset())))
 }
 
 func some(n *pg.Node) []*pg.Node {
@@ -75,7 +75,7 @@ func some(n *pg.Node) []*pg.Node {
 	return []*pg.Node{n}
 }
 
-func (t *prettyQuery) block(s *pg.SelectStmt, columns []string, indent string) {
+func (t *prettyQuery) block(s *pg.SelectStmt, columns []string) {
 	var targets []string
 	for i, n := range s.GetTargetList() {
 		target := n.GetResTarget()
@@ -90,15 +90,15 @@ func (t *prettyQuery) block(s *pg.SelectStmt, columns []string, indent string) {
 		}
 		targets = append(targets, text)
 	}
-	t.list(indent+" SELECT ", ",", "\n"+indent+"    ", targets)
+	t.list(" SELECT ", ",\n    ", targets)
 	var from []string
 	for _, n := range s.GetFromClause() {
-		from = append(from, t.from(n, indent))
+		from = append(from, t.from(n))
 	}
-	t.list("\n"+indent+"   FROM ", ",", "\n"+indent+"    ", from)
-	t.list("\n"+indent+"  WHERE ", "", "", t.each(some(s.GetWhereClause())))
-	t.list("\n"+indent+"  GROUP BY ", ", ", "", t.each(s.GetGroupClause()))
-	t.list("\n"+indent+" HAVING ", "", "", t.each(some(s.GetHavingClause())))
+	t.list("\n   FROM ", ",\n    ", from)
+	t.list("\n  WHERE ", "", t.each(some(s.GetWhereClause())))
+	t.list("\n  GROUP BY ", ", ", t.each(s.GetGroupClause()))
+	t.list("\n HAVING ", "", t.each(some(s.GetHavingClause())))
 }
 
 func (t *prettyQuery) each(list []*pg.Node) []string {
@@ -134,7 +134,7 @@ func (t *prettyQuery) expression(n *pg.Node) string {
 // joins are the words of the joins.
 var joins = map[pg.JoinType]string{pg.JoinType_JOIN_LEFT: "LEFT JOIN ", pg.JoinType_JOIN_RIGHT: "RIGHT JOIN ", pg.JoinType_JOIN_FULL: "FULL JOIN "}
 
-func (t *prettyQuery) from(n *pg.Node, indent string) string {
+func (t *prettyQuery) from(n *pg.Node) string {
 	j := n.GetJoinExpr()
 	if j == nil || j.GetRarg().GetJoinExpr() != nil || j.GetAlias() != nil {
 		return t.item(n)
@@ -156,7 +156,7 @@ func (t *prettyQuery) from(n *pg.Node, indent string) string {
 	default:
 		word = "CROSS JOIN "
 	}
-	return t.from(j.GetLarg(), indent) + "\n" + indent + "     " + word + t.item(j.GetRarg()) + on
+	return t.from(j.GetLarg()) + "\n     " + word + t.item(j.GetRarg()) + on
 }
 
 // item is a FROM item on one line.
