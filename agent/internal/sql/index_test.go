@@ -279,3 +279,38 @@ SELECT 3`, "select conname, contype, pg_get_constraintdef(oid) from pg_constrain
 	c.want("ALTER TABLE", "alter table t rename column b to bb")
 	c.want("CREATE INDEX t_a_lower_b_idx ON public.t USING btree (a DESC, lower(bb), bb NULLS FIRST) WHERE (a > 3)\nSELECT 1", "select indexdef from pg_indexes where indexname = 't_a_lower_b_idx'")
 }
+
+// TestTakenNamesOfIndexes: a table does not move to where a name of its indexes is taken.
+func TestTakenNamesOfIndexes(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.open()
+	c.run("create schema s")
+	c.run("create table t (id int primary key, a int unique)")
+	c.run("create table s.t_a_key (id int primary key)")
+	c.want(`42P07 relation "t_a_key" already exists in schema "s"`, "alter table t set schema s")
+	c.run("drop table s.t_a_key")
+	c.want("ALTER TABLE", "alter table t set schema s")
+	c.want(`42P07 relation "t_a_key" already exists`, "create table s.t_a_key (id int primary key)")
+	c.want("CREATE TABLE", "create table t_a_key (id int primary key)")
+	c.want(`42P07 relation "t_a_key" already exists in schema "s"`, "alter table t_a_key set schema s")
+}
+
+// TestDropTypesOfIndexedColumns: an index goes with the type of a column that it is over.
+func TestDropTypesOfIndexedColumns(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.open()
+	c.run("create type e as enum ('r', 'g')")
+	c.run("create table t (id int primary key, c e unique, d e[], n int unique)")
+	c.want("2BP01 cannot drop type e because other objects depend on it / column c of table t depends on type e\ncolumn d of table t depends on type e[]", "drop type e")
+	c.want(`0A000 dropping column "c", which index t_c_key is over, of a table that others may read is not supported`, "drop type e cascade")
+	c.run("drop table t")
+	c.run("begin")
+	c.run("create table t (id int primary key, c e unique, d e[], n int unique)")
+	c.run("create index on t (n) where c = 'r'")
+	c.run("insert into t values (1, 'r', '{g}', 1)")
+	c.want("DROP TYPE", "drop type e cascade")
+	c.run("commit")
+	c.want("INSERT 0 1", "insert into t values (2, 2)")
+	c.want(`23505 duplicate key value violates unique constraint "t_n_key" / Key (n)=(1) already exists.`, "insert into t values (3, 1)")
+	checkIndexes(t, f, "t")
+}

@@ -122,11 +122,13 @@ func (c *Catalog) SetSchema(in Scope, stmt *syntax.SetSchema) (*Draft, []Notice,
 	if schema.ID == o.Parent {
 		return in.Draft, nil, nil
 	}
-	if _, taken := in.find(schema.ID, cluster.RelationNames, o.Name); taken {
-		return nil, nil, &syntax.Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists in schema %q", o.Name, schema.Name)}
-	}
 	next := *o
 	next.Parent = schema.ID
+	for _, n := range next.Names() { // those of its indexes, too
+		if in.taken(schema.ID, n.Name) {
+			return nil, nil, &syntax.Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists in schema %q", n.Name, schema.Name)}
+		}
+	}
 	d := in.change(o, &next)
 	for _, owned := range in.ownedBy(o.ID, 0) {
 		if in.taken(schema.ID, owned.Name) {

@@ -92,11 +92,11 @@ type dependent struct {
 	column        cluster.Column
 }
 
-// dropTyped drops the columns of a table that are of types that are gone.
-func dropTyped(o *cluster.Object, gone map[cluster.ObjectID]*cluster.Object) ([]dependent, error) {
-	var out []dependent
-	a := &alteration{object: o, rows: o.Collection}
-	for _, c := range slices.Clone(o.Collection.Columns) {
+// dropTyped drops the columns of a table that are of types that are gone. All that need
+// them are told beside the first error.
+func (a *alteration) dropTyped(gone map[cluster.ObjectID]*cluster.Object) (out []dependent, err error) {
+	o := a.object
+	for _, c := range slices.Clone(a.rows.Columns) {
 		typ := gone[c.UserType]
 		if c.UserType == 0 || typ == nil {
 			continue
@@ -106,11 +106,11 @@ func dropTyped(o *cluster.Object, gone map[cluster.ObjectID]*cluster.Object) ([]
 		if _, there := a.rows.ColumnByID(c.ID); !there {
 			continue // it went with another one
 		}
-		if err := a.dropColumn(&syntax.DropColumn{Name: c.Name, Drop: syntax.Drop{Cascade: true}}); err != nil {
-			return out, err
+		if failed := a.dropColumn(&syntax.DropColumn{Name: c.Name, Drop: syntax.Drop{Cascade: true}}); err == nil {
+			err = failed
 		}
 	}
-	return out, nil
+	return out, err
 }
 
 // arrayMark is what stands behind the name of the elements of an array.
@@ -208,10 +208,10 @@ func (s Scope) settleDefaults(next *Draft, gone *going) (lines, cascades []strin
 	for _, o := range s.objects(func(o *cluster.Object) bool {
 		return o.Kind == cluster.KindTable && slices.ContainsFunc(o.Needs, isGone)
 	}) {
-		changed, rows := *o, *o.Collection
-		rows.Columns, rows.Checks = slices.Clone(rows.Columns), slices.Clone(rows.Checks)
-		changed.Collection = &rows
-		ofGone, err := dropTyped(&changed, gone.objects)
+		a := newAlteration(o)
+		a.ask.Own = next.Made
+		changed, rows := a.object, a.rows
+		ofGone, err := a.dropTyped(gone.objects)
 		if err != nil && gone.cascade {
 			return nil, nil, err
 		}
@@ -233,7 +233,7 @@ func (s Scope) settleDefaults(next *Draft, gone *going) (lines, cascades []strin
 			}
 		}
 		changed.Needs = slices.DeleteFunc(slices.Clone(o.Needs), isGone)
-		next.alter(s, o, &changed)
+		next.alter(s, o, changed)
 	}
 	return lines, cascades, nil
 }
