@@ -77,17 +77,16 @@ func (s *Session) permit(in catalog.Scope, node syntax.Node) error {
 		return nil
 	}
 	may := permitting{Scope: in, session: s}
+	if name, ok := creates(node); ok {
+		return may.create(name)
+	}
+	if name, ok := changesRelation(node); ok {
+		return may.ownRelation(name)
+	}
+	if names, ok := dropsRelations(node); ok {
+		return may.drop(names)
+	}
 	switch node := node.(type) {
-	case *syntax.CreateCollection:
-		return may.create(node.Name)
-	case *syntax.CreateTableAs:
-		return may.create(node.Name)
-	case *syntax.CreateSequence:
-		return may.create(node.Name)
-	case *syntax.CreateEnum:
-		return may.create(node.Name)
-	case *syntax.CreateDomain:
-		return may.create(node.Name)
 	case *syntax.AlterEnum:
 		return may.ownType(node.Name)
 	case *syntax.AlterDomain:
@@ -95,60 +94,27 @@ func (s *Session) permit(in catalog.Scope, node syntax.Node) error {
 	case *syntax.DropType:
 		return may.dropTypes(node.Names)
 	case *syntax.CreateView:
-		if o, ok := in.Relation(node.Name); ok && node.Replace && o.View != nil && !in.Rights.Owns(o) {
-			return catalog.NotOwner(o)
-		}
-		return may.create(node.Name)
-	case *syntax.CreateSchedule:
-		return may.create(node.Name)
+		return may.createView(node)
 	case *syntax.AlterSchedule:
 		return may.ownSchedules(node.Name)
 	case *syntax.DropSchedule:
 		return may.ownSchedules(node.Names...)
-	case *syntax.DropView:
-		return may.drop(node.Names)
-	case *syntax.RefreshMaterializedView:
-		return may.ownRelation(node.Name)
-	case *syntax.DropCollection:
-		return may.drop(node.Names)
-	case *syntax.DropSequence:
-		return may.drop(node.Names)
-	case *syntax.CreateIndex:
-		return may.ownRelation(node.Table)
 	case *syntax.DropIndex:
-		for _, name := range node.Names {
-			if err := may.ownIndex(name); err != nil {
-				return err
-			}
-		}
-		return nil
+		return may.dropIndexes(node)
 	case *syntax.AlterCollection:
 		return may.alter(node)
-	case *syntax.AlterSequence:
-		return may.ownRelation(node.Name)
 	case *syntax.Rename:
 		return may.rename(node)
 	case *syntax.SetSchema:
 		return may.move(node)
 	case *syntax.Comment:
 		return may.ownTarget(node.Target)
-	case *syntax.CreatePolicy:
-		return may.ownRelation(node.Table)
-	case *syntax.AlterPolicy:
-		return may.ownRelation(node.Table)
-	case *syntax.DropPolicy:
-		return may.ownRelation(node.Table)
 	case *syntax.Truncate:
 		return may.truncate(node)
 	case *syntax.CreateSchema:
 		return may.createSchema(node)
 	case *syntax.DropSchema:
-		for _, name := range node.Names {
-			if err := may.ownTarget(syntax.Target{Kind: syntax.KindSchema, Name: syntax.Name{Name: name}}); err != nil {
-				return err
-			}
-		}
-		return nil
+		return may.dropSchemas(node)
 	case *syntax.CreateDatabase:
 		return may.createDatabase(node)
 	case *syntax.DropDatabase:
@@ -160,6 +126,57 @@ func (s *Session) permit(in catalog.Scope, node syntax.Node) error {
 	default:
 		return fmt.Errorf("what a statement of type %T needs is not known", node)
 	}
+}
+
+// creates names what a statement makes in a schema, if it needs no more than that it may.
+func creates(node syntax.Node) (name syntax.Name, ok bool) {
+	switch node := node.(type) {
+	case *syntax.CreateCollection:
+		return node.Name, true
+	case *syntax.CreateTableAs:
+		return node.Name, true
+	case *syntax.CreateSequence:
+		return node.Name, true
+	case *syntax.CreateEnum:
+		return node.Name, true
+	case *syntax.CreateDomain:
+		return node.Name, true
+	case *syntax.CreateSchedule:
+		return node.Name, true
+	}
+	return name, false
+}
+
+// changesRelation names the relation that a statement wants of its owner.
+func changesRelation(node syntax.Node) (name syntax.Name, ok bool) {
+	switch node := node.(type) {
+	case *syntax.RefreshMaterializedView:
+		return node.Name, true
+	case *syntax.CreateIndex:
+		return node.Table, true
+	case *syntax.AlterSequence:
+		return node.Name, true
+	case *syntax.CreatePolicy:
+		return node.Table, true
+	case *syntax.AlterPolicy:
+		return node.Table, true
+	case *syntax.DropPolicy:
+		return node.Table, true
+	}
+	return name, false
+}
+
+// dropsRelations names the relations that a statement drops.
+func dropsRelations(node syntax.Node) (names []syntax.Name, ok bool) {
+	switch node := node.(type) {
+	case *syntax.DropView:
+		return node.Names, true
+	case *syntax.DropCollection:
+		return node.Names, true
+	case *syntax.DropSequence:
+		return node.Names, true
+	}
+	return nil, false
 }
 
 // permitting is the part of a statement that looks whether it is permitted.
@@ -189,6 +206,14 @@ func (p *permitting) create(name syntax.Name) error {
 		return err
 	}
 	return nil
+}
+
+// createView wants to make a view, or to give one that is there another query.
+func (p *permitting) createView(node *syntax.CreateView) error {
+	if o, ok := p.Relation(node.Name); ok && node.Replace && o.View != nil && !p.Rights.Owns(o) {
+		return catalog.NotOwner(o)
+	}
+	return p.create(node.Name)
 }
 
 // ownRelation wants to do what the owner of a relation may.
@@ -344,6 +369,15 @@ func (p *permitting) ownIndex(name syntax.Name) error {
 	return nil
 }
 
+func (p *permitting) dropIndexes(node *syntax.DropIndex) error {
+	for _, name := range node.Names {
+		if err := p.ownIndex(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (p *permitting) rename(node *syntax.Rename) error {
 	if _, _, ok := p.Index(node.Target.Name); ok && (node.Target.Kind == syntax.KindTable || node.Target.Kind == syntax.KindIndex) {
 		return p.ownIndex(node.Target.Name)
@@ -426,6 +460,15 @@ func (p *permitting) createSchema(node *syntax.CreateSchema) error {
 		return err
 	}
 	return p.memberOf(owner)
+}
+
+func (p *permitting) dropSchemas(node *syntax.DropSchema) error {
+	for _, name := range node.Names {
+		if err := p.ownTarget(syntax.Target{Kind: syntax.KindSchema, Name: syntax.Name{Name: name}}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *permitting) createDatabase(node *syntax.CreateDatabase) error {

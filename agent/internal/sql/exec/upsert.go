@@ -2,10 +2,13 @@ package exec
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/lock"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
@@ -236,4 +239,176 @@ func (u *upsert) apply(ctx context.Context) ([][]datum.Datum, int64, error) {
 		results, changes = append(results, w.returned), append(changes, change)
 	}
 	return results, int64(len(results)), r.bufferEntries(ctx, ins.Entries, changes)
+}
+
+// distinct drops rows that repeat a key (DO NOTHING) or refuses them (DO UPDATE).
+func distinct(rows []proposed, ins *queryplan.Insert) ([]proposed, error) {
+	seen := make(map[string]struct{}, len(rows))
+	var out []proposed
+	for _, p := range rows {
+		if _, ok := seen[string(p.key)]; ok {
+			if ins.Conflict.Set != nil {
+				return nil, errTwice()
+			}
+			continue
+		}
+		seen[string(p.key)] = struct{}{}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// upsertInTx runs an INSERT with ON CONFLICT in a transaction: on the rows as they are
+// when they are locked. Those that DO NOTHING finds in the snapshot are not locked.
+func (r *Run) upsertInTx(ctx context.Context, ins *queryplan.Insert, rows []proposed) ([][]datum.Datum, int64, error) {
+	if ins.Conflict.Set == nil {
+		var err error
+		if rows, err = r.absent(ctx, ins.Table, rows); err != nil {
+			return nil, 0, err
+		}
+	}
+	there, err := r.lockProposed(ctx, ins.Table, rows)
+	if err != nil {
+		return nil, 0, err
+	}
+	var results [][]datum.Datum
+	for i, p := range rows {
+		w, err := r.upsertWrite(ins, &there[i], p)
+		if err != nil {
+			return nil, 0, err
+		}
+		if w == nil {
+			continue
+		}
+		b := inserted(w.mut.Value)
+		if w.mut.Expect != datastate.Absent {
+			b = changed(w.mut.Value, w.mut.ExpectTS)
+		}
+		if err := r.Tx.put(ins.Table, w.mut.Key, b); err != nil {
+			return nil, 0, err
+		}
+		results = append(results, w.returned)
+	}
+	return results, int64(len(results)), nil
+}
+
+// absent leaves out the rows whose keys the transaction sees.
+func (r *Run) absent(ctx context.Context, table *catalog.Table, rows []proposed) ([]proposed, error) {
+	var out []proposed
+	for part := range slices.Chunk(rows, keyBatch) {
+		found, err := r.get(ctx, table, proposedKeys(part))
+		if err != nil {
+			return nil, err
+		}
+		for i, p := range part {
+			if found[i].Value == nil {
+				out = append(out, p)
+			}
+		}
+	}
+	return out, nil
+}
+
+func proposedKeys(rows []proposed) [][]byte {
+	keys := make([][]byte, len(rows))
+	for i, p := range rows {
+		keys[i] = p.key
+	}
+	return keys
+}
+
+// lockProposed locks the keys of rows and returns what is there, for the transaction.
+func (r *Run) lockProposed(ctx context.Context, table *catalog.Table, rows []proposed) ([]kv.Row, error) {
+	there := make([]kv.Row, len(rows))
+	var keys [][]byte
+	for i, p := range rows {
+		if w, own := r.Tx.find(table, p.key); own {
+			there[i] = kv.Row{Key: p.key, Value: w.value}
+			continue
+		}
+		keys = append(keys, p.key)
+	}
+	locked, err := r.lock(ctx, table, keys, lock.Update)
+	if err != nil {
+		return nil, err
+	}
+	for i := range there {
+		if there[i].Key == nil {
+			there[i], locked = locked[0], locked[1:]
+		}
+	}
+	return there, nil
+}
+
+// upsertWrites decides for each row whether it is inserted, updated or left.
+func (r *Run) upsertWrites(ctx context.Context, ins *queryplan.Insert, rows []proposed) ([]*rowWrite, error) {
+	found, err := r.get(ctx, ins.Table, proposedKeys(rows))
+	if err != nil {
+		return nil, err
+	}
+	var writes []*rowWrite
+	for i, p := range rows {
+		w, err := r.upsertWrite(ins, &found[i], p)
+		if err != nil {
+			return nil, err
+		}
+		if w == nil {
+			continue
+		}
+		if err := r.Memory.Grow(w.held()); err != nil {
+			return nil, err
+		}
+		writes = append(writes, w)
+	}
+	return writes, nil
+}
+
+// upsertWrite decides about one row; nil: it stays as it is.
+func (r *Run) upsertWrite(ins *queryplan.Insert, there *kv.Row, p proposed) (*rowWrite, error) {
+	w, _, err := r.upsertRow(ins, there, p)
+	return w, err
+}
+
+// upsertRow is upsertWrite with the row that is written.
+func (r *Run) upsertRow(ins *queryplan.Insert, there *kv.Row, p proposed) (*rowWrite, []datum.Datum, error) {
+	if there.Value == nil {
+		w, err := r.insertion(ins, p)
+		return w, p.row, err
+	}
+	return r.conflictUpdate(ins, there, p)
+}
+
+// conflictUpdate computes DO UPDATE; nil: the row stays as it is.
+func (r *Run) conflictUpdate(ins *queryplan.Insert, found *kv.Row, p proposed) (*rowWrite, []datum.Datum, error) {
+	if ins.Conflict.Set == nil {
+		return nil, nil, nil
+	}
+	n := len(ins.Table.Columns)
+	row := make([]datum.Datum, 2*n)
+	if err := ins.Table.DecodeRow(found.Key, found.Value, row[:n]); err != nil {
+		return nil, nil, err
+	}
+	copy(row[n:], p.row)
+	if ok, err := r.accepts(ins.Conflict.Guard, row[:n]); err != nil {
+		return nil, nil, err
+	} else if !ok {
+		return nil, nil, &syntax.Error{Code: "42501", Message: fmt.Sprintf("new row violates row-level security policy (USING expression) for table %q", ins.Table.Name())}
+	}
+	if ok, err := r.accepts(ins.Conflict.Where, row); err != nil || !ok {
+		return nil, nil, err
+	}
+	updated, err := r.assign(ins.Table, ins.Conflict.Set, row)
+	if err == nil {
+		err = r.complete(ins.Table, ins.Conflict.Rules, updated)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	later, err := ins.Table.Later(found.Value)
+	if err != nil {
+		return nil, nil, err
+	}
+	returned, err := r.returned(ins.Returning, updated)
+	return &rowWrite{returned: returned, mut: kv.Mutation{Pool: ins.Table.Pool(), Collection: ins.Table.ID(), Key: p.key, Value: ins.Table.EncodeValue(updated, later),
+		Expect: datastate.VersionIs, ExpectTS: found.Version, Schema: ins.Table.Version()}}, updated, err
 }

@@ -30,26 +30,7 @@ func (in *Input) information(name string) []row {
 			out = append(out, in.named(t, row{"table_type": "BASE TABLE", "is_insertable_into": "YES", "is_typed": "NO"}))
 		}
 	case "columns":
-		for _, t := range in.Tables {
-			if t.Desc.View != nil {
-				continue
-			}
-			for i, c := range visible(t) {
-				if !in.seesColumn(t, c.Name) {
-					continue
-				}
-				r := informationColumn(i+1, c)
-				if c.Default != "" && !c.Identity {
-					r["column_default"] = in.defaultText(&c)
-				}
-				if c.Generated != "" {
-					r["is_generated"], r["generation_expression"], r["is_updatable"] = "ALWAYS", "("+c.Generated+")", "YES"
-				}
-				in.userParts(&c, r)
-				in.identityParts(t, &c, r)
-				out = append(out, in.named(t, r))
-			}
-		}
+		out = in.informationColumns()
 	case "table_privileges", "role_table_grants":
 		return in.privilegeRows(false)
 	case "column_privileges", "role_column_grants":
@@ -63,28 +44,66 @@ func (in *Input) information(name string) []row {
 	case "check_constraints":
 		return in.checkConstraints()
 	case "table_constraints":
-		for _, t := range in.Tables {
-			out = append(append(out, in.tableChecks(t)...), in.tableUniques(t)...)
+		out = in.tableConstraints()
+	case "key_column_usage", "constraint_column_usage":
+		out = in.constrainedColumns(name == "constraint_column_usage")
+	}
+	return append(out, in.viewInformation(name)...)
+}
+
+func (in *Input) informationColumns() []row {
+	var out []row
+	for _, t := range in.Tables {
+		if t.Desc.View != nil {
+			continue
+		}
+		for i, c := range visible(t) {
+			if !in.seesColumn(t, c.Name) {
+				continue
+			}
+			r := informationColumn(i+1, c)
+			if c.Default != "" && !c.Identity {
+				r["column_default"] = in.defaultText(&c)
+			}
+			if c.Generated != "" {
+				r["is_generated"], r["generation_expression"], r["is_updatable"] = "ALWAYS", "("+c.Generated+")", "YES"
+			}
+			in.userParts(&c, r)
+			in.identityParts(t, &c, r)
+			out = append(out, in.named(t, r))
+		}
+	}
+	return out
+}
+
+func (in *Input) tableConstraints() []row {
+	var out []row
+	for _, t := range in.Tables {
+		out = append(append(out, in.tableChecks(t)...), in.tableUniques(t)...)
+		if hasKey(t) {
+			out = append(out, in.named(t, row{"constraint_catalog": in.Database, "constraint_schema": t.Schema().Name, "constraint_name": t.KeyName(),
+				"constraint_type": "PRIMARY KEY", "is_deferrable": "NO", "initially_deferred": "NO", "enforced": "YES"}))
+		}
+	}
+	return out
+}
+
+// constrainedColumns are the columns of keys, and if wanted those of checks.
+func (in *Input) constrainedColumns(checked bool) []row {
+	var out []row
+	for _, t := range in.Tables {
+		if checked {
+			out = append(out, in.checkedColumns(t)...)
+		}
+		out = append(out, in.uniqueColumns(t)...)
+		for n, i := range t.Key {
 			if hasKey(t) {
 				out = append(out, in.named(t, row{"constraint_catalog": in.Database, "constraint_schema": t.Schema().Name, "constraint_name": t.KeyName(),
-					"constraint_type": "PRIMARY KEY", "is_deferrable": "NO", "initially_deferred": "NO", "enforced": "YES"}))
-			}
-		}
-	case "key_column_usage", "constraint_column_usage":
-		for _, t := range in.Tables {
-			if name == "constraint_column_usage" {
-				out = append(out, in.checkedColumns(t)...)
-			}
-			out = append(out, in.uniqueColumns(t)...)
-			for n, i := range t.Key {
-				if hasKey(t) {
-					out = append(out, in.named(t, row{"constraint_catalog": in.Database, "constraint_schema": t.Schema().Name, "constraint_name": t.KeyName(),
-						"column_name": t.Columns[i].Name, "ordinal_position": n + 1, "position_in_unique_constraint": nil}))
-				}
+					"column_name": t.Columns[i].Name, "ordinal_position": n + 1, "position_in_unique_constraint": nil}))
 			}
 		}
 	}
-	return append(out, in.viewInformation(name)...)
+	return out
 }
 
 // named adds the names of a collection.
