@@ -14,6 +14,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/store"
 	"github.com/nodedb/nodedb/agent/internal/transport"
 )
@@ -360,6 +361,42 @@ func TestScan(t *testing.T) {
 	}
 	if got := scanAll(t, c.nodes[1].db, ScanRequest{Limit: 37}); len(got) != 37 {
 		t.Errorf("limit without order: %d rows, want 37", len(got))
+	}
+}
+
+// TestScanOfOneVShard: Only gives what lies in one vshard, whatever the range holds beside,
+// and the vshards together give each row once.
+func TestScanOfOneVShard(t *testing.T) {
+	const n = 1000
+	c := newFakeCluster(t, 3, 8)
+	c.load(n)
+	db := c.nodes[1].db
+	want := map[cluster.VShard][]int{}
+	for i := range n {
+		v := keys.VShardOf(testCollection, key(i))
+		want[v] = append(want[v], i)
+	}
+	for v := cluster.VShard(0); v < cluster.VShards; v++ {
+		for _, reverse := range []bool{false, true} {
+			got := scanAll(t, db, ScanRequest{Only: &v, Ordered: true, Reverse: reverse})
+			if reverse {
+				slices.Reverse(got)
+			}
+			if len(got) != len(want[v]) {
+				t.Fatalf("vshard %d: %d rows, want %d", v, len(got), len(want[v]))
+			}
+			for i, row := range got {
+				if !bytes.Equal(row.Key, key(want[v][i])) {
+					t.Fatalf("vshard %d: row %d is %s, want %s", v, i, row.Key, key(want[v][i]))
+				}
+			}
+		}
+	}
+	v := keys.VShardOf(testCollection, key(500))
+	for _, req := range []ScanRequest{{Only: &v, Start: key(500), End: key(501)}, {Only: &v, Start: key(500), Limit: 1, Ordered: true}} {
+		if got := scanAll(t, db, req); len(got) != 1 || !bytes.Equal(got[0].Key, key(500)) {
+			t.Errorf("a span in one vshard: %v", got)
+		}
 	}
 }
 

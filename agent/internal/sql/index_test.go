@@ -314,3 +314,23 @@ func TestDropTypesOfIndexedColumns(t *testing.T) {
 	c.want(`23505 duplicate key value violates unique constraint "t_n_key" / Key (n)=(1) already exists.`, "insert into t values (3, 1)")
 	checkIndexes(t, f, "t")
 }
+
+// TestLikeIncludingIndexes: UNIQUE constraints are copied, under names of the new table.
+func TestLikeIncludingIndexes(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.open()
+	c.run("create table z (a int primary key, b int, c int, constraint named unique (b) include (c), unique nulls not distinct (c))")
+	c.want("CREATE TABLE", "create table y (like z including indexes)")
+	c.want("INSERT 0 1", "insert into y values (1, 1, null)")
+	c.want(`23505 duplicate key value violates unique constraint "y_b_c_key" / Key (b)=(1) already exists.`, "insert into y values (2, 1, 1)")
+	c.want(`23505 duplicate key value violates unique constraint "y_c_key" / Key (c)=(null) already exists.`, "insert into y values (2, 2, null)")
+	c.want("CREATE TABLE", "create table x (like z)")
+	c.want("INSERT 0 2", "insert into x values (1, 1, null), (2, 1, null)")
+	c.run("begin")
+	c.run("create table w (a int primary key, b int)")
+	c.run("create index on w (b)")
+	c.run("commit")
+	c.want("0A000 LIKE ... INCLUDING INDEXES of a table with index w_b_idx is not supported", "create table v (like w including all)")
+	c.want("CREATE TABLE", "create table v (like w including all excluding indexes)")
+	checkIndexes(t, f, "y")
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -94,7 +95,11 @@ func (c *Catalog) Create(ctx context.Context, in Scope, stmt *syntax.CreateColle
 	if err := c.numbered(ctx, in, next, desc, stmt); err != nil {
 		return nil, false, err
 	}
-	if err := c.uniques(ctx, in, next, desc, stmt.Constraints); err != nil {
+	copied, err := in.likeUniques(stmt.Like)
+	if err != nil {
+		return nil, false, err
+	}
+	if err := c.uniques(ctx, in, next, desc, slices.Concat(copied, stmt.Constraints)); err != nil {
 		return nil, false, err
 	}
 	if err := c.adoptChecks(ctx, desc); err != nil {

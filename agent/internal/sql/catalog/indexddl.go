@@ -43,6 +43,40 @@ func (c *Catalog) uniques(ctx context.Context, in Scope, next *Draft, table *clu
 	return nil
 }
 
+// likeUniques are the UNIQUE constraints that LIKE ... INCLUDING INDEXES copies.
+func (s Scope) likeUniques(likes []syntax.Like) ([]syntax.Constraint, error) {
+	var out []syntax.Constraint
+	for _, like := range likes {
+		if !slices.Contains(like.Including, "INDEXES") {
+			continue
+		}
+		source, ok := s.Relation(like.Table)
+		if !ok || source.Kind != cluster.KindTable {
+			continue
+		}
+		for _, x := range source.Collection.Indexes {
+			if x.Constraint == "" {
+				return nil, unsupportedAt(fmt.Sprintf("LIKE ... INCLUDING INDEXES of a table with index %s", x.Name),
+					"It copies primary keys and UNIQUE constraints: use EXCLUDING INDEXES, and CREATE INDEX in the transaction that makes the table.", like.Table.Position)
+			}
+			k := syntax.Constraint{Kind: syntax.Unique, NullsNotDistinct: x.NullsNotDistinct, Position: like.Table.Position}
+			for _, c := range x.Columns {
+				k.Columns = append(k.Columns, columnName(source.Collection, c.Column))
+			}
+			for _, id := range x.Include {
+				k.Include = append(k.Include, columnName(source.Collection, id))
+			}
+			out = append(out, k)
+		}
+	}
+	return out, nil
+}
+
+func columnName(rows *cluster.Collection, id cluster.ColumnID) string {
+	column, _ := rows.ColumnByID(id)
+	return column.Name
+}
+
 func keyNames(rows *cluster.Collection) []string {
 	var out []string
 	for _, id := range rows.PrimaryKey {
@@ -73,7 +107,7 @@ func (s Scope) uniqueIndex(table *cluster.Object, k *syntax.Constraint) (*cluste
 	if err := include(table.Collection, x, k.Include); err != nil {
 		return nil, err
 	}
-	return x, s.nameIndex(table, x, strings.Join(k.Columns, "_"), "key")
+	return x, s.nameIndex(table, x, strings.Join(slices.Concat(k.Columns, k.Include), "_"), "key")
 }
 
 // keyColumn finds a column that a key names, which has to have an order.
