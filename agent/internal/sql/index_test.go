@@ -334,3 +334,37 @@ func TestLikeIncludingIndexes(t *testing.T) {
 	c.want("CREATE TABLE", "create table v (like w including all excluding indexes)")
 	checkIndexes(t, f, "y")
 }
+
+// indexedRows changes random rows of a table with indexes, and says what is wrong with
+// them then.
+func indexedRows(t *testing.T, seed uint64, faults exec.Planted) error {
+	f := newFixture(t, nil)
+	f.server.cfg.Planted = faults
+	c, rnd := f.open(), rand.New(rand.NewPCG(seed, 2))
+	c.run("begin")
+	c.run("create table t (id int primary key, a int unique, b int, c text)")
+	c.run("create index on t (b desc) include (c)")
+	c.run("create index on t (lower(c)) where b > 3")
+	c.run("commit")
+	for range 100 {
+		id, n := rnd.IntN(20), rnd.IntN(30)
+		c.run([]string{
+			fmt.Sprintf("insert into t values (%d, %d, %d, 'C%d')", id, n, n%5, n),
+			fmt.Sprintf("insert into t values (%d, %d, %d, 'D') on conflict (id) do update set b = excluded.b", id, n, n%7),
+			fmt.Sprintf("insert into t values (%d, %d, %d, 'E') on conflict (a) do update set c = t.c || 'e'", id, n, n%7),
+			fmt.Sprintf("update t set a = %d, b = b + 1 where id = %d", n, id),
+			fmt.Sprintf("update t set id = %d, c = 'F%d' where a = %d", id, n, n),
+			fmt.Sprintf("delete from t where b = %d", n),
+		}[rnd.IntN(6)])
+	}
+	return f.indexFaults("t")
+}
+
+func TestIndexesAgreeWithRows(t *testing.T) {
+	for range 10 {
+		seed := rand.Uint64()
+		if err := indexedRows(t, seed, exec.Planted{}); err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+		}
+	}
+}

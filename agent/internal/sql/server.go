@@ -76,6 +76,8 @@ type Config struct {
 	// and all others that read or write rows. More wait, and more than may wait get
 	// 53000. nil: there is no bound.
 	Short, Long *admission.Queue
+	// Planted are faults that tests plant.
+	Planted exec.Planted
 	// MaxSessions is how many sessions may be open; default 500. More get 53300.
 	MaxSessions int
 	// Now is the time that the node goes by, which statements are told as now(): a clock

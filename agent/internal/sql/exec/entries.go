@@ -111,7 +111,7 @@ func (r *Run) compareEntry(x *queryplan.Entries, ch *rowChange, c *changedEntrie
 	if had && has && string(was.key) == string(is.key) && string(was.value) == string(is.value) {
 		return nil
 	}
-	if had {
+	if had && (!has || !r.Planted.oldEntryStays()) {
 		c.gone = append(c.gone, was)
 	}
 	if has {

@@ -42,6 +42,8 @@ type Run struct {
 	Lines *Lines
 	// Emit takes one row of the result; the slice is used again.
 	Emit func(row []datum.Datum) error
+	// Planted are faults that tests plant.
+	Planted Planted
 	// Memory is asked before the statement holds more; nil: there is no bound.
 	Memory *budget.Account
 
