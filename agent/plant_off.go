@@ -5,6 +5,7 @@ package agent
 import (
 	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/replica"
+	"github.com/nodedb/nodedb/agent/internal/sql"
 	"github.com/nodedb/nodedb/agent/internal/txn"
 )
 
@@ -12,6 +13,7 @@ type plantedFaults struct {
 	replica.Planted
 	Txn  txn.Planted
 	Data datastate.Planted
+	SQL  sql.Planted
 }
 
 // planted is nothing: only builds with the tag planted have faults to plant.

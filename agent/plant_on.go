@@ -10,18 +10,21 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/replica"
+	"github.com/nodedb/nodedb/agent/internal/sql"
 	"github.com/nodedb/nodedb/agent/internal/txn"
 )
 
 // plantedVariable names the faults that are planted in this process: fields of
 // replica.Planted, such as FreeLatchEarly or Lease.OneShort, of txn.Planted, such as
-// Txn.SkipRefresh, and of datastate.Planted, such as Data.CommitBlind, separated by commas.
+// Txn.SkipRefresh, of datastate.Planted, such as Data.CommitBlind, and of sql.Planted, such
+// as SQL.MissTrigger, separated by commas.
 const plantedVariable = "NODEDB_TEST_PLANT"
 
 type plantedFaults struct {
 	replica.Planted
 	Txn  txn.Planted
 	Data datastate.Planted
+	SQL  sql.Planted
 }
 
 // planted returns what a test has planted in a real process, to prove that trials

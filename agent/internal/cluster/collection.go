@@ -22,6 +22,8 @@ type Collection struct {
 	Policies         []Policy `json:"policies,omitempty"` // by name
 	// Indexes are those beside the primary key, oldest first.
 	Indexes []Index `json:"indexes,omitempty"`
+	// Triggers are in the order in which they fire: by name.
+	Triggers []TableTrigger `json:"triggers,omitempty"`
 }
 
 // Column describes one column.
@@ -159,7 +161,7 @@ func (c *Collection) validate() error {
 	if err := c.validateIndexes(); err != nil {
 		return err
 	}
-	return c.validateChecks(ids)
+	return errors.Join(c.validateChecks(ids), c.validateTriggers(ids))
 }
 
 func (c *Collection) validateChecks(columns map[ColumnID]bool) error {

@@ -88,6 +88,7 @@ func errorResponse(e *sql.Error) *pgproto3.ErrorResponse {
 		Detail:              clean(e.Detail),
 		Hint:                clean(e.Hint),
 		Position:            int32(e.Position),
+		Where:               clean(e.Context),
 		SchemaName:          clean(e.Schema),
 		TableName:           clean(e.Table),
 		ColumnName:          clean(e.Column),

@@ -87,6 +87,11 @@ func (s *Session) rename(ctx context.Context, node *syntax.Rename) (string, erro
 		return s.alter(ctx, tag, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
 			return s.server.catalog.RenameSchedule(in, node)
 		})
+	case syntax.KindTrigger:
+		return s.alter(ctx, tag, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
+			next, err := s.server.catalog.RenameTrigger(in, node)
+			return next, nil, err
+		})
 	case syntax.KindSchema:
 		return tag, s.changeObjects(ctx, tag, func(in catalog.Scope) (*catalog.Draft, error) {
 			return s.server.catalog.RenameSchema(in, node.Target.Name.Name, node.To)

@@ -77,7 +77,7 @@ func (s *Session) reading(plan *queryplan.Plan, q *syntax.Query, env *queryplan.
 		Locks:  plan.Select != nil && plan.Select.Lock != nil,
 	}
 	if s.tx != nil && !s.modes.readOnly {
-		r.InTransaction = s.block || s.tx.Wrote(nil) || levels[s.modes.isolation] != txn.ReadCommitted
+		r.InTransaction = s.block || s.depth > 0 || s.tx.Wrote(nil) || levels[s.modes.isolation] != txn.ReadCommitted
 	}
 	v, _ := s.settings.get(readConsistency)
 	if v != strong {

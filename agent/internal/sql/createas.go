@@ -10,10 +10,12 @@ import (
 )
 
 // truncate runs TRUNCATE.
-func (s *Session) truncate(ctx context.Context, node *syntax.Truncate) (string, error) {
+func (s *Session) truncate(ctx context.Context, node *syntax.Truncate, at time.Time) (string, error) {
 	tag := "TRUNCATE " + node.Word
-	return tag, s.changeObjects(ctx, tag, func(in catalog.Scope) (*catalog.Draft, error) {
-		return s.server.catalog.Truncate(ctx, in, node)
+	return tag, s.truncateFired(ctx, node, at, func() error {
+		return s.changeObjects(ctx, tag, func(in catalog.Scope) (*catalog.Draft, error) {
+			return s.server.catalog.Truncate(ctx, in, node)
+		})
 	})
 }
 

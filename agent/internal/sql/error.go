@@ -32,6 +32,7 @@ type Error struct {
 	Constraint string
 	DataType   string // a domain
 	Severity   string // "" is ERROR
+	Context    string // what was carried out, a line for each part, innermost first
 	cause      error
 }
 

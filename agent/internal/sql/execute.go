@@ -166,7 +166,7 @@ func (s *Session) executeObjects(ctx context.Context, node syntax.Node, at time.
 	case *syntax.DropType:
 		return s.dropType(ctx, node)
 	case *syntax.Truncate:
-		return s.truncate(ctx, node)
+		return s.truncate(ctx, node, at)
 	case *syntax.CreateTableAs:
 		return s.createAs(ctx, node, at)
 	case *syntax.CreateSchema:
@@ -193,6 +193,10 @@ func (s *Session) executeObjects(ctx context.Context, node syntax.Node, at time.
 		return s.alterPolicy(ctx, node)
 	case *syntax.DropPolicy:
 		return s.dropPolicy(ctx, node)
+	case *syntax.CreateTrigger:
+		return s.createTrigger(ctx, node)
+	case *syntax.DropTrigger:
+		return s.dropTrigger(ctx, node)
 	case *syntax.AlterDefaultPrivileges:
 		return s.alterDefaultPrivileges(ctx, node)
 	case *syntax.ReassignOwned:
@@ -219,6 +223,10 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 	if err := p.populated(); err != nil {
 		return "", err
 	}
+	fires := s.fires(plan, at)
+	if fires != nil && s.tx == nil {
+		return s.queryAsOne(ctx, p, q, args, sink, at)
+	}
 	m := s.current()
 	if locks := plan.Select != nil && plan.Select.Lock != nil; m.readOnly && (q.Select == nil || locks) {
 		what := verb(q)
@@ -238,11 +246,13 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 	if env.Args, err = checkArgs(env, args, plan.Params); err != nil {
 		return "", err
 	}
-	place, err := s.enter(ctx, plan, sink)
-	if err != nil {
-		return "", err
+	if s.depth == 0 { // else the statement that fires has one
+		place, err := s.enter(ctx, plan, sink)
+		if err != nil {
+			return "", err
+		}
+		defer place.End()
 	}
-	defer place.End()
 	out := &output{sink: sink, columns: p.Columns}
 	s.told = false
 	defer func() { s.told = out.begun }()
@@ -260,10 +270,10 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 	memory := s.server.cfg.Memory.Open()
 	defer memory.Close()
 	run := &exec.Run{DB: s.server.cfg.DB, Lines: s.server.lines, Tx: s.tx, Writer: s.writer(), Level: levels[m.isolation], Info: s.info(at), Env: env, Emit: out.row, Memory: memory, Reading: reading, TS: ts,
-		Waiting: exec.Waiting{Lock: s.settings.duration("lock_timeout"), Deadlock: s.settings.duration("deadlock_timeout"), Durable: s.block}, Planted: s.server.cfg.Planted}
+		Waiting: exec.Waiting{Lock: s.settings.duration("lock_timeout"), Deadlock: s.settings.duration("deadlock_timeout"), Durable: s.block}, Planted: s.server.cfg.Planted.exec()}
 	defer run.Close()
 	began := time.Now()
-	n, err := s.runPlan(ctx, plan, run, out)
+	n, err := s.runFiring(ctx, plan, run, out, fires)
 	if err != nil {
 		return "", err
 	}

@@ -62,6 +62,7 @@ type fakeDB struct {
 	locks                  fakeLocks
 	meta                   *fakeMeta
 	fences                 fences
+	raised                 []cluster.SchemaFence
 	begun                  []*fakeTxn
 	// beforeLock is called, without the lock, before rows are locked.
 	beforeLock func()

@@ -56,6 +56,7 @@ func (f *fakeDB) Raise(_ context.Context, _ cluster.PoolID, schemas []cluster.Sc
 	if f.fences == nil {
 		f.fences = fences{}
 	}
+	f.raised = append(f.raised, schemas...)
 	for _, s := range schemas {
 		f.fences[s.Collection] = max(f.fences[s.Collection], s.Version)
 	}

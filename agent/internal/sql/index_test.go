@@ -337,7 +337,7 @@ func TestLikeIncludingIndexes(t *testing.T) {
 
 // indexedRows changes random rows of a table with indexes, and says what is wrong with
 // them then.
-func indexedRows(t *testing.T, seed uint64, faults exec.Planted) error {
+func indexedRows(t *testing.T, seed uint64, faults Planted) error {
 	f := newFixture(t, nil)
 	f.server.cfg.Planted = faults
 	c, rnd := f.open(), rand.New(rand.NewPCG(seed, 2))
@@ -363,7 +363,7 @@ func indexedRows(t *testing.T, seed uint64, faults exec.Planted) error {
 func TestIndexesAgreeWithRows(t *testing.T) {
 	for range 10 {
 		seed := rand.Uint64()
-		if err := indexedRows(t, seed, exec.Planted{}); err != nil {
+		if err := indexedRows(t, seed, Planted{}); err != nil {
 			t.Errorf("seed %d: %v", seed, err)
 		}
 	}

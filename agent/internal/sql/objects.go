@@ -54,6 +54,7 @@ func (s *Session) changeObjects(ctx context.Context, what string, change func(in
 // publish has everybody see a draft, after transactions that are in its way. It returns the
 // operation that carries the changes on, "" if none has to.
 func (s *Session) publish(ctx context.Context, d *catalog.Draft) (operation string, err error) {
+	triggers := d.Retriggered(s.server.catalog.View())
 	for {
 		operation, err = s.server.catalog.Publish(ctx, d, s.options.User)
 		var refusal *metastate.Refusal
@@ -66,6 +67,7 @@ func (s *Session) publish(ctx context.Context, d *catalog.Draft) (operation stri
 		if err == nil && !d.Unchanged() {
 			s.settle(ctx)
 			s.barTruncated(ctx, d)
+			err = s.raiseTriggers(ctx, triggers)
 		}
 		return operation, err
 	}
@@ -81,10 +83,12 @@ func (s *Session) commitObjects(ctx context.Context) error {
 	}
 	var err error
 	if s.tx.Wrote(keep) {
+		triggers := s.draft.Retriggered(s.server.catalog.View())
 		part := &participant{session: s, draft: s.draft}
 		if err = s.tx.Commit(ctx, exec.CommitOptions{Keep: keep, With: part}); err == nil && !s.draft.Unchanged() {
 			s.settle(ctx)
 			s.barTruncated(ctx, s.draft)
+			err = s.raiseTriggers(ctx, triggers)
 		}
 	} else if err = s.tx.Commit(ctx, exec.CommitOptions{Keep: keep}); err == nil { // its locks were held
 		_, err = s.publish(ctx, s.draft)

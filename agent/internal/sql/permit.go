@@ -109,6 +109,10 @@ func (s *Session) permit(in catalog.Scope, node syntax.Node) error {
 		return may.move(node)
 	case *syntax.Comment:
 		return may.ownTarget(node.Target)
+	case *syntax.CreateTrigger:
+		return may.trigger(node.Table)
+	case *syntax.DropTrigger:
+		return may.ownRelation(node.Table)
 	case *syntax.Truncate:
 		return may.truncate(node)
 	case *syntax.CreateSchema:
@@ -240,6 +244,17 @@ func (p *permitting) drop(list []syntax.Name) error {
 		if schema, ok := p.Object(o.Parent); !ok || !p.Rights.Owns(schema) {
 			return catalog.NotOwner(o)
 		}
+	}
+	return nil
+}
+
+// trigger wants to have a trigger of a relation.
+func (p *permitting) trigger(name syntax.Name) error {
+	if err := p.use(name); err != nil {
+		return err
+	}
+	if o, ok := p.Relation(name); ok && !p.Rights.May(o, cluster.Trigger) {
+		return catalog.Denied(o)
 	}
 	return nil
 }
@@ -390,7 +405,7 @@ func (p *permitting) rename(node *syntax.Rename) error {
 		return p.createDB("permission denied to rename database")
 	case syntax.KindSchema:
 		return p.createIn(p.Database)
-	case syntax.KindColumn, syntax.KindConstraint, syntax.KindDomainConstraint:
+	case syntax.KindColumn, syntax.KindConstraint, syntax.KindDomainConstraint, syntax.KindTrigger:
 		return nil
 	default:
 		if o, ok := p.target(node.Target); ok {

@@ -2,9 +2,15 @@
 
 package sql
 
-// planted are faults that the tag "planted" lets tests plant. Here it is empty.
-type planted struct{}
+import "github.com/nodedb/nodedb/agent/internal/sql/exec"
 
-func (planted) guessBlock() bool { return false }
+// Planted are faults that the tag "planted" lets tests plant. Here it is empty.
+type Planted struct{}
 
-func (planted) endAfter() bool { return false }
+func (Planted) guessBlock() bool { return false }
+
+func (Planted) endAfter() bool { return false }
+
+func (Planted) missTrigger() bool { return false }
+
+func (Planted) exec() (p exec.Planted) { return p }

@@ -111,7 +111,7 @@ func TestScheduleRuns(t *testing.T) {
 
 // commitLost runs what was said to be lost meanwhile, and returns what is wrong then; "":
 // nothing.
-func commitLost(t *testing.T, bug planted) string {
+func commitLost(t *testing.T, bug Planted) string {
 	f := newFixture(t, nil)
 	f.server.planted = bug
 	c := f.open()
@@ -139,7 +139,7 @@ func commitLost(t *testing.T, bug planted) string {
 
 // TestLostRunsCommitNothing: who has lost its run commits nothing of it.
 func TestLostRunsCommitNothing(t *testing.T) {
-	if wrong := commitLost(t, planted{}); wrong != "" {
+	if wrong := commitLost(t, Planted{}); wrong != "" {
 		t.Error(wrong)
 	}
 }

@@ -29,7 +29,7 @@ const (
 // sequences are the blocks of numbers that this node has taken, for all sessions.
 type sequences struct {
 	catalog *catalog.Catalog
-	planted planted
+	planted Planted
 	mu      struct {
 		sync.Mutex
 		blocks map[cluster.ObjectID]*block

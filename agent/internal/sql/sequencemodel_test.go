@@ -36,7 +36,7 @@ func (m *lossyMeta) Propose(ctx context.Context, cmd metastate.Command) (metasta
 
 // runSequences has three nodes take numbers while answers are lost, nodes start anew, and
 // the sequence is set to later numbers. It returns what is wrong, "" if nothing is.
-func runSequences(t *testing.T, seed uint64, faults planted) (bad string, lost int) {
+func runSequences(t *testing.T, seed uint64, faults Planted) (bad string, lost int) {
 	f := newFixture(t, nil)
 	f.open().run("create sequence s cache 3")
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -83,7 +83,7 @@ func runSequences(t *testing.T, seed uint64, faults planted) (bad string, lost i
 func TestNoNumberTwice(t *testing.T) {
 	lost := 0
 	for seed := uint64(1); seed <= 20; seed++ {
-		bad, n := runSequences(t, seed, planted{})
+		bad, n := runSequences(t, seed, Planted{})
 		if bad != "" {
 			t.Errorf("seed %d: %s", seed, bad)
 		}

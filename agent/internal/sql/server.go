@@ -62,6 +62,8 @@ type Config struct {
 	// Waiter waits for the operations that carry changes of tables on; nil: such changes are
 	// refused.
 	Waiter Waiter
+	// Planted are faults that tests plant.
+	Planted Planted
 	// Ender ends sessions and statements of any node for pg_terminate_backend and its
 	// like; nil: they get 0A000.
 	Ender SessionEnder
@@ -76,8 +78,6 @@ type Config struct {
 	// and all others that read or write rows. More wait, and more than may wait get
 	// 53000. nil: there is no bound.
 	Short, Long *admission.Queue
-	// Planted are faults that tests plant.
-	Planted exec.Planted
 	// MaxSessions is how many sessions may be open; default 500. More get 53300.
 	MaxSessions int
 	// Now is the time that the node goes by, which statements are told as now(): a clock
@@ -120,7 +120,7 @@ type Server struct {
 	schemaRows int
 
 	sequences *sequences
-	planted   planted
+	planted   Planted
 
 	passwords ownChanges
 

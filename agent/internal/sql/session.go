@@ -78,6 +78,11 @@ type Session struct {
 	// savepoints of the transaction, oldest first.
 	savepoints []savepoint
 
+	// depth is how many triggers are being carried out, each fired by the one before, and
+	// triggers are those that were.
+	depth    int
+	triggers map[cluster.ObjectID]*compiledTrigger
+
 	// plans keeps what simple queries with the same text can use again.
 	plans     map[string]*Prepared
 	plansCost int64

@@ -26,7 +26,7 @@ func TestStatementRights(t *testing.T) {
 	owner := f.as("owner")
 	owner.steps([][2]string{{"create table app.t (id int primary key, a int)", "CREATE TABLE"}, {"create table app.hidden (id int primary key, a int unique)", "CREATE TABLE"}, {"create sequence app.s", "CREATE SEQUENCE"},
 		{"create type app.e as enum ('a')", "CREATE TYPE"}, {"create domain app.d as int", "CREATE DOMAIN"},
-		{"create policy q on app.t", "CREATE POLICY"}, {"create schedule app.j cron '0 0 1 1 *' as 'delete from app.t'", "CREATE SCHEDULE"}, {"create view app.v as select id from app.t", "CREATE VIEW"}, {"grant select on app.v to somebody", "GRANT"},
+		{"create policy q on app.t", "CREATE POLICY"}, {"create schedule app.j cron '0 0 1 1 *' as 'delete from app.t'", "CREATE SCHEDULE"}, {"create trigger q before truncate on app.t begin select 1; end", "CREATE TRIGGER"}, {"create view app.v as select id from app.t", "CREATE VIEW"}, {"grant select on app.v to somebody", "GRANT"},
 		{"create materialized view app.m as select id from app.t", "SELECT 0"}, {"grant select on app.m to somebody", "GRANT"}, {"grant all on app.t to somebody with grant option", "GRANT"}, {"grant all on sequence app.s to somebody", "GRANT"}, {"grant all on schema app to somebody", "GRANT"}}...)
 	root.run("grant owner to owner")
 	who := []*client{f.as("nobody"), f.as("somebody"), owner, root}

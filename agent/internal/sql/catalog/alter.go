@@ -173,7 +173,7 @@ func (c *Catalog) Comment(in Scope, stmt *syntax.Comment) (*Draft, error) {
 	switch stmt.Target.Kind {
 	case syntax.KindColumn:
 		o, _, err = in.toName(stmt.Target.Name, "TABLE", false)
-	case syntax.KindTable, syntax.KindConstraint:
+	case syntax.KindTable, syntax.KindConstraint, syntax.KindTrigger:
 		o, _, err = in.toAlter(stmt.Target.Name, false)
 	case syntax.KindView, syntax.KindMaterializedView:
 		o, _, err = in.toName(stmt.Target.Name, string(stmt.Target.Kind), false)
@@ -198,6 +198,8 @@ func (c *Catalog) Comment(in Scope, stmt *syntax.Comment) (*Draft, error) {
 	case syntax.KindColumn:
 	case syntax.KindConstraint:
 		return in.commentConstraint(o, stmt)
+	case syntax.KindTrigger:
+		return in.commentTrigger(o, stmt)
 	default:
 		next := *o
 		next.Comment = stmt.Text
@@ -343,6 +345,8 @@ func (a *alteration) apply(action syntax.AlterAction) error {
 	case *syntax.RowSecurity:
 		a.secure(action)
 		return nil
+	case *syntax.EnableTrigger:
+		return a.enableTrigger(action)
 	case *syntax.OwnerTo:
 		owner, err := a.ask.Owner(action.Role)
 		if err == nil {
@@ -360,7 +364,7 @@ func (a *alteration) apply(action syntax.AlterAction) error {
 func offered(action syntax.AlterAction) error {
 	switch action := action.(type) {
 	case *syntax.AddColumn, *syntax.DropColumn, *syntax.AlterColumnType, *syntax.AlterDefault, *syntax.AlterNotNull, *syntax.OwnerTo,
-		*syntax.DropConstraint, *syntax.RowSecurity:
+		*syntax.DropConstraint, *syntax.RowSecurity, *syntax.EnableTrigger:
 		return nil
 	case *syntax.SetOptions:
 		for _, o := range action.Options {
@@ -376,8 +380,6 @@ func offered(action syntax.AlterAction) error {
 		return nil
 	case *syntax.AlterConstraint, *syntax.ValidateConstraint:
 		return syntax.Unsupported("ALTER TABLE of a constraint", "")
-	case *syntax.EnableTrigger:
-		return syntax.Unsupported("ALTER TABLE of a trigger", "")
 	case *syntax.AddIdentity, *syntax.AlterIdentity, *syntax.DropIdentity:
 		return syntax.Unsupported("ALTER TABLE of an identity column", "")
 	case *syntax.AlterGenerated:

@@ -129,6 +129,9 @@ func (a *alteration) dropColumn(action *syntax.DropColumn) error {
 	if err := a.inPolicies(isGone, action.Cascade); err != nil {
 		return err
 	}
+	if err := a.inTriggers(isGone, action.Cascade); err != nil {
+		return err
+	}
 	a.rows.Checks = slices.DeleteFunc(a.rows.Checks, func(k cluster.Check) bool { return slices.ContainsFunc(k.Columns, isGone) })
 	for _, c := range a.rows.Columns {
 		if isGone(c.ID) {

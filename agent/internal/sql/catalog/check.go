@@ -174,7 +174,16 @@ func (c *Catalog) RenameConstraint(in Scope, stmt *syntax.Rename) (*Draft, []Not
 // renameInExpressions has the expressions of a table name a column by its new name.
 func renameInExpressions(rows *cluster.Collection, from, to string) error {
 	var err error
-	rows.Policies = slices.Clone(rows.Policies)
+	rows.Policies, rows.Triggers = slices.Clone(rows.Policies), slices.Clone(rows.Triggers)
+	for i := range rows.Triggers {
+		t := &rows.Triggers[i]
+		if t.When == "" {
+			continue
+		}
+		if t.When, err = syntax.RenameInExpression(t.When, from, to); err != nil {
+			return err
+		}
+	}
 	for i := range rows.Policies {
 		for _, text := range []*string{&rows.Policies[i].Using, &rows.Policies[i].Check} {
 			if *text == "" {

@@ -3,6 +3,7 @@ package catalog
 import (
 	"cmp"
 	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -117,6 +118,28 @@ func (d *Draft) Made(id cluster.ObjectID) bool {
 	_, changed := d.put[id]
 	_, was := d.seen[id]
 	return changed && !was
+}
+
+// Retriggered is a table whose triggers a draft changes, and the version that it has then.
+type Retriggered struct {
+	Object  *cluster.Object
+	Version uint64
+}
+
+// Retriggered are the tables of the view whose triggers are changed.
+func (d *Draft) Retriggered(view *metastate.View) []Retriggered {
+	if d == nil {
+		return nil
+	}
+	var out []Retriggered
+	for _, id := range slices.Sorted(maps.Keys(d.put)) {
+		o, was := d.put[id], view.Objects[id]
+		if o == nil || was == nil || o.Collection == nil || was.Collection == nil || reflect.DeepEqual(o.Collection.Triggers, was.Collection.Triggers) {
+			continue
+		}
+		out = append(out, Retriggered{o, d.seen[id] + 1})
+	}
+	return out
 }
 
 // change is what the meta range is asked for.

@@ -27,10 +27,21 @@ type found struct {
 	locked  bool          // as it is here, in the strength that the change wants
 	set     []datum.Datum // of the slow path: a value per SetColumns
 	later   datum.Later   // columns that the statement does not know
+	fired   bool          // triggers have said what becomes of it, which is next
+	next    []datum.Datum
 }
 
 // Change runs an UPDATE or a DELETE and returns the number of rows.
 func (r *Run) Change(ctx context.Context, ch *queryplan.Change, slow SlowRows) (int64, error) {
+	if r.Triggers != nil && r.Triggers.Sets && !ch.Delete {
+		entries, err := queryplan.EntriesOf(ch.Table)
+		if err != nil {
+			return 0, err
+		}
+		wider := *ch
+		wider.KeyChange, wider.Entries = ch.KeyChange || r.Triggers.Keys, entries
+		ch = &wider
+	}
 	if r.Tx != nil {
 		results, err := r.changeInTx(ctx, ch, slow)
 		if err != nil {
@@ -117,15 +128,23 @@ func (r *Run) find(ctx context.Context, ch *queryplan.Change, slow SlowRows, fn 
 
 // newRow computes what becomes of a row; nil: it is deleted.
 func (r *Run) newRow(ch *queryplan.Change, f *found) ([]datum.Datum, error) {
+	if f.fired {
+		return f.next, nil
+	}
+	updated, err := r.assigned(ch, f)
+	if err != nil || updated == nil {
+		return nil, err
+	}
+	return updated, r.complete(ch.Table, ch.Rules, updated)
+}
+
+// assigned is a row after SET; nil: it is deleted.
+func (r *Run) assigned(ch *queryplan.Change, f *found) ([]datum.Datum, error) {
 	if ch.Delete {
 		return nil, nil
 	}
 	if ch.Slow == nil {
-		updated, err := r.assign(ch.Table, ch.Set, f.row)
-		if err == nil {
-			err = r.complete(ch.Table, ch.Rules, updated)
-		}
-		return updated, err
+		return r.assign(ch.Table, ch.Set, f.row)
 	}
 	updated := slices.Clone(f.row)
 	for i, column := range ch.SetColumns {
@@ -135,7 +154,7 @@ func (r *Run) newRow(ch *queryplan.Change, f *found) ([]datum.Datum, error) {
 			return nil, err
 		}
 	}
-	return updated, r.complete(ch.Table, ch.Rules, updated)
+	return updated, nil
 }
 
 // changes computes the writes of one attempt outside of transactions.
@@ -186,7 +205,10 @@ func (r *Run) changeInTx(ctx context.Context, ch *queryplan.Change, slow SlowRow
 		if err != nil {
 			return nil, err
 		}
-		if !stale {
+		switch {
+		case !stale && r.Triggers != nil:
+			return r.changeFired(ctx, ch, rows)
+		case !stale:
 			return r.bufferChanges(ctx, ch, rows)
 		}
 		// Only the slow path could tell what becomes of the row that is there now. What

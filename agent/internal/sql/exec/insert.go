@@ -24,6 +24,9 @@ type proposed struct {
 
 // Insert runs an INSERT and returns the number of rows inserted or updated.
 func (r *Run) Insert(ctx context.Context, ins *queryplan.Insert, slow SlowRows) (int64, error) {
+	if r.Triggers != nil {
+		return r.insertFired(ctx, ins, slow)
+	}
 	if r.Tx == nil && (r.Waiting.Lock > 0 || r.Level == serializable && (ins.Select != nil || ins.Slow != nil)) {
 		return r.insertAtomic(ctx, ins, func(in *Run) ([][]datum.Datum, int64, error) {
 			rows, err := in.proposals(ctx, ins, slow)
@@ -239,6 +242,9 @@ func newRows(rows []proposed) []rowChange {
 // insertion is the write of a new row.
 func (r *Run) insertion(ins *queryplan.Insert, p proposed) (*rowWrite, error) {
 	returned, err := r.returned(ins.Returning, p.row)
+	if err == nil {
+		err = r.insertedFired(p)
+	}
 	return &rowWrite{returned: returned, mut: kv.Mutation{Pool: ins.Table.Pool(), Collection: ins.Table.ID(), Key: p.key,
 		Value: ins.Table.EncodeValue(p.row, datum.Later{}), Expect: datastate.Absent, Schema: ins.Table.Version()}}, err
 }
@@ -284,6 +290,9 @@ func (r *Run) proposals(ctx context.Context, ins *queryplan.Insert, slow SlowRow
 // propose computes the rows and gives each to add.
 func (r *Run) propose(ctx context.Context, ins *queryplan.Insert, slow SlowRows, add func(proposed) error) error {
 	check := func(row []datum.Datum) error {
+		if r.Triggers != nil { // they see it before it is checked
+			return add(proposed{row: row})
+		}
 		if err := r.complete(ins.Table, ins.Rules, row); err != nil {
 			return err
 		}

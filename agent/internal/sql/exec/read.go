@@ -46,6 +46,8 @@ type Run struct {
 	Planted Planted
 	// Memory is asked before the statement holds more; nil: there is no bound.
 	Memory *budget.Account
+	// Triggers are fired for each row that is written; nil: none are.
+	Triggers *Triggers
 
 	release func() // of what Pin holds; nil: nothing
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/lock"
@@ -399,7 +400,16 @@ func (r *Run) conflictUpdate(ins *queryplan.Insert, found *kv.Row, p proposed) (
 	}
 	updated, err := r.assign(ins.Table, ins.Conflict.Set, row)
 	if err == nil {
+		updated, err = r.conflictFired(ins.Table, p.key, row[:n], updated)
+	}
+	if err == nil && updated == nil {
+		return nil, nil, nil
+	}
+	if err == nil {
 		err = r.complete(ins.Table, ins.Conflict.Rules, updated)
+	}
+	if err == nil {
+		err = r.after(cluster.OnUpdate, row[:n:n], updated)
 	}
 	if err != nil {
 		return nil, nil, err

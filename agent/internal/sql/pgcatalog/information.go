@@ -37,6 +37,8 @@ func (in *Input) information(name string) []row {
 		return in.privilegeRows(true)
 	case "enabled_roles", "applicable_roles":
 		return in.enabledRoles(name)
+	case "triggers":
+		return in.informationTriggers()
 	case "domains":
 		return in.domains()
 	case "sequences":

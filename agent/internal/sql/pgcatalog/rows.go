@@ -78,7 +78,7 @@ func (in *Input) classes() []row {
 		out = append(out, row{"oid": TableOID(t), "relname": t.Name(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc), "relam": heapAM,
 			"relfilenode": TableOID(t), "reltuples": -1.0, "relhasindex": hasKey(t) || len(t.Indexes) > 0, "relpersistence": "p", "relkind": kind, "relhasrules": kind == "m",
 			"relnatts": len(t.Columns), "relchecks": len(t.Desc.Collection.Checks), "relispopulated": populated, "relreplident": "d", "relacl": access(t.Desc),
-			"relrowsecurity": t.Desc.Collection.RowSecurity, "relforcerowsecurity": t.Desc.Collection.ForceRowSecurity})
+			"relhastriggers": len(t.Desc.Collection.Triggers) > 0, "relrowsecurity": t.Desc.Collection.RowSecurity, "relforcerowsecurity": t.Desc.Collection.ForceRowSecurity})
 		if hasKey(t) {
 			out = append(out, row{"oid": TableOID(t) + indexOffset, "relname": t.KeyName(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc),
 				"relam": btreeAM, "relfilenode": TableOID(t) + indexOffset, "relpersistence": "p", "relkind": "i", "relnatts": len(t.Key), "relispopulated": true, "relreplident": "n"})
@@ -280,7 +280,7 @@ func (in *Input) views(name string) []row {
 		switch {
 		case name == "pg_tables" && t.Desc.View != nil:
 		case name == "pg_tables":
-			out = append(out, row{"schemaname": t.Schema().Name, "tablename": t.Name(), "tableowner": t.Desc.Owner, "hasindexes": hasKey(t) || len(t.Indexes) > 0})
+			out = append(out, row{"schemaname": t.Schema().Name, "tablename": t.Name(), "tableowner": t.Desc.Owner, "hastriggers": len(t.Desc.Collection.Triggers) > 0, "hasindexes": hasKey(t) || len(t.Indexes) > 0})
 		case name == "pg_indexes" && hasKey(t):
 			out = append(out, row{"schemaname": t.Schema().Name, "tablename": t.Name(), "indexname": t.KeyName(),
 				"indexdef": indexDefinition(t)})
@@ -302,6 +302,9 @@ func (in *Input) definitions() []row {
 		out = append(out, secondaryDefinitions(t)...)
 		for i := range t.Desc.Collection.Checks {
 			out = append(out, checkDefinition(&t.Desc.Collection.Checks[i]))
+		}
+		for i := range t.Desc.Collection.Triggers {
+			out = append(out, triggerDefinition(t, &t.Desc.Collection.Triggers[i]))
 		}
 	}
 	for i := range in.Views {

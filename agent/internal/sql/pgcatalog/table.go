@@ -256,6 +256,8 @@ func (t *Table) fill(in *Input) []row {
 		return in.logins()
 	case "pg_policy", "pg_policies":
 		return in.policies(t.Name == "pg_policies")
+	case "pg_trigger":
+		return in.pgTriggers()
 	case "pg_default_acl":
 		return in.defaultACLs()
 	case "pg_roles", "pg_authid":

@@ -115,6 +115,7 @@ var (
 	InCheck     = Place{"check constraint", "check constraints"}
 	InGenerated = Place{"column generation expression", "column generation expressions"}
 	InIndex     = Place{"index expression", "index expressions"}
+	InWhen      = Place{"trigger WHEN condition", "trigger WHEN conditions"}
 )
 
 // OfOneRow refuses what an expression that is computed for one row cannot have, as

@@ -114,7 +114,7 @@ var specials = map[string]special{
 	"pg_relation_is_publishable": answers(func() *pg.Node { return boolean(false) }),
 	"pg_is_other_temp_schema":    answers(func() *pg.Node { return boolean(false) }), "pg_my_temp_schema": zero,
 	"obj_description": objectComment, "col_description": columnComment, "shobj_description": objectComment, "pg_get_constraintdef": definition, "format_type": formatType,
-	"pg_get_indexdef": definition, "pg_get_viewdef": definition, "pg_get_triggerdef": noText, "pg_get_ruledef": noText, "pg_get_functiondef": noText,
+	"pg_get_indexdef": definition, "pg_get_viewdef": definition, "pg_get_triggerdef": definition, "pg_get_ruledef": noText, "pg_get_functiondef": noText,
 	"pg_get_function_result": noText, "pg_get_function_arguments": noText, "pg_get_function_identity_arguments": noText,
 	"pg_get_serial_sequence": noText, "pg_get_partkeydef": noText, "pg_get_statisticsobjdef_columns": noText,
 	"pg_tablespace_location": noText, "inet_client_addr": noText, "inet_server_addr": noText,

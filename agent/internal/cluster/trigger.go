@@ -1,0 +1,72 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+)
+
+// What triggers fire on, and when.
+const (
+	OnInsert   = "INSERT"
+	OnUpdate   = "UPDATE"
+	OnDelete   = "DELETE"
+	OnTruncate = "TRUNCATE"
+
+	BeforeRows = "BEFORE"
+	AfterRows  = "AFTER"
+)
+
+// TableTrigger is what is done when rows of a table are written.
+type TableTrigger struct {
+	// ID is its own among all objects: catalogs name it by that.
+	ID   ObjectID `json:"id"`
+	Name string   `json:"name"`
+	// Timing is BeforeRows or AfterRows.
+	Timing string   `json:"timing"`
+	Events []string `json:"events"`
+	// Columns are those of UPDATE OF; none: all are.
+	Columns []ColumnID `json:"columns,omitempty"`
+	Row     bool       `json:"row,omitempty"` // once for each row, else for each statement
+	// When is the SQL text of a condition in which columns stand as old.c and new.c; "":
+	// it always fires.
+	When string `json:"when,omitempty"`
+	// Body is the text of what is done.
+	Body     string `json:"body"`
+	Disabled bool   `json:"disabled,omitempty"`
+	Comment  string `json:"comment,omitempty"`
+}
+
+// On reports whether the trigger is for an event.
+func (t *TableTrigger) On(event string) bool { return slices.Contains(t.Events, event) }
+
+// Trigger returns the trigger called name.
+func (c *Collection) Trigger(name string) (*TableTrigger, bool) {
+	for i := range c.Triggers {
+		if c.Triggers[i].Name == name {
+			return &c.Triggers[i], true
+		}
+	}
+	return nil, false
+}
+
+func (c *Collection) validateTriggers(columns map[ColumnID]bool) error {
+	names := map[string]bool{}
+	for i := range c.Triggers {
+		t := &c.Triggers[i]
+		switch {
+		case t.ID == 0 || t.Name == "" || t.Body == "" || len(t.Events) == 0:
+			return fmt.Errorf("the trigger %q has no id, no name, no event or no body", t.Name)
+		case t.Timing != BeforeRows && t.Timing != AfterRows:
+			return fmt.Errorf("the trigger %q fires at the unknown time %q", t.Name, t.Timing)
+		case names[t.Name]:
+			return fmt.Errorf("the trigger %q is listed twice", t.Name)
+		}
+		names[t.Name] = true
+		for _, id := range t.Columns {
+			if !columns[id] {
+				return fmt.Errorf("the trigger %q names the unknown column %d", t.Name, id)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,130 @@
+package pgcatalog
+
+import (
+	"strings"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+)
+
+// triggerEvents are the events in the order in which PostgreSQL writes them, with their
+// bits of tgtype.
+var triggerEvents = []struct { //nolint:gochecknoglobals // never changed
+	event string
+	bit   int
+}{{cluster.OnInsert, 4}, {cluster.OnDelete, 8}, {cluster.OnUpdate, 16}, {cluster.OnTruncate, 32}}
+
+// pgTriggers are the rows of pg_trigger.
+func (in *Input) pgTriggers() []row {
+	var out []row
+	for _, t := range in.Tables {
+		for i := range t.Desc.Collection.Triggers {
+			tr := &t.Desc.Collection.Triggers[i]
+			bits, enabled := 0, "O"
+			if tr.Row {
+				bits |= 1
+			}
+			if tr.Timing == cluster.BeforeRows {
+				bits |= 2
+			}
+			for _, e := range triggerEvents {
+				if tr.On(e.event) {
+					bits |= e.bit
+				}
+			}
+			if tr.Disabled {
+				enabled = "D"
+			}
+			numbers := make([]int, len(tr.Columns))
+			for n, id := range tr.Columns {
+				numbers[n] = columnNumber(t, id)
+			}
+			r := row{"oid": OID(tr.ID), "tgrelid": TableOID(t), "tgname": tr.Name, "tgtype": bits, "tgenabled": enabled, "tgattr": numbers,
+				"tgqual": nil, "tgoldtable": nil, "tgnewtable": nil}
+			if tr.When != "" {
+				r["tgqual"] = tr.When
+			}
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// triggerDefinition is what pg_get_triggerdef says.
+func triggerDefinition(t *catalog.Table, tr *cluster.TableTrigger) row {
+	var events []string
+	for _, e := range triggerEvents {
+		if !tr.On(e.event) {
+			continue
+		}
+		event := e.event
+		if event == cluster.OnUpdate && len(tr.Columns) > 0 {
+			names := make([]string, len(tr.Columns))
+			for n, id := range tr.Columns {
+				if c, ok := t.Desc.Collection.ColumnByID(id); ok {
+					names[n] = quoted(c.Name)
+				}
+			}
+			event += " OF " + strings.Join(names, ", ")
+		}
+		events = append(events, event)
+	}
+	head := "CREATE TRIGGER " + quoted(tr.Name) + " " + tr.Timing + " " + strings.Join(events, " OR ") + " ON "
+	tail := " FOR EACH STATEMENT"
+	if tr.Row {
+		tail = " FOR EACH ROW"
+	}
+	full, pretty := tail, tail
+	if tr.When != "" {
+		full += " WHEN ((" + tr.When + "))"
+		pretty += " WHEN (" + tr.When + ")"
+	}
+	body := " " + triggerBody(tr)
+	return row{"oid": OID(tr.ID), "definition": head + quoted(t.Schema().Name) + "." + quoted(t.Name()) + full + body, "pretty": head + quoted(t.Name()) + pretty + body}
+}
+
+// triggerBody is the body as it can be written behind CREATE TRIGGER.
+func triggerBody(tr *cluster.TableTrigger) string {
+	body := tr.Body
+	if len(body) > 5 && strings.EqualFold(body[:5], "begin") && strings.ContainsAny(body[5:6], " \t\r\n-/") {
+		return body
+	}
+	if !strings.HasSuffix(body, ";") {
+		body += ";"
+	}
+	return "BEGIN " + body + " END"
+}
+
+// informationTriggers makes information_schema.triggers: a row for each event.
+func (in *Input) informationTriggers() []row {
+	var out []row
+	for _, t := range in.Tables {
+		type kind struct {
+			event, timing string
+			row           bool
+		}
+		order := map[kind]int{}
+		for i := range t.Desc.Collection.Triggers {
+			tr := &t.Desc.Collection.Triggers[i]
+			for _, event := range []string{cluster.OnInsert, cluster.OnDelete, cluster.OnUpdate} {
+				if !tr.On(event) {
+					continue
+				}
+				k := kind{event, tr.Timing, tr.Row}
+				order[k]++
+				r := row{"trigger_catalog": in.Database, "trigger_schema": t.Schema().Name, "trigger_name": tr.Name, "event_manipulation": event,
+					"event_object_catalog": in.Database, "event_object_schema": t.Schema().Name, "event_object_table": t.Name(), "action_order": order[k],
+					"action_condition": nil, "action_statement": triggerBody(tr), "action_orientation": "STATEMENT", "action_timing": tr.Timing,
+					"action_reference_old_table": nil, "action_reference_new_table": nil, "action_reference_old_row": nil, "action_reference_new_row": nil, "created": nil}
+				if tr.Row {
+					r["action_orientation"] = "ROW"
+				}
+				if tr.When != "" {
+					r["action_condition"] = "(" + tr.When + ")"
+				}
+				out = append(out, r)
+			}
+		}
+	}
+	return out
+}

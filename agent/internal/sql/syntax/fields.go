@@ -1,0 +1,153 @@
+package syntax
+
+import (
+	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// Fields are what stands in the statements of a trigger beside columns.
+type Fields interface {
+	// Field is the number of the parameter that stands for row.column, or, without a
+	// column, for a variable; 0: row is none.
+	Field(row, column string, position int) (int, error)
+	// Row are the parameters that stand for all columns of row; nil: row is none.
+	Row(row string) []int
+}
+
+// AsParameters has parameters stand for fields in a query.
+func (q *Query) AsParameters(f Fields) error {
+	for _, m := range []proto.Message{q.Select, q.Insert, q.Update, q.Delete} {
+		if m.ProtoReflect().IsValid() {
+			if err := fieldsIn(m.ProtoReflect(), f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// fieldsIn replaces the fields below m.
+func fieldsIn(m protoreflect.Message, f Fields) (err error) {
+	if n, ok := m.Interface().(*pg.Node); ok {
+		done, err := replaceField(n, f)
+		if done || err != nil {
+			return err
+		}
+	}
+	m.Range(func(d protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case d.Message() == nil || d.IsMap():
+		case d.IsList():
+			spread(v.List(), f)
+			for i := 0; i < v.List().Len() && err == nil; i++ {
+				err = fieldsIn(v.List().Get(i).Message(), f)
+			}
+		default:
+			err = fieldsIn(v.Message(), f)
+		}
+		return err == nil
+	})
+	return err
+}
+
+// replaceField replaces n if it is a field, or a comparison of rows.
+func replaceField(n *pg.Node, f Fields) (done bool, err error) {
+	if e := n.GetAExpr(); e != nil && (e.GetKind() == pg.A_Expr_Kind_AEXPR_DISTINCT || e.GetKind() == pg.A_Expr_Kind_AEXPR_NOT_DISTINCT) {
+		left, right := f.Row(wholeRow(e.GetLexpr())), f.Row(wholeRow(e.GetRexpr()))
+		if left != nil && right != nil {
+			n.Node = eachDistinct(e, left, right)
+			return true, nil
+		}
+	}
+	r := n.GetColumnRef()
+	if r == nil {
+		return false, nil
+	}
+	names := texts(r.GetFields())
+	number := 0
+	switch {
+	case names[len(names)-1] == "": // a star
+		return true, nil
+	case len(names) == 1:
+		number, err = f.Field("", names[0], Position(r.GetLocation()))
+	case len(names) == 2:
+		number, err = f.Field(names[0], names[1], Position(r.GetLocation()))
+	}
+	if number != 0 {
+		n.Node = parameter(number, r.GetLocation()).GetNode()
+	}
+	return true, err
+}
+
+func parameter(number int, location int32) *pg.Node {
+	return &pg.Node{Node: &pg.Node_ParamRef{ParamRef: &pg.ParamRef{Number: int32(number), Location: location}}} //nolint:gosec // a few columns
+}
+
+// wholeRow is the name in name.* or, of a row that stands alone, name; "": it is neither.
+func wholeRow(n *pg.Node) string {
+	fields := n.GetColumnRef().GetFields()
+	if len(fields) == 1 || len(fields) == 2 && fields[1].GetAStar() != nil {
+		return fields[0].GetString_().GetSval()
+	}
+	return ""
+}
+
+// star is the name in name.*; "": it is none.
+func star(n *pg.Node) string {
+	if fields := n.GetColumnRef().GetFields(); len(fields) == 2 {
+		return wholeRow(n)
+	}
+	return ""
+}
+
+// spread has row.* in a list be all of its columns.
+func spread(list protoreflect.List, f Fields) {
+	var out []*pg.Node
+	found := false
+	for i := range list.Len() {
+		n, ok := list.Get(i).Message().Interface().(*pg.Node)
+		if !ok {
+			return
+		}
+		target := n.GetResTarget()
+		whole := n
+		if target != nil {
+			whole = target.GetVal()
+		}
+		row := f.Row(star(whole))
+		if row == nil {
+			out = append(out, n)
+			continue
+		}
+		found = true
+		for _, number := range row {
+			p := parameter(number, -1)
+			if target != nil {
+				p = &pg.Node{Node: &pg.Node_ResTarget{ResTarget: &pg.ResTarget{Val: p, Location: -1}}}
+			}
+			out = append(out, p)
+		}
+	}
+	if !found {
+		return
+	}
+	list.Truncate(0)
+	for _, n := range out {
+		list.Append(protoreflect.ValueOfMessage(n.ProtoReflect()))
+	}
+}
+
+// eachDistinct compares rows column by column.
+func eachDistinct(e *pg.A_Expr, left, right []int) *pg.Node_BoolExpr {
+	op := pg.BoolExprType_OR_EXPR
+	if e.GetKind() == pg.A_Expr_Kind_AEXPR_NOT_DISTINCT {
+		op = pg.BoolExprType_AND_EXPR
+	}
+	out := &pg.BoolExpr{Boolop: op, Location: e.GetLocation()}
+	for i := range min(len(left), len(right)) {
+		out.Args = append(out.Args, &pg.Node{Node: &pg.Node_AExpr{AExpr: &pg.A_Expr{Kind: e.GetKind(), Name: e.GetName(),
+			Lexpr: parameter(left[i], -1), Rexpr: parameter(right[i], -1), Location: -1}}})
+	}
+	return &pg.Node_BoolExpr{BoolExpr: out}
+}

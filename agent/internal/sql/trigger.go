@@ -1,0 +1,91 @@
+package sql
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// createTrigger runs CREATE TRIGGER.
+func (s *Session) createTrigger(ctx context.Context, node *syntax.CreateTrigger) (string, error) {
+	const tag = "CREATE TRIGGER"
+	return tag, s.changeObjects(ctx, tag, func(in catalog.Scope) (*catalog.Draft, error) {
+		return s.server.catalog.CreateTrigger(ctx, in, node, func(table *catalog.Table, t *cluster.TableTrigger) error {
+			_, err := s.compileTrigger(ctx, table, t)
+			if wrong, ok := err.(*bodyError); ok { //nolint:errorlint // it is what was returned
+				return wrong.in(node.Body.Position)
+			}
+			return err
+		})
+	})
+}
+
+// dropTrigger runs DROP TRIGGER.
+func (s *Session) dropTrigger(ctx context.Context, node *syntax.DropTrigger) (string, error) {
+	return s.alter(ctx, "DROP TRIGGER", func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
+		return s.server.catalog.DropTrigger(in, node)
+	})
+}
+
+// raiseTriggers has ranges refuse what is written by nodes that have not heard of a change
+// of triggers: once the statement is answered, nobody writes as if it had not been.
+func (s *Session) raiseTriggers(ctx context.Context, changed []catalog.Retriggered) error {
+	for _, c := range changed {
+		if s.server.cfg.Planted.missTrigger() {
+			break
+		}
+		version := c.Version
+		if o := s.server.catalog.View().Objects[c.Object.ID]; o != nil {
+			version = max(version, o.Version)
+		}
+		fence := []cluster.SchemaFence{{SchemaVersion: cluster.SchemaVersion{Collection: c.Object.ID, Version: version}}}
+		if err := s.server.cfg.DB.Raise(ctx, c.Object.Collection.Pool, fence); err != nil {
+			return &Error{Code: "40003", Message: fmt.Sprintf("the triggers of table %q are changed, but not all ranges could be told", c.Object.Name), cause: err,
+				Detail: "Nodes that have not heard of the change may write by the old triggers for a while.", Hint: "Run the statement again, with OR REPLACE or IF EXISTS."}
+		}
+	}
+	return nil
+}
+
+// truncateFired has TRUNCATE fire triggers, if the tables have any for it.
+func (s *Session) truncateFired(ctx context.Context, node *syntax.Truncate, at time.Time, run func() error) error {
+	tables := func() (out []*catalog.Table) {
+		for _, name := range node.Names {
+			if t, ok := s.scope().Table(name.Schema, name.Name); ok && slices.ContainsFunc(t.Desc.Collection.Triggers, func(t cluster.TableTrigger) bool {
+				return !t.Disabled && t.On(cluster.OnTruncate)
+			}) {
+				out = append(out, t)
+			}
+		}
+		return out
+	}
+	if len(tables()) == 0 {
+		return run()
+	}
+	_, err := s.fireAsOne(ctx, at, func() (string, error) {
+		fire := func(timing string) error {
+			for _, t := range tables() {
+				f := &firing{session: s, at: at, table: t, events: []string{cluster.OnTruncate}}
+				f.choose()
+				if err := f.statement(ctx, timing); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		err := fire(cluster.BeforeRows)
+		if err == nil {
+			err = run()
+		}
+		if err == nil {
+			err = fire(cluster.AfterRows)
+		}
+		return "", err
+	})
+	return err
+}
