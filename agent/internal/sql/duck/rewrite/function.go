@@ -403,12 +403,18 @@ var setReturning = map[string]func(f *pg.FuncCall) (*pg.Node, []string, error){
 	"json_array_elements_text":  unnested("nd_json_elements_text", "value"),
 	"jsonb_object_keys":         unnested("json_keys"),
 	"json_object_keys":          unnested("json_keys"),
-	"pg_partition_ancestors":    unnested("list_value", "relid"),
-	"_pg_expandarray":           unnested("nd_expand_array"),
-	"regexp_split_to_table":     unnested("regexp_split_to_array"),
-	"string_to_table":           unnested("string_split"),
-	"jsonb_each":                jsonEach,
-	"json_each":                 jsonEach,
+	"pg_partition_ancestors": func(f *pg.FuncCall) (*pg.Node, []string, error) {
+		relid := f.Args
+		if len(relid) == 1 { // a string, too, is a regclass
+			relid = []*pg.Node{cast(relid[0], "BIGINT")}
+		}
+		return call("unnest", call("list_value", relid...)), []string{"relid"}, nil
+	},
+	"_pg_expandarray":       unnested("nd_expand_array"),
+	"regexp_split_to_table": unnested("regexp_split_to_array"),
+	"string_to_table":       unnested("string_split"),
+	"jsonb_each":            jsonEach,
+	"json_each":             jsonEach,
 }
 
 func unnested(name string, cols ...string) func(f *pg.FuncCall) (*pg.Node, []string, error) {
