@@ -1,0 +1,168 @@
+package agenttest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// indexWriter changes random rows of a few, through one node, until it is told to stop.
+type indexWriter struct {
+	t     *testing.T
+	node  *Node
+	rng   *rand.Rand
+	acked *atomic.Int64
+	taken *atomic.Int64 // statements that met another row's value
+}
+
+func (w *indexWriter) statement() string {
+	id, a := w.rng.IntN(300), w.rng.IntN(400)
+	switch w.rng.IntN(6) {
+	case 0, 1:
+		return fmt.Sprintf("INSERT INTO indexed VALUES (%d, %d, %d, 'c%d')", id, a, a%7, a)
+	case 2:
+		return fmt.Sprintf("INSERT INTO indexed VALUES (%d, %d, %d, 'c') ON CONFLICT (a) DO UPDATE SET b = indexed.b + 1", id, a, a%7)
+	case 3:
+		return fmt.Sprintf("UPDATE indexed SET a = %d, c = c || 'x' WHERE id = %d", a, id)
+	case 4:
+		return fmt.Sprintf("BEGIN; UPDATE indexed SET b = b + 1 WHERE b = %d AND id < %d; DELETE FROM indexed WHERE a = %d; COMMIT", a%9, id, a)
+	default:
+		return fmt.Sprintf("DELETE FROM indexed WHERE id = %d", id)
+	}
+}
+
+func (w *indexWriter) write(ctx context.Context, stop <-chan struct{}) {
+	for ctx.Err() == nil {
+		conn, err := w.node.Connect(ctx)
+		for err == nil {
+			select {
+			case <-stop:
+				_ = conn.Close(context.Background())
+				return
+			default:
+			}
+			_, err = conn.PgConn().Exec(ctx, w.statement()).ReadAll()
+			var refused *pgconn.PgError
+			switch {
+			case err == nil:
+				w.acked.Add(1)
+			case errors.As(err, &refused):
+				switch refused.Code {
+				case "23505":
+					w.taken.Add(1)
+				case "40001", "40P01", "57P01", "57P03", "08006", "40003":
+				default:
+					w.t.Errorf("a writer was told %s %s", refused.Code, refused.Message)
+				}
+				_, err = conn.PgConn().Exec(ctx, "ROLLBACK").ReadAll()
+			}
+		}
+		select {
+		case <-stop:
+			return
+		default:
+		}
+	}
+}
+
+// TestIndexesAgreeAfterKills: writers on three nodes change rows with a unique column and
+// an index while one node is killed. Afterwards what the entries say is what the rows say.
+func TestIndexesAgreeAfterKills(t *testing.T) {
+	t.Parallel()
+	c := Start(t, Options{Nodes: 3})
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	c.sql("BEGIN; CREATE TABLE indexed (id int8 PRIMARY KEY, a int8 UNIQUE, b int8, c text); CREATE INDEX ON indexed (b) INCLUDE (c); COMMIT")
+	seed := time.Now().UnixNano()
+	t.Logf("seed %d", seed)
+	stop := make(chan struct{})
+	var acked, taken atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 6 {
+		w := &indexWriter{t, c.Nodes()[i%3], rand.New(rand.NewPCG(uint64(seed), uint64(i))), &acked, &taken} //nolint:gosec // a test's
+		wg.Go(func() { w.write(ctx, stop) })
+	}
+	advance := func() {
+		t.Helper()
+		from := acked.Load()
+		Eventually(t, time.Minute, "writers get on", func() error {
+			if n := acked.Load() - from; n < 200 {
+				return fmt.Errorf("%d statements", n)
+			}
+			return nil
+		})
+	}
+	advance()
+	killed := c.Nodes()[1]
+	killed.Kill()
+	advance()
+	killed.Start()
+	advance()
+	close(stop)
+	wg.Wait()
+	t.Logf("%d statements, %d met a value that was taken", acked.Load(), taken.Load())
+	if taken.Load() == 0 {
+		t.Error("no statement met a value that was taken")
+	}
+	indexesAgree(ctx, t, c.Nodes()[0])
+}
+
+// indexesAgree reads a table by its rows and by each of its indexes alone.
+func indexesAgree(ctx context.Context, t *testing.T, n *Node) {
+	t.Helper()
+	conn, err := n.Connect(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	read := func(plan, query string) []string {
+		t.Helper()
+		explained := lines(ctx, t, conn, "EXPLAIN "+query)
+		if len(explained) == 0 || explained[0] != plan {
+			t.Fatalf("%s is read by %q, want %q", query, explained, plan)
+		}
+		return lines(ctx, t, conn, query)
+	}
+	for _, x := range []struct{ plan, rows, entries string }{
+		{"Index Only Scan using indexed_a_key on indexed", "SELECT id::text || ' ' || a::text FROM indexed WHERE a + 0 >= 0", "SELECT id::text || ' ' || a::text FROM indexed WHERE a >= 0"},
+		{"Index Only Scan using indexed_b_c_idx on indexed", "SELECT id::text || ' ' || b::text || c FROM indexed WHERE b + 0 >= 0", "SELECT id::text || ' ' || b::text || c FROM indexed WHERE b >= 0"},
+	} {
+		rows, entries := read("Full scan of indexed", x.rows), read(x.plan, x.entries)
+		seen := map[string]int{}
+		for _, r := range rows {
+			seen[r]++
+		}
+		for _, e := range entries {
+			seen[e]--
+		}
+		for what, n := range seen {
+			if n != 0 {
+				t.Errorf("%s: %q is %+d times more among rows than among entries", x.plan, what, n)
+			}
+		}
+		if len(rows) == 0 {
+			t.Error("there are no rows")
+		}
+	}
+}
+
+func lines(ctx context.Context, t *testing.T, conn *pgx.Conn, query string) []string {
+	t.Helper()
+	rows, err := conn.Query(ctx, query)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	out, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return out
+}
