@@ -145,12 +145,6 @@ func (s *Session) executeObjects(ctx context.Context, node syntax.Node, at time.
 		return s.dropView(ctx, node)
 	case *syntax.RefreshMaterializedView:
 		return s.refreshMaterialized(ctx, node, at)
-	case *syntax.CreateSchedule:
-		return s.createSchedule(ctx, node)
-	case *syntax.AlterSchedule:
-		return s.alterSchedule(ctx, node)
-	case *syntax.DropSchedule:
-		return s.dropSchedule(ctx, node)
 	case *syntax.SetSchema:
 		return s.setSchema(ctx, node)
 	case *syntax.Comment:
@@ -185,6 +179,21 @@ func (s *Session) executeObjects(ctx context.Context, node syntax.Node, at time.
 		return s.dropIndex(ctx, node)
 	case *syntax.ChangeOwner:
 		return s.changeOwner(ctx, node)
+	default:
+		return s.executeAround(ctx, node)
+	}
+}
+
+// executeAround runs a statement about what stands around objects: who may do what with
+// them, and what is run at times.
+func (s *Session) executeAround(ctx context.Context, node syntax.Node) (string, error) {
+	switch node := node.(type) {
+	case *syntax.CreateSchedule:
+		return s.createSchedule(ctx, node)
+	case *syntax.AlterSchedule:
+		return s.alterSchedule(ctx, node)
+	case *syntax.DropSchedule:
+		return s.dropSchedule(ctx, node)
 	case *syntax.Grant:
 		return s.grant(ctx, node)
 	case *syntax.CreatePolicy:

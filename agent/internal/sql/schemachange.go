@@ -204,8 +204,8 @@ func (v *validator) some(ctx context.Context, cursor []byte) (last []byte, n int
 			if err := v.table.DecodeRow(batch[i].Key, batch[i].Value, v.row); err != nil {
 				return nil, n, false, nil, err
 			}
-			if failure, err = v.look(); failure != nil || err != nil {
-				return nil, n, false, failure, err
+			if failure = v.look(); failure != nil {
+				return nil, n, false, failure, nil
 			}
 		}
 	}
@@ -213,13 +213,13 @@ func (v *validator) some(ctx context.Context, cursor []byte) (last []byte, n int
 }
 
 // look says what is wrong with the row.
-func (v *validator) look() (*cluster.Failure, error) {
+func (v *validator) look() *cluster.Failure {
 	name := v.table.Name()
 	schema := v.table.Schema().Name
 	for _, i := range v.notNull {
 		if v.row[i].Null {
 			column := v.table.Columns[i].Name
-			return &cluster.Failure{Code: "23502", Message: fmt.Sprintf("column %q of relation %q contains null values", column, name), Schema: schema, Table: name, Column: column}, nil
+			return &cluster.Failure{Code: "23502", Message: fmt.Sprintf("column %q of relation %q contains null values", column, name), Schema: schema, Table: name, Column: column}
 		}
 	}
 	v.env.Row = v.row
@@ -227,13 +227,13 @@ func (v *validator) look() (*cluster.Failure, error) {
 		ok, err := k.Value.Eval(v.env)
 		if err != nil {
 			e := AsError(err)
-			return &cluster.Failure{Code: e.Code, Message: e.Message, Detail: e.Detail}, nil
+			return &cluster.Failure{Code: e.Code, Message: e.Message, Detail: e.Detail}
 		}
 		if !ok.Null && !ok.Bool() {
-			return &cluster.Failure{Code: "23514", Message: fmt.Sprintf("check constraint %q of relation %q is violated by some row", k.Name, name), Schema: schema, Table: name, Constraint: k.Name}, nil
+			return &cluster.Failure{Code: "23514", Message: fmt.Sprintf("check constraint %q of relation %q is violated by some row", k.Name, name), Schema: schema, Table: name, Constraint: k.Name}
 		}
 	}
-	return nil, nil //nolint:nilnil // nothing is wrong
+	return nil
 }
 
 // publish has everybody rely on what is true by now.

@@ -37,7 +37,7 @@ func (a *alteration) addColumn(action *syntax.AddColumn) error {
 		return err
 	}
 	for i := range action.Constraints {
-		if err := a.checkOfNew(column, &action.Constraints[i]); err != nil {
+		if err := a.checkOfNew(&action.Constraints[i]); err != nil {
 			return err
 		}
 	}
@@ -86,7 +86,7 @@ func addedParts(action *syntax.AddColumn) error {
 }
 
 // checkOfNew adds a CHECK that stands at a new column.
-func (a *alteration) checkOfNew(column *cluster.Column, k *syntax.Constraint) error {
+func (a *alteration) checkOfNew(k *syntax.Constraint) error {
 	return a.addCheck(k)
 }
 

@@ -139,15 +139,6 @@ func plain(e Expr) Expr {
 	}
 }
 
-// plainColumn returns the column that e is, through conversions that keep the
-// key encoding; -1 if it is none.
-func plainColumn(e Expr) int {
-	if c, ok := plain(e).(*ColumnRef); ok {
-		return c.Index
-	}
-	return -1
-}
-
 // equality recognises x = value, x IN (values), x = ANY (array), where x depends on the
 // row; of is nil for anything else.
 func equality(e Expr) (of Expr, values *keyValues) {

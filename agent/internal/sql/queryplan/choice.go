@@ -169,9 +169,7 @@ func (e *Entries) order(a *Access) ordering {
 		})
 		return o
 	}
-	for _, k := range keyOrder(e.Index.Table, &Access{}).over {
-		o.over = append(o.over, k)
-	}
+	o.over = append(o.over, keyOrder(e.Index.Table, &Access{}).over...)
 	o.total = true
 	return o
 }
