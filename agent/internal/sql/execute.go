@@ -237,12 +237,8 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 		return s.queryAsOne(ctx, p, q, args, sink, at)
 	}
 	m := s.current()
-	if locks := plan.Select != nil && plan.Select.Lock != nil; m.readOnly && (q.Select == nil || locks) {
-		what := verb(q)
-		if locks {
-			what += " " + plan.Select.Lock.Strength.String()
-		}
-		return "", &Error{Code: "25006", Message: "cannot execute " + what + " in a read-only transaction"}
+	if err := m.permits(q, plan); err != nil {
+		return "", err
 	}
 	env := &queryplan.Env{Now: at, Statement: at, Session: s.environment(ctx)}
 	if s.tx == nil {
@@ -292,10 +288,28 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 	if err := out.begin(); err != nil {
 		return "", err
 	}
+	return queryTag(q, n), nil
+}
+
+// queryTag is the command tag of a query that returned or changed n rows.
+func queryTag(q *syntax.Query, n int64) string {
 	if q.Insert != nil {
-		return "INSERT 0 " + strconv.FormatInt(n, 10), nil
+		return "INSERT 0 " + strconv.FormatInt(n, 10)
 	}
-	return verb(q) + " " + strconv.FormatInt(n, 10), nil
+	return verb(q) + " " + strconv.FormatInt(n, 10)
+}
+
+// permits refuses what a read-only transaction may not do.
+func (m modes) permits(q *syntax.Query, plan *queryplan.Plan) error {
+	locks := plan.Select != nil && plan.Select.Lock != nil
+	if !m.readOnly || q.Select != nil && !locks {
+		return nil
+	}
+	what := verb(q)
+	if locks {
+		what += " " + plan.Select.Lock.Strength.String()
+	}
+	return &Error{Code: "25006", Message: "cannot execute " + what + " in a read-only transaction"}
 }
 
 func verb(q *syntax.Query) string {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-
-	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
 
 // TestTriggerDDL has the errors that PostgreSQL 15 gives, but for where the body is.
@@ -187,7 +185,7 @@ func TestTriggersAreFenced(t *testing.T) {
 			t.Fatalf("%s: %d fences are raised, want %d", what, len(f.db.raised), want)
 		}
 		for _, s := range f.db.raised {
-			if o := view.Objects[cluster.ObjectID(s.Collection)]; o != nil && s == f.db.raised[want-1] && s.Version != o.Version {
+			if o := view.Objects[s.Collection]; o != nil && s == f.db.raised[want-1] && s.Version != o.Version {
 				t.Errorf("%s: the fence is at version %d, the table at %d", what, s.Version, o.Version)
 			}
 		}
