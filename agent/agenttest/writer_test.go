@@ -23,6 +23,7 @@ func TestRowsNameTheirWriter(t *testing.T) {
 	c := Start(t, Options{Nodes: 1, Replicas: 1, Ranges: 4})
 	n := c.Node(1)
 	psql(t, n, "CREATE TABLE letters (id int8 PRIMARY KEY, text text)")
+	psql(t, n, "GRANT SELECT, INSERT, UPDATE, DELETE ON letters TO PUBLIC")
 	psql(t, n, "CREATE USER amy PASSWORD '"+planted+"'")
 	psql(t, n, "CREATE USER ben PASSWORD '"+planted+"'")
 	run := func(url string, statements ...string) {
