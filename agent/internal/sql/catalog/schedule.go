@@ -10,20 +10,7 @@ import (
 
 // Schedule finds a schedule.
 func (s Scope) Schedule(name syntax.Name) (*cluster.Object, bool) {
-	path := s.Path
-	if name.Schema != "" {
-		path = []string{name.Schema}
-	}
-	for _, p := range path {
-		schema, ok := s.Schema(p)
-		if !ok {
-			continue
-		}
-		if o, ok := s.find(schema.ID, cluster.ScheduleNames, name.Name); ok {
-			return o, true
-		}
-	}
-	return nil, false
+	return s.within(cluster.ScheduleNames, name)
 }
 
 // Schedules are all of the database, by name.

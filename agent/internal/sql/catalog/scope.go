@@ -79,6 +79,11 @@ func (s Scope) Relation(name syntax.Name) (*cluster.Object, bool) {
 
 // named finds what has a name among those of relations: itself, or an index of its.
 func (s Scope) named(name syntax.Name) (*cluster.Object, bool) {
+	return s.within(cluster.RelationNames, name)
+}
+
+// within finds what has a name of a space, in the schema that the name says or by the path.
+func (s Scope) within(space cluster.NameSpace, name syntax.Name) (*cluster.Object, bool) {
 	path := s.Path
 	if name.Schema != "" {
 		path = []string{name.Schema}
@@ -88,7 +93,7 @@ func (s Scope) named(name syntax.Name) (*cluster.Object, bool) {
 		if !ok {
 			continue
 		}
-		if o, ok := s.find(schema.ID, cluster.RelationNames, name.Name); ok {
+		if o, ok := s.find(schema.ID, space, name.Name); ok {
 			return o, true
 		}
 	}

@@ -17,28 +17,12 @@ func OID(id cluster.ObjectID) uint32 { return firstOID + uint32(id) } //nolint:g
 
 // UserType finds a domain or an enum.
 func (s Scope) UserType(name syntax.Name) (*cluster.Object, bool) {
-	path := s.Path
-	if name.Schema != "" {
-		path = []string{name.Schema}
-	}
-	for _, p := range path {
-		schema, ok := s.Schema(p)
-		if !ok {
-			continue
-		}
-		if o, ok := s.find(schema.ID, cluster.TypeNames, name.Name); ok {
-			return o, true
-		}
-	}
-	return nil, false
+	return s.within(cluster.TypeNames, name)
 }
 
 // UserTypes are those of the database, by name.
 func (s Scope) UserTypes() []*cluster.Object {
-	return s.objects(func(o *cluster.Object) bool {
-		schema, ok := s.Object(o.Parent)
-		return (o.Domain != nil || o.Enum != nil) && ok && schema.Parent == s.Database
-	})
+	return s.objects(func(o *cluster.Object) bool { return (o.Domain != nil || o.Enum != nil) && s.inDatabase(o) })
 }
 
 // TypeByOID finds the type of a parameter that a client announces.
