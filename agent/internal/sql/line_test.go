@@ -227,10 +227,10 @@ func TestWhoLeavesALineHearsOfItsWrite(t *testing.T) {
 	}{{&kv.BlockedError{}, over, "1"}, {&kv.ConditionError{}, over, "1"}, {nil, "UPDATE 1", "2"}} {
 		f, a, _ := oneRange(t)
 		a.run("insert into t values (1, 'a', 1)")
-		a.run("set statement_timeout = '10ms'")
+		a.run("set statement_timeout = '500ms'")
 		f.db.before = func([]kv.Mutation) error {
 			f.db.before = nil
-			<-time.After(50 * time.Millisecond) // the leader's, which is longer than the statement's
+			<-time.After(800 * time.Millisecond) // the leader's, which is longer than the statement's
 			return x.err
 		}
 		if got := a.run("update t set n = n + 1 where id = 1"); got != x.want {
