@@ -29,7 +29,7 @@ func (t *Txn) BackTo(ctx context.Context, mark int) error {
 	c := &cleanup{id: t.id}
 	for _, row := range t.order[mark:] {
 		c.rows = append(c.rows, []byte(row))
-		if t.locked[row] {
+		if t.locked[row].durable {
 			c.record = t.record
 		}
 	}
@@ -51,6 +51,7 @@ func (t *Txn) BackTo(ctx context.Context, mark int) error {
 	for _, row := range given {
 		if held[row] {
 			t.order, t.doubtful[row] = append(t.order, row), true
+			t.locked[row] = lockedRow{durable: t.locked[row].durable} // others may change it
 		} else {
 			delete(t.locked, row)
 			delete(t.doubtful, row)

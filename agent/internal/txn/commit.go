@@ -110,8 +110,8 @@ func (c *commit) oneCommand() bool {
 		return false
 	}
 	checked := c.checked()
-	for row, durable := range t.locked {
-		if durable && !checked[row] {
+	for row, l := range t.locked {
+		if l.durable && !checked[row] {
 			return false // who aborts this transaction gives that row to others
 		}
 	}
@@ -172,6 +172,7 @@ const (
 	reasonChanged = "a row changed since it was read"
 	reasonPushed  = "this node did not answer for a while, and another transaction has aborted it"
 	reasonRead    = "rows that it has read were changed"
+	reasonLost    = "a row changed since it was locked: its range lost the lock with its leader, or this node did not answer for a while"
 	// reasonDoubtful is of a durable lock, which no condition of a commit stands for.
 	reasonDoubtful = "a range did not answer whether it has ended the lock of a row since ROLLBACK TO SAVEPOINT"
 )
@@ -255,8 +256,8 @@ func (c *commit) free() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	checked := c.checked()
-	for row, durable := range t.locked {
-		if durable || !checked[row] {
+	for row, l := range t.locked {
+		if l.durable || !checked[row] {
 			return false
 		}
 	}

@@ -25,3 +25,12 @@ func TestPlantedJanitor(t *testing.T) {
 		}
 	})
 }
+
+// TestPlantedLostLock: a transaction that does not remember what it has locked is found.
+func TestPlantedLostLock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		if lostLock(t, Planted{ForgetSeen: true}) == "" {
+			t.Error("nobody finds that a row changed under a lost lock")
+		}
+	})
+}

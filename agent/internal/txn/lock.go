@@ -36,8 +36,8 @@ type LockRequest struct {
 
 // Lock locks rows and returns them as they are now, the newest committed version of each,
 // in the order of the keys: Value is nil where there is none. With SkipLocked those that
-// others have locked are skipped. At the levels above read committed a row that is newer
-// than the snapshot is a *ConflictError.
+// others have locked are skipped. A row that has changed since the transaction locked it
+// before is a *ConflictError, and above read committed one that is newer than the snapshot.
 func (t *Txn) Lock(ctx context.Context, req LockRequest) (found []kv.Row, skipped []bool, err error) {
 	if len(req.Keys) == 0 {
 		return nil, nil, nil
@@ -207,6 +207,9 @@ func (l *locking) keep(ctx context.Context, rows []datastate.LockedRow, items []
 				late = append(late, n)
 				continue
 			}
+		}
+		if !r.Skipped && !l.t.holds(l.rows[n], r.Value != nil, r.TS) {
+			return nil, &ConflictError{Reason: reasonLost}
 		}
 		row.Value, row.Version, l.skipped[n] = r.Value, r.TS, r.Skipped
 		if r.Contended {

@@ -15,3 +15,4 @@ func (Planted) forgetsPoison() bool  { return false }
 func (Planted) forgetsIntents() bool { return false }
 func (Planted) refusesUnasked() bool { return false }
 func (Planted) forgetsObjects() bool { return false }
+func (Planted) forgetsSeen() bool    { return false }

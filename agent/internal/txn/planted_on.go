@@ -27,6 +27,8 @@ type Planted struct {
 	// ForgetObjects deletes the record of a transaction without having told the meta range
 	// how it ended.
 	ForgetObjects bool
+	// ForgetSeen takes a row for what it was when it was locked before.
+	ForgetSeen bool
 }
 
 func (p Planted) skipsPrewrite() bool  { return p.SkipPrewrite }
@@ -39,3 +41,4 @@ func (p Planted) forgetsPoison() bool  { return p.ForgetPoison }
 func (p Planted) forgetsIntents() bool { return p.ForgetIntents }
 func (p Planted) refusesUnasked() bool { return p.RefuseUnasked }
 func (p Planted) forgetsObjects() bool { return p.ForgetObjects }
+func (p Planted) forgetsSeen() bool    { return p.ForgetSeen }

@@ -43,9 +43,8 @@ type Txn struct {
 	snapshot hlc.Timestamp // 0: none yet
 	record   []byte        // where others look for what became of it; nil: nobody knows of it
 	late     bool          // its commit was taken back, and may still arrive
-	// locked has the rows that may be locked: those that were asked for. true: by a
-	// record of the range.
-	locked map[string]bool
+	// locked has the rows that may be locked: those that were asked for.
+	locked map[string]lockedRow
 	order  []string // of locked, as they were asked for
 	// doubtful are rows whose locks may yet end: they were given up, and no range has
 	// said that it has heard of it.
@@ -152,7 +151,7 @@ func (t *Txn) end(e ending) {
 		if !written[row] { // a range is asked once about a row
 			c.rows = append(c.rows, []byte(row))
 		}
-		durable = durable || t.locked[row]
+		durable = durable || t.locked[row].durable
 	}
 	if !durable {
 		c.record = nil // nothing of it is in the range: only locks in memory
@@ -188,8 +187,8 @@ func (t *Txn) lockedRows() []string {
 
 // durable reports whether the transaction may have locked rows durably. t.mu is held.
 func (t *Txn) durable() bool {
-	for _, d := range t.locked {
-		if d {
+	for _, l := range t.locked {
+		if l.durable {
 			return true
 		}
 	}
@@ -215,12 +214,38 @@ func (t *Txn) moveRecord(row []byte) []byte {
 	return t.record
 }
 
+// lockedRow is what a transaction knows of a row that it may have locked.
+type lockedRow struct {
+	durable bool          // by a record of the range
+	seen    bool          // a range has said that it is locked
+	present bool          // and that it is there,
+	version hlc.Timestamp // in this version
+}
+
+// holds notes what a row is that was locked, and reports whether it is what it was when the
+// transaction locked it before. It is not if the lock was lost meanwhile and another has
+// changed the row: what the transaction has decided under the lock does not hold.
+func (t *Txn) holds(row []byte, present bool, version hlc.Timestamp) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	was, ok := t.locked[string(row)]
+	if !ok {
+		return true // it has ended meanwhile
+	}
+	if was.seen && !t.m.cfg.Planted.forgetsSeen() {
+		return was.present == present && (!present || was.version == version)
+	}
+	was.seen, was.present, was.version = true, present, version
+	t.locked[string(row)] = was
+	return true
+}
+
 // noteLocked notes rows that are about to be locked.
 func (t *Txn) noteLocked(rows [][]byte, durable bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.locked == nil {
-		t.locked = map[string]bool{}
+		t.locked = map[string]lockedRow{}
 	}
 	for _, r := range rows {
 		row := string(r)
@@ -228,7 +253,8 @@ func (t *Txn) noteLocked(rows [][]byte, durable bool) {
 		if !known {
 			t.order = append(t.order, row)
 		}
-		t.locked[row] = was || durable
+		was.durable = was.durable || durable
+		t.locked[row] = was
 	}
 }
 
