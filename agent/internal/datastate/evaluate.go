@@ -1,6 +1,7 @@
 package datastate
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -172,7 +173,22 @@ func (e *evaluating) newest(i int, row []byte) (found Version, err error) {
 	if found.TS == 0 && !e.pending[i].Settled {
 		found.TS = hlc.Max
 	}
+	if e.pending[i].Settled && e.rows.Readable() && invariant.Enabled() {
+		return found, e.agrees(row, &found)
+	}
 	return found, nil
+}
+
+// agrees compares what the leader remembers of a row with the engine. A tombstone may have
+// been collected there.
+func (e *evaluating) agrees(row []byte, known *Version) error {
+	has, err := readFrom(e.rows, row, hlc.Max)
+	if err != nil {
+		return err
+	}
+	same := has.TS == known.TS && has.Live == known.Live && bytes.Equal(has.Value, known.Value)
+	invariant.Check(same || !has.Live && !known.Live, "row % x is remembered as of %s, live %t, the engine has it as of %s, live %t", row, known.TS, known.Live, has.TS, has.Live)
+	return nil
 }
 
 // saw is the time of what was found in the store: a command comes after what its leader

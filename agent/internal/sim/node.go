@@ -97,7 +97,7 @@ func (n *Node) ID() cluster.NodeID { return n.id }
 // remember says what leaders of the node remember of rows, and what goes as garbage.
 func (n *Node) remember(cfg *store.Config) {
 	// Leaders that remember all, little and nothing: more is under way where they read.
-	cfg.KnownRows = []int{0, 2, 256, 0}[(n.w.cfg.Seed+uint64(n.id))%4]
+	cfg.KnownRows = []int{0, 2, cfg.KnownRows, 0}[(n.w.cfg.Seed+uint64(n.id))%4]
 	if n.w.cfg.Forgetful {
 		cfg.KnownRows = 0
 	}

@@ -43,3 +43,6 @@ func (v *Rows) Close() error {
 	}
 	return v.it.Close()
 }
+
+// Readable reports whether a look finds anything.
+func (v *Rows) Readable() bool { return v != nil && v.r != nil }

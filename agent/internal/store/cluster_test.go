@@ -71,7 +71,6 @@ func (n *testNode) open() {
 	n.engine = e
 	n.clock = hlc.NewClock(time.Now, 500*time.Millisecond)
 	cfg := DefaultConfig()
-	cfg.KnownRows = 256 // more is decided in the loop
 	cfg.Node, cfg.Engine, cfg.Clock, cfg.Sender = n.id, e, n.clock, n
 	cfg.Machine = func(cluster.RangeDescriptor) replica.StateMachine { return datastate.New() }
 	cfg.Boottime = func() time.Duration { return time.Since(began) }

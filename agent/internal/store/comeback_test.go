@@ -82,7 +82,6 @@ func (x *trio) open(i int) {
 	n.e, err = storage.Open(storage.Options{Dir: "d", FS: n.fs})
 	x.must(err)
 	cfg := DefaultConfig()
-	cfg.KnownRows = 256 // more is decided in the loop
 	cfg.Node, cfg.Engine = n.id, n.e
 	cfg.Clock = hlc.NewClock(func() time.Time { return x.now }, 500*time.Millisecond)
 	cfg.Boottime = func() time.Duration { return time.Duration(x.now.UnixNano()) }

