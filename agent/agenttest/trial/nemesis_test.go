@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/nodedb/nodedb/agent/agenttest/checker"
+	"github.com/nodedb/nodedb/agent/agenttest/history"
 	"github.com/nodedb/nodedb/agent/agenttest/workload"
 )
 
@@ -46,5 +47,16 @@ func TestLevels(t *testing.T) {
 	}
 	if len(seen) != 3 {
 		t.Errorf("seeds choose among %v", seen)
+	}
+}
+
+func TestRefusalsAreFindings(t *testing.T) {
+	ops := []history.Op{
+		{ID: 1, Error: "ERROR: deadlock detected (SQLSTATE 40P01)"}, {ID: 2},
+		{ID: 3, Error: `ERROR: relation "jobs" does not exist (SQLSTATE 42P01)`}, {ID: 4, Error: `ERROR: relation "jobs" does not exist (SQLSTATE 42P01)`},
+		{ID: 5, Error: "ERROR: internal error (SQLSTATE XX000)"}, {ID: 6, Error: "unexpected EOF"},
+	}
+	if found := refusals(ops); len(found) != 2 || found[0].Ops[0].ID != 3 || found[1].Ops[0].ID != 5 {
+		t.Errorf("%v", found)
 	}
 }

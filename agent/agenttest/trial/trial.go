@@ -165,6 +165,7 @@ func judge(t *testing.T, r *workload.Run, o Options) []checker.Finding {
 	if outcomes[string(history.OK)] == 0 {
 		t.Errorf("%s: no operation succeeded: nothing was tried", r.W.Name())
 	}
+	found = append(found, refusals(ops)...)
 	if len(found) == 0 && !o.All && !t.Failed() {
 		return nil
 	}
@@ -173,6 +174,21 @@ func judge(t *testing.T, r *workload.Run, o Options) []checker.Finding {
 		t.Error(err)
 	}
 	t.Logf("%s: its history is kept in %s", r.W.Name(), path)
+	return found
+}
+
+// refusals finds statements that were refused for what they say, or by a fault of ours: those
+// of a workload are right, whatever fails beneath them.
+func refusals(ops []history.Op) (found []checker.Finding) {
+	seen := map[string]bool{}
+	for _, op := range ops {
+		code := shorten(op.Error)
+		if op.Error == "" || seen[code] || !strings.HasPrefix(code, "42") && code != "XX000" {
+			continue
+		}
+		seen[code] = true
+		found = append(found, checker.Finding{Name: "refused", What: fmt.Sprintf("T%d (%s) was refused: %s", op.ID, op.Kind, op.Error), Ops: []history.Op{op}})
+	}
 	return found
 }
 

@@ -31,6 +31,15 @@ func (r *Replica) fenceOff(c Collector, p GarbagePolicy) bool {
 	return true
 }
 
+// fenceDue reports whether collections were dropped that the range does not know of yet.
+func (r *Replica) fenceDue(c Collector, p GarbagePolicy) bool {
+	if p.Fence == nil {
+		return false
+	}
+	next, _ := p.Fence(r.desc.Pool, c.Fence(), p.Keep)
+	return next != nil
+}
+
 // proposeFence proposes a fence. What was decided before it and not proposed was decided
 // without it: it is evaluated anew once the fence is there. The rows are counted at the
 // next look.

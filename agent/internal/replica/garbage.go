@@ -79,6 +79,7 @@ type collecting struct {
 	epoch   uint64            // of evaluations, of which this is
 	rests   int               // looks until the next
 	yields  int               // looks for which it has made way
+	urgent  bool              // collections were dropped: the pass under way makes way for that
 }
 
 // GarbageJob looks for garbage of a range, from a view that it takes: whoever carries it
@@ -143,8 +144,13 @@ func (r *Replica) CollectGarbage(p GarbagePolicy) {
 		g.rests--
 		return
 	}
+	g.urgent = g.urgent || g.search.Threshold != 0 && r.fenceDue(c, p)
 	if g.job != nil || r.damaged != nil || r.makesWay() {
 		return
+	}
+	if g.urgent {
+		r.endPass(false)
+		g.rests = 0
 	}
 	if g.search.Threshold == 0 && g.fence == nil {
 		if r.fenceOff(c, p) || !r.garbageDue(p) {
@@ -244,7 +250,7 @@ func (r *Replica) nextGarbage(row []byte) {
 		return
 	}
 	g.search.After, g.job = row, nil
-	if !r.makesWay() {
+	if !g.urgent && !r.makesWay() {
 		r.lookForGarbage()
 	}
 }
@@ -256,7 +262,7 @@ func (r *Replica) endPass(whole bool) {
 	} else {
 		g.rests = garbageRetry
 	}
-	g.job, g.search, g.fence, g.yields = nil, evaluation.Search{}, nil, 0
+	g.job, g.search, g.fence, g.yields, g.urgent = nil, evaluation.Search{}, nil, 0, false
 }
 
 // takeGarbage takes into the applied state what a command has said of garbage.
