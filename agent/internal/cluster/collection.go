@@ -24,6 +24,9 @@ type Collection struct {
 	Indexes []Index `json:"indexes,omitempty"`
 	// Triggers are in the order in which they fire: by name.
 	Triggers []TableTrigger `json:"triggers,omitempty"`
+	// ForeignKeys are by name. ReferencedBy are those of all tables that reference this one.
+	ForeignKeys  []ForeignKey `json:"foreignKeys,omitempty"`
+	ReferencedBy []Referrer   `json:"referencedBy,omitempty"`
 }
 
 // Column describes one column.
@@ -161,7 +164,7 @@ func (c *Collection) validate() error {
 	if err := c.validateIndexes(); err != nil {
 		return err
 	}
-	return errors.Join(c.validateChecks(ids), c.validateTriggers(ids))
+	return errors.Join(c.validateChecks(ids), c.validateTriggers(ids), c.validateForeignKeys(ids))
 }
 
 func (c *Collection) validateChecks(columns map[ColumnID]bool) error {

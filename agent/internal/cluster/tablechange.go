@@ -13,6 +13,10 @@ type TableChange struct {
 	Added   []ColumnID `json:"added,omitempty"`
 	// Checks are constraints that are to hold, by their ids.
 	Checks []ObjectID `json:"checks,omitempty"`
+	// ForeignKeys are those that are to hold, by their ids; Validate says that writers keep
+	// them already.
+	ForeignKeys []ObjectID `json:"foreignKeys,omitempty"`
+	Validate    bool       `json:"validate,omitempty"`
 	// Indexes are those that are to be filled, by their ids.
 	Indexes []ObjectID `json:"indexes,omitempty"`
 }
@@ -33,5 +37,8 @@ type Failure struct {
 func (c *Collection) SameElements(other *Collection) bool {
 	return slices.EqualFunc(c.Columns, other.Columns, func(a, b Column) bool {
 		return a.ID == b.ID && a.NotNull == b.NotNull && a.NotNullState == b.NotNullState
-	}) && slices.EqualFunc(c.Checks, other.Checks, func(a, b Check) bool { return a.ID == b.ID && a.State == b.State })
+	}) && slices.EqualFunc(c.Checks, other.Checks, func(a, b Check) bool { return a.ID == b.ID && a.State == b.State }) &&
+		slices.EqualFunc(c.ForeignKeys, other.ForeignKeys, func(a, b ForeignKey) bool {
+			return a.ID == b.ID && a.State == b.State && a.NotValid == b.NotValid
+		})
 }

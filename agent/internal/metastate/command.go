@@ -196,6 +196,9 @@ type ChangeObjects struct {
 	Put []cluster.Object `json:"put,omitempty"`
 	// Drop goes before Put. Of collections it is remembered that their rows are garbage.
 	Drop []cluster.ObjectID `json:"drop,omitempty"`
+	// Bound are those of Put whose versions ranges may have been told of before the change is
+	// carried out. If it comes to nothing they get them all the same.
+	Bound []cluster.ObjectID `json:"bound,omitempty"`
 	// Operation is the schema change that carries on what the change leaves half-way; nil:
 	// nothing is.
 	Operation *cluster.OperationSpec `json:"operation,omitempty"`

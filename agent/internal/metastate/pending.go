@@ -57,10 +57,27 @@ func (c *change) resolveObjects(in *ResolveObjects) Result {
 	delete(own(c, &c.view.Pending), in.Txn)
 	c.erase(kindPending, []byte(in.Txn))
 	if !in.Commit {
+		c.leaveVersions(p.Change.Bound)
 		return Result{}
 	}
 	c.by = p.By
 	return c.carryOutObjects(&p.Change)
+}
+
+// leaveVersions gives objects the versions that a change would have given them which came
+// to nothing: ranges may ask for them.
+func (c *change) leaveVersions(ids []cluster.ObjectID) {
+	for _, id := range ids {
+		o := c.view.Objects[id]
+		if o == nil {
+			continue // cannot be: nobody changes what a prepared change rests on
+		}
+		next := *o
+		next.Version++
+		own(c, &c.view.Objects)[id] = stage(c, kindObject, idKey(uint64(id)), &next)
+		c.view.SchemaVersion++
+		c.heads = true
+	}
 }
 
 // checkPending refuses a change that rests on what a prepared one changes, changes what

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
 	"github.com/nodedb/nodedb/agent/internal/sql/exec"
@@ -275,7 +276,8 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 	memory := s.server.cfg.Memory.Open()
 	defer memory.Close()
 	run := &exec.Run{DB: s.server.cfg.DB, Lines: s.server.lines, Tx: s.tx, Writer: s.writer(), Level: levels[m.isolation], Info: s.info(at), Env: env, Emit: out.row, Memory: memory, Reading: reading, TS: ts,
-		Waiting: exec.Waiting{Lock: s.settings.duration("lock_timeout"), Deadlock: s.settings.duration("deadlock_timeout"), Durable: s.block}, Planted: s.server.cfg.Planted.exec()}
+		Waiting: exec.Waiting{Lock: s.settings.duration("lock_timeout"), Deadlock: s.settings.duration("deadlock_timeout"), Durable: s.block}, Planted: s.server.cfg.Planted.exec(),
+		Tables: func(id cluster.ObjectID) (*catalog.Table, bool) { return s.scope().TableByID(id) }}
 	defer run.Close()
 	began := time.Now()
 	n, err := s.runFiring(ctx, plan, run, out, fires)

@@ -63,7 +63,7 @@ func createdParts(c *syntax.CreateCollection) *syntax.Error {
 	for i := range c.Constraints {
 		switch k := &c.Constraints[i]; {
 		case k.Kind == syntax.Check:
-		case k.Kind == syntax.Unique:
+		case k.Kind == syntax.Unique, k.Kind == syntax.ForeignKey:
 		case k.Kind != syntax.PrimaryKey:
 			return unsupportedAt("a "+string(k.Kind)+" constraint", "", k.Position)
 		case k.Deferrable:

@@ -41,6 +41,13 @@ func (s *Session) changeObjects(ctx context.Context, what string, change func(in
 		if err != nil {
 			return err
 		}
+		if len(next.Bound()) > 0 {
+			again, err := s.publishBound(ctx, next)
+			if again {
+				continue
+			}
+			return err
+		}
 		operation, err := s.publish(ctx, next)
 		if err == nil && operation != "" {
 			return s.awaitChange(ctx, operation)
@@ -82,10 +89,14 @@ func (s *Session) commitObjects(ctx context.Context) error {
 		return there && slices.Contains(o.StoredIDs(), t.ID())
 	}
 	var err error
-	if s.tx.Wrote(keep) {
+	bound := s.draft.Bound()
+	if err := s.writeDown(ctx, bound, keep); err != nil {
+		return err
+	}
+	if len(bound) > 0 || s.tx.Wrote(keep) {
 		triggers := s.draft.Retriggered(s.server.catalog.View())
 		part := &participant{session: s, draft: s.draft}
-		if err = s.tx.Commit(ctx, exec.CommitOptions{Keep: keep, With: part}); err == nil && !s.draft.Unchanged() {
+		if err = s.tx.Commit(ctx, exec.CommitOptions{Keep: keep, With: part, Versions: bound}); err == nil && !s.draft.Unchanged() {
 			s.settle(ctx)
 			s.barTruncated(ctx, s.draft)
 			err = s.raiseTriggers(ctx, triggers)
@@ -108,7 +119,10 @@ type participant struct {
 
 // Prepare satisfies txn.Participant.
 func (p *participant) Prepare(ctx context.Context, id cluster.TxnID, record []byte) error {
-	return p.session.server.catalog.Prepare(ctx, p.draft, p.session.options.User, id, record)
+	if err := p.session.server.catalog.Prepare(ctx, p.draft, p.session.options.User, id, record); err != nil {
+		return err
+	}
+	return p.session.bind(ctx, p.draft.Bound())
 }
 
 // checkTables refuses to write to collections that others have dropped: their rows would

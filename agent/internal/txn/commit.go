@@ -106,7 +106,7 @@ func (c *commit) oneCommand() bool {
 	t := c.t
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.iso == Serializable && len(t.reads.of) > 0 {
+	if t.firm || t.iso == Serializable && len(t.reads.of) > 0 {
 		return false
 	}
 	checked := c.checked()

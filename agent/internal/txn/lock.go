@@ -27,6 +27,9 @@ type LockRequest struct {
 	Try bool
 	// Durable has the locks survive the leader: they are replicated.
 	Durable bool
+	// Firm says that no condition of COMMIT finds out that the lock was lost: the transaction
+	// ends by its record, where others abort it who take the lock from it.
+	Firm bool
 	// Timeout is how long to wait for others; 0: as long as it takes.
 	Timeout time.Duration
 	// Memory grows by what the transaction remembers of the rows, and the Size of each
@@ -70,6 +73,9 @@ func (t *Txn) Lock(ctx context.Context, req LockRequest) (found []kv.Row, skippe
 	}
 	l.record = t.recordAt(l.rows[0])
 	t.noteLocked(l.rows, req.Durable)
+	if req.Firm {
+		t.beFirm()
+	}
 	if req.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, req.Timeout, ErrLockTimeout)

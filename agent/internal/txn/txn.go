@@ -59,6 +59,7 @@ type Txn struct {
 	deadlockAfter time.Duration
 	lockTimeout   time.Duration // of COMMIT; 0: as long as it takes
 	with          Participant   // in COMMIT; nil: none
+	firm          bool          // it ends by its record
 }
 
 // ID names the transaction.
@@ -256,6 +257,13 @@ func (t *Txn) noteLocked(rows [][]byte, durable bool) {
 		was.durable = was.durable || durable
 		t.locked[row] = was
 	}
+}
+
+// beFirm has the transaction end by its record.
+func (t *Txn) beFirm() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.firm = true
 }
 
 // noteRange notes a range that the transaction touches.

@@ -31,6 +31,8 @@ type Altering struct {
 	Sound func(*Table, []syntax.Constraint) error
 	// Own reports whether nobody else can read or write a table: the transaction has made it.
 	Own func(cluster.ObjectID) bool
+	// Prove is told of a foreign key of such a table: its rows are to be looked at.
+	Prove func(table, key cluster.ObjectID)
 }
 
 // UnderWayError says that an operation does already what a statement asks for.
@@ -264,7 +266,7 @@ func (c *Catalog) Alter(ctx context.Context, in Scope, stmt *syntax.AlterCollect
 	if err := a.checkSound(); err != nil {
 		return nil, nil, err
 	}
-	next, err := a.numbers(in.change(o, a.object))
+	next, err := a.numbers(a.refer(in.change(o, a.object)))
 	if err != nil || a.later == nil {
 		return next, a.notices, err
 	}
@@ -307,6 +309,8 @@ type alteration struct {
 	nextColumn cluster.ColumnID
 	// written are the constraints that the statement adds.
 	written []syntax.Constraint
+	// keys are the foreign keys that the statement adds.
+	keys []*cluster.ForeignKey
 	// later is what has to be looked for in the rows that are there; nil: nothing.
 	later   *cluster.TableChange
 	notices []Notice
@@ -315,6 +319,7 @@ type alteration struct {
 func newAlteration(o *cluster.Object) *alteration {
 	next, rows := *o, *o.Collection
 	rows.Columns, rows.Checks, rows.Indexes = slices.Clone(rows.Columns), slices.Clone(rows.Checks), slices.Clone(rows.Indexes)
+	rows.ForeignKeys = slices.Clone(rows.ForeignKeys)
 	for i := range rows.Indexes {
 		rows.Indexes[i].Columns = slices.Clone(rows.Indexes[i].Columns)
 	}
@@ -342,6 +347,8 @@ func (a *alteration) apply(action syntax.AlterAction) error {
 		return a.addConstraint(&action.Constraint)
 	case *syntax.DropConstraint:
 		return a.dropConstraint(action)
+	case *syntax.ValidateConstraint:
+		return a.validateConstraint(action.Name)
 	case *syntax.RowSecurity:
 		a.secure(action)
 		return nil
@@ -374,11 +381,13 @@ func offered(action syntax.AlterAction) error {
 		}
 		return syntax.Unsupported("ALTER TABLE ... SET (option)", "")
 	case *syntax.AddConstraint:
-		if action.Constraint.Kind != syntax.Check {
+		if k := action.Constraint.Kind; k != syntax.Check && k != syntax.ForeignKey {
 			return syntax.Unsupported("ALTER TABLE ... ADD CONSTRAINT", "")
 		}
 		return nil
-	case *syntax.AlterConstraint, *syntax.ValidateConstraint:
+	case *syntax.ValidateConstraint:
+		return nil
+	case *syntax.AlterConstraint:
 		return syntax.Unsupported("ALTER TABLE of a constraint", "")
 	case *syntax.AddIdentity, *syntax.AlterIdentity, *syntax.DropIdentity:
 		return syntax.Unsupported("ALTER TABLE of an identity column", "")

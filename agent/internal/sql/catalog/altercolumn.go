@@ -72,7 +72,7 @@ func addedParts(action *syntax.AddColumn) error {
 		what = "adding an identity column"
 	default:
 		for i := range action.Constraints {
-			if k := &action.Constraints[i]; k.Kind != syntax.Check {
+			if k := &action.Constraints[i]; k.Kind != syntax.Check && k.Kind != syntax.ForeignKey {
 				what, position = "adding a column with a "+string(k.Kind)+" constraint", k.Position
 			}
 		}
@@ -85,8 +85,11 @@ func addedParts(action *syntax.AddColumn) error {
 	return err
 }
 
-// checkOfNew adds a CHECK that stands at a new column.
+// checkOfNew adds a constraint that stands at a new column.
 func (a *alteration) checkOfNew(k *syntax.Constraint) error {
+	if k.Kind == syntax.ForeignKey {
+		return a.addForeignKey(k)
+	}
 	return a.addCheck(k)
 }
 
@@ -133,6 +136,7 @@ func (a *alteration) dropColumn(action *syntax.DropColumn) error {
 		return err
 	}
 	a.rows.Checks = slices.DeleteFunc(a.rows.Checks, func(k cluster.Check) bool { return slices.ContainsFunc(k.Columns, isGone) })
+	a.rows.ForeignKeys = slices.DeleteFunc(a.rows.ForeignKeys, func(k cluster.ForeignKey) bool { return slices.ContainsFunc(k.Columns, isGone) })
 	for _, c := range a.rows.Columns {
 		if isGone(c.ID) {
 			a.dropped = append(a.dropped, goingColumn{a.object, c.ID, c.Name})

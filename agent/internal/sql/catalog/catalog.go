@@ -108,6 +108,9 @@ func (c *Catalog) Create(ctx context.Context, in Scope, stmt *syntax.CreateColle
 	if err := c.addChecks(ctx, in, desc, stmt.Constraints); err != nil {
 		return nil, false, err
 	}
+	if err := c.foreignKeys(ctx, in, next, desc, stmt.Constraints); err != nil {
+		return nil, false, err
+	}
 	t, err := in.now(next).NewTable(desc, nil)
 	if err == nil {
 		err = sound(t)

@@ -86,7 +86,8 @@ func sortChecks(rows *cluster.Collection) {
 func takenConstraint(table *cluster.Object, name string) bool {
 	_, ok := table.Collection.Check(name)
 	x, index := table.Collection.Index(name)
-	return ok || index && x.Constraint != "" || name == table.Name+"_pkey"
+	_, foreign := table.Collection.ForeignKey(name)
+	return ok || foreign || index && x.Constraint != "" || name == table.Name+"_pkey"
 }
 
 // constraintName makes a name as PostgreSQL does.
@@ -96,6 +97,9 @@ func constraintName(table *cluster.Object, column, label string) string {
 
 // addConstraint is ADD CONSTRAINT.
 func (a *alteration) addConstraint(k *syntax.Constraint) error {
+	if k.Kind == syntax.ForeignKey {
+		return a.addForeignKey(k)
+	}
 	if k.Kind != syntax.Check {
 		return syntax.Unsupported("ALTER TABLE ... ADD CONSTRAINT", "")
 	}
@@ -128,7 +132,12 @@ func (a *alteration) addCheck(k *syntax.Constraint) error {
 func (a *alteration) dropConstraint(action *syntax.DropConstraint) error {
 	_, ok := a.rows.Check(action.Name)
 	x, unique := a.rows.Index(action.Name)
+	_, foreign := a.rows.ForeignKey(action.Name)
 	switch {
+	case foreign:
+		a.rows.ForeignKeys = slices.DeleteFunc(a.rows.ForeignKeys, func(k cluster.ForeignKey) bool { return k.Name == action.Name })
+		a.changed = true
+		return nil
 	case ok:
 		a.rows.Checks = slices.DeleteFunc(a.rows.Checks, func(k cluster.Check) bool { return k.Name == action.Name })
 		a.changed = true
@@ -155,10 +164,11 @@ func (c *Catalog) RenameConstraint(in Scope, stmt *syntax.Rename) (*Draft, []Not
 	}
 	a := newAlteration(o)
 	k, ok := a.rows.Check(stmt.Target.Part)
+	foreign, isForeign := a.rows.ForeignKey(stmt.Target.Part)
 	switch {
-	case !ok && takenConstraint(o, stmt.Target.Part):
+	case !ok && !isForeign && takenConstraint(o, stmt.Target.Part):
 		return nil, nil, syntax.Unsupported("renaming the constraint of a primary key", "")
-	case !ok:
+	case !ok && !isForeign:
 		return nil, nil, &syntax.Error{Code: "42704", Message: fmt.Sprintf("constraint %q for table %q does not exist", stmt.Target.Part, o.Name)}
 	case takenConstraint(o, stmt.To):
 		return nil, nil, &syntax.Error{Code: "42710", Message: fmt.Sprintf("constraint %q for relation %q already exists", stmt.To, o.Name)}
@@ -166,8 +176,13 @@ func (c *Catalog) RenameConstraint(in Scope, stmt *syntax.Rename) (*Draft, []Not
 	if err := checkName(stmt.To, 0); err != nil {
 		return nil, nil, err
 	}
-	k.Name = stmt.To
-	sortChecks(a.rows)
+	if isForeign {
+		foreign.Name = stmt.To
+		sortForeignKeys(a.rows)
+	} else {
+		k.Name = stmt.To
+		sortChecks(a.rows)
+	}
 	return in.change(o, a.object), nil, nil
 }
 

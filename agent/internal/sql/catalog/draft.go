@@ -22,6 +22,8 @@ type Draft struct {
 	later *cluster.TableChange
 	// truncated are tables in whose place new ones stand.
 	truncated []*cluster.Object
+	// bound are tables that ranges are to be told of before the draft is seen.
+	bound []cluster.ObjectID
 	// run is the end of the run of a schedule that the transaction is; nil: it is none.
 	run *metastate.EndRun
 }
@@ -31,7 +33,7 @@ func (d *Draft) clone() *Draft {
 	if d == nil {
 		return &Draft{put: map[cluster.ObjectID]*cluster.Object{}, seen: map[cluster.ObjectID]uint64{}, names: map[cluster.ObjectName]cluster.ObjectID{}}
 	}
-	return &Draft{put: maps.Clone(d.put), seen: maps.Clone(d.seen), names: maps.Clone(d.names), later: d.later, truncated: slices.Clone(d.truncated), run: d.run}
+	return &Draft{put: maps.Clone(d.put), seen: maps.Clone(d.seen), names: maps.Clone(d.names), later: d.later, truncated: slices.Clone(d.truncated), bound: slices.Clone(d.bound), run: d.run}
 }
 
 // rest notes that the changes rest on o, as it is.
@@ -95,6 +97,29 @@ func (d *Draft) Truncated() []*cluster.Object {
 	return d.truncated
 }
 
+// bind has ranges ask for the version of a table that the draft gives it before anybody
+// sees the draft. A table that the transaction has made nobody else writes to.
+func (d *Draft) bind(id cluster.ObjectID) {
+	if !d.Made(id) && !slices.Contains(d.bound, id) {
+		d.bound = append(d.bound, id)
+	}
+}
+
+// Bound are tables, and the versions that they have once the draft is seen: before that,
+// ranges have to refuse what rests on older ones.
+func (d *Draft) Bound() []cluster.SchemaVersion {
+	if d == nil {
+		return nil
+	}
+	var out []cluster.SchemaVersion
+	for _, id := range d.bound {
+		if o, seen := d.put[id], d.seen[id]; o != nil && seen != 0 {
+			out = append(out, cluster.SchemaVersion{Collection: id, Version: seen + 1})
+		}
+	}
+	return out
+}
+
 // Empty reports whether nothing is changed.
 func (d *Draft) Empty() bool { return d.Unchanged() && (d == nil || d.run == nil) }
 
@@ -120,13 +145,19 @@ func (d *Draft) Made(id cluster.ObjectID) bool {
 	return changed && !was
 }
 
-// Retriggered is a table whose triggers a draft changes, and the version that it has then.
+// Retriggered is a table whose writers a draft has do other things beside, by triggers or
+// since a foreign key is gone that references it, and the version that it has then.
 type Retriggered struct {
 	Object  *cluster.Object
 	Version uint64
 }
 
-// Retriggered are the tables of the view whose triggers are changed.
+// forgets reports whether a foreign key that references was does not reference o.
+func forgets(o, was *cluster.Object) bool {
+	return slices.ContainsFunc(was.Collection.ReferencedBy, func(r cluster.Referrer) bool { return !slices.Contains(o.Collection.ReferencedBy, r) })
+}
+
+// Retriggered are the tables of the view of which that is so.
 func (d *Draft) Retriggered(view *metastate.View) []Retriggered {
 	if d == nil {
 		return nil
@@ -134,7 +165,7 @@ func (d *Draft) Retriggered(view *metastate.View) []Retriggered {
 	var out []Retriggered
 	for _, id := range slices.Sorted(maps.Keys(d.put)) {
 		o, was := d.put[id], view.Objects[id]
-		if o == nil || was == nil || o.Collection == nil || was.Collection == nil || reflect.DeepEqual(o.Collection.Triggers, was.Collection.Triggers) {
+		if o == nil || was == nil || o.Collection == nil || was.Collection == nil || reflect.DeepEqual(o.Collection.Triggers, was.Collection.Triggers) && !forgets(o, was) {
 			continue
 		}
 		out = append(out, Retriggered{o, d.seen[id] + 1})
@@ -155,6 +186,9 @@ func (d *Draft) change() *metastate.ChangeObjects {
 		case !d.Made(id): // else it was made and dropped here: nothing happened
 			out.Drop = append(out.Drop, id)
 		}
+	}
+	for _, b := range d.Bound() {
+		out.Bound = append(out.Bound, b.Collection)
 	}
 	if d.later != nil {
 		out.Operation = &cluster.OperationSpec{Kind: cluster.OpSchemaChange, Change: d.later}

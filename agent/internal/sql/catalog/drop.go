@@ -145,6 +145,11 @@ func (s Scope) settleNeeds(next *Draft, gone *going) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	keyLines, keys, err := s.settleForeignKeys(next, gone)
+	if err != nil {
+		return nil, err
+	}
+	lines, cascades = append(lines, keyLines...), append(cascades, keys...)
 	for {
 		more := s.objects(func(o *cluster.Object) bool { _, reads := s.readsGone(o, gone); return reads })
 		if len(more) == 0 {
@@ -232,7 +237,7 @@ func (s Scope) settleDefaults(next *Draft, gone *going) (lines, cascades []strin
 				break
 			}
 		}
-		changed.Needs = slices.DeleteFunc(slices.Clone(o.Needs), isGone)
+		changed.Needs = slices.DeleteFunc(slices.Clone(o.Needs), func(id cluster.ObjectID) bool { return isGone(id) && gone.objects[id].Collection == nil })
 		next.alter(s, o, changed)
 	}
 	return lines, cascades, nil

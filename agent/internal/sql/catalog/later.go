@@ -1,6 +1,8 @@
 package catalog
 
 import (
+	"fmt"
+
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
@@ -40,7 +42,7 @@ func (a *alteration) checkLater(actions []syntax.AlterAction) error {
 	}
 	for _, action := range actions {
 		switch action := action.(type) {
-		case *syntax.AddColumn, *syntax.AddConstraint:
+		case *syntax.AddColumn, *syntax.AddConstraint, *syntax.ValidateConstraint:
 		case *syntax.AlterNotNull:
 			if action.NotNull {
 				continue
@@ -60,4 +62,49 @@ func (a *alteration) checkLater(actions []syntax.AlterAction) error {
 
 func togetherWith() error {
 	return syntax.Unsupported("adding a constraint or NOT NULL together with other changes of a table that others may write to", "Run each ALTER TABLE on its own.")
+}
+
+// addForeignKey adds a foreign key that rows which are there have to satisfy, too, unless
+// it is NOT VALID.
+func (a *alteration) addForeignKey(written *syntax.Constraint) error {
+	if !a.ask.Own(a.object.ID) || !a.empty {
+		return syntax.Unsupported("adding a foreign key to a table that has rows, or that others may write to", "Make it with the table.")
+	}
+	k, err := a.catalog.addForeignKey(a.ctx, a.scope, a.object, written)
+	if err != nil {
+		return err
+	}
+	a.changed, a.keys = true, append(a.keys, k)
+	if a.ask.Own(a.object.ID) {
+		if !a.empty && !k.NotValid {
+			a.ask.Prove(a.object.ID, k.ID)
+		}
+		return nil
+	}
+	added, _ := a.rows.ForeignKey(k.Name)
+	added.State = cluster.ElementWriteOnly
+	a.toProve().ForeignKeys = append(a.toProve().ForeignKeys, k.ID)
+	return nil
+}
+
+// refer has the tables that are referenced know of the foreign keys of the statement.
+func (a *alteration) refer(next *Draft) *Draft {
+	for _, k := range a.keys {
+		a.scope.refer(next, a.object, k, a.ask.Own(a.object.ID))
+	}
+	return next
+}
+
+// validateConstraint has the rows be looked at that nobody has looked at.
+func (a *alteration) validateConstraint(name string) error {
+	k, ok := a.rows.ForeignKey(name)
+	switch {
+	case !ok && takenConstraint(a.object, name):
+		return nil // it is valid
+	case !ok:
+		return &syntax.Error{Code: "42704", Message: fmt.Sprintf("constraint %q of relation %q does not exist", name, a.object.Name)}
+	case !k.NotValid:
+		return nil
+	}
+	return syntax.Unsupported("ALTER TABLE ... VALIDATE CONSTRAINT", "")
 }

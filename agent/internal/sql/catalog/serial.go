@@ -34,7 +34,7 @@ func (c *Catalog) numbered(ctx context.Context, in Scope, next *Draft, table *cl
 
 // need has a table need what its defaults and types name.
 func (s Scope) need(next *Draft, table *cluster.Object) error {
-	needs, err := needsOf(table.Collection)
+	needs, err := needsOf(table)
 	for _, id := range needs {
 		if o, ok := s.Object(id); ok {
 			next.rest(o) // nobody drops it before the table is there
@@ -195,8 +195,14 @@ func cut(s string) string {
 
 // needsOf are the sequences that the defaults of a table need, and the types of its
 // columns.
-func needsOf(rows *cluster.Collection) ([]cluster.ObjectID, error) {
+func needsOf(table *cluster.Object) ([]cluster.ObjectID, error) {
 	var out []cluster.ObjectID
+	rows := table.Collection
+	for i := range rows.ForeignKeys {
+		if id := rows.ForeignKeys[i].Table; id != table.ID {
+			out = append(out, id)
+		}
+	}
 	for i := range rows.Columns {
 		if t := rows.Columns[i].UserType; t != 0 {
 			out = append(out, t)

@@ -19,6 +19,9 @@ func (c *Catalog) Truncate(ctx context.Context, in Scope, stmt *syntax.Truncate)
 		if err != nil {
 			return nil, err
 		}
+		if len(o.Collection.ForeignKeys)+len(o.Collection.ReferencedBy) > 0 {
+			return nil, syntax.Unsupported("TRUNCATE of a table with foreign keys, or that is referenced by some", "Use DELETE.")
+		}
 		a := newAlteration(o)
 		if a.object.ID, err = c.NewID(ctx); err != nil {
 			return nil, err

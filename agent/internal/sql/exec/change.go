@@ -43,13 +43,17 @@ func (r *Run) Change(ctx context.Context, ch *queryplan.Change, slow SlowRows) (
 		ch = &wider
 	}
 	if r.Tx != nil {
+		r.work = &keyWork{}
 		results, err := r.changeInTx(ctx, ch, slow)
+		if err == nil {
+			err = r.settleKeys(ctx)
+		}
 		if err != nil {
 			return 0, err
 		}
 		return int64(len(results)), r.emit(ch.Returning, results)
 	}
-	if ch.Slow == nil && !ch.KeyChange && len(ch.Entries) == 0 && r.direct() {
+	if ch.Slow == nil && !ch.KeyChange && len(ch.Entries) == 0 && !touchesKeys(ch) && r.direct() {
 		keys, one, err := r.keysInOne(ch.Table, &ch.Access)
 		switch {
 		case err != nil:
@@ -407,6 +411,7 @@ func (r *Run) bufferChanges(ctx context.Context, ch *queryplan.Change, rows []fo
 			changes[i].isKey = moved[i]
 		}
 	}
+	r.noteWritten(ch.Table, changes)
 	return results, r.bufferEntries(ctx, ch.Entries, changes)
 }
 

@@ -24,6 +24,10 @@ type proposed struct {
 
 // Insert runs an INSERT and returns the number of rows inserted or updated.
 func (r *Run) Insert(ctx context.Context, ins *queryplan.Insert, slow SlowRows) (int64, error) {
+	if r.Tx != nil {
+		r.work = &keyWork{}
+	}
+	refers := len(ins.Table.Desc.Collection.ForeignKeys) > 0
 	if r.Triggers != nil {
 		return r.insertFired(ctx, ins, slow)
 	}
@@ -36,20 +40,23 @@ func (r *Run) Insert(ctx context.Context, ins *queryplan.Insert, slow SlowRows) 
 			return in.insertInTx(ctx, ins, rows)
 		})
 	}
-	if r.Tx == nil && ins.Conflict == nil {
+	if r.Tx == nil && ins.Conflict == nil && !refers {
 		return r.insertNew(ctx, ins, slow)
 	}
 	rows, err := r.proposals(ctx, ins, slow)
 	if err != nil || len(rows) == 0 {
 		return 0, err
 	}
-	if r.Tx == nil && len(ins.Entries) > 0 {
+	if r.Tx == nil && (refers || len(ins.Entries) > 0) {
 		latest := *r
 		latest.TS = 0
 		return latest.insertAtomic(ctx, ins, func(in *Run) ([][]datum.Datum, int64, error) { return in.insertInTx(ctx, ins, rows) })
 	}
 	if r.Tx != nil {
 		results, n, err := r.insertInTx(ctx, ins, rows)
+		if err == nil {
+			err = r.settleKeys(ctx)
+		}
 		if err != nil {
 			return 0, err
 		}
@@ -190,7 +197,7 @@ func (r *Run) proposedInOne(table *catalog.Table, rows []proposed) bool {
 // insertInTx locks the keys of new rows and buffers them. COMMIT would find the keys
 // that are there already, but a statement that violates a key has to say so itself.
 func (r *Run) insertInTx(ctx context.Context, ins *queryplan.Insert, rows []proposed) ([][]datum.Datum, int64, error) {
-	if ins.Conflict != nil && len(ins.Entries) > 0 {
+	if ins.Conflict != nil && (len(ins.Entries) > 0 || len(ins.Table.Desc.Collection.ForeignKeys) > 0) {
 		return r.upsertIndexed(ctx, ins, rows)
 	}
 	if ins.Conflict != nil {
@@ -218,9 +225,11 @@ func (r *Run) insertInTx(ctx context.Context, ins *queryplan.Insert, rows []prop
 	if err := r.lockAbsent(ctx, ins.Table, keys, keyViolation(ins.Table)); err != nil {
 		return nil, 0, err
 	}
-	if err := r.bufferEntries(ctx, ins.Entries, newRows(rows)); err != nil {
+	added := newRows(rows)
+	if err := r.bufferEntries(ctx, ins.Entries, added); err != nil {
 		return nil, 0, err
 	}
+	r.noteWritten(ins.Table, added)
 	results := make([][]datum.Datum, len(writes))
 	for i, w := range writes {
 		if err := r.Tx.put(ins.Table, w.mut.Key, inserted(w.mut.Value)); err != nil {

@@ -5,4 +5,5 @@ package exec
 // Planted are faults that the tag "planted" lets tests plant. Here it is empty.
 type Planted struct{}
 
-func (Planted) oldEntryStays() bool { return false }
+func (Planted) oldEntryStays() bool  { return false }
+func (Planted) parentUnlocked() bool { return false }

@@ -6,6 +6,10 @@ package exec
 type Planted struct {
 	// OldEntryStays has an UPDATE leave the entries of the row as it was.
 	OldEntryStays bool
+	// ParentUnlocked has who refers to a row look at it, and not lock it.
+	ParentUnlocked bool
 }
 
 func (p Planted) oldEntryStays() bool { return p.OldEntryStays }
+
+func (p Planted) parentUnlocked() bool { return p.ParentUnlocked }

@@ -49,7 +49,11 @@ type Run struct {
 	// Triggers are fired for each row that is written; nil: none are.
 	Triggers *Triggers
 
-	release func() // of what Pin holds; nil: nothing
+	// Tables finds a table by its id.
+	Tables func(cluster.ObjectID) (*catalog.Table, bool)
+
+	release func()   // of what Pin holds; nil: nothing
+	work    *keyWork // of foreign keys, in a transaction
 }
 
 // Close ends the statement.

@@ -89,6 +89,9 @@ func (r *Run) insertFired(ctx context.Context, ins *queryplan.Insert, slow SlowR
 		}
 		results, total = append(results, some...), total+n
 	}
+	if err := r.settleKeys(ctx); err != nil {
+		return 0, err
+	}
 	return total, r.emit(ins.Returning, results)
 }
 

@@ -148,6 +148,8 @@ type CommitOptions struct {
 	Keep func(*catalog.Table) bool
 	// With takes part in the commit; nil: nobody.
 	With txn.Participant
+	// Versions are those that the commit gives to tables: rows of these are written by them.
+	Versions []cluster.SchemaVersion
 }
 
 // Tables are those that the transaction has written to.
@@ -260,6 +262,16 @@ func (b *buffer) span(start, end []byte) []string {
 	return out
 }
 
+// version is that of a table's descriptor by which its rows are written.
+func (o *CommitOptions) version(t *catalog.Table) uint64 {
+	for _, v := range o.Versions {
+		if v.Collection == t.Owner().ID() {
+			return v.Version
+		}
+	}
+	return t.Version()
+}
+
 // Commit writes all or nothing, and ends the transaction.
 func (t *Tx) Commit(ctx context.Context, o CommitOptions) error {
 	if t.txn == nil {
@@ -272,7 +284,7 @@ func (t *Tx) Commit(ctx context.Context, o CommitOptions) error {
 		}
 		for k, w := range b.rows {
 			muts = append(muts, kv.Mutation{Pool: b.table.Pool(), Collection: b.table.ID(), Key: []byte(k), Delete: w.value == nil, Value: w.value,
-				Expect: w.expect, ExpectTS: w.seen, Schema: b.table.Version()})
+				Expect: w.expect, ExpectTS: w.seen, Schema: o.version(b.table)})
 		}
 	}
 	if o.With != nil {

@@ -239,6 +239,7 @@ func (u *upsert) apply(ctx context.Context) ([][]datum.Datum, int64, error) {
 		}
 		results, changes = append(results, w.returned), append(changes, change)
 	}
+	r.noteWritten(ins.Table, changes)
 	return results, int64(len(results)), r.bufferEntries(ctx, ins.Entries, changes)
 }
 

@@ -1,0 +1,134 @@
+package sql
+
+import (
+	"testing"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/txn"
+)
+
+func TestForeignKeys(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.open()
+	c.want("CREATE TABLE", "create table p (id int primary key, a text unique, n int)")
+	c.want("CREATE TABLE", "create table c (id int primary key, p int references p, q text references p (a))")
+	c.want("INSERT 0 2", "insert into p values (1, 'x', 0), (2, 'y', 0)")
+	c.want("INSERT 0 3", "insert into c values (10, 1, null), (11, 1, 'y'), (12, null, null)")
+	c.want(`23503 insert or update on table "c" violates foreign key constraint "c_p_fkey" / Key (p)=(5) is not present in table "p".`, "insert into c values (13, 5, null)")
+	c.want(`23503 insert or update on table "c" violates foreign key constraint "c_q_fkey" / Key (q)=(z) is not present in table "p".`, "update c set q = 'z' where id = 10")
+	c.want(`23503 update or delete on table "p" violates foreign key constraint "c_p_fkey" on table "c" / Key (id)=(1) is still referenced from table "c".`, "delete from p where id = 1")
+	c.want(`23503 update or delete on table "p" violates foreign key constraint "c_q_fkey" on table "c" / Key (a)=(y) is still referenced from table "c".`, "update p set a = 'w' where id = 2")
+	c.want("UPDATE 2", "update p set n = 1")
+	c.want("UPDATE 1", "update p set a = 'xx' where id = 1")
+	c.want("DELETE 2", "delete from c where p = 1")
+	c.want("DELETE 2", "delete from p")
+}
+
+func TestCascades(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.open()
+	c.run("create table p (id int primary key)")
+	c.run("create table c (id int primary key, p int references p on delete cascade on update cascade)")
+	c.run("create table g (id int primary key, c int default 7 references c on delete set null on update cascade, d int references p on delete set default on update cascade)")
+	c.run("insert into p values (1), (2)")
+	c.run("insert into c values (10, 1), (20, 2), (21, 2)")
+	c.run("insert into g values (100, 10, 1), (200, 20, 2)")
+	c.want("UPDATE 1", "update p set id = 3 where id = 2")
+	c.wantSorted("10|1\n20|3\n21|3\nSELECT 3", "select id, p from c")
+	c.want("DELETE 1", "delete from p where id = 1")
+	c.wantSorted("100|NULL|NULL\n200|20|3\nSELECT 2", "select id, c, d from g")
+}
+
+func TestSelfReferences(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.open()
+	c.run("create table t (id int primary key, up int references t)")
+	c.want("INSERT 0 3", "insert into t values (1, 2), (2, 3), (3, null)")
+	c.want(`23503 update or delete on table "t" violates foreign key constraint "t_up_fkey" on table "t" / Key (id)=(3) is still referenced from table "t".`, "delete from t where id = 3")
+	c.want("DELETE 3", "delete from t")
+	c.run("create table u (id int primary key, up int references u on delete cascade)")
+	c.want("INSERT 0 3", "insert into u values (1, 3), (2, 1), (3, 2)")
+	c.want("DELETE 1", "delete from u where id = 2")
+	c.want("SELECT 0", "select id from u")
+}
+
+// TestReferencedTablesAreBound: ranges are told of a new foreign key before anybody sees it,
+// and a transaction that comes to nothing leaves the table that it would have referenced
+// with the version that they ask for.
+func TestReferencedTablesAreBound(t *testing.T) {
+	f := newFixture(t, nil)
+	c, other := f.open(), f.open()
+	c.run("create table p (id int primary key, n int)")
+	other.want("INSERT 0 1", "insert into p values (1, 0)")
+	was := f.tableVersion("p")
+	c.run("begin")
+	c.run("create table c (id int primary key, p int references p)")
+	c.want("INSERT 0 1", "insert into p values (2, 0)")
+	c.want("INSERT 0 2", "insert into c values (10, 1), (20, 2)")
+	other.want("INSERT 0 1", "insert into p values (3, 0)")
+	c.want("COMMIT", "commit")
+	if now := f.tableVersion("p"); now != was+1 || f.db.fences[f.tableID("p")] != now {
+		t.Errorf("version %d after %d, ranges ask for %d", now, was, f.db.fences[f.tableID("p")])
+	}
+	other.want(`23503 update or delete on table "p" violates foreign key constraint "c_p_fkey" on table "c" / Key (id)=(2) is still referenced from table "c".`, "delete from p where id = 2")
+	f.db.before = func([]kv.Mutation) error { return &txn.ConflictError{Reason: "a test says so"} }
+	c.run("begin")
+	c.run("create table d (id int primary key, p int references p)")
+	c.run("insert into d values (1, 1)")
+	c.want("40001 could not serialize access due to concurrent update / A test says so.", "commit")
+	f.db.before = nil
+	if now := f.tableVersion("p"); now != was+2 || f.db.fences[f.tableID("p")] != now {
+		t.Errorf("version %d after %d and a failure, ranges ask for %d", now, was, f.db.fences[f.tableID("p")])
+	}
+	other.want("INSERT 0 1", "insert into p values (4, 0)")
+}
+
+func (f *fixture) tableID(name string) cluster.ObjectID {
+	for id, o := range f.meta.View().Objects {
+		if o.Name == name && o.Collection != nil {
+			return id
+		}
+	}
+	return 0
+}
+
+func (f *fixture) tableVersion(name string) uint64 {
+	return f.meta.View().Objects[f.tableID(name)].Version
+}
+
+func TestForeignKeyDefinitions(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.open()
+	c.run("create table p (id int primary key, a text, b int, unique (a, b))")
+	c.run("create view v as select id from p")
+	for _, s := range []struct{ text, want string }{
+		{"create table c (x int references nope)", `42P01 relation "nope" does not exist`},
+		{"create table c (x int references v)", `42809 referenced relation "v" is not a table`},
+		{"create table c (x int references p (a))", `42830 there is no unique constraint matching given keys for referenced table "p"`},
+		{"create table c (x int references p (nope))", `42703 column "nope" referenced in foreign key constraint does not exist`},
+		{"create table c (x int, foreign key (y) references p)", `42703 column "y" referenced in foreign key constraint does not exist`},
+		{"create table c (x int, y int, foreign key (x, y) references p)", "42830 number of referencing and referenced columns for foreign key disagree"},
+		{"create table c (x text references p)", `42804 foreign key constraint "c_x_fkey" cannot be implemented / Key columns "x" and "id" are of incompatible types: text and integer.`},
+		{"create table c (x int references p match partial)", "0A000 MATCH PARTIAL not yet implemented"},
+		{"create table c (x int, y int, foreign key (x) references p on delete set null (y))", `42P10 column "y" referenced in ON DELETE SET action must be part of foreign key`},
+		{"create table c (x bigint references p, y int, z text, foreign key (y, z) references p (b, a) match full)", "CREATE TABLE"},
+		{"insert into p values (1, 'a', 7)", "INSERT 0 1"},
+		{"insert into c values (1, 7, 'a')", "INSERT 0 1"},
+		{"insert into c values (1, 7, null)", `23503 insert or update on table "c" violates foreign key constraint "c_y_z_fkey" / MATCH FULL does not allow mixing of null and nonnull key values.`},
+		{"insert into c values (1, 8, 'a')", `23503 insert or update on table "c" violates foreign key constraint "c_y_z_fkey" / Key (y, z)=(8, a) is not present in table "p".`},
+		{"insert into c values (5000000000)", `23503 insert or update on table "c" violates foreign key constraint "c_x_fkey" / Key (x)=(5000000000) is not present in table "p".`},
+		{"drop table p", "2BP01 cannot drop table p because other objects depend on it / constraint c_x_fkey on table c depends on table p\nconstraint c_y_z_fkey on table c depends on table p\nview v depends on table p"},
+		{"drop view v", "DROP VIEW"},
+		{"drop table p", "2BP01 cannot drop table p because other objects depend on it / constraint c_x_fkey on table c depends on table p\nconstraint c_y_z_fkey on table c depends on table p"},
+		{"alter table p drop column a", "0A000 dropping column \"a\", which index p_a_b_key is over, of a table that others may read is not supported"},
+		{"alter table c drop constraint c_y_z_fkey", "ALTER TABLE"},
+		{"alter table c rename constraint c_x_fkey to fk", "ALTER TABLE"},
+		{"insert into c values (9)", `23503 insert or update on table "c" violates foreign key constraint "fk" / Key (x)=(9) is not present in table "p".`},
+		{"alter table c drop column x", "ALTER TABLE"},
+		{"delete from p", "DELETE 1"},
+		{"drop table p", "DROP TABLE"},
+	} {
+		c.want(s.want, s.text)
+	}
+}
