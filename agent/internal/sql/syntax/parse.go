@@ -203,6 +203,9 @@ func parserError(text string, err error) *Error {
 	if strings.Contains(e.Message, "byte sequence") {
 		code = "22021"
 	}
+	if strings.HasSuffix(e.Message, " not yet implemented") { // MATCH PARTIAL and the like
+		code = codeNotSupported
+	}
 	return &Error{Code: code, Message: e.Message, Position: bytePosition(text, e.Cursorpos)}
 }
 
