@@ -82,6 +82,7 @@ func (w *World) beginBank() {
 		w.After(w.ms(1500, 2500), b.teller)
 	}
 	w.After(w.ms(1500, 2500), b.auditor)
+	w.beginQueue(b)
 }
 
 // account draws a key whose row lies in the r-th of the first ranges.

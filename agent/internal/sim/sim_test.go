@@ -113,6 +113,7 @@ func (s *Stats) add(o *Stats) {
 	s.Turns += o.Turns
 	s.Transferred += o.Transferred
 	s.TransfersUnsure += o.TransfersUnsure
+	s.JobsTaken += o.JobsTaken
 	s.TransfersFailed += o.TransfersFailed
 	s.Conflicts += o.Conflicts
 	s.Deadlocks += o.Deadlocks
@@ -294,7 +295,7 @@ func leased(c *Config) { *c = LeaseConfig(c.Seed) }
 // everything up.
 func TestTransactions(t *testing.T) {
 	sum := runSeeds(t, 5, banked)
-	if sum.Transferred < 60 || sum.Audits < 200 || sum.IntentsMet < 50 || sum.GatewaysDied < 5 || sum.Left == 0 {
+	if sum.Transferred < 60 || sum.Audits < 200 || sum.IntentsMet < 50 || sum.GatewaysDied < 5 || sum.Left == 0 || sum.JobsTaken < 60 {
 		t.Errorf("too little happened: %+v", sum)
 	}
 }

@@ -197,6 +197,7 @@ type Stats struct {
 	Found                             int // damaged replicas
 	Filled, Spent                     int // disks without room, and without a reserve
 	Transferred, TransfersUnsure      int // transactions of the bank
+	JobsTaken                         int
 	Conflicts, Deadlocks              int // how others of them ended
 	TransfersFailed, GatewaysDied     int // gateways that died between two steps
 	Audits, IntentsMet, GuardsChanged int
