@@ -179,10 +179,10 @@ func (d *Dashboard) redrawHead() {
 }
 
 // tabs that are short on narrow screens.
-var shortNames = map[string]string{page.Overview: "home", page.Operations: "ops", page.Rebalance: "even", page.Sessions: "sql"}
+var shortNames = map[string]string{page.Overview: "home", page.Operations: "ops", page.Rebalance: "even", page.Sessions: "sql", page.Routing: "route", page.Members: "who", page.Schedules: "cron"}
 
 // tabsWidth is from where all tabs fit with their whole names, and badges.
-const tabsWidth = 130
+const tabsWidth = 145
 
 func (d *Dashboard) drawTabs(b *cell.Block) {
 	th := d.th
@@ -194,7 +194,7 @@ func (d *Dashboard) drawTabs(b *cell.Block) {
 		if s, ok := shortNames[name]; ok && b.Width < tabsWidth {
 			name = s
 		}
-		text := fmt.Sprintf("%d %s", (i+1)%10, name)
+		text := keymap.Views.Keys[i] + " " + name
 		if b.Width >= tabsWidth {
 			text = " " + text + " "
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/nodedb/nodedb/client/adminpb"
 	"github.com/nodedb/nodedb/tui/internal/feed"
+	"github.com/nodedb/nodedb/tui/internal/page"
 	"github.com/nodedb/nodedb/tui/internal/theme"
 )
 
@@ -296,6 +297,35 @@ func (f *fixture) sessions() (*adminpb.ListSessionsResponse, *adminpb.ListTransa
 		{Id: second.Id, Node: 3, Pid: second.Pid, User: "app", State: "waiting", Isolation: "repeatable read", Began: ago(1), WaitsFor: []*adminpb.TransactionRef{holder}, WaitsSince: ago(1)},
 	}}
 	return s, x
+}
+
+// schedules are one that runs, one that fails, one that is paused; and runs of the first.
+func (f *fixture) schedules() page.SchedulesAnswer {
+	at := func(s int) *timestamppb.Timestamp {
+		return timestamppb.New(asOf().GetTime().AsTime().Add(time.Duration(s) * time.Second))
+	}
+	run := func(number uint64, due int, state string) *adminpb.ScheduleRun {
+		return &adminpb.ScheduleRun{Number: number, Due: at(due), State: state, Node: 1, Started: at(due), Ended: timestamppb.New(at(due).AsTime().Add(13 * time.Millisecond)), Rows: 1}
+	}
+	running, failed, missed := run(4712, 0, "running"), run(31, -3600, "failed"), run(4709, -10, "missed")
+	running.Ended, running.Rows = nil, 0
+	failed.Code, failed.Error, failed.Rows = "23505", "duplicate key value violates unique constraint \"totals_pkey\"", 0
+	missed.Node, missed.Missed = 0, 7
+	skipped := run(4708, -20, "skipped")
+	skipped.Node = 0
+	asked := run(4710, -4, "succeeded")
+	asked.By = "root"
+	ticks := &adminpb.Schedule{Id: 105, Database: "nodedb", Schema: "public", Name: "ticks", Owner: "app", Cron: "* * * * * *", TimeZone: "UTC", Overlap: "skip", Enabled: true,
+		NextDue: at(1), Last: running, Running: 1, Timeout: 3600, Body: "INSERT INTO ticks\n\tVALUES (current_setting('schedule.due'))"}
+	return page.SchedulesAnswer{
+		Schedules: &adminpb.ListSchedulesResponse{AsOf: asOf(), Schedules: []*adminpb.Schedule{
+			{Id: 107, Database: "nodedb", Schema: "archive", Name: "yearly", Owner: "root", Cron: "0 0 1 1 *", TimeZone: "Europe/Berlin", Overlap: "skip", Timeout: 3600, Body: "DELETE FROM old", Comment: "not yet"},
+			{Id: 106, Database: "nodedb", Schema: "public", Name: "rollup", Owner: "report", Cron: "@hourly", TimeZone: "UTC", Overlap: "allow", Enabled: true, NextDue: at(3600), Last: failed,
+				Timeout: 30, Body: "INSERT INTO totals SELECT region, sum(total) FROM orders GROUP BY region"},
+			ticks,
+		}},
+		Runs: &adminpb.ListScheduleRunsResponse{AsOf: asOf(), Schedule: ticks, Runs: []*adminpb.ScheduleRun{running, run(4711, -1, "succeeded"), asked, missed, skipped}},
+	}
 }
 
 func (f *fixture) pools() []*adminpb.Pool {

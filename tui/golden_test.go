@@ -13,6 +13,7 @@ import (
 
 	"github.com/nodedb/nodedb/client/adminpb"
 	"github.com/nodedb/nodedb/tui/internal/feed"
+	"github.com/nodedb/nodedb/tui/internal/keymap"
 	"github.com/nodedb/nodedb/tui/internal/page"
 )
 
@@ -92,11 +93,12 @@ func press(d *Dashboard, keys ...string) {
 	}
 }
 
-// giveAsked answers what the view of sessions asks for.
+// giveAsked answers what the views of sessions and of schedules ask for.
 func giveAsked(d *Dashboard, f *fixture) {
 	var answer page.SessionsAnswer
 	answer.Sessions, answer.Transactions = f.sessions()
 	d.update(fromPage{number: d.number, page: page.Sessions, result: page.Result{Name: "sessions", Value: answer}})
+	d.update(fromPage{number: d.number, page: page.Schedules, result: page.Result{Name: "schedules", Value: f.schedules()}})
 }
 
 // TestGoldenViews holds the frame of each view in each look.
@@ -107,7 +109,7 @@ func TestGoldenViews(t *testing.T) {
 			d := dashboardOf(t, snap, &adminpb.WhoAmIResponse{Name: "root", Role: adminpb.Role_ROLE_ADMIN}, look, s.w, s.h)
 			giveAsked(d, newFixture(5, 64, false))
 			for i, name := range Views() {
-				press(d, fmt.Sprint((i+1)%10))
+				press(d, keymap.Views.Keys[i])
 				golden(t, d, fmt.Sprintf("%dx%d/%s.%s", s.w, s.h, name, look))
 			}
 		}
@@ -159,6 +161,24 @@ func TestGoldenStates(t *testing.T) {
 			giveAsked(d, newFixture(5, 64, false))
 			press(d, "0", "/", "b", "l", "o", "c", "k", "s", ">", "0", "enter")
 		}},
+		{"schedule-failed", bad, func(d *Dashboard) {
+			giveAsked(d, newFixture(5, 64, false))
+			press(d, "-", "j") // whose runs are asked for
+		}},
+		{"schedule-runs", bad, func(d *Dashboard) {
+			giveAsked(d, newFixture(5, 64, false))
+			press(d, "-", "G")
+		}},
+		{"schedules-none", bad, func(d *Dashboard) {
+			press(d, "-")
+			d.update(fromPage{number: d.number, page: page.Schedules, result: page.Result{Name: "schedules", Value: page.SchedulesAnswer{Schedules: &adminpb.ListSchedulesResponse{AsOf: asOf()}}}})
+		}},
+		{"schedules-error", bad, func(d *Dashboard) {
+			press(d, "-")
+			d.update(fromPage{number: d.number, page: page.Schedules, result: page.Result{Name: "schedules", Err: errUnreachable}})
+		}},
+		{"schedules-loading", bad, func(d *Dashboard) { press(d, "-") }},
+		{"schedules-help", bad, func(d *Dashboard) { press(d, "-", "?") }},
 		{"pools-loading", &feed.Snapshot{At: epoch}, func(d *Dashboard) { press(d, "9") }},
 		{"operation", bad, func(d *Dashboard) { press(d, "6", "enter") }},
 		{"filter-typing", bad, func(d *Dashboard) { press(d, "2", "/", "s", "t", "a", "t", "u", "s", ":", "d") }},

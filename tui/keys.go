@@ -46,7 +46,7 @@ func (d *Dashboard) pressPage(key string) tea.Cmd {
 	case keymap.Quit.Is(key):
 		return tea.Quit
 	case keymap.Views.Is(key):
-		d.visit((int(key[0]-'0') + 9) % 10) // the tenth is 0
+		d.visit(slices.Index(keymap.Views.Keys, key))
 	case keymap.Next.Is(key):
 		d.visit((d.at + 1) % len(d.pages))
 	case key == "shift+tab":

@@ -472,7 +472,7 @@ func TestFilterPaletteMouseAndContexts(t *testing.T) {
 	s.see("collection and key:")
 	s.keys("users 1\r")
 	s.see("there is no collection users")
-	s.keys("\x1b[<0;28;2M\x1b[<0;28;2m") // a click on the tab of the ranges
+	s.keys("\x1b[<0;18;2M\x1b[<0;18;2m") // a click on the tab of the ranges
 	s.see("vshards by state")
 	s.keys("m")
 	s.see("the mean in the middle")

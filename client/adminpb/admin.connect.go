@@ -73,6 +73,14 @@ const (
 	AdminListTransactionsProcedure = "/nodedb.admin.v1.Admin/ListTransactions"
 	// AdminCancelSessionProcedure is the procedure name of the Admin's CancelSession RPC.
 	AdminCancelSessionProcedure = "/nodedb.admin.v1.Admin/CancelSession"
+	// AdminListSchedulesProcedure is the procedure name of the Admin's ListSchedules RPC.
+	AdminListSchedulesProcedure = "/nodedb.admin.v1.Admin/ListSchedules"
+	// AdminListScheduleRunsProcedure is the procedure name of the Admin's ListScheduleRuns RPC.
+	AdminListScheduleRunsProcedure = "/nodedb.admin.v1.Admin/ListScheduleRuns"
+	// AdminRunScheduleProcedure is the procedure name of the Admin's RunSchedule RPC.
+	AdminRunScheduleProcedure = "/nodedb.admin.v1.Admin/RunSchedule"
+	// AdminSwitchScheduleProcedure is the procedure name of the Admin's SwitchSchedule RPC.
+	AdminSwitchScheduleProcedure = "/nodedb.admin.v1.Admin/SwitchSchedule"
 	// AdminWhoAmIProcedure is the procedure name of the Admin's WhoAmI RPC.
 	AdminWhoAmIProcedure = "/nodedb.admin.v1.Admin/WhoAmI"
 	// AdminGetVersionProcedure is the procedure name of the Admin's GetVersion RPC.
@@ -305,6 +313,36 @@ var (
 			StreamType: connect.StreamTypeUnary,
 			Schema:     File_admin_proto.Services().ByName("Admin").Methods().ByName("CancelSession"),
 			Procedure:  AdminCancelSessionProcedure,
+		}
+	})
+	adminListSchedulesSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("ListSchedules"),
+			Procedure:        AdminListSchedulesProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
+	adminListScheduleRunsSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("ListScheduleRuns"),
+			Procedure:        AdminListScheduleRunsProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
+	adminRunScheduleSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_admin_proto.Services().ByName("Admin").Methods().ByName("RunSchedule"),
+			Procedure:  AdminRunScheduleProcedure,
+		}
+	})
+	adminSwitchScheduleSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_admin_proto.Services().ByName("Admin").Methods().ByName("SwitchSchedule"),
+			Procedure:  AdminSwitchScheduleProcedure,
 		}
 	})
 	adminWhoAmISpec = sync.OnceValue(func() connect.Spec {
@@ -611,6 +649,16 @@ type AdminClient interface {
 	ListTransactions(context.Context, *ListTransactionsRequest) (*ListTransactionsResponse, error)
 	// CancelSession ends the statement of a session on any node, or the session.
 	CancelSession(context.Context, *CancelSessionRequest) (*CancelSessionResponse, error)
+	// ListSchedules shows the schedules of all databases, and how the newest run of each
+	// ended. Viewers see neither the statements nor the errors of others.
+	ListSchedules(context.Context, *ListSchedulesRequest) (*ListSchedulesResponse, error)
+	// ListScheduleRuns shows the runs of a schedule that are kept, the newest first.
+	ListScheduleRuns(context.Context, *ListScheduleRunsRequest) (*ListScheduleRunsResponse, error)
+	// RunSchedule begins a run of a schedule on the node that is asked, as its owner,
+	// whether it is due or not. It does not wait for the end.
+	RunSchedule(context.Context, *RunScheduleRequest) (*RunScheduleResponse, error)
+	// SwitchSchedule pauses a schedule, or has it run at its times again.
+	SwitchSchedule(context.Context, *SwitchScheduleRequest) (*SwitchScheduleResponse, error)
 	WhoAmI(context.Context, *WhoAmIRequest) (*WhoAmIResponse, error)
 	GetVersion(context.Context, *GetVersionRequest) (*GetVersionResponse, error)
 	// GetUpgrade says at which version the cluster is, and whether it can be raised.
@@ -753,6 +801,16 @@ type AdminHandler interface {
 	ListTransactions(context.Context, *ListTransactionsRequest) (*ListTransactionsResponse, error)
 	// CancelSession ends the statement of a session on any node, or the session.
 	CancelSession(context.Context, *CancelSessionRequest) (*CancelSessionResponse, error)
+	// ListSchedules shows the schedules of all databases, and how the newest run of each
+	// ended. Viewers see neither the statements nor the errors of others.
+	ListSchedules(context.Context, *ListSchedulesRequest) (*ListSchedulesResponse, error)
+	// ListScheduleRuns shows the runs of a schedule that are kept, the newest first.
+	ListScheduleRuns(context.Context, *ListScheduleRunsRequest) (*ListScheduleRunsResponse, error)
+	// RunSchedule begins a run of a schedule on the node that is asked, as its owner,
+	// whether it is due or not. It does not wait for the end.
+	RunSchedule(context.Context, *RunScheduleRequest) (*RunScheduleResponse, error)
+	// SwitchSchedule pauses a schedule, or has it run at its times again.
+	SwitchSchedule(context.Context, *SwitchScheduleRequest) (*SwitchScheduleResponse, error)
 	WhoAmI(context.Context, *WhoAmIRequest) (*WhoAmIResponse, error)
 	GetVersion(context.Context, *GetVersionRequest) (*GetVersionResponse, error)
 	// GetUpgrade says at which version the cluster is, and whether it can be raised.
@@ -836,6 +894,10 @@ func RegisterAdminHandler(server *connect.Server, svc AdminHandler) {
 		connect.Method{Spec: adminListSessionsSpec(), Handler: adapter.listSessions},
 		connect.Method{Spec: adminListTransactionsSpec(), Handler: adapter.listTransactions},
 		connect.Method{Spec: adminCancelSessionSpec(), Handler: adapter.cancelSession},
+		connect.Method{Spec: adminListSchedulesSpec(), Handler: adapter.listSchedules},
+		connect.Method{Spec: adminListScheduleRunsSpec(), Handler: adapter.listScheduleRuns},
+		connect.Method{Spec: adminRunScheduleSpec(), Handler: adapter.runSchedule},
+		connect.Method{Spec: adminSwitchScheduleSpec(), Handler: adapter.switchSchedule},
 		connect.Method{Spec: adminWhoAmISpec(), Handler: adapter.whoAmI},
 		connect.Method{Spec: adminGetVersionSpec(), Handler: adapter.getVersion},
 		connect.Method{Spec: adminGetUpgradeSpec(), Handler: adapter.getUpgrade},
@@ -989,6 +1051,22 @@ func (UnimplementedAdminHandler) ListTransactions(context.Context, *ListTransact
 
 func (UnimplementedAdminHandler) CancelSession(context.Context, *CancelSessionRequest) (*CancelSessionResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.CancelSession is not implemented")
+}
+
+func (UnimplementedAdminHandler) ListSchedules(context.Context, *ListSchedulesRequest) (*ListSchedulesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.ListSchedules is not implemented")
+}
+
+func (UnimplementedAdminHandler) ListScheduleRuns(context.Context, *ListScheduleRunsRequest) (*ListScheduleRunsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.ListScheduleRuns is not implemented")
+}
+
+func (UnimplementedAdminHandler) RunSchedule(context.Context, *RunScheduleRequest) (*RunScheduleResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.RunSchedule is not implemented")
+}
+
+func (UnimplementedAdminHandler) SwitchSchedule(context.Context, *SwitchScheduleRequest) (*SwitchScheduleResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.SwitchSchedule is not implemented")
 }
 
 func (UnimplementedAdminHandler) WhoAmI(context.Context, *WhoAmIRequest) (*WhoAmIResponse, error) {
@@ -1298,6 +1376,38 @@ func (c *adminClient) ListTransactions(ctx context.Context, req *ListTransaction
 func (c *adminClient) CancelSession(ctx context.Context, req *CancelSessionRequest) (*CancelSessionResponse, error) {
 	var res CancelSessionResponse
 	if err := c.client.CallUnary(ctx, adminCancelSessionSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) ListSchedules(ctx context.Context, req *ListSchedulesRequest) (*ListSchedulesResponse, error) {
+	var res ListSchedulesResponse
+	if err := c.client.CallUnary(ctx, adminListSchedulesSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) ListScheduleRuns(ctx context.Context, req *ListScheduleRunsRequest) (*ListScheduleRunsResponse, error) {
+	var res ListScheduleRunsResponse
+	if err := c.client.CallUnary(ctx, adminListScheduleRunsSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) RunSchedule(ctx context.Context, req *RunScheduleRequest) (*RunScheduleResponse, error) {
+	var res RunScheduleResponse
+	if err := c.client.CallUnary(ctx, adminRunScheduleSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) SwitchSchedule(ctx context.Context, req *SwitchScheduleRequest) (*SwitchScheduleResponse, error) {
+	var res SwitchScheduleResponse
+	if err := c.client.CallUnary(ctx, adminSwitchScheduleSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1827,6 +1937,54 @@ func (h adminHandler) cancelSession(ctx context.Context, _ connect.Spec, stream 
 		return err
 	}
 	res, err := h.svc.CancelSession(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) listSchedules(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req ListSchedulesRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.ListSchedules(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) listScheduleRuns(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req ListScheduleRunsRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.ListScheduleRuns(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) runSchedule(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req RunScheduleRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.RunSchedule(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) switchSchedule(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req SwitchScheduleRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.SwitchSchedule(ctx, &req)
 	if err != nil {
 		return err
 	}

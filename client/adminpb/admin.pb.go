@@ -211,7 +211,7 @@ var File_admin_proto protoreflect.FileDescriptor
 const file_admin_proto_rawDesc = "" +
 	"\n" +
 	"\vadmin.proto\x12\x0fnodedb.admin.v1\x1a google/protobuf/descriptor.proto\x1a\faccess.proto\x1a\n" +
-	"base.proto\x1a\vdebug.proto\x1a\fevents.proto\x1a\vnodes.proto\x1a\x10operations.proto\x1a\vpools.proto\x1a\franges.proto\x1a\x0frebalance.proto\x1a\x0esessions.proto\x1a\vwatch.proto\"\xff\x01\n" +
+	"base.proto\x1a\vdebug.proto\x1a\fevents.proto\x1a\vnodes.proto\x1a\x10operations.proto\x1a\vpools.proto\x1a\franges.proto\x1a\x0frebalance.proto\x1a\x0fschedules.proto\x1a\x0esessions.proto\x1a\vwatch.proto\"\xff\x01\n" +
 	"\vErrorDetail\x12.\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1a.nodedb.admin.v1.ErrorKindR\x04kind\x124\n" +
 	"\bfindings\x18\x02 \x03(\v2\x18.nodedb.admin.v1.FindingR\bfindings\x12*\n" +
@@ -229,7 +229,7 @@ const file_admin_proto_rawDesc = "" +
 	"\x13ERROR_KIND_CONFLICT\x10\x05\x12\x19\n" +
 	"\x15ERROR_KIND_STALE_PLAN\x10\x06\x12\x1a\n" +
 	"\x16ERROR_KIND_UNAVAILABLE\x10\a\x12\x17\n" +
-	"\x13ERROR_KIND_INTERNAL\x10\b2\xd7+\n" +
+	"\x13ERROR_KIND_INTERNAL\x10\b2\xfb.\n" +
 	"\x05Admin\x12[\n" +
 	"\tGetStatus\x12!.nodedb.admin.v1.GetStatusRequest\x1a\".nodedb.admin.v1.GetStatusResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12[\n" +
 	"\tListNodes\x12!.nodedb.admin.v1.ListNodesRequest\x1a\".nodedb.admin.v1.ListNodesResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12a\n" +
@@ -254,7 +254,11 @@ const file_admin_proto_rawDesc = "" +
 	"\tSetCordon\x12!.nodedb.admin.v1.SetCordonRequest\x1a\".nodedb.admin.v1.SetCordonResponse\"\x04\xc8\xda\x18\x02\x12d\n" +
 	"\fListSessions\x12$.nodedb.admin.v1.ListSessionsRequest\x1a%.nodedb.admin.v1.ListSessionsResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12p\n" +
 	"\x10ListTransactions\x12(.nodedb.admin.v1.ListTransactionsRequest\x1a).nodedb.admin.v1.ListTransactionsResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12d\n" +
-	"\rCancelSession\x12%.nodedb.admin.v1.CancelSessionRequest\x1a&.nodedb.admin.v1.CancelSessionResponse\"\x04\xc8\xda\x18\x02\x12R\n" +
+	"\rCancelSession\x12%.nodedb.admin.v1.CancelSessionRequest\x1a&.nodedb.admin.v1.CancelSessionResponse\"\x04\xc8\xda\x18\x02\x12g\n" +
+	"\rListSchedules\x12%.nodedb.admin.v1.ListSchedulesRequest\x1a&.nodedb.admin.v1.ListSchedulesResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12p\n" +
+	"\x10ListScheduleRuns\x12(.nodedb.admin.v1.ListScheduleRunsRequest\x1a).nodedb.admin.v1.ListScheduleRunsResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12^\n" +
+	"\vRunSchedule\x12#.nodedb.admin.v1.RunScheduleRequest\x1a$.nodedb.admin.v1.RunScheduleResponse\"\x04\xc8\xda\x18\x02\x12g\n" +
+	"\x0eSwitchSchedule\x12&.nodedb.admin.v1.SwitchScheduleRequest\x1a'.nodedb.admin.v1.SwitchScheduleResponse\"\x04\xc8\xda\x18\x02\x12R\n" +
 	"\x06WhoAmI\x12\x1e.nodedb.admin.v1.WhoAmIRequest\x1a\x1f.nodedb.admin.v1.WhoAmIResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12^\n" +
 	"\n" +
 	"GetVersion\x12\".nodedb.admin.v1.GetVersionRequest\x1a#.nodedb.admin.v1.GetVersionResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12^\n" +
@@ -339,97 +343,105 @@ var file_admin_proto_goTypes = []any{
 	(*ListSessionsRequest)(nil),        // 24: nodedb.admin.v1.ListSessionsRequest
 	(*ListTransactionsRequest)(nil),    // 25: nodedb.admin.v1.ListTransactionsRequest
 	(*CancelSessionRequest)(nil),       // 26: nodedb.admin.v1.CancelSessionRequest
-	(*WhoAmIRequest)(nil),              // 27: nodedb.admin.v1.WhoAmIRequest
-	(*GetVersionRequest)(nil),          // 28: nodedb.admin.v1.GetVersionRequest
-	(*GetUpgradeRequest)(nil),          // 29: nodedb.admin.v1.GetUpgradeRequest
-	(*CreateTokenRequest)(nil),         // 30: nodedb.admin.v1.CreateTokenRequest
-	(*ListTokensRequest)(nil),          // 31: nodedb.admin.v1.ListTokensRequest
-	(*RevokeTokenRequest)(nil),         // 32: nodedb.admin.v1.RevokeTokenRequest
-	(*CreateJoinTokenRequest)(nil),     // 33: nodedb.admin.v1.CreateJoinTokenRequest
-	(*ListJoinTokensRequest)(nil),      // 34: nodedb.admin.v1.ListJoinTokensRequest
-	(*RevokeJoinTokenRequest)(nil),     // 35: nodedb.admin.v1.RevokeJoinTokenRequest
-	(*WatchRequest)(nil),               // 36: nodedb.admin.v1.WatchRequest
-	(*ListEventsRequest)(nil),          // 37: nodedb.admin.v1.ListEventsRequest
-	(*CheckRequest)(nil),               // 38: nodedb.admin.v1.CheckRequest
-	(*ExplainMemberRequest)(nil),       // 39: nodedb.admin.v1.ExplainMemberRequest
-	(*ExplainRangeRequest)(nil),        // 40: nodedb.admin.v1.ExplainRangeRequest
-	(*VerifyRangeRequest)(nil),         // 41: nodedb.admin.v1.VerifyRangeRequest
-	(*InspectRaftRequest)(nil),         // 42: nodedb.admin.v1.InspectRaftRequest
-	(*ListSupportRequest)(nil),         // 43: nodedb.admin.v1.ListSupportRequest
-	(*DiffRoutingRequest)(nil),         // 44: nodedb.admin.v1.DiffRoutingRequest
-	(*PauseOperationRequest)(nil),      // 45: nodedb.admin.v1.PauseOperationRequest
-	(*ResumeOperationRequest)(nil),     // 46: nodedb.admin.v1.ResumeOperationRequest
-	(*LimitOperationRequest)(nil),      // 47: nodedb.admin.v1.LimitOperationRequest
-	(*GetRebalanceRequest)(nil),        // 48: nodedb.admin.v1.GetRebalanceRequest
-	(*CreatePlanRequest)(nil),          // 49: nodedb.admin.v1.CreatePlanRequest
-	(*ListPlansRequest)(nil),           // 50: nodedb.admin.v1.ListPlansRequest
-	(*SetRebalancePolicyRequest)(nil),  // 51: nodedb.admin.v1.SetRebalancePolicyRequest
-	(*ListAuditRequest)(nil),           // 52: nodedb.admin.v1.ListAuditRequest
-	(*VerifyAuditRequest)(nil),         // 53: nodedb.admin.v1.VerifyAuditRequest
-	(*ListCertificatesRequest)(nil),    // 54: nodedb.admin.v1.ListCertificatesRequest
-	(*IssueCertificateRequest)(nil),    // 55: nodedb.admin.v1.IssueCertificateRequest
-	(*RevokeCertificateRequest)(nil),   // 56: nodedb.admin.v1.RevokeCertificateRequest
-	(*RenewCertificateRequest)(nil),    // 57: nodedb.admin.v1.RenewCertificateRequest
-	(*MoveCAKeyRequest)(nil),           // 58: nodedb.admin.v1.MoveCAKeyRequest
-	(*RotateCARequest)(nil),            // 59: nodedb.admin.v1.RotateCARequest
-	(*RotateGossipKeyRequest)(nil),     // 60: nodedb.admin.v1.RotateGossipKeyRequest
-	(*CollectDebugRequest)(nil),        // 61: nodedb.admin.v1.CollectDebugRequest
-	(*GetStatusResponse)(nil),          // 62: nodedb.admin.v1.GetStatusResponse
-	(*ListNodesResponse)(nil),          // 63: nodedb.admin.v1.ListNodesResponse
-	(*ListMembersResponse)(nil),        // 64: nodedb.admin.v1.ListMembersResponse
-	(*ListPoolsResponse)(nil),          // 65: nodedb.admin.v1.ListPoolsResponse
-	(*RenamePoolResponse)(nil),         // 66: nodedb.admin.v1.RenamePoolResponse
-	(*ListRangesResponse)(nil),         // 67: nodedb.admin.v1.ListRangesResponse
-	(*GetRoutingResponse)(nil),         // 68: nodedb.admin.v1.GetRoutingResponse
-	(*LookupRouteResponse)(nil),        // 69: nodedb.admin.v1.LookupRouteResponse
-	(*CheckSafeResponse)(nil),          // 70: nodedb.admin.v1.CheckSafeResponse
-	(*PlanOperationResponse)(nil),      // 71: nodedb.admin.v1.PlanOperationResponse
-	(*StartOperationResponse)(nil),     // 72: nodedb.admin.v1.StartOperationResponse
-	(*GetOperationResponse)(nil),       // 73: nodedb.admin.v1.GetOperationResponse
-	(*ListOperationsResponse)(nil),     // 74: nodedb.admin.v1.ListOperationsResponse
-	(*WatchOperationResponse)(nil),     // 75: nodedb.admin.v1.WatchOperationResponse
-	(*CancelOperationResponse)(nil),    // 76: nodedb.admin.v1.CancelOperationResponse
-	(*UndrainResponse)(nil),            // 77: nodedb.admin.v1.UndrainResponse
-	(*RecommissionResponse)(nil),       // 78: nodedb.admin.v1.RecommissionResponse
-	(*SetCordonResponse)(nil),          // 79: nodedb.admin.v1.SetCordonResponse
-	(*ListSessionsResponse)(nil),       // 80: nodedb.admin.v1.ListSessionsResponse
-	(*ListTransactionsResponse)(nil),   // 81: nodedb.admin.v1.ListTransactionsResponse
-	(*CancelSessionResponse)(nil),      // 82: nodedb.admin.v1.CancelSessionResponse
-	(*WhoAmIResponse)(nil),             // 83: nodedb.admin.v1.WhoAmIResponse
-	(*GetVersionResponse)(nil),         // 84: nodedb.admin.v1.GetVersionResponse
-	(*GetUpgradeResponse)(nil),         // 85: nodedb.admin.v1.GetUpgradeResponse
-	(*CreateTokenResponse)(nil),        // 86: nodedb.admin.v1.CreateTokenResponse
-	(*ListTokensResponse)(nil),         // 87: nodedb.admin.v1.ListTokensResponse
-	(*RevokeTokenResponse)(nil),        // 88: nodedb.admin.v1.RevokeTokenResponse
-	(*CreateJoinTokenResponse)(nil),    // 89: nodedb.admin.v1.CreateJoinTokenResponse
-	(*ListJoinTokensResponse)(nil),     // 90: nodedb.admin.v1.ListJoinTokensResponse
-	(*RevokeJoinTokenResponse)(nil),    // 91: nodedb.admin.v1.RevokeJoinTokenResponse
-	(*WatchResponse)(nil),              // 92: nodedb.admin.v1.WatchResponse
-	(*ListEventsResponse)(nil),         // 93: nodedb.admin.v1.ListEventsResponse
-	(*CheckResponse)(nil),              // 94: nodedb.admin.v1.CheckResponse
-	(*ExplainMemberResponse)(nil),      // 95: nodedb.admin.v1.ExplainMemberResponse
-	(*ExplainRangeResponse)(nil),       // 96: nodedb.admin.v1.ExplainRangeResponse
-	(*VerifyRangeResponse)(nil),        // 97: nodedb.admin.v1.VerifyRangeResponse
-	(*InspectRaftResponse)(nil),        // 98: nodedb.admin.v1.InspectRaftResponse
-	(*ListSupportResponse)(nil),        // 99: nodedb.admin.v1.ListSupportResponse
-	(*DiffRoutingResponse)(nil),        // 100: nodedb.admin.v1.DiffRoutingResponse
-	(*PauseOperationResponse)(nil),     // 101: nodedb.admin.v1.PauseOperationResponse
-	(*ResumeOperationResponse)(nil),    // 102: nodedb.admin.v1.ResumeOperationResponse
-	(*LimitOperationResponse)(nil),     // 103: nodedb.admin.v1.LimitOperationResponse
-	(*GetRebalanceResponse)(nil),       // 104: nodedb.admin.v1.GetRebalanceResponse
-	(*CreatePlanResponse)(nil),         // 105: nodedb.admin.v1.CreatePlanResponse
-	(*ListPlansResponse)(nil),          // 106: nodedb.admin.v1.ListPlansResponse
-	(*SetRebalancePolicyResponse)(nil), // 107: nodedb.admin.v1.SetRebalancePolicyResponse
-	(*ListAuditResponse)(nil),          // 108: nodedb.admin.v1.ListAuditResponse
-	(*VerifyAuditResponse)(nil),        // 109: nodedb.admin.v1.VerifyAuditResponse
-	(*ListCertificatesResponse)(nil),   // 110: nodedb.admin.v1.ListCertificatesResponse
-	(*IssueCertificateResponse)(nil),   // 111: nodedb.admin.v1.IssueCertificateResponse
-	(*RevokeCertificateResponse)(nil),  // 112: nodedb.admin.v1.RevokeCertificateResponse
-	(*RenewCertificateResponse)(nil),   // 113: nodedb.admin.v1.RenewCertificateResponse
-	(*MoveCAKeyResponse)(nil),          // 114: nodedb.admin.v1.MoveCAKeyResponse
-	(*RotateCAResponse)(nil),           // 115: nodedb.admin.v1.RotateCAResponse
-	(*RotateGossipKeyResponse)(nil),    // 116: nodedb.admin.v1.RotateGossipKeyResponse
-	(*CollectDebugResponse)(nil),       // 117: nodedb.admin.v1.CollectDebugResponse
+	(*ListSchedulesRequest)(nil),       // 27: nodedb.admin.v1.ListSchedulesRequest
+	(*ListScheduleRunsRequest)(nil),    // 28: nodedb.admin.v1.ListScheduleRunsRequest
+	(*RunScheduleRequest)(nil),         // 29: nodedb.admin.v1.RunScheduleRequest
+	(*SwitchScheduleRequest)(nil),      // 30: nodedb.admin.v1.SwitchScheduleRequest
+	(*WhoAmIRequest)(nil),              // 31: nodedb.admin.v1.WhoAmIRequest
+	(*GetVersionRequest)(nil),          // 32: nodedb.admin.v1.GetVersionRequest
+	(*GetUpgradeRequest)(nil),          // 33: nodedb.admin.v1.GetUpgradeRequest
+	(*CreateTokenRequest)(nil),         // 34: nodedb.admin.v1.CreateTokenRequest
+	(*ListTokensRequest)(nil),          // 35: nodedb.admin.v1.ListTokensRequest
+	(*RevokeTokenRequest)(nil),         // 36: nodedb.admin.v1.RevokeTokenRequest
+	(*CreateJoinTokenRequest)(nil),     // 37: nodedb.admin.v1.CreateJoinTokenRequest
+	(*ListJoinTokensRequest)(nil),      // 38: nodedb.admin.v1.ListJoinTokensRequest
+	(*RevokeJoinTokenRequest)(nil),     // 39: nodedb.admin.v1.RevokeJoinTokenRequest
+	(*WatchRequest)(nil),               // 40: nodedb.admin.v1.WatchRequest
+	(*ListEventsRequest)(nil),          // 41: nodedb.admin.v1.ListEventsRequest
+	(*CheckRequest)(nil),               // 42: nodedb.admin.v1.CheckRequest
+	(*ExplainMemberRequest)(nil),       // 43: nodedb.admin.v1.ExplainMemberRequest
+	(*ExplainRangeRequest)(nil),        // 44: nodedb.admin.v1.ExplainRangeRequest
+	(*VerifyRangeRequest)(nil),         // 45: nodedb.admin.v1.VerifyRangeRequest
+	(*InspectRaftRequest)(nil),         // 46: nodedb.admin.v1.InspectRaftRequest
+	(*ListSupportRequest)(nil),         // 47: nodedb.admin.v1.ListSupportRequest
+	(*DiffRoutingRequest)(nil),         // 48: nodedb.admin.v1.DiffRoutingRequest
+	(*PauseOperationRequest)(nil),      // 49: nodedb.admin.v1.PauseOperationRequest
+	(*ResumeOperationRequest)(nil),     // 50: nodedb.admin.v1.ResumeOperationRequest
+	(*LimitOperationRequest)(nil),      // 51: nodedb.admin.v1.LimitOperationRequest
+	(*GetRebalanceRequest)(nil),        // 52: nodedb.admin.v1.GetRebalanceRequest
+	(*CreatePlanRequest)(nil),          // 53: nodedb.admin.v1.CreatePlanRequest
+	(*ListPlansRequest)(nil),           // 54: nodedb.admin.v1.ListPlansRequest
+	(*SetRebalancePolicyRequest)(nil),  // 55: nodedb.admin.v1.SetRebalancePolicyRequest
+	(*ListAuditRequest)(nil),           // 56: nodedb.admin.v1.ListAuditRequest
+	(*VerifyAuditRequest)(nil),         // 57: nodedb.admin.v1.VerifyAuditRequest
+	(*ListCertificatesRequest)(nil),    // 58: nodedb.admin.v1.ListCertificatesRequest
+	(*IssueCertificateRequest)(nil),    // 59: nodedb.admin.v1.IssueCertificateRequest
+	(*RevokeCertificateRequest)(nil),   // 60: nodedb.admin.v1.RevokeCertificateRequest
+	(*RenewCertificateRequest)(nil),    // 61: nodedb.admin.v1.RenewCertificateRequest
+	(*MoveCAKeyRequest)(nil),           // 62: nodedb.admin.v1.MoveCAKeyRequest
+	(*RotateCARequest)(nil),            // 63: nodedb.admin.v1.RotateCARequest
+	(*RotateGossipKeyRequest)(nil),     // 64: nodedb.admin.v1.RotateGossipKeyRequest
+	(*CollectDebugRequest)(nil),        // 65: nodedb.admin.v1.CollectDebugRequest
+	(*GetStatusResponse)(nil),          // 66: nodedb.admin.v1.GetStatusResponse
+	(*ListNodesResponse)(nil),          // 67: nodedb.admin.v1.ListNodesResponse
+	(*ListMembersResponse)(nil),        // 68: nodedb.admin.v1.ListMembersResponse
+	(*ListPoolsResponse)(nil),          // 69: nodedb.admin.v1.ListPoolsResponse
+	(*RenamePoolResponse)(nil),         // 70: nodedb.admin.v1.RenamePoolResponse
+	(*ListRangesResponse)(nil),         // 71: nodedb.admin.v1.ListRangesResponse
+	(*GetRoutingResponse)(nil),         // 72: nodedb.admin.v1.GetRoutingResponse
+	(*LookupRouteResponse)(nil),        // 73: nodedb.admin.v1.LookupRouteResponse
+	(*CheckSafeResponse)(nil),          // 74: nodedb.admin.v1.CheckSafeResponse
+	(*PlanOperationResponse)(nil),      // 75: nodedb.admin.v1.PlanOperationResponse
+	(*StartOperationResponse)(nil),     // 76: nodedb.admin.v1.StartOperationResponse
+	(*GetOperationResponse)(nil),       // 77: nodedb.admin.v1.GetOperationResponse
+	(*ListOperationsResponse)(nil),     // 78: nodedb.admin.v1.ListOperationsResponse
+	(*WatchOperationResponse)(nil),     // 79: nodedb.admin.v1.WatchOperationResponse
+	(*CancelOperationResponse)(nil),    // 80: nodedb.admin.v1.CancelOperationResponse
+	(*UndrainResponse)(nil),            // 81: nodedb.admin.v1.UndrainResponse
+	(*RecommissionResponse)(nil),       // 82: nodedb.admin.v1.RecommissionResponse
+	(*SetCordonResponse)(nil),          // 83: nodedb.admin.v1.SetCordonResponse
+	(*ListSessionsResponse)(nil),       // 84: nodedb.admin.v1.ListSessionsResponse
+	(*ListTransactionsResponse)(nil),   // 85: nodedb.admin.v1.ListTransactionsResponse
+	(*CancelSessionResponse)(nil),      // 86: nodedb.admin.v1.CancelSessionResponse
+	(*ListSchedulesResponse)(nil),      // 87: nodedb.admin.v1.ListSchedulesResponse
+	(*ListScheduleRunsResponse)(nil),   // 88: nodedb.admin.v1.ListScheduleRunsResponse
+	(*RunScheduleResponse)(nil),        // 89: nodedb.admin.v1.RunScheduleResponse
+	(*SwitchScheduleResponse)(nil),     // 90: nodedb.admin.v1.SwitchScheduleResponse
+	(*WhoAmIResponse)(nil),             // 91: nodedb.admin.v1.WhoAmIResponse
+	(*GetVersionResponse)(nil),         // 92: nodedb.admin.v1.GetVersionResponse
+	(*GetUpgradeResponse)(nil),         // 93: nodedb.admin.v1.GetUpgradeResponse
+	(*CreateTokenResponse)(nil),        // 94: nodedb.admin.v1.CreateTokenResponse
+	(*ListTokensResponse)(nil),         // 95: nodedb.admin.v1.ListTokensResponse
+	(*RevokeTokenResponse)(nil),        // 96: nodedb.admin.v1.RevokeTokenResponse
+	(*CreateJoinTokenResponse)(nil),    // 97: nodedb.admin.v1.CreateJoinTokenResponse
+	(*ListJoinTokensResponse)(nil),     // 98: nodedb.admin.v1.ListJoinTokensResponse
+	(*RevokeJoinTokenResponse)(nil),    // 99: nodedb.admin.v1.RevokeJoinTokenResponse
+	(*WatchResponse)(nil),              // 100: nodedb.admin.v1.WatchResponse
+	(*ListEventsResponse)(nil),         // 101: nodedb.admin.v1.ListEventsResponse
+	(*CheckResponse)(nil),              // 102: nodedb.admin.v1.CheckResponse
+	(*ExplainMemberResponse)(nil),      // 103: nodedb.admin.v1.ExplainMemberResponse
+	(*ExplainRangeResponse)(nil),       // 104: nodedb.admin.v1.ExplainRangeResponse
+	(*VerifyRangeResponse)(nil),        // 105: nodedb.admin.v1.VerifyRangeResponse
+	(*InspectRaftResponse)(nil),        // 106: nodedb.admin.v1.InspectRaftResponse
+	(*ListSupportResponse)(nil),        // 107: nodedb.admin.v1.ListSupportResponse
+	(*DiffRoutingResponse)(nil),        // 108: nodedb.admin.v1.DiffRoutingResponse
+	(*PauseOperationResponse)(nil),     // 109: nodedb.admin.v1.PauseOperationResponse
+	(*ResumeOperationResponse)(nil),    // 110: nodedb.admin.v1.ResumeOperationResponse
+	(*LimitOperationResponse)(nil),     // 111: nodedb.admin.v1.LimitOperationResponse
+	(*GetRebalanceResponse)(nil),       // 112: nodedb.admin.v1.GetRebalanceResponse
+	(*CreatePlanResponse)(nil),         // 113: nodedb.admin.v1.CreatePlanResponse
+	(*ListPlansResponse)(nil),          // 114: nodedb.admin.v1.ListPlansResponse
+	(*SetRebalancePolicyResponse)(nil), // 115: nodedb.admin.v1.SetRebalancePolicyResponse
+	(*ListAuditResponse)(nil),          // 116: nodedb.admin.v1.ListAuditResponse
+	(*VerifyAuditResponse)(nil),        // 117: nodedb.admin.v1.VerifyAuditResponse
+	(*ListCertificatesResponse)(nil),   // 118: nodedb.admin.v1.ListCertificatesResponse
+	(*IssueCertificateResponse)(nil),   // 119: nodedb.admin.v1.IssueCertificateResponse
+	(*RevokeCertificateResponse)(nil),  // 120: nodedb.admin.v1.RevokeCertificateResponse
+	(*RenewCertificateResponse)(nil),   // 121: nodedb.admin.v1.RenewCertificateResponse
+	(*MoveCAKeyResponse)(nil),          // 122: nodedb.admin.v1.MoveCAKeyResponse
+	(*RotateCAResponse)(nil),           // 123: nodedb.admin.v1.RotateCAResponse
+	(*RotateGossipKeyResponse)(nil),    // 124: nodedb.admin.v1.RotateGossipKeyResponse
+	(*CollectDebugResponse)(nil),       // 125: nodedb.admin.v1.CollectDebugResponse
 }
 var file_admin_proto_depIdxs = []int32{
 	0,   // 0: nodedb.admin.v1.ErrorDetail.kind:type_name -> nodedb.admin.v1.ErrorKind
@@ -458,99 +470,107 @@ var file_admin_proto_depIdxs = []int32{
 	24,  // 23: nodedb.admin.v1.Admin.ListSessions:input_type -> nodedb.admin.v1.ListSessionsRequest
 	25,  // 24: nodedb.admin.v1.Admin.ListTransactions:input_type -> nodedb.admin.v1.ListTransactionsRequest
 	26,  // 25: nodedb.admin.v1.Admin.CancelSession:input_type -> nodedb.admin.v1.CancelSessionRequest
-	27,  // 26: nodedb.admin.v1.Admin.WhoAmI:input_type -> nodedb.admin.v1.WhoAmIRequest
-	28,  // 27: nodedb.admin.v1.Admin.GetVersion:input_type -> nodedb.admin.v1.GetVersionRequest
-	29,  // 28: nodedb.admin.v1.Admin.GetUpgrade:input_type -> nodedb.admin.v1.GetUpgradeRequest
-	30,  // 29: nodedb.admin.v1.Admin.CreateToken:input_type -> nodedb.admin.v1.CreateTokenRequest
-	31,  // 30: nodedb.admin.v1.Admin.ListTokens:input_type -> nodedb.admin.v1.ListTokensRequest
-	32,  // 31: nodedb.admin.v1.Admin.RevokeToken:input_type -> nodedb.admin.v1.RevokeTokenRequest
-	33,  // 32: nodedb.admin.v1.Admin.CreateJoinToken:input_type -> nodedb.admin.v1.CreateJoinTokenRequest
-	34,  // 33: nodedb.admin.v1.Admin.ListJoinTokens:input_type -> nodedb.admin.v1.ListJoinTokensRequest
-	35,  // 34: nodedb.admin.v1.Admin.RevokeJoinToken:input_type -> nodedb.admin.v1.RevokeJoinTokenRequest
-	36,  // 35: nodedb.admin.v1.Admin.Watch:input_type -> nodedb.admin.v1.WatchRequest
-	37,  // 36: nodedb.admin.v1.Admin.ListEvents:input_type -> nodedb.admin.v1.ListEventsRequest
-	38,  // 37: nodedb.admin.v1.Admin.Check:input_type -> nodedb.admin.v1.CheckRequest
-	39,  // 38: nodedb.admin.v1.Admin.ExplainMember:input_type -> nodedb.admin.v1.ExplainMemberRequest
-	40,  // 39: nodedb.admin.v1.Admin.ExplainRange:input_type -> nodedb.admin.v1.ExplainRangeRequest
-	41,  // 40: nodedb.admin.v1.Admin.VerifyRange:input_type -> nodedb.admin.v1.VerifyRangeRequest
-	42,  // 41: nodedb.admin.v1.Admin.InspectRaft:input_type -> nodedb.admin.v1.InspectRaftRequest
-	43,  // 42: nodedb.admin.v1.Admin.ListSupport:input_type -> nodedb.admin.v1.ListSupportRequest
-	44,  // 43: nodedb.admin.v1.Admin.DiffRouting:input_type -> nodedb.admin.v1.DiffRoutingRequest
-	45,  // 44: nodedb.admin.v1.Admin.PauseOperation:input_type -> nodedb.admin.v1.PauseOperationRequest
-	46,  // 45: nodedb.admin.v1.Admin.ResumeOperation:input_type -> nodedb.admin.v1.ResumeOperationRequest
-	47,  // 46: nodedb.admin.v1.Admin.LimitOperation:input_type -> nodedb.admin.v1.LimitOperationRequest
-	48,  // 47: nodedb.admin.v1.Admin.GetRebalance:input_type -> nodedb.admin.v1.GetRebalanceRequest
-	49,  // 48: nodedb.admin.v1.Admin.CreatePlan:input_type -> nodedb.admin.v1.CreatePlanRequest
-	50,  // 49: nodedb.admin.v1.Admin.ListPlans:input_type -> nodedb.admin.v1.ListPlansRequest
-	51,  // 50: nodedb.admin.v1.Admin.SetRebalancePolicy:input_type -> nodedb.admin.v1.SetRebalancePolicyRequest
-	52,  // 51: nodedb.admin.v1.Admin.ListAudit:input_type -> nodedb.admin.v1.ListAuditRequest
-	53,  // 52: nodedb.admin.v1.Admin.VerifyAudit:input_type -> nodedb.admin.v1.VerifyAuditRequest
-	54,  // 53: nodedb.admin.v1.Admin.ListCertificates:input_type -> nodedb.admin.v1.ListCertificatesRequest
-	55,  // 54: nodedb.admin.v1.Admin.IssueCertificate:input_type -> nodedb.admin.v1.IssueCertificateRequest
-	56,  // 55: nodedb.admin.v1.Admin.RevokeCertificate:input_type -> nodedb.admin.v1.RevokeCertificateRequest
-	57,  // 56: nodedb.admin.v1.Admin.RenewCertificate:input_type -> nodedb.admin.v1.RenewCertificateRequest
-	58,  // 57: nodedb.admin.v1.Admin.MoveCAKey:input_type -> nodedb.admin.v1.MoveCAKeyRequest
-	59,  // 58: nodedb.admin.v1.Admin.RotateCA:input_type -> nodedb.admin.v1.RotateCARequest
-	60,  // 59: nodedb.admin.v1.Admin.RotateGossipKey:input_type -> nodedb.admin.v1.RotateGossipKeyRequest
-	61,  // 60: nodedb.admin.v1.Admin.CollectDebug:input_type -> nodedb.admin.v1.CollectDebugRequest
-	62,  // 61: nodedb.admin.v1.Admin.GetStatus:output_type -> nodedb.admin.v1.GetStatusResponse
-	63,  // 62: nodedb.admin.v1.Admin.ListNodes:output_type -> nodedb.admin.v1.ListNodesResponse
-	64,  // 63: nodedb.admin.v1.Admin.ListMembers:output_type -> nodedb.admin.v1.ListMembersResponse
-	65,  // 64: nodedb.admin.v1.Admin.ListPools:output_type -> nodedb.admin.v1.ListPoolsResponse
-	66,  // 65: nodedb.admin.v1.Admin.RenamePool:output_type -> nodedb.admin.v1.RenamePoolResponse
-	67,  // 66: nodedb.admin.v1.Admin.ListRanges:output_type -> nodedb.admin.v1.ListRangesResponse
-	68,  // 67: nodedb.admin.v1.Admin.GetRouting:output_type -> nodedb.admin.v1.GetRoutingResponse
-	69,  // 68: nodedb.admin.v1.Admin.LookupRoute:output_type -> nodedb.admin.v1.LookupRouteResponse
-	70,  // 69: nodedb.admin.v1.Admin.CheckSafe:output_type -> nodedb.admin.v1.CheckSafeResponse
-	71,  // 70: nodedb.admin.v1.Admin.PlanOperation:output_type -> nodedb.admin.v1.PlanOperationResponse
-	72,  // 71: nodedb.admin.v1.Admin.StartOperation:output_type -> nodedb.admin.v1.StartOperationResponse
-	73,  // 72: nodedb.admin.v1.Admin.GetOperation:output_type -> nodedb.admin.v1.GetOperationResponse
-	74,  // 73: nodedb.admin.v1.Admin.ListOperations:output_type -> nodedb.admin.v1.ListOperationsResponse
-	75,  // 74: nodedb.admin.v1.Admin.WatchOperation:output_type -> nodedb.admin.v1.WatchOperationResponse
-	76,  // 75: nodedb.admin.v1.Admin.CancelOperation:output_type -> nodedb.admin.v1.CancelOperationResponse
-	77,  // 76: nodedb.admin.v1.Admin.Undrain:output_type -> nodedb.admin.v1.UndrainResponse
-	78,  // 77: nodedb.admin.v1.Admin.Recommission:output_type -> nodedb.admin.v1.RecommissionResponse
-	79,  // 78: nodedb.admin.v1.Admin.SetCordon:output_type -> nodedb.admin.v1.SetCordonResponse
-	80,  // 79: nodedb.admin.v1.Admin.ListSessions:output_type -> nodedb.admin.v1.ListSessionsResponse
-	81,  // 80: nodedb.admin.v1.Admin.ListTransactions:output_type -> nodedb.admin.v1.ListTransactionsResponse
-	82,  // 81: nodedb.admin.v1.Admin.CancelSession:output_type -> nodedb.admin.v1.CancelSessionResponse
-	83,  // 82: nodedb.admin.v1.Admin.WhoAmI:output_type -> nodedb.admin.v1.WhoAmIResponse
-	84,  // 83: nodedb.admin.v1.Admin.GetVersion:output_type -> nodedb.admin.v1.GetVersionResponse
-	85,  // 84: nodedb.admin.v1.Admin.GetUpgrade:output_type -> nodedb.admin.v1.GetUpgradeResponse
-	86,  // 85: nodedb.admin.v1.Admin.CreateToken:output_type -> nodedb.admin.v1.CreateTokenResponse
-	87,  // 86: nodedb.admin.v1.Admin.ListTokens:output_type -> nodedb.admin.v1.ListTokensResponse
-	88,  // 87: nodedb.admin.v1.Admin.RevokeToken:output_type -> nodedb.admin.v1.RevokeTokenResponse
-	89,  // 88: nodedb.admin.v1.Admin.CreateJoinToken:output_type -> nodedb.admin.v1.CreateJoinTokenResponse
-	90,  // 89: nodedb.admin.v1.Admin.ListJoinTokens:output_type -> nodedb.admin.v1.ListJoinTokensResponse
-	91,  // 90: nodedb.admin.v1.Admin.RevokeJoinToken:output_type -> nodedb.admin.v1.RevokeJoinTokenResponse
-	92,  // 91: nodedb.admin.v1.Admin.Watch:output_type -> nodedb.admin.v1.WatchResponse
-	93,  // 92: nodedb.admin.v1.Admin.ListEvents:output_type -> nodedb.admin.v1.ListEventsResponse
-	94,  // 93: nodedb.admin.v1.Admin.Check:output_type -> nodedb.admin.v1.CheckResponse
-	95,  // 94: nodedb.admin.v1.Admin.ExplainMember:output_type -> nodedb.admin.v1.ExplainMemberResponse
-	96,  // 95: nodedb.admin.v1.Admin.ExplainRange:output_type -> nodedb.admin.v1.ExplainRangeResponse
-	97,  // 96: nodedb.admin.v1.Admin.VerifyRange:output_type -> nodedb.admin.v1.VerifyRangeResponse
-	98,  // 97: nodedb.admin.v1.Admin.InspectRaft:output_type -> nodedb.admin.v1.InspectRaftResponse
-	99,  // 98: nodedb.admin.v1.Admin.ListSupport:output_type -> nodedb.admin.v1.ListSupportResponse
-	100, // 99: nodedb.admin.v1.Admin.DiffRouting:output_type -> nodedb.admin.v1.DiffRoutingResponse
-	101, // 100: nodedb.admin.v1.Admin.PauseOperation:output_type -> nodedb.admin.v1.PauseOperationResponse
-	102, // 101: nodedb.admin.v1.Admin.ResumeOperation:output_type -> nodedb.admin.v1.ResumeOperationResponse
-	103, // 102: nodedb.admin.v1.Admin.LimitOperation:output_type -> nodedb.admin.v1.LimitOperationResponse
-	104, // 103: nodedb.admin.v1.Admin.GetRebalance:output_type -> nodedb.admin.v1.GetRebalanceResponse
-	105, // 104: nodedb.admin.v1.Admin.CreatePlan:output_type -> nodedb.admin.v1.CreatePlanResponse
-	106, // 105: nodedb.admin.v1.Admin.ListPlans:output_type -> nodedb.admin.v1.ListPlansResponse
-	107, // 106: nodedb.admin.v1.Admin.SetRebalancePolicy:output_type -> nodedb.admin.v1.SetRebalancePolicyResponse
-	108, // 107: nodedb.admin.v1.Admin.ListAudit:output_type -> nodedb.admin.v1.ListAuditResponse
-	109, // 108: nodedb.admin.v1.Admin.VerifyAudit:output_type -> nodedb.admin.v1.VerifyAuditResponse
-	110, // 109: nodedb.admin.v1.Admin.ListCertificates:output_type -> nodedb.admin.v1.ListCertificatesResponse
-	111, // 110: nodedb.admin.v1.Admin.IssueCertificate:output_type -> nodedb.admin.v1.IssueCertificateResponse
-	112, // 111: nodedb.admin.v1.Admin.RevokeCertificate:output_type -> nodedb.admin.v1.RevokeCertificateResponse
-	113, // 112: nodedb.admin.v1.Admin.RenewCertificate:output_type -> nodedb.admin.v1.RenewCertificateResponse
-	114, // 113: nodedb.admin.v1.Admin.MoveCAKey:output_type -> nodedb.admin.v1.MoveCAKeyResponse
-	115, // 114: nodedb.admin.v1.Admin.RotateCA:output_type -> nodedb.admin.v1.RotateCAResponse
-	116, // 115: nodedb.admin.v1.Admin.RotateGossipKey:output_type -> nodedb.admin.v1.RotateGossipKeyResponse
-	117, // 116: nodedb.admin.v1.Admin.CollectDebug:output_type -> nodedb.admin.v1.CollectDebugResponse
-	61,  // [61:117] is the sub-list for method output_type
-	5,   // [5:61] is the sub-list for method input_type
+	27,  // 26: nodedb.admin.v1.Admin.ListSchedules:input_type -> nodedb.admin.v1.ListSchedulesRequest
+	28,  // 27: nodedb.admin.v1.Admin.ListScheduleRuns:input_type -> nodedb.admin.v1.ListScheduleRunsRequest
+	29,  // 28: nodedb.admin.v1.Admin.RunSchedule:input_type -> nodedb.admin.v1.RunScheduleRequest
+	30,  // 29: nodedb.admin.v1.Admin.SwitchSchedule:input_type -> nodedb.admin.v1.SwitchScheduleRequest
+	31,  // 30: nodedb.admin.v1.Admin.WhoAmI:input_type -> nodedb.admin.v1.WhoAmIRequest
+	32,  // 31: nodedb.admin.v1.Admin.GetVersion:input_type -> nodedb.admin.v1.GetVersionRequest
+	33,  // 32: nodedb.admin.v1.Admin.GetUpgrade:input_type -> nodedb.admin.v1.GetUpgradeRequest
+	34,  // 33: nodedb.admin.v1.Admin.CreateToken:input_type -> nodedb.admin.v1.CreateTokenRequest
+	35,  // 34: nodedb.admin.v1.Admin.ListTokens:input_type -> nodedb.admin.v1.ListTokensRequest
+	36,  // 35: nodedb.admin.v1.Admin.RevokeToken:input_type -> nodedb.admin.v1.RevokeTokenRequest
+	37,  // 36: nodedb.admin.v1.Admin.CreateJoinToken:input_type -> nodedb.admin.v1.CreateJoinTokenRequest
+	38,  // 37: nodedb.admin.v1.Admin.ListJoinTokens:input_type -> nodedb.admin.v1.ListJoinTokensRequest
+	39,  // 38: nodedb.admin.v1.Admin.RevokeJoinToken:input_type -> nodedb.admin.v1.RevokeJoinTokenRequest
+	40,  // 39: nodedb.admin.v1.Admin.Watch:input_type -> nodedb.admin.v1.WatchRequest
+	41,  // 40: nodedb.admin.v1.Admin.ListEvents:input_type -> nodedb.admin.v1.ListEventsRequest
+	42,  // 41: nodedb.admin.v1.Admin.Check:input_type -> nodedb.admin.v1.CheckRequest
+	43,  // 42: nodedb.admin.v1.Admin.ExplainMember:input_type -> nodedb.admin.v1.ExplainMemberRequest
+	44,  // 43: nodedb.admin.v1.Admin.ExplainRange:input_type -> nodedb.admin.v1.ExplainRangeRequest
+	45,  // 44: nodedb.admin.v1.Admin.VerifyRange:input_type -> nodedb.admin.v1.VerifyRangeRequest
+	46,  // 45: nodedb.admin.v1.Admin.InspectRaft:input_type -> nodedb.admin.v1.InspectRaftRequest
+	47,  // 46: nodedb.admin.v1.Admin.ListSupport:input_type -> nodedb.admin.v1.ListSupportRequest
+	48,  // 47: nodedb.admin.v1.Admin.DiffRouting:input_type -> nodedb.admin.v1.DiffRoutingRequest
+	49,  // 48: nodedb.admin.v1.Admin.PauseOperation:input_type -> nodedb.admin.v1.PauseOperationRequest
+	50,  // 49: nodedb.admin.v1.Admin.ResumeOperation:input_type -> nodedb.admin.v1.ResumeOperationRequest
+	51,  // 50: nodedb.admin.v1.Admin.LimitOperation:input_type -> nodedb.admin.v1.LimitOperationRequest
+	52,  // 51: nodedb.admin.v1.Admin.GetRebalance:input_type -> nodedb.admin.v1.GetRebalanceRequest
+	53,  // 52: nodedb.admin.v1.Admin.CreatePlan:input_type -> nodedb.admin.v1.CreatePlanRequest
+	54,  // 53: nodedb.admin.v1.Admin.ListPlans:input_type -> nodedb.admin.v1.ListPlansRequest
+	55,  // 54: nodedb.admin.v1.Admin.SetRebalancePolicy:input_type -> nodedb.admin.v1.SetRebalancePolicyRequest
+	56,  // 55: nodedb.admin.v1.Admin.ListAudit:input_type -> nodedb.admin.v1.ListAuditRequest
+	57,  // 56: nodedb.admin.v1.Admin.VerifyAudit:input_type -> nodedb.admin.v1.VerifyAuditRequest
+	58,  // 57: nodedb.admin.v1.Admin.ListCertificates:input_type -> nodedb.admin.v1.ListCertificatesRequest
+	59,  // 58: nodedb.admin.v1.Admin.IssueCertificate:input_type -> nodedb.admin.v1.IssueCertificateRequest
+	60,  // 59: nodedb.admin.v1.Admin.RevokeCertificate:input_type -> nodedb.admin.v1.RevokeCertificateRequest
+	61,  // 60: nodedb.admin.v1.Admin.RenewCertificate:input_type -> nodedb.admin.v1.RenewCertificateRequest
+	62,  // 61: nodedb.admin.v1.Admin.MoveCAKey:input_type -> nodedb.admin.v1.MoveCAKeyRequest
+	63,  // 62: nodedb.admin.v1.Admin.RotateCA:input_type -> nodedb.admin.v1.RotateCARequest
+	64,  // 63: nodedb.admin.v1.Admin.RotateGossipKey:input_type -> nodedb.admin.v1.RotateGossipKeyRequest
+	65,  // 64: nodedb.admin.v1.Admin.CollectDebug:input_type -> nodedb.admin.v1.CollectDebugRequest
+	66,  // 65: nodedb.admin.v1.Admin.GetStatus:output_type -> nodedb.admin.v1.GetStatusResponse
+	67,  // 66: nodedb.admin.v1.Admin.ListNodes:output_type -> nodedb.admin.v1.ListNodesResponse
+	68,  // 67: nodedb.admin.v1.Admin.ListMembers:output_type -> nodedb.admin.v1.ListMembersResponse
+	69,  // 68: nodedb.admin.v1.Admin.ListPools:output_type -> nodedb.admin.v1.ListPoolsResponse
+	70,  // 69: nodedb.admin.v1.Admin.RenamePool:output_type -> nodedb.admin.v1.RenamePoolResponse
+	71,  // 70: nodedb.admin.v1.Admin.ListRanges:output_type -> nodedb.admin.v1.ListRangesResponse
+	72,  // 71: nodedb.admin.v1.Admin.GetRouting:output_type -> nodedb.admin.v1.GetRoutingResponse
+	73,  // 72: nodedb.admin.v1.Admin.LookupRoute:output_type -> nodedb.admin.v1.LookupRouteResponse
+	74,  // 73: nodedb.admin.v1.Admin.CheckSafe:output_type -> nodedb.admin.v1.CheckSafeResponse
+	75,  // 74: nodedb.admin.v1.Admin.PlanOperation:output_type -> nodedb.admin.v1.PlanOperationResponse
+	76,  // 75: nodedb.admin.v1.Admin.StartOperation:output_type -> nodedb.admin.v1.StartOperationResponse
+	77,  // 76: nodedb.admin.v1.Admin.GetOperation:output_type -> nodedb.admin.v1.GetOperationResponse
+	78,  // 77: nodedb.admin.v1.Admin.ListOperations:output_type -> nodedb.admin.v1.ListOperationsResponse
+	79,  // 78: nodedb.admin.v1.Admin.WatchOperation:output_type -> nodedb.admin.v1.WatchOperationResponse
+	80,  // 79: nodedb.admin.v1.Admin.CancelOperation:output_type -> nodedb.admin.v1.CancelOperationResponse
+	81,  // 80: nodedb.admin.v1.Admin.Undrain:output_type -> nodedb.admin.v1.UndrainResponse
+	82,  // 81: nodedb.admin.v1.Admin.Recommission:output_type -> nodedb.admin.v1.RecommissionResponse
+	83,  // 82: nodedb.admin.v1.Admin.SetCordon:output_type -> nodedb.admin.v1.SetCordonResponse
+	84,  // 83: nodedb.admin.v1.Admin.ListSessions:output_type -> nodedb.admin.v1.ListSessionsResponse
+	85,  // 84: nodedb.admin.v1.Admin.ListTransactions:output_type -> nodedb.admin.v1.ListTransactionsResponse
+	86,  // 85: nodedb.admin.v1.Admin.CancelSession:output_type -> nodedb.admin.v1.CancelSessionResponse
+	87,  // 86: nodedb.admin.v1.Admin.ListSchedules:output_type -> nodedb.admin.v1.ListSchedulesResponse
+	88,  // 87: nodedb.admin.v1.Admin.ListScheduleRuns:output_type -> nodedb.admin.v1.ListScheduleRunsResponse
+	89,  // 88: nodedb.admin.v1.Admin.RunSchedule:output_type -> nodedb.admin.v1.RunScheduleResponse
+	90,  // 89: nodedb.admin.v1.Admin.SwitchSchedule:output_type -> nodedb.admin.v1.SwitchScheduleResponse
+	91,  // 90: nodedb.admin.v1.Admin.WhoAmI:output_type -> nodedb.admin.v1.WhoAmIResponse
+	92,  // 91: nodedb.admin.v1.Admin.GetVersion:output_type -> nodedb.admin.v1.GetVersionResponse
+	93,  // 92: nodedb.admin.v1.Admin.GetUpgrade:output_type -> nodedb.admin.v1.GetUpgradeResponse
+	94,  // 93: nodedb.admin.v1.Admin.CreateToken:output_type -> nodedb.admin.v1.CreateTokenResponse
+	95,  // 94: nodedb.admin.v1.Admin.ListTokens:output_type -> nodedb.admin.v1.ListTokensResponse
+	96,  // 95: nodedb.admin.v1.Admin.RevokeToken:output_type -> nodedb.admin.v1.RevokeTokenResponse
+	97,  // 96: nodedb.admin.v1.Admin.CreateJoinToken:output_type -> nodedb.admin.v1.CreateJoinTokenResponse
+	98,  // 97: nodedb.admin.v1.Admin.ListJoinTokens:output_type -> nodedb.admin.v1.ListJoinTokensResponse
+	99,  // 98: nodedb.admin.v1.Admin.RevokeJoinToken:output_type -> nodedb.admin.v1.RevokeJoinTokenResponse
+	100, // 99: nodedb.admin.v1.Admin.Watch:output_type -> nodedb.admin.v1.WatchResponse
+	101, // 100: nodedb.admin.v1.Admin.ListEvents:output_type -> nodedb.admin.v1.ListEventsResponse
+	102, // 101: nodedb.admin.v1.Admin.Check:output_type -> nodedb.admin.v1.CheckResponse
+	103, // 102: nodedb.admin.v1.Admin.ExplainMember:output_type -> nodedb.admin.v1.ExplainMemberResponse
+	104, // 103: nodedb.admin.v1.Admin.ExplainRange:output_type -> nodedb.admin.v1.ExplainRangeResponse
+	105, // 104: nodedb.admin.v1.Admin.VerifyRange:output_type -> nodedb.admin.v1.VerifyRangeResponse
+	106, // 105: nodedb.admin.v1.Admin.InspectRaft:output_type -> nodedb.admin.v1.InspectRaftResponse
+	107, // 106: nodedb.admin.v1.Admin.ListSupport:output_type -> nodedb.admin.v1.ListSupportResponse
+	108, // 107: nodedb.admin.v1.Admin.DiffRouting:output_type -> nodedb.admin.v1.DiffRoutingResponse
+	109, // 108: nodedb.admin.v1.Admin.PauseOperation:output_type -> nodedb.admin.v1.PauseOperationResponse
+	110, // 109: nodedb.admin.v1.Admin.ResumeOperation:output_type -> nodedb.admin.v1.ResumeOperationResponse
+	111, // 110: nodedb.admin.v1.Admin.LimitOperation:output_type -> nodedb.admin.v1.LimitOperationResponse
+	112, // 111: nodedb.admin.v1.Admin.GetRebalance:output_type -> nodedb.admin.v1.GetRebalanceResponse
+	113, // 112: nodedb.admin.v1.Admin.CreatePlan:output_type -> nodedb.admin.v1.CreatePlanResponse
+	114, // 113: nodedb.admin.v1.Admin.ListPlans:output_type -> nodedb.admin.v1.ListPlansResponse
+	115, // 114: nodedb.admin.v1.Admin.SetRebalancePolicy:output_type -> nodedb.admin.v1.SetRebalancePolicyResponse
+	116, // 115: nodedb.admin.v1.Admin.ListAudit:output_type -> nodedb.admin.v1.ListAuditResponse
+	117, // 116: nodedb.admin.v1.Admin.VerifyAudit:output_type -> nodedb.admin.v1.VerifyAuditResponse
+	118, // 117: nodedb.admin.v1.Admin.ListCertificates:output_type -> nodedb.admin.v1.ListCertificatesResponse
+	119, // 118: nodedb.admin.v1.Admin.IssueCertificate:output_type -> nodedb.admin.v1.IssueCertificateResponse
+	120, // 119: nodedb.admin.v1.Admin.RevokeCertificate:output_type -> nodedb.admin.v1.RevokeCertificateResponse
+	121, // 120: nodedb.admin.v1.Admin.RenewCertificate:output_type -> nodedb.admin.v1.RenewCertificateResponse
+	122, // 121: nodedb.admin.v1.Admin.MoveCAKey:output_type -> nodedb.admin.v1.MoveCAKeyResponse
+	123, // 122: nodedb.admin.v1.Admin.RotateCA:output_type -> nodedb.admin.v1.RotateCAResponse
+	124, // 123: nodedb.admin.v1.Admin.RotateGossipKey:output_type -> nodedb.admin.v1.RotateGossipKeyResponse
+	125, // 124: nodedb.admin.v1.Admin.CollectDebug:output_type -> nodedb.admin.v1.CollectDebugResponse
+	65,  // [65:125] is the sub-list for method output_type
+	5,   // [5:65] is the sub-list for method input_type
 	4,   // [4:5] is the sub-list for extension type_name
 	3,   // [3:4] is the sub-list for extension extendee
 	0,   // [0:3] is the sub-list for field type_name
@@ -570,6 +590,7 @@ func file_admin_proto_init() {
 	file_pools_proto_init()
 	file_ranges_proto_init()
 	file_rebalance_proto_init()
+	file_schedules_proto_init()
 	file_sessions_proto_init()
 	file_watch_proto_init()
 	type x struct{}

@@ -23,6 +23,7 @@ type Backend interface {
 	Debugger
 	Rebalancer
 	Sessions
+	Schedules
 }
 
 // Sessions are the SQL sessions of all nodes, and their transactions.
@@ -36,6 +37,16 @@ type Sessions interface {
 	// EndSession ends a session of a node, or only the statement that it runs. there:
 	// the node has such a session; ended: something was ended.
 	EndSession(ctx context.Context, node cluster.NodeID, pid uint32, terminate bool) (there, ended bool, err error)
+}
+
+// Schedules are what a node does for schedules.
+type Schedules interface {
+	// RunSchedule begins a run of a schedule on this node; propose records it.
+	RunSchedule(ctx context.Context, id cluster.ObjectID, reason string, propose func(context.Context, metastate.Command) (metastate.Result, error)) (*cluster.ScheduleRun, error)
+	// NextDue is when a schedule is due next; zero: it is paused, or never.
+	NextDue(o *cluster.Object) time.Time
+	// Settle waits for the end of the transaction that a command was refused for.
+	Settle(ctx context.Context, refusal *metastate.Refusal) error
 }
 
 // KeyMaker has certificates signed and keys made, by the nodes that can.

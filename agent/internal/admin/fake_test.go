@@ -51,6 +51,8 @@ type fakeBackend struct {
 	txns        []cluster.Transaction
 	silent      []cluster.NodeID // do not tell of their sessions
 	ended       []string
+	pending     int // times that a change of a schedule is refused for a transaction in the way
+	settled     int // times that one was waited for
 }
 
 func newFakeBackend(ca []byte) *fakeBackend {
@@ -171,6 +173,10 @@ func (b *fakeBackend) change(fn func(*metastate.View)) {
 }
 
 func (b *fakeBackend) Propose(_ context.Context, cmd metastate.Command) (metastate.Result, error) {
+	if cmd.SwitchSchedule != nil && b.pending > 0 {
+		b.pending--
+		return metastate.Result{Refusal: &metastate.Refusal{Code: metastate.CodePending, Message: "a transaction is changing the same"}}, nil
+	}
 	b.change(func(v *metastate.View) {
 		for _, c := range append(cmd.Batch, cmd) {
 			switch {
@@ -513,4 +519,16 @@ func (r *rig) tokenClient(token string, opts ...connecthttp.Option) adminpb.Admi
 	hc := r.http("")
 	hc.Transport = &bearerTransport{token, hc.Transport}
 	return adminpb.NewAdminClient(connect.NewClient(connecthttp.NewTransport(hc, r.base, opts...)))
+}
+
+func (b *fakeBackend) RunSchedule(ctx context.Context, id cluster.ObjectID, reason string, propose func(context.Context, metastate.Command) (metastate.Result, error)) (*cluster.ScheduleRun, error) {
+	_, err := propose(ctx, metastate.Command{RunNow: &metastate.RunNow{Schedule: id, Node: 1, Reason: reason}})
+	return &cluster.ScheduleRun{Schedule: id, Number: 8, State: cluster.RunRunning, Node: 1}, err
+}
+
+func (b *fakeBackend) NextDue(*cluster.Object) time.Time { return time.UnixMilli(1_700_000_060_000) }
+
+func (b *fakeBackend) Settle(context.Context, *metastate.Refusal) error {
+	b.settled++
+	return nil
 }

@@ -71,7 +71,8 @@ type ScheduleRun struct {
 	Number   uint64    `json:"number"` // of the schedule's runs, from 1
 	Due      time.Time `json:"due"`
 	State    RunState  `json:"state"`
-	Node     NodeID    `json:"node,omitempty"` // who runs it
+	Node     NodeID    `json:"node,omitempty"` // that runs it
+	By       string    `json:"by,omitempty"`   // who asked for it; "": it was due
 	Started  time.Time `json:"started"`
 	Ended    time.Time `json:"ended,omitzero"`
 	Rows     int64     `json:"rows,omitempty"`  // that its statements wrote or read

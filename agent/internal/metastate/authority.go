@@ -14,6 +14,8 @@ var neededRoles = map[string]string{
 	"ResumeOperation": "operator",
 	"LimitOperation":  "operator",
 	"EndSession":      "operator",
+	"RunNow":          "operator",
+	"SwitchSchedule":  "operator",
 	"CreatePool":      "operator",
 	"AlterPool":       "operator",
 	"RenamePool":      "operator",

@@ -55,6 +55,8 @@ type Command struct {
 	PutPlan         *PutPlan         `json:"putPlan,omitempty"`
 	RecordSweep     *RecordSweep     `json:"recordSweep,omitempty"`
 	EndSession      *EndSession      `json:"endSession,omitempty"`
+	RunNow          *RunNow          `json:"runNow,omitempty"`
+	SwitchSchedule  *SwitchSchedule  `json:"switchSchedule,omitempty"`
 	Prune           *Prune           `json:"prune,omitempty"`
 
 	IssueCertificate  *IssueCertificate  `json:"issueCertificate,omitempty"`

@@ -47,7 +47,7 @@ func (cmd *Command) parts() int {
 		cmd.InitCluster != nil, cmd.AddNode != nil, cmd.UpdateNode != nil,
 		cmd.ResetStore != nil, cmd.SetMembership != nil, cmd.SetCordon != nil, cmd.UpdateRanges != nil,
 		cmd.AllocateObjects != nil, cmd.ChangeObjects != nil, cmd.PrepareObjects != nil, cmd.ResolveObjects != nil, cmd.ForgetDropped != nil,
-		cmd.AdvanceSequence != nil, cmd.SetSequence != nil, cmd.StartRun != nil, cmd.EndRun != nil,
+		cmd.AdvanceSequence != nil, cmd.SetSequence != nil, cmd.StartRun != nil, cmd.RunNow != nil, cmd.EndRun != nil, cmd.SwitchSchedule != nil,
 		cmd.CreateOperation != nil, cmd.UpdateOperation != nil, cmd.RequestCancel != nil,
 		cmd.CreateToken != nil, cmd.RevokeToken != nil,
 		cmd.CreateJoinToken != nil, cmd.RevokeJoinToken != nil,
@@ -83,7 +83,7 @@ func (c *change) dispatch(cmd *Command, by string) Result {
 	case cmd.UpdateRanges != nil:
 		return c.updateRanges(cmd.UpdateRanges)
 	case cmd.AllocateObjects != nil, cmd.ChangeObjects != nil, cmd.PrepareObjects != nil, cmd.ResolveObjects != nil, cmd.ForgetDropped != nil,
-		cmd.AdvanceSequence != nil, cmd.SetSequence != nil, cmd.StartRun != nil, cmd.EndRun != nil:
+		cmd.AdvanceSequence != nil, cmd.SetSequence != nil, cmd.StartRun != nil, cmd.RunNow != nil, cmd.EndRun != nil, cmd.SwitchSchedule != nil:
 		return c.objects(cmd)
 	case cmd.CreateOperation != nil:
 		return c.createOperation(cmd.CreateOperation, by)
@@ -151,6 +151,10 @@ func (c *change) objects(cmd *Command) Result {
 		return c.setSequence(cmd.SetSequence)
 	case cmd.StartRun != nil:
 		return c.startRun(cmd.StartRun)
+	case cmd.RunNow != nil:
+		return c.runNow(cmd.RunNow)
+	case cmd.SwitchSchedule != nil:
+		return c.switchSchedule(cmd.SwitchSchedule)
 	case cmd.EndRun != nil:
 		return Result{Refusal: c.endRun(cmd.EndRun)}
 	default:

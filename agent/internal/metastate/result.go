@@ -53,7 +53,7 @@ type Result struct {
 	Node      cluster.NodeID      `json:"node,omitempty"`      // AddNode
 	Object    cluster.ObjectID    `json:"object,omitempty"`    // AllocateObjects
 	Numbers   *Numbers            `json:"numbers,omitempty"`   // AdvanceSequence
-	Run       uint64              `json:"run,omitempty"`       // StartRun: the number of the run; 0: it is skipped
+	Run       uint64              `json:"run,omitempty"`       // StartRun, RunNow: the number of the run; 0: it is skipped
 	Operation *cluster.Operation  `json:"operation,omitempty"` // CreateOperation, UpdateOperation, RequestCancel
 	Plan      *cluster.StoredPlan `json:"plan,omitempty"`      // PutPlan
 	Pool      *cluster.Pool       `json:"pool,omitempty"`      // of the commands about pools

@@ -27,6 +27,23 @@ type StartRun struct {
 	LastMissed time.Time `json:"lastMissed,omitzero"`
 }
 
+// RunNow begins a run that somebody asks for, whether the schedule is due or not, or is
+// paused. Result.Run is its number. When it is due next does not change.
+type RunNow struct {
+	Schedule cluster.ObjectID `json:"schedule"`
+	Version  uint64           `json:"version"` // of the object
+	Node     cluster.NodeID   `json:"node"`
+	Reason   string           `json:"reason,omitempty"`
+}
+
+// SwitchSchedule has a schedule run at its times, or not: what ALTER SCHEDULE ... ENABLE and
+// DISABLE do, for operators. What it is already is no refusal.
+type SwitchSchedule struct {
+	Schedule cluster.ObjectID `json:"schedule"`
+	Enabled  bool             `json:"enabled"`
+	Reason   string           `json:"reason,omitempty"`
+}
+
 // EndRun says what became of a run that is running.
 type EndRun struct {
 	Schedule cluster.ObjectID `json:"schedule"`
@@ -71,34 +88,80 @@ func (c *change) startRun(in *StartRun) Result {
 		return refused(CodeInvalid, "what was missed was due before")
 	}
 	next := ScheduleState{ID: in.Schedule, Last: in.Due.UTC(), Runs: state.Runs}
-	add := func(r cluster.ScheduleRun) {
-		next.Runs++
-		r.Schedule, r.Number, r.Due, r.Started = in.Schedule, next.Runs, r.Due.UTC(), c.now
-		if r.State != cluster.RunRunning {
-			r.Ended = c.now
-		}
-		c.tellRun(o, &r)
-		c.putRun(r)
-	}
 	if in.Missed > 0 {
-		add(cluster.ScheduleRun{Due: in.LastMissed, State: cluster.RunMissed, Count: in.Missed})
+		c.addRun(o, &next, cluster.ScheduleRun{Due: in.LastMissed, State: cluster.RunMissed, Count: in.Missed})
 	}
 	run, out := cluster.ScheduleRun{Due: in.Due, State: cluster.RunRunning, Node: in.Node}, Result{}
+	if c.overlaps(o) {
+		run.State, run.Node = cluster.RunSkipped, 0
+	}
+	c.addRun(o, &next, run)
+	if run.State == cluster.RunRunning {
+		out.Run = next.Runs
+	}
+	c.putScheduleState(next)
+	return out
+}
+
+func (c *change) runNow(in *RunNow) Result {
+	o, state := c.view.Objects[in.Schedule], c.view.Schedules[in.Schedule]
+	switch {
+	case o == nil || o.Schedule == nil || state == nil:
+		return refused(CodeNotFound, "there is no schedule %d", in.Schedule)
+	case o.Version != in.Version:
+		return refused(CodeStale, "schedule %q was changed meanwhile", o.Name)
+	case c.overlaps(o):
+		return refused(CodeConflict, "schedule %q is running, and its runs do not overlap; or ten of them are running", o.Name)
+	}
+	next := *state
+	c.addRun(o, &next, cluster.ScheduleRun{Due: c.now, State: cluster.RunRunning, Node: in.Node, By: c.by})
+	c.putScheduleState(next)
+	return Result{Run: next.Runs}
+}
+
+func (c *change) switchSchedule(in *SwitchSchedule) Result {
+	o := c.view.Objects[in.Schedule]
+	if o == nil || o.Schedule == nil {
+		return refused(CodeNotFound, "there is no schedule %d", in.Schedule)
+	}
+	if o.Schedule.Disabled == !in.Enabled {
+		return Result{}
+	}
+	next, made := *o, *o.Schedule
+	made.Disabled = !in.Enabled
+	next.Schedule = &made
+	seen := []SeenObject{{o.ID, o.Version}}
+	if schema := c.view.Objects[o.Parent]; schema != nil {
+		seen = append(seen, SeenObject{schema.ID, schema.Version})
+	}
+	return c.changeObjects(&ChangeObjects{Seen: seen, Put: []cluster.Object{next}})
+}
+
+// overlaps reports whether a run of the schedule that began now would run beside others
+// that it may not run beside.
+func (c *change) overlaps(o *cluster.Object) bool {
 	running := 0
-	for _, r := range c.view.Runs[in.Schedule] {
+	for _, r := range c.view.Runs[o.ID] {
 		if r.State == cluster.RunRunning {
 			running++
 		}
 	}
-	if running > 0 && o.Schedule.Overlap == cluster.OverlapSkip || running >= maxRunning {
-		run.State, run.Node = cluster.RunSkipped, 0
+	return running > 0 && o.Schedule.Overlap == cluster.OverlapSkip || running >= maxRunning
+}
+
+// addRun gives a run its number, and stages it.
+func (c *change) addRun(o *cluster.Object, next *ScheduleState, r cluster.ScheduleRun) {
+	next.Runs++
+	r.Schedule, r.Number, r.Due, r.Started = o.ID, next.Runs, r.Due.UTC(), c.now
+	if r.State != cluster.RunRunning {
+		r.Ended = c.now
 	}
-	add(run)
-	if run.State == cluster.RunRunning {
-		out.Run = next.Runs
-	}
-	own(c, &c.view.Schedules)[in.Schedule] = stage(c, kindSchedule, idKey(uint64(in.Schedule)), &next)
-	return out
+	c.tellRun(o, &r)
+	c.putRun(r)
+}
+
+func (c *change) putScheduleState(state ScheduleState) {
+	own(c, &c.view.Schedules)[state.ID] = stage(c, kindSchedule, idKey(uint64(state.ID)), &state)
 }
 
 // endRun is refused unless the run is running: who has lost it commits nothing of it.
@@ -180,7 +243,7 @@ func (c *change) putSchedule(id cluster.ObjectID, s *cluster.Schedule) {
 		state = *c.view.Schedules[id]
 	}
 	state.Last = c.now.UTC()
-	own(c, &c.view.Schedules)[id] = stage(c, kindSchedule, idKey(uint64(id)), &state)
+	c.putScheduleState(state)
 }
 
 func (c *change) dropSchedule(id cluster.ObjectID) {

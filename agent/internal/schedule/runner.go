@@ -45,6 +45,7 @@ type Config struct {
 type Runner struct {
 	cfg   Config
 	wake  chan struct{}
+	asks  chan *ask // of RunNow
 	runs  sync.WaitGroup
 	times map[timesKey]*Times // of the deciding goroutine
 	mu    struct {
@@ -78,7 +79,7 @@ const (
 
 // New returns a Runner.
 func New(cfg Config) *Runner {
-	r := &Runner{cfg: cfg, wake: make(chan struct{}, 1), times: map[timesKey]*Times{}}
+	r := &Runner{cfg: cfg, wake: make(chan struct{}, 1), asks: make(chan *ask), times: map[timesKey]*Times{}}
 	r.mu.active, r.mu.losing = map[runID]bool{}, map[runID]bool{}
 	return r
 }
@@ -112,6 +113,8 @@ func (r *Runner) Run(ctx context.Context, ready func()) error {
 		case <-timer.C:
 		case <-news:
 		case <-r.wake:
+		case a := <-r.asks:
+			a.begun <- r.answer(ctx, a)
 		}
 		r.lose(ctx)
 		timer.Stop()
@@ -191,9 +194,13 @@ func (r *Runner) begin(ctx context.Context, o *cluster.Object, due Due) {
 		r.count(cluster.RunSkipped, 1)
 		return
 	}
+	r.carryOut(ctx, o, &cluster.ScheduleRun{Schedule: o.ID, Number: res.Run, Due: due.Newest, State: cluster.RunRunning, Node: r.cfg.Node, Started: res.TS.Time()})
+}
+
+// carryOut hands a run that was recorded over.
+func (r *Runner) carryOut(ctx context.Context, o *cluster.Object, run *cluster.ScheduleRun) {
 	r.count(cluster.RunRunning, 1)
-	run := &cluster.ScheduleRun{Schedule: o.ID, Number: res.Run, Due: due.Newest, State: cluster.RunRunning, Node: r.cfg.Node, Started: res.TS.Time()}
-	id := runID{o.ID, res.Run}
+	id := runID{run.Schedule, run.Number}
 	r.mu.Lock()
 	r.mu.active[id] = true
 	r.mu.Unlock()

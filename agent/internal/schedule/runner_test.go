@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"testing"
@@ -25,7 +26,7 @@ type model struct {
 }
 
 func newModel() *model {
-	m := &model{leader: 1, begun: map[string]int{}, gone: map[cluster.NodeID]bool{}}
+	m := &model{begun: map[string]int{}, gone: map[cluster.NodeID]bool{}}
 	o := &cluster.Object{ID: 100, Name: "s", Kind: cluster.KindSchedule, Version: 1, Schedule: &cluster.Schedule{Cron: "*/10 * * * * *", TimeZone: "UTC", Overlap: cluster.OverlapAllow, Body: "x", TimeoutMS: 5000}}
 	m.view.Objects = map[cluster.ObjectID]*cluster.Object{100: o}
 	m.view.Schedules = map[cluster.ObjectID]*metastate.ScheduleState{100: {ID: 100, Last: time.Now()}}
@@ -58,7 +59,10 @@ func (n node) View() *metastate.View {
 
 func (node) Watch(context.Context) <-chan struct{} { return nil }
 
-func (n node) Leader() (cluster.NodeID, uint64, bool) { return n.leader, 1, true } // both believe it
+// Leader: without one, all believe to lead.
+func (n node) Leader() (cluster.NodeID, uint64, bool) {
+	return n.leader, 1, n.leader == 0 || n.leader == n.id
+}
 
 func (n node) Propose(_ context.Context, cmd metastate.Command) (metastate.Result, error) {
 	n.Lock()
@@ -83,7 +87,7 @@ func (n node) Propose(_ context.Context, cmd metastate.Command) (metastate.Resul
 	return stale, nil
 }
 
-func (m *model) start(ctx context.Context, wg *sync.WaitGroup, id cluster.NodeID) {
+func (m *model) start(ctx context.Context, wg *sync.WaitGroup, id cluster.NodeID) *Runner {
 	n := node{m, id}
 	r := New(Config{Node: id, Meta: n, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 		Serves: func() bool { return true },
@@ -103,6 +107,7 @@ func (m *model) start(ctx context.Context, wg *sync.WaitGroup, id cluster.NodeID
 			return nil
 		}})
 	wg.Go(func() { _ = r.Run(ctx, func() {}) })
+	return r
 }
 
 // TestRunnerStartsOnce: two nodes that both believe to lead run each time once.
@@ -164,4 +169,55 @@ func TestRunnerLosesRuns(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRunNow: a run that is asked for begins on the node that is asked, beside what is due,
+// and is not taken for lost; refusals are told.
+func TestRunNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel()
+		m.leader = 2
+		m.block = make(chan struct{})
+		ctx, stop := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		r := m.start(ctx, &wg, 1)
+		propose := func(_ context.Context, cmd metastate.Command) (metastate.Result, error) {
+			in := cmd.RunNow
+			if in.Reason == "refuse" {
+				return metastate.Result{Refusal: &metastate.Refusal{Code: metastate.CodeConflict, Message: "it is running"}}, nil
+			}
+			m.Lock()
+			defer m.Unlock()
+			m.view.Schedules[in.Schedule].Runs++
+			n := m.view.Schedules[in.Schedule].Runs
+			m.view.Runs[in.Schedule] = append(m.view.Runs[in.Schedule], &cluster.ScheduleRun{Schedule: in.Schedule, Number: n, State: cluster.RunRunning, Node: in.Node, Started: time.Now()})
+			return metastate.Result{Run: n, TS: hlc.New(time.Now())}, nil
+		}
+		run, err := r.RunNow(t.Context(), 100, "", propose)
+		if err != nil || run.Node != 1 || run.Number != 1 {
+			t.Fatalf("%+v, %v", run, err)
+		}
+		<-time.After(3 * time.Second) // it would be said to be lost within one
+		synctest.Wait()
+		m.Lock()
+		if state := m.view.Runs[100][0].State; state != cluster.RunRunning {
+			t.Errorf("it is %s", state)
+		}
+		m.Unlock()
+		close(m.block)
+		synctest.Wait()
+		m.Lock()
+		if state := m.view.Runs[100][0].State; state != cluster.RunSucceeded {
+			t.Errorf("it is %s", state)
+		}
+		m.Unlock()
+		if _, err := r.RunNow(t.Context(), 100, "refuse", propose); err == nil {
+			t.Error("a refusal is not told")
+		}
+		if _, err := r.RunNow(t.Context(), 9, "", propose); !errors.Is(err, ErrNoSchedule) {
+			t.Errorf("of no schedule: %v", err)
+		}
+		stop()
+		wg.Wait()
+	})
 }

@@ -124,7 +124,7 @@ func scheduleColumns(node *syntax.ShowSchedules) []Column {
 		{"next_due", at}, {"last_due", at}, {"last_state", text}, {"body", text}, {"comment", text}}
 	if node.History {
 		columns = []shownColumn{{"schema", text}, {"name", text}, {"run", number}, {"due", at}, {"state", text}, {"node", text}, {"started_at", at}, {"ended_at", at},
-			{"duration_ms", number}, {"rows", number}, {"missed", number}, {"code", text}, {"error", text}}
+			{"duration_ms", number}, {"rows", number}, {"missed", number}, {"code", text}, {"error", text}, {"asked_by", text}}
 	}
 	out := make([]Column, len(columns))
 	for i, c := range columns {
@@ -204,7 +204,7 @@ func (s *Session) historyRows(scope catalog.Scope, o *cluster.Object) [][]datum.
 			node = datum.MakeText(r.Node.String())
 		}
 		out = append(out, []datum.Datum{schemaName(scope, o), datum.MakeText(o.Name), number(r.Number), momentOf(r.Due), datum.MakeText(string(r.State)), node,
-			momentOf(r.Started), momentOf(r.Ended), took, datum.MakeInt(datum.Int8, r.Rows), number(r.Count), textOrNull(r.Code), textOrNull(r.Error)})
+			momentOf(r.Started), momentOf(r.Ended), took, datum.MakeInt(datum.Int8, r.Rows), number(r.Count), textOrNull(r.Code), textOrNull(r.Error), textOrNull(r.By)})
 	}
 	return out
 }

@@ -29,7 +29,7 @@ func act(label, does string, keys ...string) Key {
 
 // Keys that work everywhere.
 var (
-	Views   = key("0-9", "go to a view", "1", "2", "3", "4", "5", "6", "7", "8", "9", "0")
+	Views   = key("0-9 -", "go to a view", "1", "2", "3", "4", "5", "6", "7", "8", "9", "0", "-") // in the order of the views
 	Next    = key("tab", "next view", "tab")
 	Back    = key("esc", "back, or clear the filter", "esc")
 	Leave   = key("esc", "back", "esc")
@@ -85,4 +85,5 @@ var (
 	Resume       = act("R", "resume", "R")
 	Cancel       = act("X", "cancel", "X")
 	End          = act("K", "end the session", "K")
+	RunNow       = act("A", "run now", "A")
 )

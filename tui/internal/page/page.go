@@ -24,6 +24,7 @@ const (
 	Events     = "events"
 	Pools      = "pools"
 	Sessions   = "sessions"
+	Schedules  = "schedules"
 )
 
 // Size is what a page has to draw in.
@@ -130,7 +131,7 @@ type Result struct {
 
 // All makes one page of each kind, in the order of their keys.
 func All() []Page {
-	return []Page{newOverview(), newNodes(), newRanges(), newRouting(), newRebalance(), newOperations(), newMembers(), newEvents(), newPools(), newSessions()}
+	return []Page{newOverview(), newNodes(), newRanges(), newRouting(), newRebalance(), newOperations(), newMembers(), newEvents(), newPools(), newSessions(), newSchedules()}
 }
 
 // section is the head of a part of a page: its name, figures, and a rule.

@@ -40,6 +40,7 @@ import (
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/reference"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/render"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/routing"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/schedules"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/schema"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/sessions"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/sqlshell"
@@ -82,7 +83,7 @@ func New(e *ctl.Env) *cobra.Command {
 			c.AddCommand(x)
 		}
 	}
-	add(groupLook, status.New(e), dashboard.New(e), nodes.New(e), members.New(e), ranges.New(e), pools.New(e), sessions.New(e), sessions.NewTransactions(e), routing.New(e), ops.New(e), events.New(e), check.New(e), nodes.NewWait(e),
+	add(groupLook, status.New(e), dashboard.New(e), nodes.New(e), members.New(e), ranges.New(e), pools.New(e), sessions.New(e), sessions.NewTransactions(e), schedules.New(e), routing.New(e), ops.New(e), events.New(e), check.New(e), nodes.NewWait(e),
 		nodes.NewOKToStop(e), nodes.NewOKToRemove(e), nodes.NewSurvive(e))
 	add(groupChange, nodes.NewDrain(e), nodes.NewUndrain(e), nodes.NewCordon(e), nodes.NewUncordon(e), nodes.NewDecommission(e), nodes.NewRecommission(e),
 		rebalance.New(e), upgrade.New(e))

@@ -36,6 +36,7 @@ func Kinds() []Kind {
 		one("Route", Route{}), list("RoutingTable", Route{}), one("RouteLookup", RouteLookup{}),
 		list("RoutingDiffList", RoutingDiff{}), one("RoutingDiff", RoutingDiff{}),
 		list("RowList", map[string]any{}), one("Row", map[string]any{}),
+		list("ScheduleList", Schedule{}), one("Schedule", Schedule{}), list("ScheduleRunList", ScheduleRun{}), one("ScheduleRun", ScheduleRun{}),
 		list("SettingList", Setting{}), one("Setting", Setting{}),
 		list("SessionList", Session{}), one("Session", Session{}),
 		one("Status", Status{}),
