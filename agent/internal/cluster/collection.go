@@ -13,6 +13,9 @@ type Collection struct {
 	// PrimaryKey lists column ids in key order; never empty.
 	PrimaryKey []ColumnID `json:"primaryKey"`
 	NextColumn ColumnID   `json:"nextColumn"`
+	// Schemaless says that it was made without columns: rows are documents, whose fields
+	// statements name as columns.
+	Schemaless bool `json:"schemaless,omitempty"`
 	// Checks are what each row has to satisfy, by name.
 	Checks []Check `json:"checks,omitempty"`
 	// RowSecurity says that rows are seen and written as Policies say, but for the owner,

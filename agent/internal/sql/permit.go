@@ -35,7 +35,7 @@ func (s *Session) permitQuery(p *Prepared, q *syntax.Query) error {
 		return nil
 	}
 	if !now.rights.Super || s.filling || s.viewsOfOthers(p) {
-		if err := needsOf(s.scope(), q).check(); err != nil {
+		if err := needsOf(s.scope(), p.query(q)).check(); err != nil {
 			return s.denied(verb(q), err)
 		}
 	}

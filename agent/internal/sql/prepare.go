@@ -174,9 +174,17 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 		p.found = append(p.found, found{schema: name.Schema, name: name.Name, typ: r.User, isType: true})
 		return r, err
 	}
+	resolving := *planner
 	plan, err := planner.Plan(ctx, q)
 	if err != nil {
-		return err
+		var found bool
+		if q, found, err = fieldsOf(&resolving, q, err); !found {
+			return err
+		}
+		if plan, err = resolving.Plan(ctx, q); err != nil {
+			return err
+		}
+		p.resolved = q
 	}
 	p.plan, p.basis.changes = plan, s.basis(p).changes
 	p.ParamOIDs = make([]uint32, len(plan.Params))
@@ -221,4 +229,25 @@ func textColumn(name string) Column { return typedColumn(name, datum.Text) }
 
 func typedColumn(name string, t datum.Type) Column {
 	return Column{Name: name, OID: t.OID(), Size: t.Size(), Modifier: -1}
+}
+
+// fieldsOf has the names in a statement that could not be planned mean fields of documents,
+// if it is about such; the error is that of the statement otherwise.
+func fieldsOf(planner *queryplan.Planner, q *syntax.Query, unplanned error) (*syntax.Query, bool, error) {
+	resolved, found, err := planner.Fields(q)
+	switch {
+	case !found:
+		return nil, false, unplanned
+	case err != nil:
+		return nil, false, err
+	}
+	return resolved, true, nil
+}
+
+// query is the statement as it was planned.
+func (p *Prepared) query(q *syntax.Query) *syntax.Query {
+	if p.resolved != nil {
+		return p.resolved
+	}
+	return q
 }

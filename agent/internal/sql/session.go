@@ -100,7 +100,10 @@ type Prepared struct {
 	statement *syntax.Statement
 	announced []datum.Type
 	plan      *queryplan.Plan
-	basis     basis
+	// resolved is the statement that was planned, if fields of documents stand in it as
+	// columns; nil: it is the one that was written.
+	resolved *syntax.Query
+	basis    basis
 	// found are the names that planning has looked up, and searchPath where.
 	found      []found
 	searchPath []string

@@ -53,7 +53,7 @@ func (s *Session) showing(ctx context.Context, in catalog.Scope, text string, q 
 	}
 	out := &catalog.Showing{By: s.user}
 	var err error
-	if out.Query, out.Reads, err = queryplan.BindView(q.Select, s.readable(in)); err != nil {
+	if out.Query, out.Reads, err = queryplan.BindView(written.query(q).Select, s.readable(in)); err != nil {
 		return nil, err
 	}
 	bound, err := in.Bound(out.Query, out.Reads)

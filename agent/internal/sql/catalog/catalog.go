@@ -84,10 +84,15 @@ func (c *Catalog) takeID() (cluster.ObjectID, bool) {
 // Create makes a collection in the draft of scope; existed says that IF NOT EXISTS found
 // one. sound is asked about the expressions of the table.
 func (c *Catalog) Create(ctx context.Context, in Scope, stmt *syntax.CreateCollection, by string, sound func(*Table) error) (next *Draft, existed bool, err error) {
+	empty := stmt.Word == "COLLECTION" && len(stmt.Columns)+len(stmt.Like)+len(stmt.Constraints) == 0
+	if empty {
+		stmt = schemaless(stmt)
+	}
 	desc, err := in.describe(stmt)
 	if err != nil {
 		return nil, false, err
 	}
+	desc.Collection.Schemaless = empty
 	next, existed, err = c.make(ctx, in, making{name: stmt.Name, ifNotExists: stmt.IfNotExists, pool: stmt.Pool, poolPosition: stmt.PoolPosition, by: by}, desc)
 	if err != nil || existed {
 		return next, existed, err

@@ -22,7 +22,7 @@ const (
 func (s Scope) describe(stmt *syntax.CreateCollection) (*cluster.Object, error) {
 	if len(stmt.Columns)+len(stmt.Like) == 0 {
 		return nil, &syntax.Error{Code: "42P16", Message: "a collection needs at least one column",
-			Hint: "Write CREATE COLLECTION name (id int8 PRIMARY KEY, doc jsonb)."}
+			Hint: "Write CREATE COLLECTION name for a collection of documents."}
 	}
 	if err := checkName(stmt.Name.Name, stmt.Name.Position); err != nil {
 		return nil, err

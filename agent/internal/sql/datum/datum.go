@@ -136,8 +136,10 @@ func Compare(a, b Datum) int {
 		return compareFloats(a.F, b.F)
 	case Numeric:
 		return compareNumerics(a.D, b.D)
-	case Text, Varchar, Name, Char, Unknown, Bytea, UUID, JSON, JSONB, Inet, Cidr, Bit, Varbit:
+	case Text, Varchar, Name, Char, Unknown, Bytea, UUID, JSON, Inet, Cidr, Bit, Varbit:
 		return strings.Compare(a.S, b.S)
+	case JSONB:
+		return CompareJSON(a.S, b.S)
 	case Bpchar:
 		return strings.Compare(a.Unpadded(), b.Unpadded())
 	case Interval:

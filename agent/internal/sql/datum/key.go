@@ -61,7 +61,9 @@ func AppendKey(dst []byte, d Datum) ([]byte, error) {
 		return binary.BigEndian.AppendUint32(appendKeyInt(dst, d.utc()), uint32(d.Days)^(1<<31)), nil
 	case Inet, Cidr:
 		return append(dst, d.S...), nil
-	case Text, Varchar, Name, Char, Bytea, JSONB, Bit, Varbit:
+	case JSONB:
+		return appendJSONKey(dst, d.S), nil
+	case Text, Varchar, Name, Char, Bytea, Bit, Varbit:
 		return appendKeyString(dst, d.S), nil
 	case Bpchar:
 		return appendKeyString(dst, d.Unpadded()), nil
@@ -138,8 +140,8 @@ func floatFromOrdered(u uint64) float64 {
 	return math.Float64frombits(^u)
 }
 
-// DecodeKey reads one value of type t from the front of b. A numeric comes back
-// with the smallest scale that shows it, a float zero without its sign, a char(n)
+// DecodeKey reads one value of type t from the front of b. A numeric, and one in a jsonb,
+// comes back with the smallest scale that shows it, a float zero without its sign, a char(n)
 // without the blanks at its end, an interval as another one that is as long; all
 // other types come back as they were.
 func DecodeKey(t Type, b []byte) (d Datum, rest []byte, err error) {
@@ -161,7 +163,9 @@ func DecodeKey(t Type, b []byte) (d Datum, rest []byte, err error) {
 	switch t {
 	case Numeric:
 		return decodeNumericKey(b)
-	case Text, Varchar, Bpchar, Name, Char, Bytea, JSONB, Bit, Varbit:
+	case JSONB:
+		return decodeJSONKey(b)
+	case Text, Varchar, Bpchar, Name, Char, Bytea, Bit, Varbit:
 		s, rest, err := decodeKeyString(b)
 		if t == Bpchar && strings.HasSuffix(s, " ") || t.IsBits() && strings.Trim(s, "01") != "" {
 			return Datum{}, nil, errKeyMalformed
@@ -273,7 +277,7 @@ func decodeKeyString(b []byte) (string, []byte, error) {
 // so that a row need not hold it again.
 func KeyExact(t Type) bool {
 	e := t.Elem()
-	return t.Ordered() && e != Numeric && e != Bpchar && e != Interval && !e.IsFloat()
+	return t.Ordered() && e != Numeric && e != JSONB && e != Bpchar && e != Interval && !e.IsFloat()
 }
 
 // EncodeKey encodes the values of a key in order.

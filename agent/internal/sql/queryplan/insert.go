@@ -64,6 +64,9 @@ func (p *Planner) insert(ctx context.Context, s *pg.InsertStmt, out *Plan) error
 	if err != nil {
 		return err
 	}
+	if table.Schemaless() && p.view == nil {
+		s = documentInsert(s)
+	}
 	ins := &Insert{Table: table, override: s.GetOverride()}
 	targets, err := p.insertColumns(s, table)
 	if err != nil {

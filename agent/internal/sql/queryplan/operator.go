@@ -4,6 +4,7 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum/jsonb"
 )
 
 func operatorName(n *pg.A_Expr) string {
@@ -59,6 +60,10 @@ func (c *compiler) binary(name string, n *pg.A_Expr) (Expr, error) {
 		return nil, err
 	}
 	position := c.position(n.GetLocation())
+	if f := jsonb.Operator(name, b.Type()); f != "" && (a.Type() == datum.JSONB || b.Type() == datum.JSONB) {
+		e, err := jsonCall(f, []Expr{a, b})
+		return e, at(err, position)
+	}
 	switch name {
 	case "=", "<>", "!=", "<", "<=", ">", ">=":
 		return compare(name, a, b)
@@ -78,8 +83,8 @@ func compare(name string, a, b Expr) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.Elem() == datum.JSON || t.Elem() == datum.JSONB && (t.IsArray() || name != "=" && name != "<>" && name != "!=") {
-		return nil, errSlow // jsonb has an order of its own
+	if t.Elem() == datum.JSON {
+		return nil, errSlow
 	}
 	return &compareExpr{op: name, left: args[0], right: args[1], typ: t}, nil
 }

@@ -336,7 +336,7 @@ func (c *compiler) sortKeys(s *pg.SelectStmt, out *Select, columns []Column) err
 		if err != nil {
 			return err
 		}
-		if t := e.Type(); t.Elem() == datum.JSON || t.Elem() == datum.JSONB || t == datum.Unknown {
+		if t := e.Type(); t.Elem() == datum.JSON || t == datum.Unknown {
 			return errSlow
 		}
 		key := SortKey{Expr: e, Descending: by.GetSortbyDir() == pg.SortByDir_SORTBY_DESC}

@@ -35,6 +35,8 @@ type lexer struct {
 	text string
 	pos  int
 	run  operatorRun // the last one
+	// braces is how many documents are open: strings in them are those of JSON.
+	braces int
 }
 
 // next returns the next token, skipping white space and comments.
@@ -116,7 +118,15 @@ func (l *lexer) scan() tokenKind {
 	case c == '\'':
 		return l.quoted('\'', false, tokenString)
 	case c == '"':
-		return l.quoted('"', false, tokenQuoted)
+		return l.quoted('"', l.braces > 0, tokenQuoted)
+	case c == '{':
+		l.pos++
+		l.braces++
+		return tokenOperator
+	case c == '}':
+		l.pos++
+		l.braces = max(l.braces-1, 0)
+		return tokenOperator
 	case c == '$':
 		return l.dollar()
 	case isDigit(c) || c == '.' && l.pos+1 < len(l.text) && isDigit(l.text[l.pos+1]):

@@ -167,10 +167,18 @@ func (p *cursor) bareName() (end int, several bool) {
 
 // parsePostgres runs PostgreSQL's parser and takes out the one statement.
 func parsePostgres(text, word string, deep bool) (Node, *Error) {
+	docs, wrong := cutDocuments(text)
+	if wrong != nil {
+		return nil, wrong
+	}
+	if docs != nil {
+		text = docs.text
+	}
 	tree, err := pg.Parse(text)
 	if err != nil {
-		return nil, parserError(text, err)
+		return nil, docs.of(parserError(text, err))
 	}
+	docs.putAll(tree)
 	if deep {
 		if err := checkDepth(tree); err != nil {
 			return nil, err

@@ -22,6 +22,12 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		if err := r.typeLiterals(x.AExpr); err != nil {
 			return nil, err
 		}
+		if after, err := r.jsonOperator(x.AExpr); after != nil || err != nil {
+			return after, err
+		}
+		if after := r.jsonComparison(x.AExpr); after != nil {
+			return after, nil
+		}
 		return r.beforeOperator(x.AExpr), nil
 	case *pg.Node_CaseExpr:
 		return nil, r.typeResults(x.CaseExpr)
@@ -39,6 +45,12 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 	case *pg.Node_SortBy:
 		if r.typeOf(x.SortBy.Node) == datum.JSON {
 			return nil, errorf("42883", x.SortBy.Location, "could not identify an ordering operator for type json")
+		}
+		if len(x.SortBy.UseOp) == 0 && r.typeOf(x.SortBy.Node) == datum.JSONB && !r.scope.distinct {
+			return func(n *pg.Node) (*pg.Node, error) {
+				n.GetSortBy().Node = ordered(n.GetSortBy().Node)
+				return n, nil
+			}, nil
 		}
 		if len(x.SortBy.UseOp) == 0 && r.typeOf(x.SortBy.Node) == datum.Interval && !r.scope.distinct {
 			return func(n *pg.Node) (*pg.Node, error) {
@@ -213,10 +225,6 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 		name = "list_prepend"
 	case op == "||" && list && !isList(e.Rexpr, right) && right != datum.Unknown:
 		name = "list_append"
-	case op == "-" && left == datum.JSONB:
-		return func(*pg.Node) (*pg.Node, error) { return nil, unsupported(e.Location, "the operator jsonb -") }
-	case op == "||" && (left == datum.JSONB || right == datum.JSONB):
-		return func(*pg.Node) (*pg.Node, error) { return nil, unsupported(e.Location, "the operator jsonb ||") }
 	case op == "^":
 		name = "power"
 	case op == "/" && left == datum.Interval:

@@ -27,6 +27,15 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 	if slices.ContainsFunc(f.Args, func(n *pg.Node) bool { return n.GetNamedArgExpr() != nil }) {
 		return nil, unsupported(f.Location, "a named argument")
 	}
+	if after, err := r.jsonFunction(f); after != nil || err != nil {
+		return after, err
+	}
+	if (name == "min" || name == "max") && len(f.Args) == 1 && r.typeOf(f.Args[0]) == datum.JSONB {
+		return func(n *pg.Node) (*pg.Node, error) {
+			arg := n.GetFuncCall().Args[0]
+			return renamed(n, "arg_"+name, arg, ordered(clone(arg))), nil
+		}, nil
+	}
 	if special, ok := specials[name]; ok {
 		return special(r, f)
 	}
@@ -81,6 +90,9 @@ func (r *rewriter) signature(f *pg.FuncCall) string {
 func (r *rewriter) functionType(f *pg.FuncCall) datum.Type {
 	name := lastName(f.Funcname)
 	if t, ok := resultTypes[name]; ok {
+		return t
+	}
+	if t, ok := jsonType(name); ok {
 		return t
 	}
 	if len(f.Args) == 0 {

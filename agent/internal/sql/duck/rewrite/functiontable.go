@@ -29,9 +29,8 @@ var functions = table(same(`
 	"regexp_count": "nd_regexp_count", "string_to_array": "string_split", "sha256": "nd_sha256", "overlay": "nd_overlay",
 	"array_append": "list_append", "array_prepend": "list_prepend", "array_cat": "list_concat", "array_remove": "nd_array_remove",
 	"array_position": "nd_array_position", "cardinality": "len", "date_bin": "time_bucket", "clock_timestamp": "get_current_timestamp",
-	"json_build_object": "json_object", "jsonb_build_object": "json_object", "json_build_array": "json_array",
-	"jsonb_build_array": "json_array", "to_jsonb": "to_json", "row_to_json": "to_json", "jsonb_array_length": "json_array_length",
-	"jsonb_typeof": "nd_json_typeof", "json_typeof": "nd_json_typeof", "jsonb_exists": "nd_json_has", "jsonb_contains": "json_contains",
+	"json_build_object": "json_object", "json_build_array": "json_array",
+	"jsonb_build_array": "json_array", "row_to_json": "to_json", "json_typeof": "nd_json_typeof",
 	"jsonb_pretty": "json_pretty", "pg_size_pretty": "nd_size_pretty",
 })
 
@@ -40,13 +39,13 @@ var doubling = table(same("nd_quote_ident nd_quote_literal nd_quote_nullable nd_
 
 // resultCasts give results the type that they have in PostgreSQL.
 var resultCasts = table(each("INTEGER", `position strpos ascii cardinality array_position json_array_length
-	jsonb_array_length ntile regexp_count bit_length`), nil)
+	ntile regexp_count bit_length`), nil)
 
 // resultTypes is what typeOf knows of results.
 var resultTypes = types(map[datum.Type]string{
 	datum.Int8: "count row_number rank dense_rank",
 	datum.Int4: `length char_length character_length octet_length position strpos ascii cardinality array_position
-		json_array_length jsonb_array_length ntile regexp_count array_length array_upper grouping`,
+		json_array_length ntile regexp_count array_length array_upper grouping`,
 	datum.Bool: "bool_and bool_or every starts_with regexp_like isfinite",
 	datum.Text: `string_agg lower upper trim btrim ltrim rtrim left right repeat replace reverse translate split_part md5 chr
 		concat concat_ws regexp_replace array_to_string initcap quote_ident quote_literal substr substring to_char format
@@ -79,6 +78,7 @@ var argTypes = map[string][]datum.Type{
 }
 
 var specials = map[string]special{
+	"to_jsonb": specialToJSONB, "jsonb_build_object": specialBuildObject,
 	"sum": specialSum, "avg": specialAvg, "count": specialCount, "json_agg": specialJSONAgg, "jsonb_agg": specialJSONAgg,
 	"now": specialNow, "transaction_timestamp": specialNow, "statement_timestamp": specialNow, "pg_postmaster_start_time": specialNow,
 	"extract": specialExtract, "date_part": specialExtract, "to_char": specialToChar, "to_date": parsedTime("DATE"),
@@ -88,7 +88,7 @@ var specials = map[string]special{
 	"length": specialLength, "char_length": specialLength, "character_length": specialLength, "octet_length": specialLength,
 	"round": specialRound, "array_length": arraySize, "array_upper": arraySize,
 	"array_lower": answers(func() *pg.Node { return integer(1) }), "array_ndims": answers(func() *pg.Node { return integer(1) }),
-	"json_extract_path": specialPath, "jsonb_extract_path": specialPath, "json_extract_path_text": specialPath, "jsonb_extract_path_text": specialPath,
+	"json_extract_path": specialPath, "json_extract_path_text": specialPath,
 	"pg_typeof": specialPgTypeof, "current_schemas": specialCurrentSchemas, "current_setting": specialSetting,
 	"current_database":    constantText(func(r *rewriter) string { return r.in.Session.Database }),
 	"current_catalog":     constantText(func(r *rewriter) string { return r.in.Session.Database }),
@@ -237,7 +237,7 @@ func specialLength(r *rewriter, f *pg.FuncCall) (finish, error) {
 	return func(n *pg.Node) (*pg.Node, error) { return cast(call(name, n.GetFuncCall().Args[0]), "INTEGER"), nil }, nil
 }
 
-// specialPath is jsonb_extract_path(j, 'a', 'b').
+// specialPath is json_extract_path(j, 'a', 'b').
 func specialPath(_ *rewriter, f *pg.FuncCall) (finish, error) {
 	asText := strings.HasSuffix(lastName(f.Funcname), "_text")
 	return func(n *pg.Node) (*pg.Node, error) {

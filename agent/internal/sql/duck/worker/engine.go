@@ -44,6 +44,9 @@ func openEngine(c frame.Config, fatal func(string)) (*engine, error) {
 	if err := registerFunctions(conn); err != nil {
 		return nil, err
 	}
+	if err := registerJSON(conn); err != nil {
+		return nil, err
+	}
 	for _, stmt := range append(macros(), lockDown()...) {
 		if err := exec(conn, stmt); err != nil {
 			return nil, fmt.Errorf("set up DuckDB: %w: %.80s", err, stmt)

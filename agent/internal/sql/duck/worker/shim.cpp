@@ -14,6 +14,7 @@ int duckdb_list_vector_reserve(void *vec, uint64_t capacity);
 int duckdb_list_vector_set_size(void *vec, uint64_t size);
 void *duckdb_list_vector_get_child(void *vec);
 void duckdb_function_set_error(void *info, const char *error);
+void duckdb_scalar_function_set_error(void *info, const char *error);
 
 // nd_fill copies n rows of a column; ends is null for values of fixed size.
 int nd_fill(void *vec, uint64_t n, const char *data, uint64_t size, const uint32_t *ends, const uint64_t *valid) {
@@ -61,6 +62,13 @@ void *nd_list(void *vec, uint64_t n, const uint64_t *ends, uint64_t total, const
 void nd_function_error(void *info, const char *message) {
 	try {
 		duckdb_function_set_error(info, message);
+	} catch (...) {
+	}
+}
+
+void nd_scalar_error(void *info, const char *message) {
+	try {
+		duckdb_scalar_function_set_error(info, message);
 	} catch (...) {
 	}
 }

@@ -1,0 +1,206 @@
+package rewrite
+
+import (
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum/jsonb"
+)
+
+// jsonOperator finds the function of package jsonb that an operator is; nil: it is none.
+func (r *rewriter) jsonOperator(e *pg.A_Expr) (finish, error) {
+	if e.Kind != pg.A_Expr_Kind_AEXPR_OP || e.Lexpr == nil {
+		return nil, nil
+	}
+	left, right := r.typeOf(e.Lexpr), r.typeOf(e.Rexpr)
+	if left != datum.JSONB && right != datum.JSONB {
+		return nil, nil
+	}
+	name := jsonb.Operator(lastName(e.Name), right)
+	if name == "" {
+		return nil, nil
+	}
+	finishArgs, err := r.jsonCall(name, []*pg.Node{e.Lexpr, e.Rexpr}, e.Location)
+	if err != nil {
+		return nil, err
+	}
+	return func(n *pg.Node) (*pg.Node, error) {
+		return finishArgs([]*pg.Node{n.GetAExpr().Lexpr, n.GetAExpr().Rexpr}), nil
+	}, nil
+}
+
+// steppedFunctions take a path as arguments, from that number on.
+var steppedFunctions = map[string]int{"jsonb_extract_path": 1, "jsonb_extract_path_text": 1, "document_field": 1, "document_set": 2}
+
+// jsonFunction finds the function of package jsonb that is called; nil: none is.
+func (r *rewriter) jsonFunction(f *pg.FuncCall) (finish, error) {
+	name := lastName(f.Funcname)
+	if len(jsonb.Named(name)) == 0 {
+		return nil, nil
+	}
+	args := func(l []*pg.Node) []*pg.Node { return l }
+	if n, ok := steppedFunctions[name]; ok {
+		args = func(l []*pg.Node) []*pg.Node {
+			steps := &pg.Node{Node: &pg.Node_AArrayExpr{AArrayExpr: &pg.A_ArrayExpr{Elements: l[n:], Location: -1}}}
+			if n == 2 {
+				return []*pg.Node{l[0], steps, l[1]}
+			}
+			return []*pg.Node{l[0], steps}
+		}
+		if len(f.Args) <= n {
+			return nil, unsupported(f.Location, "a path of no keys")
+		}
+	}
+	finishArgs, err := r.jsonCall(name, args(f.Args), f.Location)
+	if err != nil {
+		return nil, err
+	}
+	return func(n *pg.Node) (*pg.Node, error) { return finishArgs(args(n.GetFuncCall().Args)), nil }, nil
+}
+
+// jsonCall chooses the function that takes the arguments. What it returns makes the call
+// of arguments that are DuckDB's.
+func (r *rewriter) jsonCall(name string, args []*pg.Node, location int32) (func([]*pg.Node) *pg.Node, error) {
+	types := make([]datum.Type, len(args))
+	for i, a := range args {
+		types[i] = r.typeOf(a)
+	}
+	for _, f := range jsonb.Named(name) {
+		if !takesTypes(&f, types, args) {
+			continue
+		}
+		for i, a := range args {
+			r.paramIs(a, f.Args[i])
+		}
+		return func(args []*pg.Node) *pg.Node {
+			out := make([]*pg.Node, len(args))
+			for i, a := range args {
+				out[i] = jsonArgument(f.Args[i], a)
+			}
+			result := call(f.EngineName(len(args)), out...)
+			if f.Result == datum.Numeric {
+				return cast(result, numericType(-1).SQL())
+			}
+			return result
+		}, nil
+	}
+	signature := ""
+	for i, t := range types {
+		if i > 0 {
+			signature += ", "
+		}
+		signature += t.SQLName()
+	}
+	return nil, errorf("42883", location, "function %s(%s) does not exist", name, signature)
+}
+
+func takesTypes(f *jsonb.Function, types []datum.Type, args []*pg.Node) bool {
+	if len(types) > len(f.Args) || len(types) < len(f.Args)-f.Optional {
+		return false
+	}
+	for i, t := range types {
+		want := f.Args[i]
+		switch {
+		case t == datum.Unknown, t == want, t.IsInt() && want == datum.Int4, t.IsString() && want == datum.Text:
+		case t.IsArray() && want.IsArray() && t.Elem().IsString():
+		case want.IsArray() && args[i].GetAArrayExpr() != nil:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// jsonArgument makes an argument of one of the worker's functions: a text.
+func jsonArgument(t datum.Type, n *pg.Node) *pg.Node {
+	if !t.IsArray() {
+		return cast(n, "VARCHAR")
+	}
+	if list, ok := textArray(n); ok {
+		values := make([]string, len(list))
+		for i, s := range list {
+			values[i] = datum.QuoteJSON(s)
+		}
+		return sqlText(jsonb.Array(values))
+	}
+	return cast(call("to_json", cast(n, "VARCHAR[]")), "VARCHAR")
+}
+
+// ordered makes values of jsonb comparable: their bytes in the order of PostgreSQL's.
+func ordered(n *pg.Node) *pg.Node {
+	f := jsonb.Named("document_order")[0]
+	return call(f.EngineName(1), cast(n, "VARCHAR"))
+}
+
+// jsonComparison finishes a comparison of values of jsonb; nil: it is none.
+func (r *rewriter) jsonComparison(e *pg.A_Expr) finish {
+	switch e.Kind {
+	case pg.A_Expr_Kind_AEXPR_OP:
+		if e.Lexpr == nil || !compares(lastName(e.Name)) {
+			return nil
+		}
+	case pg.A_Expr_Kind_AEXPR_DISTINCT, pg.A_Expr_Kind_AEXPR_NOT_DISTINCT, pg.A_Expr_Kind_AEXPR_IN,
+		pg.A_Expr_Kind_AEXPR_BETWEEN, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN, pg.A_Expr_Kind_AEXPR_BETWEEN_SYM,
+		pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
+	default:
+		return nil
+	}
+	if r.typeOf(e.Lexpr) != datum.JSONB && r.typeOf(e.Rexpr) != datum.JSONB {
+		return nil
+	}
+	return func(n *pg.Node) (*pg.Node, error) {
+		e := n.GetAExpr()
+		e.Lexpr = ordered(e.Lexpr)
+		if list := e.Rexpr.GetList(); list != nil {
+			for i := range list.Items {
+				list.Items[i] = ordered(list.Items[i])
+			}
+		} else {
+			e.Rexpr = ordered(e.Rexpr)
+		}
+		return r.operator(n, e)
+	}
+}
+
+// jsonType is the type of what a function of package jsonb gives.
+func jsonType(name string) (datum.Type, bool) {
+	if list := jsonb.Named(name); len(list) > 0 {
+		return list[0].Result, true
+	}
+	return datum.Unknown, false
+}
+
+// specialToJSONB is to_jsonb. DuckDB would make floats of decimals.
+func specialToJSONB(r *rewriter, f *pg.FuncCall) (finish, error) {
+	if len(f.Args) != 1 {
+		return nil, errorf("42883", f.Location, "function to_jsonb(%s) does not exist", r.signature(f))
+	}
+	t := r.typeOf(f.Args[0])
+	r.paramIs(f.Args[0], datum.Text)
+	return func(n *pg.Node) (*pg.Node, error) {
+		arg := n.GetFuncCall().Args[0]
+		switch t {
+		case datum.JSONB:
+			return arg, nil
+		case datum.Numeric:
+			return cast(call("nd_numeric_text", arg), "JSON"), nil
+		case datum.Timestamp, datum.Timestamptz:
+			iso := call("replace", cast(arg, "VARCHAR"), text(" "), text("T"))
+			return call("to_json", call("regexp_replace", iso, text(`([+-]\d\d)$`), text(`\1:00`))), nil
+		}
+		return call("to_json", arg), nil
+	}, nil
+}
+
+// specialBuildObject is jsonb_build_object.
+func specialBuildObject(_ *rewriter, f *pg.FuncCall) (finish, error) {
+	if len(f.Args)%2 != 0 {
+		return nil, errorf("22023", f.Location, "argument list must have even number of elements")
+	}
+	for i := 0; i < len(f.Args); i += 2 {
+		if f.Args[i].GetAConst().GetIsnull() {
+			return nil, errorf("22023", f.Location, "argument %d: key must not be null", i+1)
+		}
+	}
+	return func(n *pg.Node) (*pg.Node, error) { return call("json_object", n.GetFuncCall().Args...), nil }, nil
+}
