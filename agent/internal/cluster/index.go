@@ -20,9 +20,12 @@ type Index struct {
 	Columns    []IndexColumn `json:"columns"`
 	Include    []ColumnID    `json:"include,omitempty"`
 	// Where is the SQL text of what holds for the rows that have an entry; "": all have.
-	Where   string       `json:"where,omitempty"`
-	State   ElementState `json:"state,omitempty"`
-	Comment string       `json:"comment,omitempty"`
+	Where string       `json:"where,omitempty"`
+	State ElementState `json:"state,omitempty"`
+	// Since is the time, as a timestamp, from which on the entries say what the rows say; 0:
+	// always, there were none before the index. Reads as of before find too few.
+	Since   uint64 `json:"since,omitempty"`
+	Comment string `json:"comment,omitempty"`
 }
 
 // UniqueConstraint is Index.Constraint of a UNIQUE constraint.

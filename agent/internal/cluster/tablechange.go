@@ -32,13 +32,14 @@ type Failure struct {
 	Constraint string `json:"constraint,omitempty"`
 }
 
-// SameElements reports whether two forms of a table have the same columns and constraints,
-// in the same states.
+// SameElements reports whether two forms of a table have the same columns, constraints and
+// indexes, in the same states.
 func (c *Collection) SameElements(other *Collection) bool {
 	return slices.EqualFunc(c.Columns, other.Columns, func(a, b Column) bool {
 		return a.ID == b.ID && a.NotNull == b.NotNull && a.NotNullState == b.NotNullState
 	}) && slices.EqualFunc(c.Checks, other.Checks, func(a, b Check) bool { return a.ID == b.ID && a.State == b.State }) &&
 		slices.EqualFunc(c.ForeignKeys, other.ForeignKeys, func(a, b ForeignKey) bool {
 			return a.ID == b.ID && a.State == b.State && a.NotValid == b.NotValid
-		})
+		}) &&
+		slices.EqualFunc(c.Indexes, other.Indexes, func(a, b Index) bool { return a.ID == b.ID && a.State == b.State })
 }

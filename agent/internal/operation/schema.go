@@ -11,19 +11,24 @@ import (
 
 // The phases of a schema change.
 const (
-	PhaseFence    = "fence"    // no range takes writes of those who do not know the new form
-	PhaseMaintain = "maintain" // of indexes: nor of those who do not write their entries
-	PhaseFill     = "fill"     // of indexes: the rows that are there get their entries
-	PhaseValidate = "validate" // the rows that are there are looked at
+	PhaseFence    = "fence"     // no range takes writes of those who do not know the new form
+	PhaseMaintain = "maintain"  // of indexes: nor of those who do not write their entries
+	PhaseFill     = "fill"      // of indexes: the rows that are there get their entries
+	PhaseValidate = "validate"  // the rows that are there are looked at
+	PhaseTakeBack = "take-back" // of one that has failed: the table becomes what it was
 )
 
 // schemaPhases are the phases of a schema change. Indexes are deletes only until all who
 // write know them: else an entry outlives its row.
 func schemaPhases(what *cluster.TableChange) []cluster.Phase {
+	names := []string{PhaseFence}
 	if len(what.Indexes) > 0 {
-		return phases(PhaseFence, PhaseMaintain, PhaseFill, PhasePublish)
+		names = append(names, PhaseMaintain, PhaseFill)
 	}
-	return phases(PhaseFence, PhaseValidate, PhasePublish)
+	if len(what.NotNull)+len(what.Checks) > 0 {
+		names = append(names, PhaseValidate)
+	}
+	return phases(append(names, PhasePublish)...)
 }
 
 // SchemaChanger does the work of schema changes; package sql has one.
@@ -83,8 +88,12 @@ func (c *Controller) schemaDone(done Completion) {
 	r.op.Cursor, r.op.Rows = p.Cursor, p.Rows
 	switch {
 	case p.State == cluster.OpSucceeded:
+		r.phase(PhasePublish, c.in.Now) // one part may have gone through several
 		endPhase(&r.op, PhasePublish, phaseDone, "", c.in.Now)
 	case p.State == cluster.OpRunning:
+		if !slices.ContainsFunc(r.op.Phases, func(known cluster.Phase) bool { return known.Name == p.Phase }) {
+			r.op.Phases = append(r.op.Phases, cluster.Phase{Name: p.Phase, State: phasePending})
+		}
 		r.phase(p.Phase, c.in.Now)
 		notePhase(&r.op, p.Phase, p.Note)
 	}

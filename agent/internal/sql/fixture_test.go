@@ -61,11 +61,14 @@ type fakeDB struct {
 	kept, inPlace, givenUp int
 	locks                  fakeLocks
 	meta                   *fakeMeta
-	fences                 fences
+	fences, readFences     fences
 	raised                 []cluster.SchemaFence
 	begun                  []*fakeTxn
 	// beforeLock is called, without the lock, before rows are locked.
 	beforeLock func()
+	// beforeFill is called, without the lock, before entries of rows that were there before
+	// their index are written.
+	beforeFill func()
 }
 
 type version struct {
@@ -120,6 +123,9 @@ func (f *fakeDB) Get(ctx context.Context, req kv.GetRequest) ([]kv.Row, error) {
 	defer f.mu.Unlock()
 	f.gets++
 	f.reading = req.Reading
+	if err := f.staleRead(req.Collection, req.Schema); err != nil {
+		return nil, err
+	}
 	if req.TS == 0 {
 		req.TS = f.ts
 	}
@@ -140,6 +146,9 @@ func (f *fakeDB) Scan(ctx context.Context, req kv.ScanRequest) (exec.Rows, error
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reading = req.Reading
+	if err := f.staleRead(req.Collection, req.Schema); err != nil {
+		return nil, err
+	}
 	if req.TS == 0 {
 		req.TS = f.ts
 	}
@@ -148,6 +157,7 @@ func (f *fakeDB) Scan(ctx context.Context, req kv.ScanRequest) (exec.Rows, error
 	for k, vs := range f.rows {
 		key, ok := strings.CutPrefix(k, prefix)
 		v := at(vs, req.TS)
+		ok = ok && (req.Only == nil || keys.VShardOf(req.Collection, []byte(key)) == *req.Only)
 		if ok && v.value != nil && (req.Start == nil || key >= string(req.Start)) && (req.End == nil || key < string(req.End)) {
 			out = append(out, kv.Row{Key: []byte(key), Value: v.value, Version: v.ts})
 		}
@@ -210,6 +220,9 @@ func (f *fakeDB) waitForPlaces() (kept, inPlace, givenUp int) {
 }
 
 func (f *fakeDB) Write(ctx context.Context, muts []kv.Mutation, o kv.WriteOptions) (hlc.Timestamp, error) {
+	if f.beforeFill != nil && o.Yield && !o.OneRange { // no statement writes so
+		f.beforeFill()
+	}
 	if f.before != nil {
 		if err := f.before(muts); err != nil {
 			return 0, err
@@ -378,7 +391,7 @@ func newFixture(t testing.TB, executor duck.Executor) *fixture {
 	}
 	f.server.cfg.Views = fakeViews{meta: f.meta, server: f.server}
 	f.coordinator = &fakeCoordinator{f: f}
-	f.server.cfg.Waiter = f.coordinator
+	f.server.cfg.Waiter, f.server.schemaPart = f.coordinator, 0 // each phase by itself
 	f.openPublic()
 	return f
 }

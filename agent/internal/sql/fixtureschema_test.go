@@ -54,11 +54,14 @@ func (f *fakeDB) Raise(_ context.Context, _ cluster.PoolID, schemas []cluster.Sc
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fences == nil {
-		f.fences = fences{}
+		f.fences, f.readFences = fences{}, fences{}
 	}
 	f.raised = append(f.raised, schemas...)
 	for _, s := range schemas {
 		f.fences[s.Collection] = max(f.fences[s.Collection], s.Version)
+		if s.Reads {
+			f.readFences[s.Collection] = max(f.readFences[s.Collection], s.Version)
+		}
 	}
 	return nil
 }
@@ -69,6 +72,14 @@ func (f *fakeDB) stale(muts []kv.Mutation) error {
 		if want := f.fences[muts[i].Collection]; muts[i].Schema < want {
 			return &kv.StaleSchemaError{Wanted: cluster.SchemaVersion{Collection: muts[i].Collection, Version: want}}
 		}
+	}
+	return nil
+}
+
+// staleRead is the refusal of a read that rests on an older version. f.mu is held.
+func (f *fakeDB) staleRead(c cluster.CollectionID, schema uint64) error {
+	if want := f.readFences[c]; schema != 0 && schema < want {
+		return &kv.StaleSchemaError{Wanted: cluster.SchemaVersion{Collection: c, Version: want}}
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/exec"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
@@ -38,7 +37,7 @@ func (s *Session) createIndex(ctx context.Context, node *syntax.CreateIndex, at 
 }
 
 func (s *Session) indexing() catalog.Indexing {
-	return catalog.Indexing{Check: queryplan.CheckIndex, Own: func(id cluster.ObjectID) bool { return s.draft.Made(id) }}
+	return catalog.Indexing{Check: queryplan.CheckIndex, Own: s.draft.Made, Block: s.tx != nil || s.server.cfg.Waiter == nil}
 }
 
 // dropIndex runs DROP INDEX.

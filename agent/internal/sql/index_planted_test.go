@@ -18,3 +18,13 @@ func TestPlantedOldEntry(t *testing.T) {
 	}
 	t.Error("not found")
 }
+
+// TestPlantedBlindBackfill proves that an entry that takes the place of a newer one is found.
+func TestPlantedBlindBackfill(t *testing.T) {
+	set := func(f *fixture) { f.server.cfg.Planted.Exec.BlindBackfill = true }
+	if err := buildModel(t, 100, set); err == nil {
+		t.Error("not found")
+	} else {
+		t.Log(err)
+	}
+}

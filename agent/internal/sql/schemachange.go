@@ -6,23 +6,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/operation"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/exec"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
 const (
-	// schemaRows is how many rows are looked at by one scan: to begin one costs a look into
-	// each vshard.
-	schemaRows = 100_000
 	// schemaPart is for how long it works before it says how far it is, and schemaFence
 	// for how long it waits at most for those who write by an older version.
 	schemaPart, schemaFence = 2 * time.Second, 30 * time.Second
@@ -33,7 +32,7 @@ type schemaChange struct {
 	server *Server
 	op     *cluster.Operation
 	what   *cluster.TableChange
-	object *cluster.Object
+	object *cluster.Object // as it is; nil: it was dropped
 }
 
 // Change satisfies operation.SchemaChanger. What the table becomes was published with the
@@ -41,24 +40,50 @@ type schemaChange struct {
 // no range takes writes any more of those who do not know it, the rows that are there are
 // looked at; then everybody may rely on it, or it is taken back.
 func (s *Server) Change(ctx context.Context, op *cluster.Operation) (operation.SchemaProgress, error) {
-	c := &schemaChange{server: s, op: op, what: op.Spec.Change}
-	c.object = s.catalog.View().Objects[c.what.Table]
+	now := *op
+	c := &schemaChange{server: s, op: &now, what: op.Spec.Change}
+	until := time.Now().Add(s.schemaPart)
+	for n := 0; ; n++ {
+		p, err := c.step(ctx, until)
+		switch {
+		case err != nil && n == 0 && bytes.Equal(now.Cursor, op.Cursor):
+			return p, err
+		case err != nil: // what was done before is to be written down; then it is met again
+			return c.at(now.Phase, "", now.Cursor, now.Rows), nil
+		case p.State != cluster.OpRunning || p.Phase == operation.PhaseTakeBack || !time.Now().Before(until) || c.cancelled():
+			return p, nil
+		}
+		now.Phase, now.Cursor, now.Rows = p.Phase, p.Cursor, p.Rows
+	}
+}
+
+// cancelled reports whether somebody has asked for the end of the operation meanwhile.
+func (c *schemaChange) cancelled() bool {
+	op := c.server.catalog.View().Operations[c.op.ID]
+	return op == nil || op.State == cluster.OpCancelling
+}
+
+// step does what comes next.
+func (c *schemaChange) step(ctx context.Context, until time.Time) (operation.SchemaProgress, error) {
+	c.see()
 	switch {
-	case op.State == cluster.OpCancelling:
-		return c.takeBack(ctx, cluster.OpCancelled, cmp.Or(op.Why, "cancelled"), nil)
+	case c.op.State == cluster.OpCancelling:
+		return c.takeBack(ctx, cluster.OpCancelled, cmp.Or(c.op.Why, "cancelled"), nil)
 	case c.object == nil:
 		return c.ended(cluster.OpFailed, fmt.Sprintf("table %q was dropped", c.what.Name),
 			&cluster.Failure{Code: "42P01", Message: fmt.Sprintf("relation %q does not exist", c.what.Name)}), nil
 	}
-	switch op.Phase {
+	switch c.op.Phase {
 	case operation.PhaseMaintain:
 		return c.maintain(ctx)
 	case operation.PhaseFill:
-		return c.rows(ctx, c.filler)
+		return c.rows(ctx, until, c.filler)
 	case operation.PhaseValidate:
-		return c.rows(ctx, c.validator)
+		return c.rows(ctx, until, c.validator)
 	case operation.PhasePublish:
 		return c.publish(ctx)
+	case operation.PhaseTakeBack:
+		return c.takeBack(ctx, cluster.OpFailed, c.op.Failure.Message, c.op.Failure)
 	}
 	if err := c.raise(ctx); err != nil {
 		return operation.SchemaProgress{}, err
@@ -69,8 +94,11 @@ func (s *Server) Change(ctx context.Context, op *cluster.Operation) (operation.S
 	return c.at(operation.PhaseValidate, "", nil, 0), nil
 }
 
+// see looks at the table as it is now.
+func (c *schemaChange) see() { c.object = c.server.catalog.View().Objects[c.what.Table] }
+
 func (c *schemaChange) at(phase, note string, cursor []byte, rows uint64) operation.SchemaProgress {
-	return operation.SchemaProgress{Phase: phase, Note: note, Cursor: cursor, Rows: rows, State: cluster.OpRunning}
+	return operation.SchemaProgress{Phase: phase, Note: note, Cursor: cursor, Rows: rows, State: cluster.OpRunning, Failure: c.op.Failure}
 }
 
 func (c *schemaChange) ended(state cluster.OperationState, why string, f *cluster.Failure) operation.SchemaProgress {
@@ -80,12 +108,16 @@ func (c *schemaChange) ended(state cluster.OperationState, why string, f *cluste
 // raise has all ranges refuse writes by versions that do not have what is on its way, and
 // reads by those that do not know how far it is.
 func (c *schemaChange) raise(ctx context.Context) error {
+	if c.see(); c.object == nil {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, schemaFence)
 	defer cancel()
 	fences := []cluster.SchemaFence{{SchemaVersion: cluster.SchemaVersion{Collection: c.object.ID, Version: c.object.Version}}}
 	for _, id := range c.what.Indexes {
 		fences = append(fences, cluster.SchemaFence{SchemaVersion: cluster.SchemaVersion{Collection: id, Version: c.object.Version}, Reads: true})
 	}
+	slices.SortFunc(fences, func(a, b cluster.SchemaFence) int { return cmp.Compare(a.Collection, b.Collection) })
 	if err := c.server.cfg.DB.Raise(ctx, c.object.Collection.Pool, fences); err != nil {
 		return fmt.Errorf("have all ranges ask for version %d: %w", c.object.Version, err)
 	}
@@ -98,59 +130,112 @@ func (c *schemaChange) maintain(ctx context.Context) (operation.SchemaProgress, 
 	if err != nil {
 		return operation.SchemaProgress{}, fmt.Errorf("have the indexes be written: %w", err)
 	}
-	if c.object = c.server.catalog.View().Objects[c.what.Table]; c.object != nil {
-		if err := c.raise(ctx); err != nil {
-			return operation.SchemaProgress{}, err
-		}
+	if err := c.raise(ctx); err != nil {
+		return operation.SchemaProgress{}, err
 	}
 	return c.at(operation.PhaseFill, "", nil, 0), nil
 }
 
 // setIndexes has the indexes of the change be in a state.
-func (c *schemaChange) setIndexes(*cluster.Collection, cluster.ElementState) {}
+func (c *schemaChange) setIndexes(rows *cluster.Collection, state cluster.ElementState) {
+	for i := range rows.Indexes {
+		if slices.Contains(c.what.Indexes, rows.Indexes[i].ID) {
+			rows.Indexes[i].State = state
+		}
+	}
+}
 
 // rowWork is what a schema change does with the rows that are there: it looks at them, or
 // writes what follows from them. What it does twice is done once.
 type rowWork interface {
-	// some does it with the next rows from the key cursor on, nil: from the first. last is
-	// the key of the last of n; more says that others may follow. A failure is what is wrong
-	// with one, and ends the change: it is taken back, and the client told.
-	some(ctx context.Context, cursor []byte) (last []byte, n int, more bool, failure *cluster.Failure, err error)
+	// some does it with rows as they were at a time. A failure is what is wrong with one,
+	// and ends the change: it is taken back, and the client told.
+	some(ctx context.Context, rows []kv.Row, ts hlc.Timestamp) (failure *cluster.Failure, err error)
 }
 
 // rows does a part of what is to be done with the rows. Those that are written meanwhile
 // are as they have to be, so that each may be read at a time of its own.
-func (c *schemaChange) rows(ctx context.Context, begin func() (rowWork, error)) (operation.SchemaProgress, error) {
-	work, err := begin()
+func (c *schemaChange) rows(ctx context.Context, until time.Time, begin func(*catalog.Table) (rowWork, error)) (operation.SchemaProgress, error) {
+	view := c.server.catalog.View()
+	table, err := catalog.Scope{View: view}.NewTable(c.object, view.Objects[c.object.Parent])
 	if err != nil {
 		return operation.SchemaProgress{}, err
 	}
-	cursor, rows := c.op.Cursor, c.op.Rows
-	for until := time.Now().Add(schemaPart); ; {
-		last, n, more, failure, err := work.some(ctx, cursor)
-		switch rows += uint64(n); { //nolint:gosec // not negative
+	work, err := begin(table)
+	if err != nil {
+		return operation.SchemaProgress{}, err
+	}
+	at, err := decodeSpot(c.op.Cursor)
+	if err != nil {
+		return operation.SchemaProgress{}, err
+	}
+	s, pace := &sweep{c.server, table}, breath{}
+	for {
+		began := time.Now()
+		next, failure, err := s.work(ctx, at, work)
+		switch c.op.Rows += uint64(len(next.rows)); {
 		case err != nil:
 			return operation.SchemaProgress{}, fmt.Errorf("look at the rows: %w", err)
 		case failure != nil:
-			c.op.Rows = rows
-			return c.takeBack(ctx, cluster.OpFailed, failure.Message, failure)
-		case !more:
-			return c.at(operation.PhasePublish, "", nil, rows), nil
+			c.op.Failure = failure
+			return c.at(operation.PhaseTakeBack, "", nil, c.op.Rows), nil
+		case !next.more:
+			return c.at(c.after(), "", nil, c.op.Rows), nil
 		}
-		if cursor = append(bytes.Clone(last), 0); time.Now().After(until) {
-			return c.at(c.op.Phase, fmt.Sprintf("%d rows are done", rows), cursor, rows), nil
+		if at = next.next; !time.Now().Before(until) || c.cancelled() {
+			return c.at(c.op.Phase, fmt.Sprintf("%d rows, about %.1f %%, are done", c.op.Rows, at.done()), at.encode(), c.op.Rows), nil
+		}
+		c.op.Cursor = at.encode()
+		if err := pace.take(ctx, time.Since(began), len(next.rows)); err != nil {
+			return operation.SchemaProgress{}, err
 		}
 	}
 }
 
+// after is the phase after the one that looks at the rows.
+func (c *schemaChange) after() string {
+	if c.op.Phase == operation.PhaseFill && len(c.what.NotNull)+len(c.what.Checks) > 0 {
+		return operation.PhaseValidate
+	}
+	return operation.PhasePublish
+}
+
 // filler writes the entries of indexes.
-func (c *schemaChange) filler() (rowWork, error) {
-	return nil, fmt.Errorf("%d indexes of table %q cannot be filled by this version", len(c.what.Indexes), c.what.Name)
+type filler struct{ exec.Backfill }
+
+func (c *schemaChange) filler(table *catalog.Table) (rowWork, error) {
+	all, err := queryplan.EntriesOf(table)
+	if err != nil {
+		return nil, err
+	}
+	now := c.server.cfg.Now()
+	f := &filler{exec.Backfill{Table: table, Run: &exec.Run{DB: c.server.cfg.DB, Planted: c.server.cfg.Planted.exec(), Env: &queryplan.Env{Now: now, Statement: now, Session: &queryplan.Session{}}}}}
+	for _, e := range all {
+		if slices.Contains(c.what.Indexes, e.Index.Desc.ID) && e.Index.Desc.State == cluster.ElementWriteOnly {
+			f.Of = append(f.Of, e)
+		}
+	}
+	return f, nil
+}
+
+// some satisfies rowWork.
+func (f *filler) some(ctx context.Context, rows []kv.Row, ts hlc.Timestamp) (*cluster.Failure, error) {
+	err := f.Fill(ctx, rows, ts)
+	var wrong *syntax.Error
+	if errors.As(err, &wrong) {
+		return failureOf(wrong), nil
+	}
+	return nil, err
+}
+
+// failureOf is what a statement is told that waits for the change.
+func failureOf(err error) *cluster.Failure {
+	e := AsError(err)
+	return &cluster.Failure{Code: e.Code, Message: e.Message, Detail: e.Detail, Schema: e.Schema, Table: e.Table, Column: e.Column, Constraint: e.Constraint}
 }
 
 // validator looks whether rows are as a schema change has them be.
 type validator struct {
-	server  *Server
 	table   *catalog.Table
 	env     *queryplan.Env
 	notNull []int // of table.Columns
@@ -158,13 +243,8 @@ type validator struct {
 	row     []datum.Datum
 }
 
-func (c *schemaChange) validator() (rowWork, error) {
-	view := c.server.catalog.View()
-	t, err := catalog.Scope{View: view}.NewTable(c.object, view.Objects[c.object.Parent])
-	if err != nil {
-		return nil, err
-	}
-	v := &validator{server: c.server, table: t, row: make([]datum.Datum, len(t.Columns))}
+func (c *schemaChange) validator(t *catalog.Table) (rowWork, error) {
+	v := &validator{table: t, row: make([]datum.Datum, len(t.Columns))}
 	now := c.server.cfg.Now()
 	v.env = &queryplan.Env{Now: now, Statement: now, Session: &queryplan.Session{}}
 	for i := range t.Columns {
@@ -185,31 +265,16 @@ func (c *schemaChange) validator() (rowWork, error) {
 }
 
 // some satisfies rowWork.
-func (v *validator) some(ctx context.Context, cursor []byte) (last []byte, n int, more bool, failure *cluster.Failure, err error) {
-	it, err := v.server.cfg.DB.Scan(ctx, kv.ScanRequest{Pool: v.table.Pool(), Collection: v.table.ID(), Start: cursor, Ordered: true})
-	if err != nil {
-		return nil, 0, false, nil, err
-	}
-	defer it.Close()
-	for n < v.server.schemaRows {
-		batch, err := it.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			return last, n, false, nil, nil
+func (v *validator) some(_ context.Context, rows []kv.Row, _ hlc.Timestamp) (*cluster.Failure, error) {
+	for i := range rows {
+		if err := v.table.DecodeRow(rows[i].Key, rows[i].Value, v.row); err != nil {
+			return nil, err
 		}
-		if err != nil {
-			return nil, n, false, nil, err
-		}
-		for i := range batch {
-			last, n = batch[i].Key, n+1
-			if err := v.table.DecodeRow(batch[i].Key, batch[i].Value, v.row); err != nil {
-				return nil, n, false, nil, err
-			}
-			if failure = v.look(); failure != nil {
-				return nil, n, false, failure, nil
-			}
+		if failure := v.look(); failure != nil {
+			return failure, nil
 		}
 	}
-	return last, n, true, nil, nil
+	return nil, nil
 }
 
 // look says what is wrong with the row.
@@ -226,8 +291,7 @@ func (v *validator) look() *cluster.Failure {
 	for _, k := range v.checks {
 		ok, err := k.Value.Eval(v.env)
 		if err != nil {
-			e := AsError(err)
-			return &cluster.Failure{Code: e.Code, Message: e.Message, Detail: e.Detail}
+			return failureOf(err)
 		}
 		if !ok.Null && !ok.Bool() {
 			return &cluster.Failure{Code: "23514", Message: fmt.Sprintf("check constraint %q of relation %q is violated by some row", k.Name, name), Schema: schema, Table: name, Constraint: k.Name}
@@ -238,7 +302,11 @@ func (v *validator) look() *cluster.Failure {
 
 // publish has everybody rely on what is true by now.
 func (c *schemaChange) publish(ctx context.Context) (operation.SchemaProgress, error) {
-	err := c.alter(ctx, func(rows *cluster.Collection) {
+	since, err := c.server.cfg.DB.Fresh(ctx) // all entries are there by now
+	if err != nil {
+		return operation.SchemaProgress{}, fmt.Errorf("take the time from which on indexes are whole: %w", err)
+	}
+	err = c.alter(ctx, func(rows *cluster.Collection) {
 		for i := range rows.Columns {
 			if slices.Contains(c.what.NotNull, rows.Columns[i].ID) {
 				rows.Columns[i].NotNullState = ""
@@ -249,7 +317,11 @@ func (c *schemaChange) publish(ctx context.Context) (operation.SchemaProgress, e
 				rows.Checks[i].State = ""
 			}
 		}
-		c.setIndexes(rows, "")
+		for i := range rows.Indexes {
+			if x := &rows.Indexes[i]; x.State != "" && slices.Contains(c.what.Indexes, x.ID) {
+				x.State, x.Since = "", uint64(since)
+			}
+		}
 	})
 	if err != nil {
 		return operation.SchemaProgress{}, fmt.Errorf("publish the table: %w", err)
@@ -260,6 +332,9 @@ func (c *schemaChange) publish(ctx context.Context) (operation.SchemaProgress, e
 // takeBack has the table be as if nothing had been asked for. Who writes by a version in
 // between keeps rules that hold no more, which harms nothing.
 func (c *schemaChange) takeBack(ctx context.Context, state cluster.OperationState, why string, f *cluster.Failure) (operation.SchemaProgress, error) {
+	if err := c.release(ctx); err != nil {
+		return operation.SchemaProgress{}, err
+	}
 	err := c.alter(ctx, func(rows *cluster.Collection) {
 		added := func(id cluster.ColumnID) bool { return slices.Contains(c.what.Added, id) }
 		for i := range rows.Columns {
@@ -278,6 +353,30 @@ func (c *schemaChange) takeBack(ctx context.Context, state cluster.OperationStat
 	return c.ended(state, why, f), nil
 }
 
+// release has indexes go that nobody relies on. First nobody asks them any more whether a
+// value is taken: they may then have entries of rows that are gone.
+func (c *schemaChange) release(ctx context.Context) error {
+	if len(c.what.Indexes) == 0 {
+		return nil
+	}
+	err := c.alter(ctx, func(rows *cluster.Collection) { c.setIndexes(rows, cluster.ElementDeleteOnly) })
+	if err == nil {
+		err = c.raise(ctx)
+	}
+	if err == nil {
+		err = c.alter(ctx, func(rows *cluster.Collection) {
+			rows.Indexes = slices.DeleteFunc(rows.Indexes, func(x cluster.Index) bool { return slices.Contains(c.what.Indexes, x.ID) })
+		})
+	}
+	if err == nil {
+		err = c.raise(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("have indexes be written no more: %w", err)
+	}
+	return nil
+}
+
 // alter changes the table as it is now, unless it is no more or nothing changes.
 func (c *schemaChange) alter(ctx context.Context, change func(*cluster.Collection)) error {
 	s := c.server
@@ -289,7 +388,7 @@ func (c *schemaChange) alter(ctx context.Context, change func(*cluster.Collectio
 		}
 		schema := view.Objects[o.Parent]
 		next, rows := *o, *o.Collection
-		rows.Columns, rows.Checks = slices.Clone(rows.Columns), slices.Clone(rows.Checks)
+		rows.Columns, rows.Checks, rows.Indexes = slices.Clone(rows.Columns), slices.Clone(rows.Checks), slices.Clone(rows.Indexes)
 		change(&rows)
 		if next.Collection = &rows; rows.SameElements(o.Collection) {
 			return nil

@@ -116,8 +116,10 @@ type Server struct {
 	version string
 	pace    pace
 	lines   *exec.Lines
-	// schemaRows is how many rows a schema change looks at by one scan.
+	// schemaRows is how many rows a schema change works on at once, and schemaPart for how
+	// long before it says how far it is.
 	schemaRows int
+	schemaPart time.Duration
 
 	sequences *sequences
 	planted   Planted
@@ -148,7 +150,7 @@ func NewServer(cfg Config) (*Server, error) {
 	if cfg.ClosedLag == nil {
 		cfg.ClosedLag = func() time.Duration { return 3 * time.Second }
 	}
-	s := &Server{cfg: cfg, catalog: catalog.New(cfg.Meta), parsed: syntax.NewCache(parsedStatements), known: knownSettings(), lines: exec.NewLines(), schemaRows: schemaRows}
+	s := &Server{cfg: cfg, catalog: catalog.New(cfg.Meta), parsed: syntax.NewCache(parsedStatements), known: knownSettings(), lines: exec.NewLines(), schemaRows: schemaRows, schemaPart: schemaPart}
 	s.version = fmt.Sprintf("PostgreSQL %s (NodeDB %s) on %s/%s", serverVersion, cmp.Or(cfg.Version, "dev"), runtime.GOOS, runtime.GOARCH)
 	s.sequences = newSequences(s.catalog)
 	s.mu.sessions = map[*Session]struct{}{}

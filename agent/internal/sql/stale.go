@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
@@ -30,8 +32,8 @@ func (s *Session) again(ctx context.Context, p *Prepared, failed error) (bool, e
 	defer cancel()
 	for {
 		view := s.server.catalog.View()
-		// Of a table that is no more the new plan tells.
-		if o := view.Objects[stale.Wanted.Collection]; o == nil || o.Version >= stale.Wanted.Version {
+		// Of a table or an index that is no more the new plan tells.
+		if o := storing(view, stale.Wanted.Collection); o == nil || o.Version >= stale.Wanted.Version {
 			return true, nil
 		}
 		if err := s.server.cfg.Meta.Wait(waiting, view.Index+1); err == nil {
@@ -43,6 +45,19 @@ func (s *Session) again(ctx context.Context, p *Prepared, failed error) (bool, e
 		return false, &Error{Code: "57P03", Message: fmt.Sprintf("this node has not heard for %d s of a change of a table of this statement", behindFor/time.Second),
 			Hint: "Nothing was written. Try again, or on another node; nodedbctl check tells which nodes do not hear of the meta range.", cause: failed}
 	}
+}
+
+// storing is the table whose rows, or entries of an index, a collection has; nil: none.
+func storing(view *metastate.View, id cluster.CollectionID) *cluster.Object {
+	if o := view.Objects[id]; o != nil {
+		return o
+	}
+	for _, o := range view.Objects {
+		if slices.Contains(o.StoredIDs(), id) {
+			return o
+		}
+	}
+	return nil
 }
 
 // staleSchema is what a transaction is told that rests on a table as it was before a change.

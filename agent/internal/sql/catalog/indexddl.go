@@ -165,10 +165,12 @@ type Indexing struct {
 	Check func(*Index) error
 	// Own reports whether nobody else can write to the table: the transaction has made it.
 	Own func(cluster.ObjectID) bool
+	// Block says that it is one of several statements of a transaction.
+	Block bool
 }
 
-// CreateIndex makes an index of a table that nobody else sees, in the draft of scope. made
-// is the table with the index, nil if IF NOT EXISTS found one.
+// CreateIndex makes an index, in the draft of scope; one of a table that others may write to
+// is filled by an operation. made is the index, nil if IF NOT EXISTS found one.
 func (c *Catalog) CreateIndex(ctx context.Context, in Scope, stmt *syntax.CreateIndex, ask Indexing) (next *Draft, made *Index, notices []Notice, err error) {
 	o, _, err := in.toAlter(stmt.Table, false)
 	if err != nil {
@@ -185,6 +187,12 @@ func (c *Catalog) CreateIndex(ctx context.Context, in Scope, stmt *syntax.Create
 	if x.ID, err = c.NewID(ctx); err != nil {
 		return nil, nil, nil, err
 	}
+	if !ask.Own(o.ID) {
+		if ask.Block {
+			return nil, nil, nil, syntax.Unsupported("CREATE INDEX in a transaction block of a table that others may write to", "Run the statement on its own, outside of the block.")
+		}
+		x.State, a.later = cluster.ElementDeleteOnly, &cluster.TableChange{Table: o.ID, Name: o.Name, Indexes: []cluster.ObjectID{x.ID}}
+	}
 	a.rows.Indexes = append(a.rows.Indexes, *x)
 	schema, _ := in.Object(o.Parent)
 	t, err := in.NewTable(a.object, schema)
@@ -194,11 +202,9 @@ func (c *Catalog) CreateIndex(ctx context.Context, in Scope, stmt *syntax.Create
 	if err := ask.Check(t.Indexes[len(t.Indexes)-1]); err != nil {
 		return nil, nil, nil, err
 	}
-	if !ask.Own(o.ID) {
-		return nil, nil, nil, syntax.Unsupported("CREATE INDEX of a table that others may write to",
-			"Make it in the transaction that makes the table, or name UNIQUE constraints in CREATE TABLE.")
-	}
-	return in.change(o, a.object), t.Indexes[len(t.Indexes)-1], nil, nil
+	next = in.change(o, a.object)
+	next.later = a.later
+	return next, t.Indexes[len(t.Indexes)-1], nil, nil
 }
 
 // describeIndex makes the descriptor of CREATE INDEX.

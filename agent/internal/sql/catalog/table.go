@@ -169,6 +169,15 @@ func (c *Column) NeverNull() bool { return c.NotNull && !c.Unproven }
 // once later ones have to be known.
 func (t *Table) Version() uint64 { return t.Owner().Desc.Version }
 
+// ReadVersion is the version that reads rest on, which only those of the entries of indexes
+// do: not everybody who writes rows maintains them for ever. 0: on none.
+func (t *Table) ReadVersion() uint64 {
+	if t.Of == nil {
+		return 0
+	}
+	return t.Version()
+}
+
 // Pool returns the pool in which the rows live.
 func (t *Table) Pool() cluster.PoolID { return t.Desc.Collection.Pool }
 

@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -36,6 +37,15 @@ func (e *entry) violation() *syntax.Error {
 	columns, values := e.index.ValuesText(e.values)
 	return &syntax.Error{Code: "23505", Message: fmt.Sprintf("duplicate key value violates unique constraint %q", e.index.Name()),
 		Detail: fmt.Sprintf("Key (%s)=(%s) already exists.", columns, values), Schema: e.index.Table.Schema().Name, Table: e.index.Table.Name(), Constraint: e.index.Name()}
+}
+
+// violated is violation, of an index that is still maintained: one that others have dropped
+// may have the entries of rows that are no more.
+func (r *Run) violated(ctx context.Context, e *entry) error {
+	if _, err := r.DB.Get(ctx, kv.GetRequest{Pool: e.index.Entries.Pool(), Collection: e.index.Entries.ID(), Keys: [][]byte{e.key}, Schema: e.index.Entries.ReadVersion()}); err != nil {
+		return fmt.Errorf("look at an entry of index %q: %w", e.index.Name(), err)
+	}
+	return e.violation()
 }
 
 // entriesOf computes the entries of a row.
@@ -121,31 +131,69 @@ func (r *Run) compareEntry(x *queryplan.Entries, ch *rowChange, c *changedEntrie
 }
 
 // removeEntries buffers that entries go. Those that no other row may have are locked: who
-// wants one waits until the transaction has ended.
+// wants one waits until the transaction has ended. While an index is being made another row
+// may have the entry: it stays that row's.
 func (r *Run) removeEntries(ctx context.Context, x *catalog.Index, gone []entry) error {
-	var keys [][]byte
-	for i := range gone {
-		if _, own := r.Tx.find(x.Entries, gone[i].key); !own && gone[i].unique {
-			keys = append(keys, gone[i].key)
-		}
-	}
-	locked, err := r.lock(ctx, x.Entries, keys, lock.Update)
+	locked, err := r.lockGone(ctx, x, gone)
 	if err != nil {
 		return err
 	}
 	for i := range gone {
-		w := buffered{}
-		if _, own := r.Tx.find(x.Entries, gone[i].key); !own && gone[i].unique {
-			if locked[0].Value != nil {
-				w = changed(nil, locked[0].Version)
+		e := &gone[i]
+		w := buffered{marks: !x.Readable()}
+		b, own := r.Tx.find(x.Entries, e.key)
+		there := b.is()
+		if !own && e.unique {
+			now := locked[string(e.key)]
+			if w.expect, there = datastate.Absent, now.Value; there != nil {
+				w = changed(nil, now.Version)
 			}
-			locked = locked[1:]
 		}
-		if err := r.Tx.put(x.Entries, gone[i].key, w); err != nil {
+		switch of, err := e.of(there); {
+		case err != nil:
+			return err
+		case !of && !own:
+			continue
+		case !of:
+			w.value = there
+		}
+		if err := r.Tx.put(x.Entries, e.key, w); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// lockGone locks entries that no other row may have, and returns them as they are.
+func (r *Run) lockGone(ctx context.Context, x *catalog.Index, gone []entry) (map[string]kv.Row, error) {
+	locked := map[string]kv.Row{}
+	var keys [][]byte
+	for i := range gone {
+		_, own := r.Tx.find(x.Entries, gone[i].key)
+		// Of an index that is being made two rows may have one.
+		if _, twice := locked[string(gone[i].key)]; !own && !twice && gone[i].unique {
+			keys, locked[string(gone[i].key)] = append(keys, gone[i].key), kv.Row{}
+		}
+	}
+	rows, err := r.lock(ctx, x.Entries, keys, lock.Update)
+	for i := range rows {
+		locked[string(rows[i].Key)] = rows[i]
+	}
+	return locked, err
+}
+
+// of reports whether an entry that is there under the key of e, nil if none is, is not
+// another row's.
+func (e *entry) of(there []byte) (bool, error) {
+	if there == nil || !e.unique {
+		return true, nil
+	}
+	_, other, _, err := e.index.Split(e.key, there)
+	if err != nil {
+		return false, err
+	}
+	_, own, _, err := e.index.Split(e.key, e.value)
+	return bytes.Equal(own, other), err
 }
 
 // addEntries buffers new entries. One that another row has is a violation.
@@ -164,7 +212,7 @@ func (r *Run) addEntries(ctx context.Context, x *catalog.Index, made []entry) er
 		unique[string(e.key)] = e
 		keys = append(keys, e.key)
 	}
-	if err := r.lockAbsent(ctx, x.Entries, keys, func(key []byte) error { return unique[string(key)].violation() }); err != nil {
+	if err := r.lockAbsent(ctx, x.Entries, keys, func(key []byte) error { return r.violated(ctx, unique[string(key)]) }); err != nil {
 		return err
 	}
 	for i := range made {
@@ -241,7 +289,7 @@ func (r *Run) takenEntry(ctx context.Context, writes []*rowWrite) *entry {
 			for i, e := range part {
 				keys[i] = e.key
 			}
-			rows, err := r.DB.Get(ctx, kv.GetRequest{Pool: x.Entries.Pool(), Collection: x.Entries.ID(), Keys: keys})
+			rows, err := r.DB.Get(ctx, kv.GetRequest{Pool: x.Entries.Pool(), Collection: x.Entries.ID(), Keys: keys, Schema: x.Entries.ReadVersion()})
 			if err != nil {
 				return nil // the one that was met is told
 			}

@@ -82,7 +82,7 @@ func (r *Run) lockAbsent(ctx context.Context, table *catalog.Table, keys [][]byt
 // it is.
 func (r *Run) appeared(ctx context.Context, table *catalog.Table, keys [][]byte, violation func(key []byte) error, conflict error) error {
 	for part := range slices.Chunk(keys, keyBatch) {
-		rows, err := r.DB.Get(ctx, kv.GetRequest{Pool: table.Pool(), Collection: table.ID(), Keys: part})
+		rows, err := r.DB.Get(ctx, kv.GetRequest{Pool: table.Pool(), Collection: table.ID(), Keys: part, Schema: table.ReadVersion()})
 		if err != nil {
 			return fmt.Errorf("look for the keys that are there: %w", err)
 		}

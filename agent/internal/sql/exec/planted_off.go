@@ -7,3 +7,4 @@ type Planted struct{}
 
 func (Planted) oldEntryStays() bool  { return false }
 func (Planted) parentUnlocked() bool { return false }
+func (Planted) blindBackfill() bool  { return false }

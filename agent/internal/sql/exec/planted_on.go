@@ -8,8 +8,12 @@ type Planted struct {
 	OldEntryStays bool
 	// ParentUnlocked has who refers to a row look at it, and not lock it.
 	ParentUnlocked bool
+	// BlindBackfill has entries that are filled in take the place of newer ones.
+	BlindBackfill bool
 }
 
 func (p Planted) oldEntryStays() bool { return p.OldEntryStays }
 
 func (p Planted) parentUnlocked() bool { return p.ParentUnlocked }
+
+func (p Planted) blindBackfill() bool { return p.BlindBackfill }

@@ -138,7 +138,7 @@ func (r *Run) byKey(ctx context.Context, table *catalog.Table, keys [][]byte, fn
 func (r *Run) getAt(ctx context.Context, table *catalog.Table, keys [][]byte, ts hlc.Timestamp) ([]kv.Row, error) {
 	r.noteKeys(table, keys)
 	if r.Tx == nil || r.Tx.tables[table.ID()] == nil {
-		rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: table.Pool(), Collection: table.ID(), Keys: keys, Memory: r.Memory, Reading: r.Reading})
+		rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: table.Pool(), Collection: table.ID(), Keys: keys, Schema: table.ReadVersion(), Memory: r.Memory, Reading: r.Reading})
 		if err != nil {
 			return nil, fmt.Errorf("read rows of %q by key: %w", table.Name(), err)
 		}
@@ -157,7 +157,7 @@ func (r *Run) getAt(ctx context.Context, table *catalog.Table, keys [][]byte, ts
 	if len(missing) == 0 {
 		return out, nil
 	}
-	rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: table.Pool(), Collection: table.ID(), Keys: missing, Memory: r.Memory, Reading: r.Reading})
+	rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: table.Pool(), Collection: table.ID(), Keys: missing, Schema: table.ReadVersion(), Memory: r.Memory, Reading: r.Reading})
 	if err != nil {
 		return nil, fmt.Errorf("read rows of %q by key: %w", table.Name(), err)
 	}
@@ -186,7 +186,7 @@ func (r *Run) scan(ctx context.Context, table *catalog.Table, req kv.ScanRequest
 	if err != nil {
 		return nil, err
 	}
-	req.TS, req.Pool, req.Collection, req.Memory, req.Reading = ts, table.Pool(), table.ID(), r.Memory, r.Reading
+	req.TS, req.Pool, req.Collection, req.Schema, req.Memory, req.Reading = ts, table.Pool(), table.ID(), table.ReadVersion(), r.Memory, r.Reading
 	var own *buffer
 	if r.Tx != nil {
 		own = r.Tx.tables[table.ID()]

@@ -55,6 +55,9 @@ type buffered struct {
 	value  []byte // nil: deleted
 	expect datastate.Condition
 	seen   hlc.Timestamp // the version that VersionIs expects
+	// marks says that it is written though nothing may be there before and after: who fills
+	// an index by rows as they were sees that one has changed since.
+	marks bool
 }
 
 // replaced is what a write took the place of.
@@ -232,14 +235,22 @@ func (t *Tx) put(table *catalog.Table, key []byte, w buffered) error {
 		t.undo = append(t.undo, replaced{b, string(key), was, n, held})
 	}
 	if was != nil {
-		w.expect, w.seen = was.expect, was.seen
+		w.expect, w.seen, w.marks = was.expect, was.seen, w.marks || was.marks
 	}
-	if was != nil && w.value == nil && w.expect == datastate.Absent {
+	if was != nil && w.value == nil && w.expect == datastate.Absent && !w.marks {
 		delete(b.rows, string(key)) // inserted and deleted here: nothing happened
 		return nil
 	}
 	b.rows[string(key)] = &w
 	return nil
+}
+
+// is is what the row is by the write; nil: there is no write, or it deletes.
+func (w *buffered) is() []byte {
+	if w == nil {
+		return nil
+	}
+	return w.value
 }
 
 // changed is a write of a row that was locked at a version.

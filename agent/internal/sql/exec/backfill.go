@@ -1,0 +1,146 @@
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
+	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
+)
+
+// Backfill writes the entries of rows that were there before their index. All who change
+// rows maintain the index by then. No row is locked: an entry is written by its row as it
+// was at a time, if nobody has written that entry since; else the row is looked at again.
+type Backfill struct {
+	Run   *Run // its DB and Env
+	Table *catalog.Table
+	Of    []*queryplan.Entries
+}
+
+// Fill writes the entries of rows, as they were at ts, and returns when all have theirs. Two
+// rows that may not have equal values, and had at one time, are a *syntax.Error.
+func (b *Backfill) Fill(ctx context.Context, rows []kv.Row, ts hlc.Timestamp) error {
+	for _, of := range b.Of {
+		if err := b.fill(ctx, of, rows, ts, of.Index.Desc.Unique); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill is Fill of one index. look says that an entry may be there already: of a unique index
+// another row's.
+func (b *Backfill) fill(ctx context.Context, of *queryplan.Entries, rows []kv.Row, ts hlc.Timestamp, look bool) error {
+	made, err := b.entries(of, rows)
+	if err == nil && look && len(made) > 0 {
+		made, err = b.missing(ctx, made, ts)
+	}
+	if err != nil || len(made) == 0 {
+		return err
+	}
+	muts := make([]kv.Mutation, len(made))
+	for i := range made {
+		muts[i] = made[i].mutation()
+		muts[i].Expect, muts[i].ExpectTS = datastate.NotNewerThan, ts
+		if b.Run.Planted.blindBackfill() {
+			muts[i].Expect = datastate.Any
+		}
+	}
+	_, err = b.Run.DB.Write(ctx, muts, kv.WriteOptions{Yield: true})
+	var written *kv.ConditionError
+	var locked *kv.BlockedError
+	switch {
+	case errors.As(err, &written), errors.As(err, &locked) && len(rows) > 1:
+		return b.again(ctx, of, rows)
+	case err != nil:
+		return fmt.Errorf("write entries of index %q: %w", of.Index.Name(), err)
+	}
+	return nil
+}
+
+// again fills in the entries of rows of which somebody has written one meanwhile, or has one
+// locked: by the rows as they are now, and in parts, so that those few hold up no others.
+func (b *Backfill) again(ctx context.Context, of *queryplan.Entries, rows []kv.Row) error {
+	half := (len(rows) + 1) / 2
+	for _, part := range [][]kv.Row{rows[:half], rows[half:]} {
+		if len(part) == 0 {
+			continue
+		}
+		ts, err := b.Run.DB.Fresh(ctx)
+		if err != nil {
+			return fmt.Errorf("look at rows again: %w", err)
+		}
+		keys := make([][]byte, len(part))
+		for i := range part {
+			keys[i] = part[i].Key
+		}
+		now, err := b.Run.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: b.Table.Pool(), Collection: b.Table.ID(), Keys: keys})
+		if err == nil {
+			err = b.fill(ctx, of, now, ts, true)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// entries are those that rows have in an index.
+func (b *Backfill) entries(of *queryplan.Entries, rows []kv.Row) ([]entry, error) {
+	made := make([]entry, 0, len(rows))
+	seen := map[string]bool{}
+	row := make([]datum.Datum, len(b.Table.Columns))
+	for i := range rows {
+		if rows[i].Value == nil {
+			continue // it has gone since, and its entry with it
+		}
+		if err := b.Table.DecodeRow(rows[i].Key, rows[i].Value, row); err != nil {
+			return nil, err
+		}
+		e, ok, err := b.Run.entryOf(of, row, rows[i].Key)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			continue
+		}
+		if seen[string(e.key)] {
+			return nil, e.notUnique()
+		}
+		seen[string(e.key)] = true
+		made = append(made, e)
+	}
+	return made, nil
+}
+
+// missing are the entries that are not there at ts. One that another row has is an error:
+// the two had equal values then.
+func (b *Backfill) missing(ctx context.Context, made []entry, ts hlc.Timestamp) ([]entry, error) {
+	x := made[0].index.Entries
+	keys := make([][]byte, len(made))
+	for i := range made {
+		keys[i] = made[i].key
+	}
+	there, err := b.Run.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: x.Pool(), Collection: x.ID(), Keys: keys, Schema: x.ReadVersion()})
+	if err != nil {
+		return nil, fmt.Errorf("look for entries of index %q: %w", made[0].index.Name(), err)
+	}
+	left := made[:0]
+	for i := range made {
+		of, err := made[i].of(there[i].Value)
+		switch {
+		case err != nil:
+			return nil, err
+		case !of:
+			return nil, made[i].notUnique()
+		case string(there[i].Value) != string(made[i].value) || there[i].Value == nil:
+			left = append(left, made[i])
+		}
+	}
+	return left, nil
+}

@@ -1,0 +1,172 @@
+package sql
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/operation"
+)
+
+// TestIndexesOfWrittenTables: an index is made of a table with rows, and used.
+func TestIndexesOfWrittenTables(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.open()
+	c.run("create table t (id int primary key, a int, b text)")
+	c.run("insert into t values (1, 3, 'B'), (2, 2, 'a'), (3, null, 'b'), (4, 2, null)")
+	c.steps([][2]string{
+		{"create index on t (a desc, b) include (id)", "CREATE INDEX"},
+		{"create index if not exists t_a_b_id_idx on t (a)", "CREATE INDEX"},
+		{"create index t_a_b_id_idx on t (a)", `42P07 relation "t_a_b_id_idx" already exists`},
+		{"create index concurrently l on t (lower(b)) where a is not null", "CREATE INDEX"},
+		{"create unique index u on t (a)", `23505 could not create unique index "u" / Key (a)=(2) is duplicated.`},
+		{"create unique index u on t (b)", "CREATE INDEX"},
+		{"insert into t values (5, 5, 'a')", `23505 duplicate key value violates unique constraint "u" / Key (b)=(a) already exists.`},
+		{"insert into t values (5, 5, 'c'), (6, 2, 'd')", "INSERT 0 2"},
+		{"insert into t values (7, 5, 'c') on conflict (b) do update set a = 9", "INSERT 0 1"},
+		{"select id from t where lower(b) = 'b' and a is not null", "1\nSELECT 1"},
+		{"explain select id from t where a = 2", "Index Only Scan using t_a_b_id_idx on t\n  Index Cond: (a = 2)\nEXPLAIN"},
+		{"select id from t where a = 9", "5\nSELECT 1"},
+		{"create unique index v on t ((a * 100 + id))", "CREATE INDEX"},
+	}...)
+	checkIndexes(t, f, "t")
+	if n := len(f.meta.View().Dropped); n != 1 {
+		t.Errorf("%d collections are to be cleared, want that of the index that failed", n)
+	}
+	for _, op := range f.meta.View().Operations {
+		if op.State == cluster.OpFailed != (op.Failure != nil) {
+			t.Errorf("the operation is %+v", op)
+		}
+	}
+}
+
+// TestIndexOfManyRows: rows are filled in by parts, and each once.
+func TestIndexOfManyRows(t *testing.T) {
+	f := newFixture(t, nil)
+	f.server.schemaRows = 90
+	c := f.open()
+	c.run("create table t (id int primary key, a int)")
+	for part := range 3 {
+		var rows []string
+		for i := range 300 {
+			rows = append(rows, fmt.Sprintf("(%d, %d)", part*300+i, i))
+		}
+		c.run("insert into t values " + strings.Join(rows, ", "))
+	}
+	c.want("CREATE INDEX", "create index on t (a)")
+	c.want("CREATE INDEX", "create unique index on t (a, id)")
+	checkIndexes(t, f, "t")
+	c.wantSorted("337\n37\n637\nSELECT 3", "select id from t where a = 37")
+	for _, op := range f.meta.View().Operations {
+		if op.State != cluster.OpSucceeded || op.Rows != 900 {
+			t.Errorf("the operation is %+v", op)
+		}
+	}
+}
+
+// TestIndexIsMadeWhileRowsChange: what others write in any phase is in the index as it is in
+// the rows, by a gateway that knows all, and by one that hears late.
+func TestIndexIsMadeWhileRowsChange(t *testing.T) {
+	if found := buildModel(t, 40, nil); found != nil {
+		t.Error(found)
+	}
+}
+
+// buildModel makes and drops indexes while rows change, until one does not say what the rows
+// say. set plants a fault.
+func buildModel(t *testing.T, rounds int, set func(*fixture)) error {
+	t.Helper()
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	for round := range rounds {
+		rnd := rand.New(rand.NewPCG(seed, uint64(round)))
+		f := newFixture(t, nil)
+		f.server.schemaRows = 1 + rnd.IntN(8)
+		if set != nil {
+			set(f)
+		}
+		c, writer := f.open(), f.open()
+		c.run("create table t (id int primary key, a int, b int)")
+		c.run("insert into t values (1, 1, 1), (2, 2, 2), (3, 3, 3), (4, 1, 4), (5, null, 5)")
+		late, _ := f.behind(true)
+		values := 4 + rnd.IntN(40)
+		statement := func() string {
+			id, a := rnd.IntN(12), rnd.IntN(values)
+			switch rnd.IntN(7) {
+			case 0, 1:
+				return fmt.Sprintf("insert into t values (%d, %d, 0)", id, a)
+			case 2:
+				return fmt.Sprintf("update t set a = %d where id = %d", a, id)
+			case 3:
+				return fmt.Sprintf("update t set b = b + 1, a = a + %d where id < %d", rnd.IntN(2), id)
+			case 4:
+				return fmt.Sprintf("insert into t values (%d, %d, 1) on conflict (id) do update set a = excluded.a", id, a)
+			case 5:
+				return fmt.Sprintf("begin; insert into t values (%d, %d, 0); update t set a = %d where a = %d; delete from t where id = %d; commit", id, a, rnd.IntN(values), a, rnd.IntN(12))
+			default:
+				return fmt.Sprintf("delete from t where id = %d", id)
+			}
+		}
+		busy := false
+		write := func() {
+			if busy {
+				return
+			}
+			busy = true
+			defer func() { busy = false }()
+			for range rnd.IntN(4) {
+				who := writer
+				if rnd.IntN(3) == 0 {
+					who = late
+				}
+				for _, text := range strings.Split(statement(), "; ") {
+					if got := who.run(text); strings.Contains(text, "commit") && strings.HasPrefix(got, "XX") {
+						t.Errorf("round %d: %s: %s", round, text, got)
+					}
+				}
+				who.run("rollback")
+			}
+		}
+		f.coordinator.before = func(*cluster.Operation) { write() }
+		f.db.beforeFill = write
+		for _, x := range []string{"create index i on t (a) include (b)", "create unique index u on t (a)", "create unique index w on t (b, a, id)"} {
+			got := c.run(x)
+			if got != "CREATE INDEX" && !strings.HasPrefix(got, `23505 could not create unique index`) {
+				t.Fatalf("round %d: %s: %s", round, x, got)
+			}
+			if err := f.indexFaults("t"); err != nil {
+				return fmt.Errorf("round %d, %s: %w", round, x, err)
+			}
+		}
+	}
+	return nil
+}
+
+// TestIndexIsTakenBack: an operation that is cancelled in any phase leaves nothing.
+func TestIndexIsTakenBack(t *testing.T) {
+	for _, phase := range []string{operation.PhaseFence, operation.PhaseMaintain, operation.PhaseFill, operation.PhasePublish} {
+		f := newFixture(t, nil)
+		c := f.open()
+		c.run("create table t (id int primary key, a int)")
+		c.run("insert into t values (1, 1)")
+		f.coordinator.before = func(op *cluster.Operation) {
+			if op.Phase == phase && op.State != cluster.OpCancelling {
+				if _, err := f.meta.Propose(context.Background(), metastate.Command{RequestCancel: &metastate.RequestCancel{ID: op.ID}}); err != nil {
+					t.Error(err)
+				}
+				*op = *f.meta.View().Operations[op.ID]
+			}
+		}
+		if got := c.run("create unique index i on t (a)"); !strings.HasPrefix(got, "57014 op-") {
+			t.Errorf("in %s: who is cancelled is told %s", phase, got)
+		}
+		f.coordinator.before = nil
+		c.want("INSERT 0 1", "insert into t values (2, 1)")
+		c.want("CREATE INDEX", "create index i on t (a)")
+		checkIndexes(t, f, "t")
+	}
+}
