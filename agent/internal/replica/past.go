@@ -109,7 +109,12 @@ func (q *PastRead) Check() bool {
 // Mirror is what transactions have left in the range. As with LeaseRead, who reads asks
 // before it takes its view of the engine: an intent at or below a closed time was shown
 // before that was known to be closed.
-func (q *PastRead) Mirror() evaluation.Mirror { return q.p.leased.shown() }
+func (q *PastRead) Mirror() evaluation.Mirror {
+	if q.p.planted.passesIntents() {
+		return nil
+	}
+	return q.p.leased.shown()
+}
 
 // Refuses returns why what was read at its time is worth nothing anywhere: versions of
 // it may have been collected. It is asked after Check.

@@ -58,6 +58,7 @@ func (Planted) locksDie() bool      { return false }
 func (Planted) childUnlocked() bool { return false }
 func (Planted) leavesLine() bool    { return false }
 func (Planted) keepsPlaces() bool   { return false }
+func (Planted) passesIntents() bool { return false }
 
 func (Planted) closesAhead() bool    { return false }
 func (Planted) closesApplied() bool  { return false }

@@ -145,6 +145,8 @@ type Planted struct {
 	LeaveLine bool
 	// KeepPlaces keeps the places of who waits in other lines, for as long as it comes back.
 	KeepPlaces bool
+	// PassIntents has followers pass over intents.
+	PassIntents bool
 
 	// Lease are faults of leases.
 	Lease lease.Planted
@@ -207,6 +209,7 @@ func (p Planted) locksDie() bool      { return p.LocksDie }
 func (p Planted) childUnlocked() bool { return p.ChildUnlocked }
 func (p Planted) leavesLine() bool    { return p.LeaveLine }
 func (p Planted) keepsPlaces() bool   { return p.KeepPlaces }
+func (p Planted) passesIntents() bool { return p.PassIntents }
 
 func (p Planted) closesAhead() bool    { return p.CloseAhead }
 func (p Planted) closesApplied() bool  { return p.CloseApplied }

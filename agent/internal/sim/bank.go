@@ -27,6 +27,7 @@ type bank struct {
 	opened   bool
 	opens    *gateway // that tries to
 	audits   []audit
+	past     []pastRead
 	counted  []time.Duration // when additions to the counters were acknowledged
 	unsure   int             // additions whose fate is not known
 	pending  int             // additions under way
@@ -82,6 +83,7 @@ func (w *World) beginBank() {
 		w.After(w.ms(1500, 2500), b.teller)
 	}
 	w.After(w.ms(1500, 2500), b.auditor)
+	w.After(w.ms(1500, 2500), b.readPast)
 	w.beginQueue(b)
 }
 
@@ -338,7 +340,10 @@ func (b *bank) auditor() {
 	}
 	w.After(w.ms(50, 300), b.auditor)
 	if b.opened {
-		b.on(b.audit)
+		b.on(func(g *gateway) {
+			b.audit(g)
+			b.comparePast(g)
+		})
 	}
 }
 

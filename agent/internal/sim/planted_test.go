@@ -117,6 +117,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"a span is said to be resolved":         {data: datastate.Planted{SpanCutShort: true}, tune: banked, says: []string{bankrupt, changed, "holds", "are left"}},
 		"what was read is not looked at again":  {txn: txn.Planted{SkipRefresh: true}, tune: banked, says: []string{"nobody guards the bank"}},
 		"a lock that was lost is not missed":    {txn: txn.Planted{ForgetSeen: true}, tune: banked, says: []string{"was taken twice"}},
+		"a follower passes over intents":        {Planted: replica.Planted{PassIntents: true}, tune: banked, says: []string{"as a follower on"}},
 		"who waits elsewhere keeps its place":   {Planted: replica.Planted{KeepPlaces: true}, tune: banked, says: []string{"have left something"}},
 		"a bit of a stored row flips":           {says: []string{diverged}, extra: (*World).flipBit},
 	} {

@@ -114,6 +114,7 @@ func (s *Stats) add(o *Stats) {
 	s.Transferred += o.Transferred
 	s.TransfersUnsure += o.TransfersUnsure
 	s.JobsTaken += o.JobsTaken
+	s.PastIntents += o.PastIntents
 	s.TransfersFailed += o.TransfersFailed
 	s.Conflicts += o.Conflicts
 	s.Deadlocks += o.Deadlocks
@@ -295,7 +296,7 @@ func leased(c *Config) { *c = LeaseConfig(c.Seed) }
 // everything up.
 func TestTransactions(t *testing.T) {
 	sum := runSeeds(t, 5, banked)
-	if sum.Transferred < 60 || sum.Audits < 200 || sum.IntentsMet < 50 || sum.GatewaysDied < 5 || sum.Left == 0 || sum.JobsTaken < 60 {
+	if sum.Transferred < 60 || sum.Audits < 200 || sum.IntentsMet < 50 || sum.GatewaysDied < 5 || sum.Left == 0 || sum.JobsTaken < 60 || sum.PastIntents < 20 {
 		t.Errorf("too little happened: %+v", sum)
 	}
 }

@@ -198,6 +198,7 @@ type Stats struct {
 	Filled, Spent                     int // disks without room, and without a reserve
 	Transferred, TransfersUnsure      int // transactions of the bank
 	JobsTaken                         int
+	PastIntents                       int // intents that followers met
 	Conflicts, Deadlocks              int // how others of them ended
 	TransfersFailed, GatewaysDied     int // gateways that died between two steps
 	Audits, IntentsMet, GuardsChanged int
