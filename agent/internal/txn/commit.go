@@ -257,7 +257,7 @@ func (c *commit) free() bool {
 	defer t.mu.Unlock()
 	checked := c.checked()
 	for row, l := range t.locked {
-		if l.durable || !checked[row] {
+		if (l.durable || !checked[row]) && !c.m.cfg.Planted.movesRecord() {
 			return false
 		}
 	}

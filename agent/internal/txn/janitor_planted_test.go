@@ -33,4 +33,9 @@ func TestPlantedLostLock(t *testing.T) {
 			t.Error("nobody finds that a row changed under a lost lock")
 		}
 	})
+	synctest.Test(t, func(t *testing.T) {
+		if movedRecord(t, Planted{MoveRecord: true}) == "" {
+			t.Error("nobody finds that a record moved which others know")
+		}
+	})
 }

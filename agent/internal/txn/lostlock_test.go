@@ -49,3 +49,42 @@ func lostLock(t *testing.T, p Planted) string {
 	}
 	return ""
 }
+
+// TestARecordThatOthersKnowStays: a transaction that has locked a row durably commits by the
+// record that those were told who met the lock, also where others wait for another row that it
+// writes: they may have aborted it there.
+func TestARecordThatOthersKnowStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		if found := movedRecord(t, Planted{}); found != "" {
+			t.Error(found)
+		}
+	})
+}
+
+// movedRecord has another transaction take a row from one whose gateway is silent, and which
+// commits then beside a row that is in demand; it says what is wrong.
+func movedRecord(t *testing.T, p Planted) string {
+	m := newModel(t, 2, 4)
+	m.managers[1].Close()
+	mgr := m.start(1, 2, p)
+	is := m.apart(t, 3)
+	x, other := mgr.Begin(ReadCommitted, Info{}), m.managers[2].Begin(ReadCommitted, Info{})
+	r := lockRequest(is[0])
+	r.Durable = true
+	if _, _, err := x.Lock(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	m.silence(1, true)
+	if _, _, err := other.Lock(t.Context(), lockRequest(is[0])); err != nil {
+		t.Fatal(err)
+	}
+	m.silence(1, false)
+	mgr.contended(row(is[1]))
+	_, err := x.Commit(t.Context(), []kv.Mutation{put(is[1], "decided"), put(is[2], "under the lock")}, 0)
+	other.Rollback()
+	var conflict *ConflictError
+	if !errors.As(err, &conflict) {
+		return fmt.Sprintf("it commits, and another has its lock: %v", err)
+	}
+	return ""
+}

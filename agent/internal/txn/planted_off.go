@@ -16,3 +16,4 @@ func (Planted) forgetsIntents() bool { return false }
 func (Planted) refusesUnasked() bool { return false }
 func (Planted) forgetsObjects() bool { return false }
 func (Planted) forgetsSeen() bool    { return false }
+func (Planted) movesRecord() bool    { return false }

@@ -29,6 +29,9 @@ type Planted struct {
 	ForgetObjects bool
 	// ForgetSeen takes a row for what it was when it was locked before.
 	ForgetSeen bool
+	// MoveRecord has a commit choose another record than the one that those were told who
+	// met its durable locks.
+	MoveRecord bool
 }
 
 func (p Planted) skipsPrewrite() bool  { return p.SkipPrewrite }
@@ -42,3 +45,4 @@ func (p Planted) forgetsIntents() bool { return p.ForgetIntents }
 func (p Planted) refusesUnasked() bool { return p.RefuseUnasked }
 func (p Planted) forgetsObjects() bool { return p.ForgetObjects }
 func (p Planted) forgetsSeen() bool    { return p.ForgetSeen }
+func (p Planted) movesRecord() bool    { return p.MoveRecord }
