@@ -11,6 +11,8 @@ import (
 type Index struct {
 	ID   ObjectID `json:"id"`
 	Name string   `json:"name"`
+	// Method is InvertedMethod for an index with several entries of a row; "": btree.
+	Method string `json:"method,omitempty"`
 	// Unique says that no two rows have equal values, nulls being equal to nothing unless
 	// NullsNotDistinct says so.
 	Unique           bool `json:"unique,omitempty"`
@@ -28,6 +30,9 @@ type Index struct {
 	Comment string `json:"comment,omitempty"`
 }
 
+// InvertedMethod is Index.Method of an inverted index: PostgreSQL's name of such.
+const InvertedMethod = "gin"
+
 // UniqueConstraint is Index.Constraint of a UNIQUE constraint.
 const UniqueConstraint = "unique"
 
@@ -36,6 +41,8 @@ type IndexColumn struct {
 	Column ColumnID `json:"column,omitempty"` // 0: Expression
 	// Expression is SQL text over the columns of the table.
 	Expression string `json:"expression,omitempty"`
+	// OpClass is "jsonb_path_ops" of an inverted index that has no entries of keys alone.
+	OpClass    string `json:"opClass,omitempty"`
 	Descending bool   `json:"descending,omitempty"`
 	NullsFirst bool   `json:"nullsFirst,omitempty"`
 }
@@ -121,11 +128,11 @@ func (c *Collection) followsIndexes(old *Collection) error {
 			if was.ID != x.ID {
 				continue
 			}
-			if len(was.Columns) != len(x.Columns) || len(was.Include) != len(x.Include) || was.Unique != x.Unique || was.NullsNotDistinct != x.NullsNotDistinct {
+			if len(was.Columns) != len(x.Columns) || len(was.Include) != len(x.Include) || was.Unique != x.Unique || was.Method != x.Method || was.NullsNotDistinct != x.NullsNotDistinct {
 				return fmt.Errorf("index %q is another under the same id", x.Name)
 			}
 			for k := range x.Columns {
-				if x.Columns[k].Column != was.Columns[k].Column || x.Columns[k].Descending != was.Columns[k].Descending || x.Columns[k].NullsFirst != was.Columns[k].NullsFirst {
+				if x.Columns[k].Column != was.Columns[k].Column || x.Columns[k].OpClass != was.Columns[k].OpClass || x.Columns[k].Descending != was.Columns[k].Descending || x.Columns[k].NullsFirst != was.Columns[k].NullsFirst {
 					return errors.New("the columns of an index stay as they are")
 				}
 			}

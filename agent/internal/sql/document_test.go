@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -35,7 +36,7 @@ func TestDocuments(t *testing.T) {
 		}
 	}
 	c.want("2|3727.5|1815|1912.50\nSELECT 1", "select count(born), sum(born), min(born), max(born) from c")
-	c.want("f|1\nNULL|1\nt|1\nSELECT 3", "select born > 1900 as late, count(*) from c where born is null or born > 1815 or name = 'Ada' group by late order by 2")
+	c.want("f|1\nt|1\nNULL|1\nSELECT 3", "select born > 1900 as late, count(*) from c where born is null or born > 1815 or name = 'Ada' group by late order by 1")
 	c.want("UPDATE 1", "update c set name = 'Augusta', address.city = 'Ockham', address.house.number = 1, tags[0] = null where name = 'Ada'")
 	c.want(`{"born": 1815, "name": "Augusta", "tags": [null, "y"], "address": {"zip": null, "city": "Ockham", "house": {"number": 1}}}`+"\nSELECT 1", "select doc from c where _id = 'ada'")
 	c.want("\"Augusta\"|1816\nUPDATE 1", "update c set born = born + 1, tags = default where born < 1900 returning name, born")
@@ -54,4 +55,68 @@ func TestDocuments(t *testing.T) {
 	c.want(`22023 the _id of a document must be a string, not a number`, "insert into c {_id: 1}")
 	c.want(`23505 duplicate key value violates unique constraint "c_pkey" / Key (_id)=(new) already exists.`, "insert into c {_id: 'new'}")
 	c.want(`23514 new row for relation "c" violates check constraint "c_doc_check" / Failing row contains (new, []).`, "update c set doc = '[]' where _id = 'new'")
+}
+
+// Indexes of documents: of fields, and inverted ones, which answer as reading all rows does.
+func TestDocumentIndexes(t *testing.T) {
+	f, c := slowFixture(t)
+	c.run("begin")
+	c.run("create collection c")
+	c.want("INSERT 0 3", `insert into c {_id: 'a', name: 'Ada', born: 1815, tags: ['x', 'y'], deep: {k: [{v: 1}]}}, {_id: 'b', name: 'Bob', born: 1815.0, tags: []}, {_id: 'n', name: ['Ada', 'Bob'], born: 'Ada'}`)
+	c.want("CREATE INDEX", "create index on c (name)")
+	c.want("CREATE INDEX", "create index on c (lower(name)) where born > 0")
+	c.want("CREATE INDEX", "create index on c ((deep.k))")
+	c.want("CREATE INDEX", "create index on c using gin (doc)")
+	c.want("CREATE INDEX", "create index paths on c using gin (doc jsonb_path_ops)")
+	c.want(`0A000 access method "gin" does not support unique indexes`, "create unique index on c using gin (doc)")
+	c.run("rollback")
+	c.run("create collection c")
+	c.run("begin")
+	c.run("drop table c")
+	c.run("create collection c")
+	c.run("create index on c (name)")
+	c.run("create index on c using gin (doc)")
+	c.run("commit")
+	c.run(`insert into c {_id: 'a', name: 'Ada', born: 1815, tags: ['x', 'y'], deep: {k: [{v: 1}]}}, {_id: 'b', name: 'Bob', born: 1815.0, tags: []}, {_id: 'n', name: ['Ada', 'Bob'], born: 'Ada'}`)
+	var rows strings.Builder
+	for i := range 200 {
+		fmt.Fprintf(&rows, ", {_id: 'r%d', name: 'r%d', n: %d, tags: ['t%d', 'all']}", i, i, i, i%10)
+	}
+	c.want("INSERT 0 201", "insert into c {_id: 'r'}"+rows.String())
+	c.run("create collection plain")
+	c.want("INSERT 0 204", "insert into plain (_id, doc) select _id, doc from c")
+	c.want("c_doc_idx|CREATE INDEX c_doc_idx ON public.c USING gin (doc)\nc_name_idx|CREATE INDEX c_name_idx ON public.c USING btree (document_field(doc, 'name'))\nSELECT 2",
+		"select c.relname, pg_get_indexdef(c.oid) from pg_class c join pg_index i on i.indexrelid = c.oid where c.relname like 'c!_%idx' escape '!' order by 1")
+	c.want("Index Scan using c_name_idx on c\n  Index Cond: (document_field(doc, 'name') = '\"Ada\"'::jsonb)\nEXPLAIN", "explain select * from c where name = 'Ada'")
+	c.want("Index Scan using c_doc_idx on c\n  Index Cond: (doc -> 'born' = '1815'::jsonb)\n  Recheck Cond: (doc -> 'born' = '1815'::jsonb)\n  Filter\nEXPLAIN", "explain select * from c where born = 1815")
+	conditions := map[string]string{
+		"name = 'Ada'": "a", "born = 1815": "a b", "born = '1815'": "", "doc @> {tags: ['x']}": "a", "doc @> {}": "*", "tags @> '[\"y\", \"x\"]'": "a",
+		"doc @> {deep: {k: [{v: 1}]}}": "a", "doc ? 'deep'": "a", "doc ? 'nope'": "", "name in ('Ada', 'Bob')": "a b", "n = 17": "r17", "doc @> '{\"name\": [\"Bob\"]}'": "n",
+		"doc @> {n: 5} and tags @> '[\"t5\"]'": "r5", "deep.k = '[{\"v\": 1}]'::jsonb": "a", "doc @> '[]'": "", "n = 5 or n = 6": "r5 r6", "n is null and born = 'Ada'": "n",
+	}
+	for condition, want := range conditions {
+		indexed := c.run("select _id from c where " + condition + " order by _id")
+		whole := c.run("select _id from plain where " + condition + " order by _id")
+		if indexed != whole {
+			t.Errorf("%s\n by index: %s\nwithout it: %s", condition, indexed, whole)
+		}
+		if got := strings.Join(strings.Split(indexed, "\n")[:len(strings.Split(indexed, "\n"))-1], " "); want != "*" && got != want {
+			t.Errorf("%s: got %q, want %q", condition, got, want)
+		}
+	}
+	c.want("r7\nSELECT 1", "select _id from c where doc @> $1", `{"n": 7}`)
+	c.want("204\nSELECT 1", "select count(*) from c where doc @> $1", `{}`)
+	c.want("a\nb\nSELECT 2", "select _id from c where born = $1::int order by _id", "1815")
+	c.want("UPDATE 1", "update c set tags[0] = 'z', born = 1 where _id = 'a'")
+	c.want("SELECT 0", "select _id from c where tags @> '[\"x\"]'")
+	c.want("a\nSELECT 1", "select _id from c where tags @> '[\"z\", \"y\"]' and born = 1")
+	c.want("DELETE 100", "delete from c where n >= 100")
+	c.want("0\nSELECT 1", "select count(*) from c where n = 150")
+	checkIndexes(t, f, "c")
+	c.want("CREATE INDEX", "create index on plain using gin (doc jsonb_path_ops)")
+	c.want("CREATE INDEX", "create index on plain (born, name)")
+	c.want("Index Scan using plain_doc_idx on plain\n  Index Cond: (doc @> '{\"n\": 150}'::jsonb)\n  Recheck Cond: (doc @> '{\"n\": 150}'::jsonb)\n  Filter\nEXPLAIN", "explain select * from plain where doc @> {n: 150}")
+	c.want("r150\nSELECT 1", "select _id from plain where doc @> {n: 150}")
+	c.want("204\nSELECT 1", "select count(*) from plain where doc ? 'n' or true")
+	checkIndexes(t, f, "plain")
 }

@@ -19,7 +19,13 @@ func (s *Session) createIndex(ctx context.Context, node *syntax.CreateIndex, at 
 	var made *catalog.Index
 	var notices []catalog.Notice
 	err := s.changeObjects(ctx, tag, func(in catalog.Scope) (next *catalog.Draft, err error) {
-		next, made, notices, err = s.server.catalog.CreateIndex(ctx, in, node, s.indexing())
+		resolved := node
+		if t, ok := in.Table(node.Table.Schema, node.Table.Name); ok && t.Schemaless() {
+			if resolved, err = queryplan.IndexFields(t, node); err != nil {
+				return nil, err
+			}
+		}
+		next, made, notices, err = s.server.catalog.CreateIndex(ctx, in, resolved, s.indexing())
 		return next, err
 	})
 	if err != nil {

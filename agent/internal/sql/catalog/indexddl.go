@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -209,15 +210,18 @@ func (c *Catalog) CreateIndex(ctx context.Context, in Scope, stmt *syntax.Create
 
 // describeIndex makes the descriptor of CREATE INDEX.
 func (s Scope) describeIndex(table *cluster.Object, stmt *syntax.CreateIndex) (*cluster.Index, error) {
-	if stmt.Method != "" && stmt.Method != "btree" {
-		return nil, &syntax.Error{Code: "0A000", Message: fmt.Sprintf("access method %q is not supported", stmt.Method), Hint: "Use btree."}
+	if err := indexMethod(stmt); err != nil {
+		return nil, err
 	}
 	for _, o := range stmt.Options {
-		if o.Name != "fillfactor" && o.Name != "deduplicate_items" {
+		if o.Name != "fillfactor" && o.Name != "deduplicate_items" && o.Name != "fastupdate" {
 			return nil, &syntax.Error{Code: "22023", Message: fmt.Sprintf("unrecognized parameter %q", o.Name)}
 		}
 	}
 	x := &cluster.Index{Name: stmt.Name, Unique: stmt.Unique, NullsNotDistinct: stmt.Unique && stmt.NullsNotDistinct}
+	if stmt.Method == cluster.InvertedMethod {
+		x.Method = stmt.Method
+	}
 	var err error
 	if stmt.Where != "" {
 		if x.Where, err = syntax.BareColumns(stmt.Where, table.Name); err != nil {
@@ -226,8 +230,8 @@ func (s Scope) describeIndex(table *cluster.Object, stmt *syntax.CreateIndex) (*
 	}
 	var parts []string
 	for _, e := range stmt.Elements {
-		if name := e.OpClass.Name; name != "" && !strings.HasSuffix(name, "_ops") || strings.Contains(e.OpClass.Name, "trgm") {
-			return nil, &syntax.Error{Code: "42704", Message: fmt.Sprintf("operator class %q does not exist for access method \"btree\"", name)}
+		if err := opClass(x, e.OpClass.Name); err != nil {
+			return nil, err
 		}
 		if e.Expr != "" {
 			if e.Expr, err = syntax.BareColumns(e.Expr, table.Name); err != nil {
@@ -235,10 +239,13 @@ func (s Scope) describeIndex(table *cluster.Object, stmt *syntax.CreateIndex) (*
 			}
 		}
 		c := cluster.IndexColumn{Expression: e.Expr, Descending: e.Descending, NullsFirst: e.Descending}
+		if x.Method != "" && e.OpClass.Name == pathOps {
+			c.OpClass = pathOps
+		}
 		if e.NullsFirst != nil {
 			c.NullsFirst = *e.NullsFirst
 		}
-		part := ExpressionName(e.Expr)
+		part := cmp.Or(e.Part, ExpressionName(e.Expr))
 		if e.Expr == "" {
 			column, ok := table.Collection.Column(e.Column)
 			if !ok || column.Hidden {
@@ -258,6 +265,48 @@ func (s Scope) describeIndex(table *cluster.Object, stmt *syntax.CreateIndex) (*
 		return nil, err
 	}
 	return x, s.nameIndex(table, x, strings.Join(append(parts, stmt.Include...), "_"), "idx")
+}
+
+// pathOps is the operator class of inverted indexes without entries of keys alone.
+const pathOps = "jsonb_path_ops"
+
+// indexMethod refuses what an index of its access method cannot have.
+func indexMethod(stmt *syntax.CreateIndex) error {
+	switch stmt.Method {
+	case "", "btree":
+		return nil
+	case cluster.InvertedMethod:
+	default:
+		return &syntax.Error{Code: "0A000", Message: fmt.Sprintf("access method %q is not supported", stmt.Method), Hint: "Use btree, or gin for jsonb."}
+	}
+	no := func(what string) error {
+		return &syntax.Error{Code: "0A000", Message: fmt.Sprintf("access method %q does not support %s", stmt.Method, what)}
+	}
+	switch {
+	case stmt.Unique:
+		return no("unique indexes")
+	case len(stmt.Include) > 0:
+		return no("included columns")
+	case len(stmt.Elements) > 1:
+		return syntax.Unsupported("an inverted index of several columns", "Make one of each.")
+	case stmt.Elements[0].Descending:
+		return no("ASC/DESC options")
+	case stmt.Elements[0].NullsFirst != nil:
+		return no("NULLS FIRST/LAST options")
+	}
+	return nil
+}
+
+// opClass refuses an operator class that an index cannot have.
+func opClass(x *cluster.Index, name string) error {
+	known := strings.HasSuffix(name, "_ops") && !strings.Contains(name, "trgm") && name != pathOps
+	if x.Method != "" {
+		known = name == pathOps || name == "jsonb_ops"
+	}
+	if name == "" || known {
+		return nil
+	}
+	return &syntax.Error{Code: "42704", Message: fmt.Sprintf("operator class %q does not exist for access method %q", name, cmp.Or(x.Method, "btree"))}
 }
 
 var called = regexp.MustCompile(`^([a-z_][a-z_0-9]*)\(`)

@@ -102,18 +102,17 @@ func (b *Backfill) entries(of *queryplan.Entries, rows []kv.Row) ([]entry, error
 		if err := b.Table.DecodeRow(rows[i].Key, rows[i].Value, row); err != nil {
 			return nil, err
 		}
-		e, ok, err := b.Run.entryOf(of, row, rows[i].Key)
+		list, err := b.Run.entriesIn(of, row, rows[i].Key)
 		if err != nil {
 			return nil, err
 		}
-		if !ok {
-			continue
+		for _, e := range list {
+			if seen[string(e.key)] {
+				return nil, e.notUnique()
+			}
+			seen[string(e.key)] = true
+			made = append(made, e)
 		}
-		if seen[string(e.key)] {
-			return nil, e.notUnique()
-		}
-		seen[string(e.key)] = true
-		made = append(made, e)
 	}
 	return made, nil
 }

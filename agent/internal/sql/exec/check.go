@@ -36,14 +36,16 @@ func (r *Run) CheckIndexes(ctx context.Context, table *catalog.Table) error {
 			if err := table.DecodeRow(kr.Key, kr.Value, row); err != nil {
 				return err
 			}
-			e, has, err := r.entryOf(of, row, kr.Key)
-			if err != nil || !has {
+			list, err := r.entriesIn(of, row, kr.Key)
+			if err != nil {
 				return err
 			}
-			if value, ok := entries[string(e.key)]; !ok || value != string(e.value) {
-				return fmt.Errorf("index %q has no entry, or another, of the row %s", of.Index.Name(), rowText(table, row))
+			for _, e := range list {
+				if value, ok := entries[string(e.key)]; !ok || value != string(e.value) {
+					return fmt.Errorf("index %q has no entry, or another, of the row %s", of.Index.Name(), rowText(table, row))
+				}
+				delete(entries, string(e.key))
 			}
-			delete(entries, string(e.key))
 			return nil
 		}); err != nil {
 			return err

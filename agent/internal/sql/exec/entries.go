@@ -52,12 +52,27 @@ func (r *Run) violated(ctx context.Context, e *entry) error {
 func (r *Run) entriesOf(of []*queryplan.Entries, row []datum.Datum, primary []byte) ([]entry, error) {
 	var out []entry
 	for _, x := range of {
-		e, ok, err := r.entryOf(x, row, primary)
+		list, err := r.entriesIn(x, row, primary)
 		if err != nil {
 			return nil, err
 		}
-		if ok {
-			out = append(out, e)
+		out = append(out, list...)
+	}
+	return out, nil
+}
+
+// entriesIn computes the entries of a row in one index.
+func (r *Run) entriesIn(of *queryplan.Entries, row []datum.Datum, primary []byte) ([]entry, error) {
+	all, err := of.All(r.Env, row)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]entry, len(all))
+	for i, values := range all {
+		e := &out[i]
+		e.index, e.values, e.unique = of.Index, values, of.Index.Unique(values)
+		if e.key, e.value, err = of.Index.Entry(values, row, primary); err != nil {
+			return nil, err
 		}
 	}
 	return out, nil
@@ -103,31 +118,56 @@ func (r *Run) bufferEntries(ctx context.Context, of []*queryplan.Entries, change
 	return nil
 }
 
-// compareEntry notes what becomes of a row's entry in one index.
+// compareEntry notes what becomes of a row's entries in one index.
 func (r *Run) compareEntry(x *queryplan.Entries, ch *rowChange, c *changedEntries) error {
-	var was, is entry
-	var had, has bool
+	var was, is []entry
 	var err error
 	if ch.was != nil {
-		if was, had, err = r.entryOf(x, ch.was, ch.wasKey); err != nil {
+		if was, err = r.entriesIn(x, ch.was, ch.wasKey); err != nil {
 			return err
 		}
 	}
 	if ch.is != nil && x.Adds() {
-		if is, has, err = r.entryOf(x, ch.is, ch.isKey); err != nil {
+		if is, err = r.entriesIn(x, ch.is, ch.isKey); err != nil {
 			return err
 		}
 	}
-	if had && has && string(was.key) == string(is.key) && string(was.value) == string(is.value) {
+	gone, made := without(was, is), without(is, was)
+	if len(made) == 0 || !r.Planted.oldEntryStays() {
+		c.gone = append(c.gone, gone...)
+	}
+	c.made = append(c.made, made...)
+	size := 0
+	for _, list := range [][]entry{gone, made} {
+		for i := range list {
+			size += len(list[i].key) + len(list[i].value)
+		}
+	}
+	return r.Memory.Grow(int64(size))
+}
+
+// without are the entries of a list that are not in another.
+func without(list, others []entry) []entry {
+	same := func(a, b *entry) bool { return string(a.key) == string(b.key) && string(a.value) == string(b.value) }
+	switch {
+	case len(list) == 0 || len(others) == 0:
+		return list
+	case len(list) == 1 && len(others) == 1 && same(&list[0], &others[0]):
 		return nil
+	case len(list) == 1 && len(others) == 1:
+		return list
 	}
-	if had && (!has || !r.Planted.oldEntryStays()) {
-		c.gone = append(c.gone, was)
+	there := make(map[string]string, len(others))
+	for i := range others {
+		there[string(others[i].key)] = string(others[i].value)
 	}
-	if has {
-		c.made = append(c.made, is)
+	var out []entry
+	for i := range list {
+		if value, ok := there[string(list[i].key)]; !ok || value != string(list[i].value) {
+			out = append(out, list[i])
+		}
 	}
-	return r.Memory.Grow(int64(len(was.key) + len(was.value) + len(is.key) + len(is.value)))
+	return out
 }
 
 // removeEntries buffers that entries go. Those that no other row may have are locked: who

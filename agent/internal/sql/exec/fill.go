@@ -34,23 +34,23 @@ func (r *Run) FillIndex(ctx context.Context, x *catalog.Index) error {
 		if err := x.Table.DecodeRow([]byte(key), w.value, row); err != nil {
 			return err
 		}
-		e, ok, err := r.entryOf(of, row, []byte(key))
+		list, err := r.entriesIn(of, row, []byte(key))
 		if err != nil {
 			return err
 		}
-		if !ok {
-			continue
-		}
-		if e.unique && seen[string(e.key)] {
-			return e.notUnique()
-		}
-		seen[string(e.key)] = true
-		b := buffered{value: e.value}
-		if e.unique {
-			b = inserted(e.value)
-		}
-		if err := r.Tx.put(x.Entries, e.key, b); err != nil {
-			return err
+		for i := range list {
+			e := &list[i]
+			if e.unique && seen[string(e.key)] {
+				return e.notUnique()
+			}
+			seen[string(e.key)] = true
+			b := buffered{value: e.value}
+			if e.unique {
+				b = inserted(e.value)
+			}
+			if err := r.Tx.put(x.Entries, e.key, b); err != nil {
+				return err
+			}
 		}
 	}
 	return ctx.Err()

@@ -217,6 +217,12 @@ func (r *Run) access(ctx context.Context, table *catalog.Table, a *queryplan.Acc
 		}
 		return r.byKey(ctx, table, keys, fn)
 	}
+	switch whole, err := a.Whole(r.Env); {
+	case err != nil:
+		return err
+	case whole:
+		a = &queryplan.Access{}
+	}
 	if a.Index != nil {
 		rows, err := r.byIndex(ctx, a, req)
 		if err != nil {

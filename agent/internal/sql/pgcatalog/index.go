@@ -1,11 +1,13 @@
 package pgcatalog
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
@@ -19,10 +21,17 @@ func uniqueOID(x *catalog.Index) uint32 { return indexOID(x) + constraintOffset 
 func (in *Input) indexClasses(t *catalog.Table) []row {
 	var out []row
 	for _, x := range t.Indexes {
-		out = append(out, row{"oid": indexOID(x), "relname": x.Name(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc), "relam": btreeAM,
+		out = append(out, row{"oid": indexOID(x), "relname": x.Name(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc), "relam": methodOID(x),
 			"relfilenode": indexOID(x), "relpersistence": "p", "relkind": "i", "relnatts": len(x.Columns) + len(x.Include), "relispopulated": true, "relreplident": "n"})
 	}
 	return out
+}
+
+func methodOID(x *catalog.Index) int {
+	if x.Desc.Method == cluster.InvertedMethod {
+		return ginAM
+	}
+	return btreeAM
 }
 
 // indexAttributes are the rows of pg_attribute of the columns of a table's indexes.
@@ -135,7 +144,7 @@ func secondaryDefinition(x *catalog.Index, pretty bool) string {
 	if x.Desc.Unique {
 		b.WriteString("UNIQUE ")
 	}
-	fmt.Fprintf(&b, "INDEX %s ON %s.%s USING btree (%s)%s", quoted(x.Name()), quoted(x.Table.Schema().Name), quoted(x.Table.Name()), keyParts(x), includeList(x))
+	fmt.Fprintf(&b, "INDEX %s ON %s.%s USING %s (%s)%s", quoted(x.Name()), quoted(x.Table.Schema().Name), quoted(x.Table.Name()), cmp.Or(x.Desc.Method, "btree"), keyParts(x), includeList(x))
 	if x.Desc.NullsNotDistinct {
 		b.WriteString(" NULLS NOT DISTINCT")
 	}
@@ -150,13 +159,16 @@ func secondaryDefinition(x *catalog.Index, pretty bool) string {
 
 func keyParts(x *catalog.Index) string {
 	var parts []string
-	for _, c := range x.Columns {
+	for i, c := range x.Columns {
 		part := "(" + c.Expression + ")"
 		switch {
 		case c.Column >= 0:
 			part = quoted(x.Table.Columns[c.Column].Name)
 		case aCall.MatchString(c.Expression):
 			part = c.Expression
+		}
+		if class := x.Desc.Columns[i].OpClass; class != "" {
+			part += " " + class
 		}
 		switch d := c.Direction; {
 		case d.Descending && !d.NullsFirst:

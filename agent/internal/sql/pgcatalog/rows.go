@@ -20,6 +20,7 @@ const (
 	rootOID              = 10
 	heapAM               = 2
 	btreeAM              = 403
+	ginAM                = 2742
 	defaultCollation     = 100
 	firstUserOID         = 16384
 	// indexOffset and constraintOffset keep a collection's index and constraint

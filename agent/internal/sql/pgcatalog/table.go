@@ -249,7 +249,8 @@ func (t *Table) fill(in *Input) []row {
 	case "pg_depend":
 		return append(in.depends(), in.viewDepends()...)
 	case "pg_am":
-		return []row{{"oid": heapAM, "amname": "heap", "amtype": "t"}, {"oid": btreeAM, "amname": "btree", "amtype": "i"}}
+		return []row{{"oid": heapAM, "amname": "heap", "amtype": "t"}, {"oid": btreeAM, "amname": "btree", "amtype": "i"},
+			{"oid": ginAM, "amname": "gin", "amtype": "i"}}
 	case "pg_database":
 		return in.databases()
 	case "pg_user", "pg_shadow":

@@ -19,6 +19,8 @@ type Access struct {
 	Index *Entries
 	// Covering says that the entries are all that is needed of the rows.
 	Covering bool
+	// Recheck is what entries of an inverted index say that may be, in words.
+	Recheck string
 	// Points holds the values of each key column: the rows are read by key.
 	Points []keyValues
 	// Prefix, Lower and Upper bound a scan: the first key columns are equal to

@@ -31,7 +31,7 @@ func arithmetic(op string, a, b Expr) (Expr, error) {
 		case t.IsInt():
 			return intArithmetic(op, t, v[0].I, v[1].I)
 		case t == datum.Numeric:
-			return numericArithmetic(op, v[0].D, v[1].D)
+			return datum.NumericArithmetic(op, v[0].D, v[1].D)
 		default:
 			return floatArithmetic(op, t, v[0].F, v[1].F)
 		}
@@ -130,89 +130,6 @@ func floatArithmetic(op string, t datum.Type, a, b float64) (datum.Datum, error)
 		return datum.Datum{}, &datum.Error{Code: "22003", Message: "value out of range: overflow"}
 	}
 	return datum.MakeFloat(t, out), nil
-}
-
-func numericArithmetic(op string, a, b *apd.Decimal) (datum.Datum, error) {
-	ctx := apd.BaseContext.WithPrecision(0) // exact
-	out := new(apd.Decimal)
-	var err error
-	switch op {
-	case "+":
-		_, err = ctx.Add(out, a, b)
-	case "-":
-		_, err = ctx.Sub(out, a, b)
-	case "*":
-		_, err = ctx.Mul(out, a, b)
-	default:
-		if b.IsZero() && a.Form == apd.Finite {
-			return datum.Datum{}, divisionByZero()
-		}
-		if a.Form != apd.Finite || b.Form != apd.Finite {
-			return divideInfinite(op, a, b)
-		}
-		if op == "%" {
-			ctx = ctx.WithPrecision(uint32(a.NumDigits() + b.NumDigits() + abs(a.Exponent) + abs(b.Exponent) + 1))
-			_, err = ctx.Rem(out, a, b)
-			break
-		}
-		return divideNumeric(a, b)
-	}
-	if err != nil {
-		return datum.Datum{}, &datum.Error{Code: "22003", Message: "value overflows numeric format"}
-	}
-	return datum.FinishNumeric(out)
-}
-
-// divideInfinite divides when a side is infinite or NaN.
-func divideInfinite(op string, a, b *apd.Decimal) (datum.Datum, error) {
-	nan := func(d *apd.Decimal) bool { return d.Form != apd.Finite && d.Form != apd.Infinite }
-	switch {
-	case nan(a) || nan(b) || a.Form == apd.Infinite && b.Form == apd.Infinite:
-		return datum.MakeNumeric(&apd.Decimal{Form: apd.NaN}), nil
-	case b.Form == apd.Infinite && op == "%":
-		return datum.MakeNumeric(a), nil
-	case b.Form == apd.Infinite:
-		return datum.MakeNumeric(new(apd.Decimal)), nil
-	case b.IsZero():
-		return datum.Datum{}, divisionByZero()
-	case op == "%":
-		return datum.MakeNumeric(&apd.Decimal{Form: apd.NaN}), nil
-	default:
-		return datum.MakeNumeric(&apd.Decimal{Form: apd.Infinite, Negative: a.Negative != b.Negative}), nil
-	}
-}
-
-func abs(e int32) int64 {
-	if e < 0 {
-		return -int64(e)
-	}
-	return int64(e)
-}
-
-// divideNumeric gives the scale that PostgreSQL chooses: at least 16
-// significant digits, counted in groups of four.
-func divideNumeric(a, b *apd.Decimal) (datum.Datum, error) {
-	const minSignificant, group, maxScale = 16, 4, 1000
-	wa, fa := datum.NumericWeight(a)
-	wb, fb := datum.NumericWeight(b)
-	weight := wa - wb
-	if fa <= fb {
-		weight--
-	}
-	scale := int32(max(minSignificant-weight*group, int(-a.Exponent), int(-b.Exponent), 0))
-	scale = min(scale, maxScale)
-	digits := a.NumDigits() + b.NumDigits() + abs(a.Exponent) + abs(b.Exponent) + int64(scale) + group
-	ctx := apd.BaseContext.WithPrecision(uint32(digits))
-	ctx.Rounding = apd.RoundDown
-	q := new(apd.Decimal)
-	if _, err := ctx.Quo(q, a, b); err != nil {
-		return datum.Datum{}, &datum.Error{Code: "22003", Message: "value overflows numeric format"}
-	}
-	q, err := datum.RoundNumeric(q, scale)
-	if err != nil {
-		return datum.Datum{}, err
-	}
-	return datum.FinishNumeric(q)
 }
 
 // prefix compiles -x and +x.

@@ -73,6 +73,9 @@ func chooseAccess(table *catalog.Table, condition Expr, ask asked) (chosen, erro
 
 // chosen is the access path by an index.
 func (e *Entries) chosen(condition Expr, ask asked) chosen {
+	if e.inverted != nil {
+		return e.chosenInverted(condition, ask)
+	}
 	c := chosen{Filter: condition}
 	used := map[int]bool{}
 	var parts []Expr

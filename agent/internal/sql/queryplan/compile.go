@@ -183,6 +183,9 @@ func (c *compiler) cast(n *pg.TypeCast) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
+	if name.Name == "jsonpath" && name.Schema == "" {
+		return c.pathCast(n)
+	}
 	r, err := c.resolveType(name)
 	if err != nil {
 		return nil, err

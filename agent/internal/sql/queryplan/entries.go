@@ -16,6 +16,8 @@ type Entries struct {
 	// exprs are what the index is over; where is nil for all rows.
 	exprs []Expr
 	where Expr
+	// inverted, if not nil, says that there is an entry of each item of the value.
+	inverted *inverted
 }
 
 // EntriesOf are what writers of rows keep of the indexes of a table.
@@ -30,7 +32,13 @@ func EntriesOf(table *catalog.Table) ([]*Entries, error) {
 func entriesOf(x *catalog.Index) (*Entries, error) {
 	e := &Entries{Index: x}
 	r := relation{table: x.Table}
-	for _, c := range x.Columns {
+	if x.Desc.Method == cluster.InvertedMethod {
+		var err error
+		if e, err = invertedOf(x); err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range x.Columns[len(e.exprs):] {
 		if c.Column >= 0 {
 			e.exprs = append(e.exprs, r.ref(c.Column))
 			continue

@@ -84,6 +84,9 @@ func (a *Access) explainIndex(table *catalog.Table, reverse bool) []string {
 		what += " Backward"
 	}
 	lines := []string{fmt.Sprintf("%s using %s on %s", what, a.Index.Index.Name(), table.Name())}
+	if a.Recheck != "" {
+		return append(lines, "  Index Cond: "+a.Recheck, "  Recheck Cond: "+a.Recheck)
+	}
 	if parts := a.conditions(table); len(parts) == 1 {
 		lines = append(lines, "  Index Cond: "+parts[0])
 	} else if len(parts) > 1 {
@@ -110,11 +113,7 @@ func (a *Access) conditions(table *catalog.Table) []string {
 		case k.array != nil:
 			out = append(out, fmt.Sprintf("(%s = ANY (%s))", over(n), valueText(k.array)))
 		default:
-			texts := make([]string, len(k.values))
-			for i, v := range k.values {
-				texts[i] = valueText(v)
-			}
-			out = append(out, fmt.Sprintf("(%s = ANY (%s))", over(n), strings.Join(texts, ", ")))
+			out = append(out, fmt.Sprintf("(%s = ANY (%s))", over(n), valueTexts(k.values)))
 		}
 	}
 	for n, e := range a.Prefix {
@@ -133,6 +132,14 @@ func (a *Access) conditions(table *catalog.Table) []string {
 		out = append(out, fmt.Sprintf("(%s %s %s)", over(len(a.Prefix)), b.op, valueText(b.value)))
 	}
 	return out
+}
+
+func valueTexts(list []Expr) string {
+	texts := make([]string, len(list))
+	for i, v := range list {
+		texts[i] = valueText(v)
+	}
+	return strings.Join(texts, ", ")
 }
 
 // valueText is a value of a condition, as far as it is known before the statement runs.

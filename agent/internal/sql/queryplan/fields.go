@@ -280,7 +280,7 @@ const (
 )
 
 func callNode(name string, args ...*pg.Node) *pg.Node {
-	return pg.MakeFuncCallNode([]*pg.Node{stringNode("pg_catalog"), stringNode(name)}, args, -1)
+	return pg.MakeFuncCallNode([]*pg.Node{stringNode(name)}, args, -1)
 }
 
 func stringConst(s string) *pg.Node {

@@ -157,10 +157,10 @@ func castUse(c *pg.TypeCast) fieldUse {
 // isField reports whether n was made of a field that is used as it is.
 func isField(n *pg.Node) bool {
 	names := n.GetFuncCall().GetFuncname()
-	return len(names) == 2 && names[1].GetString_().GetSval() == documentField
+	return len(names) == 1 && names[0].GetString_().GetSval() == documentField
 }
 
-// callsFunctions are those that take texts or numbers.
+// fieldUses are the functions that take texts, numbers or truth values.
 var fieldUses = map[string]fieldUse{ //nolint:gochecknoglobals // a table
 	"lower": asText, "upper": asText, "length": asText, "char_length": asText, "character_length": asText, "octet_length": asText,
 	"initcap": asText, "md5": asText, "btrim": asText, "ltrim": asText, "rtrim": asText, "trim": asText, "replace": asText, "left": asText,
@@ -357,8 +357,6 @@ func jsonOf(n *pg.Node) *pg.Node {
 		return n
 	case k.GetSval() != nil:
 		return jsonConst(datum.QuoteJSON(k.GetSval().GetSval()))
-	case n.GetParamRef() != nil:
-		return callNode("to_jsonb", n)
 	}
 	return callNode("to_jsonb", n)
 }

@@ -3,6 +3,8 @@ package queryplan
 import (
 	"slices"
 
+	pg "github.com/pganalyze/pg_query_go/v6"
+
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum/jsonb"
 )
@@ -138,4 +140,16 @@ func buildJSON(name string, args []Expr) (Expr, error) {
 		return e, nil
 	}
 	return fold(e)
+}
+
+// pathCast is a cast of a literal to jsonpath: functions take its text.
+func (c *compiler) pathCast(n *pg.TypeCast) (Expr, error) {
+	if !bareString(n.GetArg()) {
+		return nil, errSlow
+	}
+	_, err := jsonb.ParsePath(n.GetArg().GetAConst().GetSval().GetSval())
+	if err != nil {
+		return nil, at(err, c.position(n.GetArg().GetAConst().GetLocation()))
+	}
+	return c.expr(n.GetArg())
 }

@@ -339,7 +339,9 @@ func (c *documentCutter) parsed(start, end int) (documentValue, *Error) {
 	tree, wrong := pg.Parse(lead + text)
 	if wrong != nil {
 		err := parserError(lead+text, wrong)
-		if err.Position > 0 {
+		if strings.HasSuffix(err.Message, "at end of input") {
+			err = near(c.text, c.token)
+		} else if err.Position > 0 {
 			err.Position += shift
 		}
 		return documentValue{}, err

@@ -71,6 +71,15 @@ func mapColumns(text string, change func(*pg.ColumnRef)) (string, error) {
 	return out, nil
 }
 
+// ExpressionText is the SQL text of an expression.
+func ExpressionText(e *pg.Node) (string, error) {
+	out, err := deparse(e)
+	if err != nil {
+		return "", err
+	}
+	return out, nil
+}
+
 // EachColumn calls fn with each name of a column in m.
 func EachColumn(m proto.Message, fn func(*pg.ColumnRef)) {
 	_ = eachMessage(m.ProtoReflect(), func(m proto.Message) error {

@@ -21,8 +21,10 @@ type CreateIndex struct {
 // IndexElement is one of what an index is over: a column or an expression.
 type IndexElement struct {
 	Column, Expr string
-	OpClass      Name
-	Descending   bool
+	// Part is what stands for it in names that are made up; "": its name.
+	Part       string `json:",omitempty"`
+	OpClass    Name
+	Descending bool
 	// NullsFirst is nil if nothing was said: then nulls are greater than all values.
 	NullsFirst *bool
 }

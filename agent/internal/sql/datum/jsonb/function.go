@@ -77,6 +77,58 @@ var functions = byName([]Function{
 	{"jsonb_strip_nulls", []datum.Type{datum.JSONB}, 0, datum.JSONB, func(a []datum.Datum) (datum.Datum, error) {
 		return value(stripNulls(a[0].S)), nil
 	}},
+	{"jsonb_path_exists", pathArgs, 2, datum.Bool, func(a []datum.Datum) (datum.Datum, error) {
+		return pathTruth(a, (*Path).Exists)
+	}},
+	{"jsonb_path_match", pathArgs, 2, datum.Bool, func(a []datum.Datum) (datum.Datum, error) {
+		return pathTruth(a, (*Path).Match)
+	}},
+	{"jsonb_path_exists_opr", pathArgs[:2], 0, datum.Bool, func(a []datum.Datum) (datum.Datum, error) {
+		return pathTruth(silently(a), (*Path).Exists)
+	}},
+	{"jsonb_path_match_opr", pathArgs[:2], 0, datum.Bool, func(a []datum.Datum) (datum.Datum, error) {
+		return pathTruth(silently(a), (*Path).Match)
+	}},
+	{"jsonb_path_query_array", pathArgs, 2, datum.JSONB, func(a []datum.Datum) (datum.Datum, error) {
+		p, vars, silent, err := pathOf(a)
+		if err != nil {
+			return datum.Datum{}, err
+		}
+		list, err := p.Query(a[0].S, vars, silent)
+		return value(Array(list)), err
+	}},
+	{"jsonb_path_query_first", pathArgs, 2, datum.JSONB, func(a []datum.Datum) (datum.Datum, error) {
+		p, vars, silent, err := pathOf(a)
+		if err != nil {
+			return datum.Datum{}, err
+		}
+		first, ok, err := p.First(a[0].S, vars, silent)
+		if err != nil {
+			return datum.Datum{}, err
+		}
+		return part(first, ok)
+	}},
+	{"document_elements", []datum.Type{datum.JSONB}, 0, datum.JSONB | datum.Array, func(a []datum.Datum) (datum.Datum, error) {
+		return elements(a[0].S, part)
+	}},
+	{"document_elements_text", []datum.Type{datum.JSONB}, 0, texts, func(a []datum.Datum) (datum.Datum, error) {
+		return elements(a[0].S, partText)
+	}},
+	{"document_keys", []datum.Type{datum.JSONB}, 0, texts, func(a []datum.Datum) (datum.Datum, error) {
+		return keys(a[0].S)
+	}},
+	{"document_path", pathArgs, 2, datum.JSONB | datum.Array, func(a []datum.Datum) (datum.Datum, error) {
+		p, vars, silent, err := pathOf(a)
+		if err != nil {
+			return datum.Datum{}, err
+		}
+		list, err := p.Query(a[0].S, vars, silent)
+		values := make([]datum.Datum, len(list))
+		for i, j := range list {
+			values[i] = value(j)
+		}
+		return datum.MakeArray(datum.JSONB, values), err
+	}},
 	{"document_field", []datum.Type{datum.JSONB, texts}, 0, datum.JSONB, func(a []datum.Datum) (datum.Datum, error) {
 		return field(a[0].S, a[1])
 	}},
@@ -154,7 +206,7 @@ func Operator(op string, right datum.Type) string {
 var operators = map[string]string{ //nolint:gochecknoglobals // a table
 	"#>": "jsonb_extract_path", "#>>": "jsonb_extract_path_text", "@>": "jsonb_contains", "<@": "jsonb_contained",
 	"?": "jsonb_exists", "?|": "jsonb_exists_any", "?&": "jsonb_exists_all", "||": "jsonb_concat", "-": "jsonb_delete",
-	"#-": "jsonb_delete_path",
+	"#-": "jsonb_delete_path", "@?": "jsonb_path_exists_opr", "@@": "jsonb_path_match_opr",
 }
 
 func value(j string) datum.Datum { return datum.MakeString(datum.JSONB, j) }
@@ -212,6 +264,43 @@ func arrayLength(a []datum.Datum) (datum.Datum, error) {
 	default:
 		return datum.Datum{}, fail("22023", "cannot get array length of a scalar")
 	}
+}
+
+// elements are those of an array, each as one part.
+func elements(j string, one func(string, bool) (datum.Datum, error)) (datum.Datum, error) {
+	switch datum.KindOfJSON(j) {
+	case datum.JSONArray:
+	case datum.JSONObject:
+		return datum.Datum{}, fail("22023", "cannot extract elements from an object")
+	default:
+		return datum.Datum{}, fail("22023", "cannot extract elements from a scalar")
+	}
+	typ := datum.Text
+	var values []datum.Datum
+	for e := range datum.JSONElements(j) {
+		v, err := one(e, true)
+		if err != nil {
+			return datum.Datum{}, err
+		}
+		typ = v.Type
+		values = append(values, v)
+	}
+	return datum.MakeArray(typ, values), nil
+}
+
+func keys(j string) (datum.Datum, error) {
+	switch datum.KindOfJSON(j) {
+	case datum.JSONObject:
+	case datum.JSONArray:
+		return datum.Datum{}, fail("22023", "cannot call jsonb_object_keys on an array")
+	default:
+		return datum.Datum{}, fail("22023", "cannot call jsonb_object_keys on a scalar")
+	}
+	var values []datum.Datum
+	for key := range datum.JSONFields(j) {
+		values = append(values, datum.MakeText(datum.JSONText(key)))
+	}
+	return datum.MakeArray(datum.Text, values), nil
 }
 
 // documentID is the _id of a document that is to be stored; null: it has none.

@@ -16,6 +16,9 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 	if strings.HasPrefix(name, "reg") {
 		return r.registryCast(t, name)
 	}
+	if name == "jsonpath" {
+		return pathCast(t)
+	}
 	to, _ := castType(t.TypeName)
 	mod := typmod(to, t.TypeName)
 	if _, ok := FrameType(to, mod); !ok {

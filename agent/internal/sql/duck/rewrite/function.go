@@ -409,11 +409,12 @@ var setReturning = map[string]func(f *pg.FuncCall) (*pg.Node, []string, error){
 		return call("unnest", f.Args...), nil, nil
 	},
 	"generate_subscripts":       unnested("nd_subscripts"),
-	"jsonb_array_elements":      unnested("nd_json_elements", "value"),
+	"jsonb_array_elements":      unnestedJSON("document_elements", "value"),
 	"json_array_elements":       unnested("nd_json_elements", "value"),
-	"jsonb_array_elements_text": unnested("nd_json_elements_text", "value"),
+	"jsonb_array_elements_text": unnestedJSON("document_elements_text", "value"),
 	"json_array_elements_text":  unnested("nd_json_elements_text", "value"),
-	"jsonb_object_keys":         unnested("json_keys"),
+	"jsonb_object_keys":         unnestedJSON("document_keys"),
+	"jsonb_path_query":          unnestedJSON("document_path"),
 	"json_object_keys":          unnested("json_keys"),
 	"pg_partition_ancestors": func(f *pg.FuncCall) (*pg.Node, []string, error) {
 		relid := f.Args

@@ -54,7 +54,7 @@ var resultTypes = types(map[datum.Type]string{
 	datum.Date:               "make_date to_date",
 	datum.Float8:             "sqrt cbrt exp ln random degrees radians sin cos tan date_part percent_rank cume_dist",
 	datum.UUID:               "gen_random_uuid uuid_generate_v4 uuidv4 uuidv7",
-	datum.JSONB:              "jsonb_build_object jsonb_build_array to_jsonb jsonb_agg jsonb_object_agg jsonb_array_elements",
+	datum.JSONB:              "jsonb_build_object jsonb_build_array to_jsonb jsonb_agg jsonb_object_agg jsonb_array_elements jsonb_path_query",
 	datum.JSON:               "json_build_object json_build_array to_json row_to_json json_agg json_object_agg json_array_elements",
 	datum.Numeric:            "div extract",
 	datum.Name:               "current_database current_catalog current_schema current_user session_user pg_get_userbyid",

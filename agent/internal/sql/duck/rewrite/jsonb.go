@@ -204,3 +204,30 @@ func specialBuildObject(_ *rewriter, f *pg.FuncCall) (finish, error) {
 	}
 	return func(n *pg.Node) (*pg.Node, error) { return call("json_object", n.GetFuncCall().Args...), nil }, nil
 }
+
+// unnestedJSON is a set of what a function of package jsonb gives as an array.
+func unnestedJSON(name string, cols ...string) func(f *pg.FuncCall) (*pg.Node, []string, error) {
+	return func(f *pg.FuncCall) (*pg.Node, []string, error) {
+		g := jsonb.Named(name)[0]
+		if len(f.Args) > len(g.Args) || len(f.Args) < len(g.Args)-g.Optional {
+			return nil, nil, errorf("42883", f.Location, "function %s of %d arguments does not exist", lastName(f.Funcname), len(f.Args))
+		}
+		args := make([]*pg.Node, len(f.Args))
+		for i, a := range f.Args {
+			args[i] = jsonArgument(g.Args[i], a)
+		}
+		return call("unnest", call(g.EngineName(len(args)), args...)), cols, nil
+	}
+}
+
+// pathCast is a cast to jsonpath, of a literal: functions take its text.
+func pathCast(t *pg.TypeCast) (finish, error) {
+	s, ok := literal(t.Arg)
+	if !ok {
+		return nil, unsupported(t.Location, "a cast to jsonpath of what is not a constant")
+	}
+	if _, err := jsonb.ParsePath(s); err != nil {
+		return nil, err
+	}
+	return func(n *pg.Node) (*pg.Node, error) { return n.GetTypeCast().Arg, nil }, nil
+}

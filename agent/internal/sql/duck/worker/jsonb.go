@@ -61,6 +61,7 @@ func registerJSONFunction(conn bind.Connection, f jsonb.Function, args int) erro
 var jsonResults = map[datum.Type]frame.Type{ //nolint:gochecknoglobals // a table
 	datum.JSONB: {Kind: frame.JSON}, datum.Text: {Kind: frame.Text}, datum.Bool: {Kind: frame.Bool},
 	datum.Int4: {Kind: frame.Int32}, datum.Bytea: {Kind: frame.Bytes}, datum.Numeric: {Kind: frame.Text},
+	datum.Text | datum.Array: {Kind: frame.Text, List: true}, datum.JSONB | datum.Array: {Kind: frame.JSON, List: true},
 }
 
 //export ndJSONCall
@@ -130,6 +131,14 @@ func appendJSONResult(out *frame.Batch, v datum.Datum) {
 	switch {
 	case v.Null:
 		out.Null(0)
+	case v.Type.IsArray():
+		elements := make([]*string, len(v.A.Values))
+		for i := range v.A.Values {
+			if e := &v.A.Values[i]; !e.Null {
+				elements[i] = &e.S
+			}
+		}
+		out.Bytes(0, frame.EncodeList(nil, elements))
 	case v.Type == datum.Bool:
 		out.Bool(0, v.Bool())
 	case v.Type == datum.Int4:
