@@ -31,6 +31,23 @@ type run struct {
 	mu    sync.Mutex
 	scans map[uint32]*scan
 	next  uint32
+
+	// said keeps what scans say apart from the end: DuckDB's threads may let go of one when
+	// the statement is over, and the lane is another's by then.
+	said struct {
+		sync.Mutex
+		over bool
+	}
+}
+
+// say sends what a scan says, unless the statement is over.
+func (r *run) say(tag frame.Tag, payload []byte) error {
+	r.said.Lock()
+	defer r.said.Unlock()
+	if r.said.over {
+		return errScanGone
+	}
+	return r.lane.conn.Send(tag, payload)
 }
 
 // start describes or executes the statement; its last message is Done or Failed.
@@ -38,6 +55,9 @@ func (r *run) start() {
 	_ = r.lane.conn.Send(frame.Begun, nil) // a broken lane ends in its reader
 	err := r.perform()
 	r.endScans(errScanGone)
+	r.said.Lock()
+	r.said.over = true
+	r.said.Unlock()
 	close(r.done)
 	if err == nil {
 		_ = r.lane.conn.Send(frame.Done, nil)
@@ -198,7 +218,7 @@ func (r *run) openScan(s *scan, slot int, columns []uint32) error {
 	r.scans[s.id] = s
 	r.mu.Unlock()
 	o := frame.Opened{Scan: s.id, Slot: uint32(slot), Credits: scanCredits, Columns: columns}
-	return r.lane.conn.Send(frame.ScanOpen, o.Encode())
+	return r.say(frame.ScanOpen, o.Encode())
 }
 
 func (r *run) closeScan(s *scan) {
@@ -208,7 +228,7 @@ func (r *run) closeScan(s *scan) {
 	r.mu.Unlock()
 	s.end(errScanGone)
 	if open {
-		_ = r.lane.conn.Send(frame.ScanClose, frame.EncodeNumbers(s.id))
+		_ = r.say(frame.ScanClose, frame.EncodeNumbers(s.id))
 	}
 }
 

@@ -60,7 +60,7 @@ func (s *scan) acknowledge() error {
 	}
 	s.unacked = 0
 	s.mu.Unlock()
-	return s.run.lane.conn.Send(frame.ScanCredit, frame.EncodeNumbers(s.id, n))
+	return s.run.say(frame.ScanCredit, frame.EncodeNumbers(s.id, n))
 }
 
 // deliver hands over a batch from the lane.
