@@ -35,6 +35,19 @@ func TestDocuments(t *testing.T) {
 			c.want(want, strings.ReplaceAll(strings.Replace(query, "%s", from, 1), "%%", "%"))
 		}
 	}
+	for _, from := range []string{"c", "c, (values (1)) v(x)"} {
+		p, err := c.session.Prepare(t.Context(), "select address.city, tags[0], deep.list[1].z, lower(name), born + 1 as b from "+from, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, column := range p.Columns {
+			names = append(names, column.Name)
+		}
+		if got := strings.Join(names, " "); got != "city tags z lower b" {
+			t.Errorf("the columns are called %s", got)
+		}
+	}
 	c.want("2|3727.5|1815|1912.50\nSELECT 1", "select count(born), sum(born), min(born), max(born) from c")
 	c.want("f|1\nt|1\nNULL|1\nSELECT 3", "select born > 1900 as late, count(*) from c where born is null or born > 1815 or name = 'Ada' group by late order by 1")
 	c.want("UPDATE 1", "update c set name = 'Augusta', address.city = 'Ockham', address.house.number = 1, tags[0] = null where name = 'Ada'")

@@ -108,7 +108,7 @@ func (r *fieldResolver) block(s *pg.SelectStmt, l *fieldLevel) error {
 		}
 		if t.GetName() != "" {
 			outputs[t.GetName()] = t
-		} else if name := outputName(t.GetVal()); name != "?column?" {
+		} else if name := fieldName(t.GetVal()); name != "?column?" {
 			t.Name = name
 		}
 		if err := r.each(l, anyValue, t.GetVal()); err != nil {

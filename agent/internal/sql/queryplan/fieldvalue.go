@@ -91,6 +91,19 @@ func fieldPath(n *pg.Node) (path []string, position int, ok bool) {
 	return path, syntax.Position(ref.GetLocation()), ok
 }
 
+// fieldName is the name that PostgreSQL gives an output: behind names the last one.
+func fieldName(n *pg.Node) string {
+	if i := n.GetAIndirection(); i != nil {
+		for at := len(i.GetIndirection()) - 1; at >= 0; at-- {
+			if s := i.GetIndirection()[at].GetString_(); s != nil {
+				return s.GetSval()
+			}
+		}
+		return fieldName(i.GetArg())
+	}
+	return outputName(n)
+}
+
 // steps appends subscripts that are constants to a path.
 func steps(path []string, indirection []*pg.Node) ([]string, bool) {
 	for _, i := range indirection {
