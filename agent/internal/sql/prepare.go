@@ -174,17 +174,12 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 		p.found = append(p.found, found{schema: name.Schema, name: name.Name, typ: r.User, isType: true})
 		return r, err
 	}
-	resolving := *planner
-	plan, err := planner.Plan(ctx, q)
+	plan, resolved, err := planned(ctx, planner, q)
 	if err != nil {
-		var found bool
-		if q, found, err = fieldsOf(&resolving, q, err); !found {
-			return err
-		}
-		if plan, err = resolving.Plan(ctx, q); err != nil {
-			return err
-		}
-		p.resolved = q
+		return err
+	}
+	if p.resolved = resolved; resolved != nil {
+		q = resolved
 	}
 	p.plan, p.basis.changes = plan, s.basis(p).changes
 	p.ParamOIDs = make([]uint32, len(plan.Params))
@@ -231,17 +226,22 @@ func typedColumn(name string, t datum.Type) Column {
 	return Column{Name: name, OID: t.OID(), Size: t.Size(), Modifier: -1}
 }
 
-// fieldsOf has the names in a statement that could not be planned mean fields of documents,
-// if it is about such; the error is that of the statement otherwise.
-func fieldsOf(planner *queryplan.Planner, q *syntax.Query, unplanned error) (*syntax.Query, bool, error) {
-	resolved, found, err := planner.Fields(q)
+// planned plans a statement. One that could not be planned may be about documents: then the
+// names in it that are no columns mean fields, and resolved is what was planned.
+func planned(ctx context.Context, planner *queryplan.Planner, q *syntax.Query) (plan *queryplan.Plan, resolved *syntax.Query, err error) {
+	again := *planner
+	if plan, err = planner.Plan(ctx, q); err == nil {
+		return plan, nil, nil
+	}
+	resolved, found, wrong := again.Fields(q)
 	switch {
 	case !found:
-		return nil, false, unplanned
-	case err != nil:
-		return nil, false, err
+		return nil, nil, err
+	case wrong != nil:
+		return nil, nil, wrong
 	}
-	return resolved, true, nil
+	plan, err = again.Plan(ctx, resolved)
+	return plan, resolved, err
 }
 
 // query is the statement as it was planned.
