@@ -57,6 +57,8 @@ var shells = map[string]shell{
 	"operation/upgradeplan.go": {why: "the part of the service that plans upgrades"},
 	"operation/verifynow.go":   {why: "the part of the service that has a range compared now, and waits for its replicas"},
 	"operation/splitplan.go":   {why: "the part of the service that plans splits"},
+	"cluster/hostrule.go":      {why: "addresses are values: it is compared, no socket is opened", only: []string{"import of net/netip"}},
+	"metastate/hostrules.go":   {why: "as cluster/hostrule.go", only: []string{"import of net/netip"}},
 	"metastate/machine.go":     {why: "Watch ends with its caller's context; nothing that is applied depends on it", only: []string{"context.AfterFunc"}},
 }
 

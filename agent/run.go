@@ -218,7 +218,7 @@ func (n *Node) runSQL(ctx context.Context, ready func()) error {
 		return n.sql.Load().Open(ctx, o)
 	}
 	cfg.Node, cfg.ForwardCancel = uint32(n.id.Node), n.forwardCancel
-	cfg.Audit, cfg.Valid = n.recordLogin, n.loginValid
+	cfg.Audit, cfg.Valid, cfg.Admit = n.recordLogin, n.loginValid, n.admitSQL
 	s, err := pgwire.New(cfg)
 	if err != nil {
 		return &ExitError{Code: ExitUsage, Message: "SQL port", Err: err}

@@ -81,6 +81,12 @@ const (
 	AdminRunScheduleProcedure = "/nodedb.admin.v1.Admin/RunSchedule"
 	// AdminSwitchScheduleProcedure is the procedure name of the Admin's SwitchSchedule RPC.
 	AdminSwitchScheduleProcedure = "/nodedb.admin.v1.Admin/SwitchSchedule"
+	// AdminListHostRulesProcedure is the procedure name of the Admin's ListHostRules RPC.
+	AdminListHostRulesProcedure = "/nodedb.admin.v1.Admin/ListHostRules"
+	// AdminSetHostRulesProcedure is the procedure name of the Admin's SetHostRules RPC.
+	AdminSetHostRulesProcedure = "/nodedb.admin.v1.Admin/SetHostRules"
+	// AdminTestHostRulesProcedure is the procedure name of the Admin's TestHostRules RPC.
+	AdminTestHostRulesProcedure = "/nodedb.admin.v1.Admin/TestHostRules"
 	// AdminWhoAmIProcedure is the procedure name of the Admin's WhoAmI RPC.
 	AdminWhoAmIProcedure = "/nodedb.admin.v1.Admin/WhoAmI"
 	// AdminGetVersionProcedure is the procedure name of the Admin's GetVersion RPC.
@@ -343,6 +349,29 @@ var (
 			StreamType: connect.StreamTypeUnary,
 			Schema:     File_admin_proto.Services().ByName("Admin").Methods().ByName("SwitchSchedule"),
 			Procedure:  AdminSwitchScheduleProcedure,
+		}
+	})
+	adminListHostRulesSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("ListHostRules"),
+			Procedure:        AdminListHostRulesProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
+	adminSetHostRulesSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_admin_proto.Services().ByName("Admin").Methods().ByName("SetHostRules"),
+			Procedure:  AdminSetHostRulesProcedure,
+		}
+	})
+	adminTestHostRulesSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           File_admin_proto.Services().ByName("Admin").Methods().ByName("TestHostRules"),
+			Procedure:        AdminTestHostRulesProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
 		}
 	})
 	adminWhoAmISpec = sync.OnceValue(func() connect.Spec {
@@ -659,6 +688,13 @@ type AdminClient interface {
 	RunSchedule(context.Context, *RunScheduleRequest) (*RunScheduleResponse, error)
 	// SwitchSchedule pauses a schedule, or has it run at its times again.
 	SwitchSchedule(context.Context, *SwitchScheduleRequest) (*SwitchScheduleResponse, error)
+	// ListHostRules shows who may log in to SQL from where, and how they prove who they are.
+	ListHostRules(context.Context, *ListHostRulesRequest) (*ListHostRulesResponse, error)
+	// SetHostRules sets all of the rules: new logins go by them at once, on all nodes. Rules
+	// by which the caller could not log in are refused, unless force is set.
+	SetHostRules(context.Context, *SetHostRulesRequest) (*SetHostRulesResponse, error)
+	// TestHostRules says which rule decides about a login, and what it wants.
+	TestHostRules(context.Context, *TestHostRulesRequest) (*TestHostRulesResponse, error)
 	WhoAmI(context.Context, *WhoAmIRequest) (*WhoAmIResponse, error)
 	GetVersion(context.Context, *GetVersionRequest) (*GetVersionResponse, error)
 	// GetUpgrade says at which version the cluster is, and whether it can be raised.
@@ -811,6 +847,13 @@ type AdminHandler interface {
 	RunSchedule(context.Context, *RunScheduleRequest) (*RunScheduleResponse, error)
 	// SwitchSchedule pauses a schedule, or has it run at its times again.
 	SwitchSchedule(context.Context, *SwitchScheduleRequest) (*SwitchScheduleResponse, error)
+	// ListHostRules shows who may log in to SQL from where, and how they prove who they are.
+	ListHostRules(context.Context, *ListHostRulesRequest) (*ListHostRulesResponse, error)
+	// SetHostRules sets all of the rules: new logins go by them at once, on all nodes. Rules
+	// by which the caller could not log in are refused, unless force is set.
+	SetHostRules(context.Context, *SetHostRulesRequest) (*SetHostRulesResponse, error)
+	// TestHostRules says which rule decides about a login, and what it wants.
+	TestHostRules(context.Context, *TestHostRulesRequest) (*TestHostRulesResponse, error)
 	WhoAmI(context.Context, *WhoAmIRequest) (*WhoAmIResponse, error)
 	GetVersion(context.Context, *GetVersionRequest) (*GetVersionResponse, error)
 	// GetUpgrade says at which version the cluster is, and whether it can be raised.
@@ -898,6 +941,9 @@ func RegisterAdminHandler(server *connect.Server, svc AdminHandler) {
 		connect.Method{Spec: adminListScheduleRunsSpec(), Handler: adapter.listScheduleRuns},
 		connect.Method{Spec: adminRunScheduleSpec(), Handler: adapter.runSchedule},
 		connect.Method{Spec: adminSwitchScheduleSpec(), Handler: adapter.switchSchedule},
+		connect.Method{Spec: adminListHostRulesSpec(), Handler: adapter.listHostRules},
+		connect.Method{Spec: adminSetHostRulesSpec(), Handler: adapter.setHostRules},
+		connect.Method{Spec: adminTestHostRulesSpec(), Handler: adapter.testHostRules},
 		connect.Method{Spec: adminWhoAmISpec(), Handler: adapter.whoAmI},
 		connect.Method{Spec: adminGetVersionSpec(), Handler: adapter.getVersion},
 		connect.Method{Spec: adminGetUpgradeSpec(), Handler: adapter.getUpgrade},
@@ -1067,6 +1113,18 @@ func (UnimplementedAdminHandler) RunSchedule(context.Context, *RunScheduleReques
 
 func (UnimplementedAdminHandler) SwitchSchedule(context.Context, *SwitchScheduleRequest) (*SwitchScheduleResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.SwitchSchedule is not implemented")
+}
+
+func (UnimplementedAdminHandler) ListHostRules(context.Context, *ListHostRulesRequest) (*ListHostRulesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.ListHostRules is not implemented")
+}
+
+func (UnimplementedAdminHandler) SetHostRules(context.Context, *SetHostRulesRequest) (*SetHostRulesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.SetHostRules is not implemented")
+}
+
+func (UnimplementedAdminHandler) TestHostRules(context.Context, *TestHostRulesRequest) (*TestHostRulesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "nodedb.admin.v1.Admin.TestHostRules is not implemented")
 }
 
 func (UnimplementedAdminHandler) WhoAmI(context.Context, *WhoAmIRequest) (*WhoAmIResponse, error) {
@@ -1408,6 +1466,30 @@ func (c *adminClient) RunSchedule(ctx context.Context, req *RunScheduleRequest) 
 func (c *adminClient) SwitchSchedule(ctx context.Context, req *SwitchScheduleRequest) (*SwitchScheduleResponse, error) {
 	var res SwitchScheduleResponse
 	if err := c.client.CallUnary(ctx, adminSwitchScheduleSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) ListHostRules(ctx context.Context, req *ListHostRulesRequest) (*ListHostRulesResponse, error) {
+	var res ListHostRulesResponse
+	if err := c.client.CallUnary(ctx, adminListHostRulesSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) SetHostRules(ctx context.Context, req *SetHostRulesRequest) (*SetHostRulesResponse, error) {
+	var res SetHostRulesResponse
+	if err := c.client.CallUnary(ctx, adminSetHostRulesSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *adminClient) TestHostRules(ctx context.Context, req *TestHostRulesRequest) (*TestHostRulesResponse, error) {
+	var res TestHostRulesResponse
+	if err := c.client.CallUnary(ctx, adminTestHostRulesSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1985,6 +2067,42 @@ func (h adminHandler) switchSchedule(ctx context.Context, _ connect.Spec, stream
 		return err
 	}
 	res, err := h.svc.SwitchSchedule(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) listHostRules(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req ListHostRulesRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.ListHostRules(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) setHostRules(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req SetHostRulesRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.SetHostRules(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h adminHandler) testHostRules(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req TestHostRulesRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.TestHostRules(ctx, &req)
 	if err != nil {
 		return err
 	}

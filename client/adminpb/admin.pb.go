@@ -211,7 +211,7 @@ var File_admin_proto protoreflect.FileDescriptor
 const file_admin_proto_rawDesc = "" +
 	"\n" +
 	"\vadmin.proto\x12\x0fnodedb.admin.v1\x1a google/protobuf/descriptor.proto\x1a\faccess.proto\x1a\n" +
-	"base.proto\x1a\vdebug.proto\x1a\fevents.proto\x1a\vnodes.proto\x1a\x10operations.proto\x1a\vpools.proto\x1a\franges.proto\x1a\x0frebalance.proto\x1a\x0fschedules.proto\x1a\x0esessions.proto\x1a\vwatch.proto\"\xff\x01\n" +
+	"base.proto\x1a\vdebug.proto\x1a\fevents.proto\x1a\x0fhostrules.proto\x1a\vnodes.proto\x1a\x10operations.proto\x1a\vpools.proto\x1a\franges.proto\x1a\x0frebalance.proto\x1a\x0fschedules.proto\x1a\x0esessions.proto\x1a\vwatch.proto\"\xff\x01\n" +
 	"\vErrorDetail\x12.\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1a.nodedb.admin.v1.ErrorKindR\x04kind\x124\n" +
 	"\bfindings\x18\x02 \x03(\v2\x18.nodedb.admin.v1.FindingR\bfindings\x12*\n" +
@@ -229,7 +229,7 @@ const file_admin_proto_rawDesc = "" +
 	"\x13ERROR_KIND_CONFLICT\x10\x05\x12\x19\n" +
 	"\x15ERROR_KIND_STALE_PLAN\x10\x06\x12\x1a\n" +
 	"\x16ERROR_KIND_UNAVAILABLE\x10\a\x12\x17\n" +
-	"\x13ERROR_KIND_INTERNAL\x10\b2\xfb.\n" +
+	"\x13ERROR_KIND_INTERNAL\x10\b2\xb01\n" +
 	"\x05Admin\x12[\n" +
 	"\tGetStatus\x12!.nodedb.admin.v1.GetStatusRequest\x1a\".nodedb.admin.v1.GetStatusResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12[\n" +
 	"\tListNodes\x12!.nodedb.admin.v1.ListNodesRequest\x1a\".nodedb.admin.v1.ListNodesResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12a\n" +
@@ -258,7 +258,10 @@ const file_admin_proto_rawDesc = "" +
 	"\rListSchedules\x12%.nodedb.admin.v1.ListSchedulesRequest\x1a&.nodedb.admin.v1.ListSchedulesResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12p\n" +
 	"\x10ListScheduleRuns\x12(.nodedb.admin.v1.ListScheduleRunsRequest\x1a).nodedb.admin.v1.ListScheduleRunsResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12^\n" +
 	"\vRunSchedule\x12#.nodedb.admin.v1.RunScheduleRequest\x1a$.nodedb.admin.v1.RunScheduleResponse\"\x04\xc8\xda\x18\x02\x12g\n" +
-	"\x0eSwitchSchedule\x12&.nodedb.admin.v1.SwitchScheduleRequest\x1a'.nodedb.admin.v1.SwitchScheduleResponse\"\x04\xc8\xda\x18\x02\x12R\n" +
+	"\x0eSwitchSchedule\x12&.nodedb.admin.v1.SwitchScheduleRequest\x1a'.nodedb.admin.v1.SwitchScheduleResponse\"\x04\xc8\xda\x18\x02\x12g\n" +
+	"\rListHostRules\x12%.nodedb.admin.v1.ListHostRulesRequest\x1a&.nodedb.admin.v1.ListHostRulesResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12a\n" +
+	"\fSetHostRules\x12$.nodedb.admin.v1.SetHostRulesRequest\x1a%.nodedb.admin.v1.SetHostRulesResponse\"\x04\xc8\xda\x18\x03\x12g\n" +
+	"\rTestHostRules\x12%.nodedb.admin.v1.TestHostRulesRequest\x1a&.nodedb.admin.v1.TestHostRulesResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12R\n" +
 	"\x06WhoAmI\x12\x1e.nodedb.admin.v1.WhoAmIRequest\x1a\x1f.nodedb.admin.v1.WhoAmIResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12^\n" +
 	"\n" +
 	"GetVersion\x12\".nodedb.admin.v1.GetVersionRequest\x1a#.nodedb.admin.v1.GetVersionResponse\"\a\xc8\xda\x18\x01\x90\x02\x01\x12^\n" +
@@ -347,101 +350,107 @@ var file_admin_proto_goTypes = []any{
 	(*ListScheduleRunsRequest)(nil),    // 28: nodedb.admin.v1.ListScheduleRunsRequest
 	(*RunScheduleRequest)(nil),         // 29: nodedb.admin.v1.RunScheduleRequest
 	(*SwitchScheduleRequest)(nil),      // 30: nodedb.admin.v1.SwitchScheduleRequest
-	(*WhoAmIRequest)(nil),              // 31: nodedb.admin.v1.WhoAmIRequest
-	(*GetVersionRequest)(nil),          // 32: nodedb.admin.v1.GetVersionRequest
-	(*GetUpgradeRequest)(nil),          // 33: nodedb.admin.v1.GetUpgradeRequest
-	(*CreateTokenRequest)(nil),         // 34: nodedb.admin.v1.CreateTokenRequest
-	(*ListTokensRequest)(nil),          // 35: nodedb.admin.v1.ListTokensRequest
-	(*RevokeTokenRequest)(nil),         // 36: nodedb.admin.v1.RevokeTokenRequest
-	(*CreateJoinTokenRequest)(nil),     // 37: nodedb.admin.v1.CreateJoinTokenRequest
-	(*ListJoinTokensRequest)(nil),      // 38: nodedb.admin.v1.ListJoinTokensRequest
-	(*RevokeJoinTokenRequest)(nil),     // 39: nodedb.admin.v1.RevokeJoinTokenRequest
-	(*WatchRequest)(nil),               // 40: nodedb.admin.v1.WatchRequest
-	(*ListEventsRequest)(nil),          // 41: nodedb.admin.v1.ListEventsRequest
-	(*CheckRequest)(nil),               // 42: nodedb.admin.v1.CheckRequest
-	(*ExplainMemberRequest)(nil),       // 43: nodedb.admin.v1.ExplainMemberRequest
-	(*ExplainRangeRequest)(nil),        // 44: nodedb.admin.v1.ExplainRangeRequest
-	(*VerifyRangeRequest)(nil),         // 45: nodedb.admin.v1.VerifyRangeRequest
-	(*InspectRaftRequest)(nil),         // 46: nodedb.admin.v1.InspectRaftRequest
-	(*ListSupportRequest)(nil),         // 47: nodedb.admin.v1.ListSupportRequest
-	(*DiffRoutingRequest)(nil),         // 48: nodedb.admin.v1.DiffRoutingRequest
-	(*PauseOperationRequest)(nil),      // 49: nodedb.admin.v1.PauseOperationRequest
-	(*ResumeOperationRequest)(nil),     // 50: nodedb.admin.v1.ResumeOperationRequest
-	(*LimitOperationRequest)(nil),      // 51: nodedb.admin.v1.LimitOperationRequest
-	(*GetRebalanceRequest)(nil),        // 52: nodedb.admin.v1.GetRebalanceRequest
-	(*CreatePlanRequest)(nil),          // 53: nodedb.admin.v1.CreatePlanRequest
-	(*ListPlansRequest)(nil),           // 54: nodedb.admin.v1.ListPlansRequest
-	(*SetRebalancePolicyRequest)(nil),  // 55: nodedb.admin.v1.SetRebalancePolicyRequest
-	(*ListAuditRequest)(nil),           // 56: nodedb.admin.v1.ListAuditRequest
-	(*VerifyAuditRequest)(nil),         // 57: nodedb.admin.v1.VerifyAuditRequest
-	(*ListCertificatesRequest)(nil),    // 58: nodedb.admin.v1.ListCertificatesRequest
-	(*IssueCertificateRequest)(nil),    // 59: nodedb.admin.v1.IssueCertificateRequest
-	(*RevokeCertificateRequest)(nil),   // 60: nodedb.admin.v1.RevokeCertificateRequest
-	(*RenewCertificateRequest)(nil),    // 61: nodedb.admin.v1.RenewCertificateRequest
-	(*MoveCAKeyRequest)(nil),           // 62: nodedb.admin.v1.MoveCAKeyRequest
-	(*RotateCARequest)(nil),            // 63: nodedb.admin.v1.RotateCARequest
-	(*RotateGossipKeyRequest)(nil),     // 64: nodedb.admin.v1.RotateGossipKeyRequest
-	(*CollectDebugRequest)(nil),        // 65: nodedb.admin.v1.CollectDebugRequest
-	(*GetStatusResponse)(nil),          // 66: nodedb.admin.v1.GetStatusResponse
-	(*ListNodesResponse)(nil),          // 67: nodedb.admin.v1.ListNodesResponse
-	(*ListMembersResponse)(nil),        // 68: nodedb.admin.v1.ListMembersResponse
-	(*ListPoolsResponse)(nil),          // 69: nodedb.admin.v1.ListPoolsResponse
-	(*RenamePoolResponse)(nil),         // 70: nodedb.admin.v1.RenamePoolResponse
-	(*ListRangesResponse)(nil),         // 71: nodedb.admin.v1.ListRangesResponse
-	(*GetRoutingResponse)(nil),         // 72: nodedb.admin.v1.GetRoutingResponse
-	(*LookupRouteResponse)(nil),        // 73: nodedb.admin.v1.LookupRouteResponse
-	(*CheckSafeResponse)(nil),          // 74: nodedb.admin.v1.CheckSafeResponse
-	(*PlanOperationResponse)(nil),      // 75: nodedb.admin.v1.PlanOperationResponse
-	(*StartOperationResponse)(nil),     // 76: nodedb.admin.v1.StartOperationResponse
-	(*GetOperationResponse)(nil),       // 77: nodedb.admin.v1.GetOperationResponse
-	(*ListOperationsResponse)(nil),     // 78: nodedb.admin.v1.ListOperationsResponse
-	(*WatchOperationResponse)(nil),     // 79: nodedb.admin.v1.WatchOperationResponse
-	(*CancelOperationResponse)(nil),    // 80: nodedb.admin.v1.CancelOperationResponse
-	(*UndrainResponse)(nil),            // 81: nodedb.admin.v1.UndrainResponse
-	(*RecommissionResponse)(nil),       // 82: nodedb.admin.v1.RecommissionResponse
-	(*SetCordonResponse)(nil),          // 83: nodedb.admin.v1.SetCordonResponse
-	(*ListSessionsResponse)(nil),       // 84: nodedb.admin.v1.ListSessionsResponse
-	(*ListTransactionsResponse)(nil),   // 85: nodedb.admin.v1.ListTransactionsResponse
-	(*CancelSessionResponse)(nil),      // 86: nodedb.admin.v1.CancelSessionResponse
-	(*ListSchedulesResponse)(nil),      // 87: nodedb.admin.v1.ListSchedulesResponse
-	(*ListScheduleRunsResponse)(nil),   // 88: nodedb.admin.v1.ListScheduleRunsResponse
-	(*RunScheduleResponse)(nil),        // 89: nodedb.admin.v1.RunScheduleResponse
-	(*SwitchScheduleResponse)(nil),     // 90: nodedb.admin.v1.SwitchScheduleResponse
-	(*WhoAmIResponse)(nil),             // 91: nodedb.admin.v1.WhoAmIResponse
-	(*GetVersionResponse)(nil),         // 92: nodedb.admin.v1.GetVersionResponse
-	(*GetUpgradeResponse)(nil),         // 93: nodedb.admin.v1.GetUpgradeResponse
-	(*CreateTokenResponse)(nil),        // 94: nodedb.admin.v1.CreateTokenResponse
-	(*ListTokensResponse)(nil),         // 95: nodedb.admin.v1.ListTokensResponse
-	(*RevokeTokenResponse)(nil),        // 96: nodedb.admin.v1.RevokeTokenResponse
-	(*CreateJoinTokenResponse)(nil),    // 97: nodedb.admin.v1.CreateJoinTokenResponse
-	(*ListJoinTokensResponse)(nil),     // 98: nodedb.admin.v1.ListJoinTokensResponse
-	(*RevokeJoinTokenResponse)(nil),    // 99: nodedb.admin.v1.RevokeJoinTokenResponse
-	(*WatchResponse)(nil),              // 100: nodedb.admin.v1.WatchResponse
-	(*ListEventsResponse)(nil),         // 101: nodedb.admin.v1.ListEventsResponse
-	(*CheckResponse)(nil),              // 102: nodedb.admin.v1.CheckResponse
-	(*ExplainMemberResponse)(nil),      // 103: nodedb.admin.v1.ExplainMemberResponse
-	(*ExplainRangeResponse)(nil),       // 104: nodedb.admin.v1.ExplainRangeResponse
-	(*VerifyRangeResponse)(nil),        // 105: nodedb.admin.v1.VerifyRangeResponse
-	(*InspectRaftResponse)(nil),        // 106: nodedb.admin.v1.InspectRaftResponse
-	(*ListSupportResponse)(nil),        // 107: nodedb.admin.v1.ListSupportResponse
-	(*DiffRoutingResponse)(nil),        // 108: nodedb.admin.v1.DiffRoutingResponse
-	(*PauseOperationResponse)(nil),     // 109: nodedb.admin.v1.PauseOperationResponse
-	(*ResumeOperationResponse)(nil),    // 110: nodedb.admin.v1.ResumeOperationResponse
-	(*LimitOperationResponse)(nil),     // 111: nodedb.admin.v1.LimitOperationResponse
-	(*GetRebalanceResponse)(nil),       // 112: nodedb.admin.v1.GetRebalanceResponse
-	(*CreatePlanResponse)(nil),         // 113: nodedb.admin.v1.CreatePlanResponse
-	(*ListPlansResponse)(nil),          // 114: nodedb.admin.v1.ListPlansResponse
-	(*SetRebalancePolicyResponse)(nil), // 115: nodedb.admin.v1.SetRebalancePolicyResponse
-	(*ListAuditResponse)(nil),          // 116: nodedb.admin.v1.ListAuditResponse
-	(*VerifyAuditResponse)(nil),        // 117: nodedb.admin.v1.VerifyAuditResponse
-	(*ListCertificatesResponse)(nil),   // 118: nodedb.admin.v1.ListCertificatesResponse
-	(*IssueCertificateResponse)(nil),   // 119: nodedb.admin.v1.IssueCertificateResponse
-	(*RevokeCertificateResponse)(nil),  // 120: nodedb.admin.v1.RevokeCertificateResponse
-	(*RenewCertificateResponse)(nil),   // 121: nodedb.admin.v1.RenewCertificateResponse
-	(*MoveCAKeyResponse)(nil),          // 122: nodedb.admin.v1.MoveCAKeyResponse
-	(*RotateCAResponse)(nil),           // 123: nodedb.admin.v1.RotateCAResponse
-	(*RotateGossipKeyResponse)(nil),    // 124: nodedb.admin.v1.RotateGossipKeyResponse
-	(*CollectDebugResponse)(nil),       // 125: nodedb.admin.v1.CollectDebugResponse
+	(*ListHostRulesRequest)(nil),       // 31: nodedb.admin.v1.ListHostRulesRequest
+	(*SetHostRulesRequest)(nil),        // 32: nodedb.admin.v1.SetHostRulesRequest
+	(*TestHostRulesRequest)(nil),       // 33: nodedb.admin.v1.TestHostRulesRequest
+	(*WhoAmIRequest)(nil),              // 34: nodedb.admin.v1.WhoAmIRequest
+	(*GetVersionRequest)(nil),          // 35: nodedb.admin.v1.GetVersionRequest
+	(*GetUpgradeRequest)(nil),          // 36: nodedb.admin.v1.GetUpgradeRequest
+	(*CreateTokenRequest)(nil),         // 37: nodedb.admin.v1.CreateTokenRequest
+	(*ListTokensRequest)(nil),          // 38: nodedb.admin.v1.ListTokensRequest
+	(*RevokeTokenRequest)(nil),         // 39: nodedb.admin.v1.RevokeTokenRequest
+	(*CreateJoinTokenRequest)(nil),     // 40: nodedb.admin.v1.CreateJoinTokenRequest
+	(*ListJoinTokensRequest)(nil),      // 41: nodedb.admin.v1.ListJoinTokensRequest
+	(*RevokeJoinTokenRequest)(nil),     // 42: nodedb.admin.v1.RevokeJoinTokenRequest
+	(*WatchRequest)(nil),               // 43: nodedb.admin.v1.WatchRequest
+	(*ListEventsRequest)(nil),          // 44: nodedb.admin.v1.ListEventsRequest
+	(*CheckRequest)(nil),               // 45: nodedb.admin.v1.CheckRequest
+	(*ExplainMemberRequest)(nil),       // 46: nodedb.admin.v1.ExplainMemberRequest
+	(*ExplainRangeRequest)(nil),        // 47: nodedb.admin.v1.ExplainRangeRequest
+	(*VerifyRangeRequest)(nil),         // 48: nodedb.admin.v1.VerifyRangeRequest
+	(*InspectRaftRequest)(nil),         // 49: nodedb.admin.v1.InspectRaftRequest
+	(*ListSupportRequest)(nil),         // 50: nodedb.admin.v1.ListSupportRequest
+	(*DiffRoutingRequest)(nil),         // 51: nodedb.admin.v1.DiffRoutingRequest
+	(*PauseOperationRequest)(nil),      // 52: nodedb.admin.v1.PauseOperationRequest
+	(*ResumeOperationRequest)(nil),     // 53: nodedb.admin.v1.ResumeOperationRequest
+	(*LimitOperationRequest)(nil),      // 54: nodedb.admin.v1.LimitOperationRequest
+	(*GetRebalanceRequest)(nil),        // 55: nodedb.admin.v1.GetRebalanceRequest
+	(*CreatePlanRequest)(nil),          // 56: nodedb.admin.v1.CreatePlanRequest
+	(*ListPlansRequest)(nil),           // 57: nodedb.admin.v1.ListPlansRequest
+	(*SetRebalancePolicyRequest)(nil),  // 58: nodedb.admin.v1.SetRebalancePolicyRequest
+	(*ListAuditRequest)(nil),           // 59: nodedb.admin.v1.ListAuditRequest
+	(*VerifyAuditRequest)(nil),         // 60: nodedb.admin.v1.VerifyAuditRequest
+	(*ListCertificatesRequest)(nil),    // 61: nodedb.admin.v1.ListCertificatesRequest
+	(*IssueCertificateRequest)(nil),    // 62: nodedb.admin.v1.IssueCertificateRequest
+	(*RevokeCertificateRequest)(nil),   // 63: nodedb.admin.v1.RevokeCertificateRequest
+	(*RenewCertificateRequest)(nil),    // 64: nodedb.admin.v1.RenewCertificateRequest
+	(*MoveCAKeyRequest)(nil),           // 65: nodedb.admin.v1.MoveCAKeyRequest
+	(*RotateCARequest)(nil),            // 66: nodedb.admin.v1.RotateCARequest
+	(*RotateGossipKeyRequest)(nil),     // 67: nodedb.admin.v1.RotateGossipKeyRequest
+	(*CollectDebugRequest)(nil),        // 68: nodedb.admin.v1.CollectDebugRequest
+	(*GetStatusResponse)(nil),          // 69: nodedb.admin.v1.GetStatusResponse
+	(*ListNodesResponse)(nil),          // 70: nodedb.admin.v1.ListNodesResponse
+	(*ListMembersResponse)(nil),        // 71: nodedb.admin.v1.ListMembersResponse
+	(*ListPoolsResponse)(nil),          // 72: nodedb.admin.v1.ListPoolsResponse
+	(*RenamePoolResponse)(nil),         // 73: nodedb.admin.v1.RenamePoolResponse
+	(*ListRangesResponse)(nil),         // 74: nodedb.admin.v1.ListRangesResponse
+	(*GetRoutingResponse)(nil),         // 75: nodedb.admin.v1.GetRoutingResponse
+	(*LookupRouteResponse)(nil),        // 76: nodedb.admin.v1.LookupRouteResponse
+	(*CheckSafeResponse)(nil),          // 77: nodedb.admin.v1.CheckSafeResponse
+	(*PlanOperationResponse)(nil),      // 78: nodedb.admin.v1.PlanOperationResponse
+	(*StartOperationResponse)(nil),     // 79: nodedb.admin.v1.StartOperationResponse
+	(*GetOperationResponse)(nil),       // 80: nodedb.admin.v1.GetOperationResponse
+	(*ListOperationsResponse)(nil),     // 81: nodedb.admin.v1.ListOperationsResponse
+	(*WatchOperationResponse)(nil),     // 82: nodedb.admin.v1.WatchOperationResponse
+	(*CancelOperationResponse)(nil),    // 83: nodedb.admin.v1.CancelOperationResponse
+	(*UndrainResponse)(nil),            // 84: nodedb.admin.v1.UndrainResponse
+	(*RecommissionResponse)(nil),       // 85: nodedb.admin.v1.RecommissionResponse
+	(*SetCordonResponse)(nil),          // 86: nodedb.admin.v1.SetCordonResponse
+	(*ListSessionsResponse)(nil),       // 87: nodedb.admin.v1.ListSessionsResponse
+	(*ListTransactionsResponse)(nil),   // 88: nodedb.admin.v1.ListTransactionsResponse
+	(*CancelSessionResponse)(nil),      // 89: nodedb.admin.v1.CancelSessionResponse
+	(*ListSchedulesResponse)(nil),      // 90: nodedb.admin.v1.ListSchedulesResponse
+	(*ListScheduleRunsResponse)(nil),   // 91: nodedb.admin.v1.ListScheduleRunsResponse
+	(*RunScheduleResponse)(nil),        // 92: nodedb.admin.v1.RunScheduleResponse
+	(*SwitchScheduleResponse)(nil),     // 93: nodedb.admin.v1.SwitchScheduleResponse
+	(*ListHostRulesResponse)(nil),      // 94: nodedb.admin.v1.ListHostRulesResponse
+	(*SetHostRulesResponse)(nil),       // 95: nodedb.admin.v1.SetHostRulesResponse
+	(*TestHostRulesResponse)(nil),      // 96: nodedb.admin.v1.TestHostRulesResponse
+	(*WhoAmIResponse)(nil),             // 97: nodedb.admin.v1.WhoAmIResponse
+	(*GetVersionResponse)(nil),         // 98: nodedb.admin.v1.GetVersionResponse
+	(*GetUpgradeResponse)(nil),         // 99: nodedb.admin.v1.GetUpgradeResponse
+	(*CreateTokenResponse)(nil),        // 100: nodedb.admin.v1.CreateTokenResponse
+	(*ListTokensResponse)(nil),         // 101: nodedb.admin.v1.ListTokensResponse
+	(*RevokeTokenResponse)(nil),        // 102: nodedb.admin.v1.RevokeTokenResponse
+	(*CreateJoinTokenResponse)(nil),    // 103: nodedb.admin.v1.CreateJoinTokenResponse
+	(*ListJoinTokensResponse)(nil),     // 104: nodedb.admin.v1.ListJoinTokensResponse
+	(*RevokeJoinTokenResponse)(nil),    // 105: nodedb.admin.v1.RevokeJoinTokenResponse
+	(*WatchResponse)(nil),              // 106: nodedb.admin.v1.WatchResponse
+	(*ListEventsResponse)(nil),         // 107: nodedb.admin.v1.ListEventsResponse
+	(*CheckResponse)(nil),              // 108: nodedb.admin.v1.CheckResponse
+	(*ExplainMemberResponse)(nil),      // 109: nodedb.admin.v1.ExplainMemberResponse
+	(*ExplainRangeResponse)(nil),       // 110: nodedb.admin.v1.ExplainRangeResponse
+	(*VerifyRangeResponse)(nil),        // 111: nodedb.admin.v1.VerifyRangeResponse
+	(*InspectRaftResponse)(nil),        // 112: nodedb.admin.v1.InspectRaftResponse
+	(*ListSupportResponse)(nil),        // 113: nodedb.admin.v1.ListSupportResponse
+	(*DiffRoutingResponse)(nil),        // 114: nodedb.admin.v1.DiffRoutingResponse
+	(*PauseOperationResponse)(nil),     // 115: nodedb.admin.v1.PauseOperationResponse
+	(*ResumeOperationResponse)(nil),    // 116: nodedb.admin.v1.ResumeOperationResponse
+	(*LimitOperationResponse)(nil),     // 117: nodedb.admin.v1.LimitOperationResponse
+	(*GetRebalanceResponse)(nil),       // 118: nodedb.admin.v1.GetRebalanceResponse
+	(*CreatePlanResponse)(nil),         // 119: nodedb.admin.v1.CreatePlanResponse
+	(*ListPlansResponse)(nil),          // 120: nodedb.admin.v1.ListPlansResponse
+	(*SetRebalancePolicyResponse)(nil), // 121: nodedb.admin.v1.SetRebalancePolicyResponse
+	(*ListAuditResponse)(nil),          // 122: nodedb.admin.v1.ListAuditResponse
+	(*VerifyAuditResponse)(nil),        // 123: nodedb.admin.v1.VerifyAuditResponse
+	(*ListCertificatesResponse)(nil),   // 124: nodedb.admin.v1.ListCertificatesResponse
+	(*IssueCertificateResponse)(nil),   // 125: nodedb.admin.v1.IssueCertificateResponse
+	(*RevokeCertificateResponse)(nil),  // 126: nodedb.admin.v1.RevokeCertificateResponse
+	(*RenewCertificateResponse)(nil),   // 127: nodedb.admin.v1.RenewCertificateResponse
+	(*MoveCAKeyResponse)(nil),          // 128: nodedb.admin.v1.MoveCAKeyResponse
+	(*RotateCAResponse)(nil),           // 129: nodedb.admin.v1.RotateCAResponse
+	(*RotateGossipKeyResponse)(nil),    // 130: nodedb.admin.v1.RotateGossipKeyResponse
+	(*CollectDebugResponse)(nil),       // 131: nodedb.admin.v1.CollectDebugResponse
 }
 var file_admin_proto_depIdxs = []int32{
 	0,   // 0: nodedb.admin.v1.ErrorDetail.kind:type_name -> nodedb.admin.v1.ErrorKind
@@ -474,103 +483,109 @@ var file_admin_proto_depIdxs = []int32{
 	28,  // 27: nodedb.admin.v1.Admin.ListScheduleRuns:input_type -> nodedb.admin.v1.ListScheduleRunsRequest
 	29,  // 28: nodedb.admin.v1.Admin.RunSchedule:input_type -> nodedb.admin.v1.RunScheduleRequest
 	30,  // 29: nodedb.admin.v1.Admin.SwitchSchedule:input_type -> nodedb.admin.v1.SwitchScheduleRequest
-	31,  // 30: nodedb.admin.v1.Admin.WhoAmI:input_type -> nodedb.admin.v1.WhoAmIRequest
-	32,  // 31: nodedb.admin.v1.Admin.GetVersion:input_type -> nodedb.admin.v1.GetVersionRequest
-	33,  // 32: nodedb.admin.v1.Admin.GetUpgrade:input_type -> nodedb.admin.v1.GetUpgradeRequest
-	34,  // 33: nodedb.admin.v1.Admin.CreateToken:input_type -> nodedb.admin.v1.CreateTokenRequest
-	35,  // 34: nodedb.admin.v1.Admin.ListTokens:input_type -> nodedb.admin.v1.ListTokensRequest
-	36,  // 35: nodedb.admin.v1.Admin.RevokeToken:input_type -> nodedb.admin.v1.RevokeTokenRequest
-	37,  // 36: nodedb.admin.v1.Admin.CreateJoinToken:input_type -> nodedb.admin.v1.CreateJoinTokenRequest
-	38,  // 37: nodedb.admin.v1.Admin.ListJoinTokens:input_type -> nodedb.admin.v1.ListJoinTokensRequest
-	39,  // 38: nodedb.admin.v1.Admin.RevokeJoinToken:input_type -> nodedb.admin.v1.RevokeJoinTokenRequest
-	40,  // 39: nodedb.admin.v1.Admin.Watch:input_type -> nodedb.admin.v1.WatchRequest
-	41,  // 40: nodedb.admin.v1.Admin.ListEvents:input_type -> nodedb.admin.v1.ListEventsRequest
-	42,  // 41: nodedb.admin.v1.Admin.Check:input_type -> nodedb.admin.v1.CheckRequest
-	43,  // 42: nodedb.admin.v1.Admin.ExplainMember:input_type -> nodedb.admin.v1.ExplainMemberRequest
-	44,  // 43: nodedb.admin.v1.Admin.ExplainRange:input_type -> nodedb.admin.v1.ExplainRangeRequest
-	45,  // 44: nodedb.admin.v1.Admin.VerifyRange:input_type -> nodedb.admin.v1.VerifyRangeRequest
-	46,  // 45: nodedb.admin.v1.Admin.InspectRaft:input_type -> nodedb.admin.v1.InspectRaftRequest
-	47,  // 46: nodedb.admin.v1.Admin.ListSupport:input_type -> nodedb.admin.v1.ListSupportRequest
-	48,  // 47: nodedb.admin.v1.Admin.DiffRouting:input_type -> nodedb.admin.v1.DiffRoutingRequest
-	49,  // 48: nodedb.admin.v1.Admin.PauseOperation:input_type -> nodedb.admin.v1.PauseOperationRequest
-	50,  // 49: nodedb.admin.v1.Admin.ResumeOperation:input_type -> nodedb.admin.v1.ResumeOperationRequest
-	51,  // 50: nodedb.admin.v1.Admin.LimitOperation:input_type -> nodedb.admin.v1.LimitOperationRequest
-	52,  // 51: nodedb.admin.v1.Admin.GetRebalance:input_type -> nodedb.admin.v1.GetRebalanceRequest
-	53,  // 52: nodedb.admin.v1.Admin.CreatePlan:input_type -> nodedb.admin.v1.CreatePlanRequest
-	54,  // 53: nodedb.admin.v1.Admin.ListPlans:input_type -> nodedb.admin.v1.ListPlansRequest
-	55,  // 54: nodedb.admin.v1.Admin.SetRebalancePolicy:input_type -> nodedb.admin.v1.SetRebalancePolicyRequest
-	56,  // 55: nodedb.admin.v1.Admin.ListAudit:input_type -> nodedb.admin.v1.ListAuditRequest
-	57,  // 56: nodedb.admin.v1.Admin.VerifyAudit:input_type -> nodedb.admin.v1.VerifyAuditRequest
-	58,  // 57: nodedb.admin.v1.Admin.ListCertificates:input_type -> nodedb.admin.v1.ListCertificatesRequest
-	59,  // 58: nodedb.admin.v1.Admin.IssueCertificate:input_type -> nodedb.admin.v1.IssueCertificateRequest
-	60,  // 59: nodedb.admin.v1.Admin.RevokeCertificate:input_type -> nodedb.admin.v1.RevokeCertificateRequest
-	61,  // 60: nodedb.admin.v1.Admin.RenewCertificate:input_type -> nodedb.admin.v1.RenewCertificateRequest
-	62,  // 61: nodedb.admin.v1.Admin.MoveCAKey:input_type -> nodedb.admin.v1.MoveCAKeyRequest
-	63,  // 62: nodedb.admin.v1.Admin.RotateCA:input_type -> nodedb.admin.v1.RotateCARequest
-	64,  // 63: nodedb.admin.v1.Admin.RotateGossipKey:input_type -> nodedb.admin.v1.RotateGossipKeyRequest
-	65,  // 64: nodedb.admin.v1.Admin.CollectDebug:input_type -> nodedb.admin.v1.CollectDebugRequest
-	66,  // 65: nodedb.admin.v1.Admin.GetStatus:output_type -> nodedb.admin.v1.GetStatusResponse
-	67,  // 66: nodedb.admin.v1.Admin.ListNodes:output_type -> nodedb.admin.v1.ListNodesResponse
-	68,  // 67: nodedb.admin.v1.Admin.ListMembers:output_type -> nodedb.admin.v1.ListMembersResponse
-	69,  // 68: nodedb.admin.v1.Admin.ListPools:output_type -> nodedb.admin.v1.ListPoolsResponse
-	70,  // 69: nodedb.admin.v1.Admin.RenamePool:output_type -> nodedb.admin.v1.RenamePoolResponse
-	71,  // 70: nodedb.admin.v1.Admin.ListRanges:output_type -> nodedb.admin.v1.ListRangesResponse
-	72,  // 71: nodedb.admin.v1.Admin.GetRouting:output_type -> nodedb.admin.v1.GetRoutingResponse
-	73,  // 72: nodedb.admin.v1.Admin.LookupRoute:output_type -> nodedb.admin.v1.LookupRouteResponse
-	74,  // 73: nodedb.admin.v1.Admin.CheckSafe:output_type -> nodedb.admin.v1.CheckSafeResponse
-	75,  // 74: nodedb.admin.v1.Admin.PlanOperation:output_type -> nodedb.admin.v1.PlanOperationResponse
-	76,  // 75: nodedb.admin.v1.Admin.StartOperation:output_type -> nodedb.admin.v1.StartOperationResponse
-	77,  // 76: nodedb.admin.v1.Admin.GetOperation:output_type -> nodedb.admin.v1.GetOperationResponse
-	78,  // 77: nodedb.admin.v1.Admin.ListOperations:output_type -> nodedb.admin.v1.ListOperationsResponse
-	79,  // 78: nodedb.admin.v1.Admin.WatchOperation:output_type -> nodedb.admin.v1.WatchOperationResponse
-	80,  // 79: nodedb.admin.v1.Admin.CancelOperation:output_type -> nodedb.admin.v1.CancelOperationResponse
-	81,  // 80: nodedb.admin.v1.Admin.Undrain:output_type -> nodedb.admin.v1.UndrainResponse
-	82,  // 81: nodedb.admin.v1.Admin.Recommission:output_type -> nodedb.admin.v1.RecommissionResponse
-	83,  // 82: nodedb.admin.v1.Admin.SetCordon:output_type -> nodedb.admin.v1.SetCordonResponse
-	84,  // 83: nodedb.admin.v1.Admin.ListSessions:output_type -> nodedb.admin.v1.ListSessionsResponse
-	85,  // 84: nodedb.admin.v1.Admin.ListTransactions:output_type -> nodedb.admin.v1.ListTransactionsResponse
-	86,  // 85: nodedb.admin.v1.Admin.CancelSession:output_type -> nodedb.admin.v1.CancelSessionResponse
-	87,  // 86: nodedb.admin.v1.Admin.ListSchedules:output_type -> nodedb.admin.v1.ListSchedulesResponse
-	88,  // 87: nodedb.admin.v1.Admin.ListScheduleRuns:output_type -> nodedb.admin.v1.ListScheduleRunsResponse
-	89,  // 88: nodedb.admin.v1.Admin.RunSchedule:output_type -> nodedb.admin.v1.RunScheduleResponse
-	90,  // 89: nodedb.admin.v1.Admin.SwitchSchedule:output_type -> nodedb.admin.v1.SwitchScheduleResponse
-	91,  // 90: nodedb.admin.v1.Admin.WhoAmI:output_type -> nodedb.admin.v1.WhoAmIResponse
-	92,  // 91: nodedb.admin.v1.Admin.GetVersion:output_type -> nodedb.admin.v1.GetVersionResponse
-	93,  // 92: nodedb.admin.v1.Admin.GetUpgrade:output_type -> nodedb.admin.v1.GetUpgradeResponse
-	94,  // 93: nodedb.admin.v1.Admin.CreateToken:output_type -> nodedb.admin.v1.CreateTokenResponse
-	95,  // 94: nodedb.admin.v1.Admin.ListTokens:output_type -> nodedb.admin.v1.ListTokensResponse
-	96,  // 95: nodedb.admin.v1.Admin.RevokeToken:output_type -> nodedb.admin.v1.RevokeTokenResponse
-	97,  // 96: nodedb.admin.v1.Admin.CreateJoinToken:output_type -> nodedb.admin.v1.CreateJoinTokenResponse
-	98,  // 97: nodedb.admin.v1.Admin.ListJoinTokens:output_type -> nodedb.admin.v1.ListJoinTokensResponse
-	99,  // 98: nodedb.admin.v1.Admin.RevokeJoinToken:output_type -> nodedb.admin.v1.RevokeJoinTokenResponse
-	100, // 99: nodedb.admin.v1.Admin.Watch:output_type -> nodedb.admin.v1.WatchResponse
-	101, // 100: nodedb.admin.v1.Admin.ListEvents:output_type -> nodedb.admin.v1.ListEventsResponse
-	102, // 101: nodedb.admin.v1.Admin.Check:output_type -> nodedb.admin.v1.CheckResponse
-	103, // 102: nodedb.admin.v1.Admin.ExplainMember:output_type -> nodedb.admin.v1.ExplainMemberResponse
-	104, // 103: nodedb.admin.v1.Admin.ExplainRange:output_type -> nodedb.admin.v1.ExplainRangeResponse
-	105, // 104: nodedb.admin.v1.Admin.VerifyRange:output_type -> nodedb.admin.v1.VerifyRangeResponse
-	106, // 105: nodedb.admin.v1.Admin.InspectRaft:output_type -> nodedb.admin.v1.InspectRaftResponse
-	107, // 106: nodedb.admin.v1.Admin.ListSupport:output_type -> nodedb.admin.v1.ListSupportResponse
-	108, // 107: nodedb.admin.v1.Admin.DiffRouting:output_type -> nodedb.admin.v1.DiffRoutingResponse
-	109, // 108: nodedb.admin.v1.Admin.PauseOperation:output_type -> nodedb.admin.v1.PauseOperationResponse
-	110, // 109: nodedb.admin.v1.Admin.ResumeOperation:output_type -> nodedb.admin.v1.ResumeOperationResponse
-	111, // 110: nodedb.admin.v1.Admin.LimitOperation:output_type -> nodedb.admin.v1.LimitOperationResponse
-	112, // 111: nodedb.admin.v1.Admin.GetRebalance:output_type -> nodedb.admin.v1.GetRebalanceResponse
-	113, // 112: nodedb.admin.v1.Admin.CreatePlan:output_type -> nodedb.admin.v1.CreatePlanResponse
-	114, // 113: nodedb.admin.v1.Admin.ListPlans:output_type -> nodedb.admin.v1.ListPlansResponse
-	115, // 114: nodedb.admin.v1.Admin.SetRebalancePolicy:output_type -> nodedb.admin.v1.SetRebalancePolicyResponse
-	116, // 115: nodedb.admin.v1.Admin.ListAudit:output_type -> nodedb.admin.v1.ListAuditResponse
-	117, // 116: nodedb.admin.v1.Admin.VerifyAudit:output_type -> nodedb.admin.v1.VerifyAuditResponse
-	118, // 117: nodedb.admin.v1.Admin.ListCertificates:output_type -> nodedb.admin.v1.ListCertificatesResponse
-	119, // 118: nodedb.admin.v1.Admin.IssueCertificate:output_type -> nodedb.admin.v1.IssueCertificateResponse
-	120, // 119: nodedb.admin.v1.Admin.RevokeCertificate:output_type -> nodedb.admin.v1.RevokeCertificateResponse
-	121, // 120: nodedb.admin.v1.Admin.RenewCertificate:output_type -> nodedb.admin.v1.RenewCertificateResponse
-	122, // 121: nodedb.admin.v1.Admin.MoveCAKey:output_type -> nodedb.admin.v1.MoveCAKeyResponse
-	123, // 122: nodedb.admin.v1.Admin.RotateCA:output_type -> nodedb.admin.v1.RotateCAResponse
-	124, // 123: nodedb.admin.v1.Admin.RotateGossipKey:output_type -> nodedb.admin.v1.RotateGossipKeyResponse
-	125, // 124: nodedb.admin.v1.Admin.CollectDebug:output_type -> nodedb.admin.v1.CollectDebugResponse
-	65,  // [65:125] is the sub-list for method output_type
-	5,   // [5:65] is the sub-list for method input_type
+	31,  // 30: nodedb.admin.v1.Admin.ListHostRules:input_type -> nodedb.admin.v1.ListHostRulesRequest
+	32,  // 31: nodedb.admin.v1.Admin.SetHostRules:input_type -> nodedb.admin.v1.SetHostRulesRequest
+	33,  // 32: nodedb.admin.v1.Admin.TestHostRules:input_type -> nodedb.admin.v1.TestHostRulesRequest
+	34,  // 33: nodedb.admin.v1.Admin.WhoAmI:input_type -> nodedb.admin.v1.WhoAmIRequest
+	35,  // 34: nodedb.admin.v1.Admin.GetVersion:input_type -> nodedb.admin.v1.GetVersionRequest
+	36,  // 35: nodedb.admin.v1.Admin.GetUpgrade:input_type -> nodedb.admin.v1.GetUpgradeRequest
+	37,  // 36: nodedb.admin.v1.Admin.CreateToken:input_type -> nodedb.admin.v1.CreateTokenRequest
+	38,  // 37: nodedb.admin.v1.Admin.ListTokens:input_type -> nodedb.admin.v1.ListTokensRequest
+	39,  // 38: nodedb.admin.v1.Admin.RevokeToken:input_type -> nodedb.admin.v1.RevokeTokenRequest
+	40,  // 39: nodedb.admin.v1.Admin.CreateJoinToken:input_type -> nodedb.admin.v1.CreateJoinTokenRequest
+	41,  // 40: nodedb.admin.v1.Admin.ListJoinTokens:input_type -> nodedb.admin.v1.ListJoinTokensRequest
+	42,  // 41: nodedb.admin.v1.Admin.RevokeJoinToken:input_type -> nodedb.admin.v1.RevokeJoinTokenRequest
+	43,  // 42: nodedb.admin.v1.Admin.Watch:input_type -> nodedb.admin.v1.WatchRequest
+	44,  // 43: nodedb.admin.v1.Admin.ListEvents:input_type -> nodedb.admin.v1.ListEventsRequest
+	45,  // 44: nodedb.admin.v1.Admin.Check:input_type -> nodedb.admin.v1.CheckRequest
+	46,  // 45: nodedb.admin.v1.Admin.ExplainMember:input_type -> nodedb.admin.v1.ExplainMemberRequest
+	47,  // 46: nodedb.admin.v1.Admin.ExplainRange:input_type -> nodedb.admin.v1.ExplainRangeRequest
+	48,  // 47: nodedb.admin.v1.Admin.VerifyRange:input_type -> nodedb.admin.v1.VerifyRangeRequest
+	49,  // 48: nodedb.admin.v1.Admin.InspectRaft:input_type -> nodedb.admin.v1.InspectRaftRequest
+	50,  // 49: nodedb.admin.v1.Admin.ListSupport:input_type -> nodedb.admin.v1.ListSupportRequest
+	51,  // 50: nodedb.admin.v1.Admin.DiffRouting:input_type -> nodedb.admin.v1.DiffRoutingRequest
+	52,  // 51: nodedb.admin.v1.Admin.PauseOperation:input_type -> nodedb.admin.v1.PauseOperationRequest
+	53,  // 52: nodedb.admin.v1.Admin.ResumeOperation:input_type -> nodedb.admin.v1.ResumeOperationRequest
+	54,  // 53: nodedb.admin.v1.Admin.LimitOperation:input_type -> nodedb.admin.v1.LimitOperationRequest
+	55,  // 54: nodedb.admin.v1.Admin.GetRebalance:input_type -> nodedb.admin.v1.GetRebalanceRequest
+	56,  // 55: nodedb.admin.v1.Admin.CreatePlan:input_type -> nodedb.admin.v1.CreatePlanRequest
+	57,  // 56: nodedb.admin.v1.Admin.ListPlans:input_type -> nodedb.admin.v1.ListPlansRequest
+	58,  // 57: nodedb.admin.v1.Admin.SetRebalancePolicy:input_type -> nodedb.admin.v1.SetRebalancePolicyRequest
+	59,  // 58: nodedb.admin.v1.Admin.ListAudit:input_type -> nodedb.admin.v1.ListAuditRequest
+	60,  // 59: nodedb.admin.v1.Admin.VerifyAudit:input_type -> nodedb.admin.v1.VerifyAuditRequest
+	61,  // 60: nodedb.admin.v1.Admin.ListCertificates:input_type -> nodedb.admin.v1.ListCertificatesRequest
+	62,  // 61: nodedb.admin.v1.Admin.IssueCertificate:input_type -> nodedb.admin.v1.IssueCertificateRequest
+	63,  // 62: nodedb.admin.v1.Admin.RevokeCertificate:input_type -> nodedb.admin.v1.RevokeCertificateRequest
+	64,  // 63: nodedb.admin.v1.Admin.RenewCertificate:input_type -> nodedb.admin.v1.RenewCertificateRequest
+	65,  // 64: nodedb.admin.v1.Admin.MoveCAKey:input_type -> nodedb.admin.v1.MoveCAKeyRequest
+	66,  // 65: nodedb.admin.v1.Admin.RotateCA:input_type -> nodedb.admin.v1.RotateCARequest
+	67,  // 66: nodedb.admin.v1.Admin.RotateGossipKey:input_type -> nodedb.admin.v1.RotateGossipKeyRequest
+	68,  // 67: nodedb.admin.v1.Admin.CollectDebug:input_type -> nodedb.admin.v1.CollectDebugRequest
+	69,  // 68: nodedb.admin.v1.Admin.GetStatus:output_type -> nodedb.admin.v1.GetStatusResponse
+	70,  // 69: nodedb.admin.v1.Admin.ListNodes:output_type -> nodedb.admin.v1.ListNodesResponse
+	71,  // 70: nodedb.admin.v1.Admin.ListMembers:output_type -> nodedb.admin.v1.ListMembersResponse
+	72,  // 71: nodedb.admin.v1.Admin.ListPools:output_type -> nodedb.admin.v1.ListPoolsResponse
+	73,  // 72: nodedb.admin.v1.Admin.RenamePool:output_type -> nodedb.admin.v1.RenamePoolResponse
+	74,  // 73: nodedb.admin.v1.Admin.ListRanges:output_type -> nodedb.admin.v1.ListRangesResponse
+	75,  // 74: nodedb.admin.v1.Admin.GetRouting:output_type -> nodedb.admin.v1.GetRoutingResponse
+	76,  // 75: nodedb.admin.v1.Admin.LookupRoute:output_type -> nodedb.admin.v1.LookupRouteResponse
+	77,  // 76: nodedb.admin.v1.Admin.CheckSafe:output_type -> nodedb.admin.v1.CheckSafeResponse
+	78,  // 77: nodedb.admin.v1.Admin.PlanOperation:output_type -> nodedb.admin.v1.PlanOperationResponse
+	79,  // 78: nodedb.admin.v1.Admin.StartOperation:output_type -> nodedb.admin.v1.StartOperationResponse
+	80,  // 79: nodedb.admin.v1.Admin.GetOperation:output_type -> nodedb.admin.v1.GetOperationResponse
+	81,  // 80: nodedb.admin.v1.Admin.ListOperations:output_type -> nodedb.admin.v1.ListOperationsResponse
+	82,  // 81: nodedb.admin.v1.Admin.WatchOperation:output_type -> nodedb.admin.v1.WatchOperationResponse
+	83,  // 82: nodedb.admin.v1.Admin.CancelOperation:output_type -> nodedb.admin.v1.CancelOperationResponse
+	84,  // 83: nodedb.admin.v1.Admin.Undrain:output_type -> nodedb.admin.v1.UndrainResponse
+	85,  // 84: nodedb.admin.v1.Admin.Recommission:output_type -> nodedb.admin.v1.RecommissionResponse
+	86,  // 85: nodedb.admin.v1.Admin.SetCordon:output_type -> nodedb.admin.v1.SetCordonResponse
+	87,  // 86: nodedb.admin.v1.Admin.ListSessions:output_type -> nodedb.admin.v1.ListSessionsResponse
+	88,  // 87: nodedb.admin.v1.Admin.ListTransactions:output_type -> nodedb.admin.v1.ListTransactionsResponse
+	89,  // 88: nodedb.admin.v1.Admin.CancelSession:output_type -> nodedb.admin.v1.CancelSessionResponse
+	90,  // 89: nodedb.admin.v1.Admin.ListSchedules:output_type -> nodedb.admin.v1.ListSchedulesResponse
+	91,  // 90: nodedb.admin.v1.Admin.ListScheduleRuns:output_type -> nodedb.admin.v1.ListScheduleRunsResponse
+	92,  // 91: nodedb.admin.v1.Admin.RunSchedule:output_type -> nodedb.admin.v1.RunScheduleResponse
+	93,  // 92: nodedb.admin.v1.Admin.SwitchSchedule:output_type -> nodedb.admin.v1.SwitchScheduleResponse
+	94,  // 93: nodedb.admin.v1.Admin.ListHostRules:output_type -> nodedb.admin.v1.ListHostRulesResponse
+	95,  // 94: nodedb.admin.v1.Admin.SetHostRules:output_type -> nodedb.admin.v1.SetHostRulesResponse
+	96,  // 95: nodedb.admin.v1.Admin.TestHostRules:output_type -> nodedb.admin.v1.TestHostRulesResponse
+	97,  // 96: nodedb.admin.v1.Admin.WhoAmI:output_type -> nodedb.admin.v1.WhoAmIResponse
+	98,  // 97: nodedb.admin.v1.Admin.GetVersion:output_type -> nodedb.admin.v1.GetVersionResponse
+	99,  // 98: nodedb.admin.v1.Admin.GetUpgrade:output_type -> nodedb.admin.v1.GetUpgradeResponse
+	100, // 99: nodedb.admin.v1.Admin.CreateToken:output_type -> nodedb.admin.v1.CreateTokenResponse
+	101, // 100: nodedb.admin.v1.Admin.ListTokens:output_type -> nodedb.admin.v1.ListTokensResponse
+	102, // 101: nodedb.admin.v1.Admin.RevokeToken:output_type -> nodedb.admin.v1.RevokeTokenResponse
+	103, // 102: nodedb.admin.v1.Admin.CreateJoinToken:output_type -> nodedb.admin.v1.CreateJoinTokenResponse
+	104, // 103: nodedb.admin.v1.Admin.ListJoinTokens:output_type -> nodedb.admin.v1.ListJoinTokensResponse
+	105, // 104: nodedb.admin.v1.Admin.RevokeJoinToken:output_type -> nodedb.admin.v1.RevokeJoinTokenResponse
+	106, // 105: nodedb.admin.v1.Admin.Watch:output_type -> nodedb.admin.v1.WatchResponse
+	107, // 106: nodedb.admin.v1.Admin.ListEvents:output_type -> nodedb.admin.v1.ListEventsResponse
+	108, // 107: nodedb.admin.v1.Admin.Check:output_type -> nodedb.admin.v1.CheckResponse
+	109, // 108: nodedb.admin.v1.Admin.ExplainMember:output_type -> nodedb.admin.v1.ExplainMemberResponse
+	110, // 109: nodedb.admin.v1.Admin.ExplainRange:output_type -> nodedb.admin.v1.ExplainRangeResponse
+	111, // 110: nodedb.admin.v1.Admin.VerifyRange:output_type -> nodedb.admin.v1.VerifyRangeResponse
+	112, // 111: nodedb.admin.v1.Admin.InspectRaft:output_type -> nodedb.admin.v1.InspectRaftResponse
+	113, // 112: nodedb.admin.v1.Admin.ListSupport:output_type -> nodedb.admin.v1.ListSupportResponse
+	114, // 113: nodedb.admin.v1.Admin.DiffRouting:output_type -> nodedb.admin.v1.DiffRoutingResponse
+	115, // 114: nodedb.admin.v1.Admin.PauseOperation:output_type -> nodedb.admin.v1.PauseOperationResponse
+	116, // 115: nodedb.admin.v1.Admin.ResumeOperation:output_type -> nodedb.admin.v1.ResumeOperationResponse
+	117, // 116: nodedb.admin.v1.Admin.LimitOperation:output_type -> nodedb.admin.v1.LimitOperationResponse
+	118, // 117: nodedb.admin.v1.Admin.GetRebalance:output_type -> nodedb.admin.v1.GetRebalanceResponse
+	119, // 118: nodedb.admin.v1.Admin.CreatePlan:output_type -> nodedb.admin.v1.CreatePlanResponse
+	120, // 119: nodedb.admin.v1.Admin.ListPlans:output_type -> nodedb.admin.v1.ListPlansResponse
+	121, // 120: nodedb.admin.v1.Admin.SetRebalancePolicy:output_type -> nodedb.admin.v1.SetRebalancePolicyResponse
+	122, // 121: nodedb.admin.v1.Admin.ListAudit:output_type -> nodedb.admin.v1.ListAuditResponse
+	123, // 122: nodedb.admin.v1.Admin.VerifyAudit:output_type -> nodedb.admin.v1.VerifyAuditResponse
+	124, // 123: nodedb.admin.v1.Admin.ListCertificates:output_type -> nodedb.admin.v1.ListCertificatesResponse
+	125, // 124: nodedb.admin.v1.Admin.IssueCertificate:output_type -> nodedb.admin.v1.IssueCertificateResponse
+	126, // 125: nodedb.admin.v1.Admin.RevokeCertificate:output_type -> nodedb.admin.v1.RevokeCertificateResponse
+	127, // 126: nodedb.admin.v1.Admin.RenewCertificate:output_type -> nodedb.admin.v1.RenewCertificateResponse
+	128, // 127: nodedb.admin.v1.Admin.MoveCAKey:output_type -> nodedb.admin.v1.MoveCAKeyResponse
+	129, // 128: nodedb.admin.v1.Admin.RotateCA:output_type -> nodedb.admin.v1.RotateCAResponse
+	130, // 129: nodedb.admin.v1.Admin.RotateGossipKey:output_type -> nodedb.admin.v1.RotateGossipKeyResponse
+	131, // 130: nodedb.admin.v1.Admin.CollectDebug:output_type -> nodedb.admin.v1.CollectDebugResponse
+	68,  // [68:131] is the sub-list for method output_type
+	5,   // [5:68] is the sub-list for method input_type
 	4,   // [4:5] is the sub-list for extension type_name
 	3,   // [3:4] is the sub-list for extension extendee
 	0,   // [0:3] is the sub-list for field type_name
@@ -585,6 +600,7 @@ func file_admin_proto_init() {
 	file_base_proto_init()
 	file_debug_proto_init()
 	file_events_proto_init()
+	file_hostrules_proto_init()
 	file_nodes_proto_init()
 	file_operations_proto_init()
 	file_pools_proto_init()

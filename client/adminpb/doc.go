@@ -6,5 +6,5 @@
 // addition, "go test ./client/adminpb -update" takes it into the golden file.
 package adminpb
 
-//go:generate go run ./internal/protogen access.proto admin.proto base.proto debug.proto events.proto nodes.proto operations.proto pools.proto ranges.proto rebalance.proto schedules.proto sessions.proto watch.proto
-//go:generate go run ./internal/apidoc ../../docs/API.md access.proto admin.proto base.proto debug.proto events.proto nodes.proto operations.proto pools.proto ranges.proto rebalance.proto schedules.proto sessions.proto watch.proto
+//go:generate go run ./internal/protogen access.proto admin.proto base.proto debug.proto events.proto hostrules.proto nodes.proto operations.proto pools.proto ranges.proto rebalance.proto schedules.proto sessions.proto watch.proto
+//go:generate go run ./internal/apidoc ../../docs/API.md access.proto admin.proto base.proto debug.proto events.proto hostrules.proto nodes.proto operations.proto pools.proto ranges.proto rebalance.proto schedules.proto sessions.proto watch.proto

@@ -346,8 +346,9 @@ type DropUser struct {
 
 // SetSetting sets a cluster setting; an empty value resets it to the default.
 type SetSetting struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Reason string `json:"reason,omitempty"`
 }
 
 // RecordEvents adds events that the coordinator saw; sequence and time are set

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -38,6 +39,9 @@ const (
 	// SettingClosedLag is how old the time may become that followers can serve, while
 	// they are read; default 3s.
 	SettingClosedLag = "closed_lag"
+	// SettingHBA is who may log in to SQL from where, by which method: lines as
+	// pg_hba.conf has them; default: all, by certificate or password.
+	SettingHBA = "hba"
 )
 
 // settingReplicas is no setting any more: who asks for it is told where it went.
@@ -67,6 +71,12 @@ const MinGCTTL = 10 * time.Second
 
 // MinSnapshotRate is the least rate of snapshots, in bytes per second.
 const MinSnapshotRate = 1 << 16
+
+// maxSetting bounds the value of a setting, in bytes; told of it in events is less.
+const (
+	maxSetting     = 16 << 10
+	maxSettingTold = 200
+)
 
 // Settings are the cluster settings by name, in their text form. Absent: default.
 type Settings map[string]string
@@ -142,6 +152,16 @@ func (s Settings) LeaseReads() bool { return s[SettingLeaseReads] != "off" }
 // CAKeyOffline reports whether no node is meant to hold the CA's key.
 func (s Settings) CAKeyOffline() bool { return s[SettingCAKey] == CAKeyOffline }
 
+// HostRules are who may log in to SQL from where. What a node of this version cannot read
+// lets in nobody.
+func (s Settings) HostRules() cluster.HostRules {
+	rules, err := cluster.ParseHostRules(s[SettingHBA])
+	if err != nil {
+		return nil
+	}
+	return rules
+}
+
 // ClosedLag is how old the time may become that followers can serve, while they are read.
 func (s Settings) ClosedLag() time.Duration { return s.duration(SettingClosedLag, 3*time.Second) }
 
@@ -207,6 +227,10 @@ func ValidateSetting(name, value string) error {
 		if value != CAKeyOnNode && value != CAKeyOffline {
 			return fmt.Errorf("%s must be node or offline, not %q", name, value)
 		}
+	case SettingHBA:
+		if _, err := cluster.ParseHostRules(value); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 	case SettingRebalanceSpread:
 		if n, err := strconv.Atoi(value); err != nil || n < 5 || n > 1000 {
 			return fmt.Errorf("%s must be from 5 to 1000 percent, not %q", name, value)
@@ -218,8 +242,8 @@ func ValidateSetting(name, value string) error {
 }
 
 func (c *change) setSetting(in *SetSetting) Result {
-	if in.Name == "" || len(in.Name) > 64 || len(in.Value) > 1024 {
-		return refused(CodeInvalid, "a setting needs a name of at most 64 bytes and a value of at most 1024")
+	if in.Name == "" || len(in.Name) > 64 || len(in.Value) > maxSetting {
+		return refused(CodeInvalid, "a setting needs a name of at most 64 bytes and a value of at most %d", maxSetting)
 	}
 	if c.view.Settings[in.Name] == in.Value {
 		return Result{Existed: true}
@@ -231,7 +255,11 @@ func (c *change) setSetting(in *SetSetting) Result {
 		delete(settings, in.Name)
 	}
 	c.view.Settings = settings
-	c.event(cluster.Event{Kind: cluster.EventSettingChanged, Text: fmt.Sprintf("setting %s is now %s", in.Name, orDefault(in.Value)), Data: map[string]string{"name": in.Name, "value": in.Value}})
+	told := in.Value
+	if len(told) > maxSettingTold {
+		told = strings.ToValidUTF8(told[:maxSettingTold], "") + "..."
+	}
+	c.event(cluster.Event{Kind: cluster.EventSettingChanged, Text: fmt.Sprintf("setting %s is now %s", in.Name, orDefault(told)), Data: map[string]string{"name": in.Name, "value": told}})
 	c.heads = true
 	return Result{}
 }

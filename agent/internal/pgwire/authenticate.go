@@ -13,12 +13,46 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/logattr"
 )
 
-// authenticate finds out whether the client is who it says it is: by its
-// certificate if it showed one, else by its password.
+// authenticate finds out whether the client is who it says it is, as the host rules want
+// it: without any, by its certificate if it showed one, else by its password.
 func (c *conn) authenticate() error {
-	if c.secure != nil && len(c.secure.state.VerifiedChains) > 0 {
-		return c.checkCertificate()
+	shown := c.secure != nil && len(c.secure.state.VerifiedChains) > 0
+	want := Admission{Found: true, Certificate: shown, Password: !shown}
+	if c.server.cfg.Admit != nil {
+		want = c.server.cfg.Admit(Knock{User: c.startup.user, Database: c.startup.database, Address: addrOf(c.raw.RemoteAddr()), Certificate: shown})
 	}
+	switch {
+	case !want.Found:
+		return c.notAdmitted("no pg_hba.conf entry for", "no host rule")
+	case want.Reject:
+		return c.notAdmitted("pg_hba.conf rejects connection for", "rejected by a host rule")
+	case want.Certificate && !shown:
+		c.denied("no certificate")
+		return fatal("28000", "connection requires a valid client certificate")
+	}
+	if want.Certificate {
+		if err := c.checkCertificate(); err != nil {
+			return err
+		}
+	}
+	if !want.Password {
+		return nil
+	}
+	return c.authenticatePassword()
+}
+
+// notAdmitted refuses a client that no host rule lets in, in PostgreSQL's words.
+func (c *conn) notAdmitted(what, class string) error {
+	c.denied(class)
+	encryption := "no encryption"
+	if c.secure != nil {
+		encryption = "SSL encryption"
+	}
+	at := addrOf(c.raw.RemoteAddr()).Unmap().WithZone("").String()
+	return fatal("28000", fmt.Sprintf(`%s host "%s", user "%s", database "%s", %s`, what, at, c.startup.user, c.startup.database, encryption))
+}
+
+func (c *conn) authenticatePassword() error {
 	a := c.server.throttle.attempt(c.startup.user, addrOf(c.raw.RemoteAddr()))
 	if err := c.awaitTurn(a); err != nil {
 		return err

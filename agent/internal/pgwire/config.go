@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/budget"
@@ -60,6 +61,21 @@ type Login struct {
 	Serial      string
 }
 
+// Knock is a client that wants to log in.
+type Knock struct {
+	User, Database string
+	Address        netip.Addr
+	Certificate    bool // it showed one that the cluster has signed
+}
+
+// Admission is how a client has to prove who it is: with neither a certificate nor a
+// password it is taken at its word.
+type Admission struct {
+	Found                 bool // a rule is about the client
+	Reject                bool
+	Certificate, Password bool // that it has to have
+}
+
 // Config is what a Server needs.
 type Config struct {
 	// Listen is host:port; port 0 takes a free one.
@@ -86,6 +102,9 @@ type Config struct {
 	// Valid says why a credential, though proven, does not let in any more; nil:
 	// every one does.
 	Valid func(Login) error
+	// Admit says how a client has to prove who it is; nil: by the certificate that it
+	// shows, else by its password.
+	Admit func(Knock) Admission
 	// Audit is told how each login ended: why it was refused, or "". It must not
 	// block; nil: nobody wants to know.
 	Audit func(user, remote, why string)

@@ -354,3 +354,64 @@ func TestInvalidCredentialsEndSessions(t *testing.T) {
 		t.Errorf("a login with the certificate: %v, want 28000", err)
 	}
 }
+
+// TestHostRules: each admission as PostgreSQL answers it.
+func TestHostRules(t *testing.T) {
+	var want atomic.Pointer[Admission]
+	var knocks atomic.Pointer[Knock]
+	f := start(t, func(c *Config) {
+		c.Admit = func(k Knock) Admission {
+			knocks.Store(&k)
+			return *want.Load()
+		}
+	})
+	dsn := func(password, certificate bool) string {
+		out := fmt.Sprintf("host=127.0.0.1 port=%d user=alice dbname=db sslmode=verify-full sslrootcert=%s/ca.crt", f.port(), f.dir)
+		if password {
+			out += " password=" + testPassword
+		}
+		if certificate {
+			out += fmt.Sprintf(" sslcert=%s/alice.crt sslkey=%s/alice.key", f.dir, f.dir)
+		}
+		return out
+	}
+	for _, c := range []struct {
+		name              string
+		want              Admission
+		password, certify bool
+		code, message     string
+	}{
+		{"no rule", Admission{}, true, false, "28000", `no pg_hba.conf entry for host "127.0.0.1", user "alice", database "db", SSL encryption`},
+		{"no rule, with a certificate", Admission{}, false, true, "28000", `no pg_hba.conf entry for host "127.0.0.1", user "alice", database "db", SSL encryption`},
+		{"rejected", Admission{Found: true, Reject: true}, true, true, "28000", `pg_hba.conf rejects connection for host "127.0.0.1", user "alice", database "db", SSL encryption`},
+		{"certificate wanted", Admission{Found: true, Certificate: true}, true, false, "28000", "connection requires a valid client certificate"},
+		{"certificate shown", Admission{Found: true, Certificate: true}, false, true, "", ""},
+		{"password wanted", Admission{Found: true, Password: true}, true, true, "", ""},
+		{"both wanted, one there", Admission{Found: true, Certificate: true, Password: true}, true, false, "28000", "connection requires a valid client certificate"},
+		{"both wanted", Admission{Found: true, Certificate: true, Password: true}, true, true, "", ""},
+		{"trusted", Admission{Found: true}, false, false, "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			want.Store(&c.want)
+			conn, err := pgx.Connect(testContext(t), dsn(c.password, c.certify))
+			if err == nil {
+				conn.Close(context.Background())
+			}
+			var refused *pgconn.PgError
+			errors.As(err, &refused)
+			switch {
+			case c.code == "" && err != nil:
+				t.Fatal(err)
+			case c.code != "" && (refused == nil || refused.Code != c.code || refused.Message != c.message || refused.Severity != "FATAL"):
+				t.Errorf("%v, want %s %s", err, c.code, c.message)
+			}
+			if k := knocks.Load(); k.User != "alice" || k.Database != "db" || !k.Address.IsLoopback() || k.Certificate != c.certify {
+				t.Errorf("asked about %+v", k)
+			}
+		})
+	}
+	want.Store(&Admission{Found: true, Password: true})
+	if _, err := pgx.Connect(testContext(t), dsn(false, true)); err == nil {
+		t.Error("a certificate lets in who has to have a password")
+	}
+}

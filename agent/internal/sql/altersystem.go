@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
@@ -25,6 +28,11 @@ func (s *Session) alterSystem(ctx context.Context, node *syntax.AlterSystem) (st
 			return "", err
 		}
 	}
+	if node.Name == metastate.SettingHBA {
+		if err := s.staysIn(node.Value); err != nil {
+			return "", err
+		}
+	}
 	result, err := s.server.cfg.Meta.Propose(ctx, metastate.Command{
 		By: s.options.User, Via: metastate.ViaSQL, SetSetting: &metastate.SetSetting{Name: node.Name, Value: node.Value},
 	})
@@ -41,4 +49,35 @@ func (s *Session) alterSystem(ctx context.Context, node *syntax.AlterSystem) (st
 		return "", fmt.Errorf("alter system: %w", err)
 	}
 	return "ALTER SYSTEM", nil
+}
+
+// staysIn refuses host rules by which who sets them could not log in again.
+func (s *Session) staysIn(text string) error {
+	rules, err := cluster.ParseHostRules(text)
+	if err != nil {
+		return &Error{Code: "22023", Message: err.Error()}
+	}
+	from, err := netip.ParseAddrPort(s.options.Remote)
+	if err != nil {
+		return nil //nolint:nilerr // a session of the node's own
+	}
+	if why := s.server.catalog.View().LocksOut(rules, s.options.User, from.Addr().Unmap(), s.options.Database); why != "" {
+		return &Error{Code: "55000", Message: "these rules would keep you out: " + why, Hint: "nodedbctl hba set --force sets them all the same; nodedbctl needs no login to SQL."}
+	}
+	return nil
+}
+
+// hostRules are the rows of SHOW HBA.
+func hostRules(view *metastate.View) [][]datum.Datum {
+	rules := view.Settings.HostRules()
+	out := make([][]datum.Datum, len(rules))
+	for i := range rules {
+		r := &rules[i]
+		line := datum.MakeNull(datum.Int8)
+		if r.Line > 0 {
+			line = number(r.Line)
+		}
+		out[i] = []datum.Datum{line, datum.MakeText(r.Type), datum.MakeText(r.DatabaseNames()), datum.MakeText(r.UserNames()), datum.MakeText(r.Address()), datum.MakeText(string(r.Method)), textOrNull(r.Options())}
+	}
+	return out
 }

@@ -46,6 +46,8 @@ func lifecycleColumns(kind syntax.ShowKind) ([]shownColumn, bool) {
 	case syntax.ShowTransactions:
 		return []shownColumn{{"id", text}, {"node", text}, {"pid", number}, {"username", text}, {"application", text}, {"state", text}, {"isolation", text}, {"began", at},
 			{"locks", number}, {"ranges", number}, {"waits_since", at}, {"waits_for", text}, {"waits_for_pids", text}, {"blocks_pids", text}, {"statement", text}}, true
+	case syntax.ShowHostRules:
+		return []shownColumn{{"line", number}, {"type", text}, {"database", text}, {"user_name", text}, {"address", text}, {"auth_method", text}, {"options", text}}, true
 	case syntax.ShowDropped:
 		return []shownColumn{{"name", text}, {"id", number}, {"pool", text}, {"dropped_at", at}, {"frees_at", at}, {"ranges", number}, {"cleared", number}}, true
 	case syntax.ShowPools:
@@ -86,8 +88,11 @@ func (s *Session) shownLifecycle(ctx context.Context, kind syntax.ShowKind, name
 		statuses, _ := s.server.cfg.Views.ClusterStatus(ctx)
 		return dropped(view, statuses), ctx.Err()
 	}
-	if kind == syntax.ShowEvents {
+	switch kind {
+	case syntax.ShowEvents:
 		return events(s.visibleEvents(view)), nil
+	case syntax.ShowHostRules:
+		return hostRules(view), nil
 	}
 	var n cluster.NodeID
 	if kind == syntax.ShowNode {

@@ -9,6 +9,7 @@ const (
 	ShowNode       ShowKind = "node"
 	ShowSummary    ShowKind = "cluster"
 	ShowEvents     ShowKind = "events"
+	ShowHostRules  ShowKind = "hba"
 
 	ShowSessions     ShowKind = "sessions"
 	ShowTransactions ShowKind = "transactions"
@@ -28,7 +29,7 @@ func (*AlterNode) node() {}
 // NodeActions are what ALTER NODE does.
 var NodeActions = []string{"drain", "undrain", "decommission", "recommission", "cordon", "uncordon"}
 
-// showLifecycle reads RAFT GROUPS, DROPPED COLLECTIONS, PEER HEALTH, NODE n, CLUSTER, EVENTS, SESSIONS and
+// showLifecycle reads RAFT GROUPS, DROPPED COLLECTIONS, PEER HEALTH, NODE n, CLUSTER, EVENTS, HBA, SESSIONS and
 // TRANSACTIONS. ok is
 // false if it is none of them.
 func (p *cursor) showLifecycle() (node Node, err *Error, ok bool) { //nolint:revive // ok tells "not mine" from an error
@@ -42,7 +43,7 @@ func (p *cursor) showLifecycle() (node Node, err *Error, ok bool) { //nolint:rev
 	case "cluster":
 		p.advance()
 		return &ShowCluster{Kind: ShowSummary}, p.end(), true
-	case "events", "sessions", "transactions":
+	case "events", "hba", "sessions", "transactions":
 		kind := ShowKind(p.word())
 		p.advance()
 		return &ShowCluster{Kind: kind}, p.end(), true

@@ -29,6 +29,7 @@ import (
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/dashboard"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/demo"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/events"
+	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/hba"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/jointoken"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/members"
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/nodes"
@@ -87,7 +88,7 @@ func New(e *ctl.Env) *cobra.Command {
 		nodes.NewOKToStop(e), nodes.NewOKToRemove(e), nodes.NewSurvive(e))
 	add(groupChange, nodes.NewDrain(e), nodes.NewUndrain(e), nodes.NewCordon(e), nodes.NewUncordon(e), nodes.NewDecommission(e), nodes.NewRecommission(e),
 		rebalance.New(e), upgrade.New(e))
-	add(groupAccess, jointoken.New(e), token.New(e), token.NewWhoAmI(e), audit.New(e), cert.New(e), contexts.New(e), config.New(e))
+	add(groupAccess, jointoken.New(e), token.New(e), token.NewWhoAmI(e), audit.New(e), cert.New(e), hba.New(e), contexts.New(e), config.New(e))
 	add(groupLook, newAliases()...)
 	add(groupMore, sqlshell.New(e), demo.New(e), api.New(e), newDebug(e), newVersion(e), reference.NewMan(e), reference.NewReference(e), schema.New(e))
 	ctl.AttachCompletion(e, c)

@@ -20,6 +20,7 @@ func Kinds() []Kind {
 		list("ContextList", Context{}), one("Context", Context{}),
 		one("Error", Error{}),
 		list("EventList", Event{}), one("Event", Event{}),
+		list("HostRuleList", HostRule{}), one("HostRule", HostRule{}), one("HostTest", HostTest{}),
 		list("JoinTokenList", JoinToken{}), one("JoinToken", JoinToken{}),
 		one("LocalReport", LocalReport{}),
 		list("MemberList", Member{}), one("Member", Member{}),
