@@ -222,9 +222,13 @@ func (c *Catalog) Comment(in Scope, stmt *syntax.Comment) (*Draft, error) {
 func (s Scope) commentConstraint(o *cluster.Object, stmt *syntax.Comment) (*Draft, error) {
 	a := newAlteration(o)
 	k, ok := a.rows.Check(stmt.Target.Part)
+	foreign, isForeign := a.rows.ForeignKey(stmt.Target.Part)
 	switch {
 	case ok:
 		k.Comment = stmt.Text
+		return s.change(o, a.object), nil
+	case isForeign:
+		foreign.Comment = stmt.Text
 		return s.change(o, a.object), nil
 	case takenConstraint(o, stmt.Target.Part):
 		return nil, syntax.Unsupported("COMMENT ON CONSTRAINT of a primary key", "")

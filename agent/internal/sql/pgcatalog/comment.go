@@ -34,6 +34,9 @@ func (in *Input) allComments() []comment {
 		for _, k := range t.Desc.Collection.Checks {
 			add("pg_constraint", OID(k.ID), 0, k.Comment)
 		}
+		for _, k := range t.Desc.Collection.ForeignKeys {
+			add("pg_constraint", OID(k.ID), 0, k.Comment)
+		}
 		for i := range t.Desc.Collection.Triggers {
 			add("pg_trigger", OID(t.Desc.Collection.Triggers[i].ID), 0, t.Desc.Collection.Triggers[i].Comment)
 		}

@@ -45,6 +45,8 @@ func (in *Input) information(name string) []row {
 		return in.informationSequences()
 	case "check_constraints":
 		return in.checkConstraints()
+	case "referential_constraints":
+		out = in.referentialConstraints()
 	case "table_constraints":
 		out = in.tableConstraints()
 	case "key_column_usage", "constraint_column_usage":
@@ -82,6 +84,7 @@ func (in *Input) tableConstraints() []row {
 	var out []row
 	for _, t := range in.Tables {
 		out = append(append(out, in.tableChecks(t)...), in.tableUniques(t)...)
+		out = append(out, in.tableForeignKeys(t)...)
 		if hasKey(t) {
 			out = append(out, in.named(t, row{"constraint_catalog": in.Database, "constraint_schema": t.Schema().Name, "constraint_name": t.KeyName(),
 				"constraint_type": "PRIMARY KEY", "is_deferrable": "NO", "initially_deferred": "NO", "enforced": "YES"}))
@@ -97,7 +100,7 @@ func (in *Input) constrainedColumns(checked bool) []row {
 		if checked {
 			out = append(out, in.checkedColumns(t)...)
 		}
-		out = append(out, in.uniqueColumns(t)...)
+		out = append(append(out, in.uniqueColumns(t)...), in.foreignColumns(t, checked)...)
 		for n, i := range t.Key {
 			if hasKey(t) {
 				out = append(out, in.named(t, row{"constraint_catalog": in.Database, "constraint_schema": t.Schema().Name, "constraint_name": t.KeyName(),

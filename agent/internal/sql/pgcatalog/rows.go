@@ -79,7 +79,7 @@ func (in *Input) classes() []row {
 		out = append(out, row{"oid": TableOID(t), "relname": t.Name(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc), "relam": heapAM,
 			"relfilenode": TableOID(t), "reltuples": -1.0, "relhasindex": hasKey(t) || len(t.Indexes) > 0, "relpersistence": "p", "relkind": kind, "relhasrules": kind == "m",
 			"relnatts": len(t.Columns), "relchecks": len(t.Desc.Collection.Checks), "relispopulated": populated, "relreplident": "d", "relacl": access(t.Desc),
-			"relhastriggers": len(t.Desc.Collection.Triggers) > 0, "relrowsecurity": t.Desc.Collection.RowSecurity, "relforcerowsecurity": t.Desc.Collection.ForceRowSecurity})
+			"relhastriggers": hasTriggers(t), "relrowsecurity": t.Desc.Collection.RowSecurity, "relforcerowsecurity": t.Desc.Collection.ForceRowSecurity})
 		if hasKey(t) {
 			out = append(out, row{"oid": TableOID(t) + indexOffset, "relname": t.KeyName(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc),
 				"relam": btreeAM, "relfilenode": TableOID(t) + indexOffset, "relpersistence": "p", "relkind": "i", "relnatts": len(t.Key), "relispopulated": true, "relreplident": "n"})
@@ -219,6 +219,9 @@ func (in *Input) constraints() []row {
 	out := in.domainChecks()
 	for _, t := range in.Tables {
 		out = append(append(out, checks(t)...), uniques(t)...)
+		for _, k := range in.foreignKeys(t) {
+			out = append(out, k.row())
+		}
 		if hasKey(t) {
 			out = append(out, row{"oid": TableOID(t) + constraintOffset, "conname": t.KeyName(), "connamespace": OID(t.Schema().ID), "contype": "p",
 				"convalidated": true, "conrelid": TableOID(t), "conindid": TableOID(t) + indexOffset, "confupdtype": " ", "confdeltype": " ", "confmatchtype": " ",
@@ -281,7 +284,7 @@ func (in *Input) views(name string) []row {
 		switch {
 		case name == "pg_tables" && t.Desc.View != nil:
 		case name == "pg_tables":
-			out = append(out, row{"schemaname": t.Schema().Name, "tablename": t.Name(), "tableowner": t.Desc.Owner, "hastriggers": len(t.Desc.Collection.Triggers) > 0, "hasindexes": hasKey(t) || len(t.Indexes) > 0})
+			out = append(out, row{"schemaname": t.Schema().Name, "tablename": t.Name(), "tableowner": t.Desc.Owner, "hastriggers": hasTriggers(t), "hasindexes": hasKey(t) || len(t.Indexes) > 0})
 		case name == "pg_indexes" && hasKey(t):
 			out = append(out, row{"schemaname": t.Schema().Name, "tablename": t.Name(), "indexname": t.KeyName(),
 				"indexdef": indexDefinition(t)})
@@ -303,6 +306,9 @@ func (in *Input) definitions() []row {
 		out = append(out, secondaryDefinitions(t)...)
 		for i := range t.Desc.Collection.Checks {
 			out = append(out, checkDefinition(&t.Desc.Collection.Checks[i]))
+		}
+		for _, k := range in.foreignKeys(t) {
+			out = append(out, k.definition())
 		}
 		for i := range t.Desc.Collection.Triggers {
 			out = append(out, triggerDefinition(t, &t.Desc.Collection.Triggers[i]))
