@@ -13,9 +13,10 @@ import (
 func (s *Session) truncate(ctx context.Context, node *syntax.Truncate, at time.Time) (string, error) {
 	tag := "TRUNCATE " + node.Word
 	return tag, s.truncateFired(ctx, node, at, func() error {
-		return s.changeObjects(ctx, tag, func(in catalog.Scope) (*catalog.Draft, error) {
+		_, err := s.alter(ctx, tag, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
 			return s.server.catalog.Truncate(ctx, in, node)
 		})
+		return err
 	})
 }
 

@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -131,4 +132,53 @@ func TestForeignKeyDefinitions(t *testing.T) {
 	} {
 		c.want(s.want, s.text)
 	}
+}
+
+func TestTruncateOfReferencedTables(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.open()
+	c.run("create table p (id int primary key)")
+	c.run("create table c (id int primary key, p int references p)")
+	c.run("create table s (id int primary key, up int references s)")
+	c.run("insert into p values (1)")
+	c.run("insert into c values (1, 1)")
+	c.want(`0A000 cannot truncate a table referenced in a foreign key constraint / Table "c" references "p".`, "truncate p")
+	was := f.tableVersion("p")
+	c.want("TRUNCATE TABLE", "truncate c")
+	if now := f.tableVersion("p"); now != was+1 || f.db.fences[f.tableID("p")] != now {
+		t.Errorf("version %d after %d, ranges ask for %d", now, was, f.db.fences[f.tableID("p")])
+	}
+	c.want("INSERT 0 1", "insert into c values (2, 1)")
+	c.want(`23503 update or delete on table "p" violates foreign key constraint "c_p_fkey" on table "c" / Key (id)=(1) is still referenced from table "c".`, "delete from p")
+	c.want("TRUNCATE TABLE", "truncate p cascade")
+	c.want("SELECT 0", "select id from c")
+	c.want(`23503 insert or update on table "c" violates foreign key constraint "c_p_fkey" / Key (p)=(1) is not present in table "p".`, "insert into c values (1, 1)")
+	c.want("INSERT 0 1", "insert into p values (1)")
+	c.want("INSERT 0 1", "insert into c values (1, 1)")
+	c.want("TRUNCATE TABLE", "truncate p, c")
+	c.want("INSERT 0 1", "insert into s values (1, 1)")
+	c.want("TRUNCATE TABLE", "truncate s")
+	c.want("INSERT 0 1", "insert into s values (2, 2)")
+	c.want("DELETE 1", "delete from s")
+	c.want("DROP TABLE", "drop table p, c, s")
+}
+
+// TestForeignKeysInPsql: what psql's \d and information_schema tell.
+func TestForeignKeysInPsql(t *testing.T) {
+	c := newFixture(t, startDuck(t)).open()
+	c.run("create table p (id int primary key, a int, b text, unique (b, a))")
+	c.run(`create table c (x int references p on delete cascade, "Y" int, z text, foreign key ("Y", z) references p (a, b) match full on update set null on delete set default)`)
+	oid := strings.TrimSuffix(c.run("select oid from pg_class where relname = 'p' and relhastriggers"), "\nSELECT 1")
+	c.want(`c_Y_z_fkey|c|FOREIGN KEY ("Y", z) REFERENCES p(a, b) MATCH FULL ON UPDATE SET NULL ON DELETE SET DEFAULT
+c_x_fkey|c|FOREIGN KEY (x) REFERENCES p(id) ON DELETE CASCADE
+SELECT 2`, `SELECT conname, conrelid::pg_catalog.regclass AS ontable, pg_catalog.pg_get_constraintdef(oid, true) AS condef
+  FROM pg_catalog.pg_constraint c
+ WHERE confrelid IN (SELECT pg_catalog.pg_partition_ancestors('`+oid+`') UNION ALL VALUES ('`+oid+`'::pg_catalog.regclass))
+       AND contype = 'f' AND conparentid = 0 ORDER BY conname`)
+	c.want("c_Y_z_fkey|p_b_a_key|FULL|SET NULL|SET DEFAULT\nc_x_fkey|p_pkey|NONE|NO ACTION|CASCADE\nSELECT 2",
+		"select constraint_name, unique_constraint_name, match_option, update_rule, delete_rule from information_schema.referential_constraints order by 1")
+	c.want("c_Y_z_fkey|Y|1|2\nc_Y_z_fkey|z|2|1\nc_x_fkey|x|1|1\nSELECT 3",
+		"select constraint_name, column_name, ordinal_position, position_in_unique_constraint from information_schema.key_column_usage where table_name = 'c' order by 1, 3")
+	c.want("c_Y_z_fkey|{2,3}|{2,3}|f|n|d\nc_x_fkey|{1}|{1}|s|a|c\nSELECT 2", "select conname, conkey, confkey, confmatchtype, confupdtype, confdeltype from pg_constraint where contype = 'f' order by 1")
+	c.want("c_Y_z_fkey|FOREIGN KEY\nc_x_fkey|FOREIGN KEY\nSELECT 2", "select constraint_name, constraint_type from information_schema.table_constraints where table_name = 'c' order by 1")
 }

@@ -13,23 +13,20 @@ import (
 // Truncate has each of the tables be a new one that is as the old one and has no rows, so
 // that it takes as long whatever their number, and a row that somebody writes to the old
 // one meanwhile is refused, as after a DROP.
-func (c *Catalog) Truncate(ctx context.Context, in Scope, stmt *syntax.Truncate) (*Draft, error) {
-	for _, name := range stmt.Names {
-		o, _, err := in.toAlter(name, false)
-		if err != nil {
-			return nil, err
-		}
-		if len(o.Collection.ForeignKeys)+len(o.Collection.ReferencedBy) > 0 {
-			return nil, syntax.Unsupported("TRUNCATE of a table with foreign keys, or that is referenced by some", "Use DELETE.")
-		}
+func (c *Catalog) Truncate(ctx context.Context, in Scope, stmt *syntax.Truncate) (*Draft, []Notice, error) {
+	tables, notices, err := in.toTruncate(stmt)
+	if err != nil {
+		return nil, nil, err
+	}
+	became := map[cluster.ObjectID]cluster.ObjectID{}
+	for _, o := range tables {
 		a := newAlteration(o)
 		if a.object.ID, err = c.NewID(ctx); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		a.rows.Indexes = slices.Clone(a.rows.Indexes)
 		for i := range a.rows.Indexes {
 			if a.rows.Indexes[i].ID, err = c.NewID(ctx); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
 		for i := range a.rows.Columns {
@@ -44,10 +41,75 @@ func (c *Catalog) Truncate(ctx context.Context, in Scope, stmt *syntax.Truncate)
 		}
 		d.drop(o)
 		d.add(a.object)
-		in.Draft = d
+		in.Draft, became[o.ID] = d, a.object.ID
 		in.renumber(d, o.ID, a.object.ID, stmt.RestartIdentity)
 	}
-	return in.Draft, nil
+	return in.Draft, notices, in.redirect(in.Draft, became)
+}
+
+// toTruncate are the tables of a statement, and with CASCADE those that reference them.
+func (s Scope) toTruncate(stmt *syntax.Truncate) (tables []*cluster.Object, notices []Notice, err error) {
+	listed := map[cluster.ObjectID]bool{}
+	for _, name := range stmt.Names {
+		o, _, err := s.toAlter(name, false)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !listed[o.ID] {
+			tables, listed[o.ID] = append(tables, o), true
+		}
+	}
+	for i := 0; i < len(tables); i++ {
+		for _, by := range tables[i].Collection.ReferencedBy {
+			child, ok := s.Object(by.Table)
+			switch {
+			case !ok || listed[child.ID]:
+				continue
+			case !stmt.Cascade:
+				return nil, nil, &syntax.Error{Code: "0A000", Message: "cannot truncate a table referenced in a foreign key constraint",
+					Detail: fmt.Sprintf("Table %q references %q.", child.Name, tables[i].Name), Hint: fmt.Sprintf("Truncate table %q at the same time, or use TRUNCATE ... CASCADE.", child.Name)}
+			case s.Rights != nil && !s.Rights.May(child, cluster.Truncate):
+				return nil, nil, Denied(child)
+			}
+			notices = append(notices, Notice{Code: "00000", Message: fmt.Sprintf("truncate cascades to table %q", child.Name)})
+			tables, listed[child.ID] = append(tables, child), true
+		}
+	}
+	return tables, notices, nil
+}
+
+// redirect has foreign keys be of, and reference, the tables that stand in the place of
+// others, in next.
+func (s Scope) redirect(next *Draft, became map[cluster.ObjectID]cluster.ObjectID) error {
+	for _, o := range s.objects(func(o *cluster.Object) bool {
+		return o.Collection != nil && len(o.Collection.ForeignKeys)+len(o.Collection.ReferencedBy) > 0
+	}) {
+		a, changed := newAlteration(o), false
+		a.rows.ReferencedBy = slices.Clone(a.rows.ReferencedBy)
+		for i := range a.rows.ForeignKeys {
+			if to, ok := became[a.rows.ForeignKeys[i].Table]; ok {
+				a.rows.ForeignKeys[i].Table, changed = to, true
+			}
+		}
+		bound := false
+		for i := range a.rows.ReferencedBy {
+			if to, ok := became[a.rows.ReferencedBy[i].Table]; ok {
+				a.rows.ReferencedBy[i].Table, changed, bound = to, true, true
+			}
+		}
+		if !changed {
+			continue
+		}
+		var err error
+		if a.object.Needs, err = needsOf(a.object); err != nil {
+			return err
+		}
+		next.alter(s, o, a.object)
+		if bound {
+			next.bind(o.ID)
+		}
+	}
+	return nil
 }
 
 // CreateAs makes the collection of CREATE TABLE AS, for rows of the columns; existed says
