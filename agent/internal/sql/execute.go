@@ -234,7 +234,7 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 		return "", err
 	}
 	fires := s.fires(plan, at)
-	if fires != nil && s.tx == nil {
+	if s.tx == nil && (fires != nil || s.cascadesFire(plan)) {
 		return s.queryAsOne(ctx, p, q, args, sink, at)
 	}
 	m := s.current()

@@ -120,11 +120,78 @@ func (s *Session) queryAsOne(ctx context.Context, p *Prepared, q *syntax.Query, 
 }
 
 // runFiring runs the plan with what it fires, if anything.
-func (s *Session) runFiring(ctx context.Context, plan *queryplan.Plan, run *exec.Run, out *output, fires *firing) (int64, error) {
-	if fires == nil {
-		return s.runPlan(ctx, plan, run, out)
+func (s *Session) runFiring(ctx context.Context, plan *queryplan.Plan, run *exec.Run, out *output, fires *firing) (n int64, err error) {
+	var cascaded []*firing
+	run.Fire = func(ctx context.Context, run *exec.Run, ch *queryplan.Change) (*exec.Triggers, error) {
+		f := s.firesOn(ch, run.Env.Statement)
+		if f == nil {
+			return nil, nil //nolint:nilnil // there are none
+		}
+		cascaded = append(cascaded, f)
+		t, err := f.forRows(ctx, run)
+		if err == nil {
+			err = f.statement(ctx, cluster.BeforeRows)
+		}
+		return t, err
 	}
-	return fires.run(ctx, plan, run, out)
+	if fires == nil {
+		n, err = s.runPlan(ctx, plan, run, out)
+	} else {
+		n, err = fires.run(ctx, plan, run, out)
+	}
+	for ; err == nil && len(cascaded) > 0; cascaded = cascaded[1:] {
+		err = cascaded[0].finish(ctx)
+	}
+	return n, err
+}
+
+// firesOn is what a change that a foreign key makes fires; nil: nothing.
+func (s *Session) firesOn(ch *queryplan.Change, at time.Time) *firing {
+	f := &firing{session: s, at: at, table: ch.Table, events: []string{cluster.OnUpdate}}
+	if ch.Delete {
+		f.events = []string{cluster.OnDelete}
+	}
+	for _, i := range ch.SetColumns {
+		f.set = append(f.set, ch.Table.Columns[i].ID)
+	}
+	if f.choose(); len(f.triggers) == 0 {
+		return nil
+	}
+	return f
+}
+
+// cascadesFire reports whether foreign keys may have a plan change rows of tables that fire
+// something for that.
+func (s *Session) cascadesFire(plan *queryplan.Plan) bool {
+	var from *catalog.Table
+	switch {
+	case plan.Change != nil:
+		from = plan.Change.Table
+	case plan.Insert != nil && plan.Insert.Conflict != nil:
+		from = plan.Insert.Table
+	}
+	if from == nil || len(from.Desc.Collection.ReferencedBy) == 0 {
+		return false
+	}
+	scope := s.scope()
+	seen := map[cluster.ObjectID]bool{}
+	var fires func(o *cluster.Object) bool
+	fires = func(o *cluster.Object) bool {
+		for _, by := range o.Collection.ReferencedBy {
+			child, ok := scope.Object(by.Table)
+			if !ok || seen[child.ID] {
+				continue
+			}
+			if len(child.Collection.Triggers) > 0 {
+				return true
+			}
+			if seen[child.ID] = true; fires(child) {
+				return true
+			}
+		}
+		return false
+	}
+	return fires(from.Desc)
 }
 
 // held keeps rows until it is certain that they are the result.
@@ -164,12 +231,17 @@ func (f *firing) run(ctx context.Context, plan *queryplan.Plan, run *exec.Run, o
 	if err != nil {
 		return 0, err
 	}
+	return n, f.finish(ctx)
+}
+
+// finish fires what waits for the end of the statement.
+func (f *firing) finish(ctx context.Context) error {
 	for _, r := range f.queue {
 		if _, err := r.trigger.fire(ctx, &firedFrame{session: f.session, at: f.at, trigger: r.trigger, event: r.event, was: r.was, next: r.next}); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return n, f.statement(ctx, cluster.AfterRows)
+	return f.statement(ctx, cluster.AfterRows)
 }
 
 // statement fires what is fired once for the statement.

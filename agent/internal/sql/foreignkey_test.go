@@ -182,3 +182,20 @@ SELECT 2`, `SELECT conname, conrelid::pg_catalog.regclass AS ontable, pg_catalog
 	c.want("c_Y_z_fkey|{2,3}|{2,3}|f|n|d\nc_x_fkey|{1}|{1}|s|a|c\nSELECT 2", "select conname, conkey, confkey, confmatchtype, confupdtype, confdeltype from pg_constraint where contype = 'f' order by 1")
 	c.want("c_Y_z_fkey|FOREIGN KEY\nc_x_fkey|FOREIGN KEY\nSELECT 2", "select constraint_name, constraint_type from information_schema.table_constraints where table_name = 'c' order by 1")
 }
+
+func TestCascadesFireTriggers(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.open()
+	c.run("create table p (id int primary key)")
+	c.run("create table c (id int primary key, p int references p on delete cascade on update cascade)")
+	c.run("create table log (n int primary key, what text)")
+	c.run("create trigger a after delete or update on c for each row begin insert into log values (old.id, tg_op); end")
+	c.run("create trigger b before update on c for each row when (new.id = 3) begin return null; end")
+	c.run("insert into p values (1), (2), (3)")
+	c.run("insert into c values (1, 1), (2, 2), (3, 3)")
+	c.want("DELETE 1", "delete from p where id = 1")
+	c.want("UPDATE 1", "update p set id = 20 where id = 2")
+	c.wantSorted("1|DELETE\n2|UPDATE\nSELECT 2", "select n, what from log")
+	c.want("20\nSELECT 1", "select p from c where id = 2")
+	c.want(`23503 update or delete on table "p" violates foreign key constraint "c_p_fkey" on table "c" / Key (id)=(3) is still referenced from table "c".`, "update p set id = 30 where id = 3")
+}

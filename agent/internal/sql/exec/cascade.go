@@ -27,6 +27,7 @@ func (c *cascade) begin() error {
 	}
 	c.change = &queryplan.Change{Table: c.link.child, Rules: rules, Entries: rules.Entries}
 	for _, i := range c.link.columns {
+		c.change.SetColumns = append(c.change.SetColumns, i)
 		c.change.KeyChange = c.change.KeyChange || c.link.child.IsKey(i)
 	}
 	return nil
@@ -42,6 +43,10 @@ func (c *cascade) run(ctx context.Context, r *Run) error {
 	if err != nil {
 		return err
 	}
+	in := *r
+	if in.Triggers, err = r.Fire(ctx, r, c.change); err != nil {
+		return err
+	}
 	for i := range rows {
 		f := &rows[i]
 		if f.fired = true; c.change.Delete {
@@ -50,13 +55,21 @@ func (c *cascade) run(ctx context.Context, r *Run) error {
 		if f.next, err = c.next(r, f, gone[i]); err != nil {
 			return err
 		}
+		if in.Triggers != nil { // they see it first
+			continue
+		}
 		if err := r.complete(c.link.child, c.change.Rules, f.next); err != nil {
 			return err
 		}
 	}
-	in := *r
-	in.Triggers = nil
-	_, err = in.bufferChanges(ctx, c.change, rows)
+	if in.Triggers == nil {
+		_, err = in.bufferChanges(ctx, c.change, rows)
+		return err
+	}
+	// A trigger can have a row stay as it is. It must not refer to what is gone.
+	r.work.late = append(r.work.late, lateKeys{c.link, gone})
+	c.change.KeyChange = c.change.KeyChange || in.Triggers.Keys
+	_, err = in.changeFired(ctx, c.change, rows)
 	return err
 }
 

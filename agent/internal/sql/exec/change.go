@@ -144,6 +144,9 @@ func (r *Run) newRow(ch *queryplan.Change, f *found) ([]datum.Datum, error) {
 
 // assigned is a row after SET; nil: it is deleted.
 func (r *Run) assigned(ch *queryplan.Change, f *found) ([]datum.Datum, error) {
+	if f.fired { // a foreign key says so
+		return f.next, nil
+	}
 	if ch.Delete {
 		return nil, nil
 	}

@@ -49,6 +49,8 @@ type Run struct {
 	// Triggers are fired for each row that is written; nil: none are.
 	Triggers *Triggers
 
+	// Fire gives what is fired for rows that a foreign key changes or deletes; nil: nothing.
+	Fire func(ctx context.Context, run *Run, ch *queryplan.Change) (*Triggers, error)
 	// Tables finds a table by its id.
 	Tables func(cluster.ObjectID) (*catalog.Table, bool)
 
