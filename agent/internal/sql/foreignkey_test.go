@@ -1,7 +1,12 @@
 package sql
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -198,4 +203,63 @@ func TestCascadesFireTriggers(t *testing.T) {
 	c.wantSorted("1|DELETE\n2|UPDATE\nSELECT 2", "select n, what from log")
 	c.want("20\nSELECT 1", "select p from c where id = 2")
 	c.want(`23503 update or delete on table "p" violates foreign key constraint "c_p_fkey" on table "c" / Key (id)=(3) is still referenced from table "c".`, "update p set id = 30 where id = 3")
+}
+
+// referringRows has sessions refer to rows that others take away, and tells of a row that
+// refers to nothing in the end.
+func referringRows(t *testing.T, seed uint64, faults Planted) error {
+	f := newFixture(t, nil)
+	f.server.cfg.Planted = faults
+	c := f.open()
+	c.run("create table p (id int primary key, a int unique, n int default 0)")
+	c.run("create table c (id int primary key, p int references p, q int references p (a) on delete cascade on update cascade)")
+	var wg sync.WaitGroup
+	for i := range 4 {
+		rnd := rand.New(rand.NewPCG(seed, uint64(i))) //nolint:gosec // a test's
+		own := f.open()
+		wg.Go(func() {
+			for range 60 {
+				id, key := rnd.IntN(30), rnd.IntN(4)
+				block := rnd.IntN(2) == 0
+				if block {
+					own.run("begin")
+				}
+				own.run([]string{
+					fmt.Sprintf("insert into p values (%d, %d)", key, key+10),
+					fmt.Sprintf("insert into c values (%d, %d, %d)", id, key, key+10),
+					fmt.Sprintf("insert into c values (%d, null, %d)", id, key+10),
+					fmt.Sprintf("update c set p = %d where id = %d", key, id),
+					fmt.Sprintf("update p set n = n + 1 where id = %d", key),
+					fmt.Sprintf("update p set a = %d where id = %d", rnd.IntN(4)+10, key),
+					fmt.Sprintf("delete from c where p = %d", key),
+					fmt.Sprintf("delete from p where id = %d", key),
+				}[rnd.IntN(8)])
+				if block {
+					for range rnd.IntN(200) {
+						runtime.Gosched() // others come first
+					}
+					own.run("commit")
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, column := range []string{"p", "q"} {
+		for _, value := range strings.Split(c.run("select "+column+" from c where "+column+" is not null"), "\n") {
+			of := map[string]string{"p": "id", "q": "a"}[column]
+			if _, err := strconv.Atoi(value); err == nil && c.run("select n from p where "+of+" = "+value) == "SELECT 0" {
+				return fmt.Errorf("a row has %s = %s, and there is no such row", column, value)
+			}
+		}
+	}
+	return nil
+}
+
+func TestRowsReferToRows(t *testing.T) {
+	for range 5 {
+		seed := rand.Uint64()
+		if err := referringRows(t, seed, Planted{}); err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+		}
+	}
 }
