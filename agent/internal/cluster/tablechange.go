@@ -40,6 +40,6 @@ func (c *Collection) SameElements(other *Collection) bool {
 	}) && slices.EqualFunc(c.Checks, other.Checks, func(a, b Check) bool { return a.ID == b.ID && a.State == b.State }) &&
 		slices.EqualFunc(c.ForeignKeys, other.ForeignKeys, func(a, b ForeignKey) bool {
 			return a.ID == b.ID && a.State == b.State && a.NotValid == b.NotValid
-		}) &&
+		}) && slices.Equal(c.ReferencedBy, other.ReferencedBy) &&
 		slices.EqualFunc(c.Indexes, other.Indexes, func(a, b Index) bool { return a.ID == b.ID && a.State == b.State })
 }

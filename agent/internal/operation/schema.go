@@ -25,7 +25,7 @@ func schemaPhases(what *cluster.TableChange) []cluster.Phase {
 	if len(what.Indexes) > 0 {
 		names = append(names, PhaseMaintain, PhaseFill)
 	}
-	if len(what.NotNull)+len(what.Checks) > 0 {
+	if len(what.NotNull)+len(what.Checks)+len(what.ForeignKeys) > 0 {
 		names = append(names, PhaseValidate)
 	}
 	return phases(append(names, PhasePublish)...)

@@ -44,12 +44,18 @@ func (s *Session) alterCollection(ctx context.Context, node *syntax.AlterCollect
 		Own:   s.draft.Made,
 		Block: s.tx != nil || s.server.cfg.Waiter == nil, UnderWay: s.changeUnderWay,
 	}
+	var keys []cluster.Referrer
+	ask.Prove = func(table, key cluster.ObjectID) { keys = append(keys, cluster.Referrer{Table: table, Key: key}) }
 	tag, err := s.alter(ctx, "ALTER "+node.Word, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
 		ask.Sound = func(t *catalog.Table, written []syntax.Constraint) error {
 			return queryplan.Sound(t, nil, written, in.ResolveType)
 		}
+		keys = nil
 		return s.server.catalog.Alter(ctx, in, node, ask)
 	})
+	if err == nil {
+		err = s.prove(ctx, env, keys)
+	}
 	var under *catalog.UnderWayError
 	if errors.As(err, &under) {
 		return "ALTER " + node.Word, s.awaitChange(ctx, under.Operation)

@@ -263,3 +263,52 @@ func TestRowsReferToRows(t *testing.T) {
 		}
 	}
 }
+
+func TestForeignKeysOfTablesThatAreThere(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.open()
+	c.run("create table p (id int primary key, a int unique)")
+	c.run("create table c (id int primary key, p int)")
+	c.run("insert into p values (1, 1)")
+	c.run("insert into c values (1, 1), (2, 2), (3, null)")
+	c.want(`23503 insert or update on table "c" violates foreign key constraint "c_p_fkey" / Key (p)=(2) is not present in table "p".`, "alter table c add foreign key (p) references p")
+	if o := f.meta.View().Objects[f.tableID("p")]; len(o.Collection.ReferencedBy) != 0 {
+		t.Error("what was taken back is remembered")
+	}
+	c.want("DELETE 1", "delete from p where id = 1")
+	c.want("INSERT 0 1", "insert into p values (1, 1)")
+	c.want("ALTER TABLE", "alter table c add constraint k foreign key (p) references p not valid")
+	c.want(`23503 insert or update on table "c" violates foreign key constraint "k" / Key (p)=(3) is not present in table "p".`, "insert into c values (4, 3)")
+	c.want(`23503 update or delete on table "p" violates foreign key constraint "k" on table "c" / Key (id)=(1) is still referenced from table "c".`, "delete from p where id = 1")
+	c.want(`23503 insert or update on table "c" violates foreign key constraint "k" / Key (p)=(2) is not present in table "p".`, "alter table c validate constraint k")
+	c.want("INSERT 0 1", "insert into p values (2, 2)")
+	c.want("ALTER TABLE", "alter table c validate constraint k")
+	c.want("ALTER TABLE", "alter table c validate constraint k")
+	c.want(`42704 constraint "nope" of relation "c" does not exist`, "alter table c validate constraint nope")
+	k, _ := f.meta.View().Objects[f.tableID("c")].Collection.ForeignKey("k")
+	if k.State != "" || k.NotValid || f.db.fences[f.tableID("p")] == 0 {
+		t.Errorf("%+v, ranges ask for %d", k, f.db.fences[f.tableID("p")])
+	}
+	c.want("ALTER TABLE", "alter table c drop constraint k")
+	c.want("DELETE 1", "delete from p where id = 1")
+	c.want("ALTER TABLE", "alter table c add column q int references p (a) on delete set null")
+	c.want(`23503 insert or update on table "c" violates foreign key constraint "c_q_fkey" / Key (q)=(3) is not present in table "p".`, "insert into c values (5, null, 3)")
+	c.run("begin")
+	c.want("0A000 adding a constraint or NOT NULL in a transaction block to a table that others may write to is not supported", "alter table c add foreign key (p) references p")
+	c.run("rollback")
+	c.run("begin")
+	c.run("create table d (id int primary key, p int)")
+	c.run("insert into d values (1, 2), (2, 7)")
+	c.run("savepoint s")
+	c.want(`23503 insert or update on table "d" violates foreign key constraint "d_p_fkey" / Key (p)=(7) is not present in table "p".`, "alter table d add foreign key (p) references p")
+	c.run("rollback to s")
+	c.run("delete from d where p = 7")
+	c.want("ALTER TABLE", "alter table d add foreign key (p) references p")
+	c.run("create table e (a int unique)")
+	c.want("ALTER TABLE", "alter table d add constraint e foreign key (id) references e (a) not valid")
+	c.run("savepoint s")
+	c.want("2BP01 cannot drop constraint e_a_key on table e because other objects depend on it / constraint e on table d depends on index e_a_key", "alter table e drop constraint e_a_key")
+	c.run("rollback to s")
+	c.want("COMMIT", "commit")
+	c.want(`23503 update or delete on table "p" violates foreign key constraint "d_p_fkey" on table "d" / Key (id)=(2) is still referenced from table "d".`, "delete from p where id = 2")
+}

@@ -121,7 +121,7 @@ func (c *schemaChange) raise(ctx context.Context) error {
 	if err := c.server.cfg.DB.Raise(ctx, c.object.Collection.Pool, fences); err != nil {
 		return fmt.Errorf("have all ranges ask for version %d: %w", c.object.Version, err)
 	}
-	return nil
+	return c.raiseReferenced(ctx)
 }
 
 // maintain has all who write write the entries of indexes, too. All delete them by now.
@@ -194,7 +194,7 @@ func (c *schemaChange) rows(ctx context.Context, until time.Time, begin func(*ca
 
 // after is the phase after the one that looks at the rows.
 func (c *schemaChange) after() string {
-	if c.op.Phase == operation.PhaseFill && len(c.what.NotNull)+len(c.what.Checks) > 0 {
+	if c.op.Phase == operation.PhaseFill && len(c.what.NotNull)+len(c.what.Checks)+len(c.what.ForeignKeys) > 0 {
 		return operation.PhaseValidate
 	}
 	return operation.PhasePublish
@@ -209,7 +209,7 @@ func (c *schemaChange) filler(table *catalog.Table) (rowWork, error) {
 		return nil, err
 	}
 	now := c.server.cfg.Now()
-	f := &filler{exec.Backfill{Table: table, Run: &exec.Run{DB: c.server.cfg.DB, Planted: c.server.cfg.Planted.exec(), Env: &queryplan.Env{Now: now, Statement: now, Session: &queryplan.Session{}}}}}
+	f := &filler{exec.Backfill{Table: table, Run: c.server.internalRun(&queryplan.Env{Now: now, Statement: now, Session: &queryplan.Session{}})}}
 	for _, e := range all {
 		if slices.Contains(c.what.Indexes, e.Index.Desc.ID) && e.Index.Desc.State == cluster.ElementWriteOnly {
 			f.Of = append(f.Of, e)
@@ -241,6 +241,9 @@ type validator struct {
 	notNull []int // of table.Columns
 	checks  []queryplan.Check
 	row     []datum.Datum
+	// keys are foreign keys, which run looks at.
+	keys []cluster.ObjectID
+	run  *exec.Run
 }
 
 func (c *schemaChange) validator(t *catalog.Table) (rowWork, error) {
@@ -261,17 +264,34 @@ func (c *schemaChange) validator(t *catalog.Table) (rowWork, error) {
 			v.checks = append(v.checks, k)
 		}
 	}
+	for _, k := range t.Desc.Collection.ForeignKeys {
+		if slices.Contains(c.what.ForeignKeys, k.ID) && (c.what.Validate || !k.NotValid) {
+			v.keys = append(v.keys, k.ID)
+		}
+	}
+	v.run = c.server.internalRun(v.env)
 	return v, nil
 }
 
 // some satisfies rowWork.
-func (v *validator) some(_ context.Context, rows []kv.Row, _ hlc.Timestamp) (*cluster.Failure, error) {
+func (v *validator) some(ctx context.Context, rows []kv.Row, ts hlc.Timestamp) (*cluster.Failure, error) {
 	for i := range rows {
 		if err := v.table.DecodeRow(rows[i].Key, rows[i].Value, v.row); err != nil {
 			return nil, err
 		}
 		if failure := v.look(); failure != nil {
 			return failure, nil
+		}
+	}
+	for _, key := range v.keys {
+		v.run.TS = ts
+		err := v.run.Orphan(ctx, v.table, key, rows)
+		var wrong *syntax.Error
+		if errors.As(err, &wrong) && wrong.Code == "23503" {
+			return failureOf(wrong), nil
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	return nil, nil
@@ -317,6 +337,11 @@ func (c *schemaChange) publish(ctx context.Context) (operation.SchemaProgress, e
 				rows.Checks[i].State = ""
 			}
 		}
+		for i := range rows.ForeignKeys {
+			if k := &rows.ForeignKeys[i]; slices.Contains(c.what.ForeignKeys, k.ID) {
+				k.State, k.NotValid = "", k.NotValid && !c.what.Validate
+			}
+		}
 		for i := range rows.Indexes {
 			if x := &rows.Indexes[i]; x.State != "" && slices.Contains(c.what.Indexes, x.ID) {
 				x.State, x.Since = "", uint64(since)
@@ -342,6 +367,7 @@ func (c *schemaChange) takeBack(ctx context.Context, state cluster.OperationStat
 				col.NotNull, col.NotNullState = false, ""
 			}
 		}
+		c.takeBackKeys(rows)
 		rows.Columns = slices.DeleteFunc(rows.Columns, func(col cluster.Column) bool { return added(col.ID) })
 		rows.Checks = slices.DeleteFunc(rows.Checks, func(k cluster.Check) bool {
 			return k.State != "" && slices.Contains(c.what.Checks, k.ID) || slices.ContainsFunc(k.Columns, added)
@@ -349,6 +375,9 @@ func (c *schemaChange) takeBack(ctx context.Context, state cluster.OperationStat
 	})
 	if err != nil {
 		return operation.SchemaProgress{}, fmt.Errorf("take the change of the table back: %w", err)
+	}
+	if err := c.forgetKeys(ctx); err != nil {
+		return operation.SchemaProgress{}, err
 	}
 	return c.ended(state, why, f), nil
 }
@@ -379,21 +408,31 @@ func (c *schemaChange) release(ctx context.Context) error {
 
 // alter changes the table as it is now, unless it is no more or nothing changes.
 func (c *schemaChange) alter(ctx context.Context, change func(*cluster.Collection)) error {
+	return c.alterTable(ctx, c.what.Table, change)
+}
+
+func (c *schemaChange) alterTable(ctx context.Context, id cluster.ObjectID, change func(*cluster.Collection)) error {
 	s := c.server
 	for {
 		view := s.catalog.View()
-		o := view.Objects[c.what.Table]
+		o := view.Objects[id]
 		if o == nil {
 			return nil
 		}
 		schema := view.Objects[o.Parent]
 		next, rows := *o, *o.Collection
 		rows.Columns, rows.Checks, rows.Indexes = slices.Clone(rows.Columns), slices.Clone(rows.Checks), slices.Clone(rows.Indexes)
+		rows.ForeignKeys = slices.Clone(rows.ForeignKeys)
 		change(&rows)
 		if next.Collection = &rows; rows.SameElements(o.Collection) {
 			return nil
 		}
-		_, err := s.catalog.Propose(ctx, metastate.Command{By: "coordinator", Via: "operation", ChangeObjects: &metastate.ChangeObjects{
+		needs, err := catalog.NeedsOf(&next)
+		if err != nil {
+			return err
+		}
+		next.Needs = needs
+		_, err = s.catalog.Propose(ctx, metastate.Command{By: "coordinator", Via: "operation", ChangeObjects: &metastate.ChangeObjects{
 			Seen: []metastate.SeenObject{{ID: schema.ID, Version: schema.Version}, {ID: o.ID, Version: o.Version}}, Put: []cluster.Object{next},
 		}})
 		var refusal *metastate.Refusal

@@ -143,7 +143,7 @@ func (a *alteration) dropConstraint(action *syntax.DropConstraint) error {
 		a.changed = true
 		return nil
 	case unique && x.Constraint != "":
-		return a.dropUnique(x)
+		return a.dropUnique(x, action.Cascade)
 	case takenConstraint(a.object, action.Name):
 		return syntax.Unsupported("dropping a primary key", "Create a collection with another key and copy the rows with INSERT INTO ... SELECT.")
 	case action.IfExists:

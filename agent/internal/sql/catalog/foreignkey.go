@@ -256,7 +256,7 @@ func (s Scope) settleForeignKeys(next *Draft, gone *going) (lines, cascades []st
 		if len(a.rows.ForeignKeys) == len(o.Collection.ForeignKeys) {
 			continue
 		}
-		if a.object.Needs, err = needsOf(a.object); err != nil {
+		if a.object.Needs, err = NeedsOf(a.object); err != nil {
 			return nil, nil, err
 		}
 		next.alter(s, o, a.object)
@@ -318,4 +318,29 @@ func (t *Table) ColumnsByID(ids []cluster.ColumnID) []int {
 		out[i] = slices.IndexFunc(t.Columns, func(c Column) bool { return c.ID == id })
 	}
 	return out
+}
+
+// unreferenced refuses to take a unique index away, which is called what, that foreign keys
+// rest on.
+func (s Scope) unreferenced(o *cluster.Object, x *cluster.Index, what string, cascade bool) error {
+	var lines []string
+	for _, by := range o.Collection.ReferencedBy {
+		child, ok := s.Object(by.Table)
+		if !ok {
+			continue
+		}
+		for _, k := range child.Collection.ForeignKeys {
+			if on, _ := referencedKey(o.Collection, k.Referenced); k.ID == by.Key && on != nil && on.ID == x.ID {
+				lines = append(lines, fmt.Sprintf("constraint %s on table %s depends on index %s", k.Name, s.pathName(child), x.Name))
+			}
+		}
+	}
+	switch {
+	case len(lines) == 0:
+		return nil
+	case cascade:
+		return syntax.Unsupported("dropping a unique index and the foreign keys that reference it together", "Drop the foreign keys first.")
+	}
+	return &syntax.Error{Code: "2BP01", Message: fmt.Sprintf("cannot drop %s because other objects depend on it", what), Detail: Lines(lines),
+		Hint: "Use DROP ... CASCADE to drop the dependent objects too."}
 }

@@ -363,6 +363,9 @@ func (c *Catalog) DropIndex(in Scope, stmt *syntax.DropIndex, ask Indexing) (*Dr
 		case !ask.Own(o.ID):
 			return nil, nil, syntax.Unsupported("DROP INDEX of a table that others may read", "")
 		}
+		if err := in.unreferenced(o, x, "index "+x.Name, stmt.Cascade); err != nil {
+			return nil, nil, err
+		}
 		in.Draft = in.change(o, withoutIndex(o, x.ID))
 	}
 	return in.Draft, notices, nil
@@ -375,9 +378,12 @@ func withoutIndex(o *cluster.Object, id cluster.ObjectID) *cluster.Object {
 }
 
 // dropUnique drops a UNIQUE constraint with its index.
-func (a *alteration) dropUnique(x *cluster.Index) error {
+func (a *alteration) dropUnique(x *cluster.Index, cascade bool) error {
 	if !a.ask.Own(a.object.ID) {
 		return syntax.Unsupported("dropping a UNIQUE constraint of a table that others may read", "")
+	}
+	if err := a.scope.unreferenced(a.object, x, fmt.Sprintf("constraint %s on table %s", x.Name, a.object.Name), cascade); err != nil {
+		return err
 	}
 	id := x.ID
 	a.rows.Indexes = slices.DeleteFunc(a.rows.Indexes, func(x cluster.Index) bool { return x.ID == id })

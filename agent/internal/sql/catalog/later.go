@@ -67,9 +67,6 @@ func togetherWith() error {
 // addForeignKey adds a foreign key that rows which are there have to satisfy, too, unless
 // it is NOT VALID.
 func (a *alteration) addForeignKey(written *syntax.Constraint) error {
-	if !a.ask.Own(a.object.ID) || !a.empty {
-		return syntax.Unsupported("adding a foreign key to a table that has rows, or that others may write to", "Make it with the table.")
-	}
 	k, err := a.catalog.addForeignKey(a.ctx, a.scope, a.object, written)
 	if err != nil {
 		return err
@@ -105,6 +102,13 @@ func (a *alteration) validateConstraint(name string) error {
 		return &syntax.Error{Code: "42704", Message: fmt.Sprintf("constraint %q of relation %q does not exist", name, a.object.Name)}
 	case !k.NotValid:
 		return nil
+	case a.ask.Own(a.object.ID):
+		k.NotValid, a.changed = false, true
+		a.ask.Prove(a.object.ID, k.ID)
+		return nil
 	}
-	return syntax.Unsupported("ALTER TABLE ... VALIDATE CONSTRAINT", "")
+	k.State, a.changed = cluster.ElementWriteOnly, true
+	what := a.toProve()
+	what.ForeignKeys, what.Validate = append(what.ForeignKeys, k.ID), true
+	return nil
 }

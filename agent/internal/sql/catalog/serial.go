@@ -34,7 +34,7 @@ func (c *Catalog) numbered(ctx context.Context, in Scope, next *Draft, table *cl
 
 // need has a table need what its defaults and types name.
 func (s Scope) need(next *Draft, table *cluster.Object) error {
-	needs, err := needsOf(table)
+	needs, err := NeedsOf(table)
 	for _, id := range needs {
 		if o, ok := s.Object(id); ok {
 			next.rest(o) // nobody drops it before the table is there
@@ -193,9 +193,9 @@ func cut(s string) string {
 	return string(r[:len(r)-1])
 }
 
-// needsOf are the sequences that the defaults of a table need, and the types of its
-// columns.
-func needsOf(table *cluster.Object) ([]cluster.ObjectID, error) {
+// NeedsOf are the sequences that the defaults of a table need, the types of its
+// columns, and what its foreign keys reference.
+func NeedsOf(table *cluster.Object) ([]cluster.ObjectID, error) {
 	var out []cluster.ObjectID
 	rows := table.Collection
 	for i := range rows.ForeignKeys {

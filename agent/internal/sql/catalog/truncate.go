@@ -101,7 +101,7 @@ func (s Scope) redirect(next *Draft, became map[cluster.ObjectID]cluster.ObjectI
 			continue
 		}
 		var err error
-		if a.object.Needs, err = needsOf(a.object); err != nil {
+		if a.object.Needs, err = NeedsOf(a.object); err != nil {
 			return err
 		}
 		next.alter(s, o, a.object)
