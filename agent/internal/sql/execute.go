@@ -181,14 +181,16 @@ func (s *Session) executeObjects(ctx context.Context, node syntax.Node, at time.
 	case *syntax.ChangeOwner:
 		return s.changeOwner(ctx, node)
 	default:
-		return s.executeAround(ctx, node)
+		return s.executeAround(ctx, node, at)
 	}
 }
 
 // executeAround runs a statement about what stands around objects: who may do what with
-// them, and what is run at times.
-func (s *Session) executeAround(ctx context.Context, node syntax.Node) (string, error) {
+// them, what is run at times, and when they are looked at.
+func (s *Session) executeAround(ctx context.Context, node syntax.Node, at time.Time) (string, error) {
 	switch node := node.(type) {
+	case *syntax.SetConstraints:
+		return s.setConstraints(ctx, node, at)
 	case *syntax.CreateSchedule:
 		return s.createSchedule(ctx, node)
 	case *syntax.AlterSchedule:
@@ -277,7 +279,8 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 	defer memory.Close()
 	run := &exec.Run{DB: s.server.cfg.DB, Lines: s.server.lines, Tx: s.tx, Writer: s.writer(), Level: levels[m.isolation], Info: s.info(at), Env: env, Emit: out.row, Memory: memory, Reading: reading, TS: ts,
 		Waiting: exec.Waiting{Lock: s.settings.duration("lock_timeout"), Deadlock: s.settings.duration("deadlock_timeout"), Durable: s.block}, Planted: s.server.cfg.Planted.exec(),
-		Tables: func(id cluster.ObjectID) (*catalog.Table, bool) { return s.scope().TableByID(id) }}
+		Deferred: func(k *cluster.ForeignKey) bool { return s.deferring.defers(k) },
+		Tables:   func(id cluster.ObjectID) (*catalog.Table, bool) { return s.scope().TableByID(id) }}
 	defer run.Close()
 	began := time.Now()
 	n, err := s.runFiring(ctx, plan, run, out, fires)

@@ -24,7 +24,6 @@ var notYet = func() map[reflect.Type]later {
 		{&syntax.CreateType{}, "CREATE TYPE", "Use jsonb, or several columns."},
 		{&syntax.DropFunction{}, "DROP FUNCTION", ""},
 		{&syntax.Reindex{}, "REINDEX", "Indexes are always whole: entries are written with their rows."},
-		{&syntax.SetConstraints{}, "SET CONSTRAINTS", ""},
 		{&syntax.SetDatabase{}, "ALTER DATABASE ... SET", "Use SET in each session."},
 	} {
 		out[reflect.TypeOf(l.node)] = l

@@ -58,17 +58,19 @@ type Session struct {
 
 	// implicit says that the statements that come now came together.
 	implicit bool
-	tx       *exec.Tx        // nil: outside of a transaction
-	draft    *catalog.Draft  // what the transaction has changed of the objects
-	filling  bool            // a materialized view is given its rows
-	memory   *budget.Account // of the transaction
-	block    bool            // the transaction was begun by BEGIN
-	entered  bool            // a statement of the transaction has had a place to run
-	queried  bool            // a query of the transaction has begun
-	told     bool            // the client has been told something of the last query
-	failed   bool            // the transaction is
-	modes    modes           // of the transaction
-	began    time.Time
+	tx       *exec.Tx       // nil: outside of a transaction
+	draft    *catalog.Draft // what the transaction has changed of the objects
+	// deferring is what SET CONSTRAINTS has said in it.
+	deferring *deferring
+	filling   bool            // a materialized view is given its rows
+	memory    *budget.Account // of the transaction
+	block     bool            // the transaction was begun by BEGIN
+	entered   bool            // a statement of the transaction has had a place to run
+	queried   bool            // a query of the transaction has begun
+	told      bool            // the client has been told something of the last query
+	failed    bool            // the transaction is
+	modes     modes           // of the transaction
+	began     time.Time
 	// advisories are the advisory locks of the session.
 	advisories map[advisoryKey]*advisoryLock
 	advised    []advised // those of the transaction, as it has taken them

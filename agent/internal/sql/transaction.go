@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/exec"
@@ -32,6 +33,7 @@ type savepoint struct {
 	advisories int // that the transaction had asked for
 	settings   settingsMark
 	readOnly   bool
+	deferring  *deferring
 }
 
 // levels are the isolation levels by their names. PostgreSQL, too, runs no read
@@ -290,7 +292,10 @@ func (s *Session) finish(ctx context.Context) error {
 		s.endTransaction(true)
 		return nil
 	}
-	err := s.checkTables()
+	err := s.settleDeferred(ctx, s.server.cfg.Now(), func(*cluster.ForeignKey) bool { return true })
+	if err == nil {
+		err = s.checkTables()
+	}
 	switch {
 	case err != nil:
 	case s.draft.Empty():
@@ -308,7 +313,7 @@ func (s *Session) closeTx() {
 		s.tx.Close()
 		s.memory.Close()
 	}
-	s.tx, s.memory, s.draft, s.numbering.places = nil, nil, nil, nil
+	s.tx, s.memory, s.draft, s.deferring, s.numbering.places = nil, nil, nil, nil, nil
 }
 
 // info says whose a transaction is.
@@ -339,7 +344,7 @@ func (s *Session) savepoint(node *syntax.Savepoint) (string, error) {
 	if len(s.savepoints) >= maxSavepoints {
 		return "", &Error{Code: "54000", Message: fmt.Sprintf("a transaction may have at most %d savepoints", maxSavepoints), Hint: "RELEASE those that are not needed any more."}
 	}
-	s.savepoints = append(s.savepoints, savepoint{name: node.Name, state: s.tx.Mark(), draft: s.draft, advisories: len(s.advised), settings: s.settings.mark(), readOnly: s.modes.readOnly})
+	s.savepoints = append(s.savepoints, savepoint{name: node.Name, state: s.tx.Mark(), draft: s.draft, advisories: len(s.advised), settings: s.settings.mark(), readOnly: s.modes.readOnly, deferring: s.deferring})
 	return "SAVEPOINT", nil
 }
 
@@ -357,7 +362,7 @@ func (s *Session) rollbackTo(ctx context.Context, node *syntax.RollbackTo) (stri
 		s.notice("WARNING", "01000", "locks that were taken since the savepoint stay until the end of the transaction: %v", err)
 	}
 	s.advisoriesBackTo(p.advisories)
-	s.draft = p.draft
+	s.draft, s.deferring = p.draft, p.deferring
 	s.settings.backTo(p.settings)
 	s.followSettings()
 	s.savepoints, s.failed, s.modes.readOnly = s.savepoints[:i+1], false, p.readOnly

@@ -353,6 +353,8 @@ func (a *alteration) apply(action syntax.AlterAction) error {
 		return a.dropConstraint(action)
 	case *syntax.ValidateConstraint:
 		return a.validateConstraint(action.Name)
+	case *syntax.AlterConstraint:
+		return a.alterConstraint(action)
 	case *syntax.RowSecurity:
 		a.secure(action)
 		return nil
@@ -389,10 +391,8 @@ func offered(action syntax.AlterAction) error {
 			return syntax.Unsupported("ALTER TABLE ... ADD CONSTRAINT", "")
 		}
 		return nil
-	case *syntax.ValidateConstraint:
+	case *syntax.ValidateConstraint, *syntax.AlterConstraint:
 		return nil
-	case *syntax.AlterConstraint:
-		return syntax.Unsupported("ALTER TABLE of a constraint", "")
 	case *syntax.AddIdentity, *syntax.AlterIdentity, *syntax.DropIdentity:
 		return syntax.Unsupported("ALTER TABLE of an identity column", "")
 	case *syntax.AlterGenerated:

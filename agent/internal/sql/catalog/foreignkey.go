@@ -79,9 +79,6 @@ func (s Scope) foreignKey(table *cluster.Object, written *syntax.Constraint) (*c
 	case parent.Kind != cluster.KindTable:
 		return nil, &syntax.Error{Code: "42809", Message: fmt.Sprintf("referenced relation %q is not a table", parent.Name)}
 	}
-	if written.Deferrable {
-		return nil, unsupportedAt("a DEFERRABLE foreign key", "Foreign keys are looked at at the end of each statement.", written.Position)
-	}
 	k := &cluster.ForeignKey{Name: written.Name, Table: parent.ID, OnDelete: r.OnDelete, OnUpdate: r.OnUpdate, Full: r.Match == "FULL",
 		Deferrable: written.Deferrable, Deferred: written.Deferred, NotValid: written.NotValid}
 	var err error

@@ -112,3 +112,16 @@ func (a *alteration) validateConstraint(name string) error {
 	what.ForeignKeys, what.Validate = append(what.ForeignKeys, k.ID), true
 	return nil
 }
+
+// alterConstraint changes when a foreign key is looked at.
+func (a *alteration) alterConstraint(action *syntax.AlterConstraint) error {
+	k, ok := a.rows.ForeignKey(action.Name)
+	switch {
+	case !ok && takenConstraint(a.object, action.Name):
+		return &syntax.Error{Code: "42809", Message: fmt.Sprintf("constraint %q of relation %q is not a foreign key constraint", action.Name, a.object.Name)}
+	case !ok:
+		return &syntax.Error{Code: "42704", Message: fmt.Sprintf("constraint %q of relation %q does not exist", action.Name, a.object.Name)}
+	}
+	k.Deferrable, k.Deferred, a.changed = action.Deferrable, action.Deferred, true
+	return nil
+}

@@ -168,7 +168,7 @@ func (r *Run) once(ctx context.Context, fn func(in *Run) ([][]datum.Datum, int64
 	in.Tx = NewTx(r.DB, TxOptions{Writer: r.Writer, Info: r.Info, Memory: r.Memory})
 	in.Tx.Begin(r.Level)
 	defer in.Tx.Close()
-	in.work = &keyWork{}
+	in.work, in.Deferred = &keyWork{}, nil // the statement is the transaction
 	results, n, err := fn(&in)
 	if err == nil {
 		err = in.settleKeys(ctx)

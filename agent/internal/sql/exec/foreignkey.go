@@ -68,13 +68,17 @@ func (r *Run) settleKeys(ctx context.Context) error {
 			return err
 		}
 		for _, l := range links {
-			if err := r.arrive(ctx, l, w.changes); err != nil {
+			if r.defers(l) {
+				r.Tx.deferred = append(r.Tx.deferred, deferredKey{child: l.child.ID(), key: l.key.ID, changes: w.changes})
+			} else if err := r.arrive(ctx, l, w.changes); err != nil {
 				return err
 			}
 		}
 	}
 	for _, late := range r.work.late {
-		if err := r.refuseReferring(ctx, late.link, late.gone); err != nil {
+		if l := late.link; r.defers(l) {
+			r.Tx.deferred = append(r.Tx.deferred, deferredKey{child: l.child.ID(), key: l.key.ID, gone: late.gone})
+		} else if err := r.refuseReferring(ctx, late.link, late.gone); err != nil {
 			return err
 		}
 	}

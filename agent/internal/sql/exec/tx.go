@@ -34,6 +34,8 @@ type Tx struct {
 	// undo is what writes replaced, oldest first, from the first Mark on.
 	undo   []replaced
 	marked bool
+	// deferred is what foreign keys leave to COMMIT.
+	deferred []deferredKey
 }
 
 // TxOptions are whose a transaction is, and what it may take.
@@ -70,7 +72,10 @@ type replaced struct {
 }
 
 // Mark is a state of a transaction's writes and locks.
-type Mark struct{ undo, locks int }
+type Mark struct {
+	undo, locks int
+	deferred    []deferredKey
+}
 
 // NewTx returns a transaction in which nothing was done yet.
 func NewTx(db DB, o TxOptions) *Tx {
@@ -169,7 +174,7 @@ func (t *Tx) Tables() []*catalog.Table {
 // Mark returns the state of the writes and the locks, to which BackTo can go.
 func (t *Tx) Mark() Mark {
 	t.marked = true
-	m := Mark{undo: len(t.undo)}
+	m := Mark{undo: len(t.undo), deferred: slices.Clip(t.deferred)}
 	if t.txn != nil {
 		m.locks = t.txn.Mark()
 	}
@@ -190,7 +195,7 @@ func (t *Tx) BackTo(ctx context.Context, m Mark) error {
 		t.options.Memory.Shrink(r.held)
 	}
 	clear(t.undo[m.undo:])
-	t.undo = t.undo[:m.undo]
+	t.undo, t.deferred = t.undo[:m.undo], m.deferred
 	if t.txn == nil {
 		return nil
 	}
