@@ -2,6 +2,7 @@ package exec
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -120,25 +121,41 @@ func (r *Run) arrive(ctx context.Context, l *link, changes []rowChange) error {
 			return l.missing(values)
 		}
 	}
-	if r.Planted.parentUnlocked() {
-		rows, err := r.getAt(ctx, l.at(), toLock, 0)
+	absent, err := r.lockReferenced(ctx, l, toLock)
+	if err == nil && absent != nil {
+		err = l.missing(wanted[string(absent)])
+	}
+	return err
+}
+
+// lockReferenced has keys of a parent stay; absent is the first that is not there.
+func (r *Run) lockReferenced(ctx context.Context, l *link, keys [][]byte) (absent []byte, err error) {
+	if !r.Planted.parentUnlocked() {
+		rows, _, err := r.lockAs(ctx, l.at(), txn.LockRequest{Keys: keys, Strength: lock.KeyShare, Wait: evaluation.Block, Durable: true})
+		if err != nil {
+			return nil, err
+		}
+		keys = nil
 		for i := range rows {
 			if rows[i].Value == nil {
-				return l.missing(wanted[string(rows[i].Key)])
+				keys = append(keys, rows[i].Key)
 			}
 		}
-		return err
 	}
-	rows, _, err := r.lockAs(ctx, l.at(), txn.LockRequest{Keys: toLock, Strength: lock.KeyShare, Wait: evaluation.Block, Durable: true})
-	if err != nil {
-		return err
-	}
-	for i := range rows {
-		if rows[i].Value == nil {
-			return l.missing(wanted[string(rows[i].Key)])
+	// A row that was just committed may be an intent still, which is not in the way of such a
+	// lock, and which the lock does not see. Whoever reads does.
+	for part := range slices.Chunk(keys, keyBatch) {
+		rows, err := r.DB.Get(ctx, kv.GetRequest{Pool: l.at().Pool(), Collection: l.at().ID(), Keys: part})
+		if err != nil {
+			return nil, fmt.Errorf("look for what is referenced in %q: %w", l.parent.Name(), err)
+		}
+		for i := range rows {
+			if rows[i].Value == nil {
+				return rows[i].Key, nil
+			}
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // stays reports whether a row is, at the end of the statement, still as a change has made
