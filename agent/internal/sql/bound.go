@@ -60,7 +60,8 @@ func (s *Session) bind(ctx context.Context, bound []cluster.SchemaVersion) error
 			continue // cannot be: the change is prepared
 		}
 		if err := s.server.cfg.DB.Raise(ctx, table.Collection.Pool, []cluster.SchemaFence{{SchemaVersion: b}}); err != nil {
-			return &Error{Code: "40001", Message: fmt.Sprintf("could not serialize access: not all ranges could be told that table %q is referenced", table.Name), Hint: retryHint, cause: err}
+			return &Error{Code: "57P03", Message: fmt.Sprintf("not all ranges could be told that table %q is referenced", table.Name), cause: err,
+				Hint: "Nothing was changed. Try again when transactions that write to it have ended, and all ranges have a leader."}
 		}
 	}
 	return nil
