@@ -277,10 +277,8 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 	}
 	memory := s.server.cfg.Memory.Open()
 	defer memory.Close()
-	run := &exec.Run{DB: s.server.cfg.DB, Lines: s.server.lines, Tx: s.tx, Writer: s.writer(), Level: levels[m.isolation], Info: s.info(at), Env: env, Emit: out.row, Memory: memory, Reading: reading, TS: ts,
-		Waiting: exec.Waiting{Lock: s.settings.duration("lock_timeout"), Deadlock: s.settings.duration("deadlock_timeout"), Durable: s.block}, Planted: s.server.cfg.Planted.exec(),
-		Deferred: func(k *cluster.ForeignKey) bool { return s.deferring.defers(k) },
-		Tables:   func(id cluster.ObjectID) (*catalog.Table, bool) { return s.scope().TableByID(id) }}
+	run := s.newRun(env, at)
+	run.Emit, run.Memory, run.Reading, run.TS = out.row, memory, reading, ts
 	defer run.Close()
 	began := time.Now()
 	n, err := s.runFiring(ctx, plan, run, out, fires)
@@ -294,6 +292,16 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 		return "", err
 	}
 	return queryTag(q, n), nil
+}
+
+// newRun is for a statement in the transaction that there is, or in none.
+func (s *Session) newRun(env *queryplan.Env, at time.Time) *exec.Run {
+	return &exec.Run{
+		DB: s.server.cfg.DB, Lines: s.server.lines, Tx: s.tx, Writer: s.writer(), Level: levels[s.current().isolation], Info: s.info(at), Env: env,
+		Waiting: exec.Waiting{Lock: s.settings.duration("lock_timeout"), Deadlock: s.settings.duration("deadlock_timeout"), Durable: s.block},
+		Planted: s.server.cfg.Planted.exec(), Deferred: func(k *cluster.ForeignKey) bool { return s.deferring.defers(k) },
+		Tables: func(id cluster.ObjectID) (*catalog.Table, bool) { return s.scope().TableByID(id) },
+	}
 }
 
 // queryTag is the command tag of a query that returned or changed n rows.
