@@ -26,7 +26,10 @@ type Index struct {
 	State ElementState `json:"state,omitempty"`
 	// Since is the time, as a timestamp, from which on the entries say what the rows say; 0:
 	// always, there were none before the index. Reads as of before find too few.
-	Since   uint64 `json:"since,omitempty"`
+	Since uint64 `json:"since,omitempty"`
+	// Dropped says that it is no more, but for those who write: they maintain it until nobody
+	// reads it. Its name is free.
+	Dropped bool   `json:"dropped,omitempty"`
 	Comment string `json:"comment,omitempty"`
 }
 
@@ -50,7 +53,7 @@ type IndexColumn struct {
 // Index returns the index called name.
 func (c *Collection) Index(name string) (*Index, bool) {
 	for i := range c.Indexes {
-		if c.Indexes[i].Name == name {
+		if c.Indexes[i].Name == name && !c.Indexes[i].Dropped {
 			return &c.Indexes[i], true
 		}
 	}
@@ -97,14 +100,14 @@ func (c *Collection) validateIndexes() error {
 		switch {
 		case x.ID == 0 || ids[x.ID]:
 			return fmt.Errorf("index %q has no id, or that of another", x.Name)
-		case x.Name == "" || names[x.Name]:
+		case x.Name == "" || names[x.Name] && !x.Dropped:
 			return fmt.Errorf("index %d has no name, or that of another", x.ID)
 		case len(x.Columns) == 0:
 			return fmt.Errorf("index %q is over nothing", x.Name)
 		case x.State != "" && x.State != ElementDeleteOnly && x.State != ElementWriteOnly:
 			return fmt.Errorf("index %q is in the unknown state %q", x.Name, x.State)
 		}
-		ids[x.ID], names[x.Name] = true, true
+		ids[x.ID], names[x.Name] = true, names[x.Name] || !x.Dropped
 		for _, k := range x.Columns {
 			if _, ok := c.ColumnByID(k.Column); !ok && k.Expression == "" {
 				return fmt.Errorf("index %q is over column %d, which is not there", x.Name, k.Column)

@@ -117,7 +117,9 @@ func (o *Object) Names() []ObjectName {
 		out := []ObjectName{{Parent: o.Parent, Space: RelationNames, Name: o.Name}}
 		if o.Collection != nil {
 			for i := range o.Collection.Indexes {
-				out = append(out, ObjectName{Parent: o.Parent, Space: RelationNames, Name: o.Collection.Indexes[i].Name})
+				if x := &o.Collection.Indexes[i]; !x.Dropped {
+					out = append(out, ObjectName{Parent: o.Parent, Space: RelationNames, Name: x.Name})
+				}
 			}
 		}
 		return out

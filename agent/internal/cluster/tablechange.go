@@ -19,6 +19,17 @@ type TableChange struct {
 	Validate    bool       `json:"validate,omitempty"`
 	// Indexes are those that are to be filled, by their ids.
 	Indexes []ObjectID `json:"indexes,omitempty"`
+	// Drops are indexes that go once nobody reads them, and Gone columns that go with them.
+	Drops []ObjectID `json:"drops,omitempty"`
+	Gone  []ColumnID `json:"gone,omitempty"`
+}
+
+// Proves reports whether the change may turn out to be one that the rows do not allow.
+func (t *TableChange) Proves() bool { return len(t.Indexes) > 0 || t.Validates() }
+
+// Validates reports whether rows are to be looked at, and nothing is written.
+func (t *TableChange) Validates() bool {
+	return len(t.NotNull)+len(t.Checks)+len(t.ForeignKeys) > 0
 }
 
 // Failure is an error of a statement, in PostgreSQL's fields.

@@ -16,19 +16,29 @@ const (
 	PhaseFill     = "fill"      // of indexes: the rows that are there get their entries
 	PhaseValidate = "validate"  // the rows that are there are looked at
 	PhaseTakeBack = "take-back" // of one that has failed: the table becomes what it was
+	PhaseRelease  = "release"   // of indexes that go: nobody reads them, then nobody writes them
 )
 
 // schemaPhases are the phases of a schema change. Indexes are deletes only until all who
 // write know them: else an entry outlives its row.
 func schemaPhases(what *cluster.TableChange) []cluster.Phase {
-	names := []string{PhaseFence}
+	var names []string
+	if what.Proves() {
+		names = append(names, PhaseFence)
+	}
 	if len(what.Indexes) > 0 {
 		names = append(names, PhaseMaintain, PhaseFill)
 	}
-	if len(what.NotNull)+len(what.Checks)+len(what.ForeignKeys) > 0 {
+	if what.Validates() {
 		names = append(names, PhaseValidate)
 	}
-	return phases(append(names, PhasePublish)...)
+	if what.Proves() {
+		names = append(names, PhasePublish)
+	}
+	if len(what.Drops) > 0 {
+		names = append(names, PhaseRelease)
+	}
+	return phases(names...)
 }
 
 // SchemaChanger does the work of schema changes; package sql has one.
@@ -60,7 +70,7 @@ func (c *Controller) stepSchema(r *run) {
 	if r.op.State == cluster.OpQueued {
 		r.op.Phases = schemaPhases(r.op.Spec.Change)
 		r.say(cluster.OpRunning, "")
-		r.phase(PhaseFence, c.in.Now)
+		r.phase(r.op.Phases[0].Name, c.in.Now)
 		return
 	}
 	op := r.op
@@ -88,8 +98,9 @@ func (c *Controller) schemaDone(done Completion) {
 	r.op.Cursor, r.op.Rows = p.Cursor, p.Rows
 	switch {
 	case p.State == cluster.OpSucceeded:
-		r.phase(PhasePublish, c.in.Now) // one part may have gone through several
-		endPhase(&r.op, PhasePublish, phaseDone, "", c.in.Now)
+		last := r.op.Phases[len(r.op.Phases)-1].Name
+		r.phase(last, c.in.Now) // one part may have gone through several
+		endPhase(&r.op, last, phaseDone, "", c.in.Now)
 	case p.State == cluster.OpRunning:
 		if !slices.ContainsFunc(r.op.Phases, func(known cluster.Phase) bool { return known.Name == p.Phase }) {
 			r.op.Phases = append(r.op.Phases, cluster.Phase{Name: p.Phase, State: phasePending})

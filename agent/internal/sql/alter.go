@@ -35,6 +35,7 @@ func (s *Session) alterCollection(ctx context.Context, node *syntax.AlterCollect
 	if s.tx != nil {
 		env.Now = s.began
 	}
+	var fill []cluster.ObjectID // of the last attempt
 	ask := catalog.Altering{
 		Value: func(c catalog.Column) (datum.Datum, bool, error) { return queryplan.DefaultValue(env, c) },
 		Owner: s.owner,
@@ -42,6 +43,7 @@ func (s *Session) alterCollection(ctx context.Context, node *syntax.AlterCollect
 			return s.draft.Made(id) && !s.tx.Wrote(func(t *catalog.Table) bool { return t.ID() == id })
 		},
 		Own:   s.draft.Made,
+		Fill:  func(id cluster.ObjectID) { fill = append(fill, id) },
 		Block: s.tx != nil || s.server.cfg.Waiter == nil, UnderWay: s.changeUnderWay,
 	}
 	var keys []cluster.Referrer
@@ -50,11 +52,14 @@ func (s *Session) alterCollection(ctx context.Context, node *syntax.AlterCollect
 		ask.Sound = func(t *catalog.Table, written []syntax.Constraint) error {
 			return queryplan.Sound(t, nil, written, in.ResolveType)
 		}
-		keys = nil
+		keys, fill = nil, nil
 		return s.server.catalog.Alter(ctx, in, node, ask)
 	})
 	if err == nil {
 		err = s.prove(ctx, env, keys)
+	}
+	if err == nil && len(fill) > 0 {
+		err = s.fillOwn(ctx, node.Name, fill, env)
 	}
 	var under *catalog.UnderWayError
 	if errors.As(err, &under) {

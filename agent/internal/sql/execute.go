@@ -220,8 +220,25 @@ func (s *Session) executeAround(ctx context.Context, node syntax.Node, at time.T
 	}
 }
 
-// runQuery executes SELECT, INSERT, UPDATE, DELETE or EXPLAIN.
+// runQuery executes SELECT, INSERT, UPDATE, DELETE or EXPLAIN. A query that reads the past is
+// planned without the indexes that are younger than that; what writes cannot go on in its
+// transaction.
 func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, args []datum.Datum, sink RowSink, at time.Time) (string, error) {
+	tag, err := s.runPlanned(ctx, p, q, args, sink, at)
+	var young *exec.YoungIndexError
+	if !errors.As(err, &young) {
+		return tag, err
+	}
+	if s.told || s.before != 0 || q.Select == nil {
+		return "", &Error{Code: "40001", Message: fmt.Sprintf("could not serialize access: index %q was made while the transaction ran", young.Index), Hint: retryHint, cause: err}
+	}
+	defer func() { s.before, p.basis = 0, basis{} }()
+	s.before, p.basis = young.TS, basis{}
+	return s.runPlanned(ctx, p, q, args, sink, at)
+}
+
+// runPlanned is runQuery by the plan that there is, or a new one.
+func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, args []datum.Datum, sink RowSink, at time.Time) (string, error) {
 	if err := s.refresh(ctx, p, q); err != nil {
 		return "", err
 	}

@@ -69,6 +69,8 @@ type fakeDB struct {
 	// beforeFill is called, without the lock, before entries of rows that were there before
 	// their index are written.
 	beforeFill func()
+	// beforeRaise is called, without the lock, before fences are raised.
+	beforeRaise func()
 }
 
 type version struct {

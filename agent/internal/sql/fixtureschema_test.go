@@ -51,6 +51,9 @@ type fences map[cluster.CollectionID]uint64
 
 // Raise satisfies DB.
 func (f *fakeDB) Raise(_ context.Context, _ cluster.PoolID, schemas []cluster.SchemaFence) error {
+	if f.beforeRaise != nil {
+		f.beforeRaise()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fences == nil {

@@ -2,8 +2,10 @@ package sql
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/exec"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
@@ -54,4 +56,21 @@ func (s *Session) dropIndex(ctx context.Context, node *syntax.DropIndex) (string
 	return s.alter(ctx, "DROP INDEX", func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
 		return s.server.catalog.DropIndex(in, node, s.indexing())
 	})
+}
+
+// fillOwn fills new indexes of a table that the transaction has made and written to.
+func (s *Session) fillOwn(ctx context.Context, name syntax.Name, indexes []cluster.ObjectID, env *queryplan.Env) error {
+	t, err := s.scope().Resolve(name)
+	if err != nil {
+		return err
+	}
+	run := &exec.Run{DB: s.server.cfg.DB, Tx: s.tx, Env: env}
+	for _, x := range t.Indexes {
+		if slices.Contains(indexes, x.Desc.ID) {
+			if err := run.FillIndex(ctx, x); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -19,12 +19,19 @@ func TestPlantedOldEntry(t *testing.T) {
 	t.Error("not found")
 }
 
-// TestPlantedBlindBackfill proves that an entry that takes the place of a newer one is found.
-func TestPlantedBlindBackfill(t *testing.T) {
-	set := func(f *fixture) { f.server.cfg.Planted.Exec.BlindBackfill = true }
-	if err := buildModel(t, 100, set); err == nil {
-		t.Error("not found")
-	} else {
-		t.Log(err)
+// TestPlantedBuilds proves that an index is found that was not made, or dropped, as it has
+// to be.
+func TestPlantedBuilds(t *testing.T) {
+	for name, plant := range map[string]exec.Planted{
+		"an entry takes the place of a newer one": {BlindBackfill: true}, "a writer does not know of delete-only": {MissDeleteOnly: true},
+		"a reader has an old plan": {ReadAnyVersion: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := buildModel(t, 400, func(f *fixture) { f.server.cfg.Planted.Exec = plant }); err == nil {
+				t.Error("not found")
+			} else {
+				t.Log(err)
+			}
+		})
 	}
 }

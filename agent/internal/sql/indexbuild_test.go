@@ -10,6 +10,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/operation"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 )
 
 // TestIndexesOfWrittenTables: an index is made of a table with rows, and used.
@@ -92,7 +93,8 @@ func buildModel(t *testing.T, rounds int, set func(*fixture)) error {
 		c, writer := f.open(), f.open()
 		c.run("create table t (id int primary key, a int, b int)")
 		c.run("insert into t values (1, 1, 1), (2, 2, 2), (3, 3, 3), (4, 1, 4), (5, null, 5)")
-		late, _ := f.behind(true)
+		late, meta := f.behind(true)
+		reader, readerMeta := f.behind(true)
 		values := 4 + rnd.IntN(40)
 		statement := func() string {
 			id, a := rnd.IntN(12), rnd.IntN(values)
@@ -111,16 +113,22 @@ func buildModel(t *testing.T, rounds int, set func(*fixture)) error {
 				return fmt.Sprintf("delete from t where id = %d", id)
 			}
 		}
-		busy := false
+		busy, wrong := false, error(nil)
 		write := func() {
 			if busy {
 				return
 			}
 			busy = true
 			defer func() { busy = false }()
-			for range rnd.IntN(4) {
+			if rnd.IntN(4) == 0 {
+				meta.view = f.meta.View() // it hears
+			}
+			if rnd.IntN(3) == 0 {
+				readerMeta.view = f.meta.View()
+			}
+			for range rnd.IntN(8) {
 				who := writer
-				if rnd.IntN(3) == 0 {
+				if rnd.IntN(2) == 0 {
 					who = late
 				}
 				for _, text := range strings.Split(statement(), "; ") {
@@ -130,9 +138,16 @@ func buildModel(t *testing.T, rounds int, set func(*fixture)) error {
 				}
 				who.run("rollback")
 			}
+			for _, who := range []*client{writer, reader, reader} {
+				a := rnd.IntN(values)
+				by, all := who.sorted(fmt.Sprintf("select id, b from t where a = %d", a)), who.sorted(fmt.Sprintf("select id, b from t where a + 0 = %d", a))
+				if by != all && wrong == nil {
+					wrong = fmt.Errorf("round %d: of a = %d a reader finds %q by an index, want %q", round, a, by, all)
+				}
+			}
 		}
 		f.coordinator.before = func(*cluster.Operation) { write() }
-		f.db.beforeFill = write
+		f.db.beforeFill, f.db.beforeRaise = write, write
 		for _, x := range []string{"create index i on t (a) include (b)", "create unique index u on t (a)", "create unique index w on t (b, a, id)"} {
 			got := c.run(x)
 			if got != "CREATE INDEX" && !strings.HasPrefix(got, `23505 could not create unique index`) {
@@ -140,6 +155,13 @@ func buildModel(t *testing.T, rounds int, set func(*fixture)) error {
 			}
 			if err := f.indexFaults("t"); err != nil {
 				return fmt.Errorf("round %d, %s: %w", round, x, err)
+			}
+			write()
+			if name := strings.Fields(strings.Split(x, "index ")[1])[0]; got == "CREATE INDEX" && rnd.IntN(2) == 0 {
+				c.want("DROP INDEX", "drop index "+name)
+			}
+			if write(); wrong != nil {
+				return wrong
 			}
 		}
 	}
@@ -168,5 +190,101 @@ func TestIndexIsTakenBack(t *testing.T) {
 		c.want("INSERT 0 1", "insert into t values (2, 1)")
 		c.want("CREATE INDEX", "create index i on t (a)")
 		checkIndexes(t, f, "t")
+	}
+}
+
+// TestIndexesOfWrittenTablesGo: what is dropped is no more at once, and its name is free.
+func TestIndexesOfWrittenTablesGo(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.open()
+	c.steps([][2]string{
+		{"create table t (id int primary key, a int, b text, c int unique, d int)", "CREATE TABLE"},
+		{"insert into t values (1, 1, 'x', 1, 1), (2, 1, 'y', 2, 2)", "INSERT 0 2"},
+		{"create index i on t (a)", "CREATE INDEX"},
+		{"drop index i", "DROP INDEX"},
+		{"drop index i", `42704 index "i" does not exist`},
+		{"create index i on t (b)", "CREATE INDEX"},
+		{"drop index t_c_key", "2BP01 cannot drop index t_c_key because constraint t_c_key on table t requires it"},
+		{"alter table t drop constraint t_c_key", "ALTER TABLE"},
+		{"insert into t values (3, 1, 'z', 2, 3)", "INSERT 0 1"},
+		{"alter table t add unique (c)", `23505 could not create unique index "t_c_key" / Key (c)=(2) is duplicated.`},
+		{"alter table t add constraint u unique (d) include (b)", "ALTER TABLE"},
+		{"insert into t values (4, 1, 'z', 2, 3)", `23505 duplicate key value violates unique constraint "u" / Key (d)=(3) already exists.`},
+		{"create table r (id int primary key, d int references t (d))", "CREATE TABLE"},
+		{"alter table t drop constraint u", "2BP01 cannot drop constraint u on table t because other objects depend on it / constraint r_d_fkey on table r depends on index u"},
+		{"drop table r", "DROP TABLE"},
+		{"alter table t add column e int unique", "ALTER TABLE"},
+		{"alter table t add column g int default 5 unique", `23505 could not create unique index "t_g_key" / Key (g)=(5) is duplicated.`},
+		{"update t set e = id", "UPDATE 3"},
+		{"insert into t values (4, 1, 'z', 4, 4, 3)", `23505 duplicate key value violates unique constraint "t_e_key" / Key (e)=(3) already exists.`},
+		{"alter table t drop column d", "ALTER TABLE"},
+		{"alter table t add column d text unique", "ALTER TABLE"},
+		{"alter table t drop column b, drop column e", "ALTER TABLE"},
+		{"select * from t order by id", "1|1|1|NULL\n2|1|2|NULL\n3|1|2|NULL\nSELECT 3"},
+		{"create unique index v on t (d)", "CREATE INDEX"},
+		{"alter table t add constraint w unique using index v", "ALTER TABLE"},
+		{"alter table t add constraint w unique using index v", `42704 index "v" does not exist`},
+		{"alter table t drop constraint w, drop constraint t_d_key", "ALTER TABLE"},
+		{"begin", "BEGIN"},
+		{"create table n (id int primary key, a int)", "CREATE TABLE"},
+		{"insert into n values (1, 1), (2, 2)", "INSERT 0 2"},
+		{"alter table n add constraint na unique (a)", "ALTER TABLE"},
+		{"select id from n where a = 2", "2\nSELECT 1"},
+		{"commit", "COMMIT"},
+	}...)
+	checkIndexes(t, f, "t")
+	checkIndexes(t, f, "n")
+	table, _ := f.server.catalog.Scope(nil, cluster.MainDatabase, []string{catalog.Public}).Table("", "t")
+	if n := len(table.Desc.Collection.Indexes); n != 0 || len(table.Columns) != 4 {
+		t.Errorf("%d indexes and %d columns are left", n, len(table.Columns))
+	}
+	for _, op := range f.meta.View().Operations {
+		if !op.State.Final() {
+			t.Errorf("the operation is %+v", op)
+		}
+	}
+}
+
+// TestReadersOfThePast: an index is no good for times before it was filled.
+func TestReadersOfThePast(t *testing.T) {
+	for _, slow := range []bool{false, true} {
+		var f *fixture
+		var c *client
+		if slow {
+			f, c = slowFixture(t)
+		} else {
+			f = newFixture(t, nil)
+			c = f.open()
+		}
+		c.run("create table t (id int primary key, a int, b text)")
+		c.run("insert into t values (1, 1, 'x'), (2, 2, 'y')")
+		old, writer := f.open(), f.open()
+		old.run("begin isolation level repeatable read")
+		old.want("2\nSELECT 1", "select count(*) from t")
+		writer.run("begin isolation level repeatable read")
+		writer.want("2\nSELECT 1", "select count(*) from t")
+		c.want("INSERT 0 1", "insert into t values (3, 2, 'z')")
+		c.want("CREATE INDEX", "create index i on t (a) include (b)")
+		query := "select id from t where a = 2"
+		if slow {
+			query = "select max(t.id) from t join t u on t.a = u.a where t.a = 2 group by u.b"
+		}
+		old.want("2\nSELECT 1", query)
+		old.want("2\nSELECT 1", query)
+		writer.want(`40001 could not serialize access: index "i" was made while the transaction ran`, "update t set b = 'w' where a = 2")
+		old.run("commit")
+		if !slow {
+			old.wantSorted("2\n3\nSELECT 2", query)
+		}
+		// Who has an old plan reads no entries of a dropped index.
+		late, _ := f.behind(true)
+		blocked, _ := f.behind(true)
+		blocked.run("begin")
+		late.want("x\nSELECT 1", "select b from t where a = 1")
+		blocked.want("x\nSELECT 1", "select b from t where a = 1")
+		c.want("DROP INDEX", "drop index i")
+		c.want("UPDATE 1", "update t set a = 7 where id = 1")
+		late.want("SELECT 0", "select b from t where a = 1")
+		blocked.want("40001 could not serialize access: a table of this transaction was changed while it ran", "select b from t where a = 1")
 	}
 }

@@ -130,6 +130,10 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 	lookup := func(schema, name string) (*catalog.Table, bool) {
 		t, ok := scope.Table(schema, name)
 		p.found = append(p.found, found{schema: schema, name: name, table: t})
+		if ok && s.before != 0 {
+			old, err := scope.Before(t, uint64(s.before))
+			return old, err == nil
+		}
 		return t, ok
 	}
 	view := func(schema, name string) (*catalog.View, bool) {

@@ -69,6 +69,8 @@ func (c *schemaChange) step(ctx context.Context, until time.Time) (operation.Sch
 	switch {
 	case c.op.State == cluster.OpCancelling:
 		return c.takeBack(ctx, cluster.OpCancelled, cmp.Or(c.op.Why, "cancelled"), nil)
+	case c.object == nil && !c.what.Proves():
+		return c.ended(cluster.OpSucceeded, fmt.Sprintf("table %q was dropped", c.what.Name), nil), nil
 	case c.object == nil:
 		return c.ended(cluster.OpFailed, fmt.Sprintf("table %q was dropped", c.what.Name),
 			&cluster.Failure{Code: "42P01", Message: fmt.Sprintf("relation %q does not exist", c.what.Name)}), nil
@@ -82,10 +84,15 @@ func (c *schemaChange) step(ctx context.Context, until time.Time) (operation.Sch
 		return c.rows(ctx, until, c.validator)
 	case operation.PhasePublish:
 		return c.publish(ctx)
+	case operation.PhaseRelease:
+		return c.release(ctx)
 	case operation.PhaseTakeBack:
 		return c.takeBack(ctx, cluster.OpFailed, c.op.Failure.Message, c.op.Failure)
 	}
-	if err := c.raise(ctx); err != nil {
+	if !c.what.Proves() {
+		return c.release(ctx)
+	}
+	if err := c.raise(ctx, c.what.Indexes); err != nil {
 		return operation.SchemaProgress{}, err
 	}
 	if len(c.what.Indexes) > 0 {
@@ -106,15 +113,15 @@ func (c *schemaChange) ended(state cluster.OperationState, why string, f *cluste
 }
 
 // raise has all ranges refuse writes by versions that do not have what is on its way, and
-// reads by those that do not know how far it is.
-func (c *schemaChange) raise(ctx context.Context) error {
+// reads of indexes by those that do not know how far these are.
+func (c *schemaChange) raise(ctx context.Context, indexes []cluster.ObjectID) error {
 	if c.see(); c.object == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, schemaFence)
 	defer cancel()
 	fences := []cluster.SchemaFence{{SchemaVersion: cluster.SchemaVersion{Collection: c.object.ID, Version: c.object.Version}}}
-	for _, id := range c.what.Indexes {
+	for _, id := range indexes {
 		fences = append(fences, cluster.SchemaFence{SchemaVersion: cluster.SchemaVersion{Collection: id, Version: c.object.Version}, Reads: true})
 	}
 	slices.SortFunc(fences, func(a, b cluster.SchemaFence) int { return cmp.Compare(a.Collection, b.Collection) })
@@ -126,21 +133,22 @@ func (c *schemaChange) raise(ctx context.Context) error {
 
 // maintain has all who write write the entries of indexes, too. All delete them by now.
 func (c *schemaChange) maintain(ctx context.Context) (operation.SchemaProgress, error) {
-	err := c.alter(ctx, func(rows *cluster.Collection) { c.setIndexes(rows, cluster.ElementWriteOnly) })
+	err := c.alter(ctx, func(rows *cluster.Collection) { setIndexes(rows, c.what.Indexes, cluster.ElementWriteOnly) })
 	if err != nil {
 		return operation.SchemaProgress{}, fmt.Errorf("have the indexes be written: %w", err)
 	}
-	if err := c.raise(ctx); err != nil {
+	if err := c.raise(ctx, c.what.Indexes); err != nil {
 		return operation.SchemaProgress{}, err
 	}
 	return c.at(operation.PhaseFill, "", nil, 0), nil
 }
 
-// setIndexes has the indexes of the change be in a state.
-func (c *schemaChange) setIndexes(rows *cluster.Collection, state cluster.ElementState) {
+// setIndexes has indexes be in a state. One that is dropped meanwhile is only deleted from.
+func setIndexes(rows *cluster.Collection, ids []cluster.ObjectID, state cluster.ElementState) {
 	for i := range rows.Indexes {
-		if slices.Contains(c.what.Indexes, rows.Indexes[i].ID) {
-			rows.Indexes[i].State = state
+		x := &rows.Indexes[i]
+		if slices.Contains(ids, x.ID) && (!x.Dropped || state == cluster.ElementDeleteOnly) {
+			x.State = state
 		}
 	}
 }
@@ -194,7 +202,7 @@ func (c *schemaChange) rows(ctx context.Context, until time.Time, begin func(*ca
 
 // after is the phase after the one that looks at the rows.
 func (c *schemaChange) after() string {
-	if c.op.Phase == operation.PhaseFill && len(c.what.NotNull)+len(c.what.Checks)+len(c.what.ForeignKeys) > 0 {
+	if c.op.Phase == operation.PhaseFill && c.what.Validates() {
 		return operation.PhaseValidate
 	}
 	return operation.PhasePublish
@@ -211,7 +219,7 @@ func (c *schemaChange) filler(table *catalog.Table) (rowWork, error) {
 	now := c.server.cfg.Now()
 	f := &filler{exec.Backfill{Table: table, Run: c.server.internalRun(&queryplan.Env{Now: now, Statement: now, Session: &queryplan.Session{}})}}
 	for _, e := range all {
-		if slices.Contains(c.what.Indexes, e.Index.Desc.ID) && e.Index.Desc.State == cluster.ElementWriteOnly {
+		if slices.Contains(c.what.Indexes, e.Index.Desc.ID) && e.Index.Desc.State == cluster.ElementWriteOnly && !e.Index.Desc.Dropped {
 			f.Of = append(f.Of, e)
 		}
 	}
@@ -343,7 +351,7 @@ func (c *schemaChange) publish(ctx context.Context) (operation.SchemaProgress, e
 			}
 		}
 		for i := range rows.Indexes {
-			if x := &rows.Indexes[i]; x.State != "" && slices.Contains(c.what.Indexes, x.ID) {
+			if x := &rows.Indexes[i]; x.State != "" && !x.Dropped && slices.Contains(c.what.Indexes, x.ID) {
 				x.State, x.Since = "", uint64(since)
 			}
 		}
@@ -351,13 +359,16 @@ func (c *schemaChange) publish(ctx context.Context) (operation.SchemaProgress, e
 	if err != nil {
 		return operation.SchemaProgress{}, fmt.Errorf("publish the table: %w", err)
 	}
+	if len(c.what.Drops) > 0 {
+		return c.at(operation.PhaseRelease, "", nil, c.op.Rows), nil
+	}
 	return c.ended(cluster.OpSucceeded, fmt.Sprintf("%d rows are as they have to be", c.op.Rows), nil), nil
 }
 
 // takeBack has the table be as if nothing had been asked for. Who writes by a version in
 // between keeps rules that hold no more, which harms nothing.
 func (c *schemaChange) takeBack(ctx context.Context, state cluster.OperationState, why string, f *cluster.Failure) (operation.SchemaProgress, error) {
-	if err := c.release(ctx); err != nil {
+	if err := c.dropIndexes(ctx, c.what.Indexes, nil); err != nil {
 		return operation.SchemaProgress{}, err
 	}
 	err := c.alter(ctx, func(rows *cluster.Collection) {
@@ -379,26 +390,51 @@ func (c *schemaChange) takeBack(ctx context.Context, state cluster.OperationStat
 	if err := c.forgetKeys(ctx); err != nil {
 		return operation.SchemaProgress{}, err
 	}
+	if len(c.what.Drops) > 0 { // those are not taken back
+		if c.op.Failure = f; state == cluster.OpFailed {
+			return c.at(operation.PhaseRelease, "", nil, c.op.Rows), nil
+		}
+		if _, err := c.release(ctx); err != nil {
+			return operation.SchemaProgress{}, err
+		}
+	}
 	return c.ended(state, why, f), nil
 }
 
-// release has indexes go that nobody relies on. First nobody asks them any more whether a
-// value is taken: they may then have entries of rows that are gone.
-func (c *schemaChange) release(ctx context.Context) error {
-	if len(c.what.Indexes) == 0 {
+// release has the indexes go that were dropped, and ends the change. Who reads them does not
+// know of that: first no range lets him.
+func (c *schemaChange) release(ctx context.Context) (operation.SchemaProgress, error) {
+	err := c.raise(ctx, c.what.Drops)
+	if err == nil {
+		err = c.dropIndexes(ctx, c.what.Drops, c.what.Gone)
+	}
+	switch {
+	case err != nil:
+		return operation.SchemaProgress{}, err
+	case c.op.Failure != nil:
+		return c.ended(cluster.OpFailed, c.op.Failure.Message, c.op.Failure), nil
+	}
+	return c.ended(cluster.OpSucceeded, "nobody reads or writes what was dropped", nil), nil
+}
+
+// dropIndexes has indexes go that nobody relies on, and columns with them. First nobody asks
+// an index any more whether a value is taken: it may then have entries of rows that are gone.
+func (c *schemaChange) dropIndexes(ctx context.Context, ids []cluster.ObjectID, columns []cluster.ColumnID) error {
+	if len(ids) == 0 {
 		return nil
 	}
-	err := c.alter(ctx, func(rows *cluster.Collection) { c.setIndexes(rows, cluster.ElementDeleteOnly) })
+	err := c.alter(ctx, func(rows *cluster.Collection) { setIndexes(rows, ids, cluster.ElementDeleteOnly) })
 	if err == nil {
-		err = c.raise(ctx)
+		err = c.raise(ctx, ids)
 	}
 	if err == nil {
 		err = c.alter(ctx, func(rows *cluster.Collection) {
-			rows.Indexes = slices.DeleteFunc(rows.Indexes, func(x cluster.Index) bool { return slices.Contains(c.what.Indexes, x.ID) })
+			rows.Indexes = slices.DeleteFunc(rows.Indexes, func(x cluster.Index) bool { return slices.Contains(ids, x.ID) })
+			rows.Columns = slices.DeleteFunc(rows.Columns, func(col cluster.Column) bool { return slices.Contains(columns, col.ID) })
 		})
 	}
 	if err == nil {
-		err = c.raise(ctx)
+		err = c.raise(ctx, nil)
 	}
 	if err != nil {
 		return fmt.Errorf("have indexes be written no more: %w", err)

@@ -89,7 +89,7 @@ func TestSchemaChangeInParts(t *testing.T) {
 func (f *fixture) behind(heard bool) (*client, *laggingMeta) {
 	f.t.Helper()
 	lagging := &laggingMeta{fakeMeta: f.meta, view: f.meta.View(), hears: heard}
-	server, err := NewServer(Config{DB: f.db, Meta: lagging, Views: fakeViews{meta: f.meta}, Node: 2, Version: "v1", Logger: slog.New(slog.NewTextHandler(testWriter{f.t}, nil))})
+	server, err := NewServer(Config{DB: f.db, Meta: lagging, Views: fakeViews{meta: f.meta}, Node: 2, Version: "v1", Planted: f.server.cfg.Planted, Logger: slog.New(slog.NewTextHandler(testWriter{f.t}, nil))})
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/admission"
 	"github.com/nodedb/nodedb/agent/internal/budget"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -68,9 +69,12 @@ type Session struct {
 	entered   bool            // a statement of the transaction has had a place to run
 	queried   bool            // a query of the transaction has begun
 	told      bool            // the client has been told something of the last query
-	failed    bool            // the transaction is
-	modes     modes           // of the transaction
-	began     time.Time
+	// before is the time that a query reads at, which younger indexes are no good for; 0: it is
+	// not known to be before any.
+	before hlc.Timestamp
+	failed bool  // the transaction is
+	modes  modes // of the transaction
+	began  time.Time
 	// advisories are the advisory locks of the session.
 	advisories map[advisoryKey]*advisoryLock
 	advised    []advised // those of the transaction, as it has taken them

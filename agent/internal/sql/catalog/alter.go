@@ -22,6 +22,8 @@ type Altering struct {
 	// Empty reports whether a table has no rows, and nobody else can write any: the
 	// transaction has made it.
 	Empty func(cluster.ObjectID) bool
+	// Fill is told of a new index of a table that the transaction has made and written to.
+	Fill func(index cluster.ObjectID)
 	// Block says that it is one of several statements of a transaction.
 	Block bool
 	// UnderWay is the operation that has a column become NOT NULL; "": none has.
@@ -274,8 +276,10 @@ func (c *Catalog) Alter(ctx context.Context, in Scope, stmt *syntax.AlterCollect
 	if err != nil || a.later == nil {
 		return next, a.notices, err
 	}
-	if err := a.checkLater(actions); err != nil {
-		return nil, nil, err
+	if a.later.Proves() {
+		if err := a.checkLater(actions); err != nil {
+			return nil, nil, err
+		}
 	}
 	next.later = a.later
 	return next, a.notices, nil
@@ -387,7 +391,7 @@ func offered(action syntax.AlterAction) error {
 		}
 		return syntax.Unsupported("ALTER TABLE ... SET (option)", "")
 	case *syntax.AddConstraint:
-		if k := action.Constraint.Kind; k != syntax.Check && k != syntax.ForeignKey {
+		if k := action.Constraint.Kind; k != syntax.Check && k != syntax.ForeignKey && k != syntax.Unique {
 			return syntax.Unsupported("ALTER TABLE ... ADD CONSTRAINT", "")
 		}
 		return nil

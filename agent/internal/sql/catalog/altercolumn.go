@@ -72,7 +72,7 @@ func addedParts(action *syntax.AddColumn) error {
 		what = "adding an identity column"
 	default:
 		for i := range action.Constraints {
-			if k := &action.Constraints[i]; k.Kind != syntax.Check && k.Kind != syntax.ForeignKey {
+			if k := &action.Constraints[i]; k.Kind != syntax.Check && k.Kind != syntax.ForeignKey && k.Kind != syntax.Unique {
 				what, position = "adding a column with a "+string(k.Kind)+" constraint", k.Position
 			}
 		}
@@ -87,8 +87,11 @@ func addedParts(action *syntax.AddColumn) error {
 
 // checkOfNew adds a constraint that stands at a new column.
 func (a *alteration) checkOfNew(k *syntax.Constraint) error {
-	if k.Kind == syntax.ForeignKey {
+	switch k.Kind {
+	case syntax.ForeignKey:
 		return a.addForeignKey(k)
+	case syntax.Unique:
+		return a.addUnique(k)
 	}
 	return a.addCheck(k)
 }
@@ -121,13 +124,6 @@ func (a *alteration) dropColumn(action *syntax.DropColumn) error {
 	if err != nil {
 		return err
 	}
-	for _, id := range gone {
-		if f, ok := a.rows.ColumnByID(id); ok {
-			if err := a.dropIndexesOf(f); err != nil {
-				return err
-			}
-		}
-	}
 	isGone := func(id cluster.ColumnID) bool { return slices.Contains(gone, id) }
 	if err := a.inPolicies(isGone, action.Cascade); err != nil {
 		return err
@@ -143,7 +139,10 @@ func (a *alteration) dropColumn(action *syntax.DropColumn) error {
 		}
 	}
 	a.cascade = a.cascade || action.Cascade
-	a.rows.Columns = slices.DeleteFunc(a.rows.Columns, func(c cluster.Column) bool { return isGone(c.ID) })
+	if err := a.dropIndexesOf(gone); err != nil {
+		return err
+	}
+	a.rows.Columns = slices.DeleteFunc(a.rows.Columns, func(c cluster.Column) bool { return isGone(c.ID) && !a.stays(c.ID) })
 	if !slices.ContainsFunc(a.rows.Columns, func(c cluster.Column) bool { return !c.Hidden }) {
 		return &syntax.Error{Code: "42P16", Message: "a collection needs at least one column"}
 	}

@@ -97,11 +97,11 @@ func constraintName(table *cluster.Object, column, label string) string {
 
 // addConstraint is ADD CONSTRAINT.
 func (a *alteration) addConstraint(k *syntax.Constraint) error {
-	if k.Kind == syntax.ForeignKey {
+	switch k.Kind {
+	case syntax.ForeignKey:
 		return a.addForeignKey(k)
-	}
-	if k.Kind != syntax.Check {
-		return syntax.Unsupported("ALTER TABLE ... ADD CONSTRAINT", "")
+	case syntax.Unique:
+		return a.addUnique(k)
 	}
 	if takenConstraint(a.object, k.Name) {
 		return &syntax.Error{Code: "42710", Message: fmt.Sprintf("constraint %q for relation %q already exists", k.Name, a.object.Name)}
@@ -122,7 +122,7 @@ func (a *alteration) addCheck(k *syntax.Constraint) error {
 	for i := range a.rows.Checks {
 		if added := &a.rows.Checks[i]; !known[added.ID] {
 			added.State = cluster.ElementWriteOnly
-			a.toProve().Checks = append(a.toProve().Checks, added.ID)
+			a.carriedOn().Checks = append(a.carriedOn().Checks, added.ID)
 		}
 	}
 	return nil

@@ -71,6 +71,14 @@ func (t *Table) prepareIndexes(byID map[cluster.ColumnID]int) error {
 	return nil
 }
 
+// ShownIndexes are the indexes that are not dropped.
+func (t *Table) ShownIndexes() []*Index {
+	if !slices.ContainsFunc(t.Indexes, func(x *Index) bool { return x.Desc.Dropped }) {
+		return t.Indexes
+	}
+	return slices.DeleteFunc(slices.Clone(t.Indexes), func(x *Index) bool { return x.Desc.Dropped })
+}
+
 // Name is the index's.
 func (x *Index) Name() string { return x.Desc.Name }
 

@@ -56,6 +56,9 @@ func (s Scope) likeUniques(likes []syntax.Like) ([]syntax.Constraint, error) {
 			continue
 		}
 		for _, x := range source.Collection.Indexes {
+			if x.Dropped {
+				continue
+			}
 			if x.Constraint == "" {
 				return nil, unsupportedAt(fmt.Sprintf("LIKE ... INCLUDING INDEXES of a table with index %s", x.Name),
 					"It copies primary keys and UNIQUE constraints: use EXCLUDING INDEXES, and CREATE INDEX in the transaction that makes the table.", like.Table.Position)
@@ -346,7 +349,7 @@ func (s Scope) toDrop(name syntax.Name, ifExists bool) (*cluster.Object, *cluste
 	return nil, nil, nil, &syntax.Error{Code: "42704", Message: fmt.Sprintf("index %q does not exist", name.Name), Position: name.Position}
 }
 
-// DropIndex drops indexes of tables that nobody else sees, in the draft of scope.
+// DropIndex drops indexes, in the draft of scope. What others may read goes by an operation.
 func (c *Catalog) DropIndex(in Scope, stmt *syntax.DropIndex, ask Indexing) (*Draft, []Notice, error) {
 	var notices []Notice
 	for _, name := range stmt.Names {
@@ -360,35 +363,147 @@ func (c *Catalog) DropIndex(in Scope, stmt *syntax.DropIndex, ask Indexing) (*Dr
 		case x.Constraint != "":
 			of := fmt.Sprintf("constraint %s on table %s", x.Name, o.Name)
 			return nil, nil, &syntax.Error{Code: "2BP01", Message: fmt.Sprintf("cannot drop index %s because %s requires it", x.Name, of), Hint: "You can drop " + of + " instead."}
-		case !ask.Own(o.ID):
-			return nil, nil, syntax.Unsupported("DROP INDEX of a table that others may read", "")
 		}
 		if err := in.unreferenced(o, x, "index "+x.Name, stmt.Cascade); err != nil {
 			return nil, nil, err
 		}
-		in.Draft = in.change(o, withoutIndex(o, x.ID))
+		a := newAlteration(o)
+		a.later = in.Draft.laterOf(o.ID)
+		if ask.Own(o.ID) {
+			a.forget(x.ID)
+		} else if err := a.leaveIndex(x.ID, ask.Block); err != nil {
+			return nil, nil, err
+		}
+		later := in.Draft.pending()
+		if in.Draft = in.change(o, a.object); a.later != nil {
+			if later != nil && later.Table != o.ID {
+				return nil, nil, syntax.Unsupported("DROP INDEX of indexes of several tables", "Drop each by itself.")
+			}
+			in.Draft.later = a.later
+		}
 	}
 	return in.Draft, notices, nil
 }
 
-func withoutIndex(o *cluster.Object, id cluster.ObjectID) *cluster.Object {
-	a := newAlteration(o)
+// pending is what an operation is to carry on; nil: nothing.
+func (d *Draft) pending() *cluster.TableChange {
+	if d == nil {
+		return nil
+	}
+	return d.later
+}
+
+// laterOf is a copy of what an operation is to carry on of a table; nil: nothing.
+func (d *Draft) laterOf(id cluster.ObjectID) *cluster.TableChange {
+	later := d.pending()
+	if later == nil || later.Table != id {
+		return nil
+	}
+	out := *later
+	out.Drops = slices.Clone(out.Drops)
+	return &out
+}
+
+// forget has an index go at once.
+func (a *alteration) forget(id cluster.ObjectID) {
 	a.rows.Indexes = slices.DeleteFunc(a.rows.Indexes, func(x cluster.Index) bool { return x.ID == id })
-	return a.object
+}
+
+// leaveIndex has an index be no more for all but those who write: an operation has it go
+// once nobody reads it.
+func (a *alteration) leaveIndex(id cluster.ObjectID, block bool) error {
+	if block {
+		return syntax.Unsupported("dropping an index in a transaction block, of a table that others may read,", "Run the statement on its own, outside of the block.")
+	}
+	for i := range a.rows.Indexes {
+		if x := &a.rows.Indexes[i]; x.ID == id {
+			if x.Dropped = true; x.State == "" {
+				x.State = cluster.ElementWriteOnly
+			}
+		}
+	}
+	a.carriedOn().Drops = append(a.carriedOn().Drops, id)
+	return nil
+}
+
+// addUnique adds a UNIQUE constraint.
+func (a *alteration) addUnique(k *syntax.Constraint) error {
+	in := a.scope
+	if k.Index != "" {
+		return a.usingIndex(k)
+	}
+	if k.Name != "" && takenConstraint(a.object, k.Name) {
+		return &syntax.Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists", k.Name)}
+	}
+	d := in.Draft.clone()
+	d.place(a.object) // with the names of the statement's other indexes
+	in.Draft = d
+	x, err := in.uniqueIndex(a.object, k)
+	if err != nil {
+		return err
+	}
+	if x.ID, err = a.catalog.NewID(a.ctx); err != nil {
+		return err
+	}
+	if !a.ask.Own(a.object.ID) {
+		x.State = cluster.ElementDeleteOnly
+		a.carriedOn().Indexes = append(a.carriedOn().Indexes, x.ID)
+	} else if !a.empty {
+		a.ask.Fill(x.ID)
+	}
+	a.rows.Indexes, a.changed = append(a.rows.Indexes, *x), true
+	return nil
+}
+
+// usingIndex has a unique index become that of a constraint.
+func (a *alteration) usingIndex(k *syntax.Constraint) error {
+	x, ok := a.rows.Index(k.Index)
+	switch {
+	case !ok:
+		return &syntax.Error{Code: "42704", Message: fmt.Sprintf("index %q does not exist", k.Index), Position: k.Position}
+	case x.Constraint != "":
+		return &syntax.Error{Code: "55000", Message: fmt.Sprintf("index %q is already associated with a constraint", k.Index), Position: k.Position}
+	case x.State != "":
+		return &syntax.Error{Code: "55000", Message: fmt.Sprintf("index %q is not valid", k.Index), Position: k.Position}
+	case !x.Unique:
+		return &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is not a unique index", k.Index), Detail: "Cannot create a primary key or unique constraint using such an index.", Position: k.Position}
+	case x.Where != "":
+		return &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is a partial index", k.Index), Detail: "Cannot create a primary key or unique constraint using such an index.", Position: k.Position}
+	}
+	for _, c := range x.Columns {
+		if c.Expression != "" {
+			return &syntax.Error{Code: "42809", Message: fmt.Sprintf("index %q contains expressions", k.Index), Detail: "Cannot create a primary key or unique constraint using such an index.", Position: k.Position}
+		}
+		if c.Descending || c.NullsFirst {
+			return &syntax.Error{Code: "42809", Message: fmt.Sprintf("index %q column number %d does not have default sorting behavior", k.Index, 1+slices.Index(x.Columns, c)),
+				Detail: "Cannot create a primary key or unique constraint using such an index.", Position: k.Position}
+		}
+	}
+	if k.Name != "" && k.Name != x.Name {
+		if takenConstraint(a.object, k.Name) {
+			return &syntax.Error{Code: "42710", Message: fmt.Sprintf("constraint %q for relation %q already exists", k.Name, a.object.Name)}
+		}
+		if a.scope.taken(a.object.Parent, k.Name) {
+			return &syntax.Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists", k.Name)}
+		}
+		a.notice("00000", "ALTER TABLE / ADD CONSTRAINT USING INDEX will rename index %q to %q", x.Name, k.Name)
+		x.Name = k.Name
+	}
+	x.Constraint, a.changed = cluster.UniqueConstraint, true
+	return nil
 }
 
 // dropUnique drops a UNIQUE constraint with its index.
 func (a *alteration) dropUnique(x *cluster.Index, cascade bool) error {
-	if !a.ask.Own(a.object.ID) {
-		return syntax.Unsupported("dropping a UNIQUE constraint of a table that others may read", "")
-	}
 	if err := a.scope.unreferenced(a.object, x, fmt.Sprintf("constraint %s on table %s", x.Name, a.object.Name), cascade); err != nil {
 		return err
 	}
-	id := x.ID
-	a.rows.Indexes = slices.DeleteFunc(a.rows.Indexes, func(x cluster.Index) bool { return x.ID == id })
 	a.changed = true
-	return nil
+	if a.ask.Own(a.object.ID) {
+		a.forget(x.ID)
+		return nil
+	}
+	return a.leaveIndex(x.ID, a.ask.Block)
 }
 
 // RenameIndex gives an index another name, and the constraint that it is of.
@@ -430,15 +545,49 @@ func (a *alteration) indexesOf(column *cluster.Column) []*cluster.Index {
 	return out
 }
 
-// dropIndexesOf has the indexes go that a dropped column was part of.
-func (a *alteration) dropIndexesOf(column *cluster.Column) error {
-	for _, x := range a.indexesOf(column) {
-		if !a.ask.Own(a.object.ID) {
-			return syntax.Unsupported(fmt.Sprintf("dropping column %q, which index %s is over, of a table that others may read", column.Name, x.Name), "")
+// dropIndexesOf has the indexes go that dropped columns were part of, and the columns with
+// them. While others may read an index, its columns stay, hidden, and without a name that
+// anybody would use.
+func (a *alteration) dropIndexesOf(ids []cluster.ColumnID) error {
+	for _, id := range ids {
+		column, ok := a.rows.ColumnByID(id)
+		if !ok {
+			continue
 		}
+		var all, live []cluster.ObjectID
+		for _, x := range a.indexesOf(column) {
+			if all = append(all, x.ID); !x.Dropped {
+				live = append(live, x.ID)
+			}
+		}
+		if len(all) == 0 {
+			continue
+		}
+		for _, x := range live {
+			if a.ask.Own(a.object.ID) {
+				a.forget(x)
+			} else if err := a.leaveIndex(x, a.ask.Block); err != nil {
+				return err
+			}
+		}
+		if a.ask.Own(a.object.ID) {
+			continue
+		}
+		name := fmt.Sprintf("........pg.dropped.%d........", id)
+		if err := renameInExpressions(a.rows, column.Name, name); err != nil {
+			return err
+		}
+		column, _ = a.rows.ColumnByID(id)
+		column.Name, column.Hidden, column.NotNull, column.NotNullState = name, true, false, ""
+		column.Default, column.Generated, column.Identity, column.Always = "", "", 0, false
+		a.carriedOn().Gone = append(a.carriedOn().Gone, id)
 	}
-	a.rows.Indexes = slices.DeleteFunc(a.rows.Indexes, func(x cluster.Index) bool { return x.Names(column.ID) || mentions(&x, column.Name) })
 	return nil
+}
+
+// stays reports whether a dropped column is there until its indexes are gone.
+func (a *alteration) stays(id cluster.ColumnID) bool {
+	return a.later != nil && slices.Contains(a.later.Gone, id)
 }
 
 // mentions reports whether an expression of the index names the column.

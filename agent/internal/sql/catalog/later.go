@@ -11,8 +11,8 @@ import (
 // it is published in a state in which those who write obey it, and an operation looks at
 // the rows once nobody writes any more who does not know of it.
 
-// toProve is what is to be proved.
-func (a *alteration) toProve() *cluster.TableChange {
+// carriedOn is what an operation carries on.
+func (a *alteration) carriedOn() *cluster.TableChange {
 	if a.later == nil {
 		a.later = &cluster.TableChange{Table: a.object.ID, Name: a.object.Name}
 	}
@@ -22,7 +22,7 @@ func (a *alteration) toProve() *cluster.TableChange {
 // provesNotNull has a column become NOT NULL.
 func (a *alteration) provesNotNull(column *cluster.Column) error {
 	column.NotNull, column.NotNullState, a.changed = true, cluster.ElementWriteOnly, true
-	a.toProve().NotNull = append(a.toProve().NotNull, column.ID)
+	a.carriedOn().NotNull = append(a.carriedOn().NotNull, column.ID)
 	return nil
 }
 
@@ -80,7 +80,7 @@ func (a *alteration) addForeignKey(written *syntax.Constraint) error {
 	}
 	added, _ := a.rows.ForeignKey(k.Name)
 	added.State = cluster.ElementWriteOnly
-	a.toProve().ForeignKeys = append(a.toProve().ForeignKeys, k.ID)
+	a.carriedOn().ForeignKeys = append(a.carriedOn().ForeignKeys, k.ID)
 	return nil
 }
 
@@ -108,7 +108,7 @@ func (a *alteration) validateConstraint(name string) error {
 		return nil
 	}
 	k.State, a.changed = cluster.ElementWriteOnly, true
-	what := a.toProve()
+	what := a.carriedOn()
 	what.ForeignKeys, what.Validate = append(what.ForeignKeys, k.ID), true
 	return nil
 }

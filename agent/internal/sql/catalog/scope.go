@@ -110,6 +110,22 @@ func (s Scope) Table(schema, name string) (*Table, bool) {
 	return t, err == nil
 }
 
+// Before is a table without the indexes that were filled after a time: none of its rows is
+// looked for by them.
+func (s Scope) Before(t *Table, time uint64) (*Table, error) {
+	a := newAlteration(t.Desc)
+	young := false
+	for i := range a.rows.Indexes {
+		if x := &a.rows.Indexes[i]; x.Since > time {
+			x.State, young = cluster.ElementWriteOnly, true
+		}
+	}
+	if !young {
+		return t, nil
+	}
+	return s.NewTable(a.object, t.schema)
+}
+
 // Resolve is Table with the error that PostgreSQL gives.
 func (s Scope) Resolve(name syntax.Name) (*Table, error) {
 	if desc, ok := s.Relation(name); ok && desc.Collection != nil {

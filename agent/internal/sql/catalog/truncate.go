@@ -24,13 +24,8 @@ func (c *Catalog) Truncate(ctx context.Context, in Scope, stmt *syntax.Truncate)
 		if a.object.ID, err = c.NewID(ctx); err != nil {
 			return nil, nil, err
 		}
-		for i := range a.rows.Indexes {
-			if a.rows.Indexes[i].ID, err = c.NewID(ctx); err != nil {
-				return nil, nil, err
-			}
-		}
-		for i := range a.rows.Columns {
-			a.rows.Columns[i].Missing = nil // of no row
+		if err := c.emptied(ctx, a.rows); err != nil {
+			return nil, nil, err
 		}
 		d := in.Draft.clone()
 		if schema, ok := in.Object(o.Parent); ok {
@@ -108,6 +103,26 @@ func (s Scope) redirect(next *Draft, became map[cluster.ObjectID]cluster.ObjectI
 		if bound {
 			next.bind(o.ID)
 		}
+	}
+	return nil
+}
+
+// emptied makes of a table one of its form without rows: what is on its way is there.
+func (c *Catalog) emptied(ctx context.Context, rows *cluster.Collection) (err error) {
+	rows.Indexes = slices.DeleteFunc(rows.Indexes, func(x cluster.Index) bool { return x.Dropped })
+	for i := range rows.Indexes {
+		x := &rows.Indexes[i]
+		if x.ID, err = c.NewID(ctx); err != nil {
+			return err
+		}
+		x.State, x.Since = "", 0
+	}
+	rows.Columns = slices.DeleteFunc(rows.Columns, func(c cluster.Column) bool { return c.Hidden && !slices.Contains(rows.PrimaryKey, c.ID) })
+	for i := range rows.Columns {
+		rows.Columns[i].Missing, rows.Columns[i].NotNullState = nil, "" // of no row
+	}
+	for i := range rows.Checks {
+		rows.Checks[i].State = ""
 	}
 	return nil
 }

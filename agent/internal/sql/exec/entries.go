@@ -102,6 +102,9 @@ type changedEntries struct {
 // bufferEntries buffers what becomes of the entries of rows.
 func (r *Run) bufferEntries(ctx context.Context, of []*queryplan.Entries, changes []rowChange) error {
 	for _, x := range of {
+		if !x.Adds() && r.Planted.missesDeleteOnly() {
+			continue
+		}
 		var c changedEntries
 		for i := range changes {
 			if err := r.compareEntry(x, &changes[i], &c); err != nil {

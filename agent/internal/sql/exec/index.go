@@ -24,6 +24,9 @@ func (r *Run) byIndex(ctx context.Context, a *queryplan.Access, req kv.ScanReque
 	if err != nil {
 		return nil, err
 	}
+	if x := a.Index.Index; ts < hlc.Timestamp(x.Desc.Since) {
+		return nil, &YoungIndexError{Index: x.Name(), TS: ts}
+	}
 	run := *r
 	run.TS = ts
 	out := &indexRows{run: &run, access: a, ts: ts, req: req, release: r.DB.Hold(ts), batch: firstLookups}
@@ -32,6 +35,17 @@ func (r *Run) byIndex(ctx context.Context, a *queryplan.Access, req kv.ScanReque
 		return nil, err
 	}
 	return out, nil
+}
+
+// YoungIndexError says that an index was filled after the time that a statement reads at: it
+// has too few entries as of then.
+type YoungIndexError struct {
+	Index string
+	TS    hlc.Timestamp
+}
+
+func (e *YoungIndexError) Error() string {
+	return fmt.Sprintf("index %q is younger than what is read", e.Index)
 }
 
 // firstLookups is how many rows are looked up at first, by entries: few, as there may be a

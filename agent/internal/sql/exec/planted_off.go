@@ -5,6 +5,8 @@ package exec
 // Planted are faults that the tag "planted" lets tests plant. Here it is empty.
 type Planted struct{}
 
-func (Planted) oldEntryStays() bool  { return false }
-func (Planted) parentUnlocked() bool { return false }
-func (Planted) blindBackfill() bool  { return false }
+func (Planted) oldEntryStays() bool    { return false }
+func (Planted) parentUnlocked() bool   { return false }
+func (Planted) missesDeleteOnly() bool { return false }
+func (Planted) readsAnyVersion() bool  { return false }
+func (Planted) blindBackfill() bool    { return false }

@@ -10,6 +10,10 @@ type Planted struct {
 	ParentUnlocked bool
 	// BlindBackfill has entries that are filled in take the place of newer ones.
 	BlindBackfill bool
+	// MissDeleteOnly has who writes not know of indexes that are only deleted from.
+	MissDeleteOnly bool
+	// ReadAnyVersion has who reads an index not say by which version of its table.
+	ReadAnyVersion bool
 }
 
 func (p Planted) oldEntryStays() bool { return p.OldEntryStays }
@@ -17,3 +21,7 @@ func (p Planted) oldEntryStays() bool { return p.OldEntryStays }
 func (p Planted) parentUnlocked() bool { return p.ParentUnlocked }
 
 func (p Planted) blindBackfill() bool { return p.BlindBackfill }
+
+func (p Planted) missesDeleteOnly() bool { return p.MissDeleteOnly }
+
+func (p Planted) readsAnyVersion() bool { return p.ReadAnyVersion }

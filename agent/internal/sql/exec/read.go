@@ -142,7 +142,7 @@ func (r *Run) byKey(ctx context.Context, table *catalog.Table, keys [][]byte, fn
 func (r *Run) getAt(ctx context.Context, table *catalog.Table, keys [][]byte, ts hlc.Timestamp) ([]kv.Row, error) {
 	r.noteKeys(table, keys)
 	if r.Tx == nil || r.Tx.tables[table.ID()] == nil {
-		rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: table.Pool(), Collection: table.ID(), Keys: keys, Schema: table.ReadVersion(), Memory: r.Memory, Reading: r.Reading})
+		rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: table.Pool(), Collection: table.ID(), Keys: keys, Schema: r.readVersion(table), Memory: r.Memory, Reading: r.Reading})
 		if err != nil {
 			return nil, fmt.Errorf("read rows of %q by key: %w", table.Name(), err)
 		}
@@ -161,7 +161,7 @@ func (r *Run) getAt(ctx context.Context, table *catalog.Table, keys [][]byte, ts
 	if len(missing) == 0 {
 		return out, nil
 	}
-	rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: table.Pool(), Collection: table.ID(), Keys: missing, Schema: table.ReadVersion(), Memory: r.Memory, Reading: r.Reading})
+	rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: table.Pool(), Collection: table.ID(), Keys: missing, Schema: r.readVersion(table), Memory: r.Memory, Reading: r.Reading})
 	if err != nil {
 		return nil, fmt.Errorf("read rows of %q by key: %w", table.Name(), err)
 	}
@@ -169,6 +169,14 @@ func (r *Run) getAt(ctx context.Context, table *catalog.Table, keys [][]byte, ts
 		out[places[i]] = row
 	}
 	return out, nil
+}
+
+// readVersion is the version that reads of a table rest on; 0: none.
+func (r *Run) readVersion(table *catalog.Table) uint64 {
+	if r.Planted.readsAnyVersion() {
+		return 0
+	}
+	return table.ReadVersion()
 }
 
 const serializable = txn.Serializable
@@ -190,7 +198,7 @@ func (r *Run) scan(ctx context.Context, table *catalog.Table, req kv.ScanRequest
 	if err != nil {
 		return nil, err
 	}
-	req.TS, req.Pool, req.Collection, req.Schema, req.Memory, req.Reading = ts, table.Pool(), table.ID(), table.ReadVersion(), r.Memory, r.Reading
+	req.TS, req.Pool, req.Collection, req.Schema, req.Memory, req.Reading = ts, table.Pool(), table.ID(), r.readVersion(table), r.Memory, r.Reading
 	var own *buffer
 	if r.Tx != nil {
 		own = r.Tx.tables[table.ID()]

@@ -28,7 +28,7 @@ func (in *Input) allComments() []comment {
 	}
 	for _, t := range in.Tables {
 		add("pg_class", TableOID(t), 0, t.Desc.Comment)
-		for _, x := range t.Indexes {
+		for _, x := range t.ShownIndexes() {
 			add("pg_class", indexOID(x), 0, x.Desc.Comment)
 		}
 		for _, k := range t.Desc.Collection.Checks {

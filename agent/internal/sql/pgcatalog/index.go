@@ -20,7 +20,7 @@ func uniqueOID(x *catalog.Index) uint32 { return indexOID(x) + constraintOffset 
 // indexClasses are the rows of pg_class of a table's indexes.
 func (in *Input) indexClasses(t *catalog.Table) []row {
 	var out []row
-	for _, x := range t.Indexes {
+	for _, x := range t.ShownIndexes() {
 		out = append(out, row{"oid": indexOID(x), "relname": x.Name(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc), "relam": methodOID(x),
 			"relfilenode": indexOID(x), "relpersistence": "p", "relkind": "i", "relnatts": len(x.Columns) + len(x.Include), "relispopulated": true, "relreplident": "n"})
 	}
@@ -37,7 +37,7 @@ func methodOID(x *catalog.Index) int {
 // indexAttributes are the rows of pg_attribute of the columns of a table's indexes.
 func indexAttributes(t *catalog.Table) []row {
 	var out []row
-	for _, x := range t.Indexes {
+	for _, x := range t.ShownIndexes() {
 		for n, c := range x.Columns {
 			column := catalog.Column{Name: catalog.ExpressionName(c.Expression), Type: datum.Text, Modifier: -1}
 			if c.Column >= 0 {
@@ -60,7 +60,7 @@ func bare(c catalog.Column) catalog.Column {
 // secondary are the rows of pg_index of a table's indexes beside its key.
 func secondary(t *catalog.Table) []row {
 	var out []row
-	for _, x := range t.Indexes {
+	for _, x := range t.ShownIndexes() {
 		var numbers, options []int
 		for _, c := range x.Columns {
 			option := 0
@@ -101,7 +101,7 @@ func expressions(x *catalog.Index) string {
 
 // uniqueConstraints are the UNIQUE constraints of a table.
 func uniqueConstraints(t *catalog.Table) []*catalog.Index {
-	return slices.DeleteFunc(slices.Clone(t.Indexes), func(x *catalog.Index) bool { return x.Desc.Constraint == "" })
+	return slices.DeleteFunc(slices.Clone(t.ShownIndexes()), func(x *catalog.Index) bool { return x.Desc.Constraint == "" })
 }
 
 // uniques are the rows of pg_constraint of a table's UNIQUE constraints.
@@ -123,7 +123,7 @@ func uniques(t *catalog.Table) []row {
 // indexes.
 func secondaryDefinitions(t *catalog.Table) []row {
 	var out []row
-	for _, x := range t.Indexes {
+	for _, x := range t.ShownIndexes() {
 		out = append(out, row{"oid": indexOID(x), "definition": secondaryDefinition(x, false), "pretty": secondaryDefinition(x, true)})
 	}
 	for _, x := range uniqueConstraints(t) {
@@ -210,7 +210,7 @@ func quoted(name string) string {
 // indexViews are the rows of pg_indexes of a table's indexes beside its key.
 func indexViews(t *catalog.Table) []row {
 	var out []row
-	for _, x := range t.Indexes {
+	for _, x := range t.ShownIndexes() {
 		out = append(out, row{"schemaname": t.Schema().Name, "tablename": t.Name(), "indexname": x.Name(), "indexdef": secondaryDefinition(x, false)})
 	}
 	return out

@@ -77,7 +77,7 @@ func (in *Input) classes() []row {
 			kind, populated = "m", t.Desc.View.Populated
 		}
 		out = append(out, row{"oid": TableOID(t), "relname": t.Name(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc), "relam": heapAM,
-			"relfilenode": TableOID(t), "reltuples": -1.0, "relhasindex": hasKey(t) || len(t.Indexes) > 0, "relpersistence": "p", "relkind": kind, "relhasrules": kind == "m",
+			"relfilenode": TableOID(t), "reltuples": -1.0, "relhasindex": hasKey(t) || len(t.ShownIndexes()) > 0, "relpersistence": "p", "relkind": kind, "relhasrules": kind == "m",
 			"relnatts": len(t.Columns), "relchecks": len(t.Desc.Collection.Checks), "relispopulated": populated, "relreplident": "d", "relacl": access(t.Desc),
 			"relhastriggers": hasTriggers(t), "relrowsecurity": t.Desc.Collection.RowSecurity, "relforcerowsecurity": t.Desc.Collection.ForceRowSecurity})
 		if hasKey(t) {
@@ -284,7 +284,7 @@ func (in *Input) views(name string) []row {
 		switch {
 		case name == "pg_tables" && t.Desc.View != nil:
 		case name == "pg_tables":
-			out = append(out, row{"schemaname": t.Schema().Name, "tablename": t.Name(), "tableowner": t.Desc.Owner, "hastriggers": hasTriggers(t), "hasindexes": hasKey(t) || len(t.Indexes) > 0})
+			out = append(out, row{"schemaname": t.Schema().Name, "tablename": t.Name(), "tableowner": t.Desc.Owner, "hastriggers": hasTriggers(t), "hasindexes": hasKey(t) || len(t.ShownIndexes()) > 0})
 		case name == "pg_indexes" && hasKey(t):
 			out = append(out, row{"schemaname": t.Schema().Name, "tablename": t.Name(), "indexname": t.KeyName(),
 				"indexdef": indexDefinition(t)})
