@@ -299,7 +299,7 @@ func TestDropTypesOfIndexedColumns(t *testing.T) {
 	c.run("create type e as enum ('r', 'g')")
 	c.run("create table t (id int primary key, c e unique, d e[], n int unique)")
 	c.want("2BP01 cannot drop type e because other objects depend on it / column c of table t depends on type e\ncolumn d of table t depends on type e[]", "drop type e")
-	c.want(`0A000 dropping column "c", which index t_c_key is over, of a table that others may read is not supported`, "drop type e cascade")
+	c.want(`0A000 dropping column "c", which an index is over, of a table that others may read is not supported`, "drop type e cascade")
 	c.run("drop table t")
 	c.run("begin")
 	c.run("create table t (id int primary key, c e unique, d e[], n int unique)")

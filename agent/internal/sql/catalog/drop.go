@@ -109,6 +109,9 @@ func (a *alteration) dropTyped(gone map[cluster.ObjectID]*cluster.Object) (out [
 		if failed := a.dropColumn(&syntax.DropColumn{Name: c.Name, Drop: syntax.Drop{Cascade: true}}); err == nil {
 			err = failed
 		}
+		if a.stays(c.ID) && err == nil { // it would be of a type that is gone
+			err = syntax.Unsupported(fmt.Sprintf("dropping column %q, which an index is over, of a table that others may read", c.Name), "Drop the column first.")
+		}
 	}
 	return out, err
 }
