@@ -48,7 +48,7 @@ func TestTriggerDDL(t *testing.T) {
 		{"comment on trigger w on t is 'x'", "COMMENT"},
 		{"alter table t drop column v", "2BP01 cannot drop column v of table t because other objects depend on it / trigger w on table t depends on column v of table t"},
 		{"alter table t rename v to vv", "ALTER TABLE"},
-		{"select obj_description(oid, 'pg_trigger'), tgtype, tgenabled, tgattr from pg_trigger where tgname = 'w'", "x|19|O|{3}\nSELECT 1"},
+		{"select obj_description(oid, 'pg_trigger'), tgtype, tgenabled, tgattr from pg_trigger where tgname = 'w'", "x|19|O|3\nSELECT 1"},
 		{"select pg_get_triggerdef(oid, true) from pg_trigger where tgname = 'w'", "CREATE TRIGGER w BEFORE UPDATE OF n ON t FOR EACH ROW WHEN (new.vv = 'r') begin insert into log (m) values ('x'); end\nSELECT 1"},
 		{"select trigger_name, event_manipulation, action_order, action_condition, action_orientation, action_timing from information_schema.triggers order by 1", "w|UPDATE|1|(new.vv = 'r')|ROW|BEFORE\nw2|UPDATE|2|NULL|ROW|BEFORE\nSELECT 2"},
 		{"insert into t values (1, 'a', 1)", "INSERT 0 1"},

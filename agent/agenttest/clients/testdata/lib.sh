@@ -1,7 +1,7 @@
 # Sourced by the scripts of clients. $WORK is a directory that is theirs alone and is removed after them.
 # What cannot be installed ends the script with 77: skipped, for the reason that it prints.
 set -eu
-export HOME="$WORK" TMPDIR="$WORK"
+export TMPDIR="$WORK"
 
 skip() { echo "skip: $*"; exit 77; }
 
@@ -13,17 +13,20 @@ debs() {
 	for deb in "$WORK"/debs/*.deb; do dpkg -x "$deb" "$WORK/root"; done
 }
 
-# module GO-FILE MODULE@VERSION...: builds one file in a module of its own as $WORK/client.
+# module NAME MODULE@VERSION...: builds go/NAME.go in a module of its own as $WORK/client.
 module() {
 	mkdir -p "$WORK/module"
-	cp "$1" "$WORK/module/main.go"
+	cp "$LIB/go/$1.go" "$LIB/go/steps.go" "$WORK/module/"
 	shift
-	(cd "$WORK/module" && go mod init client && go get "$@") >"$WORK/get.log" 2>&1 || skip "go get: $(tail -n 1 "$WORK/get.log")"
-	(cd "$WORK/module" && go mod tidy && go build -o "$WORK/client" .) || exit 1
+	cd "$WORK/module"
+	{ go mod init client && go get "$@" github.com/jackc/pgx/v5@v5.12.0 && go mod tidy; } >"$WORK/get.log" 2>&1 || skip "go: $(tail -n 1 "$WORK/get.log")"
+	go build -o "$WORK/client" .
 }
 
-# packages NAME@VERSION...: installs npm packages into $WORK/node_modules.
+# packages NAME@VERSION...: installs npm packages into $WORK, beside the programs of js.
 packages() {
 	command -v npm >/dev/null || skip "no npm"
-	(cd "$WORK" && npm init -y && npm install --no-audit --no-fund "$@") >"$WORK/npm.log" 2>&1 || skip "npm: $(grep -m 1 'npm error' "$WORK/npm.log" || tail -n 1 "$WORK/npm.log")"
+	cp "$LIB"/js/* "$WORK"
+	cd "$WORK"
+	{ npm init -y && npm install --no-audit --no-fund "$@"; } >"$WORK/npm.log" 2>&1 || skip "npm: $(grep -m 1 'npm error' "$WORK/npm.log" || tail -n 1 "$WORK/npm.log")"
 }

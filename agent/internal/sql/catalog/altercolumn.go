@@ -233,14 +233,14 @@ func (a *alteration) setType(action *syntax.AlterColumnType) error {
 		return err
 	}
 	t, _ := a.scope.typeOf(&next)
-	modifier := next.Modifier
+	modifier, as := next.Modifier, action.Using != "" && !action.Casts
 	switch {
 	case column.UserType != next.UserType && !a.empty:
 		return unsupportedAt(fmt.Sprintf("changing column %q from or to a type of one's own", action.Name), "Add a column and copy with UPDATE.", action.Type.Position)
 	case column.UserType != next.UserType:
-	case was == t && column.Modifier == modifier && action.Using == "":
+	case was == t && column.Modifier == modifier && !as:
 		return nil
-	case !ok || !a.empty && (action.Using != "" || !widens(was, t, column.Modifier, modifier)):
+	case !ok || !a.empty && (as || !widens(was, t, column.Modifier, modifier)):
 		e := syntax.Unsupported(fmt.Sprintf("changing column %q from type %s to %s", action.Name, was.SQLName(), t.SQLName()),
 			"Types may become wider: smallint to integer to bigint, real to double precision, varchar(n) to a longer one or text, numeric to more digits of the same scale. For others, add a column and copy with UPDATE.")
 		e.Position = action.Type.Position

@@ -8,6 +8,15 @@ import (
 )
 
 func appendArrayText(dst []byte, d Datum, style *Style) []byte {
+	if d.Type == Int2Vector {
+		for i, v := range d.A.Values {
+			if i > 0 {
+				dst = append(dst, ' ')
+			}
+			dst = AppendStyled(dst, v, style)
+		}
+		return dst
+	}
 	dst = append(dst, '{')
 	for i, v := range d.A.Values {
 		if i > 0 {

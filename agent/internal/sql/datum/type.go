@@ -41,7 +41,14 @@ const (
 
 	// Array marks a one-dimensional array of the type it is added to.
 	Array Type = 0x80
+	// vector marks the arrays that catalogs have in a form of their own.
+	vector Type = 1 << 31
+	// Int2Vector is an array of int2 whose text is 1 2, and the first of which has the
+	// number 0. Only columns of catalogs have it.
+	Int2Vector = Int2 | Array | vector
 )
+
+const int2VectorOID = 22
 
 // typeInfo is what PostgreSQL says of a type.
 type typeInfo struct {
@@ -96,7 +103,7 @@ func Types() []Type {
 func (t Type) IsArray() bool { return t&Array != 0 }
 
 // Elem returns the element type of an array type, or t.
-func (t Type) Elem() Type { return t &^ Array }
+func (t Type) Elem() Type { return t &^ (Array | vector) }
 
 func (t Type) info() typeInfo {
 	switch e := t.Elem(); {
@@ -111,6 +118,9 @@ func (t Type) info() typeInfo {
 
 // OID returns PostgreSQL's object id of the type.
 func (t Type) OID() uint32 {
+	if t == Int2Vector {
+		return int2VectorOID
+	}
 	if t.IsArray() {
 		return t.info().arrayOID
 	}
@@ -127,6 +137,9 @@ func (t Type) Size() int16 {
 
 // String returns PostgreSQL's name of the type: int4, timestamptz, text[].
 func (t Type) String() string {
+	if t == Int2Vector {
+		return "int2vector"
+	}
 	if t.IsArray() {
 		return t.info().name + "[]"
 	}
@@ -136,6 +149,9 @@ func (t Type) String() string {
 // SQLName returns the name that PostgreSQL's messages use: integer, timestamp
 // with time zone.
 func (t Type) SQLName() string {
+	if t == Int2Vector {
+		return t.String()
+	}
 	if t.IsArray() {
 		return t.info().sqlName + "[]"
 	}
@@ -143,7 +159,9 @@ func (t Type) SQLName() string {
 }
 
 // Storable reports whether a collection's column may have the type.
-func (t Type) Storable() bool { return t.Elem() >= Bool && t.Elem() <= lastType || t.Elem().IsEnum() }
+func (t Type) Storable() bool {
+	return t&vector == 0 && (t.Elem() >= Bool && t.Elem() <= lastType || t.Elem().IsEnum())
+}
 
 // Ordered reports whether values of the type are compared, and so can be keys.
 func (t Type) Ordered() bool { return t.Storable() && t.Elem() != JSON }
@@ -175,6 +193,9 @@ func (t Type) IsDateTime() bool { return t == Date || t == Timestamp || t == Tim
 func TypeByOID(oid uint32) (Type, bool) {
 	if oid == 0 || oid == 705 {
 		return Unknown, true
+	}
+	if oid == int2VectorOID {
+		return Int2Vector, true
 	}
 	for t := Bool; t <= lastType; t++ {
 		if types[t].oid == oid {

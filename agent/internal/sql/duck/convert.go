@@ -247,6 +247,8 @@ func convertible(from, to datum.Type) bool {
 	switch {
 	case to == datum.Unknown || from == to:
 		return false
+	case to == datum.Int2Vector:
+		return from == datum.Int2|datum.Array
 	case from.IsArray() && to.IsArray():
 		return convertible(from.Elem(), to.Elem()) && !to.Elem().IsFloat() && to.Elem() != datum.Numeric
 	case from.IsInt():
@@ -349,7 +351,9 @@ func (d decoder) list(c *frame.Column, row int) (datum.Datum, error) {
 			return datum.Datum{}, err
 		}
 	}
-	return datum.MakeArray(d.typ.Elem(), values), nil
+	out := datum.MakeArray(d.typ.Elem(), values)
+	out.Type = d.typ
+	return out, nil
 }
 
 func (d decoder) numeric(c *frame.Column, row int) datum.Datum {

@@ -154,6 +154,9 @@ func (in *Input) pgTypes() []row {
 		if t.IsArray() {
 			name, array, elem = "_"+t.Elem().String(), 0, t.Elem().OID()
 		}
+		if t == datum.Int2Vector {
+			name = t.String()
+		}
 		out = append(out, row{"oid": oid, "typname": name, "typnamespace": catalogNamespace, "typowner": rootOID, "typlen": int(t.Size()),
 			"typbyval": t.Size() > 0 && t.Size() <= 8, "typtype": "b", "typcategory": category, "typispreferred": preferred(t), "typisdefined": true,
 			"typdelim": ",", "typelem": elem, "typarray": array, "typalign": "i", "typstorage": "p", "typtypmod": -1, "typcollation": collation(t)})
@@ -288,7 +291,7 @@ func (in *Input) views(name string) []row {
 		case name == "pg_indexes" && hasKey(t):
 			out = append(out, row{"schemaname": t.Schema().Name, "tablename": t.Name(), "indexname": t.KeyName(),
 				"indexdef": indexDefinition(t)})
-		case name == "pg_stat_user_tables":
+		case strings.HasPrefix(name, "pg_stat") && strings.HasSuffix(name, "_tables") && t.Desc.View == nil:
 			out = append(out, row{"relid": TableOID(t), "schemaname": t.Schema().Name, "relname": t.Name()})
 		}
 	}

@@ -110,6 +110,9 @@ func parseColumn(s string) (Column, error) {
 		return Column{Name: name, Type: datum.Text, Zero: datum.MakeText("")}, nil
 	}
 	t, ok := datum.TypeByName(typ)
+	if typ == "int2vector" {
+		t, ok = datum.Int2Vector, true
+	}
 	if !ok {
 		return Column{}, fmt.Errorf("column %s has the unknown type %q", name, typ)
 	}
@@ -226,6 +229,8 @@ func (t *Table) fill(in *Input) []row {
 		return in.enumLabels()
 	case "nd_type":
 		return in.typeNames()
+	case "nd_type_name":
+		return in.typesByName()
 	case "pg_index":
 		return in.indexes()
 	case "pg_constraint":

@@ -102,6 +102,33 @@ func (in *Input) typeNames() []row {
 	return out
 }
 
+// typesByName are the names of all types, with and without a schema that is searched
+// anyway, and what format_type calls them.
+func (in *Input) typesByName() []row {
+	shown := map[any]any{}
+	for _, r := range in.typeNames() {
+		shown[r["oid"]] = r["name"]
+	}
+	var out []row
+	for _, r := range in.pgTypes() {
+		name, schema := r["typname"].(string), Schema
+		show, own := shown[r["oid"]]
+		for _, s := range in.Schemas {
+			if own && r["typnamespace"] == OID(s.ID) {
+				schema = s.Name
+			}
+		}
+		if t, ok := datum.TypeByOID(r["oid"].(uint32)); ok && !own {
+			show = t.SQLName()
+		}
+		out = append(out, row{"typname": schema + "." + name, "name": show})
+		if !own || schema == catalog.Public {
+			out = append(out, row{"typname": name, "name": show})
+		}
+	}
+	return out
+}
+
 // valueText shows the expression of a domain's CHECK, in which the value stands as VALUE.
 func valueText(text string) string {
 	out, err := syntax.RenameInExpression(text, "value", "VALUE")

@@ -1,6 +1,10 @@
 package syntax
 
-import pg "github.com/pganalyze/pg_query_go/v6"
+import (
+	"reflect"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+)
 
 // AlterCollection is ALTER COLLECTION or TABLE but for RENAME and SET SCHEMA; all its
 // actions happen, or none.
@@ -39,6 +43,7 @@ type (
 		Name    string
 		Type    TypeName
 		Using   string
+		Casts   bool // Using is the column itself as that type, which says nothing new
 		Cascade bool // of attributes
 	}
 	// AlterDefault is ALTER COLUMN ... SET DEFAULT, or DROP DEFAULT if Default is "".
@@ -233,8 +238,22 @@ func alterColumnType(c *pg.AlterTableCmd) (AlterAction, *Error) {
 	var err *Error
 	if out.Type, err = convertType(def.GetTypeName()); err == nil && def.GetRawDefault() != nil {
 		out.Using, err = deparse(def.GetRawDefault())
+		out.Casts = castsColumn(out.Name, def)
 	}
 	return out, err
+}
+
+// castsColumn reports whether the USING of a column's new type is column::type.
+func castsColumn(name string, def *pg.ColumnDef) bool {
+	cast := def.GetRawDefault().GetTypeCast()
+	fields := cast.GetArg().GetColumnRef().GetFields()
+	if len(fields) != 1 || fields[0].GetString_().GetSval() != name {
+		return false
+	}
+	t, err := convertType(cast.GetTypeName())
+	is, err2 := convertType(def.GetTypeName())
+	t.Position, is.Position = 0, 0
+	return err == nil && err2 == nil && reflect.DeepEqual(t, is)
 }
 
 // alterIdentity reads SET GENERATED, which PostgreSQL's grammar puts between the options

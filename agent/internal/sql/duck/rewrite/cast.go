@@ -132,6 +132,8 @@ func castNode(n *pg.Node, from, to datum.Type, mod int32, t *pg.TypeName) (*pg.N
 	switch {
 	case opaque(from) || opaque(to):
 		return opaqueCast(n, from, to, t)
+	case to.IsString() && from == datum.Int2Vector:
+		return call("array_to_string", n, text(" ")), nil
 	case isCharacter(to, t):
 		n = call("left", cast(n, "VARCHAR"), t.Typmods[0])
 		if to == datum.Bpchar {
@@ -187,13 +189,16 @@ func (r *rewriter) registryCast(t *pg.TypeCast, name string) (finish, error) {
 		}
 		return func(*pg.Node) (*pg.Node, error) { return cast(integer(int64(found.OID)), "BIGINT"), nil }, nil
 	case ok && name == "regtype":
-		d, found := datum.TypeByName(strings.TrimPrefix(strings.ToLower(s), "pg_catalog."))
-		if !found {
+		schema, bare := splitName(s)
+		d, found := datum.TypeByName(bare)
+		if !found || schema != "" && schema != "pg_catalog" {
 			return nil, errorf("42704", t.Location, "type \"%s\" does not exist", s)
 		}
 		return func(*pg.Node) (*pg.Node, error) { return cast(integer(int64(d.OID())), "BIGINT"), nil }, nil
 	case name == "regclass":
 		return r.nameOf("pg_class", "relname")
+	case name == "regtype" && r.typeOf(t.Arg).IsString():
+		return r.namedType()
 	case name == "regtype":
 		named, err := r.typeName()
 		return func(n *pg.Node) (*pg.Node, error) { return named(n.GetTypeCast().Arg, null()), nil }, err
@@ -225,6 +230,10 @@ func (r *rewriter) nameOf(table, column string) (finish, error) {
 // lookup returns what makes (SELECT column FROM table WHERE oid = arg); nil if
 // there is no such catalog table.
 func (r *rewriter) lookup(table, column string) (func(arg *pg.Node) *pg.Node, error) {
+	return r.lookupBy(table, "oid", column)
+}
+
+func (r *rewriter) lookupBy(table, key, column string) (func(arg *pg.Node) *pg.Node, error) {
 	found, ok := r.in.Resolve("pg_catalog", table)
 	if !ok {
 		return nil, nil
@@ -242,7 +251,7 @@ func (r *rewriter) lookup(table, column string) (func(arg *pg.Node) *pg.Node, er
 	}
 	// Under names that arg cannot have, or it would be a column of the catalog.
 	inner := &pg.Node{Node: &pg.Node_RangeSubselect{RangeSubselect: &pg.RangeSubselect{Alias: &pg.Alias{Aliasname: "nd_lookup"},
-		Subquery: selectNode(selecting(pg.MakeResTargetNodeWithNameAndVal("nd_key", field(rel.name, "oid"), -1), item, nil,
+		Subquery: selectNode(selecting(pg.MakeResTargetNodeWithNameAndVal("nd_key", field(rel.name, key), -1), item, nil,
 			pg.MakeResTargetNodeWithNameAndVal("nd_value", field(rel.name, column), -1)))}}}
 	return func(arg *pg.Node) *pg.Node {
 		equal := pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("=")}, field("nd_lookup", "nd_key"), arg, -1)
@@ -285,6 +294,25 @@ func (r *rewriter) typeName() (func(oid, modifier *pg.Node) *pg.Node, error) {
 		}
 		return &pg.Node{Node: &pg.Node_CoalesceExpr{CoalesceExpr: &pg.CoalesceExpr{Args: []*pg.Node{find(oid), own}, Location: -1}}}
 	}, err
+}
+
+// namedType returns what makes the name of a type, as format_type says it, of a text that
+// a query made of its name.
+func (r *rewriter) namedType() (finish, error) {
+	find, err := r.lookupBy("nd_type_name", "typname", "name")
+	if err != nil || find == nil {
+		return nil, err
+	}
+	return func(n *pg.Node) (*pg.Node, error) {
+		arg := n.GetTypeCast().Arg
+		isNull := &pg.Node{Node: &pg.Node_NullTest{NullTest: &pg.NullTest{Arg: clone(arg), Nulltesttype: pg.NullTestType_IS_NULL, Location: -1}}}
+		none := call("error", call("concat", text(`ND42704 type "`), clone(arg), text(`" does not exist`)))
+		when := &pg.Node{Node: &pg.Node_CaseWhen{CaseWhen: &pg.CaseWhen{Expr: isNull, Result: cast(null(), "VARCHAR"), Location: -1}}}
+		found := &pg.Node{Node: &pg.Node_CoalesceExpr{CoalesceExpr: &pg.CoalesceExpr{
+			Args: []*pg.Node{find(call("replace", arg, text(`"`), text(""))), cast(none, "VARCHAR")}, Location: -1,
+		}}}
+		return &pg.Node{Node: &pg.Node_CaseExpr{CaseExpr: &pg.CaseExpr{Args: []*pg.Node{when}, Defresult: found, Location: -1}}}, nil
+	}, nil
 }
 
 // formatType is format_type(oid, typmod).

@@ -33,7 +33,7 @@ func (r *rewriter) operator(n *pg.Node, e *pg.A_Expr) (*pg.Node, error) {
 	case pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
 		return symmetric(e), nil
 	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
-		return quantified(n, op, e)
+		return r.quantified(n, op, e)
 	default:
 	}
 	return n, nil
@@ -212,8 +212,29 @@ func symmetric(e *pg.A_Expr) *pg.Node {
 	return pg.MakeAExprNode(kind, []*pg.Node{str(name)}, e.Lexpr, bounds, -1)
 }
 
+// contains is x = ANY (array) without the subquery that DuckDB makes of it, which it has
+// not in the condition of an outer join.
+func contains(array, x *pg.Node) *pg.Node {
+	when := func(condition, result *pg.Node) *pg.Node {
+		return &pg.Node{Node: &pg.Node_CaseWhen{CaseWhen: &pg.CaseWhen{Expr: condition, Result: result, Location: -1}}}
+	}
+	// As many elements that are not null, nor compared with null, as there are.
+	known := pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("=")},
+		call("list_aggregate", clone(array), text("count")), call("len", clone(array)), -1)
+	isNull := &pg.Node{Node: &pg.Node_NullTest{NullTest: &pg.NullTest{Arg: clone(x), Nulltesttype: pg.NullTestType_IS_NULL, Location: -1}}}
+	empty := pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("=")}, call("len", clone(array)), integer(0), -1)
+	return &pg.Node{Node: &pg.Node_CaseExpr{CaseExpr: &pg.CaseExpr{Args: []*pg.Node{
+		when(call("list_contains", array, x), boolean(true)), when(empty, boolean(false)),
+		when(isNull, cast(null(), "BOOLEAN")), when(known, boolean(false)),
+	}, Defresult: cast(null(), "BOOLEAN"), Location: -1}}}
+}
+
 // quantified handles x op ANY (array).
-func quantified(n *pg.Node, op string, e *pg.A_Expr) (*pg.Node, error) {
+func (r *rewriter) quantified(n *pg.Node, op string, e *pg.A_Expr) (*pg.Node, error) {
+	if op == "=" && e.Kind == pg.A_Expr_Kind_AEXPR_OP_ANY && e.Lexpr.GetColumnRef() != nil && e.Rexpr.GetColumnRef() != nil &&
+		r.typeOf(e.Lexpr).IsInt() && r.typeOf(e.Rexpr).Elem().IsInt() {
+		return contains(e.Rexpr, e.Lexpr), nil
+	}
 	switch op {
 	case "=", "<>", "!=", "<", "<=", ">", ">=":
 		if e.Rexpr.GetColumnRef() == nil {

@@ -1,0 +1,4 @@
+BEGIN;
+DROP VIEW cities;
+DROP TABLE publishers;
+COMMIT;

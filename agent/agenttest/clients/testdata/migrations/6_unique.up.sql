@@ -1,0 +1,1 @@
+ALTER TABLE authors ADD CONSTRAINT authors_names UNIQUE (name, email);
