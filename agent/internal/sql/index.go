@@ -53,6 +53,12 @@ func (s *Session) dropIndex(ctx context.Context, node *syntax.DropIndex) (string
 	if node.Concurrently && s.tx != nil {
 		return "", &Error{Code: "25001", Message: "DROP INDEX CONCURRENTLY cannot run inside a transaction block"}
 	}
+	switch {
+	case node.Concurrently && len(node.Names) > 1:
+		return "", &Error{Code: "0A000", Message: "DROP INDEX CONCURRENTLY does not support dropping multiple objects"}
+	case node.Concurrently && node.Cascade:
+		return "", &Error{Code: "0A000", Message: "DROP INDEX CONCURRENTLY does not support CASCADE"}
+	}
 	return s.alter(ctx, "DROP INDEX", func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
 		return s.server.catalog.DropIndex(in, node, s.indexing())
 	})

@@ -35,3 +35,12 @@ func TestPlantedBuilds(t *testing.T) {
 		})
 	}
 }
+
+// TestPlantedOldPlan proves that a reader with an old plan is found after the drop.
+func TestPlantedOldPlan(t *testing.T) {
+	err := oldPlan(t, func(f *fixture) { f.server.cfg.Planted.Exec = exec.Planted{ReadAnyVersion: true} })
+	if err == nil {
+		t.Error("not found")
+	}
+	t.Log(err)
+}

@@ -276,15 +276,66 @@ func TestReadersOfThePast(t *testing.T) {
 		if !slow {
 			old.wantSorted("2\n3\nSELECT 2", query)
 		}
-		// Who has an old plan reads no entries of a dropped index.
-		late, _ := f.behind(true)
-		blocked, _ := f.behind(true)
-		blocked.run("begin")
-		late.want("x\nSELECT 1", "select b from t where a = 1")
-		blocked.want("x\nSELECT 1", "select b from t where a = 1")
-		c.want("DROP INDEX", "drop index i")
-		c.want("UPDATE 1", "update t set a = 7 where id = 1")
-		late.want("SELECT 0", "select b from t where a = 1")
-		blocked.want("40001 could not serialize access: a table of this transaction was changed while it ran", "select b from t where a = 1")
 	}
+}
+
+// TestOldPlansAfterADrop: who has an old plan reads no entries of a dropped index.
+func TestOldPlansAfterADrop(t *testing.T) {
+	if err := oldPlan(t, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// oldPlan has gateways read by an index that is no more. set plants a fault.
+func oldPlan(t *testing.T, set func(*fixture)) error {
+	t.Helper()
+	f := newFixture(t, nil)
+	if set != nil {
+		set(f)
+	}
+	c := f.open()
+	c.run("create table t (id int primary key, a int, b text)")
+	c.run("insert into t values (1, 1, 'x'), (2, 2, 'y')")
+	c.want("CREATE INDEX", "create index i on t (a) include (b)")
+	late, _ := f.behind(true)
+	blocked, _ := f.behind(true)
+	blocked.run("begin")
+	query := "select b from t where a = 1"
+	late.want("x\nSELECT 1", query)
+	blocked.want("x\nSELECT 1", query)
+	c.want("DROP INDEX", "drop index i")
+	c.want("UPDATE 1", "update t set a = 7 where id = 1")
+	if got := late.run(query); got != "SELECT 0" {
+		return fmt.Errorf("a reader with an old plan finds %q by an index that is no more", got)
+	}
+	want := "40001 could not serialize access: a table of this transaction was changed while it ran"
+	if got := blocked.run(query); got != want {
+		return fmt.Errorf("a transaction with an old plan finds %q by an index that is no more", got)
+	}
+	return nil
+}
+
+// TestErrorsAboutIndexes: they are PostgreSQL's.
+func TestErrorsAboutIndexes(t *testing.T) {
+	c := newFixture(t, nil).open()
+	c.steps([][2]string{
+		{"create table p (id int primary key, a int unique, c int)", "CREATE TABLE"},
+		{"create index pc on p (c)", "CREATE INDEX"},
+		{"drop table p_a_key", `42809 "p_a_key" is not a table`},
+		{"drop table if exists p_pkey", `42809 "p_pkey" is not a table`},
+		{"drop index p_pkey", "2BP01 cannot drop index p_pkey because constraint p_pkey on table p requires it"},
+		{"drop index concurrently pc, nope", "0A000 DROP INDEX CONCURRENTLY does not support dropping multiple objects"},
+		{"drop index concurrently pc cascade", "0A000 DROP INDEX CONCURRENTLY does not support CASCADE"},
+		{"drop index nosuch.pc", `3F000 schema "nosuch" does not exist`},
+		{"drop index if exists nosuch.pc", "DROP INDEX"},
+		{"drop table nosuch.p", `3F000 schema "nosuch" does not exist`},
+		{"alter table p validate constraint p_pkey", `42809 constraint "p_pkey" of relation "p" is not a foreign key or check constraint`},
+		{"alter table p validate constraint p_a_key", `42809 constraint "p_a_key" of relation "p" is not a foreign key or check constraint`},
+		{"alter table p add check (c > 0)", "ALTER TABLE"},
+		{"alter table p validate constraint p_c_check", "ALTER TABLE"},
+		{"create table x (i int references p (a, c))", `42830 there is no unique constraint matching given keys for referenced table "p"`},
+		{"create table x (i int references p_a_key (a))", `42809 "p_a_key" is an index`},
+		{"create view v as select c from p", "CREATE VIEW"},
+		{"create index on v (c)", `42809 cannot create index on relation "v" / This operation is not supported for views.`},
+	}...)
 }

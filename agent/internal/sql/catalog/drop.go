@@ -36,8 +36,12 @@ func (s Scope) drop(names []syntax.Name, how syntax.Drop, kind cluster.ObjectKin
 	for _, name := range names {
 		o, ok := s.Relation(name)
 		switch {
+		case !ok && s.isIndex(name):
+			return nil, told, &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is not a %s", name.Name, kind), Hint: "Use DROP INDEX to remove an index."}
 		case !ok && how.IfExists:
 			told.Missing = append(told.Missing, name.Name)
+		case !ok && s.noSchema(name) != nil:
+			return nil, told, s.noSchema(name)
 		case !ok:
 			return nil, told, &syntax.Error{Code: "42P01", Message: fmt.Sprintf("%s %q does not exist", kind, written(name))}
 		case o.Kind != kind:
@@ -244,4 +248,69 @@ func (s Scope) settleDefaults(next *Draft, gone *going) (lines, cascades []strin
 		next.alter(s, o, changed)
 	}
 	return lines, cascades, nil
+}
+
+// toDrop finds the index of a statement. Without one it gives a notice if that is allowed,
+// else an error.
+func (s Scope) toDrop(name syntax.Name, ifExists bool) (*cluster.Object, *cluster.Index, []Notice, error) {
+	table, x, ok := s.Index(name)
+	if ok {
+		return table, x, nil, nil
+	}
+	if o, there := s.Relation(name); there {
+		return nil, nil, nil, &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is not an index", name.Name), Position: name.Position,
+			Hint: fmt.Sprintf("Use DROP %s to remove a %s.", strings.ToUpper(string(o.Kind)), o.Kind)}
+	}
+	if o, ok := s.keyed(name); ok {
+		return nil, nil, nil, requiredByConstraint(o, name.Name)
+	}
+	if gone := s.noSchema(name); gone != nil && ifExists {
+		return nil, nil, []Notice{{Code: "00000", Message: gone.Message + ", skipping"}}, nil
+	} else if gone != nil {
+		return nil, nil, nil, gone
+	}
+	if ifExists {
+		return nil, nil, []Notice{{Code: "00000", Message: fmt.Sprintf("index %q does not exist, skipping", name.Name)}}, nil
+	}
+	return nil, nil, nil, &syntax.Error{Code: "42704", Message: fmt.Sprintf("index %q does not exist", name.Name), Position: name.Position}
+}
+
+// requiredByConstraint is what DROP INDEX is told of an index that a constraint has.
+func requiredByConstraint(o *cluster.Object, name string) error {
+	of := fmt.Sprintf("constraint %s on table %s", name, o.Name)
+	return &syntax.Error{Code: "2BP01", Message: fmt.Sprintf("cannot drop index %s because %s requires it", name, of), Hint: "You can drop " + of + " instead."}
+}
+
+// keyed finds the table whose primary key has the name.
+func (s Scope) keyed(name syntax.Name) (*cluster.Object, bool) {
+	of, ok := strings.CutSuffix(name.Name, "_pkey")
+	if !ok {
+		return nil, false
+	}
+	o, ok := s.Relation(syntax.Name{Schema: name.Schema, Name: of})
+	if !ok || o.Kind != cluster.KindTable {
+		return nil, false
+	}
+	_, err := primaryKey(o)
+	return o, err == nil
+}
+
+// isIndex reports whether an index or a primary key has the name.
+func (s Scope) isIndex(name syntax.Name) bool {
+	if _, _, ok := s.Index(name); ok {
+		return true
+	}
+	_, ok := s.keyed(name)
+	return ok
+}
+
+// noSchema is what is wrong with a name that gives a schema which is not there; nil: nothing.
+func (s Scope) noSchema(name syntax.Name) *syntax.Error {
+	if name.Schema == "" || slices.Contains(systemSchemas, name.Schema) {
+		return nil
+	}
+	if _, ok := s.Schema(name.Schema); ok {
+		return nil
+	}
+	return &syntax.Error{Code: "3F000", Message: fmt.Sprintf("schema %q does not exist", name.Schema)}
 }

@@ -72,6 +72,8 @@ func (s Scope) foreignKey(table *cluster.Object, written *syntax.Constraint) (*c
 	r := written.References
 	parent, ok := s.Relation(r.Table)
 	switch {
+	case !ok && s.isIndex(r.Table):
+		return nil, &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is an index", r.Table.Name)}
 	case !ok:
 		return nil, &syntax.Error{Code: "42P01", Message: noTable(r.Table, "").Message}
 	case parent.ID == table.ID:
@@ -95,11 +97,11 @@ func (s Scope) foreignKey(table *cluster.Object, written *syntax.Constraint) (*c
 	if err := s.mayReference(parent, k.Referenced); err != nil {
 		return nil, err
 	}
-	if len(k.Referenced) != len(k.Columns) {
-		return nil, &syntax.Error{Code: "42830", Message: "number of referencing and referenced columns for foreign key disagree"}
-	}
 	if _, ok := referencedKey(parent.Collection, k.Referenced); !ok {
 		return nil, &syntax.Error{Code: "42830", Message: fmt.Sprintf("there is no unique constraint matching given keys for referenced table %q", parent.Name)}
+	}
+	if len(k.Referenced) != len(k.Columns) {
+		return nil, &syntax.Error{Code: "42830", Message: "number of referencing and referenced columns for foreign key disagree"}
 	}
 	if err := s.nameForeignKey(table, k, written); err != nil {
 		return nil, err

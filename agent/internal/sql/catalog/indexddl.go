@@ -176,6 +176,9 @@ type Indexing struct {
 // CreateIndex makes an index, in the draft of scope; one of a table that others may write to
 // is filled by an operation. made is the index, nil if IF NOT EXISTS found one.
 func (c *Catalog) CreateIndex(ctx context.Context, in Scope, stmt *syntax.CreateIndex, ask Indexing) (next *Draft, made *Index, notices []Notice, err error) {
+	if o, ok := in.Relation(stmt.Table); ok && o.View != nil {
+		return nil, nil, nil, &syntax.Error{Code: "42809", Message: fmt.Sprintf("cannot create index on relation %q", o.Name), Detail: "This operation is not supported for views."}
+	}
 	o, _, err := in.toAlter(stmt.Table, false)
 	if err != nil {
 		return nil, nil, nil, err
@@ -332,23 +335,6 @@ func (s Scope) Index(name syntax.Name) (table *cluster.Object, x *cluster.Index,
 	return table, x, ok
 }
 
-// toDrop finds the index of a statement. Without one it gives a notice if that is allowed,
-// else an error.
-func (s Scope) toDrop(name syntax.Name, ifExists bool) (*cluster.Object, *cluster.Index, []Notice, error) {
-	table, x, ok := s.Index(name)
-	if ok {
-		return table, x, nil, nil
-	}
-	if o, there := s.Relation(name); there {
-		return nil, nil, nil, &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is not an index", name.Name), Position: name.Position,
-			Hint: fmt.Sprintf("Use DROP %s to remove a %s.", strings.ToUpper(string(o.Kind)), o.Kind)}
-	}
-	if ifExists {
-		return nil, nil, []Notice{{Code: "00000", Message: fmt.Sprintf("index %q does not exist, skipping", name.Name)}}, nil
-	}
-	return nil, nil, nil, &syntax.Error{Code: "42704", Message: fmt.Sprintf("index %q does not exist", name.Name), Position: name.Position}
-}
-
 // DropIndex drops indexes, in the draft of scope. What others may read goes by an operation.
 func (c *Catalog) DropIndex(in Scope, stmt *syntax.DropIndex, ask Indexing) (*Draft, []Notice, error) {
 	var notices []Notice
@@ -361,8 +347,7 @@ func (c *Catalog) DropIndex(in Scope, stmt *syntax.DropIndex, ask Indexing) (*Dr
 			notices = append(notices, told...)
 			continue
 		case x.Constraint != "":
-			of := fmt.Sprintf("constraint %s on table %s", x.Name, o.Name)
-			return nil, nil, &syntax.Error{Code: "2BP01", Message: fmt.Sprintf("cannot drop index %s because %s requires it", x.Name, of), Hint: "You can drop " + of + " instead."}
+			return nil, nil, requiredByConstraint(o, x.Name)
 		}
 		if err := in.unreferenced(o, x, "index "+x.Name, stmt.Cascade); err != nil {
 			return nil, nil, err

@@ -95,9 +95,12 @@ func (a *alteration) refer(next *Draft) *Draft {
 // validateConstraint has the rows be looked at that nobody has looked at.
 func (a *alteration) validateConstraint(name string) error {
 	k, ok := a.rows.ForeignKey(name)
+	_, check := a.rows.Check(name)
 	switch {
-	case !ok && takenConstraint(a.object, name):
+	case !ok && check:
 		return nil // it is valid
+	case !ok && takenConstraint(a.object, name):
+		return &syntax.Error{Code: "42809", Message: fmt.Sprintf("constraint %q of relation %q is not a foreign key or check constraint", name, a.object.Name)}
 	case !ok:
 		return &syntax.Error{Code: "42704", Message: fmt.Sprintf("constraint %q of relation %q does not exist", name, a.object.Name)}
 	case !k.NotValid:
