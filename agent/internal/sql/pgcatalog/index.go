@@ -99,6 +99,23 @@ func expressions(x *catalog.Index) string {
 	return strings.Join(out, ", ")
 }
 
+// indexStatistics are the indexes of all tables; what is counted of them is null.
+func (in *Input) indexStatistics() []row {
+	var out []row
+	for _, t := range in.Tables {
+		one := func(oid uint32, name string) row {
+			return row{"relid": TableOID(t), "indexrelid": oid, "schemaname": t.Schema().Name, "relname": t.Name(), "indexrelname": name}
+		}
+		if hasKey(t) {
+			out = append(out, one(TableOID(t)+indexOffset, t.KeyName()))
+		}
+		for _, x := range t.ShownIndexes() {
+			out = append(out, one(indexOID(x), x.Desc.Name))
+		}
+	}
+	return out
+}
+
 // uniqueConstraints are the UNIQUE constraints of a table.
 func uniqueConstraints(t *catalog.Table) []*catalog.Index {
 	return slices.DeleteFunc(slices.Clone(t.ShownIndexes()), func(x *catalog.Index) bool { return x.Desc.Constraint == "" })

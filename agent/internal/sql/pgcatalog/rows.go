@@ -159,7 +159,7 @@ func (in *Input) pgTypes() []row {
 		}
 		out = append(out, row{"oid": oid, "typname": name, "typnamespace": catalogNamespace, "typowner": rootOID, "typlen": int(t.Size()),
 			"typbyval": t.Size() > 0 && t.Size() <= 8, "typtype": "b", "typcategory": category, "typispreferred": preferred(t), "typisdefined": true,
-			"typdelim": ",", "typelem": elem, "typarray": array, "typalign": "i", "typstorage": "p", "typtypmod": -1, "typcollation": collation(t)})
+			"typdelim": ",", "typinput": t.InputFunction(), "typelem": elem, "typarray": array, "typalign": "i", "typstorage": "p", "typtypmod": -1, "typcollation": collation(t)})
 	}
 	return out
 }

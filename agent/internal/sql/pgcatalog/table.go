@@ -231,6 +231,12 @@ func (t *Table) fill(in *Input) []row {
 		return in.typeNames()
 	case "nd_type_name":
 		return in.typesByName()
+	case "nd_class_name":
+		return in.classesByName()
+	case "pg_stat_all_indexes", "pg_stat_user_indexes":
+		return in.indexStatistics()
+	case "nd_serial":
+		return in.serials()
 	case "pg_index":
 		return in.indexes()
 	case "pg_constraint":

@@ -54,12 +54,13 @@ func (in *Input) userTypes() []row {
 		r := row{"oid": OID(o.ID), "typname": o.Name, "typnamespace": OID(o.Parent), "typowner": in.ownerOID(o), "typlen": 4, "typbyval": true, "typtype": "e",
 			"typcategory": "E", "typisdefined": true, "typdelim": ",", "typalign": "i", "typstorage": "p", "typtypmod": -1}
 		if o.Enum != nil {
-			r["typarray"] = OID(o.Enum.Array)
+			r["typarray"], r["typinput"] = OID(o.Enum.Array), "enum_in"
 			out = append(out, r, row{"oid": OID(o.Enum.Array), "typname": "_" + o.Name, "typnamespace": OID(o.Parent), "typowner": in.ownerOID(o), "typlen": -1,
-				"typtype": "b", "typcategory": "A", "typisdefined": true, "typdelim": ",", "typelem": OID(o.ID), "typalign": "i", "typstorage": "x", "typtypmod": -1})
+				"typtype": "b", "typcategory": "A", "typisdefined": true, "typdelim": ",", "typinput": "array_in", "typelem": OID(o.ID), "typalign": "i", "typstorage": "x", "typtypmod": -1})
 			continue
 		}
 		base, _ := datum.TypeByName(o.Domain.Type)
+		r["typinput"] = "domain_in"
 		r["typtype"], r["typcategory"], r["typlen"], r["typbyval"] = "d", category(base), int(base.Size()), base.Size() > 0 && base.Size() <= 8
 		r["typnotnull"], r["typbasetype"], r["typtypmod"], r["typcollation"], r["typarray"] = o.Domain.NotNull, base.OID(), int(o.Domain.Modifier), collation(base), OID(o.Domain.Array)
 		if o.Domain.Default != "" {
@@ -98,33 +99,6 @@ func (in *Input) typeNames() []row {
 			array = o.Enum.Array
 		}
 		out = append(out, row{"oid": OID(o.ID), "name": name}, row{"oid": OID(array), "name": name + "[]"})
-	}
-	return out
-}
-
-// typesByName are the names of all types, with and without a schema that is searched
-// anyway, and what format_type calls them.
-func (in *Input) typesByName() []row {
-	shown := map[any]any{}
-	for _, r := range in.typeNames() {
-		shown[r["oid"]] = r["name"]
-	}
-	var out []row
-	for _, r := range in.pgTypes() {
-		name, schema := r["typname"].(string), Schema
-		show, own := shown[r["oid"]]
-		for _, s := range in.Schemas {
-			if own && r["typnamespace"] == OID(s.ID) {
-				schema = s.Name
-			}
-		}
-		if t, ok := datum.TypeByOID(r["oid"].(uint32)); ok && !own {
-			show = t.SQLName()
-		}
-		out = append(out, row{"typname": schema + "." + name, "name": show})
-		if !own || schema == catalog.Public {
-			out = append(out, row{"typname": name, "name": show})
-		}
 	}
 	return out
 }

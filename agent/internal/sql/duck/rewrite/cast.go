@@ -21,6 +21,9 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 	}
 	to, _ := castType(t.TypeName)
 	mod := typmod(to, t.TypeName)
+	if inner := r.namedIn(t.Arg); inner != "" && (to.IsInt() || to == datum.OID) {
+		return r.named(inner, "oid")
+	}
 	if _, ok := FrameType(to, mod); !ok {
 		return catalogCast(t, name)
 	}
@@ -179,6 +182,8 @@ func (r *rewriter) padded(n *pg.Node) func(*pg.Node) *pg.Node {
 func (r *rewriter) registryCast(t *pg.TypeCast, name string) (finish, error) {
 	s, ok := literal(t.Arg)
 	switch {
+	case len(t.TypeName.ArrayBounds) > 0:
+		return r.registryArray(t, name)
 	case ok && strings.Trim(s, "0123456789") == "":
 		return func(*pg.Node) (*pg.Node, error) { return cast(text(s), "BIGINT"), nil }, nil
 	case ok && name == "regclass":
@@ -189,16 +194,18 @@ func (r *rewriter) registryCast(t *pg.TypeCast, name string) (finish, error) {
 		}
 		return func(*pg.Node) (*pg.Node, error) { return cast(integer(int64(found.OID)), "BIGINT"), nil }, nil
 	case ok && name == "regtype":
-		schema, bare := splitName(s)
+		schema, bare := splitName(withoutModifier(s))
 		d, found := datum.TypeByName(bare)
 		if !found || schema != "" && schema != "pg_catalog" {
 			return nil, errorf("42704", t.Location, "type \"%s\" does not exist", s)
 		}
 		return func(*pg.Node) (*pg.Node, error) { return cast(integer(int64(d.OID())), "BIGINT"), nil }, nil
+	case ok && (name == "regproc" || name == "regprocedure"):
+		return inputFunction(t, s)
+	case byName[name].table != "" && r.typeOf(t.Arg).IsString():
+		return r.named(name, "name")
 	case name == "regclass":
 		return r.nameOf("pg_class", "relname")
-	case name == "regtype" && r.typeOf(t.Arg).IsString():
-		return r.namedType()
 	case name == "regtype":
 		named, err := r.typeName()
 		return func(n *pg.Node) (*pg.Node, error) { return named(n.GetTypeCast().Arg, null()), nil }, err
@@ -294,25 +301,6 @@ func (r *rewriter) typeName() (func(oid, modifier *pg.Node) *pg.Node, error) {
 		}
 		return &pg.Node{Node: &pg.Node_CoalesceExpr{CoalesceExpr: &pg.CoalesceExpr{Args: []*pg.Node{find(oid), own}, Location: -1}}}
 	}, err
-}
-
-// namedType returns what makes the name of a type, as format_type says it, of a text that
-// a query made of its name.
-func (r *rewriter) namedType() (finish, error) {
-	find, err := r.lookupBy("nd_type_name", "typname", "name")
-	if err != nil || find == nil {
-		return nil, err
-	}
-	return func(n *pg.Node) (*pg.Node, error) {
-		arg := n.GetTypeCast().Arg
-		isNull := &pg.Node{Node: &pg.Node_NullTest{NullTest: &pg.NullTest{Arg: clone(arg), Nulltesttype: pg.NullTestType_IS_NULL, Location: -1}}}
-		none := call("error", call("concat", text(`ND42704 type "`), clone(arg), text(`" does not exist`)))
-		when := &pg.Node{Node: &pg.Node_CaseWhen{CaseWhen: &pg.CaseWhen{Expr: isNull, Result: cast(null(), "VARCHAR"), Location: -1}}}
-		found := &pg.Node{Node: &pg.Node_CoalesceExpr{CoalesceExpr: &pg.CoalesceExpr{
-			Args: []*pg.Node{find(call("replace", arg, text(`"`), text(""))), cast(none, "VARCHAR")}, Location: -1,
-		}}}
-		return &pg.Node{Node: &pg.Node_CaseExpr{CaseExpr: &pg.CaseExpr{Args: []*pg.Node{when}, Defresult: found, Location: -1}}}, nil
-	}, nil
 }
 
 // formatType is format_type(oid, typmod).

@@ -270,6 +270,10 @@ func (r *rewriter) rule(n *pg.Node) (*pg.Node, error) {
 		return r.valueFunction(x.SqlvalueFunction)
 	case *pg.Node_SubLink:
 		x.SubLink.OperName = bare(x.SubLink.OperName)
+		if s := x.SubLink.Subselect.GetSelectStmt(); x.SubLink.SubLinkType == pg.SubLinkType_EXISTS_SUBLINK && s.Op == pg.SetOperation_SETOP_NONE &&
+			len(s.TargetList) == 0 && len(s.ValuesLists) == 0 { // EXISTS (SELECT FROM ...)
+			s.TargetList = []*pg.Node{pg.MakeResTargetNodeWithVal(integer(1), -1)}
+		}
 		return n, nil
 	case *pg.Node_WindowDef:
 		x.WindowDef.Name, x.WindowDef.Refname = ident(x.WindowDef.Name), ident(x.WindowDef.Refname)

@@ -49,7 +49,7 @@ var resultTypes = types(map[datum.Type]string{
 	datum.Bool: "bool_and bool_or every starts_with regexp_like isfinite",
 	datum.Text: `string_agg lower upper trim btrim ltrim rtrim left right repeat replace reverse translate split_part md5 chr
 		concat concat_ws regexp_replace array_to_string initcap quote_ident quote_literal substr substring to_char format
-		lpad rpad version encode jsonb_array_elements_text json_array_elements_text jsonb_object_keys`,
+		lpad rpad version encode pg_get_serial_sequence jsonb_array_elements_text json_array_elements_text jsonb_object_keys`,
 	datum.Timestamptz:        "now transaction_timestamp statement_timestamp clock_timestamp",
 	datum.Date:               "make_date to_date",
 	datum.Float8:             "sqrt cbrt exp ln random degrees radians sin cos tan date_part percent_rank cume_dist",
@@ -116,7 +116,7 @@ var specials = map[string]special{
 	"obj_description": objectComment, "col_description": columnComment, "shobj_description": objectComment, "pg_get_constraintdef": definition, "format_type": formatType,
 	"pg_get_indexdef": definition, "pg_get_viewdef": definition, "pg_get_triggerdef": definition, "pg_get_ruledef": noText, "pg_get_functiondef": noText,
 	"pg_get_function_result": noText, "pg_get_function_arguments": noText, "pg_get_function_identity_arguments": noText,
-	"pg_get_serial_sequence": noText, "pg_get_partkeydef": noText, "pg_get_statisticsobjdef_columns": noText,
+	"pg_get_serial_sequence": serialSequence, "pg_get_partkeydef": noText, "pg_get_statisticsobjdef_columns": noText,
 	"pg_tablespace_location": noText, "inet_client_addr": noText, "inet_server_addr": noText,
 	"pg_relation_size": zero, "pg_total_relation_size": zero, "pg_table_size": zero, "pg_indexes_size": zero,
 	"pg_database_size": zero, "txid_current": zero, "pg_stat_get_numscans": zero,
