@@ -32,6 +32,37 @@ func (t *TableChange) Validates() bool {
 	return len(t.NotNull)+len(t.Checks)+len(t.ForeignKeys) > 0
 }
 
+// With is the change that makes what t and other make, which are of the same table.
+func (t *TableChange) With(other *TableChange) *TableChange {
+	out := *t
+	out.NotNull, out.Added = slices.Concat(t.NotNull, other.NotNull), slices.Concat(t.Added, other.Added)
+	out.Checks, out.ForeignKeys = slices.Concat(t.Checks, other.Checks), slices.Concat(t.ForeignKeys, other.ForeignKeys)
+	out.Indexes, out.Drops, out.Gone = slices.Concat(t.Indexes, other.Indexes), slices.Concat(t.Drops, other.Drops), slices.Concat(t.Gone, other.Gone)
+	return &out
+}
+
+// Of is what is left of the change of a table that has become rows since.
+func (t *TableChange) Of(rows *Collection) *TableChange {
+	out := *t
+	out.NotNull = slices.Clone(t.NotNull)
+	slices.Sort(out.NotNull)
+	out.NotNull = slices.DeleteFunc(slices.Compact(out.NotNull), func(id ColumnID) bool {
+		c, ok := rows.ColumnByID(id)
+		return !ok || c.NotNullState == ""
+	})
+	out.Checks = slices.DeleteFunc(slices.Clone(t.Checks), func(id ObjectID) bool {
+		return !slices.ContainsFunc(rows.Checks, func(k Check) bool { return k.ID == id && k.State != "" })
+	})
+	out.ForeignKeys = slices.DeleteFunc(slices.Clone(t.ForeignKeys), func(id ObjectID) bool {
+		return !slices.ContainsFunc(rows.ForeignKeys, func(k ForeignKey) bool { return k.ID == id && k.State != "" })
+	})
+	gone := func(id ObjectID) bool {
+		return !slices.ContainsFunc(rows.Indexes, func(x Index) bool { return x.ID == id })
+	}
+	out.Indexes, out.Drops = slices.DeleteFunc(slices.Clone(t.Indexes), gone), slices.DeleteFunc(slices.Clone(t.Drops), gone)
+	return &out
+}
+
 // Failure is an error of a statement, in PostgreSQL's fields.
 type Failure struct {
 	Code       string `json:"code"` // SQLSTATE

@@ -201,9 +201,8 @@ type ChangeObjects struct {
 	// Bound are those of Put whose versions ranges may have been told of before the change is
 	// carried out. If it comes to nothing they get them all the same.
 	Bound []cluster.ObjectID `json:"bound,omitempty"`
-	// Operation is the schema change that carries on what the change leaves half-way; nil:
-	// nothing is.
-	Operation *cluster.OperationSpec `json:"operation,omitempty"`
+	// Operations are the schema changes that carry on what the change leaves half-way.
+	Operations []cluster.OperationSpec `json:"operations,omitempty"`
 	// Run ends the run of a schedule together with what it did.
 	Run *EndRun `json:"run,omitempty"`
 }

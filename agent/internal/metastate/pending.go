@@ -61,7 +61,7 @@ func (c *change) resolveObjects(in *ResolveObjects) Result {
 		return Result{}
 	}
 	c.by = p.By
-	return c.carryOutObjects(&p.Change)
+	return c.carryOutObjects(&p.Change, p.Txn)
 }
 
 // leaveVersions gives objects the versions that a change would have given them which came

@@ -49,15 +49,17 @@ type Result struct {
 	TS      hlc.Timestamp `json:"ts"`
 	Refusal *Refusal      `json:"refusal,omitempty"`
 	// Existed is set if the command found its work done before.
-	Existed   bool                `json:"existed,omitempty"`
-	Node      cluster.NodeID      `json:"node,omitempty"`      // AddNode
-	Object    cluster.ObjectID    `json:"object,omitempty"`    // AllocateObjects
-	Numbers   *Numbers            `json:"numbers,omitempty"`   // AdvanceSequence
-	Run       uint64              `json:"run,omitempty"`       // StartRun, RunNow: the number of the run; 0: it is skipped
-	Operation *cluster.Operation  `json:"operation,omitempty"` // CreateOperation, UpdateOperation, RequestCancel
-	Plan      *cluster.StoredPlan `json:"plan,omitempty"`      // PutPlan
-	Pool      *cluster.Pool       `json:"pool,omitempty"`      // of the commands about pools
-	Batch     []Result            `json:"batch,omitempty"`     // one per command, if none was refused
+	Existed   bool               `json:"existed,omitempty"`
+	Node      cluster.NodeID     `json:"node,omitempty"`      // AddNode
+	Object    cluster.ObjectID   `json:"object,omitempty"`    // AllocateObjects
+	Numbers   *Numbers           `json:"numbers,omitempty"`   // AdvanceSequence
+	Run       uint64             `json:"run,omitempty"`       // StartRun, RunNow: the number of the run; 0: it is skipped
+	Operation *cluster.Operation `json:"operation,omitempty"` // CreateOperation, UpdateOperation, RequestCancel
+	// Operations are the schema changes that carry on what ChangeObjects has begun.
+	Operations []string            `json:"operations,omitempty"`
+	Plan       *cluster.StoredPlan `json:"plan,omitempty"`  // PutPlan
+	Pool       *cluster.Pool       `json:"pool,omitempty"`  // of the commands about pools
+	Batch      []Result            `json:"batch,omitempty"` // one per command, if none was refused
 }
 
 // Err returns the refusal as an error, or nil.

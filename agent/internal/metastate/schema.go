@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -109,11 +110,12 @@ func (c *change) changeObjects(in *ChangeObjects) Result {
 	if r := c.takeIDs(in); r != nil {
 		return Result{Refusal: r}
 	}
-	return c.carryOutObjects(in)
+	return c.carryOutObjects(in, "")
 }
 
-// carryOutObjects is changeObjects with ids that were taken before.
-func (c *change) carryOutObjects(in *ChangeObjects) Result {
+// carryOutObjects is changeObjects with ids that were taken before. txn is the transaction
+// that has prepared the change; "": none has.
+func (c *change) carryOutObjects(in *ChangeObjects, txn string) Result {
 	n := len(in.Put) + len(in.Drop)
 	if n == 0 && in.Run == nil || n > maxBatch {
 		return refused(CodeInvalid, "a change is of 1 to %d objects, not of %d", maxBatch, n)
@@ -155,19 +157,37 @@ func (c *change) carryOutObjects(in *ChangeObjects) Result {
 	c.view.SchemaVersion++
 	c.heads = true
 	c.tellObjects(before, in)
-	if in.Operation == nil {
-		return Result{}
-	}
-	return c.createSchemaChange(in)
+	return c.createSchemaChanges(in, txn)
 }
 
-// createSchemaChange records the operation that carries a change of a table on.
-func (c *change) createSchemaChange(in *ChangeObjects) Result {
-	op := cluster.Operation{Spec: *in.Operation, RequestedBy: c.by}
-	if what := op.Spec.Change; op.Spec.Kind != cluster.OpSchemaChange || what == nil || c.view.Objects[what.Table] == nil || c.view.Objects[what.Table].Collection == nil {
-		return refused(CodeInvalid, "a change of objects is carried on by a schema change of one of its tables")
+// createSchemaChanges records the operations that carry changes of tables on.
+func (c *change) createSchemaChanges(in *ChangeObjects, txn string) (res Result) {
+	for i := range in.Operations {
+		op := cluster.Operation{Spec: in.Operations[i], RequestedBy: c.by}
+		if what := op.Spec.Change; op.Spec.Kind != cluster.OpSchemaChange || what == nil || c.view.Objects[what.Table] == nil || c.view.Objects[what.Table].Collection == nil {
+			return refused(CodeInvalid, "a change of objects is carried on by schema changes of its tables")
+		}
+		if txn != "" {
+			op.IdempotencyKey = fmt.Sprintf("%s/%d", txn, i)
+		}
+		made := c.createOperation(&CreateOperation{Operation: op}, c.by)
+		if made.Refusal != nil {
+			return made
+		}
+		res.Operations = append(res.Operations, made.Operation.ID)
 	}
-	return c.createOperation(&CreateOperation{Operation: op}, c.by)
+	return res
+}
+
+// SchemaChangesOf are the operations that carry on what a transaction has prepared.
+func (v *View) SchemaChangesOf(txn string) []string {
+	var out []string
+	for _, id := range v.OperationIDs() {
+		if strings.HasPrefix(v.Operations[id].IdempotencyKey, txn+"/") {
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 // removeOld drops what is to go, and frees the names of what is to change.

@@ -44,7 +44,7 @@ func (s *Session) alterCollection(ctx context.Context, node *syntax.AlterCollect
 		},
 		Own:   s.draft.Made,
 		Fill:  func(id cluster.ObjectID) { fill = append(fill, id) },
-		Block: s.tx != nil || s.server.cfg.Waiter == nil, UnderWay: s.changeUnderWay,
+		Block: s.tx != nil, UnderWay: s.changeUnderWay,
 	}
 	var keys []cluster.Referrer
 	ask.Prove = func(table, key cluster.ObjectID) { keys = append(keys, cluster.Referrer{Table: table, Key: key}) }

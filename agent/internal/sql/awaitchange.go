@@ -2,6 +2,7 @@ package sql
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -31,6 +32,29 @@ func (s *Session) awaitChange(ctx context.Context, id string) error {
 	default:
 		return &Error{Code: "55000", Message: fmt.Sprintf("%s ended %s: %s", op.ID, op.State, op.Why)}
 	}
+}
+
+// awaitChanges waits for the operations that carry a committed transaction on. What these
+// find is wrong is taken back; the rest stays.
+func (s *Session) awaitChanges(ctx context.Context, ids []string) error {
+	var first error
+	for _, id := range ids {
+		err := s.awaitChange(ctx, id)
+		var wrong *Error
+		if err == nil || first != nil {
+			continue
+		}
+		if first = err; errors.As(err, &wrong) {
+			told := *wrong
+			told.Hint = "The transaction is committed, but for " + id + ", which changes the table and was taken back."
+			if op := s.server.catalog.View().Operations[id]; op == nil || !op.State.Final() {
+				told.Detail = "The transaction is committed, and " + id + " goes on with the change of the table."
+				told.Hint = "See nodedbctl ops watch " + id + " and nodedbctl ops cancel " + id + "."
+			}
+			first = &told
+		}
+	}
+	return first
 }
 
 // changeUnderWay is the operation that has a column become NOT NULL; "": none has.

@@ -36,7 +36,7 @@ func (s *Session) createIndex(ctx context.Context, node *syntax.CreateIndex, at 
 	for _, n := range notices {
 		s.notice("NOTICE", n.Code, "%s", n.Message)
 	}
-	if made == nil || s.tx == nil {
+	if made == nil || s.tx == nil || made.Desc.State != "" {
 		return tag, nil
 	}
 	env := &queryplan.Env{Now: s.began, Statement: at, Session: s.environment(ctx)}
@@ -45,7 +45,7 @@ func (s *Session) createIndex(ctx context.Context, node *syntax.CreateIndex, at 
 }
 
 func (s *Session) indexing() catalog.Indexing {
-	return catalog.Indexing{Check: queryplan.CheckIndex, Own: s.draft.Made, Block: s.tx != nil || s.server.cfg.Waiter == nil}
+	return catalog.Indexing{Check: queryplan.CheckIndex, Own: s.draft.Made}
 }
 
 // dropIndex runs DROP INDEX.

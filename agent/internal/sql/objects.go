@@ -27,6 +27,9 @@ func (s *Session) changeObjects(ctx context.Context, what string, change func(in
 			return nil, s.denied(what, err)
 		}
 		next, err := plain(in)
+		if err == nil && s.server.cfg.Waiter == nil && next.CarriedOn() {
+			return nil, syntax.Unsupported("changing a table that others may use, without a coordinator,", "")
+		}
 		return next, s.denied(what, err)
 	}
 	if s.tx != nil {
@@ -48,9 +51,9 @@ func (s *Session) changeObjects(ctx context.Context, what string, change func(in
 			}
 			return err
 		}
-		operation, err := s.publish(ctx, next)
-		if err == nil && operation != "" {
-			return s.awaitChange(ctx, operation)
+		operations, err := s.publish(ctx, next)
+		if err == nil && len(operations) > 0 {
+			return s.awaitChange(ctx, operations[0]) // a statement that stands alone has one
 		}
 		if !catalog.Overtaken(err) || ctx.Err() != nil {
 			return err
@@ -59,15 +62,15 @@ func (s *Session) changeObjects(ctx context.Context, what string, change func(in
 }
 
 // publish has everybody see a draft, after transactions that are in its way. It returns the
-// operation that carries the changes on, "" if none has to.
-func (s *Session) publish(ctx context.Context, d *catalog.Draft) (operation string, err error) {
+// operations that carry the changes on.
+func (s *Session) publish(ctx context.Context, d *catalog.Draft) (operations []string, err error) {
 	triggers := d.Retriggered(s.server.catalog.View())
 	for {
-		operation, err = s.server.catalog.Publish(ctx, d, s.options.User)
+		operations, err = s.server.catalog.Publish(ctx, d, s.options.User)
 		var refusal *metastate.Refusal
 		if errors.As(err, &refusal) && refusal.Code == metastate.CodePending {
 			if err := s.server.cfg.DB.Settle(ctx, refusal); err != nil {
-				return "", fmt.Errorf("wait for a transaction that changes the same objects: %w", err)
+				return nil, fmt.Errorf("wait for a transaction that changes the same objects: %w", err)
 			}
 			continue
 		}
@@ -76,22 +79,22 @@ func (s *Session) publish(ctx context.Context, d *catalog.Draft) (operation stri
 			s.barTruncated(ctx, d)
 			err = s.raiseTriggers(ctx, triggers)
 		}
-		return operation, err
+		return operations, err
 	}
 }
 
-// commitObjects commits a transaction that has changed objects.
-func (s *Session) commitObjects(ctx context.Context) error {
+// commitObjects commits a transaction that has changed objects. It returns what carries the
+// changes on.
+func (s *Session) commitObjects(ctx context.Context) (operations []string, err error) {
 	s.draft = s.draft.Continue(s.placeOf)
 	scope := s.scope()
 	keep := func(t *catalog.Table) bool {
 		o, there := scope.Object(t.Owner().ID())
 		return there && slices.Contains(o.StoredIDs(), t.ID())
 	}
-	var err error
 	bound := s.draft.Bound()
 	if err := s.writeDown(ctx, bound, keep); err != nil {
-		return err
+		return nil, err
 	}
 	if len(bound) > 0 || s.tx.Wrote(keep) {
 		triggers := s.draft.Retriggered(s.server.catalog.View())
@@ -101,24 +104,49 @@ func (s *Session) commitObjects(ctx context.Context) error {
 			s.barTruncated(ctx, s.draft)
 			err = s.raiseTriggers(ctx, triggers)
 		}
+		if err == nil && s.draft.CarriedOn() {
+			operations, err = s.resolved(ctx, part.id)
+		}
 	} else if err = s.tx.Commit(ctx, exec.CommitOptions{Keep: keep}); err == nil { // its locks were held
-		_, err = s.publish(ctx, s.draft)
+		operations, err = s.publish(ctx, s.draft)
 	}
 	var refusal *metastate.Refusal
 	if errors.As(err, &refusal) && (catalog.Overtaken(err) || refusal.Code == metastate.CodePending) {
-		return &Error{Code: "40001", Message: "could not serialize access: " + refusal.Message, Hint: retryHint}
+		return nil, &Error{Code: "40001", Message: "could not serialize access: " + refusal.Message, Hint: retryHint}
 	}
-	return err
+	return operations, err
+}
+
+// resolved waits until this node knows of the objects that a transaction has committed, and
+// returns what carries their changes on.
+func (s *Session) resolved(ctx context.Context, id cluster.TxnID) ([]string, error) {
+	tick := time.NewTicker(settleEvery)
+	defer tick.Stop()
+	for {
+		view := s.server.catalog.View()
+		if view.Pending[id.String()] == nil {
+			return view.SchemaChangesOf(id.String()), nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			over := ended(ctx.Err())
+			over.Detail = "The transaction is committed, and its changes of tables go on."
+			return nil, over
+		}
+	}
 }
 
 // participant is the part of a transaction that is in the meta range.
 type participant struct {
 	session *Session
 	draft   *catalog.Draft
+	id      cluster.TxnID // once it is prepared
 }
 
 // Prepare satisfies txn.Participant.
 func (p *participant) Prepare(ctx context.Context, id cluster.TxnID, record []byte) error {
+	p.id = id
 	if err := p.session.server.catalog.Prepare(ctx, p.draft, p.session.options.User, id, record); err != nil {
 		return err
 	}

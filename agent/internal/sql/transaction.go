@@ -292,6 +292,7 @@ func (s *Session) finish(ctx context.Context) error {
 		s.endTransaction(true)
 		return nil
 	}
+	var operations []string
 	err := s.settleDeferred(ctx, s.server.cfg.Now(), func(*cluster.ForeignKey) bool { return true })
 	if err == nil {
 		err = s.checkTables()
@@ -301,9 +302,12 @@ func (s *Session) finish(ctx context.Context) error {
 	case s.draft.Empty():
 		err = s.tx.Commit(ctx, exec.CommitOptions{})
 	default:
-		err = s.commitObjects(ctx)
+		operations, err = s.commitObjects(ctx)
 	}
 	s.endTransaction(err != nil)
+	if err == nil {
+		err = s.awaitChanges(ctx, operations)
+	}
 	return err
 }
 

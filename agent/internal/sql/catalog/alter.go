@@ -281,7 +281,7 @@ func (c *Catalog) Alter(ctx context.Context, in Scope, stmt *syntax.AlterCollect
 			return nil, nil, err
 		}
 	}
-	next.later = a.later
+	next.carryOn(a.later)
 	return next, a.notices, nil
 }
 

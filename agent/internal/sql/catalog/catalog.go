@@ -182,16 +182,13 @@ func poolOf(view *metastate.View, name string, position int) (cluster.PoolID, er
 // Publish has the changes of a draft be what everybody sees, all or none. An error that
 // Overtaken accepts says that others have changed the same objects: who has told nobody of
 // the draft makes another one.
-// It returns the operation that carries the changes on, "" if none has to.
-func (c *Catalog) Publish(ctx context.Context, d *Draft, by string) (operation string, err error) {
+// It returns the operations that carry the changes on.
+func (c *Catalog) Publish(ctx context.Context, d *Draft, by string) (operations []string, err error) {
 	if d.Empty() {
-		return "", nil
+		return nil, nil
 	}
 	result, err := c.propose(ctx, metastate.Command{By: by, Via: metastate.ViaSQL, ChangeObjects: d.change()})
-	if err == nil && result.Operation != nil {
-		operation = result.Operation.ID
-	}
-	return operation, err
+	return result.Operations, err
 }
 
 // Prepare has the changes of a draft be as good as made, and seen by nobody until the

@@ -18,8 +18,8 @@ type Draft struct {
 	put   map[cluster.ObjectID]*cluster.Object
 	seen  map[cluster.ObjectID]uint64
 	names map[cluster.ObjectName]cluster.ObjectID // of put
-	// later is what an operation is to carry on once the draft is published; nil: nothing.
-	later *cluster.TableChange
+	// later is what operations are to carry on once the draft is published.
+	later []*cluster.TableChange
 	// truncated are tables in whose place new ones stand.
 	truncated []*cluster.Object
 	// bound are tables that ranges are to be told of before the draft is seen.
@@ -33,7 +33,7 @@ func (d *Draft) clone() *Draft {
 	if d == nil {
 		return &Draft{put: map[cluster.ObjectID]*cluster.Object{}, seen: map[cluster.ObjectID]uint64{}, names: map[cluster.ObjectName]cluster.ObjectID{}}
 	}
-	return &Draft{put: maps.Clone(d.put), seen: maps.Clone(d.seen), names: maps.Clone(d.names), later: d.later, truncated: slices.Clone(d.truncated), bound: slices.Clone(d.bound), run: d.run}
+	return &Draft{put: maps.Clone(d.put), seen: maps.Clone(d.seen), names: maps.Clone(d.names), later: slices.Clone(d.later), truncated: slices.Clone(d.truncated), bound: slices.Clone(d.bound), run: d.run}
 }
 
 // rest notes that the changes rest on o, as it is.
@@ -190,8 +190,8 @@ func (d *Draft) change() *metastate.ChangeObjects {
 	for _, b := range d.Bound() {
 		out.Bound = append(out.Bound, b.Collection)
 	}
-	if d.later != nil {
-		out.Operation = &cluster.OperationSpec{Kind: cluster.OpSchemaChange, Change: d.later}
+	for _, what := range d.carriedOn() {
+		out.Operations = append(out.Operations, cluster.OperationSpec{Kind: cluster.OpSchemaChange, Change: what})
 	}
 	return out
 }

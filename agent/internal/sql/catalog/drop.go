@@ -221,7 +221,7 @@ func (s Scope) settleDefaults(next *Draft, gone *going) (lines, cascades []strin
 		return o.Kind == cluster.KindTable && slices.ContainsFunc(o.Needs, isGone)
 	}) {
 		a := newAlteration(o)
-		a.ask.Own = next.Made
+		a.ask.Own, a.scope = next.Made, s
 		changed, rows := a.object, a.rows
 		ofGone, err := a.dropTyped(gone.objects)
 		if err != nil && gone.cascade {

@@ -169,8 +169,6 @@ type Indexing struct {
 	Check func(*Index) error
 	// Own reports whether nobody else can write to the table: the transaction has made it.
 	Own func(cluster.ObjectID) bool
-	// Block says that it is one of several statements of a transaction.
-	Block bool
 }
 
 // CreateIndex makes an index, in the draft of scope; one of a table that others may write to
@@ -195,9 +193,6 @@ func (c *Catalog) CreateIndex(ctx context.Context, in Scope, stmt *syntax.Create
 		return nil, nil, nil, err
 	}
 	if !ask.Own(o.ID) {
-		if ask.Block {
-			return nil, nil, nil, syntax.Unsupported("CREATE INDEX in a transaction block of a table that others may write to", "Run the statement on its own, outside of the block.")
-		}
 		x.State, a.later = cluster.ElementDeleteOnly, &cluster.TableChange{Table: o.ID, Name: o.Name, Indexes: []cluster.ObjectID{x.ID}}
 	}
 	a.rows.Indexes = append(a.rows.Indexes, *x)
@@ -210,7 +205,7 @@ func (c *Catalog) CreateIndex(ctx context.Context, in Scope, stmt *syntax.Create
 		return nil, nil, nil, err
 	}
 	next = in.change(o, a.object)
-	next.later = a.later
+	next.carryOn(a.later)
 	return next, t.Indexes[len(t.Indexes)-1], nil, nil
 }
 
@@ -353,40 +348,16 @@ func (c *Catalog) DropIndex(in Scope, stmt *syntax.DropIndex, ask Indexing) (*Dr
 			return nil, nil, err
 		}
 		a := newAlteration(o)
-		a.later = in.Draft.laterOf(o.ID)
+		a.scope = in
 		if ask.Own(o.ID) {
 			a.forget(x.ID)
-		} else if err := a.leaveIndex(x.ID, ask.Block); err != nil {
-			return nil, nil, err
+		} else {
+			a.leaveIndex(x.ID)
 		}
-		later := in.Draft.pending()
-		if in.Draft = in.change(o, a.object); a.later != nil {
-			if later != nil && later.Table != o.ID {
-				return nil, nil, syntax.Unsupported("DROP INDEX of indexes of several tables", "Drop each by itself.")
-			}
-			in.Draft.later = a.later
-		}
+		in.Draft = in.change(o, a.object)
+		in.Draft.carryOn(a.later)
 	}
 	return in.Draft, notices, nil
-}
-
-// pending is what an operation is to carry on; nil: nothing.
-func (d *Draft) pending() *cluster.TableChange {
-	if d == nil {
-		return nil
-	}
-	return d.later
-}
-
-// laterOf is a copy of what an operation is to carry on of a table; nil: nothing.
-func (d *Draft) laterOf(id cluster.ObjectID) *cluster.TableChange {
-	later := d.pending()
-	if later == nil || later.Table != id {
-		return nil
-	}
-	out := *later
-	out.Drops = slices.Clone(out.Drops)
-	return &out
 }
 
 // forget has an index go at once.
@@ -395,10 +366,11 @@ func (a *alteration) forget(id cluster.ObjectID) {
 }
 
 // leaveIndex has an index be no more for all but those who write: an operation has it go
-// once nobody reads it.
-func (a *alteration) leaveIndex(id cluster.ObjectID, block bool) error {
-	if block {
-		return syntax.Unsupported("dropping an index in a transaction block, of a table that others may read,", "Run the statement on its own, outside of the block.")
+// once nobody reads it. One that the transaction has made goes at once.
+func (a *alteration) leaveIndex(id cluster.ObjectID) {
+	if !a.others(id) {
+		a.forget(id)
+		return
 	}
 	for i := range a.rows.Indexes {
 		if x := &a.rows.Indexes[i]; x.ID == id {
@@ -408,7 +380,6 @@ func (a *alteration) leaveIndex(id cluster.ObjectID, block bool) error {
 		}
 	}
 	a.carriedOn().Drops = append(a.carriedOn().Drops, id)
-	return nil
 }
 
 // addUnique adds a UNIQUE constraint.
@@ -488,7 +459,8 @@ func (a *alteration) dropUnique(x *cluster.Index, cascade bool) error {
 		a.forget(x.ID)
 		return nil
 	}
-	return a.leaveIndex(x.ID, a.ask.Block)
+	a.leaveIndex(x.ID)
+	return nil
 }
 
 // RenameIndex gives an index another name, and the constraint that it is of.
@@ -539,23 +511,25 @@ func (a *alteration) dropIndexesOf(ids []cluster.ColumnID) error {
 		if !ok {
 			continue
 		}
-		var all, live []cluster.ObjectID
+		var own, live []cluster.ObjectID
+		stays := false
 		for _, x := range a.indexesOf(column) {
-			if all = append(all, x.ID); !x.Dropped {
+			switch {
+			case a.ask.Own(a.object.ID) || !a.others(x.ID):
+				own = append(own, x.ID)
+				continue
+			case !x.Dropped:
 				live = append(live, x.ID)
 			}
+			stays = true
 		}
-		if len(all) == 0 {
-			continue
+		for _, x := range own {
+			a.forget(x)
 		}
 		for _, x := range live {
-			if a.ask.Own(a.object.ID) {
-				a.forget(x)
-			} else if err := a.leaveIndex(x, a.ask.Block); err != nil {
-				return err
-			}
+			a.leaveIndex(x)
 		}
-		if a.ask.Own(a.object.ID) {
+		if !stays {
 			continue
 		}
 		name := fmt.Sprintf("........pg.dropped.%d........", id)

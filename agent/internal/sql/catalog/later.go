@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
@@ -17,6 +18,47 @@ func (a *alteration) carriedOn() *cluster.TableChange {
 		a.later = &cluster.TableChange{Table: a.object.ID, Name: a.object.Name}
 	}
 	return a.later
+}
+
+// carryOn has an operation carry on what a statement leaves half-way, once the draft is
+// published: one for all statements about a table, but for those that validate, since what
+// these are about stays if it turns out to be wrong.
+func (d *Draft) carryOn(what *cluster.TableChange) {
+	if what == nil {
+		return
+	}
+	i := slices.IndexFunc(d.later, func(other *cluster.TableChange) bool {
+		return other.Table == what.Table && other.Validate == what.Validate
+	})
+	if i < 0 {
+		d.later = append(d.later, what)
+		return
+	}
+	d.later[i] = d.later[i].With(what)
+}
+
+// carriedOn is what operations are to carry on: not what a later statement has taken away.
+func (d *Draft) carriedOn() []*cluster.TableChange {
+	var out []*cluster.TableChange
+	for _, what := range d.later {
+		o := d.put[what.Table]
+		if o == nil {
+			continue // it was dropped, or another stands in its place
+		}
+		if left := what.Of(o.Collection); left.Proves() || len(left.Drops) > 0 {
+			out = append(out, left)
+		}
+	}
+	return out
+}
+
+// CarriedOn reports whether operations are to carry the draft on.
+func (d *Draft) CarriedOn() bool { return d != nil && len(d.carriedOn()) > 0 }
+
+// others reports whether anybody but the transaction can know of an index of the table.
+func (a *alteration) others(id cluster.ObjectID) bool {
+	o := a.scope.View.Objects[a.object.ID]
+	return o != nil && slices.Contains(o.StoredIDs(), id)
 }
 
 // provesNotNull has a column become NOT NULL.
@@ -37,9 +79,6 @@ func (a *alteration) isUnderWay(column *cluster.Column) error {
 // checkLater refuses what is not all or nothing: what is to be proved can turn out to be
 // wrong when the rest of the statement has long been seen. Columns that are added go then.
 func (a *alteration) checkLater(actions []syntax.AlterAction) error {
-	if a.ask.Block {
-		return syntax.Unsupported("adding a constraint or NOT NULL in a transaction block to a table that others may write to", "Run the statement on its own, outside of the block.")
-	}
 	for _, action := range actions {
 		switch action := action.(type) {
 		case *syntax.AddColumn, *syntax.AddConstraint, *syntax.ValidateConstraint:
@@ -53,6 +92,9 @@ func (a *alteration) checkLater(actions []syntax.AlterAction) error {
 		}
 	}
 	for i := range a.rows.Columns {
+		if a.ask.Block {
+			break // the rest of the block may use them: they stay
+		}
 		if c := &a.rows.Columns[i]; c.ID >= a.nextColumn {
 			a.later.Added = append(a.later.Added, c.ID)
 		}
