@@ -214,7 +214,8 @@ func (l *locking) keep(ctx context.Context, rows []datastate.LockedRow, items []
 				continue
 			}
 		}
-		if !r.Skipped && !l.t.holds(l.rows[n], r.Value != nil, r.TS) {
+		// FOR KEY SHARE lets others change all but the key.
+		if !r.Skipped && l.req.Strength > lock.KeyShare && !l.t.holds(l.rows[n], r.Value != nil, r.TS) {
 			return nil, &ConflictError{Reason: reasonLost}
 		}
 		row.Value, row.Version, l.skipped[n] = r.Value, r.TS, r.Skipped

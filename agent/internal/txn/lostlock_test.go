@@ -6,7 +6,9 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/lock"
 )
 
 // TestALockThatWasLostIsFound: a transaction that locks a row again, whose lock went with the
@@ -87,4 +89,23 @@ func movedRecord(t *testing.T, p Planted) string {
 		return fmt.Sprintf("it commits, and another has its lock: %v", err)
 	}
 	return ""
+}
+
+// TestAKeyThatIsSharedChanges: under FOR KEY SHARE others change a row, but for its key, and
+// who locks it for more then has lost nothing.
+func TestAKeyThatIsSharedChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel(t, 2, 4)
+		x := m.managers[1].Begin(ReadCommitted, Info{})
+		r := lockRequest(1)
+		r.Strength = lock.KeyShare
+		if _, _, err := x.Lock(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		m.write([]datastate.Op{{Row: row(1), Kind: datastate.Put, Value: []byte("changed")}}, m.entry())
+		if rows, _, err := x.Lock(t.Context(), lockRequest(1)); err != nil || string(rows[0].Value) != "changed" {
+			t.Errorf("locked for more: %q, %v", rows, err)
+		}
+		x.Rollback()
+	})
 }
