@@ -64,6 +64,9 @@ type fakeDB struct {
 	fences, readFences     fences
 	raised                 []cluster.SchemaFence
 	begun                  []*fakeTxn
+	// unresolved has the newest version of each row be an intent of a transaction that has
+	// committed: a lock FOR KEY SHARE does not see it, who reads does.
+	unresolved bool
 	// beforeLock is called, without the lock, before rows are locked.
 	beforeLock func()
 	// beforeFill is called, without the lock, before entries of rows that were there before

@@ -174,6 +174,9 @@ func (t *fakeTxn) Lock(ctx context.Context, req txn.LockRequest) ([]kv.Row, []bo
 		if !slices.Contains(t.locked, row) {
 			t.locked = append(t.locked, row)
 		}
+		if f.unresolved && req.Strength == lock.KeyShare {
+			last = at(f.rows[row], last.ts-1)
+		}
 		rows[i] = kv.Row{Key: k, Value: last.value, Version: last.ts}
 		if req.Durable {
 			t.durable++

@@ -138,12 +138,10 @@ func (r *Run) lockReferenced(ctx context.Context, l *link, keys [][]byte) (absen
 		keys = nil
 		for i := range rows {
 			if rows[i].Value == nil {
-				keys = append(keys, rows[i].Key)
+				keys = append(keys, rows[i].Key) // see readAgain
 			}
 		}
 	}
-	// A row that was just committed may be an intent still, which is not in the way of such a
-	// lock, and which the lock does not see. Whoever reads does.
 	for part := range slices.Chunk(keys, keyBatch) {
 		rows, err := r.DB.Get(ctx, kv.GetRequest{Pool: l.at().Pool(), Collection: l.at().ID(), Keys: part})
 		if err != nil {

@@ -137,6 +137,9 @@ func (l *locker) flush(ctx context.Context) (more bool, err error) {
 		}
 	}
 	now, skipped, err := r.lockAs(ctx, table, txn.LockRequest{Keys: keys, Strength: p.plan.Lock.Strength, Wait: p.plan.Lock.Wait, Durable: r.Waiting.Durable})
+	if err == nil && p.plan.Lock.Strength == lock.KeyShare {
+		err = r.readAgain(ctx, table, now)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -164,6 +167,29 @@ func (l *locker) flush(ctx context.Context) (more bool, err error) {
 		}
 	}
 	return true, nil
+}
+
+// readAgain reads rows that were locked FOR KEY SHARE as they are now. One that was just
+// committed may be an intent still, which is not in the way of such a lock, and which the lock
+// does not see; whoever reads does.
+func (r *Run) readAgain(ctx context.Context, table *catalog.Table, rows []kv.Row) error {
+	for part := range slices.Chunk(rows, keyBatch) {
+		keys := make([][]byte, len(part))
+		for i := range part {
+			keys[i] = part[i].Key
+		}
+		now, err := r.DB.Get(ctx, kv.GetRequest{Pool: table.Pool(), Collection: table.ID(), Keys: keys})
+		if err != nil {
+			return fmt.Errorf("read rows of %q that were locked: %w", table.Name(), err)
+		}
+		for i := range now {
+			if r.Tx.level != txn.ReadCommitted && now[i].Version > r.TS {
+				return &txn.ConflictError{Reason: "a row changed since it was read"}
+			}
+		}
+		copy(part, now)
+	}
+	return nil
 }
 
 // selectLocked runs a SELECT FOR UPDATE or the like that is in no transaction: its locks
