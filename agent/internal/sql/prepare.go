@@ -186,17 +186,20 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 		q = resolved
 	}
 	p.plan, p.basis.changes = plan, s.basis(p).changes
+	p.describe(plan, q.Explain)
+	return nil
+}
+
+// describe says of which types the parameters and the columns of a plan are.
+func (p *Prepared) describe(plan *queryplan.Plan, explain bool) {
 	p.ParamOIDs = make([]uint32, len(plan.Params))
 	p.ParamTypes = plan.Params
 	for i, t := range plan.Params {
 		p.ParamOIDs[i] = t.OID()
 	}
-	if q.Explain {
+	if p.Columns = wireColumns(plan.Columns); explain {
 		p.Columns = []Column{textColumn("QUERY PLAN")}
-		return nil
 	}
-	p.Columns = wireColumns(plan.Columns)
-	return nil
 }
 
 // slowTable describes a collection to the slow path.

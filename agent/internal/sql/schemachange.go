@@ -49,7 +49,7 @@ func (s *Server) Change(ctx context.Context, op *cluster.Operation) (operation.S
 		case err != nil && n == 0 && bytes.Equal(now.Cursor, op.Cursor):
 			return p, err
 		case err != nil: // what was done before is to be written down; then it is met again
-			return c.at(now.Phase, "", now.Cursor, now.Rows), nil
+			return c.at(now.Phase, "", now.Cursor, now.Rows), nil //nolint:nilerr // it is met again
 		case p.State != cluster.OpRunning || p.Phase == operation.PhaseTakeBack || !time.Now().Before(until) || c.cancelled():
 			return p, nil
 		}

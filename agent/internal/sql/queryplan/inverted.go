@@ -20,7 +20,7 @@ type inverted struct {
 // invertedOf prepares the entries of an inverted index.
 func invertedOf(x *catalog.Index) (*Entries, error) {
 	c := x.Columns[0]
-	var over Expr = &Const{}
+	var over Expr
 	if c.Column >= 0 {
 		over = (&relation{table: x.Table}).ref(c.Column)
 	} else {
