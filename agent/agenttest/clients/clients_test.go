@@ -72,7 +72,8 @@ func TestTheFirstHourOfClients(t *testing.T) {
 // firstHour runs the script of one client as the owner of an empty database.
 func firstHour(t *testing.T, c *agenttest.Cluster, name string, expected map[string]known) {
 	n := c.Node(1)
-	makeDatabase(t, n, name)
+	user := "app_" + name // Drizzle makes a schema of its own name, in which "$user" would make the tables
+	makeDatabase(t, n, user)
 	lib, err := filepath.Abs("testdata")
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +83,7 @@ func firstHour(t *testing.T, c *agenttest.Cluster, name string, expected map[str
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", filepath.Join(lib, name+".sh"))
 	cmd.Env = append(os.Environ(), "LIB="+lib, "WORK="+t.TempDir(),
-		"PGHOST="+host, "PGPORT="+port, "PGUSER="+name, "PGPASSWORD="+password, "PGDATABASE="+name,
+		"PGHOST="+host, "PGPORT="+port, "PGUSER="+user, "PGPASSWORD="+password, "PGDATABASE="+user,
 		"PGSSLMODE=verify-full", "PGSSLROOTCERT="+filepath.Join(c.CredsDir(), "ca.crt"), "PYTHONDONTWRITEBYTECODE=1")
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
