@@ -9,6 +9,20 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
+// lookups are the catalogs by which casts and functions find names.
+func (in *Input) lookups(name string) []row {
+	switch name {
+	case "nd_type":
+		return in.typeNames()
+	case "nd_type_name":
+		return in.typesByName()
+	case "nd_class_name":
+		return in.classesByName()
+	default:
+		return in.serials()
+	}
+}
+
 // keys are what a name is found by, without quotes: itself if its schema is searched
 // anyway, and with its schema.
 func keys(schema, name string) []string {

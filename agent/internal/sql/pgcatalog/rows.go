@@ -279,6 +279,9 @@ func (in *Input) activity() []row {
 
 // views makes the catalogs that PostgreSQL derives from others.
 func (in *Input) views(name string) []row {
+	if name == "pg_stat_all_indexes" || name == "pg_stat_user_indexes" {
+		return in.indexStatistics()
+	}
 	var out []row
 	for _, t := range in.Tables {
 		if name == "pg_indexes" {

@@ -215,6 +215,8 @@ func (t *Table) fill(in *Input) []row {
 		return in.information(t.Name)
 	}
 	switch t.Name {
+	case "nd_type", "nd_type_name", "nd_class_name", "nd_serial":
+		return in.lookups(t.Name)
 	case "pg_namespace":
 		return in.namespaces()
 	case "pg_class":
@@ -227,16 +229,6 @@ func (t *Table) fill(in *Input) []row {
 		return in.pgTypes()
 	case "pg_enum":
 		return in.enumLabels()
-	case "nd_type":
-		return in.typeNames()
-	case "nd_type_name":
-		return in.typesByName()
-	case "nd_class_name":
-		return in.classesByName()
-	case "pg_stat_all_indexes", "pg_stat_user_indexes":
-		return in.indexStatistics()
-	case "nd_serial":
-		return in.serials()
 	case "pg_index":
 		return in.indexes()
 	case "pg_constraint":
