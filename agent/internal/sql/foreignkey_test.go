@@ -350,3 +350,20 @@ func TestDeferredForeignKeys(t *testing.T) {
 	c.run("rollback")
 	c.want(`42704 constraint "nope" of relation "c" does not exist`, "alter table c alter constraint nope deferrable")
 }
+
+// TestAKeyAddedBesideValidation: a foreign key that is added in the statement that validates
+// another one goes with it if a row is wrong; the one that was there stays as it was.
+func TestAKeyAddedBesideValidation(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.open()
+	c.run("create table p (id int8 primary key)")
+	c.run("create table c (id int8 primary key, p int8, q int8)")
+	c.run("insert into c values (1, 7, null)")
+	c.want("ALTER TABLE", "alter table c add constraint old foreign key (p) references p not valid")
+	c.want(`23503 insert or update on table "c" violates foreign key constraint "old" / Key (p)=(7) is not present in table "p".`,
+		"alter table c add constraint fresh foreign key (q) references p, validate constraint old")
+	if keys := f.meta.View().Objects[f.tableID("c")].Collection.ForeignKeys; len(keys) != 1 || keys[0].Name != "old" || !keys[0].NotValid || keys[0].State != "" {
+		t.Errorf("%+v", keys)
+	}
+	c.want("INSERT 0 1", "insert into c values (2, null, 8)")
+}

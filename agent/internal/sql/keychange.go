@@ -37,12 +37,12 @@ func (c *schemaChange) raiseReferenced(ctx context.Context) error {
 	return nil
 }
 
-// takeBackKeys has the foreign keys of the change go, or be as they were.
+// takeBackKeys has the foreign keys of the change go, or be as they were: not valid.
 func (c *schemaChange) takeBackKeys(rows *cluster.Collection) {
 	ours := func(k *cluster.ForeignKey) bool { return k.State != "" && slices.Contains(c.what.ForeignKeys, k.ID) }
-	if !c.what.Validate {
-		rows.ForeignKeys = slices.DeleteFunc(rows.ForeignKeys, func(k cluster.ForeignKey) bool { return ours(&k) })
-	}
+	rows.ForeignKeys = slices.DeleteFunc(rows.ForeignKeys, func(k cluster.ForeignKey) bool {
+		return ours(&k) && !(c.what.Validate && k.NotValid) // which was there before
+	})
 	for i := range rows.ForeignKeys {
 		if k := &rows.ForeignKeys[i]; ours(k) {
 			k.State = ""
