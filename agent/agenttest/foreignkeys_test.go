@@ -2,29 +2,16 @@ package agenttest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// referrer refers to rows, and takes them away, through one node until it is told to stop.
-type referrer struct {
-	t       *testing.T
-	node    *Node
-	rng     *rand.Rand
-	acked   *atomic.Int64
-	refused *atomic.Int64 // statements that a foreign key has refused
-}
-
-func (w *referrer) statement() string {
-	id, p := w.rng.IntN(1000), w.rng.IntN(12)
-	switch w.rng.IntN(8) {
+// referringStatement refers to rows, and takes them away.
+func referringStatement(rng *rand.Rand) string {
+	id, p := rng.IntN(1000), rng.IntN(12)
+	switch rng.IntN(8) {
 	case 0:
 		return fmt.Sprintf("INSERT INTO parents VALUES (%d, %d) ON CONFLICT DO NOTHING", p, p+100)
 	case 1, 2:
@@ -42,40 +29,6 @@ func (w *referrer) statement() string {
 	}
 }
 
-func (w *referrer) write(ctx context.Context, stop <-chan struct{}) {
-	for ctx.Err() == nil {
-		conn, err := w.node.Connect(ctx)
-		for err == nil {
-			select {
-			case <-stop:
-				_ = conn.Close(context.Background())
-				return
-			default:
-			}
-			_, err = conn.PgConn().Exec(ctx, w.statement()).ReadAll()
-			var refused *pgconn.PgError
-			switch {
-			case err == nil:
-				w.acked.Add(1)
-			case errors.As(err, &refused):
-				switch refused.Code {
-				case "23503":
-					w.refused.Add(1)
-				case "23505", "40001", "40P01", "57P01", "57P03", "08006", "40003":
-				default:
-					w.t.Errorf("a writer was told %s %s", refused.Code, refused.Message)
-				}
-				_, err = conn.PgConn().Exec(ctx, "ROLLBACK").ReadAll()
-			}
-		}
-		select {
-		case <-stop:
-			return
-		default:
-		}
-	}
-}
-
 // TestForeignKeysHoldAfterKills: writers on three nodes insert rows that refer to others,
 // and delete those, while a node is killed, which leads some of the ranges and coordinates
 // some of the transactions. In the end no row refers to one that is not there.
@@ -87,35 +40,9 @@ func TestForeignKeysHoldAfterKills(t *testing.T) {
 	c.sql("CREATE TABLE parents (id int8 PRIMARY KEY, a int8 UNIQUE, n int8 DEFAULT 0)")
 	c.sql("INSERT INTO parents SELECT i, i + 100 FROM generate_series(0, 11) AS g (i)")
 	c.sql("CREATE TABLE children (id int8 PRIMARY KEY, p int8 REFERENCES parents, q int8 REFERENCES parents (a) ON DELETE CASCADE ON UPDATE CASCADE)")
-	seed := time.Now().UnixNano()
-	t.Logf("seed %d", seed)
-	stop := make(chan struct{})
-	var acked, refused atomic.Int64
-	var wg sync.WaitGroup
-	for i := range 6 {
-		w := &referrer{t, c.Nodes()[i%3], rand.New(rand.NewPCG(uint64(seed), uint64(i))), &acked, &refused} //nolint:gosec // a test's
-		wg.Go(func() { w.write(ctx, stop) })
-	}
-	advance := func() {
-		t.Helper()
-		from := acked.Load()
-		Eventually(t, time.Minute, "writers get on", func() error {
-			if n := acked.Load() - from; n < 200 {
-				return fmt.Errorf("%d statements", n)
-			}
-			return nil
-		})
-	}
-	advance()
-	killed := c.Nodes()[1]
-	killed.Kill()
-	advance()
-	killed.Start()
-	advance()
-	close(stop)
-	wg.Wait()
-	t.Logf("%d statements, %d were refused", acked.Load(), refused.Load())
-	if refused.Load() == 0 {
+	done, refused := throughAKill(ctx, t, c, faultWriter{draw: referringStatement, counts: "23503", also: []string{"23505"}})
+	t.Logf("%d statements, %d were refused", done, refused)
+	if refused == 0 {
 		t.Error("no statement was refused")
 	}
 	conn, err := c.Nodes()[0].Connect(ctx)

@@ -140,7 +140,7 @@ func TestIndexesComeAndGoWhileNodesAreKilled(t *testing.T) {
 	var acked, taken atomic.Int64
 	var writers, churn sync.WaitGroup
 	for i := range 6 {
-		w := &indexWriter{t, c.Nodes()[i%3], rand.New(rand.NewPCG(drawn, uint64(i))), &acked, &taken, churnStatement} //nolint:gosec // a test's
+		w := &faultWriter{t: t, node: c.Nodes()[i%3], rng: rand.New(rand.NewPCG(drawn, uint64(i))), acked: &acked, counted: &taken, draw: churnStatement, counts: "23505"} //nolint:gosec // a test's
 		writers.Go(func() { w.write(ctx, stop) })
 	}
 	x := &indexChurner{c: c, codes: map[string]int{}}

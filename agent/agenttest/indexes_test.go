@@ -2,28 +2,14 @@ package agenttest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
-
-// indexWriter changes random rows of a few, through one node, until it is told to stop.
-type indexWriter struct {
-	t     *testing.T
-	node  *Node
-	rng   *rand.Rand
-	acked *atomic.Int64
-	taken *atomic.Int64 // statements that met another row's value
-	draw  func(*rand.Rand) string
-}
 
 func indexedStatement(rng *rand.Rand) string {
 	id, a := rng.IntN(300), rng.IntN(400)
@@ -41,40 +27,6 @@ func indexedStatement(rng *rand.Rand) string {
 	}
 }
 
-func (w *indexWriter) write(ctx context.Context, stop <-chan struct{}) {
-	for ctx.Err() == nil {
-		conn, err := w.node.Connect(ctx)
-		for err == nil {
-			select {
-			case <-stop:
-				_ = conn.Close(context.Background())
-				return
-			default:
-			}
-			_, err = conn.PgConn().Exec(ctx, w.draw(w.rng)).ReadAll()
-			var refused *pgconn.PgError
-			switch {
-			case err == nil:
-				w.acked.Add(1)
-			case errors.As(err, &refused):
-				switch refused.Code {
-				case "23505":
-					w.taken.Add(1)
-				case "40001", "40P01", "57P01", "57P03", "08006", "40003":
-				default:
-					w.t.Errorf("a writer was told %s %s", refused.Code, refused.Message)
-				}
-				_, err = conn.PgConn().Exec(ctx, "ROLLBACK").ReadAll()
-			}
-		}
-		select {
-		case <-stop:
-			return
-		default:
-		}
-	}
-}
-
 // TestIndexesAgreeAfterKills: writers on three nodes change rows with a unique column and
 // an index while one node is killed. Afterwards what the entries say is what the rows say.
 func TestIndexesAgreeAfterKills(t *testing.T) {
@@ -83,35 +35,9 @@ func TestIndexesAgreeAfterKills(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	c.sql("BEGIN; CREATE TABLE indexed (id int8 PRIMARY KEY, a int8 UNIQUE, b int8, c text); CREATE INDEX ON indexed (b) INCLUDE (c); COMMIT")
-	seed := time.Now().UnixNano()
-	t.Logf("seed %d", seed)
-	stop := make(chan struct{})
-	var acked, taken atomic.Int64
-	var wg sync.WaitGroup
-	for i := range 6 {
-		w := &indexWriter{t, c.Nodes()[i%3], rand.New(rand.NewPCG(uint64(seed), uint64(i))), &acked, &taken, indexedStatement} //nolint:gosec // a test's
-		wg.Go(func() { w.write(ctx, stop) })
-	}
-	advance := func() {
-		t.Helper()
-		from := acked.Load()
-		Eventually(t, time.Minute, "writers get on", func() error {
-			if n := acked.Load() - from; n < 200 {
-				return fmt.Errorf("%d statements", n)
-			}
-			return nil
-		})
-	}
-	advance()
-	killed := c.Nodes()[1]
-	killed.Kill()
-	advance()
-	killed.Start()
-	advance()
-	close(stop)
-	wg.Wait()
-	t.Logf("%d statements, %d met a value that was taken", acked.Load(), taken.Load())
-	if taken.Load() == 0 {
+	done, taken := throughAKill(ctx, t, c, faultWriter{draw: indexedStatement, counts: "23505"})
+	t.Logf("%d statements, %d met a value that was taken", done, taken)
+	if taken == 0 {
 		t.Error("no statement met a value that was taken")
 	}
 	indexesAgree(ctx, t, c.Nodes()[0], []indexCheck{
