@@ -44,3 +44,14 @@ func TestPlantedOldPlan(t *testing.T) {
 	}
 	t.Log(err)
 }
+
+// TestPlantedLostItem proves that an entry that a document lacks is found.
+func TestPlantedLostItem(t *testing.T) {
+	for seed := uint64(1); seed <= 10; seed++ {
+		if err := invertedRows(t, seed, Planted{Exec: exec.Planted{ItemLost: true}}); err != nil {
+			t.Logf("found by seed %d: %v", seed, err)
+			return
+		}
+	}
+	t.Error("not found")
+}

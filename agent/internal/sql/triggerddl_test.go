@@ -3,6 +3,7 @@ package sql
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -218,4 +219,48 @@ func TestTriggersOnManyRows(t *testing.T) {
 	const rows = 5000
 	c.want(fmt.Sprintf("INSERT 0 %d", rows), fmt.Sprintf("insert into t select g, g from generate_series(1, %d) g", rows))
 	c.want(fmt.Sprintf("%d|%d\nSELECT 1", rows, rows*(rows+1)/2+rows), "select count(*), sum(n) from audit")
+}
+
+// triggersHeard has a table get a trigger and lose it, and writers on other nodes that have
+// heard of neither; it tells of a row that was written by the old triggers.
+func triggersHeard(t *testing.T, faults Planted) error {
+	f := newFixture(t, nil)
+	f.server.cfg.Planted = faults
+	c := f.open()
+	c.run("create table t (id int primary key)")
+	c.run("create table audit (id int primary key)")
+	for i, change := range []string{
+		"create trigger a after insert on t for each row begin insert into audit values (new.id); end",
+		"alter table t disable trigger a",
+		"alter table t enable trigger a",
+		"drop trigger a on t",
+	} {
+		single, _ := f.behind(true)
+		block, _ := f.behind(true)
+		block.run("begin")
+		block.run(fmt.Sprintf("insert into t values (%d)", 100+i))
+		c.want(tagOf(change), change)
+		single.run(fmt.Sprintf("insert into t values (%d)", i))
+		block.run("commit")
+		for _, id := range []int{i, 100 + i} {
+			row := c.run(fmt.Sprintf("select id from t where id = %d", id)) != "SELECT 0"
+			audited := c.run(fmt.Sprintf("select id from audit where id = %d", id)) != "SELECT 0"
+			if fires := i%2 == 0; row && audited != fires {
+				return fmt.Errorf("after %q row %d is there, and audited: %v", change, id, audited)
+			}
+		}
+	}
+	return nil
+}
+
+// tagOf is what a statement is answered with whose tag are its first two words.
+func tagOf(statement string) string {
+	words := strings.Fields(strings.ToUpper(statement))
+	return words[0] + " " + words[1]
+}
+
+func TestTriggersAreHeardOf(t *testing.T) {
+	if err := triggersHeard(t, Planted{}); err != nil {
+		t.Error(err)
+	}
 }

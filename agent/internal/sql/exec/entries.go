@@ -67,6 +67,9 @@ func (r *Run) entriesIn(of *queryplan.Entries, row []datum.Datum, primary []byte
 	if err != nil {
 		return nil, err
 	}
+	if len(all) > 1 && r.Planted.itemLost() {
+		all = all[:len(all)-1]
+	}
 	out := make([]entry, len(all))
 	for i, values := range all {
 		e := &out[i]

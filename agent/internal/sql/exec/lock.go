@@ -137,7 +137,7 @@ func (l *locker) flush(ctx context.Context) (more bool, err error) {
 		}
 	}
 	now, skipped, err := r.lockAs(ctx, table, txn.LockRequest{Keys: keys, Strength: p.plan.Lock.Strength, Wait: p.plan.Lock.Wait, Durable: r.Waiting.Durable})
-	if err == nil && p.plan.Lock.Strength == lock.KeyShare {
+	if err == nil && p.plan.Lock.Strength == lock.KeyShare && !r.Planted.keyShareBlind() {
 		err = r.readAgain(ctx, table, now)
 	}
 	if err != nil {

@@ -10,3 +10,5 @@ func (Planted) parentUnlocked() bool   { return false }
 func (Planted) missesDeleteOnly() bool { return false }
 func (Planted) readsAnyVersion() bool  { return false }
 func (Planted) blindBackfill() bool    { return false }
+func (Planted) keyShareBlind() bool    { return false }
+func (Planted) itemLost() bool         { return false }

@@ -14,6 +14,11 @@ type Planted struct {
 	MissDeleteOnly bool
 	// ReadAnyVersion has who reads an index not say by which version of its table.
 	ReadAnyVersion bool
+	// KeyShareBlind has FOR KEY SHARE take rows as the lock shows them, without the intents
+	// that are not in its way.
+	KeyShareBlind bool
+	// ItemLost leaves the last entry of a document out of an inverted index.
+	ItemLost bool
 }
 
 func (p Planted) oldEntryStays() bool { return p.OldEntryStays }
@@ -25,3 +30,7 @@ func (p Planted) blindBackfill() bool { return p.BlindBackfill }
 func (p Planted) missesDeleteOnly() bool { return p.MissDeleteOnly }
 
 func (p Planted) readsAnyVersion() bool { return p.ReadAnyVersion }
+
+func (p Planted) keyShareBlind() bool { return p.KeyShareBlind }
+
+func (p Planted) itemLost() bool { return p.ItemLost }

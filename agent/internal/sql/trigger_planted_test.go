@@ -1,0 +1,15 @@
+//go:build planted
+
+package sql
+
+import "testing"
+
+// TestPlantedMissedTrigger proves that it is found if a change of triggers is answered while
+// others may write by the old ones.
+func TestPlantedMissedTrigger(t *testing.T) {
+	err := triggersHeard(t, Planted{MissTrigger: true})
+	if err == nil {
+		t.Error("not found")
+	}
+	t.Log(err)
+}
