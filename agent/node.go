@@ -116,7 +116,7 @@ type Node struct {
 	duck      atomic.Pointer[duck.Engine]
 	sql       atomic.Pointer[sql.Server]
 	schedules atomic.Pointer[schedule.Runner]
-	hostRules atomic.Pointer[hostRules]
+	hostRules hostRules
 	pgwire    atomic.Pointer[pgwire.Server]
 	admin     *admin.Server
 

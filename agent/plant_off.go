@@ -16,5 +16,7 @@ type plantedFaults struct {
 	SQL  sql.Planted
 }
 
+func (plantedFaults) staleRules() bool { return false }
+
 // planted is nothing: only builds with the tag planted have faults to plant.
 func planted() plantedFaults { return plantedFaults{} }

@@ -25,7 +25,11 @@ type plantedFaults struct {
 	Txn  txn.Planted
 	Data datastate.Planted
 	SQL  sql.Planted
+	// StaleRules has a node go by the first host rules that it has read.
+	StaleRules bool
 }
+
+func (p plantedFaults) staleRules() bool { return p.StaleRules }
 
 // planted returns what a test has planted in a real process, to prove that trials
 // find it.

@@ -21,3 +21,14 @@ func TestPlantedByName(t *testing.T) {
 	}()
 	planted()
 }
+
+// TestPlantedStaleRules proves that a node is found that goes on with old host rules.
+func TestPlantedStaleRules(t *testing.T) {
+	for seed := range uint64(10) {
+		if wrong := followedRules(t, seed, plantedFaults{StaleRules: true}); wrong != "" {
+			t.Logf("found by seed %d: %s", seed, wrong)
+			return
+		}
+	}
+	t.Error("not found")
+}
