@@ -114,9 +114,9 @@ func (s *Session) takeAdvisory(ctx context.Context, l *advisoryLock, key advisor
 	if a.Try {
 		wait = evaluation.NoWait
 	}
-	l.txn.SetDeadlockTimeout(s.settings.duration("deadlock_timeout"))
+	l.txn.SetDeadlockTimeout(s.settings.Duration("deadlock_timeout"))
 	_, _, err := l.txn.Lock(ctx, txn.LockRequest{Pool: cluster.DefaultPool, Collection: cluster.AdvisoryCollection, Keys: [][]byte{key[:]},
-		Strength: strength, Wait: wait, Durable: true, Timeout: s.settings.duration("lock_timeout")})
+		Strength: strength, Wait: wait, Durable: true, Timeout: s.settings.Duration("lock_timeout")})
 	switch {
 	case errors.Is(err, txn.ErrLockNotAvailable) && a.Try:
 		return false, nil

@@ -35,11 +35,11 @@ type found struct {
 
 // basis is what p would be planned on now.
 func (s *Session) basis(p *Prepared) basis {
-	zone, _ := s.settings.get("timezone")
-	path, _ := s.settings.get("search_path")
+	zone, _ := s.settings.Get("timezone")
+	path, _ := s.settings.Get("search_path")
 	out := basis{schema: s.server.catalog.View().SchemaVersion, draft: s.draft, timeZone: zone, path: path, user: s.user, roles: s.server.catalog.View().RolesVersion()}
 	if p.asked {
-		out.changes = s.settings.changes
+		out.changes = s.settings.Changes()
 	}
 	return out
 }

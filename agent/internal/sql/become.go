@@ -14,13 +14,13 @@ const noRole = "none"
 
 // sessionUser is who the session is authorized as.
 func (s *Session) sessionUser() string {
-	name, _ := s.settings.get("session_authorization")
+	name, _ := s.settings.Get("session_authorization")
 	return name
 }
 
 // followRole has the current role be that of the settings.
 func (s *Session) followRole() {
-	s.user, _ = s.settings.get("role")
+	s.user, _ = s.settings.Get("role")
 	if s.user == noRole || s.user == "" {
 		s.user = s.sessionUser()
 	}
@@ -42,7 +42,7 @@ func (s *Session) mayLogIn(view *metastate.View, database *cluster.Object) error
 		return s.refuseLogin(refusal)
 	}
 	if rights.Super {
-		s.settings.start["is_superuser"] = "on"
+		s.settings.Start("is_superuser", "on")
 	}
 	return nil
 }
@@ -89,7 +89,7 @@ func (s *Session) setRole(name string, values []string, local bool) error {
 		}
 	}
 	become["is_superuser"] = onOff(new(view.Users[current].Superuser()))
-	s.settings.become(become, local)
+	s.settings.Become(become, local)
 	s.followSettings()
 	return nil
 }

@@ -22,7 +22,7 @@ import (
 // first, and it is to be made anew.
 func (s *Session) publishBound(ctx context.Context, d *catalog.Draft) (again bool, err error) {
 	s.open(s.defaults(), s.server.cfg.Now())
-	s.tx.Begin(levels[s.modes.isolation])
+	s.tx.Begin(s.modes.level())
 	s.draft = d
 	err = s.finish(ctx)
 	return err != nil && AsError(err).Code == "40001" && ctx.Err() == nil, err

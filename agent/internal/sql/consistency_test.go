@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/sql/settings"
 )
 
 func TestReadConsistencyIsOneOfThree(t *testing.T) {
@@ -24,7 +25,7 @@ func TestReadConsistencyIsOneOfThree(t *testing.T) {
 			t.Errorf("%s: %s", bad, got)
 		}
 	}
-	if err := refuseConsistency("x"); !strings.Contains(err.Hint, "bounded_staleness:10") {
+	if _, err := settings.New(settings.NewTable(), "u").Check("nodedb.read_consistency", "x"); !strings.Contains(err.Hint, "bounded_staleness:10") {
 		t.Errorf("the hint: %s", err.Hint)
 	}
 }

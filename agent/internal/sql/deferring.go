@@ -104,7 +104,7 @@ func (s *Session) settleDeferred(ctx context.Context, at time.Time, now func(*cl
 	}
 	run := s.server.internalRun(&queryplan.Env{Now: s.began, Statement: at, Session: s.environment(ctx)})
 	run.Tx, run.Memory = s.tx, s.memory
-	run.Waiting = exec.Waiting{Lock: s.settings.duration("lock_timeout"), Deadlock: s.settings.duration("deadlock_timeout")}
+	run.Waiting = exec.Waiting{Lock: s.settings.Duration("lock_timeout"), Deadlock: s.settings.Duration("deadlock_timeout")}
 	run.Tables = func(id cluster.ObjectID) (*catalog.Table, bool) { return s.scope().TableByID(id) }
 	return run.SettleDeferred(ctx, now)
 }

@@ -50,7 +50,7 @@ func (s *Session) Execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 
 // bounded gives a statement the time that it may take.
 func (s *Session) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if limit := s.settings.duration("statement_timeout"); limit > 0 {
+	if limit := s.settings.Duration("statement_timeout"); limit > 0 {
 		return context.WithTimeout(ctx, limit)
 	}
 	return ctx, func() {}
@@ -265,7 +265,7 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 		defer s.unlockAdvisory(true) // the statement is the transaction
 	} else {
 		env.Now, s.queried = s.began, true
-		s.tx.Begin(levels[m.isolation])
+		s.tx.Begin(m.level())
 	}
 	var err error
 	if env.Args, err = checkArgs(env, args, plan.Params); err != nil {
@@ -314,8 +314,8 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 // newRun is for a statement in the transaction that there is, or in none.
 func (s *Session) newRun(env *queryplan.Env, at time.Time) *exec.Run {
 	return &exec.Run{
-		DB: s.server.cfg.DB, Lines: s.server.lines, Tx: s.tx, Writer: s.writer(), Level: levels[s.current().isolation], Info: s.info(at), Env: env,
-		Waiting: exec.Waiting{Lock: s.settings.duration("lock_timeout"), Deadlock: s.settings.duration("deadlock_timeout"), Durable: s.block},
+		DB: s.server.cfg.DB, Lines: s.server.lines, Tx: s.tx, Writer: s.writer(), Level: s.current().level(), Info: s.info(at), Env: env,
+		Waiting: exec.Waiting{Lock: s.settings.Duration("lock_timeout"), Deadlock: s.settings.Duration("deadlock_timeout"), Durable: s.block},
 		Planted: s.server.cfg.Planted.exec(), Deferred: func(k *cluster.ForeignKey) bool { return s.deferring.defers(k) },
 		Tables: func(id cluster.ObjectID) (*catalog.Table, bool) { return s.scope().TableByID(id) },
 	}

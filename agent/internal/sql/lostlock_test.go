@@ -6,6 +6,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/sql/settings"
 )
 
 // TestLostLocks: what COMMIT says when the leaders that have given the locks of a
@@ -33,7 +34,7 @@ func TestLostLocks(t *testing.T) {
 		{"a key that moves", []string{"update t set id = 5 where id = 1"}, []string{"insert into t values (5, 'b', 9)"}, lost, "1|1\n2|2\n5|9\nSELECT 3"},
 		{"nobody came", []string{"insert into t values (5, 'a', 0)", "update t set n = 0 where id = 1"}, nil, "COMMIT", "1|0\n2|2\n5|0\nSELECT 3"},
 	} {
-		for _, level := range []string{readCommitted, repeatableRead, "serializable"} {
+		for _, level := range []string{settings.ReadCommitted, settings.RepeatableRead, "serializable"} {
 			t.Run(x.name+" at "+level, func(t *testing.T) {
 				f, a, b := oneRange(t)
 				f.db.span = 1
@@ -57,7 +58,7 @@ func TestLostLocks(t *testing.T) {
 	}
 	// A row that another has committed before the statement is a violation at the
 	// statement, at repeatable read of one that the snapshot does not show, too.
-	for _, level := range []string{readCommitted, repeatableRead} {
+	for _, level := range []string{settings.ReadCommitted, settings.RepeatableRead} {
 		for _, text := range []string{"insert into t values (5, 'a', 0)", "insert into t values (6, 'a', 0), (5, 'a', 0)", "update t set id = 5 where id = 1"} {
 			_, a, b := oneRange(t)
 			a.run("insert into t values (1, 'a', 1)")

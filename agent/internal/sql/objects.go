@@ -11,6 +11,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/exec"
+	"github.com/nodedb/nodedb/agent/internal/sql/permit"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
@@ -23,7 +24,7 @@ func (s *Session) changeObjects(ctx context.Context, what string, change func(in
 	}
 	plain := change
 	change = func(in catalog.Scope) (*catalog.Draft, error) {
-		if err := s.permit(in, s.running); err != nil {
+		if err := permit.Statement(in, s.owners(), s.running); err != nil {
 			return nil, s.denied(what, err)
 		}
 		next, err := plain(in)

@@ -20,7 +20,7 @@ const maxRunTime = time.Hour
 // createSchedule runs CREATE SCHEDULE.
 func (s *Session) createSchedule(ctx context.Context, node *syntax.CreateSchedule) (string, error) {
 	const tag = "CREATE SCHEDULE"
-	zone, _ := s.settings.get("timezone")
+	zone, _ := s.settings.Get("timezone")
 	made := &cluster.Schedule{TimeZone: zone, Overlap: cluster.OverlapSkip}
 	existed := false
 	err := s.changeObjects(ctx, tag, func(in catalog.Scope) (next *catalog.Draft, err error) {
@@ -87,8 +87,8 @@ func (s *Session) changeSchedule(ctx context.Context, made *cluster.Schedule, c 
 	if err := s.checkBody(ctx, c.Body); err != nil {
 		return err
 	}
-	made.Body, made.TimeoutMS = c.Body.Text, cmp.Or(s.settings.duration("statement_timeout"), maxRunTime).Milliseconds()
-	made.SearchPath, _ = s.settings.get("search_path")
+	made.Body, made.TimeoutMS = c.Body.Text, cmp.Or(s.settings.Duration("statement_timeout"), maxRunTime).Milliseconds()
+	made.SearchPath, _ = s.settings.Get("search_path")
 	return nil
 }
 

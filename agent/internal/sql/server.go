@@ -20,6 +20,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
 	"github.com/nodedb/nodedb/agent/internal/sql/exec"
+	"github.com/nodedb/nodedb/agent/internal/sql/settings"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
@@ -109,13 +110,13 @@ func (c *Config) Validate() error {
 
 // Server makes sessions.
 type Server struct {
-	cfg     Config
-	catalog *catalog.Catalog
-	parsed  *syntax.Cache
-	known   map[string]*setting
-	version string
-	pace    pace
-	lines   *exec.Lines
+	cfg      Config
+	catalog  *catalog.Catalog
+	parsed   *syntax.Cache
+	settings settings.Table
+	version  string
+	pace     pace
+	lines    *exec.Lines
 	// schemaRows is how many rows a schema change works on at once, and schemaPart for how
 	// long before it says how far it is.
 	schemaRows int
@@ -150,8 +151,8 @@ func NewServer(cfg Config) (*Server, error) {
 	if cfg.ClosedLag == nil {
 		cfg.ClosedLag = func() time.Duration { return 3 * time.Second }
 	}
-	s := &Server{cfg: cfg, catalog: catalog.New(cfg.Meta), parsed: syntax.NewCache(parsedStatements), known: knownSettings(), lines: exec.NewLines(), schemaRows: schemaRows, schemaPart: schemaPart}
-	s.version = fmt.Sprintf("PostgreSQL %s (NodeDB %s) on %s/%s", serverVersion, cmp.Or(cfg.Version, "dev"), runtime.GOOS, runtime.GOARCH)
+	s := &Server{cfg: cfg, catalog: catalog.New(cfg.Meta), parsed: syntax.NewCache(parsedStatements), settings: settings.NewTable(), lines: exec.NewLines(), schemaRows: schemaRows, schemaPart: schemaPart}
+	s.version = fmt.Sprintf("PostgreSQL %s (NodeDB %s) on %s/%s", settings.ServerVersion, cmp.Or(cfg.Version, "dev"), runtime.GOOS, runtime.GOARCH)
 	s.sequences = newSequences(s.catalog)
 	s.mu.sessions = map[*Session]struct{}{}
 	return s, nil

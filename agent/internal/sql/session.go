@@ -16,6 +16,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/exec"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
+	"github.com/nodedb/nodedb/agent/internal/sql/settings"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 	"github.com/nodedb/nodedb/agent/internal/txn"
 )
@@ -46,7 +47,7 @@ type Session struct {
 	server   *Server
 	options  SessionOptions
 	database cluster.ObjectID
-	settings settings
+	settings *settings.Values
 	style    datum.Style
 	seen     activity
 	// user is the current role: that of SET ROLE, or who the session is authorized as.
@@ -149,9 +150,9 @@ var ErrRowsUnread = errors.New("the rest of the rows is not wanted")
 // newSession makes a session; startup applies its settings.
 func newSession(server *Server, o SessionOptions) *Session {
 	s := &Session{server: server, options: o, user: o.User}
-	s.settings = settings{known: server.known, start: map[string]string{"session_authorization": o.User}, told: map[string]string{}}
+	s.settings = settings.New(server.settings, o.User)
 	if o.ApplicationName != "" {
-		s.settings.start["application_name"] = o.ApplicationName
+		s.settings.Start("application_name", o.ApplicationName)
 	}
 	s.seen.start(server.cfg.Node, o, server.cfg.Now())
 	return s
@@ -179,18 +180,18 @@ func (s *Session) startup(o SessionOptions) error {
 	s.seen.setDatabase(db.ID)
 	for name, value := range o.Params {
 		name = strings.ToLower(name)
-		if _, ok := s.settings.known[name]; !ok && !strings.Contains(name, ".") {
+		if _, ok := s.server.settings[name]; !ok && !strings.Contains(name, ".") {
 			return &Error{Severity: "FATAL", Code: "42704", Message: fmt.Sprintf("unrecognized configuration parameter %q", name)}
 		}
-		value, err := s.settings.check(name, value)
+		value, err := s.settings.Check(name, value)
 		if err != nil {
-			err.Severity = "FATAL"
-			return err
+			fatal := AsError(err)
+			fatal.Severity = "FATAL"
+			return fatal
 		}
-		s.settings.start[name] = value
+		s.settings.Start(name, value)
 	}
-	s.settings.report() // fills told; the protocol layer tells all of them at the start
-	s.settings.notify = o.OnSettingChange
+	s.settings.Notify(o.OnSettingChange) // the protocol layer tells all of them at the start
 	s.followSettings()
 	return nil
 }
@@ -208,14 +209,14 @@ func databaseNames(view *metastate.View) []string {
 
 // followSettings updates what is derived from settings.
 func (s *Session) followSettings() {
-	if style := s.settings.style(s.style.Location); style != s.style {
+	if style := s.settings.Style(s.style.Location); style != s.style {
 		s.style = style
 		if s.options.OnStyleChange != nil {
 			s.options.OnStyleChange(style)
 		}
 	}
 	s.followRole()
-	application, _ := s.settings.get("application_name")
+	application, _ := s.settings.Get("application_name")
 	s.seen.setApplication(application)
 }
 
@@ -264,9 +265,9 @@ func (s *Session) TxStatus() byte {
 // IdleTimeout is how long the session may wait for its client now; 0: for ever.
 func (s *Session) IdleTimeout() time.Duration {
 	if s.tx != nil {
-		return s.settings.duration("idle_in_transaction_session_timeout")
+		return s.settings.Duration("idle_in_transaction_session_timeout")
 	}
-	return s.settings.duration("idle_session_timeout")
+	return s.settings.Duration("idle_session_timeout")
 }
 
 // rest has others see that the session waits for its client.
@@ -307,7 +308,7 @@ func (s *Session) setting(name string) (string, bool) {
 			return s.due, true
 		}
 	}
-	return s.settings.get(name)
+	return s.settings.Get(name)
 }
 
 // Close rolls back and ends the session.

@@ -1,12 +1,11 @@
 package sql
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/settings"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
@@ -25,7 +24,7 @@ func (s *Session) setSetting(node *syntax.SetSetting) (string, error) {
 			return tag, nil
 		}
 	}
-	var err *Error
+	var err *syntax.Error
 	switch {
 	case node.Name == "session_authorization" || node.Name == "role":
 		if node.Local && s.tx == nil {
@@ -35,12 +34,12 @@ func (s *Session) setSetting(node *syntax.SetSetting) (string, error) {
 			return "", err
 		}
 	case len(node.Values) == 0:
-		err = s.settings.reset(node.Name)
+		err = s.settings.Reset(node.Name)
 	case node.Local && s.tx == nil:
 		s.notice("WARNING", "25P01", "SET LOCAL can only be used in transaction blocks")
-		_, err = s.settings.check(node.Name, valueOf(node))
+		_, err = s.settings.Check(node.Name, valueOf(node))
 	default:
-		err = s.settings.set(node.Name, valueOf(node), node.Local)
+		err = s.settings.Set(node.Name, valueOf(node), node.Local)
 	}
 	if err != nil {
 		return "", err
@@ -52,7 +51,7 @@ func (s *Session) setSetting(node *syntax.SetSetting) (string, error) {
 // valueOf is the value that SET gives.
 func valueOf(node *syntax.SetSetting) string {
 	if node.Name == "search_path" {
-		return joinPath(node.Values)
+		return settings.JoinPath(node.Values)
 	}
 	return strings.Join(node.Values, ", ")
 }
@@ -81,18 +80,18 @@ func (s *Session) setConfig(name string, value *string, local bool) (string, err
 		out, _ := s.setting(name)
 		return out, nil
 	}
-	var err *Error
+	var err *syntax.Error
 	switch {
 	case value == nil:
-		err = s.settings.reset(name)
+		err = s.settings.Reset(name)
 	case local && s.tx == nil: // until the end of the statement, which is now
-		out, err := s.settings.check(name, *value)
+		out, err := s.settings.Check(name, *value)
 		if err != nil {
 			return "", err
 		}
 		return out, nil
 	default:
-		err = s.settings.set(name, *value, local)
+		err = s.settings.Set(name, *value, local)
 	}
 	if err != nil {
 		return "", err
@@ -108,9 +107,9 @@ func (s *Session) describeSetting(node *syntax.ShowSetting) ([]Column, error) {
 		return []Column{textColumn("name"), textColumn("setting"), textColumn("description")}, nil
 	}
 	name := node.Name
-	if known, ok := s.settings.known[name]; ok {
-		name = known.name
-	} else if _, ok := s.settings.get(name); !ok {
+	if known, ok := s.server.settings[name]; ok {
+		name = known.Name
+	} else if _, ok := s.settings.Get(name); !ok {
 		return nil, &Error{Code: "42704", Message: fmt.Sprintf("unrecognized configuration parameter %q", node.Name)}
 	}
 	return []Column{textColumn(name)}, nil
@@ -126,23 +125,13 @@ func (s *Session) showSetting(node *syntax.ShowSetting, sink RowSink) (string, e
 		value, _ := s.setting(node.Name)
 		return "SHOW", out.row([]datum.Datum{datum.MakeText(value)})
 	}
-	for _, k := range s.allSettings() {
-		value, _ := s.setting(strings.ToLower(k.name))
-		if err := out.row([]datum.Datum{datum.MakeText(k.name), datum.MakeText(value), datum.MakeText(k.about)}); err != nil {
+	for _, k := range s.server.settings.All() {
+		value, _ := s.setting(strings.ToLower(k.Name))
+		if err := out.row([]datum.Datum{datum.MakeText(k.Name), datum.MakeText(value), datum.MakeText(k.About)}); err != nil {
 			return "", err
 		}
 	}
 	return "SHOW", nil
-}
-
-// allSettings lists the known settings by name.
-func (s *Session) allSettings() []*setting {
-	var all []*setting
-	for _, k := range s.settings.known {
-		all = append(all, k)
-	}
-	slices.SortFunc(all, func(a, b *setting) int { return cmp.Compare(strings.ToLower(a.name), strings.ToLower(b.name)) })
-	return all
 }
 
 // discard runs DISCARD and DEALLOCATE. Prepared statements belong to the protocol
@@ -159,10 +148,10 @@ func (s *Session) discard(node *syntax.Discard) (string, error) {
 	}
 	s.plans = nil
 	s.unlockAdvisory(false)
-	if err := s.settings.reset(""); err != nil {
+	if err := s.settings.Reset(""); err != nil {
 		return "", err
 	}
-	s.settings.unbecome()
+	s.settings.Unbecome()
 	s.followSettings()
 	return node.Tag, nil
 }

@@ -227,13 +227,14 @@ func TestPlansFollowSettings(t *testing.T) {
 // application's own can have any name.
 func TestSettingsAreBounded(t *testing.T) {
 	c := newFixture(t, nil).open()
-	long := strings.Repeat("x", maxSetting)
+	const most, all = 64 << 10, 256 << 10 // of a value, of all of an application's
+	long := strings.Repeat("x", most)
 	c.want("SET", "set app.a = '"+long+"'")
 	for _, name := range []string{"app.a", "application_name", "search_path"} {
 		c.want(`54000 a value of parameter "`+name+`" may have at most 64 KiB`, "set "+name+" = '"+long+"x'")
 	}
 	refused := ""
-	for i := range 2 * maxOwn / maxSetting {
+	for i := range 2 * all / most {
 		if got := c.run(fmt.Sprintf("set app.b%d = '%s'", i, long)); got != "SET" {
 			refused = got
 		}

@@ -121,10 +121,10 @@ func (s *Session) catalogInput(ctx context.Context, t *pgcatalog.Table) *pgcatal
 	for _, v := range scope.Views() {
 		in.Views = append(in.Views, pgcatalog.View{View: v, Definition: scope.Text(v), Updatable: queryplan.ThroughView(v.Query)})
 	}
-	for _, k := range s.allSettings() {
-		value, _ := s.setting(strings.ToLower(k.name))
-		reset, source := s.settings.origin(k)
-		in.Settings = append(in.Settings, pgcatalog.Setting{Name: k.name, Value: value, About: k.about, Boot: k.value, Reset: reset, Source: source, Fixed: k.check == nil})
+	for _, k := range s.server.settings.All() {
+		value, _ := s.setting(strings.ToLower(k.Name))
+		reset, source := s.settings.Origin(k)
+		in.Settings = append(in.Settings, pgcatalog.Setting{Name: k.Name, Value: value, About: k.About, Boot: k.Value, Reset: reset, Source: source, Fixed: k.Fixed()})
 	}
 	switch t.Shared() {
 	case pgcatalog.Activity:

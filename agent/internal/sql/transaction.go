@@ -12,6 +12,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/exec"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
+	"github.com/nodedb/nodedb/agent/internal/sql/settings"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 	"github.com/nodedb/nodedb/agent/internal/txn"
 )
@@ -25,27 +26,27 @@ type modes struct {
 	asOf hlc.Timestamp
 }
 
+// level is the isolation level.
+func (m modes) level() txn.Isolation {
+	level, _ := settings.Isolation(m.isolation)
+	return level
+}
+
 // savepoint is a state of the transaction that it can go back to.
 type savepoint struct {
 	name       string
 	state      exec.Mark
 	draft      *catalog.Draft
 	advisories int // that the transaction had asked for
-	settings   settingsMark
+	settings   settings.Mark
 	readOnly   bool
 	deferring  *deferring
 }
 
-// levels are the isolation levels by their names. PostgreSQL, too, runs no read
-// uncommitted.
-var levels = map[string]txn.Isolation{ //nolint:gochecknoglobals // never changed
-	"read uncommitted": txn.ReadCommitted, readCommitted: txn.ReadCommitted, repeatableRead: txn.RepeatableRead, "serializable": txn.Serializable,
-}
-
 // defaults are the modes that a transaction begins with.
 func (s *Session) defaults() modes {
-	on := func(name string) bool { v, _ := s.settings.get(name); return v == "on" }
-	level, _ := s.settings.get("default_transaction_isolation")
+	on := func(name string) bool { v, _ := s.settings.Get(name); return v == "on" }
+	level, _ := s.settings.Get("default_transaction_isolation")
 	return modes{isolation: level, readOnly: on("default_transaction_read_only"), deferrable: on("default_transaction_deferrable")}
 }
 
@@ -63,7 +64,7 @@ func (s *Session) open(m modes, at time.Time) {
 	s.tx = exec.NewTx(s.server.cfg.DB, exec.TxOptions{Writer: s.writer(), Info: s.info(at), Memory: s.memory})
 	s.modes, s.began = m, at
 	s.failed, s.entered, s.queried, s.savepoints = false, false, false, nil
-	s.settings.begin()
+	s.settings.Begin()
 }
 
 // BeginImplicit says that the statements from here to EndImplicit came together: what
@@ -195,7 +196,7 @@ func (s *Session) setDefaults(m syntax.TransactionModes) error {
 		if value == "" {
 			continue
 		}
-		if err := s.settings.set(name, value, false); err != nil {
+		if err := s.settings.Set(name, value, false); err != nil {
 			return err
 		}
 	}
@@ -235,7 +236,7 @@ func (s *Session) asModes(name, value string) (m syntax.TransactionModes, ok boo
 // checkedMode checks the value of a mode, which is one of the default for it. The error
 // names what was asked for.
 func (s *Session) checkedMode(name, value string) (string, error) {
-	out, err := s.settings.check("default_"+name, value)
+	out, err := s.settings.Check("default_"+name, value)
 	if err != nil {
 		err.Message = strings.Replace(err.Message, "default_"+name, name, 1)
 		return "", err
@@ -322,7 +323,7 @@ func (s *Session) closeTx() {
 
 // info says whose a transaction is.
 func (s *Session) info(at time.Time) txn.Info {
-	application, _ := s.settings.get("application_name")
+	application, _ := s.settings.Get("application_name")
 	return txn.Info{User: s.options.User, Application: application, PID: s.options.PID, Started: at, Group: &s.group}
 }
 
@@ -333,7 +334,7 @@ func (s *Session) endTransaction(rollback bool) {
 	s.closeTx()
 	s.unlockAdvisory(true)
 	s.block, s.failed, s.savepoints = false, false, nil
-	s.settings.end(rollback)
+	s.settings.End(rollback)
 	s.followSettings()
 }
 
@@ -348,7 +349,7 @@ func (s *Session) savepoint(node *syntax.Savepoint) (string, error) {
 	if len(s.savepoints) >= maxSavepoints {
 		return "", &Error{Code: "54000", Message: fmt.Sprintf("a transaction may have at most %d savepoints", maxSavepoints), Hint: "RELEASE those that are not needed any more."}
 	}
-	s.savepoints = append(s.savepoints, savepoint{name: node.Name, state: s.tx.Mark(), draft: s.draft, advisories: len(s.advised), settings: s.settings.mark(), readOnly: s.modes.readOnly, deferring: s.deferring})
+	s.savepoints = append(s.savepoints, savepoint{name: node.Name, state: s.tx.Mark(), draft: s.draft, advisories: len(s.advised), settings: s.settings.Mark(), readOnly: s.modes.readOnly, deferring: s.deferring})
 	return "SAVEPOINT", nil
 }
 
@@ -367,7 +368,7 @@ func (s *Session) rollbackTo(ctx context.Context, node *syntax.RollbackTo) (stri
 	}
 	s.advisoriesBackTo(p.advisories)
 	s.draft, s.deferring = p.draft, p.deferring
-	s.settings.backTo(p.settings)
+	s.settings.BackTo(p.settings)
 	s.followSettings()
 	s.savepoints, s.failed, s.modes.readOnly = s.savepoints[:i+1], false, p.readOnly
 	return "ROLLBACK", nil

@@ -1,4 +1,4 @@
-package sql
+package permit
 
 import (
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -45,6 +45,22 @@ type names struct {
 type namedRelation struct {
 	alias string
 	need  *relationNeed
+}
+
+// Query refuses a query that reads or writes what the scope's role may not.
+func Query(scope catalog.Scope, q *syntax.Query) error {
+	if err := needsOf(scope, q).check(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Schemas refuses a query that names schemas which the scope's role may not use.
+func Schemas(scope catalog.Scope, q *syntax.Query) error {
+	if err := needsOf(scope, q).checkSchemas(); err != nil {
+		return err
+	}
+	return nil
 }
 
 // needsOf looks through a query.

@@ -1,7 +1,9 @@
-package sql
+package settings
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -9,66 +11,71 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+	"github.com/nodedb/nodedb/agent/internal/txn"
 )
 
-// setting is a session setting: its default and what may be set.
-type setting struct {
-	name  string // as SHOW ALL spells it
-	value string // default
+// Setting is a session setting: its default and what may be set.
+type Setting struct {
+	Name  string // as SHOW ALL spells it
+	Value string // default
 	// check normalises a new value; nil: the setting cannot be changed.
 	check func(value string) (string, bool)
 	// refuse says more of a value that check did not take; nil: nothing.
-	refuse func(value string) *Error
+	refuse func(value string) *syntax.Error
 	// values are what may be set, if it is a list.
 	values []string
 	// reported settings are told to the client when they change.
 	reported bool
-	about    string
+	About    string
 }
 
-// settingTable lists the settings that this version knows. Some only exist
+// Fixed reports whether SET cannot change it.
+func (s *Setting) Fixed() bool { return s.check == nil }
+
+// list are the settings that this version knows. Some only exist
 // because drivers set them; they accept what changes nothing.
-func settingTable() []setting {
-	flag := func(name, value, about string) setting {
-		return setting{name: name, value: value, check: checkBool, about: about}
+func list() []Setting {
+	flag := func(name, value, about string) Setting {
+		return Setting{Name: name, Value: value, check: checkBool, About: about}
 	}
-	fixed := func(name, value string) setting {
-		return setting{name: name, value: value, about: "cannot be changed"}
+	fixed := func(name, value string) Setting {
+		return Setting{Name: name, Value: value, About: "cannot be changed"}
 	}
-	choice := func(name, about string, values ...string) setting {
-		return setting{name: name, value: values[0], check: oneOf(values...), values: values, about: about}
+	choice := func(name, about string, values ...string) Setting {
+		return Setting{Name: name, Value: values[0], check: oneOf(values...), values: values, About: about}
 	}
-	only := func(name, value string) setting { return choice(name, "has this value only", value) }
-	accepted := func(name, value string) setting {
-		return setting{name: name, value: value, check: anyText, about: "accepted, changes nothing"}
+	only := func(name, value string) Setting { return choice(name, "has this value only", value) }
+	accepted := func(name, value string) Setting {
+		return Setting{Name: name, Value: value, check: anyText, About: "accepted, changes nothing"}
 	}
-	reported := func(s setting) setting {
+	reported := func(s Setting) Setting {
 		s.reported = true
 		return s
 	}
-	return []setting{
-		reported(setting{name: "application_name", check: anyText, about: "what the client calls itself"}),
+	return []Setting{
+		reported(Setting{Name: "application_name", check: anyText, About: "what the client calls itself"}),
 		fixed("block_size", "8192"),
 		choice("bytea_output", "how bytea is written", "hex", "escape"),
 		flag("check_function_bodies", "on", "accepted, changes nothing"),
-		reported(setting{name: "client_encoding", value: "UTF8", check: checkEncoding, refuse: refuseEncoding, about: "UTF8 is the only encoding"}),
+		reported(Setting{Name: "client_encoding", Value: "UTF8", check: checkEncoding, refuse: refuseEncoding, About: "UTF8 is the only encoding"}),
 		choice("client_min_messages", "notices below are not sent", "notice", "debug5", "debug4", "debug3", "debug2", "debug1", "log", "warning", "error"),
-		reported(setting{name: "DateStyle", value: "ISO, MDY", check: checkDateStyle, about: "ISO is the only style"}),
-		setting{name: "deadlock_timeout", value: "1s", check: checkDeadlockTimeout, about: "for how long a transaction waits for a lock before it looks for a deadlock"},
+		reported(Setting{Name: "DateStyle", Value: "ISO, MDY", check: checkDateStyle, About: "ISO is the only style"}),
+		Setting{Name: "deadlock_timeout", Value: "1s", check: checkDeadlockTimeout, About: "for how long a transaction waits for a lock before it looks for a deadlock"},
 		accepted("default_table_access_method", "heap"),
 		accepted("default_tablespace", ""),
 		flag("default_transaction_deferrable", "off", "accepted, changes nothing"),
-		setting{name: "default_transaction_isolation", value: readCommitted, check: checkIsolation, about: "isolation of new transactions"},
+		Setting{Name: "default_transaction_isolation", Value: ReadCommitted, check: checkIsolation, About: "isolation of new transactions"},
 		reported(flag("default_transaction_read_only", "off", "new transactions only read")),
-		setting{name: "extra_float_digits", value: "1", check: checkRange(-15, 3), about: "from 1 on floats are written exactly, below with 15 digits and fewer"},
-		setting{name: "idle_session_timeout", value: "0", check: checkDuration, about: "ends a session that idles longer outside of a transaction; 0: never"},
-		setting{name: "idle_in_transaction_session_timeout", value: "0", check: checkDuration, about: "ends a session that idles longer inside of a transaction; 0: never"},
+		Setting{Name: "extra_float_digits", Value: "1", check: checkRange(-15, 3), About: "from 1 on floats are written exactly, below with 15 digits and fewer"},
+		Setting{Name: "idle_session_timeout", Value: "0", check: checkDuration, About: "ends a session that idles longer outside of a transaction; 0: never"},
+		Setting{Name: "idle_in_transaction_session_timeout", Value: "0", check: checkDuration, About: "ends a session that idles longer inside of a transaction; 0: never"},
 		reported(fixed("in_hot_standby", "off")),
 		reported(fixed("integer_datetimes", "on")),
 		reported(choice("IntervalStyle", "how intervals are written", string(datum.IntervalPostgres), string(datum.IntervalVerbose), string(datum.IntervalSQL), string(datum.IntervalISO))),
 		reported(fixed("is_superuser", "off")),
 		flag("jit", "off", "accepted, changes nothing"),
-		setting{name: "lock_timeout", value: "0", check: checkDuration, about: "ends a statement that waits longer for a lock; 0: never"},
+		Setting{Name: "lock_timeout", Value: "0", check: checkDuration, About: "ends a statement that waits longer for a lock; 0: never"},
 		accepted("lc_messages", "C"),
 		accepted("lc_monetary", "C"),
 		accepted("lc_numeric", "C"),
@@ -76,34 +83,52 @@ func settingTable() []setting {
 		accepted("maintenance_work_mem", "64MB"),
 		fixed("max_identifier_length", "63"),
 		fixed("max_index_keys", "32"),
-		setting{name: readConsistency, value: strong, check: checkConsistency, refuse: refuseConsistency, about: "how new what statements read has to be: strong, bounded_staleness:SECONDS or eventual"},
+		Setting{Name: readConsistency, Value: strong, check: checkConsistency, refuse: refuseConsistency, About: "how new what statements read has to be: strong, bounded_staleness:SECONDS or eventual"},
 		flag("quote_all_identifiers", "off", "accepted, changes nothing"),
 		flag("row_security", "on", "accepted, changes nothing"),
-		setting{name: "search_path", value: `"$user", public`, check: checkPath, about: "schemas that names without one are looked for in"},
+		Setting{Name: "search_path", Value: `"$user", public`, check: checkPath, About: "schemas that names without one are looked for in"},
 		reported(fixed("server_encoding", "UTF8")),
-		reported(fixed("server_version", serverVersion)),
+		reported(fixed("server_version", ServerVersion)),
 		fixed("server_version_num", "170000"),
 		reported(fixed("session_authorization", "")),
 		fixed("role", "none"),
 		only("session_replication_role", "origin"),
 		reported(only("standard_conforming_strings", "on")),
-		setting{name: "statement_timeout", value: "0", check: checkDuration, about: "ends longer statements; 0: never"},
+		Setting{Name: "statement_timeout", Value: "0", check: checkDuration, About: "ends longer statements; 0: never"},
 		choice("synchronous_commit", "accepted; commits are always synced on a quorum", "on", "local", "remote_write", "remote_apply", "off"),
 		flag("synchronize_seqscans", "on", "accepted, changes nothing"),
-		reported(setting{name: "TimeZone", value: "UTC", check: checkTimeZone, refuse: refuseTimeZone, about: "zone of timestamps with time zone"}),
-		setting{name: "transaction_deferrable", value: "off", about: "accepted, changes nothing"},
-		setting{name: "transaction_isolation", value: readCommitted, about: "isolation of this transaction"},
-		setting{name: "transaction_read_only", value: "off", about: "this transaction only reads"},
+		reported(Setting{Name: "TimeZone", Value: "UTC", check: checkTimeZone, refuse: refuseTimeZone, About: "zone of timestamps with time zone"}),
+		Setting{Name: "transaction_deferrable", Value: "off", About: "accepted, changes nothing"},
+		Setting{Name: "transaction_isolation", Value: ReadCommitted, About: "isolation of this transaction"},
+		Setting{Name: "transaction_read_only", Value: "off", About: "this transaction only reads"},
 		accepted("work_mem", "4MB"),
 		choice("xmloption", "accepted, changes nothing", "content", "document"),
 	}
 }
 
+// ServerVersion is the version of PostgreSQL that clients are told.
+const ServerVersion = "17.0"
+
+// The isolation levels by their names.
 const (
-	serverVersion  = "17.0"
-	readCommitted  = "read committed"
-	repeatableRead = "repeatable read"
+	ReadCommitted  = "read committed"
+	RepeatableRead = "repeatable read"
+	Serializable   = "serializable"
 )
+
+// Isolation is the isolation level that is called so. PostgreSQL, too, runs no read
+// uncommitted.
+func Isolation(name string) (level txn.Isolation, ok bool) {
+	switch name {
+	case "read uncommitted", ReadCommitted:
+		return txn.ReadCommitted, true
+	case RepeatableRead:
+		return txn.RepeatableRead, true
+	case Serializable:
+		return txn.Serializable, true
+	}
+	return 0, false
+}
 
 func anyText(v string) (string, bool) { return v, true }
 
@@ -156,14 +181,14 @@ func checkEncoding(v string) (string, bool) {
 }
 
 // refuseEncoding tells an encoding that PostgreSQL converts from a name of none.
-func refuseEncoding(v string) *Error {
+func refuseEncoding(v string) *syntax.Error {
 	const known = " latin1 latin2 latin3 latin4 latin5 latin6 latin7 latin8 latin9 latin10 iso88591 iso88592 iso88595 iso88596 iso88597 iso88598 iso885915" +
 		" win win866 win874 win1250 win1251 win1252 win1253 win1254 win1255 win1256 win1257 win1258 windows1250 windows1251 windows1252 koi8 koi8r koi8u" +
 		" eucjp euccn euckr euctw eucjis2004 sjis shiftjis shiftjis2004 big5 gbk gb18030 uhc johab "
 	if name := encodingName(v); name == "" || !strings.Contains(known, " "+name+" ") {
 		return nil
 	}
-	return &Error{Code: "0A000", Message: fmt.Sprintf("conversion from %q to UTF8 is not supported", v), Hint: "Set client_encoding to UTF8, the only encoding."}
+	return &syntax.Error{Code: "0A000", Message: fmt.Sprintf("conversion from %q to UTF8 is not supported", v), Hint: "Set client_encoding to UTF8, the only encoding."}
 }
 
 func checkDateStyle(v string) (string, bool) {
@@ -192,7 +217,7 @@ func checkDeadlockTimeout(v string) (string, bool) {
 
 func checkIsolation(v string) (string, bool) {
 	v = strings.ToLower(v)
-	_, ok := levels[v]
+	_, ok := Isolation(v)
 	return v, ok
 }
 
@@ -229,8 +254,8 @@ func zoneInterval(v string) (seconds int, ok bool) {
 	return int(time.Duration(d.I) * time.Microsecond / time.Second), true
 }
 
-func refuseTimeZone(v string) *Error {
-	return &Error{Code: "22023", Message: fmt.Sprintf("invalid value for parameter \"TimeZone\": %q", v),
+func refuseTimeZone(v string) *syntax.Error {
+	return &syntax.Error{Code: "22023", Message: fmt.Sprintf("invalid value for parameter \"TimeZone\": %q", v),
 		Hint: "Name a zone, such as Europe/Berlin, or an offset of less than a day in hours and minutes, such as INTERVAL '+05:30' HOUR TO MINUTE. Rules for daylight saving time are not read."}
 }
 
@@ -269,10 +294,19 @@ func parseDuration(v string) (time.Duration, bool) {
 	return time.Duration(d).Round(time.Millisecond), ok && d <= most && d >= -most
 }
 
-func knownSettings() map[string]*setting {
-	out := map[string]*setting{}
-	for _, s := range settingTable() {
-		out[strings.ToLower(s.name)] = &s
+// Table are the settings that are known, by their names in lower case.
+type Table map[string]*Setting
+
+// NewTable returns the settings that this version knows.
+func NewTable() Table {
+	out := Table{}
+	for _, s := range list() {
+		out[strings.ToLower(s.Name)] = &s
 	}
 	return out
+}
+
+// All lists the settings by name.
+func (t Table) All() []*Setting {
+	return slices.SortedFunc(maps.Values(t), func(a, b *Setting) int { return cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) })
 }

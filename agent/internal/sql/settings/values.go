@@ -1,4 +1,4 @@
-package sql
+package settings
 
 import (
 	"fmt"
@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
-// settings are the values of one session.
-type settings struct {
-	known map[string]*setting // by lower-case name; shared, never changed
+// Values are the values of one session.
+type Values struct {
+	known Table // shared, never changed
 	// start are the values from the startup packet: what RESET goes back to.
 	start map[string]string
 	// values were set in the session, local in the transaction (SET LOCAL).
@@ -26,23 +27,41 @@ type settings struct {
 	notify  func(name, value string)
 }
 
-// get returns a value by lower-case name.
-func (s *settings) get(name string) (string, bool) {
+// New returns the values of a session of a user.
+func New(known Table, user string) *Values {
+	return &Values{known: known, start: map[string]string{"session_authorization": user}, told: map[string]string{}}
+}
+
+// Start sets the value that a session begins with, and that RESET goes back to, without a
+// check.
+func (s *Values) Start(name, value string) { s.start[name] = value }
+
+// Notify has f told of each reported setting that changes from now on.
+func (s *Values) Notify(f func(name, value string)) {
+	s.Report()
+	s.notify = f
+}
+
+// Changes counts the changes.
+func (s *Values) Changes() uint64 { return s.changes }
+
+// Get returns a value by lower-case name.
+func (s *Values) Get(name string) (string, bool) {
 	for _, m := range []map[string]string{s.local, s.values, s.start} {
 		if v, ok := m[name]; ok {
 			return v, true
 		}
 	}
 	if k, ok := s.known[name]; ok {
-		return k.value, true
+		return k.Value, true
 	}
 	return "", false
 }
 
-// origin returns what RESET goes back to, and where the value is from.
-func (s *settings) origin(k *setting) (reset, source string) {
-	name := strings.ToLower(k.name)
-	reset, source = k.value, "default"
+// Origin returns what RESET goes back to, and where the value is from.
+func (s *Values) Origin(k *Setting) (reset, source string) {
+	name := strings.ToLower(k.Name)
+	reset, source = k.Value, "default"
 	if v, ok := s.start[name]; ok {
 		reset, source = v, "client"
 	}
@@ -62,18 +81,18 @@ const (
 	maxOwn = 256 << 10
 )
 
-// check normalises a value for the setting called name.
-func (s *settings) check(name, value string) (string, *Error) {
+// Check normalises a value for the setting called name.
+func (s *Values) Check(name, value string) (string, *syntax.Error) {
 	k, ok := s.known[name]
 	switch {
 	case len(value) > maxSetting:
-		return "", &Error{Code: "54000", Message: fmt.Sprintf("a value of parameter %q may have at most %d KiB", name, maxSetting>>10)}
+		return "", &syntax.Error{Code: "54000", Message: fmt.Sprintf("a value of parameter %q may have at most %d KiB", name, maxSetting>>10)}
 	case !ok && strings.Contains(name, ".") && !strings.HasPrefix(name, "nodedb."):
 		return value, nil // an application's own
 	case !ok:
-		return "", &Error{Code: "42704", Message: fmt.Sprintf("unrecognized configuration parameter %q", name)}
+		return "", &syntax.Error{Code: "42704", Message: fmt.Sprintf("unrecognized configuration parameter %q", name)}
 	case k.check == nil:
-		return "", &Error{Code: "55P02", Message: fmt.Sprintf("parameter %q cannot be changed", k.name)}
+		return "", &syntax.Error{Code: "55P02", Message: fmt.Sprintf("parameter %q cannot be changed", k.Name)}
 	}
 	out, ok := k.check(value)
 	if ok {
@@ -84,21 +103,21 @@ func (s *settings) check(name, value string) (string, *Error) {
 			return "", err
 		}
 	}
-	refusal := &Error{Code: "22023", Message: fmt.Sprintf("invalid value for parameter %q: %q", k.name, value), Hint: k.about + "."}
+	refusal := &syntax.Error{Code: "22023", Message: fmt.Sprintf("invalid value for parameter %q: %q", k.Name, value), Hint: k.About + "."}
 	if k.values != nil {
 		refusal.Hint = "Available values: " + strings.Join(k.values, ", ") + "."
 	}
 	return "", refusal
 }
 
-// set sets a value; local ends with the transaction.
-func (s *settings) set(name, value string, local bool) *Error {
-	value, err := s.check(name, value)
+// Set sets a value; local ends with the transaction.
+func (s *Values) Set(name, value string, local bool) *syntax.Error {
+	value, err := s.Check(name, value)
 	if err != nil {
 		return err
 	}
 	if _, ok := s.known[name]; !ok && s.ownWithout(name)+len(name)+len(value) > maxOwn {
-		return &Error{Code: "53400", Message: fmt.Sprintf("the settings app.* and the like of a session may take at most %d KiB", maxOwn>>10),
+		return &syntax.Error{Code: "53400", Message: fmt.Sprintf("the settings app.* and the like of a session may take at most %d KiB", maxOwn>>10),
 			Hint: "RESET those that are not needed any more."}
 	}
 	if local {
@@ -107,12 +126,12 @@ func (s *settings) set(name, value string, local bool) *Error {
 		delete(s.local, name)
 		put(&s.values, name, value)
 	}
-	s.report()
+	s.Report()
 	return nil
 }
 
 // ownWithout is what the application's own settings take, but for one.
-func (s *settings) ownWithout(name string) int {
+func (s *Values) ownWithout(name string) int {
 	n := 0
 	for _, m := range []map[string]string{s.values, s.local} {
 		for own, value := range m {
@@ -133,13 +152,13 @@ func put(m *map[string]string, name, value string) {
 	*m = out
 }
 
-// reset goes back to the start value; name "" resets all.
-func (s *settings) reset(name string) *Error {
+// Reset goes back to the start value; name "" resets all.
+func (s *Values) Reset(name string) *syntax.Error {
 	switch k, ok := s.known[name]; {
 	case name == "":
 		values, local := s.values, s.local
 		s.values, s.local = nil, nil
-		for _, name := range roleSettings { // RESET ALL leaves the session who it is
+		for _, name := range roles { // RESET ALL leaves the session who it is
 			if v, ok := values[name]; ok {
 				put(&s.values, name, v)
 			}
@@ -148,24 +167,24 @@ func (s *settings) reset(name string) *Error {
 			}
 		}
 	case !ok && !strings.Contains(name, "."):
-		return &Error{Code: "42704", Message: fmt.Sprintf("unrecognized configuration parameter %q", name)}
+		return &syntax.Error{Code: "42704", Message: fmt.Sprintf("unrecognized configuration parameter %q", name)}
 	case ok && k.check == nil:
-		return &Error{Code: "55P02", Message: fmt.Sprintf("parameter %q cannot be changed", k.name)}
+		return &syntax.Error{Code: "55P02", Message: fmt.Sprintf("parameter %q cannot be changed", k.Name)}
 	default:
 		s.values, s.local = maps.Clone(s.values), maps.Clone(s.local)
 		delete(s.values, name)
 		delete(s.local, name)
 	}
-	s.report()
+	s.Report()
 	return nil
 }
 
-// roleSettings say who the session is: no other SET changes them.
-var roleSettings = []string{"session_authorization", "role", "is_superuser"}
+// roles say who the session is: no other SET changes them.
+var roles = []string{"session_authorization", "role", "is_superuser"}
 
-// become sets those of roleSettings that are given; a value of "" is the start's.
-func (s *settings) become(values map[string]string, local bool) {
-	for _, name := range roleSettings {
+// Become sets those of roles that are given; a value of "" is the start's.
+func (s *Values) Become(values map[string]string, local bool) {
+	for _, name := range roles {
 		v, given := values[name]
 		switch {
 		case !given:
@@ -180,78 +199,78 @@ func (s *settings) become(values map[string]string, local bool) {
 			}
 		}
 	}
-	s.report()
+	s.Report()
 }
 
-// unbecome has the session be who it was at the start.
-func (s *settings) unbecome() {
-	s.become(map[string]string{"session_authorization": "", "role": "", "is_superuser": ""}, false)
+// Unbecome has the session be who it was at the start.
+func (s *Values) Unbecome() {
+	s.Become(map[string]string{"session_authorization": "", "role": "", "is_superuser": ""}, false)
 }
 
-// begin remembers the values; end drops local ones and, after a rollback, goes
+// Begin remembers the values; end drops local ones and, after a rollback, goes
 // back to what was remembered.
-func (s *settings) begin() { s.saved = s.values }
+func (s *Values) Begin() { s.saved = s.values }
 
-func (s *settings) end(rollback bool) {
+func (s *Values) End(rollback bool) {
 	if rollback {
 		s.values = s.saved
 	}
 	s.local, s.saved = nil, nil
-	s.report()
+	s.Report()
 }
 
-// settingsMark are the values at a savepoint. The maps are never changed.
-type settingsMark struct{ values, local map[string]string }
+// Mark are the values at a savepoint. The maps are never changed.
+type Mark struct{ values, local map[string]string }
 
-func (s *settings) mark() settingsMark { return settingsMark{s.values, s.local} }
+func (s *Values) Mark() Mark { return Mark{s.values, s.local} }
 
-func (s *settings) backTo(m settingsMark) {
+func (s *Values) BackTo(m Mark) {
 	s.values, s.local = m.values, m.local
-	s.report()
+	s.Report()
 }
 
-// report follows a change: it tells the client of reported settings that are another.
-func (s *settings) report() {
+// Report follows a change: it tells the client of reported settings that are another.
+func (s *Values) Report() {
 	s.changes++
 	for name, k := range s.known {
 		if !k.reported {
 			continue
 		}
-		v, _ := s.get(name)
+		v, _ := s.Get(name)
 		if old, ok := s.told[name]; ok && old == v {
 			continue
 		}
 		s.told[name] = v
 		if s.notify != nil {
-			s.notify(k.name, v)
+			s.notify(k.Name, v)
 		}
 	}
 }
 
-// duration reads a setting that is a duration; 0: none.
-func (s *settings) duration(name string) time.Duration {
-	v, _ := s.get(name)
+// Duration reads a setting that is a duration; 0: none.
+func (s *Values) Duration(name string) time.Duration {
+	v, _ := s.Get(name)
 	d, _ := parseDuration(v)
 	return d
 }
 
-// style is how the settings want values written. location is the last one, which
+// Style is how the settings want values written. location is the last one, which
 // stays if it is the zone still.
-func (s *settings) style(location *time.Location) datum.Style {
-	zone, _ := s.get("timezone")
+func (s *Values) Style(location *time.Location) datum.Style {
+	zone, _ := s.Get("timezone")
 	if location == nil || location.String() != zone {
 		location = time.UTC
 		if loc, err := datum.LoadZone(zone); err == nil && zone != "UTC" {
 			location = loc
 		}
 	}
-	bytea, _ := s.get("bytea_output")
-	interval, _ := s.get("intervalstyle")
+	bytea, _ := s.Get("bytea_output")
+	interval, _ := s.Get("intervalstyle")
 	out := datum.Style{Location: location, ByteaEscape: bytea == "escape"}
 	if interval != string(datum.IntervalPostgres) {
 		out.Interval = datum.IntervalStyle(interval)
 	}
-	digits, _ := s.get("extra_float_digits")
+	digits, _ := s.Get("extra_float_digits")
 	if extra, err := strconv.Atoi(digits); err == nil && extra < 1 {
 		const digitsOfDouble = 15
 		out.FloatDigits = max(digitsOfDouble+extra, 1)
