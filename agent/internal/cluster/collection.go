@@ -12,7 +12,11 @@ type Collection struct {
 	Columns []Column `json:"columns"`
 	// PrimaryKey lists column ids in key order; never empty.
 	PrimaryKey []ColumnID `json:"primaryKey"`
-	NextColumn ColumnID   `json:"nextColumn"`
+	// KeyName is the name of the constraint that these columns are the primary key by, which
+	// is one of a relation, too; "": by none, they only say where rows are.
+	KeyName    string   `json:"keyName,omitempty"`
+	KeyComment string   `json:"keyComment,omitempty"`
+	NextColumn ColumnID `json:"nextColumn"`
 	// Schemaless says that it was made without columns: rows are documents, whose fields
 	// statements name as columns.
 	Schemaless bool `json:"schemaless,omitempty"`

@@ -31,6 +31,8 @@ type Index struct {
 	// reads it. Its name is free.
 	Dropped bool   `json:"dropped,omitempty"`
 	Comment string `json:"comment,omitempty"`
+	// ConstraintComment is what is said of the constraint.
+	ConstraintComment string `json:"constraintComment,omitempty"`
 }
 
 // InvertedMethod is Index.Method of an inverted index: PostgreSQL's name of such.

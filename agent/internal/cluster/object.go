@@ -116,6 +116,9 @@ func (o *Object) Names() []ObjectName {
 	default:
 		out := []ObjectName{{Parent: o.Parent, Space: RelationNames, Name: o.Name}}
 		if o.Collection != nil {
+			if name := o.Collection.KeyName; name != "" {
+				out = append(out, ObjectName{Parent: o.Parent, Space: RelationNames, Name: name})
+			}
 			for i := range o.Collection.Indexes {
 				if x := &o.Collection.Indexes[i]; !x.Dropped {
 					out = append(out, ObjectName{Parent: o.Parent, Space: RelationNames, Name: x.Name})

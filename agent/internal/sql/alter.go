@@ -72,9 +72,9 @@ func (s *Session) alterCollection(ctx context.Context, node *syntax.AlterCollect
 func (s *Session) rename(ctx context.Context, node *syntax.Rename) (string, error) {
 	tag := "ALTER " + node.Word
 	switch node.Target.Kind {
-	case syntax.KindTable, syntax.KindView, syntax.KindMaterializedView, syntax.KindIndex:
+	case syntax.KindTable, syntax.KindView, syntax.KindMaterializedView, syntax.KindIndex, syntax.KindSequence:
 		return s.alter(ctx, tag, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
-			if _, _, ok := in.Index(node.Target.Name); ok || node.Target.Kind == syntax.KindIndex {
+			if _, ok := in.Indexed(node.Target.Name); ok || node.Target.Kind == syntax.KindIndex {
 				return s.server.catalog.RenameIndex(in, node)
 			}
 			return s.server.catalog.RenameTable(in, node)

@@ -40,14 +40,14 @@ func (s *Session) changeObjects(ctx context.Context, what string, change func(in
 		}
 		return err
 	}
-	for {
+	for tries := 1; ; tries++ {
 		next, err := change(s.scope())
 		if err != nil {
 			return err
 		}
 		if len(next.Bound()) > 0 {
 			again, err := s.publishBound(ctx, next)
-			if again {
+			if again && tries < publishTries {
 				continue
 			}
 			return err
@@ -56,10 +56,27 @@ func (s *Session) changeObjects(ctx context.Context, what string, change func(in
 		if err == nil && len(operations) > 0 {
 			return s.awaitChange(ctx, operations[0]) // a statement that stands alone has one
 		}
-		if !catalog.Overtaken(err) || ctx.Err() != nil {
+		switch {
+		case !catalog.Overtaken(err) || ctx.Err() != nil:
 			return err
+		case tries == publishTries:
+			return overtaken(err)
 		}
 	}
+}
+
+// publishTries is how often a statement is decided anew since others have changed the same
+// objects. Each time somebody else's change was made, or the statement does not see what the
+// meta range refuses it for: then it never would.
+const publishTries = 100
+
+// overtaken is what a statement is told that has given up.
+func overtaken(err error) error {
+	var refusal *metastate.Refusal
+	if errors.As(err, &refusal) {
+		return &Error{Code: "40001", Message: "could not serialize access: " + refusal.Message, Hint: retryHint}
+	}
+	return err
 }
 
 // publish has everybody see a draft, after transactions that are in its way. It returns the
@@ -112,8 +129,8 @@ func (s *Session) commitObjects(ctx context.Context) (operations []string, err e
 		operations, err = s.publish(ctx, s.draft)
 	}
 	var refusal *metastate.Refusal
-	if errors.As(err, &refusal) && (catalog.Overtaken(err) || refusal.Code == metastate.CodePending) {
-		return nil, &Error{Code: "40001", Message: "could not serialize access: " + refusal.Message, Hint: retryHint}
+	if catalog.Overtaken(err) || errors.As(err, &refusal) && refusal.Code == metastate.CodePending {
+		return nil, overtaken(err)
 	}
 	return operations, err
 }

@@ -1,6 +1,11 @@
 package sql
 
-import "testing"
+import (
+	"strings"
+	"testing"
+
+	"github.com/nodedb/nodedb/agent/internal/metastate"
+)
 
 // TestObjectsInTransactions: what a transaction makes and drops is its own until COMMIT,
 // together with the rows that it writes.
@@ -104,4 +109,23 @@ func TestWhoChangesObjectsSecond(t *testing.T) {
 	c.run("insert into b values (3)")
 	c.want("COMMIT", "commit")
 	other.want("3\nSELECT 1", "select id from b")
+}
+
+// TestRefusedForEver: a statement that the meta range refuses whatever it says gives up.
+func TestRefusedForEver(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.open()
+	asked := 0
+	f.meta.before = func(cmd *metastate.Command) {
+		if cmd.ChangeObjects != nil {
+			asked++
+			cmd.ChangeObjects.Seen[0].Version += 1000
+		}
+	}
+	got := c.run("create table t (id int primary key)")
+	if !strings.HasPrefix(got, "40001 could not serialize access: ") || asked != publishTries {
+		t.Errorf("after %d tries the statement is told %q", asked, got)
+	}
+	f.meta.before = nil
+	c.want("CREATE TABLE", "create table t (id int primary key)")
 }

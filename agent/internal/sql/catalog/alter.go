@@ -96,9 +96,14 @@ func (s Scope) change(o, next *cluster.Object) *Draft {
 	return d
 }
 
-// RenameTable gives a table or a view another name.
+// RenameTable gives a table, a view or a sequence another name.
 func (c *Catalog) RenameTable(in Scope, stmt *syntax.Rename) (*Draft, []Notice, error) {
-	o, notices, err := in.toName(stmt.Target.Name, stmt.Word, stmt.IfExists)
+	o, ok := in.Relation(stmt.Target.Name)
+	var notices []Notice
+	var err error
+	if !ok || o.Sequence == nil || stmt.Word != "SEQUENCE" && stmt.Word != "TABLE" {
+		o, notices, err = in.toName(stmt.Target.Name, stmt.Word, stmt.IfExists)
+	}
 	if o == nil {
 		return in.Draft, notices, err
 	}
@@ -232,8 +237,13 @@ func (s Scope) commentConstraint(o *cluster.Object, stmt *syntax.Comment) (*Draf
 	case isForeign:
 		foreign.Comment = stmt.Text
 		return s.change(o, a.object), nil
-	case takenConstraint(o, stmt.Target.Part):
-		return nil, syntax.Unsupported("COMMENT ON CONSTRAINT of a primary key", "")
+	case stmt.Target.Part == o.Collection.KeyName:
+		a.rows.KeyComment = stmt.Text
+		return s.change(o, a.object), nil
+	}
+	if x, ok := a.rows.Index(stmt.Target.Part); ok && x.Constraint != "" {
+		x.ConstraintComment = stmt.Text
+		return s.change(o, a.object), nil
 	}
 	return nil, &syntax.Error{Code: "42704", Message: fmt.Sprintf("constraint %q for table %q does not exist", stmt.Target.Part, o.Name)}
 }

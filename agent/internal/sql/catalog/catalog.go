@@ -93,7 +93,11 @@ func (c *Catalog) Create(ctx context.Context, in Scope, stmt *syntax.CreateColle
 		return nil, false, err
 	}
 	desc.Collection.Schemaless = empty
-	next, existed, err = c.make(ctx, in, making{name: stmt.Name, ifNotExists: stmt.IfNotExists, pool: stmt.Pool, poolPosition: stmt.PoolPosition, by: by}, desc)
+	m := making{name: stmt.Name, ifNotExists: stmt.IfNotExists, pool: stmt.Pool, poolPosition: stmt.PoolPosition, by: by}
+	if k := stmt.PrimaryKey(); k != nil {
+		m.key = k.Name
+	}
+	next, existed, err = c.make(ctx, in, m, desc)
 	if err != nil || existed {
 		return next, existed, err
 	}
@@ -130,6 +134,7 @@ type making struct {
 	pool         string
 	poolPosition int
 	by           string
+	key          string // the name of the primary key, "" if it is to be made up
 }
 
 // make puts a new collection into the draft of scope.
@@ -155,6 +160,9 @@ func (c *Catalog) make(ctx context.Context, in Scope, m making, desc *cluster.Ob
 		return nil, false, err
 	}
 	desc.Parent, desc.Owner = schema.ID, m.by
+	if err := in.nameKey(desc, m.key); err != nil {
+		return nil, false, err
+	}
 	in.born(desc)
 	next = in.Draft.clone()
 	next.rest(schema)

@@ -87,7 +87,7 @@ func takenConstraint(table *cluster.Object, name string) bool {
 	_, ok := table.Collection.Check(name)
 	x, index := table.Collection.Index(name)
 	_, foreign := table.Collection.ForeignKey(name)
-	return ok || foreign || index && x.Constraint != "" || name == table.Name+"_pkey"
+	return ok || foreign || index && x.Constraint != "" || name != "" && name == table.Collection.KeyName
 }
 
 // constraintName makes a name as PostgreSQL does.
@@ -162,12 +162,13 @@ func (c *Catalog) RenameConstraint(in Scope, stmt *syntax.Rename) (*Draft, []Not
 	if x, ok := o.Collection.Index(stmt.Target.Part); ok && x.Constraint != "" {
 		return in.renameIndex(o, x, stmt.To)
 	}
+	if stmt.Target.Part == o.Collection.KeyName {
+		return in.renameKey(o, stmt.To)
+	}
 	a := newAlteration(o)
 	k, ok := a.rows.Check(stmt.Target.Part)
 	foreign, isForeign := a.rows.ForeignKey(stmt.Target.Part)
 	switch {
-	case !ok && !isForeign && takenConstraint(o, stmt.Target.Part):
-		return nil, nil, syntax.Unsupported("renaming the constraint of a primary key", "")
 	case !ok && !isForeign:
 		return nil, nil, &syntax.Error{Code: "42704", Message: fmt.Sprintf("constraint %q for table %q does not exist", stmt.Target.Part, o.Name)}
 	case takenConstraint(o, stmt.To):

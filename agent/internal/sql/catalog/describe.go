@@ -28,7 +28,10 @@ func (s Scope) describe(stmt *syntax.CreateCollection) (*cluster.Object, error) 
 		return nil, err
 	}
 	desc := &cluster.Collection{NextColumn: 1}
-	key := stmt.PrimaryKey()
+	var key []string
+	if k := stmt.PrimaryKey(); k != nil {
+		key = k.Columns
+	}
 	likes := stmt.Like
 	for i := 0; i <= len(stmt.Columns); i++ {
 		for ; len(likes) > 0 && likes[0].Before == i; likes = likes[1:] {

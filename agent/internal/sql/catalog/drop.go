@@ -35,8 +35,9 @@ func (s Scope) drop(names []syntax.Name, how syntax.Drop, kind cluster.ObjectKin
 	gone := &going{objects: map[cluster.ObjectID]*cluster.Object{}, cascade: how.Cascade}
 	for _, name := range names {
 		o, ok := s.Relation(name)
+		_, index := s.Indexed(name)
 		switch {
-		case !ok && s.isIndex(name):
+		case index:
 			return nil, told, &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is not a %s", name.Name, kind), Hint: "Use DROP INDEX to remove an index."}
 		case !ok && how.IfExists:
 			told.Missing = append(told.Missing, name.Name)
@@ -283,25 +284,14 @@ func requiredByConstraint(o *cluster.Object, name string) error {
 
 // keyed finds the table whose primary key has the name.
 func (s Scope) keyed(name syntax.Name) (*cluster.Object, bool) {
-	of, ok := strings.CutSuffix(name.Name, "_pkey")
-	if !ok {
-		return nil, false
-	}
-	o, ok := s.Relation(syntax.Name{Schema: name.Schema, Name: of})
-	if !ok || o.Kind != cluster.KindTable {
-		return nil, false
-	}
-	_, err := primaryKey(o)
-	return o, err == nil
+	o, ok := s.named(name)
+	return o, ok && o.Collection != nil && o.Collection.KeyName == name.Name
 }
 
-// isIndex reports whether an index or a primary key has the name.
-func (s Scope) isIndex(name syntax.Name) bool {
-	if _, _, ok := s.Index(name); ok {
-		return true
-	}
-	_, ok := s.keyed(name)
-	return ok
+// Indexed finds the table of which an index or the primary key has the name.
+func (s Scope) Indexed(name syntax.Name) (*cluster.Object, bool) {
+	o, ok := s.named(name)
+	return o, ok && o.Collection != nil && o.Name != name.Name
 }
 
 // noSchema is what is wrong with a name that gives a schema which is not there; nil: nothing.

@@ -72,9 +72,10 @@ func (s Scope) foreignKey(table *cluster.Object, written *syntax.Constraint) (*c
 	r := written.References
 	parent, ok := s.Relation(r.Table)
 	switch {
-	case !ok && s.isIndex(r.Table):
-		return nil, &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is an index", r.Table.Name)}
 	case !ok:
+		if _, index := s.Indexed(r.Table); index {
+			return nil, &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is an index", r.Table.Name)}
+		}
 		return nil, &syntax.Error{Code: "42P01", Message: noTable(r.Table, "").Message}
 	case parent.ID == table.ID:
 		parent = table

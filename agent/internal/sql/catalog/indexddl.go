@@ -287,6 +287,9 @@ func (a *alteration) leaveIndex(id cluster.ObjectID) {
 
 // RenameIndex gives an index another name, and the constraint that it is of.
 func (c *Catalog) RenameIndex(in Scope, stmt *syntax.Rename) (*Draft, []Notice, error) {
+	if o, ok := in.keyed(stmt.Target.Name); ok {
+		return in.renameKey(o, stmt.To)
+	}
 	o, x, ok := in.Index(stmt.Target.Name)
 	switch {
 	case !ok && stmt.IfExists:
@@ -298,11 +301,8 @@ func (c *Catalog) RenameIndex(in Scope, stmt *syntax.Rename) (*Draft, []Notice, 
 }
 
 func (s Scope) renameIndex(o *cluster.Object, x *cluster.Index, to string) (*Draft, []Notice, error) {
-	if err := checkName(to, 0); err != nil {
+	if err := s.freeToRename(o, to, x.Constraint != ""); err != nil {
 		return nil, nil, err
-	}
-	if s.taken(o.Parent, to) {
-		return nil, nil, &syntax.Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists", to)}
 	}
 	a := newAlteration(o)
 	for i := range a.rows.Indexes {

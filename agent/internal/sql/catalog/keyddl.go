@@ -187,3 +187,47 @@ func (a *alteration) dropUnique(x *cluster.Index, cascade bool) error {
 	a.leaveIndex(x.ID)
 	return nil
 }
+
+// nameKey names the primary key of a new table.
+func (s Scope) nameKey(table *cluster.Object, name string) error {
+	rows := table.Collection
+	if column, _ := rows.ColumnByID(rows.PrimaryKey[0]); column.Hidden {
+		return nil
+	}
+	if name == "" {
+		rows.KeyName = madeName(table.Name, "", "pkey", func(name string) bool { return name == table.Name || s.taken(table.Parent, name) })
+		return nil
+	}
+	if err := checkName(name, 0); err != nil {
+		return err
+	}
+	if name == table.Name || s.taken(table.Parent, name) {
+		return &syntax.Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists", name)}
+	}
+	rows.KeyName = name
+	return nil
+}
+
+// renameKey gives the primary key of a table another name.
+func (s Scope) renameKey(o *cluster.Object, to string) (*Draft, []Notice, error) {
+	if err := s.freeToRename(o, to, true); err != nil {
+		return nil, nil, err
+	}
+	a := newAlteration(o)
+	a.rows.KeyName = to
+	return s.change(o, a.object), nil, nil
+}
+
+// freeToRename refuses a name that an index of a table, of a constraint maybe, cannot get.
+func (s Scope) freeToRename(o *cluster.Object, to string, constraint bool) error {
+	if err := checkName(to, 0); err != nil {
+		return err
+	}
+	if s.taken(o.Parent, to) {
+		return &syntax.Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists", to)}
+	}
+	if constraint && takenConstraint(o, to) {
+		return &syntax.Error{Code: "42710", Message: fmt.Sprintf("constraint %q for relation %q already exists", to, o.Name)}
+	}
+	return nil
+}

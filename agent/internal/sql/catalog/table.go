@@ -187,8 +187,8 @@ func (t *Table) ColumnIndex(name string) (int, bool) {
 	return i, ok
 }
 
-// KeyName is the name of the primary key's constraint, as PostgreSQL makes it.
-func (t *Table) KeyName() string { return t.Desc.Name + "_pkey" }
+// KeyName is the name of the constraint that Key is the primary key by; "": by none.
+func (t *Table) KeyName() string { return t.Desc.Collection.KeyName }
 
 // IsKey reports whether the column with the index is part of the key.
 func (t *Table) IsKey(index int) bool { return slices.Contains(t.Key, index) }

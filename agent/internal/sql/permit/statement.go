@@ -322,8 +322,8 @@ func (p *permitting) ownIndex(name syntax.Name) error {
 	if err := p.use(name); err != nil {
 		return err
 	}
-	if o, x, ok := p.Index(name); ok && !p.Rights.Owns(o) {
-		return &syntax.Error{Code: "42501", Message: "must be owner of index " + x.Name}
+	if o, ok := p.Indexed(name); ok && !p.Rights.Owns(o) {
+		return &syntax.Error{Code: "42501", Message: "must be owner of index " + name.Name}
 	}
 	return nil
 }
@@ -338,7 +338,7 @@ func (p *permitting) dropIndexes(node *syntax.DropIndex) error {
 }
 
 func (p *permitting) rename(node *syntax.Rename) error {
-	if _, _, ok := p.Index(node.Target.Name); ok && (node.Target.Kind == syntax.KindTable || node.Target.Kind == syntax.KindIndex) {
+	if _, ok := p.Indexed(node.Target.Name); ok && (node.Target.Kind == syntax.KindTable || node.Target.Kind == syntax.KindIndex) {
 		return p.ownIndex(node.Target.Name)
 	}
 	if err := p.ownTarget(node.Target); err != nil {

@@ -28,8 +28,10 @@ func (in *Input) allComments() []comment {
 	}
 	for _, t := range in.Tables {
 		add("pg_class", TableOID(t), 0, t.Desc.Comment)
+		add("pg_constraint", TableOID(t)+constraintOffset, 0, t.Desc.Collection.KeyComment)
 		for _, x := range t.ShownIndexes() {
 			add("pg_class", indexOID(x), 0, x.Desc.Comment)
+			add("pg_constraint", uniqueOID(x), 0, x.Desc.ConstraintComment)
 		}
 		for _, k := range t.Desc.Collection.Checks {
 			add("pg_constraint", OID(k.ID), 0, k.Comment)

@@ -66,8 +66,8 @@ func visible(t *catalog.Table) []catalog.Column {
 	return out
 }
 
-// hasKey reports whether the collection was given a primary key.
-func hasKey(t *catalog.Table) bool { return !t.Columns[t.Key[0]].Hidden }
+// hasKey reports whether rows are where their primary key says.
+func hasKey(t *catalog.Table) bool { return t.KeyName() != "" }
 
 func (in *Input) classes() []row {
 	var out []row

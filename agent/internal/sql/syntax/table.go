@@ -24,11 +24,11 @@ type CreateCollection struct {
 	PoolPosition int    `json:",omitempty"`
 }
 
-// PrimaryKey are the columns of the primary key; empty: none was given.
-func (c *CreateCollection) PrimaryKey() []string {
+// PrimaryKey is the constraint that says what the primary key is; nil: none was given.
+func (c *CreateCollection) PrimaryKey() *Constraint {
 	for i := range c.Constraints {
 		if c.Constraints[i].Kind == PrimaryKey {
-			return c.Constraints[i].Columns
+			return &c.Constraints[i]
 		}
 	}
 	return nil
