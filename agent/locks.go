@@ -64,7 +64,7 @@ func (n *Node) lockMethods() map[string]method {
 	}
 }
 
-// Locks implements sql.ClusterViews.
+// Locks implements clusterview.Views.
 func (v *clusterViews) Locks(ctx context.Context) ([]cluster.RowLock, []cluster.NodeID) {
 	var failed error
 	found, missing := askNodes(ctx, v.n, shownWait, methodLocks, nil, func() (own []cluster.RowLock) {

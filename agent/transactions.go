@@ -95,7 +95,7 @@ func (b *backend) Transactions(ctx context.Context, perNode time.Duration) ([]cl
 	return out, missing
 }
 
-// Transactions implements sql.ClusterViews.
+// Transactions implements clusterview.Views.
 func (v *clusterViews) Transactions(ctx context.Context) ([]cluster.Transaction, []cluster.NodeID) {
 	return (&backend{v.n}).Transactions(ctx, shownWait)
 }

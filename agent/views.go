@@ -15,13 +15,13 @@ type clusterViews struct{ n *Node }
 // shownWait is how long a statement that shows what all nodes do waits for each.
 const shownWait = 2 * time.Second
 
-// ClusterStatus implements sql.ClusterViews.
+// ClusterStatus implements clusterview.Views.
 func (v *clusterViews) ClusterStatus(ctx context.Context) (map[cluster.NodeID]*cluster.NodeStatus, []cluster.NodeID) {
 	o := v.n.service.ClusterStatus(ctx, 0)
 	return o.Statuses, o.Missing
 }
 
-// Liveness implements sql.ClusterViews.
+// Liveness implements clusterview.Views.
 func (v *clusterViews) Liveness() map[cluster.NodeID]cluster.Liveness {
 	l := map[cluster.NodeID]cluster.Liveness{}
 	for id, s := range v.n.liveness() {
@@ -31,7 +31,7 @@ func (v *clusterViews) Liveness() map[cluster.NodeID]cluster.Liveness {
 	return l
 }
 
-// Sessions implements sql.ClusterViews.
+// Sessions implements clusterview.Views.
 func (v *clusterViews) Sessions(ctx context.Context) ([]cluster.Session, []cluster.NodeID) {
 	found, missing := (&backend{v.n}).Sessions(ctx, shownWait)
 	var out []cluster.Session
@@ -42,7 +42,7 @@ func (v *clusterViews) Sessions(ctx context.Context) ([]cluster.Session, []clust
 	return out, missing
 }
 
-// Leader implements sql.ClusterViews.
+// Leader implements clusterview.Views.
 func (v *clusterViews) Leader(id cluster.RangeID) cluster.NodeID {
 	if st, ok := v.n.store.RangeStatus(id); ok && st.Leader != 0 {
 		return st.Leader

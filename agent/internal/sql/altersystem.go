@@ -8,7 +8,6 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
-	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
@@ -65,19 +64,4 @@ func (s *Session) staysIn(text string) error {
 		return &Error{Code: "55000", Message: "these rules would keep you out: " + why, Hint: "nodedbctl hba set --force sets them all the same; nodedbctl needs no login to SQL."}
 	}
 	return nil
-}
-
-// hostRules are the rows of SHOW HBA.
-func hostRules(view *metastate.View) [][]datum.Datum {
-	rules := view.Settings.HostRules()
-	out := make([][]datum.Datum, len(rules))
-	for i := range rules {
-		r := &rules[i]
-		line := datum.MakeNull(datum.Int8)
-		if r.Line > 0 {
-			line = number(r.Line)
-		}
-		out[i] = []datum.Datum{line, datum.MakeText(r.Type), datum.MakeText(r.DatabaseNames()), datum.MakeText(r.UserNames()), datum.MakeText(r.Address()), datum.MakeText(string(r.Method)), textOrNull(r.Options())}
-	}
-	return out
 }

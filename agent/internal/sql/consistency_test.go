@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/sql/settings"
 )
@@ -92,25 +91,4 @@ func TestExplainAnalyzeRunsTheStatement(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	c.want("Full scan of t\nEXPLAIN", "explain (analyze off) select v from t")
-}
-
-// TestClosedLagIsTheOldestOfAllReplicas leaves out nodes that did not answer, and knows
-// none where a replica serves nothing.
-func TestClosedLagIsTheOldestOfAllReplicas(t *testing.T) {
-	now := time.UnixMilli(10_000)
-	d := cluster.RangeDescriptor{ID: 2, Replicas: []cluster.ReplicaDescriptor{{Node: 1}, {Node: 2}, {Node: 3}}}
-	node := func(closed int64) *cluster.NodeStatus {
-		st := &cluster.RangeStatus{Descriptor: d}
-		if closed > 0 {
-			st.Closed = time.UnixMilli(closed)
-		}
-		return &cluster.NodeStatus{Ranges: []*cluster.RangeStatus{st}}
-	}
-	sight := &rangeSight{descriptor: &d}
-	if got := sight.closedLag(map[cluster.NodeID]*cluster.NodeStatus{1: node(9_900), 2: node(8_000)}, now); got.Null || got.I != 2_000 {
-		t.Errorf("lag %+v, want 2000", got)
-	}
-	if got := sight.closedLag(map[cluster.NodeID]*cluster.NodeStatus{1: node(9_900), 2: node(0)}, now); !got.Null {
-		t.Errorf("a replica that serves nothing: %+v", got)
-	}
 }

@@ -3,9 +3,8 @@ package sql
 import (
 	"fmt"
 	"testing"
-	"time"
 
-	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/sql/clusterview"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
@@ -25,8 +24,8 @@ func TestWhatIsBeingCountedIsNull(t *testing.T) {
 	ids := view.RangeIDs()
 	cell := func(kind syntax.ShowKind, row []string, name string) string {
 		t.Helper()
-		for i, c := range showColumns(kind) {
-			if c.name == name {
+		for i, c := range clusterview.Columns(kind) {
+			if c.Name == name {
 				return row[i]
 			}
 		}
@@ -37,14 +36,14 @@ func TestWhatIsBeingCountedIsNull(t *testing.T) {
 		t.Helper()
 		f.server.cfg.Views = v
 		statuses, _ := v.ClusterStatus(t.Context())
-		for _, row := range f.server.nodes(view, statuses) {
+		for _, row := range f.server.source().Nodes(view, statuses) {
 			var texts []string
 			for _, d := range row {
 				texts = append(texts, word(d))
 			}
 			nodes = append(nodes, texts)
 		}
-		for _, row := range f.server.ranges(view, statuses) {
+		for _, row := range f.server.source().Ranges(view, statuses) {
 			var texts []string
 			for _, d := range row {
 				texts = append(texts, word(d))
@@ -73,20 +72,6 @@ func TestWhatIsBeingCountedIsNull(t *testing.T) {
 			if unknown != (row[0] == last.String()) {
 				t.Errorf("%s of %s: %s", name, row[0], cell(syntax.ShowRanges, row, name))
 			}
-		}
-	}
-}
-
-// TestGCAge: how long the oldest of what is dead may have been so, if something is.
-func TestGCAge(t *testing.T) {
-	now := time.Unix(1_000_000, 0)
-	at := now.Add(-90 * time.Second)
-	for want, r := range map[string]*rangeSight{
-		"90000": {leader: &cluster.RangeStatus{DeadBytes: 1, Collected: at}},
-		"NULL":  {leader: &cluster.RangeStatus{Collected: at}},
-	} {
-		if got := word(r.gcAge(now)); got != want {
-			t.Errorf("gc age %s, want %s", got, want)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/clusterview"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
@@ -126,7 +127,7 @@ func (s *Session) checkUnused(ctx context.Context, database *cluster.Object) err
 		e.Detail = fmt.Sprintf("There are %d other sessions using the database.", count)
 	case len(missing) > 0:
 		e.Message = fmt.Sprintf("it is not known whether database %q is being accessed by other users", database.Name)
-		e.Detail = fmt.Sprintf("No answer from %s.", nodeNames(missing).Text())
+		e.Detail = fmt.Sprintf("No answer from %s.", clusterview.NodeNames(missing).Text())
 		e.Hint = "Try again when the nodes answer, or remove those that never will: nodedbctl nodes."
 	default:
 		return nil

@@ -3,14 +3,12 @@ package sql
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/operation"
-	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/clusterview"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
@@ -99,7 +97,7 @@ func (s *Session) poolIsThere(ctx context.Context, name string) (string, error) 
 	s.notice("NOTICE", "42710", "pool %q already exists, skipping", name)
 	view := s.server.catalog.View()
 	if pool, ok := view.Pool(name); ok && pool.State == cluster.PoolCreating {
-		if id := operationOn(view, name); id != "" {
+		if id := clusterview.OperationOn(view, name); id != "" {
 			return s.awaitPool(ctx, id)
 		}
 	}
@@ -177,52 +175,4 @@ func findPool(view *metastate.View, name string) (*cluster.Pool, error) {
 		return nil, &Error{Code: "42704", Message: fmt.Sprintf("there is no pool %q: %s", name, strings.Join(view.PoolNames(), ", "))}
 	}
 	return pool, nil
-}
-
-// operationOn is the operation that changes the pool now.
-func operationOn(view *metastate.View, pool string) string {
-	for _, id := range view.OperationIDs() {
-		if op := view.Operations[id]; op.Spec.Pool == pool && !op.State.Final() {
-			return id
-		}
-	}
-	return ""
-}
-
-// pools makes the rows of SHOW POOLS. What is misfit is what nodedbctl pools says.
-func (s *Server) pools(view *metastate.View, statuses map[cluster.NodeID]*cluster.NodeStatus) [][]datum.Datum {
-	now := time.Now()
-	reports := make(map[cluster.NodeID]operation.Report, len(statuses))
-	for id, st := range statuses {
-		reports[id] = operation.Report{Status: st, At: now}
-	}
-	snap := operation.Snapshot(now, s.cfg.Node, view, reports, s.cfg.Views.Liveness())
-	misfits := map[cluster.PoolID]int{}
-	for i := range snap.Ranges {
-		if r := &snap.Ranges[i]; !r.Descriptor.IsMeta() && snap.Misfit(r) != "" {
-			misfits[r.Descriptor.Pool]++
-		}
-	}
-	var out [][]datum.Datum
-	for _, id := range view.PoolIDs() {
-		p := view.Pools[id]
-		ranges, misfit := view.RangesIn(id), len(p.Seeds)+misfits[id]
-		out = append(out, []datum.Datum{datum.MakeText(p.Name), datum.MakeText(string(p.State)), number(p.Replicas), datum.MakeText(p.Constraints.String()),
-			datum.MakeText(p.PreferLeader.String()), number(len(ranges)), number(misfit), number(len(view.CollectionsIn(id))), datum.MakeText(operationOn(view, p.Name))})
-	}
-	return out
-}
-
-// onePool makes the rows of SHOW POOL.
-func (s *Server) onePool(view *metastate.View, name string) ([][]datum.Datum, error) {
-	p, err := findPool(view, name)
-	if err != nil {
-		return nil, err
-	}
-	return [][]datum.Datum{
-		pair("name", p.Name), pair("state", string(p.State)), pair("replicas", strconv.Itoa(p.Replicas)), pair("constraints", p.Constraints.String()),
-		pair("prefer_leader", p.PreferLeader.String()), pair("ranges", strconv.Itoa(len(view.RangesIn(p.ID)))),
-		pair("ranges_missing", strconv.Itoa(len(p.Seeds))), pair("collections", strings.Join(view.CollectionsIn(p.ID), ", ")),
-		pair("operation", operationOn(view, p.Name)), pair("version", fmt.Sprint(p.Version)),
-	}, nil
 }

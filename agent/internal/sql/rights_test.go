@@ -9,6 +9,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/sql/clusterview"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
@@ -93,11 +94,7 @@ func TestMatrix(t *testing.T) {
 	for _, r := range rows {
 		listed = append(listed, r.statement)
 	}
-	tables := []string{"nodes", "ranges", "routing", "collections", "operations", "rebalance"}
-	for name := range lifecycleTables {
-		tables = append(tables, name)
-	}
-	for _, name := range tables {
+	for _, name := range clusterview.Tables() {
 		if findSystemTable(internalSchema, name) == nil || !slices.Contains(listed, "SELECT * FROM nodedb_internal."+name) ||
 			!slices.Contains(listed, "SHOW "+strings.ToUpper(string(findSystemTable(internalSchema, name).kind))) {
 			t.Errorf("%s is not in testdata/matrix.txt as a table and a SHOW", name)

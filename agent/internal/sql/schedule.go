@@ -9,6 +9,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/schedule"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/clusterview"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
@@ -120,17 +121,13 @@ func (s *Session) checkBody(ctx context.Context, body *syntax.Body) error {
 // scheduleColumns are those of SHOW SCHEDULES and SHOW SCHEDULE HISTORY.
 func scheduleColumns(node *syntax.ShowSchedules) []Column {
 	const text, number, at = datum.Text, datum.Int8, datum.Timestamptz
-	columns := []shownColumn{{"schema", text}, {"name", text}, {"owner", text}, {"cron", text}, {"time_zone", text}, {"overlap", text}, {"enabled", datum.Bool},
-		{"next_due", at}, {"last_due", at}, {"last_state", text}, {"body", text}, {"comment", text}}
+	columns := []Column{typedColumn("schema", text), typedColumn("name", text), typedColumn("owner", text), typedColumn("cron", text), typedColumn("time_zone", text), typedColumn("overlap", text), typedColumn("enabled", datum.Bool),
+		typedColumn("next_due", at), typedColumn("last_due", at), typedColumn("last_state", text), typedColumn("body", text), typedColumn("comment", text)}
 	if node.History {
-		columns = []shownColumn{{"schema", text}, {"name", text}, {"run", number}, {"due", at}, {"state", text}, {"node", text}, {"started_at", at}, {"ended_at", at},
-			{"duration_ms", number}, {"rows", number}, {"missed", number}, {"code", text}, {"error", text}, {"asked_by", text}}
+		columns = []Column{typedColumn("schema", text), typedColumn("name", text), typedColumn("run", number), typedColumn("due", at), typedColumn("state", text), typedColumn("node", text), typedColumn("started_at", at), typedColumn("ended_at", at),
+			typedColumn("duration_ms", number), typedColumn("rows", number), typedColumn("missed", number), typedColumn("code", text), typedColumn("error", text), typedColumn("asked_by", text)}
 	}
-	out := make([]Column, len(columns))
-	for i, c := range columns {
-		out[i] = typedColumn(c.name, c.typ)
-	}
-	return out
+	return columns
 }
 
 // showSchedules runs SHOW SCHEDULES and SHOW SCHEDULE HISTORY.
@@ -183,7 +180,7 @@ func (s *Session) scheduleRow(scope catalog.Scope, o *cluster.Object) [][]datum.
 		body = datum.MakeText(o.Schedule.Body)
 	}
 	return [][]datum.Datum{{schemaName(scope, o), datum.MakeText(o.Name), datum.MakeText(o.Owner), datum.MakeText(o.Schedule.Cron), datum.MakeText(o.Schedule.TimeZone),
-		datum.MakeText(string(o.Schedule.Overlap)), datum.MakeBool(!o.Schedule.Disabled), momentOf(next), momentOf(last), textOrNull(lastState), body, textOrNull(o.Comment)}}
+		datum.MakeText(string(o.Schedule.Overlap)), datum.MakeBool(!o.Schedule.Disabled), clusterview.Moment(next), clusterview.Moment(last), clusterview.TextOrNull(lastState), body, clusterview.TextOrNull(o.Comment)}}
 }
 
 // historyRows are the runs of a schedule, the newest first; of one that is another's, none:
@@ -203,8 +200,8 @@ func (s *Session) historyRows(scope catalog.Scope, o *cluster.Object) [][]datum.
 		if r.Node != 0 {
 			node = datum.MakeText(r.Node.String())
 		}
-		out = append(out, []datum.Datum{schemaName(scope, o), datum.MakeText(o.Name), number(r.Number), momentOf(r.Due), datum.MakeText(string(r.State)), node,
-			momentOf(r.Started), momentOf(r.Ended), took, datum.MakeInt(datum.Int8, r.Rows), number(r.Count), textOrNull(r.Code), textOrNull(r.Error), textOrNull(r.By)})
+		out = append(out, []datum.Datum{schemaName(scope, o), datum.MakeText(o.Name), datum.MakeCount(r.Number), clusterview.Moment(r.Due), datum.MakeText(string(r.State)), node,
+			clusterview.Moment(r.Started), clusterview.Moment(r.Ended), took, datum.MakeInt(datum.Int8, r.Rows), datum.MakeCount(r.Count), clusterview.TextOrNull(r.Code), clusterview.TextOrNull(r.Error), clusterview.TextOrNull(r.By)})
 	}
 	return out
 }

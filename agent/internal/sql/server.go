@@ -17,31 +17,13 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/clusterview"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
 	"github.com/nodedb/nodedb/agent/internal/sql/exec"
 	"github.com/nodedb/nodedb/agent/internal/sql/settings"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
-
-// ClusterViews is what SHOW NODES, RANGES and ROUTING need beyond the meta range.
-type ClusterViews interface {
-	// ClusterStatus asks all nodes how they are, waiting a few seconds at most;
-	// missing are those that did not answer.
-	ClusterStatus(ctx context.Context) (statuses map[cluster.NodeID]*cluster.NodeStatus, missing []cluster.NodeID)
-	// Liveness is what gossip says.
-	Liveness() map[cluster.NodeID]cluster.Liveness
-	// Sessions are those of all nodes, by process id; missing are the nodes that did
-	// not answer within a few seconds. The slice is the caller's.
-	Sessions(ctx context.Context) (found []cluster.Session, missing []cluster.NodeID)
-	// Transactions are those of all nodes, the oldest first, linked; missing as above.
-	Transactions(ctx context.Context) (found []cluster.Transaction, missing []cluster.NodeID)
-	// Locks are those of transactions in the ranges of all nodes, as far as they can be
-	// shown; missing as above.
-	Locks(ctx context.Context) (found []cluster.RowLock, missing []cluster.NodeID)
-	// Leader is this node's guess of who leads a range; 0: none.
-	Leader(id cluster.RangeID) cluster.NodeID
-}
 
 // Waiter is satisfied by *operation.Service.
 type Waiter interface {
@@ -55,7 +37,7 @@ type Config struct {
 	Meta catalog.Meta // *meta.Meta
 	// Duck runs what the fast path does not; nil: such statements get 0A000.
 	Duck  duck.Executor
-	Views ClusterViews
+	Views clusterview.Views
 	// Rebalancer serves REBALANCE and SHOW REBALANCE; nil: they get 0A000.
 	Rebalancer Rebalancer
 	// Operator carries out ALTER NODE; nil: this node does not.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/sql/clusterview"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
@@ -81,7 +82,7 @@ func (x *signals) send(ctx context.Context, call queryplan.Signal) (bool, error)
 func (s *Session) noBackend(pid int64, missing []cluster.NodeID) {
 	text := fmt.Sprintf("PID %d is not a PostgreSQL backend process", pid)
 	if len(missing) > 0 {
-		text += " of a node that answers; no answer from " + nodeNames(missing).Text()
+		text += " of a node that answers; no answer from " + clusterview.NodeNames(missing).Text()
 	}
 	s.notice("WARNING", "01000", "%s", text)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/sql/clusterview"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
 	"github.com/nodedb/nodedb/agent/internal/sql/pgcatalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
@@ -20,7 +21,7 @@ const internalSchema = "nodedb_internal"
 // systemTable is a table whose rows are made when it is read.
 type systemTable struct {
 	kind    syntax.ShowKind
-	columns []shownColumn
+	columns []clusterview.Column
 }
 
 // systemTable finds a table that is no collection.
@@ -36,7 +37,7 @@ func (s *Server) systemTable(schema, name string) (*duck.Table, bool) {
 	}
 	out := &duck.Table{Schema: schema, Name: name, Ref: t}
 	for _, c := range t.columns {
-		out.Columns = append(out.Columns, duck.TableColumn{Name: c.name, Type: c.typ, Modifier: -1})
+		out.Columns = append(out.Columns, duck.TableColumn{Name: c.Name, Type: c.Type, Modifier: -1})
 	}
 	return out, true
 }
@@ -45,13 +46,8 @@ func findSystemTable(schema, name string) *systemTable {
 	if schema != internalSchema {
 		return nil
 	}
-	if kind, ok := lifecycleTables[name]; ok {
-		return &systemTable{kind: kind, columns: showColumns(kind)}
-	}
-	for _, kind := range []syntax.ShowKind{syntax.ShowNodes, syntax.ShowRanges, syntax.ShowRouting, syntax.ShowCollections, syntax.ShowOperations, syntax.ShowRebalance} {
-		if string(kind) == name {
-			return &systemTable{kind: kind, columns: showColumns(kind)}
-		}
+	if kind, ok := clusterview.Table(name); ok {
+		return &systemTable{kind: kind, columns: clusterview.Columns(kind)}
 	}
 	return nil
 }

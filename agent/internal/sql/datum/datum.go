@@ -82,6 +82,9 @@ func MakeBool(b bool) Datum {
 // MakeInt returns an integer, date, timestamp, time or oid of type t.
 func MakeInt(t Type, i int64) Datum { return Datum{Type: t, I: i} }
 
+// MakeCount returns a number of something as int8.
+func MakeCount[T ~uint64 | ~int | ~uint32 | ~uint16](n T) Datum { return MakeInt(Int8, int64(n)) }
+
 // MakeFloat returns a float of type t.
 func MakeFloat(t Type, f float64) Datum {
 	if t == Float4 {
