@@ -26,21 +26,24 @@ func appendArrayText(dst []byte, d Datum, style *Style) []byte {
 			dst = append(dst, "NULL"...)
 			continue
 		}
-		s := string(AppendStyled(nil, v, style))
-		if s != "" && !strings.EqualFold(s, "null") && !strings.ContainsAny(s, "{},\"\\ \t\n\r\v\f") {
-			dst = append(dst, s...)
-			continue
-		}
-		dst = append(dst, '"')
-		for i := 0; i < len(s); i++ {
-			if s[i] == '"' || s[i] == '\\' {
-				dst = append(dst, '\\')
-			}
-			dst = append(dst, s[i])
-		}
-		dst = append(dst, '"')
+		dst = AppendElement(dst, string(AppendStyled(nil, v, style)))
 	}
 	return append(dst, '}')
+}
+
+// AppendElement appends the text of an element as arrays have it: in quotes, if it needs them.
+func AppendElement(dst []byte, s string) []byte {
+	if s != "" && !strings.EqualFold(s, "null") && !strings.ContainsAny(s, "{},\"\\ \t\n\r\v\f") {
+		return append(dst, s...)
+	}
+	dst = append(dst, '"')
+	for i := 0; i < len(s); i++ {
+		if s[i] == '"' || s[i] == '\\' {
+			dst = append(dst, '\\')
+		}
+		dst = append(dst, s[i])
+	}
+	return append(dst, '"')
 }
 
 // errDimensions refuses an array that PostgreSQL has and this package has not.

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -180,4 +182,53 @@ func appendJSONString(dst []byte, s string) []byte {
 // NormalizeJSONB returns text in the form in which JSONB values are kept.
 func NormalizeJSONB(text []byte) (Datum, error) {
 	return parseJSON(JSONB, string(bytes.TrimSpace(text)))
+}
+
+// AppendAsJSON appends d, which must not be null, as to_json has it. Timestamptz is shown in
+// loc (nil: UTC).
+func AppendAsJSON(dst []byte, d Datum, loc *time.Location) []byte {
+	switch {
+	case d.Type.IsArray() && d.Type != Int2Vector:
+		dst = append(dst, '[')
+		for i, v := range d.A.Values {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			if v.Null {
+				dst = append(dst, "null"...)
+			} else {
+				dst = AppendAsJSON(dst, v, loc)
+			}
+		}
+		return append(dst, ']')
+	case d.Type == Bool:
+		return strconv.AppendBool(dst, d.I != 0)
+	case d.Type == JSON, d.Type == JSONB:
+		return append(dst, d.S...)
+	}
+	text := string(AppendText(nil, d, loc))
+	switch {
+	case d.Type.IsNumber() && !strings.ContainsAny(text, "NI"): // NaN and Infinity are no numbers of JSON
+		return append(dst, text...)
+	case d.Type == Timestamp, d.Type == Timestamptz:
+		text = isoTime(text, d.Type == Timestamptz)
+	}
+	return appendJSONString(dst, text)
+}
+
+// isoTime makes a timestamp one of ISO 8601.
+func isoTime(text string, zoned bool) string {
+	text, bc := strings.CutSuffix(text, " BC")
+	date, clock, ok := strings.Cut(text, " ")
+	if !ok { // infinity
+		return text
+	}
+	if i := strings.LastIndexAny(clock, "+-"); zoned && i == len(clock)-len("+00") {
+		clock += ":00"
+	}
+	text = date + "T" + clock
+	if bc {
+		text += " BC"
+	}
+	return text
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck/columnar"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck/frame"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck/rewrite"
 )
@@ -30,7 +31,7 @@ type prepared struct {
 	params   []datum.Type
 	frames   []frame.Type // of the parameters, the time of the transaction included
 	columns  []Column
-	decoders []decoder
+	decoders []columnar.Decoder
 }
 
 // Prepare checks the statement against its tables and finds its types.
@@ -105,7 +106,7 @@ func (p *prepared) describe(ctx context.Context) error {
 			continue
 		}
 		open = true
-		if p.params[i] = datumType(d.Params[i]); p.params[i] == datum.Unknown {
+		if p.params[i] = columnar.TypeOf(d.Params[i]); p.params[i] == datum.Unknown {
 			p.params[i] = datum.Text
 		}
 	}
@@ -118,7 +119,7 @@ func (p *prepared) describe(ctx context.Context) error {
 		return &Error{Code: "0A000", Message: "the types of the result are not known before the parameters have values",
 			Hint: "Cast the parameters, or use them outside of table functions."}
 	}
-	p.columns, p.decoders = make([]Column, len(d.Columns)), make([]decoder, len(d.Columns))
+	p.columns, p.decoders = make([]Column, len(d.Columns)), make([]columnar.Decoder, len(d.Columns))
 	for i, c := range d.Columns {
 		if err := p.describeColumn(i, c); err != nil {
 			return err
@@ -203,12 +204,12 @@ func (p *prepared) lostType(i int) bool {
 }
 
 func (p *prepared) describeColumn(i int, f frame.Field) error {
-	c := Column{Name: rewrite.OriginalName(f.Name), Type: datumType(f.Type), Modifier: -1}
-	d := decoder{typ: c.Type}
+	c := Column{Name: rewrite.OriginalName(f.Name), Type: columnar.TypeOf(f.Type), Modifier: -1}
+	d := columnar.Decoder{Type: c.Type}
 	if len(p.rewrite.Columns) == len(p.columns) {
 		origin := p.rewrite.Columns[i]
-		c.Name, d.normal = origin.Name, origin.Written
-		if convertible(c.Type, origin.Type) {
+		c.Name, d.Normal = origin.Name, origin.Written
+		if columnar.Convertible(c.Type, origin.Type) {
 			c.Type = origin.Type
 		}
 		if origin.Scan != nil {
@@ -216,7 +217,7 @@ func (p *prepared) describeColumn(i int, f frame.Field) error {
 			declared := c.Table.Columns[c.TableColumn]
 			if t, ok := rewrite.FrameType(declared.Type, declared.Modifier); ok && t == f.Type {
 				c.Type, c.Modifier = declared.Type, declared.Modifier
-				d.normal = true
+				d.Normal = true
 			}
 		}
 		if origin.Scan == nil && c.Type.Elem() == datum.Bpchar {
@@ -227,15 +228,15 @@ func (p *prepared) describeColumn(i int, f frame.Field) error {
 		return &Error{Code: "0A000", Message: fmt.Sprintf("column %d of the result may be an inet or a bytea in this statement", i+1), Hint: "Select the column itself, by a join in place of a subquery."}
 	}
 	if c.Type.Elem() == datum.Bpchar && c.Modifier > 0 {
-		d.width = c.Modifier
+		d.Width = c.Modifier
 	}
-	if d.typ != c.Type {
-		d.to = c.Type
+	if d.Type != c.Type {
+		d.To = c.Type
 	}
-	if d.normal {
-		d.typ, d.to = c.Type, datum.Unknown
+	if d.Normal {
+		d.Type, d.To = c.Type, datum.Unknown
 	}
-	d.declared = c.Type.Elem() == datum.Numeric && c.Modifier >= 4
+	d.Declared = c.Type.Elem() == datum.Numeric && c.Modifier >= 4
 	p.columns[i], p.decoders[i] = c, d
 	return nil
 }
@@ -299,7 +300,7 @@ func (p *prepared) emit(b *frame.Batch, row []datum.Datum, emit func([]datum.Dat
 	for i := range b.Rows() {
 		for k := range row {
 			var err error
-			if row[k], err = p.decoders[k].datum(&b.Columns[k], i); err != nil {
+			if row[k], err = p.decoders[k].Datum(&b.Columns[k], i); err != nil {
 				return asError(err)
 			}
 		}

@@ -37,8 +37,13 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 		}
 	}
 	from := r.typeOf(t.Arg)
+	asText := r.textOf(t.Arg, false)
 	return func(n *pg.Node) (*pg.Node, error) {
-		return castNode(n.GetTypeCast().Arg, from, to, mod, t.TypeName)
+		arg := n.GetTypeCast().Arg
+		if to.IsString() && from != datum.Int2Vector && !opaque(from) {
+			arg, from = asText(arg), datum.Text
+		}
+		return castNode(arg, from, to, mod, t.TypeName)
 	}, nil
 }
 
@@ -147,12 +152,8 @@ func castNode(n *pg.Node, from, to datum.Type, mod int32, t *pg.TypeName) (*pg.N
 		return unpadded(cast(n, "VARCHAR")), nil
 	case to == datum.Char && from != datum.Char:
 		return call("left", cast(n, "VARCHAR"), integer(1)), nil
-	case to.IsString() && from == datum.Bytea:
-		return call("nd_bytea_text", n), nil
-	case to.IsString() && from == datum.Numeric:
-		return call("nd_numeric_text", n), nil
-	case to.IsString() && from.IsFloat():
-		return call("nd_float_text", n), nil
+	case to == datum.JSONB && (from.IsString() || from == datum.JSON || from == datum.Unknown):
+		return call("nd_jsonb", n, text("")), nil
 	case to == datum.Bytea && from.IsString():
 		return call("encode", n), nil
 	case to == datum.Interval && len(t.Typmods) > 0:

@@ -106,7 +106,9 @@ func (r *rewriter) typeLiterals(e *pg.A_Expr) error {
 					*n = sqlNull()
 				}
 			}
-			return nil
+			if t != datum.Bytea && !t.IsArray() {
+				return nil
+			}
 		case "@>", "<@":
 			if r.typeOf(e.Lexpr).IsArray() || r.typeOf(e.Rexpr).IsArray() {
 				break
@@ -225,6 +227,18 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 		name = "list_prepend"
 	case op == "||" && list && !isList(e.Rexpr, right) && right != datum.Unknown:
 		name = "list_append"
+	case op == "||" && !list && r.exprType(e) == datum.Text:
+		forms := r.textsOf([]*pg.Node{e.Lexpr, e.Rexpr}, false)
+		return func(n *pg.Node) (*pg.Node, error) {
+			e := n.GetAExpr()
+			if !left.IsString() {
+				e.Lexpr = forms[0](e.Lexpr)
+			}
+			if !right.IsString() {
+				e.Rexpr = forms[1](e.Rexpr)
+			}
+			return r.operator(n, e)
+		}
 	case op == "^":
 		name = "power"
 	case op == "/" && left == datum.Interval:

@@ -99,7 +99,7 @@ func parsedTime(to string) special {
 }
 
 // specialFormat takes format's %s, %I and %L apart.
-func specialFormat(_ *rewriter, f *pg.FuncCall) (finish, error) {
+func specialFormat(r *rewriter, f *pg.FuncCall) (finish, error) {
 	s, ok := "", false
 	if len(f.Args) > 0 {
 		s, ok = literal(f.Args[0])
@@ -107,8 +107,13 @@ func specialFormat(_ *rewriter, f *pg.FuncCall) (finish, error) {
 	if !ok {
 		return nil, unsupported(f.Location, "a format that is not a constant")
 	}
+	forms := r.textsOf(f.Args, true)
 	return func(n *pg.Node) (*pg.Node, error) {
-		args := n.GetFuncCall().Args[1:]
+		args := n.GetFuncCall().Args
+		for i := range args {
+			args[i] = forms[i](args[i])
+		}
+		args = args[1:]
 		parts := []*pg.Node{}
 		for {
 			before, after, found := strings.Cut(s, "%")

@@ -36,6 +36,12 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 			return renamed(n, "arg_"+name, arg, ordered(clone(arg))), nil
 		}, nil
 	}
+	if (name == "min" || name == "max") && len(f.Args) == 1 {
+		switch r.typeOf(f.Args[0]) { // which PostgreSQL has not, though they have an order
+		case datum.Bool, datum.Bytea, datum.UUID, datum.JSON:
+			return nil, noFunction(f, name+"("+r.signature(f)+")")
+		}
+	}
 	if special, ok := specials[name]; ok {
 		return special(r, f)
 	}
@@ -75,6 +81,13 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 		}
 		return n, nil
 	}, nil
+}
+
+// noFunction is PostgreSQL's error for a function that there is not.
+func noFunction(f *pg.FuncCall, signature string) *Error {
+	err := errorf("42883", f.Location, "function %s does not exist", signature)
+	err.Hint = "No function matches the given name and argument types. You might need to add explicit type casts."
+	return err
 }
 
 // signature is what an error message says of the arguments.
@@ -261,13 +274,6 @@ func specialCurrentSchemas(r *rewriter, f *pg.FuncCall) (finish, error) {
 	}, nil
 }
 
-// specialJSONAgg collects to a list first: DuckDB's aggregate takes no order.
-func specialJSONAgg(*rewriter, *pg.FuncCall) (finish, error) {
-	return func(n *pg.Node) (*pg.Node, error) {
-		return call("to_json", renamed(n, "list", n.GetFuncCall().Args...)), nil
-	}, nil
-}
-
 // specialSubstring distinguishes positions from a pattern.
 func specialSubstring(r *rewriter, f *pg.FuncCall) (finish, error) {
 	pattern := false
@@ -284,25 +290,6 @@ func specialSubstring(r *rewriter, f *pg.FuncCall) (finish, error) {
 			return call("nd_substring", a...), nil
 		}
 		return call("nd_substring_from", a...), nil
-	}, nil
-}
-
-// specialConcat writes booleans as t and f, as the text form of a value does; a cast
-// to text, which DuckDB would do, makes them true and false.
-func specialConcat(r *rewriter, f *pg.FuncCall) (finish, error) {
-	bools := make([]bool, len(f.Args))
-	for i, a := range f.Args {
-		bools[i] = r.typeOf(a) == datum.Bool
-	}
-	name := lastName(f.Funcname)
-	return func(n *pg.Node) (*pg.Node, error) {
-		a := n.GetFuncCall().Args
-		for i := range a {
-			if bools[i] {
-				a[i] = call("nd_text_of_bool", a[i])
-			}
-		}
-		return renamed(n, name, a...), nil
 	}, nil
 }
 

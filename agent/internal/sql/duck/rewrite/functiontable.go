@@ -20,17 +20,16 @@ var functions = table(same(`
 	abs ceil floor trunc sign sqrt cbrt exp ln log log10 power pi degrees radians sin cos tan cot asin acos atan atan2
 	sinh cosh tanh asinh acosh atanh random gcd lcm factorial gen_random_uuid uuidv7 uuidv4
 	lower upper trim ltrim rtrim left right replace reverse translate strpos starts_with md5 chr ascii
-	regexp_replace regexp_split_to_array array_to_string bit_length
-	date_trunc age make_date make_timestamp isfinite timezone to_json json_array_length`), map[string]string{
-	"every": "bool_and", "variance": "var_samp", "json_object_agg": "json_group_object", "jsonb_object_agg": "json_group_object",
+	regexp_replace regexp_split_to_array bit_length
+	date_trunc age make_date make_timestamp isfinite timezone json_array_length`), map[string]string{
+	"every": "bool_and", "variance": "var_samp",
 	"ceiling": "ceil", "pow": "power", "mod": "nd_mod", "div": "nd_int_div", "uuid_generate_v4": "gen_random_uuid",
 	"to_hex": "nd_to_hex", "position": "strpos", "btrim": "trim", "initcap": "nd_initcap", "quote_ident": "nd_quote_ident",
-	"quote_literal": "nd_quote_literal", "split_part": "nd_split_part", "quote_nullable": "nd_quote_nullable", "regexp_like": "regexp_matches",
+	"split_part": "nd_split_part", "regexp_like": "regexp_matches",
 	"regexp_count": "nd_regexp_count", "string_to_array": "string_split", "sha256": "nd_sha256", "overlay": "nd_overlay",
 	"array_append": "list_append", "array_prepend": "list_prepend", "array_cat": "list_concat", "array_remove": "nd_array_remove",
 	"array_position": "nd_array_position", "cardinality": "len", "date_bin": "time_bucket", "clock_timestamp": "get_current_timestamp",
-	"json_build_object": "json_object", "json_build_array": "json_array",
-	"jsonb_build_array": "json_array", "row_to_json": "to_json", "json_typeof": "nd_json_typeof",
+	"json_typeof":  "nd_json_typeof",
 	"jsonb_pretty": "json_pretty", "pg_size_pretty": "nd_size_pretty",
 })
 
@@ -48,14 +47,14 @@ var resultTypes = types(map[datum.Type]string{
 		json_array_length ntile regexp_count array_length array_upper grouping`,
 	datum.Bool: "bool_and bool_or every starts_with regexp_like isfinite",
 	datum.Text: `string_agg lower upper trim btrim ltrim rtrim left right repeat replace reverse translate split_part md5 chr
-		concat concat_ws regexp_replace array_to_string initcap quote_ident quote_literal substr substring to_char format
+		concat concat_ws regexp_replace array_to_string initcap quote_ident quote_literal quote_nullable substr substring to_char format
 		lpad rpad version encode pg_get_serial_sequence jsonb_array_elements_text json_array_elements_text jsonb_object_keys`,
 	datum.Timestamptz:        "now transaction_timestamp statement_timestamp clock_timestamp",
 	datum.Date:               "make_date to_date",
 	datum.Float8:             "sqrt cbrt exp ln random degrees radians sin cos tan date_part percent_rank cume_dist",
 	datum.UUID:               "gen_random_uuid uuid_generate_v4 uuidv4 uuidv7",
 	datum.JSONB:              "jsonb_build_object jsonb_build_array to_jsonb jsonb_agg jsonb_object_agg jsonb_array_elements jsonb_path_query",
-	datum.JSON:               "json_build_object json_build_array to_json row_to_json json_agg json_object_agg json_array_elements",
+	datum.JSON:               "json_build_object json_build_array to_json row_to_json array_to_json json_agg json_object_agg json_array_elements",
 	datum.Numeric:            "div extract",
 	datum.Name:               "current_database current_catalog current_schema current_user session_user pg_get_userbyid",
 	datum.Name | datum.Array: "current_schemas",
@@ -78,13 +77,16 @@ var argTypes = map[string][]datum.Type{
 }
 
 var specials = map[string]special{
-	"to_jsonb": specialToJSONB, "jsonb_build_object": specialBuildObject,
-	"sum": specialSum, "avg": specialAvg, "count": specialCount, "json_agg": specialJSONAgg, "jsonb_agg": specialJSONAgg,
+	"to_json": jsonOf, "to_jsonb": jsonOf, "row_to_json": jsonOf, "array_to_json": jsonOf,
+	"json_build_array": jsonArray, "jsonb_build_array": jsonArray, "json_build_object": jsonObject, "jsonb_build_object": jsonObject,
+	"json_object_agg": jsonObjectAgg, "jsonb_object_agg": jsonObjectAgg,
+	"sum": specialSum, "avg": specialAvg, "count": specialCount, "json_agg": jsonAgg, "jsonb_agg": jsonAgg,
 	"now": specialNow, "transaction_timestamp": specialNow, "statement_timestamp": specialNow, "pg_postmaster_start_time": specialNow,
 	"extract": specialExtract, "date_part": specialExtract, "to_char": specialToChar, "to_date": parsedTime("DATE"),
 	"to_timestamp": parsedTime("TIMESTAMPTZ"), "format": specialFormat, "encode": specialEncode, "decode": specialDecode,
 	"substring": specialSubstring, "substr": specialSubstring, "lpad": padded("lpad"), "rpad": padded("rpad"), "repeat": specialRepeat,
-	"concat": specialConcat, "concat_ws": specialConcat,
+	"concat": specialConcat, "concat_ws": specialConcat, "array_to_string": arrayToString,
+	"quote_literal": quoted("nd_quote_literal"), "quote_nullable": quoted("nd_quote_nullable"),
 	"length": specialLength, "char_length": specialLength, "character_length": specialLength, "octet_length": specialLength,
 	"round": specialRound, "array_length": arraySize, "array_upper": arraySize,
 	"array_lower": answers(func() *pg.Node { return integer(1) }), "array_ndims": answers(func() *pg.Node { return integer(1) }),

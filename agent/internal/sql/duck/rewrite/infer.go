@@ -276,6 +276,11 @@ func (r *rewriter) exprType(e *pg.A_Expr) datum.Type {
 	case "||":
 		_, l := literal(e.Lexpr)
 		_, rt := literal(e.Rexpr)
+		for _, both := range [][2]datum.Type{{left, right}, {right, left}} {
+			if t, other := both[0], both[1]; (t == datum.Bytea || t.IsArray()) && (other == t || other == datum.Unknown && (l || rt)) {
+				return t
+			}
+		}
 		if (left.IsString() || l) && !right.IsArray() && right != datum.JSONB || (right.IsString() || rt) && !left.IsArray() && left != datum.JSONB {
 			return datum.Text
 		}

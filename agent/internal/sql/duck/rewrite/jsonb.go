@@ -170,41 +170,6 @@ func jsonType(name string) (datum.Type, bool) {
 	return datum.Unknown, false
 }
 
-// specialToJSONB is to_jsonb. DuckDB would make floats of decimals.
-func specialToJSONB(r *rewriter, f *pg.FuncCall) (finish, error) {
-	if len(f.Args) != 1 {
-		return nil, errorf("42883", f.Location, "function to_jsonb(%s) does not exist", r.signature(f))
-	}
-	t := r.typeOf(f.Args[0])
-	r.paramIs(f.Args[0], datum.Text)
-	return func(n *pg.Node) (*pg.Node, error) {
-		arg := n.GetFuncCall().Args[0]
-		switch t {
-		case datum.JSONB:
-			return arg, nil
-		case datum.Numeric:
-			return cast(call("nd_numeric_text", arg), "JSON"), nil
-		case datum.Timestamp, datum.Timestamptz:
-			iso := call("replace", cast(arg, "VARCHAR"), text(" "), text("T"))
-			return call("to_json", call("regexp_replace", iso, text(`([+-]\d\d)$`), text(`\1:00`))), nil
-		}
-		return call("to_json", arg), nil
-	}, nil
-}
-
-// specialBuildObject is jsonb_build_object.
-func specialBuildObject(_ *rewriter, f *pg.FuncCall) (finish, error) {
-	if len(f.Args)%2 != 0 {
-		return nil, errorf("22023", f.Location, "argument list must have even number of elements")
-	}
-	for i := 0; i < len(f.Args); i += 2 {
-		if f.Args[i].GetAConst().GetIsnull() {
-			return nil, errorf("22023", f.Location, "argument %d: key must not be null", i+1)
-		}
-	}
-	return func(n *pg.Node) (*pg.Node, error) { return call("json_object", n.GetFuncCall().Args...), nil }, nil
-}
-
 // unnestedJSON is a set of what a function of package jsonb gives as an array.
 func unnestedJSON(name string, cols ...string) func(f *pg.FuncCall) (*pg.Node, []string, error) {
 	return func(f *pg.FuncCall) (*pg.Node, []string, error) {

@@ -235,7 +235,7 @@ func (r *rewriter) targets(s *pg.SelectStmt) (columns, error) {
 			t.Name = cmp.Or(t.Name, "?column?")
 		}
 		c := column{name: t.Name, typ: r.typeOf(t.Val), modifier: r.widthOf(t.Val)}
-		c.written = c.typ == datum.JSON && t.Val.GetAExpr() != nil
+		c.written = c.typ == datum.JSON && (t.Val.GetAExpr() != nil || t.Val.GetFuncCall() != nil)
 		if c.name == "" {
 			c.name = figureName(t.Val)
 		}

@@ -135,9 +135,19 @@ func (r *rewriter) widthOf(n *pg.Node) int32 {
 			return typmod(t.Elem(), x.TypeCast.TypeName)
 		}
 	case *pg.Node_FuncCall:
-		if name := lastName(x.FuncCall.Funcname); (name == "min" || name == "max") && len(x.FuncCall.Args) == 1 {
+		if name := lastName(x.FuncCall.Funcname); (name == "min" || name == "max" || name == "array_agg") && len(x.FuncCall.Args) == 1 {
 			return r.widthOf(x.FuncCall.Args[0])
 		}
+	case *pg.Node_AArrayExpr:
+		width := int32(-1)
+		for i, e := range x.AArrayExpr.Elements {
+			if w := r.widthOf(e); i == 0 || w == width {
+				width = w
+			} else {
+				return -1
+			}
+		}
+		return width
 	}
 	return -1
 }

@@ -44,6 +44,9 @@ func openEngine(c frame.Config, fatal func(string)) (*engine, error) {
 	if err := registerFunctions(conn); err != nil {
 		return nil, err
 	}
+	if err := registerText(conn); err != nil {
+		return nil, err
+	}
 	if err := registerJSON(conn); err != nil {
 		return nil, err
 	}

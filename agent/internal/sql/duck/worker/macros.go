@@ -10,16 +10,10 @@ import (
 // rewrite's list doubling are the exceptions.
 func macros() []string {
 	m := []string{
-		// A field that 16 digits show exactly, without DuckDB's ".0".
-		`nd_float_text(x) AS regexp_replace(CAST(x AS VARCHAR), '\.0$', '')`,
-		// Zeros that only the scale of an unconstrained numeric gave are not shown.
-		`nd_numeric_text(x) AS list_transform([CAST(x AS VARCHAR)], lambda s: CASE WHEN regexp_matches(s, '\.[0-9]{9}')
-			THEN regexp_replace(s, '(\.[0-9]*[1-9])0+$|\.0+$', '\1') ELSE s END)[1]`,
 		`nd_to_hex(x) AS lower(to_hex(x))`,
 		// The length of an interval by which PostgreSQL compares: -1 day 02:00 is -22:00.
 		`nd_span(x) AS list_transform([x], lambda i: (datepart('year', i) * 360 + datepart('month', i) * 30 + datepart('day', i))::HUGEINT * 86400000000
 			+ datepart('hour', i) * 3600000000 + datepart('minute', i) * 60000000 + datepart('microsecond', i))[1]`,
-		`nd_bytea_text(x) AS '\x' || lower(hex(x))`,
 		`nd_hex(x) AS lower(hex(x))`,
 		`nd_sha256(x) AS unhex(sha256(x))`,
 		`nd_int_div(a, b) AS trunc(nd_div(a, b))`,
@@ -46,7 +40,6 @@ func macros() []string {
 			'''' || replace(replace(CAST(s AS VARCHAR), '\', '\\'), '''', '''''') || ''''`,
 		`nd_quote_nullable(s) AS coalesce(nd_quote_literal(s), 'NULL')`,
 		`nd_split_part(s, d, n) AS CASE WHEN d <> '' THEN split_part(s, d, n) WHEN n IN (1, -1) THEN s ELSE left(s, 0) END`,
-		`nd_text_of_bool(b) AS left(CAST(b AS VARCHAR), 1)`, // b once: a macro is its text, and nested it would double
 		regexpMatch(0), regexpMatch(1), regexpMatch(2), regexpMatch(3), regexpMatch(4),
 		`nd_regexp_count(s, p) AS len(regexp_extract_all(s, p))`,
 

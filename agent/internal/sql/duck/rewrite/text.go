@@ -1,0 +1,288 @@
+package rewrite
+
+import (
+	"strconv"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck/frame"
+)
+
+// What is written of values: DuckDB's own texts and json differ from PostgreSQL's, so the
+// worker writes them (nd_text, nd_json), and is told what PostgreSQL's types are.
+
+// meaning is what the worker is told of the value of n, which is PostgreSQL's still.
+func (r *rewriter) meaning(n *pg.Node) *pg.Node {
+	zone := r.in.Session.TimeZone
+	if zone == "" {
+		zone = "UTC"
+	}
+	m := frame.Meaning{Zone: zone}
+	add := func(t datum.Type, modifier int32) {
+		if opaque(t) {
+			t = datum.Unknown // the worker knows no enums
+		}
+		m.Types, m.Modifiers = append(m.Types, uint64(t)), append(m.Modifiers, modifier)
+	}
+	if rel := r.rowOf(n); rel != nil {
+		for _, c := range rel.columns {
+			if !c.hidden {
+				add(c.typ, c.modifier)
+			}
+		}
+	} else {
+		add(r.typeOf(n), r.modifierOf(n))
+	}
+	return text(m.Text())
+}
+
+// rowOf is the relation whose rows n names; nil: n is no row, or not all columns are known.
+func (r *rewriter) rowOf(n *pg.Node) *relation {
+	ref := n.GetColumnRef()
+	if ref == nil {
+		return nil
+	}
+	if _, isColumn := r.scope.find(ref); isColumn {
+		return nil
+	}
+	names, _ := fieldNames(ref)
+	if len(names) == 0 {
+		return nil
+	}
+	rel := r.scope.relation(names[len(names)-1])
+	if rel == nil || !rel.known {
+		return nil
+	}
+	return rel
+}
+
+// modifierOf is the modifier of a char(n), or of a numeric column; -1: none is known.
+func (r *rewriter) modifierOf(n *pg.Node) int32 {
+	if width := r.widthOf(n); width >= 0 {
+		return width
+	}
+	if ref := n.GetColumnRef(); ref != nil {
+		if c, ok := r.scope.find(ref); ok && c.scan != nil {
+			return c.modifier
+		}
+	}
+	return -1
+}
+
+// textOf returns what makes the text of n when that is DuckDB's. shown says that it is the
+// one that clients see: t of a truth value, which casts call true.
+func (r *rewriter) textOf(n *pg.Node, shown bool) func(*pg.Node) *pg.Node {
+	t := r.typeOf(n)
+	_, isText := literal(n)
+	switch {
+	case isText, n.GetParamRef() != nil, n.GetAConst().GetIsnull(), t == datum.Bpchar && !shown,
+		t.IsString() && t != datum.Bpchar, t.IsInt(), t == datum.OID, t == datum.UUID, t == datum.Bool && !shown, t == datum.Int2Vector:
+		return func(n *pg.Node) *pg.Node { return cast(n, "VARCHAR") }
+	case t == datum.Unknown && n.GetColumnRef() == nil && n.GetFuncCall() == nil && n.GetSubLink() == nil && n.GetAArrayExpr() == nil && n.GetRowExpr() == nil:
+		return func(n *pg.Node) *pg.Node { return call("nd_text", n, text("UTC")) }
+	}
+	meaning := r.meaning(n)
+	return func(n *pg.Node) *pg.Node { return call("nd_text", n, meaning) }
+}
+
+func (r *rewriter) textsOf(l []*pg.Node, shown bool) []func(*pg.Node) *pg.Node {
+	out := make([]func(*pg.Node) *pg.Node, len(l))
+	for i := range l {
+		out[i] = r.textOf(l[i], shown)
+	}
+	return out
+}
+
+// specialConcat is concat and concat_ws.
+func specialConcat(r *rewriter, f *pg.FuncCall) (finish, error) {
+	forms := r.textsOf(f.Args, true)
+	name := lastName(f.Funcname)
+	return func(n *pg.Node) (*pg.Node, error) {
+		a := n.GetFuncCall().Args
+		for i := range a {
+			a[i] = forms[i](a[i])
+		}
+		return renamed(n, name, a...), nil
+	}, nil
+}
+
+// quoted is quote_literal and quote_nullable, which take any value.
+func quoted(name string) special {
+	return func(r *rewriter, f *pg.FuncCall) (finish, error) {
+		if len(f.Args) != 1 {
+			return nil, errorf("42883", f.Location, "function %s(%s) does not exist", lastName(f.Funcname), r.signature(f))
+		}
+		if r.nesting++; r.nesting > maxNesting {
+			return nil, tooNested(lastName(f.Funcname))
+		}
+		form := r.textOf(f.Args[0], false)
+		return func(n *pg.Node) (*pg.Node, error) {
+			r.nesting--
+			return call(name, form(n.GetFuncCall().Args[0])), nil
+		}, nil
+	}
+}
+
+// arrayToString is array_to_string(array, separator [, text for null]).
+func arrayToString(r *rewriter, f *pg.FuncCall) (finish, error) {
+	if n := len(f.Args); n != 2 && n != 3 {
+		return nil, errorf("42883", f.Location, "function array_to_string(%s) does not exist", r.signature(f))
+	}
+	meaning := r.meaning(f.Args[0])
+	return func(n *pg.Node) (*pg.Node, error) {
+		a := n.GetFuncCall().Args
+		missing := cast(null(), "VARCHAR")
+		if len(a) == 3 {
+			missing = cast(a[2], "VARCHAR")
+		}
+		return call("nd_array_to_string", a[0], meaning, cast(a[1], "VARCHAR"), missing), nil
+	}, nil
+}
+
+// asJSON returns what makes the json of n, without null, when that is DuckDB's.
+func (r *rewriter) asJSON(n *pg.Node) func(*pg.Node) *pg.Node {
+	if _, isText := literal(n); isText {
+		return func(n *pg.Node) *pg.Node { return call("nd_json", cast(n, "VARCHAR"), text("UTC")) }
+	}
+	r.paramIs(n, datum.Text)
+	meaning := r.meaning(n)
+	return func(n *pg.Node) *pg.Node { return call("nd_json", n, meaning) }
+}
+
+// orNull makes of a missing json that of a null.
+func orNull(n *pg.Node) *pg.Node {
+	return &pg.Node{Node: &pg.Node_CoalesceExpr{CoalesceExpr: &pg.CoalesceExpr{Args: []*pg.Node{cast(n, "VARCHAR"), text("null")}, Location: -1}}}
+}
+
+// jsonResult makes text that is json the result of a function of json or jsonb.
+func jsonResult(name string, n *pg.Node) *pg.Node {
+	if isJSONB(name) {
+		return call("nd_jsonb", n, text(""))
+	}
+	return cast(n, "JSON")
+}
+
+func isJSONB(name string) bool { return resultTypes[name] == datum.JSONB }
+
+// jsonOf is to_json and its like.
+func jsonOf(r *rewriter, f *pg.FuncCall) (finish, error) {
+	name := lastName(f.Funcname)
+	if len(f.Args) != 1 {
+		return nil, errorf("42883", f.Location, "function %s(%s) does not exist", name, r.signature(f))
+	}
+	if r.typeOf(f.Args[0]) == datum.JSONB {
+		return firstArgument(r, f)
+	}
+	form := r.asJSON(f.Args[0])
+	return func(n *pg.Node) (*pg.Node, error) {
+		out := form(n.GetFuncCall().Args[0])
+		if isJSONB(name) {
+			out = jsonResult(name, out)
+		}
+		return out, nil
+	}, nil
+}
+
+// jsonArray is json_build_array.
+func jsonArray(r *rewriter, f *pg.FuncCall) (finish, error) {
+	name := lastName(f.Funcname)
+	forms := make([]func(*pg.Node) *pg.Node, len(f.Args))
+	for i, a := range f.Args {
+		forms[i] = r.asJSON(a)
+	}
+	return func(n *pg.Node) (*pg.Node, error) {
+		parts := []*pg.Node{text("[")}
+		for i, a := range n.GetFuncCall().Args {
+			if i > 0 {
+				parts = append(parts, text(", "))
+			}
+			parts = append(parts, orNull(forms[i](a)))
+		}
+		return jsonResult(name, call("concat", append(parts, text("]"))...)), nil
+	}, nil
+}
+
+// key returns what makes the key of a member of an object, or an error for null.
+func (r *rewriter) key(n *pg.Node, whenNull string) func(*pg.Node) *pg.Node {
+	if _, isText := literal(n); isText {
+		return func(n *pg.Node) *pg.Node {
+			return call("nd_json_key", cast(n, "VARCHAR"), text("UTC"), text(whenNull))
+		}
+	}
+	r.paramIs(n, datum.Text)
+	meaning := r.meaning(n)
+	return func(n *pg.Node) *pg.Node { return call("nd_json_key", n, meaning, text(whenNull)) }
+}
+
+// jsonObject is json_build_object.
+func jsonObject(r *rewriter, f *pg.FuncCall) (finish, error) {
+	name := lastName(f.Funcname)
+	if len(f.Args)%2 != 0 {
+		err := errorf("22023", 0, "argument list must have even number of elements")
+		err.Hint = "The arguments of " + name + "() must consist of alternating keys and values."
+		return nil, err
+	}
+	forms := make([]func(*pg.Node) *pg.Node, len(f.Args))
+	for i := 0; i < len(f.Args); i += 2 {
+		whenNull := "argument " + strconv.Itoa(i+1) + " cannot be null"
+		if isJSONB(name) {
+			whenNull = "argument " + strconv.Itoa(i+1) + ": key must not be null"
+		}
+		if f.Args[i].GetAConst().GetIsnull() {
+			return nil, errorf("22023", 0, "%s", whenNull)
+		}
+		forms[i], forms[i+1] = r.key(f.Args[i], whenNull), r.asJSON(f.Args[i+1])
+	}
+	return func(n *pg.Node) (*pg.Node, error) {
+		parts := []*pg.Node{text("{")}
+		args := n.GetFuncCall().Args
+		for i := 0; i < len(args); i += 2 {
+			if i > 0 {
+				parts = append(parts, text(", "))
+			}
+			parts = append(parts, forms[i](args[i]), text(" : "), orNull(forms[i+1](args[i+1])))
+		}
+		return jsonResult(name, call("concat", append(parts, text("}"))...)), nil
+	}, nil
+}
+
+// jsonAgg is json_agg: a list of json first, whose elements are joined.
+func jsonAgg(r *rewriter, f *pg.FuncCall) (finish, error) {
+	name := lastName(f.Funcname)
+	if len(f.Args) != 1 {
+		return nil, errorf("42883", f.Location, "function %s(%s) does not exist", name, r.signature(f))
+	}
+	between := ", "
+	if t := r.typeOf(f.Args[0]); t.IsArray() || r.rowOf(f.Args[0]) != nil || f.Args[0].GetRowExpr() != nil {
+		between = ", \n "
+	}
+	form := r.asJSON(f.Args[0])
+	return func(n *pg.Node) (*pg.Node, error) {
+		list := renamed(n, "list", orNull(form(n.GetFuncCall().Args[0])))
+		return jsonResult(name, enclosed("[", list, between, "]")), nil
+	}, nil
+}
+
+// jsonObjectAgg is json_object_agg.
+func jsonObjectAgg(r *rewriter, f *pg.FuncCall) (finish, error) {
+	name := lastName(f.Funcname)
+	if len(f.Args) != 2 {
+		return nil, errorf("42883", f.Location, "function %s(%s) does not exist", name, r.signature(f))
+	}
+	key, form := r.key(f.Args[0], "field name must not be null"), r.asJSON(f.Args[1])
+	return func(n *pg.Node) (*pg.Node, error) {
+		args := n.GetFuncCall().Args
+		list := renamed(n, "list", call("concat", key(args[0]), text(" : "), orNull(form(args[1]))))
+		return jsonResult(name, enclosed("{ ", list, ", ", " }")), nil
+	}, nil
+}
+
+// enclosed joins the texts of a list; of none there is none.
+func enclosed(begin string, list *pg.Node, between, end string) *pg.Node {
+	joined := call("nd_array_to_string", list, text("UTC"), text(between), cast(null(), "VARCHAR"))
+	op := func(a, b *pg.Node) *pg.Node {
+		return pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("||")}, a, b, -1)
+	}
+	return op(op(text(begin), joined), text(end))
+}
