@@ -248,6 +248,9 @@ type rowSink struct {
 	place *admission.Place
 }
 
+// binaryFormats are those of what a BINARY cursor gives.
+var binaryFormats = []int16{pgproto3.BinaryFormat} //nolint:gochecknoglobals // never changed
+
 // WaitWith implements sql.ClientWaiter.
 func (s *rowSink) WaitWith(p *admission.Place) { s.place = p }
 
@@ -263,7 +266,7 @@ func (s *rowSink) Describe(columns []sql.Column) error {
 		return nil
 	}
 	s.described = true
-	if err := s.conn.rowDescription(columns, nil); err != nil {
+	if err := s.conn.rowDescription(columns, s.formats); err != nil {
 		return err
 	}
 	return nil

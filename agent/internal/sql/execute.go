@@ -74,10 +74,17 @@ func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 	if err := s.join(ctx, p.statement.Node, at); err != nil {
 		return "", err
 	}
+	s.settleCursors(ctx, p.statement.Node)
 	s.running = p.statement.Node
 	switch node := p.statement.Node.(type) {
 	case *syntax.Query:
 		return s.runQuery(ctx, p, node, args, sink, at)
+	case *syntax.DeclareCursor:
+		return s.declare(ctx, p, node, args, at)
+	case *syntax.FetchCursor:
+		return s.fetch(ctx, node, sink)
+	case *syntax.CloseCursor:
+		return s.closeCursor(node)
 	case *syntax.Begin:
 		return s.begin(node, at)
 	case *syntax.Commit:
@@ -297,6 +304,13 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 	run := s.newRun(env, at)
 	run.Emit, run.Memory, run.Reading, run.TS = out.row, memory, reading, ts
 	defer run.Close()
+	if c, ok := sink.(*cursor); ok {
+		release, err := c.begun(ctx, run, plan)
+		defer release()
+		if err != nil {
+			return "", err
+		}
+	}
 	began := time.Now()
 	n, err := s.runFiring(ctx, plan, run, out, fires)
 	if err != nil {

@@ -54,6 +54,11 @@ func (s *Session) Prepare(ctx context.Context, text string, paramOIDs []uint32) 
 	switch node := statement.Node.(type) {
 	case *syntax.Query:
 		err = s.prepareQuery(ctx, p, node)
+	case *syntax.DeclareCursor:
+		err = s.prepareQuery(ctx, p, node.Query)
+		p.Columns = nil
+	case *syntax.FetchCursor:
+		s.describeFetch(p, node)
 	case *syntax.ShowCluster:
 		p.Columns = describeShow(node)
 	case *syntax.ShowSchedules:

@@ -70,6 +70,9 @@ type Config struct {
 	// ClosedLag is how long before now the time is that followers can serve, while they
 	// are read; nil: 3 s.
 	ClosedLag func() time.Duration
+	// ScratchDir is where rows of cursors are kept that are too many for the memory; "": in
+	// the system's directory for such files.
+	ScratchDir string
 	// Version is the version of NodeDB, for version().
 	Version string
 	Logger  *slog.Logger

@@ -85,6 +85,10 @@ type Session struct {
 	// savepoints of the transaction, oldest first.
 	savepoints []savepoint
 
+	// cursors are by name; declared counts all that there were.
+	cursors  map[string]*cursor
+	declared int
+
 	// depth is how many triggers are being carried out, each fired by the one before, and
 	// triggers are those that were.
 	depth    int
@@ -103,6 +107,8 @@ type Prepared struct {
 	// Columns describe the rows; nil if the statement returns none.
 	Columns []Column
 	Empty   bool
+	// Binary says that the simple protocol, too, has the rows in the binary format.
+	Binary bool
 
 	statement *syntax.Statement
 	announced []datum.Type
@@ -313,6 +319,7 @@ func (s *Session) setting(name string) (string, bool) {
 
 // Close rolls back and ends the session.
 func (s *Session) Close() {
+	s.closeCursors(func(*cursor) bool { return true })
 	s.closeTx()
 	s.unlockAdvisory(true)
 	s.unlockAdvisory(false)

@@ -147,6 +147,7 @@ func (s *Session) discard(node *syntax.Discard) (string, error) {
 		return "", &Error{Code: "25001", Message: "DISCARD ALL cannot run inside a transaction block"}
 	}
 	s.plans = nil
+	s.closeCursors(func(*cursor) bool { return true })
 	s.unlockAdvisory(false)
 	if err := s.settings.Reset(""); err != nil {
 		return "", err

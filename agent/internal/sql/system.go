@@ -122,6 +122,9 @@ func (s *Session) catalogInput(ctx context.Context, t *pgcatalog.Table) *pgcatal
 		reset, source := s.settings.Origin(k)
 		in.Settings = append(in.Settings, pgcatalog.Setting{Name: k.Name, Value: value, About: k.About, Boot: k.Value, Reset: reset, Source: source, Fixed: k.Fixed()})
 	}
+	for _, c := range s.openCursors() {
+		in.Cursors = append(in.Cursors, pgcatalog.Cursor{Name: c.name, Statement: c.text, Hold: c.hold, Binary: c.binary, Scrollable: c.back, Created: c.created})
+	}
 	switch t.Shared() {
 	case pgcatalog.Activity:
 		in.Sessions = s.allSessions(ctx)

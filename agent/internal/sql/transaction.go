@@ -41,6 +41,7 @@ type savepoint struct {
 	settings   settings.Mark
 	readOnly   bool
 	deferring  *deferring
+	declared   int // cursors
 }
 
 // defaults are the modes that a transaction begins with.
@@ -294,7 +295,10 @@ func (s *Session) finish(ctx context.Context) error {
 		return nil
 	}
 	var operations []string
-	err := s.settleDeferred(ctx, s.server.cfg.Now(), func(*cluster.ForeignKey) bool { return true })
+	err := s.holdCursors(ctx)
+	if err == nil {
+		err = s.settleDeferred(ctx, s.server.cfg.Now(), func(*cluster.ForeignKey) bool { return true })
+	}
 	if err == nil {
 		err = s.checkTables()
 	}
@@ -331,6 +335,7 @@ func (s *Session) endTransaction(rollback bool) {
 	if s.tx == nil {
 		return
 	}
+	s.endCursors(rollback)
 	s.closeTx()
 	s.unlockAdvisory(true)
 	s.block, s.failed, s.savepoints = false, false, nil
@@ -349,7 +354,7 @@ func (s *Session) savepoint(node *syntax.Savepoint) (string, error) {
 	if len(s.savepoints) >= maxSavepoints {
 		return "", &Error{Code: "54000", Message: fmt.Sprintf("a transaction may have at most %d savepoints", maxSavepoints), Hint: "RELEASE those that are not needed any more."}
 	}
-	s.savepoints = append(s.savepoints, savepoint{name: node.Name, state: s.tx.Mark(), draft: s.draft, advisories: len(s.advised), settings: s.settings.Mark(), readOnly: s.modes.readOnly, deferring: s.deferring})
+	s.savepoints = append(s.savepoints, savepoint{name: node.Name, state: s.tx.Mark(), draft: s.draft, advisories: len(s.advised), settings: s.settings.Mark(), readOnly: s.modes.readOnly, deferring: s.deferring, declared: s.declared})
 	return "SAVEPOINT", nil
 }
 
@@ -363,6 +368,7 @@ func (s *Session) rollbackTo(ctx context.Context, node *syntax.RollbackTo) (stri
 		return "", err
 	}
 	p := s.savepoints[i]
+	s.closeCursors(func(c *cursor) bool { return c.young && c.number > p.declared })
 	if err := s.tx.BackTo(ctx, p.state); err != nil {
 		s.notice("WARNING", "01000", "locks that were taken since the savepoint stay until the end of the transaction: %v", err)
 	}

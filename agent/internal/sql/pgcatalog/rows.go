@@ -247,6 +247,14 @@ func (in *Input) settings() []row {
 	return out
 }
 
+func (in *Input) cursors() []row {
+	var out []row
+	for _, c := range in.Cursors {
+		out = append(out, row{"name": c.Name, "statement": c.Statement, "is_holdable": c.Hold, "is_binary": c.Binary, "is_scrollable": c.Scrollable, "creation_time": c.Created})
+	}
+	return out
+}
+
 // activity has what PostgreSQL says of a session; what it says of transactions by
 // number is null: theirs have no numbers.
 func (in *Input) activity() []row {

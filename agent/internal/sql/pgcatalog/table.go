@@ -56,6 +56,7 @@ type Input struct {
 	// Rights are those of the session's role.
 	Rights   *catalog.Rights
 	Settings []Setting
+	Cursors  []Cursor // of the session
 	// What all nodes do, if Shared says that the table shows it: sessions, or
 	// transactions and their locks.
 	Sessions     []cluster.Session
@@ -70,6 +71,13 @@ type Setting struct {
 	// Value is from.
 	Boot, Reset, Source string
 	Fixed               bool
+}
+
+// Cursor is a row of pg_cursors.
+type Cursor struct {
+	Name, Statement          string
+	Hold, Binary, Scrollable bool
+	Created                  time.Time
 }
 
 // Catalogs are all tables, by schema and name.
@@ -272,6 +280,8 @@ func (t *Table) fill(in *Input) []row {
 		return []row{{"oid": 1663, "spcname": "pg_default", "spcowner": rootOID}}
 	case "pg_collation":
 		return []row{{"oid": defaultCollation, "collname": "default", "collnamespace": catalogNamespace, "collowner": rootOID, "collprovider": "d", "collisdeterministic": true, "collencoding": -1}}
+	case "pg_cursors":
+		return in.cursors()
 	case "pg_settings":
 		return in.settings()
 	case "pg_stat_activity":

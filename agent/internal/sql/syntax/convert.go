@@ -10,7 +10,7 @@ import (
 // convert turns PostgreSQL's tree into what NodeDB works with. word is what the
 // statement called a table.
 func convert(stmt *pg.Node, word, text string) (Node, *Error) {
-	for _, part := range []func(*pg.Node, string, string) (Node, *Error){convertQuery, convertSession, convertRole, convertTables, convertObjects, convertOthers} {
+	for _, part := range []func(*pg.Node, string, string) (Node, *Error){convertQuery, convertSession, convertCursor, convertRole, convertTables, convertObjects, convertOthers} {
 		if node, err := part(stmt, word, text); node != nil || err != nil {
 			return only(node, err)
 		}
@@ -64,11 +64,6 @@ func convertSession(stmt *pg.Node, _, _ string) (Node, *Error) {
 		return convertDiscard(n.DiscardStmt)
 	case *pg.Node_UnlistenStmt: // nobody listens
 		return &Discard{Tag: "UNLISTEN"}, nil
-	case *pg.Node_ClosePortalStmt:
-		if name := n.ClosePortalStmt.GetPortalname(); name != "" {
-			return nil, &Error{Code: "34000", Message: "cursor " + strconv.Quote(name) + " does not exist"}
-		}
-		return &Discard{Tag: "CLOSE CURSOR ALL"}, nil
 	case *pg.Node_DeallocateStmt:
 		if n.DeallocateStmt.GetIsall() {
 			return &Discard{Tag: "DEALLOCATE ALL"}, nil
@@ -208,8 +203,6 @@ func unsupportedStatement(stmt *pg.Node) *Error {
 		return Unsupported("COPY", "Use INSERT with several rows.")
 	case *pg.Node_PrepareStmt, *pg.Node_ExecuteStmt:
 		return Unsupported("PREPARE in SQL", "Use the extended protocol, as drivers do.")
-	case *pg.Node_DeclareCursorStmt, *pg.Node_FetchStmt:
-		return Unsupported("a cursor in SQL", "Use the extended protocol with a row limit, as drivers do.")
 	case *pg.Node_ListenStmt, *pg.Node_NotifyStmt:
 		return Unsupported("LISTEN and NOTIFY", "")
 	default:

@@ -278,6 +278,10 @@ func (r *rewriter) rule(n *pg.Node) (*pg.Node, error) {
 		return r.constant(n, x.AConst)
 	case *pg.Node_AExpr:
 		return r.operator(n, x.AExpr)
+	case *pg.Node_CurrentOfExpr:
+		err := unsupported(0, "WHERE CURRENT OF")
+		err.Hint = "Name the row by its key."
+		return nil, err
 	case *pg.Node_CollateClause:
 		return x.CollateClause.Arg, nil // everything is ordered by bytes, as in "C"
 	case *pg.Node_SqlvalueFunction:
