@@ -103,21 +103,6 @@ func (b *bank) put(i, amount int, expect datastate.Condition, ts hlc.Timestamp) 
 	return m
 }
 
-// on runs a task at some gateway, nil if it is not there.
-func (b *bank) on(fn func(g *gateway)) *gateway {
-	n := b.w.nodes[b.w.rng.IntN(len(b.w.nodes))]
-	if !n.Up() || !n.awake() || n.gateway == nil {
-		return nil
-	}
-	g := n.gateway
-	n.later(0, func() {
-		if n.gateway == g {
-			g.spawn(func() { fn(g) })
-		}
-	})
-	return g
-}
-
 // dead reports whether the gateway's tasks wait for ever.
 func (g *gateway) dead() bool { return !g.n.up || g.n.gateway != g }
 
@@ -130,7 +115,7 @@ func (b *bank) open() {
 	if b.opens != nil && !b.opens.dead() {
 		return
 	}
-	b.opens = b.on(func(g *gateway) {
+	b.opens = b.w.onGateway(func(g *gateway) {
 		defer func() { b.opens = nil }()
 		muts := make([]kv.Mutation, len(b.accounts))
 		for i := range muts {
@@ -162,7 +147,7 @@ func (b *bank) teller() {
 		again()
 		return
 	}
-	g := b.on(func(g *gateway) { x.run(g); again() })
+	g := w.onGateway(func(g *gateway) { x.run(g); again() })
 	if g == nil {
 		again()
 		return
@@ -340,7 +325,7 @@ func (b *bank) auditor() {
 	}
 	w.After(w.ms(50, 300), b.auditor)
 	if b.opened {
-		b.on(func(g *gateway) {
+		w.onGateway(func(g *gateway) {
 			b.audit(g)
 			b.comparePast(g)
 		})
@@ -446,7 +431,7 @@ const leftLast = 5 * time.Minute
 // checkLeft goes on after the end of a run, in which gateways have died, and wants nothing
 // to be left of transactions then.
 func (w *World) checkLeft() {
-	if w.bank == nil || len(w.errors) > 0 {
+	if w.bank == nil && w.indexed == nil || len(w.errors) > 0 {
 		return
 	}
 	w.Stats.Left = len(w.leftovers())

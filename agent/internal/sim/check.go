@@ -148,6 +148,7 @@ func (w *World) check() {
 	w.checkOwners()
 	w.checkHotRow()
 	w.checkBank()
+	w.checkIndexed()
 	w.dropper.check()
 	w.checkLockers()
 	w.checkSilence()

@@ -27,6 +27,7 @@
 //     it goes on from its past), and no ceiling is further ahead than its lead: also
 //     while most are wrong for less than the patience of nodes. No log holds an entry
 //     at a time that a proof says nothing is at.
+//  9. Rows and their entries in indexes, in other ranges, agree at every time.
 //
 // # How to use a failing seed
 //

@@ -47,6 +47,21 @@ func (n *Node) startGateway() {
 	g.manager.Open(g)
 }
 
+// onGateway runs a task at some gateway, nil if it is not there.
+func (w *World) onGateway(fn func(g *gateway)) *gateway {
+	n := w.nodes[w.rng.IntN(len(w.nodes))]
+	if !n.Up() || !n.awake() || n.gateway == nil {
+		return nil
+	}
+	g := n.gateway
+	n.later(0, func() {
+		if n.gateway == g {
+			g.spawn(func() { fn(g) })
+		}
+	})
+	return g
+}
+
 // errSilent is what a call ends with that is not answered.
 var errSilent = errors.New("no answer")
 

@@ -172,7 +172,7 @@ func (n *Node) open() {
 		n.register()
 		n.followVersion()
 	}
-	if n.w.cfg.Bank || n.w.cfg.Lockers {
+	if n.w.cfg.Bank || n.w.cfg.Lockers || n.w.cfg.Indexes {
 		n.startGateway()
 	}
 	n.w.trace(uint64(n.id), uint64(n.life))

@@ -31,6 +31,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 	const linear = "is not linearizable"
 	const wasRead = "and is now"
 	const diverged = "has diverged: ["
+	const entries, uniques = "and has an entry under", "and the unique index says"
 	const bankrupt, changed = "the bank at", "and is now"
 	const wrongTime, wrongCeiling = "although most clocks are right", "although most clocks were right"
 	const condemned = "has an honest disk and is refused"
@@ -119,6 +120,10 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"a lock that was lost is not missed":    {txn: txn.Planted{ForgetSeen: true}, tune: banked, says: []string{"was taken twice"}},
 		"a follower passes over intents":        {Planted: replica.Planted{PassIntents: true}, tune: banked, says: []string{"as a follower on"}},
 		"who waits elsewhere keeps its place":   {Planted: replica.Planted{KeepPlaces: true}, tune: banked, says: []string{"have left something"}},
+		"an entry comes ahead of its row":       {txn: txn.Planted{BlindAside: true}, tune: indexes, says: []string{entries}},
+		"an index is not asked before a commit": {txn: txn.Planted{SkipPrewrite: true}, tune: indexes, says: []string{entries, uniques}},
+		"who reads an index passes intents":     {txn: txn.Planted{IgnoreIntents: true}, tune: indexes, says: []string{entries, uniques, "the table at"}},
+		"entries become versions too early":     {txn: txn.Planted{ResolveEarly: true}, tune: indexes, says: []string{entries, uniques, "the table at"}},
 		"a bit of a stored row flips":           {says: []string{diverged}, extra: (*World).flipBit},
 	} {
 		t.Run(name, func(t *testing.T) {

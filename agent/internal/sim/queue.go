@@ -48,9 +48,9 @@ func (w *World) beginQueue(b *bank) {
 			return
 		}
 		if w.chance(40) {
-			b.on(q.fill)
+			w.onGateway(q.fill)
 		} else {
-			b.on(q.take)
+			w.onGateway(q.take)
 		}
 		w.After(w.ms(10, 80), next)
 	}

@@ -301,6 +301,15 @@ func TestTransactions(t *testing.T) {
 	}
 }
 
+// TestIndexes has rows be changed with their entries in indexes, in other ranges, and readers
+// compare them.
+func TestIndexes(t *testing.T) {
+	sum := runSeeds(t, 4, indexes)
+	if sum.Transferred < 100 || sum.Audits < 100 || sum.IntentsMet < 50 || sum.GatewaysDied < 4 || sum.Left == 0 {
+		t.Errorf("too little happened: %+v", sum)
+	}
+}
+
 // TestRowLocks has transactions lock rows in the memory of leaders that hand over and of
 // ranges that are split: none loses its lock, each has its turn, and a row is free for who
 // does not wait as soon as the one who had it has ended.

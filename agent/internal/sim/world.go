@@ -82,6 +82,8 @@ type Config struct {
 	Drops bool
 	// Bank has transactions move money between accounts, and others add it up.
 	Bank bool
+	// Indexes has transactions change rows and their entries in indexes.
+	Indexes bool
 	// Lockers has transactions lock rows while leaderships move and ranges are split.
 	Lockers bool
 	// PlantedTxn holds faults that tests plant in those who coordinate transactions.
@@ -151,6 +153,7 @@ type World struct {
 	operators *operators // nil without Operate
 	resting   *resting   // nil before the end of a run with Idle
 	bank      *bank      // nil without Bank
+	indexed   *indexed   // nil without Indexes
 	dropper   *dropper   // nil without Drops
 	lockers   *lockers   // nil without Lockers
 	tasks     []*task    // all that began
@@ -314,9 +317,12 @@ func (w *World) begin() {
 	if w.cfg.Lockers {
 		w.beginLockers()
 	}
-	if w.cfg.Bank {
+	switch {
+	case w.cfg.Bank:
 		w.beginBank()
-	} else if !w.cfg.Lockers {
+	case w.cfg.Indexes:
+		w.beginIndexed()
+	case !w.cfg.Lockers:
 		w.After(6*time.Second, w.copyDisks) // which takes back what was acknowledged
 	}
 	w.After(w.cfg.Duration-w.quiet(), w.calm)

@@ -41,6 +41,9 @@ type commit struct {
 // *DeadlockError, *kv.ConditionError for a condition that says Absent, and
 // *store.AmbiguousError if nobody knows; after any other nothing was written either.
 func (t *Txn) Commit(ctx context.Context, muts []kv.Mutation, writer cluster.WriterID) (hlc.Timestamp, error) {
+	if t.m.cfg.Planted.blindAside() {
+		muts = t.aside(ctx, muts, writer)
+	}
 	t.mu.Lock()
 	if t.state != Open {
 		t.mu.Unlock()
@@ -72,6 +75,23 @@ func (t *Txn) Commit(ctx context.Context, muts []kv.Mutation, writer cluster.Wri
 	}
 	t.end(end)
 	return ts, err
+}
+
+// aside commits what has no condition by itself, and returns the rest: a planted fault.
+func (t *Txn) aside(ctx context.Context, muts []kv.Mutation, writer cluster.WriterID) (rest []kv.Mutation) {
+	var blind []kv.Mutation
+	for i := range muts {
+		if muts[i].Expect == datastate.Any {
+			blind = append(blind, muts[i])
+		} else {
+			rest = append(rest, muts[i])
+		}
+	}
+	if len(blind) == 0 || len(rest) == 0 {
+		return muts
+	}
+	_, _ = t.m.Begin(t.Isolation(), t.info).Commit(ctx, blind, writer)
+	return rest
 }
 
 func (c *commit) run(ctx context.Context) (hlc.Timestamp, error) {

@@ -17,3 +17,4 @@ func (Planted) refusesUnasked() bool { return false }
 func (Planted) forgetsObjects() bool { return false }
 func (Planted) forgetsSeen() bool    { return false }
 func (Planted) movesRecord() bool    { return false }
+func (Planted) blindAside() bool     { return false }

@@ -32,6 +32,9 @@ type Planted struct {
 	// MoveRecord has a commit choose another record than the one that those were told who
 	// met its durable locks.
 	MoveRecord bool
+	// BlindAside has what is written without a condition be committed by a transaction of
+	// its own, ahead of the rest.
+	BlindAside bool
 }
 
 func (p Planted) skipsPrewrite() bool  { return p.SkipPrewrite }
@@ -46,3 +49,4 @@ func (p Planted) refusesUnasked() bool { return p.RefuseUnasked }
 func (p Planted) forgetsObjects() bool { return p.ForgetObjects }
 func (p Planted) forgetsSeen() bool    { return p.ForgetSeen }
 func (p Planted) movesRecord() bool    { return p.MoveRecord }
+func (p Planted) blindAside() bool     { return p.BlindAside }
