@@ -121,7 +121,7 @@ func (r *Replica) passLocks(p *Proposal) bool {
 // goes before all who wait for the row, as who held its lock would: the request whose
 // place it is was ahead of them, and they would have it lose as often as they come back.
 func (r *Replica) inTheWay(p *Proposal, id lock.ID, row []byte, s lock.Strength, w *lock.Waiter) []lock.Blocker {
-	if p.placed {
+	if p.placed && !r.cfg.Planted.behindLine() {
 		return r.evals.locks.Holders(id, row, s)
 	}
 	return r.evals.locks.Blockers(id, row, s, w)

@@ -57,6 +57,7 @@ func (Planted) wideChild() bool { return false }
 func (Planted) locksDie() bool      { return false }
 func (Planted) childUnlocked() bool { return false }
 func (Planted) leavesLine() bool    { return false }
+func (Planted) behindLine() bool    { return false }
 func (Planted) keepsPlaces() bool   { return false }
 func (Planted) passesIntents() bool { return false }
 

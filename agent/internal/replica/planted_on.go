@@ -143,6 +143,8 @@ type Planted struct {
 	ChildUnlocked bool
 	// LeaveLine keeps no place in the line of a lock for who was told for whom it waits.
 	LeaveLine bool
+	// BehindLine has who comes in a place wait behind those who wait for a lock.
+	BehindLine bool
 	// KeepPlaces keeps the places of who waits in other lines, for as long as it comes back.
 	KeepPlaces bool
 	// PassIntents has followers pass over intents.
@@ -208,6 +210,7 @@ func (p Planted) wideChild() bool { return p.WideChild }
 func (p Planted) locksDie() bool      { return p.LocksDie }
 func (p Planted) childUnlocked() bool { return p.ChildUnlocked }
 func (p Planted) leavesLine() bool    { return p.LeaveLine }
+func (p Planted) behindLine() bool    { return p.BehindLine }
 func (p Planted) keepsPlaces() bool   { return p.KeepPlaces }
 func (p Planted) passesIntents() bool { return p.PassIntents }
 
