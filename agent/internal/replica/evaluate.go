@@ -212,6 +212,7 @@ type Evaluation struct {
 	by      []*Proposal // whose pending versions these are
 	result  evaluation.Decision
 	err     error
+	broken  any // what it panicked with: an invariant is broken, unless it is void
 }
 
 // evaluateGranted hands out the requests whose turn it is. A new leader's wait until
@@ -284,8 +285,10 @@ func (r *Replica) evaluateHere(j *Evaluation) bool {
 }
 
 // Run evaluates over rows of the engine, a view from after the job was handed out. Any
-// goroutine may call it, once.
+// goroutine may call it, once. A broken invariant is the replica's to stop over: one that is
+// void meanwhile finds rows that do not go with what it was told of them.
 func (j *Evaluation) Run(rows *storage.Rows) {
+	defer func() { j.broken = recover() }()
 	j.result, j.err = j.p.request.Evaluate(rows, j.desc, j.pending)
 }
 
@@ -304,6 +307,9 @@ func (r *Replica) Evaluated(j *Evaluation) {
 	}
 	if j.epoch != r.evals.epoch || p.answered {
 		return
+	}
+	if j.broken != nil {
+		panic(j.broken)
 	}
 	for i, version := range j.result.Found {
 		if version != nil {
