@@ -16,7 +16,6 @@ func TestTrialsFindPlantedBugs(t *testing.T) {
 		lasts                       time.Duration // 0: as long as most
 	}{
 		{"FreeLatchEarly", "numbers", "none", "", 0},
-		{"NoLatch", "registers", "none", "", 0},
 		{"Lease.OneShort", "registers", "cut,pause", "", 0},
 		{"Txn.SkipPrewrite", "bank", "none", "read committed", 0},
 		{"Txn.IgnoreIntents", "bank", "none", "repeatable read", 0},

@@ -109,3 +109,28 @@ func (w *World) closed(err error) {
 
 // collects has garbage collected soon.
 func collects(c *Config) { c.GCTTL = time.Second }
+
+// closeAlone cuts leaders off, those whose clock leads if any does, and has them be asked up
+// to where time is closed for as long as they believe to lead.
+func (w *World) closeAlone() {
+	id := w.anyRange()
+	l, _, ok := w.Leader(id)
+	switch {
+	case !ok:
+		w.faultAfter(300*time.Millisecond, w.closeAlone)
+	case w.odd >= 0 && l != w.nodes[w.odd]:
+		w.handOverFrom(l, id, w.nodes[w.odd], false)
+		w.faultAfter(800*time.Millisecond, w.closeAlone)
+	default:
+		w.isolate(l, 2500*time.Millisecond)
+		w.askClosed(l, id, w.now+2500*time.Millisecond)
+		w.faultAfter(4000*time.Millisecond, w.closeAlone)
+	}
+}
+
+func (w *World) askClosed(l *Node, id cluster.RangeID, until time.Duration) {
+	if w.now < until {
+		l.do(func() { l.core.AskClosed(id) })
+		w.After(20*time.Millisecond, func() { w.askClosed(l, id, until) })
+	}
+}

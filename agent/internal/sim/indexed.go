@@ -216,7 +216,7 @@ func (x *indexed) auditor() {
 	if w.now > w.cfg.Duration-indexedQuiet {
 		return
 	}
-	w.After(w.ms(100, 400), x.auditor)
+	w.After(w.ms(200, 600), x.auditor)
 	w.onGateway(x.audit)
 }
 

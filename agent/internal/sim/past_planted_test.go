@@ -18,19 +18,20 @@ func TestPlantedBugsOfClosedTimeAreFound(t *testing.T) {
 	const changed = "and is now"
 	for name, bug := range map[string]struct {
 		replica.Planted
-		says []string
+		extra func(*World)
+		says  []string
 	}{
 		"a follower serves above what it applied":    {Planted: replica.Planted{CloseAhead: true}, says: []string{changed, overtaken}},
 		"time is closed ahead of a pending command":  {Planted: replica.Planted{CloseApplied: true}, says: []string{changed, overtaken}},
-		"a new leader does not know what was closed": {Planted: replica.Planted{CloseUnleased: true}, says: []string{"time was closed up to", changed, overtaken}},
+		"a new leader does not know what was closed": {Planted: replica.Planted{CloseUnleased: true}, extra: (*World).closeAlone, says: []string{"time was closed up to", changed, overtaken}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := *firstSeed; seed < *firstSeed+seeds; seed++ {
 				cfg := LeaseConfig(seed)
-				cfg.Planted = bug.Planted
+				cfg.Planted, cfg.Extra = bug.Planted, bug.extra
 				_, errs := Run(t, cfg)
-				if len(errs) == 0 {
-					continue
+				if len(errs) == 0 || strings.Contains(errs[0], noisy) {
+					continue // a range that falls asleep a little late proves nothing
 				}
 				t.Logf("found by seed %d: %s", seed, errs[0])
 				if !slices.ContainsFunc(bug.says, func(s string) bool { return strings.Contains(errs[0], s) }) {

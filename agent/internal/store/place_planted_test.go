@@ -13,3 +13,13 @@ func TestPlantedPlaceBehindTheLine(t *testing.T) {
 	}
 	t.Log(wrong)
 }
+
+// TestPlantedPlaceKept: a place that is kept in one line for who waits in another is seen to
+// be in the way.
+func TestPlantedPlaceKept(t *testing.T) {
+	wrong := waitsElsewhere(t, func(cfg *Config) { cfg.Planted.KeepPlaces = true })
+	if wrong == "" {
+		t.Error("not found")
+	}
+	t.Log(wrong)
+}
