@@ -189,7 +189,7 @@ func (n *Node) runDuck(ctx context.Context, ready func()) error {
 	}
 	n.sql.Store(server)
 	ready()
-	<-ctx.Done()
+	server.RunTemporary(ctx)
 	return nil
 }
 

@@ -34,7 +34,16 @@ type Collection struct {
 	// ForeignKeys are by name. ReferencedBy are those of all tables that reference this one.
 	ForeignKeys  []ForeignKey `json:"foreignKeys,omitempty"`
 	ReferencedBy []Referrer   `json:"referencedBy,omitempty"`
+	// OnCommit is what COMMIT does to a temporary table: OnCommitDrop or OnCommitDelete; "":
+	// nothing.
+	OnCommit string `json:"onCommit,omitempty"`
 }
+
+// What COMMIT does to temporary tables that ask for it.
+const (
+	OnCommitDrop   = "DROP"
+	OnCommitDelete = "DELETE ROWS"
+)
 
 // Column describes one column.
 type Column struct {

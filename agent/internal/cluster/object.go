@@ -94,12 +94,23 @@ type Object struct {
 	// Needs are the objects without which it cannot be, ascending.
 	Needs []ObjectID `json:"needs,omitempty"`
 
+	// Temporary says whose temporary objects a schema holds; nil: it is no such schema.
+	Temporary *TemporaryOf `json:"temporary,omitempty"`
+
 	Collection *Collection `json:"collection,omitempty"` // of tables and materialized views
 	Sequence   *Sequence   `json:"sequence,omitempty"`
 	View       *View       `json:"view,omitempty"`
 	Domain     *Domain     `json:"domain,omitempty"`
 	Enum       *Enum       `json:"enum,omitempty"`
 	Schedule   *Schedule   `json:"schedule,omitempty"`
+}
+
+// TemporaryOf is the session whose temporary objects a schema holds. It drops them at its end;
+// what it has not dropped others do, once its node has not got it any more.
+type TemporaryOf struct {
+	Node NodeID `json:"node"`
+	// PID is what its client knows the session by.
+	PID uint32 `json:"pid,omitempty"`
 }
 
 // Names are the names that the object takes, its own first.
@@ -146,6 +157,8 @@ func (o *Object) Validate() error {
 		return errors.New("a type says what its values are, and nothing else does")
 	case (o.Kind == KindSchedule) != (o.Schedule != nil):
 		return errors.New("a schedule has times, and nothing else has")
+	case o.Temporary != nil && (o.Kind != KindSchema || o.Temporary.Node == 0):
+		return errors.New("a schema may hold the temporary objects of a node's session, and nothing else may")
 	}
 	if err := o.validateAccess(); err != nil {
 		return err

@@ -17,6 +17,7 @@ type basis struct {
 	path     string // search_path
 	user     string // the current role
 	roles    uint64 // the version of all roles
+	temp     uint64 // the schema of temporary objects
 	// changes counts those of the settings, if planning asked for any: 0 if not.
 	changes uint64
 }
@@ -37,7 +38,7 @@ type found struct {
 func (s *Session) basis(p *Prepared) basis {
 	zone, _ := s.settings.Get("timezone")
 	path, _ := s.settings.Get("search_path")
-	out := basis{schema: s.server.catalog.View().SchemaVersion, draft: s.draft, timeZone: zone, path: path, user: s.user, roles: s.server.catalog.View().RolesVersion()}
+	out := basis{schema: s.server.catalog.View().SchemaVersion, draft: s.draft, timeZone: zone, path: path, user: s.user, roles: s.server.catalog.View().RolesVersion(), temp: s.temp.Load()}
 	if p.asked {
 		out.changes = s.settings.Changes()
 	}

@@ -23,9 +23,17 @@ func (s *Session) truncate(ctx context.Context, node *syntax.Truncate, at time.T
 // createAs runs CREATE TABLE AS and SELECT INTO: the table and its rows are made in one
 // transaction.
 func (s *Session) createAs(ctx context.Context, node *syntax.CreateTableAs, at time.Time) (tag string, err error) {
-	switch {
-	case node.Temporary:
-		return "", syntax.Unsupported("CREATE TEMPORARY TABLE", "")
+	temporary, err := s.forTemporary(node.Temporary, node.Name)
+	if err == nil {
+		err = checkOnCommit(temporary, node.OnCommit)
+	}
+	if err != nil {
+		return "", err
+	}
+	if s.onCommit = s.onCommit || node.OnCommit != ""; temporary {
+		inside := *node
+		inside.Temporary = true
+		node = &inside
 	}
 	return s.asOne(ctx, at, func() (string, error) { return s.createFrom(ctx, node, at) })
 }
@@ -62,15 +70,23 @@ func (s *Session) createFrom(ctx context.Context, node *syntax.CreateTableAs, at
 			return "", err
 		}
 	}
+	name := node.Name
 	err = s.changeObjects(ctx, tag, func(in catalog.Scope) (next *catalog.Draft, err error) {
+		node := *node
+		if node.Temporary {
+			if in, name, err = s.inTemporary(ctx, in, node.Name); err != nil {
+				return nil, err
+			}
+			node.Name = name
+		}
 		if !materialized {
-			next, existed, err = s.server.catalog.CreateAs(ctx, in, node, s.user, columns)
+			next, existed, err = s.server.catalog.CreateAs(ctx, in, &node, s.user, columns)
 			return next, err
 		}
 		show, err := s.showing(ctx, in, node.SQL, node.Query)
 		if err == nil {
 			query = show.Text
-			next, existed, err = s.server.catalog.CreateMaterialized(ctx, in, node, show)
+			next, existed, err = s.server.catalog.CreateMaterialized(ctx, in, &node, show)
 		}
 		return next, err
 	})
@@ -83,7 +99,7 @@ func (s *Session) createFrom(ctx context.Context, node *syntax.CreateTableAs, at
 	case node.WithNoData:
 		return tag, nil
 	}
-	n, err := s.fill(ctx, node.Name, query, at)
+	n, err := s.fill(ctx, name, query, at)
 	return "SELECT " + n, err
 }
 

@@ -120,7 +120,7 @@ func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 	case *syntax.DropPool:
 		return s.dropPool(ctx, node)
 	case *syntax.Discard:
-		return s.discard(node)
+		return s.discard(ctx, node)
 	case *syntax.ChangeRole:
 		return s.changeRole(ctx, node)
 	case *syntax.DropRole:
@@ -136,7 +136,7 @@ func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 func (s *Session) executeObjects(ctx context.Context, node syntax.Node, at time.Time) (string, error) {
 	switch node := node.(type) {
 	case *syntax.CreateCollection:
-		return s.create(ctx, node)
+		return s.create(ctx, node, at)
 	case *syntax.DropCollection:
 		return s.drop(ctx, node)
 	case *syntax.AlterCollection:
@@ -260,11 +260,11 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 		return "", err
 	}
 	fires := s.fires(plan, at)
-	if s.tx == nil && (fires != nil || s.cascadesFire(plan)) {
+	if s.tx == nil && (fires != nil || s.cascadesFire(plan) || forgets(plan)) {
 		return s.queryAsOne(ctx, p, q, args, sink, at)
 	}
 	m := s.current()
-	if err := m.permits(q, plan); err != nil {
+	if err := m.permits(q, plan); err != nil && !s.writesTemporary(plan) {
 		return "", err
 	}
 	env := &queryplan.Env{Now: at, Statement: at, Session: s.environment(ctx)}

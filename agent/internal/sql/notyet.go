@@ -56,9 +56,6 @@ func carriedOut(node syntax.Node) error {
 
 // createdParts refuses what a new collection cannot have yet.
 func createdParts(c *syntax.CreateCollection) *syntax.Error {
-	if c.Temporary {
-		return syntax.Unsupported("CREATE TEMPORARY TABLE", "")
-	}
 	for i := range c.Constraints {
 		switch k := &c.Constraints[i]; {
 		case k.Kind == syntax.Check:

@@ -79,7 +79,6 @@ func TestWhatIsNotCarriedOut(t *testing.T) {
 		{"create index on t a", `42601 syntax error at or near "a"`},
 		{"create table t (a int unique deferrable)", "0A000 a DEFERRABLE UNIQUE constraint is not supported"},
 		{"create table t (a int primary key deferrable)", "0A000 a DEFERRABLE primary key is not supported"},
-		{"create temp table t (a int)", "0A000 CREATE TEMPORARY TABLE is not supported"},
 		{"create table t (a int, exclude (a with =))", "0A000 an EXCLUDE constraint is not supported"},
 		{"create table t (a int) inherits (u)", "0A000 table inheritance is not supported"},
 		{"grant selec on t to bob", `42601 unrecognized privilege type "selec"`},

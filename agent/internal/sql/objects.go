@@ -184,14 +184,35 @@ func (s *Session) checkTables() error {
 }
 
 // create runs CREATE COLLECTION.
-func (s *Session) create(ctx context.Context, node *syntax.CreateCollection) (string, error) {
+func (s *Session) create(ctx context.Context, node *syntax.CreateCollection, at time.Time) (string, error) {
+	if node.OnCommit == "" {
+		return s.createTable(ctx, node)
+	}
+	s.onCommit = true // the statement may be a transaction of its own
+	return s.asOne(ctx, at, func() (string, error) { return s.createTable(ctx, node) })
+}
+
+func (s *Session) createTable(ctx context.Context, node *syntax.CreateCollection) (string, error) {
 	tag := "CREATE " + node.Word
 	if _, taken := s.server.systemTable("", node.Name.Name); taken && node.Name.Schema == "" {
 		return "", &Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists", node.Name.Name)}
 	}
+	temporary, err := s.forTemporary(node.Temporary, node.Name)
+	if err == nil {
+		err = checkOnCommit(temporary, node.OnCommit)
+	}
+	if err != nil {
+		return "", err
+	}
 	existed := false
-	err := s.changeObjects(ctx, tag, func(in catalog.Scope) (next *catalog.Draft, err error) {
-		next, existed, err = s.server.catalog.Create(ctx, in, node, s.user, sound(in, node))
+	err = s.changeObjects(ctx, tag, func(in catalog.Scope) (next *catalog.Draft, err error) {
+		node := *node
+		if temporary {
+			if in, node.Name, err = s.inTemporary(ctx, in, node.Name); err != nil {
+				return nil, err
+			}
+		}
+		next, existed, err = s.server.catalog.Create(ctx, in, &node, s.user, sound(in, &node))
 		return next, err
 	})
 	if err != nil {

@@ -320,12 +320,19 @@ func (s *Session) serialSequence(table, column string) (string, error) {
 }
 
 func (s *Session) createSequence(ctx context.Context, node *syntax.CreateSequence) (string, error) {
-	if node.Temporary {
-		return "", syntax.Unsupported("CREATE TEMPORARY SEQUENCE", "")
+	temporary, err := s.forTemporary(node.Temporary, node.Name)
+	if err != nil {
+		return "", err
 	}
 	existed := false
-	err := s.changeObjects(ctx, "CREATE SEQUENCE", func(in catalog.Scope) (next *catalog.Draft, err error) {
-		next, existed, err = s.server.catalog.CreateSequence(ctx, in, node, s.user)
+	err = s.changeObjects(ctx, "CREATE SEQUENCE", func(in catalog.Scope) (next *catalog.Draft, err error) {
+		node := *node
+		if temporary {
+			if in, node.Name, err = s.inTemporary(ctx, in, node.Name); err != nil {
+				return nil, err
+			}
+		}
+		next, existed, err = s.server.catalog.CreateSequence(ctx, in, &node, s.user)
 		return next, err
 	})
 	if err == nil && existed {

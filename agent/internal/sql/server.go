@@ -111,6 +111,8 @@ type Server struct {
 	planted   Planted
 
 	passwords ownChanges
+	// left is told when a session with temporary objects has ended.
+	left chan struct{}
 
 	mu struct {
 		sync.Mutex
@@ -138,7 +140,7 @@ func NewServer(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, catalog: catalog.New(cfg.Meta), parsed: syntax.NewCache(parsedStatements), settings: settings.NewTable(), lines: exec.NewLines(), schemaRows: schemaRows, schemaPart: schemaPart}
 	s.version = fmt.Sprintf("PostgreSQL %s (NodeDB %s) on %s/%s", settings.ServerVersion, cmp.Or(cfg.Version, "dev"), runtime.GOOS, runtime.GOARCH)
-	s.sequences = newSequences(s.catalog)
+	s.sequences, s.left = newSequences(s.catalog), make(chan struct{}, 1)
 	s.mu.sessions = map[*Session]struct{}{}
 	return s, nil
 }
@@ -173,6 +175,12 @@ func (s *Server) forget(x *Session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.mu.sessions, x)
+	if x.temp.Load() != 0 {
+		select {
+		case s.left <- struct{}{}:
+		default: // somebody is told already
+		}
+	}
 }
 
 // Sessions lists the open sessions by process id.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/admission"
@@ -85,6 +86,10 @@ type Session struct {
 	// savepoints of the transaction, oldest first.
 	savepoints []savepoint
 
+	// temp is the schema of the temporary objects, which may be gone, or not there yet; 0:
+	// there were none. onCommit says that COMMIT does something to one.
+	temp     atomic.Uint64
+	onCommit bool
 	// cursors are by name; declared counts all that there were.
 	cursors  map[string]*cursor
 	declared int

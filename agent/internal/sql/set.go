@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -136,15 +137,21 @@ func (s *Session) showSetting(node *syntax.ShowSetting, sink RowSink) (string, e
 
 // discard runs DISCARD and DEALLOCATE. Prepared statements belong to the protocol
 // layer, which looks at the tag.
-func (s *Session) discard(node *syntax.Discard) (string, error) {
+func (s *Session) discard(ctx context.Context, node *syntax.Discard) (string, error) {
 	if node.All || node.Tag == "DISCARD SEQUENCES" {
 		s.numbering.values, s.numbering.last = nil, 0
+	}
+	if node.Tag == "DISCARD TEMP" {
+		return node.Tag, s.discardTemporary(ctx)
 	}
 	if !node.All {
 		return node.Tag, nil
 	}
 	if s.tx != nil {
 		return "", &Error{Code: "25001", Message: "DISCARD ALL cannot run inside a transaction block"}
+	}
+	if err := s.discardTemporary(ctx); err != nil {
+		return "", err
 	}
 	s.plans = nil
 	s.closeCursors(func(*cursor) bool { return true })

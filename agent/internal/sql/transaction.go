@@ -300,6 +300,9 @@ func (s *Session) finish(ctx context.Context) error {
 		err = s.settleDeferred(ctx, s.server.cfg.Now(), func(*cluster.ForeignKey) bool { return true })
 	}
 	if err == nil {
+		err = s.commitTemporary()
+	}
+	if err == nil {
 		err = s.checkTables()
 	}
 	switch {

@@ -16,13 +16,21 @@ import (
 // createView runs CREATE VIEW.
 func (s *Session) createView(ctx context.Context, node *syntax.CreateView) (string, error) {
 	const tag = "CREATE VIEW"
-	if node.Temporary {
-		return "", syntax.Unsupported("CREATE TEMPORARY VIEW", "")
+	temporary, err := s.forTemporary(node.Temporary, node.Name)
+	if err != nil {
+		return "", err
 	}
 	for _, o := range node.Options {
 		return "", unsupportedAt("the option "+o.Name+" of a view", "", o.Position)
 	}
 	return tag, s.changeObjects(ctx, tag, func(in catalog.Scope) (*catalog.Draft, error) {
+		node := *node
+		if temporary {
+			var err error
+			if in, node.Name, err = s.inTemporary(ctx, in, node.Name); err != nil {
+				return nil, err
+			}
+		}
 		show, err := s.showing(ctx, in, node.SQL, node.Query)
 		if err == nil && node.CheckOption != "" {
 			err = queryplan.CheckOption(node.Query.Select)
@@ -30,7 +38,7 @@ func (s *Session) createView(ctx context.Context, node *syntax.CreateView) (stri
 		if err != nil {
 			return nil, err
 		}
-		return s.server.catalog.CreateView(ctx, in, node, show)
+		return s.server.catalog.CreateView(ctx, in, &node, show)
 	})
 }
 

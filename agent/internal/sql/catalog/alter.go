@@ -131,6 +131,9 @@ func (c *Catalog) SetSchema(in Scope, stmt *syntax.SetSchema) (*Draft, []Notice,
 	if schema.ID == o.Parent {
 		return in.Draft, nil, nil
 	}
+	if schema.Temporary != nil || in.IsTemporary(o) {
+		return nil, nil, &syntax.Error{Code: "0A000", Message: "cannot move objects into or out of temporary schemas"}
+	}
 	next := *o
 	next.Parent = schema.ID
 	for _, n := range next.Names() { // those of its indexes, too

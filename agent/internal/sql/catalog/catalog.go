@@ -92,7 +92,7 @@ func (c *Catalog) Create(ctx context.Context, in Scope, stmt *syntax.CreateColle
 	if err != nil {
 		return nil, false, err
 	}
-	desc.Collection.Schemaless = empty
+	desc.Collection.Schemaless, desc.Collection.OnCommit = empty, stmt.OnCommit
 	m := making{name: stmt.Name, ifNotExists: stmt.IfNotExists, pool: stmt.Pool, poolPosition: stmt.PoolPosition, by: by}
 	if k := stmt.PrimaryKey(); k != nil {
 		m.key = k.Name

@@ -206,7 +206,7 @@ func (s Scope) readsGone(o *cluster.Object, gone *going) (what string, reads boo
 // pathName is the name of what is in a schema: with that in front, unless it is in the
 // path.
 func (s Scope) pathName(o *cluster.Object) string {
-	if slices.ContainsFunc(s.Schemas(), func(schema *cluster.Object) bool { return schema.ID == o.Parent }) {
+	if o.Parent == s.Temp || slices.ContainsFunc(s.Schemas(), func(schema *cluster.Object) bool { return schema.ID == o.Parent }) {
 		return o.Name
 	}
 	if schema, ok := s.Object(o.Parent); ok {

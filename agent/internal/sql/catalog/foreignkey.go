@@ -82,6 +82,9 @@ func (s Scope) foreignKey(table *cluster.Object, written *syntax.Constraint) (*c
 	case parent.Kind != cluster.KindTable:
 		return nil, &syntax.Error{Code: "42809", Message: fmt.Sprintf("referenced relation %q is not a table", parent.Name)}
 	}
+	if err := s.keepsApart(table, parent); err != nil {
+		return nil, err
+	}
 	k := &cluster.ForeignKey{Name: written.Name, Table: parent.ID, OnDelete: r.OnDelete, OnUpdate: r.OnUpdate, Full: r.Match == "FULL",
 		Deferrable: written.Deferrable, Deferred: written.Deferred, NotValid: written.NotValid}
 	var err error

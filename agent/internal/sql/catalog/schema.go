@@ -19,7 +19,7 @@ func (s Scope) checkSchemaName(name string) error {
 	if err := checkName(name, 0); err != nil {
 		return err
 	}
-	if _, taken := s.Schema(name); taken || slices.Contains(systemSchemas, name) {
+	if _, taken := s.Schema(name); taken && name != TempSchema || slices.Contains(systemSchemas, name) {
 		return &syntax.Error{Code: "42P06", Message: fmt.Sprintf("schema %q already exists", name)}
 	}
 	if strings.HasPrefix(name, "pg_") {

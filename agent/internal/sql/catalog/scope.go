@@ -21,6 +21,9 @@ type Scope struct {
 	// Path are the names of the schemas that are searched for a name without one, in
 	// their order. Those that are not there are left out.
 	Path []string
+	// Temp is the schema of the session's temporary objects, which is searched first; it may
+	// not be there. Those of others are not found.
+	Temp cluster.ObjectID
 	// Rights are those of whoever asks; nil: nobody is asked.
 	Rights *Rights
 }
@@ -38,7 +41,11 @@ func (s Scope) now(draft *Draft) Scope {
 
 // Schema finds a schema of the database.
 func (s Scope) Schema(name string) (*cluster.Object, bool) {
-	return s.find(s.Database, cluster.SchemaNames, name)
+	if name == TempSchema {
+		return s.TemporarySchema()
+	}
+	o, ok := s.find(s.Database, cluster.SchemaNames, name)
+	return o, ok && (o.Temporary == nil || o.ID == s.Temp)
 }
 
 // Schemas are those of the path that are there.
@@ -85,8 +92,11 @@ func (s Scope) named(name syntax.Name) (*cluster.Object, bool) {
 // within finds what has a name of a space, in the schema that the name says or by the path.
 func (s Scope) within(space cluster.NameSpace, name syntax.Name) (*cluster.Object, bool) {
 	path := s.Path
-	if name.Schema != "" {
+	switch {
+	case name.Schema != "":
 		path = []string{name.Schema}
+	case s.Temp != 0 && space != cluster.ScheduleNames && !slices.Contains(path, TempSchema):
+		path = slices.Insert(slices.Clone(path), 0, TempSchema)
 	}
 	for _, p := range path {
 		schema, ok := s.Schema(p)

@@ -136,7 +136,7 @@ func (c *Catalog) CreateAs(ctx context.Context, in Scope, stmt *syntax.CreateTab
 	if len(stmt.Columns) > len(columns) {
 		return nil, false, &syntax.Error{Code: "42601", Message: "too many column names were specified"}
 	}
-	desc := &cluster.Collection{NextColumn: 1}
+	desc := &cluster.Collection{NextColumn: 1, OnCommit: stmt.OnCommit}
 	for i, column := range columns {
 		name, t := column.Name, column.Type
 		if i < len(stmt.Columns) {

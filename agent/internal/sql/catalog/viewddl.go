@@ -44,6 +44,9 @@ func (c *Catalog) CreateView(ctx context.Context, in Scope, stmt *syntax.CreateV
 	if err := in.readBy(next, o); err != nil {
 		return nil, err
 	}
+	if err := in.readsTemporary(o); err != nil {
+		return nil, err
+	}
 	old, taken := in.find(schema.ID, cluster.RelationNames, o.Name)
 	switch {
 	case taken && !stmt.Replace:
@@ -263,6 +266,9 @@ func (c *Catalog) CreateMaterialized(ctx context.Context, in Scope, stmt *syntax
 		return nil, false, fmt.Errorf("materialized view %q is not among what was made", stmt.Name.Name)
 	}
 	made.Kind, made.View = cluster.KindMaterializedView, view // nobody else has it yet
+	if err := in.readsTemporary(made); err != nil {
+		return nil, false, err
+	}
 	return next, false, in.readBy(next, made)
 }
 

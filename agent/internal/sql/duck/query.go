@@ -26,6 +26,9 @@ type Query struct {
 // Session is what functions such as current_user answer, fixed at Prepare.
 type Session = rewrite.Session
 
+// Schema is a schema that functions tell of.
+type Schema = rewrite.Schema
+
 // Resolver finds the table that a FROM item names.
 type Resolver = rewrite.Resolver
 

@@ -150,6 +150,13 @@ func (t *Tx) Wrote(keep func(*catalog.Table) bool) bool {
 	return false
 }
 
+// Forget takes back all that was written to collections. The transaction is to end with it.
+func (t *Tx) Forget(collections []cluster.CollectionID) {
+	for _, id := range collections {
+		delete(t.tables, id)
+	}
+}
+
 // CommitOptions say what is to be committed.
 type CommitOptions struct {
 	// Keep says of which collections rows are written; nil: of all.

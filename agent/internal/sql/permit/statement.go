@@ -80,11 +80,11 @@ func Statement(in catalog.Scope, owners Owners, node syntax.Node) error {
 func creates(node syntax.Node) (name syntax.Name, ok bool) {
 	switch node := node.(type) {
 	case *syntax.CreateCollection:
-		return node.Name, true
+		return inSchema(node.Name, node.Temporary), true
 	case *syntax.CreateTableAs:
-		return node.Name, true
+		return inSchema(node.Name, node.Temporary), true
 	case *syntax.CreateSequence:
-		return node.Name, true
+		return inSchema(node.Name, node.Temporary), true
 	case *syntax.CreateEnum:
 		return node.Name, true
 	case *syntax.CreateDomain:
@@ -93,6 +93,15 @@ func creates(node syntax.Node) (name syntax.Name, ok bool) {
 		return node.Name, true
 	}
 	return name, false
+}
+
+// inSchema is the name of what is to be made, with the schema of temporary objects if it is one:
+// whether a role may make such ones is said when the schema is made.
+func inSchema(name syntax.Name, temporary bool) syntax.Name {
+	if temporary {
+		name.Schema = catalog.TempSchema
+	}
+	return name
 }
 
 // changesRelation names the relation that a statement wants of its owner.
@@ -161,7 +170,7 @@ func (p *permitting) createView(node *syntax.CreateView) error {
 	if o, ok := p.Relation(node.Name); ok && node.Replace && o.View != nil && !p.Rights.Owns(o) {
 		return catalog.NotOwner(o)
 	}
-	return p.create(node.Name)
+	return p.create(inSchema(node.Name, node.Temporary))
 }
 
 // ownRelation wants to do what the owner of a relation may.

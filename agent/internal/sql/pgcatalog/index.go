@@ -22,7 +22,7 @@ func (in *Input) indexClasses(t *catalog.Table) []row {
 	var out []row
 	for _, x := range t.ShownIndexes() {
 		out = append(out, row{"oid": indexOID(x), "relname": x.Name(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc), "relam": methodOID(x),
-			"relfilenode": indexOID(x), "relpersistence": "p", "relkind": "i", "relnatts": len(x.Columns) + len(x.Include), "relispopulated": true, "relreplident": "n"})
+			"relfilenode": indexOID(x), "relpersistence": persistence(t.Schema()), "relkind": "i", "relnatts": len(x.Columns) + len(x.Include), "relispopulated": true, "relreplident": "n"})
 	}
 	return out
 }

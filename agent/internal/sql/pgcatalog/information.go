@@ -27,7 +27,11 @@ func (in *Input) information(name string) []row {
 			if t.Desc.View != nil {
 				continue
 			}
-			out = append(out, in.named(t, row{"table_type": "BASE TABLE", "is_insertable_into": "YES", "is_typed": "NO"}))
+			r := row{"table_type": "BASE TABLE", "is_insertable_into": "YES", "is_typed": "NO"}
+			if t.Schema().Temporary != nil {
+				r["table_type"], r["commit_action"] = "LOCAL TEMPORARY", "PRESERVE"
+			}
+			out = append(out, in.named(t, r))
 		}
 	case "columns":
 		out = in.informationColumns()

@@ -77,16 +77,24 @@ func (in *Input) classes() []row {
 			kind, populated = "m", t.Desc.View.Populated
 		}
 		out = append(out, row{"oid": TableOID(t), "relname": t.Name(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc), "relam": heapAM,
-			"relfilenode": TableOID(t), "reltuples": -1.0, "relhasindex": hasKey(t) || len(t.ShownIndexes()) > 0, "relpersistence": "p", "relkind": kind, "relhasrules": kind == "m",
+			"relfilenode": TableOID(t), "reltuples": -1.0, "relhasindex": hasKey(t) || len(t.ShownIndexes()) > 0, "relpersistence": persistence(t.Schema()), "relkind": kind, "relhasrules": kind == "m",
 			"relnatts": len(t.Columns), "relchecks": len(t.Desc.Collection.Checks), "relispopulated": populated, "relreplident": "d", "relacl": access(t.Desc),
 			"relhastriggers": hasTriggers(t), "relrowsecurity": t.Desc.Collection.RowSecurity, "relforcerowsecurity": t.Desc.Collection.ForceRowSecurity})
 		if hasKey(t) {
 			out = append(out, row{"oid": TableOID(t) + indexOffset, "relname": t.KeyName(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc),
-				"relam": btreeAM, "relfilenode": TableOID(t) + indexOffset, "relpersistence": "p", "relkind": "i", "relnatts": len(t.Key), "relispopulated": true, "relreplident": "n"})
+				"relam": btreeAM, "relfilenode": TableOID(t) + indexOffset, "relpersistence": persistence(t.Schema()), "relkind": "i", "relnatts": len(t.Key), "relispopulated": true, "relreplident": "n"})
 		}
 		out = append(out, in.indexClasses(t)...)
 	}
 	return slices.Concat(out, in.sequenceClasses(), in.viewClasses())
+}
+
+// persistence says whether what is in a schema stays.
+func persistence(schema *cluster.Object) string {
+	if schema.Temporary != nil {
+		return "t"
+	}
+	return "p"
 }
 
 func (in *Input) attributes() []row {

@@ -28,7 +28,7 @@ func (in *Input) sequenceClasses() []row {
 	for i := range in.Sequences {
 		s := &in.Sequences[i]
 		out = append(out, row{"oid": s.oid(), "relname": s.Object.Name, "relnamespace": OID(s.Schema.ID), "relowner": in.ownerOID(s.Object),
-			"relfilenode": s.oid(), "reltuples": 1.0, "relpersistence": "p", "relkind": "S", "relnatts": 3, "relispopulated": true, "relreplident": "n", "relacl": access(s.Object)})
+			"relfilenode": s.oid(), "reltuples": 1.0, "relpersistence": persistence(s.Schema), "relkind": "S", "relnatts": 3, "relispopulated": true, "relreplident": "n", "relacl": access(s.Object)})
 	}
 	return out
 }

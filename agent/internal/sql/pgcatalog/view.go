@@ -32,7 +32,7 @@ func (in *Input) viewClasses() []row {
 			continue
 		}
 		out = append(out, row{"oid": v.oid(), "relname": v.Name(), "relnamespace": OID(v.Schema().ID), "relowner": in.ownerOID(v.Desc), "relfilenode": 0, "relhasrules": true,
-			"reltuples": -1.0, "relpersistence": "p", "relkind": "v", "relnatts": len(v.Columns), "relispopulated": true, "relreplident": "n"})
+			"reltuples": -1.0, "relpersistence": persistence(v.Schema()), "relkind": "v", "relnatts": len(v.Columns), "relispopulated": true, "relreplident": "n"})
 	}
 	return out
 }

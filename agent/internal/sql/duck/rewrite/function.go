@@ -264,7 +264,10 @@ func specialCurrentSchema(r *rewriter, _ *pg.FuncCall) (finish, error) {
 func specialCurrentSchemas(r *rewriter, f *pg.FuncCall) (finish, error) {
 	a := &pg.A_ArrayExpr{Location: -1}
 	if len(f.Args) == 1 && f.Args[0].GetAConst().GetBoolval().GetBoolval() { // with those that are searched unasked
-		a.Elements = []*pg.Node{text("pg_catalog")}
+		if t := r.in.Session.Temporary; t.Name != "" && !slices.Contains(r.in.Session.SearchPath, t.Name) {
+			a.Elements = append(a.Elements, text(t.Name))
+		}
+		a.Elements = append(a.Elements, text("pg_catalog"))
 	}
 	for _, name := range r.in.Session.SearchPath {
 		a.Elements = append(a.Elements, text(name))

@@ -114,7 +114,9 @@ var specials = map[string]special{
 	"has_database_privilege": privilegeOf, "has_column_privilege": privilegeOf, "has_function_privilege": yes, "has_any_column_privilege": privilegeOf,
 	"has_sequence_privilege": privilegeOf, "pg_has_role": yes, "pg_is_in_recovery": answers(func() *pg.Node { return boolean(false) }),
 	"pg_relation_is_publishable": answers(func() *pg.Node { return boolean(false) }),
-	"pg_is_other_temp_schema":    answers(func() *pg.Node { return boolean(false) }), "pg_my_temp_schema": zero,
+	"pg_is_other_temp_schema":    answers(func() *pg.Node { return boolean(false) }), "pg_my_temp_schema": func(r *rewriter, _ *pg.FuncCall) (finish, error) {
+		return func(*pg.Node) (*pg.Node, error) { return integer(int64(r.in.Session.Temporary.OID)), nil }, nil
+	},
 	"obj_description": objectComment, "col_description": columnComment, "shobj_description": objectComment, "pg_get_constraintdef": definition, "format_type": formatType,
 	"pg_get_indexdef": definition, "pg_get_viewdef": definition, "pg_get_triggerdef": definition, "pg_get_ruledef": noText, "pg_get_functiondef": noText,
 	"pg_get_function_result": noText, "pg_get_function_arguments": noText, "pg_get_function_identity_arguments": noText,

@@ -44,10 +44,17 @@ type Session struct {
 	SessionUser string
 	Database    string
 	SearchPath  []string // schemas; empty: there is none
+	Temporary   Schema   // of the session's temporary objects
 	TimeZone    string   // IANA name; empty: UTC
 	PID         uint32   // pg_backend_pid
 	// Setting answers current_setting; nil: no settings.
 	Setting func(name string) (value string, ok bool)
+}
+
+// Schema is a schema that functions tell of; without a name there is none.
+type Schema struct {
+	Name string
+	OID  uint32
 }
 
 // Op compares a column.
