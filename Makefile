@@ -104,7 +104,7 @@ DRAWERS = $(shell grep -rl --include='*_test.go' agenttest/seed agent tui | xarg
 PLANTERS = $(shell grep -rl --include='*_test.go' '^//go:build planted' agent | xargs -n 1 dirname | sort -u | sed 's,^,./,')
 test-long: build trial trial-planted ## long simulations, trials of ten minutes, fuzzing and fault suites; for a person
 	$(GO) test -tags 'invariants long' -count 1 -timeout 90m ./agent/internal/sim/...
-	$(GO) test -tags long -count 1 -timeout 60m -run TestAMillionUpdates ./agent/agenttest
+	$(GO) test -tags long -count 1 -timeout 60m -run 'TestAMillionUpdates|TestAnOldSnapshotIsTold' ./agent/agenttest
 	$(GO) test -tags long -count 1 -timeout 60m -v ./agent/agenttest/clients
 	NODEDB_TEST_SEED=random $(GO) test -tags invariants -count 5 -timeout 60m $(DRAWERS)
 	NODEDB_TEST_SEED=random $(GO) test -count 1 -timeout 60m -run TestRandomHistories ./agent/internal/placement -placement.histories 100000

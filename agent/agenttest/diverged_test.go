@@ -101,7 +101,7 @@ func TestAFlippedBitIsFound(t *testing.T) {
 		if r := c.TryCtl("ranges", "verify", damaged); r.Code != 0 {
 			return fmt.Errorf("verify: %+v", r)
 		}
-		if r := c.TryCtl("check"); strings.Contains(r.Stdout, "ERROR  REPLICA_DIVERGED") || strings.Contains(r.Stdout, damaged+" on n3 holds") {
+		if r := c.TryCtl("check"); strings.Contains(r.Stdout, "error   REPLICA_DIVERGED") || strings.Contains(r.Stdout, damaged+" on n3 holds") {
 			return fmt.Errorf("check: %s", r.Stdout)
 		}
 		return nil

@@ -62,7 +62,7 @@ func (c *checkup) whyKept(node cluster.NodeID, st *cluster.NodeStatus) (why, com
 	if h := c.Statuses[g.Holder]; h != nil && !h.Transactions.OldestBegan.IsZero() {
 		t := &h.Transactions
 		why += fmt.Sprintf("; the oldest transaction there is of session %d of %s, %s old", t.Oldest.PID, t.OldestUser, c.At.Sub(t.OldestBegan).Round(time.Second))
-		return why, fmt.Sprintf("nodedbctl sessions cancel %s %d --terminate", g.Holder, t.Oldest.PID)
+		return why, fmt.Sprintf("nodedbctl sessions cancel %d --terminate", t.Oldest.PID)
 	}
 	return why, "nodedbctl transactions"
 }

@@ -159,6 +159,9 @@ func TestRules(t *testing.T) {
 				if x.GetText() == "" || !strings.HasPrefix(x.GetCommand(), "nodedbctl ") {
 					t.Errorf("%s says %q and is mended by %q", x.GetCode(), x.GetText(), x.GetCommand())
 				}
+				if code == "GARBAGE_BEHIND" && x.GetCommand() != "nodedbctl sessions cancel 20 --terminate" {
+					t.Errorf("a snapshot is ended by %q", x.GetCommand())
+				}
 			}
 			if code == "" && len(broken) > 0 || code != "" && !slices.Contains(broken, code) {
 				t.Errorf("broken rules: %v, want %q", broken, code)

@@ -66,12 +66,12 @@ func TestBackToWithoutAnAnswer(t *testing.T) {
 		if _, _, err := x.Lock(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
-		m.hook = func(c *kv.Call, _ bool) error {
+		m.hooked(func(c *kv.Call, _ bool) error {
 			if at(c) == "Resolve" {
 				return &kv.UnavailableError{Cause: errors.New("no answer")}
 			}
 			return nil
-		}
+		})
 		if err := x.BackTo(t.Context(), 0); err == nil {
 			t.Error("the lock has ended")
 		}
@@ -82,7 +82,7 @@ func TestBackToWithoutAnAnswer(t *testing.T) {
 		if _, _, err := x.Lock(t.Context(), lockRequest(1)); err != nil { // COMMIT would find out
 			t.Errorf("a lock that may be lost: %v", err)
 		}
-		m.hook = nil
+		m.hooked(nil)
 		if err := x.BackTo(t.Context(), 0); err != nil {
 			t.Error(err)
 		}

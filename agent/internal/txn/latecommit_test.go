@@ -21,7 +21,7 @@ func TestAnAbortedRecordOutlivesALateCommit(t *testing.T) {
 		pass(time.Second)
 		u := transferOf(t, m, m.managers[1], is...)
 		var late *datastate.Commit
-		m.hook = func(c *kv.Call, after bool) error {
+		m.hooked(func(c *kv.Call, after bool) error {
 			if r, ok := c.Request.(*datastate.Commit); ok && !after {
 				late = r
 				if _, err := m.managers[2].push(t.Context(), r.Txn, r.Record, true, 0); err != nil {
@@ -29,9 +29,9 @@ func TestAnAbortedRecordOutlivesALateCommit(t *testing.T) {
 				}
 			}
 			return nil
-		}
+		})
 		_, err := u.x.Commit(t.Context(), u.muts, 0)
-		m.hook = nil
+		m.hooked(nil)
 		var conflict *ConflictError
 		if !errors.As(err, &conflict) {
 			t.Fatalf("the commit ended with %v", err)
