@@ -104,17 +104,25 @@ type Check struct {
 	// NoInherit was said, and means nothing without inheritance.
 	NoInherit bool         `json:"noInherit,omitempty"`
 	State     ElementState `json:"state,omitempty"`
-	Comment   string       `json:"comment,omitempty"`
+	// Leaving says that it goes once what comes in its stead has been proved: writers obey it,
+	// nobody sees it, and its name is free.
+	Leaving bool   `json:"leaving,omitempty"`
+	Comment string `json:"comment,omitempty"`
 }
 
 // Check returns the CHECK constraint called name.
 func (c *Collection) Check(name string) (*Check, bool) {
 	for i := range c.Checks {
-		if c.Checks[i].Name == name {
+		if c.Checks[i].Name == name && !c.Checks[i].Leaving {
 			return &c.Checks[i], true
 		}
 	}
 	return nil, false
+}
+
+// ShownChecks are the CHECK constraints that are not leaving.
+func (c *Collection) ShownChecks() []Check {
+	return slices.DeleteFunc(slices.Clone(c.Checks), func(k Check) bool { return k.Leaving })
 }
 
 // Column returns the column called name.
@@ -189,10 +197,10 @@ func (c *Collection) validateChecks(columns map[ColumnID]bool) error {
 		switch {
 		case k.ID == 0 || k.Name == "" || k.Expression == "":
 			return fmt.Errorf("the constraint %q has no id, no name or no expression", k.Name)
-		case names[k.Name]:
+		case names[k.Name] && !k.Leaving:
 			return fmt.Errorf("the constraint %q is listed twice", k.Name)
 		}
-		names[k.Name] = true
+		names[k.Name] = names[k.Name] || !k.Leaving
 		for _, id := range k.Columns {
 			if !columns[id] {
 				return fmt.Errorf("the constraint %q names the unknown column %d", k.Name, id)

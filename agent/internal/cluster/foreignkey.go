@@ -38,7 +38,9 @@ type ForeignKey struct {
 	// NotValid says that nobody has looked at the rows that were there before.
 	NotValid bool         `json:"notValid,omitempty"`
 	State    ElementState `json:"state,omitempty"`
-	Comment  string       `json:"comment,omitempty"`
+	// Leaving: see Check.
+	Leaving bool   `json:"leaving,omitempty"`
+	Comment string `json:"comment,omitempty"`
 }
 
 // Referrer is a foreign key that references a table: who takes rows of that away looks at
@@ -50,11 +52,16 @@ type Referrer struct {
 
 // ForeignKey returns the foreign key called name.
 func (c *Collection) ForeignKey(name string) (*ForeignKey, bool) {
-	i := slices.IndexFunc(c.ForeignKeys, func(k ForeignKey) bool { return k.Name == name })
+	i := slices.IndexFunc(c.ForeignKeys, func(k ForeignKey) bool { return k.Name == name && !k.Leaving })
 	if i < 0 {
 		return nil, false
 	}
 	return &c.ForeignKeys[i], true
+}
+
+// ShownForeignKeys are the foreign keys that are not leaving.
+func (c *Collection) ShownForeignKeys() []ForeignKey {
+	return slices.DeleteFunc(slices.Clone(c.ForeignKeys), func(k ForeignKey) bool { return k.Leaving })
 }
 
 // Uses reports whether the foreign key is of the column.
@@ -67,12 +74,12 @@ func (c *Collection) validateForeignKeys(columns map[ColumnID]bool) error {
 		switch {
 		case k.ID == 0 || k.Name == "" || k.Table == 0:
 			return fmt.Errorf("the foreign key %q has no id, no name or references nothing", k.Name)
-		case names[k.Name]:
+		case names[k.Name] && !k.Leaving:
 			return fmt.Errorf("the foreign key %q is listed twice", k.Name)
 		case len(k.Columns) == 0 || len(k.Columns) != len(k.Referenced):
 			return fmt.Errorf("the foreign key %q references %d columns by %d", k.Name, len(k.Referenced), len(k.Columns))
 		}
-		names[k.Name] = true
+		names[k.Name] = names[k.Name] || !k.Leaving
 		for _, id := range slices.Concat(k.Columns, k.SetColumns) {
 			if !columns[id] {
 				return fmt.Errorf("the foreign key %q is of the unknown column %d", k.Name, id)

@@ -17,7 +17,8 @@ type Index struct {
 	// NullsNotDistinct says so.
 	Unique           bool `json:"unique,omitempty"`
 	NullsNotDistinct bool `json:"nullsNotDistinct,omitempty"`
-	// Constraint is "unique" for that of a UNIQUE constraint of the same name.
+	// Constraint is that of the same name which the index is of: UniqueConstraint,
+	// PrimaryConstraint; "": of none.
 	Constraint string        `json:"constraint,omitempty"`
 	Columns    []IndexColumn `json:"columns"`
 	Include    []ColumnID    `json:"include,omitempty"`
@@ -38,8 +39,33 @@ type Index struct {
 // InvertedMethod is Index.Method of an inverted index: PostgreSQL's name of such.
 const InvertedMethod = "gin"
 
-// UniqueConstraint is Index.Constraint of a UNIQUE constraint.
-const UniqueConstraint = "unique"
+// UniqueConstraint and PrimaryConstraint are Index.Constraint of a UNIQUE constraint, and of
+// a primary key that does not say where rows are.
+const UniqueConstraint, PrimaryConstraint = "unique", "primary"
+
+// PrimaryIndex is the index that the primary key is; nil: it is none.
+func (c *Collection) PrimaryIndex() *Index {
+	for i := range c.Indexes {
+		if x := &c.Indexes[i]; x.Constraint == PrimaryConstraint && !x.Dropped {
+			return x
+		}
+	}
+	return nil
+}
+
+// PrimaryColumns are those of the primary key that a constraint says; none: none says one.
+func (c *Collection) PrimaryColumns() []ColumnID {
+	if c.KeyName != "" {
+		return slices.Clone(c.PrimaryKey)
+	}
+	var out []ColumnID
+	if x := c.PrimaryIndex(); x != nil {
+		for _, column := range x.Columns {
+			out = append(out, column.Column)
+		}
+	}
+	return out
+}
 
 // IndexColumn is one of what an index is over.
 type IndexColumn struct {

@@ -22,6 +22,9 @@ type TableChange struct {
 	// Drops are indexes that go once nobody reads them, and Gone columns that go with them.
 	Drops []ObjectID `json:"drops,omitempty"`
 	Gone  []ColumnID `json:"gone,omitempty"`
+	// Leaves are constraints, and indexes of such among Drops, that stay if the change comes
+	// to nothing, by their ids: it puts others in their stead.
+	Leaves []ObjectID `json:"leaves,omitempty"`
 }
 
 // Proves reports whether the change may turn out to be one that the rows do not allow.
@@ -38,6 +41,7 @@ func (t *TableChange) With(other *TableChange) *TableChange {
 	out.NotNull, out.Added = slices.Concat(t.NotNull, other.NotNull), slices.Concat(t.Added, other.Added)
 	out.Checks, out.ForeignKeys = slices.Concat(t.Checks, other.Checks), slices.Concat(t.ForeignKeys, other.ForeignKeys)
 	out.Indexes, out.Drops, out.Gone = slices.Concat(t.Indexes, other.Indexes), slices.Concat(t.Drops, other.Drops), slices.Concat(t.Gone, other.Gone)
+	out.Leaves = slices.Concat(t.Leaves, other.Leaves)
 	return &out
 }
 
@@ -79,9 +83,11 @@ type Failure struct {
 func (c *Collection) SameElements(other *Collection) bool {
 	return slices.EqualFunc(c.Columns, other.Columns, func(a, b Column) bool {
 		return a.ID == b.ID && a.NotNull == b.NotNull && a.NotNullState == b.NotNullState
-	}) && slices.EqualFunc(c.Checks, other.Checks, func(a, b Check) bool { return a.ID == b.ID && a.State == b.State }) &&
+	}) && slices.EqualFunc(c.Checks, other.Checks, func(a, b Check) bool {
+		return a.ID == b.ID && a.State == b.State && a.Leaving == b.Leaving
+	}) &&
 		slices.EqualFunc(c.ForeignKeys, other.ForeignKeys, func(a, b ForeignKey) bool {
-			return a.ID == b.ID && a.State == b.State && a.NotValid == b.NotValid
+			return a.ID == b.ID && a.State == b.State && a.NotValid == b.NotValid && a.Leaving == b.Leaving
 		}) && slices.Equal(c.ReferencedBy, other.ReferencedBy) &&
-		slices.EqualFunc(c.Indexes, other.Indexes, func(a, b Index) bool { return a.ID == b.ID && a.State == b.State })
+		slices.EqualFunc(c.Indexes, other.Indexes, func(a, b Index) bool { return a.ID == b.ID && a.State == b.State && a.Dropped == b.Dropped })
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
@@ -55,7 +56,7 @@ func (c *schemaChange) forgetKeys(ctx context.Context) error {
 	objects := c.server.catalog.View().Objects
 	child := objects[c.what.Table]
 	gone := func(r cluster.Referrer) bool {
-		return r.Table == c.what.Table && slices.Contains(c.what.ForeignKeys, r.Key) && (child == nil ||
+		return r.Table == c.what.Table && (slices.Contains(c.what.ForeignKeys, r.Key) || slices.Contains(c.what.Leaves, r.Key)) && (child == nil ||
 			!slices.ContainsFunc(child.Collection.ForeignKeys, func(k cluster.ForeignKey) bool { return k.ID == r.Key }))
 	}
 	for id, o := range objects {
@@ -88,4 +89,61 @@ func (s *Session) prove(ctx context.Context, env *queryplan.Env, keys []cluster.
 		}
 	}
 	return nil
+}
+
+// leave has constraints go in whose stead others are by now.
+func (c *schemaChange) leave(rows *cluster.Collection) {
+	left := func(id cluster.ObjectID) bool { return slices.Contains(c.what.Leaves, id) }
+	rows.Checks = slices.DeleteFunc(rows.Checks, func(k cluster.Check) bool { return k.Leaving && left(k.ID) })
+	rows.ForeignKeys = slices.DeleteFunc(rows.ForeignKeys, func(k cluster.ForeignKey) bool { return k.Leaving && left(k.ID) })
+}
+
+// comeBack has constraints be there again in whose stead others were to be. Writers have
+// obeyed them all the time; their names somebody else may have.
+func (c *schemaChange) comeBack(rows *cluster.Collection) {
+	left := func(id cluster.ObjectID) bool { return slices.Contains(c.what.Leaves, id) }
+	for i := range rows.Checks {
+		if k := &rows.Checks[i]; k.Leaving && left(k.ID) {
+			k.Name = freeName(k.Name, func(name string) bool { _, taken := rows.Check(name); return taken })
+			k.Leaving = false
+		}
+	}
+	for i := range rows.ForeignKeys {
+		if k := &rows.ForeignKeys[i]; k.Leaving && left(k.ID) {
+			k.Name = freeName(k.Name, func(name string) bool { _, taken := rows.ForeignKey(name); return taken })
+			k.Leaving = false
+		}
+	}
+	for i := range rows.Indexes {
+		x := &rows.Indexes[i]
+		if !x.Dropped || !left(x.ID) {
+			continue
+		}
+		if len(rows.PrimaryColumns()) > 0 && x.Constraint == cluster.PrimaryConstraint {
+			x.Constraint = cluster.UniqueConstraint
+		}
+		x.Name = freeName(x.Name, func(name string) bool {
+			_, ours := rows.Index(name)
+			o, taken := c.server.catalog.View().Find(c.object.Parent, cluster.RelationNames, name)
+			return ours || taken && o.ID != c.object.ID || name == rows.KeyName
+		})
+		x.Dropped, x.State = false, ""
+	}
+}
+
+// freeName is a name, or one like it if that is taken.
+func freeName(name string, taken func(string) bool) string {
+	out := name
+	for n := 1; taken(out); n++ {
+		out = name + "_" + strconv.Itoa(n)
+	}
+	return out
+}
+
+// drops are the indexes that go: not those that stay as the change has come to nothing.
+func (c *schemaChange) drops() []cluster.ObjectID {
+	if c.op.Failure == nil && c.op.State != cluster.OpCancelling {
+		return c.what.Drops
+	}
+	return slices.DeleteFunc(slices.Clone(c.what.Drops), func(id cluster.ObjectID) bool { return slices.Contains(c.what.Leaves, id) })
 }

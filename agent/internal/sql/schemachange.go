@@ -335,6 +335,7 @@ func (c *schemaChange) publish(ctx context.Context) (operation.SchemaProgress, e
 		return operation.SchemaProgress{}, fmt.Errorf("take the time from which on indexes are whole: %w", err)
 	}
 	err = c.alter(ctx, func(rows *cluster.Collection) {
+		c.leave(rows)
 		for i := range rows.Columns {
 			if slices.Contains(c.what.NotNull, rows.Columns[i].ID) {
 				rows.Columns[i].NotNullState = ""
@@ -358,6 +359,9 @@ func (c *schemaChange) publish(ctx context.Context) (operation.SchemaProgress, e
 	})
 	if err != nil {
 		return operation.SchemaProgress{}, fmt.Errorf("publish the table: %w", err)
+	}
+	if err := c.forgetKeys(ctx); err != nil {
+		return operation.SchemaProgress{}, err
 	}
 	if len(c.what.Drops) > 0 {
 		return c.at(operation.PhaseRelease, "", nil, c.op.Rows), nil
@@ -383,6 +387,7 @@ func (c *schemaChange) takeBack(ctx context.Context, state cluster.OperationStat
 		rows.Checks = slices.DeleteFunc(rows.Checks, func(k cluster.Check) bool {
 			return k.State != "" && slices.Contains(c.what.Checks, k.ID) || slices.ContainsFunc(k.Columns, added)
 		})
+		c.comeBack(rows)
 	})
 	if err != nil {
 		return operation.SchemaProgress{}, fmt.Errorf("take the change of the table back: %w", err)
@@ -390,8 +395,8 @@ func (c *schemaChange) takeBack(ctx context.Context, state cluster.OperationStat
 	if err := c.forgetKeys(ctx); err != nil {
 		return operation.SchemaProgress{}, err
 	}
-	if len(c.what.Drops) > 0 { // those are not taken back
-		if c.op.Failure = f; state == cluster.OpFailed {
+	if c.op.Failure = f; len(c.drops()) > 0 { // those are not taken back
+		if state == cluster.OpFailed {
 			return c.at(operation.PhaseRelease, "", nil, c.op.Rows), nil
 		}
 		if _, err := c.release(ctx); err != nil {
@@ -404,9 +409,9 @@ func (c *schemaChange) takeBack(ctx context.Context, state cluster.OperationStat
 // release has the indexes go that were dropped, and ends the change. Who reads them does not
 // know of that: first no range lets him.
 func (c *schemaChange) release(ctx context.Context) (operation.SchemaProgress, error) {
-	err := c.raise(ctx, c.what.Drops)
+	err := c.raise(ctx, c.drops())
 	if err == nil {
-		err = c.dropIndexes(ctx, c.what.Drops, c.what.Gone)
+		err = c.dropIndexes(ctx, c.drops(), c.what.Gone)
 	}
 	switch {
 	case err != nil:

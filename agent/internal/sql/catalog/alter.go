@@ -285,14 +285,15 @@ func (c *Catalog) Alter(ctx context.Context, in Scope, stmt *syntax.AlterCollect
 	if err := a.checkSound(); err != nil {
 		return nil, nil, err
 	}
-	next, err := a.numbers(a.refer(in.change(o, a.object)))
-	if err != nil || a.later == nil {
-		return next, a.notices, err
-	}
-	if a.later.Proves() {
+	if a.later != nil && a.later.Proves() {
 		if err := a.checkLater(actions); err != nil {
 			return nil, nil, err
 		}
+		a.stay()
+	}
+	next, err := a.numbers(a.refer(in.change(o, a.object)))
+	if err != nil || a.later == nil {
+		return next, a.notices, err
 	}
 	next.carryOn(a.later)
 	return next, a.notices, nil
@@ -302,7 +303,7 @@ func (c *Catalog) Alter(ctx context.Context, in Scope, stmt *syntax.AlterCollect
 // for what comes.
 func pass(action syntax.AlterAction) int {
 	switch action.(type) {
-	case *syntax.DropColumn:
+	case *syntax.DropColumn, *syntax.DropConstraint:
 		return 0
 	case *syntax.AlterColumnType:
 		return 1
@@ -320,6 +321,7 @@ type alteration struct {
 	scope   Scope
 	object  *cluster.Object
 	rows    *cluster.Collection // its own copy
+	was     *cluster.Collection
 	ask     Altering
 	empty   bool // nobody has written rows
 	changed bool
@@ -332,6 +334,10 @@ type alteration struct {
 	written []syntax.Constraint
 	// keys are the foreign keys that the statement adds.
 	keys []*cluster.ForeignKey
+	// left are what DROP CONSTRAINT takes away, and goneKeys those of it that foreign keys
+	// may reference.
+	left     leaving
+	goneKeys []goneKey
 	// later is what has to be looked for in the rows that are there; nil: nothing.
 	later   *cluster.TableChange
 	notices []Notice
@@ -345,7 +351,7 @@ func newAlteration(o *cluster.Object) *alteration {
 		rows.Indexes[i].Columns = slices.Clone(rows.Indexes[i].Columns)
 	}
 	next.Collection = &rows
-	return &alteration{object: &next, rows: &rows, nextColumn: rows.NextColumn}
+	return &alteration{object: &next, rows: &rows, was: o.Collection, nextColumn: rows.NextColumn}
 }
 
 func (a *alteration) notice(code, format string, args ...any) {
@@ -404,9 +410,6 @@ func offered(action syntax.AlterAction) error {
 		}
 		return syntax.Unsupported("ALTER TABLE ... SET (option)", "")
 	case *syntax.AddConstraint:
-		if k := action.Constraint.Kind; k != syntax.Check && k != syntax.ForeignKey && k != syntax.Unique {
-			return syntax.Unsupported("ALTER TABLE ... ADD CONSTRAINT", "")
-		}
 		return nil
 	case *syntax.ValidateConstraint, *syntax.AlterConstraint:
 		return nil

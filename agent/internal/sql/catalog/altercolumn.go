@@ -72,7 +72,7 @@ func addedParts(action *syntax.AddColumn) error {
 		what = "adding an identity column"
 	default:
 		for i := range action.Constraints {
-			if k := &action.Constraints[i]; k.Kind != syntax.Check && k.Kind != syntax.ForeignKey && k.Kind != syntax.Unique {
+			if k := &action.Constraints[i]; k.Kind != syntax.Check && k.Kind != syntax.ForeignKey && k.Kind != syntax.Unique && k.Kind != syntax.PrimaryKey {
 				what, position = "adding a column with a "+string(k.Kind)+" constraint", k.Position
 			}
 		}
@@ -92,6 +92,8 @@ func (a *alteration) checkOfNew(k *syntax.Constraint) error {
 		return a.addForeignKey(k)
 	case syntax.Unique:
 		return a.addUnique(k)
+	case syntax.PrimaryKey:
+		return a.addPrimary(k)
 	}
 	return a.addCheck(k)
 }
@@ -198,10 +200,10 @@ func (a *alteration) setNotNull(action *syntax.AlterNotNull) error {
 	if err != nil {
 		return err
 	}
-	switch key := slices.Contains(a.rows.PrimaryKey, column.ID); {
+	switch {
 	case column.Identity != 0 && !action.NotNull:
 		return a.isIdentity(column)
-	case key && !action.NotNull:
+	case slices.Contains(a.rows.PrimaryColumns(), column.ID) && !action.NotNull:
 		return &syntax.Error{Code: "42P16", Message: fmt.Sprintf("column %q is in a primary key", action.Name)}
 	case action.NotNull && column.NotNullState != "":
 		return a.isUnderWay(column)

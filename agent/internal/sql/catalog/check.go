@@ -102,6 +102,11 @@ func (a *alteration) addConstraint(k *syntax.Constraint) error {
 		return a.addForeignKey(k)
 	case syntax.Unique:
 		return a.addUnique(k)
+	case syntax.PrimaryKey:
+		return a.addPrimary(k)
+	case syntax.Check:
+	default:
+		return unsupportedAt("a "+string(k.Kind)+" constraint", "", k.Position)
 	}
 	if takenConstraint(a.object, k.Name) {
 		return &syntax.Error{Code: "42710", Message: fmt.Sprintf("constraint %q for relation %q already exists", k.Name, a.object.Name)}
@@ -128,29 +133,58 @@ func (a *alteration) addCheck(k *syntax.Constraint) error {
 	return nil
 }
 
+// leaving is what DROP CONSTRAINT takes away, as it was.
+type leaving struct {
+	checks  []cluster.Check
+	keys    []cluster.ForeignKey
+	indexes []cluster.ObjectID
+}
+
 // dropConstraint is DROP CONSTRAINT.
 func (a *alteration) dropConstraint(action *syntax.DropConstraint) error {
-	_, ok := a.rows.Check(action.Name)
+	k, ok := a.rows.Check(action.Name)
 	x, unique := a.rows.Index(action.Name)
-	_, foreign := a.rows.ForeignKey(action.Name)
+	foreign, isForeign := a.rows.ForeignKey(action.Name)
+	a.cascade = a.cascade || action.Cascade
 	switch {
-	case foreign:
-		a.rows.ForeignKeys = slices.DeleteFunc(a.rows.ForeignKeys, func(k cluster.ForeignKey) bool { return k.Name == action.Name })
-		a.changed = true
-		return nil
+	case isForeign:
+		a.left.keys, a.changed = append(a.left.keys, *foreign), true
+		a.rows.ForeignKeys = slices.DeleteFunc(a.rows.ForeignKeys, func(k cluster.ForeignKey) bool { return k.ID == foreign.ID })
 	case ok:
-		a.rows.Checks = slices.DeleteFunc(a.rows.Checks, func(k cluster.Check) bool { return k.Name == action.Name })
-		a.changed = true
-		return nil
+		a.left.checks, a.changed = append(a.left.checks, *k), true
+		a.rows.Checks = slices.DeleteFunc(a.rows.Checks, func(k cluster.Check) bool { return k.Name == action.Name && !k.Leaving })
 	case unique && x.Constraint != "":
-		return a.dropUnique(x, action.Cascade)
-	case takenConstraint(a.object, action.Name):
-		return syntax.Unsupported("dropping a primary key", "Create a collection with another key and copy the rows with INSERT INTO ... SELECT.")
+		a.dropUnique(x)
+	case action.Name == a.rows.KeyName && action.Name != "":
+		return a.dropPrimary()
 	case action.IfExists:
 		a.notice("00000", "constraint %q of relation %q does not exist, skipping", action.Name, a.object.Name)
-		return nil
+	default:
+		return &syntax.Error{Code: "42704", Message: fmt.Sprintf("constraint %q of relation %q does not exist", action.Name, a.object.Name)}
 	}
-	return &syntax.Error{Code: "42704", Message: fmt.Sprintf("constraint %q of relation %q does not exist", action.Name, a.object.Name)}
+	return nil
+}
+
+// stay has constraints that the statement drops be obeyed until what it adds has been
+// proved: they stay if that turns out to be wrong.
+func (a *alteration) stay() {
+	for _, k := range a.left.checks {
+		if k.State != "" {
+			continue // its own operation takes care of it
+		}
+		k.Leaving = true
+		a.rows.Checks, a.later.Leaves = append(a.rows.Checks, k), append(a.later.Leaves, k.ID)
+	}
+	for _, k := range a.left.keys {
+		if k.State != "" {
+			continue
+		}
+		k.Leaving = true
+		a.rows.ForeignKeys, a.later.Leaves = append(a.rows.ForeignKeys, k), append(a.later.Leaves, k.ID)
+	}
+	sortChecks(a.rows)
+	sortForeignKeys(a.rows)
+	a.later.Leaves = append(a.later.Leaves, a.left.indexes...)
 }
 
 // RenameConstraint gives a constraint of a table another name.

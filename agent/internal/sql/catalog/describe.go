@@ -65,12 +65,15 @@ func finished(desc *cluster.Collection, name syntax.Name) (*cluster.Object, erro
 		return nil, &syntax.Error{Code: "54011", Message: fmt.Sprintf("tables can have at most %d columns", maxColumns)}
 	}
 	if len(desc.PrimaryKey) == 0 {
-		desc.Columns = append(desc.Columns, cluster.Column{ID: desc.NextColumn, Name: HiddenKey, Type: datum.UUID.String(),
-			Modifier: -1, NotNull: true, Default: "gen_random_uuid()", Hidden: true})
-		desc.PrimaryKey = []cluster.ColumnID{desc.NextColumn}
-		desc.NextColumn++
+		hiddenKey(desc)
 	}
 	return &cluster.Object{Kind: cluster.KindTable, Name: name.Name, Collection: desc}, nil
+}
+
+// hiddenKey gives rows a generated key.
+func hiddenKey(desc *cluster.Collection) {
+	appendColumn(desc, cluster.Column{Name: HiddenKey, Type: datum.UUID.String(), Modifier: -1, NotNull: true, Default: "gen_random_uuid()", Hidden: true})
+	desc.PrimaryKey = []cluster.ColumnID{desc.NextColumn - 1}
 }
 
 func checkName(name string, position int) error {
@@ -141,7 +144,7 @@ func (s Scope) addLike(desc *cluster.Collection, like *syntax.Like) (key []strin
 		}
 		appendColumn(desc, column)
 	}
-	for _, k := range source.Desc.Collection.Checks {
+	for _, k := range source.Desc.Collection.ShownChecks() {
 		if !including("CONSTRAINTS") {
 			break
 		}
@@ -151,9 +154,9 @@ func (s Scope) addLike(desc *cluster.Collection, like *syntax.Like) (key []strin
 		}
 		desc.Checks = append(desc.Checks, copied)
 	}
-	for _, i := range source.Key {
-		if including("INDEXES") && !source.Columns[i].Hidden {
-			key = append(key, source.Columns[i].Name)
+	for _, id := range source.Desc.Collection.PrimaryColumns() {
+		if including("INDEXES") {
+			key = append(key, columnName(source.Desc.Collection, id))
 		}
 	}
 	return key, nil

@@ -133,9 +133,18 @@ func arrayMark(typ string) string {
 type going struct {
 	objects map[cluster.ObjectID]*cluster.Object
 	columns []goingColumn
+	keys    []goneKey
 	// what was asked for, as an error tells it; "": several things.
 	what    string
 	cascade bool
+}
+
+// goneKey is a key of a table that stays, which was of before: that of the index with the id,
+// or, 0, the one that said where rows are.
+type goneKey struct {
+	table, index cluster.ObjectID
+	of           *cluster.Collection
+	name         string
 }
 
 // goingColumn is a column of a table that stays.

@@ -131,12 +131,10 @@ func keyColumns(rows *cluster.Collection, names []string) ([]cluster.ColumnID, e
 
 // primaryKey are the columns that are referenced if none are named.
 func primaryKey(parent *cluster.Object) ([]cluster.ColumnID, error) {
-	for _, id := range parent.Collection.PrimaryKey {
-		if column, ok := parent.Collection.ColumnByID(id); ok && column.Hidden {
-			return nil, &syntax.Error{Code: "42704", Message: fmt.Sprintf("there is no primary key for referenced table %q", parent.Name)}
-		}
+	if key := parent.Collection.PrimaryColumns(); len(key) > 0 {
+		return key, nil
 	}
-	return slices.Clone(parent.Collection.PrimaryKey), nil
+	return nil, &syntax.Error{Code: "42704", Message: fmt.Sprintf("there is no primary key for referenced table %q", parent.Name)}
 }
 
 // mayReference refuses what the role may not reference.
@@ -159,7 +157,7 @@ func referencedKey(rows *cluster.Collection, columns []cluster.ColumnID) (x *clu
 		a, b := slices.Sorted(slices.Values(columns)), slices.Sorted(slices.Values(other))
 		return slices.Equal(a, b)
 	}
-	if same(rows.PrimaryKey) {
+	if rows.KeyName != "" && same(rows.PrimaryKey) {
 		return nil, true
 	}
 	for i := range rows.Indexes {
@@ -279,6 +277,12 @@ func (s Scope) goneKey(k *cluster.ForeignKey, gone *going) string {
 	if old := gone.objects[k.Table]; old != nil {
 		return "table " + s.pathName(old)
 	}
+	for i := range gone.keys {
+		g := &gone.keys[i]
+		if x, ok := referencedKey(g.of, k.Referenced); g.table == k.Table && ok && (x == nil && g.index == 0 || x != nil && x.ID == g.index) {
+			return "index " + g.name
+		}
+	}
 	for _, c := range gone.columns {
 		if c.table.ID == k.Table && slices.Contains(k.Referenced, c.id) {
 			return fmt.Sprintf("column %s of table %s", c.name, s.pathName(c.table))
@@ -321,29 +325,4 @@ func (t *Table) ColumnsByID(ids []cluster.ColumnID) []int {
 		out[i] = slices.IndexFunc(t.Columns, func(c Column) bool { return c.ID == id })
 	}
 	return out
-}
-
-// unreferenced refuses to take a unique index away, which is called what, that foreign keys
-// rest on.
-func (s Scope) unreferenced(o *cluster.Object, x *cluster.Index, what string, cascade bool) error {
-	var lines []string
-	for _, by := range o.Collection.ReferencedBy {
-		child, ok := s.Object(by.Table)
-		if !ok {
-			continue
-		}
-		for _, k := range child.Collection.ForeignKeys {
-			if on, _ := referencedKey(o.Collection, k.Referenced); k.ID == by.Key && on != nil && on.ID == x.ID {
-				lines = append(lines, fmt.Sprintf("constraint %s on table %s depends on index %s", k.Name, s.pathName(child), x.Name))
-			}
-		}
-	}
-	switch {
-	case len(lines) == 0:
-		return nil
-	case cascade:
-		return syntax.Unsupported("dropping a unique index and the foreign keys that reference it together", "Drop the foreign keys first.")
-	}
-	return &syntax.Error{Code: "2BP01", Message: fmt.Sprintf("cannot drop %s because other objects depend on it", what), Detail: Lines(lines),
-		Hint: "Use DROP ... CASCADE to drop the dependent objects too."}
 }

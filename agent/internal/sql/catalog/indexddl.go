@@ -247,9 +247,6 @@ func (c *Catalog) DropIndex(in Scope, stmt *syntax.DropIndex, ask Indexing) (*Dr
 		case x.Constraint != "":
 			return nil, nil, requiredByConstraint(o, x.Name)
 		}
-		if err := in.unreferenced(o, x, "index "+x.Name, stmt.Cascade); err != nil {
-			return nil, nil, err
-		}
 		a := newAlteration(o)
 		a.scope = in
 		if ask.Own(o.ID) {
@@ -257,8 +254,17 @@ func (c *Catalog) DropIndex(in Scope, stmt *syntax.DropIndex, ask Indexing) (*Dr
 		} else {
 			a.leaveIndex(x.ID)
 		}
-		in.Draft = in.change(o, a.object)
-		in.Draft.carryOn(a.later)
+		next := in.change(o, a.object)
+		next.carryOn(a.later)
+		cascades, err := in.settleNeeds(next, &going{objects: map[cluster.ObjectID]*cluster.Object{}, what: "index " + x.Name, cascade: stmt.Cascade,
+			keys: []goneKey{{table: o.ID, index: x.ID, of: o.Collection, name: x.Name}}})
+		if err != nil {
+			return nil, nil, err
+		}
+		if message, detail := CascadeText(cascades); message != "" {
+			notices = append(notices, Notice{Code: "00000", Message: message, Detail: detail})
+		}
+		in.Draft = next
 	}
 	return in.Draft, notices, nil
 }

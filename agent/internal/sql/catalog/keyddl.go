@@ -49,8 +49,8 @@ func (s Scope) likeUniques(likes []syntax.Like) ([]syntax.Constraint, error) {
 			continue
 		}
 		for _, x := range source.Collection.Indexes {
-			if x.Dropped {
-				continue
+			if x.Dropped || x.Constraint == cluster.PrimaryConstraint {
+				continue // addLike has it
 			}
 			if x.Constraint == "" {
 				return nil, unsupportedAt(fmt.Sprintf("LIKE ... INCLUDING INDEXES of a table with index %s", x.Name),
@@ -84,42 +84,48 @@ func keyNames(rows *cluster.Collection) []string {
 	return out
 }
 
-// uniqueIndex makes the index of a UNIQUE constraint.
+// uniqueIndex makes the index of a UNIQUE constraint or of a primary key.
 func (s Scope) uniqueIndex(table *cluster.Object, k *syntax.Constraint) (*cluster.Index, error) {
 	if k.Deferrable {
 		return nil, &syntax.Error{Code: "0A000", Message: "a DEFERRABLE UNIQUE constraint is not supported", Position: k.Position,
 			Hint: "Unique constraints are checked at the end of each statement."}
 	}
 	x := &cluster.Index{Name: k.Name, Unique: true, NullsNotDistinct: k.NullsNotDistinct, Constraint: cluster.UniqueConstraint}
+	word, parts, label := "unique", strings.Join(slices.Concat(k.Columns, k.Include), "_"), "key"
+	if k.Kind == syntax.PrimaryKey {
+		x.Constraint, word, parts, label = cluster.PrimaryConstraint, "primary key", "", "pkey"
+	}
 	for _, name := range k.Columns {
 		column, err := s.keyColumn(table.Collection, name, k.Position)
 		if err != nil {
 			return nil, err
 		}
 		if x.Names(column.ID) {
-			return nil, &syntax.Error{Code: "42701", Message: fmt.Sprintf("column %q appears twice in unique constraint", name), Position: k.Position}
+			return nil, &syntax.Error{Code: "42701", Message: fmt.Sprintf("column %q appears twice in %s constraint", name, word), Position: k.Position}
 		}
 		x.Columns = append(x.Columns, cluster.IndexColumn{Column: column.ID})
 	}
 	if err := include(table.Collection, x, k.Include); err != nil {
 		return nil, err
 	}
-	return x, s.nameIndex(table, x, strings.Join(slices.Concat(k.Columns, k.Include), "_"), "key")
+	return x, s.nameIndex(table, x, parts, label)
 }
 
 // addUnique adds a UNIQUE constraint.
 func (a *alteration) addUnique(k *syntax.Constraint) error {
-	in := a.scope
 	if k.Index != "" {
-		return a.usingIndex(k)
+		_, err := a.usingIndex(k)
+		return err
 	}
+	return a.addKey(k)
+}
+
+// addKey adds an index with a constraint.
+func (a *alteration) addKey(k *syntax.Constraint) error {
 	if k.Name != "" && takenConstraint(a.object, k.Name) {
 		return &syntax.Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists", k.Name)}
 	}
-	d := in.Draft.clone()
-	d.place(a.object) // with the names of the statement's other indexes
-	in.Draft = d
-	x, err := in.uniqueIndex(a.object, k)
+	x, err := a.soFar().uniqueIndex(a.object, k)
 	if err != nil {
 		return err
 	}
@@ -136,56 +142,147 @@ func (a *alteration) addUnique(k *syntax.Constraint) error {
 	return nil
 }
 
+// soFar is the scope with the names that the statement has taken and freed.
+func (a *alteration) soFar() Scope {
+	in := a.scope
+	d := in.Draft.clone()
+	if was := d.put[a.object.ID]; was != nil {
+		d.free(was)
+	}
+	d.place(a.object)
+	in.Draft = d
+	return in
+}
+
+// addPrimary adds a primary key. Rows stay where they are: it is an index, unless nobody has
+// written any.
+func (a *alteration) addPrimary(k *syntax.Constraint) error {
+	if len(a.rows.PrimaryColumns()) > 0 {
+		return &syntax.Error{Code: "42P16", Message: fmt.Sprintf("multiple primary keys for table %q are not allowed", a.object.Name), Position: k.Position}
+	}
+	if k.Index != "" {
+		x, err := a.usingIndex(k)
+		if err != nil {
+			return err
+		}
+		x.Constraint = cluster.PrimaryConstraint
+		return a.notNullKey(x)
+	}
+	for _, name := range k.Columns {
+		if _, err := a.column(name); err != nil {
+			return err
+		}
+	}
+	if hidden, _ := a.rows.ColumnByID(a.rows.PrimaryKey[0]); a.empty && hidden.Hidden && len(k.Include) == 0 && !k.Deferrable {
+		return a.rowKey(k)
+	}
+	if err := a.addKey(k); err != nil {
+		return err
+	}
+	return a.notNullKey(&a.rows.Indexes[len(a.rows.Indexes)-1])
+}
+
+// notNullKey has the columns of a primary key be NOT NULL.
+func (a *alteration) notNullKey(x *cluster.Index) error {
+	for _, c := range x.Columns {
+		column, _ := a.rows.ColumnByID(c.Column)
+		switch {
+		case column.NotNullState != "":
+			if id := a.ask.UnderWay(a.object.ID, column.ID); id != "" {
+				return &syntax.Error{Code: "55006", Message: fmt.Sprintf("column %q is becoming NOT NULL by operation %s", column.Name, id), Hint: "Wait for it: SHOW OPERATIONS says how far it is."}
+			}
+		case column.NotNull:
+			continue
+		case a.empty:
+			column.NotNull = true
+			continue
+		}
+		if err := a.provesNotNull(column); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rowKey has the primary key of a table that nobody has written to say where rows are.
+func (a *alteration) rowKey(k *syntax.Constraint) error {
+	hidden := a.rows.PrimaryKey
+	a.rows.PrimaryKey = nil
+	for _, name := range k.Columns {
+		if _, err := a.scope.keyColumn(a.rows, name, k.Position); err != nil {
+			return err
+		}
+		if err := a.scope.addKey(a.rows, name); err != nil {
+			return err
+		}
+	}
+	a.rows.Columns = slices.DeleteFunc(a.rows.Columns, func(c cluster.Column) bool { return slices.Contains(hidden, c.ID) })
+	a.changed = true
+	return a.soFar().nameKey(a.object, k.Name)
+}
+
+// dropPrimary drops the primary key that says where rows are.
+func (a *alteration) dropPrimary() error {
+	if !a.empty {
+		return syntax.Unsupported("dropping the primary key that a table was made with", "Create a collection with another key and copy the rows with INSERT INTO ... SELECT.")
+	}
+	a.goneKeys = append(a.goneKeys, goneKey{table: a.object.ID, of: a.was, name: a.rows.KeyName})
+	a.rows.KeyName, a.rows.KeyComment, a.rows.PrimaryKey, a.changed = "", "", nil, true
+	hiddenKey(a.rows)
+	return nil
+}
+
 // usingIndex has a unique index become that of a constraint.
-func (a *alteration) usingIndex(k *syntax.Constraint) error {
+func (a *alteration) usingIndex(k *syntax.Constraint) (*cluster.Index, error) {
 	x, ok := a.rows.Index(k.Index)
 	switch {
 	case !ok:
-		return &syntax.Error{Code: "42704", Message: fmt.Sprintf("index %q does not exist", k.Index), Position: k.Position}
+		return nil, &syntax.Error{Code: "42704", Message: fmt.Sprintf("index %q does not exist", k.Index), Position: k.Position}
 	case x.Constraint != "":
-		return &syntax.Error{Code: "55000", Message: fmt.Sprintf("index %q is already associated with a constraint", k.Index), Position: k.Position}
+		return nil, &syntax.Error{Code: "55000", Message: fmt.Sprintf("index %q is already associated with a constraint", k.Index), Position: k.Position}
 	case x.State != "":
-		return &syntax.Error{Code: "55000", Message: fmt.Sprintf("index %q is not valid", k.Index), Position: k.Position}
+		return nil, &syntax.Error{Code: "55000", Message: fmt.Sprintf("index %q is not valid", k.Index), Position: k.Position}
 	case !x.Unique:
-		return &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is not a unique index", k.Index), Detail: "Cannot create a primary key or unique constraint using such an index.", Position: k.Position}
+		return nil, &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is not a unique index", k.Index), Detail: "Cannot create a primary key or unique constraint using such an index.", Position: k.Position}
 	case x.Where != "":
-		return &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is a partial index", k.Index), Detail: "Cannot create a primary key or unique constraint using such an index.", Position: k.Position}
+		return nil, &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is a partial index", k.Index), Detail: "Cannot create a primary key or unique constraint using such an index.", Position: k.Position}
 	}
 	for _, c := range x.Columns {
 		if c.Expression != "" {
-			return &syntax.Error{Code: "42809", Message: fmt.Sprintf("index %q contains expressions", k.Index), Detail: "Cannot create a primary key or unique constraint using such an index.", Position: k.Position}
+			return nil, &syntax.Error{Code: "42809", Message: fmt.Sprintf("index %q contains expressions", k.Index), Detail: "Cannot create a primary key or unique constraint using such an index.", Position: k.Position}
 		}
 		if c.Descending || c.NullsFirst {
-			return &syntax.Error{Code: "42809", Message: fmt.Sprintf("index %q column number %d does not have default sorting behavior", k.Index, 1+slices.Index(x.Columns, c)),
+			return nil, &syntax.Error{Code: "42809", Message: fmt.Sprintf("index %q column number %d does not have default sorting behavior", k.Index, 1+slices.Index(x.Columns, c)),
 				Detail: "Cannot create a primary key or unique constraint using such an index.", Position: k.Position}
 		}
 	}
 	if k.Name != "" && k.Name != x.Name {
 		if takenConstraint(a.object, k.Name) {
-			return &syntax.Error{Code: "42710", Message: fmt.Sprintf("constraint %q for relation %q already exists", k.Name, a.object.Name)}
+			return nil, &syntax.Error{Code: "42710", Message: fmt.Sprintf("constraint %q for relation %q already exists", k.Name, a.object.Name)}
 		}
 		if a.scope.taken(a.object.Parent, k.Name) {
-			return &syntax.Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists", k.Name)}
+			return nil, &syntax.Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists", k.Name)}
 		}
 		a.notice("00000", "ALTER TABLE / ADD CONSTRAINT USING INDEX will rename index %q to %q", x.Name, k.Name)
 		x.Name = k.Name
 	}
 	x.Constraint, a.changed = cluster.UniqueConstraint, true
-	return nil
+	return x, nil
 }
 
-// dropUnique drops a UNIQUE constraint with its index.
-func (a *alteration) dropUnique(x *cluster.Index, cascade bool) error {
-	if err := a.scope.unreferenced(a.object, x, fmt.Sprintf("constraint %s on table %s", x.Name, a.object.Name), cascade); err != nil {
-		return err
-	}
+// dropUnique drops a UNIQUE constraint, or a primary key, with its index.
+func (a *alteration) dropUnique(x *cluster.Index) {
+	id := x.ID
+	a.goneKeys = append(a.goneKeys, goneKey{table: a.object.ID, index: id, of: a.was, name: x.Name})
 	a.changed = true
 	if a.ask.Own(a.object.ID) {
-		a.forget(x.ID)
-		return nil
+		a.forget(id)
+		return
 	}
-	a.leaveIndex(x.ID)
-	return nil
+	if x.State == "" {
+		a.left.indexes = append(a.left.indexes, id)
+	}
+	a.leaveIndex(id)
 }
 
 // nameKey names the primary key of a new table.

@@ -81,7 +81,7 @@ func (a *alteration) isUnderWay(column *cluster.Column) error {
 func (a *alteration) checkLater(actions []syntax.AlterAction) error {
 	for _, action := range actions {
 		switch action := action.(type) {
-		case *syntax.AddColumn, *syntax.AddConstraint, *syntax.ValidateConstraint:
+		case *syntax.AddColumn, *syntax.AddConstraint, *syntax.ValidateConstraint, *syntax.DropConstraint:
 		case *syntax.AlterNotNull:
 			if action.NotNull {
 				continue

@@ -64,7 +64,10 @@ func (a *alteration) numbers(next *Draft) (*Draft, error) {
 			next.alter(s, o, &changed)
 		}
 	}
-	gone := &going{objects: map[cluster.ObjectID]*cluster.Object{}, columns: a.dropped, cascade: a.cascade}
+	gone := &going{objects: map[cluster.ObjectID]*cluster.Object{}, columns: a.dropped, keys: a.goneKeys, cascade: a.cascade}
+	for _, k := range a.goneKeys {
+		gone.what = fmt.Sprintf("constraint %s on table %s", k.name, s.pathName(a.object))
+	}
 	for _, column := range a.dropped {
 		gone.what = fmt.Sprintf("column %s of table %s", column.name, s.pathName(a.object))
 		for _, o := range s.ownedBy(a.object.ID, column.id) {

@@ -8,7 +8,7 @@ import (
 // checks are the rows of pg_constraint of a table's CHECK constraints.
 func checks(t *catalog.Table) []row {
 	var out []row
-	for _, k := range t.Desc.Collection.Checks {
+	for _, k := range t.Desc.Collection.ShownChecks() {
 		numbers := make([]int, len(k.Columns))
 		for n, id := range k.Columns {
 			numbers[n] = columnNumber(t, id)
@@ -62,7 +62,7 @@ func (in *Input) checkConstraints() []row {
 		}
 	}
 	for _, t := range in.Tables {
-		for _, k := range t.Desc.Collection.Checks {
+		for _, k := range t.Desc.Collection.ShownChecks() {
 			add(t, k.Name, "(("+k.Expression+"))")
 		}
 	}
@@ -72,7 +72,7 @@ func (in *Input) checkConstraints() []row {
 // tableChecks are the rows of information_schema.table_constraints of CHECK constraints.
 func (in *Input) tableChecks(t *catalog.Table) []row {
 	var out []row
-	for _, k := range t.Desc.Collection.Checks {
+	for _, k := range t.Desc.Collection.ShownChecks() {
 		out = append(out, in.named(t, row{"constraint_catalog": in.Database, "constraint_schema": t.Schema().Name, "constraint_name": k.Name,
 			"constraint_type": "CHECK", "is_deferrable": "NO", "initially_deferred": "NO", "enforced": "YES"}))
 	}
@@ -83,7 +83,7 @@ func (in *Input) tableChecks(t *catalog.Table) []row {
 // constraints name.
 func (in *Input) checkedColumns(t *catalog.Table) []row {
 	var out []row
-	for _, k := range t.Desc.Collection.Checks {
+	for _, k := range t.Desc.Collection.ShownChecks() {
 		for _, id := range k.Columns {
 			if n := columnNumber(t, id); n > 0 {
 				out = append(out, in.named(t, row{"constraint_catalog": in.Database, "constraint_schema": t.Schema().Name, "constraint_name": k.Name,

@@ -33,10 +33,10 @@ func (in *Input) allComments() []comment {
 			add("pg_class", indexOID(x), 0, x.Desc.Comment)
 			add("pg_constraint", uniqueOID(x), 0, x.Desc.ConstraintComment)
 		}
-		for _, k := range t.Desc.Collection.Checks {
+		for _, k := range t.Desc.Collection.ShownChecks() {
 			add("pg_constraint", OID(k.ID), 0, k.Comment)
 		}
-		for _, k := range t.Desc.Collection.ForeignKeys {
+		for _, k := range t.Desc.Collection.ShownForeignKeys() {
 			add("pg_constraint", OID(k.ID), 0, k.Comment)
 		}
 		for i := range t.Desc.Collection.Triggers {

@@ -19,6 +19,9 @@ func (in *Input) foreignKeys(t *catalog.Table) []foreignKey {
 	var out []foreignKey
 	for i := range t.Desc.Collection.ForeignKeys {
 		k := &t.Desc.Collection.ForeignKeys[i]
+		if k.Leaving {
+			continue
+		}
 		if n := slices.IndexFunc(in.Tables, func(other *catalog.Table) bool { return other.ID() == k.Table }); n >= 0 {
 			out = append(out, foreignKey{k, t, in.Tables[n]})
 		}
@@ -116,7 +119,7 @@ func (in *Input) constraintRow(t *catalog.Table, name string) row {
 // tableForeignKeys are the rows of information_schema.table_constraints of foreign keys.
 func (in *Input) tableForeignKeys(t *catalog.Table) []row {
 	var out []row
-	for _, k := range t.Desc.Collection.ForeignKeys {
+	for _, k := range t.Desc.Collection.ShownForeignKeys() {
 		r := in.constraintRow(t, k.Name)
 		r["constraint_type"], r["enforced"] = "FOREIGN KEY", "YES"
 		r["is_deferrable"], r["initially_deferred"] = yesNo(k.Deferrable), yesNo(k.Deferred)

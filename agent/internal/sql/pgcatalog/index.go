@@ -75,7 +75,7 @@ func secondary(t *catalog.Table) []row {
 		for _, i := range x.Include {
 			numbers = append(numbers, i+1)
 		}
-		r := row{"indexrelid": indexOID(x), "indrelid": TableOID(t), "indnatts": len(numbers), "indnkeyatts": len(x.Columns), "indisunique": x.Desc.Unique,
+		r := row{"indexrelid": indexOID(x), "indrelid": TableOID(t), "indnatts": len(numbers), "indnkeyatts": len(x.Columns), "indisunique": x.Desc.Unique, "indisprimary": isPrimary(x),
 			"indnullsnotdistinct": x.Desc.NullsNotDistinct, "indimmediate": true, "indisvalid": x.Readable(), "indisready": true, "indislive": true,
 			"indkey": numbers, "indoption": options}
 		if x.Desc.Where != "" {
@@ -116,7 +116,10 @@ func (in *Input) indexStatistics() []row {
 	return out
 }
 
-// uniqueConstraints are the UNIQUE constraints of a table.
+func isPrimary(x *catalog.Index) bool { return x.Desc.Constraint == cluster.PrimaryConstraint }
+
+// uniqueConstraints are the UNIQUE constraints of a table, and the primary key that is an
+// index.
 func uniqueConstraints(t *catalog.Table) []*catalog.Index {
 	return slices.DeleteFunc(slices.Clone(t.ShownIndexes()), func(x *catalog.Index) bool { return x.Desc.Constraint == "" })
 }
@@ -129,7 +132,11 @@ func uniques(t *catalog.Table) []row {
 		for _, c := range x.Columns {
 			numbers = append(numbers, c.Column+1)
 		}
-		out = append(out, row{"oid": uniqueOID(x), "conname": x.Name(), "connamespace": OID(t.Schema().ID), "contype": "u", "convalidated": x.Readable(),
+		letter := "u"
+		if isPrimary(x) {
+			letter = "p"
+		}
+		out = append(out, row{"oid": uniqueOID(x), "conname": x.Name(), "connamespace": OID(t.Schema().ID), "contype": letter, "convalidated": x.Readable(),
 			"conrelid": TableOID(t), "conindid": indexOID(x), "confupdtype": " ", "confdeltype": " ", "confmatchtype": " ", "conislocal": true, "connoinherit": true,
 			"conkey": numbers})
 	}
@@ -145,6 +152,9 @@ func secondaryDefinitions(t *catalog.Table) []row {
 	}
 	for _, x := range uniqueConstraints(t) {
 		text := "UNIQUE"
+		if isPrimary(x) {
+			text = "PRIMARY KEY"
+		}
 		if x.Desc.NullsNotDistinct {
 			text += " NULLS NOT DISTINCT"
 		}
@@ -237,8 +247,12 @@ func indexViews(t *catalog.Table) []row {
 func (in *Input) tableUniques(t *catalog.Table) []row {
 	var out []row
 	for _, x := range uniqueConstraints(t) {
+		kind := "UNIQUE"
+		if isPrimary(x) {
+			kind = "PRIMARY KEY"
+		}
 		r := row{"constraint_catalog": in.Database, "constraint_schema": t.Schema().Name, "constraint_name": x.Name(),
-			"constraint_type": "UNIQUE", "is_deferrable": "NO", "initially_deferred": "NO", "enforced": "YES"}
+			"constraint_type": kind, "is_deferrable": "NO", "initially_deferred": "NO", "enforced": "YES"}
 		out = append(out, in.named(t, r))
 	}
 	return out

@@ -78,7 +78,7 @@ func (in *Input) classes() []row {
 		}
 		out = append(out, row{"oid": TableOID(t), "relname": t.Name(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc), "relam": heapAM,
 			"relfilenode": TableOID(t), "reltuples": -1.0, "relhasindex": hasKey(t) || len(t.ShownIndexes()) > 0, "relpersistence": persistence(t.Schema()), "relkind": kind, "relhasrules": kind == "m",
-			"relnatts": len(t.Columns), "relchecks": len(t.Desc.Collection.Checks), "relispopulated": populated, "relreplident": "d", "relacl": access(t.Desc),
+			"relnatts": len(t.Columns), "relchecks": len(t.Desc.Collection.ShownChecks()), "relispopulated": populated, "relreplident": "d", "relacl": access(t.Desc),
 			"relhastriggers": hasTriggers(t), "relrowsecurity": t.Desc.Collection.RowSecurity, "relforcerowsecurity": t.Desc.Collection.ForceRowSecurity})
 		if hasKey(t) {
 			out = append(out, row{"oid": TableOID(t) + indexOffset, "relname": t.KeyName(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc),
@@ -326,8 +326,8 @@ func (in *Input) definitions() []row {
 			out = append(out, both(TableOID(t)+indexOffset, indexDefinition(t)), both(TableOID(t)+constraintOffset, "PRIMARY KEY ("+keyList(t)+")"))
 		}
 		out = append(out, secondaryDefinitions(t)...)
-		for i := range t.Desc.Collection.Checks {
-			out = append(out, checkDefinition(&t.Desc.Collection.Checks[i]))
+		for _, k := range t.Desc.Collection.ShownChecks() {
+			out = append(out, checkDefinition(&k))
 		}
 		for _, k := range in.foreignKeys(t) {
 			out = append(out, k.definition())
