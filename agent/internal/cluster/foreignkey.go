@@ -43,6 +43,18 @@ type ForeignKey struct {
 	Comment string `json:"comment,omitempty"`
 }
 
+// Deferral is when a constraint is looked at.
+type Deferral struct {
+	ID                   ObjectID
+	Deferrable, Deferred bool
+}
+
+// Deferral is when the foreign key is looked at.
+func (k *ForeignKey) Deferral() Deferral { return Deferral{k.ID, k.Deferrable, k.Deferred} }
+
+// Deferral is when it is looked at whether no two rows have equal values.
+func (x *Index) Deferral() Deferral { return Deferral{x.ID, x.Deferrable, x.Deferred} }
+
 // Referrer is a foreign key that references a table: who takes rows of that away looks at
 // those of Table.
 type Referrer struct {

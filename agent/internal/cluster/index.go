@@ -17,6 +17,10 @@ type Index struct {
 	// NullsNotDistinct says so.
 	Unique           bool `json:"unique,omitempty"`
 	NullsNotDistinct bool `json:"nullsNotDistinct,omitempty"`
+	// Deferrable says that rows may have equal values until the end of a statement, or of a
+	// transaction: entries have the primary key in theirs. Deferred: see ForeignKey.
+	Deferrable bool `json:"deferrable,omitempty"`
+	Deferred   bool `json:"deferred,omitempty"`
 	// Constraint is that of the same name which the index is of: UniqueConstraint,
 	// PrimaryConstraint; "": of none.
 	Constraint string        `json:"constraint,omitempty"`
@@ -159,7 +163,7 @@ func (c *Collection) followsIndexes(old *Collection) error {
 			if was.ID != x.ID {
 				continue
 			}
-			if len(was.Columns) != len(x.Columns) || len(was.Include) != len(x.Include) || was.Unique != x.Unique || was.Method != x.Method || was.NullsNotDistinct != x.NullsNotDistinct {
+			if len(was.Columns) != len(x.Columns) || len(was.Include) != len(x.Include) || was.Unique != x.Unique || was.Deferrable != x.Deferrable || was.Method != x.Method || was.NullsNotDistinct != x.NullsNotDistinct {
 				return fmt.Errorf("index %q is another under the same id", x.Name)
 			}
 			for k := range x.Columns {

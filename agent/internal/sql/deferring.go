@@ -38,8 +38,8 @@ func (d *deferring) with(keys []cluster.ObjectID, deferred bool) *deferring {
 	return out
 }
 
-// defers reports whether COMMIT looks at a foreign key.
-func (d *deferring) defers(k *cluster.ForeignKey) bool {
+// defers reports whether COMMIT looks at a constraint.
+func (d *deferring) defers(k cluster.Deferral) bool {
 	if d == nil || !k.Deferrable {
 		return k.Deferrable && k.Deferred
 	}
@@ -68,10 +68,22 @@ func (s *Session) setConstraints(ctx context.Context, node *syntax.SetConstraint
 		keys = append(keys, found...)
 	}
 	s.deferring = s.deferring.with(keys, node.Deferred)
-	return tag, s.settleDeferred(ctx, at, func(k *cluster.ForeignKey) bool { return !s.deferring.defers(k) })
+	return tag, s.settleDeferred(ctx, at, func(k cluster.Deferral) bool { return !s.deferring.defers(k) })
 }
 
-// deferrable are the foreign keys of the name, in the first schema of the path that has one.
+// deferralOf is when the constraint of a table with the name is looked at.
+func deferralOf(rows *cluster.Collection, name string) (d cluster.Deferral, ok bool) {
+	if k, ok := rows.ForeignKey(name); ok {
+		return k.Deferral(), true
+	}
+	if x, ok := rows.Index(name); ok && x.Constraint != "" {
+		return x.Deferral(), true
+	}
+	_, check := rows.Check(name)
+	return d, check || name == rows.KeyName
+}
+
+// deferrable are the constraints of the name, in the first schema of the path that has one.
 func (s *Session) deferrable(name syntax.Name) ([]cluster.ObjectID, error) {
 	scope := s.scope()
 	path := scope.SearchPath()
@@ -81,7 +93,7 @@ func (s *Session) deferrable(name syntax.Name) ([]cluster.ObjectID, error) {
 	for _, schema := range path {
 		var keys []cluster.ObjectID
 		for _, t := range scope.Tables() {
-			k, ok := t.Desc.Collection.ForeignKey(name.Name)
+			k, ok := deferralOf(t.Desc.Collection, name.Name)
 			switch {
 			case !ok || t.Schema().Name != schema:
 			case !k.Deferrable:
@@ -97,8 +109,8 @@ func (s *Session) deferrable(name syntax.Name) ([]cluster.ObjectID, error) {
 	return nil, &Error{Code: "42704", Message: fmt.Sprintf("constraint %q does not exist", name.Name)}
 }
 
-// settleDeferred looks at what was deferred of some foreign keys.
-func (s *Session) settleDeferred(ctx context.Context, at time.Time, now func(*cluster.ForeignKey) bool) error {
+// settleDeferred looks at what was deferred of some constraints.
+func (s *Session) settleDeferred(ctx context.Context, at time.Time, now func(cluster.Deferral) bool) error {
 	if !s.tx.Defers() {
 		return nil
 	}

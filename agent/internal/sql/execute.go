@@ -330,7 +330,7 @@ func (s *Session) newRun(env *queryplan.Env, at time.Time) *exec.Run {
 	return &exec.Run{
 		DB: s.server.cfg.DB, Lines: s.server.lines, Tx: s.tx, Writer: s.writer(), Level: s.current().level(), Info: s.info(at), Env: env,
 		Waiting: exec.Waiting{Lock: s.settings.Duration("lock_timeout"), Deadlock: s.settings.Duration("deadlock_timeout"), Durable: s.block},
-		Planted: s.server.cfg.Planted.exec(), Deferred: func(k *cluster.ForeignKey) bool { return s.deferring.defers(k) },
+		Planted: s.server.cfg.Planted.exec(), Deferred: func(k cluster.Deferral) bool { return s.deferring.defers(k) },
 		Tables: func(id cluster.ObjectID) (*catalog.Table, bool) { return s.scope().TableByID(id) },
 	}
 }

@@ -62,10 +62,6 @@ func createdParts(c *syntax.CreateCollection) *syntax.Error {
 		case k.Kind == syntax.Unique, k.Kind == syntax.ForeignKey:
 		case k.Kind != syntax.PrimaryKey:
 			return unsupportedAt("a "+string(k.Kind)+" constraint", "", k.Position)
-		case k.Deferrable:
-			return unsupportedAt("a DEFERRABLE primary key", "", k.Position)
-		case len(k.Include) > 0 || k.Index != "":
-			return unsupportedAt("INCLUDE or USING INDEX of a primary key", "", k.Position)
 		}
 	}
 	return nil

@@ -297,7 +297,7 @@ func (s *Session) finish(ctx context.Context) error {
 	var operations []string
 	err := s.holdCursors(ctx)
 	if err == nil {
-		err = s.settleDeferred(ctx, s.server.cfg.Now(), func(*cluster.ForeignKey) bool { return true })
+		err = s.settleDeferred(ctx, s.server.cfg.Now(), func(cluster.Deferral) bool { return true })
 	}
 	if err == nil {
 		err = s.commitTemporary()

@@ -29,7 +29,7 @@ func (s Scope) describe(stmt *syntax.CreateCollection) (*cluster.Object, error) 
 	}
 	desc := &cluster.Collection{NextColumn: 1}
 	var key []string
-	if k := stmt.PrimaryKey(); k != nil {
+	if k := stmt.PrimaryKey(); k != nil && !byIndex(k) {
 		key = k.Columns
 	}
 	likes := stmt.Like
@@ -69,6 +69,9 @@ func finished(desc *cluster.Collection, name syntax.Name) (*cluster.Object, erro
 	}
 	return &cluster.Object{Kind: cluster.KindTable, Name: name.Name, Collection: desc}, nil
 }
+
+// byIndex reports whether a primary key is an index from the first.
+func byIndex(k *syntax.Constraint) bool { return k.Deferrable || len(k.Include) > 0 }
 
 // hiddenKey gives rows a generated key.
 func hiddenKey(desc *cluster.Collection) {
@@ -155,7 +158,7 @@ func (s Scope) addLike(desc *cluster.Collection, like *syntax.Like) (key []strin
 		desc.Checks = append(desc.Checks, copied)
 	}
 	for _, id := range source.Desc.Collection.PrimaryColumns() {
-		if including("INDEXES") {
+		if x := source.Desc.Collection.PrimaryIndex(); including("INDEXES") && (x == nil || !x.Deferrable) {
 			key = append(key, columnName(source.Desc.Collection, id))
 		}
 	}

@@ -101,8 +101,14 @@ func (s Scope) foreignKey(table *cluster.Object, written *syntax.Constraint) (*c
 	if err := s.mayReference(parent, k.Referenced); err != nil {
 		return nil, err
 	}
-	if _, ok := referencedKey(parent.Collection, k.Referenced); !ok {
-		return nil, &syntax.Error{Code: "42830", Message: fmt.Sprintf("there is no unique constraint matching given keys for referenced table %q", parent.Name)}
+	if x, ok := referencedKey(parent.Collection, k.Referenced); !ok {
+		return nil, s.noKey(parent, k.Referenced)
+	} else if x != nil && x.Deferrable {
+		what := "unique constraint"
+		if len(r.Columns) == 0 {
+			what = "primary key"
+		}
+		return nil, &syntax.Error{Code: "55000", Message: fmt.Sprintf("cannot use a deferrable %s for referenced table %q", what, parent.Name)}
 	}
 	if len(k.Referenced) != len(k.Columns) {
 		return nil, &syntax.Error{Code: "42830", Message: "number of referencing and referenced columns for foreign key disagree"}
@@ -148,6 +154,22 @@ func (s Scope) mayReference(parent *cluster.Object, columns []cluster.ColumnID) 
 		}
 	}
 	return nil
+}
+
+// noKey is what is wrong with columns by which no row of a table is found for sure.
+func (s Scope) noKey(parent *cluster.Object, columns []cluster.ColumnID) error {
+	form := *parent.Collection
+	form.Indexes = slices.Clone(form.Indexes)
+	for i := range form.Indexes {
+		if x := &form.Indexes[i]; !x.Dropped {
+			x.State = ""
+		}
+	}
+	if x, ok := referencedKey(&form, columns); ok {
+		return &syntax.Error{Code: "0A000", Message: fmt.Sprintf("a foreign key that references unique index %q of table %q before that is whole is not supported", x.Name, parent.Name),
+			Hint: "COMMIT first, and add the foreign key in another transaction."}
+	}
+	return &syntax.Error{Code: "42830", Message: fmt.Sprintf("there is no unique constraint matching given keys for referenced table %q", parent.Name)}
 }
 
 // referencedKey finds the unique index by which rows of the columns are found; nil: it is

@@ -96,8 +96,14 @@ func (x *Index) Plain() bool {
 	return x.Desc.Where == "" && !slices.ContainsFunc(x.Columns, func(c IndexColumn) bool { return c.Column < 0 })
 }
 
+// Single reports whether entries of rows with equal values without nulls are the same one.
+func (x *Index) Single() bool { return x.Desc.Unique && !x.Desc.Deferrable }
+
 // Unique reports whether no other row may have an entry with the values.
-func (x *Index) Unique(values []datum.Datum) bool {
+func (x *Index) Unique(values []datum.Datum) bool { return x.Single() && x.Distinct(values) }
+
+// Distinct reports whether no other row may have the values, in the end.
+func (x *Index) Distinct(values []datum.Datum) bool {
 	return x.Desc.Unique && (x.Desc.NullsNotDistinct || !slices.ContainsFunc(values, func(v datum.Datum) bool { return v.Null }))
 }
 
@@ -127,6 +133,19 @@ func (x *Index) Entry(values, row []datum.Datum, primary []byte) (key, value []b
 		included[n] = row[i]
 	}
 	return keys.Entry(indexed, rest), datum.AppendRow(value, x.includedIDs, included), nil
+}
+
+// Values is the key under which the values of a deferrable index are locked: the entry that
+// has no primary key.
+func (x *Index) Values(values []datum.Datum) ([]byte, error) {
+	var indexed []byte
+	var err error
+	for i, c := range x.Columns {
+		if indexed, err = datum.AppendIndexKey(indexed, values[i], c.Direction); err != nil {
+			return nil, fmt.Errorf("encode column %d of index %q: %w", i+1, x.Name(), err)
+		}
+	}
+	return keys.Entry(indexed, nil), nil
 }
 
 // maxIndexed is how many bytes of values an entry may have: it is read as often as the

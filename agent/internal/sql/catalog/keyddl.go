@@ -16,11 +16,11 @@ func (c *Catalog) uniques(ctx context.Context, in Scope, next *Draft, table *clu
 	seen := [][]string{keyNames(table.Collection)}
 	for i := range constraints {
 		k := &constraints[i]
-		if k.Kind != syntax.Unique {
+		if k.Kind != syntax.Unique && (k.Kind != syntax.PrimaryKey || !byIndex(k)) {
 			continue
 		}
 		same := func(columns []string) bool { return slices.Equal(columns, k.Columns) }
-		if k.Name == "" && len(k.Include) == 0 && slices.ContainsFunc(seen, same) {
+		if k.Name == "" && len(k.Include) == 0 && k.Kind == syntax.Unique && !k.Deferrable && slices.ContainsFunc(seen, same) {
 			continue // as PostgreSQL has it: one is enough
 		}
 		seen = append(seen, k.Columns)
@@ -30,6 +30,11 @@ func (c *Catalog) uniques(ctx context.Context, in Scope, next *Draft, table *clu
 		}
 		if x.ID, err = c.NewID(ctx); err != nil {
 			return err
+		}
+		for _, c := range x.Columns {
+			if column, _ := table.Collection.ColumnByID(c.Column); k.Kind == syntax.PrimaryKey {
+				column.NotNull = true
+			}
 		}
 		table.Collection.Indexes = append(table.Collection.Indexes, *x)
 		next.add(table) // with the name of the index
@@ -49,14 +54,18 @@ func (s Scope) likeUniques(likes []syntax.Like) ([]syntax.Constraint, error) {
 			continue
 		}
 		for _, x := range source.Collection.Indexes {
-			if x.Dropped || x.Constraint == cluster.PrimaryConstraint {
+			primary := x.Constraint == cluster.PrimaryConstraint
+			if x.Dropped || primary && !x.Deferrable {
 				continue // addLike has it
 			}
 			if x.Constraint == "" {
 				return nil, unsupportedAt(fmt.Sprintf("LIKE ... INCLUDING INDEXES of a table with index %s", x.Name),
 					"It copies primary keys and UNIQUE constraints: use EXCLUDING INDEXES, and CREATE INDEX in the transaction that makes the table.", like.Table.Position)
 			}
-			k := syntax.Constraint{Kind: syntax.Unique, NullsNotDistinct: x.NullsNotDistinct, Position: like.Table.Position}
+			k := syntax.Constraint{Kind: syntax.Unique, Deferrable: x.Deferrable, Deferred: x.Deferred, NullsNotDistinct: x.NullsNotDistinct, Position: like.Table.Position}
+			if primary {
+				k.Kind = syntax.PrimaryKey
+			}
 			for _, c := range x.Columns {
 				k.Columns = append(k.Columns, columnName(source.Collection, c.Column))
 			}
@@ -86,11 +95,7 @@ func keyNames(rows *cluster.Collection) []string {
 
 // uniqueIndex makes the index of a UNIQUE constraint or of a primary key.
 func (s Scope) uniqueIndex(table *cluster.Object, k *syntax.Constraint) (*cluster.Index, error) {
-	if k.Deferrable {
-		return nil, &syntax.Error{Code: "0A000", Message: "a DEFERRABLE UNIQUE constraint is not supported", Position: k.Position,
-			Hint: "Unique constraints are checked at the end of each statement."}
-	}
-	x := &cluster.Index{Name: k.Name, Unique: true, NullsNotDistinct: k.NullsNotDistinct, Constraint: cluster.UniqueConstraint}
+	x := &cluster.Index{Name: k.Name, Unique: true, Deferrable: k.Deferrable, Deferred: k.Deferred, NullsNotDistinct: k.NullsNotDistinct, Constraint: cluster.UniqueConstraint}
 	word, parts, label := "unique", strings.Join(slices.Concat(k.Columns, k.Include), "_"), "key"
 	if k.Kind == syntax.PrimaryKey {
 		x.Constraint, word, parts, label = cluster.PrimaryConstraint, "primary key", "", "pkey"
@@ -173,7 +178,7 @@ func (a *alteration) addPrimary(k *syntax.Constraint) error {
 			return err
 		}
 	}
-	if hidden, _ := a.rows.ColumnByID(a.rows.PrimaryKey[0]); a.empty && hidden.Hidden && len(k.Include) == 0 && !k.Deferrable {
+	if hidden, _ := a.rows.ColumnByID(a.rows.PrimaryKey[0]); a.empty && hidden.Hidden && !byIndex(k) {
 		return a.rowKey(k)
 	}
 	if err := a.addKey(k); err != nil {
@@ -244,6 +249,8 @@ func (a *alteration) usingIndex(k *syntax.Constraint) (*cluster.Index, error) {
 		return nil, &syntax.Error{Code: "55000", Message: fmt.Sprintf("index %q is not valid", k.Index), Position: k.Position}
 	case !x.Unique:
 		return nil, &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is not a unique index", k.Index), Detail: "Cannot create a primary key or unique constraint using such an index.", Position: k.Position}
+	case k.Deferrable:
+		return nil, unsupportedAt("a DEFERRABLE constraint by an index that is there", "ADD CONSTRAINT without USING INDEX.", k.Position)
 	case x.Where != "":
 		return nil, &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is a partial index", k.Index), Detail: "Cannot create a primary key or unique constraint using such an index.", Position: k.Position}
 	}

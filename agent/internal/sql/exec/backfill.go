@@ -26,7 +26,13 @@ type Backfill struct {
 // rows that may not have equal values, and had at one time, are a *syntax.Error.
 func (b *Backfill) Fill(ctx context.Context, rows []kv.Row, ts hlc.Timestamp) error {
 	for _, of := range b.Of {
-		if err := b.fill(ctx, of, rows, ts, of.Index.Desc.Unique); err != nil {
+		if err := b.fill(ctx, of, rows, ts, of.Index.Single()); err != nil {
+			return err
+		}
+		if !of.Index.Desc.Deferrable {
+			continue
+		}
+		if err := b.distinctFilled(ctx, of, rows); err != nil {
 			return err
 		}
 	}

@@ -7,27 +7,35 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
 
-// deferredKey is what COMMIT, or SET CONSTRAINTS, is to look at of a foreign key: rows that
+// deferredKey is what COMMIT, or SET CONSTRAINTS, is to look at of a constraint: rows that
 // were written, or keys that are gone.
 type deferredKey struct {
 	child   cluster.CollectionID
-	key     cluster.ObjectID
+	key     cluster.ObjectID // of a foreign key, or a unique index
 	changes []rowChange
 	gone    []*goneKey
 }
 
-func (r *Run) defers(l *link) bool { return r.Deferred != nil && r.Deferred(l.key) }
+func (r *Run) defers(l *link) bool { return r.Deferred != nil && r.Deferred(l.key.Deferral()) }
 
 // Defers reports whether foreign keys have left something to COMMIT.
 func (t *Tx) Defers() bool { return len(t.deferred) > 0 }
 
-// SettleDeferred looks at what was deferred of the foreign keys that now accepts, as they
-// and the rows are by now. A key that was dropped meanwhile asks for nothing.
-func (r *Run) SettleDeferred(ctx context.Context, now func(*cluster.ForeignKey) bool) error {
+// SettleDeferred looks at what was deferred of the constraints that now accepts, as they
+// and the rows are by now. One that was dropped meanwhile asks for nothing.
+func (r *Run) SettleDeferred(ctx context.Context, now func(cluster.Deferral) bool) error {
 	var rest []deferredKey
 	for _, d := range r.Tx.deferred {
 		child, ok := r.Tables(d.child)
 		if !ok {
+			continue
+		}
+		if x := uniqueOf(child, d.key); x != nil {
+			if !now(x.Desc.Deferral()) {
+				rest = append(rest, d)
+			} else if err := r.distinct(ctx, x, d.changes); err != nil {
+				return err
+			}
 			continue
 		}
 		l, err := r.keyOf(child, d.key)
@@ -37,7 +45,7 @@ func (r *Run) SettleDeferred(ctx context.Context, now func(*cluster.ForeignKey) 
 		switch {
 		case l == nil:
 			continue
-		case !now(l.key):
+		case !now(l.key.Deferral()):
 			rest = append(rest, d)
 			continue
 		}

@@ -40,10 +40,16 @@ func (r *Run) FillIndex(ctx context.Context, x *catalog.Index) error {
 		}
 		for i := range list {
 			e := &list[i]
-			if e.unique && seen[string(e.key)] {
+			only := e.key
+			if x.Desc.Deferrable {
+				if only, err = x.Values(e.values); err != nil {
+					return err
+				}
+			}
+			if x.Distinct(e.values) && seen[string(only)] {
 				return e.notUnique()
 			}
-			seen[string(e.key)] = true
+			seen[string(only)] = true
 			b := buffered{value: e.value}
 			if e.unique {
 				b = inserted(e.value)

@@ -41,9 +41,9 @@ type goneKey struct {
 	next []datum.Datum // that the row has instead; nil: it is gone
 }
 
-// noteWritten notes changes that foreign keys have to look at.
+// noteWritten notes changes that are to be looked at when the statement has written all.
 func (r *Run) noteWritten(table *catalog.Table, changes []rowChange) {
-	if r.work != nil && len(changes) > 0 && refersSomewhere(table) {
+	if r.work != nil && len(changes) > 0 && looksLater(table) {
 		r.work.rows = append(r.work.rows, writtenRows{table, changes})
 	}
 }
@@ -64,6 +64,9 @@ func (r *Run) settleKeys(ctx context.Context) error {
 		}
 	}
 	for _, w := range all {
+		if err := r.settleUnique(ctx, w); err != nil {
+			return err
+		}
 		links, err := r.links(w.table)
 		if err != nil {
 			return err

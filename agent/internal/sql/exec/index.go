@@ -155,7 +155,7 @@ func (x *indexRows) entries(ctx context.Context) ([]kv.Row, error) {
 		if len(x.points) == 0 {
 			return nil, errEOF
 		}
-		if index.Desc.Unique { // nothing else has values without nulls
+		if index.Single() { // nothing else has values without nulls
 			part := x.points[:min(len(x.points), keyBatch)]
 			x.points = x.points[len(part):]
 			wanted := make([][]byte, len(part))

@@ -27,7 +27,7 @@ func (r *Run) Insert(ctx context.Context, ins *queryplan.Insert, slow SlowRows) 
 	if r.Tx != nil {
 		r.work = &keyWork{}
 	}
-	refers := len(ins.Table.Desc.Collection.ForeignKeys) > 0
+	refers := looksLater(ins.Table)
 	if r.Triggers != nil {
 		return r.insertFired(ctx, ins, slow)
 	}

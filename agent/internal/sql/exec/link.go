@@ -181,6 +181,12 @@ func refersSomewhere(t *catalog.Table) bool {
 	return len(c.ForeignKeys) > 0 || len(c.ReferencedBy) > 0
 }
 
+// looksLater reports whether a statement that writes to a table looks at its end whether
+// what it has written may be.
+func looksLater(t *catalog.Table) bool {
+	return refersSomewhere(t) || slices.ContainsFunc(t.Indexes, func(x *catalog.Index) bool { return x.Desc.Deferrable })
+}
+
 // touchesKeys reports whether a change may have foreign keys look at other tables.
 func touchesKeys(ch *queryplan.Change) bool {
 	c := ch.Table.Desc.Collection

@@ -11,4 +11,5 @@ func (Planted) missesDeleteOnly() bool { return false }
 func (Planted) readsAnyVersion() bool  { return false }
 func (Planted) blindBackfill() bool    { return false }
 func (Planted) keyShareBlind() bool    { return false }
+func (Planted) valuesUnlocked() bool   { return false }
 func (Planted) itemLost() bool         { return false }

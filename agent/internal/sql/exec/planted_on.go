@@ -17,6 +17,9 @@ type Planted struct {
 	// KeyShareBlind has FOR KEY SHARE take rows as the lock shows them, without the intents
 	// that are not in its way.
 	KeyShareBlind bool
+	// ValuesUnlocked has who writes rows look whether others have their values, of a
+	// deferrable constraint, and not lock these.
+	ValuesUnlocked bool
 	// ItemLost leaves the last entry of a document out of an inverted index.
 	ItemLost bool
 }
@@ -34,3 +37,5 @@ func (p Planted) readsAnyVersion() bool { return p.ReadAnyVersion }
 func (p Planted) keyShareBlind() bool { return p.KeyShareBlind }
 
 func (p Planted) itemLost() bool { return p.ItemLost }
+
+func (p Planted) valuesUnlocked() bool { return p.ValuesUnlocked }

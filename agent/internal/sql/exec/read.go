@@ -51,8 +51,8 @@ type Run struct {
 
 	// Fire gives what is fired for rows that a foreign key changes or deletes; nil: nothing.
 	Fire func(ctx context.Context, run *Run, ch *queryplan.Change) (*Triggers, error)
-	// Deferred reports whether COMMIT is to look at a foreign key; nil: at none.
-	Deferred func(*cluster.ForeignKey) bool
+	// Deferred reports whether COMMIT is to look at a constraint; nil: at none.
+	Deferred func(cluster.Deferral) bool
 	// Tables finds a table by its id.
 	Tables func(cluster.ObjectID) (*catalog.Table, bool)
 

@@ -76,7 +76,7 @@ func secondary(t *catalog.Table) []row {
 			numbers = append(numbers, i+1)
 		}
 		r := row{"indexrelid": indexOID(x), "indrelid": TableOID(t), "indnatts": len(numbers), "indnkeyatts": len(x.Columns), "indisunique": x.Desc.Unique, "indisprimary": isPrimary(x),
-			"indnullsnotdistinct": x.Desc.NullsNotDistinct, "indimmediate": true, "indisvalid": x.Readable(), "indisready": true, "indislive": true,
+			"indnullsnotdistinct": x.Desc.NullsNotDistinct, "indimmediate": !x.Desc.Deferrable, "indisvalid": x.Readable(), "indisready": x.Desc.State != cluster.ElementDeleteOnly, "indislive": true,
 			"indkey": numbers, "indoption": options}
 		if x.Desc.Where != "" {
 			r["indpred"] = x.Desc.Where
@@ -136,7 +136,7 @@ func uniques(t *catalog.Table) []row {
 		if isPrimary(x) {
 			letter = "p"
 		}
-		out = append(out, row{"oid": uniqueOID(x), "conname": x.Name(), "connamespace": OID(t.Schema().ID), "contype": letter, "convalidated": x.Readable(),
+		out = append(out, row{"oid": uniqueOID(x), "conname": x.Name(), "connamespace": OID(t.Schema().ID), "contype": letter, "condeferrable": x.Desc.Deferrable, "condeferred": x.Desc.Deferred, "convalidated": x.Readable(),
 			"conrelid": TableOID(t), "conindid": indexOID(x), "confupdtype": " ", "confdeltype": " ", "confmatchtype": " ", "conislocal": true, "connoinherit": true,
 			"conkey": numbers})
 	}
@@ -159,6 +159,12 @@ func secondaryDefinitions(t *catalog.Table) []row {
 			text += " NULLS NOT DISTINCT"
 		}
 		text += " (" + keyParts(x) + ")" + includeList(x)
+		if x.Desc.Deferrable {
+			text += " DEFERRABLE"
+		}
+		if x.Desc.Deferred {
+			text += " INITIALLY DEFERRED"
+		}
 		out = append(out, row{"oid": uniqueOID(x), "definition": text, "pretty": text})
 	}
 	return out
@@ -252,7 +258,7 @@ func (in *Input) tableUniques(t *catalog.Table) []row {
 			kind = "PRIMARY KEY"
 		}
 		r := row{"constraint_catalog": in.Database, "constraint_schema": t.Schema().Name, "constraint_name": x.Name(),
-			"constraint_type": kind, "is_deferrable": "NO", "initially_deferred": "NO", "enforced": "YES"}
+			"constraint_type": kind, "is_deferrable": yesNo(x.Desc.Deferrable), "initially_deferred": yesNo(x.Desc.Deferred), "enforced": "YES"}
 		out = append(out, in.named(t, r))
 	}
 	return out

@@ -165,7 +165,7 @@ func (e *Entries) order(a *Access) ordering {
 		d := e.Index.Columns[i].Direction
 		o.over = append(o.over, SortKey{Expr: x, Descending: d.Descending, NullsFirst: d.NullsFirst})
 	}
-	if o.total = e.Index.Desc.Unique; o.total {
+	if o.total = e.Index.Single(); o.total {
 		// Where a null makes entries equal, rows of equal values come in any order.
 		o.total = e.Index.Desc.NullsNotDistinct || !slices.ContainsFunc(e.Index.Columns, func(c catalog.IndexColumn) bool {
 			return c.Column < 0 || !e.Index.Table.Columns[c.Column].NotNull

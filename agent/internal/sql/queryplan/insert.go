@@ -3,6 +3,7 @@ package queryplan
 import (
 	"context"
 	"slices"
+	"strconv"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
@@ -423,7 +424,14 @@ func (p *Planner) conflict(s *pg.InsertStmt, ins *Insert) error {
 // conflictTarget finds what a conflict is.
 func (p *Planner) conflictTarget(on *pg.OnConflictClause, ins *Insert) error {
 	table, infer := ins.Table, on.GetInfer()
-	unique := slices.DeleteFunc(slices.Clone(ins.Entries), func(e *Entries) bool { return !e.Index.Desc.Unique || !e.Index.Readable() })
+	unique := slices.DeleteFunc(slices.Clone(ins.Entries), func(e *Entries) bool { return !e.Index.Single() || !e.Index.Readable() })
+	if infer == nil || infer.GetConname() != "" {
+		for _, e := range ins.Entries {
+			if d := e.Index.Desc; d.Deferrable && !d.Dropped && (infer == nil || d.Name == infer.GetConname()) {
+				return noArbiter(e)
+			}
+		}
+	}
 	if infer == nil {
 		if on.GetAction() == pg.OnConflictAction_ONCONFLICT_UPDATE {
 			return fail("42601", 0, "ON CONFLICT DO UPDATE requires inference specification or constraint name")
@@ -466,7 +474,22 @@ func (p *Planner) conflictTarget(on *pg.OnConflictClause, ins *Insert) error {
 			return nil
 		}
 	}
+	for _, e := range ins.Entries {
+		if e.Index.Desc.Deferrable && !e.Index.Desc.Dropped && sameSet(named, e.exprs) {
+			return noArbiter(e)
+		}
+		if e.Index.Single() && !e.Index.Desc.Dropped && !e.Index.Readable() && sameSet(named, e.exprs) {
+			return &syntax.Error{Code: "0A000", Message: "ON CONFLICT by unique index " + strconv.Quote(e.Index.Name()) + " before that is whole is not supported", Hint: "COMMIT first, if the transaction has made it; else wait for the operation that makes it."}
+		}
+	}
 	return fail("42P10", 0, "there is no unique or exclusion constraint matching the ON CONFLICT specification")
+}
+
+// noArbiter refuses ON CONFLICT by what may be broken for a while.
+func noArbiter(e *Entries) error {
+	err := fail("55000", 0, "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters")
+	err.Schema, err.Table, err.Constraint = e.Index.Table.Schema().Name, e.Index.Table.Name(), e.Index.Name()
+	return err
 }
 
 // inferred compiles what ON CONFLICT (...) names.
