@@ -59,3 +59,30 @@ func deferrableRaces(t *testing.T, seed uint64, planted Planted) error {
 	}
 	return nil
 }
+
+// TestDeferrableOfTwo: of two transactions that take a value one comes first.
+func TestDeferrableOfTwo(t *testing.T) {
+	if err := deferrableTwo(t, Planted{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// deferrableTwo has two transactions that do not see each other's rows take one value.
+func deferrableTwo(t *testing.T, planted Planted) error {
+	t.Helper()
+	f := newFixture(t, nil)
+	f.server.cfg.Planted = planted
+	a, b := f.open(), f.open()
+	a.run("create table t (id int primary key, v int unique deferrable)")
+	b.run("set lock_timeout = '20ms'")
+	a.run("begin")
+	b.run("begin")
+	a.want("INSERT 0 1", "insert into t values (1, 7)")
+	b.run("insert into t values (2, 7)")
+	a.run("commit")
+	b.run("commit")
+	if got := a.run("select v from t"); got != "7\nSELECT 1" {
+		return fmt.Errorf("two rows have the same value: %q", got)
+	}
+	return nil
+}
