@@ -36,6 +36,7 @@ const (
 	KindDomain           ObjectKind = "domain"
 	KindEnum             ObjectKind = "enum"
 	KindSchedule         ObjectKind = "schedule"
+	KindFunction         ObjectKind = "function" // or a procedure
 )
 
 // NameSpace is a set of names in which each is taken once for each parent.
@@ -48,6 +49,7 @@ const (
 	RelationNames // what can stand in FROM, and indexes
 	TypeNames     // domains and enums
 	ScheduleNames
+	FunctionNames // with the types of their arguments
 )
 
 // String names what has a name of the space.
@@ -61,6 +63,8 @@ func (s NameSpace) String() string {
 		return "type"
 	case ScheduleNames:
 		return "schedule"
+	case FunctionNames:
+		return "function"
 	default:
 		return "relation"
 	}
@@ -103,6 +107,7 @@ type Object struct {
 	Domain     *Domain     `json:"domain,omitempty"`
 	Enum       *Enum       `json:"enum,omitempty"`
 	Schedule   *Schedule   `json:"schedule,omitempty"`
+	Function   *Function   `json:"function,omitempty"`
 }
 
 // TemporaryOf is the session whose temporary objects a schema holds. It drops them at its end;
@@ -124,6 +129,8 @@ func (o *Object) Names() []ObjectName {
 		return []ObjectName{{Parent: o.Parent, Space: TypeNames, Name: o.Name}}
 	case KindSchedule:
 		return []ObjectName{{Parent: o.Parent, Space: ScheduleNames, Name: o.Name}}
+	case KindFunction:
+		return []ObjectName{{Parent: o.Parent, Space: FunctionNames, Name: Signature(o.Name, o.Function.Inputs())}}
 	default:
 		out := []ObjectName{{Parent: o.Parent, Space: RelationNames, Name: o.Name}}
 		if o.Collection != nil {
@@ -159,6 +166,8 @@ func (o *Object) Validate() error {
 		return errors.New("a schedule has times, and nothing else has")
 	case o.Temporary != nil && (o.Kind != KindSchema || o.Temporary.Node == 0):
 		return errors.New("a schema may hold the temporary objects of a node's session, and nothing else may")
+	case (o.Kind == KindFunction) != (o.Function != nil):
+		return errors.New("a function has a body, and nothing else has")
 	}
 	if err := o.validateAccess(); err != nil {
 		return err
@@ -180,6 +189,8 @@ func (o *Object) Validate() error {
 		return errors.Join(o.Collection.validate(), o.View.validate())
 	case KindSchedule:
 		return o.Schedule.validate()
+	case KindFunction:
+		return o.Function.validate()
 	default:
 		return fmt.Errorf("the kind %q is not known", o.Kind)
 	}

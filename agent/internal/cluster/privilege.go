@@ -69,6 +69,8 @@ func AllPrivileges(kind ObjectKind) Privileges {
 		return Select | Update | Usage
 	case KindSchedule:
 		return 0 // it is its owner's
+	case KindFunction:
+		return Execute
 	default:
 		return Insert | Select | Update | Delete | Truncate | References | Trigger
 	}
@@ -91,6 +93,9 @@ func DefaultACL(kind ObjectKind, owner string) ACL {
 	out := ACL{}
 	if kind == KindDatabase {
 		out = append(out, ACLItem{Grantor: owner, Privileges: Temporary | Connect})
+	}
+	if kind == KindFunction {
+		out = append(out, ACLItem{Grantor: owner, Privileges: Execute})
 	}
 	return append(out, ACLItem{Grantee: owner, Grantor: owner, Privileges: AllPrivileges(kind)})
 }

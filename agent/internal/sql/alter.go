@@ -70,6 +70,12 @@ func (s *Session) alterCollection(ctx context.Context, node *syntax.AlterCollect
 
 // rename runs ALTER ... RENAME.
 func (s *Session) rename(ctx context.Context, node *syntax.Rename) (string, error) {
+	if isRoutine(node.Target.Kind) {
+		return s.changeFunction(ctx, node.Target, func(_ catalog.Scope, o *cluster.Object) error {
+			o.Name = node.To
+			return nil
+		})
+	}
 	tag := "ALTER " + node.Word
 	switch node.Target.Kind {
 	case syntax.KindTable, syntax.KindView, syntax.KindMaterializedView, syntax.KindIndex, syntax.KindSequence:
@@ -126,6 +132,16 @@ func (s *Session) comment(ctx context.Context, node *syntax.Comment) (string, er
 func (s *Session) setSchema(ctx context.Context, node *syntax.SetSchema) (string, error) {
 	if node.Target.Kind == syntax.KindType || node.Target.Kind == syntax.KindDomain {
 		return s.moveType(ctx, node)
+	}
+	if isRoutine(node.Target.Kind) {
+		return s.changeFunction(ctx, node.Target, func(in catalog.Scope, o *cluster.Object) error {
+			schema, ok := in.Schema(node.To)
+			if !ok {
+				return &syntax.Error{Code: "3F000", Message: fmt.Sprintf("schema %q does not exist", node.To)}
+			}
+			o.Parent = schema.ID
+			return nil
+		})
 	}
 	if node.Target.Kind == syntax.KindSchedule {
 		return s.alter(ctx, "ALTER SCHEDULE", func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {

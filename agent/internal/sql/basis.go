@@ -32,6 +32,9 @@ type found struct {
 	// typ is the domain or the enum that it is, if it isType; nil: none.
 	typ    *cluster.Object
 	isType bool
+	// functions are those that it may call, if it isFunction.
+	functions  []*cluster.Object
+	isFunction bool
 }
 
 // basis is what p would be planned on now.
@@ -62,6 +65,12 @@ func (s *Session) holds(p *Prepared) bool {
 	for _, f := range p.found {
 		if f.isType {
 			if o, _ := scope.UserType(syntax.Name{Schema: f.schema, Name: f.name}); o != f.typ {
+				return false
+			}
+			continue
+		}
+		if f.isFunction {
+			if !slices.Equal(scope.Functions(syntax.Name{Schema: f.schema, Name: f.name}), f.functions) {
 				return false
 			}
 			continue

@@ -22,7 +22,8 @@ func (c *client) corpus(file string) (statements int) {
 }
 
 // compared runs the statements of a file, and compares what they give once order has been
-// applied to both: rows, or the tag of what gives none.
+// applied to both: rows, or the tag of what gives none. Without order both are as they come,
+// with notices in front.
 func (c *client) compared(file string, order func(rows []string)) (statements int) {
 	c.t.Helper()
 	text, err := os.ReadFile(file)
@@ -36,12 +37,18 @@ func (c *client) compared(file string, order func(rows []string)) (statements in
 			return
 		}
 		statements++
+		c.notices = nil
 		got := strings.Split(c.run(statement), "\n")
-		if strings.HasPrefix(got[len(got)-1], "SELECT ") && strings.HasPrefix(statement, "select") || strings.HasPrefix(got[len(got)-1], "FETCH ") {
+		selected := strings.HasPrefix(statement, "select") || order == nil && !strings.HasPrefix(statement, "create")
+		if strings.HasPrefix(got[len(got)-1], "SELECT ") && selected || strings.HasPrefix(got[len(got)-1], "FETCH ") {
 			got = got[:len(got)-1]
 		}
-		order(got)
-		order(want)
+		if order == nil {
+			got = append(slices.Clone(c.notices), got...)
+		} else {
+			order(got)
+			order(want)
+		}
 		if !slices.Equal(got, want) {
 			c.t.Errorf("%s\n got: %s\nwant: %s", statement, strings.Join(got, "\n      "), strings.Join(want, "\n      "))
 		}
@@ -65,6 +72,15 @@ func (c *client) compared(file string, order func(rows []string)) (statements in
 // PostgreSQL 15 had them when testdata/keys.txt was made.
 func TestKeyCorpus(t *testing.T) {
 	if n := newFixture(t, startDuck(t)).open().corpus("testdata/keys.txt"); n < 50 {
+		t.Errorf("the corpus has %d statements only", n)
+	}
+}
+
+// TestFunctionCorpus: functions are made, called and dropped as PostgreSQL 15 did when
+// testdata/functions.txt was made: by psql -At with \pset null NULL, notices first, errors as
+// SQLSTATE, message and DETAIL.
+func TestFunctionCorpus(t *testing.T) {
+	if n := newFixture(t, startDuck(t)).open().compared("testdata/functions.txt", nil); n < 80 {
 		t.Errorf("the corpus has %d statements only", n)
 	}
 }

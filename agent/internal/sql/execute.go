@@ -187,6 +187,12 @@ func (s *Session) executeObjects(ctx context.Context, node syntax.Node, at time.
 		return s.dropIndex(ctx, node)
 	case *syntax.ChangeOwner:
 		return s.changeOwner(ctx, node)
+	case *syntax.CreateFunction:
+		return s.createFunction(ctx, node)
+	case *syntax.AlterFunction:
+		return s.alterFunction(ctx, node)
+	case *syntax.DropFunction:
+		return s.dropFunction(ctx, node)
 	default:
 		return s.executeAround(ctx, node, at)
 	}
@@ -259,8 +265,11 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 	if err := p.populated(); err != nil {
 		return "", err
 	}
+	if err := s.mayCall(plan.Routines); err != nil {
+		return "", err
+	}
 	fires := s.fires(plan, at)
-	if s.tx == nil && (fires != nil || s.cascadesFire(plan) || forgets(plan)) {
+	if s.tx == nil && (fires != nil || plan.Calls || s.cascadesFire(plan) || forgets(plan)) {
 		return s.queryAsOne(ctx, p, q, args, sink, at)
 	}
 	m := s.current()
@@ -272,7 +281,9 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 		defer s.unlockAdvisory(true) // the statement is the transaction
 	} else {
 		env.Now, s.queried = s.began, true
-		s.tx.Begin(m.level())
+		if s.steady == 0 {
+			s.tx.Begin(m.level())
+		}
 	}
 	var err error
 	if env.Args, err = checkArgs(env, args, plan.Params); err != nil {
@@ -375,7 +386,10 @@ func (s *Session) environment(ctx context.Context) *queryplan.Session {
 		Sequence:       func(c queryplan.SequenceCall) (int64, error) { return s.sequence(ctx, c) },
 		SerialSequence: s.serialSequence, Privilege: s.privilege,
 		Advisory: func(a queryplan.Advisory) (bool, error) { return s.advisory(ctx, a) },
-		Signal:   s.signaller(ctx)}
+		Signal:   s.signaller(ctx),
+		Call: func(r *queryplan.Routine, args []datum.Datum) (datum.Datum, error) {
+			return s.call(ctx, s.server.cfg.Now(), r, args)
+		}}
 }
 
 // runPlan runs the plan and returns the number of rows.
@@ -401,11 +415,23 @@ func (s *Session) runSlow(ctx context.Context, run *exec.Run, p duck.Prepared, g
 	if err := run.Pin(ctx); err != nil {
 		return err
 	}
+	args, system := run.Env.Args, s.scanSystem
 	if c, ok := p.(*queryplan.Computing); ok {
 		emit = c.Compute(run.Env, emit)
+		var rows map[*queryplan.RoutineScan][][]datum.Datum
+		var err error
+		if args, rows, err = c.Before(run.Env, s.rowsOf(ctx, run)); err != nil {
+			return err
+		}
+		system = func(ctx context.Context, spec duck.ScanSpec) (duck.Scan, error) {
+			if scan, ok := spec.Table.Ref.(*queryplan.RoutineScan); ok {
+				return duck.RowScan(spec, rows[scan]), nil
+			}
+			return s.scanSystem(ctx, spec)
+		}
 	}
-	source := &exec.Source{Run: run, Guards: guards, System: s.scanSystem}
-	return p.Execute(ctx, duck.Execution{Args: run.Env.Args, Source: source, Now: run.Env.Now}, emit)
+	source := &exec.Source{Run: run, Guards: guards, System: system}
+	return p.Execute(ctx, duck.Execution{Args: args, Source: source, Now: run.Env.Now}, emit)
 }
 
 // refresh makes the plan anew if what it was made on has changed.

@@ -18,11 +18,8 @@ var notYet = func() map[reflect.Type]later {
 	out := map[reflect.Type]later{}
 	for _, l := range []later{
 		{&syntax.AlterDatabase{}, "ALTER DATABASE", ""},
-		{&syntax.AlterFunction{}, "ALTER FUNCTION", ""},
 		{&syntax.AlterType{}, "ALTER TYPE", ""},
-		{&syntax.CreateFunction{}, "CREATE FUNCTION", ""},
 		{&syntax.CreateType{}, "CREATE TYPE", "Use jsonb, or several columns."},
-		{&syntax.DropFunction{}, "DROP FUNCTION", ""},
 		{&syntax.Reindex{}, "REINDEX", "Indexes are always whole: entries are written with their rows."},
 		{&syntax.SetDatabase{}, "ALTER DATABASE ... SET", "Use SET in each session."},
 	} {

@@ -178,6 +178,7 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 				return s.setting(strings.ToLower(name))
 			}},
 	}
+	planner.Functions = func(name syntax.Name) []*queryplan.Routine { return s.routines(p, scope, name) }
 	planner.Type = func(name syntax.TypeName) (catalog.Resolved, error) {
 		r, err := scope.ResolveType(name)
 		p.found = append(p.found, found{schema: name.Schema, name: name.Name, typ: r.User, isType: true})

@@ -118,9 +118,13 @@ func (s *Session) changeOwner(ctx context.Context, node *syntax.ChangeOwner) (st
 		}
 		return next, err
 	}
+	ofFunction := func(in catalog.Scope, _, owner string) (*catalog.Draft, error) {
+		return s.server.catalog.OwnFunction(in, node.Target, owner)
+	}
 	change := map[syntax.Kind]func(in catalog.Scope, name, owner string) (*catalog.Draft, error){
 		syntax.KindSchema: s.server.catalog.OwnSchema, syntax.KindDatabase: s.server.catalog.OwnDatabase,
 		syntax.KindView: ofView, syntax.KindMaterializedView: ofView, syntax.KindSchedule: ofSchedule,
+		syntax.KindFunction: ofFunction, syntax.KindProcedure: ofFunction, syntax.KindRoutine: ofFunction,
 	}[kind]
 	if change == nil {
 		return "", syntax.Unsupported(fmt.Sprintf("ALTER ... OWNER TO of a %s", kind), "")

@@ -94,10 +94,14 @@ type Session struct {
 	cursors  map[string]*cursor
 	declared int
 
-	// depth is how many triggers are being carried out, each fired by the one before, and
+	// depth is how many triggers and functions are being carried out, each by the one before, and
 	// triggers are those that were.
 	depth    int
 	triggers map[cluster.ObjectID]*compiledTrigger
+	// functions are those that were called, and steady counts the calls under way of those
+	// that read what the statement reads that calls them.
+	functions map[cluster.ObjectID]*sqlFunction
+	steady    int
 
 	// plans keeps what simple queries with the same text can use again.
 	plans     map[string]*Prepared

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
@@ -241,22 +243,9 @@ func (b *triggerCompiler) bind(text string, typ datum.Type) (*bound, error) {
 	}
 	if typ != datum.Unknown {
 		target := q.Select.GetTargetList()[0].GetResTarget()
-		target.Val = castTo(target.GetVal(), typ)
+		target.Val = queryplan.CastTo(target.GetVal(), typ)
 	}
 	return out, out.prepare(b.ctx, b.session)
-}
-
-// castTo is CAST(value AS t).
-func castTo(value *pg.Node, t datum.Type) *pg.Node {
-	text := func(s string) *pg.Node { return &pg.Node{Node: &pg.Node_String_{String_: &pg.String{Sval: s}}} }
-	name := &pg.TypeName{Names: []*pg.Node{text("pg_catalog"), text(t.Elem().String())}, Typemod: -1, Location: -1}
-	if t.Elem().IsEnum() {
-		name.Names = []*pg.Node{text(syntax.EnumTypeName(uint32(t.Elem())))}
-	}
-	if t.IsArray() {
-		name.ArrayBounds = []*pg.Node{{Node: &pg.Node_Integer{Integer: &pg.Integer{Ival: -1}}}}
-	}
-	return &pg.Node{Node: &pg.Node_TypeCast{TypeCast: &pg.TypeCast{Arg: value, TypeName: name, Location: -1}}}
 }
 
 // bound is a statement, or an expression as SELECT, whose parameters are fields.
@@ -292,7 +281,11 @@ func (b *bound) prepare(ctx context.Context, s *Session) error {
 
 // run carries the statement out.
 func (b *bound) run(ctx context.Context, f *firedFrame, sink RowSink) error {
-	s := f.session
+	return b.runWith(ctx, f.session, f.at, f.field, sink)
+}
+
+// runWith carries the statement out with the values of fields.
+func (b *bound) runWith(ctx context.Context, s *Session, at time.Time, value func(*boundField) datum.Datum, sink RowSink) error {
 	if !s.holds(b.prepared) {
 		if err := b.prepare(ctx, s); err != nil {
 			return err
@@ -300,9 +293,9 @@ func (b *bound) run(ctx context.Context, f *firedFrame, sink RowSink) error {
 	}
 	args := make([]datum.Datum, len(b.fields))
 	for i, field := range b.fields {
-		args[i] = f.field(&field)
+		args[i] = value(&field)
 	}
-	_, err := s.runQuery(ctx, b.prepared, b.query, args, sink, f.at)
+	_, err := s.runQuery(ctx, b.prepared, b.query, args, sink, at)
 	return err
 }
 
@@ -383,6 +376,9 @@ func (t *triggerFields) Field(row, column string, position int) (int, error) {
 	}
 	return t.number(boundField{row: row, column: i, typ: t.of.table.Columns[i].Type}), nil
 }
+
+// BesideTarget satisfies syntax.Fields.
+func (t *triggerFields) BesideTarget() {}
 
 // Row satisfies syntax.Fields.
 func (t *triggerFields) Row(row string) []int {

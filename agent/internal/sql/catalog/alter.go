@@ -194,6 +194,8 @@ func (c *Catalog) Comment(in Scope, stmt *syntax.Comment) (*Draft, error) {
 			o.Comment = stmt.Text
 			return nil
 		})
+	case syntax.KindFunction, syntax.KindProcedure, syntax.KindRoutine:
+		o, err = in.FindFunction(stmt.Target)
 	case syntax.KindSchema:
 		o, err = in.schema(stmt.Target.Name.Name, "comment on")
 	case syntax.KindDatabase:

@@ -32,6 +32,9 @@ type Catalog struct {
 		tables map[cluster.ObjectID]*Table
 		views  map[cluster.ObjectID]*View
 		ids    idBlock
+		// functions are the names of all functions of the version functionsOf of the schema.
+		functions   map[string]bool
+		functionsOf uint64
 	}
 }
 

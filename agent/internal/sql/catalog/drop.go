@@ -176,6 +176,9 @@ func (s Scope) settleNeeds(next *Draft, gone *going) ([]string, error) {
 		for _, o := range more {
 			read, _ := s.readsGone(o, gone)
 			what := fmt.Sprintf("%s %s", o.Kind, s.pathName(o))
+			if o.Function != nil {
+				what = "function " + s.described(o)
+			}
 			lines = append(lines, fmt.Sprintf("%s depends on %s", what, read))
 			cascades = append(cascades, what)
 			gone.objects[o.ID] = o
@@ -193,8 +196,15 @@ func (s Scope) settleNeeds(next *Draft, gone *going) ([]string, error) {
 		Hint: "Use DROP ... CASCADE to drop the dependent objects too."}
 }
 
-// readsGone names what the view o needs and is gone.
+// readsGone names what the view or the function o needs and is gone.
 func (s Scope) readsGone(o *cluster.Object, gone *going) (what string, reads bool) {
+	if o.Function != nil {
+		for _, id := range o.Needs {
+			if old, is := gone.objects[id]; is {
+				return "type " + s.pathName(old), true
+			}
+		}
+	}
 	if o.View == nil {
 		return "", false
 	}

@@ -76,9 +76,11 @@ func (s Scope) granted(stmt *syntax.Grant) ([]*cluster.Object, error) {
 func isGranted(o *cluster.Object, kind syntax.Kind) bool {
 	switch kind {
 	case syntax.KindTable:
-		return o.Kind != cluster.KindSequence && o.Kind != cluster.KindSchedule
+		return o.Kind != cluster.KindSequence && o.Kind != cluster.KindSchedule && o.Kind != cluster.KindFunction && o.Kind != cluster.KindDomain && o.Kind != cluster.KindEnum
 	case syntax.KindSequence:
 		return o.Kind == cluster.KindSequence
+	case syntax.KindFunction, syntax.KindProcedure, syntax.KindRoutine:
+		return o.Function != nil && (kind == syntax.KindRoutine || o.Function.Procedure == (kind == syntax.KindProcedure))
 	}
 	return false
 }
@@ -107,6 +109,8 @@ func (s Scope) grantTarget(t syntax.Target) (*cluster.Object, error) {
 			return nil, &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is not a sequence", t.Name.Name)}
 		}
 		return o, nil
+	case syntax.KindFunction, syntax.KindProcedure, syntax.KindRoutine:
+		return s.FindFunction(t)
 	}
 	return nil, syntax.Unsupported("GRANT ON "+string(t.Kind), "")
 }
@@ -301,7 +305,8 @@ type DefaultGranting struct {
 }
 
 // defaultKinds are what it can be said of.
-var defaultKinds = map[syntax.Kind]cluster.ObjectKind{syntax.KindTable: cluster.KindTable, syntax.KindSequence: cluster.KindSequence, syntax.KindSchema: cluster.KindSchema}
+var defaultKinds = map[syntax.Kind]cluster.ObjectKind{syntax.KindTable: cluster.KindTable, syntax.KindSequence: cluster.KindSequence, syntax.KindSchema: cluster.KindSchema,
+	syntax.KindFunction: cluster.KindFunction, syntax.KindRoutine: cluster.KindFunction}
 
 // AlterDefaults carries out ALTER DEFAULT PRIVILEGES in the draft of scope.
 func (c *Catalog) AlterDefaults(in Scope, g DefaultGranting) (*Draft, error) {

@@ -48,6 +48,8 @@ func (r *Rights) Held(o *cluster.Object, want cluster.Privileges) cluster.Privil
 		return want & cluster.AllPrivileges(o.Kind)
 	case o.Kind == cluster.KindDatabase:
 		return want & (cluster.Temporary | cluster.Connect) // as DefaultACL has it
+	case o.Kind == cluster.KindFunction:
+		return want & cluster.Execute // the same
 	}
 	return 0
 }

@@ -149,6 +149,9 @@ func (s Scope) contents(parent cluster.ObjectID) []*cluster.Object {
 // visibleName is the name of what is in a schema: with that in front, unless the name
 // alone finds it.
 func (s Scope) visibleName(o *cluster.Object) string {
+	if o.Function != nil {
+		return s.described(o)
+	}
 	find := s.Relation
 	if o.Domain != nil || o.Enum != nil {
 		find = s.UserType

@@ -148,6 +148,9 @@ func (s Scope) Resolve(name syntax.Name) (*Table, error) {
 	return nil, &syntax.Error{Code: "42P01", Message: fmt.Sprintf("relation %q does not exist", full), Position: name.Position}
 }
 
+// TableOf returns the prepared form of a table.
+func (s Scope) TableOf(desc *cluster.Object) (*Table, error) { return s.table(desc) }
+
 // table returns the prepared form of desc, which is kept until somebody asks for another
 // version of it.
 func (s Scope) table(desc *cluster.Object) (*Table, error) {

@@ -36,7 +36,7 @@ type prepared struct {
 
 // Prepare checks the statement against its tables and finds its types.
 func (e *Engine) Prepare(ctx context.Context, q Query) (Prepared, error) {
-	s, err := rewrite.Rewrite(rewrite.Input{Select: q.Select, Resolve: q.Resolve, ParamTypes: q.ParamTypes, Session: q.Session})
+	s, err := rewrite.Rewrite(rewrite.Input{Select: q.Select, Resolve: q.Resolve, ParamTypes: q.ParamTypes, Session: q.Session, Inline: q.Inline})
 	if err != nil {
 		return nil, asError(err)
 	}

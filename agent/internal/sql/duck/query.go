@@ -21,7 +21,19 @@ type Query struct {
 	// slice) leaves a parameter to inference.
 	ParamTypes []datum.Type
 	Session    Session
+	// Inline finds what stands for the call of a function that somebody has made; nil:
+	// there are none.
+	Inline func(f *pg.FuncCall, typeOf func(*pg.Node) datum.Type) (*Inlined, error)
 }
+
+// Inlined is what stands for the call of a function.
+type Inlined = rewrite.Inlined
+
+// Knows reports whether a function of the name is built in.
+func Knows(name string) bool { return rewrite.Knows(name) }
+
+// OfRows reports whether a function of the name is of several rows, or gives them.
+func OfRows(name string) bool { return rewrite.OfRows(name) }
 
 // Session is what functions such as current_user answer, fixed at Prepare.
 type Session = rewrite.Session

@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -311,7 +312,11 @@ func (r *Run) Select(ctx context.Context, s *queryplan.Select) (int64, error) {
 	}
 	row := make([]datum.Datum, len(s.Table.Columns))
 	count := int64(0)
-	err = r.access(ctx, s.Table, &s.Access, req, func(kr kv.Row) (bool, error) {
+	access := r.access
+	if s.Apart {
+		access, req.Limit = r.accessApart, 0
+	}
+	err = access(ctx, s.Table, &s.Access, req, func(kr kv.Row) (bool, error) {
 		if err := s.Decoder.Decode(kr.Key, kr.Value, row); err != nil {
 			return false, err
 		}
@@ -341,6 +346,27 @@ func (r *Run) Select(ctx context.Context, s *queryplan.Select) (int64, error) {
 		_, err = locks.flush(ctx)
 	}
 	return p.emitted, err
+}
+
+// accessApart is access that has read all rows before it hands on the first: what is done
+// with them is not seen.
+func (r *Run) accessApart(ctx context.Context, table *catalog.Table, a *queryplan.Access, req kv.ScanRequest, fn func(kv.Row) (bool, error)) error {
+	var rows []kv.Row
+	err := r.access(ctx, table, a, req, func(kr kv.Row) (bool, error) {
+		kr.Key, kr.Value = bytes.Clone(kr.Key), bytes.Clone(kr.Value)
+		rows = append(rows, kr)
+		return true, r.Memory.Grow(kr.Size())
+	})
+	for _, kr := range rows {
+		if err != nil {
+			return err
+		}
+		var more bool
+		if more, err = fn(kr); !more {
+			return err
+		}
+	}
+	return err
 }
 
 // accepts evaluates a filter; nil accepts everything.

@@ -110,6 +110,12 @@ func (n *needs) message(m protoreflect.Message, in *names) {
 	case *pg.ColumnRef:
 		n.column(x, in)
 		return
+	case *pg.FuncCall:
+		if names := x.GetFuncname(); len(names) == 2 {
+			if schema, ok := n.scope.Schema(names[0].GetString_().GetSval()); ok {
+				n.schemas = append(n.schemas, namedSchema{schema, syntax.Position(x.GetLocation())})
+			}
+		}
 	case *pg.RangeVar: // in what FROM can hold beside joins
 		if need := n.relation(x, in); need != nil {
 			need.privileges |= cluster.Select

@@ -39,6 +39,12 @@ func Statement(in catalog.Scope, owners Owners, node syntax.Node) error {
 		return may.dropTypes(node.Names)
 	case *syntax.CreateView:
 		return may.createView(node)
+	case *syntax.CreateFunction:
+		return may.createFunction(node)
+	case *syntax.AlterFunction:
+		return may.ownFunctions(node.Target)
+	case *syntax.DropFunction:
+		return may.dropFunctions(node.Targets)
 	case *syntax.AlterSchedule:
 		return may.ownSchedules(node.Name)
 	case *syntax.DropSchedule:
@@ -231,6 +237,8 @@ func (p *permitting) ownTarget(t syntax.Target) error {
 		return p.ownType(t.Name)
 	case syntax.KindSchedule:
 		return p.ownSchedules(t.Name)
+	case syntax.KindFunction, syntax.KindProcedure, syntax.KindRoutine:
+		return p.ownFunctions(t)
 	default:
 		return p.ownRelation(t.Name)
 	}
@@ -257,6 +265,10 @@ func (p *permitting) target(t syntax.Target) (*cluster.Object, bool) {
 	}
 	if t.Kind == syntax.KindSchedule {
 		return p.Schedule(t.Name)
+	}
+	if t.Kind == syntax.KindFunction || t.Kind == syntax.KindProcedure || t.Kind == syntax.KindRoutine {
+		o, err := p.FindFunction(t)
+		return o, err == nil
 	}
 	return p.Relation(t.Name)
 }

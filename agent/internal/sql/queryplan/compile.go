@@ -26,6 +26,15 @@ type compiler struct {
 	// elsewhere says that the text is not the statement's, so that positions in it
 	// mean nothing to its client.
 	elsewhere bool
+	// functions finds those that somebody has made; nil: there are none. called is told
+	// which are called, and calls that the session carries one out.
+	functions func(syntax.Name) []*Routine
+	called    func(*Routine)
+	calls     *bool
+	// bound are what parameters stand for in the body of a function, depth how many bodies
+	// this one stands in.
+	bound []Expr
+	depth int
 }
 
 func (c *compiler) position(location int32) int {
@@ -126,6 +135,9 @@ func numberLiteral(s string) (datum.Datum, error) {
 func (c *compiler) param(p *pg.ParamRef) (Expr, error) {
 	const maxParams = math.MaxUint16
 	n := int(p.GetNumber())
+	if c.bound != nil && n >= 1 && n <= len(c.bound) {
+		return c.bound[n-1], nil
+	}
 	if n < 1 || n > maxParams {
 		return nil, fail("42P02", c.position(p.GetLocation()), "there is no parameter $%d", n)
 	}

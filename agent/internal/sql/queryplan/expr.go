@@ -49,6 +49,8 @@ type Session struct {
 	SerialSequence func(table, column string) (string, error)
 	// Signal carries out pg_cancel_backend and pg_terminate_backend.
 	Signal func(s Signal) (done bool, err error)
+	// Call carries a function out that somebody has made.
+	Call func(r *Routine, args []datum.Datum) (datum.Datum, error)
 }
 
 // Const is a value known when the statement was compiled.

@@ -55,6 +55,9 @@ func sessionText(t datum.Type, f func(*Session) string) Expr {
 
 // function compiles a call of a function that Go has. All others are slow.
 func (c *compiler) function(n *pg.FuncCall) (Expr, error) {
+	if e, err := c.routine(n); e != nil || err != nil {
+		return e, err
+	}
 	if n.GetAggFilter() != nil || n.GetOver() != nil || n.GetAggStar() || n.GetAggDistinct() || n.GetAggWithinGroup() ||
 		n.GetFuncVariadic() || len(n.GetAggOrder()) > 0 {
 		return nil, errSlow

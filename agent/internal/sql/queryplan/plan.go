@@ -3,6 +3,7 @@ package queryplan
 import (
 	"cmp"
 	"context"
+	"slices"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
@@ -27,6 +28,10 @@ type Plan struct {
 	Tables  []*catalog.Table
 	// Guards are the conditions on rows of tables that Slow, and slow parts, read.
 	Guards map[cluster.ObjectID]Expr
+	// Routines are the functions that it calls. Calls says that the session carries one of
+	// them out.
+	Routines []*Routine
+	Calls    bool
 	// system says that Slow reads system tables and nothing else.
 	system bool
 }
@@ -54,6 +59,8 @@ type Planner struct {
 	Sequence func(syntax.Name) (cluster.ObjectID, error)
 	// Type finds a written type.
 	Type func(syntax.TypeName) (catalog.Resolved, error)
+	// Functions finds those that somebody has made; nil: there are none.
+	Functions func(syntax.Name) []*Routine
 	// Resolve finds what the slow path can read: collections and system tables.
 	Resolve duck.Resolver
 	Slow    duck.Executor
@@ -66,6 +73,10 @@ type Planner struct {
 
 	params *Params
 	tables []*catalog.Table
+	// routines are the functions that were called, calls says that one is carried out.
+	routines []*Routine
+	calls    bool
+	scans    []*RoutineScan // in FROM of the slow path
 	// view is the one by which the statement changes rows; nil: it names a table.
 	view   *throughView
 	guards map[cluster.ObjectID]Expr
@@ -97,7 +108,7 @@ func (p *Planner) Plan(ctx context.Context, q *syntax.Query) (*Plan, error) {
 			p.params.Types[i] = datum.Text
 		}
 	}
-	out.Guards = p.guards
+	out.Guards, out.Routines, out.Calls = p.guards, p.routines, p.calls
 	out.Params, out.Tables, out.system = p.params.Types, p.tables, p.system && !p.stored
 	return out, nil
 }
@@ -115,8 +126,10 @@ func (p *Planner) query(ctx context.Context, s *pg.SelectStmt, out *Plan) error 
 	}
 	if err == nil {
 		out.Select, out.Columns = sel, columns
+		sel.Apart = p.calls && slices.ContainsFunc(p.routines, (*Routine).Volatile)
 		return nil
 	}
+	p.calls = false
 	if !isSlow(err) {
 		return err
 	}
@@ -142,13 +155,17 @@ func (p *Planner) slow(ctx context.Context, s *pg.SelectStmt) (duck.Prepared, []
 	if err == nil {
 		err = textually(computed)
 	}
+	var beside *outside
+	if err == nil {
+		s, beside, err = p.takeRoutines(s)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
 	if p.Slow == nil {
 		return nil, nil, &syntax.Error{Code: "0A000", Message: "this statement needs the SQL engine, which is not running on this node"}
 	}
-	prepared, err := p.Slow.Prepare(ctx, duck.Query{Select: s, Resolve: p.resolve, ParamTypes: p.params.Types, Session: p.Session})
+	prepared, err := p.Slow.Prepare(ctx, duck.Query{Select: s, Resolve: p.resolve, ParamTypes: p.params.Types, Session: p.Session, Inline: p.inline})
 	if err == nil {
 		err = p.failed
 	}
@@ -156,6 +173,9 @@ func (p *Planner) slow(ctx context.Context, s *pg.SelectStmt) (duck.Prepared, []
 		return nil, nil, err
 	}
 	p.params.Types = append([]datum.Type(nil), prepared.ParamTypes()...)
+	if beside != nil {
+		p.params.Types = p.params.Types[:min(beside.params, len(p.params.Types))]
+	}
 	columns := make([]Column, len(prepared.Columns()))
 	for i, c := range prepared.Columns() {
 		columns[i] = Column{Name: c.Name, Type: c.Type, Modifier: c.Modifier}
@@ -168,11 +188,17 @@ func (p *Planner) slow(ctx context.Context, s *pg.SelectStmt) (duck.Prepared, []
 	if computed != nil {
 		prepared = computedColumns(prepared, columns, names, computed)
 	}
+	if beside != nil {
+		prepared = beside.with(prepared)
+	}
 	return prepared, columns, nil
 }
 
 // resolve finds a table for the slow path, and notes of which kind it is.
 func (p *Planner) resolve(schema, name string) (*duck.Table, bool) {
+	if t, ok := p.scanned(schema, name); ok {
+		return t, true
+	}
 	t, ok := p.Resolve(schema, name)
 	if ok {
 		table, stored := t.Ref.(*catalog.Table)
@@ -186,7 +212,14 @@ func (p *Planner) resolve(schema, name string) (*duck.Table, bool) {
 
 // compiler makes a compiler of expressions over scope.
 func (p *Planner) compiler(s *scope) *compiler {
-	return &compiler{scope: s, params: p.params, sequence: p.Sequence, view: p.view, typ: p.Type}
+	return &compiler{scope: s, params: p.params, sequence: p.Sequence, view: p.view, typ: p.Type, functions: p.Functions, called: p.called, calls: &p.calls}
+}
+
+// called notes that a function is called.
+func (p *Planner) called(r *Routine) {
+	if !slices.Contains(p.routines, r) {
+		p.routines = append(p.routines, r)
+	}
 }
 
 // target finds the collection that a statement changes, by way of a view maybe. verb is

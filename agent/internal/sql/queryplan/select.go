@@ -22,6 +22,9 @@ type Select struct {
 	Ordered, Reverse bool
 	Limit, Offset    Expr     // int8, nil: none
 	Lock             *Locking // nil: the rows are not locked
+	// Apart says that all rows are read before anything is computed of them: a function
+	// that is called may write to the table.
+	Apart bool
 }
 
 // SortKey is one expression of ORDER BY.

@@ -133,11 +133,19 @@ func serialSequence(args []Expr) (Expr, error) {
 type Computing struct {
 	duck.Prepared
 	computed map[int]Expr // by column
+	// before are parameters behind those of the statement, and calls the functions in FROM:
+	// both are computed before the query begins.
+	before []Expr
+	calls  []*RoutineScan
+	params int // of the statement
 }
 
 // Compute has the rows of the query go to emit with what Go computes of them.
 func (c *Computing) Compute(env *Env, emit func([]datum.Datum) error) func([]datum.Datum) error {
 	var out []datum.Datum
+	if len(c.computed) == 0 {
+		return emit
+	}
 	return func(row []datum.Datum) error {
 		out = append(out[:0], row...)
 		for i := range out {

@@ -328,14 +328,14 @@ func (b *bodyParser) expr(until ...string) (Expr, *Error) {
 		return Expr{}, err
 	}
 	q, ok := node.(*Query)
-	if !ok || !isExpression(q) {
+	if !ok || !IsExpression(q) {
 		return Expr{}, &Error{Code: codeSyntax, Message: "this is no expression", Position: start + 1}
 	}
 	return Expr{SQL: text, Position: start + 1}, nil
 }
 
-// isExpression reports whether a query is SELECT of one thing, and nothing else.
-func isExpression(q *Query) bool {
+// IsExpression reports whether a query is SELECT of one thing, and nothing else.
+func IsExpression(q *Query) bool {
 	s := q.Select
 	return s != nil && len(s.GetTargetList()) == 1 && len(s.GetFromClause()) == 0 && s.GetWhereClause() == nil && s.GetLarg() == nil &&
 		s.GetLimitCount() == nil && s.GetLimitOffset() == nil && len(s.GetSortClause()) == 0 && len(s.GetGroupClause()) == 0 && s.GetHavingClause() == nil &&

@@ -13,10 +13,23 @@ type Fields interface {
 	Field(row, column string, position int) (int, error)
 	// Row are the parameters that stand for all columns of row; nil: row is none.
 	Row(row string) []int
+	// BesideTarget is called before the parts of INSERT in which names mean columns of the
+	// table that it is of.
+	BesideTarget()
 }
 
 // AsParameters has parameters stand for fields in a query.
 func (q *Query) AsParameters(f Fields) error {
+	if q.Insert != nil {
+		for _, m := range []proto.Message{q.Insert.GetWithClause(), q.Insert.GetSelectStmt()} {
+			if m.ProtoReflect().IsValid() {
+				if err := fieldsIn(m.ProtoReflect(), f); err != nil {
+					return err
+				}
+			}
+		}
+		f.BesideTarget()
+	}
 	for _, m := range []proto.Message{q.Select, q.Insert, q.Update, q.Delete} {
 		if m.ProtoReflect().IsValid() {
 			if err := fieldsIn(m.ProtoReflect(), f); err != nil {
@@ -150,4 +163,48 @@ func eachDistinct(e *pg.A_Expr, left, right []int) *pg.Node_BoolExpr {
 			Lexpr: parameter(left[i], -1), Rexpr: parameter(right[i], -1), Location: -1}}})
 	}
 	return &pg.Node_BoolExpr{BoolExpr: out}
+}
+
+// EachName tells the relations that a query names, target of the one that INSERT is of, and
+// the names that it gives to columns.
+func (q *Query) EachName(relation func(schema, name string, target bool), column func(string)) {
+	each := func(m proto.Message) {
+		if !m.ProtoReflect().IsValid() {
+			return
+		}
+		_ = eachMessage(m.ProtoReflect(), func(m proto.Message) error {
+			switch m := m.(type) {
+			case *pg.RangeVar:
+				relation(m.GetSchemaname(), m.GetRelname(), false)
+			case *pg.Alias:
+				for _, name := range texts(m.GetColnames()) {
+					column(name)
+				}
+			case *pg.CommonTableExpr:
+				for _, name := range texts(m.GetAliascolnames()) {
+					column(name)
+				}
+			case *pg.RangeSubselect:
+				for _, t := range m.GetSubquery().GetSelectStmt().GetTargetList() {
+					if name := t.GetResTarget().GetName(); name != "" {
+						column(name)
+					}
+				}
+			case *pg.RangeFunction:
+				if m.GetAlias() != nil {
+					column(m.GetAlias().GetAliasname())
+				}
+			}
+			return nil
+		})
+	}
+	if q.Insert != nil {
+		r := q.Insert.GetRelation()
+		relation(r.GetSchemaname(), r.GetRelname(), true)
+		each(q.Insert.GetWithClause())
+		each(q.Insert.GetSelectStmt())
+	}
+	each(q.Select)
+	each(q.Update)
+	each(q.Delete)
 }

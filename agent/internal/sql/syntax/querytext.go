@@ -29,6 +29,9 @@ func ParseQuery(text string) (*pg.SelectStmt, error) {
 	return q.Select, nil
 }
 
+// Unplace takes the positions out of an expression.
+func Unplace(n *pg.Node) { unplace(n.ProtoReflect()) }
+
 // unplace takes the positions out of a tree.
 func unplace(m protoreflect.Message) {
 	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {

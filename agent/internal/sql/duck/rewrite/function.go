@@ -102,6 +102,11 @@ func (r *rewriter) signature(f *pg.FuncCall) string {
 // functionType is the type of a function's result, where the rewriter needs it.
 func (r *rewriter) functionType(f *pg.FuncCall) datum.Type {
 	name := lastName(f.Funcname)
+	if r.somebodys(f) {
+		if in, err := r.in.Inline(f, r.typeOf); err == nil && in != nil {
+			return in.Type
+		}
+	}
 	if t, ok := resultTypes[name]; ok {
 		return t
 	}

@@ -26,6 +26,8 @@ type rewriter struct {
 	made map[*pg.Node]bool
 	// views counts those that were expanded, inView those that stand within each other.
 	views, inView int
+	// inlined counts the calls of functions that were put in.
+	inlined int
 	// nesting counts macros that name an argument twice within each other.
 	nesting int
 }

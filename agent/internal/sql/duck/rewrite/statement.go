@@ -17,6 +17,9 @@ type Input struct {
 	Resolve    Resolver
 	ParamTypes []datum.Type // datum.Unknown: to be found out
 	Session    Session
+	// Inline finds what stands for the call of a function that somebody has made; nil:
+	// there are none.
+	Inline func(f *pg.FuncCall, typeOf func(*pg.Node) datum.Type) (*Inlined, error)
 }
 
 // Statement is the rewritten form.

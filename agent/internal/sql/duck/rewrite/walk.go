@@ -70,6 +70,9 @@ func (r *rewriter) node(n *pg.Node) (*pg.Node, error) {
 		_, err := r.query(s, r.scope)
 		return n, err
 	}
+	if err := r.inline(n); err != nil {
+		return nil, err
+	}
 	r.infer(n)
 	after, err := r.before(n)
 	if err != nil {

@@ -1,0 +1,213 @@
+package queryplan
+
+import (
+	"strconv"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// RoutineScan is a call of a function in FROM. Its rows are there before the query begins.
+type RoutineScan struct {
+	Routine *Routine
+	args    []Expr
+	table   *duck.Table
+}
+
+// routineSchema is the schema in which calls in FROM stand by their numbers.
+const routineSchema = "#call"
+
+// outside is what the session carries out for a query of the slow path: the engine runs
+// beside the node, and calls nothing there.
+type outside struct {
+	before []Expr
+	scans  []*RoutineScan
+	params int
+}
+
+// takeRoutines has a query of the slow path find, in the place of calls that the session
+// carries out, tables in FROM and parameters elsewhere. nil: there is none.
+func (p *Planner) takeRoutines(s *pg.SelectStmt) (*pg.SelectStmt, *outside, error) {
+	if p.Functions == nil || !p.callsRoutines(s) {
+		return s, nil, nil
+	}
+	s = proto.CloneOf(s)
+	out := &outside{params: len(p.params.Types)}
+	err := syntax.WalkQuery(s, func(n *pg.Node) (bool, error) {
+		if ref := n.GetParamRef(); ref != nil {
+			out.params = max(out.params, int(ref.GetNumber()))
+		}
+		if f := n.GetRangeFunction(); f != nil {
+			return true, p.takeScan(n, f, out)
+		}
+		return true, nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	err = syntax.WalkQuery(s, func(n *pg.Node) (bool, error) {
+		f := n.GetFuncCall()
+		if f == nil {
+			return true, nil
+		}
+		e := p.constantCall(f)
+		if e == nil {
+			return true, nil
+		}
+		out.before = append(out.before, e)
+		n.Node = CastTo(&pg.Node{Node: &pg.Node_ParamRef{ParamRef: &pg.ParamRef{Number: int32(out.params + len(out.before)), Location: -1}}}, e.Type()).GetNode() //nolint:gosec // a few
+		return false, nil
+	})
+	for i, e := range out.before {
+		for len(p.params.Types) < out.params+i {
+			p.params.Types = append(p.params.Types, datum.Unknown)
+		}
+		p.params.Types = append(p.params.Types, e.Type())
+	}
+	if len(out.before)+len(out.scans) == 0 {
+		return s, nil, err
+	}
+	p.calls = true
+	return s, out, err
+}
+
+// callsRoutines reports whether a query calls a function that somebody has made.
+func (p *Planner) callsRoutines(s *pg.SelectStmt) bool {
+	c := p.compiler(nil)
+	found := false
+	_ = syntax.WalkQuery(s, func(n *pg.Node) (bool, error) {
+		if f := n.GetFuncCall(); f != nil && !found {
+			list, _ := c.routines(f)
+			found = len(list) > 0
+		}
+		return !found, nil
+	})
+	return found
+}
+
+// constantCall compiles a call that has one value for the whole statement, and is no
+// expression; nil: it is something else.
+func (p *Planner) constantCall(f *pg.FuncCall) Expr {
+	calls := false
+	c := p.compiler(nil)
+	c.calls = &calls
+	if list, _ := c.routines(f); len(list) == 0 {
+		return nil
+	}
+	e, err := c.routine(f)
+	if err != nil || e == nil || !calls || !rowFree(e) {
+		return nil // what is wrong is told where it is put in
+	}
+	return e
+}
+
+// takeScan has a call in FROM be a table.
+func (p *Planner) takeScan(n *pg.Node, rf *pg.RangeFunction, out *outside) error {
+	if len(rf.GetFunctions()) != 1 || rf.GetIsRowsfrom() {
+		return nil
+	}
+	f := rf.GetFunctions()[0].GetList().GetItems()[0].GetFuncCall()
+	c := p.compiler(nil)
+	list, name := c.routines(f)
+	if f == nil || len(list) == 0 {
+		return nil
+	}
+	position := syntax.Position(f.GetLocation())
+	if rf.GetOrdinality() || len(rf.GetColdeflist()) > 0 {
+		return fail("0A000", position, "WITH ORDINALITY and column definitions of function %s are not supported", name)
+	}
+	r, args, err := c.taken(f, list, name)
+	if isSlow(err) || err == nil && !allRowFree(args) || isUnknownColumn(err) {
+		return fail("0A000", position, "a call of function %s in FROM with anything but constants and parameters is not supported", name)
+	}
+	if err != nil {
+		return err
+	}
+	p.called(r)
+	alias := rf.GetAlias()
+	if alias == nil {
+		alias = &pg.Alias{Aliasname: r.Object.Name}
+	}
+	scan := &RoutineScan{Routine: r, args: args, table: &duck.Table{Schema: routineSchema, Name: strconv.Itoa(len(out.scans))}}
+	scan.table.Ref = scan
+	for _, column := range r.Columns {
+		if !r.Composite && column.Name == r.Object.Name {
+			column.Name = alias.GetAliasname()
+		}
+		scan.table.Columns = append(scan.table.Columns, duck.TableColumn{Name: column.Name, Type: column.Type, Modifier: column.Modifier})
+	}
+	if len(scan.table.Columns) == 0 {
+		return fail("42601", position, "a column definition list is required for functions returning \"record\"")
+	}
+	out.scans = append(out.scans, scan)
+	p.scans = out.scans
+	n.Node = &pg.Node_RangeVar{RangeVar: &pg.RangeVar{Schemaname: routineSchema, Relname: scan.table.Name, Alias: alias, Inh: true, Relpersistence: "p", Location: -1}}
+	return nil
+}
+
+func allRowFree(list []Expr) bool {
+	for _, e := range list {
+		if !rowFree(e) {
+			return false
+		}
+	}
+	return true
+}
+
+// scanned finds a call in FROM.
+func (p *Planner) scanned(schema, name string) (*duck.Table, bool) {
+	i, err := strconv.Atoi(name)
+	if schema != routineSchema || err != nil || i >= len(p.scans) {
+		return nil, false
+	}
+	return p.scans[i].table, true
+}
+
+// with has the query be one for which something is computed before.
+func (o *outside) with(prepared duck.Prepared) duck.Prepared {
+	out, ok := prepared.(*Computing)
+	if !ok {
+		out = &Computing{Prepared: prepared}
+	}
+	out.before, out.calls, out.params = o.before, o.scans, o.params
+	return out
+}
+
+// Before computes what has to be there before the query begins: the arguments with those
+// that stand behind them, and the rows of functions.
+func (c *Computing) Before(env *Env, rows func(*Routine, []datum.Datum) ([][]datum.Datum, error)) ([]datum.Datum, map[*RoutineScan][][]datum.Datum, error) {
+	args := env.Args
+	if len(c.before) > 0 {
+		args = append(make([]datum.Datum, 0, c.params+len(c.before)), args...)
+		for _, e := range c.before {
+			v, err := e.Eval(env)
+			if err != nil {
+				return nil, nil, err
+			}
+			args = append(args, v)
+		}
+	}
+	var out map[*RoutineScan][][]datum.Datum
+	for _, scan := range c.calls {
+		given := make([]datum.Datum, len(scan.args))
+		for i, e := range scan.args {
+			var err error
+			if given[i], err = e.Eval(env); err != nil {
+				return nil, nil, err
+			}
+		}
+		got, err := rows(scan.Routine, given)
+		if err != nil {
+			return nil, nil, err
+		}
+		if out == nil {
+			out = map[*RoutineScan][][]datum.Datum{}
+		}
+		out[scan] = got
+	}
+	return args, out, nil
+}

@@ -1,0 +1,346 @@
+package sql
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/exec"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// maxCallDepth bounds functions that call each other.
+const maxCallDepth = 128
+
+// sqlFunction is a function in SQL whose statements are planned.
+type sqlFunction struct {
+	object     *cluster.Object
+	statements []*bound
+}
+
+// arguments are what a function's parameters are called in its statements.
+type arguments struct {
+	function string
+	names    map[string]int
+	count    int
+	// hidden are names that mean columns: where both could be meant, the column is.
+	hidden func(name string) bool
+	beside func()
+}
+
+// argumentsOf are those of a function. hidden may be nil.
+func argumentsOf(o *cluster.Object, hidden func(string) bool) *arguments {
+	out := &arguments{function: o.Name, names: map[string]int{}, hidden: hidden}
+	for i, p := range o.Function.Inputs() {
+		if out.count++; p.Name != "" {
+			out.names[p.Name] = i + 1
+		}
+	}
+	return out
+}
+
+// Field satisfies syntax.Fields.
+func (a *arguments) Field(row, column string, _ int) (int, error) {
+	if row != "" && row != a.function || row == "" && a.hidden != nil && a.hidden(column) {
+		return 0, nil
+	}
+	return a.names[column], nil
+}
+
+// Row satisfies syntax.Fields.
+func (a *arguments) Row(string) []int { return nil }
+
+// BesideTarget satisfies syntax.Fields.
+func (a *arguments) BesideTarget() {
+	if a.beside != nil {
+		a.beside()
+	}
+}
+
+// columnNames are the names that columns have in a statement.
+type columnNames struct {
+	names  map[string]bool
+	target map[string]bool // of the table of INSERT
+}
+
+// columnsIn are the names of all columns that a statement may mean. Those of the table of
+// INSERT mean something in RETURNING and ON CONFLICT only.
+func (s *Session) columnsIn(scope catalog.Scope, q *syntax.Query) *columnNames {
+	out := &columnNames{names: map[string]bool{}, target: map[string]bool{}}
+	add := func(to map[string]bool, schema, name string) {
+		if o, ok := scope.Relation(syntax.Name{Schema: schema, Name: name}); ok {
+			for _, c := range catalog.ReadColumns(o) {
+				to[c.Name] = true
+			}
+			return
+		}
+		if t, ok := s.server.systemTable(schema, name); ok {
+			for _, c := range t.Columns {
+				to[c.Name] = true
+			}
+		}
+	}
+	q.EachName(func(schema, name string, target bool) {
+		if target {
+			add(out.target, schema, name)
+		} else {
+			add(out.names, schema, name)
+		}
+	}, func(column string) { out.names[column] = true })
+	return out
+}
+
+// besideTarget has names mean columns of the table of INSERT, too.
+func (c *columnNames) besideTarget() {
+	for name := range c.target {
+		c.names[name] = true
+	}
+}
+
+// compileSQL plans the statements of a function in SQL.
+func (s *Session) compileSQL(ctx context.Context, in catalog.Scope, o *cluster.Object) (*sqlFunction, error) {
+	out := &sqlFunction{object: o}
+	var fields []boundField
+	for i, p := range o.Function.Inputs() {
+		t, ok := in.ValueType(p.ValueType)
+		if !ok {
+			return nil, syntax.Unsupported("a parameter of type "+in.TypeText(p.ValueType), "")
+		}
+		fields = append(fields, boundField{row: argumentRow, column: i, typ: t})
+	}
+	for _, text := range syntax.Split(o.Function.Body) {
+		stmt, err := syntax.Parse(text)
+		if err != nil {
+			return nil, err
+		}
+		q, ok := stmt.Node.(*syntax.Query)
+		if !ok {
+			return nil, syntax.Unsupported("a statement other than SELECT, INSERT, UPDATE and DELETE in a function in SQL", "Write it in PL/pgSQL.")
+		}
+		columns := s.columnsIn(in, q)
+		args := argumentsOf(o, func(name string) bool { return columns.names[name] })
+		args.beside = columns.besideTarget
+		if err := q.AsParameters(args); err != nil {
+			return nil, err
+		}
+		b := &bound{text: text, query: q, fields: fields}
+		if err := b.prepare(ctx, s); err != nil {
+			return nil, err
+		}
+		out.statements = append(out.statements, b)
+	}
+	return out, nil
+}
+
+// argumentRow is the row of boundField that the arguments of a function are.
+const argumentRow = "argument"
+
+// check refuses a function whose last statement does not give what it returns.
+func (c *sqlFunction) check(in catalog.Scope, o *cluster.Object) error {
+	f := o.Function
+	if f.Returns.Type == cluster.VoidType {
+		return nil
+	}
+	wrong := func(detail string) error {
+		return &Error{Code: "42P13", Message: "return type mismatch in function declared to return " + in.TypeText(f.Returns), Detail: detail, Context: fmt.Sprintf("SQL function %q", o.Name)}
+	}
+	if len(c.statements) == 0 || c.statements[len(c.statements)-1].prepared.Columns == nil {
+		return wrong("Function's final statement must be SELECT or INSERT/UPDATE/DELETE RETURNING.")
+	}
+	r, _ := routineOf(in, o)
+	last := c.statements[len(c.statements)-1].prepared
+	types := make([]datum.Type, len(last.plan.Columns))
+	for i, column := range last.plan.Columns {
+		types[i] = column.Type
+	}
+	if r == nil || len(r.Columns) == 0 {
+		return nil // a record: the call says what it is
+	}
+	if len(types) != len(r.Columns) {
+		if !r.Composite {
+			return wrong("Final statement must return exactly one column.")
+		}
+		if len(types) < len(r.Columns) {
+			return wrong("Final statement returns too few columns.")
+		}
+		return wrong("Final statement returns too many columns.")
+	}
+	for i, t := range types {
+		if queryplan.Assignable(t, r.Columns[i].Type) {
+			continue
+		}
+		if !r.Composite {
+			return wrong(fmt.Sprintf("Actual return type is %s.", t.SQLName()))
+		}
+		return wrong(fmt.Sprintf("Final statement returns %s instead of %s at column %d.", t.SQLName(), r.Columns[i].Type.SQLName(), i+1))
+	}
+	return nil
+}
+
+// call carries a function out in an expression.
+func (s *Session) call(ctx context.Context, at time.Time, r *queryplan.Routine, args []datum.Datum) (datum.Datum, error) {
+	out, rows := datum.MakeNull(r.Result), 0
+	err := s.callRows(ctx, at, r, args, func(row []datum.Datum) error {
+		if rows++; rows == 1 {
+			out = row[0]
+		}
+		return nil
+	})
+	return out, err
+}
+
+// rowsOf has functions in FROM carried out for a statement, which holds their rows.
+func (s *Session) rowsOf(ctx context.Context, run *exec.Run) func(*queryplan.Routine, []datum.Datum) ([][]datum.Datum, error) {
+	return func(r *queryplan.Routine, args []datum.Datum) (out [][]datum.Datum, err error) {
+		err = s.callRows(ctx, run.Env.Statement, r, args, func(row []datum.Datum) error {
+			out = append(out, row)
+			return run.Memory.Grow(int64(len(row)) * datumBytes)
+		})
+		return out, err
+	}
+}
+
+// callRows carries a function out, and gives its rows of the types that it says.
+func (s *Session) callRows(ctx context.Context, at time.Time, r *queryplan.Routine, args []datum.Datum, emit func([]datum.Datum) error) error {
+	f := r.Object.Function
+	if f.Strict {
+		for _, a := range args {
+			if !a.Null {
+				continue
+			}
+			if f.SetOf || r.Void {
+				return nil
+			}
+			row := make([]datum.Datum, len(r.Columns))
+			for i, c := range r.Columns {
+				row[i] = datum.MakeNull(c.Type)
+			}
+			return emit(row)
+		}
+	}
+	if s.depth >= maxCallDepth {
+		return &Error{Code: "54001", Message: "stack depth limit exceeded", Hint: fmt.Sprintf("Functions may call each other up to %d deep.", maxCallDepth)}
+	}
+	s.depth++
+	defer func() { s.depth-- }()
+	if f.Definer && s.user != r.Object.Owner {
+		was := s.user
+		s.user = r.Object.Owner
+		defer func() { s.user = was }()
+	}
+	if !r.Volatile() { // it reads what the statement reads that calls it
+		s.steady++
+		defer func() { s.steady-- }()
+	}
+	return s.callSQL(ctx, at, r, args, emit)
+}
+
+// callSQL carries a function in SQL out.
+func (s *Session) callSQL(ctx context.Context, at time.Time, r *queryplan.Routine, args []datum.Datum, emit func([]datum.Datum) error) error {
+	o := r.Object
+	place := fmt.Sprintf("SQL function %q", o.Name)
+	c := s.functions[o.ID]
+	if c == nil || c.object != o {
+		var err error
+		if c, err = s.compileSQL(ctx, s.scope(), o); err != nil {
+			return inContext(err, place+" during startup")
+		}
+		if s.functions == nil || len(s.functions) >= maxCompiled {
+			s.functions = map[cluster.ObjectID]*sqlFunction{}
+		}
+		s.functions[o.ID] = c
+	}
+	values := func(field *boundField) datum.Datum { return args[field.column] }
+	for i, b := range c.statements {
+		sink := RowSink(nobody{})
+		var out *resultSink
+		if i == len(c.statements)-1 && !r.Void {
+			out = &resultSink{session: s, ctx: ctx, at: at, routine: r, emit: emit, all: o.Function.SetOf}
+			sink = out
+		}
+		err := b.runWith(ctx, s, at, values, sink)
+		if out != nil && out.full {
+			err = nil
+		}
+		if err != nil {
+			return inContext(err, fmt.Sprintf("%s statement %d", place, i+1))
+		}
+		if out != nil && !out.any && !o.Function.SetOf {
+			return out.nothing()
+		}
+	}
+	return nil
+}
+
+// resultSink takes the rows of what a function returns.
+type resultSink struct {
+	session   *Session
+	ctx       context.Context //nolint:containedctx // of the one call
+	at        time.Time
+	routine   *queryplan.Routine
+	emit      func([]datum.Datum) error
+	all       bool // rows, not one
+	any, full bool
+}
+
+// Describe satisfies RowSink.
+func (r *resultSink) Describe([]Column) error { return nil }
+
+// Row satisfies RowSink.
+func (r *resultSink) Row(row []datum.Datum) error {
+	if r.any && !r.all {
+		return nil
+	}
+	r.any = true
+	if len(row) != len(r.routine.Columns) {
+		return &Error{Code: "42P13", Message: fmt.Sprintf("return type mismatch in function %s", r.routine.Object.Name)}
+	}
+	env := r.session.bodyEnv(r.ctx, r.at)
+	out := make([]datum.Datum, len(row))
+	for i, v := range row {
+		var err error
+		if out[i], err = queryplan.Assign(env, v, r.routine.Columns[i].Type, -1); err != nil {
+			return err
+		}
+	}
+	return r.emit(out)
+}
+
+// nothing gives the one row of a function whose last statement gave none.
+func (r *resultSink) nothing() error {
+	out := make([]datum.Datum, len(r.routine.Columns))
+	for i, c := range r.routine.Columns {
+		out[i] = datum.MakeNull(c.Type)
+	}
+	return r.emit(out)
+}
+
+// bodyEnv is what expressions in bodies are computed in.
+func (s *Session) bodyEnv(ctx context.Context, at time.Time) *queryplan.Env {
+	env := &queryplan.Env{Now: at, Statement: at, Session: s.environment(ctx)}
+	if s.tx != nil {
+		env.Now = s.began
+	}
+	return env
+}
+
+// mayCall refuses functions that the session's role may not call.
+func (s *Session) mayCall(list []*queryplan.Routine) error {
+	rights := s.rights()
+	for _, r := range list {
+		if rights.May(r.Object, cluster.Execute) {
+			continue
+		}
+		err := catalog.Denied(r.Object)
+		if r.Object.Function.Procedure {
+			err.Message = strings.Replace(err.Message, "function", "procedure", 1)
+		}
+		return s.denied("call", err)
+	}
+	return nil
+}
