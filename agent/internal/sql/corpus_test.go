@@ -84,3 +84,11 @@ func TestFunctionCorpus(t *testing.T) {
 		t.Errorf("the corpus has %d statements only", n)
 	}
 }
+
+// TestBodyCorpus: DO and functions in PL/pgSQL do what PostgreSQL 15 did when
+// testdata/bodies.txt was made, as functions.txt.
+func TestBodyCorpus(t *testing.T) {
+	if n := newFixture(t, startDuck(t)).open().compared("testdata/bodies.txt", nil); n < 80 {
+		t.Errorf("the corpus has %d statements only", n)
+	}
+}

@@ -187,6 +187,8 @@ func (s *Session) executeObjects(ctx context.Context, node syntax.Node, at time.
 		return s.dropIndex(ctx, node)
 	case *syntax.ChangeOwner:
 		return s.changeOwner(ctx, node)
+	case *syntax.Do:
+		return s.do(ctx, node, at)
 	case *syntax.CreateFunction:
 		return s.createFunction(ctx, node)
 	case *syntax.AlterFunction:

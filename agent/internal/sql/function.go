@@ -85,7 +85,8 @@ func (s *Session) soundFunction(ctx context.Context, in catalog.Scope, o *cluste
 		return nil
 	}
 	if f.Language != "sql" {
-		return syntax.Unsupported("LANGUAGE "+f.Language, "Write it in SQL.")
+		_, err := bodyOf(o.Name, f.Body)
+		return err
 	}
 	c, err := s.compileSQL(ctx, in, o)
 	if err != nil {

@@ -55,6 +55,9 @@ func (a *arguments) Field(row, column string, _ int) (int, error) {
 // Row satisfies syntax.Fields.
 func (a *arguments) Row(string) []int { return nil }
 
+// Param satisfies syntax.Fields: parameters are the arguments already.
+func (a *arguments) Param(int) int { return 0 }
+
 // BesideTarget satisfies syntax.Fields.
 func (a *arguments) BesideTarget() {
 	if a.beside != nil {
@@ -66,12 +69,14 @@ func (a *arguments) BesideTarget() {
 type columnNames struct {
 	names  map[string]bool
 	target map[string]bool // of the table of INSERT
+	// relations are the names by which rows of tables go.
+	relations map[string]bool
 }
 
 // columnsIn are the names of all columns that a statement may mean. Those of the table of
 // INSERT mean something in RETURNING and ON CONFLICT only.
 func (s *Session) columnsIn(scope catalog.Scope, q *syntax.Query) *columnNames {
-	out := &columnNames{names: map[string]bool{}, target: map[string]bool{}}
+	out := &columnNames{names: map[string]bool{}, target: map[string]bool{}, relations: map[string]bool{}}
 	add := func(to map[string]bool, schema, name string) {
 		if o, ok := scope.Relation(syntax.Name{Schema: schema, Name: name}); ok {
 			for _, c := range catalog.ReadColumns(o) {
@@ -85,7 +90,8 @@ func (s *Session) columnsIn(scope catalog.Scope, q *syntax.Query) *columnNames {
 			}
 		}
 	}
-	q.EachName(func(schema, name string, target bool) {
+	q.EachName(func(schema, name, alias string, target bool) {
+		out.relations[alias] = true
 		if target {
 			add(out.target, schema, name)
 		} else {
@@ -237,6 +243,9 @@ func (s *Session) callRows(ctx context.Context, at time.Time, r *queryplan.Routi
 		s.steady++
 		defer func() { s.steady-- }()
 	}
+	if f.Language != "sql" {
+		return s.callBody(ctx, at, r, args, emit)
+	}
 	return s.callSQL(ctx, at, r, args, emit)
 }
 
@@ -263,7 +272,7 @@ func (s *Session) callSQL(ctx context.Context, at time.Time, r *queryplan.Routin
 			out = &resultSink{session: s, ctx: ctx, at: at, routine: r, emit: emit, all: o.Function.SetOf}
 			sink = out
 		}
-		err := b.runWith(ctx, s, at, values, sink)
+		_, err := b.runWith(ctx, s, at, values, sink)
 		if out != nil && out.full {
 			err = nil
 		}

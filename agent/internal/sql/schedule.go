@@ -99,7 +99,7 @@ func (s *Session) checkBody(ctx context.Context, body *syntax.Body) error {
 	defer func() { s.due = "" }()
 	for _, statement := range body.Statements {
 		q, ok := statement.(*syntax.BodyQuery)
-		if !ok {
+		if !ok || q.Into != nil {
 			return unsupportedAt("IF, RAISE, RETURN or an assignment in the body of a schedule", "Write SELECT, INSERT, UPDATE and DELETE.", body.Position)
 		}
 		p := &Prepared{statement: &syntax.Statement{Text: q.SQL, Node: q.Query}}

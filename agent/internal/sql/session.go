@@ -102,6 +102,8 @@ type Session struct {
 	// that read what the statement reads that calls them.
 	functions map[cluster.ObjectID]*sqlFunction
 	steady    int
+	// bodies are those of functions in PL/pgSQL that were called.
+	bodies map[cluster.ObjectID]*body
 
 	// plans keeps what simple queries with the same text can use again.
 	plans     map[string]*Prepared

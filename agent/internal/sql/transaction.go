@@ -357,8 +357,13 @@ func (s *Session) savepoint(node *syntax.Savepoint) (string, error) {
 	if len(s.savepoints) >= maxSavepoints {
 		return "", &Error{Code: "54000", Message: fmt.Sprintf("a transaction may have at most %d savepoints", maxSavepoints), Hint: "RELEASE those that are not needed any more."}
 	}
-	s.savepoints = append(s.savepoints, savepoint{name: node.Name, state: s.tx.Mark(), draft: s.draft, advisories: len(s.advised), settings: s.settings.Mark(), readOnly: s.modes.readOnly, deferring: s.deferring, declared: s.declared})
+	s.savepoints = append(s.savepoints, s.mark(node.Name))
 	return "SAVEPOINT", nil
+}
+
+// mark is the state of the transaction now.
+func (s *Session) mark(name string) savepoint {
+	return savepoint{name: name, state: s.tx.Mark(), draft: s.draft, advisories: len(s.advised), settings: s.settings.Mark(), readOnly: s.modes.readOnly, deferring: s.deferring, declared: s.declared}
 }
 
 // maxSavepoints bounds what a session keeps of them: some 200 bytes each.
@@ -370,7 +375,13 @@ func (s *Session) rollbackTo(ctx context.Context, node *syntax.RollbackTo) (stri
 	if err != nil {
 		return "", err
 	}
-	p := s.savepoints[i]
+	s.backTo(ctx, &s.savepoints[i])
+	s.savepoints = s.savepoints[:i+1]
+	return "ROLLBACK", nil
+}
+
+// backTo has the transaction be as it was.
+func (s *Session) backTo(ctx context.Context, p *savepoint) {
 	s.closeCursors(func(c *cursor) bool { return c.young && c.number > p.declared })
 	if err := s.tx.BackTo(ctx, p.state); err != nil {
 		s.notice("WARNING", "01000", "locks that were taken since the savepoint stay until the end of the transaction: %v", err)
@@ -379,8 +390,7 @@ func (s *Session) rollbackTo(ctx context.Context, node *syntax.RollbackTo) (stri
 	s.draft, s.deferring = p.draft, p.deferring
 	s.settings.BackTo(p.settings)
 	s.followSettings()
-	s.savepoints, s.failed, s.modes.readOnly = s.savepoints[:i+1], false, p.readOnly
-	return "ROLLBACK", nil
+	s.failed, s.modes.readOnly = false, p.readOnly
 }
 
 // release forgets a savepoint and those after it; what was done since stays.

@@ -34,6 +34,7 @@ type step struct {
 	value     *bound
 	raise     *syntax.BodyRaise
 	args      []*bound
+	code      *bound // of raise; nil: the level's
 	back      *syntax.BodyReturn
 }
 
@@ -181,7 +182,16 @@ func (f *firedFrame) raise(ctx context.Context, st *step) error {
 		}
 		args, text = args[1:], text[i+1:]
 	}
-	e := &Error{Code: st.raise.Code, Message: out.String()}
+	e := &Error{Message: out.String()}
+	if st.code != nil {
+		v, err := st.code.value(ctx, f)
+		if err != nil {
+			return err
+		}
+		if e.Code = v.Text(); len(syntax.ConditionCodes(e.Code)) > 0 {
+			e.Code = syntax.ConditionCodes(e.Code)[0]
+		}
+	}
 	switch st.raise.Level {
 	case "EXCEPTION":
 		if e.Code == "" {

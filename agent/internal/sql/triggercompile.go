@@ -151,6 +151,9 @@ func (b *triggerCompiler) steps(list []syntax.BodyStatement) ([]step, error) {
 func (b *triggerCompiler) step(out *step, st syntax.BodyStatement) (err error) {
 	switch st := st.(type) {
 	case *syntax.BodyQuery:
+		if st.Into != nil {
+			return inBody(syntax.Unsupported("INTO in the body of a trigger", ""), st.Position, 0)
+		}
 		out.line, b.out.reads = b.line(st.Position), true
 		out.query, err = b.bind(st.SQL, datum.Unknown)
 		return inBody(err, st.Position, 0)
@@ -172,6 +175,9 @@ func (b *triggerCompiler) step(out *step, st syntax.BodyStatement) (err error) {
 	case *syntax.BodyAssign:
 		return b.assign(out, st)
 	case *syntax.BodyRaise:
+		if st.Again || st.Condition != "" || len(st.Options) > 1 || len(st.Options) == 1 && st.Options["errcode"].SQL == "" {
+			return inBody(syntax.Unsupported("this form of RAISE in the body of a trigger", "Write RAISE level 'message', args USING ERRCODE = 'code'."), st.Position, 0)
+		}
 		out.line, out.raise = b.line(st.Position), st
 		for _, e := range st.Args {
 			arg, err := b.expression(e, datum.Unknown)
@@ -180,20 +186,29 @@ func (b *triggerCompiler) step(out *step, st syntax.BodyStatement) (err error) {
 			}
 			out.args = append(out.args, arg)
 		}
-		return nil
+		if code, ok := st.Options["errcode"]; ok {
+			out.code, err = b.expression(code, datum.Text)
+		}
+		return err
 	case *syntax.BodyReturn:
+		if st.Expr != nil || st.Next || st.Query != nil || st.Execute != nil {
+			return inBody(syntax.Unsupported("RETURN of this in the body of a trigger", "Return NEW, OLD or NULL."), st.Position, 0)
+		}
 		out.line, out.back = b.line(st.Position), st
 		return nil
 	default:
-		return fmt.Errorf("a body with a statement of type %T", st)
+		return syntax.Unsupported("this statement in the body of a trigger", "A body of a trigger has SELECT, INSERT, UPDATE, DELETE, IF, RAISE, RETURN and assignments to NEW.")
 	}
 }
 
 func (b *triggerCompiler) assign(out *step, st *syntax.BodyAssign) error {
 	table := b.out.table
-	i, ok := table.ColumnIndex(st.Column)
+	if st.Target.Row != "new" {
+		return inBody(syntax.Unsupported("an assignment to anything but a field of NEW, in the body of a trigger,", ""), st.Position, 0)
+	}
+	i, ok := table.ColumnIndex(st.Target.Name)
 	if !ok || table.Columns[i].Hidden {
-		return inBody(&Error{Code: "42703", Message: fmt.Sprintf("record \"new\" has no field %q", st.Column), Position: 1}, st.Position, 0)
+		return inBody(&Error{Code: "42703", Message: fmt.Sprintf("record \"new\" has no field %q", st.Target.Name), Position: 1}, st.Position, 0)
 	}
 	out.line, out.column = b.line(st.Position), i
 	b.out.sets, b.out.keys = true, b.out.keys || table.IsKey(i)
@@ -262,6 +277,7 @@ type boundField struct {
 	column   int
 	variable string
 	typ      datum.Type
+	shape    *shape // of the record that row is, in a body
 }
 
 func (b *bound) prepare(ctx context.Context, s *Session) error {
@@ -281,22 +297,22 @@ func (b *bound) prepare(ctx context.Context, s *Session) error {
 
 // run carries the statement out.
 func (b *bound) run(ctx context.Context, f *firedFrame, sink RowSink) error {
-	return b.runWith(ctx, f.session, f.at, f.field, sink)
+	_, err := b.runWith(ctx, f.session, f.at, f.field, sink)
+	return err
 }
 
 // runWith carries the statement out with the values of fields.
-func (b *bound) runWith(ctx context.Context, s *Session, at time.Time, value func(*boundField) datum.Datum, sink RowSink) error {
+func (b *bound) runWith(ctx context.Context, s *Session, at time.Time, value func(*boundField) datum.Datum, sink RowSink) (string, error) {
 	if !s.holds(b.prepared) {
 		if err := b.prepare(ctx, s); err != nil {
-			return err
+			return "", err
 		}
 	}
 	args := make([]datum.Datum, len(b.fields))
 	for i, field := range b.fields {
 		args[i] = value(&field)
 	}
-	_, err := s.runQuery(ctx, b.prepared, b.query, args, sink, at)
-	return err
+	return s.runQuery(ctx, b.prepared, b.query, args, sink, at)
 }
 
 // value computes the expression.
@@ -379,6 +395,9 @@ func (t *triggerFields) Field(row, column string, position int) (int, error) {
 
 // BesideTarget satisfies syntax.Fields.
 func (t *triggerFields) BesideTarget() {}
+
+// Param satisfies syntax.Fields.
+func (t *triggerFields) Param(int) int { return 0 }
 
 // Row satisfies syntax.Fields.
 func (t *triggerFields) Row(row string) []int {

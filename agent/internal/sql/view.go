@@ -54,6 +54,8 @@ func (s *Session) showing(ctx context.Context, in catalog.Scope, text string, q 
 	switch plan := written.plan; {
 	case len(written.ParamOIDs) > 0:
 		return nil, &Error{Code: "42P02", Message: "there is no parameter $1"}
+	case len(plan.Routines) > 0:
+		return nil, syntax.Unsupported(fmt.Sprintf("a call of function %s in a view", plan.Routines[0].Object.Name), "Call it where the view is read.")
 	case plan.Signals != nil:
 		return nil, syntax.Unsupported("a call that reaches other sessions, in a view", "")
 	case plan.Select != nil && plan.Select.Lock != nil:

@@ -6,10 +6,9 @@ import "strings"
 //
 //	BEGIN statement; ... END
 //
-// A statement is SELECT, INSERT, UPDATE or DELETE; IF expr THEN ... [ELSIF expr THEN ...]
-// [ELSE ...] END IF; NEW.column := expr; RAISE [NOTICE | WARNING | EXCEPTION] 'message'
-// [, expr ...] [USING ERRCODE = 'code']; RETURN [NEW | OLD | NULL]. As AS 'text' the same
-// may stand in a string, where BEGIN and END may be left out.
+// It is the language of PL/pgSQL, in which functions are written, too: statements of SQL,
+// IF, CASE, loops, assignments, RAISE, RETURN, and blocks with DECLARE and EXCEPTION. As AS
+// 'text' the same may stand in a string, where BEGIN and END may be left out.
 type Body struct {
 	Statements []BodyStatement
 	// Text is what was written, to be kept: from BEGIN to END, or the string. If quotes are
@@ -26,7 +25,9 @@ type (
 	BodyQuery struct {
 		SQL string
 		// Query is what SQL says; its positions count from Position on.
-		Query    *Query `json:"-"`
+		Query    *Query    `json:"-"`
+		Into     *BodyInto `json:",omitempty"`
+		Perform  bool      `json:",omitempty"` // PERFORM: nobody takes the rows
 		Position int
 	}
 	// BodyIf is IF: the first arm whose condition is true is carried out.
@@ -40,23 +41,29 @@ type (
 		Condition  Expr
 		Statements []BodyStatement
 	}
-	// BodyAssign is NEW.column := expr.
+	// BodyAssign is target := expr.
 	BodyAssign struct {
-		Column   string
+		Target   BodyTarget
 		Value    Expr
 		Position int
 	}
 	// BodyRaise is RAISE. Each % of Message stands for one of Args.
 	BodyRaise struct {
-		Level    string // NOTICE, WARNING or EXCEPTION
-		Message  string
-		Args     []Expr `json:",omitempty"`
-		Code     string `json:",omitempty"` // of USING ERRCODE
-		Position int
+		Level     string // DEBUG, LOG, INFO, NOTICE, WARNING or EXCEPTION
+		Message   string
+		Args      []Expr          `json:",omitempty"`
+		Condition string          `json:",omitempty"` // its name, or an SQLSTATE
+		Options   map[string]Expr `json:",omitempty"` // of USING, by names in lower case
+		Again     bool            `json:",omitempty"` // the error that is being handled
+		Position  int
 	}
 	// BodyReturn is RETURN.
 	BodyReturn struct {
-		Value    string // NEW, OLD or NULL; "": nothing was written
+		Value    string       `json:",omitempty"` // NEW, OLD or NULL, alone; "": something else
+		Expr     *Expr        `json:",omitempty"`
+		Next     bool         `json:",omitempty"` // RETURN NEXT
+		Query    *BodyQuery   `json:",omitempty"` // of RETURN QUERY
+		Execute  *BodyExecute `json:",omitempty"` // of RETURN QUERY EXECUTE
 		Position int
 	}
 )
@@ -81,6 +88,7 @@ const maxBodyDepth = 100
 type bodyParser struct {
 	*cursor
 	depth int
+	last  int // where the last END of a block ended
 }
 
 // body reads BEGIN ... END or AS 'text', at which p stands.
@@ -150,25 +158,27 @@ func stringContent(s string) (from, to int, plain bool) {
 // bodyUntilEnd reads [BEGIN] statements [END]; without BEGIN up to the end of the text.
 func (p *cursor) bodyUntilEnd(start int) (*Body, *Error) {
 	b := &bodyParser{cursor: p}
-	begin := p.word() == "begin"
+	var list []BodyStatement
+	var err *Error
+	begin, end := p.begins(), 0
 	if begin {
-		p.advance()
-	}
-	list, err := b.statements()
-	if err != nil {
-		return nil, err
-	}
-	end := p.token.start
-	if begin {
-		if p.word() != "end" {
-			return nil, near(p.text, p.token)
+		var whole BodyStatement
+		if whole, err = b.labelled(); err != nil {
+			return nil, err
 		}
-		end = p.token.end
-		p.advance()
-	} else if p.token.kind != tokenEnd {
+		list, end = []BodyStatement{whole}, b.last
+		if block, ok := whole.(*BodyBlock); ok && block.Label == "" && len(block.Declare)+len(block.Handlers) == 0 {
+			list = block.Statements
+		}
+	} else if list, err = b.statements(); err != nil {
+		return nil, err
+	} else {
+		end = p.token.start
+	}
+	if !begin && p.token.kind != tokenEnd {
 		return nil, near(p.text, p.token)
 	}
-	if len(list) == 0 {
+	if len(list) == 0 && !begin {
 		return nil, &Error{Code: codeSyntax, Message: "a body needs a statement", Position: start + 1}
 	}
 	return &Body{Statements: list, Text: strings.TrimSpace(p.text[start:end]), Position: start + 1}, nil
@@ -183,7 +193,7 @@ func (b *bodyParser) statements() ([]BodyStatement, *Error) {
 	var out []BodyStatement
 	for {
 		switch b.word() {
-		case "end", "else", "elsif", "elseif":
+		case "end", "else", "elsif", "elseif", "when", "exception":
 			return out, nil
 		}
 		if b.token.kind == tokenEnd {
@@ -205,44 +215,126 @@ func (b *bodyParser) statements() ([]BodyStatement, *Error) {
 }
 
 func (b *bodyParser) statement() (BodyStatement, *Error) {
+	if b.assigns() {
+		return b.assign()
+	}
 	pos := b.token.start + 1
+	if strings.HasPrefix(b.text[b.token.start:], "<<") {
+		return b.labelled()
+	}
 	switch b.word() {
+	case "declare", "begin":
+		return b.block("", pos)
+	case "loop", "while", "for", "foreach":
+		return b.loop("", pos)
 	case "if":
 		return b.ifStatement()
+	case "case":
+		return b.caseStatement()
+	case "exit", "continue":
+		return b.exit()
 	case "raise":
 		return b.raise()
 	case "return":
-		out := &BodyReturn{Position: pos}
+		return b.returns()
+	case "get":
+		return b.diagnostics()
+	case "execute":
+		return b.execute()
+	case "null":
 		b.advance()
-		switch word := b.word(); word {
-		case "new", "old", "null":
-			out.Value = strings.ToUpper(word)
-			b.advance()
-		}
-		return out, nil
-	case "new":
-		return b.assign()
+		return &BodyNull{pos}, nil
+	case "open", "fetch", "move", "close", "assert", "commit", "rollback":
+		return nil, unsupportedAt(strings.ToUpper(b.word())+" in a body", "", pos)
 	default:
-		return b.query()
+		return b.queryUntil()
 	}
 }
 
-// query reads SELECT, INSERT, UPDATE or DELETE.
-func (b *bodyParser) query() (BodyStatement, *Error) {
-	start, end, err := b.span()
+// assigns reports whether an assignment stands here.
+func (b *bodyParser) assigns() bool {
+	if b.token.kind != tokenWord && b.token.kind != tokenQuoted {
+		return false
+	}
+	probe := *b.cursor
+	probe.advance()
+	for probe.raw() == "." {
+		probe.advance()
+		probe.advance()
+	}
+	return probe.raw() == "=" || probe.raw() == ":=" || probe.raw() == ":" && probe.token.end < len(probe.text) && probe.text[probe.token.end] == '=' ||
+		probe.raw() == "[" && b.word() != "select" && b.word() != "perform" && b.word() != "return"
+}
+
+// returns reads RETURN.
+func (b *bodyParser) returns() (BodyStatement, *Error) {
+	out := &BodyReturn{Position: b.token.start + 1}
+	b.advance()
+	if b.token.kind == tokenSemicolon || b.token.kind == tokenEnd {
+		return out, nil
+	}
+	probe := *b.cursor
+	switch word := b.word(); word {
+	case "new", "old", "null":
+		if b.advance(); b.token.kind == tokenSemicolon || b.token.kind == tokenEnd {
+			out.Value = strings.ToUpper(word)
+			return out, nil
+		}
+		*b.cursor = probe
+	case "next":
+		out.Next = true
+		if b.advance(); b.token.kind == tokenSemicolon {
+			return out, nil
+		}
+	case "query":
+		if b.advance(); b.word() == "execute" {
+			var err *Error
+			out.Execute, err = b.execute()
+			return out, err
+		}
+		q, err := b.queryUntil()
+		if err != nil {
+			return nil, err
+		}
+		query, ok := q.(*BodyQuery)
+		if !ok {
+			return nil, &Error{Code: codeSyntax, Message: "RETURN QUERY needs a query", Position: out.Position}
+		}
+		out.Query = query
+		return out, nil
+	}
+	e, err := b.expr()
+	out.Expr = &e
+	return out, err
+}
+
+// queryUntil reads a statement of SQL.
+func (b *bodyParser) queryUntil(until ...string) (BodyStatement, *Error) {
+	perform := b.word() == "perform"
+	start, end, err := b.span(until...)
 	if err != nil {
 		return nil, err
 	}
 	text := b.text[start:end]
+	if perform {
+		text = "SELECT " + text[len("perform"):]
+	}
+	text, into, err := b.cutInto(text, start)
+	if err != nil {
+		return nil, err
+	}
 	node, err := b.parse(text, start)
 	if err != nil {
 		return nil, err
 	}
 	q, ok := node.(*Query)
-	if !ok || q.Explain {
-		return nil, &Error{Code: codeNotSupported, Message: "this statement in a body is not supported", Hint: "A body has SELECT, INSERT, UPDATE, DELETE, IF, RAISE and RETURN.", Position: start + 1}
+	switch {
+	case !ok && into == nil && !perform:
+		return &BodyCommand{SQL: text, Position: start + 1}, nil
+	case !ok || q.Explain:
+		return nil, &Error{Code: codeNotSupported, Message: "this statement in a body is not supported", Hint: "EXPLAIN and INTO of such a statement are for clients.", Position: start + 1}
 	}
-	return &BodyQuery{SQL: text, Query: q, Position: start + 1}, nil
+	return &BodyQuery{SQL: text, Query: q, Into: into, Perform: perform, Position: start + 1}, nil
 }
 
 // parse runs PostgreSQL's parser over a part of the text that begins at start, and is
@@ -320,15 +412,19 @@ func (b *bodyParser) expr(until ...string) (Expr, *Error) {
 	if err != nil {
 		return Expr{}, err
 	}
+	return b.exprOf(b.text[start:end], start)
+}
+
+// exprOf reads an expression that begins at start.
+func (b *bodyParser) exprOf(text string, start int) (Expr, *Error) {
 	const lead = "SELECT "
-	text := b.text[start:end]
 	node, err := b.parse(lead+text, start-len(lead))
 	if err != nil {
 		err.Position = max(err.Position, start+1)
 		return Expr{}, err
 	}
 	q, ok := node.(*Query)
-	if !ok || !IsExpression(q) {
+	if !ok || q.Select == nil || len(q.Select.GetTargetList()) != 1 || q.Select.GetLarg() != nil {
 		return Expr{}, &Error{Code: codeSyntax, Message: "this is no expression", Position: start + 1}
 	}
 	return Expr{SQL: text, Position: start + 1}, nil
@@ -386,68 +482,14 @@ func (p *cursor) expect(word string) *Error {
 
 func (b *bodyParser) assign() (BodyStatement, *Error) {
 	out := &BodyAssign{Position: b.token.start + 1}
-	b.advance()
-	if b.text[b.token.start:b.token.end] != "." {
-		return nil, near(b.text, b.token)
-	}
-	b.advance()
 	var err *Error
-	if out.Column, err = b.identifier(); err != nil {
+	if out.Target, err = b.target(); err != nil {
 		return nil, err
 	}
-	switch b.text[b.token.start:b.token.end] {
-	case ":":
-		b.advance()
-		if b.text[b.token.start:b.token.end] != "=" {
-			return nil, near(b.text, b.token)
-		}
-	case "=":
-	default:
-		return nil, near(b.text, b.token)
+	if err := b.becomes(); err != nil {
+		return nil, err
 	}
-	b.advance()
 	out.Value, err = b.expr()
-	return out, err
-}
-
-func (b *bodyParser) raise() (BodyStatement, *Error) {
-	out := &BodyRaise{Level: "EXCEPTION", Position: b.token.start + 1}
-	b.advance()
-	switch word := b.word(); word {
-	case "notice", "warning", "exception":
-		out.Level = strings.ToUpper(word)
-		b.advance()
-	}
-	var err *Error
-	if out.Message, err = b.quoted(); err != nil {
-		return nil, err
-	}
-	for b.token.kind == tokenComma {
-		b.advance()
-		arg, err := b.expr(",", "using")
-		if err != nil {
-			return nil, err
-		}
-		out.Args = append(out.Args, arg)
-	}
-	if strings.Count(strings.ReplaceAll(out.Message, "%%", ""), "%") != len(out.Args) {
-		return nil, &Error{Code: codeSyntax, Message: "RAISE needs one expression for each % of its message", Position: out.Position}
-	}
-	if b.word() != "using" {
-		return out, nil
-	}
-	b.advance()
-	if err := b.expect("errcode"); err != nil {
-		return nil, err
-	}
-	if b.text[b.token.start:b.token.end] != "=" {
-		return nil, near(b.text, b.token)
-	}
-	b.advance()
-	pos := b.token.start + 1
-	if out.Code, err = b.quoted(); err == nil && len(out.Code) != 5 {
-		err = &Error{Code: codeSyntax, Message: "ERRCODE needs an SQLSTATE of five characters", Position: pos}
-	}
 	return out, err
 }
 

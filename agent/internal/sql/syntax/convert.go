@@ -97,6 +97,8 @@ func convertTables(stmt *pg.Node, word, _ string) (Node, *Error) {
 		return convertCreateSequence(n.CreateSeqStmt)
 	case *pg.Node_AlterSeqStmt:
 		return convertAlterSequence(n.AlterSeqStmt)
+	case *pg.Node_DoStmt:
+		return convertDo(n.DoStmt)
 	case *pg.Node_CreateTrigStmt:
 		return convertTrigger(n.CreateTrigStmt)
 	case *pg.Node_CreatePolicyStmt:

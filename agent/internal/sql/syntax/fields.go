@@ -16,6 +16,8 @@ type Fields interface {
 	// BesideTarget is called before the parts of INSERT in which names mean columns of the
 	// table that it is of.
 	BesideTarget()
+	// Param is the number of the parameter that $n stands for; 0: that is n.
+	Param(n int) int
 }
 
 // AsParameters has parameters stand for fields in a query.
@@ -72,6 +74,12 @@ func replaceField(n *pg.Node, f Fields) (done bool, err error) {
 			n.Node = eachDistinct(e, left, right)
 			return true, nil
 		}
+	}
+	if p := n.GetParamRef(); p != nil {
+		if number := f.Param(int(p.GetNumber())); number != 0 {
+			n.Node = parameter(number, p.GetLocation()).GetNode()
+		}
+		return true, nil
 	}
 	r := n.GetColumnRef()
 	if r == nil {
@@ -165,9 +173,16 @@ func eachDistinct(e *pg.A_Expr, left, right []int) *pg.Node_BoolExpr {
 	return &pg.Node_BoolExpr{BoolExpr: out}
 }
 
+func aliasOf(r *pg.RangeVar) string {
+	if r.GetAlias() != nil {
+		return r.GetAlias().GetAliasname()
+	}
+	return r.GetRelname()
+}
+
 // EachName tells the relations that a query names, target of the one that INSERT is of, and
 // the names that it gives to columns.
-func (q *Query) EachName(relation func(schema, name string, target bool), column func(string)) {
+func (q *Query) EachName(relation func(schema, name, alias string, target bool), column func(string)) {
 	each := func(m proto.Message) {
 		if !m.ProtoReflect().IsValid() {
 			return
@@ -175,7 +190,7 @@ func (q *Query) EachName(relation func(schema, name string, target bool), column
 		_ = eachMessage(m.ProtoReflect(), func(m proto.Message) error {
 			switch m := m.(type) {
 			case *pg.RangeVar:
-				relation(m.GetSchemaname(), m.GetRelname(), false)
+				relation(m.GetSchemaname(), m.GetRelname(), aliasOf(m), false)
 			case *pg.Alias:
 				for _, name := range texts(m.GetColnames()) {
 					column(name)
@@ -200,7 +215,7 @@ func (q *Query) EachName(relation func(schema, name string, target bool), column
 	}
 	if q.Insert != nil {
 		r := q.Insert.GetRelation()
-		relation(r.GetSchemaname(), r.GetRelname(), true)
+		relation(r.GetSchemaname(), r.GetRelname(), aliasOf(r), true)
 		each(q.Insert.GetWithClause())
 		each(q.Insert.GetSelectStmt())
 	}

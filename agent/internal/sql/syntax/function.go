@@ -215,3 +215,25 @@ func convertAlterFunction(n *pg.AlterFunctionStmt) (Node, *Error) {
 	}
 	return out, err
 }
+
+// Do is DO.
+type Do struct {
+	Language string
+	Body     string
+	Position int // of the body
+}
+
+func (*Do) node() {}
+
+func convertDo(n *pg.DoStmt) (Node, *Error) {
+	out := &Do{Language: "plpgsql"}
+	for _, a := range n.GetArgs() {
+		switch d := a.GetDefElem(); d.GetDefname() {
+		case "language":
+			out.Language = fold(optionText(d.GetArg()))
+		case "as":
+			out.Body, out.Position = optionText(d.GetArg()), Position(d.GetLocation())
+		}
+	}
+	return out, nil
+}

@@ -384,6 +384,15 @@ func convertType(t *pg.TypeName) (TypeName, *Error) {
 	return out, nil
 }
 
+// ParseType reads a type as it is written.
+func ParseType(text string) (TypeName, error) {
+	e, err := ParseExpression("CAST(NULL AS " + text + ")")
+	if err != nil || e.GetTypeCast() == nil {
+		return TypeName{}, &Error{Code: codeSyntax, Message: "syntax error in the type \"" + text + "\""}
+	}
+	return ConvertType(e.GetTypeCast().GetTypeName())
+}
+
 // ConvertType reads PostgreSQL's type name, such as that of a cast.
 func ConvertType(t *pg.TypeName) (TypeName, error) {
 	out, err := convertType(t)

@@ -172,3 +172,5 @@ FETCH ABSOLUTE -5 IN c
 MOVE RELATIVE 2 IN c
 CLOSE c
 CLOSE ALL
+DO $$ BEGIN CREATE TYPE mood AS ENUM ('a'); EXCEPTION WHEN duplicate_object THEN NULL; END $$
+DO LANGUAGE plpgsql 'begin null; end'
