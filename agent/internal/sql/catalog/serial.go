@@ -82,8 +82,8 @@ func (a *alteration) numbers(next *Draft) (*Draft, error) {
 	return next, err
 }
 
-// renumber has the sequences of the columns of a table, and the views that read it, go
-// with the one that takes its place; sequences begin again if restart says so.
+// renumber has the sequences of the columns of a table, the views that read it, and the
+// functions of its rows, go with the one that takes its place; sequences begin again if restart says so.
 func (s Scope) renumber(next *Draft, from, to cluster.ObjectID, restart bool) {
 	for _, o := range s.ownedBy(from, 0) {
 		changed, numbers := *o, *o.Sequence
@@ -106,6 +106,27 @@ func (s Scope) renumber(next *Draft, from, to cluster.ObjectID, restart bool) {
 		next.alter(s, o, &changed)
 		_ = s.readBy(next, &changed) // all are there
 	}
+	for _, o := range s.objects(func(o *cluster.Object) bool { return o.Function != nil && slices.Contains(o.Needs, from) }) {
+		next.alter(s, o, ofTable(o, from, to))
+	}
+}
+
+// ofTable is a function whose rows are those of the table that takes another's place.
+func ofTable(o *cluster.Object, from, to cluster.ObjectID) *cluster.Object {
+	changed, f := *o, *o.Function
+	changed.Function = &f
+	f.Parameters = slices.Clone(f.Parameters)
+	for i := range f.Parameters {
+		if f.Parameters[i].UserType == from {
+			f.Parameters[i].UserType = to
+		}
+	}
+	if f.Returns.UserType == from {
+		f.Returns.UserType = to
+	}
+	changed.Needs = slices.DeleteFunc(append(slices.Clone(o.Needs), to), func(id cluster.ObjectID) bool { return id == from })
+	slices.Sort(changed.Needs)
+	return &changed
 }
 
 // isIdentity refuses what an identity column cannot be.
