@@ -15,6 +15,7 @@ type basis struct {
 	draft    *catalog.Draft
 	timeZone string
 	path     string // search_path
+	fast     bool   // nodedb.fast_path
 	user     string // the current role
 	roles    uint64 // the version of all roles
 	temp     uint64 // the schema of temporary objects
@@ -41,7 +42,7 @@ type found struct {
 func (s *Session) basis(p *Prepared) basis {
 	zone, _ := s.settings.Get("timezone")
 	path, _ := s.settings.Get("search_path")
-	out := basis{schema: s.server.catalog.View().SchemaVersion, draft: s.draft, timeZone: zone, path: path, user: s.user, roles: s.server.catalog.View().RolesVersion(), temp: s.temp.Load()}
+	out := basis{schema: s.server.catalog.View().SchemaVersion, draft: s.draft, timeZone: zone, path: path, fast: s.settings.FastPath(), user: s.user, roles: s.server.catalog.View().RolesVersion(), temp: s.temp.Load()}
 	if p.asked {
 		out.changes = s.settings.Changes()
 	}

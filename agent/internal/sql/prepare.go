@@ -149,7 +149,7 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 		return v, ok
 	}
 	planner := &queryplan.Planner{
-		Params: p.announced, Slow: s.server.cfg.Duck,
+		Params: p.announced, Slow: s.server.cfg.Duck, SlowFirst: !s.settings.FastPath(),
 		Lookup: lookup, View: view, Filling: s.filling, Policies: s.policies(p),
 		Sequence: func(name syntax.Name) (cluster.ObjectID, error) {
 			o, err := scope.Sequence(name)

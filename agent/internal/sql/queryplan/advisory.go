@@ -70,7 +70,7 @@ func advisoryCall(a Advisory, args []Expr) (Expr, error) {
 			return nil, errSlow // which says that there is no such function
 		}
 		var err error
-		if args[i], err = convert(args[i], types[i], -1, castAssignment); err != nil {
+		if args[i], err = convert(args[i], types[i], -1, datum.Assignment); err != nil {
 			return nil, err
 		}
 	}

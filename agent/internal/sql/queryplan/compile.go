@@ -214,7 +214,7 @@ func (c *compiler) cast(n *pg.TypeCast) (Expr, error) {
 	if k, ok := arg.(*Const); ok {
 		position = k.position
 	}
-	out, err := convert(arg, t, modifier, castExplicit)
+	out, err := convert(arg, t, modifier, datum.Explicit)
 	if err == nil && r.User != nil && r.User.Domain != nil {
 		return ofDomain(out, r)
 	}
@@ -331,7 +331,7 @@ func unify(args []Expr) ([]Expr, datum.Type, error) {
 			t = at
 		default:
 			var ok bool
-			if t, ok = commonType(t, at); !ok {
+			if t, ok = datum.CommonType(t, at); !ok {
 				return nil, 0, errSlow // PostgreSQL's error comes from there
 			}
 		}

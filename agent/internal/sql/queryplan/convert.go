@@ -12,20 +12,11 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
-// castContext says how willing a conversion is.
-type castContext uint8
-
-const (
-	castImplicit   castContext = iota // an operator's or function's argument
-	castAssignment                    // into a column
-	castExplicit                      // written as a cast
-)
-
 // coerce converts e implicitly to t: unknown literals and parameters become a t.
-func coerce(e Expr, t datum.Type) (Expr, error) { return convert(e, t, -1, castImplicit) }
+func coerce(e Expr, t datum.Type) (Expr, error) { return convert(e, t, -1, datum.Implicit) }
 
 // convert converts e to t and its modifier. errSlow: Go does not know how.
-func convert(e Expr, t datum.Type, modifier int32, how castContext) (Expr, error) {
+func convert(e Expr, t datum.Type, modifier int32, how datum.CastContext) (Expr, error) {
 	from := e.Type()
 	if p, ok := e.(*Param); ok && from == datum.Unknown {
 		p.params.Types[p.Index] = t
@@ -34,10 +25,13 @@ func convert(e Expr, t datum.Type, modifier int32, how castContext) (Expr, error
 	if from == t && modifier < 0 {
 		return e, nil
 	}
+	if how == datum.Explicit && !datum.Allowed(from, t, how) {
+		return nil, fail("42846", 0, "cannot cast type %s to %s", from.SQLName(), t.SQLName())
+	}
 	if k, ok := e.(*Const); ok && k.Value.Null {
 		return &Const{Value: datum.MakeNull(t), position: k.position}, nil
 	}
-	if !allowed(from, t, how) {
+	if !datum.Allowed(from, t, how) {
 		return nil, errSlow
 	}
 	f, ok := conversion(from, t)
@@ -54,13 +48,13 @@ func convert(e Expr, t datum.Type, modifier int32, how castContext) (Expr, error
 	if k, ok := e.(*Const); ok {
 		position = k.position
 	}
-	widening := modifier < 0 && (sameValue(from, t) || from.IsInt() && t.IsInt() || from.IsString() && t.IsString() || from.IsFloat() && t.IsFloat())
+	widening := modifier < 0 && (datum.SameValue(from, t) || from.IsInt() && t.IsInt() || from.IsString() && t.IsString() || from.IsFloat() && t.IsFloat())
 	out := &fn{name: "cast " + strconv.Itoa(int(modifier)), typ: t, args: []Expr{e}, strict: true, widening: widening, stable: styled(from, t), eval: func(env *Env, a []datum.Datum) (datum.Datum, error) {
 		v, err := f(env, a[0])
 		if err != nil {
 			return v, at(err, position)
 		}
-		return datum.ApplyModifier(v, modifier, how == castExplicit)
+		return datum.ApplyModifier(v, modifier, how == datum.Explicit)
 	}}
 	if zoned(from, t) {
 		return out, nil // depends on the session's time zone
@@ -86,98 +80,6 @@ func zoned(from, to datum.Type) bool {
 		return true
 	}
 	return (from.Elem() == datum.Timestamptz) != (to.Elem() == datum.Timestamptz)
-}
-
-// allowed follows pg_cast: which conversions happen by themselves.
-func allowed(from, to datum.Type, how castContext) bool {
-	switch {
-	case from == to, from == datum.Unknown, how == castExplicit:
-		return true
-	case from.IsArray() && to.IsArray():
-		return allowed(from.Elem(), to.Elem(), how)
-	case from.IsNumber() && to.IsNumber():
-		return how == castAssignment || widens(from, to)
-	case from.IsString() && to.IsString():
-		return true
-	case to == datum.Text || to == datum.Varchar || to == datum.Bpchar:
-		return how == castAssignment
-	case from.IsDateTime() && to.IsDateTime():
-		return how == castAssignment || from < to
-	case from == datum.JSON && to == datum.JSONB, from == datum.JSONB && to == datum.JSON:
-		return how == castAssignment
-	case from.IsInt() && to == datum.OID, sameValue(from, to):
-		return true
-	case from == datum.Inet && to == datum.Cidr, from == datum.Varbit && to == datum.Bit:
-		return how == castAssignment
-	case from == datum.OID && (to == datum.Int4 || to == datum.Int8):
-		return how == castAssignment
-	case from == datum.Time && (to == datum.Timetz || to == datum.Interval):
-		return true
-	case ofDay(from, to):
-		return how == castAssignment
-	default:
-		return false
-	}
-}
-
-// sameValue reports whether a value of one type is one of the other, with the same key.
-func sameValue(from, to datum.Type) bool {
-	return from == datum.Cidr && to == datum.Inet || from == datum.Bit && to == datum.Varbit
-}
-
-// ofDay reports whether a cast concerns times of day.
-func ofDay(from, to datum.Type) bool {
-	switch to {
-	case datum.Time:
-		return from == datum.Timestamp || from == datum.Timestamptz || from == datum.Timetz || from == datum.Interval
-	case datum.Timetz:
-		return from == datum.Time || from == datum.Timestamptz
-	case datum.Interval:
-		return from == datum.Time
-	default:
-		return false
-	}
-}
-
-// widens reports whether numbers of type from become a to by themselves.
-func widens(from, to datum.Type) bool {
-	switch {
-	case from.IsInt():
-		return from < to
-	case from == datum.Numeric:
-		return to.IsFloat()
-	default:
-		return from == datum.Float4 && to == datum.Float8
-	}
-}
-
-// commonType is the type that values of two types are compared and unified in.
-func commonType(a, b datum.Type) (datum.Type, bool) {
-	switch {
-	case a == b:
-		return a, true
-	case a.IsInt() && b.IsInt():
-		return max(a, b), true
-	case a.IsNumber() && b.IsNumber():
-		if a.IsFloat() || b.IsFloat() {
-			return datum.Float8, true
-		}
-		return datum.Numeric, true
-	case a.IsString() && b.IsString():
-		return datum.Text, true
-	case a.IsDateTime() && b.IsDateTime():
-		return max(a, b), true
-	case a.IsInet() && b.IsInet():
-		return datum.Inet, true
-	case a.IsBits() && b.IsBits():
-		return datum.Varbit, true
-	case a == datum.OID && b.IsInt(), a.IsInt() && b == datum.OID:
-		return datum.OID, true
-	case a == datum.Time && b == datum.Timetz, a == datum.Timetz && b == datum.Time:
-		return datum.Timetz, true
-	default:
-		return 0, false
-	}
 }
 
 type conversionFunc func(env *Env, v datum.Datum) (datum.Datum, error)
@@ -221,7 +123,7 @@ func conversion(from, to datum.Type) (conversionFunc, bool) {
 		return func(env *Env, v datum.Datum) (datum.Datum, error) { return convertTime(v, to, env.location()) }, true
 	case from.IsInt() && to == datum.OID, from == datum.OID && to.IsInt():
 		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return datum.CheckInt(to, v.I, "") }, true
-	case ofDay(from, to):
+	case datum.OfDay(from, to):
 		return func(env *Env, v datum.Datum) (datum.Datum, error) { return timeOfDay(v, to, env) }, true
 	case from == datum.Bool && to == datum.Int4:
 		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return datum.MakeInt(to, v.I), nil }, true
@@ -385,7 +287,7 @@ func Assign(env *Env, v datum.Datum, t datum.Type, modifier int32) (datum.Datum,
 	}
 	if v.Type != t {
 		f, ok := conversion(v.Type, t)
-		if !ok || !allowed(v.Type, t, castAssignment) {
+		if !ok || !datum.Allowed(v.Type, t, datum.Assignment) {
 			return datum.Datum{}, &datum.Error{Code: "42804", Message: "a value of type " + v.Type.SQLName() + " cannot be assigned to type " + t.SQLName()}
 		}
 		var err error
@@ -399,7 +301,7 @@ func Assign(env *Env, v datum.Datum, t datum.Type, modifier int32) (datum.Datum,
 // Assignable reports whether a value of type from can be stored as a to.
 func Assignable(from, to datum.Type) bool {
 	_, ok := conversion(from, to)
-	return ok && allowed(from, to, castAssignment)
+	return ok && datum.Allowed(from, to, datum.Assignment)
 }
 
 // ParseLiteral reads a literal of SHOW ROUTING as a value of type t.

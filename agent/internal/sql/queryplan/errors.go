@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
@@ -13,6 +14,19 @@ var errSlow = errors.New("not for the fast path") //nolint:gochecknoglobals // a
 
 // isSlow reports whether err only means that the fast path is not the way.
 func isSlow(err error) bool { return errors.Is(err, errSlow) }
+
+// isRefused reports whether an error says that something is not supported.
+func isRefused(err error) bool {
+	var s *syntax.Error
+	var d *duck.Error
+	switch {
+	case errors.As(err, &s):
+		return s.Code == "0A000"
+	case errors.As(err, &d):
+		return d.Code == "0A000"
+	}
+	return false
+}
 
 func fail(code string, position int, format string, args ...any) *syntax.Error {
 	return &syntax.Error{Code: code, Message: fmt.Sprintf(format, args...), Position: position}

@@ -25,9 +25,9 @@ func (c *compiler) valueFunction(n *pg.SQLValueFunction) (Expr, error) {
 			return datum.RoundTime(datum.FromTime(env.Now), n.GetTypmod()), nil
 		}}, nil
 	case pg.SQLValueFunctionOp_SVFOP_CURRENT_DATE:
-		return convert(now(), datum.Date, -1, castExplicit)
+		return convert(now(), datum.Date, -1, datum.Explicit)
 	case pg.SQLValueFunctionOp_SVFOP_LOCALTIMESTAMP:
-		return convert(now(), datum.Timestamp, -1, castExplicit)
+		return convert(now(), datum.Timestamp, -1, datum.Explicit)
 	case pg.SQLValueFunctionOp_SVFOP_CURRENT_ROLE, pg.SQLValueFunctionOp_SVFOP_CURRENT_USER, pg.SQLValueFunctionOp_SVFOP_USER:
 		return sessionText(datum.Name, func(s *Session) string { return s.User }), nil
 	case pg.SQLValueFunctionOp_SVFOP_SESSION_USER:
@@ -95,6 +95,9 @@ func (c *compiler) function(n *pg.FuncCall) (Expr, error) {
 		return nil, err
 	}
 	if e, ok, err := jsonFunction(name, args); ok {
+		return e, at(err, c.position(n.GetLocation()))
+	}
+	if e, ok, err := builtinFunction(name, args); ok {
 		return e, at(err, c.position(n.GetLocation()))
 	}
 	if slices.Contains(privilegeFunctions, name) {

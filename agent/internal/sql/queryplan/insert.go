@@ -185,7 +185,7 @@ func CompileDefault(column catalog.Column) (Expr, error) {
 // assign converts e into a column, as INSERT and UPDATE do.
 func assign(e Expr, column catalog.Column, position int) (Expr, error) {
 	from := e.Type()
-	out, err := convert(e, column.Type, column.Modifier, castAssignment)
+	out, err := convert(e, column.Type, column.Modifier, datum.Assignment)
 	if isSlow(err) && (from.Storable() || from == datum.JSON) {
 		err := fail("42804", position, "column %q is of type %s but expression is of type %s", column.Name, column.Type.SQLName(), from.SQLName())
 		err.Hint = "You will need to rewrite or cast the expression."

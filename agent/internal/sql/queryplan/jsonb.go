@@ -83,7 +83,7 @@ func takes(f *jsonb.Function, args []Expr) bool {
 		return false
 	}
 	for i, a := range args {
-		if !allowed(a.Type(), f.Args[i], castImplicit) {
+		if !datum.Allowed(a.Type(), f.Args[i], datum.Implicit) {
 			return false
 		}
 	}

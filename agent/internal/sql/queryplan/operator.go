@@ -169,7 +169,7 @@ func (c *compiler) anyOf(n *pg.A_Expr) (Expr, error) {
 		t = array.Type().Elem()
 	default:
 		var ok bool
-		if t, ok = commonType(t, array.Type().Elem()); !ok {
+		if t, ok = datum.CommonType(t, array.Type().Elem()); !ok {
 			return nil, errSlow
 		}
 	}
@@ -179,7 +179,7 @@ func (c *compiler) anyOf(n *pg.A_Expr) (Expr, error) {
 	if value, err = coerce(value, t); err != nil {
 		return nil, err
 	}
-	if array, err = convert(array, t|datum.Array, -1, castExplicit); err != nil {
+	if array, err = convert(array, t|datum.Array, -1, datum.Explicit); err != nil {
 		return nil, err
 	}
 	return &inExpr{value: value, array: array}, nil
@@ -256,7 +256,7 @@ func concat(a, b Expr) (Expr, error) {
 	args := []Expr{a, b}
 	for i := range args {
 		var err error
-		if args[i], err = convert(args[i], datum.Text, -1, castExplicit); err != nil {
+		if args[i], err = convert(args[i], datum.Text, -1, datum.Explicit); err != nil {
 			return nil, err
 		}
 	}

@@ -65,6 +65,8 @@ type Planner struct {
 	Resolve duck.Resolver
 	Slow    duck.Executor
 	Session duck.Session
+	// SlowFirst has the slow path run what both can.
+	SlowFirst bool
 	// Policies are those of a table that are for the session's role; applies is false
 	// where it sees all rows. nil: there are none.
 	Policies func(*catalog.Table) (list []cluster.Policy, applies bool, err error)
@@ -119,6 +121,12 @@ func (p *Planner) query(ctx context.Context, s *pg.SelectStmt, out *Plan) error 
 	if err := refuseLocking(s); err != nil {
 		return err
 	}
+	if p.SlowFirst && len(s.GetLockingClause()) == 0 {
+		if err := p.slowQuery(ctx, s, out); !isRefused(err) {
+			return err
+		}
+		p.params.Types = append([]datum.Type(nil), announced...)
+	}
 	sel, columns, err := p.fastSelect(s)
 	if isSlow(err) && len(s.GetLockingClause()) > 0 {
 		strongest := strongest(s.GetLockingClause())
@@ -134,6 +142,11 @@ func (p *Planner) query(ctx context.Context, s *pg.SelectStmt, out *Plan) error 
 		return err
 	}
 	p.params.Types = announced
+	return p.slowQuery(ctx, s, out)
+}
+
+// slowQuery plans a SELECT for the slow path.
+func (p *Planner) slowQuery(ctx context.Context, s *pg.SelectStmt, out *Plan) error {
 	s, names, signals, err := takeSignals(s)
 	if err != nil {
 		return err

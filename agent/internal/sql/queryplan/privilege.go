@@ -30,9 +30,9 @@ func privilegeCall(name string, args []Expr) (Expr, error) {
 		var err error
 		switch t := args[i].Type(); {
 		case t == datum.Unknown || t.IsString():
-			args[i], err = convert(args[i], datum.Text, -1, castAssignment)
+			args[i], err = convert(args[i], datum.Text, -1, datum.Assignment)
 		case t.IsInt() || t == datum.OID:
-			args[i], err = convert(args[i], datum.Int8, -1, castAssignment)
+			args[i], err = convert(args[i], datum.Int8, -1, datum.Assignment)
 		default:
 			return nil, errSlow
 		}

@@ -145,7 +145,7 @@ func (c *compiler) generated(table *catalog.Table, index int, node *pg.Node) (Ex
 		return nil, fail("42P17", 0, "generation expression is not immutable")
 	}
 	from := e.Type()
-	if e, err = convert(e, column.Type, column.Modifier, castAssignment); isSlow(err) {
+	if e, err = convert(e, column.Type, column.Modifier, datum.Assignment); isSlow(err) {
 		out := fail("42804", 0, "column %q is of type %s but default expression is of type %s", column.Name, column.Type.SQLName(), from.SQLName())
 		out.Hint = "You will need to rewrite or cast the expression."
 		return nil, out

@@ -389,7 +389,7 @@ func (p *Planner) limits(s *pg.SelectStmt, out *Select) error {
 		if err != nil {
 			return err
 		}
-		if *l.to, err = convert(e, datum.Int8, -1, castAssignment); err != nil {
+		if *l.to, err = convert(e, datum.Int8, -1, datum.Assignment); err != nil {
 			return err
 		}
 		if k, ok := (*l.to).(*Const); ok && k.Value.Null {

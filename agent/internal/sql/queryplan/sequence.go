@@ -56,7 +56,7 @@ func (c *compiler) sequenceCall(name string, n *pg.FuncCall) (Expr, error) {
 			if t := e.Type(); i != 1 || !t.IsInt() {
 				return nil, err
 			}
-			if args[i], err = convert(e, datum.Int8, -1, castAssignment); err != nil {
+			if args[i], err = convert(e, datum.Int8, -1, datum.Assignment); err != nil {
 				return nil, err
 			}
 		}

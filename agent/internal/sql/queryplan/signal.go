@@ -41,7 +41,7 @@ func signalCall(s Signal, args []Expr) (Expr, error) {
 			return nil, errSlow
 		}
 		var err error
-		if args[i], err = convert(args[i], datum.Int8, -1, castAssignment); err != nil {
+		if args[i], err = convert(args[i], datum.Int8, -1, datum.Assignment); err != nil {
 			return nil, err
 		}
 	}

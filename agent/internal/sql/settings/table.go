@@ -84,6 +84,7 @@ func list() []Setting {
 		fixed("max_identifier_length", "63"),
 		fixed("max_index_keys", "32"),
 		Setting{Name: readConsistency, Value: strong, check: checkConsistency, refuse: refuseConsistency, About: "how new what statements read has to be: strong, bounded_staleness:SECONDS or eventual"},
+		flag(fastPath, "on", "off: what the engine can run, too, is run by it, which takes longer; for comparing the two"),
 		flag("quote_all_identifiers", "off", "accepted, changes nothing"),
 		flag("row_security", "on", "accepted, changes nothing"),
 		Setting{Name: "search_path", Value: `"$user", public`, check: checkPath, About: "schemas that names without one are looked for in"},
@@ -104,6 +105,15 @@ func list() []Setting {
 		accepted("work_mem", "4MB"),
 		choice("xmloption", "accepted, changes nothing", "content", "document"),
 	}
+}
+
+// fastPath says whether statements about few rows are run without the engine.
+const fastPath = "nodedb.fast_path"
+
+// FastPath is nodedb.fast_path.
+func (s *Values) FastPath() bool {
+	v, _ := s.Get(fastPath)
+	return v == "on"
 }
 
 // ServerVersion is the version of PostgreSQL that clients are told.

@@ -55,22 +55,11 @@ func RelationName(text string) (Name, error) {
 
 // QuoteName writes a name such that RelationName and PostgreSQL read it again.
 func QuoteName(n Name) string {
-	out := quoteIdentifier(n.Name)
+	out := QuoteIdent(n.Name)
 	if n.Schema != "" {
-		out = quoteIdentifier(n.Schema) + "." + out
+		out = QuoteIdent(n.Schema) + "." + out
 	}
 	return out
-}
-
-func quoteIdentifier(s string) string {
-	plain := s != "" && (s[0] < '0' || s[0] > '9')
-	for _, r := range s {
-		plain = plain && (r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_')
-	}
-	if plain {
-		return s
-	}
-	return `"` + strings.ReplaceAll(s, `"`, `""`) + `"`
 }
 
 // MentionsSequence reports whether the SQL text of an expression may call a function whose

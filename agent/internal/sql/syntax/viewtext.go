@@ -86,7 +86,7 @@ func (t *prettyQuery) block(s *pg.SelectStmt, columns []string) {
 		}
 		fields := texts(target.GetVal().GetColumnRef().GetFields())
 		if name != "" && (len(fields) == 0 || fields[len(fields)-1] != name) {
-			text += " AS " + quoteIdentifier(name)
+			text += " AS " + QuoteIdent(name)
 		}
 		targets = append(targets, text)
 	}
@@ -148,7 +148,7 @@ func (t *prettyQuery) from(n *pg.Node) string {
 	case len(j.GetUsingClause()) > 0:
 		var using []string
 		for _, name := range texts(j.GetUsingClause()) {
-			using = append(using, quoteIdentifier(name))
+			using = append(using, QuoteIdent(name))
 		}
 		on = " USING (" + strings.Join(using, ", ") + ")"
 	case j.GetQuals() != nil:

@@ -37,6 +37,9 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 		}
 	}
 	from := r.typeOf(t.Arg)
+	if !datum.Castable(from, to) {
+		return nil, errorf("42846", t.Location, "cannot cast type %s to %s", from.SQLName(), to.SQLName())
+	}
 	asText := r.textOf(t.Arg, false)
 	return func(n *pg.Node) (*pg.Node, error) {
 		arg := n.GetTypeCast().Arg
@@ -182,9 +185,12 @@ func (r *rewriter) padded(n *pg.Node) func(*pg.Node) *pg.Node {
 // catalogs use, a number becomes the name.
 func (r *rewriter) registryCast(t *pg.TypeCast, name string) (finish, error) {
 	s, ok := literal(t.Arg)
+	from := r.typeOf(t.Arg)
 	switch {
 	case len(t.TypeName.ArrayBounds) > 0:
 		return r.registryArray(t, name)
+	case from != datum.Unknown && !from.IsInt() && from != datum.OID && !from.IsString():
+		return nil, errorf("42846", t.Location, "cannot cast type %s to %s", from.SQLName(), name)
 	case ok && strings.Trim(s, "0123456789") == "":
 		return func(*pg.Node) (*pg.Node, error) { return cast(text(s), "BIGINT"), nil }, nil
 	case ok && name == "regclass":

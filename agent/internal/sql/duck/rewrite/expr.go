@@ -31,6 +31,10 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		return r.beforeOperator(x.AExpr), nil
 	case *pg.Node_CaseExpr:
 		return nil, r.typeResults(x.CaseExpr)
+	case *pg.Node_AArrayExpr:
+		return nil, oneDimension(x.AArrayExpr)
+	case *pg.Node_AIndirection:
+		return nil, r.oneSubscript(x.AIndirection)
 	case *pg.Node_CoalesceExpr:
 		return nil, r.typeAlike(x.CoalesceExpr.Args)
 	case *pg.Node_MinMaxExpr:
@@ -398,4 +402,28 @@ func (r *rewriter) nowNumber() {
 	for _, p := range r.nowRefs {
 		p.Number = int32(r.now)
 	}
+}
+
+// oneDimension refuses an array of arrays: no type has them.
+func oneDimension(a *pg.A_ArrayExpr) error {
+	for _, e := range a.Elements {
+		if inner := e.GetAArrayExpr(); inner != nil {
+			return unsupported(inner.Location, "an array of arrays")
+		}
+	}
+	return nil
+}
+
+// oneSubscript refuses subscripts of arrays of arrays.
+func (r *rewriter) oneSubscript(a *pg.A_Indirection) error {
+	subscripts := 0
+	for _, i := range a.Indirection {
+		if i.GetAIndices() != nil {
+			subscripts++
+		}
+	}
+	if subscripts > 1 && r.typeOf(a.Arg) != datum.JSONB {
+		return unsupported(0, "a subscript of an array of arrays")
+	}
+	return nil
 }

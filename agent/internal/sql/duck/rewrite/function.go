@@ -30,6 +30,9 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 	if after, err := r.jsonFunction(f); after != nil || err != nil {
 		return after, err
 	}
+	if after, err := r.builtinFunction(f, name); after != nil || err != nil {
+		return after, err
+	}
 	if (name == "min" || name == "max") && len(f.Args) == 1 && r.typeOf(f.Args[0]) == datum.JSONB {
 		return func(n *pg.Node) (*pg.Node, error) {
 			arg := n.GetFuncCall().Args[0]
@@ -106,6 +109,9 @@ func (r *rewriter) functionType(f *pg.FuncCall) datum.Type {
 		if in, err := r.in.Inline(f, r.typeOf); err == nil && in != nil {
 			return in.Type
 		}
+	}
+	if c := r.builtinCall(f, name); c != nil {
+		return c.Result
 	}
 	if t, ok := resultTypes[name]; ok {
 		return t
@@ -379,17 +385,6 @@ func specialRepeat(*rewriter, *pg.FuncCall) (finish, error) {
 		}
 		return renamed(n, "nd_repeat", a...), nil
 	}, nil
-}
-
-// arraySize is array_length, array_upper of the first dimension.
-func arraySize(_ *rewriter, f *pg.FuncCall) (finish, error) {
-	if len(f.Args) != 2 {
-		return nil, errorf("42883", f.Location, "function %s does not exist", lastName(f.Funcname))
-	}
-	if d := f.Args[1].GetAConst().GetIval(); d == nil || d.Ival != 1 {
-		return nil, unsupported(f.Location, "a dimension other than 1")
-	}
-	return func(n *pg.Node) (*pg.Node, error) { return call("nd_array_length", n.GetFuncCall().Args[0]), nil }, nil
 }
 
 // setReturning are functions of several rows: what they become as a table function

@@ -24,17 +24,17 @@ var functions = table(same(`
 	date_trunc age make_date make_timestamp isfinite timezone json_array_length`), map[string]string{
 	"every": "bool_and", "variance": "var_samp",
 	"ceiling": "ceil", "pow": "power", "mod": "nd_mod", "div": "nd_int_div", "uuid_generate_v4": "gen_random_uuid",
-	"to_hex": "nd_to_hex", "position": "strpos", "btrim": "trim", "initcap": "nd_initcap", "quote_ident": "nd_quote_ident",
-	"split_part": "nd_split_part", "regexp_like": "regexp_matches",
+	"to_hex": "nd_to_hex", "position": "strpos", "btrim": "trim", "initcap": "nd_initcap",
+	"regexp_like":  "regexp_matches",
 	"regexp_count": "nd_regexp_count", "string_to_array": "string_split", "sha256": "nd_sha256", "overlay": "nd_overlay",
 	"array_append": "list_append", "array_prepend": "list_prepend", "array_cat": "list_concat", "array_remove": "nd_array_remove",
-	"array_position": "nd_array_position", "cardinality": "len", "date_bin": "time_bucket", "clock_timestamp": "get_current_timestamp",
+	"array_position": "nd_array_position", "date_bin": "time_bucket", "clock_timestamp": "get_current_timestamp",
 	"json_typeof":  "nd_json_typeof",
 	"jsonb_pretty": "json_pretty", "pg_size_pretty": "nd_size_pretty",
 })
 
 // doubling are macros that name an argument more than once.
-var doubling = table(same("nd_quote_ident nd_quote_literal nd_quote_nullable nd_split_part nd_initcap nd_size_pretty nd_overlay nd_format_type"), nil)
+var doubling = table(same("nd_initcap nd_size_pretty nd_overlay nd_format_type"), nil)
 
 // resultCasts give results the type that they have in PostgreSQL.
 var resultCasts = table(each("INTEGER", `position strpos ascii cardinality array_position json_array_length
@@ -86,10 +86,8 @@ var specials = map[string]special{
 	"to_timestamp": parsedTime("TIMESTAMPTZ"), "format": specialFormat, "encode": specialEncode, "decode": specialDecode,
 	"substring": specialSubstring, "substr": specialSubstring, "lpad": padded("lpad"), "rpad": padded("rpad"), "repeat": specialRepeat,
 	"concat": specialConcat, "concat_ws": specialConcat, "array_to_string": arrayToString,
-	"quote_literal": quoted("nd_quote_literal"), "quote_nullable": quoted("nd_quote_nullable"),
 	"length": specialLength, "char_length": specialLength, "character_length": specialLength, "octet_length": specialLength,
-	"round": specialRound, "array_length": arraySize, "array_upper": arraySize,
-	"array_lower": answers(func() *pg.Node { return integer(1) }), "array_ndims": answers(func() *pg.Node { return integer(1) }),
+	"round":             specialRound,
 	"json_extract_path": specialPath, "json_extract_path_text": specialPath,
 	"pg_typeof": specialPgTypeof, "current_schemas": specialCurrentSchemas, "current_setting": specialSetting,
 	"current_database":    constantText(func(r *rewriter) string { return r.in.Session.Database }),

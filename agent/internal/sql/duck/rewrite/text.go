@@ -14,11 +14,7 @@ import (
 
 // meaning is what the worker is told of the value of n, which is PostgreSQL's still.
 func (r *rewriter) meaning(n *pg.Node) *pg.Node {
-	zone := r.in.Session.TimeZone
-	if zone == "" {
-		zone = "UTC"
-	}
-	m := frame.Meaning{Zone: zone}
+	m := frame.Meaning{Zone: r.zone()}
 	add := func(t datum.Type, modifier int32) {
 		if opaque(t) {
 			t = datum.Unknown // the worker knows no enums
@@ -105,23 +101,6 @@ func specialConcat(r *rewriter, f *pg.FuncCall) (finish, error) {
 		}
 		return renamed(n, name, a...), nil
 	}, nil
-}
-
-// quoted is quote_literal and quote_nullable, which take any value.
-func quoted(name string) special {
-	return func(r *rewriter, f *pg.FuncCall) (finish, error) {
-		if len(f.Args) != 1 {
-			return nil, errorf("42883", f.Location, "function %s(%s) does not exist", lastName(f.Funcname), r.signature(f))
-		}
-		if r.nesting++; r.nesting > maxNesting {
-			return nil, tooNested(lastName(f.Funcname))
-		}
-		form := r.textOf(f.Args[0], false)
-		return func(n *pg.Node) (*pg.Node, error) {
-			r.nesting--
-			return call(name, form(n.GetFuncCall().Args[0])), nil
-		}, nil
-	}
 }
 
 // arrayToString is array_to_string(array, separator [, text for null]).

@@ -47,6 +47,9 @@ func openEngine(c frame.Config, fatal func(string)) (*engine, error) {
 	if err := registerText(conn); err != nil {
 		return nil, err
 	}
+	if err := registerBuiltin(conn); err != nil {
+		return nil, err
+	}
 	if err := registerJSON(conn); err != nil {
 		return nil, err
 	}

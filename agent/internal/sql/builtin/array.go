@@ -1,0 +1,89 @@
+package builtin
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+const ints = datum.Int4 | datum.Array
+
+// arrays are of one dimension.
+var arrays = []Function{
+	{Name: "array_ndims", Args: []datum.Type{AnyArray}, Result: datum.Int4, Eval: ofElements(func(n int) (int, bool) { return 1, n > 0 })},
+	{Name: "array_length", Args: []datum.Type{AnyArray, datum.Int4}, Result: datum.Int4, Eval: ofDimension(func(n int) int { return n })},
+	{Name: "array_upper", Args: []datum.Type{AnyArray, datum.Int4}, Result: datum.Int4, Eval: ofDimension(func(n int) int { return n })},
+	{Name: "array_lower", Args: []datum.Type{AnyArray, datum.Int4}, Result: datum.Int4, Eval: ofDimension(func(int) int { return 1 })},
+	{Name: "cardinality", Args: []datum.Type{AnyArray}, Result: datum.Int4, Eval: ofElements(func(n int) (int, bool) { return n, true })},
+	{Name: "array_dims", Args: []datum.Type{AnyArray}, Result: datum.Text, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		n := len(a[0].A.Values)
+		if n == 0 {
+			return datum.MakeNull(datum.Text), nil
+		}
+		return datum.MakeText("[1:" + strconv.Itoa(n) + "]"), nil
+	}},
+	{Name: "array_replace", Args: []datum.Type{AnyArray, AnyElement, AnyElement}, Result: AnyArray, Nulls: true, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		if a[0].Null {
+			return a[0], nil
+		}
+		out := slices.Clone(a[0].A.Values)
+		for i := range out {
+			if same(out[i], a[1]) {
+				out[i] = a[2]
+			}
+		}
+		return datum.MakeArray(a[0].Type.Elem(), out), nil
+	}},
+	{Name: "array_positions", Args: []datum.Type{AnyArray, AnyElement}, Result: ints, Nulls: true, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		if a[0].Null {
+			return datum.MakeNull(ints), nil
+		}
+		var out []datum.Datum
+		for i, v := range a[0].A.Values {
+			if same(v, a[1]) {
+				out = append(out, datum.MakeInt(datum.Int4, int64(i+1)))
+			}
+		}
+		return datum.MakeArray(datum.Int4, out), nil
+	}},
+	{Name: "trim_array", Args: []datum.Type{AnyArray, datum.Int4}, Result: AnyArray, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		n := int64(len(a[0].A.Values))
+		if a[1].I < 0 || a[1].I > n {
+			return datum.Datum{}, fail("2202E", "number of elements to trim must be between 0 and %d", n)
+		}
+		return datum.MakeArray(a[0].Type.Elem(), slices.Clone(a[0].A.Values[:n-a[1].I])), nil
+	}},
+}
+
+// same reports whether two elements are not distinct.
+func same(a, b datum.Datum) bool {
+	if a.Null || b.Null {
+		return a.Null && b.Null
+	}
+	return datum.Compare(a, b) == 0
+}
+
+func ofElements(f func(n int) (int, bool)) func(*Env, []datum.Datum) (datum.Datum, error) {
+	return func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		out, ok := f(len(a[0].A.Values))
+		if !ok {
+			return datum.MakeNull(datum.Int4), nil
+		}
+		return datum.MakeInt(datum.Int4, int64(out)), nil
+	}
+}
+
+func ofDimension(f func(n int) int) func(*Env, []datum.Datum) (datum.Datum, error) {
+	return func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		if n := len(a[0].A.Values); n > 0 && a[1].I == 1 {
+			return datum.MakeInt(datum.Int4, int64(f(n))), nil
+		}
+		return datum.MakeNull(datum.Int4), nil
+	}
+}
+
+func fail(code, format string, args ...any) error {
+	return &datum.Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,163 @@
+package builtin
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// Env is what functions know beside their arguments.
+type Env struct {
+	Location *time.Location // the session's time zone
+}
+
+// text is what a value is as text, in the session's time zone and PostgreSQL's default
+// styles.
+func (e *Env) text(d datum.Datum) string {
+	if d.Type == datum.Bool { // which is t or f elsewhere
+		return strconv.FormatBool(d.Bool())
+	}
+	return string(datum.AppendStyled(nil, d, &datum.Style{Location: e.Location}))
+}
+
+// Function is one of the functions of a name.
+type Function struct {
+	Name string
+	// Args are the types of the arguments; AnyArray and AnyElement have one type for all.
+	Args []datum.Type
+	// Optional is how many may be left out at the end; Eval gets so many fewer.
+	Optional int
+	// Variadic says that the last one may be there any number of times, but once at least.
+	Variadic bool
+	Result   datum.Type
+	// Nulls says that Eval sees nulls; else one gives null.
+	Nulls bool
+	// Zoned says that the value depends on the session's time zone.
+	Zoned bool
+	Eval  func(env *Env, a []datum.Datum) (datum.Datum, error)
+}
+
+// Types that stand for one that the arguments decide.
+const (
+	AnyElement datum.Type = 1 << 30
+	AnyArray              = AnyElement | datum.Array
+)
+
+func polymorphic(t datum.Type) bool { return t == AnyElement || t == AnyArray }
+
+// Call is a function with the types that it is called with.
+type Call struct {
+	Function *Function
+	Args     []datum.Type // one for each argument that is given
+	Result   datum.Type
+}
+
+// Eval calls the function.
+func (c *Call) Eval(env *Env, a []datum.Datum) (datum.Datum, error) {
+	if !c.Function.Nulls {
+		for i := range a {
+			if a[i].Null {
+				return datum.MakeNull(c.Result), nil
+			}
+		}
+	}
+	return c.Function.Eval(env, a)
+}
+
+// takes reports whether the function can have so many arguments.
+func (f *Function) takes(n int) bool {
+	if f.Variadic {
+		return n >= len(f.Args)
+	}
+	return n <= len(f.Args) && n >= len(f.Args)-f.Optional
+}
+
+// arg is the type of the i-th argument as it was declared.
+func (f *Function) arg(i int) datum.Type { return f.Args[min(i, len(f.Args)-1)] }
+
+// bind finds what the types that are given make of the declared ones; exact is how many
+// need no conversion.
+func (f *Function) bind(types []datum.Type) (c *Call, exact int, ok bool) {
+	if !f.takes(len(types)) {
+		return nil, 0, false
+	}
+	elem := datum.Unknown
+	ofArrays := slices.Contains(f.Args, AnyArray) // else AnyElement may be an array, too
+	for i, t := range types {
+		want := f.arg(i)
+		if !polymorphic(want) || t == datum.Unknown {
+			continue
+		}
+		if ofArrays {
+			if t.IsArray() != (want == AnyArray) {
+				return nil, 0, false
+			}
+			t = t.Elem()
+		}
+		if elem == datum.Unknown {
+			elem = t
+		} else if elem, ok = datum.CommonType(elem, t); !ok {
+			return nil, 0, false
+		}
+	}
+	concrete := func(t datum.Type) datum.Type {
+		if !polymorphic(t) {
+			return t
+		}
+		return elem | t&datum.Array
+	}
+	c = &Call{Function: f, Result: concrete(f.Result)}
+	for i, t := range types {
+		want := f.arg(i)
+		if polymorphic(want) && elem == datum.Unknown {
+			return nil, 0, false
+		}
+		want = concrete(want)
+		switch {
+		case t == want:
+			exact++
+		case !datum.Allowed(t, want, datum.Implicit):
+			return nil, 0, false
+		}
+		c.Args = append(c.Args, want)
+	}
+	return c, exact, true
+}
+
+// preferred are the types that literals and values of others become first.
+func preferred(t datum.Type) bool {
+	switch t {
+	case datum.Text, datum.Float8, datum.Timestamptz, datum.Bool, datum.Interval, datum.Inet, datum.Varbit, datum.OID:
+		return true
+	}
+	return false
+}
+
+// Known reports whether there are functions of a name.
+func Known(name string) bool { return len(functions[name]) > 0 }
+
+// Resolve chooses the function that is called with arguments of these types as PostgreSQL
+// does: with as few conversions as can be, to preferred types. datum.Unknown is a literal
+// or a parameter without a type. nil: there is none.
+func Resolve(name string, types []datum.Type) *Call {
+	var best *Call
+	rank := [2]int{-1, -1}
+	for _, f := range functions[name] {
+		c, exact, ok := f.bind(types)
+		if !ok {
+			continue
+		}
+		liked := 0
+		for i, t := range types {
+			if t != c.Args[i] && preferred(c.Args[i]) {
+				liked++
+			}
+		}
+		if now := [2]int{exact, liked}; now[0] > rank[0] || now[0] == rank[0] && now[1] > rank[1] {
+			best, rank = c, now
+		}
+	}
+	return best
+}

@@ -1,0 +1,45 @@
+package builtin
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// Signature is a call as the engine's worker is told of it: the zone, the name, and the
+// numbers of the types.
+func (c *Call) Signature(zone string) string {
+	var b strings.Builder
+	b.WriteString(zone + "|" + c.Function.Name)
+	for _, t := range c.Args {
+		b.WriteString("|" + strconv.FormatUint(uint64(t), 10))
+	}
+	return b.String()
+}
+
+// ParseSignature reads what Signature wrote.
+func ParseSignature(s string) (*Call, *Env, error) {
+	parts := strings.Split(s, "|")
+	if len(parts) < 2 {
+		return nil, nil, fmt.Errorf("a malformed signature %q", s)
+	}
+	types := make([]datum.Type, 0, len(parts)-2)
+	for _, p := range parts[2:] {
+		n, err := strconv.ParseUint(p, 10, 32)
+		if err != nil {
+			return nil, nil, fmt.Errorf("a malformed signature %q: %w", s, err)
+		}
+		types = append(types, datum.Type(n))
+	}
+	c := Resolve(parts[1], types)
+	if c == nil {
+		return nil, nil, fmt.Errorf("there is no function of the signature %q", s)
+	}
+	zone, err := datum.LoadZone(parts[0])
+	if err != nil {
+		return nil, nil, fmt.Errorf("the zone of the signature %q: %w", s, err)
+	}
+	return c, &Env{Location: zone}, nil
+}

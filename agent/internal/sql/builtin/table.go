@@ -1,0 +1,14 @@
+package builtin
+
+// functions are all by their names.
+var functions = byName(arrays, texts) //nolint:gochecknoglobals // never changed
+
+func byName(lists ...[]Function) map[string][]*Function {
+	out := map[string][]*Function{}
+	for _, list := range lists {
+		for i := range list {
+			out[list[i].Name] = append(out[list[i].Name], &list[i])
+		}
+	}
+	return out
+}

@@ -1,0 +1,74 @@
+package rewrite
+
+import (
+	"slices"
+	"strconv"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// builtinCall finds the function of package builtin that is called; nil: none is, or it
+// is not known of which types the arguments are.
+func (r *rewriter) builtinCall(f *pg.FuncCall, name string) *builtin.Call {
+	if !builtin.Known(name) || f.AggStar || f.AggDistinct || f.Over != nil || f.FuncVariadic || len(f.AggOrder) > 0 || f.AggFilter != nil {
+		return nil
+	}
+	types := make([]datum.Type, len(f.Args))
+	for i, a := range f.Args {
+		types[i] = r.typeOf(a)
+		if _, isLiteral := literal(a); types[i] == datum.Unknown && !isLiteral && a.GetParamRef() == nil && !a.GetAConst().GetIsnull() {
+			return nil
+		}
+	}
+	return builtin.Resolve(name, types)
+}
+
+// builtinFunction is a call of a function of package builtin: the worker gets the texts of
+// the arguments, and gives that of the result, or of its elements.
+func (r *rewriter) builtinFunction(f *pg.FuncCall, name string) (finish, error) {
+	c := r.builtinCall(f, name)
+	switch _, other := functions[name]; {
+	case c != nil:
+	case !builtin.Known(name) || other || specials[name] != nil:
+		return nil, nil // there may be one of the engine's
+	case slices.ContainsFunc(f.Args, func(a *pg.Node) bool { return r.typeOf(a) == datum.Unknown }):
+		return nil, unsupported(f.Location, "%s of a value whose type is not known before the statement runs", name)
+	default:
+		return nil, noFunction(f, name+"("+r.signature(f)+")")
+	}
+	result, ok := FrameType(c.Result, -1)
+	if !ok || opaque(c.Result) {
+		return nil, unsupported(f.Location, "%s, a function that gives %s, in this query", name, c.Result.SQLName())
+	}
+	for i, a := range f.Args {
+		r.paramIs(a, c.Args[i])
+	}
+	texts := r.textsOf(f.Args, false)
+	signature := text(c.Signature(r.zone()))
+	of := "nd_call_"
+	if c.Result.IsArray() {
+		of = "nd_list_"
+	}
+	return func(n *pg.Node) (*pg.Node, error) {
+		args := []*pg.Node{signature}
+		for i, a := range n.GetFuncCall().Args {
+			args = append(args, texts[i](a))
+		}
+		out := call(of+strconv.Itoa(len(texts)), args...)
+		if c.Result == datum.Bytea {
+			return call("unhex", call("substr", out, integer(3))), nil
+		}
+		return cast(out, result.SQL()), nil
+	}, nil
+}
+
+// zone is the name of the session's time zone.
+func (r *rewriter) zone() string {
+	if r.in.Session.TimeZone == "" {
+		return "UTC"
+	}
+	return r.in.Session.TimeZone
+}

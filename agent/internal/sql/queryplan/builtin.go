@@ -1,0 +1,39 @@
+package queryplan
+
+import (
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// builtinFunction compiles a call of a function of package builtin; ok is false if there
+// is none that takes the arguments.
+func builtinFunction(name string, args []Expr) (e Expr, ok bool, err error) {
+	if !builtin.Known(name) {
+		return nil, false, nil
+	}
+	types := make([]datum.Type, len(args))
+	for i, a := range args {
+		types[i] = a.Type()
+	}
+	call := builtin.Resolve(name, types)
+	if call == nil {
+		return nil, false, nil
+	}
+	args = slices.Clone(args)
+	for i := range args {
+		if args[i], err = coerce(args[i], call.Args[i]); err != nil {
+			return nil, true, err
+		}
+	}
+	out := &fn{name: name, typ: call.Result, args: args, strict: !call.Function.Nulls, stable: call.Function.Zoned,
+		eval: func(env *Env, a []datum.Datum) (datum.Datum, error) {
+			return call.Eval(&builtin.Env{Location: env.location()}, a)
+		}}
+	if out.stable {
+		return out, true, nil
+	}
+	e, err = fold(out)
+	return e, true, err
+}
