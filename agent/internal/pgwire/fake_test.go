@@ -21,6 +21,7 @@ import (
 //	rows N          N rows of (int4, text)
 //	echo TYPE,...   its parameters, as one row
 //	echo            its parameters, with the types that the client announced
+//	declare "NAME"  has FETCH and CLOSE find a cursor, of 3 rows
 //	begin, commit, rollback, insert, fail, sleep, panic, set NAME VALUE
 type fakeSQL struct {
 	draining atomic.Bool
@@ -65,6 +66,7 @@ type fakeSession struct {
 	settings map[string]string
 	closed   bool
 	words    map[*sql.Prepared][]string
+	cursor   string // by declare, in quotes; "": none
 }
 
 func (s *fakeSession) Parse(text string) ([]string, error) {
@@ -93,6 +95,14 @@ func (s *fakeSession) Prepare(_ context.Context, text string, oids []uint32) (*s
 		return p, nil
 	}
 	switch words[0] {
+	case "FETCH", "CLOSE":
+		if s.cursor == "" || words[len(words)-1] != s.cursor {
+			return nil, &sql.Error{Code: "34000", Message: "cursor does not exist"}
+		}
+		if words[0] == "FETCH" {
+			p.Columns = []sql.Column{column("i", datum.Int4), column("s", datum.Text)}
+		}
+	case "declare":
 	case "rows":
 		p.Columns = []sql.Column{column("i", datum.Int4), column("s", datum.Text)}
 	case "sleep":
@@ -144,6 +154,17 @@ func (s *fakeSession) Execute(ctx context.Context, p *sql.Prepared, args []datum
 		s.tx = 'T'
 	}
 	switch words[0] {
+	case "declare":
+		s.cursor = words[1]
+	case "CLOSE":
+		s.cursor = ""
+	case "FETCH":
+		count := words[1]
+		if count == "ALL" {
+			count = "3"
+		}
+		tag, err := s.rows(count, p, sink)
+		return strings.Replace(tag, "SELECT", "FETCH", 1), err
 	case "begin":
 		s.tx, s.block = 'T', true
 	case "commit", "rollback":

@@ -44,8 +44,15 @@ type run struct {
 
 // execute runs a portal, wholly or for some rows.
 func (c *conn) execute(m *pgproto3.Execute) *sql.Error {
+	limit := int(min(m.MaxRows, math.MaxInt32))
+	if m.MaxRows > math.MaxInt32 { // negative: no limit
+		limit = 0
+	}
 	p, err := c.portal(m.Portal)
 	if err != nil {
+		if there, failed := c.executeCursor(m.Portal, limit); there {
+			return failed
+		}
 		return err
 	}
 	if p.statement.prepared.Empty {
@@ -61,10 +68,6 @@ func (c *conn) execute(m *pgproto3.Execute) *sql.Error {
 		}
 		c.complete("SELECT 0")
 		return nil
-	}
-	limit := int(min(m.MaxRows, math.MaxInt32))
-	if m.MaxRows > math.MaxInt32 { // negative: no limit
-		limit = 0
 	}
 	if p.run != nil {
 		return c.resume(p, limit)

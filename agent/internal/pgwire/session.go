@@ -214,10 +214,7 @@ func (c *conn) runOne(text string, last bool) (empty bool, _ *sql.Error) {
 	if len(p.ParamOIDs) > 0 {
 		return false, &sql.Error{Code: "42P02", Message: "there is no parameter $1"}
 	}
-	sink := rowSink{conn: c, out: &c.out, describe: true}
-	if p.Binary {
-		sink.formats = binaryFormats
-	}
+	sink := rowSink{conn: c, out: &c.out, describe: true, formats: cursorFormats(p)}
 	tag, err := c.session.Execute(ctx, p, nil, &sink)
 	if err != nil {
 		return false, statementError(ctx, err)

@@ -95,6 +95,9 @@ func (c *conn) describe(m *pgproto3.Describe) *sql.Error {
 	case 'P':
 		p, err := c.portal(m.Name)
 		if err != nil {
+			if of, ok := c.ofCursor("FETCH FROM", m.Name); ok {
+				return c.rowDescription(of.Columns, cursorFormats(of))
+			}
 			return err
 		}
 		return c.rowDescription(p.statement.prepared.Columns, p.formats)
@@ -107,6 +110,11 @@ func (c *conn) closeObject(m *pgproto3.Close) *sql.Error {
 	case 'S':
 		c.dropStatement(m.Name)
 	case 'P':
+		if _, ok := c.portals[m.Name]; !ok {
+			if err := c.closeCursor(m.Name); err != nil {
+				return err
+			}
+		}
 		c.dropPortal(m.Name)
 	default:
 		return protocolError("invalid CLOSE message subtype %d", m.ObjectType)

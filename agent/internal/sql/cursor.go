@@ -92,9 +92,13 @@ func (c *cursor) start(ctx context.Context, run func(context.Context) error) {
 	c.pull(ctx)
 }
 
-// begun is called by the query when it may take its snapshot.
-func (c *cursor) begun(ctx context.Context, run *exec.Run, plan *queryplan.Plan) (release func(), err error) {
+// beginCursor has a query whose rows go to a cursor take its snapshot, and wait.
+func beginCursor(ctx context.Context, sink RowSink, run *exec.Run, plan *queryplan.Plan) (release func(), err error) {
 	release = func() {}
+	c, ok := sink.(*cursor)
+	if !ok {
+		return release, nil
+	}
 	if plan.Select == nil || plan.Select.Lock == nil { // else it sees the newest versions of what it locks
 		if err := run.Pin(ctx); err != nil {
 			return release, err

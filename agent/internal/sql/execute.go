@@ -278,17 +278,11 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 	if err := m.permits(q, plan); err != nil && !s.writesTemporary(plan) {
 		return "", err
 	}
-	env := &queryplan.Env{Now: at, Statement: at, Session: s.environment(ctx)}
 	if s.tx == nil {
 		defer s.unlockAdvisory(true) // the statement is the transaction
-	} else {
-		env.Now, s.queried = s.began, true
-		if s.steady == 0 {
-			s.tx.Begin(m.level())
-		}
 	}
-	var err error
-	if env.Args, err = checkArgs(env, args, plan.Params); err != nil {
+	env, err := s.beginQuery(ctx, m, plan, args, at)
+	if err != nil {
 		return "", err
 	}
 	if s.depth == 0 { // else the statement that fires has one
@@ -317,12 +311,10 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 	run := s.newRun(env, at)
 	run.Emit, run.Memory, run.Reading, run.TS = out.row, memory, reading, ts
 	defer run.Close()
-	if c, ok := sink.(*cursor); ok {
-		release, err := c.begun(ctx, run, plan)
-		defer release()
-		if err != nil {
-			return "", err
-		}
+	release, err := beginCursor(ctx, sink, run, plan)
+	defer release()
+	if err != nil {
+		return "", err
 	}
 	began := time.Now()
 	n, err := s.runFiring(ctx, plan, run, out, fires)
@@ -336,6 +328,21 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 		return "", err
 	}
 	return queryTag(q, n), nil
+}
+
+// beginQuery begins a statement in the transaction that there is, and returns what its
+// expressions see.
+func (s *Session) beginQuery(ctx context.Context, m modes, plan *queryplan.Plan, args []datum.Datum, at time.Time) (*queryplan.Env, error) {
+	env := &queryplan.Env{Now: at, Statement: at, Session: s.environment(ctx)}
+	if s.tx != nil {
+		env.Now, s.queried = s.began, true
+		if s.steady == 0 {
+			s.tx.Begin(m.level())
+		}
+	}
+	var err error
+	env.Args, err = checkArgs(env, args, plan.Params)
+	return env, err
 }
 
 // newRun is for a statement in the transaction that there is, or in none.

@@ -79,7 +79,7 @@ func (s *spool) spill(counted int64) error {
 			return fmt.Errorf("make a file for rows: %w", err)
 		}
 		if err := os.Remove(file.Name()); err != nil {
-			file.Close()
+			_ = file.Close() // nothing was written
 			return fmt.Errorf("take the name of a file for rows: %w", err)
 		}
 		s.file = file
@@ -166,7 +166,7 @@ func (s *spool) bytes(offset, n int64) ([]byte, error) {
 // close gives back all that the spool holds.
 func (s *spool) close() {
 	if s.file != nil {
-		s.file.Close()
+		_ = s.file.Close() // nobody wants it any more
 	}
 	s.memory.Close()
 	*s = spool{}

@@ -255,7 +255,11 @@ func (in *Input) settings() []row {
 	return out
 }
 
-func (in *Input) cursors() []row {
+// ofSession are the rows of catalogs about the session itself.
+func (in *Input) ofSession(name string) []row {
+	if name == "pg_settings" {
+		return in.settings()
+	}
 	var out []row
 	for _, c := range in.Cursors {
 		out = append(out, row{"name": c.Name, "statement": c.Statement, "is_holdable": c.Hold, "is_binary": c.Binary, "is_scrollable": c.Scrollable, "creation_time": c.Created})

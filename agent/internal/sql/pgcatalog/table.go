@@ -280,10 +280,8 @@ func (t *Table) fill(in *Input) []row {
 		return []row{{"oid": 1663, "spcname": "pg_default", "spcowner": rootOID}}
 	case "pg_collation":
 		return []row{{"oid": defaultCollation, "collname": "default", "collnamespace": catalogNamespace, "collowner": rootOID, "collprovider": "d", "collisdeterministic": true, "collencoding": -1}}
-	case "pg_cursors":
-		return in.cursors()
-	case "pg_settings":
-		return in.settings()
+	case "pg_settings", "pg_cursors":
+		return in.ofSession(t.Name)
 	case "pg_stat_activity":
 		return in.activity()
 	case "pg_locks":
