@@ -123,7 +123,7 @@ func newRenew(e *ctl.Env) *cobra.Command {
 			return e.Done("renew", plan.Nodes, names, lines)
 		},
 	}
-	change.Bind(c.Flags())
+	change.BindInstant(c.Flags())
 	return c
 }
 
@@ -148,7 +148,7 @@ func newRevoke(e *ctl.Env) *cobra.Command {
 			return e.Done("revoke", nil, args, []string{"certificate " + args[0] + " is revoked"})
 		},
 	}
-	change.Bind(c.Flags())
+	change.BindInstant(c.Flags())
 	return c
 }
 

@@ -117,7 +117,7 @@ func newCreateClient(e *ctl.Env) *cobra.Command {
 	o.caKey.bind(f, "file of the CA's key: sign here, without a cluster; --ca is its certificate")
 	f.StringVar(&o.role, "role", "", "make the user with this role of the admin API: viewer|operator|admin")
 	f.DurationVar(&o.ttl, "ttl", 30*24*time.Hour, "how long it is good")
-	o.change.Bind(f)
+	o.change.BindInstant(f)
 	return c
 }
 

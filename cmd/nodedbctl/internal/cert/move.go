@@ -47,6 +47,6 @@ func newMoveCA(e *ctl.Env) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&to, "to", "", "`node` that is to hold the key")
-	change.Bind(c.Flags())
+	change.BindInstant(c.Flags())
 	return c
 }

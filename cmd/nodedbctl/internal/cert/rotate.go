@@ -43,7 +43,7 @@ func newRotateCA(e *ctl.Env) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&file, "ca-certificate", "", "certificate of a CA made offline, to stage (default: the cluster makes one)")
-	change.Bind(c.Flags())
+	change.BindInstant(c.Flags())
 	return c
 }
 
@@ -68,7 +68,7 @@ func newRotateGossip(e *ctl.Env) *cobra.Command {
 			return printRotation(e, view.NewRotation("gossip-key", r.GetStep(), "", r.GetAcknowledged(), r.GetWaiting()), "rotate-gossip")
 		},
 	}
-	change.Bind(c.Flags())
+	change.BindInstant(c.Flags())
 	return c
 }
 

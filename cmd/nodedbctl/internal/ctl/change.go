@@ -14,7 +14,8 @@ import (
 	"github.com/nodedb/nodedb/cmd/nodedbctl/internal/view"
 )
 
-// Change are the flags of everything that changes something.
+// Change are the flags of everything that changes something; IdempotencyKey and what follows
+// it are of operations.
 type Change struct {
 	DryRun         bool
 	Yes            bool
@@ -26,14 +27,24 @@ type Change struct {
 	Deadline       time.Duration
 }
 
-// Bind adds the flags.
-func (c *Change) Bind(f *pflag.FlagSet) {
+// BindInstant adds the flags of what is done at once, without an operation.
+func (c *Change) BindInstant(f *pflag.FlagSet) {
 	f.BoolVar(&c.DryRun, "dry-run", false, "show what would be done, and do nothing")
 	f.BoolVar(&c.Yes, "yes", false, "do not ask (refused in a protected context)")
 	f.StringVar(&c.Confirm, "confirm", "", "do it if it is still this plan")
 	f.StringVar(&c.Reason, "reason", "", "why; kept in the record")
-	f.StringVar(&c.IdempotencyKey, "idempotency-key", "", "the same key is the same request")
+}
+
+// BindDetach adds the flag of what is waited for.
+func (c *Change) BindDetach(f *pflag.FlagSet) {
 	f.BoolVar(&c.Detach, "detach", false, "return once it has begun")
+}
+
+// Bind adds the flags of an operation.
+func (c *Change) Bind(f *pflag.FlagSet) {
+	c.BindInstant(f)
+	c.BindDetach(f)
+	f.StringVar(&c.IdempotencyKey, "idempotency-key", "", "the same key is the same request")
 	f.BoolVar(&c.Queue, "queue", false, "wait for a conflicting operation instead of being refused")
 	f.DurationVar(&c.Deadline, "deadline", 0, "how long the operation may take; then it is cancelled (a drain: --on-deadline)")
 }

@@ -91,7 +91,7 @@ func newSet(e *ctl.Env) *cobra.Command {
 			return nil, cobra.ShellCompDirectiveDefault
 		},
 	}
-	change.Bind(c.Flags())
+	change.BindInstant(c.Flags())
 	c.Flags().BoolVar(&force, "force", false, "also if you could not log in to SQL by them")
 	return c
 }
@@ -104,7 +104,7 @@ func newReset(e *ctl.Env) *cobra.Command {
 			return set(cmd.Context(), e, &change, "hba reset", "", false)
 		},
 	}
-	change.Bind(c.Flags())
+	change.BindInstant(c.Flags())
 	return c
 }
 

@@ -47,7 +47,7 @@ func newCreate(e *ctl.Env) *cobra.Command {
 	f.DurationVar(&o.ttl, "ttl", 15*time.Minute, "how long it is good")
 	f.Uint32Var(&o.uses, "uses", 1, "how many nodes may join with it")
 	o.out.Bind(f)
-	o.change.Bind(f)
+	o.change.BindInstant(f)
 	return c
 }
 
@@ -152,6 +152,6 @@ func newRevoke(e *ctl.Env) *cobra.Command {
 			return e.Done("revoke", nil, args, []string{"join token " + args[0] + " is revoked"})
 		},
 	}
-	change.Bind(c.Flags())
+	change.BindInstant(c.Flags())
 	return c
 }

@@ -33,7 +33,7 @@ func newCordon(e *ctl.Env, cordon bool, use, short string) *cobra.Command {
 			return setCordon(cmd.Context(), e, args, &change, &adminpb.SetCordonRequest{Cordon: cordon, Ttl: ttl.Seconds()})
 		},
 	}
-	change.Bind(c.Flags())
+	change.BindInstant(c.Flags())
 	if cordon {
 		c.Flags().DurationVar(&ttl, "ttl", 0, "after this the cordon ends by itself")
 	}

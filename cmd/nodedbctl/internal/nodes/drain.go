@@ -144,7 +144,7 @@ func NewUndrain(e *ctl.Env) *cobra.Command {
 			return r.run(cmd.Context(), e, args)
 		},
 	}
-	change.Bind(c.Flags())
+	change.BindInstant(c.Flags())
 	return c
 }
 
@@ -169,7 +169,7 @@ func NewRecommission(e *ctl.Env) *cobra.Command {
 			return r.run(cmd.Context(), e, args)
 		},
 	}
-	change.Bind(c.Flags())
+	change.BindInstant(c.Flags())
 	return c
 }
 

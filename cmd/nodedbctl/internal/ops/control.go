@@ -23,7 +23,7 @@ func (v *control) command(e *ctl.Env) *cobra.Command {
 		Use: v.use, Short: v.short, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return v.run(cmd.Context(), e, args[0], &change) },
 	}
-	change.Bind(c.Flags())
+	change.BindInstant(c.Flags())
 	return c
 }
 

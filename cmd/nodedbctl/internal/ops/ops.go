@@ -290,7 +290,8 @@ func newCancel(e *ctl.Env) *cobra.Command {
 		Use: "cancel OPERATION", Short: "Cancel an operation; what it moved stays where it is", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return cancel(cmd.Context(), e, args[0], change) },
 	}
-	change.Bind(c.Flags())
+	change.BindInstant(c.Flags())
+	change.BindDetach(c.Flags())
 	return c
 }
 

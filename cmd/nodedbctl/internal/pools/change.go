@@ -123,7 +123,7 @@ func newRename(e *ctl.Env) *cobra.Command {
 			return rename(cmd.Context(), e, &change, args[0], args[1])
 		},
 	}
-	change.Bind(c.Flags())
+	change.BindInstant(c.Flags())
 	return c
 }
 

@@ -26,7 +26,7 @@ func newPolicy(e *ctl.Env) *cobra.Command {
 			return setPolicy(cmd.Context(), e, args[0], &change)
 		},
 	}
-	change.Bind(c.Flags())
+	change.BindInstant(c.Flags())
 	return c
 }
 

@@ -33,7 +33,7 @@ func newSwitch(e *ctl.Env, enable bool) *cobra.Command {
 			return switchTo(cmd.Context(), e, args[0], verb, &change)
 		},
 	}
-	change.Bind(c.Flags())
+	change.BindInstant(c.Flags())
 	return c
 }
 
@@ -69,7 +69,8 @@ func newRun(e *ctl.Env) *cobra.Command {
 		Use: "run SCHEDULE", Short: "Run a schedule now, and wait for the end", Long: runLong, Args: cobra.ExactArgs(1), ValidArgsFunction: e.Live(live),
 		RunE: func(cmd *cobra.Command, args []string) error { return runNow(cmd.Context(), e, args[0], &change) },
 	}
-	change.Bind(c.Flags())
+	change.BindInstant(c.Flags())
+	change.BindDetach(c.Flags())
 	return c
 }
 

@@ -122,7 +122,7 @@ func newCancel(e *ctl.Env) *cobra.Command {
 			return cancel(cmd.Context(), e, args, &change, terminate)
 		},
 	}
-	change.Bind(c.Flags())
+	change.BindInstant(c.Flags())
 	c.Flags().BoolVar(&terminate, "terminate", false, "end the session, not only its statement")
 	return c
 }

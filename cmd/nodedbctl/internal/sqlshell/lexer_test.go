@@ -28,6 +28,16 @@ func TestSplit(t *testing.T) {
 		{"select $1;", []string{"select $1"}, ""},
 		{"select namee'x';", []string{"select namee'x'"}, ""},
 		{"-- only\n;select 1;", []string{"select 1"}, ""},
+		{"begin; select 1; end;", []string{"begin", " select 1", " end"}, ""},
+		{"create trigger t before insert on a begin select 1; end; select 2;", []string{"create trigger t before insert on a begin select 1; end", " select 2"}, ""},
+		{"create or replace trigger t after update on a BEGIN IF a THEN b; ELSE IF c THEN d; END IF; END IF; select case when 1 then 2 end; END; x;",
+			[]string{"create or replace trigger t after update on a BEGIN IF a THEN b; ELSE IF c THEN d; END IF; END IF; select case when 1 then 2 end; END", " x"}, ""},
+		{"create function f() returns int begin atomic select 1; end; select 2;", []string{"create function f() returns int begin atomic select 1; end", " select 2"}, ""},
+		{"create schedule s cron '@hourly' begin delete from t; ", nil, "create schedule s cron '@hourly' begin delete from t; "},
+		{"alter schedule s begin a; end;", []string{"alter schedule s begin a; end"}, ""},
+		{`create trigger "begin" before insert on "case" begin select 'end'; -- end
+end;`, []string{"create trigger \"begin\" before insert on \"case\" begin select 'end'; -- end\nend"}, ""},
+		{"create table begin_a (a int); select 1;", []string{"create table begin_a (a int)", " select 1"}, ""},
 	} {
 		got, rest := split(c.in)
 		if !slices.Equal(got, c.want) || rest != c.rest {

@@ -51,7 +51,7 @@ func newCreate(e *ctl.Env) *cobra.Command {
 	f.StringVar(&o.owner, "owner", "", "user that the token acts as (default: you)")
 	f.DurationVar(&o.ttl, "ttl", 30*24*time.Hour, "how long it is good")
 	o.out.Bind(f)
-	o.change.Bind(f)
+	o.change.BindInstant(f)
 	return c
 }
 
@@ -162,7 +162,7 @@ func newRevoke(e *ctl.Env) *cobra.Command {
 			return e.Done("revoke", nil, args, []string{"token " + args[0] + " is revoked"})
 		},
 	}
-	change.Bind(c.Flags())
+	change.BindInstant(c.Flags())
 	return c
 }
 

@@ -116,7 +116,7 @@ func newFinalize(e *ctl.Env) *cobra.Command {
 			"it, or is down. Afterwards no older nodedb-agent can run in this cluster, and there is no way back.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return finalize(cmd.Context(), e, change) },
 	}
-	change.Bind(c.Flags())
+	change.BindInstant(c.Flags())
 	return c
 }
 
