@@ -12,8 +12,9 @@ const (
 	OnDelete   = "DELETE"
 	OnTruncate = "TRUNCATE"
 
-	BeforeRows = "BEFORE"
-	AfterRows  = "AFTER"
+	BeforeRows    = "BEFORE"
+	AfterRows     = "AFTER"
+	InsteadOfRows = "INSTEAD OF" // of rows of views
 )
 
 // TableTrigger is what is done when rows of a table are written.
@@ -21,7 +22,7 @@ type TableTrigger struct {
 	// ID is its own among all objects: catalogs name it by that.
 	ID   ObjectID `json:"id"`
 	Name string   `json:"name"`
-	// Timing is BeforeRows or AfterRows.
+	// Timing is BeforeRows, AfterRows or InsteadOfRows.
 	Timing string   `json:"timing"`
 	Events []string `json:"events"`
 	// Columns are those of UPDATE OF; none: all are.

@@ -15,6 +15,8 @@ type View struct {
 	// CheckOption is LOCAL or CASCADED: what is written through the view has to be seen
 	// by it.
 	CheckOption string `json:"checkOption,omitempty"`
+	// Triggers are those of the view, by name: INSTEAD OF, and of statements.
+	Triggers []TableTrigger `json:"triggers,omitempty"`
 	// Populated, of a materialized view, says that it has rows that the query gave.
 	Populated bool `json:"populated,omitempty"`
 }
@@ -74,5 +76,33 @@ func (v *View) validate() error {
 		}
 		names[c.Name] = true
 	}
+	return v.validateTriggers()
+}
+
+// validateTriggers says what is wrong with the triggers of a view.
+func (v *View) validateTriggers() error {
+	names := map[string]bool{}
+	for i := range v.Triggers {
+		t := &v.Triggers[i]
+		switch {
+		case t.ID == 0 || t.Name == "" || t.Body == "" || len(t.Events) == 0 || len(t.Columns) > 0:
+			return fmt.Errorf("the trigger %q has no id, no name, no event or no body, or has columns", t.Name)
+		case t.Row != (t.Timing == InsteadOfRows) || !t.Row && t.Timing != BeforeRows && t.Timing != AfterRows:
+			return fmt.Errorf("the trigger %q of a view fires at the unknown time %q", t.Name, t.Timing)
+		case names[t.Name]:
+			return fmt.Errorf("the trigger %q is listed twice", t.Name)
+		}
+		names[t.Name] = true
+	}
 	return nil
+}
+
+// Trigger returns the trigger called name.
+func (v *View) Trigger(name string) (*TableTrigger, bool) {
+	for i := range v.Triggers {
+		if v.Triggers[i].Name == name {
+			return &v.Triggers[i], true
+		}
+	}
+	return nil, false
 }

@@ -414,6 +414,8 @@ func (s *Session) runPlan(ctx context.Context, plan *queryplan.Plan, run *exec.R
 		return out.rows, err
 	case plan.Insert != nil:
 		return run.Insert(ctx, plan.Insert, slow)
+	case plan.Instead != nil:
+		return run.Instead(ctx, plan.Instead, slow)
 	default:
 		return run.Change(ctx, plan.Change, slow)
 	}

@@ -52,6 +52,8 @@ func (s *Session) fires(plan *queryplan.Plan, at time.Time) *firing {
 				f.set = append(f.set, f.table.Columns[a.Column].ID)
 			}
 		}
+	case plan.Instead != nil:
+		f.table, f.events = plan.Instead.View, []string{plan.Instead.Event}
 	case plan.Change != nil && plan.Change.Delete:
 		f.table, f.events = plan.Change.Table, []string{cluster.OnDelete}
 	case plan.Change != nil:

@@ -29,7 +29,7 @@ func TestTriggerDDL(t *testing.T) {
 		{"create trigger w before update of n, n on t for each row" + body, `42701 column "n" specified more than once`},
 		{"create trigger w before insert on nope for each row" + body, `42P01 relation "nope" does not exist`},
 		{"create trigger w before insert on vw for each row" + body, `42809 "vw" is a view / Views cannot have row-level BEFORE or AFTER triggers.`},
-		{"create trigger w instead of insert on vw for each row" + body, "0A000 a trigger of a view is not supported"},
+		{"create trigger w instead of insert on vw" + body, "0A000 INSTEAD OF triggers must be FOR EACH ROW"},
 		{"create trigger w before insert on t for each row execute function f()", "0A000 EXECUTE FUNCTION of a trigger is not supported"},
 		{"create trigger w after insert on t referencing new table as x for each statement" + body, "0A000 REFERENCING in CREATE TRIGGER is not supported"},
 		{"create trigger w before insert on t for each row begin insert into nope values (1); end", `42P01 relation "nope" does not exist`},

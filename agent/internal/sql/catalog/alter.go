@@ -183,9 +183,9 @@ func (c *Catalog) Comment(in Scope, stmt *syntax.Comment) (*Draft, error) {
 	var o *cluster.Object
 	var err error
 	switch stmt.Target.Kind {
-	case syntax.KindColumn:
+	case syntax.KindColumn, syntax.KindTrigger:
 		o, _, err = in.toName(stmt.Target.Name, "TABLE", false)
-	case syntax.KindTable, syntax.KindConstraint, syntax.KindTrigger:
+	case syntax.KindTable, syntax.KindConstraint:
 		o, _, err = in.toAlter(stmt.Target.Name, false)
 	case syntax.KindView, syntax.KindMaterializedView:
 		o, _, err = in.toName(stmt.Target.Name, string(stmt.Target.Kind), false)

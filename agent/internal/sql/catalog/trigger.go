@@ -21,7 +21,7 @@ func (c *Catalog) CreateTrigger(ctx context.Context, in Scope, stmt *syntax.Crea
 	case !ok:
 		return nil, noTable(stmt.Table, "")
 	case o.Kind == cluster.KindView:
-		return nil, triggerOfView(o, stmt)
+		return c.createViewTrigger(ctx, in, o, stmt, check)
 	case o.Kind != cluster.KindTable:
 		return nil, &syntax.Error{Code: "42809", Message: fmt.Sprintf("relation %q cannot have triggers", o.Name), Detail: "This operation is not supported for " + string(o.Kind) + "s."}
 	case stmt.Timing == "INSTEAD OF":
@@ -60,7 +60,7 @@ func (c *Catalog) CreateTrigger(ctx context.Context, in Scope, stmt *syntax.Crea
 		return nil, err
 	}
 	a.rows.Triggers = append(a.rows.Triggers, t)
-	sortTriggers(a.rows)
+	sortTriggers(a.rows.Triggers)
 	return in.change(o, a.object), nil
 }
 
@@ -79,17 +79,6 @@ func offeredTrigger(stmt *syntax.CreateTrigger) *syntax.Error {
 	return nil
 }
 
-func triggerOfView(o *cluster.Object, stmt *syntax.CreateTrigger) error {
-	is := fmt.Sprintf("%q is a view", o.Name)
-	switch {
-	case stmt.Timing != "INSTEAD OF" && stmt.ForEach == "ROW":
-		return &syntax.Error{Code: "42809", Message: is, Detail: "Views cannot have row-level BEFORE or AFTER triggers."}
-	case slices.Contains(stmt.Events, cluster.OnTruncate):
-		return &syntax.Error{Code: "42809", Message: is, Detail: "Views cannot have TRUNCATE triggers."}
-	}
-	return syntax.Unsupported("a trigger of a view", "Make it one of the table that the view shows: it fires when rows are written through the view, too.")
-}
-
 // DropTrigger drops a trigger in the draft of scope; the notice says that IF EXISTS did
 // not find it.
 func (c *Catalog) DropTrigger(in Scope, stmt *syntax.DropTrigger) (*Draft, []Notice, error) {
@@ -101,7 +90,10 @@ func (c *Catalog) DropTrigger(in Scope, stmt *syntax.DropTrigger) (*Draft, []Not
 		return nil, nil, noTable(stmt.Table, "")
 	}
 	there := false
-	if o.Collection != nil {
+	switch {
+	case o.Kind == cluster.KindView:
+		_, there = o.View.Trigger(stmt.Name)
+	case o.Collection != nil:
 		_, there = o.Collection.Trigger(stmt.Name)
 	}
 	switch {
@@ -110,58 +102,71 @@ func (c *Catalog) DropTrigger(in Scope, stmt *syntax.DropTrigger) (*Draft, []Not
 	case !there:
 		return nil, nil, noTrigger(o, stmt.Name)
 	}
-	a := newAlteration(o)
-	a.rows.Triggers = slices.DeleteFunc(slices.Clone(a.rows.Triggers), func(t cluster.TableTrigger) bool { return t.Name == stmt.Name })
-	return in.change(o, a.object), nil, nil
+	next, list := withTriggers(o)
+	*list = slices.DeleteFunc(*list, func(t cluster.TableTrigger) bool { return t.Name == stmt.Name })
+	return in.change(o, next), nil, nil
 }
 
 // RenameTrigger gives a trigger another name.
 func (c *Catalog) RenameTrigger(in Scope, stmt *syntax.Rename) (*Draft, error) {
-	a, t, err := in.toTrigger(stmt.Target)
+	next, list, t, err := in.toTrigger(stmt.Target)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkName(stmt.To, 0); err != nil {
 		return nil, err
 	}
-	if _, taken := a.rows.Trigger(stmt.To); taken {
-		return nil, &syntax.Error{Code: "42710", Message: fmt.Sprintf("trigger %q for relation %q already exists", stmt.To, a.object.Name)}
+	if slices.ContainsFunc(*list, func(t cluster.TableTrigger) bool { return t.Name == stmt.To }) {
+		return nil, &syntax.Error{Code: "42710", Message: fmt.Sprintf("trigger %q for relation %q already exists", stmt.To, next.Name)}
 	}
 	t.Name = stmt.To
-	sortTriggers(a.rows)
-	o, _ := in.Object(a.object.ID)
-	return in.change(o, a.object), nil
+	sortTriggers(*list)
+	o, _ := in.Object(next.ID)
+	return in.change(o, next), nil
 }
 
 func (s Scope) commentTrigger(o *cluster.Object, stmt *syntax.Comment) (*Draft, error) {
-	a, t, err := s.toTrigger(stmt.Target)
+	next, _, t, err := s.toTrigger(stmt.Target)
 	if err != nil {
 		return nil, err
 	}
 	t.Comment = stmt.Text
-	return s.change(o, a.object), nil
+	return s.change(o, next), nil
 }
 
-// toTrigger finds a trigger that a statement changes.
-func (s Scope) toTrigger(target syntax.Target) (*alteration, *cluster.TableTrigger, error) {
+// toTrigger finds a trigger that a statement changes, in a copy of what it is of.
+func (s Scope) toTrigger(target syntax.Target) (next *cluster.Object, list *[]cluster.TableTrigger, t *cluster.TableTrigger, err error) {
 	o, ok := s.Relation(target.Name)
 	switch {
 	case !ok:
-		return nil, nil, noTable(target.Name, "")
-	case o.Collection == nil:
-		return nil, nil, noTrigger(o, target.Part)
+		return nil, nil, nil, noTable(target.Name, "")
+	case o.Collection == nil && o.View == nil:
+		return nil, nil, nil, noTrigger(o, target.Part)
+	}
+	next, list = withTriggers(o)
+	for i := range *list {
+		if (*list)[i].Name == target.Part {
+			return next, list, &(*list)[i], nil
+		}
+	}
+	return nil, nil, nil, noTrigger(o, target.Part)
+}
+
+// withTriggers copies a table or a view, with the list of its triggers.
+func withTriggers(o *cluster.Object) (*cluster.Object, *[]cluster.TableTrigger) {
+	if o.Kind == cluster.KindView {
+		next, view := *o, *o.View
+		view.Triggers = slices.Clone(view.Triggers)
+		next.View = &view
+		return &next, &view.Triggers
 	}
 	a := newAlteration(o)
 	a.rows.Triggers = slices.Clone(a.rows.Triggers)
-	t, ok := a.rows.Trigger(target.Part)
-	if !ok {
-		return nil, nil, noTrigger(o, target.Part)
-	}
-	return a, t, nil
+	return a.object, &a.rows.Triggers
 }
 
-func sortTriggers(rows *cluster.Collection) {
-	slices.SortFunc(rows.Triggers, func(a, b cluster.TableTrigger) int { return cmp.Compare(a.Name, b.Name) })
+func sortTriggers(list []cluster.TableTrigger) {
+	slices.SortFunc(list, func(a, b cluster.TableTrigger) int { return cmp.Compare(a.Name, b.Name) })
 }
 
 func noTrigger(o *cluster.Object, name string) error {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
@@ -27,6 +28,8 @@ type View struct {
 	schema *cluster.Object
 	// reads are what Query names, and the schemas that they are in.
 	reads []*cluster.Object
+	rows  sync.Once
+	table *Table // see Rows
 }
 
 // Name returns the view's name.

@@ -58,6 +58,7 @@ func (c *Catalog) CreateView(ctx context.Context, in Scope, stmt *syntax.CreateV
 			return nil, err
 		}
 		o.ID, o.Owner, o.Comment, o.ACL = old.ID, old.Owner, old.Comment, old.ACL
+		view.Triggers = old.View.Triggers
 		next.alter(in, old, o)
 		return next, nil
 	}

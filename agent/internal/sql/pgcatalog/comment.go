@@ -26,6 +26,11 @@ func (in *Input) allComments() []comment {
 			out = append(out, comment{class, object, number, text})
 		}
 	}
+	for _, t := range in.triggered() {
+		for i := range t.Desc.Collection.Triggers {
+			add("pg_trigger", OID(t.Desc.Collection.Triggers[i].ID), 0, t.Desc.Collection.Triggers[i].Comment)
+		}
+	}
 	for _, t := range in.Tables {
 		add("pg_class", TableOID(t), 0, t.Desc.Comment)
 		add("pg_constraint", TableOID(t)+constraintOffset, 0, t.Desc.Collection.KeyComment)
@@ -38,9 +43,6 @@ func (in *Input) allComments() []comment {
 		}
 		for _, k := range t.Desc.Collection.ShownForeignKeys() {
 			add("pg_constraint", OID(k.ID), 0, k.Comment)
-		}
-		for i := range t.Desc.Collection.Triggers {
-			add("pg_trigger", OID(t.Desc.Collection.Triggers[i].ID), 0, t.Desc.Collection.Triggers[i].Comment)
 		}
 		for i, c := range t.Columns {
 			add("pg_class", TableOID(t), i+1, c.Comment)

@@ -342,6 +342,11 @@ func (in *Input) definitions() []row {
 	}
 	for i := range in.Views {
 		v := &in.Views[i]
+		if triggers := v.Desc.View.Triggers; len(triggers) > 0 {
+			for n := range triggers {
+				out = append(out, triggerDefinition(v.Rows(), &triggers[n]))
+			}
+		}
 		out = append(out, row{"oid": v.oid(), "definition": v.Definition, "pretty": v.Definition})
 	}
 	return out

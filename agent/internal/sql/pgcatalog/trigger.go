@@ -1,6 +1,7 @@
 package pgcatalog
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -14,18 +15,32 @@ var triggerEvents = []struct { //nolint:gochecknoglobals // never changed
 	bit   int
 }{{cluster.OnInsert, 4}, {cluster.OnDelete, 8}, {cluster.OnUpdate, 16}, {cluster.OnTruncate, 32}}
 
+// triggered are the tables, and the views that have triggers as such.
+func (in *Input) triggered() []*catalog.Table {
+	out := slices.Clone(in.Tables)
+	for i := range in.Views {
+		if v := &in.Views[i]; len(v.Desc.View.Triggers) > 0 && !v.materialized() {
+			out = append(out, v.Rows())
+		}
+	}
+	return out
+}
+
 // pgTriggers are the rows of pg_trigger.
 func (in *Input) pgTriggers() []row {
 	var out []row
-	for _, t := range in.Tables {
+	for _, t := range in.triggered() {
 		for i := range t.Desc.Collection.Triggers {
 			tr := &t.Desc.Collection.Triggers[i]
 			bits, enabled := 0, "O"
 			if tr.Row {
 				bits |= 1
 			}
-			if tr.Timing == cluster.BeforeRows {
+			switch tr.Timing {
+			case cluster.BeforeRows:
 				bits |= 2
+			case cluster.InsteadOfRows:
+				bits |= 64
 			}
 			for _, e := range triggerEvents {
 				if tr.On(e.event) {
@@ -98,7 +113,7 @@ func triggerBody(tr *cluster.TableTrigger) string {
 // informationTriggers makes information_schema.triggers: a row for each event.
 func (in *Input) informationTriggers() []row {
 	var out []row
-	for _, t := range in.Tables {
+	for _, t := range in.triggered() {
 		type kind struct {
 			event, timing string
 			row           bool

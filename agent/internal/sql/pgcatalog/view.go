@@ -3,6 +3,7 @@ package pgcatalog
 import (
 	"strings"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 )
 
@@ -31,7 +32,7 @@ func (in *Input) viewClasses() []row {
 		if v.materialized() {
 			continue
 		}
-		out = append(out, row{"oid": v.oid(), "relname": v.Name(), "relnamespace": OID(v.Schema().ID), "relowner": in.ownerOID(v.Desc), "relfilenode": 0, "relhasrules": true,
+		out = append(out, row{"oid": v.oid(), "relname": v.Name(), "relnamespace": OID(v.Schema().ID), "relowner": in.ownerOID(v.Desc), "relfilenode": 0, "relhasrules": true, "relhastriggers": len(v.Desc.View.Triggers) > 0,
 			"reltuples": -1.0, "relpersistence": persistence(v.Schema()), "relkind": "v", "relnatts": len(v.Columns), "relispopulated": true, "relreplident": "n"})
 	}
 	return out
@@ -143,7 +144,8 @@ func (in *Input) viewInformation(name string) []row {
 				option = strings.ToUpper(v.Desc.View.CheckOption)
 			}
 			named(row{"view_definition": v.Definition, "check_option": option, "is_updatable": yesNo(v.Updatable), "is_insertable_into": yesNo(v.Updatable),
-				"is_trigger_updatable": "NO", "is_trigger_deletable": "NO", "is_trigger_insertable_into": "NO"})
+				"is_trigger_updatable": yesNo(v.InsteadOf(cluster.OnUpdate)), "is_trigger_deletable": yesNo(v.InsteadOf(cluster.OnDelete)),
+				"is_trigger_insertable_into": yesNo(v.InsteadOf(cluster.OnInsert))})
 		}
 	}
 	return out

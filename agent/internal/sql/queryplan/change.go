@@ -6,6 +6,7 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
@@ -37,6 +38,9 @@ type Change struct {
 }
 
 func (p *Planner) update(ctx context.Context, s *pg.UpdateStmt, out *Plan) error {
+	if to := p.instead(s.GetRelation(), cluster.OnUpdate); to != nil {
+		return p.updateInstead(ctx, s, to, out)
+	}
 	table, err := p.target(s.GetRelation(), "update")
 	if err != nil {
 		return err
@@ -78,6 +82,9 @@ func (p *Planner) update(ctx context.Context, s *pg.UpdateStmt, out *Plan) error
 }
 
 func (p *Planner) delete(ctx context.Context, s *pg.DeleteStmt, out *Plan) error {
+	if to := p.instead(s.GetRelation(), cluster.OnDelete); to != nil {
+		return p.deleteInstead(ctx, s, to, out)
+	}
 	table, err := p.target(s.GetRelation(), "delete from")
 	if err != nil {
 		return err

@@ -16,6 +16,8 @@ func (p *Plan) Explain() []string {
 		return []string{"SQL engine over scans of: " + tableNames(p)}
 	case p.Insert != nil:
 		return p.Insert.explain()
+	case p.Instead != nil:
+		return []string{"INSTEAD OF " + p.Instead.Event + " triggers of " + p.Instead.View.Name()}
 	default:
 		return p.Change.explain()
 	}

@@ -8,6 +8,7 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
@@ -60,6 +61,9 @@ type Assignment struct {
 func (p *Planner) insert(ctx context.Context, s *pg.InsertStmt, out *Plan) error {
 	if s.GetWithClause() != nil {
 		return syntax.Unsupported("WITH in front of INSERT", "Put it in front of the SELECT: INSERT INTO ... WITH ... SELECT.")
+	}
+	if to := p.instead(s.GetRelation(), cluster.OnInsert); to != nil {
+		return p.insertInstead(ctx, s, to, out)
 	}
 	table, err := p.target(s.GetRelation(), "insert into")
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
-// Plan is how a statement is run. One of Select, Slow, Insert and Change is set.
+// Plan is how a statement is run. One of Select, Slow, Insert, Change and Instead is set.
 type Plan struct {
 	Select *Select
 	Slow   duck.Prepared
@@ -22,6 +22,7 @@ type Plan struct {
 	Signals []SignalColumn
 	Insert  *Insert
 	Change  *Change
+	Instead *Instead
 
 	Params  []datum.Type
 	Columns []Column // of the rows; nil if there are none

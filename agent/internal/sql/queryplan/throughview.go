@@ -145,6 +145,9 @@ func (p *Planner) throughFrom(r *pg.RangeVar, out *throughView, verb string, cas
 	if !ok {
 		return nil, cannotChange(out.view, verb, "Views that do not select from a single table or view are not automatically updatable.")
 	}
+	if err := refuseInstead(v, verb); err != nil {
+		return nil, err
+	}
 	below, err := p.through(v, verb, cascaded)
 	if err != nil {
 		return nil, err
