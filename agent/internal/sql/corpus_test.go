@@ -100,3 +100,11 @@ func TestInsteadOfCorpus(t *testing.T) {
 		t.Errorf("the corpus has %d statements only", n)
 	}
 }
+
+// TestMeetingCorpus: where two features meet statements are as PostgreSQL 15 had them when
+// testdata/meetings.txt was made.
+func TestMeetingCorpus(t *testing.T) {
+	if n := newFixture(t, startDuck(t)).open().corpus("testdata/meetings.txt"); n < 150 {
+		t.Errorf("the corpus has %d statements only", n)
+	}
+}

@@ -131,6 +131,16 @@ type change struct {
 	remove bool
 	create bool // what is not there
 	deep   bool // objects on the way, too
+	// insert says that to comes beside what is there: before it, or after it.
+	insert, after bool
+}
+
+// insert is jsonb_insert.
+func insert(j string, steps datum.Datum, to string, after bool) (datum.Datum, error) {
+	if isScalar(j) {
+		return datum.Datum{}, fail("22023", "cannot set path in scalar")
+	}
+	return (&change{path: steps.A.Values, to: to, create: true, insert: true, after: after}).top(j)
 }
 
 func withoutPath(j string, steps datum.Datum) (datum.Datum, error) {
@@ -186,6 +196,8 @@ func (c *change) object(j string, level int, key string) (string, error) {
 	switch {
 	case n >= 0 && c.last(level) && c.remove:
 		fields = slices.Delete(fields, n, n+1)
+	case n >= 0 && c.last(level) && c.insert:
+		return "", fail("22023", "cannot replace existing key")
 	case n >= 0 && c.last(level):
 		fields[n].Value = c.to
 	case n >= 0:
@@ -224,6 +236,10 @@ func (c *change) array(j string, level int, step string) (string, error) {
 	switch {
 	case inside && c.last(level) && c.remove:
 		list = slices.Delete(list, at, at+1)
+	case inside && c.last(level) && c.insert && c.after:
+		list = slices.Insert(list, at+1, c.to)
+	case inside && c.last(level) && c.insert:
+		list = slices.Insert(list, at, c.to)
 	case inside && c.last(level):
 		list[at] = c.to
 	case inside:

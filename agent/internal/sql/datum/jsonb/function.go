@@ -70,6 +70,21 @@ var functions = byName([]Function{
 	{"jsonb_set", []datum.Type{datum.JSONB, texts, datum.JSONB, datum.Bool}, 1, datum.JSONB, func(a []datum.Datum) (datum.Datum, error) {
 		return set(a[0].S, a[1], a[2].S, len(a) < 4 || a[3].Bool())
 	}},
+	{"jsonb_insert", []datum.Type{datum.JSONB, texts, datum.JSONB, datum.Bool}, 1, datum.JSONB, func(a []datum.Datum) (datum.Datum, error) {
+		return insert(a[0].S, a[1], a[2].S, len(a) == 4 && a[3].Bool())
+	}},
+	{"jsonb_pretty", []datum.Type{datum.JSONB}, 0, datum.Text, func(a []datum.Datum) (datum.Datum, error) {
+		return datum.MakeText(string(pretty(nil, a[0].S, 0))), nil
+	}},
+	{"document_each_keys", []datum.Type{datum.JSONB}, 0, texts, func(a []datum.Datum) (datum.Datum, error) {
+		return each(a[0].S, "jsonb_each", func(key, _ string) (datum.Datum, error) { return datum.MakeText(datum.JSONText(key)), nil })
+	}},
+	{"document_each", []datum.Type{datum.JSONB}, 0, datum.JSONB | datum.Array, func(a []datum.Datum) (datum.Datum, error) {
+		return each(a[0].S, "jsonb_each", func(_, v string) (datum.Datum, error) { return part(v, true) })
+	}},
+	{"document_each_text", []datum.Type{datum.JSONB}, 0, texts, func(a []datum.Datum) (datum.Datum, error) {
+		return each(a[0].S, "jsonb_each_text", func(_, v string) (datum.Datum, error) { return partText(v, true) })
+	}},
 	{"jsonb_typeof", []datum.Type{datum.JSONB}, 0, datum.Text, func(a []datum.Datum) (datum.Datum, error) {
 		return datum.MakeText(datum.KindOfJSON(a[0].S).String()), nil
 	}},

@@ -231,6 +231,12 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 		name = "list_prepend"
 	case op == "||" && list && !isList(e.Rexpr, right) && right != datum.Unknown:
 		name = "list_append"
+	case op == "||" && !list && plain(left) && plain(right):
+		return func(*pg.Node) (*pg.Node, error) {
+			err := errorf("42883", e.Location, "operator does not exist: %s || %s", left.SQLName(), right.SQLName())
+			err.Hint = "No operator matches the given name and argument types. You might need to add explicit type casts."
+			return nil, err
+		}
 	case op == "||" && !list && r.exprType(e) == datum.Text:
 		forms := r.textsOf([]*pg.Node{e.Lexpr, e.Rexpr}, false)
 		return func(n *pg.Node) (*pg.Node, error) {
@@ -254,6 +260,11 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 	return func(n *pg.Node) (*pg.Node, error) {
 		return call(name, n.GetAExpr().Lexpr, n.GetAExpr().Rexpr), nil
 	}
+}
+
+// plain reports whether values of the type are neither texts nor what is put together of parts.
+func plain(t datum.Type) bool {
+	return t != datum.Unknown && !t.IsString() && !t.IsArray() && !t.IsBits() && t != datum.Bytea && t != datum.JSONB
 }
 
 // sqlNull is a NULL of text, in PostgreSQL's own form.

@@ -4,6 +4,7 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum/jsonb"
 )
 
 // from rewrites a FROM item and tells the relations it brings in.
@@ -151,9 +152,18 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 		return r.scalarInFrom(item[0], rf)
 	}
 	name := lastName(f.Funcname)
+	switch name {
+	case "jsonb_each", "jsonb_each_text":
+		return r.eachMember(f, rf)
+	case "json_each", "json_each_text":
+		return nil, nil, unsupported(f.Location, "%s: cast to jsonb and use jsonb_each, that", name)
+	}
 	make, ok := setReturning[name]
 	if !ok {
 		return r.scalarInFrom(item[0], rf)
+	}
+	if name == "unnest" && len(f.Args) > 1 {
+		return r.unnestSeveral(f, rf)
 	}
 	r.infer(item[0])
 	typ := r.functionType(f)
@@ -199,6 +209,69 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 	}
 	applyAlias(rel, rf.Alias)
 	return n, rel, nil
+}
+
+// unnestSeveral makes FROM unnest(a, b) a subquery: beside each other in SELECT arrays are
+// filled up with nulls to the longest, as there.
+func (r *rewriter) unnestSeveral(f *pg.FuncCall, rf *pg.RangeFunction) (*pg.Node, *relation, error) {
+	rel := &relation{known: true, name: "unnest"}
+	for _, a := range f.Args {
+		rel.columns = append(rel.columns, column{name: "unnest", typ: r.typeOf(a).Elem()})
+	}
+	if err := r.list(f.Args); err != nil {
+		return nil, nil, err
+	}
+	return beside(rel, f.Args, rf), rel, nil
+}
+
+// eachMember makes FROM jsonb_each(j) a subquery of its keys and its values.
+func (r *rewriter) eachMember(f *pg.FuncCall, rf *pg.RangeFunction) (*pg.Node, *relation, error) {
+	name := lastName(f.Funcname)
+	values, typ := "document_each", datum.JSONB
+	if name == "jsonb_each_text" {
+		values, typ = "document_each_text", datum.Text
+	}
+	if len(f.Args) != 1 {
+		return nil, nil, errorf("42883", f.Location, "function %s(%s) does not exist", name, r.signature(f))
+	}
+	r.paramIs(f.Args[0], datum.JSONB)
+	if err := r.list(f.Args); err != nil {
+		return nil, nil, err
+	}
+	rel := &relation{known: true, name: name, columns: []column{{name: "key", typ: datum.Text}, {name: "value", typ: typ}}}
+	arrays := make([]*pg.Node, 2)
+	for i, of := range []string{"document_each_keys", values} {
+		g := jsonb.Named(of)[0]
+		arrays[i] = call(g.EngineName(1), jsonArgument(datum.JSONB, clone(f.Args[0])))
+	}
+	return beside(rel, arrays, rf), rel, nil
+}
+
+// beside makes a subquery of the elements of arrays beside each other, and fills rel.
+func beside(rel *relation, arrays []*pg.Node, rf *pg.RangeFunction) *pg.Node {
+	sub := &pg.SelectStmt{LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE}
+	var lengths []*pg.Node
+	for _, a := range arrays {
+		sub.TargetList = append(sub.TargetList, pg.MakeResTargetNodeWithVal(call("unnest", a), -1))
+		lengths = append(lengths, call("len", clone(a)))
+	}
+	if rf.Ordinality {
+		rel.columns = append(rel.columns, column{name: "ordinality", typ: datum.Int8})
+		sub.TargetList = append(sub.TargetList, pg.MakeResTargetNodeWithVal(call("unnest", call("generate_series", integer(1), call("greatest", lengths...))), -1))
+	}
+	alias := &pg.Alias{Aliasname: rel.name}
+	if rf.Alias != nil {
+		alias.Aliasname = rf.Alias.Aliasname
+	}
+	for i := range rel.columns {
+		if i < len(rf.Alias.GetColnames()) {
+			rel.columns[i].name = rf.Alias.Colnames[i].GetString_().GetSval()
+		}
+		alias.Colnames = append(alias.Colnames, str(rel.columns[i].name))
+	}
+	n := &pg.Node{Node: &pg.Node_RangeSubselect{RangeSubselect: &pg.RangeSubselect{Lateral: true, Subquery: selectNode(sub), Alias: alias}}}
+	applyAlias(rel, alias)
+	return n
 }
 
 func hasParam(f *pg.FuncCall) bool {

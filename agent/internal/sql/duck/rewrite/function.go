@@ -416,16 +416,10 @@ var setReturning = map[string]func(f *pg.FuncCall) (*pg.Node, []string, error){
 	"_pg_expandarray":       unnested("nd_expand_array"),
 	"regexp_split_to_table": unnested("regexp_split_to_array"),
 	"string_to_table":       unnested("string_split"),
-	"jsonb_each":            jsonEach,
-	"json_each":             jsonEach,
 }
 
 func unnested(name string, cols ...string) func(f *pg.FuncCall) (*pg.Node, []string, error) {
 	return func(f *pg.FuncCall) (*pg.Node, []string, error) {
 		return call("unnest", call(name, f.Args...)), cols, nil
 	}
-}
-
-func jsonEach(f *pg.FuncCall) (*pg.Node, []string, error) {
-	return call("json_each", f.Args...), []string{"key", "value"}, nil
 }
