@@ -123,7 +123,7 @@ func (r *reader) text(dst []byte, v vector, row int) ([]byte, error) {
 		if r.element.element != nil {
 			return nil, &failure{bind.ErrorTypeNotImplemented, "ND0A000 arrays of arrays are not supported"}
 		}
-		return r.each(dst, v, row, "{", ",", "}", func(dst []byte, child vector, at int) ([]byte, error) {
+		return r.each(dst, v, row, marks{"{", ",", "}"}, func(dst []byte, child vector, at int) ([]byte, error) {
 			if child.null(at) {
 				return append(dst, "NULL"...), nil
 			}
@@ -158,14 +158,17 @@ func appendField(dst []byte, s string) []byte {
 	return append(append(append(dst, '"'), s...), '"')
 }
 
+// marks stand around and between the elements of a list.
+type marks struct{ begin, between, end string }
+
 // each appends the elements of a list.
-func (r *reader) each(dst []byte, v vector, row int, begin, between, end string, one func([]byte, vector, int) ([]byte, error)) ([]byte, error) {
+func (r *reader) each(dst []byte, v vector, row int, m marks, one func([]byte, vector, int) ([]byte, error)) ([]byte, error) {
 	entry := at[[2]uint64](v, row)
 	child := vectorOf(bind.ListVectorGetChild(v.vec))
-	dst = append(dst, begin...)
+	dst = append(dst, m.begin...)
 	for k := range int(entry[1]) {
 		if k > 0 {
-			dst = append(dst, between...)
+			dst = append(dst, m.between...)
 		}
 		var err error
 		if dst, err = one(dst, child, int(entry[0])+k); err != nil {
@@ -175,7 +178,7 @@ func (r *reader) each(dst []byte, v vector, row int, begin, between, end string,
 			return dst, tooLong(len(dst))
 		}
 	}
-	return append(dst, end...), nil
+	return append(dst, m.end...), nil
 }
 
 // json appends the value as to_json has it; it is not null.
@@ -188,7 +191,7 @@ func (r *reader) json(dst []byte, v vector, row int) ([]byte, error) {
 		return datum.AppendAsJSON(dst, d, r.leaf.zone), nil
 	}
 	if r.element != nil {
-		return r.each(dst, v, row, "[", ",", "]", func(dst []byte, child vector, at int) ([]byte, error) {
+		return r.each(dst, v, row, marks{"[", ",", "]"}, func(dst []byte, child vector, at int) ([]byte, error) {
 			return r.element.jsonOrNull(dst, child, at)
 		})
 	}
@@ -219,7 +222,7 @@ func (r *reader) joined(dst []byte, v vector, row int, separator, null *string) 
 		return nil, nil
 	}
 	some := false
-	dst, err := r.each(dst, v, row, "", "", "", func(dst []byte, child vector, at int) ([]byte, error) {
+	dst, err := r.each(dst, v, row, marks{}, func(dst []byte, child vector, at int) ([]byte, error) {
 		missing := child.null(at)
 		if missing && null == nil {
 			return dst, nil
