@@ -120,8 +120,28 @@ func (in *Input) attributes() []row {
 
 func attribute(relation uint32, number int, c catalog.Column) row {
 	return row{"attrelid": relation, "attname": c.Name, "atttypid": typeOID(&c), "attlen": int(c.Type.Size()), "attnum": number,
-		"attcacheoff": -1, "atttypmod": int(c.Modifier), "attbyval": c.Type.Size() > 0 && c.Type.Size() <= 8, "attalign": "i", "attstorage": "p",
+		"attcacheoff": -1, "atttypmod": int(c.Modifier), "attbyval": c.Type.Size() > 0 && c.Type.Size() <= 8, "attalign": "i", "attstorage": storage(c.Type), "attndims": dimensions(c.Type),
 		"attnotnull": c.NeverNull(), "atthasdef": c.Default != "" && !c.Identity || c.Generated != "", "attidentity": identity(&c), "attgenerated": generated(&c), "attislocal": true, "attcollation": collation(c.Type), "attstattarget": -1}
+}
+
+// dimensions is what attndims says: of arrays, one.
+func dimensions(t datum.Type) int {
+	if t.IsArray() {
+		return 1
+	}
+	return 0
+}
+
+// storage is attstorage: how PostgreSQL would keep values of the type.
+func storage(t datum.Type) string {
+	switch {
+	case t.Size() > 0:
+		return "p"
+	case t == datum.Numeric, t.IsInet():
+		return "m"
+	default:
+		return "x"
+	}
 }
 
 func collation(t datum.Type) int {
