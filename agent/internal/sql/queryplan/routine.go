@@ -166,7 +166,7 @@ func (r *Routine) takes(args []routineArg) (order []int, score int, ok bool) {
 		case a.typ == to:
 			score += 2
 		case a.open:
-		case !allowed(a.typ, to, castImplicit):
+		case !datum.Allowed(a.typ, to, datum.Implicit):
 			return nil, 0, false
 		case a.typ != datum.Unknown && (to == datum.Text || to == datum.Float8):
 			score++ // the types that PostgreSQL prefers
@@ -275,7 +275,7 @@ func (c *compiler) taken(f *pg.FuncCall, list []*Routine, name string) (*Routine
 		} else {
 			taken[i] = exprs[from]
 		}
-		if taken[i], err = convert(taken[i], r.Args[i].Type, -1, castImplicit); err != nil {
+		if taken[i], err = convert(taken[i], r.Args[i].Type, -1, datum.Implicit); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -291,7 +291,7 @@ func (c *compiler) callOf(r *Routine, args []Expr) (Expr, error) {
 		inner := &compiler{params: c.params, typ: c.typ, functions: c.functions, called: c.called, bound: args, depth: c.depth + 1, elsewhere: true}
 		e, err := inner.expr(r.Body)
 		if err == nil && e.Type() != r.Result {
-			e, err = convert(e, r.Result, -1, castAssignment)
+			e, err = convert(e, r.Result, -1, datum.Assignment)
 		}
 		if err == nil {
 			return strictly(r, args, e), nil
