@@ -2,6 +2,7 @@ package queryplan
 
 import (
 	"math"
+	"slices"
 	"strconv"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -368,6 +369,9 @@ func (c *compiler) caseWhen(n *pg.CaseExpr) (Expr, error) {
 	}
 	args, err := c.exprs(results)
 	if err != nil {
+		if slices.ContainsFunc(e.conditions, isConst) {
+			return nil, errSlow // there, what is never reached does not fail
+		}
 		return nil, err
 	}
 	var last Expr = &Const{Value: datum.MakeNull(datum.Unknown)}

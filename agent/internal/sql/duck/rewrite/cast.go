@@ -36,6 +36,9 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 			return func(n *pg.Node) (*pg.Node, error) { return n.GetTypeCast().Arg, nil }, nil
 		}
 	}
+	if a := t.Arg.GetAArrayExpr(); a != nil && len(a.Elements) == 0 {
+		r.made[t.Arg] = true // its type is said
+	}
 	from := r.typeOf(t.Arg)
 	if !datum.Castable(from, to) {
 		return nil, errorf("42846", t.Location, "cannot cast type %s to %s", from.SQLName(), to.SQLName())

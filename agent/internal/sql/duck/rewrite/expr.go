@@ -11,9 +11,15 @@ import (
 // before looks at a node while its children are still PostgreSQL's, where types can
 // be told. after, if not nil, finishes the node in place of rule.
 func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), err error) {
+	if err := r.conditions(n); err != nil {
+		return nil, err
+	}
 	switch x := n.Node.(type) {
 	case *pg.Node_AExpr:
 		if err := r.unordered(x.AExpr); err != nil {
+			return nil, err
+		}
+		if err := r.comparable(x.AExpr); err != nil {
 			return nil, err
 		}
 		if err := r.opaqueOperator(x.AExpr); err != nil {
@@ -113,7 +119,7 @@ func (r *rewriter) typeLiterals(e *pg.A_Expr) error {
 			if t != datum.Bytea && !t.IsArray() {
 				return nil
 			}
-		case "@>", "<@":
+		case "@>", "<@", "&&":
 			if r.typeOf(e.Lexpr).IsArray() || r.typeOf(e.Rexpr).IsArray() {
 				break
 			}
@@ -214,10 +220,10 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 	list := left.IsArray() || right.IsArray() || e.Lexpr.GetAArrayExpr() != nil || e.Rexpr.GetAArrayExpr() != nil
 	switch op := lastName(e.Name); {
 	case op == "@>" && list:
-		name = "list_has_all"
+		name = "nd_list_contains"
 	case op == "<@" && list:
 		return func(n *pg.Node) (*pg.Node, error) {
-			return call("list_has_all", n.GetAExpr().Rexpr, n.GetAExpr().Lexpr), nil
+			return call("nd_list_contains", n.GetAExpr().Rexpr, n.GetAExpr().Lexpr), nil
 		}
 	case compares(op) && (left == datum.Interval || right == datum.Interval):
 		return func(n *pg.Node) (*pg.Node, error) {
@@ -231,6 +237,8 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 		name = "list_prepend"
 	case op == "||" && list && !isList(e.Rexpr, right) && right != datum.Unknown:
 		name = "list_append"
+	case op == "||" && list:
+		name = "list_concat" // to which a null is an empty one
 	case op == "||" && !list && plain(left) && plain(right):
 		return func(*pg.Node) (*pg.Node, error) {
 			err := errorf("42883", e.Location, "operator does not exist: %s || %s", left.SQLName(), right.SQLName())
@@ -278,6 +286,9 @@ func isList(n *pg.Node, t datum.Type) bool { return t.IsArray() || n.GetAArrayEx
 func (r *rewriter) rule(n *pg.Node) (*pg.Node, error) {
 	switch x := n.Node.(type) {
 	case *pg.Node_ColumnRef:
+		if names, _ := fieldNames(x.ColumnRef); len(x.ColumnRef.Fields) > 4 {
+			return nil, errorf("42601", x.ColumnRef.Location, "improper qualified name (too many dotted names): %s", strings.Join(names, "."))
+		}
 		columnRef(x.ColumnRef)
 		return n, nil
 	case *pg.Node_ResTarget:
@@ -417,6 +428,11 @@ func (r *rewriter) nowNumber() {
 
 // oneDimension refuses an array of arrays: no type has them.
 func oneDimension(a *pg.A_ArrayExpr) error {
+	if len(a.Elements) == 0 {
+		err := errorf("42P18", a.Location, "cannot determine type of empty array")
+		err.Hint = "Explicitly cast to the desired type, for example ARRAY[]::integer[]."
+		return err
+	}
 	for _, e := range a.Elements {
 		if inner := e.GetAArrayExpr(); inner != nil {
 			return unsupported(inner.Location, "an array of arrays")

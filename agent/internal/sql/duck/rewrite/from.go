@@ -104,6 +104,9 @@ func (r *rewriter) join(j *pg.JoinExpr) ([]*relation, error) {
 		return nil, err
 	}
 	r.scope.relations = append(r.scope.relations, right...)
+	if err := r.condition(j.Quals, "JOIN/ON"); err != nil {
+		return nil, err
+	}
 	defer func() { r.scope.relations = r.scope.relations[:before] }()
 	if j.IsNatural || len(j.UsingClause) > 0 {
 		r.scope.merged = true
@@ -134,6 +137,9 @@ func (r *rewriter) subselect(n *pg.Node, sub *pg.RangeSubselect) (*pg.Node, []*r
 		return nil, nil, err
 	}
 	rel := &relation{columns: cols.list, known: cols.known}
+	if n := len(sub.Alias.GetColnames()); cols.known && n > len(cols.list) {
+		return nil, nil, errorf("42P10", 0, "table \"%s\" has %d columns available but %d columns specified", sub.Alias.Aliasname, len(cols.list), n)
+	}
 	if len(s.ValuesLists) > 0 && sub.Alias != nil && len(sub.Alias.Colnames) < len(cols.list) {
 		sub.Alias.Colnames = append(sub.Alias.Colnames, names(cols)[len(sub.Alias.Colnames):]...)
 	}
@@ -167,6 +173,9 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 	}
 	r.infer(item[0])
 	typ := r.functionType(f)
+	if err := r.series(f); err != nil {
+		return nil, nil, err
+	}
 	if err := r.list(f.Args); err != nil {
 		return nil, nil, err
 	}
@@ -175,10 +184,17 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 		return nil, nil, err
 	}
 	item[0] = out
-	if hasParam(f) {
+	narrow := name == "generate_series" && typ == datum.Int4
+	switch {
+	case hasParam(f) || narrow && hasColumn(f) && !rf.Ordinality:
+		if narrow {
+			out = call("unnest", cast(out, "INTEGER[]"))
+		}
 		if n, err = subqueryOf(out, rf, len(cols)); err != nil {
 			return nil, nil, err
 		}
+	case narrow:
+		n = narrowed(n, rf)
 	}
 	if rf.Alias == nil {
 		rf.Alias = &pg.Alias{Aliasname: name}
@@ -198,7 +214,7 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 	for i, c := range rf.Alias.Colnames {
 		col := column{name: c.GetString_().GetSval()}
 		if i == 0 && len(cols) < 2 {
-			col.typ = typ
+			col.typ, col.written = typ, typ == datum.JSON
 		} else if rf.Ordinality {
 			col.typ = datum.Int8
 		}
@@ -272,6 +288,49 @@ func beside(rel *relation, arrays []*pg.Node, rf *pg.RangeFunction) *pg.Node {
 	n := &pg.Node{Node: &pg.Node_RangeSubselect{RangeSubselect: &pg.RangeSubselect{Lateral: true, Subquery: selectNode(sub), Alias: alias}}}
 	applyAlias(rel, alias)
 	return n
+}
+
+// series refuses the forms of generate_series that DuckDB has not.
+func (r *rewriter) series(f *pg.FuncCall) error {
+	if lastName(f.Funcname) != "generate_series" {
+		return nil
+	}
+	for _, a := range f.Args {
+		switch t := r.typeOf(a); {
+		case t == datum.Numeric:
+			return unsupported(f.Location, "generate_series of numeric: give it integers and divide them; this")
+		case t.IsFloat():
+			return noFunction(f, "generate_series("+r.signature(f)+")")
+		}
+	}
+	if step, ok := f.Args[len(f.Args)-1].GetAConst().GetVal().(*pg.A_Const_Ival); ok && len(f.Args) == 3 && step.Ival.GetIval() == 0 {
+		return errorf("22023", f.Location, "step size cannot equal zero")
+	}
+	return nil
+}
+
+// narrowed makes FROM generate_series(1, 2) a subquery of integers; DuckDB's are all bigint.
+func narrowed(n *pg.Node, rf *pg.RangeFunction) *pg.Node {
+	column := func(name string) *pg.Node { return pg.MakeColumnRefNode([]*pg.Node{str(name)}, -1) }
+	inner := &pg.Alias{Aliasname: "nd_series", Colnames: []*pg.Node{str("nd_value")}}
+	sub := &pg.SelectStmt{
+		TargetList:  []*pg.Node{pg.MakeResTargetNodeWithVal(cast(column("nd_value"), "INTEGER"), -1)},
+		LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE,
+	}
+	if rf.Ordinality {
+		inner.Colnames = append(inner.Colnames, str("nd_number"))
+		sub.TargetList = append(sub.TargetList, pg.MakeResTargetNodeWithVal(column("nd_number"), -1))
+	}
+	from := clone(n)
+	from.GetRangeFunction().Alias = inner
+	sub.FromClause = []*pg.Node{from}
+	return &pg.Node{Node: &pg.Node_RangeSubselect{RangeSubselect: &pg.RangeSubselect{Lateral: true, Subquery: selectNode(sub)}}}
+}
+
+func hasColumn(f *pg.FuncCall) bool {
+	found := false
+	visit(f.ProtoReflect(), func(n *pg.Node) { found = found || n.GetColumnRef() != nil || n.GetSubLink() != nil })
+	return found
 }
 
 func hasParam(f *pg.FuncCall) bool {

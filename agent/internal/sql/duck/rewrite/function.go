@@ -49,12 +49,19 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 		return special(r, f)
 	}
 	if make, ok := setReturning[name]; ok {
+		if err := r.series(f); err != nil {
+			return nil, err
+		}
+		narrow := name == "generate_series" && r.functionType(f) == datum.Int4
 		return func(n *pg.Node) (*pg.Node, error) {
 			out, cols, err := make(n.GetFuncCall())
 			if err == nil && len(cols) > 1 {
 				return nil, unsupported(f.Location, "%s outside of FROM", name)
 			}
 			if inner := out.GetFuncCall(); err == nil && lastName(inner.Funcname) != "unnest" {
+				if narrow {
+					out = cast(out, "INTEGER[]")
+				}
 				out = call("unnest", out)
 			}
 			return out, err

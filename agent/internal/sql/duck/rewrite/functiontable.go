@@ -44,7 +44,7 @@ var resultCasts = table(each("INTEGER", `position strpos ascii cardinality array
 var resultTypes = types(map[datum.Type]string{
 	datum.Int8: "count row_number rank dense_rank",
 	datum.Int4: `length char_length character_length octet_length position strpos ascii cardinality array_position
-		json_array_length ntile regexp_count array_length array_upper grouping`,
+		json_array_length ntile regexp_count array_length array_upper generate_subscripts grouping`,
 	datum.Bool: "bool_and bool_or every starts_with regexp_like isfinite",
 	datum.Text: `string_agg lower upper trim btrim ltrim rtrim left right repeat replace reverse translate split_part md5 chr
 		concat concat_ws regexp_replace array_to_string initcap quote_ident quote_literal quote_nullable substr substring to_char format

@@ -276,6 +276,9 @@ func (r *rewriter) exprType(e *pg.A_Expr) datum.Type {
 	case "||":
 		_, l := literal(e.Lexpr)
 		_, rt := literal(e.Rexpr)
+		if t := listType(e, left, right); t != datum.Unknown {
+			return t
+		}
 		for _, both := range [][2]datum.Type{{left, right}, {right, left}} {
 			if t, other := both[0], both[1]; (t == datum.Bytea || t.IsArray()) && (other == t || other == datum.Unknown && (l || rt)) {
 				return t
@@ -293,6 +296,25 @@ func (r *rewriter) exprType(e *pg.A_Expr) datum.Type {
 		return datum.Text
 	case "=", "<>", "!=", "<", "<=", ">", ">=", "~", "~*", "!~", "!~*", "@>", "<@", "?", "?|", "?&", "&&":
 		return datum.Bool
+	}
+	return datum.Unknown
+}
+
+// listType is what an array becomes by || with another, with an element, or with a null.
+func listType(e *pg.A_Expr, left, right datum.Type) datum.Type {
+	if !left.IsArray() && !right.IsArray() {
+		return datum.Unknown
+	}
+	switch {
+	case left == datum.Unknown && e.Lexpr.GetAConst().GetIsnull():
+		return right
+	case right == datum.Unknown && e.Rexpr.GetAConst().GetIsnull():
+		return left
+	case left == datum.Unknown || right == datum.Unknown:
+		return datum.Unknown
+	}
+	if t, ok := datum.CommonType(left.Elem(), right.Elem()); ok {
+		return t | datum.Array
 	}
 	return datum.Unknown
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
@@ -229,6 +230,23 @@ func contains(array, x *pg.Node) *pg.Node {
 	}, Defresult: cast(null(), "BOOLEAN"), Location: -1}}}
 }
 
+// maxArrayExpr bounds, in bytes of the tree, an array that is named twice.
+const maxArrayExpr = 1 << 16
+
+// again is a copy of what is rewritten; its parameters are parameters, too.
+func (r *rewriter) again(n *pg.Node) *pg.Node {
+	out := clone(n)
+	visit(pg.MakeListNode([]*pg.Node{out}).ProtoReflect(), func(n *pg.Node) {
+		if p := n.GetParamRef(); p != nil {
+			r.paramRefs = append(r.paramRefs, n)
+			if p.Number == 0 {
+				r.nowRefs = append(r.nowRefs, p)
+			}
+		}
+	})
+	return out
+}
+
 // quantified handles x op ANY (array).
 func (r *rewriter) quantified(n *pg.Node, op string, e *pg.A_Expr) (*pg.Node, error) {
 	if op == "=" && e.Kind == pg.A_Expr_Kind_AEXPR_OP_ANY && e.Lexpr.GetColumnRef() != nil && e.Rexpr.GetColumnRef() != nil &&
@@ -237,11 +255,14 @@ func (r *rewriter) quantified(n *pg.Node, op string, e *pg.A_Expr) (*pg.Node, er
 	}
 	switch op {
 	case "=", "<>", "!=", "<", "<=", ">", ">=":
-		if e.Rexpr.GetColumnRef() == nil {
+		if e.Rexpr.GetAArrayExpr() != nil || e.Rexpr.GetTypeCast().GetArg().GetAArrayExpr() != nil || e.Rexpr.GetSubLink() != nil {
 			return n, nil
 		}
+		if proto.Size(e.Rexpr) > maxArrayExpr {
+			return nil, tooNested("ANY or ALL")
+		}
 		// A null array is no empty one, as it is for DuckDB.
-		isNull := &pg.Node{Node: &pg.Node_NullTest{NullTest: &pg.NullTest{Arg: clone(e.Rexpr), Nulltesttype: pg.NullTestType_IS_NULL, Location: -1}}}
+		isNull := &pg.Node{Node: &pg.Node_NullTest{NullTest: &pg.NullTest{Arg: r.again(e.Rexpr), Nulltesttype: pg.NullTestType_IS_NULL, Location: -1}}}
 		when := &pg.Node{Node: &pg.Node_CaseWhen{CaseWhen: &pg.CaseWhen{Expr: isNull, Result: cast(null(), "BOOLEAN"), Location: -1}}}
 		return &pg.Node{Node: &pg.Node_CaseExpr{CaseExpr: &pg.CaseExpr{Args: []*pg.Node{when}, Defresult: n, Location: -1}}}, nil
 	}

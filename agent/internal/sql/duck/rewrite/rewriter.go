@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -46,6 +47,9 @@ func (r *rewriter) query(s *pg.SelectStmt, parent *scope) (columns, error) {
 	if len(s.LockingClause) > 0 {
 		return columns{}, unsupported(0, "FOR UPDATE or the like in a subquery")
 	}
+	if err := sortable(s); err != nil {
+		return columns{}, err
+	}
 	var out columns
 	var err error
 	switch {
@@ -57,6 +61,9 @@ func (r *rewriter) query(s *pg.SelectStmt, parent *scope) (columns, error) {
 		out, err = r.block(s)
 	}
 	if err != nil {
+		return columns{}, err
+	}
+	if err := positions(s.SortClause, "ORDER BY", out); err != nil {
 		return columns{}, err
 	}
 	if err := r.list(s.SortClause); err != nil {
@@ -140,21 +147,22 @@ func names(c columns) []*pg.Node {
 }
 
 func (r *rewriter) setOperation(s *pg.SelectStmt) (columns, error) {
-	left, err := r.query(s.Larg, r.scope)
+	left, right, err := r.sides(s)
 	if err != nil {
 		return columns{}, err
 	}
-	right, err := r.query(s.Rarg, r.scope)
-	if err != nil {
-		return columns{}, err
-	}
+	op := strings.TrimPrefix(s.Op.String(), "SETOP_")
 	if left.known && right.known && len(left.list) != len(right.list) {
-		op := strings.TrimPrefix(s.Op.String(), "SETOP_")
 		return columns{}, errorf("42601", 0, "each %s query must have the same number of columns", op)
 	}
 	out := columns{known: left.known}
 	for i, c := range left.list {
 		m := column{name: c.name}
+		if i < len(right.list) && right.known {
+			if err := r.matched(op, c.typ, right.list[i].typ); err != nil {
+				return columns{}, err
+			}
+		}
 		if i < len(right.list) && right.known && opaque(c.typ) && opaque(right.list[i].typ) && !c.typ.IsArray() {
 			m.typ = mixed(c.typ, right.list[i].typ)
 		}
@@ -170,14 +178,87 @@ func (r *rewriter) setOperation(s *pg.SelectStmt) (columns, error) {
 	return out, nil
 }
 
+// sides rewrites those of a set operation: literals of one have the types of the other.
+func (r *rewriter) sides(s *pg.SelectStmt) (left, right columns, err error) {
+	if !literals(s.Larg) {
+		if left, err = r.query(s.Larg, r.scope); err != nil {
+			return left, right, err
+		}
+		if err = r.typeTargets(s.Rarg, left); err != nil {
+			return left, right, err
+		}
+		right, err = r.query(s.Rarg, r.scope)
+		return left, right, err
+	}
+	if right, err = r.query(s.Rarg, r.scope); err != nil {
+		return left, right, err
+	}
+	if err = r.typeTargets(s.Larg, right); err != nil {
+		return left, right, err
+	}
+	left, err = r.query(s.Larg, r.scope)
+	return left, right, err
+}
+
+// literals reports whether a SELECT has some for columns.
+func literals(s *pg.SelectStmt) bool {
+	return slices.ContainsFunc(s.TargetList, func(n *pg.Node) bool {
+		_, ok := literal(n.GetResTarget().GetVal())
+		return ok
+	})
+}
+
+func (r *rewriter) typeTargets(s *pg.SelectStmt, other columns) error {
+	if !other.known || len(s.TargetList) != len(other.list) {
+		return nil
+	}
+	for i, n := range s.TargetList {
+		t := n.GetResTarget()
+		if t == nil || other.list[i].typ.IsString() {
+			continue
+		}
+		if _, ok := literal(t.Val); ok {
+			t.Name = cmp.Or(t.Name, "?column?")
+			if err := r.typeLiteral(&t.Val, other.list[i].typ); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func (r *rewriter) values(s *pg.SelectStmt) (columns, error) {
 	out := columns{known: true}
+	var typed []datum.Type
+	for k := range s.ValuesLists[0].GetList().GetItems() {
+		var l []*pg.Node
+		for _, row := range s.ValuesLists {
+			if items := row.GetList().GetItems(); k < len(items) {
+				l = append(l, items[k])
+			}
+		}
+		if err := r.alternatives("VALUES", l); err != nil {
+			return columns{}, err
+		}
+		typed = append(typed, r.common(l))
+	}
 	for i, row := range s.ValuesLists {
 		for k, n := range row.GetList().GetItems() {
 			if i == 0 {
 				out.list = append(out.list, column{name: "column" + strconv.Itoa(k+1), typ: r.typeOf(n), modifier: r.widthOf(n)})
-			} else if k < len(out.list) && out.list[k].typ != r.typeOf(n) {
+				out.list[k].written = out.list[k].typ == datum.JSON
+			} else if _, isText := literal(n); k < len(out.list) && out.list[k].typ != r.typeOf(n) && !(isText && typed[k] == out.list[k].typ) {
 				out.list[k].typ = mixed(out.list[k].typ, r.typeOf(n))
+			}
+		}
+	}
+	for _, row := range s.ValuesLists {
+		for k, n := range row.GetList().GetItems() {
+			if k < len(typed) {
+				if err := r.typeLiteral(&n, typed[k]); err != nil {
+					return columns{}, err
+				}
+				row.GetList().Items[k] = n
 			}
 		}
 	}
@@ -194,9 +275,20 @@ func (r *rewriter) block(s *pg.SelectStmt) (columns, error) {
 		s.FromClause[i] = n
 		r.scope.relations = append(r.scope.relations, rels...)
 	}
+	if err := distinctNames(r.scope.relations); err != nil {
+		return columns{}, err
+	}
+	for of, n := range map[string]*pg.Node{"WHERE": s.WhereClause, "HAVING": s.HavingClause} {
+		if err := r.condition(n, of); err != nil {
+			return columns{}, err
+		}
+	}
 	r.constrain(s.WhereClause, r.scope.relations)
 	out, err := r.targets(s)
 	if err != nil {
+		return columns{}, err
+	}
+	if err := positions(s.GroupClause, "GROUP BY", out); err != nil {
 		return columns{}, err
 	}
 	if s.WhereClause, err = r.node(s.WhereClause); err != nil {
@@ -237,7 +329,7 @@ func (r *rewriter) targets(s *pg.SelectStmt) (columns, error) {
 			t.Name = cmp.Or(t.Name, "?column?")
 		}
 		c := column{name: t.Name, typ: r.typeOf(t.Val), modifier: r.widthOf(t.Val)}
-		c.written = c.typ == datum.JSON && (t.Val.GetAExpr() != nil || t.Val.GetFuncCall() != nil)
+		c.written = c.typ == datum.JSON
 		if c.name == "" {
 			c.name = figureName(t.Val)
 		}

@@ -47,7 +47,9 @@ func macros() []string {
 		`nd_array_position(a, x) AS nullif(list_position(a, x), 0)`,
 		`nd_array_remove(a, x) AS list_transform([x], lambda v: list_filter(a, lambda e: e IS DISTINCT FROM v))[1]`,
 		`nd_expand_array(a) AS list_transform(a, lambda v, i: {'x': v, 'n': i})`,
-		`nd_subscripts(a, d) AS generate_series(1, len(a))`,
+		`nd_subscripts(a, d) AS CASE WHEN d = 1 THEN CAST(generate_series(1, len(a)) AS INTEGER[]) END`,
+		// A null is in no array, not even in one with nulls.
+		`nd_list_contains(a, b) AS list_transform([b], lambda v: list_has_all(a, v) AND list_aggregate(v, 'count') = len(v))[1]`,
 
 		`nd_json_has(j, k) AS list_contains(json_keys(j), k)`,
 		`nd_json_has_any(j, ks) AS list_has_any(json_keys(j), CAST(ks AS VARCHAR[]))`,

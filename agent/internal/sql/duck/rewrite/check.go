@@ -1,0 +1,254 @@
+package rewrite
+
+import (
+	"slices"
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// family tells the types whose values PostgreSQL compares with each other, and brings to
+// one type where alternatives are put together; 0: this does not say.
+func family(t datum.Type) int {
+	switch {
+	case t == datum.Unknown || t.IsArray() || t.IsEnum():
+		return 0
+	case t.IsNumber() || t == datum.OID:
+		return 1
+	case t.IsString():
+		return 2
+	case t.IsDateTime():
+		return 3
+	case t == datum.Time || t == datum.Timetz || t == datum.Interval:
+		return 4
+	case t.IsInet():
+		return 5
+	case t.IsBits():
+		return 6
+	}
+	switch t {
+	case datum.Bool, datum.UUID, datum.Bytea, datum.JSON, datum.JSONB:
+		return 7 + int(t)
+	}
+	return 0
+}
+
+// apart reports whether two types are known, and of different families. An array has the
+// operators that two of one type have.
+func apart(a, b datum.Type) bool {
+	if a == datum.Unknown || b == datum.Unknown || a.Elem() == datum.Int2Vector.Elem() && a.IsArray() || b.Elem() == datum.Int2Vector.Elem() && b.IsArray() {
+		return false
+	}
+	if a.IsArray() || b.IsArray() {
+		return a != b && (a.IsArray() != b.IsArray() || family(a.Elem()) != 0 && family(b.Elem()) != 0)
+	}
+	x, y := family(a), family(b)
+	return x != 0 && y != 0 && x != y
+}
+
+func noOperator(location int32, op string, left, right datum.Type) *Error {
+	err := errorf("42883", location, "operator does not exist: %s %s %s", left.SQLName(), op, right.SQLName())
+	err.Hint = "No operator matches the given name and argument types. You might need to add explicit type casts."
+	return err
+}
+
+// comparable refuses comparisons that PostgreSQL has not: DuckDB would convert one side.
+func (r *rewriter) comparable(e *pg.A_Expr) error {
+	op := lastName(e.Name)
+	if e.Lexpr == nil {
+		return r.decided(e, op)
+	}
+	left, right := r.typeOf(e.Lexpr), r.typeOf(e.Rexpr)
+	switch e.Kind {
+	case pg.A_Expr_Kind_AEXPR_OP:
+		lists := left.IsArray() && right.IsArray() && (op == "@>" || op == "<@" || op == "&&")
+		if (compares(op) || lists) && apart(left, right) {
+			return noOperator(e.Location, op, left, right)
+		}
+		return r.decided(e, op)
+	case pg.A_Expr_Kind_AEXPR_DISTINCT, pg.A_Expr_Kind_AEXPR_NOT_DISTINCT, pg.A_Expr_Kind_AEXPR_NULLIF:
+		if apart(left, right) {
+			return noOperator(e.Location, "=", left, right)
+		}
+	case pg.A_Expr_Kind_AEXPR_IN:
+		for _, item := range e.Rexpr.GetList().GetItems() {
+			if t := r.typeOf(item); apart(left, t) {
+				return noOperator(e.Location, op, left, t)
+			}
+		}
+	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
+		if compares(op) && right.IsArray() && family(right.Elem()) != 0 && !left.IsArray() && apart(left, right.Elem()) {
+			return noOperator(e.Location, op, left, right.Elem())
+		}
+	default:
+	}
+	return nil
+}
+
+// decided refuses operators whose operands are both literals where there are several of the
+// name that take them.
+func (r *rewriter) decided(e *pg.A_Expr, op string) error {
+	_, right := literal(e.Rexpr)
+	if e.Lexpr == nil {
+		if right && (op == "-" || op == "+" || op == "@" || op == "~") {
+			return notUnique(e.Location, op+" unknown")
+		}
+		return nil
+	}
+	_, left := literal(e.Lexpr)
+	switch op {
+	case "+", "-", "*", "/", "%", "&", "|", "#", "@>", "<@", "&&", "#>", "#>>":
+	case "->", "->>":
+		if left && r.typeOf(e.Rexpr).IsInt() {
+			return notUnique(e.Location, "unknown "+op+" "+r.typeOf(e.Rexpr).SQLName())
+		}
+	default:
+		return nil
+	}
+	if left && right {
+		return notUnique(e.Location, "unknown "+op+" unknown")
+	}
+	return nil
+}
+
+func notUnique(location int32, signature string) *Error {
+	err := errorf("42725", location, "operator is not unique: %s", signature)
+	err.Hint = "Could not choose a best candidate operator. You might need to add explicit type casts."
+	return err
+}
+
+// condition refuses what is no truth value; DuckDB would convert it.
+func (r *rewriter) condition(n *pg.Node, of string) error {
+	if t := r.typeOf(n); n != nil && t != datum.Unknown && t != datum.Bool {
+		return errorf("42804", 0, "argument of %s must be type boolean, not type %s", of, t.SQLName())
+	}
+	return nil
+}
+
+// conditions looks at those within an expression.
+func (r *rewriter) conditions(n *pg.Node) error {
+	switch x := n.Node.(type) {
+	case *pg.Node_BoolExpr:
+		op := strings.TrimSuffix(x.BoolExpr.Boolop.String(), "_EXPR")
+		for _, a := range x.BoolExpr.Args {
+			if err := r.condition(a, op); err != nil {
+				return err
+			}
+		}
+	case *pg.Node_CaseExpr:
+		if x.CaseExpr.Arg != nil {
+			return nil
+		}
+		for _, w := range x.CaseExpr.Args {
+			if err := r.condition(w.GetCaseWhen().GetExpr(), "CASE/WHEN"); err != nil {
+				return err
+			}
+		}
+	case *pg.Node_BooleanTest:
+		return r.condition(x.BooleanTest.Arg, strings.ReplaceAll(x.BooleanTest.Booltesttype.String(), "_", " "))
+	}
+	return nil
+}
+
+// matched refuses alternatives of types that have none in common.
+func (r *rewriter) matched(of string, a, b datum.Type) error {
+	if !apart(a, b) || a.IsArray() && b.IsArray() && family(a.Elem()) == family(b.Elem()) {
+		return nil
+	}
+	return errorf("42804", 0, "%s types %s and %s cannot be matched", of, a.SQLName(), b.SQLName())
+}
+
+// alternatives refuses results of CASE and the like that have no type in common.
+func (r *rewriter) alternatives(of string, l []*pg.Node) error {
+	first := datum.Unknown
+	for _, n := range l {
+		t := r.typeOf(n)
+		if err := r.matched(of, first, t); err != nil {
+			return err
+		}
+		if first == datum.Unknown {
+			first = t
+		}
+	}
+	return nil
+}
+
+// distinctNames refuses two FROM items of one name.
+func distinctNames(rels []*relation) error {
+	for i, a := range rels {
+		if a.name == "" {
+			continue
+		}
+		for _, b := range rels[:i] {
+			if a.name == b.name && (a.scan == nil || b.scan == nil || a.scan.Table == b.scan.Table) {
+				return errorf("42712", 0, "table name \"%s\" specified more than once", a.name)
+			}
+		}
+	}
+	return nil
+}
+
+// sortable refuses ORDER BY of what is not selected where only that may be named.
+func sortable(s *pg.SelectStmt) error {
+	if len(s.DistinctClause) == 0 || s.Op != pg.SetOperation_SETOP_NONE {
+		return nil
+	}
+	var selected []string
+	for _, n := range s.TargetList {
+		t := n.GetResTarget()
+		if names, star := fieldNames(&pg.ColumnRef{Fields: t.GetVal().GetColumnRef().GetFields()}); star {
+			return nil
+		} else if len(names) > 0 {
+			selected = append(selected, names[len(names)-1])
+		}
+		selected = append(selected, t.GetName(), figureName(t.GetVal()))
+	}
+	var first []string // what DISTINCT ON names
+	for _, n := range s.DistinctClause {
+		ref := n.GetColumnRef()
+		if ref == nil && n.GetNode() != nil {
+			return nil
+		}
+		if names, star := fieldNames(&pg.ColumnRef{Fields: ref.GetFields()}); !star && len(names) > 0 {
+			first = append(first, names[len(names)-1])
+		}
+	}
+	for i, n := range s.SortClause {
+		ref := n.GetSortBy().GetNode().GetColumnRef()
+		if ref == nil {
+			continue
+		}
+		names, _ := fieldNames(ref)
+		name := lastOf(names)
+		switch {
+		case len(first) == 0 && !slices.Contains(selected, name):
+			return errorf("42P10", ref.Location, "for SELECT DISTINCT, ORDER BY expressions must appear in select list")
+		case i < len(first) && !slices.Contains(first, name):
+			return errorf("42P10", ref.Location, "SELECT DISTINCT ON expressions must match initial ORDER BY expressions")
+		}
+	}
+	return nil
+}
+
+func lastOf(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return names[len(names)-1]
+}
+
+// positions refuses numbers of columns that there are not.
+func positions(l []*pg.Node, of string, cols columns) error {
+	for _, n := range l {
+		if s := n.GetSortBy(); s != nil {
+			n = s.Node
+		}
+		_, ok := n.GetAConst().GetVal().(*pg.A_Const_Ival)
+		if at := int(n.GetAConst().GetIval().GetIval()); ok && cols.known && (at < 1 || at > len(cols.list)) {
+			return errorf("42P10", n.GetAConst().Location, "%s position %d is not in select list", of, at)
+		}
+	}
+	return nil
+}
