@@ -48,6 +48,8 @@ var arrays = []Function{
 		}
 		return datum.MakeArray(datum.Int4, out), nil
 	}},
+	{Name: "array_position", Args: []datum.Type{AnyArray, AnyElement, datum.Int4}, Optional: 1, Result: datum.Int4, Nulls: true, Eval: position},
+	{Name: "array_fill", Args: []datum.Type{AnyElement, ints, ints}, Optional: 1, Result: AnyArray, Nulls: true, Eval: fill},
 	{Name: "trim_array", Args: []datum.Type{AnyArray, datum.Int4}, Result: AnyArray, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
 		n := int64(len(a[0].A.Values))
 		if a[1].I < 0 || a[1].I > n {
@@ -87,3 +89,59 @@ func ofDimension(f func(n int) int) func(*Env, []datum.Datum) (datum.Datum, erro
 func fail(code, format string, args ...any) error {
 	return &datum.Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
+
+// position is where an element is, from a subscript on.
+func position(_ *Env, a []datum.Datum) (datum.Datum, error) {
+	if a[0].Null {
+		return datum.MakeNull(datum.Int4), nil
+	}
+	from := int64(1)
+	if len(a) > 2 {
+		if a[2].Null {
+			return datum.Datum{}, fail("22004", "initial position must not be null")
+		}
+		from = max(a[2].I, 1)
+	}
+	for i, v := range a[0].A.Values {
+		if int64(i) >= from-1 && same(v, a[1]) {
+			return datum.MakeInt(datum.Int4, int64(i+1)), nil
+		}
+	}
+	return datum.MakeNull(datum.Int4), nil
+}
+
+// fill makes an array of one value; of one dimension, that begins at 1.
+func fill(_ *Env, a []datum.Datum) (datum.Datum, error) {
+	for _, of := range a[1:] {
+		if of.Null {
+			return datum.Datum{}, fail("22004", "dimension array or low bound array cannot be null")
+		}
+		for _, v := range of.A.Values {
+			if v.Null {
+				return datum.Datum{}, fail("22004", "dimension values cannot be null")
+			}
+		}
+	}
+	sizes := a[1].A.Values
+	if len(a) > 2 && len(a[2].A.Values) != len(sizes) {
+		return datum.Datum{}, fail("2202E", "wrong number of array subscripts")
+	}
+	switch {
+	case len(sizes) == 0:
+		return datum.MakeArray(a[0].Type, nil), nil
+	case len(sizes) > 1:
+		return datum.Datum{}, fail("0A000", "array_fill of arrays of arrays is not supported")
+	case len(a) > 2 && a[2].A.Values[0].I != 1:
+		return datum.Datum{}, fail("0A000", "arrays that do not begin at 1 are not supported")
+	case sizes[0].I < 0 || sizes[0].I > maxFill:
+		return datum.Datum{}, fail("54000", "array size exceeds the maximum allowed (%d)", maxFill)
+	}
+	out := make([]datum.Datum, sizes[0].I)
+	for i := range out {
+		out[i] = a[0]
+	}
+	return datum.MakeArray(a[0].Type, out), nil
+}
+
+// maxFill bounds what a short statement makes.
+const maxFill = 1 << 20

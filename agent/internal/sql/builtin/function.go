@@ -106,7 +106,10 @@ func (f *Function) bind(types []datum.Type) (c *Call, exact int, ok bool) {
 		if !polymorphic(t) {
 			return t
 		}
-		return elem | t&datum.Array
+		if t == AnyArray {
+			return elem | datum.Array
+		}
+		return elem
 	}
 	c = &Call{Function: f, Result: concrete(f.Result)}
 	for i, t := range types {

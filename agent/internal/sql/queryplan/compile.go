@@ -377,6 +377,9 @@ func (c *compiler) caseWhen(n *pg.CaseExpr) (Expr, error) {
 	var last Expr = &Const{Value: datum.MakeNull(datum.Unknown)}
 	if n.GetDefresult() != nil {
 		if last, err = c.expr(n.GetDefresult()); err != nil {
+			if slices.ContainsFunc(e.conditions, isConst) {
+				return nil, errSlow
+			}
 			return nil, err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
+	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
@@ -33,15 +34,9 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 	if after, err := r.builtinFunction(f, name); after != nil || err != nil {
 		return after, err
 	}
-	if (name == "min" || name == "max") && len(f.Args) == 1 && r.typeOf(f.Args[0]) == datum.JSONB {
-		return func(n *pg.Node) (*pg.Node, error) {
-			arg := n.GetFuncCall().Args[0]
-			return renamed(n, "arg_"+name, arg, ordered(clone(arg))), nil
-		}, nil
-	}
 	if (name == "min" || name == "max") && len(f.Args) == 1 {
 		switch r.typeOf(f.Args[0]) { // which PostgreSQL has not, though they have an order
-		case datum.Bool, datum.Bytea, datum.UUID, datum.JSON:
+		case datum.Bool, datum.Bytea, datum.UUID, datum.JSON, datum.JSONB:
 			return nil, noFunction(f, name+"("+r.signature(f)+")")
 		}
 	}
@@ -407,12 +402,12 @@ var setReturning = map[string]func(f *pg.FuncCall) (*pg.Node, []string, error){
 	},
 	"generate_subscripts":       unnested("nd_subscripts"),
 	"jsonb_array_elements":      unnestedJSON("document_elements", "value"),
-	"json_array_elements":       unnested("nd_json_elements", "value"),
+	"json_array_elements":       unnestedWritten(builtin.JSONElements, "value"),
 	"jsonb_array_elements_text": unnestedJSON("document_elements_text", "value"),
-	"json_array_elements_text":  unnested("nd_json_elements_text", "value"),
+	"json_array_elements_text":  unnestedWritten(builtin.JSONElementsText, "value"),
 	"jsonb_object_keys":         unnestedJSON("document_keys"),
 	"jsonb_path_query":          unnestedJSON("document_path"),
-	"json_object_keys":          unnested("json_keys"),
+	"json_object_keys":          unnestedWritten(builtin.JSONKeys),
 	"pg_partition_ancestors": func(f *pg.FuncCall) (*pg.Node, []string, error) {
 		relid := f.Args
 		if len(relid) == 1 { // a string, too, is a regclass
@@ -423,6 +418,21 @@ var setReturning = map[string]func(f *pg.FuncCall) (*pg.Node, []string, error){
 	"_pg_expandarray":       unnested("nd_expand_array"),
 	"regexp_split_to_table": unnested("regexp_split_to_array"),
 	"string_to_table":       unnested("string_split"),
+}
+
+// unnestedWritten is a set of what a function of package builtin gives of a json.
+func unnestedWritten(name string, cols ...string) func(f *pg.FuncCall) (*pg.Node, []string, error) {
+	return func(f *pg.FuncCall) (*pg.Node, []string, error) {
+		if len(f.Args) != 1 {
+			return nil, nil, errorf("42883", f.Location, "function %s of %d arguments does not exist", lastName(f.Funcname), len(f.Args))
+		}
+		c := builtin.Resolve(name, []datum.Type{datum.JSON})
+		list := call("nd_list_1", text(c.Signature("UTC")), cast(f.Args[0], "VARCHAR"))
+		if c.Result.Elem() == datum.JSON {
+			list = cast(list, "JSON[]")
+		}
+		return call("unnest", list), cols, nil
+	}
 }
 
 func unnested(name string, cols ...string) func(f *pg.FuncCall) (*pg.Node, []string, error) {

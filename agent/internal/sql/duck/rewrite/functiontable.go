@@ -21,14 +21,14 @@ var functions = table(same(`
 	sinh cosh tanh asinh acosh atanh random gcd lcm factorial gen_random_uuid uuidv7 uuidv4
 	lower upper trim ltrim rtrim left right replace reverse translate strpos starts_with md5 chr ascii
 	regexp_replace regexp_split_to_array bit_length
-	date_trunc age make_date make_timestamp isfinite timezone json_array_length`), map[string]string{
+	date_trunc age make_date make_timestamp isfinite timezone`), map[string]string{
 	"every": "bool_and", "variance": "var_samp",
 	"ceiling": "ceil", "pow": "power", "mod": "nd_mod", "div": "nd_int_div", "uuid_generate_v4": "gen_random_uuid",
 	"to_hex": "nd_to_hex", "position": "strpos", "btrim": "trim", "initcap": "nd_initcap",
 	"regexp_like":  "regexp_matches",
 	"regexp_count": "nd_regexp_count", "string_to_array": "string_split", "sha256": "nd_sha256", "overlay": "nd_overlay",
 	"array_append": "list_append", "array_prepend": "list_prepend", "array_cat": "list_concat", "array_remove": "nd_array_remove",
-	"array_position": "nd_array_position", "date_bin": "time_bucket", "clock_timestamp": "get_current_timestamp",
+	"date_bin": "time_bucket", "clock_timestamp": "get_current_timestamp",
 	"json_typeof":    "nd_json_typeof",
 	"pg_size_pretty": "nd_size_pretty",
 })
@@ -37,14 +37,13 @@ var functions = table(same(`
 var doubling = table(same("nd_initcap nd_size_pretty nd_overlay nd_format_type"), nil)
 
 // resultCasts give results the type that they have in PostgreSQL.
-var resultCasts = table(each("INTEGER", `position strpos ascii cardinality array_position json_array_length
+var resultCasts = table(each("INTEGER", `position strpos ascii
 	ntile regexp_count bit_length`), nil)
 
 // resultTypes is what typeOf knows of results.
 var resultTypes = types(map[datum.Type]string{
 	datum.Int8: "count row_number rank dense_rank",
-	datum.Int4: `length char_length character_length octet_length position strpos ascii cardinality array_position
-		json_array_length ntile regexp_count array_length array_upper generate_subscripts grouping`,
+	datum.Int4: `length char_length character_length octet_length position strpos ascii ntile regexp_count array_length array_upper generate_subscripts grouping`,
 	datum.Bool: "bool_and bool_or every starts_with regexp_like isfinite",
 	datum.Text: `string_agg lower upper trim btrim ltrim rtrim left right repeat replace reverse translate split_part md5 chr
 		concat concat_ws regexp_replace array_to_string initcap quote_ident quote_literal quote_nullable substr substring to_char format

@@ -44,7 +44,6 @@ func macros() []string {
 		`nd_regexp_count(s, p) AS len(regexp_extract_all(s, p))`,
 
 		`nd_array_length(a) AS CAST(nullif(len(a), 0) AS INTEGER)`,
-		`nd_array_position(a, x) AS nullif(list_position(a, x), 0)`,
 		`nd_array_remove(a, x) AS list_transform([x], lambda v: list_filter(a, lambda e: e IS DISTINCT FROM v))[1]`,
 		`nd_expand_array(a) AS list_transform(a, lambda v, i: {'x': v, 'n': i})`,
 		`nd_subscripts(a, d) AS CASE WHEN d = 1 THEN CAST(generate_series(1, len(a)) AS INTEGER[]) END`,
@@ -54,8 +53,6 @@ func macros() []string {
 		`nd_json_has(j, k) AS list_contains(json_keys(j), k)`,
 		`nd_json_has_any(j, ks) AS list_has_any(json_keys(j), CAST(ks AS VARCHAR[]))`,
 		`nd_json_has_all(j, ks) AS list_has_all(json_keys(j), CAST(ks AS VARCHAR[]))`,
-		`nd_json_elements(j) AS CAST(json_extract(j, '$[*]') AS JSON[])`,
-		`nd_json_elements_text(j) AS json_extract_string(j, '$[*]')`,
 		`nd_json_typeof(j) AS CASE json_type(j) WHEN 'OBJECT' THEN 'object' WHEN 'ARRAY' THEN 'array' WHEN 'VARCHAR' THEN 'string'
 			WHEN 'BOOLEAN' THEN 'boolean' WHEN 'NULL' THEN 'null' ELSE CASE WHEN j IS NULL THEN NULL ELSE 'number' END END`,
 

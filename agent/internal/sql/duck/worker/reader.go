@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -200,7 +201,11 @@ func (r *reader) json(dst []byte, v vector, row int) ([]byte, error) {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(append(dst, datum.QuoteJSON(r.fields[i].name)...), ':')
+		name := r.fields[i].name
+		if name == "" { // of a ROW
+			name = "f" + strconv.Itoa(i+1)
+		}
+		dst = append(append(dst, datum.QuoteJSON(name)...), ':')
 		var err error
 		if dst, err = r.fields[i].jsonOrNull(dst, vectorOf(bind.StructVectorGetChild(v.vec, bind.IdxT(i))), row); err != nil {
 			return dst, err

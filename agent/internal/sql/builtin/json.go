@@ -1,0 +1,282 @@
+package builtin
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum/jsonb"
+)
+
+const (
+	texts1 = datum.Text | datum.Array
+	jsons  = datum.JSON | datum.Array
+)
+
+// documents are functions of json, which stays as it was written, and those that make json
+// or jsonb of arrays. Those of jsonb are package jsonb's.
+var documents = []Function{
+	{Name: "json_array_length", Args: []datum.Type{datum.JSON}, Result: datum.Int4, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		list, ok := written(a[0].S)
+		switch {
+		case ok:
+			return datum.MakeInt(datum.Int4, int64(len(list))), nil
+		case kind(a[0].S) == '{':
+			return datum.Datum{}, fail("22023", "cannot get array length of a non-array")
+		}
+		return datum.Datum{}, fail("22023", "cannot get array length of a scalar")
+	}},
+	{Name: "json_strip_nulls", Args: []datum.Type{datum.JSON}, Result: datum.JSON, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		out, err := stripNulls(nil, a[0].S)
+		return datum.MakeString(datum.JSON, string(out)), err
+	}},
+	{Name: "json_object", Args: []datum.Type{texts1}, Result: datum.JSON, Eval: ofPairs(datum.JSON)},
+	{Name: "json_object", Args: []datum.Type{texts1, texts1}, Result: datum.JSON, Eval: ofKeys(datum.JSON)},
+	{Name: "jsonb_object", Args: []datum.Type{texts1}, Result: datum.JSONB, Eval: ofPairs(datum.JSONB)},
+	{Name: "jsonb_object", Args: []datum.Type{texts1, texts1}, Result: datum.JSONB, Eval: ofKeys(datum.JSONB)},
+	{Name: "array_to_json", Args: []datum.Type{AnyArray, datum.Bool}, Result: datum.JSON, Zoned: true, Eval: func(env *Env, a []datum.Datum) (datum.Datum, error) {
+		between := ","
+		if a[1].Bool() {
+			between = ",\n "
+		}
+		out := []byte{'['}
+		for i, v := range a[0].A.Values {
+			if i > 0 {
+				out = append(out, between...)
+			}
+			if v.Null {
+				out = append(out, "null"...)
+			} else {
+				out = datum.AppendAsJSON(out, v, env.Location)
+			}
+		}
+		return datum.MakeString(datum.JSON, string(append(out, ']'))), nil
+	}},
+	{Name: "jsonb_set_lax", Args: []datum.Type{datum.JSONB, texts1, datum.JSONB, datum.Bool, datum.Text}, Optional: 2, Result: datum.JSONB, Nulls: true, Eval: setLax},
+	{Name: JSONElements, Args: []datum.Type{datum.JSON}, Result: jsons, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		return elements(a[0].S, "json_array_elements", datum.JSON)
+	}},
+	{Name: JSONElementsText, Args: []datum.Type{datum.JSON}, Result: texts1, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		return elements(a[0].S, "json_array_elements_text", datum.Text)
+	}},
+	{Name: JSONKeys, Args: []datum.Type{datum.JSON}, Result: texts1, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		switch kind(a[0].S) {
+		case '{':
+		case '[':
+			return datum.Datum{}, fail("22023", "cannot call json_object_keys on an array")
+		default:
+			return datum.Datum{}, fail("22023", "cannot call json_object_keys on a scalar")
+		}
+		fields, err := fieldsOf(a[0].S)
+		out := make([]datum.Datum, len(fields))
+		for i, f := range fields {
+			out[i] = datum.MakeText(f.key)
+		}
+		return datum.MakeArray(datum.Text, out), err
+	}},
+}
+
+// What the set-returning functions of json give, as arrays: no names that statements have.
+const (
+	JSONElements     = "json elements"
+	JSONElementsText = "json elements text"
+	JSONKeys         = "json keys"
+)
+
+// kind is the first character of a value.
+func kind(j string) byte { return strings.TrimLeft(j, " \t\r\n")[0] }
+
+// written are the elements of an array, each as it was written.
+func written(j string) (list []json.RawMessage, ok bool) {
+	if kind(j) != '[' {
+		return nil, false
+	}
+	return list, json.Unmarshal([]byte(j), &list) == nil
+}
+
+type field struct {
+	key   string
+	value json.RawMessage
+}
+
+// fieldsOf are the fields of an object in their order, those of equal keys, too.
+func fieldsOf(j string) ([]field, error) {
+	dec := json.NewDecoder(strings.NewReader(j))
+	if _, err := dec.Token(); err != nil {
+		return nil, err
+	}
+	var out []field
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		f := field{}
+		f.key, _ = key.(string)
+		if err := dec.Decode(&f.value); err != nil {
+			return nil, err
+		}
+		out = append(out, f)
+	}
+	return out, nil
+}
+
+// characters are those of a string.
+func characters(j string) (string, error) {
+	var s string
+	err := json.Unmarshal([]byte(j), &s)
+	return s, err
+}
+
+func elements(j, name string, as datum.Type) (datum.Datum, error) {
+	list, ok := written(j)
+	switch {
+	case ok:
+	case kind(j) == '{':
+		return datum.Datum{}, fail("22023", "cannot call %s on a non-array", name)
+	default:
+		return datum.Datum{}, fail("22023", "cannot call %s on a scalar", name)
+	}
+	out := make([]datum.Datum, len(list))
+	for i, e := range list {
+		switch s := string(e); {
+		case as == datum.JSON:
+			out[i] = datum.MakeString(datum.JSON, s)
+		case s == "null":
+			out[i] = datum.MakeNull(datum.Text)
+		case s[0] == '"':
+			s, err := characters(s)
+			if err != nil {
+				return datum.Datum{}, err
+			}
+			out[i] = datum.MakeText(s)
+		default:
+			out[i] = datum.MakeText(s)
+		}
+	}
+	return datum.MakeArray(as, out), nil
+}
+
+// stripNulls appends a value without the fields of objects that are null, and without space.
+func stripNulls(dst []byte, j string) ([]byte, error) {
+	var err error
+	switch kind(j) {
+	case '{':
+		fields, err := fieldsOf(j)
+		if err != nil {
+			return nil, err
+		}
+		dst = append(dst, '{')
+		some := false
+		for _, f := range fields {
+			if string(f.value) == "null" {
+				continue
+			}
+			if some {
+				dst = append(dst, ',')
+			}
+			some = true
+			dst = append(append(dst, datum.QuoteJSON(f.key)...), ':')
+			if dst, err = stripNulls(dst, string(f.value)); err != nil {
+				return nil, err
+			}
+		}
+		return append(dst, '}'), nil
+	case '[':
+		list, _ := written(j)
+		dst = append(dst, '[')
+		for i, e := range list {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			if dst, err = stripNulls(dst, string(e)); err != nil {
+				return nil, err
+			}
+		}
+		return append(dst, ']'), nil
+	case '"':
+		s, err := characters(j)
+		return append(dst, datum.QuoteJSON(s)...), err
+	}
+	return append(dst, strings.Trim(j, " \t\r\n")...), nil
+}
+
+// ofPairs makes an object of keys and values by turns.
+func ofPairs(as datum.Type) func(*Env, []datum.Datum) (datum.Datum, error) {
+	return func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		list := a[0].A.Values
+		if len(list)%2 != 0 {
+			return datum.Datum{}, fail("2202E", "array must have even number of elements")
+		}
+		var keys, values []datum.Datum
+		for i := 0; i < len(list); i += 2 {
+			keys, values = append(keys, list[i]), append(values, list[i+1])
+		}
+		return object(as, keys, values)
+	}
+}
+
+// ofKeys makes an object of keys and of values.
+func ofKeys(as datum.Type) func(*Env, []datum.Datum) (datum.Datum, error) {
+	return func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		if len(a[0].A.Values) != len(a[1].A.Values) {
+			return datum.Datum{}, fail("2202E", "mismatched array dimensions")
+		}
+		return object(as, a[0].A.Values, a[1].A.Values)
+	}
+}
+
+func object(as datum.Type, keys, values []datum.Datum) (datum.Datum, error) {
+	out := []byte{'{'}
+	for i, key := range keys {
+		if key.Null {
+			return datum.Datum{}, fail("22004", "null value not allowed for object key")
+		}
+		if i > 0 {
+			out = append(out, ", "...)
+		}
+		out = append(append(out, datum.QuoteJSON(key.S)...), " : "...)
+		if values[i].Null {
+			out = append(out, "null"...)
+		} else {
+			out = append(out, datum.QuoteJSON(values[i].S)...)
+		}
+	}
+	out = append(out, '}')
+	if as == datum.JSONB {
+		return datum.NormalizeJSONB(out)
+	}
+	return datum.MakeString(datum.JSON, string(out)), nil
+}
+
+// setLax is jsonb_set, and what is asked for where the new value is null.
+func setLax(_ *Env, a []datum.Datum) (datum.Datum, error) {
+	null := datum.MakeNull(datum.JSONB)
+	if a[0].Null || a[1].Null || len(a) > 3 && a[3].Null {
+		return null, nil
+	}
+	how := "use_json_null"
+	if len(a) > 4 {
+		if a[4].Null {
+			return datum.Datum{}, fail("22023", "null_value_treatment must be \"delete_key\", \"return_target\", \"use_json_null\", or \"raise_exception\"")
+		}
+		how = a[4].S
+	}
+	call := func(name string, args ...datum.Datum) (datum.Datum, error) { return jsonb.Named(name)[0].Eval(args) }
+	args := append([]datum.Datum(nil), a[:min(len(a), 4)]...)
+	if !a[2].Null {
+		return call("jsonb_set", args...)
+	}
+	switch how {
+	case "raise_exception":
+		return datum.Datum{}, fail("22004", "JSON value must not be null")
+	case "use_json_null":
+		args[2] = datum.MakeString(datum.JSONB, "null")
+		return call("jsonb_set", args...)
+	case "delete_key":
+		return call("jsonb_delete_path", a[0], a[1])
+	case "return_target":
+		return a[0], nil
+	}
+	return datum.Datum{}, fail("22023", "null_value_treatment must be \"delete_key\", \"return_target\", \"use_json_null\", or \"raise_exception\"")
+}
