@@ -38,7 +38,7 @@ func family(t datum.Type) int {
 // apart reports whether two types are known, and of different families. An array has the
 // operators that two of one type have.
 func apart(a, b datum.Type) bool {
-	if a == datum.Unknown || b == datum.Unknown || a.Elem() == datum.Int2Vector.Elem() && a.IsArray() || b.Elem() == datum.Int2Vector.Elem() && b.IsArray() {
+	if a == datum.Unknown || b == datum.Unknown || a == datum.Int2Vector || b == datum.Int2Vector {
 		return false
 	}
 	if a.IsArray() || b.IsArray() {
@@ -182,7 +182,7 @@ func distinctNames(rels []*relation) error {
 			continue
 		}
 		for _, b := range rels[:i] {
-			if a.name == b.name && (a.scan == nil || b.scan == nil || a.scan.Table == b.scan.Table) {
+			if a.name == b.name && (a.scan == nil || b.scan == nil || a.scan.Table.OID == b.scan.Table.OID) {
 				return errorf("42712", 0, "table name \"%s\" specified more than once", a.name)
 			}
 		}

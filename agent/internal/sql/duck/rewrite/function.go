@@ -34,9 +34,15 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 	if after, err := r.builtinFunction(f, name); after != nil || err != nil {
 		return after, err
 	}
+	if (name == "min" || name == "max") && len(f.Args) == 1 && r.typeOf(f.Args[0]) == datum.JSONB {
+		return func(n *pg.Node) (*pg.Node, error) {
+			arg := n.GetFuncCall().Args[0]
+			return renamed(n, "arg_"+name, arg, ordered(clone(arg))), nil
+		}, nil
+	}
 	if (name == "min" || name == "max") && len(f.Args) == 1 {
 		switch r.typeOf(f.Args[0]) { // which PostgreSQL has not, though they have an order
-		case datum.Bool, datum.Bytea, datum.UUID, datum.JSON, datum.JSONB:
+		case datum.Bool, datum.Bytea, datum.UUID, datum.JSON:
 			return nil, noFunction(f, name+"("+r.signature(f)+")")
 		}
 	}

@@ -63,7 +63,9 @@ func (r *rewriter) jsonFunction(f *pg.FuncCall) (finish, error) {
 func (r *rewriter) jsonCall(name string, args []*pg.Node, location int32) (func([]*pg.Node) *pg.Node, error) {
 	types := make([]datum.Type, len(args))
 	for i, a := range args {
-		types[i] = r.typeOf(a)
+		if types[i] = r.typeOf(a); types[i] == datum.Unknown && a.GetAArrayExpr() != nil {
+			types[i] = datum.Text | datum.Array // of literals
+		}
 	}
 	for _, f := range jsonb.Named(name) {
 		if !takesTypes(&f, types, args) {
