@@ -82,7 +82,6 @@ type frame struct {
 	routine *queryplan.Routine
 	outs    []*variable
 	result  []datum.Datum
-	row     *variable // that RETURN gave, of a trigger
 	line    int
 	step    string
 }

@@ -17,7 +17,7 @@ func (f *frame) diagnose(ctx context.Context, st *syntax.BodyDiagnostics) error 
 	}
 	e := f.handling
 	for i, item := range st.Items {
-		value := datum.MakeText("")
+		var value datum.Datum
 		switch item {
 		case "row_count":
 			value = datum.MakeInt(datum.Int8, f.rows)

@@ -264,10 +264,7 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 		return s.explain(p, sink)
 	}
 	plan := p.plan
-	if err := p.populated(); err != nil {
-		return "", err
-	}
-	if err := s.mayCall(plan.Routines); err != nil {
+	if err := s.runnable(p); err != nil {
 		return "", err
 	}
 	fires := s.fires(plan, at)
@@ -328,6 +325,14 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 		return "", err
 	}
 	return queryTag(q, n), nil
+}
+
+// runnable refuses a plan that reads a view without rows, or calls what the role may not.
+func (s *Session) runnable(p *Prepared) error {
+	if err := p.populated(); err != nil {
+		return err
+	}
+	return s.mayCall(p.plan.Routines)
 }
 
 // beginQuery begins a statement in the transaction that there is, and returns what its

@@ -2,6 +2,7 @@ package sql
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -155,7 +156,7 @@ func (s *spool) bytes(offset, n int64) ([]byte, error) {
 			s.window = make([]byte, size)
 		}
 		s.window, s.windowAt = s.window[:size], from
-		if _, err := s.file.ReadAt(s.window, from); err != nil && err != io.EOF { //nolint:errorlint // as io.ReaderAt says it
+		if _, err := s.file.ReadAt(s.window, from); err != nil && !errors.Is(err, io.EOF) {
 			s.window = s.window[:0]
 			return nil, fmt.Errorf("read rows from a file: %w", err)
 		}

@@ -160,7 +160,8 @@ func (p *cursor) bodyUntilEnd(start int) (*Body, *Error) {
 	b := &bodyParser{cursor: p}
 	var list []BodyStatement
 	var err *Error
-	begin, end := p.begins(), 0
+	var end int
+	begin := p.begins()
 	if begin {
 		var whole BodyStatement
 		if whole, err = b.labelled(); err != nil {
