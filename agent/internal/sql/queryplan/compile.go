@@ -125,9 +125,12 @@ func (c *compiler) constant(k *pg.A_Const) (Expr, error) {
 	}
 }
 
-// numberLiteral is a number beyond int4: an int8 if it fits, else numeric.
+// numberLiteral is a number that the parser has as a text: an int8 if it fits, else numeric.
 func numberLiteral(s string) (datum.Datum, error) {
-	if i, err := strconv.ParseInt(s, 0, 64); err == nil {
+	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
+		if i == math.MinInt32 { // whose digits alone are an int8
+			return datum.MakeInt(datum.Int4, i), nil
+		}
 		return datum.MakeInt(datum.Int8, i), nil
 	}
 	return datum.ParseText(datum.Numeric, s, nil)

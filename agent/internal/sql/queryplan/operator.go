@@ -72,6 +72,12 @@ func (c *compiler) binary(name string, n *pg.A_Expr) (Expr, error) {
 		return e, at(err, position)
 	case "||":
 		return concat(a, b)
+	case "^":
+		e, ok, err := builtinFunction("power", []Expr{a, b})
+		if !ok {
+			return nil, errSlow
+		}
+		return e, at(err, position)
 	default:
 		return nil, errSlow
 	}

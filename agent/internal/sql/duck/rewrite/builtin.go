@@ -32,6 +32,12 @@ func (r *rewriter) builtinFunction(f *pg.FuncCall, name string) (finish, error) 
 	c := r.builtinCall(f, name)
 	switch _, other := functions[name]; {
 	case c != nil:
+		if folded, err := r.constantCall(c, f.Args); err != nil || folded.Type != datum.Unknown {
+			return r.folded(folded, err, f)
+		}
+		if r.native(f, c) {
+			return nil, nil
+		}
 	case !builtin.Known(name) || other || specials[name] != nil:
 		return nil, nil // there may be one of the engine's
 	case slices.ContainsFunc(f.Args, func(a *pg.Node) bool { return r.typeOf(a) == datum.Unknown }):
@@ -63,6 +69,15 @@ func (r *rewriter) builtinFunction(f *pg.FuncCall, name string) (finish, error) 
 		}
 		return cast(out, result.SQL()), nil
 	}, nil
+}
+
+// folded is a call whose value, or error, is known.
+func (r *rewriter) folded(v datum.Datum, err error, f *pg.FuncCall) (finish, error) {
+	n, err := r.constantNode(v, err, f.Location)
+	if err != nil {
+		return nil, err
+	}
+	return func(*pg.Node) (*pg.Node, error) { return n, nil }, nil
 }
 
 // zone is the name of the session's time zone.

@@ -31,6 +31,10 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 		n, err := r.castLiteral(to, mod, s, t)
 		return func(*pg.Node) (*pg.Node, error) { return n, nil }, err
 	}
+	if c := t.Arg.GetAConst(); c.GetFval() != nil && to.IsFloat() {
+		n, err := r.typedLiteral(to, c.GetFval().Fval, t.Location)
+		return func(*pg.Node) (*pg.Node, error) { return n, nil }, err
+	}
 	if to == datum.Numeric && mod < 0 {
 		if c := t.Arg.GetAConst(); c.GetFval() != nil {
 			return func(n *pg.Node) (*pg.Node, error) { return n.GetTypeCast().Arg, nil }, nil

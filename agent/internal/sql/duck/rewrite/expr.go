@@ -22,6 +22,14 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		if err := r.comparable(x.AExpr); err != nil {
 			return nil, err
 		}
+		if folded, err := r.foldable(x.AExpr); folded != nil || err != nil {
+			return func(*pg.Node) (*pg.Node, error) { return folded, nil }, err
+		}
+		r.clockOperand(x.AExpr)
+		if f := r.operatorCall(x.AExpr); f != nil {
+			n.Node = &pg.Node_FuncCall{FuncCall: f}
+			return r.beforeFunction(f)
+		}
 		if err := r.opaqueOperator(x.AExpr); err != nil {
 			return nil, err
 		}
@@ -70,6 +78,15 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		}
 	}
 	return nil, nil
+}
+
+// arithmetic reports whether an operator is one of numbers.
+func arithmetic(op string) bool {
+	switch op {
+	case "+", "-", "*", "/", "%":
+		return true
+	}
+	return false
 }
 
 // compares reports whether an operator is one of an order.
@@ -257,10 +274,12 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 			}
 			return r.operator(n, e)
 		}
-	case op == "^":
-		name = "power"
-	case op == "/" && left == datum.Interval:
-		return func(n *pg.Node) (*pg.Node, error) { return n, nil }
+	case arithmetic(op) && wider(left, right) == datum.Float8 && (left == datum.Float4 || right == datum.Float4) && left.IsNumber() && right.IsNumber():
+		return func(n *pg.Node) (*pg.Node, error) { // which are floats to the engine
+			e := n.GetAExpr()
+			e.Lexpr, e.Rexpr = cast(e.Lexpr, "DOUBLE"), cast(e.Rexpr, "DOUBLE")
+			return r.operator(n, e)
+		}
 	}
 	if name == "" {
 		return nil

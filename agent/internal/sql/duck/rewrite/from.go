@@ -172,6 +172,7 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 		return r.unnestSeveral(f, rf)
 	}
 	r.infer(item[0])
+	r.seriesOfTimes(f)
 	typ := r.functionType(f)
 	if err := r.series(f); err != nil {
 		return nil, nil, err

@@ -49,6 +49,7 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 	if special, ok := specials[name]; ok {
 		return special(r, f)
 	}
+	r.seriesOfTimes(f)
 	if make, ok := setReturning[name]; ok {
 		if err := r.series(f); err != nil {
 			return nil, err
@@ -141,6 +142,13 @@ func (r *rewriter) functionType(f *pg.FuncCall) datum.Type {
 		return t
 	case "sum":
 		return sumType(t)
+	case "avg":
+		return averageType(t)
+	case "stddev", "stddev_pop", "stddev_samp", "variance", "var_pop", "var_samp":
+		if t == datum.Unknown || t.IsFloat() {
+			return datum.Float8
+		}
+		return datum.Numeric
 	case "gcd", "lcm", "mod", "generate_series":
 		return r.common(f.Args)
 	case "unnest":
@@ -168,6 +176,17 @@ func sumType(t datum.Type) datum.Type {
 	case datum.Int8:
 		return datum.Numeric
 	default:
+	}
+	return t
+}
+
+// averageType is PostgreSQL's rule.
+func averageType(t datum.Type) datum.Type {
+	switch {
+	case t.IsFloat():
+		return datum.Float8
+	case t.IsInt():
+		return datum.Numeric
 	}
 	return t
 }
@@ -315,7 +334,11 @@ func specialSubstring(r *rewriter, f *pg.FuncCall) (finish, error) {
 	}, nil
 }
 
-func specialExtract(_ *rewriter, f *pg.FuncCall) (finish, error) {
+func divided(n *pg.Node, by string) *pg.Node {
+	return pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("/")}, n, constant(by), -1)
+}
+
+func specialExtract(r *rewriter, f *pg.FuncCall) (finish, error) {
 	if len(f.Args) != 2 {
 		return nil, errorf("42883", f.Location, "function %s does not exist", lastName(f.Funcname))
 	}
@@ -324,25 +347,23 @@ func specialExtract(_ *rewriter, f *pg.FuncCall) (finish, error) {
 		return nil, unsupported(f.Location, "a field that is not a constant")
 	}
 	field = strings.ToLower(field)
-	name := lastName(f.Funcname)
+	name, ofDate := lastName(f.Funcname), r.typeOf(f.Args[1]) == datum.Date
 	return func(n *pg.Node) (*pg.Node, error) {
 		arg := n.GetFuncCall().Args[1]
-		var out *pg.Node
-		switch field {
-		case "second":
-			out = pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("/")}, call("date_part", text("microseconds"), arg), constant("1000000.0"), -1)
-		case "milliseconds":
-			out = pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("/")}, call("date_part", text("microseconds"), arg), constant("1000.0"), -1)
-		default:
-			out = call("date_part", text(field), arg)
+		out := call("date_part", text(field), arg)
+		scale := "0"
+		switch {
+		case field == "second":
+			out, scale = divided(call("date_part", text("microseconds"), arg), "1000000.0"), "6"
+		case field == "milliseconds":
+			out, scale = divided(call("date_part", text("microseconds"), arg), "1000.0"), "3"
+		case field == "epoch" && !ofDate:
+			scale = "6"
 		}
 		if name == "date_part" {
 			return cast(out, "DOUBLE"), nil
 		}
-		if field == "epoch" || field == "second" || field == "milliseconds" {
-			return cast(out, "DECIMAL(18,6)"), nil
-		}
-		return cast(out, "DECIMAL(18,0)"), nil
+		return cast(out, "DECIMAL(18,"+scale+")"), nil
 	}, nil
 }
 

@@ -17,18 +17,17 @@ var functions = table(same(`
 	regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy bit_and bit_or bit_xor
 	mode percentile_cont percentile_disc any_value
 	row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value last_value nth_value
-	abs ceil floor trunc sign sqrt cbrt exp ln log log10 power pi degrees radians sin cos tan cot asin acos atan atan2
-	sinh cosh tanh asinh acosh atanh random gcd lcm factorial gen_random_uuid uuidv7 uuidv4
+	abs ceil floor random gen_random_uuid uuidv7 uuidv4
 	lower upper trim ltrim rtrim left right replace reverse translate strpos starts_with md5 chr ascii
 	regexp_replace regexp_split_to_array bit_length
-	date_trunc age make_date make_timestamp isfinite timezone`), map[string]string{
+	age timezone`), map[string]string{
 	"every": "bool_and", "variance": "var_samp",
-	"ceiling": "ceil", "pow": "power", "mod": "nd_mod", "div": "nd_int_div", "uuid_generate_v4": "gen_random_uuid",
-	"to_hex": "nd_to_hex", "position": "strpos", "btrim": "trim", "initcap": "nd_initcap",
+	"ceiling": "ceil", "mod": "nd_mod", "uuid_generate_v4": "gen_random_uuid",
+	"position": "strpos", "btrim": "trim", "initcap": "nd_initcap",
 	"regexp_like":  "regexp_matches",
 	"regexp_count": "nd_regexp_count", "string_to_array": "string_split", "sha256": "nd_sha256", "overlay": "nd_overlay",
 	"array_append": "list_append", "array_prepend": "list_prepend", "array_cat": "list_concat", "array_remove": "nd_array_remove",
-	"date_bin": "time_bucket", "clock_timestamp": "get_current_timestamp",
+	"clock_timestamp": "get_current_timestamp",
 	"json_typeof":    "nd_json_typeof",
 	"pg_size_pretty": "nd_size_pretty",
 })
@@ -86,7 +85,7 @@ var specials = map[string]special{
 	"substring": specialSubstring, "substr": specialSubstring, "lpad": padded("lpad"), "rpad": padded("rpad"), "repeat": specialRepeat,
 	"concat": specialConcat, "concat_ws": specialConcat, "array_to_string": arrayToString,
 	"length": specialLength, "char_length": specialLength, "character_length": specialLength, "octet_length": specialLength,
-	"round":             specialRound,
+	"round": specialScale("round"), "trunc": specialScale("trunc"), "date_trunc": specialTrunc,
 	"json_extract_path": specialPath, "json_extract_path_text": specialPath,
 	"pg_typeof": specialPgTypeof, "current_schemas": specialCurrentSchemas, "current_setting": specialSetting,
 	"current_database":    constantText(func(r *rewriter) string { return r.in.Session.Database }),

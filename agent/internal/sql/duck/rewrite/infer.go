@@ -241,6 +241,9 @@ func constType(c *pg.A_Const) datum.Type {
 	case *pg.A_Const_Ival:
 		return datum.Int4
 	case *pg.A_Const_Fval:
+		if _, err := datum.ParseText(datum.Int4, v.Fval.Fval, nil); err == nil && !strings.ContainsAny(v.Fval.Fval, ".eE") {
+			return datum.Int4 // the least, whose digits alone are an int8
+		}
 		if _, err := datum.ParseText(datum.Int8, v.Fval.Fval, nil); err == nil && !strings.ContainsAny(v.Fval.Fval, ".eE") {
 			return datum.Int8
 		}
@@ -263,6 +266,9 @@ func (r *rewriter) exprType(e *pg.A_Expr) datum.Type {
 	}
 	right := r.typeOf(e.Rexpr)
 	op := lastName(e.Name)
+	if f := r.operatorCall(e); f != nil {
+		return r.functionType(f)
+	}
 	if e.Lexpr == nil {
 		if op == "-" || op == "+" || op == "@" {
 			return right

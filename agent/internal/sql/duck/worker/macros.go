@@ -10,13 +10,11 @@ import (
 // rewrite's list doubling are the exceptions.
 func macros() []string {
 	m := []string{
-		`nd_to_hex(x) AS lower(to_hex(x))`,
 		// The length of an interval by which PostgreSQL compares: -1 day 02:00 is -22:00.
 		`nd_span(x) AS list_transform([x], lambda i: (datepart('year', i) * 360 + datepart('month', i) * 30 + datepart('day', i))::HUGEINT * 86400000000
 			+ datepart('hour', i) * 3600000000 + datepart('minute', i) * 60000000 + datepart('microsecond', i))[1]`,
 		`nd_hex(x) AS lower(hex(x))`,
 		`nd_sha256(x) AS unhex(sha256(x))`,
-		`nd_int_div(a, b) AS trunc(nd_div(a, b))`,
 		`nd_name_or_number(name, number) AS coalesce(name, CAST(number AS VARCHAR))`,
 		`nd_typeof(x) AS lower(typeof(x))`,
 
