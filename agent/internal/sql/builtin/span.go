@@ -17,6 +17,10 @@ var spans = append([]Function{
 	{Name: "interval", Args: []datum.Type{datum.Time}, Result: datum.Interval, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
 		return datum.MakeInterval(0, 0, a[0].I), nil
 	}},
+	{Name: "time", Args: []datum.Type{datum.Interval}, Result: datum.Time, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		_, micros := datum.SplitDay(a[0].I)
+		return datum.MakeInt(datum.Time, micros), nil
+	}},
 	{Name: "time_mi_time", Args: []datum.Type{datum.Time, datum.Time}, Result: datum.Interval, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
 		return datum.MakeInterval(0, 0, a[0].I-a[1].I), nil
 	}},

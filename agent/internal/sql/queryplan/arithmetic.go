@@ -44,10 +44,18 @@ func dateArithmetic(op string, a, b Expr) (*fn, bool) {
 	switch {
 	case op == "-" && ta == datum.Date && tb == datum.Date:
 		return &fn{typ: datum.Int4, args: []Expr{a, b}, strict: true, eval: func(_ *Env, v []datum.Datum) (datum.Datum, error) {
+			if infiniteDate(v[0]) || infiniteDate(v[1]) {
+				return datum.Datum{}, &datum.Error{Code: "22008", Message: "cannot subtract infinite dates"}
+			}
 			return datum.CheckInt(datum.Int4, v[0].I-v[1].I, "")
 		}}, true
 	case op == "+" && ta == datum.Date && days(tb), op == "+" && days(ta) && tb == datum.Date, op == "-" && ta == datum.Date && days(tb):
 		return &fn{typ: datum.Date, args: []Expr{a, b}, strict: true, eval: func(_ *Env, v []datum.Datum) (datum.Datum, error) {
+			for i := range v {
+				if infiniteDate(v[i]) {
+					return v[i], nil
+				}
+			}
 			sum := v[0].I + v[1].I
 			if op == "-" {
 				sum = v[0].I - v[1].I
@@ -60,6 +68,10 @@ func dateArithmetic(op string, a, b Expr) (*fn, bool) {
 	default:
 		return nil, false
 	}
+}
+
+func infiniteDate(v datum.Datum) bool {
+	return v.Type == datum.Date && (v.I == datum.DateInfinity || v.I == datum.DateMinusInfinity)
 }
 
 func divisionByZero() error { return &datum.Error{Code: "22012", Message: "division by zero"} }

@@ -43,7 +43,13 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 	if a := t.Arg.GetAArrayExpr(); a != nil && len(a.Elements) == 0 {
 		r.made[t.Arg] = true // its type is said
 	}
+	if after, err := r.numericCast(to, mod, t); after != nil || err != nil {
+		return after, err
+	}
 	from := r.typeOf(t.Arg)
+	if name := clockCast(from, to, t); name != "" {
+		return r.castCall(name, t)
+	}
 	if !datum.Castable(from, to) {
 		return nil, errorf("42846", t.Location, "cannot cast type %s to %s", from.SQLName(), to.SQLName())
 	}
@@ -55,6 +61,50 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 		}
 		return castNode(arg, from, to, mod, t.TypeName)
 	}, nil
+}
+
+// numericCast is the cast of a constant to a numeric of a precision.
+func (r *rewriter) numericCast(to datum.Type, mod int32, t *pg.TypeCast) (finish, error) {
+	if to != datum.Numeric || mod < 0 {
+		return nil, nil
+	}
+	if v, ok := r.constantValue(t.Arg); ok && v.Type.IsNumber() && !v.Null {
+		if v, ok = r.as(v, to); ok {
+			v, err := datum.ApplyModifier(v, mod, true)
+			n, err := r.constantNode(v, err, t.Location)
+			return func(*pg.Node) (*pg.Node, error) { return n, nil }, err
+		}
+	}
+	if scale := (mod - 4) & 0x7ff; scale > (mod-4)>>16&0xffff { // or it is negative
+		return nil, unsupported(t.Location, "a cast to a numeric of such a scale in this statement")
+	}
+	return nil, nil
+}
+
+// castCall makes a cast a call of a function of package builtin.
+func (r *rewriter) castCall(name string, t *pg.TypeCast) (finish, error) {
+	f := &pg.FuncCall{Funcname: []*pg.Node{str(name)}, Args: []*pg.Node{t.Arg}, Funcformat: pg.CoercionForm_COERCE_EXPLICIT_CALL, Location: t.Location}
+	after, err := r.builtinFunction(f, name)
+	if after == nil || err != nil {
+		return nil, err
+	}
+	return func(n *pg.Node) (*pg.Node, error) {
+		f.Args[0] = n.GetTypeCast().Arg
+		return after(&pg.Node{Node: &pg.Node_FuncCall{FuncCall: f}})
+	}, nil
+}
+
+// clockCast is the function that a cast between times of day and intervals is; "": the
+// cast is another.
+func clockCast(from, to datum.Type, t *pg.TypeCast) string {
+	switch {
+	case len(t.TypeName.Typmods) > 0:
+	case from == datum.Time && to == datum.Interval:
+		return "interval"
+	case from == datum.Interval && to == datum.Time:
+		return "time"
+	}
+	return ""
 }
 
 // catalogCast lets through the types that only catalogs have.

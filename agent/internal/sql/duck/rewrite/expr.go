@@ -274,6 +274,10 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 			}
 			return r.operator(n, e)
 		}
+	case op == "%" && left.IsNumber() && right.IsNumber() && (left.IsFloat() || right.IsFloat()):
+		return func(*pg.Node) (*pg.Node, error) {
+			return nil, errorf("42883", e.Location, "operator does not exist: %s %% %s", left.SQLName(), right.SQLName())
+		}
 	case arithmetic(op) && wider(left, right) == datum.Float8 && (left == datum.Float4 || right == datum.Float4) && left.IsNumber() && right.IsNumber():
 		return func(n *pg.Node) (*pg.Node, error) { // which are floats to the engine
 			e := n.GetAExpr()

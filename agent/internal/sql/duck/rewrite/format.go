@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
 // formatConstant is a function whose format must be translated when it is rewritten.
@@ -34,7 +36,7 @@ func strftime(s string) (string, bool) {
 	patterns := []struct{ from, to string }{
 		{"YYYY", "%Y"}, {"HH24", "%H"}, {"HH12", "%I"}, {"MONTH", ""}, {"FMMonth", "%B"}, {"FMDay", "%A"}, {"FMMM", "%-m"}, {"FMDD", "%-d"},
 		{"FMHH24", "%-H"}, {"FMHH12", "%-I"}, {"Mon", "%b"}, {"Dy", "%a"}, {"DDD", "%j"}, {"YY", "%y"}, {"MM", "%m"}, {"DD", "%d"},
-		{"HH", "%I"}, {"MI", "%M"}, {"SS", "%S"}, {"MS", "%g"}, {"US", "%f"}, {"AM", "%p"}, {"PM", "%p"}, {"TZ", "%Z"}, {"IW", "%V"}, {"IYYY", "%G"}, {"ID", "%u"},
+		{"HH", "%I"}, {"MI", "%M"}, {"SSSS", ""}, {"SS", "%S"}, {"MS", "%g"}, {"US", "%f"}, {"AM", "%p"}, {"PM", "%p"}, {"TZ", "%Z"}, {"IW", "%V"}, {"IYYY", "%G"}, {"ID", "%u"},
 	}
 	var b strings.Builder
 next:
@@ -74,6 +76,9 @@ func specialToChar(r *rewriter, f *pg.FuncCall) (finish, error) {
 	if len(f.Args) == 2 && r.typeOf(f.Args[0]).IsNumber() {
 		return nil, unsupported(f.Location, "to_char of a number")
 	}
+	if len(f.Args) == 2 && (r.typeOf(f.Args[0]) == datum.Interval || r.typeOf(f.Args[0]) == datum.Time) {
+		return nil, unsupported(f.Location, "to_char of an interval")
+	}
 	return formatConstant("strftime", 1)(r, f)
 }
 
@@ -83,6 +88,9 @@ func parsedTime(to string) special {
 	return func(r *rewriter, f *pg.FuncCall) (finish, error) {
 		if len(f.Args) == 1 {
 			return func(n *pg.Node) (*pg.Node, error) { return renamed(n, "to_timestamp", n.GetFuncCall().Args...), nil }, nil
+		}
+		if format, ok := literal(f.Args[1]); ok && !strings.Contains(strings.ToUpper(format), "YY") {
+			return nil, unsupported(f.Location, "%s by a format without a year", lastName(f.Funcname))
 		}
 		inner, err := parse(r, f)
 		if err != nil {

@@ -71,7 +71,7 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 	}
 	to, ok := functions[name]
 	if !ok {
-		return nil, errorf("42883", f.Location, "function %s(%s) does not exist", name, r.signature(f))
+		return nil, r.missing(f, name)
 	}
 	if to == "" {
 		to = name

@@ -3,6 +3,7 @@ package rewrite
 import (
 	"encoding/hex"
 	"errors"
+	"math"
 	"strings"
 	"time"
 
@@ -231,7 +232,28 @@ func constantOf(d datum.Datum) (*pg.Node, error) {
 		return cast(text(d.Unpadded()), "VARCHAR"), nil
 	default:
 	}
-	return cast(text(d.Text()), f.SQL()), nil
+	s, ok := timeText(d)
+	if !ok {
+		return nil, unsupported(0, "the time %s in this statement", s)
+	}
+	return cast(text(s), f.SQL()), nil
+}
+
+// timeText is the engine's text of a value: BC stands behind the date; ok is false if the
+// engine has no such time.
+func timeText(d datum.Datum) (string, bool) {
+	s := d.Text()
+	if !d.Type.IsDateTime() {
+		return s, true
+	}
+	if d.Type != datum.Date && !datum.InfiniteTime(d.I) && d.I > math.MaxInt64-datum.EpochMicros {
+		return s, false
+	}
+	if before, bc := strings.CutSuffix(s, " BC"); bc {
+		date, clock, _ := strings.Cut(before, " ")
+		return strings.TrimSpace(date + " (BC) " + clock), true
+	}
+	return s, true
 }
 
 // numericConstant makes a decimal of exactly the digits of s.
