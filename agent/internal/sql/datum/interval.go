@@ -103,8 +103,9 @@ func parseInterval(s string) (Datum, error) {
 	if len(fields) == 0 {
 		return Datum{}, bad
 	}
-	var months, days, micros float64
+	var months, days, micros, largest float64
 	var clock int64
+	seen := map[[3]float64]bool{} // units, each of which may be there once
 	for i := 0; i < len(fields); i++ {
 		if strings.Contains(fields[i], ":") {
 			c, ok, outside := intervalClock(fields[i])
@@ -125,6 +126,7 @@ func parseInterval(s string) (Datum, error) {
 		if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
 			return Datum{}, bad
 		}
+		largest = max(largest, math.Abs(n))
 		unit := ""
 		if i+1 < len(fields) && !strings.Contains(fields[i+1], ":") {
 			unit = fields[i+1]
@@ -133,9 +135,10 @@ func parseInterval(s string) (Datum, error) {
 			unit = "day" // "3 04:05:06"
 		}
 		m, d, u, ok := intervalUnit(unit)
-		if !ok {
+		if !ok || seen[[3]float64{m, d, u}] {
 			return Datum{}, bad
 		}
+		seen[[3]float64{m, d, u}] = true
 		wholeMonths := math.Trunc(n * m)
 		months += wholeMonths
 		d = n*d + (n*m-wholeMonths)*30
@@ -145,6 +148,16 @@ func parseInterval(s string) (Datum, error) {
 	}
 	if ago {
 		months, days, micros, clock = -months, -days, -micros, -clock
+	}
+	return sumInterval([4]float64{months, days, micros, largest}, clock, s)
+}
+
+// sumInterval makes an interval of months, days, microseconds and the largest number that
+// was given, and of a clock.
+func sumInterval(given [4]float64, clock int64, s string) (Datum, error) {
+	months, days, micros, largest := given[0], given[1], given[2], given[3]
+	if math.Abs(months) > math.MaxInt32 && largest <= math.MaxInt32 {
+		return Datum{}, errorf(codeDatetimeRange, "interval out of range")
 	}
 	total := int64(micros) + clock
 	if math.Abs(months) > math.MaxInt32 || math.Abs(days) > math.MaxInt32 || math.Abs(micros) >= math.MaxInt64 || (total < clock) != (micros < 0) && micros != 0 {
@@ -269,6 +282,8 @@ func ParseIntervalFields(s string, fields int32) (Datum, error) {
 	}
 	if _, err := strconv.ParseFloat(strings.TrimSpace(s), 64); err == nil {
 		s += " " + unit
+	} else if parts := strings.Fields(s); unit == "hour" && len(parts) == 2 && strings.Trim(s, " 0123456789+-") == "" {
+		s = parts[0] + " day " + parts[1] + " hour"
 	}
 	d, err := parseInterval(s)
 	if err != nil {

@@ -258,6 +258,9 @@ func parseStamp(t Type, s string) (stamp, error) {
 	bad := errorf(codeBadDatetime, "invalid input syntax for type %s: %q", t.SQLName(), clip(s))
 	y, m, d, rest, ok := scanCivil(text)
 	if !ok {
+		if otherForm(text) {
+			return st, otherTime(t, s)
+		}
 		return st, bad
 	}
 	if bc {
@@ -279,6 +282,11 @@ func parseStamp(t Type, s string) (stamp, error) {
 		} else if rng {
 			return st, errorf(codeDatetimeRange, "date/time field value out of range: %q", clip(s))
 		}
+		if st.micros, rest, ok = halfDay(st.micros, rest); !ok {
+			return st, errorf(codeDatetimeRange, "date/time field value out of range: %q", clip(s))
+		}
+	} else if strings.EqualFold(rest, "allballs") {
+		st.hasTime, st.hasZone, rest = true, true, ""
 	}
 	return st, st.scanZone(strings.TrimLeft(rest, " "), bad)
 }
@@ -304,6 +312,9 @@ func (st *stamp) scanZone(rest string, bad *Error) error {
 	}
 	loc, err := LoadZone(rest)
 	if err != nil {
+		if abbreviation(rest) {
+			return errorf(codeNotSupported, "the time zone abbreviation %q is not supported: name the zone in full, or its offset", clip(rest))
+		}
 		return bad
 	}
 	st.zone = loc
@@ -419,6 +430,12 @@ func parseTimeOfDay(t Type, s string, loc *time.Location) (Datum, error) {
 	text := strings.TrimSpace(s)
 	var st stamp
 	at := time.Now()
+	if n := leadingDigits(text); n == len(text) && (n == 4 || n == 6) { // without colons
+		text = text[:n-2] + ":" + text[n-2:]
+		if n == 6 {
+			text = text[:2] + ":" + text[2:]
+		}
+	}
 	micros, rest, ok, outside := scanClock(text)
 	switch {
 	case ok && outside:
