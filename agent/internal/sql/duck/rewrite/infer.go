@@ -266,16 +266,19 @@ func (r *rewriter) exprType(e *pg.A_Expr) datum.Type {
 	}
 	right := r.typeOf(e.Rexpr)
 	op := lastName(e.Name)
-	if f := r.operatorCall(e); f != nil {
-		return r.functionType(f)
-	}
 	if e.Lexpr == nil {
+		if name, t := operatorFunction(e, datum.Unknown, right); name != "" {
+			return t
+		}
 		if op == "-" || op == "+" || op == "@" {
 			return right
 		}
 		return datum.Unknown
 	}
 	left := r.typeOf(e.Lexpr)
+	if name, t := operatorFunction(e, left, right); name != "" {
+		return t
+	}
 	switch op {
 	case "+", "-", "*", "/", "%":
 		return arithmeticType(op, left, right)

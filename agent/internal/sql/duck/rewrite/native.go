@@ -90,41 +90,58 @@ func specialTrunc(r *rewriter, f *pg.FuncCall) (finish, error) {
 	}, nil
 }
 
-// operatorCall is the function of package builtin behind an operator that the engine does
-// not have, or has otherwise; nil: there is none.
-func (r *rewriter) operatorCall(e *pg.A_Expr) *pg.FuncCall {
+// operatorFunction is the function of package builtin behind an operator that the engine
+// does not have, or has otherwise, and its type; "": there is none.
+func operatorFunction(e *pg.A_Expr, left, right datum.Type) (name string, t datum.Type) {
 	if e.Kind != pg.A_Expr_Kind_AEXPR_OP {
-		return nil
+		return "", datum.Unknown
 	}
-	op, name, args := lastName(e.Name), "", []*pg.Node{e.Lexpr, e.Rexpr}
-	if e.Lexpr == nil {
-		name, args = map[string]string{"|/": "sqrt", "||/": "cbrt", "@": "abs"}[op], args[1:]
-		if name != "" && op != "@" { // of double precision only
-			args = []*pg.Node{cast8(args[0])}
+	span := func(t datum.Type) bool { return t == datum.Interval || t == datum.Time }
+	switch op := lastName(e.Name); {
+	case e.Lexpr == nil && op == "|/":
+		return "sqrt", datum.Float8
+	case e.Lexpr == nil && op == "||/":
+		return "cbrt", datum.Float8
+	case e.Lexpr == nil && op == "@":
+		return "abs", right
+	case e.Lexpr == nil:
+		return "", datum.Unknown
+	case op == "^":
+		if !left.IsFloat() && !right.IsFloat() && (left == datum.Numeric || right == datum.Numeric) {
+			return "power", datum.Numeric
 		}
-	} else if op == "^" {
-		name = "power"
-	} else if op == "*" || op == "/" || op == "-" {
-		left, right := r.typeOf(e.Lexpr), r.typeOf(e.Rexpr)
-		span := func(t datum.Type) bool { return t == datum.Interval || t == datum.Time }
-		switch {
-		case op == "-" && left == datum.Time && right == datum.Time:
-			name = "time_mi_time"
-		case op == "*" && span(left) && right.IsNumber():
-			name = "interval_mul"
-		case op == "*" && span(right) && left.IsNumber():
-			name, args = "interval_mul", []*pg.Node{e.Rexpr, e.Lexpr}
-		case op == "/" && span(left) && right.IsNumber():
-			name = "interval_div"
-		}
-		for i, a := range args {
-			if name != "" && op != "-" && i == 1 && r.typeOf(a) == datum.Numeric { // which is none by itself
-				args = []*pg.Node{args[0], cast8(a)}
-			}
-		}
+		return "power", datum.Float8
+	case op == "-" && left == datum.Time && right == datum.Time:
+		return "time_mi_time", datum.Interval
+	case op == "*" && (span(left) && right.IsNumber() || span(right) && left.IsNumber()):
+		return "interval_mul", datum.Interval
+	case op == "/" && span(left) && right.IsNumber():
+		return "interval_div", datum.Interval
 	}
-	if name == "" {
+	return "", datum.Unknown
+}
+
+// operatorCall is the call that an operator becomes; nil: it stays one.
+func (r *rewriter) operatorCall(e *pg.A_Expr) *pg.FuncCall {
+	right, left := r.typeOf(e.Rexpr), datum.Unknown
+	args := []*pg.Node{e.Rexpr}
+	if e.Lexpr != nil {
+		left = r.typeOf(e.Lexpr)
+		args = []*pg.Node{e.Lexpr, e.Rexpr}
+	}
+	name, _ := operatorFunction(e, left, right)
+	switch name {
+	case "":
 		return nil
+	case "sqrt", "cbrt": // of double precision only
+		args[0] = cast8(args[0])
+	case "interval_mul", "interval_div":
+		if left.IsNumber() {
+			args[0], args[1] = args[1], args[0]
+		}
+		if left == datum.Numeric || right == datum.Numeric { // which is no float8 by itself
+			args[1] = cast8(args[1])
+		}
 	}
 	return &pg.FuncCall{Funcname: []*pg.Node{str(name)}, Args: args, Funcformat: pg.CoercionForm_COERCE_EXPLICIT_CALL, Location: e.Location}
 }
