@@ -28,8 +28,8 @@ var functions = table(same(`
 	"regexp_count": "nd_regexp_count", "string_to_array": "string_split", "sha256": "nd_sha256", "overlay": "nd_overlay",
 	"array_append": "list_append", "array_prepend": "list_prepend", "array_cat": "list_concat", "array_remove": "nd_array_remove",
 	"clock_timestamp": "get_current_timestamp",
-	"json_typeof":    "nd_json_typeof",
-	"pg_size_pretty": "nd_size_pretty",
+	"json_typeof":     "nd_json_typeof",
+	"pg_size_pretty":  "nd_size_pretty",
 })
 
 // doubling are macros that name an argument more than once.
