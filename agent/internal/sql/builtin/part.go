@@ -61,9 +61,8 @@ func midnight(d datum.Datum) datum.Datum {
 }
 
 // units are the names of fields by what they are short for.
-var units = map[string]string{}
-
-func init() {
+var units = func() map[string]string { //nolint:gochecknoglobals // never changed
+	out := map[string]string{}
 	for unit, names := range map[string]string{
 		"millennium": "mil mils millennia millennium", "century": "c cent centuries century", "decade": "dec decs decade decades",
 		"year": "y yr yrs year years", "quarter": "qtr quarter", "month": "mon mons month months", "week": "w week weeks", "day": "d day days",
@@ -73,10 +72,11 @@ func init() {
 		"dow": "dow", "doy": "doy", "isodow": "isodow", "isoyear": "isoyear", "julian": "j jd julian", "epoch": "epoch",
 	} {
 		for _, name := range strings.Fields(names) {
-			units[name] = unit
+			out[name] = unit
 		}
 	}
-}
+	return out
+}()
 
 // unitOf is the field of a name, of which ten letters count; "" is none.
 func unitOf(name string) string {
@@ -105,8 +105,8 @@ func extract(env *Env, name string, v datum.Datum) (datum.Datum, error) {
 	case datum.Time, datum.Timetz:
 		return clockPart(name, unit, v)
 	case datum.Date:
-		out, err := datePartOf(unit, v.I)
-		if out == nil && err == nil {
+		out := datePartOf(unit, v.I)
+		if out == nil {
 			return datum.Datum{}, errUnit(name, v.Type)
 		}
 		if v.I == datum.DateInfinity || v.I == datum.DateMinusInfinity {
@@ -115,7 +115,7 @@ func extract(env *Env, name string, v datum.Datum) (datum.Datum, error) {
 		if unit == "epoch" {
 			return whole64((v.I + datum.EpochDays) * 24 * 3600), nil
 		}
-		return *out, err
+		return *out, nil
 	}
 	return timestampPart(env, name, unit, v)
 }
@@ -166,7 +166,7 @@ func timestampPart(env *Env, name, unit string, v datum.Datum) (datum.Datum, err
 			return datum.NumericArithmetic("+", apd.New(julian(days), 0), part.D)
 		}
 	default:
-		part, _ := datePartOf(unit, days)
+		part := datePartOf(unit, days)
 		if part == nil {
 			return datum.Datum{}, errUnit(name, v.Type)
 		}
@@ -282,7 +282,7 @@ func decade(y int64) int64 {
 }
 
 // datePartOf are the fields of a date; nil: it has none such.
-func datePartOf(unit string, days int64) (*datum.Datum, error) {
+func datePartOf(unit string, days int64) *datum.Datum {
 	y, m, d := datum.Civil(min(max(days, -math.MaxInt32), math.MaxInt32))
 	var n int64
 	switch unit {
@@ -316,8 +316,8 @@ func datePartOf(unit string, days int64) (*datum.Datum, error) {
 		n = days - first + 1
 	case "epoch":
 	default:
-		return nil, nil
+		return nil
 	}
 	out := whole64(n)
-	return &out, nil
+	return &out
 }

@@ -172,11 +172,10 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 		return r.unnestSeveral(f, rf)
 	}
 	r.infer(item[0])
-	r.seriesOfTimes(f)
-	typ := r.functionType(f)
 	if err := r.series(f); err != nil {
 		return nil, nil, err
 	}
+	typ := r.functionType(f)
 	if err := r.list(f.Args); err != nil {
 		return nil, nil, err
 	}
@@ -197,20 +196,7 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 	case narrow:
 		n = narrowed(n, rf)
 	}
-	if rf.Alias == nil {
-		rf.Alias = &pg.Alias{Aliasname: name}
-	}
-	if len(rf.Alias.Colnames) == 0 {
-		if cols == nil { // one column is called as the function
-			cols = []string{rf.Alias.Aliasname}
-		}
-		for _, c := range cols {
-			rf.Alias.Colnames = append(rf.Alias.Colnames, str(c))
-		}
-		if rf.Ordinality {
-			rf.Alias.Colnames = append(rf.Alias.Colnames, str("ordinality"))
-		}
-	}
+	nameColumns(rf, name, cols)
 	rel := &relation{known: len(cols) < 2}
 	for i, c := range rf.Alias.Colnames {
 		col := column{name: c.GetString_().GetSval()}
@@ -291,7 +277,8 @@ func beside(rel *relation, arrays []*pg.Node, rf *pg.RangeFunction) *pg.Node {
 	return n
 }
 
-// series refuses the forms of generate_series that DuckDB has not.
+// series refuses the forms of generate_series that DuckDB has not, and gives times the types
+// that they have there.
 func (r *rewriter) series(f *pg.FuncCall) error {
 	if lastName(f.Funcname) != "generate_series" {
 		return nil
@@ -307,7 +294,26 @@ func (r *rewriter) series(f *pg.FuncCall) error {
 	if step, ok := f.Args[len(f.Args)-1].GetAConst().GetVal().(*pg.A_Const_Ival); ok && len(f.Args) == 3 && step.Ival.GetIval() == 0 {
 		return errorf("22023", f.Location, "step size cannot equal zero")
 	}
+	r.seriesOfTimes(f)
 	return nil
+}
+
+// nameColumns gives a function in FROM the names that the statement has not.
+func nameColumns(rf *pg.RangeFunction, name string, cols []string) {
+	if rf.Alias == nil {
+		rf.Alias = &pg.Alias{Aliasname: name}
+	}
+	if len(rf.Alias.Colnames) == 0 {
+		if cols == nil { // one column is called as the function
+			cols = []string{rf.Alias.Aliasname}
+		}
+		for _, c := range cols {
+			rf.Alias.Colnames = append(rf.Alias.Colnames, str(c))
+		}
+		if rf.Ordinality {
+			rf.Alias.Colnames = append(rf.Alias.Colnames, str("ordinality"))
+		}
+	}
 }
 
 // narrowed makes FROM generate_series(1, 2) a subquery of integers; DuckDB's are all bigint.

@@ -49,7 +49,6 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 	if special, ok := specials[name]; ok {
 		return special(r, f)
 	}
-	r.seriesOfTimes(f)
 	if make, ok := setReturning[name]; ok {
 		if err := r.series(f); err != nil {
 			return nil, err
@@ -69,6 +68,11 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 			return out, err
 		}, nil
 	}
+	return r.ownFunction(f, name)
+}
+
+// ownFunction is a function that the engine has by this name, or another.
+func (r *rewriter) ownFunction(f *pg.FuncCall, name string) (finish, error) {
 	to, ok := functions[name]
 	if !ok {
 		return nil, r.missing(f, name)
@@ -462,8 +466,8 @@ func unnestedWritten(name string, cols ...string) func(f *pg.FuncCall) (*pg.Node
 	}
 }
 
-func unnested(name string, cols ...string) func(f *pg.FuncCall) (*pg.Node, []string, error) {
+func unnested(name string) func(f *pg.FuncCall) (*pg.Node, []string, error) {
 	return func(f *pg.FuncCall) (*pg.Node, []string, error) {
-		return call("unnest", call(name, f.Args...)), cols, nil
+		return call("unnest", call(name, f.Args...)), nil, nil
 	}
 }
