@@ -67,7 +67,11 @@ func Ask(ctx context.Context, conn *pgconn.PgConn, statement string, by Protocol
 			for i, v := range row {
 				cells[i] = cell(v)
 			}
-			out = append(out, strings.Join(cells, "|"))
+			line := strings.Join(cells, "|")
+			if line == "" { // which would be no line
+				line = `""`
+			}
+			out = append(out, line)
 		}
 		out = append(out, tag.String())
 	}

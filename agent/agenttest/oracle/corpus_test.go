@@ -143,7 +143,7 @@ func answerAnew(t *testing.T, path string) {
 	}
 	admin := connect(t, url)
 	name := "oracle_" + strings.TrimSuffix(filepath.Base(path), ".txt")
-	for _, sql := range []string{"DROP DATABASE IF EXISTS " + name, "CREATE DATABASE " + name + " TEMPLATE template0"} {
+	for _, sql := range []string{"DROP DATABASE IF EXISTS " + name, "CREATE DATABASE " + name + " TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'"} {
 		if _, err := admin.Exec(t.Context(), sql).ReadAll(); err != nil {
 			t.Fatal(err)
 		}

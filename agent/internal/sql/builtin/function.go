@@ -22,6 +22,9 @@ func (e *Env) text(d datum.Datum) string {
 	return string(datum.AppendStyled(nil, d, &datum.Style{Location: e.Location}))
 }
 
+// MaxArgs is how many arguments a call can have.
+const MaxArgs = 16
+
 // Function is one of the functions of a name.
 type Function struct {
 	Name string
@@ -43,6 +46,7 @@ type Function struct {
 const (
 	AnyElement datum.Type = 1 << 30
 	AnyArray              = AnyElement | datum.Array
+	Any        datum.Type = 1 << 29 // each argument's own; text for a literal
 )
 
 func polymorphic(t datum.Type) bool { return t == AnyElement || t == AnyArray }
@@ -114,6 +118,11 @@ func (f *Function) bind(types []datum.Type) (c *Call, exact int, ok bool) {
 	c = &Call{Function: f, Result: concrete(f.Result)}
 	for i, t := range types {
 		want := f.arg(i)
+		if want == Any {
+			if want = t; t == datum.Unknown {
+				want = datum.Text
+			}
+		}
 		if polymorphic(want) && elem == datum.Unknown {
 			return nil, 0, false
 		}

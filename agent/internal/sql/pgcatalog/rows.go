@@ -51,7 +51,7 @@ func (in *Input) databases() []row {
 	var out []row
 	for _, o := range in.Databases {
 		out = append(out, row{"oid": OID(o.ID), "datname": o.Name, "datdba": in.ownerOID(o), "encoding": 6, "datallowconn": true, "datconnlimit": -1,
-			"datcollate": "C", "datctype": "C", "datlocprovider": "c", "datacl": access(o)})
+			"datcollate": "C", "datctype": "C.UTF-8", "datlocprovider": "c", "datacl": access(o)})
 	}
 	return out
 }

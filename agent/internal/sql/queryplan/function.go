@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"math"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -168,7 +167,7 @@ func randomUUID() datum.Datum {
 
 func unary(name string, arg Expr) (Expr, error) {
 	switch name {
-	case "lower", "upper", "length", "char_length", "character_length":
+	case "length", "char_length", "character_length":
 		if t := arg.Type(); t != datum.Unknown && !t.IsString() {
 			return nil, errSlow
 		}
@@ -176,7 +175,9 @@ func unary(name string, arg Expr) (Expr, error) {
 		if err != nil {
 			return nil, err
 		}
-		return fold(textFunction(name, arg))
+		return fold(&fn{typ: datum.Int4, args: []Expr{arg}, strict: true, eval: func(_ *Env, v []datum.Datum) (datum.Datum, error) {
+			return datum.MakeInt(datum.Int4, int64(utf8.RuneCountInString(v[0].S))), nil
+		}})
 	case "abs":
 		if !arg.Type().IsNumber() {
 			return nil, errSlow
@@ -240,24 +241,4 @@ func setConfig(env *Env, a []datum.Datum) (datum.Datum, error) {
 	}
 	out, err := env.Session.Set(a[0].S, value, a[2].Bool())
 	return datum.MakeText(out), err
-}
-
-func textFunction(name string, arg Expr) *fn {
-	e := &fn{typ: datum.Text, args: []Expr{arg}, strict: true}
-	switch name {
-	case "lower":
-		e.eval = func(_ *Env, v []datum.Datum) (datum.Datum, error) {
-			return datum.MakeText(strings.ToLower(v[0].S)), nil
-		}
-	case "upper":
-		e.eval = func(_ *Env, v []datum.Datum) (datum.Datum, error) {
-			return datum.MakeText(strings.ToUpper(v[0].S)), nil
-		}
-	default:
-		e.typ = datum.Int4
-		e.eval = func(_ *Env, v []datum.Datum) (datum.Datum, error) {
-			return datum.MakeInt(datum.Int4, int64(utf8.RuneCountInString(v[0].S))), nil
-		}
-	}
-	return e
 }

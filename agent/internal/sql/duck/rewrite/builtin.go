@@ -31,17 +31,21 @@ func (r *rewriter) builtinCall(f *pg.FuncCall, name string) *builtin.Call {
 func (r *rewriter) builtinFunction(f *pg.FuncCall, name string) (finish, error) {
 	c := r.builtinCall(f, name)
 	switch _, other := functions[name]; {
-	case c != nil:
+	case c != nil && len(f.Args) <= builtin.MaxArgs:
 		if folded, err := r.constantCall(c, f.Args); err != nil || folded.Type != datum.Unknown {
 			return r.folded(folded, err, f)
 		}
 		if r.native(f, c) {
 			return nil, nil
 		}
+	case name == "regexp_matches":
+		return nil, unsupported(f.Location, "regexp_matches: use regexp_match, which gives the first match, or regexp_split_to_table, that")
 	case !builtin.Known(name) || other || specials[name] != nil:
 		return nil, nil // there may be one of the engine's
 	case slices.ContainsFunc(f.Args, func(a *pg.Node) bool { return r.typeOf(a) == datum.Unknown }):
 		return nil, unsupported(f.Location, "%s of a value whose type is not known before the statement runs", name)
+	case len(f.Args) > builtin.MaxArgs:
+		return nil, unsupported(f.Location, "%s of over %d arguments", name, builtin.MaxArgs)
 	default:
 		return nil, noFunction(f, name+"("+r.signature(f)+")")
 	}

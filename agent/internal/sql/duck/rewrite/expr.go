@@ -219,8 +219,11 @@ func (r *rewriter) typeLiteral(n **pg.Node, t datum.Type) error {
 
 // beforeOperator finds what an operator becomes where that depends on types.
 func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error) {
+	if after := r.patternOperator(e); after != nil {
+		return after
+	}
 	switch e.Kind {
-	case pg.A_Expr_Kind_AEXPR_LIKE, pg.A_Expr_Kind_AEXPR_ILIKE, pg.A_Expr_Kind_AEXPR_SIMILAR:
+	case pg.A_Expr_Kind_AEXPR_LIKE, pg.A_Expr_Kind_AEXPR_ILIKE:
 		if pad := r.padded(e.Lexpr); pad != nil {
 			return func(n *pg.Node) (*pg.Node, error) {
 				n.GetAExpr().Lexpr = pad(n.GetAExpr().Lexpr)

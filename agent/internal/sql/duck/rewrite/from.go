@@ -165,7 +165,16 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 		return nil, nil, unsupported(f.Location, "%s: cast to jsonb and use jsonb_each, that", name)
 	}
 	make, ok := setReturning[name]
-	if !ok {
+	if array, isSet := setsOf[name]; isSet {
+		after, err := r.builtinFunction(f, array)
+		if err != nil {
+			return nil, nil, err
+		}
+		make = func(*pg.FuncCall) (*pg.Node, []string, error) {
+			out, err := after(item[0])
+			return call("unnest", out), nil, err
+		}
+	} else if !ok {
 		return r.scalarInFrom(item[0], rf)
 	}
 	if name == "unnest" && len(f.Args) > 1 {

@@ -31,6 +31,13 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 	if after, err := r.jsonFunction(f); after != nil || err != nil {
 		return after, err
 	}
+	if array, ok := setsOf[name]; ok {
+		after, err := r.builtinFunction(f, array)
+		return func(n *pg.Node) (*pg.Node, error) {
+			out, err := after(n)
+			return call("unnest", out), err
+		}, err
+	}
 	if after, err := r.builtinFunction(f, name); after != nil || err != nil {
 		return after, err
 	}
@@ -330,7 +337,7 @@ func specialSubstring(r *rewriter, f *pg.FuncCall) (finish, error) {
 		a := n.GetFuncCall().Args
 		switch {
 		case pattern:
-			return call("nd_substring_match", a...), nil
+			return nil, unsupported(f.Location, "substring with a pattern of a value whose type is not known before the statement runs")
 		case len(a) == 3:
 			return call("nd_substring", a...), nil
 		}
@@ -382,43 +389,8 @@ func specialRound(r *rewriter, f *pg.FuncCall) (finish, error) {
 	}, nil
 }
 
-// padded gives lpad and rpad their default filling.
-func padded(name string) special {
-	return func(*rewriter, *pg.FuncCall) (finish, error) {
-		return func(n *pg.Node) (*pg.Node, error) {
-			a := n.GetFuncCall().Args
-			if len(a) == 2 {
-				a = append(a, text(" "))
-			}
-			if isShort(a[1], maxPad) {
-				return renamed(n, name, a...), nil
-			}
-			return renamed(n, "nd_"+name, a...), nil
-		}, nil
-	}
-}
-
-// Repetitions and lengths up to which a result cannot be too long, whatever is in
-// the rows: the worker need not look.
-const (
-	maxPad    = 1 << 20
-	maxRepeat = 16
-)
-
-func isShort(n *pg.Node, most int32) bool {
-	i := n.GetAConst().GetIval()
-	return i != nil && i.Ival <= most
-}
-
-func specialRepeat(*rewriter, *pg.FuncCall) (finish, error) {
-	return func(n *pg.Node) (*pg.Node, error) {
-		a := n.GetFuncCall().Args
-		if len(a) == 2 && isShort(a[1], maxRepeat) {
-			return renamed(n, "repeat", a...), nil
-		}
-		return renamed(n, "nd_repeat", a...), nil
-	}, nil
-}
+// setsOf are the functions whose rows are the elements of what one of package builtin gives.
+var setsOf = map[string]string{"regexp_split_to_table": "regexp_split_to_array", "string_to_table": "string_to_array"}
 
 // setReturning are functions of several rows: what they become as a table function
 // (or, within unnest, as an expression), and the names of their columns, if those
@@ -446,9 +418,7 @@ var setReturning = map[string]func(f *pg.FuncCall) (*pg.Node, []string, error){
 		}
 		return call("unnest", call("list_value", relid...)), []string{"relid"}, nil
 	},
-	"_pg_expandarray":       unnested("nd_expand_array"),
-	"regexp_split_to_table": unnested("regexp_split_to_array"),
-	"string_to_table":       unnested("string_split"),
+	"_pg_expandarray": unnested("nd_expand_array"),
 }
 
 // unnestedWritten is a set of what a function of package builtin gives of a json.

@@ -1,7 +1,6 @@
 package rewrite
 
 import (
-	"strconv"
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -18,14 +17,11 @@ var functions = table(same(`
 	mode percentile_cont percentile_disc any_value
 	row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value last_value nth_value
 	abs ceil floor random gen_random_uuid uuidv7 uuidv4
-	lower upper trim ltrim rtrim left right replace reverse translate strpos starts_with md5 chr ascii
-	regexp_replace regexp_split_to_array bit_length
+	lower upper trim ltrim rtrim left right replace reverse translate strpos starts_with md5 ascii bit_length
 	age timezone`), map[string]string{
 	"every": "bool_and", "variance": "var_samp",
 	"ceiling": "ceil", "mod": "nd_mod", "uuid_generate_v4": "gen_random_uuid",
-	"position": "strpos", "btrim": "trim", "initcap": "nd_initcap",
-	"regexp_like":  "regexp_matches",
-	"regexp_count": "nd_regexp_count", "string_to_array": "string_split", "sha256": "nd_sha256", "overlay": "nd_overlay",
+	"position": "strpos", "btrim": "trim",
 	"array_append": "list_append", "array_prepend": "list_prepend", "array_cat": "list_concat", "array_remove": "nd_array_remove",
 	"clock_timestamp": "get_current_timestamp",
 	"json_typeof":     "nd_json_typeof",
@@ -33,11 +29,11 @@ var functions = table(same(`
 })
 
 // doubling are macros that name an argument more than once.
-var doubling = table(same("nd_initcap nd_size_pretty nd_overlay nd_format_type"), nil)
+var doubling = table(same("nd_size_pretty nd_format_type"), nil)
 
 // resultCasts give results the type that they have in PostgreSQL.
 var resultCasts = table(each("INTEGER", `position strpos ascii
-	ntile regexp_count bit_length`), nil)
+	ntile bit_length`), nil)
 
 // resultTypes is what typeOf knows of results.
 var resultTypes = types(map[datum.Type]string{
@@ -46,7 +42,7 @@ var resultTypes = types(map[datum.Type]string{
 	datum.Bool: "bool_and bool_or every starts_with regexp_like isfinite",
 	datum.Text: `string_agg lower upper trim btrim ltrim rtrim left right repeat replace reverse translate split_part md5 chr
 		concat concat_ws regexp_replace array_to_string initcap quote_ident quote_literal quote_nullable substr substring to_char format
-		lpad rpad version encode pg_get_serial_sequence jsonb_array_elements_text json_array_elements_text jsonb_object_keys`,
+		lpad rpad version encode regexp_split_to_table string_to_table pg_get_serial_sequence jsonb_array_elements_text json_array_elements_text jsonb_object_keys`,
 	datum.Timestamptz:        "now transaction_timestamp statement_timestamp clock_timestamp",
 	datum.Date:               "make_date to_date",
 	datum.Float8:             "sqrt cbrt exp ln random degrees radians sin cos tan date_part percent_rank cume_dist",
@@ -81,8 +77,8 @@ var specials = map[string]special{
 	"sum": specialSum, "avg": specialAvg, "count": specialCount, "json_agg": jsonAgg, "jsonb_agg": jsonAgg,
 	"now": specialNow, "transaction_timestamp": specialNow, "statement_timestamp": specialNow, "pg_postmaster_start_time": specialNow,
 	"extract": specialExtract, "date_part": specialExtract, "to_char": specialToChar, "to_date": parsedTime("DATE"),
-	"to_timestamp": parsedTime("TIMESTAMPTZ"), "format": specialFormat, "encode": specialEncode, "decode": specialDecode,
-	"substring": specialSubstring, "substr": specialSubstring, "lpad": padded("lpad"), "rpad": padded("rpad"), "repeat": specialRepeat,
+	"to_timestamp": parsedTime("TIMESTAMPTZ"),
+	"substring":    specialSubstring, "substr": specialSubstring,
 	"concat": specialConcat, "concat_ws": specialConcat, "array_to_string": arrayToString,
 	"length": specialLength, "char_length": specialLength, "character_length": specialLength, "octet_length": specialLength,
 	"round": specialScale("round"), "trunc": specialScale("trunc"), "date_trunc": specialTrunc,
@@ -100,7 +96,7 @@ var specials = map[string]special{
 	"pg_backend_pid": func(r *rewriter, _ *pg.FuncCall) (finish, error) {
 		return func(*pg.Node) (*pg.Node, error) { return integer(int64(int32(r.in.Session.PID))), nil }, nil
 	},
-	"like_escape": unchanged, "similar_to_escape": unchanged, "regexp_match": specialRegexpMatch,
+	"like_escape": unchanged, "similar_to_escape": unchanged,
 	"pg_sleep":             specialSleep,
 	"pg_cancel_backend":    specialSignal,
 	"pg_terminate_backend": specialSignal,
@@ -136,36 +132,6 @@ func specialSignal(_ *rewriter, f *pg.FuncCall) (finish, error) {
 // them.
 func unchanged(*rewriter, *pg.FuncCall) (finish, error) {
 	return func(n *pg.Node) (*pg.Node, error) { return n, nil }, nil
-}
-
-// maxGroups is the number of groups up to which the worker has a macro.
-const maxGroups = 4
-
-// specialRegexpMatch counts the groups of the pattern, of which there is an element
-// each.
-func specialRegexpMatch(_ *rewriter, f *pg.FuncCall) (finish, error) {
-	s, ok := "", false
-	if len(f.Args) == 2 {
-		s, ok = literal(f.Args[1])
-	}
-	if !ok {
-		return nil, unsupported(f.Location, "regexp_match with flags or a pattern that is not a constant")
-	}
-	groups := 0
-	for i := 0; i < len(s); i++ {
-		switch {
-		case s[i] == '\\':
-			i++
-		case s[i] == '(' && !strings.HasPrefix(s[i:], "(?"):
-			groups++
-		}
-	}
-	if groups > maxGroups {
-		return nil, unsupported(f.Location, "regexp_match with over %d groups", maxGroups)
-	}
-	return func(n *pg.Node) (*pg.Node, error) {
-		return call("nd_regexp_match"+strconv.Itoa(groups), n.GetFuncCall().Args...), nil
-	}, nil
 }
 
 // sleepTable is the table behind pg_sleep: its one row comes after as many seconds as

@@ -7,6 +7,7 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
@@ -14,7 +15,7 @@ import (
 var operatorFunctions = map[string]string{
 	"/": "nd_div", "%": "nd_mod", "->": "json_extract", "->>": "json_extract_string",
 	"@>": "json_contains", "&&": "list_has_any", "?": "nd_json_has", "?|": "nd_json_has_any", "?&": "nd_json_has_all",
-	"#": "xor", "~": "regexp_matches",
+	"#": "xor",
 }
 
 // operator rewrites an operator whose operands are done.
@@ -29,8 +30,6 @@ func (r *rewriter) operator(n *pg.Node, e *pg.A_Expr) (*pg.Node, error) {
 		return binaryOperator(n, op, e)
 	case pg.A_Expr_Kind_AEXPR_LIKE, pg.A_Expr_Kind_AEXPR_ILIKE:
 		return likeOperator(n, op, e), nil
-	case pg.A_Expr_Kind_AEXPR_SIMILAR:
-		return similarOperator(op, e)
 	case pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
 		return symmetric(e), nil
 	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
@@ -58,12 +57,6 @@ func binaryOperator(n *pg.Node, op string, e *pg.A_Expr) (*pg.Node, error) {
 	switch op {
 	case "=", "<>", "!=", "<", "<=", ">", ">=", "+", "-", "*", "||", "&", "|", "<<", ">>":
 		return n, nil
-	case "~*":
-		return call("regexp_matches", e.Lexpr, e.Rexpr, text("i")), nil
-	case "!~":
-		return not(call("regexp_matches", e.Lexpr, e.Rexpr)), nil
-	case "!~*":
-		return not(call("regexp_matches", e.Lexpr, e.Rexpr, text("i"))), nil
 	case "~~", "~~*", "!~~", "!~~*":
 		kind := pg.A_Expr_Kind_AEXPR_LIKE
 		if strings.HasSuffix(op, "*") {
@@ -157,50 +150,48 @@ func likeOperator(n *pg.Node, op string, e *pg.A_Expr) *pg.Node {
 	return out
 }
 
-// similarOperator makes the pattern of SIMILAR TO a regular expression.
-func similarOperator(op string, e *pg.A_Expr) (*pg.Node, error) {
-	f := e.Rexpr.GetFuncCall()
-	if f == nil || lastName(f.Funcname) != "similar_to_escape" || len(f.Args) != 1 {
-		return nil, unsupported(e.Location, "SIMILAR TO with ESCAPE")
+// patternOperator finds what ~ and its kin become, and SIMILAR TO: functions of package
+// builtin.
+func (r *rewriter) patternOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error) {
+	op := lastName(e.Name)
+	function, option := builtin.MatchesRegex, ""
+	switch {
+	case e.Kind == pg.A_Expr_Kind_AEXPR_SIMILAR:
+		function, option = builtin.MatchesSimilar, `\`
+	case e.Kind != pg.A_Expr_Kind_AEXPR_OP || e.Lexpr == nil:
+		return nil
+	case op == "~*" || op == "!~*":
+		option = "i"
+	case op != "~" && op != "!~":
+		return nil
 	}
-	s, ok := literal(f.Args[0])
-	if !ok {
-		return nil, unsupported(e.Location, "SIMILAR TO with a pattern that is not a constant")
-	}
-	out := call("regexp_full_match", e.Lexpr, text(similarPattern(s)))
-	if strings.HasPrefix(op, "!") {
-		return not(out), nil
-	}
-	return out, nil
-}
-
-func similarPattern(s string) string {
-	var b strings.Builder
-	class := false
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '\\' && i+1 < len(s):
-			i++
-			b.WriteByte('\\')
-			b.WriteByte(s[i])
-		case class:
-			class = c != ']'
-			b.WriteByte(c)
-		case c == '[':
-			class = true
-			b.WriteByte(c)
-		case c == '%':
-			b.WriteString(".*")
-		case c == '_':
-			b.WriteByte('.')
-		case c == '.' || c == '^' || c == '$' || c == '\\':
-			b.WriteByte('\\')
-			b.WriteByte(c)
-		default:
-			b.WriteByte(c)
+	left, right := r.typeOf(e.Lexpr), r.typeOf(e.Rexpr)
+	for _, t := range []datum.Type{left, right} {
+		if t != datum.Unknown && !t.IsString() {
+			return func(*pg.Node) (*pg.Node, error) {
+				return nil, errorf("42883", e.Location, "operator does not exist: %s %s %s", left.SQLName(), op, right.SQLName())
+			}
 		}
 	}
-	return b.String()
+	signature := text(builtin.Resolve(function, []datum.Type{datum.Text, datum.Text, datum.Text}).Signature(r.zone()))
+	pad := r.padded(e.Lexpr)
+	return func(n *pg.Node) (*pg.Node, error) {
+		e := n.GetAExpr()
+		subject, pattern, options := e.Lexpr, e.Rexpr, text(option)
+		if pad != nil {
+			subject = pad(subject)
+		}
+		if f := pattern.GetFuncCall(); e.Kind == pg.A_Expr_Kind_AEXPR_SIMILAR && f != nil {
+			if pattern = f.Args[0]; len(f.Args) > 1 {
+				options = cast(f.Args[1], "VARCHAR")
+			}
+		}
+		out := cast(call("nd_call_3", signature, cast(subject, "VARCHAR"), cast(pattern, "VARCHAR"), options), "BOOLEAN")
+		if strings.HasPrefix(op, "!") {
+			return not(out), nil
+		}
+		return out, nil
+	}
 }
 
 func symmetric(e *pg.A_Expr) *pg.Node {

@@ -21,9 +21,6 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/duck/frame"
 )
 
-// maxBuiltinArgs is how many arguments a call of package builtin can have.
-const maxBuiltinArgs = 8
-
 // builtinResult is what nd_call_N and nd_list_N give: a text, or a list of texts.
 type builtinResult struct{ list bool }
 
@@ -34,7 +31,7 @@ func registerBuiltin(conn bind.Connection) error {
 		name   string
 		result builtinResult
 	}{{"nd_call_", builtinResult{}}, {"nd_list_", builtinResult{list: true}}} {
-		for n := range maxBuiltinArgs + 1 {
+		for n := range builtin.MaxArgs + 1 {
 			if err := registerBuiltinFunction(conn, fmt.Sprint(of.name, n), &of.result, n); err != nil {
 				return err
 			}
