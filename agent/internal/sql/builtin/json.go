@@ -2,6 +2,7 @@ package builtin
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -26,6 +27,14 @@ var documents = []Function{
 		}
 		return datum.Datum{}, fail("22023", "cannot get array length of a scalar")
 	}},
+	{Name: "json_object_field", Args: []datum.Type{datum.JSON, datum.Text}, Result: datum.JSON, Eval: ofStep(datum.JSON)},
+	{Name: "json_object_field_text", Args: []datum.Type{datum.JSON, datum.Text}, Result: datum.Text, Eval: ofStep(datum.Text)},
+	{Name: "json_array_element", Args: []datum.Type{datum.JSON, datum.Int4}, Result: datum.JSON, Eval: ofStep(datum.JSON)},
+	{Name: "json_array_element_text", Args: []datum.Type{datum.JSON, datum.Int4}, Result: datum.Text, Eval: ofStep(datum.Text)},
+	{Name: "json_extract_path", Args: []datum.Type{datum.JSON, datum.Text}, Variadic: true, Result: datum.JSON, Eval: ofPath(datum.JSON)},
+	{Name: "json_extract_path_text", Args: []datum.Type{datum.JSON, datum.Text}, Variadic: true, Result: datum.Text, Eval: ofPath(datum.Text)},
+	{Name: JSONPath, Args: []datum.Type{datum.JSON, texts1}, Result: datum.JSON, Eval: ofPath(datum.JSON)},
+	{Name: JSONPathText, Args: []datum.Type{datum.JSON, texts1}, Result: datum.Text, Eval: ofPath(datum.Text)},
 	{Name: "json_strip_nulls", Args: []datum.Type{datum.JSON}, Result: datum.JSON, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
 		out, err := stripNulls(nil, a[0].S)
 		return datum.MakeString(datum.JSON, string(out)), err
@@ -75,6 +84,32 @@ var documents = []Function{
 		return datum.MakeArray(datum.Text, out), err
 	}},
 }
+
+// JSONOperator is the function that an operator of json is, by the type of its right side;
+// "" if it is none.
+func JSONOperator(op string, right datum.Type) string {
+	switch {
+	case op == "->" && right.IsInt():
+		return "json_array_element"
+	case op == "->":
+		return "json_object_field"
+	case op == "->>" && right.IsInt():
+		return "json_array_element_text"
+	case op == "->>":
+		return "json_object_field_text"
+	case op == "#>":
+		return JSONPath
+	case op == "#>>":
+		return JSONPathText
+	}
+	return ""
+}
+
+// The operators with paths, which no statement calls by these names.
+const (
+	JSONPath     = "json path"
+	JSONPathText = "json path text"
+)
 
 // What the set-returning functions of json give, as arrays: no names that statements have.
 const (
@@ -128,6 +163,86 @@ func characters(j string) (string, error) {
 	return s, err
 }
 
+// one is a value, as json or as its text.
+func one(j string, as datum.Type) (datum.Datum, error) {
+	switch {
+	case as == datum.JSON:
+		return datum.MakeString(datum.JSON, j), nil
+	case j == "null":
+		return datum.MakeNull(datum.Text), nil
+	case j[0] == '"':
+		s, err := characters(j)
+		return datum.MakeText(s), err
+	}
+	return datum.MakeText(j), nil
+}
+
+// member is the value of a key of an object, the last of equal ones.
+func member(j, key string) (out string, ok bool, err error) {
+	if kind(j) != '{' {
+		return "", false, nil
+	}
+	fields, err := fieldsOf(j)
+	for _, f := range fields {
+		if f.key == key {
+			out, ok = string(f.value), true
+		}
+	}
+	return out, ok, err
+}
+
+// element is one of an array, counted from 0, or from -1 at its end.
+func element(j string, n int64) (string, bool) {
+	list, _ := written(j)
+	if n < 0 {
+		n += int64(len(list))
+	}
+	if n < 0 || n >= int64(len(list)) {
+		return "", false
+	}
+	return string(list[n]), true
+}
+
+func ofStep(as datum.Type) func(*Env, []datum.Datum) (datum.Datum, error) {
+	return func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		out, ok, err := "", false, error(nil)
+		if a[1].Type == datum.Int4 {
+			out, ok = element(a[0].S, a[1].I)
+		} else {
+			out, ok, err = member(a[0].S, a[1].S)
+		}
+		if err != nil || !ok {
+			return datum.MakeNull(as), err
+		}
+		return one(out, as)
+	}
+}
+
+// ofPath follows keys and numbers; a null leads nowhere.
+func ofPath(as datum.Type) func(*Env, []datum.Datum) (datum.Datum, error) {
+	return func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		steps := a[1:]
+		if a[1].Type.IsArray() {
+			steps = a[1].A.Values
+		}
+		at := strings.Trim(a[0].S, " \t\r\n")
+		for _, step := range steps {
+			if step.Null {
+				return datum.MakeNull(as), nil
+			}
+			out, ok, err := member(at, step.S)
+			if n, numErr := strconv.ParseInt(step.S, 10, 32); kind(at) == '[' && numErr == nil {
+				out, ok = element(at, n)
+			}
+			if err != nil || !ok {
+				return datum.MakeNull(as), err
+			}
+			at = out
+		}
+		return one(at, as)
+	}
+}
+
 func elements(j, name string, as datum.Type) (datum.Datum, error) {
 	list, ok := written(j)
 	switch {
@@ -139,20 +254,11 @@ func elements(j, name string, as datum.Type) (datum.Datum, error) {
 	}
 	out := make([]datum.Datum, len(list))
 	for i, e := range list {
-		switch s := string(e); {
-		case as == datum.JSON:
-			out[i] = datum.MakeString(datum.JSON, s)
-		case s == "null":
-			out[i] = datum.MakeNull(datum.Text)
-		case s[0] == '"':
-			s, err := characters(s)
-			if err != nil {
-				return datum.Datum{}, err
-			}
-			out[i] = datum.MakeText(s)
-		default:
-			out[i] = datum.MakeText(s)
+		v, err := one(string(e), as)
+		if err != nil {
+			return datum.Datum{}, err
 		}
+		out[i] = v
 	}
 	return datum.MakeArray(as, out), nil
 }

@@ -175,6 +175,10 @@ func (r *rewriter) alternatives(of string, l []*pg.Node) error {
 	return nil
 }
 
+// plain reports whether the relation is a table without an alias: such may be of one name,
+// of two schemas.
+func (r *relation) plain() bool { return r.scan != nil && r.name == r.scan.Table.Name }
+
 // distinctNames refuses two FROM items of one name.
 func distinctNames(rels []*relation) error {
 	for i, a := range rels {
@@ -182,7 +186,7 @@ func distinctNames(rels []*relation) error {
 			continue
 		}
 		for _, b := range rels[:i] {
-			if a.name == b.name && (a.scan == nil || b.scan == nil || a.scan.Table.OID == b.scan.Table.OID) {
+			if a.name == b.name && !(a.plain() && b.plain() && a.scan.Table.OID != b.scan.Table.OID) {
 				return errorf("42712", 0, "table name \"%s\" specified more than once", a.name)
 			}
 		}
@@ -192,6 +196,9 @@ func distinctNames(rels []*relation) error {
 
 // sortable refuses ORDER BY of what is not selected where only that may be named.
 func sortable(s *pg.SelectStmt) error {
+	if err := ambiguous(s); err != nil {
+		return err
+	}
 	if len(s.DistinctClause) == 0 || s.Op != pg.SetOperation_SETOP_NONE {
 		return nil
 	}
@@ -237,6 +244,31 @@ func lastOf(names []string) string {
 		return ""
 	}
 	return names[len(names)-1]
+}
+
+// ambiguous refuses ORDER BY of a name that several columns of the result have.
+func ambiguous(s *pg.SelectStmt) error {
+	for _, n := range s.SortClause {
+		ref := n.GetSortBy().GetNode().GetColumnRef()
+		names, star := fieldNames(&pg.ColumnRef{Fields: ref.GetFields()})
+		if star || len(names) != 1 {
+			continue
+		}
+		var first *pg.ResTarget
+		for _, t := range s.TargetList {
+			t := t.GetResTarget()
+			if t.GetName() != names[0] {
+				continue
+			}
+			if first == nil {
+				first = t
+			} else if constA, constB := first.Val.GetAConst(), t.Val.GetAConst(); constA != nil && constB != nil && constA.GetIval().GetIval() != constB.GetIval().GetIval() ||
+				(constA == nil) != (constB == nil) {
+				return errorf("42702", ref.Location, "ORDER BY \"%s\" is ambiguous", names[0])
+			}
+		}
+	}
+	return nil
 }
 
 // positions refuses numbers of columns that there are not.

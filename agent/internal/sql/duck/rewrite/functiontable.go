@@ -82,7 +82,6 @@ var specials = map[string]special{
 	"concat": specialConcat, "concat_ws": specialConcat, "array_to_string": arrayToString,
 	"length": specialLength, "char_length": specialLength, "character_length": specialLength, "octet_length": specialLength,
 	"round": specialScale("round"), "trunc": specialScale("trunc"), "date_trunc": specialTrunc,
-	"json_extract_path": specialPath, "json_extract_path_text": specialPath,
 	"pg_typeof": specialPgTypeof, "current_schemas": specialCurrentSchemas, "current_setting": specialSetting,
 	"current_database":    constantText(func(r *rewriter) string { return r.in.Session.Database }),
 	"current_catalog":     constantText(func(r *rewriter) string { return r.in.Session.Database }),
@@ -201,26 +200,6 @@ func specialLength(r *rewriter, f *pg.FuncCall) (finish, error) {
 		name = "strlen"
 	}
 	return func(n *pg.Node) (*pg.Node, error) { return cast(call(name, n.GetFuncCall().Args[0]), "INTEGER"), nil }, nil
-}
-
-// specialPath is json_extract_path(j, 'a', 'b').
-func specialPath(_ *rewriter, f *pg.FuncCall) (finish, error) {
-	asText := strings.HasSuffix(lastName(f.Funcname), "_text")
-	return func(n *pg.Node) (*pg.Node, error) {
-		args := n.GetFuncCall().Args
-		if len(args) < 2 {
-			return nil, unsupported(f.Location, "a path of no keys")
-		}
-		out := args[0]
-		for i, k := range args[1:] {
-			name := "json_extract"
-			if asText && i == len(args)-2 {
-				name = "json_extract_string"
-			}
-			out = call(name, out, k)
-		}
-		return out, nil
-	}, nil
 }
 
 func (r *rewriter) setting(name string) string {

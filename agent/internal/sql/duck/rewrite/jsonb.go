@@ -3,6 +3,7 @@ package rewrite
 import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
+	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum/jsonb"
 )
@@ -13,6 +14,9 @@ func (r *rewriter) jsonOperator(e *pg.A_Expr) (finish, error) {
 		return nil, nil
 	}
 	left, right := r.typeOf(e.Lexpr), r.typeOf(e.Rexpr)
+	if left == datum.JSON {
+		return r.writtenOperator(e, right)
+	}
 	if left != datum.JSONB && right != datum.JSONB {
 		return nil, nil
 	}
@@ -26,6 +30,36 @@ func (r *rewriter) jsonOperator(e *pg.A_Expr) (finish, error) {
 	}
 	return func(n *pg.Node) (*pg.Node, error) {
 		return finishArgs([]*pg.Node{n.GetAExpr().Lexpr, n.GetAExpr().Rexpr}), nil
+	}, nil
+}
+
+// writtenOperator finds the function of package builtin that an operator of json is.
+func (r *rewriter) writtenOperator(e *pg.A_Expr, right datum.Type) (finish, error) {
+	name := builtin.JSONOperator(lastName(e.Name), right)
+	if name == "" {
+		return nil, nil
+	}
+	f := call(name, e.Lexpr, e.Rexpr).GetFuncCall()
+	if a := e.Rexpr.GetAArrayExpr(); a != nil && right == datum.Unknown {
+		if list, ok := textArray(e.Rexpr); ok {
+			values := make([]datum.Datum, len(list))
+			for i, s := range list {
+				values[i] = datum.MakeText(s)
+			}
+			f.Args[1] = text(datum.MakeArray(datum.Text, values).Text())
+		}
+	}
+	after, err := r.builtinFunction(f, name)
+	if after == nil || err != nil {
+		return nil, err
+	}
+	path := f.Args[1]
+	return func(n *pg.Node) (*pg.Node, error) {
+		e := n.GetAExpr()
+		if path.GetAConst() == nil {
+			path = e.Rexpr
+		}
+		return after(call(name, e.Lexpr, path))
 	}, nil
 }
 

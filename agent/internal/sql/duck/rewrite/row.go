@@ -24,6 +24,8 @@ func expandRows(tree *pg.SelectStmt) error {
 	x := rowExpander{left: most}
 	x.expand(tree.ProtoReflect())
 	switch {
+	case x.uneven:
+		return errorf("42601", -1, "unequal number of entries in row expressions")
 	case x.left < 0:
 		return errorf("54001", -1, "the comparisons of rows in this statement are too complex")
 	case x.left < most:
@@ -32,7 +34,10 @@ func expandRows(tree *pg.SelectStmt) error {
 	return nil
 }
 
-type rowExpander struct{ left int } // bytes that may be copied
+type rowExpander struct {
+	left   int  // bytes that may be copied
+	uneven bool // rows of different lengths are compared
+}
 
 func (x *rowExpander) expand(m protoreflect.Message) {
 	visit(m, func(n *pg.Node) {
@@ -51,6 +56,8 @@ func (x *rowExpander) expand(m protoreflect.Message) {
 		op := lastName(e.GetName())
 		switch e.GetKind() {
 		case pg.A_Expr_Kind_AEXPR_OP:
+			right := e.GetRexpr().GetRowExpr()
+			x.uneven = x.uneven || right != nil && len(right.Args) != len(left)
 			if c := x.compare(op, left, e.GetRexpr().GetRowExpr().GetArgs()); c != nil {
 				n.Node = c.Node
 			}
