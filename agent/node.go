@@ -59,7 +59,8 @@ import (
 type Node struct {
 	cfg     Config
 	id      Identity
-	nonce   string // of this incarnation
+	nonce   string   // of this incarnation
+	earlier []string // incarnations before it
 	started time.Time
 	// bootedAt is when the boot-time clock was 0, by the wall clock of the start.
 	bootedAt time.Time

@@ -98,6 +98,7 @@ func (n *Node) register(ctx context.Context, ready func()) error {
 func (n *Node) recordIncarnation(ctx context.Context) error {
 	id := n.id
 	previous := slices.Clone(id.Boots)
+	n.earlier = previous
 	id.addBoot(n.nonce)
 	if err := saveIdentity(n.cfg.DataDir, id); err != nil {
 		return &ExitError{Code: ExitDataDir, Message: "write the node's identity", Err: err}
@@ -189,10 +190,17 @@ func (n *Node) persist(ctx context.Context, cmd metastate.Command) (metastate.Re
 	}
 }
 
+// taken reports whether another process runs as the node: its record is neither of this
+// incarnation nor of an earlier one, which this node's view of the meta range may show until
+// it has caught up.
+func taken(node *cluster.Node, nonce string, earlier []string) bool {
+	return node.BootNonce != "" && node.BootNonce != nonce && !slices.Contains(earlier, node.BootNonce) && node.Membership != cluster.Decommissioned
+}
+
 // watchSelf stops this process when another one has taken its identity.
 func (n *Node) watchSelf(v *metastate.View) {
 	node := v.Nodes[n.id.Node]
-	if node == nil || node.BootNonce == "" || node.BootNonce == n.nonce || node.Membership == cluster.Decommissioned {
+	if node == nil || !taken(node, n.nonce, n.earlier) {
 		return
 	}
 	go n.stop("another process runs as this node", &ExitError{Code: ExitIdentity, Message: fmt.Sprintf("another process runs as %s, at %s (this one is at %s): one data directory may run once; stop the other, or wipe this one and join as a new node", n.id.Node, node.Addresses.RPC, n.cfg.Advertised().RPC)})

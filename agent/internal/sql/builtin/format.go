@@ -45,7 +45,7 @@ var errUnterminated = fail("22023", "unterminated format() type specifier")
 
 // specifier writes one of [n$][-][width]s, I or L.
 func (f *formatter) specifier() error {
-	position, width, left := 0, 0, false
+	position, left := 0, false
 	n, ok, err := f.number()
 	if err != nil {
 		return err
@@ -69,7 +69,8 @@ func (f *formatter) specifier() error {
 			return err
 		}
 	}
-	if width = n; width < 0 {
+	width := n
+	if width < 0 {
 		width, left = -width, true
 	}
 	if f.s == "" {

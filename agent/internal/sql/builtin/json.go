@@ -205,7 +205,9 @@ func element(j string, n int64) (string, bool) {
 
 func ofStep(as datum.Type) func(*Env, []datum.Datum) (datum.Datum, error) {
 	return func(_ *Env, a []datum.Datum) (datum.Datum, error) {
-		out, ok, err := "", false, error(nil)
+		var out string
+		var ok bool
+		var err error
 		if a[1].Type == datum.Int4 {
 			out, ok = element(a[0].S, a[1].I)
 		} else {

@@ -247,7 +247,7 @@ func parseIdent(_ *Env, a []datum.Datum) (datum.Datum, error) {
 	s := strings.TrimLeft(a[0].S, " \t\n\r\f\v")
 	var out []datum.Datum
 	for {
-		name, rest := "", ""
+		var name, rest string
 		if after, ok := strings.CutPrefix(s, `"`); ok {
 			for {
 				before, tail, closed := strings.Cut(after, `"`)

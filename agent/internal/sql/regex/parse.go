@@ -1,7 +1,6 @@
 package regex
 
 import (
-	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -89,8 +88,8 @@ type parser struct {
 	bound  bool
 }
 
-func fail(format string, args ...any) error {
-	return &datum.Error{Code: "2201B", Message: "invalid regular expression: " + fmt.Sprintf(format, args...)}
+func fail(why string) error {
+	return &datum.Error{Code: "2201B", Message: "invalid regular expression: " + why}
 }
 
 func unsupported(what string) error {

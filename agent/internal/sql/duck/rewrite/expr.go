@@ -253,12 +253,8 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 		}
 	case op == "-" && left == datum.Date && right == datum.Date:
 		return func(n *pg.Node) (*pg.Node, error) { return cast(n, "INTEGER"), nil }
-	case op == "||" && list && !isList(e.Lexpr, left) && left != datum.Unknown:
-		name = "list_prepend"
-	case op == "||" && list && !isList(e.Rexpr, right) && right != datum.Unknown:
-		name = "list_append"
 	case op == "||" && list:
-		name = "list_concat" // to which a null is an empty one
+		name = concatenation(e, left, right)
 	case op == "||" && !list && plain(left) && plain(right):
 		return func(*pg.Node) (*pg.Node, error) {
 			err := errorf("42883", e.Location, "operator does not exist: %s || %s", left.SQLName(), right.SQLName())
@@ -294,6 +290,17 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 	return func(n *pg.Node) (*pg.Node, error) {
 		return call(name, n.GetAExpr().Lexpr, n.GetAExpr().Rexpr), nil
 	}
+}
+
+// concatenation is what || is of a list and another, or an element.
+func concatenation(e *pg.A_Expr, left, right datum.Type) string {
+	switch {
+	case !isList(e.Lexpr, left) && left != datum.Unknown:
+		return "list_prepend"
+	case !isList(e.Rexpr, right) && right != datum.Unknown:
+		return "list_append"
+	}
+	return "list_concat" // to which a null is an empty one
 }
 
 // plain reports whether values of the type are neither texts nor what is put together of parts.

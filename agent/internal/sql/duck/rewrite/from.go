@@ -147,6 +147,23 @@ func (r *rewriter) subselect(n *pg.Node, sub *pg.RangeSubselect) (*pg.Node, []*r
 	return n, []*relation{rel}, nil
 }
 
+// setFunction finds how a function that gives a set is made; nil: it gives no set.
+func (r *rewriter) setFunction(f *pg.FuncCall, item *pg.Node) (func(*pg.FuncCall) (*pg.Node, []string, error), error) {
+	name := lastName(f.Funcname)
+	array, isSet := setsOf[name]
+	if !isSet {
+		return setReturning[name], nil
+	}
+	after, err := r.builtinFunction(f, array)
+	if after == nil || err != nil {
+		return nil, err
+	}
+	return func(*pg.FuncCall) (*pg.Node, []string, error) {
+		out, err := after(item)
+		return call("unnest", out), nil, err
+	}, nil
+}
+
 // tableFunction rewrites a function in FROM.
 func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *relation, error) {
 	if len(rf.Functions) != 1 || rf.IsRowsfrom || len(rf.Coldeflist) > 0 {
@@ -164,17 +181,11 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 	case "json_each", "json_each_text":
 		return nil, nil, unsupported(f.Location, "%s: cast to jsonb and use jsonb_each, that", name)
 	}
-	make, ok := setReturning[name]
-	if array, isSet := setsOf[name]; isSet {
-		after, err := r.builtinFunction(f, array)
-		if err != nil {
-			return nil, nil, err
-		}
-		make = func(*pg.FuncCall) (*pg.Node, []string, error) {
-			out, err := after(item[0])
-			return call("unnest", out), nil, err
-		}
-	} else if !ok {
+	make, err := r.setFunction(f, item[0])
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case make == nil:
 		return r.scalarInFrom(item[0], rf)
 	}
 	if name == "unnest" && len(f.Args) > 1 {
