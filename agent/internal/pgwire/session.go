@@ -214,9 +214,6 @@ func (c *conn) runOne(text string, last bool) (empty bool, _ *sql.Error) {
 	if len(p.ParamOIDs) > 0 {
 		return false, &sql.Error{Code: "42P02", Message: "there is no parameter $1"}
 	}
-	once := *p // others that prepare the same text are told of its columns
-	p = &once
-	p.Untold = true
 	sink := rowSink{conn: c, out: &c.out, describe: true, formats: cursorFormats(p)}
 	tag, err := c.session.Execute(ctx, p, nil, &sink)
 	if err != nil {

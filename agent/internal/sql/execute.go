@@ -459,9 +459,7 @@ func (s *Session) refresh(ctx context.Context, p *Prepared, q *syntax.Query) err
 	if err := s.prepareQuery(ctx, fresh, q); err != nil {
 		return err
 	}
-	if p.Untold {
-		p.ParamOIDs, p.ParamTypes, p.Columns = fresh.ParamOIDs, fresh.ParamTypes, fresh.Columns
-	} else if !slices.Equal(fresh.ParamOIDs, p.ParamOIDs) || !slices.EqualFunc(fresh.Columns, p.Columns, sameType) {
+	if !slices.Equal(fresh.ParamOIDs, p.ParamOIDs) || !slices.EqualFunc(fresh.Columns, p.Columns, sameType) {
 		return &Error{Code: "0A000", Message: "cached plan must not change result type", Hint: "Prepare the statement again."}
 	}
 	p.plan, p.resolved, p.basis, p.asked, p.found, p.searchPath = fresh.plan, fresh.resolved, fresh.basis, fresh.asked, fresh.found, fresh.searchPath

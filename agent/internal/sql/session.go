@@ -120,9 +120,6 @@ type Prepared struct {
 	Empty   bool
 	// Binary says that the simple protocol, too, has the rows in the binary format.
 	Binary bool
-	// Untold says that nobody was told of the columns: if what the statement touches has
-	// changed meanwhile, they are what a new plan says.
-	Untold bool
 
 	statement *syntax.Statement
 	announced []datum.Type
