@@ -257,6 +257,9 @@ var binaryFormats = []int16{pgproto3.BinaryFormat} //nolint:gochecknoglobals // 
 // WaitWith implements sql.ClientWaiter.
 func (s *rowSink) WaitWith(p *admission.Place) { s.place = p }
 
+// Tells implements sql.Teller.
+func (s *rowSink) Tells() bool { return s.describe && !s.described }
+
 // Describe is called before the first row.
 func (s *rowSink) Describe(columns []sql.Column) error {
 	if !s.describe {

@@ -245,16 +245,25 @@ func TestPlansOutliveOthersChanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prepared := *p // as the protocol keeps it
+	prepared, once := *p, *p // as the protocols keep it
 	other.run("alter table t add column w int")
 	if _, err := c.session.Execute(t.Context(), &prepared, nil, &textSink{}); errorText(t, err) != "0A000 cached plan must not change result type" {
 		t.Errorf("the prepared statement: %v", err)
+	}
+	sink := &tellingSink{}
+	if tag, err := c.session.Execute(t.Context(), &once, nil, sink); err != nil || tag != "SELECT 1" || strings.Join(sink.rows, ",") != "1|1|NULL" {
+		t.Errorf("a statement whose columns nobody was told: %v, %v, %v", sink.rows, tag, err)
 	}
 	c.want("1|1|NULL\nSELECT 1", text)
 	other.run("alter table t rename to old")
 	other.run("alter table u rename to t")
 	c.want("SELECT 0", text)
 }
+
+// tellingSink is one that tells the columns with the rows, as the simple protocol's.
+type tellingSink struct{ textSink }
+
+func (*tellingSink) Tells() bool { return true }
 
 func TestComments(t *testing.T) {
 	f := newFixture(t, startDuck(t))

@@ -254,7 +254,8 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 
 // runPlanned is runQuery by the plan that there is, or a new one.
 func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, args []datum.Datum, sink RowSink, at time.Time) (string, error) {
-	if err := s.refresh(ctx, p, q); err != nil {
+	p, err := s.refreshed(ctx, p, q, sink)
+	if err != nil {
 		return "", err
 	}
 	if err := s.permitQuery(p, q); err != nil {
@@ -450,20 +451,30 @@ func (s *Session) runSlow(ctx context.Context, run *exec.Run, p duck.Prepared, g
 	return p.Execute(ctx, duck.Execution{Args: args, Source: source, Now: run.Env.Now}, emit)
 }
 
-// refresh makes the plan anew if what it was made on has changed.
-func (s *Session) refresh(ctx context.Context, p *Prepared, q *syntax.Query) error {
+// Teller is a RowSink that may tell the columns itself.
+type Teller interface {
+	// Tells reports whether the columns are told with the rows, and were not before.
+	Tells() bool
+}
+
+// refreshed is the plan of p, or a new one if that does not hold any more. A client that
+// was told of the columns before gets no others.
+func (s *Session) refreshed(ctx context.Context, p *Prepared, q *syntax.Query, sink RowSink) (*Prepared, error) {
 	if s.holds(p) {
-		return nil
+		return p, nil
 	}
 	fresh := &Prepared{statement: p.statement, announced: p.announced}
 	if err := s.prepareQuery(ctx, fresh, q); err != nil {
-		return err
+		return nil, err
 	}
 	if !slices.Equal(fresh.ParamOIDs, p.ParamOIDs) || !slices.EqualFunc(fresh.Columns, p.Columns, sameType) {
-		return &Error{Code: "0A000", Message: "cached plan must not change result type", Hint: "Prepare the statement again."}
+		if t, ok := sink.(Teller); ok && t.Tells() && len(fresh.ParamOIDs) == 0 {
+			return fresh, nil
+		}
+		return nil, &Error{Code: "0A000", Message: "cached plan must not change result type", Hint: "Prepare the statement again."}
 	}
 	p.plan, p.resolved, p.basis, p.asked, p.found, p.searchPath = fresh.plan, fresh.resolved, fresh.basis, fresh.asked, fresh.found, fresh.searchPath
-	return nil
+	return p, nil
 }
 
 func sameType(a, b Column) bool { return a.Name == b.Name && a.OID == b.OID }
