@@ -3,14 +3,15 @@ package datum
 import "strings"
 
 // Words of the forms of dates that PostgreSQL reads and this does not.
-const dateWords = " jan feb mar apr may jun jul aug sep oct nov dec mon tue wed thu fri sat sun now today tomorrow yesterday "
+const dateWords = " jan january feb february mar march apr april may jun june jul july aug august sep sept september oct october nov november" +
+	" dec december mon monday tue tues tuesday wed weds wednesday thu thur thurs thursday fri friday sat saturday sun sunday now today tomorrow yesterday "
 
 // otherForm reports whether a text may be a date in one of PostgreSQL's other forms: with
 // the name of a month, of digits in another order than year, month and day, a Julian day.
 func otherForm(s string) bool {
 	s = strings.ToLower(s)
 	for _, w := range strings.FieldsFunc(s, func(r rune) bool { return r < 'a' || r > 'z' }) {
-		if len(w) >= 3 && strings.Contains(dateWords, " "+w[:3]) || w == "j" {
+		if strings.Contains(dateWords, " "+w+" ") || w == "j" {
 			return true
 		}
 	}
