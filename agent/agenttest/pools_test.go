@@ -79,8 +79,15 @@ func TestPools(t *testing.T) {
 		t.Errorf("a decommission that leaves pool hot two nodes: exit %d\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}
 
-	plan := c.Ctl("pools", "alter", "default", "--replicas", "5", "--dry-run", "-o", "name")
-	c.Ctl("pools", "alter", "default", "--replicas", "5", "--confirm", strings.TrimSpace(plan), "--reason", "test")
+	// The balancer may move something between the plan and the command: then it is planned anew.
+	Eventually(t, 30*time.Second, "the plan is confirmed", func() error {
+		plan := c.TryCtl("pools", "alter", "default", "--replicas", "5", "--dry-run", "-o", "name")
+		r := c.TryCtl("pools", "alter", "default", "--replicas", "5", "--confirm", strings.TrimSpace(plan.Stdout), "--reason", "test")
+		if r.Code != 0 {
+			return fmt.Errorf("exit %d: %s%s", r.Code, r.Stdout, r.Stderr)
+		}
+		return nil
+	})
 	c.settled("default", 5)
 	for r, on := range c.votersOf("hot") {
 		if !slices.Equal(on, []int{1, 3, 5}) {

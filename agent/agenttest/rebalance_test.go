@@ -67,9 +67,15 @@ func TestRebalancePlanAndApply(t *testing.T) {
 		t.Errorf("the policy is %q, want observe", got)
 	}
 	for r, leader := range c.leaders() {
-		if leader != "1" {
-			c.Ctl("ranges", "transfer", r, "--to", "n1", "--reason", "test")
+		if leader == "1" {
+			continue
 		}
+		Eventually(t, 20*time.Second, "n1 has caught up and leads "+r, func() error {
+			if out := c.TryCtl("ranges", "transfer", r, "--to", "n1", "--reason", "test"); out.Code != 0 {
+				return fmt.Errorf("exit %d: %s%s", out.Code, out.Stdout, out.Stderr)
+			}
+			return nil
+		})
 	}
 	Eventually(t, 20*time.Second, "the skew is seen", func() error {
 		if s := c.rebalance(); s.Verdict != "would-act" {
