@@ -278,10 +278,11 @@ func (r *rewriter) block(s *pg.SelectStmt) (columns, error) {
 	if err := distinctNames(r.scope.relations); err != nil {
 		return columns{}, err
 	}
-	for of, n := range map[string]*pg.Node{"WHERE": s.WhereClause, "HAVING": s.HavingClause} {
-		if err := r.condition(n, of); err != nil {
-			return columns{}, err
-		}
+	if err := r.condition(s.WhereClause, "WHERE"); err != nil {
+		return columns{}, err
+	}
+	if err := r.condition(s.HavingClause, "HAVING"); err != nil {
+		return columns{}, err
 	}
 	r.constrain(s.WhereClause, r.scope.relations)
 	out, err := r.targets(s)
