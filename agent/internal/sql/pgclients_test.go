@@ -57,7 +57,7 @@ func TestNamesThatQueriesMake(t *testing.T) {
 	c.want(`42704 type "nope" does not exist`, "select oid from pg_type where oid = any('{int,nope}'::regtype[])")
 	c.want("1700|1114\nSELECT 1", "select 'decimal(10,2)'::regtype::oid, 'timestamp(3) without time zone'::regtype::oid")
 	c.want("_int4|array_in\nint4|int4in\nSELECT 2", "select typname, typinput from pg_type where typname = 'int4' or typinput = 'array_in(cstring,oid,integer)'::regprocedure and typname = '_int4' order by 1")
-	c.want("0A000 the regproc of nope is not supported", "select 'nope'::regproc, oid from pg_type")
+	c.want(`42883 function "nope" does not exist`, "select 'nope'::regproc, oid from pg_type")
 	c.want("t\nSELECT 1", "select relname from pg_class c where exists (select from pg_attribute a where a.attrelid = c.oid) and relnamespace = (select oid from pg_namespace where nspname = 'o') and relkind = 'r'")
 	c.run("create table o.k (id int primary key)")
 	c.want("k|k_pkey\nSELECT 1", "select relname, indexrelname from pg_stat_user_indexes where schemaname = 'o'")

@@ -107,6 +107,7 @@ func (s *Session) catalogInput(ctx context.Context, t *pgcatalog.Table) *pgcatal
 		in.Roles = append(in.Roles, shownRole(view.Users[name]))
 	}
 	scope := s.scope()
+	in.SearchPath = scope.SearchPath()
 	in.Tables, in.Schemas, in.Databases, in.DatabaseID = scope.Tables(), scope.AllSchemas(), scope.Databases(), s.database
 	in.DefaultText, in.Types, in.EnumType = scope.DefaultText, scope.UserTypes(), scope.EnumType
 	for _, o := range scope.Sequences() {

@@ -111,6 +111,6 @@ func TestViewsInCatalogs(t *testing.T) {
 		{"select column_name, data_type from information_schema.columns where table_name = 'j' order by ordinal_position", "id|integer\ncount|bigint\nSELECT 2"},
 		{"select obj_description('v'::regclass), col_description('v'::regclass, 4)", "a view|a column\nSELECT 1"},
 		{"select v.oid::regclass from pg_class v where relname = 'v'", "v\nSELECT 1"},
-		{"select distinct d.refobjid::regclass from pg_depend d join pg_rewrite r on d.objid = r.oid where r.ev_class = 'j'::regclass and d.refobjid <> r.ev_class order by 1", "t\nu\nSELECT 2"},
+		{"select distinct d.refobjid::regclass from pg_depend d join pg_rewrite r on d.objid = r.oid where r.ev_class = 'j'::regclass and d.refobjid <> r.ev_class order by 1", "t\napp.u\nSELECT 2"},
 	}...)
 }

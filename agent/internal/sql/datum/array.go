@@ -8,7 +8,7 @@ import (
 )
 
 func appendArrayText(dst []byte, d Datum, style *Style) []byte {
-	if d.Type == Int2Vector {
+	if d.Type.IsVector() {
 		for i, v := range d.A.Values {
 			if i > 0 {
 				dst = append(dst, ' ')

@@ -45,9 +45,9 @@ func AppendBinary(dst []byte, d Datum) []byte {
 		return append(dst, byte(d.I))
 	case Int2:
 		return binary.BigEndian.AppendUint16(dst, uint16(d.I))
-	case Int4, OID, Date:
+	case Int4, OID, Date, Regproc, Regprocedure, Regoper, Regoperator, Regclass, Regtype, Regrole, Regnamespace, Regcollation, Regconfig, Regdictionary, Xid, Cid:
 		return binary.BigEndian.AppendUint32(dst, uint32(d.I))
-	case Int8, Timestamp, Timestamptz, Time:
+	case Int8, Xid8, Timestamp, Timestamptz, Time:
 		return binary.BigEndian.AppendUint64(dst, uint64(d.I))
 	case Float4:
 		return binary.BigEndian.AppendUint32(dst, math.Float32bits(float32(d.F)))
@@ -82,6 +82,9 @@ func ParseBinary(t Type, b []byte) (Datum, error) {
 	if want := fixedSize(t); want >= 0 && len(b) != want {
 		return Datum{}, errorf(codeInvalidBinary, "invalid binary value of type %s: %d bytes instead of %d", t, len(b), want)
 	}
+	if t.IsNumbered() && t != Xid8 {
+		return MakeInt(t, int64(binary.BigEndian.Uint32(b))), nil
+	}
 	switch t {
 	case Bool:
 		return MakeBool(b[0] != 0), nil
@@ -89,9 +92,7 @@ func ParseBinary(t Type, b []byte) (Datum, error) {
 		return MakeInt(t, int64(int16(binary.BigEndian.Uint16(b)))), nil
 	case Int4:
 		return MakeInt(t, int64(int32(binary.BigEndian.Uint32(b)))), nil
-	case OID:
-		return MakeInt(t, int64(binary.BigEndian.Uint32(b))), nil
-	case Int8:
+	case Int8, Xid8:
 		return MakeInt(t, int64(binary.BigEndian.Uint64(b))), nil
 	case Float4:
 		return MakeFloat(t, float64(math.Float32frombits(binary.BigEndian.Uint32(b)))), nil
@@ -128,7 +129,7 @@ func fixedSize(t Type) int {
 		return -1
 	}
 	switch t {
-	case Name, Unknown:
+	case Name, Unknown, Tid, ACLItem, LSN:
 		return -1
 	default:
 		return int(t.Size())

@@ -26,7 +26,7 @@ var casts = map[Type][]Type{ //nolint:gochecknoglobals // never changed
 func Castable(from, to Type) bool {
 	anything := func(t Type) bool { return t.IsString() && t != Char }
 	switch {
-	case from == to, from == Unknown, to == Unknown, from > lastType && !from.IsArray(), to > lastType && !to.IsArray():
+	case from == to, from == Unknown, to == Unknown, from.IsEnum(), to.IsEnum(), from.IsVector(), to.IsVector():
 		return true // or is for others to say
 	case anything(from), anything(to):
 		return true // by the text of the value
@@ -35,12 +35,27 @@ func Castable(from, to Type) bool {
 	case from.IsNumber() && to.IsNumber():
 		return true
 	}
+	if from.IsRegistry() || to.IsRegistry() {
+		return castableNumber(from, to)
+	}
 	for _, t := range casts[from] {
 		if t == to {
 			return true
 		}
 	}
 	return false
+}
+
+// castableNumber reports whether there is a cast between the numbers of objects of a kind
+// and another type.
+func castableNumber(from, to Type) bool {
+	switch {
+	case !from.IsRegistry():
+		return from == OID || from.IsInt()
+	case !to.IsRegistry():
+		return to == OID || to == Int4 || to == Int8
+	}
+	return from == Regproc && to == Regprocedure || from == Regprocedure && to == Regproc || from == Regoper && to == Regoperator || from == Regoperator && to == Regoper
 }
 
 // CastContext says how willing a conversion is.
@@ -71,11 +86,11 @@ func Allowed(from, to Type, how CastContext) bool {
 		return how == Assignment || from < to
 	case from == JSON && to == JSONB, from == JSONB && to == JSON:
 		return how == Assignment
-	case from.IsInt() && to == OID, SameValue(from, to):
+	case from.IsInt() && to == OID, SameValue(from, to), (from.IsInt() || from == OID) && to.IsRegistry(), from.IsRegistry() && to == OID:
 		return true
 	case from == Inet && to == Cidr, from == Varbit && to == Bit:
 		return how == Assignment
-	case from == OID && (to == Int4 || to == Int8):
+	case (from == OID || from.IsRegistry()) && (to == Int4 || to == Int8):
 		return how == Assignment
 	case from == Time && (to == Timetz || to == Interval):
 		return true
@@ -138,6 +153,8 @@ func CommonType(a, b Type) (Type, bool) {
 	case a.IsBits() && b.IsBits():
 		return Varbit, true
 	case a == OID && b.IsInt(), a.IsInt() && b == OID:
+		return OID, true
+	case a.IsRegistry() && (b == OID || b.IsInt()), b.IsRegistry() && (a == OID || a.IsInt()), a.IsRegistry() && b.IsRegistry():
 		return OID, true
 	case a == Time && b == Timetz, a == Timetz && b == Time:
 		return Timetz, true

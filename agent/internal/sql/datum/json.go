@@ -188,7 +188,7 @@ func NormalizeJSONB(text []byte) (Datum, error) {
 // loc (nil: UTC).
 func AppendAsJSON(dst []byte, d Datum, loc *time.Location) []byte {
 	switch {
-	case d.Type.IsArray() && d.Type != Int2Vector:
+	case d.Type.IsArray() && !d.Type.IsVector():
 		dst = append(dst, '[')
 		for i, v := range d.A.Values {
 			if i > 0 {

@@ -22,8 +22,10 @@ func AppendText(dst []byte, d Datum, loc *time.Location) []byte {
 			return append(dst, 't')
 		}
 		return append(dst, 'f')
-	case Int2, Int4, Int8, OID:
+	case Int2, Int4, Int8, OID, Xid, Cid, Xid8:
 		return strconv.AppendInt(dst, d.I, 10)
+	case Regproc, Regprocedure, Regoper, Regoperator, Regclass, Regtype, Regrole, Regnamespace, Regcollation, Regconfig, Regdictionary:
+		return appendRegistry(dst, d)
 	case Float4:
 		return appendFloat(dst, d.F, 32)
 	case Float8:
@@ -102,20 +104,24 @@ func appendUUID(dst []byte, b string) []byte {
 // ParseText reads PostgreSQL's text form of a value of type t. Timestamps
 // without a zone are read in loc (nil: UTC) when t is Timestamptz.
 func ParseText(t Type, s string, loc *time.Location) (Datum, error) {
-	if t.IsArray() {
+	switch {
+	case t.IsVector():
+		return parseVector(t, s)
+	case t.IsArray():
 		return parseArrayText(t, s, loc)
-	}
-	if t.IsEnum() {
+	case t.IsEnum():
 		return parseEnum(t, s)
+	case t.IsRegistry():
+		return parseRegistry(t, s)
 	}
 	switch t {
-	case Unknown, Text, Varchar, Bpchar:
+	case Unknown, Text, Varchar, Bpchar, Tid, NodeTree, ACLItem, LSN, AnyArray:
 		return parseString(t, s)
 	case Name, Char:
 		return parseShort(t, s)
 	case Bool:
 		return parseBool(s)
-	case Int2, Int4, Int8, OID:
+	case Int2, Int4, Int8, OID, Xid, Cid, Xid8:
 		return parseInt(t, s)
 	case Float4, Float8:
 		return parseFloat(t, s)
@@ -214,7 +220,7 @@ func intRange(t Type) (lo, hi int64) {
 		return math.MinInt16, math.MaxInt16
 	case Int4:
 		return math.MinInt32, math.MaxInt32
-	case OID:
+	case OID, Xid, Cid:
 		return 0, math.MaxUint32
 	default:
 		return math.MinInt64, math.MaxInt64

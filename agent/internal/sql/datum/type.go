@@ -36,8 +36,36 @@ const (
 	Cidr
 	Bit // bit(n)
 	Varbit
-	lastType      = Varbit
-	Enum     Type = Varbit + 1 // with the number of a form: a type
+	lastStored      = Varbit
+	Enum       Type = Varbit + 1 // with the number of a form: a type
+)
+
+// The types that only catalogs have. Those that are numbers of objects come first, and
+// are shown by the objects' names (IsRegistry).
+const (
+	Regproc Type = Enum + 1 + iota
+	Regprocedure
+	Regoper
+	Regoperator
+	Regclass
+	Regtype
+	Regrole
+	Regnamespace
+	Regcollation
+	Regconfig
+	Regdictionary
+	Xid
+	Cid
+	Xid8
+	Tid
+	NodeTree
+	ACLItem
+	LSN
+	AnyArray
+	lastType = AnyArray
+)
+
+const (
 
 	// Array marks a one-dimensional array of the type it is added to.
 	Array Type = 0x80
@@ -46,9 +74,14 @@ const (
 	// Int2Vector is an array of int2 whose text is 1 2, and the first of which has the
 	// number 0. Only columns of catalogs have it.
 	Int2Vector = Int2 | Array | vector
+	// OIDVector is the same of oid.
+	OIDVector = OID | Array | vector
 )
 
-const int2VectorOID = 22
+const (
+	int2VectorOID = 22
+	oidVectorOID  = 30
+)
 
 // typeInfo is what PostgreSQL says of a type.
 type typeInfo struct {
@@ -88,16 +121,48 @@ var types = [lastType + 1]typeInfo{ //nolint:gochecknoglobals // a constant tabl
 	Cidr:        {"cidr", "cidr", 650, 651, -1},
 	Bit:         {"bit", "bit", 1560, 1561, -1},
 	Varbit:      {"varbit", "bit varying", 1562, 1563, -1},
+
+	Regproc:       {"regproc", "regproc", 24, 1008, 4},
+	Regprocedure:  {"regprocedure", "regprocedure", 2202, 2207, 4},
+	Regoper:       {"regoper", "regoper", 2203, 2208, 4},
+	Regoperator:   {"regoperator", "regoperator", 2204, 2209, 4},
+	Regclass:      {"regclass", "regclass", 2205, 2210, 4},
+	Regtype:       {"regtype", "regtype", 2206, 2211, 4},
+	Regrole:       {"regrole", "regrole", 4096, 4097, 4},
+	Regnamespace:  {"regnamespace", "regnamespace", 4089, 4090, 4},
+	Regcollation:  {"regcollation", "regcollation", 4191, 4192, 4},
+	Regconfig:     {"regconfig", "regconfig", 3734, 3735, 4},
+	Regdictionary: {"regdictionary", "regdictionary", 3769, 3770, 4},
+	Xid:           {"xid", "xid", 28, 1011, 4},
+	Cid:           {"cid", "cid", 29, 1012, 4},
+	Xid8:          {"xid8", "xid8", 5069, 271, 8},
+	Tid:           {"tid", "tid", 27, 1010, 6},
+	NodeTree:      {"pg_node_tree", "pg_node_tree", 194, 0, -1},
+	ACLItem:       {"aclitem", "aclitem", 1033, 1034, 12},
+	LSN:           {"pg_lsn", "pg_lsn", 3220, 3221, 8},
+	AnyArray:      {"anyarray", "anyarray", 2277, 0, -1},
 }
 
 // Types are all types but Unknown and arrays.
 func Types() []Type {
 	out := make([]Type, 0, lastType)
 	for t := Bool; t <= lastType; t++ {
-		out = append(out, t)
+		if t != Enum {
+			out = append(out, t)
+		}
 	}
 	return out
 }
+
+// IsVector reports whether t is one of the arrays of catalogs.
+func (t Type) IsVector() bool { return t&vector != 0 }
+
+// IsRegistry reports whether values of t are numbers of objects, which are shown by the
+// objects' names.
+func (t Type) IsRegistry() bool { return t >= Regproc && t <= Regdictionary }
+
+// IsNumbered reports whether t is the number of something in the catalogs.
+func (t Type) IsNumbered() bool { return t == OID || t >= Regproc && t <= Xid8 }
 
 // IsArray reports whether t is an array type.
 func (t Type) IsArray() bool { return t&Array != 0 }
@@ -107,21 +172,23 @@ func (t Type) Elem() Type { return t &^ (Array | vector) }
 
 func (t Type) info() typeInfo {
 	switch e := t.Elem(); {
-	case e <= lastType:
-		return types[e]
 	case e.IsEnum():
 		form := e.EnumType()
 		return typeInfo{name: form.Name, sqlName: form.Name, oid: form.OID, arrayOID: form.ArrayOID, size: 4}
+	case e <= lastType:
+		return types[e]
 	}
 	return types[Unknown]
 }
 
 // OID returns PostgreSQL's object id of the type.
 func (t Type) OID() uint32 {
-	if t == Int2Vector {
+	switch {
+	case t == Int2Vector:
 		return int2VectorOID
-	}
-	if t.IsArray() {
+	case t == OIDVector:
+		return oidVectorOID
+	case t.IsArray():
 		return t.info().arrayOID
 	}
 	return t.info().oid
@@ -137,8 +204,8 @@ func (t Type) Size() int16 {
 
 // String returns PostgreSQL's name of the type: int4, timestamptz, text[].
 func (t Type) String() string {
-	if t == Int2Vector {
-		return "int2vector"
+	if t.IsVector() {
+		return t.info().name + "vector"
 	}
 	if t.IsArray() {
 		return t.info().name + "[]"
@@ -149,7 +216,7 @@ func (t Type) String() string {
 // SQLName returns the name that PostgreSQL's messages use: integer, timestamp
 // with time zone.
 func (t Type) SQLName() string {
-	if t == Int2Vector {
+	if t.IsVector() {
 		return t.String()
 	}
 	if t.IsArray() {
@@ -160,7 +227,7 @@ func (t Type) SQLName() string {
 
 // Storable reports whether a collection's column may have the type.
 func (t Type) Storable() bool {
-	return t&vector == 0 && (t.Elem() >= Bool && t.Elem() <= lastType || t.Elem().IsEnum())
+	return t&vector == 0 && (t.Elem() >= Bool && t.Elem() <= lastStored || t.Elem().IsEnum())
 }
 
 // Ordered reports whether values of the type are compared, and so can be keys.
@@ -194,8 +261,11 @@ func TypeByOID(oid uint32) (Type, bool) {
 	if oid == 0 || oid == 705 {
 		return Unknown, true
 	}
-	if oid == int2VectorOID {
+	switch oid {
+	case int2VectorOID:
 		return Int2Vector, true
+	case oidVectorOID:
+		return OIDVector, true
 	}
 	for t := Bool; t <= lastType; t++ {
 		if types[t].oid == oid {
@@ -224,6 +294,12 @@ func TypeByName(name string) (Type, bool) {
 		return Float8, true
 	case "string":
 		return Text, true
+	case "int2vector":
+		return Int2Vector, true
+	case "oidvector":
+		return OIDVector, true
+	case "":
+		return Unknown, false
 	}
 	for t := Unknown; t <= lastType; t++ {
 		if types[t].name == name || types[t].sqlName == name {

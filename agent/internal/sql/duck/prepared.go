@@ -26,6 +26,7 @@ type prepared struct {
 	// own scale. They serve to describe, and for NULLs.
 	exact    string
 	timeZone string
+	session  Session
 	tables   []frame.Shape
 	types    [][]frame.Type // by slot, of the columns that DuckDB sees
 	params   []datum.Type
@@ -44,7 +45,7 @@ func (e *Engine) Prepare(ctx context.Context, q Query) (Prepared, error) {
 	if zone == "UTC" || !ok {
 		zone = "" // what the worker has
 	}
-	p := &prepared{engine: e, rewrite: s, timeZone: zone, params: append([]datum.Type(nil), s.Params...)}
+	p := &prepared{engine: e, rewrite: s, timeZone: zone, session: q.Session, params: append([]datum.Type(nil), s.Params...)}
 	for _, scan := range s.Scans {
 		if err := p.addTable(scan); err != nil {
 			return nil, err
@@ -294,6 +295,7 @@ func (p *prepared) execute(ctx context.Context, x Execution, s *frame.Statement,
 }
 
 func (p *prepared) emit(b *frame.Batch, row []datum.Datum, emit func([]datum.Datum) error) error {
+	reg := p.registry()
 	if len(b.Columns) != len(row) {
 		return &Error{Code: "XX000", Message: "the result has another number of columns than described"}
 	}
@@ -303,12 +305,36 @@ func (p *prepared) emit(b *frame.Batch, row []datum.Datum, emit func([]datum.Dat
 			if row[k], err = p.decoders[k].Datum(&b.Columns[k], i); err != nil {
 				return asError(err)
 			}
+			if reg != nil && p.columns[k].Type.Elem().IsRegistry() {
+				showRegistry(reg, &row[k])
+			}
 		}
 		if err := emit(row); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// registry is what shows the numbers of objects in the result; nil: there are none.
+func (p *prepared) registry() rewrite.Registry {
+	if p.session.Registry == nil || !slices.ContainsFunc(p.columns, func(c Column) bool { return c.Type.Elem().IsRegistry() }) {
+		return nil
+	}
+	return p.session.Registry()
+}
+
+// showRegistry gives the number of an object, or an array of them, the names.
+func showRegistry(reg rewrite.Registry, d *datum.Datum) {
+	switch {
+	case d.Null:
+	case d.Type.IsArray():
+		for i := range d.A.Values {
+			showRegistry(reg, &d.A.Values[i])
+		}
+	default:
+		d.S = reg.Shown(d.Type, uint32(d.I))
+	}
 }
 
 // args encodes the arguments, and chooses the text that they go with.
@@ -323,6 +349,9 @@ func (p *prepared) args(x Execution) (sql string, args []byte, err error) {
 		var ok bool
 		if values[i], ok = coerce(d, p.params[i]); !ok {
 			return "", nil, &Error{Code: "42804", Message: fmt.Sprintf("parameter $%d is of type %s but the value is of type %s", i+1, p.params[i].SQLName(), d.Type.SQLName())}
+		}
+		if err := rewrite.ResolveRegistry(&p.session, &values[i]); err != nil {
+			return "", nil, asError(err)
 		}
 		switch {
 		case p.params[i] != datum.Numeric:

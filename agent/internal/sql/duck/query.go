@@ -38,6 +38,9 @@ func OfRows(name string) bool { return rewrite.OfRows(name) }
 // Session is what functions such as current_user answer, fixed at Prepare.
 type Session = rewrite.Session
 
+// Registry knows the objects that regclass and its kin are of.
+type Registry = rewrite.Registry
+
 // Schema is a schema that functions tell of.
 type Schema = rewrite.Schema
 

@@ -182,7 +182,7 @@ func (in *Input) pgTypes() []row {
 		if t.IsArray() {
 			name, array, elem = "_"+t.Elem().String(), 0, t.Elem().OID()
 		}
-		if t == datum.Int2Vector {
+		if t.IsVector() {
 			name = t.String()
 		}
 		out = append(out, row{"oid": oid, "typname": name, "typnamespace": catalogNamespace, "typowner": rootOID, "typlen": int(t.Size()),

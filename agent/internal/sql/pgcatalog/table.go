@@ -3,6 +3,7 @@ package pgcatalog
 import (
 	_ "embed"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -24,7 +25,8 @@ const informationSchema = "information_schema"
 type Table struct {
 	Schema  string
 	Name    string
-	OID     uint32
+	OID     uint32 // PostgreSQL 15's
+	Kind    string // r, or v of what PostgreSQL derives from others
 	Columns []Column
 }
 
@@ -38,10 +40,11 @@ type Column struct {
 // Input is what the rows are made of.
 type Input struct {
 	// Tables and Schemas are those of the database, by name.
-	Tables    []*catalog.Table
-	Schemas   []*cluster.Object
-	Sequences []Sequence
-	Views     []View
+	SearchPath []string // of the schemas, and pg_catalog before them
+	Tables     []*catalog.Table
+	Schemas    []*cluster.Object
+	Sequences  []Sequence
+	Views      []View
 	// Types are the domains and enums of the database, EnumType the type of the values of
 	// one.
 	Types    []*cluster.Object
@@ -81,10 +84,10 @@ type Cursor struct {
 }
 
 // Catalogs are all tables, by schema and name.
-type Catalogs struct{ tables map[string]*Table }
-
-// firstOID is where the OIDs of catalogs begin: below those of user objects.
-const firstOID = 12000
+type Catalogs struct {
+	tables map[string]*Table
+	list   []*Table
+}
 
 // Load reads the list of catalogs once.
 var Load = sync.OnceValues(load) //nolint:gochecknoglobals // a constant, parsed on first use
@@ -96,8 +99,14 @@ func load() (*Catalogs, error) {
 		if len(fields) == 0 {
 			continue
 		}
-		schema, name, _ := strings.Cut(fields[0], ".")
-		t := &Table{Schema: schema, Name: name, OID: firstOID + uint32(len(c.tables))}
+		full, rest, _ := strings.Cut(fields[0], ":")
+		number, kind, _ := strings.Cut(rest, ":")
+		schema, name, _ := strings.Cut(full, ".")
+		oid, err := strconv.ParseUint(number, 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("catalog %s: %w", fields[0], err)
+		}
+		t := &Table{Schema: schema, Name: name, OID: uint32(oid), Kind: kind}
 		for _, f := range fields[1:] {
 			column, err := parseColumn(f)
 			if err != nil {
@@ -105,30 +114,25 @@ func load() (*Catalogs, error) {
 			}
 			t.Columns = append(t.Columns, column)
 		}
-		c.tables[fields[0]] = t
+		c.tables[full] = t
+		c.list = append(c.list, t)
 	}
 	return c, nil
 }
 
-// parseColumn reads name:type. "char" is a text that is empty where nothing is
-// said; texts and arrays are null there.
+// parseColumn reads name:type. A "char" is empty where nothing is said; texts and arrays
+// are null there.
 func parseColumn(s string) (Column, error) {
 	name, typ, _ := strings.Cut(s, ":")
-	if typ == "char" {
-		return Column{Name: name, Type: datum.Text, Zero: datum.MakeText("")}, nil
-	}
 	t, ok := datum.TypeByName(typ)
-	if typ == "int2vector" {
-		t, ok = datum.Int2Vector, true
-	}
 	if !ok {
 		return Column{}, fmt.Errorf("column %s has the unknown type %q", name, typ)
 	}
 	zero := datum.Datum{Type: t}
-	if t.IsArray() || t == datum.Text || t == datum.Timestamptz || t == datum.Bytea || t == datum.Numeric {
-		zero = datum.MakeNull(t)
+	if t == datum.Char || t == datum.Name || t.IsNumbered() || t.IsInt() || t.IsFloat() || t == datum.Bool {
+		return Column{Name: name, Type: t, Zero: zero}, nil
 	}
-	return Column{Name: name, Type: t, Zero: zero}, nil
+	return Column{Name: name, Type: t, Zero: datum.MakeNull(t)}, nil
 }
 
 // Lookup finds a catalog; without a schema only those of pg_catalog.
@@ -199,14 +203,26 @@ func (c *Column) value(v any) datum.Datum {
 		for i, n := range v {
 			values[i] = datum.MakeInt(c.Type.Elem(), int64(n))
 		}
-		return datum.MakeArray(c.Type.Elem(), values)
+		array := datum.MakeArray(c.Type.Elem(), values)
+		array.Type = c.Type
+		return array
 	case []string:
 		values := make([]datum.Datum, len(v))
 		for i, text := range v {
-			values[i] = datum.MakeText(text)
+			values[i] = datum.MakeString(c.Type.Elem(), text)
 		}
 		return datum.MakeArray(c.Type.Elem(), values)
 	case string:
+		switch c.Type {
+		case datum.Regproc:
+			return datum.MakeInt(c.Type, int64(functionNumbers()[v]))
+		case datum.Inet:
+			d, err := datum.ParseText(c.Type, v, nil)
+			if err != nil {
+				return datum.MakeNull(c.Type)
+			}
+			return d
+		}
 		return datum.MakeString(c.Type, v)
 	case time.Time:
 		if v.IsZero() {
@@ -222,9 +238,12 @@ func (t *Table) fill(in *Input) []row {
 	if t.Schema == informationSchema {
 		return in.information(t.Name)
 	}
+	if kind, ok := strings.CutPrefix(t.Name, "nd_reg"); ok {
+		return in.registered("reg" + kind)
+	}
 	switch t.Name {
-	case "nd_type", "nd_type_name", "nd_class_name", "nd_serial":
-		return in.lookups(t.Name)
+	case "nd_serial":
+		return in.serials()
 	case "pg_namespace":
 		return in.namespaces()
 	case "pg_class":
@@ -279,7 +298,7 @@ func (t *Table) fill(in *Input) []row {
 	case "pg_tablespace":
 		return []row{{"oid": 1663, "spcname": "pg_default", "spcowner": rootOID}}
 	case "pg_collation":
-		return []row{{"oid": defaultCollation, "collname": "default", "collnamespace": catalogNamespace, "collowner": rootOID, "collprovider": "d", "collisdeterministic": true, "collencoding": -1}}
+		return collations()
 	case "pg_settings", "pg_cursors":
 		return in.ofSession(t.Name)
 	case "pg_stat_activity":

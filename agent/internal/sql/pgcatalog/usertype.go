@@ -86,23 +86,6 @@ func (in *Input) enumLabels() []row {
 	return out
 }
 
-// typeNames are those by which format_type knows the types of users.
-func (in *Input) typeNames() []row {
-	var out []row
-	for _, o := range in.Types {
-		name := syntax.QuoteName(syntax.Name{Name: o.Name})
-		if schema := in.schemaOf(o); schema != catalog.Public {
-			name = syntax.QuoteName(syntax.Name{Schema: schema, Name: o.Name})
-		}
-		array := domainOf(o).Array
-		if o.Enum != nil {
-			array = o.Enum.Array
-		}
-		out = append(out, row{"oid": OID(o.ID), "name": name}, row{"oid": OID(array), "name": name + "[]"})
-	}
-	return out
-}
-
 // valueText shows the expression of a domain's CHECK, in which the value stands as VALUE.
 func valueText(text string) string {
 	out, err := syntax.RenameInExpression(text, "value", "VALUE")

@@ -207,6 +207,9 @@ func (c *compiler) cast(n *pg.TypeCast) (Expr, error) {
 		return nil, err
 	}
 	t, modifier := r.Type, r.Modifier
+	if !t.Storable() {
+		return nil, errSlow // those of catalogs
+	}
 	if a := n.GetArg().GetAArrayExpr(); a != nil && len(a.GetElements()) == 0 && t.IsArray() {
 		return &Const{Value: datum.MakeArray(t.Elem(), nil)}, nil
 	}

@@ -25,3 +25,36 @@ func QuoteIdent(name string) string {
 	}
 	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
 }
+
+// SplitName takes a name apart at its dots: parts without quotes are in lower case. ok is
+// false if it is none.
+func SplitName(text string) (parts []string, ok bool) {
+	var part strings.Builder
+	quoted, had := false, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '"' && quoted && i+1 < len(text) && text[i+1] == '"':
+			part.WriteByte('"')
+			i++
+		case c == '"':
+			quoted, had = !quoted, true
+		case quoted:
+			part.WriteByte(c)
+		case c == '.':
+			if part.Len() == 0 && !had {
+				return nil, false
+			}
+			parts = append(parts, part.String())
+			part.Reset()
+			had = false
+		case c >= 'A' && c <= 'Z':
+			part.WriteByte(c + 'a' - 'A')
+		default:
+			part.WriteByte(c)
+		}
+	}
+	if quoted || part.Len() == 0 {
+		return nil, false
+	}
+	return append(parts, strings.TrimSpace(part.String())), true
+}

@@ -102,10 +102,15 @@ func Convertible(from, to datum.Type) bool {
 		return false
 	case to == datum.Int2Vector:
 		return from == datum.Int2|datum.Array
+	case to == datum.OIDVector:
+		return from == datum.Int8|datum.Array
 	case from.IsArray() && to.IsArray():
 		return Convertible(from.Elem(), to.Elem()) && !to.Elem().IsFloat() && to.Elem() != datum.Numeric
 	case from.IsInt():
-		return to.IsNumber() || to == datum.OID || to == datum.Text // the last: DuckDB's NULLs without a type are integers
+		return to.IsNumber() || to.IsNumbered() || to == datum.Text // the last: DuckDB's NULLs without a type are integers
+	}
+	if from == datum.Text && to >= datum.Tid && to <= datum.AnyArray {
+		return true
 	}
 	if from == datum.Bytea && (to.IsInet() || to.IsEnum()) || from == datum.Text && to.IsBits() {
 		return true

@@ -13,17 +13,11 @@ type finish func(*pg.Node) (*pg.Node, error)
 // beforeCast finds what a cast becomes.
 func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 	name := lastName(t.TypeName.Names)
-	if strings.HasPrefix(name, "reg") {
-		return r.registryCast(t, name)
-	}
 	if name == "jsonpath" {
 		return pathCast(t)
 	}
 	to, _ := castType(t.TypeName)
 	mod := typmod(to, t.TypeName)
-	if inner := r.namedIn(t.Arg); inner != "" && (to.IsInt() || to == datum.OID) {
-		return r.named(inner, "oid")
-	}
 	if _, ok := FrameType(to, mod); !ok {
 		return catalogCast(t, name)
 	}
@@ -53,10 +47,13 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 	if !datum.Castable(from, to) {
 		return nil, errorf("42846", t.Location, "cannot cast type %s to %s", from.SQLName(), to.SQLName())
 	}
+	if after, err := r.registryCast(from, to, t); after != nil || err != nil {
+		return after, err
+	}
 	asText := r.textOf(t.Arg, false)
 	return func(n *pg.Node) (*pg.Node, error) {
 		arg := n.GetTypeCast().Arg
-		if to.IsString() && from != datum.Int2Vector && !opaque(from) {
+		if to.IsString() && !from.IsVector() && !opaque(from) {
 			arg, from = asText(arg), datum.Text
 		}
 		return castNode(arg, from, to, mod, t.TypeName)
@@ -111,9 +108,7 @@ func clockCast(from, to datum.Type, t *pg.TypeCast) string {
 func catalogCast(t *pg.TypeCast, name string) (finish, error) {
 	to := ""
 	switch name {
-	case "xid", "cid", "xid8":
-		to = "BIGINT"
-	case "int2vector", "oidvector", "pg_node_tree", "aclitem", "citext", "cstring", "pg_lsn", "txid_snapshot", "anyarray":
+	case "citext", "cstring", "txid_snapshot":
 		to = "VARCHAR"
 	default:
 		if hint, known := datum.UnsupportedType(name); known {
@@ -200,7 +195,11 @@ func castNode(n *pg.Node, from, to datum.Type, mod int32, t *pg.TypeName) (*pg.N
 	switch {
 	case opaque(from) || opaque(to):
 		return opaqueCast(n, from, to, t)
-	case to.IsString() && from == datum.Int2Vector:
+	case to == datum.OID && (from == datum.Int8 || from == datum.Int4):
+		return call("nd_oid", n), nil
+	case to.IsRegistry() && (from == datum.Int8 || from == datum.Int4):
+		return call("nd_oid", n), nil
+	case to.IsString() && from.IsVector():
 		return call("array_to_string", n, text(" ")), nil
 	case isCharacter(to, t):
 		n = call("left", cast(n, "VARCHAR"), t.Typmods[0])
@@ -236,66 +235,6 @@ func (r *rewriter) padded(n *pg.Node) func(*pg.Node) *pg.Node {
 		return nil
 	}
 	return func(n *pg.Node) *pg.Node { return call("rpad", n, integer(int64(width-4)), text(" ")) }
-}
-
-// registryCast handles regclass and its kin: a name becomes the number that
-// catalogs use, a number becomes the name.
-func (r *rewriter) registryCast(t *pg.TypeCast, name string) (finish, error) {
-	s, ok := literal(t.Arg)
-	from := r.typeOf(t.Arg)
-	switch {
-	case len(t.TypeName.ArrayBounds) > 0:
-		return r.registryArray(t, name)
-	case from != datum.Unknown && !from.IsInt() && from != datum.OID && !from.IsString():
-		return nil, errorf("42846", t.Location, "cannot cast type %s to %s", from.SQLName(), name)
-	case ok && strings.Trim(s, "0123456789") == "":
-		return func(*pg.Node) (*pg.Node, error) { return cast(text(s), "BIGINT"), nil }, nil
-	case ok && name == "regclass":
-		schema, table := splitName(s)
-		found, ok := r.in.Resolve(schema, table)
-		if !ok {
-			return nil, errorf("42P01", t.Location, "relation \"%s\" does not exist", s)
-		}
-		return func(*pg.Node) (*pg.Node, error) { return cast(integer(int64(found.OID)), "BIGINT"), nil }, nil
-	case ok && name == "regtype":
-		schema, bare := splitName(withoutModifier(s))
-		d, found := datum.TypeByName(bare)
-		if !found || schema != "" && schema != "pg_catalog" {
-			return nil, errorf("42704", t.Location, "type \"%s\" does not exist", s)
-		}
-		return func(*pg.Node) (*pg.Node, error) { return cast(integer(int64(d.OID())), "BIGINT"), nil }, nil
-	case ok && (name == "regproc" || name == "regprocedure"):
-		return inputFunction(t, s)
-	case byName[name].table != "" && r.typeOf(t.Arg).IsString():
-		return r.named(name, "name")
-	case name == "regclass":
-		return r.nameOf("pg_class", "relname")
-	case name == "regtype":
-		named, err := r.typeName()
-		return func(n *pg.Node) (*pg.Node, error) { return named(n.GetTypeCast().Arg, null()), nil }, err
-	case name == "regnamespace":
-		return r.nameOf("pg_namespace", "nspname")
-	case name == "regproc" || name == "regprocedure":
-		return r.nameOf("pg_proc", "proname")
-	case name == "regrole":
-		return r.nameOf("pg_authid", "rolname")
-	}
-	return nil, unsupported(t.Location, "a cast to %s", name)
-}
-
-// nameOf looks a number up in a catalog table; without the table it stays a number.
-func (r *rewriter) nameOf(table, column string) (finish, error) {
-	find, err := r.lookup(table, column)
-	if err != nil {
-		return nil, err
-	}
-	return func(n *pg.Node) (*pg.Node, error) {
-		arg := n.GetTypeCast().Arg
-		if find == nil {
-			return cast(arg, "VARCHAR"), nil
-		}
-		return call("nd_name_or_number", find(arg), arg), nil
-	}, nil
 }
 
 // lookup returns what makes (SELECT column FROM table WHERE oid = arg); nil if
@@ -354,16 +293,16 @@ func definition(r *rewriter, f *pg.FuncCall) (finish, error) {
 	return func(n *pg.Node) (*pg.Node, error) { return find(n.GetFuncCall().Args[0]), nil }, nil
 }
 
-// typeName returns what makes the name of the type with an OID and a modifier: the
-// catalogs know those that users have made.
-func (r *rewriter) typeName() (func(oid, modifier *pg.Node) *pg.Node, error) {
-	find, err := r.lookup("nd_type", "name")
+// typeName returns what makes the name of the type with an OID and a modifier, or else what
+// unknown makes of the OID: the catalogs know those types that users have made.
+func (r *rewriter) typeName(unknown func(oid *pg.Node) *pg.Node) (func(oid, modifier *pg.Node) *pg.Node, error) {
+	find, err := r.lookup("nd_regtype", "name")
 	return func(oid, modifier *pg.Node) *pg.Node {
-		own := call("nd_format_type", oid, modifier)
-		if find == nil {
-			return own
+		args := []*pg.Node{call("nd_format_type", clone(oid), modifier)}
+		if find != nil {
+			args = append(args, find(clone(oid)))
 		}
-		return &pg.Node{Node: &pg.Node_CoalesceExpr{CoalesceExpr: &pg.CoalesceExpr{Args: []*pg.Node{find(oid), own}, Location: -1}}}
+		return &pg.Node{Node: &pg.Node_CoalesceExpr{CoalesceExpr: &pg.CoalesceExpr{Args: append(args, unknown(oid)), Location: -1}}}
 	}, err
 }
 
@@ -372,7 +311,9 @@ func formatType(r *rewriter, f *pg.FuncCall) (finish, error) {
 	if len(f.Args) != 2 {
 		return nil, errorf("42883", f.Location, "function format_type of %d arguments does not exist", len(f.Args))
 	}
-	named, err := r.typeName()
+	named, err := r.typeName(func(oid *pg.Node) *pg.Node { // null of null
+		return pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("||")}, text("???"), call("left", cast(oid, "VARCHAR"), integer(0)), -1)
+	})
 	return func(n *pg.Node) (*pg.Node, error) {
 		args := n.GetFuncCall().Args
 		return named(args[0], args[1]), nil

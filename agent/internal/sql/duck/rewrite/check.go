@@ -38,7 +38,7 @@ func family(t datum.Type) int {
 // apart reports whether two types are known, and of different families. An array has the
 // operators that two of one type have.
 func apart(a, b datum.Type) bool {
-	if a == datum.Unknown || b == datum.Unknown || a == datum.Int2Vector || b == datum.Int2Vector {
+	if a == datum.Unknown || b == datum.Unknown || a.IsVector() || b.IsVector() {
 		return false
 	}
 	if a.IsArray() || b.IsArray() {

@@ -52,6 +52,13 @@ var resultTypes = types(map[datum.Type]string{
 	datum.Numeric:            "div extract",
 	datum.Name:               "current_database current_catalog current_schema current_user session_user pg_get_userbyid",
 	datum.Name | datum.Array: "current_schemas",
+	datum.Regtype:            "pg_typeof to_regtype",
+	datum.Regclass:           "to_regclass",
+	datum.Regproc:            "to_regproc",
+	datum.Regprocedure:       "to_regprocedure",
+	datum.Regnamespace:       "to_regnamespace",
+	datum.Regrole:            "to_regrole",
+	datum.Regcollation:       "to_regcollation",
 })
 
 // argTypes are the types of parameters that are arguments.
@@ -100,7 +107,9 @@ var specials = map[string]special{
 	"pg_cancel_backend":    specialSignal,
 	"pg_terminate_backend": specialSignal,
 	"pg_get_expr":          firstArgument,
-	"pg_table_is_visible":  yes, "pg_type_is_visible": yes, "pg_function_is_visible": yes, "pg_operator_is_visible": yes,
+	"pg_table_is_visible":  visible(datum.Regclass), "pg_type_is_visible": visible(datum.Regtype), "pg_function_is_visible": visible(datum.Regproc), "pg_operator_is_visible": yes,
+	"to_regclass": toRegistry(datum.Regclass), "to_regtype": toRegistry(datum.Regtype), "to_regproc": toRegistry(datum.Regproc), "to_regprocedure": toRegistry(datum.Regprocedure),
+	"to_regnamespace": toRegistry(datum.Regnamespace), "to_regrole": toRegistry(datum.Regrole), "to_regcollation": toRegistry(datum.Regcollation),
 	"pg_opclass_is_visible": yes, "pg_collation_is_visible": yes, "has_table_privilege": privilegeOf, "has_schema_privilege": privilegeOf,
 	"has_database_privilege": privilegeOf, "has_column_privilege": privilegeOf, "has_function_privilege": yes, "has_any_column_privilege": privilegeOf,
 	"has_sequence_privilege": privilegeOf, "pg_has_role": yes, "pg_is_in_recovery": answers(func() *pg.Node { return boolean(false) }),

@@ -31,6 +31,8 @@ type rewriter struct {
 	inlined int
 	// nesting counts macros that name an argument twice within each other.
 	nesting int
+	// refused is what is not supported where no error can be returned.
+	refused error
 }
 
 // query rewrites a SELECT, VALUES or set operation and tells its columns.

@@ -64,6 +64,9 @@ func Rewrite(in Input) (*Statement, error) {
 	if err == nil && r.views > 0 {
 		err = checkDepth(tree)
 	}
+	if err == nil {
+		err = r.refused
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -47,6 +47,9 @@ type Session struct {
 	Temporary   Schema   // of the session's temporary objects
 	TimeZone    string   // IANA name; empty: UTC
 	PID         uint32   // pg_backend_pid
+	// Registry knows the objects that regclass and its kin are of, as they are when it is
+	// called; nil: none.
+	Registry func() Registry
 	// Setting answers current_setting; nil: no settings.
 	Setting func(name string) (value string, ok bool)
 }

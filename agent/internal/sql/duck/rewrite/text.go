@@ -16,7 +16,7 @@ import (
 func (r *rewriter) meaning(n *pg.Node) *pg.Node {
 	m := frame.Meaning{Zone: r.zone()}
 	add := func(t datum.Type, modifier int32) {
-		if opaque(t) {
+		if opaque(t) || t.Elem().IsNumbered() || t.IsVector() {
 			t = datum.Unknown // the worker knows no enums
 		}
 		m.Types, m.Modifiers = append(m.Types, uint64(t)), append(m.Modifiers, modifier)
@@ -73,13 +73,30 @@ func (r *rewriter) textOf(n *pg.Node, shown bool) func(*pg.Node) *pg.Node {
 	_, isText := literal(n)
 	switch {
 	case isText, n.GetParamRef() != nil, n.GetAConst().GetIsnull(), t == datum.Bpchar && !shown,
-		t.IsString() && t != datum.Bpchar, t.IsInt(), t == datum.OID, t == datum.UUID, t == datum.Bool && !shown, t == datum.Int2Vector:
+		t.IsString() && t != datum.Bpchar, t.IsInt(), t == datum.OID, t == datum.UUID, t == datum.Bool && !shown, t.IsVector(), t.IsNumbered() && !t.IsRegistry(), t >= datum.Tid && t <= datum.AnyArray:
 		return func(n *pg.Node) *pg.Node { return cast(n, "VARCHAR") }
 	case t == datum.Unknown && n.GetColumnRef() == nil && n.GetFuncCall() == nil && n.GetSubLink() == nil && n.GetAArrayExpr() == nil && n.GetRowExpr() == nil:
 		return func(n *pg.Node) *pg.Node { return call("nd_text", n, text("UTC")) }
 	}
+	if t.IsRegistry() {
+		shown, err := r.shown(t)
+		if err == nil {
+			return shown
+		}
+		r.refuse(err)
+	}
+	if t.Elem().IsRegistry() {
+		r.refuse(unsupported(0, "a text of %s in this statement", t.SQLName()))
+	}
 	meaning := r.meaning(n)
 	return func(n *pg.Node) *pg.Node { return call("nd_text", n, meaning) }
+}
+
+// refuse notes what has to be said of the statement where no error can be returned.
+func (r *rewriter) refuse(err error) {
+	if r.refused == nil {
+		r.refused = err
+	}
 }
 
 func (r *rewriter) textsOf(l []*pg.Node, shown bool) []func(*pg.Node) *pg.Node {

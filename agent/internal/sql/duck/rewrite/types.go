@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,6 +29,9 @@ func FrameType(t datum.Type, modifier int32) (frame.Type, bool) {
 	if t.IsEnum() {
 		return frame.Type{Kind: frame.Bytes}, true // see opaque
 	}
+	if t.IsNumbered() {
+		return frame.Type{Kind: frame.Int64}, true
+	}
 	kinds := [...]frame.Kind{
 		datum.Bool: frame.Bool, datum.Int2: frame.Int16, datum.Int4: frame.Int32, datum.Int8: frame.Int64,
 		datum.Float4: frame.Float32, datum.Float8: frame.Float64, datum.Text: frame.Text, datum.Varchar: frame.Text,
@@ -35,7 +39,8 @@ func FrameType(t datum.Type, modifier int32) (frame.Type, bool) {
 		datum.Timestamp: frame.Timestamp, datum.Timestamptz: frame.TimestampTZ, datum.JSONB: frame.JSON,
 		datum.JSON: frame.JSON, datum.OID: frame.Int64, datum.Time: frame.Time, datum.Interval: frame.Interval,
 		datum.Timetz: frame.TimeTZ,
-		datum.Inet:   frame.Bytes, datum.Cidr: frame.Bytes, datum.Bit: frame.Text, datum.Varbit: frame.Text, // see opaque
+		datum.Tid:    frame.Text, datum.NodeTree: frame.Text, datum.ACLItem: frame.Text, datum.LSN: frame.Text, datum.AnyArray: frame.Text,
+		datum.Inet: frame.Bytes, datum.Cidr: frame.Bytes, datum.Bit: frame.Text, datum.Varbit: frame.Text, // see opaque
 	}
 	if int(t) >= len(kinds) || kinds[t] == frame.Unknown {
 		return frame.Type{}, false
@@ -167,6 +172,9 @@ func (r *rewriter) location() *time.Location {
 // typedLiteral makes a constant of type t from PostgreSQL's text of it.
 func (r *rewriter) typedLiteral(t datum.Type, s string, location int32) (*pg.Node, error) {
 	d, err := datum.ParseText(t, s, r.location())
+	if err == nil && t.Elem().IsRegistry() {
+		d, err = r.resolved(d)
+	}
 	return r.constantNode(d, err, location)
 }
 
@@ -212,6 +220,9 @@ func constantOf(d datum.Datum) (*pg.Node, error) {
 		}
 		return cast(&pg.Node{Node: &pg.Node_AArrayExpr{AArrayExpr: a}}, f.SQL()), nil
 	}
+	if d.Type.IsNumbered() {
+		return cast(constant(strconv.FormatInt(d.I, 10)), "BIGINT"), nil
+	}
 	switch d.Type {
 	case datum.Bool:
 		return boolean(d.I != 0), nil
@@ -226,7 +237,7 @@ func constantOf(d datum.Datum) (*pg.Node, error) {
 			call("to_microseconds", cast(text(datum.MakeInt(datum.Int8, d.I).Text()), "BIGINT")), -1), nil
 	case datum.Inet, datum.Cidr:
 		return call("unhex", text(hex.EncodeToString([]byte(d.S)))), nil
-	case datum.Text, datum.Varchar, datum.Name, datum.Char, datum.Bit, datum.Varbit:
+	case datum.Text, datum.Varchar, datum.Name, datum.Char, datum.Bit, datum.Varbit, datum.Tid, datum.NodeTree, datum.ACLItem, datum.LSN, datum.AnyArray:
 		return cast(text(d.S), "VARCHAR"), nil
 	case datum.Bpchar:
 		return cast(text(d.Unpadded()), "VARCHAR"), nil

@@ -9,14 +9,15 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
-// formatType defines PostgreSQL's name of a type by its number and modifier.
+// formatType defines PostgreSQL's name of a type by its number and modifier; null: it is
+// none of these.
 func formatType() string {
 	var b strings.Builder
 	b.WriteString("nd_format_type(id, typmod) AS CASE id")
 	for _, t := range datum.Types() {
 		fmt.Fprintf(&b, " WHEN %d THEN %s WHEN %d THEN %[2]s || '[]'", t.OID(), typeName(t), (t | datum.Array).OID())
 	}
-	b.WriteString(" WHEN 0 THEN '-' ELSE '???' END")
+	b.WriteString(" WHEN 0 THEN '-' END")
 	return b.String()
 }
 
@@ -50,5 +51,22 @@ func intervalName() string {
 		fmt.Fprintf(&b, " WHEN %d THEN '%s'", number, fields[number])
 	}
 	fmt.Fprintf(&b, " ELSE '' END || CASE WHEN typmod & %d = %[1]d THEN '' ELSE '(' || (typmod & %[1]d) || ')' END ELSE '' END", exact)
+	return b.String()
+}
+
+// typeNumber defines the number of the type of a value that the rewriter does not know.
+func typeNumber() string {
+	var b strings.Builder
+	b.WriteString("nd_typeof(x) AS CAST(CASE typeof(x)")
+	for _, n := range []struct {
+		name string
+		t    datum.Type
+	}{{"BOOLEAN", datum.Bool}, {"SMALLINT", datum.Int2}, {"INTEGER", datum.Int4}, {"BIGINT", datum.Int8}, {"FLOAT", datum.Float4}, {"DOUBLE", datum.Float8},
+		{"VARCHAR", datum.Text}, {"BLOB", datum.Bytea}, {"UUID", datum.UUID}, {"DATE", datum.Date}, {"TIMESTAMP", datum.Timestamp},
+		{"TIMESTAMP WITH TIME ZONE", datum.Timestamptz}, {"JSON", datum.JSONB}, {"TIME", datum.Time}, {"TIME WITH TIME ZONE", datum.Timetz}, {"INTERVAL", datum.Interval}} {
+		fmt.Fprintf(&b, " WHEN '%s' THEN %d WHEN '%[1]s[]' THEN %d", n.name, n.t.OID(), (n.t | datum.Array).OID())
+	}
+	fmt.Fprintf(&b, " ELSE CASE WHEN typeof(x) LIKE 'DECIMAL%%[]' THEN %d WHEN typeof(x) LIKE 'DECIMAL%%' OR typeof(x) = 'HUGEINT' THEN %d ELSE %d END END AS BIGINT)",
+		(datum.Numeric | datum.Array).OID(), datum.Numeric.OID(), datum.Unknown.OID())
 	return b.String()
 }

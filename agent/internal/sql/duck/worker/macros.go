@@ -9,7 +9,7 @@ func macros() []string {
 		`nd_span(x) AS list_transform([x], lambda i: (datepart('year', i) * 360 + datepart('month', i) * 30 + datepart('day', i))::HUGEINT * 86400000000
 			+ datepart('hour', i) * 3600000000 + datepart('minute', i) * 60000000 + datepart('microsecond', i))[1]`,
 		`nd_name_or_number(name, number) AS coalesce(name, CAST(number AS VARCHAR))`,
-		`nd_typeof(x) AS lower(typeof(x))`,
+		`nd_oid(n) AS CASE WHEN n < 0 OR n > 4294967295 THEN error('ND22003 OID out of range') ELSE CAST(n AS BIGINT) END`,
 
 		`nd_substring_from(s, start) AS substring(s, greatest(start, 1))`,
 		// Positions before the first character count: substring('abc', 0, 2) is 'a'.
@@ -32,7 +32,7 @@ func macros() []string {
 
 		`nd_size_pretty(n) AS CASE WHEN abs(n) < 10240 THEN n || ' bytes' WHEN abs(n) < 10485760 THEN round(n / 1024.0)::BIGINT || ' kB'
 			WHEN abs(n) < 10737418240 THEN round(n / 1048576.0)::BIGINT || ' MB' ELSE round(n / 1073741824.0)::BIGINT || ' GB' END`,
-		formatType(),
+		formatType(), typeNumber(),
 	}
 	for i := range m {
 		m[i] = "CREATE MACRO " + m[i]
