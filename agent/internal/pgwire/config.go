@@ -26,6 +26,10 @@ type Session interface {
 	Prepare(ctx context.Context, text string, paramOIDs []uint32) (*sql.Prepared, error)
 	// Execute runs a statement, gives its rows to sink and returns its tag.
 	Execute(ctx context.Context, p *sql.Prepared, args []datum.Datum, sink sql.RowSink) (tag string, err error)
+	// Name, Named and Unname keep the statements that have a name, which PREPARE makes, too.
+	Name(name string, p *sql.Prepared) error
+	Named(name string) (*sql.Prepared, bool)
+	Unname(name string)
 	// TxStatus is 'I' outside of a transaction, 'T' in one, 'E' in a failed one.
 	TxStatus() byte
 	// IdleTimeout is how long the session may wait for its client now; 0: for ever.

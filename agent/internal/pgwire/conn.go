@@ -153,7 +153,9 @@ func (c *conn) close() {
 	}
 	c.mu.Unlock()
 	c.dropPortals()
-	c.dropStatements()
+	for name := range c.statements {
+		c.dropStatement(name)
+	}
 	c.account.backTo(0)
 	if c.session != nil {
 		c.session.Close()

@@ -67,7 +67,23 @@ type fakeSession struct {
 	closed   bool
 	words    map[*sql.Prepared][]string
 	cursor   string // by declare, in quotes; "": none
+	named    map[string]*sql.Prepared
 }
+
+func (s *fakeSession) Name(name string, p *sql.Prepared) error {
+	if s.named == nil {
+		s.named = map[string]*sql.Prepared{}
+	}
+	s.named[name] = p
+	return nil
+}
+
+func (s *fakeSession) Named(name string) (*sql.Prepared, bool) {
+	p, ok := s.named[name]
+	return p, ok
+}
+
+func (s *fakeSession) Unname(name string) { delete(s.named, name) }
 
 func (s *fakeSession) Parse(text string) ([]string, error) {
 	var out []string
@@ -183,6 +199,7 @@ func (s *fakeSession) Execute(ctx context.Context, p *sql.Prepared, args []datum
 		s.options.OnNotice(&sql.Error{Code: "01000", Message: "changed"})
 		return "SET", nil
 	case "DEALLOCATE":
+		s.named = nil
 		return "DEALLOCATE ALL", nil
 	case "fail":
 		return "", &sql.Error{Code: "22012", Message: "division by zero", Detail: "d", Hint: "h", Table: "t", Column: "c", Constraint: "k", Position: 3}

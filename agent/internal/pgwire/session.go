@@ -16,10 +16,9 @@ import (
 
 const (
 	txIdle = 'I'
-	// maxStatements and maxPortals bound what one session can keep, beside the
+	// maxPortals bounds what one session can keep, beside the
 	// bytes of its account.
-	maxStatements = 10_000
-	maxPortals    = 1_000
+	maxPortals = 1_000
 )
 
 // serve handles messages until the client leaves (nil) or the connection can't go on.
@@ -236,8 +235,8 @@ func (c *conn) runOne(text string, last bool) (empty bool, _ *sql.Error) {
 // complete reports the end of a statement.
 func (c *conn) complete(tag string) {
 	c.server.counters.statements.Add(1)
-	if tag == "DISCARD ALL" || tag == "DEALLOCATE ALL" {
-		c.dropStatements()
+	if tag == "DISCARD ALL" || tag == "DEALLOCATE ALL" || tag == "DEALLOCATE" {
+		c.dropUnnamed()
 	}
 	c.out.commandComplete(tag)
 }

@@ -32,12 +32,8 @@ func (s *statement) release() {
 func (c *conn) parse(m *pgproto3.Parse) *sql.Error {
 	if m.Name == "" {
 		c.dropStatement("")
-	} else if _, ok := c.statements[m.Name]; ok {
+	} else if _, ok := c.session.Named(m.Name); ok {
 		return &sql.Error{Code: "42P05", Message: fmt.Sprintf("prepared statement %q already exists", m.Name)}
-	}
-	if len(c.statements) >= maxStatements {
-		return &sql.Error{Code: "53400", Message: fmt.Sprintf("more than %d prepared statements in one session", maxStatements),
-			Hint: "Close or DEALLOCATE statements that are not needed any more."}
 	}
 	if err := checkText(m.Query); err != nil {
 		return err
@@ -49,6 +45,12 @@ func (c *conn) parse(m *pgproto3.Parse) *sql.Error {
 	if err := c.prepare(s, m); err != nil {
 		s.hold.release()
 		return err
+	}
+	if m.Name != "" {
+		if err := c.session.Name(m.Name, s.prepared); err != nil {
+			s.hold.release()
+			return sql.AsError(err)
+		}
 	}
 	c.statements[m.Name] = s
 	c.out.short(parseComplete)
@@ -70,14 +72,20 @@ func (c *conn) prepare(s *statement, m *pgproto3.Parse) *sql.Error {
 func (c *conn) dropStatement(name string) {
 	if s, ok := c.statements[name]; ok {
 		delete(c.statements, name)
+		if name != "" {
+			c.session.Unname(name)
+		}
 		s.hold.orphan() // if portals still need it
 		s.release()
 	}
 }
 
-func (c *conn) dropStatements() {
+// dropUnnamed drops statements whose names were taken away by DEALLOCATE or DISCARD.
+func (c *conn) dropUnnamed() {
 	for name := range c.statements {
-		c.dropStatement(name)
+		if _, ok := c.session.Named(name); !ok && name != "" {
+			c.dropStatement(name)
+		}
 	}
 }
 
@@ -109,6 +117,7 @@ func (c *conn) closeObject(m *pgproto3.Close) *sql.Error {
 	switch m.ObjectType {
 	case 'S':
 		c.dropStatement(m.Name)
+		c.session.Unname(m.Name) // which PREPARE may have given
 	case 'P':
 		if _, ok := c.portals[m.Name]; !ok {
 			if err := c.closeCursor(m.Name); err != nil {
@@ -126,6 +135,9 @@ func (c *conn) closeObject(m *pgproto3.Close) *sql.Error {
 func (c *conn) statement(name string) (*statement, *sql.Error) {
 	if s, ok := c.statements[name]; ok {
 		return s, nil
+	}
+	if p, ok := c.session.Named(name); ok { // of PREPARE
+		return &statement{prepared: p, params: p.ParamTypes, users: 1}, nil
 	}
 	if name == "" {
 		return nil, &sql.Error{Code: "26000", Message: "unnamed prepared statement does not exist"}

@@ -397,7 +397,7 @@ func (s *Session) settleCursors(ctx context.Context, node syntax.Node) {
 	except := ""
 	switch node := node.(type) {
 	case *syntax.Begin, *syntax.Commit, *syntax.Rollback, *syntax.Savepoint, *syntax.Release, *syntax.SetTransaction, *syntax.ShowSetting,
-		*syntax.SetSetting, *syntax.CloseCursor, *syntax.Discard:
+		*syntax.SetSetting, *syntax.CloseCursor, *syntax.Discard, *syntax.PrepareStatement, *syntax.Deallocate:
 		return
 	case *syntax.FetchCursor:
 		except = node.Name

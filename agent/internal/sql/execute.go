@@ -121,6 +121,16 @@ func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 		return s.dropPool(ctx, node)
 	case *syntax.Discard:
 		return s.discard(ctx, node)
+	case *syntax.CreateExtension:
+		return s.createExtension(node)
+	case *syntax.DropExtension:
+		return s.dropExtension(node)
+	case *syntax.ExecuteStatement:
+		return s.executeNamed(ctx, node, sink, at)
+	case *syntax.PrepareStatement:
+		return s.prepareNamed(ctx, node)
+	case *syntax.Deallocate:
+		return s.deallocate(node)
 	case *syntax.ChangeRole:
 		return s.changeRole(ctx, node)
 	case *syntax.DropRole:

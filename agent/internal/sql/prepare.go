@@ -59,6 +59,8 @@ func (s *Session) Prepare(ctx context.Context, text string, paramOIDs []uint32) 
 		p.Columns = nil
 	case *syntax.FetchCursor:
 		s.describeFetch(p, node)
+	case *syntax.ExecuteStatement:
+		err = s.describeNamed(p, node)
 	case *syntax.ShowCluster:
 		p.Columns = describeShow(node)
 	case *syntax.ShowSchedules:

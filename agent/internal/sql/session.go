@@ -105,6 +105,11 @@ type Session struct {
 	// bodies are those of functions in PL/pgSQL that were called.
 	bodies map[cluster.ObjectID]*body
 
+	// named are the prepared statements that have a name, and namedCost about the memory of
+	// those that PREPARE has made.
+	named     map[string]namedStatement
+	namedCost int64
+
 	// plans keeps what simple queries with the same text can use again.
 	plans     map[string]*Prepared
 	plansCost int64

@@ -153,7 +153,7 @@ func (s *Session) discard(ctx context.Context, node *syntax.Discard) (string, er
 	if err := s.discardTemporary(ctx); err != nil {
 		return "", err
 	}
-	s.plans = nil
+	s.plans, s.named, s.namedCost = nil, nil, 0
 	s.closeCursors(func(*cursor) bool { return true })
 	s.unlockAdvisory(false)
 	if err := s.settings.Reset(""); err != nil {

@@ -129,7 +129,7 @@ func nullary(name string) Expr {
 		}}
 	case "lastval":
 		return lastval()
-	case "gen_random_uuid":
+	case "gen_random_uuid", "uuid_generate_v4":
 		return &fn{typ: datum.UUID, volatile: true, eval: func(*Env, []datum.Datum) (datum.Datum, error) { return randomUUID(), nil }}
 	case "version":
 		return sessionText(datum.Text, func(s *Session) string { return s.Version })

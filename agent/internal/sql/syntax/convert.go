@@ -1,6 +1,8 @@
 package syntax
 
 import (
+	"cmp"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -10,7 +12,7 @@ import (
 // convert turns PostgreSQL's tree into what NodeDB works with. word is what the
 // statement called a table.
 func convert(stmt *pg.Node, word, text string) (Node, *Error) {
-	for _, part := range []func(*pg.Node, string, string) (Node, *Error){convertQuery, convertSession, convertCursor, convertRole, convertTables, convertObjects, convertOthers} {
+	for _, part := range []func(*pg.Node, string, string) (Node, *Error){convertQuery, convertSession, convertCursor, convertPrepared, convertExtension, convertRole, convertTables, convertObjects, convertOthers} {
 		if node, err := part(stmt, word, text); node != nil || err != nil {
 			return only(node, err)
 		}
@@ -64,11 +66,6 @@ func convertSession(stmt *pg.Node, _, _ string) (Node, *Error) {
 		return convertDiscard(n.DiscardStmt)
 	case *pg.Node_UnlistenStmt: // nobody listens
 		return &Discard{Tag: "UNLISTEN"}, nil
-	case *pg.Node_DeallocateStmt:
-		if n.DeallocateStmt.GetIsall() {
-			return &Discard{Tag: "DEALLOCATE ALL"}, nil
-		}
-		return &Discard{Tag: "DEALLOCATE"}, nil
 	default:
 		return nil, nil
 	}
@@ -203,13 +200,33 @@ func unsupportedStatement(stmt *pg.Node) *Error {
 	switch stmt.GetNode().(type) {
 	case *pg.Node_CopyStmt:
 		return Unsupported("COPY", "Use INSERT with several rows.")
-	case *pg.Node_PrepareStmt, *pg.Node_ExecuteStmt:
-		return Unsupported("PREPARE in SQL", "Use the extended protocol, as drivers do.")
 	case *pg.Node_ListenStmt, *pg.Node_NotifyStmt:
 		return Unsupported("LISTEN and NOTIFY", "")
-	default:
-		return Unsupported("this statement", "")
+	case *pg.Node_LockStmt:
+		return Unsupported("LOCK TABLE", "Lock the rows with SELECT ... FOR UPDATE, take pg_advisory_xact_lock(), or use SERIALIZABLE transactions.")
 	}
+	return Unsupported(cmp.Or(statementName(stmt), "this statement"), "")
+}
+
+// statementName is how a statement begins, of those that are refused as a whole.
+func statementName(stmt *pg.Node) string {
+	name := reflect.TypeOf(stmt.GetNode()).Elem().Name()
+	return refused[strings.TrimSuffix(strings.TrimPrefix(name, "Node_"), "Stmt")]
+}
+
+// refused are the names of statements, by those that they have in PostgreSQL's tree.
+var refused = map[string]string{ //nolint:gochecknoglobals // never changed
+	"AlterCollation": "ALTER COLLATION", "AlterEventTrig": "ALTER EVENT TRIGGER", "AlterExtension": "ALTER EXTENSION", "AlterExtensionContents": "ALTER EXTENSION",
+	"AlterFdw": "ALTER FOREIGN DATA WRAPPER", "AlterForeignServer": "ALTER SERVER", "AlterOpFamily": "ALTER OPERATOR FAMILY", "AlterOperator": "ALTER OPERATOR",
+	"AlterPublication": "ALTER PUBLICATION", "AlterStats": "ALTER STATISTICS", "AlterSubscription": "ALTER SUBSCRIPTION", "AlterTableSpaceOptions": "ALTER TABLESPACE",
+	"AlterTSConfiguration": "ALTER TEXT SEARCH CONFIGURATION", "AlterTSDictionary": "ALTER TEXT SEARCH DICTIONARY", "AlterType": "ALTER TYPE", "AlterUserMapping": "ALTER USER MAPPING",
+	"CheckPoint": "CHECKPOINT", "Cluster": "CLUSTER", "CreateAm": "CREATE ACCESS METHOD", "CreateCast": "CREATE CAST", "CreateConversion": "CREATE CONVERSION",
+	"CreateEventTrig": "CREATE EVENT TRIGGER", "CreateFdw": "CREATE FOREIGN DATA WRAPPER", "CreateForeignServer": "CREATE SERVER", "CreateForeignTable": "CREATE FOREIGN TABLE",
+	"CreateOpClass": "CREATE OPERATOR CLASS", "CreateOpFamily": "CREATE OPERATOR FAMILY", "CreatePLang": "CREATE LANGUAGE", "CreatePublication": "CREATE PUBLICATION",
+	"CreateRange": "CREATE TYPE ... AS RANGE", "CreateStats": "CREATE STATISTICS", "CreateSubscription": "CREATE SUBSCRIPTION", "CreateTableSpace": "CREATE TABLESPACE",
+	"CreateTransform": "CREATE TRANSFORM", "CreateUserMapping": "CREATE USER MAPPING", "Define": "CREATE of this kind of object", "DropSubscription": "DROP SUBSCRIPTION",
+	"DropTableSpace": "DROP TABLESPACE", "DropUserMapping": "DROP USER MAPPING", "ImportForeignSchema": "IMPORT FOREIGN SCHEMA", "Load": "LOAD", "Merge": "MERGE",
+	"Rule": "CREATE RULE", "SecLabel": "SECURITY LABEL", "Vacuum": "VACUUM",
 }
 
 // deparse returns the SQL text of an expression.

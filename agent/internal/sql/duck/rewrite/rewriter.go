@@ -29,6 +29,9 @@ type rewriter struct {
 	views, inView int
 	// inlined counts the calls of functions that were put in.
 	inlined int
+	// seeds are told the columns of the first part of a recursive query: the second knows
+	// them by its name.
+	seeds map[*pg.SelectStmt]func(columns)
 	// nesting counts macros that name an argument twice within each other.
 	nesting int
 	// refused is what is not supported where no error can be returned.
@@ -111,6 +114,12 @@ func (r *rewriter) with(w *pg.WithClause) error {
 		name := c.Ctename
 		if w.Recursive {
 			r.scope.ctes[name] = rel
+			if r.seeds == nil {
+				r.seeds = map[*pg.SelectStmt]func(columns){}
+			}
+			r.seeds[sub] = func(left columns) {
+				rel.columns, rel.known = rename(left, c.Aliascolnames), left.known
+			}
 		}
 		cols, err := r.query(sub, r.scope)
 		if err != nil {
@@ -182,9 +191,16 @@ func (r *rewriter) setOperation(s *pg.SelectStmt) (columns, error) {
 
 // sides rewrites those of a set operation: literals of one have the types of the other.
 func (r *rewriter) sides(s *pg.SelectStmt) (left, right columns, err error) {
-	if !literals(s.Larg) {
+	seed := r.seeds[s]
+	if seed != nil {
+		untypedAreText(s.Larg)
+	}
+	if seed != nil || !literals(s.Larg) {
 		if left, err = r.query(s.Larg, r.scope); err != nil {
 			return left, right, err
+		}
+		if seed != nil {
+			seed(left)
 		}
 		if err = r.typeTargets(s.Rarg, left); err != nil {
 			return left, right, err
@@ -200,6 +216,16 @@ func (r *rewriter) sides(s *pg.SelectStmt) (left, right columns, err error) {
 	}
 	left, err = r.query(s.Larg, r.scope)
 	return left, right, err
+}
+
+// untypedAreText makes text of what nothing gives a type: a string is text as it is.
+func untypedAreText(s *pg.SelectStmt) {
+	for _, n := range s.TargetList {
+		if t := n.GetResTarget(); t.GetVal().GetAConst().GetIsnull() {
+			t.Name = cmp.Or(t.Name, "?column?")
+			t.Val = sqlNull()
+		}
+	}
 }
 
 // literals reports whether a SELECT has some for columns.
