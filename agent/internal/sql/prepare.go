@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"regexp"
 	"runtime/debug"
 	"strings"
 
@@ -188,7 +189,7 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 	}
 	plan, resolved, err := planned(ctx, planner, q)
 	if err != nil {
-		return err
+		return systemColumn(err)
 	}
 	if p.resolved = resolved; resolved != nil {
 		q = resolved
@@ -265,4 +266,18 @@ func (p *Prepared) query(q *syntax.Query) *syntax.Query {
 		return p.resolved
 	}
 	return q
+}
+
+// systemColumns are those that PostgreSQL's tables have beside their own.
+var systemColumns = regexp.MustCompile(`^column "?(?:\w+\.)?(ctid|xmin|xmax|cmin|cmax|tableoid)"? does not exist$`)
+
+// systemColumn says of a column that is missing that it is one of PostgreSQL's.
+func systemColumn(err error) error {
+	e := AsError(err)
+	if m := systemColumns.FindStringSubmatch(e.Message); m != nil && e.Code == "42703" {
+		told := syntax.Unsupported("the system column "+m[1], "Rows have no place and no transaction's number that could be read: use their primary key, and a column of your own for versions.")
+		told.Position = e.Position
+		return told
+	}
+	return err
 }

@@ -14,8 +14,9 @@ const (
 	// trouble, so nothing is measured.
 	shortText = 1 << 10
 	// maxNesting bounds what goes to PostgreSQL's parser, which recurses in C and
-	// in the decoding of its tree; trouble begins at some 5,000.
-	maxNesting = 2_000
+	// in the decoding of its tree; trouble begins at some 5,000. Parentheses count, though
+	// many of them are no node.
+	maxNesting = 4_500
 	// maxDepth bounds the tree; DuckDB's own limit is 1,000, and the deparser
 	// recurses in C too.
 	maxDepth = 900
@@ -90,6 +91,8 @@ func countWord(top *level, word string) {
 		return
 	}
 	switch fold(word) {
+	case "and", "or": // they bind less than all operators, and many of them are one node
+		top.operators = 0
 	case "union", "intersect", "except", "join", "case", "select", "with", "when":
 		top.words++
 	case "not", "is", "at", "collate", "operator", "like", "ilike", "between", "notnull", "isnull", "similar", "in":
