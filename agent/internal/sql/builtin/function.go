@@ -3,6 +3,7 @@ package builtin
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -11,6 +12,7 @@ import (
 // Env is what functions know beside their arguments.
 type Env struct {
 	Location *time.Location // the session's time zone
+	Now      time.Time      // when the transaction began
 }
 
 // text is what a value is as text, in the session's time zone and PostgreSQL's default
@@ -148,12 +150,15 @@ func preferred(t datum.Type) bool {
 }
 
 // Known reports whether there are functions of a name.
-func Known(name string) bool { return len(functions[name]) > 0 }
+func Known(name string) bool { return len(functions[name]) > 0 || strings.HasPrefix(name, castPrefix) }
 
 // Resolve chooses the function that is called with arguments of these types as PostgreSQL
 // does: with as few conversions as can be, to preferred types. datum.Unknown is a literal
 // or a parameter without a type. nil: there is none.
 func Resolve(name string, types []datum.Type) *Call {
+	if c := castCall(name, types); c != nil {
+		return c
+	}
 	var best *Call
 	rank := [2]int{-1, -1}
 	for _, f := range functions[name] {

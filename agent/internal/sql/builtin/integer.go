@@ -31,8 +31,40 @@ var integers = append(append(append(append(
 	ofInts("lcm", 2, func(t datum.Type, a, b int64) (int64, error) { return inInt64(t, lcm(big.NewInt(a), big.NewInt(b))) }, datum.Int4, datum.Int8)...),
 	ofNumerics("gcd", ofDigits(gcd)), ofNumerics("lcm", ofDigits(lcm)),
 	Function{Name: "factorial", Args: []datum.Type{datum.Int8}, Result: datum.Numeric, Eval: factorial},
+	bitLength(datum.Text), bitLength(datum.Bytea),
 	toHex(datum.Int4, 32), toHex(datum.Int8, 64),
+	shifted(ShiftLeft, datum.Int2), shifted(ShiftLeft, datum.Int4), shifted(ShiftLeft, datum.Int8),
+	shifted(ShiftRight, datum.Int2), shifted(ShiftRight, datum.Int4), shifted(ShiftRight, datum.Int8),
 )
+
+// What << and >> are.
+const (
+	ShiftLeft  = "operator <<"
+	ShiftRight = "operator >>"
+)
+
+// shifted moves the bits of an integer as processors do: by the number modulo the width.
+func shifted(name string, t datum.Type) Function {
+	return Function{Name: name, Args: []datum.Type{t, datum.Int4}, Result: t, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		v, by := a[0].I, uint(a[1].I)
+		switch t { // an int2 is shifted as an int4
+		case datum.Int8:
+			by &= 63
+		default:
+			by &= 31
+		}
+		if name == ShiftRight {
+			return datum.MakeInt(t, v>>by), nil
+		}
+		switch v <<= by; t {
+		case datum.Int2:
+			v = int64(int16(v))
+		case datum.Int4:
+			v = int64(int32(v))
+		}
+		return datum.MakeInt(t, v), nil
+	}}
+}
 
 func errOutOfRange(t datum.Type) error { return fail("22003", "%s out of range", t.SQLName()) }
 
@@ -114,5 +146,11 @@ func toHex(t datum.Type, bits int) Function {
 			n = uint64(uint32(a[0].I))
 		}
 		return datum.MakeText(strconv.FormatUint(n, 16)), nil
+	}}
+}
+
+func bitLength(of datum.Type) Function {
+	return Function{Name: "bit_length", Args: []datum.Type{of}, Result: datum.Int4, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		return datum.MakeInt(datum.Int4, int64(len(a[0].S))*8), nil
 	}}
 }

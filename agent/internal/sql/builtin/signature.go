@@ -2,6 +2,7 @@ package builtin
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -42,4 +43,24 @@ func ParseSignature(s string) (*Call, *Env, error) {
 		return nil, nil, fmt.Errorf("the zone of the signature %q: %w", s, err)
 	}
 	return c, &Env{Location: zone}, nil
+}
+
+// EngineTime is the engine's text of a value: BC stands behind the date; ok is false if the
+// engine has no such time.
+func EngineTime(d datum.Datum) (string, bool) {
+	if d.Type == datum.Interval {
+		return fmt.Sprintf("%d months %d days %d microseconds", d.Months, d.Days, d.I), true
+	}
+	s := d.Text()
+	if !d.Type.IsDateTime() {
+		return s, true
+	}
+	if d.Type != datum.Date && !datum.InfiniteTime(d.I) && d.I > math.MaxInt64-datum.EpochMicros {
+		return s, false
+	}
+	if before, bc := strings.CutSuffix(s, " BC"); bc {
+		date, clock, _ := strings.Cut(before, " ")
+		return strings.TrimSpace(date + " (BC) " + clock), true
+	}
+	return s, true
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck/rewrite"
 )
 
 // Select reads one table, or none, by the fast path.
@@ -221,71 +222,7 @@ func (c *compiler) expandStar(relation string) ([]shownColumn, error) {
 }
 
 // outputName is the name that PostgreSQL gives an unnamed expression.
-func outputName(n *pg.Node) string {
-	last := func(names []*pg.Node) string {
-		if len(names) == 0 {
-			return "?column?"
-		}
-		return names[len(names)-1].GetString_().GetSval()
-	}
-	switch n := n.GetNode().(type) {
-	case *pg.Node_ColumnRef:
-		return last(n.ColumnRef.GetFields())
-	case *pg.Node_FuncCall:
-		return last(n.FuncCall.GetFuncname())
-	case *pg.Node_TypeCast:
-		if name := outputName(n.TypeCast.GetArg()); name != "?column?" {
-			return name
-		}
-		return last(n.TypeCast.GetTypeName().GetNames())
-	case *pg.Node_CaseExpr:
-		if n.CaseExpr.GetDefresult() != nil {
-			if name := outputName(n.CaseExpr.GetDefresult()); name != "?column?" {
-				return name
-			}
-		}
-		return "case"
-	case *pg.Node_CoalesceExpr:
-		return "coalesce"
-	case *pg.Node_AArrayExpr:
-		return "array"
-	case *pg.Node_MinMaxExpr:
-		if n.MinMaxExpr.GetOp() == pg.MinMaxOp_IS_LEAST {
-			return "least"
-		}
-		return "greatest"
-	case *pg.Node_AExpr:
-		if n.AExpr.GetKind() == pg.A_Expr_Kind_AEXPR_NULLIF {
-			return "nullif"
-		}
-	case *pg.Node_SqlvalueFunction:
-		return valueFunctionName(n.SqlvalueFunction.GetOp())
-	}
-	return "?column?"
-}
-
-func valueFunctionName(op pg.SQLValueFunctionOp) string {
-	switch op {
-	case pg.SQLValueFunctionOp_SVFOP_CURRENT_TIMESTAMP:
-		return "current_timestamp"
-	case pg.SQLValueFunctionOp_SVFOP_CURRENT_DATE:
-		return "current_date"
-	case pg.SQLValueFunctionOp_SVFOP_LOCALTIMESTAMP:
-		return "localtimestamp"
-	case pg.SQLValueFunctionOp_SVFOP_CURRENT_ROLE:
-		return "current_role"
-	case pg.SQLValueFunctionOp_SVFOP_CURRENT_USER:
-		return "current_user"
-	case pg.SQLValueFunctionOp_SVFOP_USER:
-		return "user"
-	case pg.SQLValueFunctionOp_SVFOP_SESSION_USER:
-		return "session_user"
-	case pg.SQLValueFunctionOp_SVFOP_CURRENT_CATALOG:
-		return "current_catalog"
-	default:
-		return "current_schema"
-	}
-}
+func outputName(n *pg.Node) string { return rewrite.FigureName(n) }
 
 // choose finds how the rows are read. Filter is what policies ask of them, before all else.
 func (s *Select) choose(condition Expr) error {

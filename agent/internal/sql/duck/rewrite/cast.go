@@ -5,6 +5,7 @@ import (
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
+	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
@@ -49,6 +50,9 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 	}
 	if after, err := r.registryCast(from, to, t); after != nil || err != nil {
 		return after, err
+	}
+	if r.castElsewhere(from, to, t) {
+		return r.castCall(builtin.CastName(to, mod), t)
 	}
 	asText := r.textOf(t.Arg, false)
 	return func(n *pg.Node) (*pg.Node, error) {
@@ -102,6 +106,38 @@ func clockCast(from, to datum.Type, t *pg.TypeCast) string {
 		return "time"
 	}
 	return ""
+}
+
+// castElsewhere reports whether a cast is not the engine's: it reads other texts and json
+// than PostgreSQL, and fails otherwise.
+func (r *rewriter) castElsewhere(from, to datum.Type, t *pg.TypeCast) bool {
+	if opaque(from) || opaque(to) || to.IsString() || from == to && len(t.TypeName.Typmods) == 0 || to == datum.JSON {
+		return false
+	}
+	switch {
+	case len(t.TypeName.Typmods) > 0 && (precise(to) || to == datum.Interval):
+		return from == to || from.IsString() || from.IsDateTime()
+	case from.IsString() && from != datum.Name:
+		return readable(to.Elem())
+	case from == datum.JSONB:
+		return to == datum.Bool || to.IsNumber()
+	case from.IsFloat():
+		return to.IsInt() || to == datum.Numeric || from == datum.Float8 && to == datum.Float4
+	case from == datum.Timestamp || from == datum.Timestamptz:
+		return to == datum.Time
+	case from.IsArray() && to.IsArray():
+		return readable(from.Elem()) && readable(to.Elem()) && from.Elem() != to.Elem() && !(from.Elem().IsInt() && to.Elem().IsInt())
+	}
+	return false
+}
+
+// readable reports whether texts are read as values of a type by package builtin.
+func readable(t datum.Type) bool {
+	switch t {
+	case datum.Bool, datum.Bytea, datum.UUID, datum.Date, datum.Timestamp, datum.Timestamptz, datum.JSONB, datum.Time, datum.Interval, datum.Timetz, datum.Text:
+		return true
+	}
+	return t.IsInt() || t.IsFloat() || t == datum.Numeric
 }
 
 // catalogCast lets through the types that only catalogs have.
@@ -217,7 +253,7 @@ func castNode(n *pg.Node, from, to datum.Type, mod int32, t *pg.TypeName) (*pg.N
 		return call("encode", n), nil
 	case to == datum.Interval && len(t.Typmods) > 0:
 		return nil, unsupported(t.Location, "a cast to an interval of certain fields")
-	case precise(to) && len(t.Typmods) > 0 && modifiers(t)[0] < 6:
+	case precise(to) && len(t.Typmods) > 0 && modifiers(t)[0] < 6: // of what is not known to be a time
 		return nil, unsupported(t.Location, "a cast to a precision of seconds")
 	case to == datum.Numeric && mod >= 4 && (mod-4)>>16&0xffff > 38:
 		return nil, unsupported(t.Location, "numeric of over 38 digits")

@@ -79,6 +79,9 @@ func (r *rewriter) comparable(e *pg.A_Expr) error {
 			}
 		}
 	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
+		if elem := r.elementOf(e.Rexpr); compares(op) && left.IsArray() && elem != datum.Unknown {
+			return noOperator(e.Location, op, left, elem)
+		}
 		if compares(op) && right.IsArray() && family(right.Elem()) != 0 && !left.IsArray() && apart(left, right.Elem()) {
 			return noOperator(e.Location, op, left, right.Elem())
 		}
@@ -87,12 +90,28 @@ func (r *rewriter) comparable(e *pg.A_Expr) error {
 	return nil
 }
 
+// elementOf is the type of the elements of an array, be it one of arrays.
+func (r *rewriter) elementOf(n *pg.Node) datum.Type {
+	if t := r.typeOf(n); t.IsArray() {
+		return t.Elem()
+	}
+	if a := n.GetAArrayExpr(); a != nil && len(a.Elements) > 0 {
+		if t := r.typeOf(a.Elements[0]); t.IsArray() {
+			return t.Elem()
+		}
+	}
+	return datum.Unknown
+}
+
 // decided refuses operators whose operands are both literals where there are several of the
 // name that take them.
 func (r *rewriter) decided(e *pg.A_Expr, op string) error {
 	_, right := literal(e.Rexpr)
 	if e.Lexpr == nil {
-		if right && (op == "-" || op == "+" || op == "@" || op == "~") {
+		if right && (op == "+" || op == "@") { // of double precision, which is preferred
+			return r.typeLiteral(&e.Rexpr, datum.Float8)
+		}
+		if right && (op == "-" || op == "~") {
 			return notUnique(e.Location, op+" unknown")
 		}
 		return nil
@@ -210,7 +229,7 @@ func sortable(s *pg.SelectStmt) error {
 		} else if len(names) > 0 {
 			selected = append(selected, names[len(names)-1])
 		}
-		selected = append(selected, t.GetName(), figureName(t.GetVal()))
+		selected = append(selected, t.GetName(), FigureName(t.GetVal()))
 	}
 	var first []string // what DISTINCT ON names
 	for _, n := range s.DistinctClause {
@@ -278,6 +297,9 @@ func positions(l []*pg.Node, of string, cols columns) error {
 			n = s.Node
 		}
 		_, ok := n.GetAConst().GetVal().(*pg.A_Const_Ival)
+		if n.GetAConst() != nil && !ok && !n.GetAConst().Isnull {
+			return errorf("42601", n.GetAConst().Location, "non-integer constant in %s", of)
+		}
 		if at := int(n.GetAConst().GetIval().GetIval()); ok && cols.known && (at < 1 || at > len(cols.list)) {
 			return errorf("42P10", n.GetAConst().Location, "%s position %d is not in select list", of, at)
 		}

@@ -118,7 +118,7 @@ func (r *rewriter) typeLiterals(e *pg.A_Expr) error {
 	case pg.A_Expr_Kind_AEXPR_OP:
 		switch lastName(e.Name) {
 		case "=", "<>", "!=", "<", "<=", ">", ">=":
-		case "+", "-", "*", "/", "%":
+		case "+", "-", "*", "/", "%", "&", "|", "#":
 			if e.Lexpr == nil {
 				return nil
 			}
@@ -136,6 +136,8 @@ func (r *rewriter) typeLiterals(e *pg.A_Expr) error {
 			if t != datum.Bytea && !t.IsArray() {
 				return nil
 			}
+		case "<<", ">>":
+			return r.typeLiteral(&e.Lexpr, datum.Int4)
 		case "@>", "<@", "&&":
 			if r.typeOf(e.Lexpr).IsArray() || r.typeOf(e.Rexpr).IsArray() {
 				break
@@ -149,6 +151,12 @@ func (r *rewriter) typeLiterals(e *pg.A_Expr) error {
 		pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
 		t := r.typeOf(e.Lexpr)
 		items := e.Rexpr.GetList().GetItems()
+		if _, ok := literal(e.Lexpr); ok && t == datum.Unknown {
+			t = r.common(items)
+			if err := r.typeLiteral(&e.Lexpr, t); err != nil {
+				return err
+			}
+		}
 		for i := range items {
 			if err := r.typeLiteral(&items[i], t); err != nil {
 				return err
@@ -224,6 +232,9 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 	}
 	switch e.Kind {
 	case pg.A_Expr_Kind_AEXPR_LIKE, pg.A_Expr_Kind_AEXPR_ILIKE:
+		if r.typeOf(e.Lexpr) == datum.Bytea || r.typeOf(e.Rexpr) == datum.Bytea {
+			return func(*pg.Node) (*pg.Node, error) { return nil, unsupported(e.Location, "LIKE of bytea") }
+		}
 		if pad := r.padded(e.Lexpr); pad != nil {
 			return func(n *pg.Node) (*pg.Node, error) {
 				n.GetAExpr().Lexpr = pad(n.GetAExpr().Lexpr)
@@ -276,6 +287,12 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 	case op == "%" && left.IsNumber() && right.IsNumber() && (left.IsFloat() || right.IsFloat()):
 		return func(*pg.Node) (*pg.Node, error) {
 			return nil, errorf("42883", e.Location, "operator does not exist: %s %% %s", left.SQLName(), right.SQLName())
+		}
+	case (arithmetic(op) || op == "&" || op == "|" || op == "#") && wider(left, right) == datum.Int4 && (left == datum.Int2 || right == datum.Int2):
+		return func(n *pg.Node) (*pg.Node, error) { // a constant has any width to the engine
+			e := n.GetAExpr()
+			e.Lexpr, e.Rexpr = cast(e.Lexpr, "INTEGER"), cast(e.Rexpr, "INTEGER")
+			return r.operator(n, e)
 		}
 	case arithmetic(op) && wider(left, right) == datum.Float8 && (left == datum.Float4 || right == datum.Float4) && left.IsNumber() && right.IsNumber():
 		return func(n *pg.Node) (*pg.Node, error) { // which are floats to the engine

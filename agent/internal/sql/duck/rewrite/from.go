@@ -387,7 +387,7 @@ func (r *rewriter) scalarInFrom(f *pg.Node, rf *pg.RangeFunction) (*pg.Node, *re
 	if rf.Ordinality {
 		return nil, nil, unsupported(0, "WITH ORDINALITY of this function")
 	}
-	name := figureName(f)
+	name := FigureName(f)
 	if rf.Alias == nil {
 		rf.Alias = &pg.Alias{Aliasname: name}
 	}

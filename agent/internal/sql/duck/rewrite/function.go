@@ -53,6 +53,10 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 			return nil, noFunction(f, name+"("+r.signature(f)+")")
 		}
 	}
+	sortDistinct(f, name)
+	if err := r.decidedArgument(f, name); err != nil {
+		return nil, err
+	}
 	if special, ok := specials[name]; ok {
 		return special(r, f)
 	}
@@ -76,6 +80,53 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 		}, nil
 	}
 	return r.ownFunction(f, name)
+}
+
+// sortDistinct has the values of a DISTINCT come in their order, as PostgreSQL finds them.
+func sortDistinct(f *pg.FuncCall, name string) {
+	switch name {
+	case "array_agg", "string_agg", "json_agg", "jsonb_agg":
+		if f.AggDistinct && len(f.AggOrder) == 0 && len(f.Args) > 0 {
+			by := &pg.SortBy{Node: clone(f.Args[0]), SortbyDir: pg.SortByDir_SORTBY_DEFAULT, SortbyNulls: pg.SortByNulls_SORTBY_NULLS_DEFAULT, Location: -1}
+			f.AggOrder = []*pg.Node{{Node: &pg.Node_SortBy{SortBy: by}}}
+		}
+	}
+}
+
+// decidedArgument refuses a literal where its type would be that of the result, and what
+// the engine has not of some types.
+func (r *rewriter) decidedArgument(f *pg.FuncCall, name string) error {
+	if len(f.Args) == 0 {
+		return nil
+	}
+	_, isText := literal(f.Args[0])
+	t := r.typeOf(f.Args[0])
+	switch name {
+	case "lag", "lead":
+		if isText && len(f.Args) == 3 && r.typeOf(f.Args[2]) != datum.Unknown {
+			return r.typeLiteral(&f.Args[0], r.typeOf(f.Args[2]))
+		}
+		fallthrough
+	case "to_json", "to_jsonb", "array_agg", "json_agg", "jsonb_agg", "first_value", "last_value", "nth_value", "mode":
+		if isText {
+			return errorf("42804", f.Location, "could not determine polymorphic type because input has type unknown")
+		}
+	case "sum", "avg":
+		if isText {
+			err := errorf("42725", f.Location, "function %s(unknown) is not unique", name)
+			err.Hint = "Could not choose a best candidate function. You might need to add explicit type casts."
+			return err
+		}
+	case "string_agg":
+		if t == datum.Bytea {
+			return unsupported(f.Location, "string_agg of bytea")
+		}
+	case "percentile_cont":
+		if len(f.AggOrder) == 1 && r.typeOf(f.AggOrder[0].GetSortBy().GetNode()) == datum.Interval {
+			return unsupported(f.Location, "percentile_cont of intervals")
+		}
+	}
+	return nil
 }
 
 // ownFunction is a function that the engine has by this name, or another.
@@ -147,6 +198,9 @@ func (r *rewriter) functionType(f *pg.FuncCall) datum.Type {
 	case "min", "max":
 		if t == datum.Cidr { // PostgreSQL has them for inet only
 			return datum.Inet
+		}
+		if t == datum.Varchar || t == datum.Name {
+			return datum.Text
 		}
 		return t
 	case "abs", "lag", "lead", "first_value", "last_value", "nth_value", "any_value":

@@ -17,7 +17,7 @@ var functions = table(same(`
 	mode percentile_cont percentile_disc any_value
 	row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value last_value nth_value
 	abs ceil floor random gen_random_uuid uuidv7 uuidv4
-	lower upper trim ltrim rtrim left right replace reverse translate strpos starts_with md5 ascii bit_length
+	lower upper trim ltrim rtrim left right replace reverse translate strpos starts_with md5 ascii
 	age timezone`), map[string]string{
 	"every": "bool_and", "variance": "var_samp",
 	"ceiling": "ceil", "mod": "nd_mod", "uuid_generate_v4": "gen_random_uuid",
@@ -33,7 +33,7 @@ var doubling = table(same("nd_size_pretty nd_format_type"), nil)
 
 // resultCasts give results the type that they have in PostgreSQL.
 var resultCasts = table(each("INTEGER", `position strpos ascii
-	ntile bit_length`), nil)
+	ntile`), nil)
 
 // resultTypes is what typeOf knows of results.
 var resultTypes = types(map[datum.Type]string{

@@ -159,7 +159,9 @@ func (r *rewriter) common(l []*pg.Node) datum.Type {
 		case t.IsNumber() && x.IsNumber():
 			t = wider(t, x)
 		case t.IsString() && x.IsString():
-			t = datum.Text
+			if t == datum.Name || t == datum.Char {
+				t = datum.Text
+			}
 		case mixed(t, x) != datum.Unknown:
 			t = mixed(t, x)
 		default:
@@ -258,8 +260,15 @@ func constType(c *pg.A_Const) datum.Type {
 
 func (r *rewriter) exprType(e *pg.A_Expr) datum.Type {
 	switch e.Kind {
-	case pg.A_Expr_Kind_AEXPR_NULLIF:
-		return r.typeOf(e.Lexpr)
+	case pg.A_Expr_Kind_AEXPR_NULLIF: // the type that = takes
+		t := r.typeOf(e.Lexpr)
+		if _, ok := literal(e.Lexpr); ok && t == datum.Unknown {
+			t = r.typeOf(e.Rexpr)
+		}
+		if t == datum.Varchar {
+			t = datum.Text
+		}
+		return t
 	case pg.A_Expr_Kind_AEXPR_OP:
 	default:
 		return datum.Bool
@@ -292,6 +301,9 @@ func (r *rewriter) exprType(e *pg.A_Expr) datum.Type {
 			if t, other := both[0], both[1]; (t == datum.Bytea || t.IsArray()) && (other == t || other == datum.Unknown && (l || rt)) {
 				return t
 			}
+		}
+		if left.IsString() && right == datum.JSONB || left == datum.JSONB && right.IsString() {
+			return datum.Text
 		}
 		if (left.IsString() || l) && !right.IsArray() && right != datum.JSONB || (right.IsString() || rt) && !left.IsArray() && left != datum.JSONB {
 			return datum.Text

@@ -21,6 +21,9 @@ func (r *rewriter) jsonOperator(e *pg.A_Expr) (finish, error) {
 		return nil, nil
 	}
 	name := jsonb.Operator(lastName(e.Name), right)
+	if lastName(e.Name) == "||" && (left.IsString() || right.IsString()) { // texts
+		return nil, nil
+	}
 	if name == "" {
 		return nil, nil
 	}

@@ -41,8 +41,8 @@ func quoteNames(l []*pg.Node) {
 	}
 }
 
-// figureName is the name that PostgreSQL gives a column without AS.
-func figureName(n *pg.Node) string {
+// FigureName is the name that PostgreSQL gives a column without AS.
+func FigureName(n *pg.Node) string {
 	if name, _ := figure(n); name != "" {
 		return name
 	}
@@ -73,6 +73,9 @@ func figure(n *pg.Node) (name string, strength int) {
 	case *pg.Node_TypeCast:
 		if name, strength = figure(x.TypeCast.Arg); strength > 1 {
 			return name, strength
+		}
+		if t, _ := castType(x.TypeCast.TypeName); t.IsEnum() {
+			return t.Elem().SQLName(), 1
 		}
 		return lastName(x.TypeCast.TypeName.Names), 1
 	case *pg.Node_CollateClause:

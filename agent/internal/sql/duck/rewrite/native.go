@@ -98,6 +98,10 @@ func operatorFunction(e *pg.A_Expr, left, right datum.Type) (name string, t datu
 	}
 	span := func(t datum.Type) bool { return t == datum.Interval || t == datum.Time }
 	switch op := lastName(e.Name); {
+	case (op == "<<" || op == ">>") && left.IsInt() && e.Lexpr != nil:
+		return map[string]string{"<<": builtin.ShiftLeft, ">>": builtin.ShiftRight}[op], left
+	case op == "^@":
+		return "starts_with", datum.Bool
 	case e.Lexpr == nil && op == "|/":
 		return "sqrt", datum.Float8
 	case e.Lexpr == nil && op == "||/":

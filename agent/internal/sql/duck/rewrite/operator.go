@@ -31,7 +31,7 @@ func (r *rewriter) operator(n *pg.Node, e *pg.A_Expr) (*pg.Node, error) {
 	case pg.A_Expr_Kind_AEXPR_LIKE, pg.A_Expr_Kind_AEXPR_ILIKE:
 		return likeOperator(n, op, e), nil
 	case pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
-		return symmetric(e), nil
+		return r.symmetric(e)
 	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
 		return r.quantified(n, op, e)
 	default:
@@ -194,14 +194,21 @@ func (r *rewriter) patternOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error
 	}
 }
 
-func symmetric(e *pg.A_Expr) *pg.Node {
-	l := e.Rexpr.GetList().Items
-	kind, name := pg.A_Expr_Kind_AEXPR_BETWEEN, "BETWEEN"
-	if e.Kind == pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM {
-		kind, name = pg.A_Expr_Kind_AEXPR_NOT_BETWEEN, "NOT BETWEEN"
+// symmetric is BETWEEN with bounds of either order, of which none may be null.
+func (r *rewriter) symmetric(e *pg.A_Expr) (*pg.Node, error) {
+	if r.nesting++; r.nesting > maxNesting {
+		return nil, tooNested("BETWEEN SYMMETRIC")
 	}
-	bounds := pg.MakeListNode([]*pg.Node{call("least", l[0], l[1]), call("greatest", l[0], l[1])})
-	return pg.MakeAExprNode(kind, []*pg.Node{str(name)}, e.Lexpr, bounds, -1)
+	defer func() { r.nesting-- }()
+	l := e.Rexpr.GetList().Items
+	between := func(x, a, b *pg.Node) *pg.Node {
+		return pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_BETWEEN, []*pg.Node{str("BETWEEN")}, x, pg.MakeListNode([]*pg.Node{a, b}), -1)
+	}
+	out := boolExpr(pg.BoolExprType_OR_EXPR, between(r.again(e.Lexpr), r.again(l[1]), r.again(l[0])), between(e.Lexpr, l[0], l[1]))
+	if e.Kind == pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM {
+		return not(out), nil
+	}
+	return out, nil
 }
 
 // contains is x = ANY (array) without the subquery that DuckDB makes of it, which it has

@@ -275,7 +275,12 @@ func (r *rewriter) values(s *pg.SelectStmt) (columns, error) {
 			if i == 0 {
 				out.list = append(out.list, column{name: "column" + strconv.Itoa(k+1), typ: r.typeOf(n), modifier: r.widthOf(n)})
 				out.list[k].written = out.list[k].typ == datum.JSON
-			} else if _, isText := literal(n); k < len(out.list) && out.list[k].typ != r.typeOf(n) && !(isText && typed[k] == out.list[k].typ) {
+				continue
+			}
+			if k < len(out.list) && out.list[k].modifier != r.widthOf(n) {
+				out.list[k].modifier = -1
+			}
+			if _, isText := literal(n); k < len(out.list) && out.list[k].typ != r.typeOf(n) && !(isText && typed[k] == out.list[k].typ) {
 				out.list[k].typ = mixed(out.list[k].typ, r.typeOf(n))
 			}
 		}
@@ -360,7 +365,7 @@ func (r *rewriter) targets(s *pg.SelectStmt) (columns, error) {
 		c := column{name: t.Name, typ: r.typeOf(t.Val), modifier: r.widthOf(t.Val)}
 		c.written = c.typ == datum.JSON
 		if c.name == "" {
-			c.name = figureName(t.Val)
+			c.name = FigureName(t.Val)
 		}
 		if ref != nil {
 			if found, ok := r.scope.find(ref); ok {

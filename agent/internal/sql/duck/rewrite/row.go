@@ -65,6 +65,19 @@ func (x *rowExpander) expand(m protoreflect.Message) {
 			if c := x.in(left, e.GetRexpr().GetList().GetItems(), op == "<>"); c != nil {
 				n.Node = c.Node
 			}
+		case pg.A_Expr_Kind_AEXPR_DISTINCT, pg.A_Expr_Kind_AEXPR_NOT_DISTINCT:
+			right := e.GetRexpr().GetRowExpr().GetArgs()
+			if x.uneven = x.uneven || len(right) > 0 && len(right) != len(left); len(right) != len(left) {
+				return
+			}
+			kind, fields := pg.BoolExprType_OR_EXPR, make([]*pg.Node, len(left))
+			if e.GetKind() == pg.A_Expr_Kind_AEXPR_NOT_DISTINCT {
+				kind = pg.BoolExprType_AND_EXPR
+			}
+			for i := range fields {
+				fields[i] = pg.MakeAExprNode(e.GetKind(), []*pg.Node{str("=")}, left[i], right[i], -1)
+			}
+			n.Node = chain(kind, fields).Node
 		default:
 		}
 	})

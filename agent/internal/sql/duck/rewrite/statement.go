@@ -81,6 +81,13 @@ func Rewrite(in Input) (*Statement, error) {
 		s.params = append(s.params, param{node: n, ref: n.GetParamRef()})
 	}
 	if columns.known {
+		for _, c := range columns.list {
+			if c.typ == datum.Bpchar && c.modifier <= 0 && c.scan == nil {
+				err := unsupported(0, "a char(n) of several lengths")
+				err.Hint = "Cast the values to one char(n), or to text."
+				return nil, err
+			}
+		}
 		s.Columns = make([]Column, len(columns.list))
 		for i, c := range columns.list {
 			s.Columns[i] = Column{Name: c.name, Type: c.typ, Modifier: -1, Written: c.written, Scan: c.scan, Index: c.index}

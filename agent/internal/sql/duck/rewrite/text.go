@@ -72,7 +72,7 @@ func (r *rewriter) textOf(n *pg.Node, shown bool) func(*pg.Node) *pg.Node {
 	t := r.typeOf(n)
 	_, isText := literal(n)
 	switch {
-	case isText, n.GetParamRef() != nil, n.GetAConst().GetIsnull(), t == datum.Bpchar && !shown,
+	case isText, n.GetParamRef() != nil && !t.IsArray(), n.GetAConst().GetIsnull(), t == datum.Bpchar && !shown,
 		t.IsString() && t != datum.Bpchar, t.IsInt(), t == datum.OID, t == datum.UUID, t == datum.Bool && !shown, t.IsVector(), t.IsNumbered() && !t.IsRegistry(), t >= datum.Tid && t <= datum.AnyArray:
 		return func(n *pg.Node) *pg.Node { return cast(n, "VARCHAR") }
 	case t == datum.Unknown && n.GetColumnRef() == nil && n.GetFuncCall() == nil && n.GetSubLink() == nil && n.GetAArrayExpr() == nil && n.GetRowExpr() == nil:

@@ -3,13 +3,13 @@ package rewrite
 import (
 	"encoding/hex"
 	"errors"
-	"math"
 	"strconv"
 	"strings"
 	"time"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
+	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck/frame"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
@@ -125,6 +125,12 @@ func typmod(t datum.Type, n *pg.TypeName) int32 {
 		return m[0]<<16 + m[1]&0x7ff + 4
 	case (t == datum.Varchar || t == datum.Bpchar) && len(m) == 1:
 		return m[0] + 4
+	case precise(t) && len(m) == 1:
+		return m[0]
+	case t == datum.Interval && len(m) == 1:
+		return m[0]<<16 | 0xffff
+	case t == datum.Interval && len(m) == 2:
+		return m[0]<<16 | m[1]
 	}
 	return -1
 }
@@ -141,21 +147,49 @@ func (r *rewriter) widthOf(n *pg.Node) int32 {
 			return typmod(t.Elem(), x.TypeCast.TypeName)
 		}
 	case *pg.Node_FuncCall:
-		if name := lastName(x.FuncCall.Funcname); (name == "min" || name == "max" || name == "array_agg") && len(x.FuncCall.Args) == 1 {
-			return r.widthOf(x.FuncCall.Args[0])
-		}
-	case *pg.Node_AArrayExpr:
-		width := int32(-1)
-		for i, e := range x.AArrayExpr.Elements {
-			if w := r.widthOf(e); i == 0 || w == width {
-				width = w
-			} else {
-				return -1
+		switch lastName(x.FuncCall.Funcname) {
+		case "min", "max", "array_agg", "first_value", "last_value", "nth_value", "any_value", "mode":
+			if len(x.FuncCall.Args) > 0 {
+				return r.widthOf(x.FuncCall.Args[0])
+			}
+		case "lag", "lead":
+			switch a := x.FuncCall.Args; len(a) {
+			case 1, 2:
+				return r.widthOf(a[0])
+			case 3:
+				return r.commonWidth([]*pg.Node{a[0], a[2]})
 			}
 		}
-		return width
+	case *pg.Node_AArrayExpr:
+		return r.commonWidth(x.AArrayExpr.Elements)
+	case *pg.Node_CaseExpr:
+		return r.commonWidth(caseResults(x.CaseExpr))
+	case *pg.Node_CoalesceExpr:
+		return r.commonWidth(x.CoalesceExpr.Args)
+	case *pg.Node_MinMaxExpr:
+		return r.commonWidth(x.MinMaxExpr.Args)
+	case *pg.Node_AExpr:
+		if x.AExpr.Kind == pg.A_Expr_Kind_AEXPR_NULLIF {
+			return r.widthOf(x.AExpr.Lexpr)
+		}
 	}
 	return -1
+}
+
+// commonWidth is the width that all of a list have; -1: they have several.
+func (r *rewriter) commonWidth(l []*pg.Node) int32 {
+	width := int32(-1)
+	for _, e := range l {
+		w := r.widthOf(e)
+		switch {
+		case e.GetAConst().GetIsnull():
+		case w < 0 || width >= 0 && w != width:
+			return -1
+		default:
+			width = w
+		}
+	}
+	return width
 }
 
 func (r *rewriter) location() *time.Location {
@@ -243,28 +277,11 @@ func constantOf(d datum.Datum) (*pg.Node, error) {
 		return cast(text(d.Unpadded()), "VARCHAR"), nil
 	default:
 	}
-	s, ok := timeText(d)
+	s, ok := builtin.EngineTime(d)
 	if !ok {
 		return nil, unsupported(0, "the time %s in this statement", s)
 	}
 	return cast(text(s), f.SQL()), nil
-}
-
-// timeText is the engine's text of a value: BC stands behind the date; ok is false if the
-// engine has no such time.
-func timeText(d datum.Datum) (string, bool) {
-	s := d.Text()
-	if !d.Type.IsDateTime() {
-		return s, true
-	}
-	if d.Type != datum.Date && !datum.InfiniteTime(d.I) && d.I > math.MaxInt64-datum.EpochMicros {
-		return s, false
-	}
-	if before, bc := strings.CutSuffix(s, " BC"); bc {
-		date, clock, _ := strings.Cut(before, " ")
-		return strings.TrimSpace(date + " (BC) " + clock), true
-	}
-	return s, true
 }
 
 // numericConstant makes a decimal of exactly the digits of s.

@@ -111,12 +111,14 @@ func callBuiltin(out *frame.Batch, columns []textVector, rows int) error {
 		if err != nil {
 			return err
 		}
-		appendBuiltin(out, v)
+		if err := appendBuiltin(out, v); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func appendBuiltin(out *frame.Batch, v datum.Datum) {
+func appendBuiltin(out *frame.Batch, v datum.Datum) error {
 	switch {
 	case v.Null:
 		out.Null(0)
@@ -124,13 +126,30 @@ func appendBuiltin(out *frame.Batch, v datum.Datum) {
 		elements := make([]*string, len(v.A.Values))
 		for i := range v.A.Values {
 			if e := &v.A.Values[i]; !e.Null {
-				s := e.Text()
+				s, err := engineText(*e)
+				if err != nil {
+					return err
+				}
 				elements[i] = &s
 			}
 		}
 		out.Bytes(0, frame.EncodeList(nil, elements))
 	default:
-		out.String(0, v.Text())
+		s, err := engineText(v)
+		if err != nil {
+			return err
+		}
+		out.String(0, s)
 	}
 	out.FinishRow()
+	return nil
+}
+
+// engineText is a text of which the engine reads the value.
+func engineText(v datum.Datum) (string, error) {
+	s, ok := builtin.EngineTime(v)
+	if !ok {
+		return "", &datum.Error{Code: "0A000", Message: "the time " + s + " is not supported in this statement"}
+	}
+	return s, nil
 }
